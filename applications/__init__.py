@@ -1,0 +1,1 @@
+"""Image classification models, one file per family, each written with the functional API."""

@@ -1,0 +1,1 @@
+"""Files that ship with mlkit (see ATTRIBUTION.md for where they come from)."""
