@@ -1,0 +1,47 @@
+"""The native engine: kernels over NumPy (or CuPy on an NVIDIA GPU), and plans that run whole graphs of them."""
+
+import numpy as np
+
+from mlkit.backends.native.table import build_kernels
+from mlkit.core import dtypes
+
+
+class NativeBackend:
+    """NumPy arrays on the CPU."""
+
+    name = "native"
+
+    def __init__(self):
+        self.kernels = build_kernels(np)
+
+    def asarray(self, host, dtype, device=None):
+        return np.asarray(host, dtypes.as_numpy(dtype))
+
+    def own(self, array):
+        return np.array(array)
+
+    def to_numpy(self, array):
+        return np.asarray(array)
+
+    def devices(self):
+        return ["cpu:0"]
+
+    def on(self, device):
+        """The backend whose tensors live on that device."""
+        return self
+
+    def device_of(self, array):
+        return "cpu:0"
+
+    def synchronize(self):
+        """NumPy computes at once; there is nothing to wait for."""
+
+    def compile(self, graph):
+        from mlkit.backends.native.compile import compile_graph
+
+        return compile_graph(self, graph)
+
+
+def make_backend():
+    """The backend for this machine."""
+    return NativeBackend()

@@ -1,0 +1,1 @@
+"""mlkit: a Keras-style deep-learning library that carries its own engine."""

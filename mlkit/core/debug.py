@@ -1,0 +1,22 @@
+"""All debug flags, read once from the environment.
+
+MLKIT_DEBUG    1 what is compiled, 2 also kernel times, 3 also graphs before and after each pass, 4 also generated sources
+MLKIT_CHECK    1 each kernel's result is compared with its spec and searched for NaN; fused kernels also with their fallback
+MLKIT_EAGER    1 nothing is traced: compiled functions run op by op
+MLKIT_BACKEND  native or jax: the backend in force at import
+MLKIT_ONEDNN   path of the oneDNN library to use, or 0 for none
+"""
+
+import os
+import sys
+
+LEVEL = int(os.environ.get("MLKIT_DEBUG", "0"))
+CHECK = os.environ.get("MLKIT_CHECK", "0") == "1"
+EAGER = os.environ.get("MLKIT_EAGER", "0") == "1"
+BACKEND = os.environ.get("MLKIT_BACKEND", "native")
+ONEDNN = os.environ.get("MLKIT_ONEDNN", "")
+
+
+def say(text):
+    """Print a line of debug output."""
+    print(f"[mlkit] {text}", file=sys.stderr)

@@ -1,0 +1,174 @@
+"""Data types by name, and the one promotion rule.
+
+A dtype is a string such as ``"float32"`` everywhere above the kernels. Promotion is the least upper bound in the
+lattice of JAX (https://docs.jax.dev/en/latest/type_promotion.html), which Keras 3 uses too: Python scalars are weak, an
+integer never widens a float, and bfloat16 with float16 gives float32.
+"""
+
+import functools
+
+import numpy as np
+
+FLOATS = ("bfloat16", "float16", "float32", "float64")
+INTS = ("int8", "int16", "int32", "int64")
+UINTS = ("uint8", "uint16", "uint32", "uint64")
+COMPLEX = ("complex64", "complex128")
+ALL = ("bool", *UINTS, *INTS, *FLOATS, *COMPLEX)
+
+WEAK_INT, WEAK_FLOAT, WEAK_COMPLEX = "int", "float", "complex"  # what a Python scalar counts as
+
+_ABOVE = {  # the lattice: each type and its direct successors
+    "bool": (WEAK_INT,),
+    WEAK_INT: ("uint8", "int8"),
+    "uint8": ("uint16", "int16"),
+    "uint16": ("uint32", "int32"),
+    "uint32": ("uint64", "int64"),
+    "uint64": (WEAK_FLOAT,),
+    "int8": ("int16",),
+    "int16": ("int32",),
+    "int32": ("int64",),
+    "int64": (WEAK_FLOAT,),
+    WEAK_FLOAT: ("bfloat16", "float16", WEAK_COMPLEX),
+    "bfloat16": ("float32",),
+    "float16": ("float32",),
+    "float32": ("float64", "complex64"),
+    "float64": ("complex128",),
+    WEAK_COMPLEX: ("complex64",),
+    "complex64": ("complex128",),
+    "complex128": (),
+}
+
+_floatx = "float32"
+
+
+def floatx():
+    """Name of the default float dtype, ``"float32"`` unless `set_floatx` changed it."""
+    return _floatx
+
+
+def set_floatx(value):
+    """Set the default float dtype: ``"float16"``, ``"bfloat16"``, ``"float32"`` or ``"float64"``."""
+    global _floatx
+    if value not in FLOATS:
+        raise ValueError(f"set_floatx: unknown value {value!r}. Expected one of {FLOATS}.")
+    _floatx = str(value)
+    _promote.cache_clear()
+
+
+@functools.cache
+def as_numpy(name):
+    """The NumPy dtype of a dtype name; bfloat16 comes from ml_dtypes, imported on first use.
+
+    >>> as_numpy("float32")
+    dtype('float32')
+    """
+    if name == "bfloat16":
+        import ml_dtypes
+
+        return np.dtype(ml_dtypes.bfloat16)
+    return np.dtype(name)
+
+
+_NAMES = {np.dtype(n): n for n in ALL if n != "bfloat16"}
+
+
+def name_of(dtype):
+    """The name of a NumPy dtype object (the inverse of `as_numpy`), fast."""
+    name = _NAMES.get(dtype)
+    if name is None:
+        name = np.dtype(dtype).name
+        if name not in ALL:
+            raise ValueError(f"Unsupported dtype {name!r}. Supported: {', '.join(ALL)}.")
+        _NAMES[dtype] = name
+    return name
+
+
+def standardize_dtype(dtype):
+    """A dtype given as None, name, Python type, NumPy or framework dtype -> its name.
+
+    >>> standardize_dtype(None), standardize_dtype(int), standardize_dtype(np.float64)
+    ('float32', 'int32', 'float64')
+    """
+    if dtype is None:
+        return _floatx
+    if type(dtype) is str and dtype in _ABOVE and dtype not in (WEAK_INT, WEAK_FLOAT, WEAK_COMPLEX):
+        return dtype
+    plain = {bool: "bool", int: "int32", float: _floatx, complex: "complex64", "int": "int32", "float": _floatx}
+    if isinstance(dtype, (str, type)) and dtype in plain:
+        return plain[dtype]
+    if isinstance(dtype, np.dtype):
+        return name_of(dtype)
+    text = getattr(dtype, "name", None) or getattr(dtype, "__name__", None) or str(dtype)
+    text = str(text).removeprefix("torch.").removeprefix("jax.numpy.").removeprefix("numpy.")
+    if text in ("bool_", "bool"):
+        text = "bool"
+    if text not in ALL:
+        raise ValueError(f"Invalid dtype: {dtype!r}. Supported: {', '.join(ALL)}.")
+    return text
+
+
+def is_float(dtype):
+    """Whether the dtype is a floating-point type (bfloat16 counts)."""
+    return standardize_dtype(dtype) in FLOATS
+
+
+def is_int(dtype):
+    """Whether the dtype is a signed or unsigned integer type; bool is not."""
+    return standardize_dtype(dtype) in INTS + UINTS
+
+
+def is_complex(dtype):
+    """Whether the dtype is complex64 or complex128."""
+    return standardize_dtype(dtype) in COMPLEX
+
+
+@functools.cache
+def _upper(name):
+    return frozenset((name,)).union(*(_upper(n) for n in _ABOVE[name]))
+
+
+@functools.cache
+def _promote(names):
+    bounds = frozenset.intersection(*(_upper(n) for n in names))
+    least = next(n for n in bounds if bounds <= _upper(n))
+    return {WEAK_INT: "int32", WEAK_FLOAT: _floatx, WEAK_COMPLEX: "complex64"}.get(least, least)
+
+
+def result_type(*dtypes):
+    """The dtype that operands of these dtypes are computed in.
+
+    Arguments are dtype names, or the Python types bool, int, float, complex, which are weak.
+
+    >>> result_type("int32", "float16"), result_type("float32", int), result_type(int, float)
+    ('float16', 'float32', 'float32')
+    """
+    weak = {bool: "bool", int: WEAK_INT, float: WEAK_FLOAT, complex: WEAK_COMPLEX}
+    if not dtypes:
+        return _floatx
+    names = []
+    for d in dtypes:
+        w = weak.get(d) if isinstance(d, type) else None
+        names.append(w or (d if d in _ABOVE else standardize_dtype(d)))
+    return names[0] if len(set(names)) == 1 and names[0] in ALL else _promote(frozenset(names))
+
+
+def float_of(dtype):
+    """The dtype a float-valued function (exp, mean, ...) returns for this input dtype: floats stay, the rest is floatx.
+
+    64-bit integers go to floatx as in Keras; weak Python types are accepted.
+    """
+    return result_type(dtype, float)
+
+
+def limits(dtype):
+    """(smallest, largest) finite value of an int, bool or float dtype, as Python numbers."""
+    if dtype == "bool":
+        return False, True
+    if dtype == "bfloat16":
+        import ml_dtypes
+
+        info = ml_dtypes.finfo(as_numpy(dtype))
+        return float(info.min), float(info.max)
+    info = np.finfo(dtype) if dtype in FLOATS else np.iinfo(dtype)
+    kind = float if dtype in FLOATS else int
+    return kind(info.min), kind(info.max)

@@ -1,0 +1,123 @@
+"""Graph: a traced computation as a flat list of calls in the order they were made."""
+
+from mlkit.core.spec import Spec
+from mlkit.core.tensor import Tensor, Value
+
+
+class Call:
+    """One op applied in a graph. An argument is a `Value`, a backend array (a constant), a Python scalar or None."""
+
+    __slots__ = ("op", "args", "params", "outs")
+
+    def __init__(self, op, args, params, outs):
+        self.op, self.args, self.params, self.outs = op, tuple(args), params, tuple(outs)
+
+    @property
+    def inputs(self):
+        """The arguments that are Values."""
+        return [a for a in self.args if type(a) is Value]
+
+
+class Graph:
+    """inputs: Values; calls: list of Call; outputs: Values or constants."""
+
+    def __init__(self, inputs=(), calls=(), outputs=()):
+        self.inputs, self.calls, self.outputs = list(inputs), list(calls), list(outputs)
+
+    def add(self, op, args, params):
+        """Append a call; its output Value, or a tuple of them."""
+        result = op.spec(*map(spec_of, args), **params)
+        outs = tuple(map(Value, result)) if type(result) is tuple else (Value(result),)
+        self.calls.append(Call(op, args, params, outs))
+        return outs if type(result) is tuple else outs[0]
+
+    def free_values(self):
+        """Values used but neither input nor computed here, in order of use: what a nested graph takes from outside."""
+        known = set(map(id, self.inputs))
+        free = []
+        for call in self.calls:
+            for v in call.inputs:
+                if id(v) not in known:
+                    known.add(id(v))
+                    free.append(v)
+            known.update(map(id, call.outs))
+        for v in self.outputs:
+            if type(v) is Value and id(v) not in known:
+                known.add(id(v))
+                free.append(v)
+        return free
+
+    def check(self):
+        """Raise unless every value is defined once and before its use, and every output has the spec its op gives."""
+        known = set()
+
+        def define(v, where):
+            if id(v) in known:
+                raise ValueError(f"Graph.check: {v} is defined twice, the second time by {where}.")
+            known.add(id(v))
+
+        for v in self.inputs:
+            define(v, "the inputs")
+        for i, call in enumerate(self.calls):
+            for v in call.inputs:
+                if id(v) not in known:
+                    raise ValueError(f"Graph.check: call {i} ({call.op.name}) uses {v}, which nothing before it defines.")
+            result = call.op.spec(*map(spec_of, call.args), **call.params)
+            result = result if type(result) is tuple else (result,)
+            if list(result) != [v.spec for v in call.outs]:
+                raise ValueError(f"Graph.check: call {i} ({call.op.name}) has outputs {call.outs}, but its spec gives {result}.")
+            for v in call.outs:
+                define(v, f"call {i}")
+        for v in self.outputs:
+            if type(v) is Value and id(v) not in known:
+                raise ValueError(f"Graph.check: output {v} is not defined.")
+        return self
+
+    def run(self, *arguments):
+        """Evaluate call by call through `bind` on Tensors: under a tape, in another trace, on specs, or at once."""
+        env = dict(zip(map(id, self.inputs), arguments))
+
+        def look_up(a):
+            return env[id(a)] if type(a) is Value else a if a is None or isinstance(a, (int, float, complex)) else Tensor(a)
+
+        for call in self.calls:
+            out = call.op(*map(look_up, call.args), **call.params)
+            env.update(zip(map(id, call.outs), out if type(out) is tuple else (out,)))
+        return [look_up(v) for v in self.outputs]
+
+    def __repr__(self):
+        names = {}
+
+        def name(a):
+            if type(a) is Value:
+                return names.setdefault(id(a), f"%{len(names)}")
+            return _show_constant(a)
+
+        lines = [f"graph({', '.join(f'{name(v)}: {v.spec}' for v in self.inputs)})"]
+        for call in self.calls:
+            args = ", ".join([*map(name, call.args), *(f"{k}={_show_param(p)}" for k, p in call.params.items())])
+            outs = ", ".join(f"{name(v)}: {v.spec}" for v in call.outs)
+            lines.append(f"  {outs} = {call.op.name}({args})")
+        return "\n".join([*lines, f"  return {', '.join(map(name, self.outputs))}"])
+
+
+def spec_of(a):
+    """The Spec of a call's argument; scalars and None stand for themselves."""
+    if type(a) is Value:
+        return a.spec
+    if a is None or isinstance(a, (bool, int, float, complex)):
+        return a
+    return Tensor(a).spec
+
+
+def _show_constant(a):
+    if a is None or isinstance(a, (bool, int, float, complex)):
+        return repr(a)
+    t = Tensor(a)
+    return f"{t.numpy()}" if t.ndim == 0 else f"const {t.spec}"
+
+
+def _show_param(p):
+    if isinstance(p, Graph):
+        return "{" + "; ".join(line.strip() for line in repr(p).splitlines()) + "}"
+    return p if isinstance(p, (str, Spec)) else repr(p)

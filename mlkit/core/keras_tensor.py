@@ -1,0 +1,150 @@
+"""KerasTensor: the placeholder the functional API is written with, and the nodes that remember who called whom."""
+
+import functools
+from collections import namedtuple
+
+from mlkit.core import dtypes, names, tree
+from mlkit.core.spec import Dim, Spec, show
+from mlkit.core.state import swapped
+from mlkit.core.tensor import Tensor
+
+KerasHistory = namedtuple("KerasHistory", ["operation", "node_index", "tensor_index"])
+
+
+class KerasTensor:
+    """A symbolic tensor: shape with None for unknown sizes, dtype, and the call that made it.
+
+    Made by `mlkit.Input` and by calling layers and `mlkit.ops` functions on KerasTensors.
+    """
+
+    __array_priority__ = 200
+
+    def __init__(self, shape, dtype="float32", sparse=False, ragged=False, record_history=True, name=None, spec=None):
+        if sparse or ragged:
+            raise NotImplementedError("KerasTensor: `sparse` and `ragged` tensors are not supported.")
+        if spec is None:
+            spec = Spec((Dim() if s is None else s for s in shape), dtypes.standardize_dtype(dtype))
+        self.spec = spec
+        self.sparse = self.ragged = False
+        self.record_history = record_history
+        self.name = name or names.auto_name(type(self).__name__)
+        self._keras_history = None
+        self._keras_mask = None
+
+    @property
+    def shape(self):
+        """Tuple of sizes, None where unknown."""
+        return show(self.spec.shape)
+
+    @property
+    def dtype(self):
+        return self.spec.dtype
+
+    @property
+    def ndim(self):
+        return len(self.spec.shape)
+
+    @property
+    def size(self):
+        """Number of elements, None if unknown."""
+        from mlkit.core.spec import size_of
+
+        return show((size_of(self.spec.shape),))[0]
+
+    def __repr__(self):
+        return f"<KerasTensor shape={self.shape}, dtype={self.dtype}, name={self.name}>"
+
+    def _no_value(self, *_, **__):
+        raise TypeError(
+            "A KerasTensor is symbolic: it stands for an input or result of a model under construction and has no value, so "
+            "NumPy functions, Python conversions and conditions cannot use it. Use functions of mlkit.ops, or put the "
+            "computation into a layer's call()."
+        )
+
+    __array__ = __float__ = __int__ = __index__ = __bool__ = __iter__ = __len__ = _no_value
+    __hash__ = object.__hash__
+
+
+class Node:
+    """One call of an operation (a layer, or a recorded function) on KerasTensors.
+
+    arguments: (args, kwargs) as given; outputs: structure of KerasTensors.
+    """
+
+    def __init__(self, operation, args, kwargs, outputs):
+        self.operation, self.args, self.kwargs, self.outputs = operation, args, kwargs, outputs
+        self.input_tensors = [t for t in tree.flatten((args, kwargs)) if isinstance(t, KerasTensor)]
+        self.output_tensors = tree.flatten(outputs)
+        index = len(operation._inbound_nodes)
+        for i, t in enumerate(self.output_tensors):
+            if isinstance(t, KerasTensor):
+                t._keras_history = KerasHistory(operation, index, i)
+        operation._inbound_nodes.append(self)
+
+    @property
+    def parents(self):
+        """The nodes that made its inputs."""
+        return [node_of(t) for t in self.input_tensors if t._keras_history is not None]
+
+
+def node_of(tensor):
+    """The node that made a KerasTensor."""
+    operation, index, _ = tensor._keras_history
+    return operation._inbound_nodes[index]
+
+
+class RecordedOp:
+    """A public function of `mlkit.ops` called on KerasTensors: one operation of a functional model."""
+
+    def __init__(self, fn, name=None):
+        self.fn = fn
+        self.name = name or names.auto_name(fn.__name__)
+        self._inbound_nodes = []
+
+    def __call__(self, *args, **kwargs):
+        if has_symbol(args) or has_symbol(kwargs.values()):
+            return record(self, self.fn, args, kwargs)
+        return self.fn(*args, **kwargs)
+
+    def __repr__(self):
+        return f"<RecordedOp {self.name}>"
+
+
+def has_symbol(values):
+    """Whether a KerasTensor is among the values or nested in them."""
+    for v in values:
+        t = type(v)
+        if t is KerasTensor or (t in (list, tuple) and has_symbol(v)) or (t is dict and has_symbol(v.values())):
+            return True
+        if t is not Tensor and isinstance(v, KerasTensor):
+            return True
+    return False
+
+
+def infer(fn, args, kwargs):
+    """Run a function on specs in place of KerasTensors: its outputs as Tensors that hold specs."""
+    args, kwargs = tree.map_structure(lambda a: Tensor(a.spec) if isinstance(a, KerasTensor) else a, (tuple(args), dict(kwargs)))
+    with swapped(trace=None, recording=0):
+        return fn(*args, **kwargs)
+
+
+def record(operation, fn, args, kwargs):
+    """Call `fn` symbolically and note the call as a node of `operation`; its outputs as KerasTensors."""
+    out = infer(fn, args, kwargs)
+    outputs = tree.map_structure(
+        lambda t: KerasTensor(None, spec=t.spec, name=names.auto_name("keras_tensor")) if type(t) is Tensor else t, out
+    )
+    Node(operation, tuple(args), dict(kwargs), outputs)
+    return outputs
+
+
+def recordable(fn):
+    """A function of tensors that, given KerasTensors, records itself as an operation of a functional model."""
+
+    @functools.wraps(fn)
+    def call(*args, **kwargs):
+        if has_symbol(args) or (kwargs and has_symbol(kwargs.values())):
+            return record(RecordedOp(fn), fn, args, kwargs)
+        return fn(*args, **kwargs)
+
+    return call

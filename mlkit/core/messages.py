@@ -1,0 +1,17 @@
+"""Where an error happened: the path of layers being called is added to the message of whatever goes wrong below."""
+
+
+def at_layer(error):
+    """An error is returned as it is; `Layer.__call__` adds the layer's path with `add_place`."""
+    return error
+
+
+def add_place(error, path, inputs):
+    """Say in an exception at which layer, and for which inputs, it happened. Only the innermost layer speaks.
+
+    The exception keeps its type; its first argument gets one more paragraph.
+    """
+    if getattr(error, "_mlkit_place", None) is not None or not error.args or not isinstance(error.args[0], str):
+        return
+    error._mlkit_place = path
+    error.args = (f"{error.args[0]}\n  in layer {path!r}, called with {inputs}", *error.args[1:])

@@ -1,0 +1,104 @@
+"""Op, the record that defines an operation, and `bind`, the one entrance through which every op call goes.
+
+A call is read in one of four ways:
+- symbolic (an argument is known by its spec only): the op's `spec` gives the result's spec;
+- staged (a trace is open): a node is added to the graph;
+- eager: the backend's kernel runs now, or the op's fallback where the backend has none;
+- and where a gradient tape is open and an argument is tracked, the call is also noted on the tape.
+"""
+
+from mlkit.core import autograd
+from mlkit.core.messages import at_layer
+from mlkit.core.spec import Spec
+from mlkit.core.state import state
+from mlkit.core.tensor import Tensor, Value
+
+OPS = {}  # name -> Op: all operations there are
+
+
+class Op:
+    """An operation.
+
+    name      what backends know it by
+    spec      (*specs, **params) -> Spec, or a tuple of them. A tensor argument arrives as its Spec, a Python scalar as
+              itself, a missing one as None. It raises the message users see when arguments do not fit.
+    vjp       (g, out, *args, **params) -> one gradient or None per argument, written in ops. For an op of several outputs g
+              and out are tuples, and a g may be None. A vjp of None means: no gradient, or that of the fallback.
+    keep      what an eager tape must hold for vjp: "x" all inputs, "0", "1" ... single ones, "y" the outputs. Of all others vjp
+              sees shape and dtype.
+    fallback  (*args, **params) -> the same result by other ops; ops that have one are fused ops, and a backend may lack them.
+    """
+
+    __slots__ = ("name", "spec", "vjp", "keep", "fallback")
+
+    def __init__(self, name, spec, vjp=None, keep="xy", fallback=None):
+        if name in OPS:
+            raise ValueError(f"Op {name!r} is defined twice.")
+        self.name, self.spec, self.vjp, self.keep, self.fallback = name, spec, vjp, keep, fallback
+        OPS[name] = self
+
+    def __call__(self, *args, **params):
+        return bind(self, args, params)
+
+    def __repr__(self):
+        return f"<Op {self.name}>"
+
+    def infer(self, args, params):
+        """The output Spec (or tuple) for tensors, arrays or specs as arguments."""
+        return self.spec(*map(_spec_of, args), **params)
+
+
+def _spec_of(a):
+    if type(a) is Tensor:
+        return a.spec
+    return a.spec if type(a) is Value else a
+
+
+def bind(op, args, params):
+    """Apply an op to Tensors (and Python scalars, or None) and parameters; a Tensor or a tuple of them comes back."""
+    tracked = symbolic = False
+    data = []
+    for a in args:
+        if type(a) is Tensor:
+            if a.node is not None:
+                tracked = True
+            a = a.data
+            if type(a) is Spec:
+                symbolic = True
+        data.append(a)
+    if symbolic:
+        return _wrap(op.spec(*map(_spec_of, args), **params))
+    if state.trace is not None:
+        out = _wrap(state.trace.stage(op, data, params))
+    else:
+        kernel = state.kernels.get(op.name)
+        if kernel is None:
+            if op.fallback is None:
+                raise NotImplementedError(f"The {state.backend.name} backend has no kernel for {op.name!r}.")
+            return op.fallback(*args, **params)
+        try:
+            result = kernel(*data, **params)
+        except Exception as error:
+            _explain(op, args, params, error)
+            raise
+        out = _wrap(result)
+    if tracked and state.recording:
+        autograd.record(op, args, params, out)
+    return out
+
+
+def _wrap(result):
+    return tuple(map(Tensor, result)) if type(result) is tuple else Tensor(result)
+
+
+def _explain(op, args, params, error):
+    """A kernel failed: where the arguments are at fault, the spec says so in the user's words."""
+    if any(type(a) is Tensor and type(a.data) is Value for a in args):
+        raise TypeError(
+            f"{op.name}: an argument belongs to a graph whose tracing has ended. Return tensors from the traced function; do not keep "
+            "them in attributes or lists."
+        ) from error
+    try:
+        op.infer(args, params)
+    except Exception as better:
+        raise at_layer(better) from None

@@ -1,0 +1,207 @@
+"""Specs: what is known of a tensor before it has a value, and the shape arithmetic every op's `spec` is written with."""
+
+import itertools
+import math
+import operator
+
+
+class Dim:
+    """An unknown size, for example the batch size of a model under construction.
+
+    A Dim equals only itself. Arithmetic with it gives a new Dim that remembers how it was made, so that a recorded
+    call can be replayed once the sizes are known (`resolve`). Comparing its magnitude raises: the answer is not known.
+    """
+
+    __slots__ = ("name", "made_by")
+    _count = itertools.count()
+
+    def __init__(self, name=None, made_by=None):
+        self.name = name or f"d{next(Dim._count)}"
+        self.made_by = made_by  # (function, operands) or None
+
+    def __repr__(self):
+        return self.name
+
+    def _unknown(self, other):
+        raise TypeError(
+            f"The size {self.name} is unknown while the model is being built, so it cannot be compared or used as a number. "
+            "Give the axis a size in Input(shape=...), or compute with ops instead of Python numbers."
+        )
+
+    __lt__ = __le__ = __gt__ = __ge__ = _unknown
+
+    def __index__(self):
+        self._unknown(None)
+
+    __int__ = __float__ = __index__
+
+    def __bool__(self):
+        return True
+
+
+def _dim_operator(function, swap=False):
+    def method(self, other):
+        if not isinstance(other, (int, Dim)):
+            return NotImplemented
+        a, b = (other, self) if swap else (self, other)
+        if function is operator.mul and 1 in (a, b):
+            return self
+        if function is operator.mul and 0 in (a, b):
+            return 0
+        if function in (operator.add, operator.sub) and type(b) is int and b == 0:
+            return a
+        if function is operator.floordiv and type(b) is int and b == 1:
+            return a
+        if function in (operator.sub, operator.floordiv, operator.mod) and a is b:
+            return 1 if function is operator.floordiv else 0
+        return Dim(made_by=(function, (a, b)))
+
+    return method
+
+
+for _name, _f in dict(
+    add=operator.add, sub=operator.sub, mul=operator.mul, floordiv=operator.floordiv, mod=operator.mod
+).items():
+    setattr(Dim, f"__{_name}__", _dim_operator(_f))
+    setattr(Dim, f"__r{_name}__", _dim_operator(_f, swap=True))
+Dim.__neg__ = lambda self: 0 - self
+
+
+def resolve(size, known):
+    """The value of a size once some Dims are known: `known` maps Dim -> int. Raises KeyError for one that is not."""
+    if type(size) is not Dim:
+        return size
+    if size in known:
+        return known[size]
+    if size.made_by is None:
+        raise KeyError(f"the size {size} is not determined by the inputs")
+    function, operands = size.made_by
+    return function(*(resolve(o, known) for o in operands))
+
+
+class Spec:
+    """Shape and dtype of a tensor. Sizes are ints or `Dim`; dtype is a name.
+
+    >>> Spec((2, 3), "float32")
+    float32[2, 3]
+    """
+
+    __slots__ = ("shape", "dtype")
+
+    def __init__(self, shape, dtype):
+        self.shape = tuple(shape)
+        self.dtype = dtype
+
+    def __repr__(self):
+        return f"{self.dtype}[{', '.join(map(str, self.shape))}]"
+
+    def __eq__(self, other):
+        return type(other) is Spec and self.shape == other.shape and self.dtype == other.dtype
+
+    def __hash__(self):
+        return hash((self.shape, self.dtype))
+
+    @property
+    def ndim(self):
+        return len(self.shape)
+
+
+def is_known(*sizes):
+    """Whether every size is a number."""
+    return all(type(s) is not Dim for s in sizes)
+
+
+def same_size(a, b):
+    """False only when both sizes are known and differ."""
+    return a == b or not is_known(a, b)
+
+
+def compatible(shape, other):
+    """Whether two shapes can be the same once their unknown sizes are known."""
+    return len(shape) == len(other) and all(map(same_size, shape, other))
+
+
+def size_of(shape):
+    """Number of elements; a Dim if unknown."""
+    total = 1
+    for s in shape:
+        total = total * s
+    return total
+
+
+def show(shape):
+    """A shape as users see it: unknown sizes are None."""
+    return tuple(None if type(s) is Dim else s for s in shape)
+
+
+def broadcast(name, *shapes):
+    """The common shape by NumPy's rule. An unknown size gives way to a known one above 1; two unknown ones must be checked by
+    the kernel and the first stands for both."""
+    first = shapes[0]
+    if all(s == first for s in shapes[1:]):
+        return tuple(first)
+    rank = max(map(len, shapes))
+    out = []
+    for axis in range(-rank, 0):
+        sizes = [s[axis] for s in shapes if len(s) >= -axis]
+        wide = [s for s in sizes if type(s) is Dim or s != 1]
+        known = [s for s in wide if type(s) is not Dim]
+        if len(set(known)) > 1:
+            listed = " and ".join(str(show(s)) for s in shapes)
+            raise ValueError(
+                f"{name}: shapes {listed} do not broadcast: axis {axis} has sizes {' and '.join(map(str, sizes))}. "
+                "Sizes must be equal or 1."
+            )
+        out.append(known[0] if known else wide[0] if wide else 1)
+    return tuple(out)
+
+
+def normalize_axis(name, axis, ndim):
+    """A possibly negative axis -> 0 <= axis < ndim."""
+    if not -ndim <= axis < ndim:
+        raise ValueError(f"{name}: axis {axis} is out of range for a tensor of {ndim} dimensions (expected {-ndim} to {ndim - 1}).")
+    return axis % ndim
+
+
+def normalize_axes(name, axes, ndim):
+    """None (all), an int or a sequence -> a sorted tuple of distinct non-negative axes."""
+    if axes is None:
+        return tuple(range(ndim))
+    axes = (axes,) if isinstance(axes, int) else tuple(axes)
+    out = tuple(sorted(normalize_axis(name, a, ndim) for a in axes))
+    if len(set(out)) != len(out):
+        raise ValueError(f"{name}: axis {axes} names the same axis twice.")
+    return out
+
+
+def reduced(shape, axes, keepdims):
+    """The shape after reducing over (normalized) axes."""
+    if keepdims:
+        return tuple(1 if i in axes else s for i, s in enumerate(shape))
+    return tuple(s for i, s in enumerate(shape) if i not in axes)
+
+
+# ---- windows: convolution and pooling ----------------------------------------------------------------------------
+
+
+def window_padding(padding, axis, size, window, stride, dilation=1):
+    """(before, after) zeros along one spatial axis of known size. `padding` is "valid", "same" or one pair per axis."""
+    if padding == "valid":
+        return 0, 0
+    if padding == "same":
+        total = max((-(-size // stride) - 1) * stride + (window - 1) * dilation + 1 - size, 0)
+        return total // 2, total - total // 2
+    return padding[axis]
+
+
+def window_output(padding, axis, size, window, stride, dilation=1):
+    """Number of window positions along one spatial axis; `size` may be unknown."""
+    if padding == "same":
+        return ceil_div(size, stride)
+    before, after = window_padding(padding, axis, size, window, stride, dilation)
+    return (size + (before + after - (window - 1) * dilation - 1)) // stride + 1
+
+
+def ceil_div(a, b):
+    """Ceiling of a / b for sizes known or not."""
+    return -(-a // b) if type(a) is not Dim else Dim(made_by=(lambda n, m: -(-n // m), (a, b)))

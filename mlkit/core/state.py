@@ -1,0 +1,34 @@
+"""What an op call depends on besides its arguments: the active trace, the recording tapes, the backend. One object a thread."""
+
+import contextlib
+import threading
+
+
+class State(threading.local):
+    trace = None  # the Trace under construction, or None
+    recording = 0  # number of open gradient tapes
+    backend = None  # the Backend in force; set by core.backend
+    kernels = {}  # its kernel table
+    device = None  # name given to `device(...)`, or None for the backend's default
+    autocast = None  # compute dtype that float variables are read in, or None
+
+
+state = State()
+
+
+@contextlib.contextmanager
+def swapped(**values):
+    """Set attributes of the thread's state for a block, and put the old ones back."""
+    old = {k: getattr(state, k) for k in values}
+    for k, v in values.items():
+        setattr(state, k, v)
+    try:
+        yield
+    finally:
+        for k, v in old.items():
+            setattr(state, k, v)
+
+
+def outside_trace():
+    """A block in which ops run at once and untaped, though a trace is under construction (to create weights, say)."""
+    return swapped(trace=None, recording=0, autocast=None)

@@ -1,0 +1,152 @@
+"""Tensor: the handle users and ops pass around.
+
+Its `data` is one of three things, and all three know their shape and dtype:
+an array of the backend (a value), a `Value` of a graph under construction (staged), or a `Spec` (known in kind only).
+"""
+
+import numpy as np
+
+from mlkit.core import dtypes
+from mlkit.core.spec import Spec
+from mlkit.core.state import state
+
+
+class Tensor:
+    """An n-dimensional array of one dtype. Immutable; made by `mlkit.ops.convert_to_tensor` and by every op.
+
+    All Python operators and NumPy indexing work; they are attached by `mlkit.ops.operators`.
+    """
+
+    __slots__ = ("data", "node", "slot", "_keras_mask", "__weakref__")
+    __array_priority__ = 100  # NumPy arrays on the left leave the operator to us
+
+    def __init__(self, data, node=None, slot=0):
+        self.data = data
+        self.node = node  # what made it, on a gradient tape; None outside tapes
+        self.slot = slot  # which of the node's outputs it is
+
+    @property
+    def shape(self):
+        """Tuple of sizes. While a layer is traced with unknown sizes some are `Dim` objects, which can be computed with."""
+        return self.data.shape
+
+    @property
+    def ndim(self):
+        return len(self.data.shape)
+
+    @property
+    def dtype(self):
+        """Name of the dtype, for example ``"float32"``."""
+        d = self.data.dtype
+        return d if type(d) is str else dtypes.name_of(d)
+
+    @property
+    def spec(self):
+        d = self.data
+        return d if type(d) is Spec else Spec(d.shape, self.dtype)
+
+    @property
+    def size(self):
+        """Number of elements."""
+        from mlkit.core.spec import size_of
+
+        return size_of(self.data.shape)
+
+    @property
+    def is_concrete(self):
+        """Whether it holds numbers (not a symbol of a graph or of a model under construction)."""
+        return not isinstance(self.data, (Spec, Value))
+
+    @property
+    def device(self):
+        """Name of the device that holds it, for example ``"cpu:0"``."""
+        return state.backend.device_of(self._array()) if self.is_concrete else state.device
+
+    def numpy(self):
+        """The value as a NumPy array (a read-only view where the backend allows, else a copy)."""
+        return state.backend.to_numpy(self._array())
+
+    def _array(self):
+        if not self.is_concrete:
+            raise TypeError(
+                f"{self!r} has no value: it stands for a tensor of a graph or of a model under construction, so it cannot be "
+                "turned into a NumPy array, a Python number or a condition. Use ops (ops.cond, ops.where), or run eagerly "
+                "(run_eagerly=True)."
+            )
+        return self.data
+
+    def __array__(self, dtype=None, copy=None):
+        a = self.numpy()
+        return a.astype(dtype) if dtype is not None and a.dtype != dtype else np.array(a) if copy else a
+
+    def __dlpack__(self, **kwargs):
+        return self._array().__dlpack__(**kwargs)
+
+    def __dlpack_device__(self):
+        return self._array().__dlpack_device__()
+
+    def item(self):
+        """The single element as a Python number."""
+        return self.numpy().item()
+
+    def tolist(self):
+        return self.numpy().tolist()
+
+    def __float__(self):
+        return float(self.item())
+
+    def __int__(self):
+        return int(self.item())
+
+    def __index__(self):
+        return self.numpy().__index__()
+
+    def __bool__(self):
+        return bool(self.numpy())
+
+    def __complex__(self):
+        return complex(self.item())
+
+    def __format__(self, spec):
+        return format(self.item() if self.is_concrete and self.ndim == 0 else str(self), spec)
+
+    def __len__(self):
+        if not self.data.shape:
+            raise TypeError("len() of a tensor without dimensions.")
+        return self.data.shape[0]
+
+    def __repr__(self):
+        if not self.is_concrete:
+            return f"<Tensor {self.spec}>"
+        return f"<Tensor {self.spec}\n{np.array2string(self.numpy(), threshold=40)}>" if self.ndim else f"<Tensor {self.spec} {self.numpy()}>"
+
+    def __copy__(self):
+        return self
+
+    def __deepcopy__(self, memo):
+        return Tensor(self.data)
+
+    def __reduce__(self):
+        return (_from_numpy, (self.numpy(),))
+
+    __hash__ = object.__hash__
+
+
+def _from_numpy(array):
+    return Tensor(state.backend.asarray(array, dtypes.name_of(array.dtype)))
+
+
+class Value:
+    """A tensor of a graph: what a node returns, or an input. Identity is its name."""
+
+    __slots__ = ("shape", "dtype")
+
+    def __init__(self, spec):
+        self.shape, self.dtype = spec.shape, spec.dtype
+
+    @property
+    def spec(self):
+        return Spec(self.shape, self.dtype)
+
+    def __repr__(self):
+        return f"<Value {self.spec}>"

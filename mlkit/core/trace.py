@@ -1,0 +1,166 @@
+"""Tracing: run a Python function once on symbols, keep the graph, and run that graph from then on."""
+
+from mlkit.core import debug, tree
+from mlkit.core.graph import Graph
+from mlkit.core.spec import Spec
+from mlkit.core.state import state, swapped
+from mlkit.core.tensor import Tensor, Value
+from mlkit.core.variable import Variable
+
+
+class Trace:
+    """A graph under construction, with the variables read (graph inputs) and assigned (graph outputs) on the way."""
+
+    def __init__(self, parent=None):
+        self.parent = parent  # the trace around it, for the bodies of control-flow ops
+        self.graph = Graph()
+        self.reads = {}  # variable -> the Tensor that stands for its value at the start
+        self.writes = {}  # variable -> the Tensor last assigned to it
+
+    def input(self, spec):
+        """A Tensor that stands for a new input of the graph."""
+        value = Value(spec)
+        self.graph.inputs.append(value)
+        return Tensor(value)
+
+    def stage(self, op, data, params):
+        return self.graph.add(op, data, params)
+
+    def read(self, variable):
+        if variable in self.writes:
+            return self.writes[variable]
+        if self.parent is not None:
+            return self.parent.read(variable)
+        if variable not in self.reads:
+            self.reads[variable] = Tensor(Value(variable._value.spec))
+        return self.reads[variable]
+
+    def write(self, variable, tensor):
+        self.writes[variable] = tensor
+
+
+def trace_graph(fn, specs, parent=None):
+    """Trace ``fn(*tensors)`` for input specs: (Trace, what fn returned with symbols as leaves)."""
+    trace = Trace(parent)
+    with swapped(trace=trace):
+        out = fn(*(trace.input(s) for s in specs))
+    return trace, out
+
+
+class Traced:
+    """A function that is traced once per signature and then replayed as one compiled program.
+
+    A signature is the specs of its tensors, the values of all other arguments, the backend, what `key()` returns, and which of
+    the variables it reads are trainable.
+    """
+
+    def __init__(self, fn, key=None):
+        self.fn, self.key = fn, key
+        self.programs = {}
+        self.__name__ = getattr(fn, "__name__", type(fn).__name__)
+
+    def __call__(self, *args, **kwargs):
+        if state.trace is not None or state.recording or debug.EAGER:
+            return self.fn(*args, **kwargs)  # inside a trace it is inlined; a tape must see its ops
+        leaves = tree.flatten((args, kwargs))
+        arrays, key = [], []
+        for leaf in leaves:
+            if is_array(leaf):
+                t = leaf if type(leaf) is Tensor else _to_tensor(leaf)
+                arrays.append(t.data)
+                key.append((t.shape, t.dtype))
+            else:
+                key.append(leaf)
+        key = (tuple(key), _form(args), _form(kwargs), state.backend.name, state.device, self.key() if self.key else None)
+        candidates = self.programs.setdefault(key, [])
+        program = next((p for p in candidates if p.fits()), None)
+        if program is None:
+            program = Program(self.fn, args, kwargs)
+            candidates.append(program)
+        return program(arrays)
+
+    def graph(self, *args, **kwargs):
+        """The traced graph for these arguments, before any pass, to read or print."""
+        return Program(self.fn, args, kwargs, compiled=False).graph
+
+
+def function(fn=None, *, key=None):
+    """Compile a function of tensors: its first call traces it to a graph, later calls with the same shapes run the graph.
+
+    Python code in it runs only while tracing; do not branch on values (use `ops.cond`). Variables may be read and assigned.
+    key: callable whose (hashable) result is part of the signature.
+
+    >>> import mlkit
+    >>> f = mlkit.function(lambda x: mlkit.ops.sum(x * x))
+    >>> float(f(mlkit.ops.ones((3,))))
+    3.0
+    """
+    return (lambda f: Traced(f, key)) if fn is None else Traced(fn, key)
+
+
+class Program:
+    """One trace of a function, compiled: inputs are its array arguments followed by the variables it reads."""
+
+    def __init__(self, fn, args, kwargs, compiled=True):
+        trace = Trace()
+
+        def symbol(leaf):
+            return trace.input(_to_tensor(leaf).spec) if is_array(leaf) else leaf
+
+        with swapped(trace=trace):
+            inputs = tree.map_structure(symbol, (args, kwargs))
+            out = fn(*inputs[0], **inputs[1])
+        self.out, leaves = out, tree.flatten(out)
+        self.reads = list(trace.reads)
+        self.flags = [v.trainable for v in self.reads]
+        self.writes = list(trace.writes)
+        self.static = [None if is_tensor(x) else (x,) for x in leaves]
+        results = [(trace.read(x) if isinstance(x, Variable) else x).data for x in leaves if is_tensor(x)]
+        self.graph = trace.graph
+        self.graph.inputs += [t.data for t in trace.reads.values()]
+        self.graph.outputs = results + [t.data for t in trace.writes.values()]
+        if debug.LEVEL >= 1:
+            debug.say(f"traced {getattr(fn, '__name__', fn)}: {len(self.graph.calls)} calls, {len(self.graph.inputs)} inputs")
+        self.run = state.backend.compile(self.graph) if compiled else None
+
+    def fits(self):
+        """Whether the variables it reads are trainable or not as they were when it was traced."""
+        return all(v.trainable is f for v, f in zip(self.reads, self.flags))
+
+    def __call__(self, arrays):
+        results = self.run(arrays + [v._value.data for v in self.reads])
+        n = len(results) - len(self.writes)
+        for v, a in zip(self.writes, results[n:]):
+            v._value = Tensor(a)
+        tensors = iter(results[:n])
+        return tree.pack_sequence_as(self.out, [s[0] if s else Tensor(next(tensors)) for s in self.static])
+
+
+def is_tensor(x):
+    return type(x) is Tensor or isinstance(x, Variable)
+
+
+def is_array(x):
+    """Whether an argument of a traced function is data (becomes a graph input) rather than part of the signature."""
+    import numpy as np
+
+    return type(x) is Tensor or type(x) is Spec or isinstance(x, (np.ndarray, np.generic))
+
+
+def _to_tensor(x):
+    if type(x) is Tensor:
+        return x
+    if type(x) is Spec:
+        return Tensor(x)
+    from mlkit.ops import convert_to_tensor
+
+    return convert_to_tensor(x)
+
+
+def _form(structure):
+    """A hashable description of how a structure is nested."""
+    if isinstance(structure, dict):
+        return tuple((k, _form(v)) for k, v in structure.items())
+    if isinstance(structure, (list, tuple)):
+        return (type(structure).__name__, *map(_form, structure))
+    return None

@@ -1,0 +1,154 @@
+"""Nested structures of lists, tuples, dicts and named tuples, as in `keras.tree`: leaves in order, dict keys sorted."""
+
+import collections
+import collections.abc
+
+MAP_TO_NONE = object()  # returned by a function given to `traverse`: put None here
+
+
+def is_nested(x):
+    """Whether x is a container whose elements count as leaves."""
+    return isinstance(x, (list, tuple, dict))
+
+
+def _is_namedtuple(x):
+    return isinstance(x, tuple) and hasattr(x, "_fields")
+
+
+def _keys(x):
+    return list(x) if isinstance(x, collections.OrderedDict) else sorted(x, key=str)
+
+
+def _children(x):
+    return [x[k] for k in _keys(x)] if isinstance(x, dict) else list(x)
+
+
+def _like(x, children):
+    """A container of x's kind around new children."""
+    if isinstance(x, dict):
+        made = dict(zip(_keys(x), children))
+        ordered = {k: made[k] for k in x}
+        if isinstance(x, collections.defaultdict):
+            return type(x)(x.default_factory, ordered)
+        return ordered if type(x) is dict else type(x)(ordered)
+    if _is_namedtuple(x):
+        return type(x)(*children)
+    return list(children) if isinstance(x, list) else tuple(children)
+
+
+def flatten(structure):
+    """The leaves, in order.
+
+    >>> flatten({"b": [1, 2], "a": 0})
+    [0, 1, 2]
+    """
+    if type(structure) not in (list, tuple) and not is_nested(structure):
+        return [structure]
+    out = []
+    for child in _children(structure):
+        if is_nested(child):
+            out.extend(flatten(child))
+        else:
+            out.append(child)
+    return out
+
+
+def flatten_with_path(structure, _path=()):
+    """(path, leaf) pairs; a path is a tuple of keys and positions."""
+    if not is_nested(structure):
+        return [(_path, structure)]
+    keys = _keys(structure) if isinstance(structure, dict) else range(len(structure))
+    return [pair for k in keys for pair in flatten_with_path(structure[k], (*_path, k))]
+
+
+def map_structure(func, *structures, none_is_leaf=True):
+    """Apply a function to the corresponding leaves of structures of the same form."""
+    if not callable(func):
+        raise TypeError(f"`func` must be callable, but got {func!r} of type {type(func)}.")
+    if not structures:
+        raise ValueError("map_structure needs at least one structure.")
+    first = structures[0]
+    if not is_nested(first):
+        if any(is_nested(s) for s in structures[1:]):
+            raise ValueError(f"The structures differ: {first!r} is a leaf, the other is not.")
+        return func(*structures) if none_is_leaf or first is not None else None
+    for other in structures[1:]:
+        _assert_same_node(first, other)
+    return _like(first, [map_structure(func, *parts, none_is_leaf=none_is_leaf) for parts in zip(*map(_children, structures))])
+
+
+def map_structure_up_to(shallow_structure, func, *structures):
+    """Apply a function to the parts of the structures that stand where `shallow_structure` has leaves."""
+    if not is_nested(shallow_structure):
+        return func(*structures)
+    for s in structures:
+        if not is_nested(s) or len(s) != len(shallow_structure):
+            raise ValueError(f"The structures differ: {shallow_structure!r} against {s!r}.")
+        if isinstance(shallow_structure, dict) and set(shallow_structure) != set(s):
+            raise ValueError(f"The structures have different keys: {list(shallow_structure)} against {list(s)}.")
+    parts = zip(_children(shallow_structure), *map(_children, structures))
+    return _like(shallow_structure, [map_structure_up_to(p[0], func, *p[1:]) for p in parts])
+
+
+def pack_sequence_as(structure, flat_sequence):
+    """The leaves put into the form of `structure`.
+
+    >>> pack_sequence_as({"a": 0, "b": (0, 0)}, [1, 2, 3])
+    {'a': 1, 'b': (2, 3)}
+    """
+    flat = list(flat_sequence)
+    count = len(flatten(structure))
+    if count != len(flat):
+        raise ValueError(f"pack_sequence_as: the structure has {count} leaves, but {len(flat)} values were given.")
+    values = iter(flat)
+    return map_structure(lambda _: next(values), structure) if is_nested(structure) else flat[0]
+
+
+def assert_same_structure(a, b):
+    """Raise ValueError unless both have the same form."""
+    if is_nested(a) != is_nested(b):
+        raise ValueError(f"The structures differ: {a!r} against {b!r}.")
+    if is_nested(a):
+        _assert_same_node(a, b)
+        for x, y in zip(_children(a), _children(b)):
+            assert_same_structure(x, y)
+
+
+def _assert_same_node(a, b):
+    same_kind = isinstance(a, dict) == isinstance(b, dict) and (isinstance(a, dict) or isinstance(a, list) == isinstance(b, list))
+    if not is_nested(b) or not same_kind or len(a) != len(b) or _is_namedtuple(a) != _is_namedtuple(b):
+        raise ValueError(f"The structures differ: {a!r} against {b!r}.")
+    if isinstance(a, dict) and set(a) != set(b):
+        raise ValueError(f"The structures have different keys: {list(a)} against {list(b)}.")
+
+
+def traverse(func, structure, top_down=True):
+    """Apply a function to every node, containers too; what it returns for a node replaces it (None: leave as it is)."""
+    if top_down:
+        made = func(structure)
+        if made is not None:
+            return None if made is MAP_TO_NONE else made
+        return _like(structure, [traverse(func, c) for c in _children(structure)]) if is_nested(structure) else structure
+    if is_nested(structure):
+        structure = _like(structure, [traverse(func, c, False) for c in _children(structure)])
+    made = func(structure)
+    return structure if made is None else None if made is MAP_TO_NONE else made
+
+
+def lists_to_tuples(structure):
+    """The same with every list turned into a tuple."""
+    return traverse(lambda x: tuple(x) if isinstance(x, list) else None, structure, top_down=False)
+
+
+def is_shape(x):
+    """Whether x is a tuple or list of sizes (ints or None)."""
+    return isinstance(x, (list, tuple)) and all(e is None or isinstance(e, int) for e in x)
+
+
+def map_shape_structure(func, structure):
+    """`map_structure` for structures whose leaves are shapes."""
+    if is_shape(structure):
+        return func(tuple(structure))
+    if not is_nested(structure):
+        raise ValueError(f"Expected a shape or a structure of shapes, but got {structure!r}.")
+    return _like(structure, [map_shape_structure(func, c) for c in _children(structure)])

@@ -1,0 +1,24 @@
+"""The public operations: the namespace `keras.ops`.
+
+Each module lists what it offers in `__all__`. Here every such function becomes recordable: called on KerasTensors it notes itself as an
+operation of a functional model. Inside the library the modules' own functions are as good.
+"""
+
+import importlib
+
+from mlkit.core.keras_tensor import recordable as _recordable
+from mlkit.ops import operators as _operators
+
+_MODULES = ("convert", "core", "numpy", "nn", "math", "linalg", "image", "control")
+_NOT_RECORDED = {"shape", "is_tensor", "convert_to_numpy", "dtype", "custom_gradient"}
+_functions = {}  # public name -> the plain function
+
+for _module in _MODULES:
+    _part = importlib.import_module(f"mlkit.ops.{_module}")
+    for _name in _part.__all__:
+        _functions[_name] = getattr(_part, _name)
+        globals()[_name] = _functions[_name] if _name in _NOT_RECORDED else _recordable(_functions[_name])
+
+_operators.install(importlib.import_module(__name__))
+
+__all__ = sorted(_functions)

@@ -1,0 +1,133 @@
+"""From anything to tensors of one dtype: conversion, casting, promotion. What every public function does first."""
+
+import numpy as np
+
+from mlkit.core import dtypes
+from mlkit.core.keras_tensor import KerasTensor
+from mlkit.core.state import state
+from mlkit.core.tensor import Tensor
+from mlkit.core.variable import Variable
+from mlkit.ops import elementwise as el
+
+__all__ = ["cast", "convert_to_numpy", "convert_to_tensor", "is_tensor"]
+
+_SCALARS = (bool, int, float, complex)
+
+
+def convert_to_tensor(x, dtype=None, sparse=None, ragged=None):
+    """A Tensor from a Tensor, Variable, NumPy array, number, nested list, or any array with `__array__`.
+
+    dtype: name of the dtype; by default arrays keep theirs, Python floats become floatx and Python ints int32.
+
+    >>> convert_to_tensor([[1.0, 2.0]]).dtype
+    'float32'
+    """
+    if sparse or ragged:
+        raise NotImplementedError("convert_to_tensor: `sparse` and `ragged` tensors are not supported.")
+    t = as_tensor(x, dtype)
+    if dtype is None or t.dtype == dtype:
+        return t
+    dtype = dtypes.standardize_dtype(dtype)
+    return t if t.dtype == dtype else el.cast(t, dtype=dtype)
+
+
+def as_tensor(x, dtype=None):
+    """`convert_to_tensor` without checks; `dtype` matters only for Python numbers and lists."""
+    if type(x) is Tensor:
+        return x
+    if isinstance(x, Variable):
+        return x.value
+    if isinstance(x, KerasTensor):
+        x._no_value()
+    if isinstance(x, (list, tuple)) and any(isinstance(e, (Tensor, Variable)) for e in _leaves(x)):
+        from mlkit.ops.numpy import stack
+
+        return stack([as_tensor(e, dtype) for e in x])
+    host = x if isinstance(x, (np.ndarray, np.generic)) else _host_array(x)
+    if host.dtype == object:
+        raise ValueError(f"convert_to_tensor: {x!r} is not a number or a regular array of numbers.")
+    if isinstance(x, (*_SCALARS, list, tuple)) and not isinstance(x, np.generic):
+        kind = dtypes.floatx() if host.dtype == np.float64 else "int32" if host.dtype == np.int64 else None
+        if kind == "int32" and host.size and (host.max() > 2**31 - 1 or host.min() < -(2**31)):
+            kind = "int64"
+        if dtype is not None:
+            kind = dtypes.standardize_dtype(dtype)
+        if kind is not None:
+            host = host.astype(dtypes.as_numpy(kind))
+    return Tensor(state.backend.asarray(host, dtypes.name_of(host.dtype)))
+
+
+def _leaves(x):
+    for e in x:
+        if isinstance(e, (list, tuple)):
+            yield from _leaves(e)
+        else:
+            yield e
+
+
+def _host_array(x):
+    try:
+        if hasattr(x, "__array__") or not hasattr(x, "__dlpack__"):
+            return np.asarray(x)
+        return np.from_dlpack(x)
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"convert_to_tensor: {type(x).__name__} {x!r} cannot be converted to a tensor: {error}") from error
+
+
+def convert_to_numpy(x):
+    """The value as a NumPy array (a copy where the backend's memory could change).
+
+    >>> convert_to_numpy([1, 2])
+    array([1, 2], dtype=int32)
+    """
+    return x if isinstance(x, np.ndarray) else as_tensor(x).numpy()
+
+
+def is_tensor(x):
+    """Whether x is a `Tensor` (a KerasTensor or a Variable is none)."""
+    return type(x) is Tensor
+
+
+def cast(x, dtype):
+    """The tensor in another dtype.
+
+    Floats to ints drop the fraction; anything to bool asks "is it not zero".
+
+    >>> cast([1.5, -1.5], "int32").numpy()
+    array([ 1, -1], dtype=int32)
+    """
+    dtype = dtypes.standardize_dtype(dtype)
+    t = as_tensor(x)
+    return t if t.dtype == dtype else el.cast(t, dtype=dtype)
+
+
+def promote(*xs, floating=False):
+    """The operands as Tensors of one common dtype; Python scalars stay scalars (if any operand is a tensor).
+
+    floating: the common dtype is at least floatx.
+    """
+    xs = [x if type(x) is Tensor or type(x) in _SCALARS else as_tensor(x) for x in xs]
+    kinds = {x.dtype if type(x) is Tensor else type(x) for x in xs}
+    dtype = dtypes.float_of(dtypes.result_type(*kinds)) if floating else dtypes.result_type(*kinds)
+    if not any(type(x) is Tensor for x in xs):
+        xs[0] = as_tensor(xs[0])
+    if len(kinds) == 1 and kinds == {dtype}:
+        return xs
+    return [_as(x, dtype) for x in xs]
+
+
+def _as(x, dtype):
+    if type(x) is Tensor:
+        return x if x.dtype == dtype else el.cast(x, dtype=dtype)
+    if dtype in dtypes.FLOATS:
+        return float(x)
+    if dtype in dtypes.COMPLEX:
+        return complex(x)
+    return bool(x) if dtype == "bool" else int(x)
+
+
+def to_float(x):
+    """The tensor in a float (or complex) dtype: what float-valued functions compute in."""
+    t = as_tensor(x)
+    d = t.dtype
+    return t if d in dtypes.FLOATS or d in dtypes.COMPLEX else el.cast(t, dtype=dtypes.float_of(d))

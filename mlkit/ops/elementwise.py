@@ -1,0 +1,162 @@
+"""Elementwise primitives. Operands of binary ops have one dtype already, or are Python scalars, which are weak."""
+
+import math
+
+from mlkit.core import dtypes
+from mlkit.core.op import Op
+from mlkit.core.spec import Spec, broadcast
+from mlkit.core.tensor import Tensor
+from mlkit.ops.movement import sum_to
+
+
+def _operand_dtype(name, operands):
+    found = {x.dtype for x in operands if type(x) is Spec}
+    if len(found) > 1:
+        raise TypeError(f"{name}: operands have dtypes {' and '.join(sorted(found))}. Convert them with ops.cast first.")
+    return found.pop() if found else dtypes.result_type(*map(type, operands))
+
+
+def elementwise_spec(name, dtype=None):
+    """The spec rule of an op that works element by element with broadcasting; `dtype` if the result has another one."""
+
+    def spec(*operands):
+        shape = broadcast(name, *(x.shape if type(x) is Spec else () for x in operands))
+        own = _operand_dtype(name, operands)
+        return Spec(shape, dtype or own)
+
+    return spec
+
+
+def _float_spec(name):
+    def spec(x):
+        if x.dtype not in dtypes.FLOATS and x.dtype not in dtypes.COMPLEX:
+            raise TypeError(f"{name}: expected a float tensor, but got {x.dtype}. Convert it with ops.cast first.")
+        return x
+
+    return spec
+
+
+def unary(name, vjp=None, keep="x", dtype=None, floating=False):
+    """An op of one tensor. `vjp(g, y, x)` returns the one gradient."""
+    rule = None if vjp is None else lambda g, y, x: (vjp(g, y, x),)
+    return Op(name, _float_spec(name) if floating else elementwise_spec(name, dtype), rule, keep)
+
+
+def binary(name, vjp=None, keep="x", dtype=None):
+    """An op of two broadcast operands. `vjp(g, z, x, y)` returns both gradients, still in the broadcast shape."""
+
+    def rule(g, z, x, y):
+        gx, gy = vjp(g, z, x, y)
+        return _fit(gx, x), _fit(gy, y)
+
+    return Op(name, elementwise_spec(name, dtype), vjp and rule, keep)
+
+
+def _fit(g, x):
+    return sum_to(g, x.shape) if g is not None and type(x) is Tensor else None
+
+
+# ---- unary -----------------------------------------------------------------------------------------------------------
+
+neg = unary("neg", lambda g, y, x: -g, "")
+abs_ = unary("abs", lambda g, y, x: g * sign(x))
+sign = unary("sign", keep="")
+floor = unary("floor", keep="")
+ceil = unary("ceil", keep="")
+round_ = unary("round", keep="")  # half to even
+exp = unary("exp", lambda g, y, x: g * y, "y", floating=True)
+expm1 = unary("expm1", lambda g, y, x: g * (y + 1), "y", floating=True)
+log = unary("log", lambda g, y, x: g / x, floating=True)
+log1p = unary("log1p", lambda g, y, x: g / (x + 1), floating=True)
+sqrt = unary("sqrt", lambda g, y, x: g / (y * 2), "y", floating=True)
+rsqrt = unary("rsqrt", lambda g, y, x: g * y * y * y * -0.5, "y", floating=True)
+sin = unary("sin", lambda g, y, x: g * cos(x), floating=True)
+cos = unary("cos", lambda g, y, x: -g * sin(x), floating=True)
+tan = unary("tan", lambda g, y, x: g * (1 + y * y), "y", floating=True)
+arcsin = unary("arcsin", lambda g, y, x: g * rsqrt(1 - x * x), floating=True)
+arccos = unary("arccos", lambda g, y, x: -g * rsqrt(1 - x * x), floating=True)
+arctan = unary("arctan", lambda g, y, x: g / (1 + x * x), floating=True)
+sinh = unary("sinh", lambda g, y, x: g * cosh(x), floating=True)
+cosh = unary("cosh", lambda g, y, x: g * sinh(x), floating=True)
+arcsinh = unary("arcsinh", lambda g, y, x: g * rsqrt(x * x + 1), floating=True)
+arccosh = unary("arccosh", lambda g, y, x: g * rsqrt(x * x - 1), floating=True)
+arctanh = unary("arctanh", lambda g, y, x: g / (1 - x * x), floating=True)
+tanh = unary("tanh", lambda g, y, x: g * (1 - y * y), "y", floating=True)
+sigmoid = unary("sigmoid", lambda g, y, x: g * (y * (1 - y)), "y", floating=True)
+erf = unary("erf", lambda g, y, x: g * exp(-x * x) * (2 / math.sqrt(math.pi)), floating=True)
+erfinv = unary("erfinv", lambda g, y, x: g * exp(y * y) * (math.sqrt(math.pi) / 2), "y", floating=True)
+lgamma = unary("lgamma", lambda g, y, x: g * digamma(x), floating=True)
+digamma = unary("digamma", floating=True)
+isfinite = unary("isfinite", keep="", dtype="bool")
+isnan = unary("isnan", keep="", dtype="bool")
+not_ = unary("not", keep="")  # logical for bool, bitwise for integers
+stop_gradient = unary("stop_gradient", keep="")
+conj = unary("conj", lambda g, y, x: conj(g), "")
+
+cast = Op(
+    "cast",
+    lambda x, dtype: Spec(x.shape, dtype),
+    lambda g, y, x, dtype: (cast(g, dtype=x.dtype) if dtypes.is_float(x.dtype) and dtypes.is_float(dtype) else None,),
+    keep="",
+)
+
+
+# ---- binary ----------------------------------------------------------------------------------------------------------
+
+
+def _share(g, z, x, y):
+    """Gradient of maximum and minimum: to the operand that was chosen, half to each where they are equal."""
+    wx, wy = equal(x, z), equal(y, z)
+    both = cast(wx, dtype=g.dtype) + cast(wy, dtype=g.dtype)
+    g = g / both
+    return g * cast(wx, dtype=g.dtype), g * cast(wy, dtype=g.dtype)
+
+
+def _pow_vjp(g, z, x, y):
+    if type(y) is not Tensor:  # a constant exponent: no logarithm needed
+        return g * y * (x ** (y - 1)) if y != 0 else g * 0, None
+    gx = g * y * (x ** (y - 1))
+    if type(x) is Tensor:
+        log_x = log(where(x > 0, x, x * 0 + 1))
+    else:
+        log_x = math.log(x) if x > 0 else 0.0
+    return gx if type(x) is Tensor else None, g * z * log_x
+
+
+add = binary("add", lambda g, z, x, y: (g, g), "")
+sub = binary("sub", lambda g, z, x, y: (g, -g), "")
+mul = binary("mul", lambda g, z, x, y: (g * y, g * x))
+div = binary("div", lambda g, z, x, y: (g / y, -g * x / (y * y)))
+floor_div = binary("floor_div", keep="")
+mod = binary("mod", lambda g, z, x, y: (g, -g * floor(x / y)))  # the result has the divisor's sign, as in Python
+pow_ = binary("pow", _pow_vjp, "xy")
+maximum = binary("maximum", _share, "xy")
+minimum = binary("minimum", _share, "xy")
+atan2 = binary("atan2", lambda g, z, x, y: (g * y / (x * x + y * y), -g * x / (x * x + y * y)))
+nextafter = binary("nextafter", keep="")
+equal = binary("equal", keep="", dtype="bool")
+not_equal = binary("not_equal", keep="", dtype="bool")
+less = binary("less", keep="", dtype="bool")
+less_equal = binary("less_equal", keep="", dtype="bool")
+and_ = binary("and", keep="")  # and, or, xor: logical for bool, bitwise for integers
+or_ = binary("or", keep="")
+xor = binary("xor", keep="")
+left_shift = binary("left_shift", keep="")
+right_shift = binary("right_shift", keep="")
+
+
+# ---- choose ----------------------------------------------------------------------------------------------------------
+
+
+def _where_spec(condition, x, y):
+    if type(condition) is Spec and condition.dtype != "bool":
+        raise TypeError(f"where: the condition must be bool, but is {condition.dtype}.")
+    shape = broadcast("where", *(s.shape if type(s) is Spec else () for s in (condition, x, y)))
+    return Spec(shape, _operand_dtype("where", (x, y)))
+
+
+def _where_vjp(g, z, condition, x, y):
+    return None, _fit(where(condition, g, 0.0), x), _fit(where(condition, 0.0, g), y)
+
+
+where = Op("where", _where_spec, _where_vjp, keep="0")

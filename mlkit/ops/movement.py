@@ -1,0 +1,252 @@
+"""Primitives that make, move and pick elements without computing."""
+
+from mlkit.core import dtypes
+from mlkit.core.op import OPS, Op
+from mlkit.core.spec import Dim, Spec, broadcast, is_known, normalize_axis, same_size, show, size_of
+
+# ---- make ------------------------------------------------------------------------------------------------------------
+
+full = Op("full", lambda shape, value, dtype: Spec(shape, dtype))  # value: a Python number
+iota = Op("iota", lambda size, dtype: Spec((size,), dtype))  # 0, 1, ..., size - 1
+
+
+# ---- shape -----------------------------------------------------------------------------------------------------------
+
+
+def _reshape_spec(x, shape):
+    if any(type(s) is int and s < 0 for s in shape):
+        raise ValueError(f"reshape: sizes must not be negative, but the new shape is {show(shape)}.")
+    if is_known(*x.shape, *shape) and size_of(x.shape) != size_of(shape):
+        raise ValueError(
+            f"reshape: cannot give {size_of(x.shape)} elements of shape {show(x.shape)} the shape {show(shape)} ({size_of(shape)} elements)."
+        )
+    return Spec(shape, x.dtype)
+
+
+reshape = Op("reshape", _reshape_spec, lambda g, y, x, shape: (reshape(g, shape=x.shape),), keep="")
+
+
+def _transpose_spec(x, perm):
+    if sorted(perm) != list(range(len(x.shape))):
+        raise ValueError(f"transpose: axes {perm} are not a permutation of the {len(x.shape)} axes of shape {show(x.shape)}.")
+    return Spec([x.shape[p] for p in perm], x.dtype)
+
+
+def inverse_permutation(perm):
+    """The permutation that undoes `perm`."""
+    return tuple(sorted(range(len(perm)), key=perm.__getitem__))
+
+
+transpose = Op("transpose", _transpose_spec, lambda g, y, x, perm: (transpose(g, perm=inverse_permutation(perm)),), keep="")
+
+
+def _broadcast_to_spec(x, shape):
+    if len(shape) < len(x.shape) or any(a != 1 and not same_size(a, b) for a, b in zip(x.shape[::-1], shape[::-1])):
+        raise ValueError(f"broadcast_to: shape {show(x.shape)} cannot be broadcast to {show(shape)}.")
+    return Spec(shape, x.dtype)
+
+
+broadcast_to = Op("broadcast_to", _broadcast_to_spec, lambda g, y, x, shape: (sum_to(g, x.shape),), keep="")
+
+
+def sum_to(g, shape):
+    """Sum over the axes along which `shape` was broadcast to g's shape: the gradient of broadcasting."""
+    if g.shape == shape:
+        return g
+    lead = g.ndim - len(shape)
+    axes = tuple(range(lead)) + tuple(i + lead for i, s in enumerate(shape) if s == 1 and g.shape[i + lead] != 1)
+    if axes:
+        g = OPS["sum"](g, axes=axes, keepdims=False)
+    return g if g.shape == shape else reshape(g, shape=shape)
+
+
+# ---- slices and padding ----------------------------------------------------------------------------------------------
+
+
+def _slice_spec(x, starts, stops, strides):
+    shape = []
+    for size, a, b, s in zip(x.shape, starts, stops, strides):
+        whole = type(size) is Dim and b is size and s == 1 and type(a) is int
+        shape.append(size - a if whole else _slice_size(a, b, s))
+    return Spec(shape, x.dtype)
+
+
+def _slice_size(a, b, s):
+    if is_known(a, b):
+        return max(0, -(-(b - a) // s))
+    return (b - a + (s - 1)) // s if s != 1 else b - a
+
+
+def _slice_vjp(g, y, x, starts, stops, strides):
+    """Zeros everywhere else: interior zeros by stride, then the margins."""
+    after = [
+        n - (a + (m - 1) * s + 1) if m != 0 else n - a for n, a, m, s in zip(x.shape, starts, g.shape, strides)
+    ]
+    inner = tuple(s - 1 for s in strides)
+    return (pad(g, value=0.0, low=tuple(starts), high=tuple(after), interior=inner),)
+
+
+# starts, stops, strides: one per axis, 0 <= start <= stop <= size, stride >= 1
+slice_ = Op("slice", _slice_spec, _slice_vjp, keep="")
+
+
+def _pad_spec(x, value, low, high, interior):
+    shape = [n + a + b + _spread(n, i) for n, a, b, i in zip(x.shape, low, high, interior)]
+    if any(type(s) is int and s < 0 for s in shape):
+        raise ValueError(f"pad: shape {show(x.shape)} cannot be padded by {low} before and {high} after.")
+    return Spec(shape, x.dtype)
+
+
+def _spread(n, interior):
+    """Elements added between n elements, `interior` in each gap."""
+    if interior == 0 or n == 0:
+        return 0
+    return (n - 1) * interior
+
+
+def _pad_vjp(g, y, x, value, low, high, interior):
+    stops = tuple(a + n + _spread(n, i) for n, a, i in zip(x.shape, low, interior))
+    return (slice_(g, starts=tuple(low), stops=stops, strides=tuple(i + 1 for i in interior)),)
+
+
+# value: Python number; low, high: elements before and after each axis (not negative); interior: elements put between neighbours
+pad = Op("pad", _pad_spec, _pad_vjp, keep="")
+
+
+def _concat_spec(*xs, axis):
+    first = xs[0]
+    for x in xs[1:]:
+        if len(x.shape) != len(first.shape) or any(
+            not same_size(a, b) for i, (a, b) in enumerate(zip(x.shape, first.shape)) if i != axis
+        ):
+            shapes = ", ".join(str(show(s.shape)) for s in xs)
+            raise ValueError(f"concatenate: shapes {shapes} differ outside axis {axis}.")
+    total = xs[0].shape[axis]
+    for x in xs[1:]:
+        total = total + x.shape[axis]
+    shape = list(first.shape)
+    for x in xs[1:]:
+        shape = [a if type(a) is int else b for a, b in zip(shape, x.shape)]
+    shape[axis] = total
+    return Spec(shape, first.dtype)
+
+
+def _concat_vjp(g, y, *xs, axis):
+    gs, start = [], 0
+    for x in xs:
+        stop = start + x.shape[axis]
+        gs.append(slice_along(g, axis, start, stop))
+        start = stop
+    return tuple(gs)
+
+
+concat = Op("concat", _concat_spec, _concat_vjp, keep="")
+
+
+def slice_along(x, axis, start, stop, stride=1):
+    """Elements start, start + stride, ... before stop of one axis, all of the others."""
+    n = x.ndim
+    return slice_(
+        x,
+        starts=tuple(start if i == axis else 0 for i in range(n)),
+        stops=tuple(stop if i == axis else x.shape[i] for i in range(n)),
+        strides=tuple(stride if i == axis else 1 for i in range(n)),
+    )
+
+
+flip = Op("flip", lambda x, axes: x, lambda g, y, x, axes: (flip(g, axes=axes),), keep="")
+
+
+# ---- picking by index ------------------------------------------------------------------------------------------------
+
+
+def check_index(name, index):
+    if index.dtype not in dtypes.INTS and index.dtype not in dtypes.UINTS:
+        raise TypeError(f"{name}: indices must be integers, but have dtype {index.dtype}.")
+
+
+def _take_spec(x, index, axis):
+    check_index("take", index)
+    axis = normalize_axis("take", axis, len(x.shape))
+    return Spec(x.shape[:axis] + index.shape + x.shape[axis + 1 :], x.dtype)
+
+
+def _take_vjp(g, y, x, index, axis):
+    """Put each slice back where it came from: index and gradient axes first, then scatter_add along them."""
+    n, k = len(x.shape), len(index.shape)
+    g = transpose(g, perm=(*range(axis, axis + k), *range(axis), *range(axis + k, n - 1 + k)))
+    rest = x.shape[:axis] + x.shape[axis + 1 :]
+    flat = reshape(g, shape=(size_of(index.shape), *rest))
+    zeros = full(shape=(x.shape[axis], *rest), value=0, dtype=g.dtype)
+    out = scatter_add(zeros, reshape(index, shape=(size_of(index.shape), 1)), flat)
+    return transpose(out, perm=(*range(1, axis + 1), 0, *range(axis + 1, n))), None
+
+
+# index: any shape, 0 <= index < size of the axis; the result's shape has index.shape in place of the axis
+take = Op("take", _take_spec, _take_vjp, keep="1")
+
+
+def _take_along_axis_spec(x, index, axis):
+    check_index("take_along_axis", index)
+    if len(x.shape) != len(index.shape):
+        raise ValueError(f"take_along_axis: x of shape {show(x.shape)} and indices of shape {show(index.shape)} must have equal rank.")
+    shape = list(broadcast("take_along_axis", *(s[:axis] + (1,) + s[axis + 1 :] for s in (x.shape, index.shape))))
+    shape[axis] = index.shape[axis]
+    return Spec(shape, x.dtype)
+
+
+def _take_along_axis_vjp(g, y, x, index, axis):
+    """Scatter by full coordinates: the picked axis by index, the others by their own position."""
+    wide = tuple(x.shape[:axis]) + (index.shape[axis],) + tuple(x.shape[axis + 1 :])
+    where_to = []
+    for i, n in enumerate(g.shape):
+        if i == axis:
+            position = broadcast_to(index, shape=g.shape) if index.shape != g.shape else index
+        else:
+            line = iota(size=n, dtype=index.dtype)
+            line = reshape(line, shape=tuple(n if j == i else 1 for j in range(len(g.shape))))
+            position = broadcast_to(line if wide[i] != 1 or n == 1 else line * 0, shape=g.shape)
+        where_to.append(reshape(position, shape=(size_of(g.shape), 1)))
+    zeros = full(shape=x.shape, value=0, dtype=g.dtype)
+    return scatter_add(zeros, concat(*where_to, axis=1), reshape(g, shape=(size_of(g.shape),))), None
+
+
+take_along_axis = Op("take_along_axis", _take_along_axis_spec, _take_along_axis_vjp, keep="1")
+
+
+def _scatter_spec(x, index, updates):
+    check_index("scatter", index)
+    k = index.shape[-1]
+    expected = index.shape[:-1] + x.shape[k:]
+    if len(updates.shape) != len(expected) or any(not same_size(a, b) for a, b in zip(updates.shape, expected)):
+        raise ValueError(
+            f"scatter: updates of shape {show(updates.shape)} do not fit: indices of shape {show(index.shape)} into shape {show(x.shape)} "
+            f"need updates of shape {show(expected)}."
+        )
+    return x
+
+
+def gather_nd(x, index):
+    """x[index[..., 0], index[..., 1], ...]: the slices at the coordinates in the last axis of index."""
+    k = index.shape[-1]
+    lead = x.shape[:k]
+    flat = full(shape=index.shape[:-1], value=0, dtype=index.dtype)
+    for i, n in enumerate(lead):
+        column = slice_along(index, index.ndim - 1, i, i + 1)
+        flat = flat * n + reshape(column, shape=index.shape[:-1])
+    return take(reshape(x, shape=(size_of(lead), *x.shape[k:])), flat, axis=0)
+
+
+# index (..., k): coordinates of slices x[i0, ..., ik-1]; updates (..., *x.shape[k:]) are added, equal coordinates more than once
+scatter_add = Op(
+    "scatter_add", _scatter_spec, lambda g, y, x, index, updates: (g, None, gather_nd(g, index)), keep="1"
+)
+
+
+def _scatter_set_vjp(g, y, x, index, updates):
+    zeros = full(shape=updates.shape, value=0, dtype=g.dtype)
+    return scatter_set(g, index, zeros), None, gather_nd(g, index)
+
+
+# as scatter_add, but the updates replace what was there; of equal coordinates one wins
+scatter_set = Op("scatter_set", _scatter_spec, _scatter_set_vjp, keep="1")

@@ -1,0 +1,110 @@
+"""Primitives that reduce axes, and running sums along one."""
+
+from mlkit.core.op import Op
+from mlkit.core.spec import Spec, normalize_axes, normalize_axis, reduced, show, size_of
+from mlkit.ops import elementwise as el
+from mlkit.ops.movement import broadcast_to, flip, reshape
+
+
+def _reduce_spec(name):
+    def spec(x, axes, keepdims):
+        axes = normalize_axes(name, axes, len(x.shape))
+        if name in ("max", "min") and 0 in (x.shape[a] for a in axes):
+            raise ValueError(f"{name}: shape {show(x.shape)} has no elements along axes {axes} to choose from.")
+        return Spec(reduced(x.shape, axes, keepdims), x.dtype)
+
+    return spec
+
+
+def spread(g, x, axes):
+    """A reduced tensor (with or without kept axes) broadcast back to x's shape."""
+    kept = tuple(1 if i in axes else s for i, s in enumerate(x.shape))
+    return broadcast_to(g if g.shape == kept else reshape(g, shape=kept), shape=x.shape)
+
+
+def _extreme_vjp(g, y, x, axes, keepdims):
+    """To the elements that attain the extreme, in equal shares."""
+    chosen = el.cast(el.equal(x, spread(y, x, axes)), dtype=g.dtype)
+    count = sum_(chosen, axes=axes, keepdims=True)
+    return (chosen * (spread(g, x, axes) / count),)
+
+
+def _prod_vjp(g, y, x, axes, keepdims):
+    """The product of all other elements, by running products from both ends, so that zeros do no harm."""
+    axis = axes[0]
+    if len(axes) > 1:  # one axis after the other
+        inner = prod(x, axes=axes[1:], keepdims=True)
+        kept = tuple(1 if i in axes else s for i, s in enumerate(x.shape))
+        g = _prod_vjp(reshape(g, shape=kept), None, inner, (axis,), True)[0]
+        return _prod_vjp(g, None, x, axes[1:], True)
+    before = _shifted_cumprod(x, axis)
+    after = flip(_shifted_cumprod(flip(x, axes=(axis,)), axis), axes=(axis,))
+    return (spread(g, x, axes) * before * after,)
+
+
+def _shifted_cumprod(x, axis):
+    """At position i the product of the elements before i."""
+    from mlkit.ops.movement import pad, slice_along
+
+    head = slice_along(x, axis, 0, x.shape[axis] - 1)
+    low = tuple(int(i == axis) for i in range(x.ndim))
+    none = (0,) * x.ndim
+    return cumprod(pad(head, value=1.0, low=low, high=none, interior=none), axis=axis)
+
+
+# axes: tuple of distinct non-negative ints
+sum_ = Op("sum", _reduce_spec("sum"), lambda g, y, x, axes, keepdims: (spread(g, x, axes),), keep="")
+prod = Op("prod", _reduce_spec("prod"), _prod_vjp, keep="x")
+max_ = Op("max", _reduce_spec("max"), _extreme_vjp)
+min_ = Op("min", _reduce_spec("min"), _extreme_vjp)
+
+
+def _arg_spec(name):
+    def spec(x, axis):
+        axis = normalize_axis(name, axis, len(x.shape))
+        if x.shape[axis] == 0:
+            raise ValueError(f"{name}: shape {show(x.shape)} has no elements along axis {axis} to choose from.")
+        return Spec(reduced(x.shape, (axis,), False), "int32")
+
+    return spec
+
+
+argmax = Op("argmax", _arg_spec("argmax"))  # the first of equal ones; int32
+argmin = Op("argmin", _arg_spec("argmin"))
+
+
+def _scan_spec(name):
+    def spec(x, axis):
+        normalize_axis(name, axis, len(x.shape))
+        return x
+
+    return spec
+
+
+def _reverse_cumsum(x, axis):
+    return flip(cumsum(flip(x, axes=(axis,)), axis=axis), axes=(axis,))
+
+
+def _cumprod_vjp(g, y, x, axis):
+    """d y_j / d x_i = (product before i) * (product between i and j), summed over j by the recurrence r_i = g_i + x_{i+1} r_{i+1},
+    which is unrolled so that zeros do no harm."""
+    from mlkit.ops.movement import concat, slice_along
+
+    n = x.shape[axis]
+    rows, r = [], None
+    for i in range(n - 1, -1, -1):
+        gi = slice_along(g, axis, i, i + 1)
+        r = gi if r is None else gi + slice_along(x, axis, i + 1, i + 2) * r
+        rows.append(r)
+    return (_shifted_cumprod(x, axis) * concat(*rows[::-1], axis=axis),) if rows else (g,)
+
+
+cumsum = Op("cumsum", _scan_spec("cumsum"), lambda g, y, x, axis: (_reverse_cumsum(g, axis),), keep="")
+cumprod = Op("cumprod", _scan_spec("cumprod"), _cumprod_vjp, keep="x")
+
+
+def size_along(x, axes):
+    """Number of elements that are reduced together."""
+    return size_of([x.shape[a] for a in axes])
+
+
