@@ -1,0 +1,235 @@
+"""Whatever `fit` is given, as epochs of batches: `adapter.epoch(i)` yields `(x, y, sample_weight)` triples of NumPy arrays."""
+
+import itertools
+import math
+import random
+import warnings
+
+import numpy as np
+
+from mlkit.core import tree
+from mlkit.data import arrays
+from mlkit.data.batch import class_weight_to_sample_weight, standardize_batch, with_class_weight
+from mlkit.data.prefetch import ordered_map
+from mlkit.data.py_dataset import PyDataset
+
+DEFAULT_BATCH_SIZE = 32
+
+
+def get_adapter(x, y=None, sample_weight=None, batch_size=None, shuffle=False, steps=None, class_weight=None, seed=None):
+    """The adapter for data of any supported kind.
+
+    Args:
+        x: an array, tensor, table or list of numbers, or a structure of them; a `PyDataset`; a generator; or any iterable of
+            batches (torch `DataLoader`, `tf.data.Dataset`, image folder ...). An adapter is returned as it is.
+        y, sample_weight: targets and weights, only beside arrays; a dataset yields them itself.
+        batch_size: samples a batch, only for arrays; 32 unless given (or as many as make `steps` batches).
+        shuffle: whether to visit samples (arrays) or batches (`PyDataset`) in a new random order each epoch; "batch" shuffles
+            within batches only.
+        steps: batches an epoch, only used to choose the batch size of arrays.
+        class_weight: dict from class index to weight, turned into sample weights.
+        seed: seed of the order. None: the global NumPy generator decides, as in Keras (`set_random_seed` sets it).
+
+    Returns:
+        An `Adapter`.
+
+    >>> adapter = get_adapter(np.arange(5.0), np.arange(5), batch_size=2)
+    >>> [y.tolist() for x, y, _ in adapter.epoch(0)]
+    [[0, 1], [2, 3], [4]]
+    """
+    if isinstance(x, Adapter):
+        return x
+    if arrays.is_array_structure(x):
+        return ArrayAdapter(x, y, sample_weight, batch_size, shuffle, steps, class_weight, seed)
+    _refuse_beside_dataset(x, y=y, sample_weight=sample_weight)
+    if batch_size is not None:
+        warnings.warn(f"`batch_size={batch_size}` has no effect: {type(x).__name__} makes the batches itself.", stacklevel=3)
+    if isinstance(x, PyDataset):
+        return PyDatasetAdapter(x, shuffle, class_weight, seed)
+    if isinstance(x, (str, bytes, dict)) or not hasattr(x, "__iter__"):
+        raise ValueError(
+            f"Data of type {type(x).__name__} is not understood. Expected arrays or tensors (or a list, tuple or dict of them), "
+            "a PyDataset, a generator, or an iterable of batches."
+        )
+    return IterableAdapter(x, class_weight)
+
+
+def _refuse_beside_dataset(x, **parts):
+    for name, part in parts.items():
+        if part is not None:
+            raise ValueError(
+                f"`{name}` was passed beside a {type(x).__name__}. A dataset must yield its targets and weights itself, "
+                f"as `(x, y)` or `(x, y, sample_weight)`: leave `{name}` out."
+            )
+
+
+class Adapter:
+    """Data as epochs of batches.
+
+    `num_batches` is the number of batches of an epoch, or None where unknown; `batch_size` likewise. `epoch(i)` starts pass
+    number i over the data and returns the iterator of its batches.
+    """
+
+    num_batches = None
+    batch_size = None
+    one_pass = False  # whether the data can be gone through only once, as a generator's
+
+    def epoch(self, index):
+        """The `(x, y, sample_weight)` batches of pass number `index`."""
+        raise NotImplementedError(f"{type(self).__name__} must define `epoch(self, index)`.")
+
+    def on_epoch_begin(self):
+        """Called by the trainer before each epoch."""
+
+    def on_epoch_end(self):
+        """Called by the trainer after each epoch."""
+
+
+class _Orders:
+    """Random orders of the passes: pass i gets the i-th draw, also when training resumes there, so order follows from the seed."""
+
+    def __init__(self, draw):
+        self._draw = draw
+        self._drawn = 0
+
+    def of_pass(self, index):
+        order = self._draw()
+        self._drawn += 1
+        while self._drawn <= index:
+            order = self._draw()
+            self._drawn += 1
+        return order
+
+
+class ArrayAdapter(Adapter):
+    """Arrays in memory, cut into batches; the last one may be smaller."""
+
+    def __init__(self, x, y=None, sample_weight=None, batch_size=None, shuffle=False, steps=None, class_weight=None, seed=None):
+        if shuffle not in (True, False, "batch"):
+            raise ValueError(f"`shuffle` must be True, False or 'batch', but is {shuffle!r}.")
+        if class_weight is not None and sample_weight is not None:
+            raise ValueError("Pass `class_weight` or `sample_weight`, not both: multiply them yourself where both are meant.")
+        for name, part in (("y", y), ("sample_weight", sample_weight)):
+            if not arrays.is_array_structure(part):
+                raise ValueError(f"`{name}` must be arrays when `x` is, but is of type {type(part).__name__}.")
+        x, y, sample_weight = (arrays.to_arrays(part) for part in (x, y, sample_weight))
+        if class_weight is not None:
+            if y is None:
+                raise ValueError("`class_weight` needs labels to choose the weights by, but `y` is None.")
+            sample_weight = class_weight_to_sample_weight(y, class_weight)
+        self.num_samples = arrays.check_arrays(x, y, sample_weight)
+        self.data = (x, y, arrays.match_sample_weight(y, sample_weight))
+        self.batch_size = _checked_batch_size(batch_size, self.num_samples, steps)
+        self.num_batches = math.ceil(self.num_samples / self.batch_size)
+        self.shuffle = shuffle
+        self._rng = np.random if seed is None else np.random.RandomState(seed)
+        self._orders = _Orders(self._permutation)
+
+    def epoch(self, index):
+        # drawn here and not in the generator, so that the order does not depend on when its first batch is asked for
+        return self._batches(self._orders.of_pass(index) if self.shuffle else None)
+
+    def _permutation(self):
+        if self.shuffle == "batch":
+            starts = range(0, self.num_samples, self.batch_size)
+            sizes = [min(self.batch_size, self.num_samples - s) for s in starts]
+            return np.concatenate([self._rng.permutation(n) + s for s, n in zip(starts, sizes)])
+        return self._rng.permutation(self.num_samples)
+
+    def _batches(self, order):
+        for start in range(0, self.num_samples, self.batch_size):
+            rows = slice(start, start + self.batch_size)
+            index = rows if order is None else order[rows]
+            yield tuple(_take(part, index) for part in self.data)
+
+
+def _take(structure, index):
+    return tree.map_structure(lambda a: None if a is None else arrays.take(a, index), structure)
+
+
+def _checked_batch_size(batch_size, num_samples, steps):
+    if batch_size is None:
+        return math.ceil(num_samples / steps) if steps else DEFAULT_BATCH_SIZE
+    if isinstance(batch_size, bool) or not isinstance(batch_size, (int, np.integer)) or batch_size < 1:
+        raise ValueError(f"`batch_size` must be a positive integer, but is {batch_size!r}.")
+    return int(batch_size)
+
+
+class PyDatasetAdapter(Adapter):
+    """A `PyDataset`, its batches prepared by `dataset.workers` threads, in an order that depends only on seed and epoch."""
+
+    def __init__(self, dataset, shuffle=False, class_weight=None, seed=None):
+        self.dataset = dataset
+        self.shuffle = shuffle
+        self.class_weight = class_weight
+        self._rng = random if seed is None else random.Random(seed)
+        self._orders = _Orders(self._permutation)
+        if dataset.use_multiprocessing:
+            warnings.warn(
+                f"{type(dataset).__name__}: use_multiprocessing=True runs its {dataset.workers} workers as threads, since a process "
+                "that has computed with several threads cannot be forked safely.",
+                stacklevel=4,
+            )
+
+    @property
+    def num_batches(self):
+        """Asked anew each time: a dataset may change its length between epochs."""
+        return self.dataset.num_batches
+
+    def epoch(self, index):
+        count = self.num_batches
+        if count is None:
+            return self._batches(itertools.count())
+        return self._batches(self._orders.of_pass(index) if self.shuffle else range(count))
+
+    def _permutation(self):
+        order = list(range(self.num_batches))
+        self._rng.shuffle(order)
+        return order
+
+    def _batches(self, order):
+        for position, batch in enumerate(self._raw_batches(order)):
+            batch = standardize_batch(batch, position)
+            yield batch if self.class_weight is None else with_class_weight(batch, self.class_weight)
+
+    def _raw_batches(self, order):
+        workers = self.dataset.workers
+        if workers > 1 or (workers > 0 and self.dataset.use_multiprocessing):
+            return ordered_map(self.dataset.__getitem__, order, workers, self.dataset.max_queue_size)
+        return map(self.dataset.__getitem__, order)
+
+    def on_epoch_begin(self):
+        self.dataset.on_epoch_begin()
+
+    def on_epoch_end(self):
+        self.dataset.on_epoch_end()
+
+
+class IterableAdapter(Adapter):
+    """Any iterable of batches. One that offers `epoch(i)` is asked for it; an iterator (a generator) is gone through once."""
+
+    def __init__(self, iterable, class_weight=None):
+        self.iterable = iterable
+        self.class_weight = class_weight
+        self.one_pass = hasattr(iterable, "__next__")
+        self.num_batches = _length_of(iterable)
+
+    def epoch(self, index):
+        source = self.iterable.epoch(index) if hasattr(self.iterable, "epoch") else iter(self.iterable)
+        return self._batches(source)
+
+    def _batches(self, source):
+        for position, batch in enumerate(source):
+            batch = standardize_batch(batch, position)
+            yield batch if self.class_weight is None else with_class_weight(batch, self.class_weight)
+
+
+def _length_of(iterable):
+    """Number of batches, or None where the iterable does not know (a torch loader over a stream, an endless tf.data set)."""
+    if hasattr(iterable, "cardinality"):  # tf.data: negative for endless and unknown
+        count = int(iterable.cardinality())
+        return count if count >= 0 else None
+    try:
+        return len(iterable)
+    except TypeError:
+        return None

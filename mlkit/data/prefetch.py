@@ -1,0 +1,82 @@
+"""Batches made ahead of time: in one background thread, or by several workers that keep the order."""
+
+import collections
+import concurrent.futures
+import contextlib
+import queue
+import threading
+
+_END = object()
+
+
+def prefetch(iterable, size=2):
+    """Iterate in a background thread, up to `size` elements ahead of the consumer.
+
+    An exception of the iterable is raised in the consumer, where its element would have been. When the consumer stops early
+    (break, an error, or `close()`), the thread ends before its next element.
+
+    >>> list(prefetch(range(3)))
+    [0, 1, 2]
+    """
+    ready = queue.Queue(max(1, size))
+    stopped = threading.Event()
+    thread = threading.Thread(target=_produce, args=(iterable, ready, stopped), name="mlkit-prefetch", daemon=True)
+    thread.start()
+    try:
+        while True:
+            item, error = ready.get()
+            if error is not None:
+                raise error
+            if item is _END:
+                return
+            yield item
+    finally:
+        stopped.set()
+        with contextlib.suppress(queue.Empty):  # the producer may be waiting for room
+            while True:
+                ready.get_nowait()
+        thread.join(timeout=5.0)
+
+
+def _produce(iterable, ready, stopped):
+    def put(item, error=None):
+        while not stopped.is_set():
+            with contextlib.suppress(queue.Full):
+                return ready.put((item, error), timeout=0.1)
+
+    iterator = None
+    try:
+        iterator = iter(iterable)
+        for item in iterator:
+            put(item)
+            if stopped.is_set():
+                return
+        put(_END)
+    except BaseException as error:  # whatever it is, it belongs to the consumer
+        put(None, error)
+    finally:
+        if hasattr(iterator, "close"):
+            iterator.close()
+
+
+def ordered_map(function, items, workers, ahead):
+    """`map(function, items)` by several threads: results in order, at most `ahead` of them made before they are asked for.
+
+    >>> list(ordered_map(abs, [-1, 2, -3], workers=2, ahead=2))
+    [1, 2, 3]
+    """
+    pool = concurrent.futures.ThreadPoolExecutor(max(1, workers), thread_name_prefix="mlkit-data")
+    pending = collections.deque()
+    items = iter(items)
+    try:
+        while True:
+            while len(pending) < max(1, ahead):
+                item = next(items, _END)
+                if item is _END:
+                    break
+                pending.append(pool.submit(function, item))
+            if not pending:
+                return
+            yield pending.popleft().result()
+    finally:
+        pool.shutdown(wait=True, cancel_futures=True)
