@@ -1,6 +1,8 @@
 """The kernel table: for each op its rows, best first. A row may decline arguments, then the next one runs."""
 
-from mlkit.backends.native import kernels, window
+import importlib
+
+_PARTS = ("kernels", "matmul", "order", "window", "linalg")
 
 
 class Rows:
@@ -26,7 +28,8 @@ class Rows:
 def build_kernels(xp):
     """Op name -> kernel over the array module `xp` (numpy or cupy)."""
     table = {}
-    for part in (kernels, window):
-        for name, rows in part.make(xp).items():
-            table[name] = Rows(*rows) if isinstance(rows, list) else rows
+    for name in _PARTS:
+        part = importlib.import_module(f"mlkit.backends.native.{name}")
+        for op, rows in part.make(xp).items():
+            table[op] = Rows(*rows) if isinstance(rows, list) else rows
     return table

@@ -1,0 +1,1 @@
+"""Rows of samples, one file a family of ops."""
