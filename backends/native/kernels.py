@@ -1,77 +1,39 @@
-"""Kernels of the elementwise, reduction and movement primitives, written once over `xp` = numpy or cupy."""
+"""Kernels of the reductions and of what moves and picks elements, written once over `xp` = numpy or cupy."""
 
 import math
 
+from mlkit.backends.native.elementwise import quietly
 from mlkit.core import dtypes
 
 
 def make(xp):
     """Op name -> kernel."""
-    return {**_elementwise(xp), **_reductions(xp), **_movement(xp), **_picking(xp)}
-
-
-def _elementwise(xp):
-    def cast(x, dtype):
-        with xp.errstate(invalid="ignore", over="ignore"):
-            return x.astype(dtypes.as_numpy(dtype))
-
-    def quiet(function):
-        """Infinities and NaNs are results, not warnings."""
-
-        def kernel(*args):
-            with xp.errstate(all="ignore"):
-                return function(*args)
-
-        return kernel
-
-    def sigmoid(x):
-        return 1 / (1 + xp.exp(-x))
-
-    same = dict(
-        neg=xp.negative, abs=xp.abs, sign=xp.sign, sin=xp.sin, cos=xp.cos, tanh=xp.tanh, arctan=xp.arctan, isfinite=xp.isfinite,
-        isnan=xp.isnan, not_=xp.invert, conj=xp.conj, add=xp.add, sub=xp.subtract, mul=xp.multiply, maximum=xp.maximum,
-        minimum=xp.minimum, atan2=xp.arctan2, nextafter=xp.nextafter, equal=xp.equal, not_equal=xp.not_equal, less=xp.less,
-        less_equal=xp.less_equal, and_=xp.bitwise_and, or_=xp.bitwise_or, xor=xp.bitwise_xor, left_shift=xp.left_shift,
-        right_shift=xp.right_shift, arcsinh=xp.arcsinh,
-    )  # fmt: skip
-    table = {name.rstrip("_"): function for name, function in same.items()}
-    domain = dict(
-        exp=xp.exp, expm1=xp.expm1, log=xp.log, log1p=xp.log1p, sqrt=xp.sqrt, rsqrt=lambda x: 1 / xp.sqrt(x), tan=xp.tan,
-        arcsin=xp.arcsin, arccos=xp.arccos, sinh=xp.sinh, cosh=xp.cosh, arccosh=xp.arccosh, arctanh=xp.arctanh, sigmoid=sigmoid,
-        div=xp.divide, floor_div=xp.floor_divide, mod=xp.mod, pow=xp.power,
-    )  # fmt: skip
-    table.update({name: quiet(function) for name, function in domain.items()})
-    keep_ints = dict(floor=xp.floor, ceil=xp.ceil, round=xp.rint)
-    table.update({n: (lambda x, f=f: f(x) if x.dtype.kind not in "biu" else x) for n, f in keep_ints.items()})
-    table.update(cast=cast, stop_gradient=lambda x: x, where=xp.where)
-    return table
+    return {**_reductions(xp), **_movement(xp), **_picking(xp)}
 
 
 def _reductions(xp):
-    def reduce(function, **fixed):
-        def kernel(x, axes, keepdims):
-            return xp.asarray(function(x, axis=axes, keepdims=keepdims, **fixed))
-
-        return kernel
-
-    def with_own_dtype(function):
-        """sum and prod accumulate in the input's dtype; half floats in float32."""
+    def total(function):
+        """Sums and products stay in the input's dtype; half floats accumulate in float32."""
 
         def kernel(x, axes, keepdims):
-            wide = xp.float32 if x.dtype.itemsize == 2 and x.dtype.kind not in "iu" else x.dtype
-            return xp.asarray(function(x, axis=axes, keepdims=keepdims, dtype=wide)).astype(x.dtype, copy=False)
+            half = x.dtype.itemsize == 2 and x.dtype.kind not in "iu"
+            out = function(x, axis=axes, keepdims=keepdims, dtype=xp.float32 if half else x.dtype)
+            return out.astype(x.dtype, copy=False)
 
-        return kernel
+        return quietly(xp, kernel)
+
+    def scan(function):
+        return quietly(xp, lambda x, axis: function(x, axis=axis, dtype=x.dtype))
 
     return dict(
-        sum=with_own_dtype(xp.sum),
-        prod=with_own_dtype(xp.prod),
-        max=reduce(xp.max),
-        min=reduce(xp.min),
+        sum=total(xp.sum),
+        prod=total(xp.prod),
+        max=lambda x, axes, keepdims: xp.max(x, axis=axes, keepdims=keepdims),
+        min=lambda x, axes, keepdims: xp.min(x, axis=axes, keepdims=keepdims),
         argmax=lambda x, axis: xp.argmax(x, axis=axis).astype("int32"),
         argmin=lambda x, axis: xp.argmin(x, axis=axis).astype("int32"),
-        cumsum=lambda x, axis: xp.cumsum(x, axis=axis, dtype=x.dtype),
-        cumprod=lambda x, axis: xp.cumprod(x, axis=axis, dtype=x.dtype),
+        cumsum=scan(xp.cumsum),
+        cumprod=scan(xp.cumprod),
     )
 
 
@@ -102,37 +64,50 @@ def _picking(xp):
         wide = tuple(index.shape[axis] if i == axis else n for i, n in enumerate(lead))
         return xp.take_along_axis(xp.broadcast_to(x, shape), xp.broadcast_to(index, wide), axis)
 
-    def coordinates(index):
-        return tuple(index[..., i] for i in range(index.shape[-1]))
-
-    def scatter_add(x, index, updates):
-        k = index.shape[-1]
-        lead, rest = x.shape[:k], x.shape[k:]
+    def flat_rows(shape, index):
+        """Coordinates in the first axes of `shape` -> numbers of rows, checked."""
         row = xp.zeros(index.shape[:-1], "int64")
-        for i, n in enumerate(lead):
+        for i, n in enumerate(shape):
+            if index.size and (index[..., i].min() < 0 or index[..., i].max() >= n):
+                raise IndexError(f"scatter: an index along axis {i} is out of range for size {n}.")
             row = row * n + index[..., i]
-        out = xp.array(x).reshape(math.prod(lead), math.prod(rest))
-        _add_rows(xp, out, row.ravel(), updates.reshape(row.size, math.prod(rest)))
-        return out.reshape(x.shape)
+        return row.ravel()
 
-    def scatter_set(x, index, updates):
-        out = xp.array(x)
-        out[coordinates(index)] = updates
-        return out
+    def scatter(combine):
+        def kernel(x, index, updates):
+            k = index.shape[-1]
+            width = math.prod(x.shape[k:])
+            row = flat_rows(x.shape[:k], index)
+            out = xp.array(x).reshape(math.prod(x.shape[:k]), width)
+            combine(out, row, updates.reshape(row.size, width))
+            return out.reshape(x.shape)
+
+        return kernel
+
+    def replace(out, row, updates):
+        out[row] = updates
 
     return dict(
         take=lambda x, index, axis: xp.take(x, index, axis),
         take_along_axis=take_along_axis,
-        scatter_add=scatter_add,
-        scatter_set=scatter_set,
+        scatter_add=scatter(_by_rows(xp, xp.add)),
+        scatter_mul=scatter(_by_rows(xp, xp.multiply)),
+        scatter_max=scatter(_by_rows(xp, xp.maximum)),
+        scatter_min=scatter(_by_rows(xp, xp.minimum)),
+        scatter_set=scatter(replace),
     )
 
 
-def _add_rows(xp, out, row, updates):
-    """out[row] += updates with repeated rows: sorted, summed by run, then added once each."""
-    if row.size == 0:
-        return
-    order = xp.argsort(row, kind="stable")
-    row = row[order]
-    starts = xp.flatnonzero(xp.concatenate([xp.ones(1, bool), row[1:] != row[:-1]]))
-    out[row[starts]] += xp.add.reduceat(updates[order], starts, axis=0)
+def _by_rows(xp, function):
+    """out[row] = function(out[row], updates) with repeated rows: sorted, combined run by run, then put in place at once."""
+
+    def combine(out, row, updates):
+        if row.size == 0:
+            return
+        order = xp.argsort(row, kind="stable")
+        row = row[order]
+        starts = xp.flatnonzero(xp.concatenate([xp.ones(1, bool), row[1:] != row[:-1]]))
+        runs = updates[order] if starts.size == row.size else function.reduceat(updates[order], starts, axis=0)
+        out[row[starts]] = function(out[row[starts]], runs)
+
+    return combine

@@ -2,7 +2,7 @@
 
 import importlib
 
-_PARTS = ("kernels", "matmul", "order", "window", "linalg")
+_PARTS = ("elementwise", "special", "kernels", "matmul", "order", "random", "fused", "norm", "attention", "recurrent", "window", "linalg")
 
 
 class Rows:

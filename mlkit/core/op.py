@@ -9,7 +9,7 @@ A call is read in one of four ways:
 
 from mlkit.core import autograd
 from mlkit.core.messages import at_layer
-from mlkit.core.spec import Spec
+from mlkit.core.spec import Spec, is_known
 from mlkit.core.state import state
 from mlkit.core.tensor import Tensor, Value
 
@@ -79,8 +79,7 @@ def bind(op, args, params):
         try:
             result = kernel(*data, **params)
         except Exception as error:
-            _explain(op, args, params, error)
-            raise
+            return _explain(op, args, params, error)
         out = _wrap(result)
     if tracked and state.recording:
         autograd.record(op, args, params, out)
@@ -92,13 +91,17 @@ def _wrap(result):
 
 
 def _explain(op, args, params, error):
-    """A kernel failed: where the arguments are at fault, the spec says so in the user's words."""
+    """A kernel failed. Where the arguments are at fault, the spec says so in the user's words; where a parameter holds an unknown
+    size (zeros of the batch's length, say), the result is symbolic."""
     if any(type(a) is Tensor and type(a.data) is Value for a in args):
         raise TypeError(
             f"{op.name}: an argument belongs to a graph whose tracing has ended. Return tensors from the traced function; do not keep "
             "them in attributes or lists."
         ) from error
     try:
-        op.infer(args, params)
+        specs = op.infer(args, params)
     except Exception as better:
         raise at_layer(better) from None
+    if all(is_known(*s.shape) for s in (specs if type(specs) is tuple else (specs,))):
+        raise error
+    return _wrap(specs)

@@ -6,6 +6,7 @@ operation of a functional model. Inside the library the modules' own functions a
 
 import importlib
 
+from mlkit.core import backend as _backend  # puts the default backend in force
 from mlkit.core.keras_tensor import recordable as _recordable
 from mlkit.ops import operators as _operators
 
@@ -19,6 +20,6 @@ for _module in _MODULES:
         _functions[_name] = getattr(_part, _name)
         globals()[_name] = _functions[_name] if _name in _NOT_RECORDED else _recordable(_functions[_name])
 
-_operators.install(importlib.import_module(__name__))
+_operators.install(_functions, globals())
 
 __all__ = sorted(_functions)

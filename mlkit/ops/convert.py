@@ -47,14 +47,16 @@ def as_tensor(x, dtype=None):
     if host.dtype == object:
         raise ValueError(f"convert_to_tensor: {x!r} is not a number or a regular array of numbers.")
     if isinstance(x, (*_SCALARS, list, tuple)) and not isinstance(x, np.generic):
-        kind = dtypes.floatx() if host.dtype == np.float64 else "int32" if host.dtype == np.int64 else None
-        if kind == "int32" and host.size and (host.max() > 2**31 - 1 or host.min() < -(2**31)):
-            kind = "int64"
-        if dtype is not None:
-            kind = dtypes.standardize_dtype(dtype)
-        if kind is not None:
-            host = host.astype(dtypes.as_numpy(kind))
+        host = host.astype(dtypes.as_numpy(_python_dtype(host) if dtype is None else dtypes.standardize_dtype(dtype)))
     return Tensor(state.backend.asarray(host, dtypes.name_of(host.dtype)))
+
+
+def _python_dtype(host):
+    """The dtype of Python numbers, which NumPy made 64 bits wide: half of that, unless an integer does not fit."""
+    if host.dtype == np.int64:
+        fits = not host.size or (host.max() < 2**31 and host.min() >= -(2**31))
+        return "int32" if fits else "int64"
+    return {"float64": dtypes.floatx(), "complex128": "complex64"}.get(host.dtype.name) or dtypes.name_of(host.dtype)
 
 
 def _leaves(x):
@@ -101,19 +103,41 @@ def cast(x, dtype):
     return t if t.dtype == dtype else el.cast(t, dtype=dtype)
 
 
+def pair(x1, x2):
+    """Two operands as `promote` gives them, by a short way for the common cases."""
+    if type(x1) is Tensor:
+        if type(x2) is Tensor:
+            if x1.data.dtype == x2.data.dtype:
+                return x1, x2
+        elif (type(x2) is float or type(x2) is int) and x1.dtype in dtypes.FLOATS:
+            return x1, float(x2)
+    return promote(x1, x2)
+
+
+def dtype_of(x1, x2):
+    """The dtype of operands that `pair` gave."""
+    return (x1 if type(x1) is Tensor else x2).dtype
+
+
 def promote(*xs, floating=False):
     """The operands as Tensors of one common dtype; Python scalars stay scalars (if any operand is a tensor).
 
-    floating: the common dtype is at least floatx.
+    floating: the common dtype is a float or complex one.
     """
     xs = [x if type(x) is Tensor or type(x) in _SCALARS else as_tensor(x) for x in xs]
-    kinds = {x.dtype if type(x) is Tensor else type(x) for x in xs}
-    dtype = dtypes.float_of(dtypes.result_type(*kinds)) if floating else dtypes.result_type(*kinds)
+    dtype = dtypes.result_type(*{x.dtype if type(x) is Tensor else type(x) for x in xs})
+    if floating:
+        dtype = dtypes.float_of(dtype)
     if not any(type(x) is Tensor for x in xs):
-        xs[0] = as_tensor(xs[0])
-    if len(kinds) == 1 and kinds == {dtype}:
-        return xs
+        xs[0] = as_tensor(xs[0], dtype)
     return [_as(x, dtype) for x in xs]
+
+
+def promote_tensors(*xs, floating=False):
+    """`promote`, with scalars as tensors of shape () too: for what is written with shapes."""
+    xs = promote(*xs, floating=floating)
+    dtype = next(x.dtype for x in xs if type(x) is Tensor)
+    return [as_tensor(x, dtype) for x in xs]
 
 
 def _as(x, dtype):
@@ -131,3 +155,9 @@ def to_float(x):
     t = as_tensor(x)
     d = t.dtype
     return t if d in dtypes.FLOATS or d in dtypes.COMPLEX else el.cast(t, dtype=dtypes.float_of(d))
+
+
+def to_bool(x):
+    """The tensor as truth values: not zero is true."""
+    t = as_tensor(x)
+    return t if t.dtype == "bool" else el.not_equal(t, 0)

@@ -4,7 +4,7 @@ import math
 
 from mlkit.core import dtypes
 from mlkit.core.op import Op
-from mlkit.core.spec import Spec, broadcast
+from mlkit.core.spec import Spec, broadcast, is_known
 from mlkit.core.tensor import Tensor
 from mlkit.ops.movement import sum_to
 
@@ -59,7 +59,6 @@ def _fit(g, x):
 # ---- unary -----------------------------------------------------------------------------------------------------------
 
 neg = unary("neg", lambda g, y, x: -g, "")
-abs_ = unary("abs", lambda g, y, x: g * sign(x))
 sign = unary("sign", keep="")
 floor = unary("floor", keep="")
 ceil = unary("ceil", keep="")
@@ -91,14 +90,55 @@ isfinite = unary("isfinite", keep="", dtype="bool")
 isnan = unary("isnan", keep="", dtype="bool")
 not_ = unary("not", keep="")  # logical for bool, bitwise for integers
 stop_gradient = unary("stop_gradient", keep="")
-conj = unary("conj", lambda g, y, x: conj(g), "")
 
-cast = Op(
-    "cast",
-    lambda x, dtype: Spec(x.shape, dtype),
-    lambda g, y, x, dtype: (cast(g, dtype=x.dtype) if dtypes.is_float(x.dtype) and dtypes.is_float(dtype) else None,),
-    keep="",
-)
+FLOATING = dtypes.FLOATS + dtypes.COMPLEX
+
+
+def _cast_vjp(g, y, x, dtype):
+    return (cast(g, dtype=x.dtype) if x.dtype in FLOATING and dtype in FLOATING else None,)
+
+
+cast = Op("cast", lambda x, dtype: Spec(x.shape, dtype), _cast_vjp, keep="")
+
+
+def _bitcast_spec(x, dtype):
+    old, new = dtypes.as_numpy(x.dtype).itemsize, dtypes.as_numpy(dtype).itemsize
+    if old == new:
+        return Spec(x.shape, dtype)
+    if not x.shape or (is_known(x.shape[-1]) and x.shape[-1] * old % new):
+        raise ValueError(f"view: the last axis of {x} cannot be divided into whole elements of {dtype}.")
+    return Spec((*x.shape[:-1], x.shape[-1] * old // new), dtype)
+
+
+bitcast = Op("bitcast", _bitcast_spec, keep="")  # the bytes read as another dtype
+
+
+# ---- complex numbers: gradients are transposes of linear maps, without conjugation, as in JAX ----------------------------
+
+
+def _part_spec(x):
+    """Spec of a real-valued part of a number."""
+    return Spec(x.shape, {"complex64": "float32", "complex128": "float64"}.get(x.dtype, x.dtype))
+
+
+def _abs_vjp(g, y, x):
+    return (g * sign(x) if x.dtype not in dtypes.COMPLEX else cast(g, dtype=x.dtype) * conj(sign(x)),)
+
+
+abs_ = Op("abs", _part_spec, _abs_vjp, keep="x")
+conj = unary("conj", lambda g, y, x: conj(g), "")
+real = Op("real", _part_spec, lambda g, y, x: (cast(g, dtype=x.dtype),), keep="")
+imag = Op("imag", _part_spec, lambda g, y, x: (cast(g, dtype=x.dtype) * -1j if x.dtype in dtypes.COMPLEX else None,), keep="")
+
+
+def _complex_spec(x, y):
+    s = elementwise_spec("complex")(x, y)
+    if s.dtype not in ("float32", "float64"):
+        raise TypeError(f"complex: the parts must be float32 or float64, but are {s.dtype}.")
+    return Spec(s.shape, "complex64" if s.dtype == "float32" else "complex128")
+
+
+complex_ = Op("complex", _complex_spec, lambda g, z, x, y: (_fit(real(g), x), _fit(-imag(g), y)), keep="")
 
 
 # ---- binary ----------------------------------------------------------------------------------------------------------
@@ -134,6 +174,7 @@ maximum = binary("maximum", _share, "xy")
 minimum = binary("minimum", _share, "xy")
 atan2 = binary("atan2", lambda g, z, x, y: (g * y / (x * x + y * y), -g * x / (x * x + y * y)))
 nextafter = binary("nextafter", keep="")
+gcd = binary("gcd", keep="")
 equal = binary("equal", keep="", dtype="bool")
 not_equal = binary("not_equal", keep="", dtype="bool")
 less = binary("less", keep="", dtype="bool")

@@ -67,11 +67,11 @@ def _slice_spec(x, starts, stops, strides):
     shape = []
     for size, a, b, s in zip(x.shape, starts, stops, strides):
         whole = type(size) is Dim and b is size and s == 1 and type(a) is int
-        shape.append(size - a if whole else _slice_size(a, b, s))
+        shape.append(size - a if whole else slice_size(a, b, s))
     return Spec(shape, x.dtype)
 
 
-def _slice_size(a, b, s):
+def slice_size(a, b, s):
     if is_known(a, b):
         return max(0, -(-(b - a) // s))
     return (b - a + (s - 1)) // s if s != 1 else b - a
@@ -237,10 +237,33 @@ def gather_nd(x, index):
     return take(reshape(x, shape=(size_of(lead), *x.shape[k:])), flat, axis=0)
 
 
-# index (..., k): coordinates of slices x[i0, ..., ik-1]; updates (..., *x.shape[k:]) are added, equal coordinates more than once
-scatter_add = Op(
-    "scatter_add", _scatter_spec, lambda g, y, x, index, updates: (g, None, gather_nd(g, index)), keep="1"
-)
+# index (..., k): coordinates of slices x[i0, ..., ik-1]; updates (..., *x.shape[k:]) are combined with what is there, equal
+# coordinates one after the other
+scatter_add = Op("scatter_add", _scatter_spec, lambda g, y, x, index, updates: (g, None, gather_nd(g, index)), keep="1")
+
+
+def _scatter_mul_vjp(g, y, x, index, updates):
+    """By division, so a factor of zero gets no gradient of its own."""
+    gy = g * y
+    safe_x, safe_updates = (_no_zero(t) for t in (x, updates))
+    return gy / safe_x, None, gather_nd(gy, index) / safe_updates
+
+
+def _no_zero(x):
+    return x + OPS["cast"](OPS["equal"](x, 0), dtype=x.dtype)
+
+
+def _scatter_extreme_vjp(g, y, x, index, updates):
+    """In equal shares to all that attain the extreme."""
+    mine = OPS["cast"](OPS["equal"](x, y), dtype=g.dtype)
+    theirs = OPS["cast"](OPS["equal"](updates, gather_nd(y, index)), dtype=g.dtype)
+    share = g / scatter_add(mine, index, theirs)
+    return share * mine, None, gather_nd(share, index) * theirs
+
+
+scatter_mul = Op("scatter_mul", _scatter_spec, _scatter_mul_vjp)
+scatter_max = Op("scatter_max", _scatter_spec, _scatter_extreme_vjp)
+scatter_min = Op("scatter_min", _scatter_spec, _scatter_extreme_vjp)
 
 
 def _scatter_set_vjp(g, y, x, index, updates):
@@ -248,5 +271,4 @@ def _scatter_set_vjp(g, y, x, index, updates):
     return scatter_set(g, index, zeros), None, gather_nd(g, index)
 
 
-# as scatter_add, but the updates replace what was there; of equal coordinates one wins
-scatter_set = Op("scatter_set", _scatter_spec, _scatter_set_vjp, keep="1")
+scatter_set = Op("scatter_set", _scatter_spec, _scatter_set_vjp, keep="1")  # of equal coordinates the last one wins

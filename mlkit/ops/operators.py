@@ -12,40 +12,49 @@ _COMPARISON = dict(eq="equal", ne="not_equal", lt="less", le="less_equal", gt="g
 _UNARY = dict(neg="negative", abs="absolute", invert="bitwise_invert")
 
 
-def _forward(function):
+def _forward(function, for_symbols):
+    """x + y. A Tensor leaves the operator to a KerasTensor on its right, which records it."""
+
     def method(self, other):
-        if other is None or isinstance(other, str):
+        if type(other) is not Tensor and (other is None or isinstance(other, (str, bytes)) or _leaves(other, for_symbols)):
             return NotImplemented
         return function(self, other)
 
     return method
 
 
+def _leaves(other, for_symbols):
+    return isinstance(other, KerasTensor) and not for_symbols
+
+
 def _backward(function):
     return lambda self, other: function(other, self)
 
 
-def install(ops):
-    """Give the three classes the operators, taken from the namespace of public functions."""
-    for cls in (Tensor, Variable, KerasTensor):
+def install(plain, recordable):
+    """Give the classes their operators: Tensor and Variable the functions in `plain`, KerasTensor those that record themselves."""
+    for cls, functions in ((Tensor, plain), (Variable, plain), (KerasTensor, recordable)):
         for name, public in _BINARY.items():
-            function = getattr(ops, public)
-            setattr(cls, f"__{name.rstrip('_')}__", _forward(function))
+            function = functions[public]
+            setattr(cls, f"__{name.rstrip('_')}__", _forward(function, cls is KerasTensor))
             setattr(cls, f"__r{name.rstrip('_')}__", _backward(function))
         for name, public in _COMPARISON.items():
-            setattr(cls, f"__{name}__", _forward(getattr(ops, public)))
+            setattr(cls, f"__{name}__", _forward(functions[public], cls is KerasTensor))
         for name, public in _UNARY.items():
-            function = getattr(ops, public)
-            setattr(cls, f"__{name}__", lambda self, function=function: function(self))
+            setattr(cls, f"__{name}__", lambda self, function=functions[public]: function(self))
         cls.__pos__ = lambda self: self
-        cls.__round__ = lambda self, ndigits=None: ops.round(self, decimals=ndigits or 0)
-        cls.__getitem__ = lambda self, key: ops.get_item(self, key)
+        cls.__round__ = lambda self, ndigits=None, f=functions["round"]: f(self, decimals=ndigits or 0)
+        cls.__getitem__ = lambda self, key, f=recordable["get_item"]: f(self, key)
     for cls in (Tensor, Variable):
         cls.__iter__ = _iterate
-    for cls in (Tensor, KerasTensor):
-        cls.T = property(lambda self: ops.transpose(self))
-        cls.reshape = lambda self, *shape: ops.reshape(self, shape[0] if len(shape) == 1 and isinstance(shape[0], (tuple, list)) else shape)
-        cls.squeeze = lambda self, axis=None: ops.squeeze(self, axis)
+    for cls, functions in ((Tensor, plain), (KerasTensor, recordable)):
+        cls.T = property(lambda self, f=functions["transpose"]: f(self))
+        cls.reshape = lambda self, *shape, f=functions["reshape"]: f(self, shape[0] if _is_one_sequence(shape) else shape)
+        cls.squeeze = lambda self, axis=None, f=functions["squeeze"]: f(self, axis)
+
+
+def _is_one_sequence(shape):
+    return len(shape) == 1 and isinstance(shape[0], (tuple, list))
 
 
 def _iterate(self):

@@ -22,3 +22,11 @@ def _sort_vjp(g, y, x, axis):
 # axis: 0 <= axis < rank
 sort = Op("sort", _order_spec("sort"), _sort_vjp, keep="x")
 argsort = Op("argsort", _order_spec("argsort", "int32"), keep="")
+
+
+def _searchsorted_spec(line, values, side):
+    return Spec(values.shape, "int32")
+
+
+# line: ascending vector; where each value belongs in it, before ("left") or after ("right") equal elements
+searchsorted = Op("searchsorted", _searchsorted_spec, keep="")

@@ -1,9 +1,10 @@
 """Primitives that reduce axes, and running sums along one."""
 
+from mlkit.core import dtypes
 from mlkit.core.op import Op
-from mlkit.core.spec import Spec, normalize_axes, normalize_axis, reduced, show, size_of
+from mlkit.core.spec import Spec, is_known, normalize_axes, normalize_axis, reduced, show, size_of
 from mlkit.ops import elementwise as el
-from mlkit.ops.movement import broadcast_to, flip, reshape
+from mlkit.ops.movement import broadcast_to, flip, full, reshape
 
 
 def _reduce_spec(name):
@@ -108,3 +109,8 @@ def size_along(x, axes):
     return size_of([x.shape[a] for a in axes])
 
 
+def size_operand(n, dtype):
+    """A size to compute with: a Python number, or a sum of ones while it is unknown."""
+    if is_known(n):
+        return float(n) if dtype in dtypes.FLOATS else n
+    return sum_(full(shape=(n,), value=1, dtype=dtype), axes=(0,), keepdims=False)

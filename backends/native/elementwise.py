@@ -1,0 +1,108 @@
+"""Kernels that work element by element, over `xp`. Infinities and NaNs are results here, never warnings."""
+
+from mlkit.core import dtypes
+
+_SCALARS = (bool, int, float, complex)
+
+
+def make(xp):
+    """Op name -> kernel."""
+    return {**_unary(xp), **_rounding(xp), **_binary(xp), "cast": _cast(xp), "bitcast": _bitcast, "where": _where(xp)}
+
+
+def quietly(xp, function):
+    """The function without NumPy's floating-point warnings (CuPy has none)."""
+    if not hasattr(xp, "errstate"):
+        return function
+
+    def kernel(*args, **params):
+        with xp.errstate(all="ignore"):
+            return function(*args, **params)
+
+    return kernel
+
+
+def _unary(xp):
+    def sigmoid(x):
+        return xp.reciprocal(xp.exp(-x) + x.dtype.type(1))
+
+    def rsqrt(x):
+        return xp.reciprocal(xp.sqrt(x))
+
+    quiet = dict(
+        exp=xp.exp, expm1=xp.expm1, log=xp.log, log1p=xp.log1p, sqrt=xp.sqrt, rsqrt=rsqrt, sin=xp.sin, cos=xp.cos, tan=xp.tan,
+        arcsin=xp.arcsin, arccos=xp.arccos, arctan=xp.arctan, sinh=xp.sinh, cosh=xp.cosh, tanh=xp.tanh, arcsinh=xp.arcsinh,
+        arccosh=xp.arccosh, arctanh=xp.arctanh, sigmoid=sigmoid, abs=xp.abs, sign=xp.sign,
+    )  # fmt: skip
+    plain = dict(
+        neg=xp.negative, isfinite=xp.isfinite, isnan=xp.isnan, conj=xp.conj, real=xp.real, imag=xp.imag,
+        stop_gradient=lambda x: x,
+    )  # fmt: skip
+    return {**plain, "not": xp.invert, **{name: quietly(xp, function) for name, function in quiet.items()}}
+
+
+def _rounding(xp):
+    """Integers are round already."""
+    table = dict(floor=xp.floor, ceil=xp.ceil, round=xp.rint)
+    return {n: (lambda x, f=f: f(x) if x.dtype.kind not in "biu" else x) for n, f in table.items()}
+
+
+def _binary(xp):
+    def power(x, y):
+        if type(y) in _SCALARS:  # common exponents without the general function
+            if y == 2:
+                return x * x
+            if y == 0.5 and x.dtype.kind not in "biu":
+                return xp.sqrt(x)
+            y = x.dtype.type(y)
+        return general_power(x, y)
+
+    general_power = _typed(xp.power)
+    quiet = dict(
+        add=xp.add, sub=xp.subtract, mul=xp.multiply, div=xp.divide, floor_div=xp.floor_divide, mod=xp.mod,
+        maximum=xp.maximum, minimum=xp.minimum, atan2=xp.arctan2, nextafter=xp.nextafter,
+    )  # fmt: skip
+    plain = dict(
+        equal=xp.equal, not_equal=xp.not_equal, less=xp.less, less_equal=xp.less_equal, gcd=xp.gcd, xor=xp.bitwise_xor,
+        left_shift=xp.left_shift, right_shift=xp.right_shift, complex=lambda x, y: x + 1j * y,
+    )  # fmt: skip
+    plain["and"], plain["or"] = xp.bitwise_and, xp.bitwise_or
+    table = {name: quietly(xp, _typed(function)) for name, function in quiet.items()}
+    table.update({name: _typed(function) for name, function in plain.items()})
+    return {**table, "pow": quietly(xp, power)}
+
+
+def _typed(function):
+    """A Python scalar takes the dtype of the array beside it; NumPy by itself would widen float16 and bfloat16."""
+
+    def kernel(x, y):
+        if type(y) in _SCALARS:
+            y = x.dtype.type(y)
+        elif type(x) in _SCALARS:
+            x = y.dtype.type(x)
+        return function(x, y)
+
+    return kernel
+
+
+def _where(xp):
+    choose = _typed(lambda x, y: (x, y))
+
+    def where(condition, x, y):
+        return xp.where(condition, *choose(x, y))
+
+    return where
+
+
+def _cast(xp):
+    def cast(x, dtype):
+        if x.dtype.kind == "c" and dtype not in dtypes.COMPLEX:
+            x = x.real if dtype != "bool" else x != 0
+        return x.astype(dtypes.as_numpy(dtype))
+
+    return quietly(xp, cast)
+
+
+def _bitcast(x, dtype):
+    """The same bytes read as another dtype, along the last axis where the widths differ."""
+    return x.view(dtypes.as_numpy(dtype))

@@ -1,0 +1,215 @@
+"""Sums, products, quotients and their kin, element by element."""
+
+from mlkit.core import dtypes
+from mlkit.ops import elementwise as el
+from mlkit.ops.convert import as_tensor, dtype_of, pair, promote, promote_tensors, to_bool
+
+__all__ = [
+    "abs", "absolute", "add", "clip", "divide", "divide_no_nan", "fabs", "floor_divide", "fmax", "fmin", "fmod", "gcd",
+    "heaviside", "lcm", "maximum", "minimum", "mod", "multiply", "negative", "power", "reciprocal", "sign", "square",
+    "subtract", "true_divide",
+]  # fmt: skip
+
+
+def add(x1, x2):
+    """x1 + x2.
+
+    >>> add([1, 2], 0.5).numpy()
+    array([1.5, 2.5], dtype=float32)
+    """
+    return el.add(*pair(x1, x2))
+
+
+def subtract(x1, x2):
+    """x1 - x2."""
+    return el.sub(*pair(x1, x2))
+
+
+def multiply(x1, x2):
+    """x1 * x2."""
+    return el.mul(*pair(x1, x2))
+
+
+def divide(x1, x2):
+    """x1 / x2, a float also for integers.
+
+    >>> divide([1, 2], 2).numpy()
+    array([0.5, 1. ], dtype=float32)
+    """
+    x1, x2 = pair(x1, x2)
+    if dtype_of(x1, x2) not in el.FLOATING:
+        x1, x2 = promote(x1, x2, floating=True)
+    return el.div(x1, x2)
+
+
+def true_divide(x1, x2):
+    """x1 / x2, as `divide`."""
+    return divide(x1, x2)
+
+
+def divide_no_nan(x1, x2):
+    """x1 / x2, and 0 where x2 is 0.
+
+    >>> divide_no_nan([1.0, 2.0], [0.0, 4.0]).numpy()
+    array([0. , 0.5], dtype=float32)
+    """
+    x1, x2 = promote_tensors(x1, x2, floating=True)
+    zero = el.equal(x2, 0)
+    return el.where(zero, 0, el.div(x1, el.where(zero, 1, x2)))
+
+
+def floor_divide(x1, x2):
+    """The largest integer not above x1 / x2, in the operands' dtype."""
+    return el.floor_div(*_numbers(x1, x2))
+
+
+def mod(x1, x2):
+    """The remainder of `floor_divide`: it has the sign of x2, as in Python.
+
+    >>> mod([-3, 3], 2).numpy()
+    array([1, 1], dtype=int32)
+    """
+    return el.mod(*_numbers(x1, x2))
+
+
+def fmod(x1, x2):
+    """The remainder of division rounded towards zero: it has the sign of x1, as in C.
+
+    >>> fmod([-3, 3], 2).numpy()
+    array([-1,  1], dtype=int32)
+    """
+    x1, x2 = _numbers(*promote_tensors(x1, x2))
+    if x1.dtype in dtypes.UINTS:
+        return el.mod(x1, x2)
+    return el.mul(el.sign(x1), el.mod(el.abs_(x1), el.abs_(x2)))
+
+
+def power(x1, x2):
+    """x1 to the power x2."""
+    return el.pow_(*_numbers(x1, x2))
+
+
+def _numbers(x1, x2):
+    """Operands of one dtype that is not bool: truth values count as int32."""
+    x1, x2 = pair(x1, x2)
+    if dtype_of(x1, x2) != "bool":
+        return x1, x2
+    return [x if type(x) is bool else el.cast(x, dtype="int32") for x in (x1, x2)]
+
+
+def square(x):
+    """x * x; truth values count as int32."""
+    x = as_tensor(x)
+    if x.dtype == "bool":
+        x = el.cast(x, dtype="int32")
+    return el.mul(x, x)
+
+
+def negative(x):
+    """-x."""
+    return el.neg(as_tensor(x))
+
+
+def absolute(x):
+    """The distance from zero; of complex numbers the (real) modulus.
+
+    >>> absolute([-1.5, 2.0]).numpy()
+    array([1.5, 2. ], dtype=float32)
+    """
+    x = as_tensor(x)
+    return x if x.dtype == "bool" or x.dtype in dtypes.UINTS else el.abs_(x)
+
+
+def abs(x):
+    """`absolute`."""
+    return absolute(x)
+
+
+def fabs(x):
+    """The distance from zero as a float, also of integers."""
+    x = as_tensor(x)
+    return el.abs_(x if x.dtype in dtypes.FLOATS else el.cast(x, dtype=dtypes.float_of(x.dtype)))
+
+
+def sign(x):
+    """-1, 0 or 1 as x is negative, zero or positive; NaN stays NaN."""
+    return el.sign(as_tensor(x))
+
+
+def reciprocal(x):
+    """1 / x, a float also for integers."""
+    return divide(1, x)
+
+
+def maximum(x1, x2):
+    """The larger of x1 and x2, NaN if either is NaN."""
+    return el.maximum(*pair(x1, x2))
+
+
+def minimum(x1, x2):
+    """The smaller of x1 and x2, NaN if either is NaN."""
+    return el.minimum(*pair(x1, x2))
+
+
+def fmax(x1, x2):
+    """The larger of x1 and x2, ignoring NaN where only one is NaN."""
+    x1, x2 = promote_tensors(x1, x2)
+    return _ignoring_nan(el.maximum, x1, x2)
+
+
+def fmin(x1, x2):
+    """The smaller of x1 and x2, ignoring NaN where only one is NaN."""
+    x1, x2 = promote_tensors(x1, x2)
+    return _ignoring_nan(el.minimum, x1, x2)
+
+
+def _ignoring_nan(choose, x1, x2):
+    if x1.dtype not in dtypes.FLOATS:
+        return choose(x1, x2)
+    return choose(el.where(el.isnan(x1), x2, x1), el.where(el.isnan(x2), x1, x2))
+
+
+def clip(x, x_min, x_max):
+    """x where it lies between x_min and x_max, else the nearer of the two. Truth values count as int32.
+
+    >>> clip([-2.0, 0.5, 7.0], 0.0, 1.0).numpy()
+    array([0. , 0.5, 1. ], dtype=float32)
+    """
+    x = as_tensor(x)
+    if x.dtype == "bool":
+        x = el.cast(x, dtype="int32")
+    if x_min is not None:
+        x = maximum(x, x_min)
+    return x if x_max is None else minimum(x, x_max)
+
+
+def heaviside(x1, x2):
+    """The step function: 0 where x1 < 0, x2 where x1 is 0, 1 where x1 > 0.
+
+    >>> heaviside([-1.0, 0.0, 3.0], 0.5).numpy()
+    array([0. , 0.5, 1. ], dtype=float32)
+    """
+    x1, x2 = promote_tensors(x1, x2, floating=True)
+    step = el.cast(el.less(0, x1), dtype=x1.dtype)
+    out = el.where(el.equal(x1, 0), x2, step)
+    return el.where(el.isnan(x1), x1, out)
+
+
+def gcd(x1, x2):
+    """The greatest common divisor of integers, not negative."""
+    return el.gcd(*_integers("gcd", x1, x2))
+
+
+def lcm(x1, x2):
+    """The least common multiple of integers, not negative; 0 where an operand is 0."""
+    x1, x2 = _integers("lcm", x1, x2)
+    divisor = el.gcd(x1, x2)
+    some = to_bool(divisor)
+    return absolute(el.mul(el.floor_div(x1, el.where(some, divisor, 1)), x2))
+
+
+def _integers(name, x1, x2):
+    x1, x2 = promote_tensors(x1, x2)
+    if not dtypes.is_int(x1.dtype):
+        raise TypeError(f"{name}: the operands must be integers, but are {x1.dtype}.")
+    return x1, x2

@@ -1,0 +1,77 @@
+"""Operations on the bits of integers; on truth values they are the logical ones."""
+
+from mlkit.core import dtypes
+from mlkit.ops import elementwise as el
+from mlkit.ops.convert import as_tensor, dtype_of, pair
+
+__all__ = [
+    "bitwise_and", "bitwise_invert", "bitwise_left_shift", "bitwise_not", "bitwise_or", "bitwise_right_shift", "bitwise_xor",
+    "left_shift", "right_shift", "view",
+]  # fmt: skip
+
+
+def bitwise_and(x, y):
+    """The bits that are set in both."""
+    return el.and_(*pair(x, y))
+
+
+def bitwise_or(x, y):
+    """The bits that are set in either."""
+    return el.or_(*pair(x, y))
+
+
+def bitwise_xor(x, y):
+    """The bits that are set in one only."""
+    return el.xor(*pair(x, y))
+
+
+def bitwise_invert(x):
+    """Every bit turned over.
+
+    >>> bitwise_invert([0, 5]).numpy()
+    array([-1, -6], dtype=int32)
+    """
+    return el.not_(as_tensor(x))
+
+
+def bitwise_not(x):
+    """`bitwise_invert`."""
+    return bitwise_invert(x)
+
+
+def bitwise_left_shift(x, y):
+    """The bits of x moved y places to the left: x * 2**y."""
+    return el.left_shift(*_shift(x, y))
+
+
+def left_shift(x, y):
+    """`bitwise_left_shift`."""
+    return bitwise_left_shift(x, y)
+
+
+def bitwise_right_shift(x, y):
+    """The bits of x moved y places to the right: x // 2**y."""
+    return el.right_shift(*_shift(x, y))
+
+
+def right_shift(x, y):
+    """`bitwise_right_shift`."""
+    return bitwise_right_shift(x, y)
+
+
+def _shift(x, y):
+    x, y = pair(x, y)
+    if dtype_of(x, y) == "bool":
+        x, y = (el.cast(as_tensor(t), dtype="int32") for t in (x, y))
+    return x, y
+
+
+def view(x, dtype=None):
+    """The same bytes read as another dtype. Where its width differs, the last axis shrinks or grows.
+
+    >>> view([1.0], "int32").numpy()
+    array([1065353216], dtype=int32)
+    """
+    x = as_tensor(x)
+    dtype = dtypes.standardize_dtype(x.dtype if dtype is None else dtype)
+    return x if dtype == x.dtype else el.bitcast(x, dtype=dtype)

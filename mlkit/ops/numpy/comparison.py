@@ -1,0 +1,128 @@
+"""Comparisons and logic: results are truth values (dtype bool)."""
+
+import math
+
+from mlkit.core import dtypes
+from mlkit.ops import elementwise as el
+from mlkit.ops.convert import as_tensor, pair, promote_tensors, to_bool
+
+__all__ = [
+    "allclose", "equal", "greater", "greater_equal", "isclose", "isfinite", "isinf", "isnan", "isneginf", "isposinf", "less",
+    "less_equal", "logical_and", "logical_not", "logical_or", "logical_xor", "not_equal", "signbit",
+]  # fmt: skip
+
+
+def equal(x1, x2):
+    """x1 == x2, element by element."""
+    return el.equal(*pair(x1, x2))
+
+
+def not_equal(x1, x2):
+    """x1 != x2, element by element."""
+    return el.not_equal(*pair(x1, x2))
+
+
+def less(x1, x2):
+    """x1 < x2, element by element."""
+    return el.less(*pair(x1, x2))
+
+
+def less_equal(x1, x2):
+    """x1 <= x2, element by element."""
+    return el.less_equal(*pair(x1, x2))
+
+
+def greater(x1, x2):
+    """x1 > x2, element by element."""
+    x1, x2 = pair(x1, x2)
+    return el.less(x2, x1)
+
+
+def greater_equal(x1, x2):
+    """x1 >= x2, element by element."""
+    x1, x2 = pair(x1, x2)
+    return el.less_equal(x2, x1)
+
+
+def logical_and(x1, x2):
+    """Whether both are true (not zero)."""
+    return el.and_(to_bool(x1), to_bool(x2))
+
+
+def logical_or(x1, x2):
+    """Whether either is true (not zero)."""
+    return el.or_(to_bool(x1), to_bool(x2))
+
+
+def logical_xor(x1, x2):
+    """Whether exactly one is true (not zero)."""
+    return el.xor(to_bool(x1), to_bool(x2))
+
+
+def logical_not(x):
+    """Whether x is false (zero)."""
+    return el.not_(to_bool(x))
+
+
+def isfinite(x):
+    """Whether x is neither infinite nor NaN."""
+    return el.isfinite(as_tensor(x))
+
+
+def isnan(x):
+    """Whether x is NaN."""
+    return el.isnan(as_tensor(x))
+
+
+def isinf(x):
+    """Whether x is infinite."""
+    x = as_tensor(x)
+    if x.dtype not in el.FLOATING:
+        return _never(x)
+    return el.not_(el.or_(el.isfinite(x), el.isnan(x)))
+
+
+def isposinf(x):
+    """Whether x is plus infinity."""
+    x = as_tensor(x)
+    return el.equal(x, math.inf) if x.dtype in dtypes.FLOATS else _never(x)
+
+
+def isneginf(x):
+    """Whether x is minus infinity."""
+    x = as_tensor(x)
+    return el.equal(x, -math.inf) if x.dtype in dtypes.FLOATS else _never(x)
+
+
+def _never(x):
+    return el.not_(el.isfinite(x))  # integers and truth values are always finite
+
+
+def signbit(x):
+    """Whether the sign of x is negative, which -0.0's is too."""
+    x = as_tensor(x)
+    if x.dtype not in dtypes.FLOATS:
+        return _never(x) if x.dtype == "bool" or x.dtype in dtypes.UINTS else el.less(x, 0)
+    bits = {"float64": "int64", "float32": "int32"}.get(x.dtype, "int16")
+    return el.less(el.bitcast(x, dtype=bits), 0)
+
+
+def isclose(x1, x2, rtol=1e-5, atol=1e-8, equal_nan=False):
+    """Whether x1 and x2 differ by at most atol + rtol * abs(x2). Equal infinities are close; NaN is close to NaN if `equal_nan`.
+
+    >>> isclose([1.0, 2.0], [1.000001, 2.1]).numpy()
+    array([ True, False])
+    """
+    x1, x2 = promote_tensors(x1, x2)
+    if x1.dtype not in el.FLOATING:
+        x1, x2 = (el.cast(x, dtype=dtypes.float_of(x.dtype)) for x in (x1, x2))
+    near = el.less_equal(el.abs_(el.sub(x1, x2)), el.add(el.mul(el.abs_(x2), rtol), atol))
+    out = el.or_(el.equal(x1, x2), el.and_(near, el.isfinite(x2)))
+    return el.or_(out, el.and_(el.isnan(x1), el.isnan(x2))) if equal_nan else out
+
+
+def allclose(x1, x2, rtol=1e-5, atol=1e-8, equal_nan=False):
+    """Whether `isclose` holds everywhere: one truth value."""
+    from mlkit.ops.numpy.reductions import all
+
+    return all(isclose(x1, x2, rtol, atol, equal_nan))

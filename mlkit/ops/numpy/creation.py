@@ -1,0 +1,166 @@
+"""Tensors from shapes and ranges. The default dtype is the default float type, as in Keras."""
+
+import math
+
+import numpy as np
+
+from mlkit.core import dtypes
+from mlkit.core.spec import Dim, ceil_div, is_known
+from mlkit.core.tensor import Tensor
+from mlkit.core.variable import Variable
+from mlkit.ops import elementwise as el
+from mlkit.ops import movement as mov
+from mlkit.ops.convert import as_tensor, cast, convert_to_tensor, promote_tensors
+from mlkit.ops.numpy.shaping import as_shape, broadcast_to, moveaxis, reshape
+
+__all__ = [
+    "arange", "array", "copy", "empty", "empty_like", "full", "full_like", "geomspace", "linspace", "logspace", "ones",
+    "ones_like", "zeros", "zeros_like",
+]  # fmt: skip
+
+
+def _filled(shape, value, dtype):
+    return mov.full(shape=as_shape(shape), value=value, dtype=dtypes.standardize_dtype(dtype))
+
+
+def zeros(shape, dtype=None):
+    """All zeros."""
+    return _filled(shape, 0, dtype)
+
+
+def ones(shape, dtype=None):
+    """All ones."""
+    return _filled(shape, 1, dtype)
+
+
+def empty(shape, dtype=None):
+    """A tensor to be filled; its elements are zero."""
+    return _filled(shape, 0, dtype)
+
+
+def full(shape, fill_value, dtype=None):
+    """The same number everywhere, or a tensor broadcast to the shape."""
+    if type(fill_value) in (bool, int, float):
+        return _filled(shape, fill_value, dtype)
+    return broadcast_to(cast(fill_value, dtypes.standardize_dtype(dtype)), as_shape(shape))
+
+
+def _like(x, value, dtype):
+    x = as_tensor(x)
+    return mov.full(shape=x.shape, value=value, dtype=x.dtype if dtype is None else dtypes.standardize_dtype(dtype))
+
+
+def zeros_like(x, dtype=None):
+    """Zeros in the shape (and dtype, unless another is given) of x."""
+    return _like(x, 0, dtype)
+
+
+def ones_like(x, dtype=None):
+    """Ones in the shape (and dtype, unless another is given) of x."""
+    return _like(x, 1, dtype)
+
+
+def empty_like(x, dtype=None):
+    """A tensor to be filled, in the shape and dtype of x; its elements are zero."""
+    return _like(x, 0, dtype)
+
+
+def full_like(x, fill_value, dtype=None):
+    """The same number everywhere in the shape (and dtype, unless another is given) of x."""
+    x = as_tensor(x)
+    return full(x.shape, fill_value, x.dtype if dtype is None else dtype)
+
+
+def array(x, dtype=None):
+    """A tensor from anything: `convert_to_tensor`."""
+    return convert_to_tensor(x, dtype)
+
+
+def copy(x):
+    """A tensor of the same elements."""
+    return as_tensor(x)  # tensors never change
+
+
+# ---- ranges ----------------------------------------------------------------------------------------------------------
+
+
+def arange(start, stop=None, step=None, dtype=None):
+    """start, start + step, ... up to but without stop. With one argument that is stop, and start is 0.
+
+    >>> arange(3, 10, 3).numpy()
+    array([3, 6, 9], dtype=int32)
+    """
+    start, stop, step = (_number(a) for a in (start, stop, step))
+    if dtype is None:
+        dtype = dtypes.result_type(*(d for d in map(_kind, (start, stop, step)) if d is not None))
+    dtype = dtypes.standardize_dtype(dtype)
+    if stop is None:
+        start, stop = 0, start
+    step = 1 if step is None else step
+    if is_known(start, stop, step):
+        values = np.arange(start, stop, step)
+        return cast(as_tensor(values), dtype)
+    steps = mov.iota(size=ceil_div(stop - start, step), dtype=dtype)
+    return steps if (start, step) == (0, 1) else el.add(el.mul(steps, step), start)
+
+
+def _number(a):
+    """A limit of a range as a Python or NumPy number, or an unknown size."""
+    if isinstance(a, (Tensor, Variable)):
+        return as_tensor(a).numpy()[()]
+    return a[()] if isinstance(a, np.ndarray) else a
+
+
+def _kind(a):
+    if a is None:
+        return None
+    return int if type(a) is Dim else a.dtype.name if isinstance(a, np.generic) else type(a)
+
+
+def linspace(start, stop, num=50, endpoint=True, retstep=False, dtype=None, axis=0):
+    """`num` evenly spaced numbers from start to stop, which is the last one if `endpoint`.
+
+    start and stop may be tensors; the numbers lie along a new axis of the result. retstep: also return the step.
+
+    >>> linspace(0, 1, 5).numpy()
+    array([0.  , 0.25, 0.5 , 0.75, 1.  ], dtype=float32)
+    """
+    if num < 0:
+        raise ValueError(f"linspace: `num` must not be negative, but is {num}.")
+    start, stop = promote_tensors(start, stop, floating=True)
+    gaps = num - 1 if endpoint else num
+    shape = (num,) + (1,) * (len(start.shape) if len(start.shape) > len(stop.shape) else len(stop.shape))
+    at = reshape(mov.iota(size=num, dtype=start.dtype), shape)
+    step = el.div(el.sub(stop, start), gaps if gaps else math.nan)
+    out = el.add(el.mul(el.sub(1, el.div(at, gaps or 1)), start), el.mul(el.div(at, gaps or 1), stop))
+    if endpoint and num > 1:
+        out = el.where(el.equal(at, num - 1), stop, out)  # exactly, whatever rounding does
+    if dtype is not None and dtypes.is_int(dtype):
+        out = el.floor(out)
+    out = moveaxis(out, 0, axis)
+    out = out if dtype is None else cast(out, dtype)
+    return (out, step) if retstep else out
+
+
+def logspace(start, stop, num=50, endpoint=True, base=10, dtype=None, axis=0):
+    """`num` numbers from base**start to base**stop, evenly spaced on a logarithmic scale."""
+    exponents = linspace(start, stop, num, endpoint, axis=axis)
+    out = el.pow_(float(base) if isinstance(base, (int, float)) else cast(base, exponents.dtype), exponents)
+    return out if dtype is None else cast(out, dtype)
+
+
+def geomspace(start, stop, num=50, endpoint=True, dtype=None, axis=0):
+    """`num` numbers from start to stop with a constant ratio. Both must have the same sign.
+
+    >>> geomspace(1.0, 8.0, 4).numpy().round(4)
+    array([1., 2., 4., 8.], dtype=float32)
+    """
+    start, stop = promote_tensors(start, stop, floating=True)
+    log_start, log_stop = (el.log(el.abs_(x)) for x in (start, stop))
+    grown = el.exp(linspace(log_start, log_stop, num, endpoint))
+    at = reshape(mov.iota(size=num, dtype="int32"), (num,) + (1,) * (len(grown.shape) - 1))
+    out = el.where(el.equal(at, 0), start, el.mul(grown, el.sign(start)))
+    if endpoint and num > 1:
+        out = el.where(el.equal(at, num - 1), stop, out)
+    out = moveaxis(out, 0, axis)
+    return out if dtype is None else cast(out, dtype)

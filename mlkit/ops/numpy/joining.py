@@ -1,0 +1,215 @@
+"""Joining tensors, cutting them up, repeating and padding them."""
+
+import operator
+
+import numpy as np
+
+from mlkit.core.spec import Spec, is_known, normalize_axis, show
+from mlkit.core.tensor import Tensor
+from mlkit.ops import elementwise as el
+from mlkit.ops import movement as mov
+from mlkit.ops.convert import as_tensor, cast, promote_tensors
+from mlkit.ops.numpy.shaping import as_shape, broadcast_to, expand_dims, ravel, reshape
+
+__all__ = [
+    "append", "array_split", "concatenate", "dsplit", "dstack", "hsplit", "hstack", "meshgrid", "repeat", "split", "stack",
+    "tile", "vsplit", "vstack",
+]  # fmt: skip
+
+
+# ---- joining ---------------------------------------------------------------------------------------------------------
+
+
+def concatenate(xs, axis=0):
+    """Tensors one after the other along an axis; axis=None joins them flat.
+
+    >>> concatenate([[[1, 2]], [[3, 4]]], axis=1).numpy()
+    array([[1, 2, 3, 4]], dtype=int32)
+    """
+    xs = list(xs)
+    if not xs:
+        raise ValueError("concatenate: there must be at least one tensor.")
+    xs = promote_tensors(*xs)
+    if axis is None:
+        xs, axis = [ravel(x) for x in xs], 0
+    return mov.concat(*xs, axis=normalize_axis("concatenate", axis, len(xs[0].shape)))
+
+
+def stack(x, axis=0):
+    """Tensors of one shape side by side along a new axis.
+
+    >>> stack([[1, 2], [3, 4]], axis=1).numpy()
+    array([[1, 3],
+           [2, 4]], dtype=int32)
+    """
+    xs = list(x)
+    if not xs:
+        raise ValueError("stack: there must be at least one tensor.")
+    xs = promote_tensors(*xs)
+    if len({len(t.shape) for t in xs}) > 1:
+        raise ValueError(f"stack: the tensors must have one shape, but have {', '.join(str(show(t.shape)) for t in xs)}.")
+    axis = normalize_axis("stack", axis, len(xs[0].shape) + 1)
+    return mov.concat(*(expand_dims(t, axis) for t in xs), axis=axis)
+
+
+def append(x1, x2, axis=None):
+    """x2 after x1 along an axis; without axis both flat."""
+    return concatenate([x1, x2], axis)
+
+
+def hstack(xs):
+    """Joined along the second axis (1-D tensors along their only one)."""
+    xs = [_at_least(1, x) for x in xs]
+    return concatenate(xs, 0 if len(xs[0].shape) == 1 else 1)
+
+
+def vstack(xs):
+    """Joined along the first axis; 1-D tensors count as rows."""
+    return concatenate([_at_least(2, x) for x in xs], 0)
+
+
+def dstack(xs):
+    """Joined along the third axis; lower ranks get axes of size 1 as NumPy's `atleast_3d` gives them."""
+    return concatenate([_at_least(3, x) for x in xs], 2)
+
+
+def _at_least(rank, x):
+    """x with at least `rank` axes: rows are added in front of vectors, a third axis behind."""
+    x = as_tensor(x)
+    n = len(x.shape)
+    if n >= rank:
+        return x
+    new = {1: {0: (0,)}, 2: {0: (0, 1), 1: (0,)}, 3: {0: (0, 1, 2), 1: (0, 2), 2: (2,)}}
+    return expand_dims(x, new[rank][n])
+
+
+def meshgrid(*x, indexing="xy"):
+    """Coordinates of a grid from those along its axes: one tensor for each axis.
+
+    indexing: "xy" (the second axis of the results runs along the first argument) or "ij" (axes in the order of arguments).
+    """
+    if indexing not in ("xy", "ij"):
+        raise ValueError(f"meshgrid: `indexing` must be 'xy' or 'ij', but is {indexing!r}.")
+    xs = [ravel(t) for t in x]
+    order = list(range(len(xs)))
+    if indexing == "xy" and len(xs) > 1:
+        order[:2] = 1, 0
+    shape = tuple(xs[i].shape[0] for i in order)
+    return [
+        broadcast_to(reshape(t, tuple(t.shape[0] if j == order[i] else 1 for j in range(len(xs)))), shape) for i, t in enumerate(xs)
+    ]
+
+
+# ---- cutting ---------------------------------------------------------------------------------------------------------
+
+
+def split(x, indices_or_sections, axis=0):
+    """A list of parts of an axis: so many of equal size, or cut before the given indices.
+
+    >>> [part.shape for part in split([1, 2, 3, 4, 5, 6], 3)]
+    [(2,), (2,), (2,)]
+    """
+    x = as_tensor(x)
+    axis = normalize_axis("split", axis, len(x.shape))
+    size = x.shape[axis]
+    if not isinstance(indices_or_sections, int):
+        return _cut(x, indices_or_sections, axis)
+    if indices_or_sections < 1 or (is_known(size) and size % indices_or_sections):
+        raise ValueError(
+            f"split: axis {axis} of shape {show(x.shape)} cannot be divided into {indices_or_sections} equal parts. Choose a divisor "
+            f"of {show((size,))[0]}, give indices, or use array_split."
+        )
+    step = size // indices_or_sections
+    return [mov.slice_along(x, axis, i * step, (i + 1) * step) for i in range(indices_or_sections)]
+
+
+def array_split(x, indices_or_sections, axis=0):
+    """As `split`, but the first parts may be one element longer than the others."""
+    x = as_tensor(x)
+    axis = normalize_axis("array_split", axis, len(x.shape))
+    if not isinstance(indices_or_sections, int):
+        return _cut(x, indices_or_sections, axis)
+    if indices_or_sections < 1:
+        raise ValueError(f"array_split: the number of parts must be positive, but is {indices_or_sections}.")
+    size = x.shape[axis]
+    if not is_known(size):
+        sizes = [(size + (indices_or_sections - 1 - i)) // indices_or_sections for i in range(indices_or_sections)]
+        return [Tensor(Spec((*x.shape[:axis], s, *x.shape[axis + 1 :]), x.dtype)) for s in sizes]
+    small, longer = divmod(size, indices_or_sections)
+    ends = [small * i + (i if i < longer else longer) for i in range(1, indices_or_sections)]
+    return _cut(x, ends, axis)
+
+
+def _cut(x, indices, axis):
+    """Parts before, between and after indices, which may be negative and out of range as in slices."""
+    size = x.shape[axis]
+    if is_known(size):
+        places = [i if i >= 0 else i + size for i in map(operator.index, as_shape(indices))]
+        places = [size if i > size else 0 if i < 0 else i for i in places]
+    else:
+        places = [i if i >= 0 else size + i for i in as_shape(indices)]
+    starts, stops = [0, *places], [*places, size]
+    return [mov.slice_along(x, axis, a, a if is_known(a, b) and b < a else b) for a, b in zip(starts, stops)]
+
+
+def vsplit(x, indices_or_sections):
+    """`split` along the first axis."""
+    return split(x, indices_or_sections, 0)
+
+
+def hsplit(x, indices_or_sections):
+    """`split` along the second axis (the only one of 1-D tensors)."""
+    x = as_tensor(x)
+    return split(x, indices_or_sections, 0 if len(x.shape) == 1 else 1)
+
+
+def dsplit(x, indices_or_sections):
+    """`split` along the third axis."""
+    x = as_tensor(x)
+    if len(x.shape) < 3:
+        raise ValueError(f"dsplit: the tensor needs three axes or more, but has shape {show(x.shape)}.")
+    return split(x, indices_or_sections, 2)
+
+
+# ---- repeating -------------------------------------------------------------------------------------------------------
+
+
+def repeat(x, repeats, axis=None):
+    """Each element several times in a row, along an axis (of the flat tensor without axis).
+
+    repeats: an int, or one for each element of the axis.
+
+    >>> repeat([1, 2], 2).numpy()
+    array([1, 1, 2, 2], dtype=int32)
+    """
+    x = as_tensor(x)
+    if axis is None:
+        x, axis = ravel(x), 0
+    axis = normalize_axis("repeat", axis, len(x.shape))
+    size = x.shape[axis]
+    counts = as_shape(repeats)
+    if len(counts) == 1:
+        times = counts[0]
+        wide = (*x.shape[: axis + 1], times, *x.shape[axis + 1 :])
+        return reshape(broadcast_to(expand_dims(x, axis + 1), wide), (*x.shape[:axis], size * times, *x.shape[axis + 1 :]))
+    if is_known(size) and len(counts) != size:
+        raise ValueError(f"repeat: {len(counts)} repeats for axis {axis} of shape {show(x.shape)}; there must be one, or {size}.")
+    index = np.repeat(np.arange(len(counts), dtype="int32"), counts)
+    return mov.take(x, as_tensor(index), axis=axis)
+
+
+def tile(x, repeats):
+    """The whole tensor several times along each axis; `repeats` counts for the last axes.
+
+    >>> tile([[1, 2]], (2, 2)).numpy()
+    array([[1, 2, 1, 2],
+           [1, 2, 1, 2]], dtype=int32)
+    """
+    x = as_tensor(x)
+    times = as_shape(repeats)
+    rank = len(times) if len(times) > len(x.shape) else len(x.shape)
+    times = (1,) * (rank - len(times)) + times
+    sizes = (1,) * (rank - len(x.shape)) + tuple(x.shape)
+    lone = tuple(n for s in sizes for n in (1, s))
+    wide = tuple(n for t, s in zip(times, sizes) for n in (t, s))
+    return reshape(broadcast_to(reshape(x, lone), wide), tuple(t * s for t, s in zip(times, sizes)))

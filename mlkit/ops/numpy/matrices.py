@@ -1,0 +1,140 @@
+"""Identity, triangles and diagonals: masks made by comparing the numbers of rows and columns."""
+
+from mlkit.core import dtypes
+from mlkit.core.spec import is_known, normalize_axis, show, size_of
+from mlkit.ops import elementwise as el
+from mlkit.ops import movement as mov
+from mlkit.ops.convert import as_tensor, cast
+from mlkit.ops.numpy.reductions import sum as sum_over
+from mlkit.ops.numpy.shaping import broadcast_to, moveaxis, ravel, reshape
+
+__all__ = ["diag", "diagflat", "diagonal", "eye", "identity", "trace", "tri", "tril", "triu", "vander"]
+
+
+def _band(rows, columns, compare, k):
+    """compare(column - k, row) for every place of a matrix, as truth values."""
+    row = reshape(mov.iota(size=rows, dtype="int32"), (rows, 1))
+    column = mov.iota(size=columns, dtype="int32")
+    return compare(el.sub(column, k) if k else column, row)
+
+
+def eye(N, M=None, k=0, dtype=None):
+    """N x M (default N) with ones on the k-th diagonal, zeros elsewhere.
+
+    >>> eye(2, 3, k=1).numpy()
+    array([[0., 1., 0.],
+           [0., 0., 1.]], dtype=float32)
+    """
+    return cast(_band(N, N if M is None else M, el.equal, k), dtypes.standardize_dtype(dtype))
+
+
+def identity(n, dtype=None):
+    """The n x n identity matrix."""
+    return eye(n, dtype=dtype)
+
+
+def tri(N, M=None, k=0, dtype=None):
+    """N x M (default N) with ones on and below the k-th diagonal, zeros above."""
+    return cast(_band(N, N if M is None else M, el.less_equal, k), dtypes.standardize_dtype(dtype))
+
+
+def tril(x, k=0):
+    """Matrices (the last two axes) with zeros above the k-th diagonal."""
+    return _triangle("tril", as_tensor(x), k, keep_lower=True)
+
+
+def triu(x, k=0):
+    """Matrices (the last two axes) with zeros below the k-th diagonal."""
+    return _triangle("triu", as_tensor(x), k - 1, keep_lower=False)
+
+
+def _triangle(name, x, k, keep_lower):
+    if len(x.shape) < 2:
+        raise ValueError(f"{name}: the tensor needs two axes or more, but has shape {show(x.shape)}.")
+    lower = _band(*x.shape[-2:], el.less_equal, k)
+    return el.where(lower, x, 0) if keep_lower else el.where(lower, 0, x)
+
+
+def diag(x, k=0):
+    """Of a vector the matrix with it on the k-th diagonal; of a matrix its k-th diagonal.
+
+    >>> diag([1, 2]).numpy()
+    array([[1, 0],
+           [0, 2]], dtype=int32)
+    """
+    x = as_tensor(x)
+    if len(x.shape) == 2:
+        return diagonal(x, k)
+    if len(x.shape) != 1:
+        raise ValueError(f"diag: the tensor must be a vector or a matrix, but has shape {show(x.shape)}.")
+    n = x.shape[0]
+    low, high = (0, k) if k > 0 else (-k, 0)
+    padded = mov.pad(x, value=0, low=(low,), high=(high,), interior=(0,))
+    size = n + low + high
+    return el.where(_band(size, size, el.equal, k), reshape(padded, (size, 1)), 0)
+
+
+def diagflat(x, k=0):
+    """The matrix with all elements of x on its k-th diagonal."""
+    return diag(ravel(x), k)
+
+
+def diagonal(x, offset=0, axis1=0, axis2=1):
+    """The diagonals of the matrices in two axes, along a new last axis.
+
+    >>> diagonal([[1, 2], [3, 4]]).numpy()
+    array([1, 4], dtype=int32)
+    """
+    x = as_tensor(x)
+    rank = len(x.shape)
+    if rank < 2:
+        raise ValueError(f"diagonal: the tensor needs two axes or more, but has shape {show(x.shape)}.")
+    a, b = (normalize_axis("diagonal", i, rank) for i in (axis1, axis2))
+    if a == b:
+        raise ValueError(f"diagonal: `axis1` and `axis2` must be different axes, but both are {a}.")
+    x = moveaxis(x, (a, b), (-2, -1))
+    rows, columns = x.shape[-2:]
+    skip_row, skip_column = (0, offset) if offset >= 0 else (-offset, 0)
+    count = _length(rows - skip_row, columns - skip_column)
+    flat = reshape(x, (*x.shape[:-2], size_of((rows, columns))))
+    place = el.add(el.mul(mov.iota(size=count, dtype="int32"), _operand(columns + 1)), _operand(skip_row * columns + skip_column))
+    return mov.take(flat, place, axis=rank - 2)
+
+
+def _operand(n):
+    from mlkit.ops.reduction import size_operand
+
+    return size_operand(n, "int32")
+
+
+def _length(a, b):
+    """The shorter of two sizes, not below 0."""
+    if not is_known(a, b):
+        from mlkit.core.spec import Dim
+
+        return Dim(made_by=(_length, (a, b)))
+    return sorted((0, min(a, b)))[-1]
+
+
+def trace(x, offset=0, axis1=0, axis2=1):
+    """The sum of the diagonals of the matrices in two axes."""
+    return sum_over(diagonal(x, offset, axis1, axis2), axis=-1)
+
+
+def vander(x, N=None, increasing=False):
+    """The powers of a vector's elements as columns: N of them, from the highest, or from 0 if `increasing`.
+
+    >>> vander([1, 2, 3], 3).numpy()
+    array([[1, 1, 1],
+           [4, 2, 1],
+           [9, 3, 1]], dtype=int32)
+    """
+    x = as_tensor(x)
+    if len(x.shape) != 1:
+        raise ValueError(f"vander: the tensor must be a vector, but has shape {show(x.shape)}.")
+    columns = x.shape[0] if N is None else N
+    powers = mov.iota(size=columns, dtype="int32")
+    if not increasing:
+        powers = mov.flip(powers, axes=(0,))
+    base = cast(x, "int32") if x.dtype == "bool" else x
+    return el.pow_(broadcast_to(reshape(base, (x.shape[0], 1)), (x.shape[0], columns)), cast(powers, base.dtype))

@@ -1,0 +1,120 @@
+"""Reductions that leave NaN out. Of tensors that cannot hold NaN they are the plain reductions."""
+
+import math
+
+from mlkit.core import dtypes
+from mlkit.ops import elementwise as el
+from mlkit.ops.convert import as_tensor, cast, to_float
+from mlkit.ops.numpy import reductions as plain
+from mlkit.ops.numpy.statistics import order_statistic
+
+__all__ = [
+    "nanargmax", "nanargmin", "nancumprod", "nancumsum", "nanmax", "nanmean", "nanmedian", "nanmin", "nanpercentile", "nanprod",
+    "nanquantile", "nanstd", "nansum", "nanvar",
+]  # fmt: skip
+
+
+def _replaced(x, value):
+    """x with NaN replaced by a number."""
+    x = as_tensor(x)
+    return el.where(el.isnan(x), value, x) if x.dtype in el.FLOATING else x
+
+
+def nansum(x, axis=None, keepdims=False):
+    """The sum over axes, NaN counting as 0."""
+    return plain.sum(_replaced(x, 0.0), axis, keepdims)
+
+
+def nanprod(x, axis=None, keepdims=False):
+    """The product over axes, NaN counting as 1."""
+    return plain.prod(_replaced(x, 1.0), axis, keepdims)
+
+
+def nancumsum(x, axis=None, dtype=None):
+    """Running sums along an axis, NaN counting as 0."""
+    return plain.cumsum(_replaced(x, 0.0), axis, dtype)
+
+
+def nancumprod(x, axis=None, dtype=None):
+    """Running products along an axis, NaN counting as 1."""
+    return plain.cumprod(_replaced(x, 1.0), axis, dtype)
+
+
+def nanmax(x, axis=None, keepdims=False):
+    """The largest element over axes that is not NaN; NaN where all are.
+
+    >>> float(nanmax([1.0, math.nan]))
+    1.0
+    """
+    return _or_nan(x, plain.max(_replaced(x, -math.inf), axis, keepdims), axis, keepdims)
+
+
+def nanmin(x, axis=None, keepdims=False):
+    """The smallest element over axes that is not NaN; NaN where all are."""
+    return _or_nan(x, plain.min(_replaced(x, math.inf), axis, keepdims), axis, keepdims)
+
+
+def _or_nan(x, out, axis, keepdims):
+    x = as_tensor(x)
+    return el.where(plain.all(el.isnan(x), axis, keepdims), math.nan, out) if x.dtype in dtypes.FLOATS else out
+
+
+def nanargmax(x, axis=None, keepdims=False):
+    """Where the largest element that is not NaN lies, as `argmax` says; -1 where all are NaN."""
+    return _place(x, plain.argmax(_replaced(x, -math.inf), axis, keepdims), axis, keepdims)
+
+
+def nanargmin(x, axis=None, keepdims=False):
+    """Where the smallest element that is not NaN lies, as `argmin` says; -1 where all are NaN."""
+    return _place(x, plain.argmin(_replaced(x, math.inf), axis, keepdims), axis, keepdims)
+
+
+def _place(x, out, axis, keepdims):
+    x = as_tensor(x)
+    return el.where(plain.all(el.isnan(x), axis, keepdims), -1, out) if x.dtype in dtypes.FLOATS else out
+
+
+def nanmean(x, axis=None, keepdims=False):
+    """The mean over axes of what is not NaN; NaN where all is.
+
+    >>> float(nanmean([1.0, math.nan, 3.0]))
+    2.0
+    """
+    x = as_tensor(x)
+    if x.dtype not in el.FLOATING:
+        return plain.mean(x, axis, keepdims)
+    return _mean(cast(x, dtypes.result_type(x.dtype, "float32")), el.isnan(x), axis, keepdims, x.dtype)
+
+
+def _mean(x, bad, axis, keepdims, dtype):
+    total = plain.sum(el.where(bad, 0.0, x), axis, keepdims)
+    return cast(el.div(total, plain.sum(el.cast(el.not_(bad), dtype=x.dtype), axis, keepdims)), dtype)
+
+
+def nanvar(x, axis=None, keepdims=False):
+    """The variance over axes of what is not NaN; NaN where all is."""
+    x = to_float(x)
+    wide = cast(x, dtypes.result_type(x.dtype, "float32"))
+    bad = el.isnan(x)
+    away = el.abs_(el.sub(wide, _mean(wide, bad, axis, True, wide.dtype)))
+    return _mean(el.mul(away, away), bad, axis, keepdims, x.dtype if x.dtype in dtypes.FLOATS else away.dtype)
+
+
+def nanstd(x, axis=None, keepdims=False):
+    """The square root of `nanvar`."""
+    return el.sqrt(nanvar(x, axis, keepdims))
+
+
+def nanmedian(x, axis=None, keepdims=False):
+    """The median over axes of what is not NaN; NaN where all is."""
+    return order_statistic("nanmedian", x, 0.5, axis, "linear", keepdims, skip_nan=True)
+
+
+def nanquantile(x, q, axis=None, method="linear", keepdims=False):
+    """`quantile` of what is not NaN; NaN where all is."""
+    return order_statistic("nanquantile", x, q, axis, method, keepdims, skip_nan=True)
+
+
+def nanpercentile(x, q, axis=None, method="linear", keepdims=False):
+    """`percentile` of what is not NaN; NaN where all is."""
+    return order_statistic("nanpercentile", x, el.div(to_float(q), 100.0), axis, method, keepdims, skip_nan=True)

@@ -1,0 +1,103 @@
+"""Choosing elements: by index, by condition, by place."""
+
+import numpy as np
+
+from mlkit.core import dtypes
+from mlkit.core.spec import normalize_axis, show
+from mlkit.core.tensor import Tensor
+from mlkit.ops import elementwise as el
+from mlkit.ops import movement as mov
+from mlkit.ops.convert import as_tensor, promote_tensors, to_bool
+from mlkit.ops.numpy.indexing import positions
+from mlkit.ops.numpy.shaping import as_shape, ravel
+from mlkit.ops.reduction import size_operand
+
+__all__ = ["nonzero", "select", "take", "take_along_axis", "unravel_index", "where"]
+
+
+def where(condition, x1=None, x2=None):
+    """x1 where the condition is true (not zero), else x2. With the condition alone: `nonzero`.
+
+    >>> where([True, False], 1.0, 0.0).numpy()
+    array([1., 0.], dtype=float32)
+    """
+    if x1 is None and x2 is None:
+        return nonzero(condition)
+    if x1 is None or x2 is None:
+        raise ValueError("where: give both x1 and x2, or neither.")
+    condition = to_bool(condition)
+    x1, x2 = promote_tensors(x1, x2)
+    return el.where(condition, x1, x2)
+
+
+def select(condlist, choicelist, default=0):
+    """Of several choices the one whose condition is the first that is true, element by element; `default` where none is.
+
+    >>> select([[True, False], [True, True]], [[1, 1], [2, 2]]).numpy()
+    array([1, 2], dtype=int32)
+    """
+    if len(condlist) != len(choicelist) or not condlist:
+        raise ValueError(f"select: {len(condlist)} conditions and {len(choicelist)} choices; there must be as many, and at least one.")
+    *choices, out = promote_tensors(*choicelist, default)
+    for condition, choice in zip(reversed(condlist), reversed(choices)):
+        out = el.where(to_bool(condition), choice, out)
+    return out
+
+
+def nonzero(x):
+    """Where the elements are not zero: one int32 tensor of coordinates for each axis. Eager only: their number depends on values.
+
+    >>> [i.tolist() for i in nonzero([[0, 3], [4, 0]])]
+    [[0, 1], [1, 0]]
+    """
+    return tuple(as_tensor(i.astype("int32")) for i in np.nonzero(np.atleast_1d(to_bool(x).numpy())))
+
+
+def take(x, indices, axis=None):
+    """The slices at `indices` along an axis (elements of the flat tensor without axis). Negative indices count from the end.
+
+    >>> take([[1, 2, 3], [4, 5, 6]], [0, -1], axis=1).numpy()
+    array([[1, 3],
+           [4, 6]], dtype=int32)
+    """
+    x = as_tensor(x)
+    if axis is None:
+        x, axis = ravel(x), 0
+    axis = normalize_axis("take", axis, len(x.shape))
+    return mov.take(x, positions(_integers("take", indices), x.shape[axis]), axis=axis)
+
+
+def take_along_axis(x, indices, axis=None):
+    """Elements of x at `indices` along an axis, which has x's shape but for that axis (other axes may have size 1).
+
+    Without axis: from the flat tensor.
+    """
+    x, indices = as_tensor(x), _integers("take_along_axis", indices)
+    if axis is None:
+        x, indices, axis = ravel(x), ravel(indices), 0
+    axis = normalize_axis("take_along_axis", axis, len(x.shape))
+    return mov.take_along_axis(x, positions(indices, x.shape[axis]), axis=axis)
+
+
+def _integers(name, indices):
+    indices = as_tensor(indices)
+    if indices.dtype == "bool":
+        return el.cast(indices, dtype="int32")
+    if not dtypes.is_int(indices.dtype):
+        raise TypeError(f"{name}: indices must be integers, but have dtype {indices.dtype}. Convert them with ops.cast first.")
+    return indices
+
+
+def unravel_index(indices, shape):
+    """Places in a flat tensor -> coordinates in a tensor of `shape`, one tensor for each axis.
+
+    >>> [i.tolist() for i in unravel_index([1, 5], (2, 3))]
+    [[0, 1], [1, 2]]
+    """
+    rest = _integers("unravel_index", indices)
+    found = []
+    for n in as_shape(shape)[::-1]:
+        n = size_operand(n, rest.dtype)
+        found.append(el.mod(rest, n))
+        rest = el.floor_div(rest, n)
+    return tuple(found[::-1])

@@ -1,0 +1,170 @@
+"""Sums, products, extremes and truths over axes, and running sums and products along one.
+
+`axis` is None (all axes), an int, or a tuple of ints; negative ones count from the last. `keepdims` leaves reduced axes with size 1.
+"""
+
+import operator
+
+from mlkit.core import dtypes
+from mlkit.core.spec import normalize_axes, normalize_axis, reduced, size_of
+from mlkit.ops import elementwise as el
+from mlkit.ops import reduction as red
+from mlkit.ops.convert import as_tensor, cast, to_bool
+from mlkit.ops.movement import full, reshape
+
+__all__ = [
+    "all", "amax", "amin", "any", "argmax", "argmin", "count_nonzero", "cumprod", "cumsum", "max", "mean", "min", "prod", "ptp",
+    "sum",
+]  # fmt: skip
+
+_WIDER = {"bool": "int32", "int8": "int32", "int16": "int32", "uint8": "uint32", "uint16": "uint32"}
+
+
+def normalized(name, axis, x):
+    """The axes of x that `axis` means: a sorted tuple of non-negative ints."""
+    if axis is not None and type(axis) is not int:
+        axis = tuple(map(operator.index, axis)) if hasattr(axis, "__iter__") else operator.index(axis)
+    return normalize_axes(name, axis, len(x.shape))
+
+
+def widened(x):
+    """Small integers and truth values in the 32-bit type that sums and products of them need."""
+    wider = _WIDER.get(x.dtype)
+    return x if wider is None else el.cast(x, dtype=wider)
+
+
+def sum(x, axis=None, keepdims=False):
+    """The sum over axes. Small integers and truth values are summed as 32-bit integers.
+
+    >>> sum([[1, 2], [3, 4]], axis=0).numpy()
+    array([4, 6], dtype=int32)
+    """
+    x = widened(as_tensor(x))
+    return red.sum_(x, axes=normalized("sum", axis, x), keepdims=bool(keepdims))
+
+
+def prod(x, axis=None, keepdims=False, dtype=None):
+    """The product over axes, in `dtype` if given. Small integers and truth values become 32-bit integers."""
+    x = as_tensor(x)
+    x = widened(x) if dtype is None else cast(x, dtype)
+    return red.prod(x, axes=normalized("prod", axis, x), keepdims=bool(keepdims))
+
+
+def mean(x, axis=None, keepdims=False):
+    """The arithmetic mean over axes, a float. Half floats are summed in float32.
+
+    >>> float(mean([1, 2, 3, 6]))
+    3.0
+    """
+    x = as_tensor(x)
+    result = dtypes.float_of(x.dtype)
+    x = cast(x, dtypes.result_type(result, "float32"))
+    axes = normalized("mean", axis, x)
+    total = red.sum_(x, axes=axes, keepdims=bool(keepdims))
+    return cast(el.div(total, red.size_operand(red.size_along(x, axes), x.dtype)), result)
+
+
+def max(x, axis=None, keepdims=False, initial=None):
+    """The largest element over axes, at least `initial` if given. NaN if any is NaN."""
+    return _extreme("max", red.max_, el.maximum, as_tensor(x), axis, keepdims, initial)
+
+
+def min(x, axis=None, keepdims=False, initial=None):
+    """The smallest element over axes, at most `initial` if given. NaN if any is NaN."""
+    return _extreme("min", red.min_, el.minimum, as_tensor(x), axis, keepdims, initial)
+
+
+def amax(x, axis=None, keepdims=False):
+    """`max`."""
+    return max(x, axis, keepdims)
+
+
+def amin(x, axis=None, keepdims=False):
+    """`min`."""
+    return min(x, axis, keepdims)
+
+
+def _extreme(name, reduce, choose, x, axis, keepdims, initial):
+    axes = normalized(name, axis, x)
+    if initial is None:
+        return reduce(x, axes=axes, keepdims=bool(keepdims))
+    first = cast(initial, x.dtype)
+    if red.size_along(x, axes) == 0:
+        from mlkit.ops.numpy.shaping import broadcast_to
+
+        return broadcast_to(first, reduced(x.shape, axes, keepdims))
+    return choose(reduce(x, axes=axes, keepdims=bool(keepdims)), first)
+
+
+def ptp(x, axis=None, keepdims=False):
+    """The largest element less the smallest, over axes ("peak to peak")."""
+    return el.sub(max(x, axis, keepdims), min(x, axis, keepdims))
+
+
+def all(x, axis=None, keepdims=False):
+    """Whether every element over axes is true (not zero); true where there is none."""
+    return _truth("all", red.min_, True, to_bool(x), axis, keepdims)
+
+
+def any(x, axis=None, keepdims=False):
+    """Whether an element over axes is true (not zero); false where there is none."""
+    return _truth("any", red.max_, False, to_bool(x), axis, keepdims)
+
+
+def _truth(name, reduce, empty, x, axis, keepdims):
+    axes = normalized(name, axis, x)
+    if red.size_along(x, axes) == 0:
+        return full(shape=reduced(x.shape, axes, keepdims), value=empty, dtype="bool")
+    return reduce(x, axes=axes, keepdims=bool(keepdims))
+
+
+def count_nonzero(x, axis=None):
+    """The number of elements over axes that are not zero, int32."""
+    x = to_bool(x)
+    return red.sum_(el.cast(x, dtype="int32"), axes=normalized("count_nonzero", axis, x), keepdims=False)
+
+
+def argmax(x, axis=None, keepdims=False):
+    """Where the largest element of an axis lies, int32; the first of several. Without axis: its place in the flat tensor.
+
+    >>> int(argmax([1.0, 5.0, 5.0]))
+    1
+    """
+    return _place("argmax", red.argmax, x, axis, keepdims)
+
+
+def argmin(x, axis=None, keepdims=False):
+    """Where the smallest element of an axis lies, int32; the first of several. Without axis: its place in the flat tensor."""
+    return _place("argmin", red.argmin, x, axis, keepdims)
+
+
+def _place(name, op, x, axis, keepdims):
+    x = as_tensor(x)
+    if axis is None:
+        out = op(reshape(x, shape=(size_of(x.shape),)), axis=0)
+        return reshape(out, shape=(1,) * len(x.shape)) if keepdims else out
+    axis = normalize_axis(name, operator.index(axis), len(x.shape))
+    out = op(x, axis=axis)
+    return reshape(out, shape=reduced(x.shape, (axis,), True)) if keepdims else out
+
+
+def cumsum(x, axis=None, dtype=None):
+    """Running sums along an axis (of the flat tensor without axis); truth values are summed as int32.
+
+    >>> cumsum([1, 2, 3]).numpy()
+    array([1, 3, 6], dtype=int32)
+    """
+    return _running("cumsum", red.cumsum, x, axis, dtype)
+
+
+def cumprod(x, axis=None, dtype=None):
+    """Running products along an axis (of the flat tensor without axis); truth values are multiplied as int32."""
+    return _running("cumprod", red.cumprod, x, axis, dtype)
+
+
+def _running(name, op, x, axis, dtype):
+    x = as_tensor(x)
+    x = cast(x, dtype if dtype is not None else "int32" if x.dtype == "bool" else x.dtype)
+    if axis is None:
+        return op(reshape(x, shape=(size_of(x.shape),)), axis=0)
+    return op(x, axis=normalize_axis(name, operator.index(axis), len(x.shape)))

@@ -1,0 +1,213 @@
+"""Order: sorting, searching in sorted tensors, counting in bins, distinct elements."""
+
+import numpy as np
+
+from mlkit.core import dtypes
+from mlkit.core.spec import Dim, Spec, is_known, normalize_axis, show, size_of
+from mlkit.core.tensor import Tensor
+from mlkit.ops import elementwise as el
+from mlkit.ops import movement as mov
+from mlkit.ops import order
+from mlkit.ops.convert import as_tensor, cast, promote_tensors
+from mlkit.ops.numpy.shaping import broadcast_to, expand_dims, ravel, reshape
+
+__all__ = ["argpartition", "argsort", "bincount", "digitize", "histogram", "isin", "searchsorted", "sort", "unique"]
+
+
+def sort(x, axis=-1):
+    """The elements along an axis in ascending order, NaN last; axis=None sorts the flat tensor.
+
+    >>> sort([3, 1, 2]).numpy()
+    array([1, 2, 3], dtype=int32)
+    """
+    return _ordered(order.sort, as_tensor(x), axis)
+
+
+def argsort(x, axis=-1):
+    """The indices (int32) that would sort along an axis; equal elements keep their order.
+
+    >>> argsort([3, 1, 2]).numpy()
+    array([1, 2, 0], dtype=int32)
+    """
+    return _ordered(order.argsort, as_tensor(x), axis)
+
+
+def _ordered(op, x, axis):
+    if axis is None or not x.shape:
+        x, axis = ravel(x), 0
+    return op(x, axis=normalize_axis(op.name, axis, len(x.shape)))
+
+
+def argpartition(x, kth, axis=-1):
+    """Indices (int32) along an axis that put the kth smallest element in its sorted place, none larger before it."""
+    x = as_tensor(x)
+    n = size_of(x.shape) if axis is None else x.shape[axis]
+    if is_known(n) and not -n <= kth < n:
+        raise ValueError(f"argpartition: kth={kth} is out of range for axis {axis} of shape {show(x.shape)}.")
+    return argsort(x, axis)  # sorting keeps the promise for every kth
+
+
+def searchsorted(sorted_sequence, values, side="left"):
+    """Where values would go in a sorted vector (int32): before equal elements with side="left", after them with "right".
+
+    >>> searchsorted([1, 3, 5], [3, 4]).numpy()
+    array([1, 2], dtype=int32)
+    """
+    line, values = promote_tensors(sorted_sequence, values)
+    if len(line.shape) != 1:
+        raise ValueError(f"searchsorted: the sorted sequence must be a vector, but has shape {show(line.shape)}.")
+    if side not in ("left", "right"):
+        raise ValueError(f"searchsorted: `side` must be 'left' or 'right', but is {side!r}.")
+    return order.searchsorted(line, values, side=side)
+
+
+def digitize(x, bins):
+    """The number (int32) of the bin that each element falls in: i where bins[i-1] <= x < bins[i]; bins may descend too.
+
+    >>> digitize([0.5, 1.0, 9.0], [0.0, 1.0, 2.0]).numpy()
+    array([1, 2, 3], dtype=int32)
+    """
+    x, bins = promote_tensors(x, bins)
+    if len(bins.shape) != 1:
+        raise ValueError(f"digitize: `bins` must be a vector, but has shape {show(bins.shape)}.")
+    rising = order.searchsorted(bins, x, side="right")
+    n = bins.shape[0]
+    if n == 0:
+        return rising
+    falling = el.sub(n, order.searchsorted(mov.flip(bins, axes=(0,)), x, side="right"))
+    ends = mov.slice_along(bins, 0, 0, 1), mov.slice_along(bins, 0, n - 1, n)
+    ascending = reshape(el.less_equal(*ends), ())
+    return el.where(ascending, rising, falling)
+
+
+def isin(x1, x2, assume_unique=False, invert=False):
+    """Whether each element of x1 is (with `invert`: is not) among the elements of x2.
+
+    assume_unique: promises that neither has equal elements; the result is the same.
+    """
+    x1, x2 = promote_tensors(x1, x2)
+    line = order.sort(ravel(x2), axis=0)
+    n = line.shape[0]
+    if n == 0:
+        found = el.not_equal(x1, x1)
+    else:
+        place = el.minimum(order.searchsorted(line, x1, side="left"), n - 1)
+        found = el.equal(mov.take(line, place, axis=0), x1)
+    return el.not_(found) if invert else found
+
+
+# ---- counting: the size of the result depends on values --------------------------------------------------------------
+
+
+def bincount(x, weights=None, minlength=0, sparse=False):
+    """How often each non-negative integer occurs in x, or the sum of the `weights` at its places; rows of a matrix one by one.
+
+    The result has as many bins as the largest integer needs, at least `minlength`; so it is eager only.
+
+    >>> bincount([1, 1, 3]).numpy()
+    array([0, 2, 0, 1], dtype=int32)
+    """
+    if sparse:
+        raise NotImplementedError("bincount: `sparse` tensors are not supported.")
+    x = as_tensor(x)
+    if not dtypes.is_int(x.dtype) and x.dtype != "bool":
+        raise TypeError(f"bincount: the tensor must be integer, but is {x.dtype}.")
+    if len(x.shape) not in (1, 2):
+        raise ValueError(f"bincount: the tensor must have 1 or 2 axes, but has shape {show(x.shape)}.")
+    weights = mov.full(shape=x.shape, value=1, dtype="int32") if weights is None else as_tensor(weights)
+    if type(x.data) is Spec:
+        return Tensor(Spec((*x.shape[:-1], Dim()), weights.dtype))
+    host = x.numpy()
+    if host.size and host.min() < 0:
+        raise ValueError(f"bincount: the integers must not be negative, but one is {host.min()}.")
+    bins = max(minlength, int(host.max()) + 1 if host.size else 0)
+    rows = x.shape[0] if len(x.shape) == 2 else 1
+    index = reshape(cast(x, "int32"), (rows, x.shape[-1]))
+    index = ravel(el.add(index, expand_dims(el.mul(mov.iota(size=rows, dtype="int32"), bins), 1)))
+    zeros = mov.full(shape=(rows * bins,), value=0, dtype=weights.dtype)
+    counts = mov.scatter_add(zeros, expand_dims(index, 1), ravel(weights))
+    return reshape(counts, (*x.shape[:-1], bins))
+
+
+def histogram(x, bins=10, range=None):
+    """How many elements fall into each of equally wide bins, and the edges of the bins: (counts, edges).
+
+    bins: a number of bins, or the increasing edges. range: (lowest, highest) edge, by default the extremes of x.
+    The last bin includes its upper edge.
+
+    >>> counts, edges = histogram([1.0, 2.0, 4.0], bins=3)
+    >>> counts.tolist(), edges.tolist()
+    ([1, 1, 1], [1.0, 2.0, 3.0, 4.0])
+    """
+    from mlkit.ops.numpy.creation import linspace
+
+    x = ravel(as_tensor(x))
+    x = x if x.dtype in dtypes.FLOATS else cast(x, dtypes.floatx())
+    if isinstance(bins, int):
+        if bins < 1:
+            raise ValueError(f"histogram: `bins` must be positive, but is {bins}.")
+        edges = linspace(*_range(x, range), bins + 1, dtype=x.dtype)
+    else:
+        edges = cast(bins, x.dtype)
+    n = edges.shape[0]
+    below = [order.searchsorted(order.sort(x, axis=0), mov.slice_along(edges, 0, a, b), side=side) for a, b, side in ((0, n - 1, "left"), (n - 1, n, "right"))]
+    below = mov.concat(*below, axis=0)
+    return el.sub(mov.slice_along(below, 0, 1, n), mov.slice_along(below, 0, 0, n - 1)), edges
+
+
+def _range(x, given):
+    """The outer edges of a histogram, apart from one another."""
+    from mlkit.ops import reduction as red
+
+    if given is not None:
+        low, high = given
+        if low > high:
+            raise ValueError(f"histogram: the `range` {given} must not descend.")
+        return (low, high) if low < high else (low - 0.5, high + 0.5)
+    if x.shape[0] == 0:
+        return 0.0, 1.0
+    low, high = (op(x, axes=(0,), keepdims=False) for op in (red.min_, red.max_))
+    half = el.mul(cast(el.equal(low, high), x.dtype), 0.5)
+    return el.sub(low, half), el.add(high, half)
+
+
+def unique(
+    x, sorted=True, return_index=False, return_inverse=False, return_counts=False, axis=None, size=None, fill_value=None
+):
+    """The distinct elements (slices along `axis`) in ascending order. Eager only: their number depends on values.
+
+    sorted: False permits any order; the result is sorted all the same. size: cut or fill up (with `fill_value`, by default the
+    first distinct element) to so many. The other flags add to the result, in this order: the index of each element's first
+    occurrence, the place of every input element in the result, and how often each occurs (int32).
+
+    >>> [t.tolist() for t in unique([3, 1, 3], return_counts=True)]
+    [[1, 3], [1, 2]]
+    """
+    x = as_tensor(x)
+    found = np.unique(
+        x.numpy(), return_index=return_index, return_inverse=return_inverse, return_counts=return_counts, axis=axis, equal_nan=False
+    )
+    found = list(found) if isinstance(found, tuple) else [found]
+    if return_inverse:
+        place = 2 if return_index else 1
+        found[place] = found[place].reshape(x.shape if axis is None else -1)
+    if size is not None:
+        found = _sized(found, size, fill_value, axis or 0, return_index, return_inverse, return_counts)
+    out = tuple(as_tensor(f if i == 0 else f.astype("int32")) for i, f in enumerate(found))
+    return out if len(out) > 1 else out[0]
+
+
+def _sized(found, size, fill_value, axis, return_index, return_inverse, return_counts):
+    """The results of `unique` cut or filled up to `size` elements."""
+    values = found[0]
+    n = values.shape[axis]
+    if n < size:
+        fill = values.take([0], axis) if fill_value is None else np.full_like(values.take([0], axis), fill_value)
+        found[0] = np.concatenate([values, np.repeat(fill, size - n, axis)], axis)
+    else:
+        found[0] = values.take(range(size), axis)
+    for i, is_inverse in enumerate(([False] if return_index else []) + ([True] if return_inverse else []) + ([False] if return_counts else []), 1):
+        if not is_inverse:
+            padding = 0 if return_counts and i == len(found) - 1 else found[i][0]
+            found[i] = np.append(found[i], [padding] * max(0, size - n))[:size]
+    return found

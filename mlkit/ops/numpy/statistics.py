@@ -1,0 +1,182 @@
+"""Spread, order statistics and correlation; differences and integrals of samples."""
+
+from mlkit.core import dtypes
+from mlkit.core.spec import normalize_axis, same_size, show, size_of
+from mlkit.ops import elementwise as el
+from mlkit.ops import movement as mov
+from mlkit.ops import order
+from mlkit.ops.convert import as_tensor, cast, promote_tensors, to_float
+from mlkit.ops.numpy.matrices import diagonal
+from mlkit.ops.numpy.products import matmul
+from mlkit.ops.numpy.reductions import any as any_over
+from mlkit.ops.numpy.reductions import mean, normalized
+from mlkit.ops.numpy.reductions import sum as sum_over
+from mlkit.ops.numpy.shaping import broadcast_to, expand_dims, permuted, ravel, reshape, transpose
+from mlkit.ops.reduction import size_along, size_operand, sum_
+
+__all__ = ["average", "corrcoef", "diff", "median", "percentile", "quantile", "std", "trapezoid", "var"]
+
+
+def var(x, axis=None, keepdims=False):
+    """The mean squared distance from the mean, over axes. Half floats are computed in float32."""
+    x = as_tensor(x)
+    result = dtypes.float_of(x.dtype)
+    x = cast(x, dtypes.result_type(result, "float32"))
+    axes = normalized("var", axis, x)
+    away = el.abs_(el.sub(x, mean(x, axes, keepdims=True)))
+    out = mean(el.mul(away, away), axes, keepdims)
+    return out if result in dtypes.COMPLEX else cast(out, result)
+
+
+def std(x, axis=None, keepdims=False):
+    """The square root of `var`.
+
+    >>> float(std([1.0, 3.0]))
+    1.0
+    """
+    return el.sqrt(var(x, axis, keepdims))
+
+
+def average(x, axis=None, weights=None):
+    """The mean over axes in which each element counts as much as its weight.
+
+    weights: of x's shape, or a vector along the one axis. Default: equal weights.
+
+    >>> float(average([1.0, 4.0], weights=[2.0, 1.0]))
+    2.0
+    """
+    if weights is None:
+        return mean(x, axis)
+    x, weights = promote_tensors(x, weights, floating=True)
+    axes = normalized("average", axis, x)
+    if len(weights.shape) != len(x.shape):
+        if len(axes) != 1 or len(weights.shape) != 1 or not same_size(weights.shape[0], x.shape[axes[0]]):
+            raise ValueError(
+                f"average: weights of shape {show(weights.shape)} must have the shape of x, {show(x.shape)}, or be a vector along `axis`."
+            )
+        weights = reshape(weights, [n if i in axes else 1 for i, n in enumerate(x.shape)])
+    weights = broadcast_to(weights, x.shape)
+    return el.div(sum_over(el.mul(x, weights), axes), sum_over(weights, axes))
+
+
+def median(x, axis=None, keepdims=False):
+    """The middle element over axes, the mean of the two middle ones where their number is even."""
+    return order_statistic("median", x, 0.5, axis, "linear", keepdims)
+
+
+def quantile(x, q, axis=None, method="linear", keepdims=False):
+    """The number that a share q (0 to 1) of the elements over axes lie below. NaN if one is NaN.
+
+    q: a number or a vector, whose axis comes first in the result.
+    method: "linear", "lower", "higher", "midpoint" or "nearest", what to take between two elements.
+
+    >>> quantile([1.0, 2.0, 3.0, 4.0], [0.0, 0.5]).numpy()
+    array([1. , 2.5], dtype=float32)
+    """
+    return order_statistic("quantile", x, q, axis, method, keepdims)
+
+
+def percentile(x, q, axis=None, method="linear", keepdims=False):
+    """`quantile` with q in percent, 0 to 100."""
+    return order_statistic("percentile", x, el.div(to_float(q), 100.0), axis, method, keepdims)
+
+
+def order_statistic(name, x, q, axis, method, keepdims, skip_nan=False):
+    """Quantiles by sorting; with `skip_nan` of what is not NaN."""
+    x = to_float(x)
+    axes = normalized(name, axis, x)
+    rest = [i for i in range(len(x.shape)) if i not in axes]
+    sizes = tuple(x.shape[i] for i in rest)
+    n = size_along(x, axes)
+    line = order.sort(reshape(permuted(x, (*rest, *axes)), (*sizes, n)), axis=len(rest))
+    q = as_tensor(q)
+    wide = dtypes.result_type(x.dtype, "float32")  # half floats do not reach far enough to count
+    bad = el.isnan(line)
+    count = size_operand(n, wide)
+    if skip_nan:
+        count = el.sub(count, cast(sum_(el.cast(bad, dtype="int32"), axes=(len(rest),), keepdims=True), wide))
+        count = el.maximum(count, 1.0)
+    at = el.mul(ravel(cast(q, wide)), count - 1)
+    at = broadcast_to(at, (*sizes, size_of(q.shape)))
+    out = _between(line, at, len(rest), method)
+    if not skip_nan:
+        out = el.where(any_over(bad, len(rest), keepdims=True), float("nan"), out)
+    out = permuted(out, (len(rest), *range(len(rest))))
+    kept = tuple(1 if i in axes else s for i, s in enumerate(x.shape)) if keepdims else sizes
+    return reshape(out, (*q.shape, *kept))
+
+
+def _between(line, at, axis, method):
+    """Values of a sorted line at fractional places."""
+    if method == "nearest":
+        return mov.take_along_axis(line, el.cast(el.round_(at), dtype="int32"), axis=axis)
+    if method not in ("linear", "lower", "higher", "midpoint"):
+        raise ValueError(f"quantile: unknown method {method!r}. Expected 'linear', 'lower', 'higher', 'midpoint' or 'nearest'.")
+    low, high = (mov.take_along_axis(line, el.cast(f(at), dtype="int32"), axis=axis) for f in (el.floor, el.ceil))
+    if method in ("lower", "higher"):
+        return low if method == "lower" else high
+    if method == "midpoint":
+        return el.mul(el.add(low, high), 0.5)
+    share = cast(el.sub(at, el.floor(at)), line.dtype)
+    return el.add(el.mul(low, el.sub(1, share)), el.mul(high, share))
+
+
+def corrcoef(x):
+    """The correlation coefficients of the rows of x (variables) over its columns (observations): a matrix.
+
+    >>> corrcoef([[1.0, 2.0, 3.0], [3.0, 2.0, 1.0]]).numpy()
+    array([[ 1., -1.],
+           [-1.,  1.]], dtype=float32)
+    """
+    x = to_float(x)
+    if len(x.shape) > 2:
+        raise ValueError(f"corrcoef: the tensor must have at most two axes, but has shape {show(x.shape)}.")
+    single = len(x.shape) < 2
+    x = reshape(x, (1, size_of(x.shape))) if single else x
+    away = el.sub(x, mean(x, 1, keepdims=True))
+    covariance = matmul(away, transpose(el.conj(away) if x.dtype in dtypes.COMPLEX else away))
+    own = el.real(diagonal(covariance))
+    out = el.div(covariance, cast(el.sqrt(el.mul(expand_dims(own, 1), own)), x.dtype))
+    if x.dtype not in dtypes.COMPLEX:
+        out = el.minimum(el.maximum(out, -1.0), 1.0)
+    return reshape(out, ()) if single else out
+
+
+def diff(a, n=1, axis=-1):
+    """Differences of neighbours along an axis, taken n times; of truth values: whether they differ.
+
+    >>> diff([1, 4, 9]).numpy()
+    array([3, 5], dtype=int32)
+    """
+    x = as_tensor(a)
+    if n < 0:
+        raise ValueError(f"diff: `n` must not be negative, but is {n}.")
+    if not x.shape:
+        raise ValueError("diff: the tensor needs an axis, but is a scalar.")
+    axis = normalize_axis("diff", axis, len(x.shape))
+    for _ in range(n):
+        size = x.shape[axis]
+        later, earlier = mov.slice_along(x, axis, 1 if size != 0 else 0, size), mov.slice_along(x, axis, 0, size - 1 if size != 0 else 0)
+        x = el.not_equal(later, earlier) if x.dtype == "bool" else el.sub(later, earlier)
+    return x
+
+
+def trapezoid(y, x=None, dx=1.0, axis=-1):
+    """The integral of samples y along an axis by the trapezoidal rule.
+
+    x: the places of the samples (a vector, or of y's shape); without it they are `dx` apart.
+
+    >>> float(trapezoid([1.0, 2.0, 3.0]))
+    4.0
+    """
+    if x is None:
+        y, step = promote_tensors(y, dx, floating=True)
+    else:
+        y, x = promote_tensors(y, x, floating=True)
+    axis = normalize_axis("trapezoid", axis, len(y.shape))
+    if x is not None:
+        step = diff(x, axis=axis if len(x.shape) > 1 else 0)
+        step = reshape(step, [-1 if i == axis else 1 for i in range(len(y.shape))]) if len(x.shape) == 1 else step
+    n = y.shape[axis]
+    pairs = el.add(mov.slice_along(y, axis, 1, n), mov.slice_along(y, axis, 0, n - 1))
+    return sum_over(el.mul(el.mul(pairs, 0.5), step), axis)

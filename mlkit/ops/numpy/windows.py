@@ -1,0 +1,50 @@
+"""Window functions: vectors of x weights for spectral analysis, in the default float dtype.
+
+F. J. Harris, On the Use of Windows for Harmonic Analysis, Proc. IEEE 66 (1978).
+"""
+
+import operator
+
+import numpy as np
+
+from mlkit.core import dtypes
+from mlkit.core.spec import Dim, Spec
+from mlkit.core.tensor import Tensor
+from mlkit.ops.convert import as_tensor, cast
+
+__all__ = ["bartlett", "blackman", "hamming", "hanning", "kaiser"]
+
+
+def bartlett(x):
+    """The triangular window of x elements, 0 at both ends.
+
+    >>> bartlett(5).numpy()
+    array([0. , 0.5, 1. , 0.5, 0. ], dtype=float32)
+    """
+    return _window(np.bartlett, x)
+
+
+def blackman(x):
+    """The Blackman window of x elements: three terms of cosines."""
+    return _window(np.blackman, x)
+
+
+def hamming(x):
+    """The Hamming window of x elements: a raised cosine with small steps at its ends."""
+    return _window(np.hamming, x)
+
+
+def hanning(x):
+    """The Hann window of x elements: a raised cosine, 0 at both ends."""
+    return _window(np.hanning, x)
+
+
+def kaiser(x, beta):
+    """The Kaiser window of x elements; a larger `beta` makes it narrower."""
+    return _window(np.kaiser, x, float(beta))
+
+
+def _window(function, x, *parameters):
+    if isinstance(x, Tensor) and type(x.data) is Spec:
+        return Tensor(Spec((Dim(),), dtypes.floatx()))
+    return cast(as_tensor(np.asarray(function(operator.index(x), *parameters))), dtypes.floatx())
