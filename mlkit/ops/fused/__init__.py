@@ -1,0 +1,18 @@
+"""Fused ops: calls that a backend may run by one kernel, each with a fallback in other ops that means the same.
+
+A backend without the kernel, or whose kernel declines, runs the fallback; second derivatives go through it too.
+"""
+
+from mlkit.ops.fused.activation import gelu, gelu_grad, relu, relu_grad, silu, silu_grad, softplus
+from mlkit.ops.fused.attention import attention, attention_grad
+from mlkit.ops.fused.mask import masked_scale
+from mlkit.ops.fused.normalization import batch_norm, batch_norm_grad, layer_norm, layer_norm_grad
+from mlkit.ops.fused.recurrent import gru, gru_grad, lstm, lstm_grad
+from mlkit.ops.fused.softmax import (
+    log_softmax,
+    log_softmax_grad,
+    softmax,
+    softmax_cross_entropy,
+    softmax_cross_entropy_grad,
+    softmax_grad,
+)

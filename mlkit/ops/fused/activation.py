@@ -1,0 +1,66 @@
+"""Activations that pay as one kernel, and their gradients."""
+
+import math
+
+from mlkit.core.op import Op
+from mlkit.ops import elementwise as el
+
+_same = el.elementwise_spec
+
+
+def _gradient(name, fallback, vjp=None, keep="xy"):
+    """The op (g, kept tensor) -> gradient of an activation."""
+    return Op(name, lambda g, kept, **params: g, vjp, keep, fallback)
+
+
+# The gradient at 0 is 0.
+relu = Op("relu", _same("relu"), lambda g, y, x: (relu_grad(g, y),), "y", fallback=lambda x: el.maximum(x, 0))
+relu_grad = _gradient(
+    "relu_grad", lambda g, y: el.where(y > 0, g, 0), vjp=lambda h, out, g, y: (relu_grad(h, y), None), keep="1"
+)
+
+# log(1 + exp(x))
+softplus = Op(
+    "softplus",
+    _same("softplus"),
+    lambda g, y, x: (g * el.sigmoid(x),),
+    "x",
+    fallback=lambda x: el.maximum(x, 0.0) + el.log1p(el.exp(-el.abs_(x))),
+)
+
+# x * sigmoid(x). Elfwing, Uchibe and Doya, "Sigmoid-weighted linear units", Neural Networks 107 (2018).
+silu = Op("silu", _same("silu"), lambda g, y, x: (silu_grad(g, x),), "x", fallback=lambda x: x * el.sigmoid(x))
+
+
+def _silu_grad(g, x):
+    s = el.sigmoid(x)
+    return g * (s * (1 + x * (1 - s)))
+
+
+silu_grad = _gradient("silu_grad", _silu_grad)
+
+_TANH_SCALE, _CUBIC = math.sqrt(2 / math.pi), 0.044715
+
+
+def _gelu(x, approximate):
+    if approximate:
+        return 0.5 * x * (1 + el.tanh(_TANH_SCALE * (x + _CUBIC * (x * x * x))))
+    return 0.5 * x * (1 + el.erf(x * math.sqrt(0.5)))
+
+
+def _gelu_grad(g, x, approximate):
+    if approximate:
+        t = el.tanh(_TANH_SCALE * (x + _CUBIC * (x * x * x)))
+        return g * (0.5 * (1 + t) + 0.5 * x * (1 - t * t) * (_TANH_SCALE + 3 * _TANH_SCALE * _CUBIC * (x * x)))
+    return g * (0.5 * (1 + el.erf(x * math.sqrt(0.5))) + x * el.exp(-0.5 * (x * x)) / math.sqrt(2 * math.pi))
+
+
+# x * (cumulative normal distribution at x), or its tanh approximation. Hendrycks and Gimpel, arXiv:1606.08415.
+gelu = Op(
+    "gelu",
+    lambda x, approximate: x,
+    lambda g, y, x, approximate: (gelu_grad(g, x, approximate=approximate),),
+    "x",
+    fallback=_gelu,
+)
+gelu_grad = _gradient("gelu_grad", _gelu_grad)

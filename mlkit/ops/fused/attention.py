@@ -1,0 +1,81 @@
+"""Scaled dot-product attention without the matrix of all scores in memory, and its gradient."""
+
+from mlkit.core.op import Op
+from mlkit.core.spec import Spec, compatible, same_size, show
+from mlkit.ops import elementwise as el
+from mlkit.ops.fused.second_order import through_fallback
+from mlkit.ops.linear import matmul, swap
+from mlkit.ops.movement import iota, reshape, transpose
+from mlkit.ops.reduction import max_, sum_
+
+MASKED = -0.7 * 3.4028234663852886e38  # score of a masked pair: far below any, yet finite, so that a row without pairs is no NaN
+
+
+def _attention_spec(q, k, v, mask, scale, causal):
+    shapes = f"query {show(q.shape)}, key {show(k.shape)} and value {show(v.shape)}"
+    if not len(q.shape) == len(k.shape) == len(v.shape) == 4:
+        raise ValueError(f"attention: expected tensors of shape (batch, length, heads, size), but got {shapes}.")
+    if not (compatible(k.shape[:3], v.shape[:3]) and same_size(q.shape[3], k.shape[3]) and same_size(q.shape[2], k.shape[2])):
+        raise ValueError(f"attention: shapes do not fit together: {shapes}.")
+    if mask is not None and mask.dtype != "bool":
+        raise TypeError(f"attention: the mask must be bool, but is {mask.dtype}.")
+    row = Spec((q.shape[0], q.shape[2], q.shape[1], 1), q.dtype)
+    return Spec((*q.shape[:3], v.shape[3]), q.dtype), row, row
+
+
+def _heads_first(x):
+    """(batch, length, heads, size) <-> (batch, heads, length, size)"""
+    return transpose(x, perm=(0, 2, 1, 3))
+
+
+def _scores(q, k, mask, scale, causal):
+    """(batch, heads, queries, keys), and where they are masked, or None."""
+    scores = matmul(_heads_first(q), swap(_heads_first(k))) * scale
+    if causal:
+        queries, keys = scores.shape[2:]
+        lower = reshape(iota(size=queries, dtype="int32"), shape=(queries, 1)) >= iota(size=keys, dtype="int32")
+        mask = lower if mask is None else el.and_(mask, lower)
+    if mask is not None:
+        scores = el.where(mask, scores, max(MASKED, -30000.0 if scores.dtype == "float16" else MASKED))
+    return scores, mask
+
+
+def _attention(q, k, v, mask, scale, causal):
+    scores, _ = _scores(q, k, mask, scale, causal)
+    peak = el.stop_gradient(max_(scores, axes=(3,), keepdims=True))
+    e = el.exp(scores - peak)
+    total = sum_(e, axes=(3,), keepdims=True)
+    return _heads_first(matmul(e / total, _heads_first(v))), peak, total
+
+
+def _attention_vjp(g, out, q, k, v, mask, scale, causal):
+    if g[0] is None or g[1] is not None or g[2] is not None:
+        return through_fallback(attention, g, (q, k, v, mask), dict(scale=scale, causal=causal))
+    return *attention_grad(g[0], q, k, v, mask, *out, scale=scale, causal=causal), None
+
+
+# query (b, t, n, h), key (b, s, n, h), value (b, s, n, d), mask bool that broadcasts to (b, n, t, s) or None -> (b, t, n, d), and of each
+# row of scores (b, n, t, 1) the largest one and the sum of exp, for the gradient only. Vaswani et al., NeurIPS 2017, section 3.2;
+# Dao et al., "FlashAttention", NeurIPS 2022, for the recomputation of the scores in the gradient.
+attention = Op("attention", _attention_spec, _attention_vjp, "xy", _attention)
+
+
+def _attention_grad_spec(g, q, k, v, mask, y, peak, total, scale, causal):
+    return q, k, v
+
+
+def _attention_grad(g, q, k, v, mask, y, peak, total, scale, causal):
+    scores, mask = _scores(q, k, mask, scale, causal)
+    p = el.exp(scores - peak) / total
+    g_heads = _heads_first(g)
+    dv = matmul(swap(p), g_heads)
+    dot = sum_(g_heads * _heads_first(y), axes=(3,), keepdims=True)
+    d_scores = p * (matmul(g_heads, swap(_heads_first(v))) - dot) * scale
+    if mask is not None:
+        d_scores = el.where(mask, d_scores, 0.0)
+    dq = matmul(d_scores, _heads_first(k))
+    dk = matmul(swap(d_scores), _heads_first(q))
+    return tuple(map(_heads_first, (dq, dk, dv)))
+
+
+attention_grad = Op("attention_grad", _attention_grad_spec, fallback=_attention_grad)

@@ -1,0 +1,21 @@
+"""Masking, as dropout does."""
+
+from mlkit.core.op import Op
+from mlkit.core.spec import Spec, broadcast
+from mlkit.ops import elementwise as el
+
+
+def _masked_scale_spec(x, keep, scale):
+    if keep.dtype != "bool":
+        raise TypeError(f"masked_scale: the mask must be bool, but is {keep.dtype}.")
+    return Spec(broadcast("masked_scale", x.shape, keep.shape), x.dtype)
+
+
+# x * scale where `keep`, else 0; keep broadcasts to x
+masked_scale = Op(
+    "masked_scale",
+    _masked_scale_spec,
+    vjp=lambda g, y, x, keep, scale: (masked_scale(g, keep, scale=scale), None),
+    keep="1",
+    fallback=lambda x, keep, scale: el.where(keep, x * scale, 0.0),
+)

@@ -1,0 +1,138 @@
+"""Batch and layer normalization with the statistics of their input, and their gradients."""
+
+from mlkit.core.op import Op
+from mlkit.core.spec import Spec, reduced, show
+from mlkit.ops import elementwise as el
+from mlkit.ops.fused.second_order import through_fallback
+from mlkit.ops.movement import reshape
+from mlkit.ops.reduction import size_along, sum_
+
+
+def _check(name, x, parameters, shape):
+    for p in parameters:
+        if p is not None and tuple(p.shape) != tuple(shape):
+            raise ValueError(f"{name}: x of shape {show(x.shape)} needs scale and offset of shape {show(shape)}, but got {show(p.shape)}.")
+
+
+def _mean(x, axes):
+    return sum_(x, axes=axes, keepdims=True) / size_along(x, axes)
+
+
+def _moments(x, axes):
+    mean = _mean(x, axes)
+    centred = x - mean
+    return mean, _mean(centred * centred, axes)
+
+
+# ---- batch normalization ---------------------------------------------------------------------------------------------
+
+
+def _along(p, x, axes):
+    """A vector of the kept axes in a shape that broadcasts with x."""
+    return reshape(p, shape=reduced(x.shape, axes, True))
+
+
+def _batch_norm_spec(x, scale, offset, axes, epsilon):
+    shape = reduced(x.shape, axes, False)
+    _check("batch_norm", x, (scale, offset), shape)
+    return x, Spec(shape, x.dtype), Spec(shape, x.dtype)
+
+
+def _batch_norm(x, scale, offset, axes, epsilon):
+    mean, variance = _moments(x, axes)
+    inverse = el.rsqrt(variance + epsilon)
+    if scale is not None:
+        inverse = inverse * _along(scale, x, axes)
+    shift = -mean * inverse
+    if offset is not None:
+        shift = shift + _along(offset, x, axes)
+    small = reduced(x.shape, axes, False)
+    return x * inverse + shift, reshape(mean, shape=small), reshape(variance, shape=small)
+
+
+def _batch_norm_vjp(g, out, x, scale, offset, axes, epsilon):
+    gy, g_mean, g_variance = g
+    if gy is None or g_mean is not None or g_variance is not None:  # rare: someone differentiates the statistics
+        return through_fallback(batch_norm, g, (x, scale, offset), dict(axes=axes, epsilon=epsilon))
+    _, mean, variance = out
+    dx, d_scale, d_offset = batch_norm_grad(gy, x, scale, mean, variance, axes=axes, epsilon=epsilon)
+    return dx, None if scale is None else d_scale, None if offset is None else d_offset
+
+
+# x, scale or None, offset or None -> y, mean, variance (biased). axes: those that are averaged over; vectors have the others' shape.
+# Ioffe and Szegedy, "Batch normalization", ICML 2015.
+batch_norm = Op("batch_norm", _batch_norm_spec, _batch_norm_vjp, "012y", _batch_norm)
+
+
+def _batch_norm_grad_spec(g, x, scale, mean, variance, axes, epsilon):
+    return x, mean, mean
+
+
+def _batch_norm_grad(g, x, scale, mean, variance, axes, epsilon):
+    inverse = el.rsqrt(_along(variance, x, axes) + epsilon)
+    normal = (x - _along(mean, x, axes)) * inverse
+    d_offset = sum_(g, axes=axes, keepdims=True)
+    d_scale = sum_(g * normal, axes=axes, keepdims=True)
+    dx = inverse * (g - (d_offset + normal * d_scale) / size_along(x, axes))
+    if scale is not None:
+        dx = dx * _along(scale, x, axes)
+    return dx, reshape(d_scale, shape=mean.shape), reshape(d_offset, shape=mean.shape)
+
+
+batch_norm_grad = Op("batch_norm_grad", _batch_norm_grad_spec, fallback=_batch_norm_grad)
+
+
+# ---- layer normalization ---------------------------------------------------------------------------------------------
+
+
+def _layer_norm_spec(x, scale, offset, rank, epsilon):
+    n = len(x.shape) - rank
+    _check("layer_norm", x, (scale, offset), x.shape[n:])
+    row = Spec((*x.shape[:n], *(1,) * rank), x.dtype)
+    return x, row, row
+
+
+def _last(x, rank):
+    return tuple(range(x.ndim - rank, x.ndim))
+
+
+def _layer_norm(x, scale, offset, rank, epsilon):
+    mean, variance = _moments(x, _last(x, rank))
+    inverse = el.rsqrt(variance + epsilon)
+    y = (x - mean) * inverse
+    if scale is not None:
+        y = y * scale
+    return y if offset is None else y + offset, mean, inverse
+
+
+def _layer_norm_vjp(g, out, x, scale, offset, rank, epsilon):
+    gy, g_mean, g_inverse = g
+    if gy is None or g_mean is not None or g_inverse is not None:
+        return through_fallback(layer_norm, g, (x, scale, offset), dict(rank=rank, epsilon=epsilon))
+    dx, d_scale, d_offset = layer_norm_grad(gy, x, scale, *out[1:], rank=rank)
+    return dx, None if scale is None else d_scale, None if offset is None else d_offset
+
+
+# Over the last `rank` axes: x, scale or None, offset or None -> y, mean, 1 / standard deviation (both with axes of size 1).
+# Ba, Kiros and Hinton, "Layer normalization", arXiv:1607.06450.
+layer_norm = Op("layer_norm", _layer_norm_spec, _layer_norm_vjp, "012y", _layer_norm)
+
+
+def _layer_norm_grad_spec(g, x, scale, mean, inverse, rank):
+    vector = Spec(x.shape[len(x.shape) - rank :], x.dtype)
+    return x, vector, vector
+
+
+def _layer_norm_grad(g, x, scale, mean, inverse, rank):
+    last, lead = _last(x, rank), tuple(range(x.ndim - rank))
+    normal = (x - mean) * inverse
+    d_offset = sum_(g, axes=lead, keepdims=False)
+    d_scale = sum_(g * normal, axes=lead, keepdims=False)
+    h = g if scale is None else g * scale
+    dx = inverse * (h - _mean(h, last) - normal * _mean(h * normal, last))
+    return dx, d_scale, d_offset
+
+
+layer_norm_grad = Op("layer_norm_grad", _layer_norm_grad_spec, fallback=_layer_norm_grad)
+
+

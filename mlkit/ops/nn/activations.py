@@ -1,0 +1,220 @@
+"""Activation functions."""
+
+import math
+import warnings
+
+from mlkit.core.spec import is_known, normalize_axes, normalize_axis
+from mlkit.ops import elementwise as el
+from mlkit.ops import fused
+from mlkit.ops.convert import as_tensor, to_float
+from mlkit.ops.movement import flip, inverse_permutation, iota, reshape, slice_along, transpose
+from mlkit.ops.order import sort
+from mlkit.ops.reduction import cumsum, sum_
+
+__all__ = [
+    "celu", "elu", "gelu", "glu", "hard_shrink", "hard_sigmoid", "hard_silu", "hard_swish", "hard_tanh", "leaky_relu", "log_sigmoid",
+    "log_softmax", "relu", "relu6", "selu", "sigmoid", "silu", "soft_shrink", "softmax", "softplus", "softsign", "sparse_plus",
+    "sparse_sigmoid", "sparsemax", "squareplus", "swish", "tanh_shrink", "threshold",
+]  # fmt: skip
+
+
+# ---- piecewise linear ------------------------------------------------------------------------------------------------
+
+
+def relu(x):
+    """max(x, 0). The gradient at 0 is 0.
+
+    >>> relu([-1.0, 2.0]).numpy()
+    array([0., 2.], dtype=float32)
+    """
+    return fused.relu(as_tensor(x))
+
+
+def relu6(x):
+    """min(max(x, 0), 6)."""
+    return el.minimum(fused.relu(to_float(x)), 6.0)
+
+
+def leaky_relu(x, negative_slope=0.2):
+    """x where it is positive, else negative_slope * x. Maas, Hannun and Ng, ICML 2013."""
+    x = to_float(x)
+    return el.where(x >= 0, x, x * negative_slope)
+
+
+def hard_sigmoid(x):
+    """relu6(x + 3) / 6."""
+    return relu6(to_float(x) + 3.0) / 6.0
+
+
+def hard_silu(x):
+    """x * hard_sigmoid(x). Howard et al., "Searching for MobileNetV3", ICCV 2019."""
+    x = to_float(x)
+    return x * hard_sigmoid(x)
+
+
+hard_swish = hard_silu
+
+
+def hard_tanh(x):
+    """x clipped to [-1, 1]."""
+    x = as_tensor(x)
+    return el.where(x > 1, 1, el.where(x < -1, -1, x))
+
+
+def hard_shrink(x, threshold=0.5):
+    """x where |x| > threshold, else 0."""
+    x = to_float(x)
+    return el.where(abs(x) > threshold, x, 0.0)
+
+
+def soft_shrink(x, threshold=0.5):
+    """x moved towards 0 by the threshold; 0 where |x| <= threshold."""
+    x = to_float(x)
+    return el.where(x > threshold, x - threshold, el.where(x < -threshold, x + threshold, 0.0))
+
+
+def threshold(x, threshold, default_value):
+    """x where it is above the threshold, else default_value."""
+    x = to_float(x)
+    return el.where(x > threshold, x, float(default_value))
+
+
+def sparse_sigmoid(x):
+    """(x + 1) / 2 clipped to [0, 1]."""
+    return 0.5 * el.minimum(el.maximum(to_float(x) + 1.0, 0.0), 2.0)
+
+
+def sparse_plus(x):
+    """0 below -1, x above 1, and (x + 1)^2 / 4 between, which joins them smoothly."""
+    x = to_float(x)
+    return el.where(x <= -1.0, 0.0, el.where(x >= 1.0, x, (x + 1.0) ** 2 / 4))
+
+
+# ---- smooth ----------------------------------------------------------------------------------------------------------
+
+
+def sigmoid(x):
+    """1 / (1 + exp(-x)).
+
+    >>> sigmoid([0.0]).numpy()
+    array([0.5], dtype=float32)
+    """
+    return el.sigmoid(to_float(x))
+
+
+def log_sigmoid(x):
+    """log(sigmoid(x)), exact for large negative x too."""
+    return -fused.softplus(-to_float(x))
+
+
+def softplus(x):
+    """log(1 + exp(x)), without overflow."""
+    return fused.softplus(to_float(x))
+
+
+def softsign(x):
+    """x / (1 + |x|)."""
+    x = to_float(x)
+    return x / (abs(x) + 1)
+
+
+def squareplus(x, b=4):
+    """(x + sqrt(x^2 + b)) / 2. Barron, arXiv:2112.11687."""
+    x = to_float(x)
+    return (x + el.sqrt(x * x + b)) / 2
+
+
+def tanh_shrink(x):
+    """x - tanh(x)."""
+    x = to_float(x)
+    return x - el.tanh(x)
+
+
+def silu(x):
+    """x * sigmoid(x), also called swish. Elfwing, Uchibe and Doya, Neural Networks 107 (2018)."""
+    return fused.silu(to_float(x))
+
+
+swish = silu
+
+
+def gelu(x, approximate=True):
+    """x * (cumulative normal distribution at x); approximate: by tanh. Hendrycks and Gimpel, arXiv:1606.08415."""
+    return fused.gelu(to_float(x), approximate=bool(approximate))
+
+
+def elu(x, alpha=1.0):
+    """x where it is positive, else alpha * (exp(x) - 1). Clevert, Unterthiner and Hochreiter, ICLR 2016."""
+    x = to_float(x)
+    positive = x > 0
+    return el.where(positive, x, el.expm1(el.where(positive, 0.0, x)) * alpha)
+
+
+def selu(x):
+    """ELU with the two constants that keep mean and variance of activations. Klambauer et al., NeurIPS 2017."""
+    return 1.0507009873554805 * elu(x, 1.6732632423543772)
+
+
+def celu(x, alpha=1.0):
+    """max(x, 0) + min(alpha * (exp(x / alpha) - 1), 0). Barron, arXiv:1704.07483."""
+    x = to_float(x)
+    return el.maximum(x, 0.0) + alpha * el.expm1(el.minimum(x, 0.0) / alpha)
+
+
+def glu(x, axis=-1):
+    """The first half of an axis times the sigmoid of the second. Dauphin et al., ICML 2017."""
+    x = to_float(x)
+    axis = normalize_axis("glu", axis, x.ndim)
+    size = x.shape[axis]
+    if is_known(size) and size % 2:
+        raise ValueError(f"glu: axis {axis} must have an even size to be halved, but has {size}.")
+    return slice_along(x, axis, 0, size // 2) * el.sigmoid(slice_along(x, axis, size // 2, size))
+
+
+# ---- over an axis ----------------------------------------------------------------------------------------------------
+
+
+def softmax(x, axis=-1):
+    """exp(x) / sum(exp(x)) along an axis, a tuple of axes, or all (None).
+
+    >>> softmax([0.0, math.log(3.0)]).numpy()
+    array([0.25, 0.75], dtype=float32)
+    """
+    x = to_float(x)
+    if isinstance(axis, int) and -x.ndim <= axis < x.ndim and x.shape[axis] == 1:
+        warnings.warn(
+            f"softmax over axis {axis} of shape {x.shape}: the axis has size 1, so every result is 1. Is sigmoid what you want?",
+            stacklevel=2,
+        )
+    return _over_axes("softmax", fused.softmax, x, axis)
+
+
+def log_softmax(x, axis=-1):
+    """log(softmax(x)) along an axis, a tuple of axes, or all (None)."""
+    return _over_axes("log_softmax", fused.log_softmax, to_float(x), axis)
+
+
+def _over_axes(name, op, x, axis):
+    """Apply an op of one axis to one, or to several made one."""
+    if isinstance(axis, int):
+        return op(x, axis=normalize_axis(name, axis, x.ndim))
+    axes = normalize_axes(name, axis, x.ndim)
+    kept = tuple(i for i in range(x.ndim) if i not in axes)
+    moved = transpose(x, perm=kept + axes)
+    size = math.prod(x.shape[a] for a in axes)
+    flat = reshape(moved, shape=(*(x.shape[k] for k in kept), size))
+    return transpose(reshape(op(flat, axis=len(kept)), shape=moved.shape), perm=inverse_permutation(kept + axes))
+
+
+def sparsemax(x, axis=-1):
+    """The point of the probability simplex nearest to x, along an axis. Martins and Astudillo, ICML 2016."""
+    x = to_float(x)
+    axis = normalize_axis("sparsemax", axis, x.ndim)
+    size = x.shape[axis]
+    ordered = flip(sort(x, axis=axis), axes=(axis,))
+    total = cumsum(ordered, axis=axis)
+    rank = reshape(iota(size=size, dtype=x.dtype) + 1, shape=tuple(size if i == axis else 1 for i in range(x.ndim)))
+    support = ordered * rank > total - 1
+    count = sum_(el.cast(support, dtype=x.dtype), axes=(axis,), keepdims=True)
+    in_support = sum_(el.where(support, ordered, 0.0), axes=(axis,), keepdims=True)
+    return fused.relu(x - (in_support - 1) / count)

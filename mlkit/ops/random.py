@@ -1,0 +1,86 @@
+"""Random primitives. Numbers are a function of a key: equal keys give equal numbers, on any backend and number of threads.
+
+A key is a uint32 tensor of two elements; `mlkit.random.SeedGenerator` hands out fresh ones.
+"""
+
+import math
+
+from mlkit.core import dtypes
+from mlkit.core.op import Op
+from mlkit.core.spec import Spec, show, size_of
+from mlkit.ops import elementwise as el
+from mlkit.ops.movement import concat, reshape, slice_along
+
+_SIGNIFICANT = {"bfloat16": 8, "float16": 11, "float32": 24, "float64": 53}  # bits of a float's significand
+
+
+def _check_key(name, key):
+    if key.dtype != "uint32" or key.shape != (2,):
+        raise ValueError(
+            f"{name}: a key must be a uint32 tensor of shape (2,), but got {key.dtype} of shape {show(key.shape)}. "
+            "Keys come from SeedGenerator.next()."
+        )
+
+
+def _spec(name, allowed):
+    def spec(key, shape, dtype):
+        _check_key(name, key)
+        if dtype not in allowed:
+            raise ValueError(f"{name}: dtype {dtype!r} is not possible. Expected one of {', '.join(allowed)}.")
+        return Spec(shape, dtype)
+
+    return spec
+
+
+# Independent uniform bits: the counter-based generator Philox4x64-10 of Salmon, Moraes, Dror and Shaw, "Parallel random numbers: as
+# easy as 1, 2, 3", SC 2011, with the key's 64 bits as the first word of its key, the counter running from 1.
+random_bits = Op("random_bits", _spec("random_bits", dtypes.UINTS))
+
+
+def _uniform(key, shape, dtype):
+    """The upper bits of an integer, as many as the float holds exactly, times a power of two: never rounded up to 1."""
+    n = _SIGNIFICANT[dtype]
+    word = 64 if n > 32 else 32
+    bits = el.right_shift(random_bits(key, shape=shape, dtype=f"uint{word}"), word - n)
+    return el.mul(el.cast(bits, dtype=dtype), 2.0**-n)
+
+
+random_uniform = Op("random_uniform", _spec("random_uniform", dtypes.FLOATS), fallback=_uniform)  # in [0, 1)
+
+
+def _normal(key, shape, dtype):
+    """Box and Muller, "A note on the generation of random normal deviates", Ann. Math. Stat. 29 (1958)."""
+    if dtype in ("float16", "bfloat16"):
+        return el.cast(_normal(key, shape, "float32"), dtype=dtype)
+    n = size_of(shape)
+    pairs = (n + 1) // 2
+    u = random_uniform(key, shape=(2 * pairs,), dtype=dtype)
+    radius = el.sqrt(el.mul(el.log1p(el.neg(slice_along(u, 0, 0, pairs))), -2.0))
+    angle = el.mul(slice_along(u, 0, pairs, 2 * pairs), 2 * math.pi)
+    z = concat(el.mul(radius, el.cos(angle)), el.mul(radius, el.sin(angle)), axis=0)
+    return reshape(slice_along(z, 0, 0, n), shape=shape)
+
+
+random_normal = Op("random_normal", _spec("random_normal", dtypes.FLOATS), fallback=_normal)  # mean 0, variance 1
+
+
+def _bernoulli_spec(key, shape, p):
+    _check_key("bernoulli", key)
+    if not 0 <= p <= 1:
+        raise ValueError(f"bernoulli: the probability must be in [0, 1], but is {p}.")
+    return Spec(shape, "bool")
+
+
+def _bernoulli(key, shape, p):
+    """By 16 bits, which give p to a precision of 2**-17 at half the cost of 32."""
+    bits = el.cast(random_bits(key, shape=shape, dtype="uint16"), dtype="int32")
+    return el.less(bits, round(p * 65536))
+
+
+bernoulli = Op("bernoulli", _bernoulli_spec, fallback=_bernoulli)  # true with probability p, a Python number
+
+
+def split(key, n):
+    """n keys (each uint32[2]) made from one, for samplers that need several independent sets of numbers."""
+    rows = random_bits(key, shape=(n, 2), dtype="uint32")
+    return [reshape(slice_along(rows, 0, i, i + 1), shape=(2,)) for i in range(n)]

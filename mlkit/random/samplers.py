@@ -1,0 +1,235 @@
+"""Samplers: random bits turned into the common distributions, by ops only, so that they run eager, traced and symbolic alike."""
+
+import math
+
+from mlkit.core import dtypes
+from mlkit.core.spec import Dim
+from mlkit.ops import elementwise as el
+from mlkit.ops import random as bits
+from mlkit.ops.convert import as_tensor, cast, to_float
+from mlkit.ops.fused import masked_scale
+from mlkit.ops.movement import broadcast_to, iota, reshape, take, take_along_axis
+from mlkit.ops.order import argsort
+from mlkit.ops.reduction import argmax, cumsum, sum_
+from mlkit.random.seed_generator import draw_seed
+
+_PROPOSALS = 16  # that a rejection sampler makes for each element; the first accepted one counts
+
+
+def _shape(shape):
+    return tuple(s if type(s) is Dim else int(s) for s in shape)
+
+
+def _float_dtype(name, dtype):
+    dtype = dtypes.standardize_dtype(dtype)
+    if dtype not in dtypes.FLOATS:
+        raise ValueError(f"random.{name}: expected a floating point `dtype`, but got {dtype!r}.")
+    return dtype
+
+
+def uniform(shape, minval=0.0, maxval=1.0, dtype=None, seed=None):
+    """Numbers spread evenly over [minval, maxval).
+
+    shape: sizes. dtype: a float type, by default floatx. seed: int, SeedGenerator or None.
+
+    >>> import mlkit
+    >>> x = mlkit.random.uniform((1000,), minval=-1.0, seed=7)
+    >>> bool(mlkit.ops.all(x >= -1)), bool(mlkit.ops.all(x < 1))
+    (True, True)
+    """
+    dtype = _float_dtype("uniform", dtype)
+    x = bits.random_uniform(draw_seed(seed), shape=_shape(shape), dtype=dtype)
+    if _is_number(minval, 0) and _is_number(maxval, 1):
+        return x
+    return _scale(x, maxval - minval, minval)
+
+
+def normal(shape, mean=0.0, stddev=1.0, dtype=None, seed=None):
+    """Numbers of the normal distribution with this mean and standard deviation.
+
+    shape: sizes. dtype: a float type, by default floatx. seed: int, SeedGenerator or None.
+    """
+    dtype = _float_dtype("normal", dtype)
+    return _scale(bits.random_normal(draw_seed(seed), shape=_shape(shape), dtype=dtype), stddev, mean)
+
+
+def truncated_normal(shape, mean=0.0, stddev=1.0, dtype=None, seed=None):
+    """Numbers of the normal distribution, none more than two standard deviations from the mean.
+
+    By the inverse of the cumulative distribution. shape: sizes. dtype: a float type, by default floatx. seed: int, SeedGenerator or None.
+    """
+    dtype = _float_dtype("truncated_normal", dtype)
+    edge = math.erf(2 / math.sqrt(2))
+    wide = "float32" if dtype in ("float16", "bfloat16") else dtype
+    u = bits.random_uniform(draw_seed(seed), shape=_shape(shape), dtype=wide)
+    x = el.erfinv((2 * u - 1) * edge) * math.sqrt(2)
+    x = el.minimum(el.maximum(x, -2.0), 2.0)
+    return _scale(cast(x, dtype), stddev, mean)
+
+
+def _is_number(x, value):
+    return isinstance(x, (int, float)) and x == value
+
+
+def _scale(x, factor, offset):
+    """x * factor + offset in x's dtype; factor and offset are numbers or tensors."""
+    if not _is_number(factor, 1):
+        x = x * _like(factor, x.dtype)
+    return x if _is_number(offset, 0) else x + _like(offset, x.dtype)
+
+
+def _like(value, dtype):
+    return float(value) if isinstance(value, (int, float)) else cast(value, dtype)
+
+
+def randint(shape, minval, maxval, dtype="int32", seed=None):
+    """Integers spread evenly over minval, ..., maxval - 1.
+
+    minval, maxval: ints or integer tensors that broadcast with `shape`. dtype: an integer type. seed: int, SeedGenerator or None.
+    """
+    dtype = dtypes.standardize_dtype(dtype)
+    if not dtypes.is_int(dtype):
+        raise ValueError(f"random.randint: expected an integer `dtype`, but got {dtype!r}.")
+    word = bits.random_bits(draw_seed(seed), shape=_shape(shape), dtype="uint64")  # far wider than any range: no bias to speak of
+    if isinstance(minval, int) and isinstance(maxval, int):
+        if maxval <= minval:
+            raise ValueError(f"random.randint: `maxval` must be above `minval`, but got {minval} and {maxval}.")
+        return cast(cast(el.mod(word, maxval - minval), "int64") + minval, dtype)
+    low, high = cast(minval, "int64"), cast(maxval, "int64")
+    return cast(cast(el.mod(word, cast(high - low, "uint64")), "int64") + low, dtype)
+
+
+def categorical(logits, num_samples, dtype="int32", seed=None):
+    """Class indices drawn with probabilities softmax(logits).
+
+    logits: (batch, classes). Returns (batch, num_samples). By the Gumbel-max trick: the largest of logits + Gumbel noise.
+    """
+    logits = to_float(logits)
+    if logits.ndim != 2:
+        raise ValueError(f"random.categorical: expected logits of shape (batch, classes), but got shape {logits.shape}.")
+    batch, classes = logits.shape
+    logits = cast(logits, "float64" if logits.dtype == "float64" else "float32")
+    u = bits.random_uniform(draw_seed(seed), shape=(batch, num_samples, classes), dtype=logits.dtype)
+    gumbel = -el.log(-el.log(u))
+    return cast(argmax(reshape(logits, shape=(batch, 1, classes)) + gumbel, axis=2), dtype)
+
+
+def dropout(inputs, rate, noise_shape=None, seed=None):
+    """Elements set to 0 with probability `rate`, the others divided by 1 - rate, so that the expected value stays.
+
+    noise_shape: shape of the mask, broadcast to the inputs; None entries stand for the input's size.
+    Srivastava et al., "Dropout: a simple way to prevent neural networks from overfitting", JMLR 15 (2014).
+    """
+    x = as_tensor(inputs)
+    if not 0 <= rate <= 1:
+        raise ValueError(f"random.dropout: `rate` must be in [0, 1], but got {rate}.")
+    if rate == 0:
+        return x
+    if rate == 1:
+        return x * 0
+    sizes = x.shape if noise_shape is None else [n if s is None else s for n, s in zip(x.shape, noise_shape, strict=True)]
+    keep = bits.bernoulli(draw_seed(seed), shape=tuple(sizes), p=1 - rate)
+    return masked_scale(x, keep, scale=1 / (1 - rate))
+
+
+def shuffle(x, axis=0, seed=None):
+    """The slices along one axis in random order."""
+    x = as_tensor(x)
+    axis = axis % x.ndim
+    order = argsort(bits.random_bits(draw_seed(seed), shape=(x.shape[axis],), dtype="uint64"), axis=0)
+    return take(x, order, axis=axis)
+
+
+def gamma(shape, alpha, dtype=None, seed=None):
+    """Numbers of the gamma distribution with shape parameter `alpha` (a number or tensor) and scale 1."""
+    dtype = _float_dtype("gamma", dtype)
+    return cast(el.exp(_log_gamma(draw_seed(seed), _shape(shape), alpha)), dtype)
+
+
+def beta(shape, alpha, beta, dtype=None, seed=None):
+    """Numbers of the beta distribution: a / (a + b) for gamma-distributed a and b, from logarithms so that small ones do not vanish."""
+    dtype = _float_dtype("beta", dtype)
+    key_a, key_b = bits.split(draw_seed(seed), 2)
+    shape = _shape(shape)
+    return cast(el.sigmoid(_log_gamma(key_a, shape, alpha) - _log_gamma(key_b, shape, beta)), dtype)
+
+
+def _log_gamma(key, shape, alpha):
+    """Logarithm of gamma variates, float32.
+
+    G. Marsaglia and W. W. Tsang, "A simple method for generating gamma variables", ACM TOMS 26 (2000).
+    """
+    alpha = broadcast_to(el.stop_gradient(cast(alpha, "float32")), shape=shape)
+    small = alpha < 1
+    d = el.where(small, alpha + 1, alpha) - 1 / 3
+    key_x, key_u, key_boost = bits.split(key, 3)
+    x = bits.random_normal(key_x, shape=(_PROPOSALS, *shape), dtype="float32")
+    v = 1 + x * el.rsqrt(9 * d)
+    possible = v > 0
+    log_v = 3 * el.log(el.where(possible, v, 1.0))
+    bound = x * x / 2 + d * (1 + log_v - el.exp(log_v))
+    log_v = _first(el.and_(possible, _log_uniform(key_u, x.shape) < bound), log_v)
+    boost = _log_uniform(key_boost, shape) / alpha  # alpha < 1 by way of alpha + 1
+    return el.log(d) + log_v + el.where(small, boost, 0.0)
+
+
+def _log_uniform(key, shape):
+    """Logarithm of a uniform number in (0, 1]."""
+    return el.log1p(-bits.random_uniform(key, shape=shape, dtype="float32"))
+
+
+def _first(accepted, proposals):
+    """Of proposals along the first axis the first accepted one."""
+    index = argmax(cast(accepted, "int32"), axis=0)
+    index = reshape(index, shape=(1, *index.shape))
+    return reshape(take_along_axis(proposals, index, axis=0), shape=proposals.shape[1:])
+
+
+def binomial(shape, counts, probabilities, dtype=None, seed=None):
+    """Numbers of successes in `counts` trials that each succeed with probability `probabilities` (numbers or tensors)."""
+    dtype = _float_dtype("binomial", dtype)
+    shape = _shape(shape)
+    n = broadcast_to(cast(counts, "float64"), shape=shape)
+    p = broadcast_to(cast(probabilities, "float64"), shape=shape)
+    rare = el.minimum(p, 1 - p)
+    key_few, key_many = bits.split(draw_seed(seed), 2)
+    k = el.where(n * rare < 10, _binomial_inversion(key_few, n, rare), _binomial_rejection(key_many, n, rare))
+    k = el.minimum(el.maximum(k, 0.0), n)
+    return cast(el.where(p > 0.5, n - k, k), dtype)
+
+
+def _binomial_inversion(key, n, p):
+    """For a mean below 10: how many of the cumulative probabilities of 0, 1, ... 63 a uniform number exceeds."""
+    k = reshape(iota(size=64, dtype="float64"), shape=(64, *(1,) * n.ndim))
+    k = el.minimum(k, n)
+    mass = el.exp(_log_ways(n, k) + el.lgamma(n + 1) + k * _log(p) + (n - k) * el.log1p(-p))
+    u = bits.random_uniform(key, shape=n.shape, dtype="float64")
+    return sum_(cast(cumsum(mass, axis=0) <= u, "float64"), axes=(0,), keepdims=False)
+
+
+def _binomial_rejection(key, n, p):
+    """Algorithm BTRS of W. Hörmann, "The generation of binomial random variates", J. Stat. Comput. Simul. 46 (1993)."""
+    spread = el.sqrt(n * p * (1 - p))
+    b = 1.15 + 2.53 * spread
+    a = -0.0873 + 0.0248 * b + 0.01 * p
+    mode = el.floor((n + 1) * p)
+    key_u, key_v = bits.split(key, 2)
+    shape = (_PROPOSALS, *n.shape)
+    u = bits.random_uniform(key_u, shape=shape, dtype="float64") - 0.5
+    v = 1 - bits.random_uniform(key_v, shape=shape, dtype="float64")
+    edge = el.maximum(0.5 - abs(u), 1e-12)
+    k = el.floor((2 * a / edge + b) * u + n * p + 0.5)
+    inside = el.and_(k >= 0, k <= n)
+    k = el.minimum(el.maximum(k, 0.0), n)
+    height = el.log(v * (2.83 + 5.1 / b) * spread / (a / (edge * edge) + b))
+    log_mass = _log_ways(n, k) - _log_ways(n, mode) + (k - mode) * (_log(p) - el.log1p(-p))
+    return _first(el.and_(inside, height <= log_mass), k)
+
+
+def _log(p):
+    return el.log(el.maximum(p, 1e-300))
+
+
+def _log_ways(n, k):
+    """log of n choose k, less log n!."""
+    return -el.lgamma(k + 1) - el.lgamma(n - k + 1)
