@@ -131,6 +131,8 @@ def _upper(name):
 def _promote(names):
     bounds = frozenset.intersection(*(_upper(n) for n in names))
     least = next(n for n in bounds if bounds <= _upper(n))
+    if least == "int64" and not names & {"int64", "uint64"}:
+        return "int32"  # uint32 with a signed type: nothing becomes 64 bits wide that was not, as in Keras on JAX
     return {WEAK_INT: "int32", WEAK_FLOAT: _floatx, WEAK_COMPLEX: "complex64"}.get(least, least)
 
 

@@ -4,6 +4,7 @@ import numpy as np
 
 from mlkit.core import dtypes
 from mlkit.core.keras_tensor import KerasTensor
+from mlkit.core.spec import Spec
 from mlkit.core.state import state
 from mlkit.core.tensor import Tensor
 from mlkit.core.variable import Variable
@@ -155,6 +156,19 @@ def to_float(x):
     t = as_tensor(x)
     d = t.dtype
     return t if d in dtypes.FLOATS or d in dtypes.COMPLEX else el.cast(t, dtype=dtypes.float_of(d))
+
+
+def to_integer(name, x):
+    """An integer tensor: indices, or operands of functions that know integers only. Truth values count as int32.
+
+    A symbolic float tensor passes as int32: `Input` is float by default, and what is fed decides.
+    """
+    t = as_tensor(x)
+    if dtypes.is_int(t.dtype):
+        return t
+    if t.dtype != "bool" and type(t.data) is not Spec:
+        raise TypeError(f"{name}: expected integers, but got dtype {t.dtype}. Convert them with ops.cast first.")
+    return el.cast(t, dtype="int32")
 
 
 def to_bool(x):

@@ -5,9 +5,10 @@ from mlkit.core.keras_tensor import KerasTensor
 from mlkit.core.spec import Dim, is_known, normalize_axis, show
 from mlkit.ops import elementwise as el
 from mlkit.ops import movement as mov
-from mlkit.ops.convert import as_tensor, cast, promote_tensors
+from mlkit.ops.convert import as_tensor, cast, to_integer
 from mlkit.ops.numpy.indexing import positions
-from mlkit.ops.numpy.shaping import as_shape, broadcast_to, expand_dims, reshape, squeeze
+from mlkit.ops.numpy.shaping import as_shape, reshape, squeeze
+from mlkit.ops.reduction import size_operand
 
 __all__ = [
     "custom_gradient", "dtype", "saturate_cast", "scatter", "scatter_update", "shape", "slice", "slice_update", "stop_gradient",
@@ -106,9 +107,7 @@ def scatter_update(inputs, indices, updates, reduction=None):
 
 def _coordinates(indices, x):
     """Indices with negative ones counted from the end of their axis."""
-    indices = as_tensor(indices)
-    if not dtypes.is_int(indices.dtype):
-        raise TypeError(f"scatter: indices must be integers, but have dtype {indices.dtype}.")
+    indices = to_integer("scatter", indices)
     k = indices.shape[-1]
     if k > len(x.shape):
         raise ValueError(f"scatter: indices of {k} coordinates for a tensor of {len(x.shape)} axes, shape {show(x.shape)}.")
@@ -131,8 +130,10 @@ def slice(inputs, start_indices, shape):
     starts, sizes = _starts(start_indices, x), as_shape(shape)
     for axis, (start, size) in enumerate(zip(starts, sizes)):
         n = x.shape[axis]
-        if is_tensor_start(start):
-            last = n - size
+        if _is_tensor(start):
+            if is_known(size) and size == -1:
+                size = n - int(start) if start.is_concrete else Dim()
+            last = size_operand(n - size, start.dtype)
             start = el.minimum(el.maximum(start, 0), last)
             x = mov.take(x, el.add(mov.iota(size=size, dtype=start.dtype), start), axis=axis)
             continue
@@ -166,11 +167,11 @@ def slice_update(inputs, start_indices, updates):
             continue
         if is_known(n, m) and m > n:
             raise ValueError(f"slice_update: updates of shape {show(part.shape)} do not fit into inputs of shape {show(x.shape)}.")
-        if is_tensor_start(start):
-            start = el.minimum(el.maximum(start, 0), n - m)
+        if _is_tensor(start):
+            start = el.minimum(el.maximum(start, 0), size_operand(n - m, start.dtype))
         elif is_known(n, m, start):
             start = sorted((0, start, n - m))[1]
-        place = el.sub(mov.iota(size=n, dtype=start.dtype if is_tensor_start(start) else "int32"), start)
+        place = el.sub(mov.iota(size=n, dtype=start.dtype if _is_tensor(start) else "int32"), start)
         here = el.and_(el.less_equal(0, place), el.less(place, m))
         here = reshape(here, tuple(n if i == axis else 1 for i in range(len(x.shape))))
         inside = here if inside is None else el.and_(inside, here)
@@ -178,14 +179,14 @@ def slice_update(inputs, start_indices, updates):
     return part if inside is None else el.where(inside, part, x)
 
 
-def is_tensor_start(start):
+def _is_tensor(start):
     return not isinstance(start, (int, Dim))
 
 
 def _starts(start_indices, x):
     """One start for each axis: an int where it is known, else an integer tensor."""
     if not isinstance(start_indices, (list, tuple)):
-        t = as_tensor(start_indices)
+        t = to_integer("slice", start_indices)
         start_indices = t.numpy().tolist() if t.is_concrete else unstack(t)
     starts = [_start(s) for s in start_indices]
     if len(starts) != len(x.shape):
@@ -196,7 +197,7 @@ def _starts(start_indices, x):
 def _start(s):
     if type(s) in (int, Dim):
         return s
-    t = as_tensor(s)
+    t = to_integer("slice", s)
     return int(t) if t.is_concrete else t
 
 

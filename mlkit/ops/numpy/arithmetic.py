@@ -2,7 +2,7 @@
 
 from mlkit.core import dtypes
 from mlkit.ops import elementwise as el
-from mlkit.ops.convert import as_tensor, dtype_of, pair, promote, promote_tensors, to_bool
+from mlkit.ops.convert import as_tensor, dtype_of, pair, promote, promote_tensors, to_bool, to_integer
 
 __all__ = [
     "abs", "absolute", "add", "clip", "divide", "divide_no_nan", "fabs", "floor_divide", "fmax", "fmin", "fmod", "gcd",
@@ -197,19 +197,13 @@ def heaviside(x1, x2):
 
 def gcd(x1, x2):
     """The greatest common divisor of integers, not negative."""
-    return el.gcd(*_integers("gcd", x1, x2))
+    return el.gcd(*promote_tensors(to_integer("gcd", x1), to_integer("gcd", x2)))
 
 
 def lcm(x1, x2):
     """The least common multiple of integers, not negative; 0 where an operand is 0."""
-    x1, x2 = _integers("lcm", x1, x2)
+    x1, x2 = promote_tensors(to_integer("lcm", x1), to_integer("lcm", x2))
     divisor = el.gcd(x1, x2)
     some = to_bool(divisor)
     return absolute(el.mul(el.floor_div(x1, el.where(some, divisor, 1)), x2))
 
-
-def _integers(name, x1, x2):
-    x1, x2 = promote_tensors(x1, x2)
-    if not dtypes.is_int(x1.dtype):
-        raise TypeError(f"{name}: the operands must be integers, but are {x1.dtype}.")
-    return x1, x2

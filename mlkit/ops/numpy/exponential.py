@@ -4,7 +4,7 @@ import math
 
 from mlkit.core import dtypes
 from mlkit.ops import elementwise as el
-from mlkit.ops.convert import as_tensor, promote_tensors, to_float
+from mlkit.ops.convert import as_tensor, promote_tensors, to_float, to_integer
 
 __all__ = [
     "cbrt", "exp", "exp2", "expm1", "hypot", "i0", "ldexp", "log", "log10", "log1p", "log2", "logaddexp", "logaddexp2", "sqrt",
@@ -74,10 +74,11 @@ def sqrt(x):
 def cbrt(x):
     """The cube root, of negative numbers too."""
     x = to_float(x)
-    zero = el.equal(x, 0)
-    root = el.exp(el.mul(el.log(el.where(zero, 1, el.abs_(x))), 1 / 3))
-    third = el.mul(el.sub(el.div(el.abs_(x), el.mul(root, root)), root), 1 / 3)
-    return el.where(zero, x, el.mul(el.sign(x), el.add(root, third)))  # one Newton step makes it exact to rounding
+    itself = el.or_(el.equal(x, 0), el.not_(el.isfinite(x)))
+    size = el.where(itself, 1, el.abs_(x))
+    root = el.exp(el.mul(el.log(size), 1 / 3))
+    step = el.mul(el.sub(el.div(size, el.mul(root, root)), root), 1 / 3)  # of Newton: makes it exact to rounding
+    return el.where(itself, x, el.mul(el.sign(x), el.add(root, step)))
 
 
 def hypot(x1, x2):
@@ -95,10 +96,7 @@ def ldexp(x1, x2):
     >>> ldexp([0.75, 1.5], [2, 1]).numpy()
     array([3., 3.], dtype=float32)
     """
-    x1, x2 = as_tensor(x1), as_tensor(x2)
-    if not dtypes.is_int(x2.dtype):
-        raise TypeError(f"ldexp: the exponent x2 must be an integer tensor, but is {x2.dtype}.")
-    x1 = to_float(x1)
+    x1, x2 = to_float(x1), to_integer("ldexp", x2)
     half = el.right_shift(x2, 1)  # in two halves, so that neither power overflows before the product does
     out = x1
     for part in (half, el.sub(x2, half)):

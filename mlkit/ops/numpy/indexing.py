@@ -17,6 +17,10 @@ from mlkit.ops.reduction import size_operand
 __all__ = ["get_item"]
 
 
+class BadIndex(IndexError, ValueError):
+    """An index that does not fit: NumPy raises the one kind of error, Keras the other."""
+
+
 def get_item(x, key):
     """x[key], with all that NumPy offers: integers, slices, None, Ellipsis, integer arrays, and truth values (eager only).
 
@@ -34,11 +38,11 @@ def _expanded(x, keys):
     """One entry for each axis, None for new ones: int (or unknown size), slice, or integer Tensor."""
     keys = [k for key in keys for k in _standard(key)]
     if sum(k is Ellipsis for k in keys) > 1:
-        raise IndexError("get_item: an index may contain only one Ellipsis (...).")
+        raise BadIndex("get_item: an index may contain only one Ellipsis (...).")
     used = sum(k is not None and k is not Ellipsis for k in keys)
     n = len(x.shape)
     if used > n:
-        raise IndexError(f"get_item: {used} indices for a tensor of {n} axes, shape {show(x.shape)}.")
+        raise BadIndex(f"get_item: {used} indices for a tensor of {n} axes, shape {show(x.shape)}.")
     rest = [slice(None)] * (n - used)
     if Ellipsis not in [k if k is Ellipsis else 0 for k in keys]:
         return keys + rest
@@ -60,7 +64,7 @@ def _standard(key):
     if t.dtype == "bool":
         return [as_tensor(i.astype("int32")) for i in np.nonzero(t.numpy())]
     if not dtypes.is_int(t.dtype):
-        raise IndexError(f"get_item: an index must be integer or bool, but is {t.dtype}.")
+        raise BadIndex(f"get_item: an index must be integer or bool, but is {t.dtype}.")
     if isinstance(key, (np.ndarray, np.generic)) and not t.ndim:
         return [int(key)]
     return [t]
@@ -90,7 +94,7 @@ def _basic(x, keys):
 
 def _single(k, n, axis, x):
     if is_known(k, n) and not -n <= k < n:
-        raise IndexError(f"get_item: index {k} is out of range for axis {axis} of shape {show(x.shape)}.")
+        raise BadIndex(f"get_item: index {k} is out of range for axis {axis} of shape {show(x.shape)}.")
     k = k + n if is_known(k) and k < 0 else k
     return k, k + 1, 1
 
@@ -185,7 +189,7 @@ def positions(index, size):
     if index.is_concrete and index.node is None:
         host = index.numpy()
         if host.size and is_known(size) and not (-size <= host.min() and host.max() < size):
-            raise IndexError(f"get_item: index {host.min() if host.min() < -size else host.max()} is out of range for size {size}.")
+            raise BadIndex(f"get_item: index {host.min() if host.min() < -size else host.max()} is out of range for size {size}.")
         if not host.size or host.min() >= 0:
             return index
     return el.where(el.less(index, 0), el.add(index, size_operand(size, index.dtype)), index)

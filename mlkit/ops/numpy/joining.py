@@ -21,7 +21,7 @@ __all__ = [
 
 
 def concatenate(xs, axis=0):
-    """Tensors one after the other along an axis; axis=None joins them flat.
+    """Tensors one after the other along an axis.
 
     >>> concatenate([[[1, 2]], [[3, 4]]], axis=1).numpy()
     array([[1, 2, 3, 4]], dtype=int32)
@@ -29,9 +29,9 @@ def concatenate(xs, axis=0):
     xs = list(xs)
     if not xs:
         raise ValueError("concatenate: there must be at least one tensor.")
-    xs = promote_tensors(*xs)
     if axis is None:
-        xs, axis = [ravel(x) for x in xs], 0
+        raise ValueError("concatenate: `axis` must be an int. To join flat tensors use ops.ravel first.")
+    xs = promote_tensors(*xs)
     return mov.concat(*xs, axis=normalize_axis("concatenate", axis, len(xs[0].shape)))
 
 
@@ -54,7 +54,7 @@ def stack(x, axis=0):
 
 def append(x1, x2, axis=None):
     """x2 after x1 along an axis; without axis both flat."""
-    return concatenate([x1, x2], axis)
+    return concatenate([ravel(x1), ravel(x2)]) if axis is None else concatenate([x1, x2], axis)
 
 
 def hstack(xs):

@@ -1,18 +1,22 @@
 """Identity, triangles and diagonals: masks made by comparing the numbers of rows and columns."""
 
+import operator
+
 from mlkit.core import dtypes
-from mlkit.core.spec import is_known, normalize_axis, show, size_of
+from mlkit.core.spec import Dim, is_known, normalize_axis, show, size_of
 from mlkit.ops import elementwise as el
 from mlkit.ops import movement as mov
 from mlkit.ops.convert import as_tensor, cast
 from mlkit.ops.numpy.reductions import sum as sum_over
 from mlkit.ops.numpy.shaping import broadcast_to, moveaxis, ravel, reshape
+from mlkit.ops.reduction import size_operand
 
 __all__ = ["diag", "diagflat", "diagonal", "eye", "identity", "trace", "tri", "tril", "triu", "vander"]
 
 
 def _band(rows, columns, compare, k):
     """compare(column - k, row) for every place of a matrix, as truth values."""
+    rows, columns = (n if type(n) is Dim else operator.index(n) for n in (rows, columns))
     row = reshape(mov.iota(size=rows, dtype="int32"), (rows, 1))
     column = mov.iota(size=columns, dtype="int32")
     return compare(el.sub(column, k) if k else column, row)
@@ -97,21 +101,13 @@ def diagonal(x, offset=0, axis1=0, axis2=1):
     skip_row, skip_column = (0, offset) if offset >= 0 else (-offset, 0)
     count = _length(rows - skip_row, columns - skip_column)
     flat = reshape(x, (*x.shape[:-2], size_of((rows, columns))))
-    place = el.add(el.mul(mov.iota(size=count, dtype="int32"), _operand(columns + 1)), _operand(skip_row * columns + skip_column))
+    place = el.add(el.mul(mov.iota(size=count, dtype="int32"), size_operand(columns + 1, "int32")), size_operand(skip_row * columns + skip_column, "int32"))
     return mov.take(flat, place, axis=rank - 2)
-
-
-def _operand(n):
-    from mlkit.ops.reduction import size_operand
-
-    return size_operand(n, "int32")
 
 
 def _length(a, b):
     """The shorter of two sizes, not below 0."""
     if not is_known(a, b):
-        from mlkit.core.spec import Dim
-
         return Dim(made_by=(_length, (a, b)))
     return sorted((0, min(a, b)))[-1]
 

@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from mlkit.core import dtypes
 from mlkit.core.spec import Spec, is_known
 from mlkit.core.tensor import Tensor
 from mlkit.core.variable import Variable
@@ -125,8 +126,9 @@ def _statistic(x, axis, mode):
 
 def _ramp(end, count, axis, rising):
     """`count` steps from 0 to next to the end value (or back)."""
-    steps = mov.iota(size=count, dtype="float32")
+    dtype = dtypes.float_of(end.dtype)
+    steps = mov.iota(size=count, dtype=dtype)
     steps = steps if rising else mov.flip(steps, axes=(0,))
     shape = tuple(count if i == axis else 1 for i in range(len(end.shape)))
-    out = el.mul(reshape(steps, shape), el.div(cast(end, "float32"), count or 1))
+    out = el.mul(reshape(steps, shape), el.div(cast(end, dtype), count or 1))
     return cast(out if end.dtype in el.FLOATING else el.floor(out), end.dtype)

@@ -2,12 +2,11 @@
 
 import numpy as np
 
-from mlkit.core import dtypes
-from mlkit.core.spec import normalize_axis, show
+from mlkit.core.spec import Dim, Spec, normalize_axis
 from mlkit.core.tensor import Tensor
 from mlkit.ops import elementwise as el
 from mlkit.ops import movement as mov
-from mlkit.ops.convert import as_tensor, promote_tensors, to_bool
+from mlkit.ops.convert import as_tensor, promote_tensors, to_bool, to_integer
 from mlkit.ops.numpy.indexing import positions
 from mlkit.ops.numpy.shaping import as_shape, ravel
 from mlkit.ops.reduction import size_operand
@@ -50,7 +49,11 @@ def nonzero(x):
     >>> [i.tolist() for i in nonzero([[0, 3], [4, 0]])]
     [[0, 1], [1, 0]]
     """
-    return tuple(as_tensor(i.astype("int32")) for i in np.nonzero(np.atleast_1d(to_bool(x).numpy())))
+    x = to_bool(x)
+    if type(x.data) is Spec:
+        count = Dim()
+        return tuple(Tensor(Spec((count,), "int32")) for _ in x.shape)
+    return tuple(as_tensor(i.astype("int32")) for i in np.nonzero(np.atleast_1d(x.numpy())))
 
 
 def take(x, indices, axis=None):
@@ -64,7 +67,7 @@ def take(x, indices, axis=None):
     if axis is None:
         x, axis = ravel(x), 0
     axis = normalize_axis("take", axis, len(x.shape))
-    return mov.take(x, positions(_integers("take", indices), x.shape[axis]), axis=axis)
+    return mov.take(x, positions(to_integer("take", indices), x.shape[axis]), axis=axis)
 
 
 def take_along_axis(x, indices, axis=None):
@@ -72,20 +75,11 @@ def take_along_axis(x, indices, axis=None):
 
     Without axis: from the flat tensor.
     """
-    x, indices = as_tensor(x), _integers("take_along_axis", indices)
+    x, indices = as_tensor(x), to_integer("take_along_axis", indices)
     if axis is None:
         x, indices, axis = ravel(x), ravel(indices), 0
     axis = normalize_axis("take_along_axis", axis, len(x.shape))
     return mov.take_along_axis(x, positions(indices, x.shape[axis]), axis=axis)
-
-
-def _integers(name, indices):
-    indices = as_tensor(indices)
-    if indices.dtype == "bool":
-        return el.cast(indices, dtype="int32")
-    if not dtypes.is_int(indices.dtype):
-        raise TypeError(f"{name}: indices must be integers, but have dtype {indices.dtype}. Convert them with ops.cast first.")
-    return indices
 
 
 def unravel_index(indices, shape):
@@ -94,7 +88,7 @@ def unravel_index(indices, shape):
     >>> [i.tolist() for i in unravel_index([1, 5], (2, 3))]
     [[0, 1], [1, 2]]
     """
-    rest = _integers("unravel_index", indices)
+    rest = to_integer("unravel_index", indices)
     found = []
     for n in as_shape(shape)[::-1]:
         n = size_operand(n, rest.dtype)

@@ -166,5 +166,8 @@ def _running(name, op, x, axis, dtype):
     x = as_tensor(x)
     x = cast(x, dtype if dtype is not None else "int32" if x.dtype == "bool" else x.dtype)
     if axis is None:
-        return op(reshape(x, shape=(size_of(x.shape),)), axis=0)
-    return op(x, axis=normalize_axis(name, operator.index(axis), len(x.shape)))
+        x, axis = reshape(x, shape=(size_of(x.shape),)), 0
+    axes = normalized(name, axis, x)
+    if len(axes) > 1:
+        raise ValueError(f"{name}: `axis` must name one axis, but is {axis}.")
+    return op(x, axis=axes[0]) if axes else x

@@ -4,7 +4,7 @@ import math
 
 from mlkit.core import dtypes
 from mlkit.ops import elementwise as el
-from mlkit.ops.convert import as_tensor, pair, to_float
+from mlkit.ops.convert import as_tensor, promote_tensors, to_float
 
 __all__ = ["ceil", "floor", "nan_to_num", "nextafter", "round", "trunc"]
 
@@ -63,4 +63,4 @@ def nan_to_num(x, nan=0.0, posinf=None, neginf=None):
 
 def nextafter(x1, x2):
     """The number next to x1 on the way to x2 that the float dtype can represent."""
-    return el.nextafter(*pair(to_float(x1), to_float(x2)))
+    return el.nextafter(*promote_tensors(x1, x2, floating=True))

@@ -3,7 +3,8 @@
 import math
 import operator
 
-from mlkit.core.spec import Dim, is_known, normalize_axes, normalize_axis, show, size_of
+from mlkit.core.spec import Dim, Spec, is_known, normalize_axes, normalize_axis, show, size_of
+from mlkit.core.tensor import Tensor
 from mlkit.ops import movement as mov
 from mlkit.ops.convert import as_tensor
 
@@ -17,8 +18,12 @@ def as_shape(shape):
     """A shape given as an int, a sequence or an integer tensor, as a tuple of ints and unknown sizes."""
     if isinstance(shape, (int, Dim)):
         return (shape,)
-    if hasattr(shape, "numpy"):
+    if isinstance(shape, Tensor):
+        if type(shape.data) is Spec:
+            return tuple(Dim() for _ in range(shape.shape[0]))
         shape = shape.numpy().ravel()
+    if any(type(s) is Tensor and type(s.data) is Spec for s in shape):
+        return tuple(Dim() if s is None or type(s) is Tensor else s for s in shape)
     return tuple(s if type(s) is Dim else operator.index(s) for s in shape)
 
 

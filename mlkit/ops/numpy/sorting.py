@@ -41,8 +41,10 @@ def _ordered(op, x, axis):
 def argpartition(x, kth, axis=-1):
     """Indices (int32) along an axis that put the kth smallest element in its sorted place, none larger before it."""
     x = as_tensor(x)
+    if not isinstance(kth, (int, np.integer)):
+        raise ValueError(f"argpartition: `kth` must be an int, but is {kth!r}.")
     n = size_of(x.shape) if axis is None else x.shape[axis]
-    if is_known(n) and not -n <= kth < n:
+    if x.is_concrete and not -n <= kth < n:
         raise ValueError(f"argpartition: kth={kth} is out of range for axis {axis} of shape {show(x.shape)}.")
     return argsort(x, axis)  # sorting keeps the promise for every kth
 
@@ -130,18 +132,20 @@ def bincount(x, weights=None, minlength=0, sparse=False):
 
 
 def histogram(x, bins=10, range=None):
-    """How many elements fall into each of equally wide bins, and the edges of the bins: (counts, edges).
+    """How many elements fall into each of equally wide bins, and the edges of the bins: (counts, edges), both floats.
 
     bins: a number of bins, or the increasing edges. range: (lowest, highest) edge, by default the extremes of x.
     The last bin includes its upper edge.
 
     >>> counts, edges = histogram([1.0, 2.0, 4.0], bins=3)
     >>> counts.tolist(), edges.tolist()
-    ([1, 1, 1], [1.0, 2.0, 3.0, 4.0])
+    ([1.0, 1.0, 1.0], [1.0, 2.0, 3.0, 4.0])
     """
     from mlkit.ops.numpy.creation import linspace
 
-    x = ravel(as_tensor(x))
+    x = as_tensor(x)
+    if len(x.shape) != 1:
+        raise ValueError(f"histogram: the tensor must be a vector, but has shape {show(x.shape)}. Use ops.ravel first.")
     x = x if x.dtype in dtypes.FLOATS else cast(x, dtypes.floatx())
     if isinstance(bins, int):
         if bins < 1:
@@ -150,9 +154,11 @@ def histogram(x, bins=10, range=None):
     else:
         edges = cast(bins, x.dtype)
     n = edges.shape[0]
-    below = [order.searchsorted(order.sort(x, axis=0), mov.slice_along(edges, 0, a, b), side=side) for a, b, side in ((0, n - 1, "left"), (n - 1, n, "right"))]
-    below = mov.concat(*below, axis=0)
-    return el.sub(mov.slice_along(below, 0, 1, n), mov.slice_along(below, 0, 0, n - 1)), edges
+    inner, last = mov.slice_along(edges, 0, 0, n - 1), mov.slice_along(edges, 0, n - 1, n)
+    line = order.sort(x, axis=0)
+    below = mov.concat(order.searchsorted(line, inner, side="left"), order.searchsorted(line, last, side="right"), axis=0)
+    counts = el.sub(mov.slice_along(below, 0, 1, n), mov.slice_along(below, 0, 0, n - 1))
+    return cast(counts, x.dtype), edges
 
 
 def _range(x, given):
@@ -160,9 +166,11 @@ def _range(x, given):
     from mlkit.ops import reduction as red
 
     if given is not None:
+        if not isinstance(given, (list, tuple)) or len(given) != 2:
+            raise ValueError(f"histogram: `range` must be a pair (lowest, highest), but is {given!r}.")
         low, high = given
         if low > high:
-            raise ValueError(f"histogram: the `range` {given} must not descend.")
+            raise ValueError(f"histogram: `range` must be a pair (lowest, highest), but {given} descends.")
         return (low, high) if low < high else (low - 0.5, high + 0.5)
     if x.shape[0] == 0:
         return 0.0, 1.0
@@ -184,30 +192,38 @@ def unique(
     [[1, 3], [1, 2]]
     """
     x = as_tensor(x)
-    found = np.unique(
-        x.numpy(), return_index=return_index, return_inverse=return_inverse, return_counts=return_counts, axis=axis, equal_nan=False
-    )
+    flags = (return_index, return_inverse, return_counts)
+    if type(x.data) is Spec:
+        return _unique_specs(x, axis, size, flags)
+    found = np.unique(x.numpy(), *flags, axis=axis, equal_nan=False)
     found = list(found) if isinstance(found, tuple) else [found]
+    names = ["values"] + [name for name, wanted in zip(("index", "inverse", "counts"), flags) if wanted]
+    found = dict(zip(names, found))
     if return_inverse:
-        place = 2 if return_index else 1
-        found[place] = found[place].reshape(x.shape if axis is None else -1)
+        found["inverse"] = found["inverse"].reshape(x.shape if axis is None else -1)
     if size is not None:
-        found = _sized(found, size, fill_value, axis or 0, return_index, return_inverse, return_counts)
-    out = tuple(as_tensor(f if i == 0 else f.astype("int32")) for i, f in enumerate(found))
+        found.update({name: _sized(name, a, size, fill_value, axis or 0) for name, a in found.items() if name != "inverse"})
+    out = tuple(as_tensor(a if name == "values" else a.astype("int32")) for name, a in found.items())
     return out if len(out) > 1 else out[0]
 
 
-def _sized(found, size, fill_value, axis, return_index, return_inverse, return_counts):
-    """The results of `unique` cut or filled up to `size` elements."""
-    values = found[0]
-    n = values.shape[axis]
-    if n < size:
-        fill = values.take([0], axis) if fill_value is None else np.full_like(values.take([0], axis), fill_value)
-        found[0] = np.concatenate([values, np.repeat(fill, size - n, axis)], axis)
+def _unique_specs(x, axis, size, flags):
+    """What `unique` gives for a symbolic tensor."""
+    n = Dim() if size is None else size
+    if axis is None:
+        shape, inverse = (n,), x.shape
     else:
-        found[0] = values.take(range(size), axis)
-    for i, is_inverse in enumerate(([False] if return_index else []) + ([True] if return_inverse else []) + ([False] if return_counts else []), 1):
-        if not is_inverse:
-            padding = 0 if return_counts and i == len(found) - 1 else found[i][0]
-            found[i] = np.append(found[i], [padding] * max(0, size - n))[:size]
-    return found
+        axis = normalize_axis("unique", axis, len(x.shape))
+        shape, inverse = (*x.shape[:axis], n, *x.shape[axis + 1 :]), (x.shape[axis],)
+    specs = [Spec(s, "int32") for s, wanted in zip(((n,), inverse, (n,)), flags) if wanted]
+    out = tuple(map(Tensor, (Spec(shape, x.dtype), *specs)))
+    return out if len(out) > 1 else out[0]
+
+
+def _sized(name, a, size, fill_value, axis):
+    """A result of `unique` cut or filled up to `size` elements: values with `fill_value`, counts with 0."""
+    axis = axis if name == "values" else 0
+    kept = a.take(range(min(size, a.shape[axis])), axis)
+    first = a.take([0], axis)
+    fill = first * 0 if name == "counts" else first if name == "index" or fill_value is None else np.full_like(first, fill_value)
+    return np.concatenate([kept, np.repeat(fill, size - kept.shape[axis], axis)], axis)

@@ -24,8 +24,7 @@ def var(x, axis=None, keepdims=False):
     x = cast(x, dtypes.result_type(result, "float32"))
     axes = normalized("var", axis, x)
     away = el.abs_(el.sub(x, mean(x, axes, keepdims=True)))
-    out = mean(el.mul(away, away), axes, keepdims)
-    return out if result in dtypes.COMPLEX else cast(out, result)
+    return cast(mean(el.mul(away, away), axes, keepdims), result)
 
 
 def std(x, axis=None, keepdims=False):
@@ -118,7 +117,8 @@ def _between(line, at, axis, method):
     if method == "midpoint":
         return el.mul(el.add(low, high), 0.5)
     share = cast(el.sub(at, el.floor(at)), line.dtype)
-    return el.add(el.mul(low, el.sub(1, share)), el.mul(high, share))
+    out = el.add(el.mul(low, el.sub(1, share)), el.mul(high, share))
+    return el.where(el.equal(share, 0), low, out)  # an infinite neighbour is no matter then
 
 
 def corrcoef(x):

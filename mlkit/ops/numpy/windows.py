@@ -3,8 +3,6 @@
 F. J. Harris, On the Use of Windows for Harmonic Analysis, Proc. IEEE 66 (1978).
 """
 
-import operator
-
 import numpy as np
 
 from mlkit.core import dtypes
@@ -47,4 +45,4 @@ def kaiser(x, beta):
 def _window(function, x, *parameters):
     if isinstance(x, Tensor) and type(x.data) is Spec:
         return Tensor(Spec((Dim(),), dtypes.floatx()))
-    return cast(as_tensor(np.asarray(function(operator.index(x), *parameters))), dtypes.floatx())
+    return cast(as_tensor(np.asarray(function(int(x), *parameters))), dtypes.floatx())
