@@ -1,0 +1,161 @@
+"""The base class of metrics: numbers accumulated over batches."""
+
+import contextlib
+
+from mlkit import ops
+from mlkit.core.config_object import Configurable
+from mlkit.core.names import auto_name, name_scope
+from mlkit.core.variable import Variable
+from mlkit.losses.loss import compute_dtype, omit_defaults
+
+
+class Metric(Configurable):
+    """Base class of metrics. One's own makes its variables in `__init__` and defines `update_state` and `result`.
+
+    `update_state` runs inside the compiled training step: it is written in ops and changes variables only.
+
+    Args:
+        dtype: Dtype (or DTypePolicy) of the computation; `mlkit.config.floatx()` by default.
+        name: Name, used in logs. By default made from the class name.
+
+    Example:
+
+    >>> import mlkit
+    >>> class Largest(mlkit.metrics.Metric):
+    ...     def __init__(self, name="largest", dtype=None):
+    ...         super().__init__(dtype, name)
+    ...         self.largest = self.add_variable((), "zeros", name="largest")
+    ...     def update_state(self, y_true, y_pred, sample_weight=None):
+    ...         self.largest.assign(mlkit.ops.maximum(self.largest, mlkit.ops.max(y_pred)))
+    ...     def result(self):
+    ...         return self.largest
+    >>> m = Largest()
+    >>> m.update_state(None, [1.0, 3.0])
+    >>> float(m(None, [2.0]))
+    3.0
+    """
+
+    unlisted = ()  # arguments that Keras's config leaves out; ours has them where they differ from the default
+    _direction = None  # "up" if more is better, "down" if less is; None if it cannot be known
+
+    def __init__(self, dtype=None, name=None):
+        self.name = name or auto_name(type(self).__name__)
+        self._dtype = compute_dtype(dtype)
+        self._added = []
+
+    @property
+    def dtype(self):
+        """Name of the dtype the metric is computed in."""
+        return self._dtype
+
+    def add_variable(self, shape, initializer, dtype=None, aggregation="sum", name=None):
+        """A new state variable.
+
+        Args:
+            shape: Its shape.
+            initializer: Its first value: an initializer or the name of one. `reset_state` sets it to zeros.
+            dtype: `mlkit.config.floatx()` by default.
+            aggregation: How the values of several devices become one.
+            name: Name, the end of its path.
+        """
+        from mlkit import initializers
+
+        if "_added" not in vars(self):
+            raise RuntimeError(f"{type(self).__name__}.__init__ must call `super().__init__()` before it adds variables.")
+        with name_scope(self.name.replace("/", ">")):
+            variable = Variable(
+                initializers.get(initializer),
+                shape=tuple(shape),
+                dtype=dtype,
+                trainable=False,
+                autocast=False,  # counts stay exact where a metric is updated inside a layer under mixed precision
+                aggregation=aggregation,
+                synchronization="on_read",
+                name=name,
+            )
+        self._added.append(variable)
+        return variable
+
+    def add_weight(self, shape=(), initializer=None, dtype=None, name=None):
+        """The same as `add_variable`, with Keras 2's defaults."""
+        return self.add_variable(shape, initializer or "zeros", dtype=dtype, name=name)
+
+    @property
+    def variables(self):
+        """All state variables: its own, and those of metrics kept in its attributes."""
+        attributes = [v for k, v in vars(self).items() if k != "_init_call"]
+        found = {id(v): v for v in _find(attributes, Variable)}
+        for metric in _find(attributes, Metric):
+            found.update((id(v), v) for v in metric.variables)
+        return list(found.values())
+
+    def update_state(self, *args, **kwargs):
+        """Take in one batch: ``update_state(y_true, y_pred, sample_weight=None)`` for the metrics of a model."""
+        raise NotImplementedError(f"{type(self).__name__} does not define `update_state`.")
+
+    def result(self):
+        """The value over all batches since the last reset: a scalar, or a dict of scalars."""
+        raise NotImplementedError(f"{type(self).__name__} does not define `result`.")
+
+    def reset_state(self):
+        """Forget all batches: every variable becomes zero."""
+        for v in self.variables:
+            v.assign(ops.zeros(v.shape, dtype=v.dtype))
+
+    def __call__(self, *args, **kwargs):
+        """Take in one batch and return the result."""
+        self.update_state(*args, **kwargs)
+        return self.result()
+
+    def stateless_update_state(self, metric_variables, *args, **kwargs):
+        """The values of the variables after an update that starts from `metric_variables`; the metric itself is unchanged."""
+        with self._holding(metric_variables) as variables:
+            self.update_state(*args, **kwargs)
+            return [v.value for v in variables]
+
+    def stateless_result(self, metric_variables):
+        """The result for given values of the variables; the metric itself is unchanged."""
+        with self._holding(metric_variables):
+            result = self.result()
+            return result.value if isinstance(result, Variable) else result
+
+    def stateless_reset_state(self):
+        """The values of the variables after a reset; the metric itself is unchanged."""
+        with self._holding([v.value for v in self.variables]) as variables:
+            self.reset_state()
+            return [v.value for v in variables]
+
+    @contextlib.contextmanager
+    def _holding(self, values):
+        variables = self.variables
+        if len(values) != len(variables):
+            raise ValueError(
+                f"Metric {self.name!r}: `metric_variables` must have one tensor for each of its {len(variables)} variables, but "
+                f"got {len(values)}."
+            )
+        before = [v.value for v in variables]
+        for v, value in zip(variables, values):
+            v.assign(value)
+        try:
+            yield variables
+        finally:
+            for v, value in zip(variables, before):
+                v.assign(value)
+
+    def get_config(self):
+        """What `__init__` takes, as a dict of plain values."""
+        return omit_defaults({"name": self.name, "dtype": self.dtype, **super().get_config()}, self)
+
+    def __repr__(self):
+        return f"<{type(self).__name__} name={self.name}>"
+
+
+def _find(value, kind):
+    """The objects of a class in nested lists, tuples and dicts."""
+    if isinstance(value, kind):
+        yield value
+    elif isinstance(value, (list, tuple)):
+        for item in value:
+            yield from _find(item, kind)
+    elif isinstance(value, dict):
+        yield from _find(list(value.values()), kind)
