@@ -2,7 +2,7 @@
 
 Sources: W. J. Cody, Rational Chebyshev Approximations for the Error Function, Math. Comp. 23 (1969), in the form of S. L. Moshier's
 Cephes library; M. J. Wichura, Algorithm AS 241, Applied Statistics 37 (1988); C. Lanczos, A Precision Approximation of the Gamma
-Function, SIAM J. Numer. Anal. B 1 (1964).
+Function, SIAM J. Numer. Anal. B 1 (1964); M. Giles, Approximating the erfinv Function, GPU Computing Gems 2 (2010), for float32.
 """
 
 import math
@@ -19,11 +19,24 @@ _ERFC_MIDDLE = (
     (1.0, 1.32281951154744992508e1, 8.67072140885989742329e1, 3.54937778887819891062e2, 9.75708501743205489753e2,
      1.82390916687909736289e3, 2.24633760818710981792e3, 1.65666309194161350182e3, 5.57535340817727675546e2),
 )  # fmt: skip
+_ERFC_FAR = (
+    (5.64189583547755073984e-1, 1.27536670759978104416e0, 5.01905042251180477414e0, 6.16021097993053585195e0,
+     7.40974269950448939160e0, 2.97886665372100240670e0),
+    (1.0, 2.26052863220117276590e0, 9.39603524938001434673e0, 1.20489539808096656605e1, 1.70814450747565897222e1,
+     9.60896809063285878198e0, 3.36907645100081516050e0),
+)  # fmt: skip
 # erf(x) / x in x*x for single precision, |x| <= 3.9
 _ERF_SINGLE = (
     (-2.72614225801306e-10, 2.77068142495902e-08, -2.10102402082508e-06, -5.69250639462346e-05, -7.34990630326855e-04,
      -2.95459980854025e-03, -1.60960333262415e-02),
     (-1.45660718464996e-05, -2.13374055278905e-04, -1.68282697438203e-03, -7.37332916720468e-03, -1.42647390514189e-02),
+)  # fmt: skip
+# erfinv(x) / x in w - 2.5 where w = -log(1 - x*x) < 5, beyond in sqrt(w) - 3
+_ERFINV_SINGLE = (
+    (2.81022636e-08, 3.43273939e-07, -3.5233877e-06, -4.39150654e-06, 0.00021858087, -0.00125372503, -0.00417768164, 0.246640727,
+     1.50140941),
+    (-0.000200214257, 0.000100950558, 0.00134934322, -0.00367342844, 0.00573950773, -0.0076224613, 0.00943887047, 1.00167406,
+     2.83297682),
 )  # fmt: skip
 _NORMAL_CENTRE = (
     (2.5090809287301226727e3, 3.3430575583588128105e4, 6.7265770927008700853e4, 4.5921953931549871457e4, 1.3731693765509461125e4,
@@ -67,6 +80,21 @@ def make(xp):
             return erf_single(x.astype("float32")).astype(x.dtype)
         return erf_double(x)
 
+    def erfc(x):
+        a = xp.abs(x)
+        middle = _ratio(xp.minimum(a, 8), _ERFC_MIDDLE)
+        tail = xp.exp(-a * a) * xp.where(a < 8, middle, _ratio(xp.clip(a, 8, 30), _ERFC_FAR))
+        return xp.where(a < 1, 1 - x * _ratio(xp.minimum(x * x, 1), _ERF_NEAR), xp.where(x > 0, tail, 2 - tail))
+
+    def erfinv_single(x):
+        x = x.astype("float32")
+        w = -xp.log((1 - x) * (1 + x))
+        y = _polynomial(w - 2.5, _ERFINV_SINGLE[0])
+        if (w >= 5).any():
+            y = xp.where(w < 5, y, _polynomial(xp.sqrt(w) - 3, _ERFINV_SINGLE[1]))
+            y = xp.where(xp.abs(x) == 1, math.inf, y)
+        return y * x
+
     def erfinv(x):
         """As the quantile of the normal distribution at (1 + x) / 2, over the square root of 2."""
         q = x / 2
@@ -100,8 +128,11 @@ def make(xp):
         reflected = value - math.pi / xp.tan(math.pi * (x - xp.floor(x)))
         return xp.where(pole, math.nan, xp.where(small, reflected, value))
 
-    wide = dict(erfinv=erfinv, lgamma=lgamma, digamma=digamma)
-    return {"erf": quietly(xp, erf), **{name: quietly(xp, _in_double(f)) for name, f in wide.items()}}
+    def erfinv_either(x):
+        return erfinv_single(x).astype(x.dtype) if x.dtype.itemsize <= 4 else erfinv(x)
+
+    wide = dict(erfc=erfc, lgamma=lgamma, digamma=digamma)
+    return {"erf": quietly(xp, erf), "erfinv": quietly(xp, erfinv_either), **{name: quietly(xp, _in_double(f)) for name, f in wide.items()}}
 
 
 def _in_double(function):

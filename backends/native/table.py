@@ -2,7 +2,10 @@
 
 import importlib
 
-_PARTS = ("elementwise", "special", "kernels", "matmul", "order", "random", "fused", "norm", "attention", "recurrent", "window", "linalg")
+_PARTS = (
+    "elementwise", "special", "kernels", "matmul", "order", "random", "fused", "norm", "attention", "recurrent",
+    "fourier", "window", "linalg",
+)  # fmt: skip
 
 
 class Rows:

@@ -10,7 +10,7 @@ from mlkit.core import backend as _backend  # puts the default backend in force
 from mlkit.core.keras_tensor import recordable as _recordable
 from mlkit.ops import operators as _operators
 
-_MODULES = ("convert", "core", "numpy", "nn", "math", "linalg", "image", "control")
+_MODULES = ("convert", "core", "numpy", "nn", "math", "signal", "linalg", "image", "control")
 _NOT_RECORDED = {"shape", "is_tensor", "convert_to_numpy", "dtype", "custom_gradient"}
 _functions = {}  # public name -> the plain function
 

@@ -1,0 +1,221 @@
+"""Special functions, reductions by segment, the largest elements, distances."""
+
+import math
+
+from mlkit.core import dtypes
+from mlkit.core.spec import is_known, normalize_axes, reduced, same_size, show
+from mlkit.ops import elementwise as el
+from mlkit.ops import movement as mov
+from mlkit.ops.convert import as_tensor, cast, promote_tensors, to_float
+from mlkit.ops.order import argsort
+from mlkit.ops.reduction import max_, sum_
+
+__all__ = [
+    "cdist", "erf", "erfc", "erfinv", "extract_sequences", "in_top_k", "logdet", "logsumexp", "rsqrt", "segment_max", "segment_min",
+    "segment_prod", "segment_sum", "top_k", "view_as_complex", "view_as_real",
+]  # fmt: skip
+
+_erfc = el.unary("erfc", lambda g, y, x: g * el.exp(-x * x) * (-2 / math.sqrt(math.pi)), floating=True)
+
+
+# ---- elementwise -----------------------------------------------------------------------------------------------------
+
+
+def rsqrt(x):
+    """1 / sqrt(x).
+
+    >>> rsqrt([4.0]).numpy()
+    array([0.5], dtype=float32)
+    """
+    return el.rsqrt(to_float(x))
+
+
+def erf(x):
+    """The error function: 2 / sqrt(pi) times the integral of exp(-t^2) from 0 to x."""
+    return el.erf(to_float(x))
+
+
+def erfc(x):
+    """1 - erf(x), exact for large x too."""
+    return _erfc(to_float(x))
+
+
+def erfinv(x):
+    """The inverse of `erf`, for x in [-1, 1]."""
+    return el.erfinv(to_float(x))
+
+
+def view_as_complex(x):
+    """Pairs (real, imaginary) in the last axis as complex numbers.
+
+    >>> view_as_complex([3.0, 4.0]).numpy() == 3 + 4j
+    np.True_
+    """
+    x = to_float(x)
+    if not x.ndim or (is_known(x.shape[-1]) and x.shape[-1] != 2):
+        raise ValueError(f"view_as_complex: the last axis must hold (real, imaginary), but the shape is {show(x.shape)}.")
+    real, imag = (mov.reshape(mov.slice_along(x, x.ndim - 1, i, i + 1), shape=x.shape[:-1]) for i in range(2))
+    return el.complex_(real, imag)
+
+
+def view_as_real(x):
+    """Complex numbers as pairs (real, imaginary) in a new last axis: the inverse of `view_as_complex`."""
+    x = as_tensor(x)
+    if x.dtype not in dtypes.COMPLEX:
+        raise TypeError(f"view_as_real: expected a complex tensor, but got {x.dtype}.")
+    parts = (mov.reshape(part, shape=(*x.shape, 1)) for part in (el.real(x), el.imag(x)))
+    return mov.concat(*parts, axis=x.ndim)
+
+
+# ---- reductions ------------------------------------------------------------------------------------------------------
+
+
+def logsumexp(x, axis=None, keepdims=False):
+    """log(sum(exp(x))) over axes (None: all), without overflow.
+
+    >>> round(float(logsumexp([1000.0, 1000.0])), 3)
+    1000.693
+    """
+    x = to_float(x)
+    axes = normalize_axes("logsumexp", axis, x.ndim)
+    peak = el.stop_gradient(max_(x, axes=axes, keepdims=True))
+    peak = el.where(el.isfinite(peak), peak, 0.0)  # a row of -inf is -inf, not NaN
+    total = el.log(sum_(el.exp(x - peak), axes=axes, keepdims=True)) + peak
+    return total if keepdims else mov.reshape(total, shape=reduced(x.shape, axes, False))
+
+
+def logdet(x):
+    """Logarithm of the absolute value of the determinant of matrices (..., n, n)."""
+    from mlkit.ops.linalg import slogdet
+
+    return slogdet(x)[1]
+
+
+def _segments(name, combine, start):
+    """A reduction by segment: `combine` is a scatter, `start` the value of an empty segment (a function of the dtype)."""
+
+    def reduce(data, segment_ids, num_segments=None, sorted=False):
+        data, ids = as_tensor(data), as_tensor(segment_ids)
+        if ids.ndim != 1 or not data.ndim or not same_size(ids.shape[0], data.shape[0]):
+            raise ValueError(
+                f"{name}: `segment_ids` must be a vector with one number for each row of `data`, but the shapes are {show(ids.shape)} "
+                f"and {show(data.shape)}."
+            )
+        if num_segments is None:
+            num_segments = int(max_(ids, axes=(0,), keepdims=False)) + 1 if ids.shape[0] != 0 else 0
+        first = mov.full(shape=(num_segments, *data.shape[1:]), value=start(data.dtype), dtype=data.dtype)
+        return combine(first, mov.reshape(ids, shape=(*ids.shape, 1)), data)
+
+    return reduce
+
+
+_sum = _segments("segment_sum", mov.scatter_add, lambda dtype: 0)
+_prod = _segments("segment_prod", mov.scatter_mul, lambda dtype: 1)
+_max = _segments("segment_max", mov.scatter_max, lambda dtype: -math.inf if dtype in dtypes.FLOATS else dtypes.limits(dtype)[0])
+_min = _segments("segment_min", mov.scatter_min, lambda dtype: math.inf if dtype in dtypes.FLOATS else dtypes.limits(dtype)[1])
+
+
+def segment_sum(data, segment_ids, num_segments=None, sorted=False):
+    """Sums of the rows that have the same segment number.
+
+    data: (rows, ...). segment_ids: (rows,), 0 <= id < num_segments. num_segments: by default the largest number + 1, which needs values
+    and so cannot be left out in a compiled function. sorted: a promise that the numbers ascend; nothing depends on it.
+    Returns (num_segments, ...).
+
+    >>> segment_sum([1.0, 2.0, 3.0], [0, 0, 1]).numpy()
+    array([3., 3.], dtype=float32)
+    """
+    return _sum(data, segment_ids, num_segments, sorted)
+
+
+def segment_prod(data, segment_ids, num_segments=None, sorted=False):
+    """Products of the rows that have the same segment number; see `segment_sum`. An empty segment gives 1."""
+    return _prod(data, segment_ids, num_segments, sorted)
+
+
+def segment_max(data, segment_ids, num_segments=None, sorted=False):
+    """Largest elements of the rows that have the same segment number; see `segment_sum`. An empty segment gives the smallest value."""
+    return _max(data, segment_ids, num_segments, sorted)
+
+
+def segment_min(data, segment_ids, num_segments=None, sorted=False):
+    """Smallest elements of the rows that have the same segment number; see `segment_sum`. An empty segment gives the largest value."""
+    return _min(data, segment_ids, num_segments, sorted)
+
+
+# ---- the largest -----------------------------------------------------------------------------------------------------
+
+
+def top_k(x, k, sorted=True):
+    """The k largest elements along the last axis, largest first, and their indices (int32); of equal ones the first.
+
+    sorted: False allows any order; the order is the same.
+
+    >>> values, indices = top_k([1.0, 3.0, 2.0], 2)
+    >>> values.numpy(), indices.numpy()
+    (array([3., 2.], dtype=float32), array([1, 2], dtype=int32))
+    """
+    x = as_tensor(x)
+    if not x.ndim:
+        raise ValueError("top_k: expected a tensor of one dimension or more, but got a scalar.")
+    last, size = x.ndim - 1, x.shape[-1]
+    if is_known(size) and not 0 <= k <= size:
+        raise ValueError(f"top_k: `k` must be between 0 and the size of the last axis, but got k={k} for shape {show(x.shape)}.")
+    # Sorted backwards and turned round twice, so that of equal elements the first comes first.
+    backwards = argsort(mov.flip(x, axes=(last,)), axis=last)
+    order = (size - 1) - mov.flip(backwards, axes=(last,))
+    indices = mov.slice_along(order, last, 0, k)
+    return mov.take_along_axis(x, indices, axis=last), indices
+
+
+def in_top_k(targets, predictions, k):
+    """Whether fewer than k classes are predicted higher than the target class.
+
+    targets: class numbers (batch,). predictions: (batch, classes). Returns bool (batch,).
+
+    >>> in_top_k([1, 0], [[0.1, 0.7, 0.2], [0.1, 0.7, 0.2]], k=1).numpy()
+    array([ True, False])
+    """
+    targets, predictions = as_tensor(targets), as_tensor(predictions)
+    index = mov.reshape(targets, shape=(*targets.shape, 1))
+    own = mov.take_along_axis(predictions, index, axis=predictions.ndim - 1)
+    own = el.where(el.isnan(own), -math.inf, own)
+    higher = sum_(cast(predictions > own, "int32"), axes=(predictions.ndim - 1,), keepdims=False)
+    return higher < k
+
+
+# ---- others ----------------------------------------------------------------------------------------------------------
+
+
+def cdist(x, y):
+    """Euclidean distances between the rows of x (..., m, d) and of y (..., n, d): (..., m, n).
+
+    >>> cdist([[0.0, 0.0]], [[3.0, 4.0]]).numpy()
+    array([[5.]], dtype=float32)
+    """
+    x, y = promote_tensors(x, y, floating=True)
+    if x.ndim < 2 or y.ndim < 2 or not same_size(x.shape[-1], y.shape[-1]):
+        raise ValueError(
+            f"cdist: expected shapes (..., m, d) and (..., n, d) with equal d, but got {show(x.shape)} and {show(y.shape)}."
+        )
+    d = mov.reshape(x, shape=(*x.shape[:-1], 1, x.shape[-1])) - mov.reshape(y, shape=(*y.shape[:-2], 1, *y.shape[-2:]))
+    return el.sqrt(sum_(d * d, axes=(d.ndim - 1,), keepdims=False))
+
+
+def extract_sequences(x, sequence_length, sequence_stride):
+    """Windows of the last axis: (..., n) -> (..., windows, sequence_length), one every sequence_stride elements.
+
+    >>> extract_sequences([1, 2, 3, 4], 2, 1).numpy()
+    array([[1, 2],
+           [2, 3],
+           [3, 4]], dtype=int32)
+    """
+    x = as_tensor(x)
+    windows = (x.shape[-1] - sequence_length) // sequence_stride + 1
+    return mov.take(x, window_positions(windows, sequence_length, sequence_stride), axis=x.ndim - 1)
+
+
+def window_positions(windows, length, stride):
+    """Where each element of each window lies: (windows, length)."""
+    start = mov.iota(size=windows, dtype="int32") * stride
+    return mov.reshape(start, shape=(windows, 1)) + mov.iota(size=length, dtype="int32")

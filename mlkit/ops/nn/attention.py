@@ -1,0 +1,88 @@
+"""Dot-product attention."""
+
+import math
+
+from mlkit.core.spec import is_known, show
+from mlkit.ops import elementwise as el
+from mlkit.ops import fused
+from mlkit.ops.convert import as_tensor, cast, promote_tensors, to_bool
+from mlkit.ops.fused.attention import MASKED
+from mlkit.ops.linear import matmul, swap
+from mlkit.ops.movement import broadcast_to, iota, reshape, transpose
+
+__all__ = ["dot_product_attention"]
+
+
+def dot_product_attention(
+    query,
+    key,
+    value,
+    bias=None,
+    mask=None,
+    scale=None,
+    is_causal=False,
+    flash_attention=None,
+    attn_logits_soft_cap=None,
+):
+    """softmax(query key' * scale + bias) value, for every head.
+
+    query: (batch, targets, heads, size). key, value: (batch, sources, heads, size), with as many heads or a divisor of them (grouped
+    queries). bias: added to the scores; mask: True where a target may look at a source; both broadcast to (batch, heads, targets,
+    sources). scale: by default 1 / sqrt(size). is_causal: targets look at no later source. flash_attention: True demands that the
+    scores are never all in memory at once, which is the case unless a bias is given; None and False demand nothing.
+    attn_logits_soft_cap: not available.
+
+    Returns (batch, targets, heads, size). Vaswani et al., "Attention is all you need", NeurIPS 2017.
+    """
+    if attn_logits_soft_cap is not None:
+        raise ValueError("dot_product_attention: `attn_logits_soft_cap` is available on TPUs only, and so not here.")
+    query, key, value = promote_tensors(query, key, value, floating=True)
+    _check(query, key, value)
+    if flash_attention and bias is not None:
+        raise ValueError("dot_product_attention: `flash_attention=True` is not possible with a `bias`.")
+    dtype = query.dtype
+    if dtype in ("float16", "bfloat16"):
+        query, key, value = (cast(x, "float32") for x in (query, key, value))
+    groups = query.shape[2] // key.shape[2]
+    if groups != 1:
+        key, value = (_repeat_heads(x, groups) for x in (key, value))
+    mask = None if mask is None else _four_axes(to_bool(mask))
+    scale = 1 / math.sqrt(query.shape[3]) if scale is None else scale
+    if bias is None and isinstance(scale, (int, float)):
+        return cast(fused.attention(query, key, value, mask, scale=float(scale), causal=bool(is_causal))[0], dtype)
+    return cast(_with_bias(query, key, value, bias, mask, scale, is_causal), dtype)
+
+
+def _check(query, key, value):
+    shapes = f"query {show(query.shape)}, key {show(key.shape)}, value {show(value.shape)}"
+    if not query.ndim == key.ndim == value.ndim == 4:
+        raise ValueError(f"dot_product_attention: expected tensors of shape (batch, length, heads, size), but got {shapes}.")
+    heads, shared = query.shape[2], key.shape[2]
+    if is_known(heads, shared) and heads % shared:
+        raise ValueError(
+            f"dot_product_attention: the number of query heads must be a multiple of that of key and value, but got {shapes}."
+        )
+
+
+def _repeat_heads(x, times):
+    batch, length, heads, size = x.shape
+    x = broadcast_to(reshape(x, shape=(batch, length, heads, 1, size)), shape=(batch, length, heads, times, size))
+    return reshape(x, shape=(batch, length, heads * times, size))
+
+
+def _four_axes(x):
+    return reshape(x, shape=(1,) * (4 - x.ndim) + tuple(x.shape)) if x.ndim < 4 else x
+
+
+def _with_bias(query, key, value, bias, mask, scale, is_causal):
+    q, k, v = (transpose(x, perm=(0, 2, 1, 3)) for x in (query, key, value))
+    scores = matmul(q, swap(k)) * (scale if isinstance(scale, (int, float)) else cast(scale, q.dtype))
+    if bias is not None:
+        scores = scores + cast(_four_axes(as_tensor(bias)), scores.dtype)
+    if is_causal:
+        targets, sources = scores.shape[2:]
+        lower = reshape(iota(size=targets, dtype="int32"), shape=(targets, 1)) >= iota(size=sources, dtype="int32")
+        mask = lower if mask is None else el.and_(mask, lower)
+    if mask is not None:
+        scores = el.where(mask, scores, MASKED)
+    return transpose(matmul(fused.softmax(scores, axis=3), v), perm=(0, 2, 1, 3))

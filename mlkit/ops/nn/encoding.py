@@ -1,0 +1,60 @@
+"""Class numbers as vectors of zeros and ones, and complex numbers from their polar form."""
+
+from mlkit.core import dtypes
+from mlkit.core.spec import normalize_axis
+from mlkit.ops import elementwise as el
+from mlkit.ops.convert import as_tensor, cast, promote_tensors
+from mlkit.ops.movement import iota, reshape
+from mlkit.ops.reduction import max_
+
+__all__ = ["multi_hot", "one_hot", "polar"]
+
+
+def one_hot(x, num_classes, axis=-1, dtype=None, sparse=False):
+    """Each class number as a vector with a 1 in that place; a number that is no class gives zeros.
+
+    x: integers. axis: where the new axis of size num_classes is put. dtype: by default floatx.
+
+    >>> one_hot([2, 0], 3).numpy()
+    array([[0., 0., 1.],
+           [1., 0., 0.]], dtype=float32)
+    """
+    if sparse:
+        raise NotImplementedError("one_hot: `sparse=True` is not supported.")
+    x = as_tensor(x)
+    axis = normalize_axis("one_hot", axis, x.ndim + 1)
+    classes = iota(size=num_classes, dtype=x.dtype if x.dtype != "bool" else "int32")
+    classes = reshape(classes, shape=tuple(num_classes if i == axis else 1 for i in range(x.ndim + 1)))
+    column = reshape(cast(x, classes.dtype), shape=(*x.shape[:axis], 1, *x.shape[axis:]))
+    return cast(el.equal(column, classes), dtypes.standardize_dtype(dtype))
+
+
+def multi_hot(inputs, num_classes=None, axis=-1, dtype=None, sparse=False, **kwargs):
+    """Several class numbers as one vector with a 1 in each of those places.
+
+    inputs: integers (..., labels), or (labels,). axis: where the axis of size num_classes is put. dtype: by default floatx.
+
+    >>> multi_hot([[0, 2], [1, 1]], 3).numpy()
+    array([[1., 0., 1.],
+           [0., 1., 0.]], dtype=float32)
+    """
+    num_classes = kwargs.pop("num_tokens", num_classes)
+    if kwargs:
+        raise TypeError(f"multi_hot: unknown arguments {sorted(kwargs)}.")
+    if num_classes is None:
+        raise ValueError("multi_hot: `num_classes` must be given.")
+    if sparse:
+        raise NotImplementedError("multi_hot: `sparse=True` is not supported.")
+    x = cast(inputs, "int32")
+    hot = one_hot(x, num_classes, axis=axis, dtype=dtype)
+    return max_(hot, axes=(1 if x.ndim > 1 else 0,), keepdims=False)
+
+
+def polar(abs_, angle):
+    """Complex numbers of these absolute values and angles (radians).
+
+    >>> abs(complex(polar(2.0, 0.0)))
+    2.0
+    """
+    radius, angle = promote_tensors(abs_, angle, floating=True)
+    return el.complex_(radius * el.cos(angle), radius * el.sin(angle))

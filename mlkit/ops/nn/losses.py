@@ -1,0 +1,115 @@
+"""Cross-entropies, one value per sample, and the signal-to-noise ratio of images."""
+
+import math
+
+from mlkit.config import epsilon
+from mlkit.core.spec import normalize_axis, same_size, show
+from mlkit.ops import elementwise as el
+from mlkit.ops import fused
+from mlkit.ops.convert import as_tensor, cast, promote_tensors, to_float
+from mlkit.ops.movement import reshape, transpose
+from mlkit.ops.nn.encoding import one_hot
+from mlkit.ops.reduction import size_along, sum_
+
+__all__ = ["binary_crossentropy", "categorical_crossentropy", "psnr", "sparse_categorical_crossentropy"]
+
+
+def _inside(probability):
+    """Clipped to [epsilon, 1 - epsilon], where logarithms are finite."""
+    return el.minimum(el.maximum(probability, epsilon()), 1.0 - epsilon())
+
+
+def _check_equal_shapes(name, target, output):
+    if len(target.shape) != len(output.shape) or not all(map(same_size, target.shape, output.shape)):
+        raise ValueError(
+            f"{name}: `target` and `output` must have the same shape, but have {show(target.shape)} and {show(output.shape)}."
+        )
+
+
+def binary_crossentropy(target, output, from_logits=False):
+    """-target * log(p) - (1 - target) * log(1 - p), element by element.
+
+    target: 0, 1 or probabilities, of the output's shape. output: probabilities p, or with from_logits=True logits.
+
+    >>> binary_crossentropy([1.0], [0.0], from_logits=True).numpy()
+    array([0.6931472], dtype=float32)
+    """
+    target, output = promote_tensors(target, output, floating=True)
+    _check_equal_shapes("binary_crossentropy", target, output)
+    if from_logits:
+        return fused.softplus(output) - target * output
+    p = _inside(output)
+    return -(target * el.log(p) + (1.0 - target) * el.log(1.0 - p))
+
+
+def _log_probabilities(probabilities, axis):
+    """Of what need not quite sum to 1, as after rounding."""
+    return el.log(_inside(probabilities / sum_(probabilities, axes=(axis,), keepdims=True)))
+
+
+def categorical_crossentropy(target, output, from_logits=False, axis=-1):
+    """-sum(target * log(p)) along the axis of classes.
+
+    target: probabilities (or one-hot rows) of the output's shape. output: probabilities p, or with from_logits=True logits.
+
+    >>> categorical_crossentropy([[0.0, 1.0]], [[0.0, 0.0]], from_logits=True).numpy()
+    array([0.6931472], dtype=float32)
+    """
+    target, output = promote_tensors(target, output, floating=True)
+    _check_equal_shapes("categorical_crossentropy", target, output)
+    if not output.ndim:
+        raise ValueError("categorical_crossentropy: `target` and `output` need an axis of classes, but are scalars.")
+    axis = normalize_axis("categorical_crossentropy", axis, output.ndim)
+    if from_logits:
+        perm = _to_last(axis, output.ndim)
+        target, output = (x if perm is None else transpose(x, perm=perm) for x in (target, output))
+        return fused.softmax_cross_entropy(output, target)[0]
+    return -sum_(target * _log_probabilities(output, axis), axes=(axis,), keepdims=False)
+
+
+def _to_last(axis, ndim):
+    """The permutation that puts an axis last; None if it is there."""
+    return None if axis == ndim - 1 else (*range(axis), *range(axis + 1, ndim), axis)
+
+
+def sparse_categorical_crossentropy(target, output, from_logits=False, axis=-1):
+    """-log(p[target]): the cross-entropy for targets that are class numbers. A number that is no class gives 0.
+
+    target: integers of the output's shape without the axis of classes (a last axis of size 1 is dropped).
+    output: probabilities p, or with from_logits=True logits.
+
+    >>> sparse_categorical_crossentropy([1], [[0.25, 0.75]]).numpy()
+    array([0.28768212], dtype=float32)
+    """
+    target, output = cast(target, "int32"), to_float(output)
+    if not output.ndim:
+        raise ValueError("sparse_categorical_crossentropy: `output` needs an axis of classes, but is a scalar.")
+    if target.ndim == output.ndim and target.shape[-1] == 1:
+        target = reshape(target, shape=target.shape[:-1])
+    axis = normalize_axis("sparse_categorical_crossentropy", axis, output.ndim)
+    expected = output.shape[:axis] + output.shape[axis + 1 :]
+    if target.ndim != len(expected) or not all(map(same_size, target.shape, expected)):
+        raise ValueError(
+            f"sparse_categorical_crossentropy: `output` of shape {show(output.shape)} needs a `target` of shape {show(expected)}, but it has "
+            f"shape {show(target.shape)}."
+        )
+    if from_logits:
+        perm = _to_last(axis, output.ndim)
+        return fused.softmax_cross_entropy(output if perm is None else transpose(output, perm=perm), target)[0]
+    log_p = _log_probabilities(output, axis)
+    hot = one_hot(target, output.shape[axis], axis=axis, dtype=output.dtype)
+    return -sum_(hot * log_p, axes=(axis,), keepdims=False)
+
+
+def psnr(x1, x2, max_val):
+    """Peak signal-to-noise ratio of two images in decibels: 20 log10(max_val) - 10 log10(mean((x1 - x2)^2)).
+
+    max_val: the largest value a pixel can have.
+    """
+    x1, x2 = promote_tensors(x1, x2, floating=True)
+    _check_equal_shapes("psnr", x1, x2)
+    d = x1 - x2
+    axes = tuple(range(d.ndim))
+    mse = sum_(d * d, axes=axes, keepdims=False) / size_along(d, axes)
+    scale = 10 / math.log(10)
+    return 2 * scale * el.log(cast(as_tensor(max_val), x2.dtype)) - scale * el.log(mse)

@@ -1,0 +1,137 @@
+"""Means and variances, and normalization by them."""
+
+from mlkit.config import epsilon as default_epsilon
+from mlkit.core import dtypes
+from mlkit.core.spec import normalize_axes, normalize_axis, show
+from mlkit.ops import elementwise as el
+from mlkit.ops import fused
+from mlkit.ops.convert import as_tensor, cast, promote_tensors, to_float
+from mlkit.ops.movement import reshape
+from mlkit.ops.reduction import size_along, sum_
+
+__all__ = ["batch_normalization", "layer_normalization", "moments", "normalize", "rms_normalization"]
+
+_HALF = ("float16", "bfloat16")
+
+
+def _mean(x, axes):
+    return sum_(x, axes=axes, keepdims=True) / size_along(x, axes)
+
+
+def moments(x, axes, keepdims=False, synchronized=False):
+    """Mean and (biased) variance over axes; half floats are averaged in float32.
+
+    >>> mean, variance = moments([1.0, 3.0], axes=0)
+    >>> float(mean), float(variance)
+    (2.0, 1.0)
+    """
+    if synchronized:
+        raise NotImplementedError("moments: `synchronized=True` is not supported.")
+    x = to_float(x)
+    dtype = x.dtype
+    x = cast(x, "float32") if dtype in _HALF else x
+    axes = normalize_axes("moments", axes, x.ndim)
+    mean = _mean(x, axes)
+    centred = x - mean
+    found = mean, _mean(centred * centred, axes)
+    if not keepdims:
+        small = tuple(s for i, s in enumerate(x.shape) if i not in axes)
+        found = tuple(reshape(m, shape=small) for m in found)
+    if dtype in _HALF:
+        low, high = dtypes.limits("float16")
+        found = tuple(cast(el.minimum(el.maximum(m, low), high), dtype) for m in found)
+    return found
+
+
+def batch_normalization(x, mean, variance, axis, offset=None, scale=None, epsilon=1e-3):
+    """(x - mean) / sqrt(variance + epsilon) * scale + offset, with vectors along one axis of x.
+
+    mean, variance, offset, scale: shape (x.shape[axis],). Ioffe and Szegedy, "Batch normalization", ICML 2015.
+    """
+    x = as_tensor(x)
+    axis = normalize_axis("batch_normalization", axis, x.ndim)
+    shape = tuple(x.shape[axis] if i == axis else 1 for i in range(x.ndim))
+    given = [v for v in (mean, variance, offset, scale) if v is not None]
+    x, *vectors = promote_tensors(x, *given, floating=True)
+    for v in vectors:
+        if v.ndim != 1:
+            raise ValueError(f"batch_normalization: mean, variance, offset and scale must be vectors, but one has shape {show(v.shape)}.")
+    vectors = iter([reshape(v, shape=shape) for v in vectors])
+    mean, inverse = next(vectors), el.rsqrt(next(vectors) + epsilon)
+    offset = next(vectors) if offset is not None else None
+    if scale is not None:
+        inverse = inverse * next(vectors)
+    shift = -mean * inverse
+    return x * inverse + (shift if offset is None else shift + offset)
+
+
+def _single(x):
+    """The tensor in float32 or wider, and the dtype of the result."""
+    x = as_tensor(x)
+    return cast(x, dtypes.result_type(x.dtype, "float32")), x.dtype
+
+
+def layer_normalization(x, gamma=None, beta=None, axis=-1, epsilon=None, **kwargs):
+    """(x - mean) / sqrt(variance + epsilon) * gamma + beta, with mean and variance of each sample over `axis` (an int or several).
+
+    gamma, beta: the sizes of those axes, or a shape that broadcasts with x. epsilon: by default `mlkit.config.epsilon()`.
+    Ba, Kiros and Hinton, "Layer normalization", arXiv:1607.06450.
+    """
+    rms_scaling = kwargs.pop("rms_scaling", False)
+    if kwargs:
+        raise TypeError(f"layer_normalization: unknown arguments {sorted(kwargs)}.")
+    epsilon = default_epsilon() if epsilon is None else epsilon
+    x, dtype = _single(x)
+    axes = normalize_axes("layer_normalization", axis, x.ndim)
+    gamma, beta = (None if p is None else cast(p, x.dtype) for p in (gamma, beta))
+    if rms_scaling:
+        _, variance = moments(x, axes, keepdims=True)
+        y = x * el.rsqrt(variance + epsilon)
+        return cast(y if gamma is None else y * _along(gamma, x, axes), dtype)
+    inner = tuple(x.shape[a] for a in axes)
+    if axes == tuple(range(x.ndim - len(axes), x.ndim)) and all(p is None or p.shape == inner for p in (gamma, beta)):
+        return cast(fused.layer_norm(x, gamma, beta, rank=len(axes), epsilon=epsilon)[0], dtype)
+    mean, variance = moments(x, axes, keepdims=True)
+    inverse = el.rsqrt(variance + epsilon)
+    if gamma is not None:
+        inverse = inverse * _along(gamma, x, axes)
+    shift = -mean * inverse
+    return cast(x * inverse + (shift if beta is None else shift + _along(beta, x, axes)), dtype)
+
+
+def _along(parameter, x, axes):
+    """The parameter of the normalized axes, in a shape that broadcasts with x."""
+    if parameter.ndim == x.ndim or axes == (x.ndim - 1,):
+        return parameter
+    return reshape(parameter, shape=tuple(s if i in axes else 1 for i, s in enumerate(x.shape)))
+
+
+def rms_normalization(x, scale=None, axis=-1, epsilon=None):
+    """x / sqrt(mean(x^2) + epsilon) * scale, with the mean over `axis`. Zhang and Sennrich, NeurIPS 2019."""
+    epsilon = default_epsilon() if epsilon is None else epsilon
+    x, dtype = _single(x)
+    if not x.ndim:
+        x = reshape(x, shape=(1,))
+    y = x * el.rsqrt(_mean(x * x, normalize_axes("rms_normalization", axis, x.ndim)) + epsilon)
+    return cast(y if scale is None else y * cast(scale, x.dtype), dtype)
+
+
+def normalize(x, axis=-1, order=2, epsilon=None):
+    """x divided by its norm of the given order along an axis, or by epsilon where that is larger.
+
+    >>> normalize([3.0, 4.0]).numpy()
+    array([0.6, 0.8], dtype=float32)
+    """
+    if not isinstance(order, int) or order < 1:
+        raise ValueError(f"normalize: `order` must be an int >= 1, but got {order!r}.")
+    epsilon = default_epsilon() if epsilon is None else epsilon
+    x = to_float(x)
+    if not x.ndim:
+        x = reshape(x, shape=(1,))
+    axes = normalize_axes("normalize", axis, x.ndim)
+    if order == 2:
+        return x * el.minimum(el.rsqrt(sum_(x * x, axes=axes, keepdims=True)), 1.0 / epsilon)
+    if len(axes) > 1:
+        raise NotImplementedError(f"normalize: `axis` must be one axis for `order` {order}, but got {axis}.")
+    norm = sum_(abs(x) ** order, axes=axes, keepdims=True) ** (1.0 / order)
+    return x / el.maximum(norm, epsilon)

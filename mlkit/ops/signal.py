@@ -1,0 +1,163 @@
+"""Fourier transforms and short-time spectra under Keras's names. Complex values are pairs (real, imaginary) of float tensors."""
+
+import math
+
+from mlkit.core import dtypes
+from mlkit.core.spec import same_size, show
+from mlkit.ops import elementwise as el
+from mlkit.ops import fourier
+from mlkit.ops import movement as mov
+from mlkit.ops.convert import as_tensor, cast, to_float
+from mlkit.ops.math import extract_sequences, window_positions
+
+__all__ = ["fft", "fft2", "ifft2", "irfft", "istft", "rfft", "stft"]
+
+
+def _join(name, x):
+    """The pair as one complex tensor."""
+    if not isinstance(x, (tuple, list)) or len(x) != 2:
+        raise ValueError(f"{name}: expected a pair (real, imaginary) of tensors, but got {type(x).__name__}.")
+    real, imag = map(as_tensor, x)
+    if len(real.shape) != len(imag.shape) or not all(map(same_size, real.shape, imag.shape)):
+        raise ValueError(f"{name}: real and imaginary part must have the same shape, but have {show(real.shape)} and {show(imag.shape)}.")
+    if real.dtype not in dtypes.FLOATS or imag.dtype not in dtypes.FLOATS:
+        raise ValueError(f"{name}: real and imaginary part must be floats, but are {real.dtype} and {imag.dtype}.")
+    wide = dtypes.result_type(real.dtype, imag.dtype, "float32")
+    return el.complex_(cast(real, wide), cast(imag, wide))
+
+
+def _part(z):
+    return el.real(z), el.imag(z)
+
+
+def fft(x):
+    """Discrete Fourier transform along the last axis of a pair (real, imaginary).
+
+    >>> real, imaginary = fft(([1.0, 1.0], [0.0, 0.0]))
+    >>> real.numpy(), imaginary.numpy()
+    (array([2., 0.], dtype=float32), array([0., 0.], dtype=float32))
+    """
+    return _part(fourier.fft(_join("fft", x)))
+
+
+def _two_axes(transform, z):
+    perm = (*range(z.ndim - 2), z.ndim - 1, z.ndim - 2)
+    return mov.transpose(transform(mov.transpose(transform(z), perm=perm)), perm=perm)
+
+
+def _images(name, x):
+    z = _join(name, x)
+    if z.ndim < 2:
+        raise ValueError(f"{name}: expected tensors of two dimensions or more, but got shape {show(z.shape)}.")
+    return z
+
+
+def fft2(x):
+    """Discrete Fourier transform along the last two axes of a pair (real, imaginary)."""
+    return _part(_two_axes(fourier.fft, _images("fft2", x)))
+
+
+def ifft2(x):
+    """The inverse of `fft2`."""
+    return _part(_two_axes(fourier.ifft, _images("ifft2", x)))
+
+
+def _resized(x, size):
+    """The last axis cut or filled with zeros to a size."""
+    if size <= x.shape[-1]:
+        return mov.slice_along(x, x.ndim - 1, 0, size)
+    zeros = mov.full(shape=(*x.shape[:-1], size - x.shape[-1]), value=0, dtype=x.dtype)
+    return mov.concat(x, zeros, axis=x.ndim - 1)
+
+
+def rfft(x, fft_length=None):
+    """Fourier transform of real numbers along the last axis: the first n // 2 + 1 elements as a pair (real, imaginary).
+
+    fft_length: n, to which the axis is cut or filled with zeros; by default its size.
+    """
+    x = to_float(x)
+    x = cast(x, dtypes.result_type(x.dtype, "float32"))
+    return _part(fourier.rfft(x if fft_length is None else _resized(x, fft_length)))
+
+
+def irfft(x, fft_length=None):
+    """The inverse of `rfft`: a pair (real, imaginary) of n // 2 + 1 elements -> n real numbers.
+
+    fft_length: n; by default twice (size of the last axis - 1).
+    """
+    z = _join("irfft", x)
+    if fft_length is None:
+        return fourier.irfft(z, length=2 * (z.shape[-1] - 1))
+    return fourier.irfft(_resized(z, fft_length // 2 + 1), length=fft_length)
+
+
+# ---- short-time spectra ----------------------------------------------------------------------------------------------
+
+
+def _window(name, window, sequence_length, fft_length, dtype):
+    """The window centred in a frame of fft_length samples."""
+    if window is None:  # all of the frame counts
+        return mov.full(shape=(fft_length,), value=1, dtype=dtype)
+    if isinstance(window, str):
+        if window not in ("hann", "hamming"):
+            raise ValueError(f'{name}: `window` must be "hann", "hamming", a tensor or None, but got {window!r}.')
+        a = 0.5 if window == "hann" else 0.54
+        w = a - (1 - a) * el.cos(mov.iota(size=sequence_length, dtype=dtype) * (2 * math.pi / sequence_length))
+    else:
+        w = cast(window, dtype)
+        if w.ndim != 1 or not same_size(w.shape[0], sequence_length):
+            raise ValueError(f"{name}: `window` must have shape ({sequence_length},), but has shape {show(w.shape)}.")
+    before = (fft_length - sequence_length) // 2
+    return mov.pad(w, value=0.0, low=(before,), high=(fft_length - sequence_length - before,), interior=(0,))
+
+
+def stft(x, sequence_length, sequence_stride, fft_length, window="hann", center=True):
+    """Short-time Fourier transform: the spectra of windows of a signal.
+
+    x: float (..., samples). sequence_length: samples in a window, a window every sequence_stride samples. fft_length: samples of a frame,
+    at least sequence_length. window: "hann", "hamming", a vector of sequence_length, or None. center: whether frame t is centred at
+    sample t * sequence_stride, by reflecting the signal at its ends.
+
+    Returns a pair (real, imaginary) of shape (..., frames, fft_length // 2 + 1).
+    """
+    x = as_tensor(x)
+    if x.dtype not in ("float32", "float64"):
+        raise TypeError(f"stft: expected a float32 or float64 signal, but got {x.dtype}.")
+    if fft_length < sequence_length:
+        raise ValueError(f"stft: `fft_length` must be at least `sequence_length`, but got {fft_length} and {sequence_length}.")
+    window = _window("stft", window, sequence_length, fft_length, x.dtype)
+    if center:
+        from mlkit.ops.numpy import pad
+
+        x = pad(x, [(0, 0)] * (x.ndim - 1) + [(fft_length // 2, fft_length // 2)], mode="reflect")
+    return _part(fourier.rfft(extract_sequences(x, fft_length, sequence_stride) * window))
+
+
+def istft(x, sequence_length, sequence_stride, fft_length, length=None, window="hann", center=True):
+    """The signal with these short-time spectra: the inverse of `stft`, by overlapping and adding.
+
+    x: pair (real, imaginary) of shape (..., frames, fft_length // 2 + 1). length: samples of the result. The other arguments as in
+    `stft`. Griffin and Lim, IEEE Trans. ASSP 32 (1984), equation 6.
+    """
+    z = _join("istft", x)
+    if z.ndim < 2:
+        raise ValueError(f"istft: expected shape (..., frames, bins), but got {show(z.shape)}.")
+    *lead, count, _ = z.shape
+    frames = fourier.irfft(_resized(z, fft_length // 2 + 1), length=fft_length)
+    window = _window("istft", window, sequence_length, fft_length, frames.dtype)
+    total = fft_length + sequence_stride * (count - 1)
+    weight = _overlap_add(mov.broadcast_to(window * window, shape=(count, fft_length)), total, sequence_stride)
+    signal = _overlap_add(frames * window, total, sequence_stride) / el.where(weight > 1e-10, weight, 1.0)
+    start = fft_length // 2 if center else 0
+    stop = total - start if length is None else min(start + length, total)
+    return mov.slice_along(signal, signal.ndim - 1, start, stop)
+
+
+def _overlap_add(frames, total, stride):
+    """(..., frames, length) -> (..., total): each frame added where it belongs."""
+    *lead, count, length = frames.shape
+    n = len(lead)
+    place = mov.reshape(window_positions(count, length, stride), shape=(count, length, 1))
+    moved = mov.transpose(frames, perm=(n, n + 1, *range(n)))
+    out = mov.scatter_add(mov.full(shape=(total, *lead), value=0, dtype=frames.dtype), place, moved)
+    return mov.transpose(out, perm=(*range(1, n + 1), 0))
