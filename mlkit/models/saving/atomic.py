@@ -1,0 +1,45 @@
+"""Files that come into being complete or not at all."""
+
+import contextlib
+import os
+import secrets
+
+from mlkit.models.saving.errors import ModelFileError
+
+
+@contextlib.contextmanager
+def replacing(filepath, overwrite=True):
+    """A block that writes a binary file; at its end the file takes the place of `filepath`, and after an error nothing has changed.
+
+    Raises ModelFileError if the file exists and may not be overwritten, or where the folder cannot be written to.
+    """
+    target = os.path.realpath(filepath)
+    if os.path.exists(target) and not overwrite:
+        raise ModelFileError(filepath, "", "the file exists, and overwrite=False was given.")
+    temporary = os.path.join(os.path.dirname(target), f".{os.path.basename(target)}.{secrets.token_hex(4)}.tmp")
+    try:
+        file = open(temporary, "x+b")
+    except OSError as error:
+        raise ModelFileError(filepath, "", f"it cannot be written: {error.strerror}.") from error
+    try:
+        with file:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(temporary, target)
+    except BaseException:
+        with contextlib.suppress(FileNotFoundError):
+            os.remove(temporary)
+        raise
+    _sync_folder(os.path.dirname(target))
+
+
+def _sync_folder(folder):
+    """Make the renaming itself durable, where the system lets folders be opened."""
+    if not hasattr(os, "O_DIRECTORY"):
+        return
+    handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)

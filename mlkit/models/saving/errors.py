@@ -1,0 +1,46 @@
+"""The one error that reading a model file can end in."""
+
+import contextlib
+
+
+class ModelFileError(ValueError):
+    """A model file was refused, or could not be read or written.
+
+    path: the file. member: the place in it, for example ``"config.json, config.layers[3].config"``, or "". reason: what is wrong
+    there. hint: what to do about it, or "".
+
+    >>> print(ModelFileError("a.keras", "config.json", "it is not JSON.", "Save the model anew."))
+    a.keras, config.json: it is not JSON. Save the model anew.
+    """
+
+    def __init__(self, path, member="", reason="", hint=""):
+        self.path, self.member, self.reason, self.hint = str(path or ""), member, reason, hint
+        place = ", ".join(p for p in (self.path, member) if p)
+        text = f"{place}: {reason}" if place else reason
+        super().__init__(f"{text} {hint}" if hint else text)
+
+    def __reduce__(self):
+        return (ModelFileError, (self.path, self.member, self.reason, self.hint))
+
+
+@contextlib.contextmanager
+def reading(path, member=""):
+    """A block in which whatever goes wrong ends in a ModelFileError that names the file and the member of it."""
+    try:
+        yield
+    except ModelFileError as error:
+        if error.path:
+            raise
+        place = getattr(error, "config_place", "") or error.member
+        raise ModelFileError(path, ", ".join(p for p in (member, place) if p), error.reason, error.hint) from error
+    except Exception as error:
+        place = getattr(error, "config_place", "")
+        raise ModelFileError(path, ", ".join(p for p in (member, place) if p), _in_words(error)) from error
+
+
+def _in_words(error):
+    if isinstance(error, RecursionError):
+        return "the data are nested too deeply."
+    if isinstance(error, MemoryError):
+        return "there is not enough memory to load it."
+    return f"{error}" if isinstance(error, ValueError) else f"{type(error).__name__}: {error}"

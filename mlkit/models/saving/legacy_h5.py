@@ -1,0 +1,97 @@
+"""Weights in `.h5` files of Keras 1 and 2 (and of `model.save("x.h5")` in Keras 3): layers by position or by name."""
+
+import warnings
+
+from mlkit.models.saving.errors import ModelFileError
+
+
+def read_legacy(model, tensors, by_name=False, skip_mismatch=False, allow_nonfinite=False):
+    """Set the weights of a model from a TensorFile in the older layout; where anything is wrong, none of them.
+
+    by_name: match layers by name, leaving those without a counterpart alone. Otherwise the layers that have weights are matched in
+    order, and their numbers must be equal. skip_mismatch: leave alone, with a warning, what differs in number, shape or dtype.
+    """
+    root = "model_weights" if "model_weights" in tensors.groups else ""
+    saved = _saved_layers(tensors, root)
+    own = [(layer.name, layer.trainable_weights + layer.non_trainable_weights) for layer in model.layers]
+    pairs = _by_name(saved, own) if by_name else _by_position(saved, own, tensors.path)
+    top = f"{root}/top_level_model_weights".lstrip("/")
+    if top in tensors.groups:
+        pairs.append(("the model itself", _top_level(model), _weights(tensors, top)))
+    plan = []
+    for name, variables, stored in pairs:
+        problem = _difference(name, variables, stored)
+        if problem is None:
+            plan += zip(variables, stored)
+        elif skip_mismatch:
+            warnings.warn(f"{tensors.path}: {name} is left alone: {problem}", stacklevel=3)
+        else:
+            raise ModelFileError(tensors.path, name, problem, "The file belongs to another model.")
+    values = [(v, t.read(allow_nonfinite)) for v, t in plan]
+    for v, value in values:
+        v.assign(value)
+    for layer in model.layers:
+        if hasattr(layer, "finalize_state"):
+            layer.finalize_state()
+
+
+def _saved_layers(tensors, root):
+    """[(layer name, its tensors in order)] of the layers that have any."""
+    names = _list(tensors, root, "layer_names")
+    if not names:
+        raise ModelFileError(tensors.path, root, "it lists no layers, so it is no '.h5' file of weights.", "Files of Keras 3 end in '.weights.h5'.")
+    found = [(name, _weights(tensors, f"{root}/{name}" if root else name)) for name in names]
+    return [(name, stored) for name, stored in found if stored]
+
+
+def _weights(tensors, group):
+    if group not in tensors.groups:
+        raise ModelFileError(tensors.path, group, "the file lists this layer, but does not hold it.")
+    found = []
+    for name in _list(tensors, group, "weight_names"):
+        full = f"{group}/{name}"
+        if full not in tensors.tensors:
+            raise ModelFileError(tensors.path, full, "the file lists this tensor, but does not hold it.")
+        found.append(tensors.tensors[full])
+    return found
+
+
+def _list(tensors, group, name):
+    """A list kept as attribute; a long one is spread over name0, name1 ..."""
+    whole = tensors.attribute(group, name)
+    if whole is not None:
+        return whole if isinstance(whole, list) else [whole]
+    parts = []
+    while (part := tensors.attribute(group, f"{name}{len(parts)}")) is not None:
+        parts.append(part)
+    return [n for part in parts for n in part]
+
+
+def _by_position(saved, own, path):
+    own = [(name, variables) for name, variables in own if variables]
+    if len(saved) != len(own):
+        raise ModelFileError(
+            path, "", f"Layer count mismatch: the file holds {len(saved)} layers with weights, the model has {len(own)}.", "With by_name=True layers are matched by name."
+        )
+    return [(f"{name} (for layer {own_name!r})", variables, stored) for (name, stored), (own_name, variables) in zip(saved, own)]
+
+
+def _by_name(saved, own):
+    stored = dict(saved)
+    return [(name, variables, stored[name]) for name, variables in own if name in stored]
+
+
+def _top_level(model):
+    wanted = set(map(id, model.weights))
+    return [v for v in model._trainable_variables + model._non_trainable_variables if id(v) in wanted]
+
+
+def _difference(name, variables, stored):
+    if len(variables) != len(stored):
+        return f"Weight count mismatch: the layer has {len(variables)} weights, but {len(stored)} are stored."
+    for v, t in zip(variables, stored):
+        if tuple(v.shape) != t.shape:
+            return f"{t.name} has shape {t.shape}, but the weight {v.path!r} has shape {tuple(v.shape)}."
+        if v.dtype != t.dtype:
+            return f"{t.name} is {t.dtype}, but the weight {v.path!r} is {v.dtype}. Nothing is converted."
+    return None

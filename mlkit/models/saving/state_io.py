@@ -1,0 +1,210 @@
+"""The state of a model to and from HDF5: which tensor belongs to which variable, compared in full before any is set."""
+
+import collections
+import warnings
+
+import numpy as np
+
+from mlkit.core import dtypes
+from mlkit.models.saving.errors import ModelFileError
+from mlkit.models.saving.walk import parts
+from mlkit.models.saving.zip_reader import check_name
+
+_LISTED = 5  # how many of many problems a message names
+
+# ---- writing -------------------------------------------------------------------------------------------------------------
+
+
+def write_state(model, file, skip=()):
+    """Write the variables of a model and of everything in it into an open h5py.File. skip: objects left out."""
+    for path, part in parts(model, skip):
+        if hasattr(part, "save_assets"):
+            raise NotImplementedError(f"{type(part).__name__} has a save_assets() method; assets in model files are not supported.")
+        if hasattr(part, "save_own_variables"):
+            part.save_own_variables(_Writer(file, path, getattr(part, "name", None)))
+
+
+class _Writer(collections.abc.MutableMapping):
+    """What `save_own_variables` writes into: a dict of arrays that is a group of the file."""
+
+    def __init__(self, file, path, name):
+        self._file, self._path = file, f"{path}/vars" if path else "vars"
+        check_name(self._path, file.filename if isinstance(file.filename, str) else "")
+        if isinstance(name, str):
+            self._group().attrs["name"] = name
+
+    def _group(self):
+        return self._file.require_group(self._path)
+
+    def __setitem__(self, key, value):
+        check_name(key, self._path)
+        value = np.asarray(value.numpy() if hasattr(value, "numpy") else value)
+        dataset = self._group().create_dataset(key, data=value)
+        if dtypes.name_of(value.dtype) == "bfloat16":
+            dataset.attrs["dtype"] = "bfloat16"  # HDF5 only sees two bytes
+
+    def __getitem__(self, key):
+        return self._group()[key][()]
+
+    def __delitem__(self, key):
+        del self._group()[key]
+
+    def __iter__(self):
+        return iter(self._group())
+
+    def __len__(self):
+        return len(self._group())
+
+
+# ---- reading -------------------------------------------------------------------------------------------------------------
+
+
+def read_state(model, tensors, skip=(), skip_mismatch=False, allow_nonfinite=False):
+    """Set the variables of a model from a TensorFile; where anything is wrong, none of them.
+
+    The file must hold exactly the tensors that the model has variables for, each of the same shape and dtype. Only an optimizer's
+    state may be missing, or too much. skip: objects left alone. skip_mismatch: parts that do not fit are left alone, with a warning.
+    """
+    groups = _groups_of(tensors)
+    plan, problems, used = [], [], set()
+    for path, part in parts(model, skip):
+        if not hasattr(part, "load_own_variables"):
+            continue
+        group = _group_name(path, groups, tensors)
+        stored = groups.get(group, {})
+        used.add(group)
+        own = _variables(part)
+        if _is_optimizer(part):
+            own, stored = _optimizer_state(model, part, stored)
+        found = [] if own is None else _differences(own, stored, group, part)
+        problems += found
+        if not found and not (_is_optimizer(part) and not stored):
+            plan.append((part, own, stored))
+    if not skip and not skip_mismatch:
+        problems += _left_over(groups, used)
+    if problems:
+        _report(problems, tensors.path, skip_mismatch)
+    _assign(model, plan, allow_nonfinite)
+
+
+def _groups_of(tensors):
+    """Group -> {name: tensor}."""
+    groups = collections.defaultdict(dict)
+    for name, tensor in tensors.tensors.items():
+        group, _, key = name.rpartition("/")
+        groups[group][key] = tensor
+    return groups
+
+
+def _group_name(path, groups, tensors):
+    name = f"{path}/vars" if path else "vars"
+    if name not in groups and "_layer_checkpoint_dependencies" in tensors.groups:
+        return name.replace("layers", "_layer_checkpoint_dependencies")  # as Keras 2.12 called it
+    return name
+
+
+def _is_optimizer(part):
+    from mlkit.optimizers import Optimizer
+
+    return isinstance(part, Optimizer)
+
+
+def _variables(part):
+    """The variables that `load_own_variables` will set, in order; None if its class is not mlkit's and may set what it likes."""
+    if not type(part).load_own_variables.__module__.startswith("mlkit."):
+        return None
+    return part.variables if _is_optimizer(part) else part._trainable_variables + part._non_trainable_variables
+
+
+def _optimizer_state(model, optimizer, stored):
+    """The variables and tensors to be compared. An optimizer saved before its first step has a counter and a rate only."""
+    if len(stored) > len(optimizer.variables) and not optimizer.built and model.built:
+        optimizer.build(model.trainable_variables)
+    own = optimizer.variables
+    if len(stored) <= 2 < len(own):
+        return own[: len(stored)], stored
+    if len(stored) != len(own):
+        if stored:
+            warnings.warn(
+                f"The state of optimizer {optimizer.name!r} is not loaded: it has {len(own)} variables, but {len(stored)} are stored. "
+                "It starts afresh.",
+                stacklevel=2,
+            )
+        return [], {}
+    return own, stored
+
+
+def _differences(own, stored, group, part):
+    """What keeps a part's variables from being set, as (place, reason)."""
+    if len(own) != len(stored):
+        name = getattr(part, "name", type(part).__name__)
+        hint = "" if getattr(part, "built", True) else " It is not built: its build() must make the weights of the layers within."
+        return [(group, f"{type(part).__name__} {name!r} has {len(own)} variables, but received {len(stored)} variables from the file.{hint}")]
+    found = []
+    for i, v in enumerate(own):
+        tensor = stored.get(str(i))
+        if tensor is None:
+            found.append((f"{group}/{i}", f"it is missing: nothing is stored for the variable {v.path!r}."))
+        elif tensor.shape != tuple(v.shape):
+            found.append((tensor.name, f"shapes must match: it has shape {tensor.shape}, the variable {v.path!r} {tuple(v.shape)}."))
+        elif tensor.dtype != v.dtype and not (_is_optimizer(part) and _is_counter(tensor, v)):
+            found.append((tensor.name, f"dtypes must match: it is {tensor.dtype}, the variable {v.path!r} is {v.dtype}. Nothing is converted."))
+    return found
+
+
+def _is_counter(tensor, variable):
+    """Keras counts steps in 32 or 64 bits, depending on its backend."""
+    return tensor.shape == () and {tensor.dtype, variable.dtype} == {"int32", "int64"}
+
+
+def _left_over(groups, used):
+    """Tensors the model has no place for; the state of an optimizer it does not have is none of its business."""
+    return [
+        (f"{group}/{sorted(stored)[0]}", "the file holds it, but the model has no such part.")
+        for group, stored in groups.items()
+        if group not in used and stored and not group.startswith("optimizer/")
+    ]
+
+
+def _report(problems, path, skip_mismatch):
+    listed = "\n  ".join(f"{place}: {reason}" for place, reason in problems[:_LISTED])
+    more = f"\n  and {len(problems) - _LISTED} more" if len(problems) > _LISTED else ""
+    if skip_mismatch:
+        warnings.warn(f"{path}: left alone, for they do not fit:\n  {listed}{more}", stacklevel=4)
+        return
+    place, reason = problems[0]
+    others = f"\n  {listed}{more}\n" if len(problems) > 1 else ""
+    raise ModelFileError(path, place, reason + others, "The file belongs to another model. (skip_mismatch=True in load_weights() leaves such parts alone.)")
+
+
+def _assign(model, plan, allow_nonfinite):
+    """Set everything; after an error put everything back."""
+    before = [(v, v.tracked_value()) for v in model.variables]
+    before += [(v, v.tracked_value()) for part, own, _ in plan if _is_optimizer(part) for v in own]
+    try:
+        for part, own, stored in plan:
+            if _is_optimizer(part) and len(own) < len(part.variables):
+                for i, v in enumerate(own):
+                    v.assign(stored[str(i)].read(allow_nonfinite))
+            else:
+                part.load_own_variables(_Store(stored, allow_nonfinite))
+    except BaseException:
+        for v, value in before:
+            v.assign(value)
+        raise
+
+
+class _Store(collections.abc.Mapping):
+    """What `load_own_variables` reads from: name -> array, read when asked for."""
+
+    def __init__(self, tensors, allow_nonfinite):
+        self._tensors, self._allow_nonfinite = tensors, allow_nonfinite
+
+    def __getitem__(self, key):
+        return self._tensors[key].read(self._allow_nonfinite)
+
+    def __iter__(self):
+        return iter(self._tensors)
+
+    def __len__(self):
+        return len(self._tensors)

@@ -1,0 +1,111 @@
+"""Where the parts of a model are in its weights file: the walk through attributes by which Keras 3 names the groups.
+
+A layer at attribute `encoder` of the model is the group "encoder"; the layers of a list `blocks` are "blocks/dense", "blocks/dense_1"
+... by their classes; those of a functional or sequential model are "layers/...". Within a group, "vars" holds the variables.
+"""
+
+import functools
+import inspect
+
+from mlkit.core.names import to_snake_case
+
+# attributes of mlkit's own that only repeat what stands elsewhere, or that refer to what is no part of the model
+_SKIPPED = {"_init_call", "_graph", "_graph_layers", "_functional", "_inbound_nodes", "operations", "history", "_training"}
+
+
+@functools.cache
+def _kinds():
+    from mlkit.layers import Layer
+    from mlkit.losses import Loss
+    from mlkit.metrics import Metric
+    from mlkit.optimizers import Optimizer
+
+    return Layer, Metric, Optimizer, Loss
+
+
+def is_part(obj):
+    """Whether an object is one whose attributes are looked through."""
+    return isinstance(obj, _kinds())
+
+
+def parts(root, skip=()):
+    """(path, object) for a model and everything in it, each object once, in the order Keras 3 has. skip: objects left out."""
+    seen = set(map(id, skip))
+    containers = set()
+
+    def of_object(obj, path):
+        if id(obj) in seen:
+            return
+        seen.add(id(obj))
+        yield path, obj
+        for name, value in _attributes(obj):
+            yield from of_value(value, f"{path}/{name}" if path else name)
+
+    def of_value(value, path):
+        if is_part(value):
+            yield from of_object(value, path)
+        elif isinstance(value, (list, tuple, dict)):
+            if id(value) in containers:
+                return
+            containers.add(id(value))
+            used = {}
+            for item in value.values() if isinstance(value, dict) else value:
+                if is_part(item):
+                    # by class and not by name: names are numbered through the session
+                    yield from of_object(item, f"{path}/{_numbered(to_snake_case(type(item).__name__), used)}")
+                elif isinstance(item, (list, tuple, dict)):
+                    yield from of_value(item, f"{path}/{_numbered('container', used)}")
+            containers.discard(id(value))
+
+    yield from of_object(root, "")
+
+
+def _numbered(name, used):
+    used[name] = used.get(name, -1) + 1
+    return f"{name}_{used[name]}" if used[name] else name
+
+
+def _attributes(obj):
+    """(name, value) of the attributes that may hold parts: private ones last, those of the base classes left out."""
+    from mlkit.models import Model
+
+    if isinstance(obj, Model) and getattr(obj, "_graph", None) is not None or _is_sequential(obj):
+        yield "layers", obj.layers
+    base = next(kind for kind in _kinds() if isinstance(obj, kind))
+    names = (set(vars(obj)) | _properties(type(obj))) - _base_names(base) - _SKIPPED
+    for name in sorted(names, key=lambda n: f"~{n}" if n.startswith("_") else n):
+        value = _value_of(obj, name)
+        if is_part(value) or (isinstance(value, (list, tuple, dict)) and value):
+            yield name, value
+
+
+def _is_sequential(obj):
+    from mlkit.models import Sequential
+
+    return isinstance(obj, Sequential)
+
+
+def _value_of(obj, name):
+    if name in vars(obj):
+        return vars(obj)[name]
+    try:
+        return getattr(obj, name)
+    except Exception:  # a property may be undefined in the object's present state; it then holds no part
+        return None
+
+
+@functools.cache
+def _properties(cls):
+    """Names of a class's properties: attributes that are computed, and may give parts."""
+    return frozenset(
+        n for n in dir(cls) if not n.startswith("__") and isinstance(inspect.getattr_static(cls, n), (property, functools.cached_property))
+    )
+
+
+@functools.cache
+def _base_names(base):
+    """Attributes that every layer (metric, optimizer, loss) has; they hold no parts of their own."""
+    names = set(dir(base))
+    if base is _kinds()[0]:
+        names |= set(vars(base(name="walk")))
+    return frozenset(names)
