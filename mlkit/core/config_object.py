@@ -61,6 +61,10 @@ def serialized(value):
     """A config value as plain data: numbers, strings, lists, dicts; configurable objects and functions as their serialized form."""
     if value is None or isinstance(value, (bool, int, float, str)):
         return value
+    if type(value) in (list, tuple):
+        return type(value)(map(serialized, value))
+    if type(value) is dict:
+        return {k: serialized(v) for k, v in value.items()}
     from mlkit import saving
 
     return saving.serialize_keras_object(value)

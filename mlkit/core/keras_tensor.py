@@ -123,17 +123,36 @@ def has_symbol(values):
 
 def infer(fn, args, kwargs):
     """Run a function on specs in place of KerasTensors: its outputs as Tensors that hold specs."""
-    args, kwargs = tree.map_structure(lambda a: Tensor(a.spec) if isinstance(a, KerasTensor) else a, (tuple(args), dict(kwargs)))
+    args, kwargs = tree.map_structure(_spec_only, (tuple(args), dict(kwargs)))
     with swapped(trace=None, recording=0):
         return fn(*args, **kwargs)
+
+
+def _spec_only(a):
+    if not isinstance(a, KerasTensor):
+        return a
+    t = Tensor(a.spec)
+    if a._keras_mask is not None:
+        t._keras_mask = Tensor(a._keras_mask.spec)
+    return t
+
+
+def symbol(t):
+    """The KerasTensor for a Tensor that holds a spec, or for an unknown size; anything else as it is."""
+    if type(t) is Dim:
+        return KerasTensor((), "int32")
+    if type(t) is not Tensor:
+        return t
+    k = KerasTensor(None, spec=t.spec)
+    mask = getattr(t, "_keras_mask", None)
+    k._keras_mask = None if mask is None else KerasTensor(None, spec=mask.spec)
+    return k
 
 
 def record(operation, fn, args, kwargs):
     """Call `fn` symbolically and note the call as a node of `operation`; its outputs as KerasTensors."""
     out = infer(fn, args, kwargs)
-    outputs = tree.map_structure(
-        lambda t: KerasTensor(None, spec=t.spec, name=names.auto_name("keras_tensor")) if type(t) is Tensor else t, out
-    )
+    outputs = tree.map_structure(symbol, out)
     Node(operation, tuple(args), dict(kwargs), outputs)
     return outputs
 

@@ -1,11 +1,10 @@
 """Automatic names and name scopes: `Dense` -> "dense", "dense_1" ...; variables know the path of layers they stand in."""
 
-import contextlib
 import re
-import threading
+
+from mlkit.core.state import state, swapped
 
 _counts = {}
-_scopes = threading.local()
 
 
 def to_snake_case(name):
@@ -32,19 +31,13 @@ def reset_names():
     _counts.clear()
 
 
-@contextlib.contextmanager
 def name_scope(name, **_):
-    """Variables made in the block have `name/` in their path."""
+    """A block in which variables that are made have `name/` in their path."""
     if not name or not isinstance(name, str):
         raise ValueError(f"name_scope: `name` must be a non-empty string, but got {name!r}.")
-    stack = _scopes.__dict__.setdefault("stack", [])
-    stack.append(name)
-    try:
-        yield name
-    finally:
-        stack.pop()
+    return swapped(scope=(*state.scope, name))
 
 
 def current_path():
     """The open name scopes joined by "/"."""
-    return "/".join(_scopes.__dict__.get("stack", ()))
+    return "/".join(state.scope)

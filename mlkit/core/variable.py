@@ -62,7 +62,7 @@ class Variable:
         self.aggregation, self.synchronization = aggregation or "none", synchronization
         self._regularizer = self._constraint = None
         self.overwrite_with_gradient = False
-        self._trainable = bool(trainable)
+        self._trainable = self.made_trainable = bool(trainable)
         with outside_trace():
             self._value = _initial_value(initializer, shape, dtype, self.path)
 
@@ -200,6 +200,8 @@ def _initial_value(initializer, shape, dtype, path):
         if any(not isinstance(s, int) or s < 0 for s in shape):
             raise ValueError(f"Variable {path!r}: every size of `shape` must be a known non-negative integer, but got {show(shape)}.")
         dtype = dtypes.standardize_dtype(dtype)
+        if state.variable_hook is not None:
+            initializer = state.variable_hook(initializer, tuple(shape), dtype, path)
         value = convert_to_tensor(initializer(tuple(shape), dtype=dtype))
     else:
         value = convert_to_tensor(initializer.tracked_value() if isinstance(initializer, Variable) else initializer, dtype=dtype)

@@ -1,0 +1,76 @@
+"""Objects of one kind by name: what the `get`, `serialize` and `deserialize` of initializers, optimizers, losses ... share."""
+
+import difflib
+import inspect
+
+from mlkit.core.names import to_snake_case
+
+
+class Lookup:
+    """The built-in objects of one kind, found by name, class, serialized form, or passed through.
+
+    kind: what messages call them, for example "initializer". objects: classes or functions. aliases: further names -> object.
+
+    >>> class Ramp: ...
+    >>> ramps = Lookup("ramp", [Ramp], aliases={"r": Ramp})
+    >>> ramps.find("ramp") is ramps.find("Ramp") is ramps.find("r") is Ramp
+    True
+    """
+
+    def __init__(self, kind, objects, aliases=None):
+        self.kind = kind
+        self.objects = {}
+        for o in objects:
+            for name in (o.__name__, to_snake_case(o.__name__), o.__name__.lower()):
+                self.objects[name] = o
+        self.objects.update(aliases or {})
+
+    def find(self, name, custom_objects=None):
+        """The class or function of that name, or None. Users' registered objects come after the built-in ones."""
+        if name in self.objects:
+            return self.objects[name]
+        from mlkit import saving
+
+        return saving.get_registered_object(name, custom_objects=custom_objects)
+
+    def get(self, identifier):
+        """An object from its name, its class, its serialized form, or itself. None gives None.
+
+        Raises ValueError where nothing fits; the message proposes names that are near.
+        """
+        if identifier is None:
+            return None
+        if isinstance(identifier, dict):
+            found = self.deserialize(identifier)
+        else:
+            found = self.find(identifier) if isinstance(identifier, str) else identifier
+        if inspect.isclass(found):
+            found = found()
+        if not callable(found):
+            raise ValueError(self.unknown(identifier))
+        return found
+
+    def unknown(self, identifier):
+        """The message for something that is no such object."""
+        near = difflib.get_close_matches(identifier, self.objects, n=3) if isinstance(identifier, str) else ()
+        hint = f" Did you mean {' or '.join(map(repr, near))}?" if near else ""
+        return (
+            f"Could not interpret the {self.kind} {identifier!r}.{hint} Expected a name, a serialized config or an object of that "
+            f"kind; own ones are found by name after `register_keras_serializable`."
+        )
+
+    def deserialize(self, config, custom_objects=None):
+        """An object from what `serialize` returned, or from the short form ``{"class_name": ..., "config": {...}}``."""
+        from mlkit import saving
+
+        if isinstance(config, dict) and "class_name" in config and "module" not in config:
+            cls = self.find(config["class_name"], custom_objects)
+            if cls is None:
+                raise ValueError(self.unknown(config["class_name"]))
+            return cls.from_config(dict(config.get("config") or {}))
+        if isinstance(config, str):
+            found = self.find(config, custom_objects)
+            if found is None:
+                raise ValueError(self.unknown(config))
+            return found
+        return saving.deserialize_keras_object(config, custom_objects=custom_objects)

@@ -1,0 +1,80 @@
+"""Input: where a functional model begins."""
+
+from mlkit.core import dtypes
+from mlkit.core.keras_tensor import KerasTensor, Node
+from mlkit.layers.layer import Layer
+
+__all__ = ["Input", "InputLayer"]
+
+
+class InputLayer(Layer):
+    """The layer behind `Input`; it only holds the KerasTensor."""
+
+    def __init__(
+        self, shape=None, batch_size=None, dtype=None, sparse=None, ragged=None, batch_shape=None, input_tensor=None, optional=False, name=None, **kwargs
+    ):
+        if sparse or ragged:
+            raise NotImplementedError("Input: `sparse` and `ragged` inputs are not supported.")
+        if "input_shape" in kwargs:
+            shape = kwargs.pop("input_shape")
+        if "batch_input_shape" in kwargs:
+            batch_shape = kwargs.pop("batch_input_shape")
+        if kwargs:
+            raise ValueError(f"Input: unrecognized keyword arguments {sorted(kwargs)}.")
+        if input_tensor is not None:
+            if not isinstance(input_tensor, KerasTensor):
+                raise ValueError(f"Input: `tensor` must be a KerasTensor, but got {input_tensor!r}.")
+            batch_shape, dtype = input_tensor.shape, dtype or input_tensor.dtype
+        elif (shape is None) == (batch_shape is None):
+            raise ValueError("Input: pass either `shape` (without the batch axis) or `batch_shape`.")
+        if batch_shape is None:
+            batch_shape = (batch_size, *((shape,) if isinstance(shape, int) else shape))
+        elif batch_size is not None and shape is None and input_tensor is None:
+            raise ValueError("Input: `batch_size` goes with `shape`, not with `batch_shape`.")
+        super().__init__(name=name, dtype=None)
+        self.batch_shape = tuple(batch_shape)
+        self._dtype = dtypes.standardize_dtype(dtype)
+        self.sparse = self.ragged = False
+        self.optional = optional
+        self.built = True
+        symbol = input_tensor if input_tensor is not None else KerasTensor(self.batch_shape, self._dtype, name=self.name)
+        Node(self, (), {}, symbol)
+
+    @property
+    def dtype(self):
+        return self._dtype
+
+    @property
+    def batch_size(self):
+        return self.batch_shape[0]
+
+    def call(self, *args, **kwargs):
+        raise NotImplementedError("An InputLayer stands for data and is not called.")
+
+    def get_config(self):
+        return {
+            "batch_shape": self.batch_shape,
+            "dtype": self.dtype,
+            "sparse": self.sparse,
+            "ragged": self.ragged,
+            "name": self.name,
+            **({"optional": True} if self.optional else {}),
+        }
+
+
+def Input(
+    shape=None, batch_size=None, dtype=None, sparse=None, ragged=None, batch_shape=None, name=None, tensor=None, optional=False
+):
+    """A KerasTensor that stands for the data of a model.
+
+    shape: sizes without the batch axis, None where unknown. batch_size: the batch axis, unknown by default; batch_shape: both
+    together. dtype: floatx by default. tensor: an existing KerasTensor to start from. optional: None may be fed.
+
+    >>> import mlkit
+    >>> mlkit.Input((28, 28, 1)).shape
+    (None, 28, 28, 1)
+    """
+    layer = InputLayer(
+        shape=shape, batch_size=batch_size, dtype=dtype, sparse=sparse, ragged=ragged, batch_shape=batch_shape, input_tensor=tensor, optional=optional, name=name
+    )
+    return layer.output

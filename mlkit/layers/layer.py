@@ -1,0 +1,416 @@
+"""Layer: options in `__init__`, weights in `build`, mathematics in `call`."""
+
+from mlkit.core import dtypes, names, tree
+from mlkit.core.config_object import Configurable, serialized
+from mlkit.core.keras_tensor import KerasTensor, has_symbol, infer, record, symbol
+from mlkit.core.messages import add_place
+from mlkit.core.spec import show
+from mlkit.core.state import State, outside_trace, state
+from mlkit.core.tensor import Tensor
+from mlkit.core.variable import Variable
+from mlkit.dtype_policies import DTypePolicyMap
+from mlkit.dtype_policies import get as get_policy
+from mlkit.layers.call_info import build_parameters, call_info
+from mlkit.layers.input_spec import InputSpec, check_inputs
+from mlkit.layers.stateful import StatefulMixin
+from mlkit.layers.tracking import owned, unique
+
+__all__ = ["InputSpec", "Layer"]
+
+
+class Layer(StatefulMixin, Configurable):
+    """A piece of a model: a function of tensors together with its state.
+
+    Subclasses store their options in `__init__` under the arguments' names, create weights in `build(input_shape)` with
+    `add_weight`, and compute in `call(inputs, ...)`. Output shapes need not be stated: they are found by running `call`
+    on shapes. `call` may take `training` and `mask`, which are passed on from the outer call.
+
+    activity_regularizer: penalty on the outputs. trainable: whether training changes the weights; may be set at any time and holds
+    from the next step. dtype: dtype name or DTypePolicy. autocast: whether float inputs are cast to the compute dtype.
+
+    >>> import mlkit
+    >>> class Scale(mlkit.Layer):
+    ...     def build(self, input_shape):
+    ...         self.factor = self.add_weight(shape=(input_shape[-1],), initializer="ones")
+    ...     def call(self, x):
+    ...         return x * self.factor
+    >>> Scale()(mlkit.ops.ones((2, 3))).shape
+    (2, 3)
+    """
+
+    def __init_subclass__(cls, **kwargs):
+        super().__init_subclass__(**kwargs)
+        if "build" in vars(cls):
+            cls.build = _prepared(cls.build)
+
+    def __init__(self, *, activity_regularizer=None, trainable=True, dtype=None, autocast=True, name=None, **kwargs):
+        from mlkit import regularizers
+
+        input_shape = kwargs.pop("input_shape", None)
+        if "input_dim" in kwargs:
+            input_shape = (kwargs.pop("input_dim"),)
+        kwargs.pop("batch_size", None) if input_shape is None else None
+        if kwargs:
+            raise ValueError(f"{type(self).__name__}: unrecognized keyword arguments {sorted(kwargs)}.")
+        self.name = name or names.auto_name(type(self).__name__)
+        if not isinstance(self.name, str) or "/" in self.name:
+            raise ValueError(f"{type(self).__name__}: `name` must be a string without '/', but got {self.name!r}.")
+        self.built = False
+        self._scope = None  # path of names, fixed when first built or called
+        self._trainable = bool(trainable)
+        self._dtype_policy = get_policy(dtype)
+        self.autocast = bool(autocast)
+        self.activity_regularizer = regularizers.get(activity_regularizer)
+        self.input_spec = None
+        self.supports_masking = type(self).compute_mask is Layer.compute_mask
+        self._input_shape_arg = tuple(input_shape) if input_shape is not None else None
+        self._own_weights = []  # made by add_weight, in that order
+        self._losses, self._losses_call = [], None
+        self._inbound_nodes = []
+        self._build_shapes = None
+
+    # ---- for subclasses ------------------------------------------------------------------------------------------
+
+    def build(self, *args, **kwargs):
+        """Create the weights for inputs of the given shape (tuples with None for unknown sizes)."""
+        self._open_scope()
+        self.built = True
+
+    def call(self, *args, **kwargs):
+        raise NotImplementedError(f"Layer {type(self).__name__} has no `call` method. Define call(self, inputs).")
+
+    def add_weight(
+        self,
+        shape=None,
+        initializer=None,
+        dtype=None,
+        trainable=True,
+        autocast=True,
+        regularizer=None,
+        constraint=None,
+        aggregation="none",
+        overwrite_with_gradient=False,
+        name=None,
+    ):
+        """Create a variable that belongs to this layer.
+
+        shape: tuple of sizes, () by default. initializer: name, object or callable; glorot_uniform for floats and zeros otherwise. dtype:
+        the layer's variable dtype by default. The other arguments are those of `Variable`. Returns the Variable.
+        """
+        from mlkit import constraints, initializers, regularizers
+
+        dtype = dtypes.standardize_dtype(dtype) if dtype is not None else self.variable_dtype
+        shape = () if shape is None else (shape,) if isinstance(shape, int) else tuple(shape)
+        if initializer is None:
+            initializer = "glorot_uniform" if dtypes.is_float(dtype) else "zeros"
+        with outside_trace():
+            outer, state.scope = state.scope, self._open_scope()
+            try:
+                v = Variable(
+                    initializers.get(initializer), shape, dtype, trainable, autocast, aggregation, name=name
+                )
+            finally:
+                state.scope = outer
+        v.regularizer = regularizers.get(regularizer)
+        v.constraint = constraints.get(constraint)
+        v.overwrite_with_gradient = overwrite_with_gradient
+        if not self._trainable:
+            v.trainable = False
+        self._own_weights.append(v)
+        return v
+
+    def add_loss(self, loss):
+        """Add a scalar tensor (or several) computed in `call` to the training loss."""
+        if self._losses_call != State.call_id:
+            self._losses, self._losses_call = [], State.call_id
+        for x in tree.flatten(loss):
+            if getattr(x, "shape", None) not in ((), None):
+                raise ValueError(f"add_loss: a loss must be a scalar tensor, but has shape {show(x.shape)} in layer {self.path!r}.")
+            self._losses.append(x)
+
+    def compute_mask(self, inputs, previous_mask):
+        """Mask of the outputs; by default the inputs' mask passes on."""
+        return previous_mask
+
+    # ---- calling -------------------------------------------------------------------------------------------------
+
+    def __call__(self, *args, **kwargs):
+        if has_symbol(args) or has_symbol(kwargs.values()):
+            return self._record(args, kwargs)
+        info = call_info(type(self))
+        try:
+            outer = state.scope, state.training, state.autocast
+            if not outer[0]:
+                State.call_id += 1
+            state.scope = self._open_scope()
+        except AttributeError:
+            self._check_initialized()
+            raise
+        try:
+            args, kwargs = self._converted(args, kwargs)
+            first = args[0] if args else kwargs.get(info.names[0]) if info.names else None
+            if not self.built:
+                self._build_for(info, args, kwargs)
+            if self.input_spec is not None:
+                check_inputs(self.input_spec, first, self.path)
+            masked = _fill_masks(info, args, kwargs)
+            self._fill_training(info, args, kwargs)
+            state.autocast = self.compute_dtype if self.autocast else None
+            out = self.call(*args, **kwargs)
+            state.autocast = outer[2]
+            if masked or not self._passes_mask:
+                self._set_masks(first, out)
+            if self.activity_regularizer is not None:
+                for x in tree.flatten(out):
+                    self.add_loss(self.activity_regularizer(x))
+            return out
+        except Exception as error:
+            add_place(error, self.path, _describe((args, kwargs)))
+            raise
+        finally:
+            state.scope, state.training, state.autocast = outer
+
+    def _record(self, args, kwargs):
+        out = record(self, self.__call__, args, kwargs)
+        return out
+
+    def _converted(self, args, kwargs):
+        """Arrays as tensors, float ones in the compute dtype."""
+        dtype, convert, autocast = self.compute_dtype, self._dtype_policy.convert_input, self.autocast
+
+        def one(x):
+            if type(x) is Tensor and (x.dtype == dtype or not autocast):
+                return x
+            if tree.is_nested(x):
+                return tree.map_structure(lambda e: convert(e, autocast, dtype), x)
+            mask = getattr(x, "_keras_mask", None)
+            y = convert(x, autocast, dtype)
+            if mask is not None:
+                y._keras_mask = mask
+            return y
+
+        return tuple(map(one, args)), {k: one(v) for k, v in kwargs.items()}
+
+    def _fill_training(self, info, args, kwargs):
+        """The training flag: the caller's, else that of the outer layer, else the signature's default."""
+        given = kwargs.pop("training", None)
+        if info.takes_training and "training" in info.names and info.names.index("training") < len(args):
+            given = args[info.names.index("training")]
+            state.training = given if given is not None else state.training
+            return
+        if given is None:
+            given = state.training if state.training is not None else info.training_default
+        state.training = given
+        if given is not None and (info.takes_training or info.has_kwargs and self._passes_training):
+            kwargs["training"] = given
+
+    _passes_training = False  # whether a `call` with **kwargs wants `training` in them
+
+    @property
+    def _passes_mask(self):
+        return type(self).compute_mask is Layer.compute_mask
+
+    def _set_masks(self, inputs, outputs):
+        if not self.supports_masking:
+            return
+        previous = tree.map_structure(_mask_of, inputs)
+        made = self.compute_mask(inputs, previous)
+        if made is None:
+            return
+        flat = tree.flatten(made)
+        for x, m in zip(tree.flatten(outputs), flat):
+            if type(x) is Tensor and m is not None and _mask_of(x) is None:
+                x._keras_mask = m
+
+    # ---- building ------------------------------------------------------------------------------------------------
+
+    def _build_for(self, info, args, kwargs):
+        """Build for the shapes of these call arguments."""
+        named = {**dict(zip(info.names, args)), **kwargs}
+        shapes = {n: _shapes(v) for n, v in named.items() if _holds_tensor(v)}
+        wanted = build_parameters(type(self).build)
+        if wanted and all(w.removesuffix("_shape") in shapes or w == wanted[0] for w in wanted) and len(wanted) > 1:
+            self.build(**{w: shapes[w.removesuffix("_shape")] for w in wanted if w.removesuffix("_shape") in shapes})
+        elif shapes:
+            self.build(next(iter(shapes.values())))
+        else:
+            self.build(None)
+        self.built = True
+
+    def _open_scope(self):
+        if self._scope is None:
+            self._scope = (*state.scope, self.name)
+        return self._scope
+
+    def _check_initialized(self):
+        if "_scope" not in vars(self):
+            raise RuntimeError(
+                f"Layer {type(self).__name__} was not initialized: call super().__init__() at the start of its __init__()."
+            )
+
+    @property
+    def path(self):
+        """Names of the enclosing layers and its own, joined by "/"."""
+        return "/".join(self._scope or (self.name,))
+
+    def compute_output_spec(self, *args, **kwargs):
+        """KerasTensor (or structure) that the layer returns for these KerasTensors. Found by running `call` on shapes."""
+        return tree.map_structure(symbol, infer(self.__call__, args, kwargs))
+
+    def compute_output_shape(self, *args, **kwargs):
+        """Shape of the outputs for inputs of a shape (tuples with None)."""
+        info = call_info(type(self))
+        symbols = [tree.map_shape_structure(lambda s: KerasTensor(s, self.compute_dtype), a) for a in args]
+        named = {
+            k.removesuffix("_shape"): tree.map_shape_structure(lambda s: KerasTensor(s, self.compute_dtype), v)
+            for k, v in kwargs.items()
+            if v is not None and (k.removesuffix("_shape") in info.parameters or len(kwargs) > 1)
+        }
+        if not named and kwargs:
+            symbols += [tree.map_shape_structure(lambda s: KerasTensor(s, self.compute_dtype), v) for v in kwargs.values()]
+        return tree.map_structure(lambda t: t.shape, self.compute_output_spec(*symbols, **named))
+
+    # ---- dtype ---------------------------------------------------------------------------------------------------
+
+    @property
+    def dtype_policy(self):
+        policy = self._dtype_policy
+        return policy[self.path] if isinstance(policy, DTypePolicyMap) else policy
+
+    @dtype_policy.setter
+    def dtype_policy(self, value):
+        self._dtype_policy = get_policy(value)
+
+    @property
+    def dtype(self):
+        """Dtype of the weights, as `variable_dtype`."""
+        return self.variable_dtype
+
+    @property
+    def compute_dtype(self):
+        return self.dtype_policy.compute_dtype
+
+    @property
+    def variable_dtype(self):
+        return self.dtype_policy.variable_dtype
+
+    @property
+    def input_dtype(self):
+        """Dtype float inputs are cast to."""
+        return self.compute_dtype
+
+    # ---- functional graph, config ----------------------------------------------------------------------------------
+
+    @property
+    def input(self):
+        """The KerasTensor(s) the layer was called on, if it was called symbolically once."""
+        node = self._only_node("input")
+        first = node.args[0] if node.args else next(iter(node.kwargs.values()))
+        return first
+
+    @property
+    def output(self):
+        """The KerasTensor(s) the layer returned, if it was called symbolically once."""
+        return self._only_node("output").outputs
+
+    def _only_node(self, what):
+        if len(self._inbound_nodes) != 1:
+            times = f"{len(self._inbound_nodes)} times" if self._inbound_nodes else "never"
+            raise AttributeError(f"Layer {self.name!r} was called {times} on KerasTensors, so `{what}` is not defined.")
+        return self._inbound_nodes[0]
+
+    def get_config(self):
+        """The arguments of `__init__`, with name, trainable and dtype, as plain values."""
+        from mlkit import activations
+
+        config = {"name": self.name, "trainable": self._trainable, "dtype": serialized(self._dtype_policy)}
+        for key, value in self._init_values().items():
+            if key in config:
+                continue
+            is_function = callable(value) and not hasattr(value, "get_config")
+            config[key] = activations.serialize(value) if is_function and "activation" in key else serialized(value)
+        return config
+
+    def _init_values(self):
+        from mlkit.core.config_object import init_arguments
+
+        return init_arguments(self)
+
+    def __repr__(self):
+        return f"<{type(self).__name__} name={self.name}, built={self.built}>"
+
+    def quantize(self, *args, **kwargs):
+        raise NotImplementedError("Layer.quantize: quantization is not supported.")
+
+    @property
+    def _layers(self):
+        """The layers within, in the order they were set."""
+        return owned(self, Layer)
+
+    def _flatten_layers(self, recursive=True, include_self=True):
+        found = [self] if include_self else []
+        for layer in self._layers:
+            found += layer._flatten_layers() if recursive else [layer]
+        return unique(found)
+
+
+def _prepared(build):
+    """`build` run outside any trace, in the layer's name scope, and noted."""
+    import functools
+
+    @functools.wraps(build)
+    def run(self, *args, **kwargs):
+        self._check_initialized()
+        with outside_trace():
+            outer, state.scope = state.scope, self._open_scope()
+            try:
+                result = build(self, *args, **kwargs)
+            finally:
+                state.scope = outer
+        names_ = build_parameters(build) or []
+        self._build_shapes = {**dict(zip(names_, args)), **kwargs}
+        self.built = True
+        if not self._trainable:
+            self.trainable = False
+        return result
+
+    return run
+
+
+def _mask_of(x):
+    return getattr(x, "_keras_mask", None)
+
+
+def _fill_masks(info, args, kwargs):
+    """Pass masks that ride on the inputs to the mask arguments of `call`; True if any input has a mask."""
+    found = False
+    for i, name in enumerate(info.names):
+        value = args[i] if i < len(args) else kwargs.get(name)
+        if value is None or isinstance(value, (bool, int, float, str)):
+            continue
+        masks = _mask_of(value) if type(value) is Tensor else tree.map_structure(_mask_of, value)
+        if masks is None or tree.is_nested(masks) and all(m is None for m in tree.flatten(masks)):
+            continue
+        found = True
+        target = info.masks.get(name)
+        if target is not None and kwargs.get(target) is None and not _positional(info, target, args):
+            kwargs[target] = masks
+    return found
+
+
+def _positional(info, name, args):
+    return name in info.names and info.names.index(name) < len(args)
+
+
+def _holds_tensor(x):
+    return any(type(t) is Tensor for t in tree.flatten(x))
+
+
+def _shapes(x):
+    return tree.map_structure(lambda t: show(t.shape) if type(t) is Tensor else None, x)
+
+
+def _describe(arguments):
+    """Specs of the tensors among the arguments of a call, for messages."""
+    specs = [str(Tensor(t.data).spec) if type(t) is Tensor else repr(t) for t in tree.flatten(arguments) if t is not None]
+    return ", ".join(specs) or "no arguments"

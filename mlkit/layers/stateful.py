@@ -1,0 +1,160 @@
+"""The state of a layer as its users see it: lists of variables, freezing, losses, weights as arrays, saving hooks."""
+
+import numpy as np
+
+from mlkit.core.state import State
+from mlkit.layers.tracking import own_variables, owned, unique
+
+
+class StatefulMixin:
+    """The part of `Layer` about variables."""
+
+    @property
+    def _trainable_variables(self):
+        return [v for v in own_variables(self) if v.made_trainable]
+
+    @property
+    def _non_trainable_variables(self):
+        return [v for v in own_variables(self) if not v.made_trainable]
+
+    @property
+    def _seed_generators(self):
+        from mlkit.random import SeedGenerator
+
+        return owned(self, SeedGenerator)
+
+    @property
+    def _metrics(self):
+        from mlkit.metrics import Metric
+
+        return owned(self, Metric)
+
+    @property
+    def variables(self):
+        """All state: the weights and the states of seed generators, own first, then those of layers within."""
+        found = own_variables(self) + [g.state for g in self._seed_generators]
+        for layer in self._layers:
+            found += layer.variables
+        return unique(found)
+
+    @property
+    def weights(self):
+        """The variables without states of seed generators."""
+        found = own_variables(self)
+        for layer in self._layers:
+            found += layer.weights
+        return unique(found)
+
+    @property
+    def trainable_variables(self):
+        """The variables that training changes; none if the layer is frozen."""
+        return [v for v in self.variables if v.trainable] if self.trainable else []
+
+    @property
+    def non_trainable_variables(self):
+        return [v for v in self.variables if not v.trainable] if self.trainable else self.variables
+
+    @property
+    def trainable_weights(self):
+        return [v for v in self.weights if v.trainable] if self.trainable else []
+
+    @property
+    def non_trainable_weights(self):
+        return [v for v in self.weights if not v.trainable] if self.trainable else self.weights
+
+    @property
+    def metrics(self):
+        """Metrics of this layer and of layers within."""
+        return unique(self._metrics + [m for layer in self._layers for m in layer.metrics])
+
+    @property
+    def metrics_variables(self):
+        return [v for m in self.metrics for v in m.variables]
+
+    @property
+    def trainable(self):
+        """Whether training changes the weights. Setting it sets it for all layers within."""
+        return self._trainable
+
+    @trainable.setter
+    def trainable(self, value):
+        value = bool(value)
+        self._trainable = value
+        State.layer_version += 1
+        for v in self._trainable_variables:
+            v.trainable = value
+        for layer in self._layers:
+            layer.trainable = value
+
+    # ---- losses --------------------------------------------------------------------------------------------------
+
+    @property
+    def losses(self):
+        """Scalars added to the training loss: by `add_loss` in the last call, and by weight regularizers."""
+        return self._own_losses() + [
+            v.regularizer(v.tracked_value()) for v in self.trainable_weights if v.regularizer is not None
+        ]
+
+    def _own_losses(self):
+        return [x for layer in self._flatten_layers() for x in layer._losses]
+
+    def _clear_losses(self):
+        for layer in self._flatten_layers():
+            layer._losses = []
+
+    # ---- weights as arrays ---------------------------------------------------------------------------------------
+
+    def count_params(self):
+        """Number of scalars in the weights."""
+        if not self.built:
+            raise ValueError(
+                f"count_params: layer {self.name!r} is not built, so its weights do not exist yet. Call it on data or call build(input_shape)."
+            )
+        return sum(int(np.prod(v.shape)) for v in self.weights)
+
+    def get_weights(self):
+        """The weights as a list of NumPy arrays."""
+        return [v.numpy() for v in self.weights]
+
+    def set_weights(self, weights):
+        """Set the weights from a list of arrays in the order of `get_weights`. All shapes are checked before any is set."""
+        own = self.weights
+        if len(own) != len(weights):
+            raise ValueError(f"set_weights: layer {self.name!r} has {len(own)} weights, but {len(weights)} arrays were given.")
+        for v, w in zip(own, weights):
+            if tuple(np.shape(w)) != v.shape:
+                raise ValueError(f"set_weights: {v.path!r} has shape {v.shape}, but the array given for it has shape {np.shape(w)}.")
+        for v, w in zip(own, weights):
+            v.assign(w)
+
+    def save_own_variables(self, store):
+        """Write the layer's own variables (not those of layers within) into a dict of arrays."""
+        for i, v in enumerate(own_variables(self)):
+            store[str(i)] = v.numpy()
+
+    def load_own_variables(self, store):
+        """Set the layer's own variables from what `save_own_variables` wrote."""
+        own = own_variables(self)
+        if len(store.keys()) != len(own):
+            hint = "" if self.built else " The layer is not built: build it or call it once before loading."
+            raise ValueError(f"Layer {self.name!r} has {len(own)} variables, but {len(store.keys())} were saved for it.{hint}")
+        for i, v in enumerate(own):
+            v.assign(np.asarray(store[str(i)]))
+
+    def get_build_config(self):
+        """The shapes the layer was built for, or None."""
+        if not self._build_shapes:
+            return None
+        if len(self._build_shapes) == 1:
+            return {"input_shape": next(iter(self._build_shapes.values()))}
+        return {"shapes_dict": dict(self._build_shapes)}
+
+    def build_from_config(self, config):
+        """Build for the shapes `get_build_config` returned."""
+        if not config or self.built:
+            return
+        if "shapes_dict" in config:
+            self.build(**config["shapes_dict"])
+        elif "input_shape" in config:
+            self.build(config["input_shape"])
+        self.built = True

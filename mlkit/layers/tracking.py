@@ -1,0 +1,45 @@
+"""What a layer owns: its variables, layers, metrics and seed generators are found by looking through its attributes.
+
+Nothing is registered: a list that grows, a dict, an attribute that is replaced are all seen as they are.
+"""
+
+from mlkit.core.variable import Variable
+
+# attributes of layers and models that refer to things they do not own
+NOT_OWNED = frozenset(
+    ("_init_call", "_inbound_nodes", "_losses", "optimizer", "loss", "stop_training", "history", "_training", "_dtype_policy", "_graph")
+)
+
+
+def owned(layer, kinds):
+    """The distinct objects of the given types in a layer's attributes and the containers there, in the order they were set."""
+    found, seen = [], set()
+    for name, value in vars(layer).items():
+        if name not in NOT_OWNED:
+            _collect(value, kinds, found, seen)
+    return found
+
+
+def _collect(value, kinds, found, seen):
+    if isinstance(value, kinds):
+        if id(value) not in seen:
+            seen.add(id(value))
+            found.append(value)
+    elif isinstance(value, (list, tuple)):
+        for v in value:
+            _collect(v, kinds, found, seen)
+    elif isinstance(value, dict):
+        for v in value.values():
+            _collect(v, kinds, found, seen)
+
+
+def unique(items):
+    """The items without repetitions, by identity."""
+    seen = set()
+    return [x for x in items if not (id(x) in seen or seen.add(id(x)))]
+
+
+def own_variables(layer):
+    """The layer's own variables (not those of layers within): first those made trainable, then the others."""
+    found = owned(layer, Variable)
+    return [v for v in found if v.made_trainable] + [v for v in found if not v.made_trainable]

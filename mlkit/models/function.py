@@ -1,0 +1,117 @@
+"""Function: a part of a functional graph, from given KerasTensors to others, as something that can be run."""
+
+from mlkit.core import names, tree
+from mlkit.core.keras_tensor import KerasTensor, RecordedOp, has_symbol, node_of, record
+from mlkit.core.spec import Dim, resolve, show
+from mlkit.core.tensor import Tensor
+
+
+class Function:
+    """Runs the calls that lead from `inputs` to `outputs` (structures of KerasTensors): feed and fetch at any place of a model.
+
+    >>> import mlkit
+    >>> x = mlkit.Input((3,))
+    >>> y = x * 2
+    >>> mlkit.Function(x, y + 1)(mlkit.ops.ones((1, 3))).numpy()
+    array([[3., 3., 3.]], dtype=float32)
+    """
+
+    def __init__(self, inputs, outputs, name=None):
+        self._inputs_struct, self._outputs_struct = inputs, outputs
+        self._inputs, self._outputs = tree.flatten(inputs), tree.flatten(outputs)
+        for kind, tensors in (("inputs", self._inputs), ("outputs", self._outputs)):
+            bad = [t for t in tensors if not isinstance(t, KerasTensor)]
+            if bad or not tensors:
+                raise ValueError(f"Function: `{kind}` must be KerasTensors (made by Input and by layers), but got {bad or tensors}.")
+        self.name = name or names.auto_name(type(self).__name__)
+        self._inbound_nodes = []
+        self._nodes = sort_nodes(self._inputs, self._outputs)
+        self._operations = _distinct([n.operation for n in self._nodes])
+
+    @property
+    def operations(self):
+        """The distinct layers and recorded functions, in the order they run."""
+        return list(self._operations)
+
+    @property
+    def inputs(self):
+        return list(self._inputs)
+
+    @property
+    def outputs(self):
+        return list(self._outputs)
+
+    def __call__(self, inputs):
+        if has_symbol((inputs,)):
+            return record(self, self.run, (inputs,), {})
+        from mlkit.ops import convert_to_tensor
+
+        return self.run(tree.map_structure(lambda x: x if type(x) is Tensor else convert_to_tensor(x), inputs))
+
+    def run(self, inputs, call=None):
+        """The outputs for `inputs` (Tensors). `call(operation, args, kwargs)` may stand in for `operation(*args, **kwargs)`."""
+        flat = tree.flatten(inputs)
+        if len(flat) != len(self._inputs):
+            raise ValueError(f"{self.name}: expected {len(self._inputs)} input(s), but got {len(flat)}.")
+        values, sizes = {}, {}
+        for symbol, x in zip(self._inputs, flat):
+            values[id(symbol)] = x
+            _learn_sizes(symbol, x, sizes)
+
+        def look_up(a):
+            if isinstance(a, KerasTensor):
+                return values[id(a)]
+            return resolve(a, sizes) if type(a) is Dim else a
+
+        for node in self._nodes:
+            args, kwargs = tree.map_structure(look_up, (node.args, node.kwargs))
+            operation = node.operation
+            out = operation(*args, **kwargs) if call is None else call(operation, args, kwargs)
+            for symbol, x in zip(node.output_tensors, tree.flatten(out)):
+                values[id(symbol)] = x
+                if isinstance(symbol, KerasTensor) and type(operation) is RecordedOp:
+                    _learn_sizes(symbol, x, sizes)
+        return tree.pack_sequence_as(self._outputs_struct, [values[id(t)] for t in self._outputs])
+
+
+def _learn_sizes(symbol, x, sizes):
+    for size, actual in zip(symbol.spec.shape, getattr(x, "shape", ())):
+        if type(size) is Dim:
+            sizes.setdefault(size, actual)
+
+
+def _distinct(items):
+    return list({id(x): x for x in items}.values())
+
+
+def sort_nodes(inputs, outputs):
+    """The nodes between inputs and outputs, each after those it needs. Raises ValueError if an output needs an input not given."""
+    given = set(map(id, inputs))
+    order, state = [], {}
+    stack = [(t, False) for t in reversed(outputs)]
+    while stack:
+        tensor, finished = stack.pop()
+        if id(tensor) in given and not finished:
+            continue
+        if tensor._keras_history is None or not node_of(tensor).input_tensors:
+            raise ValueError(
+                f"The outputs depend on {tensor}, which is neither among the inputs nor computed from them. "
+                "Pass it as an input, or connect it to the inputs."
+            )
+        node = node_of(tensor)
+        if finished:
+            if state.get(id(node)) != "done":
+                state[id(node)] = "done"
+                order.append(node)
+            continue
+        if id(node) in state:
+            continue
+        state[id(node)] = "open"
+        stack.append((tensor, True))
+        stack.extend((t, False) for t in reversed(node.input_tensors))
+    return order
+
+
+def input_shapes(function):
+    """Shapes of a Function's inputs, in their structure."""
+    return tree.map_structure(lambda t: show(t.spec.shape), function._inputs_struct)
