@@ -1,0 +1,109 @@
+"""Weight constraints: projections applied to a weight after each optimizer update."""
+
+from mlkit import ops
+from mlkit.config import epsilon
+from mlkit.core.config_object import Configurable
+from mlkit.core.lookup import Lookup
+
+__all__ = (
+    "Constraint", "MaxNorm", "MinMaxNorm", "NonNeg", "UnitNorm", "deserialize", "get", "max_norm", "min_max_norm", "non_neg",
+    "serialize", "unit_norm",
+)  # fmt: skip
+
+
+class Constraint(Configurable):
+    """Base class: a callable from a weight to the weight that takes its place.
+
+    >>> class AtMostOne(Constraint):
+    ...     def __call__(self, w):
+    ...         return ops.minimum(w, 1.0)
+    >>> AtMostOne()(ops.convert_to_tensor([0.5, 3.0])).numpy()
+    array([0.5, 1. ], dtype=float32)
+    """
+
+    def __call__(self, w):
+        """The admissible weight for `w`, of the same shape."""
+        return w
+
+
+class MaxNorm(Constraint):
+    """Scales down weights whose norm exceeds `max_value`.
+
+    axis: int or tuple, the axes a norm is taken over: 0 for a Dense kernel (inputs, units), (0, 1, 2) for a Conv2D kernel.
+    Srivastava et al. 2014, Dropout (https://jmlr.org/papers/v15/srivastava14a.html), section 5.1.
+    """
+
+    def __init__(self, max_value=2, axis=0):
+        self.max_value, self.axis = max_value, axis
+
+    def __call__(self, w):
+        return _with_norm(w, self.axis, lambda norm: ops.clip(norm, 0, self.max_value))
+
+
+class NonNeg(Constraint):
+    """Sets negative weights to zero.
+
+    >>> NonNeg()(ops.convert_to_tensor([-1.0, 2.0])).numpy()
+    array([0., 2.], dtype=float32)
+    """
+
+    def __call__(self, w):
+        return ops.maximum(w, 0)
+
+
+class UnitNorm(Constraint):
+    """Scales weights to norm 1. axis: int or tuple, the axes a norm is taken over."""
+
+    def __init__(self, axis=0):
+        self.axis = axis
+
+    def __call__(self, w):
+        return _with_norm(w, self.axis, lambda norm: 1.0)
+
+
+class MinMaxNorm(Constraint):
+    """Moves the norm of weights into ``[min_value, max_value]``.
+
+    rate: 1 enforces the interval at once; below 1 each update goes that part of the way. axis: the axes a norm is taken over.
+    """
+
+    def __init__(self, min_value=0.0, max_value=1.0, rate=1.0, axis=0):
+        self.min_value, self.max_value, self.rate, self.axis = min_value, max_value, rate, axis
+
+    def __call__(self, w):
+        def wanted(norm):
+            return self.rate * ops.clip(norm, self.min_value, self.max_value) + (1 - self.rate) * norm
+
+        return _with_norm(w, self.axis, wanted)
+
+
+def _with_norm(w, axis, wanted):
+    """`w` scaled so that its norm along `axis` is ``wanted(norm)``; zero weights stay zero."""
+    norm = ops.sqrt(ops.sum(ops.square(w), axis=axis, keepdims=True))
+    return w * (wanted(norm) / (epsilon() + norm))
+
+
+max_norm, non_neg, unit_norm, min_max_norm = MaxNorm, NonNeg, UnitNorm, MinMaxNorm
+
+_lookup = Lookup("constraint", [Constraint, MaxNorm, MinMaxNorm, NonNeg, UnitNorm])
+
+
+def get(identifier):
+    """A constraint from a name ("non_neg"), a class, a config, or any callable; None gives None.
+
+    >>> get("max_norm").max_value
+    2
+    """
+    return _lookup.get(identifier)
+
+
+def serialize(constraint):
+    """The constraint as a dict that `deserialize` reads."""
+    from mlkit import saving
+
+    return saving.serialize_keras_object(constraint)
+
+
+def deserialize(config, custom_objects=None):
+    """The constraint that `serialize` wrote. custom_objects: name -> class, for classes that are not built in."""
+    return _lookup.deserialize(config, custom_objects)

@@ -1,0 +1,40 @@
+"""Limits on gradients, by value or by norm."""
+
+from mlkit import ops
+
+
+def clip_gradients(gradients, clipnorm=None, clipvalue=None, global_clipnorm=None):
+    """The gradients, limited by the one option that is set.
+
+    gradients: list of tensors. clipnorm: largest norm of each. global_clipnorm: largest norm of all together.
+    clipvalue: largest absolute value of an element.
+
+    >>> [g.numpy() for g in clip_gradients([ops.convert_to_tensor([3.0, 4.0])], clipnorm=1.0)]
+    [array([0.6, 0.8], dtype=float32)]
+    """
+    if clipnorm:
+        return [clip_by_norm(g, clipnorm) for g in gradients]
+    if global_clipnorm:
+        return clip_by_global_norm(gradients, global_clipnorm)
+    if clipvalue:
+        return [ops.clip(g, -clipvalue, clipvalue) for g in gradients]
+    return gradients
+
+
+def clip_by_norm(gradient, limit):
+    """The gradient, scaled down to norm `limit` where it is longer."""
+    norm = ops.sqrt(ops.sum(ops.square(gradient)))
+    return gradient * limit / ops.maximum(norm, limit)
+
+
+def clip_by_global_norm(gradients, limit):
+    """The gradients, scaled down together where their common norm exceeds `limit`. An infinite one makes all of them NaN."""
+    norm = global_norm(gradients)
+    scale = limit * ops.minimum(1.0 / norm, 1.0 / limit)
+    scale = scale + (norm - norm)  # 0 for finite norms, else NaN: an overflow must not pass for a small step
+    return [g * ops.cast(scale, g.dtype) for g in gradients]
+
+
+def global_norm(gradients):
+    """The Euclidean norm of all gradients taken as one vector."""
+    return ops.sqrt(sum(ops.sum(ops.square(g)) for g in gradients))

@@ -1,0 +1,93 @@
+"""Loss scaling that finds its own scale, for training in float16."""
+
+from mlkit import initializers, ops
+from mlkit.core.config_object import Configurable
+from mlkit.optimizers.accumulation import keep_where
+from mlkit.optimizers.optimizer import Optimizer
+from mlkit.optimizers.state import is_overwritten
+
+_UNSUPPORTED = {  # option -> its default, which old configs spell out
+    "weight_decay": None,
+    "clipnorm": None,
+    "global_clipnorm": None,
+    "clipvalue": None,
+    "use_ema": False,
+    "ema_momentum": 0.99,
+    "ema_overwrite_frequency": None,
+    "loss_scale_factor": None,
+    "gradient_accumulation_steps": None,
+}
+
+
+class LossScaleOptimizer(Optimizer):
+    """Scales the loss up, and gradients down again, as far as float16 allows.
+
+    Where a gradient is not finite the step is left out and the scale halved; after `dynamic_growth_steps` good steps it is doubled.
+
+    inner_optimizer: the optimizer that updates; all other options are its. initial_scale: the first scale.
+    Micikevicius et al. 2018, https://arxiv.org/abs/1710.03740.
+    """
+
+    get_config = Configurable.get_config
+
+    def __init__(self, inner_optimizer, initial_scale=2.0**15, dynamic_growth_steps=2000, name=None, **kwargs):
+        if not kwargs.pop("dynamic", True):
+            raise ValueError("LossScaleOptimizer: for a fixed scale set `loss_scale_factor` on the inner optimizer instead.")
+        for option, default in _UNSUPPORTED.items():
+            if kwargs.pop(option, default) != default:
+                raise ValueError(f"LossScaleOptimizer does not support `{option}`. Instead, set it on the `inner_optimizer`.")
+        if kwargs:
+            raise ValueError(f"LossScaleOptimizer does not support arguments: `{'`, `'.join(kwargs)}`.")
+        super().__init__(learning_rate=0.0, name=name)
+        self.inner_optimizer = inner_optimizer
+        self.initial_scale, self.dynamic_growth_steps = initial_scale, dynamic_growth_steps
+        inner_optimizer.loss_scale_factor = None
+
+    def build_slots(self, variables):
+        self.step_counter = self._add_slot(None, "step_counter", "zeros", (), "int")
+        self.dynamic_scale = self._add_slot(None, "dynamic_scale", initializers.Constant(self.initial_scale), (), "float32")
+        self.inner_optimizer.build(variables)
+
+    @property
+    def variables(self):
+        return self._variables + self.inner_optimizer.variables
+
+    @property
+    def iterations(self):
+        return self.inner_optimizer.iterations
+
+    @property
+    def learning_rate(self):
+        """The inner optimizer's learning rate."""
+        return self.inner_optimizer.learning_rate
+
+    @learning_rate.setter
+    def learning_rate(self, value):
+        self.inner_optimizer.learning_rate = value
+
+    def apply(self, grads, trainable_variables=None):
+        """Update variables by the gradients of the scaled loss; leave them if a gradient is not finite."""
+        grads = list(grads)
+        if not grads:
+            return
+        variables = self._checked(grads, trainable_variables)
+        scale, finite = self.dynamic_scale.value, self.check_finite(grads)
+        unscaled = [g if g is None or is_overwritten(v) else g / scale for g, v in zip(grads, variables)]
+        state = variables + self.inner_optimizer.variables
+        keep_where(finite, state, lambda: self.inner_optimizer.apply(unscaled, variables))
+        grown = ops.equal(self.step_counter, self.dynamic_growth_steps - 1)
+        good_steps = ops.where(grown, 0, self.step_counter + 1)
+        self.step_counter.assign(ops.where(finite, good_steps, 0))
+        self.dynamic_scale.assign(ops.where(finite, ops.where(grown, scale * 2.0, scale), scale * 0.5))
+
+    def check_finite(self, grads):
+        """Whether all gradients are free of NaN and Inf: a boolean scalar tensor."""
+        finite = [ops.all(ops.isfinite(g)) for g in grads if g is not None]
+        return ops.all(ops.stack(finite)) if finite else ops.convert_to_tensor(True)
+
+    def scale_loss(self, loss):
+        """The loss times the current scale."""
+        return ops.multiply(loss, self.dynamic_scale if self.built else self.initial_scale)
+
+    def finalize_variable_values(self, var_list):
+        self.inner_optimizer.finalize_variable_values(var_list)

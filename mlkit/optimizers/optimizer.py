@@ -1,0 +1,305 @@
+"""Optimizer: everything that all optimizers share. A particular one adds its slots and its update rule."""
+
+import functools
+import inspect
+import re
+import warnings
+
+from mlkit import initializers, ops
+from mlkit.core import names
+from mlkit.core.config_object import Configurable, init_signature, serialized
+from mlkit.core.dtypes import floatx
+from mlkit.core.variable import Variable
+from mlkit.optimizers.accumulation import GradientAccumulation
+from mlkit.optimizers.averages import MovingAverages
+from mlkit.optimizers.clipping import clip_gradients
+from mlkit.optimizers.schedules import LearningRateSchedule
+from mlkit.optimizers.state import OptimizerState, is_overwritten
+
+
+class Optimizer(OptimizerState, GradientAccumulation, MovingAverages, Configurable):
+    """Base class of optimizers.
+
+    learning_rate: float, a `LearningRateSchedule`, or a callable without arguments, which is called once a trace (let it return a
+    Variable if the rate is to change). weight_decay: before each update weights shrink by ``weight_decay * learning_rate``.
+    clipnorm, clipvalue, global_clipnorm: limits of gradients, at most one of them: the norm of each, the elements, the norm of all.
+    use_ema: keep moving averages of the weights, ``a = ema_momentum * a + (1 - ema_momentum) * w``, which replace the weights after
+    every `ema_overwrite_frequency` updates and at the end of `fit`. loss_scale_factor: the loss is multiplied by it, and gradients
+    divided, against underflow in half precision. gradient_accumulation_steps: update once in so many steps, with the mean gradient;
+    schedules count all steps, `iterations` the updates. name: str.
+
+    An optimizer of your own defines `build_slots`, the state it keeps for each weight, and `update_step`, its rule. Both are
+    written with ops and run at once or traced alike, so no branching on values. (Overriding `build` in Keras's manner works too.)
+
+    >>> from mlkit import Variable
+    >>> class Momentum(Optimizer):
+    ...     def __init__(self, learning_rate=0.1, beta=0.9, **options):
+    ...         super().__init__(learning_rate, **options)
+    ...         self.beta = beta
+    ...     def build_slots(self, variables):
+    ...         self.add_slots(variables, mean="zeros")
+    ...     def update_step(self, gradient, variable, learning_rate):
+    ...         mean = self.slot(variable, "mean")
+    ...         mean.assign(self.beta * mean + gradient)
+    ...         variable.assign_sub(learning_rate * mean)
+    >>> w = Variable([1.0, 2.0])
+    >>> _ = Momentum().apply_gradients([(ops.ones((2,)), w)])
+    >>> w.numpy()
+    array([0.9, 1.9], dtype=float32)
+    """
+
+    def __init__(
+        self,
+        learning_rate,
+        weight_decay=None,
+        clipnorm=None,
+        clipvalue=None,
+        global_clipnorm=None,
+        use_ema=False,
+        ema_momentum=0.99,
+        ema_overwrite_frequency=None,
+        loss_scale_factor=None,
+        gradient_accumulation_steps=None,
+        name=None,
+        **kwargs,
+    ):
+        self._variables = []
+        if kwargs.pop("decay", None) is not None:
+            warnings.warn(f"{type(self).__name__}: `decay` has no effect; pass an InverseTimeDecay schedule as `learning_rate`.")
+        if kwargs:
+            raise ValueError(f"{type(self).__name__}: unknown arguments {sorted(kwargs)}. Argument(s) not recognized.")
+        self.name = name or names.auto_name(type(self).__name__)
+        self.weight_decay = weight_decay
+        self.clipnorm, self.clipvalue, self.global_clipnorm = clipnorm, clipvalue, global_clipnorm
+        self.use_ema, self.ema_momentum, self.ema_overwrite_frequency = use_ema, ema_momentum, ema_overwrite_frequency
+        self.loss_scale_factor, self.gradient_accumulation_steps = loss_scale_factor, gradient_accumulation_steps
+        self._check_options()
+        self._init_state()
+        self._undecayed, self._undecayed_names = set(), None
+        self._iterations = self.add_variable((), dtype="int", aggregation="only_first_replica", name="iteration")
+        self._learning_rate = learning_rate if callable(learning_rate) else self._rate_variable(learning_rate)
+
+    def _check_options(self):
+        cls = type(self).__name__
+        clips = dict(clipnorm=self.clipnorm, clipvalue=self.clipvalue, global_clipnorm=self.global_clipnorm)
+        if sum(c is not None for c in clips.values()) > 1:
+            raise ValueError(f"{cls}: Only one of `clipnorm`, `clipvalue` and `global_clipnorm` can be set, but got {clips}.")
+        for option, value in clips.items():
+            if value is not None and value < 0:
+                raise ValueError(f"{cls}: `{option}` must not be negative, but got {value!r}.")
+        steps = self.gradient_accumulation_steps
+        if steps and steps < 2:
+            raise ValueError(f"{cls}: `gradient_accumulation_steps` must be an integer >= 2 or None, but got {steps!r}.")
+        if self.use_ema and not 0 <= self.ema_momentum <= 1:
+            raise ValueError(f"{cls}: `ema_momentum` must be in the range [0, 1], but got {self.ema_momentum!r}.")
+        every = self.ema_overwrite_frequency
+        if self.use_ema and every and (not isinstance(every, int) or every < 1):
+            raise ValueError(f"{cls}: `ema_overwrite_frequency` must be an integer >= 1 or None, but got {every!r}.")
+
+    @property
+    def iterations(self):
+        """Number of updates done (a scalar integer Variable or tensor)."""
+        steps = self.gradient_accumulation_steps
+        return ops.floor_divide(self._iterations, steps) if steps else self._iterations
+
+    @property
+    def learning_rate(self):
+        """The current learning rate: a Variable, or what the schedule or the callable gives. Assign it a float to change it."""
+        rate = self._learning_rate
+        if isinstance(rate, LearningRateSchedule):
+            return rate(self._iterations)
+        return rate() if callable(rate) else rate
+
+    @learning_rate.setter
+    def learning_rate(self, value):
+        old = self._learning_rate
+        if callable(value):
+            self._learning_rate = value
+            self._variables = [v for v in self._variables if v is not old]
+        elif callable(old):
+            raise TypeError(
+                f"The learning rate of {self.name!r} follows {old!r} and cannot be set to {value!r}. Assign another schedule, "
+                "or make the optimizer with a float as `learning_rate`."
+            )
+        else:
+            old.assign(value)
+
+    def _rate_variable(self, value):
+        if not isinstance(value, float):
+            raise ValueError(
+                f"{type(self).__name__}: `learning_rate` must be a float, a LearningRateSchedule or a callable, but got {value!r}."
+            )
+        rate = initializers.Constant(value)
+        return self.add_variable((), rate, dtype=floatx(), aggregation="only_first_replica", name="learning_rate")
+
+    def apply_gradients(self, grads_and_vars):
+        """Update variables from pairs (gradient, variable). Returns the step counter."""
+        grads, variables = zip(*grads_and_vars)
+        self.apply(grads, variables)
+        return self._iterations
+
+    def apply(self, grads, trainable_variables=None):
+        """Update variables by their gradients, and count the step.
+
+        grads: list of tensors, or None for variables that the loss does not depend on (warns). trainable_variables: the
+        variables, in the same order; by default those that the optimizer was built for.
+
+        Raises ValueError where no gradient is there, for a variable the optimizer does not know, and for unequal lengths.
+        """
+        grads = list(grads)
+        if not grads:
+            return
+        pairs = _present(grads, self._checked(grads, trainable_variables))
+        for g, v in pairs:
+            if is_overwritten(v):
+                self._overwrite(v, g)
+        pairs = [(ops.cast(g, v.dtype), v) for g, v in pairs if not is_overwritten(v)]
+        if pairs:
+            grads, variables = map(list, zip(*pairs))
+            if self.loss_scale_factor is not None:
+                grads = [g / self.loss_scale_factor for g in grads]
+            update = self._accumulate if self.gradient_accumulation_steps else self._update
+            update(grads, variables)
+            if self.use_ema:
+                self._update_averages()
+            for v in variables:
+                if v.constraint is not None:
+                    v.assign(v.constraint(v))
+        self._iterations.assign_add(1)
+
+    def _checked(self, grads, variables):
+        if variables is None:
+            if not self.built:
+                raise ValueError(
+                    f"{self.name}.apply: the optimizer must already be built when no variables are given. "
+                    "Call optimizer.build(trainable_variables) first."
+                )
+            variables = self._trainable_variables
+        variables = list(variables)
+        if len(grads) != len(variables):
+            raise ValueError(f"{self.name}.apply: got {len(grads)} gradients for {len(variables)} variables; they must pair up.")
+        if not self.built:
+            self.build(variables)
+        for v in variables:
+            if v not in self._indices:
+                raise ValueError(
+                    f"{self.name}.apply: Unknown variable {v.path!r}. The optimizer was built for {len(self._indices)} other "
+                    "variables. Call optimizer.build(all_trainable_variables) to add to them, or make a new optimizer."
+                )
+        return variables
+
+    def _update(self, grads, variables):
+        grads = self._clip_gradients(grads)
+        learning_rate = self.learning_rate
+        self._apply_weight_decay(variables, learning_rate)
+        self.update_all(grads, variables, learning_rate)
+
+    def update_all(self, grads, variables, learning_rate):
+        """One update of all variables; gradients are clipped, weights decayed."""
+        for g, v in zip(grads, variables):
+            self.update_step(g, v, ops.cast(learning_rate, v.dtype))
+
+    def update_step(self, gradient, variable, learning_rate):
+        """The rule: change `variable`, and its slots, given its gradient and a scalar rate, both of its dtype."""
+        raise NotImplementedError(f"The optimizer {type(self).__name__} must define update_step(self, gradient, variable, learning_rate).")
+
+    def _clip_gradients(self, grads):
+        return clip_gradients(grads, self.clipnorm, self.clipvalue, self.global_clipnorm)
+
+    def _apply_weight_decay(self, variables, learning_rate):
+        for v in variables:
+            decay = self._decay_of(v)
+            if decay is not None:
+                v.assign(v - v * decay * ops.cast(learning_rate, v.dtype))
+
+    def _decay_of(self, variable):
+        """The weight decay of a variable, or None."""
+        excluded = variable in self._undecayed or (self._undecayed_names and self._undecayed_names.search(variable.name))
+        return None if excluded else self.weight_decay
+
+    def exclude_from_weight_decay(self, var_list=None, var_names=None):
+        """Leave variables out of weight decay: those in `var_list`, and those whose name matches a pattern of `var_names`.
+
+        To be called before the optimizer is built, that is before the first step; else raises ValueError.
+        """
+        if self.built:
+            raise ValueError("`exclude_from_weight_decay()` can only be configured before the optimizer is built.")
+        self._undecayed = set(var_list or ())
+        self._undecayed_names = re.compile("|".join(sorted(set(var_names)))) if var_names else None
+
+    def scale_loss(self, loss):
+        """The loss times `loss_scale_factor`, of which gradients are to be taken."""
+        return loss if self.loss_scale_factor is None else loss * self.loss_scale_factor
+
+    def assign(self, variable, value):
+        """``variable.assign(value)``; Keras's custom optimizers call it."""
+        variable.assign(value)
+
+    def assign_add(self, variable, value):
+        """``variable.assign_add(value)``."""
+        variable.assign_add(value)
+
+    def assign_sub(self, variable, value):
+        """``variable.assign_sub(value)``."""
+        variable.assign_sub(value)
+
+    # ---- config ----------------------------------------------------------------------------------------------------------
+
+    def get_config(self):
+        """The arguments of `__init__` as plain data: the common ones, and those of the subclass kept under their own names."""
+        arguments = [*init_signature(Optimizer).parameters, *init_signature(type(self)).parameters]
+        config = {name: serialized(value) for name, value in vars(self).items() if name in arguments}
+        rate = self._learning_rate
+        config["learning_rate"] = float(rate.numpy()) if isinstance(rate, Variable) else serialized(rate)
+        return config
+
+    @classmethod
+    def from_config(cls, config, custom_objects=None):
+        """An optimizer made from what `get_config` returned, without its state."""
+        from mlkit import saving
+
+        with saving.CustomObjectScope(custom_objects):
+            return super().from_config(config)
+
+    def __reduce__(self):
+        return _from_pickle, (type(self), self.get_config())  # slots belong to a model's variables and stay with them
+
+
+def _from_pickle(cls, config):
+    return cls.from_config(config)
+
+
+def _present(grads, variables):
+    """The pairs (gradient, variable) whose gradient is there; warns of the others."""
+    pairs = [(g, v) for g, v in zip(grads, variables) if g is not None]
+    if not pairs:
+        raise ValueError("No gradients provided for any variable.")
+    missing = [v.path for g, v in zip(grads, variables) if g is None]
+    if missing:
+        warnings.warn(
+            f"Gradients do not exist for variables {missing} when minimizing the loss; they stay as they are. Does the loss depend "
+            "on them, and was a `loss` given to `model.compile()`?"
+        )
+    return pairs
+
+
+def common_options(init):
+    """Decorator of an `__init__(self, learning_rate, ..., **options)`: its signature lists the options of `Optimizer` by name.
+
+    They come after the positional arguments and before the keyword-only ones, and may be given by position as well.
+    """
+    own = list(inspect.signature(init).parameters.values())
+    first = [p for p in own if p.kind is p.POSITIONAL_OR_KEYWORD]
+    last = [p.replace(kind=p.POSITIONAL_OR_KEYWORD) for p in own if p.kind is p.KEYWORD_ONLY]
+    taken = {p.name for p in own}
+    *common, rest = init_signature(Optimizer).parameters.values()
+    signature = inspect.Signature([*first, *(p for p in common if p.name not in taken), *last, rest])
+
+    @functools.wraps(init)
+    def wrapper(*args, **kwargs):
+        arguments = signature.bind(*args, **kwargs).arguments
+        unknown = arguments.pop(rest.name, {})
+        init(**arguments, **unknown)
+
+    wrapper.__signature__ = signature
+    return wrapper

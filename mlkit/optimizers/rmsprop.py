@@ -1,0 +1,40 @@
+"""RMSprop: gradients divided by their running magnitude."""
+
+from mlkit import ops
+from mlkit.optimizers.optimizer import Optimizer, common_options
+
+
+class RMSprop(Optimizer):
+    """``w -= learning_rate * g / sqrt(v + epsilon)``, with v the moving average of squared gradients.
+
+    rho: how much of the average is kept each time. momentum: if not 0, of the steps. epsilon: against division by 0.
+    centered: divide by the estimated standard deviation instead, that is subtract the squared mean gradient from v.
+    Further arguments: those of `Optimizer`. Hinton 2012, https://www.cs.toronto.edu/~tijmen/csc321/slides/lecture_slides_lec6.pdf.
+    """
+
+    @common_options
+    def __init__(self, learning_rate=0.001, rho=0.9, momentum=0.0, epsilon=1e-7, centered=False, **options):
+        super().__init__(learning_rate, **options)
+        self.rho, self.momentum, self.epsilon, self.centered = rho, momentum, epsilon, centered
+
+    def build_slots(self, variables):
+        self.add_slots(variables, velocity="zeros")
+        if self.momentum > 0:
+            self.add_slots(variables, momentum="zeros")
+        if self.centered:
+            self.add_slots(variables, average_gradient="zeros")
+
+    def update_step(self, gradient, variable, learning_rate):
+        velocity = self.slot(variable, "velocity")
+        velocity.assign(self.rho * velocity + (1 - self.rho) * ops.square(gradient))
+        variance = velocity
+        if self.centered:
+            mean = self.slot(variable, "average_gradient")
+            mean.assign(self.rho * mean + (1 - self.rho) * gradient)
+            variance = velocity - ops.square(mean)
+        step = learning_rate * gradient / ops.sqrt(variance + self.epsilon)
+        if self.momentum > 0:
+            momentum = self.slot(variable, "momentum")
+            momentum.assign(self.momentum * momentum + step)
+            step = momentum
+        variable.assign_sub(step)

@@ -1,0 +1,210 @@
+"""Learning rate schedules: callables from the number of steps done to the learning rate."""
+
+import math
+
+from mlkit import ops
+from mlkit.core.config_object import Configurable
+from mlkit.core.dtypes import floatx
+from mlkit.core.lookup import Lookup
+
+__all__ = (
+    "CosineDecay", "CosineDecayRestarts", "ExponentialDecay", "InverseTimeDecay", "LearningRateSchedule",
+    "PiecewiseConstantDecay", "PolynomialDecay", "deserialize", "serialize",
+)  # fmt: skip
+
+
+class LearningRateSchedule(Configurable):
+    """Base class. An optimizer takes a schedule as `learning_rate` and calls it with its step counter.
+
+    The call is traced along with the training step: compute with `mlkit.ops`, do not branch on the step.
+
+    >>> class Halving(LearningRateSchedule):
+    ...     def __init__(self, start):
+    ...         self.start = start
+    ...     def __call__(self, step):
+    ...         return self.start * 0.5 ** ops.cast(step, "float32")
+    >>> float(Halving(0.8)(2)), Halving(0.8).get_config()
+    (0.20000000298023224, {'start': 0.8})
+    """
+
+    def __call__(self, step):
+        """The learning rate (a scalar tensor) after `step` steps (a scalar integer tensor, or an int)."""
+        raise NotImplementedError(f"The learning rate schedule {type(self).__name__} must define __call__(self, step).")
+
+
+class ExponentialDecay(LearningRateSchedule):
+    """``initial_learning_rate * decay_rate ** (step / decay_steps)``; with `staircase` the exponent is rounded down.
+
+    >>> float(ExponentialDecay(1.0, decay_steps=10, decay_rate=0.5)(20))
+    0.25
+    """
+
+    def __init__(self, initial_learning_rate, decay_steps, decay_rate, staircase=False, name="ExponentialDecay"):
+        self.initial_learning_rate, self.decay_steps, self.decay_rate = initial_learning_rate, decay_steps, decay_rate
+        self.staircase, self.name = staircase, name
+        _check_positive(self, "decay_steps")
+
+    def __call__(self, step):
+        periods = _float(step) / self.decay_steps
+        return self.initial_learning_rate * ops.power(self.decay_rate, ops.floor(periods) if self.staircase else periods)
+
+
+class InverseTimeDecay(LearningRateSchedule):
+    """``initial_learning_rate / (1 + decay_rate * step / decay_steps)``; with `staircase` the quotient is rounded down.
+
+    >>> float(InverseTimeDecay(1.0, decay_steps=10, decay_rate=0.5)(20))
+    0.5
+    """
+
+    def __init__(self, initial_learning_rate, decay_steps, decay_rate, staircase=False, name="InverseTimeDecay"):
+        self.initial_learning_rate, self.decay_steps, self.decay_rate = initial_learning_rate, decay_steps, decay_rate
+        self.staircase, self.name = staircase, name
+        _check_positive(self, "decay_steps")
+
+    def __call__(self, step):
+        periods = _float(step) / self.decay_steps
+        return self.initial_learning_rate / (1.0 + self.decay_rate * (ops.floor(periods) if self.staircase else periods))
+
+
+class PiecewiseConstantDecay(LearningRateSchedule):
+    """``values[0]`` up to and including step ``boundaries[0]``, then ``values[1]`` up to ``boundaries[1]``, and so on.
+
+    boundaries: rising step numbers. values: learning rates, one more than boundaries.
+
+    >>> schedule = PiecewiseConstantDecay([100, 200], [1.0, 0.5, 0.25])
+    >>> float(schedule(100)), float(schedule(101)), float(schedule(900))
+    (1.0, 0.5, 0.25)
+    """
+
+    def __init__(self, boundaries, values, name="PiecewiseConstant"):
+        if len(boundaries) != len(values) - 1:
+            raise ValueError(
+                f"PiecewiseConstantDecay: there must be one value more than boundaries, but got {len(boundaries)} boundaries "
+                f"{boundaries} and {len(values)} values {values}."
+            )
+        self.boundaries, self.values, self.name = boundaries, values, name
+
+    def __call__(self, step):
+        rate = ops.convert_to_tensor(self.values[0])
+        for boundary, value in zip(self.boundaries, self.values[1:]):
+            rate = ops.where(ops.greater(step, boundary), value, rate)
+        return rate
+
+
+class PolynomialDecay(LearningRateSchedule):
+    """From `initial_learning_rate` to `end_learning_rate` in `decay_steps` steps, along ``(1 - step / decay_steps) ** power``.
+
+    cycle: after the end start anew with a period twice, three times ... as long, instead of staying at the end.
+
+    >>> float(PolynomialDecay(1.0, decay_steps=10, end_learning_rate=0.5)(5))
+    0.75
+    """
+
+    def __init__(
+        self, initial_learning_rate, decay_steps, end_learning_rate=0.0001, power=1.0, cycle=False, name="PolynomialDecay"
+    ):
+        self.initial_learning_rate, self.decay_steps, self.end_learning_rate = initial_learning_rate, decay_steps, end_learning_rate
+        self.power, self.cycle, self.name = power, cycle, name
+        _check_positive(self, "decay_steps")
+
+    def __call__(self, step):
+        step = _float(step)
+        if self.cycle:
+            period = self.decay_steps * ops.maximum(ops.ceil(step / self.decay_steps), 1.0)
+        else:
+            step, period = ops.minimum(step, self.decay_steps), self.decay_steps
+        span = self.initial_learning_rate - self.end_learning_rate
+        return span * ops.power(1 - step / period, self.power) + self.end_learning_rate
+
+
+class CosineDecay(LearningRateSchedule):
+    """Half a cosine wave from the start value down to `alpha` times it, after a linear warmup if wanted.
+
+    initial_learning_rate: where the warmup starts, or (without one) the decay. decay_steps: length of the decay. alpha: the last
+    value as a part of the first. warmup_target: the learning rate at the end of the warmup; None for no warmup.
+    warmup_steps: length of the warmup. Loshchilov & Hutter 2017, https://arxiv.org/abs/1608.03983.
+
+    >>> schedule = CosineDecay(0.0, decay_steps=100, warmup_target=1.0, warmup_steps=10)
+    >>> float(schedule(5)), float(schedule(10)), round(float(schedule(60)), 6)
+    (0.5, 1.0, 0.5)
+    """
+
+    def __init__(self, initial_learning_rate, decay_steps, alpha=0.0, name="CosineDecay", warmup_target=None, warmup_steps=0):
+        self.initial_learning_rate, self.decay_steps, self.alpha, self.name = initial_learning_rate, decay_steps, alpha, name
+        self.warmup_target, self.warmup_steps = warmup_target, warmup_steps
+        _check_positive(self, "decay_steps")
+
+    def __call__(self, step):
+        step = _float(step)
+        if self.warmup_target is None:
+            return self._decayed(self.initial_learning_rate, step)
+        # with no warmup steps the first branch is never taken; the 1 only keeps it finite
+        progress = step / (self.warmup_steps or 1)
+        warming = self.initial_learning_rate + (self.warmup_target - self.initial_learning_rate) * progress
+        return ops.where(step < self.warmup_steps, warming, self._decayed(self.warmup_target, step - self.warmup_steps))
+
+    def _decayed(self, start, step):
+        progress = ops.minimum(step, self.decay_steps) / self.decay_steps
+        return start * _cosine(progress, self.alpha)
+
+
+class CosineDecayRestarts(LearningRateSchedule):
+    """Cosine decays one after the other, each starting high again.
+
+    first_decay_steps: length of the first. t_mul: each is so many times as long as the one before. m_mul: and starts at so many
+    times its start. alpha: the least value as a part of `initial_learning_rate`.
+    SGDR, Loshchilov & Hutter 2017, https://arxiv.org/abs/1608.03983.
+
+    >>> schedule = CosineDecayRestarts(1.0, first_decay_steps=10, m_mul=0.5)
+    >>> [round(float(schedule(step)), 6) for step in (0, 5, 10)]
+    [1.0, 0.5, 0.5]
+    """
+
+    def __init__(self, initial_learning_rate, first_decay_steps, t_mul=2.0, m_mul=1.0, alpha=0.0, name="SGDRDecay"):
+        self.initial_learning_rate, self.first_decay_steps = initial_learning_rate, first_decay_steps
+        self.t_mul, self.m_mul, self.alpha, self.name = t_mul, m_mul, alpha, name
+        _check_positive(self, "first_decay_steps")
+
+    def __call__(self, step):
+        periods = _float(step) / self.first_decay_steps  # time in units of the first decay
+        if self.t_mul == 1.0:
+            restarts = ops.floor(periods)
+            progress = periods - restarts
+        else:  # after n restarts 1 + t + ... + t^(n-1) = (1 - t^n) / (1 - t) units have passed
+            restarts = ops.floor(ops.log(1.0 - periods * (1.0 - self.t_mul)) / math.log(self.t_mul))
+            length = ops.power(self.t_mul, restarts)
+            progress = (periods - (1.0 - length) / (1.0 - self.t_mul)) / length
+        return self.initial_learning_rate * _cosine(progress, self.alpha, ops.power(self.m_mul, restarts))
+
+
+def _cosine(progress, alpha, height=1.0):
+    """From `height` at progress 0 to `alpha` at progress 1, along a cosine."""
+    return (1.0 - alpha) * (0.5 * height * (1.0 + ops.cos(math.pi * progress))) + alpha
+
+
+def _float(step):
+    return ops.cast(step, floatx())
+
+
+def _check_positive(schedule, name):
+    value = getattr(schedule, name)
+    if value <= 0:
+        raise ValueError(f"{type(schedule).__name__}: `{name}` must be positive, but got {value!r}.")
+
+
+_lookup = Lookup(
+    "learning rate schedule",
+    [ExponentialDecay, InverseTimeDecay, PiecewiseConstantDecay, PolynomialDecay, CosineDecay, CosineDecayRestarts],
+)
+
+
+def serialize(learning_rate_schedule):
+    """The schedule as a dict that `deserialize` reads."""
+    from mlkit import saving
+
+    return saving.serialize_keras_object(learning_rate_schedule)
+
+
+def deserialize(config, custom_objects=None):
+    """The schedule that `serialize` wrote. custom_objects: name -> class, for classes that are not built in."""
+    return _lookup.deserialize(config, custom_objects)

@@ -1,0 +1,31 @@
+"""Stochastic gradient descent."""
+
+from mlkit.optimizers.optimizer import Optimizer, common_options
+
+
+class SGD(Optimizer):
+    """Gradient descent, plain or with momentum: ``w -= learning_rate * g``.
+
+    momentum: in [0, 1]; if not 0 the step is the velocity ``v = momentum * v - learning_rate * g``. nesterov: look one velocity
+    ahead. Further arguments: those of `Optimizer`. Sutskever et al. 2013, https://proceedings.mlr.press/v28/sutskever13.html.
+    """
+
+    @common_options
+    def __init__(self, learning_rate=0.01, momentum=0.0, nesterov=False, **options):
+        super().__init__(learning_rate, **options)
+        if not isinstance(momentum, float) or not 0 <= momentum <= 1:
+            raise ValueError(f"SGD: `momentum` must be a float between 0 and 1, but got {momentum!r}.")
+        self.momentum, self.nesterov = momentum, nesterov
+
+    def build_slots(self, variables):
+        if self.momentum:
+            self.add_slots(variables, momentum="zeros")
+
+    def update_step(self, gradient, variable, learning_rate):
+        step = gradient * learning_rate
+        if not self.momentum:
+            variable.assign_sub(step)
+            return
+        velocity = self.slot(variable, "momentum")
+        velocity.assign(velocity * self.momentum - step)
+        variable.assign_add(velocity * self.momentum - step if self.nesterov else velocity)

@@ -1,0 +1,182 @@
+"""What an optimizer remembers: its variables, the slots it keeps for each weight, and their way to files and back."""
+
+import warnings
+
+from mlkit import initializers, ops
+from mlkit.core import names
+from mlkit.core.state import outside_trace
+from mlkit.core.variable import Variable
+
+
+class OptimizerState:
+    """The part of `Optimizer` that owns variables."""
+
+    def _init_state(self):
+        self.built = False
+        self._trainable_variables = []
+        self._indices = {}  # trainable variable -> its position
+        self._slots = {}  # trainable variable (None: all of them) -> {name: Variable}
+
+    def __setattr__(self, name, value):
+        if name != "_variables" and "_variables" not in vars(self):
+            raise RuntimeError(f"{type(self).__name__}.__init__ must call super().__init__() before it sets `{name}`.")
+        super().__setattr__(name, value)
+        if isinstance(value, Variable):
+            self._track(value)
+
+    def _track(self, variable):
+        if all(v is not variable for v in self._variables):
+            self._variables.append(variable)
+
+    @property
+    def variables(self):
+        """The optimizer's state, in the order in which it is saved: step counter, learning rate, then what `build` made."""
+        return self._variables[:]
+
+    def build(self, variables):
+        """Make the state for these trainable variables. On a built optimizer: for those that are new, all others keep theirs."""
+        if self.built and all(v in self._indices for v in variables):
+            return
+        made = {id(slot) for slots in self._slots.values() for slot in slots.values()}
+        self._variables = [v for v in self._variables if id(v) not in made]  # they come again, in the new order
+        self._trainable_variables = list(variables)
+        self._indices = {v: i for i, v in enumerate(variables)}
+        with outside_trace():
+            if self.use_ema:
+                self.add_slots(variables, average="zeros")
+            if self.gradient_accumulation_steps:
+                for v in variables:
+                    self._add_slot(v, "gradient_accumulator", "zeros")
+            self.build_slots(variables)
+        self.built = True
+
+    def build_slots(self, variables):
+        """Make the state that the update rule needs, with `add_slots`. The order is that of saved files."""
+
+    def add_slots(self, variables, **initial):
+        """For each variable a slot of its shape and dtype by each name: ``add_slots(variables, momentum="zeros")``.
+
+        initial: slot name -> initializer. `slot` finds them again.
+        """
+        for variable in variables:
+            if not is_overwritten(variable):
+                for name, initializer in initial.items():
+                    self._add_slot(variable, name, initializer)
+
+    def _add_slot(self, owner, name, initializer, shape=None, dtype=None):
+        """The slot of a variable (or, with owner None, of the optimizer), made if it is not there yet."""
+        slots = self._slots.setdefault(owner, {})
+        if name not in slots:
+            if owner is not None:
+                shape, dtype = owner.shape if shape is None else shape, owner.dtype
+            full_name = name if owner is None else slot_name(owner, name)
+            slots[name] = self.add_variable(shape, initializer, dtype, name=full_name)
+        self._track(slots[name])
+
+    def slot(self, variable, name):
+        """The slot that `add_slots` made for a variable."""
+        return self._slots[variable][name]
+
+    def add_variable(self, shape, initializer="zeros", dtype=None, aggregation="none", layout=None, name=None):
+        """A Variable that belongs to the optimizer: saved with it, and not trained."""
+        if layout is not None:
+            raise NotImplementedError("Optimizer.add_variable: `layout` (distributed tensors) is not supported.")
+        with names.name_scope(self.name):
+            variable = Variable(
+                initializers.get(initializer), shape, dtype, trainable=False, aggregation=aggregation, name=name
+            )
+        self._track(variable)
+        return variable
+
+    def add_variable_from_reference(self, reference_variable, name=None, initializer="zeros"):
+        """A new Variable of the shape and dtype of a model's variable."""
+        shape, dtype = reference_variable.shape, reference_variable.dtype
+        return self.add_variable(shape, initializer, dtype, name=slot_name(reference_variable, name or "var"))
+
+    def add_optimizer_variables(self, trainable_variables, name, initializer="zeros"):
+        """Lists of new Variables like the model's: one list for a `name`, a tuple of lists for a list of names."""
+        every = [name] if isinstance(name, str) else list(name)
+        initial = list(initializer) if isinstance(initializer, (list, tuple)) else [initializer] * len(every)
+        if len(every) != len(initial):
+            raise ValueError(f"add_optimizer_variables: {len(every)} names {every}, but {len(initial)} initializers.")
+        lists = tuple([] for _ in every)
+        for v in trainable_variables:
+            for made, n, i in zip(lists, every, initial):
+                made.append(None if is_overwritten(v) else self.add_variable_from_reference(v, n, i))
+        return lists[0] if isinstance(name, str) else lists
+
+    def _get_variable_index(self, variable):
+        return self._indices[variable]
+
+    # ---- values in and out -----------------------------------------------------------------------------------------------
+
+    def set_weights(self, weights):
+        """Assign all variables of a built optimizer, given values in the order of `variables`."""
+        if not self.built:
+            raise ValueError(
+                "You are calling `set_weights()` on an optimizer that is not built. Call optimizer.build(trainable_variables) first."
+            )
+        self._assign_all(weights)
+
+    def save_own_variables(self, store):
+        """Write the variables into a dict-like `store` under "0", "1" ..."""
+        for i, v in enumerate(self.variables):
+            store[str(i)] = v.numpy()
+
+    def load_own_variables(self, store):
+        """Read the variables from a dict-like `store`. If their number differs nothing is read, with a warning."""
+        if len(store.keys()) != len(self.variables):
+            unbuilt = "" if self.built else " The optimizer has not been built yet."
+            warnings.warn(
+                f"Skipping variable loading for optimizer {self.name!r}: it has {len(self.variables)} variables, but "
+                f"{len(store.keys())} were saved.{unbuilt}",
+                stacklevel=2,
+            )
+            return
+        self._assign_all([store[str(i)] for i in range(len(self.variables))])
+
+    def _assign_all(self, values):
+        """Assign all variables or, where one does not fit, none."""
+        values, variables = list(values), self.variables
+        if len(values) != len(variables):
+            raise ValueError(f"Optimizer {self.name!r} has {len(variables)} variables, but got {len(values)} values.")
+        for i, (v, value) in enumerate(zip(variables, values)):
+            if tuple(v.shape) != tuple(value.shape):
+                raise ValueError(f"Optimizer variable {i}, {v.path!r}, has shape {v.shape}, but its new value has {tuple(value.shape)}.")
+        for v, value in zip(variables, values):
+            v.assign(value)
+
+    def stateless_apply(self, optimizer_variables, grads, trainable_variables):
+        """One update as a pure function: nothing is assigned.
+
+        optimizer_variables, grads, trainable_variables: lists of tensors, as `variables` and the weights it was built for.
+        Returns (new values of the weights, new values of the optimizer's variables).
+        """
+        if not self.built:
+            raise ValueError(f"To call `stateless_apply`, {self.name!r} must be built: optimizer.build(trainable_variables).")
+        own, weights = self.variables, list(self._trainable_variables)
+        for what, given, expected in (
+            ("optimizer_variables", optimizer_variables, own),
+            ("trainable_variables", trainable_variables, weights),
+        ):
+            if len(given) != len(expected):
+                raise ValueError(f"stateless_apply: `{what}` must have {len(expected)} elements, but got {len(given)}.")
+        before = [v.value for v in weights + own]
+        try:
+            for v, value in zip(weights + own, [*trainable_variables, *optimizer_variables]):
+                v.assign(value)
+            self.apply(grads)
+            return [v.value for v in weights], [v.value for v in own]
+        finally:
+            for v, value in zip(weights + own, before):
+                v.assign(value)
+
+
+def is_overwritten(variable):
+    """Whether a variable is set to its "gradient" instead of being updated by it."""
+    return getattr(variable, "overwrite_with_gradient", False)
+
+
+def slot_name(variable, name):
+    """Name of a weight's slot: its path and the slot's own name."""
+    return f"{getattr(variable, 'path', variable.name).replace('/', '_')}_{name}"
