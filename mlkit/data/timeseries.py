@@ -1,0 +1,88 @@
+"""Sliding windows over a time series."""
+
+import math
+
+import numpy as np
+
+from mlkit.data.py_dataset import PyDataset
+
+
+def timeseries_dataset_from_array(
+    data,
+    targets,
+    sequence_length,
+    sequence_stride=1,
+    sampling_rate=1,
+    batch_size=128,
+    shuffle=False,
+    seed=None,
+    start_index=None,
+    end_index=None,
+    format="tf",
+):
+    """Sliding windows over a time series, as a dataset of batches.
+
+    Args:
+        data: array (time steps, ...).
+        targets: array whose element i belongs to the window that starts at step i, or None.
+        sequence_length: steps in a window.
+        sequence_stride: steps between the starts of two windows.
+        sampling_rate: every how many steps a window takes one.
+        batch_size: windows in a batch; None yields windows one by one.
+        shuffle, seed: a new order each epoch, following from the seed.
+        start_index, end_index: only the part `data[start_index:end_index]` is used.
+        format: for Keras scripts, "tf" only; the elements are NumPy arrays.
+
+    Returns:
+        A `PyDataset` whose batches are `x` (batch, sequence_length, ...) or `(x, y)`.
+
+    >>> windows = timeseries_dataset_from_array(np.arange(5), np.arange(5) * 10, sequence_length=3, batch_size=2)
+    >>> [(x.tolist(), y.tolist()) for x, y in windows]
+    [([[0, 1, 2], [1, 2, 3]], [0, 10]), ([[2, 3, 4]], [20])]
+    """
+    if format != "tf":
+        raise NotImplementedError(f"timeseries_dataset_from_array: format={format!r} is not supported; leave `format` out.")
+    steps = {"sequence_length": sequence_length, "sequence_stride": sequence_stride, "sampling_rate": sampling_rate}
+    for name, number in steps.items():
+        if number < 1:
+            raise ValueError(f"timeseries_dataset_from_array: `{name}` must be at least 1, but is {number}.")
+    part = slice(start_index, end_index)
+    data = np.asarray(data)[part]
+    targets = None if targets is None else np.asarray(targets)[part]
+    count = len(data) - (sequence_length - 1) * sampling_rate
+    if targets is not None:
+        count = min(count, len(targets))
+    if count < 1:
+        raise ValueError(
+            f"No window fits: {len(data)} steps of data are fewer than a window of {sequence_length} steps "
+            f"at sampling_rate={sampling_rate} spans."
+        )
+    starts = np.arange(0, count, sequence_stride)
+    return Windows(data, targets, starts, np.arange(sequence_length) * sampling_rate, batch_size, shuffle, seed)
+
+
+class Windows(PyDataset):
+    """Windows of a time series, made by `timeseries_dataset_from_array`."""
+
+    def __init__(self, data, targets, starts, offsets, batch_size, shuffle, seed):
+        super().__init__()
+        self.data, self.targets, self.starts, self.offsets = data, targets, starts, offsets
+        self.batch_size, self.shuffle = batch_size, shuffle
+        self._rng = np.random.RandomState(np.random.randint(2**31) if seed is None else seed)
+        self.on_epoch_end()
+
+    def __len__(self):
+        return math.ceil(len(self.starts) / (self.batch_size or 1))
+
+    def __getitem__(self, index):
+        if self.batch_size is None:
+            starts = self.starts[index]
+        else:
+            starts = self.starts[index * self.batch_size : (index + 1) * self.batch_size]
+        x = self.data[np.add.outer(starts, self.offsets)]
+        return x if self.targets is None else (x, self.targets[starts])
+
+    def on_epoch_end(self):
+        """A new order of the windows for the next epoch."""
+        if self.shuffle:
+            self._rng.shuffle(self.starts)

@@ -1,0 +1,42 @@
+"""What mlkit prints, and whether anybody watches: a terminal, a notebook, or a log file."""
+
+import logging
+import sys
+
+_interactive = True
+
+
+def enable_interactive_logging():
+    """Print messages and progress to standard output (the default)."""
+    global _interactive
+    _interactive = True
+
+
+def disable_interactive_logging():
+    """Send messages and progress to the logger "mlkit" (level INFO) and not to standard output."""
+    global _interactive
+    _interactive = False
+
+
+def is_interactive_logging_enabled():
+    """Whether messages go to standard output."""
+    return _interactive
+
+
+def print_message(text):
+    """Print a line, or log it when interactive logging is off. Characters the output cannot show become "?"."""
+    if not _interactive:
+        logging.getLogger("mlkit").info(text)
+        return
+    encoding = getattr(sys.stdout, "encoding", None) or "utf-8"
+    print(str(text).encode(encoding, "replace").decode(encoding), flush=True)
+
+
+def in_notebook():
+    """Whether the code runs in a Jupyter kernel, whose output is a page and no terminal."""
+    return "ipykernel" in sys.modules and type(sys.modules["IPython"].get_ipython()).__name__ == "ZMQInteractiveShell"
+
+
+def is_live():
+    """Whether the output can be overwritten, so that a moving bar makes sense."""
+    return _interactive and (in_notebook() or bool(getattr(sys.stdout, "isatty", bool)()))
