@@ -1,0 +1,99 @@
+"""Patches cut from images and volumes."""
+
+import itertools
+
+from mlkit.core.spec import is_known, show, window_output, window_padding
+from mlkit.ops.convert import as_tensor
+from mlkit.ops.image.layout import channels_last
+from mlkit.ops.movement import concat, inverse_permutation, pad, reshape, slice_, transpose
+
+__all__ = ["extract_patches", "extract_patches_3d"]
+
+
+def extract_patches(images, size, strides=None, dilation_rate=1, padding="valid", data_format=None):
+    """Patches of images, each flattened into the channels.
+
+    images: (height, width, channels), a batch of them, or with channels first. size: of a patch, an int or (height, width); three
+    numbers make it `extract_patches_3d`. strides: pixels between patches, by default the size. dilation_rate: pixels between the
+    pixels of a patch. padding: "valid", or "same": zeros beyond the edges.
+
+    Returns (batch, rows of patches, columns of patches, height * width * channels).
+    """
+    if not isinstance(size, int):
+        if not isinstance(size, (tuple, list)):
+            raise TypeError(f"extract_patches: `size` must be an int or a tuple, but got {size!r} ({type(size).__name__}).")
+        if len(size) not in (2, 3):
+            raise ValueError(f"extract_patches: `size` must have 2 or 3 numbers, but got {size}.")
+        if len(size) == 3:
+            return extract_patches_3d(images, size, strides, dilation_rate, padding, data_format)
+    return _patches("extract_patches", images, 2, size, strides, dilation_rate, padding, data_format)
+
+
+def extract_patches_3d(volumes, size, strides=None, dilation_rate=1, padding="valid", data_format=None):
+    """Patches of volumes (depth, height, width, channels), each flattened into the channels; see `extract_patches`."""
+    return _patches("extract_patches_3d", volumes, 3, size, strides, dilation_rate, padding, data_format)
+
+
+def _numbers(name, argument, value, n):
+    value = (value,) * n if isinstance(value, int) else tuple(value)
+    if len(value) != n:
+        raise ValueError(f"{name}: `{argument}` must be an int or {n} numbers, but got {value}.")
+    return value
+
+
+def _patches(name, images, n, size, strides, dilation, padding, data_format):
+    """For n spatial axes."""
+    if padding not in ("valid", "same"):
+        raise ValueError(f'{name}: `padding` must be "valid" or "same", but got {padding!r}.')
+    x, last = as_tensor(images), channels_last(name, data_format)
+    if x.ndim not in (n + 1, n + 2):
+        raise ValueError(f"{name}: expected {n + 1} dimensions, or {n + 2} for a batch, but got shape {show(x.shape)}.")
+    size = _numbers(name, "size", size, n)
+    strides = size if not strides else _numbers(name, "strides", strides, n)
+    dilation = _numbers(name, "dilation_rate", dilation, n)
+    single = x.ndim == n + 1
+    if single:
+        x = reshape(x, shape=(1, *x.shape))
+    perm = (0, *range(2, n + 2), 1)  # channels to the end
+    x = x if last else transpose(x, perm=perm)
+    x, counts = _framed(x, n, size, strides, dilation, padding)
+    tiled = strides == size and set(dilation) == {1} and is_known(*x.shape[1:])
+    y = (_tiles if tiled else _windows)(x, counts, size, strides, dilation)
+    y = y if last else transpose(y, perm=inverse_permutation(perm))
+    return reshape(y, shape=y.shape[1:]) if single else y
+
+
+def _framed(x, n, size, strides, dilation, padding):
+    """(x with the padding, number of patches along each axis)"""
+    sizes = x.shape[1 : n + 1]
+    counts = [window_output(padding, i, *args) for i, args in enumerate(zip(sizes, size, strides, dilation))]
+    if padding == "valid" or not is_known(*sizes):  # of unknown sizes only the result's shape is asked for
+        return x, counts
+    margins = [window_padding(padding, i, *args) for i, args in enumerate(zip(sizes, size, strides, dilation))]
+    low, high = ((0, *side, 0) for side in zip(*margins))
+    return (pad(x, value=0, low=low, high=high, interior=(0,) * x.ndim) if any(low + high) else x), counts
+
+
+def _tiles(x, counts, size, strides, dilation):
+    """Patches side by side: a reshape and a transpose."""
+    n, batch, channels = len(size), x.shape[0], x.shape[-1]
+    stops = tuple(c * s for c, s in zip(counts, size))
+    x = slice_(x, starts=(0,) * x.ndim, stops=(batch, *stops, channels), strides=(1,) * x.ndim)
+    x = reshape(x, shape=(batch, *(d for pair in zip(counts, size) for d in pair), channels))
+    x = transpose(x, perm=(0, *range(1, 2 * n, 2), *range(2, 2 * n + 1, 2), 2 * n + 1))
+    length = channels
+    for s in size:
+        length = length * s
+    return reshape(x, shape=(batch, *counts, length))
+
+
+def _windows(x, counts, size, strides, dilation):
+    """For each pixel of a patch one strided slice."""
+    batch, channels = x.shape[0], x.shape[-1]
+    parts = []
+    for offset in itertools.product(*map(range, size)):
+        starts = tuple(o * d for o, d in zip(offset, dilation))
+        stops = tuple(a + (c - 1) * s + 1 for a, c, s in zip(starts, counts, strides))
+        part = slice_(x, starts=(0, *starts, 0), stops=(batch, *stops, channels), strides=(1, *strides, 1))
+        parts.append(reshape(part, shape=(batch, *counts, channels)))
+    return concat(*parts, axis=x.ndim - 1)

@@ -1,0 +1,219 @@
+"""Images sampled at computed places: affine and perspective maps, elastic distortion."""
+
+import itertools
+
+from mlkit.core import dtypes
+from mlkit.core.spec import show, size_of
+from mlkit.ops import elementwise as el
+from mlkit.ops.convert import as_tensor, cast
+from mlkit.ops.image.layout import as_batch, check_choice
+from mlkit.ops.movement import broadcast_to, concat, iota, reshape, slice_along, take
+
+__all__ = ["affine_transform", "elastic_transform", "map_coordinates", "perspective_transform"]
+
+_ORDERS = {"nearest": 0, "bilinear": 1}
+_FILL_MODES = ("constant", "nearest", "wrap", "mirror", "reflect")
+
+
+# ---- sampling --------------------------------------------------------------------------------------------------------
+
+
+def _inside(index, size, fill_mode):
+    """An index beyond the ends -> one within, by the fill mode."""
+    if fill_mode == "wrap":
+        return el.mod(index, size)
+    if fill_mode == "mirror":  # ... 2 1 0 1 2 ...
+        return _mirror(index, size)
+    if fill_mode == "reflect":  # ... 1 0 0 1 ...
+        return el.floor_div(_mirror(2 * index + 1, 2 * size + 1) - 1, 2)
+    return el.minimum(el.maximum(index, 0), size - 1)
+
+
+def _mirror(index, size):
+    period = size - 1
+    return index * 0 if size == 1 else abs(el.mod(index + period, 2 * period) - period)
+
+
+def _round(x):
+    """Half away from 0."""
+    return el.sign(x) * el.floor(abs(x) + 0.5)
+
+
+def _neighbours(place, order):
+    """The samples next to a place along one axis, and their weights."""
+    if order == 0:
+        return [(cast(_round(place), "int32"), None)]
+    lower = el.floor(place)
+    weight = place - lower
+    index = cast(lower, "int32")
+    return [(index, 1 - weight), (index + 1, weight)]
+
+
+def _sample(rows, sizes, places, order, fill_mode, fill_value, first_row=None):
+    """Interpolate between rows (number of samples, channels...) that lie on a grid of the given sizes.
+
+    places: for each axis of the grid a float tensor, all of one shape. first_row: what is added to the number of the row (for batches).
+    Returns (places' shape, channels...).
+    """
+    channels = rows.shape[1:]
+    wide = (*places[0].shape, *(1,) * len(channels))
+    total = None
+    for corner in itertools.product(*(_neighbours(p, order) for p in places)):
+        row, weight, valid = first_row, None, None
+        for axis, (index, w) in enumerate(corner):
+            stride = size_of(sizes[axis + 1 :])
+            step = _inside(index, sizes[axis], fill_mode) * stride
+            row = step if row is None else row + step
+            weight = w if weight is None or w is None else weight * w
+            if fill_mode == "constant":
+                here = el.and_(index >= 0, index < sizes[axis])
+                valid = here if valid is None else el.and_(valid, here)
+        values = cast(take(rows, row, axis=0), places[0].dtype)
+        if valid is not None:
+            values = el.where(reshape(valid, shape=wide), values, float(fill_value))
+        if weight is not None:
+            values = values * reshape(weight, shape=wide)
+        total = values if total is None else total + values
+    return cast(_round(total) if rows.dtype in dtypes.INTS + dtypes.UINTS else total, rows.dtype)
+
+
+def map_coordinates(inputs, coordinates, order, fill_mode="constant", fill_value=0):
+    """The values of `inputs` at fractional coordinates.
+
+    inputs: n axes. coordinates: (n, ...): the first axis holds the coordinates, the others are the result's shape. order: 0 (nearest) or
+    1 (linear). fill_mode: what lies beyond the ends: "constant" (fill_value), "nearest", "wrap", "mirror" (about the centre of the
+    last sample) or "reflect" (about its edge).
+
+    >>> map_coordinates([0.0, 10.0], [[0.25, 1.0]], order=1).numpy()
+    array([ 2.5, 10. ], dtype=float32)
+    """
+    x, coordinates = as_tensor(inputs), as_tensor(coordinates)
+    if coordinates.ndim < 2 or coordinates.shape[0] != x.ndim:
+        raise ValueError(
+            f"map_coordinates: `coordinates` must have shape ({x.ndim}, ...) for inputs of shape {show(x.shape)}, but has "
+            f"{show(coordinates.shape)}."
+        )
+    check_choice("map_coordinates", "order", order, (0, 1))
+    check_choice("map_coordinates", "fill_mode", fill_mode, _FILL_MODES)
+    coordinates = cast(coordinates, dtypes.float_of(coordinates.dtype))
+    places = [reshape(slice_along(coordinates, 0, i, i + 1), shape=coordinates.shape[1:]) for i in range(x.ndim)]
+    return _sample(reshape(x, shape=(size_of(x.shape),)), x.shape, places, order, fill_mode, fill_value)
+
+
+def _sample_images(x, y_places, x_places, interpolation, fill_mode, fill_value):
+    """Batch (n, h, w, c) at places (n, h', w')."""
+    n, h, w, c = x.shape
+    first = reshape(iota(size=n, dtype="int32") * (h * w), shape=(n, 1, 1))
+    rows = reshape(x, shape=(n * h * w, c))
+    return _sample(rows, (h, w), [y_places, x_places], _ORDERS[interpolation], fill_mode, fill_value, first)
+
+
+# ---- maps of the plane -----------------------------------------------------------------------------------------------
+
+
+def _projected(transform, n, h, w):
+    """Where each pixel (x, y) of the result comes from: ((a0 x + a1 y + a2) / k, (b0 x + b1 y + b2) / k), k = c0 x + c1 y + 1.
+
+    transform: (n or 1, 8), in the order a, b, c.
+    """
+    a0, a1, a2, b0, b1, b2, c0, c1 = (reshape(slice_along(transform, 1, i, i + 1), shape=(transform.shape[0], 1, 1)) for i in range(8))
+    x = reshape(iota(size=w, dtype=transform.dtype), shape=(1, 1, w))
+    y = reshape(iota(size=h, dtype=transform.dtype), shape=(1, h, 1))
+    k = c0 * x + c1 * y + 1
+    places = ((b0 * x + b1 * y + b2) / k, (a0 * x + a1 * y + a2) / k)
+    return [broadcast_to(p, shape=(n, h, w)) for p in places]
+
+
+def _check_images(name, interpolation, fill_mode):
+    check_choice(name, "interpolation", interpolation, tuple(_ORDERS))
+    check_choice(name, "fill_mode", fill_mode, _FILL_MODES)
+
+
+def affine_transform(
+    images, transform, interpolation="bilinear", fill_mode="constant", fill_value=0, data_format=None
+):
+    """Images moved by maps of the plane.
+
+    transform: (8,) for all images or (batch, 8): [a0, a1, a2, b0, b1, b2, c0, c1]; the pixel (x, y) of the result comes from
+    ((a0 x + a1 y + a2) / k, (b0 x + b1 y + b2) / k) with k = c0 x + c1 y + 1. interpolation: "nearest" or "bilinear". fill_mode,
+    fill_value: as in `map_coordinates`.
+    """
+    _check_images("affine_transform", interpolation, fill_mode)
+    x, restore = as_batch("affine_transform", images, data_format)
+    transform = as_tensor(transform)
+    transform = cast(transform, dtypes.float_of(transform.dtype))
+    if transform.ndim not in (1, 2) or transform.shape[-1] != 8:
+        raise ValueError(f"affine_transform: `transform` must have shape (8,) or (batch, 8), but has {show(transform.shape)}.")
+    if transform.ndim == 1:
+        transform = reshape(transform, shape=(1, 8))
+    n, h, w, _ = x.shape
+    return restore(_sample_images(x, *_projected(transform, n, h, w), interpolation, fill_mode, fill_value))
+
+
+def perspective_transform(images, start_points, end_points, interpolation="bilinear", fill_value=0, data_format=None):
+    """Images distorted so that four points move to four others.
+
+    start_points, end_points: (x, y) of each point, shape (4, 2) or (batch, 4, 2). interpolation: "nearest" or "bilinear".
+    """
+    _check_images("perspective_transform", interpolation, "constant")
+    x, restore = as_batch("perspective_transform", images, data_format)
+    start, end = (cast(p, "float32") for p in (start_points, end_points))
+    for name, points in (("start_points", start), ("end_points", end)):
+        if points.ndim not in (2, 3) or points.shape[-2:] != (4, 2):
+            raise ValueError(f"perspective_transform: `{name}` must have shape (4, 2) or (batch, 4, 2), but has {show(points.shape)}.")
+    if start.ndim != end.ndim:
+        raise ValueError("perspective_transform: `start_points` and `end_points` must have the same shape.")
+    if start.ndim == 2:
+        start, end = (reshape(p, shape=(1, 4, 2)) for p in (start, end))
+    n, h, w, _ = x.shape
+    places = _projected(_homography(start, end), n, h, w)
+    return restore(_sample_images(x, *places, interpolation, "constant", fill_value))
+
+
+def _homography(start, end):
+    """The eight numbers of the projective map from end to start points: (n, 4, 2) twice -> (n, 8).
+
+    Hartley and Zisserman, Multiple View Geometry, 2nd ed., section 4.1.
+    """
+    from mlkit.ops.linalg import solve
+
+    n = start.shape[0]
+    sx, sy, ex, ey = (slice_along(p, 2, i, i + 1) for p in (start, end) for i in range(2))
+    one, zero = ex * 0 + 1, ex * 0
+    rows_x = concat(ex, ey, one, zero, zero, zero, -sx * ex, -sx * ey, axis=2)
+    rows_y = concat(zero, zero, zero, ex, ey, one, -sy * ex, -sy * ey, axis=2)
+    solution = solve(concat(rows_x, rows_y, axis=1), concat(sx, sy, axis=1))
+    return reshape(solution, shape=(n, 8))
+
+
+def elastic_transform(
+    images,
+    alpha=20.0,
+    sigma=5.0,
+    interpolation="bilinear",
+    fill_mode="reflect",
+    fill_value=0.0,
+    seed=None,
+    data_format=None,
+):
+    """Images distorted by a smooth random displacement of their pixels.
+
+    alpha: strength of the displacement, sigma: its smoothness, in pixels. interpolation, fill_mode, fill_value: as in
+    `affine_transform`. seed: int, SeedGenerator or None. Simard, Steinkraus and Platt, ICDAR 2003.
+    """
+    from mlkit.ops.image.filters import blur
+    from mlkit.ops.random import random_normal, split
+    from mlkit.random import draw_seed
+
+    _check_images("elastic_transform", interpolation, fill_mode)
+    x, restore = as_batch("elastic_transform", images, data_format)
+    n, h, w, _ = x.shape
+    alpha, sigma = float(alpha), float(sigma)
+    width = int(6 * sigma) | 1
+    places = []
+    for axis, key in zip((1, 2), split(draw_seed(seed), 2)):
+        noise = random_normal(key, shape=(n, h, w, 1), dtype="float32") * sigma
+        shift = reshape(blur(noise, (width, width), (sigma, sigma)), shape=(n, h, w))
+        line = reshape(iota(size=x.shape[axis], dtype="float32"), shape=tuple(x.shape[a] if a == axis else 1 for a in range(3)))
+        places.append(line + alpha * shift)
+    return restore(_sample_images(x, *places, interpolation, fill_mode, fill_value))
