@@ -34,8 +34,8 @@ def save_model(model, filepath, overwrite=True, zipped=None, **kwargs):
 def load_model(filepath, custom_objects=None, compile=True, safe_mode=True, allow_nonfinite=False):
     """The model of a `.keras` file, from mlkit or Keras 3.
 
-    filepath: path, or a binary file object. custom_objects: dict name -> class or function, for your own that are not registered.
-    compile: whether to compile it as it was. allow_nonfinite: whether weights may be NaN or infinite.
+    filepath: path, or a binary file object. custom_objects: dict name -> class or function, for your own that are not
+    registered. compile: whether to compile it as it was. allow_nonfinite: whether weights may be NaN or infinite.
 
     A file cannot make it run code, import modules or take more memory than its weights need. `safe_mode=False` is refused.
     Raises ModelFileError for a file that is damaged, foreign, inconsistent or asks for something unknown.
@@ -59,9 +59,9 @@ def save_weights(model, filepath, overwrite=True, max_shard_size=None, objects_t
 def load_weights(model, filepath, skip_mismatch=False, objects_to_skip=None, by_name=None, allow_nonfinite=False):
     """Read weights into a built model, all of them or (where anything is wrong) none.
 
-    filepath: a ".weights.h5" or ".keras" file, or an older ".h5" one. skip_mismatch: leave alone, with a warning, the layers whose
-    weights differ in number, shape or dtype. objects_to_skip: layers left alone (".weights.h5"). by_name: for ".h5", match layers by
-    name instead of by position. allow_nonfinite: whether weights may be NaN or infinite.
+    filepath: a ".weights.h5" or ".keras" file, or an older ".h5" one. skip_mismatch: leave alone, with a warning, the
+    layers whose weights differ in number, shape or dtype. objects_to_skip: layers left alone (".weights.h5"). by_name: for
+    ".h5", match layers by name instead of by position. allow_nonfinite: whether weights may be NaN or infinite.
 
     Raises ModelFileError for a file that is damaged, foreign or does not fit.
     """

@@ -9,7 +9,8 @@ from mlkit.models.saving.errors import ModelFileError
 
 @contextlib.contextmanager
 def replacing(filepath, overwrite=True):
-    """A block that writes a binary file; at its end the file takes the place of `filepath`, and after an error nothing has changed.
+    """A block that writes a binary file; at its end the file takes the place of `filepath`, and after an error nothing has
+    changed.
 
     Raises ModelFileError if the file exists and may not be overwritten, or where the folder cannot be written to.
     """

@@ -23,13 +23,17 @@ def parse_json(data, path, member):
         raise ModelFileError(path, member, f"it has {len(data):,} bytes; at most {MAX_BYTES:,} are read.")
     values = data.count(b",") + data.count(b"[") + data.count(b"{")
     if values > min(MAX_VALUES, max(100_000, len(data) // 6)):
-        raise ModelFileError(path, member, f"it holds about {values:,} values in {len(data):,} bytes, which no model config does.")
+        raise ModelFileError(
+            path, member, f"it holds about {values:,} values in {len(data):,} bytes, which no model config does."
+        )
     try:
         parsed = json.loads(data.decode("utf-8"))
     except RecursionError:
         raise _too_deep(path, member) from None
     except ValueError as error:
-        raise ModelFileError(path, member, f"it is not valid JSON: {error}.", "The file is damaged or was not written by a model's save().") from error
+        raise ModelFileError(
+            path, member, f"it is not valid JSON: {error}.", "The file is damaged or was not written by a model's save()."
+        ) from error
     if not isinstance(parsed, dict):
         raise ModelFileError(path, member, f"it should hold a JSON object, but holds a {type(parsed).__name__}.")
     return parsed
@@ -60,7 +64,9 @@ def check_config(config, path, member):
             todo.extend((v, (k, place), depth + 1) for k, v in _parts_to_check(value, place, path, member))
         else:
             if isinstance(value.get("layers"), list) and len(value["layers"]) > MAX_LAYERS:
-                raise ModelFileError(path, member, f"{_show(place)} has {len(value['layers']):,} layers; at most {MAX_LAYERS:,} are read.")
+                raise ModelFileError(
+                    path, member, f"{_show(place)} has {len(value['layers']):,} layers; at most {MAX_LAYERS:,} are read."
+                )
             todo.extend((v, (k, place), depth + 1) for k, v in value.items() if isinstance(v, (dict, list)))
 
 
@@ -92,7 +98,9 @@ def _is_own(value, place, path, member):
             raise ModelFileError(path, member, f"{_show(place)}: mlkit has no operation {name!r} of {module!r}.", _VERSION_HINT)
         return True
     if name == "function" and not isinstance(value["config"], str):
-        raise ModelFileError(path, member, f"{_show(place)}.config should be the name of a function, but is {value['config']!r:.100}.")
+        raise ModelFileError(
+            path, member, f"{_show(place)}.config should be the name of a function, but is {value['config']!r:.100}."
+        )
     try:
         found = serialization.find_object(value)
     except ValueError as error:
@@ -100,7 +108,9 @@ def _is_own(value, place, path, member):
     if found is None:
         label = value["config"] if name == "function" else value.get("registered_name") or name
         raise ModelFileError(
-            path, member, f"{_show(place)}: unknown {'function' if name == 'function' else 'class'} {label!r:.200} of module {module!r}.",
+            path,
+            member,
+            f"{_show(place)}: unknown {'function' if name == 'function' else 'class'} {label!r:.200} of module {module!r}.",
             f"If it is yours, pass custom_objects={{{str(label)[:200]!r}: ...}} or register it with "
             "@mlkit.saving.register_keras_serializable().",
         )  # fmt: skip

@@ -54,7 +54,9 @@ def _recorded_form(operation, calls, number):
     forms = [op_names.to_class_form(operation.fn, n.args, n.kwargs) for n in calls]
     options = [serialize_keras_object(config) for _, config in forms]
     if any(o != options[0] for o in options):
-        raise ValueError(f"The operation {operation.name!r} was called with different options, which a file cannot hold: {options}.")
+        raise ValueError(
+            f"The operation {operation.name!r} was called with different options, which a file cannot hold: {options}."
+        )
     return {
         "module": module,
         "class_name": name,
@@ -69,8 +71,8 @@ def _call_form(args, kwargs, number):
     def one(value):
         if isinstance(value, Dim):
             raise ValueError(
-                "A call depends on a size that is not known until the model runs, which a file cannot hold. Use -1 in ops.reshape, or put the "
-                "computation into a layer's call()."
+                "A call depends on a size that is not known until the model runs, which a file cannot hold. Use -1 in "
+                "ops.reshape, or put the computation into a layer's call()."
             )
         if not isinstance(value, KerasTensor):
             return serialize_keras_object(value)
@@ -205,7 +207,9 @@ def _known(operations, name):
 
 def _output(operation, index, slot):
     nodes = operation._inbound_nodes
-    if not (type(index) is int and 0 <= index < len(nodes)) or not (type(slot) is int and 0 <= slot < len(nodes[index].output_tensors)):
+    if not (type(index) is int and 0 <= index < len(nodes)) or not (
+        type(slot) is int and 0 <= slot < len(nodes[index].output_tensors)
+    ):
         raise ValueError(f"Layer {operation.name!r} has no output {slot!r} of call {index!r}.")
     return nodes[index].output_tensors[slot]
 

@@ -25,7 +25,10 @@ def memory_budget(nbytes):
         left -= need
         if left < 0:
             raise ModelFileError(
-                "", "", f"by its config the variable {path!r} of shape {shape} brings the model above the {nbytes:,} bytes of weights stored."
+                "",
+                "",
+                f"by its config the variable {path!r} of shape {shape} brings the model above the {nbytes:,} bytes of "
+                "weights stored.",
             )
         return _zeros if hasattr(initializer, "seed") else initializer
 
@@ -63,7 +66,9 @@ class _WatchedKernels:
             for spec in specs if type(specs) is tuple else (specs,):
                 need = math.prod(spec.shape) * dtypes.as_numpy(spec.dtype).itemsize
                 if need > self._limit:
-                    raise ModelFileError("", "", f"by its config the model computes a constant of shape {spec.shape}, {need:,} bytes.")
+                    raise ModelFileError(
+                        "", "", f"by its config the model computes a constant of shape {spec.shape}, {need:,} bytes."
+                    )
             return kernel(*data, **params)
 
         return run

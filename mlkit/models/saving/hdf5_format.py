@@ -1,8 +1,8 @@
 """The parts of the HDF5 file format that weights files consist of, read in Python.
 
-The HDF5 library trusts its input: a few changed bytes in a file make it crash the process, which a downloaded file must not be able
-to do. So files are read here, in the classic form that h5py writes by default and Keras has always used: superblock version 0,
-groups as symbol tables, values in one piece. Each structure is bounds-checked and read once.
+The HDF5 library trusts its input: a few changed bytes in a file make it crash the process, which a downloaded file must not
+be able to do. So files are read here, in the classic form that h5py writes by default and Keras has always used: superblock
+version 0, groups as symbol tables, values in one piece. Each structure is bounds-checked and read once.
 https://support.hdfgroup.org/documentation/hdf5/latest/_f_m_t3.html (the section numbers below are its)
 """
 
@@ -25,7 +25,7 @@ class FormatError(ValueError):
 
 
 class Bytes:
-    """A file as a range of addresses. What structures are read is bounded by the file's size, however they refer to one another."""
+    """A file as a range of addresses. However its structures refer to one another, not much more than its size is read."""
 
     def __init__(self, file):
         self._file = file
@@ -69,8 +69,8 @@ def root_address(data):
     block = data.at(0, 96)
     if block[8] != 0:
         raise FormatError(
-            f"it has a superblock of version {block[8]}; files as Keras and h5py write them have version 0 (libver='earliest'). "
-            "Copy it with h5py or h5repack to that form."
+            f"it has a superblock of version {block[8]}; files as Keras and h5py write them have version 0 "
+            "(libver='earliest'). Copy it with h5py or h5repack to that form."
         )
     if block[13:15] != b"\x08\x08":
         raise FormatError("its addresses are not 8 bytes wide.")
@@ -181,7 +181,7 @@ def shape_of(body):
 
 
 def dtype_of(body):
-    """(name, size in bytes) from a datatype message (IV.A.2.d). The name is "opaque" for bare bytes, None for what is no number."""
+    """(name, size in bytes) from a datatype message (IV.A.2.d). The name is "opaque" for bare bytes, None for no number."""
     first, bits, bits_high = body[0], *unpack("<BH", body, 1)
     (size,) = unpack("<I", body, 4)
     kind = first & 15
@@ -228,7 +228,9 @@ def values_of(data, body, shape, itemsize):
                 raise FormatError("its values end behind the end of the file, which is truncated.")
             return address if nbytes else b""
     elif kind == 2:
-        raise FormatError("its values are stored in chunks (compressed, perhaps), which are not read. Rewrite it with h5repack -l CONTI.")
+        raise FormatError(
+            "its values are stored in chunks (compressed, perhaps), which are not read. Rewrite it with h5repack -l CONTI."
+        )
     else:
         raise FormatError("its values lie in another file (a virtual Dataset).")
     raise FormatError(f"it declares shape {shape}, {nbytes:,} bytes, but {stored:,} bytes are stored for it.")

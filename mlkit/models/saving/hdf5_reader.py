@@ -45,7 +45,10 @@ class StoredTensor:
         values = raw.view(dtypes.as_numpy(self.dtype)).reshape(self.shape)
         if not allow_nonfinite and dtypes.is_float(self.dtype) and not is_finite(values):
             raise ModelFileError(
-                self.path, self.name, "the tensor has NaN or infinite values.", "If they are meant, load with allow_nonfinite=True."
+                self.path,
+                self.name,
+                "the tensor has NaN or infinite values.",
+                "If they are meant, load with allow_nonfinite=True.",
             )
         return values
 
@@ -65,8 +68,8 @@ class TensorFile:
 
     file: binary file object, seekable. path: what error messages call the file.
 
-    Raises ModelFileError for links other than plain ones, storage outside the file, compression, types other than numbers, groups
-    that are reached twice, overlapping or missing data.
+    Raises ModelFileError for links other than plain ones, storage outside the file, compression, types other than numbers,
+    groups that are reached twice, overlapping or missing data.
     """
 
     def __init__(self, file, path):
@@ -76,7 +79,9 @@ class TensorFile:
         file.seek(0)
         head = file.read(8)
         if head != form.SIGNATURE:
-            raise ModelFileError(path, "", f"it is no HDF5 file but {file_kind(head)}.", "Expected a file of weights (.weights.h5).")
+            raise ModelFileError(
+                path, "", f"it is no HDF5 file but {file_kind(head)}.", "Expected a file of weights (.weights.h5)."
+            )
         self._data = form.Bytes(file)
         place = ""
         try:
@@ -148,7 +153,9 @@ class TensorFile:
         if dtype is None:
             raise form.FormatError("its type is none of numbers or truth values in this machine's byte order.")
         if _FILTER in parts:
-            raise form.FormatError("its values are compressed or filtered, which is not read. Rewrite it with h5repack -f NONE -l CONTI.")
+            raise form.FormatError(
+                "its values are compressed or filtered, which is not read. Rewrite it with h5repack -f NONE -l CONTI."
+            )
         return StoredTensor(self._data, self.path, place, shape, dtype, form.values_of(self._data, parts[_LAYOUT], shape, size))
 
     def _parsed_attributes(self, messages):
@@ -159,4 +166,3 @@ class TensorFile:
         for (_, end, first), (begin, _, second) in itertools.pairwise(extents):
             if begin < end:
                 raise ModelFileError(self.path, second, f"its values overlap with those of {first!r}.")
-

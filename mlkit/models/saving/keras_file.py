@@ -26,7 +26,8 @@ def save_model(model, filepath, overwrite=True, zipped=None, **kwargs):
     _check_arguments(filepath, zipped, kwargs)
     if not model.built:
         warnings.warn(
-            f"Model {model.name!r} is saved before it is built, so without weights. Call it on data or build() it first.", stacklevel=3
+            f"Model {model.name!r} is saved before it is built, so without weights. Call it on data or build() it first.",
+            stacklevel=3,
         )
     if isinstance(filepath, io.IOBase):
         _write_archive(model, filepath)
@@ -41,11 +42,15 @@ def _check_arguments(filepath, zipped, kwargs):
     if kwargs.pop("save_format", None) is not None and not text.endswith((".keras", ".h5", ".hdf5")):
         raise ValueError("The `save_format` argument is deprecated in Keras 3: the ending of the path says it. Use '.keras'.")
     if not kwargs.pop("include_optimizer", True):
-        raise NotImplementedError("save_model: `include_optimizer=False` is not supported. Use save_weights(), or compile anew after loading.")
+        raise NotImplementedError(
+            "save_model: `include_optimizer=False` is not supported. Use save_weights(), or compile anew after loading."
+        )
     if kwargs:
         raise ValueError(f"The following argument(s) are not supported: {sorted(kwargs)}.")
     if text.startswith("hf://"):
-        raise NotImplementedError("save_model: uploading to the Hugging Face Hub is not supported. Save to a file and upload that.")
+        raise NotImplementedError(
+            "save_model: uploading to the Hugging Face Hub is not supported. Save to a file and upload that."
+        )
     if zipped is False:
         if text.endswith(".keras"):
             raise ValueError(f"With `zipped=False`, the path is a folder and should not end in '.keras': {text!r}.")
@@ -106,7 +111,10 @@ def load_model(filepath, custom_objects=None, compile=True, safe_mode=True, allo
 def _check_path(path):
     if path.endswith((".h5", ".hdf5")):
         raise ModelFileError(
-            path, "", "whole models in the older '.h5' format are not read.", "Build the model and use model.load_weights(), or save it as '.keras' with Keras 3."
+            path,
+            "",
+            "whole models in the older '.h5' format are not read.",
+            "Build the model and use model.load_weights(), or save it as '.keras' with Keras 3.",
         )
     if path.startswith("hf://"):
         raise ModelFileError(path, "", "files on the Hugging Face Hub are not fetched.", "Download the '.keras' file first.")
@@ -141,7 +149,9 @@ def open_archive(file, path):
         if name.startswith("assets/"):
             raise ModelFileError(path, name, "layers with assets are not supported.")
         if name not in (METADATA, CONFIG, WEIGHTS):
-            raise ModelFileError(path, name, "a .keras file has no such member.", "If the file was repacked, pack only its three members.")
+            raise ModelFileError(
+                path, name, "a .keras file has no such member.", "If the file was repacked, pack only its three members."
+            )
     for name in (METADATA, CONFIG, WEIGHTS):
         if name not in archive:
             raise ModelFileError(path, name, "this member is missing, so it is no complete .keras file.")

@@ -8,8 +8,9 @@ from mlkit.models.saving.errors import ModelFileError
 def read_legacy(model, tensors, by_name=False, skip_mismatch=False, allow_nonfinite=False):
     """Set the weights of a model from a TensorFile in the older layout; where anything is wrong, none of them.
 
-    by_name: match layers by name, leaving those without a counterpart alone. Otherwise the layers that have weights are matched in
-    order, and their numbers must be equal. skip_mismatch: leave alone, with a warning, what differs in number, shape or dtype.
+    by_name: match layers by name, leaving those without a counterpart alone. Otherwise the layers that have weights are
+    matched in order, and their numbers must be equal. skip_mismatch: leave alone, with a warning, what differs in number,
+    shape or dtype.
     """
     root = "model_weights" if "model_weights" in tensors.groups else ""
     saved = _saved_layers(tensors, root)
@@ -39,7 +40,12 @@ def _saved_layers(tensors, root):
     """[(layer name, its tensors in order)] of the layers that have any."""
     names = _list(tensors, root, "layer_names")
     if not names:
-        raise ModelFileError(tensors.path, root, "it lists no layers, so it is no '.h5' file of weights.", "Files of Keras 3 end in '.weights.h5'.")
+        raise ModelFileError(
+            tensors.path,
+            root,
+            "it lists no layers, so it is no '.h5' file of weights.",
+            "Files of Keras 3 end in '.weights.h5'.",
+        )
     found = [(name, _weights(tensors, f"{root}/{name}" if root else name)) for name in names]
     return [(name, stored) for name, stored in found if stored]
 
@@ -71,9 +77,14 @@ def _by_position(saved, own, path):
     own = [(name, variables) for name, variables in own if variables]
     if len(saved) != len(own):
         raise ModelFileError(
-            path, "", f"Layer count mismatch: the file holds {len(saved)} layers with weights, the model has {len(own)}.", "With by_name=True layers are matched by name."
+            path,
+            "",
+            f"Layer count mismatch: the file holds {len(saved)} layers with weights, the model has {len(own)}.",
+            "With by_name=True layers are matched by name.",
         )
-    return [(f"{name} (for layer {own_name!r})", variables, stored) for (name, stored), (own_name, variables) in zip(saved, own)]
+    return [
+        (f"{name} (for layer {own_name!r})", variables, stored) for (name, stored), (own_name, variables) in zip(saved, own)
+    ]
 
 
 def _by_name(saved, own):

@@ -1,38 +1,41 @@
 """Functions of `mlkit.ops` as the operations Keras writes into functional models, and back.
 
-Keras has a class for each function, `ops.expand_dims` -> `keras.src.ops.numpy.ExpandDims`. Options of the function are the class's
-config, tensors the arguments of the call. Which parameters are which follows from their names, with few exceptions.
+Keras has a class for each function, `ops.expand_dims` -> `keras.src.ops.numpy.ExpandDims`. Options of the function are the
+class's config, tensors the arguments of the call. Which parameters are which follows from their names, with few exceptions.
 """
 
 import functools
 import inspect
 
 _CLASS_OF = {  # where the class is not the function's name in capitals
-    "allclose": "AllClose", "batch_normalization": "BatchNorm", "cdist": "CDist", "ctc_decode": "CTCDecode", "ctc_loss": "CTCLoss",
-    "fft": "FFT", "fft2": "FFT2", "hard_swish": "HardSilu", "ifft2": "IFFT2", "irfft": "IRFFT", "isin": "IsIn", "istft": "ISTFT",
-    "jvp": "JVP", "layer_normalization": "LayerNorm", "psnr": "PSNR", "rfft": "RFFT", "rms_normalization": "RMSNorm",
-    "searchsorted": "SearchSorted", "stft": "STFT", "svd": "SVD", "swish": "Silu", "abs": "Absolute", "conj": "Conjugate",
+    "allclose": "AllClose", "batch_normalization": "BatchNorm", "cdist": "CDist", "ctc_decode": "CTCDecode",
+    "ctc_loss": "CTCLoss", "fft": "FFT", "fft2": "FFT2", "hard_swish": "HardSilu", "ifft2": "IFFT2", "irfft": "IRFFT",
+    "isin": "IsIn", "istft": "ISTFT", "jvp": "JVP", "layer_normalization": "LayerNorm", "psnr": "PSNR", "rfft": "RFFT",
+    "rms_normalization": "RMSNorm", "searchsorted": "SearchSorted", "stft": "STFT", "svd": "SVD", "swish": "Silu",
+    "abs": "Absolute", "conj": "Conjugate",
 }  # fmt: skip
 _OF_CORE = (
-    "associative_scan cast cond fori_loop map saturate_cast scan scatter scatter_update slice slice_update stop_gradient switch "
-    "unstack vectorized_map while_loop"
+    "associative_scan cast cond fori_loop map saturate_cast scan scatter scatter_update slice slice_update stop_gradient "
+    "switch unstack vectorized_map while_loop"
 ).split()
 _OF_MATH = (
-    "cdist erf erfc erfinv extract_sequences fft fft2 ifft2 in_top_k irfft istft logdet logsumexp rfft rsqrt segment_max segment_min "
-    "segment_prod segment_sum stft top_k view_as_complex view_as_real"
+    "cdist erf erfc erfinv extract_sequences fft fft2 ifft2 in_top_k irfft istft logdet logsumexp rfft rsqrt segment_max "
+    "segment_min segment_prod segment_sum stft top_k view_as_complex view_as_real"
 ).split()
 _OF_LINALG = (
-    "cholesky cholesky_inverse det eig eigh inv jvp lstsq lu_factor matrix_rank norm pinv qr slogdet solve solve_triangular svd"
+    "cholesky cholesky_inverse det eig eigh inv jvp lstsq lu_factor matrix_rank norm pinv qr slogdet solve "
+    "solve_triangular svd"
 ).split()
 _OF_IMAGE = (
-    "affine_transform crop_images elastic_transform extract_patches extract_patches_3d gaussian_blur hsv_to_rgb map_coordinates "
-    "pad_images perspective_transform resize rgb_to_grayscale rgb_to_hsv scale_and_translate"
+    "affine_transform crop_images elastic_transform extract_patches extract_patches_3d gaussian_blur hsv_to_rgb "
+    "map_coordinates pad_images perspective_transform resize rgb_to_grayscale rgb_to_hsv scale_and_translate"
 ).split()
 _OF_NN = (
-    "adaptive_average_pool adaptive_max_pool average_pool batch_normalization binary_crossentropy categorical_crossentropy celu conv "
-    "conv_transpose ctc_decode ctc_loss depth_to_space depthwise_conv dot_product_attention elu fold gelu glu hard_shrink hard_sigmoid "
-    "hard_silu hard_swish hard_tanh layer_normalization leaky_relu log_sigmoid log_softmax max_pool moments multi_hot normalize one_hot "
-    "polar psnr relu relu6 rms_normalization selu separable_conv sigmoid silu soft_shrink softmax softplus softsign space_to_depth "
+    "adaptive_average_pool adaptive_max_pool average_pool batch_normalization binary_crossentropy "
+    "categorical_crossentropy celu conv conv_transpose ctc_decode ctc_loss depth_to_space depthwise_conv "
+    "dot_product_attention elu fold gelu glu hard_shrink hard_sigmoid hard_silu hard_swish hard_tanh layer_normalization "
+    "leaky_relu log_sigmoid log_softmax max_pool moments multi_hot normalize one_hot polar psnr relu relu6 "
+    "rms_normalization selu separable_conv sigmoid silu soft_shrink softmax softplus softsign space_to_depth "
     "sparse_categorical_crossentropy sparse_plus sparse_sigmoid sparsemax squareplus swish tanh_shrink threshold unfold"
 ).split()
 _MODULE_OF = {
@@ -41,17 +44,21 @@ _MODULE_OF = {
     for name in group
 }
 _NUMPY = "keras.src.ops.numpy"
+_ALIASES = ("abs", "conj", "hard_swish", "swish")  # second names: a class is read as the function of the first
+_WITHOUT_CLASS = ("convert_to_tensor", "vectorize")
 
 _TENSORS = frozenset(  # parameters that are arguments of the call; all others are options
-    "x x1 x2 y xs a b array inputs kernel depthwise_kernel pointwise_kernel target output indices values updates query key value bias "
-    "mask scale start_indices mean variance offset gamma beta condition targets predictions data segment_ids images weights "
-    "sorted_sequence bins target_length output_length sequence_lengths variable fill_value q abs_ angle condlist choicelist default "
-    "operands init f fun primals tangents index branches tensor pattern".split()
+    "x x1 x2 y xs a b array inputs kernel depthwise_kernel pointwise_kernel target output indices values updates query "
+    "key value bias mask scale start_indices mean variance offset gamma beta condition targets predictions data "
+    "segment_ids images weights sorted_sequence bins target_length output_length sequence_lengths variable fill_value q "
+    "abs_ angle condlist choicelist default operands init f fun primals tangents index branches tensor pattern".split()
 )
 _EXCEPTIONS = {  # function -> its call parameters, where the names mislead
     "bincount": ("x",), "trapezoid": ("y",), "trace": ("x",), "diagonal": ("x",), "squareplus": ("x",), "vander": ("x",),
-    "histogram": ("x",), "isclose": ("x1", "x2", "rtol", "atol"), "arange": ("start", "stop", "step"),
-    "get_item": ("x", "key"), "pad": ("x", "constant_values"), "unique": ("x",), "full": ("fill_value",), "threshold": ("x",),
+    "histogram": ("x",), "unique": ("x",), "threshold": ("x",), "get_item": ("x", "key"),
+    "isclose": ("x1", "x2", "rtol", "atol"), "arange": ("start", "stop", "step"),
+    "linspace": ("start", "stop"), "logspace": ("start", "stop"), "geomspace": ("start", "stop"),
+    "pad": ("x", "constant_values"), "full": ("fill_value",),
 }  # fmt: skip
 
 
@@ -63,6 +70,8 @@ def class_of(function):
     ('keras.src.ops.numpy', 'ExpandDims')
     """
     name = function.__name__
+    if name in _WITHOUT_CLASS:
+        raise ValueError(f"ops.{name} has no form in model files. Put the computation into a layer's call().")
     return _MODULE_OF.get(name, _NUMPY), _CLASS_OF.get(name) or _capitals(name)
 
 
@@ -87,7 +96,8 @@ def _functions():
     table = {}
     for name in dir(ops):
         function = getattr(ops, name)
-        if not name.startswith("_") and inspect.isfunction(function) and function.__name__ == name and name not in ("swish", "hard_swish"):
+        own = inspect.isfunction(function) and function.__name__ == name
+        if own and not name.startswith("_") and name not in (*_ALIASES, *_WITHOUT_CLASS):
             table.setdefault(class_of(function), function)
     return table
 

@@ -23,7 +23,7 @@ NAMESPACES = {  # as in the module path after "keras." -> where mlkit has it
     "dtype_policies": "mlkit.dtype_policies",
     "random": "mlkit.random",
 }
-_TOP_LEVEL = ("models", "dtype_policies", "layers", "initializers", "optimizers", "losses", "metrics", "regularizers", "constraints")
+_TOP_LEVEL = tuple("models dtype_policies layers initializers optimizers losses metrics regularizers constraints".split())
 _WITH_FUNCTIONS = ("activations", "losses", "metrics")
 _NO_OBJECTS = ("get", "serialize", "deserialize")
 _WRITTEN_AS = {  # Keras's own spelling of the module where it is not "keras." + namespace
@@ -144,7 +144,9 @@ def register_keras_serializable(package="Custom", name=None):
 
     def decorator(obj):
         if inspect.isclass(obj) and not hasattr(obj, "get_config"):
-            raise ValueError(f"register_keras_serializable: the class {obj.__name__} has no get_config() method, so it cannot be saved.")
+            raise ValueError(
+                f"register_keras_serializable: the class {obj.__name__} has no get_config() method, so it cannot be saved."
+            )
         key = f"{package}>{name if name is not None else obj.__name__}"
         _registered[key] = obj
         _registered_names[obj] = key
@@ -235,7 +237,8 @@ class Sharing:
         self.lambdas.add(function)
         if len(self.lambdas) > 1:
             raise ValueError(
-                "The model holds several lambdas, and saved files refer to functions by name. Write them as named functions (def)."
+                "The model holds several lambdas, and saved files refer to functions by name. Write them as named functions "
+                "(def)."
             )
 
 

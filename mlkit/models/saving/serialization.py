@@ -24,9 +24,9 @@ _place = threading.local()
 def serialize_keras_object(obj):
     """An object as data that JSON can hold.
 
-    obj: a layer, model, loss ... (anything with `get_config`), a function by its name, a tensor or array by its values, or numbers,
-    strings, lists, tuples and dicts of these. Returns dicts with the keys "module", "class_name", "config", "registered_name"
-    for objects, and plain values as they are.
+    obj: a layer, model, loss ... (anything with `get_config`), a function by its name, a tensor or array by its values, or
+    numbers, strings, lists, tuples and dicts of these. Returns dicts with the keys "module", "class_name", "config",
+    "registered_name" for objects, and plain values as they are.
 
     Raises TypeError for an object without `get_config`.
 
@@ -127,8 +127,8 @@ def _serialize_function(function):
 def deserialize_keras_object(config, custom_objects=None, safe_mode=True, **kwargs):
     """The object that `serialize_keras_object` wrote.
 
-    config: what it returned, or the same after a trip through JSON. custom_objects: dict name -> class or function, for those of
-    yours that are not registered. module_objects: dict name -> class or function to look short names up in.
+    config: what it returned, or the same after a trip through JSON. custom_objects: dict name -> class or function, for
+    those of yours that are not registered. module_objects: dict name -> class or function to look short names up in.
 
     Only mlkit's public classes, registered ones and `custom_objects` can come out; names of mlkit's own cannot be given another
     meaning. `safe_mode=False` is refused: a config never carries code that runs here.
@@ -154,8 +154,8 @@ def check_safe_mode(safe_mode):
     """`safe_mode=False` asks for the execution of code that a file carries, which has no implementation here."""
     if not safe_mode:
         raise ValueError(
-            "safe_mode=False is not supported: it stands for arbitrary code execution, and mlkit runs no code out of a file or config. "
-            "Name your functions and pass them in custom_objects={name: function}."
+            "safe_mode=False is not supported: it stands for arbitrary code execution, and mlkit runs no code out of a file "
+            "or config. Name your functions and pass them in custom_objects={name: function}."
         )
 
 
@@ -218,8 +218,8 @@ def _revive_tensor(inner):
 
 def _refuse_lambda(inner):
     raise ValueError(
-        "It holds a lambda as Python byte code. Running it would be arbitrary code execution, so mlkit does not. Save the model anew with "
-        "a named function in place of the lambda, and pass that function in custom_objects={name: function}."
+        "It holds a lambda as Python byte code. Running it would be arbitrary code execution, so mlkit does not. Save the "
+        "model anew with a named function in place of the lambda, and pass that function in custom_objects={name: function}."
     )
 
 
@@ -278,8 +278,8 @@ def _from_config(cls, inner):
         return cls.from_config(dict(inner))
     except TypeError as error:
         raise TypeError(
-            f"{cls.__name__} could not be made from its config: {error}. If it is a class of yours, its from_config() must bring the "
-            "objects that get_config() wrote back to life with deserialize_keras_object()."
+            f"{cls.__name__} could not be made from its config: {error}. If it is a class of yours, its from_config() must "
+            "bring the objects that get_config() wrote back to life with deserialize_keras_object()."
         ) from error
 
 
@@ -288,7 +288,11 @@ def find_object(config):
     module, name, registered = config.get("module"), config["class_name"], config.get("registered_name")
     if name == "function":
         name = config["config"]
-        own = registry.builtin_function(name) if registry.namespace_of(module) is not None or module in ("builtins", None) else None
+        own = (
+            registry.builtin_function(name)
+            if registry.namespace_of(module) is not None or module in ("builtins", None)
+            else None
+        )
         users = _user_object(name, config)
         allowed = (name, "function")
     else:
@@ -298,7 +302,9 @@ def find_object(config):
     if own is None:
         return users
     if registered and registered not in allowed:
-        raise ValueError(f"{name!r} resolved to a Keras built-in, which has no registered name, but the config gives {registered!r}.")
+        raise ValueError(
+            f"{name!r} resolved to a Keras built-in, which has no registered name, but the config gives {registered!r}."
+        )
     if users is not None and users is not own and name in registry.scope_objects():
         raise ValueError(
             f"{name!r} is mlkit's own and cannot be replaced by custom_objects. Register yours under a name of its own with "

@@ -19,7 +19,9 @@ def write_state(model, file, skip=()):
     """Write the variables of a model and of everything in it into an open h5py.File. skip: objects left out."""
     for path, part in parts(model, skip):
         if hasattr(part, "save_assets"):
-            raise NotImplementedError(f"{type(part).__name__} has a save_assets() method; assets in model files are not supported.")
+            raise NotImplementedError(
+                f"{type(part).__name__} has a save_assets() method; assets in model files are not supported."
+            )
         if hasattr(part, "save_own_variables"):
             part.save_own_variables(_Writer(file, path, getattr(part, "name", None)))
 
@@ -62,8 +64,9 @@ class _Writer(collections.abc.MutableMapping):
 def read_state(model, tensors, skip=(), skip_mismatch=False, allow_nonfinite=False):
     """Set the variables of a model from a TensorFile; where anything is wrong, none of them.
 
-    The file must hold exactly the tensors that the model has variables for, each of the same shape and dtype. Only an optimizer's
-    state may be missing, or too much. skip: objects left alone. skip_mismatch: parts that do not fit are left alone, with a warning.
+    The file must hold exactly the tensors that the model has variables for, each of the same shape and dtype. Only an
+    optimizer's state may be missing, or too much. skip: objects left alone. skip_mismatch: parts that do not fit are left
+    alone, with a warning.
     """
     groups = _groups_of(tensors)
     plan, problems, used = [], [], set()
@@ -110,7 +113,7 @@ def _is_optimizer(part):
 
 
 def _variables(part):
-    """The variables that `load_own_variables` will set, in order; None if its class is not mlkit's and may set what it likes."""
+    """The variables that `load_own_variables` will set, in order; None if the method is a user's and may set what it likes."""
     if not type(part).load_own_variables.__module__.startswith("mlkit."):
         return None
     return part.variables if _is_optimizer(part) else part._trainable_variables + part._non_trainable_variables
@@ -126,8 +129,8 @@ def _optimizer_state(model, optimizer, stored):
     if len(stored) != len(own):
         if stored:
             warnings.warn(
-                f"The state of optimizer {optimizer.name!r} is not loaded: it has {len(own)} variables, but {len(stored)} are stored. "
-                "It starts afresh.",
+                f"The state of optimizer {optimizer.name!r} is not loaded: it has {len(own)} variables, but {len(stored)} "
+                "are stored. It starts afresh.",
                 stacklevel=2,
             )
         return [], {}
@@ -138,17 +141,32 @@ def _differences(own, stored, group, part):
     """What keeps a part's variables from being set, as (place, reason)."""
     if len(own) != len(stored):
         name = getattr(part, "name", type(part).__name__)
-        hint = "" if getattr(part, "built", True) else " It is not built: its build() must make the weights of the layers within."
-        return [(group, f"{type(part).__name__} {name!r} has {len(own)} variables, but received {len(stored)} variables from the file.{hint}")]
+        hint = (
+            "" if getattr(part, "built", True) else " It is not built: its build() must make the weights of the layers within."
+        )
+        return [
+            (
+                group,
+                f"{type(part).__name__} {name!r} has {len(own)} variables, but received {len(stored)} variables from the "
+                f"file.{hint}",
+            )
+        ]
     found = []
     for i, v in enumerate(own):
         tensor = stored.get(str(i))
         if tensor is None:
             found.append((f"{group}/{i}", f"it is missing: nothing is stored for the variable {v.path!r}."))
         elif tensor.shape != tuple(v.shape):
-            found.append((tensor.name, f"shapes must match: it has shape {tensor.shape}, the variable {v.path!r} {tuple(v.shape)}."))
+            found.append(
+                (tensor.name, f"shapes must match: it has shape {tensor.shape}, the variable {v.path!r} {tuple(v.shape)}.")
+            )
         elif tensor.dtype != v.dtype and not (_is_optimizer(part) and _is_counter(tensor, v)):
-            found.append((tensor.name, f"dtypes must match: it is {tensor.dtype}, the variable {v.path!r} is {v.dtype}. Nothing is converted."))
+            found.append(
+                (
+                    tensor.name,
+                    f"dtypes must match: it is {tensor.dtype}, the variable {v.path!r} is {v.dtype}. Nothing is converted.",
+                )
+            )
     return found
 
 
@@ -174,7 +192,12 @@ def _report(problems, path, skip_mismatch):
         return
     place, reason = problems[0]
     others = f"\n  {listed}{more}\n" if len(problems) > 1 else ""
-    raise ModelFileError(path, place, reason + others, "The file belongs to another model. (skip_mismatch=True in load_weights() leaves such parts alone.)")
+    raise ModelFileError(
+        path,
+        place,
+        reason + others,
+        "The file belongs to another model. (skip_mismatch=True in load_weights() leaves such parts alone.)",
+    )
 
 
 def _assign(model, plan, allow_nonfinite):

@@ -1,7 +1,8 @@
 """Where the parts of a model are in its weights file: the walk through attributes by which Keras 3 names the groups.
 
-A layer at attribute `encoder` of the model is the group "encoder"; the layers of a list `blocks` are "blocks/dense", "blocks/dense_1"
-... by their classes; those of a functional or sequential model are "layers/...". Within a group, "vars" holds the variables.
+A layer at attribute `encoder` of the model is the group "encoder"; the layers of a list `blocks` are "blocks/dense",
+"blocks/dense_1" ... by their classes; those of a functional or sequential model are "layers/...". Within a group, "vars"
+holds the variables.
 """
 
 import functools
@@ -98,7 +99,9 @@ def _value_of(obj, name):
 def _properties(cls):
     """Names of a class's properties: attributes that are computed, and may give parts."""
     return frozenset(
-        n for n in dir(cls) if not n.startswith("__") and isinstance(inspect.getattr_static(cls, n), (property, functools.cached_property))
+        n
+        for n in dir(cls)
+        if not n.startswith("__") and isinstance(inspect.getattr_static(cls, n), (property, functools.cached_property))
     )
 
 

@@ -12,12 +12,15 @@ def save_weights(model, filepath, overwrite=True, max_shard_size=None, objects_t
     """Write a `.weights.h5` file; see `mlkit.saving.save_weights`."""
     path = os.fspath(filepath)
     if max_shard_size is not None:
-        raise NotImplementedError("save_weights: `max_shard_size` is not supported. All weights go into one '.weights.h5' file.")
+        raise NotImplementedError(
+            "save_weights: `max_shard_size` is not supported. All weights go into one '.weights.h5' file."
+        )
     if not path.endswith(".weights.h5"):
         raise ValueError(f"The filename must end in `.weights.h5`, but got {path!r}.")
     if not model.built:
         raise ValueError(
-            f"You are saving a model that has not yet been built: {model.name!r} has no weights. Call it on data or build() it first."
+            f"You are saving a model that has not yet been built: {model.name!r} has no weights. Call it on data or build() "
+            "it first."
         )
     with replacing(path, overwrite) as file:
         write_weights(model, file, objects_to_skip or ())
@@ -29,14 +32,17 @@ def load_weights(model, filepath, skip_mismatch=False, objects_to_skip=None, by_
     is_new = path.endswith(".weights.h5")
     is_legacy = path.endswith((".h5", ".hdf5")) and not is_new
     if not (is_new or is_legacy or path.endswith(".keras")):
-        raise ModelFileError(path, "", "File format not supported: expected '.weights.h5', '.keras' or, from older versions, '.h5'.")
+        raise ModelFileError(
+            path, "", "File format not supported: expected '.weights.h5', '.keras' or, from older versions, '.h5'."
+        )
     if by_name is not None and not is_legacy:
         raise ValueError(f"`by_name` only supports loading legacy '.h5' or '.hdf5' files, but got {path!r}.")
     if objects_to_skip is not None and not is_new:
         raise ValueError(f"`objects_to_skip` only supports loading '.weights.h5' files, but got {path!r}.")
     if not model.built:
         raise ValueError(
-            f"You are loading weights into a model that has not yet been built: {model.name!r}. Call it on data or build() it first."
+            f"You are loading weights into a model that has not yet been built: {model.name!r}. Call it on data or build() "
+            "it first."
         )
     with opened(path) as (file, _):
         tensors = _tensors(file, path)

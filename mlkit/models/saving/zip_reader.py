@@ -13,7 +13,7 @@ _DEVICES = re.compile(r"(?i)(con|prn|aux|nul|com\d|lpt\d)(\..*)?")
 _SMALL = 16 * 2**20  # what may be unpacked whatever the file's size; JSON shrinks 20-fold
 _CHUNK = 2**20
 _FOREIGN = {
-    b"\x89HDF\r\n\x1a\n": "an HDF5 file; if it holds weights, give it the ending .weights.h5 (or .h5) and use model.load_weights()",
+    b"\x89HDF\r\n\x1a\n": "an HDF5 file; weights are read by model.load_weights() from files ending in .weights.h5 or .h5",
     b"\x80\x04": "a Python pickle, which mlkit does not read: it can run code",
     b"\x80\x02": "a Python pickle, which mlkit does not read: it can run code",
     b"\x1f\x8b": "a gzip archive",
@@ -45,8 +45,8 @@ def check_name(name, path, seen=None):
 class Archive:
     """The members of a zip archive, all of them checked.
 
-    file: binary file object, seekable. path: what error messages call it. Members are stored or deflated; together they may unpack
-    to three times the size of the file, or 16 MB.
+    file: binary file object, seekable. path: what error messages call it. Members are stored or deflated; together they may
+    unpack to three times the size of the file, or 16 MB.
 
     Raises ModelFileError for anything but a complete, plain archive: duplicate or irregular names, links, encryption, other
     compression, overlapping members, wrong checksums, surplus bytes around it.
@@ -74,7 +74,8 @@ class Archive:
         if total > max(_SMALL, 3 * self.size):
             raise ModelFileError(
                 path, "", f"its members would unpack from {self.size:,} to {total:,} bytes.",
-                "mlkit unpacks to at most 3 times the file's size; if the file is genuine, repack it without compression (zip -0).",
+                "mlkit unpacks to at most 3 times the file's size; if the file is genuine, repack it without compression "
+                "(zip -0).",
             )  # fmt: skip
         for name in self.members:
             self._check_sum(name)
@@ -137,7 +138,9 @@ def _check_ends(file, size, path):
     if head[:4] != b"PK\3\4":
         if head[:4] == b"PK\5\6":
             raise ModelFileError(path, "", "it is an archive without members.")
-        raise ModelFileError(path, "", f"it is no zip archive but {file_kind(head)}.", "Expected a .keras file of mlkit or Keras 3.")
+        raise ModelFileError(
+            path, "", f"it is no zip archive but {file_kind(head)}.", "Expected a .keras file of mlkit or Keras 3."
+        )
     file.seek(max(0, size - 42))
     tail = file.read(42)
     end = tail[-22:]
@@ -161,7 +164,9 @@ def _check_member(info, path):
     if info.flag_bits & 0x1:
         raise ModelFileError(path, info.orig_filename, "it is encrypted.")
     if info.compress_type not in (0, 8):
-        raise ModelFileError(path, info.orig_filename, f"it is compressed by method {info.compress_type}; only stored and deflate are read.")
+        raise ModelFileError(
+            path, info.orig_filename, f"it is compressed by method {info.compress_type}; only stored and deflate are read."
+        )
     if info.compress_type == 0 and info.file_size != info.compress_size:
         raise ModelFileError(path, info.orig_filename, "its sizes contradict each other.")
 

@@ -1,0 +1,58 @@
+"""Every function of mlkit.ops is written as the operation that Keras itself writes for it."""
+
+import importlib
+import inspect
+import os
+
+import pytest
+
+from mlkit import ops
+from mlkit.models.saving import op_names
+
+os.environ.setdefault("KERAS_BACKEND", "jax")
+keras = pytest.importorskip("keras")
+
+MAKERS = "bartlett blackman convert_to_tensor empty eye hamming hanning identity kaiser ones tri vectorize zeros".split()
+NAMES = sorted(set(ops.__all__) - set(MAKERS) - {"shape", "is_tensor", "convert_to_numpy", "dtype", "custom_gradient"})
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_names_and_parameters_are_those_of_keras(name):
+    function = getattr(ops, name)
+    module, class_name = op_names.class_of(function)
+    cls = getattr(importlib.import_module(module), class_name)
+    call = list(inspect.signature(cls.call).parameters.values())[1:]
+    assert op_names.call_parameters(function) == [
+        ("*" if p.kind is p.VAR_POSITIONAL else "") + p.name for p in call if p.kind is not p.VAR_KEYWORD
+    ]
+    options = [
+        p.name
+        for p in inspect.signature(function).parameters.values()
+        if p.name not in {c.name for c in call} and p.kind is not p.VAR_KEYWORD
+    ]
+    own = set(inspect.signature(cls.__init__).parameters)
+    assert set(options) <= own
+    assert op_names.function_of(module, class_name) is getattr(
+        ops, {"abs": "absolute", "conj": "conjugate"}.get(name, function.__name__)
+    )
+
+
+def test_calls_come_back():
+    x = keras.KerasTensor((2, 3))
+    for function, args, kwargs in (
+        (ops.mean, (x,), {"axis": 1, "keepdims": True}),
+        (ops.clip, (x, 0.0), {"x_max": 1.0}),
+        (ops.einsum, ("ij,jk->ik", x, x), {}),
+        (ops.where, (x, 1.0, x), {}),
+        (ops.concatenate, ([x, x],), {"axis": 1}),
+        (ops.get_item, (x, (slice(None), 1)), {}),
+    ):
+        call, config = op_names.to_class_form(function, args, kwargs)
+        if function is ops.get_item:
+            call[1] = list(call[1])  # as JSON makes it
+        args_again, kwargs_again = op_names.from_class_form(function, tuple(call), {}, config)
+        signature = inspect.signature(function)
+        one, other = signature.bind(*args, **kwargs), signature.bind(*args_again, **kwargs_again)
+        one.apply_defaults()
+        other.apply_defaults()
+        assert one.arguments == other.arguments
