@@ -17,6 +17,10 @@ class Call:
         """The arguments that are Values."""
         return [a for a in self.args if type(a) is Value]
 
+    def with_args(self, args):
+        """The same call of other arguments (itself if they are the same); its outputs stay the same Values."""
+        return self if all(a is b for a, b in zip(args, self.args)) else Call(self.op, args, self.params, self.outs)
+
 
 class Graph:
     """inputs: Values; calls: list of Call; outputs: Values or constants."""

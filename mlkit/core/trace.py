@@ -47,6 +47,13 @@ def trace_graph(fn, specs, parent=None):
     return trace, out
 
 
+def trace_into(graph):
+    """A block whose ops are staged at the end of an existing graph, untaped."""
+    trace = Trace()
+    trace.graph = graph
+    return swapped(trace=trace, recording=0)
+
+
 class Traced:
     """A function that is traced once per signature and then replayed as one compiled program.
 

@@ -1,0 +1,15 @@
+"""Dead code: calls whose results reach no output are dropped."""
+
+from mlkit.core.graph import Graph
+from mlkit.core.tensor import Value
+
+
+def prune(graph):
+    """The graph without calls that no output depends on."""
+    needed = {id(v) for v in graph.outputs if type(v) is Value}
+    kept = []
+    for call in reversed(graph.calls):
+        if any(id(v) in needed for v in call.outs):
+            kept.append(call)
+            needed.update(id(a) for a in call.args if type(a) is Value)
+    return Graph(graph.inputs, kept[::-1], graph.outputs)
