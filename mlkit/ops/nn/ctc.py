@@ -1,0 +1,239 @@
+"""Connectionist temporal classification: the loss, and decoding by the best path or by beam search.
+
+Graves, Fernández, Gomez and Schmidhuber, "Connectionist temporal classification", ICML 2006.
+"""
+
+import math
+
+from mlkit.core import dtypes
+from mlkit.core.spec import show
+from mlkit.ops import elementwise as el
+from mlkit.ops import fused
+from mlkit.ops.convert import cast, to_float
+from mlkit.ops.image.layout import check_choice
+from mlkit.ops.math import logsumexp, top_k
+from mlkit.ops.movement import broadcast_to, concat, full, iota, reshape, slice_along, take_along_axis, transpose
+from mlkit.ops.numpy import logaddexp
+from mlkit.ops.order import argsort
+from mlkit.ops.reduction import argmax, max_, sum_
+
+__all__ = ["ctc_decode", "ctc_loss"]
+
+_NEVER = -1e5  # logarithm of an impossible path's probability; finite, so that its gradient is
+
+
+def _column(x):
+    return reshape(x, shape=(*x.shape, 1))
+
+
+def _scan(step, state, *sequences):
+    """The state after `step(state, *slices)` for each slice of the sequences' first axis."""
+    from mlkit.ops.control import scan
+
+    return scan(lambda carry, xs: (step(carry, *xs), None), state, sequences)[0]
+
+
+def _time_first(x):
+    return transpose(x, perm=(1, 0, *range(2, x.ndim)))
+
+
+# ---- loss ------------------------------------------------------------------------------------------------------------
+
+
+def ctc_loss(target, output, target_length, output_length, mask_index=0):
+    """-log of the probability that a path through the outputs spells the target, repeats and blanks removed.
+
+    target: class numbers (batch, labels). output: logits (batch, time, classes). target_length, output_length: (batch,), how much of each
+    row counts. mask_index: the class that means blank. Returns (batch,).
+    """
+    target, output = cast(target, "int32"), to_float(output)
+    target_length, output_length = cast(target_length, "int32"), cast(output_length, "int32")
+    if target.ndim != 2 or output.ndim != 3:
+        raise ValueError(
+            "ctc_loss: expected `target` of shape (batch, labels) and `output` of shape (batch, time, classes), but got "
+            f"{show(target.shape)} and {show(output.shape)}."
+        )
+    output = cast(output, dtypes.result_type(output.dtype, "float32"))
+    labels = _with_blanks(target, mask_index)
+    batch, time, _ = output.shape
+    states = labels.shape[1]
+    wanted = broadcast_to(reshape(labels, shape=(batch, 1, states)), shape=(batch, time, states))
+    emitted = take_along_axis(fused.log_softmax(output, axis=2), wanted, axis=2)
+    running = iota(size=time, dtype="int32") < _column(output_length)
+    skips = _may_skip(labels, mask_index)
+
+    def step(alpha, log_p, running):
+        one, two = _shifted(alpha, 1), el.where(skips, _shifted(alpha, 2), _NEVER)
+        moved = _log_sum(alpha, one, two) + log_p
+        return el.where(_column(running), moved, alpha)
+
+    position = iota(size=states, dtype="int32")
+    start = broadcast_to(el.where(el.equal(position, 0), 0.0, full(shape=(states,), value=_NEVER, dtype=output.dtype)), shape=(batch, states))
+    first = el.where(position < 2, slice_along(emitted, 1, 0, 1)[:, 0], _NEVER) + start * 0
+    alpha = _scan(step, first, *(_time_first(slice_along(x, 1, 1, time)) for x in (emitted, running)))
+    last = _column(2 * target_length)
+    final = el.or_(el.equal(position, last), el.equal(position, last - 1))
+    return -logsumexp(el.where(final, alpha, _NEVER), axis=1)
+
+
+def _with_blanks(target, blank):
+    """a b -> _ a _ b _"""
+    n, length = target.shape
+    pairs = concat(_column(target), full(shape=(n, length, 1), value=blank, dtype="int32"), axis=2)
+    return concat(full(shape=(n, 1), value=blank, dtype="int32"), reshape(pairs, shape=(n, 2 * length)), axis=1)
+
+
+def _may_skip(labels, blank):
+    """Where a path may come from two states before: onto a label that differs from the one before it."""
+    before = _shifted(labels, 2, fill=blank)
+    return el.and_(el.not_equal(labels, blank), el.not_equal(labels, before))
+
+
+def _shifted(x, n, fill=_NEVER):
+    """Moved n places to the right along axis 1."""
+    head = full(shape=(x.shape[0], n), value=fill, dtype=x.dtype)
+    return concat(head, slice_along(x, 1, 0, x.shape[1] - n), axis=1)
+
+
+def _log_sum(*xs):
+    peak = xs[0]
+    for x in xs[1:]:
+        peak = el.maximum(peak, x)
+    peak = el.stop_gradient(peak)
+    total = el.exp(xs[0] - peak)
+    for x in xs[1:]:
+        total = total + el.exp(x - peak)
+    return el.log(total) + peak
+
+
+# ---- decoding --------------------------------------------------------------------------------------------------------
+
+
+def ctc_decode(
+    inputs, sequence_lengths, strategy="greedy", beam_width=100, top_paths=1, merge_repeated=True, mask_index=0
+):
+    """The most probable label sequences of CTC outputs.
+
+    inputs: logits (batch, time, classes). sequence_lengths: (batch,). strategy: "greedy" (the best path) or "beam_search" (with
+    beam_width candidates, of which top_paths are returned). merge_repeated: whether equal labels that follow one another count once
+    (greedy only). mask_index: the class that means blank; None is the last one.
+
+    Returns labels (paths, batch, time), filled up with -1, and scores (batch, paths): for "greedy" minus the sum of the largest logits, for
+    "beam_search" the log of the probability.
+    """
+    check_choice("ctc_decode", "strategy", strategy, ("greedy", "beam_search"))
+    x, lengths = to_float(inputs), cast(sequence_lengths, "int32")
+    if x.ndim != 3:
+        raise ValueError(f"ctc_decode: expected `inputs` of shape (batch, time, classes), but got {show(x.shape)}.")
+    x = cast(x, dtypes.result_type(x.dtype, "float32"))
+    blank = x.shape[2] - 1 if mask_index is None else mask_index
+    if strategy == "greedy":
+        return _greedy(x, lengths, merge_repeated, blank)
+    return _beam_search(x, lengths, beam_width, top_paths, blank)
+
+
+def _greedy(x, lengths, merge_repeated, blank):
+    batch, time, _ = x.shape
+    ended = iota(size=time, dtype="int32") >= _column(lengths)
+    labels = el.where(ended, blank, argmax(x, axis=2))
+    scores = el.where(ended, 0.0, max_(x, axes=(2,), keepdims=False))
+    if merge_repeated:
+        before = concat(full(shape=(batch, 1), value=-1, dtype="int32"), slice_along(labels, 1, 0, time - 1), axis=1)
+        labels = el.where(el.equal(labels, before), blank, labels)
+    empty = el.equal(labels, blank)
+    order = argsort(cast(empty, "int32"), axis=1)  # stable: labels first, in their order
+    labels = take_along_axis(el.where(empty, -1, labels), order, axis=1)
+    return reshape(labels, shape=(1, batch, time)), -sum_(scores, axes=(1,), keepdims=True)
+
+
+def _beam_search(x, lengths, width, paths, blank):
+    """Prefix beam search: Hannun et al., arXiv:1408.2873, algorithm 1, without a language model.
+
+    A beam is a prefix with two scores: of the paths that end in a blank, and of those that end in its last label. Extending beam i by a
+    label can only give a new prefix or another beam j; there the scores are added.
+    """
+    batch, time, classes = x.shape
+    log_p = fused.log_softmax(x, axis=2)
+    position = iota(size=width, dtype="int32")
+    never = full(shape=(batch, width), value=-math.inf, dtype=x.dtype)
+    state = (
+        full(shape=(batch, width, time), value=-1, dtype="int32"),
+        full(shape=(batch, width), value=0, dtype="int32"),
+        el.where(el.equal(position, 0), 0.0, never),
+        never,
+    )
+
+    def step(state, p, running):
+        new = _extend(state, p, width, blank)
+        return tuple(el.where(reshape(running, shape=(batch, *(1,) * (n.ndim - 1))), n, s) for n, s in zip(new, state))
+
+    running = iota(size=time, dtype="int32") < _column(lengths)
+    labels, _, in_blank, in_label = _scan(step, state, _time_first(log_p), _time_first(running))
+    scores, best = top_k(logaddexp(in_blank, in_label), paths)
+    best = broadcast_to(_column(best), shape=(batch, paths, time))
+    return _time_first(take_along_axis(labels, best, axis=1)), scores
+
+
+def _extend(state, p, width, blank):
+    """All beams one time step on, the best `width` kept. p: log-probabilities (batch, classes)."""
+    labels, sizes, in_blank, in_label = state
+    batch, classes = p.shape
+    total = logaddexp(in_blank, in_label)
+    last = _last_label(labels, sizes)
+    p_last = take_along_axis(p, el.maximum(last, 0), axis=1)
+    stay_blank = total + slice_along(p, 1, blank, blank + 1)
+    stay_label = el.where(sizes > 0, in_label + p_last, -math.inf)
+
+    grown = _column(total) + reshape(p, shape=(batch, 1, classes))  # (batch, beam, label)
+    label = iota(size=classes, dtype="int32")
+    repeat = el.equal(label, _column(last))
+    grown = el.where(repeat, _column(in_blank) + reshape(p, shape=(batch, 1, classes)), grown)
+    grown = el.where(el.equal(label, blank), -math.inf, grown)
+
+    child = _is_child(labels, sizes, last, total)  # (batch, parent, child)
+    to_child = take_along_axis(grown, broadcast_to(reshape(el.maximum(last, 0), shape=(batch, 1, width)), shape=(batch, width, width)), axis=2)
+    stay_label = logaddexp(stay_label, logsumexp(el.where(child, to_child, -math.inf), axis=1))
+    is_last = el.equal(reshape(label, shape=(1, 1, 1, classes)), reshape(last, shape=(batch, 1, width, 1)))
+    taken = max_(cast(el.and_(is_last, _column(child)), "int32"), axes=(2,), keepdims=False)
+    grown = el.where(taken > 0, -math.inf, grown)
+
+    scores = concat(logaddexp(stay_blank, stay_label), reshape(grown, shape=(batch, width * classes)), axis=1)
+    _, chosen = top_k(scores, width)
+    return _gather_beams(chosen, state, stay_blank, stay_label, grown, classes)
+
+
+def _last_label(labels, sizes):
+    """-1 for the empty prefix."""
+    index = _column(el.maximum(sizes - 1, 0))
+    last = reshape(take_along_axis(labels, index, axis=2), shape=sizes.shape)
+    return el.where(sizes > 0, last, -1)
+
+
+def _is_child(labels, sizes, last, total):
+    """Whether beam j is beam i with its own last label added: (batch, i, j)."""
+    batch, width, time = labels.shape
+    alive = total > -math.inf
+    position = iota(size=time, dtype="int32")
+    parent = el.where(el.equal(position, _column(sizes - 1)), -1, labels)  # without the last label
+    same = el.equal(reshape(labels, shape=(batch, width, 1, time)), reshape(parent, shape=(batch, 1, width, time)))
+    same = el.equal(sum_(cast(same, "int32"), axes=(3,), keepdims=False), time)
+    longer = el.equal(_column(sizes) + 1, reshape(sizes, shape=(batch, 1, width)))
+    return el.and_(el.and_(same, longer), el.and_(_column(alive), reshape(alive, shape=(batch, 1, width))))
+
+
+def _gather_beams(chosen, state, stay_blank, stay_label, grown, classes):
+    """The chosen candidates as beams: numbers below the width stay as they are, the others are beam * classes + label."""
+    labels, sizes, _, _ = state
+    batch, width, time = labels.shape
+    stays = chosen < width
+    extension = el.maximum(chosen - width, 0)
+    source = el.where(stays, chosen, el.floor_div(extension, classes))
+    label = el.mod(extension, classes)
+    labels = take_along_axis(labels, broadcast_to(_column(source), shape=labels.shape), axis=1)
+    sizes = take_along_axis(sizes, source, axis=1)
+    here = el.equal(iota(size=time, dtype="int32"), _column(sizes))
+    labels = el.where(el.and_(here, _column(el.not_(stays))), _column(label), labels)
+    in_blank = el.where(stays, take_along_axis(stay_blank, source, axis=1), -math.inf)
+    new = take_along_axis(reshape(grown, shape=(batch, width * classes)), extension, axis=1)
+    in_label = el.where(stays, take_along_axis(stay_label, source, axis=1), new)
+    return labels, sizes + cast(el.not_(stays), "int32"), in_blank, in_label
