@@ -141,7 +141,6 @@ class Recall(_Rate):
 class _BestUnderConstraint(OutcomeMetric):
     """The largest value of one rate over the thresholds at which another is at least a given value."""
 
-    unlisted = ("class_id",)
     given, wanted = None, None  # names of rates
 
     def __init__(self, value, num_thresholds=200, class_id=None, name=None, dtype=None):
