@@ -17,9 +17,10 @@ keras = pytest.importorskip("keras")
 NAMESPACES = ("initializers", "regularizers", "constraints", "losses", "metrics", "optimizers", "optimizers.schedules")
 ARGUMENTS = {
     "IoU": (2, [0]), "MeanIoU": (2,), "OneHotIoU": (2, [0]), "OneHotMeanIoU": (2,), "PrecisionAtRecall": (0.5,),
-    "RecallAtPrecision": (0.5,), "SensitivityAtSpecificity": (0.5,), "SpecificityAtSensitivity": (0.5,), "CosineDecay": (0.5, 10),
-    "CosineDecayRestarts": (0.5, 10), "ExponentialDecay": (0.5, 10, 0.5), "InverseTimeDecay": (0.5, 10, 0.5),
-    "PiecewiseConstantDecay": ([1], [0.5, 0.25]), "PolynomialDecay": (0.5, 10), "L1": (0.5,), "OrthogonalRegularizer": (0.5,),
+    "RecallAtPrecision": (0.5,), "SensitivityAtSpecificity": (0.5,), "SpecificityAtSensitivity": (0.5,),
+    "CosineDecay": (0.5, 10), "CosineDecayRestarts": (0.5, 10), "ExponentialDecay": (0.5, 10, 0.5),
+    "InverseTimeDecay": (0.5, 10, 0.5), "PiecewiseConstantDecay": ([1], [0.5, 0.25]), "PolynomialDecay": (0.5, 10),
+    "L1": (0.5,), "OrthogonalRegularizer": (0.5,),
 }  # fmt: skip
 ABSTRACT = "Initializer Regularizer Constraint Loss Metric Optimizer LearningRateSchedule MeanMetricWrapper LossScaleOptimizer "
 ABSTRACT += "MultiOptimizer OptimizerMap"
@@ -42,7 +43,7 @@ def test_forms_are_those_of_keras(namespace, name):
     assert type(keras.saving.deserialize_keras_object(form)) is make[1]
     for f in (form, keras_form):
         f["config"].pop("name", None)
-    # where Keras forgets an argument (the class_id of some metrics), ours has it too
+    # where Keras forgets an argument (the gain of Identity), ours has it too
     assert form == {**keras_form, "config": {**form["config"], **keras_form["config"]}}
 
 
