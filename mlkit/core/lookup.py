@@ -55,8 +55,8 @@ class Lookup:
         near = difflib.get_close_matches(identifier, self.objects, n=3) if isinstance(identifier, str) else ()
         hint = f" Did you mean {' or '.join(map(repr, near))}?" if near else ""
         return (
-            f"Could not interpret the {self.kind} {identifier!r}.{hint} Expected a name, a serialized config or an object of that "
-            f"kind; own ones are found by name after `register_keras_serializable`."
+            f"Could not interpret the {self.kind} {identifier!r}.{hint} Expected a name, a serialized config or an object of "
+            "that kind; own ones are found by name after `register_keras_serializable`."
         )
 
     def deserialize(self, config, custom_objects=None):

@@ -64,7 +64,9 @@ def get(identifier):
 def _of_values(values):
     def initialize(shape, dtype=None):
         if tuple(shape) != tuple(values.shape):
-            raise ValueError(f"The values given as initializer have shape {tuple(values.shape)}, but the weight has {tuple(shape)}.")
+            raise ValueError(
+                f"The values given as initializer have shape {tuple(values.shape)}, but the weight has {tuple(shape)}."
+            )
         return ops.cast(values, standardize_dtype(dtype))
 
     return initialize

@@ -58,8 +58,8 @@ class STFT(Initializer):
     """Fourier kernels for a Conv1D layer that computes a short-time Fourier transform.
 
     side: "real" (cosines) or "imag" (sines). window: name of a window such as "hann", an array of frame length, or None.
-    scaling: "density" (by the root of the window's energy), "spectrum" (by its sum), or None. periodic: whether a named window is
-    the periodic one, else the symmetric one.
+    scaling: "density" (by the root of the window's energy), "spectrum" (by its sum), or None. periodic: whether a named window
+    is the periodic one, else the symmetric one.
 
     The shape is (frame_length, input_channels, fft_bins) with fft_bins = fft_length // 2 + 1.
     """
@@ -109,8 +109,8 @@ _COSINE_SUMS = {  # a[0] - a[1] cos(x) + a[2] cos(2x) - ...: Harris 1978 (https:
 def named_window(name, length, periodic):
     """A window function of signal processing as an array of shape (length,), float64.
 
-    name: a sum of cosines ("hann", "hamming", "blackman", "nuttall", "blackmanharris", "flattop", "boxcar"), "bartlett", "cosine"
-    or "tukey" (half of it tapered). periodic: the window is the start of one that is longer by 1, as spectra want it.
+    name: a sum of cosines ("hann", "hamming", "blackman", "nuttall", "blackmanharris", "flattop", "boxcar"), "bartlett",
+    "cosine" or "tukey" (half of it tapered). periodic: the window is the start of one that is longer by 1, as spectra want it.
 
     >>> named_window("hann", 4, periodic=True).round(3)
     array([0. , 0.5, 1. , 0.5])

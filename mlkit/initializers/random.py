@@ -177,7 +177,9 @@ class Orthogonal(RandomInitializer):
         dtype = standardize_dtype(dtype)
         rows, columns = math.prod(shape[:-1]), shape[-1]
         # half precision has no QR decomposition
-        normal = random.normal((max(rows, columns), min(rows, columns)), dtype="float32" if "16" in dtype else dtype, seed=self.seed)
+        normal = random.normal(
+            (max(rows, columns), min(rows, columns)), dtype="float32" if "16" in dtype else dtype, seed=self.seed
+        )
         q, r = ops.qr(normal)
         q = q * ops.sign(ops.diagonal(r))  # makes the decomposition unique, and so the distribution uniform
         q = ops.transpose(q) if rows < columns else q

@@ -9,9 +9,9 @@ class Adafactor(Optimizer):
     """Steps relative to the size of the weights, by second moments that for matrices take rows + columns numbers.
 
     beta_2_decay: the average's weight of the past is ``1 - step ** beta_2_decay``. epsilon_1: added to squared gradients.
-    epsilon_2: least size of a weight tensor that steps are relative to. clip_threshold: largest root mean square of a step before
-    scaling. relative_step: kept in configs; the rate is at most ``1 / sqrt(step)`` either way, as in Keras.
-    Further arguments: those of `Optimizer`. Shazeer & Stern 2018, https://arxiv.org/abs/1804.04235.
+    epsilon_2: least size of a weight tensor that steps are relative to. clip_threshold: largest root mean square of a step
+    before scaling. relative_step: kept in configs; the rate is at most ``1 / sqrt(step)`` either way, as in Keras. Further
+    arguments: those of `Optimizer`. Shazeer & Stern 2018, https://arxiv.org/abs/1804.04235.
     """
 
     @common_options
@@ -33,9 +33,12 @@ class Adafactor(Optimizer):
         for v in variables:
             if is_overwritten(v):
                 continue
-            matrix = len(v.shape) >= 2  # other weights have scalars here, unused: files are as Keras's
-            self._add_slot(v, "row", "zeros", v.shape[:-1] if matrix else ())
-            self._add_slot(v, "column", "zeros", v.shape[:-2] + v.shape[-1:] if matrix else ())
+            if len(v.shape) >= 2:
+                self._add_slot(v, "row", "zeros", v.shape[:-1])
+                self._add_slot(v, "column", "zeros", v.shape[:-2] + v.shape[-1:])
+            else:  # unused, but in Keras's files
+                self._add_slot(v, "row", "zeros", (), "int32")
+                self._add_slot(v, "column", "zeros", (), "int32")
             self.add_slots([v], velocity="zeros")
 
     def update_step(self, gradient, variable, learning_rate):

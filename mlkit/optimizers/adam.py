@@ -63,7 +63,8 @@ class AdamW(Adam):
 class Adamax(Optimizer):
     """Adam with the largest gradient in place of the root mean square. Kingma & Ba 2015, section 7.1.
 
-    beta_1, beta_2: decay of the mean and of the maximum. epsilon: against division by 0. Further arguments: those of `Optimizer`.
+    beta_1, beta_2: decay of the mean and of the maximum. epsilon: against division by 0. Further arguments: those of
+    `Optimizer`.
     """
 
     @common_options

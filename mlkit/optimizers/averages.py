@@ -30,7 +30,9 @@ class MovingAverages:
         if self.use_ema:
             known = [v for v, _ in self._averages()]
             if any(all(v is not k for k in known) and not is_overwritten(v) for v in var_list):
-                raise ValueError(f"{self.name}: there are no moving averages of these variables. Was the optimizer used on this model?")
+                raise ValueError(
+                    f"{self.name}: there are no moving averages of these variables. Was the optimizer used on this model?"
+                )
             for v in var_list:
                 if not is_overwritten(v):
                     v.assign(self.slot(v, "average"))

@@ -22,7 +22,8 @@ _UNSUPPORTED = {  # option -> its default, which old configs spell out
 class LossScaleOptimizer(Optimizer):
     """Scales the loss up, and gradients down again, as far as float16 allows.
 
-    Where a gradient is not finite the step is left out and the scale halved; after `dynamic_growth_steps` good steps it is doubled.
+    Where a gradient is not finite the step is left out and the scale halved; after `dynamic_growth_steps` good steps it is
+    doubled.
 
     inner_optimizer: the optimizer that updates; all other options are its. initial_scale: the first scale.
     Micikevicius et al. 2018, https://arxiv.org/abs/1710.03740.

@@ -11,8 +11,8 @@ from mlkit.optimizers.optimizer import Optimizer
 class OptimizerMap(MutableMapping, Configurable):
     """From the paths of variables to optimizers.
 
-    default_optimizer: for paths that nothing matches. optimizer_map: dict path, or regular expression that matches all of a path
-    -> optimizer; more may be assigned later.
+    default_optimizer: for paths that nothing matches. optimizer_map: dict path, or regular expression that matches all of a
+    path -> optimizer; more may be assigned later.
 
     >>> from mlkit.optimizers import SGD, Adam
     >>> rates = OptimizerMap(Adam(), {"encoder/.*": SGD(0.1)})
@@ -68,8 +68,8 @@ class OptimizerMap(MutableMapping, Configurable):
 class MultiOptimizer(Optimizer):
     """Hands each variable to the optimizer that a map, or a function, chooses for it.
 
-    optimizer_map: an `OptimizerMap`, or a callable variable -> optimizer. loss_scale_factor: replaces that of all inner optimizers.
-    It has no learning rate of its own: use those of `optimizers`.
+    optimizer_map: an `OptimizerMap`, or a callable variable -> optimizer. loss_scale_factor: replaces that of all inner
+    optimizers. It has no learning rate of its own: use those of `optimizers`.
     """
 
     get_config = Configurable.get_config
@@ -151,4 +151,6 @@ def check_inner(optimizer, owner):
     if not isinstance(optimizer, Optimizer):
         raise ValueError(f"The optimizer for {owner!r} must be an Optimizer, but is {optimizer!r}.")
     if isinstance(optimizer, (LossScaleOptimizer, MultiOptimizer)):
-        raise ValueError(f"The optimizer for {owner!r} is a {type(optimizer).__name__}, which cannot work inside a MultiOptimizer.")
+        raise ValueError(
+            f"The optimizer for {owner!r} is a {type(optimizer).__name__}, which cannot work inside a MultiOptimizer."
+        )

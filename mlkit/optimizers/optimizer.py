@@ -20,16 +20,17 @@ from mlkit.optimizers.state import OptimizerState, is_overwritten
 class Optimizer(OptimizerState, GradientAccumulation, MovingAverages, Configurable):
     """Base class of optimizers.
 
-    learning_rate: float, a `LearningRateSchedule`, or a callable without arguments, which is called once a trace (let it return a
-    Variable if the rate is to change). weight_decay: before each update weights shrink by ``weight_decay * learning_rate``.
-    clipnorm, clipvalue, global_clipnorm: limits of gradients, at most one of them: the norm of each, the elements, the norm of all.
-    use_ema: keep moving averages of the weights, ``a = ema_momentum * a + (1 - ema_momentum) * w``, which replace the weights after
-    every `ema_overwrite_frequency` updates and at the end of `fit`. loss_scale_factor: the loss is multiplied by it, and gradients
-    divided, against underflow in half precision. gradient_accumulation_steps: update once in so many steps, with the mean gradient;
-    schedules count all steps, `iterations` the updates. name: str.
+    learning_rate: float, a `LearningRateSchedule`, or a callable without arguments, which is called once a trace (let it return
+    a Variable if the rate is to change). weight_decay: before each update weights shrink by ``weight_decay * learning_rate``.
+    clipnorm, clipvalue, global_clipnorm: limits of gradients, at most one of them: the norm of each, the elements, the norm of
+    all. use_ema: keep moving averages of the weights, ``a = ema_momentum * a + (1 - ema_momentum) * w``, which replace the
+    weights after every `ema_overwrite_frequency` updates and at the end of `fit`. loss_scale_factor: the loss is multiplied by
+    it, and gradients divided, against underflow in half precision. gradient_accumulation_steps: update once in so many steps,
+    with the mean gradient; schedules count all steps, `iterations` the updates. name: str.
 
     An optimizer of your own defines `build_slots`, the state it keeps for each weight, and `update_step`, its rule. Both are
-    written with ops and run at once or traced alike, so no branching on values. (Overriding `build` in Keras's manner works too.)
+    written with ops and run at once or traced alike, so no branching on values. (Overriding `build` in Keras's manner works
+    too.)
 
     >>> from mlkit import Variable
     >>> class Momentum(Optimizer):
@@ -65,7 +66,9 @@ class Optimizer(OptimizerState, GradientAccumulation, MovingAverages, Configurab
     ):
         self._variables = []
         if kwargs.pop("decay", None) is not None:
-            warnings.warn(f"{type(self).__name__}: `decay` has no effect; pass an InverseTimeDecay schedule as `learning_rate`.")
+            warnings.warn(
+                f"{type(self).__name__}: `decay` has no effect; pass an InverseTimeDecay schedule as `learning_rate`."
+            )
         if kwargs:
             raise ValueError(f"{type(self).__name__}: unknown arguments {sorted(kwargs)}. Argument(s) not recognized.")
         self.name = name or names.auto_name(type(self).__name__)
@@ -127,7 +130,8 @@ class Optimizer(OptimizerState, GradientAccumulation, MovingAverages, Configurab
     def _rate_variable(self, value):
         if not isinstance(value, float):
             raise ValueError(
-                f"{type(self).__name__}: `learning_rate` must be a float, a LearningRateSchedule or a callable, but got {value!r}."
+                f"{type(self).__name__}: `learning_rate` must be a float, a LearningRateSchedule or a callable, "
+                f"but got {value!r}."
             )
         rate = initializers.Constant(value)
         return self.add_variable((), rate, dtype=floatx(), aggregation="only_first_replica", name="learning_rate")
@@ -177,7 +181,9 @@ class Optimizer(OptimizerState, GradientAccumulation, MovingAverages, Configurab
             variables = self._trainable_variables
         variables = list(variables)
         if len(grads) != len(variables):
-            raise ValueError(f"{self.name}.apply: got {len(grads)} gradients for {len(variables)} variables; they must pair up.")
+            raise ValueError(
+                f"{self.name}.apply: got {len(grads)} gradients for {len(variables)} variables; they must pair up."
+            )
         if not self.built:
             self.build(variables)
         for v in variables:
@@ -201,7 +207,9 @@ class Optimizer(OptimizerState, GradientAccumulation, MovingAverages, Configurab
 
     def update_step(self, gradient, variable, learning_rate):
         """The rule: change `variable`, and its slots, given its gradient and a scalar rate, both of its dtype."""
-        raise NotImplementedError(f"The optimizer {type(self).__name__} must define update_step(self, gradient, variable, learning_rate).")
+        raise NotImplementedError(
+            f"The optimizer {type(self).__name__} must define update_step(self, gradient, variable, learning_rate)."
+        )
 
     def _clip_gradients(self, grads):
         return clip_gradients(grads, self.clipnorm, self.clipvalue, self.global_clipnorm)
@@ -277,8 +285,8 @@ def _present(grads, variables):
     missing = [v.path for g, v in zip(grads, variables) if g is None]
     if missing:
         warnings.warn(
-            f"Gradients do not exist for variables {missing} when minimizing the loss; they stay as they are. Does the loss depend "
-            "on them, and was a `loss` given to `model.compile()`?"
+            f"Gradients do not exist for variables {missing} when minimizing the loss; they stay as they are. Does the loss "
+            "depend on them, and was a `loss` given to `model.compile()`?"
         )
     return pairs
 

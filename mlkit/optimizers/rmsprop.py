@@ -9,7 +9,8 @@ class RMSprop(Optimizer):
 
     rho: how much of the average is kept each time. momentum: if not 0, of the steps. epsilon: against division by 0.
     centered: divide by the estimated standard deviation instead, that is subtract the squared mean gradient from v.
-    Further arguments: those of `Optimizer`. Hinton 2012, https://www.cs.toronto.edu/~tijmen/csc321/slides/lecture_slides_lec6.pdf.
+    Further arguments: those of `Optimizer`. Hinton 2012,
+    https://www.cs.toronto.edu/~tijmen/csc321/slides/lecture_slides_lec6.pdf.
     """
 
     @common_options

@@ -103,8 +103,8 @@ class PolynomialDecay(LearningRateSchedule):
     def __init__(
         self, initial_learning_rate, decay_steps, end_learning_rate=0.0001, power=1.0, cycle=False, name="PolynomialDecay"
     ):
-        self.initial_learning_rate, self.decay_steps, self.end_learning_rate = initial_learning_rate, decay_steps, end_learning_rate
-        self.power, self.cycle, self.name = power, cycle, name
+        self.initial_learning_rate, self.decay_steps = initial_learning_rate, decay_steps
+        self.end_learning_rate, self.power, self.cycle, self.name = end_learning_rate, power, cycle, name
         _check_positive(self, "decay_steps")
 
     def __call__(self, step):
@@ -120,8 +120,8 @@ class PolynomialDecay(LearningRateSchedule):
 class CosineDecay(LearningRateSchedule):
     """Half a cosine wave from the start value down to `alpha` times it, after a linear warmup if wanted.
 
-    initial_learning_rate: where the warmup starts, or (without one) the decay. decay_steps: length of the decay. alpha: the last
-    value as a part of the first. warmup_target: the learning rate at the end of the warmup; None for no warmup.
+    initial_learning_rate: where the warmup starts, or (without one) the decay. decay_steps: length of the decay. alpha: the
+    last value as a part of the first. warmup_target: the learning rate at the end of the warmup; None for no warmup.
     warmup_steps: length of the warmup. Loshchilov & Hutter 2017, https://arxiv.org/abs/1608.03983.
 
     >>> schedule = CosineDecay(0.0, decay_steps=100, warmup_target=1.0, warmup_steps=10)

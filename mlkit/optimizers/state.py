@@ -2,7 +2,7 @@
 
 import warnings
 
-from mlkit import initializers, ops
+from mlkit import initializers
 from mlkit.core import names
 from mlkit.core.state import outside_trace
 from mlkit.core.variable import Variable
@@ -34,7 +34,7 @@ class OptimizerState:
         return self._variables[:]
 
     def build(self, variables):
-        """Make the state for these trainable variables. On a built optimizer: for those that are new, all others keep theirs."""
+        """Make the state for these trainable variables. If it is built, for those that are new; all others keep theirs."""
         if self.built and all(v in self._indices for v in variables):
             return
         made = {id(slot) for slots in self._slots.values() for slot in slots.values()}
@@ -68,10 +68,11 @@ class OptimizerState:
         slots = self._slots.setdefault(owner, {})
         if name not in slots:
             if owner is not None:
-                shape, dtype = owner.shape if shape is None else shape, owner.dtype
+                shape, dtype = owner.shape if shape is None else shape, dtype or owner.dtype
             full_name = name if owner is None else slot_name(owner, name)
             slots[name] = self.add_variable(shape, initializer, dtype, name=full_name)
         self._track(slots[name])
+        return slots[name]
 
     def slot(self, variable, name):
         """The slot that `add_slots` made for a variable."""
@@ -114,7 +115,8 @@ class OptimizerState:
         """Assign all variables of a built optimizer, given values in the order of `variables`."""
         if not self.built:
             raise ValueError(
-                "You are calling `set_weights()` on an optimizer that is not built. Call optimizer.build(trainable_variables) first."
+                "You are calling `set_weights()` on an optimizer that is not built. "
+                "Call optimizer.build(trainable_variables) first."
             )
         self._assign_all(weights)
 
@@ -142,7 +144,9 @@ class OptimizerState:
             raise ValueError(f"Optimizer {self.name!r} has {len(variables)} variables, but got {len(values)} values.")
         for i, (v, value) in enumerate(zip(variables, values)):
             if tuple(v.shape) != tuple(value.shape):
-                raise ValueError(f"Optimizer variable {i}, {v.path!r}, has shape {v.shape}, but its new value has {tuple(value.shape)}.")
+                raise ValueError(
+                    f"Optimizer variable {i}, {v.path!r}, has shape {v.shape}, but its new value has {tuple(value.shape)}."
+                )
         for v, value in zip(variables, values):
             v.assign(value)
 
