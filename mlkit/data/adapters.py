@@ -48,8 +48,8 @@ def get_adapter(x, y=None, sample_weight=None, batch_size=None, shuffle=False, s
         return PyDatasetAdapter(x, shuffle, class_weight, seed)
     if isinstance(x, (str, bytes, dict)) or not hasattr(x, "__iter__"):
         raise ValueError(
-            f"Data of type {type(x).__name__} is not understood. Expected arrays or tensors (or a list, tuple or dict of them), "
-            "a PyDataset, a generator, or an iterable of batches."
+            f"Data of type {type(x).__name__} is not understood. Expected arrays or tensors (or a list, tuple or dict of "
+            "them), a PyDataset, a generator, or an iterable of batches."
         )
     return IterableAdapter(x, class_weight)
 
@@ -86,7 +86,7 @@ class Adapter:
 
 
 class _Orders:
-    """Random orders of the passes: pass i gets the i-th draw, also when training resumes there, so order follows from the seed."""
+    """Random orders of the passes: pass i gets the i-th draw, also when training resumes there."""
 
     def __init__(self, draw):
         self._draw = draw
@@ -166,8 +166,8 @@ class PyDatasetAdapter(Adapter):
         self._orders = _Orders(self._permutation)
         if dataset.use_multiprocessing:
             warnings.warn(
-                f"{type(dataset).__name__}: use_multiprocessing=True runs its {dataset.workers} workers as threads, since a process "
-                "that has computed with several threads cannot be forked safely.",
+                f"{type(dataset).__name__}: use_multiprocessing=True runs its {dataset.workers} workers as threads, since a "
+                "process that has computed with several threads cannot be forked safely.",
                 stacklevel=4,
             )
 

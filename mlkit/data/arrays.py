@@ -66,7 +66,9 @@ def check_arrays(x, y=None, sample_weight=None):
             message += " A list of arrays means several model inputs; use np.stack(x) if it is a list of samples."
         raise ValueError(message)
     if sizes == {0}:
-        raise ValueError(f"The data is empty: {leaves[0][0]} has shape {leaves[0][1].shape}, that is 0 samples. At least 1 is needed.")
+        raise ValueError(
+            f"The data is empty: {leaves[0][0]} has shape {leaves[0][1].shape}, that is 0 samples. At least 1 is needed."
+        )
     return sizes.pop()
 
 
@@ -78,7 +80,9 @@ def match_sample_weight(y, sample_weight):
         try:
             tree.assert_same_structure(y, sample_weight)
         except ValueError as error:
-            raise ValueError(f"`sample_weight` must have the structure of `y`, with one array for each output. {error}") from error
+            raise ValueError(
+                f"`sample_weight` must have the structure of `y`, with one array for each output. {error}"
+            ) from error
         return sample_weight
     if sample_weight.ndim > 2 or (sample_weight.ndim == 2 and sample_weight.shape[1] != 1):
         raise ValueError(

@@ -64,7 +64,7 @@ def standardize_batch(data, position=None):
         if leaf is not None:
             if leaf.ndim == 0:
                 raise ValueError(
-                    f"Batch {position} holds the scalar {leaf!r}. Expected arrays whose first axis counts the samples of the batch."
+                    f"Batch {position} holds the scalar {leaf!r}. Expected arrays whose first axis counts the batch's samples."
                 )
             lengths.add(leaf.shape[0])
     if len(lengths) > 1:

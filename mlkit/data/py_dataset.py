@@ -41,7 +41,9 @@ class PyDataset:
         self.max_queue_size = max_queue_size
 
     def __getitem__(self, index):
-        raise NotImplementedError(f"{type(self).__name__} must define `__getitem__(self, index)`, which returns batch number `index`.")
+        raise NotImplementedError(
+            f"{type(self).__name__} must define `__getitem__(self, index)`, which returns batch number `index`."
+        )
 
     @property
     def num_batches(self):

@@ -47,7 +47,7 @@ class Progbar:
         """Start over, for the next epoch say. In a notebook the bar on the page is used again."""
         self.target = target
         self.description = description
-        self._seen = 0
+        self.seen = 0
         self._sums = {}  # name -> [sum of values, their number]
         self._start = time.perf_counter()
         self._drawn = 0.0
@@ -64,8 +64,8 @@ class Progbar:
         """
         finalize = self.target is not None and current >= self.target if finalize is None else finalize
         for name, value in values or ():
-            self._add(name, value, max(current - self._seen, 1), finalize)
-        self._seen = current
+            self._add(name, value, max(current - self.seen, 1), finalize)
+        self.seen = current
         if self.verbose == 1 and console.is_live():
             self._draw(current, finalize)
         if finalize and (self.verbose == 2 or (self.verbose == 1 and (not console.is_live() or console.in_notebook()))):
@@ -73,7 +73,7 @@ class Progbar:
 
     def add(self, n, values=None):
         """Tell that n more steps are done."""
-        self.update(self._seen + n, values)
+        self.update(self.seen + n, values)
 
     def close(self):
         """Leave the bar as it stands and stop drawing it."""
@@ -99,7 +99,7 @@ class Progbar:
             self._bar = _new_bar(self.target, self.unit_name, self.width, now - self._start)
         self._bar.n = current
         self._bar.total = self.target
-        self._bar.set_description_str(self.description, refresh=False)
+        self._bar.set_description_str(self.description and self.description + " ", refresh=False)
         self._bar.set_postfix_str(self._values(), refresh=False)
         self._bar.refresh()
         if finalize and not console.in_notebook():

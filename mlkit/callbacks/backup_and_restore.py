@@ -1,0 +1,107 @@
+"""BackupAndRestore: training that broke off goes on where it was."""
+
+import json
+import os
+
+from mlkit.callbacks.callback import Callback
+from mlkit.callbacks.save_interval import SaveInterval
+
+_STATE = "training_state.json"
+
+
+class BackupAndRestore(Callback):
+    """Keeps the state of training in a folder, and begins from there when `fit` is called again after a crash.
+
+    The state is the epoch and the weights of model and optimizer, random seeds among them. Each backup is a new file; then a
+    small file that names it is replaced, so a crash in between leaves the backup before.
+
+    Args:
+        backup_dir: folder of the backup, for this run alone.
+        save_freq: "epoch", or a number of batches. A backup within an epoch is resumed at the beginning of that epoch.
+        double_checkpoint: whether to keep the backup before the last as well, and to use it if the last cannot be read.
+        delete_checkpoint: whether to remove the backup when training has come to its end.
+
+    Example: `model.fit(x, y, epochs=100, callbacks=[BackupAndRestore("backup")])`
+    """
+
+    def __init__(self, backup_dir, save_freq="epoch", double_checkpoint=False, delete_checkpoint=True):
+        super().__init__()
+        if not backup_dir:
+            raise ValueError(f"BackupAndRestore: `backup_dir` must name a folder, but is {backup_dir!r}.")
+        self.backup_dir = os.fspath(backup_dir)
+        self.save_freq = save_freq
+        self.double_checkpoint = double_checkpoint
+        self.delete_checkpoint = delete_checkpoint
+        self._interval = SaveInterval(save_freq)
+        self._epoch = 0
+
+    def on_train_begin(self, logs=None):
+        states = self._states()
+        if not states:
+            return
+        if not self.model.built:
+            raise ValueError(
+                f"BackupAndRestore: the model is not built, so the backup in {self.backup_dir} cannot be loaded. "
+                "Build it first: give it an Input, or call it on a batch."
+            )
+        optimizer = self.model.optimizer
+        if optimizer is not None and not optimizer.built:
+            optimizer.build(self.model.trainable_variables)
+        self._load(states)
+
+    def _load(self, states):
+        """Load the first state that can be read."""
+        for i, state in enumerate(states):
+            try:
+                self.model.load_weights(self._path(state["weights"]))
+            except (OSError, ValueError):
+                if i + 1 == len(states):
+                    raise
+            else:
+                self._epoch = self.model._initial_epoch = state["epoch"]
+                return
+
+    def on_epoch_end(self, epoch, logs=None):
+        self._epoch = epoch + 1
+        if self.save_freq == "epoch":
+            self._save()
+
+    def on_train_batch_end(self, batch, logs=None):
+        if self._interval.is_due(batch):
+            self._save()
+
+    def on_train_end(self, logs=None):
+        if not self.delete_checkpoint:
+            return
+        for state in self._states():
+            self._remove(state["weights"])
+        self._remove(_STATE)
+        if os.path.isdir(self.backup_dir) and not os.listdir(self.backup_dir):
+            os.rmdir(self.backup_dir)  # whatever else lies there is not ours to delete
+
+    def _save(self):
+        os.makedirs(self.backup_dir, exist_ok=True)
+        states = self._states()
+        number = states[0]["number"] + 1 if states else 0
+        new = {"number": number, "epoch": self._epoch, "weights": f"backup_{number}.weights.h5"}
+        self.model.save_weights(self._path(new["weights"]), overwrite=True)
+        kept = 2 if self.double_checkpoint else 1
+        with open(self._path(_STATE + ".part"), "w") as file:
+            json.dump([new, *states][:kept], file)
+        os.replace(self._path(_STATE + ".part"), self._path(_STATE))
+        for state in [new, *states][kept:]:
+            self._remove(state["weights"])
+
+    def _states(self):
+        """The backups that there are, newest first."""
+        if not os.path.exists(self._path(_STATE)):
+            return []
+        with open(self._path(_STATE)) as file:
+            return json.load(file)
+
+    def _path(self, name):
+        return os.path.join(self.backup_dir, name)
+
+    def _remove(self, name):
+        if os.path.exists(self._path(name)):
+            os.remove(self._path(name))

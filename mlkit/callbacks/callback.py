@@ -1,0 +1,85 @@
+"""Callback: what happens at the turns of training, evaluation and prediction."""
+
+
+class Callback:
+    """Base of callbacks: override the methods you need.
+
+    `self.model` is the model at work and `self.params` a dict with `verbose`, `epochs` and `steps` (None where unknown). `logs`
+    is a dict from name to Python float; what a callback adds to it in `on_epoch_end` reaches those after it, and History.
+
+    >>> class Shout(Callback):
+    ...     def on_epoch_end(self, epoch, logs=None):
+    ...         print(f"epoch {epoch}: loss {logs['loss']:.1f}!")
+    >>> Shout().on_epoch_end(0, {"loss": 0.5})
+    epoch 0: loss 0.5!
+    """
+
+    def __init__(self):
+        self.params = None
+        self._model = None
+
+    @property
+    def model(self):
+        """The model at work."""
+        return self._model
+
+    def set_model(self, model):
+        """Called once before the work begins."""
+        self._model = model
+
+    def set_params(self, params):
+        """Called once before the work begins."""
+        self.params = params
+
+    def on_batch_begin(self, batch, logs=None):
+        """Older name of `on_train_batch_begin`."""
+
+    def on_batch_end(self, batch, logs=None):
+        """Older name of `on_train_batch_end`."""
+
+    def on_epoch_begin(self, epoch, logs=None):
+        """Before an epoch of training, counted from 0."""
+
+    def on_epoch_end(self, epoch, logs=None):
+        """After an epoch of training and its validation; `logs` holds the metrics, those of validation as `val_...`."""
+
+    def on_train_batch_begin(self, batch, logs=None):
+        """Before a training step."""
+        self.on_batch_begin(batch, logs=logs)
+
+    def on_train_batch_end(self, batch, logs=None):
+        """After a training step; `logs` holds the metrics of the epoch so far."""
+        self.on_batch_end(batch, logs=logs)
+
+    def on_test_batch_begin(self, batch, logs=None):
+        """Before a batch of `evaluate` or of validation."""
+
+    def on_test_batch_end(self, batch, logs=None):
+        """After a batch of `evaluate` or of validation."""
+
+    def on_predict_batch_begin(self, batch, logs=None):
+        """Before a batch of `predict`."""
+
+    def on_predict_batch_end(self, batch, logs=None):
+        """After a batch of `predict`; `logs` is `{"outputs": predictions}`."""
+
+    def on_train_begin(self, logs=None):
+        """Before training."""
+
+    def on_train_end(self, logs=None):
+        """After training; `logs` is that of the last `on_epoch_end`."""
+
+    def on_test_begin(self, logs=None):
+        """Before `evaluate` or validation."""
+
+    def on_test_end(self, logs=None):
+        """After `evaluate` or validation."""
+
+    def on_predict_begin(self, logs=None):
+        """Before `predict`."""
+
+    def on_predict_end(self, logs=None):
+        """After `predict`."""
+
+
+HOOKS = tuple(name for name in vars(Callback) if name.startswith("on_"))

@@ -1,0 +1,125 @@
+"""CallbackList: calls every callback that listens to a turn, with logs of Python floats."""
+
+from mlkit.callbacks.callback import HOOKS, Callback
+from mlkit.callbacks.history import History
+from mlkit.callbacks.progbar_logger import ProgbarLogger
+from mlkit.core import tree
+
+
+class CallbackList(Callback):
+    """Several callbacks that act as one.
+
+    Args:
+        callbacks: a callback, or a (nested) list of them.
+        add_history: whether to add a `History` where there is none.
+        add_progbar: whether to add a `ProgbarLogger` where there is none.
+        model: the model at work.
+        **params: what the callbacks find in `params`: `verbose`, `epochs`, `steps`.
+
+    The batch hooks cost nothing where nobody overrides them: `logs` may be a function without arguments, called only if some
+    callback listens.
+    """
+
+    def __init__(self, callbacks=None, add_history=False, add_progbar=False, model=None, **params):
+        super().__init__()
+        self.callbacks = tree.flatten(callbacks) if callbacks else []
+        for callback in self.callbacks:
+            if not isinstance(callback, Callback):
+                raise TypeError(
+                    f"`callbacks` holds {callback!r} of type {type(callback).__name__}. Expected instances of "
+                    "`mlkit.callbacks.Callback`" + (" (an instance, not the class)." if isinstance(callback, type) else ".")
+                )
+        if add_history and self._find(History) is None:
+            self.callbacks.append(History())
+        if add_progbar and self._find(ProgbarLogger) is None:
+            self.callbacks.append(ProgbarLogger())
+        self._listeners = {}
+        self.set_model(model)
+        self.set_params(params)
+
+    def _find(self, cls):
+        return next((c for c in self.callbacks if isinstance(c, cls)), None)
+
+    @property
+    def history(self):
+        """The `History` among the callbacks, or None."""
+        return self._find(History)
+
+    def append(self, callback):
+        """Add a callback at the end."""
+        self.callbacks.append(callback)
+        self._listeners.clear()
+
+    def set_model(self, model):
+        """Make the model known to every callback, and its history to the model."""
+        if model is None:
+            return
+        super().set_model(model)
+        if self.history is not None:
+            model.history = self.history
+        for callback in self.callbacks:
+            callback.set_model(model)
+
+    def set_params(self, params):
+        """Make the parameters known to every callback."""
+        super().set_params(params)
+        if params:
+            for callback in self.callbacks:
+                callback.set_params(params)
+
+    def listeners(self, hook):
+        """The callbacks' methods of this name, those left out that do nothing. Kept from the first call on."""
+        if hook not in self._listeners:
+            self._listeners[hook] = [getattr(c, hook) for c in self.callbacks if _listens(c, hook)]
+        return self._listeners[hook]
+
+    def _call(self, hook, *args):
+        listeners = self.listeners(hook)
+        if listeners:
+            logs = python_logs(args[-1])
+            for listener in listeners:
+                listener(*args[:-1], logs)
+
+
+def _listens(callback, hook):
+    """Whether a callback overrides the hook, in its class or on the instance (or the older name, for the training batches)."""
+    names = [hook, hook.replace("_train", "")] if hook.startswith("on_train_batch") else [hook]
+    return any(getattr(getattr(callback, name), "__func__", None) is not getattr(Callback, name) for name in names)
+
+
+def _calls_all(hook):
+    if hook.split("_")[1] == "epoch" or "batch" in hook:
+
+        def call(self, index, logs=None):
+            self._call(hook, index, logs)
+    else:
+
+        def call(self, logs=None):
+            self._call(hook, logs)
+
+    call.__name__ = hook
+    call.__doc__ = f"Call `{hook}` of every callback."
+    return call
+
+
+for _hook in HOOKS:
+    setattr(CallbackList, _hook, _calls_all(_hook))
+
+
+def python_logs(logs):
+    """Logs, sorted by name, with scalars as Python floats; a function without arguments is called for them.
+
+    >>> import numpy as np
+    >>> python_logs({"loss": np.float32(0.5)})
+    {'loss': 0.5}
+    """
+    logs = logs() if callable(logs) else logs
+    flat = {}
+    for name, value in sorted((logs or {}).items()):
+        if isinstance(value, dict):
+            flat.update(python_logs(value))
+        elif isinstance(value, float) or getattr(value, "shape", ()) != () or not hasattr(value, "__float__"):
+            flat[name] = value
+        else:
+            flat[name] = float(value)
+    return flat

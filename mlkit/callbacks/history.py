@@ -1,0 +1,30 @@
+"""History: the metrics of every epoch."""
+
+from mlkit.callbacks.callback import Callback
+
+
+class History(Callback):
+    """Keeps the logs of every epoch. `fit` adds one by itself and returns it.
+
+    `history` is a dict from name to the list of its values by epoch, `epoch` the list of epoch numbers.
+
+    >>> h = History()
+    >>> h.on_train_begin(); h.on_epoch_end(0, {"loss": 2.0}); h.on_epoch_end(1, {"loss": 1.0})
+    >>> h.history, h.epoch
+    ({'loss': [2.0, 1.0]}, [0, 1])
+    """
+
+    def __init__(self):
+        super().__init__()
+        self.history = {}
+        self.epoch = []
+
+    def on_train_begin(self, logs=None):
+        self.epoch = []
+
+    def on_epoch_end(self, epoch, logs=None):
+        self.epoch.append(epoch)
+        for name, value in (logs or {}).items():
+            self.history.setdefault(name, []).append(value)
+        if self.model is not None:
+            self.model.history = self

@@ -1,0 +1,85 @@
+"""ProgbarLogger: progress and metrics on the screen."""
+
+from mlkit.callbacks.callback import Callback
+
+
+class ProgbarLogger(Callback):
+    """Shows a bar for each epoch of `fit`, for `evaluate` and for `predict`; `verbose` of those methods governs it.
+
+    On a terminal each epoch has a bar, in a notebook one bar serves all epochs, and where the output is no terminal each epoch
+    prints one line at its end (as it does with `verbose=2`).
+    """
+
+    def __init__(self):
+        super().__init__()
+        self.progbar = None
+        self.verbose = 1
+        self.epochs = 1
+        self.target = None
+        self._in_fit = False
+
+    def set_params(self, params):
+        super().set_params(params)
+        verbose = params.get("verbose", 1)
+        self.verbose = 1 if verbose in ("auto", True) else int(verbose)
+        self.epochs = params.get("epochs", 1)
+        self.target = params.get("steps")
+
+    def on_train_begin(self, logs=None):
+        self._in_fit = True
+
+    def on_train_end(self, logs=None):
+        self._in_fit = False
+        self._close()
+
+    def on_epoch_begin(self, epoch, logs=None):
+        self._restart(f"Epoch {epoch + 1}/{self.epochs}" if self.epochs and self.epochs > 1 else "")
+
+    def on_train_batch_end(self, batch, logs=None):
+        self._update(batch, logs)
+
+    def on_epoch_end(self, epoch, logs=None):
+        self._finish(logs)
+
+    def on_test_begin(self, logs=None):
+        if not self._in_fit:
+            self._restart()
+
+    def on_test_batch_end(self, batch, logs=None):
+        if not self._in_fit:
+            self._update(batch, logs)
+
+    def on_test_end(self, logs=None):
+        if not self._in_fit:
+            self._finish(logs)
+            self._close()
+
+    def on_predict_begin(self, logs=None):
+        self._restart()
+
+    def on_predict_batch_end(self, batch, logs=None):
+        self._update(batch, None)  # the outputs are no values to show
+
+    def on_predict_end(self, logs=None):
+        self._finish(None)
+        self._close()
+
+    def _restart(self, description=""):
+        if self.progbar is None:
+            from mlkit.utils.progbar import Progbar
+
+            self.progbar = Progbar(self.target, verbose=self.verbose, stateless_metrics=())
+        self.progbar.reset(self.target, description)
+
+    def _update(self, batch, logs):
+        self.progbar.update(batch + 1, (logs or {}).items(), finalize=False)
+
+    def _finish(self, logs):
+        if self.target is None:  # learned in the first epoch
+            self.target = self.progbar.target = self.progbar.seen
+        self.progbar.update(self.progbar.seen, (logs or {}).items(), finalize=True)
+
+    def _close(self):
+        if self.progbar is not None:
+            self.progbar.close()
+            self.progbar = None
