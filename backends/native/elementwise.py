@@ -12,14 +12,7 @@ def make(xp):
 
 def quietly(xp, function):
     """The function without NumPy's floating-point warnings (CuPy has none)."""
-    if not hasattr(xp, "errstate"):
-        return function
-
-    def kernel(*args, **params):
-        with xp.errstate(all="ignore"):
-            return function(*args, **params)
-
-    return kernel
+    return xp.errstate(all="ignore")(function) if hasattr(xp, "errstate") else function
 
 
 def _unary(xp):

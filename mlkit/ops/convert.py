@@ -125,6 +125,8 @@ def promote(*xs, floating=False):
 
     floating: the common dtype is a float or complex one.
     """
+    if _alike(xs) and (not floating or xs[0].dtype in el.FLOATING):
+        return list(xs)
     xs = [x if type(x) is Tensor or type(x) in _SCALARS else as_tensor(x) for x in xs]
     dtype = dtypes.result_type(*{x.dtype if type(x) is Tensor else type(x) for x in xs})
     if floating:
@@ -134,9 +136,22 @@ def promote(*xs, floating=False):
     return [_as(x, dtype) for x in xs]
 
 
+def _alike(xs):
+    """Whether all are Tensors of one dtype already."""
+    if type(xs[0]) is not Tensor:
+        return False
+    dtype = xs[0].data.dtype
+    for x in xs:
+        if type(x) is not Tensor or x.data.dtype != dtype:
+            return False
+    return True
+
+
 def promote_tensors(*xs, floating=False):
     """`promote`, with scalars as tensors of shape () too: for what is written with shapes."""
     xs = promote(*xs, floating=floating)
+    if _alike(xs):
+        return xs
     dtype = next(x.dtype for x in xs if type(x) is Tensor)
     return [as_tensor(x, dtype) for x in xs]
 

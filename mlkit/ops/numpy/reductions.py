@@ -22,9 +22,12 @@ _WIDER = {"bool": "int32", "int8": "int32", "int16": "int32", "uint8": "uint32",
 
 def normalized(name, axis, x):
     """The axes of x that `axis` means: a sorted tuple of non-negative ints."""
+    n = len(x.shape)
+    if type(axis) is int and -n <= axis < n:
+        return (axis % n,)
     if axis is not None and type(axis) is not int:
         axis = tuple(map(operator.index, axis)) if hasattr(axis, "__iter__") else operator.index(axis)
-    return normalize_axes(name, axis, len(x.shape))
+    return normalize_axes(name, axis, n)
 
 
 def widened(x):
