@@ -1,0 +1,22 @@
+"""JAX as a second opinion on the native engine, and as a backend of its own."""
+
+
+def make_backend():
+    """The backend; raises ImportError that says how to install JAX where it is missing."""
+    try:
+        import jax  # noqa: F401
+    except ImportError as error:
+        raise ImportError(
+            'The "jax" backend needs the package JAX, which is not installed. Install it with: pip install "mlkit[jax]"'
+        ) from error
+    from mlkit.backends.jax_adapter.backend import JaxBackend
+
+    return JaxBackend()
+
+
+def oracle(graph):
+    """See `mlkit.backends.jax_adapter.oracle.oracle`."""
+    make_backend()  # for its message
+    from mlkit.backends.jax_adapter.oracle import oracle
+
+    return oracle(graph)

@@ -1,0 +1,3 @@
+"""Rows for decompositions and solvers."""
+
+ROWS = {}

@@ -1,0 +1,118 @@
+"""Rows of jax.numpy for the elementwise, reduction, movement and random primitives: one line each, for the eye to check."""
+
+import functools
+
+import jax
+import jax.numpy as jnp
+from jax import lax
+from jax.scipy import special
+
+from mlkit.backends.native.philox import philox
+from mlkit.core import dtypes
+
+UNARY = dict(
+    neg=jnp.negative, abs=jnp.abs, sign=jnp.sign, exp=jnp.exp, expm1=jnp.expm1, log=jnp.log, log1p=jnp.log1p, sqrt=jnp.sqrt,
+    rsqrt=lax.rsqrt, sin=jnp.sin, cos=jnp.cos, tan=jnp.tan, arcsin=jnp.arcsin, arccos=jnp.arccos, arctan=jnp.arctan,
+    sinh=jnp.sinh, cosh=jnp.cosh, arcsinh=jnp.arcsinh, arccosh=jnp.arccosh, arctanh=jnp.arctanh, tanh=jnp.tanh,
+    sigmoid=jax.nn.sigmoid, erf=special.erf, erfc=special.erfc, erfinv=special.erfinv, lgamma=special.gammaln,
+    digamma=special.digamma, isfinite=jnp.isfinite, isnan=jnp.isnan, stop_gradient=lax.stop_gradient, conj=jnp.conj,
+    real=jnp.real, imag=jnp.imag,
+)  # fmt: skip
+UNARY["not"] = jnp.invert
+
+BINARY = dict(
+    add=jnp.add, sub=jnp.subtract, mul=jnp.multiply, div=jnp.divide, floor_div=jnp.floor_divide, mod=jnp.mod, pow=jnp.power,
+    maximum=jnp.maximum, minimum=jnp.minimum, atan2=jnp.arctan2, nextafter=jnp.nextafter, gcd=jnp.gcd, equal=jnp.equal,
+    not_equal=jnp.not_equal, less=jnp.less, less_equal=jnp.less_equal, xor=jnp.bitwise_xor, left_shift=jnp.left_shift,
+    right_shift=jnp.right_shift, where=jnp.where, complex=lambda x, y: lax.complex(*jnp.broadcast_arrays(x, y)),
+)  # fmt: skip
+BINARY.update({"and": jnp.bitwise_and, "or": jnp.bitwise_or})
+
+
+def _cast(x, dtype):
+    if jnp.iscomplexobj(x) and dtype not in dtypes.COMPLEX:
+        x = x != 0 if dtype == "bool" else jnp.real(x)
+    return jnp.asarray(x).astype(dtypes.as_numpy(dtype))
+
+
+def _bitcast(x, dtype):
+    """lax has an axis of its own for the bytes; ours are in the last axis."""
+    x, new = jnp.asarray(x), dtypes.as_numpy(dtype)
+    old, wide = x.dtype.itemsize, new.itemsize
+    if wide > old:
+        x = x.reshape(*x.shape[:-1], -1, wide // old)
+    y = lax.bitcast_convert_type(x, new)
+    return y.reshape(*x.shape[:-1], -1) if wide < old else y
+
+
+def _rounding(function):
+    """Integers are round already."""
+    return lambda x: function(x) if jnp.issubdtype(x.dtype, jnp.inexact) else x
+
+
+def _along(function):
+    return lambda x, axes, keepdims: function(x, axis=axes, keepdims=keepdims)
+
+
+REDUCE = dict(
+    sum=lambda x, axes, keepdims: jnp.sum(x, axis=axes, keepdims=keepdims, dtype=x.dtype),
+    prod=lambda x, axes, keepdims: jnp.prod(x, axis=axes, keepdims=keepdims, dtype=x.dtype),
+    max=_along(jnp.max),
+    min=_along(jnp.min),
+    argmax=lambda x, axis: jnp.argmax(x, axis=axis).astype("int32"),
+    argmin=lambda x, axis: jnp.argmin(x, axis=axis).astype("int32"),
+    cumsum=lambda x, axis: jnp.cumsum(x, axis=axis, dtype=x.dtype),
+    cumprod=lambda x, axis: jnp.cumprod(x, axis=axis, dtype=x.dtype),
+    matmul=lambda a, b: jnp.matmul(a, b, precision="highest"),
+)
+
+MOVE = dict(
+    cast=_cast,
+    bitcast=_bitcast,
+    full=lambda shape, value, dtype: jnp.full(shape, value, dtypes.as_numpy(dtype)),
+    iota=lambda size, dtype: jnp.arange(size).astype(dtypes.as_numpy(dtype)),
+    reshape=lambda x, shape: jnp.reshape(x, shape),
+    transpose=lambda x, perm: jnp.transpose(x, perm),
+    broadcast_to=lambda x, shape: jnp.broadcast_to(x, shape),
+    slice=lambda x, starts, stops, strides: lax.slice(jnp.asarray(x), starts, stops, strides),
+    pad=lambda x, value, low, high, interior: lax.pad(jnp.asarray(x), jnp.asarray(value, x.dtype), list(zip(low, high, interior))),
+    concat=lambda *xs, axis: jnp.concatenate(xs, axis),
+    flip=lambda x, axes: jnp.flip(x, axes),
+    take=lambda x, index, axis: jnp.take(x, index, axis),
+    take_along_axis=lambda x, index, axis: jnp.take_along_axis(x, index, axis),
+    sort=lambda x, axis: jnp.sort(x, axis=axis, stable=True),
+    argsort=lambda x, axis: jnp.argsort(x, axis=axis, stable=True).astype("int32"),
+    searchsorted=lambda line, values, side: jnp.searchsorted(line, values, side=side).astype("int32"),
+    floor=_rounding(jnp.floor),
+    ceil=_rounding(jnp.ceil),
+    round=_rounding(jnp.rint),
+)
+
+
+def _at(x, index):
+    """The slices of x at the coordinates in the last axis of index."""
+    return jnp.asarray(x).at[tuple(jnp.moveaxis(jnp.asarray(index), -1, 0))]
+
+
+SCATTER = dict(
+    scatter_add=lambda x, index, updates: _at(x, index).add(updates),
+    scatter_mul=lambda x, index, updates: _at(x, index).multiply(updates),
+    scatter_max=lambda x, index, updates: _at(x, index).max(updates),
+    scatter_min=lambda x, index, updates: _at(x, index).min(updates),
+    scatter_set=lambda x, index, updates: _at(x, index).set(updates),
+)
+
+FOURIER = dict(fft=jnp.fft.fft, ifft=jnp.fft.ifft, rfft=jnp.fft.rfft, irfft=lambda x, length: jnp.fft.irfft(x, length))
+
+
+@functools.partial(jax.jit, static_argnames=("shape", "dtype"))
+def _random_bits(key, shape, dtype):
+    """The generator is part of an op's definition: written once over an array module, so all backends draw equal numbers."""
+    size, kind = 1, jnp.dtype(dtype)
+    for n in shape:
+        size *= n
+    words = philox(jnp, jnp.asarray(key), -(-size * kind.itemsize // 8))
+    return _bitcast(words, dtype)[:size].reshape(shape)
+
+
+ROWS = {**UNARY, **BINARY, **REDUCE, **MOVE, **SCATTER, **FOURIER, "random_bits": _random_bits}
