@@ -9,6 +9,7 @@ import importlib
 from mlkit.core import backend as _backend  # puts the default backend in force
 from mlkit.core.keras_tensor import recordable as _recordable
 from mlkit.ops import operators as _operators
+from mlkit.ops import random as _random  # has primitives only; their public functions are in mlkit.random
 
 _MODULES = ("convert", "core", "numpy", "nn", "math", "signal", "linalg", "image", "control")
 _NAMESPACES = {"numpy", "nn", "linalg", "image"}  # `ops.nn.relu` is `ops.relu`; functions of `ops.image` are found there only

@@ -42,7 +42,7 @@ def _scores(q, k, mask, scale, causal):
 
 def _attention(q, k, v, mask, scale, causal):
     scores, _ = _scores(q, k, mask, scale, causal)
-    peak = el.stop_gradient(max_(scores, axes=(3,), keepdims=True))
+    peak = max_(scores, axes=(3,), keepdims=True)
     e = el.exp(scores - peak)
     total = sum_(e, axes=(3,), keepdims=True)
     return _heads_first(matmul(e / total, _heads_first(v))), peak, total

@@ -5,7 +5,7 @@ from mlkit.core.spec import Spec, reduced, show
 from mlkit.ops import elementwise as el
 from mlkit.ops.fused.second_order import through_fallback
 from mlkit.ops.movement import reshape
-from mlkit.ops.reduction import size_along, sum_
+from mlkit.ops.reduction import size_along, size_operand, sum_
 
 
 def _check(name, x, parameters, shape):
@@ -15,7 +15,7 @@ def _check(name, x, parameters, shape):
 
 
 def _mean(x, axes):
-    return sum_(x, axes=axes, keepdims=True) / size_along(x, axes)
+    return sum_(x, axes=axes, keepdims=True) / size_operand(size_along(x, axes), x.dtype)
 
 
 def _moments(x, axes):
@@ -73,7 +73,7 @@ def _batch_norm_grad(g, x, scale, mean, variance, axes, epsilon):
     normal = (x - _along(mean, x, axes)) * inverse
     d_offset = sum_(g, axes=axes, keepdims=True)
     d_scale = sum_(g * normal, axes=axes, keepdims=True)
-    dx = inverse * (g - (d_offset + normal * d_scale) / size_along(x, axes))
+    dx = inverse * (g - (d_offset + normal * d_scale) / size_operand(size_along(x, axes), x.dtype))
     if scale is not None:
         dx = dx * _along(scale, x, axes)
     return dx, reshape(d_scale, shape=mean.shape), reshape(d_offset, shape=mean.shape)

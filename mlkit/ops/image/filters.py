@@ -6,7 +6,7 @@ from mlkit.ops import elementwise as el
 from mlkit.ops.convert import as_tensor, cast
 from mlkit.ops.image.layout import as_batch
 from mlkit.ops.movement import concat, iota, pad, reshape, slice_along
-from mlkit.ops.reduction import size_along, sum_
+from mlkit.ops.reduction import size_along, size_operand, sum_
 
 __all__ = ["gaussian_blur", "sobel_edges", "ssim"]
 
@@ -102,5 +102,5 @@ def ssim(
     covariance = average(a * b) - product
     variances = average(a * a) + average(b * b) - squares
     similarity = (2 * product + c1) * (2 * covariance + c2) / ((squares + c1) * (variances + c2))
-    score = sum_(similarity, axes=(1, 2, 3), keepdims=False) / size_along(similarity, (1, 2, 3))
+    score = sum_(similarity, axes=(1, 2, 3), keepdims=False) / size_operand(size_along(similarity, (1, 2, 3)), similarity.dtype)
     return cast(reshape(score, shape=()) if as_tensor(image1).ndim == 3 else score, dtype)

@@ -9,7 +9,7 @@ from mlkit.ops import fused
 from mlkit.ops.convert import as_tensor, cast, promote_tensors, to_float
 from mlkit.ops.movement import reshape, transpose
 from mlkit.ops.nn.encoding import one_hot
-from mlkit.ops.reduction import size_along, sum_
+from mlkit.ops.reduction import size_along, size_operand, sum_
 
 __all__ = ["binary_crossentropy", "categorical_crossentropy", "psnr", "sparse_categorical_crossentropy"]
 
@@ -110,6 +110,6 @@ def psnr(x1, x2, max_val):
     _check_equal_shapes("psnr", x1, x2)
     d = x1 - x2
     axes = tuple(range(d.ndim))
-    mse = sum_(d * d, axes=axes, keepdims=False) / size_along(d, axes)
+    mse = sum_(d * d, axes=axes, keepdims=False) / size_operand(size_along(d, axes), d.dtype)
     scale = 10 / math.log(10)
     return 2 * scale * el.log(cast(as_tensor(max_val), x2.dtype)) - scale * el.log(mse)

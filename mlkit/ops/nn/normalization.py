@@ -7,7 +7,7 @@ from mlkit.ops import elementwise as el
 from mlkit.ops import fused
 from mlkit.ops.convert import as_tensor, cast, promote_tensors, to_float
 from mlkit.ops.movement import reshape
-from mlkit.ops.reduction import size_along, sum_
+from mlkit.ops.reduction import size_along, size_operand, sum_
 
 __all__ = ["batch_normalization", "layer_normalization", "moments", "normalize", "rms_normalization"]
 
@@ -15,7 +15,7 @@ _HALF = ("float16", "bfloat16")
 
 
 def _mean(x, axes):
-    return sum_(x, axes=axes, keepdims=True) / size_along(x, axes)
+    return sum_(x, axes=axes, keepdims=True) / size_operand(size_along(x, axes), x.dtype)
 
 
 def moments(x, axes, keepdims=False, synchronized=False):

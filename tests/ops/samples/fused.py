@@ -1,0 +1,59 @@
+"""Fused ops: each is compared with its fallback."""
+
+from tests.ops.sample import Bad, P, b, f, i, pos, unit
+
+_SEQUENCE = dict(_atol=1e-5)
+_LSTM = (f(2, 3, 4), f(2, 5), f(2, 5), f(4, 20), f(5, 20))
+_GRU = (f(2, 3, 4), f(2, 5), f(4, 15), f(5, 15))
+
+SAMPLES = [
+    P("relu", f(3, 4)),
+    P("relu_grad", f(3, 4), f(3, 4), _second=False),
+    P("silu", f(3, 4)),
+    P("silu_grad", f(3, 4), f(3, 4)),
+    *[P("gelu", f(3, 4), approximate=a) for a in (True, False)],
+    *[P("gelu_grad", f(3, 4), f(3, 4), approximate=a) for a in (True, False)],
+    P("softplus", f(3, 4)),
+    P("softplus", f()),
+    P("masked_scale", f(3, 4), b(3, 4), scale=2.0),
+    P("masked_scale", f(2, 3, 4), b(2, 1, 4), scale=1.25),
+    *[P("softmax", f(2, 3, 4), axis=a) for a in (1, 2)],
+    P("softmax_grad", f(2, 3, 4), unit(2, 3, 4), axis=1),
+    P("log_softmax", f(2, 3, 4), axis=2),
+    P("log_softmax_grad", f(2, 3, 4), f(2, 3, 4), axis=2),
+    P("softmax_cross_entropy", f(2, 3, 4), i(-1, 5, 2, 3)),
+    P("softmax_cross_entropy", f(2, 3, 4), unit(2, 3, 4)),
+    P("softmax_cross_entropy_grad", f(3), f(3, 4), i(0, 4, 3), pos(3)),
+    P("softmax_cross_entropy_grad", f(3), f(3, 4), unit(3, 4), pos(3)),
+    P("batch_norm", f(2, 3, 4), f(4), f(4), axes=(0, 1), epsilon=0.1),
+    P("batch_norm", f(2, 3, 4), None, None, axes=(0, 2), epsilon=0.1),
+    P("batch_norm_grad", f(2, 3, 4), f(2, 3, 4), f(4), f(4), pos(4), axes=(0, 1), epsilon=0.1),
+    P("batch_norm_grad", f(2, 3, 4), f(2, 3, 4), None, f(3), pos(3), axes=(0, 2), epsilon=0.1),
+    P("layer_norm", f(2, 3, 4), f(4), f(4), rank=1, epsilon=0.1),
+    P("layer_norm", f(2, 3, 4), None, f(3, 4), rank=2, epsilon=0.1),
+    P("layer_norm_grad", f(2, 3, 4), f(2, 3, 4), f(4), f(2, 3, 1), pos(2, 3, 1), rank=1),
+    P("layer_norm_grad", f(2, 3, 4), f(2, 3, 4), None, f(2, 1, 1), pos(2, 1, 1), rank=2),
+    P("attention", f(2, 3, 2, 4), f(2, 5, 2, 4), f(2, 5, 2, 3), None, scale=0.5, causal=False),
+    P("attention", f(2, 3, 2, 4), f(2, 5, 2, 4), f(2, 5, 2, 3), b(2, 1, 3, 5), scale=0.5, causal=True),
+    P("lstm", *_LSTM, f(20), **_SEQUENCE),
+    P("lstm", *_LSTM, None, **_SEQUENCE),
+    P("lstm_grad", f(2, 3, 5), f(2, 3, 5), f(2, 5), f(2, 5), f(5, 20), f(2, 3, 5), f(2, 3, 5), unit(2, 3, 20), _second=False, **_SEQUENCE),
+    P("lstm_grad", f(2, 3, 5), None, f(2, 5), f(2, 5), f(5, 20), f(2, 3, 5), f(2, 3, 5), unit(2, 3, 20), _second=False, **_SEQUENCE),
+    P("gru", *_GRU, f(2, 15), **_SEQUENCE),
+    P("gru", *_GRU, None, **_SEQUENCE),
+    P("gru_grad", f(2, 3, 5), f(2, 5), f(5, 15), f(2, 3, 5), unit(2, 3, 20), _second=False, **_SEQUENCE),
+    # transforms
+    P("rfft", f(2, 6), _grad=False),
+    P("rfft", f(2, 7), _grad=False),
+]
+
+BAD = [
+    Bad("masked_scale", f(3), f(3), scale=1.0, op=True, error=TypeError, match="must be bool"),
+    Bad("softmax", i(0, 3, 2), axis=0, op=True, error=TypeError, match="float tensor"),
+    Bad("softmax_cross_entropy", f(2, 3), i(0, 3, 3), op=True, match="integer targets"),
+    Bad("batch_norm", f(2, 3), f(2), f(3), axes=(0,), epsilon=0.1, op=True, match="scale and offset"),
+    Bad("layer_norm", f(2, 3), f(2), None, rank=1, epsilon=0.1, op=True, match="scale and offset"),
+    Bad("attention", f(2, 3, 4), f(2, 3, 4), f(2, 3, 4), None, scale=1.0, causal=False, op=True, match="batch, length, heads"),
+    Bad("lstm", f(2, 3, 4), f(2, 5), f(2, 5), f(3, 20), f(5, 20), None, op=True, match="need a kernel"),
+    Bad("gru", f(2, 3, 4), f(2, 5), f(4, 15), f(5, 20), None, op=True, match="need a kernel"),
+]
