@@ -4,13 +4,13 @@ import math
 
 import numpy as np
 import pytest
+from scipy import stats
 
 import mlkit
 from mlkit import ops, random
 from mlkit.backends.native.philox import philox
 from mlkit.core.op import OPS
 
-stats = pytest.importorskip("scipy.stats")
 
 
 def key(a, b=0):
