@@ -50,7 +50,7 @@ def check_config(config, path, member):
     config of a user's class is the user's own matter and checked when it is read.
     """
     layers = 0
-    todo = [(config, ("config", None), 1)]  # value, its place as a linked list from the inside out, depth
+    todo = [(config, None, 1)]  # value, its place as a linked list from the inside out, depth
     while todo:
         value, place, depth = todo.pop()
         if depth > MAX_DEPTH:
@@ -123,4 +123,4 @@ def _show(place):
     while place is not None:
         key, place = place
         parts.append(f"[{key}]" if isinstance(key, int) else f".{str(key)[:60]}")
-    return "".join(reversed(parts)).lstrip(".")
+    return "".join(reversed(parts)).lstrip(".") or "the whole"

@@ -38,6 +38,15 @@ def reading(path, member=""):
         raise ModelFileError(path, ", ".join(p for p in (member, place) if p), _in_words(error)) from error
 
 
+@contextlib.contextmanager
+def within(member):
+    """A block that reads a member of an archive: the places that errors name are within it."""
+    try:
+        yield
+    except ModelFileError as error:
+        raise ModelFileError(error.path, ", ".join(p for p in (member, error.member) if p), error.reason, error.hint) from error
+
+
 def _in_words(error):
     if isinstance(error, RecursionError):
         return "the data are nested too deeply."

@@ -172,10 +172,12 @@ def _run(operations, calls):
                 followers[n].append((name, i))
             if not needs:
                 ready.append((name, i))
+    entry = {name: i for i, name in enumerate(operations)}
     while ready:
         name, i = call = ready.popleft()
-        args, kwargs = tree.map_structure(lambda v: _resolved(v, operations), calls[name][i])
-        operations[name](*args, **kwargs)
+        with at(entry[name]):
+            args, kwargs = tree.map_structure(lambda v: _resolved(v, operations), calls[name][i])
+            operations[name](*args, **kwargs)
         del waiting[call]
         for follower in followers[call]:
             waiting[follower] -= 1

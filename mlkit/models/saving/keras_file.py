@@ -11,7 +11,7 @@ import warnings
 from mlkit.models.saving import registry, serialization
 from mlkit.models.saving.atomic import replacing
 from mlkit.models.saving.config_check import check_config, parse_json
-from mlkit.models.saving.errors import ModelFileError, reading
+from mlkit.models.saving.errors import ModelFileError, reading, within
 from mlkit.models.saving.guard import memory_budget
 from mlkit.models.saving.state_io import read_state, write_state
 
@@ -103,7 +103,7 @@ def load_model(filepath, custom_objects=None, compile=True, safe_mode=True, allo
         check_config(config, path, CONFIG)
         tensors = open_weights(archive, path)
         model = _build(config, tensors, compile, path)
-        with reading(path, WEIGHTS):
+        with within(WEIGHTS), reading(path):
             read_state(model, tensors, allow_nonfinite=allow_nonfinite)
     return model
 
@@ -162,7 +162,7 @@ def open_weights(archive, path):
     """The checked TensorFile within an archive."""
     from mlkit.models.saving.hdf5_reader import TensorFile
 
-    with reading(path, WEIGHTS):
+    with within(WEIGHTS), reading(path):
         return TensorFile(archive.open(WEIGHTS), path)
 
 

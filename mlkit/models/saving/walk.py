@@ -11,12 +11,14 @@ import inspect
 from mlkit.core.names import to_snake_case
 
 # attributes of mlkit's own that only repeat what stands elsewhere, or that refer to what is no part of the model
-_SKIPPED = {"_init_call", "_graph", "_graph_layers", "_functional", "_inbound_nodes", "operations", "history", "_training"}
+_SKIPPED = set(
+    "_init_call _inbound_nodes _graph _graph_layers _operations _stack _programs _training operations history".split()
+)
 
 
 @functools.cache
 def _kinds():
-    from mlkit.layers import Layer
+    from mlkit.layers.layer import Layer
     from mlkit.losses import Loss
     from mlkit.metrics import Metric
     from mlkit.optimizers import Optimizer

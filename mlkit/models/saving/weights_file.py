@@ -1,9 +1,10 @@
 """Files of weights only: `.weights.h5`, the weights within a `.keras` file, and those of older `.h5` files."""
 
 import os
+from contextlib import nullcontext
 
 from mlkit.models.saving.atomic import replacing
-from mlkit.models.saving.errors import ModelFileError, reading
+from mlkit.models.saving.errors import ModelFileError, reading, within
 from mlkit.models.saving.keras_file import WEIGHTS, open_archive, open_weights, opened, write_weights
 from mlkit.models.saving.state_io import read_state
 
@@ -45,20 +46,18 @@ def load_weights(model, filepath, skip_mismatch=False, objects_to_skip=None, by_
             "it first."
         )
     with opened(path) as (file, _):
-        tensors = _tensors(file, path)
         if is_legacy:
             from mlkit.models.saving.legacy_h5 import read_legacy
 
             with reading(path):
-                read_legacy(model, tensors, bool(by_name), skip_mismatch, allow_nonfinite)
-        else:
-            with reading(path, WEIGHTS if path.endswith(".keras") else ""):
-                read_state(model, tensors, objects_to_skip or (), skip_mismatch, allow_nonfinite)
+                read_legacy(model, _tensors(file, path), bool(by_name), skip_mismatch, allow_nonfinite)
+            return
+        tensors = _tensors(file, path) if is_new else open_weights(open_archive(file, path), path)
+        with nullcontext() if is_new else within(WEIGHTS), reading(path):
+            read_state(model, tensors, objects_to_skip or (), skip_mismatch, allow_nonfinite)
 
 
 def _tensors(file, path):
-    if path.endswith(".keras"):
-        return open_weights(open_archive(file, path), path)
     from mlkit.models.saving.hdf5_reader import TensorFile
 
     with reading(path):

@@ -47,7 +47,7 @@ def test_bad_json(name):
 
 BAD_CONFIG = {
     "deep": (json.loads(nested(70)), "nested deeper than 64"),
-    "unknown class": (layers({}, {**L2, "class_name": "L7"}), r"config.config.layers\[1\]: unknown class 'L7'"),
+    "unknown class": (layers({}, {**L2, "class_name": "L7"}), r"config.layers\[1\]: unknown class 'L7'"),
     "foreign class": (layers({**L2, "module": "subprocess", "class_name": "Popen"}), "unknown class 'Popen' of module"),
     "foreign function": (layers({"module": "os", "class_name": "function", "config": "system"}), "unknown function 'system'"),
     "odd module": (layers({**L2, "module": "keras; import os"}), "no module name"),
