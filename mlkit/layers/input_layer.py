@@ -58,7 +58,7 @@ class InputLayer(Layer):
             "sparse": self.sparse,
             "ragged": self.ragged,
             "name": self.name,
-            **({"optional": True} if self.optional else {}),
+            "optional": self.optional,
         }
 
 
