@@ -4,13 +4,12 @@ import math
 
 import numpy as np
 import pytest
+from mlkit.backends.native.philox import philox
 from scipy import stats
 
 import mlkit
 from mlkit import ops, random
-from mlkit.backends.native.philox import philox
 from mlkit.core.op import OPS
-
 
 
 def key(a, b=0):
@@ -29,8 +28,15 @@ def test_philox_is_numpys():
 def test_philox_published_vector():
     """From the test vectors of Random123, the authors' library: key and counter of ones."""
     ones = np.uint64(2**64 - 1)
-    numpys = np.random.Philox(key=np.array([ones, ones], "uint64"), counter=np.array([ones - np.uint64(1), ones, ones, ones], "uint64"))
-    assert [int(w) for w in numpys.random_raw(4)] == [0x87B092C3013FE90B, 0x438C3C67BE8D0224, 0x9CC7D7C69CD777B6, 0xA09CAEBF594F0BA0]
+    numpys = np.random.Philox(
+        key=np.array([ones, ones], "uint64"), counter=np.array([ones - np.uint64(1), ones, ones, ones], "uint64")
+    )
+    assert [int(w) for w in numpys.random_raw(4)] == [
+        0x87B092C3013FE90B,
+        0x438C3C67BE8D0224,
+        0x9CC7D7C69CD777B6,
+        0xA09CAEBF594F0BA0,
+    ]
 
 
 def test_bits_of_every_width_come_from_one_stream():
@@ -125,7 +131,11 @@ def test_continuous_distributions(dtype):
 def test_half_floats_stay_in_range(dtype):
     u = random.uniform((20000,), dtype=dtype, seed=1)
     assert u.dtype == dtype and float(ops.max(u)) < 1 and float(ops.min(u)) >= 0
-    for x in (random.normal((9,), dtype=dtype), random.truncated_normal((9,), dtype=dtype), random.gamma((9,), 2.0, dtype=dtype)):
+    for x in (
+        random.normal((9,), dtype=dtype),
+        random.truncated_normal((9,), dtype=dtype),
+        random.gamma((9,), 2.0, dtype=dtype),
+    ):
         assert x.dtype == dtype
 
 

@@ -14,7 +14,9 @@ def make(xp):
 
 
 def column_sums(xp, x):
-    """Sums of the columns of a matrix; narrow ones are folded into wide rows first, which is many times faster and more exact."""
+    """Sums of the columns of a matrix; narrow ones are folded into wide rows first, which is many times faster and more
+    exact.
+    """
     rows, columns = x.shape
     fold = min(rows, max(1, _WIDE // max(columns, 1)))
     body = rows // fold * fold

@@ -1,4 +1,6 @@
-"""LSTM and GRU over `xp`. Inside, time is the first axis, so that a step is one block of memory; results are views with batch first."""
+"""LSTM and GRU over `xp`. Inside, time is the first axis, so that a step is one block of memory; results are views with batch
+first.
+"""
 
 from mlkit.backends.native.fused import in_single
 

@@ -51,7 +51,12 @@ def _irfft(x, length):
     ends = el.complex_(ends, full(shape=ends.shape, value=0, dtype=ends.dtype))
     inner_stop = half - (length + 1) % 2
     inner = slice_along(x, last, 1, inner_stop)
-    parts = [slice_along(ends, last, 0, 1), inner, slice_along(ends, last, inner_stop, half), flip(el.conj(inner), axes=(last,))]
+    parts = [
+        slice_along(ends, last, 0, 1),
+        inner,
+        slice_along(ends, last, inner_stop, half),
+        flip(el.conj(inner), axes=(last,)),
+    ]
     return el.real(ifft(concat(*parts, axis=last)))
 
 

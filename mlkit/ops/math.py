@@ -3,15 +3,16 @@
 import math
 
 from mlkit.core import dtypes
-from mlkit.core.spec import is_known, normalize_axes, reduced, same_size, show
+from mlkit.core.spec import Dim, Spec, is_known, normalize_axes, reduced, same_size, show
 from mlkit.ops import elementwise as el
 from mlkit.ops import movement as mov
 from mlkit.ops.convert import as_tensor, cast, promote_tensors, to_float
 from mlkit.ops.order import argsort
-from mlkit.ops.reduction import max_, sum_
+from mlkit.ops.reduction import max_, size_operand, sum_
 
 __all__ = [
-    "cdist", "erf", "erfc", "erfinv", "extract_sequences", "in_top_k", "logdet", "logsumexp", "rsqrt", "segment_max", "segment_min",
+    "cdist", "erf", "erfc", "erfinv", "extract_sequences", "in_top_k", "logdet", "logsumexp", "rsqrt", "segment_max",
+    "segment_min",
     "segment_prod", "segment_sum", "top_k", "view_as_complex", "view_as_real",
 ]  # fmt: skip
 
@@ -98,15 +99,28 @@ def _segments(name, combine, start):
         data, ids = as_tensor(data), as_tensor(segment_ids)
         if ids.ndim != 1 or not data.ndim or not same_size(ids.shape[0], data.shape[0]):
             raise ValueError(
-                f"{name}: `segment_ids` must be a vector with one number for each row of `data`, but the shapes are {show(ids.shape)} "
+                f"{name}: `segment_ids` must be a vector with one number for each row of `data`, but the shapes are "
+                f"{show(ids.shape)} "
                 f"and {show(data.shape)}."
             )
-        if num_segments is None:
-            num_segments = int(max_(ids, axes=(0,), keepdims=False)) + 1 if ids.shape[0] != 0 else 0
-        first = mov.full(shape=(num_segments, *data.shape[1:]), value=start(data.dtype), dtype=data.dtype)
-        return combine(first, mov.reshape(ids, shape=(*ids.shape, 1)), data)
+        ids = cast(ids, "int32") if ids.dtype in dtypes.FLOATS else ids
+        num_segments = _count_segments(name, ids) if num_segments is None else num_segments
+        n = size_operand(num_segments, ids.dtype)
+        ids = el.where(el.and_(ids >= 0, ids < n), ids, n)  # one more segment for those that are left out
+        first = mov.full(shape=(num_segments + 1, *data.shape[1:]), value=start(data.dtype), dtype=data.dtype)
+        return mov.slice_along(combine(first, mov.reshape(ids, shape=(*ids.shape, 1)), data), 0, 0, num_segments)
 
     return reduce
+
+
+def _count_segments(name, ids):
+    if type(ids.data) is Spec:
+        return Dim()  # only the rank of the result is known
+    if not ids.is_concrete:
+        raise ValueError(
+            f"{name}: `num_segments` must be given in a compiled function, where the segment numbers are not known."
+        )
+    return int(max_(ids, axes=(0,), keepdims=False)) + 1 if ids.shape[0] else 0
 
 
 _sum = _segments("segment_sum", mov.scatter_add, lambda dtype: 0)
@@ -118,8 +132,9 @@ _min = _segments("segment_min", mov.scatter_min, lambda dtype: math.inf if dtype
 def segment_sum(data, segment_ids, num_segments=None, sorted=False):
     """Sums of the rows that have the same segment number.
 
-    data: (rows, ...). segment_ids: (rows,), 0 <= id < num_segments. num_segments: by default the largest number + 1, which needs values
-    and so cannot be left out in a compiled function. sorted: a promise that the numbers ascend; nothing depends on it.
+    data: (rows, ...). segment_ids: (rows,); rows whose number is not in 0 ... num_segments - 1 are left out. num_segments: by
+    default the largest number + 1, which needs values, so it must be given in a compiled function. sorted: a promise that the
+    numbers ascend; nothing depends on it.
     Returns (num_segments, ...).
 
     >>> segment_sum([1.0, 2.0, 3.0], [0, 0, 1]).numpy()
@@ -134,12 +149,16 @@ def segment_prod(data, segment_ids, num_segments=None, sorted=False):
 
 
 def segment_max(data, segment_ids, num_segments=None, sorted=False):
-    """Largest elements of the rows that have the same segment number; see `segment_sum`. An empty segment gives the smallest value."""
+    """Largest elements of the rows that have the same segment number; see `segment_sum`. An empty segment gives the smallest
+    value.
+    """
     return _max(data, segment_ids, num_segments, sorted)
 
 
 def segment_min(data, segment_ids, num_segments=None, sorted=False):
-    """Smallest elements of the rows that have the same segment number; see `segment_sum`. An empty segment gives the largest value."""
+    """Smallest elements of the rows that have the same segment number; see `segment_sum`. An empty segment gives the largest
+    value.
+    """
     return _min(data, segment_ids, num_segments, sorted)
 
 
@@ -160,7 +179,9 @@ def top_k(x, k, sorted=True):
         raise ValueError("top_k: expected a tensor of one dimension or more, but got a scalar.")
     last, size = x.ndim - 1, x.shape[-1]
     if is_known(size) and not 0 <= k <= size:
-        raise ValueError(f"top_k: `k` must be between 0 and the size of the last axis, but got k={k} for shape {show(x.shape)}.")
+        raise ValueError(
+            f"top_k: `k` must be between 0 and the size of the last axis, but got k={k} for shape {show(x.shape)}."
+        )
     # Sorted backwards and turned round twice, so that of equal elements the first comes first.
     backwards = argsort(mov.flip(x, axes=(last,)), axis=last)
     order = (size - 1) - mov.flip(backwards, axes=(last,))
@@ -177,6 +198,7 @@ def in_top_k(targets, predictions, k):
     array([ True, False])
     """
     targets, predictions = as_tensor(targets), as_tensor(predictions)
+    targets = cast(targets, "int32") if targets.dtype in dtypes.FLOATS else targets
     index = mov.reshape(targets, shape=(*targets.shape, 1))
     own = mov.take_along_axis(predictions, index, axis=predictions.ndim - 1)
     own = el.where(el.isnan(own), -math.inf, own)
@@ -211,6 +233,12 @@ def extract_sequences(x, sequence_length, sequence_stride):
            [3, 4]], dtype=int32)
     """
     x = as_tensor(x)
+    if sequence_length < 1 or sequence_stride < 1:
+        raise ValueError(
+            f"extract_sequences: length and stride must be positive, but `sequence_length` is {sequence_length} and "
+            "`sequence_stride` "
+            f"{sequence_stride}."
+        )
     windows = (x.shape[-1] - sequence_length) // sequence_stride + 1
     return mov.take(x, window_positions(windows, sequence_length, sequence_stride), axis=x.ndim - 1)
 

@@ -32,8 +32,8 @@ def _spec(name, allowed):
     return spec
 
 
-# Independent uniform bits: the counter-based generator Philox4x64-10 of Salmon, Moraes, Dror and Shaw, "Parallel random numbers: as
-# easy as 1, 2, 3", SC 2011, with the key's 64 bits as the first word of its key, the counter running from 1.
+# Independent uniform bits: the counter-based generator Philox4x64-10 of Salmon, Moraes, Dror and Shaw, "Parallel random
+# numbers: as easy as 1, 2, 3", SC 2011, with the key's 64 bits as the first word of its key, the counter running from 1.
 random_bits = Op("random_bits", _spec("random_bits", dtypes.UINTS))
 
 

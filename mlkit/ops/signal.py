@@ -1,4 +1,6 @@
-"""Fourier transforms and short-time spectra under Keras's names. Complex values are pairs (real, imaginary) of float tensors."""
+"""Fourier transforms and short-time spectra under Keras's names. Complex values are pairs (real, imaginary) of float
+tensors.
+"""
 
 import math
 
@@ -19,7 +21,9 @@ def _join(name, x):
         raise ValueError(f"{name}: expected a pair (real, imaginary) of tensors, but got {type(x).__name__}.")
     real, imag = map(as_tensor, x)
     if len(real.shape) != len(imag.shape) or not all(map(same_size, real.shape, imag.shape)):
-        raise ValueError(f"{name}: real and imaginary part must have the same shape, but have {show(real.shape)} and {show(imag.shape)}.")
+        raise ValueError(
+            f"{name}: real and imaginary part must have the same shape, but have {show(real.shape)} and {show(imag.shape)}."
+        )
     if real.dtype not in dtypes.FLOATS or imag.dtype not in dtypes.FLOATS:
         raise ValueError(f"{name}: real and imaginary part must be floats, but are {real.dtype} and {imag.dtype}.")
     wide = dtypes.result_type(real.dtype, imag.dtype, "float32")
@@ -94,6 +98,17 @@ def irfft(x, fft_length=None):
 # ---- short-time spectra ----------------------------------------------------------------------------------------------
 
 
+def _check_frames(name, sequence_length, sequence_stride, fft_length):
+    sizes = dict(sequence_length=sequence_length, sequence_stride=sequence_stride, fft_length=fft_length)
+    for argument, value in sizes.items():
+        if not isinstance(value, int) or value < 1:
+            raise ValueError(f"{name}: `{argument}` must be a positive int, but got {value!r}.")
+    if fft_length < sequence_length:
+        raise ValueError(
+            f"{name}: `fft_length` must be at least `sequence_length`, but got {fft_length} and {sequence_length}."
+        )
+
+
 def _window(name, window, sequence_length, fft_length, dtype):
     """The window centred in a frame of fft_length samples."""
     if window is None:  # all of the frame counts
@@ -114,17 +129,16 @@ def _window(name, window, sequence_length, fft_length, dtype):
 def stft(x, sequence_length, sequence_stride, fft_length, window="hann", center=True):
     """Short-time Fourier transform: the spectra of windows of a signal.
 
-    x: float (..., samples). sequence_length: samples in a window, a window every sequence_stride samples. fft_length: samples of a frame,
-    at least sequence_length. window: "hann", "hamming", a vector of sequence_length, or None. center: whether frame t is centred at
-    sample t * sequence_stride, by reflecting the signal at its ends.
+    x: float (..., samples). sequence_length: samples in a window, a window every sequence_stride samples. fft_length: samples
+    of a frame, at least sequence_length. window: "hann", "hamming", a vector of sequence_length, or None. center: whether frame
+    t is centred at sample t * sequence_stride, by reflecting the signal at its ends.
 
     Returns a pair (real, imaginary) of shape (..., frames, fft_length // 2 + 1).
     """
     x = as_tensor(x)
     if x.dtype not in ("float32", "float64"):
         raise TypeError(f"stft: expected a float32 or float64 signal, but got {x.dtype}.")
-    if fft_length < sequence_length:
-        raise ValueError(f"stft: `fft_length` must be at least `sequence_length`, but got {fft_length} and {sequence_length}.")
+    _check_frames("stft", sequence_length, sequence_stride, fft_length)
     window = _window("stft", window, sequence_length, fft_length, x.dtype)
     if center:
         from mlkit.ops.numpy import pad
@@ -136,9 +150,10 @@ def stft(x, sequence_length, sequence_stride, fft_length, window="hann", center=
 def istft(x, sequence_length, sequence_stride, fft_length, length=None, window="hann", center=True):
     """The signal with these short-time spectra: the inverse of `stft`, by overlapping and adding.
 
-    x: pair (real, imaginary) of shape (..., frames, fft_length // 2 + 1). length: samples of the result. The other arguments as in
-    `stft`. Griffin and Lim, IEEE Trans. ASSP 32 (1984), equation 6.
+    x: pair (real, imaginary) of shape (..., frames, fft_length // 2 + 1). length: samples of the result. The other arguments as
+    in `stft`. Griffin and Lim, IEEE Trans. ASSP 32 (1984), equation 6.
     """
+    _check_frames("istft", sequence_length, sequence_stride, fft_length)
     z = _join("istft", x)
     if z.ndim < 2:
         raise ValueError(f"istft: expected shape (..., frames, bins), but got {show(z.shape)}.")

@@ -1,4 +1,6 @@
-"""Samplers: random bits turned into the common distributions, by ops only, so that they run eager, traced and symbolic alike."""
+"""Samplers: random bits turned into the common distributions, by ops only, so that they run eager, traced and symbolic
+alike.
+"""
 
 import math
 
@@ -56,7 +58,8 @@ def normal(shape, mean=0.0, stddev=1.0, dtype=None, seed=None):
 def truncated_normal(shape, mean=0.0, stddev=1.0, dtype=None, seed=None):
     """Numbers of the normal distribution, none more than two standard deviations from the mean.
 
-    By the inverse of the cumulative distribution. shape: sizes. dtype: a float type, by default floatx. seed: int, SeedGenerator or None.
+    By the inverse of the cumulative distribution. shape: sizes. dtype: a float type, by default floatx. seed: int,
+    SeedGenerator or None.
     """
     dtype = _float_dtype("truncated_normal", dtype)
     edge = math.erf(2 / math.sqrt(2))
@@ -85,12 +88,15 @@ def _like(value, dtype):
 def randint(shape, minval, maxval, dtype="int32", seed=None):
     """Integers spread evenly over minval, ..., maxval - 1.
 
-    minval, maxval: ints or integer tensors that broadcast with `shape`. dtype: an integer type. seed: int, SeedGenerator or None.
+    minval, maxval: ints or integer tensors that broadcast with `shape`. dtype: an integer type. seed: int, SeedGenerator or
+    None.
     """
     dtype = dtypes.standardize_dtype(dtype)
     if not dtypes.is_int(dtype):
         raise ValueError(f"random.randint: expected an integer `dtype`, but got {dtype!r}.")
-    word = bits.random_bits(draw_seed(seed), shape=_shape(shape), dtype="uint64")  # far wider than any range: no bias to speak of
+    word = bits.random_bits(
+        draw_seed(seed), shape=_shape(shape), dtype="uint64"
+    )  # far wider than any range: no bias to speak of
     if isinstance(minval, int) and isinstance(maxval, int):
         if maxval <= minval:
             raise ValueError(f"random.randint: `maxval` must be above `minval`, but got {minval} and {maxval}.")
@@ -147,7 +153,9 @@ def gamma(shape, alpha, dtype=None, seed=None):
 
 
 def beta(shape, alpha, beta, dtype=None, seed=None):
-    """Numbers of the beta distribution: a / (a + b) for gamma-distributed a and b, from logarithms so that small ones do not vanish."""
+    """Numbers of the beta distribution: a / (a + b) for gamma-distributed a and b, from logarithms so that small ones do not
+    vanish.
+    """
     dtype = _float_dtype("beta", dtype)
     key_a, key_b = bits.split(draw_seed(seed), 2)
     shape = _shape(shape)

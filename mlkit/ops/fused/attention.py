@@ -8,7 +8,8 @@ from mlkit.ops.linear import matmul, swap
 from mlkit.ops.movement import iota, reshape, transpose
 from mlkit.ops.reduction import max_, sum_
 
-MASKED = -0.7 * 3.4028234663852886e38  # score of a masked pair: far below any, yet finite, so that a row without pairs is no NaN
+# The score of a masked pair: far below any, yet finite, so that a row without pairs is no NaN.
+MASKED = -0.7 * 3.4028234663852886e38
 
 
 def _attention_spec(q, k, v, mask, scale, causal):
@@ -54,9 +55,9 @@ def _attention_vjp(g, out, q, k, v, mask, scale, causal):
     return *attention_grad(g[0], q, k, v, mask, *out, scale=scale, causal=causal), None
 
 
-# query (b, t, n, h), key (b, s, n, h), value (b, s, n, d), mask bool that broadcasts to (b, n, t, s) or None -> (b, t, n, d), and of each
-# row of scores (b, n, t, 1) the largest one and the sum of exp, for the gradient only. Vaswani et al., NeurIPS 2017, section 3.2;
-# Dao et al., "FlashAttention", NeurIPS 2022, for the recomputation of the scores in the gradient.
+# query (b, t, n, h), key (b, s, n, h), value (b, s, n, d), mask bool that broadcasts to (b, n, t, s) or None -> (b, t, n, d),
+# and of each row of scores (b, n, t, 1) the largest one and the sum of exp, for the gradient only. Vaswani et al., NeurIPS
+# 2017, section 3.2; Dao et al., "FlashAttention", NeurIPS 2022, for the recomputation of the scores in the gradient.
 attention = Op("attention", _attention_spec, _attention_vjp, "xy", _attention)
 
 

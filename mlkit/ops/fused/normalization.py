@@ -11,7 +11,9 @@ from mlkit.ops.reduction import size_along, size_operand, sum_
 def _check(name, x, parameters, shape):
     for p in parameters:
         if p is not None and tuple(p.shape) != tuple(shape):
-            raise ValueError(f"{name}: x of shape {show(x.shape)} needs scale and offset of shape {show(shape)}, but got {show(p.shape)}.")
+            raise ValueError(
+                f"{name}: x of shape {show(x.shape)} needs scale and offset of shape {show(shape)}, but got {show(p.shape)}."
+            )
 
 
 def _mean(x, axes):
@@ -59,8 +61,8 @@ def _batch_norm_vjp(g, out, x, scale, offset, axes, epsilon):
     return dx, None if scale is None else d_scale, None if offset is None else d_offset
 
 
-# x, scale or None, offset or None -> y, mean, variance (biased). axes: those that are averaged over; vectors have the others' shape.
-# Ioffe and Szegedy, "Batch normalization", ICML 2015.
+# x, scale or None, offset or None -> y, mean, variance (biased). axes: those that are averaged over; vectors have the others'
+# shape. Ioffe and Szegedy, "Batch normalization", ICML 2015.
 batch_norm = Op("batch_norm", _batch_norm_spec, _batch_norm_vjp, "012y", _batch_norm)
 
 
@@ -134,5 +136,3 @@ def _layer_norm_grad(g, x, scale, mean, inverse, rank):
 
 
 layer_norm_grad = Op("layer_norm_grad", _layer_norm_grad_spec, fallback=_layer_norm_grad)
-
-

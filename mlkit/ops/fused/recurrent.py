@@ -22,8 +22,10 @@ def _check(name, x, h, kernel, recurrent, gates):
     )
     if not fits:
         raise ValueError(
-            f"{name}: inputs of shape {show(x.shape)} and a state of shape {show(h.shape)} need a kernel of shape (features, {gates} * units) and "
-            f"a recurrent kernel of shape (units, {gates} * units), but these have shapes {show(kernel.shape)} and {show(recurrent.shape)}."
+            f"{name}: inputs of shape {show(x.shape)} and a state of shape {show(h.shape)} need a kernel of shape (features, "
+            f"{gates} * units) and "
+            f"a recurrent kernel of shape (units, {gates} * units), but these have shapes {show(kernel.shape)} and "
+            f"{show(recurrent.shape)}."
         )
 
 
@@ -111,8 +113,8 @@ def _lstm_vjp(g, out, x, h, c, kernel, recurrent, bias):
     return matmul(dz, swap(kernel)), dh, dc, _weight_grad(x, dz), _weight_grad(_shifted(h, hs), dz), d_bias
 
 
-# x (b, t, features), first states h and c (b, units), kernel (features, 4 units), recurrent kernel (units, 4 units), bias (4 units) or None
-# -> h and c at all times (b, t, units), and the gates (b, t, 4 units) for the gradient.
+# x (b, t, features), first states h and c (b, units), kernel (features, 4 units), recurrent kernel (units, 4 units), bias (4
+# units) or None -> h and c at all times (b, t, units), and the gates (b, t, 4 units) for the gradient.
 # Hochreiter and Schmidhuber, "Long short-term memory", Neural Computation 9 (1997), with the forget gate of Gers et al. (2000).
 lstm = Op("lstm", _lstm_spec, _lstm_vjp, "xy", _lstm)
 
@@ -185,9 +187,10 @@ def _gru_vjp(g, out, x, h, kernel, recurrent, bias):
     return matmul(dx, swap(kernel)), dh, _weight_grad(x, dx), _weight_grad(_shifted(h, hs), ds), d_bias
 
 
-# x (b, t, features), first state h (b, units), kernel (features, 3 units), recurrent kernel (units, 3 units), bias (2, 3 units) or None
-# -> h at all times (b, t, units); for the gradient both gates, the candidate, and what the reset gate multiplies (b, t, 4 units).
-# Cho et al., EMNLP 2014, with the reset gate applied after the matrix product, as cuDNN and Keras's reset_after=True do.
+# x (b, t, features), first state h (b, units), kernel (features, 3 units), recurrent kernel (units, 3 units), bias (2, 3 units)
+# or None -> h at all times (b, t, units); for the gradient both gates, the candidate, and what the reset gate multiplies (b, t,
+# 4 units). Cho et al., EMNLP 2014, with the reset gate applied after the matrix product, as cuDNN and Keras's reset_after=True
+# do.
 gru = Op("gru", _gru_spec, _gru_vjp, "xy", _gru)
 
 

@@ -62,7 +62,8 @@ def _entropy_spec(logits, target):
     expected = logits.shape[:-1] if _is_sparse(target) else logits.shape
     if len(target.shape) != len(expected) or not all(map(same_size, target.shape, expected)):
         raise ValueError(
-            f"softmax_cross_entropy: logits of shape {show(logits.shape)} need {'integer' if _is_sparse(target) else 'float'} targets of "
+            f"softmax_cross_entropy: logits of shape {show(logits.shape)} need {'integer' if _is_sparse(target) else 'float'} "
+            "targets of "
             f"shape {show(expected)}, but they have shape {show(target.shape)}."
         )
     row = Spec(logits.shape[:-1], logits.dtype)
@@ -101,8 +102,7 @@ def _entropy_grad(g, logits, target, total):
     return reshape(g, shape=(*g.shape, 1)) * (p * sum_(t, axes=(t.ndim - 1,), keepdims=True) - t)
 
 
-# logits (..., classes) with target (...) of class numbers or (..., classes) of probabilities -> loss (...), log of the sum of exp (...).
+# logits (..., classes) with target (...) of class numbers or (..., classes) of probabilities -> loss (...), log of the sum of
+# exp (...).
 softmax_cross_entropy = Op("softmax_cross_entropy", _entropy_spec, _entropy_vjp, "xy", _entropy)
-softmax_cross_entropy_grad = Op(
-    "softmax_cross_entropy_grad", lambda g, logits, target, total: logits, fallback=_entropy_grad
-)
+softmax_cross_entropy_grad = Op("softmax_cross_entropy_grad", lambda g, logits, target, total: logits, fallback=_entropy_grad)

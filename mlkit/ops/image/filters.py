@@ -46,7 +46,8 @@ def blur(x, kernel_size, sigma):
 def gaussian_blur(images, kernel_size=(3, 3), sigma=(1.0, 1.0), data_format=None):
     """Images averaged with the weights of a Gaussian; beyond the edges lie zeros.
 
-    images: float (height, width, channels), a batch of them, or with channels first. kernel_size: pixels (horizontally, vertically).
+    images: float (height, width, channels), a batch of them, or with channels first. kernel_size: pixels (horizontally,
+    vertically).
     sigma: standard deviations in pixels, in the same order; numbers or a tensor.
     """
     x, restore = as_batch("gaussian_blur", images, data_format)
@@ -76,13 +77,11 @@ def sobel_edges(images, data_format=None):
     return concat(*edges, axis=4)
 
 
-def ssim(
-    image1, image2, max_val=1.0, filter_size=11, filter_sigma=1.5, k1=0.01, k2=0.03, data_format=None
-):
+def ssim(image1, image2, max_val=1.0, filter_size=11, filter_sigma=1.5, k1=0.01, k2=0.03, data_format=None):
     """Structural similarity of two images, 1 for equal ones: a scalar, or a vector for batches.
 
-    max_val: the largest value a pixel can have. filter_size, filter_sigma: of the Gaussian window. k1, k2: what steadies divisions by
-    small means and variances. Wang, Bovik, Sheikh and Simoncelli, IEEE Trans. Image Processing 13 (2004).
+    max_val: the largest value a pixel can have. filter_size, filter_sigma: of the Gaussian window. k1, k2: what steadies
+    divisions by small means and variances. Wang, Bovik, Sheikh and Simoncelli, IEEE Trans. Image Processing 13 (2004).
     """
     a, _ = as_batch("ssim", image1, data_format)
     b, _ = as_batch("ssim", image2, data_format)

@@ -18,7 +18,10 @@ def _check_two(name, **sizes):
 
 def _check_margins(name, margins, x):
     if any(is_known(m) and m < 0 for m in margins):
-        raise ValueError(f"{name}: the target does not fit images of {x.shape[1]} x {x.shape[2]} pixels: margins {margins} would be negative.")
+        raise ValueError(
+            f"{name}: the target does not fit images of {x.shape[1]} x {x.shape[2]} pixels: margins {margins} would be "
+            "negative."
+        )
 
 
 def pad_images(

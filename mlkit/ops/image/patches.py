@@ -13,9 +13,9 @@ __all__ = ["extract_patches", "extract_patches_3d"]
 def extract_patches(images, size, strides=None, dilation_rate=1, padding="valid", data_format=None):
     """Patches of images, each flattened into the channels.
 
-    images: (height, width, channels), a batch of them, or with channels first. size: of a patch, an int or (height, width); three
-    numbers make it `extract_patches_3d`. strides: pixels between patches, by default the size. dilation_rate: pixels between the
-    pixels of a patch. padding: "valid", or "same": zeros beyond the edges.
+    images: (height, width, channels), a batch of them, or with channels first. size: of a patch, an int or (height, width);
+    three numbers make it `extract_patches_3d`. strides: pixels between patches, by default the size. dilation_rate: pixels
+    between the pixels of a patch. padding: "valid", or "same": zeros beyond the edges.
 
     Returns (batch, rows of patches, columns of patches, height * width * channels).
     """
@@ -34,10 +34,10 @@ def extract_patches_3d(volumes, size, strides=None, dilation_rate=1, padding="va
     return _patches("extract_patches_3d", volumes, 3, size, strides, dilation_rate, padding, data_format)
 
 
-def _numbers(name, argument, value, n):
+def _numbers(name, argument, value, n, error=ValueError):
     value = (value,) * n if isinstance(value, int) else tuple(value)
     if len(value) != n:
-        raise ValueError(f"{name}: `{argument}` must be an int or {n} numbers, but got {value}.")
+        raise error(f"{name}: `{argument}` must be an int or {n} numbers, but got {value}.")
     return value
 
 
@@ -48,7 +48,7 @@ def _patches(name, images, n, size, strides, dilation, padding, data_format):
     x, last = as_tensor(images), channels_last(name, data_format)
     if x.ndim not in (n + 1, n + 2):
         raise ValueError(f"{name}: expected {n + 1} dimensions, or {n + 2} for a batch, but got shape {show(x.shape)}.")
-    size = _numbers(name, "size", size, n)
+    size = _numbers(name, "size", size, n, TypeError)
     strides = size if not strides else _numbers(name, "strides", strides, n)
     dilation = _numbers(name, "dilation_rate", dilation, n)
     single = x.ndim == n + 1

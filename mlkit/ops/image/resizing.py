@@ -85,9 +85,10 @@ def resize(
 ):
     """Images of size (height, width).
 
-    images: (height, width, channels), (batch, height, width, channels), or with channels first. interpolation: "bilinear", "nearest",
-    "bicubic", "lanczos3" or "lanczos5". antialias: average over the pixels that shrinking merges. crop_to_aspect_ratio: cut the
-    image to the aspect ratio of `size` first; pad_to_aspect_ratio: or fill it up with fill_value. Integer images are rounded.
+    images: (height, width, channels), (batch, height, width, channels), or with channels first. interpolation: "bilinear",
+    "nearest", "bicubic", "lanczos3" or "lanczos5". antialias: average over the pixels that shrinking merges.
+    crop_to_aspect_ratio: cut the image to the aspect ratio of `size` first; pad_to_aspect_ratio: or fill it up with fill_value.
+    Integer images are rounded.
 
     >>> resize([[[0.0], [1.0]]], (1, 4)).numpy()[0, :, 0]
     array([0.  , 0.25, 0.75, 1.  ], dtype=float32)
@@ -155,24 +156,26 @@ def _pad_to_aspect(x, new_height, new_width, fill_value):
 def scale_and_translate(images, output_shape, scale, translation, spatial_dims, method, antialias=True):
     """Images stretched by `scale` and moved by `translation` along the axes `spatial_dims`: new = old * scale + translation.
 
-    images: any shape. output_shape: shape of the result. scale, translation: vectors, one number for each of spatial_dims. method:
-    "linear", "cubic" (or with bi or tri before), "lanczos3" or "lanczos5". antialias: average over the pixels that shrinking merges.
+    images: any shape. output_shape: shape of the result. scale, translation: vectors, one number for each of spatial_dims.
+    method: "linear", "cubic" (or with bi or tri before), "lanczos3" or "lanczos5". antialias: average over the pixels that
+    shrinking merges.
     """
     check_choice("scale_and_translate", "method", method, tuple(_KERNELS))
     x, scale, translation = as_tensor(images), as_tensor(scale), as_tensor(translation)
     dtype = dtypes.float_of(x.dtype)
     if len(output_shape) != x.ndim:
-        raise ValueError(f"scale_and_translate: `output_shape` {tuple(output_shape)} must have the rank of images of shape {show(x.shape)}.")
+        raise ValueError(
+            f"scale_and_translate: `output_shape` {tuple(output_shape)} must have the rank of images of shape {show(x.shape)}."
+        )
     axes = [normalize_axes("scale_and_translate", a, x.ndim)[0] for a in spatial_dims]
     if scale.shape != (len(axes),) or translation.shape != (len(axes),):
         raise ValueError(
-            f"scale_and_translate: `scale` and `translation` must have shape ({len(axes)},), one number for each of `spatial_dims`, but have "
+            f"scale_and_translate: `scale` and `translation` must have shape ({len(axes)},), one number for each of "
+            "`spatial_dims`, but have "
             f"{show(scale.shape)} and {show(translation.shape)}."
         )
     x, scale, translation = (cast(t, dtype) for t in (x, scale, translation))
     for i, axis in enumerate(axes):
-        matrix = _weights(
-            x.shape[axis], output_shape[axis], scale[i], translation[i], _KERNELS[method], antialias, dtype
-        )
+        matrix = _weights(x.shape[axis], output_shape[axis], scale[i], translation[i], _KERNELS[method], antialias, dtype)
         x = _multiply_along(x, axis, matrix)
     return x

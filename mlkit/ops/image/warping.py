@@ -8,6 +8,7 @@ from mlkit.ops import elementwise as el
 from mlkit.ops.convert import as_tensor, cast
 from mlkit.ops.image.layout import as_batch, check_choice
 from mlkit.ops.movement import broadcast_to, concat, iota, reshape, slice_along, take
+from mlkit.ops.reduction import size_operand
 
 __all__ = ["affine_transform", "elastic_transform", "map_coordinates", "perspective_transform"]
 
@@ -19,7 +20,7 @@ _FILL_MODES = ("constant", "nearest", "wrap", "mirror", "reflect")
 
 
 def _inside(index, size, fill_mode):
-    """An index beyond the ends -> one within, by the fill mode."""
+    """An index beyond the ends -> one within, by the fill mode. size: an int, or a tensor while it is unknown."""
     if fill_mode == "wrap":
         return el.mod(index, size)
     if fill_mode == "mirror":  # ... 2 1 0 1 2 ...
@@ -31,7 +32,7 @@ def _inside(index, size, fill_mode):
 
 def _mirror(index, size):
     period = size - 1
-    return index * 0 if size == 1 else abs(el.mod(index + period, 2 * period) - period)
+    return index * 0 if type(size) is int and size == 1 else abs(el.mod(index + period, 2 * period) - period)
 
 
 def _round(x):
@@ -52,9 +53,10 @@ def _neighbours(place, order):
 def _sample(rows, sizes, places, order, fill_mode, fill_value, first_row=None):
     """Interpolate between rows (number of samples, channels...) that lie on a grid of the given sizes.
 
-    places: for each axis of the grid a float tensor, all of one shape. first_row: what is added to the number of the row (for batches).
-    Returns (places' shape, channels...).
+    places: for each axis of the grid a float tensor, all of one shape. first_row: what is added to the number of the row (for
+    batches). Returns (places' shape, channels...).
     """
+    sizes = [size_operand(s, "int32") for s in sizes]
     channels = rows.shape[1:]
     wide = (*places[0].shape, *(1,) * len(channels))
     total = None
@@ -80,9 +82,9 @@ def _sample(rows, sizes, places, order, fill_mode, fill_value, first_row=None):
 def map_coordinates(inputs, coordinates, order, fill_mode="constant", fill_value=0):
     """The values of `inputs` at fractional coordinates.
 
-    inputs: n axes. coordinates: (n, ...): the first axis holds the coordinates, the others are the result's shape. order: 0 (nearest) or
-    1 (linear). fill_mode: what lies beyond the ends: "constant" (fill_value), "nearest", "wrap", "mirror" (about the centre of the
-    last sample) or "reflect" (about its edge).
+    inputs: n axes. coordinates: (n, ...): the first axis holds the coordinates, the others are the result's shape. order: 0
+    (nearest) or 1 (linear). fill_mode: what lies beyond the ends: "constant" (fill_value), "nearest", "wrap", "mirror" (about
+    the centre of the last sample) or "reflect" (about its edge).
 
     >>> map_coordinates([0.0, 10.0], [[0.25, 1.0]], order=1).numpy()
     array([ 2.5, 10. ], dtype=float32)
@@ -103,7 +105,7 @@ def map_coordinates(inputs, coordinates, order, fill_mode="constant", fill_value
 def _sample_images(x, y_places, x_places, interpolation, fill_mode, fill_value):
     """Batch (n, h, w, c) at places (n, h', w')."""
     n, h, w, c = x.shape
-    first = reshape(iota(size=n, dtype="int32") * (h * w), shape=(n, 1, 1))
+    first = reshape(iota(size=n, dtype="int32") * size_operand(h * w, "int32"), shape=(n, 1, 1))
     rows = reshape(x, shape=(n * h * w, c))
     return _sample(rows, (h, w), [y_places, x_places], _ORDERS[interpolation], fill_mode, fill_value, first)
 
@@ -116,7 +118,9 @@ def _projected(transform, n, h, w):
 
     transform: (n or 1, 8), in the order a, b, c.
     """
-    a0, a1, a2, b0, b1, b2, c0, c1 = (reshape(slice_along(transform, 1, i, i + 1), shape=(transform.shape[0], 1, 1)) for i in range(8))
+    a0, a1, a2, b0, b1, b2, c0, c1 = (
+        reshape(slice_along(transform, 1, i, i + 1), shape=(transform.shape[0], 1, 1)) for i in range(8)
+    )
     x = reshape(iota(size=w, dtype=transform.dtype), shape=(1, 1, w))
     y = reshape(iota(size=h, dtype=transform.dtype), shape=(1, h, 1))
     k = c0 * x + c1 * y + 1
@@ -129,14 +133,12 @@ def _check_images(name, interpolation, fill_mode):
     check_choice(name, "fill_mode", fill_mode, _FILL_MODES)
 
 
-def affine_transform(
-    images, transform, interpolation="bilinear", fill_mode="constant", fill_value=0, data_format=None
-):
+def affine_transform(images, transform, interpolation="bilinear", fill_mode="constant", fill_value=0, data_format=None):
     """Images moved by maps of the plane.
 
     transform: (8,) for all images or (batch, 8): [a0, a1, a2, b0, b1, b2, c0, c1]; the pixel (x, y) of the result comes from
-    ((a0 x + a1 y + a2) / k, (b0 x + b1 y + b2) / k) with k = c0 x + c1 y + 1. interpolation: "nearest" or "bilinear". fill_mode,
-    fill_value: as in `map_coordinates`.
+    ((a0 x + a1 y + a2) / k, (b0 x + b1 y + b2) / k) with k = c0 x + c1 y + 1. interpolation: "nearest" or "bilinear".
+    fill_mode, fill_value: as in `map_coordinates`.
     """
     _check_images("affine_transform", interpolation, fill_mode)
     x, restore = as_batch("affine_transform", images, data_format)
@@ -160,7 +162,9 @@ def perspective_transform(images, start_points, end_points, interpolation="bilin
     start, end = (cast(p, "float32") for p in (start_points, end_points))
     for name, points in (("start_points", start), ("end_points", end)):
         if points.ndim not in (2, 3) or points.shape[-2:] != (4, 2):
-            raise ValueError(f"perspective_transform: `{name}` must have shape (4, 2) or (batch, 4, 2), but has {show(points.shape)}.")
+            raise ValueError(
+                f"perspective_transform: `{name}` must have shape (4, 2) or (batch, 4, 2), but has {show(points.shape)}."
+            )
     if start.ndim != end.ndim:
         raise ValueError("perspective_transform: `start_points` and `end_points` must have the same shape.")
     if start.ndim == 2:

@@ -12,7 +12,8 @@ from mlkit.ops.order import sort
 from mlkit.ops.reduction import cumsum, sum_
 
 __all__ = [
-    "celu", "elu", "gelu", "glu", "hard_shrink", "hard_sigmoid", "hard_silu", "hard_swish", "hard_tanh", "leaky_relu", "log_sigmoid",
+    "celu", "elu", "gelu", "glu", "hard_shrink", "hard_sigmoid", "hard_silu", "hard_swish", "hard_tanh", "leaky_relu",
+    "log_sigmoid",
     "log_softmax", "relu", "relu6", "selu", "sigmoid", "silu", "soft_shrink", "softmax", "softplus", "softsign", "sparse_plus",
     "sparse_sigmoid", "sparsemax", "squareplus", "swish", "tanh_shrink", "threshold",
 ]  # fmt: skip
@@ -183,7 +184,8 @@ def softmax(x, axis=-1):
     x = to_float(x)
     if isinstance(axis, int) and -x.ndim <= axis < x.ndim and x.shape[axis] == 1:
         warnings.warn(
-            f"softmax over axis {axis} of shape {x.shape}: the axis has size 1, so every result is 1. Is sigmoid what you want?",
+            f"softmax over axis {axis} of shape {x.shape}: the axis has size 1, so every result is 1. Is sigmoid what you "
+            "want?",
             stacklevel=2,
         )
     return _over_axes("softmax", fused.softmax, x, axis)

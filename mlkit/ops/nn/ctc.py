@@ -43,8 +43,8 @@ def _time_first(x):
 def ctc_loss(target, output, target_length, output_length, mask_index=0):
     """-log of the probability that a path through the outputs spells the target, repeats and blanks removed.
 
-    target: class numbers (batch, labels). output: logits (batch, time, classes). target_length, output_length: (batch,), how much of each
-    row counts. mask_index: the class that means blank. Returns (batch,).
+    target: class numbers (batch, labels). output: logits (batch, time, classes). target_length, output_length: (batch,), how
+    much of each row counts. mask_index: the class that means blank. Returns (batch,).
     """
     target, output = cast(target, "int32"), to_float(output)
     target_length, output_length = cast(target_length, "int32"), cast(output_length, "int32")
@@ -68,7 +68,9 @@ def ctc_loss(target, output, target_length, output_length, mask_index=0):
         return el.where(_column(running), moved, alpha)
 
     position = iota(size=states, dtype="int32")
-    start = broadcast_to(el.where(el.equal(position, 0), 0.0, full(shape=(states,), value=_NEVER, dtype=output.dtype)), shape=(batch, states))
+    start = broadcast_to(
+        el.where(el.equal(position, 0), 0.0, full(shape=(states,), value=_NEVER, dtype=output.dtype)), shape=(batch, states)
+    )
     first = el.where(position < 2, slice_along(emitted, 1, 0, 1)[:, 0], _NEVER) + start * 0
     alpha = _scan(step, first, *(_time_first(slice_along(x, 1, 1, time)) for x in (emitted, running)))
     last = _column(2 * target_length)
@@ -109,17 +111,15 @@ def _log_sum(*xs):
 # ---- decoding --------------------------------------------------------------------------------------------------------
 
 
-def ctc_decode(
-    inputs, sequence_lengths, strategy="greedy", beam_width=100, top_paths=1, merge_repeated=True, mask_index=0
-):
+def ctc_decode(inputs, sequence_lengths, strategy="greedy", beam_width=100, top_paths=1, merge_repeated=True, mask_index=0):
     """The most probable label sequences of CTC outputs.
 
     inputs: logits (batch, time, classes). sequence_lengths: (batch,). strategy: "greedy" (the best path) or "beam_search" (with
-    beam_width candidates, of which top_paths are returned). merge_repeated: whether equal labels that follow one another count once
-    (greedy only). mask_index: the class that means blank; None is the last one.
+    beam_width candidates, of which top_paths are returned). merge_repeated: whether equal labels that follow one another count
+    once (greedy only). mask_index: the class that means blank; None is the last one.
 
-    Returns labels (paths, batch, time), filled up with -1, and scores (batch, paths): for "greedy" minus the sum of the largest logits, for
-    "beam_search" the log of the probability.
+    Returns labels (paths, batch, time), filled up with -1, and scores (batch, paths): for "greedy" minus the sum of the largest
+    logits, for "beam_search" the log of the probability.
     """
     check_choice("ctc_decode", "strategy", strategy, ("greedy", "beam_search"))
     x, lengths = to_float(inputs), cast(sequence_lengths, "int32")
@@ -149,8 +149,8 @@ def _greedy(x, lengths, merge_repeated, blank):
 def _beam_search(x, lengths, width, paths, blank):
     """Prefix beam search: Hannun et al., arXiv:1408.2873, algorithm 1, without a language model.
 
-    A beam is a prefix with two scores: of the paths that end in a blank, and of those that end in its last label. Extending beam i by a
-    label can only give a new prefix or another beam j; there the scores are added.
+    A beam is a prefix with two scores: of the paths that end in a blank, and of those that end in its last label. Extending
+    beam i by a label can only give a new prefix or another beam j; there the scores are added.
     """
     batch, time, classes = x.shape
     log_p = fused.log_softmax(x, axis=2)
@@ -191,7 +191,9 @@ def _extend(state, p, width, blank):
     grown = el.where(el.equal(label, blank), -math.inf, grown)
 
     child = _is_child(labels, sizes, last, total)  # (batch, parent, child)
-    to_child = take_along_axis(grown, broadcast_to(reshape(el.maximum(last, 0), shape=(batch, 1, width)), shape=(batch, width, width)), axis=2)
+    to_child = take_along_axis(
+        grown, broadcast_to(reshape(el.maximum(last, 0), shape=(batch, 1, width)), shape=(batch, width, width)), axis=2
+    )
     stay_label = logaddexp(stay_label, logsumexp(el.where(child, to_child, -math.inf), axis=1))
     is_last = el.equal(reshape(label, shape=(1, 1, 1, classes)), reshape(last, shape=(batch, 1, width, 1)))
     taken = max_(cast(el.and_(is_last, _column(child)), "int32"), axes=(2,), keepdims=False)

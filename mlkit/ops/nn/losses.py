@@ -90,7 +90,8 @@ def sparse_categorical_crossentropy(target, output, from_logits=False, axis=-1):
     expected = output.shape[:axis] + output.shape[axis + 1 :]
     if target.ndim != len(expected) or not all(map(same_size, target.shape, expected)):
         raise ValueError(
-            f"sparse_categorical_crossentropy: `output` of shape {show(output.shape)} needs a `target` of shape {show(expected)}, but it has "
+            f"sparse_categorical_crossentropy: `output` of shape {show(output.shape)} needs a `target` of shape "
+            f"{show(expected)}, but it has "
             f"shape {show(target.shape)}."
         )
     if from_logits:

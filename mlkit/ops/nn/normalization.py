@@ -1,5 +1,7 @@
 """Means and variances, and normalization by them."""
 
+import warnings
+
 from mlkit.config import epsilon as default_epsilon
 from mlkit.core import dtypes
 from mlkit.core.spec import normalize_axes, normalize_axis, show
@@ -55,7 +57,9 @@ def batch_normalization(x, mean, variance, axis, offset=None, scale=None, epsilo
     x, *vectors = promote_tensors(x, *given, floating=True)
     for v in vectors:
         if v.ndim != 1:
-            raise ValueError(f"batch_normalization: mean, variance, offset and scale must be vectors, but one has shape {show(v.shape)}.")
+            raise ValueError(
+                f"batch_normalization: mean, variance, offset and scale must be vectors, but one has shape {show(v.shape)}."
+            )
     vectors = iter([reshape(v, shape=shape) for v in vectors])
     mean, inverse = next(vectors), el.rsqrt(next(vectors) + epsilon)
     offset = next(vectors) if offset is not None else None
@@ -72,7 +76,8 @@ def _single(x):
 
 
 def layer_normalization(x, gamma=None, beta=None, axis=-1, epsilon=None, **kwargs):
-    """(x - mean) / sqrt(variance + epsilon) * gamma + beta, with mean and variance of each sample over `axis` (an int or several).
+    """(x - mean) / sqrt(variance + epsilon) * gamma + beta, with mean and variance of each sample over `axis` (an int or
+    several).
 
     gamma, beta: the sizes of those axes, or a shape that broadcasts with x. epsilon: by default `mlkit.config.epsilon()`.
     Ba, Kiros and Hinton, "Layer normalization", arXiv:1607.06450.
@@ -80,6 +85,11 @@ def layer_normalization(x, gamma=None, beta=None, axis=-1, epsilon=None, **kwarg
     rms_scaling = kwargs.pop("rms_scaling", False)
     if kwargs:
         raise TypeError(f"layer_normalization: unknown arguments {sorted(kwargs)}.")
+    if rms_scaling:
+        warnings.warn(
+            "layer_normalization: `rms_scaling` divides by the deviation, not the root mean square: use rms_normalization.",
+            stacklevel=2,
+        )
     epsilon = default_epsilon() if epsilon is None else epsilon
     x, dtype = _single(x)
     axes = normalize_axes("layer_normalization", axis, x.ndim)

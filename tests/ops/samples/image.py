@@ -8,7 +8,6 @@ _MODES = ("constant", "nearest", "wrap", "mirror", "reflect")
 _PLACES = const([[-1.3, 0.2, 1.7, 5.6], [2.4, 3.3, -2.1, 0.6]])
 _START = const([[[0.0, 0.0], [0.0, 5.0], [4.0, 0.0], [4.0, 5.0]]])
 _END = const([[[0.5, 0.3], [-0.2, 5.5], [4.4, 0.1], [3.6, 4.7]]])
-_FIXED = dict(_known=True)
 
 SAMPLES = [
     *[S("image.resize", _IMAGES, (3, 9), interpolation=m) for m in ("bilinear", "bicubic", "lanczos3", "lanczos5", "nearest")],
@@ -26,19 +25,33 @@ SAMPLES = [
     S("image.rgb_to_hsv", _IMAGES, _second=False),
     S("image.hsv_to_rgb", _IMAGES, _second=False),
     S("image.pad_images", _IMAGES, top_padding=1, left_padding=2, target_height=9, target_width=9),
-    S("image.pad_images", _FIRST, top_padding=1, left_padding=2, bottom_padding=0, right_padding=3, data_format="channels_first"),
+    S(
+        "image.pad_images",
+        _FIRST,
+        top_padding=1,
+        left_padding=2,
+        bottom_padding=0,
+        right_padding=3,
+        data_format="channels_first",
+    ),
     S("image.crop_images", _IMAGES, top_cropping=1, left_cropping=2, target_height=3, target_width=3),
-    S("image.crop_images", unit(5, 6, 3), bottom_cropping=1, right_cropping=2, target_height=3, target_width=3, **_FIXED),
+    S("image.crop_images", unit(5, 6, 3), bottom_cropping=1, right_cropping=2, target_height=3, target_width=3),
     S("image.extract_patches", _IMAGES, 2),
     S("image.extract_patches", _IMAGES, (3, 2), strides=1, dilation_rate=2),
     S("image.extract_patches", _FIRST, (2, 3), strides=2, padding="same", data_format="channels_first"),
-    S("image.extract_patches", unit(4, 4, 4, 2), (2, 2, 1), strides=1, **_FIXED),
+    S("image.extract_patches", unit(4, 4, 4, 2), (2, 2, 1), strides=1),
     S("image.extract_patches_3d", unit(1, 4, 4, 4, 2), 2),
-    *[S("image.map_coordinates", f(4, 5), _PLACES, o, fill_mode=m, _known=True, _second=False) for m in _MODES for o in (0, 1)],
-    S("image.map_coordinates", i(0, 9, 4, 5), _PLACES, 1, _grad=False, **_FIXED),
-    *[S("image.affine_transform", unit(1, 5, 6, 2), _SHIFT, fill_mode=m, _grad=False, **_FIXED) for m in _MODES],
-    S("image.affine_transform", unit(5, 6, 2), const([0.9, 0.1, 0.3, 0.0, 1.2, 0.4, 0, 0]), interpolation="nearest", _grad=False, **_FIXED),
-    S("image.perspective_transform", unit(1, 5, 6, 2), _START, _END, _grad=False, _atol=1e-4, **_FIXED),
+    *[S("image.map_coordinates", f(4, 5), _PLACES, o, fill_mode=m, _second=False) for m in _MODES for o in (0, 1)],
+    S("image.map_coordinates", i(0, 9, 4, 5), _PLACES, 1, _grad=False),
+    *[S("image.affine_transform", unit(1, 5, 6, 2), _SHIFT, fill_mode=m, _grad=False) for m in _MODES],
+    S(
+        "image.affine_transform",
+        unit(5, 6, 2),
+        const([0.9, 0.1, 0.3, 0.0, 1.2, 0.4, 0, 0]),
+        interpolation="nearest",
+        _grad=False,
+    ),
+    S("image.perspective_transform", unit(1, 5, 6, 2), _START, _END, _grad=False, _atol=1e-4),
     S("image.elastic_transform", _IMAGES, alpha=3.0, sigma=1.0, seed=3, _keras=False, _grad=False),
     S("image.gaussian_blur", _IMAGES, (5, 3), (1.2, 0.7), data_format="channels_last"),
     S("image.gaussian_blur", _FIRST, (4, 3), (1.2, 0.7), data_format="channels_first"),
@@ -57,6 +70,7 @@ BAD = [
     Bad("image.pad_images", _IMAGES, top_padding=1, left_padding=1, target_height=9, match="exactly two"),
     Bad("image.crop_images", _IMAGES, top_cropping=1, left_cropping=1, target_height=9, target_width=3, match="does not fit"),
     Bad("image.extract_patches", _IMAGES, 2.5, error=TypeError, match="size"),
+    Bad("image.extract_patches_3d", unit(1, 4, 4, 4, 2), (2, 2), error=TypeError, match="size"),
     Bad("image.extract_patches", _IMAGES, 2, padding="full", match="padding"),
     Bad("image.map_coordinates", f(4, 5), f(3, 2), 1, match="coordinates"),
     Bad("image.map_coordinates", f(4, 5), f(2, 2), 2, match="order"),

@@ -23,6 +23,7 @@ SAMPLES = [
     *[S(name, f(5, 3), _IDS, num_segments=4, _grad=False) for name in ("segment_max", "segment_min")],
     S("segment_max", f(3, 2), const([0, 1, 0], "int32"), num_segments=2),
     S("segment_sum", i(0, 9, 5), _IDS, num_segments=4, sorted=False, _grad=False),
+    S("segment_max", f(5, 2), const([0, 7, 1, -1, 0], "int32"), num_segments=2, _grad=False),
     S("segment_sum", f(5), _IDS, _keras=False, _eager_only=True, _grad=False),
     S("top_k", f(2, 5), 3),
     S("top_k", i(0, 3, 2, 9), 4, _grad=False),
@@ -55,5 +56,6 @@ BAD = [
     Bad("fft", (f(2, 6), f(2, 5)), match="same shape"),
     Bad("stft", i(0, 3, 40), 8, 4, 16, error=TypeError, match="float32"),
     Bad("stft", _SIGNAL, 8, 4, 4, match="fft_length"),
+    Bad("stft", _SIGNAL, 8, 0, 8, match="sequence_stride"),
     Bad("stft", _SIGNAL, 8, 4, 8, window="square", match="window"),
 ]

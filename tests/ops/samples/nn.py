@@ -5,7 +5,8 @@ import numpy as np
 from tests.ops.sample import Bad, S, b, const, f, i, pos, unit
 
 _ACTIVATIONS = [
-    "celu", "elu", "gelu", "glu", "hard_shrink", "hard_sigmoid", "hard_silu", "hard_swish", "hard_tanh", "leaky_relu", "log_sigmoid",
+    "celu", "elu", "gelu", "glu", "hard_shrink", "hard_sigmoid", "hard_silu", "hard_swish", "hard_tanh", "leaky_relu",
+    "log_sigmoid",
     "log_softmax", "relu", "relu6", "selu", "sigmoid", "silu", "soft_shrink", "softmax", "softplus", "softsign", "sparse_plus",
     "sparse_sigmoid", "squareplus", "swish", "tanh_shrink",
 ]  # fmt: skip
@@ -27,7 +28,10 @@ _Q, _K, _V = f(2, 3, 4, 5), f(2, 6, 4, 5), f(2, 6, 4, 5)
 
 SAMPLES = [
     *[S(name, f(3, 4)) for name in _ACTIVATIONS],
-    *[S(name, _LARGE, _second=False) for name in ("softplus", "log_sigmoid", "sigmoid", "gelu", "silu", "softmax", "log_softmax", "elu")],
+    *[
+        S(name, _LARGE, _second=False)
+        for name in ("softplus", "log_sigmoid", "sigmoid", "gelu", "silu", "softmax", "log_softmax", "elu")
+    ],
     *[S(name, i(-3, 4, 5), _grad=False) for name in ("relu", "elu", "leaky_relu", "softmax", "softplus", "gelu", "hard_tanh")],
     S("relu", const([0.0, -0.0, 1.0, np.nan]), _grad=False),
     S("gelu", f(3, 4), approximate=False),
@@ -40,7 +44,9 @@ SAMPLES = [
     S("softmax", f(2, 3, 4), axis=1),
     S("softmax", f(2, 3, 4), axis=(0, 2)),
     S("log_softmax", f(2, 3, 4), axis=(1, 2)),
-    S("sparsemax", f(3, 5), _np=_simplex, _keras=False),  # Keras 3.15 subtracts the wrong threshold: its results do not sum to 1
+    S(
+        "sparsemax", f(3, 5), _np=_simplex, _keras=False
+    ),  # Keras 3.15 subtracts the wrong threshold: its results do not sum to 1
     S("sparsemax", f(5, 3), axis=0, _np=lambda x, axis: _simplex(x.T).T, _keras=False),
     # encoding
     S("one_hot", i(-1, 5, 2, 3), 4, _grad=False),
@@ -90,8 +96,23 @@ SAMPLES = [
     S("fold", f(2, 8, 20), (5, 6), 2),
     S("fold", f(1, 12, 12), (5, 6), (3, 2), dilation=(1, 2), padding=(2, 1), stride=(2, 2)),
     # connectionist temporal classification
-    S("ctc_loss", const([[1, 2, 2], [3, 1, 0]], "int32"), f(2, 7, 4), const([3, 2], "int32"), const([7, 5], "int32"), _second=False),
-    S("ctc_loss", const([[1, 0, 1]], "int32"), f(1, 6, 4), const([3], "int32"), const([6], "int32"), mask_index=3, _second=False),
+    S(
+        "ctc_loss",
+        const([[1, 2, 2], [3, 1, 0]], "int32"),
+        f(2, 7, 4),
+        const([3, 2], "int32"),
+        const([7, 5], "int32"),
+        _second=False,
+    ),
+    S(
+        "ctc_loss",
+        const([[1, 0, 1]], "int32"),
+        f(1, 6, 4),
+        const([3], "int32"),
+        const([6], "int32"),
+        mask_index=3,
+        _second=False,
+    ),
     S("ctc_decode", f(2, 7, 4), const([7, 5], "int32"), _grad=False),
     S("ctc_decode", f(2, 7, 4), const([7, 5], "int32"), merge_repeated=False, mask_index=None, _grad=False),
     S("ctc_decode", f(2, 6, 4), const([6, 4], "int32"), strategy="beam_search", beam_width=12, top_paths=3, _grad=False),
