@@ -57,10 +57,12 @@ def probabilities(name, y_true, y_pred_shape, **_):
 
 
 def labels(name, y_true, y_pred_shape, ignore_class=None, axis=-1, **_):
-    """Targets must be whole numbers in [0, classes), or `ignore_class`; their shape is the predictions' without the class axis."""
+    """Targets must be whole numbers in [0, classes), or `ignore_class`, of the predictions' shape without the class axis."""
     axis %= len(y_pred_shape)
     expected = y_pred_shape[:axis] + y_pred_shape[axis + 1 :]
     classes = y_pred_shape[axis]
+    if y_true.ndim == len(y_pred_shape) and y_true.shape[axis] == 1:
+        y_true = y_true.squeeze(axis)
     if not _fits(y_true.shape, expected):
         advice = f"Expected class numbers of shape {_show(expected)}. "
         if _fits(y_true.shape, y_pred_shape):
@@ -79,8 +81,9 @@ def labels(name, y_true, y_pred_shape, ignore_class=None, axis=-1, **_):
         name,
         y_true,
         bad,
-        f"but the predictions have {classes} classes: labels must be whole numbers in [0, {classes}){ignored}. Number the classes "
-        f"from 0, give the last layer {_classes_needed(y_true)} units, or pass ignore_class for a label that marks missing values.",
+        f"but the predictions have {classes} classes: labels must be whole numbers in [0, {classes}){ignored}. Number the "
+        f"classes from 0, give the last layer {_classes_needed(y_true)} units, or pass ignore_class for a label that marks "
+        "missing values.",
     )
 
 

@@ -86,9 +86,7 @@ def categorical_crossentropy(y_true, y_pred, from_logits=False, label_smoothing=
 
 
 @checked_by(one_hot)
-def categorical_focal_crossentropy(
-    y_true, y_pred, alpha=0.25, gamma=2.0, from_logits=False, label_smoothing=0.0, axis=-1
-):
+def categorical_focal_crossentropy(y_true, y_pred, alpha=0.25, gamma=2.0, from_logits=False, label_smoothing=0.0, axis=-1):
     """Categorical cross-entropy with each class's term multiplied by ``alpha (1 - p)^gamma``.
 
     T.-Y. Lin et al., "Focal Loss for Dense Object Detection", 2017 (arXiv:1708.02002).
@@ -180,8 +178,8 @@ def _categorical_pair(y_true, y_pred, label_smoothing, axis, name):
     y_true = ops.cast(y_true, y_pred.dtype)
     if y_pred.shape[-1] == 1:
         warnings.warn(
-            f"{name}: y_pred has shape {y_pred.shape}, a single class, so the loss is always 0. Two classes with one output are "
-            "the business of binary_crossentropy.",
+            f"{name}: y_pred has shape {y_pred.shape}, a single class, so the loss is always 0. For two classes told "
+            "apart by one output use binary_crossentropy.",
             SyntaxWarning,
             stacklevel=3,
         )
@@ -287,9 +285,7 @@ class SparseCategoricalCrossentropy(LossFunctionWrapper):
 class CategoricalGeneralizedCrossEntropy(LossFunctionWrapper):
     """`categorical_generalized_cross_entropy` as a loss. q: in (0, 1); other arguments as in `Loss`."""
 
-    def __init__(
-        self, q=0.5, reduction="sum_over_batch_size", name="categorical_generalized_cross_entropy", dtype=None
-    ):
+    def __init__(self, q=0.5, reduction="sum_over_batch_size", name="categorical_generalized_cross_entropy", dtype=None):
         if not 0 < q < 1:
             raise ValueError(f"CategoricalGeneralizedCrossEntropy: `q` must be between 0 and 1, but got {q}.")
         super().__init__(categorical_generalized_cross_entropy, reduction, name, dtype, q=q)

@@ -21,7 +21,7 @@ def compute_dtype(dtype):
 
 
 class FunctionOptions:
-    """What losses and metrics made of a function share: options passed to it at each call, kept as attributes and in the config."""
+    """What losses and metrics made of a function share: its options, kept as attributes and written into the config."""
 
     def set_function(self, fn, options):
         """Keep the function and its options; each option becomes an attribute."""
@@ -40,7 +40,7 @@ class FunctionOptions:
 
 
 def omit_defaults(config, obj):
-    """The config without the arguments that Keras's own config lacks (`obj.unlisted`), unless they differ from their default."""
+    """The config without the arguments that Keras's config lacks (`obj.unlisted`), unless they differ from their default."""
     parameters = init_signature(type(obj)).parameters
     return {k: v for k, v in config.items() if k not in obj.unlisted or k not in parameters or v != parameters[k].default}
 
@@ -51,7 +51,7 @@ class Loss(Configurable):
     Args:
         name: Name, used in logs. By default made from the class name.
         reduction: How the values become one: ``"sum_over_batch_size"`` and ``"mean"`` average over all values, ``"sum"`` adds
-            them, ``"mean_with_sample_weight"`` divides their sum by the sum of the sample weights, ``"none"`` and None leave them.
+            them, ``"mean_with_sample_weight"`` divides their sum by that of the sample weights, ``"none"`` and None leave them.
         dtype: Dtype (or DTypePolicy) of the computation; `mlkit.config.floatx()` by default.
 
     Example:

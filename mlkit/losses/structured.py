@@ -100,8 +100,8 @@ def _logsumexp(x, chosen):
 def _check_sequences(name, y_true, y_pred_shape, **_):
     if y_true.ndim != 2 or len(y_pred_shape) != 3:
         raise ValueError(
-            f"{name}: y_true must hold class numbers of shape (batch, length) and y_pred logits of shape (batch, length, classes), "
-            f"but they have shapes {y_true.shape} and {tuple(y_pred_shape)}."
+            f"{name}: y_true must hold class numbers of shape (batch, length) and y_pred logits of shape (batch, length, "
+            f"classes), but they have shapes {y_true.shape} and {tuple(y_pred_shape)}."
         )
 
 
@@ -136,9 +136,7 @@ class Dice(LossFunctionWrapper):
 class Tversky(LossFunctionWrapper):
     """`tversky` as a loss. alpha, beta, axis: as there; other arguments as in `Loss`."""
 
-    def __init__(
-        self, alpha=0.5, beta=0.5, reduction="sum_over_batch_size", name="tversky", axis=None, dtype=None
-    ):
+    def __init__(self, alpha=0.5, beta=0.5, reduction="sum_over_batch_size", name="tversky", axis=None, dtype=None):
         super().__init__(tversky, reduction, name, dtype, alpha=alpha, beta=beta, axis=axis)
 
 

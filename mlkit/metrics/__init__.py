@@ -1,4 +1,4 @@
-"""Metrics: what is watched while training. Classes that accumulate over batches, functions of one value a sample, `get` by name."""
+"""Metrics: what is watched while training. Classes accumulate over batches, functions give one value a sample."""
 
 import inspect
 

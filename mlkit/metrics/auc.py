@@ -18,8 +18,8 @@ class AUC(Metric):
 
     Args:
         num_thresholds: How many thresholds the curve is drawn with; more is more exact.
-        curve: ``"ROC"`` (recall over false positive rate), ``"PR"`` (precision over recall) or ``"PRGAIN"`` (P. Flach and M. Kull,
-            "Precision-Recall-Gain Curves: PR Analysis Done Right", 2015).
+        curve: ``"ROC"`` (recall over false positive rate), ``"PR"`` (precision over recall) or ``"PRGAIN"`` (P. Flach and
+            M. Kull, "Precision-Recall-Gain Curves: PR Analysis Done Right", 2015).
         summation_method: Height of the curve between two thresholds: ``"interpolation"`` (the middle; for PR by J. Davis and
             M. Goadrich, "The relationship between Precision-Recall and ROC curves", 2006), ``"minoring"`` or ``"majoring"``.
         name, dtype: As in `Metric`.
@@ -76,7 +76,7 @@ class AUC(Metric):
         self._built = True
 
     def update_state(self, y_true, y_pred, sample_weight=None):
-        """Take in targets (0 or not 0) and scores of one shape, (batch, labels) if `multi_label`, and weights of leading axes."""
+        """Take in targets (0 or not 0) and scores of one shape, (batch, labels) if `multi_label`; weights of leading axes."""
         y_pred = ops.convert_to_tensor(y_pred)
         if not self._built:
             self._build(y_pred.shape)

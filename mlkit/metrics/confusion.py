@@ -10,13 +10,14 @@ class OutcomeMetric(Metric):
 
     _direction = "up"
 
-    def __init__(self, thresholds, outcomes, name=None, dtype=None, top_k=None, class_id=None):
+    def __init__(self, thresholds, outcomes, name=None, dtype=None, top_k=None, class_id=None, variable_name=None):
         super().__init__(dtype, name)
         self.thresholds, self.top_k, self.class_id = thresholds, top_k, class_id
         self._even = evenly_spaced(thresholds)
-        self._counts = {outcome: self.add_variable((len(thresholds),), "zeros", name=outcome) for outcome in outcomes}
-        for outcome, variable in self._counts.items():
-            setattr(self, outcome, variable)
+        shape = (len(thresholds),)
+        self._counts = {o: self.add_variable(shape, "zeros", name=variable_name or o) for o in outcomes}
+        for variable in self._counts.values():
+            setattr(self, variable.name, variable)
 
     def update_state(self, y_true, y_pred, sample_weight=None):
         """Take in targets (0 or not 0) and scores of one shape (batch, ...), and weights of leading axes."""
@@ -51,8 +52,7 @@ class OutcomeCount(OutcomeMetric):
 
     def __init__(self, thresholds=None, name=None, dtype=None):
         self.init_thresholds = thresholds
-        super().__init__(threshold_list(thresholds, 0.5), (self.outcome,), name, dtype)
-        self.accumulator = self._counts[self.outcome]
+        super().__init__(threshold_list(thresholds, 0.5), (self.outcome,), name, dtype, variable_name="accumulator")
 
     def result(self):
         return self._single(ops.convert_to_tensor(self.accumulator))

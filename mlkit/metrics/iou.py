@@ -42,8 +42,8 @@ class IoU(Metric):
         super().__init__(dtype or "int", name)
         if max(target_class_ids) >= num_classes:
             raise ValueError(
-                f"{type(self).__name__}: `target_class_ids` has {max(target_class_ids)}, but with num_classes={num_classes} classes "
-                f"are numbered 0 to {num_classes - 1}."
+                f"{type(self).__name__}: `target_class_ids` has {max(target_class_ids)}, but with num_classes={num_classes} "
+                f"classes are numbered 0 to {num_classes - 1}."
             )
         self.num_classes, self.target_class_ids = num_classes, list(target_class_ids)
         self.ignore_class, self.axis = ignore_class, axis
@@ -74,7 +74,8 @@ class IoU(Metric):
             return ops.ones(shape, dtype=self.dtype)
         if dtypes.is_float(getattr(sample_weight, "dtype", "int32")) and dtypes.is_int(self.dtype):
             warnings.warn(
-                f"Metric {self.name!r} counts in {self.dtype}, so float sample weights are cut to whole numbers. Pass dtype='float32'.",
+                f"Metric {self.name!r}: the sample weights are float, but it counts in {self.dtype}, so casting cuts "
+                "them to whole numbers. Make it with dtype='float32'.",
                 stacklevel=3,
             )
         weight = ops.convert_to_tensor(sample_weight, dtype=self.dtype)
@@ -115,18 +116,14 @@ class BinaryIoU(IoU):
 class MeanIoU(IoU):
     """`IoU` averaged over all classes; arguments as there."""
 
-    def __init__(
-        self, num_classes, name=None, dtype=None, ignore_class=None, sparse_y_true=True, sparse_y_pred=True, axis=-1
-    ):
+    def __init__(self, num_classes, name=None, dtype=None, ignore_class=None, sparse_y_true=True, sparse_y_pred=True, axis=-1):
         super().__init__(num_classes, range(num_classes), name, dtype, ignore_class, sparse_y_true, sparse_y_pred, axis)
 
 
 class OneHotIoU(IoU):
     """`IoU` for one-hot targets; arguments as there."""
 
-    def __init__(
-        self, num_classes, target_class_ids, name=None, dtype=None, ignore_class=None, sparse_y_pred=False, axis=-1
-    ):
+    def __init__(self, num_classes, target_class_ids, name=None, dtype=None, ignore_class=None, sparse_y_pred=False, axis=-1):
         super().__init__(num_classes, target_class_ids, name, dtype, ignore_class, False, sparse_y_pred, axis)
 
 

@@ -130,8 +130,8 @@ class Metric(Configurable):
         variables = self.variables
         if len(values) != len(variables):
             raise ValueError(
-                f"Metric {self.name!r}: `metric_variables` must have one tensor for each of its {len(variables)} variables, but "
-                f"got {len(values)}."
+                f"Metric {self.name!r}: `metric_variables` must have one tensor for each of its {len(variables)} variables, "
+                f"but got {len(values)}."
             )
         before = [v.value for v in variables]
         for v, value in zip(variables, values):

@@ -103,8 +103,6 @@ class SparseCategoricalCrossentropy(MeanMetricWrapper):
     Without sample weights ignored entries count as zeros in the mean, as in Keras.
     """
 
-    def __init__(
-        self, name="sparse_categorical_crossentropy", dtype=None, from_logits=False, ignore_class=None, axis=-1
-    ):
+    def __init__(self, name="sparse_categorical_crossentropy", dtype=None, from_logits=False, ignore_class=None, axis=-1):
         options = dict(from_logits=from_logits, ignore_class=ignore_class, axis=axis)
         super().__init__(losses.sparse_categorical_crossentropy, name, dtype, **options)

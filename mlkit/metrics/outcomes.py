@@ -68,9 +68,8 @@ def outcome_counts(
         y_true, y_pred = y_true[..., class_id, None], y_pred[..., class_id, None]
     shape = y_pred.shape
     labels = shape[-1] if multi_label else 1
-    y_true, y_pred, weight = (
-        ops.reshape(ops.broadcast_to(x, shape), (-1, labels)) for x in (ops.cast(ops.not_equal(y_true, 0), dtype), y_pred, weight)
-    )
+    y_true = ops.cast(ops.not_equal(y_true, 0), dtype)
+    y_true, y_pred, weight = (ops.reshape(ops.broadcast_to(x, shape), (-1, labels)) for x in (y_true, y_pred, weight))
     positive, negative = y_true * weight, (1.0 - y_true) * weight
     count = _count_by_bucket if even else _count_by_comparison
     above, below = count(y_pred, thresholds)
@@ -78,11 +77,16 @@ def outcome_counts(
     def counts(side, x):
         return lambda: side(x) if multi_label else ops.squeeze(side(x), 1)
 
-    return dict(zip(OUTCOMES, (counts(above, positive), counts(above, negative), counts(below, negative), counts(below, positive))))
+    return {
+        "true_positives": counts(above, positive),
+        "false_positives": counts(above, negative),
+        "true_negatives": counts(below, negative),
+        "false_negatives": counts(below, positive),
+    }
 
 
 def _count_by_comparison(y_pred, thresholds):
-    """Functions (samples, labels) -> (thresholds, labels): the sums of x where the score is above each threshold, and not above."""
+    """Functions (samples, labels) -> (thresholds, labels): sums of x where the score is above each threshold, and where not."""
     limits = ops.reshape(ops.convert_to_tensor(np.asarray(thresholds, "float64"), dtype=y_pred.dtype), (-1, 1, 1))
     above = ops.cast(ops.greater(y_pred[None], limits), y_pred.dtype)
     return (lambda x: ops.sum(above * x, axis=1)), (lambda x: ops.sum((1.0 - above) * x, axis=1))

@@ -1,4 +1,4 @@
-"""Metrics of regression that are more than the mean of a loss: root mean square, cosine, coefficient of determination, correlation."""
+"""Metrics of regression that are no mean of a loss: root mean square, cosine, correlation, coefficient of determination."""
 
 import warnings
 
@@ -128,7 +128,7 @@ class R2Score(Metric):
         if len(y_true_shape) != 2 or len(y_pred_shape) != 2 or not isinstance(y_pred_shape[1], int):
             raise ValueError(
                 "R2Score expects y_true and y_pred of shape (batch, outputs) with a known number of outputs, but got "
-                f"{show(y_true_shape)} and {show(y_pred_shape)}. Reshape them, for example with mlkit.ops.reshape(y, (-1, outputs))."
+                f"{show(y_true_shape)} and {show(y_pred_shape)}. Reshape them, e.g. with mlkit.ops.reshape(y, (-1, outputs))."
             )
         outputs = (y_pred_shape[1],)
         self.squared_sum = self.add_variable(outputs, "zeros", name="squared_sum")
