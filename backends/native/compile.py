@@ -27,7 +27,7 @@ def compile_graph(backend, graph):
         for j, v in enumerate(call.outs):
             names[id(v)] = f"v{k}_{j}"
         outs = ", ".join(names[id(v)] for v in call.outs)
-        lines.append(f"  {outs} = k{k}({', '.join([*map(name, call.args), f'**p{k}'])})")
+        lines.append(f"  {outs}{',' if call.is_tuple else ''} = k{k}({', '.join([*map(name, call.args), f'**p{k}'])})")
     lines.append(f"  return [{', '.join(map(name, graph.outputs))}]")
     exec(compile("\n".join(lines), "<plan>", "exec"), env)
     return env["run"]

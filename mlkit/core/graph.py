@@ -1,16 +1,20 @@
 """Graph: a traced computation as a flat list of calls in the order they were made."""
 
 from mlkit.core.spec import Spec
+from mlkit.core.state import state
 from mlkit.core.tensor import Tensor, Value
 
 
 class Call:
-    """One op applied in a graph. An argument is a `Value`, a backend array (a constant), a Python scalar or None."""
+    """One op applied in a graph. An argument is a `Value`, a backend array (a constant), a Python scalar or None.
 
-    __slots__ = ("op", "args", "params", "outs")
+    outs: tuple of Values; is_tuple: whether the op returns a tuple (of even one); place: names of the layers it was staged in.
+    """
 
-    def __init__(self, op, args, params, outs):
-        self.op, self.args, self.params, self.outs = op, tuple(args), params, tuple(outs)
+    __slots__ = ("op", "args", "params", "outs", "is_tuple", "place")
+
+    def __init__(self, op, args, params, outs, is_tuple=False, place=()):
+        self.op, self.args, self.params, self.outs, self.is_tuple, self.place = op, tuple(args), params, outs, is_tuple, place
 
     @property
     def inputs(self):
@@ -19,7 +23,9 @@ class Call:
 
     def with_args(self, args):
         """The same call of other arguments (itself if they are the same); its outputs stay the same Values."""
-        return self if all(a is b for a, b in zip(args, self.args)) else Call(self.op, args, self.params, self.outs)
+        if all(a is b for a, b in zip(args, self.args)):
+            return self
+        return Call(self.op, args, self.params, self.outs, self.is_tuple, self.place)
 
 
 class Graph:
@@ -27,13 +33,15 @@ class Graph:
 
     def __init__(self, inputs=(), calls=(), outputs=()):
         self.inputs, self.calls, self.outputs = list(inputs), list(calls), list(outputs)
+        self.program = None  # its compiled form, once an executor has made it
 
     def add(self, op, args, params):
         """Append a call; its output Value, or a tuple of them."""
         result = op.spec(*map(spec_of, args), **params)
-        outs = tuple(map(Value, result)) if type(result) is tuple else (Value(result),)
-        self.calls.append(Call(op, args, params, outs))
-        return outs if type(result) is tuple else outs[0]
+        is_tuple = type(result) is tuple
+        outs = tuple(map(Value, result)) if is_tuple else (Value(result),)
+        self.calls.append(Call(op, args, params, outs, is_tuple, state.scope))
+        return outs if is_tuple else outs[0]
 
     def free_values(self):
         """Values used but neither input nor computed here, in order of use: what a nested graph takes from outside."""

@@ -69,7 +69,7 @@ def bind(op, args, params):
     if symbolic:
         return _wrap(op.spec(*map(_spec_of, args), **params))
     if state.trace is not None:
-        out = _wrap(state.trace.stage(op, data, params))
+        out = _wrap(state.trace.stage(op, args, data, params))
     else:
         kernel = state.kernels.get(op.name)
         if kernel is None:

@@ -11,9 +11,8 @@ from mlkit.core.variable import Variable
 class Trace:
     """A graph under construction, with the variables read (graph inputs) and assigned (graph outputs) on the way."""
 
-    def __init__(self, parent=None):
-        self.parent = parent  # the trace around it, for the bodies of control-flow ops
-        self.graph = Graph()
+    def __init__(self, graph=None):
+        self.graph = graph or Graph()
         self.reads = {}  # variable -> the Tensor that stands for its value at the start
         self.writes = {}  # variable -> the Tensor last assigned to it
 
@@ -23,14 +22,16 @@ class Trace:
         self.graph.inputs.append(value)
         return Tensor(value)
 
-    def stage(self, op, data, params):
+    def stage(self, op, args, data, params):
+        """Add a call; its output Value or tuple of them. `data` is what the Tensors among `args` hold."""
         return self.graph.add(op, data, params)
 
     def read(self, variable):
-        if variable in self.writes:
-            return self.writes[variable]
-        if self.parent is not None:
-            return self.parent.read(variable)
+        """The variable's value at this point."""
+        return self.writes[variable] if variable in self.writes else self.read_first(variable)
+
+    def read_first(self, variable):
+        """The variable's value at the start."""
         if variable not in self.reads:
             self.reads[variable] = Tensor(Value(variable._value.spec))
         return self.reads[variable]
@@ -39,19 +40,9 @@ class Trace:
         self.writes[variable] = tensor
 
 
-def trace_graph(fn, specs, parent=None):
-    """Trace ``fn(*tensors)`` for input specs: (Trace, what fn returned with symbols as leaves)."""
-    trace = Trace(parent)
-    with swapped(trace=trace):
-        out = fn(*(trace.input(s) for s in specs))
-    return trace, out
-
-
 def trace_into(graph):
     """A block whose ops are staged at the end of an existing graph, untaped."""
-    trace = Trace()
-    trace.graph = graph
-    return swapped(trace=trace, recording=0)
+    return swapped(trace=Trace(graph), recording=0)
 
 
 class Traced:

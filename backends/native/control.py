@@ -1,0 +1,46 @@
+"""Control flow: the bodies are compiled as programs of their own and run from Python."""
+
+from mlkit.core import dtypes
+from mlkit.core.graph import spec_of
+
+
+def make(xp):
+    """Op name -> kernel."""
+
+    def cond(predicate, *operands, then, orelse):
+        n = len(then.inputs)
+        return tuple(program(then)(list(operands[:n])) if predicate else program(orelse)(list(operands[n:])))
+
+    def while_(*operands, test, body, state):
+        n = len(test.inputs) - state
+        values, of_test, of_body = list(operands[:state]), list(operands[state : state + n]), list(operands[state + n :])
+        test, body = program(test), program(body)
+        while test(values + of_test)[0]:
+            values = body(values + of_body)
+        return tuple(values)
+
+    def scan(*operands, body, xs, carry, length, reverse, save):
+        slices, state, shared = operands[:xs], list(operands[xs : xs + carry]), list(operands[xs + carry :])
+        ys = [xp.empty((length, *v.shape), dtypes.as_numpy(v.dtype)) for v in map(spec_of, body.outputs[carry:])]
+        saved = [xp.empty((length, *s.shape), s.dtype) for s in state] if save else []
+        run = program(body)
+        for t in range(length - 1, -1, -1) if reverse else range(length):
+            for all_, s in zip(saved, state):
+                all_[t] = s
+            out = run([x[t, ...] for x in slices] + state + shared)
+            state = out[:carry]
+            for y, value in zip(ys, out[carry:]):
+                y[t] = value
+        return *state, *ys, *saved
+
+    return {"cond": cond, "while": while_, "scan": scan}
+
+
+def program(graph):
+    """The compiled form of a body, made once."""
+    if graph.program is None:
+        from mlkit.backends.native.compile import compile_graph
+        from mlkit.core.backend import get_backend
+
+        graph.program = compile_graph(get_backend("native"), graph)
+    return graph.program

@@ -1,0 +1,61 @@
+"""Tracing the body of a control-flow op: a graph of its own that says what it takes from outside."""
+
+from mlkit.core.state import swapped
+from mlkit.core.tensor import Tensor, Value
+from mlkit.core.trace import Trace
+
+
+class Body(Trace):
+    """The trace of one body. Its graph's inputs are, in order: the explicit ones, what it captured from the traces around it, and
+    the variables it read, once `close` has put them there."""
+
+    def __init__(self, specs):
+        super().__init__()
+        self.explicit = [self.input(s) for s in specs]
+        self.own = set(map(id, self.graph.inputs))  # the Values that belong to this graph
+        self.captured = {}  # (id of an outer Value, place on the outer tape) -> (outer Tensor, inner Tensor)
+
+    def stage(self, op, args, data, params):
+        inner = [self._inner(a) if type(a) is Tensor else a for a in args]
+        out = self.graph.add(op, inner, params)
+        self.own.update(map(id, out if type(out) is tuple else (out,)))
+        return out
+
+    def _inner(self, tensor):
+        """The data of a tensor; a Value of a trace around this one becomes an input of the graph."""
+        v = tensor.data
+        if type(v) is not Value or id(v) in self.own:
+            return v
+        key = id(v), id(tensor.node), tensor.slot
+        if key not in self.captured:
+            self.captured[key] = tensor, Tensor(Value(v.spec))
+        return self.captured[key][1].data
+
+    def read_first(self, variable):
+        tensor = super().read_first(variable)
+        self.own.add(id(tensor.data))
+        return tensor
+
+    def after(self, variable):
+        """The value of a variable at the end, a Tensor."""
+        with swapped(trace=self):
+            return self.read(variable)
+
+    def close(self, outputs, carried=()):
+        """Finish the graph. outputs: Tensors; carried: variables that are state of a loop, whose values at the start come right
+        behind the explicit inputs. Returns what all other inputs are outside: the op's last operands."""
+        for v in carried:
+            self.read_first(v)
+        self.graph.outputs = [self._inner(t) for t in outputs]
+        others = [v for v in self.reads if v not in set(carried)]
+        formal = [self.reads[v] for v in carried] + [t for _, t in self.captured.values()] + [self.reads[v] for v in others]
+        self.graph.inputs += [t.data for t in formal]
+        return [outer for outer, _ in self.captured.values()] + [v.tracked_value() for v in others]
+
+
+def trace_body(fn, specs):
+    """Trace ``fn(*tensors)`` as a body; the Body, with what fn returned as its `out`."""
+    body = Body(specs)
+    with swapped(trace=body, recording=0):
+        body.out = fn(*body.explicit)
+    return body

@@ -1,0 +1,84 @@
+"""Branches chosen by a value."""
+
+from mlkit.core import tree
+from mlkit.core.body import trace_body
+from mlkit.core.keras_tensor import KerasTensor
+from mlkit.core.spec import Spec
+from mlkit.core.tensor import Tensor
+from mlkit.ops import elementwise as el
+from mlkit.ops.control.structures import as_bool, body_tensors, check_callable, check_same, finish, merged
+from mlkit.ops.control_ops import cond_op
+from mlkit.ops.convert import as_tensor
+
+
+def cond(pred, true_fn, false_fn):
+    """`true_fn()` if `pred` is true, else `false_fn()`; only the chosen one runs.
+
+    pred: bool or scalar tensor. true_fn, false_fn: functions without arguments whose results agree in structure, shapes and dtypes.
+    Tensors from outside may be used in them, gradients flow through, and variables assigned in them are assigned only if chosen.
+
+    >>> from mlkit import ops
+    >>> float(ops.cond(ops.array(3.0) > 2.0, lambda: 1.0, lambda: 0.0))
+    1.0
+    """
+    check_callable("cond", "true_fn", true_fn)
+    check_callable("cond", "false_fn", false_fn)
+    if not isinstance(pred, (bool, int, float)):
+        pred = as_tensor(pred)
+        if type(pred.data) is Spec:
+            yes, no = true_fn(), false_fn()
+            check_same("cond", "the results of `true_fn` and `false_fn`", _symbols(yes), _symbols(no))
+            return merged(_symbols(yes), _symbols(no))
+        if not pred.is_concrete:
+            return _staged_cond(as_bool(pred), true_fn, false_fn)
+    return true_fn() if pred else false_fn()
+
+
+def _symbols(structure):
+    """KerasTensors that a closure brought along, as Tensors."""
+    return tree.map_structure(lambda x: Tensor(x.spec) if isinstance(x, KerasTensor) else x, structure)
+
+
+def _staged_cond(pred, true_fn, false_fn):
+    yes, no = trace_body(true_fn, ()), trace_body(false_fn, ())
+    check_same("cond", "the results of `true_fn` and `false_fn`", yes.out, no.out)
+    written = list({**yes.writes, **no.writes})
+    extra = [b.close([*body_tensors(b), *map(b.after, written)]) for b in (yes, no)]
+    out = cond_op(pred, *extra[0], *extra[1], then=yes.graph, orelse=no.graph)
+    return finish(yes.out, out, written)
+
+
+def switch(index, branches, *operands):
+    """The result of ``branches[index](*operands)``; an index out of range counts as the nearest one.
+
+    index: integer scalar. branches: functions of the operands whose results agree in structure, shapes and dtypes.
+
+    >>> from mlkit import ops
+    >>> float(ops.switch(1, [lambda x: x + 1.0, lambda x: x * 10.0], ops.array(2.0)))
+    20.0
+    """
+    if not branches:
+        raise ValueError("switch: `branches` must hold at least one function.")
+    for b in branches:
+        check_callable("switch", "branches", b)
+    index = as_tensor(index)
+    if type(index.data) is Spec:
+        results = [_symbols(b(*operands)) for b in branches]
+        for r in results[1:]:
+            check_same("switch", "the results of the branches", results[0], r)
+        return results[0]
+    if index.is_concrete:
+        return branches[min(max(int(index), 0), len(branches) - 1)](*operands)
+    return _switch_among(index, 0, branches, operands)
+
+
+def _switch_among(index, first, branches, operands):
+    """By halves: the number of decisions is the logarithm of the number of branches."""
+    if len(branches) == 1:
+        return branches[0](*operands)
+    half = len(branches) // 2
+    return cond(
+        el.less(index, first + half),
+        lambda: _switch_among(index, first, branches[:half], operands),
+        lambda: _switch_among(index, first + half, branches[half:], operands),
+    )

@@ -1,0 +1,91 @@
+"""What control flow does with structures of tensors: take apart, put together, compare."""
+
+from mlkit.core import tree
+from mlkit.core.spec import Dim, Spec, same_size
+from mlkit.core.state import state, swapped
+from mlkit.core.tensor import Tensor
+from mlkit.ops.convert import as_tensor, cast
+from mlkit.ops.movement import reshape
+
+
+def tensors_of(structure):
+    """The leaves as Tensors; a leaf None is left out."""
+    return [as_tensor(x) for x in tree.flatten(structure) if x is not None]
+
+
+def restore(structure, tensors):
+    """Tensors in the form of a structure; None stays None."""
+    tensors = iter(tensors)
+    return tree.map_structure(lambda x: None if x is None else next(tensors), structure)
+
+
+def as_tensors(structure):
+    """The same structure with Tensors as leaves."""
+    return tree.map_structure(lambda x: None if x is None else as_tensor(x), structure)
+
+
+def is_symbolic(tensors):
+    return any(type(t.data) is Spec for t in tensors)
+
+
+def specs_of(tensors):
+    return [t.spec for t in tensors]
+
+
+def show_specs(structure):
+    return tree.map_structure(lambda x: None if x is None else as_tensor(x).spec, structure)
+
+
+def check_same(name, what, before, after):
+    """Raise unless two structures have the same form and their tensors the same dtypes and shapes; the tensors' specs."""
+    try:
+        tree.assert_same_structure(before, after)
+        old, new = tensors_of(before), tensors_of(after)
+        fits = len(old) == len(new) and all(map(_same_spec, old, new))
+    except ValueError:
+        fits = False
+    if not fits:
+        raise ValueError(f"{name}: {what} must agree in structure, shapes and dtypes, but are {show_specs(before)} and {show_specs(after)}.")
+
+
+def _same_spec(a, b):
+    return a.dtype == b.dtype and a.ndim == b.ndim and all(map(same_size, a.shape, b.shape))
+
+
+def merged(before, after):
+    """Specs that stand for either of two structures of tensors."""
+
+    def one(a, b):
+        return Tensor(Spec((m if m is n or m == n else Dim() for m, n in zip(a.shape, b.shape)), a.dtype))
+
+    return restore(before, map(one, tensors_of(before), tensors_of(after)))
+
+
+def check_callable(name, argument, value):
+    if not callable(value):
+        raise TypeError(f"{name}: `{argument}` should be a callable. Received: {argument}={value!r}")
+
+
+def as_bool(x):
+    """A scalar tensor as a bool tensor of shape ()."""
+    t = as_tensor(x)
+    t = t if t.dtype == "bool" else cast(t, "bool")
+    return t if t.shape == () else reshape(t, shape=())
+
+
+def body_tensors(body):
+    """What a body returned, as Tensors of its trace."""
+    return [_staged_in(body, t) for t in tree.flatten(body.out) if t is not None]
+
+
+def _staged_in(body, x):
+    with swapped(trace=body, recording=0):
+        return as_tensor(x)
+
+
+def finish(structure, out, written):
+    """The op's outputs: first what the function returns, then the new values of the variables it assigned."""
+    n = len(out) - len(written)
+    for v, t in zip(written, out[n:]):
+        state.trace.write(v, t)
+    return restore(structure, out[:n])
