@@ -28,7 +28,7 @@ class SwapEMAWeights(Callback):
                 "SwapEMAWeights must be used when `use_ema=True` is set on the optimizer: there are no averages to swap in. "
                 f"The optimizer is {type(optimizer).__name__} without it."
             )
-        return [pair for o in inner for pair in zip(o._trainable_variables, o._model_variables_moving_average)]
+        return [pair for o in inner for pair in o.moving_averages]
 
     def _swap(self):
         for weight, average in self._averages():

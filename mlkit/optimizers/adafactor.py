@@ -42,7 +42,7 @@ class Adafactor(Optimizer):
             self.add_slots([v], velocity="zeros")
 
     def update_step(self, gradient, variable, learning_rate):
-        step = ops.cast(self.iterations + 1, variable.dtype)
+        step = self.step_number(variable)
         keep = 1 - ops.power(step, self.beta_2_decay)
         square = ops.square(gradient) + self.epsilon_1
         velocity = self.slot(variable, "velocity")

@@ -11,7 +11,7 @@ def update_moments(m, v, gradient, beta_1, beta_2):
 
 
 def adam_step(m, v, step, learning_rate, beta_1, beta_2, epsilon):
-    """Adam's change of a weight. m, v: the moments. step: number of this update, from 1, in the weight's dtype."""
+    """Adam's change of a weight. m, v: the moments. step: number of this update, from 1, a float scalar."""
     rate = learning_rate * ops.sqrt(1 - ops.power(beta_2, step)) / (1 - ops.power(beta_1, step))
     return m * rate / (ops.sqrt(v) + epsilon)
 
@@ -41,7 +41,7 @@ class Adam(Optimizer):
             largest = self.slot(variable, "velocity_hat")
             largest.assign(ops.maximum(largest, v))
             v = largest
-        step = ops.cast(self.iterations + 1, variable.dtype)
+        step = self.step_number(variable)
         variable.assign_sub(adam_step(m, v, step, learning_rate, self.beta_1, self.beta_2, self.epsilon))
 
 
@@ -79,7 +79,7 @@ class Adamax(Optimizer):
         m, u = self.slot(variable, "momentum"), self.slot(variable, "norm")
         m.assign_add((gradient - m) * (1 - self.beta_1))
         u.assign(ops.maximum(self.beta_2 * u, ops.abs(gradient)))
-        unbias = 1 - ops.power(self.beta_1, ops.cast(self.iterations + 1, variable.dtype))
+        unbias = 1 - ops.power(self.beta_1, self.step_number(variable))
         variable.assign_sub(learning_rate * m / (unbias * (u + self.epsilon)))
 
 
@@ -102,16 +102,16 @@ class Nadam(Optimizer):
         return self.beta_1 * (1.0 - 0.5 * ops.power(0.96, step))
 
     def update_all(self, grads, variables, learning_rate):
-        step = ops.cast(self.iterations + 1, self._u_product.dtype)
+        step = self.step_number(self._u_product)
         self._u_product.assign(self._u_product * self._momentum_at(step))  # of all steps, once a step
         super().update_all(grads, variables, learning_rate)
 
     def update_step(self, gradient, variable, learning_rate):
         m, v = self.slot(variable, "momentum"), self.slot(variable, "velocity")
         update_moments(m, v, gradient, self.beta_1, self.beta_2)
-        step = ops.cast(self.iterations + 1, variable.dtype)
+        step = self.step_number(variable)
         now, ahead = self._momentum_at(step), self._momentum_at(step + 1)
-        product = ops.cast(self._u_product, variable.dtype)
+        product = self._u_product.value
         mean = ahead * m / (1 - product * ahead) + (1 - now) * gradient / (1 - product)
         mean_square = v / (1 - ops.power(self.beta_2, step))
         variable.assign_sub(mean * learning_rate / (ops.sqrt(mean_square) + self.epsilon))

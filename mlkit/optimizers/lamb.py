@@ -23,7 +23,7 @@ class Lamb(Optimizer):
     def update_step(self, gradient, variable, learning_rate):
         m, v = self.slot(variable, "momentum"), self.slot(variable, "velocity")
         update_moments(m, v, gradient, self.beta_1, self.beta_2)
-        step = ops.cast(self.iterations + 1, variable.dtype)
+        step = self.step_number(variable)
         mean, mean_square = m / (1 - ops.power(self.beta_1, step)), v / (1 - ops.power(self.beta_2, step))
         direction = mean / (ops.sqrt(mean_square) + self.epsilon)
         size, norm = (ops.sqrt(ops.sum(ops.square(x))) for x in (variable, direction))

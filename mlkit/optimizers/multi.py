@@ -26,32 +26,37 @@ class OptimizerMap(MutableMapping, Configurable):
         if optimizer_map is not None and not isinstance(optimizer_map, dict):
             raise TypeError(f"OptimizerMap: `optimizer_map` must be a dict, but got {optimizer_map!r}.")
         self.default_optimizer = default_optimizer
-        self.optimizer_map = {} if optimizer_map is None else optimizer_map
+        self._optimizer_map = {} if optimizer_map is None else optimizer_map
+
+    @property
+    def optimizer_map(self):
+        """The dict of paths and patterns."""
+        return self._optimizer_map
 
     def __getitem__(self, key):
-        if key in self.optimizer_map:
-            return self.optimizer_map[key]
-        patterns = [p for p in self.optimizer_map if re.fullmatch(p, key)]
+        if key in self._optimizer_map:
+            return self._optimizer_map[key]
+        patterns = [p for p in self._optimizer_map if re.fullmatch(p, key)]
         if len(patterns) > 1:
             raise ValueError(f"Multiple optimizers assigned to variable {key!r}: it matches {patterns}.")
-        return self.optimizer_map[patterns[0]] if patterns else self.default_optimizer
+        return self._optimizer_map[patterns[0]] if patterns else self.default_optimizer
 
     def __setitem__(self, key, optimizer):
-        if key in self.optimizer_map:
-            raise ValueError(f"OptimizerMap: {key!r} has {self.optimizer_map[key]!r} already; delete that first.")
+        if key in self._optimizer_map:
+            raise ValueError(f"OptimizerMap: {key!r} has {self._optimizer_map[key]!r} already; delete that first.")
         if not isinstance(key, str):
             raise ValueError(f"OptimizerMap: a key must be a string, but got {key!r}.")
         check_inner(optimizer, key)
-        self.optimizer_map[key] = optimizer
+        self._optimizer_map[key] = optimizer
 
     def __delitem__(self, key):
-        del self.optimizer_map[key]
+        del self._optimizer_map[key]
 
     def __len__(self):
-        return len(self.optimizer_map)
+        return len(self._optimizer_map)
 
     def __iter__(self):
-        return iter(self.optimizer_map)
+        return iter(self._optimizer_map)
 
     def __call__(self, variable):
         """The optimizer for a variable."""

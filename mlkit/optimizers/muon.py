@@ -68,7 +68,7 @@ class Muon(Optimizer):
         if self._uses_adamw(variable):
             v, betas = self.slot(variable, "velocity"), (self.adam_beta_1, self.adam_beta_2)
             update_moments(m, v, gradient, *betas)
-            step = ops.cast(self.iterations + 1, variable.dtype)
+            step = self.step_number(variable)
             variable.assign_sub(adam_step(m, v, step, learning_rate * self.adam_lr_ratio, *betas, self.epsilon))
             return
         m.assign_add(gradient + m * (self.momentum - 1))

@@ -8,7 +8,7 @@ import warnings
 from mlkit import initializers, ops
 from mlkit.core import names
 from mlkit.core.config_object import Configurable, init_signature, serialized
-from mlkit.core.dtypes import floatx
+from mlkit.core.dtypes import floatx, result_type
 from mlkit.core.variable import Variable
 from mlkit.optimizers.accumulation import GradientAccumulation
 from mlkit.optimizers.averages import MovingAverages
@@ -138,8 +138,10 @@ class Optimizer(OptimizerState, GradientAccumulation, MovingAverages, Configurab
 
     def apply_gradients(self, grads_and_vars):
         """Update variables from pairs (gradient, variable). Returns the step counter."""
-        grads, variables = zip(*grads_and_vars)
-        self.apply(grads, variables)
+        pairs = list(grads_and_vars)
+        if not pairs:
+            raise ValueError("No gradients provided for any variable: apply_gradients got no pairs (gradient, variable).")
+        self.apply(*zip(*pairs))
         return self._iterations
 
     def apply(self, grads, trainable_variables=None):
@@ -210,6 +212,13 @@ class Optimizer(OptimizerState, GradientAccumulation, MovingAverages, Configurab
         raise NotImplementedError(
             f"The optimizer {type(self).__name__} must define update_step(self, gradient, variable, learning_rate)."
         )
+
+    def step_number(self, variable):
+        """Number of the present update, from 1, as a float scalar for computing with a variable.
+
+        It is at least float32, and so is what it is combined with: half precision cannot count, nor tell 0.999 from 1.
+        """
+        return ops.cast(self.iterations + 1, result_type(variable.dtype, "float32"))
 
     def _clip_gradients(self, grads):
         return clip_gradients(grads, self.clipnorm, self.clipvalue, self.global_clipnorm)

@@ -21,7 +21,7 @@ class ScheduleFreeAdamW(Optimizer):
             self.add_slots([v], momentum=lambda shape, dtype, v=v: v.value, velocity="zeros")
 
     def update_step(self, gradient, variable, learning_rate):
-        step = ops.cast(self.iterations + 1, variable.dtype)
+        step = self.step_number(variable)
         if self.warmup_steps > 0:
             learning_rate = learning_rate * ops.minimum(step / self.warmup_steps, 1.0)
         z, velocity = self.slot(variable, "momentum"), self.slot(variable, "velocity")
