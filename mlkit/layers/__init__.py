@@ -1,1 +1,14 @@
 """Layers: the namespace `keras.layers`."""
+
+import importlib
+
+_MODULES = (
+    "layer", "input_layer", "input_spec", "dense", "activation", "conv", "pool", "norm", "dropout", "reshape", "merge",
+)  # fmt: skip
+
+__all__ = []
+for _module in _MODULES:
+    _part = importlib.import_module(f"mlkit.layers.{_module}")
+    for _name in _part.__all__:
+        globals()[_name] = getattr(_part, _name)
+        __all__.append(_name)

@@ -1,7 +1,9 @@
 """Layer: options in `__init__`, weights in `build`, mathematics in `call`."""
 
+import functools
+
 from mlkit.core import dtypes, names, tree
-from mlkit.core.config_object import Configurable, serialized
+from mlkit.core.config_object import Configurable, init_arguments, serialized
 from mlkit.core.keras_tensor import KerasTensor, has_symbol, infer, record, symbol
 from mlkit.core.messages import add_place
 from mlkit.core.spec import show
@@ -11,11 +13,11 @@ from mlkit.core.variable import Variable
 from mlkit.dtype_policies import DTypePolicyMap
 from mlkit.dtype_policies import get as get_policy
 from mlkit.layers.call_info import build_parameters, call_info
-from mlkit.layers.input_spec import InputSpec, check_inputs
+from mlkit.layers.input_spec import check_inputs
 from mlkit.layers.stateful import StatefulMixin
 from mlkit.layers.tracking import owned, unique
 
-__all__ = ["InputSpec", "Layer"]
+__all__ = ["Layer"]
 
 
 class Layer(StatefulMixin, Configurable):
@@ -136,7 +138,7 @@ class Layer(StatefulMixin, Configurable):
 
     def __call__(self, *args, **kwargs):
         if has_symbol(args) or has_symbol(kwargs.values()):
-            return self._record(args, kwargs)
+            return record(self, self.__call__, args, kwargs)
         info = call_info(type(self))
         try:
             outer = state.scope, state.training, state.autocast
@@ -169,10 +171,6 @@ class Layer(StatefulMixin, Configurable):
             raise
         finally:
             state.scope, state.training, state.autocast = outer
-
-    def _record(self, args, kwargs):
-        out = record(self, self.__call__, args, kwargs)
-        return out
 
     def _converted(self, args, kwargs):
         """Arrays as tensors, float ones in the compute dtype."""
@@ -324,17 +322,12 @@ class Layer(StatefulMixin, Configurable):
         from mlkit import activations
 
         config = {"name": self.name, "trainable": self._trainable, "dtype": serialized(self._dtype_policy)}
-        for key, value in self._init_values().items():
-            if key in config:
+        for key, value in init_arguments(self).items():
+            if key in config or (value is None and key in _OMITTED_WHEN_NONE):
                 continue
             is_function = callable(value) and not hasattr(value, "get_config")
             config[key] = activations.serialize(value) if is_function and "activation" in key else serialized(value)
         return config
-
-    def _init_values(self):
-        from mlkit.core.config_object import init_arguments
-
-        return init_arguments(self)
 
     def __repr__(self):
         return f"<{type(self).__name__} name={self.name}, built={self.built}>"
@@ -354,9 +347,11 @@ class Layer(StatefulMixin, Configurable):
         return unique(found)
 
 
+_OMITTED_WHEN_NONE = ("activity_regularizer", "lora_rank", "lora_alpha")  # as in Keras's configs
+
+
 def _prepared(build):
     """`build` run outside any trace, in the layer's name scope, and noted."""
-    import functools
 
     @functools.wraps(build)
     def run(self, *args, **kwargs):

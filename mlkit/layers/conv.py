@@ -1,0 +1,155 @@
+"""Convolution layers with one kernel: Conv1D, Conv2D, Conv3D."""
+
+from mlkit import activations, constraints, initializers, ops, regularizers
+from mlkit.layers.input_spec import InputSpec
+from mlkit.layers.layer import Layer
+from mlkit.layers.options import as_tuple, layout, padding_name, refuse
+
+__all__ = ["Conv1D", "Conv2D", "Conv3D", "Convolution1D", "Convolution2D", "Convolution3D"]
+
+
+class BaseConv(Layer):
+    """What convolutions share. Subclasses fix the number of spatial axes (`rank`).
+
+    filters: output channels. kernel_size, strides, dilation_rate: an int or one per spatial axis. padding: "valid" (none), "same"
+    (output size = input size / stride, rounded up), for Conv1D also "causal". data_format: "channels_last" (batch, *spatial,
+    channels) or "channels_first". groups: input and output channels are split into that many independent groups.
+    """
+
+    rank = None
+
+    def __init__(
+        self,
+        filters,
+        kernel_size,
+        strides=1,
+        padding="valid",
+        data_format=None,
+        dilation_rate=1,
+        groups=1,
+        activation=None,
+        use_bias=True,
+        kernel_initializer="glorot_uniform",
+        bias_initializer="zeros",
+        kernel_regularizer=None,
+        bias_regularizer=None,
+        activity_regularizer=None,
+        kernel_constraint=None,
+        bias_constraint=None,
+        lora_rank=None,
+        lora_alpha=None,
+        quantization_config=None,
+        **kwargs,
+    ):
+        super().__init__(activity_regularizer=activity_regularizer, **kwargs)
+        refuse(self, lora_rank=lora_rank, lora_alpha=lora_alpha, quantization_config=quantization_config)
+        n = self.rank
+        self.filters, self.groups, self.use_bias = filters, groups, use_bias
+        self.kernel_size = as_tuple(kernel_size, n, "kernel_size")
+        self.strides = as_tuple(strides, n, "strides")
+        self.dilation_rate = as_tuple(dilation_rate, n, "dilation_rate")
+        self.padding = padding_name(padding, ("valid", "same", "causal") if n == 1 else ("valid", "same"))
+        self.data_format = layout(data_format)
+        self.activation = activations.get(activation)
+        self.kernel_initializer = initializers.get(kernel_initializer)
+        self.bias_initializer = initializers.get(bias_initializer)
+        self.kernel_regularizer = regularizers.get(kernel_regularizer)
+        self.bias_regularizer = regularizers.get(bias_regularizer)
+        self.kernel_constraint = constraints.get(kernel_constraint)
+        self.bias_constraint = constraints.get(bias_constraint)
+        self._check_options()
+        self.input_spec = InputSpec(ndim=n + 2)
+
+    def _check_options(self):
+        name = type(self).__name__
+        if not isinstance(self.filters, int) or self.filters <= 0:
+            raise ValueError(f"{name}: `filters` must be a positive integer, but got {self.filters!r}.")
+        if not isinstance(self.groups, int) or self.groups <= 0 or self.filters % self.groups:
+            raise ValueError(f"{name}: `filters` ({self.filters}) must be a multiple of `groups` ({self.groups}), a positive integer.")
+        if max(self.strides) > 1 and max(self.dilation_rate) > 1:
+            raise ValueError(f"{name}: strides {self.strides} and dilation {self.dilation_rate} cannot both be above 1.")
+
+    @property
+    def channel_axis(self):
+        return -1 if self.data_format == "channels_last" else 1
+
+    def input_channels(self, input_shape):
+        """The size of the channel axis, which must be known."""
+        channels = input_shape[self.channel_axis]
+        if channels is None:
+            raise ValueError(f"{type(self).__name__} {self.path!r}: the number of channels must be known, but the input shape is {input_shape}.")
+        return channels
+
+    def build(self, input_shape):
+        channels = self.input_channels(input_shape)
+        if channels % self.groups:
+            raise ValueError(f"{type(self).__name__} {self.path!r}: {channels} input channels do not divide into {self.groups} groups.")
+        self.kernel = self.add_weight(
+            (*self.kernel_size, channels // self.groups, self.filters),
+            self.kernel_initializer,
+            regularizer=self.kernel_regularizer,
+            constraint=self.kernel_constraint,
+            name="kernel",
+        )
+        self.bias = self.add_bias()
+        self.input_spec = InputSpec(min_ndim=self.rank + 2, max_ndim=self.rank + 2, axes={self.channel_axis: channels})
+
+    def add_bias(self):
+        """The bias weight, or None."""
+        if not self.use_bias:
+            return None
+        return self.add_weight(
+            (self.filters,), self.bias_initializer, regularizer=self.bias_regularizer, constraint=self.bias_constraint, name="bias"
+        )
+
+    def call(self, inputs):
+        return self.finish(
+            ops.conv(
+                inputs, self.kernel, strides=self.strides, padding=self.padding, dilation_rate=self.dilation_rate, data_format=self.data_format
+            )
+        )
+
+    def finish(self, x):
+        """Bias and activation."""
+        if self.bias is not None:
+            shape = (-1,) if self.data_format == "channels_last" else (-1, *(1,) * self.rank)
+            x = ops.add(x, self.bias if len(shape) == 1 else ops.reshape(self.bias, shape))
+        return self.activation(x)
+
+
+class Conv1D(BaseConv):
+    """Convolution over sequences: (batch, steps, channels) -> (batch, new_steps, filters)."""
+
+    rank = 1
+
+    def call(self, inputs):
+        if self.padding != "causal":
+            return super().call(inputs)
+        left = self.dilation_rate[0] * (self.kernel_size[0] - 1)
+        margins = [[0, 0], [left, 0], [0, 0]] if self.data_format == "channels_last" else [[0, 0], [0, 0], [left, 0]]
+        return self.finish(
+            ops.conv(
+                ops.pad(inputs, margins), self.kernel, strides=self.strides, padding="valid", dilation_rate=self.dilation_rate,
+                data_format=self.data_format,
+            )  # fmt: skip
+        )
+
+
+class Conv2D(BaseConv):
+    """Convolution over images: (batch, height, width, channels) -> (batch, new_height, new_width, filters).
+
+    >>> import mlkit
+    >>> mlkit.layers.Conv2D(8, 3, padding="same")(mlkit.ops.ones((1, 6, 6, 3))).shape
+    (1, 6, 6, 8)
+    """
+
+    rank = 2
+
+
+class Conv3D(BaseConv):
+    """Convolution over volumes: (batch, depth, height, width, channels) -> (batch, ..., filters)."""
+
+    rank = 3
+
+
+Convolution1D, Convolution2D, Convolution3D = Conv1D, Conv2D, Conv3D

@@ -1,0 +1,43 @@
+"""Checks and conversions of layer options that several layers share."""
+
+from mlkit.config import image_data_format
+
+
+def refuse(layer, **options):
+    """Raise NotImplementedError for options of Keras that are not supported yet and are not None (or False)."""
+    for name, value in options.items():
+        if value not in (None, False):
+            raise NotImplementedError(f"{type(layer).__name__}: `{name}` is not supported; leave it at its default.")
+
+
+def as_tuple(value, n, name, zero=False):
+    """An int or a sequence of n ints -> a tuple of n positive ints (zero allowed if `zero`).
+
+    >>> as_tuple(3, 2, "kernel_size")
+    (3, 3)
+    """
+    values = (value,) * n if isinstance(value, int) else value
+    try:
+        values = tuple(int(v) for v in values)
+    except (TypeError, ValueError):
+        values = ()
+    if len(values) != n or any(v < 0 or (v == 0 and not zero) for v in values):
+        kind = "non-negative" if zero else "positive"
+        raise ValueError(f"`{name}` must be a {kind} integer or {n} of them, but got {value!r}.")
+    return values
+
+
+def layout(data_format):
+    """The given data format, or the default one; raises ValueError for an unknown one."""
+    data_format = image_data_format() if data_format is None else data_format
+    if data_format not in ("channels_last", "channels_first"):
+        raise ValueError(f"`data_format` must be 'channels_last' or 'channels_first', but got {data_format!r}.")
+    return data_format
+
+
+def padding_name(padding, allowed=("valid", "same")):
+    """The padding in lower case; raises ValueError for an unknown one."""
+    name = padding.lower() if isinstance(padding, str) else padding
+    if name not in allowed:
+        raise ValueError(f"`padding` must be one of {allowed}, but got {padding!r}.")
+    return name

@@ -1,0 +1,100 @@
+"""Pooling layers: the largest or the mean value of windows, or of whole images."""
+
+from mlkit import ops
+from mlkit.layers.input_spec import InputSpec
+from mlkit.layers.layer import Layer
+from mlkit.layers.options import as_tuple, layout, padding_name
+
+
+class _Pooling(Layer):
+    """A statistic of windows of `pool_size`, moved by `strides` (default: pool_size). Subclasses fix `rank` and `statistic`."""
+
+    rank, statistic = None, None
+
+    def __init__(self, pool_size=2, strides=None, padding="valid", data_format=None, name=None, **kwargs):
+        super().__init__(name=name, **kwargs)
+        self.pool_size = as_tuple(pool_size, self.rank, "pool_size")
+        self.strides = self.pool_size if strides is None else as_tuple(strides, self.rank, "strides")
+        self.padding, self.data_format = padding_name(padding), layout(data_format)
+        self.input_spec = InputSpec(ndim=self.rank + 2)
+
+    def call(self, inputs):
+        pool = ops.max_pool if self.statistic == "max" else ops.average_pool
+        return pool(inputs, pool_size=self.pool_size, strides=self.strides, padding=self.padding, data_format=self.data_format)
+
+
+class _GlobalPooling(Layer):
+    """A statistic over all spatial axes; `keepdims` leaves them with size 1. A mask (for sequences) leaves steps out of the mean."""
+
+    rank, statistic = None, None
+
+    def __init__(self, data_format=None, keepdims=False, **kwargs):
+        super().__init__(**kwargs)
+        self.data_format, self.keepdims = layout(data_format), keepdims
+        self.input_spec = InputSpec(ndim=self.rank + 2)
+
+    @property
+    def axes(self):
+        first = 1 if self.data_format == "channels_last" else 2
+        return tuple(range(first, first + self.rank))
+
+    def call(self, inputs):
+        reduce = ops.max if self.statistic == "max" else ops.mean
+        return reduce(inputs, axis=self.axes, keepdims=self.keepdims)
+
+
+def _define(base, rank, statistic, name, doc):
+    return type(name, (base,), {"rank": rank, "statistic": statistic, "__doc__": doc, "__module__": __name__})
+
+
+_INPUTS = {1: "(batch, steps, channels)", 2: "(batch, height, width, channels)", 3: "(batch, depth, height, width, channels)"}
+
+
+def _family(statistic, word):
+    kind = "largest value" if statistic == "max" else "mean"
+    local = {
+        r: _define(_Pooling, r, statistic, f"{word}Pooling{r}D", f"The {kind} of each window of {_INPUTS[r]}.") for r in (1, 2, 3)
+    }
+    whole = {
+        r: _define(_GlobalPooling, r, statistic, f"Global{word}Pooling{r}D", f"The {kind} over all positions of {_INPUTS[r]}: (batch, channels).")
+        for r in (1, 2, 3)
+    }
+    return local, whole
+
+
+_max, _global_max = _family("max", "Max")
+_mean, _global_mean = _family("average", "Average")
+
+MaxPooling1D, MaxPooling2D, MaxPooling3D = MaxPool1D, MaxPool2D, MaxPool3D = _max.values()
+AveragePooling1D, AveragePooling2D, AveragePooling3D = AvgPool1D, AvgPool2D, AvgPool3D = _mean.values()
+GlobalMaxPooling1D, GlobalMaxPooling2D, GlobalMaxPooling3D = _global_max.values()
+GlobalMaxPool1D, GlobalMaxPool2D, GlobalMaxPool3D = _global_max.values()
+_GlobalAverage1D, GlobalAveragePooling2D, GlobalAveragePooling3D = _global_mean.values()
+
+
+class GlobalAveragePooling1D(_GlobalAverage1D):
+    """The mean over all steps of (batch, steps, channels): (batch, channels). Masked steps do not count."""
+
+    def __init__(self, data_format=None, keepdims=False, **kwargs):
+        super().__init__(data_format=data_format, keepdims=keepdims, **kwargs)
+        self.supports_masking = True
+
+    def call(self, inputs, mask=None):
+        if mask is None:
+            return super().call(inputs)
+        axis = self.axes[0]
+        weight = ops.expand_dims(ops.cast(mask, inputs.dtype), 2 if axis == 1 else 1)
+        return ops.sum(inputs * weight, axis=axis, keepdims=self.keepdims) / ops.sum(weight, axis=axis, keepdims=self.keepdims)
+
+    def compute_mask(self, inputs, previous_mask):
+        return None
+
+
+GlobalAvgPool1D, GlobalAvgPool2D, GlobalAvgPool3D = GlobalAveragePooling1D, GlobalAveragePooling2D, GlobalAveragePooling3D
+
+__all__ = [
+    f"{prefix}{stem}{r}D"
+    for r in (1, 2, 3)
+    for prefix in ("", "Global")
+    for stem in ("MaxPooling", "MaxPool", "AveragePooling", "AvgPool")
+]

@@ -1,0 +1,84 @@
+"""Copies of models, and models from JSON."""
+
+import json
+
+from mlkit.core import tree
+from mlkit.core.keras_tensor import KerasTensor
+from mlkit.layers.input_layer import Input, InputLayer
+from mlkit.models.functional import Functional
+from mlkit.models.model import Model
+from mlkit.models.sequential import Sequential
+
+__all__ = ["clone_model", "model_from_json"]
+
+
+def clone_model(model, input_tensors=None, clone_function=None, call_function=None, recursive=False, **kwargs):
+    """A model of the same architecture with new layers and newly initialized weights.
+
+    input_tensors: KerasTensors to start from. clone_function: layer -> layer, by default a copy by config. call_function: called as
+    ``call_function(layer, *args, **kwargs)`` in place of the cloned layer. recursive: clone nested models layer by layer too.
+
+    >>> import mlkit
+    >>> model = mlkit.Sequential([mlkit.Input((3,)), mlkit.layers.Dense(2)])
+    >>> mlkit.models.clone_model(model).count_params()
+    8
+    """
+    if kwargs:
+        raise ValueError(f"clone_model: unknown arguments {sorted(kwargs)}.")
+
+    def copy(layer):
+        if recursive and isinstance(layer, Model) and layer._graph is not None:
+            return clone_model(layer, clone_function=clone_function, call_function=call_function, recursive=True)
+        return clone_function(layer) if clone_function is not None else type(layer).from_config(layer.get_config())
+
+    if isinstance(model, Sequential):
+        return _clone_sequential(model, input_tensors, copy, call_function)
+    if model._graph is None:
+        if any(a is not None for a in (input_tensors, clone_function, call_function)):
+            raise ValueError("clone_model: `input_tensors`, `clone_function` and `call_function` need a functional or Sequential model.")
+        return type(model).from_config(model.get_config())
+    return _clone_functional(model, input_tensors, copy, call_function)
+
+
+def _clone_sequential(model, input_tensors, copy, call_function):
+    if call_function is not None:
+        raise ValueError("clone_model: `call_function` needs a functional model.")
+    layers = [copy(layer) if not isinstance(layer, InputLayer) else layer for layer in model._stack]
+    if input_tensors is not None:
+        symbol = tree.flatten(input_tensors)[0]
+        layers = [InputLayer(input_tensor=symbol), *(layer for layer in layers if not isinstance(layer, InputLayer))]
+    elif layers and isinstance(layers[0], InputLayer):
+        layers[0] = InputLayer.from_config(layers[0].get_config())
+    return Sequential(layers, name=model.name, trainable=model.trainable)
+
+
+def _clone_functional(model, input_tensors, copy, call_function):
+    clones = {}
+
+    def call(operation, args, kwargs):
+        if id(operation) not in clones:
+            from mlkit.layers.layer import Layer
+
+            clones[id(operation)] = copy(operation) if isinstance(operation, Layer) else operation
+        clone = clones[id(operation)]
+        return clone(*args, **kwargs) if call_function is None else call_function(clone, *args, **kwargs)
+
+    graph = model._graph
+    if input_tensors is None:
+        inputs = tree.map_structure(
+            lambda t: Input(batch_shape=t.shape, dtype=t.dtype, name=t._keras_history.operation.name), graph._inputs_struct
+        )
+    else:
+        flat = tree.flatten(input_tensors)
+        if any(not isinstance(t, KerasTensor) for t in flat):
+            raise ValueError(f"clone_model: `input_tensors` must be KerasTensors, but got {input_tensors!r}.")
+        inputs = tree.pack_sequence_as(graph._inputs_struct, flat)
+    outputs = graph.run(inputs, call)
+    return Functional(inputs, outputs, name=model.name)
+
+
+def model_from_json(json_string, custom_objects=None):
+    """The model that `model.to_json()` described, with newly initialized weights."""
+    from mlkit import saving
+
+    return saving.deserialize_keras_object(json.loads(json_string), custom_objects=custom_objects)

@@ -1,0 +1,142 @@
+"""The layer graph of a model made from KerasTensors: its inputs and outputs, and how a call runs it."""
+
+from mlkit.core import tree
+from mlkit.core.keras_tensor import KerasTensor
+from mlkit.core.spec import show
+from mlkit.core.tensor import Tensor
+from mlkit.layers.input_layer import Input, InputLayer
+from mlkit.models.function import Function, input_shapes
+from mlkit.models.graph_order import ordered_operations
+
+
+class LayerGraphMixin:
+    """The part of `Model` about its layer graph, if it has one (`_graph`, a Function)."""
+
+    _graph = None
+
+    def _init_graph(self, inputs, outputs):
+        inputs = tree.map_structure(_checked_input, inputs)
+        new_inputs = tree.map_structure(_as_input, inputs)
+        if any(a is not b for a, b in zip(tree.flatten(inputs), tree.flatten(new_inputs))):
+            outputs = Function(inputs, outputs)(new_inputs)  # inputs in the middle of a graph: copy what comes after
+            inputs = new_inputs
+        self._graph = Function(inputs, outputs, name=self.name)
+        self._operations = ordered_operations(self._graph._inputs, self._graph._outputs)
+        self._graph_layers = [op for op in self._operations if _is_layer(op)]
+        self.built = True
+
+    @property
+    def inputs(self):
+        """The input KerasTensors, flat; None if the model has no layer graph."""
+        return None if self._graph is None else self._graph.inputs
+
+    @property
+    def outputs(self):
+        """The output KerasTensors, flat; None if the model has no layer graph."""
+        return None if self._graph is None else self._graph.outputs
+
+    @property
+    def input(self):
+        return self._graph._inputs_struct if self._graph else super().input
+
+    @property
+    def output(self):
+        return self._graph._outputs_struct if self._graph else super().output
+
+    @property
+    def input_shape(self):
+        return input_shapes(self._graph)
+
+    @property
+    def output_shape(self):
+        return tree.map_structure(lambda t: show(t.spec.shape), self._graph._outputs_struct)
+
+    @property
+    def input_names(self):
+        return [t._keras_history.operation.name for t in self._graph._inputs]
+
+    @property
+    def output_names(self):
+        return [t._keras_history.operation.name for t in self._graph._outputs]
+
+    @property
+    def operations(self):
+        """Layers and recorded functions of the graph, input layers included, in Keras's order."""
+        return list(self._operations)
+
+    def _call_graph(self, inputs, training=None, mask=None):
+        inputs = self._standardized_inputs(inputs)
+        for x, m in zip(tree.flatten(inputs), tree.flatten(mask) if mask is not None else ()):
+            if m is not None:
+                x._keras_mask = m
+        return self._graph.run(inputs)
+
+    def _standardized_inputs(self, inputs):
+        """The given inputs in the structure of the graph's; missing last axes of size 1 are added, extra ones dropped."""
+        struct = self._graph._inputs_struct
+        symbols = self._graph._inputs
+        if isinstance(inputs, dict) and not isinstance(struct, dict):
+            flat = self._by_name(inputs)
+        elif isinstance(struct, dict) and isinstance(inputs, dict):
+            missing = [k for k in struct if k not in inputs]
+            if missing:
+                raise ValueError(f"Model {self.name!r} has inputs {list(struct)}, but {missing} are missing among {list(inputs)}.")
+            flat = tree.flatten({k: inputs[k] for k in struct})
+        else:
+            flat = tree.flatten(inputs)
+        if len(flat) != len(symbols):
+            raise ValueError(f"Model {self.name!r} has {len(symbols)} input(s) {self.input_names}, but {len(flat)} were given.")
+        return tree.pack_sequence_as(struct, [self._fitted(x, s) for x, s in zip(flat, symbols)])
+
+    def _by_name(self, inputs):
+        missing = [n for n in self.input_names if n not in inputs]
+        if missing:
+            raise ValueError(f"Model {self.name!r} has inputs {self.input_names}, but {missing} are missing among {list(inputs)}.")
+        return [inputs[n] for n in self.input_names]
+
+    def _fitted(self, x, symbol):
+        from mlkit import ops
+
+        if x is None:
+            if symbol._keras_history.operation.optional:
+                return None
+            raise ValueError(f"Model {self.name!r}: the input {symbol.name!r} is None, but it is not optional.")
+        expected = show(symbol.spec.shape)
+        if not isinstance(x, (Tensor, KerasTensor)):
+            x = ops.convert_to_tensor(x)
+        mask = getattr(x, "_keras_mask", None)
+        rank = len(expected)
+        if len(x.shape) == rank + 1 and x.shape[-1] == 1:
+            x = ops.squeeze(x, axis=-1)
+        elif len(x.shape) == rank - 1 and rank and expected[-1] == 1:
+            x = ops.expand_dims(x, axis=-1)
+        if len(x.shape) != rank or any(
+            e is not None and type(s) is int and s != e for s, e in zip(x.shape[1:], expected[1:])
+        ):
+            hint = " Is the batch axis missing?" if len(x.shape) == rank - 1 else ""
+            raise ValueError(
+                f"Model {self.name!r}: input {symbol.name!r} expects shape {expected}, but was given shape {show(x.shape)}.{hint}"
+            )
+        x = ops.cast(x, symbol.dtype) if x.dtype != symbol.dtype else x
+        if mask is not None:
+            x._keras_mask = mask
+        return x
+
+
+def _is_layer(operation):
+    from mlkit.layers.layer import Layer
+
+    return isinstance(operation, Layer)
+
+
+def _checked_input(t):
+    if not isinstance(t, KerasTensor):
+        raise ValueError(f"Model: `inputs` must be KerasTensors made by Input(), but got {t!r}.")
+    return t
+
+
+def _as_input(t):
+    """The tensor itself if an InputLayer made it, else a new input of its shape."""
+    if t._keras_history is not None and isinstance(t._keras_history.operation, InputLayer):
+        return t
+    return Input(batch_shape=t.shape, dtype=t.dtype)

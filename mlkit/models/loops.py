@@ -1,0 +1,255 @@
+"""The loops: fit, evaluate, predict, and their single-batch forms."""
+
+import numpy as np
+
+from mlkit.core import tree
+from mlkit.core.tensor import Tensor
+
+
+class LoopsMixin:
+    """The part of `Trainer` that feeds batches to the steps."""
+
+    def fit(
+        self,
+        x=None,
+        y=None,
+        batch_size=None,
+        epochs=1,
+        verbose="auto",
+        callbacks=None,
+        validation_split=0.0,
+        validation_data=None,
+        shuffle=True,
+        class_weight=None,
+        sample_weight=None,
+        initial_epoch=0,
+        steps_per_epoch=None,
+        validation_steps=None,
+        validation_batch_size=None,
+        validation_freq=1,
+    ):
+        """Train for a number of epochs. Returns the `History`, whose `history` holds logs by epoch.
+
+        x, y, sample_weight: arrays (or structures of them), or x alone: a generator, PyDataset, DataLoader or any iterable of batches.
+        batch_size: samples a batch, 32 by default, for arrays. verbose: 0 silent, 1 progress bar, 2 a line an epoch, "auto".
+        validation_split: share of the arrays' end kept for validation. validation_data: (x, y) or (x, y, sample_weight), or a
+        dataset. class_weight: dict class -> weight. initial_epoch, steps_per_epoch, validation_steps: as they say.
+        validation_freq: epochs between validations, or the list of epochs (from 1) to validate after.
+
+        Ctrl-C ends training after the current batch and returns the History so far; the model stays usable.
+        """
+        from mlkit import data
+
+        self._assert_compiled("fit")
+        if validation_split and validation_data is None:
+            (x, y, sample_weight), validation_data = data.train_validation_split((x, y, sample_weight), validation_split)
+        validation = None
+        if validation_data is not None:
+            vx, vy, vw = data.unpack_x_y_sample_weight(validation_data) if isinstance(validation_data, (tuple, list)) else (validation_data, None, None)
+            adapter = data.get_adapter(vx, vy, vw, validation_batch_size or batch_size, steps=validation_steps)
+            validation = data.EpochIterator(adapter, validation_steps)
+        adapter = data.get_adapter(x, y, sample_weight, batch_size, shuffle, steps_per_epoch, class_weight)
+        batches = data.EpochIterator(adapter, _max_steps(steps_per_epoch))
+        epochs = _max_epochs(epochs)
+        callbacks = self._callback_list(callbacks, verbose, epochs=epochs, steps=batches.num_batches)
+        self.stop_training = False
+        self._program("train")
+        callbacks.on_train_begin()
+        logs = {}
+        try:
+            for epoch in range(initial_epoch, epochs):
+                self.reset_metrics()
+                callbacks.on_epoch_begin(epoch)
+                logs = self._run_epoch("train", batches.epoch(epoch), callbacks)
+                if validation is not None and _validates(epoch, validation_freq):
+                    val = self.evaluate(validation, verbose=0, callbacks=callbacks, return_dict=True, steps=validation_steps)
+                    logs.update({f"val_{k}": v for k, v in val.items()})
+                callbacks.on_epoch_end(epoch, logs)
+                if self.stop_training:
+                    break
+        except KeyboardInterrupt:
+            self.stop_training = True
+        if hasattr(self.optimizer, "finalize_variable_values"):
+            self.optimizer.finalize_variable_values(self.trainable_weights)
+        callbacks.on_train_end(logs)
+        return self.history
+
+    def evaluate(
+        self, x=None, y=None, batch_size=None, verbose="auto", sample_weight=None, steps=None, callbacks=None, return_dict=False, **kwargs
+    ):
+        """Loss and metrics on data, in test mode: a number, a list in the order of `metrics_names`, or (return_dict) a dict."""
+        from mlkit import data
+
+        if kwargs:
+            raise ValueError(f"evaluate: unknown arguments {sorted(kwargs)}.")
+        self._assert_compiled("evaluate")
+        batches = x
+        if not isinstance(x, data.EpochIterator):
+            batches = data.EpochIterator(data.get_adapter(x, y, sample_weight, batch_size, steps=steps), _max_steps(steps))
+        callbacks = self._callback_list(callbacks, verbose, epochs=1, steps=batches.num_batches)
+        self.reset_metrics()
+        callbacks.on_test_begin()
+        logs = self._run_epoch("test", batches.epoch(0), callbacks)
+        callbacks.on_test_end(logs)
+        if return_dict:
+            return logs
+        return _as_list(logs)
+
+    def predict(self, x, batch_size=None, verbose="auto", steps=None, callbacks=None):
+        """Predictions for data, batch by batch in test mode: a NumPy array (or structure of them)."""
+        from mlkit import data
+
+        batches = data.EpochIterator(data.get_adapter(x, batch_size=batch_size, steps=steps), _max_steps(steps))
+        callbacks = self._callback_list(callbacks, verbose, epochs=1, steps=batches.num_batches)
+        callbacks.on_predict_begin()
+        step = self._program("predict")
+        outputs = None
+        for group in _grouped(batches.epoch(0), self.steps_per_execution):
+            callbacks.on_predict_batch_begin(group.first)
+            for bx, _, _ in group.batches:
+                self._prepare((bx, None, None), training=False)
+                out = tree.map_structure(_host, step((bx,)))
+                outputs = tree.map_structure(lambda _: [], out) if outputs is None else outputs
+                tree.map_structure_up_to(out, lambda o, kept: kept.append(o), out, outputs)
+            callbacks.on_predict_batch_end(group.last, {"outputs": out})
+        callbacks.on_predict_end()
+        if outputs is None:
+            raise ValueError("predict: the data has no batches.")
+        return tree.map_structure_up_to(out, lambda kept: kept[0] if len(kept) == 1 else np.concatenate(kept), outputs)
+
+    def train_on_batch(self, x, y=None, sample_weight=None, class_weight=None, return_dict=False):
+        """One update on one batch; metrics are reset before. Returns the loss, or [loss, metrics...], or a dict."""
+        self._assert_compiled("train_on_batch")
+        return self._on_batch("train", x, y, sample_weight, class_weight, return_dict)
+
+    def test_on_batch(self, x, y=None, sample_weight=None, return_dict=False):
+        """Loss and metrics of one batch. Returns the loss, or [loss, metrics...], or a dict."""
+        self._assert_compiled("test_on_batch")
+        return self._on_batch("test", x, y, sample_weight, None, return_dict)
+
+    def predict_on_batch(self, x):
+        """Predictions for one batch as NumPy arrays."""
+        from mlkit.data.batch import standardize_batch
+
+        x, _, _ = standardize_batch((x,))
+        self._prepare((x, None, None), training=False)
+        return tree.map_structure(_host, self._program("predict")((x,)))
+
+    def _on_batch(self, step, x, y, sample_weight, class_weight, return_dict):
+        from mlkit.data.batch import standardize_batch, with_class_weight
+
+        batch = standardize_batch((x, y, sample_weight))
+        if class_weight is not None:
+            batch = with_class_weight(batch, class_weight)
+        logs = _numbers(self._step(step, batch))
+        return logs if return_dict else _as_list(logs)
+
+    def _run_epoch(self, step, batches, callbacks):
+        """Run a step over the batches of an epoch with callbacks; the last logs as numbers."""
+        logs = {}
+        begin, end = getattr(callbacks, f"on_{step}_batch_begin"), getattr(callbacks, f"on_{step}_batch_end")
+        try:
+            for group in _grouped(batches, self.steps_per_execution):
+                begin(group.first)
+                for batch in group.batches:
+                    out = self._step(step, batch)
+                logs = _numbers(out)
+                end(group.last, dict(logs))
+                if self.stop_training:
+                    break
+        finally:
+            batches.close()
+        return dict(sorted(logs.items()))
+
+    def _step(self, step, batch):
+        from mlkit.models.trainer import check_finite
+
+        if step == "train":
+            check_finite(batch[0], "The inputs")
+            check_finite(batch[1], "The targets")
+        self._prepare(batch, training=step == "train")
+        return self._program(step)(_trimmed(batch))
+
+    def _callback_list(self, callbacks, verbose, epochs, steps):
+        from mlkit.callbacks import CallbackList
+
+        if isinstance(callbacks, CallbackList):
+            return callbacks
+        verbose = _verbosity(verbose)
+        return CallbackList(
+            callbacks, add_history=True, add_progbar=verbose != 0, verbose=verbose, epochs=epochs, steps=steps, model=self
+        )
+
+
+class _Group:
+    """Batches that run between two callbacks, and the numbers of the first and last of them."""
+
+    def __init__(self, first, batches):
+        self.first, self.batches, self.last = first, batches, first + len(batches) - 1
+
+
+def _grouped(batches, size):
+    first, group = 0, []
+    for batch in batches:
+        group.append(batch)
+        if len(group) == size:
+            yield _Group(first, group)
+            first, group = first + size, []
+    if group:
+        yield _Group(first, group)
+
+
+def _trimmed(batch):
+    """(x, y, sample_weight) without what is None at the end, as custom train steps expect it."""
+    x, y, w = batch
+    return (x, y, w) if w is not None else (x, y) if y is not None else (x,)
+
+
+def _numbers(logs):
+    """Logs as Python floats (arrays stay arrays)."""
+    if not isinstance(logs, dict):
+        logs = {"loss": logs}
+    return {k: _number(v) for k, v in logs.items()}
+
+
+def _number(value):
+    value = _host(value)
+    return float(value) if isinstance(value, np.ndarray) and value.size == 1 else value
+
+
+def _host(x):
+    return np.asarray(x.numpy()) if type(x) is Tensor else x
+
+
+def _as_list(logs):
+    """A single number, or the values with the loss first."""
+    values = [logs[k] for k in sorted(logs, key=lambda k: (k != "loss", 0))] if "loss" in logs else list(logs.values())
+    return values[0] if len(values) == 1 else values
+
+
+def _validates(epoch, freq):
+    return (epoch + 1) % freq == 0 if isinstance(freq, int) else (epoch + 1) in freq
+
+
+def _verbosity(verbose):
+    from mlkit import config
+
+    if verbose == "auto":
+        return 1 if config.is_interactive_logging_enabled() else 2
+    return int(verbose)
+
+
+def _max_epochs(epochs):
+    from mlkit import config
+
+    limit = config.max_epochs()
+    return min(epochs, limit) if limit is not None else epochs
+
+
+def _max_steps(steps):
+    from mlkit import config
+
+    limit = config.max_steps_per_epoch()
+    if limit is None:
+        return steps
+    return min(steps, limit) if steps is not None else limit

@@ -1,0 +1,168 @@
+"""Model: a layer that is trained, evaluated, asked for predictions, summarized and saved."""
+
+from mlkit.core import tree
+from mlkit.core.keras_tensor import KerasTensor, infer
+from mlkit.layers.layer import Layer
+from mlkit.models.layer_graph import LayerGraphMixin
+from mlkit.models.trainer import Trainer
+
+__all__ = ["Model"]
+
+
+class Model(LayerGraphMixin, Trainer, Layer):
+    """A trainable model, made in one of two ways.
+
+    From KerasTensors: ``Model(inputs, outputs)`` holds the layers between them. By subclassing: layers are set in `__init__` and
+    used in ``call(self, inputs)``. `train_step`, `test_step`, `predict_step` and `compute_loss` may be overridden.
+
+    >>> import mlkit
+    >>> x = mlkit.Input((4,))
+    >>> model = mlkit.Model(x, mlkit.layers.Dense(2)(x))
+    >>> model.count_params()
+    10
+    """
+
+    def __new__(cls, *args, **kwargs):
+        if cls is Model and _is_functional_call(args, kwargs):
+            from mlkit.models.functional import Functional
+
+            cls = Functional
+        return Layer.__new__(cls, *args, **kwargs)
+
+    def __init__(self, *args, **kwargs):
+        inputs, outputs, kwargs = _split_functional(args, kwargs)
+        Layer.__init__(self, **kwargs)
+        Trainer.__init__(self)
+        if inputs is not None:
+            self._init_graph(inputs, outputs)
+
+    def call(self, inputs, training=None, mask=None):
+        if self._graph is None:
+            raise NotImplementedError(f"Model {type(self).__name__} has no `call` method. Define call(self, inputs).")
+        return self._call_graph(inputs, training, mask)
+
+    @property
+    def layers(self):
+        """The layers of the model, not those within them."""
+        found = self._graph_layers if self._graph is not None else self._layers
+        return list(found)
+
+    def get_layer(self, name=None, index=None):
+        """The layer of that name, or at that place in `layers`. Raises ValueError if there is none."""
+        if (name is None) == (index is None):
+            raise ValueError("get_layer: pass either `name` or `index`.")
+        if index is not None:
+            if not -len(self.layers) <= index < len(self.layers):
+                raise ValueError(f"get_layer: there is no layer {index}; the model has {len(self.layers)} layers.")
+            return self.layers[index]
+        for layer in self.layers:
+            if layer.name == name:
+                return layer
+        raise ValueError(f"get_layer: there is no layer {name!r}. Layers: {[layer.name for layer in self.layers]}.")
+
+    def build(self, input_shape=None):
+        """Create all weights for inputs of this shape (structure of tuples with None)."""
+        if self._graph is not None or input_shape is None:
+            return
+        inputs = tree.map_shape_structure(lambda s: KerasTensor(s, self.compute_dtype), input_shape)
+        try:
+            infer(self.call, (inputs,), {})
+        except Exception as error:
+            raise ValueError(
+                f"Model {self.name!r} could not be built by calling it on inputs of shape {input_shape}: {error}. "
+                "If its `call` needs other inputs, build it by calling it on real data."
+            ) from error
+
+    def summary(self, line_length=None, positions=None, print_fn=None, expand_nested=False, show_trainable=False, layer_range=None):
+        """Print a table of the layers with output shapes and numbers of parameters.
+
+        line_length: characters a line. positions: column ends as fractions or characters. print_fn: receives the text, print by
+        default. expand_nested: show layers of nested models. show_trainable: a column that says so. layer_range: names (or patterns)
+        of the first and last layer to show.
+        """
+        from mlkit.models.summary import summary_text
+
+        text = summary_text(self, line_length, positions, expand_nested, show_trainable, layer_range)
+        (print_fn or print)(text)
+
+    def _repr_html_(self):
+        from mlkit.models.summary import summary_html
+
+        return summary_html(self)
+
+    def save(self, filepath, overwrite=True, zipped=None, **kwargs):
+        """Save architecture, weights, optimizer and compile arguments to a `.keras` file, which Keras reads too."""
+        from mlkit import saving
+
+        saving.save_model(self, filepath, overwrite=overwrite, zipped=zipped, **kwargs)
+
+    def save_weights(self, filepath, overwrite=True, **kwargs):
+        """Save the weights to a `.weights.h5` file."""
+        from mlkit import saving
+
+        saving.save_weights(self, filepath, overwrite=overwrite, **kwargs)
+
+    def load_weights(self, filepath, skip_mismatch=False, **kwargs):
+        """Load weights saved by `save_weights` or `save`, here or by Keras. All are checked before any is set."""
+        from mlkit import saving
+
+        saving.load_weights(self, filepath, skip_mismatch=skip_mismatch, **kwargs)
+
+    def export(self, filepath, format="tf_saved_model", verbose=None, input_signature=None, **kwargs):
+        raise NotImplementedError("Model.export: exporting to other formats is not supported. Use model.save for `.keras` files.")
+
+    def to_json(self, **kwargs):
+        """The architecture as JSON text; `mlkit.models.model_from_json` reads it. kwargs: for `json.dumps`."""
+        import json
+
+        from mlkit import saving
+
+        return json.dumps(saving.serialize_keras_object(self), **kwargs)
+
+    def get_config(self):
+        if self._graph is None or type(self).__init__ is not _functional_class().__init__:
+            return super().get_config()
+        from mlkit.models.functional import functional_config
+
+        return functional_config(self)
+
+    @classmethod
+    def from_config(cls, config, custom_objects=None):
+        from mlkit.models.functional import is_functional_config, model_from_functional_config
+
+        if is_functional_config(config) and issubclass(cls, Model):
+            return model_from_functional_config(cls, config, custom_objects)
+        return super().from_config(config)
+
+    def get_build_config(self):
+        if self._graph is not None:
+            return {"input_shape": None}
+        return super().get_build_config()
+
+    def build_from_config(self, config):
+        if config and config.get("input_shape") is not None and self._graph is None and not self.built:
+            self.build(config["input_shape"])
+        elif config and "shapes_dict" in config and not self.built:
+            super().build_from_config(config)
+
+
+def _functional_class():
+    from mlkit.models.functional import Functional
+
+    return Functional
+
+
+def _is_functional_call(args, kwargs):
+    return len(args) >= 2 or (len(args) == 1 and "outputs" in kwargs) or ("inputs" in kwargs and "outputs" in kwargs)
+
+
+def _split_functional(args, kwargs):
+    """(inputs or None, outputs or None, other keyword arguments) of a call of `Model`."""
+    kwargs = dict(kwargs)
+    if not _is_functional_call(args, kwargs):
+        if args:
+            raise ValueError("Model: pass both `inputs` and `outputs`, or keyword arguments only.")
+        return None, None, kwargs
+    named = dict(zip(("inputs", "outputs", "name"), args))
+    kwargs.update(named)
+    return kwargs.pop("inputs"), kwargs.pop("outputs"), kwargs

@@ -1,0 +1,185 @@
+"""Sequential: a model that is a list of layers."""
+
+from mlkit.core import dtypes, tree
+from mlkit.core.config_object import serialized
+from mlkit.core.keras_tensor import KerasTensor
+from mlkit.core.spec import show
+from mlkit.core.state import state
+from mlkit.core.tensor import Tensor
+from mlkit.layers.input_layer import InputLayer
+from mlkit.layers.layer import Layer
+from mlkit.models.model import Model
+
+__all__ = ["Sequential"]
+
+
+class Sequential(Model):
+    """Layers that are applied one after the other, each with one input and one output.
+
+    layers: list of layers; an `Input` first makes the weights at once, without it they are made at the first call.
+
+    >>> import mlkit
+    >>> model = mlkit.Sequential([mlkit.Input((4,)), mlkit.layers.Dense(3, activation="relu"), mlkit.layers.Dense(2)])
+    >>> model.output_shape
+    (None, 2)
+    """
+
+    def __init__(self, layers=None, trainable=True, name=None, **kwargs):
+        super().__init__(trainable=trainable, name=name, **kwargs)
+        self._stack = []  # InputLayer first, if there is one
+        for layer in layers or ():
+            self._append(layer)
+        self._build_if_known()
+
+    def add(self, layer, rebuild=True):
+        """Append a layer (or a KerasTensor made by `Input` as the first one)."""
+        self._append(layer)
+        if rebuild:
+            self._build_if_known()
+        else:
+            self._forget_graph()
+
+    def pop(self, rebuild=True):
+        """Remove the last layer and return it."""
+        layer = self._stack.pop()
+        self._forget_graph()
+        if rebuild:
+            self._build_if_known()
+        return layer
+
+    def _append(self, layer):
+        if isinstance(layer, KerasTensor) and layer._keras_history is not None:
+            layer = layer._keras_history.operation
+        if not isinstance(layer, Layer):
+            if not callable(layer):
+                raise ValueError(f"Sequential: only layers can be added, but got {layer!r} of type {type(layer).__name__}.")
+            from mlkit.layers import Lambda
+
+            layer = Lambda(layer)
+        if isinstance(layer, InputLayer) and self._stack:
+            raise ValueError(f"Sequential {self.name!r}: an Input must be the first layer, but there are layers already.")
+        if any(other.name == layer.name for other in self._stack):
+            raise ValueError(f"Sequential {self.name!r}: two layers have the name {layer.name!r}. Names must be unique.")
+        if not self._stack and layer._input_shape_arg is not None:
+            self._stack.append(InputLayer(shape=layer._input_shape_arg))
+        elif not self._stack and isinstance(layer, Model) and layer._graph is not None and len(layer.inputs) == 1:
+            self._stack.append(InputLayer(batch_shape=layer.inputs[0].shape, dtype=layer.inputs[0].dtype))
+        self._stack.append(layer)
+
+    def _forget_graph(self):
+        self._graph, self.built = None, False
+        self._programs = {}
+
+    def _build_if_known(self):
+        self._forget_graph()
+        if len(self._stack) > 1 and isinstance(self._stack[0], InputLayer):
+            self._connect(self._stack[0].output)
+
+    def build(self, input_shape=None):
+        """Create the weights of all layers for inputs of this shape."""
+        if self._graph is not None or input_shape is None:
+            return
+        if not self._stack:
+            raise ValueError(f"Sequential {self.name!r} has no layers and cannot be built. Add layers first.")
+        if not isinstance(input_shape, (tuple, list)) or any(isinstance(s, (tuple, list)) for s in input_shape):
+            self._build_structured(input_shape)
+        elif isinstance(self._stack[0], InputLayer):
+            self._connect(self._stack[0].output)
+        else:
+            self._stack.insert(0, InputLayer(batch_shape=tuple(input_shape), dtype=self.compute_dtype))
+            self._connect(self._stack[0].output)
+
+    def _build_structured(self, input_shape):
+        inputs = tree.map_shape_structure(lambda s: InputLayer(batch_shape=s).output, input_shape)
+        self._connect(inputs)
+
+    def _connect(self, inputs):
+        outer, state.scope = state.scope, self._open_scope()
+        try:
+            x = inputs
+            for layer in self._stack:
+                if not isinstance(layer, InputLayer):
+                    x = layer(x)
+        except NotImplementedError:
+            return  # a layer without symbolic form: run layer by layer on data
+        finally:
+            state.scope = outer
+        self._init_graph(inputs, x)
+
+    def call(self, inputs, training=None, mask=None):
+        if self._graph is not None:
+            return self._call_graph(inputs, training, mask)
+        x = inputs
+        for layer in self._stack:
+            if not isinstance(layer, InputLayer):
+                x = layer(x)
+        return x
+
+    def __call__(self, inputs, *args, **kwargs):
+        if self._graph is None and not self.built and self._stack:
+            self._build_for_inputs(inputs)
+        return super().__call__(inputs, *args, **kwargs)
+
+    def _build_for_inputs(self, inputs):
+        from mlkit import ops
+
+        def symbol(x):
+            t = x if isinstance(x, (Tensor, KerasTensor)) else ops.convert_to_tensor(x)
+            shape = show(t.spec.shape)
+            return InputLayer(batch_shape=(None, *shape[1:]) if shape else shape, dtype=_input_dtype(t, self)).output
+
+        if tree.is_nested(inputs) and not _is_number_list(inputs):
+            self._connect(tree.map_structure(symbol, inputs))
+        else:
+            x = symbol(inputs)
+            if not isinstance(self._stack[0], InputLayer):
+                self._stack.insert(0, x._keras_history.operation)
+            self._connect(self._stack[0].output)
+
+    @property
+    def layers(self):
+        """The layers, without the input layer."""
+        return [layer for layer in self._stack if not isinstance(layer, InputLayer)]
+
+    @property
+    def _layers(self):
+        return self.layers
+
+    def get_config(self):
+        from mlkit import saving
+
+        config = {"name": self.name, "trainable": self.trainable, "dtype": serialized(self._dtype_policy)}
+        config["layers"] = [saving.serialize_keras_object(layer) for layer in self._stack]
+        if self._graph is not None:
+            config["build_input_shape"] = self.input_shape
+        return config
+
+    @classmethod
+    def from_config(cls, config, custom_objects=None):
+        from mlkit import saving
+
+        options = {k: v for k, v in config.items() if k in ("name", "trainable")}
+        if config.get("dtype") is not None:
+            options["dtype"] = saving.deserialize_keras_object(config["dtype"]) if isinstance(config["dtype"], dict) else config["dtype"]
+        model = cls(**options)
+        for layer in config["layers"]:
+            model.add(saving.deserialize_keras_object(layer, custom_objects=custom_objects), rebuild=False)
+        model._build_if_known()
+        if model._graph is None and config.get("build_input_shape") is not None:
+            model.build(config["build_input_shape"])
+        return model
+
+    def get_build_config(self):
+        return {"input_shape": self.input_shape} if self._graph is not None else None
+
+    def build_from_config(self, config):
+        if config and config.get("input_shape") is not None and self._graph is None:
+            self.build(config["input_shape"])
+
+
+def _is_number_list(x):
+    return isinstance(x, (list, tuple)) and all(isinstance(e, (int, float)) or _is_number_list(e) for e in x)
+
+
+def _input_dtype(tensor, model):
+    return model.compute_dtype if dtypes.is_float(tensor.dtype) else tensor.dtype

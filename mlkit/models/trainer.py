@@ -1,0 +1,288 @@
+"""Trainer: compile, and the one train step that eager and compiled runs share. The loops over epochs are in `loops.py`."""
+
+import numpy as np
+
+from mlkit import ops
+from mlkit.core import tree
+from mlkit.core.autograd import GradientTape
+from mlkit.core.keras_tensor import infer
+from mlkit.core.spec import Dim, Spec
+from mlkit.core.state import State
+from mlkit.core.tensor import Tensor
+from mlkit.core.trace import function
+from mlkit.models.loops import LoopsMixin
+
+
+class Trainer(LoopsMixin):
+    """The part of `Model` that trains."""
+
+    def __init__(self):
+        self.stop_training = False
+        self.optimizer = None
+        self.loss = None
+        self.compiled = False
+        self.run_eagerly = False
+        self.steps_per_execution = 1
+        self.jit_compile = "auto"
+        self.history = None
+        self._training = {}  # what compile made: compiled loss and metrics, loss tracker, programs, arguments
+
+    def compile(
+        self,
+        optimizer="rmsprop",
+        loss=None,
+        loss_weights=None,
+        metrics=None,
+        weighted_metrics=None,
+        run_eagerly=False,
+        steps_per_execution=1,
+        jit_compile="auto",
+        auto_scale_loss=True,
+    ):
+        """Choose how to train.
+
+        optimizer: name or Optimizer. loss: name, Loss or function ``(y_true, y_pred)``; for several outputs a list or a dict by output
+        name. loss_weights: factors of the outputs' losses. metrics, weighted_metrics: names, Metrics or functions; the
+        latter count sample weights. run_eagerly: run op by op instead of as a compiled program (jit_compile=False does the same).
+        steps_per_execution: batches between callbacks. auto_scale_loss: under mixed_float16 scale the loss automatically.
+        """
+        from mlkit import metrics as metrics_module
+        from mlkit import optimizers
+        from mlkit.models.compiled import CompiledLoss, CompiledMetrics
+
+        if jit_compile not in (True, False, "auto", None):
+            raise ValueError(f"compile: `jit_compile` must be True, False or 'auto', but got {jit_compile!r}.")
+        if not isinstance(steps_per_execution, int) or steps_per_execution < 1:
+            raise ValueError(f"compile: `steps_per_execution` must be a positive integer, but got {steps_per_execution!r}.")
+        chosen = optimizers.get(optimizer)
+        if auto_scale_loss and self.dtype_policy.name == "mixed_float16" and chosen is not None:
+            if not isinstance(chosen, optimizers.LossScaleOptimizer):
+                chosen = optimizers.LossScaleOptimizer(chosen, name="loss_scale_optimizer")
+        compiled_loss = CompiledLoss(loss, loss_weights) if loss is not None else None
+        compiled_metrics = CompiledMetrics(metrics, weighted_metrics)
+        self.optimizer, self.loss = chosen, loss
+        self.run_eagerly, self.steps_per_execution, self.jit_compile = run_eagerly, steps_per_execution, jit_compile
+        self._training = dict(
+            loss=compiled_loss,
+            metrics=compiled_metrics,
+            tracker=metrics_module.Mean(name="loss"),
+            arguments=dict(
+                optimizer=optimizer, loss=loss, loss_weights=loss_weights, metrics=metrics, weighted_metrics=weighted_metrics,
+                run_eagerly=run_eagerly, steps_per_execution=steps_per_execution, jit_compile=jit_compile,
+            ),
+        )  # fmt: skip
+        self.stop_training = False
+        self.compiled = True
+
+    # ---- steps: override these ---------------------------------------------------------------------------------------
+
+    def train_step(self, data):
+        """One update from a batch ``(x, y, sample_weight)`` of tensors. Returns logs: dict name -> scalar tensor."""
+        x, y, sample_weight = _unpacked(data)
+        with GradientTape() as tape:
+            y_pred = self(x, training=True)
+            loss = self.compute_loss(x=x, y=y, y_pred=y_pred, sample_weight=sample_weight, training=True)
+            scaled = self.optimizer.scale_loss(loss)
+        self._track_loss(loss, x)
+        variables = self.trainable_weights
+        if variables:
+            self.optimizer.apply(tape.gradient(scaled, variables), variables)
+        return self.compute_metrics(x, y, y_pred, sample_weight=sample_weight)
+
+    def test_step(self, data):
+        """Loss and metrics of a batch, without an update. Returns logs."""
+        x, y, sample_weight = _unpacked(data)
+        y_pred = self(x, training=False)
+        self._track_loss(self.compute_loss(x=x, y=y, y_pred=y_pred, sample_weight=sample_weight, training=False), x)
+        return self.compute_metrics(x, y, y_pred, sample_weight=sample_weight)
+
+    def predict_step(self, data):
+        """Predictions for a batch."""
+        x, _, _ = _unpacked(data)
+        return self(x, training=False)
+
+    def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True):
+        """The scalar to minimize: the compiled losses plus those added by layers and regularizers."""
+        compiled = self._training.get("loss")
+        total = compiled(y, y_pred, sample_weight) if compiled is not None and y is not None else None
+        for extra in self.losses:
+            extra = ops.cast(extra, "float32")
+            total = extra if total is None else total + extra
+        if total is None:
+            if compiled is not None:
+                raise ValueError(
+                    "No loss to compute: the model has a loss, but no targets `y` were given and no layer added a loss. Pass `y`."
+                )
+            if self._training.get("arguments", {}).get("loss") is None and not self.trainable_variables:
+                return ops.zeros(())
+            raise ValueError("No loss to compute. Pass `loss` to compile(), or add losses in layers with add_loss().")
+        return total
+
+    def compute_metrics(self, x, y, y_pred, sample_weight=None):
+        """Update the compiled metrics with a batch and return the logs."""
+        compiled = self._training.get("metrics")
+        if compiled is not None and compiled.built and y is not None:
+            compiled.update(y, y_pred, sample_weight)
+        return self.get_metrics_result()
+
+    def get_metrics_result(self):
+        """Name -> value of the loss and all metrics since the last `reset_metrics`."""
+        compiled = self._training.get("metrics")
+        logs = {}
+        shared = set(map(id, self._compiled_metrics()))
+        for m in self.metrics:
+            if id(m) not in shared:
+                value = m.result()
+                logs.update(value if isinstance(value, dict) else {m.name: value})
+        if compiled is not None:
+            logs.update(compiled.result())
+        return logs
+
+    def _track_loss(self, loss, x):
+        leaves = [t for t in tree.flatten(x) if t is not None and getattr(t, "shape", ())]
+        self._training["tracker"].update_state(loss, sample_weight=leaves[0].shape[0] if leaves else 1)
+
+    # ---- metrics ---------------------------------------------------------------------------------------------------
+
+    def _compiled_metrics(self):
+        compiled = self._training.get("metrics")
+        return compiled.metrics if compiled is not None else []
+
+    @property
+    def metrics(self):
+        """The loss tracker, the compiled metrics, and those of layers."""
+        found = [self._training["tracker"]] if self._training else []
+        compiled_loss = self._training.get("loss")
+        found += self._compiled_metrics()
+        if compiled_loss is not None:
+            found += compiled_loss.trackers
+        found += [m for layer in self._flatten_layers() for m in layer._metrics]
+        return list({id(m): m for m in found}.values())
+
+    @property
+    def metrics_names(self):
+        """Names of the metrics, the loss first."""
+        return [m.name for m in self.metrics]
+
+    @property
+    def metrics_variables(self):
+        return [v for m in self.metrics for v in m.variables]
+
+    def reset_metrics(self):
+        """Set the loss tracker and all metrics back to their start."""
+        for m in self.metrics:
+            m.reset_state()
+
+    # ---- programs --------------------------------------------------------------------------------------------------
+
+    def _program(self, step):
+        """The step ("train", "test" or "predict") as a compiled function, or the plain method if running eagerly."""
+        programs = self._training.setdefault("programs", {})
+        method = getattr(self, f"{step}_step")
+        if self.run_eagerly or self.jit_compile is False:
+            return method
+        if step not in programs:
+
+            def run(data):
+                try:
+                    return method(data)
+                finally:
+                    self._clear_losses()  # they hold symbols of this trace
+
+            programs[step] = function(run, key=self._trainable_key)
+        return programs[step]
+
+    def make_train_function(self, force=False):
+        """Make the compiled train step (again, with force=True)."""
+        return self._make("train", force)
+
+    def make_test_function(self, force=False):
+        return self._make("test", force)
+
+    def make_predict_function(self, force=False):
+        return self._make("predict", force)
+
+    def _make(self, step, force):
+        if force:
+            self._training.get("programs", {}).pop(step, None)
+        return self._program(step)
+
+    def _trainable_key(self):
+        """Which layers are frozen: part of a compiled step's signature, so that a change takes effect at the next step."""
+        known = self._training.get("frozen")
+        if known is None or known[0] != State.layer_version:
+            known = self._training["frozen"] = (State.layer_version, tuple(layer.trainable for layer in self._flatten_layers()))
+        return known[1]
+
+    # ---- preparation -------------------------------------------------------------------------------------------------
+
+    def _assert_compiled(self, method):
+        if not self.compiled:
+            raise ValueError(f"{method}: the model is not compiled. Call model.compile(optimizer, loss, ...) first.")
+
+    def _prepare(self, data, training=True):
+        """Before a step on NumPy data: build what is not built yet, by running the model on shapes, and check the batch."""
+        x, y, sample_weight = data
+        y_pred = self._output_specs(x, training)
+        compiled_loss, compiled_metrics = self._training.get("loss"), self._training.get("metrics")
+        if y_pred is None or not self._training:
+            return
+        outputs = None
+        if y is not None and (compiled_loss is not None and not compiled_loss.built or not compiled_metrics.built):
+            from mlkit.models.outputs import OutputNames
+
+            outputs = OutputNames(y_pred, self.output_names if self._graph is not None else None)
+            if compiled_loss is not None and not compiled_loss.built:
+                compiled_loss.build(outputs)
+            if not compiled_metrics.built:
+                compiled_metrics.build(outputs, y, y_pred)
+        if y is not None and compiled_loss is not None:
+            compiled_loss.check_targets(y, y_pred)
+        if training and self.optimizer is not None and not self.optimizer.built and self.trainable_variables:
+            self.optimizer.build(self.trainable_variables)
+
+    def _output_specs(self, x, training):
+        """Specs of the model's outputs for NumPy inputs, kept by the inputs' shapes."""
+        kept = self._training.setdefault("outputs", {})
+        key = (tuple((a.shape[1:], a.dtype.str) for a in tree.flatten(x) if a is not None), self.built)
+        if key not in kept:
+            batch = Dim()
+            symbols = tree.map_structure(lambda a: None if a is None else _symbolic(a, batch), x)
+            out = infer(self, (symbols,), {"training": training} if _takes_training(self) else {})
+            self._clear_losses()
+            if any(type(t) is not Tensor for t in tree.flatten(out)):
+                raise ValueError(f"Model {self.name!r}: `call` must return tensors, but returned {out!r}.")
+            kept[(key[0], self.built)] = out
+            return out
+        return kept[key]
+
+
+def _symbolic(array, batch):
+    from mlkit.core import dtypes
+
+    shape = (batch, *array.shape[1:]) if array.ndim else ()
+    return Tensor(Spec(shape, dtypes.name_of(array.dtype)))
+
+
+def _takes_training(model):
+    from mlkit.layers.call_info import call_info
+
+    return call_info(type(model)).takes_training
+
+
+def _unpacked(data):
+    from mlkit.data import unpack_x_y_sample_weight
+
+    return unpack_x_y_sample_weight(data)
+
+
+def check_finite(x, what):
+    """Raise ValueError if a float array holds NaN or infinity. A sum finds them in one pass; only then they are looked for."""
+    for a in tree.flatten(x):
+        if isinstance(a, np.ndarray) and a.dtype.kind == "f" and a.size and not np.isfinite(a.sum(dtype=np.float64)):
+            bad = np.argwhere(~np.isfinite(a))
+            if len(bad):
+                raise ValueError(
+                    f"{what} contain {len(bad)} NaN or infinite value(s), the first at index {tuple(map(int, bad[0]))} of the batch. Training on them "
+                    "would ruin the weights, which are unchanged. Clean the data (for example np.nan_to_num)."
+                )
