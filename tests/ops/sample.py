@@ -2,6 +2,7 @@
 
     S("add", f(2, 3), f(3))                       a public function of mlkit.ops
     P("pad", f(2, 3), value=0.0, low=(1, 0), ...)  a primitive or fused op, by its name in OPS
+    F("svd times", fn, f(3, 3))                     any function of tensors
     S("sort", f(5), axis=-1, _second=False)       options begin with an underscore
     Bad("matmul", f(2, 3), f(4, 5), match="...")   a call that must raise; Bad("...", op=True) for primitives
 
@@ -107,8 +108,8 @@ def _spread(rng, shape):
 class Sample:
     """One row: a call of a public function (`op=False`) or of a primitive."""
 
-    def __init__(self, name, args, kwargs, op):
-        self.name, self.args, self.op = name, args, op
+    def __init__(self, name, args, kwargs, op, fn=None):
+        self.name, self.args, self.op, self.fn = name, args, op, fn
         self.options = {k[1:]: kwargs.pop(k) for k in list(kwargs) if k.startswith("_")}
         self.kwargs = kwargs
         unknown = set(self.options) - {
@@ -129,6 +130,8 @@ class Sample:
     @property
     def function(self):
         """What the row calls."""
+        if self.fn is not None:
+            return self.fn
         if self.op:
             from mlkit.core.op import OPS
 
@@ -156,6 +159,11 @@ def S(name, *args, **kwargs):
 def P(name, *args, **kwargs):
     """A call of the primitive or fused op of that name."""
     return Sample(name, args, kwargs, op=True)
+
+
+def F(name, fn, *args, **kwargs):
+    """A call of any function of tensors, for what a single op's result does not determine (a product of factors, say)."""
+    return Sample(name, args, kwargs, op=False, fn=fn)
 
 
 class Bad(Sample):

@@ -1,0 +1,23 @@
+"""Settings of all tests: Keras, where a test compares with it, runs on JAX; global settings are put back."""
+
+import os
+
+os.environ.setdefault("KERAS_BACKEND", "jax")
+os.environ.setdefault("JAX_PLATFORMS", "cpu")
+
+import pytest
+
+
+@pytest.fixture(autouse=True)
+def _same_settings():
+    """A test may change the float type, the image layout or the backend; the next one starts with the defaults."""
+    from mlkit import config
+    from mlkit.core.state import State
+
+    before = config.floatx(), config.image_data_format(), config.epsilon()
+    backend, kernels = State.backend, State.kernels
+    yield
+    config.set_floatx(before[0])
+    config.set_image_data_format(before[1])
+    config.set_epsilon(before[2])
+    State.backend, State.kernels = backend, kernels

@@ -1,0 +1,165 @@
+"""The one check of every op, over all rows of tests/ops/samples (see sample.py for how to write one):
+
+the spec is what the eager call gives, also with unknown leading sizes; gradients are central differences along a random
+direction, first and second order; a staged call gives what the eager one gives; JAX agrees in values and gradients; a fused op
+agrees with its fallback; a public function agrees with keras.ops in values and dtype; bad inputs raise the stated message.
+"""
+
+import re
+
+import numpy as np
+import pytest
+
+from mlkit import ops
+from mlkit.core.op import OPS
+from mlkit.core.spec import compatible, show
+from mlkit.core.tensor import Tensor
+from mlkit.core.trace import function
+from mlkit.ops.convert import as_tensor
+from tests.ops.checks import call_of, directional, flat, gradients, host, is_float, symbols, weighted_sum, weights
+from tests.ops.sample import gather, ids
+
+ROWS, BAD = gather("SAMPLES"), gather("BAD")
+
+
+def over(rows):
+    return pytest.mark.parametrize("row", rows, ids=ids(rows))
+
+
+def has_gradient(row):
+    return row.option("grad", True) and not row.option("eager_only", False)
+
+
+STAGED = [r for r in ROWS if not r.option("eager_only", False)]
+SMOOTH = [r for r in ROWS if has_gradient(r)]
+TWICE = [r for r in SMOOTH if r.option("second", True)]
+JAX = [r for r in STAGED if r.option("jax", True)]
+FUSED = [r for r in ROWS if r.op and OPS[r.name].fallback is not None]
+KERAS = [r for r in ROWS if not r.op and r.fn is None and r.option("keras", True)]
+NUMPY = [r for r in ROWS if r.option("np", None)]
+
+
+def close(got, wanted, row, atol=1e-5):
+    """Values within the row's tolerance, relative for large ones."""
+    atol = row.option("atol", atol)
+    np.testing.assert_allclose(host(got), host(wanted), rtol=max(atol, 1e-7), atol=atol, err_msg=repr(row))
+
+
+def close_all(got, wanted, row, atol=1e-5):
+    """Lists of results: numbers and tensors by value, the rest by equality."""
+    got, wanted = flat(got), flat(wanted)
+    assert len(got) == len(wanted), row
+    if row.option("out", None):
+        got, wanted = (row.options["out"]([host(x) for x in xs]) for xs in (got, wanted))
+    for a, b in zip(got, wanted):
+        if hasattr(b, "shape") or isinstance(b, float):
+            assert np.shape(a) == np.shape(b), row
+            close(a, b, row, atol)
+        else:
+            assert a == b, row
+
+
+@over(STAGED)
+@pytest.mark.parametrize("unknown", [False, True], ids=["known", "unknown"])
+def test_spec(row, unknown):
+    for dtype in row.option("dtype", ("float32",)):
+        call = call_of(row, dtype)
+        inferred = flat(call(*symbols(call, unknown and not row.option("known", False))))
+        assert len(inferred) == len(call.eager)
+        for s, e in zip(inferred, call.eager):
+            if type(e) is Tensor:
+                assert s.dtype == e.dtype, f"{row}: spec says {s.dtype}, the kernel gave {e.dtype}"
+                assert compatible(s.shape, e.shape), f"{row}: spec says {show(s.shape)}, the kernel gave {e.shape}"
+
+
+@over(SMOOTH)
+def test_gradient(row):
+    call = call_of(row, "float64")
+    ws = weights(call.flat_call(*call.tensors()))
+    slope, difference = directional(lambda *ts: weighted_sum(call.flat_call(*ts), ws), call)
+    np.testing.assert_allclose(slope, difference, rtol=1e-5, atol=1e-6, err_msg=repr(row))
+
+
+@over(TWICE)
+def test_second_gradient(row):
+    """The gradient along one direction is a scalar, whose own gradient is checked."""
+    call = call_of(row, "float64")
+    ws = weights(call.flat_call(*call.tensors()))
+    rng = np.random.default_rng(3)
+    along = [as_tensor(rng.normal(size=a.shape)) if is_float(a) else None for a in call.arrays]
+
+    def first(*tensors):
+        _, gs = gradients(lambda *ts: weighted_sum(call.flat_call(*ts), ws), tensors)
+        return sum(ops.sum(g * d) for g, d in zip(gs, along) if d is not None)
+
+    slope, difference = directional(first, call)
+    np.testing.assert_allclose(slope, difference, rtol=1e-4, atol=1e-5, err_msg=repr(row))
+
+
+@over(STAGED)
+def test_staged(row):
+    call = call_of(row)
+    staged = function(lambda *ts: call(*ts))(*call.tensors())
+    close_all(staged, call.eager, row, 1e-6)
+
+
+@over(JAX)
+def test_jax(row):
+    """The oracle evaluates and differentiates the traced graph in float64."""
+    from mlkit.backends.jax_adapter import oracle
+
+    call = call_of(row, "float64")
+    graph = function(call.flat_call).graph(*call.tensors())
+    graph.check()
+    outputs = call.flat_call(*call.tensors())
+    differentiable = has_gradient(row)
+    ws = weights(outputs)
+    values, gs = oracle(graph)(call.arrays, ws if differentiable else None)
+    assert [str(v.dtype) for v in values] == [o.dtype for o in outputs], row
+    tolerance = 1e-4 if any("32" in o.dtype or "16" in o.dtype or o.dtype == "complex64" for o in outputs) else 1e-9
+    close_all(values, outputs, row, tolerance)
+    if differentiable:
+        _, ours = gradients(lambda *ts: weighted_sum(call.flat_call(*ts), ws), call.tensors())
+        for g, o in zip(gs, ours):
+            if o is not None:
+                close(o, g, row, 1e-8)
+
+
+@over(FUSED)
+def test_fused(row):
+    """The native kernel against the fallback."""
+    for dtype in ("float32", "float64"):
+        call = call_of(row, dtype)
+        close_all(call.eager, call(*call.tensors(), function=OPS[row.name].fallback), row, 1e-5 if dtype == "float32" else 1e-10)
+
+
+@over(KERAS)
+def test_keras(row):
+    import keras
+
+    theirs = keras.ops
+    for part in row.name.split("."):
+        theirs = getattr(theirs, part)
+    for dtype in row.option("dtype", ("float32",)):
+        call = call_of(row, dtype)
+        wanted = flat(call(*call.arrays, function=theirs))
+        for e, w in zip(call.eager, wanted):
+            if type(e) is Tensor:
+                assert e.dtype == str(w.dtype), f"{row}: dtype {e.dtype}, in Keras {w.dtype}"
+        close_all(call.eager, [np.asarray(w) if hasattr(w, "dtype") else w for w in wanted], row, 2e-5)
+
+
+@over(NUMPY)
+def test_numpy(row):
+    call = call_of(row)
+    close_all(call.eager, call(*call.arrays, function=row.options["np"]), row)
+
+
+@over(BAD)
+def test_bad_input(row):
+    call = call_of(row)
+    with pytest.raises(row.error, match=re.compile(row.match)):
+        call(*call.tensors())
+    if not row.eager_only:
+        with pytest.raises(row.error, match=re.compile(row.match)):
+            call(*symbols(call, unknown=False))
