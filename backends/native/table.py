@@ -4,7 +4,7 @@ import importlib
 
 _PARTS = (
     "elementwise", "special", "kernels", "matmul", "order", "random", "fused", "norm", "attention", "recurrent",
-    "fourier", "window", "linalg", "control",
+    "fourier", "window", "epilogue", "linalg", "control",
 )  # fmt: skip
 
 

@@ -5,6 +5,8 @@ from tests.ops.sample import Bad, P, b, f, i, pos, unit
 _SEQUENCE = dict(_atol=1e-5)
 _LSTM = (f(2, 3, 4), f(2, 5), f(2, 5), f(4, 20), f(5, 20))
 _GRU = (f(2, 3, 4), f(2, 5), f(4, 15), f(5, 15))
+_ACTS = (None, "relu", "relu6", "sigmoid", "tanh", "silu", "gelu", "gelu_exact")
+_CONV = dict(strides=(1, 2), padding="same", dilation=(1, 1), groups=1)
 
 SAMPLES = [
     P("relu", f(3, 4)),
@@ -66,6 +68,11 @@ SAMPLES = [
     P("gru", *_GRU, f(2, 15), **_SEQUENCE),
     P("gru", *_GRU, None, **_SEQUENCE),
     P("gru_grad", f(2, 3, 5), f(2, 5), f(5, 15), f(2, 3, 5), unit(2, 3, 20), _second=False, **_SEQUENCE),
+    # products with bias and activation
+    *[P("matmul_bias_act", f(3, 4), f(4, 5), f(5), act=a) for a in _ACTS],
+    P("matmul_bias_act", f(2, 3, 4), f(4, 5), None, act="relu"),
+    *[P("conv_bias_act", f(2, 5, 6, 2), f(3, 3, 2, 4), f(4), act=a, **_CONV) for a in (None, "relu", "silu")],
+    P("conv_bias_act", f(2, 5, 6, 2), f(1, 1, 2, 4), None, act="tanh", **_CONV),
     # transforms
     P("rfft", f(2, 6), _grad=False),
     P("rfft", f(2, 7), _grad=False),
@@ -78,6 +85,8 @@ BAD = [
     Bad("batch_norm", f(2, 3), f(2), f(3), axes=(0,), epsilon=0.1, op=True, match="scale and offset"),
     Bad("layer_norm", f(2, 3), f(2), None, rank=1, epsilon=0.1, op=True, match="scale and offset"),
     Bad("attention", f(2, 3, 4), f(2, 3, 4), f(2, 3, 4), None, scale=1.0, causal=False, op=True, match="batch, length, heads"),
+    Bad("matmul_bias_act", f(3, 4), f(4, 5), f(4), act=None, op=True, match="bias must have shape"),
+    Bad("matmul_bias_act", f(3, 4), f(4, 5), f(5), act="elu", op=True, match="unknown activation"),
     Bad("lstm", f(2, 3, 4), f(2, 5), f(2, 5), f(3, 20), f(5, 20), None, op=True, match="need a kernel"),
     Bad("gru", f(2, 3, 4), f(2, 5), f(4, 15), f(5, 20), None, op=True, match="need a kernel"),
 ]

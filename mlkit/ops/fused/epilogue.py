@@ -1,0 +1,61 @@
+"""Matrix products and convolutions with what usually follows them, a bias and an activation, in the same call.
+
+Nobody writes these: the fusion pass puts them in place of the ops they are made of.
+"""
+
+from mlkit.core.op import Op
+from mlkit.core.spec import same_size, show
+from mlkit.ops import elementwise as el
+from mlkit.ops.fused.activation import gelu, relu, relu_grad, silu
+from mlkit.ops.fused.second_order import through_fallback
+from mlkit.ops.linear import matmul
+from mlkit.ops.reduction import sum_
+from mlkit.ops.window import conv
+
+# name -> function; of those that come first the gradient is a function of (g, result)
+ACTIVATIONS = {
+    None: lambda z: z,
+    "relu": relu,
+    "sigmoid": el.sigmoid,
+    "tanh": el.tanh,
+    "relu6": lambda z: el.minimum(relu(z), 6.0),
+    "silu": silu,
+    "gelu": lambda z: gelu(z, approximate=True),
+    "gelu_exact": lambda z: gelu(z, approximate=False),
+}
+_GRADIENTS = {
+    None: lambda g, y: g,
+    "relu": relu_grad,
+    "sigmoid": lambda g, y: g * (y * (1 - y)),
+    "tanh": lambda g, y: g * (1 - y * y),
+}
+
+
+def _with_bias_act(name, inner):
+    """The op x, w, bias (or None) -> act(inner(x, w) + bias); parameters other than `act` are inner's."""
+
+    def spec(x, w, bias, act, **params):
+        if act not in ACTIVATIONS:
+            raise ValueError(f"{name}: unknown activation {act!r}. Expected one of {', '.join(map(repr, ACTIVATIONS))}.")
+        out = inner.spec(x, w, **params)
+        if bias is not None and not (len(bias.shape) == 1 and same_size(bias.shape[0], out.shape[-1])):
+            raise ValueError(f"{name}: the bias must have shape ({out.shape[-1]},), but has {show(bias.shape)}.")
+        return out
+
+    def fallback(x, w, bias, act, **params):
+        z = inner(x, w, **params)
+        return ACTIVATIONS[act](z if bias is None else z + bias)
+
+    def vjp(g, y, x, w, bias, act, **params):
+        if act not in _GRADIENTS:
+            return through_fallback(op, g, (x, w, bias), dict(params, act=act))
+        dz = _GRADIENTS[act](g, y)
+        d_bias = None if bias is None else sum_(dz, axes=tuple(range(dz.ndim - 1)), keepdims=False)
+        return *inner.vjp(dz, None, x, w, **params), d_bias
+
+    op = Op(name, spec, vjp, "xy", fallback)
+    return op
+
+
+matmul_bias_act = _with_bias_act("matmul_bias_act", matmul)
+conv_bias_act = _with_bias_act("conv_bias_act", conv)
