@@ -58,7 +58,7 @@ def outcome_counts(
         dict from each name in `OUTCOMES` to a function without arguments that gives the counts: (thresholds,), or
         (thresholds, labels) if `multi_label`.
     """
-    y_pred, y_true = squeeze_or_expand_to_same_rank(ops.cast(y_pred, dtype), ops.cast(y_true, dtype))
+    y_pred, y_true = squeeze_or_expand_to_same_rank(ops.cast(y_pred, dtype), ops.not_equal(y_true, 0))
     weight = _weights(sample_weight, label_weights, y_pred, dtype)
     if top_k is not None:
         y_pred = _only_top_k(y_pred, top_k)
@@ -66,11 +66,11 @@ def outcome_counts(
         if y_pred.ndim == 1:
             raise ValueError(f"`class_id` needs predictions of shape (batch, classes), but got {y_pred.shape}.")
         y_true, y_pred = y_true[..., class_id, None], y_pred[..., class_id, None]
-    shape = y_pred.shape
-    labels = shape[-1] if multi_label else 1
-    y_true = ops.cast(ops.not_equal(y_true, 0), dtype)
-    y_true, y_pred, weight = (ops.reshape(ops.broadcast_to(x, shape), (-1, labels)) for x in (y_true, y_pred, weight))
-    positive, negative = y_true * weight, (1.0 - y_true) * weight
+    shape, labels = y_pred.shape, y_pred.shape[-1] if multi_label else 1
+    y_pred, positive, negative = (
+        ops.reshape(ops.broadcast_to(x, shape), (-1, labels))
+        for x in (y_pred, ops.where(y_true, weight, 0.0), ops.where(y_true, 0.0, weight))
+    )
     count = _count_by_bucket if even else _count_by_comparison
     above, below = count(y_pred, thresholds)
 
@@ -111,9 +111,8 @@ def _count_by_bucket(y_pred, thresholds):
 
 def _weights(sample_weight, label_weights, y_pred, dtype):
     """One weight an entry, in a shape that broadcasts to the predictions."""
-    weight = ops.ones((), dtype=dtype)
-    if sample_weight is not None:
-        weight = ops.cast(sample_weight, dtype)
+    weight = ops.cast(1.0 if sample_weight is None else sample_weight, dtype)
+    if weight.ndim:
         for _ in range(y_pred.ndim - weight.ndim):
             weight = ops.expand_dims(weight, -1)
     return weight if label_weights is None else weight * ops.convert_to_tensor(label_weights, dtype=dtype)
