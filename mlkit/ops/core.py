@@ -15,7 +15,10 @@ __all__ = [
     "unstack",
 ]  # fmt: skip
 
-custom_gradient = autograd.custom_gradient
+
+def custom_gradient(f):
+    """Give a function a gradient of its own: `f(*args)` returns (outputs, grad_fn), see `mlkit.custom_gradient`."""
+    return autograd.custom_gradient(f)
 
 
 def shape(x):
