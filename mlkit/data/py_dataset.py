@@ -64,3 +64,6 @@ class PyDataset:
 
     def on_epoch_end(self):
         """Called after the last batch of each epoch."""
+
+
+Sequence = PyDataset  # the older name

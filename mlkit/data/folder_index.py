@@ -1,0 +1,121 @@
+"""Which files a folder holds, which class each belongs to, and which part of them is for validation."""
+
+import dataclasses
+import os
+
+import numpy as np
+
+from mlkit.utils.console import print_message
+
+
+@dataclasses.dataclass
+class Files:
+    """Paths, their integer labels (or None) and the names of the classes (or None)."""
+
+    paths: list
+    labels: np.ndarray | None
+    class_names: list | None
+
+    def part(self, rows):
+        """The files of a slice."""
+        return Files(self.paths[rows], None if self.labels is None else self.labels[rows], self.class_names)
+
+
+def index_folder(directory, labels, formats, class_names=None, shuffle=True, seed=None, follow_links=False, verbose=True):
+    """List the files of a folder whose names end in one of `formats`, sorted, or in the random order that the seed gives.
+
+    Args:
+        labels: "inferred" (by sub-folder), None, or a list of integers for the files in the order of their sorted paths.
+        class_names: sub-folders to use, in the order of their labels.
+
+    Returns:
+        `Files`.
+    """
+    directory = os.fspath(directory)
+    if not os.path.isdir(directory):
+        raise FileNotFoundError(f"There is no folder {directory!r} (looked for it in {os.getcwd()!r}).")
+    if labels == "inferred":
+        files = _inferred(directory, formats, class_names, follow_links)
+    else:
+        files = _given(directory, labels, formats, class_names, follow_links)
+    if not files.paths:
+        raise ValueError(f"No files found in {directory!r}. Expected names ending in {', '.join(formats)}.")
+    if verbose:
+        classes = "" if labels is None else f" belonging to {len(files.class_names)} classes"
+        print_message(f"Found {len(files.paths)} files{classes}.")
+    if shuffle:
+        order = np.arange(len(files.paths))
+        np.random.RandomState(seed).shuffle(order)  # the order Keras gives for this seed
+        files.paths = [files.paths[i] for i in order]
+        files.labels = None if files.labels is None else files.labels[order]
+    return files
+
+
+def _inferred(directory, formats, class_names, follow_links):
+    folders = sorted(e.name for e in os.scandir(directory) if e.is_dir() and not e.name.startswith("."))
+    if class_names is not None:
+        missing = sorted(set(class_names) - set(folders))
+        if missing:
+            raise ValueError(
+                f"`class_names` names {missing}, which are no sub-folders of {directory!r}. Those there are: {folders}."
+            )
+        folders = list(class_names)
+    if not folders:
+        raise ValueError(
+            f"{directory!r} has no sub-folders, so no classes. Pass labels=None to read its images without labels."
+        )
+    paths, labels = [], []
+    for label, folder in enumerate(folders):
+        found = _walk(os.path.join(directory, folder), formats, follow_links)
+        paths += found
+        labels += [label] * len(found)
+    return Files(paths, np.array(labels, "int32"), folders)
+
+
+def _given(directory, labels, formats, class_names, follow_links):
+    if class_names is not None:
+        raise ValueError('`class_names` can only be passed with labels="inferred"; with a list they are the sorted labels.')
+    paths = _walk(directory, formats, follow_links)
+    if labels is None:
+        return Files(paths, None, None)
+    if isinstance(labels, str) or not hasattr(labels, "__len__"):
+        raise ValueError(f'`labels` must be "inferred", None or a list of integers, but is {labels!r}.')
+    if len(labels) != len(paths):
+        raise ValueError(
+            f"`labels` holds {len(labels)} labels, but {directory!r} holds {len(paths)} files. They must be as many."
+        )
+    return Files(paths, np.asarray(labels, "int32"), [str(label) for label in sorted(set(labels))])
+
+
+def _walk(folder, formats, follow_links):
+    walk = sorted(os.walk(folder, followlinks=follow_links), key=lambda entry: entry[0])
+    return [os.path.join(root, name) for root, _, names in walk for name in sorted(names) if name.lower().endswith(formats)]
+
+
+def split_files(files, validation_split, subset, shuffle, seed, verbose=True):
+    """The parts asked for: `[files]` without a split, `[training, validation]` for `subset="both"`, else the one named.
+
+    The last part of the files is for validation; give two calls the same seed, or their parts overlap.
+    """
+    if (validation_split is None or validation_split == 0) != (subset is None):
+        raise ValueError(f"`validation_split` and `subset` go together, but are {validation_split!r} and {subset!r}.")
+    if subset is None:
+        return [files]
+    if subset not in ("training", "validation", "both"):
+        raise ValueError(f"`subset` must be 'training', 'validation' or 'both', but is {subset!r}.")
+    if not 0 < validation_split < 1:
+        raise ValueError(f"`validation_split` must lie between 0 and 1, but is {validation_split!r}.")
+    if shuffle and seed is None:
+        raise ValueError("`validation_split` of shuffled files needs a `seed`, else training and validation files overlap.")
+    count = int(validation_split * len(files.paths))
+    if not 0 < count < len(files.paths):
+        raise ValueError(
+            f"{len(files.paths)} files cannot be split by validation_split={validation_split}: a part would be empty."
+        )
+    cut = len(files.paths) - count
+    parts = {"training": files.part(slice(None, cut)), "validation": files.part(slice(cut, None))}
+    names = list(parts) if subset == "both" else [subset]
+    if verbose:
+        for name in names:
+            print_message(f"Using {len(parts[name].paths)} files for {name}.")
+    return [parts[name] for name in names]

@@ -1,0 +1,202 @@
+"""Folders of images, one sub-folder a class, as batches."""
+
+import math
+import os
+import warnings
+
+import numpy as np
+
+from mlkit.data.dataset import BatchDataset
+from mlkit.data.decode import CHANNELS, check_color_mode, decode_image, resampling
+from mlkit.data.folder_index import index_folder, split_files
+from mlkit.data.prefetch import ordered_map, prefetch
+
+FORMATS = (".bmp", ".gif", ".jpeg", ".jpg", ".png")
+
+
+def image_dataset_from_directory(
+    directory,
+    labels="inferred",
+    label_mode="int",
+    class_names=None,
+    color_mode="rgb",
+    batch_size=32,
+    image_size=(256, 256),
+    shuffle=True,
+    seed=None,
+    validation_split=None,
+    subset=None,
+    interpolation="bilinear",
+    follow_links=False,
+    crop_to_aspect_ratio=False,
+    pad_to_aspect_ratio=False,
+    data_format=None,
+    format="tf",
+    verbose=True,
+):
+    """Batches of the images in a folder, labelled by its sub-folders.
+
+    Images are decoded by several threads while the model trains. Order and content depend only on the seed, the epoch and the
+    position, whatever the number of threads. A file that cannot be read is left out, named and counted in a warning.
+
+    Args:
+        directory: folder; with `labels="inferred"` each of its sub-folders is a class.
+        labels: "inferred"; None for images alone; or a list of integer labels, one a file in the order of sorted paths.
+        label_mode: "int": int32 (batch,); "categorical": one-hot float32 (batch, classes); "binary": float32 (batch, 1) of two
+            classes; None: no labels.
+        class_names: sub-folders to use, in the order of their labels; all of them, sorted, unless given.
+        color_mode: "grayscale", "rgb" or "rgba".
+        batch_size: images a batch; None yields single images.
+        image_size: (height, width) in pixels.
+        shuffle: whether each epoch has a new random order; else files are sorted.
+        seed: seed of the order and of the split; drawn from NumPy's global generator unless given.
+        validation_split: fraction of the files set aside, in (0, 1).
+        subset: "training", "validation" or "both" (a pair of datasets); only with `validation_split`.
+        interpolation: "nearest", "bilinear", "bicubic", "area" or "lanczos3".
+        follow_links: whether to enter folders that are symbolic links.
+        crop_to_aspect_ratio: cut the largest middle part of the right aspect ratio out, and do not distort.
+        pad_to_aspect_ratio: add black borders, and do not distort.
+        data_format: "channels_last" or "channels_first"; `mlkit.config.image_data_format()` unless given.
+        format: for Keras scripts, "tf" only.
+        verbose: whether to print how many files there are.
+
+    Returns:
+        An `ImageDataset` of float32 images in [0, 255]; a pair of them for `subset="both"`.
+
+    Example: `train, val = image_dataset_from_directory("photos", validation_split=0.2, subset="both", seed=1)`
+    """
+    if format != "tf":
+        raise NotImplementedError(f"image_dataset_from_directory: format={format!r} is not supported; leave `format` out.")
+    if label_mode not in ("int", "categorical", "binary", None):
+        raise ValueError(f"`label_mode` must be 'int', 'categorical', 'binary' or None, but is {label_mode!r}.")
+    if crop_to_aspect_ratio and pad_to_aspect_ratio:
+        raise ValueError("Only one of `crop_to_aspect_ratio` and `pad_to_aspect_ratio` can be True.")
+    check_color_mode(color_mode)
+    resampling(interpolation)
+    seed = int(np.random.randint(10**6)) if seed is None and not validation_split else seed
+    labels = None if label_mode is None else labels
+    files = index_folder(directory, labels, FORMATS, class_names, shuffle, seed, follow_links, verbose)
+    if label_mode == "binary" and labels is not None and len(files.class_names) != 2:
+        raise ValueError(
+            f'label_mode="binary" needs exactly 2 classes, but there are {len(files.class_names)}: {files.class_names}.'
+        )
+    options = {
+        "label_mode": None if labels is None else label_mode,
+        "color_mode": color_mode,
+        "batch_size": batch_size,
+        "image_size": _pair(image_size),
+        "interpolation": interpolation,
+        "fit": "crop" if crop_to_aspect_ratio else "pad" if pad_to_aspect_ratio else "stretch",
+        "data_format": _data_format(data_format),
+        "seed": seed,
+    }
+    parts = split_files(files, validation_split, subset, shuffle, seed, verbose)
+    # in "both" the validation part keeps its order, as it does in Keras
+    shuffles = [shuffle and not (subset == "both" and i == 1) for i in range(len(parts))]
+    datasets = [ImageDataset(part, shuffle=s, **options) for part, s in zip(parts, shuffles)]
+    return datasets if subset == "both" else datasets[0]
+
+
+def _pair(image_size):
+    pair = (image_size, image_size) if isinstance(image_size, int) else tuple(image_size)
+    if len(pair) != 2 or not all(isinstance(n, (int, np.integer)) and n > 0 for n in pair):
+        raise ValueError(f"`image_size` must be (height, width) in pixels, but is {image_size!r}.")
+    return pair
+
+
+def _data_format(data_format):
+    from mlkit import config
+
+    data_format = data_format or config.image_data_format()
+    if data_format not in ("channels_last", "channels_first"):
+        raise ValueError(f"`data_format` must be 'channels_last' or 'channels_first', but is {data_format!r}.")
+    return data_format
+
+
+class ImageDataset(BatchDataset):
+    """Batches of labelled images, made by `image_dataset_from_directory`.
+
+    `class_names`, `file_paths` and `labels` tell what it holds; `corrupt_files` maps unreadable files to the reason;
+    `workers` threads decode (as many as there are processors unless set).
+    """
+
+    def __init__(self, files, label_mode, color_mode, batch_size, image_size, interpolation, fit, data_format, shuffle, seed):
+        self.file_paths = files.paths
+        self.labels = files.labels
+        self.class_names = files.class_names
+        self.label_mode = label_mode
+        self.batch_size = batch_size
+        self.image_size = image_size
+        self.channels = CHANNELS[color_mode]
+        self.data_format = data_format
+        self.shuffle = shuffle
+        self.seed = seed
+        self.corrupt_files = {}
+        self.workers = min(len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1, 16)
+        self._decoding = {"size": image_size, "color_mode": color_mode, "interpolation": interpolation, "fit": fit}
+
+    def __len__(self):
+        return math.ceil(len(self.file_paths) / (self.batch_size or 1))
+
+    def epoch(self, index):
+        """The batches of epoch number `index`, decoded ahead."""
+        order = np.arange(len(self.file_paths))
+        if self.shuffle:
+            order = np.random.default_rng([self.seed, index]).permutation(order)
+        return prefetch(self._batches(order), size=1)
+
+    def _batches(self, order):
+        known = len(self.corrupt_files)
+        size = self.batch_size or 1
+        images = ordered_map(self._load, order, self.workers, ahead=2 * size)
+        try:
+            for start in range(0, len(order), size):
+                rows = order[start : start + size]
+                pairs = [(i, image) for i, image in zip(rows, images) if image is not None]
+                if pairs:
+                    yield self._assemble(*zip(*pairs))
+        finally:
+            images.close()
+        self._report(known)
+
+    def _load(self, index):
+        path = self.file_paths[index]
+        try:
+            return decode_image(path, **self._decoding)
+        except (OSError, ValueError, SyntaxError, EOFError) as error:  # what Pillow raises for broken files
+            self.corrupt_files[path] = f"{type(error).__name__}: {error}"
+            return None
+
+    def _assemble(self, rows, images):
+        x = np.empty((len(images), *self.image_size, self.channels), "float32")
+        for slot, image in zip(x, images):
+            slot[...] = image
+        if self.data_format == "channels_first":
+            x = np.ascontiguousarray(x.transpose(0, 3, 1, 2))
+        if self.label_mode is None:
+            return x if self.batch_size else x[0]
+        y = self._targets(np.asarray(rows))
+        return (x, y) if self.batch_size else (x[0], y[0])
+
+    def _targets(self, rows):
+        labels = self.labels[rows]
+        if self.label_mode == "int":
+            return labels.astype("int32")
+        if self.label_mode == "binary":
+            return labels.astype("float32")[:, None]
+        return np.eye(len(self.class_names), dtype="float32")[labels]
+
+    def _report(self, known):
+        """Warn of the files found broken since the epoch began."""
+        broken = list(self.corrupt_files.items())
+        if len(broken) == len(self.file_paths):
+            raise ValueError(
+                f"None of the {len(broken)} image files could be read. The first: {broken[0][0]} ({broken[0][1]})."
+            )
+        if len(broken) > known:
+            shown = "".join(f"\n  {path} ({reason})" for path, reason in broken[known : known + 10])
+            more = f"\n  and {len(broken) - known - 10} more (see `corrupt_files`)" if len(broken) > known + 10 else ""
+            warnings.warn(
+                f"{len(broken)} of {len(self.file_paths)} image files could not be read and were left out:{shown}{more}",
+                stacklevel=2,
+            )

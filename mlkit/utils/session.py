@@ -1,0 +1,23 @@
+"""The session: automatic names and the global random generator, which live as long as the process."""
+
+import gc
+
+
+def clear_session(free_memory=True):
+    """Start automatic names ("dense", "dense_1" ...) anew, and free the memory of models that are no longer in use.
+
+    Args:
+        free_memory: whether to run Python's garbage collection.
+    """
+    from mlkit.core.names import reset_names
+
+    reset_names()
+    if free_memory:
+        gc.collect()
+
+
+def is_keras_tensor(x):
+    """Whether x is a symbolic tensor of the functional API."""
+    from mlkit.core.keras_tensor import KerasTensor
+
+    return isinstance(x, KerasTensor)
