@@ -54,10 +54,11 @@ class LoopsMixin:
         callbacks = self._callback_list(callbacks, verbose, epochs=epochs, steps=batches.num_batches)
         self.stop_training = False
         self._program("train")
-        callbacks.on_train_begin()
+        self._initial_epoch = initial_epoch
+        callbacks.on_train_begin()  # BackupAndRestore may set a later epoch to begin with
         logs = {}
         try:
-            for epoch in range(initial_epoch, epochs):
+            for epoch in range(self._initial_epoch, epochs):
                 self.reset_metrics()
                 callbacks.on_epoch_begin(epoch)
                 logs = self._run_epoch("train", batches.epoch(epoch), callbacks)
