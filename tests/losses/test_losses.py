@@ -214,6 +214,8 @@ def test_ctc():
     y_true, y_pred = data("sequences", shape=(3, 7, 5))
     assert_close(losses.ctc(y_true, y_pred), keras.losses.ctc(y_true, y_pred), rtol=1e-4)
     assert_close(losses.CTC()(y_true, y_pred), keras.losses.CTC()(y_true, y_pred), rtol=1e-4)
+    y_true = np.array([[1, 2, 0, 2], [0, 1, 0, 0], [3, 3, 3, 0]])  # a blank among the labels is a label like others
+    assert_close(losses.ctc(y_true, y_pred), keras.losses.ctc(y_true, y_pred), rtol=1e-4)
     with pytest.raises(ValueError, match=r"\(batch, length, classes\)"):
         losses.ctc(y_true, y_pred[0])
 
