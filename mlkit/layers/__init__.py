@@ -3,7 +3,8 @@
 import importlib
 
 _MODULES = (
-    "layer", "input_layer", "input_spec", "dense", "activation", "conv", "pool", "norm", "dropout", "reshape", "merge",
+    "layer", "input_layer", "input_spec", "dense", "activation", "conv", "conv_variants", "pool", "norm", "norm_variants", "dropout", "reshape",
+    "margins", "merge", "wrappers",
 )  # fmt: skip
 
 __all__ = []

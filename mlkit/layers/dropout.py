@@ -1,31 +1,167 @@
-"""Layers that disturb their inputs in training."""
+"""Layers that disturb their inputs in training, and leave them alone in inference."""
 
-from mlkit import random
+from mlkit import ops, random, regularizers
+from mlkit.layers.input_spec import InputSpec
 from mlkit.layers.layer import Layer
+from mlkit.layers.options import layout
 
-__all__ = ["Dropout"]
+__all__ = [
+    "ActivityRegularization", "AlphaDropout", "Dropout", "GaussianDropout", "GaussianNoise", "SpatialDropout1D", "SpatialDropout2D",
+    "SpatialDropout3D",
+]  # fmt: skip
 
 
-class Dropout(Layer):
+class Disturbance(Layer):
+    """Base: `disturbed(inputs)` in training. `rate` between 0 and 1; `seed`: an integer makes the noise repeatable."""
+
+    def __init__(self, seed=None, **kwargs):
+        super().__init__(**kwargs)
+        self.seed = seed
+        self.seed_generator = random.SeedGenerator(seed) if self.strength > 0 else None
+        self.built = True
+
+    strength = 0  # how much; subclasses set it before this __init__
+
+    def call(self, inputs, training=False):
+        return self.disturbed(inputs) if training and self.strength > 0 else inputs
+
+
+def _checked_rate(layer, rate, name="rate"):
+    if not isinstance(rate, (int, float)) or not 0 <= rate <= 1:
+        raise ValueError(f"{type(layer).__name__}: Invalid value for `{name}`: expected a number between 0 and 1, but got {rate!r}.")
+    return rate
+
+
+class Dropout(Disturbance):
     """In training sets each element to 0 with probability `rate` and scales the others by 1 / (1 - rate) (Srivastava et al., 2014).
 
-    noise_shape: shape of the mask, with 1 (or None: as the input) where it is shared. seed: an integer makes the masks repeatable.
+    noise_shape: shape of the mask, with 1 where it is shared and None where it is the input's.
+
+    >>> import mlkit
+    >>> mlkit.layers.Dropout(0.5)(mlkit.ops.ones((2, 2))).numpy().sum()
+    np.float32(4.0)
     """
 
     def __init__(self, rate, noise_shape=None, seed=None, **kwargs):
-        super().__init__(**kwargs)
-        if not isinstance(rate, (int, float)) or not 0 <= rate <= 1:
-            raise ValueError(f"Dropout: `rate` must be a number between 0 and 1, but got {rate!r}.")
-        self.rate, self.noise_shape, self.seed = rate, noise_shape, seed
-        self.seed_generator = random.SeedGenerator(seed) if rate > 0 else None
-        self.built = True
+        self.rate = self.strength = _checked_rate(self, rate)
+        self.noise_shape = noise_shape
+        super().__init__(seed=seed, **kwargs)
 
-    def call(self, inputs, training=False):
-        if not training or self.rate == 0:
-            return inputs
-        return random.dropout(inputs, self.rate, noise_shape=self._mask_shape(inputs), seed=self.seed_generator)
+    def disturbed(self, inputs):
+        return random.dropout(inputs, self.rate, noise_shape=self.mask_shape(inputs), seed=self.seed_generator)
 
-    def _mask_shape(self, inputs):
+    def mask_shape(self, inputs):
+        """Shape of the random mask, or None for the inputs' shape."""
         if self.noise_shape is None:
             return None
         return tuple(s if n is None else n for n, s in zip(self.noise_shape, inputs.shape))
+
+
+class BaseSpatialDropout(Dropout):
+    """Dropout of whole channels: positions of a map drop together."""
+
+    def __init__(self, rate, seed=None, name=None, dtype=None, **kwargs):
+        super().__init__(rate, seed=seed, name=name, dtype=dtype, **kwargs)
+
+    def get_config(self):
+        return {"rate": self.rate, "seed": self.seed, "name": self.name, "dtype": self.dtype}
+
+
+class SpatialDropout1D(BaseSpatialDropout):
+    """Dropout of whole channels of (batch, steps, channels)."""
+
+    def __init__(self, rate, seed=None, name=None, dtype=None):
+        super().__init__(rate, seed=seed, name=name, dtype=dtype)
+        self.input_spec = InputSpec(ndim=3)
+
+    def mask_shape(self, inputs):
+        return (inputs.shape[0], 1, inputs.shape[2])
+
+
+class _SpatialDropoutND(BaseSpatialDropout):
+    rank = None
+
+    def __init__(self, rate, data_format=None, seed=None, name=None, dtype=None):
+        super().__init__(rate, seed=seed, name=name, dtype=dtype)
+        self.data_format = layout(data_format)
+        self.input_spec = InputSpec(ndim=self.rank + 2)
+
+    def mask_shape(self, inputs):
+        ones = (1,) * self.rank
+        batch = inputs.shape[0]
+        return (batch, *ones, inputs.shape[-1]) if self.data_format == "channels_last" else (batch, inputs.shape[1], *ones)
+
+    def get_config(self):
+        return {**super().get_config(), "data_format": self.data_format}
+
+
+class SpatialDropout2D(_SpatialDropoutND):
+    """Dropout of whole channels of images (Tompson et al., 2014)."""
+
+    rank = 2
+
+
+class SpatialDropout3D(_SpatialDropoutND):
+    """Dropout of whole channels of volumes."""
+
+    rank = 3
+
+
+class GaussianDropout(Disturbance):
+    """Multiplies by noise of mean 1 and standard deviation sqrt(rate / (1 - rate)) (Srivastava et al., 2014)."""
+
+    def __init__(self, rate, seed=None, **kwargs):
+        self.rate = self.strength = _checked_rate(self, rate)
+        super().__init__(seed=seed, **kwargs)
+
+    def disturbed(self, inputs):
+        deviation = (self.rate / (1.0 - self.rate)) ** 0.5
+        return inputs * random.normal(inputs.shape, 1.0, deviation, dtype=inputs.dtype, seed=self.seed_generator)
+
+
+class GaussianNoise(Disturbance):
+    """Adds noise of mean 0 and the given standard deviation."""
+
+    def __init__(self, stddev, seed=None, **kwargs):
+        self.stddev = self.strength = _checked_rate(self, stddev, "stddev")
+        super().__init__(seed=seed, **kwargs)
+
+    def disturbed(self, inputs):
+        return inputs + random.normal(inputs.shape, 0.0, self.stddev, dtype=inputs.dtype, seed=self.seed_generator)
+
+
+class AlphaDropout(Disturbance):
+    """Dropout that keeps mean and variance of SELU networks: dropped elements take SELU's lower limit (Klambauer et al., 2017)."""
+
+    _lowest = -1.6732632423543772 * 1.0507009873554805
+
+    def __init__(self, rate, noise_shape=None, seed=None, **kwargs):
+        self.rate = self.strength = _checked_rate(self, rate)
+        self.noise_shape = noise_shape
+        super().__init__(seed=seed, **kwargs)
+
+    def disturbed(self, inputs):
+        shape = inputs.shape if self.noise_shape is None else tuple(
+            s if n is None else n for n, s in zip(self.noise_shape, inputs.shape)
+        )
+        kept = ops.cast(random.uniform(shape, seed=self.seed_generator) >= self.rate, inputs.dtype)
+        a = ((1 - self.rate) * (1 + self.rate * self._lowest**2)) ** -0.5
+        b = -a * self._lowest * self.rate
+        return a * (inputs * kept + self._lowest * (1 - kept)) + b
+
+
+class ActivityRegularization(Layer):
+    """Passes its inputs on, and adds ``l1 * sum|x| + l2 * sum x^2`` to the loss."""
+
+    def __init__(self, l1=0.0, l2=0.0, **kwargs):
+        super().__init__(activity_regularizer=regularizers.L1L2(l1=l1, l2=l2), **kwargs)
+        self.l1, self.l2 = l1, l2
+        self.built = True
+
+    def call(self, inputs):
+        return inputs
+
+    def get_config(self):
+        config = super().get_config()
+        config.pop("activity_regularizer", None)
+        return config

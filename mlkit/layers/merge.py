@@ -1,27 +1,58 @@
-"""Layers that join several inputs to one."""
+"""Layers that join several inputs to one, and the same as functions."""
 
 from mlkit import ops
+from mlkit.core.spec import size_of
 from mlkit.layers.layer import Layer
 
-__all__ = ["Add", "Concatenate"]
+__all__ = [
+    "Add", "Average", "Concatenate", "Dot", "Maximum", "Minimum", "Multiply", "Subtract",
+    "add", "average", "concatenate", "dot", "maximum", "minimum", "multiply", "subtract",
+]  # fmt: skip
 
 
 class Merge(Layer):
-    """Several tensors combined element by element. Inputs: list of tensors of equal shapes, or shapes that broadcast."""
+    """Several tensors combined element by element. Inputs: list of tensors whose shapes broadcast; lower ranks get axes after the batch."""
+
+    least = 1  # number of inputs
+    exact = None
 
     def build(self, input_shape):
         if not isinstance(input_shape, (list, tuple)) or not input_shape or not isinstance(input_shape[0], (list, tuple)):
-            raise ValueError(f"{type(self).__name__} {self.path!r} must be called on a list of tensors, but got an input of shape {input_shape}.")
+            raise ValueError(f"A {type(self).__name__} layer should be called on a list of tensors, but got an input of shape {input_shape}.")
+        n = len(input_shape)
+        if n < self.least or (self.exact is not None and n != self.exact):
+            wanted = f"exactly {self.exact}" if self.exact else f"at least {self.least}"
+            raise ValueError(f"A {type(self).__name__} layer should be called on {wanted} inputs, but got {n}.")
+        batches = {s[0] for s in input_shape if s} - {None}
+        if len(batches) > 1:
+            raise ValueError(f"{type(self).__name__} {self.path!r}: inputs have different batch sizes: shapes {list(input_shape)}.")
 
     def call(self, inputs):
-        out = inputs[0]
-        for x in inputs[1:]:
+        if not isinstance(inputs, (list, tuple)):
+            raise ValueError(f"A {type(self).__name__} layer should be called on a list of tensors, but got {inputs!r}.")
+        rank = max(x.ndim for x in inputs)
+        xs = [_with_rank(x, rank) for x in inputs]
+        out = xs[0]
+        for x in xs[1:]:
             out = self.merge(out, x)
         return out
 
     def merge(self, a, b):
         """Two of the inputs combined."""
         raise NotImplementedError(f"{type(self).__name__} does not define `merge(a, b)`.")
+
+    def compute_mask(self, inputs, previous_mask):
+        masks = [] if previous_mask is None else [m for m in previous_mask if m is not None]
+        if not masks or len(masks) < len(inputs):
+            return None  # an input without mask is valid everywhere
+        out = masks[0]
+        for m in masks[1:]:
+            out = ops.logical_or(out, m)
+        return out
+
+
+def _with_rank(x, rank):
+    return ops.reshape(x, (x.shape[0], *(1,) * (rank - x.ndim), *x.shape[1:])) if x.ndim < rank else x
 
 
 class Add(Merge):
@@ -31,6 +62,46 @@ class Add(Merge):
         return ops.add(a, b)
 
 
+class Subtract(Merge):
+    """The first of two inputs less the second."""
+
+    exact = 2
+
+    def merge(self, a, b):
+        return ops.subtract(a, b)
+
+
+class Multiply(Merge):
+    """The product of the inputs."""
+
+    def merge(self, a, b):
+        return ops.multiply(a, b)
+
+
+class Average(Merge):
+    """The mean of the inputs."""
+
+    def merge(self, a, b):
+        return ops.add(a, b)
+
+    def call(self, inputs):
+        return super().call(inputs) / len(inputs)
+
+
+class Maximum(Merge):
+    """The largest of the inputs."""
+
+    def merge(self, a, b):
+        return ops.maximum(a, b)
+
+
+class Minimum(Merge):
+    """The smallest of the inputs."""
+
+    def merge(self, a, b):
+        return ops.minimum(a, b)
+
+
 class Concatenate(Merge):
     """The inputs one after the other along `axis`; their other axes have equal sizes."""
 
@@ -38,5 +109,115 @@ class Concatenate(Merge):
         super().__init__(**kwargs)
         self.axis = axis
 
+    def build(self, input_shape):
+        if len(input_shape) < 1 or not isinstance(input_shape[0], (tuple, list)):
+            raise ValueError(f"A Concatenate layer should be called on a list of tensors, but got an input of shape {input_shape}.")
+        rank = len(input_shape[0])
+        kept = [i for i in range(rank) if i != self.axis % rank]
+        for shape in input_shape[1:]:
+            if len(shape) != rank or any(None not in (shape[i], input_shape[0][i]) and shape[i] != input_shape[0][i] for i in kept):
+                raise ValueError(
+                    f"Concatenate {self.path!r}: inputs must have equal shapes except along axis {self.axis}, but have shapes {list(input_shape)}."
+                )
+
     def call(self, inputs):
         return ops.concatenate(list(inputs), axis=self.axis)
+
+    def compute_mask(self, inputs, previous_mask):
+        if previous_mask is None or all(m is None for m in previous_mask):
+            return None
+        masks = []
+        for x, m in zip(inputs, previous_mask):
+            if m is None:
+                m = ops.ones(x.shape, dtype="bool")
+            elif m.ndim < x.ndim:
+                m = ops.broadcast_to(ops.reshape(m, (*m.shape, *(1,) * (x.ndim - m.ndim))), x.shape)
+            masks.append(m)
+        return ops.any(ops.concatenate(masks, axis=self.axis), axis=-1)
+
+
+class Dot(Merge):
+    """Products of two inputs summed along one axis of each: `axes`, an int or a pair. normalize: of unit vectors (cosine)."""
+
+    exact = 2
+
+    def __init__(self, axes, normalize=False, **kwargs):
+        super().__init__(**kwargs)
+        if not isinstance(axes, int) and (
+            not isinstance(axes, (list, tuple)) or len(axes) != 2 or not all(isinstance(a, int) for a in axes)
+        ):
+            raise TypeError(f"Dot: `axes` must be an integer or a pair of integers, but got {axes!r}.")
+        self.axes, self.normalize = axes, normalize
+
+    def build(self, input_shape):
+        super_build = Merge.build.__wrapped__
+        super_build(self, input_shape)
+        a, b = input_shape
+        i, j = self._axes_for(len(a), len(b))
+        if None not in (a[i], b[j]) and a[i] != b[j]:
+            raise ValueError(f"Dot {self.path!r}: axis {i} of shape {a} and axis {j} of shape {b} must have equal sizes.")
+
+    def _axes_for(self, n, m):
+        i, j = (self.axes, self.axes) if isinstance(self.axes, int) else self.axes
+        return i % n, j % m
+
+    def call(self, inputs):
+        x, y = inputs
+        i, j = self._axes_for(x.ndim, y.ndim)
+        if self.normalize:
+            x, y = ops.normalize(x, axis=i), ops.normalize(y, axis=j)
+        return _batch_dot(x, y, i, j)
+
+    def compute_mask(self, inputs, previous_mask):
+        return None
+
+
+def _batch_dot(x, y, i, j):
+    """Per sample the products along axis i of x and j of y: (batch, *rest of x, *rest of y); (batch, 1) if nothing is left."""
+    batch = x.shape[0]
+    rest_x = [a for a in range(1, x.ndim) if a != i]
+    rest_y = [a for a in range(1, y.ndim) if a != j]
+    sizes_x, sizes_y = [x.shape[a] for a in rest_x], [y.shape[a] for a in rest_y]
+    x = ops.reshape(ops.transpose(x, (0, *rest_x, i)), (batch, size_of(sizes_x), x.shape[i]))
+    y = ops.reshape(ops.transpose(y, (0, j, *rest_y)), (batch, y.shape[j], size_of(sizes_y)))
+    return ops.reshape(ops.matmul(x, y), (batch, *(sizes_x + sizes_y or [1])))
+
+
+def add(inputs, **kwargs):
+    """The sum of a list of tensors, as the layer `Add`."""
+    return Add(**kwargs)(inputs)
+
+
+def subtract(inputs, **kwargs):
+    """The first of two tensors less the second, as the layer `Subtract`."""
+    return Subtract(**kwargs)(inputs)
+
+
+def multiply(inputs, **kwargs):
+    """The product of a list of tensors, as the layer `Multiply`."""
+    return Multiply(**kwargs)(inputs)
+
+
+def average(inputs, **kwargs):
+    """The mean of a list of tensors, as the layer `Average`."""
+    return Average(**kwargs)(inputs)
+
+
+def maximum(inputs, **kwargs):
+    """The largest of a list of tensors, as the layer `Maximum`."""
+    return Maximum(**kwargs)(inputs)
+
+
+def minimum(inputs, **kwargs):
+    """The smallest of a list of tensors, as the layer `Minimum`."""
+    return Minimum(**kwargs)(inputs)
+
+
+def concatenate(inputs, axis=-1, **kwargs):
+    """A list of tensors one after the other, as the layer `Concatenate`."""
+    return Concatenate(axis=axis, **kwargs)(inputs)
+
+
+def dot(inputs, axes=-1, **kwargs):
+    """Products of two tensors summed along an axis, as the layer `Dot`."""
+    return Dot(axes=axes, **kwargs)(inputs)

@@ -1,0 +1,166 @@
+"""Layers that add or remove margins of images and sequences, or repeat their positions."""
+
+from mlkit import ops
+from mlkit.core.spec import Dim
+from mlkit.layers.input_spec import InputSpec
+from mlkit.layers.layer import Layer
+from mlkit.layers.options import as_tuple, layout
+
+__all__ = [f"{kind}{r}D" for kind in ("ZeroPadding", "Cropping", "UpSampling") for r in (1, 2, 3)]
+
+
+def _pairs(value, n, name):
+    """An int, n ints, or n pairs -> a tuple of n pairs (before, after)."""
+    if isinstance(value, int):
+        value = (value,) * n
+    elif n == 1 and isinstance(value, (tuple, list)) and len(value) == 2:
+        value = (value,)
+    if not isinstance(value, (tuple, list)) or len(value) != n:
+        raise ValueError(f"`{name}` must be an int, {n} ints or {n} pairs of ints, but got {value!r}.")
+    return tuple(as_tuple(v, 2, name, zero=True) for v in value)
+
+
+class _Spatial(Layer):
+    """Base of layers that treat the spatial axes alone."""
+
+    rank = None
+
+    def __init__(self, data_format=None, **kwargs):
+        super().__init__(**kwargs)
+        self.data_format = "channels_last" if self.rank == 1 and data_format is None else layout(data_format)
+        self.input_spec = InputSpec(ndim=self.rank + 2)
+
+    @property
+    def first(self):
+        """Number of the first spatial axis."""
+        return 1 if self.data_format == "channels_last" else 2
+
+
+class _ZeroPadding(_Spatial):
+    """Zeros around the spatial axes. padding: an int, one int per axis, or one pair (before, after) per axis."""
+
+    def __init__(self, padding=1, data_format=None, **kwargs):
+        super().__init__(data_format=data_format, **kwargs)
+        self._pairs = _pairs(padding, self.rank, "padding")
+        self.padding = self._pairs[0] if self.rank == 1 else self._pairs
+
+    def call(self, inputs):
+        margins = [(0, 0)] * inputs.ndim
+        margins[self.first : self.first + self.rank] = self._pairs
+        return ops.pad(inputs, tuple(margins))
+
+
+class _Cropping(_Spatial):
+    """Without some positions at the ends of the spatial axes. cropping: an int, one int per axis, or one pair per axis."""
+
+    def __init__(self, cropping=1, data_format=None, **kwargs):
+        super().__init__(data_format=data_format, **kwargs)
+        self._pairs = _pairs(cropping, self.rank, "cropping")
+        self.cropping = self._pairs[0] if self.rank == 1 else self._pairs
+
+    def call(self, inputs):
+        index = [slice(None)] * inputs.ndim
+        for axis, (before, after) in enumerate(self._pairs, self.first):
+            size = inputs.shape[axis]
+            if type(size) is not Dim and before + after >= size:
+                raise ValueError(f"{type(self).__name__}: cropping {(before, after)} leaves nothing of axis {axis} with size {size}.")
+            index[axis] = slice(before, size - after)
+        return inputs[tuple(index)]
+
+
+class _UpSampling(_Spatial):
+    """Each position repeated `size` times along the spatial axes."""
+
+    def __init__(self, size=2, data_format=None, **kwargs):
+        super().__init__(data_format=data_format, **kwargs)
+        self.size = size if self.rank == 1 else as_tuple(size, self.rank, "size")
+
+    def call(self, inputs):
+        x = inputs
+        for axis, n in enumerate((self.size,) if self.rank == 1 else self.size, self.first):
+            x = ops.repeat(x, n, axis=axis)
+        return x
+
+
+class ZeroPadding1D(_ZeroPadding):
+    """Zeros before and after sequences (batch, steps, channels)."""
+
+    rank = 1
+
+
+class ZeroPadding2D(_ZeroPadding):
+    """Zeros around images."""
+
+    rank = 2
+
+
+class ZeroPadding3D(_ZeroPadding):
+    """Zeros around volumes."""
+
+    rank = 3
+
+
+class Cropping1D(_Cropping):
+    """Sequences without some steps at the ends."""
+
+    rank = 1
+
+    def __init__(self, cropping=(1, 1), **kwargs):
+        super().__init__(cropping, **kwargs)
+
+
+class Cropping2D(_Cropping):
+    """Images without some rows and columns at the borders."""
+
+    rank = 2
+
+    def __init__(self, cropping=((0, 0), (0, 0)), data_format=None, **kwargs):
+        super().__init__(cropping, data_format, **kwargs)
+
+
+class Cropping3D(_Cropping):
+    """Volumes without some planes at the borders."""
+
+    rank = 3
+
+    def __init__(self, cropping=((1, 1), (1, 1), (1, 1)), data_format=None, **kwargs):
+        super().__init__(cropping, data_format, **kwargs)
+
+
+class UpSampling1D(_UpSampling):
+    """Each step of (batch, steps, channels) repeated `size` times."""
+
+    rank = 1
+
+    def __init__(self, size=2, **kwargs):
+        super().__init__(size, **kwargs)
+
+
+class UpSampling2D(_UpSampling):
+    """Images enlarged by whole factors. interpolation: "nearest" repeats pixels; others as `ops.image.resize`."""
+
+    rank = 2
+
+    def __init__(self, size=(2, 2), data_format=None, interpolation="nearest", **kwargs):
+        super().__init__(size, data_format, **kwargs)
+        known = ("nearest", "bilinear", "bicubic", "lanczos3", "lanczos5")
+        self.interpolation = interpolation.lower()
+        if self.interpolation not in known:
+            raise ValueError(f"UpSampling2D: `interpolation` must be one of {known}, but got {interpolation!r}.")
+
+    def call(self, inputs):
+        if self.interpolation == "nearest":
+            return super().call(inputs)
+        h, w = inputs.shape[self.first], inputs.shape[self.first + 1]
+        return ops.image.resize(
+            inputs, (h * self.size[0], w * self.size[1]), interpolation=self.interpolation, data_format=self.data_format
+        )
+
+
+class UpSampling3D(_UpSampling):
+    """Volumes enlarged by repeating voxels."""
+
+    rank = 3
+
+    def __init__(self, size=(2, 2, 2), data_format=None, **kwargs):
+        super().__init__(size, data_format, **kwargs)

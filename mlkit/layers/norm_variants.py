@@ -1,0 +1,148 @@
+"""Normalization of single samples: by layer, group, root mean square, unit length."""
+
+from mlkit import constraints, initializers, ops, regularizers
+from mlkit.layers.input_spec import InputSpec
+from mlkit.layers.layer import Layer
+
+__all__ = ["GroupNormalization", "LayerNormalization", "RMSNormalization", "UnitNormalization"]
+
+
+class LayerNormalization(Layer):
+    """Each sample shifted and scaled to mean 0 and variance 1 along `axis`, then by learned `gamma` and `beta` (Ba et al., 2016)."""
+
+    def __init__(
+        self,
+        axis=-1,
+        epsilon=1e-3,
+        center=True,
+        scale=True,
+        beta_initializer="zeros",
+        gamma_initializer="ones",
+        beta_regularizer=None,
+        gamma_regularizer=None,
+        beta_constraint=None,
+        gamma_constraint=None,
+        **kwargs,
+    ):
+        kwargs.pop("rms_scaling", None)
+        super().__init__(**kwargs)
+        if not isinstance(axis, (int, list, tuple)):
+            raise TypeError(f"LayerNormalization: `axis` must be an int or a list of ints, but got {axis!r}.")
+        self.axis = list(axis) if isinstance(axis, (list, tuple)) else axis
+        self.epsilon, self.center, self.scale = epsilon, center, scale
+        self.beta_initializer, self.gamma_initializer = initializers.get(beta_initializer), initializers.get(gamma_initializer)
+        self.beta_regularizer, self.gamma_regularizer = regularizers.get(beta_regularizer), regularizers.get(gamma_regularizer)
+        self.beta_constraint, self.gamma_constraint = constraints.get(beta_constraint), constraints.get(gamma_constraint)
+        self.supports_masking = True
+
+    def build(self, input_shape):
+        axes = self.axis if isinstance(self.axis, list) else [self.axis]
+        shape = tuple(input_shape[a] for a in axes)
+        self.gamma = self.beta = None
+        if self.scale:
+            self.gamma = self.add_weight(
+                shape, self.gamma_initializer, regularizer=self.gamma_regularizer, constraint=self.gamma_constraint, autocast=False, name="gamma"
+            )
+        if self.center:
+            self.beta = self.add_weight(
+                shape, self.beta_initializer, regularizer=self.beta_regularizer, constraint=self.beta_constraint, autocast=False, name="beta"
+            )
+
+    def call(self, inputs):
+        dtype = inputs.dtype
+        x = ops.cast(inputs, "float32") if dtype in ("float16", "bfloat16") else inputs
+        return ops.cast(ops.layer_normalization(x, self.gamma, self.beta, axis=self.axis, epsilon=self.epsilon), dtype)
+
+
+class RMSNormalization(Layer):
+    """Each sample divided by its root mean square along `axis` and scaled by a learned `scale` (Zhang and Sennrich, 2019)."""
+
+    def __init__(self, axis=-1, epsilon=1e-6, **kwargs):
+        super().__init__(**kwargs)
+        self.axis, self.epsilon = axis, epsilon
+
+    def build(self, input_shape):
+        axes = self.axis if isinstance(self.axis, (list, tuple)) else [self.axis]
+        self.scale = self.add_weight(tuple(input_shape[a] for a in axes), "ones", name="scale")
+
+    def call(self, inputs):
+        return ops.rms_normalization(inputs, scale=self.scale, axis=self.axis, epsilon=self.epsilon)
+
+
+class UnitNormalization(Layer):
+    """Each sample scaled to length 1 along `axis`."""
+
+    def __init__(self, axis=-1, **kwargs):
+        super().__init__(**kwargs)
+        if not isinstance(axis, (int, list, tuple)):
+            raise TypeError(f"UnitNormalization: `axis` must be an int or a list of ints, but got {axis!r}.")
+        self.axis = list(axis) if isinstance(axis, (list, tuple)) else axis
+        self.supports_masking = True
+        self.built = True
+
+    def call(self, inputs):
+        axis = tuple(self.axis) if isinstance(self.axis, list) else self.axis
+        square = ops.sum(ops.square(inputs), axis=axis, keepdims=True)
+        return inputs * ops.rsqrt(ops.maximum(square, 1e-12))
+
+
+class GroupNormalization(Layer):
+    """Channels in `groups`, each normalized over its channels and all positions of a sample (Wu and He, 2018). -1: one channel a group."""
+
+    def __init__(
+        self,
+        groups=32,
+        axis=-1,
+        epsilon=1e-3,
+        center=True,
+        scale=True,
+        beta_initializer="zeros",
+        gamma_initializer="ones",
+        beta_regularizer=None,
+        gamma_regularizer=None,
+        beta_constraint=None,
+        gamma_constraint=None,
+        **kwargs,
+    ):
+        super().__init__(**kwargs)
+        self.groups, self.axis, self.epsilon, self.center, self.scale = groups, axis, epsilon, center, scale
+        self.beta_initializer, self.gamma_initializer = initializers.get(beta_initializer), initializers.get(gamma_initializer)
+        self.beta_regularizer, self.gamma_regularizer = regularizers.get(beta_regularizer), regularizers.get(gamma_regularizer)
+        self.beta_constraint, self.gamma_constraint = constraints.get(beta_constraint), constraints.get(gamma_constraint)
+        self.supports_masking = True
+
+    def build(self, input_shape):
+        size = input_shape[self.axis]
+        if size is None:
+            raise ValueError(f"GroupNormalization {self.path!r}: axis {self.axis} must have a known size, but the shape is {input_shape}.")
+        if self.groups == -1:
+            self.groups = size
+        if size % self.groups:
+            raise ValueError(f"GroupNormalization {self.path!r}: {size} channels do not divide into {self.groups} groups.")
+        self.gamma = self.beta = None
+        if self.scale:
+            self.gamma = self.add_weight(
+                (size,), self.gamma_initializer, regularizer=self.gamma_regularizer, constraint=self.gamma_constraint, name="gamma"
+            )
+        if self.center:
+            self.beta = self.add_weight(
+                (size,), self.beta_initializer, regularizer=self.beta_regularizer, constraint=self.beta_constraint, name="beta"
+            )
+        self.input_spec = InputSpec(ndim=len(input_shape), axes={self.axis: size})
+
+    def call(self, inputs):
+        axis = self.axis % inputs.ndim
+        size = inputs.shape[axis]
+        x = ops.cast(inputs, "float32") if inputs.dtype in ("float16", "bfloat16") else inputs
+        split = (*x.shape[:axis], self.groups, size // self.groups, *x.shape[axis + 1 :])
+        g = ops.reshape(x, split)
+        axes = [a for a in range(1, g.ndim) if a != axis]
+        mean, variance = ops.moments(g, axes=axes, keepdims=True)
+        y = ops.reshape((g - mean) * ops.rsqrt(variance + self.epsilon), x.shape)
+        shape = [1] * inputs.ndim
+        shape[axis] = size
+        if self.gamma is not None:
+            y = y * ops.reshape(ops.cast(self.gamma, y.dtype), shape)
+        if self.beta is not None:
+            y = y + ops.reshape(ops.cast(self.beta, y.dtype), shape)
+        return ops.cast(y, inputs.dtype)

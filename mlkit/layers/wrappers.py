@@ -1,0 +1,87 @@
+"""Layers around functions and layers: Lambda, Identity, Masking, Wrapper."""
+
+import inspect
+
+from mlkit import ops
+from mlkit.layers.layer import Layer
+
+__all__ = ["Identity", "Lambda", "Masking", "Wrapper"]
+
+
+class Identity(Layer):
+    """Returns its inputs."""
+
+    def __init__(self, **kwargs):
+        super().__init__(**kwargs)
+        self.built = True
+
+    def call(self, inputs):
+        return inputs
+
+
+class Lambda(Layer):
+    """A function as a layer. `function(inputs, **arguments)`; it may take `mask` and `training`.
+
+    output_shape: accepted for Keras code; the shape is found by running the function. mask: a mask for the outputs, or a function
+    ``(inputs, mask) -> mask``. arguments: fixed keyword arguments. Saved by the function's name; give the function again with
+    `custom_objects` when loading.
+    """
+
+    def __init__(self, function, output_shape=None, mask=None, arguments=None, **kwargs):
+        super().__init__(**kwargs)
+        self.function, self.arguments = function, arguments or {}
+        self._output_shape, self.mask = output_shape, mask
+        self.supports_masking = mask is not None
+        parameters = inspect.signature(function).parameters if callable(function) else {}
+        self._extra = [name for name in ("mask", "training") if name in parameters]
+
+    def call(self, inputs, mask=None, training=None):
+        given = {"mask": mask, "training": training}
+        return self.function(inputs, **{**self.arguments, **{name: given[name] for name in self._extra}})
+
+    def compute_mask(self, inputs, mask=None):
+        return self.mask(inputs, mask) if callable(self.mask) else self.mask
+
+    def get_config(self):
+        from mlkit.core.config_object import serialized
+
+        config = {k: v for k, v in super().get_config().items() if k in ("name", "trainable", "dtype")}
+        config["function"] = serialized(self.function)
+        if self._output_shape is not None:
+            config["output_shape"] = serialized(self._output_shape)
+        if self.mask is not None:
+            config["mask"] = serialized(self.mask)
+        config["arguments"] = serialized(self.arguments)
+        return config
+
+
+class Masking(Layer):
+    """Marks steps whose features all equal `mask_value` as absent, and sets them to 0: later layers skip them."""
+
+    def __init__(self, mask_value=0.0, **kwargs):
+        super().__init__(**kwargs)
+        self.mask_value = mask_value
+        self.supports_masking = True
+        self.built = True
+
+    def compute_mask(self, inputs, mask=None):
+        return ops.any(ops.not_equal(inputs, self.mask_value), axis=-1)
+
+    def call(self, inputs):
+        present = ops.any(ops.not_equal(inputs, self.mask_value), axis=-1, keepdims=True)
+        return inputs * ops.cast(present, inputs.dtype)
+
+
+class Wrapper(Layer):
+    """Base of layers around one other layer, kept as `layer`."""
+
+    def __init__(self, layer, **kwargs):
+        if not isinstance(layer, Layer):
+            raise ValueError(f"{type(self).__name__}: `layer` must be a Layer, but got {layer!r}.")
+        super().__init__(**kwargs)
+        self.layer = layer
+
+    def build(self, input_shape=None):
+        if not self.layer.built:
+            self.layer.build(input_shape)
+            self.layer.built = True
