@@ -111,7 +111,7 @@ class MultiOptimizer(Optimizer):
 
     @property
     def variables(self):
-        return self._variables + [v for optimizer in self._inner for v in optimizer.variables]
+        return super().variables + [v for optimizer in self._inner for v in optimizer.variables]
 
     @property
     def learning_rate(self):

@@ -64,7 +64,7 @@ class Optimizer(OptimizerState, GradientAccumulation, MovingAverages, Configurab
         name=None,
         **kwargs,
     ):
-        self._variables = []
+        self._variables = {}  # Variable -> None: a set in order of making
         if kwargs.pop("decay", None) is not None:
             warnings.warn(
                 f"{type(self).__name__}: `decay` has no effect; pass an InverseTimeDecay schedule as `learning_rate`."
@@ -118,7 +118,8 @@ class Optimizer(OptimizerState, GradientAccumulation, MovingAverages, Configurab
         old = self._learning_rate
         if callable(value):
             self._learning_rate = value
-            self._variables = [v for v in self._variables if v is not old]
+            if isinstance(old, Variable):
+                del self._variables[old]
         elif callable(old):
             raise TypeError(
                 f"The learning rate of {self.name!r} follows {old!r} and cannot be set to {value!r}. Assign another schedule, "

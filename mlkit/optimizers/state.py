@@ -22,23 +22,20 @@ class OptimizerState:
             raise RuntimeError(f"{type(self).__name__}.__init__ must call super().__init__() before it sets `{name}`.")
         super().__setattr__(name, value)
         if isinstance(value, Variable):
-            self._track(value)
-
-    def _track(self, variable):
-        if all(v is not variable for v in self._variables):
-            self._variables.append(variable)
+            self._variables.setdefault(value)
 
     @property
     def variables(self):
         """The optimizer's state, in the order in which it is saved: step counter, learning rate, then what `build` made."""
-        return self._variables[:]
+        return list(self._variables)
 
     def build(self, variables):
         """Make the state for these trainable variables. If it is built, for those that are new; all others keep theirs."""
         if self.built and all(v in self._indices for v in variables):
             return
-        made = {id(slot) for slots in self._slots.values() for slot in slots.values()}
-        self._variables = [v for v in self._variables if id(v) not in made]  # they come again, in the new order
+        for slots in self._slots.values():  # they come again, in the new order
+            for slot in slots.values():
+                self._variables.pop(slot, None)
         self._trainable_variables = list(variables)
         self._indices = {v: i for i, v in enumerate(variables)}
         with outside_trace():
@@ -71,7 +68,7 @@ class OptimizerState:
                 shape, dtype = owner.shape if shape is None else shape, dtype or owner.dtype
             full_name = name if owner is None else slot_name(owner, name)
             slots[name] = self.add_variable(shape, initializer, dtype, name=full_name)
-        self._track(slots[name])
+        self._variables.setdefault(slots[name])
         return slots[name]
 
     def slot(self, variable, name):
@@ -86,7 +83,7 @@ class OptimizerState:
             variable = Variable(
                 initializers.get(initializer), shape, dtype, trainable=False, aggregation=aggregation, name=name
             )
-        self._track(variable)
+        self._variables.setdefault(variable)
         return variable
 
     def add_variable_from_reference(self, reference_variable, name=None, initializer="zeros"):

@@ -12,6 +12,7 @@ from mlkit import constraints, optimizers  # noqa: E402
 from mlkit.core.trace import function  # noqa: E402
 from mlkit.core.variable import Variable  # noqa: E402
 
+to_numpy = keras.ops.convert_to_numpy
 SHAPES = {"kernel": (4, 3), "bias": (3,), "conv": (2, 2, 3, 2), "wide": (2, 5), "gain": ()}
 
 
@@ -63,7 +64,7 @@ def run(build_pair, steps=5, rtol=2e-5, atol=1e-5):
     trail = []
     for step in range(steps):
         keras_step(judge, judged, step)
-        trail.append([v.numpy() for v in judged])
+        trail.append([to_numpy(v) for v in judged])
     for traced in (False, True):
         (optimizer, variables), _ = build_pair()
         optimizer.build(variables)
@@ -76,4 +77,4 @@ def run(build_pair, steps=5, rtol=2e-5, atol=1e-5):
                 np.testing.assert_allclose(a.numpy(), b, rtol=rtol, atol=atol, err_msg=message)
         assert len(optimizer.variables) == len(judge.variables)
         for a, b in zip(optimizer.variables, judge.variables):
-            np.testing.assert_allclose(a.numpy(), b.numpy(), rtol=rtol, atol=atol, err_msg=b.path)
+            np.testing.assert_allclose(a.numpy(), to_numpy(b), rtol=rtol, atol=atol, err_msg=b.path)
