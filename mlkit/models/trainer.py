@@ -86,6 +86,7 @@ class Trainer(LoopsMixin):
         self._track_loss(loss, x)
         variables = self.trainable_weights
         if variables:
+            self.optimizer.build(variables)  # adds state for layers that were unfrozen since
             self.optimizer.apply(tape.gradient(scaled, variables), variables)
         return self.compute_metrics(x, y, y_pred, sample_weight=sample_weight)
 
