@@ -8,6 +8,9 @@ import pytest
 from mlkit import optimizers
 from tests.optimizers.against_keras import both, gradients, keras, keras_step, run, to_numpy
 
+# within Keras, of its own variables
+pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
+
 # class, own options
 OPTIMIZERS = [
     ("SGD", {}),

@@ -11,6 +11,9 @@ from mlkit.core.variable import Variable
 from mlkit.optimizers import SGD, Adam, LossScaleOptimizer, MultiOptimizer, OptimizerMap, RMSprop
 from tests.optimizers.against_keras import keras
 
+# within Keras, of its own variables
+pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
+
 ONES = np.ones(2, "float32")
 
 
