@@ -31,7 +31,7 @@ class Lookup:
             return self.objects[name]
         from mlkit import saving
 
-        return saving.get_registered_object(name, custom_objects=custom_objects)
+        return saving.get_registered_object(name, custom_objects=custom_objects) or self.objects.get(name.lower())
 
     def get(self, identifier):
         """An object from its name, its class, its serialized form, or itself. None gives None.
