@@ -74,6 +74,18 @@ class Trainer(LoopsMixin):
         self.stop_training = False
         self.compiled = True
 
+    def get_compile_config(self):
+        """The arguments of `compile` as plain values, the optimizer as it is now."""
+        from mlkit.models.saving.compile_form import compile_config
+
+        return compile_config(self)
+
+    def compile_from_config(self, config):
+        """Compile with what `get_compile_config` returned, and make the optimizer's variables."""
+        from mlkit.models.saving.compile_form import compile_from_config
+
+        compile_from_config(self, config)
+
     # ---- steps: override these ---------------------------------------------------------------------------------------
 
     def train_step(self, data):
@@ -209,11 +221,11 @@ class Trainer(LoopsMixin):
         return self._program(step)
 
     def _trainable_key(self):
-        """Which layers are frozen: part of a compiled step's signature, so that a change takes effect at the next step."""
+        """Frozen layers and the optimizer's version: a part of a compiled step's signature, so that changes take effect at once."""
         known = self._training.get("frozen")
         if known is None or known[0] != State.layer_version:
             known = self._training["frozen"] = (State.layer_version, tuple(layer.trainable for layer in self._flatten_layers()))
-        return known[1]
+        return known[1], getattr(self.optimizer, "version", None)
 
     # ---- preparation -------------------------------------------------------------------------------------------------
 

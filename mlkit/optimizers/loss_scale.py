@@ -54,6 +54,10 @@ class LossScaleOptimizer(Optimizer):
         return super().variables + self.inner_optimizer.variables
 
     @property
+    def version(self):
+        return super().version + self.inner_optimizer.version
+
+    @property
     def iterations(self):
         return self.inner_optimizer.iterations
 

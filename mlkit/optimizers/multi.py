@@ -114,6 +114,10 @@ class MultiOptimizer(Optimizer):
         return super().variables + [v for optimizer in self._inner for v in optimizer.variables]
 
     @property
+    def version(self):
+        return super().version + sum(optimizer.version for optimizer in self._inner)
+
+    @property
     def learning_rate(self):
         raise AttributeError("A MultiOptimizer has no learning rate of its own; use those of its `optimizers`.")
 

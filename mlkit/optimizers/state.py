@@ -4,12 +4,15 @@ import warnings
 
 from mlkit import initializers
 from mlkit.core import names
+from mlkit.core.config_object import init_signature
 from mlkit.core.state import outside_trace
 from mlkit.core.variable import Variable
 
 
 class OptimizerState:
     """The part of `Optimizer` that owns variables."""
+
+    _version = 0
 
     def _init_state(self):
         self.built = False
@@ -23,6 +26,13 @@ class OptimizerState:
         super().__setattr__(name, value)
         if isinstance(value, Variable):
             self._variables.setdefault(value)
+        elif name == "_learning_rate" or name in init_signature(type(self)).parameters and name != "learning_rate":
+            super().__setattr__("_version", self._version + 1)
+
+    @property
+    def version(self):
+        """A number that changes with every option assigned: a compiled step is good for one version only."""
+        return self._version
 
     @property
     def variables(self):

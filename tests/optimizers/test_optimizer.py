@@ -107,6 +107,22 @@ class TestLearningRate:
         with pytest.raises(TypeError, match="cannot be set to 0.1"):
             optimizer.learning_rate = 0.1
 
+    @pytest.mark.parametrize(
+        "wrap", [lambda o: o, optimizers.LossScaleOptimizer, lambda o: optimizers.MultiOptimizer(lambda v: o)]
+    )
+    def test_a_changed_option_is_a_new_version(self, wrap):
+        inner = SGD(1.0)
+        optimizer = wrap(inner)
+        optimizer.apply([ONES], [weight()])
+        before = optimizer.version
+        optimizer.apply([ONES])
+        inner.learning_rate = 0.5  # a value in a Variable
+        assert optimizer.version == before
+        inner.learning_rate = schedules.ExponentialDecay(1.0, 1, 0.5)
+        second = optimizer.version
+        inner.weight_decay = 0.5
+        assert before < second < optimizer.version
+
     def test_schedule_in_config(self):
         optimizer = SGD(schedules.CosineDecay(0.1, 100))
         again = SGD.from_config(optimizer.get_config())
