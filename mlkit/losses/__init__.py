@@ -51,7 +51,7 @@ _ALIASES = {
     "mape": mean_absolute_percentage_error,
     "msle": mean_squared_logarithmic_error,
 }
-_LOSSES = Lookup("loss", [*_CLASSES, *_FUNCTIONS], {**_ALIASES, **{name.upper(): fn for name, fn in _ALIASES.items()}})
+_lookup = Lookup("loss", [*_CLASSES, *_FUNCTIONS], {**_ALIASES, **{name.upper(): fn for name, fn in _ALIASES.items()}})
 
 __all__ = [*(o.__name__ for o in (*_CLASSES, *_FUNCTIONS)), "deserialize", "get", "serialize"]
 
@@ -65,7 +65,7 @@ def serialize(loss):
 
 def deserialize(name, custom_objects=None):
     """The loss that `serialize` wrote down. custom_objects: name -> class or function of one's own."""
-    return _LOSSES.deserialize(name, custom_objects)
+    return _lookup.deserialize(name, custom_objects)
 
 
 def get(identifier):
@@ -74,4 +74,4 @@ def get(identifier):
     >>> get("mse").__name__, type(get("MeanSquaredError")).__name__
     ('mean_squared_error', 'MeanSquaredError')
     """
-    return _LOSSES.get(identifier)
+    return _lookup.get(identifier)

@@ -77,19 +77,16 @@ def labels(name, y_true, y_pred_shape, ignore_class=None, axis=-1, **_):
     bad = ~((y_true >= 0) & (y_true < classes) & (y_true == np.floor(y_true)))
     bad &= y_true != ignore_class if ignore_class is not None else True
     ignored = f" (or {ignore_class}, which is ignored)" if ignore_class is not None else ""
-    _refuse_value(
-        name,
-        y_true,
-        bad,
-        f"but the predictions have {classes} classes: labels must be whole numbers in [0, {classes}){ignored}. Number the "
-        f"classes from 0, give the last layer {_classes_needed(y_true)} units, or pass ignore_class for a label that marks "
-        "missing values.",
-    )
+    rule = f"but the predictions have {classes} classes: labels must be whole numbers in [0, {classes}){ignored}. "
+    _refuse_value(name, y_true, bad, rule + _label_advice(y_true[bad][0]))
 
 
-def _classes_needed(y_true):
-    top = np.nanmax(y_true)
-    return int(top) + 1 if np.isfinite(top) and top >= 0 else "as many"
+def _label_advice(label):
+    if label != np.floor(label):  # NaN too
+        return "Class numbers cannot be fractions or NaN: look for missing values, or use a loss of regression."
+    if label < 0:
+        return f"Number the classes from 0, or pass ignore_class={int(label)} if it marks missing targets."
+    return f"Number the classes from 0, or give the last layer at least {int(label) + 1} units."
 
 
 def label_vector(name, y_true, y_pred_shape, **_):

@@ -86,7 +86,7 @@ _ALIASES = {
     "msle": MeanSquaredLogarithmicError,
 }
 # functions first: a name that a class and a function share gives the class, which accumulates
-_METRICS = Lookup("metric", [*_FUNCTIONS, *_CLASSES], {**_ALIASES, **{name.upper(): cls for name, cls in _ALIASES.items()}})
+_lookup = Lookup("metric", [*_FUNCTIONS, *_CLASSES], {**_ALIASES, **{name.upper(): cls for name, cls in _ALIASES.items()}})
 
 __all__ = [*(o.__name__ for o in (*_CLASSES, *_FUNCTIONS)), "deserialize", "get", "serialize"]
 
@@ -100,7 +100,7 @@ def serialize(metric):
 
 def deserialize(config, custom_objects=None):
     """The metric that `serialize` wrote down. custom_objects: name -> class or function of one's own."""
-    return _METRICS.deserialize(config, custom_objects)
+    return _lookup.deserialize(config, custom_objects)
 
 
 def get(identifier):
@@ -109,4 +109,4 @@ def get(identifier):
     >>> type(get("mse")).__name__, type(get("AUC")).__name__
     ('MeanSquaredError', 'AUC')
     """
-    return _METRICS.get(identifier)
+    return _lookup.get(identifier)

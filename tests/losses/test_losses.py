@@ -1,5 +1,6 @@
 """Every loss against Keras: values, gradients, reductions, weights, masks, configs; and the same when traced."""
 
+import inspect
 import itertools
 
 import jax
@@ -277,8 +278,14 @@ def test_get_and_serialize():
         losses.get("categorical_crossentrop")
 
 
-def test_every_name_of_keras():
-    assert set(n for n in dir(keras.losses) if not n.startswith("_")) <= set(losses.__all__)
+def test_every_name_and_signature_of_keras():
+    def arguments(thing):
+        parameters = inspect.signature(thing.__init__ if inspect.isclass(thing) else thing).parameters.values()
+        return [(p.name, p.default) for p in parameters]
+
+    names = [n for n in dir(keras.losses) if not n.startswith("_")]
+    assert set(names) <= set(losses.__all__)
+    assert {n: arguments(getattr(losses, n)) for n in names} == {n: arguments(getattr(keras.losses, n)) for n in names}
 
 
 def test_bad_arguments():
@@ -302,9 +309,14 @@ class Spec:
 IMAGES = np.zeros((4, 3))
 # loss, targets, shape of predictions, what the message must say
 WRONG_TARGETS = [
-    ("sparse_categorical_crossentropy", np.array([0, 10]), (2, 10), r"y_true\[1\] is 10, .* 10 classes.*\[0, 10\).*11 units"),
-    ("sparse_categorical_crossentropy", np.array([0, -1]), (2, 10), r"is -1, .*ignore_class"),
-    ("sparse_categorical_crossentropy", np.array([0, 0.5]), (2, 10), r"is 0.5, .*whole numbers"),
+    (
+        "sparse_categorical_crossentropy",
+        np.array([0, 10]),
+        (2, 10),
+        r"y_true\[1\] is 10, .* 10 classes.*\[0, 10\).*at least 11 units",
+    ),
+    ("sparse_categorical_crossentropy", np.array([0, -1]), (2, 10), r"is -1, .*ignore_class=-1"),
+    ("sparse_categorical_crossentropy", np.array([0, 0.5]), (2, 10), r"is 0.5, .*whole numbers.*regression"),
     ("sparse_categorical_crossentropy", np.array([0, np.nan]), (2, 10), r"is nan"),
     ("sparse_categorical_crossentropy", np.full((2, 4), 7), (2, 4, 5), r"y_true\[0, 0\] is 7.*8 such values"),
     ("sparse_categorical_crossentropy", np.eye(3), (3, 3), r"shape \(3, 3\) .*use categorical_crossentropy"),

@@ -1,5 +1,6 @@
 """Every metric against Keras: streams of batches, weights, masks, resets, configs; and the same in a traced function."""
 
+import inspect
 import warnings
 
 import numpy as np
@@ -332,8 +333,14 @@ def test_get_and_serialize():
         metrics.get("precison")
 
 
-def test_every_name_of_keras():
-    assert set(n for n in dir(keras.metrics) if not n.startswith("_")) <= set(metrics.__all__)
+def test_every_name_and_signature_of_keras():
+    def arguments(thing):
+        parameters = inspect.signature(thing.__init__ if inspect.isclass(thing) else thing).parameters.values()
+        return [(p.name, p.default) for p in parameters]
+
+    names = [n for n in dir(keras.metrics) if not n.startswith("_")]
+    assert set(names) <= set(metrics.__all__)
+    assert {n: arguments(getattr(metrics, n)) for n in names} == {n: arguments(getattr(keras.metrics, n)) for n in names}
 
 
 BAD = [
