@@ -68,7 +68,7 @@ class CompiledMetrics:
         self.user_metrics, self.user_weighted = metrics, weighted_metrics
         for one in tree.flatten([metrics, weighted_metrics]):
             if isinstance(one, str) and one not in (*_ACCURACIES, *_CROSSENTROPIES):
-                metrics_module.get(one)  # unknown names fail at once
+                metrics_module.deserialize(one)  # unknown names fail at once; no metric is made yet, as it would take a name
             elif one is not None and not isinstance(one, str) and not callable(one):
                 raise ValueError(f"compile: a metric must be a name, a Metric or a function, but got {one!r}.")
         self.built = False
