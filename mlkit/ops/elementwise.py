@@ -85,7 +85,7 @@ sigmoid = unary("sigmoid", lambda g, y, x: g * (y * (1 - y)), "y", floating=True
 erf = unary("erf", lambda g, y, x: g * exp(-x * x) * (2 / math.sqrt(math.pi)), floating=True)
 erfinv = unary("erfinv", lambda g, y, x: g * exp(y * y) * (math.sqrt(math.pi) / 2), "y", floating=True)
 lgamma = unary("lgamma", lambda g, y, x: g * digamma(x), floating=True)
-digamma = unary("digamma", floating=True)
+digamma = unary("digamma", lambda g, y, x: g * _trigamma(x), floating=True)
 isfinite = unary("isfinite", keep="", dtype="bool")
 isnan = unary("isnan", keep="", dtype="bool")
 not_ = unary("not", keep="")  # logical for bool, bitwise for integers
@@ -111,6 +111,20 @@ def _bitcast_spec(x, dtype):
 
 
 bitcast = Op("bitcast", _bitcast_spec, keep="")  # the bytes read as another dtype
+
+
+def _trigamma(x):
+    """The derivative of digamma: eight steps of its recurrence, then the asymptotic series (Abramowitz and Stegun, 6.4.12)."""
+    small = less(x, 0.5)
+    z = where(small, 1 - x, x)
+    value = 0.0
+    for k in range(8):
+        value = value + 1 / ((z + k) * (z + k))
+    z = z + 8
+    s = 1 / (z * z)
+    value = value + (1 + 0.5 / z + s * (1 / 6 - s * (1 / 30 - s * (1 / 42 - s * (1 / 30 - s * (5 / 66)))))) / z
+    reflected = (math.pi / sin(where(small, x, 0.5) * math.pi)) ** 2 - value
+    return where(small, reflected, value)
 
 
 # ---- complex numbers: gradients are transposes of linear maps, without conjugation, as in JAX ----------------------------

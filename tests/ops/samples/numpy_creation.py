@@ -12,7 +12,7 @@ SAMPLES = [
     *[S(name, f(2, 3), dtype="int32", _grad=False) for name in ["zeros_like", "ones_like"]],
     S("empty_like", f(2, 3), _grad=False, _keras=False, _np=np.zeros_like),
     S("full", (2, 3), 1.5, _grad=False),
-    S("full", (2, 3), f(3)),
+    S("full", (2, 3), f(3), _grad=False),
     S("full_like", f(2, 3), 2, _grad=False),
     S("array", f(2, 3)),
     S("array", [1, 2], dtype="float16", _grad=False),

@@ -74,7 +74,7 @@ SAMPLES = [
     S("bincount", const([[0, 2], [1, 1]], "int32"), minlength=4, _grad=False, _eager_only=True),
     S("histogram", f(9), bins=4, _grad=False),
     S("histogram", f(9), bins=4, range=(-1.0, 1.0), _grad=False),
-    S("histogram", f(9), bins=const([-1.0, 0.0, 1.5]), _grad=False),
+    S("histogram", f(9), bins=const([-1.0, 0.0, 1.5]), _grad=False, _keras=False, _np=np.histogram),
     S("unique", i(0, 4, 7), _grad=False, _eager_only=True),
     S("unique", i(0, 4, 7), return_index=True, return_inverse=True, return_counts=True, _grad=False, _eager_only=True),
     S("unique", const([[1, 2], [1, 2], [0, 3]], "int32"), axis=0, _grad=False, _eager_only=True),
