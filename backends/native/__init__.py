@@ -2,6 +2,8 @@
 
 import numpy as np
 
+from mlkit.backends.native import into, pointwise
+from mlkit.backends.native.arena import Arena
 from mlkit.backends.native.table import build_kernels
 from mlkit.core import dtypes
 
@@ -12,7 +14,10 @@ class NativeBackend:
     name = "native"
 
     def __init__(self):
+        self.xp = np
         self.kernels = build_kernels(np)
+        self.pointwise, self.into = pointwise.make(np), into.make(np)  # kernels that write into memory given to them
+        self.arena = Arena(np)
 
     def asarray(self, host, dtype, device=None):
         return np.asarray(host, dtypes.as_numpy(dtype))

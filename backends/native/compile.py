@@ -1,33 +1,180 @@
-"""From a graph to a Python function that runs its kernels one after the other."""
+"""From a graph to a program: a Python function of one line a kernel, made from the plan, that runs in memory laid out beforehand."""
 
+import contextlib
+import threading
+
+import numpy as np
+
+from mlkit.backends.native import arena, times
+from mlkit.backends.native.pointwise import typed_scalars
+from mlkit.backends.native.select import select
+from mlkit.core import debug, dtypes
 from mlkit.core.passes import optimize
+from mlkit.core.plan import Plan
 from mlkit.core.tensor import Value
 
 
-def compile_graph(backend, graph):
-    """A function (arrays of the graph's inputs) -> arrays of its outputs."""
+def compile_graph(backend, graph, inner=False):
+    """A callable (arrays of the graph's inputs) -> arrays of its outputs.
+
+    inner: the graph is the body of a control-flow op. It runs while its caller's plan does, so it gets memory of its own, and it
+    returns no array that it was given.
+    """
+    if debug.CHECK:
+        from mlkit.backends.native.check import CheckedProgram
+
+        return CheckedProgram(backend, graph)
     graph = optimize(graph, backend)
-    names = {id(v): f"i{i}" for i, v in enumerate(graph.inputs)}
-    env, lines = {}, ["def run(inputs):"]
-    if graph.inputs:
-        lines.append(f"  {', '.join(names[id(v)] for v in graph.inputs)}, = inputs")
+    plan = Plan(graph, [select(backend, c) for c in graph.calls], own_outputs=inner)
+    return Program(backend, plan, inner)
 
-    def name(a):
+
+class Program:
+    """A plan as Python source, and per thread that source bound to arrays in an arena.
+
+    plan: the Plan; source: the text (printed by MLKIT_DEBUG=4).
+    """
+
+    def __init__(self, backend, plan, inner=False):
+        self.plan, self.backend, self.inner = plan, backend, inner
+        writer = _Writer(backend.xp, plan)
+        self.source, self.names, self.views = writer.source(), writer.names, writer.views
+        self._code = compile(self.source, "<plan>", "exec")
+        self._local = threading.local()
+        self.times = times.Times(plan.graph) if debug.LEVEL >= 2 else None
+        if debug.LEVEL >= 4:
+            debug.say(f"source of the plan\n{self.source}")
+
+    def __call__(self, arrays):
+        local = self._local
+        block = getattr(local, "block", None)
+        if block is None or (not self.inner and block is not self.backend.arena.current()):
+            self._bind(local)
+        return local.run(arrays)
+
+    def _bind(self, local):
+        """Make the arrays in the arena, and the function that uses them."""
+        size = max(self.plan.arena_bytes, 1)
+        xp = self.backend.xp
+        block = arena.aligned(xp, size) if self.inner else self.backend.arena.at_least(size)
+        env = dict(self.names, tick=self.times and self.times.tick)
+        for name, (offset, shape, strides, dtype) in self.views.items():
+            env[name] = xp.ndarray(shape, dtypes.as_numpy(dtype), block, offset, strides)
+        exec(self._code, env)
+        local.block, local.run = block, env.pop("run")  # popped: no cycle keeps the old arrays alive
+
+
+class _Writer:
+    """Writes the source of a plan. names: what it refers to; views: name -> (offset, shape, strides, dtype) in the arena."""
+
+    def __init__(self, xp, plan):
+        self.plan = plan
+        self.names = {"empty": xp.empty, "array": xp.array, "quiet": getattr(xp, "errstate", _nothing)}
+        self.views, self._view_names = {}, {}
+        self._of_value = {}  # id of a Value -> its name
+        self._held = {}  # storage -> names of variables that keep it alive
+        self._constants = {}
+
+    def source(self):
+        graph = self.plan.graph
+        lines = []
+        for i, v in enumerate(graph.inputs):
+            self._of_value[id(v)] = f"i{i}"
+        dying = {}
+        for s in self.plan.storages():
+            if s.kind in ("made", "fresh", "arena") and s.last < len(graph.calls):
+                dying.setdefault(s.last, []).append(s)
+        for i, (call, choice) in enumerate(zip(graph.calls, self.plan.choices)):
+            line = self._call(i, call, choice)
+            done = [n for s in dying.get(i, ()) for n in self._held.pop(s, ())]
+            if line:
+                line += f"; {' = '.join(done)} = None" if done else ""
+                lines.append(line + (f"; tick({i})" if debug.LEVEL >= 2 else ""))
+            elif done:
+                lines.append(f"{' = '.join(done)} = None")
+        outs = [f"array({self._name(v)})" if i in self.plan.copies else self._name(v) for i, v in enumerate(graph.outputs)]
+        lines.append(f"return [{', '.join(outs)}]")
+        head = f"{', '.join(self._of_value[id(v)] for v in graph.inputs)}, = inputs" if graph.inputs else "pass"
+        start = ["tick(-1)"] if debug.LEVEL >= 2 else []
+        body = "\n".join(f"    {line}" for line in [*start, *lines])
+        return f"def run(inputs):\n  {head}\n  with quiet(all='ignore'):\n{body}\n"
+
+    # ---- one call ----------------------------------------------------------------------------------------------------
+
+    def _call(self, i, call, choice):
+        """The line of a call; empty if there is nothing to do when the plan is run."""
+        places = [self.plan.place(v) for v in call.outs]
+        if self.plan.is_view(call) and places[0].is_static:
+            return ""
+        if choice.into is None or self.plan.is_view(call):
+            outs = ", ".join(self._variable(v, f"v{i}_{j}") for j, v in enumerate(call.outs))
+            kernel = self._constant(f"{_identifier(call.op.name)}_{i}", choice.kernel)
+            return f"{outs}{',' if call.is_tuple else ''} = {kernel}({self._arguments(call.args, choice, i)})"
+        prepare, outs = [], []
+        for j, (v, place) in enumerate(zip(call.outs, places)):
+            if not place.is_static:
+                owner = place.storage.owner
+                name = self._variable(v, f"v{i}_{j}")
+                here = self._of_value[id(owner)] if owner is not v else None  # in place of a kernel's own result
+                prepare.append(f"{name} = {here or self._empty(v)}; ")
+            outs.append(self._name(v))
+        out = f"({', '.join(outs)},)" if call.is_tuple else outs[0]
+        kernel = self._constant(f"{_identifier(call.op.name)}_{i}", choice.into)
+        args = typed_scalars(call.op.name, call.args, call.outs[0].dtype) if choice.inplace else call.args
+        return f"{''.join(prepare)}{kernel}({', '.join(filter(None, [self._arguments(args, choice, i), f'out={out}']))})"
+
+    def _arguments(self, args, choice, i):
+        named = [f"{k}={self._parameter(p, f'{k}_{i}')}" for k, p in choice.params.items()]
+        return ", ".join([*map(self._name, args), *named])
+
+    def _variable(self, v, name):
+        """A variable of the function for a Value whose array is known only when it runs."""
+        self._of_value[id(v)] = name
+        self._held.setdefault(self.plan.place(v).storage, []).append(name)
+        return name
+
+    def _empty(self, v):
+        return f"empty({v.shape}, {self._constant(f'dtype_{v.dtype}', dtypes.as_numpy(v.dtype))})"
+
+    # ---- names -------------------------------------------------------------------------------------------------------
+
+    def _name(self, a):
         if type(a) is Value:
-            return names[id(a)]
-        if a is None or isinstance(a, (bool, int, float, complex)) and repr(a) not in ("inf", "-inf", "nan"):
+            return self._of_value.get(id(a)) or self._view(a)
+        if _is_literal(a):
             return repr(a)
-        env[f"c{len(env)}"] = a
-        return f"c{len(env) - 1}"
+        if id(a) not in self._constants:
+            self._constants[id(a)] = self._constant(f"c{len(self._constants)}", a)
+        return self._constants[id(a)]
 
-    for k, call in enumerate(graph.calls):
-        if call.op.name not in backend.kernels:
-            raise NotImplementedError(f"The {backend.name} backend has no kernel for {call.op.name!r}.")
-        env[f"k{k}"], env[f"p{k}"] = backend.kernels[call.op.name], call.params
-        for j, v in enumerate(call.outs):
-            names[id(v)] = f"v{k}_{j}"
-        outs = ", ".join(names[id(v)] for v in call.outs)
-        lines.append(f"  {outs}{',' if call.is_tuple else ''} = k{k}({', '.join([*map(name, call.args), f'**p{k}'])})")
-    lines.append(f"  return [{', '.join(map(name, graph.outputs))}]")
-    exec(compile("\n".join(lines), "<plan>", "exec"), env)
-    return env["run"]
+    def _view(self, v):
+        """The name of a fixed array in the arena; equal views have one array, which tells kernels that they work in place."""
+        place = self.plan.place(v)
+        key = place.storage.offset + place.offset, v.shape, place.strides, v.dtype
+        if key not in self._view_names:
+            self._view_names[key] = f"b{len(self.views)}"
+            self.views[self._view_names[key]] = key
+        self._of_value[id(v)] = self._view_names[key]
+        return self._view_names[key]
+
+    def _parameter(self, p, name):
+        return repr(p) if _is_literal(p) else self._constant(name, p)
+
+    def _constant(self, name, value):
+        self.names[name] = value
+        return name
+
+
+def _is_literal(p):
+    if type(p) is tuple:
+        return all(map(_is_literal, p))
+    return p is None or type(p) in (bool, int, str) or (type(p) is float and np.isfinite(p))
+
+
+@contextlib.contextmanager
+def _nothing(**_):
+    yield
+
+
+def _identifier(name):
+    return f"{name}_" if name in ("and", "or", "not", "while") else name

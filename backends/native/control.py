@@ -14,10 +14,10 @@ def make(xp):
     def while_(*operands, test, body, state):
         n = len(test.inputs) - state
         values, of_test, of_body = list(operands[:state]), list(operands[state : state + n]), list(operands[state + n :])
-        test, body = program(test), program(body)
+        test, body, turned = program(test), program(body), False
         while test(values + of_test)[0]:
-            values = body(values + of_body)
-        return tuple(values)
+            values, turned = body(values + of_body), True
+        return tuple(values) if turned else tuple(map(xp.array, values))  # the operands' memory is not ours to return
 
     def scan(*operands, body, xs, carry, length, reverse, save):
         slices, state, shared = operands[:xs], list(operands[xs : xs + carry]), list(operands[xs + carry :])
@@ -31,7 +31,7 @@ def make(xp):
             state = out[:carry]
             for y, value in zip(ys, out[carry:]):
                 y[t] = value
-        return *state, *ys, *saved
+        return *(state if length else map(xp.array, state)), *ys, *saved
 
     return {"cond": cond, "while": while_, "scan": scan}
 
@@ -42,5 +42,5 @@ def program(graph):
         from mlkit.backends.native.compile import compile_graph
         from mlkit.core.backend import get_backend
 
-        graph.program = compile_graph(get_backend("native"), graph)
+        graph.program = compile_graph(get_backend("native"), graph, inner=True)
     return graph.program

@@ -33,6 +33,7 @@ class Graph:
 
     def __init__(self, inputs=(), calls=(), outputs=()):
         self.inputs, self.calls, self.outputs = list(inputs), list(calls), list(outputs)
+        self.state = 0  # how many of the inputs, the last ones, are values of variables
         self.program = None  # its compiled form, once an executor has made it
 
     def add(self, op, args, params):

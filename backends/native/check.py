@@ -1,0 +1,110 @@
+"""MLKIT_CHECK=1: kernels under supervision. Each result is compared with the op's spec, searched for infinities and NaNs that
+its arguments do not have, and for a fused op compared with what its fallback gives."""
+
+import numpy as np
+
+from mlkit.core import dtypes
+from mlkit.core.op import OPS
+from mlkit.core.passes import lower, prune
+from mlkit.core.spec import Spec
+from mlkit.core.state import state, swapped
+from mlkit.core.tensor import Tensor, Value
+
+# ops that may make infinities or NaNs of numbers: the user's arguments are at fault there, not the kernel
+_SINGULAR = ("full", "empty", "bitcast", "random_bits", "nextafter", "cond", "while", "scan")
+_TOLERANCE = {"float16": 2e-2, "bfloat16": 1e-1, "float32": 2e-3, "float64": 1e-6, "complex64": 2e-3, "complex128": 1e-6}
+
+
+class CheckError(AssertionError):
+    """A kernel did not do what its op promises."""
+
+
+def checked(name, kernel, plain):
+    """The kernel of an op, checked at each call. plain: the kernels without checks, for the fallback."""
+    op = OPS.get(name)
+
+    def run(*args, **params):
+        out = kernel(*args, **params)
+        _compare_with_spec(op or OPS[name], args, params, out)
+        _search_nan(name, args, out)
+        if OPS[name].fallback is not None:
+            _compare_with_fallback(OPS[name], args, params, out, plain)
+        return out
+
+    return run
+
+
+def _where():
+    return f" in layer {'/'.join(state.scope)}" if state.scope else ""
+
+
+def _fail(name, text):
+    raise CheckError(f"{name}{_where()}: {text}")
+
+
+def _several(out):
+    return out if type(out) is tuple else (out,)
+
+
+def _spec(a):
+    return Spec(a.shape, dtypes.name_of(a.dtype)) if hasattr(a, "dtype") else a
+
+
+def _compare_with_spec(op, args, params, out):
+    expected, found = op.spec(*map(_spec, args), **params), tuple(map(_spec, _several(out)))
+    if found != _several(expected) or type(out) is not type(expected) and type(out) is tuple:
+        _fail(op.name, f"the kernel returned {found}, but the spec says {_several(expected)}; arguments {list(map(_spec, args))}, {params}")
+
+
+def _is_finite(a):
+    kind = getattr(getattr(a, "dtype", None), "kind", None)
+    if kind is None:
+        return not isinstance(a, (float, complex)) or bool(np.isfinite(a))
+    return bool(np.isfinite(a.astype("float32") if kind == "V" else a).all())
+
+
+def _search_nan(name, args, out):
+    if name in _SINGULAR or not all(map(_is_finite, args)):
+        return
+    for i, o in enumerate(_several(out)):
+        if not _is_finite(o):
+            bad = ~np.isfinite(np.asarray(o, "complex128"))
+            at = tuple(map(int, np.argwhere(bad)[0]))
+            _fail(
+                name,
+                f"output {i} {_spec(o)} has {int(bad.sum())} NaN or infinite elements, the first at {at}, though all arguments "
+                f"{list(map(_spec, args))} are finite",
+            )
+
+
+def _compare_with_fallback(op, args, params, out, plain):
+    with swapped(kernels=plain, trace=None, recording=0):
+        expected = op.fallback(*(Tensor(a) if hasattr(a, "dtype") else a for a in args), **params)
+    for i, (o, e) in enumerate(zip(_several(out), _several(expected))):
+        a, b = np.asarray(o), np.asarray(e.data)
+        tolerance = _TOLERANCE.get(_spec(o).dtype, 0)
+        a, b = (x.astype("complex128") for x in (a, b))
+        scale = np.max(np.abs(b), initial=0.0, where=np.isfinite(b)) if b.size else 0.0
+        if not np.allclose(a, b, tolerance, tolerance * max(scale, 1e-30), equal_nan=True):
+            error = float(np.nanmax(np.abs(a - b)))
+            _fail(op.name, f"output {i} differs from the fallback's by {error:.3g} (values up to {scale:.3g}); {list(map(_spec, args))}, {params}")
+
+
+class CheckedProgram:
+    """A graph run call by call through the checked kernels, without the passes that a check should not depend on."""
+
+    def __init__(self, backend, graph):
+        self.backend = backend
+        self.graph = lower(prune(graph), backend.kernels)
+
+    def __call__(self, arrays):
+        env = dict(zip(map(id, self.graph.inputs), arrays))
+
+        def value(a):
+            return env[id(a)] if type(a) is Value else a
+
+        for call in self.graph.calls:
+            with swapped(scope=call.place):
+                out = self.backend.kernels[call.op.name](*map(value, call.args), **call.params)
+            env.update(zip(map(id, call.outs), _several(out)))
+        return [value(v) for v in self.graph.outputs]

@@ -1,0 +1,49 @@
+"""Kernels that write their result into given memory, besides the elementwise ones: (*args, out=array, **params).
+
+An op without one here, or whose kernel here does not accept a dtype, returns an array of its own.
+"""
+
+
+def make(xp):
+    """Op name -> (accepts(dtype), kernel)."""
+
+    def full(shape, value, dtype, out):
+        out.fill(value)
+
+    def reshape(x, shape, out):
+        """Reached only where the elements must be moved."""
+        xp.copyto(out.reshape(x.shape), x)
+
+    def concat(*xs, axis, out):
+        xp.concatenate(xs, axis, out=out)
+
+    def reduction(ufunc):
+        def kernel(x, axes, keepdims, out):
+            ufunc.reduce(x, axes, out=out, keepdims=keepdims)
+
+        return kernel
+
+    def pad(x, value, low, high, interior, out):
+        out.fill(value)
+        places = zip(x.shape, low, interior)
+        out[tuple(slice(a, a + (n - 1) * (i + 1) + 1 if n else a, i + 1) for n, a, i in places)] = x
+
+    return dict(
+        full=(_any, full),
+        reshape=(_any, reshape),
+        concat=(_any, concat),
+        pad=(_any, pad),
+        sum=(_is_wide, reduction(xp.add)),
+        prod=(_is_wide, reduction(xp.multiply)),
+        max=(_any, reduction(xp.maximum)),
+        min=(_any, reduction(xp.minimum)),
+    )
+
+
+def _any(dtype):
+    return True
+
+
+def _is_wide(dtype):
+    """Half floats are summed in single precision, by the kernels that return arrays; NumPy adds narrow integers in wide ones."""
+    return dtype in ("float32", "float64", "int32", "int64", "complex64", "complex128")

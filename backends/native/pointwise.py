@@ -1,0 +1,106 @@
+"""Elementwise kernels that write into given memory, over `xp`.
+
+All are called as (*args, out=array, **params), with Python scalars already made arrays of shape (). `out` may be one of the arguments,
+and any part of the elements may be computed apart from the others, which is what chains of them rely on.
+"""
+
+import numpy as np
+
+from mlkit.core import dtypes
+
+
+def make(xp):
+    """Op name -> kernel."""
+    return {**_direct(xp), **_composed(xp), **_by_bits(xp)}
+
+
+def _direct(xp):
+    table = dict(
+        neg=xp.negative, abs=xp.abs, sign=xp.sign, exp=xp.exp, expm1=xp.expm1, log=xp.log, log1p=xp.log1p, sqrt=xp.sqrt, sin=xp.sin,
+        cos=xp.cos, tan=xp.tan, arcsin=xp.arcsin, arccos=xp.arccos, arctan=xp.arctan, sinh=xp.sinh, cosh=xp.cosh, tanh=xp.tanh,
+        arcsinh=xp.arcsinh, arccosh=xp.arccosh, arctanh=xp.arctanh, isfinite=xp.isfinite, isnan=xp.isnan, conj=xp.conj,
+        add=xp.add, sub=xp.subtract, mul=xp.multiply, div=xp.divide, floor_div=xp.floor_divide, mod=xp.mod, pow=xp.power,
+        maximum=xp.maximum, minimum=xp.minimum, atan2=xp.arctan2, nextafter=xp.nextafter, equal=xp.equal, not_equal=xp.not_equal,
+        less=xp.less, less_equal=xp.less_equal, xor=xp.bitwise_xor, left_shift=xp.left_shift, right_shift=xp.right_shift,
+        floor=xp.floor, ceil=xp.ceil, round=xp.rint,
+    )  # fmt: skip
+    return {**table, "not": xp.invert, "and": xp.bitwise_and, "or": xp.bitwise_or}
+
+
+def _composed(xp):
+    def sigmoid(x, out):
+        xp.negative(x, out=out)
+        xp.exp(out, out=out)
+        xp.add(out, x.dtype.type(1), out=out)
+        xp.reciprocal(out, out=out)
+
+    def rsqrt(x, out):
+        xp.sqrt(x, out=out)
+        xp.reciprocal(out, out=out)
+
+    def relu(x, out):
+        xp.maximum(x, x.dtype.type(0), out=out)
+
+    def cast(x, dtype, out):
+        if x.dtype.kind == "c" and out.dtype.kind != "c":
+            x = x.real if dtype != "bool" else x != 0
+        xp.copyto(out, x, casting="unsafe")
+
+    return dict(sigmoid=sigmoid, rsqrt=rsqrt, relu=relu, cast=cast)
+
+
+def _by_bits(xp):
+    """Selections as integer arithmetic on the bits: `xp.where` and masked copies take ten times longer on the CPU."""
+
+    def mask(condition, bits):
+        """All bits where true, none where false."""
+        return xp.negative(condition.view("i1")).astype(bits)
+
+    def bits_of(x):
+        return f"i{x.dtype.itemsize}"
+
+    def where(condition, x, y, out):
+        if out.dtype.itemsize > 8:
+            out[...] = xp.where(condition, x, y)
+            return
+        bits = bits_of(out)
+        y = y.view(bits)
+        chosen = mask(condition, bits) & (x.view(bits) ^ y)
+        xp.bitwise_xor(chosen, y, out=out.view(bits))
+
+    def relu_grad(g, y, out):
+        bits = bits_of(out)
+        xp.bitwise_and(g.view(bits), mask(y > y.dtype.type(0), bits), out=out.view(bits))
+
+    def masked_scale(x, keep, scale, out):
+        bits = bits_of(out)
+        keep = mask(keep, bits)  # before out is written, which may be x
+        xp.multiply(x, x.dtype.type(scale), out=out)
+        xp.bitwise_and(out.view(bits), keep, out=out.view(bits))
+
+    return dict(where=where, relu_grad=relu_grad, masked_scale=masked_scale)
+
+
+ROUNDING = ("floor", "ceil", "round")  # of integers these give floats in NumPy
+
+
+def accepts(name, dtype):
+    """Whether a kernel here does what the op's eager kernel does for arguments of a dtype."""
+    return not ((name in ROUNDING or name == "div") and (dtypes.is_int(dtype) or dtype == "bool"))
+
+
+def typed_scalars(name, args, dtype):
+    """The arguments with Python scalars as arrays of shape (), which NumPy takes faster than scalars.
+
+    args: arrays, Values or Specs among the scalars, whose dtype is that of the others; dtype: the result's, if there are none.
+    """
+    like = args[1:] if name == "where" else args
+    own = next((a.dtype for a in like if hasattr(a, "dtype")), dtype)
+    own = dtypes.as_numpy(own) if type(own) is str else own
+
+    def one(i, a):
+        if hasattr(a, "dtype"):
+            return a
+        return np.asarray(a, bool if name == "where" and i == 0 else own)
+
+    return [one(i, a) for i, a in enumerate(args)]

@@ -1,0 +1,54 @@
+"""The choice of a kernel for each call of a graph, made once, when the plan is made."""
+
+from mlkit.backends.native import chain, pointwise
+from mlkit.backends.native.table import Rows
+from mlkit.core.graph import Graph, spec_of
+from mlkit.core.plan import Choice
+
+ALIASING = ("real", "imag", "bitcast", *pointwise.ROUNDING)  # kernels whose result may be a view of their argument
+
+
+def select(backend, call):
+    """The Choice for a call."""
+    name, params = call.op.name, call.params
+    if name == "fused_elementwise":
+        return _chain(backend, call)
+    kernel = backend.kernels.get(name)
+    if kernel is None:
+        raise NotImplementedError(f"The {backend.name} backend has no kernel for {name!r}.")
+    if isinstance(kernel, Rows):
+        kernel = kernel.choose(call.args, params)
+        return Choice(kernel, params, getattr(kernel, "into", None), workspace=_workspace(kernel, call))
+    if name in backend.pointwise and _is_pointwise(call):
+        every = [(0, k) for k in range(len(call.args))]
+        return Choice(kernel, params, backend.pointwise[name], every)
+    accepts, into = backend.into.get(name, (None, None))
+    if into is not None and not accepts(call.outs[0].dtype):
+        into = None
+    return Choice(kernel, params, into, aliases=name in ALIASING, workspace=_workspace(kernel, call))
+
+
+def _is_pointwise(call):
+    """Whether the writing kernel does for these dtypes what the other does."""
+    dtype = next((spec_of(a).dtype for a in call.args if hasattr(a, "dtype")), None)
+    return dtype is not None and pointwise.accepts(call.op.name, dtype)
+
+
+def _chain(backend, call):
+    specs = [spec_of(a) for a in call.args]
+    program = call.params["chain"]
+    run = chain.BlockedChain(backend.xp, program, specs, backend.pointwise)
+    return Choice(run, {}, run, chain.inplace_pairs(program, specs))
+
+
+def _workspace(kernel, call):
+    """Bytes a kernel takes besides its results: what it says itself, or what the plans of its bodies need."""
+    if hasattr(kernel, "workspace"):
+        return kernel.workspace(*call.args, **call.params)
+    bodies = [p for p in call.params.values() if type(p) is Graph]
+    if not bodies:
+        return 0
+    from mlkit.backends.native.control import program
+
+    return max(program(b).plan.arena_bytes + program(b).plan.result_bytes for b in bodies)
+

@@ -1,0 +1,259 @@
+"""The plan of a graph: where each tensor lives while the graph is run, decided before the first run.
+
+Tensors that kernels write into memory given to them share one arena: two may lie at the same place when one is dead before the other
+is born. Views (reshape, transpose, slices ...) of the arena are made once. An op may take over the memory of an argument that dies in
+it. What the graph returns never lies in the arena.
+"""
+
+import math
+
+from mlkit.core import dtypes, layout
+from mlkit.core.passes import inplace
+from mlkit.core.tensor import Value
+
+ALIGNMENT = 64  # bytes: one cache line, and enough for the widest vector loads
+
+
+class Choice:
+    """How a backend runs one call.
+
+    kernel     (*args, **params) -> array, or tuple for an op of several outputs
+    into       the same, but it writes into given memory: (*args, out=array or tuple, **params); or None
+    inplace    pairs (i, k): output i may lie where argument k lies, if that is of the same shape and dtype and dies in this call
+    aliases    whether the result may be a view of the first argument
+    workspace  bytes it allocates besides its results while it runs
+    """
+
+    __slots__ = ("kernel", "into", "params", "inplace", "aliases", "workspace")
+
+    def __init__(self, kernel, params, into=None, inplace=(), aliases=False, workspace=0):
+        self.kernel, self.params, self.into = kernel, params, into
+        self.inplace, self.aliases, self.workspace = inplace, aliases, workspace
+
+
+class Storage:
+    """A piece of memory. kind: "input"; "arena"; "fresh": made anew in each run and then written; "made": returned by a kernel.
+
+    first, last: numbers of the calls between which it is needed; owner: the Value that fills it; offset: in the arena.
+    """
+
+    __slots__ = ("kind", "nbytes", "first", "last", "owner", "offset", "merged")
+
+    def __init__(self, kind, owner, first):
+        self.kind, self.owner, self.first, self.last = kind, owner, first, first
+        self.nbytes = layout.nbytes(owner.shape, _itemsize(owner))
+        self.offset = self.merged = None
+
+
+class Place:
+    """Where a Value lies: its storage and, where they are known before the run, offset and strides in it."""
+
+    __slots__ = ("_storage", "offset", "strides")
+
+    def __init__(self, storage, offset=0, strides=None):
+        self._storage, self.offset, self.strides = storage, offset, strides
+
+    @property
+    def storage(self):
+        while self._storage.merged is not None:
+            self._storage = self._storage.merged
+        return self._storage
+
+    @property
+    def is_static(self):
+        """Whether it is a fixed part of the arena."""
+        return self.strides is not None and self.storage.kind == "arena"
+
+
+def _itemsize(v):
+    return dtypes.as_numpy(v.dtype).itemsize
+
+
+# op name -> (value, offset, strides, params) -> (offset, strides), or None where the elements must be moved
+def _reshaped(v, offset, strides, shape):
+    new = layout.reshape(v.shape, strides, shape)
+    return None if new is None else (offset, new)
+
+
+def _sliced(v, offset, strides, starts, stops, strides_of):
+    more, new = layout.take_slice(strides, starts, strides_of)
+    return offset + more, new
+
+
+def _flipped(v, offset, strides, axes):
+    more = sum((v.shape[a] - 1) * strides[a] for a in axes)
+    return offset + more, tuple(-s if i in axes else s for i, s in enumerate(strides))
+
+
+VIEWS = {
+    "reshape": _reshaped,
+    "transpose": lambda v, offset, strides, perm: (offset, layout.transpose(strides, perm)),
+    "broadcast_to": lambda v, offset, strides, shape: (offset, layout.broadcast(v.shape, strides, shape)),
+    "slice": lambda v, offset, s, starts, stops, strides: _sliced(v, offset, s, starts, stops, strides),
+    "flip": _flipped,
+    "stop_gradient": lambda v, offset, strides: (offset, strides),
+}
+
+
+class Plan:
+    """graph; choices: one Choice a call; copies: numbers of outputs that must be copied because they share memory with an input."""
+
+    def __init__(self, graph, choices, own_outputs=False):
+        self.graph, self.choices = graph, choices
+        self.places = {}  # id of a Value -> Place
+        self._place_values()
+        self._keep_outputs(own_outputs)
+        inplace.share(self)
+        storages = self.storages()
+        self.arena_bytes = arrange([s for s in storages if s.kind == "arena"])
+        self._count(storages)
+
+    def place(self, value):
+        return self.places[id(value)]
+
+    def storages(self):
+        """All pieces of memory, in order of birth."""
+        return list(dict.fromkeys(p.storage for p in self.places.values()))
+
+    def is_view(self, call):
+        """Whether a call only looks at the memory of its first argument in another way."""
+        source = call.args[0] if call.op.name in VIEWS else None
+        return type(source) is Value and self.place(call.outs[0]).storage is self.place(source).storage
+
+    # ---- where values lie --------------------------------------------------------------------------------------------
+
+    def _place_values(self):
+        for v in self.graph.inputs:
+            self.places[id(v)] = Place(Storage("input", v, -1))
+        for i, (call, choice) in enumerate(zip(self.graph.calls, self.choices)):
+            for a in call.args:
+                if type(a) is Value:
+                    self.place(a).storage.last = i
+            looked_at = self._as_view(call, choice)
+            for v in call.outs:
+                if looked_at is not None:
+                    self.places[id(v)] = looked_at
+                elif choice.into is not None:
+                    self.places[id(v)] = Place(Storage("arena", v, i), 0, layout.contiguous(v.shape, _itemsize(v)))
+                else:
+                    self.places[id(v)] = Place(Storage("made", v, i))
+
+    def _as_view(self, call, choice):
+        """The Place of a call's result in its argument's memory, or None where it has memory of its own."""
+        source = call.args[0] if call.args else None
+        if type(source) is not Value or not (choice.aliases or call.op.name in VIEWS):
+            return None
+        place = self.place(source)
+        if place.strides is None or choice.aliases:
+            return Place(place.storage)
+        found = VIEWS[call.op.name](source, place.offset, place.strides, **call.params)
+        return None if found is None else Place(place.storage, *found)
+
+    def _keep_outputs(self, own):
+        """What is returned lives in memory of its own, to the end and beyond."""
+        self.copies = set()
+        for i, v in enumerate(self.graph.outputs):
+            if type(v) is not Value:
+                continue
+            storage = self.place(v).storage
+            storage.last = len(self.graph.calls)
+            if storage.kind == "arena":
+                storage.kind = "fresh"
+            elif storage.kind == "input" and own:
+                self.copies.add(i)
+
+    # ---- how much memory that is -------------------------------------------------------------------------------------
+
+    def _count(self, storages):
+        """Bytes by kind, and the largest sum at any time."""
+        graph, n = self.graph, len(self.graph.calls)
+        self.input_bytes = sum(s.nbytes for s in storages if s.kind == "input")
+        self.output_bytes = sum(s.nbytes for s in storages if s.kind != "input" and s.last == n)
+        constants = {id(a): a for c in graph.calls for a in c.args if hasattr(a, "nbytes")}
+        self.constant_bytes = sum(a.nbytes for a in constants.values())
+        change = [0] * (n + 2)
+        for s in storages:
+            if s.kind in ("fresh", "made"):
+                change[max(s.first, 0)] += s.nbytes
+                change[s.last + 1] -= s.nbytes
+        live = most = 0
+        self.peak_call = 0
+        for i in range(n):
+            live += change[i]
+            now = live + self.choices[i].workspace
+            if now > most:
+                most, self.peak_call = now, i
+        self.result_bytes = most  # fresh and made arrays and workspaces together, where they are most
+        self.peak_bytes = self.input_bytes + self.constant_bytes + self.arena_bytes + most
+
+    def report(self):
+        """The memory of one run as a text of one line for each kind."""
+        state = self.graph.inputs[len(self.graph.inputs) - self.graph.state :]
+        weights = sum(s.nbytes for s in map(lambda v: self.place(v).storage, state))
+        rows = [
+            ("weights and other state", weights),
+            ("inputs", self.input_bytes - weights),
+            ("outputs", self.output_bytes),
+            ("constants", self.constant_bytes),
+            ("arena", self.arena_bytes),
+            ("results and workspaces outside the arena, at most", self.result_bytes),
+            ("peak", self.peak_bytes),
+        ]
+        lines = [f"{label:50s}{size / 2**20:10.1f} MB" for label, size in rows]
+        if self.graph.calls:
+            call = self.graph.calls[self.peak_call]
+            where = "/".join(call.place)
+            lines.append(f"most is in use at call {self.peak_call}, {call.op.name}{f' in {where}' if where else ''}")
+        return "\n".join(lines)
+
+
+# ---- the arena -----------------------------------------------------------------------------------------------------------
+
+
+def arrange(storages):
+    """Give each storage an offset so that those alive at the same time do not overlap; the bytes that takes.
+
+    Best fit: in order of birth each takes the smallest hole that holds it. (The problem is strip packing, which is NP-hard.)
+    """
+    dying = {}
+    for s in storages:
+        dying.setdefault(s.last, []).append(s)
+    holes, end, clock = [], 0, sorted(dying)
+    k = 0
+    for s in sorted(storages, key=lambda s: s.first):
+        while k < len(clock) and clock[k] < s.first:
+            for dead in dying[clock[k]]:
+                _free(holes, dead.offset, _padded(dead))
+            k += 1
+        size = _padded(s)
+        fit = min((h for h in holes if h[1] >= size), key=lambda h: h[1], default=None)
+        if fit is not None:
+            s.offset = fit[0]
+            fit[0] += size
+            fit[1] -= size
+            if not fit[1]:
+                holes.remove(fit)
+        else:
+            last = holes[-1] if holes and holes[-1][0] + holes[-1][1] == end else None
+            s.offset = last[0] if last else end
+            end = s.offset + size
+            if last:
+                holes.pop()
+    return end
+
+
+def _padded(s):
+    return max(math.ceil(s.nbytes / ALIGNMENT), 1) * ALIGNMENT
+
+
+def _free(holes, offset, size):
+    """Put a hole back among the others (sorted by offset), joined with its neighbours."""
+    i = 0
+    while i < len(holes) and holes[i][0] < offset:
+        i += 1
+    holes.insert(i, [offset, size])
+    if i + 1 < len(holes) and offset + size == holes[i + 1][0]:
+        holes[i][1] += holes.pop(i + 1)[1]
+    if i and holes[i - 1][0] + holes[i - 1][1] == offset:
+        holes[i - 1][1] += holes.pop(i)[1]
+
