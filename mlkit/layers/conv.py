@@ -17,6 +17,7 @@ class BaseConv(Layer):
     """
 
     rank = None
+    _omitted_when_none = ("lora_rank", "lora_alpha", "quantization_config")
 
     def __init__(
         self,

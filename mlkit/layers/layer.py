@@ -226,9 +226,10 @@ class Layer(StatefulMixin, Configurable):
         """Build for the shapes of these call arguments."""
         named = {**dict(zip(info.names, args)), **kwargs}
         shapes = {n: _shapes(v) for n, v in named.items() if _holds_tensor(v)}
-        wanted = build_parameters(type(self).build)
-        if wanted and all(w.removesuffix("_shape") in shapes or w == wanted[0] for w in wanted) and len(wanted) > 1:
-            self.build(**{w: shapes[w.removesuffix("_shape")] for w in wanted if w.removesuffix("_shape") in shapes})
+        wanted = build_parameters(type(self).build) or ()
+        named = {w: shapes[w.removesuffix("_shape")] for w in wanted if w.removesuffix("_shape") in shapes}
+        if len(wanted) > 1 and wanted[0] in named:
+            self.build(**named)
         elif shapes:
             self.build(next(iter(shapes.values())))
         else:
@@ -317,13 +318,15 @@ class Layer(StatefulMixin, Configurable):
             raise AttributeError(f"Layer {self.name!r} was called {times} on KerasTensors, so `{what}` is not defined.")
         return self._inbound_nodes[0]
 
+    _omitted_when_none = ("activity_regularizer", "lora_rank", "lora_alpha")  # as in Keras's configs
+
     def get_config(self):
         """The arguments of `__init__`, with name, trainable and dtype, as plain values."""
         from mlkit import activations
 
         config = {"name": self.name, "trainable": self._trainable, "dtype": serialized(self._dtype_policy)}
         for key, value in init_arguments(self).items():
-            if key in config or (value is None and key in _OMITTED_WHEN_NONE):
+            if key in config or (value is None and key in self._omitted_when_none) or (key == "autocast" and value):
                 continue
             is_function = callable(value) and not hasattr(value, "get_config")
             config[key] = activations.serialize(value) if is_function and "activation" in key else serialized(value)
@@ -345,9 +348,6 @@ class Layer(StatefulMixin, Configurable):
         for layer in self._layers:
             found += layer._flatten_layers() if recursive else [layer]
         return unique(found)
-
-
-_OMITTED_WHEN_NONE = ("activity_regularizer", "lora_rank", "lora_alpha")  # as in Keras's configs
 
 
 def _prepared(build):

@@ -24,8 +24,10 @@ class LayerNormalization(Layer):
         gamma_constraint=None,
         **kwargs,
     ):
-        kwargs.pop("rms_scaling", None)
+        rms_scaling = kwargs.pop("rms_scaling", False)
         super().__init__(**kwargs)
+        if rms_scaling:
+            raise NotImplementedError("LayerNormalization: `rms_scaling` is not supported; use RMSNormalization.")
         if not isinstance(axis, (int, list, tuple)):
             raise TypeError(f"LayerNormalization: `axis` must be an int or a list of ints, but got {axis!r}.")
         self.axis = list(axis) if isinstance(axis, (list, tuple)) else axis
@@ -52,6 +54,9 @@ class LayerNormalization(Layer):
         dtype = inputs.dtype
         x = ops.cast(inputs, "float32") if dtype in ("float16", "bfloat16") else inputs
         return ops.cast(ops.layer_normalization(x, self.gamma, self.beta, axis=self.axis, epsilon=self.epsilon), dtype)
+
+    def get_config(self):
+        return {**super().get_config(), "rms_scaling": False}
 
 
 class RMSNormalization(Layer):
