@@ -1,0 +1,130 @@
+"""EinsumDense: a product of inputs and kernel over axes given by an Einstein equation."""
+
+import re
+
+from mlkit import activations, constraints, initializers, ops, regularizers
+from mlkit.layers.layer import Layer
+from mlkit.layers.options import refuse
+
+__all__ = ["EinsumDense"]
+
+
+class EinsumDense(Layer):
+    """``activation(einsum(equation, inputs, kernel) + bias)``.
+
+    equation: such as "abc,cd->abd"; "..." may stand for leading or trailing axes. output_shape: sizes of the output without the batch
+    axis, None where they are the input's. bias_axes: letters of the output that the bias has, or None for no bias.
+
+    >>> import mlkit
+    >>> mlkit.layers.EinsumDense("abc,cd->abd", (None, 8), bias_axes="d")(mlkit.ops.ones((2, 3, 4))).shape
+    (2, 3, 8)
+    """
+
+    def __init__(
+        self,
+        equation,
+        output_shape,
+        activation=None,
+        bias_axes=None,
+        kernel_initializer="glorot_uniform",
+        bias_initializer="zeros",
+        kernel_regularizer=None,
+        bias_regularizer=None,
+        kernel_constraint=None,
+        bias_constraint=None,
+        lora_rank=None,
+        lora_alpha=None,
+        gptq_unpacked_column_size=None,
+        quantization_config=None,
+        **kwargs,
+    ):
+        super().__init__(**kwargs)
+        refuse(
+            self,
+            lora_rank=lora_rank,
+            lora_alpha=lora_alpha,
+            gptq_unpacked_column_size=gptq_unpacked_column_size,
+            quantization_config=quantization_config,
+        )
+        self.equation, self.bias_axes = equation, bias_axes
+        self.partial_output_shape = (output_shape,) if isinstance(output_shape, int) else tuple(output_shape)
+        self.activation = activations.get(activation)
+        self.kernel_initializer = initializers.get(kernel_initializer)
+        self.bias_initializer = initializers.get(bias_initializer)
+        self.kernel_regularizer = regularizers.get(kernel_regularizer)
+        self.bias_regularizer = regularizers.get(bias_regularizer)
+        self.kernel_constraint = constraints.get(kernel_constraint)
+        self.bias_constraint = constraints.get(bias_constraint)
+
+    def build(self, input_shape):
+        kernel_shape, bias_shape = self._weight_shapes(input_shape)
+        self.kernel = self.add_weight(
+            kernel_shape, self.kernel_initializer, regularizer=self.kernel_regularizer, constraint=self.kernel_constraint, name="kernel"
+        )
+        self.bias = None
+        if bias_shape is not None:
+            self.bias = self.add_weight(
+                bias_shape, self.bias_initializer, regularizer=self.bias_regularizer, constraint=self.bias_constraint, name="bias"
+            )
+
+    def _weight_shapes(self, input_shape):
+        """Sizes of the kernel's and the bias's axes, looked up by letter in the input and the output."""
+        match = re.fullmatch(r"([a-zA-Z.]+),([a-zA-Z]+)->([a-zA-Z.]+)", self.equation.replace(" ", ""))
+        if match is None:
+            raise ValueError(f"EinsumDense: Invalid einsum equation {self.equation!r}: expected the form 'abc,cd->abd'.")
+        inputs, kernel, output = match.groups()
+        given = _sizes(inputs, input_shape)
+        made = _output_sizes(output, inputs, given, self.partial_output_shape, len(input_shape))
+        for letter, size in made.items():
+            if given.get(letter) is not None and size is not None and given[letter] != size:
+                raise ValueError(
+                    f"EinsumDense {self.path!r}: axis {letter!r} of {self.equation!r} has size {given[letter]} in the inputs, but {size} in output_shape."
+                )
+        known = {**made, **{k: v for k, v in given.items() if v is not None}}
+        missing = [c for c in kernel if known.get(c) is None]
+        if missing:
+            raise ValueError(
+                f"EinsumDense {self.path!r}: the kernel axes {missing} of {self.equation!r} have no known size: inputs have shape {input_shape}, "
+                f"output_shape is {self.partial_output_shape}."
+            )
+        kernel_shape = tuple(known[c] for c in kernel)
+        if not self.bias_axes:
+            return kernel_shape, None
+        letters = output.replace(".", "")
+        unknown = [c for c in self.bias_axes if c not in letters]
+        if unknown:
+            raise ValueError(f"EinsumDense {self.path!r}: bias axes {unknown} are not in the output of {self.equation!r}.")
+        first = min(letters.index(c) for c in self.bias_axes)
+        after = letters[first:]
+        trailing = 1 if output.endswith("...") else 0
+        shape = tuple(known[c] if c in self.bias_axes else 1 for c in after)
+        ellipsis = len(input_shape) - len(inputs.replace(".", "")) if trailing else 0
+        return kernel_shape, shape + (1,) * ellipsis
+
+    def call(self, inputs, training=None):
+        x = ops.einsum(self.equation, inputs, self.kernel)
+        return self.activation(x if self.bias is None else x + self.bias)
+
+    def get_config(self):
+        config = super().get_config()
+        config.pop("gptq_unpacked_column_size", None)
+        config["output_shape"] = self.partial_output_shape
+        return config
+
+
+def _sizes(letters, shape):
+    """letter -> size of an operand whose axes may be elided at one end."""
+    named = letters.replace("...", "")
+    if letters.startswith("..."):
+        shape = shape[len(shape) - len(named) :]
+    return dict(zip(named, shape))
+
+
+def _output_sizes(output, inputs, given, partial, rank):
+    """letter -> size of the output; `partial` has no batch axis, and None where the input's size is meant."""
+    named = output.replace("...", "")
+    if output.startswith("..."):
+        sizes = dict(zip(reversed(named), reversed(partial)))
+    else:
+        sizes = {named[0]: given.get(named[0]), **dict(zip(named[1:], partial))}
+    return {c: given.get(c) if s is None else s for c, s in sizes.items()}

@@ -1,0 +1,251 @@
+"""Recurrent layers: a cell over the steps of a sequence. LSTM and GRU run as one fused op where they can."""
+
+from mlkit import ops
+from mlkit.core import tree
+from mlkit.core.config_object import deserialized_values, init_signature, serialized
+from mlkit.core.spec import Dim
+from mlkit.core.variable import Variable
+from mlkit.layers.call_info import call_info
+from mlkit.layers.input_spec import InputSpec
+from mlkit.layers.layer import Layer
+from mlkit.layers.recurrent_cells import GRUCell, LSTMCell, SimpleRNNCell, StackedRNNCells
+from mlkit.ops import fused
+
+__all__ = ["GRU", "LSTM", "RNN", "SimpleRNN"]
+
+
+class RNN(Layer):
+    """A cell applied to each step of (batch, time, ...): (batch, units), or with `return_sequences` (batch, time, units).
+
+    cell: a layer called as ``cell(step, states) -> (output, new_states)`` with `state_size`; a list of them is stacked.
+    return_state: also return the last states. go_backwards: run from the last step to the first. stateful: begin each batch with the
+    states the last one ended with. unroll: accepted; a compiled step is always one program. zero_output_for_mask: masked
+    steps give 0 instead of the last output. Masked steps leave the states as they are.
+    """
+
+    def __init__(
+        self,
+        cell,
+        return_sequences=False,
+        return_state=False,
+        go_backwards=False,
+        stateful=False,
+        unroll=False,
+        zero_output_for_mask=False,
+        **kwargs,
+    ):
+        super().__init__(**kwargs)
+        if isinstance(cell, (list, tuple)):
+            cell = StackedRNNCells(cell)
+        if "call" not in dir(cell) or not hasattr(cell, "state_size"):
+            raise ValueError(f"RNN: `cell` must have `call` and `state_size`, but got {cell!r}.")
+        self.cell = cell
+        self.return_sequences, self.return_state, self.go_backwards = return_sequences, return_state, go_backwards
+        self.stateful, self.unroll, self.zero_output_for_mask = stateful, unroll, zero_output_for_mask
+        self.supports_masking = True
+        self.states = None
+        self.input_spec = InputSpec(min_ndim=3)
+
+    def build(self, sequences_shape, initial_state_shape=None):
+        step = (sequences_shape[0], *sequences_shape[2:])
+        if not self.cell.built:
+            if isinstance(self.cell, StackedRNNCells):
+                self._build_stack(step)
+            elif isinstance(self.cell, Layer):
+                self.cell.build(step)
+                self.cell.built = True
+        if self.stateful and self.states is None:
+            self._create_states(sequences_shape[0])
+
+    def _build_stack(self, step):
+        for cell in self.cell.cells:
+            if not cell.built:
+                cell.build(step)
+            size = getattr(cell, "output_size", None)
+            size = size if size is not None else tree.flatten(cell.state_size)[0]
+            step = (step[0], *((size,) if isinstance(size, int) else size))
+        self.cell.built = True
+
+    def _create_states(self, batch):
+        if batch is None:
+            raise ValueError(f"{type(self).__name__} {self.path!r}: stateful=True needs a known batch size: Input(batch_shape=(batch, time, ...)).")
+        zeros = self.get_initial_state(batch)
+        self.states = tree.map_structure(lambda z: Variable(z, trainable=False, name="rnn_state"), zeros)
+
+    def get_initial_state(self, batch_size):
+        """The states a sequence begins with: what the cell gives, by default zeros. A list (nested for stacked cells)."""
+        if hasattr(self.cell, "get_initial_state"):
+            states = self.cell.get_initial_state(batch_size=batch_size)
+        else:
+            states = tree.map_structure(lambda n: ops.zeros((batch_size, n), dtype=self.compute_dtype), self.cell.state_size)
+        return list(states) if isinstance(states, (list, tuple)) else [states]
+
+    def reset_states(self):
+        """Set the states of a stateful layer back to zero."""
+        if self.states is not None:
+            for v in tree.flatten(self.states):
+                v.assign(ops.zeros_like(v.value))
+
+    reset_state = reset_states
+
+    def call(self, sequences, initial_state=None, mask=None, training=False):
+        if isinstance(mask, (list, tuple)):
+            mask = mask[0]
+        if initial_state is None:
+            if self.stateful:
+                initial_state = tree.map_structure(lambda v: v.value, self.states)
+            else:
+                initial_state = self.get_initial_state(sequences.shape[0])
+        elif not isinstance(initial_state, (list, tuple)):
+            initial_state = [initial_state]
+        initial_state = tree.map_structure(lambda s: ops.cast(s, self.compute_dtype), list(initial_state))
+        last, outputs, states = self.run(sequences, initial_state, mask, training)
+        if self.stateful:
+            for v, s in zip(tree.flatten(self.states), tree.flatten(states)):
+                v.assign(s)
+        out = outputs if self.return_sequences else last
+        return (out, *states) if self.return_state else out
+
+    def run(self, sequences, states, mask, training):
+        """(last output, outputs of all steps, last states)."""
+        time = sequences.shape[1]
+        if type(time) is Dim:
+            return self._run_on_unknown_length(sequences, states, training)
+        steps = [sequences[:, t] for t in range(time)]
+        present = None if mask is None else [mask[:, t] for t in range(time)]
+        order = range(time - 1, -1, -1) if self.go_backwards else range(time)
+        if hasattr(self.cell, "begin_sequence") and time:
+            self.cell.begin_sequence(steps[0], tree.flatten(states)[0], training)
+        outputs, out = [], None
+        options = {"training": training} if _takes_training(self.cell) else {}
+        try:
+            for t in order:
+                new, new_states = self.cell(steps[t], states, **options)
+                new_states = list(new_states) if isinstance(new_states, (list, tuple)) else [new_states]
+                if present is not None:
+                    before = out if out is not None and not self.zero_output_for_mask else ops.zeros_like(new)
+                    shown = _choose(present[t], new, before)
+                    new_states = tree.map_structure(lambda n, o, t=t: _choose(present[t], n, o), new_states, list(states))
+                    out = _choose(present[t], new, before if out is None else out)
+                else:
+                    shown = out = new
+                outputs.append(shown)
+                states = new_states
+        finally:
+            if hasattr(self.cell, "end_sequence"):
+                self.cell.end_sequence()
+        return (outputs[-1] if self.zero_output_for_mask else out), ops.stack(outputs, axis=1), states
+
+    def _run_on_unknown_length(self, sequences, states, training):
+        """Only shapes are asked for: one step has them all."""
+        first = sequences[:, 0]
+        out, new = self.cell(first, states)
+        new = list(new) if isinstance(new, (list, tuple)) else [new]
+        wide = (out.shape[0], sequences.shape[1], *out.shape[1:])
+        return out, ops.broadcast_to(ops.expand_dims(out, 1), wide), new
+
+    def compute_mask(self, inputs, mask=None):
+        mask = tree.flatten(mask)[0]
+        out = mask if self.return_sequences else None
+        if self.return_state:
+            return [out, *[None] * len(tree.flatten(self.cell.state_size))]
+        return out
+
+    def get_config(self):
+        names = ("return_sequences", "return_state", "go_backwards", "stateful", "unroll", "zero_output_for_mask")
+        config = {k: v for k, v in Layer.get_config(self).items() if k in ("name", "trainable", "dtype")}
+        return {**config, **{n: getattr(self, n) for n in names}, "cell": serialized(self.cell)}
+
+
+def _takes_training(cell):
+    return call_info(type(cell)).takes_training
+
+
+def _choose(present, new, old):
+    return ops.where(ops.reshape(present, (present.shape[0], *(1,) * (new.ndim - 1))), new, old)
+
+
+_SEQUENCE_OPTIONS = ("return_sequences", "return_state", "go_backwards", "stateful", "unroll", "zero_output_for_mask")
+
+
+class _CellRNN(RNN):
+    """An RNN that makes its cell from its own arguments; they are read back from the cell."""
+
+    cell_class = None
+
+    def __init__(self, units, *args, activity_regularizer=None, use_cudnn="auto", **kwargs):
+        if use_cudnn not in ("auto", True, False):
+            raise ValueError(f"{type(self).__name__}: `use_cudnn` must be 'auto', True or False, but got {use_cudnn!r}.")
+        sequence = {k: kwargs.pop(k) for k in _SEQUENCE_OPTIONS if k in kwargs}
+        layer = {k: kwargs.pop(k) for k in ("name", "trainable", "autocast", "input_shape", "input_dim") if k in kwargs}
+        dtype = kwargs.pop("dtype", None)
+        cell = self.cell_class(units, *args, dtype=dtype, trainable=layer.get("trainable", True), **kwargs)
+        super().__init__(cell, dtype=dtype, activity_regularizer=activity_regularizer, **sequence, **layer)
+        self.input_spec = InputSpec(ndim=3)
+
+    def __getattr__(self, name):
+        # options such as `units` and `dropout` live in the cell
+        if not name.startswith("_") and "cell" in self.__dict__ and name in _cell_options(self.cell_class):
+            return getattr(self.cell, name)
+        raise AttributeError(f"{type(self).__name__} has no attribute {name!r}.")
+
+    def get_config(self):
+        config = RNN.get_config(self)
+        del config["cell"]
+        own = {k: v for k, v in self.cell.get_config().items() if k not in ("name", "trainable", "dtype")}
+        return {**config, **own, "activity_regularizer": serialized(self.activity_regularizer)}
+
+    @classmethod
+    def from_config(cls, config):
+        return cls(**deserialized_values(config))
+
+
+def _cell_options(cls):
+    return init_signature(cls).parameters
+
+
+class SimpleRNN(_CellRNN):
+    """``activation(inputs @ kernel + state @ recurrent_kernel + bias)`` step by step. Arguments: those of SimpleRNNCell and RNN."""
+
+    cell_class = SimpleRNNCell
+
+
+class LSTM(_CellRNN):
+    """Long short-term memory over (batch, time, features). Arguments: those of LSTMCell and RNN.
+
+    >>> import mlkit
+    >>> mlkit.layers.LSTM(4)(mlkit.ops.ones((2, 5, 3))).shape
+    (2, 4)
+    """
+
+    cell_class = LSTMCell
+
+    def run(self, sequences, states, mask, training):
+        cell = self.cell
+        if mask is not None or not cell.is_standard or (cell.disturbs and training) or _is_half(sequences):
+            return super().run(sequences, states, mask, training)
+        x = ops.flip(sequences, axis=1) if self.go_backwards else sequences
+        bias = None if cell.bias is None else ops.convert_to_tensor(cell.bias)
+        kernels = (ops.convert_to_tensor(cell.kernel), ops.convert_to_tensor(cell.recurrent_kernel))
+        hs, cs, _ = fused.lstm(x, *states, *kernels, bias)
+        return hs[:, -1], hs, [hs[:, -1], cs[:, -1]]
+
+
+class GRU(_CellRNN):
+    """Gated recurrent unit over (batch, time, features). Arguments: those of GRUCell and RNN."""
+
+    cell_class = GRUCell
+
+    def run(self, sequences, states, mask, training):
+        cell = self.cell
+        if mask is not None or not cell.is_standard or not cell.reset_after or (cell.disturbs and training) or _is_half(sequences):
+            return super().run(sequences, states, mask, training)
+        x = ops.flip(sequences, axis=1) if self.go_backwards else sequences
+        bias = None if cell.bias is None else ops.convert_to_tensor(cell.bias)
+        kernels = (ops.convert_to_tensor(cell.kernel), ops.convert_to_tensor(cell.recurrent_kernel))
+        hs, _ = fused.gru(x, states[0], *kernels, bias)
+        return hs[:, -1], hs, [hs[:, -1]]
+
+
+def _is_half(x):
+    return x.dtype in ("float16", "bfloat16")

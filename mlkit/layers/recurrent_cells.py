@@ -1,0 +1,341 @@
+"""Recurrent cells: one step of SimpleRNN, LSTM and GRU, and cells on top of one another."""
+
+from mlkit import activations, constraints, initializers, ops, random, regularizers
+from mlkit.core import tree
+from mlkit.layers.layer import Layer
+
+__all__ = ["GRUCell", "LSTMCell", "SimpleRNNCell", "StackedRNNCells"]
+
+
+class Cell(Layer):
+    """What cells share: weights for the inputs and for the state, dropout of both.
+
+    A cell is called on one step ``(batch, features)`` and a list of states ``(batch, units)``; it returns (output, new states).
+    """
+
+    gates = 1  # units of the kernels are gates * units
+
+    def __init__(
+        self,
+        units,
+        activation="tanh",
+        use_bias=True,
+        kernel_initializer="glorot_uniform",
+        recurrent_initializer="orthogonal",
+        bias_initializer="zeros",
+        kernel_regularizer=None,
+        recurrent_regularizer=None,
+        bias_regularizer=None,
+        kernel_constraint=None,
+        recurrent_constraint=None,
+        bias_constraint=None,
+        dropout=0.0,
+        recurrent_dropout=0.0,
+        seed=None,
+        **kwargs,
+    ):
+        super().__init__(**kwargs)
+        if not isinstance(units, int) or units <= 0:
+            raise ValueError(f"{type(self).__name__}: `units` must be a positive integer, but got {units!r}.")
+        self.units, self.use_bias, self.seed = units, use_bias, seed
+        self.activation = activations.get(activation)
+        self.kernel_initializer = initializers.get(kernel_initializer)
+        self.recurrent_initializer = initializers.get(recurrent_initializer)
+        self.bias_initializer = initializers.get(bias_initializer)
+        self.kernel_regularizer = regularizers.get(kernel_regularizer)
+        self.recurrent_regularizer = regularizers.get(recurrent_regularizer)
+        self.bias_regularizer = regularizers.get(bias_regularizer)
+        self.kernel_constraint = constraints.get(kernel_constraint)
+        self.recurrent_constraint = constraints.get(recurrent_constraint)
+        self.bias_constraint = constraints.get(bias_constraint)
+        self.dropout, self.recurrent_dropout = min(1.0, max(0.0, dropout)), min(1.0, max(0.0, recurrent_dropout))
+        self.seed_generator = random.SeedGenerator(seed) if self.dropout or self.recurrent_dropout else None
+        self._masks = None  # dropout masks of the sequence under way: (of the inputs, of the state)
+
+    @property
+    def state_size(self):
+        """Size of each state; a list if there are several."""
+        return self.units
+
+    @property
+    def output_size(self):
+        return self.units
+
+    bias_rows = None  # a second axis of the bias
+
+    def build(self, input_shape):
+        features = input_shape[-1]
+        wide = self.gates * self.units
+        self.kernel = self.add_weight(
+            (features, wide), self.kernel_initializer, regularizer=self.kernel_regularizer, constraint=self.kernel_constraint, name="kernel"
+        )
+        self.recurrent_kernel = self.add_weight(
+            (self.units, wide),
+            self.recurrent_initializer,
+            regularizer=self.recurrent_regularizer,
+            constraint=self.recurrent_constraint,
+            name="recurrent_kernel",
+        )
+        self.bias = None
+        if self.use_bias:
+            shape = (wide,) if self.bias_rows is None else (self.bias_rows, wide)
+            self.bias = self.add_weight(
+                shape, self.bias_start(), regularizer=self.bias_regularizer, constraint=self.bias_constraint, name="bias"
+            )
+
+    def bias_start(self):
+        """The bias's initializer."""
+        return self.bias_initializer
+
+    def get_initial_state(self, batch_size=None):
+        """Zeros for each state."""
+        sizes = self.state_size if isinstance(self.state_size, list) else [self.state_size]
+        return [ops.zeros((batch_size, n), dtype=self.compute_dtype) for n in sizes]
+
+    def begin_sequence(self, step, state, training):
+        """Draw the dropout masks that all steps of a sequence share."""
+        self._masks = None
+        if training and self.seed_generator is not None:
+            self._masks = tuple(
+                random.dropout(ops.ones_like(x), rate, seed=self.seed_generator) if rate else None
+                for x, rate in ((step, self.dropout), (state, self.recurrent_dropout))
+            )
+
+    def end_sequence(self):
+        self._masks = None
+
+    def disturbed(self, inputs, state, training):
+        """Inputs and state with dropout applied."""
+        alone = self._masks is None
+        if alone:
+            self.begin_sequence(inputs, state, training)
+        for_inputs, for_state = self._masks or (None, None)
+        if alone:
+            self._masks = None
+        return (inputs if for_inputs is None else inputs * for_inputs, state if for_state is None else state * for_state)
+
+    @property
+    def disturbs(self):
+        """Whether there is any dropout."""
+        return self.seed_generator is not None
+
+
+class SimpleRNNCell(Cell):
+    """``activation(inputs @ kernel + state @ recurrent_kernel + bias)``."""
+
+    def call(self, sequence, states, training=False):
+        x, h = self.disturbed(sequence, states[0] if isinstance(states, (list, tuple)) else states, training)
+        z = ops.matmul(x, self.kernel) + ops.matmul(h, self.recurrent_kernel)
+        out = self.activation(z if self.bias is None else z + self.bias)
+        return out, [out] if isinstance(states, (list, tuple)) else out
+
+
+class _GatedCell(Cell):
+    """Cells with gates: a second activation for them."""
+
+    def __init__(
+        self,
+        units,
+        activation="tanh",
+        recurrent_activation="sigmoid",
+        use_bias=True,
+        kernel_initializer="glorot_uniform",
+        recurrent_initializer="orthogonal",
+        bias_initializer="zeros",
+        **kwargs,
+    ):
+        super().__init__(units, activation, use_bias, kernel_initializer, recurrent_initializer, bias_initializer, **kwargs)
+        self.recurrent_activation = activations.get(recurrent_activation)
+
+    @property
+    def is_standard(self):
+        """Whether the activations are those that the fused op computes."""
+        return (self.activation, self.recurrent_activation) == (activations.tanh, activations.sigmoid)
+
+
+class LSTMCell(_GatedCell):
+    """Long short-term memory (Hochreiter and Schmidhuber, 1997), with gates i, f, c, o. States: [h, c]."""
+
+    gates = 4
+
+    def __init__(
+        self,
+        units,
+        activation="tanh",
+        recurrent_activation="sigmoid",
+        use_bias=True,
+        kernel_initializer="glorot_uniform",
+        recurrent_initializer="orthogonal",
+        bias_initializer="zeros",
+        unit_forget_bias=True,
+        kernel_regularizer=None,
+        recurrent_regularizer=None,
+        bias_regularizer=None,
+        kernel_constraint=None,
+        recurrent_constraint=None,
+        bias_constraint=None,
+        dropout=0.0,
+        recurrent_dropout=0.0,
+        seed=None,
+        **kwargs,
+    ):
+        implementation = kwargs.pop("implementation", 2)
+        if implementation not in (0, 1, 2):
+            raise ValueError(f"LSTMCell: `implementation` must be 0, 1 or 2 (all compute the same), but got {implementation!r}.")
+        super().__init__(
+            units,
+            activation,
+            recurrent_activation,
+            use_bias,
+            kernel_initializer,
+            recurrent_initializer,
+            bias_initializer,
+            kernel_regularizer=kernel_regularizer,
+            recurrent_regularizer=recurrent_regularizer,
+            bias_regularizer=bias_regularizer,
+            kernel_constraint=kernel_constraint,
+            recurrent_constraint=recurrent_constraint,
+            bias_constraint=bias_constraint,
+            dropout=dropout,
+            recurrent_dropout=recurrent_dropout,
+            seed=seed,
+            **kwargs,
+        )
+        self.unit_forget_bias = unit_forget_bias
+
+    @property
+    def state_size(self):
+        return [self.units, self.units]
+
+    def bias_start(self):
+        if not self.unit_forget_bias:
+            return self.bias_initializer
+        n, start = self.units, self.bias_initializer
+
+        def with_open_forget_gate(shape, dtype=None):
+            return ops.concatenate([start((n,), dtype=dtype), ops.ones((n,), dtype=dtype), start((2 * n,), dtype=dtype)])
+
+        return with_open_forget_gate
+
+    def call(self, inputs, states, training=False):
+        x, h = self.disturbed(inputs, states[0], training)
+        z = ops.matmul(x, self.kernel) + ops.matmul(h, self.recurrent_kernel)
+        i, f, c, o = ops.split(z if self.bias is None else z + self.bias, 4, axis=-1)
+        gate = self.recurrent_activation
+        c = gate(f) * states[1] + gate(i) * self.activation(c)
+        h = gate(o) * self.activation(c)
+        return h, [h, c]
+
+
+class GRUCell(_GatedCell):
+    """Gated recurrent unit (Cho et al., 2014), with gates z, r, h.
+
+    reset_after: apply the reset gate after the matrix product (as cuDNN does) and have two biases.
+    """
+
+    gates = 3
+
+    def __init__(
+        self,
+        units,
+        activation="tanh",
+        recurrent_activation="sigmoid",
+        use_bias=True,
+        kernel_initializer="glorot_uniform",
+        recurrent_initializer="orthogonal",
+        bias_initializer="zeros",
+        kernel_regularizer=None,
+        recurrent_regularizer=None,
+        bias_regularizer=None,
+        kernel_constraint=None,
+        recurrent_constraint=None,
+        bias_constraint=None,
+        dropout=0.0,
+        recurrent_dropout=0.0,
+        reset_after=True,
+        seed=None,
+        **kwargs,
+    ):
+        implementation = kwargs.pop("implementation", 2)
+        if implementation not in (0, 1, 2):
+            raise ValueError(f"GRUCell: `implementation` must be 0, 1 or 2 (all compute the same), but got {implementation!r}.")
+        super().__init__(
+            units,
+            activation,
+            recurrent_activation,
+            use_bias,
+            kernel_initializer,
+            recurrent_initializer,
+            bias_initializer,
+            kernel_regularizer=kernel_regularizer,
+            recurrent_regularizer=recurrent_regularizer,
+            bias_regularizer=bias_regularizer,
+            kernel_constraint=kernel_constraint,
+            recurrent_constraint=recurrent_constraint,
+            bias_constraint=bias_constraint,
+            dropout=dropout,
+            recurrent_dropout=recurrent_dropout,
+            seed=seed,
+            **kwargs,
+        )
+        self.reset_after = reset_after
+        self.bias_rows = 2 if reset_after else None
+
+    def call(self, inputs, states, training=False):
+        alone = not isinstance(states, (list, tuple))
+        old = states if alone else states[0]
+        x, h = self.disturbed(inputs, old, training)
+        bias, state_bias = (self.bias[0], self.bias[1]) if self.bias is not None and self.reset_after else (self.bias, None)
+        xs = ops.matmul(x, self.kernel)
+        xz, xr, xh = ops.split(xs if bias is None else xs + bias, 3, axis=-1)
+        n, gate = self.units, self.recurrent_activation
+        if self.reset_after:
+            hs = ops.matmul(h, self.recurrent_kernel)
+            hz, hr, hh = ops.split(hs if state_bias is None else hs + state_bias, 3, axis=-1)
+            z, r = gate(xz + hz), gate(xr + hr)
+            candidate = self.activation(xh + r * hh)
+        else:
+            hz, hr = ops.split(ops.matmul(h, self.recurrent_kernel[:, : 2 * n]), 2, axis=-1)
+            z, r = gate(xz + hz), gate(xr + hr)
+            candidate = self.activation(xh + ops.matmul(r * h, self.recurrent_kernel[:, 2 * n :]))
+        out = z * old + (1 - z) * candidate
+        return out, out if alone else [out]
+
+
+class StackedRNNCells(Layer):
+    """Several cells, the output of each the input of the next, as one cell. The states are a list, one entry a cell."""
+
+    def __init__(self, cells, **kwargs):
+        super().__init__(**kwargs)
+        for cell in cells:
+            for name in ("call", "state_size"):
+                if not hasattr(cell, name):
+                    raise ValueError(f"StackedRNNCells: every cell must have `{name}`, but {cell!r} has not.")
+        self.cells = list(cells)
+
+    @property
+    def state_size(self):
+        return [cell.state_size for cell in self.cells]
+
+    @property
+    def output_size(self):
+        return getattr(self.cells[-1], "output_size", tree.flatten(self.cells[-1].state_size)[0])
+
+    def get_initial_state(self, batch_size=None):
+        return [cell.get_initial_state(batch_size=batch_size) for cell in self.cells]
+
+    def begin_sequence(self, step, state, training):
+        """Each cell draws masks at its own first step."""
+
+    def end_sequence(self):
+        """Nothing is kept between sequences."""
+
+    def call(self, inputs, states, training=False, **kwargs):
+        new = []
+        for cell, state in zip(self.cells, states):
+            listed = isinstance(state, (list, tuple))
+            inputs, state = cell(inputs, state if listed else [state], training=training)
+            new.append(state)
+        return inputs, new
+
+

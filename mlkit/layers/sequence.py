@@ -1,0 +1,132 @@
+"""Layers around layers of sequences: Bidirectional, TimeDistributed."""
+
+from mlkit import ops
+from mlkit.core import tree
+from mlkit.core.config_object import deserialized_values, serialized
+from mlkit.layers.call_info import call_info
+from mlkit.layers.layer import Layer
+from mlkit.layers.wrappers import Wrapper
+
+__all__ = ["Bidirectional", "TimeDistributed"]
+
+
+class TimeDistributed(Wrapper):
+    """One layer applied to every step of (batch, time, ...). Masked steps give 0."""
+
+    def __init__(self, layer, **kwargs):
+        super().__init__(layer, **kwargs)
+        self.supports_masking = True
+
+    def build(self, input_shape):
+        if not isinstance(input_shape, (tuple, list)) or len(input_shape) < 3:
+            raise ValueError(f"TimeDistributed {self.path!r}: inputs must have at least 3 axes (batch, time, ...), but have shape {input_shape}.")
+        if not self.layer.built:
+            self.layer.build((input_shape[0], *input_shape[2:]))
+            self.layer.built = True
+
+    def call(self, inputs, training=None, mask=None):
+        batch, time = inputs.shape[:2]
+        flat = ops.reshape(inputs, (batch * time, *inputs.shape[2:]))
+        options = {"training": training} if call_info(type(self.layer)).takes_training else {}
+        out = self.layer(flat, **options)
+        out = ops.reshape(out, (batch, time, *out.shape[1:]))
+        if mask is not None:
+            wide = ops.reshape(mask, (batch, time, *(1,) * (out.ndim - 2)))
+            out = ops.where(wide, out, ops.zeros_like(out))
+        return out
+
+
+class Bidirectional(Layer):
+    """A recurrent layer run over the sequence in both directions; the results are merged.
+
+    layer: RNN, LSTM, GRU ... merge_mode: "concat", "sum", "mul", "ave", or None for a list of both. backward_layer: the layer for
+    the other direction, by default a copy of `layer`.
+    """
+
+    def __init__(self, layer, merge_mode="concat", weights=None, backward_layer=None, **kwargs):
+        if not isinstance(layer, Layer):
+            raise ValueError(f"Bidirectional: `layer` must be a recurrent layer, but got {layer!r}.")
+        if backward_layer is not None and not isinstance(backward_layer, Layer):
+            raise ValueError(f"Bidirectional: `backward_layer` must be a recurrent layer or None, but got {backward_layer!r}.")
+        if merge_mode not in ("concat", "sum", "mul", "ave", None):
+            raise ValueError(f"Bidirectional: `merge_mode` must be 'concat', 'sum', 'mul', 'ave' or None, but got {merge_mode!r}.")
+        super().__init__(**kwargs)
+        config = serialized(layer)["config"]
+        self.forward_layer = type(layer).from_config({**config, "name": f"forward_{config['name'].removeprefix('forward_')}"})
+        self._verbose_backward = backward_layer is not None
+        if backward_layer is None:
+            opposite = not config.get("go_backwards", False)
+            name = f"backward_{config['name'].removeprefix('forward_')}"
+            backward_layer = type(layer).from_config({**config, "go_backwards": opposite, "name": name})
+        self.backward_layer, self.merge_mode = backward_layer, merge_mode
+        if self.forward_layer.go_backwards == self.backward_layer.go_backwards:
+            raise ValueError("Bidirectional: `layer` and `backward_layer` must have opposite `go_backwards`.")
+        for option in ("stateful", "return_sequences", "return_state"):
+            a, b = getattr(self.forward_layer, option), getattr(self.backward_layer, option)
+            if a != b:
+                raise ValueError(f"Bidirectional: `layer` and `backward_layer` must have equal `{option}`, but have {a} and {b}.")
+        self.stateful, self.return_state = layer.stateful, layer.return_state
+        self.return_sequences = layer.return_sequences
+        self.supports_masking = True
+        self.input_spec = layer.input_spec
+        self._initial_weights = weights
+
+    def build(self, sequences_shape, initial_state_shape=None):
+        for layer in (self.forward_layer, self.backward_layer):
+            if not layer.built:
+                layer.build(sequences_shape)
+                layer.built = True
+        if self._initial_weights is not None:
+            self.set_weights(self._initial_weights)
+
+    def call(self, sequences, initial_state=None, mask=None, training=None):
+        half = len(initial_state) // 2 if initial_state is not None else 0
+        starts = (None, None) if initial_state is None else (list(initial_state[:half]), list(initial_state[half:]))
+        results = [
+            layer(sequences, initial_state=start, mask=mask, training=training)
+            for layer, start in zip((self.forward_layer, self.backward_layer), starts)
+        ]
+        states = []
+        if self.return_state:
+            states = [s for r in results for s in r[1:]]
+            results = [r[0] for r in results]
+        forward, backward = results
+        if self.return_sequences:
+            backward = ops.flip(backward, axis=1)
+        out = self._merged(forward, backward)
+        if not self.return_state:
+            return out
+        return (*out, *states) if isinstance(out, tuple) else (out, *states)
+
+    def _merged(self, a, b):
+        if self.merge_mode is None:
+            return (a, b)
+        if self.merge_mode == "concat":
+            return ops.concatenate([a, b], axis=-1)
+        if self.merge_mode == "mul":
+            return a * b
+        return (a + b) * (0.5 if self.merge_mode == "ave" else 1)
+
+    def reset_states(self):
+        """Set the states of both layers back to zero."""
+        self.forward_layer.reset_states()
+        self.backward_layer.reset_states()
+
+    reset_state = reset_states
+
+    def compute_mask(self, inputs, mask=None):
+        mask = tree.flatten(mask)[0]
+        out = mask if self.return_sequences else None
+        outs = [out, out] if self.merge_mode is None else [out]
+        return [*outs, *[None] * (len(tree.flatten(self.forward_layer.cell.state_size)) * 2)] if self.return_state else outs
+
+    def get_config(self):
+        config = {k: v for k, v in super().get_config().items() if k in ("name", "trainable", "dtype")}
+        config.update(merge_mode=self.merge_mode, layer=serialized(self.forward_layer))
+        if self._verbose_backward:
+            config["backward_layer"] = serialized(self.backward_layer)
+        return config
+
+    @classmethod
+    def from_config(cls, config):
+        return cls(**deserialized_values(config))
