@@ -7,7 +7,7 @@ import math
 
 from mlkit.core import dtypes
 from mlkit.core.op import Op
-from mlkit.core.spec import Spec, show, size_of
+from mlkit.core.spec import Spec, compatible, show, size_of
 from mlkit.ops import elementwise as el
 from mlkit.ops.movement import concat, reshape, slice_along
 
@@ -15,7 +15,7 @@ _SIGNIFICANT = {"bfloat16": 8, "float16": 11, "float32": 24, "float64": 53}  # b
 
 
 def _check_key(name, key):
-    if key.dtype != "uint32" or key.shape != (2,):
+    if key.dtype != "uint32" or not compatible(key.shape, (2,)):
         raise ValueError(
             f"{name}: a key must be a uint32 tensor of shape (2,), but got {key.dtype} of shape {show(key.shape)}. "
             "Keys come from SeedGenerator.next()."

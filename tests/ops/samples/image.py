@@ -52,7 +52,7 @@ SAMPLES = [
         _grad=False,
     ),
     S("image.perspective_transform", unit(1, 5, 6, 2), _START, _END, _grad=False, _atol=1e-4),
-    S("image.elastic_transform", _IMAGES, alpha=3.0, sigma=1.0, seed=3, _keras=False, _grad=False),
+    S("image.elastic_transform", _IMAGES, alpha=3.0, sigma=1.0, seed=3, _keras=False, _grad=False, _atol=1e-4),
     S("image.gaussian_blur", _IMAGES, (5, 3), (1.2, 0.7), data_format="channels_last"),
     S("image.gaussian_blur", _FIRST, (4, 3), (1.2, 0.7), data_format="channels_first"),
     S("image.sobel_edges", _IMAGES),
