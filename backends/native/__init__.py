@@ -41,6 +41,12 @@ class NativeBackend:
     def synchronize(self):
         """NumPy computes at once; there is nothing to wait for."""
 
+    def can_chain(self, call):
+        """Whether a call may be part of a chain of elementwise ops."""
+        from mlkit.backends.native.select import can_chain
+
+        return can_chain(self, call)
+
     def compile(self, graph):
         from mlkit.backends.native.compile import compile_graph
 

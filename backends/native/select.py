@@ -19,7 +19,7 @@ def select(backend, call):
     if isinstance(kernel, Rows):
         kernel = kernel.choose(call.args, params)
         return Choice(kernel, params, getattr(kernel, "into", None), workspace=_workspace(kernel, call))
-    if name in backend.pointwise and _is_pointwise(call):
+    if can_chain(backend, call):
         every = [(0, k) for k in range(len(call.args))]
         return Choice(kernel, params, backend.pointwise[name], every)
     accepts, into = backend.into.get(name, (None, None))
@@ -28,8 +28,10 @@ def select(backend, call):
     return Choice(kernel, params, into, aliases=name in ALIASING, workspace=_workspace(kernel, call))
 
 
-def _is_pointwise(call):
-    """Whether the writing kernel does for these dtypes what the other does."""
+def can_chain(backend, call):
+    """Whether there is an elementwise kernel that writes into given memory for the call."""
+    if call.op.name not in backend.pointwise:
+        return False
     dtype = next((spec_of(a).dtype for a in call.args if hasattr(a, "dtype")), None)
     return dtype is not None and pointwise.accepts(call.op.name, dtype)
 

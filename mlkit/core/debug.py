@@ -1,7 +1,8 @@
 """All debug flags, read once from the environment.
 
-MLKIT_DEBUG    1 what is compiled, 2 also kernel times, 3 also graphs before and after each pass, 4 also generated sources
+MLKIT_DEBUG    1 what is compiled, 2 also kernel times, 3 also the graph after each pass, 4 also generated sources
 MLKIT_CHECK    1 each kernel's result is compared with its spec and searched for NaN; fused kernels also with their fallback
+MLKIT_PASSES_OFF  names of graph passes to leave out, separated by commas
 MLKIT_EAGER    1 nothing is traced: compiled functions run op by op
 MLKIT_BACKEND  native or jax: the backend in force at import
 MLKIT_ONEDNN   path of the oneDNN library to use, or 0 for none
@@ -12,6 +13,8 @@ import sys
 
 LEVEL = int(os.environ.get("MLKIT_DEBUG", "0"))
 CHECK = os.environ.get("MLKIT_CHECK", "0") == "1"
+PASSES_OFF = set(filter(None, os.environ.get("MLKIT_PASSES_OFF", "").split(",")))
+CHECK_GRAPHS = False  # set by tests: Graph.check() after each pass
 EAGER = os.environ.get("MLKIT_EAGER", "0") == "1"
 BACKEND = os.environ.get("MLKIT_BACKEND", "native")
 ONEDNN = os.environ.get("MLKIT_ONEDNN", "")

@@ -36,6 +36,12 @@ class Graph:
         self.state = 0  # how many of the inputs, the last ones, are values of variables
         self.program = None  # its compiled form, once an executor has made it
 
+    def like(self, calls=(), outputs=()):
+        """A graph with the same inputs and other calls."""
+        new = Graph(self.inputs, calls, outputs)
+        new.state = self.state
+        return new
+
     def add(self, op, args, params):
         """Append a call; its output Value, or a tuple of them."""
         result = op.spec(*map(spec_of, args), **params)

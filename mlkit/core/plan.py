@@ -7,7 +7,7 @@ it. What the graph returns never lies in the arena.
 
 import math
 
-from mlkit.core import dtypes, layout
+from mlkit.core import debug, dtypes, layout
 from mlkit.core.passes import inplace
 from mlkit.core.tensor import Value
 
@@ -103,7 +103,8 @@ class Plan:
         self.places = {}  # id of a Value -> Place
         self._place_values()
         self._keep_outputs(own_outputs)
-        inplace.share(self)
+        if "inplace" not in debug.PASSES_OFF:
+            inplace.share(self)
         storages = self.storages()
         self.arena_bytes = arrange([s for s in storages if s.kind == "arena"])
         self._count(storages)

@@ -40,9 +40,9 @@ class Trace:
         self.writes[variable] = tensor
 
 
-def trace_into(graph):
-    """A block whose ops are staged at the end of an existing graph, untaped."""
-    return swapped(trace=Trace(graph), recording=0)
+def trace_into(graph, place=()):
+    """A block whose ops are staged at the end of an existing graph, untaped, in the name of the layers in `place`."""
+    return swapped(trace=Trace(graph), recording=0, autocast=None, scope=place)
 
 
 class Traced:

@@ -24,6 +24,7 @@ def elementwise_spec(name, dtype=None):
         own = _operand_dtype(name, operands)
         return Spec(shape, dtype or own)
 
+    spec.elementwise = True  # for passes: operands broadcast, and a number may stand for a tensor that repeats it
     return spec
 
 

@@ -1,9 +1,37 @@
-"""Graph passes: functions Graph -> Graph, applied in a fixed order before a plan is made."""
+"""Graph passes: functions Graph -> Graph, applied in a fixed order before a plan is made.
 
+Each can be switched off, to find out which one is to blame: ``MLKIT_PASSES_OFF=cse,fuse_chains``, or `debug.PASSES_OFF`. `inplace` is
+part of the plan and can be switched off too; `lower` is needed and stays.
+"""
+
+from mlkit.core import debug
+from mlkit.core.passes.cse import cse
+from mlkit.core.passes.fold import fold
+from mlkit.core.passes.fuse_chains import fuse_chains
+from mlkit.core.passes.fuse_products import fuse_products
 from mlkit.core.passes.lower import lower
 from mlkit.core.passes.prune import prune
+from mlkit.core.passes.simplify import simplify
+
+PASSES = {
+    "prune": lambda graph, backend: prune(graph),
+    "lower": lambda graph, backend: lower(graph, backend.kernels),
+    "simplify": lambda graph, backend: simplify(graph),
+    "cse": lambda graph, backend: cse(graph),
+    "fold": lambda graph, backend: fold(graph, backend.kernels),
+    "fuse_products": lambda graph, backend: fuse_products(prune(graph), backend.kernels),
+    "fuse_chains": lambda graph, backend: fuse_chains(prune(graph), backend.can_chain),
+}
 
 
 def optimize(graph, backend):
-    """The graph made ready for a backend."""
-    return prune(lower(prune(graph), backend.kernels))
+    """The graph made ready for a backend by all passes."""
+    for name, apply in PASSES.items():
+        if name in debug.PASSES_OFF and name != "lower":
+            continue
+        before, graph = graph, apply(graph, backend)
+        if debug.LEVEL >= 3 and graph is not before:
+            debug.say(f"after {name}: {graph}")
+        if debug.LEVEL >= 3 or debug.CHECK_GRAPHS:
+            graph.check()
+    return graph

@@ -1,6 +1,5 @@
 """Dead code: calls whose results reach no output are dropped."""
 
-from mlkit.core.graph import Graph
 from mlkit.core.tensor import Value
 
 
@@ -12,4 +11,4 @@ def prune(graph):
         if any(id(v) in needed for v in call.outs):
             kept.append(call)
             needed.update(id(a) for a in call.args if type(a) is Value)
-    return Graph(graph.inputs, kept[::-1], graph.outputs)
+    return graph.like(kept[::-1], graph.outputs)

@@ -1,0 +1,77 @@
+"""Fusion of matrix products and convolutions with the bias and the activation that follow them."""
+
+from mlkit.core.op import OPS
+from mlkit.core.passes.rewrite import Rewriter, is_scalar
+from mlkit.core.tensor import Value
+
+_PRODUCTS = {"matmul": "matmul_bias_act", "conv": "conv_bias_act"}
+_ACTIVATIONS = ("relu", "sigmoid", "tanh", "silu", "gelu", "minimum")
+
+
+def fuse_products(graph, kernels):
+    """The graph with product + bias + activation as one call, where nobody else needs what lies between."""
+    if not all(name in kernels for name in _PRODUCTS.values()):
+        return graph
+    return _Fusion(graph).run()
+
+
+class _Fusion(Rewriter):
+    def __init__(self, graph):
+        super().__init__(graph)
+        self.uses = count_uses(graph)
+
+    def run(self):
+        return super().run(self._rule)
+
+    def _rule(self, call):
+        if call.op.name == "add":
+            for y, bias in (call.args, call.args[::-1]):
+                product = self._before(y, call, _PRODUCTS)
+                if product and _is_bias(bias, y):
+                    return self._fused(call, product, (*product.args, bias), dict(product.params, act=None))
+        elif call.op.name in _ACTIVATIONS:
+            return self._activated(call)
+
+    def _activated(self, call):
+        act = _activation(call)
+        bare = self._before(call.args[0], call, _PRODUCTS)
+        if act and bare and act != "relu6":
+            return self._fused(call, bare, (*bare.args, None), dict(bare.params, act=act))
+        done = self._before(call.args[0], call, _PRODUCTS.values())
+        if act and done and done.params["act"] == ("relu" if act == "relu6" else None):
+            return self._fused(call, done, done.args, dict(done.params, act=act))
+
+    def _before(self, x, call, names):
+        """The call of one of these ops that makes x and is needed for nothing else, or None."""
+        maker = self.maker(x)
+        if maker and maker.op.name in names and self.uses.get(id(x)) == 1 and x.shape == call.outs[0].shape:
+            return maker
+        return None
+
+    def _fused(self, call, product, args, params):
+        name = _PRODUCTS.get(product.op.name, product.op.name)
+        out = self.add(OPS[name], args, params)
+        self.uses[id(out)] = self.uses.get(id(call.outs[0]), 0)
+        return out
+
+
+def _is_bias(bias, y):
+    return type(bias) is Value and bias.shape == y.shape[-1:] and len(y.shape) > 1 and bias.dtype == y.dtype
+
+
+def _activation(call):
+    """The name of an activation in the fused op, or None."""
+    name = call.op.name
+    if name == "minimum":
+        return "relu6" if is_scalar(call.args[1]) and call.args[1] == 6 else None
+    return ("gelu" if call.params["approximate"] else "gelu_exact") if name == "gelu" else name
+
+
+def count_uses(graph):
+    """id of a Value -> how often it is an argument or an output."""
+    uses = {}
+    for values in (*(c.args for c in graph.calls), graph.outputs):
+        for v in values:
+            if type(v) is Value:
+                uses[id(v)] = uses.get(id(v), 0) + 1
+    return uses

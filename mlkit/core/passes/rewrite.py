@@ -1,0 +1,61 @@
+"""The walk that passes share: each call in turn is kept, or replaced by what computes its outputs now."""
+
+from mlkit.core.tensor import Value
+
+
+class Rewriter:
+    """A graph in the making. `out` is the new graph, `made_by` maps the id of a Value in it to the Call that makes it."""
+
+    def __init__(self, graph):
+        self.old = graph
+        self.out = graph.like()
+        self.made_by = {}
+        self._now = {}  # id of a replaced Value -> what stands for it
+
+    def now(self, a):
+        """What stands for an argument of the old graph."""
+        return self._now.get(id(a), a) if type(a) is Value else a
+
+    def maker(self, a, name=None):
+        """The call that makes a Value (if it is of the op `name`), or None."""
+        call = self.made_by.get(id(a)) if type(a) is Value else None
+        return call if call is not None and (name is None or call.op.name == name) else None
+
+    def add(self, op, args, params):
+        """Stage a call in the new graph; its output, or a tuple of them."""
+        result = self.out.add(op, args, params)
+        self._note(self.out.calls[-1])
+        return result
+
+    def keep(self, call):
+        self.out.calls.append(call)
+        self._note(call)
+
+    def _note(self, call):
+        for v in call.outs:
+            self.made_by[id(v)] = call
+
+    def run(self, rule):
+        """The new graph. ``rule(call)``, with arguments already replaced, returns None to keep the call, or what stands for its one
+        output (a tuple for several): a Value, an array or, where the op that uses it takes scalars, a number."""
+        for call in self.old.calls:
+            call = call.with_args(tuple(map(self.now, call.args)))
+            found = rule(call)
+            if found is None:
+                self.keep(call)
+            else:
+                self._now.update(zip(map(id, call.outs), found if call.is_tuple else (found,)))
+        self.out.outputs = [self.now(v) for v in self.old.outputs]
+        return self.out
+
+
+def param_key(p):
+    """A parameter or scalar as something hashable that tells 1 from 1.0 and True, and 0.0 from -0.0."""
+    if type(p) is tuple:
+        return tuple(map(param_key, p))
+    return type(p), repr(p) if type(p) in (float, complex) else p
+
+
+def is_scalar(a):
+    return type(a) in (bool, int, float, complex)
+
