@@ -71,9 +71,15 @@ def serialized(value):
 
 
 def deserialized_values(config):
-    """The values of a config dict with serialized objects in it brought back to life."""
-    from mlkit import saving
+    """The values of a config dict with serialized objects in it, and in lists there, brought back to life."""
+    return {k: _deserialized(v) for k, v in config.items()}
 
-    return {
-        k: saving.deserialize_keras_object(v) if isinstance(v, dict) and "class_name" in v else v for k, v in config.items()
-    }
+
+def _deserialized(value):
+    if isinstance(value, (list, tuple)) and any(isinstance(v, dict) for v in value):
+        return [_deserialized(v) for v in value]
+    if isinstance(value, dict) and "class_name" in value:
+        from mlkit import saving
+
+        return saving.deserialize_keras_object(value)
+    return value

@@ -75,14 +75,14 @@ class MultiHeadAttention(Layer):
                 f"value and key have shapes {query_shape}, {value_shape}, {key_shape}."
             )
         rank = len(query_shape)
-        self._query_dense = self._projection("query", query_shape, self.key_dim)
-        self._key_dense = self._projection("key", key_shape, self.key_dim)
-        self._value_dense = self._projection("value", value_shape, self.value_dim)
+        self.query_dense = self._projection("query", query_shape, self.key_dim)
+        self.key_dense = self._projection("key", key_shape, self.key_dim)
+        self.value_dense = self._projection("value", value_shape, self.value_dim)
         axes = tuple(range(1, rank - 1)) if self.attention_axes is None else tuple(a % rank for a in self.attention_axes)
         self._axes = axes
         self._softmax = Softmax(axis=tuple(range(-len(axes), 0)), dtype=self.dtype_policy, name="softmax")
         self._dropout_layer = Dropout(self.dropout, seed=self.seed, dtype=self.dtype_policy, name="dropout")
-        self._output_dense = self._output_projection(query_shape)
+        self.output_dense = self._output_projection(query_shape)
 
     def _options(self):
         copy = lambda x: x if x is None else type(x).from_config(x.get_config())  # each projection draws numbers of its own  # noqa: E731
@@ -139,7 +139,7 @@ class MultiHeadAttention(Layer):
     ):
         key = value if key is None else key
         mask = self._combined_mask(query, value, query_mask, value_mask, key_mask, attention_mask, use_causal_mask)
-        q, k, v = self._query_dense(query), self._key_dense(key), self._value_dense(value)
+        q, k, v = self.query_dense(query), self.key_dense(key), self.value_dense(value)
         simple = not return_attention_scores and not (self.dropout and training) and q.ndim == 4 and self._axes == (1,)
         if simple:
             if mask is not None:
@@ -147,7 +147,7 @@ class MultiHeadAttention(Layer):
             out, scores = ops.dot_product_attention(q, k, v, mask=mask, scale=1.0 / math.sqrt(self.key_dim)), None
         else:
             out, scores = self._attend(q, k, v, mask, training)
-        out = self._output_dense(out)
+        out = self.output_dense(out)
         return (out, scores) if return_attention_scores else out
 
     def _attend(self, q, k, v, mask, training):

@@ -10,20 +10,17 @@ import inspect
 _CLASS_OF = {  # where the class is not the function's name in capitals
     "allclose": "AllClose", "batch_normalization": "BatchNorm", "cdist": "CDist", "ctc_decode": "CTCDecode",
     "ctc_loss": "CTCLoss", "fft": "FFT", "fft2": "FFT2", "hard_swish": "HardSilu", "ifft2": "IFFT2", "irfft": "IRFFT",
-    "isin": "IsIn", "istft": "ISTFT", "jvp": "JVP", "layer_normalization": "LayerNorm", "psnr": "PSNR", "rfft": "RFFT",
+    "isin": "IsIn", "istft": "ISTFT", "layer_normalization": "LayerNorm", "psnr": "PSNR", "rfft": "RFFT",
     "rms_normalization": "RMSNorm", "searchsorted": "SearchSorted", "stft": "STFT", "svd": "SVD", "swish": "Silu",
     "abs": "Absolute", "conj": "Conjugate",
 }  # fmt: skip
-_OF_CORE = (
-    "associative_scan cast cond fori_loop map saturate_cast scan scatter scatter_update slice slice_update stop_gradient "
-    "switch unstack vectorized_map while_loop"
-).split()
+_OF_CORE = "cast saturate_cast scatter scatter_update slice slice_update stop_gradient unstack".split()
 _OF_MATH = (
     "cdist erf erfc erfinv extract_sequences fft fft2 ifft2 in_top_k irfft istft logdet logsumexp rfft rsqrt segment_max "
     "segment_min segment_prod segment_sum stft top_k view_as_complex view_as_real"
 ).split()
 _OF_LINALG = (
-    "cholesky cholesky_inverse det eig eigh inv jvp lstsq lu_factor matrix_rank norm pinv qr slogdet solve "
+    "cholesky cholesky_inverse det eig eigh inv lstsq lu_factor matrix_rank norm pinv qr slogdet solve "
     "solve_triangular svd"
 ).split()
 _OF_IMAGE = (
@@ -45,13 +42,15 @@ _MODULE_OF = {
 }
 _NUMPY = "keras.src.ops.numpy"
 _ALIASES = ("abs", "conj", "hard_swish", "swish")  # second names: a class is read as the function of the first
-_WITHOUT_CLASS = ("convert_to_tensor", "vectorize")
+_WITHOUT_CLASS = (  # a file cannot hold the functions that these call
+    "convert_to_tensor vectorize associative_scan cond fori_loop jvp map scan switch vectorized_map while_loop"
+).split()
 
 _TENSORS = frozenset(  # parameters that are arguments of the call; all others are options
     "x x1 x2 y xs a b array inputs kernel depthwise_kernel pointwise_kernel target output indices values updates query "
     "key value bias mask scale start_indices mean variance offset gamma beta condition targets predictions data "
     "segment_ids images weights sorted_sequence bins target_length output_length sequence_lengths variable fill_value q "
-    "abs_ angle condlist choicelist default operands init f fun primals tangents index branches tensor pattern".split()
+    "abs_ angle condlist choicelist default operands tensor pattern".split()
 )
 _EXCEPTIONS = {  # function -> its call parameters, where the names mislead
     "bincount": ("x",), "trapezoid": ("y",), "trace": ("x",), "diagonal": ("x",), "squareplus": ("x",), "vander": ("x",),

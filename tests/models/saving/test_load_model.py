@@ -103,8 +103,8 @@ def twice(config):
 KERNEL = "layers/dense/vars/0"
 BAD_CONFIGS = {
     "400 million units": (set_option("first", units=400_000_000), "above the .* bytes of weights stored"),
-    "more units": (set_option("first", units=5), "must be equal"),
-    "fewer units": (set_option("first", units=2), "must be equal"),
+    "more units": (set_option("first", units=5), "does not fit"),
+    "fewer units": (set_option("first", units=2), "does not fit"),
     "negative units": (set_option("first", units=-3), "config.layers"),
     "units as text": (set_option("first", units="3"), "config.layers"),
     "unknown option": (set_option("first", unitz=3), r"config.layers\[1\].*unitz"),
@@ -129,7 +129,7 @@ BAD_CONFIGS = {
         "byte code",
     ),
     "huge constant": (huge_constant, "weights stored|constant"),
-    "other input shape": (set_option("x", batch_shape=[None, 7]), "must be equal"),
+    "other input shape": (set_option("x", batch_shape=[None, 7]), "does not fit"),
 }  # fmt: skip
 BAD_WEIGHTS = {
     "missing": (lambda f: f.pop(KERNEL), "has 2 variables, but received 1"),
