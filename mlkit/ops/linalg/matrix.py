@@ -1,0 +1,62 @@
+"""What all of linear algebra is written with: checks of matrix shapes, triangles, adjoints."""
+
+from mlkit.core import dtypes
+from mlkit.core.spec import is_known, same_size, show
+from mlkit.ops import elementwise as el
+from mlkit.ops.movement import iota, reshape
+
+
+def check_matrix(name, x):
+    """x has two axes or more and a float or complex dtype."""
+    if len(x.shape) < 2:
+        raise ValueError(
+            f"{name}: expected a matrix or a batch of them, of shape (..., M, N), but got shape {show(x.shape)}. "
+            "Give it two axes with ops.reshape or ops.expand_dims."
+        )
+    if x.dtype not in dtypes.FLOATS and x.dtype not in dtypes.COMPLEX:
+        raise TypeError(f"{name}: expected a float or complex matrix, but got dtype {x.dtype}. Convert it with ops.cast first.")
+
+
+def check_square(name, x):
+    """x is a square matrix, or a batch of them."""
+    check_matrix(name, x)
+    if not same_size(*x.shape[-2:]):
+        raise ValueError(
+            f"{name}: expected square matrices of shape (..., M, M), but got shape {show(x.shape)}. For matrices that are not square "
+            "see ops.qr, ops.svd, ops.pinv and ops.lstsq."
+        )
+
+
+def check_known(name, x):
+    """The sizes of the matrices (not of the batch) are numbers, so that the smaller one is known."""
+    check_matrix(name, x)
+    if not is_known(*x.shape[-2:]):
+        raise ValueError(f"{name}: the last two axes need sizes that are known, but the shape is {show(x.shape)}. Set them in Input(shape=...).")
+
+
+def real_only(name, x):
+    """Gradients of what is no holomorphic function are for real matrices."""
+    if x.dtype in dtypes.COMPLEX:
+        raise NotImplementedError(f"{name}: gradients of complex matrices ({x.dtype}) are not supported, of real ones they are.")
+
+
+def offsets(x):
+    """Column number minus row number of each element of the matrices of x: 0 on the diagonal, above 0 over it."""
+    m, n = x.shape[-2:]
+    columns = reshape(iota(size=n, dtype="int32"), shape=(1, n))
+    return columns - reshape(iota(size=m, dtype="int32"), shape=(m, 1))
+
+
+def lower(x, k=0):
+    """Zeros over the k-th diagonal."""
+    return el.where(offsets(x) <= k, x, 0.0)
+
+
+def upper(x, k=0):
+    """Zeros under the k-th diagonal."""
+    return el.where(offsets(x) >= k, x, 0.0)
+
+
+def identity_like(x):
+    """The identity matrix of the size of the square matrices of x, without batch axes."""
+    return el.cast(el.equal(offsets(x), 0), dtype=x.dtype)

@@ -1,0 +1,71 @@
+"""QR decomposition."""
+
+from mlkit.core.op import Op
+from mlkit.core.spec import Spec
+from mlkit.ops.convert import to_float
+from mlkit.ops.linalg.matrix import check_known, lower, real_only
+from mlkit.ops.linalg.triangular import triangular_solve
+from mlkit.ops.linear import matmul, swap
+from mlkit.ops.movement import concat, full, slice_along
+
+__all__ = ["qr"]
+
+
+def _qr_spec(x, mode):
+    check_known("qr", x)
+    *batch, m, n = x.shape
+    k = m if mode == "complete" else min(m, n)
+    return Spec((*batch, m, k), x.dtype), Spec((*batch, k, n), x.dtype)
+
+
+def _zeros_like(x):
+    return full(shape=x.shape, value=0, dtype=x.dtype)
+
+
+def _qr_vjp(g, out, x, mode):
+    """Walter and Lehmann, "Algorithmic differentiation of linear algebra functions with application in optimum experimental
+    design", 2013. Of a wide matrix [A | B] the square A fixes q, and r = [u | q^T B] (Roberts and Roberts, 2020)."""
+    real_only("qr", x)
+    q, r = out
+    gq, gr = (_zeros_like(t) if gt is None else gt for gt, t in zip(g, out))
+    m, n = x.shape[-2:]
+    if mode == "complete" and m > n:
+        raise NotImplementedError(
+            f"qr: for the tall shape {x.shape} and mode='complete' the last {m - n} columns of q are arbitrary and have no gradient. "
+            "Use mode='reduced'."
+        )
+    if m >= n:
+        return (_tall_vjp(gq, gr, q, r),)
+    axis = x.ndim - 1
+    gu, gv = slice_along(gr, axis, 0, m), slice_along(gr, axis, m, n)
+    b = slice_along(x, axis, m, n)
+    ga = _tall_vjp(gq + matmul(b, swap(gv)), gu, q, slice_along(r, axis, 0, m))
+    return (concat(ga, matmul(q, gv), axis=axis),)
+
+
+def _tall_vjp(gq, gr, q, r):
+    """(gq + q sym(r gr^T - gq^T q)) r^-T, where sym mirrors the lower triangle."""
+    inner = matmul(r, swap(gr)) - matmul(swap(gq), q)
+    mirrored = lower(inner) + swap(lower(inner, -1))
+    right = gq + matmul(q, mirrored)
+    return swap(triangular_solve(r, swap(right), lower=False))
+
+
+_qr = Op("qr", _qr_spec, _qr_vjp)  # mode: "reduced" or "complete"
+
+
+def qr(x, mode="reduced"):
+    """Matrices as products q r of orthonormal columns and an upper triangle.
+
+    x: (..., M, N). mode: "reduced" gives q of shape (..., M, K) and r (..., K, N) with K = min(M, N); "complete" has K = M.
+    The signs of r's diagonal are the backend's choice. Raises ValueError for another mode or fewer than two axes.
+
+    >>> from mlkit import ops
+    >>> q, r = ops.qr([[3.0, 1.0], [4.0, 2.0]])
+    >>> ops.round(q @ r).numpy()
+    array([[3., 1.],
+           [4., 2.]], dtype=float32)
+    """
+    if mode not in ("reduced", "complete"):
+        raise ValueError(f"qr: `mode` must be 'reduced' or 'complete', but is {mode!r}.")
+    return _qr(to_float(x), mode=mode)
