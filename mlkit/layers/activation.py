@@ -1,24 +1,33 @@
 """Activations as layers."""
 
-from mlkit import activations, ops
+from mlkit import activations, constraints, initializers, ops, regularizers
+from mlkit.core.spec import Dim
+from mlkit.layers.input_spec import InputSpec
 from mlkit.layers.layer import Layer
+from mlkit.layers.options import axes_of
 
-__all__ = ["ELU", "Activation", "LeakyReLU", "ReLU", "Softmax"]
+__all__ = ["ELU", "Activation", "LeakyReLU", "PReLU", "ReLU", "Softmax"]
 
 
-class Activation(Layer):
+class Pointwise(Layer):
+    """Base of layers without weights whose output has the shape, and the mask, of the input."""
+
+    supports_masking = True
+    _needs_no_build = True
+
+
+class Activation(Pointwise):
     """Applies an activation function, given by name or as a function. Output shape = input shape."""
 
     def __init__(self, activation, **kwargs):
         super().__init__(**kwargs)
         self.activation = activations.get(activation)
-        self.built = True
 
     def call(self, inputs):
         return self.activation(inputs)
 
 
-class ReLU(Layer):
+class ReLU(Pointwise):
     """``max(x, 0)``, with options: at most `max_value`; `negative_slope` below `threshold`."""
 
     def __init__(self, max_value=None, negative_slope=0.0, threshold=0.0, **kwargs):
@@ -29,13 +38,12 @@ class ReLU(Layer):
             if value is None or value < 0:
                 raise ValueError(f"ReLU: `{name}` must not be negative, but got {value!r}.")
         self.max_value, self.negative_slope, self.threshold = max_value, negative_slope, threshold
-        self.built = True
 
     def call(self, inputs):
         return activations.relu(inputs, negative_slope=self.negative_slope, max_value=self.max_value, threshold=self.threshold)
 
 
-class LeakyReLU(Layer):
+class LeakyReLU(Pointwise):
     """``x`` above 0, ``negative_slope * x`` below (Maas et al., 2013)."""
 
     def __init__(self, negative_slope=0.3, **kwargs):
@@ -45,38 +53,75 @@ class LeakyReLU(Layer):
         if negative_slope is None or negative_slope < 0:
             raise ValueError(f"LeakyReLU: `negative_slope` must not be negative, but got {negative_slope!r}.")
         self.negative_slope = negative_slope
-        self.built = True
 
     def call(self, inputs):
         return activations.leaky_relu(inputs, negative_slope=self.negative_slope)
 
 
-class ELU(Layer):
+class ELU(Pointwise):
     """``x`` above 0, ``alpha * (exp(x) - 1)`` below (Clevert et al., 2015)."""
 
     def __init__(self, alpha=1.0, **kwargs):
         super().__init__(**kwargs)
         self.alpha = alpha
-        self.built = True
 
     def call(self, inputs):
         return activations.elu(inputs, alpha=self.alpha)
 
 
-class Softmax(Layer):
+class PReLU(Layer):
+    """``x`` above 0, ``alpha * x`` below, with one learned `alpha` per element of a sample (He et al., 2015).
+
+    shared_axes: axes (from 1) along which alpha is one and the same, such as [1, 2] for one per channel of images.
+    """
+
+    supports_masking = True
+
+    def __init__(self, alpha_initializer="Zeros", alpha_regularizer=None, alpha_constraint=None, shared_axes=None, **kwargs):
+        super().__init__(**kwargs)
+        self.alpha_initializer = initializers.get(alpha_initializer)
+        self.alpha_regularizer = regularizers.get(alpha_regularizer)
+        self.alpha_constraint = constraints.get(alpha_constraint)
+        self.shared_axes = shared_axes if shared_axes is None else list(axes_of(shared_axes))
+
+    def build(self, input_shape):
+        shared = self.shared_axes or []
+        shape = tuple(1 if axis in shared else size for axis, size in enumerate(input_shape[1:], 1))
+        if None in shape:
+            raise ValueError(f"PReLU {self.path!r}: axes of unknown size must be among `shared_axes`, but the shape is {input_shape}.")
+        self.alpha = self.add_weight(
+            shape, self.alpha_initializer, regularizer=self.alpha_regularizer, constraint=self.alpha_constraint, name="alpha"
+        )
+        axes = {axis: size for axis, size in enumerate(input_shape) if axis and axis not in shared} if shared else {}
+        self.input_spec = InputSpec(ndim=len(input_shape), axes=axes)
+
+    def call(self, inputs):
+        return ops.relu(inputs) - self.alpha * ops.relu(-inputs)
+
+
+class Softmax(Pointwise):
     """Exponentials normalized to sum 1 along `axis` (an int or several). `mask`: False elements get probability 0."""
 
     def __init__(self, axis=-1, **kwargs):
         super().__init__(**kwargs)
         self.axis = axis
-        self.built = True
 
     def call(self, inputs, mask=None):
-        if mask is not None:
-            lowest = {"float16": -3e4}.get(inputs.dtype, -1e9)
-            inputs = inputs + (1.0 - ops.cast(mask, inputs.dtype)) * lowest
-        if isinstance(self.axis, (tuple, list)):
-            if len(self.axis) == 1:
-                return ops.softmax(inputs, axis=self.axis[0])
-            return ops.exp(inputs - ops.logsumexp(inputs, axis=tuple(self.axis), keepdims=True))
-        return ops.softmax(inputs, axis=self.axis)
+        if mask is None:
+            return self._softmax(inputs)
+        if mask.ndim > inputs.ndim or not _broadcasts(mask.shape, inputs.shape):
+            raise ValueError(f"Softmax: a mask of shape {mask.shape} does not broadcast to inputs of shape {inputs.shape}.")
+        mask = mask if mask.dtype == "bool" else mask > 0.5
+        lowest = -3e4 if inputs.dtype == "float16" else -1e9
+        return ops.where(mask, self._softmax(ops.where(mask, inputs, ops.cast(lowest, inputs.dtype))), ops.cast(0, inputs.dtype))
+
+    def _softmax(self, x):
+        if isinstance(self.axis, int):
+            return ops.softmax(x, axis=self.axis)
+        if len(self.axis) == 1:
+            return ops.softmax(x, axis=self.axis[0])
+        return ops.exp(x - ops.logsumexp(x, axis=tuple(self.axis), keepdims=True))
+
+
+def _broadcasts(shape, to):
+    return all(a == b or a == 1 or Dim in (type(a), type(b)) for a, b in zip(reversed(shape), reversed(to)))

@@ -2,7 +2,7 @@
 
 from mlkit import ops, random, regularizers
 from mlkit.layers.input_spec import InputSpec
-from mlkit.layers.layer import Layer
+from mlkit.layers.activation import Pointwise
 from mlkit.layers.options import layout
 
 __all__ = [
@@ -11,14 +11,13 @@ __all__ = [
 ]  # fmt: skip
 
 
-class Disturbance(Layer):
+class Disturbance(Pointwise):
     """Base: `disturbed(inputs)` in training. `rate` between 0 and 1; `seed`: an integer makes the noise repeatable."""
 
     def __init__(self, seed=None, **kwargs):
         super().__init__(**kwargs)
         self.seed = seed
         self.seed_generator = random.SeedGenerator(seed) if self.strength > 0 else None
-        self.built = True
 
     strength = 0  # how much; subclasses set it before this __init__
 
@@ -150,13 +149,12 @@ class AlphaDropout(Disturbance):
         return a * (inputs * kept + self._lowest * (1 - kept)) + b
 
 
-class ActivityRegularization(Layer):
+class ActivityRegularization(Pointwise):
     """Passes its inputs on, and adds ``l1 * sum|x| + l2 * sum x^2`` to the loss."""
 
     def __init__(self, l1=0.0, l2=0.0, **kwargs):
         super().__init__(activity_regularizer=regularizers.L1L2(l1=l1, l2=l2), **kwargs)
         self.l1, self.l2 = l1, l2
-        self.built = True
 
     def call(self, inputs):
         return inputs

@@ -6,14 +6,15 @@ from mlkit.core import dtypes, names, tree
 from mlkit.core.config_object import Configurable, init_arguments, serialized
 from mlkit.core.keras_tensor import KerasTensor, has_symbol, infer, record, symbol
 from mlkit.core.messages import add_place
-from mlkit.core.spec import show
+from mlkit.core.spec import Spec, show
 from mlkit.core.state import State, outside_trace, state
 from mlkit.core.tensor import Tensor
 from mlkit.core.variable import Variable
 from mlkit.dtype_policies import DTypePolicyMap
 from mlkit.dtype_policies import get as get_policy
-from mlkit.layers.call_info import build_parameters, call_info
+from mlkit.layers.call_info import build_parameters, build_shapes, call_info
 from mlkit.layers.input_spec import check_inputs
+from mlkit.layers.masks import fill_masks, set_masks
 from mlkit.layers.stateful import StatefulMixin
 from mlkit.layers.tracking import owned, unique
 
@@ -44,6 +45,11 @@ class Layer(StatefulMixin, Configurable):
         super().__init_subclass__(**kwargs)
         if "build" in vars(cls):
             cls.build = _prepared(cls.build)
+        if "compute_mask" in vars(cls) and "supports_masking" not in vars(cls):
+            cls.supports_masking = True
+
+    supports_masking = False  # whether outputs get masks, by `compute_mask`
+    _needs_no_build = False  # True for layers without weights: they are built from the start, unless a subclass has a `build`
 
     def __init__(self, *, activity_regularizer=None, trainable=True, dtype=None, autocast=True, name=None, **kwargs):
         from mlkit import regularizers
@@ -57,14 +63,13 @@ class Layer(StatefulMixin, Configurable):
         self.name = name or names.auto_name(type(self).__name__)
         if not isinstance(self.name, str) or "/" in self.name:
             raise ValueError(f"{type(self).__name__}: `name` must be a string without '/', but got {self.name!r}.")
-        self.built = False
+        self.built = self._needs_no_build and type(self).build is Layer.build
         self._scope = None  # path of names, fixed when first built or called
         self._trainable = bool(trainable)
         self._dtype_policy = get_policy(dtype)
         self.autocast = bool(autocast)
         self.activity_regularizer = regularizers.get(activity_regularizer)
         self.input_spec = None
-        self.supports_masking = type(self).compute_mask is Layer.compute_mask
         self._input_shape_arg = tuple(input_shape) if input_shape is not None else None
         self._own_weights = []  # made by add_weight, in that order
         self._losses, self._losses_call = [], None
@@ -83,6 +88,7 @@ class Layer(StatefulMixin, Configurable):
 
     def add_weight(
         self,
+        *args,
         shape=None,
         initializer=None,
         dtype=None,
@@ -101,6 +107,12 @@ class Layer(StatefulMixin, Configurable):
         """
         from mlkit import constraints, initializers, regularizers
 
+        if args:
+            shape, initializer = _positional(args, shape, initializer)
+        if self.built and state.autocast is not None:  # autocast is on in `call` only
+            raise ValueError(
+                f"add_weight: layer {self.path!r} cannot add new elements of state in `call`, which runs many times. Make weights in `build`."
+            )
         dtype = dtypes.standardize_dtype(dtype) if dtype is not None else self.variable_dtype
         shape = () if shape is None else (shape,) if isinstance(shape, int) else tuple(shape)
         if initializer is None:
@@ -128,7 +140,8 @@ class Layer(StatefulMixin, Configurable):
         for x in tree.flatten(loss):
             if getattr(x, "shape", None) not in ((), None):
                 raise ValueError(f"add_loss: a loss must be a scalar tensor, but has shape {show(x.shape)} in layer {self.path!r}.")
-            self._losses.append(x)
+            if type(getattr(x, "data", None)) is not Spec:  # a model under construction has no losses
+                self._losses.append(x)
 
     def compute_mask(self, inputs, previous_mask):
         """Mask of the outputs; by default the inputs' mask passes on."""
@@ -155,16 +168,15 @@ class Layer(StatefulMixin, Configurable):
                 self._build_for(info, args, kwargs)
             if self.input_spec is not None:
                 check_inputs(self.input_spec, first, self.path)
-            masked = _fill_masks(info, args, kwargs)
+            mask = fill_masks(info, args, kwargs)
             self._fill_training(info, args, kwargs)
             state.autocast = self.compute_dtype if self.autocast else None
             out = self.call(*args, **kwargs)
             state.autocast = outer[2]
-            if masked or not self._passes_mask:
-                self._set_masks(first, out)
+            if mask is not None or type(self).compute_mask is not Layer.compute_mask:
+                set_masks(self, first, out, mask)
             if self.activity_regularizer is not None:
-                for x in tree.flatten(out):
-                    self.add_loss(self.activity_regularizer(x))
+                self._penalize(out)
             return out
         except Exception as error:
             add_place(error, self.path, _describe((args, kwargs)))
@@ -204,36 +216,19 @@ class Layer(StatefulMixin, Configurable):
 
     _passes_training = False  # whether a `call` with **kwargs wants `training` in them
 
-    @property
-    def _passes_mask(self):
-        return type(self).compute_mask is Layer.compute_mask
-
-    def _set_masks(self, inputs, outputs):
-        if not self.supports_masking:
-            return
-        previous = tree.map_structure(_mask_of, inputs)
-        made = self.compute_mask(inputs, previous)
-        if made is None:
-            return
-        flat = tree.flatten(made)
-        for x, m in zip(tree.flatten(outputs), flat):
-            if type(x) is Tensor and m is not None and _mask_of(x) is None:
-                x._keras_mask = m
+    def _penalize(self, outputs):
+        """Add the activity regularizer's penalty, per sample."""
+        for x in tree.flatten(outputs):
+            if type(x) is Tensor:
+                penalty = self.activity_regularizer(x)
+                self.add_loss(penalty / (x.shape[0] or 1) if x.ndim and type(x.data) is not Spec else penalty)
 
     # ---- building ------------------------------------------------------------------------------------------------
 
     def _build_for(self, info, args, kwargs):
         """Build for the shapes of these call arguments."""
-        named = {**dict(zip(info.names, args)), **kwargs}
-        shapes = {n: _shapes(v) for n, v in named.items() if _holds_tensor(v)}
-        wanted = build_parameters(type(self).build) or ()
-        named = {w: shapes[w.removesuffix("_shape")] for w in wanted if w.removesuffix("_shape") in shapes}
-        if len(wanted) > 1 and wanted[0] in named:
-            self.build(**named)
-        elif shapes:
-            self.build(next(iter(shapes.values())))
-        else:
-            self.build(None)
+        shapes, named_shapes = build_shapes(type(self), info, args, kwargs)
+        self.build(*shapes, **named_shapes)
         self.built = True
 
     def _open_scope(self):
@@ -372,37 +367,15 @@ def _prepared(build):
     return run
 
 
-def _mask_of(x):
-    return getattr(x, "_keras_mask", None)
-
-
-def _fill_masks(info, args, kwargs):
-    """Pass masks that ride on the inputs to the mask arguments of `call`; True if any input has a mask."""
-    found = False
-    for i, name in enumerate(info.names):
-        value = args[i] if i < len(args) else kwargs.get(name)
-        if value is None or isinstance(value, (bool, int, float, str)):
-            continue
-        masks = _mask_of(value) if type(value) is Tensor else tree.map_structure(_mask_of, value)
-        if masks is None or tree.is_nested(masks) and all(m is None for m in tree.flatten(masks)):
-            continue
-        found = True
-        target = info.masks.get(name)
-        if target is not None and kwargs.get(target) is None and not _positional(info, target, args):
-            kwargs[target] = masks
-    return found
-
-
-def _positional(info, name, args):
-    return name in info.names and info.names.index(name) < len(args)
-
-
-def _holds_tensor(x):
-    return any(type(t) is Tensor for t in tree.flatten(x))
-
-
-def _shapes(x):
-    return tree.map_structure(lambda t: show(t.shape) if type(t) is Tensor else None, x)
+def _positional(args, shape, initializer):
+    """Shape and initializer of `add_weight`, of which the positional ones come in `args`. The name once came first: say so."""
+    if isinstance(args[0], str):
+        raise ValueError(f"add_weight: the name must be given as a keyword argument: `name={args[0]!r}`.")
+    if shape is not None or (len(args) > 1 and initializer is not None):
+        raise ValueError("add_weight: `shape` was passed both positionally and as a keyword argument.")
+    if len(args) > 2:
+        raise ValueError(f"add_weight: only `shape` and `initializer` may be positional, but got {len(args)} positional arguments.")
+    return args[0], args[1] if len(args) > 1 else initializer
 
 
 def _describe(arguments):

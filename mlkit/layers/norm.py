@@ -16,6 +16,8 @@ class BatchNormalization(Layer):
     A mask leaves steps out of the statistics.
     """
 
+    supports_masking = True
+
     def __init__(
         self,
         axis=-1,
@@ -47,7 +49,6 @@ class BatchNormalization(Layer):
         self.moving_variance_initializer = initializers.get(moving_variance_initializer)
         self.beta_regularizer, self.gamma_regularizer = regularizers.get(beta_regularizer), regularizers.get(gamma_regularizer)
         self.beta_constraint, self.gamma_constraint = constraints.get(beta_constraint), constraints.get(gamma_constraint)
-        self.supports_masking = True
 
     def build(self, input_shape):
         size = input_shape[self.axis]

@@ -2,6 +2,7 @@
 
 from mlkit import constraints, initializers, ops, regularizers
 from mlkit.layers.input_spec import InputSpec
+from mlkit.layers.activation import Pointwise
 from mlkit.layers.layer import Layer
 
 __all__ = ["GroupNormalization", "LayerNormalization", "RMSNormalization", "UnitNormalization"]
@@ -9,6 +10,8 @@ __all__ = ["GroupNormalization", "LayerNormalization", "RMSNormalization", "Unit
 
 class LayerNormalization(Layer):
     """Each sample shifted and scaled to mean 0 and variance 1 along `axis`, then by learned `gamma` and `beta` (Ba et al., 2016)."""
+
+    supports_masking = True
 
     def __init__(
         self,
@@ -35,7 +38,6 @@ class LayerNormalization(Layer):
         self.beta_initializer, self.gamma_initializer = initializers.get(beta_initializer), initializers.get(gamma_initializer)
         self.beta_regularizer, self.gamma_regularizer = regularizers.get(beta_regularizer), regularizers.get(gamma_regularizer)
         self.beta_constraint, self.gamma_constraint = constraints.get(beta_constraint), constraints.get(gamma_constraint)
-        self.supports_masking = True
 
     def build(self, input_shape):
         axes = self.axis if isinstance(self.axis, list) else [self.axis]
@@ -74,7 +76,7 @@ class RMSNormalization(Layer):
         return ops.rms_normalization(inputs, scale=self.scale, axis=self.axis, epsilon=self.epsilon)
 
 
-class UnitNormalization(Layer):
+class UnitNormalization(Pointwise):
     """Each sample scaled to length 1 along `axis`."""
 
     def __init__(self, axis=-1, **kwargs):
@@ -82,8 +84,6 @@ class UnitNormalization(Layer):
         if not isinstance(axis, (int, list, tuple)):
             raise TypeError(f"UnitNormalization: `axis` must be an int or a list of ints, but got {axis!r}.")
         self.axis = list(axis) if isinstance(axis, (list, tuple)) else axis
-        self.supports_masking = True
-        self.built = True
 
     def call(self, inputs):
         axis = tuple(self.axis) if isinstance(self.axis, list) else self.axis
@@ -93,6 +93,8 @@ class UnitNormalization(Layer):
 
 class GroupNormalization(Layer):
     """Channels in `groups`, each normalized over its channels and all positions of a sample (Wu and He, 2018). -1: one channel a group."""
+
+    supports_masking = True
 
     def __init__(
         self,
@@ -114,7 +116,6 @@ class GroupNormalization(Layer):
         self.beta_initializer, self.gamma_initializer = initializers.get(beta_initializer), initializers.get(gamma_initializer)
         self.beta_regularizer, self.gamma_regularizer = regularizers.get(beta_regularizer), regularizers.get(gamma_regularizer)
         self.beta_constraint, self.gamma_constraint = constraints.get(beta_constraint), constraints.get(gamma_constraint)
-        self.supports_masking = True
 
     def build(self, input_shape):
         size = input_shape[self.axis]

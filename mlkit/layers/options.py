@@ -41,3 +41,12 @@ def padding_name(padding, allowed=("valid", "same")):
     if name not in allowed:
         raise ValueError(f"`padding` must be one of {allowed}, but got {padding!r}.")
     return name
+
+
+def axes_of(axis):
+    """An axis or a sequence of axes -> tuple of axes.
+
+    >>> axes_of(-1), axes_of([1, 2])
+    ((-1,), (1, 2))
+    """
+    return (axis,) if isinstance(axis, int) else tuple(axis)

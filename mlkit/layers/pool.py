@@ -77,7 +77,6 @@ class GlobalAveragePooling1D(_GlobalAverage1D):
 
     def __init__(self, data_format=None, keepdims=False, **kwargs):
         super().__init__(data_format=data_format, keepdims=keepdims, **kwargs)
-        self.supports_masking = True
 
     def call(self, inputs, mask=None):
         if mask is None:

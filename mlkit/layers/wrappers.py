@@ -3,17 +3,14 @@
 import inspect
 
 from mlkit import ops
+from mlkit.layers.activation import Pointwise
 from mlkit.layers.layer import Layer
 
 __all__ = ["Identity", "Lambda", "Masking", "Wrapper"]
 
 
-class Identity(Layer):
+class Identity(Pointwise):
     """Returns its inputs."""
-
-    def __init__(self, **kwargs):
-        super().__init__(**kwargs)
-        self.built = True
 
     def call(self, inputs):
         return inputs
@@ -55,14 +52,12 @@ class Lambda(Layer):
         return config
 
 
-class Masking(Layer):
+class Masking(Pointwise):
     """Marks steps whose features all equal `mask_value` as absent, and sets them to 0: later layers skip them."""
 
     def __init__(self, mask_value=0.0, **kwargs):
         super().__init__(**kwargs)
         self.mask_value = mask_value
-        self.supports_masking = True
-        self.built = True
 
     def compute_mask(self, inputs, mask=None):
         return ops.any(ops.not_equal(inputs, self.mask_value), axis=-1)

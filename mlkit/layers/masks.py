@@ -1,0 +1,55 @@
+"""Masks: boolean tensors that ride on tensors (as `_keras_mask`) and say which steps count."""
+
+import warnings
+
+from mlkit.core import tree
+from mlkit.core.tensor import Tensor
+
+
+def mask_of(x):
+    """The mask that rides on a tensor, or None."""
+    return getattr(x, "_keras_mask", None)
+
+
+def masks_of(inputs):
+    """The masks on a tensor or structure of tensors, in the same structure; None if there is none at all."""
+    if type(inputs) is Tensor:
+        return mask_of(inputs)
+    if inputs is None or isinstance(inputs, (bool, int, float, str)):
+        return None
+    masks = tree.map_structure(mask_of, inputs)
+    return masks if any(m is not None for m in tree.flatten(masks)) else None
+
+
+def fill_masks(info, args, kwargs):
+    """Pass the masks on the arguments of a call to its mask parameters that were not given. Returns the first argument's mask."""
+    first = None
+    for i, name in enumerate(info.names):
+        masks = masks_of(args[i] if i < len(args) else kwargs.get(name))
+        target = info.masks.get(name)
+        positional = target in info.names and info.names.index(target) < len(args)
+        if masks is not None and target is not None and not positional and kwargs.get(target) is None:
+            kwargs[target] = masks
+        if i == 0:
+            first = masks if kwargs.get("mask") is None else kwargs["mask"]
+    return first
+
+
+def set_masks(layer, inputs, outputs, previous):
+    """Put the outputs' masks, by the layer's `compute_mask`, on them; warn where a layer loses a mask."""
+    if not layer.supports_masking:
+        if previous is not None:
+            warnings.warn(
+                f"Layer {layer.path!r} ({type(layer).__name__}) was given an input with a mask but does not support masks: the mask ends "
+                f"here, and later layers count every step. Set `supports_masking = True` on the layer if its outputs keep the steps.",
+                stacklevel=3,
+            )
+        return
+    if previous is None and tree.is_nested(inputs):
+        previous = tree.map_structure(mask_of, inputs)
+    made = layer.compute_mask(inputs, previous)
+    if made is None:
+        return
+    for x, mask in zip(tree.flatten(outputs), tree.flatten(made)):
+        if type(x) is Tensor and mask is not None and mask_of(x) is None:
+            x._keras_mask = mask
