@@ -1,21 +1,34 @@
 """Matrix product or convolution, then bias and activation in place, over `xp`."""
 
 from mlkit.backends.native import fused, matmul, window
-from mlkit.backends.native.table import Rows
 
 
 def make(xp):
-    """Op name -> kernel."""
+    """Op name -> rows."""
     finish = _finish(xp)
     inner = dict(matmul_bias_act=matmul.make(xp)["matmul"], conv_bias_act=window.make(xp)["conv"])
-    return {name: _followed_by(Rows(*rows), finish) for name, rows in inner.items()}
+    return {name: [_followed_by(*row, finish) for row in rows] for name, rows in inner.items()}
 
 
-def _followed_by(product, finish):
+def _followed_by(accepts, product, finish):
+    """A row of a product, with bias and activation after it."""
+
+    def accepts_product(x, w, bias, act, **params):
+        return accepts(x, w, **params)
+
     def kernel(x, w, bias, act, **params):
         return finish(product(x, w, **params), bias, act)
 
-    return kernel
+    if hasattr(product, "into"):
+
+        def into(x, w, bias, act, out, **params):
+            product.into(x, w, out=out, **params)
+            y = finish(out, bias, act)
+            if y is not out:  # an activation that cannot work in place
+                out[...] = y
+
+        kernel.into = into
+    return accepts and accepts_product, kernel
 
 
 def _finish(xp):

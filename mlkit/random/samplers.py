@@ -10,7 +10,7 @@ from mlkit.ops import elementwise as el
 from mlkit.ops import random as bits
 from mlkit.ops.convert import as_tensor, cast, to_float
 from mlkit.ops.fused import masked_scale
-from mlkit.ops.movement import broadcast_to, iota, reshape, take, take_along_axis
+from mlkit.ops.movement import broadcast_to, full, iota, reshape, take, take_along_axis
 from mlkit.ops.order import argsort
 from mlkit.ops.reduction import argmax, cumsum, sum_
 from mlkit.random.seed_generator import draw_seed
@@ -132,7 +132,7 @@ def dropout(inputs, rate, noise_shape=None, seed=None):
     if rate == 0:
         return x
     if rate == 1:
-        return x * 0
+        return full(shape=x.shape, value=0, dtype=x.dtype)
     sizes = x.shape if noise_shape is None else [n if s is None else s for n, s in zip(x.shape, noise_shape, strict=True)]
     keep = bits.bernoulli(draw_seed(seed), shape=tuple(sizes), p=1 - rate)
     return masked_scale(x, keep, scale=1 / (1 - rate))
