@@ -123,3 +123,22 @@ def set_dtype_policy(policy):
     from mlkit import dtype_policies
 
     dtype_policies.set_dtype_policy(policy)
+
+
+def show_config():
+    """Print versions, backend, devices and libraries in use, for bug reports."""
+    import importlib.metadata
+    import platform
+
+    from mlkit.core.state import state
+
+    def version(package):
+        try:
+            return importlib.metadata.version(package)
+        except importlib.metadata.PackageNotFoundError:
+            return "not installed"
+
+    lines = [f"mlkit    {version('mlkit')}  (Python {platform.python_version()}, {platform.platform()})"]
+    lines += [f"{name:8} {version(name)}" for name in ("numpy", "h5py", "jax")]
+    lines.append(f"backend  {backend()}, devices {', '.join(state.backend.devices())}")
+    print("\n".join(lines))

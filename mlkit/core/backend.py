@@ -55,7 +55,8 @@ def get_backend(name):
 def set_backend(name):
     """Use a backend from now on, in all threads. Values made before stay usable: they are converted on first use."""
     backend = get_backend(name)
-    State.backend, State.kernels = backend, backend.kernels
+    for holder in (State, state):  # the default of new threads, and this one, where a block may have set its own
+        holder.backend, holder.kernels = backend, backend.kernels
 
 
 def backend():

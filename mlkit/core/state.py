@@ -13,6 +13,7 @@ class State(threading.local):
     autocast = None  # compute dtype that float variables are read in, or None
     scope = ()  # names of the layers (and name scopes) being called or built, outermost first
     training = None  # the `training` argument of the layer being called, inherited by layers within
+    scope_of_state = None  # the innermost StatelessScope, which keeps values of variables apart
     call_id = 0  # counts outermost layer calls: losses added during an older one are stale
     variable_hook = None  # while a model file is read: (initializer, shape, dtype, path) -> initializer, or raises
     layer_version = 0  # counts changes of any layer's `trainable`

@@ -124,7 +124,9 @@ class Variable:
 
     def tracked_value(self):
         """The current value in its own dtype; what gradients with respect to the variable are taken for."""
-        t = self._value if state.trace is None else state.trace.read(self)
+        t = None if state.scope_of_state is None else state.scope_of_state.read(self)
+        if t is None:
+            t = self._value if state.trace is None else state.trace.read(self)
         if state.recording and t.node is None and self._trainable and _watch_reads:
             autograd.watch(t)
         return t
@@ -149,7 +151,9 @@ class Variable:
             )
         if type(t.data) is Spec:
             return self  # a symbolic run computes specs only, and those do not change
-        if state.trace is not None:
+        if state.scope_of_state is not None:
+            state.scope_of_state.write(self, t)
+        elif state.trace is not None:
             state.trace.write(self, t)
         else:
             self._value = Tensor(t.data)

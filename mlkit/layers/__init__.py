@@ -5,6 +5,7 @@ import importlib
 _MODULES = (
     "layer", "input_layer", "input_spec", "dense", "activation", "conv", "conv_variants", "pool", "norm", "norm_variants", "dropout", "reshape",
     "margins", "merge", "wrappers", "embedding", "einsum_dense", "recurrent_cells", "recurrent", "sequence", "attention",
+    "preprocess", "augment",
 )  # fmt: skip
 
 __all__ = []

@@ -380,5 +380,5 @@ def _positional(args, shape, initializer):
 
 def _describe(arguments):
     """Specs of the tensors among the arguments of a call, for messages."""
-    specs = [str(Tensor(t.data).spec) if type(t) is Tensor else repr(t) for t in tree.flatten(arguments) if t is not None]
-    return ", ".join(specs) or "no arguments"
+    given = [t for t in tree.flatten(arguments) if t is not None]
+    return ", ".join(f"{t.dtype}{show(t.shape)}" if type(t) is Tensor else repr(t) for t in given) or "no arguments"

@@ -3,6 +3,7 @@
 import numpy as np
 
 from mlkit.core.state import State
+from mlkit.core.stateless import StatelessScope
 from mlkit.layers.tracking import own_variables, owned, unique
 
 
@@ -101,6 +102,28 @@ class StatefulMixin:
     def _clear_losses(self):
         for layer in self._flatten_layers():
             layer._losses = []
+
+    def stateless_call(self, trainable_variables, non_trainable_variables, *args, return_losses=False, **kwargs):
+        """Call the layer with these values of its variables, and change none of them.
+
+        trainable_variables, non_trainable_variables: values in the order of the properties of these names. Returns (outputs, values of the
+        non-trainable variables afterwards), with return_losses=True also the list of losses.
+        """
+        if not self.built:
+            raise ValueError(f"stateless_call: layer {self.name!r} is not built. Call it once, or build(input_shape), before.")
+        pairs = []
+        for kind, variables, values in (
+            ("trainable", self.trainable_variables, trainable_variables),
+            ("non-trainable", self.non_trainable_variables, non_trainable_variables),
+        ):
+            if len(variables) != len(values):
+                raise ValueError(f"stateless_call: layer {self.name!r} has {len(variables)} {kind} variables, but {len(values)} values were given.")
+            pairs += zip(variables, values)
+        with StatelessScope(pairs) as scope:
+            outputs = self(*args, **kwargs)
+            losses = self.losses if return_losses else None
+        after = [scope.get_current_value(v) for v in self.non_trainable_variables]
+        return (outputs, after, losses) if return_losses else (outputs, after)
 
     # ---- weights as arrays ---------------------------------------------------------------------------------------
 

@@ -1,0 +1,188 @@
+"""Layers that prepare images and numbers: Rescaling, Normalization, Resizing, CenterCrop."""
+
+import math
+
+import numpy as np
+
+from mlkit import ops
+from mlkit.core.config_object import serialized
+from mlkit.layers.layer import Layer
+from mlkit.layers.options import layout
+
+__all__ = ["CenterCrop", "Normalization", "Rescaling", "Resizing"]
+
+
+class Rescaling(Layer):
+    """``inputs * scale + offset``; integers become floats. scale, offset: numbers, or one per channel.
+
+    >>> import mlkit
+    >>> mlkit.layers.Rescaling(1 / 255)(mlkit.ops.convert_to_tensor([[0, 255]])).numpy()
+    array([[0., 1.]], dtype=float32)
+    """
+
+    def __init__(self, scale, offset=0.0, **kwargs):
+        super().__init__(**kwargs)
+        self.scale, self.offset = scale, offset
+        self.built = True
+        self.supports_masking = True
+
+    def call(self, inputs):
+        x = ops.cast(inputs, self.compute_dtype)
+        return x * self._vector(self.scale, x) + self._vector(self.offset, x)
+
+    def _vector(self, value, x):
+        return value if isinstance(value, (int, float)) else ops.convert_to_tensor(value, dtype=x.dtype)
+
+    def get_config(self):
+        config = super().get_config()
+        for name in ("scale", "offset"):
+            value = getattr(self, name)
+            config[name] = value.tolist() if isinstance(value, np.ndarray) else serialized(value)
+        return config
+
+
+class Normalization(Layer):
+    """Each feature shifted and scaled to mean 0 and variance 1 over the data given to `adapt` (or by `mean` and `variance`).
+
+    axis: the axes whose positions have statistics of their own; None: one mean and variance for all. invert: undo instead.
+
+    >>> import mlkit, numpy
+    >>> layer = mlkit.layers.Normalization()
+    >>> layer.adapt(numpy.array([[0.0], [2.0], [4.0]]))
+    >>> float(layer(numpy.array([[2.0]])).numpy()[0, 0])
+    0.0
+    """
+
+    def __init__(self, axis=-1, mean=None, variance=None, invert=False, **kwargs):
+        super().__init__(**kwargs)
+        self.axis = () if axis is None else (axis,) if isinstance(axis, int) else tuple(axis)
+        if (mean is None) != (variance is None):
+            raise ValueError(f"Normalization: pass both `mean` and `variance`, or neither, but got {mean!r} and {variance!r}.")
+        self.input_mean, self.input_variance, self.invert = mean, variance, invert
+        self.supports_masking = True
+        self._statistics = None  # mean and variance in the shape they broadcast in
+
+    def build(self, input_shape):
+        rank = len(input_shape)
+        kept = sorted(a % rank for a in self.axis)
+        if any(input_shape[a] is None for a in kept):
+            raise ValueError(f"Normalization {self.path!r}: axes {self.axis} must have known sizes, but the shape is {input_shape}.")
+        self._kept, self._broadcast_shape = kept, tuple(input_shape[a] if a in kept else 1 for a in range(rank))
+        shape = tuple(input_shape[a] for a in kept)
+        if self.input_mean is None:
+            self.adapt_mean = self.add_weight(shape, "zeros", trainable=False, name="mean")
+            self.adapt_variance = self.add_weight(shape, "ones", trainable=False, name="variance")
+            self.count = self.add_weight((), "zeros", dtype="int32", trainable=False, name="count")
+            self._statistics = None
+        else:
+            self._statistics = tuple(
+                np.broadcast_to(np.asarray(v, "float32"), shape).reshape(self._broadcast_shape) for v in (self.input_mean, self.input_variance)
+            )
+
+    def adapt(self, data):
+        """Take mean and variance from data: an array, a tensor, or an iterable of batches (tuples: the first part)."""
+        if self.input_mean is not None:
+            raise ValueError("Normalization.adapt: the layer was made with `mean` and `variance`, which adapt would overwrite.")
+        total = count = square = 0.0
+        for batch in [data] if hasattr(data, "shape") or isinstance(data, (list, tuple)) else data:
+            x = np.asarray(ops.convert_to_numpy(batch[0] if isinstance(batch, tuple) else batch), "float64")
+            x = x.reshape(-1, 1) if x.ndim == 1 else x
+            if not self.built:
+                self.build((None, *x.shape[1:]))
+            axes = tuple(a for a in range(x.ndim) if a not in self._kept)
+            n = math.prod(x.shape[a] for a in axes)
+            mean, variance = x.mean(axis=axes), x.var(axis=axes)
+            # Chan et al., 1979: merge the statistics of batches
+            delta, merged = mean - total, count + n
+            square = square + variance * n + delta**2 * count * n / merged
+            total, count = total + delta * n / merged, merged
+        self.adapt_mean.assign(total)
+        self.adapt_variance.assign(square / count)
+        self.count.assign(int(count))
+
+    @property
+    def mean(self):
+        """The means, in a shape that broadcasts with the inputs."""
+        return self._both()[0]
+
+    @property
+    def variance(self):
+        return self._both()[1]
+
+    def _both(self):
+        if self._statistics is not None:
+            return tuple(map(ops.convert_to_tensor, self._statistics))
+        return tuple(ops.reshape(v, self._broadcast_shape) for v in (self.adapt_mean, self.adapt_variance))
+
+    def call(self, inputs):
+        x = ops.cast(inputs, self.compute_dtype)
+        mean, variance = (ops.cast(v, x.dtype) for v in self._both())
+        deviation = ops.maximum(ops.sqrt(variance), 1e-7)
+        return mean + x * deviation if self.invert else (x - mean) / deviation
+
+    def get_config(self):
+        config = {k: v for k, v in super().get_config().items() if k not in ("mean", "variance")}
+        plain = lambda v: v.tolist() if isinstance(v, np.ndarray) else serialized(v)  # noqa: E731
+        return {**config, "axis": self.axis or None, "mean": plain(self.input_mean), "variance": plain(self.input_variance)}
+
+
+class Resizing(Layer):
+    """Images in another size, by `interpolation`, as floats of the compute dtype; integers are rounded first, as in Keras.
+
+    crop_to_aspect_ratio: cut the images to the new ratio first; pad_to_aspect_ratio: pad them instead (fill_mode, fill_value).
+    antialias: smooth when shrinking. Inputs (batch, height, width, channels) or one image.
+    """
+
+    def __init__(
+        self,
+        height,
+        width,
+        interpolation="bilinear",
+        crop_to_aspect_ratio=False,
+        pad_to_aspect_ratio=False,
+        fill_mode="constant",
+        fill_value=0.0,
+        antialias=False,
+        data_format=None,
+        **kwargs,
+    ):
+        super().__init__(**kwargs)
+        self.height, self.width, self.interpolation = height, width, interpolation
+        self.crop_to_aspect_ratio, self.pad_to_aspect_ratio = crop_to_aspect_ratio, pad_to_aspect_ratio
+        self.fill_mode, self.fill_value, self.antialias = fill_mode, fill_value, antialias
+        self.data_format = layout(data_format)
+        self.built = True
+
+    def call(self, data):
+        resized = ops.image.resize(
+            data,
+            (self.height, self.width),
+            interpolation=self.interpolation,
+            antialias=self.antialias,
+            crop_to_aspect_ratio=self.crop_to_aspect_ratio,
+            pad_to_aspect_ratio=self.pad_to_aspect_ratio,
+            fill_mode=self.fill_mode,
+            fill_value=self.fill_value,
+            data_format=self.data_format,
+        )
+        return ops.cast(resized, self.compute_dtype)
+
+
+class CenterCrop(Layer):
+    """The middle of images; images that are too small are resized, keeping their ratio, and then cropped."""
+
+    def __init__(self, height, width, data_format=None, **kwargs):
+        super().__init__(**kwargs)
+        self.height, self.width, self.data_format = height, width, layout(data_format)
+        self.built = True
+
+    def call(self, inputs):
+        x = ops.cast(inputs, self.compute_dtype)
+        rows = -3 if self.data_format == "channels_last" else -2
+        height, width = x.shape[rows], x.shape[rows + 1]
+        if height < self.height or width < self.width:
+            return ops.image.resize(x, (self.height, self.width), crop_to_aspect_ratio=True, data_format=self.data_format)
+        top, left = (height - self.height) // 2, (width - self.width) // 2
+        index = [slice(None)] * x.ndim
+        index[rows], index[rows + 1] = slice(top, top + self.height), slice(left, left + self.width)
+        return x[tuple(index)]
