@@ -5,7 +5,15 @@ import math
 
 def make(xp):
     """Op name -> rows."""
-    return {"matmul": [(_is_half, _half(xp)), (_many_rows, _flat(xp)), (None, xp.matmul)]}
+    return {"matmul": [(_is_half, _half(xp)), (_many_rows, _flat(xp)), (None, _plain(xp))]}
+
+
+def _plain(xp):
+    def kernel(a, b):
+        return xp.matmul(a, b)
+
+    kernel.into = xp.matmul
+    return kernel
 
 
 def _is_half(a, b):
@@ -32,4 +40,8 @@ def _flat(xp):
         *lead, k = a.shape
         return xp.matmul(a.reshape(math.prod(lead), k), b).reshape(*lead, b.shape[-1])
 
+    def into(a, b, out):
+        xp.matmul(a.reshape(-1, a.shape[-1]), b, out=out.reshape(-1, out.shape[-1]))
+
+    kernel.into = into
     return kernel

@@ -116,6 +116,7 @@ class Program:
         results = [(trace.read(x) if isinstance(x, Variable) else x).data for x in leaves if is_tensor(x)]
         self.graph = trace.graph
         self.graph.inputs += [t.data for t in trace.reads.values()]
+        self.graph.state = len(self.reads)
         self.graph.outputs = results + [t.data for t in trace.writes.values()]
         if debug.LEVEL >= 1:
             debug.say(f"traced {getattr(fn, '__name__', fn)}: {len(self.graph.calls)} calls, {len(self.graph.inputs)} inputs")
