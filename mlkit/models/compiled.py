@@ -93,7 +93,7 @@ class CompiledMetrics:
         self.built = True
 
     def _log_name(self, given, metric, index):
-        name = given if isinstance(given, str) and given in (*_ACCURACIES, *_CROSSENTROPIES) else metric.name
+        name = given if isinstance(given, str) else metric.name
         name = name if len(self.outputs.names) == 1 else f"{self.outputs.names[index]}_{name}"
         taken = {n for n, _, _, _ in self.entries}
         number, base = 1, name
@@ -153,6 +153,8 @@ def _metric(identifier, y, y_pred):
         return getattr(metrics_module, kind[_target_kind(y, y_pred)])(name=identifier)
     found = metrics_module.get(identifier)
     if isinstance(found, metrics_module.Metric):
+        if isinstance(identifier, str):
+            found.name = identifier  # logs have the name that was given, "mae" say
         return found
     return metrics_module.MeanMetricWrapper(found, name=getattr(found, "__name__", None))
 
