@@ -12,11 +12,3 @@ def make_backend():
     from mlkit.backends.jax_adapter.backend import JaxBackend
 
     return JaxBackend()
-
-
-def oracle(graph):
-    """See `mlkit.backends.jax_adapter.oracle.oracle`."""
-    make_backend()  # for its message
-    from mlkit.backends.jax_adapter.oracle import oracle
-
-    return oracle(graph)

@@ -5,6 +5,8 @@ direction, first and second order; a staged call gives what the eager one gives;
 agrees with its fallback; a public function agrees with keras.ops in values and dtype; bad inputs raise the stated message.
 """
 
+import contextlib
+import functools
 import re
 
 import numpy as np
@@ -18,6 +20,7 @@ from mlkit.core.trace import function
 from mlkit.ops.convert import as_tensor
 from tests.ops.checks import call_of, directional, flat, gradients, host, is_float, symbols, weighted_sum, weights
 from tests.ops.sample import gather, ids
+from tests.ops.together import Together
 
 ROWS, BAD = gather("SAMPLES"), gather("BAD")
 
@@ -103,22 +106,33 @@ def test_staged(row):
     close_all(staged, call.eager, row, 1e-6)
 
 
-@over(JAX)
-def test_jax(row):
-    """The oracle evaluates and differentiates the traced graph in float64."""
-    from mlkit.backends.jax_adapter import oracle
+def _oracle_job(row):
+    from mlkit.backends.jax_adapter.oracle import differentiated
 
     call = call_of(row, "float64")
-    graph = function(call.flat_call).graph(*call.tensors())
-    graph.check()
+    graph = function(call.flat_call).graph(*call.tensors()).check()
+    ws = weights(call.flat_call(*call.tensors())) if has_gradient(row) else None
+    return lambda arguments: differentiated(graph)(*arguments), (call.arrays, ws)
+
+
+@functools.cache
+def oracle_results():
+    from mlkit.backends.jax_adapter.backend import exact
+
+    return Together(JAX, _oracle_job, exact)
+
+
+@over(JAX)
+def test_jax(row):
+    """JAX evaluates and differentiates the traced graph in float64."""
+    values, gs = oracle_results()[row]
+    call = call_of(row, "float64")
     outputs = call.flat_call(*call.tensors())
-    differentiable = has_gradient(row)
-    ws = weights(outputs)
-    values, gs = oracle(graph)(call.arrays, ws if differentiable else None)
     assert [str(v.dtype) for v in values] == [o.dtype for o in outputs], row
-    tolerance = 1e-4 if any("32" in o.dtype or "16" in o.dtype or o.dtype == "complex64" for o in outputs) else 1e-9
-    close_all(values, outputs, row, tolerance)
-    if differentiable:
+    exact = all(o.dtype in ("float64", "complex128") or not is_float(o) for o in outputs)
+    close_all(values, outputs, row, 1e-9 if exact else 1e-4)
+    if has_gradient(row):
+        ws = weights(outputs)
         _, ours = gradients(lambda *ts: weighted_sum(call.flat_call(*ts), ws), call.tensors())
         for g, o in zip(gs, ours):
             if o is not None:
@@ -133,20 +147,26 @@ def test_fused(row):
         close_all(call.eager, call(*call.tensors(), function=OPS[row.name].fallback), row, 1e-5 if dtype == "float32" else 1e-10)
 
 
-@over(KERAS)
-def test_keras(row):
+@functools.cache
+def keras_results():
     import keras
 
-    theirs = keras.ops
-    for part in row.name.split("."):
-        theirs = getattr(theirs, part)
-    for dtype in row.option("dtype", ("float32",)):
+    def job(row, dtype="float32"):
+        theirs = functools.reduce(getattr, row.name.split("."), keras.ops)
         call = call_of(row, dtype)
-        wanted = flat(call(*call.arrays, function=theirs))
-        for e, w in zip(call.eager, wanted):
-            if type(e) is Tensor:
-                assert e.dtype == str(w.dtype), f"{row}: dtype {e.dtype}, in Keras {w.dtype}"
-        close_all(call.eager, [np.asarray(w) if hasattr(w, "dtype") else w for w in wanted], row, 2e-5)
+        return lambda arrays: call(*arrays, function=theirs), call.arrays
+
+    return Together(KERAS, job, contextlib.nullcontext)
+
+
+@over(KERAS)
+def test_keras(row):
+    wanted = flat(keras_results()[row])
+    call = call_of(row)
+    for e, w in zip(call.eager, wanted):
+        if type(e) is Tensor:
+            assert e.dtype == str(w.dtype), f"{row}: dtype {e.dtype}, in Keras {w.dtype}"
+    close_all(call.eager, [np.asarray(w) if hasattr(w, "dtype") else w for w in wanted], row, 2e-5)
 
 
 @over(NUMPY)
