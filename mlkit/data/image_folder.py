@@ -189,6 +189,7 @@ class ImageDataset(BatchDataset):
     def _report(self, known):
         """Warn of the files found broken since the epoch began."""
         broken = list(self.corrupt_files.items())
+        broken[known:] = sorted(broken[known:])  # the threads found them in any order
         if len(broken) == len(self.file_paths):
             raise ValueError(
                 f"None of the {len(broken)} image files could be read. The first: {broken[0][0]} ({broken[0][1]})."

@@ -27,6 +27,7 @@ def load_img(path, color_mode="rgb", target_size=None, interpolation="nearest", 
     if not isinstance(path, (str, bytes, os.PathLike, io.IOBase)):
         raise TypeError(f"load_img: `path` must be a path or an open binary file, but is of type {type(path).__name__}.")
     with Image.open(path) as image:
+        image.load()
         # 16-bit grey keeps its depth where grey is asked for, as in Keras
         image = image.copy() if color_mode == "grayscale" and image.mode in ("I;16", "I") else convert_mode(image, color_mode)
     if target_size is None or image.size == (target_size[1], target_size[0]):

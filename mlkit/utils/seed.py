@@ -21,6 +21,6 @@ def set_random_seed(seed):
         raise ValueError(f"set_random_seed: `seed` must be an integer, but is {seed!r} of type {type(seed).__name__}.")
     from mlkit.random import set_global_seed
 
+    set_global_seed(seed)  # first: the global generator, when it comes into being, draws from Python's
     random.seed(int(seed))
     np.random.seed(int(seed))
-    set_global_seed(seed)

@@ -1,0 +1,27 @@
+"""`python -m mlkit COMMAND`: the main job from the command line."""
+
+import argparse
+import sys
+
+
+def main(arguments=None):
+    """Run a command; returns the exit status.
+
+    Args:
+        arguments: list of strings; those of the command line unless given.
+    """
+    parser = argparse.ArgumentParser(prog="python -m mlkit", description="mlkit: a Keras-style deep-learning library")
+    commands = parser.add_subparsers(dest="command", required=True)
+    demo = commands.add_parser("demo", help="train a convolutional network on handwritten digits that come with the package")
+    demo.add_argument("--epochs", type=int, default=12, help="passes over the training digits (default 12)")
+    demo.add_argument("--seed", type=int, default=0, help="seed of the weights, the order and the split (default 0)")
+    demo.add_argument("--save", metavar="FILE", help="where to keep the model, ending in .keras (default: a temporary file)")
+    options = parser.parse_args(arguments)
+
+    from mlkit import demo
+
+    return demo.run(epochs=options.epochs, seed=options.seed, path=options.save)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
