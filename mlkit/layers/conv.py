@@ -3,7 +3,7 @@
 from mlkit import activations, constraints, initializers, ops, regularizers
 from mlkit.layers.input_spec import InputSpec
 from mlkit.layers.layer import Layer
-from mlkit.layers.options import as_tuple, layout, padding_name, refuse
+from mlkit.layers.options import as_tuple, layout, padding_name, positive, refuse
 
 __all__ = ["Conv1D", "Conv2D", "Conv3D", "Convolution1D", "Convolution2D", "Convolution3D"]
 
@@ -63,9 +63,7 @@ class BaseConv(Layer):
 
     def _check_options(self):
         name = type(self).__name__
-        if not isinstance(self.filters, int) or self.filters <= 0:
-            raise ValueError(f"{name}: `filters` must be a positive integer, but got {self.filters!r}.")
-        if not isinstance(self.groups, int) or self.groups <= 0 or self.filters % self.groups:
+        if positive(self, filters=self.filters) % positive(self, groups=self.groups):
             raise ValueError(f"{name}: `filters` ({self.filters}) must be a multiple of `groups` ({self.groups}), a positive integer.")
         if max(self.strides) > 1 and max(self.dilation_rate) > 1:
             raise ValueError(f"{name}: strides {self.strides} and dilation {self.dilation_rate} cannot both be above 1.")

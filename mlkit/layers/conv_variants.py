@@ -3,7 +3,7 @@
 from mlkit import constraints, initializers, ops, regularizers
 from mlkit.layers.conv import BaseConv
 from mlkit.layers.input_spec import InputSpec
-from mlkit.layers.options import as_tuple
+from mlkit.layers.options import as_tuple, positive
 
 __all__ = [
     "Conv1DTranspose", "Conv2DTranspose", "Conv3DTranspose", "Convolution1DTranspose", "Convolution2DTranspose", "Convolution3DTranspose",
@@ -56,6 +56,10 @@ class BaseConvTranspose(BaseConv):
             **kwargs,
         )
         self.output_padding = None if output_padding is None else as_tuple(output_padding, self.rank, "output_padding", zero=True)
+        if self.output_padding and any(p >= s for p, s in zip(self.output_padding, self.strides)):
+            raise ValueError(
+                f"{type(self).__name__}: `output_padding` {self.output_padding} must be strictly less than `strides` {self.strides}."
+            )
 
     def build(self, input_shape):
         channels = self.input_channels(input_shape)
@@ -146,7 +150,7 @@ class BaseDepthwiseConv(BaseConv):
             bias_constraint=bias_constraint,
             **kwargs,
         )
-        self.depth_multiplier = depth_multiplier
+        self.depth_multiplier = positive(self, depth_multiplier=depth_multiplier)
         self.depthwise_initializer = initializers.get(depthwise_initializer)
         self.depthwise_regularizer = regularizers.get(depthwise_regularizer)
         self.depthwise_constraint = constraints.get(depthwise_constraint)
@@ -225,7 +229,7 @@ class BaseSeparableConv(BaseConv):
             bias_constraint=bias_constraint,
             **kwargs,
         )
-        self.depth_multiplier = depth_multiplier
+        self.depth_multiplier = positive(self, depth_multiplier=depth_multiplier)
         self.depthwise_initializer = initializers.get(depthwise_initializer)
         self.pointwise_initializer = initializers.get(pointwise_initializer)
         self.depthwise_regularizer = regularizers.get(depthwise_regularizer)

@@ -3,7 +3,7 @@
 from mlkit import activations, constraints, initializers, ops, regularizers
 from mlkit.layers.input_spec import InputSpec
 from mlkit.layers.layer import Layer
-from mlkit.layers.options import refuse
+from mlkit.layers.options import positive, refuse
 
 __all__ = ["Dense"]
 
@@ -42,9 +42,7 @@ class Dense(Layer):
     ):
         super().__init__(activity_regularizer=activity_regularizer, **kwargs)
         refuse(self, lora_rank=lora_rank, lora_alpha=lora_alpha, quantization_config=quantization_config)
-        if not isinstance(units, int) or units <= 0:
-            raise ValueError(f"Dense: `units` must be a positive integer, but got {units!r}.")
-        self.units, self.use_bias = units, use_bias
+        self.units, self.use_bias = positive(self, units=units), use_bias
         self.activation = activations.get(activation)
         self.kernel_initializer = initializers.get(kernel_initializer)
         self.bias_initializer = initializers.get(bias_initializer)

@@ -31,6 +31,14 @@ def _checked_rate(layer, rate, name="rate"):
     return rate
 
 
+def _checked_noise_shape(layer, noise_shape):
+    if noise_shape is None:
+        return None
+    if not isinstance(noise_shape, (tuple, list)) or any(not (n is None or isinstance(n, int) and n > 0) for n in noise_shape):
+        raise ValueError(f"{type(layer).__name__}: `noise_shape` must hold positive integers or None, but got {noise_shape!r}.")
+    return tuple(noise_shape)
+
+
 class Dropout(Disturbance):
     """In training sets each element to 0 with probability `rate` and scales the others by 1 / (1 - rate) (Srivastava et al., 2014).
 
@@ -43,7 +51,7 @@ class Dropout(Disturbance):
 
     def __init__(self, rate, noise_shape=None, seed=None, **kwargs):
         self.rate = self.strength = _checked_rate(self, rate)
-        self.noise_shape = noise_shape
+        self.noise_shape = _checked_noise_shape(self, noise_shape)
         super().__init__(seed=seed, **kwargs)
 
     def disturbed(self, inputs):
@@ -136,7 +144,7 @@ class AlphaDropout(Disturbance):
 
     def __init__(self, rate, noise_shape=None, seed=None, **kwargs):
         self.rate = self.strength = _checked_rate(self, rate)
-        self.noise_shape = noise_shape
+        self.noise_shape = _checked_noise_shape(self, noise_shape)
         super().__init__(seed=seed, **kwargs)
 
     def disturbed(self, inputs):

@@ -108,7 +108,7 @@ class Layer(StatefulMixin, Configurable):
         from mlkit import constraints, initializers, regularizers
 
         if args:
-            shape, initializer = _positional(args, shape, initializer)
+            shape, initializer, dtype = _positional(args, shape, initializer, dtype)
         if self.built and state.autocast is not None:  # autocast is on in `call` only
             raise ValueError(
                 f"add_weight: layer {self.path!r} cannot add new elements of state in `call`, which runs many times. Make weights in `build`."
@@ -367,15 +367,16 @@ def _prepared(build):
     return run
 
 
-def _positional(args, shape, initializer):
-    """Shape and initializer of `add_weight`, of which the positional ones come in `args`. The name once came first: say so."""
+def _positional(args, *named):
+    """Shape, initializer and dtype of `add_weight`: the first ones may be positional. A name there comes from old code: say so."""
     if isinstance(args[0], str):
         raise ValueError(f"add_weight: the name must be given as a keyword argument: `name={args[0]!r}`.")
-    if shape is not None or (len(args) > 1 and initializer is not None):
-        raise ValueError("add_weight: `shape` was passed both positionally and as a keyword argument.")
-    if len(args) > 2:
-        raise ValueError(f"add_weight: only `shape` and `initializer` may be positional, but got {len(args)} positional arguments.")
-    return args[0], args[1] if len(args) > 1 else initializer
+    if len(args) > len(named):
+        raise TypeError(f"add_weight: takes at most 3 positional arguments (shape, initializer, dtype), but got {len(args)}.")
+    for word, value in zip(("shape", "initializer", "dtype"), named[: len(args)]):
+        if value is not None:
+            raise ValueError(f"add_weight: `{word}` was passed both positionally and as a keyword argument.")
+    return (*args, *named[len(args) :])
 
 
 def _describe(arguments):

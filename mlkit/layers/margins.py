@@ -13,9 +13,10 @@ def _pairs(value, n, name):
     """An int, n ints, or n pairs -> a tuple of n pairs (before, after)."""
     if isinstance(value, int):
         value = (value,) * n
-    elif n == 1 and isinstance(value, (tuple, list)) and len(value) == 2:
+    elif n == 1:
         value = (value,)
-    if not isinstance(value, (tuple, list)) or len(value) != n:
+    fits = isinstance(value, (tuple, list)) and len(value) == n and (n > 1 or isinstance(value[0], (tuple, list, int)))
+    if not fits:
         raise ValueError(f"`{name}` must be an int, {n} ints or {n} pairs of ints, but got {value!r}.")
     return tuple(as_tuple(v, 2, name, zero=True) for v in value)
 
@@ -73,7 +74,10 @@ class _UpSampling(_Spatial):
 
     def __init__(self, size=2, data_format=None, **kwargs):
         super().__init__(data_format=data_format, **kwargs)
-        self.size = size if self.rank == 1 else as_tuple(size, self.rank, "size")
+        if self.rank == 1 and (not isinstance(size, int) or isinstance(size, bool)):
+            raise TypeError(f"UpSampling1D: `size` must be an integer, but got {size!r}.")
+        sizes = as_tuple(size, self.rank, "size")
+        self.size = sizes[0] if self.rank == 1 else sizes
 
     def call(self, inputs):
         x = inputs

@@ -1,5 +1,7 @@
 """Layers that join several inputs to one, and the same as functions."""
 
+import functools
+
 from mlkit import ops
 from mlkit.core.spec import size_of
 from mlkit.layers.layer import Layer
@@ -13,6 +15,7 @@ __all__ = [
 class Merge(Layer):
     """Several tensors combined element by element. Inputs: list of tensors whose shapes broadcast; lower ranks get axes after the batch."""
 
+    supports_masking = True
     least = 1  # number of inputs
     exact = None
 
@@ -42,13 +45,22 @@ class Merge(Layer):
         raise NotImplementedError(f"{type(self).__name__} does not define `merge(a, b)`.")
 
     def compute_mask(self, inputs, previous_mask):
-        masks = [] if previous_mask is None else [m for m in previous_mask if m is not None]
-        if not masks or len(masks) < len(inputs):
+        masks = _checked_masks(inputs, previous_mask)
+        if not masks or any(m is None for m in masks):
             return None  # an input without mask is valid everywhere
-        out = masks[0]
-        for m in masks[1:]:
-            out = ops.logical_or(out, m)
-        return out
+        return functools.reduce(ops.logical_or, masks)
+
+
+def _checked_masks(inputs, masks):
+    """The list of masks, one (or None) for each of the inputs; [] where there are none."""
+    if masks is None:
+        return []
+    for name, value in (("mask", masks), ("inputs", inputs)):
+        if not isinstance(value, (tuple, list)):
+            raise ValueError(f"compute_mask: `{name}` should be a list, but got {value!r}.")
+    if len(masks) != len(inputs):
+        raise ValueError(f"compute_mask: `inputs` and `mask` should have the same length, but have {len(inputs)} and {len(masks)}.")
+    return list(masks)
 
 
 def _with_rank(x, rank):
@@ -124,15 +136,13 @@ class Concatenate(Merge):
         return ops.concatenate(list(inputs), axis=self.axis)
 
     def compute_mask(self, inputs, previous_mask):
-        if previous_mask is None or all(m is None for m in previous_mask):
+        given = _checked_masks(inputs, previous_mask)
+        if all(m is None for m in given):
             return None
         masks = []
-        for x, m in zip(inputs, previous_mask):
-            if m is None:
-                m = ops.ones(x.shape, dtype="bool")
-            elif m.ndim < x.ndim:
-                m = ops.broadcast_to(ops.reshape(m, (*m.shape, *(1,) * (x.ndim - m.ndim))), x.shape)
-            masks.append(m)
+        for x, m in zip(inputs, given):
+            m = ops.ones_like(x, dtype="bool") if m is None else m
+            masks.append(ops.logical_or(ops.expand_dims(m, -1), ops.zeros_like(x, dtype="bool")) if m.ndim < x.ndim else m)
         return ops.any(ops.concatenate(masks, axis=self.axis), axis=-1)
 
 

@@ -14,6 +14,9 @@ class BatchNormalization(Layer):
     In training the batch's statistics are used and the moving ones updated with `momentum`; in inference, and whenever the layer is
     frozen (trainable=False), the moving ones are used. axis: the channel axis. center, scale: whether there are beta and gamma.
     A mask leaves steps out of the statistics.
+
+    renorm: correct the batch's statistics towards moving ones, for small batches (Ioffe, 2017), with `renorm_momentum`; renorm_clipping: dict
+    with limits "rmin", "rmax" of the scale correction and "dmax" of the shift.
     """
 
     supports_masking = True
@@ -40,7 +43,9 @@ class BatchNormalization(Layer):
         **kwargs,
     ):
         super().__init__(**kwargs)
-        refuse(self, synchronized=synchronized, renorm=renorm, renorm_clipping=renorm_clipping)
+        refuse(self, synchronized=synchronized)
+        self.renorm, self.renorm_momentum = renorm, renorm_momentum
+        self.renorm_clipping = _checked_clipping(renorm_clipping or {}) if renorm else renorm_clipping
         self.axis, self.momentum, self.epsilon = int(axis), float(momentum), float(epsilon)
         self.center, self.scale, self.synchronized = center, scale, synchronized
         self.beta_initializer = initializers.get(beta_initializer)
@@ -68,22 +73,59 @@ class BatchNormalization(Layer):
         self.moving_variance = self.add_weight(
             shape, self.moving_variance_initializer, trainable=False, autocast=False, name="moving_variance"
         )
+        if self.renorm:
+            self._build_renorm(shape)
         self.input_spec = InputSpec(ndim=len(input_shape), axes={self.axis: size})
+
+    def _build_renorm(self, shape):
+        def stddev(shape, dtype=None):
+            return ops.sqrt(self.moving_variance_initializer(shape, dtype=dtype))
+
+        state = {"trainable": False, "autocast": False}
+        self.moving_stddev = self.add_weight(shape, stddev, name="moving_stddev", **state)
+        self.renorm_mean = self.add_weight(shape, self.moving_mean_initializer, name="renorm_mean", **state)
+        self.renorm_stddev = self.add_weight(shape, stddev, name="renorm_stddev", **state)
 
     def call(self, inputs, training=None, mask=None):
         dtype = inputs.dtype
         x = ops.cast(inputs, "float32") if dtype in ("float16", "bfloat16") else inputs
         axis = self.axis % x.ndim
+        offset, scale = self.beta, self.gamma
         if training and self.trainable:
             mean, variance = self._moments(x, [a for a in range(x.ndim) if a != axis], mask)
-            for moving, now in ((self.moving_mean, mean), (self.moving_variance, variance)):
-                moving.assign(moving * self.momentum + ops.stop_gradient(ops.cast(now, moving.dtype)) * (1.0 - self.momentum))
+            if self.renorm:
+                offset, scale = self._renormed(mean, variance)
+            else:
+                _move(self.moving_mean, mean, self.momentum)
+                _move(self.moving_variance, variance, self.momentum)
         else:
             mean, variance = self.moving_mean, self.moving_variance
-        y = ops.batch_normalization(x, mean, variance, axis, offset=self.beta, scale=self.gamma, epsilon=self.epsilon)
+        y = ops.batch_normalization(x, mean, variance, axis, offset=offset, scale=scale, epsilon=self.epsilon)
         return ops.cast(y, dtype)
 
+    def _renormed(self, mean, variance):
+        """Offset and scale that include the corrections d and r; the moving statistics move on."""
+        limits = self.renorm_clipping
+        mean, stddev = ops.stop_gradient(mean), ops.stop_gradient(ops.sqrt(variance + self.epsilon))
+        reference = ops.maximum(self.renorm_stddev, self.epsilon**0.5)
+        r, d = stddev / reference, (mean - self.renorm_mean) / reference
+        r = r if limits.get("rmin") is None else ops.maximum(r, limits["rmin"])
+        r = r if limits.get("rmax") is None else ops.minimum(r, limits["rmax"])
+        d = d if limits.get("dmax") is None else ops.clip(d, -limits["dmax"], limits["dmax"])
+        for moving, now, momentum in (
+            (self.renorm_mean, mean, self.renorm_momentum),
+            (self.renorm_stddev, stddev, self.renorm_momentum),
+            (self.moving_mean, mean, self.momentum),
+            (self.moving_stddev, stddev, self.momentum),
+        ):
+            _move(moving, now, momentum)
+        self.moving_variance.assign(ops.relu(ops.square(self.moving_stddev) - self.epsilon))
+        scale, offset = (r, d) if self.gamma is None else (r * self.gamma, d * self.gamma)
+        return offset if self.beta is None else offset + self.beta, scale
+
     def _moments(self, x, axes, mask):
+        if mask is not None and mask.ndim != x.ndim - 1:
+            raise ValueError(f"BatchNormalization: the mask must have one axis less than the inputs; shapes: {mask.shape} and {x.shape}.")
         if mask is None:
             return ops.moments(x, axes=axes)
         weight = ops.broadcast_to(ops.expand_dims(ops.cast(mask, x.dtype), -1), x.shape)
@@ -91,3 +133,18 @@ class BatchNormalization(Layer):
         mean = ops.sum(x * weight, axis=axes, keepdims=True) / count
         variance = ops.sum(weight * ops.square(x - mean), axis=axes, keepdims=True) / count
         return ops.squeeze(mean, axes), ops.squeeze(variance, axes)
+
+
+def _move(average, value, momentum):
+    """Update a moving average."""
+    average.assign(average * momentum + ops.stop_gradient(ops.cast(value, average.dtype)) * (1.0 - momentum))
+
+
+def _checked_clipping(limits):
+    known = ("rmax", "rmin", "dmax")
+    if set(limits) - set(known):
+        raise ValueError(f"BatchNormalization: `renorm_clipping` takes the keys {known}, but got {limits}.")
+    rmin, rmax, dmax = limits.get("rmin"), limits.get("rmax"), limits.get("dmax")
+    if (None not in (rmin, rmax) and rmax < rmin) or (dmax is not None and dmax < 0):
+        raise ValueError(f"BatchNormalization: `renorm_clipping` needs rmin <= rmax and dmax >= 0, but got {limits}.")
+    return limits

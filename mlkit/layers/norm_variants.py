@@ -4,12 +4,16 @@ from mlkit import constraints, initializers, ops, regularizers
 from mlkit.layers.input_spec import InputSpec
 from mlkit.layers.activation import Pointwise
 from mlkit.layers.layer import Layer
+from mlkit.layers.options import axes_of, positive
 
 __all__ = ["GroupNormalization", "LayerNormalization", "RMSNormalization", "UnitNormalization"]
 
 
 class LayerNormalization(Layer):
-    """Each sample shifted and scaled to mean 0 and variance 1 along `axis`, then by learned `gamma` and `beta` (Ba et al., 2016)."""
+    """Each sample shifted and scaled to mean 0 and variance 1 along `axis`, then by learned `gamma` and `beta` (Ba et al., 2016).
+
+    rms_scaling: scale by the deviation without shifting; kept for old models.
+    """
 
     supports_masking = True
 
@@ -27,10 +31,8 @@ class LayerNormalization(Layer):
         gamma_constraint=None,
         **kwargs,
     ):
-        rms_scaling = kwargs.pop("rms_scaling", False)
+        self.rms_scaling = kwargs.pop("rms_scaling", False)
         super().__init__(**kwargs)
-        if rms_scaling:
-            raise NotImplementedError("LayerNormalization: `rms_scaling` is not supported; use RMSNormalization.")
         if not isinstance(axis, (int, list, tuple)):
             raise TypeError(f"LayerNormalization: `axis` must be an int or a list of ints, but got {axis!r}.")
         self.axis = list(axis) if isinstance(axis, (list, tuple)) else axis
@@ -40,14 +42,14 @@ class LayerNormalization(Layer):
         self.beta_constraint, self.gamma_constraint = constraints.get(beta_constraint), constraints.get(gamma_constraint)
 
     def build(self, input_shape):
-        axes = self.axis if isinstance(self.axis, list) else [self.axis]
-        shape = tuple(input_shape[a] for a in axes)
+        self.axis = sorted(axes_of(self.axis))
+        shape = tuple(input_shape[a] for a in self.axis)
         self.gamma = self.beta = None
-        if self.scale:
+        if self.scale or self.rms_scaling:
             self.gamma = self.add_weight(
                 shape, self.gamma_initializer, regularizer=self.gamma_regularizer, constraint=self.gamma_constraint, autocast=False, name="gamma"
             )
-        if self.center:
+        if self.center and not self.rms_scaling:
             self.beta = self.add_weight(
                 shape, self.beta_initializer, regularizer=self.beta_regularizer, constraint=self.beta_constraint, autocast=False, name="beta"
             )
@@ -55,10 +57,10 @@ class LayerNormalization(Layer):
     def call(self, inputs):
         dtype = inputs.dtype
         x = ops.cast(inputs, "float32") if dtype in ("float16", "bfloat16") else inputs
-        return ops.cast(ops.layer_normalization(x, self.gamma, self.beta, axis=self.axis, epsilon=self.epsilon), dtype)
+        return ops.cast(ops.layer_normalization(x, self.gamma, self.beta, self.axis, self.epsilon, rms_scaling=self.rms_scaling), dtype)
 
     def get_config(self):
-        return {**super().get_config(), "rms_scaling": False}
+        return {**super().get_config(), "rms_scaling": self.rms_scaling}
 
 
 class RMSNormalization(Layer):
@@ -69,8 +71,8 @@ class RMSNormalization(Layer):
         self.axis, self.epsilon = axis, epsilon
 
     def build(self, input_shape):
-        axes = self.axis if isinstance(self.axis, (list, tuple)) else [self.axis]
-        self.scale = self.add_weight(tuple(input_shape[a] for a in axes), "ones", name="scale")
+        self.axis = sorted(axes_of(self.axis))
+        self.scale = self.add_weight(tuple(input_shape[a] for a in self.axis), "ones", name="scale")
 
     def call(self, inputs):
         return ops.rms_normalization(inputs, scale=self.scale, axis=self.axis, epsilon=self.epsilon)
@@ -112,7 +114,8 @@ class GroupNormalization(Layer):
         **kwargs,
     ):
         super().__init__(**kwargs)
-        self.groups, self.axis, self.epsilon, self.center, self.scale = groups, axis, epsilon, center, scale
+        self.groups = groups if groups == -1 else positive(self, groups=groups)
+        self.axis, self.epsilon, self.center, self.scale = axis, epsilon, center, scale
         self.beta_initializer, self.gamma_initializer = initializers.get(beta_initializer), initializers.get(gamma_initializer)
         self.beta_regularizer, self.gamma_regularizer = regularizers.get(beta_regularizer), regularizers.get(gamma_regularizer)
         self.beta_constraint, self.gamma_constraint = constraints.get(beta_constraint), constraints.get(gamma_constraint)

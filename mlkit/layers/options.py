@@ -1,5 +1,7 @@
 """Checks and conversions of layer options that several layers share."""
 
+import numbers
+
 from mlkit.config import image_data_format
 
 
@@ -8,6 +10,14 @@ def refuse(layer, **options):
     for name, value in options.items():
         if value not in (None, False):
             raise NotImplementedError(f"{type(layer).__name__}: `{name}` is not supported; leave it at its default.")
+
+
+def positive(layer, **option):
+    """The value of the one option given, which must be a positive integer."""
+    ((name, value),) = option.items()
+    if not isinstance(value, numbers.Integral) or isinstance(value, bool) or value <= 0:
+        raise ValueError(f"{type(layer).__name__}: `{name}` must be a positive integer, but got {value!r}.")
+    return int(value)
 
 
 def as_tuple(value, n, name, zero=False):

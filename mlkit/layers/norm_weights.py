@@ -1,0 +1,61 @@
+"""SpectralNormalization: a wrapper that limits how much a layer can stretch its inputs."""
+
+from mlkit import initializers, ops
+from mlkit.layers.input_spec import InputSpec
+from mlkit.layers.options import positive
+from mlkit.layers.wrappers import Wrapper
+
+__all__ = ["SpectralNormalization"]
+
+
+class SpectralNormalization(Wrapper):
+    """Divides a layer's kernel (or embeddings) by its largest singular value at each training call (Miyato et al., 2018).
+
+    layer: the layer, with a weight `kernel` or `embeddings`. power_iterations: steps of the power method that finds the value.
+
+    >>> import mlkit
+    >>> mlkit.layers.SpectralNormalization(mlkit.layers.Dense(3))(mlkit.ops.ones((2, 4))).shape
+    (2, 3)
+    """
+
+    def __init__(self, layer, power_iterations=1, **kwargs):
+        super().__init__(layer, **kwargs)
+        self.power_iterations = positive(self, power_iterations=power_iterations)
+
+    def build(self, input_shape):
+        if not self.layer.built:
+            self.layer.build(input_shape)
+        weight = self.normalized_weight()
+        self.vector_u = self.add_weight(
+            (1, weight.shape[-1]), initializers.TruncatedNormal(stddev=0.02), dtype=weight.dtype, trainable=False, name="vector_u"
+        )
+        self.input_spec = InputSpec(min_ndim=1, axes={-1: input_shape[-1]})
+
+    def normalized_weight(self):
+        """The variable that is normalized."""
+        for name in ("kernel", "embeddings"):
+            if hasattr(self.layer, name):
+                return getattr(self.layer, name)
+        raise ValueError(f"SpectralNormalization: layer {self.layer.name!r} has neither `kernel` nor `embeddings` to normalize.")
+
+    def call(self, inputs, training=False):
+        if training:
+            self._normalize()
+        return ops.cast(self.layer(inputs), inputs.dtype)
+
+    def _normalize(self):
+        weight = self.normalized_weight()
+        w = ops.stop_gradient(ops.reshape(weight, (-1, weight.shape[-1])))
+        u = ops.cast(self.vector_u, w.dtype)
+        for _ in range(self.power_iterations):
+            v = _unit(ops.matmul(u, ops.transpose(w)))
+            u = _unit(ops.matmul(v, w))
+        sigma = ops.sum(ops.matmul(v, w) * u)
+        nonzero = ops.any(w != 0)  # a weight of zeros stays as it is
+        self.vector_u.assign(ops.where(nonzero, u, ops.cast(self.vector_u, w.dtype)))
+        weight.assign(ops.where(nonzero, ops.reshape(w, weight.shape) / ops.where(nonzero, sigma, 1.0), ops.reshape(w, weight.shape)))
+
+
+def _unit(x):
+    norm = ops.sqrt(ops.sum(ops.square(x)))
+    return x / ops.where(norm == 0, ops.cast(1, norm.dtype), norm)
