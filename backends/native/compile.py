@@ -9,6 +9,7 @@ from mlkit.backends.native import arena, times
 from mlkit.backends.native.pointwise import typed_scalars
 from mlkit.backends.native.select import select
 from mlkit.core import debug, dtypes
+from mlkit.core.ownership import held_elsewhere
 from mlkit.core.passes import optimize
 from mlkit.core.plan import Plan
 from mlkit.core.tensor import Value
@@ -36,7 +37,7 @@ class Program:
     """
 
     def __init__(self, backend, plan, inner=False):
-        self.plan, self.backend, self.inner = plan, backend, inner
+        self.plan, self.backend, self.inner, self.overwrites = plan, backend, inner, plan.overwrites
         writer = _Writer(backend.xp, plan)
         self.source, self.names, self.views = writer.source(), writer.names, writer.views
         self._code = compile(self.source, "<plan>", "exec")
@@ -46,6 +47,8 @@ class Program:
             debug.say(f"source of the plan\n{self.source}")
 
     def __call__(self, arrays):
+        for i in self.overwrites:
+            arrays[i] = _exclusive(arrays, i, self.backend.xp)
         local = self._local
         block = getattr(local, "block", None)
         if block is None or (not self.inner and block is not self.backend.arena.current()):
@@ -62,6 +65,13 @@ class Program:
             env[name] = xp.ndarray(shape, dtypes.as_numpy(dtype), block, offset, strides)
         exec(self._code, env)
         local.block, local.run = block, env.pop("run")  # popped: no cycle keeps the old arrays alive
+
+
+def _exclusive(arrays, i, xp):
+    """An array whose memory nobody else can see: the one in the list if only the list and the variable it came from hold it."""
+    shared = held_elsewhere(arrays, i)
+    a = arrays[i]
+    return xp.array(a, order="C") if shared or a.base is not None or not a.flags.c_contiguous else a
 
 
 class _Writer:

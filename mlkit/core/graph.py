@@ -34,12 +34,13 @@ class Graph:
     def __init__(self, inputs=(), calls=(), outputs=()):
         self.inputs, self.calls, self.outputs = list(inputs), list(calls), list(outputs)
         self.state = 0  # how many of the inputs, the last ones, are values of variables
+        self.successors = {}  # number of an input -> number of the output that takes its place when the graph has run
         self.program = None  # its compiled form, once an executor has made it
 
     def like(self, calls=(), outputs=()):
         """A graph with the same inputs and other calls."""
         new = Graph(self.inputs, calls, outputs)
-        new.state = self.state
+        new.state, new.successors = self.state, self.successors
         return new
 
     def add(self, op, args, params):

@@ -34,15 +34,16 @@ class Choice:
 class Storage:
     """A piece of memory. kind: "input"; "arena"; "fresh": made anew in each run and then written; "made": returned by a kernel.
 
-    first, last: numbers of the calls between which it is needed; owner: the Value that fills it; offset: in the arena.
+    first, last: numbers of the calls between which it is needed; owner: the Value that fills it first; offset: in the arena.
     """
 
-    __slots__ = ("kind", "nbytes", "first", "last", "owner", "offset", "merged")
+    __slots__ = ("kind", "nbytes", "first", "last", "owner", "offset", "merged", "reused")
 
     def __init__(self, kind, owner, first):
         self.kind, self.owner, self.first, self.last = kind, owner, first, first
         self.nbytes = layout.nbytes(owner.shape, _itemsize(owner))
-        self.offset = self.merged = None
+        self.offset = self.merged = None  # merged: the storage of another Value that this one takes over
+        self.reused = False  # whether another Value takes this one over
 
 
 class Place:
@@ -96,7 +97,8 @@ VIEWS = {
 
 
 class Plan:
-    """graph; choices: one Choice a call; copies: numbers of outputs that must be copied because they share memory with an input."""
+    """graph; choices: one Choice a call; copies: numbers of outputs that must be copied because they share memory with an input;
+    overwrites: numbers of inputs whose memory an output takes over."""
 
     def __init__(self, graph, choices, own_outputs=False):
         self.graph, self.choices = graph, choices
@@ -105,6 +107,7 @@ class Plan:
         self._keep_outputs(own_outputs)
         if "inplace" not in debug.PASSES_OFF:
             inplace.share(self)
+        self.overwrites = [i for i, v in enumerate(graph.inputs) if self.place(v).storage.reused]
         storages = self.storages()
         self.arena_bytes = arrange([s for s in storages if s.kind == "arena"])
         self._count(storages)

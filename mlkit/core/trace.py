@@ -2,6 +2,8 @@
 
 from mlkit.core import debug, tree
 from mlkit.core.graph import Graph
+from mlkit.core.keras_tensor import KerasTensor
+from mlkit.core.ownership import held_elsewhere
 from mlkit.core.spec import Spec
 from mlkit.core.state import state, swapped
 from mlkit.core.tensor import Tensor, Value
@@ -58,19 +60,26 @@ class Traced:
         self.__name__ = getattr(fn, "__name__", type(fn).__name__)
 
     def __call__(self, *args, **kwargs):
-        if state.trace is not None or state.recording or debug.EAGER:
-            return self.fn(*args, **kwargs)  # inside a trace it is inlined; a tape must see its ops
         leaves = tree.flatten((args, kwargs))
-        arrays, key = [], []
+        if state.trace is not None or state.recording or debug.EAGER or any(map(_is_symbolic, leaves)):
+            return self.fn(*args, **kwargs)  # inside a trace it is inlined; a tape must see its ops
+        arrays, kinds = [], []
         for leaf in leaves:
             if is_array(leaf):
                 t = leaf if type(leaf) is Tensor else _to_tensor(leaf)
                 arrays.append(t.data)
-                key.append((t.shape, t.dtype))
+                kinds.append((t.shape, t.dtype))
             else:
-                key.append(leaf)
-        key = (tuple(key), _form(args), _form(kwargs), state.backend.name, state.device, self.key() if self.key else None)
-        candidates = self.programs.setdefault(key, [])
+                kinds.append(leaf)
+        surroundings = state.backend.name, state.device, state.autocast, state.training, self.key() if self.key else None
+        key = tuple(kinds), _form(args), _form(kwargs), surroundings
+        try:
+            candidates = self.programs.setdefault(key, [])
+        except TypeError:
+            raise TypeError(
+                f"{self.__name__}: the arguments of a compiled function must be tensors, arrays or hashable values, but one of "
+                f"{sorted({type(k).__name__ for k in kinds})} is none of these."
+            ) from None
         program = next((p for p in candidates if p.fits()), None)
         if program is None:
             program = Program(self.fn, args, kwargs)
@@ -108,31 +117,43 @@ class Program:
         with swapped(trace=trace):
             inputs = tree.map_structure(symbol, (args, kwargs))
             out = fn(*inputs[0], **inputs[1])
-        self.out, leaves = out, tree.flatten(out)
-        self.reads = list(trace.reads)
+        leaves = tree.flatten(out)
+        self.reads, self.writes = list(trace.reads), list(trace.writes)
         self.flags = [v.trainable for v in self.reads]
-        self.writes = list(trace.writes)
         self.static = [None if is_tensor(x) else (x,) for x in leaves]
+        self.out = tree.map_structure(lambda x: None, out)  # the form only: the leaves would keep the trace alive
         results = [(trace.read(x) if isinstance(x, Variable) else x).data for x in leaves if is_tensor(x)]
         self.graph = trace.graph
+        first = len(self.graph.inputs)
         self.graph.inputs += [t.data for t in trace.reads.values()]
         self.graph.state = len(self.reads)
         self.graph.outputs = results + [t.data for t in trace.writes.values()]
+        place = {v: first + i for i, v in enumerate(self.reads)}
+        self.graph.successors = {place[v]: len(results) + i for i, v in enumerate(self.writes) if v in place}
         if debug.LEVEL >= 1:
             debug.say(f"traced {getattr(fn, '__name__', fn)}: {len(self.graph.calls)} calls, {len(self.graph.inputs)} inputs")
         self.run = state.backend.compile(self.graph) if compiled else None
+        taken = getattr(self.run, "overwrites", ())  # inputs whose memory the program reuses
+        self.taken = [first + i in taken for i in range(len(self.reads))]
 
     def fits(self):
         """Whether the variables it reads are trainable or not as they were when it was traced."""
         return all(v.trainable is f for v, f in zip(self.reads, self.flags))
 
     def __call__(self, arrays):
-        results = self.run(arrays + [v._value.data for v in self.reads])
+        values = [v._value for v in self.reads]
+        for i, taken in enumerate(self.taken):
+            arrays.append(state.backend.own(values[i].data) if taken and held_elsewhere(values, i) else values[i].data)
+        results = self.run(arrays)
         n = len(results) - len(self.writes)
         for v, a in zip(self.writes, results[n:]):
             v._value = Tensor(a)
         tensors = iter(results[:n])
         return tree.pack_sequence_as(self.out, [s[0] if s else Tensor(next(tensors)) for s in self.static])
+
+
+def _is_symbolic(x):
+    return (type(x) is Tensor and type(x.data) is Spec) or isinstance(x, KerasTensor)
 
 
 def is_tensor(x):

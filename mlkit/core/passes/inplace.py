@@ -4,29 +4,56 @@ from mlkit.core.tensor import Value
 
 
 def share(plan):
-    """Join storages of a plan: those of results with those of arguments that die in the same call."""
+    """Join storages of a plan: those of results with those of arguments that die in the same call, and those of the new values of
+    variables with those of the old ones where nobody reads these any more."""
+    old = _predecessors(plan)
     for i, (call, choice) in enumerate(zip(plan.graph.calls, plan.choices)):
+        if choice.into is None:
+            continue
         taken = set()
-        for out, k in choice.inplace:
-            result = plan.place(call.outs[out]).storage
-            argument = call.args[k]
-            if result.owner is call.outs[out] and result.merged is None and k not in taken and out not in taken:
-                if _may_take(plan, call, i, argument, result):
-                    storage = plan.place(argument).storage
-                    storage.last = max(storage.last, result.last)
-                    result.merged = storage
-                    taken |= {k, out}
+        for out, v in enumerate(call.outs):
+            result = plan.place(v).storage
+            if result.owner is not v:
+                continue  # a view
+            partners = [k for o, k in choice.inplace if o == out and k not in taken]
+            before = old.get(id(v))
+            k = next((k for k in partners if _may_take(plan, call, i, call.args[k], result, before)), None)
+            if k is not None:
+                _join(result, plan.place(call.args[k]).storage)
+                taken.add(k)
+            elif before is not None and before.last < i and not before.reused:
+                _join(result, before)
 
 
-def _may_take(plan, call, i, argument, result):
-    """Whether `result` of call i may lie where `argument` lies."""
+def _join(result, storage):
+    storage.last = max(storage.last, result.last)
+    result.merged, storage.reused = storage, True
+
+
+def _predecessors(plan):
+    """id of the Value that is a variable's new value -> storage of the old value, where memory may be handed on."""
+    graph, found = plan.graph, {}
+    for i, o in graph.successors.items():
+        v, old = graph.outputs[o], graph.inputs[i]
+        if type(v) is Value and plan.place(v).storage.kind == "fresh" and plan.place(old).storage.last < len(graph.calls):
+            if plan.place(v).storage.owner is v and (v.shape, v.dtype) == (old.shape, old.dtype):
+                found.setdefault(id(v), plan.place(old).storage)
+    return found
+
+
+def _may_take(plan, call, i, argument, result, before):
+    """Whether `result` of call i may lie where `argument` lies; `before` is the storage of the old value it replaces, if any."""
     v = result.owner
     if type(argument) is not Value or argument.shape != v.shape or argument.dtype != v.dtype:
         return False
     place = plan.place(argument)
     storage = place.storage
-    if storage.last != i or storage.kind == "input" or (storage.kind == "arena" and result.kind != "arena"):
+    if storage.last != i or (storage.kind == "arena" and result.kind != "arena"):
         return False
+    if storage.kind == "input" and (storage is not before or storage.owner is not argument):
+        return False
+    if before is not None and storage is not before:
+        return False  # better in the old value's memory, now or once it is dead
     if storage.kind == "made" and (storage.owner is not argument or not v.shape):
         return False  # a part of what a kernel returned; or perhaps a scalar, which cannot be written
     if storage.nbytes != result.nbytes:
