@@ -20,7 +20,8 @@ class MonitorCallback(Callback):
         super().__init__()
         if mode not in ("auto", "min", "max"):
             warnings.warn(
-                f"{type(self).__name__}: mode {mode!r} is none of 'auto', 'min', 'max'; 'auto' is used.", stacklevel=3
+                f"{type(self).__name__} mode {mode!r} is unknown: expected 'auto', 'min' or 'max'. 'auto' is used.",
+                stacklevel=3,
             )
             mode = "auto"
         self.monitor = monitor

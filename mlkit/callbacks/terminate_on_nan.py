@@ -14,6 +14,8 @@ class TerminateOnNaN(Callback):
             backup, does not run) or to stop quietly.
     """
 
+    handles_nonfinite = True  # fit leaves non-finite data to this callback, and does not refuse it
+
     def __init__(self, raise_error=False):
         super().__init__()
         self.raise_error = raise_error

@@ -142,6 +142,7 @@ class LoopsMixin:
         batch = standardize_batch((x, y, sample_weight))
         if class_weight is not None:
             batch = with_class_weight(batch, class_weight)
+        self.reset_metrics()
         logs = _numbers(self._step(step, batch))
         return logs if return_dict else _as_list(logs)
 
@@ -149,11 +150,12 @@ class LoopsMixin:
         """Run a step over the batches of an epoch with callbacks; the last logs as numbers."""
         logs = {}
         begin, end = getattr(callbacks, f"on_{step}_batch_begin"), getattr(callbacks, f"on_{step}_batch_end")
+        refuse_nonfinite = not any(getattr(c, "handles_nonfinite", False) for c in callbacks.callbacks)
         try:
             for group in _grouped(batches, self.steps_per_execution):
                 begin(group.first)
                 for batch in group.batches:
-                    out = self._step(step, batch)
+                    out = self._step(step, batch, refuse_nonfinite)
                 logs = _numbers(out)
                 end(group.last, dict(logs))
                 if self.stop_training:
@@ -162,10 +164,10 @@ class LoopsMixin:
             batches.close()
         return dict(sorted(logs.items()))
 
-    def _step(self, step, batch):
+    def _step(self, step, batch, refuse_nonfinite=True):
         from mlkit.models.trainer import check_finite
 
-        if step == "train":
+        if step == "train" and refuse_nonfinite:
             check_finite(batch[0], "The inputs")
             check_finite(batch[1], "The targets")
         self._prepare(batch, training=step == "train")
