@@ -18,7 +18,7 @@ def column_sums(xp, x):
     exact.
     """
     rows, columns = x.shape
-    fold = min(rows, max(1, _WIDE // max(columns, 1)))
+    fold = max(1, min(rows, _WIDE // max(columns, 1)))
     body = rows // fold * fold
     out = x[:body].reshape(-1, fold * columns).sum(0).reshape(fold, columns).sum(0)
     return out + x[body:].sum(0) if body < rows else out

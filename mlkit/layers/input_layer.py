@@ -1,5 +1,7 @@
 """Input: where a functional model begins."""
 
+import warnings
+
 from mlkit.core import dtypes
 from mlkit.core.keras_tensor import KerasTensor, Node
 from mlkit.layers.layer import Layer
@@ -16,6 +18,7 @@ class InputLayer(Layer):
         if sparse or ragged:
             raise NotImplementedError("Input: `sparse` and `ragged` inputs are not supported.")
         if "input_shape" in kwargs:
+            warnings.warn("Input: argument `input_shape` is deprecated; use `shape`.", stacklevel=2)
             shape = kwargs.pop("input_shape")
         if "batch_input_shape" in kwargs:
             batch_shape = kwargs.pop("batch_input_shape")

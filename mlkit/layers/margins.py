@@ -25,6 +25,7 @@ class _Spatial(Layer):
     """Base of layers that treat the spatial axes alone."""
 
     rank = None
+    _needs_no_build = True
 
     def __init__(self, data_format=None, **kwargs):
         super().__init__(**kwargs)

@@ -10,6 +10,7 @@ class _Pooling(Layer):
     """A statistic of windows of `pool_size`, moved by `strides` (default: pool_size). Subclasses fix `rank` and `statistic`."""
 
     rank, statistic = None, None
+    _needs_no_build = True
 
     def __init__(self, pool_size=2, strides=None, padding="valid", data_format=None, name=None, **kwargs):
         super().__init__(name=name, **kwargs)
@@ -27,6 +28,7 @@ class _GlobalPooling(Layer):
     """A statistic over all spatial axes; `keepdims` leaves them with size 1. A mask (for sequences) leaves steps out of the mean."""
 
     rank, statistic = None, None
+    _needs_no_build = True
 
     def __init__(self, data_format=None, keepdims=False, **kwargs):
         super().__init__(**kwargs)

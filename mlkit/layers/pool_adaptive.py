@@ -12,6 +12,7 @@ class AdaptivePooling(Layer):
     """Base: windows are chosen so that the spatial axes get the sizes `output_size` (an int, or one per axis)."""
 
     rank = None
+    _needs_no_build = True
 
     def __init__(self, output_size, data_format=None, **kwargs):
         super().__init__(**kwargs)
