@@ -1,8 +1,11 @@
 """What all of linear algebra is written with: checks of matrix shapes, triangles, adjoints."""
 
+import numpy as np
+
 from mlkit.core import dtypes
-from mlkit.core.spec import is_known, same_size, show
+from mlkit.core.spec import is_known, show
 from mlkit.ops import elementwise as el
+from mlkit.ops.linear import swap
 from mlkit.ops.movement import iota, reshape
 
 
@@ -17,10 +20,15 @@ def check_matrix(name, x):
         raise TypeError(f"{name}: expected a float or complex matrix, but got dtype {x.dtype}. Convert it with ops.cast first.")
 
 
+def same(a, b):
+    """Whether sizes are equal, or both unknown. A known and an unknown one are not: the batch axis is taken for a matrix axis."""
+    return a == b or not (is_known(a) or is_known(b))
+
+
 def check_square(name, x):
     """x is a square matrix, or a batch of them."""
     check_matrix(name, x)
-    if not same_size(*x.shape[-2:]):
+    if not same(*x.shape[-2:]):
         raise ValueError(
             f"{name}: expected square matrices of shape (..., M, M), but got shape {show(x.shape)}. For matrices that are not square "
             "see ops.qr, ops.svd, ops.pinv and ops.lstsq."
@@ -60,3 +68,33 @@ def upper(x, k=0):
 def identity_like(x):
     """The identity matrix of the size of the square matrices of x, without batch axes."""
     return el.cast(el.equal(offsets(x), 0), dtype=x.dtype)
+
+
+def adjoint(x):
+    """The conjugate transpose."""
+    return el.conj(swap(x)) if x.dtype in dtypes.COMPLEX else swap(x)
+
+
+def as_column(x):
+    """A vector as a matrix of one column."""
+    return reshape(x, shape=(*x.shape, 1))
+
+
+def as_row(x):
+    """A vector as a matrix of one row."""
+    return reshape(x, shape=(*x.shape[:-1], 1, x.shape[-1]))
+
+
+def epsilon(dtype):
+    """The spacing of numbers at 1 in the dtype a decomposition computes in; half floats compute in float32."""
+    return float(np.finfo("float64" if dtype in ("float64", "complex128") else "float32").eps)
+
+
+def real_dtype(dtype):
+    """The dtype of absolute values."""
+    return {"complex64": "float32", "complex128": "float64"}.get(dtype, dtype)
+
+
+def complex_dtype(dtype):
+    """The dtype of eigenvalues of general matrices."""
+    return "complex128" if dtype in ("float64", "complex128") else "complex64"

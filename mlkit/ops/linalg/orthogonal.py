@@ -67,5 +67,5 @@ def qr(x, mode="reduced"):
            [4., 2.]], dtype=float32)
     """
     if mode not in ("reduced", "complete"):
-        raise ValueError(f"qr: `mode` must be 'reduced' or 'complete', but is {mode!r}.")
+        raise ValueError(f"qr: unknown mode={mode!r}. Expected one of {{'reduced', 'complete'}}.")
     return _qr(to_float(x), mode=mode)

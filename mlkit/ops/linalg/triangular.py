@@ -1,15 +1,22 @@
-"""Systems of equations with a triangle, and the Cholesky decomposition, which is made of them."""
+"""Systems of equations and the decompositions into triangles: Cholesky and LU.
+
+Gradients by Giles, "Collected matrix derivative results for forward and reverse mode algorithmic differentiation", 2008; of LU
+of rectangular matrices by de Hoog, Anderssen and Lukas, "Differentiation of matrix functionals using triangular
+factorization", 2011.
+"""
 
 from mlkit.core.op import Op
-from mlkit.core.spec import Spec, broadcast, same_size, show
+from mlkit.core.spec import Spec, broadcast, show
+from mlkit.ops import elementwise as el
 from mlkit.ops.linalg import matrix
 from mlkit.ops.linear import matmul, swap
-from mlkit.ops.movement import sum_to
+from mlkit.ops.movement import broadcast_to, concat, reshape, slice_along, sum_to, take_along_axis
+from mlkit.ops.order import argsort
 
-__all__ = []
+# ---- solvers ---------------------------------------------------------------------------------------------------------
 
 
-def system_spec(name):
+def _system_spec(name):
     """(a, b) -> x of a x = b, for a (..., M, M) and b (..., M, K); leading axes broadcast."""
 
     def spec(a, b, **params):
@@ -17,13 +24,19 @@ def system_spec(name):
         matrix.check_matrix(name, b)
         if a.dtype != b.dtype:
             raise TypeError(f"{name}: a and b have dtypes {a.dtype} and {b.dtype}. Convert them with ops.cast first.")
-        if not same_size(a.shape[-1], b.shape[-2]):
+        if not matrix.same(a.shape[-1], b.shape[-2]):
             raise ValueError(
-                f"{name}: a of shape {show(a.shape)} needs b of shape (..., {show(a.shape)[-1]}, K), but b has shape {show(b.shape)}."
+                f"{name}: for a of shape {show(a.shape)} b must have shape (..., {show(a.shape)[-1]}, K), "
+                f"or without K for one system each, but it has shape {show(b.shape)}."
             )
         return Spec((*broadcast(name, a.shape[:-2], b.shape[:-2]), *b.shape[-2:]), b.dtype)
 
     return spec
+
+
+def _solve_vjp(g, x, a, b):
+    gb = solve(swap(a), g)
+    return sum_to(-matmul(gb, swap(x)), a.shape), sum_to(gb, b.shape)
 
 
 def _triangular_solve_vjp(g, x, a, b, lower):
@@ -32,5 +45,103 @@ def _triangular_solve_vjp(g, x, a, b, lower):
     return sum_to(matrix.lower(ga) if lower else matrix.upper(ga), a.shape), sum_to(gb, b.shape)
 
 
-# a (..., M, M), of which one triangle is read; b (..., M, K)
-triangular_solve = Op("triangular_solve", system_spec("solve_triangular"), _triangular_solve_vjp)
+# a (..., M, M), b (..., M, K); of a triangular a only the one triangle is read
+solve = Op("solve", _system_spec("solve"), _solve_vjp)
+triangular_solve = Op("triangular_solve", _system_spec("solve_triangular"), _triangular_solve_vjp)
+
+
+def inverse(x):
+    """The inverse of square matrices."""
+    return solve(x, matrix.identity_like(x))
+
+
+# ---- determinants ----------------------------------------------------------------------------------------------------
+
+
+def _det_spec(x):
+    matrix.check_square("det", x)
+    return Spec(x.shape[:-2], x.dtype)
+
+
+def _over_matrix(g, x):
+    """One number per matrix, to be multiplied with all its elements."""
+    return reshape(g, shape=(*g.shape, 1, 1))
+
+
+det = Op("det", _det_spec, lambda g, y, x: (_over_matrix(g * y, x) * swap(inverse(x)),))
+
+
+def _slogdet_spec(x):
+    matrix.check_square("slogdet", x)
+    return Spec(x.shape[:-2], x.dtype), Spec(x.shape[:-2], matrix.real_dtype(x.dtype))
+
+
+def _slogdet_vjp(g, out, x):
+    """The sign of a real matrix is constant."""
+    matrix.real_only("slogdet", x)
+    return (None if g[1] is None else _over_matrix(g[1], x) * swap(inverse(x)),)
+
+
+slogdet = Op("slogdet", _slogdet_spec, _slogdet_vjp, keep="x")  # -> sign, logarithm of the absolute value
+
+
+# ---- Cholesky --------------------------------------------------------------------------------------------------------
+
+
+def _cholesky_spec(x):
+    matrix.check_square("cholesky", x)
+    return x
+
+
+def _cholesky_vjp(g, y, x):
+    """The symmetric part of l^-T phi(l^T g) l^-1, where phi halves the diagonal of the lower triangle."""
+    matrix.real_only("cholesky", x)
+    product = matmul(swap(y), g)
+    phi = (matrix.lower(product) + matrix.lower(product, -1)) * 0.5
+    half = triangular_solve(swap(y), phi, lower=False)  # l^-T phi
+    whole = swap(triangular_solve(swap(y), swap(half), lower=False))  # l^-T phi l^-1
+    return ((whole + swap(whole)) * 0.5,)
+
+
+cholesky = Op("cholesky", _cholesky_spec, _cholesky_vjp, keep="y")  # the lower factor of the symmetric part of x
+
+
+# ---- LU --------------------------------------------------------------------------------------------------------------
+
+
+def _lu_spec(x):
+    matrix.check_known("lu_factor", x)
+    *batch, m, n = x.shape
+    return Spec(x.shape, x.dtype), Spec((*batch, min(m, n)), "int32"), Spec((*batch, m), "int32")
+
+
+def _lu_vjp(g, out, x):
+    """Rows in pivot order; of a wide or tall matrix the square part decides, the rest follows from it."""
+    g, packed, permutation = g[0], out[0], out[2]
+    if g is None:
+        return (None,)
+    m, n = x.shape[-2:]
+    k, row, column = min(m, n), x.ndim - 2, x.ndim - 1
+    gl, gu = matrix.lower(g, -1), matrix.upper(g)
+    square = slice_along(slice_along(packed, row, 0, k), column, 0, k)
+    l = matrix.lower(square, -1) + matrix.identity_like(square)
+    u = matrix.upper(square)
+    gl1, gu1 = slice_along(slice_along(gl, row, 0, k), column, 0, k), slice_along(slice_along(gu, row, 0, k), column, 0, k)
+    rest = None
+    if n > k:  # u2 = l^-1 a2
+        rest = triangular_solve(swap(l), slice_along(gu, column, k, n), lower=False)
+        gl1 = gl1 - matmul(rest, swap(slice_along(packed, column, k, n)))
+    elif m > k:  # l2 = a2 u^-1
+        rest = swap(triangular_solve(u, swap(slice_along(gl, row, k, m)), lower=False))
+        gu1 = gu1 - matmul(swap(slice_along(packed, row, k, m)), rest)
+    inner = matrix.lower(matmul(swap(l), gl1), -1) + matrix.upper(matmul(gu1, swap(u)))
+    left = triangular_solve(swap(l), inner, lower=False)
+    ga = swap(triangular_solve(u, swap(left), lower=False))
+    if rest is not None:
+        ga = concat(ga, rest, axis=column if n > k else row)
+    back = argsort(permutation, axis=permutation.ndim - 1)
+    return (take_along_axis(ga, broadcast_to(matrix.as_column(back), shape=ga.shape), axis=row),)
+
+
+# -> l and u in one matrix (l's diagonal of ones left out), row exchanges one after the other, the permutation they make of rows
+lu = Op("lu", _lu_spec, _lu_vjp, keep="y")

@@ -1,0 +1,73 @@
+"""Matrices as products of simpler ones."""
+
+from mlkit.ops.convert import to_float
+from mlkit.ops.linalg import matrix, spectral, triangular
+
+__all__ = ["cholesky", "eig", "eigh", "lu_factor", "svd"]
+
+
+def cholesky(x, upper=False):
+    """The triangle l with x = l l^H, of symmetric (Hermitian) positive definite matrices (..., M, M).
+
+    Only the symmetric part of x counts. upper: l^H instead. Raises ValueError where x is not square, or not positive definite
+    (on NumPy's backend; CuPy gives NaN).
+
+    >>> cholesky([[4.0, 2.0], [2.0, 5.0]]).numpy()
+    array([[2., 0.],
+           [1., 2.]], dtype=float32)
+    """
+    factor = triangular.cholesky(to_float(x))
+    return matrix.adjoint(factor) if upper else factor
+
+
+def lu_factor(x):
+    """Triangles l u of matrices (..., M, N), by partial pivoting, as `scipy.linalg.lu_factor` gives them.
+
+    Returns (lu, pivots): l (its diagonal of ones left out) and u in one (..., M, N), and int32 (..., min(M, N)): at step i, row i was
+    exchanged with row pivots[i].
+
+    >>> lu, pivots = lu_factor([[2.0, 1.0], [4.0, 4.0]])
+    >>> lu.numpy(), pivots.numpy()
+    (array([[ 4. ,  4. ],
+           [ 0.5, -1. ]], dtype=float32), array([1, 1], dtype=int32))
+    """
+    lu, pivots, _ = triangular.lu(to_float(x))
+    return lu, pivots
+
+
+def eigh(x):
+    """Eigenvalues (ascending) and orthonormal eigenvectors (columns) of symmetric or Hermitian matrices (..., M, M).
+
+    Returns ((..., M), (..., M, M)). Only the symmetric part of x counts; the signs of the vectors are the backend's choice.
+
+    >>> eigh([[2.0, 0.0], [0.0, 1.0]])[0].numpy()
+    array([1., 2.], dtype=float32)
+    """
+    return spectral.eigh(to_float(x))
+
+
+def eig(x):
+    """Complex eigenvalues and right eigenvectors (columns) of square matrices (..., M, M), in no order.
+
+    Returns ((..., M), (..., M, M)). Eigenvalues have a gradient, eigenvectors have none.
+
+    >>> w, v = eig([[0.0, -1.0], [1.0, 0.0]])
+    >>> sorted(w.numpy().imag.round().tolist())
+    [-1.0, 1.0]
+    """
+    return spectral.eig(to_float(x))
+
+
+def svd(x, full_matrices=True, compute_uv=True):
+    """Singular values and vectors: matrices (..., M, N) as u diag(s) vh.
+
+    full_matrices: u is (..., M, M) and vh (..., N, N), else (..., M, K) and (..., K, N) with K = min(M, N).
+    compute_uv: return (u, s, vh), else s alone; s is (..., K), descending. The signs of vectors are the backend's choice.
+
+    >>> svd([[3.0, 0.0], [0.0, 4.0]], compute_uv=False).numpy()
+    array([4., 3.], dtype=float32)
+    """
+    x = to_float(x)
+    if not compute_uv:
+        return spectral.singular_values(x)
+    return spectral.svd(x, full_matrices=bool(full_matrices))
