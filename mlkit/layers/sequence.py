@@ -53,7 +53,6 @@ class Bidirectional(Layer):
         super().__init__(**kwargs)
         config = serialized(layer)["config"]
         self.forward_layer = type(layer).from_config({**config, "name": f"forward_{config['name'].removeprefix('forward_')}"})
-        self._verbose_backward = backward_layer is not None
         if backward_layer is None:
             opposite = not config.get("go_backwards", False)
             name = f"backward_{config['name'].removeprefix('forward_')}"
@@ -67,6 +66,9 @@ class Bidirectional(Layer):
                 raise ValueError(f"Bidirectional: `layer` and `backward_layer` must have equal `{option}`, but have {a} and {b}.")
         self.stateful, self.return_state = layer.stateful, layer.return_state
         self.return_sequences = layer.return_sequences
+        for directed in (self.forward_layer, self.backward_layer):
+            if hasattr(directed, "zero_output_for_mask"):  # else steps left out would hold other steps' outputs, reversed
+                directed.zero_output_for_mask = self.return_sequences
         self.supports_masking = True
         self.input_spec = layer.input_spec
         self._initial_weights = weights
@@ -123,9 +125,7 @@ class Bidirectional(Layer):
     def get_config(self):
         config = {k: v for k, v in super().get_config().items() if k in ("name", "trainable", "dtype")}
         config.update(merge_mode=self.merge_mode, layer=serialized(self.forward_layer))
-        if self._verbose_backward:
-            config["backward_layer"] = serialized(self.backward_layer)
-        return config
+        return {**config, "backward_layer": serialized(self.backward_layer)}
 
     @classmethod
     def from_config(cls, config):

@@ -3,6 +3,7 @@
 from mlkit.core import tree
 from mlkit.core.keras_tensor import KerasTensor
 from mlkit.core.spec import show
+from mlkit.core.state import state
 from mlkit.core.tensor import Tensor
 from mlkit.layers.input_layer import Input, InputLayer
 from mlkit.models.function import Function, input_shapes
@@ -69,7 +70,7 @@ class LayerGraphMixin:
         for x, m in zip(tree.flatten(inputs), tree.flatten(mask) if mask is not None else ()):
             if m is not None:
                 x._keras_mask = m
-        return self._graph.run(inputs)
+        return self._graph.run(inputs, None if state.training is None else _call_as_told)
 
     def _standardized_inputs(self, inputs):
         """The given inputs in the structure of the graph's; missing last axes of size 1 are added, extra ones dropped."""
@@ -121,6 +122,11 @@ class LayerGraphMixin:
         if mask is not None:
             x._keras_mask = mask
         return x
+
+
+def _call_as_told(operation, args, kwargs):
+    """A call of the graph when the caller says whether it trains: that counts, and not what the graph was made with."""
+    return operation(*args, **{k: v for k, v in kwargs.items() if k != "training"})
 
 
 def _is_layer(operation):

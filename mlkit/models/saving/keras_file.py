@@ -64,7 +64,7 @@ def _check_arguments(filepath, zipped, kwargs):
 def _write_archive(model, file):
     import zipfile
 
-    with registry.object_sharing():
+    with registry.object_sharing("write"):
         config = serialization.serialize_keras_object(model)
     metadata = {"keras_version": KERAS_VERSION, "date_saved": datetime.datetime.now().strftime("%Y-%m-%d@%H:%M:%S")}
     with zipfile.ZipFile(file, "w") as archive:
@@ -180,7 +180,7 @@ def _build(config, tensors, compile, path):
     compile_config = config.pop("compile_config", None)
     optimizer_bytes = sum(t.nbytes for t in tensors.tensors.values() if t.name.startswith("optimizer/"))
     model_bytes = sum(t.nbytes for t in tensors.tensors.values()) - optimizer_bytes
-    with reading(path, CONFIG), registry.object_sharing():
+    with reading(path, CONFIG), registry.object_sharing("read"):
         with memory_budget(model_bytes + 4 * model_bytes * _has_compile_config(config)):
             model = serialization.deserialize_keras_object(config)
         if not isinstance(model, Model):

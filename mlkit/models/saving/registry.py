@@ -217,7 +217,7 @@ def scope_objects():
 
 
 class Sharing:
-    """What is known of objects that one config mentions more than once."""
+    """The objects that a config being written, or being read, mentions more than once."""
 
     def __init__(self):
         self.written = {}  # id of an object -> (the object, kept alive; its number; its config)
@@ -242,17 +242,20 @@ class Sharing:
             )
 
 
-def sharing():
-    """The Sharing of the block in force, or None."""
-    return getattr(_scopes, "sharing", None)
+def sharing(purpose):
+    """The Sharing of the block in force if it is for this purpose, "write" or "read", else None."""
+    return _scopes.sharing.get(purpose) if hasattr(_scopes, "sharing") else None
 
 
 @contextlib.contextmanager
-def object_sharing():
-    """A block within which an object written several times is read back as one object."""
-    outer = sharing()
-    _scopes.sharing = Sharing()
+def object_sharing(purpose):
+    """A block within which an object written several times ("write") is read back as one object ("read").
+
+    Layers write configs of others while they are read, so the one must not count for the other.
+    """
+    outer = getattr(_scopes, "sharing", {})
+    _scopes.sharing = {purpose: Sharing()}
     try:
-        yield _scopes.sharing
+        yield _scopes.sharing[purpose]
     finally:
         _scopes.sharing = outer

@@ -102,15 +102,15 @@ def _serialize_object(obj):
         value = get() if get is not None else None
         if value is not None:
             made[key] = serialize_keras_object(value)
-    if registry.sharing() is not None:
-        registry.sharing().note_written(obj, made)
+    if registry.sharing("write") is not None:
+        registry.sharing("write").note_written(obj, made)
     return made
 
 
 def _serialize_function(function):
     name = registry.get_registered_name(function)
-    if name == "<lambda>" and registry.sharing() is not None:
-        registry.sharing().note_lambda(function)
+    if name == "<lambda>" and registry.sharing("write") is not None:
+        registry.sharing("write").note_lambda(function)
     built_in = registry.builtin_function(name)
     if built_in is not None and built_in is not function and name != "<lambda>":
         warnings.warn(
@@ -248,7 +248,7 @@ def _revive_instance(config):
     inner = config["config"] if config["config"] is not None else {}
     if not isinstance(inner, dict):
         raise TypeError(f"Expected 'config' to be a dict for class {config['class_name']!r}, but got {inner!r}.")
-    shared, number = registry.sharing(), config.get("shared_object_id")
+    shared, number = registry.sharing("read"), config.get("shared_object_id")
     if shared is not None and number in shared.read:
         return shared.read[number]
     cls = find_object(config)
