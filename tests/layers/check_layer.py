@@ -1,0 +1,87 @@
+"""What holds for every layer: config round trip, one shape logic, gradients, saving; and the same numbers as Keras."""
+
+import json
+
+import numpy as np
+
+import mlkit
+from mlkit.core.autograd import GradientTape
+
+
+def make(sample, layers):
+    """The sample's layer, in the given library's `layers`."""
+    options = {k: v(layers) if callable(v) else v for k, v in sample.options.items()}
+    return getattr(layers, sample.name)(**options, name="sample")
+
+
+def arrays(sample, seed=0):
+    """Input arrays."""
+    rng = np.random.default_rng(seed)
+    if sample.ints:
+        return [rng.integers(0, sample.ints, shape).astype("int32") for shape in sample.shapes]
+    return [rng.normal(size=shape).astype("float32") for shape in sample.shapes]
+
+
+def call(sample, layer, inputs, **keywords):
+    """The layer called the way its sample says."""
+    arguments = {"single": inputs[:1], "list": [list(inputs)], "separate": inputs}[sample.inputs]
+    return layer(*arguments, **sample.call, **keywords)
+
+
+def flat(outputs):
+    return [np.asarray(mlkit.ops.convert_to_numpy(y)) for y in mlkit.tree.flatten(outputs)]
+
+
+def as_data(config):
+    """A config as it is in a file."""
+    return json.loads(json.dumps(config, default=str))
+
+
+def check_layer(sample):
+    layer = make(sample, mlkit.layers)
+    inputs = arrays(sample)
+    outputs = flat(call(sample, layer, inputs))
+    check_config(sample, layer)
+    check_shapes(sample, inputs, outputs)
+    check_saving(sample, layer, inputs, outputs)
+    check_training(sample, layer, inputs)
+
+
+def check_config(sample, layer):
+    config = layer.get_config()
+    again = type(layer).from_config(config)
+    assert as_data(again.get_config()) == as_data(layer.get_config())
+
+
+def check_shapes(sample, inputs, outputs):
+    """The shapes found symbolically, with the batch size unknown and known, are those of the values."""
+    for batch in (None, inputs[0].shape[0]):
+        symbols = [mlkit.KerasTensor((batch, *x.shape[1:]), x.dtype.name) for x in inputs]
+        found = mlkit.tree.flatten(call(sample, make(sample, mlkit.layers), symbols))
+        assert [t.shape for t in found] == [(batch, *y.shape[1:]) for y in outputs]
+        assert [t.dtype for t in found] == [y.dtype.name for y in outputs]
+
+
+def check_saving(sample, layer, inputs, outputs):
+    """`save_own_variables` of a layer and of those within, loaded into a fresh one, give the same outputs."""
+    fresh = type(layer).from_config(layer.get_config())
+    call(sample, fresh, arrays(sample, seed=1))
+    for old, new in zip(layer._flatten_layers(), fresh._flatten_layers(), strict=True):
+        store = {}
+        old.save_own_variables(store)
+        new.load_own_variables(store)
+    for y, z in zip(flat(call(sample, fresh, inputs)), outputs, strict=True):
+        np.testing.assert_array_equal(y, z)
+
+
+def check_training(sample, layer, inputs):
+    """Each trainable weight gets a finite gradient in a training call, which keeps the outputs' shapes."""
+    weights = layer.trainable_weights
+    training = {"training": True} if "training" in mlkit.layers.call_info.call_info(type(layer)).names else {}
+    with GradientTape() as tape:
+        outputs = mlkit.tree.flatten(call(sample, layer, inputs, **training))
+        loss = sum(mlkit.ops.sum(mlkit.ops.sin(mlkit.ops.cast(y, "float32"))) for y in outputs)
+    assert all(np.isfinite(y).all() for y in flat(outputs))
+    for v, g in zip(weights, tape.gradient(loss, weights)):
+        assert g is not None, f"no gradient for {v.path}"
+        assert g.shape == v.shape and np.isfinite(g.numpy()).all(), v.path
