@@ -23,7 +23,7 @@ def exact():
 
 def evaluate(graph, arrays):
     """The outputs of a graph for jax arrays or tracers. Fused ops without a row run their fallback."""
-    with swapped(trace=None, recording=0, kernels=ROWS):
+    with swapped(trace=None, recording=(), kernels=ROWS):
         return [jnp.asarray(t.data) if type(t) is Tensor else jnp.asarray(t) for t in graph.run(*map(Tensor, arrays))]
 
 

@@ -78,7 +78,7 @@ def _search_nan(name, args, out):
 
 
 def _compare_with_fallback(op, args, params, out, plain):
-    with swapped(kernels=plain, trace=None, recording=0):
+    with swapped(kernels=plain, trace=None, recording=()):
         expected = op.fallback(*(Tensor(a) if hasattr(a, "dtype") else a for a in args), **params)
     for i, (o, e) in enumerate(zip(_several(out), _several(expected))):
         a, b = np.asarray(o), np.asarray(e.data)

@@ -1,137 +1,129 @@
 """Reverse-mode differentiation: what a tape notes, the backward walk, and the public ways to ask for gradients.
 
-Gradients are written in ops, so a tape that is open during a backward walk records it: second derivatives are the same walk.
+A tape keeps one record for each call on tensors it follows; tensors know only the numbers of their records, so all memory is the tape's and
+goes with it. Gradients are written in ops, so a tape that is open during a backward walk records it: second derivatives are the same walk.
 Method: Griewank and Walther, Evaluating Derivatives, 2nd ed., SIAM 2008, chapter 3.
 """
 
 import itertools
 
 from mlkit.core import tree
-from mlkit.core.spec import Spec
 from mlkit.core.state import state, swapped
 from mlkit.core.tensor import Tensor
 
-_order = itertools.count()
+_numbers = itertools.count()
 
 
-class Node:
-    """One recorded call. Holds of its arguments and outputs what `op.keep` asks for, of the others the specs.
+def new_node():
+    """A number by which tapes know a tensor."""
+    return next(_numbers)
 
-    A leaf (a watched tensor) is a node without op.
-    """
 
-    __slots__ = ("op", "args", "params", "outs", "order", "multiple")
+class Record:
+    """One call. Holds of its arguments and outputs what `op.keep` asks for, of the others the specs."""
 
-    def __init__(self, op, args, params, outs, multiple):
-        self.op, self.args, self.params, self.outs, self.multiple = op, args, params, outs, multiple
-        self.order = next(_order)
+    __slots__ = ("op", "args", "params", "outs", "is_tuple")
+
+    def __init__(self, op, args, params, outs, is_tuple):
+        self.op, self.args, self.params, self.outs, self.is_tuple = op, args, params, outs, is_tuple
 
 
 def record(op, args, params, out):
-    """Note a call on the open tapes: link its outputs to a new node."""
+    """Note a call on those open tapes that follow one of its arguments, and number its outputs."""
+    tapes = [t for t in state.recording if any(type(a) is Tensor and a.node in t.records for a in args)]
+    if not tapes:
+        return
     keep = op.keep
     if "x" not in keep:
         args = tuple(
             a if type(a) is not Tensor or str(i) in keep else Tensor(a.spec, a.node, a.slot) for i, a in enumerate(args)
         )
-    multiple = type(out) is tuple
-    outs = out if multiple else (out,)
-    node = Node(op, args, params, [o.data if "y" in keep else o.spec for o in outs], multiple)
+    is_tuple = type(out) is tuple
+    outs = out if is_tuple else (out,)
+    entry = Record(op, args, params, [o.data if "y" in keep else o.spec for o in outs], is_tuple)
+    node = new_node()
+    for tape in tapes:
+        tape.records[node] = entry
     for i, o in enumerate(outs):
         o.node, o.slot = node, i
 
 
-def watch(tensor):
-    """Make a tensor a place that gradients can be asked for."""
-    if tensor.node is None:
-        tensor.node = Node(None, (), {}, [tensor.spec], False)
+def backward(records, targets, seeds, sources, consume=False):
+    """Gradients of sum(target * seed) over all targets, for each source tensor; None where nothing depends on it.
 
-
-def backward(targets, seeds, sources):
-    """Gradients of sum(target * seed) over all targets, for each source tensor; None where nothing depends on it."""
-    wanted = {s.node for s in sources if s.node is not None}
-    grads = {}  # node -> list of gradients, one per output
+    records: number -> Record (None for a tensor that is watched), in order of making. consume: forget each record once it is used.
+    """
+    grads = {}  # (number, which output) -> gradient
     for t, g in zip(targets, seeds):
-        if t.node is not None:
-            _add(grads, t.node, t.slot, g)
-    useful = _between(list(grads), wanted)
-    found = {}
-    for node in sorted(useful, key=lambda n: n.order, reverse=True):
-        gs = grads.pop(node, None)
-        if gs is None:
+        if t.node in records:
+            _add(grads, t, g)
+    wanted = {s.node for s in sources}
+    useful = _depending(records, wanted)
+    for node in reversed(useful):
+        entry = records.pop(node) if consume else records[node]
+        if entry is None:
             continue
-        if node in wanted:
-            found[node] = gs
-        if node.op is None:
+        take = grads.get if node in wanted else grads.pop
+        gs = [take((node, i), None) for i in range(len(entry.outs))]
+        if all(g is None for g in gs):
             continue
-        for a, g in zip(node.args, _vjp(node, gs)):
+        for a, g in zip(entry.args, _vjp(node, entry, gs)):
             if g is not None and type(a) is Tensor and a.node in useful:
-                _add(grads, a.node, a.slot, g)
-    return [found[s.node][s.slot] if s.node in found else None for s in sources]
+                _add(grads, a, g)
+    return [grads.get((s.node, s.slot)) for s in sources]
 
 
-def _add(grads, node, slot, g):
-    gs = grads.get(node)
-    if gs is None:
-        gs = grads[node] = [None] * len(node.outs)
-    gs[slot] = g if gs[slot] is None else gs[slot] + g
+def _add(grads, tensor, g):
+    key = tensor.node, tensor.slot
+    grads[key] = grads[key] + g if key in grads else g
 
 
-def _between(roots, wanted):
-    """The nodes on paths from the roots back to wanted nodes."""
-    useful, done = set(), set()
-    stack = [(n, False) for n in roots]
-    while stack:
-        node, expanded = stack.pop()
-        if expanded:
-            if node in wanted or any(type(a) is Tensor and a.node in useful for a in node.args):
-                useful.add(node)
-            continue
-        if node in done:
-            continue
-        done.add(node)
-        stack.append((node, True))
-        stack.extend((a.node, False) for a in node.args if type(a) is Tensor and a.node is not None and a.node not in done)
+def _depending(records, wanted):
+    """The numbers of records that depend on wanted ones, these included, in order; a dict, for its fast `in`."""
+    useful = {}
+    for node, entry in records.items():
+        if node in wanted or (entry is not None and any(type(a) is Tensor and a.node in useful for a in entry.args)):
+            useful[node] = True
     return useful
 
 
-def _vjp(node, gs):
-    op = node.op
-    outs = tuple(Tensor(d, node, i) for i, d in enumerate(node.outs))
-    g, out = (tuple(gs), outs) if node.multiple else (gs[0], outs[0])
+def _vjp(node, entry, gs):
+    op = entry.op
+    outs = tuple(Tensor(d, node, i) for i, d in enumerate(entry.outs))
+    g, out = (tuple(gs), outs) if entry.is_tuple else (gs[0], outs[0])
     if op.vjp is not None:
-        return op.vjp(g, out, *node.args, **node.params)
+        return op.vjp(g, out, *entry.args, **entry.params)
     if op.fallback is not None:
-        return vjp_of(lambda *xs: op.fallback(*xs, **node.params), node.args, g)
-    return (None,) * len(node.args)
+        return vjp_of(lambda *xs: op.fallback(*xs, **entry.params), entry.args, g)
+    return (None,) * len(entry.args)
 
 
 def vjp_of(fn, args, g):
     """Gradients of a function of tensors at `args` by taping it anew; `g` is one gradient or a tuple of them."""
-    with swapped(recording=state.recording + 1):
-        inner = [_relink(a) for a in args]
+    tape = GradientTape(watch_accessed_variables=False)
+    inner = [_alias(a) for a in args]
+    sources = [a for a in inner if type(a) is Tensor]
+    with tape:
+        tape.watch(sources)
         out = fn(*inner)
     outs, gs = (out, g) if type(out) is tuple else ((out,), (g,))
     pairs = [(o, h) for o, h in zip(outs, gs) if h is not None]
-    sources = [a for a in inner if type(a) is Tensor]
-    found = iter(backward([o for o, _ in pairs], [h for _, h in pairs], sources))
+    found = iter(backward(tape.records, [o for o, _ in pairs], [h for _, h in pairs], sources, consume=True))
     return tuple(next(found) if type(a) is Tensor else None for a in inner)
 
 
-def _relink(a):
-    """A tensor that passes values and outer gradients on but is a place of its own on the tape."""
+def _alias(a):
+    """A tensor of the same value that is a place of its own for gradients; those of open tapes still pass through it."""
     if type(a) is not Tensor:
         return a
     t = Tensor(a.data)
-    if a.node is None:
-        watch(t)
-    else:
+    if state.recording and a.node is not None:
         record(_ALIAS, (a,), {}, t)
     return t
 
 
 class _Alias:
-    """The identity, as a record that only tapes see."""
+    """The identity, as an op that only tapes see."""
 
     name, keep, fallback = "alias", "", None
 
@@ -144,7 +136,7 @@ _ALIAS = _Alias()
 
 
 class CustomVjp:
-    """A record that only tapes see: its gradient is a function the user gave."""
+    """An op that only tapes see: its gradient is a function the user gave."""
 
     name, keep, fallback = "custom_gradient", "x", None
 
@@ -158,7 +150,8 @@ class GradientTape:
     Trainable variables are watched when they are read; other tensors with `watch`. Tapes nest: a gradient taken inside an outer
     tape's block is recorded there, which gives second derivatives.
 
-    persistent: allow more than one call of `gradient`. watch_accessed_variables: watch variables of their own accord.
+    persistent: allow more than one call of `gradient`; what was noted is kept as long as the tape is.
+    watch_accessed_variables: watch trainable variables of their own accord.
 
     >>> import mlkit
     >>> x = mlkit.ops.convert_to_tensor(3.0)
@@ -172,64 +165,80 @@ class GradientTape:
     def __init__(self, persistent=False, watch_accessed_variables=True):
         self.persistent = persistent
         self.watch_accessed_variables = watch_accessed_variables
-        self._used = False
-        self._restore = None
+        self.records = {}  # number -> Record, or None for what is watched
+        self._outer = None
 
     def __enter__(self):
-        from mlkit.core import variable
-
-        self._restore = (state.recording, variable.watching())
-        state.recording += 1
-        variable.set_watching(self.watch_accessed_variables)
+        if self._outer is not None:
+            raise RuntimeError("GradientTape: the tape is recording already.")
+        self._outer = state.recording or ()
+        state.recording = (*self._outer, self)
         return self
 
     def __exit__(self, *_):
-        from mlkit.core import variable
-
-        if self._restore is not None:
-            state.recording, watching = self._restore
-            variable.set_watching(watching)
-            self._restore = None
+        state.recording, self._outer = self._outer, None
 
     def watch(self, tensor):
         """Follow a tensor, a Variable, or a nested structure of them."""
         from mlkit.core.variable import Variable
 
+        self._check_unused("watch")
         for t in tree.flatten(tensor):
-            watch(t.tracked_value() if isinstance(t, Variable) else t)
+            t = t.tracked_value() if isinstance(t, Variable) else t
+            if type(t) is not Tensor:
+                raise TypeError(f"GradientTape.watch: expected tensors or variables, but got {type(t).__name__}.")
+            self._follow(t)
+
+    def _follow(self, tensor):
+        if tensor.node is None:
+            tensor.node = new_node()
+        self.records.setdefault(tensor.node)
+
+    def _check_unused(self, what):
+        if self.records is None:
+            raise RuntimeError(f"GradientTape.{what}: this tape has given its gradient. Use GradientTape(persistent=True) for several.")
 
     def stop_recording(self):
         """A block inside the tape's block whose ops are not noted."""
-        return swapped(recording=0)
+        return swapped(recording=())
+
+    def reset(self):
+        """Forget what was noted."""
+        self.records = {}
 
     def gradient(self, target, sources, output_gradients=None, unconnected_gradients="none"):
         """Gradient of the sum of `target` with respect to `sources`, in the structure of `sources`.
 
-        target: tensor or structure of tensors. output_gradients: weights of the targets, in the target's structure (default: ones).
+        target: tensor or structure of tensors. output_gradients: weights of the targets, in their structure (default: ones).
         unconnected_gradients: "none" or "zero", what stands for a source the target does not depend on.
         """
         from mlkit.core.op import OPS
         from mlkit.core.variable import Variable
 
-        if self._used and not self.persistent:
-            raise RuntimeError(
-                "GradientTape.gradient was called twice on a tape that is not persistent. Use GradientTape(persistent=True)."
-            )
-        self._used = True
-        targets = [t.value if isinstance(t, Variable) else t for t in tree.flatten(target)]
+        self._check_unused("gradient")
+        if unconnected_gradients not in ("none", "zero"):
+            raise ValueError(f'GradientTape: `unconnected_gradients` must be "none" or "zero", but got {unconnected_gradients!r}.')
+        targets = [t.tracked_value() if isinstance(t, Variable) else t for t in tree.flatten(target)]
         places = [s.tracked_value() if isinstance(s, Variable) else s for s in tree.flatten(sources)]
         if output_gradients is None:
             seeds = [OPS["full"](shape=t.shape, value=1, dtype=t.dtype) for t in targets]
         else:
-            seeds = tree.flatten(output_gradients)
-        if self.persistent or state.recording:
-            gs = backward(targets, seeds, places)
-        else:
-            with swapped(recording=0):
-                gs = backward(targets, seeds, places)
+            seeds = [_as_tensor(g) for g in tree.flatten(output_gradients)]
+        records = self.records
+        if not self.persistent:
+            self.records = None
+        with swapped(recording=tuple(t for t in state.recording or () if t.records is not None)):
+            gs = backward(records, targets, seeds, places, consume=not self.persistent)
         if unconnected_gradients == "zero":
             gs = [OPS["full"](shape=p.shape, value=0, dtype=p.dtype) if g is None else g for g, p in zip(gs, places)]
         return tree.pack_sequence_as(sources, gs)
+
+
+def watch_read(tensor):
+    """The value of a trainable variable has been read: tapes follow it unless told not to."""
+    for tape in state.recording:
+        if tape.watch_accessed_variables:
+            tape._follow(tensor)
 
 
 def value_and_grad(fn, argnums=0, has_aux=False):
@@ -247,13 +256,14 @@ def value_and_grad(fn, argnums=0, has_aux=False):
         single = isinstance(argnums, int)
         wanted = (argnums,) if single else tuple(argnums)
         args = list(args)
+        for i in wanted:
+            args[i] = tree.map_structure(lambda a: _alias(_as_tensor(a)), args[i])
         with GradientTape() as tape:
-            for i in wanted:
-                args[i] = tree.map_structure(lambda a: _relink(_as_tensor(a)), args[i])
+            tape.watch([args[i] for i in wanted])
             out = fn(*args, **kwargs)
         value = out[0] if has_aux else out
         if value.ndim:
-            raise ValueError(f"grad: the function must return a scalar, but the value has shape {value.shape}. Reduce it with ops.sum or ops.mean.")
+            raise ValueError(f"grad: the function must return a scalar, but returned shape {value.shape}. Reduce it with ops.sum.")
         gs = tape.gradient(value, [args[i] for i in wanted], unconnected_gradients="zero")
         return out, gs[0] if single else tuple(gs)
 
@@ -291,7 +301,7 @@ def custom_gradient(fn):
 
     def run(*args, **kwargs):
         args = tuple(_as_tensor(a) for a in args)
-        with swapped(recording=0):
+        with swapped(recording=()):
             out, grad_fn = fn(*(Tensor(a.data) if type(a) is Tensor else a for a in args), **kwargs)
         if not state.recording or not any(type(a) is Tensor and a.node is not None for a in args):
             return out

@@ -26,7 +26,7 @@ class Body(Trace):
         v = tensor.data
         if type(v) is not Value or id(v) in self.own:
             return v
-        key = id(v), id(tensor.node), tensor.slot
+        key = id(v), tensor.node, tensor.slot
         if key not in self.captured:
             self.captured[key] = tensor, Tensor(Value(v.spec))
         return self.captured[key][1].data
@@ -56,6 +56,6 @@ class Body(Trace):
 def trace_body(fn, specs):
     """Trace ``fn(*tensors)`` as a body; the Body, with what fn returned as its `out`."""
     body = Body(specs)
-    with swapped(trace=body, recording=0):
+    with swapped(trace=body, recording=()):
         body.out = fn(*body.explicit)
     return body

@@ -124,7 +124,7 @@ def has_symbol(values):
 def infer(fn, args, kwargs):
     """Run a function on specs in place of KerasTensors: its outputs as Tensors that hold specs."""
     args, kwargs = tree.map_structure(_spec_only, (tuple(args), dict(kwargs)))
-    with swapped(trace=None, recording=0):
+    with swapped(trace=None, recording=()):
         return fn(*args, **kwargs)
 
 

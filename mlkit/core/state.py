@@ -6,7 +6,7 @@ import threading
 
 class State(threading.local):
     trace = None  # the Trace under construction, or None
-    recording = 0  # number of open gradient tapes
+    recording = ()  # the open gradient tapes, outermost first
     backend = None  # the Backend in force; set by core.backend
     kernels = {}  # its kernel table
     device = None  # name given to `device(...)`, or None for the backend's default
@@ -37,4 +37,4 @@ def swapped(**values):
 
 def outside_trace():
     """A block in which ops run at once and untaped, though a trace is under construction (to create weights, say)."""
-    return swapped(trace=None, recording=0, autocast=None)
+    return swapped(trace=None, recording=(), autocast=None)

@@ -22,8 +22,8 @@ class Tensor:
 
     def __init__(self, data, node=None, slot=0):
         self.data = data
-        self.node = node  # what made it, on a gradient tape; None outside tapes
-        self.slot = slot  # which of the node's outputs it is
+        self.node = node  # number of the record that made it, by which gradient tapes know it; None if none follows it
+        self.slot = slot  # which of the record's outputs it is
 
     @property
     def shape(self):

@@ -35,7 +35,7 @@ class Trace:
     def read_first(self, variable):
         """The variable's value at the start."""
         if variable not in self.reads:
-            self.reads[variable] = Tensor(Value(variable._value.spec))
+            self.reads[variable] = Tensor(Value(variable._value.spec), variable._value.node)
         return self.reads[variable]
 
     def write(self, variable, tensor):
@@ -44,7 +44,7 @@ class Trace:
 
 def trace_into(graph, place=()):
     """A block whose ops are staged at the end of an existing graph, untaped, in the name of the layers in `place`."""
-    return swapped(trace=Trace(graph), recording=0, autocast=None, scope=place)
+    return swapped(trace=Trace(graph), recording=(), autocast=None, scope=place)
 
 
 class Traced:
@@ -147,7 +147,7 @@ class Program:
         results = self.run(arrays)
         n = len(results) - len(self.writes)
         for v, a in zip(self.writes, results[n:]):
-            v._value = Tensor(a)
+            v._value = Tensor(a, v._value.node)
         tensors = iter(results[:n])
         return tree.pack_sequence_as(self.out, [s[0] if s else Tensor(next(tensors)) for s in self.static])
 

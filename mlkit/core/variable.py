@@ -9,17 +9,6 @@ from mlkit.core.state import outside_trace, state
 from mlkit.core.tensor import Tensor
 
 _AGGREGATIONS = (None, "none", "mean", "sum", "only_first_replica")
-_watch_reads = True
-
-
-def watching():
-    """Whether open tapes follow trainable variables of their own accord."""
-    return _watch_reads
-
-
-def set_watching(value):
-    global _watch_reads
-    _watch_reads = value
 
 
 class Variable:
@@ -74,7 +63,6 @@ class Variable:
     @trainable.setter
     def trainable(self, value):
         self._trainable = bool(value)
-        self._value.node = None  # open tapes decide anew whether to follow it
 
     @property
     def regularizer(self):
@@ -127,8 +115,8 @@ class Variable:
         t = None if state.scope_of_state is None else state.scope_of_state.read(self)
         if t is None:
             t = self._value if state.trace is None else state.trace.read(self)
-        if state.recording and t.node is None and self._trainable and _watch_reads:
-            autograd.watch(t)
+        if state.recording and self._trainable:
+            autograd.watch_read(t)
         return t
 
     def numpy(self):
@@ -154,9 +142,9 @@ class Variable:
         if state.scope_of_state is not None:
             state.scope_of_state.write(self, t)
         elif state.trace is not None:
-            state.trace.write(self, t)
+            state.trace.write(self, Tensor(t.data, self._value.node))
         else:
-            self._value = Tensor(t.data)
+            self._value = Tensor(t.data, self._value.node)
         return self
 
     def assign_add(self, value):
@@ -213,7 +201,7 @@ def _initial_value(initializer, shape, dtype, path):
             raise ValueError(f"Variable {path!r}: the value has shape {value.shape}, but `shape` is {tuple(shape)}.")
     if dtype is not None and value.dtype != dtypes.standardize_dtype(dtype):
         value = cast(value, dtype)
-    return Tensor(state.backend.own(value.data))
+    return Tensor(state.backend.own(value.data), autograd.new_node())  # tapes know all its values by one number
 
 
 class AutocastScope:

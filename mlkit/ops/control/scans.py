@@ -99,7 +99,7 @@ def _staged_scan(one, init, xs, n, reverse):
     extra = trace.close(outputs, carried=written)
     found = scan_op(
         *steps, *start, *(v.tracked_value() for v in written), *extra,
-        body=trace.graph, xs=len(steps), carry=len(start) + len(written), length=n, reverse=bool(reverse), save=state.recording > 0,
+        body=trace.graph, xs=len(steps), carry=len(start) + len(written), length=n, reverse=bool(reverse), save=bool(state.recording),
     )  # fmt: skip
     k = len(start)
     for v, t in zip(written, found[k:]):

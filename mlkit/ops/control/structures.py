@@ -79,7 +79,7 @@ def body_tensors(body):
 
 
 def _staged_in(body, x):
-    with swapped(trace=body, recording=0):
+    with swapped(trace=body, recording=()):
         return as_tensor(x)
 
 
