@@ -69,6 +69,8 @@ class Geometry:
         self.pads = [window_padding(padding, i, n, k, s, d) for i, (n, k, s, d) in axes]
         self.padded = tuple(n + a + b for n, (a, b) in zip(shape[1:-1], self.pads))
         self.out = tuple((m - (k - 1) * d - 1) // s + 1 for m, k, s, d in zip(self.padded, window, strides, dilation))
+        if any(n < 1 for n in self.out) and 0 not in shape:
+            raise ValueError(f"the window {tuple(window)} does not fit into the input of shape {tuple(shape)}")
 
     @property
     def is_padded(self):

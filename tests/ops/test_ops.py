@@ -13,13 +13,14 @@ import numpy as np
 import pytest
 
 from mlkit import ops
+from mlkit.core import tree
 from mlkit.core.op import OPS
 from mlkit.core.spec import compatible, show
 from mlkit.core.tensor import Tensor
 from mlkit.core.trace import function
 from mlkit.ops.convert import as_tensor
 from tests.ops.checks import call_of, directional, flat, gradients, host, is_float, symbols, weighted_sum, weights
-from tests.ops.sample import gather, ids
+from tests.ops.sample import Maker, gather, ids
 from tests.ops.together import Together
 
 ROWS, BAD = gather("SAMPLES"), gather("BAD")
@@ -30,13 +31,15 @@ def over(rows):
 
 
 def has_gradient(row):
-    return row.option("grad", True) and not row.option("eager_only", False)
+    has_floats = any(isinstance(a, Maker) and a.kind == "float" for a in tree.flatten((row.args, row.kwargs)))
+    return has_floats and row.option("grad", True) and not row.option("eager_only", False)
 
 
 STAGED = [r for r in ROWS if not r.option("eager_only", False)]
 SMOOTH = [r for r in ROWS if has_gradient(r)]
 TWICE = [r for r in SMOOTH if r.option("second", True)]
 JAX = [r for r in STAGED if r.option("jax", True)]
+JAX_GRADIENT = {r for r in JAX if has_gradient(r) and r.option("jax", True) != "values"}
 FUSED = [r for r in ROWS if r.op and OPS[r.name].fallback is not None]
 KERAS = [r for r in ROWS if not r.op and r.fn is None and r.option("keras", True)]
 NUMPY = [r for r in ROWS if r.option("np", None)]
@@ -111,7 +114,7 @@ def _oracle_job(row):
 
     call = call_of(row, "float64")
     graph = function(call.flat_call).graph(*call.tensors()).check()
-    ws = weights(call.flat_call(*call.tensors())) if has_gradient(row) else None
+    ws = weights(call.flat_call(*call.tensors())) if row in JAX_GRADIENT else None
     return lambda arguments: differentiated(graph)(*arguments), (call.arrays, ws)
 
 
@@ -129,9 +132,9 @@ def test_jax(row):
     call = call_of(row, "float64")
     outputs = call.flat_call(*call.tensors())
     assert [str(v.dtype) for v in values] == [o.dtype for o in outputs], row
-    exact = all(o.dtype in ("float64", "complex128") or not is_float(o) for o in outputs)
+    exact = not {o.dtype for o in outputs} & {"bfloat16", "float16", "float32", "complex64"}
     close_all(values, outputs, row, 1e-9 if exact else 1e-4)
-    if has_gradient(row):
+    if row in JAX_GRADIENT:
         ws = weights(outputs)
         _, ours = gradients(lambda *ts: weighted_sum(call.flat_call(*ts), ws), call.tensors())
         for g, o in zip(gs, ours):
@@ -177,9 +180,11 @@ def test_numpy(row):
 
 @over(BAD)
 def test_bad_input(row):
+    """Primitives check symbolically only: their kernels are called by public functions that have checked, or fail by themselves."""
     call = call_of(row)
-    with pytest.raises(row.error, match=re.compile(row.match)):
-        call(*call.tensors())
+    if not row.op:
+        with pytest.raises(row.error, match=re.compile(row.match)):
+            call(*call.tensors())
     if not row.eager_only:
         with pytest.raises(row.error, match=re.compile(row.match)):
             call(*symbols(call, unknown=False))
