@@ -17,6 +17,7 @@ class BaseConv(Layer):
     """
 
     rank = None
+    paddings = ("valid", "same")
     _omitted_when_none = ("lora_rank", "lora_alpha", "quantization_config")
 
     def __init__(
@@ -49,7 +50,7 @@ class BaseConv(Layer):
         self.kernel_size = as_tuple(kernel_size, n, "kernel_size")
         self.strides = as_tuple(strides, n, "strides")
         self.dilation_rate = as_tuple(dilation_rate, n, "dilation_rate")
-        self.padding = padding_name(padding, ("valid", "same", "causal") if n == 1 else ("valid", "same"))
+        self.padding = padding_name(padding, self.paddings)
         self.data_format = layout(data_format)
         self.activation = activations.get(activation)
         self.kernel_initializer = initializers.get(kernel_initializer)
@@ -120,6 +121,7 @@ class Conv1D(BaseConv):
     """Convolution over sequences: (batch, steps, channels) -> (batch, new_steps, filters)."""
 
     rank = 1
+    paddings = ("valid", "same", "causal")
 
     def call(self, inputs):
         if self.padding != "causal":

@@ -25,14 +25,13 @@ class SpectralNormalization(Wrapper):
     def build(self, input_shape):
         if not self.layer.built:
             self.layer.build(input_shape)
-        weight = self.normalized_weight()
+        self.kernel = self._weight_within()
         self.vector_u = self.add_weight(
-            (1, weight.shape[-1]), initializers.TruncatedNormal(stddev=0.02), dtype=weight.dtype, trainable=False, name="vector_u"
+            (1, self.kernel.shape[-1]), initializers.TruncatedNormal(stddev=0.02), dtype=self.kernel.dtype, trainable=False, name="vector_u"
         )
         self.input_spec = InputSpec(min_ndim=1, axes={-1: input_shape[-1]})
 
-    def normalized_weight(self):
-        """The variable that is normalized."""
+    def _weight_within(self):
         for name in ("kernel", "embeddings"):
             if hasattr(self.layer, name):
                 return getattr(self.layer, name)
@@ -44,7 +43,7 @@ class SpectralNormalization(Wrapper):
         return ops.cast(self.layer(inputs), inputs.dtype)
 
     def _normalize(self):
-        weight = self.normalized_weight()
+        weight = self.kernel
         w = ops.stop_gradient(ops.reshape(weight, (-1, weight.shape[-1])))
         u = ops.cast(self.vector_u, w.dtype)
         for _ in range(self.power_iterations):

@@ -25,7 +25,7 @@ def arrays(sample, seed=0):
 def call(sample, layer, inputs, **keywords):
     """The layer called the way its sample says."""
     arguments = {"single": inputs[:1], "list": [list(inputs)], "separate": inputs}[sample.inputs]
-    return layer(*arguments, **sample.call, **keywords)
+    return layer(*arguments, **{**sample.call, **keywords})
 
 
 def flat(outputs):

@@ -56,7 +56,7 @@ CONVOLUTION = [
     S("Conv1D", SEQ, filters=4, kernel_size=2),
     S("Conv1D", SEQ, filters=4, kernel_size=2, padding="causal", dilation_rate=2, activation="tanh"),
     S("Conv2D", IMG, filters=3, kernel_size=3, strides=2, padding="same"),
-    S("Conv2D", IMG, filters=4, kernel_size=(2, 3), groups=2, use_bias=False, kernel_regularizer="l1"),
+    S("Conv2D", IMG, filters=4, kernel_size=(2, 3), groups=2, use_bias=False, kernel_regularizer="l2"),
     S("Conv2D", IMG, filters=3, kernel_size=2, dilation_rate=(2, 1)),
     S("Conv2D", (2, 4, 6, 7), filters=3, kernel_size=2, data_format="channels_first"),
     S("Conv3D", VOL, filters=3, kernel_size=2, padding="same"),
@@ -66,7 +66,7 @@ CONVOLUTION = [
     S("Conv3DTranspose", VOL, filters=2, kernel_size=2, strides=(2, 1, 1)),
     S("DepthwiseConv1D", SEQ, kernel_size=2, depth_multiplier=2),
     S("DepthwiseConv2D", IMG, kernel_size=3, depth_multiplier=2, padding="same", strides=2, depthwise_regularizer="l2"),
-    S("SeparableConv1D", SEQ, filters=4, kernel_size=3, padding="causal"),
+    S("SeparableConv1D", SEQ, filters=4, kernel_size=3, padding="same"),
     S("SeparableConv2D", IMG, filters=5, kernel_size=3, depth_multiplier=2, activation="relu"),
 ]
 
@@ -117,12 +117,12 @@ NOISE = [
     S("GaussianNoise", VEC, stddev=0.4, _random=True),
     S("AlphaDropout", VEC, rate=0.4, _random=True),
     S("ActivityRegularization", VEC, l1=0.1, l2=0.2),
-    S("RandomBrightness", IMG, factor=0.2, _random=True),
-    S("RandomContrast", IMG, factor=0.2, _random=True),
-    S("RandomFlip", IMG, _random=True),
-    S("RandomRotation", IMG, factor=0.2, _random=True),
-    S("RandomTranslation", IMG, height_factor=0.2, width_factor=0.1, _random=True),
-    S("RandomZoom", IMG, height_factor=0.2, _random=True),
+    S("RandomBrightness", IMG, factor=0.2, _random=True, _call={"training": False}),
+    S("RandomContrast", IMG, factor=0.2, _random=True, _call={"training": False}),
+    S("RandomFlip", IMG, _random=True, _call={"training": False}),
+    S("RandomRotation", IMG, factor=0.2, _random=True, _call={"training": False}),
+    S("RandomTranslation", IMG, height_factor=0.2, width_factor=0.1, _random=True, _call={"training": False}),
+    S("RandomZoom", IMG, height_factor=0.2, _random=True, _call={"training": False}),
 ]
 
 SHAPING = [
@@ -174,7 +174,7 @@ RECURRENT = [
 
 ATTENTION = [
     S("MultiHeadAttention", SEQ, (2, 4, 3), num_heads=2, key_dim=3, _inputs="separate"),
-    S("MultiHeadAttention", SEQ, SEQ, num_heads=2, key_dim=3, value_dim=2, use_bias=False, _inputs="separate", _call={"use_causal_mask": True}),
+    S("MultiHeadAttention", SEQ, SEQ, num_heads=2, key_dim=3, use_bias=False, _inputs="separate", _call={"use_causal_mask": True}),
 ]  # fmt: skip
 
 SAMPLES = DENSE + CONVOLUTION + POOLING + NORMALIZATION + NOISE + SHAPING + MERGING + RECURRENT + ATTENTION
