@@ -23,8 +23,8 @@ def cholesky(x, upper=False):
 def lu_factor(x):
     """Triangles l u of matrices (..., M, N), by partial pivoting, as `scipy.linalg.lu_factor` gives them.
 
-    Returns (lu, pivots): l (its diagonal of ones left out) and u in one (..., M, N), and int32 (..., min(M, N)): at step i, row i was
-    exchanged with row pivots[i].
+    Returns (lu, pivots): l (its diagonal of ones left out) and u in one (..., M, N), and int32 (..., min(M, N)): at step i,
+    row i was exchanged with row pivots[i].
 
     >>> lu, pivots = lu_factor([[2.0, 1.0], [4.0, 4.0]])
     >>> lu.numpy(), pivots.numpy()

@@ -2,7 +2,7 @@
 
 from mlkit.core import dtypes, tree
 from mlkit.core.autograd import GradientTape
-from mlkit.core.spec import Spec
+from mlkit.core.spec import Spec, compatible
 from mlkit.core.tensor import Tensor
 from mlkit.ops.convert import as_tensor
 from mlkit.ops.movement import full
@@ -14,12 +14,12 @@ __all__ = ["jvp"]
 def jvp(fun, primals, tangents, has_aux=False):
     """The value of a function and its derivative along a direction.
 
-    primals: the arguments of `fun`, a tuple or list of tensors or structures of them. tangents: the direction, structured and shaped
-    alike. has_aux: `fun` returns (output, aux) and only the output is differentiated.
+    primals: the arguments of `fun`, a tuple or list of tensors or structures of them. tangents: the direction, structured and
+    shaped alike. has_aux: `fun` returns (output, aux) and only the output is differentiated.
     Returns (output, derivative of the output), with has_aux (output, derivative, aux).
 
-    A gradient is linear in the output's cotangent u: u -> u J. Its own gradient along the direction is J times the direction, so two
-    sweeps backwards make one forwards (Townsend, "A new trick for calculating Jacobian vector products", 2017).
+    A gradient is linear in the output's cotangent u: u -> u J. Its own gradient along the direction is J times the direction,
+    so two sweeps backwards make one forwards (Townsend, "A new trick for calculating Jacobian vector products", 2017).
 
     >>> y, dy = jvp(lambda x: x * x, (3.0,), (1.0,))
     >>> float(y), float(dy)
@@ -47,10 +47,14 @@ def jvp(fun, primals, tangents, has_aux=False):
 def _check(primals, tangents):
     for name, value in (("primals", primals), ("tangents", tangents)):
         if not isinstance(value, (list, tuple)):
-            raise TypeError(f"jvp: `{name}` must be a tuple or list with one entry for each argument of `fun`, but is {type(value).__name__}.")
-    shapes = [[tuple(as_tensor(t).shape) for t in tree.flatten(list(v))] for v in (primals, tangents)]
-    if len(shapes[0]) != len(shapes[1]) or any(len(a) != len(b) for a, b in zip(*shapes)):
-        raise ValueError(f"jvp: `tangents` must have the structure and shapes of `primals`, but their shapes are {shapes[1]} and {shapes[0]}.")
+            raise TypeError(
+                f"jvp: `{name}` must be a tuple or list with one entry per argument of `fun`, but is {type(value).__name__}."
+            )
+    shapes = [[as_tensor(t).shape for t in tree.flatten(list(v))] for v in (primals, tangents)]
+    if len(shapes[0]) != len(shapes[1]) or not all(map(compatible, *shapes)):
+        raise ValueError(
+            f"jvp: `tangents` must have the structure and shapes of `primals`, but have shapes {shapes[1]} and {shapes[0]}."
+        )
 
 
 def _fresh(x):
@@ -65,6 +69,8 @@ def _zeros(y):
 
 def _inner_product(xs, ys):
     terms = [sum_(x * y, axes=tuple(range(x.ndim)), keepdims=False) for x, y in zip(xs, ys) if x.dtype in dtypes.FLOATS]
+    if not terms:
+        raise TypeError(f"jvp: none of the primals is a float; dtypes are {[x.dtype for x in xs]}. Cast one with ops.cast.")
     total = terms[0]
     for t in terms[1:]:
         total = total + t

@@ -17,11 +17,11 @@ def check_matrix(name, x):
             "Give it two axes with ops.reshape or ops.expand_dims."
         )
     if x.dtype not in dtypes.FLOATS and x.dtype not in dtypes.COMPLEX:
-        raise TypeError(f"{name}: expected a float or complex matrix, but got dtype {x.dtype}. Convert it with ops.cast first.")
+        raise TypeError(f"{name}: expected a float or complex matrix, but got dtype {x.dtype}. Convert it with ops.cast.")
 
 
 def same(a, b):
-    """Whether sizes are equal, or both unknown. A known and an unknown one are not: the batch axis is taken for a matrix axis."""
+    """Whether sizes are equal, or both unknown. With one unknown, most likely a batch axis is where a matrix axis belongs."""
     return a == b or not (is_known(a) or is_known(b))
 
 
@@ -30,8 +30,8 @@ def check_square(name, x):
     check_matrix(name, x)
     if not same(*x.shape[-2:]):
         raise ValueError(
-            f"{name}: expected square matrices of shape (..., M, M), but got shape {show(x.shape)}. For matrices that are not square "
-            "see ops.qr, ops.svd, ops.pinv and ops.lstsq."
+            f"{name}: expected square matrices of shape (..., M, M), but got shape {show(x.shape)}. For matrices that are not "
+            "square see ops.qr, ops.svd, ops.pinv and ops.lstsq."
         )
 
 
@@ -39,13 +39,15 @@ def check_known(name, x):
     """The sizes of the matrices (not of the batch) are numbers, so that the smaller one is known."""
     check_matrix(name, x)
     if not is_known(*x.shape[-2:]):
-        raise ValueError(f"{name}: the last two axes need sizes that are known, but the shape is {show(x.shape)}. Set them in Input(shape=...).")
+        raise ValueError(
+            f"{name}: the last two axes need known sizes, but the shape is {show(x.shape)}. Set them in Input(shape=...)."
+        )
 
 
 def real_only(name, x):
     """Gradients of what is no holomorphic function are for real matrices."""
     if x.dtype in dtypes.COMPLEX:
-        raise NotImplementedError(f"{name}: gradients of complex matrices ({x.dtype}) are not supported, of real ones they are.")
+        raise NotImplementedError(f"{name}: complex matrices ({x.dtype}) have no gradient here, real ones do.")
 
 
 def offsets(x):

@@ -51,10 +51,10 @@ def norm(x, ord=None, axis=None, keepdims=False):
     """Norms of vectors along one axis, or of matrices in two.
 
     axis: an int, a pair (rows, columns), or None for all axes: at most two of them, unless `ord` is None.
-    ord of vectors: None or 2 Euclid, 1 the sum of absolute values, inf and -inf the largest and smallest one, 0 the number of nonzero
-    elements, other numbers p: sum(|x|^p)^(1/p).
-    ord of matrices: None or "fro" Frobenius, "nuc" the sum of singular values, 2 and -2 the largest and smallest one, 1 and -1 the
-    largest and smallest column sum of absolute values, inf and -inf the same of rows.
+    ord of vectors: None or 2 Euclid, 1 the sum of absolute values, inf and -inf the largest and smallest one, 0 the number of
+    nonzero elements, other numbers p: sum(|x|^p)^(1/p).
+    ord of matrices: None or "fro" Frobenius, "nuc" the sum of singular values, 2 and -2 the largest and smallest one, 1 and -1
+    the largest and smallest column sum of absolute values, inf and -inf the same of rows.
     keepdims: reduced axes stay with size 1.
 
     >>> float(norm([3.0, 4.0]))
@@ -78,8 +78,8 @@ def _norm_axes(x, ord, axis):
         raise ValueError(f"norm: axis={axis} names the same axis twice.")
     if len(axes) not in (1, 2) and (axis is not None or ord is not None):
         raise ValueError(
-            f"norm: one axis (vectors) or two (matrices) are expected, but shape {show(x.shape)} and axis={axis} name {len(axes)}. "
-            "Set `axis`, or leave `ord` and `axis` out for the norm of all elements."
+            f"norm: one axis (vectors) or two (matrices) are expected, but shape {show(x.shape)} and axis={axis} name "
+            f"{len(axes)}. Set `axis`, or leave `ord` and `axis` out for the norm of all elements."
         )
     return axes
 
@@ -114,7 +114,8 @@ def _matrix_norm(x, ord, row, column):
         return (max_ if ord > 0 else min_)(sums, axes=(across,), keepdims=True)
     if ord not in (2, -2, "nuc"):
         raise ValueError(
-            f"norm: Invalid `ord` argument for matrix norm: expected None, 'fro', 'nuc', 1, -1, 2, -2, inf or -inf, but got {ord!r}."
+            "norm: Invalid `ord` argument for matrix norm: expected None, 'fro', 'nuc', 1, -1, 2, -2, inf or -inf, "
+            f"but got {ord!r}."
         )
     others = tuple(i for i in range(x.ndim) if i not in (row, column))
     s = spectral.singular_values(transpose(x, perm=(*others, row, column)))

@@ -31,8 +31,8 @@ def _qr_vjp(g, out, x, mode):
     m, n = x.shape[-2:]
     if mode == "complete" and m > n:
         raise NotImplementedError(
-            f"qr: for the tall shape {x.shape} and mode='complete' the last {m - n} columns of q are arbitrary and have no gradient. "
-            "Use mode='reduced'."
+            f"qr: for the tall shape {x.shape} and mode='complete' the last {m - n} columns of q are arbitrary and have no "
+            "gradient. Use mode='reduced'."
         )
     if m >= n:
         return (_tall_vjp(gq, gr, q, r),)

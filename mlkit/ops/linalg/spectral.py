@@ -80,8 +80,8 @@ def _svd_vjp(g, out, x, full_matrices):
     m, n = x.shape[-2:]
     if full_matrices and (m > n and gu is not None or n > m and gvh is not None):
         raise NotImplementedError(
-            f"svd: for shape {x.shape} and full_matrices=True the last {abs(m - n)} singular vectors of one side are arbitrary and "
-            "have no gradient. Use full_matrices=False."
+            f"svd: for shape {x.shape} and full_matrices=True the last {abs(m - n)} singular vectors of one side are arbitrary "
+            "and have no gradient. Use full_matrices=False."
         )
     axis, k = x.ndim - 1, min(m, n)
     u, s, v = slice_along(out[0], axis, 0, k), out[1], swap(slice_along(out[2], axis - 1, 0, k))
@@ -131,8 +131,8 @@ def _pinv_spec(x, rcond):
 
 
 def _pinv_vjp(g, y, x, rcond):
-    """Golub and Pereyra, "The differentiation of pseudo-inverses and nonlinear least squares problems whose variables separate",
-    1973: at constant rank, also where singular values are equal."""
+    """Golub and Pereyra, "The differentiation of pseudo-inverses and nonlinear least squares problems whose variables
+    separate", 1973: at constant rank, also where singular values are equal."""
     matrix.real_only("pinv", x)
     yt, gt = swap(y), swap(g)
     ga = -matmul(matmul(yt, g), yt)

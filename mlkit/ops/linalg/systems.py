@@ -87,8 +87,8 @@ def _pinv(name, x, rcond, factor):
 def lstsq(a, b, rcond=None):
     """x for which |a x - b| is least, and among several such x the shortest.
 
-    a: (M, N). b: (M,) or (M, K). rcond: singular values of a up to rcond times the largest count as 0; by default max(M, N) epsilon.
-    Returns (N,) or (N, K).
+    a: (M, N). b: (M,) or (M, K). rcond: singular values of a up to rcond times the largest count as 0; by default
+    max(M, N) epsilon. Returns (N,) or (N, K).
 
     >>> lstsq([[1.0], [1.0]], [1.0, 3.0]).numpy().round(4)
     array([2.], dtype=float32)

@@ -7,7 +7,6 @@ factorization", 2011.
 
 from mlkit.core.op import Op
 from mlkit.core.spec import Spec, broadcast, show
-from mlkit.ops import elementwise as el
 from mlkit.ops.linalg import matrix
 from mlkit.ops.linear import matmul, swap
 from mlkit.ops.movement import broadcast_to, concat, reshape, slice_along, sum_to, take_along_axis
@@ -63,12 +62,12 @@ def _det_spec(x):
     return Spec(x.shape[:-2], x.dtype)
 
 
-def _over_matrix(g, x):
+def _over_matrix(g):
     """One number per matrix, to be multiplied with all its elements."""
     return reshape(g, shape=(*g.shape, 1, 1))
 
 
-det = Op("det", _det_spec, lambda g, y, x: (_over_matrix(g * y, x) * swap(inverse(x)),))
+det = Op("det", _det_spec, lambda g, y, x: (_over_matrix(g * y) * swap(inverse(x)),))
 
 
 def _slogdet_spec(x):
@@ -79,7 +78,7 @@ def _slogdet_spec(x):
 def _slogdet_vjp(g, out, x):
     """The sign of a real matrix is constant."""
     matrix.real_only("slogdet", x)
-    return (None if g[1] is None else _over_matrix(g[1], x) * swap(inverse(x)),)
+    return (None if g[1] is None else _over_matrix(g[1]) * swap(inverse(x)),)
 
 
 slogdet = Op("slogdet", _slogdet_spec, _slogdet_vjp, keep="x")  # -> sign, logarithm of the absolute value
