@@ -119,6 +119,10 @@ class Model(LayerGraphMixin, Trainer, Layer):
 
         return json.dumps(saving.serialize_keras_object(self), **kwargs)
 
+    def compute_mask(self, inputs, previous_mask=None):
+        """None: the outputs have the masks that the layers within put on them."""
+        return None
+
     def get_config(self):
         if self._graph is None or type(self).__init__ is not _functional_class().__init__:
             return super().get_config()
