@@ -5,7 +5,7 @@ import numpy as np
 from mlkit.backends.native import into, pointwise
 from mlkit.backends.native.arena import Arena
 from mlkit.backends.native.table import build_kernels
-from mlkit.core import dtypes
+from mlkit.core import debug, dtypes
 
 
 class NativeBackend:
@@ -16,6 +16,11 @@ class NativeBackend:
     def __init__(self):
         self.xp = np
         self.kernels = build_kernels(np)
+        if debug.CHECK:
+            from mlkit.backends.native.check import checked
+
+            plain = self.kernels
+            self.kernels = {name: checked(name, kernel, plain) for name, kernel in plain.items()}
         self.pointwise, self.into = pointwise.make(np), into.make(np)  # kernels that write into memory given to them
         self.arena = Arena(np)
 
