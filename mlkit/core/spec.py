@@ -1,7 +1,6 @@
 """Specs: what is known of a tensor before it has a value, and the shape arithmetic every op's `spec` is written with."""
 
 import itertools
-import math
 import operator
 
 
@@ -44,19 +43,23 @@ def _dim_operator(function, swap=False):
         if not isinstance(other, (int, Dim)):
             return NotImplemented
         a, b = (other, self) if swap else (self, other)
-        if function is operator.mul and 1 in (a, b):
-            return self
-        if function is operator.mul and 0 in (a, b):
-            return 0
-        if function in (operator.add, operator.sub) and type(b) is int and b == 0:
-            return a
-        if function is operator.floordiv and type(b) is int and b == 1:
-            return a
-        if function in (operator.sub, operator.floordiv, operator.mod) and a is b:
-            return 1 if function is operator.floordiv else 0
-        return Dim(made_by=(function, (a, b)))
+        known = _without_arithmetic(function, a, b)
+        return Dim(made_by=(function, (a, b))) if known is None else known
 
     return method
+
+
+def _without_arithmetic(function, a, b):
+    """The result where it is one of the operands or the same for any size, else None."""
+    if function is operator.add:
+        return b if a == 0 else a if b == 0 else None
+    if function is operator.mul:
+        return 0 if 0 in (a, b) else b if a == 1 else a if b == 1 else None
+    if a is b:
+        return 1 if function is operator.floordiv else 0
+    if b == (1 if function is operator.floordiv else 0):
+        return a if function is not operator.mod else None
+    return None
 
 
 for _name, _f in dict(
@@ -159,7 +162,9 @@ def broadcast(name, *shapes):
 def normalize_axis(name, axis, ndim):
     """A possibly negative axis -> 0 <= axis < ndim."""
     if not -ndim <= axis < ndim:
-        raise ValueError(f"{name}: axis {axis} is out of range for a tensor of {ndim} dimensions (expected {-ndim} to {ndim - 1}).")
+        raise ValueError(
+            f"{name}: axis {axis} is out of range for a tensor of {ndim} dimensions (expected {-ndim} to {ndim - 1})."
+        )
     return axis % ndim
 
 
