@@ -8,12 +8,13 @@ from mlkit.core.spec import Spec
 from mlkit.core.state import state, swapped
 from mlkit.models.saving.errors import ModelFileError
 
-SMALL = 4 * 2**20  # for what files do not hold: seeds, counters of metrics, constants of layers
+SMALL = 4 * 2**20  # for variables that files do not hold: seeds, counters of metrics
+CONSTANT = 64 * 2**20  # for constants that layers compute: an attention mask of 4096 x 4096 is 16 MB
 
 
 @contextlib.contextmanager
 def memory_budget(nbytes):
-    """A block in which new variables may take `nbytes` together (and SMALL), and the result of any op as much.
+    """A block in which new variables may take `nbytes` (and SMALL) together, and the result of any op `nbytes` and CONSTANT.
 
     Their sizes are compared before anything is allocated. Random initializers are put off: the values will come from the file.
     """
@@ -32,7 +33,7 @@ def memory_budget(nbytes):
             )
         return _zeros if hasattr(initializer, "seed") else initializer
 
-    with swapped(variable_hook=new_variable, kernels=_WatchedKernels(state.kernels, nbytes + SMALL)):
+    with swapped(variable_hook=new_variable, kernels=_WatchedKernels(state.kernels, nbytes + CONSTANT)):
         yield
 
 

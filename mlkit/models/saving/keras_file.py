@@ -96,7 +96,7 @@ def load_model(filepath, custom_objects=None, compile=True, safe_mode=True, allo
     serialization.check_safe_mode(safe_mode)
     if not isinstance(filepath, io.IOBase):
         _check_path(os.fspath(filepath))
-    with opened(filepath) as (file, path), registry.CustomObjectScope(custom_objects):
+    with opened(filepath) as (file, path), reading(path), registry.CustomObjectScope(custom_objects):
         archive = open_archive(file, path)
         _check_version(parse_json(archive.read(METADATA), path, METADATA), path)
         config = parse_json(archive.read(CONFIG), path, CONFIG)

@@ -276,10 +276,14 @@ def _revive_instance(config):
 def _from_config(cls, inner):
     try:
         return cls.from_config(dict(inner))
-    except TypeError as error:
+    except Exception as error:
+        known = isinstance(error, ModelFileError) or hasattr(error, "config_place")
+        if known or (registry.is_builtin(cls) and not isinstance(error, TypeError)):
+            raise
         raise TypeError(
-            f"{cls.__name__} could not be made from its config: {error}. If it is a class of yours, its from_config() must "
-            "bring the objects that get_config() wrote back to life with deserialize_keras_object()."
+            f"{cls.__name__} could not be made from its config: {type(error).__name__}: {error}. If it is a class of yours: what "
+            "get_config() wrote of objects must be explicitly deserialized in from_config() or __init__(), with "
+            "deserialize_keras_object()."
         ) from error
 
 

@@ -69,11 +69,11 @@ def read_state(model, tensors, skip=(), skip_mismatch=False, allow_nonfinite=Fal
     alone, with a warning.
     """
     groups = _groups_of(tensors)
-    plan, problems, used = [], [], set()
-    for path, part in parts(model, skip):
+    plan, problems, used, aliases = [], [], set(), []
+    for path, part in list(parts(model, skip, aliases)):
         if not hasattr(part, "load_own_variables"):
             continue
-        group = _group_name(path, groups, tensors)
+        group = _group_name(path, aliases, tensors)
         stored = groups.get(group, {})
         used.add(group)
         own = _variables(part)
@@ -99,11 +99,13 @@ def _groups_of(tensors):
     return groups
 
 
-def _group_name(path, groups, tensors):
-    name = f"{path}/vars" if path else "vars"
-    if name not in groups and "_layer_checkpoint_dependencies" in tensors.groups:
-        return name.replace("layers", "_layer_checkpoint_dependencies")  # as Keras 2.12 called it
-    return name
+def _group_name(path, aliases, tensors):
+    """The group of a part: by its path, or by another one if the file knows it under that."""
+    others = (other + path[len(first) :] for first, other in aliases if path == first or path.startswith(f"{first}/"))
+    names = [f"{p}/vars" if p else "vars" for p in (path, *others)]
+    if "_layer_checkpoint_dependencies" in tensors.groups:
+        names.append(names[0].replace("layers", "_layer_checkpoint_dependencies"))  # as Keras 2.12 called it
+    return next((name for name in names if name in tensors.groups), names[0])
 
 
 def _is_optimizer(part):
@@ -116,7 +118,7 @@ def _variables(part):
     """The variables that `load_own_variables` will set, in order; None if the method is a user's and may set what it likes."""
     if not type(part).load_own_variables.__module__.startswith("mlkit."):
         return None
-    return part.variables if _is_optimizer(part) else part._trainable_variables + part._non_trainable_variables
+    return part.variables if _is_optimizer(part) else part._saved_variables
 
 
 def _optimizer_state(model, optimizer, stored):

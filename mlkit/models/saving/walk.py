@@ -31,15 +31,20 @@ def is_part(obj):
     return isinstance(obj, _kinds())
 
 
-def parts(root, skip=()):
-    """(path, object) for a model and everything in it, each object once, in the order Keras 3 has. skip: objects left out."""
-    seen = set(map(id, skip))
+def parts(root, skip=(), aliases=None):
+    """(path, object) for a model and everything in it, each object once, in the order Keras 3 has.
+
+    skip: objects left out. aliases: a list that receives (path, other path) of objects found in several places.
+    """
+    paths = {id(obj): None for obj in skip}
     containers = set()
 
     def of_object(obj, path):
-        if id(obj) in seen:
+        if id(obj) in paths:
+            if aliases is not None and paths[id(obj)] is not None:
+                aliases.append((paths[id(obj)], path))
             return
-        seen.add(id(obj))
+        paths[id(obj)] = path
         yield path, obj
         for name, value in _attributes(obj):
             yield from of_value(value, f"{path}/{name}" if path else name)
