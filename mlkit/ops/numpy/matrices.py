@@ -56,7 +56,11 @@ def _triangle(name, x, k, keep_lower):
     if len(x.shape) < 2:
         raise ValueError(f"{name}: the tensor needs two axes or more, but has shape {show(x.shape)}.")
     lower = _band(*x.shape[-2:], el.less_equal, k)
-    return el.where(lower, x, 0) if keep_lower else el.where(lower, 0, x)
+    return el.where(lower, x, _zero(x)) if keep_lower else el.where(lower, _zero(x), x)
+
+
+def _zero(x):
+    return False if x.dtype == "bool" else 0
 
 
 def diag(x, k=0):
@@ -75,7 +79,7 @@ def diag(x, k=0):
     low, high = (0, k) if k > 0 else (-k, 0)
     padded = mov.pad(x, value=0, low=(low,), high=(high,), interior=(0,))
     size = n + low + high
-    return el.where(_band(size, size, el.equal, k), reshape(padded, (size, 1)), 0)
+    return el.where(_band(size, size, el.equal, k), reshape(padded, (size, 1)), _zero(x))
 
 
 def diagflat(x, k=0):
