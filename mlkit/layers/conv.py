@@ -3,22 +3,95 @@
 from mlkit import activations, constraints, initializers, ops, regularizers
 from mlkit.layers.input_spec import InputSpec
 from mlkit.layers.layer import Layer
+from mlkit.layers.lora import LowRankMixin
 from mlkit.layers.options import as_tuple, layout, padding_name, positive, refuse
 
 __all__ = ["Conv1D", "Conv2D", "Conv3D", "Convolution1D", "Convolution2D", "Convolution3D"]
 
 
 class BaseConv(Layer):
-    """What convolutions share. Subclasses fix the number of spatial axes (`rank`).
+    """What convolutions of all kinds share. Subclasses fix the number of spatial axes (`rank`).
 
     filters: output channels. kernel_size, strides, dilation_rate: an int or one per spatial axis. padding: "valid" (none), "same"
     (output size = input size / stride, rounded up), for Conv1D also "causal". data_format: "channels_last" (batch, *spatial,
-    channels) or "channels_first". groups: input and output channels are split into that many independent groups.
+    channels) or "channels_first".
     """
 
     rank = None
     paddings = ("valid", "same")
     _omitted_when_none = ("lora_rank", "lora_alpha", "quantization_config")
+
+    def __init__(
+        self,
+        filters,
+        kernel_size,
+        strides=1,
+        padding="valid",
+        data_format=None,
+        dilation_rate=1,
+        activation=None,
+        use_bias=True,
+        kernel_initializer="glorot_uniform",
+        bias_initializer="zeros",
+        kernel_regularizer=None,
+        bias_regularizer=None,
+        activity_regularizer=None,
+        kernel_constraint=None,
+        bias_constraint=None,
+        **kwargs,
+    ):
+        super().__init__(activity_regularizer=activity_regularizer, **kwargs)
+        n = self.rank
+        self.filters, self.use_bias = positive(self, filters=filters), use_bias
+        self.kernel_size = as_tuple(kernel_size, n, "kernel_size")
+        self.strides = as_tuple(strides, n, "strides")
+        self.dilation_rate = as_tuple(dilation_rate, n, "dilation_rate")
+        self.padding = padding_name(padding, self.paddings)
+        self.data_format = layout(data_format)
+        self.activation = activations.get(activation)
+        self.kernel_initializer = initializers.get(kernel_initializer)
+        self.bias_initializer = initializers.get(bias_initializer)
+        self.kernel_regularizer = regularizers.get(kernel_regularizer)
+        self.bias_regularizer = regularizers.get(bias_regularizer)
+        self.kernel_constraint = constraints.get(kernel_constraint)
+        self.bias_constraint = constraints.get(bias_constraint)
+        if max(self.strides) > 1 and max(self.dilation_rate) > 1:
+            raise ValueError(f"{type(self).__name__}: strides {self.strides} and dilation {self.dilation_rate} cannot both be above 1.")
+        self.input_spec = InputSpec(ndim=n + 2)
+
+    @property
+    def channel_axis(self):
+        return -1 if self.data_format == "channels_last" else 1
+
+    def input_channels(self, input_shape):
+        """The size of the channel axis, which must be known."""
+        channels = input_shape[self.channel_axis]
+        if channels is None:
+            raise ValueError(f"{type(self).__name__} {self.path!r}: the number of channels must be known, but the input shape is {input_shape}.")
+        return channels
+
+    def add_bias(self):
+        """The bias weight, or None."""
+        if not self.use_bias:
+            return None
+        return self.add_weight(
+            (self.filters,), self.bias_initializer, regularizer=self.bias_regularizer, constraint=self.bias_constraint, name="bias"
+        )
+
+    def finish(self, x):
+        """Bias and activation."""
+        if self.bias is not None:
+            shape = (-1,) if self.data_format == "channels_last" else (-1, *(1,) * self.rank)
+            x = ops.add(x, self.bias if len(shape) == 1 else ops.reshape(self.bias, shape))
+        return self.activation(x)
+
+
+class Conv(LowRankMixin, BaseConv):
+    """A convolution with one kernel.
+
+    groups: input and output channels are split into that many independent groups. lora_rank, lora_alpha: train a low-rank correction of
+    the kernel, see `enable_lora`. The other arguments are those of all convolutions.
+    """
 
     def __init__(
         self,
@@ -43,48 +116,35 @@ class BaseConv(Layer):
         quantization_config=None,
         **kwargs,
     ):
-        super().__init__(activity_regularizer=activity_regularizer, **kwargs)
-        refuse(self, lora_rank=lora_rank, lora_alpha=lora_alpha, quantization_config=quantization_config)
-        n = self.rank
-        self.filters, self.groups, self.use_bias = filters, groups, use_bias
-        self.kernel_size = as_tuple(kernel_size, n, "kernel_size")
-        self.strides = as_tuple(strides, n, "strides")
-        self.dilation_rate = as_tuple(dilation_rate, n, "dilation_rate")
-        self.padding = padding_name(padding, self.paddings)
-        self.data_format = layout(data_format)
-        self.activation = activations.get(activation)
-        self.kernel_initializer = initializers.get(kernel_initializer)
-        self.bias_initializer = initializers.get(bias_initializer)
-        self.kernel_regularizer = regularizers.get(kernel_regularizer)
-        self.bias_regularizer = regularizers.get(bias_regularizer)
-        self.kernel_constraint = constraints.get(kernel_constraint)
-        self.bias_constraint = constraints.get(bias_constraint)
-        self._check_options()
-        self.input_spec = InputSpec(ndim=n + 2)
-
-    def _check_options(self):
-        name = type(self).__name__
-        if positive(self, filters=self.filters) % positive(self, groups=self.groups):
-            raise ValueError(f"{name}: `filters` ({self.filters}) must be a multiple of `groups` ({self.groups}), a positive integer.")
-        if max(self.strides) > 1 and max(self.dilation_rate) > 1:
-            raise ValueError(f"{name}: strides {self.strides} and dilation {self.dilation_rate} cannot both be above 1.")
-
-    @property
-    def channel_axis(self):
-        return -1 if self.data_format == "channels_last" else 1
-
-    def input_channels(self, input_shape):
-        """The size of the channel axis, which must be known."""
-        channels = input_shape[self.channel_axis]
-        if channels is None:
-            raise ValueError(f"{type(self).__name__} {self.path!r}: the number of channels must be known, but the input shape is {input_shape}.")
-        return channels
+        super().__init__(
+            filters,
+            kernel_size,
+            strides=strides,
+            padding=padding,
+            data_format=data_format,
+            dilation_rate=dilation_rate,
+            activation=activation,
+            use_bias=use_bias,
+            kernel_initializer=kernel_initializer,
+            bias_initializer=bias_initializer,
+            kernel_regularizer=kernel_regularizer,
+            bias_regularizer=bias_regularizer,
+            activity_regularizer=activity_regularizer,
+            kernel_constraint=kernel_constraint,
+            bias_constraint=bias_constraint,
+            **kwargs,
+        )
+        refuse(self, quantization_config=quantization_config)
+        self.lora_rank, self.lora_alpha = lora_rank, lora_rank if lora_alpha is None else lora_alpha
+        self.groups = positive(self, groups=groups)
+        if filters % groups:
+            raise ValueError(f"{type(self).__name__}: `filters` ({filters}) must be a multiple of `groups` ({groups}).")
 
     def build(self, input_shape):
         channels = self.input_channels(input_shape)
         if channels % self.groups:
             raise ValueError(f"{type(self).__name__} {self.path!r}: {channels} input channels do not divide into {self.groups} groups.")
-        self.kernel = self.add_weight(
+        self._kernel = self.add_weight(
             (*self.kernel_size, channels // self.groups, self.filters),
             self.kernel_initializer,
             regularizer=self.kernel_regularizer,
@@ -93,14 +153,8 @@ class BaseConv(Layer):
         )
         self.bias = self.add_bias()
         self.input_spec = InputSpec(min_ndim=self.rank + 2, max_ndim=self.rank + 2, axes={self.channel_axis: channels})
-
-    def add_bias(self):
-        """The bias weight, or None."""
-        if not self.use_bias:
-            return None
-        return self.add_weight(
-            (self.filters,), self.bias_initializer, regularizer=self.bias_regularizer, constraint=self.bias_constraint, name="bias"
-        )
+        if self.lora_rank:
+            self.enable_lora(self.lora_rank, self.lora_alpha)
 
     def call(self, inputs):
         return self.finish(
@@ -109,15 +163,8 @@ class BaseConv(Layer):
             )
         )
 
-    def finish(self, x):
-        """Bias and activation."""
-        if self.bias is not None:
-            shape = (-1,) if self.data_format == "channels_last" else (-1, *(1,) * self.rank)
-            x = ops.add(x, self.bias if len(shape) == 1 else ops.reshape(self.bias, shape))
-        return self.activation(x)
 
-
-class Conv1D(BaseConv):
+class Conv1D(Conv):
     """Convolution over sequences: (batch, steps, channels) -> (batch, new_steps, filters)."""
 
     rank = 1
@@ -136,7 +183,7 @@ class Conv1D(BaseConv):
         )
 
 
-class Conv2D(BaseConv):
+class Conv2D(Conv):
     """Convolution over images: (batch, height, width, channels) -> (batch, new_height, new_width, filters).
 
     >>> import mlkit
@@ -147,7 +194,7 @@ class Conv2D(BaseConv):
     rank = 2
 
 
-class Conv3D(BaseConv):
+class Conv3D(Conv):
     """Convolution over volumes: (batch, depth, height, width, channels) -> (batch, ..., filters)."""
 
     rank = 3

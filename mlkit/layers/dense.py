@@ -3,16 +3,17 @@
 from mlkit import activations, constraints, initializers, ops, regularizers
 from mlkit.layers.input_spec import InputSpec
 from mlkit.layers.layer import Layer
+from mlkit.layers.lora import LowRankMixin
 from mlkit.layers.options import positive, refuse
 
 __all__ = ["Dense"]
 
 
-class Dense(Layer):
+class Dense(LowRankMixin, Layer):
     """``activation(inputs @ kernel + bias)`` along the last axis.
 
     units: size of the output's last axis. activation: name or function. use_bias: whether to add a bias. The initializers, regularizers
-    and constraints are those of the kernel and the bias.
+    and constraints are those of the kernel and the bias. lora_rank, lora_alpha: train a low-rank correction, see `enable_lora`.
 
     Input: (batch, ..., n). Output: (batch, ..., units).
 
@@ -41,7 +42,8 @@ class Dense(Layer):
         **kwargs,
     ):
         super().__init__(activity_regularizer=activity_regularizer, **kwargs)
-        refuse(self, lora_rank=lora_rank, lora_alpha=lora_alpha, quantization_config=quantization_config)
+        refuse(self, quantization_config=quantization_config)
+        self.lora_rank, self.lora_alpha = lora_rank, lora_rank if lora_alpha is None else lora_alpha
         self.units, self.use_bias = positive(self, units=units), use_bias
         self.activation = activations.get(activation)
         self.kernel_initializer = initializers.get(kernel_initializer)
@@ -56,7 +58,7 @@ class Dense(Layer):
         size = input_shape[-1]
         if size is None:
             raise ValueError(f"Dense {self.path!r}: the last axis of the inputs must have a known size, but the shape is {input_shape}.")
-        self.kernel = self.add_weight(
+        self._kernel = self.add_weight(
             (size, self.units), self.kernel_initializer, regularizer=self.kernel_regularizer, constraint=self.kernel_constraint, name="kernel"
         )
         self.bias = None
@@ -65,6 +67,8 @@ class Dense(Layer):
                 (self.units,), self.bias_initializer, regularizer=self.bias_regularizer, constraint=self.bias_constraint, name="bias"
             )
         self.input_spec = InputSpec(min_ndim=2, axes={-1: size})
+        if self.lora_rank:
+            self.enable_lora(self.lora_rank, self.lora_alpha)
 
     def call(self, inputs, training=None):
         x = ops.matmul(inputs, self.kernel)

@@ -150,14 +150,19 @@ class StatefulMixin:
         for v, w in zip(own, weights):
             v.assign(w)
 
+    @property
+    def _saved_variables(self):
+        """What `save_own_variables` writes and `load_own_variables` sets, in that order."""
+        return own_variables(self)
+
     def save_own_variables(self, store):
         """Write the layer's own variables (not those of layers within) into a dict of arrays."""
-        for i, v in enumerate(own_variables(self)):
+        for i, v in enumerate(self._saved_variables):
             store[str(i)] = v.numpy()
 
     def load_own_variables(self, store):
         """Set the layer's own variables from what `save_own_variables` wrote."""
-        own = own_variables(self)
+        own = self._saved_variables
         if len(store.keys()) != len(own):
             hint = "" if self.built else " The layer is not built: build it or call it once before loading."
             raise ValueError(f"Layer {self.name!r} has {len(own)} variables, but {len(store.keys())} were saved for it.{hint}")
