@@ -20,6 +20,7 @@ SAMPLES = [
     P("digamma", const([-2.5, -0.5, 0.25, 30.0])),
     P("lgamma", const([-2.5, -0.5, 0.25, 30.0])),
     P("erfinv", const([-0.97, -0.9, 0.0, 0.3, 0.99])),
+    P("erfc", f(2, 3)),
     P("erf", const([-5.0, -0.5, 0.0, 0.9, 1.1, 3.0])),
     *[P(name, f(2, 3), _grad=False) for name in _STEPS],
     *[P(name, _ODD, _grad=False) for name in _STEPS + ["exp", "tanh", "sigmoid", "abs", "erf"]],

@@ -37,6 +37,10 @@ SAMPLES = [
     P("layer_norm_grad", f(2, 3, 4), f(2, 3, 4), None, f(2, 1, 1), pos(2, 1, 1), rank=2),
     P("attention", f(2, 3, 2, 4), f(2, 5, 2, 4), f(2, 5, 2, 3), None, scale=0.5, causal=False),
     P("attention", f(2, 3, 2, 4), f(2, 5, 2, 4), f(2, 5, 2, 3), b(2, 1, 3, 5), scale=0.5, causal=True),
+    P(
+        "attention_grad", f(2, 3, 2, 4), f(2, 3, 2, 4), f(2, 5, 2, 4), f(2, 5, 2, 4), b(2, 1, 3, 5), f(2, 3, 2, 4), f(2, 2, 3, 1),
+        pos(2, 2, 3, 1), scale=0.5, causal=False, _second=False,
+    ),
     P("lstm", *_LSTM, f(20), **_SEQUENCE),
     P("lstm", *_LSTM, None, **_SEQUENCE),
     P(

@@ -111,6 +111,7 @@ SAMPLES = [
     S("eigh", spd(2, 3, 3), _out=_magnitudes, _jax=False, _dtype=("float32", "float64")),
     F("eigh function", _eigh_function, spd(2, 3, 3)),
     P("eig", well(2, 3, 3), _grad=False, _jax=False),
+    S("eig", well(2, 3, 3), _grad=False, _jax=False, _keras=False),
     F("eigenvalues", _sorted_eigenvalues, well(2, 3, 3), _second=False, _jax=False),  # JAX derives no eigenvectors
     F("eigenvalues", _sorted_eigenvalues, const([[[0.0, -1.0], [1.5, 0.3]]]), _second=False, _jax=False),
     F("eig product", _eig_product, well(2, 3, 3), _grad=False, _np=lambda x: x),
