@@ -17,7 +17,7 @@ SAMPLES = [
     S("image.resize", i(0, 255, 2, 5, 6, 3, dtype="uint8"), (7, 4), _grad=False),
     S("image.resize", _IMAGES, (4, 8), crop_to_aspect_ratio=True),
     S("image.resize", _IMAGES, (4, 8), pad_to_aspect_ratio=True, fill_value=0.5),
-    S("image.scale_and_translate", f(5, 6), (4, 9), const([0.7, 1.4]), const([0.2, -0.9]), (0, 1), "linear", _grad=False),
+    S("image.scale_and_translate", f(5, 6), (4, 9), const([0.7, 1.4]), const([0.2, -0.8]), (0, 1), "linear", _grad=False),
     S("image.scale_and_translate", f(5, 6), (4, 6), const([0.7]), const([0.2]), (0,), "cubic", antialias=False, _grad=False),
     S("image.rgb_to_grayscale", _IMAGES),
     S("image.rgb_to_grayscale", _FIRST, data_format="channels_first"),
