@@ -22,8 +22,13 @@ class Configurable:
 
     @classmethod
     def from_config(cls, config):
-        """An object made from what `get_config` returned."""
-        return cls(**deserialized_values(config))
+        """An object made from what `get_config` returned.
+
+        Serialized objects in it are brought back to life for constructors of mlkit; a user's own constructor gets the plain
+        config, as in Keras, and calls `deserialize_keras_object` where it wants objects.
+        """
+        own = getattr(cls.__init__, "__module__", "mlkit.").startswith("mlkit.")
+        return cls(**(deserialized_values(config) if own else config))
 
 
 def init_arguments(obj):

@@ -25,11 +25,9 @@ def _collect(value, kinds, found, seen):
         if id(value) not in seen:
             seen.add(id(value))
             found.append(value)
-    elif isinstance(value, (list, tuple)):
-        for v in value:
-            _collect(v, kinds, found, seen)
-    elif isinstance(value, dict):
-        for v in value.values():
+    elif isinstance(value, (list, tuple, dict)) and id(value) not in seen:
+        seen.add(id(value))  # containers may hold themselves
+        for v in value.values() if isinstance(value, dict) else value:
             _collect(v, kinds, found, seen)
 
 

@@ -55,6 +55,7 @@ BAD_CONFIG = {
     "unknown operation": (layers({**L2, "module": "keras.src.ops.numpy", "class_name": "System"}), "no operation 'System'"),
     "function by a list": (layers({"module": "builtins", "class_name": "function", "config": ["a"]}), "name of a function"),
     "registered name": (layers({**L2, "registered_name": "eval"}), "resolved to a Keras built-in"),
+    "registered name a number": (layers({**L2, "registered_name": 7}), "registered_name is 7, which is no name"),
     "many layers": (layers(*[{}] * 100_001), "100,001 layers"),
 }  # fmt: skip
 
