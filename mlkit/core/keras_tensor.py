@@ -23,6 +23,8 @@ class KerasTensor:
         if sparse or ragged:
             raise NotImplementedError("KerasTensor: `sparse` and `ragged` tensors are not supported.")
         if spec is None:
+            if not isinstance(shape, (tuple, list)):
+                raise ValueError(f"KerasTensor: `shape` must be a tuple of ints and None, but got {shape!r}.")
             spec = Spec((Dim() if s is None else s for s in shape), dtypes.standardize_dtype(dtype))
         self.spec = spec
         self.sparse = self.ragged = False
