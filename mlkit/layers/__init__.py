@@ -3,8 +3,8 @@
 import importlib
 
 _MODULES = (
-    "layer", "input_layer", "input_spec", "dense", "activation", "conv", "conv_variants", "pool", "norm", "norm_variants", "dropout", "reshape",
-    "margins", "merge", "wrappers", "embedding", "einsum_dense", "recurrent_cells", "recurrent", "sequence", "attention",
+    "layer", "input_layer", "input_spec", "dense", "activation", "conv", "conv_variants", "pool", "pool_adaptive", "norm", "norm_variants", "dropout", "reshape",
+    "margins", "merge", "wrappers", "norm_weights", "embedding", "einsum_dense", "recurrent_cells", "recurrent", "sequence", "attention",
     "preprocess", "augment",
 )  # fmt: skip
 
