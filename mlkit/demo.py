@@ -7,6 +7,7 @@ import time
 import numpy as np
 
 GOAL = 0.97  # accuracy on digits that training has not seen
+BATCH = 64
 _SHADES = " .:-=+*#%@"
 
 
@@ -26,10 +27,10 @@ def run(epochs=12, seed=0, path=None):
     utils.set_random_seed(seed)
     (x_train, y_train), (x_test, y_test) = datasets.digits.load_data(test_size=500, seed=seed)
     print(f"Training on {len(x_train)} handwritten digits; {len(x_test)} others are held out.")
-    model = build_model()
+    model = build_model(steps=epochs * -(-len(x_train) // BATCH))
     model.summary()
     start = time.perf_counter()
-    model.fit(x_train, y_train, batch_size=64, epochs=epochs)
+    model.fit(x_train, y_train, batch_size=BATCH, epochs=epochs)
     _, accuracy = model.evaluate(x_test, y_test, batch_size=250, verbose=0)
     print(f"\nAccuracy on the held-out digits: {accuracy:.1%} after {time.perf_counter() - start:.0f} s.")
     probabilities = model.predict(x_test, batch_size=250, verbose=0)
@@ -40,9 +41,9 @@ def run(epochs=12, seed=0, path=None):
     return 0 if accuracy >= GOAL and same else 1
 
 
-def build_model():
-    """A small convolutional network for grey pictures of 28x28 pixels, compiled."""
-    from mlkit import Sequential, layers
+def build_model(steps):
+    """A small convolutional network for grey pictures of 28x28 pixels, compiled for training over that many steps."""
+    from mlkit import Sequential, layers, optimizers
 
     model = Sequential(
         [
@@ -60,7 +61,8 @@ def build_model():
         ],
         name="digits",
     )
-    model.compile(optimizer="adam", loss="sparse_categorical_crossentropy", metrics=["accuracy"])
+    rate = optimizers.schedules.CosineDecay(3e-3, steps)
+    model.compile(optimizer=optimizers.Adam(rate), loss="sparse_categorical_crossentropy", metrics=["accuracy"])
     return model
 
 
