@@ -1,11 +1,13 @@
 """What holds for every layer: config round trip, one shape logic, gradients, saving; and the same numbers as Keras."""
 
+import dataclasses
 import json
 
 import numpy as np
 
 import mlkit
 from mlkit.core.autograd import GradientTape
+from mlkit.core.trace import function
 
 
 def make(sample, layers):
@@ -43,6 +45,7 @@ def check_layer(sample):
     outputs = flat(call(sample, layer, inputs))
     check_config(sample, layer)
     check_shapes(sample, inputs, outputs)
+    check_traced(sample, layer, inputs, outputs)
     check_saving(sample, layer, inputs, outputs)
     check_training(sample, layer, inputs)
 
@@ -60,6 +63,23 @@ def check_shapes(sample, inputs, outputs):
         found = mlkit.tree.flatten(call(sample, make(sample, mlkit.layers), symbols))
         assert [t.shape for t in found] == [(batch, *y.shape[1:]) for y in outputs]
         assert [t.dtype for t in found] == [y.dtype.name for y in outputs]
+
+
+def check_traced(sample, layer, inputs, outputs):
+    """A compiled call gives what the eager one gave."""
+    compiled = function(lambda tensors: call(sample, layer, tensors))
+    for y, z in zip(flat(compiled([mlkit.ops.convert_to_tensor(x) for x in inputs])), outputs, strict=True):
+        np.testing.assert_allclose(y, z, atol=1e-5, rtol=1e-5)
+
+
+def check_precision(sample, policy, dtype):
+    """Outputs have the policy's compute dtype, symbolically too, and gradients are finite."""
+    sample = dataclasses.replace(sample, options={**sample.options, "dtype": policy})
+    layer, inputs = make(sample, mlkit.layers), arrays(sample)
+    outputs = flat(call(sample, layer, inputs))
+    assert {y.dtype.name for y in outputs} == {dtype}
+    check_shapes(sample, inputs, outputs)
+    check_training(sample, layer, inputs)
 
 
 def check_saving(sample, layer, inputs, outputs):

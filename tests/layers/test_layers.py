@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 import mlkit
-from tests.layers.check_layer import arrays, as_data, call, check_layer, flat, make
+from tests.layers.check_layer import arrays, as_data, call, check_layer, check_precision, flat, make
 from tests.layers.samples import NO_ROW, SAMPLES
 
 
@@ -18,6 +18,12 @@ def test_every_layer_has_a_row():
 @pytest.mark.parametrize("sample", SAMPLES, ids=str)
 def test_layer(sample):
     check_layer(sample)
+
+
+@pytest.mark.parametrize("policy, dtype", [("mixed_bfloat16", "bfloat16"), ("float64", "float64")])
+@pytest.mark.parametrize("sample", [s for s in SAMPLES if not any(map(callable, s.options.values()))], ids=str)
+def test_precision(sample, policy, dtype):
+    check_precision(sample, policy, dtype)
 
 
 @pytest.mark.parametrize("sample", SAMPLES, ids=str)
