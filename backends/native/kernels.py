@@ -3,6 +3,7 @@
 import math
 
 from mlkit.backends.native.elementwise import quietly
+
 from mlkit.core import dtypes
 
 

@@ -1,7 +1,7 @@
 """The public operations: the namespace `keras.ops`.
 
-Each module lists what it offers in `__all__`. Here every such function becomes recordable: called on KerasTensors it notes itself as an
-operation of a functional model. Inside the library the modules' own functions are as good.
+Each module lists what it offers in `__all__`. Here every such function becomes recordable: called on KerasTensors it notes
+itself as an operation of a functional model. Inside the library the modules' own functions are as good.
 """
 
 import importlib

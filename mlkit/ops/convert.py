@@ -78,12 +78,12 @@ def _host_array(x):
 
 
 def convert_to_numpy(x):
-    """The value as a NumPy array (a copy where the backend's memory could change).
+    """The value as a NumPy array of its own, which may be written.
 
     >>> convert_to_numpy([1, 2])
     array([1, 2], dtype=int32)
     """
-    return x if isinstance(x, np.ndarray) else as_tensor(x).numpy()
+    return x if isinstance(x, np.ndarray) else np.array(as_tensor(x).numpy())
 
 
 def is_tensor(x):

@@ -1,4 +1,4 @@
-"""The part of `keras.ops` that is about tensors as such: shape and dtype, slices and scatters, casts, gradients stopped and replaced."""
+"""What `keras.ops` has about tensors as such: shape and dtype, slices, scatters, casts, gradients stopped and replaced."""
 
 from mlkit.core import autograd, dtypes
 from mlkit.core.keras_tensor import KerasTensor
@@ -90,7 +90,13 @@ def scatter(indices, values, shape):
     return mov.scatter_add(zeros, _coordinates(indices, zeros), values)
 
 
-_REDUCTIONS = {None: mov.scatter_set, "add": mov.scatter_add, "max": mov.scatter_max, "min": mov.scatter_min, "mul": mov.scatter_mul}
+_REDUCTIONS = {
+    None: mov.scatter_set,
+    "add": mov.scatter_add,
+    "max": mov.scatter_max,
+    "min": mov.scatter_min,
+    "mul": mov.scatter_mul,
+}
 
 
 def scatter_update(inputs, indices, updates, reduction=None):
@@ -162,14 +168,18 @@ def slice_update(inputs, start_indices, updates):
     part = cast(updates, x.dtype)
     starts = _starts(start_indices, x)
     if len(part.shape) != len(x.shape):
-        raise ValueError(f"slice_update: updates of shape {show(part.shape)} must have as many axes as inputs of shape {show(x.shape)}.")
+        raise ValueError(
+            f"slice_update: updates of shape {show(part.shape)} must have as many axes as inputs of shape {show(x.shape)}."
+        )
     inside = None
     for axis, start in enumerate(starts):
         n, m = x.shape[axis], part.shape[axis]
         if n is m or (is_known(n, m) and n == m):
             continue
         if is_known(n, m) and m > n:
-            raise ValueError(f"slice_update: updates of shape {show(part.shape)} do not fit into inputs of shape {show(x.shape)}.")
+            raise ValueError(
+                f"slice_update: updates of shape {show(part.shape)} do not fit into inputs of shape {show(x.shape)}."
+            )
         if _is_tensor(start):
             start = el.minimum(el.maximum(start, 0), size_operand(n - m, start.dtype))
         elif is_known(n, m, start):
@@ -215,7 +225,9 @@ def unstack(x, num=None, axis=0):
     n = x.shape[axis]
     if not is_known(n):
         if num is None:
-            raise ValueError(f"unstack: axis {axis} of shape {show(x.shape)} is unknown; say with `num` how many slices it has.")
+            raise ValueError(
+                f"unstack: axis {axis} of shape {show(x.shape)} is unknown; say with `num` how many slices it has."
+            )
         n = num
     elif num is not None and num != n:
         raise ValueError(f"unstack: `num` is {num}, but axis {axis} of shape {show(x.shape)} has size {n}.")

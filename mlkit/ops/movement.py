@@ -18,7 +18,8 @@ def _reshape_spec(x, shape):
         raise ValueError(f"reshape: sizes must not be negative, but the new shape is {show(shape)}.")
     if is_known(*x.shape, *shape) and size_of(x.shape) != size_of(shape):
         raise ValueError(
-            f"reshape: cannot give {size_of(x.shape)} elements of shape {show(x.shape)} the shape {show(shape)} ({size_of(shape)} elements)."
+            f"reshape: cannot give {size_of(x.shape)} elements of shape {show(x.shape)} the shape {show(shape)} "
+            f"({size_of(shape)} elements)."
         )
     return Spec(shape, x.dtype)
 
@@ -79,9 +80,7 @@ def slice_size(a, b, s):
 
 def _slice_vjp(g, y, x, starts, stops, strides):
     """Zeros everywhere else: interior zeros by stride, then the margins."""
-    after = [
-        n - (a + (m - 1) * s + 1) if m != 0 else n - a for n, a, m, s in zip(x.shape, starts, g.shape, strides)
-    ]
+    after = [n - (a + (m - 1) * s + 1) if m != 0 else n - a for n, a, m, s in zip(x.shape, starts, g.shape, strides)]
     inner = tuple(s - 1 for s in strides)
     return (pad(g, value=0.0, low=tuple(starts), high=tuple(after), interior=inner),)
 
@@ -189,7 +188,9 @@ take = Op("take", _take_spec, _take_vjp, keep="1")
 def _take_along_axis_spec(x, index, axis):
     check_index("take_along_axis", index)
     if len(x.shape) != len(index.shape):
-        raise ValueError(f"take_along_axis: x of shape {show(x.shape)} and indices of shape {show(index.shape)} must have equal rank.")
+        raise ValueError(
+            f"take_along_axis: x of shape {show(x.shape)} and indices of shape {show(index.shape)} must have equal rank."
+        )
     shape = list(broadcast("take_along_axis", *(s[:axis] + (1,) + s[axis + 1 :] for s in (x.shape, index.shape))))
     shape[axis] = index.shape[axis]
     return Spec(shape, x.dtype)
@@ -220,8 +221,8 @@ def _scatter_spec(x, index, updates):
     expected = index.shape[:-1] + x.shape[k:]
     if len(updates.shape) != len(expected) or any(not same_size(a, b) for a, b in zip(updates.shape, expected)):
         raise ValueError(
-            f"scatter: updates of shape {show(updates.shape)} do not fit: indices of shape {show(index.shape)} into shape {show(x.shape)} "
-            f"need updates of shape {show(expected)}."
+            f"scatter: updates of shape {show(updates.shape)} do not fit: indices of shape {show(index.shape)} into shape "
+            f"{show(x.shape)} need updates of shape {show(expected)}."
         )
     return x
 

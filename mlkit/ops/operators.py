@@ -6,7 +6,8 @@ from mlkit.core.variable import Variable
 
 _BINARY = dict(
     add="add", sub="subtract", mul="multiply", truediv="true_divide", floordiv="floor_divide", mod="mod", pow="power",
-    matmul="matmul", and_="bitwise_and", or_="bitwise_or", xor="bitwise_xor", lshift="bitwise_left_shift", rshift="bitwise_right_shift",
+    matmul="matmul", and_="bitwise_and", or_="bitwise_or", xor="bitwise_xor", lshift="bitwise_left_shift",
+    rshift="bitwise_right_shift",
 )  # fmt: skip
 _COMPARISON = dict(eq="equal", ne="not_equal", lt="less", le="less_equal", gt="greater", ge="greater_equal")
 _UNARY = dict(neg="negative", abs="absolute", invert="bitwise_invert")
@@ -32,7 +33,7 @@ def _backward(function):
 
 
 def install(plain, recordable):
-    """Give the classes their operators: Tensor and Variable the functions in `plain`, KerasTensor those that record themselves."""
+    """Give the classes their operators: Tensor and Variable the plain functions, KerasTensor those that record themselves."""
     for cls, functions in ((Tensor, plain), (Variable, plain), (KerasTensor, recordable)):
         for name, public in _BINARY.items():
             function = functions[public]

@@ -4,7 +4,7 @@ from mlkit.core import dtypes
 from mlkit.core.op import Op
 from mlkit.core.spec import Spec, is_known, normalize_axes, normalize_axis, reduced, show, size_of
 from mlkit.ops import elementwise as el
-from mlkit.ops.movement import broadcast_to, flip, full, reshape
+from mlkit.ops.movement import broadcast_to, flip, full, pad, reshape, slice_along
 
 
 def _reduce_spec(name):
@@ -45,8 +45,6 @@ def _prod_vjp(g, y, x, axes, keepdims):
 
 def _shifted_cumprod(x, axis):
     """At position i the product of the elements before i."""
-    from mlkit.ops.movement import pad, slice_along
-
     head = slice_along(x, axis, 0, x.shape[axis] - 1)
     low = tuple(int(i == axis) for i in range(x.ndim))
     none = (0,) * x.ndim
@@ -87,17 +85,25 @@ def _reverse_cumsum(x, axis):
 
 
 def _cumprod_vjp(g, y, x, axis):
-    """d y_j / d x_i = (product before i) * (product between i and j), summed over j by the recurrence r_i = g_i + x_{i+1} r_{i+1},
-    which is unrolled so that zeros do no harm."""
-    from mlkit.ops.movement import concat, slice_along
+    """dy_j / dx_i is (product before i) * (product between i and j). The sum over j obeys r_i = g_i + x_{i+1} r_{i+1}, which is
+    solved by doubling, without a division, so that zeros do no harm.
 
+    Hillis and Steele, Data Parallel Algorithms, Comm. ACM 29 (1986).
+    """
+    factor, r, step = _moved_up(x, axis, 1), g, 1
+    while step < x.shape[axis]:
+        r = r + factor * _moved_up(r, axis, step)
+        factor = factor * _moved_up(factor, axis, step)
+        step *= 2
+    return (_shifted_cumprod(x, axis) * r,)
+
+
+def _moved_up(x, axis, places):
+    """At position i the element i + places, zero beyond the end."""
     n = x.shape[axis]
-    rows, r = [], None
-    for i in range(n - 1, -1, -1):
-        gi = slice_along(g, axis, i, i + 1)
-        r = gi if r is None else gi + slice_along(x, axis, i + 1, i + 2) * r
-        rows.append(r)
-    return (_shifted_cumprod(x, axis) * concat(*rows[::-1], axis=axis),) if rows else (g,)
+    tail = slice_along(x, axis, min(places, n), n)
+    none = (0,) * x.ndim
+    return pad(tail, value=0.0, low=none, high=tuple(min(places, n) * (i == axis) for i in range(x.ndim)), interior=none)
 
 
 cumsum = Op("cumsum", _scan_spec("cumsum"), lambda g, y, x, axis: (_reverse_cumsum(g, axis),), keep="")

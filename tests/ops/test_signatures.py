@@ -10,7 +10,9 @@ import mlkit
 
 
 def _names(module):
-    return [n for n in dir(keras.ops) if callable(getattr(module, n, None)) and getattr(keras.ops, n).__module__ == module.__name__]
+    return [
+        n for n in dir(keras.ops) if callable(getattr(module, n, None)) and getattr(keras.ops, n).__module__ == module.__name__
+    ]
 
 
 def _parameters(function):

@@ -1,15 +1,15 @@
 """The NumPy family of operations, under Keras's names. Every function takes tensors, variables, arrays and Python numbers.
 
-Operands of different dtypes are promoted (mlkit.core.dtypes). All are composed of the primitives in mlkit/ops and so differentiable
-where mathematics allows. This module gathers the public names of its parts.
+Operands of different dtypes are promoted (mlkit.core.dtypes). All are composed of the primitives in mlkit/ops and so
+differentiable where mathematics allows. This module gathers the public names of its parts.
 """
 
 import importlib
 
 _PARTS = (
     "arithmetic", "bits", "comparison", "complex_numbers", "contraction", "creation", "exponential", "functional", "indexing",
-    "joining", "matrices", "nan", "padding", "picking", "products", "reductions", "rounding", "shaping", "sorting", "statistics",
-    "trigonometric", "windows",
+    "joining", "matrices", "nan", "padding", "picking", "products", "reductions", "rounding", "shaping", "sorting",
+    "statistics", "trigonometric", "windows",
 )  # fmt: skip
 
 __all__ = []

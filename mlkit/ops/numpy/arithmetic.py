@@ -206,4 +206,3 @@ def lcm(x1, x2):
     divisor = el.gcd(x1, x2)
     some = to_bool(divisor)
     return absolute(el.mul(el.floor_div(x1, el.where(some, divisor, 1)), x2))
-

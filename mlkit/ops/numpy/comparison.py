@@ -108,7 +108,7 @@ def signbit(x):
 
 
 def isclose(x1, x2, rtol=1e-5, atol=1e-8, equal_nan=False):
-    """Whether x1 and x2 differ by at most atol + rtol * abs(x2). Equal infinities are close; NaN is close to NaN if `equal_nan`.
+    """Whether x1 and x2 differ by at most atol + rtol * abs(x2). Equal infinities are close; NaN to NaN only if `equal_nan`.
 
     >>> isclose([1.0, 2.0], [1.000001, 2.1]).numpy()
     array([ True, False])

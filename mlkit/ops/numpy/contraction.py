@@ -1,4 +1,4 @@
-"""einsum: a sum of products in Einstein's notation, as a sequence of products of two operands, each one `matmul` where it can be."""
+"""einsum: sums of products in Einstein's notation, operand by operand, each step one `matmul` where it can be."""
 
 import itertools
 
@@ -16,8 +16,8 @@ __all__ = ["einsum"]
 def einsum(subscripts, *operands, **kwargs):
     """The sum of products that the subscripts describe.
 
-    subscripts: for each operand a string with a letter for each axis, separated by commas, then "->" and the letters of the result;
-    letters missing there are summed over. "..." stands for axes that broadcast. Without "->" the letters that occur once are kept.
+    subscripts: for each operand a letter for each axis, separated by commas, then "->" and the letters of the result; letters
+    missing there are summed over. "..." stands for axes that broadcast. Without "->" the letters that occur once are kept.
 
     >>> einsum("ij,jk->ik", [[1.0, 2.0]], [[3.0], [4.0]]).numpy()
     array([[11.]], dtype=float32)
@@ -55,7 +55,9 @@ def parse(subscripts, shapes):
         output = dots + sorted(label for label in set(everything) if type(label) is str and everything.count(label) == 1)
     wrong = [label for label in output if label not in everything or output.count(label) > 1]
     if wrong:
-        raise ValueError(f"einsum: {subscripts!r} has {wrong[0]!r} in the result, where it must stand once and be an operand's label.")
+        raise ValueError(
+            f"einsum: {subscripts!r} has {wrong[0]!r} in the result, where it must stand once and be an operand's label."
+        )
     _check_sizes(subscripts, inputs, shapes)
     return inputs, output
 
@@ -74,7 +76,10 @@ def _check_sizes(subscripts, inputs, shapes):
         for label, n in zip(labels, shape):
             old = sizes.get(label, 1)
             if n != 1 and old != 1 and not same_size(n, old):
-                raise ValueError(f"einsum: {label!r} in {subscripts!r} has sizes {old} and {n} (shapes {', '.join(map(str, map(show, shapes)))}).")
+                raise ValueError(
+                    f"einsum: {label!r} in {subscripts!r} has sizes {old} and {n}. The operands have shapes "
+                    f"{', '.join(str(show(s)) for s in shapes)}."
+                )
             sizes[label] = n if old == 1 else old
 
 

@@ -16,8 +16,9 @@ _LIST = r"\(\s*(?:\w+(?:\s*,\s*\w+)*)?\s*\)"
 def vectorize(pyfunc, *, excluded=None, signature=None):
     """A function that applies `pyfunc` to every element of broadcast arguments and stacks the results.
 
-    excluded: positions and names of arguments to pass on whole. signature: how many axes of each argument and result belong to one
-    call, such as "(n),(n)->()"; the axes before them are looped over. The calls run one after the other.
+    excluded: positions and names of arguments to pass on whole.
+    signature: how many axes of each argument and result belong to one call, such as "(n),(n)->()"; the axes before them are
+    looped over. The calls run one after the other.
 
     >>> vectorize(lambda a, b: a if a > b else b)([1, 5], 3).numpy()
     array([3, 5], dtype=int32)
@@ -30,7 +31,9 @@ def vectorize(pyfunc, *, excluded=None, signature=None):
         names = [k for k in kwargs if k not in excluded]
         xs = [as_tensor(a) for a in (*(args[i] for i in loops), *(kwargs[k] for k in names))]
         if ranks is not None and len(ranks) != len(xs):
-            raise TypeError(f"vectorize: the signature {signature!r} describes {len(ranks)} arguments, but {len(xs)} were given.")
+            raise TypeError(
+                f"vectorize: the signature {signature!r} describes {len(ranks)} arguments, but {len(xs)} were given."
+            )
         wide, lead = _aligned(xs, ranks or [0] * len(xs))
         results = []
         for i in range(size_of(lead)):

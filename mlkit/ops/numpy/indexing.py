@@ -5,9 +5,8 @@ import operator
 import numpy as np
 
 from mlkit.core import dtypes
-from mlkit.core.spec import Dim, broadcast, is_known, show, size_of
+from mlkit.core.spec import Dim, broadcast, is_known, same_size, show, size_of
 from mlkit.core.tensor import Tensor
-from mlkit.core.variable import Variable
 from mlkit.ops import elementwise as el
 from mlkit.ops import movement as mov
 from mlkit.ops.convert import as_tensor
@@ -28,29 +27,40 @@ def get_item(x, key):
     array([3, 6], dtype=int32)
     """
     x = as_tensor(x)
-    keys = _expanded(x, key if type(key) is tuple else (key,))
+    keys, together = _expanded(x, key if type(key) is tuple else (key,))
     if any(type(k) is Tensor for k in keys):
-        return _by_arrays(x, keys)
+        return _by_arrays(x, keys, together)
     return _basic(x, keys)
 
 
 def _expanded(x, keys):
-    """One entry for each axis, None for new ones: int (or unknown size), slice, or integer Tensor."""
-    keys = [k for key in keys for k in _standard(key)]
+    """One entry for each axis, None for new ones: int (or unknown size), slice, or integer Tensor.
+
+    Also whether the arrays and integers stand side by side.
+    """
+    masks = {}  # the axes that truth arrays are for: id of an index made from one -> its size there
+    keys = [k for key in keys for k in _standard(key, masks)]
     if sum(k is Ellipsis for k in keys) > 1:
         raise BadIndex("get_item: an index may contain only one Ellipsis (...).")
     used = sum(k is not None and k is not Ellipsis for k in keys)
     n = len(x.shape)
     if used > n:
         raise BadIndex(f"get_item: {used} indices for a tensor of {n} axes, shape {show(x.shape)}.")
-    rest = [slice(None)] * (n - used)
-    if Ellipsis not in [k if k is Ellipsis else 0 for k in keys]:
-        return keys + rest
-    i = next(i for i, k in enumerate(keys) if k is Ellipsis)
-    return keys[:i] + rest + keys[i + 1 :]
+    picks = [i for i, k in enumerate(keys) if _picks(k)]
+    together = not picks or picks[-1] - picks[0] == len(picks) - 1
+    place = next((i for i, k in enumerate(keys) if k is Ellipsis), len(keys))
+    keys[place : place + 1] = [slice(None)] * (n - used)
+    for k, size in zip((k for k in keys if k is not None), x.shape):
+        if not same_size(masks.get(id(k), size), size):
+            raise BadIndex(f"get_item: a truth array of size {masks[id(k)]} for an axis of size {size}, shape {show(x.shape)}.")
+    return keys, together
 
 
-def _standard(key):
+def _picks(key):
+    return type(key) in (Tensor, int, Dim)
+
+
+def _standard(key, masks):
     """The entries that one entry of a key stands for: a truth array becomes the places where it is true."""
     if key is None or key is Ellipsis or type(key) in (int, slice, Dim):
         return [key]
@@ -62,7 +72,9 @@ def _standard(key):
         key = np.zeros(len(key), "int32")
     t = as_tensor(key)
     if t.dtype == "bool":
-        return [as_tensor(i.astype("int32")) for i in np.nonzero(t.numpy())]
+        found = [as_tensor(i.astype("int32")) for i in np.nonzero(t.numpy())]
+        masks.update(zip(map(id, found), t.shape))
+        return found
     if not dtypes.is_int(t.dtype):
         raise BadIndex(f"get_item: an index must be integer or bool, but is {t.dtype}.")
     if isinstance(key, (np.ndarray, np.generic)) and not t.ndim:
@@ -77,11 +89,13 @@ def _basic(x, keys):
     """Integers, slices and new axes: at most one slice, one flip and one reshape."""
     limits, flipped = [], []
     for axis, (k, n) in enumerate(zip((k for k in keys if k is not None), x.shape)):
-        start, stop, stride = _slice_of(k, n, axis, x) if type(k) is slice else _single(k, n, axis, x)
-        if stride < 0:
-            flipped.append(axis)
-            start, stop, stride = _mirrored(start, stop, stride, n)
-        limits.append((start, stop, stride))
+        if type(k) is slice:
+            low, high, step = _slice_of(k, n, axis, x)
+            if step < 0:
+                flipped.append(axis)
+            limits.append((low, high, abs(step)))
+        else:
+            limits.append(_single(k, n, axis, x))
     if any(limit != (0, n, 1) for limit, n in zip(limits, x.shape)):
         starts, stops, strides = zip(*limits)
         x = mov.slice_(x, starts=starts, stops=stops, strides=strides)
@@ -100,57 +114,36 @@ def _single(k, n, axis, x):
 
 
 def _slice_of(k, n, axis, x):
-    """(start, stop, stride) within the axis, as Python's `slice.indices` says."""
+    """(low, high, step): the elements low, low + abs(step), ... below high, to be turned round if the step is negative."""
     step = 1 if k.step is None else operator.index(k.step)
     if step == 0:
         raise ValueError(f"get_item: the step of the slice for axis {axis} of shape {show(x.shape)} is 0.")
-    limits = [a if a is None or type(a) is Dim else operator.index(a) for a in (k.start, k.stop)]
-    if is_known(n, *limits):
-        return slice(*limits, step).indices(n)
-    return _unknown_slice(*limits, step, n)
+    start, stop = (a if a is None or type(a) is Dim else operator.index(a) for a in (k.start, k.stop))
+    if is_known(n, start, stop):
+        return *_bounds(start, stop, step, n), step
+    if step in (1, -1) and (start is None or (start == 0 and step == 1)) and (stop is None or stop is n):
+        return 0, n, step
+    low, high = (Dim(made_by=(lambda *sizes, i=i: _bounds(*sizes)[i], (start, stop, step, n))) for i in (0, 1))
+    return low, high, step
 
 
-def _unknown_slice(start, stop, step, n):
-    """The same where a size is unknown: what depends on it is an unknown size too."""
-    forward = step > 0
-    if not forward and start is None and stop is None and step == -1:
-        return n, -1, step  # all of it, see _mirrored
-    first, last = (0, n) if forward else (n - 1, -1)
-    start = first if start is None or (start == 0 and forward) else _clamped(start, n, step)
-    stop = last if stop is None or stop is n else _clamped(stop, n, step)
-    return start, stop, step
-
-
-def _clamped(i, n, step):
-    def place(i, n):
-        return slice(i, None, step).indices(n)[0]
-
-    return Dim(made_by=(place, (i, n)))
-
-
-def _mirrored(start, stop, stride, n):
-    """The ascending slice that holds the elements of a descending one."""
-    if not is_known(n) and stride == -1 and start is n and stop == -1:
-        return 0, n, 1
-    if is_known(start, stop):
-        count = len(range(start, stop, stride))
-        if count == 0:
-            return 0, 0, 1
-    else:
-        count = (start - stop + (-stride - 1)) // -stride
-    return start + (count - 1) * stride, start + 1, -stride
+def _bounds(start, stop, step, n):
+    """The lowest element of a slice of n elements, and the one after its highest."""
+    picked = range(*slice(start, stop, step).indices(n))
+    if not picked:
+        return 0, 0
+    return min(picked[0], picked[-1]), max(picked[0], picked[-1]) + 1
 
 
 # ---- integer arrays ----------------------------------------------------------------------------------------------------
 
 
-def _by_arrays(x, keys):
+def _by_arrays(x, keys, together):
     """Integer arrays pick elements; integers beside them count as arrays of shape ().
 
     The picked axes come where the arrays stood if those stood side by side, else first.
     """
-    picked = [i for i, k in enumerate(keys) if type(k) in (Tensor, int, Dim)]
-    together = picked == list(range(picked[0], picked[-1] + 1))
+    picked = [i for i, k in enumerate(keys) if _picks(k)]
     x = _basic(x, [slice(None) if i in picked else k for i, k in enumerate(keys)])
     place = picked[0] if together else 0
     indices = [positions(as_tensor(keys[i]), x.shape[i]) for i in picked]
@@ -168,7 +161,10 @@ def _by_arrays(x, keys):
 
 def flat_index(indices, sizes):
     """Coordinates along axes of the given sizes -> places in the flat tensor, broadcast."""
-    shape = broadcast("get_item", *(i.shape for i in indices))
+    try:
+        shape = broadcast("get_item", *(i.shape for i in indices))
+    except ValueError as error:
+        raise BadIndex(*error.args) from None
     flat = None
     for index, n in zip(indices, sizes):
         index = index if index.dtype in ("int32", "int64") else el.cast(index, dtype="int32")
@@ -189,7 +185,8 @@ def positions(index, size):
     if index.is_concrete and index.node is None:
         host = index.numpy()
         if host.size and is_known(size) and not (-size <= host.min() and host.max() < size):
-            raise BadIndex(f"get_item: index {host.min() if host.min() < -size else host.max()} is out of range for size {size}.")
+            wrong = host.min() if host.min() < -size else host.max()
+            raise BadIndex(f"index {wrong} is out of range for an axis of size {size}.")
         if not host.size or host.min() >= 0:
             return index
     return el.where(el.less(index, 0), el.add(index, size_operand(size, index.dtype)), index)

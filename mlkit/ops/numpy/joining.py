@@ -6,9 +6,8 @@ import numpy as np
 
 from mlkit.core.spec import Spec, is_known, normalize_axis, show
 from mlkit.core.tensor import Tensor
-from mlkit.ops import elementwise as el
 from mlkit.ops import movement as mov
-from mlkit.ops.convert import as_tensor, cast, promote_tensors
+from mlkit.ops.convert import as_tensor, promote_tensors
 from mlkit.ops.numpy.shaping import as_shape, broadcast_to, expand_dims, ravel, reshape
 
 __all__ = [
@@ -96,7 +95,8 @@ def meshgrid(*x, indexing="xy"):
         order[:2] = 1, 0
     shape = tuple(xs[i].shape[0] for i in order)
     return [
-        broadcast_to(reshape(t, tuple(t.shape[0] if j == order[i] else 1 for j in range(len(xs)))), shape) for i, t in enumerate(xs)
+        broadcast_to(reshape(t, tuple(t.shape[0] if j == order[i] else 1 for j in range(len(xs)))), shape)
+        for i, t in enumerate(xs)
     ]
 
 
@@ -116,8 +116,8 @@ def split(x, indices_or_sections, axis=0):
         return _cut(x, indices_or_sections, axis)
     if indices_or_sections < 1 or (is_known(size) and size % indices_or_sections):
         raise ValueError(
-            f"split: axis {axis} of shape {show(x.shape)} cannot be divided into {indices_or_sections} equal parts. Choose a divisor "
-            f"of {show((size,))[0]}, give indices, or use array_split."
+            f"split: axis {axis} of shape {show(x.shape)} cannot be divided into {indices_or_sections} equal parts. "
+            f"Choose a divisor of {show((size,))[0]}, give indices, or use array_split."
         )
     step = size // indices_or_sections
     return [mov.slice_along(x, axis, i * step, (i + 1) * step) for i in range(indices_or_sections)]
@@ -193,7 +193,9 @@ def repeat(x, repeats, axis=None):
         wide = (*x.shape[: axis + 1], times, *x.shape[axis + 1 :])
         return reshape(broadcast_to(expand_dims(x, axis + 1), wide), (*x.shape[:axis], size * times, *x.shape[axis + 1 :]))
     if is_known(size) and len(counts) != size:
-        raise ValueError(f"repeat: {len(counts)} repeats for axis {axis} of shape {show(x.shape)}; there must be one, or {size}.")
+        raise ValueError(
+            f"repeat: {len(counts)} repeats for axis {axis} of shape {show(x.shape)}; there must be one, or {size}."
+        )
     index = np.repeat(np.arange(len(counts), dtype="int32"), counts)
     return mov.take(x, as_tensor(index), axis=axis)
 

@@ -105,7 +105,10 @@ def diagonal(x, offset=0, axis1=0, axis2=1):
     skip_row, skip_column = (0, offset) if offset >= 0 else (-offset, 0)
     count = _length(rows - skip_row, columns - skip_column)
     flat = reshape(x, (*x.shape[:-2], size_of((rows, columns))))
-    place = el.add(el.mul(mov.iota(size=count, dtype="int32"), size_operand(columns + 1, "int32")), size_operand(skip_row * columns + skip_column, "int32"))
+    place = el.add(
+        el.mul(mov.iota(size=count, dtype="int32"), size_operand(columns + 1, "int32")),
+        size_operand(skip_row * columns + skip_column, "int32"),
+    )
     return mov.take(flat, place, axis=rank - 2)
 
 

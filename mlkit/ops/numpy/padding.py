@@ -21,8 +21,8 @@ def pad(x, pad_width, mode="constant", constant_values=None):
     """x with elements added before and after its axes.
 
     pad_width: ((before, after), ...) for each axis; (before, after) or an int for all.
-    mode: "constant" (`constant_values`, default 0), "edge", "reflect", "symmetric", "wrap" or "circular", "linear_ramp" (down to
-    0), "maximum", "mean", "median", "minimum" (of the axis), "empty" (zeros).
+    mode: "constant" (`constant_values`, default 0), "edge", "reflect", "symmetric", "wrap" or "circular", "linear_ramp" (down
+    to 0), "maximum", "mean", "median", "minimum" (of the axis), "empty" (zeros).
 
     >>> pad([1, 2], (1, 2)).numpy()
     array([0, 1, 2, 0, 0], dtype=int32)
@@ -37,7 +37,9 @@ def pad(x, pad_width, mode="constant", constant_values=None):
     if constant_values is not None:
         raise ValueError(f"pad: `constant_values` has a meaning only with mode='constant', but the mode is {mode!r}.")
     if mode not in _BY_INDEX + _BY_VALUE:
-        raise ValueError(f"pad: unknown mode {mode!r}. Expected 'constant', 'empty', 'circular', {str(_BY_INDEX + _BY_VALUE)[1:-1]}.")
+        raise ValueError(
+            f"pad: unknown mode {mode!r}. Expected 'constant', 'empty', 'circular', {str(_BY_INDEX + _BY_VALUE)[1:-1]}."
+        )
     for axis, (before, after) in enumerate(widths):
         if (before, after) != (0, 0):
             along = _by_index if mode in _BY_INDEX else _by_value

@@ -36,7 +36,9 @@ def select(condlist, choicelist, default=0):
     array([1, 2], dtype=int32)
     """
     if len(condlist) != len(choicelist) or not condlist:
-        raise ValueError(f"select: {len(condlist)} conditions and {len(choicelist)} choices; there must be as many, and at least one.")
+        raise ValueError(
+            f"select: {len(condlist)} conditions and {len(choicelist)} choices; there must be as many, and at least one."
+        )
     *choices, out = promote_tensors(*choicelist, default)
     for condition, choice in zip(reversed(condlist), reversed(choices)):
         out = el.where(to_bool(condition), choice, out)
@@ -44,7 +46,9 @@ def select(condlist, choicelist, default=0):
 
 
 def nonzero(x):
-    """Where the elements are not zero: one int32 tensor of coordinates for each axis. Eager only: their number depends on values.
+    """Where the elements are not zero: one int32 tensor of coordinates for each axis.
+
+    Eager only: their number depends on values.
 
     >>> [i.tolist() for i in nonzero([[0, 3], [4, 0]])]
     [[0, 1], [1, 0]]

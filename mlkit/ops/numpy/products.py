@@ -4,8 +4,7 @@ from mlkit.core.spec import normalize_axis, same_size, show, size_of
 from mlkit.ops import elementwise as el
 from mlkit.ops import linear
 from mlkit.ops import movement as mov
-from mlkit.ops.convert import as_tensor, cast, promote_tensors
-from mlkit.ops.numpy.reductions import sum as sum_over
+from mlkit.ops.convert import as_tensor, promote_tensors
 from mlkit.ops.numpy.shaping import expand_dims, moveaxis, permuted, ravel, reshape
 
 __all__ = ["correlate", "cross", "dot", "inner", "kron", "matmul", "outer", "tensordot", "vdot"]
@@ -25,7 +24,9 @@ def matmul(x1, x2):
     """
     x1, x2 = factors(x1, x2)
     if not x1.shape or not x2.shape:
-        raise ValueError(f"matmul: scalars cannot be multiplied as matrices (shapes {show(x1.shape)} and {show(x2.shape)}). Use multiply.")
+        raise ValueError(
+            f"matmul: scalars cannot be multiplied as matrices (shapes {show(x1.shape)} and {show(x2.shape)}). Use multiply."
+        )
     row, column = len(x1.shape) == 1, len(x2.shape) == 1
     if not row and not column:
         return linear.matmul(x1, x2)
@@ -36,7 +37,7 @@ def matmul(x1, x2):
 
 
 def dot(x1, x2):
-    """The sum of products over the last axis of x1 and the one before last (the only one of vectors) of x2; scalars multiply."""
+    """The sum of products over the last axis of x1 and the last but one (of vectors the only one) of x2; scalars multiply."""
     x1, x2 = as_tensor(x1), as_tensor(x2)
     if not x1.shape or not x2.shape:
         return el.mul(*factors(x1, x2))
@@ -77,7 +78,8 @@ def tensordot(x1, x2, axes=2):
     left, right = _paired_axes(axes, len(x1.shape), len(x2.shape))
     if len(left) != len(right) or any(not same_size(x1.shape[a], x2.shape[b]) for a, b in zip(left, right)):
         raise ValueError(
-            f"tensordot: axes {left} of shape {show(x1.shape)} and axes {right} of shape {show(x2.shape)} must be as many and of equal sizes."
+            f"tensordot: axes {left} of shape {show(x1.shape)} and axes {right} of shape {show(x2.shape)} must be as many "
+            "and of equal sizes."
         )
     rows = [i for i in range(len(x1.shape)) if i not in left]
     columns = [i for i in range(len(x2.shape)) if i not in right]
@@ -137,9 +139,7 @@ def cross(x1, x2, axisa=-1, axisb=-1, axisc=-1, axis=None):
 
 def _components(x):
     n = len(x.shape) - 1
-    return [
-        reshape(mov.slice_along(x, n, i, i + 1), x.shape[:-1]) if x.shape[-1] != 2 or i < 2 else None for i in range(3)
-    ]
+    return [reshape(mov.slice_along(x, n, i, i + 1), x.shape[:-1]) if x.shape[-1] != 2 or i < 2 else None for i in range(3)]
 
 
 def _times(a, b, like):

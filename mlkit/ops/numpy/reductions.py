@@ -1,6 +1,7 @@
 """Sums, products, extremes and truths over axes, and running sums and products along one.
 
-`axis` is None (all axes), an int, or a tuple of ints; negative ones count from the last. `keepdims` leaves reduced axes with size 1.
+`axis` is None (all axes), an int, or a tuple of ints; negative ones count from the last. `keepdims` leaves reduced axes with
+size 1.
 """
 
 import operator

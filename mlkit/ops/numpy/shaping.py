@@ -112,7 +112,8 @@ def moveaxis(x, source, destination):
     x = as_tensor(x)
     n = len(x.shape)
     source, destination = (
-        [normalize_axis("moveaxis", i, n) for i in ((axes,) if isinstance(axes, int) else axes)] for axes in (source, destination)
+        [normalize_axis("moveaxis", i, n) for i in ((axes,) if isinstance(axes, int) else axes)]
+        for axes in (source, destination)
     )
     if len(source) != len(destination) or len(set(source)) < len(source) or len(set(destination)) < len(destination):
         raise ValueError(f"moveaxis: source {source} and destination {destination} must be equally many different axes.")
@@ -149,7 +150,9 @@ def squeeze(x, axis=None):
     axes = normalize_axes("squeeze", axis, len(x.shape))
     wrong = [a for a in axes if is_known(x.shape[a]) and x.shape[a] != 1]
     if wrong:
-        raise ValueError(f"squeeze: axis {wrong[0]} of shape {show(x.shape)} has size {x.shape[wrong[0]]}; only size 1 can be left out.")
+        raise ValueError(
+            f"squeeze: axis {wrong[0]} of shape {show(x.shape)} has size {x.shape[wrong[0]]}; only size 1 can be left out."
+        )
     return mov.reshape(x, shape=tuple(s for i, s in enumerate(x.shape) if i not in axes))
 
 
@@ -200,7 +203,9 @@ def rot90(array, k=1, axes=(0, 1)):
 
 
 def roll(x, shift, axis=None):
-    """Elements moved along axes by `shift` places; what leaves at one end enters at the other. Without axis: in the flat tensor.
+    """Elements moved along axes by `shift` places; what leaves at one end enters at the other.
+
+    Without axis: in the flat tensor.
 
     >>> roll([1, 2, 3, 4], 1).numpy()
     array([4, 1, 2, 3], dtype=int32)

@@ -3,13 +3,13 @@
 import numpy as np
 
 from mlkit.core import dtypes
-from mlkit.core.spec import Dim, Spec, is_known, normalize_axis, show, size_of
+from mlkit.core.spec import Dim, Spec, normalize_axis, show, size_of
 from mlkit.core.tensor import Tensor
 from mlkit.ops import elementwise as el
 from mlkit.ops import movement as mov
 from mlkit.ops import order
 from mlkit.ops.convert import as_tensor, cast, promote_tensors
-from mlkit.ops.numpy.shaping import broadcast_to, expand_dims, ravel, reshape
+from mlkit.ops.numpy.shaping import expand_dims, ravel, reshape
 
 __all__ = ["argpartition", "argsort", "bincount", "digitize", "histogram", "isin", "searchsorted", "sort", "unique"]
 
@@ -225,5 +225,7 @@ def _sized(name, a, size, fill_value, axis):
     axis = axis if name == "values" else 0
     kept = a.take(range(min(size, a.shape[axis])), axis)
     first = a.take([0], axis)
-    fill = first * 0 if name == "counts" else first if name == "index" or fill_value is None else np.full_like(first, fill_value)
+    fill = (
+        first * 0 if name == "counts" else first if name == "index" or fill_value is None else np.full_like(first, fill_value)
+    )
     return np.concatenate([kept, np.repeat(fill, size - kept.shape[axis], axis)], axis)

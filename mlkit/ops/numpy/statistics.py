@@ -51,7 +51,8 @@ def average(x, axis=None, weights=None):
     if len(weights.shape) != len(x.shape):
         if len(axes) != 1 or len(weights.shape) != 1 or not same_size(weights.shape[0], x.shape[axes[0]]):
             raise ValueError(
-                f"average: weights of shape {show(weights.shape)} must have the shape of x, {show(x.shape)}, or be a vector along `axis`."
+                f"average: weights of shape {show(weights.shape)} must have the shape of x, {show(x.shape)}, or be a vector "
+                "along `axis`."
             )
         weights = reshape(weights, [n if i in axes else 1 for i, n in enumerate(x.shape)])
     weights = broadcast_to(weights, x.shape)
@@ -156,7 +157,10 @@ def diff(a, n=1, axis=-1):
     axis = normalize_axis("diff", axis, len(x.shape))
     for _ in range(n):
         size = x.shape[axis]
-        later, earlier = mov.slice_along(x, axis, 1 if size != 0 else 0, size), mov.slice_along(x, axis, 0, size - 1 if size != 0 else 0)
+        later, earlier = (
+            mov.slice_along(x, axis, 1 if size != 0 else 0, size),
+            mov.slice_along(x, axis, 0, size - 1 if size != 0 else 0),
+        )
         x = el.not_equal(later, earlier) if x.dtype == "bool" else el.sub(later, earlier)
     return x
 

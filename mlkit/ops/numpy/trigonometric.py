@@ -1,4 +1,4 @@
-"""Circular and hyperbolic functions and their inverses; angles are in radians. Integers are computed in the default float dtype."""
+"""Circular and hyperbolic functions and their inverses, angles in radians. Integers are computed in the default float dtype."""
 
 import math
 
@@ -6,8 +6,8 @@ from mlkit.ops import elementwise as el
 from mlkit.ops.convert import promote_tensors, to_float
 
 __all__ = [
-    "arccos", "arccosh", "arcsin", "arcsinh", "arctan", "arctan2", "arctanh", "cos", "cosh", "deg2rad", "rad2deg", "sin", "sinc",
-    "sinh", "tan", "tanh",
+    "arccos", "arccosh", "arcsin", "arcsinh", "arctan", "arctan2", "arctanh", "cos", "cosh", "deg2rad", "rad2deg", "sin",
+    "sinc", "sinh", "tan", "tanh",
 ]  # fmt: skip
 
 

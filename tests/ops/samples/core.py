@@ -1,6 +1,6 @@
 """The public functions of mlkit.ops that are about tensors as such."""
 
-from tests.ops.sample import Bad, S, b, const, cplx, f, i
+from tests.ops.sample import Bad, S, b, const, f, i
 
 _POINTS = const([[0, 1], [2, 3], [0, 1]], "int32")
 _DISTINCT = const([[0, 1], [2, 3], [1, 1]], "int32")

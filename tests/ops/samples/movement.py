@@ -1,6 +1,6 @@
 """The primitives that make, move and pick elements."""
 
-from tests.ops.sample import Bad, P, b, const, f, i
+from tests.ops.sample import Bad, P, const, f, i
 
 _POINTS = const([[0, 1], [2, 3], [0, 1]], "int32")
 _DISTINCT = const([[0, 1], [2, 3], [1, 1]], "int32")

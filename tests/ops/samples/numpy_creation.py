@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from tests.ops.sample import Bad, S, const, f, i, pos
+from tests.ops.sample import Bad, S, f, pos
 
 SAMPLES = [
     *[S(name, (2, 3), _grad=False) for name in ["zeros", "ones"]],

@@ -4,19 +4,36 @@ import numpy as np
 
 from tests.ops.sample import Bad, S, b, const, cplx, f, i, pos, unit
 
-_ANY = ["negative", "absolute", "abs", "fabs", "sign", "square", "reciprocal", "exp", "exp2", "expm1", "sin", "cos", "sinh", "cosh",
-        "tanh", "arcsinh", "arctan", "cbrt", "i0", "sinc", "deg2rad", "rad2deg", "nan_to_num"]  # fmt: skip
+_ANY = [
+    "negative", "absolute", "abs", "fabs", "sign", "square", "reciprocal", "exp", "exp2", "expm1", "sin",
+    "cos", "sinh", "cosh", "tanh", "arcsinh", "arctan", "cbrt", "i0", "sinc", "deg2rad", "rad2deg",
+    "nan_to_num",
+]  # fmt: skip
 _POSITIVE = ["log", "log10", "log1p", "log2", "sqrt"]
 _INSIDE = ["arcsin", "arccos", "arctanh", "tan"]
 _STEPS = ["ceil", "floor", "round", "trunc"]
 _TESTS = ["isfinite", "isinf", "isnan", "isneginf", "isposinf", "isreal", "logical_not", "signbit"]
 _ODD = const([0.0, -0.0, np.inf, -np.inf, np.nan, 1.5])
-_FLOAT_OF_INT = ["negative", "absolute", "fabs", "sign", "square", "exp", "sin", "sqrt", "ceil", "floor", "round", "trunc", "log1p", "real",
-                 "isfinite", "isinf", "isnan", "logical_not", "conj", "signbit", "nan_to_num"]  # fmt: skip
-_BINARY = ["add", "subtract", "multiply", "divide", "true_divide", "divide_no_nan", "maximum", "minimum", "fmax", "fmin", "arctan2",
-           "hypot", "logaddexp", "logaddexp2"]  # fmt: skip
+_FLOAT_OF_INT = [
+    "negative", "absolute", "fabs", "sign", "square", "exp", "sin", "sqrt", "ceil", "floor", "round", "trunc",
+    "log1p", "real", "isfinite", "isinf", "isnan", "logical_not", "conj", "signbit", "nan_to_num",
+]  # fmt: skip
+_BINARY = [
+    "add", "subtract", "multiply", "divide", "true_divide", "divide_no_nan", "maximum", "minimum", "fmax",
+    "fmin", "arctan2", "hypot", "logaddexp", "logaddexp2",
+]  # fmt: skip
 _STEP_BINARY = ["floor_divide", "heaviside", "nextafter", "isclose"]
-_COMPARISONS = ["equal", "not_equal", "less", "less_equal", "greater", "greater_equal", "logical_and", "logical_or", "logical_xor"]
+_COMPARISONS = [
+    "equal",
+    "not_equal",
+    "less",
+    "less_equal",
+    "greater",
+    "greater_equal",
+    "logical_and",
+    "logical_or",
+    "logical_xor",
+]
 _BITS = ["bitwise_and", "bitwise_or", "bitwise_xor"]
 _SHIFTS = ["left_shift", "right_shift", "bitwise_left_shift", "bitwise_right_shift"]
 
@@ -72,7 +89,10 @@ SAMPLES = [
     S("view", f(2, 4), "int32", _grad=False, _dtype=("float32",), _known=True),
     S("view", i(0, 99, 2, 4), "uint8", _grad=False, _known=True),
     S("view", i(0, 99, 2, 4, dtype="uint8"), "int32", _grad=False, _known=True),
-    *[S(name, cplx(2, 3), _grad=False) for name in ["real", "imag", "conj", "conjugate", "angle", "isreal", "absolute", "square", "exp"]],
+    *[
+        S(name, cplx(2, 3), _grad=False)
+        for name in ["real", "imag", "conj", "conjugate", "angle", "isreal", "absolute", "square", "exp"]
+    ],
     *[S(name, f(2, 3), _grad=False) for name in ["imag", "angle", "conjugate"]],
     *[S(name, cplx(2, 3), cplx(3), _grad=False) for name in ["add", "subtract", "multiply", "divide"]],
 ]

@@ -1,8 +1,6 @@
 """Public functions that multiply matrices and tensors."""
 
-import numpy as np
-
-from tests.ops.sample import Bad, S, b, cplx, f, i
+from tests.ops.sample import Bad, S, cplx, f, i
 
 SAMPLES = [
     S("matmul", f(2, 3), f(3, 4)),
