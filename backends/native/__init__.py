@@ -31,7 +31,9 @@ class NativeBackend:
         return np.array(array)
 
     def to_numpy(self, array):
-        return np.asarray(array)
+        view = np.asarray(array).view()
+        view.flags.writeable = False  # tensors do not change
+        return view
 
     def devices(self):
         return ["cpu:0"]

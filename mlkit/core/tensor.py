@@ -7,7 +7,7 @@ an array of the backend (a value), a `Value` of a graph under construction (stag
 import numpy as np
 
 from mlkit.core import dtypes
-from mlkit.core.spec import Spec
+from mlkit.core.spec import Spec, size_of
 from mlkit.core.state import state
 
 
@@ -48,8 +48,6 @@ class Tensor:
     @property
     def size(self):
         """Number of elements."""
-        from mlkit.core.spec import size_of
-
         return size_of(self.data.shape)
 
     @property
@@ -63,7 +61,7 @@ class Tensor:
         return state.backend.device_of(self._array()) if self.is_concrete else state.device
 
     def numpy(self):
-        """The value as a NumPy array (a read-only view where the backend allows, else a copy)."""
+        """The value as a NumPy array, which must not be written: a read-only view where the backend allows."""
         return state.backend.to_numpy(self._array())
 
     def _array(self):
@@ -80,10 +78,15 @@ class Tensor:
         return a.astype(dtype) if dtype is not None and a.dtype != dtype else np.array(a) if copy else a
 
     def __dlpack__(self, **kwargs):
-        return self._array().__dlpack__(**kwargs)
+        """The value without a copy for another library; to be read only, for tensors do not change."""
+        return self._exportable().__dlpack__(**kwargs)
 
     def __dlpack_device__(self):
-        return self._array().__dlpack_device__()
+        return self._exportable().__dlpack_device__()
+
+    def _exportable(self):
+        a = self._array()
+        return a if hasattr(a, "__dlpack__") else np.asarray(a)
 
     def item(self):
         """The single element as a Python number."""
@@ -118,7 +121,8 @@ class Tensor:
     def __repr__(self):
         if not self.is_concrete:
             return f"<Tensor {self.spec}>"
-        return f"<Tensor {self.spec}\n{np.array2string(self.numpy(), threshold=40)}>" if self.ndim else f"<Tensor {self.spec} {self.numpy()}>"
+        text = np.array2string(self.numpy(), threshold=40)
+        return f"<Tensor {self.spec}\n{text}>" if self.ndim else f"<Tensor {self.spec} {text}>"
 
     def __copy__(self):
         return self
