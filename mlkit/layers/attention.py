@@ -79,7 +79,7 @@ class MultiHeadAttention(Layer):
         self.key_dense = self._projection("key", key_shape, self.key_dim)
         self.value_dense = self._projection("value", value_shape, self.value_dim)
         axes = tuple(range(1, rank - 1)) if self.attention_axes is None else tuple(a % rank for a in self.attention_axes)
-        self._axes = axes
+        self._axes = self.attention_axes = axes
         self._softmax = Softmax(axis=tuple(range(-len(axes), 0)), dtype=self.dtype_policy, name="softmax")
         self._dropout_layer = Dropout(self.dropout, seed=self.seed, dtype=self.dtype_policy, name="dropout")
         self.output_dense = self._output_projection(query_shape)
