@@ -1,0 +1,152 @@
+"""Tensors: operators, indexing, exchange with NumPy, errors of symbolic ones; state and devices."""
+
+import copy
+import operator
+import pickle
+import threading
+
+import numpy as np
+import pytest
+
+import mlkit
+from mlkit import ops
+from mlkit.core.backend import device, get_backend, using
+from mlkit.core.spec import Spec
+from mlkit.core.state import state
+from mlkit.core.tensor import Tensor
+
+A = np.array([[1.5, -2.0, 3.0], [0.5, 4.0, -1.0]], "float32")
+B = np.array([[2.0, 1.0, -3.0], [4.0, 0.5, 1.0]], "float32")
+I, J = np.array([5, 6, 7], "int32"), np.array([2, 3, 4], "int32")
+
+
+def t(x):
+    return ops.convert_to_tensor(x)
+
+
+class TestOperators:
+    @pytest.mark.parametrize("name", "add sub mul truediv floordiv mod pow eq ne lt le gt ge".split())
+    def test_binary(self, name):
+        f = getattr(operator, name)
+        a, b = (abs(A), B) if name == "pow" else (A, B)
+        np.testing.assert_allclose(f(t(a), t(b)).numpy(), f(a, b), rtol=1e-6)
+        np.testing.assert_allclose(f(t(a), 2.0).numpy(), f(a, 2.0), rtol=1e-6)
+        np.testing.assert_allclose(f(a, t(b)).numpy(), f(a, b), rtol=1e-6)
+        assert type(f(a, t(b))) is Tensor
+
+    @pytest.mark.parametrize("name", "and_ or_ xor lshift rshift".split())
+    def test_bits(self, name):
+        f = getattr(operator, name)
+        np.testing.assert_array_equal(f(t(I), t(J)).numpy(), f(I, J))
+        np.testing.assert_array_equal(f(t(I), 1).numpy(), f(I, 1))
+
+    def test_unary(self):
+        np.testing.assert_array_equal((-t(A)).numpy(), -A)
+        np.testing.assert_array_equal(abs(t(A)).numpy(), abs(A))
+        np.testing.assert_array_equal((~t(I)).numpy(), ~I)
+        assert +t(A) is not None and round(t(2.6)).item() == 3.0
+
+    def test_matmul(self):
+        np.testing.assert_allclose((t(A) @ t(B.T)).numpy(), A @ B.T, rtol=1e-6)
+        np.testing.assert_allclose((A @ t(B.T)).numpy(), A @ B.T, rtol=1e-6)
+
+    def test_scalars_are_weak(self):
+        assert (t(I) * 2).dtype == "int32" and (t(I) * 2.0).dtype == "float32"
+        assert (ops.cast(A, "float16") * 2.5).dtype == "float16"
+
+    def test_comparison_with_none_is_python(self):
+        assert (t(A) == None) is False and (t(A) != None) is True  # noqa: E711
+
+
+@pytest.mark.parametrize(
+    "key", [0, -1, slice(1, None), (slice(None), 1), (Ellipsis, 0), (None, 0), (slice(None, None, -1),), (1, slice(0, 3, 2))], ids=str
+)
+def test_indexing(key):
+    np.testing.assert_array_equal(t(A)[key].numpy(), A[key])
+
+
+def test_shape_and_kind():
+    x = t(A)
+    assert x.shape == (2, 3) and x.ndim == 2 and x.size == 6 and len(x) == 2 and x.dtype == "float32" and x.device == "cpu:0"
+    assert x.T.shape == (3, 2) and x.reshape(3, 2).shape == x.reshape((3, 2)).shape == (3, 2)
+    assert [row.shape for row in x] == [(3,), (3,)] and x.tolist() == A.tolist()
+    assert repr(t(2.5)) == "<Tensor float32[] 2.5>" and "float32[2, 3]" in repr(x)
+
+
+def test_python_numbers():
+    x = t(2.5)
+    assert float(x) == x.item() == 2.5 and int(x) == 2 and bool(x) and complex(x) == 2.5 and f"{x:.2f}" == "2.50"
+    assert [10, 20, 30][t(1)] == 20
+    with pytest.raises(TypeError, match="without dimensions"):
+        len(x)
+    with pytest.raises(ValueError, match="truth value"):
+        bool(t(A))
+
+
+def test_values_cannot_be_written_from_outside():
+    x = t(A.copy())
+    with pytest.raises(ValueError, match="read-only"):
+        x.numpy()[0] = 1
+    with pytest.raises(ValueError, match="read-only"):
+        np.asarray(x)[0] = 1
+    own = ops.convert_to_numpy(x)
+    own[0] = 7
+    assert x[0, 0] == 1.5 and np.array(x, "float64").dtype == np.float64
+
+
+def test_dlpack():
+    np.testing.assert_array_equal(np.from_dlpack(t(A)), A)
+    assert float(np.from_dlpack(ops.sum(t(A)))) == A.sum()
+
+
+def test_copies_and_pickles():
+    x = t(A)
+    assert copy.copy(x) is x
+    for other in (copy.deepcopy(x), pickle.loads(pickle.dumps(x))):
+        assert other is not x and other.dtype == x.dtype and np.array_equal(other, x)
+    assert pickle.loads(pickle.dumps(ops.cast(A, "bfloat16"))).dtype == "bfloat16"
+
+
+class TestSymbolic:
+    x = Tensor(Spec((2, 3), "float32"))
+
+    def test_infers(self):
+        y = ops.matmul(self.x, Tensor(Spec((3, 4), "float32")))
+        assert y.spec == Spec((2, 4), "float32") and repr(y) == "<Tensor float32[2, 4]>" and not y.is_concrete
+
+    @pytest.mark.parametrize("use", [float, bool, np.asarray, lambda x: x.item(), lambda x: [0][x]], ids=range(5))
+    def test_has_no_value(self, use):
+        with pytest.raises(TypeError, match="has no value"):
+            use(self.x)
+
+
+class TestDevices:
+    def test_block(self):
+        with device("cpu:0"):
+            assert ops.ones(2).device == "cpu:0" and state.device == "cpu:0"
+        with mlkit.device("cpu"):
+            assert ops.ones(2).device == "cpu:0"
+        assert state.device is None
+
+    def test_absent_device_names_those_there_are(self):
+        with pytest.raises(ValueError, match="there is no 'gpu:7' on backend 'native'. Devices: cpu:0"):
+            with device("gpu:7"):
+                pass
+
+    def test_unknown_backend(self):
+        with pytest.raises(ValueError, match="Unknown backend 'torch'. There are: native, jax"):
+            get_backend("torch")
+
+
+def test_state_is_each_threads_own():
+    seen = {}
+
+    def other():
+        seen["recording"], seen["trace"] = state.recording, state.trace
+        seen["value"] = float(ops.sum(t(A)))
+
+    with mlkit.GradientTape(), using("native"):
+        thread = threading.Thread(target=other)
+        thread.start()
+        thread.join()
+    assert seen == {"recording": (), "trace": None, "value": float(A.sum())}
