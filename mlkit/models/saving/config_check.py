@@ -94,7 +94,9 @@ def _is_own(value, place, path, member):
     if not (module is None or (isinstance(module, str) and _MODULE.fullmatch(module))):
         raise ModelFileError(path, member, f"{_show(place)}.module is {module!r:.100}, which is no module name.")
     if not isinstance(value.get("registered_name"), (str, type(None))):
-        raise ModelFileError(path, member, f"{_show(place)}.registered_name is {value['registered_name']!r:.100}, which is no name.")
+        raise ModelFileError(
+            path, member, f"{_show(place)}.registered_name is {value['registered_name']!r:.100}, which is no name."
+        )
     if op_names.is_operation(module):
         if op_names.function_of(module, name) is None:
             raise ModelFileError(path, member, f"{_show(place)}: mlkit has no operation {name!r} of {module!r}.", _VERSION_HINT)

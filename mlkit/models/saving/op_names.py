@@ -20,7 +20,7 @@ _OF_MATH = (
     "segment_min segment_prod segment_sum stft top_k view_as_complex view_as_real"
 ).split()
 _OF_LINALG = (
-    "cholesky cholesky_inverse det eig eigh inv lstsq lu_factor matrix_rank norm pinv qr slogdet solve solve_triangular svd"
+    "cholesky cholesky_inverse det eig eigh inv lstsq lu_factor matrix_rank norm pinv qr solve solve_triangular svd"
 ).split()
 _OF_IMAGE = (
     "affine_transform crop_images elastic_transform extract_patches extract_patches_3d gaussian_blur hsv_to_rgb "

@@ -5,6 +5,7 @@ the namespaces below; nothing is imported because a file says so.
 """
 
 import contextlib
+import functools
 import importlib
 import inspect
 import threading
@@ -104,6 +105,7 @@ def _namespace(key):
         return None
 
 
+@functools.cache
 def wire_name(cls):
     """(module, class name) that Keras has for one of mlkit's public classes; None for all other classes.
 

@@ -281,8 +281,8 @@ def _from_config(cls, inner):
         if known or (registry.is_builtin(cls) and not isinstance(error, TypeError)):
             raise
         raise TypeError(
-            f"{cls.__name__} could not be made from its config: {type(error).__name__}: {error}. If it is a class of yours: what "
-            "get_config() wrote of objects must be explicitly deserialized in from_config() or __init__(), with "
+            f"{cls.__name__} could not be made from its config: {type(error).__name__}: {error}. If it is a class of yours: "
+            "what get_config() wrote of objects must be explicitly deserialized in from_config() or __init__(), with "
             "deserialize_keras_object()."
         ) from error
 

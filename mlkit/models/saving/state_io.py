@@ -27,35 +27,38 @@ def write_state(model, file, skip=()):
 
 
 class _Writer(collections.abc.MutableMapping):
-    """What `save_own_variables` writes into: a dict of arrays that is a group of the file."""
+    """What `save_own_variables` writes into: a dict of arrays that is a group of the file, made when it is first needed."""
 
     def __init__(self, file, path, name):
-        self._file, self._path = file, f"{path}/vars" if path else "vars"
-        check_name(self._path, file.filename if isinstance(file.filename, str) else "")
+        self._file, self._path, self._made = file, f"{path}/vars" if path else "vars", None
+        check_name(self._path, "")
         if isinstance(name, str):
-            self._group().attrs["name"] = name
+            self._group.attrs["name"] = name
 
+    @property
     def _group(self):
-        return self._file.require_group(self._path)
+        if self._made is None:
+            self._made = self._file.create_group(self._path)
+        return self._made
 
     def __setitem__(self, key, value):
         check_name(key, self._path)
         value = np.asarray(value.numpy() if hasattr(value, "numpy") else value)
-        dataset = self._group().create_dataset(key, data=value)
+        dataset = self._group.create_dataset(key, data=value)
         if dtypes.name_of(value.dtype) == "bfloat16":
             dataset.attrs["dtype"] = "bfloat16"  # HDF5 only sees two bytes
 
     def __getitem__(self, key):
-        return self._group()[key][()]
+        return self._group[key][()]
 
     def __delitem__(self, key):
-        del self._group()[key]
+        del self._group[key]
 
     def __iter__(self):
-        return iter(self._group())
+        return iter(self._group)
 
     def __len__(self):
-        return len(self._group())
+        return len(self._group)
 
 
 # ---- reading -------------------------------------------------------------------------------------------------------------
@@ -69,7 +72,7 @@ def read_state(model, tensors, skip=(), skip_mismatch=False, allow_nonfinite=Fal
     alone, with a warning.
     """
     groups = _groups_of(tensors)
-    plan, problems, used, aliases = [], [], set(), []
+    plan, problems, used, aliases = [], [], set(), collections.defaultdict(list)
     for path, part in list(parts(model, skip, aliases)):
         if not hasattr(part, "load_own_variables"):
             continue
@@ -101,11 +104,18 @@ def _groups_of(tensors):
 
 def _group_name(path, aliases, tensors):
     """The group of a part: by its path, or by another one if the file knows it under that."""
-    others = (other + path[len(first) :] for first, other in aliases if path == first or path.startswith(f"{first}/"))
-    names = [f"{p}/vars" if p else "vars" for p in (path, *others)]
+    name = f"{path}/vars" if path else "vars"
+    if name in tensors.groups:
+        return name
     if "_layer_checkpoint_dependencies" in tensors.groups:
-        names.append(names[0].replace("layers", "_layer_checkpoint_dependencies"))  # as Keras 2.12 called it
-    return next((name for name in names if name in tensors.groups), names[0])
+        return name.replace("layers", "_layer_checkpoint_dependencies")  # as Keras 2.12 called it
+    keys = path.split("/")
+    for i in range(len(keys), 0, -1):
+        for other in aliases.get("/".join(keys[:i]), ()):
+            renamed = "/".join([other, *keys[i:], "vars"])
+            if renamed in tensors.groups:
+                return renamed
+    return name
 
 
 def _is_optimizer(part):

@@ -34,7 +34,7 @@ def is_part(obj):
 def parts(root, skip=(), aliases=None):
     """(path, object) for a model and everything in it, each object once, in the order Keras 3 has.
 
-    skip: objects left out. aliases: a list that receives (path, other path) of objects found in several places.
+    skip: objects left out. aliases: a dict of lists that receives, by path, the other paths of objects found in several places.
     """
     paths = {id(obj): None for obj in skip}
     containers = set()
@@ -42,7 +42,7 @@ def parts(root, skip=(), aliases=None):
     def of_object(obj, path):
         if id(obj) in paths:
             if aliases is not None and paths[id(obj)] is not None:
-                aliases.append((paths[id(obj)], path))
+                aliases[paths[id(obj)]].append(path)
             return
         paths[id(obj)] = path
         yield path, obj
@@ -75,22 +75,17 @@ def _numbered(name, used):
 
 def _attributes(obj):
     """(name, value) of the attributes that may hold parts: private ones last, those of the base classes left out."""
-    from mlkit.models import Model
+    from mlkit.models import Model, Sequential
 
-    if isinstance(obj, Model) and getattr(obj, "_graph", None) is not None or _is_sequential(obj):
+    first = {"layers"} if isinstance(obj, Model) and (obj._graph is not None or isinstance(obj, Sequential)) else set()
+    if first:
         yield "layers", obj.layers
     base = next(kind for kind in _kinds() if isinstance(obj, kind))
-    names = (set(vars(obj)) | _properties(type(obj))) - _base_names(base) - _SKIPPED
+    names = (set(vars(obj)) | _properties(type(obj))) - _base_names(base) - _SKIPPED - first
     for name in sorted(names, key=lambda n: f"~{n}" if n.startswith("_") else n):
         value = _value_of(obj, name)
         if is_part(value) or (isinstance(value, (list, tuple, dict)) and value):
             yield name, value
-
-
-def _is_sequential(obj):
-    from mlkit.models import Sequential
-
-    return isinstance(obj, Sequential)
 
 
 def _value_of(obj, name):
