@@ -14,7 +14,8 @@ _AGGREGATIONS = (None, "none", "mean", "sum", "only_first_replica")
 class Variable:
     """A tensor that can be assigned.
 
-    initializer: the first value (array, tensor, number) or a callable ``(shape, dtype=...) -> tensor``, which needs `shape`.
+    initializer: the first value (array, tensor, number), or a callable ``(shape, dtype=...) -> tensor`` or the name of an
+    initializer, which need `shape`.
     trainable: whether training changes it; may be changed at any time. autocast: whether a float value is read in a layer's
     compute dtype (mixed precision). aggregation, synchronization: kept for distributed training.
 
@@ -50,7 +51,7 @@ class Variable:
         self.autocast = bool(autocast)
         self.aggregation, self.synchronization = aggregation or "none", synchronization
         self._regularizer = self._constraint = None
-        self.overwrite_with_gradient = False
+        self._overwrite_with_gradient = False
         self._trainable = self.made_trainable = bool(trainable)
         with outside_trace():
             self._value = _initial_value(initializer, shape, dtype, self.path)
@@ -85,6 +86,17 @@ class Variable:
         if value is not None and not callable(value):
             raise ValueError(f"Variable {self.path!r}: `constraint` must be a Constraint or None, but got {value!r}.")
         self._constraint = value
+
+    @property
+    def overwrite_with_gradient(self):
+        """Whether an optimizer step replaces the value with the gradient."""
+        return self._overwrite_with_gradient
+
+    @overwrite_with_gradient.setter
+    def overwrite_with_gradient(self, value):
+        if not isinstance(value, bool):
+            raise TypeError(f"Variable {self.path!r}: `overwrite_with_gradient` must be True or False, but got {value!r}.")
+        self._overwrite_with_gradient = value
 
     @property
     def shape(self):
@@ -168,7 +180,10 @@ class Variable:
         return int(self.value)
 
     def __bool__(self):
-        return bool(self.value)
+        raise TypeError(
+            f"Variable {self.path!r} cannot be used as a condition. Compare with None to ask whether there is one, "
+            "or take `bool(variable.value)` of a scalar."
+        )
 
     def __deepcopy__(self, memo):
         new = type(self)(self.numpy(), dtype=self._value.dtype, trainable=self._trainable, autocast=self.autocast, name=self.name)
@@ -186,6 +201,10 @@ def _raw(value):
 def _initial_value(initializer, shape, dtype, path):
     from mlkit.ops import cast, convert_to_tensor
 
+    if isinstance(initializer, str):
+        from mlkit import initializers
+
+        initializer = initializers.get(initializer)
     if callable(initializer):
         if shape is None:
             raise ValueError(f"Variable {path!r}: a callable `initializer` needs `shape`.")

@@ -10,6 +10,8 @@ _BINARY = dict(
     rshift="bitwise_right_shift",
 )  # fmt: skip
 _COMPARISON = dict(eq="equal", ne="not_equal", lt="less", le="less_equal", gt="greater", ge="greater_equal")
+# As in Keras: on variables and symbols these join conditions; on tensors they join bits.
+_LOGICAL = dict(and_="logical_and", or_="logical_or", xor="logical_xor")
 _UNARY = dict(neg="negative", abs="absolute", invert="bitwise_invert")
 
 
@@ -35,7 +37,7 @@ def _backward(function):
 def install(plain, recordable):
     """Give the classes their operators: Tensor and Variable the plain functions, KerasTensor those that record themselves."""
     for cls, functions in ((Tensor, plain), (Variable, plain), (KerasTensor, recordable)):
-        for name, public in _BINARY.items():
+        for name, public in (_BINARY if cls is Tensor else _BINARY | _LOGICAL).items():
             function = functions[public]
             setattr(cls, f"__{name.rstrip('_')}__", _forward(function, cls is KerasTensor))
             setattr(cls, f"__r{name.rstrip('_')}__", _backward(function))
