@@ -105,7 +105,6 @@ def _namespace(key):
         return None
 
 
-@functools.cache
 def wire_name(cls):
     """(module, class name) that Keras has for one of mlkit's public classes; None for all other classes.
 
@@ -113,8 +112,11 @@ def wire_name(cls):
     >>> wire_name(L2)
     ('keras.regularizers', 'L2')
     """
-    if not cls.__module__.startswith("mlkit."):
-        return None
+    return _wire_name(cls) if cls.__module__.startswith("mlkit.") else None
+
+
+@functools.cache
+def _wire_name(cls):
     own = namespace_of(cls.__module__)
     for key in [own] * (own in NAMESPACES) + list(NAMESPACES):
         if _public(key, cls.__name__) is cls:

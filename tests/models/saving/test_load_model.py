@@ -378,6 +378,71 @@ def test_weights_out_of_a_keras_file(tmp_path):
         np.testing.assert_array_equal(a, b)
 
 
+class Plain(mlkit.Model):
+    def __init__(self, **kwargs):
+        super().__init__(**kwargs)
+        self.dense = mlkit.layers.Dense(3)
+        self.stack = [self.dense]
+        self.stack.append(self.stack)  # a list may hold itself
+
+    def call(self, x):
+        return self.dense(x)
+
+
+class Renamed(mlkit.Model):
+    """The same with its layer under another name, which comes first in the alphabet."""
+
+    def __init__(self, **kwargs):
+        super().__init__(**kwargs)
+        self.a_dense = mlkit.layers.Dense(3)
+
+    @property
+    def dense(self):
+        return self.a_dense
+
+    def call(self, x):
+        return self.a_dense(x)
+
+
+def test_a_layer_can_be_known_by_several_names(tmp_path):
+    x = np.ones((2, 4), "float32")
+    model, other = Plain(), Renamed()
+    model(x), other(x)
+    model.save_weights(tmp_path / "m.weights.h5")
+    other.load_weights(tmp_path / "m.weights.h5")
+    np.testing.assert_array_equal(other(x), model(x))
+
+
+class Holder(mlkit.layers.Layer):
+    """A user's layer that brings the object in its config back to life itself, as in Keras."""
+
+    def __init__(self, inner, **kwargs):
+        super().__init__(**kwargs)
+        self.inner = saving.deserialize_keras_object(inner) if isinstance(inner, dict) else inner
+
+    def call(self, x):
+        return self.inner(x)
+
+
+class Careless(Holder):
+    """The same, forgetting that."""
+
+    def __init__(self, inner, **kwargs):
+        mlkit.layers.Layer.__init__(self, **kwargs)
+        self.inner = inner
+
+
+def test_constructors_of_users_get_plain_configs(good):
+    x = mlkit.Input((4,))
+    file = io.BytesIO()
+    mlkit.Model(x, Holder(mlkit.layers.ReLU())(x)).save(file)
+    assert isinstance(saving.load_model(file, {"Holder": Holder}).layers[1].inner, mlkit.layers.ReLU)
+    file = io.BytesIO()
+    mlkit.Model(x, Careless(mlkit.layers.ReLU())(x)).save(file)
+    with pytest.raises(ModelFileError, match="dict"):
+        saving.load_model(file, {"Careless": Careless})
+
+
 # ---- effort --------------------------------------------------------------------------------------------------------------
 
 
