@@ -211,6 +211,9 @@ def _where_spec(condition, x, y):
     return Spec(shape, _operand_dtype("where", (x, y)))
 
 
+_where_spec.elementwise = True
+
+
 def _where_vjp(g, z, condition, x, y):
     return None, _fit(where(condition, g, 0.0), x), _fit(where(condition, 0.0, g), y)
 

@@ -56,7 +56,7 @@ class _Fusion(Rewriter):
 
 
 def _is_bias(bias, y):
-    return type(bias) is Value and bias.shape == y.shape[-1:] and len(y.shape) > 1 and bias.dtype == y.dtype
+    return hasattr(bias, "shape") and bias.shape == y.shape[-1:] and len(y.shape) > 1 and bias.dtype == y.dtype
 
 
 def _activation(call):

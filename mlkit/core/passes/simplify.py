@@ -5,7 +5,7 @@ for the sign of zeros.
 """
 
 from mlkit.core import dtypes
-from mlkit.core.graph import spec_of
+from mlkit.core.graph import Call, spec_of
 from mlkit.core.op import OPS
 from mlkit.core.passes.rewrite import Rewriter, is_scalar
 from mlkit.core.tensor import Value
@@ -25,17 +25,28 @@ def rule(*names):
 
 
 def simplify(graph):
-    """The graph with all rules applied to each call, over and over until none fits."""
-    rewriter = Rewriter(graph)
+    """The graph with all rules applied to each call, and to what they make of it, until none fits."""
+    return _Simplifier(graph).run()
 
-    def apply(call):
+
+class _Simplifier(Rewriter):
+    def run(self):
+        return super().run(self._apply)
+
+    def add(self, op, args, params):
+        """Stage a call of one output that a rule asks for, simplified itself."""
+        call = Call(op, args, params, (Value(op.spec(*map(spec_of, args), **params)),))
+        found = self._apply(call)
+        if found is None:
+            self.keep(call)
+        return call.outs[0] if found is None else found
+
+    def _apply(self, call):
         for function in RULES.get(call.op.name, ()):
-            found = function(rewriter, call)
+            found = function(self, call)
             if found is not None:
                 return found
-        return _with_scalars(rewriter, call)
-
-    return rewriter.run(apply)
+        return _with_scalars(self, call)
 
 
 def _same(a, call):
@@ -121,16 +132,10 @@ def _with_scalars(rewriter, call):
     if not getattr(call.op.spec, "elementwise", False):
         return None
     args = [_source(rewriter, a) for a in call.args]
-    if all(a is b for a, b in zip(args, call.args)) or all(map(is_scalar, args)):
-        return None
-    expected = call.outs[0].spec
-    for candidate in (args, *([*call.args[:i], a, *call.args[i + 1 :]] for i, a in enumerate(args) if a is not call.args[i])):
-        if not all(map(is_scalar, candidate)) and call.op.spec(*map(spec_of, candidate), **call.params) == expected:
-            changed = call.with_args(tuple(candidate))
-            for function in RULES.get(call.op.name, ()):  # now that a number is seen as one
-                found = function(rewriter, changed)
-                if found is not None:
-                    return found
+    changed = [i for i, (a, b) in enumerate(zip(args, call.args)) if a is not b]
+    one_by_one = [[*call.args[:i], args[i], *call.args[i + 1 :]] for i in changed]
+    for candidate in [args, *one_by_one] if changed else []:
+        if not all(map(is_scalar, candidate)) and call.op.spec(*map(spec_of, candidate), **call.params) == call.outs[0].spec:
             return rewriter.add(call.op, candidate, call.params)
 
 

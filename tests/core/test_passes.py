@@ -1,0 +1,326 @@
+"""Each pass does what it says and keeps the results; all of them together do, and so do all but any one."""
+
+import sys
+
+import numpy as np
+import pytest
+
+import mlkit
+from mlkit import ops
+from mlkit.core import debug, tree
+from mlkit.core.op import OPS
+from mlkit.core.passes import PASSES, optimize
+from mlkit.core.passes.cse import cse
+from mlkit.core.passes.fold import fold
+from mlkit.core.passes.fuse_products import fuse_products
+from mlkit.core.passes.lower import lower
+from mlkit.core.passes.prune import prune
+from mlkit.core.passes.simplify import RULES, simplify
+from mlkit.core.state import state
+from mlkit.core.tensor import Tensor
+from mlkit.ops import elementwise as el
+from mlkit.ops import movement as mv
+from mlkit.ops import reduction as rd
+from mlkit.ops.fused import gelu, relu, softmax
+from tests.core.programs import Mlp, array, control_flow, convolution_step, elementwise
+
+
+@pytest.fixture(autouse=True)
+def checked_graphs(monkeypatch):
+    monkeypatch.setattr(debug, "CHECK_GRAPHS", True)
+
+
+@pytest.fixture
+def small_chains(monkeypatch):
+    """Chains of however small arrays, in blocks of a few elements."""
+    from mlkit.backends.native import chain
+
+    monkeypatch.setattr(sys.modules["mlkit.core.passes.fuse_chains"], "SMALLEST", 0)
+    monkeypatch.setattr(chain, "BLOCK", 7)
+
+
+def graph_of(fn, *args):
+    return mlkit.function(fn).graph(*args)
+
+
+def names(graph):
+    return [c.op.name for c in graph.calls]
+
+
+def same_results(before, after, *args):
+    for a, b in zip(before.run(*args), after.run(*args)):
+        np.testing.assert_array_equal(a, b)
+        assert a.spec == b.spec
+
+
+def simplified(fn, *args):
+    """Names of the ops left by simplify and prune; the results stay the same."""
+    before = graph_of(fn, *args)
+    after = prune(simplify(before)).check()
+    same_results(before, after, *args)
+    return names(after)
+
+
+X, Y, N = array(2, 3), array(2, 3, seed=1), ops.convert_to_tensor(np.arange(6, dtype="int32").reshape(2, 3))
+
+
+def full(value, dtype="float32", shape=(2, 3)):
+    return mv.full(shape=shape, value=value, dtype=dtype)
+
+
+class TestSimplify:
+    @pytest.mark.parametrize(
+        "fn,left",
+        [
+            (lambda x: x + 0, []),
+            (lambda x: 0 + x, []),
+            (lambda x: x * 1.0, []),
+            (lambda x: x - 0.0, []),
+            (lambda x: x / 1.0, []),
+            (lambda x: x**1, []),
+            (lambda x: x**2, ["mul"]),
+            (lambda x: abs(x) ** 0.5, ["abs", "sqrt"]),
+            (lambda x: -(-x), []),
+            (lambda x: x + -Y, ["sub"]),
+            (lambda x: x - -x, ["add"]),
+            (lambda x: -x + exp(x), ["exp", "sub"]),
+            (lambda x: x * full(1), []),
+            (lambda x: x + full(0), []),
+            (lambda x: x + full(2), ["add"]),
+            (lambda x: el.where(x > 0, x, full(0)), ["less", "where"]),
+            (lambda x: el.where(x > 0, x, x), []),
+            (lambda x: el.maximum(x, x), []),
+            (lambda x: x * mv.broadcast_to(x[0], shape=(2, 3)), ["slice", "reshape", "mul"]),
+            (lambda x: el.stop_gradient(x) * 2, ["mul"]),
+            (lambda x: relu(relu(x)), ["relu"]),
+            (lambda x: el.cast(el.cast(x, dtype="float64"), dtype="float32"), []),
+            (lambda x: el.cast(el.cast(x, dtype="float16"), dtype="float32"), ["cast", "cast"]),
+            (lambda x: el.cast(el.cast(x, dtype="float64"), dtype="float16"), ["cast"]),
+            (lambda x: mv.reshape(mv.reshape(x, shape=(6,)), shape=(3, 2)), ["reshape"]),
+            (lambda x: mv.reshape(mv.reshape(x, shape=(6,)), shape=(2, 3)), []),
+            (lambda x: mv.transpose(mv.transpose(x, perm=(1, 0)), perm=(1, 0)), []),
+            (lambda x: mv.transpose(mv.reshape(x, shape=(2, 1, 3)), perm=(1, 0, 2)), ["reshape", "transpose"]),
+            (lambda x: mv.flip(mv.flip(x, axes=(0,)), axes=(0,)), []),
+            (lambda x: mv.broadcast_to(x, shape=(2, 3)), []),
+            (lambda x: mv.slice_(x, starts=(0, 0), stops=(2, 3), strides=(1, 1)), []),
+            (lambda x: mv.slice_(x, starts=(0, 0), stops=(2, 2), strides=(1, 1)), ["slice"]),
+            (lambda x: mv.pad(x, value=0.0, low=(0, 0), high=(0, 0), interior=(0, 0)), []),
+            (lambda x: mv.concat(x, axis=0), []),
+            (lambda x: rd.sum_(mv.reshape(x, shape=(2, 1, 3)), axes=(1,), keepdims=False), []),
+            (lambda x: rd.sum_(x, axes=(), keepdims=False), []),
+            (lambda x: rd.sum_(x, axes=(0,), keepdims=False), ["sum"]),
+            (lambda x: el.cast(full(2, "int32"), dtype="float32") * x, ["mul"]),
+            (lambda x: mv.reshape(full(2, shape=(6,)), shape=(2, 3)) * x, ["mul"]),
+            (lambda x: -full(1) * x, ["mul"]),
+        ],
+    )
+    def test_floats(self, fn, left):
+        assert simplified(fn, X) == left
+
+    @pytest.mark.parametrize(
+        "fn,left",
+        [
+            (lambda n: el.floor(n), []),
+            (lambda n: ~~n, []),
+            (lambda n: n * full(1, "int32"), []),
+            (lambda n: el.cast(el.cast(n, dtype="int64"), dtype="int32"), []),
+            (lambda n: el.cast(el.cast(n, dtype="float32"), dtype="int32"), ["cast", "cast"]),
+            (lambda n: el.cast(el.cast(n, dtype="float64"), dtype="float32"), ["cast"]),
+            (lambda n: el.cast(full(2.5), dtype="int32") + n, ["full", "cast", "add"]),
+        ],
+    )
+    def test_integers(self, fn, left):
+        assert simplified(fn, N) == left
+
+    def test_shapes_are_not_lost(self):
+        row = X[0]
+        assert simplified(lambda r: r + full(0), row) == ["full", "add"]
+        assert simplified(lambda r: mv.broadcast_to(r, shape=(2, 3)) * 1.0, row) == ["broadcast_to"]
+        assert simplified(lambda r: mv.broadcast_to(r, shape=(2, 3)) * mv.broadcast_to(r, shape=(2, 3)), row)[-1] == "mul"
+
+    def test_weak_scalars_keep_the_dtype(self):
+        half = ops.cast(X, "float16")
+        assert simplified(lambda x: x * full(3, "float16"), half) == ["mul"]
+        assert simplified(lambda c: el.where(c, full(1, "float64"), full(0, "float64")), X > 0)[-1] == "where"
+
+    def test_rules_are_for_ops_there_are(self):
+        assert set(RULES) <= set(OPS)
+
+
+def exp(x):
+    return el.exp(x)
+
+
+def test_prune():
+    before = graph_of(lambda x: (x * 2, exp(x))[0], X)
+    assert names(before) == ["mul", "exp"] and names(prune(before)) == ["mul"]
+    same_results(before, prune(before), X)
+
+
+class TestCse:
+    def test_repeated_calls(self):
+        before = graph_of(lambda x: exp(x) * exp(x) + rd.sum_(exp(x), axes=(0,), keepdims=False), X)
+        after = prune(cse(before))
+        assert names(after) == ["exp", "mul", "sum", "add"]
+        same_results(before, after, X)
+
+    def test_numbers_of_different_kind_or_sign_differ(self):
+        before = graph_of(lambda x, n: (x * 0.0, x * -0.0, n + 1, el.cast(n, dtype="float32") + 1), X, N)
+        assert len(cse(before).calls) == len(before.calls)
+
+    def test_parameters_count(self):
+        before = graph_of(lambda x: (ops.sum(x, 0), ops.sum(x, 1), ops.sum(x, 1, keepdims=True), ops.sum(x, 1)), X)
+        assert len(cse(before).calls) == 3
+
+    def test_several_outputs(self):
+        before = graph_of(lambda x: (ops.moments(x, 0), ops.linalg.qr(x), ops.linalg.qr(x)), X)
+        assert names(cse(before)).count("qr") == 1
+
+
+def test_fold():
+    before = graph_of(lambda x: x + el.exp(el.cast(mv.iota(size=3, dtype="int32"), dtype="float32")) * 2, X)
+    after = fold(before, state.kernels)
+    assert names(after) == ["add"]
+    same_results(before, after, X)
+    large = graph_of(lambda x: x + mv.iota(size=100_000, dtype="float32"), array(100_000))
+    assert len(fold(large, state.kernels).calls) == 2
+
+
+class TestLower:
+    def test_absent_fused_ops_become_their_fallback(self):
+        before = graph_of(lambda x: gelu(softmax(x, axis=1), approximate=True), X)
+        kernels = {k: v for k, v in state.kernels.items() if OPS[k].fallback is None}
+        after = lower(before, kernels).check()
+        assert not {"gelu", "softmax", "relu"} & set(names(after))
+        for a, b in zip(before.run(X), after.run(X)):
+            np.testing.assert_allclose(a, b, rtol=1e-5)
+
+    def test_places_are_kept(self):
+        class Doubler(mlkit.layers.Layer):
+            def call(self, x):
+                return softmax(x, axis=1)
+
+        layer = Doubler(name="doubler")
+        layer(X)
+        before = graph_of(lambda x: layer(x), X)
+        after = lower(before, {k: v for k, v in state.kernels.items() if k != "softmax"})
+        assert {c.place for c in before.calls} == {c.place for c in after.calls} == {("doubler",)}
+
+    def test_nothing_to_do(self):
+        before = graph_of(lambda x: softmax(x, axis=1), X)
+        assert lower(before, state.kernels) is before
+
+
+class TestFuseProducts:
+    def fused(self, fn, *args):
+        before = graph_of(fn, *args)
+        after = prune(fuse_products(simplify(before), state.kernels)).check()
+        for a, b in zip(before.run(*args), after.run(*args)):
+            np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-6)
+        return [(c.op.name, c.params.get("act")) for c in after.calls]
+
+    w, b = array(3, 4), array(4)
+
+    @pytest.mark.parametrize(
+        "act,name",
+        [(relu, "relu"), (el.tanh, "tanh"), (el.sigmoid, "sigmoid"), (ops.relu6, "relu6"), (ops.silu, "silu"), (ops.gelu, "gelu")],
+    )
+    def test_activations(self, act, name):
+        assert self.fused(lambda x: act(ops.matmul(x, self.w) + self.b), X)[-1][1].startswith(name)
+        assert len(self.fused(lambda x: act(ops.matmul(x, self.w) + self.b), X)) == 1
+
+    def test_parts(self):
+        assert self.fused(lambda x: self.b + ops.matmul(x, self.w), X) == [("matmul_bias_act", None)]
+        assert self.fused(lambda x: relu(ops.matmul(x, self.w)), X) == [("matmul_bias_act", "relu")]
+
+    def test_convolution(self):
+        k = array(3, 3, 2, 4)
+        assert self.fused(lambda x: relu(ops.conv(x, k) + self.b), array(1, 5, 5, 2)) == [("conv_bias_act", "relu")]
+
+    def test_not_where_the_product_is_needed_too(self):
+        def both(x):
+            y = ops.matmul(x, self.w)
+            return y, relu(y)
+
+        assert self.fused(both, X) == [("matmul", None), ("relu", None)]
+
+    def test_not_a_bias(self):
+        assert self.fused(lambda x: ops.matmul(x, self.w) + array(2, 4), X) == [("matmul", None), ("add", None)]
+
+
+class TestFuseChains:
+    def chains(self, fn, *args):
+        before = graph_of(fn, *args)
+        after = optimize(before, state.backend).check()
+        return [str(c.params["chain"]).count("=") for c in after.calls if c.op.name == "fused_elementwise"], names(after)
+
+    def test_one_chain_of_several_outputs(self, small_chains):
+        sizes, left = self.chains(lambda x, y: (exp(x) * y, exp(x) * y + 1), X, Y)
+        assert sizes == [3] and left == ["fused_elementwise"]
+
+    def test_a_chain_does_not_wait_for_itself(self, small_chains):
+        """exp -> sum -> mul: the last may not join the first, for the sum between needs it."""
+        sizes, left = self.chains(lambda x: (exp(x) + 1) * ops.sum(exp(x) + 1, axis=0, keepdims=True), X)
+        assert left[0] == "fused_elementwise" and left[1:] == ["sum", "mul"]
+
+    def test_cheap_part_joins_late(self, small_chains):
+        """m * b is ready early, but belongs to the chain of the gradient."""
+        sizes, left = self.chains(lambda m, x: m * 0.9 + ops.matmul(x, ops.transpose(x)) * 0.1, array(2, 2), X)
+        assert sizes == [3]
+
+    def test_small_ones_are_left_alone(self):
+        assert self.chains(lambda x, y: exp(x) * y, X, Y) == ([], ["exp", "mul"])
+
+    @pytest.mark.parametrize("shapes", [((6, 5), (5,), (6, 1)), ((2, 3, 4), (3, 1), (4,)), ((7,), (1,), ()), ((3, 50), (3, 1), (50,)), ((0, 3), (3,), ())])
+    def test_broadcasting_and_blocks(self, small_chains, shapes):
+        args = [array(*s, seed=i) for i, s in enumerate(shapes)]
+        fn = lambda x, y, z: (ops.where(x * y > z, x - y, ops.exp(z * x)), ops.cast(x + z, "int32") + 1)
+        for a, b in zip(fn(*args), mlkit.function(fn)(*args)):
+            np.testing.assert_allclose(a, b, rtol=1e-6)
+
+    def test_arrays_that_are_not_dense(self, small_chains):
+        x = ops.convert_to_tensor(np.arange(24, dtype="float32").reshape(4, 6).T)
+        fn = lambda x: ops.exp(-x) * 2 + x
+        np.testing.assert_allclose(mlkit.function(fn)(x), fn(x), rtol=1e-6)
+
+
+# ---- all together --------------------------------------------------------------------------------------------------------
+
+PROGRAMS = dict(convolution=convolution_step, control=control_flow, elementwise=elementwise)
+
+
+def compare(eager, staged):
+    for a, b in zip(tree.flatten(eager), tree.flatten(staged)):
+        np.testing.assert_allclose(np.asarray(a), np.asarray(b), rtol=2e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("off", [None, *PASSES, "inplace"])
+@pytest.mark.parametrize("name", PROGRAMS)
+def test_all_but_one(name, off, monkeypatch, small_chains):
+    monkeypatch.setattr(debug, "PASSES_OFF", {off})
+    fn, args = PROGRAMS[name]()
+    compare(fn(*args), mlkit.function(fn)(*args))
+
+
+@pytest.mark.parametrize("off", [None, *PASSES, "inplace"])
+def test_training_without_one_pass(off, monkeypatch, small_chains):
+    monkeypatch.setattr(debug, "PASSES_OFF", {off})
+    eager, staged = Mlp(), Mlp()
+    step = mlkit.function(staged)
+    for _ in range(4):
+        compare(eager(eager.x, eager.y), step(staged.x, staged.y))
+    compare(eager.state(), staged.state())
+
+
+def test_debug_output(monkeypatch, capsys):
+    monkeypatch.setattr(debug, "LEVEL", 4)
+    mlkit.function(lambda x: exp(x) + 0)(X)
+    text = capsys.readouterr().err
+    for part in ("traced", "after simplify", "float32[2, 3] = exp(%0)", "source of the plan", "def run(inputs)"):
+        assert part in text
+
+
+def test_lists_of_graphs_hold_tensors_or_constants():
+    graph = graph_of(lambda x: (ops.ones((2,)) * 2, x), X)
+    outs = mlkit.function(lambda x: (ops.ones((2,)) * 2, x))(X)
+    assert type(outs[0]) is Tensor and outs[0].tolist() == [2, 2] and len(graph.outputs) == 2
