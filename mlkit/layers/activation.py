@@ -88,7 +88,9 @@ class PReLU(Layer):
         shared = self.shared_axes or []
         shape = tuple(1 if axis in shared else size for axis, size in enumerate(input_shape[1:], 1))
         if None in shape:
-            raise ValueError(f"PReLU {self.path!r}: axes of unknown size must be among `shared_axes`, but the shape is {input_shape}.")
+            raise ValueError(
+                f"PReLU {self.path!r}: axes of unknown size must be among `shared_axes`, but the shape is {input_shape}."
+            )
         self.alpha = self.add_weight(
             shape, self.alpha_initializer, regularizer=self.alpha_regularizer, constraint=self.alpha_constraint, name="alpha"
         )
@@ -113,7 +115,9 @@ class Softmax(Pointwise):
             raise ValueError(f"Softmax: a mask of shape {mask.shape} does not broadcast to inputs of shape {inputs.shape}.")
         mask = mask if mask.dtype == "bool" else mask > 0.5
         lowest = -3e4 if inputs.dtype == "float16" else -1e9
-        return ops.where(mask, self._softmax(ops.where(mask, inputs, ops.cast(lowest, inputs.dtype))), ops.cast(0, inputs.dtype))
+        return ops.where(
+            mask, self._softmax(ops.where(mask, inputs, ops.cast(lowest, inputs.dtype))), ops.cast(0, inputs.dtype)
+        )
 
     def _softmax(self, x):
         if isinstance(self.axis, int):

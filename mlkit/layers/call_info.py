@@ -9,12 +9,13 @@ from mlkit.core.tensor import Tensor
 
 
 class CallInfo:
-    """names: parameters of `call` in order; whether it takes `training` and `mask`; masks: {argument: its mask parameter}."""
+    """names: parameters of `call` in order, `required` those without default; whether it takes `training` and `mask`; masks: {argument: its mask parameter}."""
 
     def __init__(self, cls):
         parameters = list(inspect.signature(cls.call).parameters.values())[1:]
         self.parameters = {p.name: p for p in parameters}
         self.names = [p.name for p in parameters if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)]
+        self.required = [n for n in self.names if self.parameters[n].default is inspect.Parameter.empty]
         self.has_kwargs = any(p.kind is p.VAR_KEYWORD for p in parameters)
         self.takes_training = "training" in self.parameters
         training = self.parameters.get("training")
@@ -55,7 +56,11 @@ def build_shapes(cls, info, args, kwargs):
     for name in wanted:
         argument = name.removesuffix("_shape")
         if argument == name:
-            raise ValueError(f"{cls.__name__}.build: received argument `{name}`, which does not end in `_shape`: tensors' shapes are passed by name.")
+            raise ValueError(
+                f"{cls.__name__}.build: received argument `{name}`, which does not end in `_shape`: tensors' shapes are passed by name."
+            )
         if argument not in info.parameters:
-            raise ValueError(f"{cls.__name__}.build: received argument `{name}`, but `call()` does not have argument `{argument}`.")
+            raise ValueError(
+                f"{cls.__name__}.build: received argument `{name}`, but `call()` does not have argument `{argument}`."
+            )
     return (), {name: shapes[name.removesuffix("_shape")] for name in wanted if name.removesuffix("_shape") in shapes}

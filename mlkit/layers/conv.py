@@ -56,7 +56,9 @@ class BaseConv(Layer):
         self.kernel_constraint = constraints.get(kernel_constraint)
         self.bias_constraint = constraints.get(bias_constraint)
         if max(self.strides) > 1 and max(self.dilation_rate) > 1:
-            raise ValueError(f"{type(self).__name__}: strides {self.strides} and dilation {self.dilation_rate} cannot both be above 1.")
+            raise ValueError(
+                f"{type(self).__name__}: strides {self.strides} and dilation {self.dilation_rate} cannot both be above 1."
+            )
         self.input_spec = InputSpec(ndim=n + 2)
 
     @property
@@ -67,7 +69,9 @@ class BaseConv(Layer):
         """The size of the channel axis, which must be known."""
         channels = input_shape[self.channel_axis]
         if channels is None:
-            raise ValueError(f"{type(self).__name__} {self.path!r}: the number of channels must be known, but the input shape is {input_shape}.")
+            raise ValueError(
+                f"{type(self).__name__} {self.path!r}: the number of channels must be known, but the input shape is {input_shape}."
+            )
         return channels
 
     def add_bias(self):
@@ -75,7 +79,11 @@ class BaseConv(Layer):
         if not self.use_bias:
             return None
         return self.add_weight(
-            (self.filters,), self.bias_initializer, regularizer=self.bias_regularizer, constraint=self.bias_constraint, name="bias"
+            (self.filters,),
+            self.bias_initializer,
+            regularizer=self.bias_regularizer,
+            constraint=self.bias_constraint,
+            name="bias",
         )
 
     def finish(self, x):
@@ -143,7 +151,9 @@ class Conv(LowRankMixin, BaseConv):
     def build(self, input_shape):
         channels = self.input_channels(input_shape)
         if channels % self.groups:
-            raise ValueError(f"{type(self).__name__} {self.path!r}: {channels} input channels do not divide into {self.groups} groups.")
+            raise ValueError(
+                f"{type(self).__name__} {self.path!r}: {channels} input channels do not divide into {self.groups} groups."
+            )
         self._kernel = self.add_weight(
             (*self.kernel_size, channels // self.groups, self.filters),
             self.kernel_initializer,
@@ -159,7 +169,12 @@ class Conv(LowRankMixin, BaseConv):
     def call(self, inputs):
         return self.finish(
             ops.conv(
-                inputs, self.kernel, strides=self.strides, padding=self.padding, dilation_rate=self.dilation_rate, data_format=self.data_format
+                inputs,
+                self.kernel,
+                strides=self.strides,
+                padding=self.padding,
+                dilation_rate=self.dilation_rate,
+                data_format=self.data_format,
             )
         )
 
@@ -177,7 +192,11 @@ class Conv1D(Conv):
         margins = [[0, 0], [left, 0], [0, 0]] if self.data_format == "channels_last" else [[0, 0], [0, 0], [left, 0]]
         return self.finish(
             ops.conv(
-                ops.pad(inputs, margins), self.kernel, strides=self.strides, padding="valid", dilation_rate=self.dilation_rate,
+                ops.pad(inputs, margins),
+                self.kernel,
+                strides=self.strides,
+                padding="valid",
+                dilation_rate=self.dilation_rate,
                 data_format=self.data_format,
             )  # fmt: skip
         )

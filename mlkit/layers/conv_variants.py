@@ -55,7 +55,9 @@ class BaseConvTranspose(BaseConv):
             bias_constraint=bias_constraint,
             **kwargs,
         )
-        self.output_padding = None if output_padding is None else as_tuple(output_padding, self.rank, "output_padding", zero=True)
+        self.output_padding = (
+            None if output_padding is None else as_tuple(output_padding, self.rank, "output_padding", zero=True)
+        )
         if self.output_padding and any(p >= s for p, s in zip(self.output_padding, self.strides)):
             raise ValueError(
                 f"{type(self).__name__}: `output_padding` {self.output_padding} must be strictly less than `strides` {self.strides}."
@@ -171,7 +173,12 @@ class BaseDepthwiseConv(BaseConv):
     def call(self, inputs):
         return self.finish(
             ops.depthwise_conv(
-                inputs, self.kernel, strides=self.strides, padding=self.padding, data_format=self.data_format, dilation_rate=self.dilation_rate
+                inputs,
+                self.kernel,
+                strides=self.strides,
+                padding=self.padding,
+                data_format=self.data_format,
+                dilation_rate=self.dilation_rate,
             )
         )
 

@@ -57,14 +57,24 @@ class Dense(LowRankMixin, Layer):
     def build(self, input_shape):
         size = input_shape[-1]
         if size is None:
-            raise ValueError(f"Dense {self.path!r}: the last axis of the inputs must have a known size, but the shape is {input_shape}.")
+            raise ValueError(
+                f"Dense {self.path!r}: the last axis of the inputs must have a known size, but the shape is {input_shape}."
+            )
         self._kernel = self.add_weight(
-            (size, self.units), self.kernel_initializer, regularizer=self.kernel_regularizer, constraint=self.kernel_constraint, name="kernel"
+            (size, self.units),
+            self.kernel_initializer,
+            regularizer=self.kernel_regularizer,
+            constraint=self.kernel_constraint,
+            name="kernel",
         )
         self.bias = None
         if self.use_bias:
             self.bias = self.add_weight(
-                (self.units,), self.bias_initializer, regularizer=self.bias_regularizer, constraint=self.bias_constraint, name="bias"
+                (self.units,),
+                self.bias_initializer,
+                regularizer=self.bias_regularizer,
+                constraint=self.bias_constraint,
+                name="bias",
             )
         self.input_spec = InputSpec(min_ndim=2, axes={-1: size})
         if self.lora_rank:

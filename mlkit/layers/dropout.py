@@ -1,8 +1,8 @@
 """Layers that disturb their inputs in training, and leave them alone in inference."""
 
 from mlkit import ops, random, regularizers
-from mlkit.layers.input_spec import InputSpec
 from mlkit.layers.activation import Pointwise
+from mlkit.layers.input_spec import InputSpec
 from mlkit.layers.options import layout
 
 __all__ = [
@@ -27,7 +27,9 @@ class Disturbance(Pointwise):
 
 def _checked_rate(layer, rate, name="rate"):
     if not isinstance(rate, (int, float)) or not 0 <= rate <= 1:
-        raise ValueError(f"{type(layer).__name__}: Invalid value for `{name}`: expected a number between 0 and 1, but got {rate!r}.")
+        raise ValueError(
+            f"{type(layer).__name__}: Invalid value for `{name}`: expected a number between 0 and 1, but got {rate!r}."
+        )
     return rate
 
 
@@ -148,8 +150,10 @@ class AlphaDropout(Disturbance):
         super().__init__(seed=seed, **kwargs)
 
     def disturbed(self, inputs):
-        shape = inputs.shape if self.noise_shape is None else tuple(
-            s if n is None else n for n, s in zip(self.noise_shape, inputs.shape)
+        shape = (
+            inputs.shape
+            if self.noise_shape is None
+            else tuple(s if n is None else n for n, s in zip(self.noise_shape, inputs.shape))
         )
         kept = ops.cast(random.uniform(shape, seed=self.seed_generator) >= self.rate, inputs.dtype)
         a = ((1 - self.rate) * (1 + self.rate * self._lowest**2)) ** -0.5

@@ -13,7 +13,17 @@ class InputLayer(Layer):
     """The layer behind `Input`; it only holds the KerasTensor."""
 
     def __init__(
-        self, shape=None, batch_size=None, dtype=None, sparse=None, ragged=None, batch_shape=None, input_tensor=None, optional=False, name=None, **kwargs
+        self,
+        shape=None,
+        batch_size=None,
+        dtype=None,
+        sparse=None,
+        ragged=None,
+        batch_shape=None,
+        input_tensor=None,
+        optional=False,
+        name=None,
+        **kwargs,
     ):
         if sparse or ragged:
             raise NotImplementedError("Input: `sparse` and `ragged` inputs are not supported.")
@@ -78,6 +88,14 @@ def Input(
     (None, 28, 28, 1)
     """
     layer = InputLayer(
-        shape=shape, batch_size=batch_size, dtype=dtype, sparse=sparse, ragged=ragged, batch_shape=batch_shape, input_tensor=tensor, optional=optional, name=name
+        shape=shape,
+        batch_size=batch_size,
+        dtype=dtype,
+        sparse=sparse,
+        ragged=ragged,
+        batch_shape=batch_shape,
+        input_tensor=tensor,
+        optional=optional,
+        name=name,
     )
     return layer.output

@@ -4,7 +4,6 @@ from mlkit.core import dtypes, tree
 from mlkit.core.config_object import Configurable
 from mlkit.core.spec import Dim, show
 
-
 __all__ = ["InputSpec"]
 
 
@@ -17,7 +16,16 @@ class InputSpec(Configurable):
     """
 
     def __init__(
-        self, dtype=None, shape=None, ndim=None, max_ndim=None, min_ndim=None, axes=None, allow_last_axis_squeeze=False, name=None, optional=False
+        self,
+        dtype=None,
+        shape=None,
+        ndim=None,
+        max_ndim=None,
+        min_ndim=None,
+        axes=None,
+        allow_last_axis_squeeze=False,
+        name=None,
+        optional=False,
     ):
         self.dtype = dtypes.standardize_dtype(dtype) if dtype is not None else None
         self.shape = tuple(shape) if shape is not None else None

@@ -120,9 +120,7 @@ class Layer(StatefulMixin, Configurable):
         with outside_trace():
             outer, state.scope = state.scope, self._open_scope()
             try:
-                v = Variable(
-                    initializers.get(initializer), shape, dtype, trainable, autocast, aggregation, name=name
-                )
+                v = Variable(initializers.get(initializer), shape, dtype, trainable, autocast, aggregation, name=name)
             finally:
                 state.scope = outer
         v.regularizer = regularizers.get(regularizer)
@@ -139,7 +137,9 @@ class Layer(StatefulMixin, Configurable):
             self._losses, self._losses_call = [], State.call_id
         for x in tree.flatten(loss):
             if getattr(x, "shape", None) not in ((), None):
-                raise ValueError(f"add_loss: a loss must be a scalar tensor, but has shape {show(x.shape)} in layer {self.path!r}.")
+                raise ValueError(
+                    f"add_loss: a loss must be a scalar tensor, but has shape {show(x.shape)} in layer {self.path!r}."
+                )
             if type(getattr(x, "data", None)) is not Spec:  # a model under construction has no losses
                 self._losses.append(x)
 

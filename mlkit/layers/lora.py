@@ -27,7 +27,9 @@ class LowRankMixin:
         """Freeze the main weight and train a correction of the given rank, scaled by ``lora_alpha / rank`` (1 by default)."""
         name = f"{type(self).__name__} {self.name!r}"
         if self.kernel_constraint is not None:
-            raise ValueError(f"enable_lora: {name} has a kernel constraint, which a correction would break. Remove `kernel_constraint`.")
+            raise ValueError(
+                f"enable_lora: {name} has a kernel constraint, which a correction would break. Remove `kernel_constraint`."
+            )
         if self._kernel is None:
             raise ValueError(f"enable_lora: {name} is not built. Build it or call it first.")
         if self.lora_enabled:

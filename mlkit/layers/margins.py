@@ -65,7 +65,9 @@ class _Cropping(_Spatial):
         for axis, (before, after) in enumerate(self._pairs, self.first):
             size = inputs.shape[axis]
             if type(size) is not Dim and before + after >= size:
-                raise ValueError(f"{type(self).__name__}: cropping {(before, after)} leaves nothing of axis {axis} with size {size}.")
+                raise ValueError(
+                    f"{type(self).__name__}: cropping {(before, after)} leaves nothing of axis {axis} with size {size}."
+                )
             index[axis] = slice(before, size - after)
         return inputs[tuple(index)]
 

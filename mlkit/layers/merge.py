@@ -21,14 +21,18 @@ class Merge(Layer):
 
     def build(self, input_shape):
         if not isinstance(input_shape, (list, tuple)) or not input_shape or not isinstance(input_shape[0], (list, tuple)):
-            raise ValueError(f"A {type(self).__name__} layer should be called on a list of tensors, but got an input of shape {input_shape}.")
+            raise ValueError(
+                f"A {type(self).__name__} layer should be called on a list of tensors, but got an input of shape {input_shape}."
+            )
         n = len(input_shape)
         if n < self.least or (self.exact is not None and n != self.exact):
             wanted = f"exactly {self.exact}" if self.exact else f"at least {self.least}"
             raise ValueError(f"A {type(self).__name__} layer should be called on {wanted} inputs, but got {n}.")
         batches = {s[0] for s in input_shape if s} - {None}
         if len(batches) > 1:
-            raise ValueError(f"{type(self).__name__} {self.path!r}: inputs have different batch sizes: shapes {list(input_shape)}.")
+            raise ValueError(
+                f"{type(self).__name__} {self.path!r}: inputs have different batch sizes: shapes {list(input_shape)}."
+            )
 
     def call(self, inputs):
         if not isinstance(inputs, (list, tuple)):
@@ -59,7 +63,9 @@ def _checked_masks(inputs, masks):
         if not isinstance(value, (tuple, list)):
             raise ValueError(f"compute_mask: `{name}` should be a list, but got {value!r}.")
     if len(masks) != len(inputs):
-        raise ValueError(f"compute_mask: `inputs` and `mask` should have the same length, but have {len(inputs)} and {len(masks)}.")
+        raise ValueError(
+            f"compute_mask: `inputs` and `mask` should have the same length, but have {len(inputs)} and {len(masks)}."
+        )
     return list(masks)
 
 
@@ -123,11 +129,15 @@ class Concatenate(Merge):
 
     def build(self, input_shape):
         if len(input_shape) < 1 or not isinstance(input_shape[0], (tuple, list)):
-            raise ValueError(f"A Concatenate layer should be called on a list of tensors, but got an input of shape {input_shape}.")
+            raise ValueError(
+                f"A Concatenate layer should be called on a list of tensors, but got an input of shape {input_shape}."
+            )
         rank = len(input_shape[0])
         kept = [i for i in range(rank) if i != self.axis % rank]
         for shape in input_shape[1:]:
-            if len(shape) != rank or any(None not in (shape[i], input_shape[0][i]) and shape[i] != input_shape[0][i] for i in kept):
+            if len(shape) != rank or any(
+                None not in (shape[i], input_shape[0][i]) and shape[i] != input_shape[0][i] for i in kept
+            ):
                 raise ValueError(
                     f"Concatenate {self.path!r}: inputs must have equal shapes except along axis {self.axis}, but have shapes {list(input_shape)}."
                 )

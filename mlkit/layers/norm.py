@@ -58,18 +58,32 @@ class BatchNormalization(Layer):
     def build(self, input_shape):
         size = input_shape[self.axis]
         if size is None:
-            raise ValueError(f"BatchNormalization {self.path!r}: axis {self.axis} must have a known size, but the shape is {input_shape}.")
+            raise ValueError(
+                f"BatchNormalization {self.path!r}: axis {self.axis} must have a known size, but the shape is {input_shape}."
+            )
         shape = (size,)
         self.gamma = self.beta = None
         if self.scale:
             self.gamma = self.add_weight(
-                shape, self.gamma_initializer, regularizer=self.gamma_regularizer, constraint=self.gamma_constraint, autocast=False, name="gamma"
+                shape,
+                self.gamma_initializer,
+                regularizer=self.gamma_regularizer,
+                constraint=self.gamma_constraint,
+                autocast=False,
+                name="gamma",
             )
         if self.center:
             self.beta = self.add_weight(
-                shape, self.beta_initializer, regularizer=self.beta_regularizer, constraint=self.beta_constraint, autocast=False, name="beta"
+                shape,
+                self.beta_initializer,
+                regularizer=self.beta_regularizer,
+                constraint=self.beta_constraint,
+                autocast=False,
+                name="beta",
             )
-        self.moving_mean = self.add_weight(shape, self.moving_mean_initializer, trainable=False, autocast=False, name="moving_mean")
+        self.moving_mean = self.add_weight(
+            shape, self.moving_mean_initializer, trainable=False, autocast=False, name="moving_mean"
+        )
         self.moving_variance = self.add_weight(
             shape, self.moving_variance_initializer, trainable=False, autocast=False, name="moving_variance"
         )
@@ -125,7 +139,9 @@ class BatchNormalization(Layer):
 
     def _moments(self, x, axes, mask):
         if mask is not None and mask.ndim != x.ndim - 1:
-            raise ValueError(f"BatchNormalization: the mask must have one axis less than the inputs; shapes: {mask.shape} and {x.shape}.")
+            raise ValueError(
+                f"BatchNormalization: the mask must have one axis less than the inputs; shapes: {mask.shape} and {x.shape}."
+            )
         if mask is None:
             return ops.moments(x, axes=axes)
         weight = ops.broadcast_to(ops.expand_dims(ops.cast(mask, x.dtype), -1), x.shape)

@@ -1,8 +1,8 @@
 """Normalization of single samples: by layer, group, root mean square, unit length."""
 
 from mlkit import constraints, initializers, ops, regularizers
-from mlkit.layers.input_spec import InputSpec
 from mlkit.layers.activation import Pointwise
+from mlkit.layers.input_spec import InputSpec
 from mlkit.layers.layer import Layer
 from mlkit.layers.options import axes_of, positive
 
@@ -47,17 +47,29 @@ class LayerNormalization(Layer):
         self.gamma = self.beta = None
         if self.scale or self.rms_scaling:
             self.gamma = self.add_weight(
-                shape, self.gamma_initializer, regularizer=self.gamma_regularizer, constraint=self.gamma_constraint, autocast=False, name="gamma"
+                shape,
+                self.gamma_initializer,
+                regularizer=self.gamma_regularizer,
+                constraint=self.gamma_constraint,
+                autocast=False,
+                name="gamma",
             )
         if self.center and not self.rms_scaling:
             self.beta = self.add_weight(
-                shape, self.beta_initializer, regularizer=self.beta_regularizer, constraint=self.beta_constraint, autocast=False, name="beta"
+                shape,
+                self.beta_initializer,
+                regularizer=self.beta_regularizer,
+                constraint=self.beta_constraint,
+                autocast=False,
+                name="beta",
             )
 
     def call(self, inputs):
         dtype = inputs.dtype
         x = ops.cast(inputs, "float32") if dtype in ("float16", "bfloat16") else inputs
-        return ops.cast(ops.layer_normalization(x, self.gamma, self.beta, self.axis, self.epsilon, rms_scaling=self.rms_scaling), dtype)
+        return ops.cast(
+            ops.layer_normalization(x, self.gamma, self.beta, self.axis, self.epsilon, rms_scaling=self.rms_scaling), dtype
+        )
 
     def get_config(self):
         return {**super().get_config(), "rms_scaling": self.rms_scaling}
@@ -123,7 +135,9 @@ class GroupNormalization(Layer):
     def build(self, input_shape):
         size = input_shape[self.axis]
         if size is None:
-            raise ValueError(f"GroupNormalization {self.path!r}: axis {self.axis} must have a known size, but the shape is {input_shape}.")
+            raise ValueError(
+                f"GroupNormalization {self.path!r}: axis {self.axis} must have a known size, but the shape is {input_shape}."
+            )
         if self.groups == -1:
             self.groups = size
         if size % self.groups:
@@ -131,7 +145,11 @@ class GroupNormalization(Layer):
         self.gamma = self.beta = None
         if self.scale:
             self.gamma = self.add_weight(
-                (size,), self.gamma_initializer, regularizer=self.gamma_regularizer, constraint=self.gamma_constraint, name="gamma"
+                (size,),
+                self.gamma_initializer,
+                regularizer=self.gamma_regularizer,
+                constraint=self.gamma_constraint,
+                name="gamma",
             )
         if self.center:
             self.beta = self.add_weight(

@@ -27,7 +27,11 @@ class SpectralNormalization(Wrapper):
             self.layer.build(input_shape)
         self.kernel = self._weight_within()
         self.vector_u = self.add_weight(
-            (1, self.kernel.shape[-1]), initializers.TruncatedNormal(stddev=0.02), dtype=self.kernel.dtype, trainable=False, name="vector_u"
+            (1, self.kernel.shape[-1]),
+            initializers.TruncatedNormal(stddev=0.02),
+            dtype=self.kernel.dtype,
+            trainable=False,
+            name="vector_u",
         )
         self.input_spec = InputSpec(min_ndim=1, axes={-1: input_shape[-1]})
 
@@ -35,7 +39,9 @@ class SpectralNormalization(Wrapper):
         for name in ("kernel", "embeddings"):
             if hasattr(self.layer, name):
                 return getattr(self.layer, name)
-        raise ValueError(f"SpectralNormalization: layer {self.layer.name!r} has neither `kernel` nor `embeddings` to normalize.")
+        raise ValueError(
+            f"SpectralNormalization: layer {self.layer.name!r} has neither `kernel` nor `embeddings` to normalize."
+        )
 
     def call(self, inputs, training=False):
         if training:
@@ -52,7 +58,9 @@ class SpectralNormalization(Wrapper):
         sigma = ops.sum(ops.matmul(v, w) * u)
         nonzero = ops.any(w != 0)  # a weight of zeros stays as it is
         self.vector_u.assign(ops.where(nonzero, u, ops.cast(self.vector_u, w.dtype)))
-        weight.assign(ops.where(nonzero, ops.reshape(w, weight.shape) / ops.where(nonzero, sigma, 1.0), ops.reshape(w, weight.shape)))
+        weight.assign(
+            ops.where(nonzero, ops.reshape(w, weight.shape) / ops.where(nonzero, sigma, 1.0), ops.reshape(w, weight.shape))
+        )
 
 
 def _unit(x):

@@ -55,10 +55,17 @@ _INPUTS = {1: "(batch, steps, channels)", 2: "(batch, height, width, channels)",
 def _family(statistic, word):
     kind = "largest value" if statistic == "max" else "mean"
     local = {
-        r: _define(_Pooling, r, statistic, f"{word}Pooling{r}D", f"The {kind} of each window of {_INPUTS[r]}.") for r in (1, 2, 3)
+        r: _define(_Pooling, r, statistic, f"{word}Pooling{r}D", f"The {kind} of each window of {_INPUTS[r]}.")
+        for r in (1, 2, 3)
     }
     whole = {
-        r: _define(_GlobalPooling, r, statistic, f"Global{word}Pooling{r}D", f"The {kind} over all positions of {_INPUTS[r]}: (batch, channels).")
+        r: _define(
+            _GlobalPooling,
+            r,
+            statistic,
+            f"Global{word}Pooling{r}D",
+            f"The {kind} over all positions of {_INPUTS[r]}: (batch, channels).",
+        )
         for r in (1, 2, 3)
     }
     return local, whole

@@ -17,7 +17,9 @@ class AdaptivePooling(Layer):
     def __init__(self, output_size, data_format=None, **kwargs):
         super().__init__(**kwargs)
         if not isinstance(output_size, (int, tuple, list)):
-            raise TypeError(f"{type(self).__name__}: `output_size` must be an integer or {self.rank} of them, but got {output_size!r}.")
+            raise TypeError(
+                f"{type(self).__name__}: `output_size` must be an integer or {self.rank} of them, but got {output_size!r}."
+            )
         self.output_size, self.data_format = as_tuple(output_size, self.rank, "output_size"), layout(data_format)
         self.input_spec = InputSpec(ndim=self.rank + 2)
 

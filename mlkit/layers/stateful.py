@@ -117,7 +117,9 @@ class StatefulMixin:
             ("non-trainable", self.non_trainable_variables, non_trainable_variables),
         ):
             if len(variables) != len(values):
-                raise ValueError(f"stateless_call: layer {self.name!r} has {len(variables)} {kind} variables, but {len(values)} values were given.")
+                raise ValueError(
+                    f"stateless_call: layer {self.name!r} has {len(variables)} {kind} variables, but {len(values)} values were given."
+                )
             pairs += zip(variables, values)
         with StatelessScope(pairs) as scope:
             outputs = self(*args, **kwargs)
@@ -146,7 +148,9 @@ class StatefulMixin:
             raise ValueError(f"set_weights: layer {self.name!r} has {len(own)} weights, but {len(weights)} arrays were given.")
         for v, w in zip(own, weights):
             if tuple(np.shape(w)) != v.shape:
-                raise ValueError(f"set_weights: {v.path!r} has shape {v.shape}, but the array given for it has shape {np.shape(w)}.")
+                raise ValueError(
+                    f"set_weights: {v.path!r} has shape {v.shape}, but the array given for it has shape {np.shape(w)}."
+                )
         for v, w in zip(own, weights):
             v.assign(w)
 

@@ -7,7 +7,18 @@ from mlkit.core.variable import Variable
 
 # attributes of layers and models that refer to things they do not own
 NOT_OWNED = frozenset(
-    ("_init_call", "_inbound_nodes", "_losses", "optimizer", "loss", "stop_training", "history", "_training", "_dtype_policy", "_graph")
+    (
+        "_init_call",
+        "_inbound_nodes",
+        "_losses",
+        "optimizer",
+        "loss",
+        "stop_training",
+        "history",
+        "_training",
+        "_dtype_policy",
+        "_graph",
+    )
 )
 
 

@@ -36,7 +36,9 @@ def flat(outputs):
 
 def as_data(config):
     """A config as it is in a file, without the shapes that layers within were built for."""
-    return json.loads(json.dumps(config, default=str), object_hook=lambda d: {k: v for k, v in d.items() if k != "build_config"})
+    return json.loads(
+        json.dumps(config, default=str), object_hook=lambda d: {k: v for k, v in d.items() if k != "build_config"}
+    )
 
 
 def check_layer(sample):

@@ -180,4 +180,15 @@ ATTENTION = [
 SAMPLES = DENSE + CONVOLUTION + POOLING + NORMALIZATION + NOISE + SHAPING + MERGING + RECURRENT + ATTENTION
 
 # exported names without a row: what is no layer by itself, or is tested elsewhere
-NO_ROW = {"Layer", "Input", "InputLayer", "InputSpec", "Wrapper", "Lambda", "SimpleRNNCell", "LSTMCell", "GRUCell", "StackedRNNCells"}
+NO_ROW = {
+    "Layer",
+    "Input",
+    "InputLayer",
+    "InputSpec",
+    "Wrapper",
+    "Lambda",
+    "SimpleRNNCell",
+    "LSTMCell",
+    "GRUCell",
+    "StackedRNNCells",
+}
