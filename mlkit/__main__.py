@@ -13,8 +13,8 @@ def main(arguments=None):
     parser = argparse.ArgumentParser(prog="python -m mlkit", description="mlkit: a Keras-style deep-learning library")
     commands = parser.add_subparsers(dest="command", required=True)
     demo = commands.add_parser("demo", help="train a convolutional network on handwritten digits that come with the package")
-    demo.add_argument("--epochs", type=int, default=12, help="passes over the training digits (default 12)")
-    demo.add_argument("--seed", type=int, default=0, help="seed of the weights, the order and the split (default 0)")
+    demo.add_argument("--epochs", type=int, default=10, help="passes over the training digits (default 10)")
+    demo.add_argument("--seed", type=int, default=1, help="seed of the weights, the order and the split (default 1)")
     demo.add_argument("--save", metavar="FILE", help="where to keep the model, ending in .keras (default: a temporary file)")
     options = parser.parse_args(arguments)
 

@@ -11,7 +11,7 @@ BATCH = 64
 _SHADES = " .:-=+*#%@"
 
 
-def run(epochs=12, seed=0, path=None):
+def run(epochs=10, seed=1, path=None):
     """Train, evaluate on held-out digits, show predictions, save, load and compare.
 
     Args:
@@ -50,10 +50,8 @@ def build_model(steps):
             layers.Input((28, 28)),
             layers.Rescaling(1 / 255),
             layers.Reshape((28, 28, 1)),
-            layers.Conv2D(16, 3, activation="relu"),
-            layers.MaxPooling2D(),
-            layers.Conv2D(32, 3, activation="relu"),
-            layers.MaxPooling2D(),
+            *convolution(16),
+            *convolution(32),
             layers.Flatten(),
             layers.Dropout(0.3),
             layers.Dense(64, activation="relu"),
@@ -64,6 +62,18 @@ def build_model(steps):
     rate = optimizers.schedules.CosineDecay(3e-3, steps)
     model.compile(optimizer=optimizers.Adam(rate), loss="sparse_categorical_crossentropy", metrics=["accuracy"])
     return model
+
+
+def convolution(filters):
+    """The layers of one stage: 3x3 convolution, batch normalization, ReLU, and half the resolution."""
+    from mlkit import layers
+
+    return [
+        layers.Conv2D(filters, 3, use_bias=False),
+        layers.BatchNormalization(),
+        layers.ReLU(),
+        layers.MaxPooling2D(),
+    ]
 
 
 def show(images, labels, probabilities, count=5):
