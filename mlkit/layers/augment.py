@@ -35,6 +35,9 @@ class Augmentation(Layer):
         """Uniform numbers, one set an image: (batch, *shape)."""
         return random.uniform((images.shape[0], *shape), low, high, dtype=images.dtype, seed=self.generator)
 
+    def get_config(self):
+        return {**super().get_config(), "data_format": self.data_format}
+
     @property
     def rows_axis(self):
         """The axis of image rows in a batch; columns follow."""
@@ -132,11 +135,12 @@ class RandomTranslation(_Warp):
         self, height_factor, width_factor, fill_mode="reflect", interpolation="bilinear", seed=None, fill_value=0.0, data_format=None, **kwargs
     ):
         super().__init__(fill_mode, interpolation, seed, fill_value, data_format, **kwargs)
-        self.height_factor, self.width_factor = _range(height_factor, "height_factor"), _range(width_factor, "width_factor")
+        self.height_factor, self.width_factor = height_factor, width_factor
+        self._height, self._width = _range(height_factor, "height_factor"), _range(width_factor, "width_factor")
 
     def matrix(self, images, height, width):
-        y = self.draw(images, *self.height_factor) * height
-        x = self.draw(images, *self.width_factor) * width
+        y = self.draw(images, *self._height) * height
+        x = self.draw(images, *self._width) * width
         one, zero = ops.ones_like(y), ops.zeros_like(y)
         return one, zero, -x, zero, one, -y
 
@@ -146,8 +150,8 @@ class RandomContrast(Augmentation):
 
     def __init__(self, factor, value_range=(0, 255), seed=None, **kwargs):
         super().__init__(seed=seed, **kwargs)
-        self.factor, self.value_range = factor, value_range
-        low, high = (factor, factor) if isinstance(factor, (int, float)) else tuple(factor)
+        self.factor = low, high = (0, factor) if isinstance(factor, (int, float)) else tuple(factor)
+        self.value_range = value_range
         if low < 0 or high < 0 or low > 1:
             raise ValueError(f"RandomContrast: `factor` must be a number or a pair of numbers in [0, 1], but got {factor!r}.")
         self._bounds = (1.0 - low, 1.0 + high)
@@ -158,25 +162,15 @@ class RandomContrast(Augmentation):
         mean = ops.mean(images, axis=axes, keepdims=True)
         return ops.clip((images - mean) * factor + mean, *self.value_range)
 
-    def get_config(self):
-        config = super().get_config()
-        config.pop("data_format", None)
-        return config
-
 
 class RandomBrightness(Augmentation):
     """Adds a random number to all pixels of an image: a part of the value range between -factor and factor."""
 
     def __init__(self, factor, value_range=(0, 255), seed=None, **kwargs):
         super().__init__(seed=seed, **kwargs)
-        self.factor, self.value_range = _range(factor, "factor", -1), tuple(value_range)
+        self.factor, self.value_range = _range(factor, "factor", -1), value_range
 
     def augmented(self, images):
         low, high = self.value_range
         shift = self.draw(images, *self.factor, (1, 1, 1)) * (high - low)
         return ops.clip(images + shift, low, high)
-
-    def get_config(self):
-        config = super().get_config()
-        config.pop("data_format", None)
-        return config
