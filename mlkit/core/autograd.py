@@ -261,7 +261,7 @@ def value_and_grad(fn, argnums=0, has_aux=False):
         with GradientTape() as tape:
             tape.watch([args[i] for i in wanted])
             out = fn(*args, **kwargs)
-        value = out[0] if has_aux else out
+        value = _as_tensor(out[0] if has_aux else out)
         if value.ndim:
             raise ValueError(f"grad: the function must return a scalar, but returned shape {value.shape}. Reduce it with ops.sum.")
         gs = tape.gradient(value, [args[i] for i in wanted], unconnected_gradients="zero")

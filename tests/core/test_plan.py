@@ -1,0 +1,245 @@
+"""Plans: nothing that is alive shares memory with anything else; the report; debug modes."""
+
+import os
+import random
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+import mlkit
+from mlkit import ops
+
+from mlkit.core.plan import Storage, arrange
+from mlkit.core.spec import Spec
+from mlkit.core.tensor import Value
+from tests.core.programs import Mlp, array, convolution_step, elementwise
+
+
+def program_of(fn, *args):
+    """The native program of a compiled function."""
+    f = mlkit.function(fn)
+    f(*args)
+    return next(iter(f.programs.values()))[0].run
+
+
+def storage(first, last, nbytes):
+    s = Storage("arena", Value(Spec((nbytes,), "int8")), first)
+    s.last = last
+    return s
+
+
+class TestArena:
+    def test_no_overlap_and_little_waste(self):
+        rng = random.Random(0)
+        for _ in range(50):
+            pieces = []
+            for i in range(rng.randint(1, 60)):
+                pieces.append(storage(i, i + rng.choice([0, 1, 2, 10, 40]), rng.choice([1, 64, 100, 4000, 65536])))
+            size = arrange(pieces)
+            for a in pieces:
+                assert a.offset % 64 == 0 and a.offset + a.nbytes <= size
+                for b in pieces:
+                    together = a is not b and a.first <= b.last and b.first <= a.last
+                    assert not together or a.offset + a.nbytes <= b.offset or b.offset + b.nbytes <= a.offset
+            live = max(sum(-(-p.nbytes // 64) * 64 for p in pieces if p.first <= t <= p.last) for t in range(100))
+            assert live <= size <= 2 * live
+
+    def test_empty(self):
+        assert arrange([]) == 0
+
+
+@pytest.mark.parametrize("make", [convolution_step, elementwise], ids=lambda f: f.__name__)
+def test_living_values_do_not_share_memory(make):
+    """Replayed call by call: whatever a call writes, the values that are still needed stay as they were."""
+    fn, args = make()
+    _check_no_clash(program_of(fn, *args).plan)
+
+
+def test_training_step_does_not_share_memory():
+    mlp = Mlp()
+    _check_no_clash(program_of(mlp, mlp.x, mlp.y).plan)
+
+
+def _check_no_clash(plan):
+    last = {}
+    for i, call in enumerate(plan.graph.calls):
+        last.update({id(a): i for a in call.args if type(a) is Value})
+    last.update({id(v): len(plan.graph.calls) for v in plan.graph.outputs})
+    living = []
+    for i, call in enumerate(plan.graph.calls):
+        if not plan.is_view(call):
+            for v in call.outs:
+                mine = plan.place(v).storage
+                for other in living:
+                    theirs = plan.place(other).storage
+                    assert theirs is not mine or last[id(other)] <= i, f"call {i} {call.op.name} overwrites {other}"
+                    if mine.kind == theirs.kind == "arena" and mine is not theirs and last[id(other)] >= i:
+                        assert mine.offset + mine.nbytes <= theirs.offset or theirs.offset + theirs.nbytes <= mine.offset
+        living = [v for v in [*living, *call.outs] if last.get(id(v), -1) > i]
+    assert all(plan.place(v).storage.kind != "arena" for v in plan.graph.outputs)
+
+
+class TestReport:
+    def test_numbers(self):
+        mlp = Mlp(sizes=(100, 200, 10), batch=50)
+        plan = program_of(mlp, mlp.x, mlp.y).plan
+        state = sum(v.nbytes for v in mlp.state())
+        data = 50 * 100 * 4 + 50 * 4
+        assert plan.input_bytes == state + data
+        assert plan.peak_bytes == plan.input_bytes + plan.constant_bytes + plan.arena_bytes + plan.result_bytes
+        # new values lie where the old ones were, but for the key, which the dropout reads later; the loss is all that is returned besides
+        assert len(plan.overwrites) == len(mlp.state()) - 1 and plan.output_bytes == 4 + mlp.key.numpy().nbytes
+        text = plan.report()
+        for line in ("weights and other state", "arena", "peak", "most is in use at call"):
+            assert line in text
+
+    def test_a_chain_of_ops_needs_two_buffers(self):
+        def f(x):
+            for _ in range(20):
+                x = ops.matmul(x, x)
+            return ops.sum(x)
+
+        plan = program_of(f, array(64, 64)).plan
+        assert plan.arena_bytes == 2 * 64 * 64 * 4
+
+    def test_elementwise_ops_work_in_place(self):
+        def f(x):
+            for _ in range(20):
+                x = ops.sin(x)
+            return ops.sum(x)
+
+        assert program_of(f, array(64, 64)).plan.arena_bytes == 64 * 64 * 4
+
+    def test_views_cost_nothing(self):
+        fn = lambda x: ops.sum(ops.transpose(ops.reshape(ops.exp(x), (2, 3, 4)))[1:] ** 2)
+        program = program_of(fn, array(24))
+        np.testing.assert_allclose(program([np.arange(24, dtype="float32") / 24])[0], fn(ops.arange(24.0) / 24), rtol=1e-5)
+        assert not {"reshape", "transpose", "slice"} & {line.strip().split("(")[0] for line in program.source.splitlines()}
+
+    def test_reshape_that_must_move(self):
+        fn = lambda x: ops.reshape(ops.transpose(ops.exp(x)), (6,)) + ops.reshape(ops.exp(x), (6,))
+        x = array(2, 3)
+        np.testing.assert_allclose(mlkit.function(fn)(x), fn(x), rtol=1e-6)
+
+
+def test_new_shapes_share_one_arena():
+    from mlkit.core.state import state
+
+    f = mlkit.function(lambda x: ops.sum(ops.matmul(ops.exp(x), ops.transpose(ops.exp(x)))))
+    for n in (40, 80, 20, 80, 40):
+        x = array(n, 5)
+        np.testing.assert_allclose(f(x), np.sum(np.exp(x) @ np.exp(x).T), rtol=1e-4)
+    programs = [p[0].run for p in f.programs.values()]
+    blocks = {id(p._local.block) for p in programs if p._local.block is state.backend.arena.current()}
+    assert len(blocks) == 1 and state.backend.arena.current().nbytes >= max(p.plan.arena_bytes for p in programs)
+
+
+def test_arena_goes_with_the_last_program():
+    from mlkit.backends.native.arena import Arena
+
+    arena = Arena(np)
+    block = arena.at_least(1000)
+    assert block.ctypes.data % 64 == 0 and arena.at_least(10) is block
+    larger = arena.at_least(5000)
+    assert arena.current() is larger and larger.nbytes >= 5000
+    del block, larger
+    assert arena.current() is None
+
+
+def test_compiling_is_fast():
+    """Generous bounds: a graph of a thousand calls is made, improved, planned and written in far less than a second."""
+    import time
+
+    def f(x):
+        for i in range(250):
+            x = ops.sin(x) * 1.5 + ops.sum(x) / (i + 1)
+        return x
+
+    mlkit.function(f)(array(4))
+    graph = mlkit.function(f).graph(array(5))
+    start = time.process_time()
+    from mlkit.core.state import state
+
+    state.backend.compile(graph)
+    assert len(graph.calls) >= 1000 and time.process_time() - start < 1.0
+
+
+class TestDebugModes:
+    def run(self, code, **env):
+        base = dict(os.environ, OMP_NUM_THREADS="1")
+        return subprocess.run([sys.executable, "-c", code], env={**base, **env}, capture_output=True, text=True)
+
+    def test_kernel_times(self):
+        code = "import mlkit; from mlkit import ops\nf = mlkit.function(lambda x: ops.matmul(x, x) + 1)\nfor _ in range(3): f(ops.ones((4, 4)))"
+        done = self.run(code, MLKIT_DEBUG="2")
+        assert "kernel times of a plan of" in done.stderr and "3 runs" in done.stderr and "traced <lambda>" in done.stderr
+
+    def test_check_passes_what_is_right(self):
+        code = "from tests.core.programs import *\nimport mlkit\nm = Mlp()\nf = mlkit.function(m)\nprint(float(f(m.x, m.y)), float(m(m.x, m.y)))"
+        done = self.run(code, MLKIT_CHECK="1", PYTHONPATH=".")
+        assert done.returncode == 0, done.stderr
+
+    @pytest.mark.parametrize(
+        "kernel,call,match",
+        [
+            ("exp", "lambda x: ops.exp(x)", r"exp: the kernel returned"),
+            ("softmax", "lambda x: ops.softmax(x)", "softmax: output 0 differs from the fallback's"),
+            ("log", "lambda x: ops.log(x - x)", "log: output 0 float32\\[2, 2\\] has 4 NaN or infinite elements, the first at \\(0, 0\\)"),
+        ],
+    )
+    def test_check_finds_what_is_wrong(self, kernel, call, match):
+        wrong = {"exp": "lambda x: np.exp(x).astype('float64')", "softmax": "lambda x, axis: x * 1.5", "log": "np.log"}[kernel]
+        code = f"""
+import re, numpy as np, mlkit
+from mlkit import ops
+from mlkit.backends.native.check import CheckError, checked
+from mlkit.core.state import State
+plain = dict(mlkit.core.backend.get_backend("native").kernels)
+State.kernels[{kernel!r}] = checked({kernel!r}, {wrong}, plain)
+class Net(mlkit.layers.Layer):
+    def call(self, x):
+        return ({call})(x)
+for f in ({call}, mlkit.function({call}), Net(name="net")):
+    try:
+        f(ops.ones((2, 2)))
+    except CheckError as error:
+        assert re.match({match!r}.replace(":", "( in layer net)?:", 1), str(error)), error
+        found = str(error)
+    else:
+        raise SystemExit("nothing found")
+assert "in layer net" in found, found
+"""
+        done = self.run(code, MLKIT_CHECK="1")
+        assert done.returncode == 0, done.stderr + done.stdout
+
+
+def test_peak_is_near_what_the_process_takes():
+    """Measured in a process of its own: the resident set grows by what the report says."""
+    code = """
+import resource, numpy as np, mlkit
+from mlkit import ops
+from tests.core.test_plan import program_of
+def rss():
+    return int(open("/proc/self/statm").read().split()[1]) * resource.getpagesize()
+def f(x, w):
+    ys = []
+    for i in range(6):
+        x = ops.tanh(ops.matmul(x, w) + i)
+        ys.append(x)
+    return ops.sum(sum(ops.exp(y) for y in ys))
+f_ = mlkit.function(f)
+f_(ops.ones((4, 4)), ops.ones((4, 4)))
+before = rss()
+x, w = ops.ones((1500, 1500)) * 1e-3, ops.ones((1500, 1500)) * 1e-4
+f_(x, w)
+peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 - before
+plan = list(f_.programs.values())[-1][0].run.plan
+print(peak, plan.peak_bytes)
+"""
+    done = subprocess.run([sys.executable, "-c", code], env=dict(os.environ, OMP_NUM_THREADS="1", PYTHONPATH="."), capture_output=True, text=True)
+    measured, planned = map(int, done.stdout.split())
+    assert 0.8 * planned < measured < 1.3 * planned + 16e6
+
+
