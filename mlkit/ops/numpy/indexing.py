@@ -27,6 +27,9 @@ def get_item(x, key):
     array([3, 6], dtype=int32)
     """
     x = as_tensor(x)
+    if type(key) is int and x.shape:  # the short way, for loops over the first axis
+        start, stop, _ = _single(key, x.shape[0], 0, x)
+        return mov.reshape(mov.slice_along(x, 0, start, stop), shape=x.shape[1:])
     keys, together = _expanded(x, key if type(key) is tuple else (key,))
     if any(type(k) is Tensor for k in keys):
         return _by_arrays(x, keys, together)

@@ -64,9 +64,17 @@ SAMPLES = [
     S("pad", f(2, 3), 1, constant_values=1.5),
     S("pad", i(0, 9, 3, 4), ((0, 0), (3, 3)), mode="reflect", _grad=False),
     S("copy", f(2, 3)),
+    S("rearrange", f(2, 3, 4), "b h c -> c b h"),
+    S("rearrange", f(2, 6, 3), "b (h w) c -> (b w) (c h)", h=2),
+    S("rearrange", f(6, 2), "(a b c) d -> c d (a b)", a=3, b=2, _known=True),
 ]
 
 BAD = [
+    Bad("rearrange", f(2, 3), "a b -> a", match="same names"),
+    Bad("rearrange", f(2, 3), "a b c -> c b a", match="describes 3 axes"),
+    Bad("rearrange", f(2, 3), "(a c) b -> a b c", match="all but one"),
+    Bad("rearrange", f(2, 3), "(a c) b -> a b c", a=3, match="cannot be split"),
+    Bad("rearrange", f(2, 3), "a b -> b a", z=3, match="no axis 'z'"),
     Bad("reshape", f(2, 3), (4, -1), match="do not fill"),
     Bad("reshape", f(2, 3), (5,), match="cannot give"),
     Bad("reshape", f(2, 3), (-1, -1), match="only one size can be -1"),
