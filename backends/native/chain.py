@@ -1,10 +1,11 @@
-"""Chains of elementwise ops over large arrays, a block at a time: what one step leaves in the cache the next one finds there."""
+"""Chains of elementwise ops over large arrays, block by block: each step finds in the cache what the last one left there."""
 
 import itertools
 import math
 import threading
 
 from mlkit.backends.native.pointwise import typed_scalars
+
 from mlkit.core import dtypes
 from mlkit.core.spec import Spec
 
@@ -14,7 +15,7 @@ BLOCK = 1 << 15  # elements: 128 KB of float32. Measured flat from 64 to 512 KB;
 class BlockedChain:
     """A chain made ready for operands of known shapes.
 
-    Results that are returned are written where they belong, the others in scratch blocks, which are used again once they are dead.
+    Results that are returned are written where they belong, the others in scratch blocks, used again once they are dead.
     """
 
     def __init__(self, xp, chain, specs, pointwise):
@@ -107,8 +108,7 @@ def _blocks(shapes, loop):
 
 
 def inplace_pairs(chain, specs):
-    """(output, operand) pairs that may share memory: the operand is read for the last time when the output is written, at the latest,
-    and it is as large."""
+    """(output, operand) pairs that may share memory: of one size, and the operand is not read after the output is written."""
     n = chain.operands
     last = {a: i for i, (_, args, _) in enumerate(chain.steps) for a in args if type(a) is int}
     env = chain.run(specs, lambda op, args, params: op.spec(*args, **params))

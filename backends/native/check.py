@@ -52,7 +52,8 @@ def _spec(a):
 def _compare_with_spec(op, args, params, out):
     expected, found = op.spec(*map(_spec, args), **params), tuple(map(_spec, _several(out)))
     if found != _several(expected):
-        _fail(op.name, f"the kernel returned {found}, but the spec says {_several(expected)}; arguments {list(map(_spec, args))}, {params}")
+        given = f"arguments {list(map(_spec, args))}, {params}"
+        _fail(op.name, f"the kernel returned {found}, but the spec says {_several(expected)}; {given}")
 
 
 def _is_finite(a):
@@ -86,7 +87,8 @@ def _compare_with_fallback(op, args, params, out, plain):
         scale = np.max(np.abs(b), initial=0.0, where=np.isfinite(b)) if b.size else 0.0
         if not np.allclose(a, b, tolerance, tolerance * max(scale, 1e-30), equal_nan=True):
             error = float(np.nanmax(np.abs(a - b)))
-            _fail(op.name, f"output {i} differs from the fallback's by {error:.3g} (values up to {scale:.3g}); {list(map(_spec, args))}, {params}")
+            given = f"arguments {list(map(_spec, args))}, {params}"
+            _fail(op.name, f"output {i} differs from the fallback's by {error:.3g} (values up to {scale:.3g}); {given}")
 
 
 class CheckedProgram:

@@ -1,13 +1,13 @@
-"""From a graph to a program: a Python function of one line a kernel, made from the plan, that runs in memory laid out beforehand."""
+"""From a graph to a program: a Python function of one line a kernel, which runs in memory laid out beforehand."""
 
 import contextlib
 import threading
 
 import numpy as np
-
 from mlkit.backends.native import arena, times
 from mlkit.backends.native.pointwise import typed_scalars
 from mlkit.backends.native.select import select
+
 from mlkit.core import debug, dtypes
 from mlkit.core.ownership import held_elsewhere
 from mlkit.core.passes import optimize
@@ -18,8 +18,8 @@ from mlkit.core.tensor import Value
 def compile_graph(backend, graph, inner=False):
     """A callable (arrays of the graph's inputs) -> arrays of its outputs.
 
-    inner: the graph is the body of a control-flow op. It runs while its caller's plan does, so it gets memory of its own, and it
-    returns no array that it was given.
+    inner: the graph is the body of a control-flow op. It runs while its caller's plan does, so it gets memory of its own, and
+    it returns no array that it was given.
     """
     if debug.CHECK:
         from mlkit.backends.native.check import CheckedProgram

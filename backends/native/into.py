@@ -45,5 +45,5 @@ def _any(dtype):
 
 
 def _is_wide(dtype):
-    """Half floats are summed in single precision, by the kernels that return arrays; NumPy adds narrow integers in wide ones."""
+    """Not half floats, which are summed in single precision, and not narrow integers, which NumPy adds in wide ones."""
     return dtype in ("float32", "float64", "int32", "int64", "complex64", "complex128")

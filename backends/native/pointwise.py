@@ -1,7 +1,7 @@
 """Elementwise kernels that write into given memory, over `xp`.
 
-All are called as (*args, out=array, **params), with Python scalars already made arrays of shape (). `out` may be one of the arguments,
-and any part of the elements may be computed apart from the others, which is what chains of them rely on.
+All are called as (*args, out=array, **params), with Python scalars already made arrays of shape (). `out` may be one of the
+arguments, and any part of the elements may be computed apart from the others, which is what chains of them rely on.
 """
 
 import numpy as np
@@ -16,13 +16,13 @@ def make(xp):
 
 def _direct(xp):
     table = dict(
-        neg=xp.negative, abs=xp.abs, sign=xp.sign, exp=xp.exp, expm1=xp.expm1, log=xp.log, log1p=xp.log1p, sqrt=xp.sqrt, sin=xp.sin,
-        cos=xp.cos, tan=xp.tan, arcsin=xp.arcsin, arccos=xp.arccos, arctan=xp.arctan, sinh=xp.sinh, cosh=xp.cosh, tanh=xp.tanh,
-        arcsinh=xp.arcsinh, arccosh=xp.arccosh, arctanh=xp.arctanh, isfinite=xp.isfinite, isnan=xp.isnan, conj=xp.conj,
-        add=xp.add, sub=xp.subtract, mul=xp.multiply, div=xp.divide, floor_div=xp.floor_divide, mod=xp.mod, pow=xp.power,
-        maximum=xp.maximum, minimum=xp.minimum, atan2=xp.arctan2, nextafter=xp.nextafter, equal=xp.equal, not_equal=xp.not_equal,
-        less=xp.less, less_equal=xp.less_equal, xor=xp.bitwise_xor, left_shift=xp.left_shift, right_shift=xp.right_shift,
-        floor=xp.floor, ceil=xp.ceil, round=xp.rint,
+        neg=xp.negative, abs=xp.abs, sign=xp.sign, exp=xp.exp, expm1=xp.expm1, log=xp.log, log1p=xp.log1p, sqrt=xp.sqrt,
+        sin=xp.sin, cos=xp.cos, tan=xp.tan, arcsin=xp.arcsin, arccos=xp.arccos, arctan=xp.arctan, sinh=xp.sinh, cosh=xp.cosh,
+        tanh=xp.tanh, arcsinh=xp.arcsinh, arccosh=xp.arccosh, arctanh=xp.arctanh, isfinite=xp.isfinite, isnan=xp.isnan,
+        conj=xp.conj, add=xp.add, sub=xp.subtract, mul=xp.multiply, div=xp.divide, floor_div=xp.floor_divide, mod=xp.mod,
+        pow=xp.power, maximum=xp.maximum, minimum=xp.minimum, atan2=xp.arctan2, nextafter=xp.nextafter, equal=xp.equal,
+        not_equal=xp.not_equal, less=xp.less, less_equal=xp.less_equal, xor=xp.bitwise_xor, left_shift=xp.left_shift,
+        right_shift=xp.right_shift, floor=xp.floor, ceil=xp.ceil, round=xp.rint,
     )  # fmt: skip
     return {**table, "not": xp.invert, "and": xp.bitwise_and, "or": xp.bitwise_or}
 

@@ -2,6 +2,7 @@
 
 from mlkit.backends.native import chain, pointwise
 from mlkit.backends.native.table import Rows
+
 from mlkit.core.graph import Graph, spec_of
 from mlkit.core.plan import Choice
 
@@ -53,4 +54,3 @@ def _workspace(kernel, call):
     from mlkit.backends.native.control import program
 
     return max(program(b).plan.arena_bytes + program(b).plan.result_bytes for b in bodies)
-

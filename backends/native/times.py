@@ -30,7 +30,8 @@ class Times:
             total, count = by_op.get(call.op.name, (0.0, 0))
             by_op[call.op.name] = total + s, count + 1
         whole = sum(self.seconds) or 1.0
-        lines = [f"kernel times of a plan of {len(self.graph.calls)} calls, {self.runs} runs, {whole / max(self.runs, 1) * 1e3:.3f} ms a run"]
+        calls, runs = len(self.graph.calls), max(self.runs, 1)
+        lines = [f"kernel times of a plan of {calls} calls, {self.runs} runs, {whole / runs * 1e3:.3f} ms a run"]
         for name, (s, count) in sorted(by_op.items(), key=lambda x: -x[1][0])[:most]:
-            lines.append(f"{name:30s}{count:6d} calls{s / max(self.runs, 1) * 1e6:12.1f} us a run{s / whole:7.1%}")
+            lines.append(f"{name:30s}{count:6d} calls{s / runs * 1e6:12.1f} us a run{s / whole:7.1%}")
         return "\n".join(lines)

@@ -1,7 +1,8 @@
 """Reverse-mode differentiation: what a tape notes, the backward walk, and the public ways to ask for gradients.
 
-A tape keeps one record for each call on tensors it follows; tensors know only the numbers of their records, so all memory is the tape's and
-goes with it. Gradients are written in ops, so a tape that is open during a backward walk records it: second derivatives are the same walk.
+A tape keeps one record for each call on tensors it follows; tensors know only the numbers of their records, so all memory is
+the tape's and goes with it. Gradients are written in ops, so a tape that is open during a backward walk records it: second
+derivatives are the same walk.
 Method: Griewank and Walther, Evaluating Derivatives, 2nd ed., SIAM 2008, chapter 3.
 """
 
@@ -51,7 +52,7 @@ def record(op, args, params, out):
 def backward(records, targets, seeds, sources, consume=False):
     """Gradients of sum(target * seed) over all targets, for each source tensor; None where nothing depends on it.
 
-    records: number -> Record (None for a tensor that is watched), in order of making. consume: forget each record once it is used.
+    records: number -> Record (None for a watched tensor), in order of making. consume: forget each record once it is used.
     """
     grads = {}  # (number, which output) -> gradient
     for t, g in zip(targets, seeds):
@@ -196,7 +197,9 @@ class GradientTape:
 
     def _check_unused(self, what):
         if self.records is None:
-            raise RuntimeError(f"GradientTape.{what}: this tape has given its gradient. Use GradientTape(persistent=True) for several.")
+            raise RuntimeError(
+                f"GradientTape.{what}: this tape has given its gradient. Use GradientTape(persistent=True) for several."
+            )
 
     def stop_recording(self):
         """A block inside the tape's block whose ops are not noted."""
@@ -217,7 +220,9 @@ class GradientTape:
 
         self._check_unused("gradient")
         if unconnected_gradients not in ("none", "zero"):
-            raise ValueError(f'GradientTape: `unconnected_gradients` must be "none" or "zero", but got {unconnected_gradients!r}.')
+            raise ValueError(
+                f'GradientTape: `unconnected_gradients` must be "none" or "zero", but got {unconnected_gradients!r}.'
+            )
         targets = [t.tracked_value() if isinstance(t, Variable) else t for t in tree.flatten(target)]
         places = [s.tracked_value() if isinstance(s, Variable) else s for s in tree.flatten(sources)]
         if output_gradients is None:
@@ -263,7 +268,9 @@ def value_and_grad(fn, argnums=0, has_aux=False):
             out = fn(*args, **kwargs)
         value = _as_tensor(out[0] if has_aux else out)
         if value.ndim:
-            raise ValueError(f"grad: the function must return a scalar, but returned shape {value.shape}. Reduce it with ops.sum.")
+            raise ValueError(
+                f"grad: the function must return a scalar, but returned shape {value.shape}. Reduce it with ops.sum."
+            )
         gs = tape.gradient(value, [args[i] for i in wanted], unconnected_gradients="zero")
         return out, gs[0] if single else tuple(gs)
 

@@ -6,8 +6,8 @@ from mlkit.core.trace import Trace
 
 
 class Body(Trace):
-    """The trace of one body. Its graph's inputs are, in order: the explicit ones, what it captured from the traces around it, and
-    the variables it read, once `close` has put them there."""
+    """The trace of one body. Its graph's inputs are, in order: the explicit ones, what it captured from the traces around it,
+    and the variables it read, once `close` has put them there."""
 
     def __init__(self, specs):
         super().__init__()

@@ -85,7 +85,9 @@ class Graph:
             result = call.op.spec(*map(spec_of, call.args), **call.params)
             result = result if type(result) is tuple else (result,)
             if list(result) != [v.spec for v in call.outs]:
-                raise ValueError(f"Graph.check: call {i} ({call.op.name}) has outputs {call.outs}, but its spec gives {result}.")
+                raise ValueError(
+                    f"Graph.check: call {i} ({call.op.name}) has outputs {call.outs}, but its spec gives {result}."
+                )
             for v in call.outs:
                 define(v, f"call {i}")
         for v in self.outputs:

@@ -91,12 +91,12 @@ def _wrap(result):
 
 
 def _explain(op, args, params, error):
-    """A kernel failed. Where the arguments are at fault, the spec says so in the user's words; where a parameter holds an unknown
-    size (zeros of the batch's length, say), the result is symbolic."""
+    """A kernel failed. Where the arguments are at fault, the spec says so in the user's words; where a parameter holds an
+    unknown size (zeros of the batch's length, say), the result is symbolic."""
     if any(type(a) is Tensor and type(a.data) is Value for a in args):
         raise TypeError(
-            f"{op.name}: an argument belongs to a graph whose tracing has ended. Return tensors from the traced function; do not keep "
-            "them in attributes or lists."
+            f"{op.name}: an argument belongs to a graph whose tracing has ended. Return tensors from the traced function; "
+            "do not keep them in attributes or lists."
         ) from error
     try:
         specs = op.infer(args, params)

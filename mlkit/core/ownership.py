@@ -8,7 +8,7 @@ def _references(objects, i):
     return sys.getrefcount(o)
 
 
-# What the count is when nothing but a list holds an object; how many references a call itself takes depends on Python's version.
+# The count when nothing but a list holds an object. How many references a call itself takes depends on Python's version.
 _ALONE = _references([object()], 0) if hasattr(sys, "getrefcount") else -2
 
 

@@ -1,8 +1,8 @@
 """The plan of a graph: where each tensor lives while the graph is run, decided before the first run.
 
-Tensors that kernels write into memory given to them share one arena: two may lie at the same place when one is dead before the other
-is born. Views (reshape, transpose, slices ...) of the arena are made once. An op may take over the memory of an argument that dies in
-it. What the graph returns never lies in the arena.
+Tensors that kernels write into memory given to them share one arena: two may lie at the same place when one is dead before the
+other is born. Views (reshape, transpose, slices ...) of the arena are made once. An op may take over the memory of an argument
+that dies in it. What the graph returns never lies in the arena.
 """
 
 import math
@@ -19,7 +19,7 @@ class Choice:
 
     kernel     (*args, **params) -> array, or tuple for an op of several outputs
     into       the same, but it writes into given memory: (*args, out=array or tuple, **params); or None
-    inplace    pairs (i, k): output i may lie where argument k lies, if that is of the same shape and dtype and dies in this call
+    inplace    pairs (i, k): output i may lie where argument k lies, if that is as large and dies in this call
     aliases    whether the result may be a view of the first argument
     workspace  bytes it allocates besides its results while it runs
     """
@@ -97,8 +97,8 @@ VIEWS = {
 
 
 class Plan:
-    """graph; choices: one Choice a call; copies: numbers of outputs that must be copied because they share memory with an input;
-    overwrites: numbers of inputs whose memory an output takes over."""
+    """graph; choices: one Choice a call; copies: numbers of outputs that must be copied because they share memory with an
+    input; overwrites: numbers of inputs whose memory an output takes over."""
 
     def __init__(self, graph, choices, own_outputs=False):
         self.graph, self.choices = graph, choices
@@ -260,4 +260,3 @@ def _free(holes, offset, size):
         holes[i][1] += holes.pop(i + 1)[1]
     if i and holes[i - 1][0] + holes[i - 1][1] == offset:
         holes[i - 1][1] += holes.pop(i)[1]
-

@@ -115,7 +115,9 @@ def assert_same_structure(a, b):
 
 
 def _assert_same_node(a, b):
-    same_kind = isinstance(a, dict) == isinstance(b, dict) and (isinstance(a, dict) or isinstance(a, list) == isinstance(b, list))
+    same_kind = isinstance(a, dict) == isinstance(b, dict) and (
+        isinstance(a, dict) or isinstance(a, list) == isinstance(b, list)
+    )
     if not is_nested(b) or not same_kind or len(a) != len(b) or _is_namedtuple(a) != _is_namedtuple(b):
         raise ValueError(f"The structures differ: {a!r} against {b!r}.")
     if isinstance(a, dict) and set(a) != set(b):

@@ -186,7 +186,9 @@ class Variable:
         )
 
     def __deepcopy__(self, memo):
-        new = type(self)(self.numpy(), dtype=self._value.dtype, trainable=self._trainable, autocast=self.autocast, name=self.name)
+        new = type(self)(
+            self.numpy(), dtype=self._value.dtype, trainable=self._trainable, autocast=self.autocast, name=self.name
+        )
         memo[id(self)] = new
         new.path, new._regularizer, new._constraint = self.path, self._regularizer, self._constraint
         return new
@@ -209,13 +211,17 @@ def _initial_value(initializer, shape, dtype, path):
         if shape is None:
             raise ValueError(f"Variable {path!r}: a callable `initializer` needs `shape`.")
         if any(not isinstance(s, int) or s < 0 for s in shape):
-            raise ValueError(f"Variable {path!r}: every size of `shape` must be a known non-negative integer, but got {show(shape)}.")
+            raise ValueError(
+                f"Variable {path!r}: every size of `shape` must be a known non-negative integer, but got {show(shape)}."
+            )
         dtype = dtypes.standardize_dtype(dtype)
         if state.variable_hook is not None:
             initializer = state.variable_hook(initializer, tuple(shape), dtype, path)
         value = convert_to_tensor(initializer(tuple(shape), dtype=dtype))
     else:
-        value = convert_to_tensor(initializer.tracked_value() if isinstance(initializer, Variable) else initializer, dtype=dtype)
+        value = convert_to_tensor(
+            initializer.tracked_value() if isinstance(initializer, Variable) else initializer, dtype=dtype
+        )
         if shape is not None and tuple(shape) != value.shape:
             raise ValueError(f"Variable {path!r}: the value has shape {value.shape}, but `shape` is {tuple(shape)}.")
     if dtype is not None and value.dtype != dtypes.standardize_dtype(dtype):

@@ -71,8 +71,8 @@ def _cond_vjp(g, out, predicate, *operands, then, orelse):
     return None, *_at_floats(found, operands)
 
 
-# predicate bool (), then the inputs of graph `then`, then those of graph `orelse` -> the outputs of the one that is run; both have
-# outputs of the same specs.
+# predicate bool (), then the inputs of graph `then`, then those of graph `orelse` -> the outputs of the one that is run; both
+# have outputs of the same specs.
 cond_op = Op("cond", _cond_spec, _cond_vjp, "x")
 
 
@@ -81,13 +81,13 @@ cond_op = Op("cond", _cond_spec, _cond_vjp, "x")
 
 def _while_vjp(*_, **__):
     raise NotImplementedError(
-        "while_loop has no gradient: how often it runs is known only when it runs. Use ops.fori_loop with Python integers as bounds, "
-        "or ops.scan; or stop the gradient with ops.stop_gradient."
+        "while_loop has no gradient: how often it runs is known only when it runs. Use ops.fori_loop with Python integers as "
+        "bounds, or ops.scan; or stop the gradient with ops.stop_gradient."
     )
 
 
-# operands: n values of the loop's state, then what graph `test` takes besides, then what graph `body` takes besides; n = `state`.
-# test(state, ...) -> bool (); body(state, ...) -> state. The body runs as long as the test is true. -> the last state
+# operands: n values of the loop's state, then what graph `test` takes besides, then what graph `body` takes besides; n =
+# `state`. test(state, ...) -> bool (); body(state, ...) -> state. The body runs as long as the test is true. -> the last state
 while_op = Op("while", lambda *operands, test, body, state: tuple(operands[:state]), _while_vjp, "")
 
 

@@ -1,4 +1,5 @@
-"""Functions that tests of the engine trace: small, but with all that graphs hold (state, gradients, random numbers, control flow)."""
+"""Functions that tests of the engine trace: small, but with all that graphs hold (state, gradients, random numbers, control
+flow)."""
 
 import numpy as np
 
@@ -89,6 +90,6 @@ def elementwise():
         b = ops.where(a > 0, a, ops.exp(-a))
         c = ops.cast(ops.floor(b * 3), "int32") % 2
         d = ops.sqrt(b) - ops.cast(c, "float32")
-        return b, ops.sum(d, axis=0), ops.relu(d) * 2 + row, (-(-x) + 0) * 1
+        return b, ops.sum(d, axis=0), ops.relu(d) * 2 + row, (ops.negative(-x) + 0) * 1
 
     return run, (array(6, 5), array(5, seed=1), array(6, 1, seed=2))

@@ -136,7 +136,10 @@ class TestWhile:
             f(t(2.0))
 
     def test_state_must_keep_its_kind(self):
-        for f in (lambda: ops.while_loop(lambda i: i < 3, lambda i: i + 1.0, (0,)), lambda: ops.while_loop(lambda i: i < 3, lambda i: (i, i), (0,))):
+        for f in (
+            lambda: ops.while_loop(lambda i: i < 3, lambda i: i + 1.0, (0,)),
+            lambda: ops.while_loop(lambda i: i < 3, lambda i: (i, i), (0,)),
+        ):
             for run in (f, mlkit.function(f)):
                 with pytest.raises(ValueError, match="`loop_vars` and what `body` makes of them must agree"):
                     run()

@@ -10,7 +10,6 @@ import pytest
 
 import mlkit
 from mlkit import ops
-
 from mlkit.core.plan import Storage, arrange
 from mlkit.core.spec import Spec
 from mlkit.core.tensor import Value
@@ -89,7 +88,8 @@ class TestReport:
         data = 50 * 100 * 4 + 50 * 4
         assert plan.input_bytes == state + data
         assert plan.peak_bytes == plan.input_bytes + plan.constant_bytes + plan.arena_bytes + plan.result_bytes
-        # new values lie where the old ones were, but for the key, which the dropout reads later; the loss is all that is returned besides
+        # new values lie where the old ones were, but for the key, which the dropout reads later; the loss is all that is
+        # returned besides
         assert len(plan.overwrites) == len(mlp.state()) - 1 and plan.output_bytes == 4 + mlp.key.numpy().nbytes
         text = plan.report()
         for line in ("weights and other state", "arena", "peak", "most is in use at call"):
@@ -172,12 +172,25 @@ class TestDebugModes:
         return subprocess.run([sys.executable, "-c", code], env={**base, **env}, capture_output=True, text=True)
 
     def test_kernel_times(self):
-        code = "import mlkit; from mlkit import ops\nf = mlkit.function(lambda x: ops.matmul(x, x) + 1)\nfor _ in range(3): f(ops.ones((4, 4)))"
+        code = """
+import mlkit
+from mlkit import ops
+f = mlkit.function(lambda x: ops.matmul(x, x) + 1)
+for _ in range(3):
+    f(ops.ones((4, 4)))
+"""
         done = self.run(code, MLKIT_DEBUG="2")
-        assert "kernel times of a plan of" in done.stderr and "3 runs" in done.stderr and "traced <lambda>" in done.stderr
+        for part in ("kernel times of a plan of", "3 runs", "traced <lambda>"):
+            assert part in done.stderr
 
     def test_check_passes_what_is_right(self):
-        code = "from tests.core.programs import *\nimport mlkit\nm = Mlp()\nf = mlkit.function(m)\nprint(float(f(m.x, m.y)), float(m(m.x, m.y)))"
+        code = """
+import mlkit
+from tests.core.programs import Mlp
+m = Mlp()
+f = mlkit.function(m)
+f(m.x, m.y), m(m.x, m.y)
+"""
         done = self.run(code, MLKIT_CHECK="1", PYTHONPATH=".")
         assert done.returncode == 0, done.stderr
 
@@ -186,7 +199,11 @@ class TestDebugModes:
         [
             ("exp", "lambda x: ops.exp(x)", r"exp: the kernel returned"),
             ("softmax", "lambda x: ops.softmax(x)", "softmax: output 0 differs from the fallback's"),
-            ("log", "lambda x: ops.log(x - x)", "log: output 0 float32\\[2, 2\\] has 4 NaN or infinite elements, the first at \\(0, 0\\)"),
+            (
+                "log",
+                "lambda x: ops.log(x - x)",
+                "log: output 0 float32\\[2, 2\\] has 4 NaN or infinite elements, the first at \\(0, 0\\)",
+            ),
         ],
     )
     def test_check_finds_what_is_wrong(self, kernel, call, match):
@@ -216,30 +233,29 @@ assert "in layer net" in found, found
 
 
 def test_peak_is_near_what_the_process_takes():
-    """Measured in a process of its own: the resident set grows by what the report says."""
+    """Measured in a process of its own: its resident memory grows by what the report says, at the peak."""
     code = """
-import resource, numpy as np, mlkit
+import mlkit
 from mlkit import ops
-from tests.core.test_plan import program_of
-def rss():
-    return int(open("/proc/self/statm").read().split()[1]) * resource.getpagesize()
-def f(x, w):
+def resident(kind):
+    lines = open("/proc/self/status").read().splitlines()
+    return next(int(line.split()[1]) * 1024 for line in lines if line.startswith(kind))
+def fn(x, w):
     ys = []
     for i in range(6):
         x = ops.tanh(ops.matmul(x, w) + i)
         ys.append(x)
     return ops.sum(sum(ops.exp(y) for y in ys))
-f_ = mlkit.function(f)
-f_(ops.ones((4, 4)), ops.ones((4, 4)))
-before = rss()
+f = mlkit.function(fn)
+f(ops.ones((400, 400)), ops.ones((400, 400)))  # libraries take what they need
 x, w = ops.ones((1500, 1500)) * 1e-3, ops.ones((1500, 1500)) * 1e-4
-f_(x, w)
-peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 - before
-plan = list(f_.programs.values())[-1][0].run.plan
-print(peak, plan.peak_bytes)
+open("/proc/self/clear_refs", "w").write("5")  # the peak counts from here
+before = resident("VmRSS")
+f(x, w)
+plan = list(f.programs.values())[-1][0].run.plan
+print(resident("VmHWM") - before, plan.peak_bytes - plan.input_bytes)
 """
-    done = subprocess.run([sys.executable, "-c", code], env=dict(os.environ, OMP_NUM_THREADS="1", PYTHONPATH="."), capture_output=True, text=True)
+    env = dict(os.environ, OMP_NUM_THREADS="1")
+    done = subprocess.run([sys.executable, "-c", code], env=env, capture_output=True, text=True)
     measured, planned = map(int, done.stdout.split())
-    assert 0.8 * planned < measured < 1.3 * planned + 16e6
-
-
+    assert planned > 50e6 and abs(measured - planned) < 8e6

@@ -30,7 +30,16 @@ class TestDim:
 
     def test_arithmetic_is_remembered(self):
         n = Dim("n")
-        for expression, value in [(n + 2, 7), (2 * n, 10), (n - 1, 4), (7 - n, 2), (n // 2, 2), (n % 3, 2), (11 // n, 2), (-n, -5)]:
+        for expression, value in [
+            (n + 2, 7),
+            (2 * n, 10),
+            (n - 1, 4),
+            (7 - n, 2),
+            (n // 2, 2),
+            (n % 3, 2),
+            (11 // n, 2),
+            (-n, -5),
+        ]:
             assert resolve(expression, {n: 5}) == value
         assert resolve(ceil_div(n, 2), {n: 5}) == 3
 
@@ -61,7 +70,9 @@ def test_spec():
 
 
 class TestBroadcast:
-    @pytest.mark.parametrize("shapes", [((2, 3), (3,)), ((4, 1, 3), (2, 1)), ((), (5,)), ((0, 1), (1, 3)), ((2, 3), (2, 3), (1,))])
+    @pytest.mark.parametrize(
+        "shapes", [((2, 3), (3,)), ((4, 1, 3), (2, 1)), ((), (5,)), ((0, 1), (1, 3)), ((2, 3), (2, 3), (1,))]
+    )
     def test_as_numpy(self, shapes):
         assert broadcast("op", *shapes) == np.broadcast_shapes(*shapes)
 
@@ -78,7 +89,11 @@ class TestBroadcast:
 
 def test_axes():
     assert normalize_axis("op", -1, 3) == 2
-    assert normalize_axes("op", None, 2) == (0, 1) and normalize_axes("op", (-1, 0), 3) == (0, 2) and normalize_axes("op", 1, 2) == (1,)
+    assert (
+        normalize_axes("op", None, 2) == (0, 1)
+        and normalize_axes("op", (-1, 0), 3) == (0, 2)
+        and normalize_axes("op", 1, 2) == (1,)
+    )
     with pytest.raises(ValueError, match="op: axis 3 is out of range for a tensor of 3 dimensions"):
         normalize_axis("op", 3, 3)
     with pytest.raises(ValueError, match="twice"):

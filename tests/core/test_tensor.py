@@ -59,7 +59,9 @@ class TestOperators:
 
 
 @pytest.mark.parametrize(
-    "key", [0, -1, slice(1, None), (slice(None), 1), (Ellipsis, 0), (None, 0), (slice(None, None, -1),), (1, slice(0, 3, 2))], ids=str
+    "key",
+    [0, -1, slice(1, None), (slice(None), 1), (Ellipsis, 0), (None, 0), (slice(None, None, -1),), (1, slice(0, 3, 2))],
+    ids=str,
 )
 def test_indexing(key):
     np.testing.assert_array_equal(t(A)[key].numpy(), A[key])

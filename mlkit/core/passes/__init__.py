@@ -1,7 +1,7 @@
 """Graph passes: functions Graph -> Graph, applied in a fixed order before a plan is made.
 
-Each can be switched off, to find out which one is to blame: ``MLKIT_PASSES_OFF=cse,fuse_chains``, or `debug.PASSES_OFF`. `inplace` is
-part of the plan and can be switched off too; `lower` is needed and stays.
+Each can be switched off, to find out which one is to blame: ``MLKIT_PASSES_OFF=cse,fuse_chains``, or `debug.PASSES_OFF`.
+`inplace` is part of the plan and can be switched off too; `lower` is needed and stays.
 """
 
 from mlkit.core import debug

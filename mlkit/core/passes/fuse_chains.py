@@ -1,7 +1,7 @@
 """Fusion of elementwise ops over large tensors into chains, which a backend runs in one pass over memory.
 
-Calls are grouped by stages, so that no chain waits for what itself delivers: along an edge between two calls that may be in one chain the
-stage stays, along any other it rises. Calls of one stage that are joined by such edges form a chain.
+Calls are grouped by stages, so that no chain waits for what itself delivers: along an edge between two calls that may be in one
+chain the stage stays, along any other it rises. Calls of one stage that are joined by such edges form a chain.
 """
 
 import heapq

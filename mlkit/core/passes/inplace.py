@@ -4,8 +4,8 @@ from mlkit.core.tensor import Value
 
 
 def share(plan):
-    """Join storages of a plan: those of results with those of arguments that die in the same call, and those of the new values of
-    variables with those of the old ones where nobody reads these any more."""
+    """Join storages of a plan: those of results with those of arguments that die in the same call, and those of the new values
+    of variables with those of the old ones where nobody reads these any more."""
     old = _predecessors(plan)
     for i, (call, choice) in enumerate(zip(plan.graph.calls, plan.choices)):
         if choice.into is None:
@@ -42,7 +42,7 @@ def _predecessors(plan):
 
 
 def _may_take(plan, call, i, argument, result, before):
-    """Whether `result` of call i may lie where `argument` lies; `before` is the storage of the old value it replaces, if any."""
+    """Whether `result` of call i may lie where `argument` lies; `before`: storage of the old value it replaces, or None."""
     v = result.owner
     if type(argument) is not Value or argument.shape != v.shape or argument.dtype != v.dtype:
         return False

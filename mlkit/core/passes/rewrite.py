@@ -36,8 +36,8 @@ class Rewriter:
             self.made_by[id(v)] = call
 
     def run(self, rule):
-        """The new graph. ``rule(call)``, with arguments already replaced, returns None to keep the call, or what stands for its one
-        output (a tuple for several): a Value, an array or, where the op that uses it takes scalars, a number."""
+        """The new graph. ``rule(call)``, with arguments already replaced, returns None to keep the call, or what stands for its
+        one output (a tuple for several): a Value, an array or, where the op that uses it takes scalars, a number."""
         for call in self.old.calls:
             call = call.with_args(tuple(map(self.now, call.args)))
             found = rule(call)
@@ -58,4 +58,3 @@ def param_key(p):
 
 def is_scalar(a):
     return type(a) in (bool, int, float, complex)
-

@@ -1,7 +1,7 @@
 """Algebra: calls that change nothing, undo one another or join into one. One rule a function, in words in its docstring.
 
-A rule gets the rewriter and the call; it returns None, or what stands for the call's output. Rules keep every bit of the result, but
-for the sign of zeros.
+A rule gets the rewriter and the call; it returns None, or what stands for the call's output. Rules keep every bit of the
+result, but for the sign of zeros.
 """
 
 from mlkit.core import dtypes

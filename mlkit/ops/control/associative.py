@@ -9,8 +9,8 @@ from mlkit.ops.movement import concat, flip, reshape, slice_along
 def associative_scan(f, elems, reverse=False, axis=0):
     """All prefixes of `elems` along an axis, combined by an associative function: y[i] = f(y[i-1], x[i]).
 
-    f: function of two structures like `elems`, which works on many elements at once. The number of its calls grows with the logarithm
-    of the length. Blelloch, "Prefix sums and their applications", CMU-CS-90-190 (1990).
+    f: function of two structures like `elems`, which works on many elements at once. The number of its calls grows with the
+    logarithm of the length. Blelloch, "Prefix sums and their applications", CMU-CS-90-190 (1990).
 
     >>> from mlkit import ops
     >>> ops.associative_scan(lambda a, b: a + b, ops.array([1, 2, 3, 4])).tolist()
@@ -21,7 +21,9 @@ def associative_scan(f, elems, reverse=False, axis=0):
     axis = normalize_axis("associative_scan", axis, xs[0].ndim)
     n = xs[0].shape[axis]
     if any(not same_size(x.shape[axis], n) for x in xs):
-        raise ValueError(f"associative_scan: the first dimension to combine (axis {axis}) must be equal for all, but got {show_specs(elems)}.")
+        raise ValueError(
+            f"associative_scan: the first dimension to combine (axis {axis}) must be equal in all, got {show_specs(elems)}."
+        )
     if type(n) is Dim:
         _combine(f, elems, xs, xs)
         return restore(elems, [Tensor(x.spec) for x in xs])

@@ -14,8 +14,9 @@ from mlkit.ops.convert import as_tensor
 def cond(pred, true_fn, false_fn):
     """`true_fn()` if `pred` is true, else `false_fn()`; only the chosen one runs.
 
-    pred: bool or scalar tensor. true_fn, false_fn: functions without arguments whose results agree in structure, shapes and dtypes.
-    Tensors from outside may be used in them, gradients flow through, and variables assigned in them are assigned only if chosen.
+    pred: bool or scalar tensor. true_fn, false_fn: functions without arguments whose results agree in structure, shapes and
+    dtypes. Tensors from outside may be used in them, gradients flow through, and variables assigned in them are assigned only
+    if chosen.
 
     >>> from mlkit import ops
     >>> float(ops.cond(ops.array(3.0) > 2.0, lambda: 1.0, lambda: 0.0))

@@ -27,9 +27,9 @@ from mlkit.ops.numpy import arange
 def while_loop(cond, body, loop_vars, maximum_iterations=None):
     """Run `body` as long as `cond` is true.
 
-    loop_vars: tuple or list of values, given to both functions as arguments, or one value of any structure, given as one argument;
-    `body` returns new values of the same structure, shapes and dtypes. maximum_iterations: stop after so many turns at the latest.
-    Returns the last values. There is no gradient through a staged loop: use `fori_loop` or `scan` for that.
+    loop_vars: tuple or list of values, given to both functions as arguments, or one value of any structure, given as one
+    argument; `body` returns new values of the same structure, shapes and dtypes. maximum_iterations: stop after so many turns
+    at the latest. Returns the last values. There is no gradient through a staged loop: use `fori_loop` or `scan` for that.
 
     >>> from mlkit import ops
     >>> [float(v) for v in ops.while_loop(lambda i, x: i < 3, lambda i, x: (i + 1, x * 2.0), (0, 1.0))]
@@ -102,4 +102,6 @@ def fori_loop(lower, upper, body_fun, init_val):
     if isinstance(lower, int) and isinstance(upper, int):
         return scan(lambda v, i: (body_fun(i, v), None), init_val, arange(lower, max(lower, upper), dtype="int32"))[0]
     upper = as_tensor(upper)
-    return while_loop(lambda i, v: el.less(i, upper), lambda i, v: (i + 1, body_fun(i, v)), (cast(lower, upper.dtype), init_val))[1]
+    return while_loop(
+        lambda i, v: el.less(i, upper), lambda i, v: (i + 1, body_fun(i, v)), (cast(lower, upper.dtype), init_val)
+    )[1]

@@ -26,9 +26,9 @@ def scan(f, init, xs=None, length=None, reverse=False, unroll=1):
     """Run ``carry, y = f(carry, x)`` over the slices x of `xs` along axis 0.
 
     init: the first carry; xs: tensor, structure of tensors or None; length: number of steps, needed if xs is None.
-    reverse: from the last slice to the first (the ys stay in the slices' order). unroll: True, or a number not below the length,
-    stages every step of its own, which suits short scans; other values have the steps run in a loop.
-    Returns (last carry, stacked ys).
+    reverse: from the last slice to the first (the ys stay in the slices' order). unroll: True, or a number not below the
+    length, stages every step of its own, which suits short scans; other values have the steps run in a loop. Returns (last
+    carry, stacked ys).
 
     >>> from mlkit import ops
     >>> total, sums = ops.scan(lambda c, x: (c + x, c + x), 0.0, ops.array([1.0, 2.0, 3.0]))
@@ -44,7 +44,9 @@ def scan(f, init, xs=None, length=None, reverse=False, unroll=1):
         raise ValueError("scan: got no `xs` to scan over and `length` not provided.")
     n = steps[0].shape[0] if steps else int(length)
     if any(not same_size(t.shape[0], n) for t in steps) or (length is not None and not same_size(n, int(length))):
-        raise ValueError(f"scan: all `xs` must have the same first size and `length` must be that, but got {show_specs(xs)}, length={length}.")
+        raise ValueError(
+            f"scan: all `xs` must have the same first size and `length` be that, but got {show_specs(xs)}, length={length}."
+        )
 
     def one(carry, x):
         out = f(carry, x)
@@ -99,7 +101,8 @@ def _staged_scan(one, init, xs, n, reverse):
     extra = trace.close(outputs, carried=written)
     found = scan_op(
         *steps, *start, *(v.tracked_value() for v in written), *extra,
-        body=trace.graph, xs=len(steps), carry=len(start) + len(written), length=n, reverse=bool(reverse), save=bool(state.recording),
+        body=trace.graph, xs=len(steps), carry=len(start) + len(written), length=n, reverse=bool(reverse),
+        save=bool(state.recording),
     )  # fmt: skip
     k = len(start)
     for v, t in zip(written, found[k:]):

@@ -45,7 +45,9 @@ def check_same(name, what, before, after):
     except ValueError:
         fits = False
     if not fits:
-        raise ValueError(f"{name}: {what} must agree in structure, shapes and dtypes, but are {show_specs(before)} and {show_specs(after)}.")
+        raise ValueError(
+            f"{name}: {what} must agree in structure, shapes and dtypes, but are {show_specs(before)} and {show_specs(after)}."
+        )
 
 
 def _same_spec(a, b):
