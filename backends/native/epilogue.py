@@ -28,6 +28,8 @@ def _followed_by(accepts, product, finish):
                 out[...] = y
 
         kernel.into = into
+    if hasattr(product, "workspace"):
+        kernel.workspace = lambda x, w, bias, act, **params: product.workspace(x, w, **params)
     return accepts and accepts_product, kernel
 
 

@@ -2,42 +2,57 @@
 
 import math
 
+from mlkit.backends.native.geometry import Geometry, writing
 from mlkit.core import dtypes
 
 
 def make(xp):
     """Op name -> kernel."""
-    from mlkit.backends.native.window import Geometry
-
     def geometry(shape, window, strides, padding):
         return Geometry(shape, window, strides, padding, (1,) * len(window))
 
     def lowest(dtype):
         return -math.inf if dtypes.is_float(dtypes.name_of(dtype)) else dtypes.limits(dtypes.name_of(dtype))[0]
 
-    def max_pool(x, **p):
+    def max_pool(x, out=None, **p):
         geo = geometry(x.shape, **p)
-        x = geo.pad(xp, x, lowest(x.dtype))
-        out = None
-        for _, index in geo.taps():
-            out = xp.array(x[index]) if out is None else xp.maximum(out, x[index], out=out)
-        return out
+        y = xp.empty((x.shape[0], *geo.out, x.shape[-1]), x.dtype) if out is None else out
+        for block in geo.blocks(x.shape[0], 2 * x[:1].nbytes):
+            xb, yb = geo.pad(xp, x[block], lowest(x.dtype)), y[block]
+            for i, (_, index) in enumerate(geo.taps()):
+                if i:
+                    xp.maximum(yb, xb[index], out=yb)
+                else:
+                    xp.copyto(yb, xb[index])
+        return y
 
     def maxima(geo, x, y):
         """For each cell of the window: its index, and where it holds the maximum and no cell before it does."""
-        taken = xp.zeros(y.shape, bool)
         x = geo.pad(xp, x, lowest(x.dtype))
-        for _, index in geo.taps():
-            here = (x[index] == y) & ~taken
-            taken |= here
+        taps = [index for _, index in geo.taps()]
+        free = None  # windows whose maximum has not been met
+        for index in taps[:-1]:
+            here = x[index] == y
+            if free is None:
+                free = ~here
+            else:
+                here &= free
+                free ^= here
             yield index, here
+        yield taps[-1], xp.ones(y.shape, bool) if free is None else free
 
-    def max_pool_grad(x, y, g, **p):
+    def max_pool_grad(x, y, g, out=None, **p):
         geo = geometry(x.shape, **p)
-        dx = xp.zeros((x.shape[0], *geo.padded, x.shape[-1]), g.dtype)
-        for index, here in maxima(geo, x, y):
-            dx[index] += g * here
-        return dx[geo.inner] if geo.is_padded else dx
+        dx = xp.empty(x.shape, g.dtype) if out is None else out
+        for block in geo.blocks(x.shape[0], 4 * x[:1].nbytes):
+            gb, db = g[block], geo.zeros(xp, dx[block])
+            for index, here in maxima(geo, x[block], y[block]):
+                if geo.is_disjoint:
+                    xp.multiply(gb, here, out=db[index])
+                else:
+                    db[index] += gb * here
+            geo.crop_into(dx[block], db)
+        return dx
 
     def max_pool_pick(x, y, h, **p):
         geo = geometry(x.shape, **p)
@@ -49,6 +64,8 @@ def make(xp):
 
     def counts(geo, dtype):
         """Number of real cells in each window; broadcasts over batch and channels."""
+        if not geo.is_padded:
+            return xp.asarray(math.prod(geo.window), dtype)
         out = 1
         for i, (n, (a, _), k, s, m) in enumerate(zip(geo.shape[1:-1], geo.pads, geo.window, geo.strides, geo.out)):
             start = xp.arange(m) * s - a
@@ -59,24 +76,34 @@ def make(xp):
     def avg_pool(x, **p):
         geo = geometry(x.shape, **p)
         wide = _wide(x.dtype)
-        padded = geo.pad(xp, x)
         out = xp.zeros((x.shape[0], *geo.out, x.shape[-1]), wide)
-        for _, index in geo.taps():
-            out += padded[index]
-        return _divide(xp, out, counts(geo, wide)).astype(x.dtype, copy=False)
+        count = counts(geo, wide)
+        for block in geo.blocks(x.shape[0], 2 * x[:1].nbytes):
+            xb, part = geo.pad(xp, x[block]), out[block]
+            for _, index in geo.taps():
+                part += xb[index]
+            _divide(xp, part, count)
+        return out.astype(x.dtype, copy=False)
 
     def avg_pool_grad(g, shape, **p):
         geo = geometry(shape, **p)
         wide = _wide(g.dtype)
-        part = _divide(xp, g.astype(wide), counts(geo, wide))
+        count = counts(geo, wide)
         dx = xp.zeros((shape[0], *geo.padded, shape[-1]), wide)
-        for _, index in geo.taps():
-            dx[index] += part
+        for block in geo.blocks(shape[0], 2 * dx[:1].nbytes):
+            part, db = xp.array(g[block], wide), dx[block]
+            _divide(xp, part, count)
+            for _, index in geo.taps():
+                if geo.is_disjoint:
+                    db[index] = part
+                else:
+                    db[index] += part
         return (dx[geo.inner] if geo.is_padded else dx).astype(g.dtype, copy=False)
 
     return dict(
-        max_pool=max_pool, max_pool_grad=max_pool_grad, max_pool_pick=max_pool_pick, avg_pool=avg_pool, avg_pool_grad=avg_pool_grad
-    )
+        max_pool=writing(max_pool), max_pool_grad=writing(max_pool_grad), max_pool_pick=max_pool_pick,
+        avg_pool=avg_pool, avg_pool_grad=avg_pool_grad,
+    )  # fmt: skip
 
 
 def _wide(dtype):
@@ -85,4 +112,5 @@ def _wide(dtype):
 
 
 def _divide(xp, total, count):
-    return total // count if total.dtype.kind in "iu" else total / count
+    """In place."""
+    (xp.floor_divide if total.dtype.kind in "iu" else xp.divide)(total, count, out=total)

@@ -4,19 +4,22 @@ Convolution is im2col and one matrix product, a few images at a time so that the
 Chellapilla, Puri and Simard, High Performance Convolutional Neural Networks for Document Processing, 2006.
 """
 
-import itertools
 import math
 
+from mlkit.backends.native.geometry import BLOCK_BYTES, Geometry, writing
 from mlkit.backends.native.pool import make as make_pools
-from mlkit.core.spec import window_padding
-
-BLOCK_BYTES = 2 << 20  # of columns at a time; measured best between 1 and 4 MB
+from mlkit.core import dtypes
+from mlkit.core.spec import Spec
 
 
 def make(xp):
     """Op name -> rows."""
-    by = {name: [_half_row(xp, kernels[-1][1]), *kernels] for name, kernels in _convolutions(xp).items()}
-    return {**by, **make_pools(xp)}
+    table = {}
+    for name, rows in _convolutions(xp).items():
+        rows = [(accepts, writing(method)) for accepts, method in rows]
+        rows[-1][1].workspace = _WORKSPACE[name]
+        table[name] = [_half_row(rows[-1][1]), *rows]
+    return {**table, **make_pools(xp)}
 
 
 def _convolutions(xp):
@@ -48,7 +51,7 @@ def _is_depthwise(shape, p):
     return p["groups"] == shape[-1] > 1
 
 
-def _half_row(xp, kernel):
+def _half_row(kernel):
     """A row for half floats: compute in float32, round once."""
 
     def accepts(a, b, **p):
@@ -60,45 +63,18 @@ def _half_row(xp, kernel):
     return accepts, run
 
 
-class Geometry:
-    """Where the windows of a convolution lie: padding and sizes for one input shape."""
+def _columns_bytes(x, kernel, p):
+    """Memory of the columns that are made at a time for an input x (or the spec of one)."""
+    geo = Geometry(x.shape, kernel[:-2], *(p[k] for k in ("strides", "padding", "dilation")))
+    image = dtypes.as_numpy(str(x.dtype)).itemsize * math.prod(geo.out) * math.prod(kernel[:-1])
+    return image * min(x.shape[0], max(1, BLOCK_BYTES // max(image, 1)))
 
-    def __init__(self, shape, window, strides, padding, dilation):
-        self.shape, self.window, self.strides, self.dilation = shape, window, strides, dilation
-        axes = list(enumerate(zip(shape[1:-1], window, strides, dilation)))
-        self.pads = [window_padding(padding, i, n, k, s, d) for i, (n, k, s, d) in axes]
-        self.padded = tuple(n + a + b for n, (a, b) in zip(shape[1:-1], self.pads))
-        self.out = tuple((m - (k - 1) * d - 1) // s + 1 for m, k, s, d in zip(self.padded, window, strides, dilation))
-        if any(n < 1 for n in self.out) and 0 not in shape:
-            raise ValueError(f"the window {tuple(window)} does not fit into the input of shape {tuple(shape)}")
 
-    @property
-    def is_padded(self):
-        return any(a or b for a, b in self.pads)
-
-    def pad(self, xp, x, value=0):
-        """x with its margins."""
-        if not self.is_padded:
-            return x
-        out = xp.full((x.shape[0], *self.padded, x.shape[-1]), value, x.dtype)
-        out[self.inner] = x
-        return out
-
-    @property
-    def inner(self):
-        """Index of the unpadded part."""
-        return (slice(None), *(slice(a, a + n) for n, (a, _) in zip(self.shape[1:-1], self.pads)))
-
-    def taps(self):
-        """For each cell of the window: its position, and the index of the padded elements that it meets."""
-        for tap in itertools.product(*map(range, self.window)):
-            places = zip(tap, self.out, self.strides, self.dilation)
-            yield tap, (slice(None), *(slice(t * d, t * d + (n - 1) * s + 1, s) for t, n, s, d in places))
-
-    def blocks(self, images, bytes_per_image):
-        """Slices of the batch whose columns fit in the cache."""
-        step = max(1, BLOCK_BYTES // max(bytes_per_image, 1))
-        return [slice(i, min(i + step, images)) for i in range(0, images, step)]
+_WORKSPACE = dict(
+    conv=lambda x, w, **p: _columns_bytes(x, w.shape, p),
+    conv_kernel=lambda x, g, shape, **p: _columns_bytes(x, shape, p),
+    conv_input=lambda g, w, shape, **p: _columns_bytes(Spec(shape, str(g.dtype)), w.shape, p) // math.prod(w.shape[:-2]),
+)
 
 
 class _General:
@@ -108,91 +84,130 @@ class _General:
         self.xp = xp
 
     def _columns(self, x, geo, group):
-        """A block of images as the matrix (positions, window cells * channels of the group)."""
-        view = self.xp.lib.stride_tricks.as_strided(
-            x,
-            (x.shape[0], *geo.out, *geo.window, x.shape[-1]),
-            (x.strides[0], *(a * s for a, s in zip(x.strides[1:-1], geo.strides)),
-             *(a * d for a, d in zip(x.strides[1:-1], geo.dilation)), x.strides[-1]),
-        )[..., group]  # fmt: skip
-        return view.reshape(x.shape[0] * math.prod(geo.out), math.prod(geo.window) * view.shape[-1])
+        """A block of images as the matrix (positions, window cells * channels of the group).
 
-    def conv(self, x, w, strides, padding, dilation, groups):
+        With few channels it is copied transposed, so that the inner loop of the copy runs over positions.
+        """
+        rows, cells = x.shape[0] * math.prod(geo.out), math.prod(geo.window) * (group.stop - group.start)
+        if geo.window[-1] * (group.stop - group.start) < min(geo.out[-1], 32):
+            return geo.windows(self.xp, x[..., group], "window").reshape(cells, rows).T
+        return geo.windows(self.xp, x[..., group]).reshape(rows, cells)
+
+    def conv(self, x, w, strides, padding, dilation, groups, out=None):
         xp, geo = self.xp, Geometry(x.shape, w.shape[:-2], strides, padding, dilation)
-        y = xp.empty((x.shape[0], *geo.out, w.shape[-1]), x.dtype)
-        for block, gx, gy in _pieces(geo, x, w.shape, groups):
-            columns = self._columns(geo.pad(xp, x[block]), geo, gx)
-            xp.matmul(columns, w[..., gy].reshape(columns.shape[1], -1), out=y[block].reshape(-1, y.shape[-1])[:, gy])
+        y = xp.empty((x.shape[0], *geo.out, w.shape[-1]), x.dtype) if out is None else out
+        for block in _blocks(geo, x, w.shape):
+            xb, yb = geo.pad(xp, x[block]), y[block].reshape(-1, y.shape[-1])
+            for gx, gy in _groups(w.shape, groups):
+                columns = self._columns(xb, geo, gx)
+                xp.matmul(columns, w[..., gy].reshape(columns.shape[1], -1), out=yb[:, gy])
         return y
 
-    def conv_kernel(self, x, g, shape, strides, padding, dilation, groups):
+    def conv_kernel(self, x, g, shape, strides, padding, dilation, groups, out=None):
         xp, geo = self.xp, Geometry(x.shape, shape[:-2], strides, padding, dilation)
-        dw = xp.zeros(shape, x.dtype)
+        dw = _zeros(xp, shape, x.dtype, out)
         flat = dw.reshape(-1, shape[-1])
-        for block, gx, gy in _pieces(geo, x, shape, groups):
-            columns = self._columns(geo.pad(xp, x[block]), geo, gx)
-            flat[:, gy] += columns.T @ g[block].reshape(-1, shape[-1])[:, gy]
+        for block in _blocks(geo, x, shape):
+            xb, gb = geo.pad(xp, x[block]), g[block].reshape(-1, shape[-1])
+            for gx, gy in _groups(shape, groups):
+                flat[:, gy] += self._columns(xb, geo, gx).T @ gb[:, gy]
         return dw
 
-    def conv_input(self, g, w, shape, strides, padding, dilation, groups):
+    def conv_input(self, g, w, shape, strides, padding, dilation, groups, out=None):
         """For each cell of the window one product, added where the cell lay in the input (col2im)."""
         xp, geo = self.xp, Geometry(shape, w.shape[:-2], strides, padding, dilation)
-        dx = xp.zeros((shape[0], *geo.padded, shape[-1]), g.dtype)
-        w = xp.ascontiguousarray(xp.swapaxes(w, -1, -2))
-        for block, gx, gy in _pieces(geo, dx, (*w.shape[:-2], w.shape[-1], w.shape[-2]), groups):
-            gb = g[block].reshape(-1, g.shape[-1])[:, gy]
-            for tap, index in geo.taps():
-                part = dx[block][..., gx][index]
-                part += (gb @ w[tap][gy]).reshape(part.shape)
-        return dx[geo.inner] if geo.is_padded else dx
+        dx = xp.empty(shape, g.dtype) if out is None else out
+        transposed = xp.ascontiguousarray(xp.swapaxes(w, -1, -2))
+        for block in _blocks(geo, dx, w.shape):
+            gb, db = g[block].reshape(-1, g.shape[-1]), geo.zeros(xp, dx[block])
+            for gx, gy in _groups(w.shape, groups):
+                for tap, index in geo.taps():
+                    part = db[..., gx][index]
+                    part += (gb[:, gy] @ transposed[tap][gy]).reshape(part.shape)
+            geo.crop_into(dx[block], db)
+        return dx
 
 
-def _pieces(geo, x, kernel, groups):
-    """(block of images, input channels, output channels) that are computed at a time."""
+def _blocks(geo, x, kernel):
+    """Slices of the batch that are computed at a time."""
+    return geo.blocks(x.shape[0], x.itemsize * math.prod(geo.out) * math.prod(kernel[:-1]))
+
+
+def _groups(kernel, groups):
+    """(input channels, output channels) of each group."""
     channels, filters = kernel[-2], kernel[-1] // groups
-    step = x.itemsize * math.prod(geo.out) * math.prod(geo.window) * channels
-    for block in geo.blocks(x.shape[0], step):
-        for i in range(groups):
-            yield block, slice(i * channels, (i + 1) * channels), slice(i * filters, (i + 1) * filters)
+    return [(slice(i * channels, (i + 1) * channels), slice(i * filters, (i + 1) * filters)) for i in range(groups)]
+
+
+def _zeros(xp, shape, dtype, out):
+    if out is None:
+        return xp.zeros(shape, dtype)
+    out.fill(0)
+    return out
 
 
 class _Depthwise:
-    """Each channel has filters of its own: shifted products, summed; there is no matrix to multiply."""
+    """Each channel has filters of its own: shifted products, summed; there is no matrix to multiply.
+
+    With one filter a channel all arrays have the channels last; with more, (channels, filters) are their last two axes.
+    """
 
     def __init__(self, xp):
         self.xp = xp
 
-    def conv(self, x, w, strides, padding, dilation, groups):
+    def _lines(self, w, geo, last):
+        """The kernel repeated along the last spatial axis: twice as fast as broadcasting, whose inner loop is over channels."""
+        w = w.reshape(*geo.window, 1, *last)
+        return self.xp.ascontiguousarray(self.xp.broadcast_to(w, (*geo.window, geo.out[-1], *last)))
+
+    def conv(self, x, w, strides, padding, dilation, groups, out=None):
         xp, geo = self.xp, Geometry(x.shape, w.shape[:-2], strides, padding, dilation)
-        w = w.reshape(*geo.window, groups, -1)
-        y = xp.zeros((x.shape[0], *geo.out, *w.shape[-2:]), x.dtype)
-        for block in geo.blocks(x.shape[0], y[:1].nbytes):
-            xb, yb = geo.pad(xp, x[block]), y[block]
+        last = _filters(w.shape, groups)
+        w = self._lines(w, geo, last)
+        y = xp.empty((x.shape[0], *geo.out, math.prod(last)), x.dtype) if out is None else out
+        whole = y.reshape(*y.shape[:-1], *last)
+        for block in geo.blocks(x.shape[0], 2 * y[:1].nbytes):
+            xb, yb, product = geo.pad(xp, x[block]), whole[block], None
             for tap, index in geo.taps():
-                yb += xb[index][..., None] * w[tap]
-        return y.reshape(*y.shape[:-2], -1)
+                cells = xb[index] if len(last) == 1 else xb[index][..., None]
+                if product is None:
+                    xp.multiply(cells, w[tap], out=yb)
+                    product = xp.empty_like(yb)
+                else:
+                    yb += xp.multiply(cells, w[tap], out=product)
+        return y
 
-    def conv_input(self, g, w, shape, strides, padding, dilation, groups):
+    def conv_input(self, g, w, shape, strides, padding, dilation, groups, out=None):
         xp, geo = self.xp, Geometry(shape, w.shape[:-2], strides, padding, dilation)
-        w = w.reshape(*geo.window, groups, -1)
-        g = g.reshape(*g.shape[:-1], *w.shape[-2:])
-        dx = xp.zeros((shape[0], *geo.padded, shape[-1]), g.dtype)
-        for block in geo.blocks(shape[0], g[:1].nbytes):
-            gb, db = g[block], dx[block]
+        last = _filters(w.shape, groups)
+        w, g = self._lines(w, geo, last), g.reshape(*g.shape[:-1], *last)
+        dx = xp.empty(shape, g.dtype) if out is None else out
+        for block in geo.blocks(shape[0], 2 * g[:1].nbytes):
+            gb, db, product = g[block], geo.zeros(xp, dx[block]), xp.empty_like(g[block])
             for tap, index in geo.taps():
-                part = gb * w[tap]
-                db[index] += part[..., 0] if w.shape[-1] == 1 else part.sum(-1)
-        return dx[geo.inner] if geo.is_padded else dx
+                part = xp.multiply(gb, w[tap], out=product)
+                db[index] += part if len(last) == 1 else part.sum(-1)
+            geo.crop_into(dx[block], db)
+        return dx
 
-    def conv_kernel(self, x, g, shape, strides, padding, dilation, groups):
+    def conv_kernel(self, x, g, shape, strides, padding, dilation, groups, out=None):
         xp, geo = self.xp, Geometry(x.shape, shape[:-2], strides, padding, dilation)
-        dw = xp.zeros((*geo.window, groups, shape[-1] // groups), x.dtype)
-        g = g.reshape(*g.shape[:-1], *dw.shape[-2:])
-        for block in geo.blocks(x.shape[0], g[:1].nbytes):
-            xb, gb = geo.pad(xp, x[block]), g[block]
+        last = _filters(shape, groups)
+        dw, g = _zeros(xp, shape, x.dtype, out), g.reshape(*g.shape[:-1], *last)
+        by_tap = dw.reshape(*geo.window, *last)
+        for block in geo.blocks(x.shape[0], 2 * g[:1].nbytes):
+            xb, gb, product = geo.pad(xp, x[block]), g[block], xp.empty_like(g[block])
             for tap, index in geo.taps():
-                dw[tap] += (xb[index][..., None] * gb).sum(axis=tuple(range(g.ndim - 2)))
-        return dw.reshape(shape)
+                cells = xb[index] if len(last) == 1 else xb[index][..., None]
+                part = xp.multiply(cells, gb, out=product)
+                by_tap[tap] += part.reshape(-1, geo.out[-1], *last).sum(axis=0).sum(axis=0)  # long inner loops first
+        return dw
+
+
+def _filters(shape, groups):
+    """The last axes of arrays in a depthwise convolution with a kernel of this shape."""
+    each = shape[-1] // groups
+    return (groups,) if each == 1 else (groups, each)
 
 
 class _Pointwise:
@@ -201,21 +216,25 @@ class _Pointwise:
     def __init__(self, xp):
         self.xp = xp
 
-    def conv(self, x, w, strides, **_):
+    def conv(self, x, w, strides, out=None, **_):
         x = x[_every(strides)]
-        return (x.reshape(math.prod(x.shape[:-1]), -1) @ w.reshape(w.shape[-2:])).reshape(*x.shape[:-1], w.shape[-1])
+        rows = math.prod(x.shape[:-1])
+        y = self.xp.matmul(x.reshape(rows, -1), w.reshape(w.shape[-2:]), out=None if out is None else out.reshape(rows, -1))
+        return y.reshape(*x.shape[:-1], w.shape[-1])
 
-    def conv_input(self, g, w, shape, strides, **_):
-        dx = (g.reshape(math.prod(g.shape[:-1]), -1) @ w.reshape(w.shape[-2:]).T).reshape(*g.shape[:-1], shape[-1])
+    def conv_input(self, g, w, shape, strides, out=None, **_):
+        xp, rows, w = self.xp, math.prod(g.shape[:-1]), w.reshape(w.shape[-2:])
         if all(s == 1 for s in strides):
-            return dx
-        out = self.xp.zeros(shape, g.dtype)
-        out[_every(strides)] = dx
-        return out
+            dx = xp.matmul(g.reshape(rows, -1), w.T, out=None if out is None else out.reshape(rows, -1))
+            return dx.reshape(shape)
+        dx = _zeros(xp, shape, g.dtype, out)
+        dx[_every(strides)] = (g.reshape(rows, -1) @ w.T).reshape(*g.shape[:-1], shape[-1])
+        return dx
 
-    def conv_kernel(self, x, g, shape, strides, **_):
+    def conv_kernel(self, x, g, shape, strides, out=None, **_):
         rows = math.prod(g.shape[:-1])
-        return (x[_every(strides)].reshape(rows, -1).T @ g.reshape(rows, -1)).reshape(shape)
+        out = None if out is None else out.reshape(shape[-2:])
+        return self.xp.matmul(x[_every(strides)].reshape(rows, -1).T, g.reshape(rows, -1), out=out).reshape(shape)
 
 
 def _every(strides):

@@ -1,0 +1,91 @@
+"""JAX as a backend: 64-bit dtypes mean themselves, numbers are the native ones, its global settings stay the program's own."""
+
+import sys
+
+import jax
+import numpy as np
+import pytest
+
+from mlkit import ops
+from mlkit.core.autograd import value_and_grad
+from mlkit.core.backend import backend, device, get_backend, set_backend, using
+from mlkit.core.op import OPS
+from mlkit.core.tensor import Tensor
+from mlkit.core.trace import function
+
+
+def test_dtypes_are_exact_and_the_global_switch_is_left_alone():
+    with using("jax"):
+        x = ops.convert_to_tensor(np.arange(3.0))
+        y = ops.sin(x) * 2 + ops.arange(3, dtype="int64")
+        assert isinstance(y.data, jax.Array)
+        assert (x.dtype, y.dtype, ops.argmax(x).dtype) == ("float64", "float64", "int32")
+    assert not jax.config.jax_enable_x64  # as the program's own JAX has it
+
+
+@pytest.mark.parametrize("dtype", ["uint8", "uint16", "uint32", "uint64"])
+def test_random_bits_are_those_of_the_native_backend(dtype):
+    key = np.array([3, 4], "uint32")
+    found = {}
+    for name in ("native", "jax"):
+        with using(name):
+            found[name] = OPS["random_bits"](Tensor(key), shape=(3, 5), dtype=dtype).numpy()
+    np.testing.assert_array_equal(found["native"], found["jax"])
+
+
+def test_compiled_functions_and_gradients():
+    def loss(w, x):
+        return ops.sum(ops.relu(ops.conv(x, w, padding="same")) ** 2)
+
+    rng = np.random.default_rng(0)
+    w, x = rng.normal(size=(3, 3, 2, 4)), rng.normal(size=(2, 5, 5, 2))
+    found = {}
+    for name in ("native", "jax"):
+        with using(name):
+            value, g = function(value_and_grad(loss))(ops.convert_to_tensor(w), ops.convert_to_tensor(x))
+            found[name] = [value.numpy(), g.numpy()]
+    for a, b in zip(*found.values()):
+        np.testing.assert_allclose(a, b, rtol=1e-9)
+
+
+def test_set_backend_takes_values_made_before():
+    x = ops.ones((2, 3))
+    set_backend("jax")
+    assert backend() == "jax"
+    y = x * 2 + 1
+    assert isinstance(y.data, jax.Array)
+    set_backend("native")
+    np.testing.assert_array_equal(ops.convert_to_numpy(y), np.full((2, 3), 3.0))
+
+
+def test_devices_are_named():
+    with using("jax") as b:
+        assert b.devices()[0] == "cpu:0"
+        with device("cpu:0"):
+            assert ops.ones(2).device == "cpu:0"
+        with pytest.raises(ValueError, match="no 'gpu:7'"), device("gpu:7"):
+            pass
+
+
+def test_memory_of_the_caller_is_copied():
+    host = np.zeros(4096, "float32")
+    with using("jax"):
+        x = ops.convert_to_tensor(host)
+        host[:] = 1
+        assert not x.numpy().any()
+
+
+def test_without_jax_the_message_says_how_to_install_it(monkeypatch):
+    from mlkit.backends import jax_adapter
+
+    monkeypatch.setitem(sys.modules, "jax", None)
+    with pytest.raises(ImportError, match=r'pip install "mlkit\[jax\]"'):
+        jax_adapter.make_backend()
+
+
+def test_a_missing_kernel_is_named(monkeypatch):
+    b = get_backend("jax")
+    with using("jax"):
+        monkeypatch.delitem(b.kernels, "sin")
+        with pytest.raises(NotImplementedError, match="jax backend has no kernel for 'sin'"):
+            ops.sin(ops.ones(2))
