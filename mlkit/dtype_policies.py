@@ -5,7 +5,16 @@ from mlkit.core.config_object import Configurable
 from mlkit.core.keras_tensor import KerasTensor
 from mlkit.core.tensor import Tensor
 
-__all__ = ["DTypePolicy", "DTypePolicyMap", "FloatDTypePolicy", "deserialize", "dtype_policy", "get", "serialize", "set_dtype_policy"]
+__all__ = [
+    "DTypePolicy",
+    "DTypePolicyMap",
+    "FloatDTypePolicy",
+    "deserialize",
+    "dtype_policy",
+    "get",
+    "serialize",
+    "set_dtype_policy",
+]
 
 _MIXED = {"mixed_float16": "float16", "mixed_bfloat16": "bfloat16"}
 
@@ -230,7 +239,9 @@ def get(identifier):
     try:
         return DTypePolicy(dtypes.standardize_dtype(identifier))
     except ValueError as error:
-        raise ValueError(f"Cannot interpret {identifier!r} as a dtype policy: expected a name, a DTypePolicy or a config.") from error
+        raise ValueError(
+            f"Cannot interpret {identifier!r} as a dtype policy: expected a name, a DTypePolicy or a config."
+        ) from error
 
 
 def serialize(policy):

@@ -3,16 +3,16 @@
 import jax
 import jax.numpy as jnp
 import numpy as np
-
 from mlkit.backends.jax_adapter.backend import evaluate, exact
+
 from mlkit.core import dtypes
 
 
 def oracle(graph):
     """A function that evaluates and differentiates a *forward* graph.
 
-    It is called with the arrays of the graph's inputs and, per output, a cotangent or None, and returns (outputs, gradients): lists of
-    NumPy arrays; the gradient of an input that is no float is None. Without cotangents all gradients are None.
+    It is called with the arrays of the graph's inputs and, per output, a cotangent or None, and returns (outputs, gradients):
+    lists of NumPy arrays; the gradient of an input that is no float is None. Without cotangents all gradients are None.
     """
     pure = differentiated(graph)
 

@@ -6,8 +6,8 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 from jax.scipy import special
-
 from mlkit.backends.native.philox import philox
+
 from mlkit.core import dtypes
 
 UNARY = dict(
@@ -75,7 +75,9 @@ MOVE = dict(
     transpose=lambda x, perm: jnp.transpose(x, perm),
     broadcast_to=lambda x, shape: jnp.broadcast_to(x, shape),
     slice=lambda x, starts, stops, strides: lax.slice(jnp.asarray(x), starts, stops, strides),
-    pad=lambda x, value, low, high, interior: lax.pad(jnp.asarray(x), jnp.asarray(value, x.dtype), list(zip(low, high, interior))),
+    pad=lambda x, value, low, high, interior: lax.pad(
+        jnp.asarray(x), jnp.asarray(value, x.dtype), list(zip(low, high, interior))
+    ),
     concat=lambda *xs, axis: jnp.concatenate(xs, axis),
     flip=lambda x, axes: jnp.flip(x, axes),
     take=lambda x, index, axis: jnp.take(x, index, axis),

@@ -10,7 +10,14 @@ def _conv(x, w, strides, padding, dilation, groups):
     axes = "DHW"[-len(strides) :]
     layout = (f"N{axes}C", f"{axes}IO", f"N{axes}C")
     return lax.conv_general_dilated(
-        x, w, strides, _padding(padding), rhs_dilation=dilation, dimension_numbers=layout, feature_group_count=groups, precision="highest"
+        x,
+        w,
+        strides,
+        _padding(padding),
+        rhs_dilation=dilation,
+        dimension_numbers=layout,
+        feature_group_count=groups,
+        precision="highest",
     )
 
 

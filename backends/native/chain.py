@@ -5,7 +5,6 @@ import math
 import threading
 
 from mlkit.backends.native.pointwise import typed_scalars
-
 from mlkit.core import dtypes
 from mlkit.core.spec import Spec
 

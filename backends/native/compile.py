@@ -4,10 +4,10 @@ import contextlib
 import threading
 
 import numpy as np
+
 from mlkit.backends.native import arena, times
 from mlkit.backends.native.pointwise import typed_scalars
 from mlkit.backends.native.select import select
-
 from mlkit.core import debug, dtypes
 from mlkit.core.ownership import held_elsewhere
 from mlkit.core.passes import optimize

@@ -40,7 +40,6 @@ def program(graph):
     """The compiled form of a body, made once."""
     if graph.program is None:
         from mlkit.backends.native.compile import compile_graph
-
         from mlkit.core.backend import get_backend
 
         graph.program = compile_graph(get_backend("native"), graph, inner=True)

@@ -3,6 +3,7 @@
 import math
 
 from mlkit.backends.native.geometry import Geometry, writing
+
 from mlkit.core import dtypes
 
 

@@ -1,8 +1,9 @@
 """Special functions over `xp`, which has none of them: rational approximations and asymptotic series, computed in float64.
 
-Sources: W. J. Cody, Rational Chebyshev Approximations for the Error Function, Math. Comp. 23 (1969), in the form of S. L. Moshier's
-Cephes library; M. J. Wichura, Algorithm AS 241, Applied Statistics 37 (1988); C. Lanczos, A Precision Approximation of the Gamma
-Function, SIAM J. Numer. Anal. B 1 (1964); M. Giles, Approximating the erfinv Function, GPU Computing Gems 2 (2010), for float32.
+Sources: W. J. Cody, Rational Chebyshev Approximations for the Error Function, Math. Comp. 23 (1969), in the form of S. L.
+Moshier's Cephes library; M. J. Wichura, Algorithm AS 241, Applied Statistics 37 (1988); C. Lanczos, A Precision Approximation
+of the Gamma Function, SIAM J. Numer. Anal. B 1 (1964); M. Giles, Approximating the erfinv Function, GPU Computing Gems 2
+(2010), for float32.
 """
 
 import math
@@ -10,12 +11,14 @@ import math
 from mlkit.backends.native.elementwise import quietly
 
 _ERF_NEAR = (
-    (9.60497373987051638749e0, 9.00260197203842689217e1, 2.23200534594684319226e3, 7.00332514112805075473e3, 5.55923013010394962768e4),
-    (1.0, 3.35617141647503099647e1, 5.21357949780152679795e2, 4.59432382970980127987e3, 2.26290000613890934246e4, 4.92673942608635921086e4),
+    (9.60497373987051638749e0, 9.00260197203842689217e1, 2.23200534594684319226e3, 7.00332514112805075473e3,
+    5.55923013010394962768e4), (1.0, 3.35617141647503099647e1, 5.21357949780152679795e2, 4.59432382970980127987e3,
+    2.26290000613890934246e4, 4.92673942608635921086e4),
 )  # fmt: skip
 _ERFC_MIDDLE = (
     (2.46196981473530512524e-10, 5.64189564831068821977e-1, 7.46321056442269912687e0, 4.86371970985681366614e1,
-     1.96520832956077098242e2, 5.26445194995477358631e2, 9.34528527171957607540e2, 1.02755188689515710272e3, 5.57535335369399327526e2),
+     1.96520832956077098242e2, 5.26445194995477358631e2, 9.34528527171957607540e2, 1.02755188689515710272e3,
+     5.57535335369399327526e2),
     (1.0, 1.32281951154744992508e1, 8.67072140885989742329e1, 3.54937778887819891062e2, 9.75708501743205489753e2,
      1.82390916687909736289e3, 2.24633760818710981792e3, 1.65666309194161350182e3, 5.57535340817727675546e2),
 )  # fmt: skip
@@ -33,15 +36,18 @@ _ERF_SINGLE = (
 )  # fmt: skip
 # erfinv(x) / x in w - 2.5 where w = -log(1 - x*x) < 5, beyond in sqrt(w) - 3
 _ERFINV_SINGLE = (
-    (2.81022636e-08, 3.43273939e-07, -3.5233877e-06, -4.39150654e-06, 0.00021858087, -0.00125372503, -0.00417768164, 0.246640727,
+    (2.81022636e-08, 3.43273939e-07, -3.5233877e-06, -4.39150654e-06, 0.00021858087, -0.00125372503, -0.00417768164,
+    0.246640727,
      1.50140941),
     (-0.000200214257, 0.000100950558, 0.00134934322, -0.00367342844, 0.00573950773, -0.0076224613, 0.00943887047, 1.00167406,
      2.83297682),
 )  # fmt: skip
 _NORMAL_CENTRE = (
-    (2.5090809287301226727e3, 3.3430575583588128105e4, 6.7265770927008700853e4, 4.5921953931549871457e4, 1.3731693765509461125e4,
+    (2.5090809287301226727e3, 3.3430575583588128105e4, 6.7265770927008700853e4, 4.5921953931549871457e4,
+    1.3731693765509461125e4,
      1.9715909503065514427e3, 1.3314166789178437745e2, 3.3871328727963666080e0),
-    (5.2264952788528545610e3, 2.8729085735721942674e4, 3.9307895800092710610e4, 2.1213794301586595867e4, 5.3941960214247511077e3,
+    (5.2264952788528545610e3, 2.8729085735721942674e4, 3.9307895800092710610e4, 2.1213794301586595867e4,
+    5.3941960214247511077e3,
      6.8718700749205790830e2, 4.2313330701600911252e1, 1.0),
 )  # fmt: skip
 _NORMAL_TAIL = (
@@ -132,7 +138,11 @@ def make(xp):
         return erfinv_single(x).astype(x.dtype) if x.dtype.itemsize <= 4 else erfinv(x)
 
     wide = dict(erfc=erfc, lgamma=lgamma, digamma=digamma)
-    return {"erf": quietly(xp, erf), "erfinv": quietly(xp, erfinv_either), **{name: quietly(xp, _in_double(f)) for name, f in wide.items()}}
+    return {
+        "erf": quietly(xp, erf),
+        "erfinv": quietly(xp, erfinv_either),
+        **{name: quietly(xp, _in_double(f)) for name, f in wide.items()},
+    }
 
 
 def _in_double(function):

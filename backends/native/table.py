@@ -9,8 +9,8 @@ _PARTS = (
 
 
 class Rows:
-    """Several kernels for one op. Each row is (accepts, kernel); `accepts(*args, **params)` looks at shapes and dtypes only, so a
-    plan can choose once. The last row accepts everything."""
+    """Several kernels for one op. Each row is (accepts, kernel); `accepts(*args, **params)` looks at shapes and dtypes only, so
+    a plan can choose once. The last row accepts everything."""
 
     __slots__ = ("rows",)
 

@@ -4,7 +4,8 @@ import inspect
 
 
 class Configurable:
-    """Base of layers, losses, metrics, optimizers, initializers ...: `get_config` returns what `__init__` needs to make the like.
+    """Base of layers, losses, metrics, optimizers, initializers ...: `get_config` returns what `__init__` needs to make the
+    like.
 
     Each argument is read back from the attribute of the same name; where a class keeps no such attribute, from the call that
     made the object. Values that are themselves configurable are serialized by `mlkit.saving`.
@@ -63,7 +64,8 @@ def init_signature(cls):
 
 
 def serialized(value):
-    """A config value as plain data: numbers, strings, lists, dicts; configurable objects and functions as their serialized form."""
+    """A config value as plain data: numbers, strings, lists, dicts; configurable objects and functions as their serialized
+    form."""
     if value is None or isinstance(value, (bool, int, float, str)):
         return value
     if type(value) in (list, tuple):

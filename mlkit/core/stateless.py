@@ -10,8 +10,8 @@ __all__ = ["StatelessScope"]
 class StatelessScope:
     """A block in which given variables have given values, and assignments do not last.
 
-    state_mapping: pairs (variable, value). After the block `get_current_value(variable)` tells what was assigned in it, or the mapped
-    value, or None. collect_losses: also gather the losses added by layers called in it, in `losses`.
+    state_mapping: pairs (variable, value). After the block `get_current_value(variable)` tells what was assigned in it, or the
+    mapped value, or None. collect_losses: also gather the losses added by layers called in it, in `losses`.
 
     >>> import mlkit
     >>> v = mlkit.Variable(1.0)
@@ -34,7 +34,9 @@ class StatelessScope:
                 raise ValueError(f"StatelessScope: expected pairs (Variable, value), but got {variable!r}.")
             t = cast(convert_to_tensor(value), variable._value.dtype)
             if t.shape != variable.shape:
-                raise ValueError(f"StatelessScope: variable {variable.path!r} has shape {variable.shape}, but its value has shape {t.shape}.")
+                raise ValueError(
+                    f"StatelessScope: variable {variable.path!r} has shape {variable.shape}, but its value has shape {t.shape}."
+                )
             self.values[variable] = t
 
     def __enter__(self):

@@ -17,10 +17,10 @@ __all__ = ["MultiHeadAttention"]
 class MultiHeadAttention(Layer):
     """Attention with several heads (Vaswani et al., Attention is all you need, 2017).
 
-    num_heads: number of heads. key_dim: size of a head's queries and keys; value_dim: of its values (default: key_dim). dropout: of the
-    attention scores. output_shape: size(s) of the last output axis, by default the query's. attention_axes: axes attended over,
-    by default all but the batch and the last. Called on query (batch, targets, features), value and key (batch, sources, features);
-    `attention_mask` (batch, targets, sources) is True where attending is allowed.
+    num_heads: number of heads. key_dim: size of a head's queries and keys; value_dim: of its values (default: key_dim).
+    dropout: of the attention scores. output_shape: size(s) of the last output axis, by default the query's. attention_axes:
+    axes attended over, by default all but the batch and the last. Called on query (batch, targets, features), value and key
+    (batch, sources, features); `attention_mask` (batch, targets, sources) is True where attending is allowed.
 
     >>> import mlkit
     >>> x = mlkit.ops.ones((2, 5, 8))
@@ -85,7 +85,9 @@ class MultiHeadAttention(Layer):
         self.output_dense = self._output_projection(query_shape)
 
     def _options(self):
-        copy = lambda x: x if x is None else type(x).from_config(x.get_config())  # each projection draws numbers of its own  # noqa: E731
+        def copy(x):  # each projection draws numbers of its own
+            return x if x is None else type(x).from_config(x.get_config())
+
         return dict(
             kernel_initializer=copy(self.kernel_initializer),
             bias_initializer=copy(self.bias_initializer),

@@ -10,7 +10,8 @@ __all__ = ["RandomBrightness", "RandomContrast", "RandomFlip", "RandomRotation",
 
 
 class Augmentation(Layer):
-    """Base: `augmented(images)` of a batch in training, the images as they are in inference. Single images (rank 3) are allowed.
+    """Base: `augmented(images)` of a batch in training, the images as they are in inference. Single images (rank 3) are
+    allowed.
 
     Each image gets a change of its own. Integer images become floats of the compute dtype.
     """
@@ -58,7 +59,9 @@ class RandomFlip(Augmentation):
     def __init__(self, mode="horizontal_and_vertical", seed=None, data_format=None, **kwargs):
         super().__init__(seed=seed, data_format=data_format, **kwargs)
         if mode not in ("horizontal", "vertical", "horizontal_and_vertical"):
-            raise ValueError(f"RandomFlip: `mode` must be 'horizontal', 'vertical' or 'horizontal_and_vertical', but got {mode!r}.")
+            raise ValueError(
+                f"RandomFlip: `mode` must be 'horizontal', 'vertical' or 'horizontal_and_vertical', but got {mode!r}."
+            )
         self.mode = mode
 
     def augmented(self, images):
@@ -75,9 +78,13 @@ class _Warp(Augmentation):
     def __init__(self, fill_mode, interpolation, seed, fill_value, data_format, **kwargs):
         super().__init__(seed=seed, data_format=data_format, **kwargs)
         if fill_mode not in ("reflect", "wrap", "constant", "nearest"):
-            raise ValueError(f"{type(self).__name__}: `fill_mode` must be 'reflect', 'wrap', 'constant' or 'nearest', but got {fill_mode!r}.")
+            raise ValueError(
+                f"{type(self).__name__}: `fill_mode` must be 'reflect', 'wrap', 'constant' or 'nearest', but got {fill_mode!r}."
+            )
         if interpolation not in ("nearest", "bilinear"):
-            raise ValueError(f"{type(self).__name__}: `interpolation` must be 'nearest' or 'bilinear', but got {interpolation!r}.")
+            raise ValueError(
+                f"{type(self).__name__}: `interpolation` must be 'nearest' or 'bilinear', but got {interpolation!r}."
+            )
         self.fill_mode, self.interpolation, self.fill_value = fill_mode, interpolation, fill_value
 
     def augmented(self, images):
@@ -95,9 +102,12 @@ class _Warp(Augmentation):
 
 
 class RandomRotation(_Warp):
-    """Rotates images about their middle by a random part of a full turn, between -factor and factor (or in a pair of bounds)."""
+    """Rotates images about their middle by a random part of a full turn, between -factor and factor (or in a pair of
+    bounds)."""
 
-    def __init__(self, factor, fill_mode="reflect", interpolation="bilinear", seed=None, fill_value=0.0, data_format=None, **kwargs):
+    def __init__(
+        self, factor, fill_mode="reflect", interpolation="bilinear", seed=None, fill_value=0.0, data_format=None, **kwargs
+    ):
         super().__init__(fill_mode, interpolation, seed, fill_value, data_format, **kwargs)
         self.factor = _range(factor, "factor")
 
@@ -114,7 +124,15 @@ class RandomZoom(_Warp):
     """Enlarges or shrinks images: factors above 0 show more (zoom out), below 0 less. width_factor None keeps the ratio."""
 
     def __init__(
-        self, height_factor, width_factor=None, fill_mode="reflect", interpolation="bilinear", seed=None, fill_value=0.0, data_format=None, **kwargs
+        self,
+        height_factor,
+        width_factor=None,
+        fill_mode="reflect",
+        interpolation="bilinear",
+        seed=None,
+        fill_value=0.0,
+        data_format=None,
+        **kwargs,
     ):
         super().__init__(fill_mode, interpolation, seed, fill_value, data_format, **kwargs)
         self.height_factor, self.width_factor = height_factor, width_factor
@@ -132,7 +150,15 @@ class RandomTranslation(_Warp):
     """Shifts images by random parts of their height and width."""
 
     def __init__(
-        self, height_factor, width_factor, fill_mode="reflect", interpolation="bilinear", seed=None, fill_value=0.0, data_format=None, **kwargs
+        self,
+        height_factor,
+        width_factor,
+        fill_mode="reflect",
+        interpolation="bilinear",
+        seed=None,
+        fill_value=0.0,
+        data_format=None,
+        **kwargs,
     ):
         super().__init__(fill_mode, interpolation, seed, fill_value, data_format, **kwargs)
         self.height_factor, self.width_factor = height_factor, width_factor

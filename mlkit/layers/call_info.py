@@ -9,7 +9,8 @@ from mlkit.core.tensor import Tensor
 
 
 class CallInfo:
-    """names: parameters of `call` in order, `required` those without default; whether it takes `training` and `mask`; masks: {argument: its mask parameter}."""
+    """names: parameters of `call` in order, `required` those without default; whether it takes `training` and `mask`; masks:
+    {argument: its mask parameter}."""
 
     def __init__(self, cls):
         parameters = list(inspect.signature(cls.call).parameters.values())[1:]
@@ -43,8 +44,8 @@ def build_parameters(build):
 def build_shapes(cls, info, args, kwargs):
     """The (args, kwargs) `build` is called with, for the arguments of a call.
 
-    A `build` with one parameter gets the shape of the first tensor argument; one with several gets those of the arguments they are named
-    after: `query_shape` that of `query`.
+    A `build` with one parameter gets the shape of the first tensor argument; one with several gets those of the arguments they
+    are named after: `query_shape` that of `query`.
     """
     shapes = {}
     for name, value in {**dict(zip(info.names, args)), **kwargs}.items():

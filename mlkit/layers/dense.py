@@ -12,8 +12,9 @@ __all__ = ["Dense"]
 class Dense(LowRankMixin, Layer):
     """``activation(inputs @ kernel + bias)`` along the last axis.
 
-    units: size of the output's last axis. activation: name or function. use_bias: whether to add a bias. The initializers, regularizers
-    and constraints are those of the kernel and the bias. lora_rank, lora_alpha: train a low-rank correction, see `enable_lora`.
+    units: size of the output's last axis. activation: name or function. use_bias: whether to add a bias. The initializers,
+    regularizers and constraints are those of the kernel and the bias. lora_rank, lora_alpha: train a low-rank correction, see
+    `enable_lora`.
 
     Input: (batch, ..., n). Output: (batch, ..., units).
 

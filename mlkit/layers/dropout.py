@@ -42,7 +42,8 @@ def _checked_noise_shape(layer, noise_shape):
 
 
 class Dropout(Disturbance):
-    """In training sets each element to 0 with probability `rate` and scales the others by 1 / (1 - rate) (Srivastava et al., 2014).
+    """In training sets each element to 0 with probability `rate` and scales the others by 1 / (1 - rate) (Srivastava et al.,
+    2014).
 
     noise_shape: shape of the mask, with 1 where it is shared and None where it is the input's.
 
@@ -140,7 +141,8 @@ class GaussianNoise(Disturbance):
 
 
 class AlphaDropout(Disturbance):
-    """Dropout that keeps mean and variance of SELU networks: dropped elements take SELU's lower limit (Klambauer et al., 2017)."""
+    """Dropout that keeps mean and variance of SELU networks: dropped elements take SELU's lower limit (Klambauer et al.,
+    2017)."""
 
     _lowest = -1.6732632423543772 * 1.0507009873554805
 

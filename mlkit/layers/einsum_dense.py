@@ -12,8 +12,8 @@ __all__ = ["EinsumDense"]
 class EinsumDense(Layer):
     """``activation(einsum(equation, inputs, kernel) + bias)``.
 
-    equation: such as "abc,cd->abd"; "..." may stand for leading or trailing axes. output_shape: sizes of the output without the batch
-    axis, None where they are the input's. bias_axes: letters of the output that the bias has, or None for no bias.
+    equation: such as "abc,cd->abd"; "..." may stand for leading or trailing axes. output_shape: sizes of the output without the
+    batch axis, None where they are the input's. bias_axes: letters of the output that the bias has, or None for no bias.
 
     >>> import mlkit
     >>> mlkit.layers.EinsumDense("abc,cd->abd", (None, 8), bias_axes="d")(mlkit.ops.ones((2, 3, 4))).shape
@@ -59,12 +59,20 @@ class EinsumDense(Layer):
     def build(self, input_shape):
         kernel_shape, bias_shape = self._weight_shapes(input_shape)
         self.kernel = self.add_weight(
-            kernel_shape, self.kernel_initializer, regularizer=self.kernel_regularizer, constraint=self.kernel_constraint, name="kernel"
+            kernel_shape,
+            self.kernel_initializer,
+            regularizer=self.kernel_regularizer,
+            constraint=self.kernel_constraint,
+            name="kernel",
         )
         self.bias = None
         if bias_shape is not None:
             self.bias = self.add_weight(
-                bias_shape, self.bias_initializer, regularizer=self.bias_regularizer, constraint=self.bias_constraint, name="bias"
+                bias_shape,
+                self.bias_initializer,
+                regularizer=self.bias_regularizer,
+                constraint=self.bias_constraint,
+                name="bias",
             )
 
     def _weight_shapes(self, input_shape):

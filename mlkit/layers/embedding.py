@@ -14,8 +14,8 @@ __all__ = ["Embedding"]
 class Embedding(Layer):
     """Integers to vectors: (batch, ...) -> (batch, ..., output_dim).
 
-    input_dim: number of different integers, which are 0 ... input_dim - 1. output_dim: size of the vectors. mask_zero: 0 stands for
-    padding, and later layers skip it. weights: list with the initial table.
+    input_dim: number of different integers, which are 0 ... input_dim - 1. output_dim: size of the vectors. mask_zero: 0 stands
+    for padding, and later layers skip it. weights: list with the initial table.
 
     >>> import mlkit
     >>> mlkit.layers.Embedding(10, 4)(mlkit.ops.convert_to_tensor([[1, 2, 3]])).shape

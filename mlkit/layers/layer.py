@@ -28,8 +28,8 @@ class Layer(StatefulMixin, Configurable):
     `add_weight`, and compute in `call(inputs, ...)`. Output shapes need not be stated: they are found by running `call`
     on shapes. `call` may take `training` and `mask`, which are passed on from the outer call.
 
-    activity_regularizer: penalty on the outputs. trainable: whether training changes the weights; may be set at any time and holds
-    from the next step. dtype: dtype name or DTypePolicy. autocast: whether float inputs are cast to the compute dtype.
+    activity_regularizer: penalty on the outputs. trainable: whether training changes the weights; may be set at any time and
+    holds from the next step. dtype: dtype name or DTypePolicy. autocast: whether float inputs are cast to the compute dtype.
 
     >>> import mlkit
     >>> class Scale(mlkit.Layer):
@@ -102,8 +102,9 @@ class Layer(StatefulMixin, Configurable):
     ):
         """Create a variable that belongs to this layer.
 
-        shape: tuple of sizes, () by default. initializer: name, object or callable; glorot_uniform for floats and zeros otherwise. dtype:
-        the layer's variable dtype by default. The other arguments are those of `Variable`. Returns the Variable.
+        shape: tuple of sizes, () by default. initializer: name, object or callable; glorot_uniform for floats and zeros
+        otherwise. dtype: the layer's variable dtype by default. The other arguments are those of `Variable`. Returns the
+        Variable.
         """
         from mlkit import constraints, initializers, regularizers
 
@@ -368,7 +369,8 @@ def _prepared(build):
 
 
 def _positional(args, *named):
-    """Shape, initializer and dtype of `add_weight`: the first ones may be positional. A name there comes from old code: say so."""
+    """Shape, initializer and dtype of `add_weight`: the first ones may be positional. A name there comes from old code: say
+    so."""
     if isinstance(args[0], str):
         raise ValueError(f"add_weight: the name must be given as a keyword argument: `name={args[0]!r}`.")
     if len(args) > len(named):

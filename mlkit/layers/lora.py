@@ -6,8 +6,8 @@ from mlkit import initializers, ops
 class LowRankMixin:
     """A layer whose main weight may be frozen and corrected by ``alpha / rank * a @ b`` (Hu et al., "LoRA", 2021).
 
-    The layer keeps the weight as `_kernel` and reads it as `kernel`. Saved variables hold the corrected weight, so that a file fits the
-    layer with and without LoRA.
+    The layer keeps the weight as `_kernel` and reads it as `kernel`. Saved variables hold the corrected weight, so that a file
+    fits the layer with and without LoRA.
     """
 
     lora_enabled = False

@@ -22,7 +22,8 @@ def masks_of(inputs):
 
 
 def fill_masks(info, args, kwargs):
-    """Pass the masks on the arguments of a call to its mask parameters that were not given. Returns the first argument's mask."""
+    """Pass the masks on the arguments of a call to its mask parameters that were not given. Returns the first argument's
+    mask."""
     first = None
     for i, name in enumerate(info.names):
         masks = masks_of(args[i] if i < len(args) else kwargs.get(name))

@@ -13,7 +13,8 @@ __all__ = [
 
 
 class Merge(Layer):
-    """Several tensors combined element by element. Inputs: list of tensors whose shapes broadcast; lower ranks get axes after the batch."""
+    """Several tensors combined element by element. Inputs: list of tensors whose shapes broadcast; lower ranks get axes after
+    the batch."""
 
     supports_masking = True
     least = 1  # number of inputs

@@ -11,12 +11,12 @@ __all__ = ["BatchNormalization"]
 class BatchNormalization(Layer):
     """Each channel shifted and scaled to mean 0 and variance 1, then by learned `beta` and `gamma` (Ioffe and Szegedy, 2015).
 
-    In training the batch's statistics are used and the moving ones updated with `momentum`; in inference, and whenever the layer is
-    frozen (trainable=False), the moving ones are used. axis: the channel axis. center, scale: whether there are beta and gamma.
-    A mask leaves steps out of the statistics.
+    In training the batch's statistics are used and the moving ones updated with `momentum`; in inference, and whenever the
+    layer is frozen (trainable=False), the moving ones are used. axis: the channel axis. center, scale: whether there are beta
+    and gamma. A mask leaves steps out of the statistics.
 
-    renorm: correct the batch's statistics towards moving ones, for small batches (Ioffe, 2017), with `renorm_momentum`; renorm_clipping: dict
-    with limits "rmin", "rmax" of the scale correction and "dmax" of the shift.
+    renorm: correct the batch's statistics towards moving ones, for small batches (Ioffe, 2017), with `renorm_momentum`;
+    renorm_clipping: dict with limits "rmin", "rmax" of the scale correction and "dmax" of the shift.
     """
 
     supports_masking = True

@@ -10,7 +10,8 @@ __all__ = ["GroupNormalization", "LayerNormalization", "RMSNormalization", "Unit
 
 
 class LayerNormalization(Layer):
-    """Each sample shifted and scaled to mean 0 and variance 1 along `axis`, then by learned `gamma` and `beta` (Ba et al., 2016).
+    """Each sample shifted and scaled to mean 0 and variance 1 along `axis`, then by learned `gamma` and `beta` (Ba et al.,
+    2016).
 
     rms_scaling: scale by the deviation without shifting; kept for old models.
     """
@@ -106,7 +107,8 @@ class UnitNormalization(Pointwise):
 
 
 class GroupNormalization(Layer):
-    """Channels in `groups`, each normalized over its channels and all positions of a sample (Wu and He, 2018). -1: one channel a group."""
+    """Channels in `groups`, each normalized over its channels and all positions of a sample (Wu and He, 2018). -1: one channel
+    a group."""
 
     supports_masking = True
 

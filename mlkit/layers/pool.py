@@ -25,7 +25,8 @@ class _Pooling(Layer):
 
 
 class _GlobalPooling(Layer):
-    """A statistic over all spatial axes; `keepdims` leaves them with size 1. A mask (for sequences) leaves steps out of the mean."""
+    """A statistic over all spatial axes; `keepdims` leaves them with size 1. A mask (for sequences) leaves steps out of the
+    mean."""
 
     rank, statistic = None, None
     _needs_no_build = True

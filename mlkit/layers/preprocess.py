@@ -66,7 +66,9 @@ class Normalization(Layer):
         rank = len(input_shape)
         kept = sorted(a % rank for a in self.axis)
         if any(input_shape[a] is None for a in kept):
-            raise ValueError(f"Normalization {self.path!r}: axes {self.axis} must have known sizes, but the shape is {input_shape}.")
+            raise ValueError(
+                f"Normalization {self.path!r}: axes {self.axis} must have known sizes, but the shape is {input_shape}."
+            )
         self._kept, self._broadcast_shape = kept, tuple(input_shape[a] if a in kept else 1 for a in range(rank))
         shape = tuple(input_shape[a] for a in kept)
         if self.input_mean is None:
@@ -76,7 +78,8 @@ class Normalization(Layer):
             self._statistics = None
         else:
             self._statistics = tuple(
-                np.broadcast_to(np.asarray(v, "float32"), shape).reshape(self._broadcast_shape) for v in (self.input_mean, self.input_variance)
+                np.broadcast_to(np.asarray(v, "float32"), shape).reshape(self._broadcast_shape)
+                for v in (self.input_mean, self.input_variance)
             )
 
     def adapt(self, data):

@@ -68,7 +68,9 @@ class RNN(Layer):
 
     def _create_states(self, batch):
         if batch is None:
-            raise ValueError(f"{type(self).__name__} {self.path!r}: stateful=True needs a known batch size: Input(batch_shape=(batch, time, ...)).")
+            raise ValueError(
+                f"{type(self).__name__} {self.path!r}: stateful=True needs a known batch size: Input(batch_shape=(batch, time, ...))."
+            )
         zeros = self.get_initial_state(batch)
         self.states = tree.map_structure(lambda z: Variable(z, trainable=False, name="rnn_state"), zeros)
 
@@ -205,7 +207,8 @@ def _cell_options(cls):
 
 
 class SimpleRNN(_CellRNN):
-    """``activation(inputs @ kernel + state @ recurrent_kernel + bias)`` step by step. Arguments: those of SimpleRNNCell and RNN."""
+    """``activation(inputs @ kernel + state @ recurrent_kernel + bias)`` step by step. Arguments: those of SimpleRNNCell and
+    RNN."""
 
     cell_class = SimpleRNNCell
 
@@ -238,7 +241,13 @@ class GRU(_CellRNN):
 
     def run(self, sequences, states, mask, training):
         cell = self.cell
-        if mask is not None or not cell.is_standard or not cell.reset_after or (cell.disturbs and training) or _is_half(sequences):
+        if (
+            mask is not None
+            or not cell.is_standard
+            or not cell.reset_after
+            or (cell.disturbs and training)
+            or _is_half(sequences)
+        ):
             return super().run(sequences, states, mask, training)
         x = ops.flip(sequences, axis=1) if self.go_backwards else sequences
         bias = None if cell.bias is None else ops.convert_to_tensor(cell.bias)

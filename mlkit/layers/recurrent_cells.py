@@ -67,7 +67,11 @@ class Cell(Layer):
         features = input_shape[-1]
         wide = self.gates * self.units
         self.kernel = self.add_weight(
-            (features, wide), self.kernel_initializer, regularizer=self.kernel_regularizer, constraint=self.kernel_constraint, name="kernel"
+            (features, wide),
+            self.kernel_initializer,
+            regularizer=self.kernel_regularizer,
+            constraint=self.kernel_constraint,
+            name="kernel",
         )
         self.recurrent_kernel = self.add_weight(
             (self.units, wide),
@@ -181,7 +185,9 @@ class LSTMCell(_GatedCell):
     ):
         implementation = kwargs.pop("implementation", 2)
         if implementation not in (0, 1, 2):
-            raise ValueError(f"LSTMCell: `implementation` must be 0, 1 or 2 (all compute the same), but got {implementation!r}.")
+            raise ValueError(
+                f"LSTMCell: `implementation` must be 0, 1 or 2 (all compute the same), but got {implementation!r}."
+            )
         super().__init__(
             units,
             activation,
@@ -337,5 +343,3 @@ class StackedRNNCells(Layer):
             inputs, state = cell(inputs, state if listed else [state], training=training)
             new.append(state)
         return inputs, new
-
-

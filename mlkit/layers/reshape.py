@@ -10,7 +10,8 @@ __all__ = ["Flatten", "Permute", "RepeatVector", "Reshape"]
 
 
 class Flatten(Layer):
-    """All axes but the batch axis joined to one: (batch, ...) -> (batch, n). channels_first inputs are flattened as channels_last."""
+    """All axes but the batch axis joined to one: (batch, ...) -> (batch, n). channels_first inputs are flattened as
+    channels_last."""
 
     def __init__(self, data_format=None, **kwargs):
         super().__init__(**kwargs)

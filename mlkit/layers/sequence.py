@@ -19,7 +19,9 @@ class TimeDistributed(Wrapper):
 
     def build(self, input_shape):
         if not isinstance(input_shape, (tuple, list)) or len(input_shape) < 3:
-            raise ValueError(f"TimeDistributed {self.path!r}: inputs must have at least 3 axes (batch, time, ...), but have shape {input_shape}.")
+            raise ValueError(
+                f"TimeDistributed {self.path!r}: inputs must have at least 3 axes (batch, time, ...), but have shape {input_shape}."
+            )
         if not self.layer.built:
             self.layer.build((input_shape[0], *input_shape[2:]))
             self.layer.built = True
@@ -39,8 +41,8 @@ class TimeDistributed(Wrapper):
 class Bidirectional(Layer):
     """A recurrent layer run over the sequence in both directions; the results are merged.
 
-    layer: RNN, LSTM, GRU ... merge_mode: "concat", "sum", "mul", "ave", or None for a list of both. backward_layer: the layer for
-    the other direction, by default a copy of `layer`.
+    layer: RNN, LSTM, GRU ... merge_mode: "concat", "sum", "mul", "ave", or None for a list of both. backward_layer: the layer
+    for the other direction, by default a copy of `layer`.
     """
 
     def __init__(self, layer, merge_mode="concat", weights=None, backward_layer=None, **kwargs):
@@ -49,7 +51,9 @@ class Bidirectional(Layer):
         if backward_layer is not None and not isinstance(backward_layer, Layer):
             raise ValueError(f"Bidirectional: `backward_layer` must be a recurrent layer or None, but got {backward_layer!r}.")
         if merge_mode not in ("concat", "sum", "mul", "ave", None):
-            raise ValueError(f"Bidirectional: `merge_mode` must be 'concat', 'sum', 'mul', 'ave' or None, but got {merge_mode!r}.")
+            raise ValueError(
+                f"Bidirectional: `merge_mode` must be 'concat', 'sum', 'mul', 'ave' or None, but got {merge_mode!r}."
+            )
         super().__init__(**kwargs)
         config = serialized(layer)["config"]
         self.forward_layer = type(layer).from_config({**config, "name": f"forward_{config['name'].removeprefix('forward_')}"})
@@ -63,7 +67,9 @@ class Bidirectional(Layer):
         for option in ("stateful", "return_sequences", "return_state"):
             a, b = getattr(self.forward_layer, option), getattr(self.backward_layer, option)
             if a != b:
-                raise ValueError(f"Bidirectional: `layer` and `backward_layer` must have equal `{option}`, but have {a} and {b}.")
+                raise ValueError(
+                    f"Bidirectional: `layer` and `backward_layer` must have equal `{option}`, but have {a} and {b}."
+                )
         self.stateful, self.return_state = layer.stateful, layer.return_state
         self.return_sequences = layer.return_sequences
         for directed in (self.forward_layer, self.backward_layer):

@@ -106,8 +106,8 @@ class StatefulMixin:
     def stateless_call(self, trainable_variables, non_trainable_variables, *args, return_losses=False, **kwargs):
         """Call the layer with these values of its variables, and change none of them.
 
-        trainable_variables, non_trainable_variables: values in the order of the properties of these names. Returns (outputs, values of the
-        non-trainable variables afterwards), with return_losses=True also the list of losses.
+        trainable_variables, non_trainable_variables: values in the order of the properties of these names. Returns (outputs,
+        values of the non-trainable variables afterwards), with return_losses=True also the list of losses.
         """
         if not self.built:
             raise ValueError(f"stateless_call: layer {self.name!r} is not built. Call it once, or build(input_shape), before.")

@@ -19,9 +19,9 @@ class Identity(Pointwise):
 class Lambda(Layer):
     """A function as a layer. `function(inputs, **arguments)`; it may take `mask` and `training`.
 
-    output_shape: accepted for Keras code; the shape is found by running the function. mask: a mask for the outputs, or a function
-    ``(inputs, mask) -> mask``. arguments: fixed keyword arguments. Saved by the function's name; give the function again with
-    `custom_objects` when loading.
+    output_shape: accepted for Keras code; the shape is found by running the function. mask: a mask for the outputs, or a
+    function ``(inputs, mask) -> mask``. arguments: fixed keyword arguments. Saved by the function's name; give the function
+    again with `custom_objects` when loading.
     """
 
     def __init__(self, function, output_shape=None, mask=None, arguments=None, **kwargs):

@@ -87,7 +87,9 @@ class CompiledMetrics:
             for i, group in enumerate(_groups(given, outputs, what)):
                 for one in group:
                     if targets[i] is None:
-                        raise ValueError(f"compile: {what} {one!r} needs targets for output {outputs.names[i]!r}, but `y` has none.")
+                        raise ValueError(
+                            f"compile: {what} {one!r} needs targets for output {outputs.names[i]!r}, but `y` has none."
+                        )
                     metric = _metric(one, targets[i], predictions[i])
                     self.entries.append((self._log_name(one, metric, i), metric, i, weighted))
         self.built = True

@@ -22,7 +22,9 @@ class Function:
         for kind, tensors in (("inputs", self._inputs), ("outputs", self._outputs)):
             bad = [t for t in tensors if not isinstance(t, KerasTensor)]
             if bad or not tensors:
-                raise ValueError(f"Function: `{kind}` must be KerasTensors (made by Input and by layers), but got {bad or tensors}.")
+                raise ValueError(
+                    f"Function: `{kind}` must be KerasTensors (made by Input and by layers), but got {bad or tensors}."
+                )
         self.name = name or names.auto_name(type(self).__name__)
         self._inbound_nodes = []
         self._nodes = sort_nodes(self._inputs, self._outputs)
@@ -85,7 +87,8 @@ def _distinct(items):
 
 
 def sort_nodes(inputs, outputs):
-    """The nodes between inputs and outputs, each after those it needs. Raises ValueError if an output needs an input not given."""
+    """The nodes between inputs and outputs, each after those it needs. Raises ValueError if an output needs an input not
+    given."""
     given = set(map(id, inputs))
     order, state = [], {}
     stack = [(t, False) for t in reversed(outputs)]

@@ -30,11 +30,11 @@ class LoopsMixin:
     ):
         """Train for a number of epochs. Returns the `History`, whose `history` holds logs by epoch.
 
-        x, y, sample_weight: arrays (or structures of them), or x alone: a generator, PyDataset, DataLoader or any iterable of batches.
-        batch_size: samples a batch, 32 by default, for arrays. verbose: 0 silent, 1 progress bar, 2 a line an epoch, "auto".
-        validation_split: share of the arrays' end kept for validation. validation_data: (x, y) or (x, y, sample_weight), or a
-        dataset. class_weight: dict class -> weight. initial_epoch, steps_per_epoch, validation_steps: as they say.
-        validation_freq: epochs between validations, or the list of epochs (from 1) to validate after.
+        x, y, sample_weight: arrays (or structures of them), or x alone: a generator, PyDataset, DataLoader or any iterable of
+        batches. batch_size: samples a batch, 32 by default, for arrays. verbose: 0 silent, 1 progress bar, 2 a line an epoch,
+        "auto". validation_split: share of the arrays' end kept for validation. validation_data: (x, y) or (x, y,
+        sample_weight), or a dataset. class_weight: dict class -> weight. initial_epoch, steps_per_epoch, validation_steps: as
+        they say. validation_freq: epochs between validations, or the list of epochs (from 1) to validate after.
 
         Ctrl-C ends training after the current batch and returns the History so far; the model stays usable.
         """
@@ -45,7 +45,11 @@ class LoopsMixin:
             (x, y, sample_weight), validation_data = data.train_validation_split((x, y, sample_weight), validation_split)
         validation = None
         if validation_data is not None:
-            vx, vy, vw = data.unpack_x_y_sample_weight(validation_data) if isinstance(validation_data, (tuple, list)) else (validation_data, None, None)
+            vx, vy, vw = (
+                data.unpack_x_y_sample_weight(validation_data)
+                if isinstance(validation_data, (tuple, list))
+                else (validation_data, None, None)
+            )
             adapter = data.get_adapter(vx, vy, vw, validation_batch_size or batch_size, steps=validation_steps)
             validation = data.EpochIterator(adapter, validation_steps)
         adapter = data.get_adapter(x, y, sample_weight, batch_size, shuffle, steps_per_epoch, class_weight)
@@ -76,7 +80,16 @@ class LoopsMixin:
         return self.history
 
     def evaluate(
-        self, x=None, y=None, batch_size=None, verbose="auto", sample_weight=None, steps=None, callbacks=None, return_dict=False, **kwargs
+        self,
+        x=None,
+        y=None,
+        batch_size=None,
+        verbose="auto",
+        sample_weight=None,
+        steps=None,
+        callbacks=None,
+        return_dict=False,
+        **kwargs,
     ):
         """Loss and metrics on data, in test mode: a number, a list in the order of `metrics_names`, or (return_dict) a dict."""
         from mlkit import data

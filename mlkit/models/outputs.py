@@ -6,7 +6,8 @@ from mlkit.core import tree
 class OutputNames:
     """Names and structure of a model's outputs, from the predictions.
 
-    One output has one name; a dict's outputs are named by their keys, others by `names` (of the output layers) or "output_1" ...
+    One output has one name; a dict's outputs are named by their keys, others by `names` (of the output layers) or "output_1"
+    ...
     """
 
     def __init__(self, y_pred, names=None):
@@ -51,5 +52,7 @@ class OutputNames:
             return self.spread(structure, what)
         flat = tree.flatten(structure)
         if len(flat) != len(self.names):
-            raise ValueError(f"{what}: {len(flat)} arrays were given, but the model has {len(self.names)} outputs {self.names}.")
+            raise ValueError(
+                f"{what}: {len(flat)} arrays were given, but the model has {len(self.names)} outputs {self.names}."
+            )
         return flat

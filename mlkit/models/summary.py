@@ -10,7 +10,8 @@ _NESTED = "  "
 
 
 def rows(model, expand_nested=False, layer_range=None, depth=0):
-    """(depth, name, type, output shape, number of parameters, trainable, names of the layers it is connected to) for each layer."""
+    """(depth, name, type, output shape, number of parameters, trainable, names of the layers it is connected to) for each
+    layer."""
     found = []
     for layer in _selected(model.layers, layer_range):
         nodes = getattr(layer, "_inbound_nodes", [])
@@ -30,7 +31,9 @@ def _selected(layers, layer_range):
         raise ValueError(f"summary: `layer_range` must be two layer names (or patterns), but got {layer_range!r}.")
     places = [[i for i, layer in enumerate(layers) if re.match(p, layer.name)] for p in layer_range]
     if not all(places):
-        raise ValueError(f"summary: `layer_range` {layer_range!r} matches no layers. Layers: {[layer.name for layer in layers]}.")
+        raise ValueError(
+            f"summary: `layer_range` {layer_range!r} matches no layers. Layers: {[layer.name for layer in layers]}."
+        )
     return layers[min(places[0]) : max(places[1]) + 1]
 
 
@@ -78,7 +81,8 @@ def _table(model, expand_nested, show_trainable, layer_range):
 
 
 def summary_text(model, line_length=None, positions=None, expand_nested=False, show_trainable=False, layer_range=None):
-    """The summary as text with aligned columns; too long cells are cut with an ellipsis where `line_length` or `positions` say so."""
+    """The summary as text with aligned columns; too long cells are cut with an ellipsis where `line_length` or `positions` say
+    so."""
     header, body = _table(model, expand_nested, show_trainable, layer_range)
     widths = [max(len(r[i]) for r in [header, *body]) + 2 for i in range(len(header))]
     if positions is not None:

@@ -41,10 +41,11 @@ class Trainer(LoopsMixin):
     ):
         """Choose how to train.
 
-        optimizer: name or Optimizer. loss: name, Loss or function ``(y_true, y_pred)``; for several outputs a list or a dict by output
-        name. loss_weights: factors of the outputs' losses. metrics, weighted_metrics: names, Metrics or functions; the
-        latter count sample weights. run_eagerly: run op by op instead of as a compiled program (jit_compile=False does the same).
-        steps_per_execution: batches between callbacks. auto_scale_loss: under mixed_float16 scale the loss automatically.
+        optimizer: name or Optimizer. loss: name, Loss or function ``(y_true, y_pred)``; for several outputs a list or a dict by
+        output name. loss_weights: factors of the outputs' losses. metrics, weighted_metrics: names, Metrics or functions; the
+        latter count sample weights. run_eagerly: run op by op instead of as a compiled program (jit_compile=False does the
+        same). steps_per_execution: batches between callbacks. auto_scale_loss: under mixed_float16 scale the loss
+        automatically.
         """
         from mlkit import metrics as metrics_module
         from mlkit import optimizers
@@ -221,7 +222,8 @@ class Trainer(LoopsMixin):
         return self._program(step)
 
     def _trainable_key(self):
-        """Frozen layers and the optimizer's version: a part of a compiled step's signature, so that changes take effect at once."""
+        """Frozen layers and the optimizer's version: a part of a compiled step's signature, so that changes take effect at
+        once."""
         known = self._training.get("frozen")
         if known is None or known[0] != State.layer_version:
             known = self._training["frozen"] = (State.layer_version, tuple(layer.trainable for layer in self._flatten_layers()))

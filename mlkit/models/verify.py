@@ -60,8 +60,8 @@ def verify(model, x, y, against="jax", raise_on_mismatch=False, tolerance=None):
     """Compare every layer's output and every variable's gradient of the loss with a second computation.
 
     x, y: a batch of data. against: "jax" (the forward computation evaluated and differentiated by JAX, which trusts neither our
-    kernels nor our gradients), "float64" (the same graph in double precision), "finite_diff" (gradients only: central differences of
-    the double-precision loss along one random direction a variable). tolerance: largest relative error allowed.
+    kernels nor our gradients), "float64" (the same graph in double precision), "finite_diff" (gradients only: central
+    differences of the double-precision loss along one random direction a variable). tolerance: largest relative error allowed.
 
     Layers run in inference mode, so that the computation has no randomness. The model is not changed. Returns a VerifyReport;
     raises AssertionError on a mismatch if `raise_on_mismatch`.
@@ -90,7 +90,8 @@ def verify(model, x, y, against="jax", raise_on_mismatch=False, tolerance=None):
 
 
 class Recorded:
-    """The forward pass and the loss of a model as a graph: inputs are the trainable variables; outputs the layers' outputs, then the loss."""
+    """The forward pass and the loss of a model as a graph: inputs are the trainable variables; outputs the layers' outputs,
+    then the loss."""
 
     def __init__(self, model, x, y):
         self.model, self.variables = model, model.trainable_weights

@@ -46,9 +46,7 @@ def _check_steps(name, rank, **steps):
 
 def _positions(name, shape, window, strides, padding, dilation):
     """Number of places the window can take along each spatial axis."""
-    out = [
-        window_output(padding, i, n, k, s, d) for i, (n, k, s, d) in enumerate(zip(shape[1:-1], window, strides, dilation))
-    ]
+    out = [window_output(padding, i, n, k, s, d) for i, (n, k, s, d) in enumerate(zip(shape[1:-1], window, strides, dilation))]
     if any(type(n) is int and n < 0 or n == 0 and shape[i + 1] != 0 for i, n in enumerate(out)):
         raise ValueError(
             f"{name}: the window {tuple(window)} (dilation {tuple(dilation)}) is larger than the input of shape {show(shape)}, which leaves "
@@ -80,7 +78,9 @@ def _conv_kernel_spec(x, g, shape, **p):
 def _gradient_spec(name, g, forward, result):
     """`result`, if g has the shape that the forward op would give."""
     if len(g.shape) != len(forward.shape) or not all(map(same_size, g.shape, forward.shape)):
-        raise ValueError(f"{name}: for a result of shape {show(result.shape)} the first tensor must be {show(forward.shape)}, but is {show(g.shape)}.")
+        raise ValueError(
+            f"{name}: for a result of shape {show(result.shape)} the first tensor must be {show(forward.shape)}, but is {show(g.shape)}."
+        )
     return result
 
 
@@ -125,4 +125,4 @@ max_pool_pick = Op(
 
 # The mean of the cells that are there: padding is not counted.
 avg_pool = Op("avg_pool", _pool_spec("avg_pool"), lambda g, y, x, **p: (avg_pool_grad(g, shape=x.shape, **p),), keep="")
-avg_pool_grad = Op("avg_pool_grad", _avg_pool_grad_spec, lambda h, y, g, shape, **p: (avg_pool(h, **p),), keep="")  # shape: of x
+avg_pool_grad = Op("avg_pool_grad", _avg_pool_grad_spec, lambda h, y, g, shape, **p: (avg_pool(h, **p),), keep="")

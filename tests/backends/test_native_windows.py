@@ -1,10 +1,11 @@
-"""Rows of convolution that may decline, each against the general one; blocks of the batch; results written into given memory."""
+"""Rows of convolution that may decline, each against the general one; blocks of the batch; results written into given
+memory."""
 
 import numpy as np
 import pytest
-
 from mlkit.backends.native import geometry, pool, window
 from mlkit.backends.native.table import Rows
+
 from mlkit.core.spec import Spec
 
 TABLE = window.make(np)
@@ -38,7 +39,11 @@ def calls(x, w, p):
     """(op, arguments, parameters) of the three convolutions."""
     y = TABLE["conv"][-1][1](x, w, **p)
     g = drawn(*y.shape)
-    return [("conv", (x, w), p), ("conv_input", (g, w), dict(p, shape=x.shape)), ("conv_kernel", (x, g), dict(p, shape=w.shape))]
+    return [
+        ("conv", (x, w), p),
+        ("conv_input", (g, w), dict(p, shape=x.shape)),
+        ("conv_kernel", (x, g), dict(p, shape=w.shape)),
+    ]
 
 
 @pytest.mark.parametrize("k", range(len(CASES)))
@@ -57,7 +62,12 @@ def test_rows_are_chosen_by_shape_and_dtype():
     def row(name, *args, **p):
         return [kernel for _, kernel in TABLE[name]].index(Rows(*TABLE[name]).choose(args, p))
 
-    for dtype, size, groups, expected in [("float16", 3, 1, 0), ("float32", 1, 1, 1), ("float32", 3, 4, 2), ("float32", 3, 1, 3)]:
+    for dtype, size, groups, expected in [
+        ("float16", 3, 1, 0),
+        ("float32", 1, 1, 1),
+        ("float32", 3, 4, 2),
+        ("float32", 3, 1, 3),
+    ]:
         x, w, p = case(size=size, groups=groups)
         assert row("conv", Spec(x.shape, dtype), Spec(w.shape, dtype), **p) == expected
 

@@ -1,9 +1,9 @@
 """The one table of layer samples: each row is checked by `check_layer` and compared with Keras.
 
-A row is ``S(name, *input shapes, option=value, ...)``. An option that is a function is called with the `layers` module of the library under
-test, which makes inner layers. Keywords with an underscore say how to test:
-_inputs="list" (one list of tensors) or "separate" (one argument each); _ints=n: inputs are whole numbers below n; _random: outputs of
-training calls are random; _call: further arguments of the call; _gradient=False: has weights that no gradient reaches; _atol.
+A row is ``S(name, *input shapes, option=value, ...)``. An option that is a function is called with the `layers` module of the
+library under test, which makes inner layers. Keywords with an underscore say how to test: _inputs="list" (one list of tensors)
+or "separate" (one argument each); _ints=n: inputs are whole numbers below n; _random: outputs of training calls are random;
+_call: further arguments of the call; _gradient=False: has weights that no gradient reaches; _atol.
 """
 
 from dataclasses import dataclass, field
@@ -174,7 +174,8 @@ RECURRENT = [
 
 ATTENTION = [
     S("MultiHeadAttention", SEQ, (2, 4, 3), num_heads=2, key_dim=3, _inputs="separate"),
-    S("MultiHeadAttention", SEQ, SEQ, num_heads=2, key_dim=3, use_bias=False, _inputs="separate", _call={"use_causal_mask": True}),
+    S("MultiHeadAttention", SEQ, SEQ, num_heads=2, key_dim=3, use_bias=False, _inputs="separate", _call={"use_causal_mask":
+    True}),
 ]  # fmt: skip
 
 SAMPLES = DENSE + CONVOLUTION + POOLING + NORMALIZATION + NOISE + SHAPING + MERGING + RECURRENT + ATTENTION

@@ -5,7 +5,9 @@ import numpy as np
 
 def mlp(k):
     L = k.layers
-    return k.Sequential([k.Input((12,)), L.Dense(16, activation="relu"), L.Dense(8, activation="tanh"), L.Dense(4, activation="softmax")])
+    return k.Sequential(
+        [k.Input((12,)), L.Dense(16, activation="relu"), L.Dense(8, activation="tanh"), L.Dense(4, activation="softmax")]
+    )
 
 
 def convnet(k):

@@ -12,7 +12,9 @@ X, Y = RNG.normal(size=(8, 6, 6, 2)).astype("float32"), RNG.integers(0, 3, 8)
 
 @pytest.fixture
 def model():
-    model = mlkit.Sequential([mlkit.Input((6, 6, 2)), layers.Conv2D(3, 3), layers.Flatten(), layers.Dense(3, activation="softmax")])
+    model = mlkit.Sequential(
+        [mlkit.Input((6, 6, 2)), layers.Conv2D(3, 3), layers.Flatten(), layers.Dense(3, activation="softmax")]
+    )
     model.compile("sgd", "sparse_categorical_crossentropy")
     return model
 

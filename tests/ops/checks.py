@@ -51,7 +51,7 @@ class Call:
         return [t for t in flat(self(*tensors)) if type(t) is Tensor]
 
 
-@functools.lru_cache(maxsize=None)
+@functools.cache
 def call_of(row, dtype="float32"):
     return Call(row, dtype)
 
@@ -67,7 +67,8 @@ def host(x):
 
 
 def symbols(call, unknown):
-    """Specs in place of the arrays. unknown: the leading size of the first array is the batch size, unknown wherever it leads."""
+    """Specs in place of the arrays. unknown: the leading size of the first array is the batch size, unknown wherever it
+    leads."""
     lead = next((a.shape[0] for a in call.arrays if a.ndim), 1)
     batch = Dim() if unknown and lead > 1 else lead
 

@@ -12,10 +12,10 @@ plain values. Options:
 _grad=False     no gradient is checked (not differentiable)        _second=False     no second derivatives
 _atol=          tolerance of values against references              _dtype=(...)      float dtypes whose values are compared
 _keras=False    not compared with keras.ops                         _np=callable      a NumPy reference for the values
-_jax=False      not compared with JAX (values that are free to differ, such as signs of eigenvectors); "values": gradients are not
-_eager_only     shapes depend on values: neither symbolic nor staged
-_known=True     the op needs its leading sizes known: no check with unknown ones
-_out=callable   applied to the result before comparing (for results that are unique only up to something)
+_jax=False      not compared with JAX (values that are free to differ, such as signs of eigenvectors); "values": gradients are
+not _eager_only     shapes depend on values: neither symbolic nor staged _known=True     the op needs its leading sizes known:
+no check with unknown ones _out=callable   applied to the result before comparing (for results that are unique only up to
+something)
 """
 
 import importlib

@@ -147,7 +147,9 @@ def test_fused(row):
     """The native kernel against the fallback."""
     for dtype in ("float32", "float64"):
         call = call_of(row, dtype)
-        close_all(call.eager, call(*call.tensors(), function=OPS[row.name].fallback), row, 1e-5 if dtype == "float32" else 1e-10)
+        close_all(
+            call.eager, call(*call.tensors(), function=OPS[row.name].fallback), row, 1e-5 if dtype == "float32" else 1e-10
+        )
 
 
 @functools.cache
@@ -180,7 +182,8 @@ def test_numpy(row):
 
 @over(BAD)
 def test_bad_input(row):
-    """Primitives check symbolically only: their kernels are called by public functions that have checked, or fail by themselves."""
+    """Primitives check symbolically only: their kernels are called by public functions that have checked, or fail by
+    themselves."""
     call = call_of(row)
     if not row.op:
         with pytest.raises(row.error, match=re.compile(row.match)):

@@ -8,7 +8,8 @@ CHUNK = 40
 class Together:
     """Results for rows, computed by chunks of neighbours when one of them is asked for.
 
-    make(row) returns (function, argument): a pure function of a structure of arrays. A row whose function cannot be traced runs by itself.
+    make(row) returns (function, argument): a pure function of a structure of arrays. A row whose function cannot be traced runs
+    by itself.
     """
 
     def __init__(self, rows, make, context):

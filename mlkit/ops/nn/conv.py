@@ -1,4 +1,5 @@
-"""Convolutions of `keras.ops.nn`. The mathematics: Dumoulin and Visin, A guide to convolution arithmetic for deep learning, 2016."""
+"""Convolutions of `keras.ops.nn`. The mathematics: Dumoulin and Visin, A guide to convolution arithmetic for deep learning,
+2016."""
 
 from mlkit.core.spec import is_known, same_size, show
 from mlkit.ops import window
@@ -13,9 +14,9 @@ def conv(inputs, kernel, strides=1, padding="valid", data_format=None, dilation_
     """Convolution in one to three spatial dimensions.
 
     inputs: (batch, *spatial, channels), for data_format="channels_first" (batch, channels, *spatial).
-    kernel: (*window, channels / groups, filters); where its channels are a fraction of those of the inputs, the convolution is grouped.
-    strides, dilation_rate: int, or one per spatial axis. padding: "valid" or "same".
-    Returns (batch, *new_spatial, filters), in the data format of the inputs. Raises ValueError if rank or channels do not fit.
+    kernel: (*window, channels / groups, filters); where its channels are a fraction of those of the inputs, the convolution is
+    grouped. strides, dilation_rate: int, or one per spatial axis. padding: "valid" or "same". Returns (batch, *new_spatial,
+    filters), in the data format of the inputs. Raises ValueError if rank or channels do not fit.
 
     >>> import mlkit
     >>> conv(mlkit.ops.ones((1, 5, 5, 3)), mlkit.ops.ones((3, 3, 3, 8)), padding="same").shape
@@ -72,9 +73,9 @@ def conv_transpose(inputs, kernel, strides=1, padding="valid", output_padding=No
     """The adjoint of a convolution, which enlarges its input by the strides.
 
     inputs: (batch, *spatial, channels). kernel: (*window, filters, channels), the kernel of the convolution that maps back.
-    output_padding: int or one per spatial axis, cells added at the end to choose among the sizes that the convolution maps back to
-    the input's; by default the result has size * stride cells ("same"), or the smallest size that holds all windows ("valid").
-    Returns (batch, *new_spatial, filters).
+    output_padding: int or one per spatial axis, cells added at the end to choose among the sizes that the convolution maps back
+    to the input's; by default the result has size * stride cells ("same"), or the smallest size that holds all windows
+    ("valid"). Returns (batch, *new_spatial, filters).
 
     >>> import mlkit
     >>> conv_transpose(mlkit.ops.ones((1, 4, 4, 3)), mlkit.ops.ones((3, 3, 8, 3)), strides=2, padding="same").shape

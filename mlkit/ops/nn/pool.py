@@ -56,7 +56,8 @@ def adaptive_average_pool(inputs, output_size, data_format=None):
 
 
 def adaptive_max_pool(inputs, output_size, data_format=None):
-    """Maximum over windows chosen so that the result has `output_size` cells along each spatial axis; see `adaptive_average_pool`.
+    """Maximum over windows chosen so that the result has `output_size` cells along each spatial axis; see
+    `adaptive_average_pool`.
 
     >>> adaptive_max_pool([[[1.0], [3.0], [2.0], [5.0]]], 2).numpy().ravel()
     array([3., 5.], dtype=float32)

@@ -1,6 +1,7 @@
 """What convolution and pooling functions share: one int per spatial axis, and data formats.
 
-The primitives know channels_last only; channels_first is a transpose around them, and neighbouring transposes cancel in a graph.
+The primitives know channels_last only; channels_first is a transpose around them, and neighbouring transposes cancel in a
+graph.
 """
 
 from mlkit.core.spec import show
@@ -11,7 +12,9 @@ def per_axis(function, name, value, rank):
     """An int, or a sequence of `rank` ints, as a tuple of positive ints."""
     values = (value,) * rank if isinstance(value, int) else tuple(int(v) for v in value)
     if len(values) != rank or any(v < 1 for v in values):
-        raise ValueError(f"{function}: `{name}` must be a positive int or {rank} of them, one per spatial axis, but is {value!r}.")
+        raise ValueError(
+            f"{function}: `{name}` must be a positive int or {rank} of them, one per spatial axis, but is {value!r}."
+        )
     return values
 
 
