@@ -4,11 +4,11 @@ import math
 
 import numpy as np
 import pytest
-from mlkit.backends.native.philox import philox
 from scipy import stats
 
 import mlkit
 from mlkit import ops, random
+from mlkit.backends.native.philox import philox
 from mlkit.core.op import OPS
 
 

@@ -3,10 +3,32 @@
 import importlib
 
 _MODULES = (
-    "layer", "input_layer", "input_spec", "dense", "activation", "conv", "conv_variants", "pool", "pool_adaptive", "norm", "norm_variants", "dropout", "reshape",
-    "margins", "merge", "wrappers", "norm_weights", "embedding", "einsum_dense", "recurrent_cells", "recurrent", "sequence", "attention",
-    "preprocess", "augment",
-)  # fmt: skip
+    "layer",
+    "input_layer",
+    "input_spec",
+    "dense",
+    "activation",
+    "conv",
+    "conv_variants",
+    "pool",
+    "pool_adaptive",
+    "norm",
+    "norm_variants",
+    "dropout",
+    "reshape",
+    "margins",
+    "merge",
+    "wrappers",
+    "norm_weights",
+    "embedding",
+    "einsum_dense",
+    "recurrent_cells",
+    "recurrent",
+    "sequence",
+    "attention",
+    "preprocess",
+    "augment",
+)
 
 __all__ = []
 for _module in _MODULES:

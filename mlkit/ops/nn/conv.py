@@ -28,8 +28,8 @@ def conv(inputs, kernel, strides=1, padding="valid", data_format=None, dilation_
     channels, each = x.shape[-1], w.shape[-2]
     if not is_known(channels) or channels % each:
         raise ValueError(
-            f"conv: the inputs have {show((channels,))[0]} channels (shape {show(x.shape)}, channels last), which the {each} input channels of "
-            f"the kernel of shape {show(w.shape)} do not divide. A kernel is (*window, channels / groups, filters)."
+            f"conv: the inputs have {show((channels,))[0]} channels (shape {show(x.shape)}, channels last), which the {each} input "
+            f"channels of the kernel of shape {show(w.shape)} do not divide. A kernel is (*window, channels / groups, filters)."
         )
     p = _parameters("conv", x, strides, padding, dilation_rate)
     return from_last(window.conv(x, w, groups=channels // each, **p), last)
@@ -148,6 +148,6 @@ def _checked(name, x, w):
 def _check_channels(name, x, w, channels, layout):
     if not same_size(x.shape[-1], channels):
         raise ValueError(
-            f"{name}: the inputs have {x.shape[-1]} channels (shape {show(x.shape)}, channels last), but the kernel of shape {show(w.shape)} is for "
-            f"{channels}. A kernel is {layout}."
+            f"{name}: the inputs have {x.shape[-1]} channels (shape {show(x.shape)}, channels last), but the kernel of shape "
+            f"{show(w.shape)} is for {channels}. A kernel is {layout}."
         )
