@@ -1,7 +1,6 @@
 """Where the windows of convolution and pooling lie."""
 
 import itertools
-import math
 
 from mlkit.core.spec import window_padding
 
@@ -61,8 +60,8 @@ class Geometry:
         return [slice(i, min(i + step, images)) for i in range(0, images, step)]
 
     def windows(self, xp, x, order="positions"):
-        """A view of (padded) x with an axis for each spatial axis of the window: (batch, *positions, *window, channels), or in the order
-        "window" (*window, channels, batch, *positions)."""
+        """A view of (padded) x with an axis for each spatial axis of the window: (batch, *positions, *window, channels), or in
+        the order "window" (*window, channels, batch, *positions)."""
         steps = tuple(a * s for a, s in zip(x.strides[1:-1], self.strides))
         inner = tuple(a * d for a, d in zip(x.strides[1:-1], self.dilation))
         outer = (x.shape[0], *self.out), (x.strides[0], *steps)

@@ -23,16 +23,16 @@ def _check_conv(x, w, strides, dilation, groups):
     rank, channels = len(w.shape) - 2, x.shape[-1] if x.shape else None
     if len(x.shape) != rank + 2 or rank < 1:
         raise ValueError(
-            f"conv: a kernel of shape {show(w.shape)} convolves {max(rank, 1)} spatial axes, so the input must have {max(rank, 1) + 2} axes "
-            f"(batch, {max(rank, 1)} spatial, channels), but its shape is {show(x.shape)}."
+            f"conv: a kernel of shape {show(w.shape)} convolves {max(rank, 1)} spatial axes, so the input must have "
+            f"{max(rank, 1) + 2} axes (batch, {max(rank, 1)} spatial, channels), but its shape is {show(x.shape)}."
         )
     if x.dtype != w.dtype:
         raise TypeError(f"conv: the input is {x.dtype} and the kernel {w.dtype}. Convert one with ops.cast first.")
     _check_steps("conv", rank, strides=strides, dilation=dilation)
     if not same_size(channels, w.shape[-2] * groups):
         raise ValueError(
-            f"conv: the input of shape {show(x.shape)} has {channels} channels (last axis), but the kernel of shape {show(w.shape)} "
-            f"expects {w.shape[-2] * groups}" + (f" = {w.shape[-2]} in each of {groups} groups." if groups > 1 else ".")
+            f"conv: the input of shape {show(x.shape)} has {channels} channels (last axis), but the kernel of shape "
+            f"{show(w.shape)} expects {w.shape[-2] * groups}" + (f" = {w.shape[-2]} in each of {groups} groups." if groups > 1 else ".")
         )
     if is_known(w.shape[-1]) and w.shape[-1] % groups:
         raise ValueError(f"conv: {w.shape[-1]} filters cannot be divided into {groups} groups.")
@@ -49,8 +49,8 @@ def _positions(name, shape, window, strides, padding, dilation):
     out = [window_output(padding, i, n, k, s, d) for i, (n, k, s, d) in enumerate(zip(shape[1:-1], window, strides, dilation))]
     if any(type(n) is int and n < 0 or n == 0 and shape[i + 1] != 0 for i, n in enumerate(out)):
         raise ValueError(
-            f"{name}: the window {tuple(window)} (dilation {tuple(dilation)}) is larger than the input of shape {show(shape)}, which leaves "
-            f'no output (padding={padding!r}). Use padding="same", a smaller window or a larger input.'
+            f"{name}: the window {tuple(window)} (dilation {tuple(dilation)}) is larger than the input of shape {show(shape)}, "
+            f'which leaves no output (padding={padding!r}). Use padding="same", a smaller window or a larger input.'
         )
     return out
 
@@ -79,7 +79,8 @@ def _gradient_spec(name, g, forward, result):
     """`result`, if g has the shape that the forward op would give."""
     if len(g.shape) != len(forward.shape) or not all(map(same_size, g.shape, forward.shape)):
         raise ValueError(
-            f"{name}: for a result of shape {show(result.shape)} the first tensor must be {show(forward.shape)}, but is {show(g.shape)}."
+            f"{name}: for a result of shape {show(result.shape)} the gradient must be {show(forward.shape)}, "
+            f"but is {show(g.shape)}."
         )
     return result
 
