@@ -86,7 +86,7 @@ ROUNDING = ("floor", "ceil", "round")  # of integers these give floats in NumPy
 
 def accepts(name, dtype):
     """Whether a kernel here does what the op's eager kernel does for arguments of a dtype."""
-    return not ((name in ROUNDING or name == "div") and (dtypes.is_int(dtype) or dtype == "bool"))
+    return not (name in (*ROUNDING, "div") and (dtypes.is_int(dtype) or dtype == "bool"))
 
 
 def typed_scalars(name, args, dtype):

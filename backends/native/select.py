@@ -2,7 +2,6 @@
 
 from mlkit.backends.native import chain, pointwise
 from mlkit.backends.native.table import Rows
-
 from mlkit.core.graph import Graph, spec_of
 from mlkit.core.plan import Choice
 
@@ -33,8 +32,8 @@ def can_chain(backend, call):
     """Whether there is an elementwise kernel that writes into given memory for the call."""
     if call.op.name not in backend.pointwise:
         return False
-    dtype = next((spec_of(a).dtype for a in call.args if hasattr(a, "dtype")), None)
-    return dtype is not None and pointwise.accepts(call.op.name, dtype)
+    tensor = next((a for a in call.args if hasattr(a, "dtype")), None)
+    return tensor is not None and pointwise.accepts(call.op.name, tensor.dtype)
 
 
 def _chain(backend, call):

@@ -43,7 +43,7 @@ class Tensor:
     @property
     def spec(self):
         d = self.data
-        return d if type(d) is Spec else Spec(d.shape, self.dtype)
+        return d if type(d) is Spec else d.spec if type(d) is Value else Spec(d.shape, self.dtype)
 
     @property
     def size(self):
@@ -143,14 +143,10 @@ def _from_numpy(array):
 class Value:
     """A tensor of a graph: what a node returns, or an input. Identity is its name."""
 
-    __slots__ = ("shape", "dtype")
+    __slots__ = ("spec", "shape", "dtype")
 
     def __init__(self, spec):
-        self.shape, self.dtype = spec.shape, spec.dtype
-
-    @property
-    def spec(self):
-        return Spec(self.shape, self.dtype)
+        self.spec, self.shape, self.dtype = spec, spec.shape, spec.dtype
 
     def __repr__(self):
         return f"<Value {self.spec}>"

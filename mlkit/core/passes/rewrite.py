@@ -39,7 +39,8 @@ class Rewriter:
         """The new graph. ``rule(call)``, with arguments already replaced, returns None to keep the call, or what stands for its
         one output (a tuple for several): a Value, an array or, where the op that uses it takes scalars, a number."""
         for call in self.old.calls:
-            call = call.with_args(tuple(map(self.now, call.args)))
+            if any(id(a) in self._now for a in call.args):
+                call = call.with_args(tuple(map(self.now, call.args)))
             found = rule(call)
             if found is None:
                 self.keep(call)
