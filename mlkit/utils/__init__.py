@@ -19,7 +19,7 @@ _HOMES = {
         "register_keras_serializable",
         "serialize_keras_object",
     ),
-    "mlkit.utils.console": (
+    "mlkit.config": (
         "disable_interactive_logging",
         "enable_interactive_logging",
         "is_interactive_logging_enabled",

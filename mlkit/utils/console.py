@@ -3,29 +3,10 @@
 import logging
 import sys
 
-_interactive = True
-
-
-def enable_interactive_logging():
-    """Print messages and progress to standard output (the default)."""
-    global _interactive
-    _interactive = True
-
-
-def disable_interactive_logging():
-    """Send messages and progress to the logger "mlkit" (level INFO) and not to standard output."""
-    global _interactive
-    _interactive = False
-
-
-def is_interactive_logging_enabled():
-    """Whether messages go to standard output."""
-    return _interactive
-
 
 def print_message(text):
-    """Print a line, or log it when interactive logging is off. Characters the output cannot show become "?"."""
-    if not _interactive:
+    """Print a line, or log it (to "mlkit", level INFO) when interactive logging is off. Characters the output cannot show become "?"."""
+    if not _interactive():
         logging.getLogger("mlkit").info(text)
         return
     encoding = getattr(sys.stdout, "encoding", None) or "utf-8"
@@ -39,4 +20,10 @@ def in_notebook():
 
 def is_live():
     """Whether the output can be overwritten, so that a moving bar makes sense."""
-    return _interactive and (in_notebook() or bool(getattr(sys.stdout, "isatty", bool)()))
+    return _interactive() and (in_notebook() or bool(getattr(sys.stdout, "isatty", bool)()))
+
+
+def _interactive():
+    from mlkit import config
+
+    return config.is_interactive_logging_enabled()
