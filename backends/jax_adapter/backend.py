@@ -5,8 +5,8 @@ import contextlib
 import jax
 import jax.numpy as jnp
 import numpy as np
-from mlkit.backends.jax_adapter import control, fused, linalg, rows, windows
 
+from mlkit.backends.jax_adapter import control, fused, linalg, rows, windows
 from mlkit.core import dtypes
 from mlkit.core.state import swapped
 from mlkit.core.tensor import Tensor

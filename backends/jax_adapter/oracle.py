@@ -3,8 +3,8 @@
 import jax
 import jax.numpy as jnp
 import numpy as np
-from mlkit.backends.jax_adapter.backend import evaluate, exact
 
+from mlkit.backends.jax_adapter.backend import evaluate, exact
 from mlkit.core import dtypes
 
 

@@ -6,8 +6,8 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 from jax.scipy import special
-from mlkit.backends.native.philox import philox
 
+from mlkit.backends.native.philox import philox
 from mlkit.core import dtypes
 
 UNARY = dict(

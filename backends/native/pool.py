@@ -3,7 +3,6 @@
 import math
 
 from mlkit.backends.native.geometry import Geometry, writing
-
 from mlkit.core import dtypes
 
 

@@ -8,7 +8,6 @@ import math
 
 from mlkit.backends.native.geometry import BLOCK_BYTES, Geometry, writing
 from mlkit.backends.native.pool import make as make_pools
-
 from mlkit.core import dtypes
 from mlkit.core.spec import Spec
 
