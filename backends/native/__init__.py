@@ -1,10 +1,10 @@
 """The native engine: kernels over NumPy (or CuPy on an NVIDIA GPU), and plans that run whole graphs of them."""
 
 import numpy as np
+
 from mlkit.backends.native import into, pointwise
 from mlkit.backends.native.arena import Arena
 from mlkit.backends.native.table import build_kernels
-
 from mlkit.core import debug, dtypes
 
 

@@ -25,14 +25,17 @@ state = State()
 @contextlib.contextmanager
 def swapped(**values):
     """Set attributes of the thread's state for a block, and put the old ones back."""
-    old = {k: getattr(state, k) for k in values}
-    for k, v in values.items():
-        setattr(state, k, v)
+    own = state.__dict__
+    old = {k: own[k] for k in values if k in own}
+    own.update(values)
     try:
         yield
     finally:
-        for k, v in old.items():
-            setattr(state, k, v)
+        for k in values:
+            if k in old:
+                own[k] = old[k]
+            else:
+                own.pop(k, None)  # what holds for all threads holds for this one again
 
 
 def outside_trace():

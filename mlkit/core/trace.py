@@ -61,16 +61,22 @@ class Traced:
 
     def __call__(self, *args, **kwargs):
         leaves = tree.flatten((args, kwargs))
-        if state.trace is not None or state.recording or debug.EAGER or any(map(_is_symbolic, leaves)):
-            return self.fn(*args, **kwargs)  # inside a trace it is inlined; a tape must see its ops
+        inline = state.trace is not None or state.recording or state.scope_of_state is not None or debug.EAGER
+        if inline or any(map(_is_symbolic, leaves)):
+            return self.fn(*args, **kwargs)  # the trace, the tape or the scope must see its ops
+        program, arrays = self._program(args, kwargs, leaves)
+        return program(arrays)
+
+    def _program(self, args, kwargs, leaves):
+        """The program for these arguments, and the arrays among them."""
         arrays, kinds = [], []
         for leaf in leaves:
             if is_array(leaf):
                 t = leaf if type(leaf) is Tensor else _to_tensor(leaf)
                 arrays.append(t.data)
-                kinds.append((t.shape, t.dtype))
+                kinds.append((Tensor, t.shape, t.dtype))
             else:
-                kinds.append(leaf)
+                kinds.append((type(leaf), leaf))  # 1, 1.0 and True are equal, but not the same
         surroundings = state.backend.name, state.device, state.autocast, state.training, self.key() if self.key else None
         key = tuple(kinds), _form(args), _form(kwargs), surroundings
         try:
@@ -78,13 +84,20 @@ class Traced:
         except TypeError:
             raise TypeError(
                 f"{self.__name__}: the arguments of a compiled function must be tensors, arrays or hashable values, but one of "
-                f"{sorted({type(k).__name__ for k in kinds})} is none of these."
+                f"{sorted({k[0].__name__ for k in kinds})} is none of these."
             ) from None
         program = next((p for p in candidates if p.fits()), None)
         if program is None:
             program = Program(self.fn, args, kwargs)
             candidates.append(program)
-        return program(arrays)
+        return program, arrays
+
+    def memory_report(self, *args, **kwargs):
+        """The memory that a call with these arguments takes, as text, known without running it."""
+        program, _ = self._program(args, kwargs, tree.flatten((args, kwargs)))
+        if not hasattr(program.run, "plan"):
+            raise NotImplementedError(f"memory_report: the {state.backend.name} backend does not plan memory itself.")
+        return program.run.plan.report()
 
     def graph(self, *args, **kwargs):
         """The traced graph for these arguments, before any pass, to read or print."""

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import mlkit
-from mlkit import ops
+from mlkit import Variable, ops
 from mlkit.core.plan import Storage, arrange
 from mlkit.core.spec import Spec
 from mlkit.core.tensor import Value
@@ -94,6 +94,14 @@ class TestReport:
         text = plan.report()
         for line in ("weights and other state", "arena", "peak", "most is in use at call"):
             assert line in text
+
+    def test_before_the_first_run(self):
+        v = Variable(np.ones((256, 256), "float32"))
+        f = mlkit.function(lambda x: v.assign(ops.matmul(x, v)))
+        text = f.memory_report(np.ones((256, 256), "float32"))
+        assert "weights and other state                                  0.2 MB" in text and v.numpy()[0, 0] == 1
+        with mlkit.core.backend.using("jax"), pytest.raises(NotImplementedError, match="jax backend does not plan memory"):
+            f.memory_report(np.ones((256, 256), "float32"))
 
     def test_a_chain_of_ops_needs_two_buffers(self):
         def f(x):

@@ -140,6 +140,19 @@ class TestDevices:
             get_backend("torch")
 
 
+def test_backend_set_after_a_block_holds_in_this_thread_too():
+    from mlkit.core.backend import backend, set_backend
+
+    with using("native"):
+        pass
+    try:
+        set_backend("jax")
+        assert backend() == "jax" and ops.ones(2).device == "cpu:0" and type(ops.ones(2).data).__module__.startswith("jax")
+    finally:
+        set_backend("native")
+    assert backend() == "native"
+
+
 def test_state_is_each_threads_own():
     seen = {}
 

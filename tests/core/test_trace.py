@@ -37,6 +37,11 @@ class TestSignatures:
         f(x, 2), f(x, 2), f(x, 3), f(x, 2, mode="b"), f(x, n=2)
         assert len(traces) == 4
 
+    def test_equal_numbers_of_different_kind(self):
+        f, traces = counted(lambda x, n: x * n)
+        kinds = [f(ops.ones(1, "int32"), n).dtype for n in (1, 1.0, True)]
+        assert kinds == ["int32", "float32", "int32"] and len(traces) == 3
+
     def test_structures(self):
         f, traces = counted(lambda d: {"sum": d["a"] + d["b"][0], "same": d["b"], "none": None, "text": "hello"})
         out = f({"a": ops.ones(1), "b": (ops.ones(1), 5)})
