@@ -36,7 +36,9 @@ _OF_NN = (
 ).split()
 _MODULE_OF = {
     name: f"keras.src.ops.{module}"
-    for module, group in dict(core=_OF_CORE, math=_OF_MATH, linalg=_OF_LINALG, image=_OF_IMAGE, nn=_OF_NN).items()
+    for module, group in dict(
+        core=_OF_CORE, einops=["rearrange"], math=_OF_MATH, linalg=_OF_LINALG, image=_OF_IMAGE, nn=_OF_NN
+    ).items()
     for name in group
 }
 _NUMPY = "keras.src.ops.numpy"
