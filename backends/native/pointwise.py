@@ -6,6 +6,7 @@ arguments, and any part of the elements may be computed apart from the others, w
 
 import numpy as np
 
+from mlkit.backends.native.elementwise import select_bits
 from mlkit.core import dtypes
 
 
@@ -50,7 +51,7 @@ def _composed(xp):
 
 
 def _by_bits(xp):
-    """Selections as integer arithmetic on the bits: `xp.where` and masked copies take ten times longer on the CPU."""
+    """Selections as arithmetic on bits; see `select_bits`."""
 
     def mask(condition, bits):
         """All bits where true, none where false."""
@@ -64,9 +65,7 @@ def _by_bits(xp):
             out[...] = xp.where(condition, x, y)
             return
         bits = bits_of(out)
-        y = y.view(bits)
-        chosen = mask(condition, bits) & (x.view(bits) ^ y)
-        xp.bitwise_xor(chosen, y, out=out.view(bits))
+        select_bits(xp, condition, x.view(bits), y.view(bits), out.view(bits))
 
     def relu_grad(g, y, out):
         bits = bits_of(out)
