@@ -82,6 +82,8 @@ def _where(xp):
     choose = _typed(lambda x, y: (x, y))
 
     def where(condition, x, y):
+        if type(x) in _SCALARS and type(y) in _SCALARS:
+            x = dtypes.as_numpy(dtypes.result_type(type(x), type(y))).type(x)
         x, y = choose(x, y)
         if condition.size < SMALL or x.dtype.itemsize > 8 or not hasattr(xp, "errstate"):
             return xp.where(condition, x, y)

@@ -143,6 +143,12 @@ class TestSimplify:
         assert simplified(lambda x: x * full(3, "float16"), half) == ["mul"]
         assert simplified(lambda c: el.where(c, full(1, "float64"), full(0, "float64")), X > 0)[-1] == "where"
 
+    def test_two_numbers_to_choose_from(self):
+        fn = lambda c: el.where(c, full(1), full(0))
+        assert simplified(fn, X > 0) == ["where"]
+        assert simplified(lambda: el.where(ops.array([True]), full(1, shape=(1,)), 0.0)) == ["where"]
+        np.testing.assert_array_equal(mlkit.function(fn)(X > 0), X.numpy() > 0)
+
     def test_rules_are_for_ops_there_are(self):
         assert set(RULES) <= set(OPS)
 
