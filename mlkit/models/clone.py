@@ -72,6 +72,10 @@ def _clone_functional(model, input_tensors, copy, call_function):
         flat = tree.flatten(input_tensors)
         if any(not isinstance(t, KerasTensor) for t in flat):
             raise ValueError(f"clone_model: `input_tensors` must be KerasTensors, but got {input_tensors!r}.")
+        try:
+            tree.assert_same_structure(tree.lists_to_tuples(input_tensors), tree.lists_to_tuples(graph._inputs_struct))
+        except ValueError as error:
+            raise ValueError(f"clone_model: `input_tensors` must have the same structure as model.input. {error}") from error
         inputs = tree.pack_sequence_as(graph._inputs_struct, flat)
     outputs = graph.run(inputs, call)
     return Functional(inputs, outputs, name=model.name)

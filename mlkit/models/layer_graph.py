@@ -1,8 +1,10 @@
 """The layer graph of a model made from KerasTensors: its inputs and outputs, and how a call runs it."""
 
+import warnings
+
 from mlkit.core import tree
 from mlkit.core.keras_tensor import KerasTensor
-from mlkit.core.spec import show
+from mlkit.core.spec import Spec, show
 from mlkit.core.state import state
 from mlkit.core.tensor import Tensor
 from mlkit.layers.input_layer import Input, InputLayer
@@ -26,15 +28,23 @@ class LayerGraphMixin:
         self._graph_layers = [op for op in self._operations if _is_layer(op)]
         self.built = True
 
+    def _known_graph(self, what):
+        if self._graph is None:
+            raise AttributeError(
+                f"Model {self.name!r} has no `{what}`: it is not made from KerasTensors, or does not know its input shape yet. "
+                "Start it with an Input, or build it."
+            )
+        return self._graph
+
     @property
     def inputs(self):
-        """The input KerasTensors, flat; None if the model has no layer graph."""
-        return None if self._graph is None else self._graph.inputs
+        """The input KerasTensors, flat."""
+        return self._known_graph("inputs").inputs
 
     @property
     def outputs(self):
-        """The output KerasTensors, flat; None if the model has no layer graph."""
-        return None if self._graph is None else self._graph.outputs
+        """The output KerasTensors, flat."""
+        return self._known_graph("outputs").outputs
 
     @property
     def input(self):
@@ -46,11 +56,11 @@ class LayerGraphMixin:
 
     @property
     def input_shape(self):
-        return input_shapes(self._graph)
+        return input_shapes(self._known_graph("input_shape"))
 
     @property
     def output_shape(self):
-        return tree.map_structure(lambda t: show(t.spec.shape), self._graph._outputs_struct)
+        return tree.map_structure(lambda t: show(t.spec.shape), self._known_graph("output_shape")._outputs_struct)
 
     @property
     def input_names(self):
@@ -76,6 +86,7 @@ class LayerGraphMixin:
         """The given inputs in the structure of the graph's; missing last axes of size 1 are added, extra ones dropped."""
         struct = self._graph._inputs_struct
         symbols = self._graph._inputs
+        self._check_structure(inputs)
         if isinstance(inputs, dict) and not isinstance(struct, dict):
             flat = self._by_name(inputs)
         elif isinstance(struct, dict) and isinstance(inputs, dict):
@@ -88,6 +99,27 @@ class LayerGraphMixin:
         if len(flat) != len(symbols):
             raise ValueError(f"Model {self.name!r} has {len(symbols)} input(s) {self.input_names}, but {len(flat)} were given.")
         return tree.pack_sequence_as(struct, [self._fitted(x, s) for x, s in zip(flat, symbols)])
+
+    def _check_structure(self, inputs):
+        """Warn of inputs in another structure than the model's; an error where their order would be a guess."""
+        struct = self._graph._inputs_struct
+        by_name = isinstance(inputs, dict) and not isinstance(struct, dict)
+        alone = not tree.is_nested(inputs) and len(self._graph._inputs) == 1 and not isinstance(struct, dict)
+        if by_name or alone:
+            return
+        try:
+            tree.assert_same_structure(tree.lists_to_tuples(inputs), tree.lists_to_tuples(struct))
+        except ValueError as error:
+            expected = tree.map_structure(lambda t: t.name, struct)
+            given = tree.map_structure(lambda x: x if x is None else f"Tensor(shape={show(x.shape)})", inputs)
+            message = (
+                f"The structure of `inputs` doesn't match the expected structure of model {self.name!r}.\n"
+                f"Expected: {expected}\nReceived: {given}"
+            )
+            if isinstance(struct, dict) and not isinstance(inputs, dict) and list(struct) != sorted(struct):
+                raise ValueError(message) from error
+            if not any(type(getattr(x, "data", None)) is Spec for x in tree.flatten(inputs)):  # said once: when it runs on data
+                warnings.warn(message, stacklevel=2)
 
     def _by_name(self, inputs):
         missing = [n for n in self.input_names if n not in inputs]

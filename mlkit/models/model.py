@@ -108,6 +108,25 @@ class Model(LayerGraphMixin, Trainer, Layer):
 
         saving.load_weights(self, filepath, skip_mismatch=skip_mismatch, **kwargs)
 
+    def get_state_tree(self, value_format="backend_tensor"):
+        """All variables as nested dicts: kind ("trainable_variables", "non_trainable_variables", "optimizer_variables",
+        "metrics_variables"), then the parts of the path. value_format: "backend_tensor" or "numpy_array".
+
+        >>> import mlkit
+        >>> model = mlkit.Sequential([mlkit.Input((3,)), mlkit.layers.Dense(2, name="dense")], name="net")
+        >>> sorted(model.get_state_tree()["trainable_variables"]["net"]["dense"])
+        ['bias', 'kernel']
+        """
+        from mlkit.models import state_tree
+
+        return state_tree.read(self, value_format)
+
+    def set_state_tree(self, state_tree):
+        """Assign the values of such nested dicts, which may hold some of the variables only."""
+        from mlkit.models import state_tree as tree_of_state
+
+        tree_of_state.write(self, state_tree)
+
     def export(self, filepath, format="tf_saved_model", verbose=None, input_signature=None, **kwargs):
         raise NotImplementedError("Model.export: exporting to other formats is not supported. Use model.save for `.keras` files.")
 

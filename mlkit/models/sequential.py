@@ -6,6 +6,7 @@ from mlkit.core.keras_tensor import KerasTensor
 from mlkit.core.spec import show
 from mlkit.core.state import state
 from mlkit.core.tensor import Tensor
+from mlkit.layers.call_info import call_info
 from mlkit.layers.input_layer import InputLayer
 from mlkit.layers.layer import Layer
 from mlkit.models.model import Model
@@ -77,10 +78,11 @@ class Sequential(Model):
 
     def build(self, input_shape=None):
         """Create the weights of all layers for inputs of this shape."""
-        if self._graph is not None or input_shape is None:
+        if input_shape is None:
             return
-        if not self._stack:
-            raise ValueError(f"Sequential {self.name!r} has no layers and cannot be built. Add layers first.")
+        if self._graph is not None:
+            return self._check_known_shape(input_shape)
+        self._check_not_empty()
         if not isinstance(input_shape, (tuple, list)) or any(isinstance(s, (tuple, list)) for s in input_shape):
             self._build_structured(input_shape)
         elif isinstance(self._stack[0], InputLayer):
@@ -88,6 +90,17 @@ class Sequential(Model):
         else:
             self._stack.insert(0, InputLayer(batch_shape=tuple(input_shape), dtype=self.compute_dtype))
             self._connect(self._stack[0].output)
+
+    def _check_not_empty(self):
+        if not self._stack:
+            raise ValueError(f"Sequential {self.name!r} has no layers and cannot be built or called. Add layers first.")
+
+    def _check_known_shape(self, input_shape):
+        known = self.input_shape
+        if not (_one_fits(known, input_shape) if tree.is_shape(known) else known == input_shape):
+            raise ValueError(
+                f"Sequential {self.name!r} has already been configured to use input shape {known} and cannot be built for {input_shape}."
+            )
 
     def _build_structured(self, input_shape):
         inputs = tree.map_shape_structure(lambda s: InputLayer(batch_shape=s).output, input_shape)
@@ -100,6 +113,14 @@ class Sequential(Model):
             for layer in self._stack:
                 if not isinstance(layer, InputLayer):
                     x = layer(x)
+        except TypeError as error:
+            required = call_info(type(layer)).required
+            if len(required) == 1:
+                raise
+            raise ValueError(
+                f"Sequential {self.name!r}: a layer can only have a single required positional argument, the input tensor, "
+                f"but `call` of layer {layer.name!r} requires {required}. Give the others defaults, or use the functional API."
+            ) from error
         except NotImplementedError:
             return  # a layer without symbolic form: run layer by layer on data
         finally:
@@ -116,7 +137,8 @@ class Sequential(Model):
         return x
 
     def __call__(self, inputs, *args, **kwargs):
-        if self._graph is None and not self.built and self._stack:
+        self._check_not_empty()
+        if self._graph is None and not self.built:
             self._build_for_inputs(inputs)
         return super().__call__(inputs, *args, **kwargs)
 
@@ -175,6 +197,11 @@ class Sequential(Model):
     def build_from_config(self, config):
         if config and config.get("input_shape") is not None and self._graph is None:
             self.build(config["input_shape"])
+
+
+def _one_fits(known, shape):
+    """Whether a shape agrees with the known one wherever both say a size."""
+    return tree.is_shape(shape) and len(shape) == len(known) and all(None in (a, b) or a == b for a, b in zip(known, shape))
 
 
 def _is_number_list(x):

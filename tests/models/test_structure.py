@@ -1,0 +1,74 @@
+"""Models given inputs in another structure than theirs, their state as a tree, and what a Sequential refuses."""
+
+import warnings
+
+import numpy as np
+import pytest
+
+import mlkit
+
+LEFT, RIGHT = np.full((2, 3), 2.0, "float32"), np.ones((2, 3), "float32")
+
+
+def difference(names):
+    left, right = mlkit.Input((3,), name=names[0]), mlkit.Input((3,), name=names[1])
+    return mlkit.Model({names[0]: left, names[1]: right}, left - right)
+
+
+def test_other_structures_are_warned_of_once():
+    with pytest.warns(UserWarning, match="structure of `inputs` doesn't match") as said:
+        difference("ab").predict([LEFT, RIGHT], verbose=0)
+    assert sum("structure of `inputs`" in str(w.message) for w in said) == 1
+
+
+def test_tuples_and_lists_are_one_structure():
+    inputs = [mlkit.Input((3,)), mlkit.Input((3,))]
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        mlkit.Model(inputs, mlkit.layers.Add()(inputs))((LEFT, RIGHT))
+
+
+def test_a_list_for_a_dict_in_another_order_is_an_error():
+    with pytest.raises(ValueError, match="structure of `inputs` doesn't match"):
+        difference("ba")([LEFT, RIGHT])
+
+
+def test_clones_start_from_inputs_of_the_same_structure():
+    with pytest.raises(ValueError, match="same structure as model.input"):
+        mlkit.models.clone_model(difference("ab"), input_tensors=(mlkit.Input((3,)), mlkit.Input((3,))))
+
+
+def test_the_state_tree_can_be_written_back():
+    model = mlkit.Sequential([mlkit.Input((3,)), mlkit.layers.Dense(2, name="dense")], name="net")
+    model.compile("sgd", "mse")
+    state = model.get_state_tree("numpy_array")
+    assert set(state) == {"trainable_variables", "non_trainable_variables", "optimizer_variables", "metrics_variables"}
+    dense = state["trainable_variables"]["net"]["dense"]
+    dense["bias"] = dense["bias"] + 3
+    model.set_state_tree(state)
+    np.testing.assert_array_equal(model.layers[0].bias.numpy(), [3, 3])
+    with pytest.raises(ValueError, match="no variable 'net/other'"):
+        model.set_state_tree({"trainable_variables": {"net": {"other": 1.0}}})
+
+
+def test_a_sequential_without_known_inputs_has_no_shapes():
+    model = mlkit.Sequential([mlkit.layers.Dense(2)])
+    assert not any(hasattr(model, name) for name in ("inputs", "outputs", "input_shape", "output_shape"))
+
+
+def test_a_sequential_refuses_calls_without_layers_and_other_shapes():
+    with pytest.raises(ValueError, match="no layers"):
+        mlkit.Sequential()(RIGHT)
+    model = mlkit.Sequential([mlkit.Input((3,), batch_size=2), mlkit.layers.Dense(2)])
+    model.build((None, 3))
+    with pytest.raises(ValueError, match="already been configured"):
+        model.build((2, 4))
+
+
+def test_a_sequential_names_the_layer_that_needs_two_inputs():
+    class Two(mlkit.Layer):
+        def call(self, x, y):
+            return x + y
+
+    with pytest.raises(ValueError, match=r"single required positional argument.*\['x', 'y'\]"):
+        mlkit.Sequential([mlkit.Input((3,)), Two()])
