@@ -15,6 +15,12 @@ def quietly(xp, function):
     return xp.errstate(all="ignore")(function) if hasattr(xp, "errstate") else function
 
 
+def is_half(x):
+    """Whether an array (or a symbol, whose dtype is a name) has a dtype of 16-bit floats."""
+    d = x.dtype
+    return d in ("float16", "bfloat16") if type(d) is str else d.itemsize == 2 and d.kind not in "iu"
+
+
 def _unary(xp):
     def sigmoid(x):
         return xp.reciprocal(xp.exp(-x) + x.dtype.type(1))

@@ -2,6 +2,7 @@
 
 import math
 
+from mlkit.backends.native.elementwise import is_half
 from mlkit.backends.native.special import make as special_functions
 
 
@@ -21,7 +22,7 @@ def in_single(xp, function):
             return function(*args, **params)
 
     def run(*args, **params):
-        half = next((a.dtype for a in args if hasattr(a, "dtype") and str(a.dtype) in ("float16", "bfloat16")), None)
+        half = next((a.dtype for a in args if hasattr(a, "dtype") and is_half(a)), None)
         if half is None:
             return kernel(*args, **params)
         out = kernel(*(a.astype("float32") if getattr(a, "dtype", None) == half else a for a in args), **params)

@@ -3,7 +3,6 @@
 import math
 
 from mlkit.backends.native.elementwise import quietly
-
 from mlkit.core import dtypes
 
 

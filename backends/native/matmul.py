@@ -2,6 +2,8 @@
 
 import math
 
+from mlkit.backends.native.elementwise import is_half
+
 
 def make(xp):
     """Op name -> rows."""
@@ -17,7 +19,7 @@ def _plain(xp):
 
 
 def _is_half(a, b):
-    return str(a.dtype) in ("float16", "bfloat16")
+    return is_half(a)
 
 
 def _half(xp):

@@ -4,8 +4,8 @@ import math
 import threading
 
 import numpy as np
-from mlkit.backends.native.philox import philox
 
+from mlkit.backends.native.philox import philox
 from mlkit.core import dtypes
 
 

@@ -6,6 +6,7 @@ Chellapilla, Puri and Simard, High Performance Convolutional Neural Networks for
 
 import math
 
+from mlkit.backends.native.elementwise import is_half
 from mlkit.backends.native.geometry import BLOCK_BYTES, Geometry, writing
 from mlkit.backends.native.pool import make as make_pools
 from mlkit.core import dtypes
@@ -55,7 +56,7 @@ def _half_row(kernel):
     """A row for half floats: compute in float32, round once."""
 
     def accepts(a, b, **p):
-        return str(a.dtype) in ("float16", "bfloat16")
+        return is_half(a)
 
     def run(a, b, **p):
         return kernel(a.astype("float32"), b.astype("float32"), **p).astype(a.dtype)

@@ -14,9 +14,12 @@ class Callback:
     epoch 0: loss 0.5!
     """
 
+    # defaults of the class, so that a subclass whose __init__ does not call super().__init__() works
+    params = None
+    _model = None
+
     def __init__(self):
-        self.params = None
-        self._model = None
+        """Nothing to set: `params` and `model` come with `set_params` and `set_model`."""
 
     @property
     def model(self):

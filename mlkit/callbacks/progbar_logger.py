@@ -72,7 +72,9 @@ class ProgbarLogger(Callback):
         self.progbar.reset(self.target, description)
 
     def _update(self, batch, logs):
-        self.progbar.update(batch + 1, (logs or {}).items(), finalize=False)
+        # a group of batches that run as one counts as full, also when it is the smaller rest of the data
+        seen = batch + 1 if self.target is None else min(batch + 1, self.target)
+        self.progbar.update(seen, (logs or {}).items(), finalize=False)
 
     def _finish(self, logs):
         if self.target is None:  # learned in the first epoch

@@ -12,6 +12,7 @@ class EpochIterator:
     Args:
         adapter: from `get_adapter`.
         steps_per_epoch: batches an epoch, or None.
+        steps_per_execution: batches that run as one; an epoch has whole numbers of them, so `steps_per_epoch` is rounded up.
 
     >>> from mlkit.data.adapters import get_adapter
     >>> batches = EpochIterator(get_adapter([1.0, 2.0, 3.0, 4.0], batch_size=1), steps_per_epoch=2)
@@ -19,11 +20,11 @@ class EpochIterator:
     [[1.0, 2.0], [3.0, 4.0]]
     """
 
-    def __init__(self, adapter, steps_per_epoch=None):
+    def __init__(self, adapter, steps_per_epoch=None, steps_per_execution=1):
         if steps_per_epoch is not None and steps_per_epoch < 1:
             raise ValueError(f"`steps_per_epoch` must be a positive integer or None, but is {steps_per_epoch!r}.")
         self.adapter = adapter
-        self.steps_per_epoch = steps_per_epoch
+        self.steps_per_epoch = steps_per_epoch and -(-steps_per_epoch // steps_per_execution) * steps_per_execution
         self._pass = None  # iterator of the pass under way
         self._passes = 0  # passes begun
         self._left = None  # batches left in it, or None where unknown

@@ -24,6 +24,7 @@ class CompiledLoss:
         """Resolve losses for these OutputNames."""
         self.outputs = outputs
         self.losses = [_loss(one) for one in outputs.spread(self.user_loss, "loss", repeat=True)]
+        outputs.has_loss = [one is not None for one in self.losses]
         weights = outputs.spread(self.user_weights, "loss_weights", repeat=False) if self.user_weights is not None else None
         self.weights = weights or [None] * len(self.losses)
         named = [n for n, one in zip(outputs.names, self.losses) if one is not None]

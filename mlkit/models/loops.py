@@ -51,9 +51,9 @@ class LoopsMixin:
                 else (validation_data, None, None)
             )
             adapter = data.get_adapter(vx, vy, vw, validation_batch_size or batch_size, steps=validation_steps)
-            validation = data.EpochIterator(adapter, validation_steps)
+            validation = data.EpochIterator(adapter, validation_steps, self.steps_per_execution)
         adapter = data.get_adapter(x, y, sample_weight, batch_size, shuffle, steps_per_epoch, class_weight)
-        batches = data.EpochIterator(adapter, _max_steps(steps_per_epoch))
+        batches = data.EpochIterator(adapter, _max_steps(steps_per_epoch), self.steps_per_execution)
         epochs = _max_epochs(epochs)
         callbacks = self._callback_list(callbacks, verbose, epochs=epochs, steps=batches.num_batches)
         self.stop_training = False
@@ -99,8 +99,10 @@ class LoopsMixin:
         self._assert_compiled("evaluate")
         batches = x
         if not isinstance(x, data.EpochIterator):
-            batches = data.EpochIterator(data.get_adapter(x, y, sample_weight, batch_size, steps=steps), _max_steps(steps))
+            adapter = data.get_adapter(x, y, sample_weight, batch_size, steps=steps)
+            batches = data.EpochIterator(adapter, _max_steps(steps), self.steps_per_execution)
         callbacks = self._callback_list(callbacks, verbose, epochs=1, steps=batches.num_batches)
+        self.stop_evaluating = False
         self.reset_metrics()
         callbacks.on_test_begin()
         logs = self._run_epoch("test", batches.epoch(0), callbacks)
@@ -113,8 +115,10 @@ class LoopsMixin:
         """Predictions for data, batch by batch in test mode: a NumPy array (or structure of them)."""
         from mlkit import data
 
-        batches = data.EpochIterator(data.get_adapter(x, batch_size=batch_size, steps=steps), _max_steps(steps))
+        adapter = data.get_adapter(x, batch_size=batch_size, steps=steps)
+        batches = data.EpochIterator(adapter, _max_steps(steps), self.steps_per_execution)
         callbacks = self._callback_list(callbacks, verbose, epochs=1, steps=batches.num_batches)
+        self.stop_predicting = False
         callbacks.on_predict_begin()
         step = self._program("predict")
         outputs = None
@@ -126,6 +130,8 @@ class LoopsMixin:
                 outputs = tree.map_structure(lambda _: [], out) if outputs is None else outputs
                 tree.map_structure_up_to(out, lambda o, kept: kept.append(o), out, outputs)
             callbacks.on_predict_batch_end(group.last, {"outputs": out})
+            if self.stop_predicting:
+                break
         callbacks.on_predict_end()
         if outputs is None:
             raise ValueError("predict: the data has no batches.")
@@ -171,11 +177,11 @@ class LoopsMixin:
                     out = self._step(step, batch, refuse_nonfinite)
                 logs = _numbers(out)
                 end(group.last, dict(logs))
-                if self.stop_training:
+                if self.stop_training if step == "train" else self.stop_evaluating:
                     break
         finally:
             batches.close()
-        return dict(sorted(logs.items()))
+        return logs
 
     def _step(self, step, batch, refuse_nonfinite=True):
         from mlkit.models.trainer import check_finite
@@ -198,10 +204,10 @@ class LoopsMixin:
 
 
 class _Group:
-    """Batches that run between two callbacks, and the numbers of the first and last of them."""
+    """Batches that run between two callbacks, and the numbers these get; a group that is not full counts as one, as in Keras."""
 
-    def __init__(self, first, batches):
-        self.first, self.batches, self.last = first, batches, first + len(batches) - 1
+    def __init__(self, first, batches, size):
+        self.first, self.batches, self.last = first, batches, first + size - 1
 
 
 def _grouped(batches, size):
@@ -209,10 +215,10 @@ def _grouped(batches, size):
     for batch in batches:
         group.append(batch)
         if len(group) == size:
-            yield _Group(first, group)
+            yield _Group(first, group, size)
             first, group = first + size, []
     if group:
-        yield _Group(first, group)
+        yield _Group(first, group, size)
 
 
 def _trimmed(batch):

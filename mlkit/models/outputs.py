@@ -20,6 +20,7 @@ class OutputNames:
             self.names = list(names)
         else:
             self.names = [f"output_{i + 1}" for i in range(len(leaves))]
+        self.has_loss = [True] * len(self.names)  # targets may be given for these outputs alone
 
     def spread(self, value, what, repeat=False):
         """`value` as a list, one entry an output; None where nothing is given.
@@ -51,6 +52,9 @@ class OutputNames:
         if isinstance(structure, dict):
             return self.spread(structure, what)
         flat = tree.flatten(structure)
+        if len(flat) == sum(self.has_loss) < len(self.names):
+            given = iter(flat)
+            return [next(given) if has else None for has in self.has_loss]
         if len(flat) != len(self.names):
             raise ValueError(
                 f"{what}: {len(flat)} arrays were given, but the model has {len(self.names)} outputs {self.names}."

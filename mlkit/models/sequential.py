@@ -99,7 +99,8 @@ class Sequential(Model):
         known = self.input_shape
         if not (_one_fits(known, input_shape) if tree.is_shape(known) else known == input_shape):
             raise ValueError(
-                f"Sequential {self.name!r} has already been configured to use input shape {known} and cannot be built for {input_shape}."
+                f"Sequential {self.name!r} has already been configured to use input shape {known}, "
+                f"so it cannot be built for {input_shape}. Make a new model for that shape."
             )
 
     def _build_structured(self, input_shape):

@@ -1,5 +1,7 @@
 """Trainer: compile, and the one train step that eager and compiled runs share. The loops over epochs are in `loops.py`."""
 
+import inspect
+
 import numpy as np
 
 from mlkit import ops
@@ -94,7 +96,7 @@ class Trainer(LoopsMixin):
         x, y, sample_weight = _unpacked(data)
         with GradientTape() as tape:
             y_pred = self(x, training=True)
-            loss = self.compute_loss(x=x, y=y, y_pred=y_pred, sample_weight=sample_weight, training=True)
+            loss = self._compute_loss(x, y, y_pred, sample_weight, training=True)
             scaled = self.optimizer.scale_loss(loss)
         self._track_loss(loss, x)
         variables = self.trainable_weights
@@ -107,13 +109,19 @@ class Trainer(LoopsMixin):
         """Loss and metrics of a batch, without an update. Returns logs."""
         x, y, sample_weight = _unpacked(data)
         y_pred = self(x, training=False)
-        self._track_loss(self.compute_loss(x=x, y=y, y_pred=y_pred, sample_weight=sample_weight, training=False), x)
+        self._track_loss(self._compute_loss(x, y, y_pred, sample_weight, training=False), x)
         return self.compute_metrics(x, y, y_pred, sample_weight=sample_weight)
 
     def predict_step(self, data):
         """Predictions for a batch."""
         x, _, _ = _unpacked(data)
         return self(x, training=False)
+
+    def _compute_loss(self, x, y, y_pred, sample_weight, training):
+        """`compute_loss`, also of users whose override does not take `training`."""
+        accepted = inspect.signature(self.compute_loss).parameters
+        mode = {"training": training} if "training" in accepted or "kwargs" in accepted else {}
+        return self.compute_loss(x=x, y=y, y_pred=y_pred, sample_weight=sample_weight, **mode)
 
     def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True):
         """The scalar to minimize: the compiled losses plus those added by layers and regularizers."""

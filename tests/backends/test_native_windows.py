@@ -3,9 +3,9 @@ memory."""
 
 import numpy as np
 import pytest
+
 from mlkit.backends.native import geometry, pool, window
 from mlkit.backends.native.table import Rows
-
 from mlkit.core.spec import Spec
 
 TABLE = window.make(np)

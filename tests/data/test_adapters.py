@@ -315,6 +315,10 @@ class TestEpochIterator:
         epoch.close()
         assert dataset.calls == ["begin", "end"]
 
+    def test_steps_are_rounded_up_to_whole_executions(self):
+        iterator = EpochIterator(get_adapter(np.zeros(10), batch_size=1), 5, steps_per_execution=2)
+        assert iterator.num_batches == 6 and len(list(iterator.epoch(0))) == 6
+
     def test_steps_must_be_positive(self):
         with pytest.raises(ValueError, match="positive"):
             EpochIterator(get_adapter(np.zeros(2)), 0)
