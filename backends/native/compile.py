@@ -5,7 +5,7 @@ import threading
 
 import numpy as np
 
-from mlkit.backends.native import arena, times
+from mlkit.backends.native import arena
 from mlkit.backends.native.pointwise import typed_scalars
 from mlkit.backends.native.select import select
 from mlkit.core import debug, dtypes
@@ -13,6 +13,7 @@ from mlkit.core.ownership import held_elsewhere
 from mlkit.core.passes import optimize
 from mlkit.core.plan import Plan
 from mlkit.core.tensor import Value
+from mlkit.core.timing import times_for
 
 
 def compile_graph(backend, graph, inner=False):
@@ -38,11 +39,11 @@ class Program:
 
     def __init__(self, backend, plan, inner=False):
         self.plan, self.backend, self.inner, self.overwrites = plan, backend, inner, plan.overwrites
-        writer = _Writer(backend.xp, plan)
+        self.times = times_for(plan.graph, inner)
+        writer = _Writer(backend.xp, plan, ticks=self.times is not None)
         self.source, self.names, self.views = writer.source(), writer.names, writer.views
         self._code = compile(self.source, "<plan>", "exec")
         self._local = threading.local()
-        self.times = times.Times(plan.graph) if debug.LEVEL >= 2 else None
         if debug.LEVEL >= 4:
             debug.say(f"source of the plan\n{self.source}")
 
@@ -77,8 +78,8 @@ def _exclusive(arrays, i, xp):
 class _Writer:
     """Writes the source of a plan. names: what it refers to; views: name -> (offset, shape, strides, dtype) in the arena."""
 
-    def __init__(self, xp, plan):
-        self.plan = plan
+    def __init__(self, xp, plan, ticks=False):
+        self.plan, self.ticks = plan, ticks  # ticks: whether to note the time after each call
         self.names = {"empty": xp.empty, "array": xp.array, "quiet": getattr(xp, "errstate", _nothing)}
         self.views, self._view_names = {}, {}
         self._of_value = {}  # id of a Value -> its name
@@ -99,13 +100,13 @@ class _Writer:
             done = [n for s in dying.get(i, ()) for n in self._held.pop(s, ())]
             if line:
                 line += f"; {' = '.join(done)} = None" if done else ""
-                lines.append(line + (f"; tick({i})" if debug.LEVEL >= 2 else ""))
+                lines.append(line + (f"; tick({i})" if self.ticks else ""))
             elif done:
                 lines.append(f"{' = '.join(done)} = None")
         outs = [f"array({self._name(v)})" if i in self.plan.copies else self._name(v) for i, v in enumerate(graph.outputs)]
         lines.append(f"return [{', '.join(outs)}]")
         head = f"{', '.join(self._of_value[id(v)] for v in graph.inputs)}, = inputs" if graph.inputs else "pass"
-        start = ["tick(-1)"] if debug.LEVEL >= 2 else []
+        start = ["tick(-1)"] if self.ticks else []
         body = "\n".join(f"    {line}" for line in [*start, *lines])
         return f"def run(inputs):\n  {head}\n  with quiet(all='ignore'):\n{body}\n"
 

@@ -12,6 +12,8 @@ from mlkit.core import tree
 from mlkit.core.state import state, swapped
 from mlkit.core.tensor import Tensor
 
+GRADIENT = "gradient"  # last name of the place of calls that a backward walk makes in a layer
+
 _numbers = itertools.count()
 
 
@@ -23,10 +25,11 @@ def new_node():
 class Record:
     """One call. Holds of its arguments and outputs what `op.keep` asks for, of the others the specs."""
 
-    __slots__ = ("op", "args", "params", "outs", "is_tuple")
+    __slots__ = ("op", "args", "params", "outs", "is_tuple", "place")
 
     def __init__(self, op, args, params, outs, is_tuple):
         self.op, self.args, self.params, self.outs, self.is_tuple = op, args, params, outs, is_tuple
+        self.place = state.scope  # the layer, to which the gradient's calls belong too
 
 
 def record(op, args, params, out):
@@ -89,6 +92,14 @@ def _depending(records, wanted):
 
 
 def _vjp(node, entry, gs):
+    outer, state.scope = state.scope, (*entry.place, GRADIENT)
+    try:
+        return _vjp_here(node, entry, gs)
+    finally:
+        state.scope = outer
+
+
+def _vjp_here(node, entry, gs):
     op = entry.op
     outs = tuple(Tensor(d, node, i) for i, d in enumerate(entry.outs))
     g, out = (tuple(gs), outs) if entry.is_tuple else (gs[0], outs[0])
