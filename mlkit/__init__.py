@@ -40,7 +40,7 @@ _NAMES = {  # public name -> module that defines it
     "verify": "models.verify",
     "show_config": "config",
 }
-__all__ = sorted({*_MODULES, *_NAMES} - {"applications"})
+__all__ = sorted({*_MODULES, *_NAMES})
 
 
 def version():

@@ -1,0 +1,150 @@
+"""What all image classifiers have in common: their arguments, checks, input, head and weights."""
+
+import dataclasses
+import inspect
+import warnings
+from collections.abc import Callable, Mapping
+
+from mlkit import activations, config, layers
+from mlkit.applications.image_input import check_agreement, image_input, image_shape
+from mlkit.applications.weight_source import PublishedFile, WeightSource
+
+_KERAS = "https://storage.googleapis.com/tensorflow/keras-applications/"
+
+
+def keras_files(folder, top, no_top, digests, address=_KERAS):
+    """The PublishedFiles of a model with and without its head, as `Architecture.files` has them."""
+    return {
+        has_top: PublishedFile(name, f"{address}{folder}/{name}" if folder else address + name, digest)
+        for has_top, name, digest in zip((True, False), (top, no_top), digests)
+    }
+
+
+def dense_top(pooling_name="avg_pool", dropout=0.0, **dense_options):
+    """The usual head: the mean over the image, perhaps dropout, a dense layer "predictions"."""
+
+    def top(x, classes, activation):
+        x = layers.GlobalAveragePooling2D(name=pooling_name)(x)
+        if dropout > 0:
+            x = layers.Dropout(dropout, name="top_dropout")(x)
+        return layers.Dense(classes, activation=activation, name="predictions", **dense_options)(x)
+
+    return top
+
+
+@dataclasses.dataclass(frozen=True)
+class Architecture:
+    """A model of a family: all that it takes to build it, besides the arguments of its constructor.
+
+    features: images -> features, the convolutional part. files: include_top -> PublishedFile, the ImageNet weights.
+    size: usual height and width; min_size: the least. top: (features, classes, activation) -> predictions.
+    pooled_names: names of the layers that `pooling` "avg" and "max" add. options: WeightSource -> keyword arguments of
+    `features`, for models whose published weights need something of their own. channels_first: whether it exists in that layout.
+    """
+
+    features: Callable
+    files: Mapping[bool, PublishedFile] = dataclasses.field(default_factory=dict)
+    size: int = 224
+    min_size: int = 32
+    top: Callable = dense_top()
+    pooled_names: tuple = ("avg_pool", "max_pool")
+    after_pooling: Callable = lambda x: x
+    options: Callable = lambda source: {}
+    channels_first: bool = True
+
+    def build(
+        self,
+        include_top=True,
+        weights="imagenet",
+        input_tensor=None,
+        input_shape=None,
+        pooling=None,
+        classes=1000,
+        classifier_activation="softmax",
+        name=None,
+    ):
+        """The model; the arguments are those of every constructor in this package."""
+        from mlkit.models import Functional
+
+        source = WeightSource(weights)
+        self._check(source, include_top, pooling, classes, name)
+        check_agreement(input_shape, input_tensor)
+        shape = image_shape(input_shape, self.size, self.min_size, fixed=include_top, pretrained=source.is_imagenet)
+        inputs, x = image_input(shape, input_tensor)
+        x = self.features(x, **self.options(source))
+        if include_top:
+            if source.is_given:
+                _check_activation(classifier_activation)
+            x = self.top(x, classes, classifier_activation)
+        else:
+            x = self._pooled(x, pooling)
+        model = Functional(inputs, x, name=name)
+        source.load_into(model, self.files.get(include_top))
+        return model
+
+    def _check(self, source, include_top, pooling, classes, name):
+        if not self.channels_first and config.image_data_format() == "channels_first":
+            raise ValueError(
+                f"{name} exists in the layout 'channels_last' only. Call mlkit.config.set_image_data_format('channels_last')."
+            )
+        if source.is_imagenet and include_top and classes != 1000:
+            raise ValueError(
+                f"With weights='imagenet' and include_top=True, `classes` should be 1000, but is {classes}. Use "
+                "include_top=False and a head of your own."
+            )
+        if pooling not in (None, "avg", "max"):
+            raise ValueError(f"`pooling` must be None, 'avg' or 'max', but is {pooling!r}.")
+        if pooling and include_top:
+            warnings.warn(f"pooling={pooling!r} has no effect with include_top=True.", stacklevel=5)
+
+    def _pooled(self, x, pooling):
+        if pooling == "avg":
+            x = layers.GlobalAveragePooling2D(name=self.pooled_names[0])(x)
+        elif pooling == "max":
+            x = layers.GlobalMaxPooling2D(name=self.pooled_names[1])(x)
+        return self.after_pooling(x)
+
+
+def _check_activation(activation):
+    if activations.get(activation) not in (activations.softmax, activations.linear):
+        raise ValueError(
+            f"With weights of a trained head, `classifier_activation` must be None or 'softmax', but is {activation!r}."
+        )
+
+
+_ARGUMENTS = """
+    include_top: whether to end with the classification head. Without it the model gives features.
+    weights: None for random weights, "imagenet" for the published ones, or the path of a file: ".weights.h5", ".keras" or ".h5"
+        of Keras, ".safetensors", or a PyTorch state dict (".pth") where the family has a table of names for it.
+    input_tensor: symbolic tensor to start from instead of a new Input.
+    input_shape: height, width and channels of the images; the usual size {size} unless given (free without the head).
+    pooling: what follows the features without the head: None, "avg" or "max".
+    classes: number of classes of the head.
+    classifier_activation: activation of the head; None gives logits.
+    name: name of the model.
+
+    Returns a `Model`. Raises ValueError for contradictory arguments, ModelFileError for a file of weights that does not fit,
+    OSError where published weights cannot be had (the message says where to put them).
+    """
+
+
+def constructor(name, architecture, paper, default_name=None):
+    """The public function that builds an Architecture, with Keras's signature.
+
+    name: of the function. paper: reference and address for its docstring. default_name: of the model, `name` in lower case
+    unless given.
+    """
+
+    def make(*args, **kwargs):
+        return architecture.build(
+            *args, **{"name": signature.parameters["name"].default, **kwargs} if len(args) < 8 else kwargs
+        )
+
+    own = inspect.signature(architecture.build)
+    parameters = [p.replace(default=default_name or name.lower()) if p.name == "name" else p for p in own.parameters.values()]
+    signature = own.replace(parameters=parameters)
+    make.__signature__ = signature
+    make.__name__ = make.__qualname__ = name
+    make.__module__ = inspect.stack()[1].frame.f_globals["__name__"]
+    make.__doc__ = f"The image classifier {name}: {paper}\n{_ARGUMENTS.format(size=architecture.size)}"
+    return make
