@@ -1,9 +1,11 @@
 """Normalization layers."""
 
 from mlkit import constraints, initializers, ops, regularizers
+from mlkit.core.dtypes import result_type
 from mlkit.layers.input_spec import InputSpec
 from mlkit.layers.layer import Layer
 from mlkit.layers.options import refuse
+from mlkit.ops import fused
 
 __all__ = ["BatchNormalization"]
 
@@ -101,21 +103,33 @@ class BatchNormalization(Layer):
         self.renorm_stddev = self.add_weight(shape, stddev, name="renorm_stddev", **state)
 
     def call(self, inputs, training=None, mask=None):
-        dtype = inputs.dtype
-        x = ops.cast(inputs, "float32") if dtype in ("float16", "bfloat16") else inputs
+        x = ops.cast(inputs, result_type(inputs.dtype, "float32"))
         axis = self.axis % x.ndim
-        offset, scale = self.beta, self.gamma
         if training and self.trainable:
-            mean, variance = self._moments(x, [a for a in range(x.ndim) if a != axis], mask)
-            if self.renorm:
-                offset, scale = self._renormed(mean, variance)
-            else:
-                _move(self.moving_mean, mean, self.momentum)
-                _move(self.moving_variance, variance, self.momentum)
+            y = self._with_batch_statistics(x, axis, mask)
         else:
-            mean, variance = self.moving_mean, self.moving_variance
-        y = ops.batch_normalization(x, mean, variance, axis, offset=offset, scale=scale, epsilon=self.epsilon)
-        return ops.cast(y, dtype)
+            y = self._normalized(x, self.moving_mean, self.moving_variance, axis, self.beta, self.gamma)
+        return ops.cast(y, inputs.dtype)
+
+    def _normalized(self, x, mean, variance, axis, offset, scale):
+        return ops.batch_normalization(x, mean, variance, axis, offset=offset, scale=scale, epsilon=self.epsilon)
+
+    def _with_batch_statistics(self, x, axis, mask):
+        axes = tuple(a for a in range(x.ndim) if a != axis)
+        if mask is None and not self.renorm:
+            scale, offset = (None if p is None else ops.cast(p, x.dtype) for p in (self.gamma, self.beta))
+            y, mean, variance = fused.batch_norm(x, scale, offset, axes=axes, epsilon=self.epsilon)
+            self._move_statistics(mean, variance)
+            return y
+        mean, variance = self._moments(x, axes, mask)
+        if self.renorm:
+            return self._normalized(x, mean, variance, axis, *self._renormed(mean, variance))
+        self._move_statistics(mean, variance)
+        return self._normalized(x, mean, variance, axis, self.beta, self.gamma)
+
+    def _move_statistics(self, mean, variance):
+        _move(self.moving_mean, mean, self.momentum)
+        _move(self.moving_variance, variance, self.momentum)
 
     def _renormed(self, mean, variance):
         """Offset and scale that include the corrections d and r; the moving statistics move on."""
