@@ -26,6 +26,7 @@ _MODULES = (
     "recurrent",
     "sequence",
     "attention",
+    "attention_pair",
     "preprocess",
     "augment",
 )

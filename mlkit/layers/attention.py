@@ -1,26 +1,23 @@
-"""Multi-head attention."""
+"""Attention with heads: MultiHeadAttention and GroupedQueryAttention."""
 
-import math
 import string
 
-from mlkit import constraints, initializers, ops, regularizers
-from mlkit.core.config_object import serialized
-from mlkit.layers.activation import Softmax
-from mlkit.layers.dropout import Dropout
-from mlkit.layers.einsum_dense import EinsumDense
-from mlkit.layers.layer import Layer
-from mlkit.layers.options import refuse
+from mlkit import ops
+from mlkit.layers.attention_heads import HeadedAttention
+from mlkit.layers.options import positive
 
-__all__ = ["MultiHeadAttention"]
+__all__ = ["GroupQueryAttention", "MultiHeadAttention"]
 
 
-class MultiHeadAttention(Layer):
+class MultiHeadAttention(HeadedAttention):
     """Attention with several heads (Vaswani et al., Attention is all you need, 2017).
 
     num_heads: number of heads. key_dim: size of a head's queries and keys; value_dim: of its values (default: key_dim).
     dropout: of the attention scores. output_shape: size(s) of the last output axis, by default the query's. attention_axes:
-    axes attended over, by default all but the batch and the last. Called on query (batch, targets, features), value and key
-    (batch, sources, features); `attention_mask` (batch, targets, sources) is True where attending is allowed.
+    axes attended over, by default all but the batch and the last. sliding_window: targets look only at sources less than this
+    far away. use_gate: multiply what the heads give by a sigmoid of the query. flash_attention: True demands that the scores are
+    never all in memory. Called on query (batch, targets, features), value and key (batch, sources, features);
+    `attention_mask` (batch, targets, sources) is True where attending is allowed.
 
     >>> import mlkit
     >>> x = mlkit.ops.ones((2, 5, 8))
@@ -50,22 +47,29 @@ class MultiHeadAttention(Layer):
         seed=None,
         **kwargs,
     ):
-        super().__init__(activity_regularizer=activity_regularizer, **kwargs)
-        refuse(self, use_gate=use_gate, sliding_window=sliding_window)
-        self.num_heads, self.key_dim, self.dropout, self.use_bias, self.seed = num_heads, key_dim, dropout, use_bias, seed
-        self.value_dim = value_dim or key_dim
-        self.flash_attention = flash_attention
-        self.output_shape = (output_shape,) if isinstance(output_shape, int) else None if output_shape is None else tuple(output_shape)
-        if isinstance(attention_axes, int):
-            attention_axes = (attention_axes,)
-        self.attention_axes = attention_axes
-        self.kernel_initializer = initializers.get(kernel_initializer)
-        self.bias_initializer = initializers.get(bias_initializer)
-        self.kernel_regularizer = regularizers.get(kernel_regularizer)
-        self.bias_regularizer = regularizers.get(bias_regularizer)
-        self.kernel_constraint = constraints.get(kernel_constraint)
-        self.bias_constraint = constraints.get(bias_constraint)
-        self.supports_masking = True
+        super().__init__(
+            dropout=dropout,
+            use_bias=use_bias,
+            sliding_window=sliding_window,
+            flash_attention=flash_attention,
+            kernel_initializer=kernel_initializer,
+            bias_initializer=bias_initializer,
+            kernel_regularizer=kernel_regularizer,
+            bias_regularizer=bias_regularizer,
+            kernel_constraint=kernel_constraint,
+            bias_constraint=bias_constraint,
+            projections_regularizer=activity_regularizer,
+            use_gate=use_gate,
+            seed=seed,
+            **kwargs,
+        )
+        self.num_heads, self.key_dim = positive(self, num_heads=num_heads), positive(self, key_dim=key_dim)
+        self.value_dim = self.key_dim if value_dim is None else positive(self, value_dim=value_dim)
+        self.output_shape = (
+            (output_shape,) if isinstance(output_shape, int) else None if output_shape is None else tuple(output_shape)
+        )
+        self.attention_axes = (attention_axes,) if isinstance(attention_axes, int) else attention_axes
+        self.head_size = self.key_dim
 
     def build(self, query_shape, value_shape, key_shape=None):
         key_shape = value_shape if key_shape is None else key_shape
@@ -75,132 +79,115 @@ class MultiHeadAttention(Layer):
                 f"value and key have shapes {query_shape}, {value_shape}, {key_shape}."
             )
         rank = len(query_shape)
-        self.query_dense = self._projection("query", query_shape, self.key_dim)
-        self.key_dense = self._projection("key", key_shape, self.key_dim)
-        self.value_dense = self._projection("value", value_shape, self.value_dim)
+        self._query_dense = self._into_heads("query", query_shape, self.key_dim)
+        self._key_dense = self._into_heads("key", key_shape, self.key_dim)
+        if self.use_gate:
+            self._gate_dense = self._into_heads("gate", query_shape, self.value_dim, activation="sigmoid")
+        self._value_dense = self._into_heads("value", value_shape, self.value_dim)
         axes = tuple(range(1, rank - 1)) if self.attention_axes is None else tuple(a % rank for a in self.attention_axes)
-        self._axes = self.attention_axes = axes
-        self._softmax = Softmax(axis=tuple(range(-len(axes), 0)), dtype=self.dtype_policy, name="softmax")
-        self._dropout_layer = Dropout(self.dropout, seed=self.seed, dtype=self.dtype_policy, name="dropout")
-        self.output_dense = self._output_projection(query_shape)
-
-    def _options(self):
-        def copy(x):  # each projection draws numbers of its own
-            return x if x is None else type(x).from_config(x.get_config())
-
-        return dict(
-            kernel_initializer=copy(self.kernel_initializer),
-            bias_initializer=copy(self.bias_initializer),
-            kernel_regularizer=self.kernel_regularizer,
-            bias_regularizer=self.bias_regularizer,
-            kernel_constraint=self.kernel_constraint,
-            bias_constraint=self.bias_constraint,
-            dtype=self.dtype_policy,
-        )
-
-    def _projection(self, name, shape, size):
-        """(..., features) -> (..., heads, size)"""
-        free = string.ascii_lowercase[: len(shape) - 1]
-        layer = EinsumDense(
-            f"{free}x,xyz->{free}yz",
-            output_shape=(*(None,) * (len(shape) - 2), self.num_heads, size),
-            bias_axes="yz" if self.use_bias else None,
-            name=name,
-            **self._options(),
-        )
-        layer.build(shape)
-        return layer
-
-    def _output_projection(self, query_shape):
-        """(..., heads, value_dim) -> (..., *output_shape)"""
-        free = string.ascii_lowercase[: len(query_shape) - 1]
+        self.attention_axes = axes
+        self._build_attention(axes)
+        free = string.ascii_lowercase[: rank - 1]
         sizes = self.output_shape or (query_shape[-1],)
         out = string.ascii_uppercase[: len(sizes)]
-        layer = EinsumDense(
+        self._output_dense = self._projection(
+            "attention_output",
             f"{free}yz,yz{out}->{free}{out}",
-            output_shape=(*(None,) * (len(query_shape) - 2), *sizes),
-            bias_axes=out if self.use_bias else None,
-            name="attention_output",
-            **self._options(),
+            sizes,
+            out,
+            (*query_shape[:-1], self.num_heads, self.value_dim),
         )
-        layer.build((*query_shape[:-1], self.num_heads, self.value_dim))
-        return layer
 
-    def call(
+    def _into_heads(self, name, shape, size, activation=None):
+        """(..., features) -> (..., heads, size)"""
+        free = string.ascii_lowercase[: len(shape) - 1]
+        return self._projection(name, f"{free}x,xyz->{free}yz", (self.num_heads, size), "yz", shape, activation)
+
+    # Keras's names for the projections, in code and in weights files
+    query_dense = property(lambda self: self._query_dense)
+    key_dense = property(lambda self: self._key_dense)
+    value_dense = property(lambda self: self._value_dense)
+    output_dense = property(lambda self: self._output_dense)
+
+
+class GroupedQueryAttention(HeadedAttention):
+    """Attention in which groups of query heads share a head of keys and values (Ainslie et al., GQA, 2023).
+
+    head_dim: size of a head. num_query_heads: number of heads, a multiple of num_key_value_heads. The other arguments, and
+    those of a call, are those of MultiHeadAttention.
+
+    >>> import mlkit
+    >>> x = mlkit.ops.ones((2, 5, 8))
+    >>> mlkit.layers.GroupQueryAttention(head_dim=4, num_query_heads=4, num_key_value_heads=2)(x, x).shape
+    (2, 5, 8)
+    """
+
+    def __init__(
         self,
-        query,
-        value,
-        key=None,
-        query_mask=None,
-        value_mask=None,
-        key_mask=None,
-        attention_mask=None,
-        return_attention_scores=False,
-        training=None,
-        use_causal_mask=False,
+        head_dim,
+        num_query_heads,
+        num_key_value_heads,
+        dropout=0.0,
+        use_bias=True,
+        sliding_window=None,
+        flash_attention=None,
+        kernel_initializer="glorot_uniform",
+        bias_initializer="zeros",
+        kernel_regularizer=None,
+        bias_regularizer=None,
+        activity_regularizer=None,
+        kernel_constraint=None,
+        bias_constraint=None,
+        use_gate=False,
+        seed=None,
+        **kwargs,
     ):
-        key = value if key is None else key
-        mask = self._combined_mask(query, value, query_mask, value_mask, key_mask, attention_mask, use_causal_mask)
-        q, k, v = self.query_dense(query), self.key_dense(key), self.value_dense(value)
-        simple = not return_attention_scores and not (self.dropout and training) and q.ndim == 4 and self._axes == (1,)
-        if simple:
-            if mask is not None:
-                mask = ops.reshape(mask, (mask.shape[0], 1, *mask.shape[1:])) if mask.ndim == 3 else mask
-            out, scores = ops.dot_product_attention(q, k, v, mask=mask, scale=1.0 / math.sqrt(self.key_dim)), None
-        else:
-            out, scores = self._attend(q, k, v, mask, training)
-        out = self.output_dense(out)
-        return (out, scores) if return_attention_scores else out
+        super().__init__(
+            dropout=dropout,
+            use_bias=use_bias,
+            sliding_window=sliding_window,
+            flash_attention=flash_attention,
+            kernel_initializer=kernel_initializer,
+            bias_initializer=bias_initializer,
+            kernel_regularizer=kernel_regularizer,
+            bias_regularizer=bias_regularizer,
+            kernel_constraint=kernel_constraint,
+            bias_constraint=bias_constraint,
+            projections_regularizer=activity_regularizer,
+            use_gate=use_gate,
+            seed=seed,
+            activity_regularizer=activity_regularizer,
+            **kwargs,
+        )
+        self.head_dim = self.head_size = positive(self, head_dim=head_dim)
+        self.num_query_heads = positive(self, num_query_heads=num_query_heads)
+        self.num_key_value_heads = positive(self, num_key_value_heads=num_key_value_heads)
+        if num_query_heads % num_key_value_heads:
+            raise ValueError(
+                "GroupedQueryAttention: `num_query_heads` must be a multiple of `num_key_value_heads`, but got "
+                f"{num_query_heads} and {num_key_value_heads}."
+            )
 
-    def _attend(self, q, k, v, mask, training):
-        """Attention by its definition, over any axes: scores (batch, *free, heads, *targets, *sources)."""
-        equation, back = _equations(q.ndim, self._axes)
-        scores = ops.einsum(equation, k, q * (1.0 / math.sqrt(self.key_dim)))
-        if mask is not None:
-            for _ in range(scores.ndim - mask.ndim):
-                mask = ops.expand_dims(mask, -len(self._axes) * 2 - 1)
-        scores = self._softmax(scores, mask=mask)
-        return ops.einsum(back, self._dropout_layer(scores, training=training), v), scores
+    def build(self, query_shape, value_shape, key_shape=None):
+        key_shape = value_shape if key_shape is None else key_shape
+        if query_shape[-1] != value_shape[-1] or value_shape[1:-1] != key_shape[1:-1]:
+            raise ValueError(
+                f"GroupedQueryAttention {self.path!r}: query and value must have as many features, and value and key equal shapes "
+                f"except the last axis, but query, value and key have shapes {query_shape}, {value_shape}, {key_shape}."
+            )
+        of_queries, of_sources = (self.num_query_heads, self.head_dim), (self.num_key_value_heads, self.head_dim)
+        self._query_dense = self._projection("query", "bqm,muh->bquh", of_queries, "uh", query_shape)
+        self._key_dense = self._projection("key", "bkm,mvh->bkvh", of_sources, "vh", key_shape)
+        if self.use_gate:
+            self._gate_dense = self._projection("gate", "bqm,muh->bquh", of_queries, "uh", query_shape, "sigmoid")
+        self._value_dense = self._projection("value", "bkm,mvh->bkvh", of_sources, "vh", value_shape)
+        self._build_attention((1,))
+        heads_shape = (None, None, *of_queries)
+        self._output_dense = self._projection("attention_output", "bquh,uhm->bqm", query_shape[-1:], "m", heads_shape)
 
-    def _combined_mask(self, query, value, query_mask, value_mask, key_mask, attention_mask, causal):
-        masks = []
-        if query_mask is not None:
-            masks.append(ops.expand_dims(ops.cast(query_mask, "bool"), -1))
-        for m in (value_mask, key_mask):
-            if m is not None:
-                masks.append(ops.expand_dims(ops.cast(m, "bool"), -2))
-        if causal:
-            targets, sources = query.shape[1], value.shape[1]
-            rows = ops.cumsum(ops.ones((1, targets, sources), "int32"), axis=-2)
-            masks.append(rows >= ops.cumsum(ops.ones((1, targets, sources), "int32"), axis=-1))
-        if attention_mask is not None:
-            masks.append(ops.cast(attention_mask, "bool"))
-        if not masks:
-            return None
-        out = masks[0]
-        for m in masks[1:]:
-            out = ops.logical_and(out, m)
-        return out
-
-    def compute_mask(self, query, query_mask=None):
-        return query_mask[0] if isinstance(query_mask, (list, tuple)) else query_mask
-
-    def get_config(self):
-        config = super().get_config()
-        config["activity_regularizer"] = serialized(self.activity_regularizer)
-        config.pop("flash_attention", None)
-        return config
+    def _for_all_heads(self, x):
+        """Each head of keys or values, once for every query head of its group."""
+        return ops.repeat(x, self.num_query_heads // self.num_key_value_heads, axis=2)
 
 
-def _equations(rank, axes):
-    """Einsum equations for scores from (key, query) and for outputs from (scores, value), heads and size last."""
-    letters = iter(string.ascii_lowercase)
-    target = [next(letters) for _ in range(rank)]  # of the query: batch, positions ..., heads, size
-    source = [next(letters) if i in axes else c for i, c in enumerate(target)]
-    size = next(letters)
-    heads = target[rank - 2]
-    batch = [c for i, c in enumerate(target[: rank - 2]) if i not in axes]
-    product = "".join([*batch, heads, *(target[a] for a in axes), *(source[a] for a in axes)])
-    key = "".join(source[: rank - 1]) + target[rank - 1]
-    value = "".join(source[: rank - 1]) + size
-    return f"{key},{''.join(target)}->{product}", f"{product},{value}->{''.join(target[: rank - 1])}{size}"
+GroupQueryAttention = GroupedQueryAttention  # the public name in Keras; weights files go by the class's own

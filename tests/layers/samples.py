@@ -176,6 +176,16 @@ ATTENTION = [
     S("MultiHeadAttention", SEQ, (2, 4, 3), num_heads=2, key_dim=3, _inputs="separate"),
     S("MultiHeadAttention", SEQ, SEQ, num_heads=2, key_dim=3, use_bias=False, _inputs="separate", _call={"use_causal_mask":
     True}),
+    S("MultiHeadAttention", SEQ, SEQ, num_heads=2, key_dim=3, use_gate=True, sliding_window=2, _inputs="separate", _call={
+    "return_attention_scores": True}),
+    S("MultiHeadAttention", (2, 3, 4, 2), (2, 3, 5, 2), num_heads=2, key_dim=3, value_dim=2, attention_axes=2, use_gate=True,
+    activity_regularizer="l2", output_shape=(2, 5), _inputs="separate"),
+    S("GroupQueryAttention", SEQ, (2, 4, 3), head_dim=2, num_query_heads=4, num_key_value_heads=2, _inputs="separate"),
+    S("GroupQueryAttention", SEQ, SEQ, head_dim=2, num_query_heads=4, num_key_value_heads=1, use_gate=True, use_bias=False,
+    sliding_window=2, _inputs="separate", _call={"use_causal_mask": True}),
+    S("Attention", SEQ, (2, 4, 3), use_scale=True, _inputs="list"),
+    S("Attention", SEQ, (2, 4, 3), (2, 4, 3), score_mode="concat", use_scale=True, _inputs="list", _call={"use_causal_mask": True}),
+    S("AdditiveAttention", SEQ, (2, 4, 3), _inputs="list", _call={"return_attention_scores": True}),
 ]  # fmt: skip
 
 SAMPLES = DENSE + CONVOLUTION + POOLING + NORMALIZATION + NOISE + SHAPING + MERGING + RECURRENT + ATTENTION

@@ -34,6 +34,8 @@ _WRITTEN_AS = {  # Keras's own spelling of the module where it is not "keras." +
     ("dtype_policies", "DTypePolicy"): "keras",
 }
 
+_PUBLIC_AS = {"GroupedQueryAttention": "GroupQueryAttention"}  # a class that Keras exports under another name than its own
+
 _registered = {}  # "package>name" -> class or function
 _registered_names = {}  # class or function -> "package>name"
 _scopes = threading.local()
@@ -118,9 +120,10 @@ def wire_name(cls):
 @functools.cache
 def _wire_name(cls):
     own = namespace_of(cls.__module__)
+    name = _PUBLIC_AS.get(cls.__name__, cls.__name__)
     for key in [own] * (own in NAMESPACES) + list(NAMESPACES):
-        if _public(key, cls.__name__) is cls:
-            return _WRITTEN_AS.get((key, cls.__name__), f"keras.{key}"), cls.__name__
+        if _public(key, name) is cls:
+            return _WRITTEN_AS.get((key, name), f"keras.{key}"), name
     return None
 
 
