@@ -1,0 +1,99 @@
+"""Tables of a comparison: ratios to the best peer beside their targets, as Markdown, and their place in docs/performance.md."""
+
+import pathlib
+
+PAGE = pathlib.Path(__file__).parents[1] / "docs" / "performance.md"
+BEGIN, END = "<!-- comparison: written by benchmarks/compare.py -->", "<!-- end of comparison -->"
+COLUMNS = {
+    "fit_ms": "fit step", "predict_ms": "predict batch", "call1_ms": "one-sample predict",
+    "first_s": "first step", "rss_mb": "peak memory",
+}  # fmt: skip
+TARGETS = {  # mlkit's figure / the best peer's, in the order of COLUMNS
+    "mlp": (0.75, 0.8, 0.9, 0.8, 0.5),
+    "convnet": (0.5, 0.9, 0.6, 0.8, 0.6),
+    "cifar_resnet": (0.8, 0.8, 0.6, 0.8, 0.6),
+    "mobilenetv2": (0.7, 0.7, 0.6, 0.8, 0.7),
+    "finetune": (0.75, 0.7, 0.6, 0.8, 0.7),
+    "resnet50": (0.9, 0.92, 0.7, 0.8, 0.75),
+    "lstm": (0.8, 0.8, 0.6, 0.8, 0.7),
+    "transformer": (0.75, 0.75, 0.7, 0.8, 0.7),
+}
+
+
+def best_peer(libraries, field):
+    """(name, figure) of the peer that trains too and has the smallest figure, or None."""
+    found = [(d[field], name) for name, d in libraries.items() if name != "mlkit" and field in d and "fit_ms" in d]
+    return min(found)[::-1] if found else None
+
+
+def ratios(libraries):
+    """Field -> mlkit / best peer, of those fields that both have."""
+    own = libraries.get("mlkit", {})
+    best = {f: best_peer(libraries, f) for f in COLUMNS}
+    return {f: own[f] / b[1] for f, b in best.items() if b and f in own}
+
+
+def missed(workload, libraries):
+    """ "workload column: ratio > target" for each target that is missed."""
+    found = ratios(libraries)
+    rows = zip(COLUMNS.items(), TARGETS[workload])
+    return [f"{workload} {name}: {found[f]:.2f} > {t}" for (f, name), t in rows if f in found and found[f] > t]
+
+
+def ratio_table(results):
+    """Rows: workloads; cells: ratio and, in brackets, its target; bold where it is met."""
+    lines = [_row("workload", *COLUMNS.values()), _row(*["---"] * (len(COLUMNS) + 1))]
+    for workload, result in _in_order(results):
+        libraries, failed = result["libraries"], result["failed"].get("mlkit")
+        if failed:
+            lines.append(_row(workload, f"does not run: {failed}", *[""] * (len(COLUMNS) - 1)))
+            continue
+        found, cells = ratios(libraries), []
+        for field, target in zip(COLUMNS, TARGETS[workload]):
+            text = f"{found[field]:.2f}" if field in found else "?"
+            met = field in found and found[field] <= target
+            cells.append(f"**{text}** (≤ {target})" if met else f"{text} (≤ {target})")
+        lines.append(_row(workload, *cells))
+    return "\n".join(lines)
+
+
+def time_table(results):
+    """Rows: workloads; mlkit's figures beside the best peer's, the floor of the step, and ONNX Runtime's inference."""
+    heads = ["workload", "date", *(f"{c}: mlkit / best peer" for c in COLUMNS.values()), "floor of the fit step", "step / floor",
+             "ONNX Runtime: batch / one sample"]  # fmt: skip
+    lines = [_row(*heads), _row(*["---"] * len(heads))]
+    for workload, result in _in_order(results):
+        libraries = result["libraries"]
+        own = libraries.get("mlkit", {})
+        cells = []
+        for field in COLUMNS:
+            best, unit = best_peer(libraries, field), field.rpartition("_")[2].replace("mb", "MB")
+            mine = f"{own[field]:.4g}" if field in own else "-"
+            cells.append(f"{mine} / {best[1]:.4g} {unit} {best[0]}" if best else mine)
+        onnx = libraries.get("onnxruntime")
+        lines.append(_row(workload, result["date"], *cells, *floor_cells(own, result["gflops"]),
+                          f"{onnx['predict_ms']:.4g} / {onnx['call1_ms']:.4g} ms" if onnx else "-"))  # fmt: skip
+    return "\n".join(lines)
+
+
+def floor_cells(own, gflops):
+    """The time that the products and convolutions of a step need at the machine's peak, and how many times that it takes."""
+    if not own.get("matmul_conv_flops") or not gflops:
+        return "-", "-"
+    floor = own["matmul_conv_flops"] / gflops / 1e6
+    return f"{floor:.3g} ms", f"{own['fit_ms'] / floor:.2f}"
+
+
+def write_page(results, about):
+    """Put the tables between the two marker comments of the page."""
+    before, rest = PAGE.read_text().split(BEGIN)
+    after = rest.split(END)[1]
+    PAGE.write_text("\n".join([before + BEGIN, "", about, "", ratio_table(results), "", time_table(results), "", END]) + after)
+
+
+def _in_order(results):
+    return [(w, results[w]) for w in TARGETS if w in results]
+
+
+def _row(*cells):
+    return f"| {' | '.join(cells)} |"
