@@ -4,16 +4,18 @@ import re
 
 from mlkit import activations, constraints, initializers, ops, regularizers
 from mlkit.layers.layer import Layer
+from mlkit.layers.lora import LowRankMixin
 from mlkit.layers.options import refuse
 
 __all__ = ["EinsumDense"]
 
 
-class EinsumDense(Layer):
+class EinsumDense(LowRankMixin, Layer):
     """``activation(einsum(equation, inputs, kernel) + bias)``.
 
     equation: such as "abc,cd->abd"; "..." may stand for leading or trailing axes. output_shape: sizes of the output without the
     batch axis, None where they are the input's. bias_axes: letters of the output that the bias has, or None for no bias.
+    lora_rank, lora_alpha: train a low-rank correction of the kernel, see `enable_lora`.
 
     >>> import mlkit
     >>> mlkit.layers.EinsumDense("abc,cd->abd", (None, 8), bias_axes="d")(mlkit.ops.ones((2, 3, 4))).shape
@@ -39,13 +41,8 @@ class EinsumDense(Layer):
         **kwargs,
     ):
         super().__init__(**kwargs)
-        refuse(
-            self,
-            lora_rank=lora_rank,
-            lora_alpha=lora_alpha,
-            gptq_unpacked_column_size=gptq_unpacked_column_size,
-            quantization_config=quantization_config,
-        )
+        refuse(self, gptq_unpacked_column_size=gptq_unpacked_column_size, quantization_config=quantization_config)
+        self.lora_rank, self.lora_alpha = lora_rank, lora_rank if lora_alpha is None else lora_alpha
         self.equation, self.bias_axes = equation, bias_axes
         self.partial_output_shape = (output_shape,) if isinstance(output_shape, int) else tuple(output_shape)
         self.activation = activations.get(activation)
@@ -58,7 +55,7 @@ class EinsumDense(Layer):
 
     def build(self, input_shape):
         kernel_shape, bias_shape = self._weight_shapes(input_shape)
-        self.kernel = self.add_weight(
+        self._kernel = self.add_weight(
             kernel_shape,
             self.kernel_initializer,
             regularizer=self.kernel_regularizer,
@@ -74,6 +71,8 @@ class EinsumDense(Layer):
                 constraint=self.bias_constraint,
                 name="bias",
             )
+        if self.lora_rank:
+            self.enable_lora(self.lora_rank, self.lora_alpha)
 
     def _weight_shapes(self, input_shape):
         """Sizes of the kernel's and the bias's axes, looked up by letter in the input and the output."""

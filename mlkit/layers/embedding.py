@@ -1,4 +1,4 @@
-"""Embedding: a learned vector for each integer."""
+"""Embedding: a learned vector for each integer; ReversibleEmbedding: and back."""
 
 import warnings
 
@@ -6,16 +6,18 @@ from mlkit import constraints, initializers, ops, regularizers
 from mlkit.core import dtypes
 from mlkit.core.config_object import serialized
 from mlkit.layers.layer import Layer
-from mlkit.layers.options import refuse
+from mlkit.layers.lora import LowRankMixin
+from mlkit.layers.options import positive, refuse
 
-__all__ = ["Embedding"]
+__all__ = ["Embedding", "ReversibleEmbedding"]
 
 
-class Embedding(Layer):
+class Embedding(LowRankMixin, Layer):
     """Integers to vectors: (batch, ...) -> (batch, ..., output_dim).
 
     input_dim: number of different integers, which are 0 ... input_dim - 1. output_dim: size of the vectors. mask_zero: 0 stands
-    for padding, and later layers skip it. weights: list with the initial table.
+    for padding, and later layers skip it. weights: list with the initial table. lora_rank, lora_alpha: train a low-rank
+    correction of the table, see `enable_lora`.
 
     >>> import mlkit
     >>> mlkit.layers.Embedding(10, 4)(mlkit.ops.convert_to_tensor([[1, 2, 3]])).shape
@@ -38,29 +40,36 @@ class Embedding(Layer):
     ):
         input_length = kwargs.pop("input_length", None)
         super().__init__(**kwargs)
-        refuse(self, lora_rank=lora_rank, lora_alpha=lora_alpha, quantization_config=quantization_config)
+        refuse(self, quantization_config=quantization_config)
         if input_length is not None:
             warnings.warn("Embedding: `input_length` is not needed and has no effect.", stacklevel=2)
-        self.input_dim, self.output_dim, self.mask_zero = input_dim, output_dim, mask_zero
+        self.input_dim, self.output_dim = positive(self, input_dim=input_dim), positive(self, output_dim=output_dim)
+        self.mask_zero = mask_zero
+        self.lora_rank, self.lora_alpha = lora_rank, lora_rank if lora_alpha is None else lora_alpha
         self.embeddings_initializer = initializers.get(embeddings_initializer)
         self.embeddings_regularizer = regularizers.get(embeddings_regularizer)
         self.embeddings_constraint = constraints.get(embeddings_constraint)
         self.supports_masking = mask_zero
         self.autocast = False
-        self.build()
         if weights is not None:
+            self.build()
             self.set_weights(weights if isinstance(weights, list) else [weights])
 
     def build(self, input_shape=None):
         if self.built:
             return
-        self.embeddings = self.add_weight(
+        self._embeddings = self.add_weight(
             (self.input_dim, self.output_dim),
             self.embeddings_initializer,
             regularizer=self.embeddings_regularizer,
             constraint=self.embeddings_constraint,
             name="embeddings",
         )
+        if self.lora_rank:
+            self.enable_lora(self.lora_rank, self.lora_alpha)
+
+    _main_weight = "embeddings"
+    embeddings = property(LowRankMixin._low_rank_weight, doc="The table: a Variable, or with LoRA the corrected tensor.")
 
     def call(self, inputs):
         if not dtypes.is_int(inputs.dtype):
@@ -74,3 +83,61 @@ class Embedding(Layer):
         config = super().get_config()
         config.pop("weights", None)
         return {**config, "activity_regularizer": serialized(self.activity_regularizer)}
+
+
+class ReversibleEmbedding(Embedding):
+    """An Embedding that also goes back: with ``reverse=True`` vectors (..., output_dim) become logits (..., input_dim).
+
+    tie_weights: go back by the transposed table (Press and Wolf, 2017), else by a matrix of its own. reverse_dtype: dtype of that
+    product. logit_soft_cap: c squeezes the logits into (-c, c) by ``c tanh(logits / c)``. The other arguments are Embedding's.
+
+    >>> import mlkit
+    >>> layer = mlkit.layers.ReversibleEmbedding(10, 4)
+    >>> layer(layer(mlkit.ops.convert_to_tensor([[1, 2, 3]])), reverse=True).shape
+    (1, 3, 10)
+    """
+
+    def __init__(
+        self,
+        input_dim,
+        output_dim,
+        tie_weights=True,
+        embeddings_initializer="uniform",
+        embeddings_regularizer=None,
+        embeddings_constraint=None,
+        mask_zero=False,
+        reverse_dtype=None,
+        logit_soft_cap=None,
+        **kwargs,
+    ):
+        super().__init__(
+            input_dim, output_dim, embeddings_initializer, embeddings_regularizer, embeddings_constraint, mask_zero, **kwargs
+        )
+        self.tie_weights, self.reverse_dtype, self.logit_soft_cap = tie_weights, reverse_dtype, logit_soft_cap
+
+    def build(self, input_shape=None):
+        if self.built:
+            return
+        super().build(input_shape)
+        if not self.tie_weights:
+            shape = (self.output_dim, self.input_dim)
+            self.reverse_embeddings = self.add_weight(shape, self.embeddings_initializer, name="reverse_embeddings")
+
+    def call(self, inputs, reverse=False):
+        if not reverse:
+            outputs = super().call(inputs)
+            if self.mask_zero:
+                outputs._keras_mask = ops.not_equal(inputs, 0)
+            return outputs
+        kernel = ops.transpose(self.embeddings) if self.tie_weights else self.reverse_embeddings
+        dtype = self.reverse_dtype or self.compute_dtype
+        logits = ops.matmul(ops.cast(inputs, dtype), ops.cast(kernel, dtype))
+        cap = self.logit_soft_cap
+        return logits if cap is None else ops.tanh(logits / cap) * cap
+
+    def compute_mask(self, inputs, mask=None):
+        return None  # `call` knows the direction, and sets the mask
+
+    def get_config(self):
+        lora = {"lora_rank": self.lora_rank, "lora_alpha": self.lora_alpha} if self.lora_rank else {}
+        return {**super().get_config(), **lora}

@@ -6,58 +6,72 @@ from mlkit import initializers, ops
 class LowRankMixin:
     """A layer whose main weight may be frozen and corrected by ``alpha / rank * a @ b`` (Hu et al., "LoRA", 2021).
 
-    The layer keeps the weight as `_kernel` and reads it as `kernel`. Saved variables hold the corrected weight, so that a file
-    fits the layer with and without LoRA.
+    The layer keeps the weight, say `kernel`, as `_kernel` and reads it as `kernel`; the thin ones are `lora_kernel_a` and
+    `lora_kernel_b`. Saved variables hold the corrected weight, so that a file fits the layer with and without LoRA.
     """
 
     lora_enabled = False
-    _kernel = None
+    _main_weight = "kernel"
 
     @property
     def kernel(self):
         """The main weight: a Variable, or with LoRA the corrected tensor."""
-        if self._kernel is None:
-            raise AttributeError(f"{type(self).__name__} {self.name!r} is not built, so it has no `kernel` yet.")
-        return ops.cast(self._corrected(), self.compute_dtype) if self.lora_enabled else self._kernel
+        return self._low_rank_weight()
+
+    def _low_rank_weight(self):
+        main = getattr(self, f"_{self._main_weight}", None)
+        if main is None:
+            raise AttributeError(f"{type(self).__name__} {self.name!r} is not built, so it has no `{self._main_weight}` yet.")
+        return ops.cast(self._corrected(), self.compute_dtype) if self.lora_enabled else main
+
+    @property
+    def _thin_weights(self):
+        return [getattr(self, f"lora_{self._main_weight}_{letter}") for letter in "ab"] if self.lora_enabled else []
 
     def _corrected(self):
-        return self._kernel + self.lora_alpha / self.lora_rank * ops.matmul(self.lora_kernel_a, self.lora_kernel_b)
+        a, b = self._thin_weights
+        return getattr(self, f"_{self._main_weight}") + self.lora_alpha / self.lora_rank * ops.matmul(a, b)
 
     def enable_lora(self, rank, lora_alpha=None, a_initializer="he_uniform", b_initializer="zeros"):
         """Freeze the main weight and train a correction of the given rank, scaled by ``lora_alpha / rank`` (1 by default)."""
-        name = f"{type(self).__name__} {self.name!r}"
-        if self.kernel_constraint is not None:
+        name, weight = f"{type(self).__name__} {self.name!r}", self._main_weight
+        if getattr(self, f"{weight}_constraint") is not None:
             raise ValueError(
-                f"enable_lora: {name} has a kernel constraint, which a correction would break. Remove `kernel_constraint`."
+                f"enable_lora: {name} has a constraint of its {weight}, which a correction would break. Remove `{weight}_constraint`."
             )
-        if self._kernel is None:
+        main = getattr(self, f"_{weight}", None)
+        if main is None:
             raise ValueError(f"enable_lora: {name} is not built. Build it or call it first.")
         if self.lora_enabled:
             raise ValueError(f"enable_lora: {name} has LoRA already; it can be enabled once.")
-        *rows, columns = self._kernel.shape
-        options = {"dtype": "float32", "regularizer": self.kernel_regularizer}
-        self.lora_kernel_a = self.add_weight((*rows, rank), initializers.get(a_initializer), name="lora_kernel_a", **options)
-        self.lora_kernel_b = self.add_weight((rank, columns), initializers.get(b_initializer), name="lora_kernel_b", **options)
-        self._kernel.trainable = False
+        *rows, columns = main.shape
+        for letter, shape, start in (("a", (*rows, rank), a_initializer), ("b", (rank, columns), b_initializer)):
+            thin = self.add_weight(
+                shape,
+                initializers.get(start),
+                dtype="float32",
+                regularizer=getattr(self, f"{weight}_regularizer"),
+                name=f"lora_{weight}_{letter}",
+            )
+            setattr(self, thin.name, thin)
+        main.trainable = False
         self.lora_enabled = True
         self.lora_rank, self.lora_alpha = rank, rank if lora_alpha is None else lora_alpha
 
     @property
     def _saved_variables(self):
-        if not self.lora_enabled:
-            return super()._saved_variables
-        return [self._kernel] if self.bias is None else [self._kernel, self.bias]
+        thin = self._thin_weights
+        return [v for v in super()._saved_variables if all(v is not t for t in thin)]
 
     def save_own_variables(self, store):
-        """Write the corrected weight, and the bias."""
+        """Write the corrected weight, and the other ones."""
         super().save_own_variables(store)
         if self.lora_enabled:
             del store["0"]
             store["0"] = ops.convert_to_numpy(self._corrected())
 
     def load_own_variables(self, store):
-        """Set the weight and the bias; with LoRA the correction starts anew from zero."""
+        """Set the weights; with LoRA the correction starts anew from zero."""
         super().load_own_variables(store)
-        if self.lora_enabled:
-            for v in (self.lora_kernel_a, self.lora_kernel_b):
-                v.assign(ops.zeros(v.shape, v.dtype))
+        for v in self._thin_weights:
+            v.assign(ops.zeros(v.shape, v.dtype))

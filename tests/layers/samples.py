@@ -3,7 +3,7 @@
 A row is ``S(name, *input shapes, option=value, ...)``. An option that is a function is called with the `layers` module of the
 library under test, which makes inner layers. Keywords with an underscore say how to test: _inputs="list" (one list of tensors)
 or "separate" (one argument each); _ints=n: inputs are whole numbers below n; _random: outputs of training calls are random;
-_call: further arguments of the call; _gradient=False: has weights that no gradient reaches; _atol.
+_call: further arguments of the call; _atol.
 """
 
 from dataclasses import dataclass, field
@@ -18,7 +18,6 @@ class Sample:
     ints: int = 0
     random: bool = False
     call: dict = field(default_factory=dict)
-    gradient: bool = True
     atol: float = 1e-5
 
     def __str__(self):
@@ -40,6 +39,10 @@ DENSE = [
     S("EinsumDense", SEQ, equation="abc,cde->abde", output_shape=(None, 2, 4), activation="tanh"),
     S("Embedding", VEC, input_dim=6, output_dim=3, _ints=6),
     S("Embedding", VEC, input_dim=6, output_dim=3, mask_zero=True, embeddings_constraint="unit_norm", _ints=6),
+    S("Embedding", VEC, input_dim=6, output_dim=3, lora_rank=2, _ints=6),
+    S("EinsumDense", SEQ, equation="abc,cde->abde", output_shape=(None, 2, 4), lora_rank=2, lora_alpha=3),
+    S("ReversibleEmbedding", VEC, input_dim=6, output_dim=3, mask_zero=True, lora_rank=2, _ints=6),
+    S("ReversibleEmbedding", SEQ, input_dim=6, output_dim=3, logit_soft_cap=2.0, _call={"reverse": True}),
     S("Identity", SEQ),
     S("Masking", SEQ, mask_value=0.5),
     S("Activation", VEC, activation="swish"),
