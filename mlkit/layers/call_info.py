@@ -4,13 +4,14 @@ import functools
 import inspect
 
 from mlkit.core import tree
-from mlkit.core.spec import show
+from mlkit.core.keras_tensor import symbol
+from mlkit.core.spec import Dim, Spec, show
 from mlkit.core.tensor import Tensor
 
 
 class CallInfo:
     """names: parameters of `call` in order, `required` those without default; whether it takes `training` and `mask`; masks:
-    {argument: its mask parameter}."""
+    {argument: its mask parameter}; stated: the user's method that states the outputs' shapes, if there is one."""
 
     def __init__(self, cls):
         parameters = list(inspect.signature(cls.call).parameters.values())[1:]
@@ -21,6 +22,7 @@ class CallInfo:
         self.takes_training = "training" in self.parameters
         training = self.parameters.get("training")
         self.training_default = None if training is None or training.default is training.empty else training.default
+        self.stated = _stated(cls)
         self.masks = {n: f"{n}_mask" for n in self.names if f"{n}_mask" in self.parameters}
         if "mask" in self.parameters and self.names:
             self.masks.setdefault(self.names[0], "mask")
@@ -47,21 +49,74 @@ def build_shapes(cls, info, args, kwargs):
     A `build` with one parameter gets the shape of the first tensor argument; one with several gets those of the arguments they
     are named after: `query_shape` that of `query`.
     """
-    shapes = {}
-    for name, value in {**dict(zip(info.names, args)), **kwargs}.items():
-        if name != "mask" and any(type(t) is Tensor for t in tree.flatten(value)):
-            shapes[name] = tree.map_structure(lambda t: show(t.shape) if type(t) is Tensor else None, value)
-    wanted = build_parameters(cls.build) or []
+    shapes = _tensor_shapes(info, args, kwargs)
+    return shape_arguments(cls, cls.build, info, shapes)
+
+
+def shape_arguments(cls, method, info, shapes):
+    """(args, kwargs) of shapes for a method: the first shape alone, or each under the name of its argument of `call`."""
+    wanted = build_parameters(method) or []
     if len(wanted) <= 1 or not shapes:
         return (next(iter(shapes.values()), None),), {}
     for name in wanted:
         argument = name.removesuffix("_shape")
         if argument == name:
             raise ValueError(
-                f"{cls.__name__}.build: received argument `{name}`, which does not end in `_shape`: tensors' shapes are passed by name."
+                f"{cls.__name__}.{method.__name__}: received argument `{name}`, which does not end in `_shape`: tensors' shapes are passed by name."
             )
         if argument not in info.parameters:
             raise ValueError(
-                f"{cls.__name__}.build: received argument `{name}`, but `call()` does not have argument `{argument}`."
+                f"{cls.__name__}.{method.__name__}: received argument `{name}`, but `call()` does not have argument `{argument}`."
             )
     return (), {name: shapes[name.removesuffix("_shape")] for name in wanted if name.removesuffix("_shape") in shapes}
+
+
+def in_inference(info, args, kwargs):
+    """The (args, kwargs) of a call with `training=False`, whatever they say."""
+    if info.takes_training and "training" in info.names:
+        place = info.names.index("training")
+        if place < len(args):
+            return (*args[:place], False, *args[place + 1 :]), kwargs
+    return args, {**kwargs, "training": False}
+
+
+def _tensor_shapes(info, args, kwargs):
+    """argument of `call` -> shape or structure of shapes, for the arguments with tensors."""
+    shapes = {}
+    for name, value in {**dict(zip(info.names, args)), **kwargs}.items():
+        if name != "mask" and any(type(t) is Tensor for t in tree.flatten(value)):
+            shapes[name] = tree.map_structure(lambda t: show(t.shape) if type(t) is Tensor else None, value)
+    return shapes
+
+
+# ---- what users state about outputs --------------------------------------------------------------------------------------
+
+
+def _stated(cls):
+    """Name of the method by which a user's class states its outputs without running `call`; None if it has none."""
+    for base in cls.__mro__:
+        if base.__module__.startswith("mlkit."):
+            return None  # the library's own are found by running `call`
+        for name in ("compute_output_spec", "compute_output_shape"):
+            if name in vars(base):
+                return name
+    return None
+
+
+def stated_outputs(layer, info, args, kwargs):
+    """The outputs, as tensors without values, that a layer states by `compute_output_spec` or `compute_output_shape`."""
+    tensors = [t for t in tree.flatten((args, kwargs)) if type(t) is Tensor]
+    batch = tensors[0].shape[0] if tensors[0].ndim else None
+    if info.stated == "compute_output_spec":
+        given = {k: v for k, v in kwargs.items() if k in build_parameters(layer.compute_output_spec.__func__)}
+        args, given = tree.map_structure(symbol, (args, given))
+        return tree.map_structure(lambda k: _unvalued(k.shape, k.dtype, batch), layer.compute_output_spec(*args, **given))
+    shapes, named = shape_arguments(type(layer), type(layer).compute_output_shape, info, _tensor_shapes(info, args, kwargs))
+    made = layer.compute_output_shape(*shapes, **named)
+    return tree.map_shape_structure(lambda shape: _unvalued(shape, layer.compute_dtype, batch), made)
+
+
+def _unvalued(shape, dtype, batch):
+    """A tensor without value; its first size, if unknown, is that of the inputs' batch."""
+    sizes = [(batch if i == 0 and batch is not None else Dim()) if n is None else n for i, n in enumerate(shape)]
+    return Tensor(Spec(sizes, dtype))

@@ -12,7 +12,7 @@ from mlkit.core.tensor import Tensor
 from mlkit.core.variable import Variable
 from mlkit.dtype_policies import DTypePolicyMap
 from mlkit.dtype_policies import get as get_policy
-from mlkit.layers.call_info import build_parameters, build_shapes, call_info
+from mlkit.layers.call_info import build_parameters, build_shapes, call_info, in_inference
 from mlkit.layers.input_spec import check_inputs
 from mlkit.layers.masks import fill_masks, set_masks
 from mlkit.layers.stateful import StatefulMixin
@@ -26,7 +26,7 @@ class Layer(StatefulMixin, Configurable):
 
     Subclasses store their options in `__init__` under the arguments' names, create weights in `build(input_shape)` with
     `add_weight`, and compute in `call(inputs, ...)`. Output shapes need not be stated: they are found by running `call`
-    on shapes. `call` may take `training` and `mask`, which are passed on from the outer call.
+    on shapes; a `compute_output_shape` (or `compute_output_spec`) of your own is believed instead. `call` may take `training` and `mask`, which are passed on from the outer call.
 
     activity_regularizer: penalty on the outputs. trainable: whether training changes the weights; may be set at any time and
     holds from the next step. dtype: dtype name or DTypePolicy. autocast: whether float inputs are cast to the compute dtype.
@@ -48,6 +48,7 @@ class Layer(StatefulMixin, Configurable):
         if "compute_mask" in vars(cls) and "supports_masking" not in vars(cls):
             cls.supports_masking = True
 
+    _frozen = False  # by Model.freeze: not trainable, and as in inference whatever the caller says
     supports_masking = False  # whether outputs get masks, by `compute_mask`
     _needs_no_build = False  # True for layers without weights: they are built from the start, unless a subclass has a `build`
 
@@ -170,9 +171,14 @@ class Layer(StatefulMixin, Configurable):
             if self.input_spec is not None:
                 check_inputs(self.input_spec, first, self.path)
             mask = fill_masks(info, args, kwargs)
+            if self._frozen:
+                args, kwargs = in_inference(info, args, kwargs)
             self._fill_training(info, args, kwargs)
             state.autocast = self.compute_dtype if self.autocast else None
-            out = self.call(*args, **kwargs)
+            if info.stated is not None and any(type(getattr(t, "data", None)) is Spec for t in tree.flatten((args, kwargs))):
+                out = stated_outputs(self, info, args, kwargs)
+            else:
+                out = self.call(*args, **kwargs)
             state.autocast = outer[2]
             if mask is not None or type(self).compute_mask is not Layer.compute_mask:
                 set_masks(self, first, out, mask)

@@ -81,6 +81,8 @@ class StatefulMixin:
     def trainable(self, value):
         value = bool(value)
         self._trainable = value
+        if value:
+            self._frozen = False
         State.layer_version += 1
         for v in self._trainable_variables:
             v.trainable = value

@@ -3,13 +3,14 @@
 from mlkit.core import tree
 from mlkit.core.keras_tensor import KerasTensor, infer
 from mlkit.layers.layer import Layer
+from mlkit.models.freezing import FreezingMixin
 from mlkit.models.layer_graph import LayerGraphMixin
 from mlkit.models.trainer import Trainer
 
 __all__ = ["Model"]
 
 
-class Model(LayerGraphMixin, Trainer, Layer):
+class Model(FreezingMixin, LayerGraphMixin, Trainer, Layer):
     """A trainable model, made in one of two ways.
 
     From KerasTensors: ``Model(inputs, outputs)`` holds the layers between them. By subclassing: layers are set in `__init__` and

@@ -10,18 +10,28 @@ _NESTED = "  "
 
 
 def rows(model, expand_nested=False, layer_range=None, depth=0):
-    """(depth, name, type, output shape, number of parameters, trainable, names of the layers it is connected to) for each
-    layer."""
+    """(depth, name, type, output shape, number of parameters, Y, N or "frozen", names of the layers it is connected to) for
+    each layer."""
     found = []
     for layer in _selected(model.layers, layer_range):
         nodes = getattr(layer, "_inbound_nodes", [])
         shape = tree.map_structure(lambda t: show(t.spec.shape), nodes[0].outputs) if nodes else "?"
         sources = sorted({t._keras_history.operation.name for n in nodes for t in n.input_tensors}) if nodes else []
         count = layer.count_params() if layer.built else None
-        found.append((depth, layer.name, type(layer).__name__, shape, count, layer.trainable, sources))
+        found.append((depth, layer.name, type(layer).__name__, shape, count, _trainable(layer), sources))
         if expand_nested and getattr(layer, "layers", None):
             found += rows(layer, True, None, depth + 1)
     return found
+
+
+def _trainable(layer):
+    """Whether it trains, for the table: a frozen layer is also shut off from noise and statistics (`Model.freeze`)."""
+    within = [x for x in layer._flatten_layers(include_self=False) if x.weights]
+    if layer._frozen:
+        return "frozen"
+    if within and layer.trainable and any(x._frozen for x in within):
+        return "partly"
+    return "-" if layer.built and not layer.weights else "Y" if layer.trainable else "N"
 
 
 def _selected(layers, layer_range):
@@ -68,13 +78,14 @@ def _cells(row, connected, trainable):
     if connected:
         cells.append(", ".join(sources) or "-")
     if trainable:
-        cells.append("Y" if is_trainable else "N")
+        cells.append(is_trainable)
     return cells
 
 
 def _table(model, expand_nested, show_trainable, layer_range):
     from mlkit.models.sequential import Sequential
 
+    show_trainable = show_trainable or any(layer._frozen for layer in model._flatten_layers())
     connected = getattr(model, "_graph", None) is not None and not isinstance(model, Sequential)
     header = ["Layer (type)", "Output Shape", "Param #"] + ["Connected to"] * connected + ["Trainable"] * show_trainable
     return header, [_cells(r, connected, show_trainable) for r in rows(model, expand_nested, layer_range)]

@@ -234,7 +234,8 @@ class Trainer(LoopsMixin):
         once."""
         known = self._training.get("frozen")
         if known is None or known[0] != State.layer_version:
-            known = self._training["frozen"] = (State.layer_version, tuple(layer.trainable for layer in self._flatten_layers()))
+            flags = tuple((layer.trainable, layer._frozen) for layer in self._flatten_layers())
+            known = self._training["frozen"] = (State.layer_version, flags)
         return known[1], getattr(self.optimizer, "version", None)
 
     # ---- preparation -------------------------------------------------------------------------------------------------
