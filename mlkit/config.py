@@ -119,7 +119,7 @@ def dtype_policy():
 
 
 def set_dtype_policy(policy):
-    """Set the dtype policy of layers made from now on: a name such as ``"mixed_bfloat16"``, a DTypePolicy, or None."""
+    """Set the dtype policy of layers made from now on: a name such as ``"mixed_bfloat16"`` or a DTypePolicy."""
     from mlkit import dtype_policies
 
     dtype_policies.set_dtype_policy(policy)
@@ -141,4 +141,6 @@ def show_config():
     lines = [f"mlkit    {version('mlkit')}  (Python {platform.python_version()}, {platform.platform()})"]
     lines += [f"{name:8} {version(name)}" for name in ("numpy", "h5py", "jax")]
     lines.append(f"backend  {backend()}, devices {', '.join(state.backend.devices())}")
+    libraries = getattr(state.backend, "libraries", dict)()
+    lines += [f"{name:8} {description}" for name, description in libraries.items()]
     print("\n".join(lines))

@@ -48,6 +48,12 @@ class NativeBackend:
     def synchronize(self):
         """NumPy computes at once; there is nothing to wait for."""
 
+    def libraries(self):
+        """Name -> version and place, or why it is missing, of the libraries that kernels come from."""
+        from mlkit.backends.native.onednn.library import describe
+
+        return {"oneDNN": describe()}
+
     def can_chain(self, call):
         """Whether a call may be part of a chain of elementwise ops."""
         from mlkit.backends.native.select import can_chain

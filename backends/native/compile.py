@@ -5,7 +5,7 @@ import threading
 
 import numpy as np
 
-from mlkit.backends.native import arena
+from mlkit.backends.native import arena, versions
 from mlkit.backends.native.pointwise import typed_scalars
 from mlkit.backends.native.select import select
 from mlkit.core import debug, dtypes
@@ -27,7 +27,7 @@ def compile_graph(backend, graph, inner=False):
 
         return CheckedProgram(backend, graph)
     graph = optimize(graph, backend)
-    plan = Plan(graph, [select(backend, c) for c in graph.calls], own_outputs=inner)
+    plan = Plan(graph, lambda call, operand: select(backend, call, operand), own_outputs=inner)
     return Program(backend, plan, inner)
 
 
@@ -41,15 +41,20 @@ class Program:
         self.plan, self.backend, self.inner, self.overwrites = plan, backend, inner, plan.overwrites
         self.times = times_for(plan.graph, inner)
         writer = _Writer(backend.xp, plan, ticks=self.times is not None)
-        self.source, self.names, self.views = writer.source(), writer.names, writer.views
+        self.source, self.names, self.views, self.bindings = writer.source(), writer.names, writer.views, writer.bindings
         self._code = compile(self.source, "<plan>", "exec")
         self._local = threading.local()
         if debug.LEVEL >= 4:
             debug.say(f"source of the plan\n{self.source}")
 
     def __call__(self, arrays):
+        for i, a in enumerate(arrays):
+            if not a.flags.c_contiguous:
+                arrays[i] = self.backend.xp.ascontiguousarray(a)
         for i in self.overwrites:
             arrays[i] = _exclusive(arrays, i, self.backend.xp)
+        if self.overwrites:
+            versions.written([arrays[i] for i in self.overwrites])
         local = self._local
         block = getattr(local, "block", None)
         if block is None or (not self.inner and block is not self.backend.arena.current()):
@@ -64,6 +69,8 @@ class Program:
         env = dict(self.names, tick=self.times and self.times.tick)
         for name, (offset, shape, strides, dtype) in self.views.items():
             env[name] = xp.ndarray(shape, dtypes.as_numpy(dtype), block, offset, strides)
+        for name, (prepared, arrays) in self.bindings.items():
+            env[name] = prepared.bind([env.get(a) if type(a) is str else a for a in arrays])
         exec(self._code, env)
         local.block, local.run = block, env.pop("run")  # popped: no cycle keeps the old arrays alive
 
@@ -72,16 +79,21 @@ def _exclusive(arrays, i, xp):
     """An array whose memory nobody else can see: the one in the list if only the list and the variable it came from hold it."""
     shared = held_elsewhere(arrays, i)
     a = arrays[i]
-    return xp.array(a, order="C") if shared or a.base is not None or not a.flags.c_contiguous else a
+    return xp.array(a, order="C") if shared or a.base is not None else a
 
 
 class _Writer:
-    """Writes the source of a plan. names: what it refers to; views: name -> (offset, shape, strides, dtype) in the arena."""
+    """Writes the source of a plan.
+
+    names: what it refers to; views: name -> (offset, shape, strides, dtype) in the arena; bindings: name -> (what is to be bound,
+    names of its arrays, or the arrays, or None).
+    """
 
     def __init__(self, xp, plan, ticks=False):
         self.plan, self.ticks = plan, ticks  # ticks: whether to note the time after each call
-        self.names = {"empty": xp.empty, "array": xp.array, "quiet": getattr(xp, "errstate", _nothing)}
-        self.views, self._view_names = {}, {}
+        self.names = {"empty": xp.empty, "array": xp.array, "quiet": getattr(xp, "errstate", _nothing), "fail": self._fail}
+        self.views, self._view_names, self.bindings = {}, {}, {}
+        self._seen = _seen_by_kernels(plan)
         self._of_value = {}  # id of a Value -> its name
         self._held = {}  # storage -> names of variables that keep it alive
         self._constants = {}
@@ -115,9 +127,9 @@ class _Writer:
     def _call(self, i, call, choice):
         """The line of a call; empty if there is nothing to do when the plan is run."""
         places = [self.plan.place(v) for v in call.outs]
-        if self.plan.is_view(call) and places[0].is_static:
+        if self.plan.is_view(call) and (places[0].is_static or id(call.outs[0]) not in self._seen):
             return ""
-        if choice.into is None or self.plan.is_view(call):
+        if not choice.writes or self.plan.is_view(call):
             outs = ", ".join(self._variable(v, f"v{i}_{j}") for j, v in enumerate(call.outs))
             kernel = self._constant(f"{_identifier(call.op.name)}_{i}", choice.kernel)
             return f"{outs}{',' if call.is_tuple else ''} = {kernel}({self._arguments(call.args, choice, i)})"
@@ -129,10 +141,35 @@ class _Writer:
                 here = self._of_value[id(owner)] if owner is not v else None  # in place of a kernel's own result
                 prepare.append(f"{name} = {here or self._empty(v)}; ")
             outs.append(self._name(v))
+        if choice.prepared is not None:
+            return f"{''.join(prepare)}{self._bound(i, call, choice.prepared)}"
         out = f"({', '.join(outs)},)" if call.is_tuple else outs[0]
         kernel = self._constant(f"{_identifier(call.op.name)}_{i}", choice.into)
         args = typed_scalars(call.op.name, call.args, call.outs[0].dtype) if choice.inplace else call.args
         return f"{''.join(prepare)}{kernel}({', '.join(filter(None, [self._arguments(args, choice, i), f'out={out}']))})"
+
+    def _bound(self, i, call, prepared):
+        """The call of something bound to memory, with the arrays that are known only now."""
+        fixed, given = [], []
+        for a in (*call.args, *call.outs):
+            if type(a) is not Value:
+                fixed.append(a if hasattr(a, "shape") else None)
+            elif self.plan.place(a).is_static:
+                fixed.append(self._name(a))
+            else:
+                place = self.plan.place(a)
+                fixed.append(None)
+                given.append(self._name(a if place.strides is None else place.storage.owner))
+        if i in self.plan.workspaces:
+            storage = self.plan.workspaces[i]
+            fixed.append(self._arena_view(storage.offset, (storage.nbytes,), (1,), "uint8"))
+        name = f"{_identifier(call.op.name)}_{i}"
+        self.bindings[name] = prepared, fixed
+        return f"{name}({', '.join(given)}) and fail({i})"
+
+    def _fail(self, i):
+        call = self.plan.graph.calls[i]
+        raise RuntimeError(f"{call.op.name}{' in ' + '/'.join(call.place) if call.place else ''}: the kernel failed.")
 
     def _arguments(self, args, choice, i):
         named = [f"{k}={self._parameter(p, f'{k}_{i}')}" for k, p in choice.params.items()]
@@ -161,11 +198,13 @@ class _Writer:
     def _view(self, v):
         """The name of a fixed array in the arena; equal views have one array, which tells kernels that they work in place."""
         place = self.plan.place(v)
-        key = place.storage.offset + place.offset, v.shape, place.strides, v.dtype
+        self._of_value[id(v)] = self._arena_view(place.storage.offset + place.offset, v.shape, place.strides, v.dtype)
+        return self._of_value[id(v)]
+
+    def _arena_view(self, *key):
         if key not in self._view_names:
             self._view_names[key] = f"b{len(self.views)}"
             self.views[self._view_names[key]] = key
-        self._of_value[id(v)] = self._view_names[key]
         return self._view_names[key]
 
     def _parameter(self, p, name):
@@ -174,6 +213,18 @@ class _Writer:
     def _constant(self, name, value):
         self.names[name] = value
         return name
+
+
+def _seen_by_kernels(plan):
+    """ids of the Values whose arrays must be there when the plan runs: all but views that only bound kernels use, which know
+    where in the whole they lie."""
+    seen = {id(v) for v in plan.graph.outputs}
+    for call, choice in zip(reversed(plan.graph.calls), reversed(plan.choices)):
+        if choice.prepared is not None:
+            seen.update(id(a) for a in call.args if type(a) is Value and plan.place(a).strides is None)
+        elif not plan.is_view(call) or id(call.outs[0]) in seen:
+            seen.update(id(a) for a in call.args if type(a) is Value)
+    return seen
 
 
 def _is_literal(p):

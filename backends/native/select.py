@@ -8,8 +8,8 @@ from mlkit.core.plan import Choice
 ALIASING = ("real", "imag", "bitcast", *pointwise.ROUNDING)  # kernels whose result may be a view of their argument
 
 
-def select(backend, call):
-    """The Choice for a call."""
+def select(backend, call, operand):
+    """The Choice for a call. operand: a function from its arguments and results to what the plan knows of them."""
     name, params = call.op.name, call.params
     if name == "fused_elementwise":
         return _chain(backend, call)
@@ -17,8 +17,7 @@ def select(backend, call):
     if kernel is None:
         raise NotImplementedError(f"The {backend.name} backend has no kernel for {name!r}.")
     if isinstance(kernel, Rows):
-        kernel = kernel.choose(call.args, params)
-        return Choice(kernel, params, getattr(kernel, "into", None), workspace=_workspace(kernel, call))
+        return next(filter(None, (_row(k, call, operand) for k in kernel.candidates(call.args, params))))
     if can_chain(backend, call):
         every = [(0, k) for k in range(len(call.args))]
         return Choice(kernel, params, backend.pointwise[name], every)
@@ -26,6 +25,14 @@ def select(backend, call):
     if into is not None and not accepts(call.outs[0].dtype):
         into = None
     return Choice(kernel, params, into, aliases=name in ALIASING, workspace=_workspace(kernel, call))
+
+
+def _row(kernel, call, operand):
+    """The Choice of one of several rows, or None where it declines."""
+    if not hasattr(kernel, "prepare"):
+        return Choice(kernel, call.params, getattr(kernel, "into", None), workspace=_workspace(kernel, call))
+    prepared = kernel.prepare([*map(operand, call.args)], [*map(operand, call.outs)], call.params)
+    return None if prepared is None else Choice(kernel, call.params, inplace=prepared.inplace, prepared=prepared)
 
 
 def can_chain(backend, call):

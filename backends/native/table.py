@@ -2,6 +2,10 @@
 
 import importlib
 
+import numpy as np
+
+from mlkit.backends.native import onednn
+
 _PARTS = (
     "elementwise", "special", "kernels", "matmul", "order", "random", "fused", "norm", "attention", "recurrent",
     "fourier", "window", "epilogue", "linalg", "control",
@@ -9,23 +13,43 @@ _PARTS = (
 
 
 class Rows:
-    """Several kernels for one op. Each row is (accepts, kernel); `accepts(*args, **params)` looks at shapes and dtypes only, so
-    a plan can choose once. The last row accepts everything."""
+    """Several kernels for one op, best first. The last one accepts everything.
+
+    A row is a pair (accepts, kernel), where `accepts(*args, **params)` looks at shapes and dtypes only, so that a plan can choose
+    once; or an object with
+
+    accepts(*args, **params)         the same; it may decline anything
+    __call__(*arrays, **params)      the kernel; it returns NotImplemented to decline after all
+    prepare(operands, outs, params)  for plans: given an `Operand` for each argument (scalars and None as they are) and each result, an
+                                     object that can be bound to memory, or None to decline (strides, say). That object has
+                                       workspace     bytes of temporary memory that it wants
+                                       inplace       pairs (i, k): result i may lie where argument k lies
+                                       bind(arrays)  a function to run, which returns 0 or the number of an error. `arrays`: those of
+                                                     arguments, results and workspace (if any) that have a fixed place, and None for
+                                                     the others, which the function takes, in this order.
+    """
 
     __slots__ = ("rows",)
 
     def __init__(self, *rows):
-        self.rows = rows
+        self.rows = [(r.accepts, r) if hasattr(r, "accepts") else r for r in rows]
 
-    def choose(self, args, params):
-        """The first kernel that accepts the arguments (arrays or anything with shape and dtype)."""
+    def candidates(self, args, params):
+        """The kernels that accept the arguments (arrays or anything with shape and dtype)."""
         for accepts, kernel in self.rows:
             if accepts is None or accepts(*args, **params):
-                return kernel
-        raise TypeError(f"no row accepts {args}")
+                yield kernel
+
+    def choose(self, args, params):
+        """The first of the candidates."""
+        return next(self.candidates(args, params))
 
     def __call__(self, *args, **params):
-        return self.choose(args, params)(*args, **params)
+        for kernel in self.candidates(args, params):
+            result = kernel(*args, **params)
+            if result is not NotImplemented:
+                return result
+        raise TypeError(f"no row accepts {args}")
 
 
 def build_kernels(xp):
@@ -34,5 +58,9 @@ def build_kernels(xp):
     for name in _PARTS:
         part = importlib.import_module(f"mlkit.backends.native.{name}")
         for op, rows in part.make(xp).items():
-            table[op] = Rows(*rows) if isinstance(rows, list) else rows
-    return table
+            table[op] = rows
+    if xp is np:
+        for row in onednn.rows():
+            old = table[row.name]
+            table[row.name] = [row, *(old if isinstance(old, list) else [(None, old)])]
+    return {op: Rows(*rows) if isinstance(rows, list) else rows for op, rows in table.items()}

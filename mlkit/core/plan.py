@@ -14,6 +14,27 @@ from mlkit.core.tensor import Value
 ALIGNMENT = 64  # bytes: one cache line, and enough for the widest vector loads
 
 
+class Operand:
+    """What is known of an argument or a result of a call while the plan is made.
+
+    shape, dtype  as in its Spec
+    strides       in bytes; those of a dense array where nothing else is known
+    offset        bytes from the start of the array it is a part of, if that array is known only at run time
+    steady        whether it is a variable's value (or a part of it) that this graph does not change
+    """
+
+    __slots__ = ("shape", "dtype", "strides", "offset", "steady")
+
+    def __init__(self, shape, dtype, strides=None, offset=0, steady=False):
+        self.shape, self.dtype = shape, dtype
+        self.strides = layout.contiguous(shape, dtypes.as_numpy(dtype).itemsize) if strides is None else strides
+        self.offset, self.steady = offset, steady
+
+    @property
+    def ndim(self):
+        return len(self.shape)
+
+
 class Choice:
     """How a backend runs one call.
 
@@ -22,13 +43,19 @@ class Choice:
     inplace    pairs (i, k): output i may lie where argument k lies, if that is as large and dies in this call
     aliases    whether the result may be a view of the first argument
     workspace  bytes it allocates besides its results while it runs
+    prepared   instead of kernel and into: something that is bound to memory before the first run (see docs/backend.md)
     """
 
-    __slots__ = ("kernel", "into", "params", "inplace", "aliases", "workspace")
+    __slots__ = ("kernel", "into", "params", "inplace", "aliases", "workspace", "prepared")
 
-    def __init__(self, kernel, params, into=None, inplace=(), aliases=False, workspace=0):
+    def __init__(self, kernel, params, into=None, inplace=(), aliases=False, workspace=0, prepared=None):
         self.kernel, self.params, self.into = kernel, params, into
-        self.inplace, self.aliases, self.workspace = inplace, aliases, workspace
+        self.inplace, self.aliases, self.workspace, self.prepared = inplace, aliases, workspace, prepared
+
+    @property
+    def writes(self):
+        """Whether it writes its results into memory given to it."""
+        return self.into is not None or self.prepared is not None
 
 
 class Storage:
@@ -39,9 +66,9 @@ class Storage:
 
     __slots__ = ("kind", "nbytes", "first", "last", "owner", "offset", "merged", "reused")
 
-    def __init__(self, kind, owner, first):
+    def __init__(self, kind, owner, first, size=None):
         self.kind, self.owner, self.first, self.last = kind, owner, first, first
-        self.nbytes = layout.nbytes(owner.shape, _itemsize(owner))
+        self.nbytes = layout.nbytes(owner.shape, _itemsize(owner)) if size is None else size
         self.offset = self.merged = None  # merged: the storage of another Value that this one takes over
         self.reused = False  # whether another Value takes this one over
 
@@ -98,18 +125,22 @@ VIEWS = {
 
 class Plan:
     """graph; choices: one Choice a call; copies: numbers of outputs that must be copied because they share memory with an
-    input; overwrites: numbers of inputs whose memory an output takes over."""
+    input; overwrites: numbers of inputs whose memory an output takes over; workspaces: number of a call -> its Storage.
 
-    def __init__(self, graph, choices, own_outputs=False):
-        self.graph, self.choices = graph, choices
+    choose(call, operand): the Choice for a call; ``operand(x)`` gives the Operand for one of its arguments or results.
+    """
+
+    def __init__(self, graph, choose, own_outputs=False):
+        self.graph, self.choices, self.workspaces = graph, [], {}
         self.places = {}  # id of a Value -> Place
-        self._place_values()
+        self._steady = self._unchanged_state()
+        self._place_values(choose)
         self._keep_outputs(own_outputs)
         if "inplace" not in debug.PASSES_OFF:
             inplace.share(self)
         self.overwrites = [i for i, v in enumerate(graph.inputs) if self.place(v).storage.reused]
         storages = self.storages()
-        self.arena_bytes = arrange([s for s in storages if s.kind == "arena"])
+        self.arena_bytes = arrange([s for s in storages if s.kind == "arena"] + list(self.workspaces.values()))
         self._count(storages)
 
     def place(self, value):
@@ -126,10 +157,12 @@ class Plan:
 
     # ---- where values lie --------------------------------------------------------------------------------------------
 
-    def _place_values(self):
+    def _place_values(self, choose):
         for v in self.graph.inputs:
-            self.places[id(v)] = Place(Storage("input", v, -1))
-        for i, (call, choice) in enumerate(zip(self.graph.calls, self.choices)):
+            self.places[id(v)] = Place(Storage("input", v, -1), 0, layout.contiguous(v.shape, _itemsize(v)))
+        for i, call in enumerate(self.graph.calls):
+            choice = choose(call, self.operand)
+            self.choices.append(choice)
             for a in call.args:
                 if type(a) is Value:
                     self.place(a).storage.last = i
@@ -137,10 +170,27 @@ class Plan:
             for v in call.outs:
                 if looked_at is not None:
                     self.places[id(v)] = looked_at
-                elif choice.into is not None:
+                elif choice.writes:
                     self.places[id(v)] = Place(Storage("arena", v, i), 0, layout.contiguous(v.shape, _itemsize(v)))
                 else:
                     self.places[id(v)] = Place(Storage("made", v, i))
+            if choice.prepared is not None and choice.prepared.workspace:
+                self.workspaces[i] = Storage("arena", None, i, choice.prepared.workspace)
+
+    def _unchanged_state(self):
+        """ids of the inputs that are values of variables to which the graph gives no new ones."""
+        graph = self.graph
+        first = len(graph.inputs) - graph.state
+        return {id(v) for i, v in enumerate(graph.inputs) if i >= first and i not in graph.successors}
+
+    def operand(self, a):
+        """What is known of an argument, or of a result that has no place yet; scalars and None stand for themselves."""
+        if type(a) is not Value:
+            return Operand(a.shape, dtypes.name_of(a.dtype), a.strides, 0, True) if hasattr(a, "shape") else a
+        place = self.places.get(id(a))
+        if place is None or place.strides is None:
+            return Operand(a.shape, a.dtype)
+        return Operand(a.shape, a.dtype, place.strides, place.offset, id(place.storage.owner) in self._steady)
 
     def _as_view(self, call, choice):
         """The Place of a call's result in its argument's memory, or None where it has memory of its own."""

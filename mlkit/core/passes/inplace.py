@@ -8,7 +8,7 @@ def share(plan):
     of variables with those of the old ones where nobody reads these any more."""
     old = _predecessors(plan)
     for i, (call, choice) in enumerate(zip(plan.graph.calls, plan.choices)):
-        if choice.into is None:
+        if not choice.writes:
             continue
         taken = set()
         for out, v in enumerate(call.outs):
@@ -17,7 +17,7 @@ def share(plan):
                 continue  # a view
             partners = [k for o, k in choice.inplace if o == out and k not in taken]
             before = old.get(id(v))
-            k = next((k for k in partners if _may_take(plan, call, i, call.args[k], result, before)), None)
+            k = next((k for k in partners if _may_take(plan, i, call.args[k], result, before)), None)
             if k is not None:
                 _join(result, plan.place(call.args[k]).storage)
                 taken.add(k)
@@ -41,9 +41,9 @@ def _predecessors(plan):
     return found
 
 
-def _may_take(plan, call, i, argument, result, before):
+def _may_take(plan, i, argument, result, before):
     """Whether `result` of call i may lie where `argument` lies; `before`: storage of the old value it replaces, or None."""
-    v = result.owner
+    v, call = result.owner, plan.graph.calls[i]
     if type(argument) is not Value or argument.shape != v.shape or argument.dtype != v.dtype:
         return False
     place = plan.place(argument)
@@ -54,8 +54,8 @@ def _may_take(plan, call, i, argument, result, before):
         return False
     if before is not None and storage is not before:
         return False  # better in the old value's memory, now or once it is dead
-    if storage.kind == "made" and (storage.owner is not argument or not v.shape):
-        return False  # a part of what a kernel returned; or perhaps a scalar, which cannot be written
+    if storage.kind == "made" and (storage.owner is not argument or not v.shape or plan.choices[i].prepared is not None):
+        return False  # a part of what a kernel returned; or perhaps a scalar, which cannot be written; or of unknown strides
     if storage.nbytes != result.nbytes:
         return False
     if storage.kind == "arena" and (place.offset or place.strides != plan.place(v).strides):

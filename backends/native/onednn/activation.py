@@ -1,0 +1,19 @@
+"""Activations as oneDNN knows them, applied while a result is still in registers."""
+
+from mlkit.backends.native.onednn import constants as c
+
+# name in the fused ops -> (algorithm, alpha, beta)
+ELTWISE = {
+    "relu": (c.RELU, 0.0, 0.0),
+    "relu6": (c.CLIP_V2, 0.0, 6.0),
+    "sigmoid": (c.LOGISTIC, 0.0, 0.0),
+    "tanh": (c.TANH, 0.0, 0.0),
+    "silu": (c.SWISH, 1.0, 0.0),
+    "gelu": (c.GELU_TANH, 0.0, 0.0),
+    "gelu_exact": (c.GELU_ERF, 0.0, 0.0),
+}
+
+
+def post_ops(act):
+    """The post-ops for an activation, or None for none."""
+    return () if act is None else (("eltwise", *ELTWISE[act]),)

@@ -1,0 +1,222 @@
+"""One call of a graph as a sequence of primitives, and its binding to memory.
+
+A row describes what it runs with a `Kernel`: the primitives in order, and for each of their tensors where it lies: in an argument or
+a result of the call, in one of these converted to another layout, or in temporary memory. `bind` then makes memory objects for
+all of it and returns a function of the arrays that are known only at run time. For a call whose tensors all lie in the plan's
+arena that is a function without arguments, written in C from end to end.
+"""
+
+import functools
+import weakref
+
+import numpy as np
+
+from mlkit.backends.native import versions
+from mlkit.backends.native.onednn import constants as c
+from mlkit.backends.native.onednn import copies
+from mlkit.backends.native.onednn.memory import Memory, address_of
+from mlkit.backends.native.onednn.primitive import execution, reorder
+
+ALIGNMENT = 64
+
+
+class Kernel:
+    """Primitives to run for a call.
+
+    operands: an `Operand` for each argument (scalars and None as they are), followed by one for each result
+    inplace:  pairs (i, k): result i may lie where argument k lies
+    """
+
+    def __init__(self, operands, outs, inplace=()):
+        self.operands, self.inputs = [*operands, *outs], len(operands)
+        self.inplace = inplace
+        self._steps, self._temporary, self._scratch = [], 0, 0
+        self._copies_back = {}  # id of a temporary place -> the primitive that copies it to a result, and its places
+
+    # ---- places ------------------------------------------------------------------------------------------------------
+
+    def argument(self, k, desc):
+        """Where argument k lies."""
+        return _Place("operand", k, desc)
+
+    def result(self, i, desc):
+        """Where result i lies."""
+        return _Place("operand", self.inputs + i, desc)
+
+    def temporary(self, desc):
+        """A piece of temporary memory, which other kernels use as well when this one is done."""
+        place = _Place("temporary", self._temporary, desc)
+        self._temporary += _padded(desc.nbytes)
+        return place
+
+    def converted(self, k, desc, wanted):
+        """Argument k, which lies in memory as `desc` says, in the layout that a primitive wants it in.
+
+        Copies of arguments that do not change from run to run (`Operand.steady`) are kept.
+        """
+        if desc == wanted:
+            return self.argument(k, desc)
+        copy = reorder(desc, wanted)
+        if self.operands[k].steady:
+            return _Place("kept", k, wanted, (desc, copy))
+        place = self.temporary(wanted)
+        self.run(copy, {c.FROM: self.argument(k, desc), c.TO: place})
+        return place
+
+    def converted_back(self, i, desc, made):
+        """A place for result i in the layout `made`; what is written there is copied to the result, which lies as `desc` says."""
+        if desc == made:
+            return self.result(i, desc)
+        place = self.temporary(made)
+        self._copies_back[id(place)] = reorder(made, desc), {c.FROM: place, c.TO: self.result(i, desc)}
+        return place
+
+    # ---- steps -------------------------------------------------------------------------------------------------------
+
+    def run(self, primitive, places):
+        """Append a primitive. places: name of an argument -> place."""
+        self._steps.append((primitive, places))
+        self._scratch = max(self._scratch, _padded(primitive.scratchpad_bytes))
+        for place in places.values():
+            if id(place) in self._copies_back:
+                self.run(*self._copies_back.pop(id(place)))
+        return self
+
+    @property
+    def workspace(self):
+        """Bytes of temporary memory, of which `bind` gets an array behind those of the results."""
+        return self._temporary + self._scratch
+
+    # ---- binding -----------------------------------------------------------------------------------------------------
+
+    def bind(self, arrays, strided=False):
+        """A function of the arrays that are None here, in the same order, that runs the call and returns 0 or an error number.
+
+        arrays: arguments, results and, if `workspace` is not 0, temporary memory, as far as their places are fixed
+        strided: arrays will have the strides of the operands; else they are dense, or are made so, and the operands lie in them
+        """
+        slots = {i: _Slot(strided) for i, (a, o) in enumerate(zip(arrays, self.operands)) if a is None and hasattr(o, "shape")}
+        if self.workspace and arrays[-1] is None:
+            slots[len(self.operands)] = _Slot(strided)
+        places = _Memories(arrays, self.operands, slots)
+        steps = []
+        for primitive, tensors in self._steps:
+            memories = {name: places.memory(place) for name, place in tensors.items()}
+            if primitive.scratchpad_bytes:
+                desc = primitive.desc(c.SCRATCHPAD_MD)
+                memories[c.SCRATCHPAD] = places.memory(_Place("temporary", self._temporary, desc))
+            steps.append(execution(primitive, memories))
+        if not slots:
+            return steps[0] if len(steps) == 1 else functools.partial(_run_all, steps)
+        return _dynamic(list(slots.values()), steps)
+
+
+class _Place:
+    __slots__ = ("kind", "where", "desc", "conversion")
+
+    def __init__(self, kind, where, desc, conversion=None):
+        self.kind, self.where, self.desc, self.conversion = kind, where, desc, conversion
+
+
+def _padded(size):
+    return -(-size // ALIGNMENT) * ALIGNMENT
+
+
+class _Memories:
+    """Memory objects for the places of one call, bound to arrays or waiting for them."""
+
+    def __init__(self, arrays, operands, slots):
+        self.arrays, self.operands, self.slots = arrays, operands, slots
+
+    def memory(self, place):
+        if place.kind == "temporary":
+            return self._at(len(self.operands), place.desc, place.where)
+        if place.kind == "kept":
+            return self._kept(place.where, place.desc, *place.conversion)
+        return self._at(place.where, place.desc, self.operands[place.where].offset)
+
+    def _kept(self, k, wanted, desc, conversion):
+        if k not in self.slots:  # a constant
+            copy = copies.of(self.arrays[k], 0, desc, wanted, conversion)
+            copy.renew(self.arrays[k], versions.stamp(self.arrays[k]))
+            return Memory(wanted, copy.address, copy)
+        memory = Memory(wanted)
+        self.slots[k].kept.append(_Kept(memory, wanted, self.operands[k].offset, desc, conversion))
+        return memory
+
+    def _at(self, k, desc, offset):
+        if k not in self.slots:
+            fixed = self.arrays[k]
+            return Memory(desc, address_of(fixed) + (offset if k == len(self.operands) else 0), fixed)
+        memory = Memory(desc)
+        self.slots[k].memories.append((memory, offset))
+        return memory
+
+
+class _Slot:
+    """An operand whose array is known at run time only, with the memory objects that depend on it."""
+
+    __slots__ = ("strided", "array", "memories", "kept", "held")
+
+    def __init__(self, strided):
+        self.strided = strided
+        self.array, self.memories, self.kept, self.held = _nothing, [], [], None
+
+    def point(self, array):
+        """Use another array from now on. It is not kept alive: who else holds it matters to programs."""
+        self.array, self.held = weakref.ref(array), None
+        if not self.strided and not array.flags.c_contiguous:
+            self.array, self.held = _nothing, np.ascontiguousarray(array)
+        start = address_of(array if self.held is None else self.held)
+        for memory, offset in self.memories:
+            memory.point(start + offset)
+
+    def refresh(self, array):
+        """Bring the kept copies up to date."""
+        array = array if self.held is None else self.held
+        now = versions.stamp(array)
+        for k in self.kept:
+            if k.copy is None or k.copy.array() is not array:
+                k.copy = copies.of(array, k.offset, k.desc, k.wanted, k.conversion)
+                k.memory.point(k.copy.address)
+            if k.copy.stamp != now:
+                k.copy.renew(array, now)
+
+
+class _Kept:
+    """A memory object for a copy in another layout that lasts longer than a run."""
+
+    __slots__ = ("memory", "wanted", "offset", "desc", "conversion", "copy")
+
+    def __init__(self, memory, wanted, offset, desc, conversion):
+        self.memory, self.wanted, self.offset, self.desc, self.conversion = memory, wanted, offset, desc, conversion
+        self.copy = None
+
+
+def _nothing():
+    return None
+
+
+def _run_all(steps):
+    for step in steps:
+        status = step()
+        if status:
+            return status
+
+
+def _dynamic(slots, steps):
+    """A function of the slots' arrays that runs the steps."""
+    kept = [(k, s) for k, s in enumerate(slots) if s.kept]
+
+    def run(*arrays):
+        for slot, a in zip(slots, arrays):
+            if slot.array() is not a:
+                slot.point(a)
+        for k, slot in kept:
+            slot.refresh(arrays[k])
+        for step in steps:
+            status = step()
+            if status:
+                return status
+
+    return run

@@ -1,0 +1,115 @@
+"""Finding and loading oneDNN, the signatures of its functions, and the engine and the stream of this process."""
+
+import ctypes
+import ctypes.util
+import functools
+import os
+import site
+import sys
+
+from mlkit.backends.native.onednn import constants as c
+from mlkit.core import debug
+
+OLDEST = 3, 1  # the first version that has all that is used here
+
+
+class OneDnnError(RuntimeError):
+    """oneDNN refused a call; `status` 3 means that it has no implementation."""
+
+    def __init__(self, function, status):
+        super().__init__(f"oneDNN: {function} failed with status {status} ({_STATUS.get(status, 'unknown')}).")
+        self.status = status
+
+
+_STATUS = {1: "out of memory", 2: "invalid arguments", 3: "unimplemented", 4: "last implementation reached", 5: "runtime error"}
+
+
+class Library:
+    """The loaded library.
+
+    call(name, *args) calls a function and raises OneDnnError where it fails; `engine`, `stream`: handles; `version`, `path`.
+    """
+
+    def __init__(self, path):
+        self.path = path
+        self._dll = ctypes.CDLL(path)
+        self.version = self._read_version()
+        if self.version < OLDEST or self.version >= (4,):
+            raise OSError(f"oneDNN {'.'.join(map(str, self.version))} at {path} is none of versions 3.1 to 3.x")
+        self.execute = self._dll.dnnl_primitive_execute
+        self.execute.argtypes = [ctypes.c_void_p, ctypes.c_void_p, ctypes.c_int, ctypes.c_void_p]
+        self.set_handle = self._dll.dnnl_memory_set_data_handle
+        self.set_handle.argtypes = [ctypes.c_void_p, ctypes.c_void_p]
+        self._dll.dnnl_primitive_desc_query_md.restype = ctypes.c_void_p
+        self._dll.dnnl_memory_desc_get_size.restype = ctypes.c_size_t
+        self.engine = self.make("dnnl_engine_create", ctypes.c_int(c.CPU), ctypes.c_size_t(0))
+        self.stream = self.make("dnnl_stream_create", self.engine, ctypes.c_uint(c.IN_ORDER))
+
+    def _read_version(self):
+        class Version(ctypes.Structure):
+            _fields_ = [(name, ctypes.c_int) for name in ("major", "minor", "patch")]
+
+        function = self._dll.dnnl_version
+        function.restype = ctypes.POINTER(Version)
+        v = function().contents
+        return v.major, v.minor, v.patch
+
+    def call(self, name, *args):
+        status = getattr(self._dll, name)(*args)
+        if status:
+            raise OneDnnError(name, status)
+
+    def make(self, name, *args):
+        """A handle from a function whose first argument is where to put it."""
+        handle = ctypes.c_void_p()
+        self.call(name, ctypes.byref(handle), *args)
+        return handle
+
+    def function(self, name):
+        """A function as it is, for what cannot fail. Objects keep what frees them, which then works while Python shuts down."""
+        return getattr(self._dll, name)
+
+
+def candidates():
+    """Paths to try, best first: what MLKIT_ONEDNN names, the wheel, the system; none where it is switched off."""
+    if _is_off():
+        return
+    if debug.ONEDNN:
+        yield debug.ONEDNN
+        return
+    for prefix in dict.fromkeys([sys.prefix, site.getuserbase()]):
+        path = os.path.join(prefix, "lib", "libdnnl.so.3")
+        if os.path.exists(path):
+            yield path
+    system = ctypes.util.find_library("dnnl")
+    if system:
+        yield system
+
+
+def _is_off():
+    return debug.ONEDNN in ("0", "off", "none")
+
+
+@functools.cache
+def load():
+    """(Library, None), or (None, why there is none)."""
+    reasons = []
+    for path in candidates():
+        try:
+            return Library(path), None
+        except (OSError, AttributeError, OneDnnError) as error:
+            reasons.append(str(error))
+    if reasons:
+        return None, "; ".join(reasons)
+    return None, "switched off by MLKIT_ONEDNN" if _is_off() else "not found (pip install onednn-cpu-gomp)"
+
+
+def library():
+    """The Library; None where there is none."""
+    return load()[0]
+
+
+def describe():
+    """One line for `mlkit.show_config`."""
+    lib, reason = load()
+    return f"{'.'.join(map(str, lib.version))} at {lib.path}" if lib else reason

@@ -1,0 +1,85 @@
+"""Descriptors of tensors (shape and layout) and memory objects (a descriptor and an address)."""
+
+import ctypes
+import functools
+
+from mlkit.backends.native.onednn import constants as c
+from mlkit.backends.native.onednn.library import library
+
+_DTYPES = {"float32": c.F32, "int32": c.S32, "int8": c.S8, "uint8": c.U8}
+
+
+class Desc:
+    """A memory descriptor. Made by `strided` or `anyhow`, or asked of a primitive."""
+
+    __slots__ = ("handle", "_owner", "_destroy")
+
+    def __init__(self, handle, owner=None):
+        self.handle = handle
+        self._owner = owner  # what the handle belongs to; None: it is ours
+        self._destroy = library().function("dnnl_memory_desc_destroy")
+
+    @property
+    def nbytes(self):
+        return library().function("dnnl_memory_desc_get_size")(self.handle)
+
+    def __eq__(self, other):
+        return isinstance(other, Desc) and bool(library().function("dnnl_memory_desc_equal")(self.handle, other.handle))
+
+    __hash__ = None
+
+    def __del__(self):
+        if self._owner is None:
+            self._destroy(self.handle)
+
+
+def dims(sizes):
+    """Sizes as the C interface takes them."""
+    return (ctypes.c_int64 * 12)(*sizes)
+
+
+@functools.lru_cache(2048)
+def strided(shape, strides, dtype="float32"):
+    """A tensor with one stride per axis, in elements."""
+    lib = library()
+    args = ctypes.c_int(len(shape)), dims(shape), ctypes.c_int(_DTYPES[dtype]), dims(strides)
+    return Desc(lib.make("dnnl_memory_desc_create_with_strides", *args))
+
+
+def dense(shape, dtype="float32"):
+    """A tensor in row-major order."""
+    strides, step = [], 1
+    for n in reversed(shape):
+        strides.append(step)
+        step *= max(n, 1)
+    return strided(tuple(shape), tuple(reversed(strides)), dtype)
+
+
+@functools.lru_cache(512)
+def anyhow(shape, dtype="float32"):
+    """A tensor whose layout the primitive may choose."""
+    args = ctypes.c_int(len(shape)), dims(shape), ctypes.c_int(_DTYPES[dtype]), ctypes.c_int(c.TAG_ANY)
+    return Desc(library().make("dnnl_memory_desc_create_with_tag", *args))
+
+
+class Memory:
+    """A place in memory that a primitive works on; `point` moves it. array: what is kept alive with it."""
+
+    __slots__ = ("handle", "_desc", "_array", "_destroy")
+
+    def __init__(self, desc, address=0, array=None):
+        lib = library()
+        self._desc, self._array = desc, array
+        self.handle = lib.make("dnnl_memory_create", desc.handle, lib.engine, ctypes.c_void_p(address))
+        self._destroy = lib.function("dnnl_memory_destroy")
+
+    def point(self, address):
+        library().set_handle(self.handle, address)
+
+    def __del__(self):
+        self._destroy(self.handle)
+
+
+def address_of(array):
+    """Where the elements of a NumPy array begin."""
+    return array.__array_interface__["data"][0]

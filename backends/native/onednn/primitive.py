@@ -1,0 +1,124 @@
+"""Primitives: a computation made ready for tensors of known shape and layout.
+
+Making one takes a millisecond or more (code is generated), so the functions of the rows that make them are cached by all that
+their descriptors are made from: `functools.lru_cache` over hashable arguments.
+"""
+
+import ctypes
+import functools
+
+from mlkit.backends.native.onednn import constants as c
+from mlkit.backends.native.onednn.library import OneDnnError, library
+from mlkit.backends.native.onednn.memory import Desc
+
+UNIMPLEMENTED = 3
+
+
+class Primitive:
+    """A primitive.
+
+    creator   name of the function that makes its descriptor, "dnnl_..._primitive_desc_create"
+    args      that function's arguments between engine and attributes; a Desc, a ctypes value, or None for a null pointer
+    post_ops  what follows in the same pass over memory: ("eltwise", algorithm, alpha, beta), ("sum", scale) or
+              ("binary", algorithm, Desc)
+    """
+
+    def __init__(self, creator, *args, post_ops=(), engine=True):
+        lib = library()
+        attributes = _attributes(lib, post_ops)
+        try:
+            args = [a.handle if isinstance(a, Desc) else a for a in args]
+            self._pd = lib.make(creator, *([lib.engine] if engine else []), *args, attributes)
+        finally:
+            lib.function("dnnl_primitive_attr_destroy")(attributes)
+        self._free_pd, self._free = lib.function("dnnl_primitive_desc_destroy"), lib.function("dnnl_primitive_destroy")
+        self.handle = lib.make("dnnl_primitive_create", self._pd)
+        self.scratchpad_bytes = self.desc(c.SCRATCHPAD_MD).nbytes
+
+    def desc(self, what, index=0):
+        """The descriptor that the primitive has for one of its tensors."""
+        found = library().function("dnnl_primitive_desc_query_md")(self._pd, ctypes.c_int(what), ctypes.c_int(index))
+        return Desc(ctypes.c_void_p(found), owner=self)
+
+    @property
+    def pd(self):
+        """The handle of its descriptor, which backward primitives take as a hint."""
+        return self._pd
+
+    @property
+    def implementation(self):
+        """The name that oneDNN gives to what it chose, such as ``"jit:avx2"``."""
+        name = ctypes.c_char_p()
+        library().call("dnnl_primitive_desc_query", self._pd, ctypes.c_int(c.QUERY_IMPLEMENTATION), 0, ctypes.byref(name))
+        return name.value.decode()
+
+    def __del__(self):
+        if hasattr(self, "handle"):
+            self._free(self.handle)
+        if hasattr(self, "_free_pd"):
+            self._free_pd(self._pd)
+
+
+def _attributes(lib, post_ops):
+    """A handle of attributes: scratchpads come from us, so that they lie in the plan's memory."""
+    attributes = lib.make("dnnl_primitive_attr_create")
+    lib.call("dnnl_primitive_attr_set_scratchpad_mode", attributes, ctypes.c_int(c.SCRATCHPAD_BY_USER))
+    if post_ops:
+        chain = lib.make("dnnl_post_ops_create")
+        for kind, *args in post_ops:
+            _APPEND[kind](lib, chain, *args)
+        lib.call("dnnl_primitive_attr_set_post_ops", attributes, chain)
+        lib.function("dnnl_post_ops_destroy")(chain)
+    return attributes
+
+
+def _append_eltwise(lib, chain, algorithm, alpha=0.0, beta=0.0):
+    lib.call("dnnl_post_ops_append_eltwise", chain, ctypes.c_int(algorithm), ctypes.c_float(alpha), ctypes.c_float(beta))
+
+
+def _append_sum(lib, chain, scale=1.0):
+    lib.call("dnnl_post_ops_append_sum", chain, ctypes.c_float(scale), ctypes.c_int32(0), ctypes.c_int(0))
+
+
+def _append_binary(lib, chain, algorithm, desc):
+    lib.call("dnnl_post_ops_append_binary", chain, ctypes.c_int(algorithm), desc.handle)
+
+
+_APPEND = dict(eltwise=_append_eltwise, sum=_append_sum, binary=_append_binary)
+
+
+def or_none(make):
+    """A maker of primitives that returns None where oneDNN has no implementation; results are cached by the arguments."""
+
+    @functools.lru_cache(1024)
+    def cached(*args, **params):
+        try:
+            return make(*args, **params)
+        except OneDnnError as error:
+            if error.status != UNIMPLEMENTED:
+                raise
+            return None
+
+    return functools.wraps(make)(cached)
+
+
+def reorder(source, target):
+    """The primitive that copies from one layout to another."""
+    lib = library()
+    return Primitive("dnnl_reorder_primitive_desc_create", source, lib.engine, target, lib.engine, engine=False)
+
+
+def execution(primitive, memories):
+    """A function without arguments that runs a primitive and returns a status, 0 if all went well.
+
+    memories: name of an argument -> Memory.
+    """
+    lib = library()
+    array = (_Argument * len(memories))(*(_Argument(k, m.handle) for k, m in memories.items()))
+    run = functools.partial(lib.execute, primitive.handle, lib.stream, len(memories), array)
+    run.alive = primitive, list(memories.values())
+    return run
+
+
+class _Argument(ctypes.Structure):
+    _fields_ = [("arg", ctypes.c_int), ("memory", ctypes.c_void_p)]

@@ -1,0 +1,93 @@
+"""What all oneDNN rows of the kernel table share: when they decline, how they run outside plans, strides."""
+
+import collections
+import threading
+
+import numpy as np
+
+from mlkit.backends.native.onednn.library import library
+from mlkit.core import dtypes
+from mlkit.core.layout import is_contiguous
+from mlkit.core.op import OPS
+from mlkit.core.plan import Operand
+
+
+class Row:
+    """A row of the kernel table for the op `name`.
+
+    fits(*args, **params)            whether oneDNN is right for these shapes and parameters; all tensors are float32 and not empty
+    build(operands, outs, **params)  the Kernel, or None where oneDNN has none or cannot take the operands' strides
+    """
+
+    name = None
+    exact = ("float32",)  # dtypes of arguments that are taken
+
+    def fits(self, *args, **params):
+        return True
+
+    def build(self, operands, outs, **params):
+        raise NotImplementedError
+
+    # ---- the protocol of rows (see mlkit/backends/native/table.py) ---------------------------------------------------
+
+    def accepts(self, *args, **params):
+        for a in args:
+            if hasattr(a, "shape") and (str(a.dtype) not in self.exact or 0 in a.shape):
+                return False
+        return library() is not None and self.fits(*args, **params)
+
+    def prepare(self, operands, outs, params):
+        return self.build(operands, outs, **params)
+
+    def __call__(self, *args, **params):
+        """Run at once. NotImplemented where the row declines after all."""
+        bound, outs, workspace = self._bound(args, params)
+        if bound is None:
+            return NotImplemented
+        results = [np.empty(o.shape, o.dtype) for o in outs[0]]
+        arrays = [a for a in args if hasattr(a, "shape")] + results
+        status = bound(*arrays, *([np.empty(workspace, "uint8")] if workspace else []))
+        if status:
+            raise RuntimeError(f"oneDNN: {self.name} failed with status {status}.")
+        return tuple(results) if outs[1] else results[0]
+
+    def _bound(self, args, params):
+        """(function, outputs, bytes of workspace) for arrays like these; the last ones are remembered, per thread."""
+        key = tuple((a.shape, a.dtype, a.strides) if hasattr(a, "shape") else a for a in args), tuple(params.items())
+        cache = _local.__dict__.setdefault(self.name, collections.OrderedDict())
+        found = cache.get(key)
+        if found is None:
+            found = cache[key] = self._make(args, params)
+            if len(cache) > 64:
+                cache.popitem(last=False)
+        return found
+
+    def _make(self, args, params):
+        operands = [Operand(a.shape, dtypes.name_of(a.dtype), a.strides) if hasattr(a, "shape") else a for a in args]
+        specs = OPS[self.name].spec(*operands, **params)
+        several = type(specs) is tuple
+        outs = [Operand(s.shape, s.dtype) for s in (specs if several else (specs,))]
+        kernel = self.prepare(operands, outs, params)
+        if kernel is None:
+            return None, None, 0
+        return (
+            kernel.bind([None] * (len(operands) + len(outs) + bool(kernel.workspace)), strided=True),
+            (outs, several),
+            kernel.workspace,
+        )
+
+
+_local = threading.local()
+
+
+def element_strides(operand):
+    """Strides in elements; None where they are negative or an element repeats."""
+    size = dtypes.as_numpy(operand.dtype).itemsize
+    if any(s <= 0 or s % size for n, s in zip(operand.shape, operand.strides) if n > 1):
+        return None
+    return tuple(s // size for s in operand.strides)
+
+
+def is_dense(operand):
+    """Whether elements lie one behind the other in row-major order."""
+    return is_contiguous(operand.shape, operand.strides, dtypes.as_numpy(operand.dtype).itemsize)

@@ -1,0 +1,133 @@
+"""oneDNN rows against the reference rows: random shapes, odd sizes, strided and empty operands, eager and in plans."""
+
+import os
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import mlkit
+import mlkit.ops
+from mlkit.backends.native import onednn, table
+from mlkit.backends.native.onednn import library
+from mlkit.core.backend import get_backend
+from mlkit.core.op import OPS
+from mlkit.core.tensor import Tensor
+
+pytestmark = pytest.mark.skipif(library.library() is None, reason="oneDNN is not installed")
+KERNELS = get_backend("native").kernels
+
+
+def drawn(*shape, seed=0):
+    return np.random.default_rng(seed).normal(size=shape).astype("float32")
+
+
+def row_of(name):
+    return next(r for r in onednn.rows() if r.name == name)
+
+
+def reference(name, args, params):
+    """What the rows without oneDNN give."""
+    rest = [(accepts, kernel) for accepts, kernel in KERNELS[name].rows if not hasattr(kernel, "prepare")]
+    return table.Rows(*rest)(*args, **params)
+
+
+def strided(x, axis=0):
+    """The same values with gaps between them."""
+    wide = np.full((*x.shape[:axis], 2 * x.shape[axis], *x.shape[axis + 1 :]), np.nan, x.dtype)
+    view = wide[(slice(None),) * axis + (slice(None, None, 2),)]
+    view[...] = x
+    return view
+
+
+def check(name, *args, tolerance=2e-5, **params):
+    """The row agrees with the reference: eager, with strided operands, and in plans whose operands are fixed, given and constant."""
+    row, wanted = row_of(name), several(reference(name, args, params))
+    assert row.accepts(*args, **params), f"{name} declines {[getattr(a, 'shape', a) for a in args]}, {params}"
+    compare(row(*args, **params), wanted, tolerance)
+    for axis in (0, -1):
+        gaps = [strided(a, axis % a.ndim) if isinstance(a, np.ndarray) and a.ndim else a for a in args]
+        result = row(*gaps, **params)
+        if result is not NotImplemented:
+            compare(result, wanted, tolerance)
+    tensors = [a for a in args if isinstance(a, np.ndarray)]
+
+    def call(given):
+        given = iter(given)
+        return OPS[name](*(next(given) if isinstance(a, np.ndarray) else a for a in args), **params)
+
+    fixed = mlkit.function(lambda *xs: call([x * 2.0 * 0.5 for x in xs]))
+    compare(fixed(*tensors), wanted, tolerance)
+    variables = [mlkit.Variable(t) for t in tensors]
+    stateful = mlkit.function(lambda: call([v.value for v in variables]))
+    compare(stateful(), wanted, tolerance)
+    for v in variables:  # copies in another layout must not outlive the values
+        v.assign(v * 0.0)
+    zero = several(reference(name, [a * 0 if isinstance(a, np.ndarray) else a for a in args], params))
+    compare(stateful(), zero, tolerance)
+    compare(mlkit.function(lambda: call(list(map(Tensor, tensors))))(), wanted, tolerance)
+
+
+def several(x):
+    return x if isinstance(x, tuple) else (x,)
+
+
+def compare(result, wanted, tolerance):
+    for a, b in zip(several(result), wanted):
+        scale = max(float(np.abs(b).max(initial=0.0)), 1.0)
+        np.testing.assert_allclose(np.asarray(a), b, rtol=0, atol=tolerance * scale)
+
+
+@st.composite
+def convolutions(draw):
+    """(input shape, kernel shape, parameters)."""
+    rank = draw(st.integers(1, 3))
+    size = lambda low, high: tuple(draw(st.integers(low, high)) for _ in range(rank))
+    groups, each, filters = draw(st.integers(1, 3)), draw(st.integers(1, 5)), draw(st.integers(1, 4))
+    cells, dilation = size(1, 3), size(1, 2)
+    padding = draw(st.sampled_from(["valid", "same", ((1, 2),) * rank, ((0, 1),) * rank]))
+    spatial = tuple((k - 1) * d + n for k, d, n in zip(cells, dilation, size(1, 5)))
+    p = dict(strides=size(1, 3), padding=padding, dilation=dilation, groups=groups)
+    return (draw(st.integers(1, 3)), *spatial, groups * each), (*cells, each, groups * filters), p
+
+
+@settings(max_examples=25, deadline=None, derandomize=True)
+@given(convolutions())
+def test_convolution(case):
+    x_shape, w_shape, p = case
+    x, w = drawn(*x_shape), drawn(*w_shape, seed=1)
+    check("conv", x, w, **p)
+
+
+@pytest.mark.parametrize("act", [None, "relu", "relu6", "sigmoid", "tanh", "silu", "gelu", "gelu_exact"])
+@pytest.mark.parametrize("bias", [False, True])
+def test_convolution_with_bias_and_activation(act, bias):
+    p = dict(strides=(1, 2), padding="same", dilation=(1, 1), groups=1)
+    check("conv_bias_act", drawn(2, 5, 6, 3), drawn(3, 3, 3, 8), drawn(8) if bias else None, act=act, **p)
+
+
+def test_other_dtypes_and_empty_arrays_are_declined():
+    p = dict(strides=(1, 1), padding="same", dilation=(1, 1), groups=1)
+    x, w = drawn(2, 5, 6, 3), drawn(3, 3, 3, 8)
+    assert not row_of("conv").accepts(x.astype("float64"), w.astype("float64"), **p)
+    assert not row_of("conv").accepts(x.astype("float16"), w.astype("float16"), **p)
+    assert not row_of("conv").accepts(x[:0], w, **p)
+    assert KERNELS["conv"](x[:0], w, **p).shape == (0, 5, 6, 8)
+
+
+def test_without_the_library_everything_still_works():
+    code = """
+import mlkit, numpy as np
+from mlkit import ops
+from mlkit.backends.native.onednn.library import describe
+assert "switched off" in describe(), describe()
+f = mlkit.function(lambda x, w: ops.conv(x, w, padding="same"))
+assert f(np.ones((1, 4, 4, 2), "float32"), np.ones((3, 3, 2, 5), "float32")).numpy().max() == 18
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", code], env=dict(os.environ, MLKIT_ONEDNN="off"), capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr
