@@ -23,7 +23,7 @@ class DTypePolicy(Configurable):
     """The dtypes of a layer.
 
     name: a dtype, used for weights and computation alike; or ``"mixed_float16"``, ``"mixed_bfloat16"``: float32 weights,
-    computation in the half format (Micikevicius et al., Mixed Precision Training, 2018).
+    computation in the half format (Micikevicius et al., Mixed Precision Training, 2018). None: the name of the global policy.
 
     >>> DTypePolicy("mixed_bfloat16").compute_dtype
     'bfloat16'
@@ -31,7 +31,7 @@ class DTypePolicy(Configurable):
 
     def __init__(self, name=None, source_name=None):
         if name is None:
-            name = dtypes.floatx()
+            name = dtype_policy().name
         if not isinstance(name, str):
             raise TypeError(f"DTypePolicy: `name` must be a string such as 'float32' or 'mixed_float16', but got {name!r}.")
         self._name = name
@@ -214,7 +214,7 @@ def dtype_policy():
 
 
 def set_dtype_policy(policy):
-    """Set the policy of layers made from now on: a name, a DTypePolicy, or None for the default.
+    """Set the policy of layers made from now on: a name or a DTypePolicy. Raises ValueError for None.
 
     >>> import mlkit
     >>> mlkit.config.set_dtype_policy("mixed_bfloat16")
@@ -223,7 +223,9 @@ def set_dtype_policy(policy):
     >>> mlkit.config.set_dtype_policy("float32")
     """
     global _global_policy
-    _global_policy = None if policy is None else get(policy)
+    if policy is None:
+        raise ValueError("set_dtype_policy: invalid `policy` argument: None. Expected a name such as 'float32', or a DTypePolicy.")
+    _global_policy = get(policy)
 
 
 def get(identifier):

@@ -1,7 +1,7 @@
 """Function: a part of a functional graph, from given KerasTensors to others, as something that can be run."""
 
 from mlkit.core import names, tree
-from mlkit.core.keras_tensor import KerasTensor, RecordedOp, has_symbol, node_of, record
+from mlkit.core.keras_tensor import KerasTensor, RecordedOp, has_symbol, infer, node_of, record, symbol
 from mlkit.core.spec import Dim, resolve, show
 from mlkit.core.tensor import Tensor
 
@@ -49,6 +49,16 @@ class Function:
         from mlkit.ops import convert_to_tensor
 
         return self.run(tree.map_structure(lambda x: x if type(x) is Tensor else convert_to_tensor(x), inputs))
+
+    def compute_output_spec(self, inputs):
+        """KerasTensors (in the structure of the outputs) that a call on such KerasTensors returns."""
+        return tree.map_structure(symbol, infer(self.run, (inputs,), {}))
+
+    def compute_output_shape(self, input_shape):
+        """Shapes of the outputs for inputs of these shapes (in the structure of the inputs)."""
+        dtypes = iter([t.dtype for t in self._inputs])
+        inputs = tree.map_shape_structure(lambda s: KerasTensor(s, next(dtypes)), input_shape)
+        return tree.map_structure(lambda t: t.shape, self.compute_output_spec(inputs))
 
     def run(self, inputs, call=None):
         """The outputs for `inputs` (Tensors). `call(operation, args, kwargs)` may stand in for `operation(*args, **kwargs)`."""

@@ -127,7 +127,7 @@ def test_mixed_precision_trains(policy, data):
         assert loss[-1] < loss[0] and model.layers[0].kernel.numpy().dtype == "float32"
         assert (type(model.optimizer).__name__ == "LossScaleOptimizer") is (policy == "mixed_float16")
     finally:
-        mlkit.config.set_dtype_policy(None)
+        mlkit.config.set_dtype_policy("float32")
 
 
 def test_interruption_leaves_a_usable_model(data):

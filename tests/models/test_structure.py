@@ -72,3 +72,11 @@ def test_a_sequential_names_the_layer_that_needs_two_inputs():
 
     with pytest.raises(ValueError, match=r"single required positional argument.*\['x', 'y'\]"):
         mlkit.Sequential([mlkit.Input((3,)), Two()])
+
+
+def test_a_function_tells_its_outputs_specs():
+    x = mlkit.Input((3,))
+    function = mlkit.Function([x], {"double": x * 2, "rows": mlkit.ops.sum(x, axis=1)})
+    spec = function.compute_output_spec([mlkit.Input((3,), batch_size=5)])
+    assert {k: t.shape for k, t in spec.items()} == {"double": (5, 3), "rows": (5,)}
+    assert function.compute_output_shape([(None, 3)]) == {"double": (None, 3), "rows": (None,)}
