@@ -12,7 +12,7 @@ from mlkit.core.tensor import Tensor
 from mlkit.core.variable import Variable
 from mlkit.dtype_policies import DTypePolicyMap
 from mlkit.dtype_policies import get as get_policy
-from mlkit.layers.call_info import build_parameters, build_shapes, call_info, in_inference
+from mlkit.layers.call_info import build_parameters, build_shapes, call_info, in_inference, stated_outputs
 from mlkit.layers.input_spec import check_inputs
 from mlkit.layers.masks import fill_masks, set_masks
 from mlkit.layers.stateful import StatefulMixin
@@ -26,7 +26,8 @@ class Layer(StatefulMixin, Configurable):
 
     Subclasses store their options in `__init__` under the arguments' names, create weights in `build(input_shape)` with
     `add_weight`, and compute in `call(inputs, ...)`. Output shapes need not be stated: they are found by running `call`
-    on shapes; a `compute_output_shape` (or `compute_output_spec`) of your own is believed instead. `call` may take `training` and `mask`, which are passed on from the outer call.
+    on shapes, unless the class has a `compute_output_shape` (or `compute_output_spec`) of its own, which is believed. `call`
+    may take `training` and `mask`, which are passed on from the outer call.
 
     activity_regularizer: penalty on the outputs. trainable: whether training changes the weights; may be set at any time and
     holds from the next step. dtype: dtype name or DTypePolicy. autocast: whether float inputs are cast to the compute dtype.
