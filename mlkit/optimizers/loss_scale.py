@@ -70,6 +70,15 @@ class LossScaleOptimizer(Optimizer):
     def learning_rate(self, value):
         self.inner_optimizer.learning_rate = value
 
+    @property
+    def rate_factors(self):
+        """The inner optimizer's factors."""
+        return self.inner_optimizer.rate_factors
+
+    @rate_factors.setter
+    def rate_factors(self, factors):
+        self.inner_optimizer.rate_factors = factors
+
     def apply(self, grads, trainable_variables=None):
         """Update variables by the gradients of the scaled loss; leave them if a gradient is not finite."""
         grads = list(grads)

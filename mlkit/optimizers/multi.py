@@ -126,6 +126,15 @@ class MultiOptimizer(Optimizer):
         raise AttributeError("The learning rate of a MultiOptimizer cannot be set; set those of its `optimizers`.")
 
     @property
+    def rate_factors(self):
+        """None: the inner optimizers have rates, and factors, of their own."""
+        return None
+
+    @rate_factors.setter
+    def rate_factors(self, factors):
+        raise AttributeError("The rate factors of a MultiOptimizer cannot be set; set those of its `optimizers`.")
+
+    @property
     def loss_scale_factor(self):
         """What the loss is multiplied by, and gradients are divided by, or None. The same for all inner optimizers."""
         return self._loss_scale_factor

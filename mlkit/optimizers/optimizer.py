@@ -13,11 +13,12 @@ from mlkit.core.variable import Variable
 from mlkit.optimizers.accumulation import GradientAccumulation
 from mlkit.optimizers.averages import MovingAverages
 from mlkit.optimizers.clipping import clip_gradients
+from mlkit.optimizers.rate_factors import RateFactors
 from mlkit.optimizers.schedules import LearningRateSchedule
 from mlkit.optimizers.state import OptimizerState, is_overwritten
 
 
-class Optimizer(OptimizerState, GradientAccumulation, MovingAverages, Configurable):
+class Optimizer(OptimizerState, RateFactors, GradientAccumulation, MovingAverages, Configurable):
     """Base class of optimizers.
 
     learning_rate: float, a `LearningRateSchedule`, or a callable without arguments, which is called once a trace (let it return
@@ -206,7 +207,7 @@ class Optimizer(OptimizerState, GradientAccumulation, MovingAverages, Configurab
     def update_all(self, grads, variables, learning_rate):
         """One update of all variables; gradients are clipped, weights decayed."""
         for g, v in zip(grads, variables):
-            self.update_step(g, v, ops.cast(learning_rate, v.dtype))
+            self.update_step(g, v, ops.cast(self._rate_of(v, learning_rate), v.dtype))
 
     def update_step(self, gradient, variable, learning_rate):
         """The rule: change `variable`, and its slots, given its gradient and a scalar rate, both of its dtype."""
@@ -228,7 +229,7 @@ class Optimizer(OptimizerState, GradientAccumulation, MovingAverages, Configurab
         for v in variables:
             decay = self._decay_of(v)
             if decay is not None:
-                v.assign(v - v * decay * ops.cast(learning_rate, v.dtype))
+                v.assign(v - v * decay * ops.cast(self._rate_of(v, learning_rate), v.dtype))
 
     def _decay_of(self, variable):
         """The weight decay of a variable, or None."""
