@@ -224,7 +224,9 @@ def set_dtype_policy(policy):
     """
     global _global_policy
     if policy is None:
-        raise ValueError("set_dtype_policy: invalid `policy` argument: None. Expected a name such as 'float32', or a DTypePolicy.")
+        raise ValueError(
+            "set_dtype_policy: invalid `policy` argument: None. Expected a name such as 'float32', or a DTypePolicy."
+        )
     _global_policy = get(policy)
 
 

@@ -1,7 +1,8 @@
 """Function: a part of a functional graph, from given KerasTensors to others, as something that can be run."""
 
 from mlkit.core import names, tree
-from mlkit.core.keras_tensor import KerasTensor, RecordedOp, has_symbol, infer, node_of, record, symbol
+from mlkit.core.keras_tensor import KerasTensor, RecordedOp, has_symbol, infer, node_of, record
+from mlkit.core.keras_tensor import symbol as symbol_of
 from mlkit.core.spec import Dim, resolve, show
 from mlkit.core.tensor import Tensor
 
@@ -52,7 +53,7 @@ class Function:
 
     def compute_output_spec(self, inputs):
         """KerasTensors (in the structure of the outputs) that a call on such KerasTensors returns."""
-        return tree.map_structure(symbol, infer(self.run, (inputs,), {}))
+        return tree.map_structure(symbol_of, infer(self.run, (inputs,), {}))
 
     def compute_output_shape(self, input_shape):
         """Shapes of the outputs for inputs of these shapes (in the structure of the inputs)."""
