@@ -27,6 +27,7 @@ def median(run, repeat=7, number=2000):
 
 def import_seconds(statement, repeat=7):
     """Median seconds of a fresh Python that runs an import, less an empty one."""
+
     def once(code):
         start = time.perf_counter()
         subprocess.run([sys.executable, "-c", code], check=True)
@@ -75,14 +76,24 @@ def mlp_step():
     staged = build(False)
     staged.train_on_batch(x, y)
     first = time.perf_counter() - start
-    eager = median(lambda m=build(True): m.train_on_batch(x, y), 5, 10)
+    op_by_op = build(True)
+    eager = median(lambda: op_by_op.train_on_batch(x, y), 5, 10)
     step = median(lambda: staged.train_on_batch(x, y), 5, 20)
-    return [("MLP step, eager", eager, 1.0), ("MLP step, staged", step, step / eager), ("MLP build + compile + first step", first, first / eager)]
+    return [
+        ("MLP step, eager", eager, 1.0),
+        ("MLP step, staged", step, step / eager),
+        ("MLP build + compile + first step", first, first / eager),
+    ]
 
 
 if __name__ == "__main__":
     numpy_import, own_import = import_seconds("import numpy"), import_seconds("import mlkit")
-    rows = [("import numpy", numpy_import, 1.0), ("import mlkit", own_import, own_import / numpy_import), *op_calls(), *mlp_step()]
+    rows = [
+        ("import numpy", numpy_import, 1.0),
+        ("import mlkit", own_import, own_import / numpy_import),
+        *op_calls(),
+        *mlp_step(),
+    ]
     print(f"| {'what':34} | {'time':>10} | {'ratio':>6} |\n| --- | --- | --- |")
     for what, seconds, ratio in rows:
         shown = f"{seconds * 1e6:.2f} us" if seconds < 1e-3 else f"{seconds * 1e3:.2f} ms"

@@ -37,6 +37,7 @@ _NAMES = {  # public name -> module that defines it
     "DTypePolicy": "dtype_policies",
     "FloatDTypePolicy": "dtype_policies",
     "StatelessScope": "core.stateless",
+    "profile": "models.profile",
     "verify": "models.verify",
     "show_config": "config",
 }

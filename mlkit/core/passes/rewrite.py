@@ -1,5 +1,6 @@
 """The walk that passes share: each call in turn is kept, or replaced by what computes its outputs now."""
 
+from mlkit.core.state import state
 from mlkit.core.tensor import Value
 
 
@@ -38,16 +39,24 @@ class Rewriter:
     def run(self, rule):
         """The new graph. ``rule(call)``, with arguments already replaced, returns None to keep the call, or what stands for its
         one output (a tuple for several): a Value, an array or, where the op that uses it takes scalars, a number."""
-        for call in self.old.calls:
-            if any(id(a) in self._now for a in call.args):
-                call = call.with_args(tuple(map(self.now, call.args)))
-            found = rule(call)
-            if found is None:
-                self.keep(call)
-            else:
-                self._now.update(zip(map(id, call.outs), found if call.is_tuple else (found,)))
+        outer = state.scope
+        try:
+            for call in self.old.calls:
+                state.scope = call.place  # what stands for a call belongs to its layer
+                self._visit(call, rule)
+        finally:
+            state.scope = outer
         self.out.outputs = [self.now(v) for v in self.old.outputs]
         return self.out
+
+    def _visit(self, call, rule):
+        if any(id(a) in self._now for a in call.args):
+            call = call.with_args(tuple(map(self.now, call.args)))
+        found = rule(call)
+        if found is None:
+            self.keep(call)
+        else:
+            self._now.update(zip(map(id, call.outs), found if call.is_tuple else (found,)))
 
 
 def param_key(p):

@@ -1,0 +1,186 @@
+"""profile: where a compiled step of a model spends its time, by layer and by kernel, against what the machine can do."""
+
+import contextlib
+import statistics
+import time
+from dataclasses import dataclass
+
+from mlkit.core import tree
+from mlkit.core.autograd import GRADIENT
+from mlkit.core.cost import call_bytes, call_flops
+from mlkit.core.graph import spec_of
+from mlkit.core.peaks import Peaks, machine_peaks
+from mlkit.core.state import state, swapped
+from mlkit.core.timing import collecting
+from mlkit.core.trace import Program
+from mlkit.models.profile_text import html, text
+
+__all__ = ["ProfileReport", "profile"]
+
+
+@dataclass
+class Row:
+    """Several calls (or one) that share a name: a layer, or a kernel.
+
+    seconds: of one step; backward: of these, what the gradient's calls took; flops, bytes: at least needed, from the shapes.
+    """
+
+    name: str
+    calls: int
+    seconds: float
+    backward: float
+    flops: int
+    bytes: int
+
+    def limit(self, peaks):
+        """The seconds that its operations or its bytes need at the machine's peaks, whichever are more (the "roofline" of
+        Williams et al., CACM 2009)."""
+        return max(self.flops / peaks.flops, self.bytes / peaks.bandwidth)
+
+
+@dataclass
+class ProfileReport:
+    """What `profile` found; prints as a table by layer and one by kernel.
+
+    rows: one for each call of the step, in the order in which they run; seconds: the whole step, with what is spent between
+    kernels; peaks: the machine's (operations a second, bytes a second), measured.
+    """
+
+    what: str
+    rows: list  # (layer, kernel, Row)
+    seconds: float
+    peaks: Peaks
+
+    @property
+    def by_layer(self):
+        """A Row for each layer, the slowest first; "loss", "metrics" and "optimizer" stand for what belongs to no layer."""
+        return _grouped((layer, row) for layer, _, row in self.rows)
+
+    @property
+    def by_kernel(self):
+        """A Row for each kernel, the slowest first."""
+        return _grouped((kernel, row) for _, kernel, row in self.rows)
+
+    @property
+    def by_call(self):
+        """A Row for each call, the slowest first."""
+        return sorted((row for _, _, row in self.rows), key=lambda row: -row.seconds)
+
+    @property
+    def kernel_seconds(self):
+        """Seconds spent in kernels; the rest of `seconds` is the cost of calling them."""
+        return sum(row.seconds for _, _, row in self.rows)
+
+    def __str__(self):
+        return text(self)
+
+    def _repr_html_(self):
+        return html(self)
+
+
+def profile(model, x, y=None, sample_weight=None, training=None, runs=10):
+    """Time every kernel of a compiled step.
+
+    Args:
+        model: a compiled model (for training), or any model (for inference).
+        x, y, sample_weight: one batch of data.
+        training: True for training steps, False for inference. By default training where `y` is given.
+        runs: steps to time; each kernel's time is its median.
+
+    Returns:
+        A `ProfileReport`: `print` it, or look at `by_layer`, `by_kernel` and `by_call`.
+
+    The model, its optimizer and its metrics are afterwards what they were before. The backend must be the native one.
+
+    >>> import mlkit, numpy as np
+    >>> model = mlkit.Sequential([mlkit.Input((4,)), mlkit.layers.Dense(3, name="hidden")], name="net")
+    >>> report = mlkit.profile(model, np.ones((8, 4), "float32"))
+    >>> [row.name for row in report.by_layer], report.by_layer[0].flops
+    (['net/hidden'], 216)
+    """
+    from mlkit.data.batch import standardize_batch
+
+    training = y is not None if training is None else training
+    if training:
+        model._assert_compiled("profile")
+    batch = standardize_batch((x, y, sample_weight) if training else (x,))
+    model._prepare(batch, training=training)
+    step = model.train_step if training else model.predict_step
+    data = tuple(part for part in batch if part is not None)
+    with _parts_named(model), collecting() as found:
+        program = Program(lambda data: step(data), (data,), {})
+    model._clear_losses()
+    times = next((t for t in found if not t.inner), None)
+    if times is None:
+        raise NotImplementedError(
+            f"profile: the {state.backend.name} backend does not time its kernels (nor does any with MLKIT_CHECK=1)."
+        )
+    arrays = [state.backend.asarray(a, a.dtype.name) for a in tree.flatten(data) if a is not None]
+    samples, whole = _run(program, times, arrays, runs)
+    rows = [_row(call, s, program.run.plan.is_view(call)) for call, s in zip(times.graph.calls, samples)]
+    what = f"{'training' if training else 'inference'} step of {model.name}"
+    return ProfileReport(what, [r for r in rows if r[2].seconds], whole, machine_peaks())
+
+
+def _run(program, times, arrays, runs):
+    """(median seconds of each call, median seconds of a run); the variables keep their values."""
+    kept = [(v, v.numpy().copy()) for v in program.writes]
+    taken, whole = [], []
+    try:
+        program(list(arrays))  # binds memory, fills caches
+        times.take()
+        for _ in range(runs):
+            start = time.perf_counter()
+            program(list(arrays))
+            whole.append(time.perf_counter() - start)
+            taken.append(times.take())
+    finally:
+        for v, value in kept:
+            v.assign(value)
+    return list(map(statistics.median, zip(*taken))), statistics.median(whole)
+
+
+def _row(call, seconds, is_view):
+    """(layer, kernel, Row) of a call; a view of memory moves nothing."""
+    layer, _, _ = "/".join(call.place).partition(f"/{GRADIENT}")
+    layer = layer if layer != GRADIENT else ""
+    shapes = ", ".join(str(spec_of(a)) for a in call.args if hasattr(a, "shape"))
+    backward = seconds if GRADIENT in call.place else 0.0
+    moved = 0 if is_view else call_bytes(call)
+    return layer or "(no layer)", call.op.name, Row(f"{call.op.name}({shapes})", 1, seconds, backward, call_flops(call), moved)
+
+
+def _grouped(pairs):
+    """A Row for each name; the slowest first."""
+    groups = {}
+    for name, row in pairs:
+        groups.setdefault(name, []).append(row)
+    rows = [
+        Row(name, len(g), *(sum(getattr(r, field) for r in g) for field in ("seconds", "backward", "flops", "bytes")))
+        for name, g in groups.items()
+    ]
+    return sorted(rows, key=lambda row: -row.seconds)
+
+
+@contextlib.contextmanager
+def _parts_named(model):
+    """A block in which what `train_step` does outside layers is staged under names: loss, metrics, optimizer."""
+    parts = [(model, "compute_loss", "loss"), (model, "_track_loss", "metrics"), (model, "compute_metrics", "metrics")]
+    if model.optimizer is not None:
+        parts.append((model.optimizer, "apply", "optimizer"))
+    for owner, method, name in parts:
+        owner.__dict__[method] = _named(getattr(owner, method), name)
+    try:
+        yield
+    finally:
+        for owner, method, _ in parts:
+            del owner.__dict__[method]
+
+
+def _named(method, name):
+    def run(*args, **kwargs):
+        with swapped(scope=(name,)):
+            return method(*args, **kwargs)
+
+    run.__wrapped__ = method  # `inspect.signature` sees the arguments of a user's override
+    return run
