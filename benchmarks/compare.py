@@ -60,7 +60,7 @@ def run(given, kept):
     for workload in given.workloads or report.TARGETS:
         found, failed, peaks = {}, {}, []
         for _ in range(given.rounds):
-            peaks.append(peak(given.timeout))
+            peaks += peak(given.timeout)
             for lib in chosen:
                 if (workload, lib.name) in peers.TOO_SLOW or lib.name in failed:
                     continue
@@ -75,7 +75,7 @@ def run(given, kept):
         for name, figures in found.items():
             print(f"{workload:14}{name:18}" + "".join(f"{k} {figures[k]:<12.4g}" for k in report.COLUMNS if k in figures))
         kept["workloads"][workload] = dict(
-            date=datetime.date.today().isoformat(), gflops=max(peaks), libraries=found, failed=failed
+            date=datetime.date.today().isoformat(), gflops=max(peaks, default=None), libraries=found, failed=failed
         )
 
 
@@ -92,9 +92,13 @@ def process(command, environment, timeout):
 
 
 def peak(timeout):
-    """GFLOP/s of the fastest large product or convolution."""
+    """GFLOP/s of mlkit's fastest large product or convolution, in a list; an empty one if mlkit does not run."""
     code = "import json; from mlkit.core.peaks import measure_peaks; print(json.dumps(measure_peaks().flops / 1e9))"
-    return process([sys.executable, "-c", code], {}, timeout)
+    try:
+        return [process([sys.executable, "-c", code], {}, timeout)]
+    except RuntimeError as error:
+        print(f"peak: {error}", flush=True)
+        return []
 
 
 def about(given, chosen):
