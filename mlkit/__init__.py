@@ -8,8 +8,8 @@ import importlib
 __version__ = "0.1.0"
 
 _MODULES = (
-    "activations", "applications", "backend", "callbacks", "config", "constraints", "datasets", "dtype_policies", "initializers", "layers", "losses",
-    "metrics", "mixed_precision", "models", "ops", "optimizers", "preprocessing", "random", "regularizers", "saving", "tree", "utils",
+    "activations", "applications", "backend", "callbacks", "config", "constraints", "datasets", "dtype_policies", "finetuning", "initializers", "layers",
+    "losses", "metrics", "mixed_precision", "models", "ops", "optimizers", "preprocessing", "random", "regularizers", "saving", "tree", "utils",
 )  # fmt: skip
 _NAMES = {  # public name -> module that defines it
     "Tensor": "core.tensor",
@@ -40,6 +40,7 @@ _NAMES = {  # public name -> module that defines it
     "profile": "models.profile",
     "verify": "models.verify",
     "show_config": "config",
+    "lr_find": "finetuning.rate_search",
 }
 __all__ = sorted({*_MODULES, *_NAMES})
 

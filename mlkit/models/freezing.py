@@ -9,7 +9,7 @@ from mlkit.layers.input_layer import InputLayer
 from mlkit.layers.layer import Layer
 from mlkit.layers.tracking import unique
 
-__all__ = ["FreezingMixin"]
+__all__ = ["FreezingMixin", "weighted_layers"]
 
 
 class FreezingMixin:
@@ -71,6 +71,11 @@ def _leaves(model, path=""):
         found += _leaves(layer, f"{path}{layer.name}/") if nested else [(path + layer.name, layer)]
     seen = set()
     return [(p, leaf) for p, leaf in found if not (id(leaf) in seen or seen.add(id(leaf)))]
+
+
+def weighted_layers(model):
+    """The layers of a built model that have weights, in order; a nested model gives way to its layers."""
+    return [leaf for _, leaf in _leaves(model) if leaf.weights]
 
 
 def _containers(model):
