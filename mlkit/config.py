@@ -1,5 +1,6 @@
 """Global settings: float type, epsilon, image layout, backend (the namespace `keras.config`)."""
 
+from mlkit.core.about import show_config
 from mlkit.core.backend import backend, set_backend
 from mlkit.core.dtypes import floatx, set_floatx
 
@@ -123,24 +124,3 @@ def set_dtype_policy(policy):
     from mlkit import dtype_policies
 
     dtype_policies.set_dtype_policy(policy)
-
-
-def show_config():
-    """Print versions, backend, devices and libraries in use, for bug reports."""
-    import importlib.metadata
-    import platform
-
-    from mlkit.core.state import state
-
-    def version(package):
-        try:
-            return importlib.metadata.version(package)
-        except importlib.metadata.PackageNotFoundError:
-            return "not installed"
-
-    lines = [f"mlkit    {version('mlkit')}  (Python {platform.python_version()}, {platform.platform()})"]
-    lines += [f"{name:8} {version(name)}" for name in ("numpy", "h5py", "jax")]
-    lines.append(f"backend  {backend()}, devices {', '.join(state.backend.devices())}")
-    libraries = getattr(state.backend, "libraries", dict)()
-    lines += [f"{name:8} {description}" for name, description in libraries.items()]
-    print("\n".join(lines))

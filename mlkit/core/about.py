@@ -1,0 +1,70 @@
+"""show_config: what a bug report should say of the machine, the versions and the settings."""
+
+import os
+import platform
+
+
+def show_config():
+    """Print versions, processor, backend, libraries, threads and settings in use, for bug reports.
+
+    >>> import mlkit
+    >>> mlkit.show_config()
+    mlkit     ...
+    """
+    lines = config_lines()
+    width = max(len(name) for name, _ in lines)
+    print("\n".join(f"{name:{width}}  {value}" for name, value in lines))
+
+
+def config_lines():
+    """(name, value) pairs of texts."""
+    from mlkit import config
+    from mlkit.core.state import state
+
+    libraries = getattr(state.backend, "libraries", dict)()  # a backend may have none
+    return [
+        ("mlkit", f"{_version('mlkit')}, Python {platform.python_version()}, {platform.platform()}"),
+        ("processor", _processor()),
+        ("cores", f"{_usable_cores()} usable of {os.cpu_count()}"),
+        *((name, _version(name)) for name in ("numpy", "h5py", "jax")),
+        ("backend", f"{config.backend()}, devices {', '.join(state.backend.devices())}"),
+        *libraries.items(),
+        ("floats", f"{config.floatx()}, policy {config.dtype_policy().name}, epsilon {config.epsilon():g}"),
+        ("images", config.image_data_format()),
+        ("variables", _variables()),
+    ]
+
+
+def _version(package):
+    import importlib.metadata
+
+    try:
+        return importlib.metadata.version(package)
+    except importlib.metadata.PackageNotFoundError:
+        return "not installed"
+
+
+def _usable_cores():
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+
+
+_INSTRUCTIONS = ("avx2", "fma", "avx512f", "avx512_bf16", "amx_bf16")
+
+
+def _processor():
+    """Its name and the vector instructions that matter to kernels, where the system tells."""
+    try:
+        with open("/proc/cpuinfo") as file:
+            facts = dict(line.split(":", 1) for line in file.read().partition("\n\n")[0].splitlines() if ":" in line)
+    except OSError:
+        return platform.processor() or platform.machine()
+    facts = {name.strip(): value.strip() for name, value in facts.items()}
+    found = [name for name in _INSTRUCTIONS if name in facts.get("flags", "").split()]
+    return f"{facts.get('model name', platform.machine())} ({' '.join(found) or 'no vector instructions listed'})"
+
+
+def _variables():
+    """Environment variables that change what is computed, or how fast."""
+    watched = ("MLKIT_", "OMP_", "OPENBLAS_")
+    found = [f"{name}={value}" for name, value in sorted(os.environ.items()) if name.startswith(watched)]
+    return " ".join(found) or "none of MLKIT_*, OMP_*, OPENBLAS_* is set"
