@@ -33,7 +33,7 @@ reference row; give it arguments there.
 
 import importlib
 
-_FAMILIES = ("conv",)
+_FAMILIES = ("conv", "eltwise")
 
 
 def rows():

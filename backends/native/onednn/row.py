@@ -10,6 +10,7 @@ from mlkit.core import dtypes
 from mlkit.core.layout import is_contiguous
 from mlkit.core.op import OPS
 from mlkit.core.plan import Operand
+from mlkit.core.spec import Spec
 
 
 class Row:
@@ -64,7 +65,7 @@ class Row:
 
     def _make(self, args, params):
         operands = [Operand(a.shape, dtypes.name_of(a.dtype), a.strides) if hasattr(a, "shape") else a for a in args]
-        specs = OPS[self.name].spec(*operands, **params)
+        specs = OPS[self.name].spec(*(Spec(o.shape, o.dtype) if type(o) is Operand else o for o in operands), **params)
         several = type(specs) is tuple
         outs = [Operand(s.shape, s.dtype) for s in (specs if several else (specs,))]
         kernel = self.prepare(operands, outs, params)

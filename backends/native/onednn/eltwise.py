@@ -1,0 +1,74 @@
+"""Activations as calls of their own, and their gradients: one pass over memory each."""
+
+import math
+from ctypes import c_float, c_int
+
+from mlkit.backends.native.onednn import constants as c
+from mlkit.backends.native.onednn.activation import ELTWISE
+from mlkit.backends.native.onednn.kernel import Kernel
+from mlkit.backends.native.onednn.memory import dense
+from mlkit.backends.native.onednn.primitive import Primitive, or_none
+from mlkit.backends.native.onednn.row import Row, is_dense
+
+
+def flat(operands):
+    """The descriptor of tensors of one shape as vectors; None unless all are dense."""
+    return dense((math.prod(operands[0].shape),)) if all(map(is_dense, operands)) else None
+
+
+def eltwise(name):
+    """(algorithm, alpha, beta) as ctypes values."""
+    algorithm, alpha, beta = ELTWISE[name]
+    return c_int(algorithm), c_float(alpha), c_float(beta)
+
+
+@or_none
+def forward(name, size):
+    """The primitive of an activation of so many elements."""
+    algorithm, *numbers = eltwise(name)
+    x = dense((size,))
+    return Primitive("dnnl_eltwise_forward_primitive_desc_create", c_int(c.TRAINING), algorithm, x, x, *numbers)
+
+
+@or_none
+def backward(name, size):
+    """The primitive of its gradient, of the input."""
+    hint, x = forward(name, size), dense((size,))
+    algorithm, *numbers = eltwise(name)
+    return Primitive("dnnl_eltwise_backward_primitive_desc_create", algorithm, x, x, x, *numbers, hint.pd)
+
+
+class Activation(Row):
+    """y = f(x)"""
+
+    def __init__(self, name):
+        self.name = name
+
+    def function(self, approximate=None):
+        """The name among oneDNN's functions."""
+        name = self.name.removesuffix("_grad")
+        return "gelu_exact" if approximate is False else name
+
+    def build(self, operands, outs, **params):
+        x = flat([*operands, *outs])
+        if x is None:
+            return None
+        kernel = Kernel(operands, outs, inplace=((0, 0),))
+        primitive = forward(self.function(**params), math.prod(outs[0].shape))
+        return kernel.run(primitive, {c.SRC: kernel.argument(0, x), c.DST: kernel.result(0, x)})
+
+
+class ActivationGrad(Activation):
+    """(g, x) -> g f'(x)"""
+
+    def build(self, operands, outs, **params):
+        x = flat([*operands, *outs])
+        if x is None:
+            return None
+        kernel = Kernel(operands, outs, inplace=((0, 0),))
+        primitive = backward(self.function(**params), math.prod(outs[0].shape))
+        places = {c.DIFF_DST: kernel.argument(0, x), c.SRC: kernel.argument(1, x), c.DIFF_SRC: kernel.result(0, x)}
+        return kernel.run(primitive, places)
+
+
+ROWS = [Activation("gelu"), ActivationGrad("gelu_grad"), Activation("silu"), ActivationGrad("silu_grad")]
