@@ -38,8 +38,9 @@ class Architecture:
 
     features: images -> features, the convolutional part. files: include_top -> PublishedFile, the ImageNet weights.
     size: usual height and width; min_size: the least. top: (features, classes, activation) -> predictions.
-    pooled_names: names of the layers that `pooling` "avg" and "max" add. options: WeightSource -> keyword arguments of
-    `features`, for models whose published weights need something of their own. channels_first: whether it exists in that layout.
+    pooled_names: names of the layers that `pooling` "avg" and "max" add; after_pooling: what follows even them. options:
+    WeightSource -> keyword arguments of `features`, for models that depend on where their weights come from. known_size: whether
+    the images' size must be known: always, never, or (None) with the head. channels_first: whether it exists in that layout.
     """
 
     features: Callable
@@ -50,6 +51,7 @@ class Architecture:
     pooled_names: tuple = ("avg_pool", "max_pool")
     after_pooling: Callable = lambda x: x
     options: Callable = lambda source: {}
+    known_size: bool | None = None
     channels_first: bool = True
 
     def build(
@@ -69,7 +71,9 @@ class Architecture:
         source = WeightSource(weights)
         self._check(source, include_top, pooling, classes, name)
         check_agreement(input_shape, input_tensor)
-        shape = image_shape(input_shape, self.size, self.min_size, fixed=include_top, pretrained=source.is_imagenet)
+        known = include_top if self.known_size is None else self.known_size
+        trained = source.is_imagenet and include_top and known  # with a head, weights belong to a size
+        shape = image_shape(input_shape, self.size, self.min_size, known, trained, pretrained=source.is_imagenet)
         inputs, x = image_input(shape, input_tensor)
         x = self.features(x, **self.options(source))
         if include_top:
@@ -87,6 +91,10 @@ class Architecture:
             raise ValueError(
                 f"{name} exists in the layout 'channels_last' only. Call mlkit.config.set_image_data_format('channels_last')."
             )
+        if source.is_imagenet and include_top not in self.files:
+            raise ValueError(
+                f"There are no published ImageNet weights for this {name}. Use weights=None or the path of a file."
+            )
         if source.is_imagenet and include_top and classes != 1000:
             raise ValueError(
                 f"With weights='imagenet' and include_top=True, `classes` should be 1000, but is {classes}. Use "
@@ -95,7 +103,9 @@ class Architecture:
         if pooling not in (None, "avg", "max"):
             raise ValueError(f"`pooling` must be None, 'avg' or 'max', but is {pooling!r}.")
         if pooling and include_top:
-            warnings.warn(f"pooling={pooling!r} has no effect with include_top=True.", stacklevel=5)
+            warnings.warn(
+                f"pooling={pooling!r} has no effect with include_top=True.", stacklevel=5
+            )  # where the constructor is called
 
     def _pooled(self, x, pooling):
         if pooling == "avg":
@@ -112,12 +122,12 @@ def _check_activation(activation):
         )
 
 
-_ARGUMENTS = """
+_ABOUT = """
     include_top: whether to end with the classification head. Without it the model gives features.
     weights: None for random weights, "imagenet" for the published ones, or the path of a file: ".weights.h5", ".keras" or ".h5"
         of Keras, ".safetensors", or a PyTorch state dict (".pth") where the family has a table of names for it.
     input_tensor: symbolic tensor to start from instead of a new Input.
-    input_shape: height, width and channels of the images; the usual size {size} unless given (free without the head).
+    input_shape: height, width and channels of the images; by default those the weights were trained on, free without the head.
     pooling: what follows the features without the head: None, "avg" or "max".
     classes: number of classes of the head.
     classifier_activation: activation of the head; None gives logits.
@@ -128,23 +138,30 @@ _ARGUMENTS = """
     """
 
 
-def constructor(name, architecture, paper, default_name=None):
+def constructor(name, architecture, about, default_name=None, arguments=None):
     """The public function that builds an Architecture, with Keras's signature.
 
-    name: of the function. paper: reference and address for its docstring. default_name: of the model, `name` in lower case
-    unless given.
+    name: of the function. architecture: an Architecture, or a function that makes one from arguments of the family's own.
+    about: for the docstring: title and address of the paper, and the family's own arguments. default_name: of the model; `name`
+    in lower case unless given. arguments: name -> default, in order, where they are others than those of `Architecture.build`.
     """
+    usual = {p.name: p.default for p in inspect.signature(Architecture.build).parameters.values() if p.name != "self"}
+    defaults = {**(arguments or usual), "name": default_name or name.lower()}
+    signature = inspect.Signature(
+        [inspect.Parameter(key, inspect.Parameter.POSITIONAL_OR_KEYWORD, default=value) for key, value in defaults.items()]
+    )
+
+    own = () if isinstance(architecture, Architecture) else inspect.signature(architecture).parameters
 
     def make(*args, **kwargs):
-        return architecture.build(
-            *args, **{"name": signature.parameters["name"].default, **kwargs} if len(args) < 8 else kwargs
-        )
+        bound = signature.bind(*args, **kwargs)
+        bound.apply_defaults()
+        of_family = {key: value for key, value in bound.arguments.items() if key in own}
+        shared = {key: value for key, value in bound.arguments.items() if key in usual}
+        return (architecture(**of_family) if own else architecture).build(**shared)
 
-    own = inspect.signature(architecture.build)
-    parameters = [p.replace(default=default_name or name.lower()) if p.name == "name" else p for p in own.parameters.values()]
-    signature = own.replace(parameters=parameters)
     make.__signature__ = signature
     make.__name__ = make.__qualname__ = name
-    make.__module__ = inspect.stack()[1].frame.f_globals["__name__"]
-    make.__doc__ = f"The image classifier {name}: {paper}\n{_ARGUMENTS.format(size=architecture.size)}"
+    make.__module__ = inspect.stack()[2].frame.f_globals["__name__"]
+    make.__doc__ = f"The image classifier {name}: {about}\n{_ABOUT}"
     return make

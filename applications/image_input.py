@@ -7,26 +7,26 @@ from mlkit.core import tree
 from mlkit.core.keras_tensor import KerasTensor, node_of
 
 
-def image_shape(input_shape, size, min_size, fixed, pretrained):
+def image_shape(input_shape, size, min_size, known, trained, pretrained):
     """The input shape of a model, without the batch axis.
 
     input_shape: what the user gave, or None. size: the model's usual height and width. min_size: the least it works with.
-    fixed: whether height and width must be known, for a classification top follows. pretrained: whether ImageNet weights
-    follow, which need 3 channels (and, with a top, the usual size).
+    known: whether height and width must be known. trained: whether they must be the usual ones, for which a head was trained.
+    pretrained: whether ImageNet weights follow, which need 3 channels.
 
     Raises ValueError for a shape that the model does not take.
     """
     first = config.image_data_format() == "channels_first"
     shaped = lambda height, width, channels: (channels, height, width) if first else (height, width, channels)
     if not input_shape:
-        return shaped(size, size, 3) if fixed else shaped(None, None, 3)
+        return shaped(size, size, 3) if known else shaped(None, None, 3)
     if len(input_shape) != 3:
         raise ValueError(f"`input_shape` must be a tuple of three integers, without the batch axis, but is {input_shape}.")
     input_shape = tuple(input_shape)
     channels, rows, columns = input_shape if first else (input_shape[2], *input_shape[:2])
     if pretrained and channels != 3:
         raise ValueError(f"The ImageNet weights need 3 input channels, but `input_shape` is {input_shape}.")
-    if pretrained and fixed and (rows, columns) != (size, size):
+    if trained and (rows, columns) != (size, size):
         raise ValueError(
             f"With `include_top=True` and ImageNet weights, `input_shape` should be {shaped(size, size, 3)}, but is "
             f"{input_shape}. Use include_top=False for other sizes."
@@ -38,8 +38,8 @@ def image_shape(input_shape, size, min_size, fixed, pretrained):
         )
     if any(s is not None and s < min_size for s in (rows, columns)):
         raise ValueError(f"Input size must be at least {min_size}x{min_size}, but `input_shape` is {input_shape}.")
-    if fixed and None in input_shape:
-        raise ValueError(f"With `include_top=True` the `input_shape` must be fully known, but is {input_shape}.")
+    if known and None in input_shape:
+        raise ValueError(f"With `include_top=True` (and always for NASNet) `input_shape` must be known, but is {input_shape}.")
     return input_shape
 
 

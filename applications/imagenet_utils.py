@@ -15,6 +15,7 @@ _SCALES = {
     "tf": (127.5, (1.0, 1.0, 1.0), (1.0, 1.0, 1.0)),
     "torch": (255.0, (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)),
     "caffe": (1.0, (103.939, 116.779, 123.68), (1.0, 1.0, 1.0)),
+    "lite": (128.0, (127 / 128,) * 3, (1.0, 1.0, 1.0)),
 }
 
 
@@ -23,8 +24,8 @@ def preprocess_input(x, data_format=None, mode="caffe"):
 
     x: array or tensor (batch, height, width, 3), or one image, RGB. It is left as it is; the result is new.
     data_format: "channels_last" or "channels_first"; the global setting unless given.
-    mode: "tf" (from -1 to 1), "torch" (from 0 to 1, then ImageNet's mean and deviation taken off each channel) or "caffe"
-    (BGR, ImageNet's mean taken off, unscaled).
+    mode: "tf" (from -1 to 1), "torch" (from 0 to 1, then ImageNet's mean and deviation taken off each channel), "caffe"
+    (BGR, ImageNet's mean taken off, unscaled) or "lite" (``(x - 127) / 128``, for EfficientNet-Lite; Keras has no such mode).
 
     Returns an array for an array, else a tensor; integers become floats.
 

@@ -10,8 +10,8 @@ from mlkit.applications.imagenet_utils import decode_predictions, preprocessing
 
 __all__ = ["MobileNetV2", "decode_predictions", "preprocess_input"]
 
-_SIZES = (96, 128, 160, 192, 224)  # for which weights are published
-_WIDTHS = (0.35, 0.5, 0.75, 1.0, 1.3, 1.4)
+_SIZES = (96, 128, 160, 192, 224)  # weights are published for these
+_WIDTHS = (0.35, 0.5, 0.75, 1.0, 1.3, 1.4)  # and these
 _STAGES = (  # channels, blocks, stride of the first block, factor by which a block widens
     (16, 1, 1, 1), (24, 2, 2, 6), (32, 3, 2, 6), (64, 4, 2, 6), (96, 3, 1, 6), (160, 3, 2, 6), (320, 1, 1, 6),
 )  # fmt: skip
@@ -57,6 +57,8 @@ def _features(x, alpha, torch=False):
 
 
 def _files(alpha, rows):
+    if alpha not in _WIDTHS:
+        return {}
     name = f"mobilenet_v2_weights_tf_dim_ordering_tf_kernels_{float(alpha)}_{rows}"
     return keras_files("mobilenet_v2", f"{name}.h5", f"{name}_no_top.h5", (None, None))
 
@@ -80,8 +82,6 @@ def MobileNetV2(
     >>> MobileNetV2(input_shape=(32, 32, 3), alpha=0.35, weights=None, classes=10).output_shape
     (None, 10)
     """
-    if weights == "imagenet" and alpha not in _WIDTHS:
-        raise ValueError(f"There are ImageNet weights for `alpha` in {_WIDTHS}, but it is {alpha}.")
     size, rows = trained_size(input_shape, input_tensor, include_top, weights == "imagenet", _SIZES)
     architecture = Architecture(
         functools.partial(_features, alpha=alpha), _files(alpha, rows), size, top=dense_top(None), pooled_names=(None, None)

@@ -93,13 +93,11 @@ class WeightSource:
         return self.is_imagenet or self.path is not None
 
     def load_into(self, model, published):
-        """Set the weights of a new model. published: the PublishedFile that "imagenet" means, or None.
+        """Set the weights of a new model. published: the PublishedFile that "imagenet" means.
 
         Raises ModelFileError for a file that does not fit; OSError where it cannot be had.
         """
         if not self.is_given:
             return
-        if self.is_imagenet and published is None:
-            raise ValueError(f"There are no published ImageNet weights for {model.name!r}. Use weights=None or a path.")
         path = self.path if self.path else published.fetch()
         model.load_weights(path)

@@ -1,0 +1,5 @@
+"""VGG19 under the name of the module in which Keras shows it."""
+
+from mlkit.applications.vgg import VGG19, decode_predictions, preprocess_input
+
+__all__ = ["VGG19", "decode_predictions", "preprocess_input"]
