@@ -24,6 +24,7 @@ _MODULES = (
     "einsum_dense",
     "recurrent_cells",
     "recurrent",
+    "conv_recurrent",
     "sequence",
     "attention",
     "attention_pair",

@@ -8,7 +8,7 @@ from mlkit.core.variable import Variable
 from mlkit.layers.call_info import call_info
 from mlkit.layers.input_spec import InputSpec
 from mlkit.layers.layer import Layer
-from mlkit.layers.recurrent_cells import GRUCell, LSTMCell, SimpleRNNCell, StackedRNNCells
+from mlkit.layers.recurrent_cells import GRUCell, LSTMCell, SimpleRNNCell, StackedRNNCells, initial_state
 from mlkit.ops import fused
 
 __all__ = ["GRU", "LSTM", "RNN", "SimpleRNN"]
@@ -43,7 +43,7 @@ class RNN(Layer):
         self.return_sequences, self.return_state, self.go_backwards = return_sequences, return_state, go_backwards
         self.stateful, self.unroll, self.zero_output_for_mask = stateful, unroll, zero_output_for_mask
         self.supports_masking = True
-        self.states = None
+        self._states_kept = None
         self.input_spec = InputSpec(min_ndim=3)
 
     def build(self, sequences_shape, initial_state_shape=None):
@@ -72,15 +72,17 @@ class RNN(Layer):
                 f"{type(self).__name__} {self.path!r}: stateful=True needs a known batch size: Input(batch_shape=(batch, time, ...))."
             )
         zeros = self.get_initial_state(batch)
-        self.states = tree.map_structure(lambda z: Variable(z, trainable=False, name="rnn_state"), zeros)
+        self._states_kept = tree.map_structure(lambda z: Variable(z, trainable=False, name="rnn_state"), zeros)
 
     def get_initial_state(self, batch_size):
         """The states a sequence begins with: what the cell gives, by default zeros. A list (nested for stacked cells)."""
-        if hasattr(self.cell, "get_initial_state"):
-            states = self.cell.get_initial_state(batch_size=batch_size)
-        else:
-            states = tree.map_structure(lambda n: ops.zeros((batch_size, n), dtype=self.compute_dtype), self.cell.state_size)
+        states = initial_state(self.cell, batch_size, self.compute_dtype)
         return list(states) if isinstance(states, (list, tuple)) else [states]
+
+    @property
+    def states(self):
+        """The Variables in which a stateful layer keeps its states; they are no weights of it. None before it is built."""
+        return self._states_kept
 
     def reset_states(self):
         """Set the states of a stateful layer back to zero."""
@@ -175,13 +177,11 @@ class _CellRNN(RNN):
 
     cell_class = None
 
-    def __init__(self, units, *args, activity_regularizer=None, use_cudnn="auto", **kwargs):
-        if use_cudnn not in ("auto", True, False):
-            raise ValueError(f"{type(self).__name__}: `use_cudnn` must be 'auto', True or False, but got {use_cudnn!r}.")
+    def __init__(self, *args, activity_regularizer=None, **kwargs):
         sequence = {k: kwargs.pop(k) for k in _SEQUENCE_OPTIONS if k in kwargs}
         layer = {k: kwargs.pop(k) for k in ("name", "trainable", "autocast", "input_shape", "input_dim") if k in kwargs}
         dtype = kwargs.pop("dtype", None)
-        cell = self.cell_class(units, *args, dtype=dtype, trainable=layer.get("trainable", True), **kwargs)
+        cell = self.cell_class(*args, dtype=dtype, trainable=layer.get("trainable", True), **kwargs)
         super().__init__(cell, dtype=dtype, activity_regularizer=activity_regularizer, **sequence, **layer)
         self.input_spec = InputSpec(ndim=3)
 
@@ -213,8 +213,34 @@ class SimpleRNN(_CellRNN):
     cell_class = SimpleRNNCell
 
 
-class LSTM(_CellRNN):
-    """Long short-term memory over (batch, time, features). Arguments: those of LSTMCell and RNN.
+class _FusedRNN(_CellRNN):
+    """A recurrent layer whose whole sequence is one fused op, where masks, dropout and activations allow."""
+
+    def __init__(self, *args, use_cudnn="auto", **kwargs):
+        if use_cudnn not in ("auto", True, False):
+            raise ValueError(f"{type(self).__name__}: `use_cudnn` must be 'auto', True or False, but got {use_cudnn!r}.")
+        super().__init__(*args, **kwargs)
+        self.use_cudnn = use_cudnn
+
+    def run_fused(self, sequences, states, kernels, bias):
+        """(outputs of all steps, last states)"""
+        raise NotImplementedError
+
+    def run(self, sequences, states, mask, training):
+        cell = self.cell
+        steps = not self.use_cudnn or mask is not None or (cell.disturbs and training) or not cell.is_standard
+        if steps or sequences.dtype in ("float16", "bfloat16"):
+            return super().run(sequences, states, mask, training)
+        x = ops.flip(sequences, axis=1) if self.go_backwards else sequences
+        bias = None if cell.bias is None else ops.convert_to_tensor(cell.bias)
+        kernels = (ops.convert_to_tensor(cell.kernel), ops.convert_to_tensor(cell.recurrent_kernel))
+        outputs, states = self.run_fused(x, states, kernels, bias)
+        return outputs[:, -1], outputs, states
+
+
+class LSTM(_FusedRNN):
+    """Long short-term memory over (batch, time, features). Arguments: those of LSTMCell and RNN. use_cudnn: True and "auto" run
+    the sequence as one fused operation where that is possible; False runs it step by step.
 
     >>> import mlkit
     >>> mlkit.layers.LSTM(4)(mlkit.ops.ones((2, 5, 3))).shape
@@ -223,38 +249,16 @@ class LSTM(_CellRNN):
 
     cell_class = LSTMCell
 
-    def run(self, sequences, states, mask, training):
-        cell = self.cell
-        if mask is not None or not cell.is_standard or (cell.disturbs and training) or _is_half(sequences):
-            return super().run(sequences, states, mask, training)
-        x = ops.flip(sequences, axis=1) if self.go_backwards else sequences
-        bias = None if cell.bias is None else ops.convert_to_tensor(cell.bias)
-        kernels = (ops.convert_to_tensor(cell.kernel), ops.convert_to_tensor(cell.recurrent_kernel))
-        hs, cs, _ = fused.lstm(x, *states, *kernels, bias)
-        return hs[:, -1], hs, [hs[:, -1], cs[:, -1]]
+    def run_fused(self, sequences, states, kernels, bias):
+        hs, cs, _ = fused.lstm(sequences, *states, *kernels, bias)
+        return hs, [hs[:, -1], cs[:, -1]]
 
 
-class GRU(_CellRNN):
-    """Gated recurrent unit over (batch, time, features). Arguments: those of GRUCell and RNN."""
+class GRU(_FusedRNN):
+    """Gated recurrent unit over (batch, time, features). Arguments: those of GRUCell and RNN; use_cudnn as in LSTM."""
 
     cell_class = GRUCell
 
-    def run(self, sequences, states, mask, training):
-        cell = self.cell
-        if (
-            mask is not None
-            or not cell.is_standard
-            or not cell.reset_after
-            or (cell.disturbs and training)
-            or _is_half(sequences)
-        ):
-            return super().run(sequences, states, mask, training)
-        x = ops.flip(sequences, axis=1) if self.go_backwards else sequences
-        bias = None if cell.bias is None else ops.convert_to_tensor(cell.bias)
-        kernels = (ops.convert_to_tensor(cell.kernel), ops.convert_to_tensor(cell.recurrent_kernel))
-        hs, _ = fused.gru(x, states[0], *kernels, bias)
-        return hs[:, -1], hs, [hs[:, -1]]
-
-
-def _is_half(x):
-    return x.dtype in ("float16", "bfloat16")
+    def run_fused(self, sequences, states, kernels, bias):
+        hs, _ = fused.gru(sequences, states[0], *kernels, bias)
+        return hs, [hs[:, -1]]

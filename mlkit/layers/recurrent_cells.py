@@ -2,6 +2,7 @@
 
 from mlkit import activations, constraints, initializers, ops, random, regularizers
 from mlkit.core import tree
+from mlkit.layers.call_info import call_info
 from mlkit.layers.layer import Layer
 
 __all__ = ["GRUCell", "LSTMCell", "SimpleRNNCell", "StackedRNNCells"]
@@ -153,7 +154,7 @@ class _GatedCell(Cell):
 
     @property
     def is_standard(self):
-        """Whether the activations are those that the fused op computes."""
+        """Whether the cell computes what the fused op does."""
         return (self.activation, self.recurrent_activation) == (activations.tanh, activations.sigmoid)
 
 
@@ -287,6 +288,10 @@ class GRUCell(_GatedCell):
         self.reset_after = reset_after
         self.bias_rows = 2 if reset_after else None
 
+    @property
+    def is_standard(self):
+        return super().is_standard and self.reset_after
+
     def call(self, inputs, states, training=False):
         alone = not isinstance(states, (list, tuple))
         old = states if alone else states[0]
@@ -306,6 +311,14 @@ class GRUCell(_GatedCell):
             candidate = self.activation(xh + ops.matmul(r * h, self.recurrent_kernel[:, 2 * n :]))
         out = z * old + (1 - z) * candidate
         return out, out if alone else [out]
+
+
+def initial_state(cell, batch_size, dtype):
+    """The states a cell begins a sequence with: what it says itself, else zeros of its `state_size`."""
+    if hasattr(cell, "get_initial_state"):
+        return cell.get_initial_state(batch_size=batch_size)
+    zeros = [ops.zeros((batch_size, n), dtype=dtype) for n in tree.flatten(cell.state_size)]
+    return zeros if isinstance(cell.state_size, (list, tuple)) else zeros[0]
 
 
 class StackedRNNCells(Layer):
@@ -328,7 +341,7 @@ class StackedRNNCells(Layer):
         return getattr(self.cells[-1], "output_size", tree.flatten(self.cells[-1].state_size)[0])
 
     def get_initial_state(self, batch_size=None):
-        return [cell.get_initial_state(batch_size=batch_size) for cell in self.cells]
+        return [initial_state(cell, batch_size, self.compute_dtype) for cell in self.cells]
 
     def begin_sequence(self, step, state, training):
         """Each cell draws masks at its own first step."""
@@ -340,6 +353,7 @@ class StackedRNNCells(Layer):
         new = []
         for cell, state in zip(self.cells, states):
             listed = isinstance(state, (list, tuple))
-            inputs, state = cell(inputs, state if listed else [state], training=training)
-            new.append(state)
+            options = {"training": training} if call_info(type(cell)).takes_training else {}
+            inputs, state = cell(inputs, state if listed else [state], **options)
+            new.append(state if listed or not isinstance(state, (list, tuple)) else state[0])
         return inputs, new

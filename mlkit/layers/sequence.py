@@ -3,6 +3,7 @@
 from mlkit import ops
 from mlkit.core import tree
 from mlkit.core.config_object import deserialized_values, serialized
+from mlkit.core.spec import Dim, show
 from mlkit.layers.call_info import call_info
 from mlkit.layers.layer import Layer
 from mlkit.layers.wrappers import Wrapper
@@ -11,7 +12,8 @@ __all__ = ["Bidirectional", "TimeDistributed"]
 
 
 class TimeDistributed(Wrapper):
-    """One layer applied to every step of (batch, time, ...). Masked steps give 0."""
+    """One layer applied to every step of (batch, time, ...). A mask (batch, time, ...) goes step by step to a layer that takes
+    one."""
 
     def __init__(self, layer, **kwargs):
         super().__init__(layer, **kwargs)
@@ -28,14 +30,22 @@ class TimeDistributed(Wrapper):
 
     def call(self, inputs, training=None, mask=None):
         batch, time = inputs.shape[:2]
-        flat = ops.reshape(inputs, (batch * time, *inputs.shape[2:]))
-        options = {"training": training} if call_info(type(self.layer)).takes_training else {}
-        out = self.layer(flat, **options)
-        out = ops.reshape(out, (batch, time, *out.shape[1:]))
+        takes = call_info(type(self.layer))
+        options = {"training": training} if takes.takes_training else {}
         if mask is not None:
-            wide = ops.reshape(mask, (batch, time, *(1,) * (out.ndim - 2)))
-            out = ops.where(wide, out, ops.zeros_like(out))
-        return out
+            self._check_mask(mask, inputs)
+            if "mask" in takes.parameters:
+                options["mask"] = ops.reshape(mask, (batch * time, *mask.shape[2:]))
+        out = self.layer(ops.reshape(inputs, (batch * time, *inputs.shape[2:])), **options)
+        return ops.reshape(out, (batch, time, *out.shape[1:]))
+
+    def _check_mask(self, mask, inputs):
+        known = zip(mask.shape[:2], inputs.shape[:2])
+        if mask.ndim < 2 or any(m != n for m, n in known if Dim not in (type(m), type(n))):
+            raise ValueError(
+                f"TimeDistributed {self.path!r}: the mask must begin with the inputs' batch and time axes {show(inputs.shape[:2])}, but has "
+                f"shape {show(mask.shape)}."
+            )
 
 
 class Bidirectional(Layer):
@@ -73,6 +83,8 @@ class Bidirectional(Layer):
         self.stateful, self.return_state = layer.stateful, layer.return_state
         self.return_sequences = layer.return_sequences
         for directed in (self.forward_layer, self.backward_layer):
+            if hasattr(layer, "use_cudnn"):
+                directed.use_cudnn = layer.use_cudnn  # configs do not hold it
             if hasattr(directed, "zero_output_for_mask"):  # else steps left out would hold other steps' outputs, reversed
                 directed.zero_output_for_mask = self.return_sequences
         self.supports_masking = True

@@ -18,15 +18,17 @@ NOT_OWNED = frozenset(
         "_training",
         "_dtype_policy",
         "_graph",
+        "_states_kept",
     )
 )
+_PLAIN = frozenset((type(None), bool, int, float, str))  # most attributes, passed over at once: models are looked through often
 
 
 def owned(layer, kinds):
     """The distinct objects of the given types in a layer's attributes and the containers there, in the order they were set."""
     found, seen = [], set()
     for name, value in vars(layer).items():
-        if name not in NOT_OWNED:
+        if type(value) not in _PLAIN and name not in NOT_OWNED:
             _collect(value, kinds, found, seen)
     return found
 
@@ -39,7 +41,8 @@ def _collect(value, kinds, found, seen):
     elif isinstance(value, (list, tuple, dict)) and id(value) not in seen:
         seen.add(id(value))  # containers may hold themselves
         for v in value.values() if isinstance(value, dict) else value:
-            _collect(v, kinds, found, seen)
+            if type(v) not in _PLAIN:
+                _collect(v, kinds, found, seen)
 
 
 def unique(items):

@@ -172,6 +172,10 @@ RECURRENT = [
     S("RNN", SEQ, cell=lambda L: L.StackedRNNCells([L.GRUCell(3, name="a"), L.SimpleRNNCell(2, name="b")], name="stack")),
     S("Bidirectional", SEQ, layer=lambda L: L.LSTM(3, return_sequences=True, name="inner")),
     S("Bidirectional", SEQ, layer=lambda L: L.GRU(3, name="inner"), merge_mode="sum"),
+    S("ConvLSTM1D", (2, 3, 5, 2), filters=3, kernel_size=2, return_sequences=True, bias_regularizer="l2"),
+    S("ConvLSTM2D", (2, 3, 4, 5, 2), filters=3, kernel_size=3, padding="same", strides=2, return_state=True),
+    S("ConvLSTM2D", (2, 3, 2, 4, 5), filters=3, kernel_size=(2, 3), data_format="channels_first", go_backwards=True),
+    S("ConvLSTM3D", (2, 2, 3, 4, 3, 2), filters=2, kernel_size=2, unit_forget_bias=False),
     S("TimeDistributed", SEQ, layer=lambda L: L.Dense(4, name="inner")),
 ]
 

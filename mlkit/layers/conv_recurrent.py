@@ -1,0 +1,157 @@
+"""Convolutional LSTMs: the matrix products of an LSTM replaced by convolutions."""
+
+from mlkit import ops
+from mlkit.core.keras_tensor import KerasTensor
+from mlkit.layers.input_spec import InputSpec
+from mlkit.layers.options import as_tuple, layout, padding_name, positive
+from mlkit.layers.recurrent import _CellRNN
+from mlkit.layers.recurrent_cells import LSTMCell
+from mlkit.random import SeedGenerator
+
+__all__ = ["ConvLSTM1D", "ConvLSTM2D", "ConvLSTM3D"]
+
+
+class ConvLSTMCell(LSTMCell):
+    """One step of a convolutional LSTM (Shi et al., 2015): (batch, *spatial, channels) and states [h, c] of the outputs' shape."""
+
+    rank = None
+
+    def __init__(
+        self,
+        filters,
+        kernel_size,
+        strides=1,
+        padding="valid",
+        data_format=None,
+        dilation_rate=1,
+        activation="tanh",
+        recurrent_activation="sigmoid",
+        use_bias=True,
+        kernel_initializer="glorot_uniform",
+        recurrent_initializer="orthogonal",
+        bias_initializer="zeros",
+        unit_forget_bias=True,
+        kernel_regularizer=None,
+        recurrent_regularizer=None,
+        bias_regularizer=None,
+        kernel_constraint=None,
+        recurrent_constraint=None,
+        bias_constraint=None,
+        dropout=0.0,
+        recurrent_dropout=0.0,
+        seed=None,
+        **kwargs,
+    ):
+        super().__init__(
+            positive(self, filters=filters),
+            activation,
+            recurrent_activation,
+            use_bias,
+            kernel_initializer,
+            recurrent_initializer,
+            bias_initializer,
+            unit_forget_bias,
+            kernel_regularizer,
+            recurrent_regularizer,
+            bias_regularizer,
+            kernel_constraint,
+            recurrent_constraint,
+            bias_constraint,
+            dropout,
+            recurrent_dropout,
+            seed,
+            name="conv_lstm_cell",
+            **kwargs,
+        )
+        self.filters = filters
+        self.kernel_size = as_tuple(kernel_size, self.rank, "kernel_size")
+        self.strides = as_tuple(strides, self.rank, "strides")
+        self.dilation_rate = as_tuple(dilation_rate, self.rank, "dilation_rate")
+        self.padding, self.data_format = padding_name(padding), layout(data_format)
+        if max(self.strides) > 1 and max(self.dilation_rate) > 1:
+            raise ValueError(f"ConvLSTM: strides {self.strides} and dilation {self.dilation_rate} cannot both be above 1.")
+        if self.seed_generator is None:  # Keras's cell always has one, and files hold its state
+            self.seed_generator = SeedGenerator(seed)
+
+    def build(self, input_shape):
+        last = self.data_format == "channels_last"
+        channels, spatial = (input_shape[-1], input_shape[1:-1]) if last else (input_shape[1], input_shape[2:])
+        if channels is None or None in spatial:
+            raise ValueError(
+                f"ConvLSTM {self.path!r}: the channels and the spatial sizes of the inputs must be known, but a step has shape {input_shape}."
+            )
+        options = {"regularizer": self.kernel_regularizer, "constraint": self.kernel_constraint, "name": "kernel"}
+        self.kernel = self.add_weight((*self.kernel_size, channels, 4 * self.filters), self.kernel_initializer, **options)
+        self.recurrent_kernel = self.add_weight(
+            (*self.kernel_size, self.filters, 4 * self.filters),
+            self.recurrent_initializer,
+            regularizer=self.recurrent_regularizer,
+            constraint=self.recurrent_constraint,
+            name="recurrent_kernel",
+        )
+        self.bias = None
+        if self.use_bias:
+            options = {"regularizer": self.bias_regularizer, "constraint": self.bias_constraint, "name": "bias"}
+            self.bias = self.add_weight((4 * self.filters,), self.bias_start(), **options)
+        per_gate = KerasTensor((*self.kernel_size, channels, self.filters))
+        self._state_shape = self._convolved(KerasTensor((None, *input_shape[1:])), per_gate).shape[1:]
+
+    def _convolved(self, x, kernel):
+        options = {"data_format": self.data_format, "dilation_rate": self.dilation_rate}
+        return ops.conv(x, kernel, strides=self.strides, padding=self.padding, **options)
+
+    def get_initial_state(self, batch_size=None):
+        """Zeros for h and c."""
+        return [ops.zeros((batch_size, *self._state_shape), dtype=self.compute_dtype) for _ in "hc"]
+
+    def call(self, inputs, states, training=False):
+        x, h = self.disturbed(inputs, states[0], training)
+        channels = -1 if self.data_format == "channels_last" else 1
+        z = self._convolved(x, self.kernel)
+        if self.bias is not None:
+            z = z + (self.bias if channels == -1 else ops.reshape(self.bias, (-1, *(1,) * self.rank)))
+        z = z + ops.conv(h, self.recurrent_kernel, padding="same", data_format=self.data_format)
+        i, f, c, o = ops.split(z, 4, axis=channels)
+        gate = self.recurrent_activation
+        c = gate(f) * states[1] + gate(i) * self.activation(c)
+        h = gate(o) * self.activation(c)
+        return h, [h, c]
+
+
+class _ConvLSTM(_CellRNN):
+    """Base of the convolutional LSTMs of 1 to 3 spatial axes."""
+
+    def __init__(self, *args, **kwargs):
+        super().__init__(*args, **kwargs)
+        self.input_spec = InputSpec(ndim=self.cell_class.rank + 3)
+
+
+def _cell_class(rank):
+    return type(f"ConvLSTM{rank}DCell", (ConvLSTMCell,), {"rank": rank, "__module__": __name__})
+
+
+class ConvLSTM1D(_ConvLSTM):
+    """Convolutional LSTM over (batch, time, steps, channels): the state is a series of `filters` channels.
+
+    Arguments: filters and kernel_size, strides, padding, data_format, dilation_rate of the convolution of the inputs, as in
+    Conv1D; those of LSTM otherwise. The state is convolved with stride 1 and padding "same".
+    """
+
+    cell_class = _cell_class(1)
+
+
+class ConvLSTM2D(_ConvLSTM):
+    """Convolutional LSTM over (batch, time, height, width, channels), for videos. Arguments as in ConvLSTM1D.
+
+    >>> import mlkit
+    >>> mlkit.layers.ConvLSTM2D(4, 3)(mlkit.ops.ones((2, 5, 8, 8, 3))).shape
+    (2, 6, 6, 4)
+    """
+
+    cell_class = _cell_class(2)
+
+
+class ConvLSTM3D(_ConvLSTM):
+    """Convolutional LSTM over (batch, time, depth, height, width, channels). Arguments as in ConvLSTM1D."""
+
+    cell_class = _cell_class(3)
