@@ -15,6 +15,7 @@ _NAMES = {  # public name -> module that defines it
     "Tensor": "core.tensor",
     "Variable": "core.variable",
     "KerasTensor": "core.keras_tensor",
+    "Operation": "core.operation",
     "GradientTape": "core.autograd",
     "grad": "core.autograd",
     "value_and_grad": "core.autograd",
@@ -41,6 +42,7 @@ _NAMES = {  # public name -> module that defines it
     "verify": "models.verify",
     "show_config": "config",
     "lr_find": "finetuning.rate_search",
+    "finetune": "finetuning.recipe",
 }
 __all__ = sorted({*_MODULES, *_NAMES})
 

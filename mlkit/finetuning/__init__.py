@@ -3,8 +3,11 @@
 import importlib
 
 _HOME = {
+    "FineTuned": "recipe",
+    "KeepBest": "keep_best",
     "LearningRateSearch": "rate_search",
     "discriminative_rates": "groups",
+    "features": "frozen_features",
     "layer_groups": "groups",
 }
 

@@ -1,0 +1,113 @@
+"""The data of a fine-tuning: folders, data sets or arrays, and what their labels ask of a head."""
+
+import dataclasses
+import os
+
+import numpy as np
+
+
+@dataclasses.dataclass
+class Labelled:
+    """Training and validation data for `fit`, and what a head for it looks like.
+
+    train, validation: data sets, or tuples of arrays. batch_size: for arrays, else None. shape: (height, width, channels) of
+    the images. units, activation, loss: of the head. class_names: or None. code: lines that make `train` and `val`; empty where
+    they were passed.
+    """
+
+    train: object
+    validation: object
+    batch_size: int | None
+    shape: tuple
+    units: int
+    activation: str
+    loss: str
+    class_names: list | None
+    code: list
+
+    @property
+    def is_arrays(self):
+        return isinstance(self.train, tuple)
+
+    def steps(self):
+        """Batches an epoch."""
+        from mlkit import data
+
+        parts = self.train if self.is_arrays else (self.train,)
+        count = data.get_adapter(*parts, batch_size=self.batch_size).num_batches
+        if count is None:
+            raise ValueError("finetune: the training data does not know its number of batches. Give it a `__len__`.")
+        return count
+
+
+def labelled(train, validation, image_size, batch_size, classes, seed, verbose):
+    """Whatever `finetune` was given, as `Labelled`."""
+    code, names = [], None
+    if isinstance(train, (str, os.PathLike)):
+        train, validation, code = _from_folders(train, validation, image_size, batch_size, seed, verbose)
+    if isinstance(validation, (str, os.PathLike)):
+        raise ValueError("finetune: where `validation` is a folder, `train` must be one, too.")
+    if validation is None:
+        raise ValueError("finetune: pass `validation` data, by which the best epoch is chosen. (A folder is split by itself.)")
+    arrays = isinstance(train, (tuple, list))
+    train = tuple(train) if arrays else train
+    names = getattr(train, "class_names", None)
+    x, y = train[:2] if arrays else _first_batch(train)
+    y = np.asarray(y)
+    head = _head(y, classes or (len(names) if names else None), arrays)
+    return Labelled(train, validation, batch_size if arrays else None, tuple(x.shape[1:]), *head, names, code)
+
+
+def _from_folders(train, validation, image_size, batch_size, seed, verbose):
+    from mlkit.utils import image_dataset_from_directory
+
+    train = os.fspath(train)
+    options = f"image_size={tuple(image_size)}, batch_size={batch_size}, seed={seed}" + (
+        ", verbose=False" if verbose == 0 else ""
+    )
+    # quiet, for the script makes them again
+    common = {"image_size": tuple(image_size), "batch_size": batch_size, "seed": seed, "verbose": False}
+    make = "keras.utils.image_dataset_from_directory"
+    if validation is None:
+        pair = image_dataset_from_directory(train, validation_split=0.2, subset="both", **common)
+        code = [f"train, val = {make}(", f"    {train!r}, {options}, validation_split=0.2, subset='both'", ")"]
+        return *pair, code
+    if not isinstance(validation, (str, os.PathLike)):
+        raise ValueError("finetune: where `train` is a folder, `validation` must be one, too, or None to split `train`.")
+    validation = os.fspath(validation)
+    sets = [image_dataset_from_directory(train, **common)]
+    sets.append(image_dataset_from_directory(validation, class_names=sets[0].class_names, shuffle=False, **common))
+    code = [
+        f"train = {make}({train!r}, {options})",
+        f"val = {make}({validation!r}, {options}, class_names=train.class_names, shuffle=False)",
+    ]
+    return *sets, code
+
+
+def _first_batch(dataset):
+    from mlkit import data
+
+    batches = data.get_adapter(dataset).epoch(0)
+    try:
+        x, y, _ = next(batches)
+    finally:
+        batches.close()
+    if y is None:
+        raise ValueError("finetune: the training data has no labels.")
+    return x, y
+
+
+def _head(y, classes, all_labels):
+    """(units, activation, loss) for labels like these."""
+    if y.ndim == 2 and y.shape[1] > 1:
+        return y.shape[1], "softmax", "categorical_crossentropy"
+    if y.ndim == 2:
+        return 1, "sigmoid", "binary_crossentropy"
+    if y.ndim != 1 or y.dtype.kind not in "iu":
+        raise ValueError(
+            f"finetune: labels must be class numbers (batch,), one-hot rows (batch, classes) or 0/1 (batch, 1), but have shape "
+            f"{y.shape} and dtype {y.dtype}."
+        )
+    if classes is None and not all_labels:
+        raise ValueError("finetune: pass `classes`, the number of classes: the data set has no `class_names` to count.")
+    return classes or int(y.max()) + 1, "softmax", "sparse_categorical_crossentropy"

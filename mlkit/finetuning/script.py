@@ -1,0 +1,106 @@
+"""The recipe of fine-tuning as the script that a person would write: `finetune` fills it in, shows it and runs it."""
+
+from mlkit.core.config_object import init_signature
+
+_HEADER = """\
+import mlkit as keras
+from mlkit import finetuning, layers
+from mlkit.optimizers.schedules import OneCycle
+
+keras.utils.set_random_seed({seed})
+{data}"""
+
+_MODEL = """
+# The pretrained network without its head, behind its own preprocessing, and a new head
+{base}
+inputs = x = keras.Input({shape})
+{before}features = base(x)
+x = layers.Dropout({dropout}, name="head_dropout")(features)
+outputs = layers.Dense({units}, activation={activation!r}, name="head")(x)
+model = keras.Model(inputs, outputs)
+best = finetuning.KeepBest(model, monitor={monitor!r})
+phases = []
+"""
+
+_HEAD_CACHED = """
+# 1. The head alone. The network is frozen and no image changes, so what it makes of them is computed once
+model.freeze(until="head_dropout")
+trunk, head = keras.Model(inputs, features), keras.Model(features, outputs)
+head_train = finetuning.features(trunk, {train_once})
+head_val = finetuning.features(trunk, {val_once})
+schedule = OneCycle({rate}, total_steps={steps})
+head.compile(keras.optimizers.Adam(schedule), {loss!r}, metrics=["accuracy"])
+phases += [head.fit(*head_train, batch_size={batch_size}, epochs={epochs}, validation_data=head_val, callbacks=[best]{verbose})]
+best.restore()
+"""
+
+_HEAD = """
+# 1. The head alone; the network is frozen
+model.freeze(until="head_dropout")
+schedule = OneCycle({rate}, total_steps={steps})
+model.compile(keras.optimizers.Adam(schedule), {loss!r}, metrics=["accuracy"])
+phases += [model.fit({fit}, epochs={epochs}, validation_data=val, callbacks=[best]{verbose})]
+best.restore()
+"""
+
+_ALL = """
+# 2. All of it, slower, and slower still towards the input. BatchNormalization keeps what it has learned
+{freeze}model.unfreeze(batch_norm=False)
+optimizer = keras.optimizers.Adam(OneCycle({rate}, total_steps={steps}))
+optimizer.rate_factors = finetuning.discriminative_rates(model, decay={decay})
+model.compile(optimizer, {loss!r}, metrics=["accuracy"])
+phases += [model.fit({fit}, epochs={epochs}, validation_data=val, callbacks=[best]{verbose})]
+best.restore()
+"""
+
+
+def script_of(data, source, augmentation, settings):
+    """The script of a fine-tuning.
+
+    data: `Labelled`. source: `Pretrained`. augmentation: list of layers. settings: the other arguments of `finetune`, a dict.
+    """
+    steps, loss = data.steps(), data.loss
+    fit = f"*train, batch_size={data.batch_size}" if data.is_arrays else "train"
+    verbose = "" if settings["verbose"] == "auto" else f", verbose={settings['verbose']!r}"
+    common = {"loss": loss, "fit": fit, "verbose": verbose}
+    before = "".join(f"x = {code_of(layer)}(x)\n" for layer in augmentation)
+    before += f"x = {source.preprocess_code}(x)\n" if source.preprocess is not None else ""
+    text = _HEADER.format(seed=settings["seed"], data="\n".join(data.code or ["# train, val: the data that was passed"]) + "\n")
+    text += _MODEL.format(
+        base="\n".join(source.code), shape=data.shape, before=before, dropout=settings["dropout"], units=data.units,
+        activation=data.activation, monitor=settings["monitor"],
+    )  # fmt: skip
+    head_epochs, epochs = settings["head_epochs"], settings["epochs"]
+    if head_epochs:
+        once = {"train_once": "*train" if data.is_arrays else "train"}
+        once["val_once"] = "*val" if isinstance(data.validation, (tuple, list)) else "val"
+        text += (_HEAD if augmentation else _HEAD_CACHED).format(
+            rate=settings["learning_rate"], steps=head_epochs * steps, epochs=head_epochs, batch_size=settings["batch_size"],
+            **once, **common,
+        )  # fmt: skip
+    if epochs:
+        text += _ALL.format(
+            rate=settings["fine_learning_rate"], steps=epochs * steps, epochs=epochs, decay=settings["decay"],
+            freeze="" if head_epochs else 'model.freeze(until="head_dropout")\n', **common,
+        )  # fmt: skip
+    return text + (f"model.save({settings['save_to']!r})\n" if settings["save_to"] else "")
+
+
+def code_of(layer):
+    """A layer as the code that makes it: its class and the arguments that differ from their defaults.
+
+    >>> from mlkit import layers
+    >>> code_of(layers.RandomFlip("horizontal"))
+    "layers.RandomFlip(mode='horizontal')"
+    """
+    from mlkit import layers
+
+    if getattr(layers, type(layer).__name__, None) is not type(layer):
+        raise ValueError(
+            f"finetune: `augmentation` may hold layers of mlkit.layers, but got {layer!r}. Put others into the data."
+        )
+    parameters = init_signature(type(layer)).parameters
+    config = layer.get_config()
+    given = {k: v for k, v in config.items() if k in parameters and v != parameters[k].default and k not in ("name", "dtype")}
+    given.pop("data_format", None)  # the global setting
+    return f"layers.{type(layer).__name__}({', '.join(f'{k}={v!r}' for k, v in given.items())})"

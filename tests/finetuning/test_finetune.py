@@ -1,0 +1,135 @@
+"""The recipe: what it does, that its script does the same, and what it says to wrong arguments."""
+
+import numpy as np
+import pytest
+
+import mlkit
+from mlkit import finetuning, layers
+from mlkit.finetuning.script import code_of
+from tests.finetuning.pictures import folder, pictures, small_net
+
+SCALE = layers.Rescaling(1 / 255)
+QUICK = {"batch_size": 8, "head_epochs": 2, "epochs": 1, "verbose": 0}
+
+
+def weights(model):
+    return [np.array(w) for w in model.get_weights()]
+
+
+@pytest.fixture(scope="module")
+def photos(tmp_path_factory):
+    return folder(tmp_path_factory.mktemp("photos"), count=40)
+
+
+def test_a_folder_and_an_application(photos, tmp_path, capsys):
+    """Frozen and unfrozen phase; the printed script, run alone, gives the same weights."""
+    constructor = mlkit.applications.MobileNetV2
+    options = {**QUICK, "weights": None, "image_size": (32, 32), "save_to": str(tmp_path / "m.keras"), "verbose": 2}
+    done = mlkit.finetune("mobilenetv2", photos, **options)
+    printed = capsys.readouterr().out
+    assert done.script in printed and "keras.applications.mobilenet_v2.preprocess_input(x)" in done.script
+    assert len(done.history["val_accuracy"]) == 3 and done.head_epochs == 2 and done.class_names == ["above", "below"]
+    assert done.best == max(done.history["val_accuracy"])
+    x = pictures(4)[0].astype("float32")
+    assert done.model.predict(np.stack([np.pad(i, ((8, 8), (8, 8), (0, 0))) for i in x]), verbose=0).shape == (4, 2)
+    names = {}
+    exec(done.script.replace("m.keras", "again.keras"), names)
+    assert all(map(np.array_equal, weights(done.model), weights(names["model"])))
+    saved = mlkit.models.load_model(tmp_path / "m.keras")
+    assert all(map(np.array_equal, weights(saved), weights(done.model)))
+    assert constructor.__name__ in done.script
+
+
+def test_arrays_and_a_model_of_ones_own():
+    train, val = pictures(64), pictures(32, seed=1)
+    own = small_net()
+    before = weights(own)
+    rates = {"learning_rate": 0.02, "fine_learning_rate": 0.01}
+    options = {**QUICK, "head_epochs": 4, "epochs": 6, "preprocess": SCALE, "dropout": 0.0, **rates}
+    done = mlkit.finetune(own, train, val, **options)
+    assert done.best > 0.9 and "get_layer('predictions')" in done.script
+    assert not np.array_equal(own.get_layer("conv").get_weights()[0], before[0]), "the second phase trains all"
+    assert np.array_equal(own.get_layer("norm").get_weights()[2], before[4]), "statistics stay"
+    accuracy = done.model.evaluate(*val, verbose=0, return_dict=True)["accuracy"]
+    assert accuracy == pytest.approx(done.best), "the best weights are restored"
+
+
+@pytest.mark.parametrize("labels", ["binary", "categorical"])
+def test_label_modes_and_maps_as_features(photos, labels):
+    train, val = mlkit.utils.image_dataset_from_directory(
+        photos, image_size=(16, 16), label_mode=labels, validation_split=0.2, subset="both", seed=0, verbose=False
+    )
+    done = mlkit.finetune(small_net(head=False), train, val, preprocess=SCALE, **{**QUICK, "epochs": 0})
+    assert done.model.output_shape == (None, 1 if labels == "binary" else 2)
+    assert "GlobalAveragePooling2D" in done.script and "unfreeze" not in done.script
+
+
+def test_augmentation_leaves_out_the_cache():
+    train = pictures(16)
+    options = {**QUICK, "augmentation": [layers.RandomFlip("horizontal"), layers.RandomZoom(0.2, seed=3)], "preprocess": SCALE}
+    done = mlkit.finetune(small_net(), train, train, **options)
+    assert "x = layers.RandomFlip(mode='horizontal')(x)\nx = layers.RandomZoom(height_factor=0.2, seed=3)(x)" in done.script
+    assert "features(trunk" not in done.script
+    names = {"train": train, "val": train, "pretrained": small_net(), "preprocess": SCALE}
+    exec(done.script, names)
+    assert all(map(np.array_equal, weights(done.model), weights(names["model"])))
+
+
+def test_only_the_second_phase():
+    train = pictures(16)
+    done = mlkit.finetune(small_net(), train, train, preprocess=SCALE, **{**QUICK, "head_epochs": 0})
+    assert len(done.history["loss"]) == 1 and not done.model.get_layer("head")._frozen
+
+
+def test_features_are_those_of_inference_in_the_order_of_the_data():
+    trunk = small_net(head=False)
+    x, y = pictures(10)
+    rows, labels, w = finetuning.features(trunk, x, y, np.arange(10.0), batch_size=4)
+    assert np.allclose(rows, trunk.predict(x, verbose=0), atol=1e-6) and labels.tolist() == y.tolist() and w[3] == 3.0
+    with pytest.raises(ValueError, match="no targets"):
+        finetuning.features(trunk, x)
+
+
+def test_keep_best_over_two_trainings(tmp_path):
+    x, y = pictures(16)
+    model = small_net()
+    model.compile("sgd", "sparse_categorical_crossentropy")
+    best = finetuning.KeepBest(model, "val_loss", filepath=tmp_path / "best.weights.h5")
+    with pytest.raises(ValueError, match="no weights to restore"):
+        best.restore()
+    history = model.fit(x, y, epochs=2, validation_data=(x, y), verbose=0, callbacks=[best]).history["val_loss"]
+    kept = weights(model)
+    model.optimizer.learning_rate = 1e3
+    model.fit(x, y, validation_data=(x, y), verbose=0, callbacks=[best])
+    best.restore()
+    assert best.best == min(history) and all(map(np.array_equal, kept, weights(model)))
+    other = small_net()
+    other.load_weights(tmp_path / "best.weights.h5")
+    assert all(map(np.array_equal, kept, weights(other)))
+
+
+def test_code_of_layers():
+    assert code_of(layers.RandomFlip()) == "layers.RandomFlip()"
+    with pytest.raises(ValueError, match="mlkit.layers"):
+        code_of(type("Own", (layers.Layer,), {})())
+
+
+BAD = {
+    "no such model": ({"model": "MobileNet22"}, "MobileNetV2"),
+    "no model": ({"model": 3}, "constructor"),
+    "preprocessing unknown": ({"preprocess": "auto"}, "Pass `preprocess`"),
+    "no validation": ({"validation": None}, "pass `validation`"),
+    "no epochs": ({"head_epochs": 0, "epochs": 0}, "epochs to train"),
+    "labels": ({"train": (pictures(4)[0], np.ones(4))}, "class numbers"),
+    "augmentation": ({"augmentation": "flip"}, "list of layers"),
+    "classes": ({"train": [pictures(4)].__iter__()}, "pass `classes`"),
+    "folder for one": ({"validation": "somewhere"}, "must be one, too"),
+}
+
+
+@pytest.mark.parametrize("name", BAD)
+def test_bad_arguments(name):
+    options, words = BAD[name]
+    good = {"model": small_net(), "train": pictures(4), "validation": pictures(4), "preprocess": None, **QUICK}
+    with pytest.raises(ValueError, match=words):
+        mlkit.finetune(**{**good, **options})
