@@ -2,10 +2,11 @@
 
 import functools
 
-from mlkit.core import dtypes, names, tree
-from mlkit.core.config_object import Configurable, init_arguments, serialized
+from mlkit.core import dtypes, tree
+from mlkit.core.config_object import init_arguments, serialized
 from mlkit.core.keras_tensor import KerasTensor, has_symbol, infer, record, symbol
 from mlkit.core.messages import add_place
+from mlkit.core.operation import Operation
 from mlkit.core.spec import Spec, show
 from mlkit.core.state import State, outside_trace, state
 from mlkit.core.tensor import Tensor
@@ -21,7 +22,7 @@ from mlkit.layers.tracking import owned, unique
 __all__ = ["Layer"]
 
 
-class Layer(StatefulMixin, Configurable):
+class Layer(StatefulMixin, Operation):
     """A piece of a model: a function of tensors together with its state.
 
     Subclasses store their options in `__init__` under the arguments' names, create weights in `build(input_shape)` with
@@ -62,9 +63,7 @@ class Layer(StatefulMixin, Configurable):
         kwargs.pop("batch_size", None) if input_shape is None else None
         if kwargs:
             raise ValueError(f"{type(self).__name__}: unrecognized keyword arguments {sorted(kwargs)}.")
-        self.name = name or names.auto_name(type(self).__name__)
-        if not isinstance(self.name, str) or "/" in self.name:
-            raise ValueError(f"{type(self).__name__}: `name` must be a string without '/', but got {self.name!r}.")
+        Operation.__init__(self, name)
         self.built = self._needs_no_build and type(self).build is Layer.build
         self._scope = None  # path of names, fixed when first built or called
         self._trainable = bool(trainable)
@@ -75,7 +74,6 @@ class Layer(StatefulMixin, Configurable):
         self._input_shape_arg = tuple(input_shape) if input_shape is not None else None
         self._own_weights = []  # made by add_weight, in that order
         self._losses, self._losses_call = [], None
-        self._inbound_nodes = []
         self._build_shapes = None
 
     # ---- for subclasses ------------------------------------------------------------------------------------------
@@ -154,7 +152,7 @@ class Layer(StatefulMixin, Configurable):
 
     def __call__(self, *args, **kwargs):
         if has_symbol(args) or has_symbol(kwargs.values()):
-            return record(self, self.__call__, args, kwargs)
+            return self.symbolic_call(*args, **kwargs)
         info = call_info(type(self))
         try:
             outer = state.scope, state.training, state.autocast
@@ -191,6 +189,10 @@ class Layer(StatefulMixin, Configurable):
             raise
         finally:
             state.scope, state.training, state.autocast = outer
+
+    def symbolic_call(self, *args, **kwargs):
+        """A call on KerasTensors: noted as a node of a functional model. Returns KerasTensors."""
+        return record(self, self.__call__, args, kwargs)
 
     def _converted(self, args, kwargs):
         """Arrays as tensors, float ones in the compute dtype."""
@@ -301,25 +303,7 @@ class Layer(StatefulMixin, Configurable):
         """Dtype float inputs are cast to."""
         return self.compute_dtype
 
-    # ---- functional graph, config ----------------------------------------------------------------------------------
-
-    @property
-    def input(self):
-        """The KerasTensor(s) the layer was called on, if it was called symbolically once."""
-        node = self._only_node("input")
-        first = node.args[0] if node.args else next(iter(node.kwargs.values()))
-        return first
-
-    @property
-    def output(self):
-        """The KerasTensor(s) the layer returned, if it was called symbolically once."""
-        return self._only_node("output").outputs
-
-    def _only_node(self, what):
-        if len(self._inbound_nodes) != 1:
-            times = f"{len(self._inbound_nodes)} times" if self._inbound_nodes else "never"
-            raise AttributeError(f"Layer {self.name!r} was called {times} on KerasTensors, so `{what}` is not defined.")
-        return self._inbound_nodes[0]
+    # ---- config ----------------------------------------------------------------------------------------------------
 
     _omitted_when_none = ("activity_regularizer", "lora_rank", "lora_alpha")  # as in Keras's configs
 
