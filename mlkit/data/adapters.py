@@ -73,6 +73,7 @@ class Adapter:
     num_batches = None
     batch_size = None
     one_pass = False  # whether the data can be gone through only once, as a generator's
+    overlaps = False  # whether it pays to make the next batch in a thread while a step runs: not where that is only a copy
 
     def epoch(self, index):
         """The `(x, y, sample_weight)` batches of pass number `index`."""
@@ -158,6 +159,10 @@ def _checked_batch_size(batch_size, num_samples, steps):
 class PyDatasetAdapter(Adapter):
     """A `PyDataset`, its batches prepared by `dataset.workers` threads, in an order that depends only on seed and epoch."""
 
+    @property
+    def overlaps(self):
+        return self.dataset.workers == 1  # more of them work ahead already; with none the caller's thread is asked for
+
     def __init__(self, dataset, shuffle=False, class_weight=None, seed=None):
         self.dataset = dataset
         self.shuffle = shuffle
@@ -213,6 +218,7 @@ class IterableAdapter(Adapter):
         self.class_weight = class_weight
         self.one_pass = hasattr(iterable, "__next__")
         self.num_batches = _length_of(iterable)
+        self.overlaps = not hasattr(iterable, "epoch")  # image folders and the like have threads of their own
 
     def epoch(self, index):
         source = self.iterable.epoch(index) if hasattr(self.iterable, "epoch") else iter(self.iterable)

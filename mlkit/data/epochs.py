@@ -1,13 +1,17 @@
 """EpochIterator: how many batches of the data make one epoch, and where the next epoch goes on."""
 
+import itertools
 import warnings
+
+from mlkit.data.prefetch import prefetch
 
 
 class EpochIterator:
     """The batches of each epoch of a `fit`, `evaluate` or `predict`.
 
     Without `steps_per_epoch` an epoch is one pass over the data. With it an epoch is that many batches: the pass goes on in the
-    next epoch, and an epoch ends early (with a warning) where the pass ends.
+    next epoch, and an epoch ends early (with a warning) where the pass ends. Where the adapter says that it pays, a thread
+    makes the next batch while the current one is used; it never takes more of the data than the epoch has.
 
     Args:
         adapter: from `get_adapter`.
@@ -45,7 +49,7 @@ class EpochIterator:
 
     def _whole_pass(self, index):
         count = 0
-        batches = self.adapter.epoch(index)
+        batches = self._ahead(self.adapter.epoch(index))
         try:
             for batch in batches:
                 count += 1
@@ -59,17 +63,28 @@ class EpochIterator:
     def _steps(self, index):
         if self._pass is None:
             self._begin_pass(max(index, self._passes))
-        for _ in range(self.steps_per_epoch):
-            batch = next(self._pass, None) if self._left != 0 else None
-            if batch is None:
-                self._warn_out_of_data(index)
-                self._left = 0
-                break
-            if self._left is not None:
-                self._left -= 1
-            yield batch
+        steps = self.steps_per_epoch if self._left is None else min(self._left, self.steps_per_epoch)
+        count = 0
+        batches = self._ahead(itertools.islice(self._pass, steps))
+        try:
+            for batch in batches:
+                count += 1
+                if self._left is not None:
+                    self._left -= 1
+                yield batch
+        finally:
+            batches.close()
+        if count < self.steps_per_epoch:
+            self._warn_out_of_data(index)
+            self._left = 0
         if self._left == 0:
             self._pass = None
+
+    def _ahead(self, batches):
+        """The batches, the next one made while the current one is used where that pays; something that can be closed."""
+        if self.adapter.overlaps:
+            return prefetch(batches, size=1)
+        return batches if hasattr(batches, "close") else (b for b in batches)
 
     def _begin_pass(self, number):
         self._pass = self.adapter.epoch(number)

@@ -3,8 +3,11 @@
 import collections
 import concurrent.futures
 import contextlib
+import contextvars
 import queue
 import threading
+
+from mlkit.core.state import state, swapped
 
 _END = object()
 
@@ -12,15 +15,19 @@ _END = object()
 def prefetch(iterable, size=2):
     """Iterate in a background thread, up to `size` elements ahead of the consumer.
 
-    An exception of the iterable is raised in the consumer, where its element would have been. When the consumer stops early
-    (break, an error, or `close()`), the thread ends before its next element.
+    An exception of the iterable is raised in the consumer, where its element would have been, with the traceback of where it
+    arose. When the consumer stops early (break, an error, or `close()`), the thread ends before its next element. The thread
+    sees the consumer's backend and device, and its context variables.
 
     >>> list(prefetch(range(3)))
     [0, 1, 2]
     """
     ready = queue.Queue(max(1, size))
     stopped = threading.Event()
-    thread = threading.Thread(target=_produce, args=(iterable, ready, stopped), name="mlkit-prefetch", daemon=True)
+    surroundings = dict(backend=state.backend, kernels=state.kernels, device=state.device)
+    run = contextvars.copy_context().run
+    arguments = (_produce, iterable, ready, stopped, surroundings)
+    thread = threading.Thread(target=run, args=arguments, name="mlkit-prefetch", daemon=True)
     thread.start()
     try:
         while True:
@@ -38,7 +45,7 @@ def prefetch(iterable, size=2):
         thread.join(timeout=5.0)
 
 
-def _produce(iterable, ready, stopped):
+def _produce(iterable, ready, stopped, surroundings):
     def put(item, error=None):
         while not stopped.is_set():
             with contextlib.suppress(queue.Full):
@@ -46,11 +53,12 @@ def _produce(iterable, ready, stopped):
 
     iterator = None
     try:
-        iterator = iter(iterable)
-        for item in iterator:
-            put(item)
-            if stopped.is_set():
-                return
+        with swapped(**surroundings):
+            iterator = iter(iterable)
+            for item in iterator:
+                put(item)
+                if stopped.is_set():
+                    return
         put(_END)
     except BaseException as error:  # whatever it is, it belongs to the consumer
         put(None, error)

@@ -11,8 +11,8 @@ class PyDataset:
     `on_epoch_end()` may be overridden, to shuffle for instance.
 
     Args:
-        workers: threads that prepare batches while the model trains; with 0 or 1 batches are made when they are asked for.
-            NumPy, Pillow and h5py release Python's lock, so threads serve for decoding and arithmetic alike.
+        workers: threads that prepare batches while the model trains; with 0 batches are made when they are asked for. NumPy,
+            Pillow and h5py release Python's lock, so threads serve for decoding and arithmetic alike.
         use_multiprocessing: accepted for Keras scripts; the workers are threads (a warning says so), for a process that has
             computed with several threads cannot be forked safely.
         max_queue_size: batches prepared ahead, at most.
