@@ -77,16 +77,17 @@ def _layer_norm(xp):
         last = tuple(range(-rank, 0))
         mean = mean_of(x, last)
         y = x - mean
-        inverse = 1 / xp.sqrt(mean_of(y * y, last) + x.dtype.type(epsilon))
-        y *= inverse
+        variance = mean_of(y * y, last)
+        y *= 1 / xp.sqrt(variance + x.dtype.type(epsilon))
         if scale is not None:
             y *= scale
         if offset is not None:
             y += offset
-        return y, mean, inverse
+        return y, mean, variance
 
-    def layer_norm_grad(g, x, scale, mean, inverse, rank):
+    def layer_norm_grad(g, x, scale, mean, variance, rank, epsilon):
         last = tuple(range(-rank, 0))
+        inverse = 1 / xp.sqrt(variance + x.dtype.type(epsilon))
         vector = x.shape[x.ndim - rank :]
         size = math.prod(vector)
         normal = x - mean

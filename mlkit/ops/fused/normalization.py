@@ -104,29 +104,30 @@ def _layer_norm(x, scale, offset, rank, epsilon):
     y = (x - mean) * inverse
     if scale is not None:
         y = y * scale
-    return y if offset is None else y + offset, mean, inverse
+    return y if offset is None else y + offset, mean, variance
 
 
 def _layer_norm_vjp(g, out, x, scale, offset, rank, epsilon):
-    gy, g_mean, g_inverse = g
-    if gy is None or g_mean is not None or g_inverse is not None:
+    gy, g_mean, g_variance = g
+    if gy is None or g_mean is not None or g_variance is not None:
         return through_fallback(layer_norm, g, (x, scale, offset), dict(rank=rank, epsilon=epsilon))
-    dx, d_scale, d_offset = layer_norm_grad(gy, x, scale, *out[1:], rank=rank)
+    dx, d_scale, d_offset = layer_norm_grad(gy, x, scale, *out[1:], rank=rank, epsilon=epsilon)
     return dx, None if scale is None else d_scale, None if offset is None else d_offset
 
 
-# Over the last `rank` axes: x, scale or None, offset or None -> y, mean, 1 / standard deviation (both with axes of size 1).
+# Over the last `rank` axes: x, scale or None, offset or None -> y, mean, variance (biased; both with axes of size 1).
 # Ba, Kiros and Hinton, "Layer normalization", arXiv:1607.06450.
 layer_norm = Op("layer_norm", _layer_norm_spec, _layer_norm_vjp, "012y", _layer_norm)
 
 
-def _layer_norm_grad_spec(g, x, scale, mean, inverse, rank):
+def _layer_norm_grad_spec(g, x, scale, mean, variance, rank, epsilon):
     vector = Spec(x.shape[len(x.shape) - rank :], x.dtype)
     return x, vector, vector
 
 
-def _layer_norm_grad(g, x, scale, mean, inverse, rank):
+def _layer_norm_grad(g, x, scale, mean, variance, rank, epsilon):
     last, lead = _last(x, rank), tuple(range(x.ndim - rank))
+    inverse = el.rsqrt(variance + epsilon)
     normal = (x - mean) * inverse
     d_offset = sum_(g, axes=lead, keepdims=False)
     d_scale = sum_(g * normal, axes=lead, keepdims=False)

@@ -33,8 +33,8 @@ SAMPLES = [
     P("batch_norm_grad", f(2, 3, 4), f(2, 3, 4), None, f(3), pos(3), axes=(0, 2), epsilon=0.1),
     P("layer_norm", f(2, 3, 4), f(4), f(4), rank=1, epsilon=0.1),
     P("layer_norm", f(2, 3, 4), None, f(3, 4), rank=2, epsilon=0.1),
-    P("layer_norm_grad", f(2, 3, 4), f(2, 3, 4), f(4), f(2, 3, 1), pos(2, 3, 1), rank=1),
-    P("layer_norm_grad", f(2, 3, 4), f(2, 3, 4), None, f(2, 1, 1), pos(2, 1, 1), rank=2),
+    P("layer_norm_grad", f(2, 3, 4), f(2, 3, 4), f(4), f(2, 3, 1), pos(2, 3, 1), rank=1, epsilon=0.1),
+    P("layer_norm_grad", f(2, 3, 4), f(2, 3, 4), None, f(2, 1, 1), pos(2, 1, 1), rank=2, epsilon=0.1),
     P("attention", f(2, 3, 2, 4), f(2, 5, 2, 4), f(2, 5, 2, 3), None, scale=0.5, causal=False),
     P("attention", f(2, 3, 2, 4), f(2, 5, 2, 4), f(2, 5, 2, 3), b(2, 1, 3, 5), scale=0.5, causal=True),
     P(

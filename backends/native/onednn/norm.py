@@ -1,0 +1,185 @@
+"""Batch and layer normalization with the statistics of their input, and their gradients."""
+
+import math
+from ctypes import c_float, c_int, c_uint
+
+from mlkit.backends.native.onednn import constants as c
+from mlkit.backends.native.onednn.kernel import Kernel
+from mlkit.backends.native.onednn.memory import dense, strided
+from mlkit.backends.native.onednn.primitive import Primitive, or_none
+from mlkit.backends.native.onednn.row import Row, is_dense
+
+
+def flags(scale, offset):
+    """The flags of a normalization with these parameters (those that are not None)."""
+    return (0 if scale is None else c.USE_SCALE) | (0 if offset is None else c.USE_SHIFT)
+
+
+def parameters(kernel, scale, offset, size):
+    """Places of scale and offset, which are arguments 1 and 2, where they are not None."""
+    vector = dense((size,))
+    given = {c.SCALE: (1, scale), c.SHIFT: (2, offset)}
+    return {name: kernel.argument(k, vector) for name, (k, p) in given.items() if p is not None}
+
+
+# ---- batch normalization ---------------------------------------------------------------------------------------------
+
+
+def channels(shape, axes):
+    """(shape, strides) of a dense tensor as images (batch, channels, positions, 1); None if more than one axis is kept."""
+    kept = [i for i in range(len(shape)) if i not in axes]
+    if len(kept) != 1:
+        return None
+    outer, size, inner = math.prod(shape[: kept[0]]), shape[kept[0]], math.prod(shape[kept[0] + 1 :])
+    if inner > 1:
+        return (outer, size, inner, 1), (size * inner, inner, 1, 1)
+    batch = shape[0] if kept[0] > 0 else 1  # so that threads can share it
+    positions = outer // batch
+    return (batch, size, positions, 1), (size * positions, 1, size, size)
+
+
+@or_none
+def batch_forward(place, epsilon, flags):
+    x = strided(*place)
+    creator = "dnnl_batch_normalization_forward_primitive_desc_create"
+    return Primitive(creator, c_int(c.TRAINING), x, x, c_float(epsilon), c_uint(flags))
+
+
+@or_none
+def batch_backward(place, epsilon):
+    x, flags = strided(*place), c.USE_SCALE | c.USE_SHIFT
+    hint = batch_forward(place, epsilon, flags)
+    creator = "dnnl_batch_normalization_backward_primitive_desc_create"
+    return Primitive(creator, c_int(c.BACKWARD), x, x, x, c_float(epsilon), c_uint(flags), hint.pd)
+
+
+class BatchNorm(Row):
+    """(x, scale, offset) -> y, mean, variance"""
+
+    name = "batch_norm"
+
+    def fits(self, x, scale, offset, axes, epsilon):
+        return channels(x.shape, axes) is not None
+
+    def build(self, operands, outs, axes, epsilon):
+        x, scale, offset = operands
+        place = channels(x.shape, axes)
+        if not all(is_dense(o) for o in operands if o is not None):
+            return None
+        primitive = batch_forward(place, epsilon, flags(scale, offset))
+        if primitive is None:
+            return None
+        kernel, image, vector = Kernel(operands, outs, inplace=((0, 0),)), strided(*place), dense((place[0][1],))
+        places = {
+            c.SRC: kernel.argument(0, image),
+            c.DST: kernel.result(0, image),
+            c.MEAN: kernel.result(1, vector),
+            c.VARIANCE: kernel.result(2, vector),
+            **parameters(kernel, scale, offset, place[0][1]),
+        }
+        return kernel.run(primitive, places)
+
+
+class BatchNormGrad(Row):
+    """(g, x, scale, mean, variance) -> dx, d_scale, d_offset"""
+
+    name = "batch_norm_grad"
+
+    def fits(self, g, x, scale, mean, variance, axes, epsilon):
+        return scale is not None and channels(x.shape, axes) is not None
+
+    def build(self, operands, outs, axes, epsilon):
+        place = channels(operands[1].shape, axes)
+        primitive = batch_backward(place, epsilon) if all(map(is_dense, operands)) else None
+        if primitive is None:
+            return None
+        kernel, image, vector = Kernel(operands, outs, inplace=((0, 0),)), strided(*place), dense((place[0][1],))
+        names = c.DIFF_DST, c.SRC, c.SCALE, c.MEAN, c.VARIANCE
+        places = {name: kernel.argument(k, image if k < 2 else vector) for k, name in enumerate(names)}
+        for i, name in enumerate((c.DIFF_SRC, c.DIFF_SCALE, c.DIFF_SHIFT)):
+            places[name] = kernel.result(i, vector if i else image)
+        return kernel.run(primitive, places)
+
+
+# ---- layer normalization ---------------------------------------------------------------------------------------------
+
+
+def rows_of(shape, rank):
+    """A tensor as a matrix: (number of vectors, their size)."""
+    n = len(shape) - rank
+    return math.prod(shape[:n]), math.prod(shape[n:])
+
+
+@or_none
+def layer_forward(matrix, epsilon, flags):
+    x, rows = dense(matrix), dense(matrix[:1])
+    creator = "dnnl_layer_normalization_forward_primitive_desc_create"
+    return Primitive(creator, c_int(c.TRAINING), x, x, rows, c_float(epsilon), c_uint(flags))
+
+
+@or_none
+def layer_backward(matrix, epsilon):
+    x, rows, flags = dense(matrix), dense(matrix[:1]), c.USE_SCALE | c.USE_SHIFT
+    hint = layer_forward(matrix, epsilon, flags)
+    creator = "dnnl_layer_normalization_backward_primitive_desc_create"
+    return Primitive(creator, c_int(c.BACKWARD), x, x, x, rows, c_float(epsilon), c_uint(flags), hint.pd)
+
+
+class LayerNorm(Row):
+    """(x, scale, offset) -> y, mean, variance"""
+
+    name = "layer_norm"
+
+    def build(self, operands, outs, rank, epsilon):
+        x, scale, offset = operands
+        if not all(is_dense(o) for o in operands if o is not None):
+            return None
+        shape = rows_of(x.shape, rank)
+        primitive = layer_forward(shape, epsilon, flags(scale, offset))
+        if primitive is None:
+            return None
+        kernel, matrix, rows = Kernel(operands, outs, inplace=((0, 0),)), dense(shape), dense(shape[:1])
+        places = {
+            c.SRC: kernel.argument(0, matrix),
+            c.DST: kernel.result(0, matrix),
+            c.MEAN: kernel.result(1, rows),
+            c.VARIANCE: kernel.result(2, rows),
+            **parameters(kernel, scale, offset, shape[1]),
+        }
+        return kernel.run(primitive, places)
+
+
+class LayerNormGrad(Row):
+    """(g, x, scale, mean, variance) -> dx, d_scale, d_offset"""
+
+    name = "layer_norm_grad"
+
+    def fits(self, g, x, scale, mean, variance, rank, epsilon):
+        return scale is not None
+
+    def build(self, operands, outs, rank, epsilon):
+        shape = rows_of(operands[1].shape, rank)
+        primitive = layer_backward(shape, epsilon) if all(map(is_dense, operands)) else None
+        if primitive is None:
+            return None
+        kernel, matrix, rows, vector = (
+            Kernel(operands, outs, inplace=((0, 0),)),
+            dense(shape),
+            dense(shape[:1]),
+            dense(shape[1:]),
+        )
+        places = {
+            c.DIFF_DST: kernel.argument(0, matrix),
+            c.SRC: kernel.argument(1, matrix),
+            c.SCALE: kernel.argument(2, vector),
+            c.SHIFT: kernel.argument(2, vector),  # has no part in the gradient, but must be there
+            c.MEAN: kernel.argument(3, rows),
+            c.VARIANCE: kernel.argument(4, rows),
+            c.DIFF_SRC: kernel.result(0, matrix),
+            c.DIFF_SCALE: kernel.result(1, vector),
+            c.DIFF_SHIFT: kernel.result(2, vector),
+        }
+        return kernel.run(primitive, places)
+
+
+ROWS = [BatchNorm(), BatchNormGrad(), LayerNorm(), LayerNormGrad()]
