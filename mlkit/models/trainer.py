@@ -300,10 +300,16 @@ def _unpacked(data):
     return unpack_x_y_sample_weight(data)
 
 
+def _sum_is_finite(a):
+    with np.errstate(all="ignore"):
+        return np.isfinite(a.sum(dtype=None if a.dtype.itemsize >= 4 else np.float32))
+
+
 def check_finite(x, what):
-    """Raise ValueError if a float array holds NaN or infinity. A sum finds them in one pass; only then they are looked for."""
+    """Raise ValueError if a float array holds NaN or infinity. A sum (which may overflow) finds them in one pass; only then they
+    are looked for."""
     for a in tree.flatten(x):
-        if isinstance(a, np.ndarray) and a.dtype.kind == "f" and a.size and not np.isfinite(a.sum(dtype=np.float64)):
+        if isinstance(a, np.ndarray) and a.dtype.kind == "f" and a.size and not _sum_is_finite(a):
             bad = np.argwhere(~np.isfinite(a))
             if len(bad):
                 raise ValueError(
