@@ -34,21 +34,40 @@ def window(operand, groups):
     return (groups, each, channels, *cells), (each * filter_step, filter_step, channel_step, *steps)
 
 
-def steps(shape, cells, strides, padding, dilation):
-    """(strides, dilations, padding before, padding after) as oneDNN takes them; shape, cells: of input and kernel."""
-    pads = Geometry(shape, cells, strides, padding, dilation).pads
+def steps(shape, kernel, strides, padding, dilation):
+    """(strides, dilations, padding before, padding after) as oneDNN takes them; shape, kernel: shapes of the two."""
+    pads = Geometry(shape, kernel[:-2], strides, padding, dilation).pads
     return tuple(strides), tuple(d - 1 for d in dilation), tuple(a for a, _ in pads), tuple(b for _, b in pads)
 
 
+_ALGORITHM = c_int(c.CONVOLUTION_DIRECT)
+
+
 @or_none
-def forward(x, w, bias, y, how, act=None):
+def forward(x, w, bias, y, how, act=None, prop=c.INFERENCE):
     """The primitive of a convolution. x, y: (shape, strides); w: shape; bias: whether there is one; how: `steps`."""
     b = strided((y[0][1],), (1,)) if bias else None
-    algorithm = c_int(c.INFERENCE), c_int(c.CONVOLUTION_DIRECT)
     descs = strided(*x), anyhow(w), b, strided(*y)
-    return Primitive(
-        "dnnl_convolution_forward_primitive_desc_create", *algorithm, *descs, *map(dims, how), post_ops=post_ops(act)
-    )
+    creator = "dnnl_convolution_forward_primitive_desc_create"
+    return Primitive(creator, c_int(prop), _ALGORITHM, *descs, *map(dims, how), post_ops=post_ops(act))
+
+
+@or_none
+def backward_data(x, w, y, how):
+    """The primitive of the gradient with respect to the input."""
+    hint = forward(x, w, False, y, how, prop=c.TRAINING)
+    descs = strided(*x), anyhow(w), strided(*y)
+    creator = "dnnl_convolution_backward_data_primitive_desc_create"
+    return hint and Primitive(creator, _ALGORITHM, *descs, *map(dims, how), hint.pd)
+
+
+@or_none
+def backward_weights(x, w, y, how):
+    """The primitive of the gradient with respect to the kernel."""
+    hint = forward(x, w, False, y, how, prop=c.TRAINING)
+    descs = strided(*x), anyhow(w), None, strided(*y)
+    creator = "dnnl_convolution_backward_weights_primitive_desc_create"
+    return hint and Primitive(creator, _ALGORITHM, *descs, *map(dims, how), hint.pd)
 
 
 class Conv(Row):
@@ -57,26 +76,58 @@ class Conv(Row):
     def __init__(self, name):
         self.name = name
 
-    def build(self, operands, outs, strides, padding, dilation, groups, act=None):
-        x, w, *bias = operands
-        places = image(x), window(w, groups), image(outs[0])
-        bias = bias[0] if bias else None
-        if None in places or (bias is not None and not is_dense(bias)):
+    def build(self, operands, outs, groups, act=None, **window_steps):
+        x, w, bias = (*operands, None)[:3]
+        xd, wd, yd = image(x), window(w, groups), image(outs[0])
+        if None in (xd, wd, yd) or (bias is not None and not is_dense(bias)):
             return None
-        xd, wd, yd = places
-        how = steps(x.shape, w.shape[:-2], strides, padding, dilation)
-        primitive = forward(xd, wd[0], bias is not None, yd, how, act)
+        primitive = forward(xd, wd[0], bias is not None, yd, steps(x.shape, w.shape, **window_steps), act)
         if primitive is None:
             return None
         kernel = Kernel(operands, outs)
-        tensors = {
-            c.SRC: kernel.argument(0, strided(*xd)),
-            c.WEIGHTS: kernel.converted(1, strided(*wd), primitive.desc(c.WEIGHTS_MD)),
-            c.DST: kernel.result(0, strided(*yd)),
-        }
+        weights = kernel.converted(1, strided(*wd), primitive.desc(c.WEIGHTS_MD))
+        places = {c.SRC: kernel.argument(0, strided(*xd)), c.WEIGHTS: weights, c.DST: kernel.result(0, strided(*yd))}
         if bias is not None:
-            tensors[c.BIAS] = kernel.argument(2, strided((w.shape[-1],), (1,)))
-        return kernel.run(primitive, tensors)
+            places[c.BIAS] = kernel.argument(2, strided(bias.shape, (1,)))
+        return kernel.run(primitive, places)
 
 
-ROWS = [Conv("conv"), Conv("conv_bias_act")]
+class ConvInput(Row):
+    """The gradient of a convolution with respect to its input; also what is called a transposed convolution."""
+
+    name = "conv_input"
+
+    def build(self, operands, outs, groups, shape, **window_steps):
+        g, w = operands
+        gd, wd, xd = image(g), window(w, groups), image(outs[0])
+        if None in (gd, wd, xd):
+            return None
+        primitive = backward_data(xd, wd[0], gd, steps(shape, w.shape, **window_steps))
+        if primitive is None:
+            return None
+        kernel = Kernel(operands, outs)
+        weights = kernel.converted(1, strided(*wd), primitive.desc(c.WEIGHTS_MD))
+        places = {c.DIFF_DST: kernel.argument(0, strided(*gd)), c.WEIGHTS: weights, c.DIFF_SRC: kernel.result(0, strided(*xd))}
+        return kernel.run(primitive, places)
+
+
+class ConvKernel(Row):
+    """The gradient of a convolution with respect to its kernel."""
+
+    name = "conv_kernel"
+
+    def build(self, operands, outs, groups, shape, **window_steps):
+        x, g = operands
+        xd, gd, wd = image(x), image(g), window(outs[0], groups)
+        if None in (xd, gd, wd):
+            return None
+        primitive = backward_weights(xd, wd[0], gd, steps(x.shape, shape, **window_steps))
+        if primitive is None:
+            return None
+        kernel = Kernel(operands, outs)
+        result = kernel.converted_back(0, strided(*wd), primitive.desc(c.DIFF_WEIGHTS_MD))
+        places = {c.SRC: kernel.argument(0, strided(*xd)), c.DIFF_DST: kernel.argument(1, strided(*gd)), c.DIFF_WEIGHTS: result}
+        return kernel.run(primitive, places)
+
+
+ROWS = [Conv("conv"), Conv("conv_bias_act"), ConvInput(), ConvKernel()]

@@ -7,7 +7,7 @@ import numpy as np
 
 from mlkit.backends.native.onednn.library import library
 from mlkit.core import dtypes
-from mlkit.core.layout import is_contiguous
+from mlkit.core.layout import is_contiguous, reshape
 from mlkit.core.op import OPS
 from mlkit.core.plan import Operand
 from mlkit.core.spec import Spec
@@ -26,6 +26,10 @@ class Row:
     def fits(self, *args, **params):
         return True
 
+    def is_quick(self, *args, **params):
+        """Whether outside plans another row is done before this one has found its primitive."""
+        return False
+
     def build(self, operands, outs, **params):
         raise NotImplementedError
 
@@ -42,6 +46,8 @@ class Row:
 
     def __call__(self, *args, **params):
         """Run at once. NotImplemented where the row declines after all."""
+        if self.is_quick(*args, **params):
+            return NotImplemented
         bound, outs, workspace = self._bound(args, params)
         if bound is None:
             return NotImplemented
@@ -81,12 +87,26 @@ class Row:
 _local = threading.local()
 
 
-def element_strides(operand):
-    """Strides in elements; None where they are negative or an element repeats."""
+def element_strides(operand, repeated=0):
+    """Strides in elements; None where they are negative or an element repeats. repeated: so many first axes may repeat.
+
+    An axis of size 1 gets the stride that it would have in a dense array.
+    """
     size = dtypes.as_numpy(operand.dtype).itemsize
-    if any(s <= 0 or s % size for n, s in zip(operand.shape, operand.strides) if n > 1):
-        return None
-    return tuple(s // size for s in operand.strides)
+    strides, step = [], 1
+    for i in reversed(range(operand.ndim)):
+        n, s = operand.shape[i], operand.strides[i]
+        if n > 1 and (s < 0 or s % size or (s == 0 and i >= repeated)):
+            return None
+        strides.append(s // size if n > 1 and s else step)
+        step = strides[-1] * n
+    return tuple(reversed(strides))
+
+
+def dense_rows(operand, shape):
+    """Strides in elements of the operand seen in another shape; None where that needs its elements moved."""
+    strides = reshape(operand.shape, operand.strides, shape)
+    return strides and element_strides(Operand(shape, operand.dtype, strides))
 
 
 def is_dense(operand):
