@@ -2,6 +2,8 @@
 
 import itertools
 
+import numpy as np
+
 from mlkit.data.prefetch import prefetch
 
 
@@ -28,6 +30,16 @@ class BatchDataset:
     def map(self, function):
         """The dataset of `function(*batch)`: of `function(x, y)` where a batch is `(x, y)`."""
         return _Derived(self, lambda batches: (function(*b) if isinstance(b, tuple) else function(b) for b in batches))
+
+    def augment(self, layers, seed=0):
+        """Run layers such as `RandomFlip` on the images of every batch, as in training.
+
+        What they do to a batch depends only on `seed`, the epoch and the number of the batch: not on how many batches were
+        asked for before, nor on threads. layers: a layer or a list of them.
+
+        Example: `train.augment([layers.RandomFlip("horizontal"), layers.RandomRotation(0.05)], seed=1)`
+        """
+        return _Augmented(self, layers, seed)
 
     def take(self, count):
         """The first `count` batches of every epoch."""
@@ -74,3 +86,31 @@ class _Cached(_Derived):
         if self._kept is None:
             self._kept = list(self._source.epoch(0))
         return iter(self._kept)
+
+
+class _Augmented(_Derived):
+    def __init__(self, source, layers, seed):
+        from mlkit.core.trace import function
+
+        super().__init__(source, None)
+        self._layers = list(layers) if isinstance(layers, (list, tuple)) else [layers]
+        self._seed = seed
+        self._run = function(self._changed)
+
+    def epoch(self, index):
+        for number, batch in enumerate(self._source.epoch(index)):
+            images, *rest = batch if isinstance(batch, tuple) else (batch,)
+            self._set_seeds(index, number)
+            images = self._run(images).numpy()
+            yield (images, *rest) if rest else images
+
+    def _changed(self, images):
+        for layer in self._layers:
+            images = layer(images, training=True)
+        return images
+
+    def _set_seeds(self, epoch, batch):
+        generators = [g for layer in self._layers for part in layer._flatten_layers() for g in part._seed_generators]
+        seeds = np.random.SeedSequence([self._seed, epoch, batch]).generate_state(len(generators))
+        for generator, seed in zip(generators, seeds):
+            generator.state.assign(np.array([seed, 0], "uint32"))

@@ -26,6 +26,13 @@ def resampling(interpolation):
     return getattr(Image.Resampling, name)
 
 
+def unreadable():
+    """The exceptions that Pillow raises for broken files."""
+    from PIL import Image
+
+    return OSError, ValueError, SyntaxError, EOFError, Image.DecompressionBombError
+
+
 def check_color_mode(color_mode):
     """Raise ValueError unless it is one of the three colour modes."""
     if color_mode not in _MODES:

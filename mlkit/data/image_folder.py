@@ -7,7 +7,7 @@ import warnings
 import numpy as np
 
 from mlkit.data.dataset import BatchDataset
-from mlkit.data.decode import CHANNELS, check_color_mode, decode_image, resampling
+from mlkit.data.decode import CHANNELS, check_color_mode, decode_image, resampling, unreadable
 from mlkit.data.folder_index import index_folder, split_files
 from mlkit.data.prefetch import ordered_map, prefetch
 
@@ -33,11 +33,12 @@ def image_dataset_from_directory(
     data_format=None,
     format="tf",
     verbose=True,
+    on_corrupt="warn",
 ):
     """Batches of the images in a folder, labelled by its sub-folders.
 
     Images are decoded by several threads while the model trains. Order and content depend only on the seed, the epoch and the
-    position, whatever the number of threads. A file that cannot be read is left out, named and counted in a warning.
+    position, whatever the number of threads (see `ImageDataset.augment` for random changes of images).
 
     Args:
         directory: folder; with `labels="inferred"` each of its sub-folders is a class.
@@ -59,6 +60,8 @@ def image_dataset_from_directory(
         data_format: "channels_last" or "channels_first"; `mlkit.config.image_data_format()` unless given.
         format: for Keras scripts, "tf" only.
         verbose: whether to print how many files there are.
+        on_corrupt: what to do about files that cannot be read: "warn": leave them out, and name and count them in one warning
+            an epoch; "skip": leave them out in silence (`corrupt_files` of the dataset names them); "raise": ValueError.
 
     Returns:
         An `ImageDataset` of float32 images in [0, 255]; a pair of them for `subset="both"`.
@@ -71,6 +74,8 @@ def image_dataset_from_directory(
         raise ValueError(f"`label_mode` must be 'int', 'categorical', 'binary' or None, but is {label_mode!r}.")
     if crop_to_aspect_ratio and pad_to_aspect_ratio:
         raise ValueError("Only one of `crop_to_aspect_ratio` and `pad_to_aspect_ratio` can be True.")
+    if on_corrupt not in ("warn", "skip", "raise"):
+        raise ValueError(f"`on_corrupt` must be 'warn', 'skip' or 'raise', but is {on_corrupt!r}.")
     check_color_mode(color_mode)
     resampling(interpolation)
     seed = int(np.random.randint(10**6)) if seed is None and not validation_split else seed
@@ -89,6 +94,7 @@ def image_dataset_from_directory(
         "fit": "crop" if crop_to_aspect_ratio else "pad" if pad_to_aspect_ratio else "stretch",
         "data_format": _data_format(data_format),
         "seed": seed,
+        "on_corrupt": on_corrupt,
     }
     parts = split_files(files, validation_split, subset, shuffle, seed, verbose)
     # in "both" the validation part keeps its order, as it does in Keras
@@ -120,7 +126,9 @@ class ImageDataset(BatchDataset):
     `workers` threads decode (as many as there are processors unless set).
     """
 
-    def __init__(self, files, label_mode, color_mode, batch_size, image_size, interpolation, fit, data_format, shuffle, seed):
+    def __init__(
+        self, files, label_mode, color_mode, batch_size, image_size, interpolation, fit, data_format, shuffle, seed, on_corrupt
+    ):
         self.file_paths = files.paths
         self.labels = files.labels
         self.class_names = files.class_names
@@ -131,6 +139,7 @@ class ImageDataset(BatchDataset):
         self.data_format = data_format
         self.shuffle = shuffle
         self.seed = seed
+        self.on_corrupt = on_corrupt
         self.corrupt_files = {}
         self.workers = min(len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1, 16)
         self._decoding = {"size": image_size, "color_mode": color_mode, "interpolation": interpolation, "fit": fit}
@@ -163,8 +172,11 @@ class ImageDataset(BatchDataset):
         path = self.file_paths[index]
         try:
             return decode_image(path, **self._decoding)
-        except (OSError, ValueError, SyntaxError, EOFError) as error:  # what Pillow raises for broken files
-            self.corrupt_files[path] = f"{type(error).__name__}: {error}"
+        except unreadable() as error:
+            reason = f"{type(error).__name__}: {error}"
+            if self.on_corrupt == "raise":
+                raise ValueError(f"The image file {path} could not be read ({reason}).") from error
+            self.corrupt_files[path] = reason
             return None
 
     def _assemble(self, rows, images):
@@ -194,7 +206,7 @@ class ImageDataset(BatchDataset):
             raise ValueError(
                 f"None of the {len(broken)} image files could be read. The first: {broken[0][0]} ({broken[0][1]})."
             )
-        if len(broken) > known:
+        if len(broken) > known and self.on_corrupt == "warn":
             shown = "".join(f"\n  {path} ({reason})" for path, reason in broken[known : known + 10])
             more = f"\n  and {len(broken) - known - 10} more (see `corrupt_files`)" if len(broken) > known + 10 else ""
             warnings.warn(

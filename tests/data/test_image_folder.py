@@ -97,6 +97,42 @@ def test_if_nothing_can_be_read_that_is_an_error(folder):
         list(load(folder).epoch(0))
 
 
+def test_policies_for_broken_files(folder, recwarn):
+    (folder / "ant" / "2.png").write_bytes(b"")
+    quiet = load(folder, shuffle=False, on_corrupt="skip")
+    assert len(epoch(quiet)[0]) == 11 and [p[-9:] for p in quiet.corrupt_files] == ["ant/2.png"] and not recwarn.list
+    with pytest.raises(ValueError, match=r"2\.png could not be read"):
+        epoch(load(folder, on_corrupt="raise"))
+
+
+def test_an_image_that_claims_to_be_huge_is_broken(folder):
+    image = bytearray((folder / "ant" / "0.png").read_bytes())
+    image[16:24] = b"\x00\x01\x00\x00" * 2  # 65536 x 65536 pixels
+    (folder / "ant" / "0.png").write_bytes(image)
+    dataset = load(folder, on_corrupt="skip")
+    assert len(epoch(dataset)[0]) == 11
+
+
+def test_augmentation_follows_from_seed_epoch_and_batch_alone(folder):
+    from mlkit import layers
+
+    def augmented(seed=5, **options):
+        changes = [layers.RandomFlip("vertical"), layers.RandomBrightness(0.5)]
+        return load(folder, batch_size=4, **options).augment(changes, seed=seed)
+
+    one = augmented()
+    one.workers = 1
+    first, second = epoch(one, 0)[0], epoch(one, 1)[0]
+    assert first.shape == (12, 4, 6, 3) and not np.array_equal(first, second)
+    assert not np.array_equal(first, epoch(load(folder, batch_size=4), 0)[0])
+    again = augmented()
+    next(iter(again.epoch(0)))  # a pass that was given up leaves no trace
+    assert np.array_equal(epoch(again, 1)[0], second) and np.array_equal(epoch(again, 0)[0], first)
+    assert not np.array_equal(epoch(augmented(seed=6), 0)[0], first)
+    (images,) = load(folder, labels=None, shuffle=False).augment(layers.RandomFlip()).epoch(0)
+    assert images.shape == (12, 4, 6, 3)
+
+
 def test_iterating_gives_tensors_and_a_new_epoch_each_time(folder):
     from mlkit.core.tensor import Tensor
 
@@ -129,6 +165,7 @@ BAD = {
     "split without seed": ({"validation_split": 0.2, "subset": "both", "seed": None}, ValueError, "seed"),
     "split of nothing": ({"validation_split": 0.01, "subset": "both"}, ValueError, "cannot be split"),
     "number of labels": ({"labels": [0, 1]}, ValueError, "2 labels"),
+    "policy": ({"on_corrupt": "ignore"}, ValueError, "on_corrupt"),
     "grain": ({"format": "grain"}, NotImplementedError, "grain"),
 }
 
