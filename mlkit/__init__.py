@@ -16,7 +16,6 @@ _NAMES = {  # public name -> module that defines it
     "Variable": "core.variable",
     "KerasTensor": "core.keras_tensor",
     "Operation": "core.operation",
-    "Operation": "core.operation",
     "GradientTape": "core.autograd",
     "grad": "core.autograd",
     "value_and_grad": "core.autograd",
