@@ -78,17 +78,34 @@ def _search_nan(name, args, out):
 
 
 def _compare_with_fallback(op, args, params, out, plain):
-    with swapped(kernels=plain, trace=None, recording=()):
-        expected = op.fallback(*(Tensor(a) if hasattr(a, "dtype") else a for a in args), **params)
-    for i, (o, e) in enumerate(zip(_several(out), _several(expected))):
-        a, b = np.asarray(o), np.asarray(e.data)
+    expected = _several(_fallback(op, args, params, plain))
+    for i, (o, e) in enumerate(zip(_several(out), expected)):
         tolerance = _TOLERANCE.get(_spec(o).dtype, 0)
-        a, b = (x.astype("complex128") for x in (a, b))
+        a, b = (np.asarray(x).astype("complex128") for x in (o, e))
         scale = np.max(np.abs(b), initial=0.0, where=np.isfinite(b)) if b.size else 0.0
-        if not np.allclose(a, b, tolerance, tolerance * max(scale, 1e-30), equal_nan=True):
+        close = np.allclose(a, b, tolerance, tolerance * max(scale, 1e-30), equal_nan=True)
+        if not close and not _rounding_explains(op, args, params, plain, i, a, b):
             error = float(np.nanmax(np.abs(a - b)))
             given = f"arguments {list(map(_spec, args))}, {params}"
             _fail(op.name, f"output {i} differs from the fallback's by {error:.3g} (values up to {scale:.3g}); {given}")
+
+
+def _fallback(op, args, params, plain):
+    """The array, or tuple of arrays, that the fallback makes with the kernels `plain`."""
+    with swapped(kernels=plain, trace=None, recording=()):
+        out = op.fallback(*(Tensor(a) if hasattr(a, "dtype") else a for a in args), **params)
+    return tuple(t.data for t in out) if type(out) is tuple else out.data
+
+
+def _rounding_explains(op, args, params, plain, i, found, expected):
+    """Whether output i of the kernel is about as near to what double precision gives as that of the fallback: where small numbers
+    are left of large ones, both are far from it."""
+    if all(getattr(getattr(a, "dtype", None), "name", None) != "float32" for a in args):
+        return False
+    wide = [a.astype("float64") if getattr(getattr(a, "dtype", None), "name", None) == "float32" else a for a in args]
+    params = {k: "float64" if p == "float32" else p for k, p in params.items()}
+    exact = _several(_fallback(op, wide, params, plain))[i]
+    return np.abs(found - exact).max() <= 10 * np.abs(expected - exact).max()
 
 
 class CheckedProgram:
