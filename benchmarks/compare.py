@@ -31,7 +31,7 @@ def main():
     options.add_argument("--rounds", type=int, default=3)
     options.add_argument("--seconds", type=float, default=3.0, help="time for each figure")
     options.add_argument("--timeout", type=float, default=900.0, help="seconds a process may take")
-    options.add_argument("--libraries", nargs="*", help="only these")
+    options.add_argument("--libraries", nargs="*", help="only these; the others keep their figures")
     options.add_argument("--compile", action="store_true", help="also torch.compile")
     options.add_argument("--busy", action="store_true", help="one core and CPU time, for a machine that others use too")
     options.add_argument("--write", action="store_true", help="write docs/performance.md")
@@ -74,8 +74,12 @@ def run(given, kept):
                 found[lib.name] = {k: min(v, old[k]) for k, v in result.items()}
         for name, figures in found.items():
             print(f"{workload:14}{name:18}" + "".join(f"{k} {figures[k]:<12.4g}" for k in report.COLUMNS if k in figures))
+        old = kept["workloads"].get(workload, {"libraries": {}, "failed": {}}) if given.libraries else {}
         kept["workloads"][workload] = dict(
-            date=datetime.date.today().isoformat(), gflops=max(peaks, default=None), libraries=found, failed=failed
+            date=datetime.date.today().isoformat(),
+            gflops=max(peaks, default=None),
+            libraries={**old.get("libraries", {}), **found},
+            failed={**{k: v for k, v in old.get("failed", {}).items() if k not in found}, **failed},
         )
 
 

@@ -22,7 +22,7 @@ def machine_peaks():
     return measure_peaks()
 
 
-def measure_peaks(repeat=7):
+def measure_peaks(repeat=15):
     """The `Peaks` of the fastest of `repeat` runs of a large product, a large convolution, and a copy between arrays that no
     cache holds."""
     from mlkit import function, ops
