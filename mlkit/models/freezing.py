@@ -9,7 +9,7 @@ from mlkit.layers.input_layer import InputLayer
 from mlkit.layers.layer import Layer
 from mlkit.layers.tracking import unique
 
-__all__ = ["FreezingMixin", "weighted_layers"]
+__all__ = ["FreezingMixin", "leaf_layers", "weighted_layers"]
 
 
 class FreezingMixin:
@@ -34,7 +34,7 @@ class FreezingMixin:
         >>> [v.path.split("/")[-2] for v in model.trainable_variables]
         ['head', 'head']
         """
-        leaves = [leaf for _, leaf in _leaves(self)]
+        leaves = leaf_layers(self)
         for leaf in leaves if until is None else leaves[: _position(self, until)]:
             if not _stays(leaf):
                 leaf.trainable, leaf._frozen = False, True
@@ -52,7 +52,7 @@ class FreezingMixin:
         """
         from mlkit.layers import BatchNormalization
 
-        leaves = [leaf for _, leaf in _leaves(self)]
+        leaves = leaf_layers(self)
         if since is None:
             self._trainable, self._frozen = True, False
             for v in self._trainable_variables:
@@ -73,9 +73,14 @@ def _leaves(model, path=""):
     return [(p, leaf) for p, leaf in found if not (id(leaf) in seen or seen.add(id(leaf)))]
 
 
+def leaf_layers(model):
+    """All layers of a model in order; a nested model gives way to its layers."""
+    return [leaf for _, leaf in _leaves(model)]
+
+
 def weighted_layers(model):
     """The layers of a built model that have weights, in order; a nested model gives way to its layers."""
-    return [leaf for _, leaf in _leaves(model) if leaf.weights]
+    return [leaf for leaf in leaf_layers(model) if leaf.weights]
 
 
 def _containers(model):

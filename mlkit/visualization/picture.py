@@ -1,0 +1,106 @@
+"""Picture: something to look at, as HTML and as a matplotlib figure."""
+
+import base64
+import html
+import io
+import os
+
+import numpy as np
+
+
+class Picture:
+    """Base of pictures. A subclass defines `html()`, a piece of a page, and `draw(figure)`, the same with matplotlib."""
+
+    title = ""
+
+    def html(self):
+        """The picture as a piece of HTML that needs no other file and no script."""
+        raise NotImplementedError(f"{type(self).__name__} must define html(self).")
+
+    def draw(self, figure):
+        """Draw the picture into an empty matplotlib figure."""
+        raise NotImplementedError(f"{type(self).__name__} must define draw(self, figure).")
+
+    def _repr_html_(self):
+        return self.html()
+
+    def figure(self):
+        """The picture as a new matplotlib `Figure`. Raises ImportError without matplotlib (`pip install matplotlib`)."""
+        figure = _figure_class()(layout="constrained")
+        self.draw(figure)
+        return figure
+
+    def save(self, path):
+        """Write the picture to a file. What follows the name's last dot decides: `html` needs nothing else, all other formats
+        (png, svg, pdf) need matplotlib."""
+        path = os.fspath(path)
+        if not path.endswith(".html"):
+            self.figure().savefig(path)
+            return
+        with open(path, "w", encoding="utf-8") as file:
+            file.write(_PAGE.format(title=html.escape(self.title), body=self.html()))
+
+
+_PAGE = """<!doctype html>
+<html><head><meta charset="utf-8"><title>{title}</title>
+<style>body {{font-family: sans-serif; margin: 2em; max-width: 60em}} td, th {{padding: 0.2em 0.6em}}</style></head>
+<body>{body}</body></html>
+"""
+
+
+class Page(Picture):
+    """Several pictures and texts, one below the other: `Page("Result", picture, "a paragraph", ...)`."""
+
+    def __init__(self, title, *parts):
+        self.title, self.parts = title, parts
+
+    def html(self):
+        shown = [p.html() if isinstance(p, Picture) else f"<p>{html.escape(str(p))}</p>" for p in self.parts]
+        return "\n".join([f"<h2>{html.escape(self.title)}</h2>", *shown])
+
+    def draw(self, figure):
+        pictures = [p for p in self.parts if isinstance(p, Picture)]
+        figure.set_size_inches(7, 5 * len(pictures))
+        subfigures = figure.subfigures(len(pictures), 1, squeeze=False)[:, 0]
+        for part, picture in zip(subfigures, pictures):
+            picture.draw(part)
+
+
+def _figure_class():
+    try:
+        from matplotlib.figure import Figure
+    except ImportError as error:
+        raise ImportError(
+            "Figures are drawn by matplotlib, which is not installed: pip install matplotlib. "
+            "Without it pictures show themselves in notebooks, and `save` writes .html files."
+        ) from error
+    return Figure
+
+
+def as_pixels(image):
+    """An image (height, width, channels) or (height, width) as uint8 with 1 or 3 channels.
+
+    Floats are taken as pixels from 0 to 255, or from 0 to 1 if none is larger; values outside are stretched into the range.
+    """
+    x = np.asarray(image)
+    x = x[..., 0] if x.ndim == 3 and x.shape[-1] == 1 else x
+    if x.dtype == np.uint8:
+        return x
+    x = x.astype("float64")
+    low, high = float(x.min(initial=0)), float(x.max(initial=0))
+    if low < 0 or high > 255:
+        x = (x - low) / max(high - low, 1e-12) * 255
+    elif high <= 1:
+        x = x * 255
+    return np.rint(x).astype("uint8")
+
+
+def image_tag(image, width=None):
+    """An HTML <img> with the image in it as PNG. width: on the page in pixels; small images are enlarged unsmoothed."""
+    from PIL import Image
+
+    buffer = io.BytesIO()
+    Image.fromarray(as_pixels(image)).save(buffer, "png")
+    code = base64.b64encode(buffer.getvalue()).decode()
+    size = f' width="{width}"' if width else ""
+    return f'<img src="data:image/png;base64,{code}"{size} style="image-rendering: pixelated"/>'

@@ -1,0 +1,81 @@
+"""What a classifier says to a labelled data set, and where it is wrong."""
+
+import heapq
+
+import numpy as np
+
+from mlkit.visualization.confusion import as_classes, confusion_matrix
+from mlkit.visualization.gallery import Gallery
+
+
+class Predictions:
+    """Probabilities and labels of a data set, with the images the model is most wrong about; made by `predictions_of`.
+
+    probabilities: (n, classes). labels: (n,). class_names: list or None. worst: list of (confidence, position in the data,
+    image), most wrong first.
+    """
+
+    def __init__(self, probabilities, labels, class_names, worst):
+        self.probabilities, self.labels, self.class_names, self.worst = probabilities, labels, class_names, worst
+
+    @property
+    def accuracy(self):
+        """Share of images whose most probable class is the right one."""
+        return float((self.probabilities.argmax(axis=1) == self.labels).mean())
+
+    def confusion_matrix(self):
+        """The `ConfusionMatrix`."""
+        return confusion_matrix(self.labels, self.probabilities, self.class_names)
+
+    def most_wrong(self, count=12):
+        """`Gallery` of the wrong predictions the model is most sure of."""
+        shown = self.worst[:count]
+        captions = [
+            f"{self._name(self.labels[i])}, but {confidence:.0%} {self._name(self.probabilities[i].argmax())}"
+            for confidence, i, _ in shown
+        ]
+        return Gallery([image for _, _, image in shown], captions, "Most wrong")
+
+    def _name(self, number):
+        return self.class_names[number] if self.class_names else str(number)
+
+
+def predictions_of(model, x, y=None, class_names=None, keep=24):
+    """Let a classifier predict a labelled data set, and keep the images it is most wrong about.
+
+    Args:
+        model: gives class probabilities (batch, classes), or (batch, 1) for the second of two classes.
+        x, y: images and labels, or a data set of batches, whose `class_names` count.
+        class_names: list of names.
+        keep: how many wrong images to keep at most.
+
+    Returns:
+        `Predictions`.
+    """
+    from mlkit import data
+
+    class_names = class_names or getattr(x, "class_names", None)
+    rows, labels, worst, seen = [], [], [], 0
+    for bx, by, _ in data.get_adapter(x, y).epoch(0):
+        if by is None:
+            raise ValueError("predictions_of: the data has no labels.")
+        p, true = _both_classes(model.predict_on_batch(bx)), as_classes(by)
+        said = p.argmax(axis=1)
+        for i in np.flatnonzero(said != true):
+            entry = (float(p[i, said[i]]), seen + int(i), bx[i])
+            (heapq.heappush if len(worst) < keep else heapq.heappushpop)(worst, entry)
+        rows.append(p)
+        labels.append(true)
+        seen += len(true)
+    if not rows:
+        raise ValueError("predictions_of: the data has no batches.")
+    worst.sort(key=lambda entry: (-entry[0], entry[1]))
+    return Predictions(np.concatenate(rows), np.concatenate(labels), class_names, worst)
+
+
+def _both_classes(p):
+    """Probabilities of all classes, also where the model gives that of the second of two."""
+    p = np.asarray(p)
+    if p.ndim != 2:
+        raise ValueError(f"predictions_of: the model must give (batch, classes), but gave shape {p.shape}.")
+    return np.concatenate([1 - p, p], axis=1) if p.shape[1] == 1 else p
