@@ -30,6 +30,10 @@ class Gallery(Picture):
         ]
         return f"<h3>{html.escape(self.title)}</h3><div>{''.join(tags) or 'none'}</div>"
 
+    @property
+    def size(self):
+        return 6.4, 0.6 + 1.7 * max(1, math.ceil(len(self) / self.columns))
+
     def draw(self, figure):
         columns = max(1, min(self.columns, len(self)))
         rows = max(1, math.ceil(len(self) / columns))

@@ -12,6 +12,7 @@ class Picture:
     """Base of pictures. A subclass defines `html()`, a piece of a page, and `draw(figure)`, the same with matplotlib."""
 
     title = ""
+    size = (6.4, 4.8)  # of the figure, width and height in inches
 
     def html(self):
         """The picture as a piece of HTML that needs no other file and no script."""
@@ -26,7 +27,7 @@ class Picture:
 
     def figure(self):
         """The picture as a new matplotlib `Figure`. Raises ImportError without matplotlib (`pip install matplotlib`)."""
-        figure = _figure_class()(layout="constrained")
+        figure = _figure_class()(figsize=self.size, layout="constrained")
         self.draw(figure)
         return figure
 
@@ -58,12 +59,20 @@ class Page(Picture):
         shown = [p.html() if isinstance(p, Picture) else f"<p>{html.escape(str(p))}</p>" for p in self.parts]
         return "\n".join([f"<h2>{html.escape(self.title)}</h2>", *shown])
 
+    @property
+    def pictures(self):
+        """The pictures among the parts."""
+        return [p for p in self.parts if isinstance(p, Picture)]
+
+    @property
+    def size(self):
+        return max(p.size[0] for p in self.pictures), sum(p.size[1] for p in self.pictures)
+
     def draw(self, figure):
-        pictures = [p for p in self.parts if isinstance(p, Picture)]
-        figure.set_size_inches(7, 5 * len(pictures))
-        subfigures = figure.subfigures(len(pictures), 1, squeeze=False)[:, 0]
-        for part, picture in zip(subfigures, pictures):
-            picture.draw(part)
+        heights = [p.size[1] for p in self.pictures]
+        places = figure.subfigures(len(heights), 1, squeeze=False, height_ratios=heights)[:, 0]
+        for place, picture in zip(places, self.pictures):
+            picture.draw(place)
 
 
 def _figure_class():

@@ -23,6 +23,7 @@ def every_picture():
         "search": search.plot(),
         "curves": look.learning_curves(HISTORY, head_epochs=1),
         "matrix": look.confusion_matrix([0, 1, 1], [0, 1, 0], ["<cat>", "dog"]),
+        "pages in a page": look.Page("All", look.learning_curves(HISTORY), "words", look.LineChart({"a": ([0], [1])})),
         "gallery": look.Gallery([np.zeros((4, 4, 3)), np.ones((4, 4, 1))], ["one", "two"], "Two"),
         "empty gallery": look.Gallery([], []),
     }
