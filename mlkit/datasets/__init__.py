@@ -1,6 +1,7 @@
-"""Standard data sets: `digits` comes with the package, the others are downloaded once and checked."""
+"""Standard data sets: `digits` and `aerial_trees` come with the package, the others are downloaded once and checked."""
 
 from mlkit.datasets import (
+    aerial_trees,
     boston_housing,
     california_housing,
     cifar10,
@@ -13,6 +14,7 @@ from mlkit.datasets import (
 )
 
 __all__ = [
+    "aerial_trees",
     "boston_housing",
     "california_housing",
     "cifar10",

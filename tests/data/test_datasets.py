@@ -11,6 +11,7 @@ import pytest
 
 from mlkit.data import plain_pickle
 from mlkit.datasets import (
+    aerial_trees,
     boston_housing,
     california_housing,
     cifar10,
@@ -35,6 +36,17 @@ def test_digits_are_split_by_class_and_seed():
     assert len(digits.load_data(test_size=1000)[0][1]) == 4000
     with pytest.raises(ValueError, match="multiple of 10"):
         digits.load_data(test_size=55)
+
+
+def test_aerial_trees_are_unpacked_once(tmp_path, monkeypatch):
+    monkeypatch.setenv("MLKIT_HOME", str(tmp_path))
+    (x_train, y_train), (x_test, y_test) = aerial_trees.load_data()
+    assert x_train.shape == (500, 96, 96, 3) and x_train.dtype == "uint8" and x_test.shape[0] == 300
+    assert np.bincount(y_train).tolist() == [250] * 2 and np.bincount(y_test).tolist() == [150] * 2
+    assert x_train[y_train == 0].mean() != x_train[y_train == 1].mean()
+    made = (tmp_path / "datasets" / "aerial_trees").stat().st_mtime_ns
+    assert aerial_trees.folder() == str(tmp_path / "datasets" / "aerial_trees")
+    assert (tmp_path / "datasets" / "aerial_trees").stat().st_mtime_ns == made
 
 
 @pytest.fixture
