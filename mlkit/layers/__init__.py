@@ -30,6 +30,9 @@ _MODULES = (
     "attention_pair",
     "preprocess",
     "augment",
+    "color",
+    "tone",
+    "regions",
 )
 
 __all__ = []

@@ -1,60 +1,25 @@
-"""Random changes of images in training: flips, rotations, zooms, shifts, contrast and brightness."""
+"""Random changes of positions: flips, rotations, zooms, shifts, shears, perspectives and elastic distortions of images."""
 
 import math
 
 from mlkit import ops, random
-from mlkit.layers.layer import Layer
-from mlkit.layers.options import layout
+from mlkit.layers.augmentation import Augmentation, bounds, chosen, per_image
 
-__all__ = ["RandomBrightness", "RandomContrast", "RandomFlip", "RandomRotation", "RandomTranslation", "RandomZoom"]
-
-
-class Augmentation(Layer):
-    """Base: `augmented(images)` of a batch in training, the images as they are in inference. Single images (rank 3) are
-    allowed.
-
-    Each image gets a change of its own. Integer images become floats of the compute dtype.
-    """
-
-    def __init__(self, seed=None, data_format=None, **kwargs):
-        super().__init__(**kwargs)
-        self.seed, self.data_format = seed, layout(data_format)
-        self.generator = random.SeedGenerator(seed)
-        self.built = True
-
-    def call(self, data, training=True):
-        if isinstance(data, dict):
-            raise NotImplementedError(f"{type(self).__name__}: dicts with boxes or masks are not supported; pass the images.")
-        x = ops.cast(data, self.compute_dtype)
-        if not training:
-            return x
-        if x.ndim == 3:
-            return ops.squeeze(self.augmented(ops.expand_dims(x, 0)), 0)
-        return self.augmented(x)
-
-    def draw(self, images, low, high, shape=()):
-        """Uniform numbers, one set an image: (batch, *shape)."""
-        return random.uniform((images.shape[0], *shape), low, high, dtype=images.dtype, seed=self.generator)
-
-    def get_config(self):
-        return {**super().get_config(), "data_format": self.data_format}
-
-    @property
-    def rows_axis(self):
-        """The axis of image rows in a batch; columns follow."""
-        return 1 if self.data_format == "channels_last" else 2
-
-
-def _range(factor, name, least=None):
-    """A number f or a pair -> (low, high); f means (-f, f)."""
-    low, high = (-factor, factor) if isinstance(factor, (int, float)) else tuple(factor)
-    if low > high or (least is not None and low < least):
-        raise ValueError(f"`{name}` must be a number or a pair (low, high) with low <= high, but got {factor!r}.")
-    return low, high
+__all__ = [
+    "RandomElasticTransform",
+    "RandomFlip",
+    "RandomPerspective",
+    "RandomRotation",
+    "RandomShear",
+    "RandomTranslation",
+    "RandomZoom",
+]
 
 
 class RandomFlip(Augmentation):
     """Mirrors images at random: "horizontal", "vertical" or "horizontal_and_vertical"."""
+
+    geometric = True
 
     def __init__(self, mode="horizontal_and_vertical", seed=None, data_format=None, **kwargs):
         super().__init__(seed=seed, data_format=data_format, **kwargs)
@@ -64,44 +29,59 @@ class RandomFlip(Augmentation):
             )
         self.mode = mode
 
-    def augmented(self, images):
-        for word, axis in (("horizontal", self.rows_axis + 1), ("vertical", self.rows_axis)):
-            if word in self.mode:
-                chosen = self.draw(images, 0.0, 1.0, (1, 1, 1)) < 0.5
-                images = ops.where(chosen, ops.flip(images, axis=axis), images)
+    def drawn(self, images, batch, seed):
+        return {word: random.uniform((batch,), seed=seed) < 0.5 for word in ("horizontal", "vertical") if word in self.mode}
+
+    def changed(self, images, **flips):
+        for word, flip in flips.items():
+            axis = self.rows_axis + (word == "horizontal")
+            images = ops.where(per_image(flip), ops.flip(images, axis=axis), images)
         return images
+
+    def changed_masks(self, masks, **flips):
+        return self.changed(masks, **flips)
 
 
 class _Warp(Augmentation):
-    """Base of affine changes: `matrices(images, height, width)` maps positions of the output to positions of the input."""
+    """Base of layers that look up each pixel elsewhere. `warped(images, interpolation, ...)` takes the change's numbers."""
+
+    geometric = True
+    fill_modes = ("reflect", "wrap", "constant", "nearest")
 
     def __init__(self, fill_mode, interpolation, seed, fill_value, data_format, **kwargs):
         super().__init__(seed=seed, data_format=data_format, **kwargs)
-        if fill_mode not in ("reflect", "wrap", "constant", "nearest"):
-            raise ValueError(
-                f"{type(self).__name__}: `fill_mode` must be 'reflect', 'wrap', 'constant' or 'nearest', but got {fill_mode!r}."
-            )
-        if interpolation not in ("nearest", "bilinear"):
-            raise ValueError(
-                f"{type(self).__name__}: `interpolation` must be 'nearest' or 'bilinear', but got {interpolation!r}."
-            )
+        for name, value, choices in (
+            ("fill_mode", fill_mode, self.fill_modes),
+            ("interpolation", interpolation, ("nearest", "bilinear")),
+        ):
+            if value not in choices:
+                raise ValueError(f"{type(self).__name__}: `{name}` must be one of {choices}, but got {value!r}.")
         self.fill_mode, self.interpolation, self.fill_value = fill_mode, interpolation, fill_value
 
-    def augmented(self, images):
-        height, width = images.shape[self.rows_axis], images.shape[self.rows_axis + 1]
-        rows = self.matrix(images, height, width)
+    def changed(self, images, **change):
+        return self.warped(images, self.interpolation, **change)
+
+    def changed_masks(self, masks, **change):
+        return self.warped(masks, "nearest", **change)
+
+
+class _Affine(_Warp):
+    """Base of affine changes: `matrix(height, width, ...)` maps positions of the output to positions of the input."""
+
+    def warped(self, images, interpolation, **change):
+        rows = self.matrix(images.shape[self.rows_axis], images.shape[self.rows_axis + 1], **change)
         zero = ops.zeros_like(rows[0])
         return ops.image.affine_transform(
             images,
             ops.stack([*rows, zero, zero], axis=-1),
-            interpolation=self.interpolation,
+            interpolation=interpolation,
             fill_mode=self.fill_mode,
             fill_value=self.fill_value,
             data_format=self.data_format,
         )
 
 
-class RandomRotation(_Warp):
+class RandomRotation(_Affine):
     """Rotates images about their middle by a random part of a full turn, between -factor and factor (or in a pair of
     bounds)."""
 
@@ -109,10 +89,12 @@ class RandomRotation(_Warp):
         self, factor, fill_mode="reflect", interpolation="bilinear", seed=None, fill_value=0.0, data_format=None, **kwargs
     ):
         super().__init__(fill_mode, interpolation, seed, fill_value, data_format, **kwargs)
-        self.factor = _range(factor, "factor")
+        self.factor = bounds(self, factor)
 
-    def matrix(self, images, height, width):
-        angle = self.draw(images, *self.factor) * (2 * math.pi)
+    def drawn(self, images, batch, seed):
+        return {"angle": random.uniform((batch,), *self.factor, seed=seed) * (2 * math.pi)}
+
+    def matrix(self, height, width, angle):
         cos, sin = ops.cos(angle), ops.sin(angle)
         w, h = width - 1, height - 1
         x = (w - (cos * w - sin * h)) * 0.5
@@ -120,7 +102,7 @@ class RandomRotation(_Warp):
         return cos, -sin, x, sin, cos, y
 
 
-class RandomZoom(_Warp):
+class RandomZoom(_Affine):
     """Enlarges or shrinks images: factors above 0 show more (zoom out), below 0 less. width_factor None keeps the ratio."""
 
     def __init__(
@@ -136,17 +118,21 @@ class RandomZoom(_Warp):
     ):
         super().__init__(fill_mode, interpolation, seed, fill_value, data_format, **kwargs)
         self.height_factor, self.width_factor = height_factor, width_factor
-        self._height = _range(height_factor, "height_factor", -1)
-        self._width = None if width_factor is None else _range(width_factor, "width_factor", -1)
+        self._height = bounds(self, height_factor, name="height_factor")
+        self._width = None if width_factor is None else bounds(self, width_factor, name="width_factor")
 
-    def matrix(self, images, height, width):
-        zoom_y = self.draw(images, *self._height) + 1
-        zoom_x = zoom_y if self._width is None else self.draw(images, *self._width) + 1
-        zero = ops.zeros_like(zoom_y)
-        return zoom_x, zero, (1 - zoom_x) * ((width - 1) / 2), zero, zoom_y, (1 - zoom_y) * ((height - 1) / 2)
+    def drawn(self, images, batch, seed):
+        height = random.uniform((batch,), *self._height, seed=seed) + 1
+        width = height if self._width is None else random.uniform((batch,), *self._width, seed=seed) + 1
+        return {"height_zoom": height, "width_zoom": width}
+
+    def matrix(self, height, width, height_zoom, width_zoom):
+        zero = ops.zeros_like(height_zoom)
+        x, y = (1 - width_zoom) * (width - 1) * 0.5, (1 - height_zoom) * (height - 1) * 0.5
+        return width_zoom, zero, x, zero, height_zoom, y
 
 
-class RandomTranslation(_Warp):
+class RandomTranslation(_Affine):
     """Shifts images by random parts of their height and width."""
 
     def __init__(
@@ -162,41 +148,115 @@ class RandomTranslation(_Warp):
     ):
         super().__init__(fill_mode, interpolation, seed, fill_value, data_format, **kwargs)
         self.height_factor, self.width_factor = height_factor, width_factor
-        self._height, self._width = _range(height_factor, "height_factor"), _range(width_factor, "width_factor")
+        self._height = bounds(self, height_factor, name="height_factor")
+        self._width = bounds(self, width_factor, name="width_factor")
 
-    def matrix(self, images, height, width):
-        y = self.draw(images, *self._height) * height
-        x = self.draw(images, *self._width) * width
-        one, zero = ops.ones_like(y), ops.zeros_like(y)
-        return one, zero, -x, zero, one, -y
+    def drawn(self, images, batch, seed):
+        height = random.uniform((batch,), *self._height, seed=seed)
+        return {"height_shift": height, "width_shift": random.uniform((batch,), *self._width, seed=seed)}
 
-
-class RandomContrast(Augmentation):
-    """Scales the distance of pixels from the mean of their channel by a random factor in (1 - low, 1 + high)."""
-
-    def __init__(self, factor, value_range=(0, 255), seed=None, **kwargs):
-        super().__init__(seed=seed, **kwargs)
-        self.factor = low, high = (0, factor) if isinstance(factor, (int, float)) else tuple(factor)
-        self.value_range = value_range
-        if low < 0 or high < 0 or low > 1:
-            raise ValueError(f"RandomContrast: `factor` must be a number or a pair of numbers in [0, 1], but got {factor!r}.")
-        self._bounds = (1.0 - low, 1.0 + high)
-
-    def augmented(self, images):
-        factor = self.draw(images, *self._bounds, (1, 1, 1))
-        axes = (self.rows_axis, self.rows_axis + 1)
-        mean = ops.mean(images, axis=axes, keepdims=True)
-        return ops.clip((images - mean) * factor + mean, *self.value_range)
+    def matrix(self, height, width, height_shift, width_shift):
+        one, zero = ops.ones_like(height_shift), ops.zeros_like(height_shift)
+        return one, zero, -width_shift * width, zero, one, -height_shift * height
 
 
-class RandomBrightness(Augmentation):
-    """Adds a random number to all pixels of an image: a part of the value range between -factor and factor."""
+class RandomShear(_Affine):
+    """Slants images: rows and columns are shifted in proportion to their distance from the corner."""
 
-    def __init__(self, factor, value_range=(0, 255), seed=None, **kwargs):
-        super().__init__(seed=seed, **kwargs)
-        self.factor, self.value_range = _range(factor, "factor", -1), value_range
+    def __init__(
+        self,
+        x_factor=0.0,
+        y_factor=0.0,
+        interpolation="bilinear",
+        fill_mode="reflect",
+        fill_value=0.0,
+        data_format=None,
+        seed=None,
+        **kwargs,
+    ):
+        super().__init__(fill_mode, interpolation, seed, fill_value, data_format, **kwargs)
+        self.x_factor, self.y_factor = (
+            tuple(sorted(f)) if isinstance(f, (tuple, list)) else (-f, f) for f in (x_factor, y_factor)
+        )
+        bounds(self, x_factor, 0, name="x_factor"), bounds(self, y_factor, 0, name="y_factor")
 
-    def augmented(self, images):
-        low, high = self.value_range
-        shift = self.draw(images, *self.factor, (1, 1, 1)) * (high - low)
-        return ops.clip(images + shift, low, high)
+    def drawn(self, images, batch, seed):
+        sign = ops.where(random.uniform((batch, 1), seed=seed) > 0.5, -1.0, 1.0)
+        sizes = [random.uniform((batch, 1), *f, seed=seed) for f in (self.x_factor, self.y_factor)]
+        return {"shear_factor": ops.concatenate(sizes, axis=1) * sign}
+
+    def matrix(self, height, width, shear_factor):
+        shear_x, shear_y = shear_factor[:, 0], shear_factor[:, 1]
+        one, zero = ops.ones_like(shear_x), ops.zeros_like(shear_x)
+        return one, shear_x, zero, shear_y, one, zero
+
+    @classmethod
+    def from_config(cls, config):
+        """A config holds the pairs (-f, f) of numbers f."""
+        plain = {k: config[k][1] for k in ("x_factor", "y_factor") if k in config and config[k][0] == -config[k][1]}
+        return super().from_config({**config, **plain})
+
+
+class RandomPerspective(_Warp):
+    """Looks at images from another side: their corners are moved by random parts of the size up to `scale`, with a random
+    probability in `factor`."""
+
+    def __init__(
+        self, factor=1.0, scale=1.0, interpolation="bilinear", fill_value=0.0, seed=None, data_format=None, **kwargs
+    ):  # fmt: skip
+        super().__init__("constant", interpolation, seed, fill_value, data_format, **kwargs)
+        self.factor, self.scale = bounds(self, factor, 0), scale
+        bounds(self, scale, 0, name="scale")
+
+    def drawn(self, images, batch, seed):
+        alone = len(images.shape) == 3
+        height, width = images.shape[self.rows_axis - alone], images.shape[self.rows_axis + 1 - alone]
+        corners = [[0.0, 0.0], [width - 1, 0.0], [0.0, height - 1], [width - 1, height - 1]]
+        start = ops.tile(ops.convert_to_tensor([corners], dtype="float32"), (batch, 1, 1))
+        part = random.uniform((batch, 4, 2), -0.5 * self.scale, 0.5 * self.scale, seed=seed)
+        return {"apply_perspective": chosen(batch, self.factor, seed), "start_points": start, "end_points": start * (1 + part)}
+
+    def warped(self, images, interpolation, apply_perspective, start_points, end_points, **_):
+        options = {"interpolation": interpolation, "fill_value": self.fill_value, "data_format": self.data_format}
+        moved = ops.image.perspective_transform(images, start_points, end_points, **options)
+        return ops.where(per_image(apply_perspective), moved, images)
+
+
+class RandomElasticTransform(_Warp):
+    """Distorts images like a sheet of rubber, each with a random probability in `factor`; scale: strength, at most 1."""
+
+    fill_modes = ("constant", "nearest", "wrap", "mirror", "reflect")
+
+    def __init__(
+        self,
+        factor=1.0,
+        scale=1.0,
+        interpolation="bilinear",
+        fill_mode="reflect",
+        fill_value=0.0,
+        value_range=(0, 255),
+        seed=None,
+        data_format=None,
+        **kwargs,
+    ):
+        super().__init__(fill_mode, interpolation, seed, fill_value, data_format, **kwargs)
+        self.factor, self.scale, self.value_range = bounds(self, factor, 0), bounds(self, scale, 0, name="scale"), value_range
+
+    def drawn(self, images, batch, seed):
+        strength = random.uniform((), *self.scale, seed=seed)
+        noise_seed = random.randint((2,), 0, 2**30, seed=seed)  # one field of shifts for images and masks
+        return {"apply_transform": chosen(batch, self.factor, seed), "distortion_factor": strength, "seed": noise_seed}
+
+    def warped(self, images, interpolation, apply_transform, distortion_factor, seed):
+        height, width = images.shape[self.rows_axis], images.shape[self.rows_axis + 1]
+        moved = ops.image.elastic_transform(
+            images,
+            alpha=distortion_factor * (0.1 * max(height, width)),
+            sigma=distortion_factor * (0.05 * min(height, width)),
+            interpolation=interpolation,
+            fill_mode=self.fill_mode,
+            fill_value=self.fill_value,
+            seed=seed,
+            data_format=self.data_format,
+        )
+        return ops.clip(ops.where(per_image(apply_transform), moved, images), *self.value_range)

@@ -120,12 +120,40 @@ NOISE = [
     S("GaussianNoise", VEC, stddev=0.4, _random=True),
     S("AlphaDropout", VEC, rate=0.4, _random=True),
     S("ActivityRegularization", VEC, l1=0.1, l2=0.2),
-    S("RandomBrightness", IMG, factor=0.2, _random=True, _call={"training": False}),
-    S("RandomContrast", IMG, factor=0.2, _random=True, _call={"training": False}),
-    S("RandomFlip", IMG, _random=True, _call={"training": False}),
-    S("RandomRotation", IMG, factor=0.2, _random=True, _call={"training": False}),
-    S("RandomTranslation", IMG, height_factor=0.2, width_factor=0.1, _random=True, _call={"training": False}),
-    S("RandomZoom", IMG, height_factor=0.2, _random=True, _call={"training": False}),
+]
+
+
+def A(name, *shape, **options):
+    """A row of an augmentation: images pass as they are in inference, and what training gives is random."""
+    return S(name, shape or (2, 6, 7, 3), **options, _random=True, _call={"training": False})
+
+
+AUGMENTATION = [
+    A("RandomFlip"),
+    A("RandomRotation", factor=0.2),
+    A("RandomTranslation", height_factor=0.2, width_factor=(-0.1, 0.2)),
+    A("RandomZoom", height_factor=0.2),
+    A("RandomShear", x_factor=0.2, y_factor=(0.1, 0.3)),
+    A("RandomPerspective", factor=0.8, scale=0.5),
+    A("RandomElasticTransform", scale=(0.5, 0.6)),
+    A("RandomErasing", fill_value=0.5),
+    A("MixUp"),
+    A("CutMix", factor=0.5),
+    A("RandomBrightness", factor=0.2),
+    A("RandomContrast", factor=0.2, value_range=(0, 1)),
+    A("RandomColorDegeneration", 2, 3, 6, 7, factor=0.5, data_format="channels_first"),
+    A("RandomGrayscale", factor=0.4),
+    A("RandomHue", 2, 3, 6, 7, factor=(0.1, 0.4), data_format="channels_first"),
+    A("RandomSaturation", factor=(0.2, 0.7)),
+    A("RandomColorJitter", brightness_factor=0.2, hue_factor=0.1),
+    A("RandomInvert", value_range=(0, 1)),
+    A("RandomPosterization", factor=(2, 5)),
+    A("RandomSharpness", factor=0.6),
+    A("RandomGaussianBlur", kernel_size=(3, 5), sigma=(0.3, 0.8)),
+    A("Solarization", threshold_factor=0.5),
+    A("Equalization", bins=16, value_range=(-2, 2)),
+    S("AutoContrast", (2, 6, 7, 3), value_range=(-1, 2)),
+    A("RandomCrop", height=6, width=7),
 ]
 
 SHAPING = [
@@ -195,7 +223,7 @@ ATTENTION = [
     S("AdditiveAttention", SEQ, (2, 4, 3), _inputs="list", _call={"return_attention_scores": True}),
 ]  # fmt: skip
 
-SAMPLES = DENSE + CONVOLUTION + POOLING + NORMALIZATION + NOISE + SHAPING + MERGING + RECURRENT + ATTENTION
+SAMPLES = DENSE + CONVOLUTION + POOLING + NORMALIZATION + NOISE + AUGMENTATION + SHAPING + MERGING + RECURRENT + ATTENTION
 
 # exported names without a row: what is no layer by itself, or is tested elsewhere
 NO_ROW = {

@@ -1,0 +1,164 @@
+"""Regions of images cut out, erased or exchanged at random: RandomCrop, RandomErasing, CutMix; and whole images mixed: MixUp."""
+
+from mlkit import ops, random
+from mlkit.layers.augmentation import Augmentation, bounds, chosen, per_image
+
+__all__ = ["CutMix", "MixUp", "RandomCrop", "RandomErasing"]
+
+
+class RandomCrop(Augmentation):
+    """A window of (height, width) at a random place, the same in all images of a batch.
+
+    In inference, and for images smaller than the window: the largest middle part of the window's ratio, resized.
+    """
+
+    geometric = True
+
+    def __init__(self, height, width, seed=None, data_format=None, name=None, **kwargs):
+        super().__init__(seed=seed, data_format=data_format, name=name, **kwargs)
+        self.height, self.width = height, width
+
+    def drawn(self, images, batch, seed):
+        alone = len(images.shape) == 3
+        rows, columns = images.shape[self.rows_axis - alone], images.shape[self.rows_axis + 1 - alone]
+        if rows <= self.height or columns <= self.width:
+            return {}
+        sizes = (rows - self.height + 1, columns - self.width + 1)
+        return dict(zip(("top", "left"), (ops.cast(random.uniform((), 0, float(n), seed=seed), "int32") for n in sizes)))
+
+    def changed(self, images, top=None, left=None, interpolation="bilinear"):
+        if top is None:
+            options = {"interpolation": interpolation, "crop_to_aspect_ratio": True, "data_format": self.data_format}
+            return ops.cast(ops.image.resize(images, (self.height, self.width), **options), images.dtype)
+        for axis, start, size in ((self.rows_axis, top, self.height), (self.rows_axis + 1, left, self.width)):
+            images = ops.take(images, start + ops.arange(size, dtype="int32"), axis=axis)
+        return images
+
+    def transform_images(self, images, transformation=None, training=True):
+        return self.changed(ops.cast(images, self.compute_dtype), **(transformation or {}))
+
+    def transform_segmentation_masks(self, segmentation_masks, transformation=None, training=True):
+        return self.changed(segmentation_masks, **(transformation or {}), interpolation="nearest")
+
+
+class _Boxes(Augmentation):
+    """Base of layers that treat a random box of each image in a special way."""
+
+    def _box(self, images, batch, widths, heights, seed):
+        """(booleans (batch, height, width, 1), the part of the area outside) for boxes of these parts of the sizes."""
+        alone = len(images.shape) == 3
+        rows, columns = images.shape[self.rows_axis - alone], images.shape[self.rows_axis + 1 - alone]
+        inside, area = None, 1.0
+        for size, part, shape in ((columns, widths, (1, 1, -1)), (rows, heights, (1, -1, 1))):
+            length = part * size
+            start = random.uniform((batch,), seed=seed) * (size - length)
+            place = ops.reshape(ops.arange(size, dtype="float32"), shape)
+            start, end = ops.reshape(start, (-1, 1, 1)), ops.reshape(start + length, (-1, 1, 1))
+            between = ops.logical_and(place >= start, place < end)
+            inside = between if inside is None else ops.logical_and(inside, between)
+            area = area * part
+        return ops.expand_dims(inside, self.channel_axis), 1 - area
+
+
+class RandomErasing(_Boxes):
+    """Fills a random box of each image, with a random probability in `factor`.
+
+    scale: least and greatest part of the area. fill_value: a number, or one for each channel; None: noise.
+    """
+
+    def __init__(
+        self,
+        factor=1.0,
+        scale=(0.02, 0.33),
+        fill_value=None,
+        value_range=(0, 255),
+        seed=None,
+        data_format=None,
+        **kwargs,
+    ):
+        super().__init__(seed=seed, data_format=data_format, **kwargs)
+        self.factor, self.scale = bounds(self, factor, 0), bounds(self, scale, 0, name="scale")
+        self.fill_value, self.value_range = fill_value, value_range
+
+    def drawn(self, images, batch, seed):
+        parts = ops.sqrt(random.uniform((batch, 2), *self.scale, seed=seed))
+        box, _ = self._box(images, batch, parts[:, 0], parts[:, 1], seed)
+        if self.fill_value is None:
+            shape = images.shape if len(images.shape) == 4 else (1, *images.shape)
+            fill = random.normal(shape, seed=seed) * self.value_range[1]
+        else:
+            fill = ops.convert_to_tensor(self.fill_value, dtype="float32")
+            if fill.ndim == 1:
+                fill = ops.reshape(fill, (-1,) if self.channel_axis == -1 else (-1, 1, 1))
+        return {"apply_erasing": chosen(batch, self.factor, seed), "batch_masks": box, "fill_value": fill}
+
+    def changed(self, images, apply_erasing, batch_masks, fill_value):
+        erased = ops.logical_and(batch_masks, per_image(apply_erasing))
+        return ops.where(erased, ops.cast(fill_value, images.dtype), images)
+
+
+class MixUp(Augmentation):
+    """Averages each image, and its label, with another of the batch (Zhang et al., mixup, 2018).
+
+    alpha: the weights are drawn from Beta(alpha, alpha). Labels must be vectors, such as one-hot ones.
+    """
+
+    def __init__(self, alpha=0.2, data_format=None, seed=None, **kwargs):
+        super().__init__(seed=seed, data_format=data_format, **kwargs)
+        self.alpha = alpha
+
+    def drawn(self, images, batch, seed):
+        order = random.shuffle(ops.arange(batch, dtype="int32"), seed=seed)
+        return {"mix_weight": random.beta((batch,), self.alpha, self.alpha, seed=seed), "permutation_order": order}
+
+    def changed(self, images, mix_weight, permutation_order):
+        weight = ops.cast(ops.reshape(mix_weight, (-1, *(1,) * (images.ndim - 1))), images.dtype)
+        return weight * images + (1 - weight) * ops.take(images, permutation_order, axis=0)
+
+    def transform_labels(self, labels, transformation=None, training=True):
+        if not training or transformation is None:
+            return labels
+        return self.changed(ops.cast(labels, self.compute_dtype), **transformation)
+
+    transform_segmentation_masks = transform_labels
+
+    def transform_bounding_boxes(self, bounding_boxes, transformation=None, training=True):
+        """The boxes of both images."""
+        if not training or transformation is None:
+            return bounding_boxes
+        order = transformation["permutation_order"]
+        boxes = {k: ops.convert_to_tensor(v) for k, v in bounding_boxes.items()}
+        return {k: ops.concatenate([v, ops.take(v, order, axis=0)], axis=1) for k, v in boxes.items()}
+
+
+class CutMix(_Boxes):
+    """Replaces a random box of each image by that of another of the batch, and mixes labels by area (Yun et al., 2019).
+
+    factor: the part kept is drawn from Beta(f, f), f random in `factor`. Labels must be vectors, such as one-hot ones.
+    """
+
+    def __init__(self, factor=1.0, seed=None, data_format=None, **kwargs):
+        super().__init__(seed=seed, data_format=data_format, **kwargs)
+        self.factor = bounds(self, factor, 0)
+
+    def drawn(self, images, batch, seed):
+        alpha = random.uniform((), *self.factor, seed=seed) + 1e-6
+        side = ops.sqrt(1 - random.beta((batch,), alpha, alpha, seed=seed))
+        box, kept = self._box(images, batch, side, side, seed)
+        order = random.shuffle(ops.arange(batch, dtype="int32"), seed=seed)
+        return {"permutation_order": order, "batch_masks": box, "mix_weight": kept}
+
+    def changed(self, images, permutation_order, batch_masks, mix_weight):
+        return ops.where(batch_masks, ops.take(images, permutation_order, axis=0), images)
+
+    def transform_labels(self, labels, transformation=None, training=True):
+        if not training or transformation is None:
+            return labels
+        labels = ops.cast(labels, self.compute_dtype)
+        weight = ops.cast(ops.reshape(transformation["mix_weight"], (-1, *(1,) * (labels.ndim - 1))), labels.dtype)
+        return weight * labels + (1 - weight) * ops.take(labels, transformation["permutation_order"], axis=0)
+
+    def transform_segmentation_masks(self, segmentation_masks, transformation=None, training=True):
+        return (
+            segmentation_masks if not training or transformation is None else self.changed(segmentation_masks, **transformation)
+        )

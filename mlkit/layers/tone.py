@@ -1,0 +1,115 @@
+"""Changes of tones: contrast stretched, histograms equalized, edges sharpened or blurred, bright pixels inverted."""
+
+from mlkit import ops, random
+from mlkit.layers.augmentation import Augmentation, bounds, chosen, per_image, value_range_of
+from mlkit.layers.color import rescaled
+
+__all__ = ["AutoContrast", "Equalization", "RandomGaussianBlur", "RandomSharpness", "Solarization"]
+
+
+class AutoContrast(Augmentation):
+    """Stretches each channel of an image to the whole value range, in inference too."""
+
+    def __init__(self, value_range=(0, 255), **kwargs):
+        super().__init__(**kwargs)
+        self.value_range = value_range_of(self, value_range)
+
+    def transform_images(self, images, transformation=None, training=True):
+        images = ops.cast(images, self.compute_dtype)
+        axes = (self.rows_axis, self.rows_axis + 1)
+        low, high = ops.min(images, axis=axes, keepdims=True), ops.max(images, axis=axes, keepdims=True)
+        flat = high == low  # channels of one value stay as they are
+        stretched = (images - low) / ops.where(flat, ops.ones_like(low), high - low)
+        return ops.where(flat, images, rescaled(stretched, (0, 1), self.value_range))
+
+
+class Equalization(Augmentation):
+    """Spreads values so that their histogram, taken over the channel of all images of the batch, is flat.
+
+    bins: number of bins of the histogram.
+    """
+
+    def __init__(self, value_range=(0, 255), bins=256, data_format=None, **kwargs):
+        super().__init__(data_format=data_format, **kwargs)
+        self.value_range, self.bins = value_range_of(self, value_range), bins
+
+    def changed(self, images):
+        levels = rescaled(images, self.value_range, (0, 255))
+        channels = ops.unstack(levels, axis=self.channel_axis)
+        equal = ops.stack([self._equalized(c) for c in channels], axis=self.channel_axis)
+        return rescaled(ops.cast(equal, images.dtype), (0, 255), self.value_range)
+
+    def _equalized(self, channel):
+        bin_of = ops.cast(ops.clip(channel * ((self.bins - 1) / 255), 0, self.bins - 1), "int32")
+        flat = ops.reshape(bin_of, (-1,))
+        counts = ops.segment_sum(ops.ones_like(flat), flat, num_segments=self.bins)
+        below = ops.cumsum(counts)
+        first = ops.take(below, ops.argmax(below > 0))
+        span = ops.cast(below[-1] - first, "float32")
+        table = ops.round(ops.cast(below - first, "float32") * 255 / ops.maximum(span, 1))
+        single = ops.sum(ops.cast(counts > 0, "int32")) <= 1
+        return ops.where(single, channel, ops.cast(ops.take(table, bin_of), channel.dtype))
+
+
+class RandomSharpness(Augmentation):
+    """Moves images away from (factor above 0.5) or towards (below) a smoothed version of themselves."""
+
+    def __init__(self, factor, value_range=(0, 255), data_format=None, seed=None, **kwargs):
+        super().__init__(seed=seed, data_format=data_format, **kwargs)
+        self.factor, self.value_range = bounds(self, factor, 0), value_range_of(self, value_range)
+
+    def drawn(self, images, batch, seed):
+        return {"factor": random.uniform((batch,), *self.factor, seed=seed)}
+
+    def changed(self, images, factor):
+        a, b = 1 / 13, 5 / 13
+        kernel = ops.convert_to_tensor([[a, a, a], [a, b, a], [a, a, a]], dtype=images.dtype)
+        kernel = ops.tile(ops.reshape(kernel, (3, 3, 1, 1)), (1, 1, images.shape[self.channel_axis], 1))
+        smooth = ops.depthwise_conv(images, kernel, padding="same", data_format=self.data_format)
+        amount = 1 - per_image(ops.cast(factor, images.dtype)) * 2
+        return ops.clip(images + amount * (smooth - images), *self.value_range)
+
+
+class RandomGaussianBlur(Augmentation):
+    """Blurs images with a Gaussian, each with a random probability in `factor`.
+
+    kernel_size: odd size of the window, or a pair (horizontal, vertical). sigma: the standard deviation in pixels is at most
+    this, or between the two of a pair; at most 1.
+    """
+
+    def __init__(
+        self, factor=1.0, kernel_size=3, sigma=1.0, value_range=(0, 255), data_format=None, seed=None, **kwargs
+    ):  # fmt: skip
+        super().__init__(seed=seed, data_format=data_format, **kwargs)
+        self.factor, self.sigma, self.value_range = bounds(self, factor, 0), bounds(self, sigma, 0, name="sigma"), value_range
+        self.kernel_size = tuple(kernel_size) if isinstance(kernel_size, (tuple, list)) else (kernel_size, kernel_size)
+        if len(self.kernel_size) != 2 or any(n % 2 == 0 for n in self.kernel_size):
+            raise ValueError(f"RandomGaussianBlur: `kernel_size` must be an odd number or two, but got {kernel_size!r}.")
+
+    def drawn(self, images, batch, seed):
+        sigma = random.uniform((2,), *self.sigma, seed=seed) + 1e-6
+        return {"should_apply_blur": chosen(batch, self.factor, seed), "blur_factor": sigma}
+
+    def changed(self, images, should_apply_blur, blur_factor):
+        options = {"kernel_size": self.kernel_size, "data_format": self.data_format}
+        blurred = ops.image.gaussian_blur(images, sigma=ops.cast(blur_factor, images.dtype), **options)
+        return ops.clip(ops.where(per_image(should_apply_blur), blurred, images), *self.value_range)
+
+
+class Solarization(Augmentation):
+    """Adds a random amount and inverts pixels that are then above a random threshold; both are parts of the value range."""
+
+    def __init__(self, addition_factor=0.0, threshold_factor=0.0, value_range=(0, 255), seed=None, **kwargs):
+        super().__init__(seed=seed, **kwargs)
+        self.addition_factor = bounds(self, addition_factor, 0, name="addition_factor")
+        self.threshold_factor = bounds(self, threshold_factor, 0, name="threshold_factor")
+        self.value_range = value_range_of(self, value_range)
+
+    def drawn(self, images, batch, seed):
+        factors = {"additions": self.addition_factor, "thresholds": self.threshold_factor}
+        return {name: 255 * per_image(random.uniform((batch,), *f, seed=seed)) for name, f in factors.items()}
+
+    def changed(self, images, additions, thresholds):
+        levels = ops.clip(rescaled(images, self.value_range, (0, 255)) + ops.cast(additions, images.dtype), 0, 255)
+        levels = ops.where(levels < ops.cast(thresholds, images.dtype), levels, 255 - levels)
+        return rescaled(levels, (0, 255), self.value_range)
