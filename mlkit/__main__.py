@@ -1,7 +1,9 @@
-"""`python -m mlkit COMMAND`: the main job from the command line."""
+"""`python -m mlkit COMMAND`: the main jobs from the command line."""
 
 import argparse
 import sys
+
+from mlkit.finetuning import command
 
 
 def main(arguments=None):
@@ -16,7 +18,10 @@ def main(arguments=None):
     demo.add_argument("--epochs", type=int, default=10, help="passes over the training digits (default 10)")
     demo.add_argument("--seed", type=int, default=1, help="seed of the weights, the order and the split (default 1)")
     demo.add_argument("--save", metavar="FILE", help="where to keep the model, ending in .keras (default: a temporary file)")
+    command.add_arguments(commands.add_parser("finetune", help="fine-tune a pretrained image classifier on a folder of photos"))
     options = parser.parse_args(arguments)
+    if options.command == "finetune":
+        return command.run(options)
 
     from mlkit import demo
 

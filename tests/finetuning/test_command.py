@@ -1,0 +1,55 @@
+"""`python -m mlkit finetune` on small folders: what it prints and writes."""
+
+import json
+import sys
+
+import pytest
+
+import mlkit
+from mlkit.__main__ import main
+from tests.finetuning.pictures import folder
+
+QUICK = [
+    "--model",
+    "MobileNetV2",
+    "--weights",
+    "none",
+    "--size",
+    "32",
+    "--head-epochs",
+    "1",
+    "--epochs",
+    "0",
+    "--batch-size",
+    "8",
+]
+
+
+def test_train_and_test_folders(tmp_path, capsys):
+    folder(tmp_path / "photos" / "train", 20)
+    folder(tmp_path / "photos" / "test", 8, seed=1)
+    out = tmp_path / "out"
+    assert main(["finetune", str(tmp_path / "photos"), *QUICK, "--output", str(out)]) == 0
+    printed = capsys.readouterr().out
+    assert "Accuracy on the validation photos" in printed and "Accuracy on the test photos" in printed
+    files = {"model.keras", "classes.json", "script.py", "history.csv", "report.html", "curves.png", "confusion.png"}
+    assert {f.name for f in out.iterdir()} == files
+    assert json.loads((out / "classes.json").read_text()) == ["above", "below"]
+    assert (out / "history.csv").read_text().startswith("epoch,")
+    assert mlkit.models.load_model(out / "model.keras").output_shape == (None, 2)
+    assert all(word in (out / "report.html").read_text() for word in ("<svg", "Confusion matrix", "Most wrong"))
+
+
+def test_one_folder_and_no_matplotlib(tmp_path, capsys, monkeypatch):
+    monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
+    folder(tmp_path / "photos", 20)
+    out = tmp_path / "out"
+    assert main(["finetune", str(tmp_path / "photos"), *QUICK, "--output", str(out)]) == 0
+    printed = capsys.readouterr().out
+    assert "pip install matplotlib" in printed and (out / "report.html").exists() and not (out / "curves.png").exists()
+    assert "test photos" not in printed
+
+
+def test_no_such_folder():
+    with pytest.raises(SystemExit, match="no folder 'nowhere'"):
+        main(["finetune", "nowhere"])
