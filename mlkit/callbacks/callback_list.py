@@ -16,8 +16,8 @@ class CallbackList(Callback):
         model: the model at work.
         **params: what the callbacks find in `params`: `verbose`, `epochs`, `steps`.
 
-    The batch hooks cost nothing where nobody overrides them: `logs` may be a function without arguments, called only if some
-    callback listens.
+    `logs` may be a function without arguments: it is called only if some callback reads its result, for that may mean to wait
+    for the device. The hooks cost nothing where nobody overrides them.
     """
 
     def __init__(self, callbacks=None, add_history=False, add_progbar=False, model=None, **params):
@@ -76,9 +76,22 @@ class CallbackList(Callback):
     def _call(self, hook, *args):
         listeners = self.listeners(hook)
         if listeners:
-            logs = python_logs(args[-1])
+            logs = _OnceRead(args[-1])
             for listener in listeners:
-                listener(*args[:-1], logs)
+                lazy = type(getattr(listener, "__self__", None)) is ProgbarLogger
+                listener(*args[:-1], logs if lazy else logs())
+
+
+class _OnceRead:
+    """Logs that are turned into Python floats when somebody reads them: one and the same dict for all."""
+
+    def __init__(self, logs):
+        self._logs, self._read = logs, None
+
+    def __call__(self):
+        if self._read is None:
+            self._read = python_logs(self._logs)
+        return self._read
 
 
 def _listens(callback, hook):

@@ -74,14 +74,22 @@ class ProgbarLogger(Callback):
     def _update(self, batch, logs):
         # a group of batches that run as one counts as full, also when it is the smaller rest of the data
         seen = batch + 1 if self.target is None else min(batch + 1, self.target)
-        self.progbar.update(seen, (logs or {}).items(), finalize=False)
+        if self.progbar.is_due():
+            self.progbar.update(seen, _read(logs).items(), finalize=False)
+        else:
+            self.progbar.seen = seen
 
     def _finish(self, logs):
         if self.target is None:  # learned in the first epoch
             self.target = self.progbar.target = self.progbar.seen
-        self.progbar.update(self.progbar.seen, (logs or {}).items(), finalize=True)
+        self.progbar.update(self.progbar.seen, _read(logs).items(), finalize=True)
 
     def _close(self):
         if self.progbar is not None:
             self.progbar.close()
             self.progbar = None
+
+
+def _read(logs):
+    """The logs as a dict. `CallbackList` gives a function that reads them, which waits for the step: called only to show them."""
+    return (logs() if callable(logs) else logs) or {}

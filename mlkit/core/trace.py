@@ -57,6 +57,7 @@ class Traced:
     def __init__(self, fn, key=None):
         self.fn, self.key = fn, key
         self.programs = {}
+        self.traces = 0  # how often it was traced
         self.__name__ = getattr(fn, "__name__", type(fn).__name__)
 
     def __call__(self, *args, **kwargs):
@@ -90,6 +91,7 @@ class Traced:
         if program is None:
             program = Program(self.fn, args, kwargs)
             candidates.append(program)
+            self.traces += 1
         return program, arrays
 
     def memory_report(self, *args, **kwargs):

@@ -42,15 +42,19 @@ def flatten(structure):
     >>> flatten({"b": [1, 2], "a": 0})
     [0, 1, 2]
     """
-    if type(structure) not in (list, tuple) and not is_nested(structure):
+    if not isinstance(structure, (list, tuple, dict)):
         return [structure]
     out = []
-    for child in _children(structure):
-        if is_nested(child):
-            out.extend(flatten(child))
+    _flatten_into(structure, out)
+    return out
+
+
+def _flatten_into(structure, out):
+    for child in _children(structure) if isinstance(structure, dict) else structure:
+        if isinstance(child, (list, tuple, dict)):
+            _flatten_into(child, out)
         else:
             out.append(child)
-    return out
 
 
 def flatten_with_path(structure, _path=()):
@@ -68,6 +72,8 @@ def map_structure(func, *structures, none_is_leaf=True):
     if not structures:
         raise ValueError("map_structure needs at least one structure.")
     first = structures[0]
+    if len(structures) == 1:
+        return _map_one(func, first, none_is_leaf)
     if not is_nested(first):
         if any(is_nested(s) for s in structures[1:]):
             raise ValueError(f"The structures differ: {first!r} is a leaf, the other is not.")
@@ -75,6 +81,16 @@ def map_structure(func, *structures, none_is_leaf=True):
     for other in structures[1:]:
         _assert_same_node(first, other)
     return _like(first, [map_structure(func, *parts, none_is_leaf=none_is_leaf) for parts in zip(*map(_children, structures))])
+
+
+def _map_one(func, x, none_is_leaf):
+    if type(x) is tuple:  # the usual containers, without detours: every call of a layer comes by
+        return tuple([_map_one(func, e, none_is_leaf) for e in x])
+    if type(x) is list:
+        return [_map_one(func, e, none_is_leaf) for e in x]
+    if is_nested(x):
+        return _like(x, [_map_one(func, e, none_is_leaf) for e in _children(x)])
+    return func(x) if none_is_leaf or x is not None else None
 
 
 def map_structure_up_to(shallow_structure, func, *structures):

@@ -83,7 +83,7 @@ class Metric(Configurable):
     @property
     def variables(self):
         """All state variables: its own, and those of metrics kept in its attributes."""
-        attributes = [v for k, v in vars(self).items() if k != "_init_call"]
+        attributes = [v for k, v in vars(self).items() if k != "_init_call" and type(v) not in (str, int, float, bool)]
         found = {id(v): v for v in _find(attributes, Variable)}
         for metric in _find(attributes, Metric):
             found.update((id(v), v) for v in metric.variables)

@@ -1,5 +1,7 @@
 """The loops: fit, evaluate, predict, and their single-batch forms."""
 
+import functools
+
 import numpy as np
 
 from mlkit.core import tree
@@ -55,7 +57,7 @@ class LoopsMixin:
         adapter = data.get_adapter(x, y, sample_weight, batch_size, shuffle, steps_per_epoch, class_weight)
         batches = data.EpochIterator(adapter, _max_steps(steps_per_epoch), self.steps_per_execution)
         epochs = _max_epochs(epochs)
-        callbacks = self._callback_list(callbacks, verbose, epochs=epochs, steps=batches.num_batches)
+        callbacks = self._callback_list(callbacks, verbose, epochs, batches.num_batches, add_history=True)
         self.stop_training = False
         self._program("train")
         self._initial_epoch = initial_epoch
@@ -101,7 +103,7 @@ class LoopsMixin:
         if not isinstance(x, data.EpochIterator):
             adapter = data.get_adapter(x, y, sample_weight, batch_size, steps=steps)
             batches = data.EpochIterator(adapter, _max_steps(steps), self.steps_per_execution)
-        callbacks = self._callback_list(callbacks, verbose, epochs=1, steps=batches.num_batches)
+        callbacks = self._callback_list(callbacks, verbose, 1, batches.num_batches)
         self.stop_evaluating = False
         self.reset_metrics()
         callbacks.on_test_begin()
@@ -117,7 +119,7 @@ class LoopsMixin:
 
         adapter = data.get_adapter(x, batch_size=batch_size, steps=steps)
         batches = data.EpochIterator(adapter, _max_steps(steps), self.steps_per_execution)
-        callbacks = self._callback_list(callbacks, verbose, epochs=1, steps=batches.num_batches)
+        callbacks = self._callback_list(callbacks, verbose, 1, batches.num_batches)
         self.stop_predicting = False
         callbacks.on_predict_begin()
         step = self._program("predict")
@@ -161,13 +163,13 @@ class LoopsMixin:
         batch = standardize_batch((x, y, sample_weight))
         if class_weight is not None:
             batch = with_class_weight(batch, class_weight)
-        self.reset_metrics()
+        self._reset_before_batch()
         logs = _numbers(self._step(step, batch))
         return logs if return_dict else _as_list(logs)
 
     def _run_epoch(self, step, batches, callbacks):
         """Run a step over the batches of an epoch with callbacks; the last logs as numbers."""
-        logs = {}
+        out = {}
         begin, end = getattr(callbacks, f"on_{step}_batch_begin"), getattr(callbacks, f"on_{step}_batch_end")
         refuse_nonfinite = not any(getattr(c, "handles_nonfinite", False) for c in callbacks.callbacks)
         try:
@@ -175,13 +177,14 @@ class LoopsMixin:
                 begin(group.first)
                 for batch in group.batches:
                     out = self._step(step, batch, refuse_nonfinite)
-                logs = _numbers(out)
-                end(group.last, dict(logs))
+                end(
+                    group.last, functools.partial(_numbers, out)
+                )  # read, which may mean to wait for them, only if somebody looks
                 if self.stop_training if step == "train" else self.stop_evaluating:
                     break
         finally:
             batches.close()
-        return logs
+        return _numbers(out)
 
     def _step(self, step, batch, refuse_nonfinite=True):
         from mlkit.models.trainer import check_finite
@@ -192,14 +195,14 @@ class LoopsMixin:
         self._prepare(batch, training=step == "train")
         return self._program(step)(_trimmed(batch))
 
-    def _callback_list(self, callbacks, verbose, epochs, steps):
+    def _callback_list(self, callbacks, verbose, epochs, steps, add_history=False):
         from mlkit.callbacks import CallbackList
 
         if isinstance(callbacks, CallbackList):
             return callbacks
         verbose = _verbosity(verbose)
         return CallbackList(
-            callbacks, add_history=True, add_progbar=verbose != 0, verbose=verbose, epochs=epochs, steps=steps, model=self
+            callbacks, add_history, add_progbar=verbose != 0, verbose=verbose, epochs=epochs, steps=steps, model=self
         )
 
 

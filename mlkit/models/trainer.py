@@ -195,6 +195,17 @@ class Trainer(LoopsMixin):
         for m in self.metrics:
             m.reset_state()
 
+    def _reset_before_batch(self):
+        """`reset_metrics`, without looking for metrics in all layers anew: compiled steps know those of their trace only."""
+        traces = sum(p.traces for p in self._training.get("programs", {}).values())
+        if not traces or type(self).reset_metrics is not Trainer.reset_metrics:
+            return self.reset_metrics()
+        known = self._training.get("known_metrics")
+        if known is None or known[0] != traces:
+            known = self._training["known_metrics"] = traces, self.metrics
+        for m in known[1]:
+            m.reset_state()
+
     # ---- programs --------------------------------------------------------------------------------------------------
 
     def _program(self, step):

@@ -71,6 +71,10 @@ class Progbar:
         if finalize and (self.verbose == 2 or (self.verbose == 1 and (not console.is_live() or console.in_notebook()))):
             console.print_message(self._line(current))
 
+    def is_due(self):
+        """Whether an update now would draw: the bar is drawn once in `interval` seconds, and on a live display only."""
+        return self.verbose == 1 and time.perf_counter() - self._drawn >= self.interval and console.is_live()
+
     def add(self, n, values=None):
         """Tell that n more steps are done."""
         self.update(self.seen + n, values)

@@ -521,3 +521,38 @@ def test_remote_monitor():
     assert received[1][2].startswith(b"data=%7B") and "form" in received[1][1]
     with pytest.warns(UserWarning, match="did not take"):
         callbacks.RemoteMonitor(root).on_epoch_end(2, {})
+
+
+def test_logs_are_read_only_when_somebody_looks():
+    read = []
+
+    def logs():
+        read.append(1)
+        return {"loss": np.float32(0.5)}
+
+    bar = callbacks.ProgbarLogger()
+    hooks = CallbackList([bar, callbacks.History()], add_progbar=True, verbose=1, epochs=1, steps=2)
+    hooks.on_epoch_begin(0)
+    hooks.on_train_batch_end(0, logs)
+    assert not read and bar.progbar.seen == 1, "no bar is on the screen"
+    seen = []
+    hooks.append(callbacks.LambdaCallback(on_train_batch_end=lambda batch, logs: seen.append(logs)))
+    hooks.append(callbacks.LambdaCallback(on_train_batch_end=lambda batch, logs: seen.append(logs)))
+    hooks.on_train_batch_end(1, logs)
+    assert len(read) == 1 and seen == [{"loss": 0.5}] * 2 and type(seen[0]["loss"]) is float
+
+
+def test_metrics_start_anew_with_every_train_on_batch_also_those_of_layers():
+    class Seen(layers.Layer):
+        def __init__(self):
+            super().__init__()
+            self.rows = metrics.Sum(name="rows")
+
+        def call(self, x):
+            self.rows.update_state(x[:, 0] * 0 + 1)
+            return x
+
+    model = Sequential([layers.Input((4,)), Seen(), layers.Dense(1)])
+    model.compile("sgd", "mse")
+    for n in (8, 8, 4, 8):
+        assert model.train_on_batch(X[:n], Y[:n], return_dict=True)["rows"] == n
