@@ -17,14 +17,14 @@ class Peaks(NamedTuple):
 
 
 @functools.cache
-def machine_peaks():
+def machine_peaks(clock=time.perf_counter):
     """The machine's `Peaks`, measured once, which takes about a second."""
-    return measure_peaks()
+    return measure_peaks(clock=clock)
 
 
-def measure_peaks(repeat=15):
+def measure_peaks(repeat=15, clock=time.perf_counter):
     """The `Peaks` of the fastest of `repeat` runs of a large product, a large convolution, and a copy between arrays that no
-    cache holds."""
+    cache holds. clock: gives seconds."""
     from mlkit import function, ops
 
     def filled(*shape):
@@ -33,29 +33,32 @@ def measure_peaks(repeat=15):
     product = function(ops.matmul)
     conv = function(lambda x, w: ops.conv(x, w, padding="same"))
     a, x, w = filled(1024, 1024), filled(8, 56, 56, 64), filled(3, 3, 64, 64)
-    rates = [2 * 1024**3 / _fastest(lambda: product(a, a), repeat), 2 * x.size * 9 * 64 / _fastest(lambda: conv(x, w), repeat)]
-    return Peaks(max(rates), _bandwidth(repeat))
+    rates = [
+        2 * 1024**3 / _fastest(lambda: product(a, a), repeat, clock),
+        2 * x.size * 9 * 64 / _fastest(lambda: conv(x, w), repeat, clock),
+    ]
+    return Peaks(max(rates), _bandwidth(repeat, clock))
 
 
-def _fastest(run, repeat):
+def _fastest(run, repeat, clock):
     """Seconds of the fastest run, after one that is not counted."""
     from mlkit.core.state import state
 
     def once():
-        start = time.perf_counter()
+        start = clock()
         run()
         state.backend.synchronize()
-        return time.perf_counter() - start
+        return clock() - start
 
     once()
     return min(once() for _ in range(repeat))
 
 
-def _bandwidth(repeat, size=1 << 24):
+def _bandwidth(repeat, clock, size=1 << 24):
     """Bytes a second of a copy of float32 arrays in as many parts as there are cores."""
     threads = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     source, target = np.ones(size, "float32"), np.empty(size, "float32")
     parts = list(zip(np.array_split(target, threads), np.array_split(source, threads)))
     with concurrent.futures.ThreadPoolExecutor(threads) as pool:
-        seconds = _fastest(lambda: list(pool.map(lambda p: np.copyto(*p), parts)), repeat)
+        seconds = _fastest(lambda: list(pool.map(lambda p: np.copyto(*p), parts)), repeat, clock)
     return 2 * source.nbytes / seconds

@@ -16,7 +16,7 @@ class State(threading.local):
     scope_of_state = None  # the innermost StatelessScope, which keeps values of variables apart
     call_id = 0  # counts outermost layer calls: losses added during an older one are stale
     variable_hook = None  # while a model file is read: (initializer, shape, dtype, path) -> initializer, or raises
-    times = None  # list of the `Times` of the programs made while `core.timing.collecting` is open
+    times = None  # (list for the `Times` of programs made, clock) while `core.timing.collecting` is open
     layer_version = 0  # counts changes of any layer's `trainable`
 
 

@@ -12,22 +12,22 @@ class Times:
     """Seconds spent in each call of a graph, summed over the runs since the last `take`.
 
     graph: as it is run, after all passes; inner: whether it is the body of a loop or condition, whose time is also counted by
-    the call that runs it.
+    the call that runs it; clock: gives seconds.
     """
 
-    def __init__(self, graph, inner=False):
-        self.graph, self.inner = graph, inner
+    def __init__(self, graph, inner=False, clock=time.perf_counter):
+        self.graph, self.inner, self.clock = graph, inner, clock
         self.seconds, self.runs = [0.0] * len(graph.calls), 0
         self._last = 0.0
 
     def tick(self, i):
         """Called after call i, and with -1 at the start of a run."""
-        now = time.perf_counter()
+        now = self.clock()
         if i < 0:
             self.runs += 1
         else:
             self.seconds[i] += now - self._last
-        self._last = time.perf_counter()
+        self._last = self.clock()
 
     def take(self):
         """The seconds of each call so far; counting starts anew."""
@@ -52,17 +52,18 @@ def times_for(graph, inner=False):
     """The `Times` that a new program of this graph must fill, or None: nobody asked, and the program need not stop to look."""
     if state.times is None and debug.LEVEL < 2:
         return None
-    times = Times(graph, inner)
-    if state.times is not None:
-        state.times.append(times)
-    else:
+    if state.times is None:
+        times = Times(graph, inner)
         atexit.register(lambda: debug.say(times.table()))
-    return times
+        return times
+    found, clock = state.times
+    found.append(Times(graph, inner, clock))
+    return found[-1]
 
 
 @contextlib.contextmanager
-def collecting():
+def collecting(clock=time.perf_counter):
     """A block in which programs are made with times; yields the list of their `Times`, which grows with each program made."""
     found = []
-    with swapped(times=found):
+    with swapped(times=(found, clock)):
         yield found

@@ -77,7 +77,7 @@ class ProfileReport:
         return html(self)
 
 
-def profile(model, x, y=None, sample_weight=None, training=None, runs=10):
+def profile(model, x, y=None, sample_weight=None, training=None, runs=10, cpu_time=False):
     """Time every kernel of a compiled step.
 
     Args:
@@ -85,6 +85,8 @@ def profile(model, x, y=None, sample_weight=None, training=None, runs=10):
         x, y, sample_weight: one batch of data.
         training: True for training steps, False for inference. By default training where `y` is given.
         runs: steps to time; of each kernel the fastest counts, which other programs have disturbed least.
+        cpu_time: count the processor time of all threads instead of the time that passes: for one thread (OMP_NUM_THREADS=1) on a
+            machine that others use too.
 
     Returns:
         A `ProfileReport`: `print` it, or look at `by_layer`, `by_kernel` and `by_call`.
@@ -106,7 +108,8 @@ def profile(model, x, y=None, sample_weight=None, training=None, runs=10):
     model._prepare(batch, training=training)
     step = model.train_step if training else model.predict_step
     data = tuple(part for part in batch if part is not None)
-    with _parts_named(model), collecting() as found:
+    clock = time.process_time if cpu_time else time.perf_counter
+    with _parts_named(model), collecting(clock) as found:
         program = Program(lambda data: step(data), (data,), {})
     model._clear_losses()
     times = next((t for t in found if not t.inner), None)
@@ -115,28 +118,29 @@ def profile(model, x, y=None, sample_weight=None, training=None, runs=10):
             f"profile: the {state.backend.name} backend does not time its kernels (nor does any with MLKIT_CHECK=1)."
         )
     arrays = [state.backend.asarray(a, a.dtype.name) for a in tree.flatten(data) if a is not None]
-    samples, whole = _run(program, times, arrays, runs)
+    samples, between = _run(program, times, arrays, runs)
     rows = [_row(call, s, program.run.plan.is_view(call)) for call, s in zip(times.graph.calls, samples)]
     what = f"{'training' if training else 'inference'} step of {model.name}"
-    return ProfileReport(what, [r for r in rows if r[2].seconds], whole, machine_peaks())
+    return ProfileReport(what, [r for r in rows if r[2].seconds], sum(samples) + between, machine_peaks(clock))
 
 
 def _run(program, times, arrays, runs):
-    """(least seconds of each call, least seconds of a run); the variables keep their values."""
+    """(least seconds of each call, least seconds between them in a run); the variables keep their values."""
     kept = [(v, v.numpy().copy()) for v in program.writes]
-    taken, whole = [], []
+    taken, between = [], []
     try:
         program(list(arrays))  # binds memory, fills caches
         times.take()
         for _ in range(runs):
-            start = time.perf_counter()
+            start = times.clock()
             program(list(arrays))
-            whole.append(time.perf_counter() - start)
+            whole = times.clock() - start
             taken.append(times.take())
+            between.append(whole - sum(taken[-1]))
     finally:
         for v, value in kept:
             v.assign(value)
-    return list(map(min, zip(*taken))), min(whole)
+    return list(map(min, zip(*taken))), min(between)
 
 
 def _row(call, seconds, is_view):
