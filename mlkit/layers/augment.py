@@ -59,7 +59,9 @@ class _Warp(Augmentation):
         self.fill_mode, self.interpolation, self.fill_value = fill_mode, interpolation, fill_value
 
     def changed(self, images, **change):
-        return self.warped(images, self.interpolation, **change)
+        alone = images.ndim == 3
+        out = self.warped(ops.expand_dims(images, 0) if alone else images, self.interpolation, **change)
+        return ops.squeeze(out, 0) if alone else out
 
     def changed_masks(self, masks, **change):
         return self.warped(masks, "nearest", **change)

@@ -5,6 +5,7 @@ import math
 import numpy as np
 
 from mlkit import ops
+from mlkit.config import image_data_format
 from mlkit.core.config_object import serialized
 from mlkit.layers.layer import Layer
 from mlkit.layers.options import layout
@@ -31,7 +32,11 @@ class Rescaling(Layer):
         return x * self._vector(self.scale, x) + self._vector(self.offset, x)
 
     def _vector(self, value, x):
-        return value if isinstance(value, (int, float)) else ops.convert_to_tensor(value, dtype=x.dtype)
+        if isinstance(value, (int, float)):
+            return value
+        value = ops.convert_to_tensor(value, dtype=x.dtype)
+        first = value.ndim == 1 and image_data_format() == "channels_first"
+        return ops.reshape(value, (-1, 1, 1)) if first else value
 
     def get_config(self):
         config = super().get_config()
@@ -64,6 +69,10 @@ class Normalization(Layer):
 
     def build(self, input_shape):
         rank = len(input_shape)
+        if not all(-rank <= a < rank for a in self.axis):
+            raise ValueError(
+                f"Normalization {self.path!r}: axes {self.axis} are out of range for inputs of shape {input_shape}."
+            )
         kept = sorted(a % rank for a in self.axis)
         if any(input_shape[a] is None for a in kept):
             raise ValueError(

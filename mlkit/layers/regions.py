@@ -112,18 +112,18 @@ class MixUp(Augmentation):
         return {"mix_weight": random.beta((batch,), self.alpha, self.alpha, seed=seed), "permutation_order": order}
 
     def changed(self, images, mix_weight, permutation_order):
-        weight = ops.cast(ops.reshape(mix_weight, (-1, *(1,) * (images.ndim - 1))), images.dtype)
+        weight = ops.cast(per_image(mix_weight), images.dtype)
         return weight * images + (1 - weight) * ops.take(images, permutation_order, axis=0)
 
     def transform_labels(self, labels, transformation=None, training=True):
         if not training or transformation is None:
             return labels
-        return self.changed(ops.cast(labels, self.compute_dtype), **transformation)
+        return _averaged(labels, transformation["mix_weight"], transformation["permutation_order"], self.compute_dtype)
 
     transform_segmentation_masks = transform_labels
 
     def transform_bounding_boxes(self, bounding_boxes, transformation=None, training=True):
-        """The boxes of both images."""
+        """The boxes of both images: {"boxes": (batch, boxes, 4), "labels": (batch, boxes)}."""
         if not training or transformation is None:
             return bounding_boxes
         order = transformation["permutation_order"]
@@ -154,11 +154,16 @@ class CutMix(_Boxes):
     def transform_labels(self, labels, transformation=None, training=True):
         if not training or transformation is None:
             return labels
-        labels = ops.cast(labels, self.compute_dtype)
-        weight = ops.cast(ops.reshape(transformation["mix_weight"], (-1, *(1,) * (labels.ndim - 1))), labels.dtype)
-        return weight * labels + (1 - weight) * ops.take(labels, transformation["permutation_order"], axis=0)
+        return _averaged(labels, transformation["mix_weight"], transformation["permutation_order"], self.compute_dtype)
 
     def transform_segmentation_masks(self, segmentation_masks, transformation=None, training=True):
         return (
             segmentation_masks if not training or transformation is None else self.changed(segmentation_masks, **transformation)
         )
+
+
+def _averaged(labels, weight, order, dtype):
+    """Each label, with this weight, and the one that `order` names, with the rest."""
+    labels = ops.cast(labels, dtype)
+    weight = ops.cast(ops.reshape(weight, (-1, *(1,) * (labels.ndim - 1))), dtype)
+    return weight * labels + (1 - weight) * ops.take(labels, order, axis=0)

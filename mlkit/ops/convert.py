@@ -4,7 +4,7 @@ import numpy as np
 
 from mlkit.core import dtypes
 from mlkit.core.keras_tensor import KerasTensor
-from mlkit.core.spec import Spec
+from mlkit.core.spec import Dim, Spec
 from mlkit.core.state import state
 from mlkit.core.tensor import Tensor
 from mlkit.core.variable import Variable
@@ -40,7 +40,9 @@ def as_tensor(x, dtype=None):
         return x.value
     if isinstance(x, KerasTensor):
         x._no_value()
-    if isinstance(x, (list, tuple)) and any(isinstance(e, (Tensor, Variable)) for e in _leaves(x)):
+    if type(x) is Dim:  # a size that is known when the model runs
+        return Tensor(Spec((), "int32"))
+    if isinstance(x, (list, tuple)) and any(isinstance(e, (Tensor, Variable, Dim)) for e in _leaves(x)):
         from mlkit.ops.numpy import stack
 
         return stack([as_tensor(e, dtype) for e in x])

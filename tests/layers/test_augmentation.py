@@ -1,0 +1,94 @@
+"""Augmentation layers: a change that is known gives the pixels one computes by hand; labels and masks follow the images."""
+
+import numpy as np
+import pytest
+
+import mlkit
+from mlkit import layers
+
+
+def images(*shape, low=0, high=255):
+    return np.random.default_rng(0).uniform(low, high, size=shape or (4, 6, 8, 3)).astype("float32")
+
+
+@pytest.mark.parametrize("first", [False, True])
+@pytest.mark.parametrize(
+    "layer",
+    [
+        lambda **o: layers.RandomHue((0.2, 0.2), seed=1, **o),
+        lambda **o: layers.RandomSaturation((0.3, 0.3), **o),
+        lambda **o: layers.RandomColorDegeneration((0.4, 0.4), **o),
+        lambda **o: layers.RandomSharpness((0.9, 0.9), **o),
+        lambda **o: layers.RandomContrast((0.3, 0.3), seed=2, **o),
+        lambda **o: layers.Equalization(bins=32, **o),
+        lambda **o: layers.AutoContrast(**o),
+        lambda **o: layers.RandomZoom((0.2, 0.2), **o),
+        lambda **o: layers.RandomErasing(scale=(0.2, 0.2), fill_value=(1, 2, 3), seed=3, **o),
+    ],
+)
+def test_channels_first_is_channels_last(layer, first):
+    x = images()
+    expected = layer()(x, training=True).numpy()
+    got = layer(data_format="channels_first")(x.transpose(0, 3, 1, 2), training=True).numpy().transpose(0, 2, 3, 1)
+    np.testing.assert_allclose(got, expected, atol=1e-3)
+    assert np.abs(expected - x).max() > 1
+    if first:  # a single image
+        alone = layer()(x[0], training=True).numpy()
+        assert alone.shape == x[0].shape
+
+
+def test_known_changes():
+    x = images()
+    np.testing.assert_allclose(layers.RandomInvert(factor=(1, 1))(x, training=True).numpy(), 255 - x, rtol=1e-5)
+    np.testing.assert_array_equal(layers.RandomPosterization((3, 3))(x, training=True).numpy(), np.floor(np.floor(x) / 32) * 32)
+    bright = layers.Solarization(threshold_factor=(0.5, 0.5))(x, training=True).numpy()
+    np.testing.assert_allclose(bright, np.where(x < 127.5, x, 255 - x), rtol=1e-5)
+    stretched = layers.AutoContrast()(x * 0.2 + 20).numpy()
+    assert np.allclose(stretched.min((1, 2)), 0, atol=1e-3) and np.allclose(stretched.max((1, 2)), 255, atol=1e-3)
+    gray = layers.RandomGrayscale(1.0)(x, training=True).numpy()
+    np.testing.assert_allclose(gray[..., 0], gray[..., 1])
+
+
+def test_labels_and_masks_follow():
+    x, labels = images(), np.eye(4, dtype="float32")
+    masks = np.arange(4 * 6 * 8, dtype="float32").reshape(4, 6, 8, 1)
+    data = {"images": x, "labels": labels, "segmentation_masks": masks}
+    flipped = layers.RandomFlip("horizontal", seed=1)(data, training=True)
+    for image, mask, a, b in zip(x, masks, flipped["images"].numpy(), flipped["segmentation_masks"].numpy()):
+        turned = not np.array_equal(image, a)
+        np.testing.assert_array_equal(a, image[:, ::-1] if turned else image)
+        np.testing.assert_array_equal(b, mask[:, ::-1] if turned else mask)
+    np.testing.assert_array_equal(flipped["labels"].numpy(), labels)
+    crop = layers.RandomCrop(3, 5, seed=0)(data, training=True)
+    assert crop["images"].shape == (4, 3, 5, 3) and crop["segmentation_masks"].shape == (4, 3, 5, 1)
+    np.testing.assert_array_equal(np.diff(crop["segmentation_masks"].numpy()[0, 0, :, 0]), 1)
+    for mixing in (layers.MixUp(seed=1), layers.CutMix(seed=1)):
+        mixed = mixing({"images": x, "labels": labels}, training=True)
+        np.testing.assert_allclose(mixed["labels"].numpy().sum(1), 1, rtol=1e-5)
+    with pytest.raises(NotImplementedError, match="bounding boxes"):
+        layers.RandomZoom(0.1)({"images": x, "bounding_boxes": {"boxes": np.zeros((4, 1, 4))}}, training=True)
+
+
+def test_cut_mix_weighs_labels_by_area():
+    x = np.arange(4, dtype="float32").reshape(4, 1, 1, 1) * np.ones((4, 50, 40, 1), "float32")
+    mixed = layers.CutMix(seed=5)({"images": x, "labels": np.arange(4.0)}, training=True)
+    np.testing.assert_allclose(mixed["images"].numpy().mean((1, 2, 3)), mixed["labels"].numpy(), atol=0.1)
+
+
+def test_sizes_that_are_not_known_yet():
+    for layer in (layers.RandomZoom(0.2), layers.RandomTranslation(0.1, 0.1), layers.RandomRotation(0.1)):
+        inputs = mlkit.Input((None, None, 3))
+        model = mlkit.Model(inputs, layer(inputs))
+        assert model(images(), training=True).shape == (4, 6, 8, 3)
+
+
+def test_bad_options():
+    for make, match in (
+        (lambda: layers.RandomBrightness(0.2, value_range=(0, 1, 2)), "value_range"),
+        (lambda: layers.RandomTranslation((-2, 0.1), 0.1), "height_factor"),
+        (lambda: layers.RandomPosterization(9), "factor"),
+        (lambda: layers.RandomGaussianBlur(kernel_size=4), "odd"),
+        (lambda: layers.RandomFlip()(np.ones((3, 3))), "rank"),
+    ):
+        with pytest.raises(ValueError, match=match):
+            make()
