@@ -79,7 +79,8 @@ def _exclusive(arrays, i, xp):
     """An array whose memory nobody else can see: the one in the list if only the list and the variable it came from hold it."""
     shared = held_elsewhere(arrays, i)
     a = arrays[i]
-    return xp.array(a, order="C") if shared or a.base is not None else a
+    # a scalar that an eager op left in a variable is no array to write into
+    return xp.array(a, order="C") if shared or not isinstance(a, xp.ndarray) or a.base is not None else a
 
 
 class _Writer:

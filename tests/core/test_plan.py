@@ -280,3 +280,20 @@ print(resident("VmHWM") - before, plan.peak_bytes - plan.input_bytes)
     done = subprocess.run([sys.executable, "-c", code], env=env, capture_output=True, text=True)
     measured, planned = map(int, done.stdout.split())
     assert planned > 50e6 and abs(measured - planned) < 8e6
+
+
+def test_scalar_state_that_eager_steps_left_is_written_into():
+    """Eager arithmetic of 0-d arrays gives NumPy scalars; compiled steps update their state in place."""
+    model = mlkit.Sequential([mlkit.Input((2,)), mlkit.layers.Dense(1)])
+    optimizer = mlkit.optimizers.Adam()
+    x = np.ones((3, 2), "float32")
+
+    def step(x):
+        with mlkit.GradientTape() as tape:
+            loss = mlkit.ops.mean(model(x) ** 2)
+        optimizer.apply(tape.gradient(loss, model.trainable_variables), model.trainable_variables)
+        return loss
+
+    step(x)
+    mlkit.function(step)(x)
+    assert int(optimizer.iterations.numpy()) == 2
