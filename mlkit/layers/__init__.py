@@ -29,6 +29,7 @@ _MODULES = (
     "attention",
     "attention_pair",
     "preprocess",
+    "categories",
     "augment",
     "color",
     "tone",

@@ -175,6 +175,11 @@ SHAPING = [
     S("UpSampling3D", VOL, size=(1, 2, 2)),
     S("Rescaling", IMG, scale=1 / 255, offset=-0.5),
     S("Resizing", IMG, height=4, width=9),
+    S("CategoryEncoding", VEC, num_tokens=6, _ints=6),
+    S("CategoryEncoding", VEC, num_tokens=6, output_mode="count", _ints=6),
+    S("CategoryEncoding", (2, 1), num_tokens=6, output_mode="one_hot", _ints=6),
+    S("Discretization", VEC, bin_boundaries=[-0.5, 0.3, 1.0]),
+    S("Discretization", (4, 1), bin_boundaries=[-0.5, 0.3], output_mode="one_hot"),
     S("CenterCrop", IMG, height=4, width=3),
 ]
 
