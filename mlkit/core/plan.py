@@ -133,7 +133,7 @@ class Plan:
     def __init__(self, graph, choose, own_outputs=False):
         self.graph, self.choices, self.workspaces = graph, [], {}
         self.places = {}  # id of a Value -> Place
-        self._steady = self._unchanged_state()
+        self._steady = graph.unchanging()
         self._place_values(choose)
         self._keep_outputs(own_outputs)
         if "inplace" not in debug.PASSES_OFF:
@@ -177,12 +177,6 @@ class Plan:
             if choice.prepared is not None and choice.prepared.workspace:
                 self.workspaces[i] = Storage("arena", None, i, choice.prepared.workspace)
 
-    def _unchanged_state(self):
-        """ids of the inputs that are values of variables to which the graph gives no new ones."""
-        graph = self.graph
-        first = len(graph.inputs) - graph.state
-        return {id(v) for i, v in enumerate(graph.inputs) if i >= first and i not in graph.successors}
-
     def operand(self, a):
         """What is known of an argument, or of a result that has no place yet; scalars and None stand for themselves."""
         if type(a) is not Value:
@@ -221,6 +215,7 @@ class Plan:
     def _count(self, storages):
         """Bytes by kind, and the largest sum at any time."""
         graph, n = self.graph, len(self.graph.calls)
+        self.state_bytes = sum(self.place(v).storage.nbytes for v in graph.inputs[len(graph.inputs) - graph.state :])
         self.input_bytes = sum(s.nbytes for s in storages if s.kind == "input")
         self.output_bytes = sum(s.nbytes for s in storages if s.kind != "input" and s.last == n)
         constants = {id(a): a for c in graph.calls for a in c.args if hasattr(a, "nbytes")}
@@ -242,11 +237,9 @@ class Plan:
 
     def report(self):
         """The memory of one run as a text of one line for each kind."""
-        state = self.graph.inputs[len(self.graph.inputs) - self.graph.state :]
-        weights = sum(s.nbytes for s in map(lambda v: self.place(v).storage, state))
         rows = [
-            ("weights and other state", weights),
-            ("inputs", self.input_bytes - weights),
+            ("weights and other state", self.state_bytes),
+            ("inputs", self.input_bytes - self.state_bytes),
             ("outputs", self.output_bytes),
             ("constants", self.constant_bytes),
             ("arena", self.arena_bytes),

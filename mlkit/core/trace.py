@@ -94,12 +94,13 @@ class Traced:
             self.traces += 1
         return program, arrays
 
+    def program(self, *args, **kwargs):
+        """The Program that a call with these arguments (tensors, arrays or Specs) runs; it is not run."""
+        return self._program(args, kwargs, tree.flatten((args, kwargs)))[0]
+
     def memory_report(self, *args, **kwargs):
         """The memory that a call with these arguments takes, as text, known without running it."""
-        program, _ = self._program(args, kwargs, tree.flatten((args, kwargs)))
-        if not hasattr(program.run, "plan"):
-            raise NotImplementedError(f"memory_report: the {state.backend.name} backend does not plan memory itself.")
-        return program.run.plan.report()
+        return self.program(*args, **kwargs).plan.report()
 
     def graph(self, *args, **kwargs):
         """The traced graph for these arguments, before any pass, to read or print."""
@@ -150,6 +151,13 @@ class Program:
         self.run = state.backend.compile(self.graph) if compiled else None
         taken = getattr(self.run, "overwrites", ())  # inputs whose memory the program reuses
         self.taken = [first + i in taken for i in range(len(self.reads))]
+
+    @property
+    def plan(self):
+        """The Plan of its memory."""
+        if not hasattr(self.run, "plan"):
+            raise NotImplementedError(f"memory_report: the {state.backend.name} backend does not plan memory itself.")
+        return self.run.plan
 
     def fits(self):
         """Whether the variables it reads are trainable or not as they were when it was traced."""

@@ -87,17 +87,19 @@ class Adapter:
 
 
 class _Orders:
-    """Random orders of the passes: pass i gets the i-th draw, also when training resumes there."""
+    """Random orders of the passes: pass i gets the i-th draw, also when training resumes there.
 
-    def __init__(self, draw):
-        self._draw = draw
+    It does not hold the adapter that draws: the two would keep the data alive until the next garbage collection.
+    """
+
+    def __init__(self):
         self._drawn = 0
 
-    def of_pass(self, index):
-        order = self._draw()
+    def of_pass(self, index, draw):
+        order = draw()
         self._drawn += 1
         while self._drawn <= index:
-            order = self._draw()
+            order = draw()
             self._drawn += 1
         return order
 
@@ -124,11 +126,11 @@ class ArrayAdapter(Adapter):
         self.num_batches = math.ceil(self.num_samples / self.batch_size)
         self.shuffle = shuffle
         self._rng = np.random if seed is None else np.random.RandomState(seed)
-        self._orders = _Orders(self._permutation)
+        self._orders = _Orders()
 
     def epoch(self, index):
         # drawn here and not in the generator, so that the order does not depend on when its first batch is asked for
-        return self._batches(self._orders.of_pass(index) if self.shuffle else None)
+        return self._batches(self._orders.of_pass(index, self._permutation) if self.shuffle else None)
 
     def _permutation(self):
         if self.shuffle == "batch":
@@ -168,7 +170,7 @@ class PyDatasetAdapter(Adapter):
         self.shuffle = shuffle
         self.class_weight = class_weight
         self._rng = random if seed is None else random.Random(seed)
-        self._orders = _Orders(self._permutation)
+        self._orders = _Orders()
         if dataset.use_multiprocessing:
             warnings.warn(
                 f"{type(dataset).__name__}: use_multiprocessing=True runs its {dataset.workers} workers as threads, since a "
@@ -185,7 +187,7 @@ class PyDatasetAdapter(Adapter):
         count = self.num_batches
         if count is None:
             return self._batches(itertools.count())
-        return self._batches(self._orders.of_pass(index) if self.shuffle else range(count))
+        return self._batches(self._orders.of_pass(index, self._permutation) if self.shuffle else range(count))
 
     def _permutation(self):
         order = list(range(self.num_batches))

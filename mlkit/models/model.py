@@ -74,7 +74,9 @@ class Model(FreezingMixin, LayerGraphMixin, Trainer, Layer):
                 "If its `call` needs other inputs, build it by calling it on real data."
             ) from error
 
-    def summary(self, line_length=None, positions=None, print_fn=None, expand_nested=False, show_trainable=False, layer_range=None):
+    def summary(
+        self, line_length=None, positions=None, print_fn=None, expand_nested=False, show_trainable=False, layer_range=None
+    ):
         """Print a table of the layers with output shapes and numbers of parameters.
 
         line_length: characters a line. positions: column ends as fractions or characters. print_fn: receives the text, print by
@@ -85,6 +87,24 @@ class Model(FreezingMixin, LayerGraphMixin, Trainer, Layer):
 
         text = summary_text(self, line_length, positions, expand_nested, show_trainable, layer_range)
         (print_fn or print)(text)
+
+    def memory_report(self, x=None, y=None, sample_weight=None, batch_size=None, step=None):
+        """The memory a step takes, known before the first one has run.
+
+        x, y, sample_weight: a batch, of which only shapes and dtypes count; or batch_size: samples a batch, for models that
+        know their inputs. step: "train" (of a compiled model), "test" or "predict". Returns an object with the bytes by kind
+        (`weights`, `optimizer`, `arena`, `peak` ...) that prints as a table. The step is compiled, and kept for the first run.
+
+        >>> import mlkit
+        >>> model = mlkit.Sequential([mlkit.Input((100,)), mlkit.layers.Dense(50)])
+        >>> model.compile("adam", "mse")
+        >>> report = model.memory_report(batch_size=8)
+        >>> report.weights, report.optimizer > 2 * report.weights
+        (20200, True)
+        """
+        from mlkit.models.memory import memory_report
+
+        return memory_report(self, x, y, sample_weight, batch_size, step)
 
     def _repr_html_(self):
         from mlkit.models.summary import summary_html
@@ -129,7 +149,9 @@ class Model(FreezingMixin, LayerGraphMixin, Trainer, Layer):
         tree_of_state.write(self, state_tree)
 
     def export(self, filepath, format="tf_saved_model", verbose=None, input_signature=None, **kwargs):
-        raise NotImplementedError("Model.export: exporting to other formats is not supported. Use model.save for `.keras` files.")
+        raise NotImplementedError(
+            "Model.export: exporting to other formats is not supported. Use model.save for `.keras` files."
+        )
 
     def to_json(self, **kwargs):
         """The architecture as JSON text; `mlkit.models.model_from_json` reads it. kwargs: for `json.dumps`."""

@@ -173,7 +173,7 @@ class Trainer(LoopsMixin):
     @property
     def metrics(self):
         """The loss tracker, the compiled metrics, and those of layers."""
-        found = [self._training["tracker"]] if self._training else []
+        found = [self._training["tracker"]] if "tracker" in self._training else []
         compiled_loss = self._training.get("loss")
         found += self._compiled_metrics()
         if compiled_loss is not None:
