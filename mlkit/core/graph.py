@@ -41,6 +41,11 @@ class Graph:
         new.state, new.successors = self.state, self.successors
         return new
 
+    def unchanging(self):
+        """ids of the inputs that are values of variables to which the graph gives no new ones."""
+        first = len(self.inputs) - self.state
+        return {id(v) for i, v in enumerate(self.inputs) if i >= first and i not in self.successors}
+
     def add(self, op, args, params):
         """Append a call; its output Value, or a tuple of them."""
         result = op.spec(*map(spec_of, args), **params)
