@@ -30,6 +30,8 @@ _MODULES = (
     "attention_pair",
     "preprocess",
     "categories",
+    "lookup",
+    "text",
     "augment",
     "color",
     "tone",

@@ -242,4 +242,7 @@ NO_ROW = {
     "LSTMCell",
     "GRUCell",
     "StackedRNNCells",
+    "IntegerLookup",
+    "StringLookup",
+    "TextVectorization",
 }

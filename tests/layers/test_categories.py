@@ -28,3 +28,50 @@ def test_counts_with_weights():
     np.testing.assert_allclose(out, [[0.5, 0, 3]])
     with pytest.raises(ValueError, match="count_weights"):
         layers.CategoryEncoding(num_tokens=3)(np.array([[0]]), count_weights=np.array([[1.0]]))
+
+
+def test_string_lookup():
+    words = np.array([["b", "a", "b"], ["c", "b", "a"]])
+    layer = layers.StringLookup(mask_token="")
+    layer.adapt(words)
+    assert layer.get_vocabulary() == ["", "[UNK]", "b", "a", "c"] and layer.vocabulary_size() == 5
+    np.testing.assert_array_equal(layer([["a", "?", ""]]).numpy(), [[3, 1, 0]])
+    again = layers.StringLookup.from_config(layer.get_config())
+    np.testing.assert_array_equal(again(words).numpy(), layer(words).numpy())
+    back = layers.StringLookup(vocabulary=layer.get_vocabulary(), mask_token="", invert=True)
+    np.testing.assert_array_equal(back(layer(words)), words)
+    hot = layers.StringLookup(vocabulary=["a", "b"], output_mode="multi_hot", mask_token="")
+    np.testing.assert_array_equal(hot([["a", "", "x"]]).numpy(), [[1, 1, 0]])
+    with pytest.raises(ValueError, match="not in the vocabulary"):
+        layers.StringLookup(vocabulary=["a"], num_oov_indices=0)(["b"])
+    with pytest.raises(ValueError, match="repeated"):
+        layers.StringLookup(vocabulary=["a", "a"])
+
+
+def test_frequencies_weigh_counts():
+    layer = layers.StringLookup(output_mode="tf_idf")
+    layer.adapt(np.array([["a", "b"], ["a", "a"], ["a", "c"]]))
+    weights = [np.log(1 + 3 / (1 + n)) for n in (3, 1, 1)]  # samples with a, c, b
+    out = layer([["a", "a", "c"]]).numpy()
+    np.testing.assert_allclose(out, [[0, 2 * weights[0], weights[1], 0]], rtol=1e-6)
+
+
+def test_integer_lookup():
+    layer = layers.IntegerLookup(vocabulary=[10, 20], num_oov_indices=3)
+    np.testing.assert_array_equal(layer(np.array([20, 7, 9, 10])).numpy(), [4, 1, 0, 3])
+    back = layers.IntegerLookup(vocabulary=[10, 20], invert=True)
+    np.testing.assert_array_equal(back(np.array([2, 0, 1])).numpy(), [20, -1, 10])
+
+
+def test_text_vectorization():
+    texts = ["The cat sat.", "the dog", "A cat!"]
+    layer = layers.TextVectorization(max_tokens=5, output_sequence_length=4)
+    layer.adapt(texts)
+    assert layer.get_vocabulary() == ["", "[UNK]", "the", "cat", "sat"]
+    np.testing.assert_array_equal(layer(texts).numpy(), [[2, 3, 4, 0], [2, 1, 0, 0], [1, 3, 0, 0]])
+    again = layers.TextVectorization.from_config(layer.get_config())
+    np.testing.assert_array_equal(again(texts).numpy(), layer(texts).numpy())
+    pairs = layers.TextVectorization(ngrams=(2,), split="character", output_mode="count", vocabulary=["a b", "b c"])
+    np.testing.assert_array_equal(pairs(["abc", "abab"]).numpy(), [[0, 1, 1], [1, 2, 0]])
+    with pytest.raises(ValueError, match="standardize"):
+        layers.TextVectorization(standardize="upper")

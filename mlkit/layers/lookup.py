@@ -1,0 +1,310 @@
+"""Tokens to numbers by a vocabulary: IntegerLookup and StringLookup.
+
+Strings are looked up where they are, on the host: tensors hold numbers only. So string layers are called on NumPy arrays or lists,
+while data is prepared, and give tensors.
+"""
+
+import collections
+
+import numpy as np
+
+from mlkit import ops
+from mlkit.config import floatx
+from mlkit.layers.categories import encoded, output_mode_of
+from mlkit.layers.layer import Layer
+from mlkit.layers.options import refuse
+
+__all__ = ["IntegerLookup", "StringLookup"]
+
+
+class Lookup(Layer):
+    """Base of lookups: index 0 for the mask token, if there is one, then the indices of unknown tokens, then the vocabulary."""
+
+    def __init__(
+        self,
+        max_tokens=None,
+        num_oov_indices=1,
+        mask_token=None,
+        oov_token=None,
+        vocabulary=None,
+        idf_weights=None,
+        invert=False,
+        output_mode="int",
+        pad_to_max_tokens=False,
+        sparse=False,
+        salt=None,
+        **kwargs,
+    ):
+        kwargs.pop("vocabulary_size", None)  # in configs only
+        super().__init__(**kwargs)
+        refuse(self, sparse=sparse, salt=salt)
+        name = type(self).__name__
+        if max_tokens is not None and max_tokens <= 1:
+            raise ValueError(f"{name}: `max_tokens` must be above 1, but got {max_tokens}.")
+        if pad_to_max_tokens and max_tokens is None:
+            raise ValueError(f"{name}: `pad_to_max_tokens` needs `max_tokens`.")
+        if num_oov_indices < 0:
+            raise ValueError(f"{name}: `num_oov_indices` must be at least 0, but got {num_oov_indices}.")
+        self.output_mode = output_mode_of(self, output_mode, ("int", "one_hot", "multi_hot", "count", "tf_idf"))
+        if invert and self.output_mode != "int":
+            raise ValueError(f"{name}: with `invert`, `output_mode` must be 'int', but got {output_mode!r}.")
+        if (idf_weights is not None) != (self.output_mode == "tf_idf" and vocabulary is not None):
+            raise ValueError(f"{name}: `idf_weights` go with a `vocabulary` in output_mode 'tf_idf', and only there.")
+        self.max_tokens, self.num_oov_indices, self.mask_token, self.oov_token = (
+            max_tokens,
+            num_oov_indices,
+            mask_token,
+            oov_token,
+        )
+        self.invert, self.pad_to_max_tokens, self.autocast, self.built = invert, pad_to_max_tokens, False, True
+        self._tokens = self._idf = None
+        if vocabulary is not None:
+            self.set_vocabulary(vocabulary, idf_weights)
+
+    # ---- the vocabulary ---------------------------------------------------------------------------------------------
+
+    @property
+    def _special(self):
+        mask = [self.mask_token] if self.mask_token is not None and self.output_mode == "int" else []
+        return mask + [self.oov_token] * self.num_oov_indices
+
+    def set_vocabulary(self, vocabulary, idf_weights=None):
+        """Set the tokens: a list, with or without the special ones at its start, or the path of a text file, one token a line.
+
+        idf_weights: the weight of each token, for output_mode "tf_idf".
+        """
+        if isinstance(vocabulary, str):
+            with open(vocabulary, encoding="utf-8") as lines:
+                vocabulary = lines.read().splitlines()
+        tokens = [self._token(t) for t in np.asarray(vocabulary).tolist()]
+        special = self._special
+        if special and tokens[: len(special)] == special:
+            tokens = tokens[len(special) :]
+        repeated = [t for t, n in collections.Counter(tokens).items() if n > 1]
+        if repeated or self.mask_token in tokens or not tokens:
+            raise ValueError(
+                f"{type(self).__name__}: a vocabulary must hold tokens, each once, and not the mask token {self.mask_token!r}; "
+                f"repeated: {repeated[:5]}."
+            )
+        if self.max_tokens is not None and len(special) + len(tokens) > self.max_tokens:
+            raise ValueError(
+                f"{type(self).__name__}: {len(tokens)} tokens and {len(special)} special ones are more than max_tokens={self.max_tokens}."
+            )
+        if idf_weights is not None and len(idf_weights) != len(tokens):
+            raise ValueError(f"{type(self).__name__}: got {len(idf_weights)} `idf_weights` for {len(tokens)} tokens.")
+        self._tokens = tokens
+        self._number = {token: len(special) + i for i, token in enumerate(tokens)}
+        self._idf = None if idf_weights is None else np.asarray(idf_weights, floatx())
+
+    def get_vocabulary(self, include_special_tokens=True):
+        """The tokens in the order of their indices."""
+        tokens = list(self._tokens or [])
+        return self._special + tokens if include_special_tokens else tokens
+
+    def vocabulary_size(self):
+        """Number of tokens with the special ones."""
+        return len(self.get_vocabulary())
+
+    def adapt(self, data, steps=None):
+        """Take the tokens from data, the most frequent first: an array, or an iterable of batches (the first `steps`)."""
+        counts, samples_with, samples = collections.Counter(), collections.Counter(), 0
+        batches = [data] if isinstance(data, np.ndarray) or hasattr(data, "numpy") or isinstance(data, (list, tuple)) else data
+        for i, batch in enumerate(batches):
+            if steps is not None and i >= steps:
+                break
+            for row in self._rows(batch):
+                tokens = [self._token(t) for t in row]
+                counts.update(tokens)
+                samples_with.update(set(tokens))
+                samples += 1
+        for token in (self.mask_token, self.oov_token):
+            counts.pop(token, None)
+        order = sorted(counts, key=lambda t: (counts[t], t), reverse=True)
+        if self.max_tokens is not None:
+            order = order[: self.max_tokens - len(self._special)]
+        weights = [np.log(1 + samples / (1 + samples_with[t])) for t in order]
+        self.set_vocabulary(order, weights if self.output_mode == "tf_idf" else None)
+
+    def _rows(self, batch):
+        """The tokens of each sample."""
+        host = self._host(batch)
+        return host.reshape(len(host), -1).tolist() if host.ndim else [[host.item()]]
+
+    # ---- looking up ---------------------------------------------------------------------------------------------------
+
+    def __call__(self, inputs, *args, **kwargs):
+        if hasattr(inputs, "dtype") and not isinstance(inputs, np.ndarray):
+            return super().__call__(inputs, *args, **kwargs)
+        return self._found(self._host(inputs))
+
+    def call(self, inputs):
+        return self._found(self._host(ops.convert_to_numpy(inputs)))
+
+    def _host(self, inputs):
+        return np.asarray(inputs)
+
+    def _found(self, inputs):
+        if self._tokens is None:
+            raise ValueError(f"{type(self).__name__} {self.path!r} has no vocabulary: call adapt(data), or give `vocabulary`.")
+        if self.invert:
+            return self._named(inputs)
+        # equal tokens are looked up once
+        distinct, places = np.unique(inputs, return_inverse=True)
+        numbers = np.array([self._index(self._token(t)) for t in distinct.tolist()], "int64")
+        return self._encoded(ops.convert_to_tensor(numbers[places].reshape(inputs.shape)))
+
+    def _index(self, token):
+        if token in self._number:
+            return self._number[token]
+        if self.mask_token is not None and token == self.mask_token:
+            return 0 if self.output_mode == "int" else -1  # -1 is no category
+        if self.num_oov_indices == 0:
+            raise ValueError(
+                f"{type(self).__name__} {self.path!r}: the token {token!r} is not in the vocabulary, and there is no index for unknown "
+                f"tokens. Set `num_oov_indices` to 1."
+            )
+        first = len(self._special) - self.num_oov_indices
+        return first + (self._bucket(token) if self.num_oov_indices > 1 else 0)
+
+    def _encoded(self, numbers):
+        if self.output_mode == "int":
+            return numbers
+        depth = self.max_tokens if self.pad_to_max_tokens else self.vocabulary_size()
+        if self.output_mode != "tf_idf":
+            return encoded(numbers, self.output_mode, depth, "int64")
+        weights = np.concatenate([np.full(len(self._special), self._idf.mean()), self._idf])
+        weights = np.pad(weights, (0, depth - len(weights))).astype(floatx())
+        return encoded(numbers, "count", depth, floatx()) * weights
+
+    def _named(self, numbers):
+        """The tokens of these indices; unknown tokens are `oov_token`."""
+        names = dict(enumerate(self.get_vocabulary()))
+        found = np.array([names.get(n, self.oov_token) for n in numbers.reshape(-1).tolist()])
+        return self._as_output(found.reshape(numbers.shape))
+
+    def get_config(self):
+        config = super().get_config()
+        config.pop("autocast", None)
+        config["vocabulary"] = self._tokens
+        config["idf_weights"] = None if self._idf is None else self._idf.tolist()
+        return {**config, "vocabulary_size": self.vocabulary_size() if self._tokens else None}
+
+
+class StringLookup(Lookup):
+    """Strings to the indices of a vocabulary, or back with `invert` (then a NumPy array of strings is returned).
+
+    max_tokens: greatest size of the vocabulary. num_oov_indices: 1, or 0 if unknown tokens are errors. mask_token, oov_token: the
+    tokens of index 0 and of unknown ones. vocabulary: list of tokens, or the path of a file; by default `adapt` finds it.
+    output_mode: "int", or vectors as in CategoryEncoding ("one_hot", "multi_hot", "count"), or "tf_idf": counts weighted by
+    `idf_weights`, the rarer the higher. Called on arrays or lists of strings.
+
+    >>> import mlkit
+    >>> layer = mlkit.layers.StringLookup(vocabulary=["a", "b"])
+    >>> layer([["b", "z"]]).numpy()
+    array([[2, 0]])
+    >>> layer.get_vocabulary()
+    ['[UNK]', 'a', 'b']
+    """
+
+    def __init__(
+        self,
+        max_tokens=None,
+        num_oov_indices=1,
+        mask_token=None,
+        oov_token="[UNK]",
+        vocabulary=None,
+        idf_weights=None,
+        invert=False,
+        output_mode="int",
+        pad_to_max_tokens=False,
+        sparse=False,
+        encoding="utf-8",
+        name=None,
+        salt=None,
+        **kwargs,
+    ):
+        for option in ("oov_method", "vocabulary_dtype"):  # in configs
+            kwargs.pop(option, None)
+        self.encoding = encoding
+        if num_oov_indices > 1:
+            raise NotImplementedError("StringLookup: `num_oov_indices` above 1 (hashed unknown tokens) is not supported.")
+        super().__init__(
+            max_tokens,
+            num_oov_indices,
+            mask_token,
+            oov_token,
+            vocabulary,
+            idf_weights,
+            invert,
+            output_mode,
+            pad_to_max_tokens,
+            sparse,
+            salt,
+            name=name,
+            **kwargs,
+        )
+
+    def _token(self, value):
+        return value.decode(self.encoding) if isinstance(value, bytes) else str(value)
+
+    def _as_output(self, tokens):
+        return tokens
+
+
+class IntegerLookup(Lookup):
+    """Integers to the indices of a vocabulary, or back with `invert`. Arguments: those of StringLookup.
+
+    num_oov_indices: unknown integers are spread over that many indices, by their remainder.
+
+    >>> import mlkit
+    >>> mlkit.layers.IntegerLookup(vocabulary=[12, 36])([[36, 5]]).numpy()
+    array([[2, 0]])
+    """
+
+    def __init__(
+        self,
+        max_tokens=None,
+        num_oov_indices=1,
+        mask_token=None,
+        oov_token=-1,
+        vocabulary=None,
+        vocabulary_dtype="int64",
+        idf_weights=None,
+        invert=False,
+        output_mode="int",
+        sparse=False,
+        pad_to_max_tokens=False,
+        oov_method="floormod",
+        salt=None,
+        name=None,
+        **kwargs,
+    ):
+        if vocabulary_dtype not in ("int64", "int32"):
+            raise ValueError(f"IntegerLookup: `vocabulary_dtype` must be 'int64' or 'int32', but got {vocabulary_dtype!r}.")
+        if oov_method != "floormod":
+            raise NotImplementedError("IntegerLookup: `oov_method` other than 'floormod' is not supported.")
+        self.vocabulary_dtype, self.oov_method = vocabulary_dtype, oov_method
+        super().__init__(
+            max_tokens,
+            num_oov_indices,
+            mask_token,
+            oov_token,
+            vocabulary,
+            idf_weights,
+            invert,
+            output_mode,
+            pad_to_max_tokens,
+            sparse,
+            salt,
+            name=name,
+            **kwargs,
+        )
+
+    def _token(self, value):
+        return int(value)
+
+    def _bucket(self, token):
+        return token % self.num_oov_indices
+
+    def _as_output(self, tokens):
+        return ops.convert_to_tensor(tokens.astype(self.vocabulary_dtype))

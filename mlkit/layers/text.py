@@ -1,0 +1,136 @@
+"""TextVectorization: texts cut into tokens, and the tokens numbered by a vocabulary."""
+
+import string
+
+import numpy as np
+
+from mlkit import ops
+from mlkit.layers.layer import Layer
+from mlkit.layers.lookup import StringLookup
+from mlkit.layers.options import refuse
+
+__all__ = ["TextVectorization"]
+
+_PUNCTUATION = str.maketrans("", "", string.punctuation)
+
+
+class TextVectorization(Layer):
+    """Texts to sequences of token numbers: 0 pads, 1 is any unknown token; or to vectors of counts.
+
+    max_tokens: greatest size of the vocabulary. standardize: "lower_and_strip_punctuation", "lower", "strip_punctuation", None, or
+    a function of a text. split: "whitespace", "character", None, or a function that gives a text's tokens. ngrams: n, or a tuple of
+    them: also that many tokens in a row, joined by spaces, are tokens. output_mode: "int" (sequences, cut or padded to
+    `output_sequence_length`, else to the longest), "multi_hot", "count" or "tf_idf". vocabulary: list of tokens or the path of
+    a file; by default `adapt` finds the most frequent ones. Called on arrays or lists of strings, while data is prepared.
+
+    >>> import mlkit
+    >>> layer = mlkit.layers.TextVectorization()
+    >>> layer.adapt(["the cat", "The dog!"])
+    >>> layer.get_vocabulary()
+    ['', '[UNK]', 'the', 'dog', 'cat']
+    >>> layer(["a cat", "the"]).numpy()
+    array([[1, 4],
+           [2, 0]])
+    """
+
+    def __init__(
+        self,
+        max_tokens=None,
+        standardize="lower_and_strip_punctuation",
+        split="whitespace",
+        ngrams=None,
+        output_mode="int",
+        output_sequence_length=None,
+        pad_to_max_tokens=False,
+        vocabulary=None,
+        idf_weights=None,
+        sparse=False,
+        ragged=False,
+        encoding="utf-8",
+        name=None,
+        **kwargs,
+    ):
+        kwargs.pop("vocabulary_size", None)  # in configs only
+        super().__init__(name=name, **kwargs)
+        refuse(self, sparse=sparse, ragged=ragged)
+        known = ("lower_and_strip_punctuation", "lower", "strip_punctuation", None)
+        if standardize not in known and not callable(standardize):
+            raise ValueError(f"TextVectorization: `standardize` must be one of {known} or a function, but got {standardize!r}.")
+        if split not in ("whitespace", "character", None) and not callable(split):
+            raise ValueError(
+                f"TextVectorization: `split` must be 'whitespace', 'character', None or a function, but got {split!r}."
+            )
+        if output_sequence_length is not None and (output_mode != "int" or output_sequence_length < 1):
+            raise ValueError("TextVectorization: `output_sequence_length` must be above 0, and output_mode 'int'.")
+        self.max_tokens, self.standardize, self.split, self.ngrams = max_tokens, standardize, split, ngrams
+        self.output_sequence_length, self.pad_to_max_tokens, self.encoding = output_sequence_length, pad_to_max_tokens, encoding
+        self._lookup_layer = StringLookup(
+            max_tokens=max_tokens,
+            mask_token="",
+            vocabulary=vocabulary,
+            idf_weights=idf_weights,
+            output_mode=output_mode,
+            pad_to_max_tokens=pad_to_max_tokens,
+            encoding=encoding,
+        )
+        self.output_mode, self.built = self._lookup_layer.output_mode, True
+
+    def tokens(self, text):
+        """The tokens of one text."""
+        text = text.decode(self.encoding) if isinstance(text, bytes) else str(text)
+        if callable(self.standardize):
+            text = self.standardize(text)
+        elif self.standardize is not None:
+            text = text.lower() if "lower" in self.standardize else text
+            text = text.translate(_PUNCTUATION) if "punctuation" in self.standardize else text
+        if callable(self.split):
+            tokens = list(self.split(text))
+        else:
+            tokens = text.split() if self.split == "whitespace" else list(text) if self.split == "character" else [text]
+        if self.ngrams is None:
+            return tokens
+        sizes = range(1, self.ngrams + 1) if isinstance(self.ngrams, int) else self.ngrams
+        return [" ".join(tokens[i : i + n]) for n in sizes for i in range(len(tokens) - n + 1)]
+
+    def adapt(self, data, batch_size=None, steps=None):
+        """Take the vocabulary from texts: an array or list of strings, or an iterable of batches (the first `steps`)."""
+        many = not isinstance(data, (np.ndarray, list, tuple))
+        batches = (b for i, b in enumerate(data) if steps is None or i < steps) if many else [data]
+        self._lookup_layer.adapt(self._padded(self._cut(batch)) for batch in batches)
+
+    def _cut(self, texts):
+        return [self.tokens(t) for t in np.asarray(texts).reshape(-1).tolist()]
+
+    def _padded(self, rows, length=None):
+        """(texts, longest) strings, with the mask token, which has no number of its own, at the end of shorter texts."""
+        length = max(map(len, rows), default=0) if length is None else length
+        return np.array([(row + [""] * length)[:length] for row in rows], dtype=object).reshape(len(rows), length)
+
+    def __call__(self, inputs):
+        if hasattr(inputs, "dtype") and not isinstance(inputs, np.ndarray):
+            raise TypeError(
+                f"TextVectorization {self.path!r}: tensors hold no strings. Call the layer on arrays or lists of strings, while data "
+                f"is prepared, and let the model begin with the numbers it gives."
+            )
+        texts = np.asarray(inputs)
+        shape = texts.shape[:-1] if texts.ndim > 1 and texts.shape[-1] == 1 else texts.shape
+        found = self._lookup_layer(self._padded(self._cut(texts), self.output_sequence_length))
+        return ops.reshape(found, (*shape, found.shape[-1]))
+
+    def get_vocabulary(self, include_special_tokens=True):
+        """The tokens in the order of their numbers."""
+        return self._lookup_layer.get_vocabulary(include_special_tokens)
+
+    def set_vocabulary(self, vocabulary, idf_weights=None):
+        """Set the tokens: a list, or the path of a text file, one token a line."""
+        self._lookup_layer.set_vocabulary(vocabulary, idf_weights)
+
+    def vocabulary_size(self):
+        """Number of tokens with the special ones."""
+        return self._lookup_layer.vocabulary_size()
+
+    def get_config(self):
+        config = super().get_config()
+        found = self._lookup_layer.get_config()
+        found = {k: found[k] for k in ("vocabulary", "idf_weights", "vocabulary_size")}
+        return {**config, **found}
