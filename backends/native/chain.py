@@ -7,8 +7,19 @@ import threading
 from mlkit.backends.native.pointwise import typed_scalars
 from mlkit.core import dtypes
 from mlkit.core.spec import Spec
+from mlkit.core.state import state
 
 BLOCK = 1 << 15  # elements: 128 KB of float32. Measured flat from 64 to 512 KB; below, the calls themselves begin to count
+
+
+def make(xp):
+    """Op name -> kernel."""
+
+    def fused_elementwise(*xs, chain):
+        """Not block by block: plans do without this one."""
+        return chain.run(xs, lambda op, args, params: state.kernels[op.name](*args, **params))
+
+    return dict(fused_elementwise=fused_elementwise)
 
 
 class BlockedChain:
@@ -77,8 +88,8 @@ def _assign(chain, env, pointwise):
     return steps, scratch
 
 
-def _blocks(shapes, loop):
-    """The arrays' shapes with axes joined where possible, and the blocks: (an index for each array, elements, shape)."""
+def fold_axes(shapes, loop):
+    """The sizes of a loop over arrays that broadcast, and their shapes, with neighbouring axes joined where all go along."""
     rank = len(loop)
     aligned = [(1,) * (rank - len(s)) + tuple(s) for s in shapes]
     axes = []  # sizes of joined axes: [of the loop, of each array ...]
@@ -92,6 +103,12 @@ def _blocks(shapes, loop):
             axes.append([list(sizes), repeated])
     axes = axes or [[[math.prod(loop)] + [1] * len(shapes), None]]
     loop, *folded = zip(*(sizes for sizes, _ in axes))
+    return loop, folded
+
+
+def _blocks(shapes, loop):
+    """The arrays' shapes with axes joined where possible, and the blocks: (an index for each array, elements, shape)."""
+    loop, folded = fold_axes(shapes, loop)
     inner = next(k for k in range(len(loop)) if math.prod(loop[k + 1 :]) <= BLOCK or k == len(loop) - 1)
     count = max(1, -(-math.prod(loop[inner:]) // BLOCK))
     step = -(-loop[inner] // count) if loop[inner] else 1

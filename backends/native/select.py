@@ -11,13 +11,13 @@ ALIASING = ("real", "imag", "bitcast", *pointwise.ROUNDING)  # kernels whose res
 def select(backend, call, operand):
     """The Choice for a call. operand: a function from its arguments and results to what the plan knows of them."""
     name, params = call.op.name, call.params
-    if name == "fused_elementwise":
-        return _chain(backend, call)
     kernel = backend.kernels.get(name)
     if kernel is None:
         raise NotImplementedError(f"The {backend.name} backend has no kernel for {name!r}.")
     if isinstance(kernel, Rows):
-        return next(filter(None, (_row(k, call, operand) for k in kernel.candidates(call.args, params))))
+        return next(filter(None, (_row(backend, k, call, operand) for k in kernel.candidates(call.args, params))))
+    if name == "fused_elementwise":
+        return _chain(backend, call)
     if can_chain(backend, call):
         every = [(0, k) for k in range(len(call.args))]
         return Choice(kernel, params, backend.pointwise[name], every)
@@ -27,9 +27,11 @@ def select(backend, call, operand):
     return Choice(kernel, params, into, aliases=name in ALIASING, workspace=_workspace(kernel, call))
 
 
-def _row(kernel, call, operand):
+def _row(backend, kernel, call, operand):
     """The Choice of one of several rows, or None where it declines."""
     if not hasattr(kernel, "prepare"):
+        if call.op.name == "fused_elementwise":
+            return _chain(backend, call)
         return Choice(kernel, call.params, getattr(kernel, "into", None), workspace=_workspace(kernel, call))
     prepared = kernel.prepare([*map(operand, call.args)], [*map(operand, call.outs)], call.params)
     return None if prepared is None else Choice(kernel, call.params, inplace=prepared.inplace, prepared=prepared)

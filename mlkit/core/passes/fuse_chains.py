@@ -10,7 +10,7 @@ from mlkit.core.graph import Call
 from mlkit.core.spec import size_of
 from mlkit.core.tensor import Value
 
-SMALLEST = 1 << 16  # elements: what fits in the cache anyway gains nothing
+SMALLEST = 1 << 13  # elements: what fits in the first cache gains little
 
 
 def fuse_chains(graph, fits):

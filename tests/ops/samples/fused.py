@@ -1,5 +1,7 @@
 """Fused ops: each is compared with its fallback."""
 
+from mlkit.core.op import OPS
+from mlkit.ops.fused.chain import Chain
 from tests.ops.sample import Bad, P, b, f, i, pos, unit
 
 _SEQUENCE = dict(_atol=1e-5)
@@ -27,6 +29,7 @@ SAMPLES = [
     P("softmax_cross_entropy", f(2, 3, 4), unit(2, 3, 4)),
     P("softmax_cross_entropy_grad", f(3), f(3, 4), i(0, 4, 3), pos(3)),
     P("softmax_cross_entropy_grad", f(3), f(3, 4), unit(3, 4), pos(3)),
+    P("fused_elementwise", f(2, 3), f(3), chain=Chain(2, [(OPS["mul"], (0, 1), {}), (OPS["sub"], ((1.0,), 2), {})], [2, 3])),
     P("batch_norm", f(2, 3, 4), f(4), f(4), axes=(0, 1), epsilon=0.1),
     P("batch_norm", f(2, 3, 4), None, None, axes=(0, 2), epsilon=0.1),
     P("batch_norm_grad", f(2, 3, 4), f(2, 3, 4), f(4), f(4), pos(4), axes=(0, 1), epsilon=0.1),

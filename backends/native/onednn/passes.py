@@ -1,0 +1,174 @@
+"""Chains of elementwise ops cut into passes over memory.
+
+A pass is what one `binary` primitive with post-ops can do: begin with two tensors, then go on with what is in the register: apply a
+function, or combine it with another tensor. A result that is used once goes on in the register; one that is returned or used again
+is written to memory. Of two results in registers that meet, one is written, unless it is a product of tensors by which the other
+can be multiplied or divided factor by factor.
+
+Left out is what does not treat NaN, infinities and denormal numbers as NumPy does: maximum, minimum, relu, exp and log.
+"""
+
+from mlkit.backends.native.onednn import constants as c
+
+_BINARY = {"add": c.BINARY_ADD, "sub": c.BINARY_SUB, "mul": c.BINARY_MUL, "div": c.BINARY_DIV}
+_UNARY = {
+    "neg": [(c.LINEAR, -1.0, 0.0)],
+    "abs": [(c.ABS, 0.0, 0.0)],
+    "sqrt": [(c.SQRT, 0.0, 0.0)],
+    "rsqrt": [(c.SQRT, 0.0, 0.0), (c.POW, 1.0, -1.0)],
+    "sigmoid": [(c.LOGISTIC, 0.0, 0.0)],
+}
+NEGATIVE, INVERSE = (c.LINEAR, -1.0, 0.0), (c.POW, 1.0, -1.0)
+
+
+class Pass:
+    """start: (algorithm, value, value); then: list of (algorithm, alpha, beta) and (algorithm, value); out: the value it makes.
+
+    Values are numbers: operands of the chain first, then results of its steps.
+    """
+
+    def __init__(self, algorithm, x, y):
+        self.start, self.then, self.out = (algorithm, x, y), [], None
+
+    def reads(self):
+        """Numbers of the values it reads."""
+        return {*self.start[1:], *(t[1] for t in self.then if len(t) == 2)}
+
+    def with_full_first(self, is_full):
+        """Begin with a value of the full shape, which is what oneDNN asks for. Whether there is one."""
+        algorithm, x, y = self.start
+        if is_full(x):
+            return True
+        if not is_full(y):
+            return False
+        if algorithm in (c.BINARY_ADD, c.BINARY_MUL):
+            self.start = algorithm, y, x
+        else:
+            first, then = (NEGATIVE, c.BINARY_ADD) if algorithm == c.BINARY_SUB else (INVERSE, c.BINARY_MUL)
+            self.start, self.then = (c.BINARY_MAX, y, y), [first, (then, x), *self.then]
+        return True
+
+    def factors(self):
+        """If it is a product of tensors and numbers: the tensors and (algorithm, alpha, 0.0); else None."""
+        algorithm, x, y = self.start
+        if algorithm not in (c.BINARY_MUL, c.BINARY_MAX):
+            return None
+        found = [x, y] if algorithm == c.BINARY_MUL else [x]
+        for step in self.then:
+            if len(step) == 2 and step[0] == c.BINARY_MUL:
+                found.append(step[1])
+            elif len(step) == 3 and step[0] == c.LINEAR and step[2] == 0.0:
+                found.append(step)
+            else:
+                return None
+        return found
+
+    def scale(self, alpha, beta):
+        """Append x -> alpha x + beta."""
+        last = self.then[-1] if self.then else ()
+        if len(last) == 3 and last[0] == c.LINEAR and (beta == 0.0 or last[1] == 1.0 == alpha) and last[2] in (0.0, -0.0):
+            self.then[-1] = c.LINEAR, last[1] * alpha, beta  # of two numbers only one operation is left
+        else:
+            self.then.append((c.LINEAR, alpha, beta))
+
+
+def can_cover(chain):
+    """Whether all steps of a chain can be parts of passes."""
+    return all(_is_known(op.name, args) for op, args, _ in chain.steps)
+
+
+def _is_known(name, args):
+    numbers = sum(type(a) is tuple for a in args)
+    return name in _UNARY and not numbers or name in _BINARY and numbers < 2
+
+
+def cover(chain):
+    """The passes of a chain, in order."""
+    return _Cover(chain).run()
+
+
+class _Cover:
+    def __init__(self, chain):
+        self.chain, self.passes, self.open = chain, [], {}
+        self.uses = {}
+        for _, args, _ in chain.steps:
+            for a in args:
+                if type(a) is int:
+                    self.uses[a] = self.uses.get(a, 0) + 1
+
+    def run(self):
+        for v, (op, args, _) in enumerate(self.chain.steps, self.chain.operands):
+            self.open[v] = self._step(op.name, args)
+            if v in self.chain.outs or self.uses.get(v) != 1:
+                self._written(v)
+        return self.passes
+
+    def _written(self, v):
+        """The number of a value that lies in memory."""
+        if v in self.open:
+            done = self.open.pop(v)
+            done.out = v
+            self.passes.append(done)
+        return v
+
+    def _begin(self, v):
+        """A pass with the value in its register."""
+        return self.open.pop(v) if v in self.open else Pass(c.BINARY_MAX, v, v)
+
+    def _step(self, name, args):
+        if name in _UNARY:
+            now = self._begin(args[0])
+            now.then += _UNARY[name]
+            return now
+        x, y = args
+        if type(x) is tuple:
+            return self._of_number(name, y, x[0], True)
+        if type(y) is tuple:
+            return self._of_number(name, x, y[0], False)
+        return self._of_two(name, x, y)
+
+    def _of_number(self, name, v, number, is_first):
+        now, number = self._begin(v), float(number)
+        if name == "add":
+            now.scale(1.0, number)
+        elif name == "sub":
+            now.scale(*((-1.0, number) if is_first else (1.0, -number)))
+        elif name == "mul":
+            now.scale(number, 0.0)
+        elif is_first:
+            now.then.append((c.POW, number, -1.0))
+        else:
+            now.scale(1.0 / number, 0.0)
+        return now
+
+    def _of_two(self, name, x, y):
+        if x not in self.open and y not in self.open:
+            return Pass(_BINARY[name], x, y)
+        if x in self.open and y in self.open and x != y:
+            if name in ("mul", "div") and self.open[y].factors():
+                return self._times(_BINARY[name], self.open.pop(x), self.open.pop(y).factors())
+            if name == "mul" and self.open[x].factors():
+                return self._times(c.BINARY_MUL, self.open.pop(y), self.open.pop(x).factors())
+            if name == "div" and self.open[x].factors():
+                now = self.open.pop(y)
+                now.then.append(INVERSE)
+                return self._times(c.BINARY_MUL, now, self.open.pop(x).factors())
+            self._written(x)
+        if x in self.open:
+            now = self.open.pop(x)
+            now.then.append((_BINARY[name], y))
+            return now
+        now = self.open.pop(y)
+        if name in ("sub", "div"):
+            now.then.append(NEGATIVE if name == "sub" else INVERSE)
+        now.then.append((c.BINARY_ADD if name in ("add", "sub") else c.BINARY_MUL, x))
+        return now
+
+    def _times(self, algorithm, now, factors):
+        """Multiply, or divide, by tensors and numbers one after the other."""
+        for f in factors:
+            if type(f) is int:
+                now.then.append((algorithm, f))
+            else:
+                now.scale(f[1] if algorithm == c.BINARY_MUL else 1.0 / f[1], 0.0)
+        return now

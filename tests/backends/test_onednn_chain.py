@@ -1,0 +1,109 @@
+"""Chains of elementwise ops as oneDNN primitives against the same ops one by one."""
+
+import sys
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import mlkit
+from mlkit import Variable, ops
+from mlkit.backends.native.onednn import library
+from mlkit.backends.native.onednn.kernel import Kernel
+
+pytestmark = pytest.mark.skipif(library.library() is None, reason="oneDNN is not installed")
+
+
+@pytest.fixture(autouse=True)
+def small_chains(monkeypatch):
+    monkeypatch.setattr(sys.modules["mlkit.core.passes.fuse_chains"], "SMALLEST", 0)
+
+
+def drawn(*shape, seed=0):
+    return ops.convert_to_tensor(np.random.default_rng(seed).uniform(0.5, 2.0, shape).astype("float32"))
+
+
+def chains_of(f):
+    """(chain, whether oneDNN runs it) for each chain of a compiled function."""
+    plan = next(iter(f.programs.values()))[0].run.plan
+    pairs = [(call, c) for call, c in zip(plan.graph.calls, plan.choices) if call.op.name == "fused_elementwise"]
+    return [(call.params["chain"], isinstance(choice.prepared, Kernel)) for call, choice in pairs]
+
+
+BINARY = [ops.add, ops.subtract, ops.multiply, ops.divide]
+UNARY = [ops.negative, ops.abs, ops.sigmoid, lambda x: ops.sqrt(ops.abs(x) + 0.1), lambda x: ops.rsqrt(x * x + 0.5)]
+
+
+@st.composite
+def programs(draw):
+    """Functions of three tensors, made of random steps on random earlier results."""
+    steps = []
+    for i in range(draw(st.integers(2, 9))):
+        a = draw(st.integers(0, i + 2))
+        kind = draw(st.sampled_from(["two", "two", "number", "one"]))
+        if kind == "two":
+            steps.append((draw(st.sampled_from(BINARY)), a, draw(st.integers(0, i + 2))))
+        elif kind == "number":
+            steps.append((draw(st.sampled_from(BINARY)), a, draw(st.sampled_from([0.5, 2.0, -3.0])), draw(st.booleans())))
+        else:
+            steps.append((draw(st.sampled_from(UNARY)), a))
+    returned = draw(st.sets(st.integers(3, len(steps) + 2), max_size=2)) | {len(steps) + 2}
+
+    def run(*xs):
+        env = list(xs)
+        for f, a, *rest in steps:
+            if len(rest) == 2:
+                env.append(f(rest[0], env[a]) if rest[1] else f(env[a], rest[0]))
+            else:
+                env.append(f(env[a], *(env[b] for b in rest)))
+        return [env[i] for i in sorted(returned)]
+
+    return run
+
+
+@settings(max_examples=40, deadline=None, derandomize=True)
+@given(programs())
+def test_random_chains(run):
+    xs = [drawn(3, 5, seed=i) for i in range(3)]
+    with np.errstate(all="ignore"):
+        for a, b in zip(run(*map(np.float64, xs)), mlkit.function(run)(*xs)):
+            np.testing.assert_allclose(np.asarray(b), np.asarray(a, "float32"), rtol=2e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize(
+    "shapes", [((4, 6), (6,), ()), ((2, 3, 4), (4,), (1,)), ((2, 3, 4), (3, 1), (2, 3, 1)), ((50,), (), (50,))]
+)
+def test_broadcasting(shapes):
+    args = [drawn(*s, seed=i) for i, s in enumerate(shapes)]
+    fn = lambda x, y, z: (z - x * y + 1.0, (y - x) / (z + x))
+    f = mlkit.function(fn)
+    for a, b in zip(fn(*args), f(*args)):
+        np.testing.assert_allclose(a, b, rtol=1e-5)
+
+
+def test_adam_is_three_passes_in_place():
+    w, m, v = (Variable(drawn(8, 9, seed=i)) for i in range(3))
+    before = [a.numpy().astype("float64") for a in (w, m, v)]
+
+    @mlkit.function
+    def step(g, rate):
+        m.assign(m + (g - m) * 0.1)
+        v.assign(v + (ops.square(g) - v) * 0.01)
+        w.assign_sub(rate * m / (ops.sqrt(v) + 1e-7))
+
+    g, rate = drawn(8, 9, seed=7), ops.convert_to_tensor(0.3)
+    step(g, rate)
+    program = next(iter(step.programs.values()))[0].run
+    assert all(by_onednn for _, by_onednn in chains_of(step)) and len(program.plan.overwrites) == 3
+    assert sum(len(c.prepared._steps) for c in program.plan.choices if c.prepared) == 3 and not program.plan.workspaces
+    x, (w0, m0, v0) = np.float64(g.numpy()), before
+    m0, v0 = m0 + (x - m0) * 0.1, v0 + (x * x - v0) * 0.01
+    for a, b in zip((m, v, w), (m0, v0, w0 - 0.3 * m0 / (np.sqrt(v0) + 1e-7))):
+        np.testing.assert_allclose(a.numpy(), b, rtol=1e-5)
+
+
+def test_other_ops_run_block_by_block():
+    f = mlkit.function(lambda x: ops.exp(x) * 2.0 + ops.maximum(x, 1.0))
+    np.testing.assert_allclose(f(drawn(3, 4)), np.exp(drawn(3, 4)) * 2 + np.maximum(drawn(3, 4), 1), rtol=1e-6)
+    assert [by_onednn for _, by_onednn in chains_of(f)] == [False]
