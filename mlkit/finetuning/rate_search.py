@@ -8,7 +8,7 @@ import numpy as np
 from mlkit.core.variable import Variable
 
 
-@dataclasses.dataclass
+@dataclasses.dataclass(repr=False)
 class LearningRateSearch:
     """What `lr_find` saw: `rates` and the `losses` of single batches, as arrays (steps,)."""
 
@@ -30,6 +30,9 @@ class LearningRateSearch:
             return float(self.rates[0])
         slope = np.gradient(self.smoothed[:end], np.log(self.rates[:end]))
         return float(self.rates[slope.argmin()])
+
+    def __repr__(self):
+        return f"<LearningRateSearch of {len(self.rates)} steps, suggestion {self.suggestion:.2g}>"
 
     def plot(self):
         """The losses over the rates, as a picture that notebooks show (see `mlkit.visualization`)."""

@@ -9,7 +9,7 @@ from mlkit.finetuning.script import script_of
 from mlkit.utils.console import print_message
 
 
-@dataclasses.dataclass
+@dataclasses.dataclass(repr=False)
 class FineTuned:
     """What `finetune` returns.
 
@@ -26,6 +26,9 @@ class FineTuned:
     script: str
     train: object
     validation: object
+
+    def __repr__(self):
+        return f"<FineTuned {self.model.name!r}, best value {self.best:.4g} in {len(self.history['loss'])} epochs>"
 
 
 def finetune(

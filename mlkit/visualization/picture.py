@@ -22,6 +22,9 @@ class Picture:
         """Draw the picture into an empty matplotlib figure."""
         raise NotImplementedError(f"{type(self).__name__} must define draw(self, figure).")
 
+    def __repr__(self):
+        return f"<{type(self).__name__} {self.title!r}>"
+
     def _repr_html_(self):
         return self.html()
 
