@@ -39,7 +39,6 @@ def main():
     kept = json.loads(RESULTS.read_text()) if RESULTS.exists() else {"about": "", "workloads": {}}
     if given.rounds:
         run(given, kept)
-        RESULTS.write_text(json.dumps(kept, indent=1) + "\n")
     if given.write:
         report.write_page(kept["workloads"], kept["about"])
     shown = {w: kept["workloads"][w] for w in given.workloads or report.TARGETS if w in kept["workloads"]}
@@ -55,7 +54,8 @@ def run(given, kept):
     if given.busy:
         os.sched_setaffinity(0, [max(os.sched_getaffinity(0))])  # the processes started below keep to it
         os.environ["BENCHMARK_CLOCK"] = "cpu"
-    kept["about"] = about(given, chosen)
+    if not given.libraries or not kept["about"]:
+        kept["about"] = about(given, chosen)
     print(kept["about"], flush=True)
     for workload in given.workloads or report.TARGETS:
         found, failed, peaks = {}, {}, []
@@ -81,6 +81,7 @@ def run(given, kept):
             libraries={**old.get("libraries", {}), **found},
             failed={**{k: v for k, v in old.get("failed", {}).items() if k not in found}, **failed},
         )
+        RESULTS.write_text(json.dumps(kept, indent=1) + "\n")
 
 
 def process(command, environment, timeout):
