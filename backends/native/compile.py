@@ -7,10 +7,12 @@ import numpy as np
 
 from mlkit.backends.native import arena, versions
 from mlkit.backends.native.pointwise import typed_scalars
+from mlkit.backends.native.prologue import Prologue
 from mlkit.backends.native.select import select
 from mlkit.core import debug, dtypes
 from mlkit.core.ownership import held_elsewhere
 from mlkit.core.passes import optimize
+from mlkit.core.passes.hoist import hoist
 from mlkit.core.plan import Plan
 from mlkit.core.tensor import Value
 from mlkit.core.timing import times_for
@@ -27,15 +29,26 @@ def compile_graph(backend, graph, inner=False):
 
         return CheckedProgram(backend, graph)
     graph = optimize(graph, backend)
-    plan = Plan(graph, lambda call, operand: select(backend, call, operand), own_outputs=inner)
-    return Program(backend, plan, inner)
+    first, rest = hoist(graph) if "hoist" not in debug.PASSES_OFF else (None, graph)
+    program = Program(backend, _plan(backend, rest, inner), inner)
+    if first is not None:
+        numbers = {id(v): i for i, v in enumerate(graph.inputs)}
+        early = Program(backend, _plan(backend, first, own_outputs=True), inner=True)
+        program.prologue = Prologue(early, [numbers[id(v)] for v in first.inputs])
+    return program
+
+
+def _plan(backend, graph, own_outputs):
+    return Plan(graph, lambda call, operand: select(backend, call, operand), own_outputs)
 
 
 class Program:
     """A plan as Python source, and per thread that source bound to arrays in an arena.
 
-    plan: the Plan; source: the text (printed by MLKIT_DEBUG=4).
+    plan: the Plan; source: the text (printed by MLKIT_DEBUG=4); prologue: what computes further inputs, or None.
     """
+
+    prologue = None
 
     def __init__(self, backend, plan, inner=False):
         self.plan, self.backend, self.inner, self.overwrites = plan, backend, inner, plan.overwrites
@@ -48,6 +61,8 @@ class Program:
             debug.say(f"source of the plan\n{self.source}")
 
     def __call__(self, arrays):
+        if self.prologue is not None:
+            arrays.extend(self.prologue.results(arrays))
         for i, a in enumerate(arrays):
             if not a.flags.c_contiguous:
                 arrays[i] = self.backend.xp.ascontiguousarray(a)

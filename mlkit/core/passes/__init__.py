@@ -1,12 +1,13 @@
 """Graph passes: functions Graph -> Graph, applied in a fixed order before a plan is made.
 
 Each can be switched off, to find out which one is to blame: ``MLKIT_PASSES_OFF=cse,fuse_chains``, or `debug.PASSES_OFF`.
-`inplace` is part of the plan and can be switched off too; `lower` is needed and stays.
+`inplace` and `hoist` are part of making the plan and can be switched off too; `lower` is needed and stays.
 """
 
 from mlkit.core import debug
 from mlkit.core.passes.cse import cse
 from mlkit.core.passes.fold import fold
+from mlkit.core.passes.fold_scales import fold_scales
 from mlkit.core.passes.fuse_chains import fuse_chains
 from mlkit.core.passes.fuse_products import fuse_products
 from mlkit.core.passes.lower import lower
@@ -19,6 +20,7 @@ PASSES = {
     "simplify": lambda graph, backend: simplify(graph),
     "cse": lambda graph, backend: cse(graph),
     "fold": lambda graph, backend: fold(graph, backend.kernels),
+    "fold_scales": lambda graph, backend: fold_scales(prune(graph)),
     "fuse_products": lambda graph, backend: fuse_products(prune(graph), backend.kernels),
     "fuse_chains": lambda graph, backend: fuse_chains(prune(graph), backend.can_chain),
 }

@@ -1,0 +1,113 @@
+"""What depends on unchanging variables only is computed once; scales and shifts by channel move into weights and biases."""
+
+import numpy as np
+import pytest
+
+import mlkit
+from mlkit import Variable, layers, ops
+from mlkit.core import debug
+from mlkit.core.passes.fold_scales import fold_scales
+from mlkit.core.passes.hoist import hoist
+from tests.core.programs import array
+
+
+def program_of(f):
+    return next(iter(f.programs.values()))[0].run
+
+
+def names(graph):
+    return [c.op.name for c in graph.calls]
+
+
+class TestHoist:
+    def test_only_what_depends_on_unchanging_variables(self):
+        v, moving = Variable(array(4)), Variable(array(4))
+
+        def f(x):
+            moving.assign(moving + 1.0)
+            return x * ops.exp(v) + ops.exp(moving)
+
+        graph = mlkit.function(f).graph(array(3, 4))
+        first, rest = hoist(graph)
+        assert names(first) == ["exp"] and "exp" in names(rest) and len(rest.inputs) == len(graph.inputs) + 1
+        first.check(), rest.check()
+
+    def test_views_and_large_results_stay(self):
+        v = Variable(array(4, 4))
+        f = mlkit.function(lambda x: x + ops.reshape(v, (16,)) + ops.sum(ops.broadcast_to(v, (4096, 4, 4)) * 1.0))
+        assert hoist(f.graph(array(16)))[0] is None
+
+    def test_results_follow_the_variables(self):
+        v = Variable(array(4))
+        f = mlkit.function(lambda x: x * ops.exp(v))
+        step = mlkit.function(lambda: v.assign(v * 2.0))
+        x = array(3, 4)
+        for _ in range(3):
+            np.testing.assert_allclose(f(x), x * np.exp(v.numpy()), rtol=1e-6)
+            np.testing.assert_allclose(f(x), x * np.exp(v.numpy()), rtol=1e-6)
+            step()  # writes where the old value lay
+        assert program_of(f).prologue is not None
+
+    def test_programs_share_results(self):
+        v = Variable(array(4))
+        f = mlkit.function(lambda x: x * ops.exp(v))
+        f(array(3, 4)), f(array(5, 4))
+        first, second = (p[0].run.prologue._current for p in f.programs.values())
+        assert first is second
+
+    def test_switch(self, monkeypatch):
+        monkeypatch.setattr(debug, "PASSES_OFF", {"hoist"})
+        v = Variable(array(4))
+        f = mlkit.function(lambda x: x * ops.exp(v))
+        f(array(3, 4))
+        assert program_of(f).prologue is None
+
+
+class TestFold:
+    @pytest.mark.parametrize("bias", [False, True])
+    @pytest.mark.parametrize(
+        "make",
+        [
+            lambda b: layers.Conv2D(6, 3, padding="same", use_bias=b),
+            lambda b: layers.DepthwiseConv2D(3, depth_multiplier=2, use_bias=b),
+            lambda b: layers.Conv2D(6, 3, groups=3, use_bias=b),
+            lambda b: layers.Conv2D(6, 3, use_bias=b, data_format="channels_first"),
+        ],
+    )
+    def test_normalization_after_convolution(self, make, bias):
+        layer = make(bias)
+        axis = 1 if getattr(layer, "data_format", None) == "channels_first" else -1
+        net = mlkit.Sequential([mlkit.Input((6, 6, 6)), layer, layers.BatchNormalization(axis=axis), layers.ReLU()])
+        for i, w in enumerate(net.weights):
+            w.assign(np.abs(array(*w.shape)) + 0.1 * i)
+        f, x = mlkit.function(lambda x: net(x, training=False)), array(2, 6, 6, 6)
+        np.testing.assert_allclose(f(x), net(x), rtol=1e-4, atol=1e-4)
+        if axis == -1:
+            assert [n for n in names(program_of(f).plan.graph) if n != "reshape"] == ["conv_bias_act"]
+
+    def test_normalization_after_dense(self):
+        net = mlkit.Sequential([mlkit.Input((6,)), layers.Dense(5), layers.BatchNormalization()])
+        f, x = mlkit.function(lambda x: net(x, training=False)), array(3, 6)
+        np.testing.assert_allclose(f(x), net(x), rtol=1e-5, atol=1e-5)
+        assert [n for n in names(program_of(f).plan.graph) if n != "reshape"] == ["matmul_bias_act"]
+
+    def test_nothing_moves_where_others_need_the_product(self):
+        w, s = Variable(array(4, 4)), Variable(array(4))
+
+        def f(x):
+            y = ops.matmul(x, w)
+            return y * s, y
+
+        graph = mlkit.function(f).graph(array(3, 4))
+        assert names(fold_scales(graph)) == names(graph)
+
+    def test_what_changes_is_left_alone(self):
+        w, s = Variable(array(4, 4)), Variable(array(4))
+
+        def f(x):
+            y = ops.matmul(x, w) * s
+            w.assign(w * 2.0)
+            return y
+
+        graph = mlkit.function(f).graph(array(3, 4))
+        assert names(fold_scales(graph)) == names(graph)
