@@ -36,6 +36,8 @@ _MODULES = (
     "color",
     "tone",
     "regions",
+    "policies",
+    "audio",
 )
 
 __all__ = []

@@ -152,6 +152,8 @@ AUGMENTATION = [
     A("RandomGaussianBlur", kernel_size=(3, 5), sigma=(0.3, 0.8)),
     A("Solarization", threshold_factor=0.5),
     A("Equalization", bins=16, value_range=(-2, 2)),
+    A("RandAugment"),
+    A("AugMix", num_chains=2, all_ops=False),
     S("AutoContrast", (2, 6, 7, 3), value_range=(-1, 2)),
     A("RandomCrop", height=6, width=7, seed=1),
 ]
@@ -228,7 +230,17 @@ ATTENTION = [
     S("AdditiveAttention", SEQ, (2, 4, 3), _inputs="list", _call={"return_attention_scores": True}),
 ]  # fmt: skip
 
-SAMPLES = DENSE + CONVOLUTION + POOLING + NORMALIZATION + NOISE + AUGMENTATION + SHAPING + MERGING + RECURRENT + ATTENTION
+AUDIO = [
+    S("STFTSpectrogram", (2, 20, 3), frame_length=6, mode="psd"),
+    S("STFTSpectrogram", (2, 20, 3), frame_length=8, frame_step=3, mode="stft", scaling=None, expand_dims=True),
+    S("STFTSpectrogram", (2, 3, 20), frame_length=8, mode="log", data_format="channels_first", padding="same", _atol=1e-4),
+    S("STFTSpectrogram", (2, 20, 1), frame_length=8, mode="imag", window="hamming", periodic=True, scaling="spectrum"),
+    S("MelSpectrogram", (2, 60), fft_length=16, sequence_stride=8, sampling_rate=1000, num_mel_bins=5, _atol=1e-3),
+]
+
+SAMPLES = (
+    AUDIO + DENSE + CONVOLUTION + POOLING + NORMALIZATION + NOISE + AUGMENTATION + SHAPING + MERGING + RECURRENT + ATTENTION
+)
 
 # exported names without a row: what is no layer by itself, or is tested elsewhere
 NO_ROW = {
@@ -245,4 +257,5 @@ NO_ROW = {
     "IntegerLookup",
     "StringLookup",
     "TextVectorization",
+    "Pipeline",
 }

@@ -92,3 +92,23 @@ def test_bad_options():
     ):
         with pytest.raises(ValueError, match=match):
             make()
+
+
+@pytest.mark.parametrize(
+    "make", [lambda: layers.RandAugment(seed=1), lambda: layers.AugMix(num_chains=2, chain_depth=2, seed=1)]
+)
+def test_augmentations_of_others_compiled(make):
+    x = images()
+    layer = make()
+    compiled = mlkit.core.trace.function(lambda x: layer(x, training=True))
+    first, second = compiled(mlkit.ops.convert_to_tensor(x)).numpy(), compiled(mlkit.ops.convert_to_tensor(x)).numpy()
+    assert first.shape == x.shape and np.isfinite(first).all() and not np.array_equal(first, second)
+    np.testing.assert_allclose(make()(x, training=True).numpy(), first, atol=0.01)
+
+
+def test_pipeline():
+    layer = layers.Pipeline([layers.RandomInvert(factor=(1, 1)), layers.Rescaling(1 / 255)])
+    x = images()
+    np.testing.assert_allclose(layer(x).numpy(), 1 - x / 255, atol=1e-6)
+    again = layers.Pipeline.from_config(layer.get_config())
+    np.testing.assert_allclose(again(x, training=False).numpy(), x / 255, atol=1e-6)

@@ -1,0 +1,179 @@
+"""Augmentations made of others: RandAugment, AugMix, and Pipeline for any layers in a row."""
+
+import functools
+
+from mlkit import ops, random
+from mlkit.core.config_object import serialized
+from mlkit.layers.augment import RandomRotation, RandomShear, RandomTranslation
+from mlkit.layers.augmentation import Augmentation, bounds
+from mlkit.layers.call_info import call_info
+from mlkit.layers.color import RandomBrightness, RandomColorDegeneration, RandomContrast, RandomPosterization
+from mlkit.layers.layer import Layer
+from mlkit.layers.masks import masks_of
+from mlkit.layers.tone import AutoContrast, Equalization, RandomSharpness, Solarization
+
+__all__ = ["AugMix", "Pipeline", "RandAugment"]
+
+
+class _OfOthers(Augmentation):
+    """Base of augmentations that choose among others. Each is an attribute under its name, as in Keras's files."""
+
+    geometric = True
+    names = ()
+
+    def _make(self, factor, value_range, interpolation, seed, data_format):
+        base = {"data_format": data_format, "dtype": self.dtype_policy}
+        moving = {"interpolation": interpolation, "seed": seed, **base}
+        colors = {"value_range": value_range, **base}
+        drawing = {"seed": seed, **colors}
+        makers = {
+            "random_shear": lambda: RandomShear(factor, factor, **moving),
+            "random_translation": lambda: RandomTranslation(factor, factor, **moving),
+            "random_rotation": lambda: RandomRotation(factor, **moving),
+            "random_brightness": lambda: RandomBrightness(factor, **drawing),
+            "random_color_degeneration": lambda: RandomColorDegeneration(factor, **drawing),
+            "random_contrast": lambda: RandomContrast(factor, **drawing),
+            "random_sharpness": lambda: RandomSharpness(factor, **drawing),
+            "random_posterization": lambda: RandomPosterization(max(1, int(8 * factor[1])), **drawing),
+            "solarization": lambda: Solarization(factor, factor, **drawing),
+            "auto_contrast": lambda: AutoContrast(**colors),
+            "equalization": lambda: Equalization(**colors),
+        }
+        for name in self.names:
+            setattr(self, name, makers[name]())
+
+    def _draw_all(self, images, seed):
+        return {name: getattr(self, name).get_random_transformation(images, seed=seed) for name in self.names}
+
+    def _chosen(self, index, data, changes, method):
+        """What the augmentation of this number (a tensor) makes of the data; numbers beyond the last change nothing."""
+        branches = [functools.partial(getattr(getattr(self, n), method), transformation=changes[n]) for n in self.names]
+        return ops.switch(index, [*branches, lambda x: x], data)
+
+    def changed(self, images, **change):
+        return self.applied(images, "transform_images", **change)
+
+    def changed_masks(self, masks, **change):
+        return self.applied(masks, "transform_segmentation_masks", **change)
+
+
+_MOVING = ("random_shear", "random_translation", "random_rotation")
+_COLORS = ("random_brightness", "random_color_degeneration", "random_contrast", "random_sharpness")
+_TONES = ("random_posterization", "solarization", "auto_contrast", "equalization")
+
+
+class RandAugment(_OfOthers):
+    """`num_ops` augmentations chosen at random for a batch, each of a strength in `factor` (Cubuk et al., RandAugment, 2019)."""
+
+    names = _MOVING + _COLORS + _TONES
+
+    def __init__(
+        self,
+        value_range=(0, 255),
+        num_ops=2,
+        factor=0.5,
+        interpolation="bilinear",
+        seed=None,
+        data_format=None,
+        **kwargs,
+    ):
+        super().__init__(seed=seed, data_format=data_format, **kwargs)
+        self.value_range, self.num_ops, self.interpolation = value_range, num_ops, interpolation
+        self.factor = bounds(self, factor, 0)
+        self._make(self.factor, value_range, interpolation, seed, data_format)
+
+    def drawn(self, images, batch, seed):
+        numbers = random.randint((self.num_ops,), 0, len(self.names), seed=seed)
+        return {"layer_idxes": numbers, "transforms": self._draw_all(images, seed)}
+
+    def applied(self, data, method, layer_idxes, transforms):
+        for i in range(self.num_ops):
+            data = self._chosen(layer_idxes[i], data, transforms, method)
+        return data
+
+
+class AugMix(_OfOthers):
+    """Images averaged with chains of random augmentations of them (Hendrycks et al., AugMix, 2020).
+
+    num_chains, chain_depth: number of chains and of augmentations in each. factor: strength. alpha: the weights are drawn from
+    Dirichlet(alpha) and Beta(alpha, alpha). all_ops: False leaves out changes of brightness, color, contrast and sharpness.
+    """
+
+    def __init__(
+        self,
+        value_range=(0, 255),
+        num_chains=3,
+        chain_depth=3,
+        factor=0.3,
+        alpha=1.0,
+        all_ops=True,
+        interpolation="bilinear",
+        seed=None,
+        data_format=None,
+        **kwargs,
+    ):
+        super().__init__(seed=seed, data_format=data_format, **kwargs)
+        self.value_range, self.num_chains, self.chain_depth = value_range, num_chains, chain_depth
+        self.alpha, self.all_ops, self.interpolation = alpha, all_ops, interpolation
+        self.factor = bounds(self, factor, 0)
+        self.names = _MOVING + (_COLORS if all_ops else ()) + _TONES
+        self._make(self.factor, value_range, interpolation, seed, data_format)
+
+    def drawn(self, images, batch, seed):
+        shares = random.gamma((self.num_chains,), self.alpha, seed=seed)
+        steps = [
+            [
+                (random.randint((), 0, len(self.names) + 1, seed=seed), self._draw_all(images, seed))
+                for _ in range(self.chain_depth)
+            ]
+            for _ in range(self.num_chains)
+        ]
+        return {
+            "chain_mixing_weights": shares / ops.sum(shares),
+            "weight_sample": random.beta((), self.alpha, self.alpha, seed=seed),
+            "chain_transforms": steps,
+        }
+
+    def changed(self, images, **change):
+        return ops.clip(super().changed(images, **change), *self.value_range)
+
+    def applied(self, data, method, chain_mixing_weights, weight_sample, chain_transforms):
+        mixed = 0
+        for i, chain in enumerate(chain_transforms):
+            out = data
+            for index, changes in chain:
+                out = self._chosen(index, out, changes, method)
+            mixed = mixed + out * ops.cast(chain_mixing_weights[i], data.dtype)
+        weight = ops.cast(weight_sample, data.dtype)
+        return weight * data + (1 - weight) * mixed
+
+
+class Pipeline(Layer):
+    """Layers one after the other, in training mode unless told otherwise: for the preparation of data.
+
+    >>> import mlkit
+    >>> prepare = mlkit.layers.Pipeline([mlkit.layers.RandomFlip(), mlkit.layers.Rescaling(1 / 255)])
+    >>> prepare(mlkit.ops.ones((2, 8, 8, 3))).shape
+    (2, 8, 8, 3)
+    """
+
+    def __init__(self, layers, name=None):
+        super().__init__(name=name)
+        self._pipeline_layers = list(layers)
+
+    @property
+    def layers(self):
+        return self._pipeline_layers
+
+    def call(self, inputs, training=True, mask=None):
+        for layer in self._pipeline_layers:
+            takes = call_info(type(layer))
+            options = {"training": training} if takes.takes_training and training is not None else {}
+            if "mask" in takes.parameters:
+                options["mask"] = mask
+            inputs = layer(inputs, **options)
+            mask = masks_of(inputs)
+        return inputs
+
+    def get_config(self):
+        return {"layers": serialized(self._pipeline_layers), "name": self.name}
