@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from mlkit.backends.native import into, pointwise
+from mlkit.backends.native import into, pointwise, threads
 from mlkit.backends.native.arena import Arena
 from mlkit.backends.native.table import build_kernels
 from mlkit.core import debug, dtypes
@@ -48,6 +48,13 @@ class NativeBackend:
     def synchronize(self):
         """NumPy computes at once; there is nothing to wait for."""
 
+    def num_threads(self):
+        """How many threads kernels use."""
+        return threads.count()
+
+    def set_num_threads(self, number):
+        threads.choose(number)
+
     def libraries(self):
         """Name -> version and place, or why it is missing, of the libraries that kernels come from."""
         from mlkit.backends.native.onednn.library import describe
@@ -59,6 +66,12 @@ class NativeBackend:
         from mlkit.backends.native.select import can_chain
 
         return can_chain(self, call)
+
+    def gains_alone(self, call):
+        """Whether a call gains by being a chain of its own."""
+        from mlkit.backends.native.select import gains_alone
+
+        return gains_alone(self, call)
 
     def compile(self, graph):
         from mlkit.backends.native.compile import compile_graph

@@ -45,6 +45,12 @@ def can_chain(backend, call):
     return tensor is not None and pointwise.accepts(call.op.name, tensor.dtype)
 
 
+def gains_alone(backend, call):
+    """Whether a call gains by being a chain of its own."""
+    rows = backend.kernels.get("fused_elementwise")
+    return isinstance(rows, Rows) and any(k.gains_alone(call) for _, k in rows.rows if hasattr(k, "gains_alone"))
+
+
 def _chain(backend, call):
     specs = [spec_of(a) for a in call.args]
     program = call.params["chain"]

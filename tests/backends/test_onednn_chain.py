@@ -32,7 +32,7 @@ def chains_of(f):
 
 
 BINARY = [ops.add, ops.subtract, ops.multiply, ops.divide]
-UNARY = [ops.negative, ops.abs, ops.sigmoid, lambda x: ops.sqrt(ops.abs(x) + 0.1), lambda x: ops.rsqrt(x * x + 0.5)]
+UNARY = [ops.relu, ops.negative, ops.abs, ops.sigmoid, lambda x: ops.sqrt(ops.abs(x) + 0.1), lambda x: ops.rsqrt(x * x + 0.5)]
 
 
 @st.composite
@@ -101,6 +101,26 @@ def test_adam_is_three_passes_in_place():
     m0, v0 = m0 + (x - m0) * 0.1, v0 + (x * x - v0) * 0.01
     for a, b in zip((m, v, w), (m0, v0, w0 - 0.3 * m0 / (np.sqrt(v0) + 1e-7))):
         np.testing.assert_allclose(a.numpy(), b, rtol=1e-5)
+
+
+def test_gradient_of_relu():
+    def f(x, w):
+        with mlkit.GradientTape() as tape:
+            tape.watch(x)
+            loss = ops.sum(ops.relu(x * w - 1.0) * w + ops.relu(x))
+        return tape.gradient(loss, x)
+
+    x, w = drawn(3, 4) - 1.0, drawn(3, 4, seed=1)
+    g = mlkit.function(f)
+    np.testing.assert_allclose(g(x, w), f(x, w), rtol=1e-6)
+    assert all(by_onednn for _, by_onednn in chains_of(g))
+
+
+def test_large_calls_are_chains_of_their_own():
+    f = mlkit.function(lambda x, y: ops.matmul(x + y, y))
+    x = drawn(300, 300)
+    np.testing.assert_allclose(f(x, x), np.matmul(x.numpy() * 2, x.numpy()), rtol=1e-5)
+    assert [by_onednn for _, by_onednn in chains_of(f)] == [True]
 
 
 def test_other_ops_run_block_by_block():

@@ -1,16 +1,19 @@
 """Chains of elementwise ops as `binary` primitives with post-ops: a few passes over memory, on all threads."""
 
-from ctypes import c_int
+from ctypes import c_float, c_int
 
 from mlkit.backends.native.chain import fold_axes
 from mlkit.backends.native.onednn import constants as c
 from mlkit.backends.native.onednn.kernel import Kernel
+from mlkit.backends.native.onednn.library import library
 from mlkit.backends.native.onednn.memory import dense
-from mlkit.backends.native.onednn.passes import can_cover, cover
+from mlkit.backends.native.onednn.passes import RELU_GRAD, can_cover, cover, is_known
 from mlkit.backends.native.onednn.primitive import Primitive, or_none
 from mlkit.backends.native.onednn.row import Row, is_dense
+from mlkit.core.spec import size_of
 
 MOST_AXES, MOST_POST_OPS = 5, 32
+ALONE = 1 << 16  # elements
 
 
 @or_none
@@ -23,6 +26,14 @@ def make(algorithm, loop, x, y, then):
     return primitive if primitive.implementation.startswith("jit") else None
 
 
+@or_none
+def relu_grad(loop):
+    """The primitive of the gradient of relu, of its result."""
+    x, numbers = dense(loop), (c_float(0.0), c_float(0.0))
+    hint = Primitive("dnnl_eltwise_forward_primitive_desc_create", c_int(c.TRAINING), c_int(c.RELU_BY_RESULT), x, x, *numbers)
+    return Primitive("dnnl_eltwise_backward_primitive_desc_create", c_int(c.RELU_BY_RESULT), x, x, x, *numbers, hint.pd)
+
+
 class Chain(Row):
     """Operands -> the chain's outputs."""
 
@@ -30,6 +41,14 @@ class Chain(Row):
 
     def fits(self, *xs, chain):
         return can_cover(chain)
+
+    def gains_alone(self, call):
+        """Whether a call gains by being a chain of its own: it is large, and oneDNN runs it on all threads."""
+        if size_of(call.outs[0].shape) < ALONE or library() is None:
+            return False
+        tensors = [a for a in call.args if hasattr(a, "shape")]
+        known = is_known(call.op.name, [a if hasattr(a, "shape") else (a,) for a in call.args])
+        return known and all(str(a.dtype) == "float32" for a in tensors)
 
     def build(self, operands, outs, chain):
         if not all(map(is_dense, operands)):
@@ -48,7 +67,10 @@ class Chain(Row):
                 return None
             if p.out not in places:
                 places[p.out] = kernel.temporary(dense(loop))
-            _, x, y = p.start
+            algorithm, x, y = p.start
+            if algorithm == RELU_GRAD:
+                kernel.run(primitive, {c.DIFF_DST: places[x], c.DST: places[y], c.DIFF_SRC: places[p.out]})
+                continue
             tensors = {c.SRC: places[x], c.SRC_1: places[y], c.DST: places[p.out]}
             tensors |= {c.post_op(i) | c.SRC_1: places[t[1]] for i, t in enumerate(p.then) if len(t) == 2}
             kernel.run(primitive, tensors)
@@ -57,6 +79,8 @@ class Chain(Row):
 
 def _primitive(p, shape_of, loop):
     algorithm, x, y = p.start
+    if algorithm == RELU_GRAD:
+        return relu_grad(loop)
     then = tuple(t if len(t) == 3 else (t[0], shape_of(t[1])) for t in p.then)
     return make(algorithm, loop, shape_of(x), shape_of(y), then) if len(then) <= MOST_POST_OPS else None
 

@@ -5,7 +5,10 @@ function, or combine it with another tensor. A result that is used once goes on 
 is written to memory. Of two results in registers that meet, one is written, unless it is a product of tensors by which the other
 can be multiplied or divided factor by factor.
 
-Left out is what does not treat NaN, infinities and denormal numbers as NumPy does: maximum, minimum, relu, exp and log.
+The gradient of relu is a pass of its own, by another primitive.
+
+Left out is what does not treat NaN and denormal numbers as NumPy does: maximum, minimum, exp and log. (relu, here as in the
+products that it is fused with, makes 0 of NaN.)
 """
 
 from mlkit.backends.native.onednn import constants as c
@@ -14,10 +17,12 @@ _BINARY = {"add": c.BINARY_ADD, "sub": c.BINARY_SUB, "mul": c.BINARY_MUL, "div":
 _UNARY = {
     "neg": [(c.LINEAR, -1.0, 0.0)],
     "abs": [(c.ABS, 0.0, 0.0)],
+    "relu": [(c.RELU, 0.0, 0.0)],
     "sqrt": [(c.SQRT, 0.0, 0.0)],
     "rsqrt": [(c.SQRT, 0.0, 0.0), (c.POW, 1.0, -1.0)],
     "sigmoid": [(c.LOGISTIC, 0.0, 0.0)],
 }
+RELU_GRAD = "relu_grad"  # in place of an algorithm
 NEGATIVE, INVERSE = (c.LINEAR, -1.0, 0.0), (c.POW, 1.0, -1.0)
 
 
@@ -38,8 +43,8 @@ class Pass:
         """Begin with a value of the full shape, which is what oneDNN asks for. Whether there is one."""
         algorithm, x, y = self.start
         if is_full(x):
-            return True
-        if not is_full(y):
+            return algorithm != RELU_GRAD or is_full(y)
+        if not is_full(y) or algorithm == RELU_GRAD:
             return False
         if algorithm in (c.BINARY_ADD, c.BINARY_MUL):
             self.start = algorithm, y, x
@@ -74,12 +79,12 @@ class Pass:
 
 def can_cover(chain):
     """Whether all steps of a chain can be parts of passes."""
-    return all(_is_known(op.name, args) for op, args, _ in chain.steps)
+    return all(is_known(op.name, args) for op, args, _ in chain.steps)
 
 
-def _is_known(name, args):
+def is_known(name, args):
     numbers = sum(type(a) is tuple for a in args)
-    return name in _UNARY and not numbers or name in _BINARY and numbers < 2
+    return (name in _UNARY or name == RELU_GRAD) and not numbers or name in _BINARY and numbers < 2
 
 
 def cover(chain):
@@ -99,7 +104,7 @@ class _Cover:
     def run(self):
         for v, (op, args, _) in enumerate(self.chain.steps, self.chain.operands):
             self.open[v] = self._step(op.name, args)
-            if v in self.chain.outs or self.uses.get(v) != 1:
+            if v in self.chain.outs or self.uses.get(v) != 1 or op.name == RELU_GRAD:
                 self._written(v)
         return self.passes
 
@@ -121,6 +126,8 @@ class _Cover:
             now.then += _UNARY[name]
             return now
         x, y = args
+        if name == RELU_GRAD:
+            return Pass(name, self._written(x), self._written(y))
         if type(x) is tuple:
             return self._of_number(name, y, x[0], True)
         if type(y) is tuple:

@@ -22,7 +22,7 @@ PASSES = {
     "fold": lambda graph, backend: fold(graph, backend.kernels),
     "fold_scales": lambda graph, backend: fold_scales(prune(graph)),
     "fuse_products": lambda graph, backend: fuse_products(prune(graph), backend.kernels),
-    "fuse_chains": lambda graph, backend: fuse_chains(prune(graph), backend.can_chain),
+    "fuse_chains": lambda graph, backend: fuse_chains(prune(graph), backend.can_chain, backend.gains_alone),
 }
 
 

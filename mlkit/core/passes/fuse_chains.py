@@ -13,14 +13,19 @@ from mlkit.core.tensor import Value
 SMALLEST = 1 << 13  # elements: what fits in the first cache gains little
 
 
-def fuse_chains(graph, fits):
-    """The graph with chains of elementwise ops as calls of `fused_elementwise`. fits: whether a call may be part of one."""
+def fuse_chains(graph, fits, alone=lambda call: False):
+    """The graph with chains of elementwise ops as calls of `fused_elementwise`. fits: whether a call may be part of one; alone:
+    whether it gains even by being one by itself."""
     groups = _Groups(graph, fits, SMALLEST)
     members = groups.find()
-    if not any(len(g) > 1 for g in members.values()):
+    chained = [len(g) > 1 or groups.fits[g[0]] and alone(graph.calls[g[0]]) for g in members.values()]
+    if not any(chained):
         return graph
     wanted = _needed_outside(graph, groups, members)
-    calls = [_chain([graph.calls[i] for i in g], wanted) if len(g) > 1 else graph.calls[g[0]] for g in members.values()]
+    calls = [
+        _chain([graph.calls[i] for i in g], wanted) if is_chain else graph.calls[g[0]]
+        for g, is_chain in zip(members.values(), chained)
+    ]
     return graph.like(_ordered(calls, [g[-1] for g in members.values()]), graph.outputs)
 
 
