@@ -124,3 +124,33 @@ def set_dtype_policy(policy):
     from mlkit import dtype_policies
 
     dtype_policies.set_dtype_policy(policy)
+
+
+# ---- threads -----------------------------------------------------------------------------------------------------------
+
+
+def num_threads():
+    """The number of threads that kernels use: what was set, else OMP_NUM_THREADS, else one for each core.
+
+    >>> num_threads() >= 1
+    True
+    """
+    return _threads_of("num_threads").num_threads()
+
+
+def set_num_threads(number):
+    """Use so many threads for kernels from now on. Results depend on the number, in their last bits, and on nothing else.
+
+    Raises ValueError unless `number` is a positive int.
+    """
+    if type(number) is not int or number < 1:
+        raise ValueError(f"set_num_threads: expected a positive int, but got {number!r}.")
+    _threads_of("set_num_threads").set_num_threads(number)
+
+
+def _threads_of(function):
+    from mlkit.core.state import state
+
+    if not hasattr(state.backend, function):
+        raise NotImplementedError(f"{function}: the {state.backend.name} backend manages its threads itself.")
+    return state.backend

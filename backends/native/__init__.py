@@ -59,7 +59,7 @@ class NativeBackend:
         """Name -> version and place, or why it is missing, of the libraries that kernels come from."""
         from mlkit.backends.native.onednn.library import describe
 
-        return {"oneDNN": describe()}
+        return {"oneDNN": describe(), "threads": str(threads.count())}
 
     def can_chain(self, call):
         """Whether a call may be part of a chain of elementwise ops."""

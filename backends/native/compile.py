@@ -5,7 +5,7 @@ import threading
 
 import numpy as np
 
-from mlkit.backends.native import arena, versions
+from mlkit.backends.native import arena, threads, versions
 from mlkit.backends.native.pointwise import typed_scalars
 from mlkit.backends.native.prologue import Prologue
 from mlkit.backends.native.select import select
@@ -30,30 +30,32 @@ def compile_graph(backend, graph, inner=False):
         return CheckedProgram(backend, graph)
     graph = optimize(graph, backend)
     first, rest = hoist(graph) if "hoist" not in debug.PASSES_OFF else (None, graph)
-    program = Program(backend, _plan(backend, rest, inner), inner)
+    program = Program(backend, rest, inner)
     if first is not None:
         numbers = {id(v): i for i, v in enumerate(graph.inputs)}
-        early = Program(backend, _plan(backend, first, own_outputs=True), inner=True)
-        program.prologue = Prologue(early, [numbers[id(v)] for v in first.inputs])
+        program.prologue = Prologue(Program(backend, first, inner=True), [numbers[id(v)] for v in first.inputs])
     return program
 
 
-def _plan(backend, graph, own_outputs):
-    return Plan(graph, lambda call, operand: select(backend, call, operand), own_outputs)
-
-
 class Program:
-    """A plan as Python source, and per thread that source bound to arrays in an arena.
+    """The plan of a graph as Python source, and per thread that source bound to arrays in an arena.
 
     plan: the Plan; source: the text (printed by MLKIT_DEBUG=4); prologue: what computes further inputs, or None.
     """
 
     prologue = None
 
-    def __init__(self, backend, plan, inner=False):
-        self.plan, self.backend, self.inner, self.overwrites = plan, backend, inner, plan.overwrites
-        self.times = times_for(plan.graph, inner)
-        writer = _Writer(backend.xp, plan, ticks=self.times is not None)
+    def __init__(self, backend, graph, inner=False):
+        self.backend, self.inner = backend, inner
+        self.times = times_for(graph, inner)
+        self._prepare(graph)
+
+    def _prepare(self, graph):
+        """Plan the graph for the number of threads now in force."""
+        backend = self.backend
+        self.plan = Plan(graph, lambda call, operand: select(backend, call, operand), own_outputs=self.inner)
+        self.overwrites, self.epoch = self.plan.overwrites, threads.epoch
+        writer = _Writer(backend.xp, self.plan, ticks=self.times is not None)
         self.source, self.names, self.views, self.bindings = writer.source(), writer.names, writer.views, writer.bindings
         self._code = compile(self.source, "<plan>", "exec")
         self._local = threading.local()
@@ -61,6 +63,8 @@ class Program:
             debug.say(f"source of the plan\n{self.source}")
 
     def __call__(self, arrays):
+        if self.epoch != threads.epoch:
+            self._prepare(self.plan.graph)
         if self.prologue is not None:
             arrays.extend(self.prologue.results(arrays))
         for i, a in enumerate(arrays):
@@ -78,6 +82,7 @@ class Program:
 
     def _bind(self, local):
         """Make the arrays in the arena, and the function that uses them."""
+        threads.apply()
         size = max(self.plan.arena_bytes, 1)
         xp = self.backend.xp
         block = arena.aligned(xp, size) if self.inner else self.backend.arena.at_least(size)

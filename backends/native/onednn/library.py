@@ -65,6 +65,10 @@ class Library:
         self.call(name, ctypes.byref(handle), *args)
         return handle
 
+    def has(self, name):
+        """Whether there is such a function, in the library or those it needs."""
+        return hasattr(self._dll, name)
+
     def function(self, name):
         """A function as it is, for what cannot fail. Objects keep what frees them, which then works while Python shuts down."""
         return getattr(self._dll, name)

@@ -7,6 +7,7 @@ their descriptors are made from: `functools.lru_cache` over hashable arguments.
 import ctypes
 import functools
 
+from mlkit.backends.native import threads
 from mlkit.backends.native.onednn import constants as c
 from mlkit.backends.native.onednn.library import OneDnnError, library
 from mlkit.backends.native.onednn.memory import Desc
@@ -99,6 +100,7 @@ def or_none(make):
                 raise
             return None
 
+    threads.listeners.append(cached.cache_clear)  # primitives are made for a number of threads
     return functools.wraps(make)(cached)
 
 

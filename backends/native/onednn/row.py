@@ -5,6 +5,7 @@ import threading
 
 import numpy as np
 
+from mlkit.backends.native import threads
 from mlkit.backends.native.onednn.library import library
 from mlkit.core import dtypes
 from mlkit.core.layout import is_contiguous, reshape
@@ -60,6 +61,10 @@ class Row:
 
     def _bound(self, args, params):
         """(function, outputs, bytes of workspace) for arrays like these; the last ones are remembered, per thread."""
+        if getattr(_local, "epoch", None) != threads.epoch:
+            _local.__dict__.clear()
+            _local.epoch = threads.epoch
+            threads.apply()
         key = tuple((a.shape, a.dtype, a.strides) if hasattr(a, "shape") else a for a in args), tuple(params.items())
         cache = _local.__dict__.setdefault(self.name, collections.OrderedDict())
         found = cache.get(key)

@@ -1,0 +1,55 @@
+"""How many threads kernels use: oneDNN's (OpenMP), and those of NumPy's BLAS.
+
+float32 products and convolutions run in oneDNN, all other products in BLAS, and one of them at a time: each may have all threads.
+"""
+
+import ctypes
+import functools
+import glob
+import os
+
+import numpy as np
+
+epoch = 0  # counts changes: what was prepared for another number of threads is made anew
+listeners = []  # functions called when the number changes
+_chosen = None
+
+
+def count():
+    """The number in force: what was set, OMP_NUM_THREADS, or one for each core this process may use."""
+    first = os.environ.get("OMP_NUM_THREADS", "").split(",")[0].strip()
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    return _chosen or (int(first) if first.isdigit() and int(first) else cores)
+
+
+def choose(number):
+    """Use so many threads from now on."""
+    global epoch, _chosen
+    _chosen = number
+    epoch += 1
+    for listener in listeners:
+        listener()
+    set_blas = _blas_setter()
+    if set_blas is not None:
+        set_blas(ctypes.c_int(number))
+
+
+def apply():
+    """Tell OpenMP, which asks for the number in each thread of ours."""
+    from mlkit.backends.native.onednn.library import library
+
+    lib = library()
+    if lib is not None and _chosen is not None and lib.has("omp_set_num_threads"):
+        lib.function("omp_set_num_threads")(ctypes.c_int(_chosen))
+
+
+@functools.cache
+def _blas_setter():
+    """The function that sets the number of threads of the OpenBLAS in NumPy's wheels; None where NumPy has another BLAS."""
+    folder = os.path.join(os.path.dirname(os.path.dirname(np.__file__)), "numpy.libs")
+    for path in glob.glob(os.path.join(folder, "*openblas*")):
+        library = ctypes.CDLL(path)
+        for name in ("scipy_openblas_set_num_threads64_", "openblas_set_num_threads64_", "openblas_set_num_threads"):
+            if hasattr(library, name):
+                return getattr(library, name)
+    return None
