@@ -14,12 +14,13 @@ import pytest
 def _same_settings():
     """A test may change the float type, the image layout or the backend; the next one starts with the defaults."""
     from mlkit import config
-    from mlkit.core.state import State
+    from mlkit.core.backend import set_backend
+    from mlkit.core.state import state
 
     before = config.floatx(), config.image_data_format(), config.epsilon()
-    backend, kernels = State.backend, State.kernels
+    backend = state.backend.name
     yield
     config.set_floatx(before[0])
     config.set_image_data_format(before[1])
     config.set_epsilon(before[2])
-    State.backend, State.kernels = backend, kernels
+    set_backend(backend)

@@ -44,8 +44,13 @@ def _movement(xp):
         out[tuple(slice(a, a + (n - 1) * (i + 1) + 1 if n else a, i + 1) for n, a, i in zip(x.shape, low, interior))] = x
         return out
 
+    def full(shape, value, dtype):
+        dtype = dtypes.as_numpy(dtype)
+        blank = type(value) is int and value == 0  # the system gives blank memory when it is first used
+        return xp.zeros(shape, dtype) if blank else xp.full(shape, value, dtype)
+
     return dict(
-        full=lambda shape, value, dtype: xp.full(shape, value, dtypes.as_numpy(dtype)),
+        full=full,
         iota=lambda size, dtype: xp.arange(size).astype(dtypes.as_numpy(dtype)),
         reshape=lambda x, shape: x.reshape(shape),
         transpose=lambda x, perm: x.transpose(perm),

@@ -217,8 +217,11 @@ def _initial_value(initializer, shape, dtype, path):
         dtype = dtypes.standardize_dtype(dtype)
         if state.variable_hook is not None:
             initializer = state.variable_hook(initializer, tuple(shape), dtype, path)
-        value = convert_to_tensor(initializer(tuple(shape), dtype=dtype))
+        value = initializer(tuple(shape), dtype=dtype)
+        made = type(value) is Tensor  # nobody can write to a tensor's memory: no copy is needed, as for users' arrays
+        value = convert_to_tensor(value)
     else:
+        made = False
         value = convert_to_tensor(
             initializer.tracked_value() if isinstance(initializer, Variable) else initializer, dtype=dtype
         )
@@ -226,7 +229,8 @@ def _initial_value(initializer, shape, dtype, path):
             raise ValueError(f"Variable {path!r}: the value has shape {value.shape}, but `shape` is {tuple(shape)}.")
     if dtype is not None and value.dtype != dtypes.standardize_dtype(dtype):
         value = cast(value, dtype)
-    return Tensor(state.backend.own(value.data), autograd.new_node())  # tapes know all its values by one number
+    data = value.data if made else state.backend.own(value.data)
+    return Tensor(data, autograd.new_node())  # tapes know all its values by one number
 
 
 class AutocastScope:

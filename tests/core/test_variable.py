@@ -40,3 +40,23 @@ def test_overwrite_with_gradient_is_a_bool():
         v.overwrite_with_gradient = "yes"
     v.overwrite_with_gradient = True
     assert v.overwrite_with_gradient
+
+
+def test_a_variable_shares_no_memory_with_arrays_of_its_maker():
+    mine = np.zeros((3,), "float32")
+    tensor = mlkit.ops.convert_to_tensor(mine)
+    made = [
+        mlkit.Variable(mine),
+        mlkit.Variable(lambda shape, dtype: mine, shape=(3,)),
+        mlkit.Variable(lambda shape, dtype: tensor, (3,)),
+    ]
+    add = mlkit.function(lambda: [v.assign_add(mlkit.ops.ones((3,))).value for v in made])
+    add(), add()
+    assert not mine.any() and all((v.numpy() == 2).all() for v in made)
+    mine[:] = 7
+    assert all((v.numpy() == 2).all() for v in made)
+
+
+def test_zeros_keep_their_sign_and_dtype():
+    assert np.signbit(mlkit.ops.full((2,), -0.0).numpy()).all()
+    assert mlkit.ops.zeros((2,), "bfloat16").dtype == "bfloat16" and mlkit.ops.zeros((2,), "bool").numpy().dtype == bool
