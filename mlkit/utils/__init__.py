@@ -33,10 +33,12 @@ _HOMES = {
 }
 _HOME_OF = {name: module for module, names in _HOMES.items() for name in names}
 
-__all__ = sorted(_HOME_OF)
+__all__ = sorted([*_HOME_OF, "bounding_boxes"])
 
 
 def __getattr__(name):
+    if name == "bounding_boxes":  # a namespace of its own
+        return importlib.import_module("mlkit.utils.bounding_boxes")
     if name not in _HOME_OF:
         raise AttributeError(f"module 'mlkit.utils' has no attribute {name!r}")
     value = getattr(importlib.import_module(_HOME_OF[name]), name)
