@@ -74,14 +74,15 @@ class Architecture:
         known = include_top if self.known_size is None else self.known_size
         trained = source.is_imagenet and include_top and known  # with a head, weights belong to a size
         shape = image_shape(input_shape, self.size, self.min_size, known, trained, pretrained=source.is_imagenet)
-        inputs, x = image_input(shape, input_tensor)
-        x = self.features(x, **self.options(source))
-        if include_top:
-            if source.is_given:
-                _check_activation(classifier_activation)
-            x = self.top(x, classes, classifier_activation)
-        else:
-            x = self._pooled(x, pooling)
+        with source.building():
+            inputs, x = image_input(shape, input_tensor)
+            x = self.features(x, **self.options(source))
+            if include_top:
+                if source.is_given:
+                    _check_activation(classifier_activation)
+                x = self.top(x, classes, classifier_activation)
+            else:
+                x = self._pooled(x, pooling)
         model = Functional(inputs, x, name=name)
         source.load_into(model, self.files.get(include_top))
         return model

@@ -1,8 +1,10 @@
 """Where the weights of a model come from: nowhere, a published file, a mirror, a path; and the way from there into the model."""
 
+import contextlib
 import dataclasses
 import os
 
+from mlkit.core.state import swapped
 from mlkit.models.saving.errors import ModelFileError
 
 _MIRROR = "MLKIT_WEIGHTS_DIR"
@@ -92,6 +94,10 @@ class WeightSource:
         """Whether weights will be loaded at all."""
         return self.is_imagenet or self.path is not None
 
+    def building(self):
+        """A block to build the model in: where weights follow, random initial values are not drawn."""
+        return zeros_for_random() if self.is_given else contextlib.nullcontext()
+
     def load_into(self, model, published):
         """Set the weights of a new model. published: the PublishedFile that "imagenet" means.
 
@@ -101,3 +107,16 @@ class WeightSource:
             return
         path = self.path if self.path else published.fetch()
         model.load_weights(path)
+
+
+def zeros_for_random():
+    """A block in which weights that would start with random numbers start with zeros, for others follow."""
+    return swapped(
+        variable_hook=lambda initializer, shape, dtype, path: _zeros if hasattr(initializer, "seed") else initializer
+    )
+
+
+def _zeros(shape, dtype=None):
+    from mlkit.ops import zeros
+
+    return zeros(shape, dtype=dtype)

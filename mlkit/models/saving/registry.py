@@ -23,6 +23,8 @@ NAMESPACES = {  # as in the module path after "keras." -> where mlkit has it
     "activations": "mlkit.activations",
     "dtype_policies": "mlkit.dtype_policies",
     "random": "mlkit.random",
+    "applications.convnext": "mlkit.applications.convnext",
+    "applications.inception_resnet_v2": "mlkit.applications.inception_resnet_v2",
 }
 _TOP_LEVEL = tuple("models dtype_policies layers initializers optimizers losses metrics regularizers constraints".split())
 _WITH_FUNCTIONS = ("activations", "losses", "metrics")
@@ -32,6 +34,8 @@ _WRITTEN_AS = {  # Keras's own spelling of the module where it is not "keras." +
     ("models", "Sequential"): "keras",
     ("models", "Functional"): "keras.src.models.functional",
     ("dtype_policies", "DTypePolicy"): "keras",
+    ("applications.convnext", "LayerScale"): "keras.src.applications.convnext",
+    ("applications.inception_resnet_v2", "CustomScaleLayer"): "keras.src.applications.inception_resnet_v2",
 }
 
 _PUBLIC_AS = {"GroupedQueryAttention": "GroupQueryAttention"}  # a class that Keras exports under another name than its own
