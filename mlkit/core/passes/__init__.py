@@ -7,7 +7,6 @@ Each can be switched off, to find out which one is to blame: ``MLKIT_PASSES_OFF=
 from mlkit.core import debug
 from mlkit.core.passes.cse import cse
 from mlkit.core.passes.fold import fold
-from mlkit.core.passes.fold_padding import fold_padding
 from mlkit.core.passes.fold_pads import fold_pads
 from mlkit.core.passes.fold_scales import fold_scales
 from mlkit.core.passes.fuse_chains import fuse_chains
@@ -23,7 +22,6 @@ PASSES = {
     "cse": lambda graph, backend: cse(graph),
     "fold": lambda graph, backend: fold(graph, backend.kernels),
     "fold_pads": lambda graph, backend: fold_pads(graph),
-    "fold_padding": lambda graph, backend: fold_padding(prune(graph)),
     "fold_scales": lambda graph, backend: fold_scales(prune(graph)),
     "fuse_products": lambda graph, backend: fuse_products(prune(graph), backend.kernels),
     "fuse_chains": lambda graph, backend: fuse_chains(prune(graph), backend.can_chain, backend.gains_alone),
