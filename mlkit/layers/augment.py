@@ -41,6 +41,16 @@ class RandomFlip(Augmentation):
     def changed_masks(self, masks, **flips):
         return self.changed(masks, **flips)
 
+    def changed_boxes(self, boxes, height, width, horizontal=None, vertical=None):
+        x1, y1, x2, y2 = ops.split(boxes, 4, axis=-1)
+        if horizontal is not None:
+            flip = ops.reshape(horizontal, (-1, 1, 1))
+            x1, x2 = ops.where(flip, width - x2, x1), ops.where(flip, width - x1, x2)
+        if vertical is not None:
+            flip = ops.reshape(vertical, (-1, 1, 1))
+            y1, y2 = ops.where(flip, height - y2, y1), ops.where(flip, height - y1, y2)
+        return ops.concatenate([x1, y1, x2, y2], axis=-1)
+
 
 class _Warp(Augmentation):
     """Base of layers that look up each pixel elsewhere. `warped(images, interpolation, ...)` takes the change's numbers."""
@@ -81,6 +91,17 @@ class _Affine(_Warp):
             fill_value=self.fill_value,
             data_format=self.data_format,
         )
+
+    def changed_boxes(self, boxes, height, width, **change):
+        """The boxes around the moved corners."""
+        a, b, c, d, e, f = (ops.reshape(n, (-1, 1, 1)) for n in self.matrix(height, width, **change))
+        x1, y1, x2, y2 = ops.split(boxes, 4, axis=-1)
+        # the matrix is about middles of pixels, half a pixel from their corners, and is to be inverted
+        x = ops.concatenate([x1, x2, x2, x1], axis=-1) - 0.5 - c
+        y = ops.concatenate([y1, y1, y2, y2], axis=-1) - 0.5 - f
+        scale = a * e - b * d
+        moved = (e * x - b * y) / scale + 0.5, (a * y - d * x) / scale + 0.5
+        return ops.stack([edge(m, axis=-1) for edge in (ops.min, ops.max) for m in moved], axis=-1)
 
 
 class RandomRotation(_Affine):
@@ -218,7 +239,7 @@ class RandomPerspective(_Warp):
         part = random.uniform((batch, 4, 2), -0.5 * self.scale, 0.5 * self.scale, seed=seed)
         return {"apply_perspective": chosen(batch, self.factor, seed), "start_points": start, "end_points": start * (1 + part)}
 
-    def warped(self, images, interpolation, apply_perspective, start_points, end_points, **_):
+    def warped(self, images, interpolation, apply_perspective, start_points, end_points):
         options = {"interpolation": interpolation, "fill_value": self.fill_value, "data_format": self.data_format}
         moved = ops.image.perspective_transform(images, start_points, end_points, **options)
         return ops.where(per_image(apply_perspective), moved, images)

@@ -3,6 +3,7 @@
 from mlkit import ops, random
 from mlkit.layers.layer import Layer
 from mlkit.layers.options import layout
+from mlkit.utils.bounding_boxes import clip_to_image_size, convert_format
 
 
 class Augmentation(Layer):
@@ -11,7 +12,7 @@ class Augmentation(Layer):
     Inputs: images (batch, height, width, channels) or a single one, or a dict with them under "images" and, if there are,
     "labels", "segmentation_masks" and "bounding_boxes". Integer images become floats of the compute dtype. Subclasses define
     `drawn`, which gives the numbers of a change by name, and `changed`, which takes them. `geometric`: positions change, so
-    that segmentation masks are changed in the same way, and bounding boxes are refused.
+    that segmentation masks and bounding boxes are changed in the same way.
     """
 
     geometric = False
@@ -36,6 +37,14 @@ class Augmentation(Layer):
         """Segmentation masks with the change applied, for geometric layers: labels must not be mixed."""
         raise NotImplementedError
 
+    def changed_boxes(self, boxes, height, width, **change):
+        """Corners (batch, boxes, 4) in pixels, with the change applied, for geometric layers."""
+        raise NotImplementedError(f"{type(self).__name__}: bounding boxes do not follow the images yet; pass images and masks.")
+
+    def output_size(self, height, width):
+        """Height and width of the changed images."""
+        return height, width
+
     @property
     def rows_axis(self):
         """The axis of image rows in a batch; columns follow."""
@@ -52,11 +61,12 @@ class Augmentation(Layer):
         images = data["images"] if isinstance(data, dict) else data
         if not training:
             return None
-        return self.drawn(images, images.shape[0] if len(images.shape) == 4 else 1, self.generator if seed is None else seed)
+        change = self.drawn(images, images.shape[0] if len(images.shape) == 4 else 1, self.generator if seed is None else seed)
+        return {**change, "input_shape": images.shape} if self.geometric else change
 
     def transform_images(self, images, transformation=None, training=True):
         images = ops.cast(images, self.compute_dtype)
-        return images if not training or transformation is None else self.changed(images, **transformation)
+        return images if not training or transformation is None else self.changed(images, **_numbers(transformation))
 
     def transform_labels(self, labels, transformation=None, training=True):
         return labels
@@ -64,16 +74,26 @@ class Augmentation(Layer):
     def transform_segmentation_masks(self, segmentation_masks, transformation=None, training=True):
         if not self.geometric or not training or transformation is None:
             return segmentation_masks
-        return self.changed_masks(segmentation_masks, **transformation)
+        return self.changed_masks(segmentation_masks, **_numbers(transformation))
 
     def transform_bounding_boxes(self, bounding_boxes, transformation=None, training=True):
-        if self.geometric and training:
-            raise NotImplementedError(
-                f"{type(self).__name__}: bounding boxes do not follow the images yet; pass images and masks."
-            )
-        return bounding_boxes
+        if not self.geometric or not training or transformation is None:
+            return bounding_boxes
+        if self.bounding_box_format is None:
+            raise ValueError(f"{type(self).__name__}: set `bounding_box_format`, such as 'xyxy', to pass bounding boxes.")
+        rows = self.rows_axis - 4  # counted from the end: images may be single ones
+        height, width = transformation["input_shape"][rows], transformation["input_shape"][rows + 1]
+        boxes = convert_format(bounding_boxes, self.bounding_box_format, "xyxy", height, width)
+        moved = self.changed_boxes(boxes["boxes"], height, width, **_numbers(transformation))
+        height, width = self.output_size(height, width)
+        clipped = clip_to_image_size({**boxes, "boxes": moved}, height, width)
+        return convert_format(clipped, "xyxy", self.bounding_box_format, height, width)
 
     def call(self, data, training=True):
+        return self.applied(data, self.get_random_transformation(data, training=training), training)
+
+    def applied(self, data, change, training):
+        """Images, or all parts of a dict, with the change."""
         parts = data if isinstance(data, dict) else {"images": data}
         images = parts["images"]
         if images.ndim not in (3, 4):
@@ -81,7 +101,6 @@ class Augmentation(Layer):
                 f"{type(self).__name__} {self.path!r}: expected one image (rank 3) or a batch of images (rank 4), but got shape {images.shape}."
             )
         alone = images.ndim == 3
-        change = self.get_random_transformation(parts, training=training)
         out = dict(parts)
         for name in parts:
             method = _METHODS.get(name)
@@ -105,6 +124,11 @@ _METHODS = {
     "segmentation_masks": "transform_segmentation_masks",
     "bounding_boxes": "transform_bounding_boxes",
 }
+
+
+def _numbers(transformation):
+    """What `changed` takes: all but the shape."""
+    return {k: v for k, v in transformation.items() if k != "input_shape"}
 
 
 def _map(fn, part):

@@ -51,10 +51,10 @@ class _OfOthers(Augmentation):
         return ops.switch(index, [*branches, lambda x: x], data)
 
     def changed(self, images, **change):
-        return self.applied(images, "transform_images", **change)
+        return self.mixed(images, "transform_images", **change)
 
     def changed_masks(self, masks, **change):
-        return self.applied(masks, "transform_segmentation_masks", **change)
+        return self.mixed(masks, "transform_segmentation_masks", **change)
 
 
 _MOVING = ("random_shear", "random_translation", "random_rotation")
@@ -86,7 +86,7 @@ class RandAugment(_OfOthers):
         numbers = random.randint((self.num_ops,), 0, len(self.names), seed=seed)
         return {"layer_idxes": numbers, "transforms": self._draw_all(images, seed)}
 
-    def applied(self, data, method, layer_idxes, transforms):
+    def mixed(self, data, method, layer_idxes, transforms):
         for i in range(self.num_ops):
             data = self._chosen(layer_idxes[i], data, transforms, method)
         return data
@@ -137,15 +137,15 @@ class AugMix(_OfOthers):
     def changed(self, images, **change):
         return ops.clip(super().changed(images, **change), *self.value_range)
 
-    def applied(self, data, method, chain_mixing_weights, weight_sample, chain_transforms):
-        mixed = 0
+    def mixed(self, data, method, chain_mixing_weights, weight_sample, chain_transforms):
+        total = 0
         for i, chain in enumerate(chain_transforms):
             out = data
             for index, changes in chain:
                 out = self._chosen(index, out, changes, method)
-            mixed = mixed + out * ops.cast(chain_mixing_weights[i], data.dtype)
+            total = total + out * ops.cast(chain_mixing_weights[i], data.dtype)
         weight = ops.cast(weight_sample, data.dtype)
-        return weight * data + (1 - weight) * mixed
+        return weight * data + (1 - weight) * total
 
 
 class Pipeline(Layer):

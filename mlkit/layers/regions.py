@@ -1,6 +1,7 @@
 """Regions of images cut out, erased or exchanged at random: RandomCrop, RandomErasing, CutMix; and whole images mixed: MixUp."""
 
 from mlkit import ops, random
+from mlkit.core.spec import Dim
 from mlkit.layers.augmentation import Augmentation, bounds, chosen, per_image
 
 __all__ = ["CutMix", "MixUp", "RandomCrop", "RandomErasing"]
@@ -21,10 +22,10 @@ class RandomCrop(Augmentation):
     def drawn(self, images, batch, seed):
         alone = len(images.shape) == 3
         rows, columns = images.shape[self.rows_axis - alone], images.shape[self.rows_axis + 1 - alone]
-        if rows <= self.height or columns <= self.width:
+        if Dim not in (type(rows), type(columns)) and (rows <= self.height or columns <= self.width):
             return {}
-        sizes = (rows - self.height + 1, columns - self.width + 1)
-        return dict(zip(("top", "left"), (ops.cast(random.uniform((), 0, float(n), seed=seed), "int32") for n in sizes)))
+        places = (rows - self.height + 1, columns - self.width + 1)
+        return dict(zip(("top", "left"), (ops.cast(random.uniform((), seed=seed) * n, "int32") for n in places)))
 
     def changed(self, images, top=None, left=None, interpolation="bilinear"):
         if top is None:
@@ -34,11 +35,31 @@ class RandomCrop(Augmentation):
             images = ops.take(images, start + ops.arange(size, dtype="int32"), axis=axis)
         return images
 
-    def transform_images(self, images, transformation=None, training=True):
-        return self.changed(ops.cast(images, self.compute_dtype), **(transformation or {}))
+    def changed_masks(self, masks, **change):
+        return self.changed(masks, **change, interpolation="nearest")
 
-    def transform_segmentation_masks(self, segmentation_masks, transformation=None, training=True):
-        return self.changed(segmentation_masks, **(transformation or {}), interpolation="nearest")
+    def changed_boxes(self, boxes, height, width, top=None, left=None):
+        scale = (1, 1)
+        if top is None:  # the largest middle part of the window's ratio, resized
+            rows, columns = min(height, width * self.height // self.width), min(width, height * self.width // self.height)
+            top, left, scale = (height - rows) // 2, (width - columns) // 2, (self.height / rows, self.width / columns)
+        x1, y1, x2, y2 = ops.split(boxes, 4, axis=-1)
+        x1, x2 = ((x - ops.cast(left, boxes.dtype)) * scale[1] for x in (x1, x2))
+        y1, y2 = ((y - ops.cast(top, boxes.dtype)) * scale[0] for y in (y1, y2))
+        return ops.concatenate([x1, y1, x2, y2], axis=-1)
+
+    def output_size(self, height, width):
+        return self.height, self.width
+
+    def get_random_transformation(self, data, training=True, seed=None):
+        """The window's place; in inference there is a change too: to the window's size."""
+        images = data["images"] if isinstance(data, dict) else data
+        change = super().get_random_transformation(data, training, seed)
+        return {"input_shape": images.shape} if change is None else change
+
+    def call(self, data, training=True):
+        change = self.get_random_transformation(data, training)
+        return self.applied(data, change, training=True)
 
 
 class _Boxes(Augmentation):
@@ -160,6 +181,9 @@ class CutMix(_Boxes):
         return (
             segmentation_masks if not training or transformation is None else self.changed(segmentation_masks, **transformation)
         )
+
+    def transform_bounding_boxes(self, bounding_boxes, transformation=None, training=True):
+        raise NotImplementedError("CutMix: bounding boxes are not supported; pass images, labels and masks.")
 
 
 def _averaged(labels, weight, order, dtype):

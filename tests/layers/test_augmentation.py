@@ -65,8 +65,41 @@ def test_labels_and_masks_follow():
     for mixing in (layers.MixUp(seed=1), layers.CutMix(seed=1)):
         mixed = mixing({"images": x, "labels": labels}, training=True)
         np.testing.assert_allclose(mixed["labels"].numpy().sum(1), 1, rtol=1e-5)
+
+
+@pytest.mark.parametrize(
+    "layer",
+    [
+        lambda **o: layers.RandomFlip(seed=1, **o),
+        lambda **o: layers.RandomTranslation((0.1, 0.2), (0.1, 0.2), fill_mode="constant", seed=1, **o),
+        lambda **o: layers.RandomZoom((0.3, 0.4), fill_mode="constant", seed=1, **o),
+        lambda **o: layers.RandomRotation((0.25, 0.25), fill_mode="constant", seed=1, **o),
+        lambda **o: layers.RandomShear(x_factor=(0.2, 0.2), fill_mode="constant", seed=1, **o),
+        lambda **o: layers.RandomCrop(24, 30, seed=1, **o),
+        lambda **o: layers.RandomCrop(60, 30, seed=1, **o),
+    ],
+)
+def test_boxes_follow(layer):
+    """The box around a bright rectangle, moved, is the box around the moved rectangle."""
+    x = np.zeros((3, 40, 40, 1), "float32")
+    x[:, 12:24, 15:27] = 1
+    boxes = {"boxes": np.array([[[15 / 40, 12 / 40, 12 / 40, 12 / 40]]] * 3), "labels": np.array([[7]] * 3)}
+    out = layer(bounding_box_format="rel_xywh")({"images": x, "bounding_boxes": boxes}, training=True)
+    images_out, boxes_out = out["images"].numpy(), out["bounding_boxes"]
+    height, width = images_out.shape[1:3]
+    for image, (left, top, w, h), label in zip(images_out, boxes_out["boxes"].numpy()[:, 0], boxes_out["labels"].numpy()):
+        rows, columns = np.nonzero(image[..., 0] > 0.5)
+        found = [columns.min() / width, rows.min() / height, np.ptp(columns) / width, np.ptp(rows) / height]
+        np.testing.assert_allclose([left, top, w, h], found, atol=0.08)
+        assert label == 7
+
+
+def test_boxes_need_a_format():
+    data = {"images": images(), "bounding_boxes": {"boxes": np.zeros((4, 1, 4)), "labels": np.zeros((4, 1))}}
+    with pytest.raises(ValueError, match="bounding_box_format"):
+        layers.RandomZoom(0.1)(data, training=True)
     with pytest.raises(NotImplementedError, match="bounding boxes"):
-        layers.RandomZoom(0.1)({"images": x, "bounding_boxes": {"boxes": np.zeros((4, 1, 4))}}, training=True)
+        layers.RandomElasticTransform(bounding_box_format="xyxy")(data, training=True)
 
 
 def test_cut_mix_weighs_labels_by_area():
@@ -76,10 +109,15 @@ def test_cut_mix_weighs_labels_by_area():
 
 
 def test_sizes_that_are_not_known_yet():
-    for layer in (layers.RandomZoom(0.2), layers.RandomTranslation(0.1, 0.1), layers.RandomRotation(0.1)):
+    for layer in (
+        layers.RandomZoom(0.2),
+        layers.RandomTranslation(0.1, 0.1),
+        layers.RandomRotation(0.1),
+        layers.RandomCrop(2, 3),
+    ):
         inputs = mlkit.Input((None, None, 3))
         model = mlkit.Model(inputs, layer(inputs))
-        assert model(images(), training=True).shape == (4, 6, 8, 3)
+        assert model(images(), training=True).shape[1:] == ((2, 3, 3) if isinstance(layer, layers.RandomCrop) else (6, 8, 3))
 
 
 def test_bad_options():
