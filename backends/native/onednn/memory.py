@@ -82,4 +82,4 @@ class Memory:
 
 def address_of(array):
     """Where the elements of a NumPy array begin."""
-    return array.__array_interface__["data"][0]
+    return array.ctypes.data  # quicker than __array_interface__, whose strings are interned anew in each call
