@@ -86,7 +86,8 @@ def run(given, kept):
 
 def process(command, environment, timeout):
     """The JSON of the last line that a command prints."""
-    clean = {k: v for k, v in os.environ.items() if not k.startswith("OPENBLAS_")}  # settings of tests, not of users
+    ignored = ("OPENBLAS_", "PYTHONDONTWRITEBYTECODE")  # settings of developers, which users do not have
+    clean = {k: v for k, v in os.environ.items() if not k.startswith(ignored)}
     try:
         done = subprocess.run(command, capture_output=True, text=True, timeout=timeout, env=dict(clean, **environment))
     except subprocess.TimeoutExpired:
