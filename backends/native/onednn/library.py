@@ -1,7 +1,6 @@
 """Finding and loading oneDNN, the signatures of its functions, and the engine and the stream of this process."""
 
 import ctypes
-import ctypes.util
 import functools
 import os
 import site
@@ -85,6 +84,8 @@ def candidates():
         path = os.path.join(prefix, "lib", "libdnnl.so.3")
         if os.path.exists(path):
             yield path
+    import ctypes.util  # takes as long to import as half of this library: only where it is needed
+
     system = ctypes.util.find_library("dnnl")
     if system:
         yield system
