@@ -16,11 +16,14 @@ class Augmentation(Layer):
     """
 
     geometric = False
+    draws = True  # False: nothing is random, and there is no seed
+    always = False  # True: images are changed in inference too
 
     def __init__(self, seed=None, data_format=None, bounding_box_format=None, **kwargs):
         super().__init__(**kwargs)
         self.seed, self.data_format, self.bounding_box_format = seed, layout(data_format), bounding_box_format
-        self.generator = random.SeedGenerator(seed)
+        if self.draws:
+            self.generator = random.SeedGenerator(seed)
         self.built = True
 
     # ---- for subclasses ------------------------------------------------------------------------------------------
@@ -59,9 +62,10 @@ class Augmentation(Layer):
     def get_random_transformation(self, data, training=True, seed=None):
         """The numbers of a change for each image of a batch (or for a single image), as a dict; None in inference."""
         images = data["images"] if isinstance(data, dict) else data
-        if not training:
+        if not training and not self.always:
             return None
-        change = self.drawn(images, images.shape[0] if len(images.shape) == 4 else 1, self.generator if seed is None else seed)
+        batch = images.shape[0] if len(images.shape) == 4 else 1
+        change = self.drawn(images, batch, self.generator if seed is None else seed) if training and self.draws else {}
         return {**change, "input_shape": images.shape} if self.geometric else change
 
     def transform_images(self, images, transformation=None, training=True):
@@ -90,7 +94,7 @@ class Augmentation(Layer):
         return convert_format(clipped, "xyxy", self.bounding_box_format, height, width)
 
     def call(self, data, training=True):
-        return self.applied(data, self.get_random_transformation(data, training=training), training)
+        return self.applied(data, self.get_random_transformation(data, training=training), training or self.always)
 
     def applied(self, data, change, training):
         """Images, or all parts of a dict, with the change."""
@@ -156,6 +160,20 @@ def value_range_of(layer, value_range):
             f"{type(layer).__name__}: `value_range` must be a pair (least, greatest) of pixel values, but got {value_range!r}."
         )
     return sorted(value_range)
+
+
+def middle_part(height, width, new_height, new_width):
+    """(top, left, height, width) of the largest middle part of an image that has the ratio of the new size."""
+    tall = max(min(height, int(width * new_height / new_width)), 1)
+    wide = max(min(width, int(height * new_width / new_height)), 1)
+    return (height - tall) // 2, (width - wide) // 2, tall, wide
+
+
+def moved(boxes, top, left, scale_y=1, scale_x=1):
+    """Corners as seen from (top, left), then scaled."""
+    x1, y1, x2, y2 = ops.split(boxes, 4, axis=-1)
+    top, left = ops.cast(top, boxes.dtype), ops.cast(left, boxes.dtype)
+    return ops.concatenate([(x1 - left) * scale_x, (y1 - top) * scale_y, (x2 - left) * scale_x, (y2 - top) * scale_y], axis=-1)
 
 
 def per_image(x):

@@ -7,8 +7,8 @@ import numpy as np
 from mlkit import ops
 from mlkit.config import image_data_format
 from mlkit.core.config_object import serialized
+from mlkit.layers.augmentation import Augmentation, middle_part, moved
 from mlkit.layers.layer import Layer
-from mlkit.layers.options import layout
 
 __all__ = ["CenterCrop", "Normalization", "Rescaling", "Resizing"]
 
@@ -138,12 +138,15 @@ class Normalization(Layer):
         return {**config, "axis": self.axis or None, "mean": plain(self.input_mean), "variance": plain(self.input_variance)}
 
 
-class Resizing(Layer):
+class Resizing(Augmentation):
     """Images in another size, by `interpolation`, as floats of the compute dtype; integers are rounded first, as in Keras.
 
     crop_to_aspect_ratio: cut the images to the new ratio first; pad_to_aspect_ratio: pad them instead (fill_mode, fill_value).
-    antialias: smooth when shrinking. Inputs (batch, height, width, channels) or one image.
+    antialias: smooth when shrinking. Inputs (batch, height, width, channels), one image, or a dict with "images" and
+    "segmentation_masks", "bounding_boxes" (of `bounding_box_format`), "labels".
     """
+
+    draws, always, geometric = False, True, True
 
     def __init__(
         self,
@@ -158,43 +161,74 @@ class Resizing(Layer):
         data_format=None,
         **kwargs,
     ):
-        super().__init__(**kwargs)
+        super().__init__(data_format=data_format, **kwargs)
         self.height, self.width, self.interpolation = height, width, interpolation
         self.crop_to_aspect_ratio, self.pad_to_aspect_ratio = crop_to_aspect_ratio, pad_to_aspect_ratio
         self.fill_mode, self.fill_value, self.antialias = fill_mode, fill_value, antialias
-        self.data_format = layout(data_format)
-        self.built = True
 
-    def call(self, data):
-        resized = ops.image.resize(
-            data,
+    def transform_images(self, images, transformation=None, training=True):
+        return ops.cast(self._resized(images, self.interpolation, self.antialias), self.compute_dtype)
+
+    def changed_masks(self, masks):
+        return self._resized(masks, "nearest", False)
+
+    def _resized(self, images, interpolation, antialias):
+        return ops.image.resize(
+            images,
             (self.height, self.width),
-            interpolation=self.interpolation,
-            antialias=self.antialias,
+            interpolation=interpolation,
+            antialias=antialias,
             crop_to_aspect_ratio=self.crop_to_aspect_ratio,
             pad_to_aspect_ratio=self.pad_to_aspect_ratio,
             fill_mode=self.fill_mode,
             fill_value=self.fill_value,
             data_format=self.data_format,
         )
-        return ops.cast(resized, self.compute_dtype)
+
+    def changed_boxes(self, boxes, height, width):
+        top, left, tall, wide = 0, 0, height, width
+        if self.crop_to_aspect_ratio:
+            top, left, tall, wide = middle_part(height, width, self.height, self.width)
+        elif self.pad_to_aspect_ratio:
+            tall, wide = max(height, int(width * self.height / self.width)), max(width, int(height * self.width / self.height))
+            top, left = (height - tall) // 2, (width - wide) // 2
+        return moved(boxes, top, left, self.height / tall, self.width / wide)
+
+    def output_size(self, height, width):
+        return self.height, self.width
 
 
-class CenterCrop(Layer):
-    """The middle of images; images that are too small are resized, keeping their ratio, and then cropped."""
+class CenterCrop(Augmentation):
+    """The middle of images; images that are too small are resized, keeping their ratio, and then cropped.
+
+    Dicts of images, masks and bounding boxes are cropped together, as in Resizing.
+    """
+
+    draws, always, geometric = False, True, True
 
     def __init__(self, height, width, data_format=None, **kwargs):
-        super().__init__(**kwargs)
-        self.height, self.width, self.data_format = height, width, layout(data_format)
-        self.built = True
+        super().__init__(data_format=data_format, **kwargs)
+        self.height, self.width = height, width
 
-    def call(self, inputs):
-        x = ops.cast(inputs, self.compute_dtype)
-        rows = -3 if self.data_format == "channels_last" else -2
-        height, width = x.shape[rows], x.shape[rows + 1]
+    def changed(self, images, interpolation="bilinear"):
+        rows = self.rows_axis
+        height, width = images.shape[rows], images.shape[rows + 1]
         if height < self.height or width < self.width:
-            return ops.image.resize(x, (self.height, self.width), crop_to_aspect_ratio=True, data_format=self.data_format)
+            options = {"interpolation": interpolation, "crop_to_aspect_ratio": True, "data_format": self.data_format}
+            return ops.image.resize(images, (self.height, self.width), **options)
         top, left = (height - self.height) // 2, (width - self.width) // 2
-        index = [slice(None)] * x.ndim
+        index = [slice(None)] * images.ndim
         index[rows], index[rows + 1] = slice(top, top + self.height), slice(left, left + self.width)
-        return x[tuple(index)]
+        return images[tuple(index)]
+
+    def changed_masks(self, masks):
+        return self.changed(masks, interpolation="nearest")
+
+    def changed_boxes(self, boxes, height, width):
+        if height >= self.height and width >= self.width:
+            return moved(boxes, (height - self.height) // 2, (width - self.width) // 2)
+        top, left, tall, wide = middle_part(height, width, self.height, self.width)
+        return moved(boxes, top, left, self.height / tall, self.width / wide)
+
+    def output_size(self, height, width):
+        return self.height, self.width

@@ -2,9 +2,9 @@
 
 from mlkit import ops, random
 from mlkit.core.spec import Dim
-from mlkit.layers.augmentation import Augmentation, bounds, chosen, per_image
+from mlkit.layers.augmentation import Augmentation, bounds, chosen, middle_part, moved, per_image
 
-__all__ = ["CutMix", "MixUp", "RandomCrop", "RandomErasing"]
+__all__ = ["CutMix", "MaxNumBoundingBoxes", "MixUp", "RandomCrop", "RandomErasing"]
 
 
 class RandomCrop(Augmentation):
@@ -13,7 +13,7 @@ class RandomCrop(Augmentation):
     In inference, and for images smaller than the window: the largest middle part of the window's ratio, resized.
     """
 
-    geometric = True
+    geometric = always = True
 
     def __init__(self, height, width, seed=None, data_format=None, name=None, **kwargs):
         super().__init__(seed=seed, data_format=data_format, name=name, **kwargs)
@@ -39,27 +39,13 @@ class RandomCrop(Augmentation):
         return self.changed(masks, **change, interpolation="nearest")
 
     def changed_boxes(self, boxes, height, width, top=None, left=None):
-        scale = (1, 1)
-        if top is None:  # the largest middle part of the window's ratio, resized
-            rows, columns = min(height, width * self.height // self.width), min(width, height * self.width // self.height)
-            top, left, scale = (height - rows) // 2, (width - columns) // 2, (self.height / rows, self.width / columns)
-        x1, y1, x2, y2 = ops.split(boxes, 4, axis=-1)
-        x1, x2 = ((x - ops.cast(left, boxes.dtype)) * scale[1] for x in (x1, x2))
-        y1, y2 = ((y - ops.cast(top, boxes.dtype)) * scale[0] for y in (y1, y2))
-        return ops.concatenate([x1, y1, x2, y2], axis=-1)
+        if top is not None:
+            return moved(boxes, top, left)
+        top, left, rows, columns = middle_part(height, width, self.height, self.width)
+        return moved(boxes, top, left, self.height / rows, self.width / columns)
 
     def output_size(self, height, width):
         return self.height, self.width
-
-    def get_random_transformation(self, data, training=True, seed=None):
-        """The window's place; in inference there is a change too: to the window's size."""
-        images = data["images"] if isinstance(data, dict) else data
-        change = super().get_random_transformation(data, training, seed)
-        return {"input_shape": images.shape} if change is None else change
-
-    def call(self, data, training=True):
-        change = self.get_random_transformation(data, training)
-        return self.applied(data, change, training=True)
 
 
 class _Boxes(Augmentation):
@@ -184,6 +170,36 @@ class CutMix(_Boxes):
 
     def transform_bounding_boxes(self, bounding_boxes, transformation=None, training=True):
         raise NotImplementedError("CutMix: bounding boxes are not supported; pass images, labels and masks.")
+
+
+class MaxNumBoundingBoxes(Augmentation):
+    """As many bounding boxes for each image as `max_number`: more are left out, fewer are padded with `fill_value`."""
+
+    draws = False
+
+    def __init__(self, max_number, fill_value=-1, **kwargs):
+        super().__init__(**kwargs)
+        self.max_number, self.fill_value = int(max_number), int(fill_value)
+
+    def changed(self, images):
+        return images
+
+    def transform_images(self, images, transformation=None, training=True):
+        return images
+
+    def transform_bounding_boxes(self, bounding_boxes, transformation=None, training=True):
+        return {k: self._fitted(ops.convert_to_tensor(v)) for k, v in bounding_boxes.items()}
+
+    def _fitted(self, x):
+        x = x[:, : self.max_number]
+        margins = [(0, 0), (0, self.max_number - x.shape[1])] + [(0, 0)] * (x.ndim - 2)
+        return ops.pad(x, margins, constant_values=self.fill_value)
+
+    def get_config(self):
+        config = super().get_config()
+        if self.fill_value == -1:
+            config.pop("fill_value")  # Keras's config has none
+        return config
 
 
 def _averaged(labels, weight, order, dtype):

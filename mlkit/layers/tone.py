@@ -10,12 +10,13 @@ __all__ = ["AutoContrast", "Equalization", "RandomGaussianBlur", "RandomSharpnes
 class AutoContrast(Augmentation):
     """Stretches each channel of an image to the whole value range, in inference too."""
 
+    draws, always = False, True
+
     def __init__(self, value_range=(0, 255), **kwargs):
         super().__init__(**kwargs)
         self.value_range = value_range_of(self, value_range)
 
-    def transform_images(self, images, transformation=None, training=True):
-        images = ops.cast(images, self.compute_dtype)
+    def changed(self, images):
         axes = (self.rows_axis, self.rows_axis + 1)
         low, high = ops.min(images, axis=axes, keepdims=True), ops.max(images, axis=axes, keepdims=True)
         flat = high == low  # channels of one value stay as they are
@@ -28,6 +29,8 @@ class Equalization(Augmentation):
 
     bins: number of bins of the histogram.
     """
+
+    draws = False
 
     def __init__(self, value_range=(0, 255), bins=256, data_format=None, **kwargs):
         super().__init__(data_format=data_format, **kwargs)

@@ -152,6 +152,7 @@ AUGMENTATION = [
     A("RandomGaussianBlur", kernel_size=(3, 5), sigma=(0.3, 0.8)),
     A("Solarization", threshold_factor=0.5),
     A("Equalization", bins=16, value_range=(-2, 2)),
+    S("MaxNumBoundingBoxes", (2, 6, 7, 3), max_number=3),
     A("RandAugment"),
     A("AugMix", num_chains=2, all_ops=False),
     S("AutoContrast", (2, 6, 7, 3), value_range=(-1, 2)),
@@ -183,6 +184,7 @@ SHAPING = [
     S("Discretization", VEC, bin_boundaries=[-0.5, 0.3, 1.0]),
     S("Discretization", (4, 1), bin_boundaries=[-0.5, 0.3], output_mode="one_hot"),
     S("CenterCrop", IMG, height=4, width=3),
+    S("CenterCrop", IMG, height=9, width=8),
 ]
 
 MERGING = [

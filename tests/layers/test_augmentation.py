@@ -77,6 +77,11 @@ def test_labels_and_masks_follow():
         lambda **o: layers.RandomShear(x_factor=(0.2, 0.2), fill_mode="constant", seed=1, **o),
         lambda **o: layers.RandomCrop(24, 30, seed=1, **o),
         lambda **o: layers.RandomCrop(60, 30, seed=1, **o),
+        lambda **o: layers.CenterCrop(24, 30, **o),
+        lambda **o: layers.CenterCrop(60, 50, **o),
+        lambda **o: layers.Resizing(60, 80, **o),
+        lambda **o: layers.Resizing(60, 80, crop_to_aspect_ratio=True, **o),
+        lambda **o: layers.Resizing(60, 80, pad_to_aspect_ratio=True, **o),
     ],
 )
 def test_boxes_follow(layer):
@@ -150,3 +155,11 @@ def test_pipeline():
     np.testing.assert_allclose(layer(x).numpy(), 1 - x / 255, atol=1e-6)
     again = layers.Pipeline.from_config(layer.get_config())
     np.testing.assert_allclose(again(x, training=False).numpy(), x / 255, atol=1e-6)
+
+
+def test_number_of_boxes():
+    boxes = {"boxes": np.ones((2, 3, 4)), "labels": np.ones((2, 3))}
+    for n in (2, 5):
+        out = layers.MaxNumBoundingBoxes(n)({"images": images(2, 4, 4, 3), "bounding_boxes": boxes})["bounding_boxes"]
+        assert out["boxes"].shape == (2, n, 4) and out["labels"].shape == (2, n)
+        np.testing.assert_array_equal(out["labels"].numpy()[:, 3:], -1)
