@@ -1,0 +1,89 @@
+"""The benchmark scripts: what they compute from figures, and that they run; not how fast anything is."""
+
+import importlib
+import json
+import os
+import pathlib
+import subprocess
+import sys
+
+import pytest
+
+import mlkit
+
+FOLDER = pathlib.Path(__file__).parents[2] / "benchmarks"
+
+
+@pytest.fixture
+def script(monkeypatch):
+    """Imports one of the scripts, which find each other in their own folder."""
+    monkeypatch.syspath_prepend(str(FOLDER))
+    before = set(sys.modules)
+    yield importlib.import_module
+    for name in set(sys.modules) - before:  # names like `timing` are too common to stay
+        if str(getattr(sys.modules[name], "__file__", "")).startswith(str(FOLDER)):
+            del sys.modules[name]
+
+
+def result(**own):
+    mlkit = dict(fit_ms=2.0, predict_ms=1.0, call1_ms=0.1, first_s=0.1, rss_mb=50.0, matmul_conv_flops=10**8, **own)
+    libraries = {
+        "mlkit": mlkit,
+        "torch": dict(fit_ms=4.0, predict_ms=1.0, call1_ms=0.2, first_s=1.0, rss_mb=300.0),
+        "keras-jax": dict(fit_ms=5.0, predict_ms=0.5, call1_ms=1.0, first_s=3.0, rss_mb=400.0),
+        "onnxruntime": dict(predict_ms=0.1, call1_ms=0.01, rss_mb=60.0),
+    }
+    return dict(date="2026-01-01", gflops=100.0, libraries=libraries, failed={})
+
+
+def test_ratios_are_to_the_best_peer_that_trains(script):
+    report = script("report")
+    assert report.ratios(result()["libraries"]) == {
+        "fit_ms": 0.5, "predict_ms": 2.0, "call1_ms": 0.5, "first_s": 0.1, "rss_mb": 50 / 300,
+    }  # fmt: skip
+    assert report.missed("mlp", result()["libraries"]) == ["mlp predict batch: 2.00 > 0.8"]
+
+
+def test_tables(script):
+    report = script("report")
+    ratios = report.ratio_table({"mlp": result()}).splitlines()
+    assert ratios[2] == "| mlp | **0.50** (≤ 0.75) | 2.00 (≤ 0.8) | **0.50** (≤ 0.9) | **0.10** (≤ 0.8) | **0.17** (≤ 0.5) |"
+    times = report.time_table({"mlp": result()}).splitlines()[2]
+    assert "2 / 4 ms torch" in times and "1 / 0.5 ms keras-jax" in times
+    assert "| 1 ms | 2.00 |" in times  # the floor: 1e8 FLOPs at 100 GFLOP/s
+    assert "0.1 / 0.01 ms" in times
+
+
+def test_a_workload_that_does_not_run_says_so(script):
+    broken = dict(result(), failed={"mlkit": "ValueError: no"})
+    del broken["libraries"]["mlkit"]
+    assert "does not run: ValueError: no" in script("report").ratio_table({"mlp": broken})
+
+
+def test_the_page_is_written_between_its_marks(script, tmp_path, monkeypatch):
+    report = script("report")
+    page = tmp_path / "page.md"
+    page.write_text(f"before\n{report.BEGIN}\nold\n{report.END}\nafter\n")
+    monkeypatch.setattr(report, "PAGE", page)
+    for _ in range(2):
+        report.write_page({"mlp": result()}, "about")
+        text = page.read_text()
+        assert text.startswith("before\n") and text.endswith("\nafter\n") and "old" not in text and "about" in text
+    assert report.BEGIN in (FOLDER.parent / "docs" / "performance.md").read_text()
+
+
+def test_every_workload_has_targets_and_builds(script):
+    workloads, report = script("workloads"), script("report")
+    assert list(report.TARGETS) != [] and set(report.TARGETS) == set(workloads.WORKLOADS)
+    for name in ("mlp", "convnet", "lstm"):
+        model, x, y, arguments = workloads.WORKLOADS[name](mlkit)
+        model.compile(**arguments)
+        assert len(x) == len(y) and model.output_shape[0] is None
+
+
+def test_a_measurement_prints_its_figures(script):
+    fields = set(script("report").COLUMNS) | {"loss", "import_s", "matmul_conv_flops"}
+    command = [sys.executable, str(FOLDER / "measure_keras.py"), "mlkit", "mlp", "--seconds", "0.01"]
+    done = subprocess.run(command, capture_output=True, text=True, env=dict(os.environ, OMP_NUM_THREADS="1"))
+    assert done.returncode == 0, done.stderr
+    assert set(json.loads(done.stdout)) == fields
