@@ -20,7 +20,7 @@ def add_arguments(parser):
     parser.add_argument("--head-epochs", type=int, default=15, help="epochs for the new head alone (default 15)")
     parser.add_argument("--epochs", type=int, default=3, help="epochs for all layers (default 3)")
     parser.add_argument("--batch-size", type=int, default=32, help="images a batch (default 32)")
-    parser.add_argument("--learning-rate", type=float, default=1e-3, help="the highest for the head (default 0.001)")
+    parser.add_argument("--learning-rate", type=float, default=3e-3, help="the highest for the head (default 0.003)")
     parser.add_argument("--augment", action="store_true", help="flip, rotate and zoom images at random")
     parser.add_argument("--seed", type=int, default=0, help="seed of everything random (default 0)")
     parser.add_argument("--output", default="finetuned", help='folder for what is written (default "finetuned")')

@@ -80,7 +80,7 @@ def script_of(data, source, augmentation, settings):
         )  # fmt: skip
     if epochs:
         text += _ALL.format(
-            rate=settings["fine_learning_rate"], steps=epochs * steps, epochs=epochs, decay=settings["decay"],
+            rate=float(f"{settings['fine_learning_rate']:.6g}"), steps=epochs * steps, epochs=epochs, decay=settings["decay"],
             freeze="" if head_epochs else 'model.freeze(until="head_dropout")\n', **common,
         )  # fmt: skip
     return text + (f"model.save({settings['save_to']!r})\n" if settings["save_to"] else "")

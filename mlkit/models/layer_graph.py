@@ -21,7 +21,7 @@ class LayerGraphMixin:
         inputs = tree.map_structure(_checked_input, inputs)
         new_inputs = tree.map_structure(_as_input, inputs)
         if any(a is not b for a, b in zip(tree.flatten(inputs), tree.flatten(new_inputs))):
-            outputs = Function(inputs, outputs)(new_inputs)  # inputs in the middle of a graph: copy what comes after
+            outputs = Function(inputs, outputs).run(new_inputs)  # inputs in the middle of a graph: copy what comes after
             inputs = new_inputs
         self._graph = Function(inputs, outputs, name=self.name)
         self._operations = ordered_operations(self._graph._inputs, self._graph._outputs)
@@ -92,7 +92,9 @@ class LayerGraphMixin:
         elif isinstance(struct, dict) and isinstance(inputs, dict):
             missing = [k for k in struct if k not in inputs]
             if missing:
-                raise ValueError(f"Model {self.name!r} has inputs {list(struct)}, but {missing} are missing among {list(inputs)}.")
+                raise ValueError(
+                    f"Model {self.name!r} has inputs {list(struct)}, but {missing} are missing among {list(inputs)}."
+                )
             flat = tree.flatten({k: inputs[k] for k in struct})
         else:
             flat = tree.flatten(inputs)
@@ -124,7 +126,9 @@ class LayerGraphMixin:
     def _by_name(self, inputs):
         missing = [n for n in self.input_names if n not in inputs]
         if missing:
-            raise ValueError(f"Model {self.name!r} has inputs {self.input_names}, but {missing} are missing among {list(inputs)}.")
+            raise ValueError(
+                f"Model {self.name!r} has inputs {self.input_names}, but {missing} are missing among {list(inputs)}."
+            )
         return [inputs[n] for n in self.input_names]
 
     def _fitted(self, x, symbol):
@@ -143,9 +147,7 @@ class LayerGraphMixin:
             x = ops.squeeze(x, axis=-1)
         elif len(x.shape) == rank - 1 and rank and expected[-1] == 1:
             x = ops.expand_dims(x, axis=-1)
-        if len(x.shape) != rank or any(
-            e is not None and type(s) is int and s != e for s, e in zip(x.shape[1:], expected[1:])
-        ):
+        if len(x.shape) != rank or any(e is not None and type(s) is int and s != e for s, e in zip(x.shape[1:], expected[1:])):
             hint = " Is the batch axis missing?" if len(x.shape) == rank - 1 else ""
             raise ValueError(
                 f"Model {self.name!r}: input {symbol.name!r} expects shape {expected}, but was given shape {show(x.shape)}.{hint}"

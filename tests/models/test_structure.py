@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 import mlkit
+from mlkit import layers
 
 LEFT, RIGHT = np.full((2, 3), 2.0, "float32"), np.ones((2, 3), "float32")
 
@@ -80,3 +81,21 @@ def test_a_function_tells_its_outputs_specs():
     spec = function.compute_output_spec([mlkit.Input((3,), batch_size=5)])
     assert {k: t.shape for k, t in spec.items()} == {"double": (5, 3), "rows": (5,)}
     assert function.compute_output_shape([(None, 3)]) == {"double": (None, 3), "rows": (None,)}
+
+
+def test_a_model_from_the_middle_of_another_holds_the_layers_after_it(tmp_path):
+    inputs = mlkit.Input((4,))
+    middle = layers.Dense(3)(inputs)
+    doubled = layers.Dropout(0.1, name="drop")(middle) * 2.0
+    model = mlkit.Model(inputs, layers.Dense(2, name="head")(doubled))
+    head = mlkit.Model(middle, model.output)
+    assert [layer.name for layer in head.layers][1:] == ["drop", "head"]
+    assert [id(v) for v in head.trainable_variables] == [id(v) for v in model.get_layer("head").weights]
+    x = np.ones((2, 4), "float32")
+    assert np.allclose(head(mlkit.Model(inputs, middle)(x)), model(x))
+    head.compile("sgd", "mse")
+    before = model.get_layer("head").get_weights()
+    head.fit(np.ones((2, 3), "float32"), np.ones((2, 2), "float32"), verbose=0)
+    assert not np.array_equal(before[0], model.get_layer("head").get_weights()[0])
+    head.save(tmp_path / "head.keras")
+    assert len(mlkit.models.load_model(tmp_path / "head.keras").weights) == 2
