@@ -30,30 +30,28 @@ def make(xp):
             s[xp.broadcast_to(~mask, s.shape)] = MASKED
         return s
 
+    def probabilities(q, k, mask, scale):
+        s = scores_of(q, k, mask, scale)
+        s -= s.max(-1, keepdims=True)
+        xp.exp(s, out=s)
+        s /= s.sum(-1, keepdims=True)
+        return s
+
     def attention(q, k, v, mask, scale, causal):
         batch, queries, n, _ = q.shape
         mask = allowed(mask, causal, queries, k.shape[1])
         y = xp.empty((batch, queries, n, v.shape[3]), q.dtype)
-        peaks, totals = xp.empty((2, batch, n, queries, 1), q.dtype)
         for b in range(batch):
-            s = scores_of(heads(q, b), heads(k, b), of_sample(mask, b), scale)
-            peaks[b] = s.max(-1, keepdims=True)
-            s -= peaks[b]
-            xp.exp(s, out=s)
-            totals[b] = s.sum(-1, keepdims=True)
-            s /= totals[b]
-            heads(y, b)[...] = xp.matmul(s, heads(v, b))
-        return y, peaks, totals
+            p = probabilities(heads(q, b), heads(k, b), of_sample(mask, b), scale)
+            heads(y, b)[...] = xp.matmul(p, heads(v, b))
+        return y
 
-    def attention_grad(g, q, k, v, mask, y, peaks, totals, scale, causal):
+    def attention_grad(g, q, k, v, mask, y, scale, causal):
         mask = allowed(mask, causal, q.shape[1], k.shape[1])
         dq, dk, dv = (xp.empty(x.shape, x.dtype) for x in (q, k, v))
         for b in range(len(q)):
             pairs = of_sample(mask, b)
-            p = scores_of(heads(q, b), heads(k, b), pairs, scale)
-            p -= peaks[b]
-            xp.exp(p, out=p)
-            p /= totals[b]
+            p = probabilities(heads(q, b), heads(k, b), pairs, scale)
             gb = heads(g, b)
             heads(dv, b)[...] = xp.matmul(p.transpose(0, 2, 1), gb)
             d = xp.matmul(gb, heads(v, b).transpose(0, 2, 1))

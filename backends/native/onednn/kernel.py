@@ -14,7 +14,7 @@ import numpy as np
 from mlkit.backends.native import versions
 from mlkit.backends.native.onednn import constants as c
 from mlkit.backends.native.onednn import copies
-from mlkit.backends.native.onednn.memory import Memory, address_of
+from mlkit.backends.native.onednn.memory import Memory, address_of, dense
 from mlkit.backends.native.onednn.primitive import execution, reorder
 
 ALIGNMENT = 64
@@ -42,6 +42,10 @@ class Kernel:
     def result(self, i, desc):
         """Where result i lies."""
         return _Place("operand", self.inputs + i, desc)
+
+    def constant(self, array):
+        """A place with numbers that stay as they are."""
+        return _Place("constant", array, dense(array.shape))
 
     def temporary(self, desc):
         """A piece of temporary memory, which other kernels use as well when this one is done."""
@@ -112,10 +116,14 @@ class Kernel:
 
 
 class _Place:
-    __slots__ = ("kind", "where", "desc", "conversion")
+    __slots__ = ("kind", "where", "desc", "conversion", "offset")
 
-    def __init__(self, kind, where, desc, conversion=None):
-        self.kind, self.where, self.desc, self.conversion = kind, where, desc, conversion
+    def __init__(self, kind, where, desc, conversion=None, offset=0):
+        self.kind, self.where, self.desc, self.conversion, self.offset = kind, where, desc, conversion, offset
+
+    def part(self, desc, offset):
+        """What lies so many bytes behind the start, as `desc` says."""
+        return _Place(self.kind, self.where, desc, self.conversion, self.offset + offset)
 
 
 def _padded(size):
@@ -129,11 +137,14 @@ class _Memories:
         self.arrays, self.operands, self.slots = arrays, operands, slots
 
     def memory(self, place):
+        if place.kind == "constant":
+            return Memory(place.desc, address_of(place.where), place.where)
         if place.kind == "temporary":
-            return self._at(len(self.operands), place.desc, place.where)
+            offset = place.where + place.offset
+            return self._at(len(self.operands), place.desc, offset, offset)
         if place.kind == "kept":
             return self._kept(place.where, place.desc, *place.conversion)
-        return self._at(place.where, place.desc, self.operands[place.where].offset)
+        return self._at(place.where, place.desc, place.offset, self.operands[place.where].offset + place.offset)
 
     def _kept(self, k, wanted, desc, conversion):
         if k not in self.slots:  # a constant
@@ -144,10 +155,11 @@ class _Memories:
         self.slots[k].kept.append(_Kept(memory, wanted, self.operands[k].offset, desc, conversion))
         return memory
 
-    def _at(self, k, desc, offset):
+    def _at(self, k, desc, in_array, offset):
+        """in_array, offset: bytes from the start of the array if it is known now, and if it is not."""
         if k not in self.slots:
             fixed = self.arrays[k]
-            return Memory(desc, address_of(fixed) + (offset if k == len(self.operands) else 0), fixed)
+            return Memory(desc, address_of(fixed) + in_array, fixed)
         memory = Memory(desc)
         self.slots[k].memories.append((memory, offset))
         return memory

@@ -3,7 +3,6 @@
 from mlkit.core.op import Op
 from mlkit.core.spec import Spec, compatible, same_size, show
 from mlkit.ops import elementwise as el
-from mlkit.ops.fused.second_order import through_fallback
 from mlkit.ops.linear import matmul, swap
 from mlkit.ops.movement import iota, reshape, transpose
 from mlkit.ops.reduction import max_, sum_
@@ -20,8 +19,7 @@ def _attention_spec(q, k, v, mask, scale, causal):
         raise ValueError(f"attention: shapes do not fit together: {shapes}.")
     if mask is not None and mask.dtype != "bool":
         raise TypeError(f"attention: the mask must be bool, but is {mask.dtype}.")
-    row = Spec((q.shape[0], q.shape[2], q.shape[1], 1), q.dtype)
-    return Spec((*q.shape[:3], v.shape[3]), q.dtype), row, row
+    return Spec((*q.shape[:3], v.shape[3]), q.dtype)
 
 
 def _heads_first(x):
@@ -41,33 +39,33 @@ def _scores(q, k, mask, scale, causal):
     return scores, mask
 
 
+def _probabilities(q, k, mask, scale, causal):
+    scores, mask = _scores(q, k, mask, scale, causal)
+    e = el.exp(scores - max_(scores, axes=(3,), keepdims=True))
+    return e / sum_(e, axes=(3,), keepdims=True), mask
+
+
 def _attention(q, k, v, mask, scale, causal):
-    scores, _ = _scores(q, k, mask, scale, causal)
-    peak = max_(scores, axes=(3,), keepdims=True)
-    e = el.exp(scores - peak)
-    total = sum_(e, axes=(3,), keepdims=True)
-    return _heads_first(matmul(e / total, _heads_first(v))), peak, total
+    p, _ = _probabilities(q, k, mask, scale, causal)
+    return _heads_first(matmul(p, _heads_first(v)))
 
 
-def _attention_vjp(g, out, q, k, v, mask, scale, causal):
-    if g[0] is None or g[1] is not None or g[2] is not None:
-        return through_fallback(attention, g, (q, k, v, mask), dict(scale=scale, causal=causal))
-    return *attention_grad(g[0], q, k, v, mask, *out, scale=scale, causal=causal), None
+def _attention_vjp(g, y, q, k, v, mask, scale, causal):
+    return *attention_grad(g, q, k, v, mask, y, scale=scale, causal=causal), None
 
 
-# query (b, t, n, h), key (b, s, n, h), value (b, s, n, d), mask bool that broadcasts to (b, n, t, s) or None -> (b, t, n, d),
-# and of each row of scores (b, n, t, 1) the largest one and the sum of exp, for the gradient only. Vaswani et al., NeurIPS
-# 2017, section 3.2; Dao et al., "FlashAttention", NeurIPS 2022, for the recomputation of the scores in the gradient.
+# query (b, t, n, h), key (b, s, n, h), value (b, s, n, d), mask bool that broadcasts to (b, n, t, s) or None -> (b, t, n, d).
+# Vaswani et al., NeurIPS 2017, section 3.2; Dao et al., "FlashAttention", NeurIPS 2022, for computing the scores again in the
+# gradient.
 attention = Op("attention", _attention_spec, _attention_vjp, "xy", _attention)
 
 
-def _attention_grad_spec(g, q, k, v, mask, y, peak, total, scale, causal):
+def _attention_grad_spec(g, q, k, v, mask, y, scale, causal):
     return q, k, v
 
 
-def _attention_grad(g, q, k, v, mask, y, peak, total, scale, causal):
-    scores, mask = _scores(q, k, mask, scale, causal)
-    p = el.exp(scores - peak) / total
+def _attention_grad(g, q, k, v, mask, y, scale, causal):
+    p, mask = _probabilities(q, k, mask, scale, causal)
     g_heads = _heads_first(g)
     dv = matmul(swap(p), g_heads)
     dot = sum_(g_heads * _heads_first(y), axes=(3,), keepdims=True)

@@ -50,7 +50,7 @@ def dot_product_attention(
     mask = None if mask is None else _four_axes(to_bool(mask))
     scale = 1 / math.sqrt(query.shape[3]) if scale is None else scale
     if bias is None and isinstance(scale, (int, float)):
-        return cast(fused.attention(query, key, value, mask, scale=float(scale), causal=bool(is_causal))[0], dtype)
+        return cast(fused.attention(query, key, value, mask, scale=float(scale), causal=bool(is_causal)), dtype)
     return cast(_with_bias(query, key, value, bias, mask, scale, is_causal), dtype)
 
 

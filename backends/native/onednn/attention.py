@@ -1,0 +1,253 @@
+"""Attention as batched products and softmax, a few samples at a time, so that their scores stay in the cache."""
+
+import math
+from ctypes import c_float, c_int
+
+import numpy as np
+
+from mlkit.backends.native.onednn import constants as c
+from mlkit.backends.native.onednn.kernel import Kernel
+from mlkit.backends.native.onednn.memory import dense, strided
+from mlkit.backends.native.onednn.primitive import Primitive, or_none, reorder
+from mlkit.backends.native.onednn.row import Row, element_strides, is_dense
+from mlkit.backends.native.onednn.softmax import forward as softmax
+
+BLOCK_BYTES = 2 << 20  # of scores
+MASKED = 0.7 * 3.4028234663852886e38  # how much the score of a masked pair is lowered
+LIMITED = (c.CLIP, -MASKED, 3.4028234663852886e38)
+
+
+@or_none
+def product(a, b, y, scale=1.0):
+    """A batch of matrix products. a, b, y: (shape, strides)."""
+    post_ops = () if scale == 1.0 else (("eltwise", c.LINEAR, scale, 0.0),)
+    return Primitive("dnnl_matmul_primitive_desc_create", strided(*a), strided(*b), None, strided(*y), post_ops=post_ops)
+
+
+@or_none
+def binary(algorithm, x, y, then=()):
+    """A binary primitive in the place of its first operand. x, y: shapes; then: post-ops. None unless code is generated."""
+    descs = dense(x), dense(y), dense(x)
+    post_ops = [(kind, a, dense(x)) if kind == "binary" else (kind, *a) for kind, a in then]
+    primitive = Primitive("dnnl_binary_primitive_desc_create", c_int(algorithm), *descs, post_ops=post_ops)
+    return primitive if primitive.implementation.startswith("jit") else None
+
+
+@or_none
+def linear(size, alpha, beta):
+    """alpha x + beta"""
+    x = dense((size,))
+    algorithm = c_int(c.LINEAR), x, x, c_float(alpha), c_float(beta)
+    return Primitive("dnnl_eltwise_forward_primitive_desc_create", c_int(c.INFERENCE), *algorithm)
+
+
+@or_none
+def row_sums(shape):
+    """Sums over the last axis."""
+    descs = dense(shape), dense((*shape[:-1], 1))
+    return Primitive("dnnl_reduction_primitive_desc_create", c_int(c.REDUCTION_SUM), *descs, c_float(0.0), c_float(0.0))
+
+
+@or_none
+def copied(source, target, dtype="float32"):
+    """A copy between layouts, each (shape, strides); or from another dtype."""
+    return reorder(strided(*source, dtype), strided(*target))
+
+
+class Declined(Exception):
+    """oneDNN has no good primitive for a part."""
+
+
+def needed(primitive):
+    if primitive is None:
+        raise Declined
+    return primitive
+
+
+def rows_dense(shape):
+    """(shape, strides) of a dense tensor."""
+    return shape, tuple(math.prod(shape[i + 1 :]) for i in range(len(shape)))
+
+
+def transposed(matrices):
+    """(shape, strides) with the last two axes exchanged."""
+    return tuple((*x[:-2], x[-1], x[-2]) for x in matrices)
+
+
+class _Heads:
+    """An operand or a result (batch, length, heads, size) as matrices (batch, heads, length, size), a few samples of it."""
+
+    def __init__(self, operand, place, samples):
+        strides = element_strides(operand)
+        if strides is None:
+            raise Declined
+        b, t, n, h = operand.shape
+        self.layout = (samples, n, t, h), (strides[0], strides[2], strides[1], strides[3])
+        self._place, self._step = place, samples * strides[0] * 4
+
+    def block(self, i, layout=None):
+        return self._place.part(strided(*(layout or self.layout)), i * self._step)
+
+
+class _Scores:
+    """What forward and backward share: the probabilities of a block of samples.
+
+    q, k, mask: operands with their numbers in the call
+    """
+
+    def __init__(self, kernel, q, k, mask, scale, causal):
+        (q_number, q), (k_number, k), (mask_number, mask) = q, k, mask
+        batch, t, n, h = q.shape
+        s = k.shape[1]
+        if not is_dense(q):
+            raise Declined
+        self.kernel = kernel
+        fitting = [b for b in range(1, batch + 1) if batch % b == 0 and b * n * t * s * 4 <= BLOCK_BYTES]
+        self.samples = max(fitting, default=1)
+        self.blocks = range(batch // self.samples)
+        self.shape = self.samples, n, t, s
+        self.q = _Heads(q, self._scaled(q_number, q, scale), self.samples)
+        self.k = _Heads(k, kernel.argument(k_number, None), self.samples)
+        self.allowed = []  # (shape, place) of 1 and 0, where a row without any pair is possible
+        self._lowered = []  # (shape, place) of what is added to the scores
+        if causal:
+            lower = np.tril(np.ones((1, 1, t, s), "float32"))
+            self._lowered.append((lower.shape, kernel.constant((lower - 1) * np.float32(MASKED))))
+        if mask is not None:
+            self.allowed.append(self._as_numbers(mask_number, mask))
+            self._lowered.append((self.allowed[0][0], self._lowering(*self.allowed[0])))
+            self.allowed += [(lower.shape, kernel.constant(lower))] if causal else []
+
+    def _scaled(self, number, q, scale):
+        flat = dense((math.prod(q.shape),))
+        place = self.kernel.temporary(flat)
+        self.kernel.run(
+            needed(linear(math.prod(q.shape), scale, 0.0)), {c.SRC: self.kernel.argument(number, flat), c.DST: place}
+        )
+        return place
+
+    def _as_numbers(self, number, mask):
+        """(shape, place) of the mask as 1 and 0."""
+        shape = (1,) * (4 - mask.ndim) + tuple(mask.shape)
+        if not is_dense(mask):
+            raise Declined
+        place = self.kernel.temporary(dense(shape))
+        copy = needed(copied(rows_dense(shape), rows_dense(shape), "uint8"))
+        self.kernel.run(copy, {c.FROM: self.kernel.argument(number, dense(shape, "uint8")), c.TO: place})
+        return shape, place
+
+    def _lowering(self, shape, allowed):
+        flat = dense((math.prod(shape),))
+        place = self.kernel.temporary(flat)
+        primitive = needed(linear(math.prod(shape), MASKED, -MASKED))
+        self.kernel.run(primitive, {c.SRC: allowed.part(flat, 0), c.DST: place})
+        return place
+
+    def run(self, primitive, **places):
+        names = dict(src=c.SRC, weights=c.WEIGHTS, src_1=c.SRC_1, dst=c.DST, factor=c.post_op(0) | c.SRC_1)
+        self.kernel.run(needed(primitive), {names[k]: p for k, p in places.items()})
+
+    def multiply(self, a, b, y, scale=1.0):
+        """y = a b * scale. a, b, y: ((shape, strides), place)."""
+        self.run(product(a[0], b[0], y[0], scale), src=a[1], weights=b[1], dst=y[1])
+
+    def with_mask(self, i, algorithm, place, shape, masks, then=()):
+        """place = place (algorithm) mask, for the block's part of masks."""
+        part = (self.samples if shape[0] > 1 else 1, *shape[1:])
+        offset = i * math.prod(part) * 4 if shape[0] > 1 else 0
+        self.run(binary(algorithm, self.shape, part, then), src=place, src_1=masks.part(dense(part), offset), dst=place)
+
+    def probabilities(self, i, place):
+        """Fill a place with the probabilities of block i."""
+        scores = rows_dense(self.shape)
+        keys = transposed(self.k.layout)
+        self.multiply((self.q.layout, self.q.block(i)), (keys, self.k.block(i, keys)), (scores, place))
+        for j, lowering in enumerate(self._lowered):  # lowered twice is as if lowered once
+            self.with_mask(i, c.BINARY_ADD, place, *lowering, then=(("eltwise", LIMITED),) if j else ())
+        rows = math.prod(self.shape[:3]), self.shape[3]
+        flat = place.part(dense(rows), 0)
+        self.run(softmax("softmax", rows), src=flat, dst=flat)
+
+
+class Attention(Row):
+    """(q, k, v, mask) -> y"""
+
+    name = "attention"
+
+    def accepts(self, q, k, v, mask, **params):
+        return super().accepts(q, k, v, **params)
+
+    def build(self, operands, outs, scale, causal):
+        q, k, v, mask = operands
+        kernel = Kernel(operands, outs)
+        try:
+            scores = _Scores(kernel, (0, q), (1, k), (3, mask), scale, causal)
+            values = _Heads(v, kernel.argument(2, None), scores.samples)
+            y = _Heads(outs[0], kernel.result(0, None), scores.samples)
+            p = kernel.temporary(dense(scores.shape))
+            for i in scores.blocks:
+                scores.probabilities(i, p)
+                scores.multiply((rows_dense(scores.shape), p), (values.layout, values.block(i)), (y.layout, y.block(i)))
+        except Declined:
+            return None
+        return kernel
+
+
+class AttentionGrad(Row):
+    """(g, q, k, v, mask, y) -> dq, dk, dv"""
+
+    name = "attention_grad"
+
+    def accepts(self, g, q, k, v, mask, y, **params):
+        return super().accepts(g, q, k, v, y, **params)
+
+    def build(self, operands, outs, scale, causal):
+        g, q, k, v, mask, y = operands
+        kernel = Kernel(operands, outs)
+        try:
+            scores = _Scores(kernel, (1, q), (2, k), (4, mask), scale, causal)
+            heads = lambda o, place: _Heads(o, place, scores.samples)
+            dq, dk, dv = (heads(o, kernel.result(i, None)) for i, o in enumerate(outs))
+            gs, values, keys = (heads(operands[i], kernel.argument(i, None)) for i in (0, 3, 2))
+            dots = self._dots(kernel, g, y)
+            p, d = (kernel.temporary(dense(scores.shape)) for _ in range(2))
+            for i in scores.blocks:
+                scores.probabilities(i, p)
+                self._block(scores, i, gs, values, keys, dots, (p, d), (dq, dk, dv), scale)
+        except Declined:
+            return None
+        return kernel
+
+    def _dots(self, kernel, g, y):
+        """For each query and head the product of the result and its gradient, (batch, heads, queries)."""
+        if not (is_dense(g) and is_dense(y)):
+            raise Declined
+        b, t, n, h = g.shape
+        products, sums = kernel.temporary(dense(g.shape)), kernel.temporary(dense((b, t, n, 1)))
+        ordered = kernel.temporary(dense((b, n, t)))
+        tensors = {c.SRC: kernel.argument(0, dense(g.shape)), c.SRC_1: kernel.argument(5, dense(g.shape)), c.DST: products}
+        kernel.run(needed(binary(c.BINARY_MUL, g.shape, g.shape)), tensors)
+        kernel.run(needed(row_sums(g.shape)), {c.SRC: products, c.DST: sums})
+        as_they_lie = (b, n, t), (t * n, 1, n)
+        copy = needed(copied(as_they_lie, rows_dense((b, n, t))))
+        kernel.run(copy, {c.FROM: sums.part(strided(*as_they_lie), 0), c.TO: ordered})
+        return ordered
+
+    def _block(self, scores, i, g, v, k, dots, temporary, results, scale):
+        (p, d), (dq, dk, dv) = temporary, results
+        square = rows_dense(scores.shape)
+        upright = transposed(square)
+        scores.multiply((upright, p.part(strided(*upright), 0)), (g.layout, g.block(i)), (dv.layout, dv.block(i)))
+        back = transposed(v.layout)
+        scores.multiply((g.layout, g.block(i)), (back, v.block(i, back)), (square, d))
+        rows, width = math.prod(scores.shape[:3]), scores.shape[3]
+        flat, row = dense((rows, width)), dots.part(dense((rows, 1)), i * rows * 4)
+        times = binary(c.BINARY_SUB, (rows, width), (rows, 1), (("binary", c.BINARY_MUL),))
+        scores.run(times, src=d.part(flat, 0), src_1=row, dst=d.part(flat, 0), factor=p.part(flat, 0))
+        for allowed in scores.allowed:  # in rows without any pair the probabilities of masked ones are not 0
+            scores.with_mask(i, c.BINARY_MUL, d, *allowed)
+        scores.multiply((square, d), (k.layout, k.block(i)), (dq.layout, dq.block(i)), scale)
+        scores.multiply((upright, d.part(strided(*upright), 0)), (scores.q.layout, scores.q.block(i)), (dk.layout, dk.block(i)))
+
+
+ROWS = [Attention(), AttentionGrad()]
