@@ -4,6 +4,7 @@ import functools
 
 import numpy as np
 
+from mlkit import config, data
 from mlkit.core import tree
 from mlkit.core.tensor import Tensor
 
@@ -40,8 +41,6 @@ class LoopsMixin:
 
         Ctrl-C ends training after the current batch and returns the History so far; the model stays usable.
         """
-        from mlkit import data
-
         self._assert_compiled("fit")
         if validation_split and validation_data is None:
             (x, y, sample_weight), validation_data = data.train_validation_split((x, y, sample_weight), validation_split)
@@ -94,8 +93,6 @@ class LoopsMixin:
         **kwargs,
     ):
         """Loss and metrics on data, in test mode: a number, a list in the order of `metrics_names`, or (return_dict) a dict."""
-        from mlkit import data
-
         if kwargs:
             raise ValueError(f"evaluate: unknown arguments {sorted(kwargs)}.")
         self._assert_compiled("evaluate")
@@ -115,29 +112,26 @@ class LoopsMixin:
 
     def predict(self, x, batch_size=None, verbose="auto", steps=None, callbacks=None):
         """Predictions for data, batch by batch in test mode: a NumPy array (or structure of them)."""
-        from mlkit import data
-
         adapter = data.get_adapter(x, batch_size=batch_size, steps=steps)
         batches = data.EpochIterator(adapter, _max_steps(steps), self.steps_per_execution)
         callbacks = self._callback_list(callbacks, verbose, 1, batches.num_batches)
         self.stop_predicting = False
         callbacks.on_predict_begin()
         step = self._program("predict")
-        outputs = None
+        outputs = []
         for group in _grouped(batches.epoch(0), self.steps_per_execution):
             callbacks.on_predict_batch_begin(group.first)
             for bx, _, _ in group.batches:
                 self._prepare((bx, None, None), training=False)
                 out = tree.map_structure(_host, step((bx,)))
-                outputs = tree.map_structure(lambda _: [], out) if outputs is None else outputs
-                tree.map_structure_up_to(out, lambda o, kept: kept.append(o), out, outputs)
+                outputs.append(out)
             callbacks.on_predict_batch_end(group.last, {"outputs": out})
             if self.stop_predicting:
                 break
         callbacks.on_predict_end()
-        if outputs is None:
+        if not outputs:
             raise ValueError("predict: the data has no batches.")
-        return tree.map_structure_up_to(out, lambda kept: kept[0] if len(kept) == 1 else np.concatenate(kept), outputs)
+        return out if len(outputs) == 1 else tree.map_structure(lambda *parts: np.concatenate(parts), *outputs)
 
     def train_on_batch(self, x, y=None, sample_weight=None, class_weight=None, return_dict=False):
         """One update on one batch; metrics are reset before. Returns the loss, or [loss, metrics...], or a dict."""
@@ -257,23 +251,17 @@ def _validates(epoch, freq):
 
 
 def _verbosity(verbose):
-    from mlkit import config
-
     if verbose == "auto":
         return 1 if config.is_interactive_logging_enabled() else 2
     return int(verbose)
 
 
 def _max_epochs(epochs):
-    from mlkit import config
-
     limit = config.max_epochs()
     return min(epochs, limit) if limit is not None else epochs
 
 
 def _max_steps(steps):
-    from mlkit import config
-
     limit = config.max_steps_per_epoch()
     if limit is None:
         return steps
