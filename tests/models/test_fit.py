@@ -181,3 +181,49 @@ def test_summary_names_layers_and_totals():
     lines = []
     small_model().summary(print_fn=lines.append)
     assert "Dense" in lines[0] and "Total params: 19 (76.00 B)" in lines[0]
+
+
+def test_options_of_the_optimizer_take_effect_at_the_next_step(data):
+    model = small_model()
+    model.compile(mlkit.optimizers.SGD(0.1, momentum=0.0), "mse")
+    model.train_on_batch(*data)
+    version = model.optimizer.version
+    model.train_on_batch(*data)
+    assert model.optimizer.version == version, "steps change no option"
+    model.optimizer.clipvalue = 1e-20
+    assert model.optimizer.version > version
+    before = model.get_weights()
+    model.train_on_batch(*data)
+    assert all(map(np.array_equal, before, model.get_weights())), "gradients are clipped to next to nothing"
+    model.optimizer.clipvalue = None
+    model.optimizer.learning_rate = 0.05  # a variable: the compiled step reads it
+    model.train_on_batch(*data)
+    assert not any(map(np.array_equal, before, model.get_weights()))
+
+
+def test_thawed_batch_normalization_counts_at_the_next_step(data):
+    norm = layers.BatchNormalization()
+    model = mlkit.Sequential([mlkit.Input((4,)), norm, layers.Dense(1)])
+    norm.trainable = False
+    model.compile("sgd", "mse")
+    for trainable in (False, True, False):
+        norm.trainable = trainable
+        before = [v.numpy() for v in norm.weights]
+        model.train_on_batch(*data)
+        changed = [not np.array_equal(b, v.numpy()) for b, v in zip(before, norm.weights)]
+        assert changed == [trainable] * 4, "gamma, beta, moving mean and variance"
+
+
+@pytest.mark.parametrize("size, expected", [(1, [0, 1, 2, 3, 4]), (2, [1, 3, 5]), (8, [7])])
+def test_groups_of_steps_from_data_of_unknown_length(size, expected, data):
+    def five():
+        for i in range(5):
+            yield data[0][6 * i : 6 * i + 6], data[1][6 * i : 6 * i + 6]
+
+    numbers = []
+    model = small_model()
+    model.compile("sgd", "mse", steps_per_execution=size)
+    model.fit(
+        five(), verbose=0, callbacks=[mlkit.callbacks.LambdaCallback(on_train_batch_end=lambda b, logs: numbers.append(b))]
+    )
+    assert numbers == expected and model.optimizer.iterations.numpy() == 5
