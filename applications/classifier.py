@@ -41,6 +41,7 @@ class Architecture:
     pooled_names: names of the layers that `pooling` "avg" and "max" add; after_pooling: what follows even them. options:
     WeightSource -> keyword arguments of `features`, for models that depend on where their weights come from. known_size: whether
     the images' size must be known: always, never, or (None) with the head. channels_first: whether it exists in that layout.
+    torch_names: whose models -> function from the name of a layer to the name of the PyTorch module.
     """
 
     features: Callable
@@ -53,6 +54,7 @@ class Architecture:
     options: Callable = lambda source: {}
     known_size: bool | None = None
     channels_first: bool = True
+    torch_names: Mapping[str, Callable] = dataclasses.field(default_factory=dict)
 
     def build(
         self,
@@ -68,7 +70,7 @@ class Architecture:
         """The model; the arguments are those of every constructor in this package."""
         from mlkit.models import Functional
 
-        source = WeightSource(weights)
+        source = WeightSource(weights, self.files.get(include_top))
         self._check(source, include_top, pooling, classes, name)
         check_agreement(input_shape, input_tensor)
         known = include_top if self.known_size is None else self.known_size
@@ -84,7 +86,7 @@ class Architecture:
             else:
                 x = self._pooled(x, pooling)
         model = Functional(inputs, x, name=name)
-        source.load_into(model, self.files.get(include_top))
+        source.load_into(model, self.torch_names)
         return model
 
     def _check(self, source, include_top, pooling, classes, name):
@@ -92,7 +94,7 @@ class Architecture:
             raise ValueError(
                 f"{name} exists in the layout 'channels_last' only. Call mlkit.config.set_image_data_format('channels_last')."
             )
-        if source.is_imagenet and include_top not in self.files:
+        if source.is_imagenet and source.published is None:
             raise ValueError(
                 f"There are no published ImageNet weights for this {name}. Use weights=None or the path of a file."
             )

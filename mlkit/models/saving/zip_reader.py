@@ -88,6 +88,10 @@ class Archive:
         with self._zip.open(self.members[name]) as f:
             return f.read()
 
+    def start(self, name):
+        """Address in the file at which the data of a member begin."""
+        return self._starts[name]
+
     def open(self, name):
         """A member as a seekable binary file; a stored one is read in place."""
         info = self.members[name]
