@@ -4,7 +4,14 @@ from mlkit import ops, random
 from mlkit.layers.augmentation import Augmentation, bounds, chosen, per_image, value_range_of
 from mlkit.layers.color import rescaled
 
-__all__ = ["AutoContrast", "Equalization", "RandomGaussianBlur", "RandomSharpness", "Solarization"]
+__all__ = [
+    "AutoContrast",
+    "ContrastLimitedAdaptiveHistogramEqualization",
+    "Equalization",
+    "RandomGaussianBlur",
+    "RandomSharpness",
+    "Solarization",
+]
 
 
 class AutoContrast(Augmentation):
@@ -52,6 +59,70 @@ class Equalization(Augmentation):
         table = ops.round(ops.cast(below - first, "float32") * 255 / ops.maximum(span, 1))
         single = ops.sum(ops.cast(counts > 0, "int32")) <= 1
         return ops.where(single, channel, ops.cast(ops.take(table, bin_of), channel.dtype))
+
+
+class ContrastLimitedAdaptiveHistogramEqualization(Augmentation):
+    """Spreads values by the histograms of tiles of each image, blended between tiles, in inference too (CLAHE: Zuiderveld,
+    Contrast limited adaptive histogram equalization, 1994).
+
+    clip_limit: bins are cut at this many times their mean, and what is cut off is spread over all; 0: no limit. tile_grid_size:
+    number of tiles vertically and horizontally.
+    """
+
+    draws, always = False, True
+
+    def __init__(self, value_range=(0, 255), clip_limit=4.0, tile_grid_size=(8, 8), data_format=None, **kwargs):
+        super().__init__(data_format=data_format, **kwargs)
+        self.value_range, self.clip_limit, self.tile_grid_size = value_range, clip_limit, tile_grid_size
+
+    def changed(self, images):
+        first = self.data_format == "channels_first"
+        x = ops.transpose(images, (0, 2, 3, 1)) if first else images
+        levels = ops.cast(rescaled(x, self.value_range, (0, 255)), "float32")
+        out = rescaled(ops.cast(self._spread(levels), images.dtype), (0, 255), self.value_range)
+        return ops.transpose(out, (0, 3, 1, 2)) if first else out
+
+    def _spread(self, levels):
+        batch, height, width, channels = levels.shape
+        (down, across), tile = self.tile_grid_size, (-(-height // self.tile_grid_size[0]), -(-width // self.tile_grid_size[1]))
+        margins = [(0, 0), (0, tile[0] * down - height), (0, tile[1] * across - width), (0, 0)]
+        levels = ops.cast(ops.clip(ops.pad(levels, margins, mode="symmetric"), 0, 255), "int32")
+        image = ops.reshape(ops.arange(batch, dtype="int32"), (-1, 1, 1, 1)) * (down * across * channels)
+        channel = ops.arange(channels, dtype="int32")
+
+        def place(row, column):
+            """Where the tables of these tiles, one for each channel of an image, have the pixels' entries."""
+            tiles = ops.reshape(row, (-1, 1, 1)) * across + ops.reshape(column, (-1, 1))
+            return (image + tiles * channels + channel) * 256 + levels
+
+        rows, columns = (ops.arange(n * size, dtype="int32") for n, size in zip((down, across), tile))
+        own = ops.reshape(place(rows // tile[0], columns // tile[1]), (-1,))
+        counts = ops.segment_sum(
+            ops.ones_like(own, dtype="float32"), own, num_segments=batch * (down * across * channels * 256)
+        )
+        table = ops.reshape(self._tables(ops.reshape(counts, (-1, 256)), tile[0] * tile[1]), (-1,))
+        (top, bottom, y), (left, right, x) = _neighbours(rows, tile[0], down), _neighbours(columns, tile[1], across)
+        y, x = ops.reshape(y, (-1, 1, 1)), ops.reshape(x, (-1, 1))
+        upper, lower = (ops.take(table, place(r, left)) * (1 - x) + ops.take(table, place(r, right)) * x for r in (top, bottom))
+        return (upper * (1 - y) + lower * y)[:, :height, :width]
+
+    def _tables(self, counts, pixels):
+        """For each histogram of a tile: the new value of each old one."""
+        if self.clip_limit > 0:
+            cut = ops.minimum(counts, self.clip_limit * pixels / 256)
+            counts = cut + ops.sum(counts - cut, axis=-1, keepdims=True) / 256
+        below = ops.cumsum(counts, axis=-1)
+        least = below[:, :1]
+        span = pixels - least
+        return ops.clip((below - least) * 255 / ops.where(span == 0, ops.ones_like(span), span), 0, 255)
+
+
+def _neighbours(places, size, number):
+    """(tile before, tile after, weight of the one after) for pixels at these places, by the middles of tiles."""
+    at = (ops.cast(places, "float32") - size / 2) / size
+    before = ops.floor(at)
+    first, second = (ops.cast(ops.clip(tile, 0, number - 1), "int32") for tile in (before, before + 1))
+    return first, second, at - before
 
 
 class RandomSharpness(Augmentation):

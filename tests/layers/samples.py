@@ -152,6 +152,7 @@ AUGMENTATION = [
     A("RandomGaussianBlur", kernel_size=(3, 5), sigma=(0.3, 0.8)),
     A("Solarization", threshold_factor=0.5),
     A("Equalization", bins=16, value_range=(-2, 2)),
+    S("ContrastLimitedAdaptiveHistogramEqualization", (2, 9, 8, 3), tile_grid_size=(2, 3), value_range=(-3, 3), _atol=1e-3),
     S("MaxNumBoundingBoxes", (2, 6, 7, 3), max_number=3),
     A("RandAugment"),
     A("AugMix", num_chains=2, all_ops=False),
