@@ -1,4 +1,4 @@
-"""Matrix product or convolution, then bias and activation in place, over `xp`."""
+"""Matrix product or convolution, then bias, something added and activation in place, over `xp`."""
 
 from mlkit.backends.native import fused, matmul, window
 
@@ -11,25 +11,25 @@ def make(xp):
 
 
 def _followed_by(accepts, product, finish):
-    """A row of a product, with bias and activation after it."""
+    """A row of a product, with what comes after it."""
 
-    def accepts_product(x, w, bias, act, **params):
+    def accepts_product(x, w, bias, residual=None, *, act, **params):
         return accepts(x, w, **params)
 
-    def kernel(x, w, bias, act, **params):
-        return finish(product(x, w, **params), bias, act)
+    def kernel(x, w, bias, residual=None, *, act, **params):
+        return finish(product(x, w, **params), bias, residual, act)
 
     if hasattr(product, "into"):
 
-        def into(x, w, bias, act, out, **params):
+        def into(x, w, bias, residual=None, *, act, out, **params):
             product.into(x, w, out=out, **params)
-            y = finish.plain(out, bias, act)  # rows for half floats have no `into`
+            y = finish.plain(out, bias, residual, act)  # rows for half floats have no `into`
             if y is not out:  # an activation that cannot work in place
                 out[...] = y
 
         kernel.into = into
     if hasattr(product, "workspace"):
-        kernel.workspace = lambda x, w, bias, act, **params: product.workspace(x, w, **params)
+        kernel.workspace = lambda x, w, bias, residual=None, *, act, **params: product.workspace(x, w, **params)
     return accepts and accepts_product, kernel
 
 
@@ -56,10 +56,12 @@ def _finish(xp):
         "gelu_exact": lambda y: others["gelu"](y, approximate=False),
     }
 
-    def finish(y, bias, act):
+    def finish(y, bias, residual, act):
         """Half floats keep their dtype: NumPy computes them in float32 element by element."""
         if bias is not None:
             y += bias
+        if residual is not None:
+            y += residual
         return activations[act](y)
 
     run = fused.in_single(xp, finish)

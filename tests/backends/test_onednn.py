@@ -118,7 +118,9 @@ def test_convolution(case):
 @pytest.mark.parametrize("bias", [False, True])
 def test_convolution_with_bias_and_activation(act, bias):
     p = dict(strides=(1, 2), padding="same", dilation=(1, 1), groups=1)
-    check("conv_bias_act", drawn(2, 5, 6, 3), drawn(3, 3, 3, 8), drawn(8) if bias else None, act=act, **p)
+    b = drawn(8) if bias else None
+    check("conv_bias_act", drawn(2, 5, 6, 3), drawn(3, 3, 3, 8), b, act=act, **p)
+    check("conv_bias_act", drawn(2, 5, 6, 3), drawn(3, 3, 3, 8), b, drawn(2, 5, 3, 8, seed=2), act=act, **p)
 
 
 def test_other_dtypes_and_empty_arrays_are_declined():
@@ -185,3 +187,5 @@ def test_matrix_product_with_bias_and_activation(act, rows):
     for bias in (None, drawn(9, seed=2)):
         check("matmul_bias_act", drawn(rows, 5), drawn(5, 9, seed=1), bias, act=act)
         check("matmul_bias_act", drawn(2, rows, 5), drawn(2, 5, 9, seed=1), bias, act=act)
+        check("matmul_bias_act", drawn(rows, 5), drawn(5, 9, seed=1), bias, drawn(rows, 9, seed=3), act=act)
+        check("matmul_bias_act", drawn(2, rows, 5), drawn(2, 5, 9, seed=1), bias, drawn(2, rows, 9, seed=3), act=act)

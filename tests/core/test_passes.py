@@ -340,3 +340,23 @@ def test_lists_of_graphs_hold_tensors_or_constants():
     graph = graph_of(lambda x: (ops.ones((2,)) * 2, x), X)
     outs = mlkit.function(lambda x: (ops.ones((2,)) * 2, x))(X)
     assert type(outs[0]) is Tensor and outs[0].tolist() == [2, 2] and len(graph.outputs) == 2
+
+
+class TestResiduals:
+    w, b, r = array(3, 4), array(4), mlkit.Variable(array(2, 4))
+
+    def names(self, fn):
+        found = optimize(mlkit.function(fn).graph(X), state.backend)
+        np.testing.assert_allclose(mlkit.function(fn)(X), fn(X), rtol=1e-5, atol=1e-6)
+        return [(c.op.name, c.params.get("act"), len(c.args)) for c in found.calls]
+
+    def test_sum_and_activation(self):
+        assert self.names(lambda x: relu(ops.matmul(x, self.w) + self.b + self.r)) == [("matmul_bias_act", "relu", 4)]
+        assert self.names(lambda x: self.r + ops.matmul(x, self.w)) == [("matmul_bias_act", None, 4)]
+
+    def test_two_products(self):
+        found = self.names(lambda x: ops.matmul(x, self.w) + ops.matmul(x, self.w * 2.0))
+        assert sorted(n for n, *_ in found if n != "mul") == ["matmul", "matmul_bias_act"]
+
+    def test_not_after_an_activation(self):
+        assert self.names(lambda x: relu(ops.matmul(x, self.w)) + self.r)[-1][0] == "add"

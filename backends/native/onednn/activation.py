@@ -1,6 +1,7 @@
 """Activations as oneDNN knows them, applied while a result is still in registers."""
 
 from mlkit.backends.native.onednn import constants as c
+from mlkit.backends.native.onednn.memory import strided
 
 # name in the fused ops -> (algorithm, alpha, beta)
 ELTWISE = {
@@ -14,6 +15,10 @@ ELTWISE = {
 }
 
 
-def post_ops(act):
-    """The post-ops for an activation, or None for none."""
-    return () if act is None else (("eltwise", *ELTWISE[act]),)
+def post_ops(act, residual=None):
+    """The post-ops for something added (shape, strides; first, so that its name is `RESIDUAL`) and an activation."""
+    added = () if residual is None else (("binary", c.BINARY_ADD, strided(*residual)),)
+    return added if act is None else (*added, ("eltwise", *ELTWISE[act]))
+
+
+RESIDUAL = c.post_op(0) | c.SRC_1

@@ -5,7 +5,7 @@ from ctypes import c_int
 
 from mlkit.backends.native.geometry import Geometry
 from mlkit.backends.native.onednn import constants as c
-from mlkit.backends.native.onednn.activation import post_ops
+from mlkit.backends.native.onednn.activation import RESIDUAL, post_ops
 from mlkit.backends.native.onednn.kernel import Kernel
 from mlkit.backends.native.onednn.memory import anyhow, dims, strided
 from mlkit.backends.native.onednn.primitive import Primitive, or_none
@@ -46,12 +46,12 @@ CACHED = 4 << 20  # elements that stay in the cache from one pass over them to t
 
 
 @or_none
-def forward(x, w, bias, y, how, act=None, prop=c.INFERENCE):
-    """The primitive of a convolution. x, y: (shape, strides); w: shape; bias: whether there is one; how: `steps`."""
+def forward(x, w, bias, y, how, act=None, residual=None, prop=c.INFERENCE):
+    """The primitive of a convolution. x, y, residual: (shape, strides); w: shape; bias: whether there is one; how: `steps`."""
     b = strided((y[0][1],), (1,)) if bias else None
     descs = strided(*x), anyhow(w), b, strided(*y)
     creator = "dnnl_convolution_forward_primitive_desc_create"
-    return Primitive(creator, c_int(prop), _ALGORITHM, *descs, *map(dims, how), post_ops=post_ops(act))
+    return Primitive(creator, c_int(prop), _ALGORITHM, *descs, *map(dims, how), post_ops=post_ops(act, residual))
 
 
 @or_none
@@ -97,11 +97,12 @@ class Conv(Row):
         self.name = name
 
     def build(self, operands, outs, groups, act=None, **window_steps):
-        x, w, bias = (*operands, None)[:3]
+        x, w, bias, residual = (*operands, None, None)[:4]
         xd, wd, yd = image(x), window(w, groups), image(outs[0])
-        if None in (xd, wd, yd) or (bias is not None and not is_dense(bias)):
+        rd = residual and image(residual)
+        if None in (xd, wd, yd) or (bias is not None and not is_dense(bias)) or (residual is not None and rd is None):
             return None
-        primitive = forward(xd, wd[0], bias is not None, yd, steps(x.shape, w.shape, **window_steps), act)
+        primitive = forward(xd, wd[0], bias is not None, yd, steps(x.shape, w.shape, **window_steps), act, rd)
         if primitive is None:
             return None
         kernel = Kernel(operands, outs)
@@ -109,6 +110,8 @@ class Conv(Row):
         places = {c.SRC: kernel.argument(0, strided(*xd)), c.WEIGHTS: weights, c.DST: kernel.result(0, strided(*yd))}
         if bias is not None:
             places[c.BIAS] = kernel.argument(2, strided(bias.shape, (1,)))
+        if residual is not None:
+            places[RESIDUAL] = kernel.argument(3, strided(*rd))
         return kernel.run(primitive, places)
 
 

@@ -9,7 +9,7 @@ import math
 from ctypes import c_int
 
 from mlkit.backends.native.onednn import constants as c
-from mlkit.backends.native.onednn.activation import post_ops
+from mlkit.backends.native.onednn.activation import RESIDUAL, post_ops
 from mlkit.backends.native.onednn.kernel import Kernel
 from mlkit.backends.native.onednn.memory import anyhow, dense, strided
 from mlkit.backends.native.onednn.primitive import Primitive, or_none
@@ -20,18 +20,19 @@ SMALL = 1 << 18  # multiplications: below, NumPy is done before a primitive is f
 
 
 @or_none
-def inner_product(m, k, n, bias, act):
-    """The primitive of (m, k) x (n, k), the second in any layout -> (m, n)."""
+def inner_product(m, k, n, bias, residual, act):
+    """The primitive of (m, k) x (n, k), the second in any layout -> (m, n). bias, residual: whether there is one."""
     descs = dense((m, k)), anyhow((n, k)), dense((n,)) if bias else None, dense((m, n))
     creator = "dnnl_inner_product_forward_primitive_desc_create"
-    return Primitive(creator, c_int(c.INFERENCE), *descs, post_ops=post_ops(act))
+    added = ((m, n), (n, 1)) if residual else None
+    return Primitive(creator, c_int(c.INFERENCE), *descs, post_ops=post_ops(act, added))
 
 
 @or_none
-def product(a, b, y, bias, act):
-    """The primitive of a batch of matrix products. a, b: (shape, strides); y: shape."""
-    bias_desc = dense((1,) * (len(y) - 1) + y[-1:]) if bias else None
-    return Primitive("dnnl_matmul_primitive_desc_create", strided(*a), strided(*b), bias_desc, dense(y), post_ops=post_ops(act))
+def product(a, b, y, bias, residual, act):
+    """The primitive of a batch of matrix products. a, b, residual: (shape, strides); y: shape; bias: whether there is one."""
+    descs = strided(*a), strided(*b), dense((1,) * (len(y) - 1) + y[-1:]) if bias else None, dense(y)
+    return Primitive("dnnl_matmul_primitive_desc_create", *descs, post_ops=post_ops(act, residual))
 
 
 class MatMul(Row):
@@ -44,21 +45,21 @@ class MatMul(Row):
         return math.prod(a.shape) * b.shape[-1] < SMALL
 
     def build(self, operands, outs, act=None):
-        a, b, bias = (*operands, None)[:3]
-        if bias is not None and not is_dense(bias):
+        a, b, bias, residual = (*operands, None, None)[:4]
+        if any(x is not None and not is_dense(x) for x in (bias, residual)):
             return None
         if b.ndim == 2:
             rows = math.prod(a.shape[:-1])
             if rows >= FEW_ROWS or b.steady:
-                return _one_matrix(operands, outs, rows, bias, act)
-        return _batch(operands, outs, bias, act)
+                return _one_matrix(operands, outs, rows, bias, residual, act)
+        return _batch(operands, outs, bias, residual, act)
 
 
-def _one_matrix(operands, outs, rows, bias, act):
+def _one_matrix(operands, outs, rows, bias, residual, act):
     a, b = operands[:2]
     k, n = b.shape
     ad, bd = dense_rows(a, (rows, k)), element_strides(b)
-    primitive = inner_product(rows, k, n, bias is not None, act)
+    primitive = inner_product(rows, k, n, bias is not None, residual is not None, act)
     if None in (ad, bd, primitive):
         return None
     kernel = Kernel(operands, outs)
@@ -69,13 +70,16 @@ def _one_matrix(operands, outs, rows, bias, act):
     }
     if bias is not None:
         places[c.BIAS] = kernel.argument(2, dense((n,)))
+    if residual is not None:
+        places[RESIDUAL] = kernel.argument(3, dense((rows, n)))
     return kernel.run(primitive, places)
 
 
-def _batch(operands, outs, bias, act):
+def _batch(operands, outs, bias, residual, act):
     y = outs[0].shape
     a, b = (_matrices(x, len(y)) for x in operands[:2])
-    primitive = a and b and product(a, b, y, bias is not None, act)
+    added = residual and (y, element_strides(residual))
+    primitive = a and b and product(a, b, y, bias is not None, added, act)
     if not primitive:
         return None
     kernel = Kernel(operands, outs)
@@ -86,6 +90,8 @@ def _batch(operands, outs, bias, act):
     }
     if bias is not None:
         places[c.BIAS] = kernel.argument(2, dense((1,) * (len(y) - 1) + y[-1:]))
+    if residual is not None:
+        places[RESIDUAL] = kernel.argument(3, dense(y))
     return kernel.run(primitive, places)
 
 

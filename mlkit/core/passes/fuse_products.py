@@ -1,4 +1,4 @@
-"""Fusion of matrix products and convolutions with the bias and the activation that follow them."""
+"""Fusion of matrix products and convolutions with what follows them: a bias, a tensor added, an activation."""
 
 from mlkit.core.op import OPS
 from mlkit.core.passes.rewrite import Rewriter, is_scalar
@@ -9,7 +9,7 @@ _ACTIVATIONS = ("relu", "sigmoid", "tanh", "silu", "gelu", "minimum")
 
 
 def fuse_products(graph, kernels):
-    """The graph with product + bias + activation as one call, where nobody else needs what lies between."""
+    """The graph with product + bias + tensor + activation as one call, where nobody else needs what lies between."""
     if not all(name in kernels for name in _PRODUCTS.values()):
         return graph
     return _Fusion(graph).run()
@@ -29,8 +29,20 @@ class _Fusion(Rewriter):
                 product = self._before(y, call, _PRODUCTS)
                 if product and _is_bias(bias, y):
                     return self._fused(call, product, (*product.args, bias), dict(product.params, act=None))
+            return self._added(call)
         elif call.op.name in _ACTIVATIONS:
             return self._activated(call)
+
+    def _added(self, call):
+        """Sum with a tensor of the same shape, of which residual connections have many."""
+        for y, other in (call.args, call.args[::-1]):
+            if type(other) is Value and other.shape == call.outs[0].shape and other is not y:
+                bare = self._before(y, call, _PRODUCTS)
+                if bare:
+                    return self._fused(call, bare, (*bare.args, None, other), dict(bare.params, act=None))
+                done = self._before(y, call, _PRODUCTS.values())
+                if done and done.params["act"] is None and len(done.args) == 3:
+                    return self._fused(call, done, (*done.args, other), done.params)
 
     def _activated(self, call):
         act = _activation(call)

@@ -1,10 +1,10 @@
-"""Matrix products and convolutions with what usually follows them, a bias and an activation, in the same call.
+"""Matrix products and convolutions with what usually follows them in the same call: a bias, something added, an activation.
 
 Nobody writes these: the fusion pass puts them in place of the ops they are made of.
 """
 
 from mlkit.core.op import Op
-from mlkit.core.spec import same_size, show
+from mlkit.core.spec import compatible, same_size, show
 from mlkit.ops import elementwise as el
 from mlkit.ops.fused.activation import gelu, relu, relu_grad, silu
 from mlkit.ops.fused.second_order import through_fallback
@@ -32,26 +32,29 @@ _GRADIENTS = {
 
 
 def _with_bias_act(name, inner):
-    """The op x, w, bias (or None) -> act(inner(x, w) + bias); parameters other than `act` are inner's."""
+    """The op x, w, bias (or None), residual (optional) -> act(inner(x, w) + bias + residual); other parameters are inner's."""
 
-    def spec(x, w, bias, act, **params):
+    def spec(x, w, bias, residual=None, *, act, **params):
         if act not in ACTIVATIONS:
             raise ValueError(f"{name}: unknown activation {act!r}. Expected one of {', '.join(map(repr, ACTIVATIONS))}.")
         out = inner.spec(x, w, **params)
         if bias is not None and not (len(bias.shape) == 1 and same_size(bias.shape[0], out.shape[-1])):
             raise ValueError(f"{name}: the bias must have shape ({out.shape[-1]},), but has {show(bias.shape)}.")
+        if residual is not None and not compatible(residual.shape, out.shape):
+            raise ValueError(f"{name}: what is added must have shape {show(out.shape)}, but has {show(residual.shape)}.")
         return out
 
-    def fallback(x, w, bias, act, **params):
+    def fallback(x, w, bias, residual=None, *, act, **params):
         z = inner(x, w, **params)
-        return ACTIVATIONS[act](z if bias is None else z + bias)
+        z = z if bias is None else z + bias
+        return ACTIVATIONS[act](z if residual is None else z + residual)
 
-    def vjp(g, y, x, w, bias, act, **params):
+    def vjp(g, y, x, w, bias, *residual, act, **params):
         if act not in _GRADIENTS:
-            return through_fallback(op, g, (x, w, bias), dict(params, act=act))
+            return through_fallback(op, g, (x, w, bias, *residual), dict(params, act=act))
         dz = _GRADIENTS[act](g, y)
         d_bias = None if bias is None else sum_(dz, axes=tuple(range(dz.ndim - 1)), keepdims=False)
-        return *inner.vjp(dz, None, x, w, **params), d_bias
+        return *inner.vjp(dz, None, x, w, **params), d_bias, *(None if r is None else dz for r in residual)
 
     op = Op(name, spec, vjp, "xy", fallback)
     return op

@@ -88,6 +88,8 @@ SAMPLES = [
     P("matmul_bias_act", f(2, 3, 4), f(4, 5), None, act="relu"),
     *[P("conv_bias_act", f(2, 5, 6, 2), f(3, 3, 2, 4), f(4), act=a, **_CONV) for a in (None, "relu", "silu")],
     P("conv_bias_act", f(2, 5, 6, 2), f(1, 1, 2, 4), None, act="tanh", **_CONV),
+    P("matmul_bias_act", f(3, 4), f(4, 5), f(5), f(3, 5), act="tanh"),
+    P("conv_bias_act", f(2, 5, 6, 2), f(1, 1, 2, 4), f(4), f(2, 5, 3, 4), act="silu", **_CONV),
     # transforms
     P("rfft", f(2, 6), _grad=False),
     P("rfft", f(2, 7), _grad=False),
@@ -102,6 +104,7 @@ BAD = [
     Bad("attention", f(2, 3, 4), f(2, 3, 4), f(2, 3, 4), None, scale=1.0, causal=False, op=True, match="batch, length, heads"),
     Bad("matmul_bias_act", f(3, 4), f(4, 5), f(4), act=None, op=True, match="bias must have shape"),
     Bad("matmul_bias_act", f(3, 4), f(4, 5), f(5), act="elu", op=True, match="unknown activation"),
+    Bad("matmul_bias_act", f(3, 4), f(4, 5), f(5), f(5), act=None, op=True, match="added must have shape"),
     Bad("lstm", f(2, 3, 4), f(2, 5), f(2, 5), f(3, 20), f(5, 20), None, op=True, match="need a kernel"),
     Bad("gru", f(2, 3, 4), f(2, 5), f(4, 15), f(5, 20), None, op=True, match="need a kernel"),
 ]
