@@ -12,15 +12,16 @@ import pytest
 
 @pytest.fixture(autouse=True)
 def _same_settings():
-    """A test may change the float type, the image layout or the backend; the next one starts with the defaults."""
+    """A test may change the float type, the policy, the image layout or the backend; the next one starts with the defaults."""
     from mlkit import config
     from mlkit.core.backend import set_backend
     from mlkit.core.state import state
 
-    before = config.floatx(), config.image_data_format(), config.epsilon()
+    before = config.floatx(), config.image_data_format(), config.epsilon(), config.dtype_policy()
     backend = state.backend.name
     yield
     config.set_floatx(before[0])
     config.set_image_data_format(before[1])
     config.set_epsilon(before[2])
+    config.set_dtype_policy(before[3])
     set_backend(backend)
