@@ -16,6 +16,7 @@ __all__ = [
     "set_dtype_policy",
 ]
 
+_QUANTIZED = ("int8", "int4", "float8", "gptq", "awq")  # beginnings of Keras's names of policies of quantized layers
 _MIXED = {"mixed_float16": "float16", "mixed_bfloat16": "bfloat16"}
 
 
@@ -41,6 +42,10 @@ class DTypePolicy(Configurable):
     def _parse(self, name):
         if name in _MIXED:
             return "float32", _MIXED[name]
+        if "_from_" in name and name.startswith(_QUANTIZED):
+            raise NotImplementedError(
+                f"DTypePolicy: quantized layers are not supported, so there is no policy {name!r}. Use {name.split('_from_')[1]!r}."
+            )
         try:
             dtype = dtypes.standardize_dtype(name)
         except ValueError as error:

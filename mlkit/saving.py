@@ -22,6 +22,7 @@ def save_model(model, filepath, overwrite=True, zipped=None, **kwargs):
     """Write a whole model, with the optimizer's state, to a `.keras` file that Keras 3 reads too.
 
     model: the model. filepath: path ending in ".keras", or a binary file object. overwrite: False refuses to replace a file.
+    zipped: False for a folder of the file's three members instead; its path must not end in ".keras".
 
     The file comes into being complete or not at all: it is written next to its place and then renamed.
     Raises ValueError for another ending, and for arguments that Keras 3 has given up.
@@ -32,7 +33,7 @@ def save_model(model, filepath, overwrite=True, zipped=None, **kwargs):
 
 
 def load_model(filepath, custom_objects=None, compile=True, safe_mode=True, allow_nonfinite=False):
-    """The model of a `.keras` file, from mlkit or Keras 3.
+    """The model of a `.keras` file (or of a folder, as `zipped=False` writes it), from mlkit or Keras 3.
 
     filepath: path, or a binary file object. custom_objects: dict name -> class or function, for your own that are not
     registered. compile: whether to compile it as it was. allow_nonfinite: whether weights may be NaN or infinite.

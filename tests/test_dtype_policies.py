@@ -22,3 +22,9 @@ def test_a_policy_without_name_is_the_global_one(mixed):
 def test_no_policy_is_no_global_policy():
     with pytest.raises(ValueError, match="invalid `policy` argument"):
         mlkit.config.set_dtype_policy(None)
+
+
+def test_quantized_policies_are_named_as_missing():
+    for name in ("int8_from_mixed_bfloat16", "float8_from_float32", "gptq/4/128_from_float32"):
+        with pytest.raises(NotImplementedError, match="quantized layers are not supported.*" + name.split("_from_")[1]):
+            mlkit.layers.Dense(2, dtype=name)

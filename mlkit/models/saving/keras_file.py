@@ -12,6 +12,7 @@ from mlkit.models.saving import registry, serialization
 from mlkit.models.saving.atomic import replacing
 from mlkit.models.saving.config_check import check_config, parse_json
 from mlkit.models.saving.errors import ModelFileError, reading, within
+from mlkit.models.saving.folder import Folder, replacing_folder
 from mlkit.models.saving.guard import memory_budget
 from mlkit.models.saving.state_io import read_state, write_state
 
@@ -31,6 +32,9 @@ def save_model(model, filepath, overwrite=True, zipped=None, **kwargs):
         )
     if isinstance(filepath, io.IOBase):
         _write_archive(model, filepath)
+        return
+    if zipped is False:
+        _write_folder(model, filepath, overwrite)
         return
     with replacing(filepath, overwrite) as file:
         _write_archive(model, file)
@@ -54,22 +58,40 @@ def _check_arguments(filepath, zipped, kwargs):
     if zipped is False:
         if text.endswith(".keras"):
             raise ValueError(f"With `zipped=False`, the path is a folder and should not end in '.keras': {text!r}.")
-        raise NotImplementedError("save_model: `zipped=False` is not supported. Save to a '.keras' file.")
+        if is_file:
+            raise ValueError("With `zipped=False`, the path must name a folder, but is a file object.")
+        return
     if text.endswith((".h5", ".hdf5")):
         raise NotImplementedError("save_model: writing older '.h5' model files is not supported. Save to a '.keras' file.")
     if not is_file and not text.endswith(".keras"):
         raise ValueError(f"Invalid filepath extension for saving: expected '.keras', but got {text!r}.")
 
 
-def _write_archive(model, file):
-    import zipfile
-
+def _texts(model):
+    """The contents of metadata.json and config.json."""
     with registry.object_sharing("write"):
         config = serialization.serialize_keras_object(model)
     metadata = {"keras_version": KERAS_VERSION, "date_saved": datetime.datetime.now().strftime("%Y-%m-%d@%H:%M:%S")}
+    return {METADATA: json.dumps(metadata), CONFIG: json.dumps(config)}
+
+
+def _write_folder(model, filepath, overwrite):
+    texts = _texts(model)
+    with replacing_folder(filepath, (METADATA, CONFIG, WEIGHTS), overwrite) as folder:
+        for name, text in texts.items():
+            with open(os.path.join(folder, name), "w", encoding="utf-8") as file:
+                file.write(text)
+        with open(os.path.join(folder, WEIGHTS), "x+b") as file:
+            write_weights(model, file)
+
+
+def _write_archive(model, file):
+    import zipfile
+
+    texts = _texts(model)
     with zipfile.ZipFile(file, "w") as archive:
-        archive.writestr(METADATA, json.dumps(metadata))
-        archive.writestr(CONFIG, json.dumps(config))
+        for name, text in texts.items():
+            archive.writestr(name, text)
         name = getattr(file, "name", None)
         with tempfile.TemporaryFile(dir=os.path.dirname(name) if isinstance(name, str) else None) as weights:
             write_weights(model, weights)
@@ -92,12 +114,9 @@ def write_weights(model, file, skip=()):
 
 
 def load_model(filepath, custom_objects=None, compile=True, safe_mode=True, allow_nonfinite=False):
-    """The model of a `.keras` file or binary file object; see `mlkit.saving.load_model`."""
+    """The model of a `.keras` file, folder or binary file object; see `mlkit.saving.load_model`."""
     serialization.check_safe_mode(safe_mode)
-    if not isinstance(filepath, io.IOBase):
-        _check_path(os.fspath(filepath))
-    with opened(filepath) as (file, path), reading(path), registry.CustomObjectScope(custom_objects):
-        archive = open_archive(file, path)
+    with _container(filepath) as (archive, path), reading(path), registry.CustomObjectScope(custom_objects):
         _check_version(parse_json(archive.read(METADATA), path, METADATA), path)
         config = parse_json(archive.read(CONFIG), path, CONFIG)
         check_config(config, path, CONFIG)
@@ -106,6 +125,20 @@ def load_model(filepath, custom_objects=None, compile=True, safe_mode=True, allo
         with within(WEIGHTS), reading(path):
             read_state(model, tensors, allow_nonfinite=allow_nonfinite)
     return model
+
+
+@contextlib.contextmanager
+def _container(filepath):
+    """(checked Archive or Folder, name for messages) of what `load_model` was given."""
+    if not isinstance(filepath, io.IOBase):
+        path = os.fspath(filepath)
+        if os.path.isdir(path) and not path.endswith(".keras"):
+            with contextlib.closing(_with_members(Folder(path), path)) as folder:
+                yield folder, path
+            return
+        _check_path(path)
+    with opened(filepath) as (file, path):
+        yield open_archive(file, path), path
 
 
 def _check_path(path):
@@ -145,6 +178,11 @@ def open_archive(file, path):
 
     with reading(path):
         archive = Archive(file, path)
+    return _with_members(archive, path)
+
+
+def _with_members(archive, path):
+    """The Archive or Folder, if it has the members of a `.keras` file and no others."""
     for name in archive.members:
         if name.startswith("assets/"):
             raise ModelFileError(path, name, "layers with assets are not supported.")

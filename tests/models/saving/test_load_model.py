@@ -315,7 +315,6 @@ def test_arguments_of_save_and_load(tmp_path):
             saving.save_model(model, tmp_path / path, **options)
     for path, options, words in (
         ("m.keras", {"include_optimizer": False}, "include_optimizer"),
-        ("m", {"zipped": False}, "zipped"),
         ("m.h5", {}, "'.h5' model files"),
     ):
         with pytest.raises(NotImplementedError, match=words):

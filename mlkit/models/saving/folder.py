@@ -1,0 +1,69 @@
+"""A model as a folder: the three members of a `.keras` file as files (`save_model(..., zipped=False)`), under the same rules."""
+
+import contextlib
+import os
+import secrets
+import shutil
+import stat
+
+from mlkit.models.saving.errors import ModelFileError
+
+
+class Folder:
+    """The regular files of a folder, read like the members of an Archive. Links and folders within are refused, except for the
+    empty "assets" that Keras makes."""
+
+    def __init__(self, path):
+        self.path, self.members, self._open = path, {}, contextlib.ExitStack()
+        for entry in os.scandir(path):
+            if entry.name == "assets" and entry.is_dir(follow_symlinks=False) and not os.listdir(entry.path):
+                continue
+            if not stat.S_ISREG(entry.stat(follow_symlinks=False).st_mode):
+                raise ModelFileError(path, entry.name, "it is a link or a folder; a model's folder has three plain files.")
+            self.members[entry.name] = entry.path
+
+    def __contains__(self, name):
+        return name in self.members
+
+    def open(self, name):
+        """A file, which stays open until the folder is closed."""
+        return self._open.enter_context(open(self.members[name], "rb"))
+
+    def read(self, name):
+        """The bytes of a file."""
+        with open(self.members[name], "rb") as file:
+            return file.read()
+
+    def close(self):
+        self._open.close()
+
+
+@contextlib.contextmanager
+def replacing_folder(filepath, members, overwrite=True):
+    """A block that fills the new folder it is given; at its end that takes the place of `filepath`, after an error nothing has
+    changed. A folder there is replaced only if nothing but `members` (and "assets") lies in it.
+    """
+    target = os.path.realpath(filepath)
+    if os.path.exists(target):
+        if not overwrite:
+            raise ModelFileError(filepath, "", "it exists, and overwrite=False was given.")
+        if not os.path.isdir(target) or set(os.listdir(target)) - {*members, "assets"}:
+            raise ModelFileError(
+                filepath, "", "there is something there that is not the folder of a model.", "Choose another path."
+            )
+    temporary, old = (f"{target}.{secrets.token_hex(4)}.{word}" for word in ("tmp", "old"))
+    try:
+        os.mkdir(temporary)
+    except OSError as error:
+        raise ModelFileError(filepath, "", f"it cannot be written: {error.strerror}.") from error
+    try:
+        yield temporary
+        if os.path.exists(target):
+            os.rename(target, old)
+        os.rename(temporary, target)
+    except BaseException:
+        shutil.rmtree(temporary, ignore_errors=True)
+        if os.path.exists(old):
+            os.rename(old, target)
+        raise
+    shutil.rmtree(old, ignore_errors=True)
