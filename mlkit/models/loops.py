@@ -1,5 +1,6 @@
 """The loops: fit, evaluate, predict, and their single-batch forms."""
 
+import contextlib
 import functools
 
 import numpy as np
@@ -119,15 +120,16 @@ class LoopsMixin:
         callbacks.on_predict_begin()
         step = self._program("predict")
         outputs = []
-        for group in _grouped(batches.epoch(0), self.steps_per_execution):
-            callbacks.on_predict_batch_begin(group.first)
-            for bx, _, _ in group.batches:
-                self._prepare((bx, None, None), training=False)
-                out = tree.map_structure(_host, step((bx,)))
-                outputs.append(out)
-            callbacks.on_predict_batch_end(group.last, {"outputs": out})
-            if self.stop_predicting:
-                break
+        with contextlib.closing(batches.epoch(0)) as epoch:  # data made in a thread ends with the loop, however that ends
+            for group in _grouped(epoch, self.steps_per_execution):
+                callbacks.on_predict_batch_begin(group.first)
+                for bx, _, _ in group.batches:
+                    self._prepare((bx, None, None), training=False)
+                    out = tree.map_structure(_host, step((bx,)))
+                    outputs.append(out)
+                callbacks.on_predict_batch_end(group.last, {"outputs": out})
+                if self.stop_predicting:
+                    break
         callbacks.on_predict_end()
         if not outputs:
             raise ValueError("predict: the data has no batches.")
