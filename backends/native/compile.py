@@ -1,6 +1,7 @@
 """From a graph to a program: a Python function of one line a kernel, which runs in memory laid out beforehand."""
 
 import contextlib
+import functools
 import threading
 
 import numpy as np
@@ -112,7 +113,8 @@ class _Writer:
 
     def __init__(self, xp, plan, ticks=False):
         self.plan, self.ticks = plan, ticks  # ticks: whether to note the time after each call
-        self.names = {"empty": xp.empty, "array": xp.array, "quiet": getattr(xp, "errstate", _nothing), "fail": self._fail}
+        quiet, fail = getattr(xp, "errstate", _nothing), functools.partial(_fail, plan.graph)
+        self.names = {"empty": xp.empty, "array": xp.array, "quiet": quiet, "fail": fail}
         self.views, self._view_names, self.bindings = {}, {}, {}
         self._seen = _seen_by_kernels(plan)
         self._of_value = {}  # id of a Value -> its name
@@ -188,10 +190,6 @@ class _Writer:
         self.bindings[name] = prepared, fixed
         return f"{name}({', '.join(given)}) and fail({i})"
 
-    def _fail(self, i):
-        call = self.plan.graph.calls[i]
-        raise RuntimeError(f"{call.op.name}{' in ' + '/'.join(call.place) if call.place else ''}: the kernel failed.")
-
     def _arguments(self, args, choice, i):
         named = [f"{k}={self._parameter(p, f'{k}_{i}')}" for k, p in choice.params.items()]
         return ", ".join([*map(self._name, args), *named])
@@ -234,6 +232,11 @@ class _Writer:
     def _constant(self, name, value):
         self.names[name] = value
         return name
+
+
+def _fail(graph, i):
+    call = graph.calls[i]
+    raise RuntimeError(f"{call.op.name}{' in ' + '/'.join(call.place) if call.place else ''}: the kernel failed.")
 
 
 def _seen_by_kernels(plan):
