@@ -18,7 +18,7 @@ def add_arguments(parser):
     parser.add_argument("--weights", default="imagenet", help='"imagenet" (default), a file, or "none" for random weights')
     parser.add_argument("--size", type=int, help="height and width in pixels (default 224; 96 for the packaged photos)")
     parser.add_argument("--head-epochs", type=int, default=15, help="epochs for the new head alone (default 15)")
-    parser.add_argument("--epochs", type=int, default=3, help="epochs for all layers (default 3)")
+    parser.add_argument("--epochs", type=int, default=2, help="epochs for all layers (default 2)")
     parser.add_argument("--batch-size", type=int, default=32, help="images a batch (default 32)")
     parser.add_argument("--learning-rate", type=float, default=3e-3, help="the highest for the head (default 0.003)")
     parser.add_argument("--augment", action="store_true", help="flip, rotate and zoom images at random")

@@ -72,8 +72,9 @@ def script_of(data, source, augmentation, settings):
     )  # fmt: skip
     head_epochs, epochs = settings["head_epochs"], settings["epochs"]
     if head_epochs:
-        once = {"train_once": "*train" if data.is_arrays else "train"}
-        once["val_once"] = "*val" if isinstance(data.validation, (tuple, list)) else "val"
+        in_batches = f", batch_size={settings['batch_size']}"
+        once = {"train_once": f"*train{in_batches}" if data.is_arrays else "train"}
+        once["val_once"] = f"*val{in_batches}" if isinstance(data.validation, (tuple, list)) else "val"
         text += (_HEAD if augmentation else _HEAD_CACHED).format(
             rate=settings["learning_rate"], steps=head_epochs * steps, epochs=head_epochs, batch_size=settings["batch_size"],
             **once, **common,

@@ -108,11 +108,16 @@ def as_pixels(image):
 
 
 def image_tag(image, width=None):
-    """An HTML <img> with the image in it as PNG. width: on the page in pixels; small images are enlarged unsmoothed."""
+    """An HTML <img> with the image in it: photos as JPEG, small and grey images as PNG.
+
+    width: on the page in pixels; small images are enlarged unsmoothed.
+    """
     from PIL import Image
 
-    buffer = io.BytesIO()
-    Image.fromarray(as_pixels(image)).save(buffer, "png")
+    pixels, buffer = as_pixels(image), io.BytesIO()
+    kind, options = ("jpeg", {"quality": 90}) if pixels.ndim == 3 and pixels.shape[0] >= 64 else ("png", {})
+    Image.fromarray(pixels[..., :3] if kind == "jpeg" else pixels).save(buffer, kind, **options)
     code = base64.b64encode(buffer.getvalue()).decode()
     size = f' width="{width}"' if width else ""
-    return f'<img src="data:image/png;base64,{code}"{size} style="image-rendering: pixelated"/>'
+    style = "image-rendering: pixelated" if pixels.shape[0] < 64 else ""
+    return f'<img src="data:image/{kind};base64,{code}"{size} style="{style}"/>'

@@ -64,6 +64,19 @@ def test_label_modes_and_maps_as_features(photos, labels):
     assert "GlobalAveragePooling2D" in done.script and "unfreeze" not in done.script
 
 
+def test_a_frozen_network_runs_once(monkeypatch):
+    train, val = pictures(32), pictures(16, seed=1)
+    ran = []
+    conv = small_net()
+    watched = conv.get_layer("conv").call
+    predict = mlkit.Model.predict_on_batch
+    monkeypatch.setattr(mlkit.Model, "predict_on_batch", lambda self, x: (ran.append(len(x)), predict(self, x))[1])
+    monkeypatch.setattr(conv.get_layer("conv"), "call", lambda x: (ran.append("traced"), watched(x))[1], raising=False)
+    mlkit.finetune(conv, train, val, preprocess=SCALE, **{**QUICK, "head_epochs": 5, "epochs": 0})
+    assert sorted(n for n in ran if n != "traced") == [8] * 6, "each batch once, though there are 5 epochs"
+    assert ran.count("traced") <= 4, "the network is in no training step: it is run on shapes, and for one batch size"
+
+
 def test_augmentation_leaves_out_the_cache():
     train = pictures(16)
     options = {**QUICK, "augmentation": [layers.RandomFlip("horizontal"), layers.RandomZoom(0.2, seed=3)], "preprocess": SCALE}

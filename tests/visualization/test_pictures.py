@@ -25,6 +25,7 @@ def every_picture():
         "matrix": look.confusion_matrix([0, 1, 1], [0, 1, 0], ["<cat>", "dog"]),
         "pages in a page": look.Page("All", look.learning_curves(HISTORY), "words", look.LineChart({"a": ([0], [1])})),
         "gallery": look.Gallery([np.zeros((4, 4, 3)), np.ones((4, 4, 1))], ["one", "two"], "Two"),
+        "photos": look.Gallery([np.full((64, 80, 3), 7, "uint8"), np.zeros((64, 64, 4))], ["photo", "alpha"]),
         "empty gallery": look.Gallery([], []),
     }
 
