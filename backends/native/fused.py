@@ -125,7 +125,13 @@ def _activations(xp):
 
     table = dict(silu=silu, silu_grad=silu_grad, gelu=gelu, gelu_grad=gelu_grad, softplus=softplus)
     table = {name: _for_scalars_too(kernel) for name, kernel in table.items()}
-    return dict(table, relu=lambda x: xp.maximum(x, x.dtype.type(0)), relu_grad=lambda g, y: g * (y > 0))
+    return dict(
+        table,
+        relu=lambda x: xp.maximum(x, x.dtype.type(0)),
+        relu_grad=lambda g, y: g * (y > 0),
+        relu6=lambda x: xp.clip(x, x.dtype.type(0), x.dtype.type(6)),
+        relu6_grad=lambda g, y: g * ((y > 0) & (y < 6)),
+    )
 
 
 def _for_scalars_too(kernel):

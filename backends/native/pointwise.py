@@ -42,12 +42,16 @@ def _composed(xp):
     def relu(x, out):
         xp.maximum(x, x.dtype.type(0), out=out)
 
+    def relu6(x, out):
+        relu(x, out)
+        xp.minimum(out, x.dtype.type(6), out=out)
+
     def cast(x, dtype, out):
         if x.dtype.kind == "c" and out.dtype.kind != "c":
             x = x.real if dtype != "bool" else x != 0
         xp.copyto(out, x, casting="unsafe")
 
-    return dict(sigmoid=sigmoid, rsqrt=rsqrt, relu=relu, cast=cast)
+    return dict(sigmoid=sigmoid, rsqrt=rsqrt, relu=relu, relu6=relu6, cast=cast)
 
 
 def _by_bits(xp):
@@ -68,8 +72,14 @@ def _by_bits(xp):
         select_bits(xp, condition, x.view(bits), y.view(bits), out.view(bits))
 
     def relu_grad(g, y, out):
+        keep(g, y > y.dtype.type(0), out)
+
+    def relu6_grad(g, y, out):
+        keep(g, (y > y.dtype.type(0)) & (y < y.dtype.type(6)), out)
+
+    def keep(g, condition, out):
         bits = bits_of(out)
-        xp.bitwise_and(g.view(bits), mask(y > y.dtype.type(0), bits), out=out.view(bits))
+        xp.bitwise_and(g.view(bits), mask(condition, bits), out=out.view(bits))
 
     def masked_scale(x, keep, scale, out):
         bits = bits_of(out)
@@ -77,7 +87,7 @@ def _by_bits(xp):
         xp.multiply(x, x.dtype.type(scale), out=out)
         xp.bitwise_and(out.view(bits), keep, out=out.view(bits))
 
-    return dict(where=where, relu_grad=relu_grad, masked_scale=masked_scale)
+    return dict(where=where, relu_grad=relu_grad, relu6_grad=relu6_grad, masked_scale=masked_scale)
 
 
 ROUNDING = ("floor", "ceil", "round")  # of integers these give floats in NumPy

@@ -32,7 +32,15 @@ def chains_of(f):
 
 
 BINARY = [ops.add, ops.subtract, ops.multiply, ops.divide]
-UNARY = [ops.relu, ops.negative, ops.abs, ops.sigmoid, lambda x: ops.sqrt(ops.abs(x) + 0.1), lambda x: ops.rsqrt(x * x + 0.5)]
+UNARY = [
+    ops.relu,
+    ops.relu6,
+    ops.negative,
+    ops.abs,
+    ops.sigmoid,
+    lambda x: ops.sqrt(ops.abs(x) + 0.1),
+    lambda x: ops.rsqrt(x * x + 0.5),
+]
 
 
 @st.composite
@@ -107,7 +115,7 @@ def test_gradient_of_relu():
     def f(x, w):
         with mlkit.GradientTape() as tape:
             tape.watch(x)
-            loss = ops.sum(ops.relu(x * w - 1.0) * w + ops.relu(x))
+            loss = ops.sum(ops.relu(x * w - 1.0) * w + ops.relu6(x * 5.0))
         return tape.gradient(loss, x)
 
     x, w = drawn(3, 4) - 1.0, drawn(3, 4, seed=1)

@@ -7,7 +7,7 @@ from mlkit.backends.native.onednn import constants as c
 from mlkit.backends.native.onednn.kernel import Kernel
 from mlkit.backends.native.onednn.library import library
 from mlkit.backends.native.onednn.memory import dense
-from mlkit.backends.native.onednn.passes import RELU_GRAD, can_cover, cover, is_known
+from mlkit.backends.native.onednn.passes import GRADIENTS, can_cover, cover, is_known
 from mlkit.backends.native.onednn.primitive import Primitive, or_none
 from mlkit.backends.native.onednn.row import Row, is_dense
 from mlkit.core.spec import size_of
@@ -27,11 +27,12 @@ def make(algorithm, loop, x, y, then):
 
 
 @or_none
-def relu_grad(loop):
-    """The primitive of the gradient of relu, of its result."""
-    x, numbers = dense(loop), (c_float(0.0), c_float(0.0))
-    hint = Primitive("dnnl_eltwise_forward_primitive_desc_create", c_int(c.TRAINING), c_int(c.RELU_BY_RESULT), x, x, *numbers)
-    return Primitive("dnnl_eltwise_backward_primitive_desc_create", c_int(c.RELU_BY_RESULT), x, x, x, *numbers, hint.pd)
+def gradient(name, loop):
+    """The primitive of the gradient of an activation, a function of its result."""
+    algorithm, alpha, beta = GRADIENTS[name]
+    x, algorithm, numbers = dense(loop), c_int(algorithm), (c_float(alpha), c_float(beta))
+    hint = Primitive("dnnl_eltwise_forward_primitive_desc_create", c_int(c.TRAINING), algorithm, x, x, *numbers)
+    return Primitive("dnnl_eltwise_backward_primitive_desc_create", algorithm, x, x, x, *numbers, hint.pd)
 
 
 class Chain(Row):
@@ -68,7 +69,7 @@ class Chain(Row):
             if p.out not in places:
                 places[p.out] = kernel.temporary(dense(loop))
             algorithm, x, y = p.start
-            if algorithm == RELU_GRAD:
+            if algorithm in GRADIENTS:
                 kernel.run(primitive, {c.DIFF_DST: places[x], c.DST: places[y], c.DIFF_SRC: places[p.out]})
                 continue
             tensors = {c.SRC: places[x], c.SRC_1: places[y], c.DST: places[p.out]}
@@ -79,8 +80,8 @@ class Chain(Row):
 
 def _primitive(p, shape_of, loop):
     algorithm, x, y = p.start
-    if algorithm == RELU_GRAD:
-        return relu_grad(loop)
+    if algorithm in GRADIENTS:
+        return gradient(algorithm, loop)
     then = tuple(t if len(t) == 3 else (t[0], shape_of(t[1])) for t in p.then)
     return make(algorithm, loop, shape_of(x), shape_of(y), then) if len(then) <= MOST_POST_OPS else None
 

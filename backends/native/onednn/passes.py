@@ -5,7 +5,7 @@ function, or combine it with another tensor. A result that is used once goes on 
 is written to memory. Of two results in registers that meet, one is written, unless it is a product of tensors by which the other
 can be multiplied or divided factor by factor.
 
-The gradient of relu is a pass of its own, by another primitive.
+The gradients of relu and relu6 are passes of their own, by other primitives: their `start` has the name of the op.
 
 Left out is what does not treat NaN and denormal numbers as NumPy does: maximum, minimum, exp and log. (relu, here as in the
 products that it is fused with, makes 0 of NaN.)
@@ -18,11 +18,12 @@ _UNARY = {
     "neg": [(c.LINEAR, -1.0, 0.0)],
     "abs": [(c.ABS, 0.0, 0.0)],
     "relu": [(c.RELU, 0.0, 0.0)],
+    "relu6": [(c.CLIP_V2, 0.0, 6.0)],
     "sqrt": [(c.SQRT, 0.0, 0.0)],
     "rsqrt": [(c.SQRT, 0.0, 0.0), (c.POW, 1.0, -1.0)],
     "sigmoid": [(c.LOGISTIC, 0.0, 0.0)],
 }
-RELU_GRAD = "relu_grad"  # in place of an algorithm
+GRADIENTS = {"relu_grad": (c.RELU_BY_RESULT, 0.0, 0.0), "relu6_grad": (c.CLIP_V2_BY_RESULT, 0.0, 6.0)}
 NEGATIVE, INVERSE = (c.LINEAR, -1.0, 0.0), (c.POW, 1.0, -1.0)
 
 
@@ -43,8 +44,8 @@ class Pass:
         """Begin with a value of the full shape, which is what oneDNN asks for. Whether there is one."""
         algorithm, x, y = self.start
         if is_full(x):
-            return algorithm != RELU_GRAD or is_full(y)
-        if not is_full(y) or algorithm == RELU_GRAD:
+            return algorithm not in GRADIENTS or is_full(y)
+        if not is_full(y) or algorithm in GRADIENTS:
             return False
         if algorithm in (c.BINARY_ADD, c.BINARY_MUL):
             self.start = algorithm, y, x
@@ -84,7 +85,7 @@ def can_cover(chain):
 
 def is_known(name, args):
     numbers = sum(type(a) is tuple for a in args)
-    return (name in _UNARY or name == RELU_GRAD) and not numbers or name in _BINARY and numbers < 2
+    return (name in _UNARY or name in GRADIENTS) and not numbers or name in _BINARY and numbers < 2
 
 
 def cover(chain):
@@ -104,7 +105,7 @@ class _Cover:
     def run(self):
         for v, (op, args, _) in enumerate(self.chain.steps, self.chain.operands):
             self.open[v] = self._step(op.name, args)
-            if v in self.chain.outs or self.uses.get(v) != 1 or op.name == RELU_GRAD:
+            if v in self.chain.outs or self.uses.get(v) != 1 or op.name in GRADIENTS:
                 self._written(v)
         return self.passes
 
@@ -126,7 +127,7 @@ class _Cover:
             now.then += _UNARY[name]
             return now
         x, y = args
-        if name == RELU_GRAD:
+        if name in GRADIENTS:
             return Pass(name, self._written(x), self._written(y))
         if type(x) is tuple:
             return self._of_number(name, y, x[0], True)

@@ -1,11 +1,11 @@
 """Fusion of matrix products and convolutions with what follows them: a bias, a tensor added, an activation."""
 
 from mlkit.core.op import OPS
-from mlkit.core.passes.rewrite import Rewriter, is_scalar
+from mlkit.core.passes.rewrite import Rewriter
 from mlkit.core.tensor import Value
 
 _PRODUCTS = {"matmul": "matmul_bias_act", "conv": "conv_bias_act"}
-_ACTIVATIONS = ("relu", "sigmoid", "tanh", "silu", "gelu", "minimum")
+_ACTIVATIONS = ("relu", "sigmoid", "tanh", "silu", "gelu", "relu6")
 
 
 def fuse_products(graph, kernels):
@@ -47,10 +47,10 @@ class _Fusion(Rewriter):
     def _activated(self, call):
         act = _activation(call)
         bare = self._before(call.args[0], call, _PRODUCTS)
-        if act and bare and act != "relu6":
+        if bare:
             return self._fused(call, bare, (*bare.args, None), dict(bare.params, act=act))
         done = self._before(call.args[0], call, _PRODUCTS.values())
-        if act and done and done.params["act"] == ("relu" if act == "relu6" else None):
+        if done and done.params["act"] is None:
             return self._fused(call, done, done.args, dict(done.params, act=act))
 
     def _before(self, x, call, names):
@@ -72,10 +72,8 @@ def _is_bias(bias, y):
 
 
 def _activation(call):
-    """The name of an activation in the fused op, or None."""
+    """The name of an activation in the fused op."""
     name = call.op.name
-    if name == "minimum":
-        return "relu6" if is_scalar(call.args[1]) and call.args[1] == 6 else None
     return ("gelu" if call.params["approximate"] else "gelu_exact") if name == "gelu" else name
 
 

@@ -3,7 +3,7 @@
 A backend without the kernel, or whose kernel declines, runs the fallback; second derivatives go through it too.
 """
 
-from mlkit.ops.fused.activation import gelu, gelu_grad, relu, relu_grad, silu, silu_grad, softplus
+from mlkit.ops.fused.activation import gelu, gelu_grad, relu, relu6, relu6_grad, relu_grad, silu, silu_grad, softplus
 from mlkit.ops.fused.attention import attention, attention_grad
 from mlkit.ops.fused.chain import fused_elementwise
 from mlkit.ops.fused.epilogue import conv_bias_act, matmul_bias_act

@@ -19,6 +19,17 @@ relu_grad = _gradient(
     "relu_grad", lambda g, y: el.where(y > 0, g, 0), vjp=lambda h, out, g, y: (relu_grad(h, y), None), keep="1"
 )
 
+# min(max(x, 0), 6), with gradient 0 at both ends
+relu6 = Op(
+    "relu6", _same("relu6"), lambda g, y, x: (relu6_grad(g, y),), "y", fallback=lambda x: el.minimum(el.maximum(x, 0), 6)
+)
+relu6_grad = _gradient(
+    "relu6_grad",
+    lambda g, y: el.where(el.and_(y > 0, y < 6), g, 0),
+    vjp=lambda h, out, g, y: (relu6_grad(h, y), None),
+    keep="1",
+)
+
 # log(1 + exp(x))
 softplus = Op(
     "softplus",

@@ -6,7 +6,7 @@ Nobody writes these: the fusion pass puts them in place of the ops they are made
 from mlkit.core.op import Op
 from mlkit.core.spec import compatible, same_size, show
 from mlkit.ops import elementwise as el
-from mlkit.ops.fused.activation import gelu, relu, relu_grad, silu
+from mlkit.ops.fused.activation import gelu, relu, relu6, relu6_grad, relu_grad, silu
 from mlkit.ops.fused.second_order import through_fallback
 from mlkit.ops.linear import matmul
 from mlkit.ops.reduction import sum_
@@ -16,9 +16,9 @@ from mlkit.ops.window import conv
 ACTIVATIONS = {
     None: lambda z: z,
     "relu": relu,
+    "relu6": relu6,
     "sigmoid": el.sigmoid,
     "tanh": el.tanh,
-    "relu6": lambda z: el.minimum(relu(z), 6.0),
     "silu": silu,
     "gelu": lambda z: gelu(z, approximate=True),
     "gelu_exact": lambda z: gelu(z, approximate=False),
@@ -26,6 +26,7 @@ ACTIVATIONS = {
 _GRADIENTS = {
     None: lambda g, y: g,
     "relu": relu_grad,
+    "relu6": relu6_grad,
     "sigmoid": lambda g, y: g * (y * (1 - y)),
     "tanh": lambda g, y: g * (1 - y * y),
 }

@@ -33,7 +33,7 @@ def relu(x):
 
 def relu6(x):
     """min(max(x, 0), 6)."""
-    return el.minimum(fused.relu(to_float(x)), 6.0)
+    return fused.relu6(to_float(x))
 
 
 def leaky_relu(x, negative_slope=0.2):

@@ -13,6 +13,8 @@ _CONV = dict(strides=(1, 2), padding="same", dilation=(1, 1), groups=1)
 SAMPLES = [
     P("relu", f(3, 4)),
     P("relu_grad", f(3, 4), f(3, 4), _second=False),
+    P("relu6", f(3, 4)),
+    P("relu6_grad", f(3, 4), f(3, 4), _second=False),
     P("silu", f(3, 4)),
     P("silu_grad", f(3, 4), f(3, 4)),
     *[P("gelu", f(3, 4), approximate=a) for a in (True, False)],
