@@ -16,7 +16,6 @@ from tests.applications.against_keras import (
     keras_twin,
     mlkit_model,
     mlkit_step,
-    without_dropout,
 )
 
 SIZES = {  # model -> usual size; 224 for all others
