@@ -62,7 +62,7 @@ def _from_folders(train, validation, image_size, batch_size, seed, verbose):
     from mlkit.utils import image_dataset_from_directory
 
     train = os.fspath(train)
-    options = f"image_size={tuple(image_size)}, batch_size={batch_size}, seed={seed}" + (
+    options = f"image_size={tuple(image_size)!r}, batch_size={batch_size!r}, seed={seed!r}" + (
         ", verbose=False" if verbose == 0 else ""
     )
     # quiet, for the script makes them again

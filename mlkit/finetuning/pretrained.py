@@ -38,7 +38,7 @@ def pretrained(model, weights, image_shape, preprocess="auto"):
     module = home.removeprefix("mlkit.")
     code = [
         f"base = keras.{module}.{model.__name__}(",
-        f"    input_shape={image_shape}, include_top=False, weights={weights!r}, pooling='avg'",
+        f"    input_shape={image_shape!r}, include_top=False, weights={weights!r}, pooling='avg'",
         ")",
     ]
     if preprocess == "auto":

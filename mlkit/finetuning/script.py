@@ -7,16 +7,16 @@ import mlkit as keras
 from mlkit import finetuning, layers
 from mlkit.optimizers.schedules import OneCycle
 
-keras.utils.set_random_seed({seed})
+keras.utils.set_random_seed({seed!r})
 {data}"""
 
 _MODEL = """
 # The pretrained network without its head, behind its own preprocessing, and a new head
 {base}
-inputs = x = keras.Input({shape})
+inputs = x = keras.Input({shape!r})
 {before}features = base(x)
-x = layers.Dropout({dropout}, name="head_dropout")(features)
-outputs = layers.Dense({units}, activation={activation!r}, name="head")(x)
+x = layers.Dropout({dropout!r}, name="head_dropout")(features)
+outputs = layers.Dense({units!r}, activation={activation!r}, name="head")(x)
 model = keras.Model(inputs, outputs)
 best = finetuning.KeepBest(model, monitor={monitor!r})
 phases = []
@@ -28,28 +28,28 @@ model.freeze(until="head_dropout")
 trunk, head = keras.Model(inputs, features), keras.Model(features, outputs)
 head_train = finetuning.features(trunk, {train_once})
 head_val = finetuning.features(trunk, {val_once})
-schedule = OneCycle({rate}, total_steps={steps})
+schedule = OneCycle({rate!r}, total_steps={steps!r})
 head.compile(keras.optimizers.Adam(schedule), {loss!r}, metrics=["accuracy"])
-phases += [head.fit(*head_train, batch_size={batch_size}, epochs={epochs}, validation_data=head_val, callbacks=[best]{verbose})]
+phases += [head.fit(*head_train, batch_size={batch_size!r}, epochs={epochs!r}, validation_data=head_val, callbacks=[best]{verbose})]
 best.restore()
 """
 
 _HEAD = """
 # 1. The head alone; the network is frozen
 model.freeze(until="head_dropout")
-schedule = OneCycle({rate}, total_steps={steps})
+schedule = OneCycle({rate!r}, total_steps={steps!r})
 model.compile(keras.optimizers.Adam(schedule), {loss!r}, metrics=["accuracy"])
-phases += [model.fit({fit}, epochs={epochs}, validation_data=val, callbacks=[best]{verbose})]
+phases += [model.fit({fit}, epochs={epochs!r}, validation_data=val, callbacks=[best]{verbose})]
 best.restore()
 """
 
 _ALL = """
 # 2. All of it, slower, and slower still towards the input. BatchNormalization keeps what it has learned
 {freeze}model.unfreeze(batch_norm=False)
-optimizer = keras.optimizers.Adam(OneCycle({rate}, total_steps={steps}))
-optimizer.rate_factors = finetuning.discriminative_rates(model, decay={decay})
+optimizer = keras.optimizers.Adam(OneCycle({rate!r}, total_steps={steps!r}))
+optimizer.rate_factors = finetuning.discriminative_rates(model, decay={decay!r})
 model.compile(optimizer, {loss!r}, metrics=["accuracy"])
-phases += [model.fit({fit}, epochs={epochs}, validation_data=val, callbacks=[best]{verbose})]
+phases += [model.fit({fit}, epochs={epochs!r}, validation_data=val, callbacks=[best]{verbose})]
 best.restore()
 """
 
