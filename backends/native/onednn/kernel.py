@@ -168,15 +168,16 @@ class _Memories:
 class _Slot:
     """An operand whose array is known at run time only, with the memory objects that depend on it."""
 
-    __slots__ = ("strided", "array", "memories", "kept", "held")
+    __slots__ = ("strided", "array", "memories", "kept", "held", "stamp")
 
     def __init__(self, strided):
         self.strided = strided
         self.array, self.memories, self.kept, self.held = _nothing, [], [], None
+        self.stamp = None  # the array's when the copies were last brought up to date
 
     def point(self, array):
         """Use another array from now on. It is not kept alive: who else holds it matters to programs."""
-        self.array, self.held = weakref.ref(array), None
+        self.array, self.held, self.stamp = weakref.ref(array), None, None
         if not self.strided and not array.flags.c_contiguous:
             self.array, self.held = _nothing, np.ascontiguousarray(array)
         start = address_of(array if self.held is None else self.held)
@@ -185,8 +186,8 @@ class _Slot:
 
     def refresh(self, array):
         """Bring the kept copies up to date."""
+        now = self.stamp = versions.stamp(array)
         array = array if self.held is None else self.held
-        now = versions.stamp(array)
         for k in self.kept:
             if k.copy is None or k.copy.array() is not array:
                 k.copy = copies.of(array, k.offset, k.desc, k.wanted, k.conversion)
@@ -219,13 +220,15 @@ def _run_all(steps):
 def _dynamic(slots, steps):
     """A function of the slots' arrays that runs the steps."""
     kept = [(k, s) for k, s in enumerate(slots) if s.kept]
+    stamp = versions.stamp
 
     def run(*arrays):
         for slot, a in zip(slots, arrays):
             if slot.array() is not a:
                 slot.point(a)
         for k, slot in kept:
-            slot.refresh(arrays[k])
+            if stamp(arrays[k]) != slot.stamp:
+                slot.refresh(arrays[k])
         for step in steps:
             status = step()
             if status:
