@@ -44,7 +44,8 @@ class DTypePolicy(Configurable):
             return "float32", _MIXED[name]
         if "_from_" in name and name.startswith(_QUANTIZED):
             raise NotImplementedError(
-                f"DTypePolicy: quantized layers are not supported, so there is no policy {name!r}. Use {name.split('_from_')[1]!r}."
+                f"DTypePolicy: quantized layers are not supported, so there is no policy {name!r}. Use "
+                f"{name.split('_from_')[1]!r}."
             )
         try:
             dtype = dtypes.standardize_dtype(name)

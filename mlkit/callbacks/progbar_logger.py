@@ -91,5 +91,6 @@ class ProgbarLogger(Callback):
 
 
 def _read(logs):
-    """The logs as a dict. `CallbackList` gives a function that reads them, which waits for the step: called only to show them."""
+    """The logs as a dict. `CallbackList` gives a function that reads them, which waits for the step: called only to show
+    them."""
     return (logs() if callable(logs) else logs) or {}

@@ -69,7 +69,8 @@ class Operation(Configurable):
     def get_config(self):
         """The name, and the arguments of `__init__` as plain values.
 
-        Raises NotImplementedError for arguments that cannot be written down: then the class must have a `get_config` of its own.
+        Raises NotImplementedError for arguments that cannot be written down: then the class must have a `get_config` of its
+        own.
         """
         kinds = {p.kind for p in init_signature(type(self)).parameters.values()}
         config = init_arguments(self)

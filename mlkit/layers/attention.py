@@ -15,8 +15,8 @@ class MultiHeadAttention(HeadedAttention):
     num_heads: number of heads. key_dim: size of a head's queries and keys; value_dim: of its values (default: key_dim).
     dropout: of the attention scores. output_shape: size(s) of the last output axis, by default the query's. attention_axes:
     axes attended over, by default all but the batch and the last. sliding_window: targets look only at sources less than this
-    far away. use_gate: multiply what the heads give by a sigmoid of the query. flash_attention: True demands that the scores are
-    never all in memory. Called on query (batch, targets, features), value and key (batch, sources, features);
+    far away. use_gate: multiply what the heads give by a sigmoid of the query. flash_attention: True demands that the scores
+    are never all in memory. Called on query (batch, targets, features), value and key (batch, sources, features);
     `attention_mask` (batch, targets, sources) is True where attending is allowed.
 
     >>> import mlkit
@@ -75,7 +75,8 @@ class MultiHeadAttention(HeadedAttention):
         key_shape = value_shape if key_shape is None else key_shape
         if query_shape[-1] is None or value_shape[-1] is None or value_shape[1:-1] != key_shape[1:-1]:
             raise ValueError(
-                f"MultiHeadAttention {self.path!r}: value and key must have equal shapes except the last axis, and known last sizes, but query, "
+                f"MultiHeadAttention {self.path!r}: value and key must have equal shapes except the last axis, and known last "
+                "sizes, but query, "
                 f"value and key have shapes {query_shape}, {value_shape}, {key_shape}."
             )
         rank = len(query_shape)
@@ -172,7 +173,8 @@ class GroupedQueryAttention(HeadedAttention):
         key_shape = value_shape if key_shape is None else key_shape
         if query_shape[-1] != value_shape[-1] or value_shape[1:-1] != key_shape[1:-1]:
             raise ValueError(
-                f"GroupedQueryAttention {self.path!r}: query and value must have as many features, and value and key equal shapes "
+                f"GroupedQueryAttention {self.path!r}: query and value must have as many features, and value and key equal "
+                "shapes "
                 f"except the last axis, but query, value and key have shapes {query_shape}, {value_shape}, {key_shape}."
             )
         of_queries, of_sources = (self.num_query_heads, self.head_dim), (self.num_key_value_heads, self.head_dim)

@@ -9,9 +9,9 @@ __all__ = ["AdditiveAttention", "Attention"]
 class Attention(Layer):
     """Values averaged by how well their keys fit the query (Luong et al., 2015).
 
-    Called on [query (batch, targets, size), value (batch, sources, size), key (default: value)], with `mask` a list [query_mask,
-    value_mask]; targets that are masked give 0. use_scale: multiply the scores by a weight. score_mode: "dot" for query key',
-    "concat" for the sum of tanh(query + key). dropout: of the scores.
+    Called on [query (batch, targets, size), value (batch, sources, size), key (default: value)], with `mask` a list
+    [query_mask, value_mask]; targets that are masked give 0. use_scale: multiply the scores by a weight. score_mode: "dot" for
+    query key', "concat" for the sum of tanh(query + key). dropout: of the scores.
 
     >>> import mlkit
     >>> query, value = mlkit.ops.ones((2, 5, 8)), mlkit.ops.ones((2, 3, 8))

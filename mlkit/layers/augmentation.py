@@ -102,7 +102,8 @@ class Augmentation(Layer):
         images = parts["images"]
         if images.ndim not in (3, 4):
             raise ValueError(
-                f"{type(self).__name__} {self.path!r}: expected one image (rank 3) or a batch of images (rank 4), but got shape {images.shape}."
+                f"{type(self).__name__} {self.path!r}: expected one image (rank 3) or a batch of images (rank 4), but got "
+                f"shape {images.shape}."
             )
         alone = images.ndim == 3
         out = dict(parts)

@@ -62,11 +62,13 @@ def shape_arguments(cls, method, info, shapes):
         argument = name.removesuffix("_shape")
         if argument == name:
             raise ValueError(
-                f"{cls.__name__}.{method.__name__}: received argument `{name}`, which does not end in `_shape`: tensors' shapes are passed by name."
+                f"{cls.__name__}.{method.__name__}: received argument `{name}`, which does not end in `_shape`: tensors' "
+                "shapes are passed by name."
             )
         if argument not in info.parameters:
             raise ValueError(
-                f"{cls.__name__}.{method.__name__}: received argument `{name}`, but `call()` does not have argument `{argument}`."
+                f"{cls.__name__}.{method.__name__}: received argument `{name}`, but `call()` does not have argument "
+                f"`{argument}`."
             )
     return (), {name: shapes[name.removesuffix("_shape")] for name in wanted if name.removesuffix("_shape") in shapes}
 

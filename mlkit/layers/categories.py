@@ -76,8 +76,8 @@ class CategoryEncoding(Layer):
 class Discretization(Layer):
     """Numbers to the bins they fall into: bin i holds boundaries[i - 1] <= x < boundaries[i].
 
-    bin_boundaries: increasing numbers; or num_bins: `adapt` finds boundaries that give bins of equal size. epsilon: relative error
-    of those quantiles. output_mode: "int", or "one_hot", "multi_hot", "count" as in CategoryEncoding.
+    bin_boundaries: increasing numbers; or num_bins: `adapt` finds boundaries that give bins of equal size. epsilon: relative
+    error of those quantiles. output_mode: "int", or "one_hot", "multi_hot", "count" as in CategoryEncoding.
 
     >>> import mlkit, numpy
     >>> mlkit.layers.Discretization([0.0, 1.0])(numpy.array([-1.0, 0.0, 0.5, 7.0])).numpy()
@@ -92,7 +92,8 @@ class Discretization(Layer):
         self.output_mode = output_mode_of(self, output_mode, ("int", "one_hot", "multi_hot", "count"))
         if (num_bins is None) == (bin_boundaries is None) or (num_bins is not None and num_bins < 0):
             raise ValueError(
-                f"Discretization: set either `num_bins`, at least 0, or `bin_boundaries`, but got {num_bins!r} and {bin_boundaries!r}."
+                f"Discretization: set either `num_bins`, at least 0, or `bin_boundaries`, but got {num_bins!r} and "
+                f"{bin_boundaries!r}."
             )
         self.bin_boundaries, self.num_bins, self.epsilon, self.sparse = bin_boundaries, num_bins, epsilon, sparse
         self._values = None  # (values in order, the weight of each) of the data seen by `adapt`

@@ -70,7 +70,8 @@ class BaseConv(Layer):
         channels = input_shape[self.channel_axis]
         if channels is None:
             raise ValueError(
-                f"{type(self).__name__} {self.path!r}: the number of channels must be known, but the input shape is {input_shape}."
+                f"{type(self).__name__} {self.path!r}: the number of channels must be known, but the input shape is "
+                f"{input_shape}."
             )
         return channels
 

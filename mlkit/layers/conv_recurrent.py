@@ -12,7 +12,8 @@ __all__ = ["ConvLSTM1D", "ConvLSTM2D", "ConvLSTM3D"]
 
 
 class ConvLSTMCell(LSTMCell):
-    """One step of a convolutional LSTM (Shi et al., 2015): (batch, *spatial, channels) and states [h, c] of the outputs' shape."""
+    """One step of a convolutional LSTM (Shi et al., 2015): (batch, *spatial, channels) and states [h, c] of the outputs'
+    shape."""
 
     rank = None
 
@@ -78,7 +79,8 @@ class ConvLSTMCell(LSTMCell):
         channels, spatial = (input_shape[-1], input_shape[1:-1]) if last else (input_shape[1], input_shape[2:])
         if channels is None or None in spatial:
             raise ValueError(
-                f"ConvLSTM {self.path!r}: the channels and the spatial sizes of the inputs must be known, but a step has shape {input_shape}."
+                f"ConvLSTM {self.path!r}: the channels and the spatial sizes of the inputs must be known, but a step has shape "
+                f"{input_shape}."
             )
         options = {"regularizer": self.kernel_regularizer, "constraint": self.kernel_constraint, "name": "kernel"}
         self.kernel = self.add_weight((*self.kernel_size, channels, 4 * self.filters), self.kernel_initializer, **options)

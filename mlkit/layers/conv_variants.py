@@ -6,8 +6,10 @@ from mlkit.layers.input_spec import InputSpec
 from mlkit.layers.options import as_tuple, positive
 
 __all__ = [
-    "Conv1DTranspose", "Conv2DTranspose", "Conv3DTranspose", "Convolution1DTranspose", "Convolution2DTranspose", "Convolution3DTranspose",
-    "DepthwiseConv1D", "DepthwiseConv2D", "SeparableConv1D", "SeparableConv2D", "SeparableConvolution1D", "SeparableConvolution2D",
+    "Conv1DTranspose", "Conv2DTranspose", "Conv3DTranspose", "Convolution1DTranspose", "Convolution2DTranspose",
+    "Convolution3DTranspose",
+    "DepthwiseConv1D", "DepthwiseConv2D", "SeparableConv1D", "SeparableConv2D", "SeparableConvolution1D",
+    "SeparableConvolution2D",
 ]  # fmt: skip
 
 
@@ -60,7 +62,8 @@ class BaseConvTranspose(BaseConv):
         )
         if self.output_padding and any(p >= s for p, s in zip(self.output_padding, self.strides)):
             raise ValueError(
-                f"{type(self).__name__}: `output_padding` {self.output_padding} must be strictly less than `strides` {self.strides}."
+                f"{type(self).__name__}: `output_padding` {self.output_padding} must be strictly less than `strides` "
+                f"{self.strides}."
             )
 
     def build(self, input_shape):

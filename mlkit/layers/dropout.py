@@ -6,7 +6,8 @@ from mlkit.layers.input_spec import InputSpec
 from mlkit.layers.options import layout
 
 __all__ = [
-    "ActivityRegularization", "AlphaDropout", "Dropout", "GaussianDropout", "GaussianNoise", "SpatialDropout1D", "SpatialDropout2D",
+    "ActivityRegularization", "AlphaDropout", "Dropout", "GaussianDropout", "GaussianNoise", "SpatialDropout1D",
+    "SpatialDropout2D",
     "SpatialDropout3D",
 ]  # fmt: skip
 

@@ -85,13 +85,15 @@ class EinsumDense(LowRankMixin, Layer):
         for letter, size in made.items():
             if given.get(letter) is not None and size is not None and given[letter] != size:
                 raise ValueError(
-                    f"EinsumDense {self.path!r}: axis {letter!r} of {self.equation!r} has size {given[letter]} in the inputs, but {size} in output_shape."
+                    f"EinsumDense {self.path!r}: axis {letter!r} of {self.equation!r} has size {given[letter]} in the inputs, "
+                    f"but {size} in output_shape."
                 )
         known = {**made, **{k: v for k, v in given.items() if v is not None}}
         missing = [c for c in kernel if known.get(c) is None]
         if missing:
             raise ValueError(
-                f"EinsumDense {self.path!r}: the kernel axes {missing} of {self.equation!r} have no known size: inputs have shape {input_shape}, "
+                f"EinsumDense {self.path!r}: the kernel axes {missing} of {self.equation!r} have no known size: inputs have "
+                f"shape {input_shape}, "
                 f"output_shape is {self.partial_output_shape}."
             )
         kernel_shape = tuple(known[c] for c in kernel)

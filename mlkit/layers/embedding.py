@@ -88,8 +88,9 @@ class Embedding(LowRankMixin, Layer):
 class ReversibleEmbedding(Embedding):
     """An Embedding that also goes back: with ``reverse=True`` vectors (..., output_dim) become logits (..., input_dim).
 
-    tie_weights: go back by the transposed table (Press and Wolf, 2017), else by a matrix of its own. reverse_dtype: dtype of that
-    product. logit_soft_cap: c squeezes the logits into (-c, c) by ``c tanh(logits / c)``. The other arguments are Embedding's.
+    tie_weights: go back by the transposed table (Press and Wolf, 2017), else by a matrix of its own. reverse_dtype: dtype of
+    that product. logit_soft_cap: c squeezes the logits into (-c, c) by ``c tanh(logits / c)``. The other arguments are
+    Embedding's.
 
     >>> import mlkit
     >>> layer = mlkit.layers.ReversibleEmbedding(10, 4)

@@ -112,7 +112,8 @@ class Layer(StatefulMixin, Operation):
             shape, initializer, dtype = _positional(args, shape, initializer, dtype)
         if self.built and state.autocast is not None:  # autocast is on in `call` only
             raise ValueError(
-                f"add_weight: layer {self.path!r} cannot add new elements of state in `call`, which runs many times. Make weights in `build`."
+                f"add_weight: layer {self.path!r} cannot add new elements of state in `call`, which runs many times. Make "
+                "weights in `build`."
             )
         dtype = dtypes.standardize_dtype(dtype) if dtype is not None else self.variable_dtype
         shape = () if shape is None else (shape,) if isinstance(shape, int) else tuple(shape)

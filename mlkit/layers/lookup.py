@@ -1,7 +1,7 @@
 """Tokens to numbers by a vocabulary: IntegerLookup and StringLookup.
 
-Strings are looked up where they are, on the host: tensors hold numbers only. So string layers are called on NumPy arrays or lists,
-while data is prepared, and give tensors.
+Strings are looked up where they are, on the host: tensors hold numbers only. So string layers are called on NumPy arrays or
+lists, while data is prepared, and give tensors.
 """
 
 import collections
@@ -88,7 +88,8 @@ class Lookup(Layer):
             )
         if self.max_tokens is not None and len(special) + len(tokens) > self.max_tokens:
             raise ValueError(
-                f"{type(self).__name__}: {len(tokens)} tokens and {len(special)} special ones are more than max_tokens={self.max_tokens}."
+                f"{type(self).__name__}: {len(tokens)} tokens and {len(special)} special ones are more than "
+                f"max_tokens={self.max_tokens}."
             )
         if idf_weights is not None and len(idf_weights) != len(tokens):
             raise ValueError(f"{type(self).__name__}: got {len(idf_weights)} `idf_weights` for {len(tokens)} tokens.")
@@ -160,7 +161,8 @@ class Lookup(Layer):
             return 0 if self.output_mode == "int" else -1  # -1 is no category
         if self.num_oov_indices == 0:
             raise ValueError(
-                f"{type(self).__name__} {self.path!r}: the token {token!r} is not in the vocabulary, and there is no index for unknown "
+                f"{type(self).__name__} {self.path!r}: the token {token!r} is not in the vocabulary, and there is no index for "
+                "unknown "
                 f"tokens. Set `num_oov_indices` to 1."
             )
         first = len(self._special) - self.num_oov_indices
@@ -193,8 +195,8 @@ class Lookup(Layer):
 class StringLookup(Lookup):
     """Strings to the indices of a vocabulary, or back with `invert` (then a NumPy array of strings is returned).
 
-    max_tokens: greatest size of the vocabulary. num_oov_indices: 1, or 0 if unknown tokens are errors. mask_token, oov_token: the
-    tokens of index 0 and of unknown ones. vocabulary: list of tokens, or the path of a file; by default `adapt` finds it.
+    max_tokens: greatest size of the vocabulary. num_oov_indices: 1, or 0 if unknown tokens are errors. mask_token, oov_token:
+    the tokens of index 0 and of unknown ones. vocabulary: list of tokens, or the path of a file; by default `adapt` finds it.
     output_mode: "int", or vectors as in CategoryEncoding ("one_hot", "multi_hot", "count"), or "tf_idf": counts weighted by
     `idf_weights`, the rarer the higher. Called on arrays or lists of strings.
 

@@ -37,7 +37,8 @@ class LowRankMixin:
         name, weight = f"{type(self).__name__} {self.name!r}", self._main_weight
         if getattr(self, f"{weight}_constraint") is not None:
             raise ValueError(
-                f"enable_lora: {name} has a constraint of its {weight}, which a correction would break. Remove `{weight}_constraint`."
+                f"enable_lora: {name} has a constraint of its {weight}, which a correction would break. Remove "
+                f"`{weight}_constraint`."
             )
         main = getattr(self, f"_{weight}", None)
         if main is None:

@@ -140,7 +140,8 @@ class Concatenate(Merge):
                 None not in (shape[i], input_shape[0][i]) and shape[i] != input_shape[0][i] for i in kept
             ):
                 raise ValueError(
-                    f"Concatenate {self.path!r}: inputs must have equal shapes except along axis {self.axis}, but have shapes {list(input_shape)}."
+                    f"Concatenate {self.path!r}: inputs must have equal shapes except along axis {self.axis}, but have shapes "
+                    f"{list(input_shape)}."
                 )
 
     def call(self, inputs):

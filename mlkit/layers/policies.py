@@ -63,7 +63,8 @@ _TONES = ("random_posterization", "solarization", "auto_contrast", "equalization
 
 
 class RandAugment(_OfOthers):
-    """`num_ops` augmentations chosen at random for a batch, each of a strength in `factor` (Cubuk et al., RandAugment, 2019)."""
+    """`num_ops` augmentations chosen at random for a batch, each of a strength in `factor` (Cubuk et al., RandAugment,
+    2019)."""
 
     names = _MOVING + _COLORS + _TONES
 

@@ -18,9 +18,9 @@ class RNN(Layer):
     """A cell applied to each step of (batch, time, ...): (batch, units), or with `return_sequences` (batch, time, units).
 
     cell: a layer called as ``cell(step, states) -> (output, new_states)`` with `state_size`; a list of them is stacked.
-    return_state: also return the last states. go_backwards: run from the last step to the first. stateful: begin each batch with the
-    states the last one ended with. unroll: accepted; a compiled step is always one program. zero_output_for_mask: masked
-    steps give 0 instead of the last output. Masked steps leave the states as they are.
+    return_state: also return the last states. go_backwards: run from the last step to the first. stateful: begin each batch
+    with the states the last one ended with. unroll: accepted; a compiled step is always one program. zero_output_for_mask:
+    masked steps give 0 instead of the last output. Masked steps leave the states as they are.
     """
 
     def __init__(
@@ -69,7 +69,8 @@ class RNN(Layer):
     def _create_states(self, batch):
         if batch is None:
             raise ValueError(
-                f"{type(self).__name__} {self.path!r}: stateful=True needs a known batch size: Input(batch_shape=(batch, time, ...))."
+                f"{type(self).__name__} {self.path!r}: stateful=True needs a known batch size: Input(batch_shape=(batch, time, "
+                "...))."
             )
         zeros = self.get_initial_state(batch)
         self._states_kept = tree.map_structure(lambda z: Variable(z, trainable=False, name="rnn_state"), zeros)
@@ -250,8 +251,8 @@ class LSTM(_FusedRNN):
     cell_class = LSTMCell
 
     def run_fused(self, sequences, states, kernels, bias):
-        hs, cs, _ = fused.lstm(sequences, *states, *kernels, bias)
-        return hs, [hs[:, -1], cs[:, -1]]
+        hs, c, _ = fused.lstm(sequences, *states, *kernels, bias)
+        return hs, [hs[:, -1], c]
 
 
 class GRU(_FusedRNN):

@@ -1,4 +1,5 @@
-"""Regions of images cut out, erased or exchanged at random: RandomCrop, RandomErasing, CutMix; and whole images mixed: MixUp."""
+"""Regions of images cut out, erased or exchanged at random: RandomCrop, RandomErasing, CutMix; and whole images mixed:
+MixUp."""
 
 from mlkit import ops, random
 from mlkit.core.spec import Dim

@@ -40,7 +40,8 @@ class Reshape(Layer):
         fixed = size_of(s for s in self.target_shape if s != -1)
         if type(given) is not Dim and (given % fixed if -1 in self.target_shape and fixed else given != fixed):
             raise ValueError(
-                f"Reshape: samples of shape {inputs.shape[1:]} have {given} elements, which do not fit target_shape {self.target_shape}."
+                f"Reshape: samples of shape {inputs.shape[1:]} have {given} elements, which do not fit target_shape "
+                f"{self.target_shape}."
             )
         if -1 in self.target_shape and type(given) is not Dim:
             return ops.reshape(inputs, (inputs.shape[0], *(given // fixed if s == -1 else s for s in self.target_shape)))

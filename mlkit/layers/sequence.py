@@ -22,7 +22,8 @@ class TimeDistributed(Wrapper):
     def build(self, input_shape):
         if not isinstance(input_shape, (tuple, list)) or len(input_shape) < 3:
             raise ValueError(
-                f"TimeDistributed {self.path!r}: inputs must have at least 3 axes (batch, time, ...), but have shape {input_shape}."
+                f"TimeDistributed {self.path!r}: inputs must have at least 3 axes (batch, time, ...), but have shape "
+                f"{input_shape}."
             )
         if not self.layer.built:
             self.layer.build((input_shape[0], *input_shape[2:]))
@@ -43,7 +44,8 @@ class TimeDistributed(Wrapper):
         known = zip(mask.shape[:2], inputs.shape[:2])
         if mask.ndim < 2 or any(m != n for m, n in known if Dim not in (type(m), type(n))):
             raise ValueError(
-                f"TimeDistributed {self.path!r}: the mask must begin with the inputs' batch and time axes {show(inputs.shape[:2])}, but has "
+                f"TimeDistributed {self.path!r}: the mask must begin with the inputs' batch and time axes "
+                f"{show(inputs.shape[:2])}, but has "
                 f"shape {show(mask.shape)}."
             )
 

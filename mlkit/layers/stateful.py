@@ -120,7 +120,8 @@ class StatefulMixin:
         ):
             if len(variables) != len(values):
                 raise ValueError(
-                    f"stateless_call: layer {self.name!r} has {len(variables)} {kind} variables, but {len(values)} values were given."
+                    f"stateless_call: layer {self.name!r} has {len(variables)} {kind} variables, but {len(values)} values were "
+                    "given."
                 )
             pairs += zip(variables, values)
         with StatelessScope(pairs) as scope:
@@ -135,7 +136,8 @@ class StatefulMixin:
         """Number of scalars in the weights."""
         if not self.built:
             raise ValueError(
-                f"count_params: layer {self.name!r} is not built, so its weights do not exist yet. Call it on data or call build(input_shape)."
+                f"count_params: layer {self.name!r} is not built, so its weights do not exist yet. Call it on data or call "
+                "build(input_shape)."
             )
         return sum(int(np.prod(v.shape)) for v in self.weights)
 

@@ -17,9 +17,9 @@ _PUNCTUATION = str.maketrans("", "", string.punctuation)
 class TextVectorization(Layer):
     """Texts to sequences of token numbers: 0 pads, 1 is any unknown token; or to vectors of counts.
 
-    max_tokens: greatest size of the vocabulary. standardize: "lower_and_strip_punctuation", "lower", "strip_punctuation", None, or
-    a function of a text. split: "whitespace", "character", None, or a function that gives a text's tokens. ngrams: n, or a tuple of
-    them: also that many tokens in a row, joined by spaces, are tokens. output_mode: "int" (sequences, cut or padded to
+    max_tokens: greatest size of the vocabulary. standardize: "lower_and_strip_punctuation", "lower", "strip_punctuation", None,
+    or a function of a text. split: "whitespace", "character", None, or a function that gives a text's tokens. ngrams: n, or a
+    tuple of them: also that many tokens in a row, joined by spaces, are tokens. output_mode: "int" (sequences, cut or padded to
     `output_sequence_length`, else to the longest), "multi_hot", "count" or "tf_idf". vocabulary: list of tokens or the path of
     a file; by default `adapt` finds the most frequent ones. Called on arrays or lists of strings, while data is prepared.
 
@@ -109,7 +109,8 @@ class TextVectorization(Layer):
     def __call__(self, inputs):
         if hasattr(inputs, "dtype") and not isinstance(inputs, np.ndarray):
             raise TypeError(
-                f"TextVectorization {self.path!r}: tensors hold no strings. Call the layer on arrays or lists of strings, while data "
+                f"TextVectorization {self.path!r}: tensors hold no strings. Call the layer on arrays or lists of strings, "
+                "while data "
                 f"is prepared, and let the model begin with the numbers it gives."
             )
         texts = np.asarray(inputs)

@@ -32,7 +32,8 @@ def _check_conv(x, w, strides, dilation, groups):
     if not same_size(channels, w.shape[-2] * groups):
         raise ValueError(
             f"conv: the input of shape {show(x.shape)} has {channels} channels (last axis), but the kernel of shape "
-            f"{show(w.shape)} expects {w.shape[-2] * groups}" + (f" = {w.shape[-2]} in each of {groups} groups." if groups > 1 else ".")
+            f"{show(w.shape)} expects {w.shape[-2] * groups}"
+            + (f" = {w.shape[-2]} in each of {groups} groups." if groups > 1 else ".")
         )
     if is_known(w.shape[-1]) and w.shape[-1] % groups:
         raise ValueError(f"conv: {w.shape[-1]} filters cannot be divided into {groups} groups.")

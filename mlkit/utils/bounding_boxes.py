@@ -1,7 +1,7 @@
 """Bounding boxes: their formats, clipping, moving, regression targets, and how much they overlap.
 
-Boxes are tensors (boxes, 4) or (batch, boxes, 4). A format names the four numbers: "xyxy" is left, top, right, bottom; "yxyx" top,
-left, bottom, right; "xywh" left, top, width, height; "center_xywh" and "center_yxhw" middle and size; with "rel_" in front
+Boxes are tensors (boxes, 4) or (batch, boxes, 4). A format names the four numbers: "xyxy" is left, top, right, bottom; "yxyx"
+top, left, bottom, right; "xywh" left, top, width, height; "center_xywh" and "center_yxhw" middle and size; with "rel_" in front
 (xyxy, yxyx, xywh, center_xywh) they are parts of the image's width and height, which must then be given.
 """
 

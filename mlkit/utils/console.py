@@ -5,7 +5,8 @@ import sys
 
 
 def print_message(text):
-    """Print a line, or log it (to "mlkit", level INFO) when interactive logging is off. Characters the output cannot show become "?"."""
+    """Print a line, or log it (to "mlkit", level INFO) when interactive logging is off. Characters the output cannot show
+    become "?"."""
     if not _interactive():
         logging.getLogger("mlkit").info(text)
         return

@@ -208,7 +208,8 @@ f(m.x, m.y), m(m.x, m.y)
         code = """
 import numpy as np, mlkit
 from mlkit import layers
-m = mlkit.Sequential([mlkit.Input((8, 8, 3)), layers.Conv2D(3, 3, activation="relu"), layers.BatchNormalization(), layers.Flatten(), layers.Dense(2)])
+m = mlkit.Sequential([mlkit.Input((8, 8, 3)), layers.Conv2D(3, 3, activation="relu"), layers.BatchNormalization(),
+                      layers.Flatten(), layers.Dense(2)])
 m.compile("adam", mlkit.losses.SparseCategoricalCrossentropy(from_logits=True))
 m.fit(np.ones((8, 8, 8, 3), "float32"), np.ones((8,), "int32"), verbose=0)
 """

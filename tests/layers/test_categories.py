@@ -1,4 +1,5 @@
-"""Discretization learns the boundaries that Keras learns; CategoryEncoding weighs counts; lookups number tokens by frequency."""
+"""Discretization learns the boundaries that Keras learns; CategoryEncoding weighs counts; lookups number tokens by
+frequency."""
 
 import keras
 import numpy as np

@@ -85,62 +85,63 @@ def _total(*terms):
 def _lstm_spec(x, h, c, kernel, recurrent, bias):
     _check("lstm", x, h, kernel, recurrent, 4)
     batch, time, units = x.shape[0], x.shape[1], h.shape[-1]
-    sequence = Spec((batch, time, units), x.dtype)
-    return sequence, sequence, Spec((batch, time, 4 * units), x.dtype)
+    return Spec((batch, time, units), x.dtype), c, Spec((time, 6, units, batch), x.dtype)
 
 
 def _lstm(x, h, c, kernel, recurrent, bias):
     z = _project(x, kernel, bias)
-    hs, cs, gates = [], [], []
+    hs, kept = [], []
     for t in range(x.shape[1]):
         zi, zf, zc, zo = _split(_step(z, t) + matmul(h, recurrent), 4)
         i, f, candidate, o = el.sigmoid(zi), el.sigmoid(zf), el.tanh(zc), el.sigmoid(zo)
-        c = f * c + i * candidate
-        h = o * el.tanh(c)
+        before, c = c, f * c + i * candidate
+        th = el.tanh(c)
+        h = o * th
         hs.append(h)
-        cs.append(c)
-        gates.append(_last_axis(i, f, candidate, o))
-    return _join(hs), _join(cs), _join(gates)
+        kept.append(concat(*(reshape(swap(a), shape=(1, 1, *a.shape[::-1])) for a in (i, f, candidate, o, th, before)), axis=1))
+    return _join(hs), c, concat(*kept, axis=0)
 
 
 def _lstm_vjp(g, out, x, h, c, kernel, recurrent, bias):
-    hs, cs, gates = out
+    hs, _, kept = out
     if g[2] is not None:
         return through_fallback(lstm, g, (x, h, c, kernel, recurrent, bias), {})
-    gh, gc = g[:2]
-    dz, dh, dc = lstm_grad(gh, gc, h, c, recurrent, hs, cs, gates)
-    d_bias = None if bias is None else sum_(dz, axes=(0, 1), keepdims=False)
-    return matmul(dz, swap(kernel)), dh, dc, _weight_grad(x, dz), _weight_grad(_shifted(h, hs), dz), d_bias
+    *found, d_bias = lstm_grad(g[0], g[1], x, h, kernel, recurrent, hs, kept)
+    return *found, None if bias is None else d_bias
 
 
 # x (b, t, features), first states h and c (b, units), kernel (features, 4 units), recurrent kernel (units, 4 units), bias (4
-# units) or None -> h and c at all times (b, t, units), and the gates (b, t, 4 units) for the gradient.
+# units) or None -> h at all times (b, t, units), the last c (b, units), and for the gradient (t, 6, units, b): the gates i, f,
+# candidate and o, tanh(c), and the c before. There the batch comes last, so that what a step computes with is dense.
 # Hochreiter and Schmidhuber, "Long short-term memory", Neural Computation 9 (1997), with the forget gate of Gers et al. (2000).
 lstm = Op("lstm", _lstm_spec, _lstm_vjp, "xy", _lstm)
 
 
-def _lstm_grad_spec(gh, gc, h, c, recurrent, hs, cs, gates):
-    return gates, h, c
+def _lstm_grad_spec(gh, gc, x, h, kernel, recurrent, hs, kept):
+    return x, h, h, kernel, recurrent, Spec((kernel.shape[1],), x.dtype)
 
 
-def _lstm_grad(gh, gc, h, c, recurrent, hs, cs, gates):
-    """Backward in time. gh, gc: gradients of all h and all c, or None."""
-    before = _shifted(c, cs)
-    dh = dc = None
+def _lstm_grad(gh, gc, x, h, kernel, recurrent, hs, kept):
+    """Backward in time. gh, gc: gradients of all h and of the last c, or None."""
+    time, _, units, batch = kept.shape
+    dh, dc = None, gc
     dzs = []
-    for t in range(cs.shape[1] - 1, -1, -1):
-        i, f, candidate, o = _split(_step(gates, t), 4)
-        th = el.tanh(_step(cs, t))
-        dh = _total(dh, None if gh is None else _step(gh, t)) if gh is not None or dh is not None else th * 0
-        dc = _total(dc, None if gc is None else _step(gc, t), dh * o * (1 - th * th))
-        di, df = dc * candidate * i * (1 - i), dc * _step(before, t) * f * (1 - f)
+    for t in range(time - 1, -1, -1):
+        step = reshape(slice_along(kept, 0, t, t + 1), shape=(6, units, batch))
+        parts = [swap(reshape(slice_along(step, 0, k, k + 1), shape=(units, batch))) for k in range(6)]
+        i, f, candidate, o, th, before = parts
+        dh = _total(dh, None if gh is None else _step(gh, t), None if gh is not None or dh is not None else th * 0)
+        dc = _total(dc, dh * o * (1 - th * th))
+        di, df = dc * candidate * i * (1 - i), dc * before * f * (1 - f)
         dg, do = dc * i * (1 - candidate * candidate), dh * th * o * (1 - o)
         dzs.append(_last_axis(di, df, dg, do))
         dh, dc = matmul(dzs[-1], swap(recurrent)), dc * f
-    return _join(dzs[::-1]), dh, dc
+    dz = _join(dzs[::-1])
+    d_recurrent, d_bias = _weight_grad(_shifted(h, hs), dz), sum_(dz, axes=(0, 1), keepdims=False)
+    return matmul(dz, swap(kernel)), dh, dc, _weight_grad(x, dz), d_recurrent, d_bias
 
 
-# -> gradients of the gates before their activations (b, t, 4 units), of the first h, of the first c
+# -> gradients of x, of the first h and c, of both kernels and of the bias
 lstm_grad = Op("lstm_grad", _lstm_grad_spec, fallback=_lstm_grad)
 
 
