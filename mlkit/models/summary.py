@@ -13,8 +13,10 @@ def rows(model, expand_nested=False, layer_range=None, depth=0):
     """(depth, name, type, output shape, number of parameters, Y, N or "frozen", names of the layers it is connected to) for
     each layer."""
     found = []
+    own = {id(node) for node in model._graph._nodes} if getattr(model, "_graph", None) is not None else set()
     for layer in _selected(model.layers, layer_range):
         nodes = getattr(layer, "_inbound_nodes", [])
+        nodes = [n for n in nodes if id(n) in own] or nodes  # not its calls in other models
         shape = tree.map_structure(lambda t: show(t.spec.shape), nodes[0].outputs) if nodes else "?"
         sources = sorted({t._keras_history.operation.name for n in nodes for t in n.input_tensors}) if nodes else []
         count = layer.count_params() if layer.built else None

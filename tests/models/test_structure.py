@@ -85,7 +85,7 @@ def test_a_function_tells_its_outputs_specs():
 
 def test_a_model_from_the_middle_of_another_holds_the_layers_after_it(tmp_path):
     inputs = mlkit.Input((4,))
-    middle = layers.Dense(3)(inputs)
+    middle = layers.Dense(3, name="dense")(inputs)
     doubled = layers.Dropout(0.1, name="drop")(middle) * 2.0
     model = mlkit.Model(inputs, layers.Dense(2, name="head")(doubled))
     head = mlkit.Model(middle, model.output)
@@ -93,6 +93,10 @@ def test_a_model_from_the_middle_of_another_holds_the_layers_after_it(tmp_path):
     assert [id(v) for v in head.trainable_variables] == [id(v) for v in model.get_layer("head").weights]
     x = np.ones((2, 4), "float32")
     assert np.allclose(head(mlkit.Model(inputs, middle)(x)), model(x))
+    lines = []
+    model.summary(print_fn=lines.append)
+    (row,) = [line for line in lines[0].splitlines() if line.startswith("drop")]
+    assert row.split()[-2:] == ["0", "dense"], "the call in the other model is not shown"
     head.compile("sgd", "mse")
     before = model.get_layer("head").get_weights()
     head.fit(np.ones((2, 3), "float32"), np.ones((2, 2), "float32"), verbose=0)
