@@ -112,6 +112,7 @@ def test_convolution(case):
     g = drawn(*reference("conv", (x, w), p)[0].shape, seed=2)
     check("conv_input", g, w, shape=x_shape, **p)
     check("conv_kernel", x, g, shape=w_shape, **p)
+    check("conv_kernel_bias", x, g, shape=w_shape, **p)
 
 
 @pytest.mark.parametrize("act", [None, "relu", "relu6", "sigmoid", "tanh", "silu", "gelu", "gelu_exact"])

@@ -9,6 +9,7 @@ from mlkit.core.passes.cse import cse
 from mlkit.core.passes.fold import fold
 from mlkit.core.passes.fold_pads import fold_pads
 from mlkit.core.passes.fold_scales import fold_scales
+from mlkit.core.passes.fuse_bias_grads import fuse_bias_grads
 from mlkit.core.passes.fuse_chains import fuse_chains
 from mlkit.core.passes.fuse_products import fuse_products
 from mlkit.core.passes.lower import lower
@@ -24,6 +25,7 @@ PASSES = {
     "fold_pads": lambda graph, backend: fold_pads(graph),
     "fold_scales": lambda graph, backend: fold_scales(prune(graph)),
     "fuse_products": lambda graph, backend: fuse_products(prune(graph), backend.kernels),
+    "fuse_bias_grads": lambda graph, backend: fuse_bias_grads(prune(graph), backend.kernels),
     "fuse_chains": lambda graph, backend: fuse_chains(prune(graph), backend.can_chain, backend.gains_alone),
 }
 
