@@ -75,10 +75,11 @@ def memory_report(model, x=None, y=None, sample_weight=None, batch_size=None, st
 
 def _standardized(model, batch, step):
     """What `fit` gives to the step for this batch; everything that the first step builds is built."""
+    from mlkit.data.arrays import take
     from mlkit.data.batch import standardize_batch
     from mlkit.models.loops import _trimmed
 
-    batch = standardize_batch(batch)
+    batch = tree.map_structure(lambda a: None if a is None else take(a, slice(None)), standardize_batch(batch))
     if step == "predict":
         batch = (batch[0], None, None)
     model._prepare(batch, training=step == "train")
