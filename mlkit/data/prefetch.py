@@ -1,7 +1,6 @@
 """Batches made ahead of time: in one background thread, or by several workers that keep the order."""
 
 import collections
-import concurrent.futures
 import contextlib
 import contextvars
 import queue
@@ -73,7 +72,9 @@ def ordered_map(function, items, workers, ahead):
     >>> list(ordered_map(abs, [-1, 2, -3], workers=2, ahead=2))
     [1, 2, 3]
     """
-    pool = concurrent.futures.ThreadPoolExecutor(max(1, workers), thread_name_prefix="mlkit-data")
+    from concurrent.futures import ThreadPoolExecutor  # brings much with it that a fit on arrays does not need
+
+    pool = ThreadPoolExecutor(max(1, workers), thread_name_prefix="mlkit-data")
     pending = collections.deque()
     items = iter(items)
     try:
