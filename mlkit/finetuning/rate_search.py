@@ -24,7 +24,7 @@ class LearningRateSearch:
 
     @property
     def suggestion(self):
-        """The rate at which the smoothed loss falls most steeply: good as the maximum of `OneCycle`."""
+        """The rate at which the smoothed loss falls most steeply: good as the maximum of `one_cycle`."""
         end = int(self.smoothed.argmin()) + 1
         if end < 3:  # the loss only rises: even the lowest rate is high
             return float(self.rates[0])

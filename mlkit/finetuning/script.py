@@ -5,7 +5,7 @@ from mlkit.core.config_object import init_signature
 _HEADER = """\
 import mlkit as keras
 from mlkit import finetuning, layers
-from mlkit.optimizers.schedules import OneCycle
+from mlkit.optimizers.schedules import one_cycle
 
 keras.utils.set_random_seed({seed!r})
 {data}"""
@@ -28,7 +28,7 @@ model.freeze(until="head_dropout")
 trunk, head = keras.Model(inputs, features), keras.Model(features, outputs)
 head_train = finetuning.features(trunk, {train_once})
 head_val = finetuning.features(trunk, {val_once})
-schedule = OneCycle({rate!r}, total_steps={steps!r})
+schedule = one_cycle({rate!r}, total_steps={steps!r})
 head.compile(keras.optimizers.Adam(schedule), {loss!r}, metrics=["accuracy"])
 phases += [head.fit(*head_train, batch_size={batch_size!r}, epochs={epochs!r}, validation_data=head_val, callbacks=[best]{verbose})]
 best.restore()
@@ -37,7 +37,7 @@ best.restore()
 _HEAD = """
 # 1. The head alone; the network is frozen
 model.freeze(until="head_dropout")
-schedule = OneCycle({rate!r}, total_steps={steps!r})
+schedule = one_cycle({rate!r}, total_steps={steps!r})
 model.compile(keras.optimizers.Adam(schedule), {loss!r}, metrics=["accuracy"])
 phases += [model.fit({fit}, epochs={epochs!r}, validation_data=val, callbacks=[best]{verbose})]
 best.restore()
@@ -46,7 +46,7 @@ best.restore()
 _ALL = """
 # 2. All of it, slower, and slower still towards the input. BatchNormalization keeps what it has learned
 {freeze}model.unfreeze(batch_norm=False)
-optimizer = keras.optimizers.Adam(OneCycle({rate!r}, total_steps={steps!r}))
+optimizer = keras.optimizers.Adam(one_cycle({rate!r}, total_steps={steps!r}))
 optimizer.rate_factors = finetuning.discriminative_rates(model, decay={decay!r})
 model.compile(optimizer, {loss!r}, metrics=["accuracy"])
 phases += [model.fit({fit}, epochs={epochs!r}, validation_data=val, callbacks=[best]{verbose})]

@@ -9,7 +9,7 @@ from mlkit.core.lookup import Lookup
 
 __all__ = (
     "CosineDecay", "CosineDecayRestarts", "ExponentialDecay", "InverseTimeDecay", "LearningRateSchedule",
-    "OneCycle", "PiecewiseConstantDecay", "PolynomialDecay", "deserialize", "serialize",
+    "PiecewiseConstantDecay", "PolynomialDecay", "deserialize", "one_cycle", "serialize",
 )  # fmt: skip
 
 
@@ -177,40 +177,40 @@ class CosineDecayRestarts(LearningRateSchedule):
         return self.initial_learning_rate * _cosine(progress, self.alpha, ops.power(self.m_mul, restarts))
 
 
-class OneCycle(LearningRateSchedule):
-    """Up to the highest learning rate and down again far below the first one, along half waves of a cosine.
+def one_cycle(max_learning_rate, total_steps, warmup=0.3, div_factor=25.0, final_div_factor=1e4):
+    """The one-cycle schedule: straight up to the highest learning rate, then down far below the first one along a cosine.
 
     Short trainings get by with much higher rates in this way (super-convergence: Smith & Topin 2017,
     https://arxiv.org/abs/1708.07120; Smith 2018, https://arxiv.org/abs/1803.09820). The momentum stays as it is, which Smith
     found as good where its value is. `mlkit.lr_find` finds the highest rate.
 
-    max_learning_rate: the top. total_steps: length of the whole cycle in steps; afterwards the rate stays at its end.
-    warmup: fraction of the steps that go up, in [0, 1). div_factor: the top divided by the first rate. final_div_factor: the
-    first rate divided by the last.
+    Args:
+        max_learning_rate: the top.
+        total_steps: length of the whole cycle in steps; afterwards the rate stays at its end.
+        warmup: fraction of the steps that go up, in [0, 1).
+        div_factor: the top divided by the first rate.
+        final_div_factor: the first rate divided by the last.
 
-    >>> schedule = OneCycle(1.0, total_steps=100, warmup=0.3, div_factor=25.0, final_div_factor=1e4)
+    Returns:
+        A `CosineDecay` with these warmup and end, which Keras too reads in files.
+
+    >>> schedule = one_cycle(1.0, total_steps=100, warmup=0.3, div_factor=25.0, final_div_factor=1e4)
     >>> [round(float(schedule(step)), 6) for step in (0, 30, 65, 100)]
     [0.04, 1.0, 0.500002, 4e-06]
     """
-
-    def __init__(self, max_learning_rate, total_steps, warmup=0.3, div_factor=25.0, final_div_factor=1e4, name="OneCycle"):
-        self.max_learning_rate, self.total_steps, self.warmup = max_learning_rate, total_steps, warmup
-        self.div_factor, self.final_div_factor, self.name = div_factor, final_div_factor, name
-        for positive in ("max_learning_rate", "total_steps", "div_factor", "final_div_factor"):
-            _check_positive(self, positive)
-        if not 0 <= warmup < 1:
-            raise ValueError(f"OneCycle: `warmup` must be a fraction in [0, 1), but got {warmup!r}.")
-
-    def __call__(self, step):
-        step, up = _float(step), self.warmup * self.total_steps
-        first = self.max_learning_rate / self.div_factor
-        last = first / self.final_div_factor
-        down = ops.minimum((step - up) / (self.total_steps - up), 1.0)
-        falling = last + (self.max_learning_rate - last) * _cosine(down, 0.0)
-        if not self.warmup:
-            return falling
-        rising = self.max_learning_rate + (first - self.max_learning_rate) * _cosine(step / up, 0.0)
-        return ops.where(step < up, rising, falling)
+    numbers = {"max_learning_rate": max_learning_rate, "div_factor": div_factor, "final_div_factor": final_div_factor}
+    for name, value in numbers.items():
+        if not value > 0:
+            raise ValueError(f"one_cycle: `{name}` must be positive, but got {value!r}.")
+    if not 0 <= warmup < 1:
+        raise ValueError(f"one_cycle: `warmup` must be a fraction in [0, 1), but got {warmup!r}.")
+    up = round(warmup * total_steps)
+    if not up < total_steps:
+        raise ValueError(f"one_cycle: `total_steps` must be at least 1, but got {total_steps!r}.")
+    first = max_learning_rate / div_factor
+    return CosineDecay(
+        first, total_steps - up, 1 / (div_factor * final_div_factor), warmup_target=max_learning_rate, warmup_steps=up
+    )
 
 
 def _cosine(progress, alpha, height=1.0):
@@ -230,7 +230,7 @@ def _check_positive(schedule, name):
 
 _lookup = Lookup(
     "learning rate schedule",
-    [ExponentialDecay, InverseTimeDecay, PiecewiseConstantDecay, PolynomialDecay, CosineDecay, CosineDecayRestarts, OneCycle],
+    [ExponentialDecay, InverseTimeDecay, PiecewiseConstantDecay, PolynomialDecay, CosineDecay, CosineDecayRestarts],
 )
 
 

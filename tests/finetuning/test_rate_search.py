@@ -24,7 +24,7 @@ def state(model):
 
 @pytest.mark.parametrize("rate", ["number", "schedule"])
 def test_everything_is_put_back(rate):
-    model = net(optimizers.Adam(0.01 if rate == "number" else optimizers.schedules.OneCycle(0.1, 10)))
+    model = net(optimizers.Adam(0.01 if rate == "number" else optimizers.schedules.one_cycle(0.1, 10)))
     model.fit(X, Y, verbose=0)
     before, order = state(model), [v.path for v in model.optimizer.variables]
     own = model.optimizer._learning_rate

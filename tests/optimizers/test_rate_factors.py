@@ -73,25 +73,29 @@ def test_bad_factors(factor):
 
 class TestOneCycle:
     def test_its_course(self):
-        cycle = optimizers.schedules.OneCycle(0.5, 200, warmup=0.25)
+        cycle = optimizers.schedules.one_cycle(0.5, 200, warmup=0.25)
         rates = np.array([float(cycle(step)) for step in range(0, 260, 5)])
         assert rates.argmax() == 10 and rates.max() == pytest.approx(0.5) and rates[0] == pytest.approx(0.02)
         assert (np.diff(rates[:11]) > 0).all() and (np.diff(rates[10:41]) < 0).all()
         assert rates[40:] == pytest.approx(0.02 / 1e4)
-        assert float(optimizers.schedules.OneCycle(0.5, 10, warmup=0)(0)) == pytest.approx(0.5)
+        assert float(optimizers.schedules.one_cycle(0.5, 10, warmup=0)(0)) == pytest.approx(0.5)
 
     def test_it_trains_and_is_saved(self, tmp_path):
         model = mlkit.Sequential([mlkit.Input((2,)), layers.Dense(1)])
-        model.compile(optimizers.SGD(optimizers.schedules.OneCycle(0.1, 10)), "mse")
+        model.compile(optimizers.SGD(optimizers.schedules.one_cycle(0.1, 10)), "mse")
         model.fit(np.ones((4, 2), "float32"), np.zeros((4, 1), "float32"), verbose=0)
         model.save(tmp_path / "m.keras")
         again = mlkit.models.load_model(tmp_path / "m.keras").optimizer
         assert float(again.learning_rate) == pytest.approx(float(model.optimizer.learning_rate))
-        cycle = optimizers.schedules.OneCycle(0.1, 10)
+        cycle = optimizers.schedules.one_cycle(0.1, 10)
         same = optimizers.schedules.deserialize(optimizers.schedules.serialize(cycle))
         assert same.get_config() == cycle.get_config()
+        import keras
+
+        theirs = keras.saving.load_model(tmp_path / "m.keras").optimizer
+        assert float(theirs.learning_rate) == pytest.approx(float(again.learning_rate)), "Keras reads it too"
 
     @pytest.mark.parametrize("bad", [{"warmup": 1.0}, {"total_steps": 0}, {"div_factor": -1}])
     def test_bad_arguments(self, bad):
         with pytest.raises(ValueError, match=next(iter(bad))):
-            optimizers.schedules.OneCycle(**{"max_learning_rate": 0.1, "total_steps": 10, **bad})
+            optimizers.schedules.one_cycle(**{"max_learning_rate": 0.1, "total_steps": 10, **bad})
