@@ -41,8 +41,7 @@ def test_windows_in_the_padding_alone_are_declined():
     assert not row_of("max_pool").accepts(drawn(1, 4, 3), window=(2,), strides=(1,), padding=((2, 0),))
 
 
-@pytest.mark.parametrize("name", ["softmax", "log_softmax"])
 @pytest.mark.parametrize("shape", [(7,), (3, 5), (2, 3, 1), (2, 3, 4, 17)])
-def test_softmax(name, shape):
-    check(name, drawn(*shape) * 5, axis=len(shape) - 1)
-    assert len(shape) == 1 or not row_of(name).accepts(drawn(*shape), axis=0)
+def test_softmax(shape):
+    check("softmax", drawn(*shape) * 5, axis=len(shape) - 1)
+    assert len(shape) == 1 or not row_of("softmax").accepts(drawn(*shape), axis=0)
