@@ -9,8 +9,8 @@ import time
 def add_arguments(parser):
     """Describe the command's arguments to an `argparse` parser."""
     parser.add_argument(
-        "folder", nargs="?", help="folder with one sub-folder of images a class, or with `train` and `test` folders that hold "
-        "such; without it 800 aerial photos that come with the package are used",
+        "folder", nargs="?", help="folder with one sub-folder of images a class, or with folders `train`, `val` and `test` "
+        "that hold such; without it 800 aerial photos that come with the package are used",
     )  # fmt: skip
     parser.add_argument(
         "--model", default="EfficientNetLite0", help="a model of mlkit.applications (default EfficientNetLite0)"
@@ -32,11 +32,12 @@ def run(options):
     from mlkit import visualization
 
     folder, size = _folder(options)
-    train, test = parts(folder)
+    train, validation, test = parts(folder)
     start = time.perf_counter()
     done = mlkit.finetune(
         options.model,
         train,
+        validation,
         weights=None if options.weights.lower() == "none" else options.weights,
         augmentation=options.augment,
         image_size=(size, size),
@@ -72,13 +73,18 @@ def _folder(options):
 
 
 def parts(folder):
-    """(folder to train on, folder to test on or None): its sub-folders `train` and `test`, if these are all it has."""
+    """(folder to train on, for validation or None, to test on or None).
+
+    These are its sub-folders `train`, `val` (or `validation`) and `test`, if it has `train` and no others; else it is itself the
+    one to train on, and its sub-folders are classes.
+    """
     if not os.path.isdir(folder):
         raise SystemExit(f"There is no folder {folder!r}.")
     within = {e.name for e in os.scandir(folder) if e.is_dir() and not e.name.startswith(".")}
-    if within == {"train", "test"}:
-        return os.path.join(folder, "train"), os.path.join(folder, "test")
-    return folder, None
+    if len(within) < 2 or "train" not in within or within - {"train", "val", "validation", "test"}:
+        return folder, None, None
+    paths = {name: os.path.join(folder, name) for name in within}
+    return paths["train"], paths.get("val") or paths.get("validation"), paths.get("test")
 
 
 def write(folder, done, found):

@@ -1,12 +1,14 @@
 """`python -m mlkit finetune` on small folders: what it prints and writes."""
 
 import json
+import pathlib
 import sys
 
 import pytest
 
 import mlkit
 from mlkit.__main__ import main
+from mlkit.finetuning.command import parts
 from tests.finetuning.pictures import folder
 
 QUICK = [
@@ -53,3 +55,18 @@ def test_one_folder_and_no_matplotlib(tmp_path, capsys, monkeypatch):
 def test_no_such_folder():
     with pytest.raises(SystemExit, match="no folder 'nowhere'"):
         main(["finetune", "nowhere"])
+
+
+def test_which_folders_are_parts_and_which_are_classes(tmp_path):
+    def made(*names):
+        root = tmp_path / "-".join(names)
+        for name in names:
+            (root / name).mkdir(parents=True)
+        return root, [p and pathlib.Path(p).name for p in parts(str(root))]
+
+    assert made("train", "test")[1] == ["train", None, "test"]
+    assert made("train", "val", "test")[1] == ["train", "val", "test"]
+    assert made("train", "validation")[1] == ["train", "validation", None]
+    root, found = made("train", "bus")
+    assert found == [root.name, None, None], "trains and buses are classes"
+    assert made("train")[1] == ["train", None, None]
