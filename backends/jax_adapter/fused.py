@@ -12,11 +12,13 @@ def _lstm(x, h, c, kernel, recurrent, bias):
         h, c = state
         i, f, g, o = jnp.split(z + h @ recurrent, 4, axis=-1)
         i, f, g, o = jax.nn.sigmoid(i), jax.nn.sigmoid(f), jnp.tanh(g), jax.nn.sigmoid(o)
-        c = f * c + i * g
-        h = o * jnp.tanh(c)
-        return (h, c), (h, c, jnp.concatenate([i, f, g, o], axis=-1))
+        before, c = c, f * c + i * g
+        th = jnp.tanh(c)
+        h = o * th
+        return (h, c), (h, jnp.stack([i, f, g, o, th, before]))
 
-    return _over_time(step, (h, c), z)
+    (_, c), (hs, kept) = lax.scan(step, (h, c), jnp.swapaxes(z, 0, 1))
+    return jnp.swapaxes(hs, 0, 1), c, jnp.swapaxes(kept, 2, 3)
 
 
 def _gru(x, h, kernel, recurrent, bias):

@@ -1,6 +1,4 @@
-"""LSTM and GRU over `xp`. Inside, time is the first axis, so that a step is one block of memory; results are views with batch
-first.
-"""
+"""LSTM and GRU over `xp`. Inside, time is the first axis, so that a step is one block of memory."""
 
 from mlkit.backends.native.fused import in_single
 
@@ -34,55 +32,62 @@ def _sigmoid(xp, z):
 
 
 def _lstm(xp):
-    def lstm(x, h, c, kernel, recurrent, bias):
-        gates = _project(xp, x, kernel, bias)
-        time, batch, _ = gates.shape
-        u = h.shape[1]
-        hs, cs = xp.empty((2, time, batch, u), x.dtype)
-        product, kept = xp.empty((batch, 4 * u), x.dtype), xp.empty((batch, u), x.dtype)
-        for t in range(time):
-            z = gates[t]
-            z += xp.matmul(h, recurrent, out=product)
-            _sigmoid(xp, z[:, : 2 * u])
-            xp.tanh(z[:, 2 * u : 3 * u], out=z[:, 2 * u : 3 * u])
-            _sigmoid(xp, z[:, 3 * u :])
-            xp.multiply(z[:, u : 2 * u], c, out=kept)
-            c = xp.multiply(z[:, :u], z[:, 2 * u : 3 * u], out=cs[t])
-            c += kept
-            h = xp.tanh(c, out=hs[t])
-            h *= z[:, 3 * u :]
-        return _time_first(hs), _time_first(cs), _time_first(gates)
+    """Inside, all is transposed: (units, batch), so that gates are dense and one matrix product gives all of them."""
 
-    def lstm_grad(gh, gc, h, c, recurrent, hs, cs, gates):
-        cs, gates = _time_first(cs), _time_first(gates)
-        time, batch, u = cs.shape
-        dzs = xp.empty(gates.shape, gates.dtype)
-        back = xp.ascontiguousarray(recurrent.T)
-        dh, dc = xp.zeros_like(c), xp.zeros_like(c)
+    def lstm(x, h, c, kernel, recurrent, bias):
+        batch, time, _ = x.shape
+        u = h.shape[1]
+        z = xp.matmul(kernel.T, x.transpose(1, 2, 0))
+        if bias is not None:
+            z += bias[:, None]
+        z = z.reshape(time, 4, u, batch)
+        kept, hs = xp.empty((time, 6, u, batch), x.dtype), xp.empty((batch, time, u), x.dtype)
+        back, h, c = xp.ascontiguousarray(recurrent.T), xp.ascontiguousarray(h.T), xp.ascontiguousarray(c.T)
+        for t in range(time):
+            gates, (i, f, candidate, o, th, before) = kept[t, :4], kept[t]
+            xp.matmul(back, h, out=gates.reshape(4 * u, batch))
+            gates += z[t]
+            xp.tanh(candidate, out=th)
+            _sigmoid(xp, gates)
+            candidate[...] = th
+            before[...] = c
+            c = f * c
+            c += i * candidate
+            xp.tanh(c, out=th)
+            h = o * th
+            hs[:, t] = h.T
+        return hs, xp.ascontiguousarray(c.T), kept
+
+    def lstm_grad(gh, gc, x, h, kernel, recurrent, hs, kept):
+        time, _, u, batch = kept.shape
+        dz = xp.empty((4, u, time, batch), kept.dtype)
+        dh, dc = xp.zeros((2, u, batch), kept.dtype)
+        if gc is not None:
+            dc += gc.T
         for t in range(time - 1, -1, -1):
-            i, f, candidate, o = (gates[t][:, k * u : (k + 1) * u] for k in range(4))
-            di, df, dg, do = (dzs[t][:, k * u : (k + 1) * u] for k in range(4))
+            i, f, candidate, o, th, before = kept[t]
+            now = xp.empty((4, u, batch), kept.dtype)
             if gh is not None:
-                dh += gh[:, t]
-            if gc is not None:
-                dc += gc[:, t]
-            th = xp.tanh(cs[t])
-            xp.multiply(dh, th, out=do)
-            do *= o - o * o
-            th *= th
-            xp.subtract(1, th, out=th)
-            th *= dh
-            th *= o
-            dc += th
-            xp.multiply(dc, candidate, out=di)
-            di *= i - i * i
-            xp.multiply(dc, cs[t - 1] if t else c, out=df)
-            df *= f - f * f
-            xp.multiply(dc, i, out=dg)
-            dg *= 1 - candidate * candidate
-            xp.matmul(dzs[t], back, out=dh)
+                dh += gh[:, t].T
+            xp.multiply(dh, th, out=now[3])
+            now[3] *= o - o * o
+            dh *= o
+            dh *= 1 - th * th
+            dc += dh
+            xp.multiply(dc, candidate, out=now[0])
+            now[0] *= i - i * i
+            xp.multiply(dc, before, out=now[1])
+            now[1] *= f - f * f
+            xp.multiply(dc, i, out=now[2])
+            now[2] *= 1 - candidate * candidate
+            xp.matmul(recurrent, now.reshape(4 * u, batch), out=dh)
             dc *= f
-        return _time_first(dzs), dh, dc
+            dz[:, :, t] = now
+        dz = dz.reshape(4 * u, time * batch)
+        inputs = _time_first(x).reshape(time * batch, -1)
+        states = xp.concatenate([h[None], _time_first(hs)[:-1]]).reshape(time * batch, u)
+        dx = xp.matmul(kernel, dz).reshape(-1, time, batch).transpose(2, 1, 0)
+        return dx, dh.T, dc.T, xp.matmul(dz, inputs).T, xp.matmul(dz, states).T, dz.sum(1)
 
     return dict(lstm=lstm, lstm_grad=lstm_grad)
 

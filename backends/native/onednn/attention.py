@@ -1,77 +1,28 @@
 """Attention as batched products and softmax, a few samples at a time, so that their scores stay in the cache."""
 
 import math
-from ctypes import c_float, c_int
 
 import numpy as np
 
 from mlkit.backends.native.onednn import constants as c
 from mlkit.backends.native.onednn.kernel import Kernel
 from mlkit.backends.native.onednn.memory import dense, strided
-from mlkit.backends.native.onednn.primitive import Primitive, or_none, reorder
+from mlkit.backends.native.onednn.parts import (
+    Declined,
+    binary,
+    copied,
+    function,
+    product,
+    row_sums,
+    rows_dense,
+    transposed,
+)
 from mlkit.backends.native.onednn.row import Row, element_strides, is_dense
 from mlkit.backends.native.onednn.softmax import forward as softmax
 
 BLOCK_BYTES = 2 << 20  # of scores
 MASKED = 0.7 * 3.4028234663852886e38  # how much the score of a masked pair is lowered
 LIMITED = (c.CLIP, -MASKED, 3.4028234663852886e38)
-
-
-@or_none
-def product(a, b, y, scale=1.0):
-    """A batch of matrix products. a, b, y: (shape, strides)."""
-    post_ops = () if scale == 1.0 else (("eltwise", c.LINEAR, scale, 0.0),)
-    return Primitive("dnnl_matmul_primitive_desc_create", strided(*a), strided(*b), None, strided(*y), post_ops=post_ops)
-
-
-@or_none
-def binary(algorithm, x, y, then=()):
-    """A binary primitive in the place of its first operand. x, y: shapes; then: post-ops. None unless code is generated."""
-    descs = dense(x), dense(y), dense(x)
-    post_ops = [(kind, a, dense(x)) if kind == "binary" else (kind, *a) for kind, a in then]
-    primitive = Primitive("dnnl_binary_primitive_desc_create", c_int(algorithm), *descs, post_ops=post_ops)
-    return primitive if primitive.implementation.startswith("jit") else None
-
-
-@or_none
-def linear(size, alpha, beta):
-    """alpha x + beta"""
-    x = dense((size,))
-    algorithm = c_int(c.LINEAR), x, x, c_float(alpha), c_float(beta)
-    return Primitive("dnnl_eltwise_forward_primitive_desc_create", c_int(c.INFERENCE), *algorithm)
-
-
-@or_none
-def row_sums(shape):
-    """Sums over the last axis."""
-    descs = dense(shape), dense((*shape[:-1], 1))
-    return Primitive("dnnl_reduction_primitive_desc_create", c_int(c.REDUCTION_SUM), *descs, c_float(0.0), c_float(0.0))
-
-
-@or_none
-def copied(source, target, dtype="float32"):
-    """A copy between layouts, each (shape, strides); or from another dtype."""
-    return reorder(strided(*source, dtype), strided(*target))
-
-
-class Declined(Exception):
-    """oneDNN has no good primitive for a part."""
-
-
-def needed(primitive):
-    if primitive is None:
-        raise Declined
-    return primitive
-
-
-def rows_dense(shape):
-    """(shape, strides) of a dense tensor."""
-    return shape, tuple(math.prod(shape[i + 1 :]) for i in range(len(shape)))
-
-
-def transposed(matrices):
-    """(shape, strides) with the last two axes exchanged."""
-    return tuple((*x[:-2], x[-1], x[-2]) for x in matrices)
 
 
 class _Heads:
@@ -122,7 +73,7 @@ class _Scores:
         flat = dense((math.prod(q.shape),))
         place = self.kernel.temporary(flat)
         self.kernel.run(
-            needed(linear(math.prod(q.shape), scale, 0.0)), {c.SRC: self.kernel.argument(number, flat), c.DST: place}
+            function(math.prod(q.shape), c.LINEAR, scale), {c.SRC: self.kernel.argument(number, flat), c.DST: place}
         )
         return place
 
@@ -132,20 +83,20 @@ class _Scores:
         if not is_dense(mask):
             raise Declined
         place = self.kernel.temporary(dense(shape))
-        copy = needed(copied(rows_dense(shape), rows_dense(shape), "uint8"))
+        copy = copied(rows_dense(shape), rows_dense(shape), "uint8")
         self.kernel.run(copy, {c.FROM: self.kernel.argument(number, dense(shape, "uint8")), c.TO: place})
         return shape, place
 
     def _lowering(self, shape, allowed):
         flat = dense((math.prod(shape),))
         place = self.kernel.temporary(flat)
-        primitive = needed(linear(math.prod(shape), MASKED, -MASKED))
+        primitive = function(math.prod(shape), c.LINEAR, MASKED, -MASKED)
         self.kernel.run(primitive, {c.SRC: allowed.part(flat, 0), c.DST: place})
         return place
 
     def run(self, primitive, **places):
         names = dict(src=c.SRC, weights=c.WEIGHTS, src_1=c.SRC_1, dst=c.DST, factor=c.post_op(0) | c.SRC_1)
-        self.kernel.run(needed(primitive), {names[k]: p for k, p in places.items()})
+        self.kernel.run(primitive, {names[k]: p for k, p in places.items()})
 
     def multiply(self, a, b, y, scale=1.0):
         """y = a b * scale. a, b, y: ((shape, strides), place)."""
@@ -163,10 +114,13 @@ class _Scores:
         keys = transposed(self.k.layout)
         self.multiply((self.q.layout, self.q.block(i)), (keys, self.k.block(i, keys)), (scores, place))
         for j, lowering in enumerate(self._lowered):  # lowered twice is as if lowered once
-            self.with_mask(i, c.BINARY_ADD, place, *lowering, then=(("eltwise", LIMITED),) if j else ())
+            self.with_mask(i, c.BINARY_ADD, place, *lowering, then=(LIMITED,) if j else ())
         rows = math.prod(self.shape[:3]), self.shape[3]
         flat = place.part(dense(rows), 0)
-        self.run(softmax("softmax", rows), src=flat, dst=flat)
+        primitive = softmax(rows)
+        if primitive is None:
+            raise Declined
+        self.run(primitive, src=flat, dst=flat)
 
 
 class Attention(Row):
@@ -226,10 +180,10 @@ class AttentionGrad(Row):
         products, sums = kernel.temporary(dense(g.shape)), kernel.temporary(dense((b, t, n, 1)))
         ordered = kernel.temporary(dense((b, n, t)))
         tensors = {c.SRC: kernel.argument(0, dense(g.shape)), c.SRC_1: kernel.argument(5, dense(g.shape)), c.DST: products}
-        kernel.run(needed(binary(c.BINARY_MUL, g.shape, g.shape)), tensors)
-        kernel.run(needed(row_sums(g.shape)), {c.SRC: products, c.DST: sums})
+        kernel.run(binary(c.BINARY_MUL, g.shape, g.shape), tensors)
+        kernel.run(row_sums(g.shape), {c.SRC: products, c.DST: sums})
         as_they_lie = (b, n, t), (t * n, 1, n)
-        copy = needed(copied(as_they_lie, rows_dense((b, n, t))))
+        copy = copied(as_they_lie, rows_dense((b, n, t)))
         kernel.run(copy, {c.FROM: sums.part(strided(*as_they_lie), 0), c.TO: ordered})
         return ordered
 
@@ -242,7 +196,7 @@ class AttentionGrad(Row):
         scores.multiply((g.layout, g.block(i)), (back, v.block(i, back)), (square, d))
         rows, width = math.prod(scores.shape[:3]), scores.shape[3]
         flat, row = dense((rows, width)), dots.part(dense((rows, 1)), i * rows * 4)
-        times = binary(c.BINARY_SUB, (rows, width), (rows, 1), (("binary", c.BINARY_MUL),))
+        times = binary(c.BINARY_SUB, (rows, width), (rows, 1), (c.BINARY_MUL,))
         scores.run(times, src=d.part(flat, 0), src_1=row, dst=d.part(flat, 0), factor=p.part(flat, 0))
         for allowed in scores.allowed:  # in rows without any pair the probabilities of masked ones are not 0
             scores.with_mask(i, c.BINARY_MUL, d, *allowed)

@@ -1,0 +1,76 @@
+"""Primitives that larger kernels are made of. They raise Declined where oneDNN has none, or none with generated code."""
+
+import functools
+import math
+from ctypes import c_float, c_int
+
+from mlkit.backends.native.onednn import constants as c
+from mlkit.backends.native.onednn.memory import dense, strided
+from mlkit.backends.native.onednn.primitive import Primitive, or_none, reorder
+
+
+class Declined(Exception):
+    """oneDNN has no good primitive for a part of a kernel."""
+
+
+def _needed(make):
+    cached = or_none(make)
+
+    @functools.wraps(make)
+    def made(*args, **params):
+        primitive = cached(*args, **params)
+        if primitive is None:
+            raise Declined
+        return primitive
+
+    return made
+
+
+@_needed
+def product(a, b, y, scale=1.0, add=False):
+    """A batch of matrix products, times a number, or added to what is there. a, b, y: (shape, strides)."""
+    post_ops = (("eltwise", c.LINEAR, scale, 0.0),) if scale != 1.0 else (("sum", 1.0),) if add else ()
+    return Primitive("dnnl_matmul_primitive_desc_create", strided(*a), strided(*b), None, strided(*y), post_ops=post_ops)
+
+
+@_needed
+def binary(algorithm, x, y, then=()):
+    """A binary primitive. x, y: shapes, x that of the result; then: post-ops (algorithm, alpha, beta), or an algorithm whose second
+    operand has the shape of the result."""
+    descs = dense(x), dense(y), dense(x)
+    post_ops = [("binary", t, dense(x)) if isinstance(t, int) else ("eltwise", *t) for t in then]
+    primitive = Primitive("dnnl_binary_primitive_desc_create", c_int(algorithm), *descs, post_ops=post_ops)
+    return primitive if primitive.implementation.startswith("jit") else None
+
+
+@_needed
+def function(size, algorithm, alpha=0.0, beta=0.0):
+    """A function of each element."""
+    x = dense((size,))
+    args = c_int(c.INFERENCE), c_int(algorithm), x, x, c_float(alpha), c_float(beta)
+    return Primitive("dnnl_eltwise_forward_primitive_desc_create", *args)
+
+
+@_needed
+def row_sums(shape):
+    """Sums over the last axis."""
+    if shape[-1] == 1:
+        return None  # not even allowed
+    descs = dense(shape), dense((*shape[:-1], 1))
+    return Primitive("dnnl_reduction_primitive_desc_create", c_int(c.REDUCTION_SUM), *descs, c_float(0.0), c_float(0.0))
+
+
+@_needed
+def copied(source, target, dtype="float32"):
+    """A copy between layouts, each (shape, strides); or from another dtype."""
+    return reorder(strided(*source, dtype), strided(*target))
+
+
+def rows_dense(shape):
+    """(shape, strides) of a dense tensor."""
+    return tuple(shape), tuple(math.prod(shape[i + 1 :]) for i in range(len(shape)))
+
+
+def transposed(matrices):
+    """(shape, strides) with the last two axes exchanged."""
+    return tuple((*x[:-2], x[-1], x[-2]) for x in matrices)
