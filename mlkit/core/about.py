@@ -22,10 +22,11 @@ def config_lines():
     from mlkit.core.state import state
 
     libraries = getattr(state.backend, "libraries", dict)()  # a backend may have none
+    threads = getattr(state.backend, "num_threads", lambda: "as many as it likes")()
     return [
         ("mlkit", f"{_version('mlkit')}, Python {platform.python_version()}, {platform.platform()}"),
         ("processor", _processor()),
-        ("cores", f"{_usable_cores()} usable of {os.cpu_count()}"),
+        ("cores", f"{_usable_cores()} usable of {os.cpu_count()}; threads: {threads}"),
         *((name, _version(name)) for name in ("numpy", "h5py", "jax")),
         ("backend", f"{config.backend()}, devices {', '.join(state.backend.devices())}"),
         *libraries.items(),
