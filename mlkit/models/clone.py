@@ -35,7 +35,9 @@ def clone_model(model, input_tensors=None, clone_function=None, call_function=No
         return _clone_sequential(model, input_tensors, copy, call_function)
     if model._graph is None:
         if any(a is not None for a in (input_tensors, clone_function, call_function)):
-            raise ValueError("clone_model: `input_tensors`, `clone_function` and `call_function` need a functional or Sequential model.")
+            raise ValueError(
+                "clone_model: `input_tensors`, `clone_function` and `call_function` need a functional or Sequential model."
+            )
         return type(model).from_config(model.get_config())
     return _clone_functional(model, input_tensors, copy, call_function)
 

@@ -16,6 +16,7 @@ class LayerGraphMixin:
     """The part of `Model` about its layer graph, if it has one (`_graph`, a Function)."""
 
     _graph = None
+    _sizes_from_data = False  # whether nobody stated the inputs' sizes: then the layers say which other sizes are right
 
     def _init_graph(self, inputs, outputs):
         inputs = tree.map_structure(_checked_input, inputs)
@@ -147,7 +148,8 @@ class LayerGraphMixin:
             x = ops.squeeze(x, axis=-1)
         elif len(x.shape) == rank - 1 and rank and expected[-1] == 1:
             x = ops.expand_dims(x, axis=-1)
-        if len(x.shape) != rank or any(e is not None and type(s) is int and s != e for s, e in zip(x.shape[1:], expected[1:])):
+        sizes = () if self._sizes_from_data else zip(x.shape[1:], expected[1:])
+        if len(x.shape) != rank or any(e is not None and type(s) is int and s != e for s, e in sizes):
             hint = " Is the batch axis missing?" if len(x.shape) == rank - 1 else ""
             raise ValueError(
                 f"Model {self.name!r}: input {symbol.name!r} expects shape {expected}, but was given shape {show(x.shape)}.{hint}"

@@ -157,6 +157,7 @@ class Sequential(Model):
             x = symbol(inputs)
             if not isinstance(self._stack[0], InputLayer):
                 self._stack.insert(0, x._keras_history.operation)
+                self._sizes_from_data = True
             self._connect(self._stack[0].output)
 
     @property
@@ -183,7 +184,9 @@ class Sequential(Model):
 
         options = {k: v for k, v in config.items() if k in ("name", "trainable")}
         if config.get("dtype") is not None:
-            options["dtype"] = saving.deserialize_keras_object(config["dtype"]) if isinstance(config["dtype"], dict) else config["dtype"]
+            options["dtype"] = (
+                saving.deserialize_keras_object(config["dtype"]) if isinstance(config["dtype"], dict) else config["dtype"]
+            )
         model = cls(**options)
         for layer in config["layers"]:
             model.add(saving.deserialize_keras_object(layer, custom_objects=custom_objects), rebuild=False)

@@ -103,3 +103,14 @@ def test_a_model_from_the_middle_of_another_holds_the_layers_after_it(tmp_path):
     assert not np.array_equal(before[0], model.get_layer("head").get_weights()[0])
     head.save(tmp_path / "head.keras")
     assert len(mlkit.models.load_model(tmp_path / "head.keras").weights) == 2
+
+
+def test_a_sequential_that_saw_one_size_takes_others_its_layers_take():
+    model = mlkit.Sequential([mlkit.layers.Conv2D(2, 3), mlkit.layers.GlobalAveragePooling2D()])
+    assert model(np.ones((2, 8, 8, 3))).shape == model(np.ones((2, 5, 9, 3))).shape == (2, 2)
+    assert model.predict(np.ones((2, 6, 6, 3)), verbose=0).shape == (2, 2)
+    with pytest.raises(ValueError, match="conv2d.*expected size 3 along axis -1"):
+        model(np.ones((2, 8, 8, 4)))
+    stated = mlkit.Sequential([mlkit.Input((8, 8, 3)), mlkit.layers.Conv2D(2, 3)])
+    with pytest.raises(ValueError, match=r"expects shape \(None, 8, 8, 3\)"):
+        stated(np.ones((2, 5, 9, 3)))
