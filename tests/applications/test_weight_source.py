@@ -217,6 +217,19 @@ def test_older_files_of_other_models_say_so(tmp_path):
         load(weights=tmp_path / "w.weights.h5", include_top=False)
 
 
+def test_counters_of_older_files_may_be_wider(tmp_path):
+    h5py, keras = pytest.importorskip("h5py"), pytest.importorskip("keras")
+    layers = lambda k: [k.Input((2,)), k.layers.Normalization(name="n")]
+    keras.Sequential(layers(keras)).save(tmp_path / "w.h5")
+    with h5py.File(tmp_path / "w.h5", "r+") as file:
+        (counter,) = [n for n in file["model_weights/n"].attrs["weight_names"] if "count" in n]
+        del file["model_weights/n"][counter]
+        file["model_weights/n"][counter] = np.int64(5)
+    model = mlkit.Sequential(layers(mlkit))
+    model.load_weights(tmp_path / "w.h5")
+    assert int(model.get_weights()[-1]) == 5
+
+
 def test_packaged_weights_name_their_package(monkeypatch):
     monkeypatch.delenv("MLKIT_WEIGHTS_DIR", raising=False)
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
