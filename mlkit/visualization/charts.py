@@ -32,7 +32,8 @@ class LineChart(Picture):
     def html(self):
         xs = [*(x for line in self.lines.values() for x in line[0]), *self.marks.values()]
         ys = [y for line in self.lines.values() for y in line[1]]
-        x_ticks, y_ticks = (_powers if self.log_x else _round_ticks)(xs), _round_ticks(ys)
+        whole = all(float(x).is_integer() for line in self.lines.values() for x in line[0])
+        x_ticks, y_ticks = _powers(xs) if self.log_x else _round_ticks(xs, whole=whole), _round_ticks(ys)
         x_at = _scale([*xs, *x_ticks], _LEFT, _WIDTH - _RIGHT, self.log_x)
         y_at = _scale([*ys, *y_ticks], _HEIGHT - _BOTTOM, _TOP)
         parts = [*self._frame(x_ticks, y_ticks, x_at, y_at), *self._marks(x_at)]
@@ -124,13 +125,18 @@ def _scale(values, first, last, log=False):
     return lambda v: first + (place(v) - low) / span * (last - first)
 
 
-def _round_ticks(values, about=5):
-    """Round numbers around the values, at steps of 1, 2 or 5 times a power of 10."""
+def _round_ticks(values, about=5, whole=False):
+    """Round numbers around the values, at steps of 1, 2 or 5 times a power of 10; whole numbers if wanted.
+
+    >>> _round_ticks([0.0, 1.1]), _round_ticks([1, 3], whole=True)
+    ([0.0, 0.5, 1.0], [1, 2, 3])
+    """
     low, high = (min(values), max(values)) if values else (0.0, 1.0)
     if low == high:
         low, high = low - 0.5, high + 0.5
     step = 10 ** math.floor(math.log10((high - low) / about))
     step *= next(f for f in (1, 2, 5, 10) if (high - low) / (f * step) <= about)
+    step = max(1, round(step)) if whole else step
     return [round(i * step, 12) for i in range(math.ceil(low / step), math.floor(high / step) + 1)]
 
 
