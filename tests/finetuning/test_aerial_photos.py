@@ -10,7 +10,8 @@ from mlkit import visualization
 
 
 @pytest.mark.slow
-def test_a_head_on_real_features_finds_trees_in_another_landscape():
+def test_a_head_on_real_features_finds_trees_in_another_landscape(tmp_path, monkeypatch):
+    monkeypatch.setenv("MLKIT_HOME", str(tmp_path))
     folder = mlkit.datasets.aerial_trees.folder()
     done = mlkit.finetune("EfficientNetLite0", os.path.join(folder, "train"), image_size=(96, 96), epochs=0, verbose=0)
     test = mlkit.utils.image_dataset_from_directory(
