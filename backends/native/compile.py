@@ -143,7 +143,13 @@ class _Writer:
         head = f"{', '.join(self._of_value[id(v)] for v in graph.inputs)}, = inputs" if graph.inputs else "pass"
         start = ["tick(-1)"] if self.ticks else []
         body = "\n".join(f"    {line}" for line in [*start, *lines])
-        return f"def run(inputs):\n  {head}\n  with quiet(all='ignore'):\n{body}\n"
+        quiet = "with quiet(all='ignore')" if self._may_warn() else "if True"
+        return f"def run(inputs):\n  {head}\n  {quiet}:\n{body}\n"
+
+    def _may_warn(self):
+        """Whether NumPy computes anything, and so may warn of what IEEE arithmetic defines."""
+        choices = zip(self.plan.graph.calls, self.plan.choices)
+        return any(choice.prepared is None and not self.plan.is_view(call) for call, choice in choices)
 
     # ---- one call ----------------------------------------------------------------------------------------------------
 
