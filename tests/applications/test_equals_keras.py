@@ -87,9 +87,8 @@ def test_layers(name, include_top, keras):
 
 @each_model()
 def test_logits_from_weights_of_keras(name, keras, tmp_path):
-    quick = name in QUICK
-    size = 64 if quick else SIZES.get(name, 224)
-    x = images(name, size, count=2 if quick else 1)
+    size = 64 if name in QUICK else SIZES.get(name, 224)
+    x = images(name, size)
     options = {"input_shape": (size, size, 3), "classifier_activation": None, "classes": 20}
     twin = keras_twin(keras, filled_model(name, x, **options), name, **options)
     twin.save_weights(tmp_path / "k.weights.h5")
