@@ -79,14 +79,20 @@ def _picking(xp):
         return row.ravel()
 
     def scatter(combine):
-        def kernel(x, index, updates):
+        def into(x, index, updates, out):
             k = index.shape[-1]
             width = math.prod(x.shape[k:])
             row = flat_rows(x.shape[:k], index)
-            out = xp.array(x).reshape(math.prod(x.shape[:k]), width)
-            combine(out, row, updates.reshape(row.size, width))
-            return out.reshape(x.shape)
+            if out is not x:
+                xp.copyto(out, x)
+            combine(out.reshape(math.prod(x.shape[:k]), width), row, updates.reshape(row.size, width))
 
+        def kernel(x, index, updates):
+            out = xp.empty(x.shape, x.dtype)
+            into(x, index, updates, out)
+            return out
+
+        kernel.into, kernel.inplace = into, ((0, 0),)
         return kernel
 
     def replace(out, row, updates):
@@ -103,8 +109,12 @@ def _picking(xp):
     )
 
 
+WIDE = 32  # elements of a row from which on rows are combined one by one
+LONG = 8  # rows of a run from which on it is combined by itself
+
+
 def _by_rows(xp, function):
-    """out[row] = function(out[row], updates) with repeated rows: sorted, combined run by run, then put in place at once."""
+    """out[row] = function(out[row], updates) with repeated rows, which are sorted into runs first."""
 
     def combine(out, row, updates):
         if row.size == 0:
@@ -112,7 +122,25 @@ def _by_rows(xp, function):
         order = xp.argsort(row, kind="stable")
         row = row[order]
         starts = xp.flatnonzero(xp.concatenate([xp.ones(1, bool), row[1:] != row[:-1]]))
+        if out.shape[1] >= WIDE:
+            in_rounds(out, row, updates, order, starts)
+            return
         runs = updates[order] if starts.size == row.size else function.reduceat(updates[order], starts, axis=0)
         out[row[starts]] = function(out[row[starts]], runs)
+
+    def in_rounds(out, row, updates, order, starts):
+        """The first rows of all runs, then the second ones and so on, but each long run at once; `reduceat` of wide rows takes
+        several times longer."""
+        counts = xp.diff(xp.append(starts, row.size))
+        is_long = counts > LONG
+        for a, n in zip(starts[is_long].tolist(), counts[is_long].tolist()):
+            function(out[row[a]], function.reduce(updates[order[a : a + n]], axis=0), out=out[row[a]])
+        starts, counts = starts[~is_long], counts[~is_long]
+        for i in range(LONG):
+            out[row[starts]] = function(out[row[starts]], updates[order[starts + i]])
+            more = counts > i + 1
+            starts, counts = starts[more], counts[more]
+            if not starts.size:
+                return
 
     return combine

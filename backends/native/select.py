@@ -24,7 +24,8 @@ def select(backend, call, operand):
     accepts, into = backend.into.get(name, (None, None))
     if into is not None and not accepts(call.outs[0].dtype):
         into = None
-    return Choice(kernel, params, into, aliases=name in ALIASING, workspace=_workspace(kernel, call))
+    into, inplace = into or getattr(kernel, "into", None), getattr(kernel, "inplace", ())
+    return Choice(kernel, params, into, inplace, aliases=name in ALIASING, workspace=_workspace(kernel, call))
 
 
 def _row(backend, kernel, call, operand):

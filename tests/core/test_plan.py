@@ -121,6 +121,12 @@ class TestReport:
 
         assert program_of(f, array(64, 64)).plan.arena_bytes == 64 * 64 * 4
 
+    def test_scatter_works_in_place(self):
+        fn = lambda x, i, u: ops.sum(ops.scatter_update(x * 2.0, i, u), axis=0)
+        x, u = array(64, 40), array(5, 40)
+        program = program_of(fn, x, np.array([[3], [1], [9], [3], [3]], "int32"), u)
+        assert program.plan.arena_bytes < 1.5 * 64 * 40 * 4
+
     def test_views_cost_nothing(self):
         fn = lambda x: ops.sum(ops.transpose(ops.reshape(ops.exp(x), (2, 3, 4)))[1:] ** 2)
         program = program_of(fn, array(24))

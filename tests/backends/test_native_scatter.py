@@ -1,0 +1,23 @@
+"""Scatter kernels against NumPy's unbuffered updates: few and many repetitions, narrow and wide rows."""
+
+import numpy as np
+import pytest
+
+from mlkit.core.backend import get_backend
+
+KERNELS = get_backend("native").kernels
+
+
+@pytest.mark.parametrize("name", ["add", "multiply", "maximum", "minimum"])
+@pytest.mark.parametrize("width", [1, 3, 40])
+@pytest.mark.parametrize("rows", [0, 1, 30, 500])
+def test_repeated_rows(name, width, rows):
+    rng = np.random.default_rng(rows + width)
+    x, updates = rng.uniform(0.5, 1.5, (20, width)), rng.uniform(0.5, 1.5, (rows, width))
+    index = rng.integers(0, 20, (rows, 1))
+    wanted = x.copy()
+    getattr(np, name).at(wanted, index[:, 0], updates)
+    kernel = KERNELS["scatter_" + dict(add="add", multiply="mul", maximum="max", minimum="min")[name]]
+    before = x.copy()
+    np.testing.assert_allclose(kernel(x, index, updates), wanted, rtol=1e-12)
+    np.testing.assert_array_equal(x, before)
