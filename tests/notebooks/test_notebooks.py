@@ -38,4 +38,4 @@ def test_its_outputs_are_kept(name):
 
 
 def test_the_notebooks_are_there():
-    assert {"first_steps", "custom_layer_and_training_step", "reading_a_graph", "jax_cross_check"} <= set(NOTEBOOKS)
+    assert LONG | {"reading_a_graph"} == set(NOTEBOOKS)
