@@ -88,6 +88,7 @@ def test_broadcasting(shapes):
     f = mlkit.function(fn)
     for a, b in zip(fn(*args), f(*args)):
         np.testing.assert_allclose(a, b, rtol=1e-5)
+    assert all(by_onednn for _, by_onednn in chains_of(f))
 
 
 def test_adam_is_three_passes_in_place():
@@ -122,6 +123,18 @@ def test_gradient_of_relu():
     g = mlkit.function(f)
     np.testing.assert_allclose(g(x, w), f(x, w), rtol=1e-6)
     assert all(by_onednn for _, by_onednn in chains_of(g))
+
+
+@pytest.mark.parametrize("shape", [(6, 7), (6, 1), (1, 7)])
+def test_masks(shape):
+    from mlkit.ops.fused import masked_scale, relu_grad
+
+    keep = ops.convert_to_tensor(np.random.default_rng(0).random(shape) < 0.7)
+    fn = lambda x, keep, y: (relu_grad(masked_scale(x * y, keep, scale=1.25), y - 1.0), masked_scale(y, keep, scale=2.0))
+    f, x, y = mlkit.function(fn), drawn(6, 7), drawn(6, 7, seed=1)
+    for a, b in zip(fn(x, keep, y), f(x, keep, y)):
+        np.testing.assert_allclose(a, b, rtol=1e-6)
+    assert all(by_onednn for _, by_onednn in chains_of(f))
 
 
 def test_large_calls_are_chains_of_their_own():

@@ -18,10 +18,10 @@ ALONE = 1 << 16  # elements
 
 @or_none
 def make(algorithm, loop, x, y, then):
-    """The primitive of a pass. loop, x, y: shapes of the result and the first two tensors; then: (algorithm, alpha, beta) or
-    (algorithm, shape). None where oneDNN would do it without generated code."""
-    post_ops = [("eltwise", *t) if len(t) == 3 else ("binary", t[0], dense(t[1])) for t in then]
-    descs = dense(x), dense(y), dense(loop)
+    """The primitive of a pass. loop: shape of the result; x, y: (shape, dtype) of the first two tensors; then: (algorithm, alpha,
+    beta) or (algorithm, (shape, dtype)). None where oneDNN would do it without generated code."""
+    post_ops = [("eltwise", *t) if len(t) == 3 else ("binary", t[0], dense(*t[1])) for t in then]
+    descs = dense(*x), dense(*y), dense(loop)
     primitive = Primitive("dnnl_binary_primitive_desc_create", c_int(algorithm), *descs, post_ops=post_ops)
     return primitive if primitive.implementation.startswith("jit") else None
 
@@ -39,31 +39,35 @@ class Chain(Row):
     """Operands -> the chain's outputs."""
 
     name = "fused_elementwise"
+    exact = ("float32", "bool")
 
     def fits(self, *xs, chain):
-        return can_cover(chain)
+        masks = {i for i, x in enumerate(xs) if str(x.dtype) == "bool"}
+        return can_cover(chain, masks)
 
     def gains_alone(self, call):
         """Whether a call gains by being a chain of its own: it is large, and oneDNN runs it on all threads."""
         if size_of(call.outs[0].shape) < ALONE or library() is None:
             return False
-        tensors = [a for a in call.args if hasattr(a, "shape")]
-        known = is_known(call.op.name, [a if hasattr(a, "shape") else (a,) for a in call.args])
-        return known and all(str(a.dtype) == "float32" for a in tensors)
+        args = [i if hasattr(a, "shape") else (a,) for i, a in enumerate(call.args)]
+        dtypes = [str(getattr(a, "dtype", "")) for a in call.args]
+        masks = {i for i, d in enumerate(dtypes) if d == "bool"}
+        return set(dtypes) <= {"float32", "bool", ""} and is_known(call.op.name, args, masks)
 
     def build(self, operands, outs, chain):
         if not all(map(is_dense, operands)):
             return None
-        passes = cover(chain)
         loop, shapes = fold_axes([o.shape for o in operands], outs[0].shape)
+        passes = cover(chain, {v for v, shape in enumerate(shapes) if not _fits_late(shape, loop)})
         full = [v for v, shape in enumerate(shapes) if shape == loop]
         if len(loop) > MOST_AXES or not all(p.with_full_first(lambda v: v >= len(shapes) or v in full) for p in passes):
             return None
         kernel = Kernel(operands, outs, inplace_pairs(chain, passes, full))
-        places = {v: kernel.argument(v, dense(shape)) for v, shape in enumerate(shapes)}
+        kinds = [(s, "uint8" if o.dtype == "bool" else "float32") for s, o in zip(shapes, operands)]
+        places = {v: kernel.argument(v, dense(*kind)) for v, kind in enumerate(kinds)}
         places |= {v: kernel.result(j, dense(loop)) for j, v in enumerate(chain.outs)}
         for p in passes:
-            primitive = _primitive(p, lambda v: shapes[v] if v < len(shapes) else loop, loop)
+            primitive = _primitive(p, lambda v: kinds[v] if v < len(kinds) else (loop, "float32"), loop)
             if primitive is None:
                 return None
             if p.out not in places:
@@ -78,12 +82,18 @@ class Chain(Row):
         return kernel
 
 
-def _primitive(p, shape_of, loop):
+def _fits_late(shape, loop):
+    """Whether there is generated code for a post-op with a tensor: one of the full shape, one number, or one for each index of
+    the second axis."""
+    return shape == loop or all(n == 1 for i, n in enumerate(shape) if i != 1)
+
+
+def _primitive(p, kind_of, loop):
     algorithm, x, y = p.start
     if algorithm in GRADIENTS:
         return gradient(algorithm, loop)
-    then = tuple(t if len(t) == 3 else (t[0], shape_of(t[1])) for t in p.then)
-    return make(algorithm, loop, shape_of(x), shape_of(y), then) if len(then) <= MOST_POST_OPS else None
+    then = tuple(t if len(t) == 3 else (t[0], kind_of(t[1])) for t in p.then)
+    return make(algorithm, loop, kind_of(x), kind_of(y), then) if len(then) <= MOST_POST_OPS else None
 
 
 def inplace_pairs(chain, passes, full):

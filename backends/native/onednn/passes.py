@@ -7,6 +7,8 @@ can be multiplied or divided factor by factor.
 
 The gradients of relu and relu6 are passes of their own, by other primitives: their `start` has the name of the op.
 
+A mask multiplies, as 1 and 0; so an infinity in a masked place becomes NaN, which it does not elsewhere.
+
 Left out is what does not treat NaN and denormal numbers as NumPy does: maximum, minimum, exp and log. (relu, here as in the
 products that it is fused with, makes 0 of NaN.)
 """
@@ -24,6 +26,7 @@ _UNARY = {
     "sigmoid": [(c.LOGISTIC, 0.0, 0.0)],
 }
 GRADIENTS = {"relu_grad": (c.RELU_BY_RESULT, 0.0, 0.0), "relu6_grad": (c.CLIP_V2_BY_RESULT, 0.0, 6.0)}
+MASK = "masked_scale"
 NEGATIVE, INVERSE = (c.LINEAR, -1.0, 0.0), (c.POW, 1.0, -1.0)
 
 
@@ -50,8 +53,7 @@ class Pass:
         if algorithm in (c.BINARY_ADD, c.BINARY_MUL):
             self.start = algorithm, y, x
         else:
-            first, then = (NEGATIVE, c.BINARY_ADD) if algorithm == c.BINARY_SUB else (INVERSE, c.BINARY_MUL)
-            self.start, self.then = (c.BINARY_MAX, y, y), [first, (then, x), *self.then]
+            self.start, self.then = (algorithm, y, x), [NEGATIVE if algorithm == c.BINARY_SUB else INVERSE, *self.then]
         return True
 
     def factors(self):
@@ -78,24 +80,29 @@ class Pass:
             self.then.append((c.LINEAR, alpha, beta))
 
 
-def can_cover(chain):
-    """Whether all steps of a chain can be parts of passes."""
-    return all(is_known(op.name, args) for op, args, _ in chain.steps)
+def can_cover(chain, masks=()):
+    """Whether all steps of a chain can be parts of passes. masks: numbers of the values that are bool."""
+    return all(is_known(op.name, args, masks) for op, args, _ in chain.steps)
 
 
-def is_known(name, args):
+def is_known(name, args, masks=()):
+    """Whether a pass can do an op. args: numbers of values, or (number,)."""
     numbers = sum(type(a) is tuple for a in args)
+    if name == MASK:
+        return args[0] not in masks and not numbers
+    if any(a in masks for a in args if type(a) is int):
+        return False
     return (name in _UNARY or name in GRADIENTS) and not numbers or name in _BINARY and numbers < 2
 
 
-def cover(chain):
-    """The passes of a chain, in order."""
-    return _Cover(chain).run()
+def cover(chain, early=()):
+    """The passes of a chain, in order. early: numbers of operands that a pass can only begin with."""
+    return _Cover(chain, early).run()
 
 
 class _Cover:
-    def __init__(self, chain):
-        self.chain, self.passes, self.open = chain, [], {}
+    def __init__(self, chain, early):
+        self.chain, self.early, self.passes, self.open = chain, early, [], {}
         self.uses = {}
         for _, args, _ in chain.steps:
             for a in args:
@@ -103,8 +110,8 @@ class _Cover:
                     self.uses[a] = self.uses.get(a, 0) + 1
 
     def run(self):
-        for v, (op, args, _) in enumerate(self.chain.steps, self.chain.operands):
-            self.open[v] = self._step(op.name, args)
+        for v, (op, args, params) in enumerate(self.chain.steps, self.chain.operands):
+            self.open[v] = self._step(op.name, args, **params)
             if v in self.chain.outs or self.uses.get(v) != 1 or op.name in GRADIENTS:
                 self._written(v)
         return self.passes
@@ -121,12 +128,16 @@ class _Cover:
         """A pass with the value in its register."""
         return self.open.pop(v) if v in self.open else Pass(c.BINARY_MAX, v, v)
 
-    def _step(self, name, args):
+    def _step(self, name, args, scale=None):
         if name in _UNARY:
             now = self._begin(args[0])
             now.then += _UNARY[name]
             return now
         x, y = args
+        if name == MASK:
+            now = self._of_two("mul", x, y)
+            now.scale(scale, 0.0)
+            return now
         if name in GRADIENTS:
             return Pass(name, self._written(x), self._written(y))
         if type(x) is tuple:
@@ -153,15 +164,17 @@ class _Cover:
         if x not in self.open and y not in self.open:
             return Pass(_BINARY[name], x, y)
         if x in self.open and y in self.open and x != y:
-            if name in ("mul", "div") and self.open[y].factors():
+            if name in ("mul", "div") and self._factors(y):
                 return self._times(_BINARY[name], self.open.pop(x), self.open.pop(y).factors())
-            if name == "mul" and self.open[x].factors():
+            if name == "mul" and self._factors(x):
                 return self._times(c.BINARY_MUL, self.open.pop(y), self.open.pop(x).factors())
-            if name == "div" and self.open[x].factors():
+            if name == "div" and self._factors(x):
                 now = self.open.pop(y)
                 now.then.append(INVERSE)
                 return self._times(c.BINARY_MUL, now, self.open.pop(x).factors())
             self._written(x)
+        if x in self.early or y in self.early:
+            return Pass(_BINARY[name], self._written(x), self._written(y))
         if x in self.open:
             now = self.open.pop(x)
             now.then.append((_BINARY[name], y))
@@ -171,6 +184,11 @@ class _Cover:
             now.then.append(NEGATIVE if name == "sub" else INVERSE)
         now.then.append((c.BINARY_ADD if name in ("add", "sub") else c.BINARY_MUL, x))
         return now
+
+    def _factors(self, v):
+        """Those of an open pass that may be used one after the other, or None."""
+        found = self.open[v].factors()
+        return None if found and any(f in self.early for f in found if type(f) is int) else found
 
     def _times(self, algorithm, now, factors):
         """Multiply, or divide, by tensors and numbers one after the other."""
