@@ -141,10 +141,10 @@ _ABOUT = """
     """
 
 
-def constructor(name, architecture, about, default_name=None, arguments=None):
+def constructor(module, name, architecture, about, default_name=None, arguments=None):
     """The public function that builds an Architecture, with Keras's signature.
 
-    name: of the function. architecture: an Architecture, or a function that makes one from arguments of the family's own.
+    module, name: of the function. architecture: an Architecture, or a function that makes one from arguments of the family's own.
     about: for the docstring: title and address of the paper, and the family's own arguments. default_name: of the model; `name`
     in lower case unless given. arguments: name -> default, in order, where they are others than those of `Architecture.build`.
     """
@@ -165,6 +165,6 @@ def constructor(name, architecture, about, default_name=None, arguments=None):
 
     make.__signature__ = signature
     make.__name__ = make.__qualname__ = name
-    make.__module__ = inspect.stack()[2].frame.f_globals["__name__"]
+    make.__module__ = module
     make.__doc__ = f"The image classifier {name}: {about}\n{_ABOUT}"
     return make

@@ -96,7 +96,7 @@ def _convnext(size, depths, width, *digests):
         "include_top": True, "include_preprocessing": True, "weights": "imagenet", "input_tensor": None, "input_shape": None,
         "pooling": None, "classes": 1000, "classifier_activation": "softmax",
     }  # fmt: skip
-    return constructor(f"ConvNeXt{size}", architecture, _ABOUT, file, arguments)
+    return constructor(__name__, f"ConvNeXt{size}", architecture, _ABOUT, file, arguments)
 
 
 ConvNeXtTiny = _convnext(

@@ -49,7 +49,9 @@ def _densenet(name, depths, *digests):
         keras_files("densenet", f"{file}.h5", f"{file}_notop.h5", digests),
         channels_first=False,
     )
-    return constructor(name, architecture, "densely connected layers (Huang et al., 2017), https://arxiv.org/abs/1608.06993.")
+    return constructor(
+        __name__, name, architecture, "densely connected layers (Huang et al., 2017), https://arxiv.org/abs/1608.06993."
+    )
 
 
 DenseNet121 = _densenet("DenseNet121", (6, 12, 24, 16), "9d60b8095a5708f2dcce2bca79d332c7", "30ee3e1110167f948a6b9946edeeb738")

@@ -124,7 +124,7 @@ def _efficientnet(number, width, depth, size, dropout, *digests):
         options=lambda source: {"published": source.is_imagenet},
     )
     about = "compound scaling (Tan and Le, 2019), https://arxiv.org/abs/1905.11946. It takes pixels from 0 to 255."
-    return constructor(f"EfficientNetB{number}", architecture, about)
+    return constructor(__name__, f"EfficientNetB{number}", architecture, about)
 
 
 EfficientNetB0 = _efficientnet(0, 1.0, 1.0, 224, 0.2, "902e53a9f72be733fc0bcb005b3ebbac", "50bc09e76180e00e4465e1a485ddc09d")

@@ -83,7 +83,7 @@ def _lite(number, width, depth, size, dropout, file, digest):
         f"EfficientNet for phones (Tan and Le, 2019; Liu, 2020), https://arxiv.org/abs/1905.11946.\n\n    ImageNet weights come "
         f"with the package {weights.distribution}. Images go through `preprocess_input`, (x - 127) / 128."
     )
-    return constructor(f"EfficientNetLite{number}", architecture, about)
+    return constructor(__name__, f"EfficientNetLite{number}", architecture, about)
 
 
 EfficientNetLite0 = _lite(

@@ -113,7 +113,7 @@ def _efficientnet_v2(kind, table, width, depth, size, *digests):
         "include_top": True, "weights": "imagenet", "input_tensor": None, "input_shape": None, "pooling": None, "classes": 1000,
         "classifier_activation": "softmax", "include_preprocessing": True,
     }  # fmt: skip
-    return constructor(f"EfficientNetV2{kind}", architecture, _ABOUT, name, arguments)
+    return constructor(__name__, f"EfficientNetV2{kind}", architecture, _ABOUT, name, arguments)
 
 
 def _zeros():

@@ -67,7 +67,7 @@ def _inception_resnet_v2():
     files = keras_files("inception_resnet_v2", f"{_FILE}.h5", f"{_FILE}_notop.h5", digests)
     architecture = Architecture(_features, files, size=299, min_size=75, pooled_names=(None, None))
     about = "Inception blocks with shortcuts (Szegedy et al., 2017), https://arxiv.org/abs/1602.07261."
-    return constructor("InceptionResNetV2", architecture, about, "inception_resnet_v2")
+    return constructor(__name__, "InceptionResNetV2", architecture, about, "inception_resnet_v2")
 
 
 InceptionResNetV2 = _inception_resnet_v2()

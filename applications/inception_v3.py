@@ -87,7 +87,7 @@ def _inception_v3():
     files = keras_files("inception_v3", f"{_FILE}.h5", f"{_FILE}_notop.h5", digests)
     architecture = Architecture(_features, files, size=299, min_size=75, pooled_names=(None, None))
     about = "factorized convolutions (Szegedy et al., 2016), https://arxiv.org/abs/1512.00567."
-    return constructor("InceptionV3", architecture, about, "inception_v3")
+    return constructor(__name__, "InceptionV3", architecture, about, "inception_v3")
 
 
 InceptionV3 = _inception_v3()

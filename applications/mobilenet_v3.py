@@ -149,7 +149,7 @@ def _mobilenet_v3(kind, blocks, width):
         "include_preprocessing": True,
     }  # fmt: skip
     name = f"MobileNetV3{kind.capitalize()}"
-    return constructor(name, functools.partial(_architecture, kind, blocks, width), _ABOUT, name, arguments)
+    return constructor(__name__, name, functools.partial(_architecture, kind, blocks, width), _ABOUT, name, arguments)
 
 
 MobileNetV3Small = _mobilenet_v3("small", _SMALL, 1024)

@@ -118,7 +118,7 @@ def _nasnet(name, size, file, features, *digests):
         "classifier_activation": "softmax",
     }  # fmt: skip
     about = "learned transferable cells (Zoph et al., 2018), https://arxiv.org/abs/1707.07012."
-    return constructor(name, architecture, about, f"nasnet_{file}", arguments)
+    return constructor(__name__, name, architecture, about, f"nasnet_{file}", arguments)
 
 
 NASNetMobile = _nasnet(

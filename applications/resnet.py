@@ -86,7 +86,9 @@ def _resnet(name, depths, *digests):
         options=lambda source: {"torch": source.is_torch},
         torch_names={"torchvision": _torch_name},
     )
-    return constructor(name, architecture, "deep residual learning (He et al., 2016), https://arxiv.org/abs/1512.03385.")
+    return constructor(
+        __name__, name, architecture, "deep residual learning (He et al., 2016), https://arxiv.org/abs/1512.03385."
+    )
 
 
 ResNet50 = _resnet("ResNet50", (3, 4, 6, 3), "2cb95161c43110f7111970584f804107", "4d473c1dd8becc155b73f8504c6f6626")

@@ -38,7 +38,10 @@ def _features(x, depths):
 def _resnet_v2(name, depths, *digests):
     architecture = Architecture(functools.partial(_features, depths=depths), resnet_files(name.lower(), *digests))
     return constructor(
-        name, architecture, "identity mappings in residual networks (He et al., 2016), https://arxiv.org/abs/1603.05027."
+        __name__,
+        name,
+        architecture,
+        "identity mappings in residual networks (He et al., 2016), https://arxiv.org/abs/1603.05027.",
     )
 
 

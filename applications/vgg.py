@@ -44,7 +44,7 @@ def _vgg(name, depths, *digests):
         torch_names={"torchvision": functools.partial(_torch_name, depths=depths)},
     )
     return constructor(
-        name, architecture, "very deep networks (Simonyan and Zisserman, 2015), https://arxiv.org/abs/1409.1556."
+        __name__, name, architecture, "very deep networks (Simonyan and Zisserman, 2015), https://arxiv.org/abs/1409.1556."
     )
 
 

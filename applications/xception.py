@@ -54,7 +54,9 @@ def _xception():
     digests = "0a58e3b7378bc2990ea3b43d5981f1f6", "b0042744bf5b25fce3cb969f33bebb97"
     files = keras_files("xception", f"{_FILE}.h5", f"{_FILE}_notop.h5", digests)
     architecture = Architecture(_features, files, size=299, min_size=71, pooled_names=(None, None))
-    return constructor("Xception", architecture, "separable convolutions (Chollet, 2017), https://arxiv.org/abs/1610.02357.")
+    return constructor(
+        __name__, "Xception", architecture, "separable convolutions (Chollet, 2017), https://arxiv.org/abs/1610.02357."
+    )
 
 
 Xception = _xception()

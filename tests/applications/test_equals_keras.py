@@ -26,7 +26,11 @@ SIZES = {  # model -> usual size; 224 for all others
 }  # fmt: skip
 MODELS = [n for n in mlkit.applications.__all__ if n[0].isupper() and not n.startswith("EfficientNetLite")]
 QUICK = ("MobileNetV2", "MobileNetV3Small")
-STEP_SIZE = {"InceptionV3": 139, "InceptionResNetV2": 139}  # where few pixels are left, normalization divides by almost nothing
+STEP_SIZE = {
+    "InceptionV3": 139,
+    "InceptionResNetV2": 139,
+    "Xception": 96,
+}  # where few pixels are left, normalization divides by almost nothing
 
 
 def each_model(quick=QUICK):
