@@ -77,6 +77,7 @@ def run(given, kept):
         old = kept["workloads"].get(workload, {"libraries": {}, "failed": {}}) if given.libraries else {}
         kept["workloads"][workload] = dict(
             date=datetime.date.today().isoformat(),
+            together=not given.libraries,
             gflops=max(peaks, default=None),
             libraries={**old.get("libraries", {}), **found},
             failed={**{k: v for k, v in old.get("failed", {}).items() if k not in found}, **failed},

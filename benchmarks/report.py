@@ -71,7 +71,8 @@ def time_table(results):
             mine = f"{own[field]:.4g}" if field in own else "-"
             cells.append(f"{mine} / {best[1]:.4g} {unit} {best[0]}" if best else mine)
         onnx = libraries.get("onnxruntime")
-        lines.append(_row(workload, result["date"], *cells, *floor_cells(own, result["gflops"]),
+        date = result["date"] if result.get("together") else f"{result['date']} (*)"
+        lines.append(_row(workload, date, *cells, *floor_cells(own, result["gflops"]),
                           f"{onnx['predict_ms']:.4g} / {onnx['call1_ms']:.4g} ms" if onnx else "-"))  # fmt: skip
     return "\n".join(lines)
 
@@ -88,7 +89,13 @@ def write_page(results, about):
     """Put the tables between the two marker comments of the page."""
     before, rest = PAGE.read_text().split(BEGIN)
     after = rest.split(END)[1]
-    PAGE.write_text("\n".join([before + BEGIN, "", about, "", ratio_table(results), "", time_table(results), "", END]) + after)
+    note = "(*) not all libraries of this row were measured in the same run."
+    tables = [ratio_table(results), "", time_table(results), *([] if _all_together(results) else ["", note])]
+    PAGE.write_text("\n".join([before + BEGIN, "", about, "", *tables, "", END]) + after)
+
+
+def _all_together(results):
+    return all(result.get("together") for result in results.values())
 
 
 def _in_order(results):
