@@ -190,3 +190,23 @@ def test_matrix_product_with_bias_and_activation(act, rows):
         check("matmul_bias_act", drawn(2, rows, 5), drawn(2, 5, 9, seed=1), bias, act=act)
         check("matmul_bias_act", drawn(rows, 5), drawn(5, 9, seed=1), bias, drawn(rows, 9, seed=3), act=act)
         check("matmul_bias_act", drawn(2, rows, 5), drawn(2, 5, 9, seed=1), bias, drawn(2, rows, 9, seed=3), act=act)
+
+
+@pytest.mark.parametrize("size", [(5, 7), (6, 9)])
+def test_windows_of_one_cell_with_steps(size):
+    p = dict(strides=(2, 3), padding="same", dilation=(1, 1), groups=1)
+    x, w = drawn(3, *size, 16), drawn(1, 1, 16, 24, seed=1)
+    g = drawn(*reference("conv", (x, w), p)[0].shape, seed=2)
+    check("conv", x, w, **p)
+    check("conv_kernel", x, g, shape=w.shape, **p)
+    check("conv_input", g, w, shape=x.shape, **p)
+
+
+def test_every_other_row_of_an_odd_number():
+    p = dict(strides=(1, 1), padding="same", dilation=(1, 1), groups=1)
+    x, w = drawn(3, 5, 6, 4), drawn(1, 1, 4, 8, seed=1)
+    f = mlkit.function(lambda x: OPS["conv"]((x * 1.5)[:, ::2], w, **p))
+    compare(f(x), reference("conv", ((x * 1.5)[:, ::2], w), p), 2e-5)
+    a, b = drawn(7, 40), drawn(40, 9, seed=1)
+    compare(mlkit.function(lambda a: OPS["matmul"]((a * 1.5)[::2], b))(a), ((a * 1.5)[::2] @ b,), 2e-5)
+    compare(KERNELS["conv"](x[:, ::2], w, **p), reference("conv", (x[:, ::2], w), p), 2e-5)

@@ -10,6 +10,7 @@ from mlkit.backends.native.onednn.kernel import Kernel
 from mlkit.backends.native.onednn.memory import anyhow, dense, dims, strided
 from mlkit.backends.native.onednn.primitive import Primitive, or_none
 from mlkit.backends.native.onednn.row import Row, element_strides, is_dense
+from mlkit.core.plan import Operand
 
 
 def image(operand):
@@ -39,6 +40,23 @@ def steps(shape, kernel, strides, padding, dilation):
     """(strides, dilations, padding before, padding after) as oneDNN takes them; shape, kernel: shapes of the two."""
     pads = Geometry(shape, kernel[:-2], strides, padding, dilation).pads
     return tuple(strides), tuple(d - 1 for d in dilation), tuple(a for a, _ in pads), tuple(b for _, b in pads)
+
+
+def seen(operand, kernel, strides, padding, dilation):
+    """(what a convolution sees of its input, an Operand; the parameters for that).
+
+    A window of one cell that moves by steps of several sees a fraction of it, over which it moves by steps of one.
+    """
+    params = dict(strides=strides, padding=padding, dilation=dilation)
+    if any(n != 1 for n in kernel[:-2]) or all(s == 1 for s in strides) or padding not in ("valid", "same"):
+        return operand, params
+    if any(n % s for n, s in zip(operand.shape[1:-1], strides)):
+        return operand, params
+    cells = (n // s for n, s in zip(operand.shape[1:-1], strides))
+    first, *middle, last = operand.strides
+    steps_between = first, *(a * s for a, s in zip(middle, strides)), last
+    part = Operand((operand.shape[0], *cells, operand.shape[-1]), operand.dtype, steps_between, operand.offset)
+    return part, dict(params, strides=(1,) * len(strides))
 
 
 _ALGORITHM = c_int(c.CONVOLUTION_DIRECT)
@@ -88,7 +106,7 @@ def _is_better_blocked(x, w, y, implementation):
     flops = 2 * math.prod(y) * math.prod(w) // y[1]
     if "dw" in implementation:
         return elements < CACHED
-    return flops > 150 * elements
+    return flops > 220 * elements
 
 
 def _multiplies_by_channel(primitive, groups):
@@ -148,11 +166,12 @@ class ConvKernel(Row):
         self.name = name
 
     def build(self, operands, outs, groups, shape, **window_steps):
-        x, g = operands
+        (x, window_steps), g = seen(operands[0], shape, **window_steps), operands[1]
         xd, gd, wd = image(x), image(g), window(outs[0], groups)
         if None in (xd, gd, wd):
             return None
-        primitive = backward_weights(xd, wd[0], gd, steps(x.shape, shape, **window_steps), len(outs) > 1)
+        dense_x = image(Operand(x.shape, x.dtype)) if x is not operands[0] else xd
+        primitive = backward_weights(dense_x, wd[0], gd, steps(x.shape, shape, **window_steps), len(outs) > 1)
         if primitive is None or _multiplies_by_channel(primitive, groups):
             return None
         kernel = Kernel(operands, outs)

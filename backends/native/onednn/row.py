@@ -93,7 +93,8 @@ _local = threading.local()
 
 
 def element_strides(operand, repeated=0):
-    """Strides in elements; None where they are negative or an element repeats. repeated: so many first axes may repeat.
+    """Strides in elements; None where they are negative, an element repeats, or the last step along an axis would leave its row
+    (every other one of an odd number), which oneDNN refuses. repeated: so many first axes may repeat.
 
     An axis of size 1 gets the stride that it would have in a dense array.
     """
@@ -105,7 +106,13 @@ def element_strides(operand, repeated=0):
             return None
         strides.append(s // size if n > 1 and s else step)
         step = strides[-1] * n
-    return tuple(reversed(strides))
+    strides = tuple(reversed(strides))
+    reach = 0
+    for s, n in sorted((s, n) for s, n, old in zip(strides, operand.shape, operand.strides) if n > 1 and old):
+        if s < reach:
+            return None
+        reach = s * n
+    return strides
 
 
 def dense_rows(operand, shape):
