@@ -42,9 +42,11 @@ class Labelled:
 
 def labelled(train, validation, image_size, batch_size, classes, seed, verbose):
     """Whatever `finetune` was given, as `Labelled`."""
-    code, names = [], None
+    code = []
     if isinstance(train, (str, os.PathLike)):
-        train, validation, code = _from_folders(train, validation, image_size, batch_size, seed, verbose)
+        train, validation, code = _from_folders(train, validation, image_size or (224, 224), batch_size, seed, verbose)
+    elif image_size is not None:
+        raise ValueError("finetune: `image_size` is for folders; the images of other data have a size. Leave it out.")
     if isinstance(validation, (str, os.PathLike)):
         raise ValueError("finetune: where `validation` is a folder, `train` must be one, too.")
     if validation is None:
@@ -54,8 +56,11 @@ def labelled(train, validation, image_size, batch_size, classes, seed, verbose):
     names = getattr(train, "class_names", None)
     x, y = train[:2] if arrays else _first_batch(train)
     y = np.asarray(y)
-    head = _head(y, classes or (len(names) if names else None), arrays)
-    return Labelled(train, validation, batch_size if arrays else None, tuple(x.shape[1:]), *head, names, code)
+    known = len(names) if names else None
+    if classes and known and classes != known:
+        raise ValueError(f"finetune: `classes` is {classes}, but the data has the classes {names}. Leave `classes` out.")
+    head = _head(y, classes or known, arrays)
+    return Labelled(train, validation, batch_size if arrays else None, tuple(np.shape(x)[1:]), *head, names, code)
 
 
 def _from_folders(train, validation, image_size, batch_size, seed, verbose):

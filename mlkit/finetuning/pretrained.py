@@ -28,6 +28,8 @@ def pretrained(model, weights, image_shape, preprocess="auto"):
     if isinstance(model, str):
         model = _application(model)
     if isinstance(model, Model):
+        if weights != "imagenet":
+            raise ValueError(f"finetune: `weights` is {weights!r}, but model {model.name!r} has its own. Leave `weights` out.")
         return _headless(model, preprocess)
     home = getattr(model, "__module__", "")
     if not callable(model) or not home.startswith("mlkit.applications."):

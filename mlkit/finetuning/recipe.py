@@ -39,7 +39,7 @@ def finetune(
     weights="imagenet",
     preprocess="auto",
     augmentation=None,
-    image_size=(224, 224),
+    image_size=None,
     batch_size=32,
     classes=None,
     head_epochs=15,
@@ -66,10 +66,10 @@ def finetune(
             way for the new head).
         train: a folder with one sub-folder a class, a data set of images and labels, or a tuple (images, labels) of arrays.
         validation: the same for choosing the best epoch; of a folder a fifth is set aside if this is None.
-        weights: what the constructor takes: "imagenet", a path, or None for random ones.
+        weights: what the constructor takes: "imagenet", a path, or None for random ones. A Model has its own.
         preprocess: "auto", that of the application; a function of images or a layer; None.
         augmentation: None; True for flips, small rotations and zooms; or a list of layers.
-        image_size: (height, width), for folders.
+        image_size: (height, width) that images of folders are brought to, (224, 224) unless given; other data have a size.
         batch_size: for folders and arrays, and for training the head on features.
         classes: number of classes, for data sets of class numbers that have no `class_names`.
         head_epochs, epochs: epochs of the two phases; 0 leaves one out.

@@ -138,10 +138,18 @@ BAD = {
     "no validation": ({"validation": None}, "pass `validation`"),
     "no epochs": ({"head_epochs": 0, "epochs": 0}, "epochs to train"),
     "labels": ({"train": (pictures(4)[0], np.ones(4))}, "class numbers"),
+    "weights of a model": ({"weights": None}, "has its own"),
+    "size of arrays": ({"image_size": (8, 8)}, "for folders"),
     "augmentation": ({"augmentation": "flip"}, "list of layers"),
     "classes": ({"train": [pictures(4)].__iter__()}, "pass `classes`"),
     "folder for one": ({"validation": "somewhere"}, "must be one, too"),
 }
+
+
+def test_the_number_of_classes_is_known(photos):
+    data = mlkit.utils.image_dataset_from_directory(photos, image_size=(16, 16), seed=0, verbose=False)
+    with pytest.raises(ValueError, match="Leave `classes` out"):
+        mlkit.finetune(small_net(), data, data, preprocess=None, classes=3, **QUICK)
 
 
 @pytest.mark.parametrize("name", BAD)
