@@ -12,7 +12,7 @@ from mlkit.backends.native.onednn import constants as c
 from mlkit.backends.native.onednn.library import OneDnnError, library
 from mlkit.backends.native.onednn.memory import Desc
 
-UNIMPLEMENTED = 3
+REFUSED = 2, 3  # invalid arguments (for that version of the library), unimplemented
 
 
 class Primitive:
@@ -96,7 +96,7 @@ def or_none(make):
         try:
             return make(*args, **params)
         except OneDnnError as error:
-            if error.status != UNIMPLEMENTED:
+            if error.status not in REFUSED:
                 raise
             return None
 

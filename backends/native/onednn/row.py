@@ -14,6 +14,9 @@ from mlkit.core.plan import Operand
 from mlkit.core.spec import Spec
 
 
+MOST_AXES = 12
+
+
 class Row:
     """A row of the kernel table for the op `name`.
 
@@ -38,7 +41,7 @@ class Row:
 
     def accepts(self, *args, **params):
         for a in args:
-            if hasattr(a, "shape") and (str(a.dtype) not in self.exact or 0 in a.shape):
+            if hasattr(a, "shape") and (str(a.dtype) not in self.exact or 0 in a.shape or len(a.shape) > MOST_AXES):
                 return False
         return library() is not None and self.fits(*args, **params)
 
