@@ -212,6 +212,8 @@ def test_older_files_of_other_models_say_so(tmp_path):
         load(include_top=False)
     with pytest.raises(ModelFileError, match=r"predictions.*shape \(1280, 4\).*for another number of classes"):
         load(classes=5)
+    with_head.save(tmp_path / "w.keras")
+    np.testing.assert_array_equal(load(weights=tmp_path / "w.keras", classes=4).get_weights()[0], with_head.get_weights()[0])
     with_head.save_weights(tmp_path / "w.weights.h5")
     with pytest.raises(ModelFileError, match="include_top=True"):
         load(weights=tmp_path / "w.weights.h5", include_top=False)
