@@ -105,7 +105,7 @@ def write(folder, done, found):
         rows.writerow(["epoch", *done.history])
         rows.writerows([i, *values] for i, values in enumerate(zip(*done.history.values()), 1))
     curves, matrix, wrong = visualization.learning_curves(done), found.confusion_matrix(), found.most_wrong()
-    pictures = [curves, matrix, wrong]
+    pictures = [curves, matrix, found.most_confused(), wrong]
     if len(wrong):
         pictures.append(visualization.grad_cam(done.model, wrong.images, class_names=done.class_names))
     visualization.Page("Fine-tuning", *pictures).save(os.path.join(folder, "report.html"))

@@ -29,12 +29,23 @@ class Predictions:
 
     def most_wrong(self, count=12):
         """`Gallery` of the wrong predictions the model is most sure of."""
-        shown = self.worst[:count]
+        return self._gallery(self.worst[:count], "Most wrong")
+
+    def most_confused(self, count=12):
+        """`Gallery` of the most frequent mistake: images of one class taken for one other, the surest of those kept."""
+        said = self.probabilities.argmax(axis=1)
+        for true, predicted, times in self.confusion_matrix().most_confused(len(self.worst)):
+            pair = [w for w in self.worst if (self._name(self.labels[w[1]]), self._name(said[w[1]])) == (true, predicted)]
+            if pair:
+                return self._gallery(pair[:count], f"Most confused: {true} taken for {predicted}, {times} times")
+        return self._gallery([], "Most confused: none")
+
+    def _gallery(self, wrong, title):
         captions = [
             f"{self._name(self.labels[i])}, but {confidence:.0%} {self._name(self.probabilities[i].argmax())}"
-            for confidence, i, _ in shown
+            for confidence, i, _ in wrong
         ]
-        return Gallery([image for _, _, image in shown], captions, "Most wrong")
+        return Gallery([image for _, _, image in wrong], captions, title)
 
     def _name(self, number):
         return self.class_names[number] if self.class_names else str(number)

@@ -94,6 +94,10 @@ def test_most_wrong(single):
     gallery = found.most_wrong()
     assert gallery.captions == ["dark, but 99% light", "dark, but 88% light"] and gallery.images[0].max() == 255
     assert found.confusion_matrix().counts.tolist() == [[0, 3], [0, 1]]
+    confused = found.most_confused(1)
+    assert confused.title == "Most confused: dark taken for light, 3 times" and len(confused) == 1
+    right = look.predictions_of(Always(single), x[2:3], y[2:3])
+    assert len(right.most_wrong()) == 0 == len(right.most_confused())
 
 
 class TestGradCam:
