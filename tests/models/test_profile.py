@@ -54,8 +54,7 @@ def test_layers_are_named_in_both_directions(reports):
 
 def test_flops_of_a_convolution(reports):
     product = 2 * 4 * 8 * 8 * 3 * 3 * 3 * 4  # two FLOPs for each of the terms of each output
-    names = ("conv", "conv_kernel", "conv_bias_act")
-    flops = sum(row.flops for row in reports[0].by_kernel if row.name in names)
+    flops = sum(row.flops for row in reports[0].by_kernel if row.name.startswith("conv"))
     assert 2 * product <= flops <= 2.1 * product  # forward and the kernel's gradient; bias and activation are little
 
 
