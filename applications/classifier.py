@@ -87,6 +87,12 @@ class Architecture:
                 x = self._pooled(x, pooling)
         model = Functional(inputs, x, name=name)
         source.load_into(model, self.torch_names)
+        if source.is_torch and "torchvision" in self.torch_names:
+            warnings.warn(
+                f"{name}: weights of PyTorch go with images scaled by imagenet_utils.preprocess_input(x, mode='torch'), not by "
+                "this family's own preprocess_input.",
+                stacklevel=3,
+            )
         return model
 
     def _check(self, source, include_top, pooling, classes, name):
@@ -107,7 +113,7 @@ class Architecture:
             raise ValueError(f"`pooling` must be None, 'avg' or 'max', but is {pooling!r}.")
         if pooling and include_top:
             warnings.warn(
-                f"pooling={pooling!r} has no effect with include_top=True.", stacklevel=5
+                f"pooling={pooling!r} has no effect with include_top=True.", stacklevel=4
             )  # where the constructor is called
 
     def _pooled(self, x, pooling):

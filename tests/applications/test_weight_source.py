@@ -45,10 +45,12 @@ def nets():
 def test_state_dict_of_torchvision(name, nets, tmp_path):
     x, state, logits = nets(name)
     write_pth(tmp_path / "w.pth", state)
-    model = getattr(mlkit.applications, name)(input_shape=x.shape[1:], weights=tmp_path / "w.pth", **OPTIONS)
+    with pytest.warns(UserWarning, match="mode='torch'"):
+        model = getattr(mlkit.applications, name)(input_shape=x.shape[1:], weights=tmp_path / "w.pth", **OPTIONS)
     assert difference(model(x).numpy(), logits) < 1e-4
 
 
+@pytest.mark.filterwarnings("ignore:.*mode='torch'")
 @pytest.mark.parametrize("form", ["older", "permuted", "safetensors"])
 def test_other_forms_of_the_file(form, nets, tmp_path):
     x, state, logits = nets("MobileNetV2")
