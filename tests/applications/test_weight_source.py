@@ -14,7 +14,7 @@ from mlkit.applications.weight_source import PublishedFile
 from mlkit.models.saving.pickle_data import PickleError, load_pickle
 from mlkit.saving import ModelFileError
 from tests.applications import torch_files
-from tests.applications.against_keras import difference
+from tests.applications.against_keras import difference, keras_model
 from tests.applications.torch_files import write_pth, write_safetensors
 
 NETS = {"ResNet50": torch_files.resnet50, "MobileNetV2": torch_files.mobilenet_v2, "VGG16": torch_files.vgg16}
@@ -186,7 +186,8 @@ def test_offline_says_where_to_put_the_file(tmp_path, monkeypatch):
 
 def test_mirror(tmp_path, monkeypatch):
     keras = pytest.importorskip("keras")
-    twin = keras.applications.MobileNetV2((96, 96, 3), alpha=0.35, include_top=False, weights=None)
+    twin = keras_model(keras, "MobileNetV2", input_shape=(96, 96, 3), alpha=0.35, include_top=False)
+    twin.set_weights([np.full(w.shape, i, "float32") for i, w in enumerate(twin.weights)])
     name = "mobilenet_v2_weights_tf_dim_ordering_tf_kernels_0.35_96_no_top.h5"
     twin.save(tmp_path / name)
     x = np.ones((1, 96, 96, 3), "float32")
@@ -206,8 +207,8 @@ def test_mirror(tmp_path, monkeypatch):
 
 def test_older_files_of_other_models_say_so(tmp_path):
     keras = pytest.importorskip("keras")
-    options = {"input_shape": (32, 32, 3), "alpha": 0.35, "weights": None}
-    with_head, path = keras.applications.MobileNetV2(classes=4, **options), tmp_path / "w.h5"
+    options = {"input_shape": (32, 32, 3), "alpha": 0.35}
+    with_head, path = keras_model(keras, "MobileNetV2", classes=4, **options), tmp_path / "w.h5"
     with_head.save(path)
     load = lambda **kwargs: mlkit.applications.MobileNetV2(**{**options, "weights": path, **kwargs})
     with pytest.raises(ModelFileError, match="was saved from a model with include_top=True"):
