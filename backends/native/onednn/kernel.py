@@ -7,6 +7,7 @@ arena that is a function without arguments, written in C from end to end.
 """
 
 import functools
+import itertools
 import weakref
 
 import numpy as np
@@ -14,10 +15,12 @@ import numpy as np
 from mlkit.backends.native import versions
 from mlkit.backends.native.onednn import constants as c
 from mlkit.backends.native.onednn import copies
+from mlkit.backends.native.onednn.library import library
 from mlkit.backends.native.onednn.memory import Memory, address_of, dense
 from mlkit.backends.native.onednn.primitive import execution, reorder
 
 ALIGNMENT = 64
+SMALL = 1 << 17  # bytes
 
 
 class Kernel:
@@ -79,7 +82,8 @@ class Kernel:
 
     def run(self, primitive, places):
         """Append a primitive. places: name of an argument -> place."""
-        self._steps.append((primitive, places))
+        sizes = [place.desc.nbytes for place in places.values()] if primitive.is_elementwise else [SMALL + 1]
+        self._steps.append((primitive, places, max(sizes) <= SMALL))
         self._scratch = max(self._scratch, _padded(primitive.scratchpad_bytes))
         for place in places.values():
             if id(place) in self._copies_back:
@@ -104,12 +108,13 @@ class Kernel:
             slots[len(self.operands)] = _Slot(strided)
         places = _Memories(arrays, self.operands, slots)
         steps = []
-        for primitive, tensors in self._steps:
+        for primitive, tensors, is_small in self._steps:
             memories = {name: places.memory(place) for name, place in tensors.items()}
             if primitive.scratchpad_bytes:
                 desc = primitive.desc(c.SCRATCHPAD_MD)
                 memories[c.SCRATCHPAD] = places.memory(_Place("temporary", self._temporary, desc))
-            steps.append(execution(primitive, memories))
+            steps.append((execution(primitive, memories), is_small))
+        steps = _alone_where_small(steps)
         if not slots:
             return steps[0] if len(steps) == 1 else functools.partial(_run_all, steps)
         return _dynamic(list(slots.values()), steps)
@@ -215,6 +220,34 @@ def _run_all(steps):
         status = step()
         if status:
             return status
+
+
+def _alone_where_small(steps):
+    """The functions of (function, whether it is small); neighbours that are small are run by one thread: waking others takes
+    longer, and much longer where they have other work."""
+    lib = library()
+    if not lib.has("omp_set_num_threads"):
+        return [run for run, _ in steps]
+    out = []
+    for is_small, group in itertools.groupby(steps, key=lambda s: s[1]):
+        group = [run for run, _ in group]
+        if is_small:
+            count, choose = lib.function("omp_get_max_threads"), lib.function("omp_set_num_threads")
+            out.append(functools.partial(_run_alone, count, choose, group))
+        else:
+            out += group
+    return out
+
+
+def _run_alone(count, choose, steps):
+    threads = count()
+    if threads == 1:
+        return _run_all(steps)
+    choose(1)
+    try:
+        return _run_all(steps)
+    finally:
+        choose(threads)
 
 
 def _dynamic(slots, steps):

@@ -13,6 +13,7 @@ from mlkit.backends.native.onednn.library import OneDnnError, library
 from mlkit.backends.native.onednn.memory import Desc
 
 REFUSED = 2, 3  # invalid arguments (for that version of the library), unimplemented
+_ELEMENTWISE = "_binary_", "_eltwise_", "_reorder_"
 
 
 class Primitive:
@@ -26,6 +27,7 @@ class Primitive:
 
     def __init__(self, creator, *args, post_ops=(), engine=True):
         lib = library()
+        self.is_elementwise = any(kind in creator for kind in _ELEMENTWISE)
         attributes = _attributes(lib, post_ops)
         try:
             args = [a.handle if isinstance(a, Desc) else a for a in args]
