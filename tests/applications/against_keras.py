@@ -49,9 +49,9 @@ def mlkit_model(name, **kwargs):
     return getattr(mlkit.applications, name)(**kwargs)
 
 
-# Most features pass a ReLU with this shift. Deep networks of ReLUs and batch statistics multiply any rounding by thousands:
-# gradients in float32, Keras's too, would be right to one digit or two only.
-_START = {"gamma": 1.0, "beta": 1.2, "variance": 1.0}
+# With these nearly all features keep away from the corners of ReLU, ReLU6 and hard swish. Where rounding decides on which side
+# of a corner a feature lies, gradients in float32 (Keras's too) are right to two digits only, and large models have millions.
+_START = {"gamma": 0.5, "beta": 1.5, "variance": 1.0}
 
 
 def filled_model(name, x, seed=0, **kwargs):
@@ -67,12 +67,14 @@ def filled_model(name, x, seed=0, **kwargs):
             variable.assign(rng.standard_normal(shape, "float32") * np.float32(math.sqrt(2 / fan_in)))
         elif len(shape) == 1:
             start = _START.get(variable.path.rpartition("/")[2], 0.0)
-            variable.assign(rng.uniform(start - 0.2, start + 0.2, shape).astype("float32"))
+            variable.assign(rng.uniform(0.8 * start - 0.1, 1.2 * start + 0.1, shape).astype("float32"))
     norms = [layer for layer in model.layers if hasattr(layer, "momentum")]
     momentum = [layer.momentum for layer in norms]
     without_dropout(model)
     for layer in norms:
         layer.momentum = 0.0
+        if not layer.scale:
+            layer.beta.assign(2 * layer.beta)  # as far from the corner, though the spread is 1
     model(x, training=True)
     for layer, value in zip(norms, momentum):
         layer.momentum = value
