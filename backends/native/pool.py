@@ -8,6 +8,7 @@ from mlkit.core import dtypes
 
 def make(xp):
     """Op name -> kernel."""
+
     def geometry(shape, window, strides, padding):
         return Geometry(shape, window, strides, padding, (1,) * len(window))
 
