@@ -18,8 +18,8 @@ ALONE = 1 << 16  # elements
 
 @or_none
 def make(algorithm, loop, x, y, then):
-    """The primitive of a pass. loop: shape of the result; x, y: (shape, dtype) of the first two tensors; then: (algorithm, alpha,
-    beta) or (algorithm, (shape, dtype)). None where oneDNN would do it without generated code."""
+    """The primitive of a pass. loop: shape of the result; x, y: (shape, dtype) of the first two tensors; then: (algorithm,
+    alpha, beta) or (algorithm, (shape, dtype)). None where oneDNN would do it without generated code."""
     post_ops = [("eltwise", *t) if len(t) == 3 else ("binary", t[0], dense(*t[1])) for t in then]
     descs = dense(*x), dense(*y), dense(loop)
     primitive = Primitive("dnnl_binary_primitive_desc_create", c_int(algorithm), *descs, post_ops=post_ops)

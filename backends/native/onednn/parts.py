@@ -35,8 +35,8 @@ def product(a, b, y, scale=1.0, add=False):
 
 @_needed
 def binary(algorithm, x, y, then=()):
-    """A binary primitive. x, y: shapes, x that of the result; then: post-ops (algorithm, alpha, beta), or an algorithm whose second
-    operand has the shape of the result."""
+    """A binary primitive. x, y: shapes, x that of the result; then: post-ops (algorithm, alpha, beta), or an algorithm whose
+    second operand has the shape of the result."""
     descs = dense(x), dense(y), dense(x)
     post_ops = [("binary", t, dense(x)) if isinstance(t, int) else ("eltwise", *t) for t in then]
     primitive = Primitive("dnnl_binary_primitive_desc_create", c_int(algorithm), *descs, post_ops=post_ops)

@@ -1,9 +1,9 @@
 """Chains of elementwise ops cut into passes over memory.
 
-A pass is what one `binary` primitive with post-ops can do: begin with two tensors, then go on with what is in the register: apply a
-function, or combine it with another tensor. A result that is used once goes on in the register; one that is returned or used again
-is written to memory. Of two results in registers that meet, one is written, unless it is a product of tensors by which the other
-can be multiplied or divided factor by factor.
+A pass is what one `binary` primitive with post-ops can do: begin with two tensors, then go on with what is in the register:
+apply a function, or combine it with another tensor. A result that is used once goes on in the register; one that is returned
+or used again is written to memory. Of two results in registers that meet, one is written, unless it is a product of tensors by
+which the other can be multiplied or divided factor by factor.
 
 The gradients of relu and relu6 are passes of their own, by other primitives: their `start` has the name of the op.
 

@@ -14,8 +14,8 @@ _ALGORITHM = {"max_pool": c_int(c.POOLING_MAX), "avg_pool": c_int(c.POOLING_AVG_
 
 
 def steps(shape, window, strides, padding):
-    """(strides, window, dilations, padding before, padding after) as oneDNN takes them; None where a window may lie in the padding
-    alone, which oneDNN does not know."""
+    """(strides, window, dilations, padding before, padding after) as oneDNN takes them; None where a window may lie in the
+    padding alone, which oneDNN does not know."""
     geo = Geometry(shape, window, strides, padding, (1,) * len(window))
     if any(a >= k or b >= k for (a, b), k in zip(geo.pads, window)):
         return None

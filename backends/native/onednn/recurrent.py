@@ -1,5 +1,5 @@
-"""LSTM step by step. All is transposed, (units, batch): gates are dense then, and a product whose second operand is the state runs
-at full speed without any packing. (oneDNN's own LSTM keeps what its gradient needs in a layout of its own, and is slower.)
+"""LSTM step by step. All is transposed, (units, batch): gates are dense then, and a product whose second operand is the state
+runs at full speed without any packing. (oneDNN's own LSTM keeps what its gradient needs in a layout of its own, and is slower.)
 """
 
 import math
