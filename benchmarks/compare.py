@@ -5,9 +5,9 @@
     python benchmarks/compare.py --write ...          and write the tables of docs/performance.md
     python benchmarks/compare.py --write --rounds 0   only write the tables of what is kept
 
-Every library runs each workload in processes of its own, one after the other, in `--rounds` rounds, so that what else the machine
-does meets all alike. A figure is a median within a process; of the rounds the best counts. The machine's peak is measured in
-the same run. Exit status 1 if mlkit fails or misses a target.
+Every library runs each workload in processes of its own, one after the other, in `--rounds` rounds, so that what else the
+machine does meets all alike. A figure is a median within a process; of the rounds the best counts. The machine's peak is
+measured in the same run. Exit status 1 if mlkit fails or misses a target.
 """
 
 import argparse
@@ -119,7 +119,8 @@ def about(given, chosen):
     return (
         f"Last run {datetime.date.today()}: {cpu}, {how}, load {load:.1f} before it began; "
         f"{given.rounds} rounds, {given.seconds:g} s a figure; {', '.join(lib.name for lib in chosen)} "
-        f"({', '.join(peers.versions(given.cache))}). Ratios are mlkit / the best peer that trains; bold: the target in brackets is "
+        f"({', '.join(peers.versions(given.cache))}). Ratios are mlkit / the best peer that trains; bold: the target in "
+        "brackets is "
         "met. The floor is the FLOPs of a step's products and convolutions at the fastest rate measured in the same run."
     )
 

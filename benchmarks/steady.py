@@ -2,8 +2,8 @@
 
     python benchmarks/steady.py [--calls 100000] [--models 300]
 
-Prints a table: one-sample predict() of a small MLP, in itself and against model(x); the growth of resident memory over many such
-calls; and over many models that are built, fitted and deleted.
+Prints a table: one-sample predict() of a small MLP, in itself and against model(x); the growth of resident memory over many
+such calls; and over many models that are built, fitted and deleted.
 """
 
 import argparse

@@ -94,7 +94,6 @@ class JaxBackend:
 
         return run
 
-
     def oracle(self, graph):
         """See `mlkit.backends.jax_adapter.oracle`."""
         from mlkit.backends.jax_adapter.oracle import oracle

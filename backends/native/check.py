@@ -98,8 +98,8 @@ def _fallback(op, args, params, plain):
 
 
 def _rounding_explains(op, args, params, plain, i, found, expected):
-    """Whether output i of the kernel is about as near to what double precision gives as that of the fallback: where small numbers
-    are left of large ones, both are far from it."""
+    """Whether output i of the kernel is about as near to what double precision gives as that of the fallback: where small
+    numbers are left of large ones, both are far from it."""
     if all(getattr(getattr(a, "dtype", None), "name", None) != "float32" for a in args):
         return False
     wide = [a.astype("float64") if getattr(getattr(a, "dtype", None), "name", None) == "float32" else a for a in args]

@@ -107,8 +107,8 @@ def _exclusive(arrays, i, xp):
 class _Writer:
     """Writes the source of a plan.
 
-    names: what it refers to; views: name -> (offset, shape, strides, dtype) in the arena; bindings: name -> (what is to be bound,
-    names of its arrays, or the arrays, or None).
+    names: what it refers to; views: name -> (offset, shape, strides, dtype) in the arena; bindings: name -> (what is to be
+    bound, names of its arrays, or the arrays, or None).
     """
 
     def __init__(self, xp, plan, ticks=False):

@@ -1,6 +1,7 @@
 """How many threads kernels use: oneDNN's (OpenMP), and those of NumPy's BLAS.
 
-float32 products and convolutions run in oneDNN, all other products in BLAS, and one of them at a time: each may have all threads.
+float32 products and convolutions run in oneDNN, all other products in BLAS, and one of them at a time: each may have all
+threads.
 """
 
 import ctypes

@@ -1,7 +1,7 @@
 """Which arrays programs have written into after they were made.
 
-Arrays do not change, with one exception: a program may put the new value of a variable where the old one lay. What somebody derived
-from such an array (weights in another layout, say) holds as long as the array's stamp stays the same.
+Arrays do not change, with one exception: a program may put the new value of a variable where the old one lay. What somebody
+derived from such an array (weights in another layout, say) holds as long as the array's stamp stays the same.
 """
 
 import itertools
@@ -16,8 +16,8 @@ def stamp(array):
 
 
 def written(arrays):
-    """Note that arrays have been written into. (An id that a new array takes over from a dead one keeps its stamp, which does no
-    harm: who compares stamps compares the arrays as well.)"""
+    """Note that arrays have been written into. (An id that a new array takes over from a dead one keeps its stamp, which does
+    no harm: who compares stamps compares the arrays as well.)"""
     now = next(_clock)
     for a in arrays:
         _stamps[id(a)] = now

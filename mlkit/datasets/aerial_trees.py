@@ -35,8 +35,8 @@ def load_data():
     """The photos as arrays.
 
     Returns:
-        `(x_train, y_train), (x_test, y_test)`: x uint8 (n, 96, 96, 3), y uint8 (n,) with 1 for trees; 500 and 300 photos, sorted
-        by class.
+        `(x_train, y_train), (x_test, y_test)`: x uint8 (n, 96, 96, 3), y uint8 (n,) with 1 for trees; 500 and 300 photos,
+        sorted by class.
     """
     from mlkit.data.decode import decode_image
 

@@ -34,7 +34,8 @@ def pretrained(model, weights, image_shape, preprocess="auto"):
     home = getattr(model, "__module__", "")
     if not callable(model) or not home.startswith("mlkit.applications."):
         raise ValueError(
-            f"finetune: `model` must be the name of a model in mlkit.applications, its constructor or a Model, but is {model!r}."
+            "finetune: `model` must be the name of a model in mlkit.applications, its constructor or a Model, but is "
+            f"{model!r}."
         )
     base = model(input_shape=image_shape, include_top=False, weights=weights, pooling="avg")
     module = home.removeprefix("mlkit.")
@@ -68,7 +69,8 @@ def _headless(model, preprocess):
     if preprocess == "auto":
         raise ValueError(
             f"finetune: what images need before model {model.name!r} is not known. Pass `preprocess`: a function such as "
-            "mlkit.applications.resnet.preprocess_input, a layer such as Rescaling(1 / 255), or None if it takes pixels from 0 to 255."
+            "mlkit.applications.resnet.preprocess_input, a layer such as Rescaling(1 / 255), or None if it takes pixels from 0 "
+            "to 255."
         )
     last = model.layers[-1]
     features, code = model.output, ["base = pretrained  # the model that was passed"]

@@ -15,8 +15,9 @@ __all__ = ["clone_model", "model_from_json"]
 def clone_model(model, input_tensors=None, clone_function=None, call_function=None, recursive=False, **kwargs):
     """A model of the same architecture with new layers and newly initialized weights.
 
-    input_tensors: KerasTensors to start from. clone_function: layer -> layer, by default a copy by config. call_function: called as
-    ``call_function(layer, *args, **kwargs)`` in place of the cloned layer. recursive: clone nested models layer by layer too.
+    input_tensors: KerasTensors to start from. clone_function: layer -> layer, by default a copy by config. call_function:
+    called as ``call_function(layer, *args, **kwargs)`` in place of the cloned layer. recursive: clone nested models layer by
+    layer too.
 
     >>> import mlkit
     >>> model = mlkit.Sequential([mlkit.Input((3,)), mlkit.layers.Dense(2)])

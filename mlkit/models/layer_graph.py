@@ -152,7 +152,8 @@ class LayerGraphMixin:
         if len(x.shape) != rank or any(e is not None and type(s) is int and s != e for s, e in sizes):
             hint = " Is the batch axis missing?" if len(x.shape) == rank - 1 else ""
             raise ValueError(
-                f"Model {self.name!r}: input {symbol.name!r} expects shape {expected}, but was given shape {show(x.shape)}.{hint}"
+                f"Model {self.name!r}: input {symbol.name!r} expects shape {expected}, but was given shape "
+                f"{show(x.shape)}.{hint}"
             )
         x = ops.cast(x, symbol.dtype) if x.dtype != symbol.dtype else x
         if mask is not None:

@@ -203,7 +203,8 @@ class LoopsMixin:
 
 
 class _Group:
-    """Batches that run between two callbacks, and the numbers these get; a group that is not full counts as one, as in Keras."""
+    """Batches that run between two callbacks, and the numbers these get; a group that is not full counts as one, as in
+    Keras."""
 
     def __init__(self, first, batches, size):
         self.first, self.batches, self.last = first, batches, first + size - 1

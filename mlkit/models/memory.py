@@ -13,7 +13,8 @@ __all__ = ["MemoryReport", "memory_report"]
 class MemoryReport:
     """Bytes that a step needs, by kind; `print` shows them as a table. The interpreter and the libraries are not among them.
 
-    weights: the model's variables. optimizer: the optimizer's, once there is a training step. other_state: metrics and the like.
+    weights: the model's variables. optimizer: the optimizer's, once there is a training step. other_state: metrics and the
+    like.
     inputs: the batch. constants: arrays in the program. arena: activations and gradients, which share memory where one is dead
     before the other is born. results: at most, what lies outside the arena (returned arrays, workspaces of kernels).
     peak: all of these together. peak_at: the call in which most of `results` is in use.

@@ -13,8 +13,8 @@ __all__ = ["Model"]
 class Model(FreezingMixin, LayerGraphMixin, Trainer, Layer):
     """A trainable model, made in one of two ways.
 
-    From KerasTensors: ``Model(inputs, outputs)`` holds the layers between them. By subclassing: layers are set in `__init__` and
-    used in ``call(self, inputs)``. `train_step`, `test_step`, `predict_step` and `compute_loss` may be overridden.
+    From KerasTensors: ``Model(inputs, outputs)`` holds the layers between them. By subclassing: layers are set in `__init__`
+    and used in ``call(self, inputs)``. `train_step`, `test_step`, `predict_step` and `compute_loss` may be overridden.
 
     >>> import mlkit
     >>> x = mlkit.Input((4,))
@@ -80,8 +80,8 @@ class Model(FreezingMixin, LayerGraphMixin, Trainer, Layer):
         """Print a table of the layers with output shapes and numbers of parameters.
 
         line_length: characters a line. positions: column ends as fractions or characters. print_fn: receives the text, print by
-        default. expand_nested: show layers of nested models. show_trainable: a column that says so. layer_range: names (or patterns)
-        of the first and last layer to show.
+        default. expand_nested: show layers of nested models. show_trainable: a column that says so. layer_range: names (or
+        patterns) of the first and last layer to show.
         """
         from mlkit.models.summary import summary_text
 

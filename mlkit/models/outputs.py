@@ -34,7 +34,8 @@ class OutputNames:
             unknown = [k for k in value if k not in self.names]
             if unknown:
                 raise ValueError(
-                    f"`{what}` names {unknown}, but the model's outputs are {self.names}. Use these names, or a list in their order."
+                    f"`{what}` names {unknown}, but the model's outputs are {self.names}. Use these names, or a list in their "
+                    "order."
                 )
             return [value.get(name) for name in self.names]
         if isinstance(value, (list, tuple)) and not self.single:

@@ -27,7 +27,8 @@ def tables(report, most):
 def headline(report):
     rest = report.seconds - report.kernel_seconds
     return (
-        f"{report.what}: {report.seconds * 1e3:.3f} ms, of which {rest * 1e3:.3f} ms between kernels ({len(report.rows)} of them); "
+        f"{report.what}: {report.seconds * 1e3:.3f} ms, of which {rest * 1e3:.3f} ms between kernels ({len(report.rows)} of "
+        "them); "
         f"peaks of this machine: {report.peaks.flops / 1e9:.0f} GFLOP/s, {report.peaks.bandwidth / 1e9:.0f} GB/s"
     )
 

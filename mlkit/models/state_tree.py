@@ -39,7 +39,8 @@ def _nested(variables, as_array):
     for v in variables:
         if v.path in seen:
             raise ValueError(
-                f"get_state_tree: two variables of the model have the path {v.path!r}. Give the layers (and other parts) different names."
+                f"get_state_tree: two variables of the model have the path {v.path!r}. Give the layers (and other parts) "
+                "different names."
             )
         seen.add(v.path)
         *folders, name = v.path.split("/")

@@ -133,7 +133,8 @@ class Trainer(LoopsMixin):
         if total is None:
             if compiled is not None:
                 raise ValueError(
-                    "No loss to compute: the model has a loss, but no targets `y` were given and no layer added a loss. Pass `y`."
+                    "No loss to compute: the model has a loss, but no targets `y` were given and no layer added a loss. Pass "
+                    "`y`."
                 )
             if self._training.get("arguments", {}).get("loss") is None and not self.trainable_variables:
                 return ops.zeros(())
@@ -317,13 +318,14 @@ def _sum_is_finite(a):
 
 
 def check_finite(x, what):
-    """Raise ValueError if a float array holds NaN or infinity. A sum (which may overflow) finds them in one pass; only then they
-    are looked for."""
+    """Raise ValueError if a float array holds NaN or infinity. A sum (which may overflow) finds them in one pass; only then
+    they are looked for."""
     for a in tree.flatten(x):
         if isinstance(a, np.ndarray) and a.dtype.kind == "f" and a.size and not _sum_is_finite(a):
             bad = np.argwhere(~np.isfinite(a))
             if len(bad):
                 raise ValueError(
-                    f"{what} contain {len(bad)} NaN or infinite value(s), the first at index {tuple(map(int, bad[0]))} of the batch. Training on them "
+                    f"{what} contain {len(bad)} NaN or infinite value(s), the first at index {tuple(map(int, bad[0]))} of the "
+                    "batch. Training on them "
                     "would ruin the weights, which are unchanged. Clean the data (for example np.nan_to_num)."
                 )

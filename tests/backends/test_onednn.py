@@ -51,7 +51,8 @@ def nothing_is_quick(monkeypatch):
 
 
 def check(name, *args, tolerance=2e-5, **params):
-    """The row agrees with the reference: eager, with strided operands, and in plans whose operands are fixed, given and constant."""
+    """The row agrees with the reference: eager, with strided operands, and in plans whose operands are fixed, given and
+    constant."""
     row, wanted = row_of(name), reference(name, args, params)
     assert row.accepts(*args, **params), f"{name} declines {[getattr(a, 'shape', a) for a in args]}, {params}"
     result = row(*args, **params)

@@ -14,7 +14,8 @@ from mlkit.core.plan import Operand
 
 
 def image(operand):
-    """(shape, strides) of a channels-last tensor with the channels second, as oneDNN counts axes; None if it cannot be taken."""
+    """(shape, strides) of a channels-last tensor with the channels second, as oneDNN counts axes; None if it cannot be
+    taken."""
     strides = element_strides(operand)
     return strides and (_channels_second(operand.shape), _channels_second(strides))
 
@@ -97,8 +98,8 @@ def backward_weights(x, w, y, how, bias=False):
 def _is_better_blocked(x, w, y, implementation):
     """Whether the gradient of the kernel is faster from blocked activations though they must be copied to become so.
 
-    Without AVX-512 oneDNN has no fast kernel for channels-last ones: 50 GFLOP/s where blocked ones reach 75 (one core of a Zen 3;
-    depthwise 10 and 30). A copy moves 2 G elements/s from memory, 4 from the cache.
+    Without AVX-512 oneDNN has no fast kernel for channels-last ones: 50 GFLOP/s where blocked ones reach 75 (one core of a Zen
+    3; depthwise 10 and 30). A copy moves 2 G elements/s from memory, 4 from the cache.
     """
     if "avx2" not in implementation or "brg" in implementation or x[1] % 8 or y[1] % 8:
         return False

@@ -1,9 +1,9 @@
 """One call of a graph as a sequence of primitives, and its binding to memory.
 
-A row describes what it runs with a `Kernel`: the primitives in order, and for each of their tensors where it lies: in an argument or
-a result of the call, in one of these converted to another layout, or in temporary memory. `bind` then makes memory objects for
-all of it and returns a function of the arrays that are known only at run time. For a call whose tensors all lie in the plan's
-arena that is a function without arguments, written in C from end to end.
+A row describes what it runs with a `Kernel`: the primitives in order, and for each of their tensors where it lies: in an
+argument or a result of the call, in one of these converted to another layout, or in temporary memory. `bind` then makes memory
+objects for all of it and returns a function of the arrays that are known only at run time. For a call whose tensors all lie in
+the plan's arena that is a function without arguments, written in C from end to end.
 """
 
 import functools
@@ -71,7 +71,8 @@ class Kernel:
         return place
 
     def converted_back(self, i, desc, made):
-        """A place for result i in the layout `made`; what is written there is copied to the result, which lies as `desc` says."""
+        """A place for result i in the layout `made`; what is written there is copied to the result, which lies as `desc`
+        says."""
         if desc == made:
             return self.result(i, desc)
         place = self.temporary(made)

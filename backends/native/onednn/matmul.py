@@ -1,8 +1,8 @@
 """Matrix products, with bias and activation where the op has them.
 
-A product with one matrix for the whole batch is an inner product whose weights are laid out anew, which takes little time and makes
-it up to twice as fast as a general product (large matrices whose width is a power of two suffer most). The others are batches of
-general products, which take transposed operands as they are.
+A product with one matrix for the whole batch is an inner product whose weights are laid out anew, which takes little time and
+makes it up to twice as fast as a general product (large matrices whose width is a power of two suffer most). The others are
+batches of general products, which take transposed operands as they are.
 """
 
 import math

@@ -1,5 +1,5 @@
-"""Softmax. Left to NumPy: its logarithm, which is wrong by some 1e-6 in oneDNN 3.2; the gradients and inner axes, which are many
-times slower there."""
+"""Softmax. Left to NumPy: its logarithm, which is wrong by some 1e-6 in oneDNN 3.2; the gradients and inner axes, which are
+many times slower there."""
 
 from ctypes import c_int
 

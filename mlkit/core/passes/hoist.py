@@ -48,7 +48,8 @@ def _size(values):
 
 
 def _crossing(graph, early):
-    """(Values that the rest takes from the early calls, ids of early calls that belong to the rest as well: views come last)."""
+    """(Values that the rest takes from the early calls, ids of early calls that belong to the rest as well: views come
+    last)."""
     ids = set(map(id, early))
     wanted = {id(v) for v in graph.outputs if type(v) is Value}
     wanted.update(id(a) for c in graph.calls if id(c) not in ids for a in c.inputs)

@@ -1,4 +1,5 @@
-"""A model as a folder: the three members of a `.keras` file as files (`save_model(..., zipped=False)`), under the same rules."""
+"""A model as a folder: the three members of a `.keras` file as files (`save_model(..., zipped=False)`), under the same
+rules."""
 
 import contextlib
 import os

@@ -1,4 +1,5 @@
-"""State dicts of PyTorch (`.pth`), in the zip archives of today and in the older form, read without PyTorch and without pickle."""
+"""State dicts of PyTorch (`.pth`), in the zip archives of today and in the older form, read without PyTorch and without
+pickle."""
 
 import dataclasses
 import functools
