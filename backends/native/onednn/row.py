@@ -13,7 +13,6 @@ from mlkit.core.op import OPS
 from mlkit.core.plan import Operand
 from mlkit.core.spec import Spec
 
-
 MOST_AXES = 12
 
 
