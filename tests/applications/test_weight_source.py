@@ -129,7 +129,8 @@ def test_pickles_cannot_call_anything(older, tmp_path):
 
 @pytest.mark.parametrize("program", [
     b"\x80\x02}K\x01a.", b"\x80\x02K\x01)R.", b"\x80\x02q\x00.", b"\x80\x02h\x05.", b"\x80\x02}(K\x01", b"\x80\x02u.",
-    b"\x80\x02](}K\x01e.\x81",    b"\x80\x02ccollections\nOrderedDict\nK\x01R.", b"\x80\x02}}K\x01s.", b"cos\nsystem\n.", b"\x80\x02)\x81.", b"",
+    b"\x80\x02](}K\x01e.\x81",
+    b"\x80\x02ccollections\nOrderedDict\nK\x01R.", b"\x80\x02}}K\x01s.", b"cos\nsystem\n.", b"\x80\x02)\x81.", b"",
     b"\x80\x02X\xff\xff\xff\x7f",
 ])  # fmt: skip
 def test_damaged_pickles_are_refused(program):
