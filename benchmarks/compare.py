@@ -117,11 +117,10 @@ def about(given, chosen):
     load = os.getloadavg()[0]
     how = "one core, CPU time, a busy machine" if given.busy else f"{len(os.sched_getaffinity(0))} cores, wall time"
     return (
-        f"Last run {datetime.date.today()}: {cpu}, {how}, load {load:.1f} before it began; "
-        f"{given.rounds} rounds, {given.seconds:g} s a figure; {', '.join(lib.name for lib in chosen)} "
-        f"({', '.join(peers.versions(given.cache))}). Ratios are mlkit / the best peer that trains; bold: the target in "
-        "brackets is "
-        "met. The floor is the FLOPs of a step's products and convolutions at the fastest rate measured in the same run."
+        f"Last run {datetime.date.today()}: {cpu}, {how}, load {load:.1f} before it began; {given.rounds} rounds, "
+        f"{given.seconds:g} s a figure; {', '.join(lib.name for lib in chosen)} ({', '.join(peers.versions(given.cache))}). "
+        "Ratios are mlkit / the best peer that trains; bold: the target in brackets is met. The floor is the FLOPs of a "
+        "step's products and convolutions at the fastest rate measured in the same run."
     )
 
 

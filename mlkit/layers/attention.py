@@ -76,8 +76,7 @@ class MultiHeadAttention(HeadedAttention):
         if query_shape[-1] is None or value_shape[-1] is None or value_shape[1:-1] != key_shape[1:-1]:
             raise ValueError(
                 f"MultiHeadAttention {self.path!r}: value and key must have equal shapes except the last axis, and known last "
-                "sizes, but query, "
-                f"value and key have shapes {query_shape}, {value_shape}, {key_shape}."
+                f"sizes, but query, value and key have shapes {query_shape}, {value_shape}, {key_shape}."
             )
         rank = len(query_shape)
         self._query_dense = self._into_heads("query", query_shape, self.key_dim)
@@ -174,8 +173,7 @@ class GroupedQueryAttention(HeadedAttention):
         if query_shape[-1] != value_shape[-1] or value_shape[1:-1] != key_shape[1:-1]:
             raise ValueError(
                 f"GroupedQueryAttention {self.path!r}: query and value must have as many features, and value and key equal "
-                "shapes "
-                f"except the last axis, but query, value and key have shapes {query_shape}, {value_shape}, {key_shape}."
+                f"shapes except the last axis, but query, value and key have shapes {query_shape}, {value_shape}, {key_shape}."
             )
         of_queries, of_sources = (self.num_query_heads, self.head_dim), (self.num_key_value_heads, self.head_dim)
         self._query_dense = self._projection("query", "bqm,muh->bquh", of_queries, "uh", query_shape)

@@ -93,8 +93,7 @@ class EinsumDense(LowRankMixin, Layer):
         if missing:
             raise ValueError(
                 f"EinsumDense {self.path!r}: the kernel axes {missing} of {self.equation!r} have no known size: inputs have "
-                f"shape {input_shape}, "
-                f"output_shape is {self.partial_output_shape}."
+                f"shape {input_shape}, output_shape is {self.partial_output_shape}."
             )
         kernel_shape = tuple(known[c] for c in kernel)
         if not self.bias_axes:

@@ -161,9 +161,8 @@ class Lookup(Layer):
             return 0 if self.output_mode == "int" else -1  # -1 is no category
         if self.num_oov_indices == 0:
             raise ValueError(
-                f"{type(self).__name__} {self.path!r}: the token {token!r} is not in the vocabulary, and there is no index for "
-                "unknown "
-                f"tokens. Set `num_oov_indices` to 1."
+                f"{type(self).__name__} {self.path!r}: the token {token!r} is not in the vocabulary, and there is no index "
+                "for unknown tokens. Set `num_oov_indices` to 1."
             )
         first = len(self._special) - self.num_oov_indices
         return first + (self._bucket(token) if self.num_oov_indices > 1 else 0)

@@ -41,10 +41,9 @@ def set_masks(layer, inputs, outputs, previous):
     if not layer.supports_masking:
         if previous is not None:
             warnings.warn(
-                f"Layer {layer.path!r} ({type(layer).__name__}) was given an input with a mask but does not support masks: the "
-                "mask ends "
-                "here, and later layers count every step. Set `supports_masking = True` on the layer if its outputs keep the "
-                "steps.",
+                f"Layer {layer.path!r} ({type(layer).__name__}) was given an input with a mask but does not support masks: "
+                "the mask ends here, and later layers count every step. Set `supports_masking = True` on the layer if its "
+                "outputs keep the steps.",
                 stacklevel=3,
             )
         return

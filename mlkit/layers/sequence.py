@@ -45,8 +45,7 @@ class TimeDistributed(Wrapper):
         if mask.ndim < 2 or any(m != n for m, n in known if Dim not in (type(m), type(n))):
             raise ValueError(
                 f"TimeDistributed {self.path!r}: the mask must begin with the inputs' batch and time axes "
-                f"{show(inputs.shape[:2])}, but has "
-                f"shape {show(mask.shape)}."
+                f"{show(inputs.shape[:2])}, but has shape {show(mask.shape)}."
             )
 
 

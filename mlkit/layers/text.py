@@ -110,8 +110,7 @@ class TextVectorization(Layer):
         if hasattr(inputs, "dtype") and not isinstance(inputs, np.ndarray):
             raise TypeError(
                 f"TextVectorization {self.path!r}: tensors hold no strings. Call the layer on arrays or lists of strings, "
-                "while data "
-                f"is prepared, and let the model begin with the numbers it gives."
+                "while data is prepared, and let the model begin with the numbers it gives."
             )
         texts = np.asarray(inputs)
         shape = texts.shape[:-1] if texts.ndim > 1 and texts.shape[-1] == 1 else texts.shape

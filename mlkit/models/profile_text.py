@@ -28,8 +28,7 @@ def headline(report):
     rest = report.seconds - report.kernel_seconds
     return (
         f"{report.what}: {report.seconds * 1e3:.3f} ms, of which {rest * 1e3:.3f} ms between kernels ({len(report.rows)} of "
-        "them); "
-        f"peaks of this machine: {report.peaks.flops / 1e9:.0f} GFLOP/s, {report.peaks.bandwidth / 1e9:.0f} GB/s"
+        f"them); peaks of this machine: {report.peaks.flops / 1e9:.0f} GFLOP/s, {report.peaks.bandwidth / 1e9:.0f} GB/s"
     )
 
 

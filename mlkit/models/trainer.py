@@ -326,6 +326,6 @@ def check_finite(x, what):
             if len(bad):
                 raise ValueError(
                     f"{what} contain {len(bad)} NaN or infinite value(s), the first at index {tuple(map(int, bad[0]))} of the "
-                    "batch. Training on them "
-                    "would ruin the weights, which are unchanged. Clean the data (for example np.nan_to_num)."
+                    "batch. Training on them would ruin the weights, which are unchanged. Clean the data (for example "
+                    "np.nan_to_num)."
                 )

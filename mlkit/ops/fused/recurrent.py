@@ -23,9 +23,8 @@ def _check(name, x, h, kernel, recurrent, gates):
     if not fits:
         raise ValueError(
             f"{name}: inputs of shape {show(x.shape)} and a state of shape {show(h.shape)} need a kernel of shape (features, "
-            f"{gates} * units) and "
-            f"a recurrent kernel of shape (units, {gates} * units), but these have shapes {show(kernel.shape)} and "
-            f"{show(recurrent.shape)}."
+            f"{gates} * units) and a recurrent kernel of shape (units, {gates} * units), but these have shapes "
+            f"{show(kernel.shape)} and {show(recurrent.shape)}."
         )
 
 

@@ -29,8 +29,8 @@ def conv(inputs, kernel, strides=1, padding="valid", data_format=None, dilation_
     if not is_known(channels) or channels % each:
         raise ValueError(
             f"conv: the inputs have {show((channels,))[0]} channels (shape {show(x.shape)}, channels last), which the {each} "
-            "input "
-            f"channels of the kernel of shape {show(w.shape)} do not divide. A kernel is (*window, channels / groups, filters)."
+            f"input channels of the kernel of shape {show(w.shape)} do not divide. A kernel is (*window, channels / groups, "
+            "filters)."
         )
     p = _parameters("conv", x, strides, padding, dilation_rate)
     return from_last(window.conv(x, w, groups=channels // each, **p), last)
