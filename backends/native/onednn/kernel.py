@@ -183,9 +183,11 @@ class _Slot:
 
     def point(self, array):
         """Use another array from now on. It is not kept alive: who else holds it matters to programs."""
-        self.array, self.held, self.stamp = weakref.ref(array), None, None
-        if not self.strided and not array.flags.c_contiguous:
-            self.array, self.held = _nothing, np.ascontiguousarray(array)
+        is_array = isinstance(array, np.ndarray)  # else a scalar that an eager op left in a variable
+        if is_array and (self.strided or array.flags.c_contiguous):
+            self.array, self.held, self.stamp = weakref.ref(array), None, None
+        else:
+            self.array, self.held, self.stamp = _nothing, np.ascontiguousarray(array), None
         start = address_of(array if self.held is None else self.held)
         for memory, offset in self.memories:
             memory.point(start + offset)
