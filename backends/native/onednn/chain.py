@@ -11,12 +11,10 @@ from mlkit.backends.native.onednn.memory import dense
 from mlkit.backends.native.onednn.passes import GRADIENTS, can_cover, cover, is_known
 from mlkit.backends.native.onednn.primitive import Primitive, or_none
 from mlkit.backends.native.onednn.row import Row, is_dense
-from mlkit.core.dtypes import as_numpy
 from mlkit.core.spec import size_of
 
 MOST_AXES, MOST_POST_OPS = 5, 32
 ALONE = 1 << 16  # elements
-BLOCK = 1 << 17  # elements that several passes go over before the next: what one writes, the others find in the caches
 
 
 @or_none
@@ -66,16 +64,22 @@ class Chain(Row):
         if len(loop) > MOST_AXES or not all(p.with_full_first(lambda v: v >= len(shapes) or v in full) for p in passes):
             return None
         kernel = Kernel(operands, outs, inplace_pairs(chain, passes, full))
-        starts = range(0, loop[0], BLOCK) if len(loop) == 1 and len(passes) > 1 else [0]
-        parts = [_Part(kernel, chain, shapes, loop, start, len(starts) > 1) for start in starts]
-        scratch = {p.out: kernel.temporary(dense(parts[0].shape)) for p in passes if p.out not in chain.outs}
-        for part in parts:
-            now = {v: place.part(dense(part.shape), 0) for v, place in scratch.items()}
-            for p in passes:
-                primitive = _primitive(p, part.kind, part.shape)
-                if primitive is None:
-                    return None
-                kernel.run(primitive, _tensors(p, lambda v, part=part, now=now: now.get(v) or part.place(v)))
+        kinds = [(s, "uint8" if o.dtype == "bool" else "float32") for s, o in zip(shapes, operands)]
+        places = {v: kernel.argument(v, dense(*kind)) for v, kind in enumerate(kinds)}
+        places |= {v: kernel.result(j, dense(loop)) for j, v in enumerate(chain.outs)}
+        for p in passes:
+            primitive = _primitive(p, lambda v: kinds[v] if v < len(kinds) else (loop, "float32"), loop)
+            if primitive is None:
+                return None
+            if p.out not in places:
+                places[p.out] = kernel.temporary(dense(loop))
+            algorithm, x, y = p.start
+            if algorithm in GRADIENTS:
+                kernel.run(primitive, {c.DIFF_DST: places[x], c.DST: places[y], c.DIFF_SRC: places[p.out]})
+                continue
+            tensors = {c.SRC: places[x], c.SRC_1: places[y], c.DST: places[p.out]}
+            tensors |= {c.post_op(i) | c.SRC_1: places[t[1]] for i, t in enumerate(p.then) if len(t) == 2}
+            kernel.run(primitive, tensors)
         return kernel
 
 
@@ -90,42 +94,6 @@ class Update(Chain):
 
     def build(self, operands, outs, **params):
         return super().build(operands, outs, update.as_chain(self.name, operands, params))
-
-
-class _Part:
-    """A part of the tensors of a chain: in those of the loop's size the elements from `start` on, the others whole.
-
-    shape: of the part; is_cut: whether it is not the whole loop, which then has one axis.
-    """
-
-    def __init__(self, kernel, chain, shapes, loop, start, is_cut):
-        self.kernel, self.chain, self.shapes, self.loop, self.start = kernel, chain, shapes, loop, start
-        self.shape = (min(BLOCK, loop[0] - start),) if is_cut else loop
-
-    def kind(self, v):
-        """(shape, dtype) of a value."""
-        if v >= len(self.shapes):
-            return self.shape, "float32"
-        dtype = "uint8" if self.kernel.operands[v].dtype == "bool" else "float32"
-        return self.shape if self.shapes[v] == self.loop else self.shapes[v], dtype
-
-    def place(self, v):
-        """Where an operand or a result begins."""
-        shape, dtype = self.kind(v)
-        desc = dense(shape, dtype)
-        if v >= len(self.shapes):
-            return self.kernel.result(self.chain.outs.index(v), desc).part(desc, 4 * self.start)
-        start = self.start if self.shapes[v] == self.loop else 0
-        return self.kernel.argument(v, desc).part(desc, start * as_numpy(dtype).itemsize)
-
-
-def _tensors(p, place):
-    """The places of a pass's tensors, by their names as arguments of the primitive. place: of a value."""
-    algorithm, x, y = p.start
-    if algorithm in GRADIENTS:
-        return {c.DIFF_DST: place(x), c.DST: place(y), c.DIFF_SRC: place(p.out)}
-    late = {c.post_op(i) | c.SRC_1: place(t[1]) for i, t in enumerate(p.then) if len(t) == 2}
-    return {c.SRC: place(x), c.SRC_1: place(y), c.DST: place(p.out), **late}
 
 
 def _fits_late(shape, loop):
