@@ -141,8 +141,18 @@ class _Memories:
 
     def __init__(self, arrays, operands, slots):
         self.arrays, self.operands, self.slots = arrays, operands, slots
+        self._made = {}  # a place and its descriptor -> the object, which all primitives of the call share
 
     def memory(self, place):
+        """The memory object for a place."""
+        if place.kind in ("constant", "kept"):
+            return self._make(place)
+        key = place.kind, place.where, place.offset, id(place.desc)
+        if key not in self._made:
+            self._made[key] = self._make(place)
+        return self._made[key]
+
+    def _make(self, place):
         if place.kind == "constant":
             return Memory(place.desc, address_of(place.where), place.where)
         if place.kind == "temporary":
