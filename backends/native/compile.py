@@ -11,6 +11,7 @@ from mlkit.backends.native.pointwise import typed_scalars
 from mlkit.backends.native.prologue import Prologue
 from mlkit.backends.native.select import select
 from mlkit.core import debug, dtypes
+from mlkit.core.garbage import uncollected
 from mlkit.core.ownership import held_elsewhere
 from mlkit.core.passes import optimize
 from mlkit.core.passes.hoist import hoist
@@ -81,6 +82,7 @@ class Program:
             self._bind(local)
         return local.run(arrays)
 
+    @uncollected()
     def _bind(self, local):
         """Make the arrays in the arena, and the function that uses them."""
         threads.apply()

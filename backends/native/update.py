@@ -9,10 +9,8 @@ from mlkit.core.spec import Spec
 from mlkit.core.state import state
 from mlkit.core.tensor import Tensor, Value
 from mlkit.core.trace import trace_into
-from mlkit.ops.fused.chain import Chain
-from mlkit.ops.fused.update import UPDATES
 
-NAMES = [op.name for op in UPDATES]
+NAMES = ("sgd_update", "adam_update", "rmsprop_update")
 
 
 def make(xp):
@@ -34,6 +32,8 @@ def as_chain(name, args, params):
 @functools.lru_cache(64)
 def _chain(name, kinds, params):
     """kinds: (whether it has the shape of the weight, dtype) for each argument."""
+    from mlkit.ops.fused.chain import Chain
+
     graph = Graph([Value(Spec((2,) if full else (), dtype)) for full, dtype in kinds])
     with trace_into(graph):
         results = OPS[name].fallback(*map(Tensor, graph.inputs), **dict(params))

@@ -1,6 +1,7 @@
 """Tracing: run a Python function once on symbols, keep the graph, and run that graph from then on."""
 
 from mlkit.core import debug, tree
+from mlkit.core.garbage import uncollected
 from mlkit.core.graph import Graph
 from mlkit.core.keras_tensor import KerasTensor
 from mlkit.core.ownership import held_elsewhere
@@ -124,6 +125,7 @@ def function(fn=None, *, key=None):
 class Program:
     """One trace of a function, compiled: inputs are its array arguments followed by the variables it reads."""
 
+    @uncollected()
     def __init__(self, fn, args, kwargs, compiled=True):
         trace = Trace()
 

@@ -62,5 +62,3 @@ sgd_update = _update("sgd_update", _sgd)
 adam_update = _update("adam_update", _adam)
 # (w, v, [velocity], [mean gradient], g, rate; rho, epsilon, momentum, centered)
 rmsprop_update = _update("rmsprop_update", _rmsprop)
-
-UPDATES = sgd_update, adam_update, rmsprop_update
