@@ -17,6 +17,12 @@ def select(backend, call, operand):
         raise NotImplementedError(f"The {backend.name} backend has no kernel for {name!r}.")
     if isinstance(kernel, Rows):
         return next(filter(None, (_row(backend, k, call, operand) for k in kernel.candidates(call.args, params))))
+    return _of_numpy(backend, kernel, call)
+
+
+def _of_numpy(backend, kernel, call):
+    """The Choice of a kernel that is a plain function."""
+    name, params = call.op.name, call.params
     if name in CHAINS:
         return _chain(backend, call)
     if can_chain(backend, call):
@@ -32,9 +38,7 @@ def select(backend, call, operand):
 def _row(backend, kernel, call, operand):
     """The Choice of one of several rows, or None where it declines."""
     if not hasattr(kernel, "prepare"):
-        if call.op.name in CHAINS:
-            return _chain(backend, call)
-        return Choice(kernel, call.params, getattr(kernel, "into", None), workspace=_workspace(kernel, call))
+        return _of_numpy(backend, kernel, call)
     prepared = kernel.prepare([*map(operand, call.args)], [*map(operand, call.outs)], call.params)
     return None if prepared is None else Choice(kernel, call.params, inplace=prepared.inplace, prepared=prepared)
 
