@@ -148,3 +148,27 @@ def test_other_ops_run_block_by_block():
     f = mlkit.function(lambda x: ops.exp(x) * 2.0 + ops.maximum(x, 1.0))
     np.testing.assert_allclose(f(drawn(3, 4)), np.exp(drawn(3, 4)) * 2 + np.maximum(drawn(3, 4), 1), rtol=1e-6)
     assert [by_onednn for _, by_onednn in chains_of(f)] == [False]
+
+
+@pytest.mark.parametrize("name", ["sgd", "nesterov", "adam", "rmsprop"])
+@pytest.mark.parametrize("shape", [(), (7,), (40, 30)])
+def test_updates_work_in_place(name, shape):
+    """An optimizer's step, compiled, is the step run op by op, and it writes weights and slots where they lie."""
+    w = mlkit.optimizers.SGD(momentum=0.9, nesterov=True) if name == "nesterov" else mlkit.optimizers.get(name)
+    variables = [Variable(drawn(*shape, seed=s)) for s in range(2)]
+    optimizers = [w, type(w).from_config(w.get_config())]
+    for optimizer, variable in zip(optimizers, variables):
+        optimizer.build([variable])
+    variables[1].assign(variables[0].numpy())
+    compiled = mlkit.function(lambda g: optimizers[0].apply([g], [variables[0]]))
+    for step in range(3):
+        g = drawn(*shape, seed=10 + step)
+        compiled(g)
+        optimizers[1].apply([g], [variables[1]])
+    for a, b in zip([variables[0], *optimizers[0].variables], [variables[1], *optimizers[1].variables]):
+        np.testing.assert_allclose(a.numpy(), b.numpy(), rtol=2e-6)
+    plan = next(iter(compiled.programs.values()))[0].run.plan
+    (choice,) = [c for call, c in zip(plan.graph.calls, plan.choices) if call.op.name.endswith("_update")]
+    assert isinstance(choice.prepared, Kernel)
+    slots = len(optimizers[0]._slots.get(variables[0], ()))
+    assert len(plan.overwrites) >= 1 + slots

@@ -252,6 +252,17 @@ def test_other_dtypes(name, dtype):
     assert np.all(v.numpy().astype("float64") < [[1, 2], [3, 4]])
 
 
+def test_one_op_for_each_variable():
+    """What does not depend on the variable is computed once in a step."""
+    variables = [Variable(np.ones(n, "float32")) for n in (3, 4, 5)]
+    adam = optimizers.Adam()
+    adam.build(variables)
+    step = function(lambda *grads: adam.apply(grads, variables))
+    names = [call.op.name for call in step.graph(*(np.ones(n, "float32") for n in (3, 4, 5))).calls]
+    assert names.count("adam_update") == 3
+    assert names.count("pow") == 2 and names.count("sqrt") == 1
+
+
 class KerasStyle(Optimizer):
     """Written as Keras's documentation shows it."""
 

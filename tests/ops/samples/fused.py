@@ -8,6 +8,7 @@ _SEQUENCE = dict(_atol=1e-5)
 _LSTM = (f(2, 3, 4), f(2, 5), f(2, 5), f(4, 20), f(5, 20))
 _GRU = (f(2, 3, 4), f(2, 5), f(4, 15), f(5, 15))
 _ACTS = (None, "relu", "relu6", "sigmoid", "tanh", "silu", "gelu", "gelu_exact")
+_ADAM, _RMS = dict(beta_1=0.9, beta_2=0.8, epsilon=0.1), dict(rho=0.9, epsilon=5.0)
 _BITS = i(0, 256, 3, dtype="uint8")
 _CONV = dict(strides=(1, 2), padding="same", dilation=(1, 1), groups=1)
 
@@ -33,6 +34,12 @@ SAMPLES = [
     P("softmax_cross_entropy_grad", f(3), f(3, 4), i(0, 4, 3), pos(3)),
     P("softmax_cross_entropy_grad", f(3), f(3, 4), unit(3, 4), pos(3)),
     P("fused_elementwise", f(2, 3), f(3), chain=Chain(2, [(OPS["mul"], (0, 1), {}), (OPS["sub"], ((1.0,), 2), {})], [2, 3])),
+    P("sgd_update", f(3, 4), f(3, 4), pos(), momentum=0.0, nesterov=False),
+    *[P("sgd_update", f(3, 4), f(3, 4), f(3, 4), pos(), momentum=0.9, nesterov=n) for n in (False, True)],
+    P("adam_update", f(3, 4), f(3, 4), pos(3, 4), f(3, 4), pos(), **_ADAM),
+    P("adam_update", f(), f(), pos(), pos(), f(), f(), **_ADAM),
+    P("rmsprop_update", f(3, 4), pos(3, 4), f(3, 4), pos(), momentum=0.0, centered=False, **_RMS),
+    P("rmsprop_update", f(3, 4), pos(3, 4), f(3, 4), unit(3, 4), f(3, 4), pos(), momentum=0.5, centered=True, **_RMS),
     P("batch_norm", f(2, 3, 4), f(4), f(4), axes=(0, 1), epsilon=0.1),
     P("batch_norm", f(2, 3, 4), None, None, axes=(0, 2), epsilon=0.1),
     P("batch_norm_grad", f(2, 3, 4), f(2, 3, 4), f(4), f(4), pos(4), axes=(0, 1), epsilon=0.1),
@@ -92,6 +99,7 @@ SAMPLES = [
 ]
 
 BAD = [
+    Bad("sgd_update", f(3), f(4), pos(), momentum=0.0, nesterov=False, op=True, match="must have one shape"),
     Bad("masked_scale", f(3), f(3), scale=1.0, op=True, error=TypeError, match="must be bool"),
     Bad("softmax", i(0, 3, 2), axis=0, op=True, error=TypeError, match="float tensor"),
     Bad("softmax_cross_entropy", f(2, 3), i(0, 3, 3), op=True, match="integer targets"),
