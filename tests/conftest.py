@@ -28,3 +28,11 @@ def _same_settings():
     config.set_epsilon(before[2])
     config.set_dtype_policy(before[3])
     set_backend(backend)
+
+
+@pytest.fixture
+def all_passes(monkeypatch):
+    """For tests of what graph passes do: none is left out, whatever MLKIT_PASSES_OFF says."""
+    from mlkit.core import debug
+
+    monkeypatch.setattr(debug, "PASSES_OFF", set())

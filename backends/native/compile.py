@@ -31,7 +31,7 @@ def compile_graph(backend, graph, inner=False):
 
         return CheckedProgram(backend, graph)
     graph = optimize(graph, backend)
-    first, rest = hoist(graph) if "hoist" not in debug.PASSES_OFF else (None, graph)
+    first, rest = (None, graph) if debug.is_off("hoist") else hoist(graph)
     program = Program(backend, rest, inner)
     if first is not None:
         numbers = {id(v): i for i, v in enumerate(graph.inputs)}

@@ -2,7 +2,7 @@
 
 MLKIT_DEBUG    1 what is compiled, 2 also kernel times, 3 also the graph after each pass, 4 also generated sources
 MLKIT_CHECK    1 each kernel's result is compared with its spec and searched for NaN; fused kernels also with their fallback
-MLKIT_PASSES_OFF  names of graph passes to leave out, separated by commas
+MLKIT_PASSES_OFF  names of graph passes to leave out, separated by commas; "all" for all of them
 MLKIT_EAGER    1 nothing is traced: compiled functions run op by op
 MLKIT_BACKEND  native or jax: the backend in force at import
 MLKIT_ONEDNN   path of the oneDNN library to use, or 0 for none
@@ -18,6 +18,11 @@ CHECK_GRAPHS = False  # set by tests: Graph.check() after each pass
 EAGER = os.environ.get("MLKIT_EAGER", "0") == "1"
 BACKEND = os.environ.get("MLKIT_BACKEND", "native")
 ONEDNN = os.environ.get("MLKIT_ONEDNN", "")
+
+
+def is_off(name):
+    """Whether a graph pass is to be left out."""
+    return name in PASSES_OFF or "all" in PASSES_OFF
 
 
 def say(text):

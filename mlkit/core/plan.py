@@ -136,7 +136,7 @@ class Plan:
         self._steady = graph.unchanging()
         self._place_values(choose)
         self._keep_outputs(own_outputs)
-        if "inplace" not in debug.PASSES_OFF:
+        if not debug.is_off("inplace"):
             inplace.share(self)
         self.overwrites = [i for i, v in enumerate(graph.inputs) if self.place(v).storage.reused]
         storages = self.storages()

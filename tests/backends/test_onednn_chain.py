@@ -12,7 +12,10 @@ from mlkit import Variable, ops
 from mlkit.backends.native.onednn import library
 from mlkit.backends.native.onednn.kernel import Kernel
 
-pytestmark = pytest.mark.skipif(library.library() is None, reason="oneDNN is not installed")
+pytestmark = [
+    pytest.mark.skipif(library.library() is None, reason="oneDNN is not installed"),
+    pytest.mark.usefixtures("all_passes"),
+]
 
 
 @pytest.fixture(autouse=True)

@@ -9,6 +9,8 @@ from mlkit.core.passes import optimize
 from mlkit.core.state import state
 from tests.core.programs import array
 
+pytestmark = pytest.mark.usefixtures("all_passes")
+
 
 def names(fn, *args):
     return [c.op.name for c in optimize(mlkit.function(fn).graph(*args), state.backend).calls]

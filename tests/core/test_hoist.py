@@ -10,6 +10,8 @@ from mlkit.core.passes.fold_scales import fold_scales
 from mlkit.core.passes.hoist import hoist
 from tests.core.programs import array
 
+pytestmark = pytest.mark.usefixtures("all_passes")
+
 
 def program_of(f):
     return next(iter(f.programs.values()))[0].run

@@ -24,6 +24,8 @@ from mlkit.ops import reduction as rd
 from mlkit.ops.fused import batch_norm, gelu, relu, softmax
 from tests.core.programs import Mlp, array, control_flow, convolution_step, elementwise
 
+pytestmark = pytest.mark.usefixtures("all_passes")
+
 
 @pytest.fixture(autouse=True)
 def checked_graphs(monkeypatch):

@@ -80,6 +80,7 @@ def _check_no_clash(plan):
     assert all(plan.place(v).storage.kind != "arena" for v in plan.graph.outputs)
 
 
+@pytest.mark.usefixtures("all_passes")
 class TestReport:
     def test_numbers(self):
         mlp = Mlp(sizes=(100, 200, 10), batch=50)

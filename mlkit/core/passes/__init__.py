@@ -35,7 +35,7 @@ PASSES = {
 def optimize(graph, backend):
     """The graph made ready for a backend by all passes."""
     for name, apply in PASSES.items():
-        if name in debug.PASSES_OFF and name != "lower":
+        if debug.is_off(name) and name != "lower":
             continue
         before, graph = graph, apply(graph, backend)
         if debug.LEVEL >= 3 and graph is not before:
