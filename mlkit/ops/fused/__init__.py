@@ -19,3 +19,4 @@ from mlkit.ops.fused.softmax import (
     softmax_cross_entropy_grad,
     softmax_grad,
 )
+from mlkit.ops.fused.update import UPDATES, adam_update, rmsprop_update, sgd_update
