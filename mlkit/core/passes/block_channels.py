@@ -1,9 +1,8 @@
 """Layout: large images are laid in blocks of channels, where all that touches them can work so.
 
 Values that elementwise ops and normalizations join must lie alike; windows (convolutions, pooling) may stand between two layouts,
-which costs their kernel a copy of the smaller side. So the values of a graph fall into groups. A group is laid in blocks where it
-gains: where depthwise convolutions read or write it, or where a value does not fit in the cache; and then its neighbours, if they are
-not small.
+which costs their kernel a copy of the smaller side. So the values of a graph fall into groups. A group is laid in blocks if one of
+its values does not fit in the cache, and then its neighbours, if they are not small.
 """
 
 from mlkit.core.blocks import IMAGES, shape_in_blocks
@@ -14,7 +13,7 @@ from mlkit.core.passes.rewrite import Rewriter, is_scalar
 from mlkit.core.tensor import Value
 
 LARGE = 24 << 20  # bytes of an image that the caches do not keep
-MEDIUM = 4 << 20  # bytes from which depthwise convolutions gain, and neighbours are worth it
+MEDIUM = 4 << 20  # bytes from which a neighbour of such images is better laid alike than copied
 _WINDOWS = ("conv", "conv_bias_act", "conv_input", "conv_kernel", "max_pool", "max_pool_grad", "avg_pool", "avg_pool_grad")
 _ACTIVATIONS = ("silu", "silu_grad", "gelu", "gelu_grad")  # elementwise, though not parts of chains
 
@@ -65,7 +64,7 @@ class _Groups:
     """Values that must lie alike, by a representative."""
 
     def __init__(self, graph, block, is_elementwise):
-        self.parent, self.members, self.bad, self.gains, self.edges = {}, {}, set(), set(), []
+        self.parent, self.members, self.bad, self.edges = {}, {}, set(), []
         self.block = block
         for v in graph.inputs:
             self._refuse([v])
@@ -78,9 +77,9 @@ class _Groups:
         groups = {}
         for key, v in self.members.items():
             groups.setdefault(self._root(key), []).append(v)
-        bad, gains = set(map(self._root, self.bad)), set(map(self._root, self.gains))
+        bad = set(map(self._root, self.bad))
         size = {r: max(map(_bytes, g)) for r, g in groups.items()}
-        taken = {r for r in groups if r not in bad and (r in gains or size[r] >= LARGE)}
+        taken = {r for r in groups if r not in bad and size[r] >= LARGE}
         edges = [tuple(map(self._root, e)) for e in self.edges]
         grew = True
         while grew:
@@ -116,9 +115,7 @@ class _Groups:
     def _window(self, call, found):
         if call.op.name.startswith("conv"):
             groups = call.params["groups"]
-            if groups > 1 and all(v.shape[3] == groups for v in found):
-                self.gains.update(id(v) for v in found if _bytes(v) >= MEDIUM)
-            elif groups > 1:
+            if groups > 1 and any(v.shape[3] != groups for v in found):  # not depthwise
                 self._refuse(found)
             if call.op.name == "conv_bias_act":
                 self._join(found[1:])  # what is added and the result
