@@ -6,6 +6,8 @@ import pytest
 import mlkit
 from mlkit import layers
 
+pytestmark = pytest.mark.usefixtures("all_passes")  # which kernels there are depends on them
+
 
 def small_net():
     mlkit.utils.set_random_seed(0)

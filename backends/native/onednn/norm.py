@@ -4,6 +4,7 @@ import math
 from ctypes import c_float, c_int, c_uint
 
 from mlkit.backends.native.onednn import constants as c
+from mlkit.backends.native.onednn.conv import image
 from mlkit.backends.native.onednn.kernel import Kernel
 from mlkit.backends.native.onednn.memory import dense, strided
 from mlkit.backends.native.onednn.primitive import Primitive, or_none
@@ -25,8 +26,12 @@ def parameters(kernel, scale, offset, size):
 # ---- batch normalization ---------------------------------------------------------------------------------------------
 
 
-def channels(shape, axes):
-    """(shape, strides) of a dense tensor as images (batch, channels, positions, 1); None if more than one axis is kept."""
+def channels(x, axes):
+    """(shape, strides) of a dense tensor as images (batch, channels, positions, 1); None if more than one axis is kept. Of an
+    image in blocks: as `conv.image` gives it."""
+    if hasattr(x, "tag"):
+        return image(x)
+    shape = x.shape
     kept = [i for i in range(len(shape)) if i not in axes]
     if len(kept) != 1:
         return None
@@ -65,20 +70,20 @@ class BatchNorm(Row):
         self.name, self.fused = name, fused
 
     def fits(self, x, scale, offset, axes, epsilon):
-        return channels(x.shape, axes) is not None
+        return channels(x, axes) is not None
 
     def build(self, operands, outs, axes, epsilon):
         x, scale, offset = operands
-        place = channels(x.shape, axes)
+        place = channels(x, axes)
         if not all(is_dense(o) for o in operands if o is not None):
             return None
         primitive = batch_forward(place, epsilon, flags(scale, offset) | self.fused)
         if primitive is None or (self.fused and not _has_bits(primitive, outs[3])):
             return None
-        kernel, image, vector = Kernel(operands, outs, inplace=((0, 0),)), strided(*place), dense((place[0][1],))
+        kernel, whole, vector = Kernel(operands, outs, inplace=((0, 0),)), strided(*place), dense((place[0][1],))
         places = {
-            c.SRC: kernel.argument(0, image),
-            c.DST: kernel.result(0, image),
+            c.SRC: kernel.argument(0, whole),
+            c.DST: kernel.result(0, whole),
             c.MEAN: kernel.result(1, vector),
             c.VARIANCE: kernel.result(2, vector),
             **parameters(kernel, scale, offset, place[0][1]),
@@ -97,18 +102,18 @@ class BatchNormGrad(Row):
         self.name, self.fused = name, fused
 
     def fits(self, g, x, scale, *_, axes, epsilon):
-        return scale is not None and channels(x.shape, axes) is not None
+        return scale is not None and channels(x, axes) is not None
 
     def build(self, operands, outs, axes, epsilon):
-        place = channels(operands[1].shape, axes)
+        place = channels(operands[1], axes)
         primitive = batch_backward(place, epsilon, self.fused) if all(map(is_dense, operands)) else None
         if primitive is None or (self.fused and not _has_bits(primitive, operands[5])):
             return None
-        kernel, image, vector = Kernel(operands, outs, inplace=((0, 0),)), strided(*place), dense((place[0][1],))
+        kernel, whole, vector = Kernel(operands, outs, inplace=((0, 0),)), strided(*place), dense((place[0][1],))
         names = c.DIFF_DST, c.SRC, c.SCALE, c.MEAN, c.VARIANCE
-        places = {name: kernel.argument(k, image if k < 2 else vector) for k, name in enumerate(names)}
+        places = {name: kernel.argument(k, whole if k < 2 else vector) for k, name in enumerate(names)}
         for i, name in enumerate((c.DIFF_SRC, c.DIFF_SCALE, c.DIFF_SHIFT)):
-            places[name] = kernel.result(i, vector if i else image)
+            places[name] = kernel.result(i, vector if i else whole)
         if self.fused:
             places[c.WORKSPACE] = kernel.argument(5, primitive.desc(c.WORKSPACE_MD))
         return kernel.run(primitive, places)
