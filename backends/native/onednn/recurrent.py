@@ -1,236 +1,231 @@
-"""LSTM step by step. All is transposed, (units, batch): gates are dense then, and a product whose second operand is the state
-runs at full speed without any packing. (oneDNN's own LSTM keeps what its gradient needs in a layout of its own, and is slower.)
+"""LSTM and GRU by oneDNN's own primitives, a whole sequence in one call.
+
+They want time first, and weights in layouts of their own. What they keep for the gradient (the "workspace") is theirs as well: a
+result of the forward call in a program that holds both calls, otherwise the gradient makes it again.
 """
 
-import math
+from ctypes import c_int, c_uint
 
 import numpy as np
 
 from mlkit.backends.native.onednn import constants as c
 from mlkit.backends.native.onednn.kernel import Kernel
-from mlkit.backends.native.onednn.memory import dense, strided
-from mlkit.backends.native.onednn.parts import Declined, binary, copied, product, row_sums, rows_dense, transposed
-from mlkit.backends.native.onednn.row import Row, element_strides, is_dense
+from mlkit.backends.native.onednn.memory import anyhow, dense, strided
+from mlkit.backends.native.onednn.parts import binary, copied, rows_dense
+from mlkit.backends.native.onednn.primitive import Primitive, or_none
+from mlkit.backends.native.onednn.row import Row
+from mlkit.core.spec import Spec
 
-SIGMOID = ((c.LOGISTIC, 0.0, 0.0),)
-TANH = ((c.LINEAR, 2.0, 0.0), *SIGMOID, (c.LINEAR, 2.0, -1.0))  # three times as fast as oneDNN's, and exact to 1e-7
-NEGATIVE, COMPLEMENT = (c.LINEAR, -1.0, 0.0), (c.LINEAR, -1.0, 1.0)
-FEW = 4  # samples; fewer are faster by products of matrix and vector
-I, F, CANDIDATE, O, TANH_C, BEFORE = range(6)  # blocks of what is kept for the gradient
+FORWARD_IN_TIME = 1
+OVERWRITE = 1  # gradients of weights; else they are added to what is there
+BIASES = 4  # one for each gate; the GRU's fourth is in what its reset gate multiplies
+STATES, LAST_STATES, WEIGHTS = (c.SRC_1, c.SRC_2), (c.DST_1, c.DST_2), (c.WEIGHTS, c.WEIGHTS_1)
+D_STATES, D_LAST_STATES, D_WEIGHTS = (c.DIFF_SRC_1, c.DIFF_SRC_2), (c.DIFF_DST_1, c.DIFF_DST_2), (c.DIFF_WEIGHTS, c.DIFF_WEIGHTS_1)
 
 
-class _Lstm:
-    """What both directions share: sizes, and steps in terms of (shape, strides) and places."""
+class Net:
+    """One of the two. creator: what oneDNN calls it; gates, states: how many it has."""
 
-    def __init__(self, operands, outs, x, h):
+    def __init__(self, name, creator, gates, states):
+        self.name, self.creator, self.gates, self.states = name, creator, gates, states
+
+    def tensors(self, time, batch, features, units):
+        """Descriptors as primitives take them: x, first states, weights, bias, all h, last states."""
+        states = [dense((1, 1, batch, units))] * self.states
+        weights = [anyhow((1, 1, width, self.gates, units)) for width in (features, units)]
+        absent = [None] * 2 if self is LSTM else []  # peephole and projection
+        bias = dense((1, 1, BIASES, units))
+        return [dense((time, batch, features)), *states, *weights, *absent, bias, dense((time, batch, units)), *states]
+
+
+LSTM = Net("lstm", "lstm", 4, 2)
+GRU = Net("gru", "lbr_gru", 3, 1)  # "linear before reset"
+
+
+@or_none
+def forward(net, purpose, *sizes):
+    """The primitive for sequences of the sizes (time, batch, features, units). purpose: TRAINING has a workspace."""
+    creator = f"dnnl_{net.creator}_forward_primitive_desc_create"
+    return Primitive(creator, c_int(purpose), c_int(FORWARD_IN_TIME), *net.tensors(*sizes), c_uint(0))
+
+
+@or_none
+def backward(net, *sizes):
+    """The primitive of the gradients."""
+    creator = f"dnnl_{net.creator}_backward_primitive_desc_create"
+    tensors, hint = net.tensors(*sizes), forward(net, c.TRAINING, *sizes)
+    return Primitive(creator, c_int(c.BACKWARD), c_int(FORWARD_IN_TIME), *tensors, *tensors, c_uint(OVERWRITE), hint.pd)
+
+
+def sizes_of(x, h):
+    """(time, batch, features, units)"""
+    return x.shape[1], x.shape[0], x.shape[2], h.shape[1]
+
+
+class Forward(Row):
+    """(x, *states, kernel, recurrent kernel, bias) -> all h, *last states, and with `keep` the workspace"""
+
+    copies_views = True  # as the gradient relies on what this row keeps, it must not decline when the plan is made
+
+    def __init__(self, net):
+        self.net, self.name = net, net.name
+
+    def fits(self, x, h, *_, keep=None):
+        if keep is not None:
+            return keep == self.keeps(x, h)
+        return forward(self.net, c.INFERENCE, *sizes_of(x, h)) is not None
+
+    def keeps(self, x, h, *_):
+        """The Spec of the workspace, or None."""
+        sizes = sizes_of(x, h)
+        primitive = forward(self.net, c.TRAINING, *sizes)
+        if primitive is None or backward(self.net, *sizes) is None:
+            return None
+        return Spec((primitive.desc(c.WORKSPACE_MD).nbytes,), "uint8")
+
+    def build(self, operands, outs, keep=None):
+        places = _Places(self.net, operands, outs, 0)
+        primitive = forward(self.net, c.TRAINING if keep else c.INFERENCE, *places.sizes)
+        tensors = {**places.arguments(), **places.weights(primitive), c.DST: places.sequence_back(0, places.units)}
+        tensors |= {name: places.kernel.result(1 + i, places.state) for i, name in enumerate(LAST_STATES[: self.net.states])}
+        if keep:
+            tensors[c.WORKSPACE] = places.kernel.result(len(outs) - 1, primitive.desc(c.WORKSPACE_MD))
+        return places.kernel.run(primitive, tensors)
+
+
+class Backward(Row):
+    """(gradients of all h and of the last states, the arguments of `Forward`, and if it has kept them its results) -> gradients of
+    these arguments"""
+
+    copies_views = True
+    exact = ("float32", "uint8")
+
+    def __init__(self, net):
+        self.net, self.name = net, f"{net.name}_grad"
+
+    def fits(self, *args):
+        return backward(self.net, *sizes_of(*args[1 + self.net.states :][:2])) is not None
+
+    def build(self, operands, outs):
+        first = 1 + self.net.states
+        places = _Places(self.net, operands, outs, first)
+        primitive = backward(self.net, *places.sizes)
+        tensors = places.arguments()
+        tensors |= places.results(first + 4 + self.net.states) or _again(places, tensors)
+        tensors |= places.weights(primitive)
+        tensors |= places.gradients()
+        kernel = places.kernel
+        tensors[c.DIFF_SRC] = places.sequence_back(0, places.features)
+        tensors |= {name: kernel.result(1 + i, places.state) for i, name in enumerate(D_STATES[: self.net.states])}
+        for i, (name, width) in enumerate(zip(D_WEIGHTS, (places.features, places.units))):
+            desc = dense((1, 1, width, self.net.gates, places.units))
+            tensors[name] = kernel.converted_back(first + i, desc, primitive.desc(c.DIFF_WEIGHTS_MD, i))
+        return places.bias_back(first + 2, lambda place: kernel.run(primitive, {**tensors, c.DIFF_BIAS: place}))
+
+
+def _again(places, arguments):
+    """The results of the forward call with the workspace, in temporary memory."""
+    primitive, new = forward(places.net, c.TRAINING, *places.sizes), places.kernel.temporary
+    results = {c.DST: new(places.outputs), c.WORKSPACE: new(primitive.desc(c.WORKSPACE_MD))}
+    results |= {name: new(places.state) for name in LAST_STATES[: places.net.states]}
+    places.kernel.run(primitive, {**arguments, **places.weights(primitive), **results})
+    return results
+
+
+class _Places:
+    """Where the tensors of a call lie. first: the number of the argument x."""
+
+    def __init__(self, net, operands, outs, first):
+        self.net, self.operands, self.first = net, operands, first
         self.kernel = Kernel(operands, outs)
-        (self.batch, self.time, self.features), self.units = x.shape, h.shape[1]
-        self.state = self.units, self.batch
-        self.gates = 4 * self.units, self.batch
-        self.size = math.prod(self.state)
-        self.x_strides = element_strides(x)
-        if self.x_strides is None or not all(is_dense(o) for o in operands[1:] if hasattr(o, "shape")):
-            raise Declined
+        self.sizes = sizes_of(*operands[first : first + 2])
+        self.time, self.batch, self.features, self.units = self.sizes
+        self.state, self.outputs = dense((1, 1, self.batch, self.units)), dense((self.time, self.batch, self.units))
 
-    def copy(self, source, source_layout, target, target_layout):
-        """Between layouts, each (shape, strides)."""
-        primitive = copied(source_layout, target_layout)
-        places = {c.FROM: source.part(strided(*source_layout), 0), c.TO: target.part(strided(*target_layout), 0)}
-        self.kernel.run(primitive, places)
+    def arguments(self):
+        """x, first states and bias."""
+        first, n = self.first, self.net.states
+        states = {name: self._state(first + 1 + i) for i, name in enumerate(STATES[:n])}
+        return {c.SRC: self._sequence(first), **states, c.BIAS: self._bias(first + 3 + n)}
 
-    def copied(self, source, layout):
-        """A dense copy."""
-        target = self.kernel.temporary(dense(layout[0]))
-        self.copy(source, layout, target, rows_dense(layout[0]))
-        return target
+    def weights(self, primitive):
+        """Both kernels as a primitive wants them."""
+        return {name: self._weights(primitive, i) for i, name in enumerate(WEIGHTS)}
 
-    def multiply(self, a, b, y, add=False):
-        """y = a b, or added to it. a, b, y: ((shape, strides), place)."""
-        names = c.SRC, c.WEIGHTS, c.DST
-        primitive = product(a[0], b[0], y[0], add=add)
-        self.kernel.run(primitive, {n: place.part(strided(*layout), 0) for n, (layout, place) in zip(names, (a, b, y))})
+    def results(self, k):
+        """Those of the forward call, arguments from k on; nothing if they are not there."""
+        if k == len(self.operands):
+            return {}
+        states = {name: self._state(k + 1 + i) for i, name in enumerate(LAST_STATES[: self.net.states])}
+        workspace = forward(self.net, c.TRAINING, *self.sizes).desc(c.WORKSPACE_MD)
+        return {c.DST: self._sequence(k), **states, c.WORKSPACE: self.kernel.argument(len(self.operands) - 1, workspace)}
 
-    def combine(self, y, x, z, *then, algorithm=c.BINARY_MUL, z_shape=None, shape=None):
-        """y = x (algorithm) z, then post-ops: (algorithm, alpha, beta), or (algorithm, place)."""
-        shape = shape or self.state
-        primitive = binary(algorithm, shape, z_shape or shape, tuple(t if len(t) == 3 else t[0] for t in then))
-        places = {c.SRC: x.part(dense(shape), 0), c.SRC_1: z.part(dense(z_shape or shape), 0), c.DST: y.part(dense(shape), 0)}
-        places |= {c.post_op(i) | c.SRC_1: t[1].part(dense(shape), 0) for i, t in enumerate(then) if len(t) == 2}
-        self.kernel.run(primitive, places)
+    def gradients(self):
+        """Those of the results, zeros for those that are None."""
+        states = {name: self._state(1 + i) for i, name in enumerate(D_LAST_STATES[: self.net.states])}
+        return {c.DIFF_DST: self._sequence(0), **states}
 
-    def apply(self, y, x, function, rows=None):
-        """y = function(x), given as post-ops."""
-        self.combine(y, x, x, *function, algorithm=c.BINARY_MAX, shape=(rows or self.units, self.batch))
+    def _sequence(self, k):
+        """(batch, time, width), time first."""
+        if self.operands[k] is None:
+            return self._zeros(self.time, self.batch, self.units)
+        width = self.operands[k].shape[2]
+        return self.kernel.converted(k, self._batch_first(width), dense((self.time, self.batch, width)))
 
-    def blocks(self, kept, t):
-        """The places of the six blocks of a step."""
-        return [kept.part(None, 4 * self.size * (6 * t + k)) for k in range(6)]
+    def _state(self, k):
+        if self.operands[k] is None:
+            return self._zeros(1, 1, self.batch, self.units)
+        return self.kernel.argument(k, self.state)
 
-    def of_sequence(self, place, t, width):
-        """(layout, place) of step t of a dense (batch, time, width), transposed."""
-        return ((width, self.batch), (1, self.time * width)), place.part(None, 4 * t * width)
+    def _zeros(self, *shape):
+        return self.kernel.constant(np.zeros(shape, "float32"))
 
+    def _weights(self, primitive, i):
+        k = self.first + 1 + self.net.states + i
+        desc = dense((1, 1, self.operands[k].shape[0], self.net.gates, self.units))
+        return self.kernel.converted(k, desc, primitive.desc(c.WEIGHTS_MD, i))
 
-class Lstm(Row):
-    """(x, h, c, kernel, recurrent kernel, bias) -> all h, last c, what is kept"""
+    def sequence_back(self, i, width):
+        """Result i, (batch, time, width), from one with time first."""
+        return self.kernel.converted_back(i, self._batch_first(width), dense((self.time, self.batch, width)))
 
-    name = "lstm"
+    def _batch_first(self, width):
+        """A dense (batch, time, width), seen as (time, batch, width)."""
+        return strided((self.time, self.batch, width), (width, self.time * width, 1))
 
-    def fits(self, x, *_):
-        return x.shape[0] >= FEW
+    # ---- biases: the LSTM's as they are; the GRU has two rows of three, for the inputs and for the state ---------------------
 
-    def build(self, operands, outs):
-        try:
-            return _forward(operands, outs)
-        except Declined:
-            return None
+    def _bias(self, k):
+        u = self.units
+        if self.operands[k] is None:
+            return self._zeros(1, 1, BIASES, u)
+        if self.net is LSTM:
+            return self.kernel.argument(k, dense((1, 1, BIASES, u)))
+        rows, place = self.kernel.argument(k, None), self.kernel.temporary(dense((1, 1, BIASES, u)))
+        self._copy(rows, 0, place, 0, 3)
+        self._copy(rows, 5, place, 3, 1)
+        gates = (2 * u,)
+        added = {c.SRC: place.part(dense(gates), 0), c.SRC_1: rows.part(dense(gates), 4 * 3 * u), c.DST: place.part(dense(gates), 0)}
+        self.kernel.run(binary(c.BINARY_ADD, gates, gates), added)
+        return place
 
+    def bias_back(self, i, run):
+        """The kernel after run(a place for the bias's gradient), which goes to result i."""
+        u = self.units
+        if self.net is LSTM:
+            return run(self.kernel.result(i, dense((1, 1, BIASES, u))))
+        place, rows = self.kernel.temporary(dense((1, 1, BIASES, u))), self.kernel.result(i, None)
+        run(place)
+        self._copy(place, 0, rows, 0, 3)
+        self._copy(place, 0, rows, 3, 2)
+        self._copy(place, 3, rows, 5, 1)
+        return self.kernel
 
-def _forward(operands, outs):
-    x, h, _, kernel, recurrent, bias = operands
-    net = _Lstm(operands, outs, x, h)
-    run, units = net.kernel, net.units
-    upright = transposed(rows_dense(kernel.shape)), transposed(rows_dense(recurrent.shape))
-    weights, back = (run.converted(3 + i, strided(*u), dense(u[0])) for i, u in enumerate(upright))
-    hs, last, kept = (run.result(i, None) for i in range(3))
-    _project(net, weights, kept)
-    turned = transposed(rows_dense(h.shape))
-    state = net.copied(run.argument(1, None), turned)
-    net.copy(run.argument(2, None), turned, net.blocks(kept, 0)[BEFORE], rows_dense(net.state))
-    end, product_ = run.temporary(dense(net.state)), run.temporary(dense(net.state))
-    for t in range(net.time):
-        blocks = net.blocks(kept, t)
-        i, f, candidate, o, th, before = blocks
-        gates, now = rows_dense(net.gates), rows_dense(net.state)
-        net.multiply((rows_dense((4 * units, units)), back), (now, state), (gates, i), add=True)
-        _activate(net, i, 2, SIGMOID, bias, 0)
-        _activate(net, candidate, 1, TANH, bias, 2)
-        _activate(net, o, 1, SIGMOID, bias, 3)
-        after = net.blocks(kept, t + 1)[BEFORE] if t + 1 < net.time else end
-        net.combine(product_, i, candidate)
-        net.combine(after, f, before, (c.BINARY_ADD, product_))
-        net.apply(th, after, TANH)
-        net.combine(state, o, th)
-        layout, place = net.of_sequence(hs, t, units)
-        net.copy(state, now, place, layout)
-    net.copy(end, turned_back(net), last, rows_dense(h.shape))
-    return run
+    def _copy(self, source, i, target, j, count):
+        """So many gates from the i-th on, to the j-th place."""
+        u, row = self.units, dense((count * self.units,))
+        places = {c.FROM: source.part(row, 4 * i * u), c.TO: target.part(row, 4 * j * u)}
+        self.kernel.run(copied(rows_dense((count * u,)), rows_dense((count * u,))), places)
 
 
-def turned_back(net):
-    """The layout of a state as (batch, units)."""
-    return (net.batch, net.units), (1, net.batch)
-
-
-def _project(net, weights, kept):
-    """The kernel's product with all steps of x, where the gates will be."""
-    shape = net.time, 4 * net.units, net.batch
-    b, t, f = net.x_strides
-    gates = shape, (6 * net.size, net.batch, 1)
-    inputs = (net.time, net.features, net.batch), (t, f, b)
-    repeated = (1, 4 * net.units, net.features), (4 * net.units * net.features, net.features, 1)
-    net.multiply((repeated, weights), (inputs, net.kernel.argument(0, None)), (gates, kept))
-
-
-def _activate(net, place, count, function, bias, first):
-    """In place, `count` gates: the bias is added (the blocks of one step lie one after the other)."""
-    rows = count * net.units
-    if bias is None:
-        net.apply(place, place, function, rows)
-        return
-    column = net.kernel.argument(5, None).part(None, 4 * first * net.units)
-    sizes = dict(shape=(rows, net.batch), z_shape=(rows, 1))
-    net.combine(place, place, column, *function, algorithm=c.BINARY_ADD, **sizes)
-
-
-class LstmGrad(Row):
-    """(gradients of all h and of the last c, x, h, kernel, recurrent kernel, all h, what is kept) -> dx, dh, dc, d_kernel,
-    d_recurrent, d_bias"""
-
-    name = "lstm_grad"
-
-    def fits(self, gh, gc, x, *_):
-        return gh is not None
-
-    def build(self, operands, outs):
-        try:
-            return _backward(operands, outs)
-        except Declined:
-            return None
-
-
-def _backward(operands, outs):
-    gh, gc, x, h, kernel, recurrent, hs, kept = operands
-    if not is_dense(gh):
-        return None
-    net = _Lstm([x, h, kernel, recurrent, hs, kept, *([] if gc is None else [gc])], outs, x, h)
-    run = net.kernel = Kernel(operands, outs)
-    batch, time, units = net.batch, net.time, net.units
-    kept_place, turned = run.argument(7, None), transposed(rows_dense(h.shape))
-    gradients = net.copied(run.argument(0, None), ((time, units, batch), (units, 1, time * units)))
-    dz = run.temporary(dense((time, *net.gates)))
-    dh, gates = run.temporary(dense(net.state)), rows_dense(net.gates)
-    if gc is None:
-        dc = run.temporary(dense(net.state))
-        net.copy(run.constant(np.zeros(net.state, "float32")), rows_dense(net.state), dc, rows_dense(net.state))
-    else:
-        dc = net.copied(run.argument(1, None), turned)
-    for t in range(time - 1, -1, -1):
-        now = dz.part(None, 4 * t * 4 * net.size)
-        _step_back(net, net.blocks(kept_place, t), gradients.part(None, 4 * t * net.size), dc, now)
-        before = gradients.part(None, 4 * (t - 1) * net.size) if t else dh
-        weights = rows_dense(recurrent.shape), run.argument(5, None)
-        net.multiply(weights, (gates, now), (rows_dense(net.state), before), add=t > 0)
-    for i, place in ((1, dh), (2, dc)):
-        net.copy(place, turned_back(net), run.result(i, None), rows_dense(h.shape))
-    _input_gradient(net, dz)
-    _weight_gradients(net, net.copied(dz, ((4 * units, time, batch), (batch, 4 * net.size, 1))))
-    return run
-
-
-def _step_back(net, blocks, dh, dc, dz):
-    """Gradients of the gates of a step, before their activations, in `dz`; dc becomes that of the step before."""
-    i, f, candidate, o, th, before = blocks
-    di, df, dg, do = (dz.part(None, 4 * k * net.size) for k in range(4))
-    times, plus = (lambda p: (c.BINARY_MUL, p)), (lambda p: (c.BINARY_ADD, p))
-    net.combine(do, o, o, NEGATIVE, plus(o), times(th), times(dh))
-    net.combine(dc, th, th, COMPLEMENT, times(o), times(dh), plus(dc))
-    net.combine(di, i, i, NEGATIVE, plus(i), times(candidate), times(dc))
-    net.combine(df, f, f, NEGATIVE, plus(f), times(before), times(dc))
-    net.combine(dg, candidate, candidate, COMPLEMENT, times(i), times(dc))
-    net.combine(dc, dc, f)
-
-
-def _weight_gradients(net, dz):
-    """What is summed over time and batch: products with dz, here (gates, time * batch)."""
-    run, batch, time, units, features = net.kernel, net.batch, net.time, net.units, net.features
-    rows = time * batch
-    b, t, f = net.x_strides
-    inputs = net.copied(run.argument(2, None), ((time, batch, features), (t, b, f)))
-    states = run.temporary(dense((time, batch, units)))
-    first, others = ((batch, units), (units, 1)), ((time - 1, batch, units), (units, time * units, 1))
-    net.copy(run.argument(3, None), first, states, first)
-    if time > 1:
-        later = states.part(None, 4 * batch * units)
-        net.copy(run.argument(6, None), others, later, rows_dense(others[0]))
-    across = (rows, 4 * units), (1, rows)
-    for result, place, width in ((3, inputs, features), (4, states, units)):
-        target = rows_dense((width, 4 * units)), run.result(result, None)
-        net.multiply(((((width, rows), (1, width))), place), (across, dz), target)
-    run.run(
-        row_sums((4 * units, rows)), {c.SRC: dz.part(dense((4 * units, rows)), 0), c.DST: run.result(5, dense((4 * units, 1)))}
-    )
-
-
-def _input_gradient(net, dz):
-    """dx, from dz as (time, gates, batch)."""
-    run, batch, time, features = net.kernel, net.batch, net.time, net.features
-    kernel = (1, features, 4 * net.units), (4 * net.units * features, 4 * net.units, 1)
-    shape = time, features, batch
-    dx = run.temporary(dense(shape))
-    net.multiply((kernel, run.argument(4, None)), (rows_dense((time, *net.gates)), dz), (rows_dense(shape), dx))
-    as_it_lies = (batch, time, features), (1, features * batch, batch)
-    net.copy(dx, as_it_lies, run.result(0, None), rows_dense(as_it_lies[0]))
-
-
-ROWS = [Lstm(), LstmGrad()]
+ROWS = [Forward(LSTM), Backward(LSTM), Forward(GRU), Backward(GRU)]
