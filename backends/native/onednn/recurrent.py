@@ -25,7 +25,11 @@ FORWARD_IN_TIME = 1
 OVERWRITE = 1  # gradients of weights; else they are added to what is there
 BIASES = 4  # one for each gate; the GRU's fourth is in what its reset gate multiplies
 STATES, LAST_STATES, WEIGHTS = (c.SRC_1, c.SRC_2), (c.DST_1, c.DST_2), (c.WEIGHTS, c.WEIGHTS_1)
-D_STATES, D_LAST_STATES, D_WEIGHTS = (c.DIFF_SRC_1, c.DIFF_SRC_2), (c.DIFF_DST_1, c.DIFF_DST_2), (c.DIFF_WEIGHTS, c.DIFF_WEIGHTS_1)
+D_STATES, D_LAST_STATES, D_WEIGHTS = (
+    (c.DIFF_SRC_1, c.DIFF_SRC_2),
+    (c.DIFF_DST_1, c.DIFF_DST_2),
+    (c.DIFF_WEIGHTS, c.DIFF_WEIGHTS_1),
+)
 CACHED = 1 << 20  # bytes of weights that one core holds
 MOST_PARTS = 32
 

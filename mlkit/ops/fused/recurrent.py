@@ -123,10 +123,8 @@ def _lstm_steps(x, h, c, kernel, recurrent, bias):
 
 
 def _lstm(x, h, c, kernel, recurrent, bias):
-    hs = []
-    for h, c, _ in _lstm_steps(x, h, c, kernel, recurrent, bias):
-        hs.append(h)
-    return _join(hs), h, c
+    steps = list(_lstm_steps(x, h, c, kernel, recurrent, bias))
+    return _join([step[0] for step in steps]), *steps[-1][:2]
 
 
 def _lstm_grad_spec(ghs, gh, gc, x, h, c, kernel, recurrent, bias, *results):

@@ -58,7 +58,11 @@ SAMPLES = [
     P("lstm", *_LSTM, None, **_SEQUENCE),
     *[
         P("lstm_grad", *g, *_LSTM, bias, _second=False, **_SEQUENCE)
-        for g, bias in (((f(2, 3, 5), f(2, 5), f(2, 5)), f(20)), ((f(2, 3, 5), None, None), None), ((None, f(2, 5), None), None))
+        for g, bias in (
+            ((f(2, 3, 5), f(2, 5), f(2, 5)), f(20)),
+            ((f(2, 3, 5), None, None), None),
+            ((None, f(2, 5), None), None),
+        )
     ],
     P("gru", *_GRU, f(2, 15), **_SEQUENCE),
     P("gru", *_GRU, None, **_SEQUENCE),
