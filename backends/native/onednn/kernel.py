@@ -14,7 +14,6 @@ import numpy as np
 from mlkit.backends.native import versions
 from mlkit.backends.native.onednn import constants as c
 from mlkit.backends.native.onednn import copies, steps
-from mlkit.backends.native.onednn.library import library
 from mlkit.backends.native.onednn.memory import Memory, address_of, dense
 from mlkit.backends.native.onednn.primitive import execution, reorder
 

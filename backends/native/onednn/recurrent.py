@@ -18,7 +18,7 @@ from mlkit.backends.native.onednn.memory import anyhow, dense, strided
 from mlkit.backends.native.onednn.parts import binary, copied, rows_dense
 from mlkit.backends.native.onednn.primitive import Primitive, or_none
 from mlkit.backends.native.onednn.row import Row
-from mlkit.backends.native.onednn.steps import can_fork
+from mlkit.backends.native.onednn.steps import can_fork, made_alone
 from mlkit.core.spec import Spec
 
 FORWARD_IN_TIME = 1
@@ -56,16 +56,23 @@ GRU = Net("gru", "lbr_gru", 3, 1)  # "linear before reset"
 @or_none
 def forward(net, purpose, *sizes):
     """The primitive for sequences of the sizes (time, batch, features, units). purpose: TRAINING has a workspace."""
-    creator = f"dnnl_{net.creator}_forward_primitive_desc_create"
-    return Primitive(creator, c_int(purpose), c_int(FORWARD_IN_TIME), *net.tensors(*sizes), c_uint(0))
+    return _primitive(net, "forward", purpose, net.tensors(*sizes), 0, sizes)
 
 
 @or_none
 def backward(net, *sizes):
     """The primitive of the gradients."""
-    creator = f"dnnl_{net.creator}_backward_primitive_desc_create"
-    tensors, hint = net.tensors(*sizes), forward(net, c.TRAINING, *sizes)
-    return Primitive(creator, c_int(c.BACKWARD), c_int(FORWARD_IN_TIME), *tensors, *tensors, c_uint(OVERWRITE), hint.pd)
+    hint = forward(net, c.TRAINING, *sizes)
+    return _primitive(net, "backward", c.BACKWARD, net.tensors(*sizes) * 2, OVERWRITE, sizes, hint.pd)
+
+
+def _primitive(net, direction, purpose, tensors, flags, sizes, *hint):
+    creator = f"dnnl_{net.creator}_{direction}_primitive_desc_create"
+
+    def make():
+        return Primitive(creator, c_int(purpose), c_int(FORWARD_IN_TIME), *tensors, c_uint(flags), *hint)
+
+    return made_alone(make) if is_cached(net, *sizes[2:]) else make()
 
 
 def is_cached(net, features, units):

@@ -43,6 +43,16 @@ def _run_alone(count, choose, steps):
         choose(threads)
 
 
+def made_alone(make):
+    """make(), a primitive for one thread: some have the number of threads in them, whatever it is when they run."""
+    lib = library()
+    if not lib.has("omp_set_num_threads"):
+        return make()
+    made = []
+    _run_alone(lib.function("omp_get_max_threads"), lib.function("omp_set_num_threads"), [lambda: made.append(make())])
+    return made[0]
+
+
 def side_by_side(branches):
     """A function that runs lists of steps at the same time, each list by one thread.
 
