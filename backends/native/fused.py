@@ -26,7 +26,8 @@ def in_single(xp, function):
         if half is None:
             return kernel(*args, **params)
         out = kernel(*(a.astype("float32") if getattr(a, "dtype", None) == half else a for a in args), **params)
-        return tuple(o.astype(half) for o in out) if type(out) is tuple else out.astype(half)
+        rounded = lambda o: o.astype(half) if o.dtype.kind == "f" else o
+        return tuple(map(rounded, out)) if type(out) is tuple else rounded(out)
 
     return run
 

@@ -3,7 +3,7 @@
 CPU = 1
 IN_ORDER = 1
 F32, S32, S8, U8 = 3, 4, 5, 6
-TAG_ANY = 1
+TAG_ANY, TAG_IN_16, TAG_IN_8 = 1, 78, 102  # of four axes, the second in blocks
 SCRATCHPAD_BY_USER = 1
 
 # what a primitive is made for

@@ -4,6 +4,7 @@ import math
 from ctypes import c_float, c_int, c_uint
 
 from mlkit.backends.native.onednn import constants as c
+from mlkit.backends.native.onednn.conv import image
 from mlkit.backends.native.onednn.kernel import Kernel
 from mlkit.backends.native.onednn.memory import dense, strided
 from mlkit.backends.native.onednn.primitive import Primitive, or_none
@@ -25,8 +26,12 @@ def parameters(kernel, scale, offset, size):
 # ---- batch normalization ---------------------------------------------------------------------------------------------
 
 
-def channels(shape, axes):
-    """(shape, strides) of a dense tensor as images (batch, channels, positions, 1); None if more than one axis is kept."""
+def channels(x, axes):
+    """(shape, strides) of a dense tensor as images (batch, channels, positions, 1); None if more than one axis is kept. Of an
+    image in blocks: as `conv.image` gives it."""
+    if hasattr(x, "tag"):
+        return image(x)
+    shape = x.shape
     kept = [i for i in range(len(shape)) if i not in axes]
     if len(kept) != 1:
         return None
@@ -46,58 +51,71 @@ def batch_forward(place, epsilon, flags):
 
 
 @or_none
-def batch_backward(place, epsilon):
-    x, flags = strided(*place), c.USE_SCALE | c.USE_SHIFT
+def batch_backward(place, epsilon, fused=0):
+    x, flags = strided(*place), c.USE_SCALE | c.USE_SHIFT | fused
     hint = batch_forward(place, epsilon, flags)
     creator = "dnnl_batch_normalization_backward_primitive_desc_create"
-    return Primitive(creator, c_int(c.BACKWARD), x, x, x, c_float(epsilon), c_uint(flags), hint.pd)
+    return hint and Primitive(creator, c_int(c.BACKWARD), x, x, x, c_float(epsilon), c_uint(flags), hint.pd)
+
+
+def _has_bits(primitive, mask):
+    """Whether a primitive fused with relu keeps bits, as the op does; some keep bytes."""
+    return "jit" in primitive.implementation and primitive.desc(c.WORKSPACE_MD).nbytes == mask.shape[0]
 
 
 class BatchNorm(Row):
-    """(x, scale, offset) -> y, mean, variance"""
+    """(x, scale, offset) -> y, mean, variance, and for batch_norm_relu the mask. fused: the flag of what is behind it, or 0"""
 
-    name = "batch_norm"
+    def __init__(self, name, fused):
+        self.name, self.fused = name, fused
 
     def fits(self, x, scale, offset, axes, epsilon):
-        return channels(x.shape, axes) is not None
+        return channels(x, axes) is not None
 
     def build(self, operands, outs, axes, epsilon):
         x, scale, offset = operands
-        place = channels(x.shape, axes)
+        place = channels(x, axes)
         if not all(is_dense(o) for o in operands if o is not None):
             return None
-        primitive = batch_forward(place, epsilon, flags(scale, offset))
-        if primitive is None:
+        primitive = batch_forward(place, epsilon, flags(scale, offset) | self.fused)
+        if primitive is None or (self.fused and not _has_bits(primitive, outs[3])):
             return None
-        kernel, image, vector = Kernel(operands, outs, inplace=((0, 0),)), strided(*place), dense((place[0][1],))
+        kernel, whole, vector = Kernel(operands, outs, inplace=((0, 0),)), strided(*place), dense((place[0][1],))
         places = {
-            c.SRC: kernel.argument(0, image),
-            c.DST: kernel.result(0, image),
+            c.SRC: kernel.argument(0, whole),
+            c.DST: kernel.result(0, whole),
             c.MEAN: kernel.result(1, vector),
             c.VARIANCE: kernel.result(2, vector),
             **parameters(kernel, scale, offset, place[0][1]),
         }
+        if self.fused:
+            places[c.WORKSPACE] = kernel.result(3, primitive.desc(c.WORKSPACE_MD))
         return kernel.run(primitive, places)
 
 
 class BatchNormGrad(Row):
-    """(g, x, scale, mean, variance) -> dx, d_scale, d_offset"""
+    """(g, x, scale, mean, variance, and for batch_norm_relu_grad the mask) -> dx, d_scale, d_offset"""
 
-    name = "batch_norm_grad"
+    exact = ("float32", "uint8")
 
-    def fits(self, g, x, scale, mean, variance, axes, epsilon):
-        return scale is not None and channels(x.shape, axes) is not None
+    def __init__(self, name, fused):
+        self.name, self.fused = name, fused
+
+    def fits(self, g, x, scale, *_, axes, epsilon):
+        return scale is not None and channels(x, axes) is not None
 
     def build(self, operands, outs, axes, epsilon):
-        place = channels(operands[1].shape, axes)
-        primitive = batch_backward(place, epsilon) if all(map(is_dense, operands)) else None
-        if primitive is None:
+        place = channels(operands[1], axes)
+        primitive = batch_backward(place, epsilon, self.fused) if all(map(is_dense, operands)) else None
+        if primitive is None or (self.fused and not _has_bits(primitive, operands[5])):
             return None
-        kernel, image, vector = Kernel(operands, outs, inplace=((0, 0),)), strided(*place), dense((place[0][1],))
+        kernel, whole, vector = Kernel(operands, outs, inplace=((0, 0),)), strided(*place), dense((place[0][1],))
         names = c.DIFF_DST, c.SRC, c.SCALE, c.MEAN, c.VARIANCE
-        places = {name: kernel.argument(k, image if k < 2 else vector) for k, name in enumerate(names)}
+        places = {name: kernel.argument(k, whole if k < 2 else vector) for k, name in enumerate(names)}
         for i, name in enumerate((c.DIFF_SRC, c.DIFF_SCALE, c.DIFF_SHIFT)):
-            places[name] = kernel.result(i, vector if i else image)
+            places[name] = kernel.result(i, vector if i else whole)
+        if self.fused:
+            places[c.WORKSPACE] = kernel.argument(5, primitive.desc(c.WORKSPACE_MD))
         return kernel.run(primitive, places)
 
 
@@ -182,4 +200,11 @@ class LayerNormGrad(Row):
         return kernel.run(primitive, places)
 
 
-ROWS = [BatchNorm(), BatchNormGrad(), LayerNorm(), LayerNormGrad()]
+ROWS = [
+    BatchNorm("batch_norm", 0),
+    BatchNormGrad("batch_norm_grad", 0),
+    BatchNorm("batch_norm_relu", c.FUSE_NORM_RELU),
+    BatchNormGrad("batch_norm_relu_grad", c.FUSE_NORM_RELU),
+    LayerNorm(),
+    LayerNormGrad(),
+]

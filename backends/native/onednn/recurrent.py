@@ -17,7 +17,7 @@ from mlkit.backends.native.onednn.kernel import Kernel, padded
 from mlkit.backends.native.onednn.memory import anyhow, dense, strided
 from mlkit.backends.native.onednn.parts import binary, copied, rows_dense
 from mlkit.backends.native.onednn.primitive import Primitive, or_none
-from mlkit.backends.native.onednn.row import Row
+from mlkit.backends.native.onednn.row import Row, is_dense
 from mlkit.backends.native.onednn.steps import can_fork, made_alone
 from mlkit.core.spec import Spec
 
@@ -94,10 +94,12 @@ def parts_of(x, h, number):
     return [(start, (time, stop - start, features, units)) for start, stop in zip(edges, edges[1:])]
 
 
+def _all_dense(operands):
+    return all(is_dense(o) for o in operands if o is not None)
+
+
 class Forward(Row):
     """(x, *states, kernel, recurrent kernel, bias) -> all h, *last states, and with `keep` a workspace for each part"""
-
-    copies_views = True  # as the gradient relies on what this row keeps, it must not decline when the plan is made
 
     def __init__(self, net):
         self.net, self.name = net, net.name
@@ -119,6 +121,8 @@ class Forward(Row):
         return Spec((number, max(padded(p.desc(c.WORKSPACE_MD).nbytes) for p in primitives)), "uint8")
 
     def build(self, operands, outs, keep=None):
+        if not _all_dense(operands):
+            return None  # copies come then: a gradient that relies on what is kept here cannot do with another row
         x, h = operands[:2]
         call = _Call(self.net, operands, outs, 0, keep.shape[0] if keep else number_of_parts(self.net, x, h))
         for i, part in enumerate(call.parts):
@@ -136,7 +140,6 @@ class Backward(Row):
     """(gradients of all h and of the last states, the arguments of `Forward`, and if it has kept them its results) -> gradients of
     these arguments"""
 
-    copies_views = True
     exact = ("float32", "uint8")
 
     def __init__(self, net):
@@ -150,6 +153,8 @@ class Backward(Row):
         return FORWARDS[self.net].keeps(x, h) is not None
 
     def build(self, operands, outs):
+        if not _all_dense(operands):
+            return None
         states = self.net.states
         first = 1 + states  # number of x, and of the kernel's gradient
         results = first + states + 4  # number of the first one of the forward call's

@@ -6,10 +6,10 @@ import threading
 import numpy as np
 
 from mlkit.backends.native import threads
-from mlkit.backends.native.onednn.kernel import padded
+from mlkit.backends.native.onednn.densify import densified
 from mlkit.backends.native.onednn.library import library
 from mlkit.core import dtypes
-from mlkit.core.layout import is_contiguous, nbytes, reshape
+from mlkit.core.layout import is_contiguous, reshape
 from mlkit.core.op import OPS
 from mlkit.core.plan import Operand
 from mlkit.core.spec import Spec
@@ -22,11 +22,9 @@ class Row:
 
     fits(*args, **params)            whether oneDNN is right for these shapes and parameters; all tensors are float32 and not empty
     build(operands, outs, **params)  the Kernel, or None where oneDNN has none or cannot take the operands' strides
-    copies_views                     whether operands that are not dense are copied first, so that `build` gets dense ones
     """
 
     name = None
-    copies_views = False
     exact = ("float32",)  # dtypes of arguments that are taken
 
     def fits(self, *args, **params):
@@ -48,21 +46,12 @@ class Row:
         return library() is not None and self.fits(*args, **params)
 
     def prepare(self, operands, outs, params):
-        views = {k: o for k, o in enumerate(operands) if type(o) is Operand and self._copies(o)}
-        if not views:
-            return self.build(operands, outs, **params)
-        operands = [Operand(o.shape, o.dtype) if k in views else o for k, o in enumerate(operands)]
-        kernel = self.build(operands, outs, **params)
-        return kernel and WithCopies(kernel, operands, views)
-
-    def _copies(self, operand):
-        return self.copies_views and not is_dense(operand)
+        return self.build(operands, outs, **params) or densified(self.build, operands, outs, params)
 
     def __call__(self, *args, **params):
         """Run at once. NotImplemented where the row declines after all."""
         if self.is_quick(*args, **params):
             return NotImplemented
-        args = [np.ascontiguousarray(a) if hasattr(a, "shape") and self._copies(_operand(a)) else a for a in args]
         bound, outs, workspace = self._bound(args, params)
         if bound is None:
             return NotImplemented
@@ -89,11 +78,11 @@ class Row:
         return found
 
     def _make(self, args, params):
-        operands = [_operand(a) if hasattr(a, "shape") else a for a in args]
+        operands = [Operand(a.shape, dtypes.name_of(a.dtype), a.strides) if hasattr(a, "shape") else a for a in args]
         specs = OPS[self.name].spec(*(Spec(o.shape, o.dtype) if type(o) is Operand else o for o in operands), **params)
         several = type(specs) is tuple
         outs = [Operand(s.shape, s.dtype) for s in (specs if several else (specs,))]
-        kernel = self.prepare(operands, outs, params)
+        kernel = self.build(operands, outs, **params)
         if kernel is None:
             return None, None, 0
         return (
@@ -104,41 +93,6 @@ class Row:
 
 
 _local = threading.local()
-
-
-def _operand(array):
-    return Operand(array.shape, dtypes.name_of(array.dtype), array.strides)
-
-
-class WithCopies:
-    """A Kernel before which some operands are made dense. operands: as the kernel gets them; views: number -> as it is."""
-
-    def __init__(self, kernel, operands, views):
-        self.kernel, self.operands, self.views, self.inplace = kernel, operands, views, kernel.inplace
-        self._sizes = {k: padded(nbytes(o.shape, dtypes.as_numpy(o.dtype).itemsize)) for k, o in views.items()}
-        self.workspace = sum(self._sizes.values()) + kernel.workspace
-
-    def bind(self, arrays):
-        *arrays, memory = arrays
-        waiting = [k for k, (a, o) in enumerate(zip(arrays, self.operands)) if a is None and type(o) is Operand]
-        waiting += [k for k in range(len(self.operands), len(arrays)) if arrays[k] is None]
-        sources, targets, start = dict(enumerate(arrays)), {}, 0
-        for k, o in self.views.items():
-            targets[k] = np.ndarray(o.shape, dtypes.as_numpy(o.dtype), memory, start)
-            start += self._sizes[k]
-        fixed = [targets.get(k, a) for k, a in enumerate(arrays)]
-        inner = self.kernel.bind([*fixed, memory[start:]] if self.kernel.workspace else fixed)
-
-        def run(*given):
-            late = dict(zip(waiting, given))
-            for k, o in self.views.items():
-                a = sources[k]
-                if a is None:
-                    a = np.ndarray(o.shape, targets[k].dtype, late[k], o.offset, o.strides)
-                np.copyto(targets[k], a)
-            return inner(*(a for k, a in late.items() if k not in targets))
-
-        return run
 
 
 def element_strides(operand, repeated=0):

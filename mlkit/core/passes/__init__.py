@@ -5,17 +5,19 @@ Each can be switched off, to find out which one is to blame: ``MLKIT_PASSES_OFF=
 """
 
 from mlkit.core import debug
+from mlkit.core.passes.block_channels import block_channels
 from mlkit.core.passes.cse import cse
 from mlkit.core.passes.fold import fold
 from mlkit.core.passes.fold_pads import fold_pads
 from mlkit.core.passes.fold_scales import fold_scales
-from mlkit.core.passes.fuse_bias_grads import fuse_bias_grads
 from mlkit.core.passes.fuse_chains import fuse_chains
+from mlkit.core.passes.fuse_norm_relu import fuse_norm_relu
 from mlkit.core.passes.fuse_products import fuse_products
 from mlkit.core.passes.keep_for_gradients import keep_for_gradients
 from mlkit.core.passes.lower import lower
 from mlkit.core.passes.prune import prune
 from mlkit.core.passes.simplify import simplify
+from mlkit.core.passes.zero_sums import zero_sums
 
 PASSES = {
     "prune": lambda graph, backend: prune(graph),
@@ -25,8 +27,10 @@ PASSES = {
     "fold": lambda graph, backend: fold(graph, backend.kernels),
     "fold_pads": lambda graph, backend: fold_pads(graph),
     "fold_scales": lambda graph, backend: fold_scales(prune(graph)),
+    "zero_sums": lambda graph, backend: zero_sums(graph),
+    "fuse_norm_relu": lambda graph, backend: fuse_norm_relu(prune(graph), backend.kernels),
     "fuse_products": lambda graph, backend: fuse_products(prune(graph), backend.kernels),
-    "fuse_bias_grads": lambda graph, backend: fuse_bias_grads(prune(graph), backend.kernels),
+    "block_channels": lambda graph, backend: block_channels(prune(graph), backend.channel_block(), backend.can_chain),
     "fuse_chains": lambda graph, backend: fuse_chains(prune(graph), backend.can_chain, backend.gains_alone),
     "keep_for_gradients": lambda graph, backend: keep_for_gradients(graph, backend.keeps),
 }
