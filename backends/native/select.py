@@ -57,6 +57,14 @@ def gains_alone(backend, call):
     return isinstance(rows, Rows) and any(k.gains_alone(call) for _, k in rows.rows if hasattr(k, "gains_alone"))
 
 
+def keeps(backend, call):
+    """The Spec of what the kernel of a call can keep for the call's gradient, or None."""
+    kernel = backend.kernels[call.op.name]
+    if isinstance(kernel, Rows):
+        kernel = kernel.choose(call.args, call.params)
+    return kernel.keeps(*call.args) if hasattr(kernel, "keeps") else None
+
+
 def _chain(backend, call):
     specs = [spec_of(a) for a in call.args]
     program = call.params["chain"] if "chain" in call.params else update.as_chain(call.op.name, call.args, call.params)

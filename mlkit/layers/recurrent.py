@@ -223,8 +223,8 @@ class _FusedRNN(_CellRNN):
         super().__init__(*args, **kwargs)
         self.use_cudnn = use_cudnn
 
-    def run_fused(self, sequences, states, kernels, bias):
-        """(outputs of all steps, last states)"""
+    def run_fused(self, *args):
+        """(x, *states, kernel, recurrent kernel, bias) -> outputs of all steps, *last states"""
         raise NotImplementedError
 
     def run(self, sequences, states, mask, training):
@@ -234,9 +234,9 @@ class _FusedRNN(_CellRNN):
             return super().run(sequences, states, mask, training)
         x = ops.flip(sequences, axis=1) if self.go_backwards else sequences
         bias = None if cell.bias is None else ops.convert_to_tensor(cell.bias)
-        kernels = (ops.convert_to_tensor(cell.kernel), ops.convert_to_tensor(cell.recurrent_kernel))
-        outputs, states = self.run_fused(x, states, kernels, bias)
-        return outputs[:, -1], outputs, states
+        kernels = ops.convert_to_tensor(cell.kernel), ops.convert_to_tensor(cell.recurrent_kernel)
+        outputs, *states = self.run_fused(x, *states, *kernels, bias)
+        return states[0], outputs, states
 
 
 class LSTM(_FusedRNN):
@@ -250,9 +250,8 @@ class LSTM(_FusedRNN):
 
     cell_class = LSTMCell
 
-    def run_fused(self, sequences, states, kernels, bias):
-        hs, c, _ = fused.lstm(sequences, *states, *kernels, bias)
-        return hs, [hs[:, -1], c]
+    def run_fused(self, *args):
+        return fused.lstm(*args)
 
 
 class GRU(_FusedRNN):
@@ -260,6 +259,5 @@ class GRU(_FusedRNN):
 
     cell_class = GRUCell
 
-    def run_fused(self, sequences, states, kernels, bias):
-        hs, _ = fused.gru(sequences, states[0], *kernels, bias)
-        return hs, [hs[:, -1]]
+    def run_fused(self, *args):
+        return fused.gru(*args)

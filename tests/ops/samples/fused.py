@@ -100,24 +100,19 @@ SAMPLES = [
     P("lstm", *_LSTM, f(20), **_SEQUENCE),
     P("lstm", *_LSTM, None, **_SEQUENCE),
     *[
-        P(
-            "lstm_grad",
-            gh,
-            gc,
-            f(2, 3, 4),
-            f(2, 5),
-            f(4, 20),
-            f(5, 20),
-            f(2, 3, 5),
-            unit(3, 6, 5, 2),
-            _second=False,
-            **_SEQUENCE,
+        P("lstm_grad", *g, *_LSTM, bias, _second=False, **_SEQUENCE)
+        for g, bias in (
+            ((f(2, 3, 5), f(2, 5), f(2, 5)), f(20)),
+            ((f(2, 3, 5), None, None), None),
+            ((None, f(2, 5), None), None),
         )
-        for gh, gc in ((f(2, 3, 5), f(2, 5)), (f(2, 3, 5), None), (None, f(2, 5)))
     ],
     P("gru", *_GRU, f(2, 15), **_SEQUENCE),
     P("gru", *_GRU, None, **_SEQUENCE),
-    P("gru_grad", f(2, 3, 5), f(2, 5), f(5, 15), f(2, 3, 5), unit(2, 3, 20), _second=False, **_SEQUENCE),
+    *[
+        P("gru_grad", *g, *_GRU, bias, _second=False, **_SEQUENCE)
+        for g, bias in (((f(2, 3, 5), f(2, 5)), f(2, 15)), ((f(2, 3, 5), None), None), ((None, f(2, 5)), None))
+    ],
     # products with bias and activation
     *[P("matmul_bias_act", f(3, 4), f(4, 5), f(5), act=a) for a in _ACTS],
     P("matmul_bias_act", f(2, 3, 4), f(4, 5), None, act="relu"),
