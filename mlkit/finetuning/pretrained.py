@@ -2,6 +2,7 @@
 
 import dataclasses
 import difflib
+import os
 import sys
 from collections.abc import Callable
 
@@ -37,6 +38,7 @@ def pretrained(model, weights, image_shape, preprocess="auto"):
             "finetune: `model` must be the name of a model in mlkit.applications, its constructor or a Model, but is "
             f"{model!r}."
         )
+    weights = os.fspath(weights) if isinstance(weights, os.PathLike) else weights  # a script has it as text
     base = model(input_shape=image_shape, include_top=False, weights=weights, pooling="avg")
     module = home.removeprefix("mlkit.")
     code = [
