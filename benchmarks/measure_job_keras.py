@@ -31,9 +31,9 @@ def main():
     note_end_of_fits(keras, times)
     start = clock()
     job = in_one_call if given.library == "mlkit" else by_hand
-    accuracy = job(keras, given.folder, given.augment)
+    job(keras, given.folder, given.augment)
     head_s, total_s = (t - start for t in times)
-    print_result(head_s=head_s, all_s=total_s - head_s, total_s=total_s, accuracy=accuracy, rss_mb=peak_mb())
+    print_result(head_s=head_s, all_s=total_s - head_s, total_s=total_s, rss_mb=peak_mb())
 
 
 def note_end_of_fits(keras, times):
@@ -49,21 +49,18 @@ def note_end_of_fits(keras, times):
 
 
 def in_one_call(mlkit, folder, augment):
-    """`mlkit.finetune` as it comes. Returns the best validation accuracy."""
-    done = mlkit.finetune(
+    """`mlkit.finetune` as it comes."""
+    mlkit.finetune(
         "MobileNetV2", folder / "train", folder / "val", weights=folder / "base.weights.h5", augmentation=augment,
         image_size=(SIZE, SIZE), batch_size=BATCH, head_epochs=HEAD_EPOCHS, epochs=1, learning_rate=RATE, verbose=0,
     )  # fmt: skip
-    return done.best
 
 
 def by_hand(keras, folder, augment):
-    """The job as Keras's guide to transfer learning has it. Returns the best validation accuracy."""
+    """The job as Keras's guide to transfer learning has it."""
     layers = keras.layers
     train, val = datasets(keras, folder)
-    base = keras.applications.MobileNetV2(
-        (SIZE, SIZE, 3), include_top=False, pooling="avg", weights=folder / "base.weights.h5"
-    )
+    base = keras.applications.MobileNetV2((SIZE, SIZE, 3), include_top=False, pooling="avg", weights=folder / "base.weights.h5")
     base.trainable = False
     inputs = x = keras.Input((SIZE, SIZE, 3))
     if augment:
@@ -72,12 +69,10 @@ def by_hand(keras, folder, augment):
     x = base(layers.Rescaling(1 / 127.5, offset=-1)(x), training=False)
     outputs = layers.Dense(2, activation="softmax")(layers.Dropout(0.2)(x))
     model = keras.Model(inputs, outputs)
-    history = []
     for trains, epochs, rate in ((False, HEAD_EPOCHS, RATE), (True, 1, RATE / 10)):
         base.trainable = trains
         model.compile(keras.optimizers.Adam(rate), "sparse_categorical_crossentropy", metrics=["accuracy"])
-        history += model.fit(train, validation_data=val, epochs=epochs, verbose=0).history["val_accuracy"]
-    return max(history)
+        model.fit(train, validation_data=val, epochs=epochs, verbose=0)
 
 
 def datasets(keras, folder):

@@ -71,7 +71,9 @@ def _from_folders(train, validation, image_size, batch_size, seed, verbose):
     train, image_size = os.fspath(train), tuple(image_size)
     # what is made here only tells what there is, quietly: the script makes it again
     common = {"image_size": image_size, "batch_size": batch_size, "seed": seed, "verbose": False}
-    options = f"image_size={image_size!r}, batch_size={batch_size!r}, seed={seed!r}" + (", verbose=False" if verbose == 0 else "")
+    options = f"image_size={image_size!r}, batch_size={batch_size!r}, seed={seed!r}" + (
+        ", verbose=False" if verbose == 0 else ""
+    )
     make = "keras.utils.image_dataset_from_directory"
     if validation is None:
         sets = image_dataset_from_directory(train, validation_split=0.2, subset="both", **common)
