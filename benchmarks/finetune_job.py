@@ -98,7 +98,7 @@ def medians(runs):
 def about(given):
     versions = ", ".join(peers.versions(given.cache))
     cores = len(os.sched_getaffinity(0))
-    return f"Last run {datetime.date.today()}: {compare.cpu()}, {cores} cores; medians of {given.rounds} rounds; {versions}."
+    return f"Last run {datetime.date.today()}: {compare.cpu()}, {cores} cores; median of {given.rounds} round(s); {versions}."
 
 
 def ratio(figures, start):

@@ -26,7 +26,6 @@ def main():
     given = options.parse_args()
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     keras = importlib.import_module(given.library)
-    keras.config.backend()  # imports what mlkit puts off
     times = []
     note_end_of_fits(keras, times)
     start = clock()
@@ -76,8 +75,8 @@ def by_hand(keras, folder, augment):
 
 
 def datasets(keras, folder):
-    """(training, validation) data: decoded once and kept in memory by tf.data; decoded in threads where there is no TensorFlow."""
-    if keras.config.backend() != "tensorflow":
+    """(training, validation) data: decoded once and kept in memory; read anew by threads where Keras has no TensorFlow."""
+    if keras.config.backend() in ("torch", "jax"):
         return tuple(photo_batches(keras, folder / part, shuffle) for part, shuffle in (("train", True), ("val", False)))
     options = {"image_size": (SIZE, SIZE), "batch_size": BATCH}
     parts = [keras.utils.image_dataset_from_directory(folder / p, **options, verbose=False) for p in ("train", "val")]
