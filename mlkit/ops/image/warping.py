@@ -14,6 +14,7 @@ from mlkit.ops.reduction import size_operand
 __all__ = ["affine_transform", "elastic_transform", "map_coordinates", "perspective_transform"]
 
 _ORDERS = {"nearest": 0, "bilinear": 1}
+_FEW = 4  # channels up to which single numbers are gathered and weighted faster than rows of all channels
 _FILL_MODES = ("constant", "nearest", "wrap", "mirror", "reflect")
 
 
@@ -79,14 +80,18 @@ def _product(op, parts):
 
 
 def _interpolated(samples, corners, fill_value, dtype):
-    """The weighted sums of samples (n,). dtype: of the sum."""
+    """The weighted sums of samples (n, channels...). dtype: of the sum."""
+
+    def over_channels(x):
+        return reshape(x, shape=(*x.shape, *(1,) * (samples.ndim - 1)))
+
     total = None
     for row, weight, valid in corners:
         values = cast(take(samples, row, axis=0), dtype)
         if valid is not None:
-            values = el.where(valid, values, float(fill_value))
+            values = el.where(over_channels(valid), values, float(fill_value))
         if weight is not None:
-            values = values * weight
+            values = values * over_channels(weight)
         total = values if total is None else total + values
     return cast(_round(total) if samples.dtype in dtypes.INTS + dtypes.UINTS else total, samples.dtype)
 
@@ -120,9 +125,11 @@ def _sample_images(x, y_places, x_places, interpolation, fill_mode, fill_value):
     n, h, w, c = x.shape
     first = reshape(iota(size=n, dtype="int32") * size_operand(h * w, "int32"), shape=(n, 1, 1))
     corners = _corners((h, w), [y_places, x_places], _ORDERS[interpolation], fill_mode, first)
-    # channel by channel: single numbers are gathered and weighted several times as fast as rows of three
-    planes = [reshape(slice_along(x, 3, i, i + 1), shape=(n * h * w,)) for i in range(c)]
-    results = [_interpolated(plane, corners, fill_value, y_places.dtype) for plane in planes]
+    rows, dtype = reshape(x, shape=(n * h * w, c)), y_places.dtype
+    if type(c) is not int or c > _FEW:
+        return _interpolated(rows, corners, fill_value, dtype)
+    planes = [reshape(slice_along(rows, 1, i, i + 1), shape=(n * h * w,)) for i in range(c)]
+    results = [_interpolated(plane, corners, fill_value, dtype) for plane in planes]
     return concat(*(reshape(r, shape=(*r.shape, 1)) for r in results), axis=3)
 
 
