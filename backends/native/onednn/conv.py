@@ -9,15 +9,15 @@ from mlkit.backends.native.onednn.activation import RESIDUAL, post_ops
 from mlkit.backends.native.onednn.kernel import Kernel
 from mlkit.backends.native.onednn.memory import anyhow, dense, dims, strided
 from mlkit.backends.native.onednn.primitive import Primitive, or_none
-from mlkit.backends.native.onednn.row import Row, element_strides, is_dense
+from mlkit.backends.native.onednn.row import FLOATS, Row, element_strides, is_dense
 from mlkit.core.plan import Operand
 
 
 def image(operand):
-    """(shape, strides) of a channels-last tensor with the channels second, as oneDNN counts axes; None if it cannot be
+    """(shape, strides, dtype) of a channels-last tensor with the channels second, as oneDNN counts axes; None if it cannot be
     taken."""
     strides = element_strides(operand)
-    return strides and (_channels_second(operand.shape), _channels_second(strides))
+    return strides and (_channels_second(operand.shape), _channels_second(strides), operand.dtype)
 
 
 def _channels_second(axes):
@@ -25,16 +25,17 @@ def _channels_second(axes):
 
 
 def window(operand, groups):
-    """(shape, strides) of a kernel (*window, channels / groups, filters) as (groups?, filters, channels, *window); or None."""
+    """(shape, strides, dtype) of a kernel (*window, channels / groups, filters) as (groups?, filters, channels, *window); or
+    None."""
     strides = element_strides(operand)
     if strides is None:
         return None
     *cells, channels, filters = operand.shape
     *steps, channel_step, filter_step = strides
     if groups == 1:
-        return (filters, channels, *cells), (filter_step, channel_step, *steps)
+        return (filters, channels, *cells), (filter_step, channel_step, *steps), operand.dtype
     each = filters // groups
-    return (groups, each, channels, *cells), (each * filter_step, filter_step, channel_step, *steps)
+    return (groups, each, channels, *cells), (each * filter_step, filter_step, channel_step, *steps), operand.dtype
 
 
 def steps(shape, kernel, strides, padding, dilation):
@@ -66,9 +67,10 @@ CACHED = 4 << 20  # elements that stay in the cache from one pass over them to t
 
 @or_none
 def forward(x, w, bias, y, how, act=None, residual=None, prop=c.INFERENCE):
-    """The primitive of a convolution. x, y, residual: (shape, strides); w: shape; bias: whether there is one; how: `steps`."""
-    b = strided((y[0][1],), (1,)) if bias else None
-    descs = strided(*x), anyhow(w), b, strided(*y)
+    """The primitive of a convolution. x, y, residual: (shape, strides, dtype); w: shape; bias: whether there is one; how:
+    `steps`. Weights and bias have the dtype of x."""
+    b = dense((y[0][1],), x[2]) if bias else None
+    descs = strided(*x), anyhow(w, x[2]), b, strided(*y)
     creator = "dnnl_convolution_forward_primitive_desc_create"
     return Primitive(creator, c_int(prop), _ALGORITHM, *descs, *map(dims, how), post_ops=post_ops(act, residual))
 
@@ -77,22 +79,23 @@ def forward(x, w, bias, y, how, act=None, residual=None, prop=c.INFERENCE):
 def backward_data(x, w, y, how):
     """The primitive of the gradient with respect to the input."""
     hint = forward(x, w, False, y, how, prop=c.TRAINING)
-    descs = strided(*x), anyhow(w), strided(*y)
+    descs = strided(*x), anyhow(w, x[2]), strided(*y)
     creator = "dnnl_convolution_backward_data_primitive_desc_create"
     return hint and Primitive(creator, _ALGORITHM, *descs, *map(dims, how), hint.pd)
 
 
 @or_none
-def backward_weights(x, w, y, how, bias=False):
-    """The primitive of the gradient with respect to kernel and (if any) bias. It may want x and y in another layout."""
-    hint = forward(x, w, bias, y, how, prop=c.TRAINING)
+def backward_weights(x, w, y, how, bias=None):
+    """The primitive of the gradient with respect to kernel and bias. It may want x and y in another layout. w: (shape, dtype);
+    bias: dtype, or None for none."""
+    hint = forward(x, w[0], bias is not None, y, how, prop=c.TRAINING)
     creator = "dnnl_convolution_backward_weights_primitive_desc_create"
     window_steps = *map(dims, how), hint and hint.pd
-    b = dense((y[0][1],)) if bias else None
-    plain = hint and Primitive(creator, _ALGORITHM, strided(*x), anyhow(w), b, strided(*y), *window_steps)
-    if not plain or not _is_better_blocked(x[0], w, y[0], plain.implementation):
+    b = bias and dense((y[0][1],), bias)
+    plain = hint and Primitive(creator, _ALGORITHM, strided(*x), anyhow(*w), b, strided(*y), *window_steps)
+    if not plain or not _is_better_blocked(x[0], w[0], y[0], plain.implementation):
         return plain
-    return Primitive(creator, _ALGORITHM, anyhow(x[0]), anyhow(w), b, anyhow(y[0]), *window_steps)
+    return Primitive(creator, _ALGORITHM, anyhow(x[0], x[2]), anyhow(*w), b, anyhow(y[0], y[2]), *window_steps)
 
 
 def _is_better_blocked(x, w, y, implementation):
@@ -119,6 +122,8 @@ def _multiplies_by_channel(primitive, groups):
 class Conv(Row):
     """Convolution, with bias and activation where the op has them."""
 
+    exact = FLOATS
+
     def __init__(self, name):
         self.name = name
 
@@ -135,7 +140,7 @@ class Conv(Row):
         weights = kernel.converted(1, strided(*wd), primitive.desc(c.WEIGHTS_MD))
         places = {c.SRC: kernel.argument(0, strided(*xd)), c.WEIGHTS: weights, c.DST: kernel.result(0, strided(*yd))}
         if bias is not None:
-            places[c.BIAS] = kernel.argument(2, strided(bias.shape, (1,)))
+            places[c.BIAS] = kernel.argument(2, dense(bias.shape, bias.dtype))
         if residual is not None:
             places[RESIDUAL] = kernel.argument(3, strided(*rd))
         return kernel.run(primitive, places)
@@ -145,6 +150,7 @@ class ConvInput(Row):
     """The gradient of a convolution with respect to its input; also what is called a transposed convolution."""
 
     name = "conv_input"
+    exact = FLOATS
 
     def build(self, operands, outs, groups, shape, **window_steps):
         g, w = operands
@@ -163,6 +169,8 @@ class ConvInput(Row):
 class ConvKernel(Row):
     """The gradient of a convolution with respect to its kernel, and where the op has it to its bias."""
 
+    exact = FLOATS
+
     def __init__(self, name):
         self.name = name
 
@@ -172,7 +180,8 @@ class ConvKernel(Row):
         if None in (xd, gd, wd):
             return None
         dense_x = image(Operand(x.shape, x.dtype)) if x is not operands[0] else xd
-        primitive = backward_weights(dense_x, wd[0], gd, steps(x.shape, shape, **window_steps), len(outs) > 1)
+        bias = outs[1].dtype if len(outs) > 1 else None
+        primitive = backward_weights(dense_x, wd[::2], gd, steps(x.shape, shape, **window_steps), bias)
         if primitive is None or _multiplies_by_channel(primitive, groups):
             return None
         kernel = Kernel(operands, outs)
@@ -182,8 +191,8 @@ class ConvKernel(Row):
             c.DIFF_DST: kernel.converted(1, strided(*gd), primitive.desc(c.DIFF_DST_MD)),
             c.DIFF_WEIGHTS: result,
         }
-        if len(outs) > 1:
-            places[c.DIFF_BIAS] = kernel.result(1, dense(outs[1].shape))
+        if bias is not None:
+            places[c.DIFF_BIAS] = kernel.result(1, dense(outs[1].shape, bias))
         return kernel.run(primitive, places)
 
 

@@ -1,4 +1,6 @@
-"""Batch and layer normalization with the statistics of their input, and their gradients."""
+"""Batch and layer normalization with the statistics of their input, and their gradients.
+
+bfloat16 is the dtype of x, y and their gradients; all others are float32 then."""
 
 import math
 from ctypes import c_float, c_int, c_uint
@@ -7,7 +9,8 @@ from mlkit.backends.native.onednn import constants as c
 from mlkit.backends.native.onednn.kernel import Kernel
 from mlkit.backends.native.onednn.memory import dense, strided
 from mlkit.backends.native.onednn.primitive import Primitive, or_none
-from mlkit.backends.native.onednn.row import Row, is_dense
+from mlkit.backends.native.onednn.row import FLOATS, Row, is_dense
+from mlkit.core.dtypes import name_of
 
 
 def flags(scale, offset):
@@ -25,17 +28,19 @@ def parameters(kernel, scale, offset, size):
 # ---- batch normalization ---------------------------------------------------------------------------------------------
 
 
-def channels(shape, axes):
-    """(shape, strides) of a dense tensor as images (batch, channels, positions, 1); None if more than one axis is kept."""
+def channels(x, axes):
+    """(shape, strides, dtype) of a dense tensor as images (batch, channels, positions, 1); None if more than one axis is
+    kept."""
+    shape, dtype = tuple(x.shape), name_of(x.dtype)
     kept = [i for i in range(len(shape)) if i not in axes]
     if len(kept) != 1:
         return None
     outer, size, inner = math.prod(shape[: kept[0]]), shape[kept[0]], math.prod(shape[kept[0] + 1 :])
     if inner > 1:
-        return (outer, size, inner, 1), (size * inner, inner, 1, 1)
+        return (outer, size, inner, 1), (size * inner, inner, 1, 1), dtype
     batch = shape[0] if kept[0] > 0 else 1  # so that threads can share it
     positions = outer // batch
-    return (batch, size, positions, 1), (size * positions, 1, size, size)
+    return (batch, size, positions, 1), (size * positions, 1, size, size), dtype
 
 
 @or_none
@@ -57,13 +62,14 @@ class BatchNorm(Row):
     """(x, scale, offset) -> y, mean, variance"""
 
     name = "batch_norm"
+    exact = FLOATS
 
     def fits(self, x, scale, offset, axes, epsilon):
-        return channels(x.shape, axes) is not None
+        return channels(x, axes) is not None
 
     def build(self, operands, outs, axes, epsilon):
         x, scale, offset = operands
-        place = channels(x.shape, axes)
+        place = channels(x, axes)
         if not all(is_dense(o) for o in operands if o is not None):
             return None
         primitive = batch_forward(place, epsilon, flags(scale, offset))
@@ -84,12 +90,13 @@ class BatchNormGrad(Row):
     """(g, x, scale, mean, variance) -> dx, d_scale, d_offset"""
 
     name = "batch_norm_grad"
+    exact = FLOATS
 
     def fits(self, g, x, scale, mean, variance, axes, epsilon):
-        return scale is not None and channels(x.shape, axes) is not None
+        return scale is not None and channels(x, axes) is not None
 
     def build(self, operands, outs, axes, epsilon):
-        place = channels(operands[1].shape, axes)
+        place = channels(operands[1], axes)
         primitive = batch_backward(place, epsilon) if all(map(is_dense, operands)) else None
         if primitive is None:
             return None
@@ -111,16 +118,16 @@ def rows_of(shape, rank):
 
 
 @or_none
-def layer_forward(matrix, epsilon, flags):
-    x, rows = dense(matrix), dense(matrix[:1])
+def layer_forward(matrix, epsilon, flags, dtype):
+    x, rows = dense(matrix, dtype), dense(matrix[:1])
     creator = "dnnl_layer_normalization_forward_primitive_desc_create"
     return Primitive(creator, c_int(c.TRAINING), x, x, rows, c_float(epsilon), c_uint(flags))
 
 
 @or_none
-def layer_backward(matrix, epsilon):
-    x, rows, flags = dense(matrix), dense(matrix[:1]), c.USE_SCALE | c.USE_SHIFT
-    hint = layer_forward(matrix, epsilon, flags)
+def layer_backward(matrix, epsilon, dtype):
+    x, rows, flags = dense(matrix, dtype), dense(matrix[:1]), c.USE_SCALE | c.USE_SHIFT
+    hint = layer_forward(matrix, epsilon, flags, dtype)
     creator = "dnnl_layer_normalization_backward_primitive_desc_create"
     return Primitive(creator, c_int(c.BACKWARD), x, x, x, rows, c_float(epsilon), c_uint(flags), hint.pd)
 
@@ -129,16 +136,17 @@ class LayerNorm(Row):
     """(x, scale, offset) -> y, mean, variance"""
 
     name = "layer_norm"
+    exact = FLOATS
 
     def build(self, operands, outs, rank, epsilon):
         x, scale, offset = operands
         if not all(is_dense(o) for o in operands if o is not None):
             return None
         shape = rows_of(x.shape, rank)
-        primitive = layer_forward(shape, epsilon, flags(scale, offset))
+        primitive = layer_forward(shape, epsilon, flags(scale, offset), x.dtype)
         if primitive is None:
             return None
-        kernel, matrix, rows = Kernel(operands, outs, inplace=((0, 0),)), dense(shape), dense(shape[:1])
+        kernel, matrix, rows = Kernel(operands, outs, inplace=((0, 0),)), dense(shape, x.dtype), dense(shape[:1])
         places = {
             c.SRC: kernel.argument(0, matrix),
             c.DST: kernel.result(0, matrix),
@@ -153,18 +161,19 @@ class LayerNormGrad(Row):
     """(g, x, scale, mean, variance) -> dx, d_scale, d_offset"""
 
     name = "layer_norm_grad"
+    exact = FLOATS
 
     def fits(self, g, x, scale, mean, variance, rank, epsilon):
         return scale is not None
 
     def build(self, operands, outs, rank, epsilon):
-        shape = rows_of(operands[1].shape, rank)
-        primitive = layer_backward(shape, epsilon) if all(map(is_dense, operands)) else None
+        shape, dtype = rows_of(operands[1].shape, rank), operands[1].dtype
+        primitive = layer_backward(shape, epsilon, dtype) if all(map(is_dense, operands)) else None
         if primitive is None:
             return None
         kernel, matrix, rows, vector = (
             Kernel(operands, outs, inplace=((0, 0),)),
-            dense(shape),
+            dense(shape, dtype),
             dense(shape[:1]),
             dense(shape[1:]),
         )
