@@ -56,7 +56,7 @@ class Program:
         backend = self.backend
         self.plan = Plan(graph, lambda call, operand: select(backend, call, operand), own_outputs=self.inner)
         self.overwrites, self.epoch = self.plan.overwrites, threads.epoch
-        writer = _Writer(backend.xp, self.plan, ticks=self.times is not None)
+        writer = _Writer(backend, self.plan, ticks=self.times is not None)
         self.source, self.names, self.views, self.bindings = writer.source(), writer.names, writer.views, writer.bindings
         self._code = compile(self.source, "<plan>", "exec")
         self._local = threading.local()
@@ -111,10 +111,11 @@ class _Writer:
     bound, names of its arrays, or the arrays, or None).
     """
 
-    def __init__(self, xp, plan, ticks=False):
-        self.plan, self.ticks = plan, ticks  # ticks: whether to note the time after each call
+    def __init__(self, backend, plan, ticks=False):
+        self.backend, self.plan, self.ticks = backend, plan, ticks  # ticks: whether to note the time after each call
+        xp = backend.xp
         quiet, fail = getattr(xp, "errstate", _nothing), functools.partial(_fail, plan.graph)
-        self.names = {"empty": xp.empty, "array": xp.array, "quiet": quiet, "fail": fail}
+        self.names = {"empty": xp.empty, "array": xp.array, "quiet": quiet, "fail": fail, "alone": threads.one_blas_thread}
         self.views, self._view_names, self.bindings = {}, {}, {}
         self._seen = _seen_by_kernels(plan)
         self._of_value = {}  # id of a Value -> its name
@@ -143,13 +144,23 @@ class _Writer:
         head = f"{', '.join(self._of_value[id(v)] for v in graph.inputs)}, = inputs" if graph.inputs else "pass"
         start = ["tick(-1)"] if self.ticks else []
         body = "\n".join(f"    {line}" for line in [*start, *lines])
-        quiet = "with quiet(all='ignore')" if self._may_warn() else "if True"
-        return f"def run(inputs):\n  {head}\n  {quiet}:\n{body}\n"
+        return f"def run(inputs):\n  {head}\n  {self._block()}:\n{body}\n"
 
-    def _may_warn(self):
-        """Whether NumPy computes anything, and so may warn of what IEEE arithmetic defines."""
-        choices = zip(self.plan.graph.calls, self.plan.choices)
-        return any(choice.prepared is None and not self.plan.is_view(call) for call, choice in choices)
+    def _block(self):
+        """What the calls are made within."""
+        of_numpy = [
+            call
+            for call, choice in zip(self.plan.graph.calls, self.plan.choices)
+            if choice.prepared is None and not self.plan.is_view(call)
+        ]
+        if not of_numpy:
+            return "if True"
+        quiet = "with quiet(all='ignore')"  # IEEE arithmetic defines what NumPy warns of
+        is_mixed = any(choice.prepared is not None for choice in self.plan.choices)
+        return f"{quiet}, alone" if is_mixed and any(map(self._may_use_blas, of_numpy)) else quiet
+
+    def _may_use_blas(self, call):
+        return call.op.name not in self.backend.into and not self.backend.can_chain(call)
 
     # ---- one call ----------------------------------------------------------------------------------------------------
 

@@ -1,7 +1,8 @@
 """How many threads kernels use: oneDNN's (OpenMP), and those of NumPy's BLAS.
 
-float32 products and convolutions run in oneDNN, all other products in BLAS, and one of them at a time: each may have all
-threads.
+float32 products and convolutions run in oneDNN, all other products in BLAS. A program of either may have all threads. In one of
+both BLAS gets a single one: its others would go on spinning for some 50 ms after each large product, and halve the speed of
+all that oneDNN does meanwhile.
 """
 
 import ctypes
@@ -30,9 +31,7 @@ def choose(number):
     epoch += 1
     for listener in listeners:
         listener()
-    set_blas = _blas_setter()
-    if set_blas is not None:
-        set_blas(ctypes.c_int(number))
+    _set_blas(number)
 
 
 def apply():
@@ -42,6 +41,25 @@ def apply():
     lib = library()
     if lib is not None and _chosen is not None and lib.has("omp_set_num_threads"):
         lib.function("omp_set_num_threads")(ctypes.c_int(_chosen))
+
+
+class _OneBlasThread:
+    """A block in which BLAS keeps to the thread that calls it."""
+
+    def __enter__(self):
+        _set_blas(1)
+
+    def __exit__(self, *_):
+        _set_blas(count())
+
+
+one_blas_thread = _OneBlasThread()
+
+
+def _set_blas(number):
+    set_number = _blas_setter()
+    if set_number is not None:
+        set_number(ctypes.c_int(number))
 
 
 @functools.cache

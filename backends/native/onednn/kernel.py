@@ -53,7 +53,7 @@ class Kernel:
     def temporary(self, desc):
         """A piece of temporary memory, which other kernels use as well when this one is done."""
         place = _Place("temporary", self._temporary, desc)
-        self._temporary += _padded(desc.nbytes)
+        self._temporary += padded(desc.nbytes)
         return place
 
     def converted(self, k, desc, wanted):
@@ -85,7 +85,7 @@ class Kernel:
         """Append a primitive. places: name of an argument -> place."""
         sizes = [place.desc.nbytes for place in places.values()] if primitive.is_elementwise else [SMALL + 1]
         self._steps.append((primitive, places, max(sizes) <= SMALL))
-        self._scratch = max(self._scratch, _padded(primitive.scratchpad_bytes))
+        self._scratch = max(self._scratch, padded(primitive.scratchpad_bytes))
         for place in places.values():
             if id(place) in self._copies_back:
                 self.run(*self._copies_back.pop(id(place)))
@@ -132,7 +132,8 @@ class _Place:
         return _Place(self.kind, self.where, desc, self.conversion, self.offset + offset)
 
 
-def _padded(size):
+def padded(size):
+    """Bytes up to the next multiple of the alignment."""
     return -(-size // ALIGNMENT) * ALIGNMENT
 
 

@@ -6,6 +6,7 @@ import threading
 import numpy as np
 
 from mlkit.backends.native import threads
+from mlkit.backends.native.onednn.densify import densified
 from mlkit.backends.native.onednn.library import library
 from mlkit.core import dtypes
 from mlkit.core.layout import is_contiguous, reshape
@@ -55,7 +56,7 @@ class Row:
         return self.fits(*args, **params)
 
     def prepare(self, operands, outs, params):
-        return self.build(operands, outs, **params)
+        return self.build(operands, outs, **params) or densified(self.build, operands, outs, params)
 
     def __call__(self, *args, **params):
         """Run at once. NotImplemented where the row declines after all."""
@@ -91,7 +92,7 @@ class Row:
         specs = OPS[self.name].spec(*(Spec(o.shape, o.dtype) if type(o) is Operand else o for o in operands), **params)
         several = type(specs) is tuple
         outs = [Operand(s.shape, s.dtype) for s in (specs if several else (specs,))]
-        kernel = self.prepare(operands, outs, params)
+        kernel = self.build(operands, outs, **params)
         if kernel is None:
             return None, None, 0
         return (
