@@ -18,6 +18,14 @@ def forward(shape, dtype="float32", result="float32"):
     return Primitive(creator, c_int(c.INFERENCE), c_int(c.SOFTMAX), x, y, c_int(len(shape) - 1))
 
 
+@or_none
+def backward(shape, dtype, result):
+    """The primitive of its gradient. dtype: of the result of softmax and its gradient; result: of what comes out."""
+    y, hint = dense(shape, dtype), forward(shape, dtype, dtype)
+    creator = "dnnl_softmax_backward_primitive_desc_create"
+    return Primitive(creator, c_int(c.SOFTMAX), dense(shape, result), y, y, c_int(len(shape) - 1), hint.pd)
+
+
 class Softmax(Row):
     """x -> y"""
 
