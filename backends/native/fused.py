@@ -28,7 +28,7 @@ def in_single(xp, function, rounded=None):
             return kernel(*args, **params)
         out = kernel(*(a.astype("float32") if getattr(a, "dtype", None) == half else a for a in args), **params)
         if type(out) is not tuple:
-            return out.astype(half)
+            return out if rounded == 0 else out.astype(half)
         return tuple(o.astype(half) if rounded is None or i < rounded else o for i, o in enumerate(out))
 
     return run

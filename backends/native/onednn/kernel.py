@@ -18,6 +18,7 @@ from mlkit.backends.native.onednn import copies
 from mlkit.backends.native.onednn.library import library
 from mlkit.backends.native.onednn.memory import Memory, address_of, dense
 from mlkit.backends.native.onednn.primitive import execution, reorder
+from mlkit.core.dtypes import name_of
 
 ALIGNMENT = 64
 SMALL = 1 << 17  # bytes
@@ -48,7 +49,7 @@ class Kernel:
 
     def constant(self, array):
         """A place with numbers that stay as they are."""
-        return _Place("constant", array, dense(array.shape))
+        return _Place("constant", array, dense(array.shape, name_of(array.dtype)))
 
     def temporary(self, desc):
         """A piece of temporary memory, which other kernels use as well when this one is done."""

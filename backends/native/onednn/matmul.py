@@ -118,4 +118,4 @@ def _matrices(operand, rank):
     return shape, (math.prod(operand.shape),) * missing + strides, operand.dtype
 
 
-ROWS = [MatMul("matmul"), MatMul("matmul_bias_act")]
+ROWS = [MatMul("matmul"), MatMul("matmul_bias_act"), MatMul("matmul_wide")]

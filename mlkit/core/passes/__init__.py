@@ -12,6 +12,7 @@ from mlkit.core.passes.fold_scales import fold_scales
 from mlkit.core.passes.fuse_bias_grads import fuse_bias_grads
 from mlkit.core.passes.fuse_chains import fuse_chains
 from mlkit.core.passes.fuse_products import fuse_products
+from mlkit.core.passes.keep_wide import keep_wide
 from mlkit.core.passes.lower import lower
 from mlkit.core.passes.prune import prune
 from mlkit.core.passes.simplify import simplify
@@ -26,6 +27,7 @@ PASSES = {
     "fold_scales": lambda graph, backend: fold_scales(prune(graph)),
     "fuse_products": lambda graph, backend: fuse_products(prune(graph), backend.kernels),
     "fuse_bias_grads": lambda graph, backend: fuse_bias_grads(prune(graph), backend.kernels),
+    "keep_wide": lambda graph, backend: keep_wide(prune(graph), backend.kernels),
     "fuse_chains": lambda graph, backend: fuse_chains(prune(graph), backend.can_chain, backend.gains_alone),
 }
 

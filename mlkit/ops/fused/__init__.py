@@ -18,3 +18,4 @@ from mlkit.ops.fused.softmax import (
     softmax_cross_entropy_grad,
     softmax_grad,
 )
+from mlkit.ops.fused.wide import conv_kernel_bias_wide, conv_kernel_wide, matmul_wide, sum_wide
