@@ -126,38 +126,30 @@ def test_without_the_instructions_rows_decline(monkeypatch):
 
 # ---- chains ----------------------------------------------------------------------------------------------------------
 
-X, Y, SINGLE = half(6, 40), half(6, 40, seed=1), drawn(6, 40, seed=2)
-VECTOR, KEEP = half(40, seed=3), np.random.default_rng(4).random((6, 40)) > 0.5
 CHAINS = [
-    lambda: ops.relu(X * Y + VECTOR),
-    lambda: OPS["relu_grad"](X + Y, Y),
-    lambda: OPS["masked_scale"](X * Y, KEEP, scale=2.0) + X,
-    lambda: ops.cast(X, "float32") * SINGLE + 1.0,
-    lambda: ops.cast(SINGLE * 2.0 - 1.0, "bfloat16"),
-    lambda: ops.cast(X, "float32"),
-    lambda: ops.cast(ops.relu(ops.cast(X, "float32") * SINGLE), "bfloat16") + Y,
-    lambda: (ops.cast(X, "float32"), ops.cast(X * Y, "float32") + SINGLE, X * Y),
-    lambda: OPS["relu_grad"](ops.cast(SINGLE * 0.5, "bfloat16"), Y),
+    lambda x, y, single, vector, keep: ops.relu(x * y + vector),
+    lambda x, y, single, vector, keep: OPS["relu_grad"](x + y, y),
+    lambda x, y, single, vector, keep: OPS["masked_scale"](x * y, keep, scale=2.0) + x,
+    lambda x, y, single, vector, keep: ops.cast(x, "float32") * single + 1.0,
+    lambda x, y, single, vector, keep: ops.cast(single * 2.0 - 1.0, "bfloat16"),
+    lambda x, y, single, vector, keep: ops.cast(x, "float32"),
+    lambda x, y, single, vector, keep: ops.cast(ops.relu(ops.cast(x, "float32") * single), "bfloat16") + y,
+    lambda x, y, single, vector, keep: (ops.cast(x, "float32"), ops.cast(x * y, "float32") + single, x * y),
+    lambda x, y, single, vector, keep: OPS["relu_grad"](ops.cast(single * 0.5, "bfloat16"), y),
 ]
 
 
-@pytest.mark.parametrize("k", range(len(CHAINS)))
-def test_chains(k, monkeypatch):
+@pytest.mark.parametrize("f", CHAINS)
+def test_chains(f, monkeypatch):
     monkeypatch.setattr(sys.modules["mlkit.core.passes.fuse_chains"], "SMALLEST", 0)
-    values = [X, Y, SINGLE, VECTOR, KEEP]
-
-    def f(*tensors):
-        names = dict(zip(("X", "Y", "SINGLE", "VECTOR", "KEEP"), tensors))
-        for name, t in names.items():
-            monkeypatch.setitem(globals(), name, t)
-        return CHAINS[k]()
-
-    wanted = f(*map(ops.convert_to_tensor, values))
-    compiled = mlkit.function(f)
-    found = compiled(*values)
-    compare(found, wanted if isinstance(wanted, tuple) else (wanted,), ROUNDED)
+    keep = np.random.default_rng(4).random((6, 40)) > 0.5
+    tensors = [
+        ops.convert_to_tensor(t) for t in (half(6, 40), half(6, 40, seed=1), drawn(6, 40, seed=2), half(40, seed=3), keep)
+    ]
+    wanted, compiled = f(*tensors), mlkit.function(f)
+    compare(compiled(*tensors), wanted if isinstance(wanted, tuple) else (wanted,), ROUNDED)
     chains = chains_of(compiled)
-    assert chains and all(by_onednn for _, by_onednn in chains), [str(c) for c, _ in chains]
+    assert chains and all(by_onednn for _, by_onednn in chains)
 
 
 # ---- models ----------------------------------------------------------------------------------------------------------
