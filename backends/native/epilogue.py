@@ -1,23 +1,13 @@
 """Matrix product or convolution, then bias, something added and activation in place, over `xp`."""
 
 from mlkit.backends.native import fused, matmul, window
-from mlkit.backends.native.norm import column_sums
-from mlkit.backends.native.table import Rows
 
 
 def make(xp):
     """Op name -> rows."""
     finish = _finish(xp)
     inner = dict(matmul_bias_act=matmul.make(xp)["matmul"], conv_bias_act=window.make(xp)["conv"])
-    table = {name: [_followed_by(*row, finish) for row in rows] for name, rows in inner.items()}
-    return {**table, "conv_kernel_bias": _both_gradients(xp, Rows(*window.make(xp)["conv_kernel"]))}
-
-
-def _both_gradients(xp, conv_kernel):
-    def kernel(x, g, shape, **params):
-        return conv_kernel(x, g, shape=shape, **params), column_sums(xp, g.reshape(-1, g.shape[-1]))
-
-    return fused.in_single(xp, kernel)
+    return {name: [_followed_by(*row, finish) for row in rows] for name, rows in inner.items()}
 
 
 def _followed_by(accepts, product, finish):

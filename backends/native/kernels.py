@@ -45,9 +45,8 @@ def _movement(xp):
         return out
 
     def full(shape, value, dtype):
-        dtype = dtypes.as_numpy(dtype)
-        blank = type(value) is int and value == 0  # the system gives blank memory when it is first used
-        return xp.zeros(shape, dtype) if blank else xp.full(shape, value, dtype)
+        # Zeros too are written: reading memory that the system gives blank, then writing it, takes two page faults a page.
+        return xp.full(shape, value, dtypes.as_numpy(dtype))
 
     return dict(
         full=full,

@@ -66,7 +66,21 @@ def _batch_norm(xp):
         normal *= inverse if scale is None else inverse * scale.reshape(-1)
         return like(normal, x, axes), d_scale.reshape(mean.shape), d_offset.reshape(mean.shape)
 
-    return dict(batch_norm=batch_norm, batch_norm_grad=batch_norm_grad)
+    def batch_norm_relu(x, scale, offset, axes, epsilon):
+        y, mean, variance = batch_norm(x, scale, offset, axes, epsilon)
+        mask = xp.packbits(y.reshape(-1) > 0, bitorder="little")
+        return xp.maximum(y, 0), mean, variance, mask
+
+    def batch_norm_relu_grad(g, x, scale, mean, variance, mask, axes, epsilon):
+        passed = g * xp.unpackbits(mask, bitorder="little")[: g.size].reshape(g.shape)
+        return batch_norm_grad(passed, x, scale, mean, variance, axes, epsilon)
+
+    return dict(
+        batch_norm=batch_norm,
+        batch_norm_grad=batch_norm_grad,
+        batch_norm_relu=batch_norm_relu,
+        batch_norm_relu_grad=batch_norm_relu_grad,
+    )
 
 
 def _layer_norm(xp):

@@ -1,10 +1,11 @@
 """The choice of a kernel for each call of a graph, made once, when the plan is made."""
 
-from mlkit.backends.native import chain, pointwise
+from mlkit.backends.native import chain, pointwise, update
 from mlkit.backends.native.table import Rows
 from mlkit.core.graph import Graph, spec_of
 from mlkit.core.plan import Choice
 
+CHAINS = ("fused_elementwise", *update.NAMES)
 ALIASING = ("real", "imag", "bitcast", *pointwise.ROUNDING)  # kernels whose result may be a view of their argument
 
 
@@ -16,7 +17,13 @@ def select(backend, call, operand):
         raise NotImplementedError(f"The {backend.name} backend has no kernel for {name!r}.")
     if isinstance(kernel, Rows):
         return next(filter(None, (_row(backend, k, call, operand) for k in kernel.candidates(call.args, params))))
-    if name == "fused_elementwise":
+    return _of_numpy(backend, kernel, call)
+
+
+def _of_numpy(backend, kernel, call):
+    """The Choice of a kernel that is a plain function."""
+    name, params = call.op.name, call.params
+    if name in CHAINS:
         return _chain(backend, call)
     if can_chain(backend, call):
         every = [(0, k) for k in range(len(call.args))]
@@ -31,9 +38,7 @@ def select(backend, call, operand):
 def _row(backend, kernel, call, operand):
     """The Choice of one of several rows, or None where it declines."""
     if not hasattr(kernel, "prepare"):
-        if call.op.name == "fused_elementwise":
-            return _chain(backend, call)
-        return Choice(kernel, call.params, getattr(kernel, "into", None), workspace=_workspace(kernel, call))
+        return _of_numpy(backend, kernel, call)
     prepared = kernel.prepare([*map(operand, call.args)], [*map(operand, call.outs)], call.params)
     return None if prepared is None else Choice(kernel, call.params, inplace=prepared.inplace, prepared=prepared)
 
@@ -54,7 +59,7 @@ def gains_alone(backend, call):
 
 def _chain(backend, call):
     specs = [spec_of(a) for a in call.args]
-    program = call.params["chain"]
+    program = call.params["chain"] if "chain" in call.params else update.as_chain(call.op.name, call.args, call.params)
     run = chain.BlockedChain(backend.xp, program, specs, backend.pointwise)
     return Choice(run, {}, run, chain.inplace_pairs(program, specs))
 

@@ -23,7 +23,7 @@ def _check_key(name, key):
 
 
 def _spec(name, allowed):
-    def spec(key, shape, dtype):
+    def spec(key, shape, dtype, **limits):
         _check_key(name, key)
         if dtype not in allowed:
             raise ValueError(f"{name}: dtype {dtype!r} is not possible. Expected one of {', '.join(allowed)}.")
@@ -37,15 +37,16 @@ def _spec(name, allowed):
 random_bits = Op("random_bits", _spec("random_bits", dtypes.UINTS))
 
 
-def _uniform(key, shape, dtype):
+def _uniform(key, shape, dtype, low=0.0, high=1.0):
     """The upper bits of an integer, as many as the float holds exactly, times a power of two: never rounded up to 1."""
     n = _SIGNIFICANT[dtype]
     word = 64 if n > 32 else 32
     bits = el.right_shift(random_bits(key, shape=shape, dtype=f"uint{word}"), word - n)
-    return el.mul(el.cast(bits, dtype=dtype), 2.0**-n)
+    x = el.mul(el.cast(bits, dtype=dtype), 2.0**-n)
+    return x if (low, high) == (0.0, 1.0) else el.add(el.mul(x, high - low), low)
 
 
-random_uniform = Op("random_uniform", _spec("random_uniform", dtypes.FLOATS), fallback=_uniform)  # in [0, 1)
+random_uniform = Op("random_uniform", _spec("random_uniform", dtypes.FLOATS), fallback=_uniform)  # in [low, high), numbers
 
 
 def _normal(key, shape, dtype):
@@ -71,10 +72,27 @@ def _bernoulli_spec(key, shape, p):
     return Spec(shape, "bool")
 
 
+SHARED = 1 << 10  # elements of which all have the same threshold
+
+
+def thresholds(shape, p):
+    """How `bernoulli` draws: (rows, width, whole, part). Of `rows` rows of ``width + 2`` random bytes the last two, an integer
+    r with the low byte first, decide on the row's threshold, ``whole + (r < part)``; the others are true where they are below it.
+
+    So p is right to 24 bits at the cost of 8. Elements of one row depend on one another a little: their covariance is at most 2**-18.
+    """
+    n = size_of(shape)
+    width = min(max(n, 1), SHARED)
+    return -(-n // width), width, *divmod(round(p * 2**24), 2**16)
+
+
 def _bernoulli(key, shape, p):
-    """By 16 bits, which give p to a precision of 2**-17 at half the cost of 32."""
-    bits = el.cast(random_bits(key, shape=shape, dtype="uint16"), dtype="int32")
-    return el.less(bits, round(p * 65536))
+    rows, width, whole, part = thresholds(shape, p)
+    numbers = el.cast(random_bits(key, shape=(rows, width + 2), dtype="uint8"), dtype="int32")
+    low, high = (slice_along(numbers, 1, width + i, width + i + 1) for i in range(2))
+    up = el.cast(el.less(el.add(low, el.mul(high, 256)), part), dtype="int32")
+    keep = el.less(slice_along(numbers, 1, 0, width), el.add(up, whole))
+    return reshape(slice_along(reshape(keep, shape=(rows * width,)), 0, 0, size_of(shape)), shape=shape)
 
 
 bernoulli = Op("bernoulli", _bernoulli_spec, fallback=_bernoulli)  # true with probability p, a Python number

@@ -1,6 +1,7 @@
 """Adam and its closest relatives: AdamW, Adamax, Nadam."""
 
 from mlkit import ops
+from mlkit.ops.fused import adam_update
 from mlkit.optimizers.optimizer import Optimizer, common_options
 
 
@@ -12,8 +13,12 @@ def update_moments(m, v, gradient, beta_1, beta_2):
 
 def adam_step(m, v, step, learning_rate, beta_1, beta_2, epsilon):
     """Adam's change of a weight. m, v: the moments. step: number of this update, from 1, a float scalar."""
-    rate = learning_rate * ops.sqrt(1 - ops.power(beta_2, step)) / (1 - ops.power(beta_1, step))
-    return m * rate / (ops.sqrt(v) + epsilon)
+    return m * unbiased_rate(step, learning_rate, beta_1, beta_2) / (ops.sqrt(v) + epsilon)
+
+
+def unbiased_rate(step, learning_rate, beta_1, beta_2):
+    """The rate that makes up for moments that start at 0. step: as in `adam_step`."""
+    return learning_rate * ops.sqrt(1 - ops.power(beta_2, step)) / (1 - ops.power(beta_1, step))
 
 
 class Adam(Optimizer):
@@ -35,14 +40,10 @@ class Adam(Optimizer):
             self.add_slots(variables, velocity_hat="zeros")
 
     def update_step(self, gradient, variable, learning_rate):
-        m, v = self.slot(variable, "momentum"), self.slot(variable, "velocity")
-        update_moments(m, v, gradient, self.beta_1, self.beta_2)
-        if self.amsgrad:
-            largest = self.slot(variable, "velocity_hat")
-            largest.assign(ops.maximum(largest, v))
-            v = largest
-        step = self.step_number(variable)
-        variable.assign_sub(adam_step(m, v, step, learning_rate, self.beta_1, self.beta_2, self.epsilon))
+        slots = ["momentum", "velocity", "velocity_hat"] if self.amsgrad else ["momentum", "velocity"]
+        rate = self.once(unbiased_rate, self.step_number(variable), learning_rate, self.beta_1, self.beta_2)
+        constants = dict(beta_1=self.beta_1, beta_2=self.beta_2, epsilon=self.epsilon)
+        self.update_fused(adam_update, variable, slots, gradient, rate, **constants)
 
 
 class AdamW(Adam):

@@ -50,6 +50,8 @@ class Optimizer(OptimizerState, RateFactors, GradientAccumulation, MovingAverage
     array([0.9, 1.9], dtype=float32)
     """
 
+    _results = None  # of `once`, in an update of all variables
+
     def __init__(
         self,
         learning_rate,
@@ -206,8 +208,12 @@ class Optimizer(OptimizerState, RateFactors, GradientAccumulation, MovingAverage
 
     def update_all(self, grads, variables, learning_rate):
         """One update of all variables; gradients are clipped, weights decayed."""
-        for g, v in zip(grads, variables):
-            self.update_step(g, v, ops.cast(self._rate_of(v, learning_rate), v.dtype))
+        self._results = {}
+        try:
+            for g, v in zip(grads, variables):
+                self.update_step(g, v, self.once(ops.cast, self._rate_of(v, learning_rate), v.dtype))
+        finally:
+            self._results = None
 
     def update_step(self, gradient, variable, learning_rate):
         """The rule: change `variable`, and its slots, given its gradient and a scalar rate, both of its dtype."""
@@ -215,12 +221,31 @@ class Optimizer(OptimizerState, RateFactors, GradientAccumulation, MovingAverage
             f"The optimizer {type(self).__name__} must define update_step(self, gradient, variable, learning_rate)."
         )
 
+    def update_fused(self, op, variable, slots, gradient, rate, **constants):
+        """Change a variable, and its slots of these names, by one of the ops in `mlkit/ops/fused/update.py`."""
+        changed = [variable, *(self.slot(variable, name) for name in slots)]
+        results = op(*(v.tracked_value() for v in changed), gradient, ops.convert_to_tensor(rate), **constants)
+        for v, new in zip(changed, results):
+            v.assign(new)
+
+    def once(self, function, *args):
+        """``function(*args)``. In one update of all variables it is called once for the same arguments."""
+        if self._results is None:
+            return function(*args)
+        key = function, *map(id, args)
+        if key not in self._results:
+            self._results[key] = args, function(*args)  # kept with the arguments, so that no others get their ids
+        return self._results[key][1]
+
     def step_number(self, variable):
         """Number of the present update, from 1, as a float scalar for computing with a variable.
 
         It is at least float32, and so is what it is combined with: half precision cannot count, nor tell 0.999 from 1.
         """
-        return ops.cast(self.iterations + 1, result_type(variable.dtype, "float32"))
+        return self.once(self._next_number, result_type(variable.dtype, "float32"))
+
+    def _next_number(self, dtype):
+        return ops.cast(self.iterations + 1, dtype)
 
     def _clip_gradients(self, grads):
         return clip_gradients(grads, self.clipnorm, self.clipvalue, self.global_clipnorm)

@@ -1,6 +1,6 @@
 """RMSprop: gradients divided by their running magnitude."""
 
-from mlkit import ops
+from mlkit.ops.fused import rmsprop_update
 from mlkit.optimizers.optimizer import Optimizer, common_options
 
 
@@ -26,16 +26,6 @@ class RMSprop(Optimizer):
             self.add_slots(variables, average_gradient="zeros")
 
     def update_step(self, gradient, variable, learning_rate):
-        velocity = self.slot(variable, "velocity")
-        velocity.assign(self.rho * velocity + (1 - self.rho) * ops.square(gradient))
-        variance = velocity
-        if self.centered:
-            mean = self.slot(variable, "average_gradient")
-            mean.assign(self.rho * mean + (1 - self.rho) * gradient)
-            variance = velocity - ops.square(mean)
-        step = learning_rate * gradient / ops.sqrt(variance + self.epsilon)
-        if self.momentum > 0:
-            momentum = self.slot(variable, "momentum")
-            momentum.assign(self.momentum * momentum + step)
-            step = momentum
-        variable.assign_sub(step)
+        slots = ["velocity", *["momentum"] * (self.momentum > 0), *["average_gradient"] * bool(self.centered)]
+        options = dict(rho=self.rho, epsilon=self.epsilon, momentum=self.momentum, centered=self.centered)
+        self.update_fused(rmsprop_update, variable, slots, gradient, learning_rate, **options)

@@ -1,5 +1,6 @@
 """Stochastic gradient descent."""
 
+from mlkit.ops.fused import sgd_update
 from mlkit.optimizers.optimizer import Optimizer, common_options
 
 
@@ -22,10 +23,6 @@ class SGD(Optimizer):
             self.add_slots(variables, momentum="zeros")
 
     def update_step(self, gradient, variable, learning_rate):
-        step = gradient * learning_rate
-        if not self.momentum:
-            variable.assign_sub(step)
-            return
-        velocity = self.slot(variable, "momentum")
-        velocity.assign(velocity * self.momentum - step)
-        variable.assign_add(velocity * self.momentum - step if self.nesterov else velocity)
+        slots = ["momentum"] if self.momentum else []
+        options = dict(momentum=self.momentum, nesterov=self.nesterov)
+        self.update_fused(sgd_update, variable, slots, gradient, learning_rate, **options)

@@ -2,6 +2,7 @@
 alike.
 """
 
+import functools
 import math
 
 from mlkit.core import dtypes
@@ -40,10 +41,10 @@ def uniform(shape, minval=0.0, maxval=1.0, dtype=None, seed=None):
     (True, True)
     """
     dtype = _float_dtype("uniform", dtype)
-    x = bits.random_uniform(draw_seed(seed), shape=_shape(shape), dtype=dtype)
-    if _is_number(minval, 0) and _is_number(maxval, 1):
-        return x
-    return _scale(x, maxval - minval, minval)
+    draw = functools.partial(bits.random_uniform, draw_seed(seed), shape=_shape(shape), dtype=dtype)
+    if isinstance(minval, (int, float)) and isinstance(maxval, (int, float)):
+        return draw(low=float(minval), high=float(maxval))
+    return _scale(draw(), maxval - minval, minval)
 
 
 def normal(shape, mean=0.0, stddev=1.0, dtype=None, seed=None):

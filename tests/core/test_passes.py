@@ -21,7 +21,7 @@ from mlkit.core.tensor import Tensor
 from mlkit.ops import elementwise as el
 from mlkit.ops import movement as mv
 from mlkit.ops import reduction as rd
-from mlkit.ops.fused import gelu, relu, softmax
+from mlkit.ops.fused import batch_norm, gelu, relu, softmax
 from tests.core.programs import Mlp, array, control_flow, convolution_step, elementwise
 
 
@@ -360,3 +360,40 @@ class TestResiduals:
 
     def test_not_after_an_activation(self):
         assert self.names(lambda x: relu(ops.matmul(x, self.w)) + self.r)[-1][0] == "add"
+
+
+class TestFuseNormRelu:
+    params = dict(axes=(0,), epsilon=0.1)
+
+    def step(self, x, offset, g, biased=False):
+        """y and the gradients of x and offset, or of a bias before the normalization."""
+        bias = ops.zeros((16,))
+        with mlkit.GradientTape() as tape:
+            for t in (x, offset, bias):
+                tape.watch(t)
+            y, mean, variance = batch_norm(x + bias if biased else x, ops.ones((16,)), offset, **self.params)
+            y = relu(y)
+            loss = ops.sum(y * g)
+        return y, mean, *tape.gradient(loss, [bias if biased else x, offset])
+
+    args = array(24, 16), array(16, seed=1), array(24, 16, seed=2)
+
+    def test_both_ways(self):
+        found = names(optimize(mlkit.function(self.step).graph(*self.args), state.backend))
+        assert "batch_norm_relu" in found and "batch_norm_relu_grad" in found
+        assert not {"batch_norm", "batch_norm_grad", "relu", "relu_grad"} & set(found)
+        compare(self.step(*self.args), mlkit.function(self.step)(*self.args))
+
+    def test_not_where_what_lies_between_is_needed(self):
+        def both(x):
+            y, *_ = batch_norm(x, None, None, **self.params)
+            return y, relu(y)
+
+        assert "batch_norm" in names(optimize(mlkit.function(both).graph(self.args[0]), state.backend))
+        compare(both(self.args[0]), mlkit.function(both)(self.args[0]))
+
+    def test_a_bias_before_a_normalization_has_no_gradient(self):
+        step = lambda *args: self.step(*args, biased=True)
+        found = optimize(mlkit.function(step).graph(*self.args), state.backend)
+        assert [c.op.name for c in found.calls if c.outs[0] is found.outputs[2]] == ["full"]
+        compare(step(*self.args), mlkit.function(step)(*self.args))

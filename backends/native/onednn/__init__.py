@@ -33,7 +33,7 @@ reference row; give it arguments there.
 
 import importlib
 
-_FAMILIES = ("conv", "matmul", "sums", "chain", "eltwise", "norm", "pool", "softmax", "attention", "recurrent")
+_FAMILIES = ("conv", "matmul", "chain", "eltwise", "norm", "pool", "softmax", "attention", "recurrent", "reduction")
 
 
 def rows():

@@ -22,18 +22,34 @@ LIMITED = (c.CLIP, -MASKED, 3.4028234663852886e38)
 
 
 class _Heads:
-    """An operand or a result (batch, length, heads, size) as matrices (batch, heads, length, size), a few samples of it."""
+    """Matrices (batch, heads, length, size), of which `block` gives a few samples as they lie in `layout`."""
 
-    def __init__(self, operand, place, samples):
+    def __init__(self, place, shape, strides, dtype, samples):
+        self.shape, self.strides, self.dtype, self._place, self._samples = shape, strides, dtype, place, samples
+        self.layout = (samples, *shape[1:]), strides, dtype
+
+    @staticmethod
+    def of(operand, place, samples):
+        """Those of an operand or a result (batch, length, heads, size)."""
         strides = element_strides(operand)
         if strides is None:
             raise Declined
-        b, t, n, h = operand.shape
-        self.layout = (samples, n, t, h), (strides[0], strides[2], strides[1], strides[3]), operand.dtype
-        self._place, self._step = place, samples * strides[0] * as_numpy(operand.dtype).itemsize
+        order = 0, 2, 1, 3
+        return _Heads(place, *(tuple(x[i] for i in order) for x in (operand.shape, strides)), operand.dtype, samples)
 
-    def block(self, i, layout=None):
-        return self._place.part(strided(*(layout or self.layout)), i * self._step)
+    def packed(self, kernel, transposed=False):
+        """A copy in which each matrix (or its transpose) is dense: products of strided ones take up to half as long again."""
+        order = (0, 1, 3, 2) if transposed else (0, 1, 2, 3)
+        lying = *(tuple(x[i] for i in order) for x in (self.shape, self.strides)), self.dtype
+        packed = rows_dense(lying[0], self.dtype)
+        place = kernel.temporary(strided(*packed))
+        kernel.run(copied(lying, packed), {c.FROM: self._place.part(strided(*lying), 0), c.TO: place})
+        return _Heads(place, *packed, self._samples)
+
+    def block(self, i):
+        """(layout, place) of block i."""
+        step = self._samples * self.strides[0] * as_numpy(self.dtype).itemsize
+        return self.layout, self._place.part(strided(*self.layout), i * step)
 
 
 class _Scores:
@@ -53,8 +69,8 @@ class _Scores:
         self.shape = self.samples, n, t, s
         self.rows = math.prod(self.shape[:3]), s
         self.wide, self.factors = rows_dense(self.shape, "float32"), rows_dense(self.shape, q.dtype)
-        self.q = _Heads(q, kernel.argument(q_number, None), self.samples)
-        self.k = _Heads(k, kernel.argument(k_number, None), self.samples)
+        self.q = self.heads(q_number, q).packed(kernel)
+        self.keys = self.heads(k_number, k).packed(kernel, transposed=True)
         self.allowed = []  # (shape, place) of 1 and 0, where a row without any pair is possible
         self._lowered = []  # (shape, place) of what is added to the scores
         if causal:
@@ -64,6 +80,9 @@ class _Scores:
             self.allowed.append(self._as_numbers(mask_number, mask))
             self._lowered.append((self.allowed[0][0], self._lowering(*self.allowed[0])))
             self.allowed += [(lower.shape, kernel.constant(lower))] if causal else []
+
+    def heads(self, number, operand):
+        return _Heads.of(operand, self.kernel.argument(number, None), self.samples)
 
     def _as_numbers(self, number, mask):
         """(shape, place) of the mask as 1 and 0."""
@@ -102,8 +121,7 @@ class _Scores:
 
     def probabilities(self, i, place, result=None, dtype="float32"):
         """Compute the probabilities of block i in a place, float32; result: place for them, of another dtype."""
-        keys = transposed(self.k.layout)
-        self.multiply((self.q.layout, self.q.block(i)), (keys, self.k.block(i, keys)), (self.wide, place), self.scale)
+        self.multiply(self.q.block(i), self.keys.block(i), (self.wide, place), self.scale)
         for j, lowering in enumerate(self._lowered):  # lowered twice is as if lowered once
             self.with_mask(i, c.BINARY_ADD, place, "float32", *lowering, then=(LIMITED,) if j else ())
         primitive = softmax(self.rows, "float32", dtype)
@@ -127,13 +145,13 @@ class Attention(Row):
         kernel = Kernel(operands, outs)
         try:
             scores = _Scores(kernel, (0, q), (1, k), (3, mask), scale, causal)
-            values = _Heads(v, kernel.argument(2, None), scores.samples)
-            y = _Heads(outs[0], kernel.result(0, None), scores.samples)
+            values = scores.heads(2, v).packed(kernel)
+            y = _Heads.of(outs[0], kernel.result(0, None), scores.samples)
             s = scores.temporary(scores.wide)
             p = s if q.dtype == "float32" else scores.temporary(scores.factors)
             for i in scores.blocks:
                 scores.probabilities(i, s, p, q.dtype)
-                scores.multiply((scores.factors, p), (values.layout, values.block(i)), (y.layout, y.block(i)))
+                scores.multiply((scores.factors, p), values.block(i), y.block(i))
         except Declined:
             return None
         return kernel
@@ -153,34 +171,33 @@ class AttentionGrad(Row):
         kernel = Kernel(operands, outs)
         try:
             scores = _Scores(kernel, (1, q), (2, k), (4, mask), scale, causal)
-            heads = lambda o, place: _Heads(o, place, scores.samples)
-            dq, dk, dv = (heads(o, kernel.result(i, None)) for i, o in enumerate(outs))
-            gs, values = (heads(operands[i], kernel.argument(i, None)) for i in (0, 3))
+            results = [_Heads.of(o, kernel.result(i, None), scores.samples) for i, o in enumerate(outs)]
+            gs, keys = (scores.heads(i, o).packed(kernel) for i, o in ((0, g), (2, k)))
+            values = scores.heads(3, v).packed(kernel, transposed=True)
             places = [scores.temporary(scores.wide) for _ in range(2)]
             if q.dtype != "float32":
                 places += [scores.temporary(scores.factors) for _ in range(2)]
             for i in scores.blocks:
-                self._block(scores, i, gs, values, places, (dq, dk, dv))
+                scores.probabilities(i, places[0])
+                self._block(scores, i, gs.block(i), values.block(i), keys.block(i), places, [r.block(i) for r in results])
         except Declined:
             return None
         return kernel
 
-    def _block(self, scores, i, g, v, places, results):
+    def _block(self, scores, i, g, v, k, places, results):
         """places: of probabilities and of their gradients in float32, then as factors where these have another dtype."""
         (p, d, *_), (p_factors, d_factors), (dq, dk, dv) = places, places[-2:], results
-        scores.probabilities(i, p)
         if p_factors is not p:
             scores.run(copied(scores.wide, scores.factors), src=p, dst=p_factors)
         square, upright = scores.factors, transposed(scores.factors)
         turned = lambda place: (upright, place.part(strided(*upright), 0))
-        scores.multiply(turned(p_factors), (g.layout, g.block(i)), (dv.layout, dv.block(i)))
-        back = transposed(v.layout)
-        scores.multiply((g.layout, g.block(i)), (back, v.block(i, back)), (scores.wide, d))
+        scores.multiply(turned(p_factors), g, dv)
+        scores.multiply(g, v, (scores.wide, d))
         self._through_softmax(scores, p, d, d_factors)
         for allowed in scores.allowed:  # in rows without any pair the probabilities of masked ones are not 0
             scores.with_mask(i, c.BINARY_MUL, d_factors, scores.dtype, *allowed)
-        scores.multiply((square, d_factors), (scores.k.layout, scores.k.block(i)), (dq.layout, dq.block(i)), scores.scale)
-        scores.multiply(turned(d_factors), (scores.q.layout, scores.q.block(i)), (dk.layout, dk.block(i)), scores.scale)
+        scores.multiply((square, d_factors), k, dq, scores.scale)
+        scores.multiply(turned(d_factors), scores.q.block(i), dk, scores.scale)
 
     def _through_softmax(self, scores, p, d, result):
         """The gradients of scores: of those of the probabilities, in place d."""

@@ -2,6 +2,7 @@
 
 from ctypes import c_float, c_int
 
+from mlkit.backends.native import update
 from mlkit.backends.native.chain import fold_axes
 from mlkit.backends.native.onednn import constants as c
 from mlkit.backends.native.onednn.kernel import Kernel
@@ -88,6 +89,19 @@ class Chain(Row):
         return kernel
 
 
+class Update(Chain):
+    """(weight, slots, gradient, rate) -> new weight and slots, by the rule of an optimizer."""
+
+    def __init__(self, name):
+        self.name = name
+
+    def fits(self, *args, **params):
+        return super().fits(*args, chain=update.as_chain(self.name, args, params))
+
+    def build(self, operands, outs, **params):
+        return super().build(operands, outs, update.as_chain(self.name, operands, params))
+
+
 def _fits_late(shape, loop):
     """Whether there is generated code for a post-op with a tensor: one of the full shape, one number, or one for each index of
     the second axis."""
@@ -143,4 +157,4 @@ def inplace_pairs(chain, passes, full):
     return tuple((j, v) for j, out in enumerate(chain.outs) for v in full if last.get(v, -1) <= made[out])
 
 
-ROWS = [Chain()]
+ROWS = [Chain(), *map(Update, update.NAMES)]

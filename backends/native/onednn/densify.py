@@ -28,10 +28,8 @@ class Densified:
     def __init__(self, kernel, operands, strided):
         self.kernel, self.operands = kernel, operands
         self.inplace = [(i, k) for i, k in kernel.inplace if k not in strided]
-        self.copies, self.workspace = (
-            {},
-            padded(kernel.workspace),
-        )  # number of an operand -> where in the workspace its copy lies
+        self.workspace = padded(kernel.workspace)
+        self.copies = {}  # number of an operand -> where in the workspace its copy lies
         for k in strided:
             self.copies[k] = self.workspace
             self.workspace += padded(nbytes(operands[k].shape, dtypes.as_numpy(operands[k].dtype).itemsize))

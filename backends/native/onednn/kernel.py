@@ -143,8 +143,18 @@ class _Memories:
 
     def __init__(self, arrays, operands, slots):
         self.arrays, self.operands, self.slots = arrays, operands, slots
+        self._made = {}  # a place and its descriptor -> the object, which all primitives of the call share
 
     def memory(self, place):
+        """The memory object for a place."""
+        if place.kind in ("constant", "kept"):
+            return self._make(place)
+        key = place.kind, place.where, place.offset, id(place.desc)
+        if key not in self._made:
+            self._made[key] = self._make(place)
+        return self._made[key]
+
+    def _make(self, place):
         if place.kind == "constant":
             return Memory(place.desc, address_of(place.where), place.where)
         if place.kind == "temporary":
@@ -185,9 +195,11 @@ class _Slot:
 
     def point(self, array):
         """Use another array from now on. It is not kept alive: who else holds it matters to programs."""
-        self.array, self.held, self.stamp = weakref.ref(array), None, None
-        if not self.strided and not array.flags.c_contiguous:
-            self.array, self.held = _nothing, np.ascontiguousarray(array)
+        is_array = isinstance(array, np.ndarray)  # else a scalar that an eager op left in a variable
+        if is_array and (self.strided or array.flags.c_contiguous):
+            self.array, self.held, self.stamp = weakref.ref(array), None, None
+        else:
+            self.array, self.held, self.stamp = _nothing, np.ascontiguousarray(array), None
         start = address_of(array if self.held is None else self.held)
         for memory, offset in self.memories:
             memory.point(start + offset)

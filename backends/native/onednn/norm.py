@@ -62,20 +62,27 @@ def _is_slow(primitive, place):
 
 
 @or_none
-def batch_backward(place, epsilon):
-    x, flags = strided(*place), c.USE_SCALE | c.USE_SHIFT
+def batch_backward(place, epsilon, fused=0):
+    x, flags = strided(*place), c.USE_SCALE | c.USE_SHIFT | fused
     hint = batch_forward(place, epsilon, flags)
     creator = "dnnl_batch_normalization_backward_primitive_desc_create"
-    if hint.desc(c.SRC_MD) != x:
-        return batch_backward(_single(place), epsilon)
-    return Primitive(creator, c_int(c.BACKWARD), x, x, x, c_float(epsilon), c_uint(flags), hint.pd)
+    if hint and hint.desc(c.SRC_MD) != x:
+        return batch_backward(_single(place), epsilon, fused)
+    return hint and Primitive(creator, c_int(c.BACKWARD), x, x, x, c_float(epsilon), c_uint(flags), hint.pd)
+
+
+def _has_bits(primitive, mask):
+    """Whether a primitive fused with relu keeps bits, as the op does; some keep bytes."""
+    return "jit" in primitive.implementation and primitive.desc(c.WORKSPACE_MD).nbytes == mask.shape[0]
 
 
 class BatchNorm(Row):
-    """(x, scale, offset) -> y, mean, variance"""
+    """(x, scale, offset) -> y, mean, variance, and for batch_norm_relu the mask. fused: the flag of what is behind it, or 0"""
 
-    name = "batch_norm"
     exact = FLOATS
+
+    def __init__(self, name, fused):
+        self.name, self.fused = name, fused
 
     def fits(self, x, scale, offset, axes, epsilon):
         return channels(x, axes) is not None
@@ -85,8 +92,8 @@ class BatchNorm(Row):
         place = channels(x, axes)
         if not all(is_dense(o) for o in operands if o is not None):
             return None
-        primitive = batch_forward(place, epsilon, flags(scale, offset))
-        if primitive is None:
+        primitive = batch_forward(place, epsilon, flags(scale, offset) | self.fused)
+        if primitive is None or (self.fused and not _has_bits(primitive, outs[3])):
             return None
         kernel, image, vector = Kernel(operands, outs, inplace=((0, 0),)), strided(*place), dense((place[0][1],))
         places = {
@@ -96,22 +103,26 @@ class BatchNorm(Row):
             c.VARIANCE: kernel.result(2, vector),
             **parameters(kernel, scale, offset, place[0][1]),
         }
+        if self.fused:
+            places[c.WORKSPACE] = kernel.result(3, primitive.desc(c.WORKSPACE_MD))
         return kernel.run(primitive, places)
 
 
 class BatchNormGrad(Row):
-    """(g, x, scale, mean, variance) -> dx, d_scale, d_offset"""
+    """(g, x, scale, mean, variance, and for batch_norm_relu_grad the mask) -> dx, d_scale, d_offset"""
 
-    name = "batch_norm_grad"
-    exact = FLOATS
+    exact = (*FLOATS, "uint8")
 
-    def fits(self, g, x, scale, mean, variance, axes, epsilon):
+    def __init__(self, name, fused):
+        self.name, self.fused = name, fused
+
+    def fits(self, g, x, scale, *_, axes, epsilon):
         return scale is not None and channels(x, axes) is not None
 
     def build(self, operands, outs, axes, epsilon):
         place = channels(operands[1], axes)
-        primitive = batch_backward(place, epsilon) if all(map(is_dense, operands)) else None
-        if primitive is None:
+        primitive = batch_backward(place, epsilon, self.fused) if all(map(is_dense, operands)) else None
+        if primitive is None or (self.fused and not _has_bits(primitive, operands[5])):
             return None
         kernel, image, vector = Kernel(operands, outs, inplace=((0, 0),)), strided(*place), dense((place[0][1],))
         places = {name: kernel.argument(k, vector) for k, name in enumerate((c.SCALE, c.MEAN, c.VARIANCE), 2)}
@@ -119,6 +130,8 @@ class BatchNormGrad(Row):
         for k, (name, asked) in enumerate(((c.DIFF_DST, c.DIFF_DST_MD), (c.SRC, c.SRC_MD))):
             places[name] = kernel.converted(k, image, primitive.desc(asked))
         places[c.DIFF_SRC] = kernel.converted_back(0, image, primitive.desc(c.DIFF_SRC_MD))
+        if self.fused:
+            places[c.WORKSPACE] = kernel.argument(5, primitive.desc(c.WORKSPACE_MD))
         return kernel.run(primitive, places)
 
 
@@ -205,4 +218,11 @@ class LayerNormGrad(Row):
         return kernel.run(primitive, places)
 
 
-ROWS = [BatchNorm(), BatchNormGrad(), LayerNorm(), LayerNormGrad()]
+ROWS = [
+    BatchNorm("batch_norm", 0),
+    BatchNormGrad("batch_norm_grad", 0),
+    BatchNorm("batch_norm_relu", c.FUSE_NORM_RELU),
+    BatchNormGrad("batch_norm_relu_grad", c.FUSE_NORM_RELU),
+    LayerNorm(),
+    LayerNormGrad(),
+]

@@ -9,13 +9,14 @@ from mlkit.core.passes.cse import cse
 from mlkit.core.passes.fold import fold
 from mlkit.core.passes.fold_pads import fold_pads
 from mlkit.core.passes.fold_scales import fold_scales
-from mlkit.core.passes.fuse_bias_grads import fuse_bias_grads
 from mlkit.core.passes.fuse_chains import fuse_chains
+from mlkit.core.passes.fuse_norm_relu import fuse_norm_relu
 from mlkit.core.passes.fuse_products import fuse_products
 from mlkit.core.passes.keep_wide import keep_wide
 from mlkit.core.passes.lower import lower
 from mlkit.core.passes.prune import prune
 from mlkit.core.passes.simplify import simplify
+from mlkit.core.passes.zero_sums import zero_sums
 
 PASSES = {
     "prune": lambda graph, backend: prune(graph),
@@ -25,8 +26,9 @@ PASSES = {
     "fold": lambda graph, backend: fold(graph, backend.kernels),
     "fold_pads": lambda graph, backend: fold_pads(graph),
     "fold_scales": lambda graph, backend: fold_scales(prune(graph)),
+    "zero_sums": lambda graph, backend: zero_sums(graph),
+    "fuse_norm_relu": lambda graph, backend: fuse_norm_relu(prune(graph), backend.kernels),
     "fuse_products": lambda graph, backend: fuse_products(prune(graph), backend.kernels),
-    "fuse_bias_grads": lambda graph, backend: fuse_bias_grads(prune(graph), backend.kernels),
     "keep_wide": lambda graph, backend: keep_wide(prune(graph), backend.kernels),
     "fuse_chains": lambda graph, backend: fuse_chains(prune(graph), backend.can_chain, backend.gains_alone),
 }

@@ -89,13 +89,8 @@ def _chain(calls, wanted):
 
     inner = {id(c.outs[0]) for c in calls}
     operands = list({id(a): a for c in calls for a in c.args if hasattr(a, "shape") and id(a) not in inner}.values())
-    number = {id(a): i for i, a in enumerate(operands)}
-    steps = []
-    for c in calls:
-        steps.append((c.op, tuple(number[id(a)] if hasattr(a, "shape") else (a,) for a in c.args), c.params))
-        number[id(c.outs[0])] = len(operands) + len(steps) - 1
     outs = [c.outs[0] for c in calls if id(c.outs[0]) in wanted]
-    chain = Chain(len(operands), steps, [number[id(v)] for v in outs])
+    chain = Chain.of(calls, operands, outs)
     return Call(fused_elementwise, operands, dict(chain=chain), tuple(outs), True, calls[-1].place)
 
 

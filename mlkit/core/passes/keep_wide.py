@@ -4,7 +4,7 @@ from mlkit.core.op import OPS
 from mlkit.core.passes.rewrite import Rewriter
 from mlkit.core.tensor import Value
 
-_WIDE = {name: f"{name}_wide" for name in ("matmul", "conv_kernel", "conv_kernel_bias", "sum")}
+_WIDE = {name: f"{name}_wide" for name in ("matmul", "conv_kernel", "sum")}
 
 
 def keep_wide(graph, kernels):

@@ -6,8 +6,9 @@ A backend without the kernel, or whose kernel declines, runs the fallback; secon
 from mlkit.ops.fused.activation import gelu, gelu_grad, relu, relu6, relu6_grad, relu_grad, silu, silu_grad, softplus
 from mlkit.ops.fused.attention import attention, attention_grad
 from mlkit.ops.fused.chain import fused_elementwise
-from mlkit.ops.fused.epilogue import conv_bias_act, conv_kernel_bias, matmul_bias_act
+from mlkit.ops.fused.epilogue import conv_bias_act, matmul_bias_act
 from mlkit.ops.fused.mask import masked_scale
+from mlkit.ops.fused.norm_relu import batch_norm_relu, batch_norm_relu_grad
 from mlkit.ops.fused.normalization import batch_norm, batch_norm_grad, layer_norm, layer_norm_grad
 from mlkit.ops.fused.recurrent import gru, gru_grad, lstm, lstm_grad
 from mlkit.ops.fused.softmax import (
@@ -18,4 +19,5 @@ from mlkit.ops.fused.softmax import (
     softmax_cross_entropy_grad,
     softmax_grad,
 )
-from mlkit.ops.fused.wide import conv_kernel_bias_wide, conv_kernel_wide, matmul_wide, sum_wide
+from mlkit.ops.fused.update import UPDATES, adam_update, rmsprop_update, sgd_update
+from mlkit.ops.fused.wide import conv_kernel_wide, matmul_wide, sum_wide

@@ -15,6 +15,16 @@ class Chain:
     def __init__(self, operands, steps, outs):
         self.operands, self.steps, self.outs = operands, tuple(steps), tuple(outs)
 
+    @classmethod
+    def of(cls, calls, operands, outs):
+        """The chain of a graph's calls, each of one result. operands, outs: Values (or constants) that come in and go out."""
+        number = {id(a): i for i, a in enumerate(operands)}
+        steps = []
+        for c in calls:
+            steps.append((c.op, tuple(number[id(a)] if hasattr(a, "shape") else (a,) for a in c.args), c.params))
+            number[id(c.outs[0])] = len(operands) + len(steps) - 1
+        return cls(len(operands), steps, [number[id(v)] for v in outs])
+
     def run(self, values, apply):
         """The outputs for the values of the operands; ``apply(op, args, params)`` makes a step."""
         env = list(values)

@@ -4,13 +4,13 @@ Nobody writes these: the fusion pass puts them in place of the ops they are made
 """
 
 from mlkit.core.op import Op
-from mlkit.core.spec import Spec, compatible, same_size, show
+from mlkit.core.spec import compatible, same_size, show
 from mlkit.ops import elementwise as el
 from mlkit.ops.fused.activation import gelu, relu, relu6, relu6_grad, relu_grad, silu
 from mlkit.ops.fused.second_order import through_fallback
 from mlkit.ops.linear import matmul
 from mlkit.ops.reduction import sum_
-from mlkit.ops.window import conv, conv_kernel
+from mlkit.ops.window import conv
 
 # name -> function; of those that come first the gradient is a function of (g, result)
 ACTIVATIONS = {
@@ -63,15 +63,3 @@ def _with_bias_act(name, inner):
 
 matmul_bias_act = _with_bias_act("matmul_bias_act", matmul)
 conv_bias_act = _with_bias_act("conv_bias_act", conv)
-
-
-def _conv_kernel_bias_spec(x, g, shape, **params):
-    return conv_kernel.spec(x, g, shape, **params), Spec(g.shape[-1:], g.dtype)
-
-
-def _conv_kernel_bias(x, g, shape, **params):
-    return conv_kernel(x, g, shape=shape, **params), sum_(g, axes=tuple(range(g.ndim - 1)), keepdims=False)
-
-
-# (input, gradient of the result; shape: of the kernel) -> gradients of the kernel and of the bias of a convolution
-conv_kernel_bias = Op("conv_kernel_bias", _conv_kernel_bias_spec, fallback=_conv_kernel_bias)

@@ -4,7 +4,6 @@ from mlkit.core import dtypes
 from mlkit.core.op import Op
 from mlkit.core.spec import Spec
 from mlkit.ops import elementwise as el
-from mlkit.ops.fused.epilogue import conv_kernel_bias
 from mlkit.ops.linear import matmul
 from mlkit.ops.reduction import sum_
 from mlkit.ops.window import conv_kernel
@@ -25,4 +24,4 @@ def _wide(op):
     return Op(f"{op.name}_wide", spec, fallback=fallback)
 
 
-matmul_wide, conv_kernel_wide, conv_kernel_bias_wide, sum_wide = map(_wide, (matmul, conv_kernel, conv_kernel_bias, sum_))
+matmul_wide, conv_kernel_wide, sum_wide = map(_wide, (matmul, conv_kernel, sum_))

@@ -8,6 +8,7 @@ _SEQUENCE = dict(_atol=1e-5)
 _LSTM = (f(2, 3, 4), f(2, 5), f(2, 5), f(4, 20), f(5, 20))
 _GRU = (f(2, 3, 4), f(2, 5), f(4, 15), f(5, 15))
 _ACTS = (None, "relu", "relu6", "sigmoid", "tanh", "silu", "gelu", "gelu_exact")
+_BITS = i(0, 256, 3, dtype="uint8")
 _CONV = dict(strides=(1, 2), padding="same", dilation=(1, 1), groups=1)
 
 SAMPLES = [
@@ -35,11 +36,13 @@ SAMPLES = [
     P("matmul_wide", f(2, 3), f(3, 4)),
     P("sum_wide", f(2, 3, 4), axes=(0, 1), keepdims=False),
     P("conv_kernel_wide", f(2, 5, 6, 3), f(2, 5, 3, 4), shape=(3, 3, 3, 4), **_CONV),
-    P("conv_kernel_bias_wide", f(2, 5, 6, 3), f(2, 5, 3, 4), shape=(3, 3, 3, 4), _grad=False, **_CONV),
     P("batch_norm", f(2, 3, 4), f(4), f(4), axes=(0, 1), epsilon=0.1),
     P("batch_norm", f(2, 3, 4), None, None, axes=(0, 2), epsilon=0.1),
     P("batch_norm_grad", f(2, 3, 4), f(2, 3, 4), f(4), f(4), pos(4), axes=(0, 1), epsilon=0.1),
     P("batch_norm_grad", f(2, 3, 4), f(2, 3, 4), None, f(3), pos(3), axes=(0, 2), epsilon=0.1),
+    P("batch_norm_relu", f(2, 3, 4), f(4), f(4), axes=(0, 1), epsilon=0.1, _grad=False, _known=True),
+    P("batch_norm_relu", f(3, 3), None, None, axes=(0,), epsilon=0.1, _grad=False, _known=True),
+    P("batch_norm_relu_grad", f(2, 3, 4), f(2, 3, 4), f(4), f(4), pos(4), _BITS, axes=(0, 1), epsilon=0.1, _grad=False),
     P("layer_norm", f(2, 3, 4), f(4), f(4), rank=1, epsilon=0.1),
     P("layer_norm", f(2, 3, 4), None, f(3, 4), rank=2, epsilon=0.1),
     P("layer_norm_grad", f(2, 3, 4), f(2, 3, 4), f(4), f(2, 3, 1), pos(2, 3, 1), rank=1, epsilon=0.1),
@@ -86,7 +89,6 @@ SAMPLES = [
     P("conv_bias_act", f(2, 5, 6, 2), f(1, 1, 2, 4), None, act="tanh", **_CONV),
     P("matmul_bias_act", f(3, 4), f(4, 5), f(5), f(3, 5), act="tanh"),
     P("conv_bias_act", f(2, 5, 6, 2), f(1, 1, 2, 4), f(4), f(2, 5, 3, 4), act="silu", **_CONV),
-    P("conv_kernel_bias", f(2, 5, 6, 2), f(2, 5, 3, 4), shape=(3, 3, 2, 4), _grad=False, **_CONV),
     # transforms
     P("rfft", f(2, 6), _grad=False),
     P("rfft", f(2, 7), _grad=False),

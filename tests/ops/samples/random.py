@@ -9,10 +9,17 @@ SAMPLES = [
     P("random_uniform", _KEY, shape=(3, 5), dtype="float32", _grad=False),
     P("random_uniform", _KEY, shape=(7,), dtype="float64", _grad=False),
     *[P("random_uniform", _KEY, shape=(7,), dtype=d, _grad=False) for d in ("float16", "bfloat16")],
+    P("random_uniform", _KEY, shape=(300000,), dtype="float32", low=-0.5, high=2.0, _grad=False),  # on several threads
+    *[
+        P("random_uniform", _KEY, shape=(7,), dtype=d, low=-1.0, high=0.5, _grad=False)
+        for d in ("float16", "bfloat16", "float64")
+    ],
     P("random_normal", _KEY, shape=(3, 5), dtype="float32", _grad=False),
     P("random_normal", _KEY, shape=(), dtype="float64", _grad=False),
     P("bernoulli", _KEY, shape=(4, 6), p=0.3, _grad=False),
-    P("bernoulli", _KEY, shape=(4,), p=1.0, _grad=False),
+    *[P("bernoulli", _KEY, shape=(4,), p=p, _grad=False) for p in (0.0, 1.0)],
+    *[P("bernoulli", _KEY, shape=(3, 700), p=p, _grad=False) for p in (0.5, 0.8, 0.001, 0.999)],
+    P("bernoulli", _KEY, shape=(0, 3), p=0.5, _grad=False),
 ]
 
 BAD = [
