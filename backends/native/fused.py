@@ -13,8 +13,10 @@ def make(xp):
 
 
 def in_single(xp, function, rounded=None):
-    """The kernel with half floats computed in float32 and rounded once, and without NumPy's floating-point warnings. rounded: so
-    many results are rounded, by default all; the others stay float32."""
+    """The kernel with half floats computed in float32 and rounded once, and without NumPy's floating-point warnings.
+
+    rounded: so many results are rounded, by default all; the others stay as they are.
+    """
 
     def kernel(*args, **params):
         if not hasattr(xp, "errstate"):

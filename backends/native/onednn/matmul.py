@@ -21,8 +21,8 @@ SMALL = 1 << 18  # multiplications: below, NumPy is done before a primitive is f
 
 @or_none
 def inner_product(m, k, n, bias, residual, act, dtype, result):
-    """The primitive of (m, k) x (n, k), the second in any layout -> (m, n). bias, residual: whether there is one; dtype, result:
-    dtypes of the operands and of what comes out."""
+    """The primitive of (m, k) x (n, k), the second in any layout -> (m, n). bias, residual: whether there is one; dtype,
+    result: dtypes of the operands and of what comes out."""
     b = dense((n,), dtype) if bias else None
     descs = dense((m, k), dtype), anyhow((n, k), dtype), b, dense((m, n), result)
     creator = "dnnl_inner_product_forward_primitive_desc_create"
@@ -106,8 +106,8 @@ def _batch(operands, outs, bias, residual, act):
 
 
 def _matrices(operand, rank):
-    """(shape, strides, dtype) with leading axes of size 1 up to `rank`, and of size 1 where matrices repeat; None for strides that are
-    not taken: of each matrix the rows or the columns must be dense."""
+    """(shape, strides, dtype) with leading axes of size 1 up to `rank`, and of size 1 where matrices repeat; None for strides
+    that are not taken: of each matrix the rows or the columns must be dense."""
     missing = rank - operand.ndim
     shape = (1,) * missing + tuple(
         1 if s == 0 and i < operand.ndim - 2 else n for i, (n, s) in enumerate(zip(operand.shape, operand.strides))

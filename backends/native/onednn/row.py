@@ -21,8 +21,8 @@ FLOATS = "float32", "bfloat16"  # bfloat16 only where the processor multiplies i
 class Row:
     """A row of the kernel table for the op `name`.
 
-    fits(*args, **params)            whether oneDNN is right for these shapes and parameters; all tensors are of the dtypes `exact`
-                                     and not empty
+    fits(*args, **params)            whether oneDNN is right for these shapes and parameters; all tensors have dtypes of `exact`
+                                     and are not empty
     build(operands, outs, **params)  the Kernel, or None where oneDNN has none or cannot take the operands' strides
     """
 

@@ -1,4 +1,4 @@
-"""Products and sums of bfloat16 that are cast to float32 at once, as the gradients of weights are: left in float32, unrounded."""
+"""Products and sums of bfloat16 that are cast to float32 at once, as gradients of weights are: left in float32, unrounded."""
 
 from mlkit.core.op import OPS
 from mlkit.core.passes.rewrite import Rewriter

@@ -1,6 +1,6 @@
 """Batch and layer normalization with the statistics of their input, and their gradients.
 
-Half floats are normalized in float32: of x and y, and their gradients, the dtype may be a half float; all others are float32 then.
+Half floats are normalized in float32: x and y, and their gradients, may have such a dtype; all others are float32 then.
 """
 
 from mlkit.core import dtypes
