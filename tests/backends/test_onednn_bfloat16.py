@@ -65,10 +65,8 @@ def test_product(a, b):
 
 def test_sums():
     for name in ("sum", "sum_wide"):
-        check_half(name, half(6, 5, 7), axes=(0, 1), keepdims=False)
-        check_half(name, half(300, 7), axes=(0,), keepdims=True)
-    assert not row_of("sum").accepts(half(3, 4), axes=(1,), keepdims=False)
-    assert not row_of("sum").accepts(drawn(3, 4), axes=(0,), keepdims=False)
+        check_half(name, half(60, 50, 7), axes=(0, 1), keepdims=False)
+        check_half(name, half(300, 40), axes=(0,), keepdims=True)
 
 
 @pytest.mark.parametrize("size", [5, 16, 24])

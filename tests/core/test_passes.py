@@ -13,6 +13,7 @@ from mlkit.core.passes import PASSES, optimize
 from mlkit.core.passes.cse import cse
 from mlkit.core.passes.fold import fold
 from mlkit.core.passes.fuse_products import fuse_products
+from mlkit.core.passes.keep_wide import keep_wide
 from mlkit.core.passes.lower import lower
 from mlkit.core.passes.prune import prune
 from mlkit.core.passes.simplify import RULES, simplify
@@ -259,6 +260,31 @@ class TestFuseProducts:
 
     def test_not_a_bias(self):
         assert self.fused(lambda x: ops.matmul(x, self.w) + array(2, 4), X) == [("matmul", None), ("add", None)]
+
+
+class TestKeepWide:
+    def kept(self, fn, dtype="bfloat16"):
+        args = [ops.cast(array(*shape), dtype) for shape in ((2, 3), (3, 4))]
+        before = graph_of(fn, *args)
+        after = prune(keep_wide(before, state.kernels)).check()
+        wanted = fn(*(ops.cast(a, "float32") for a in args))
+        for a, b in zip(after.run(*args), wanted if type(wanted) is tuple else (wanted,)):
+            np.testing.assert_allclose(a, b, rtol=1e-6 if a.dtype == "float32" and "matmul_wide" in names(after) else 1e-1)
+        return names(after)
+
+    def test_casts_behind_products_and_sums(self):
+        single = lambda x: el.cast(x, dtype="float32")
+        assert self.kept(lambda x, w: single(ops.matmul(x, w))) == ["matmul_wide"]
+        assert self.kept(lambda x, w: single(mv.reshape(ops.matmul(x, w), shape=(8,)))) == ["matmul_wide", "reshape"]
+        assert self.kept(lambda x, w: single(rd.sum_(w, axes=(0,), keepdims=False))) == ["sum_wide"]
+
+    def test_not_where_the_rounded_result_is_used(self):
+        def both(x, w):
+            y = ops.matmul(x, w)
+            return el.cast(y, dtype="float32"), y
+
+        assert self.kept(both) == ["matmul", "cast"]
+        assert self.kept(lambda x, w: el.cast(ops.matmul(x, w), dtype="float32"), "float16") == ["matmul", "cast"]
 
 
 class TestFuseChains:
