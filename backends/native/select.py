@@ -52,7 +52,7 @@ def can_chain(backend, call):
 
 
 def gains_alone(backend, call):
-    """Whether a call gains by being a chain of its own: chains compute bfloat16 in float32, for one reason."""
+    """Whether a call gains by being a chain of its own, as those of bfloat16 do, which chains compute in float32."""
     if call.outs[0].dtype == "bfloat16":
         return True
     rows = backend.kernels.get("fused_elementwise")

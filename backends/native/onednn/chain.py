@@ -51,8 +51,8 @@ class Chain(Row):
         lib, dtypes = library(), {str(a.dtype) for a in (*call.args, *call.outs) if hasattr(a, "dtype")}
         if lib is None or not dtypes <= {*self.exact}:
             return False
-        if "bfloat16" in dtypes and not lib.multiplies_bfloat16 or "bfloat16" not in dtypes and is_small(call):
-            return False  # NumPy takes long for bfloat16
+        if not (lib.multiplies_bfloat16 if "bfloat16" in dtypes else size_of(call.outs[0].shape) >= ALONE):
+            return False  # small ones of bfloat16 gain too: NumPy takes long for it
         args = [i if hasattr(a, "shape") else (a,) for i, a in enumerate(call.args)]
         masks = {i for i, a in enumerate(call.args) if str(getattr(a, "dtype", "")) == "bool"}
         return is_known(call.op.name, args, call.params, masks)
@@ -106,10 +106,6 @@ def _fits_late(shape, loop):
     """Whether there is generated code for a post-op with a tensor: one of the full shape, one number, or one for each index of
     the second axis."""
     return shape == loop or all(n == 1 for i, n in enumerate(shape) if i != 1)
-
-
-def is_small(call):
-    return size_of(call.outs[0].shape) < ALONE
 
 
 def kinds_of(chain, shapes, dtypes, loop):
