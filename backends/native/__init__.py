@@ -61,6 +61,12 @@ class NativeBackend:
 
         return {"oneDNN": describe(), "threads": str(threads.count())}
 
+    def channel_block(self):
+        """How many channels lie together in images in blocks; None where no kernel gains by that."""
+        from mlkit.backends.native.onednn.blocks import channel_block
+
+        return channel_block()
+
     def can_chain(self, call):
         """Whether a call may be part of a chain of elementwise ops."""
         from mlkit.backends.native.select import can_chain

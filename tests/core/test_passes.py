@@ -432,3 +432,51 @@ class TestFuseNormRelu:
         found = optimize(mlkit.function(step).graph(*self.args), state.backend)
         assert [c.op.name for c in found.calls if c.outs[0] is found.outputs[2]] == ["full"]
         compare(step(*self.args), mlkit.function(step)(*self.args))
+
+
+class TestBlockChannels:
+    """Inverted residual blocks with squeeze and excitation, as MobileNetV3 has them, train and predict the same numbers."""
+
+    def net(self):
+        layers = mlkit.layers
+        inputs = mlkit.Input((16, 16, 3))
+        x = layers.ReLU(6.0)(layers.BatchNormalization()(layers.Conv2D(16, 3, strides=2, padding="same")(inputs)))
+        for filters in (16, 20, 32):
+            h = layers.BatchNormalization()(layers.Conv2D(2 * filters - 2 * filters % 16, 1, use_bias=False)(x))
+            h = layers.DepthwiseConv2D(3, padding="same", use_bias=False)(layers.ReLU(6.0)(h))
+            h = layers.ReLU()(layers.BatchNormalization()(h))
+            weight = layers.GlobalAveragePooling2D(keepdims=True)(h)
+            h = layers.Multiply()([h, layers.Conv2D(h.shape[-1], 1, activation="sigmoid")(weight)])
+            h = layers.BatchNormalization()(layers.Conv2D(filters, 1, use_bias=False)(h))
+            x = layers.Add()([x, h]) if x.shape[-1] == filters else h
+        x = layers.Conv2D(32, 3, padding="same", activation="silu")(layers.MaxPooling2D()(x))
+        x = layers.GlobalAveragePooling2D()(layers.AveragePooling2D()(x))
+        model = mlkit.Model(inputs, layers.Dense(5, activation="softmax")(x))
+        model.compile(mlkit.optimizers.SGD(0.1), "sparse_categorical_crossentropy")
+        return model
+
+    def trained(self, monkeypatch, off):
+        monkeypatch.setattr(debug, "PASSES_OFF", {off})
+        mlkit.utils.set_random_seed(1)
+        x, y = np.random.default_rng(0).random((8, 16, 16, 3), "float32"), np.arange(8) % 5
+        model = self.net()
+        losses = [float(np.ravel(model.train_on_batch(x, y))[0]) for _ in range(3)]
+        return model, (x, y), [losses, model.predict(x, verbose=0), *(w.numpy() for w in model.weights)]
+
+    def test_same_numbers(self, monkeypatch):
+        module = sys.modules["mlkit.core.passes.block_channels"]
+        monkeypatch.setattr(module, "MEDIUM", 0)
+        _, _, wanted = self.trained(monkeypatch, "block_channels")
+        for large in (0, 1 << 60):  # all groups, and those around depthwise convolutions
+            monkeypatch.setattr(module, "LARGE", large)
+            model, batch, found = self.trained(monkeypatch, None)
+            for a, b in zip(found, wanted):
+                np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-5)
+            if state.backend.channel_block():
+                step = mlkit.function(lambda data, model=model: model.train_step(data)).graph(batch)
+                assert {"conv_in_blocks", "conv_kernel_in_blocks"} <= set(names(optimize(step, state.backend)))
+
+    def test_small_images_stay_as_they_are(self):
+        model = self.net()
+        step = mlkit.function(lambda x: model(x, training=False)).graph(array(2, 16, 16, 3))
+        assert not any("in_blocks" in n for n in names(optimize(step, state.backend)))

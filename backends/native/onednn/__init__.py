@@ -33,7 +33,9 @@ reference row; give it arguments there.
 
 import importlib
 
-_FAMILIES = ("conv", "matmul", "chain", "eltwise", "norm", "pool", "softmax", "attention", "recurrent", "reduction")
+_FAMILIES = (
+    "conv", "matmul", "chain", "eltwise", "norm", "pool", "softmax", "attention", "recurrent", "reduction", "blocks",
+)  # fmt: skip
 
 
 def rows():

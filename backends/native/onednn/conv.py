@@ -8,6 +8,7 @@ from mlkit.backends.native.onednn import constants as c
 from mlkit.backends.native.onednn.activation import RESIDUAL, post_ops
 from mlkit.backends.native.onednn.kernel import Kernel
 from mlkit.backends.native.onednn.memory import anyhow, dense, dims, strided
+from mlkit.backends.native.onednn.parts import rows_dense
 from mlkit.backends.native.onednn.primitive import Primitive, or_none
 from mlkit.backends.native.onednn.row import FLOATS, Row, element_strides, is_dense
 from mlkit.core.plan import Operand
@@ -15,9 +16,29 @@ from mlkit.core.plan import Operand
 
 def image(operand):
     """(shape, strides, dtype) of a channels-last tensor with the channels second, as oneDNN counts axes; None if it cannot be
-    taken."""
+    taken. An image in blocks of channels has the tag of its layout for strides."""
     strides = element_strides(operand)
-    return strides and (_channels_second(operand.shape), _channels_second(strides), operand.dtype)
+    layout = strides and (getattr(operand, "tag", None) or _channels_second(strides))
+    return layout and (_channels_second(operand.shape), layout, operand.dtype)
+
+
+def alike(*images):
+    """The layouts that a primitive is asked for: all in blocks if one is, or none if one has fewer channels than a block."""
+    tag = next((x[1] for x in images if isinstance(x[1], int)), None)
+    if tag is None:
+        return images
+    if any(x[0][1] < FEWEST for x in images):
+        return [(x[0], _dense_image(x[0]), x[2]) for x in images]
+    return [(x[0], tag, x[2]) for x in images]
+
+
+def _dense_image(shape):
+    """Strides of a channels-last tensor whose shape has the channels second."""
+    n, channels, *cells = shape
+    return _channels_second(rows_dense((n, *cells, channels))[1])
+
+
+FEWEST = 4  # channels: images of fewer have kernels of their own
 
 
 def _channels_second(axes):
@@ -50,7 +71,12 @@ def seen(operand, kernel, strides, padding, dilation):
     A window of one cell that moves by steps of several sees a fraction of it, over which it moves by steps of one.
     """
     params = dict(strides=strides, padding=padding, dilation=dilation)
-    if any(n != 1 for n in kernel[:-2]) or all(s == 1 for s in strides) or padding not in ("valid", "same"):
+    if (
+        hasattr(operand, "tag")
+        or any(n != 1 for n in kernel[:-2])
+        or all(s == 1 for s in strides)
+        or padding not in ("valid", "same")
+    ):
         return operand, params
     if any(n % s for n, s in zip(operand.shape[1:-1], strides)):
         return operand, params
@@ -138,16 +164,22 @@ class Conv(Row):
         rd = residual and image(residual)
         if None in (xd, wd, yd) or (bias is not None and not is_dense(bias)) or (residual is not None and rd is None):
             return None
-        primitive = forward(xd, wd[0], bias is not None, yd, steps(x.shape, w.shape, **window_steps), act, rd)
+        made_x, made_y, *made_r = alike(xd, yd, *([rd] if rd else []))
+        how = steps(x.shape, w.shape, **window_steps)
+        primitive = forward(made_x, wd[0], bias is not None, made_y, how, act, *made_r)
         if primitive is None:
             return None
         kernel = Kernel(operands, outs)
         weights = kernel.converted(1, strided(*wd), primitive.desc(c.WEIGHTS_MD))
-        places = {c.SRC: kernel.argument(0, strided(*xd)), c.WEIGHTS: weights, c.DST: kernel.result(0, strided(*yd))}
+        places = {
+            c.SRC: kernel.converted(0, strided(*xd), strided(*made_x)),
+            c.WEIGHTS: weights,
+            c.DST: kernel.converted_back(0, strided(*yd), strided(*made_y)),
+        }
         if bias is not None:
             places[c.BIAS] = kernel.argument(2, dense(bias.shape, bias.dtype))
         if residual is not None:
-            places[RESIDUAL] = kernel.argument(3, strided(*rd))
+            places[RESIDUAL] = kernel.converted(3, strided(*rd), strided(*made_r[0]))
         return kernel.run(primitive, places)
 
 
@@ -162,7 +194,8 @@ class ConvInput(Row):
         gd, wd, xd = image(g), window(w, groups), image(outs[0])
         if None in (gd, wd, xd):
             return None
-        primitive = backward_data(xd, wd[0], gd, steps(shape, w.shape, **window_steps))
+        made_x, made_g = alike(xd, gd)
+        primitive = backward_data(made_x, wd[0], made_g, steps(shape, w.shape, **window_steps))
         if primitive is None:
             return None
         kernel = Kernel(operands, outs)
@@ -189,7 +222,8 @@ class ConvKernel(Row):
         if None in (xd, gd, wd):
             return None
         dense_x = image(Operand(x.shape, x.dtype)) if x is not operands[0] else xd
-        primitive = backward_weights(dense_x, wd[::2], gd, steps(x.shape, shape, **window_steps))
+        made_x, made_g = alike(dense_x, gd)
+        primitive = backward_weights(made_x, wd[::2], made_g, steps(x.shape, shape, **window_steps))
         if primitive is None or _multiplies_by_channel(primitive, groups):
             return None
         kernel = Kernel(operands, outs)

@@ -40,8 +40,11 @@ def dims(sizes):
 
 @functools.lru_cache(2048)
 def strided(shape, strides, dtype="float32"):
-    """A tensor with one stride per axis, in elements."""
+    """A tensor with one stride per axis, in elements; or with the tag of its layout for strides."""
     lib = library()
+    if isinstance(strides, int):
+        args = ctypes.c_int(len(shape)), dims(shape), ctypes.c_int(_DTYPES[dtype]), ctypes.c_int(strides)
+        return Desc(lib.make("dnnl_memory_desc_create_with_tag", *args))
     args = ctypes.c_int(len(shape)), dims(shape), ctypes.c_int(_DTYPES[dtype]), dims(strides)
     return Desc(lib.make("dnnl_memory_desc_create_with_strides", *args))
 

@@ -6,6 +6,7 @@ import math
 from ctypes import c_float, c_int, c_uint
 
 from mlkit.backends.native.onednn import constants as c
+from mlkit.backends.native.onednn.conv import image
 from mlkit.backends.native.onednn.kernel import Kernel
 from mlkit.backends.native.onednn.memory import dense, strided
 from mlkit.backends.native.onednn.primitive import Primitive, or_none
@@ -30,7 +31,9 @@ def parameters(kernel, scale, offset, size):
 
 def channels(x, axes):
     """(shape, strides, dtype) of a dense tensor as images (batch, channels, positions, 1); None if more than one axis is
-    kept."""
+    kept. Of an image in blocks: as `conv.image` gives it."""
+    if hasattr(x, "tag"):
+        return image(x)
     shape, dtype = tuple(x.shape), name_of(x.dtype)
     kept = [i for i in range(len(shape)) if i not in axes]
     if len(kept) != 1:
@@ -95,10 +98,10 @@ class BatchNorm(Row):
         primitive = batch_forward(place, epsilon, flags(scale, offset) | self.fused)
         if primitive is None or (self.fused and not _has_bits(primitive, outs[3])):
             return None
-        kernel, image, vector = Kernel(operands, outs, inplace=((0, 0),)), strided(*place), dense((place[0][1],))
+        kernel, whole, vector = Kernel(operands, outs, inplace=((0, 0),)), strided(*place), dense((place[0][1],))
         places = {
-            c.SRC: kernel.converted(0, image, primitive.desc(c.SRC_MD)),
-            c.DST: kernel.converted_back(0, image, primitive.desc(c.DST_MD)),
+            c.SRC: kernel.converted(0, whole, primitive.desc(c.SRC_MD)),
+            c.DST: kernel.converted_back(0, whole, primitive.desc(c.DST_MD)),
             c.MEAN: kernel.result(1, vector),
             c.VARIANCE: kernel.result(2, vector),
             **parameters(kernel, scale, offset, place[0][1]),
@@ -124,12 +127,12 @@ class BatchNormGrad(Row):
         primitive = batch_backward(place, epsilon, self.fused) if all(map(is_dense, operands)) else None
         if primitive is None or (self.fused and not _has_bits(primitive, operands[5])):
             return None
-        kernel, image, vector = Kernel(operands, outs, inplace=((0, 0),)), strided(*place), dense((place[0][1],))
+        kernel, whole, vector = Kernel(operands, outs, inplace=((0, 0),)), strided(*place), dense((place[0][1],))
         places = {name: kernel.argument(k, vector) for k, name in enumerate((c.SCALE, c.MEAN, c.VARIANCE), 2)}
         places |= {name: kernel.result(i, vector) for i, name in enumerate((c.DIFF_SCALE, c.DIFF_SHIFT), 1)}
         for k, (name, asked) in enumerate(((c.DIFF_DST, c.DIFF_DST_MD), (c.SRC, c.SRC_MD))):
-            places[name] = kernel.converted(k, image, primitive.desc(asked))
-        places[c.DIFF_SRC] = kernel.converted_back(0, image, primitive.desc(c.DIFF_SRC_MD))
+            places[name] = kernel.converted(k, whole, primitive.desc(asked))
+        places[c.DIFF_SRC] = kernel.converted_back(0, whole, primitive.desc(c.DIFF_SRC_MD))
         if self.fused:
             places[c.WORKSPACE] = kernel.argument(5, primitive.desc(c.WORKSPACE_MD))
         return kernel.run(primitive, places)

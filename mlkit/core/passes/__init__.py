@@ -5,6 +5,7 @@ Each can be switched off, to find out which one is to blame: ``MLKIT_PASSES_OFF=
 """
 
 from mlkit.core import debug
+from mlkit.core.passes.block_channels import block_channels
 from mlkit.core.passes.cse import cse
 from mlkit.core.passes.fold import fold
 from mlkit.core.passes.fold_pads import fold_pads
@@ -29,6 +30,7 @@ PASSES = {
     "zero_sums": lambda graph, backend: zero_sums(graph),
     "fuse_norm_relu": lambda graph, backend: fuse_norm_relu(prune(graph), backend.kernels),
     "fuse_products": lambda graph, backend: fuse_products(prune(graph), backend.kernels),
+    "block_channels": lambda graph, backend: block_channels(prune(graph), backend.channel_block(), backend.can_chain),
     "keep_wide": lambda graph, backend: keep_wide(prune(graph), backend.kernels),
     "fuse_chains": lambda graph, backend: fuse_chains(prune(graph), backend.can_chain, backend.gains_alone),
 }

@@ -10,6 +10,14 @@ _GRU = (f(2, 3, 4), f(2, 5), f(4, 15), f(5, 15))
 _ACTS = (None, "relu", "relu6", "sigmoid", "tanh", "silu", "gelu", "gelu_exact")
 _BITS = i(0, 256, 3, dtype="uint8")
 _CONV = dict(strides=(1, 2), padding="same", dilation=(1, 1), groups=1)
+_POOL = dict(window=(2, 2), strides=(2, 2), padding="same")
+_STATISTICS = dict(axes=(0, 1, 2), epsilon=0.1)
+_TWO, _NINE = (f(2, 2, 3, 3, 2), f(2, 2, 3, 3, 2)), i(0, 256, 9, dtype="uint8")
+
+
+def _laid(blocked, results, block=2):
+    return dict(block=block, blocked=blocked, results=results, _grad=False)
+
 
 SAMPLES = [
     P("relu", f(3, 4)),
@@ -43,6 +51,30 @@ SAMPLES = [
     P("batch_norm_relu", f(2, 3, 4), f(4), f(4), axes=(0, 1), epsilon=0.1, _grad=False, _known=True),
     P("batch_norm_relu", f(3, 3), None, None, axes=(0,), epsilon=0.1, _grad=False, _known=True),
     P("batch_norm_relu_grad", f(2, 3, 4), f(2, 3, 4), f(4), f(4), pos(4), _BITS, axes=(0, 1), epsilon=0.1, _grad=False),
+    # images in blocks of channels
+    P("to_blocks", f(2, 3, 2, 8), block=4, _grad=False),
+    P("from_blocks", f(2, 3, 2, 2, 4), _grad=False),
+    P("conv_in_blocks", f(2, 2, 5, 6, 2), f(3, 3, 4, 6), **_laid((0,), (), block=2), **_CONV),
+    P(
+        "conv_bias_act_in_blocks",
+        f(2, 5, 6, 3),
+        f(3, 3, 3, 4),
+        f(4),
+        f(2, 2, 5, 3, 2),
+        act="relu",
+        **_laid((3,), (0,)),
+        **_CONV,
+    ),
+    P("conv_input_in_blocks", f(2, 2, 5, 3, 2), f(3, 3, 4, 4), shape=(2, 5, 6, 4), **_laid((0,), (0,)), **_CONV),
+    P("conv_kernel_in_blocks", f(2, 5, 6, 3), f(2, 2, 5, 3, 2), shape=(3, 3, 3, 4), **_laid((1,), ()), **_CONV),
+    P("batch_norm_in_blocks", f(2, 2, 3, 3, 2), f(4), None, **_laid((0,), (0,)), **_STATISTICS),
+    P("batch_norm_grad_in_blocks", *_TWO, f(4), f(4), pos(4), **_laid((0, 1), (0,)), **_STATISTICS),
+    P("batch_norm_relu_in_blocks", f(2, 2, 3, 3, 2), f(4), f(4), **_laid((0,), (0,)), **_STATISTICS, _known=True),
+    P("batch_norm_relu_grad_in_blocks", *_TWO, f(4), f(4), pos(4), _NINE, **_laid((0, 1), (0,)), **_STATISTICS, _known=True),
+    P("max_pool_in_blocks", f(2, 2, 5, 5, 2), **_laid((0,), (0,)), **_POOL),
+    P("avg_pool_in_blocks", f(2, 2, 5, 5, 2), **_laid((0,), (0,)), **_POOL),
+    P("max_pool_grad_in_blocks", f(2, 2, 5, 5, 2), *[f(2, 2, 3, 3, 2)] * 2, **_laid((0, 1, 2), (0,)), _jax=False, **_POOL),
+    P("avg_pool_grad_in_blocks", f(2, 2, 3, 3, 2), shape=(2, 5, 5, 4), **_laid((0,), (0,)), **_POOL),
     P("layer_norm", f(2, 3, 4), f(4), f(4), rank=1, epsilon=0.1),
     P("layer_norm", f(2, 3, 4), None, f(3, 4), rank=2, epsilon=0.1),
     P("layer_norm_grad", f(2, 3, 4), f(2, 3, 4), f(4), f(2, 3, 1), pos(2, 3, 1), rank=1, epsilon=0.1),

@@ -1,0 +1,80 @@
+"""Rows for images in blocks of channels: those of the ops for other images, which see such an operand as an `Image`."""
+
+from mlkit.backends.native.onednn import constants as c
+from mlkit.backends.native.onednn import conv, norm, pool
+from mlkit.backends.native.onednn.kernel import Kernel
+from mlkit.backends.native.onednn.library import library
+from mlkit.backends.native.onednn.memory import strided
+from mlkit.backends.native.onednn.primitive import or_none, reorder
+from mlkit.backends.native.onednn.row import Row, is_dense
+from mlkit.core.blocks import IMAGES, plain_shape
+from mlkit.core.plan import Operand
+from mlkit.core.spec import Spec
+
+TAGS = {8: c.TAG_IN_8, 16: c.TAG_IN_16}
+AVX2, AVX512 = 0x4, 0x20  # bits of the instruction sets that oneDNN may use
+
+
+def channel_block():
+    """How many channels fill a vector register: those of a block."""
+    lib = library()
+    isa = lib.function("dnnl_get_effective_cpu_isa")() if lib else 0
+    return 16 if isa & AVX512 else 8 if isa & AVX2 else None
+
+
+class Image(Operand):
+    """An operand in blocks of channels, with the shape of the image and the tag that oneDNN has for its layout."""
+
+    __slots__ = ("tag",)
+
+    def __init__(self, operand):
+        super().__init__(plain_shape(operand.shape), operand.dtype, None, operand.offset, operand.steady)
+        self.tag = TAGS[operand.shape[-1]]
+
+
+class InBlocks(Row):
+    """The row of an op for images in blocks."""
+
+    def __init__(self, row):
+        self.row, self.name, self.exact = row, f"{row.name}_in_blocks", row.exact
+
+    def fits(self, *args, block, blocked, results, **params):
+        plain = [Spec(plain_shape(a.shape), str(a.dtype)) if i in blocked else a for i, a in enumerate(args)]
+        return block in TAGS and self.row.fits(*plain, **params)
+
+    def build(self, operands, outs, block, blocked, results, **params):
+        if not all(is_dense(operands[i]) for i in blocked):
+            return None
+        operands = [Image(o) if i in blocked else o for i, o in enumerate(operands)]
+        outs = [Image(o) if i in results else o for i, o in enumerate(outs)]
+        return self.row.build(operands, outs, **params)
+
+
+class Relaid(Row):
+    """An image laid in blocks, or back."""
+
+    def __init__(self, name):
+        self.name = name
+
+    def fits(self, x, block=None):
+        return (block or x.shape[-1]) in TAGS
+
+    def build(self, operands, outs, block=None):
+        if not is_dense(operands[0]):
+            return None
+        x, y = (conv.image(Image(o) if o.ndim == 5 else o) for o in (operands[0], outs[0]))
+        kernel = Kernel(operands, outs)
+        return kernel.run(copy(x, y), {c.FROM: kernel.argument(0, strided(*x)), c.TO: kernel.result(0, strided(*y))})
+
+
+@or_none
+def copy(x, y):
+    """The primitive of a copy between layouts."""
+    return reorder(strided(*x), strided(*y))
+
+
+ROWS = [
+    Relaid("to_blocks"),
+    Relaid("from_blocks"),
+    *[InBlocks(row) for row in (*conv.ROWS, *norm.ROWS, *pool.ROWS) if row.name in IMAGES],
+]

@@ -1,0 +1,54 @@
+"""Images whose channels lie in blocks, (batch, channels / block, height, width, block) instead of (batch, height, width, channels):
+a kernel that goes over them block by block finds what it has just written in the cache. Nobody writes these ops: the layout pass
+puts them in place of those that they do the work of."""
+
+from mlkit.core.blocks import IMAGES, plain_shape, shape_in_blocks
+from mlkit.core.op import OPS, Op
+from mlkit.core.spec import Spec
+from mlkit.ops import window  # noqa: F401 (defines ops named in IMAGES)
+from mlkit.ops.fused import epilogue  # noqa: F401 (as well)
+from mlkit.ops.fused.norm_relu import batch_norm_relu, batch_norm_relu_grad, pack, unpack
+from mlkit.ops.movement import reshape, transpose
+
+
+def _to_blocks(x, block):
+    n, h, w, c = x.shape
+    return transpose(reshape(x, shape=(n, h, w, c // block, block)), perm=(0, 3, 1, 2, 4))
+
+
+def _from_blocks(x):
+    return reshape(transpose(x, perm=(0, 2, 3, 1, 4)), shape=plain_shape(x.shape))
+
+
+# (batch, height, width, channels) -> (batch, channels / block, height, width, block), and back
+to_blocks = Op("to_blocks", lambda x, block: Spec(shape_in_blocks(x.shape, block), x.dtype), fallback=_to_blocks)
+from_blocks = Op("from_blocks", lambda x: Spec(plain_shape(x.shape), x.dtype), fallback=_from_blocks)
+
+
+def _in_blocks(inner):
+    """The op that does what `inner` does, with the images among its arguments `blocked` and its results `results` in blocks.
+    Masks have the order of the images that they belong to."""
+
+    def spec(*args, block, blocked, results, **params):
+        plain = [Spec(plain_shape(a.shape), a.dtype) if i in blocked else a for i, a in enumerate(args)]
+        outs = inner.spec(*plain, **params)
+        several = outs if type(outs) is tuple else (outs,)
+        several = tuple(Spec(shape_in_blocks(o.shape, block), o.dtype) if i in results else o for i, o in enumerate(several))
+        return several if type(outs) is tuple else several[0]
+
+    def fallback(*args, block, blocked, results, **params):
+        shape = args[0].shape
+        plain = [from_blocks(a) if i in blocked else a for i, a in enumerate(args)]
+        if inner is batch_norm_relu_grad:
+            plain[5] = pack(from_blocks(unpack(args[5], shape)))
+        outs = inner(*plain, **params)
+        several = outs if type(outs) is tuple else (outs,)
+        several = [to_blocks(o, block=block) if i in results else o for i, o in enumerate(several)]
+        if inner is batch_norm_relu:
+            several[3] = pack(to_blocks(unpack(several[3], plain_shape(shape)), block=block))
+        return tuple(several) if type(outs) is tuple else several[0]
+
+    return Op(f"{inner.name}_in_blocks", spec, fallback=fallback)
+
+
+IN_BLOCKS = {name: _in_blocks(OPS[name]) for name in IMAGES}
