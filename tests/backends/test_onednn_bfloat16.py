@@ -12,6 +12,7 @@ from mlkit.backends.native.onednn import library
 from mlkit.backends.native.onednn.kernel import Kernel
 from mlkit.core.op import OPS
 from tests.backends.test_onednn import check, compare, drawn, nothing_is_quick, reference, row_of  # noqa: F401
+from tests.backends.test_onednn_blocks import BLOCK, laid
 from tests.backends.test_onednn_chain import chains_of
 
 LIBRARY = library.library()
@@ -93,6 +94,22 @@ def test_pooling():
     y = reference("max_pool", (x,), p)[0]
     check_half("max_pool_grad", x, y, half(*y.shape, seed=1), **p)
     check_half("avg_pool_grad", half(*y.shape, seed=1), shape=x.shape, **p)
+
+
+def test_images_in_blocks():
+    p, both = windows((2, 1)), dict(block=BLOCK, blocked=(0, 1))
+    one = dict(block=BLOCK, blocked=(0,), results=(0,))
+    x, w, v = half(2, 7, 6, 2 * BLOCK), half(3, 3, 2 * BLOCK, BLOCK, seed=1), drawn(2 * BLOCK, seed=2)
+    g = half(*reference("conv", (x, w), p)[0].shape, seed=3)
+    check_half("conv_in_blocks", laid(x), w, **one, **p)
+    check_half("conv_input_in_blocks", laid(g), w, shape=x.shape, **one, **p)
+    check_half("conv_kernel_in_blocks", laid(x), laid(g), shape=w.shape, results=(), **both, **p)
+    check_half("conv_kernel_wide_in_blocks", laid(x), laid(g), shape=w.shape, results=(), **both, **p)
+    statistics = dict(axes=(0, 1, 2), epsilon=1e-2)
+    check_half("batch_norm_in_blocks", laid(x), v, v, **one, **statistics)
+    _, mean, variance = reference("batch_norm", (x, v, v), statistics)
+    check_half("batch_norm_grad_in_blocks", laid(x), laid(x), v, mean, variance, results=(0,), **both, **statistics)
+    check_half("max_pool_in_blocks", laid(x), window=(2, 2), strides=(2, 2), padding="valid", **one)
 
 
 def test_functions():

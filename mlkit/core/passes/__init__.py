@@ -30,8 +30,8 @@ PASSES = {
     "zero_sums": lambda graph, backend: zero_sums(graph),
     "fuse_norm_relu": lambda graph, backend: fuse_norm_relu(prune(graph), backend.kernels),
     "fuse_products": lambda graph, backend: fuse_products(prune(graph), backend.kernels),
-    "block_channels": lambda graph, backend: block_channels(prune(graph), backend.channel_block(), backend.can_chain),
     "keep_wide": lambda graph, backend: keep_wide(prune(graph), backend.kernels),
+    "block_channels": lambda graph, backend: block_channels(prune(graph), backend.channel_block(), backend.can_chain),
     "fuse_chains": lambda graph, backend: fuse_chains(prune(graph), backend.can_chain, backend.gains_alone),
 }
 

@@ -67,6 +67,7 @@ SAMPLES = [
     ),
     P("conv_input_in_blocks", f(2, 2, 5, 3, 2), f(3, 3, 4, 4), shape=(2, 5, 6, 4), **_laid((0,), (0,)), **_CONV),
     P("conv_kernel_in_blocks", f(2, 5, 6, 3), f(2, 2, 5, 3, 2), shape=(3, 3, 3, 4), **_laid((1,), ()), **_CONV),
+    P("conv_kernel_wide_in_blocks", f(2, 5, 6, 3), f(2, 2, 5, 3, 2), shape=(3, 3, 3, 4), **_laid((1,), ()), **_CONV),
     P("batch_norm_in_blocks", f(2, 2, 3, 3, 2), f(4), None, **_laid((0,), (0,)), **_STATISTICS),
     P("batch_norm_grad_in_blocks", *_TWO, f(4), f(4), pos(4), **_laid((0, 1), (0,)), **_STATISTICS),
     P("batch_norm_relu_in_blocks", f(2, 2, 3, 3, 2), f(4), f(4), **_laid((0,), (0,)), **_STATISTICS, _known=True),
