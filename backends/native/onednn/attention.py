@@ -158,16 +158,16 @@ class Attention(Row):
 
 
 class AttentionGrad(Row):
-    """(g, q, k, v, mask, y) -> dq, dk, dv"""
+    """(g, q, k, v, mask) -> dq, dk, dv"""
 
     name = "attention_grad"
     exact = FLOATS
 
-    def accepts(self, g, q, k, v, mask, y, **params):
-        return super().accepts(g, q, k, v, y, **params)
+    def accepts(self, g, q, k, v, mask, **params):
+        return super().accepts(g, q, k, v, **params)
 
     def build(self, operands, outs, scale, causal):
-        g, q, k, v, mask, y = operands
+        g, q, k, v, mask = operands
         kernel = Kernel(operands, outs)
         try:
             scores = _Scores(kernel, (1, q), (2, k), (4, mask), scale, causal)

@@ -58,26 +58,26 @@ def _attention(q, k, v, mask, scale, causal):
 
 
 def _attention_vjp(g, y, q, k, v, mask, scale, causal):
-    return *attention_grad(g, q, k, v, mask, y, scale=scale, causal=causal), None
+    return *attention_grad(g, q, k, v, mask, scale=scale, causal=causal), None
 
 
 # query (b, t, n, h), key (b, s, n, h), value (b, s, n, d), mask bool that broadcasts to (b, n, t, s) or None -> (b, t, n, d).
 # Vaswani et al., NeurIPS 2017, section 3.2; Dao et al., "FlashAttention", NeurIPS 2022, for computing the scores again in the
 # gradient.
-attention = Op("attention", _attention_spec, _attention_vjp, "xy", _attention)
+attention = Op("attention", _attention_spec, _attention_vjp, "x", _attention)
 
 
-def _attention_grad_spec(g, q, k, v, mask, y, scale, causal):
+def _attention_grad_spec(g, q, k, v, mask, scale, causal):
     return q, k, v
 
 
-def _attention_grad(g, q, k, v, mask, y, scale, causal):
-    dtype, (g, q, k, v, y) = q.dtype, _widened(g, q, k, v, y)
+def _attention_grad(g, q, k, v, mask, scale, causal):
+    dtype, (g, q, k, v) = q.dtype, _widened(g, q, k, v)
     p, mask = _probabilities(q, k, mask, scale, causal)
     g_heads = _heads_first(g)
     dv = matmul(swap(p), g_heads)
-    dot = sum_(g_heads * _heads_first(y), axes=(3,), keepdims=True)
-    d_scores = p * (matmul(g_heads, swap(_heads_first(v))) - dot) * scale
+    dp = matmul(g_heads, swap(_heads_first(v)))
+    d_scores = p * (dp - sum_(p * dp, axes=(3,), keepdims=True)) * scale
     if mask is not None:
         d_scores = el.where(mask, d_scores, 0.0)
     dq = matmul(d_scores, _heads_first(k))

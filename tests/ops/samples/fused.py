@@ -89,7 +89,6 @@ SAMPLES = [
         f(2, 5, 2, 4),
         f(2, 5, 2, 4),
         b(2, 1, 3, 5),
-        f(2, 3, 2, 4),
         scale=0.5,
         causal=False,
         _second=False,
