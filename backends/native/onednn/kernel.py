@@ -16,6 +16,7 @@ from mlkit.backends.native.onednn import constants as c
 from mlkit.backends.native.onednn import copies, steps
 from mlkit.backends.native.onednn.memory import Memory, address_of, dense
 from mlkit.backends.native.onednn.primitive import execution, reorder
+from mlkit.core.dtypes import name_of
 
 ALIGNMENT = 64
 SMALL = 1 << 17  # bytes
@@ -46,7 +47,7 @@ class Kernel:
 
     def constant(self, array):
         """A place with numbers that stay as they are."""
-        return _Place("constant", array, dense(array.shape))
+        return _Place("constant", array, dense(array.shape, name_of(array.dtype)))
 
     def temporary(self, desc):
         """A piece of temporary memory, which other kernels use as well when this one is done."""
