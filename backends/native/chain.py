@@ -6,10 +6,10 @@ import threading
 
 from mlkit.backends.native.pointwise import typed_scalars
 from mlkit.core import dtypes
+from mlkit.core.chain import Chain
 from mlkit.core.op import OPS
 from mlkit.core.spec import Spec
 from mlkit.core.state import state
-from mlkit.ops.fused.chain import Chain
 
 OF_BITS = ("nextafter",)  # what means something else in another dtype
 BLOCK = 1 << 15  # elements: 128 KB of float32. Measured flat from 64 to 512 KB; below, the calls themselves begin to count

@@ -2,6 +2,7 @@
 
 import functools
 
+from mlkit.core.chain import Chain
 from mlkit.core.graph import Graph
 from mlkit.core.op import OPS
 from mlkit.core.passes.simplify import simplify
@@ -32,8 +33,6 @@ def as_chain(name, args, params):
 @functools.lru_cache(64)
 def _chain(name, kinds, params):
     """kinds: (whether it has the shape of the weight, dtype) for each argument."""
-    from mlkit.ops.fused.chain import Chain
-
     graph = Graph([Value(Spec((2,) if full else (), dtype)) for full, dtype in kinds])
     with trace_into(graph):
         results = OPS[name].fallback(*map(Tensor, graph.inputs), **dict(params))

@@ -6,6 +6,7 @@ chain the stage stays, along any other it rises. Calls of one stage that are joi
 
 import heapq
 
+from mlkit.core.chain import Chain
 from mlkit.core.graph import Call
 from mlkit.core.spec import size_of
 from mlkit.core.tensor import Value
@@ -85,7 +86,7 @@ def _needed_outside(graph, groups, members):
 
 def _chain(calls, wanted):
     """One call for several; its outputs are the Values of theirs that are wanted outside."""
-    from mlkit.ops.fused.chain import Chain, fused_elementwise
+    from mlkit.ops.fused.chain import fused_elementwise
 
     inner = {id(c.outs[0]) for c in calls}
     operands = list({id(a): a for c in calls for a in c.args if hasattr(a, "shape") and id(a) not in inner}.values())

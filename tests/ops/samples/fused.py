@@ -1,7 +1,7 @@
 """Fused ops: each is compared with its fallback."""
 
+from mlkit.core.chain import Chain
 from mlkit.core.op import OPS
-from mlkit.ops.fused.chain import Chain
 from tests.ops.sample import Bad, P, b, f, i, pos, unit
 
 _SEQUENCE = dict(_atol=1e-5)
