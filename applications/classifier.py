@@ -12,6 +12,11 @@ from mlkit.applications.weight_source import PublishedFile, WeightSource
 _KERAS = "https://storage.googleapis.com/tensorflow/keras-applications/"
 
 
+class PreprocessingWarning(UserWarning):
+    """Weights go with images scaled in another way than by the family's own `preprocess_input`: in the model's
+    `preprocess_mode`."""
+
+
 def keras_files(folder, top, no_top, digests, address=_KERAS):
     """The PublishedFiles of a model with and without its head, as `Architecture.files` has them."""
     return {
@@ -88,9 +93,11 @@ class Architecture:
         model = Functional(inputs, x, name=name)
         source.load_into(model, self.torch_names)
         if source.is_torch and "torchvision" in self.torch_names:
+            model.preprocess_mode = "torch"
             warnings.warn(
                 f"{name}: weights of PyTorch go with images scaled by imagenet_utils.preprocess_input(x, mode='torch'), not by "
                 "this family's own preprocess_input.",
+                PreprocessingWarning,
                 stacklevel=3,
             )
         return model

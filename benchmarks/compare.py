@@ -109,15 +109,20 @@ def peak(timeout):
         return []
 
 
-def about(given, chosen):
-    """One paragraph on what was measured, where and when."""
+def cpu():
+    """The name of the processor."""
     import platform
 
-    cpu = next((line.split(":")[1].strip() for line in open("/proc/cpuinfo") if "model name" in line), platform.processor())
+    names = (line.split(":")[1].strip() for line in open("/proc/cpuinfo") if "model name" in line)
+    return next(names, platform.processor())
+
+
+def about(given, chosen):
+    """One paragraph on what was measured, where and when."""
     load = os.getloadavg()[0]
     how = "one core, CPU time, a busy machine" if given.busy else f"{len(os.sched_getaffinity(0))} cores, wall time"
     return (
-        f"Last run {datetime.date.today()}: {cpu}, {how}, load {load:.1f} before it began; {given.rounds} rounds, "
+        f"Last run {datetime.date.today()}: {cpu()}, {how}, load {load:.1f} before it began; {given.rounds} rounds, "
         f"{given.seconds:g} s a figure; {', '.join(lib.name for lib in chosen)} ({', '.join(peers.versions(given.cache))}). "
         "Ratios are mlkit / the best peer that trains; bold: the target in brackets is met. The floor is the FLOPs of a "
         "step's products and convolutions at the fastest rate measured in the same run."

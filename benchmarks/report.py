@@ -42,18 +42,18 @@ def missed(workload, libraries):
 
 def ratio_table(results):
     """Rows: workloads; cells: ratio and, in brackets, its target; bold where it is met."""
-    lines = [_row("workload", *COLUMNS.values()), _row(*["---"] * (len(COLUMNS) + 1))]
+    lines = [row("workload", *COLUMNS.values()), row(*["---"] * (len(COLUMNS) + 1))]
     for workload, result in _in_order(results):
         libraries, failed = result["libraries"], result["failed"].get("mlkit")
         if failed:
-            lines.append(_row(workload, f"does not run: {failed}", *[""] * (len(COLUMNS) - 1)))
+            lines.append(row(workload, f"does not run: {failed}", *[""] * (len(COLUMNS) - 1)))
             continue
         found, cells = ratios(libraries), []
         for field, target in zip(COLUMNS, TARGETS[workload]):
             text = f"{found[field]:.2f}" if field in found else "?"
             met = field in found and found[field] <= target
             cells.append(f"**{text}** (≤ {target})" if met else f"{text} (≤ {target})")
-        lines.append(_row(workload, *cells))
+        lines.append(row(workload, *cells))
     return "\n".join(lines)
 
 
@@ -61,7 +61,7 @@ def time_table(results):
     """Rows: workloads; mlkit's figures beside the best peer's, the floor of the step, and ONNX Runtime's inference."""
     heads = ["workload", "date", *(f"{c}: mlkit / best peer" for c in COLUMNS.values()), "floor of the fit step", "step / floor",
              "ONNX Runtime: batch / one sample"]  # fmt: skip
-    lines = [_row(*heads), _row(*["---"] * len(heads))]
+    lines = [row(*heads), row(*["---"] * len(heads))]
     for workload, result in _in_order(results):
         libraries = result["libraries"]
         own = libraries.get("mlkit", {})
@@ -72,7 +72,7 @@ def time_table(results):
             cells.append(f"{mine} / {best[1]:.4g} {unit} {best[0]}" if best else mine)
         onnx = libraries.get("onnxruntime")
         date = result["date"] if result.get("together") else f"{result['date']} (*)"
-        lines.append(_row(workload, date, *cells, *floor_cells(own, result["gflops"]),
+        lines.append(row(workload, date, *cells, *floor_cells(own, result["gflops"]),
                           f"{onnx['predict_ms']:.4g} / {onnx['call1_ms']:.4g} ms" if onnx else "-"))  # fmt: skip
     return "\n".join(lines)
 
@@ -87,11 +87,16 @@ def floor_cells(own, gflops):
 
 def write_page(results, about):
     """Put the tables between the two marker comments of the page."""
-    before, rest = PAGE.read_text().split(BEGIN)
-    after = rest.split(END)[1]
     note = "(*) not all libraries of this row were measured in the same run."
     tables = [ratio_table(results), "", time_table(results), *([] if _all_together(results) else ["", note])]
-    PAGE.write_text("\n".join([before + BEGIN, "", about, "", *tables, "", END]) + after)
+    replace_between(BEGIN, END, "\n".join([about, "", *tables]))
+
+
+def replace_between(begin, end, text):
+    """Put text between two marker comments of the page."""
+    before, rest = PAGE.read_text().split(begin)
+    after = rest.split(end)[1]
+    PAGE.write_text(f"{before}{begin}\n\n{text}\n\n{end}{after}")
 
 
 def _all_together(results):
@@ -102,5 +107,6 @@ def _in_order(results):
     return [(w, results[w]) for w in TARGETS if w in results]
 
 
-def _row(*cells):
+def row(*cells):
+    """A row of a Markdown table."""
     return f"| {' | '.join(cells)} |"

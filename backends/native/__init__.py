@@ -79,6 +79,12 @@ class NativeBackend:
 
         return gains_alone(self, call)
 
+    def keeps(self, call):
+        """The Spec of what the kernel of a call can keep for the call's gradient, or None."""
+        from mlkit.backends.native.select import keeps
+
+        return keeps(self, call)
+
     def compile(self, graph):
         from mlkit.backends.native.compile import compile_graph
 

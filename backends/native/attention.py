@@ -46,7 +46,7 @@ def make(xp):
             heads(y, b)[...] = xp.matmul(p, heads(v, b))
         return y
 
-    def attention_grad(g, q, k, v, mask, y, scale, causal):
+    def attention_grad(g, q, k, v, mask, scale, causal):
         mask = allowed(mask, causal, q.shape[1], k.shape[1])
         dq, dk, dv = (xp.empty(x.shape, x.dtype) for x in (q, k, v))
         for b in range(len(q)):
@@ -55,7 +55,7 @@ def make(xp):
             gb = heads(g, b)
             heads(dv, b)[...] = xp.matmul(p.transpose(0, 2, 1), gb)
             d = xp.matmul(gb, heads(v, b).transpose(0, 2, 1))
-            d -= (gb * heads(y, b)).sum(-1, keepdims=True)
+            d -= (d * p).sum(-1, keepdims=True)
             d *= p
             d *= scale
             if pairs is not None:

@@ -6,9 +6,12 @@ import threading
 
 from mlkit.backends.native.pointwise import typed_scalars
 from mlkit.core import dtypes
+from mlkit.core.op import OPS
 from mlkit.core.spec import Spec
 from mlkit.core.state import state
+from mlkit.ops.fused.chain import Chain
 
+OF_BITS = ("nextafter",)  # what means something else in another dtype
 BLOCK = 1 << 15  # elements: 128 KB of float32. Measured flat from 64 to 512 KB; below, the calls themselves begin to count
 
 
@@ -61,6 +64,31 @@ class BlockedChain:
             size = max((b[1] for b in self.blocks), default=0)
             found = self.local.blocks = [self.xp.empty(size, d) for d in self.scratch]
         return found
+
+
+def in_single(chain, specs):
+    """The chain with bfloat16 computed in float32 and rounded where it is returned. NumPy has no fast functions of bfloat16."""
+    env = list(specs)
+    for op, args, params in chain.steps:
+        env.append(op.spec(*(a[0] if type(a) is tuple else env[a] for a in args), **params))
+    if all(s.dtype != "bfloat16" for s in env) or any(op.name in OF_BITS for op, _, _ in chain.steps):
+        return chain
+    steps, now = [], list(range(chain.operands))  # now: number of a value -> its number in the new chain
+
+    def step(op, args, params):
+        steps.append((op, args, params))
+        return chain.operands + len(steps) - 1
+
+    for k, s in enumerate(specs):
+        if s.dtype == "bfloat16":
+            now[k] = step(OPS["cast"], (k,), dict(dtype="float32"))
+    for op, args, params in chain.steps:
+        if params.get("dtype") == "bfloat16":
+            params = dict(params, dtype="float32")
+        now.append(step(op, tuple(a if type(a) is tuple else now[a] for a in args), params))
+    rounded = dict(dtype="bfloat16")
+    outs = [step(OPS["cast"], (now[v],), rounded) if env[v].dtype == "bfloat16" else now[v] for v in chain.outs]
+    return Chain(chain.operands, steps, outs)
 
 
 def _assign(chain, env, pointwise):

@@ -12,8 +12,11 @@ def make(xp):
     return {"masked_scale": _masked_scale(xp), **{name: in_single(xp, kernel) for name, kernel in table.items()}}
 
 
-def in_single(xp, function):
-    """The kernel with half floats computed in float32 and rounded once, and without NumPy's floating-point warnings."""
+def in_single(xp, function, rounded=None):
+    """The kernel with half floats computed in float32 and rounded once, and without NumPy's floating-point warnings.
+
+    rounded: so many results are rounded, by default all; the others stay as they are.
+    """
 
     def kernel(*args, **params):
         if not hasattr(xp, "errstate"):
@@ -26,8 +29,9 @@ def in_single(xp, function):
         if half is None:
             return kernel(*args, **params)
         out = kernel(*(a.astype("float32") if getattr(a, "dtype", None) == half else a for a in args), **params)
-        rounded = lambda o: o.astype(half) if o.dtype.kind == "f" else o
-        return tuple(map(rounded, out)) if type(out) is tuple else rounded(out)
+        if type(out) is not tuple:
+            return out if rounded == 0 else out.astype(half)
+        return tuple(o.astype(half) if rounded is None or i < rounded else o for i, o in enumerate(out))
 
     return run
 

@@ -136,7 +136,9 @@ def _by_rows(xp, function):
             function(out[row[a]], function.reduce(updates[order[a : a + n]], axis=0), out=out[row[a]])
         starts, counts = starts[~is_long], counts[~is_long]
         for i in range(LONG):
-            out[row[starts]] = function(out[row[starts]], updates[order[starts + i]])
+            rows = row[starts]
+            new = xp.take(updates, order[starts + i], 0)
+            out[rows] = function(xp.take(out, rows, 0), new, out=new)
             more = counts > i + 1
             starts, counts = starts[more], counts[more]
             if not starts.size:

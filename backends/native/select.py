@@ -52,14 +52,25 @@ def can_chain(backend, call):
 
 
 def gains_alone(backend, call):
-    """Whether a call gains by being a chain of its own."""
+    """Whether a call gains by being a chain of its own, as those of bfloat16 do, which chains compute in float32."""
+    if call.outs[0].dtype == "bfloat16":
+        return True
     rows = backend.kernels.get("fused_elementwise")
     return isinstance(rows, Rows) and any(k.gains_alone(call) for _, k in rows.rows if hasattr(k, "gains_alone"))
+
+
+def keeps(backend, call):
+    """The Spec of what the kernel of a call can keep for the call's gradient, or None."""
+    kernel = backend.kernels[call.op.name]
+    if isinstance(kernel, Rows):
+        kernel = kernel.choose(call.args, call.params)
+    return kernel.keeps(*call.args) if hasattr(kernel, "keeps") else None
 
 
 def _chain(backend, call):
     specs = [spec_of(a) for a in call.args]
     program = call.params["chain"] if "chain" in call.params else update.as_chain(call.op.name, call.args, call.params)
+    program = chain.in_single(program, specs)
     run = chain.BlockedChain(backend.xp, program, specs, backend.pointwise)
     return Choice(run, {}, run, chain.inplace_pairs(program, specs))
 

@@ -8,7 +8,7 @@ from mlkit.backends.native import onednn
 
 _PARTS = (
     "elementwise", "special", "kernels", "matmul", "order", "random", "fused", "norm", "attention", "recurrent",
-    "blocks", "fourier", "window", "epilogue", "linalg", "control", "chain", "update",
+    "blocks", "fourier", "window", "epilogue", "wide", "linalg", "control", "chain", "update",
 )  # fmt: skip
 
 

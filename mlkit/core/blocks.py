@@ -6,6 +6,7 @@ IMAGES = {
     "conv_bias_act": ((0, 3), (0,)),
     "conv_input": ((0,), (0,)),
     "conv_kernel": ((0, 1), ()),
+    "conv_kernel_wide": ((0, 1), ()),
     "batch_norm": ((0,), (0,)),
     "batch_norm_grad": ((0, 1), (0,)),
     "batch_norm_relu": ((0,), (0,)),

@@ -9,6 +9,7 @@ import math
 from mlkit.core import dtypes, layout
 from mlkit.core.graph import Graph, spec_of
 from mlkit.core.op import OPS
+from mlkit.core.passes.keep_for_gradients import forward_of, without_kept
 from mlkit.core.spec import Spec
 from mlkit.core.state import swapped
 from mlkit.core.tensor import Tensor, Value
@@ -114,8 +115,15 @@ def call_flops(call):
     if row is not None:
         return row([spec_of(a) for a in call.args], [v.spec for v in call.outs], call.params)
     if call.op.fallback is not None:
-        return graph_flops(fallback_graph(call))
+        return _fallback_flops(call)
     return sum(_size(v) for v in call.outs)
+
+
+def _fallback_flops(call, only=None):
+    """Those of a fused op; of a gradient without what the forward call keeps for it."""
+    flops = graph_flops(fallback_graph(without_kept(call)), only)
+    forward = forward_of(call)
+    return flops if forward is None else flops - graph_flops(fallback_graph(forward), only)
 
 
 def graph_flops(graph, only=None):
@@ -125,7 +133,7 @@ def graph_flops(graph, only=None):
         if only is None or call.op.name in only:
             total += call_flops(call)
         elif call.op.name not in FLOPS and call.op.fallback is not None:
-            total += graph_flops(fallback_graph(call), only)
+            total += _fallback_flops(call, only)
         elif call.op.name == "scan":
             total += call.params["length"] * graph_flops(call.params["body"], only)
     return total

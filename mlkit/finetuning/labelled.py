@@ -5,6 +5,8 @@ import os
 
 import numpy as np
 
+CACHED_BYTES = 1 << 30  # decoded photos of a folder stay in memory up to this
+
 
 @dataclasses.dataclass
 class Labelled:
@@ -66,26 +68,29 @@ def labelled(train, validation, image_size, batch_size, classes, seed, verbose):
 def _from_folders(train, validation, image_size, batch_size, seed, verbose):
     from mlkit.utils import image_dataset_from_directory
 
-    train = os.fspath(train)
-    options = f"image_size={tuple(image_size)!r}, batch_size={batch_size!r}, seed={seed!r}" + (
+    train, image_size = os.fspath(train), tuple(image_size)
+    # what is made here only tells what there is, quietly: the script makes it again
+    common = {"image_size": image_size, "batch_size": batch_size, "seed": seed, "verbose": False}
+    options = f"image_size={image_size!r}, batch_size={batch_size!r}, seed={seed!r}" + (
         ", verbose=False" if verbose == 0 else ""
     )
-    # quiet, for the script makes them again
-    common = {"image_size": tuple(image_size), "batch_size": batch_size, "seed": seed, "verbose": False}
     make = "keras.utils.image_dataset_from_directory"
     if validation is None:
-        pair = image_dataset_from_directory(train, validation_split=0.2, subset="both", **common)
+        sets = image_dataset_from_directory(train, validation_split=0.2, subset="both", **common)
         code = [f"train, val = {make}(", f"    {train!r}, {options}, validation_split=0.2, subset='both'", ")"]
-        return *pair, code
-    if not isinstance(validation, (str, os.PathLike)):
-        raise ValueError("finetune: where `train` is a folder, `validation` must be one, too, or None to split `train`.")
-    validation = os.fspath(validation)
-    sets = [image_dataset_from_directory(train, **common)]
-    sets.append(image_dataset_from_directory(validation, class_names=sets[0].class_names, shuffle=False, **common))
-    code = [
-        f"train = {make}({train!r}, {options})",
-        f"val = {make}({validation!r}, {options}, class_names=train.class_names, shuffle=False)",
-    ]
+    else:
+        if not isinstance(validation, (str, os.PathLike)):
+            raise ValueError("finetune: where `train` is a folder, `validation` must be one, too, or None to split `train`.")
+        validation = os.fspath(validation)
+        sets = [image_dataset_from_directory(train, **common)]
+        sets.append(image_dataset_from_directory(validation, class_names=sets[0].class_names, shuffle=False, **common))
+        code = [
+            f"train = {make}({train!r}, {options})",
+            f"val = {make}({validation!r}, {options}, class_names=train.class_names, shuffle=False)",
+        ]
+    size = sum(len(part.file_paths) for part in sets) * image_size[0] * image_size[1] * sets[0].channels
+    if size <= CACHED_BYTES:
+        code.append(f"train, val = train.cache(), val.cache()  # {max(1, round(size / 1e6))} MB: no file is decoded twice")
     return *sets, code
 
 

@@ -1,28 +1,30 @@
 """What `finetune` starts from: an image classifier of `mlkit.applications`, or any model, without its head."""
 
+import contextlib
 import dataclasses
 import difflib
-import sys
-from collections.abc import Callable
+import os
+import warnings
 
 
 @dataclasses.dataclass
 class Pretrained:
-    """base: images, preprocessed -> features (batch, n). preprocess: what images need before, or None. code: the lines that
-    make `base`; preprocess_code: the name of `preprocess` in them."""
+    """base: images, preprocessed -> features (batch, n). code: the lines that make it. preprocess_code: what images `x` need
+    before, or None. warnings: categories of warnings about what these lines take care of."""
 
     base: object
-    preprocess: Callable | None
     code: list
     preprocess_code: str | None
+    warnings: tuple = ()
 
 
 def pretrained(model, weights, image_shape, preprocess="auto"):
     """The network that a model, a constructor or a name of `mlkit.applications` stands for.
 
-    weights: for a constructor, what it takes. image_shape: (height, width, channels). preprocess: "auto" for that of the
-    application; a function of images or a layer; None.
+    weights: for a constructor, what it takes. image_shape: (height, width, channels). preprocess: "auto" for what the weights
+    were trained with: in most cases the application's `preprocess_input`; a function of images or a layer; None.
     """
+    from mlkit.applications.classifier import PreprocessingWarning
     from mlkit.models import Model
 
     if isinstance(model, str):
@@ -37,16 +39,30 @@ def pretrained(model, weights, image_shape, preprocess="auto"):
             "finetune: `model` must be the name of a model in mlkit.applications, its constructor or a Model, but is "
             f"{model!r}."
         )
-    base = model(input_shape=image_shape, include_top=False, weights=weights, pooling="avg")
+    weights = os.fspath(weights) if isinstance(weights, os.PathLike) else weights  # a script has it as text
     module = home.removeprefix("mlkit.")
     code = [
         f"base = keras.{module}.{model.__name__}(",
         f"    input_shape={image_shape!r}, include_top=False, weights={weights!r}, pooling='avg'",
         ")",
     ]
-    if preprocess == "auto":
-        return Pretrained(base, sys.modules[home].preprocess_input, code, f"keras.{module}.preprocess_input")
-    return Pretrained(base, preprocess, code, preprocess and "preprocess")
+    handled = (PreprocessingWarning,) if preprocess == "auto" else ()
+    with ignored(handled):
+        base = model(input_shape=image_shape, include_top=False, weights=weights, pooling="avg")
+    if preprocess != "auto":
+        return Pretrained(base, code, preprocess and "preprocess(x)")
+    mode = getattr(base, "preprocess_mode", None)
+    call = f"imagenet_utils.preprocess_input(x, mode={mode!r})" if mode else f"{module.rpartition('.')[2]}.preprocess_input(x)"
+    return Pretrained(base, code, f"keras.applications.{call}", handled)
+
+
+@contextlib.contextmanager
+def ignored(categories):
+    """A block in which warnings of these categories are not shown."""
+    with warnings.catch_warnings():
+        for category in categories:
+            warnings.simplefilter("ignore", category)
+        yield
 
 
 def _application(name):
@@ -84,4 +100,4 @@ def _headless(model, preprocess):
         raise ValueError(
             f"finetune: model {model.name!r} gives features of shape {features.shape}; expected (batch, n) or maps of images."
         )
-    return Pretrained(base, preprocess, code, preprocess and "preprocess")
+    return Pretrained(base, code, preprocess and "preprocess(x)")

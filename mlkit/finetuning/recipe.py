@@ -4,7 +4,7 @@ import dataclasses
 import linecache
 
 from mlkit.finetuning.labelled import labelled
-from mlkit.finetuning.pretrained import pretrained
+from mlkit.finetuning.pretrained import ignored, pretrained
 from mlkit.finetuning.script import script_of
 from mlkit.utils.console import print_message
 
@@ -67,7 +67,8 @@ def finetune(
         train: a folder with one sub-folder a class, a data set of images and labels, or a tuple (images, labels) of arrays.
         validation: the same for choosing the best epoch; of a folder a fifth is set aside if this is None.
         weights: what the constructor takes: "imagenet", a path, or None for random ones. A Model has its own.
-        preprocess: "auto", that of the application; a function of images or a layer; None.
+        preprocess: "auto", what the weights were trained with: the application's `preprocess_input`, or the mode "torch" for a
+            file of PyTorch; a function of images or a layer; None.
         augmentation: None; True for flips, small rotations and zooms; or a list of layers.
         image_size: (height, width) that images of folders are brought to, (224, 224) unless given; other data have a size.
         batch_size: for folders and arrays, and for training the head on features.
@@ -104,7 +105,8 @@ def finetune(
     script = script_of(data, source, _layers(augmentation), settings)
     if verbose != 0:
         print_message(script)
-    names = _run(script, {"train": data.train, "val": data.validation, "pretrained": model, "preprocess": preprocess})
+    with ignored(source.warnings):
+        names = _run(script, {"train": data.train, "val": data.validation, "pretrained": model, "preprocess": preprocess})
     history = _joined([phase.history for phase in names["phases"]])
     best, trained = names["best"], names["model"]
     return FineTuned(trained, history, head_epochs, best.best, data.class_names, script, names["train"], names["val"])

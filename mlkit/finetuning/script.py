@@ -64,7 +64,7 @@ def script_of(data, source, augmentation, settings):
     verbose = "" if settings["verbose"] == "auto" else f", verbose={settings['verbose']!r}"
     common = {"loss": loss, "fit": fit, "verbose": verbose}
     before = "".join(f"x = {code_of(layer)}(x)\n" for layer in augmentation)
-    before += f"x = {source.preprocess_code}(x)\n" if source.preprocess is not None else ""
+    before += f"x = {source.preprocess_code}\n" if source.preprocess_code else ""
     text = _HEADER.format(seed=settings["seed"], data="\n".join(data.code or ["# train, val: the data that was passed"]) + "\n")
     text += _MODEL.format(
         base="\n".join(source.code), shape=data.shape, before=before, dropout=settings["dropout"], units=data.units,

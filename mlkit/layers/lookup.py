@@ -224,8 +224,9 @@ class StringLookup(Lookup):
         salt=None,
         **kwargs,
     ):
-        for option in ("oov_method", "vocabulary_dtype"):  # in configs
-            kwargs.pop(option, None)
+        for option, value in (("oov_method", "floormod"), ("vocabulary_dtype", "string")):  # in configs
+            if kwargs.pop(option, value) != value:
+                raise NotImplementedError(f"StringLookup: `{option}` other than {value!r} is not supported.")
         self.encoding = encoding
         if num_oov_indices > 1:
             raise NotImplementedError("StringLookup: `num_oov_indices` above 1 (hashed unknown tokens) is not supported.")

@@ -1,7 +1,7 @@
 """Normalization layers."""
 
 from mlkit import constraints, initializers, ops, regularizers
-from mlkit.core.dtypes import result_type
+from mlkit.core.dtypes import is_float, result_type
 from mlkit.layers.input_spec import InputSpec
 from mlkit.layers.layer import Layer
 from mlkit.layers.options import refuse
@@ -103,9 +103,13 @@ class BatchNormalization(Layer):
         self.renorm_stddev = self.add_weight(shape, stddev, name="renorm_stddev", **state)
 
     def call(self, inputs, training=None, mask=None):
-        x = ops.cast(inputs, result_type(inputs.dtype, "float32"))
-        axis = self.axis % x.ndim
-        if training and self.trainable:
+        axis, uses_batch = self.axis % inputs.ndim, training and self.trainable
+        wide = result_type(inputs.dtype, "float32")
+        if uses_batch and mask is None and not self.renorm:
+            x = inputs if is_float(inputs.dtype) else ops.cast(inputs, wide)
+            return ops.cast(self._fused(x, axis, wide), inputs.dtype)
+        x = ops.cast(inputs, wide)
+        if uses_batch:
             y = self._with_batch_statistics(x, axis, mask)
         else:
             y = self._normalized(x, self.moving_mean, self.moving_variance, axis, self.beta, self.gamma)
@@ -114,13 +118,16 @@ class BatchNormalization(Layer):
     def _normalized(self, x, mean, variance, axis, offset, scale):
         return ops.batch_normalization(x, mean, variance, axis, offset=offset, scale=scale, epsilon=self.epsilon)
 
+    def _fused(self, x, axis, wide):
+        """By one op, which computes half floats in float32 (`wide`)."""
+        scale, offset = (None if p is None else ops.cast(p, wide) for p in (self.gamma, self.beta))
+        axes = tuple(a for a in range(x.ndim) if a != axis)
+        y, mean, variance = fused.batch_norm(x, scale, offset, axes=axes, epsilon=self.epsilon)
+        self._move_statistics(mean, variance)
+        return y
+
     def _with_batch_statistics(self, x, axis, mask):
         axes = tuple(a for a in range(x.ndim) if a != axis)
-        if mask is None and not self.renorm:
-            scale, offset = (None if p is None else ops.cast(p, x.dtype) for p in (self.gamma, self.beta))
-            y, mean, variance = fused.batch_norm(x, scale, offset, axes=axes, epsilon=self.epsilon)
-            self._move_statistics(mean, variance)
-            return y
         mean, variance = self._moments(x, axes, mask)
         if self.renorm:
             return self._normalized(x, mean, variance, axis, *self._renormed(mean, variance))

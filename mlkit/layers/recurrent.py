@@ -223,20 +223,21 @@ class _FusedRNN(_CellRNN):
         super().__init__(*args, **kwargs)
         self.use_cudnn = use_cudnn
 
-    def run_fused(self, sequences, states, kernels, bias):
-        """(outputs of all steps, last states)"""
+    def run_fused(self, *args):
+        """(x, *states, kernel, recurrent kernel, bias) -> outputs of all steps, *last states"""
         raise NotImplementedError
 
     def run(self, sequences, states, mask, training):
         cell = self.cell
         steps = not self.use_cudnn or mask is not None or (cell.disturbs and training) or not cell.is_standard
-        if steps or sequences.dtype in ("float16", "bfloat16"):
+        if steps or sequences.dtype == "float16":
             return super().run(sequences, states, mask, training)
+        if sequences.dtype == "bfloat16":  # in float32, which is more exact and faster than steps in bfloat16
+            sequences, *states = (ops.cast(t, "float32") for t in (sequences, *states))
         x = ops.flip(sequences, axis=1) if self.go_backwards else sequences
-        bias = None if cell.bias is None else ops.convert_to_tensor(cell.bias)
-        kernels = (ops.convert_to_tensor(cell.kernel), ops.convert_to_tensor(cell.recurrent_kernel))
-        outputs, states = self.run_fused(x, states, kernels, bias)
-        return outputs[:, -1], outputs, states
+        weights = (None if w is None else ops.cast(w, x.dtype) for w in (cell.kernel, cell.recurrent_kernel, cell.bias))
+        outputs, *states = (ops.cast(t, self.compute_dtype) for t in self.run_fused(x, *states, *weights))
+        return states[0], outputs, states
 
 
 class LSTM(_FusedRNN):
@@ -250,9 +251,8 @@ class LSTM(_FusedRNN):
 
     cell_class = LSTMCell
 
-    def run_fused(self, sequences, states, kernels, bias):
-        hs, c, _ = fused.lstm(sequences, *states, *kernels, bias)
-        return hs, [hs[:, -1], c]
+    def run_fused(self, *args):
+        return fused.lstm(*args)
 
 
 class GRU(_FusedRNN):
@@ -260,6 +260,5 @@ class GRU(_FusedRNN):
 
     cell_class = GRUCell
 
-    def run_fused(self, sequences, states, kernels, bias):
-        hs, _ = fused.gru(sequences, states[0], *kernels, bias)
-        return hs, [hs[:, -1]]
+    def run_fused(self, *args):
+        return fused.gru(*args)

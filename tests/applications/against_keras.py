@@ -101,12 +101,17 @@ def images(name, size, count=2, seed=1):
 def keras_twin(keras, model, name, **kwargs):
     """The model of Keras with the weights of one of ours."""
     twin = keras_model(keras, name, **kwargs)
+    without_dropout(twin)
+    take_weights(twin, model)
+    return twin
+
+
+def take_weights(twin, model):
+    """Give a model of Keras the weights of one of ours."""
     twin.set_weights(model.get_weights())
     for layer in twin.layers:
         if hasattr(layer, "finalize_state"):
             layer.finalize_state()  # Normalization works with copies of its weights
-    without_dropout(twin)
-    return twin
 
 
 def keras_outputs(model, x):
@@ -129,15 +134,21 @@ def difference(found, expected):
 
 
 def keras_step(model, x, labels):
-    """(loss, gradients) of a Keras model in training, by jax.grad."""
+    """A function that gives (loss, gradients) of a Keras model in training, with the weights it then has, by jax.grad. What takes
+    time is to compile it, at the first call."""
     import jax
 
-    def loss(trainable):
-        logits, _ = model.stateless_call(trainable, values(model.non_trainable_variables), x, training=True)
+    def loss(trainable, other):
+        logits, _ = model.stateless_call(trainable, other, x, training=True)
         return -jax.nn.log_softmax(logits)[np.arange(len(labels)), labels].mean()
 
-    value, gradients = jax.jit(jax.value_and_grad(loss))(values(model.trainable_variables))
-    return float(value), [np.asarray(g) for g in gradients]
+    compiled = jax.jit(jax.value_and_grad(loss))
+
+    def step():
+        value, gradients = compiled(values(model.trainable_variables), values(model.non_trainable_variables))
+        return float(value), [np.asarray(g) for g in gradients]
+
+    return step
 
 
 def mlkit_step(model, x, labels):

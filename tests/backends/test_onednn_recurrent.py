@@ -1,26 +1,81 @@
-"""oneDNN's LSTM against the reference rows."""
+"""oneDNN's LSTM and GRU against the reference rows."""
 
+import numpy as np
 import pytest
 
-from mlkit.backends.native.onednn import library
-from tests.backends.test_onednn import check, drawn, reference, row_of
+import mlkit
+from mlkit.backends.native.onednn import library, recurrent
+from tests.backends.test_onednn import check, compare, drawn, reference, row_of
 
 pytestmark = pytest.mark.skipif(library.library() is None, reason="oneDNN is not installed")
+SIZES = [
+    (4, 3, 4, 5),
+    (6, 1, 3, 2),
+    (5, 4, 1, 3),
+    (1, 3, 4, 5),
+    (1, 1, 1, 1),
+    (3, 7, 33, 17),
+    (33, 2, 5, 64),
+]  # batch, time, ...
+NETS = dict(lstm=(4, 2), gru=(3, 1))  # gates, states
 
 
-@pytest.mark.parametrize("sizes", [(4, 3, 4, 5), (6, 1, 3, 2), (5, 4, 1, 3)], ids=str)
+def arguments(name, sizes, with_bias):
+    """x, *states, kernel, recurrent kernel, bias; and gradients of all results."""
+    (batch, time, features, units), (gates, states) = sizes, NETS[name]
+    first = [drawn(batch, units, seed=i) for i in range(1, 1 + states)]
+    kernels = [drawn(n, gates * units, seed=3 + i) / n**0.5 for i, n in enumerate((features, units))]
+    bias = drawn(*((4 * units,) if name == "lstm" else (2, 3 * units)), seed=5) if with_bias else None
+    g = [drawn(batch, time, units, seed=6), *(drawn(batch, units, seed=7 + i) for i in range(states))]
+    return [drawn(batch, time, features), *first, *kernels, bias], g
+
+
+@pytest.mark.parametrize("sizes", SIZES, ids=str)
 @pytest.mark.parametrize("with_bias", [False, True])
-def test_lstm(sizes, with_bias):
-    batch, time, features, units = sizes
-    x, h, c = drawn(batch, time, features), drawn(batch, units, seed=1), drawn(batch, units, seed=2)
-    kernel, recurrent = drawn(features, 4 * units, seed=3), drawn(units, 4 * units, seed=4)
-    check("lstm", x, h, c, kernel, recurrent, drawn(4 * units, seed=5) if with_bias else None)
-    hs, _, kept = reference("lstm", (x, h, c, kernel, recurrent, None), {})
-    for gc in (None, drawn(batch, units, seed=7)):
-        check("lstm_grad", drawn(batch, time, units, seed=6), gc, x, h, kernel, recurrent, hs, kept)
+@pytest.mark.parametrize("name", NETS)
+def test_results_and_gradients(name, sizes, with_bias):
+    args, g = arguments(name, sizes, with_bias)
+    check(name, *args)
+    for given in (g, [g[0], *[None] * (len(g) - 1)], [None, *g[1:]]):
+        check(f"{name}_grad", *given, *args)
 
 
-def test_single_samples_and_gradients_of_the_last_state_alone_are_declined():
-    x, h, w = drawn(1, 3, 4), drawn(1, 5), drawn(4, 20)
-    assert not row_of("lstm").accepts(x, h, h, w, drawn(5, 20), None)
-    assert not row_of("lstm_grad").accepts(None, h, x, h, w, drawn(5, 20), drawn(1, 3, 5), drawn(3, 6, 5, 1))
+@pytest.mark.parametrize("parts", [1, 2, 3])
+@pytest.mark.parametrize("name", NETS)
+def test_gradients_of_what_is_kept_for_any_number_of_threads(name, parts, monkeypatch):
+    args, g = arguments(name, (7, 4, 3, 5), True)
+    monkeypatch.setattr(recurrent, "number_of_parts", lambda *_: parts)
+    keep = row_of(name).keeps(*args[:2])
+    assert keep.shape[0] == parts
+    monkeypatch.undo()
+    *results, kept = row_of(name)(*args, keep=keep)
+    compare(tuple(results), reference(name, args, {}), 2e-5)
+    found = row_of(f"{name}_grad")(*g, *args, *results, kept)
+    compare(found, reference(f"{name}_grad", [*g, *args], {}), 2e-5)
+
+
+@pytest.mark.parametrize("name", NETS)
+def test_weights_that_no_cache_holds_are_shared_by_all_threads(name, monkeypatch):
+    monkeypatch.setattr(recurrent, "CACHED", 0)
+    args, g = arguments(name, (5, 3, 4, 6), True)
+    assert row_of(name).keeps(*args[:2]).shape[0] == 1
+    check(name, *args)
+    check(f"{name}_grad", *g, *args)
+
+
+@pytest.mark.parametrize("name", NETS)
+def test_reversed_and_repeated_operands(name):
+    """Views that oneDNN has no descriptors for, in a program of which they are inputs, and of which they are results."""
+    args, _ = arguments(name, (3, 4, 5, 6), True)
+    layer = dict(lstm=mlkit.layers.LSTM, gru=mlkit.layers.GRU)[name](6, return_sequences=True, go_backwards=True)
+    x = mlkit.ops.convert_to_tensor(args[0])
+    layer(x)
+
+    def step(x):
+        with mlkit.GradientTape() as tape:
+            tape.watch(x)
+            total = mlkit.ops.sum(layer(x)) + mlkit.ops.sum(layer(mlkit.ops.broadcast_to(x[:1] * 2.0, x.shape)))
+        return total, *tape.gradient(total, [x, *layer.trainable_variables])
+
+    for a, b in zip(mlkit.function(step)(x), step(x)):
+        np.testing.assert_allclose(a.numpy(), b.numpy(), rtol=2e-5, atol=2e-5)

@@ -72,6 +72,38 @@ def test_the_page_is_written_between_its_marks(script, tmp_path, monkeypatch):
     assert report.BEGIN in (FOLDER.parent / "docs" / "performance.md").read_text()
 
 
+def test_the_table_of_the_fine_tuning_job(script, tmp_path, monkeypatch):
+    job, report = script("finetune_job"), script("report")
+    seconds = {"mlkit": 10.0, "Keras on torch": 40.0, "Keras on TensorFlow": 25.0, "PyTorch": 12.5}
+    figures = {name: dict(head_s=total - 2, all_s=2.0, total_s=total, rss_mb=100.0) for name, total in seconds.items()}
+    assert job.ratio(figures, "Keras") == 0.4 and job.ratio(figures, "PyTorch") == 0.8
+    assert job.misses("plain", figures) == ["plain: 0.80 of PyTorch's > 0.7"]
+    row = job.table({"plain": figures}).splitlines()[2]
+    assert row.startswith("| plain | 10.0 (2.0) s, 100 MB | 40.0") and row.endswith("| **0.40** (≤ 0.5) | 0.80 (≤ 0.7) |")
+    del figures["mlkit"]
+    assert job.misses("plain", figures) == ["plain: mlkit does not run"]
+    page = (FOLDER.parent / "docs" / "performance.md").read_text()
+    assert page.index(job.BEGIN) < page.index(job.END) and report.END in page
+
+
+def test_the_fine_tuning_job_runs_on_a_few_photos(script, tmp_path, monkeypatch):
+    files, measure = script("job_files"), script("measure_job_keras")
+    for name, value in {"SIZE": 32, "PHOTO": (100, 120), "COUNTS": {"train": 4, "val": 2}}.items():
+        monkeypatch.setattr(files, name, value)
+    monkeypatch.setattr(measure, "SIZE", 32)
+    monkeypatch.setattr(measure, "HEAD_EPOCHS", 1)
+    monkeypatch.setattr(mlkit.Model, "fit", mlkit.Model.fit)  # which the measurement wraps
+    files.write_photos(tmp_path)
+    files.write_weights(tmp_path)
+    assert len(list(tmp_path.glob("train/*/*.jpg"))) == 4 and len(list(tmp_path.glob("val/*/*.jpg"))) == 2
+    times = []
+    measure.note_end_of_fits(mlkit, times)
+    measure.in_one_call(mlkit, tmp_path, augment=False)
+    assert len(times) == 2 and times[0] < times[1]
+    measure.by_hand(mlkit, tmp_path, augment=True)  # Keras's script is mlkit's, too
+    assert len(times) == 4
+
+
 def test_every_workload_has_targets_and_builds(script):
     workloads, report = script("workloads"), script("report")
     assert list(report.TARGETS) != [] and set(report.TARGETS) == set(workloads.WORKLOADS)

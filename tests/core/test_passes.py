@@ -13,6 +13,7 @@ from mlkit.core.passes import PASSES, optimize
 from mlkit.core.passes.cse import cse
 from mlkit.core.passes.fold import fold
 from mlkit.core.passes.fuse_products import fuse_products
+from mlkit.core.passes.keep_wide import keep_wide
 from mlkit.core.passes.lower import lower
 from mlkit.core.passes.prune import prune
 from mlkit.core.passes.simplify import RULES, simplify
@@ -263,6 +264,32 @@ class TestFuseProducts:
         assert self.fused(lambda x: ops.matmul(x, self.w) + array(2, 4), X) == [("matmul", None), ("add", None)]
 
 
+class TestKeepWide:
+    def kept(self, fn, dtype="bfloat16"):
+        args = [ops.cast(array(*shape), dtype) for shape in ((2, 3), (3, 4))]
+        before = graph_of(fn, *args)
+        after = prune(keep_wide(before, state.kernels)).check()
+        wanted = fn(*(ops.cast(a, "float32") for a in args))
+        for a, b in zip(after.run(*args), wanted if type(wanted) is tuple else (wanted,)):
+            tolerance = 1e-6 if after.calls[0].op.name.endswith("_wide") else 1e-1
+            np.testing.assert_allclose(ops.cast(a, "float32"), ops.cast(b, "float32"), rtol=tolerance)
+        return names(after)
+
+    def test_casts_behind_products_and_sums(self):
+        single = lambda x: el.cast(x, dtype="float32")
+        assert self.kept(lambda x, w: single(ops.matmul(x, w))) == ["matmul_wide"]
+        assert self.kept(lambda x, w: single(mv.reshape(ops.matmul(x, w), shape=(8,)))) == ["matmul_wide", "reshape"]
+        assert self.kept(lambda x, w: single(rd.sum_(w, axes=(0,), keepdims=False))) == ["sum_wide"]
+
+    def test_not_where_the_rounded_result_is_used(self):
+        def both(x, w):
+            y = ops.matmul(x, w)
+            return el.cast(y, dtype="float32"), y
+
+        assert self.kept(both) == ["matmul", "cast"]
+        assert self.kept(lambda x, w: el.cast(ops.matmul(x, w), dtype="float32"), "float16") == ["matmul", "cast"]
+
+
 class TestFuseChains:
     def chains(self, fn, *args):
         before = graph_of(fn, *args)
@@ -295,6 +322,14 @@ class TestFuseChains:
         fn = lambda x, y, z: (ops.where(x * y > z, x - y, ops.exp(z * x)), ops.cast(x + z, "int32") + 1)
         for a, b in zip(fn(*args), mlkit.function(fn)(*args)):
             np.testing.assert_allclose(a, b, rtol=1e-6)
+
+    def test_bfloat16_is_rounded_once(self, small_chains):
+        x, v = ops.cast(array(6, 5), "bfloat16"), ops.cast(array(5, seed=1), "bfloat16")
+        fn = lambda x, v: (ops.exp(ops.tanh(x * v)) * 3 + v, x * v > 0)
+        wanted, above = fn(ops.cast(x, "float32"), ops.cast(v, "float32"))
+        found, mask = mlkit.function(fn)(x, v)
+        assert found.dtype == "bfloat16" and bool(ops.all(ops.equal(mask, above)))
+        np.testing.assert_allclose(found.numpy().astype("float32"), wanted, rtol=2**-8)
 
     def test_arrays_that_are_not_dense(self, small_chains):
         x = ops.convert_to_tensor(np.arange(24, dtype="float32").reshape(4, 6).T)

@@ -1,5 +1,7 @@
 """Folders of images: every kind of file, the same content for the same seed whatever the threads, broken files named."""
 
+import shutil
+
 import numpy as np
 import pytest
 from PIL import Image
@@ -148,8 +150,23 @@ def test_derived_datasets(folder):
     assert len(halved) == 2 and halved.class_names == dataset.class_names
     assert np.array_equal(epoch(halved)[0], epoch(dataset)[0][:10] / 2)
     assert [len(y) for _, y in dataset.skip(1).epoch(0)] == [5, 2]
-    cached = load(folder, batch_size=4).cache()
+    cached = load(folder, batch_size=4).map(lambda x, y: (x, y)).cache()
     assert np.array_equal(epoch(cached, 0)[0], epoch(cached, 1)[0])
+
+
+def test_cached_images_need_no_files(folder):
+    broken = folder / "ant" / "broken.jpg"
+    broken.write_bytes(b"no image")
+    dataset = load(folder, batch_size=4, on_corrupt="skip")
+    expected = [epoch(dataset, i) for i in range(3)]
+    cached = load(folder, batch_size=4, on_corrupt="skip").cache()
+    found = [epoch(cached, 0)]
+    for name in dataset.class_names:
+        shutil.rmtree(folder / name)
+    found += [epoch(cached, i) for i in (1, 2)]
+    for (x, y), (expected_x, expected_y) in zip(found, expected):
+        assert np.array_equal(x, expected_x) and np.array_equal(y, expected_y)
+    assert [*cached.corrupt_files] == [str(broken)]
 
 
 BAD = {

@@ -6,6 +6,7 @@ import pytest
 import mlkit
 from mlkit import finetuning, layers
 from mlkit.finetuning.script import code_of
+from tests.applications import torch_files
 from tests.finetuning.pictures import folder, pictures, small_net
 
 SCALE = layers.Rescaling(1 / 255)
@@ -38,6 +39,24 @@ def test_a_folder_and_an_application(photos, tmp_path, capsys):
     saved = mlkit.models.load_model(tmp_path / "m.keras")
     assert all(map(np.array_equal, weights(saved), weights(done.model)))
     assert constructor.__name__ in done.script
+
+
+def test_weights_of_pytorch_bring_their_preprocessing(tmp_path, recwarn):
+    net = torch_files.Net()
+    torch_files.mobilenet_v2(net, np.zeros((1, 3, 32, 32), "float32"), 7)  # which draws the weights
+    torch_files.write_pth(tmp_path / "w.pth", net.state)
+    train = np.random.default_rng(0).integers(0, 256, (16, 32, 32, 3), "uint8"), np.arange(16) % 2
+    options = {**QUICK, "epochs": 0, "weights": tmp_path / "w.pth", "save_to": str(tmp_path / "m.keras")}
+    done = mlkit.finetune("MobileNetV2", train, train, **options)
+    assert not any("preprocess_input" in str(w.message) for w in recwarn)
+    assert "x = keras.applications.imagenet_utils.preprocess_input(x, mode='torch')" in done.script
+    with pytest.warns(UserWarning, match="mode='torch'"):  # who builds the model alone has to know
+        base = mlkit.applications.MobileNetV2((32, 32, 3), include_top=False, pooling="avg", weights=tmp_path / "w.pth")
+    mean, deviation = np.array([[0.485, 0.456, 0.406], [0.229, 0.224, 0.225]], "float32")  # torchvision's of ImageNet
+    expected = done.model.get_layer("head")(base((train[0] / np.float32(255) - mean) / deviation)).numpy()
+    assert np.abs(done.model.predict(train[0], verbose=0) - expected).max() < 1e-4
+    saved = mlkit.models.load_model(tmp_path / "m.keras")
+    assert np.array_equal(saved.predict(train[0], verbose=0), done.model.predict(train[0], verbose=0))
 
 
 def test_arrays_and_a_model_of_ones_own():

@@ -47,6 +47,10 @@ def test_string_lookup():
         layers.StringLookup(vocabulary=["a"], num_oov_indices=0)(["b"])
     with pytest.raises(ValueError, match="repeated"):
         layers.StringLookup(vocabulary=["a", "a"])
+    for option, usual, other in (("oov_method", "floormod", "farmhash"), ("vocabulary_dtype", "string", "int64")):
+        assert layers.StringLookup(vocabulary=["a"], **{option: usual})(["a"]).numpy().tolist() == [1]
+        with pytest.raises(NotImplementedError, match=f"`{option}` other than '{usual}'"):
+            layers.StringLookup(vocabulary=["a"], **{option: other})
 
 
 def test_frequencies_weigh_counts():

@@ -9,14 +9,16 @@ import pytest
 
 FOLDER = pathlib.Path(__file__).parents[2] / "notebooks"
 NOTEBOOKS = sorted(f.stem for f in FOLDER.glob("*.ipynb"))
-LONG = {"custom_layer_and_training_step", "fine_tuning_aerial_photos", "first_steps", "jax_cross_check"}
+ALL = {
+    "custom_layer_and_training_step", "fine_tuning_aerial_photos", "first_steps", "jax_cross_check", "reading_a_graph",
+}  # fmt: skip
 
 
 def read(name):
     return nbformat.read(FOLDER / f"{name}.ipynb", as_version=4)
 
 
-@pytest.mark.parametrize("name", [pytest.param(n, marks=pytest.mark.slow if n in LONG else ()) for n in NOTEBOOKS])
+@pytest.mark.parametrize("name", NOTEBOOKS)
 def test_it_runs(name, tmp_path, monkeypatch):
     monkeypatch.setenv("PYTHONPATH", os.pathsep.join(filter(None, [str(FOLDER.parent), os.environ.get("PYTHONPATH")])))
     monkeypatch.setenv("MLKIT_HOME", str(tmp_path / "home"))
@@ -38,4 +40,4 @@ def test_its_outputs_are_kept(name):
 
 
 def test_the_notebooks_are_there():
-    assert LONG | {"reading_a_graph"} == set(NOTEBOOKS)
+    assert set(NOTEBOOKS) == ALL

@@ -15,7 +15,7 @@ A row is an object of a subclass of `Row`, listed in the `ROWS` of its module, w
             strides = element_strides(operands[0])          # None: something that oneDNN cannot take, decline
             if strides is None:
                 return None
-            x = strided(operands[0].shape, strides)
+            x = strided(operands[0].shape, strides)  # and a dtype, where the row takes others than float32: `exact = FLOATS`
             y = dense(outs[0].shape)
             primitive = softmax(operands[0].shape, strides, axis)
             return primitive and Kernel(operands, outs).run(primitive, {c.SRC: kernel.argument(0, x), c.DST: kernel.result(0, y)})

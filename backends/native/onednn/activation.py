@@ -16,7 +16,7 @@ ELTWISE = {
 
 
 def post_ops(act, residual=None):
-    """The post-ops for something added (shape, strides; first, so that its name is `RESIDUAL`) and an activation."""
+    """The post-ops for something added (shape, strides, dtype; first, so that its name is `RESIDUAL`) and an activation."""
     added = () if residual is None else (("binary", c.BINARY_ADD, strided(*residual)),)
     return added if act is None else (*added, ("eltwise", *ELTWISE[act]))
 

@@ -1,4 +1,7 @@
-"""Attention as batched products and softmax, a few samples at a time, so that their scores stay in the cache."""
+"""Attention as batched products and softmax, a few samples at a time, so that their scores stay in the cache.
+
+Scores, probabilities and the gradients of both are float32 until they are factors of a product, which has the operands' dtype.
+"""
 
 import math
 
@@ -7,18 +10,11 @@ import numpy as np
 from mlkit.backends.native.onednn import constants as c
 from mlkit.backends.native.onednn.kernel import Kernel
 from mlkit.backends.native.onednn.memory import dense, strided
-from mlkit.backends.native.onednn.parts import (
-    Declined,
-    binary,
-    copied,
-    function,
-    product,
-    row_sums,
-    rows_dense,
-    transposed,
-)
-from mlkit.backends.native.onednn.row import Row, element_strides, is_dense
+from mlkit.backends.native.onednn.parts import Declined, binary, copied, function, product, rows_dense, transposed
+from mlkit.backends.native.onednn.row import FLOATS, Row, element_strides, is_dense
+from mlkit.backends.native.onednn.softmax import backward as softmax_grad
 from mlkit.backends.native.onednn.softmax import forward as softmax
+from mlkit.core.dtypes import as_numpy
 
 BLOCK_BYTES = 2 << 20  # of scores
 MASKED = 0.7 * 3.4028234663852886e38  # how much the score of a masked pair is lowered
@@ -28,9 +24,9 @@ LIMITED = (c.CLIP, -MASKED, 3.4028234663852886e38)
 class _Heads:
     """Matrices (batch, heads, length, size), of which `block` gives a few samples as they lie in `layout`."""
 
-    def __init__(self, place, shape, strides, samples):
-        self.shape, self.strides, self._place, self._samples = shape, strides, place, samples
-        self.layout = (samples, *shape[1:]), strides
+    def __init__(self, place, shape, strides, dtype, samples):
+        self.shape, self.strides, self.dtype, self._place, self._samples = shape, strides, dtype, place, samples
+        self.layout = (samples, *shape[1:]), strides, dtype
 
     @staticmethod
     def of(operand, place, samples):
@@ -39,20 +35,21 @@ class _Heads:
         if strides is None:
             raise Declined
         order = 0, 2, 1, 3
-        return _Heads(place, *(tuple(x[i] for i in order) for x in (operand.shape, strides)), samples)
+        return _Heads(place, *(tuple(x[i] for i in order) for x in (operand.shape, strides)), operand.dtype, samples)
 
     def packed(self, kernel, transposed=False):
         """A copy in which each matrix (or its transpose) is dense: products of strided ones take up to half as long again."""
         order = (0, 1, 3, 2) if transposed else (0, 1, 2, 3)
-        lying = tuple(tuple(x[i] for i in order) for x in (self.shape, self.strides))
-        packed = rows_dense(lying[0])
-        place = kernel.temporary(dense(lying[0]))
+        lying = *(tuple(x[i] for i in order) for x in (self.shape, self.strides)), self.dtype
+        packed = rows_dense(lying[0], self.dtype)
+        place = kernel.temporary(strided(*packed))
         kernel.run(copied(lying, packed), {c.FROM: self._place.part(strided(*lying), 0), c.TO: place})
         return _Heads(place, *packed, self._samples)
 
     def block(self, i):
         """(layout, place) of block i."""
-        return self.layout, self._place.part(strided(*self.layout), i * self._samples * self.strides[0] * 4)
+        step = self._samples * self.strides[0] * as_numpy(self.dtype).itemsize
+        return self.layout, self._place.part(strided(*self.layout), i * step)
 
 
 class _Scores:
@@ -65,11 +62,13 @@ class _Scores:
         (q_number, q), (k_number, k), (mask_number, mask) = q, k, mask
         batch, t, n, h = q.shape
         s = k.shape[1]
-        self.kernel, self.scale = kernel, scale
+        self.kernel, self.scale, self.dtype = kernel, scale, q.dtype
         fitting = [b for b in range(1, batch + 1) if batch % b == 0 and b * n * t * s * 4 <= BLOCK_BYTES]
         self.samples = max(fitting, default=1)
         self.blocks = range(batch // self.samples)
         self.shape = self.samples, n, t, s
+        self.rows = math.prod(self.shape[:3]), s
+        self.wide, self.factors = rows_dense(self.shape, "float32"), rows_dense(self.shape, q.dtype)
         self.q = self.heads(q_number, q).packed(kernel)
         self.keys = self.heads(k_number, k).packed(kernel, transposed=True)
         self.allowed = []  # (shape, place) of 1 and 0, where a row without any pair is possible
@@ -91,7 +90,7 @@ class _Scores:
         if not is_dense(mask):
             raise Declined
         place = self.kernel.temporary(dense(shape))
-        copy = copied(rows_dense(shape), rows_dense(shape), "uint8")
+        copy = copied(rows_dense(shape, "uint8"), rows_dense(shape))
         self.kernel.run(copy, {c.FROM: self.kernel.argument(number, dense(shape, "uint8")), c.TO: place})
         return shape, place
 
@@ -103,36 +102,40 @@ class _Scores:
         return place
 
     def run(self, primitive, **places):
-        names = dict(src=c.SRC, weights=c.WEIGHTS, src_1=c.SRC_1, dst=c.DST, factor=c.post_op(0) | c.SRC_1)
+        names = dict(src=c.SRC, weights=c.WEIGHTS, src_1=c.SRC_1, dst=c.DST, diff_dst=c.DIFF_DST, diff_src=c.DIFF_SRC)
         self.kernel.run(primitive, {names[k]: p for k, p in places.items()})
 
+    def temporary(self, layout):
+        return self.kernel.temporary(strided(*layout))
+
     def multiply(self, a, b, y, scale=1.0):
-        """y = a b * scale. a, b, y: ((shape, strides), place)."""
+        """y = a b * scale. a, b, y: (layout, place)."""
         self.run(product(a[0], b[0], y[0], scale), src=a[1], weights=b[1], dst=y[1])
 
-    def with_mask(self, i, algorithm, place, shape, masks, then=()):
-        """place = place (algorithm) mask, for the block's part of masks."""
+    def with_mask(self, i, algorithm, place, dtype, shape, masks, then=()):
+        """place = place (algorithm) mask, for the block's part of masks. dtype: of the place."""
         part = (self.samples if shape[0] > 1 else 1, *shape[1:])
         offset = i * math.prod(part) * 4 if shape[0] > 1 else 0
-        self.run(binary(algorithm, self.shape, part, then), src=place, src_1=masks.part(dense(part), offset), dst=place)
+        primitive = binary(algorithm, self.shape, part, then, dtype)
+        self.run(primitive, src=place, src_1=masks.part(dense(part), offset), dst=place)
 
-    def probabilities(self, i, place):
-        """Fill a place with the probabilities of block i."""
-        self.multiply(self.q.block(i), self.keys.block(i), (rows_dense(self.shape), place), self.scale)
+    def probabilities(self, i, place, result=None, dtype="float32"):
+        """Compute the probabilities of block i in a place, float32; result: place for them, of another dtype."""
+        self.multiply(self.q.block(i), self.keys.block(i), (self.wide, place), self.scale)
         for j, lowering in enumerate(self._lowered):  # lowered twice is as if lowered once
-            self.with_mask(i, c.BINARY_ADD, place, *lowering, then=(LIMITED,) if j else ())
-        rows = math.prod(self.shape[:3]), self.shape[3]
-        flat = place.part(dense(rows), 0)
-        primitive = softmax(rows)
+            self.with_mask(i, c.BINARY_ADD, place, "float32", *lowering, then=(LIMITED,) if j else ())
+        primitive = softmax(self.rows, "float32", dtype)
         if primitive is None:
             raise Declined
-        self.run(primitive, src=flat, dst=flat)
+        flat = place.part(dense(self.rows), 0)
+        self.run(primitive, src=flat, dst=flat if result is None else result.part(dense(self.rows, dtype), 0))
 
 
 class Attention(Row):
     """(q, k, v, mask) -> y"""
 
     name = "attention"
+    exact = FLOATS
 
     def accepts(self, q, k, v, mask, **params):
         return super().accepts(q, k, v, **params)
@@ -144,69 +147,66 @@ class Attention(Row):
             scores = _Scores(kernel, (0, q), (1, k), (3, mask), scale, causal)
             values = scores.heads(2, v).packed(kernel)
             y = _Heads.of(outs[0], kernel.result(0, None), scores.samples)
-            p = kernel.temporary(dense(scores.shape))
+            s = scores.temporary(scores.wide)
+            p = s if q.dtype == "float32" else scores.temporary(scores.factors)
             for i in scores.blocks:
-                scores.probabilities(i, p)
-                scores.multiply((rows_dense(scores.shape), p), values.block(i), y.block(i))
+                scores.probabilities(i, s, p, q.dtype)
+                scores.multiply((scores.factors, p), values.block(i), y.block(i))
         except Declined:
             return None
         return kernel
 
 
 class AttentionGrad(Row):
-    """(g, q, k, v, mask, y) -> dq, dk, dv"""
+    """(g, q, k, v, mask) -> dq, dk, dv"""
 
     name = "attention_grad"
+    exact = FLOATS
 
-    def accepts(self, g, q, k, v, mask, y, **params):
-        return super().accepts(g, q, k, v, y, **params)
+    def accepts(self, g, q, k, v, mask, **params):
+        return super().accepts(g, q, k, v, **params)
 
     def build(self, operands, outs, scale, causal):
-        g, q, k, v, mask, y = operands
+        g, q, k, v, mask = operands
         kernel = Kernel(operands, outs)
         try:
             scores = _Scores(kernel, (1, q), (2, k), (4, mask), scale, causal)
             results = [_Heads.of(o, kernel.result(i, None), scores.samples) for i, o in enumerate(outs)]
             gs, keys = (scores.heads(i, o).packed(kernel) for i, o in ((0, g), (2, k)))
             values = scores.heads(3, v).packed(kernel, transposed=True)
-            dots = self._dots(kernel, g, y)
-            p, d = (kernel.temporary(dense(scores.shape)) for _ in range(2))
+            places = [scores.temporary(scores.wide) for _ in range(2)]
+            if q.dtype != "float32":
+                places += [scores.temporary(scores.factors) for _ in range(2)]
             for i in scores.blocks:
-                scores.probabilities(i, p)
-                self._block(scores, i, gs.block(i), values.block(i), keys.block(i), dots, (p, d), results)
+                scores.probabilities(i, places[0])
+                self._block(scores, i, gs.block(i), values.block(i), keys.block(i), places, [r.block(i) for r in results])
         except Declined:
             return None
         return kernel
 
-    def _dots(self, kernel, g, y):
-        """For each query and head the product of the result and its gradient, (batch, heads, queries)."""
-        if not (is_dense(g) and is_dense(y)):
-            raise Declined
-        b, t, n, h = g.shape
-        products, sums = kernel.temporary(dense(g.shape)), kernel.temporary(dense((b, t, n, 1)))
-        ordered = kernel.temporary(dense((b, n, t)))
-        tensors = {c.SRC: kernel.argument(0, dense(g.shape)), c.SRC_1: kernel.argument(5, dense(g.shape)), c.DST: products}
-        kernel.run(binary(c.BINARY_MUL, g.shape, g.shape), tensors)
-        kernel.run(row_sums(g.shape), {c.SRC: products, c.DST: sums})
-        as_they_lie = (b, n, t), (t * n, 1, n)
-        copy = copied(as_they_lie, rows_dense((b, n, t)))
-        kernel.run(copy, {c.FROM: sums.part(strided(*as_they_lie), 0), c.TO: ordered})
-        return ordered
-
-    def _block(self, scores, i, g, v, k, dots, temporary, results):
-        (p, d), (dq, dk, dv) = temporary, (r.block(i) for r in results)
-        square = rows_dense(scores.shape)
-        upright = transposed(square)
-        scores.multiply((upright, p.part(strided(*upright), 0)), g, dv)
-        scores.multiply(g, v, (square, d))
-        rows, width = math.prod(scores.shape[:3]), scores.shape[3]
-        flat, row = dense((rows, width)), dots.part(dense((rows, 1)), i * rows * 4)
-        times = binary(c.BINARY_SUB, (rows, width), (rows, 1), (c.BINARY_MUL,))
-        scores.run(times, src=d.part(flat, 0), src_1=row, dst=d.part(flat, 0), factor=p.part(flat, 0))
+    def _block(self, scores, i, g, v, k, places, results):
+        """places: of probabilities and of their gradients in float32, then as factors where these have another dtype."""
+        (p, d, *_), (p_factors, d_factors), (dq, dk, dv) = places, places[-2:], results
+        if p_factors is not p:
+            scores.run(copied(scores.wide, scores.factors), src=p, dst=p_factors)
+        square, upright = scores.factors, transposed(scores.factors)
+        turned = lambda place: (upright, place.part(strided(*upright), 0))
+        scores.multiply(turned(p_factors), g, dv)
+        scores.multiply(g, v, (scores.wide, d))
+        self._through_softmax(scores, p, d, d_factors)
         for allowed in scores.allowed:  # in rows without any pair the probabilities of masked ones are not 0
-            scores.with_mask(i, c.BINARY_MUL, d, *allowed)
-        scores.multiply((square, d), k, dq, scores.scale)
-        scores.multiply((upright, d.part(strided(*upright), 0)), scores.q.block(i), dk, scores.scale)
+            scores.with_mask(i, c.BINARY_MUL, d_factors, scores.dtype, *allowed)
+        scores.multiply((square, d_factors), k, dq, scores.scale)
+        scores.multiply(turned(d_factors), scores.q.block(i), dk, scores.scale)
+
+    def _through_softmax(self, scores, p, d, result):
+        """The gradients of scores: of those of the probabilities, in place d."""
+        primitive = softmax_grad(scores.rows, "float32", scores.dtype)
+        if primitive is None:
+            raise Declined
+        flat = dense(scores.rows)
+        places = dict(diff_dst=d.part(flat, 0), diff_src=result.part(dense(scores.rows, scores.dtype), 0))
+        scores.run(primitive, dst=p.part(flat, 0), **places)
 
 
 ROWS = [Attention(), AttentionGrad()]

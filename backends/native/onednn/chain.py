@@ -8,9 +8,9 @@ from mlkit.backends.native.onednn import constants as c
 from mlkit.backends.native.onednn.kernel import Kernel
 from mlkit.backends.native.onednn.library import library
 from mlkit.backends.native.onednn.memory import dense
-from mlkit.backends.native.onednn.passes import GRADIENTS, can_cover, cover, is_known
-from mlkit.backends.native.onednn.primitive import Primitive, or_none
-from mlkit.backends.native.onednn.row import Row, is_dense
+from mlkit.backends.native.onednn.passes import CAST, GRADIENTS, can_cover, cover, is_known
+from mlkit.backends.native.onednn.primitive import Primitive, or_none, reorder
+from mlkit.backends.native.onednn.row import FLOATS, Row, is_dense
 from mlkit.core.spec import size_of
 
 MOST_AXES, MOST_POST_OPS = 5, 32
@@ -18,20 +18,20 @@ ALONE = 1 << 16  # elements
 
 
 @or_none
-def make(algorithm, loop, x, y, then):
-    """The primitive of a pass. loop: shape of the result; x, y: (shape, dtype) of the first two tensors; then: (algorithm,
-    alpha, beta) or (algorithm, (shape, dtype)). None where oneDNN would do it without generated code."""
+def make(algorithm, result, x, y, then):
+    """The primitive of a pass. result, x, y: (shape, dtype) of the result and the first two tensors; then: (algorithm, alpha,
+    beta) or (algorithm, (shape, dtype)). None where oneDNN would do it without generated code."""
     post_ops = [("eltwise", *t) if len(t) == 3 else ("binary", t[0], dense(*t[1])) for t in then]
-    descs = dense(*x), dense(*y), dense(loop)
+    descs = dense(*x), dense(*y), dense(*result)
     primitive = Primitive("dnnl_binary_primitive_desc_create", c_int(algorithm), *descs, post_ops=post_ops)
     return primitive if primitive.implementation.startswith("jit") else None
 
 
 @or_none
-def gradient(name, loop):
+def gradient(name, loop, dtype):
     """The primitive of the gradient of an activation, a function of its result."""
     algorithm, alpha, beta = GRADIENTS[name]
-    x, algorithm, numbers = dense(loop), c_int(algorithm), (c_float(alpha), c_float(beta))
+    x, algorithm, numbers = dense(loop, dtype), c_int(algorithm), (c_float(alpha), c_float(beta))
     hint = Primitive("dnnl_eltwise_forward_primitive_desc_create", c_int(c.TRAINING), algorithm, x, x, *numbers)
     return Primitive("dnnl_eltwise_backward_primitive_desc_create", algorithm, x, x, x, *numbers, hint.pd)
 
@@ -40,7 +40,7 @@ class Chain(Row):
     """Operands -> the chain's outputs."""
 
     name = "fused_elementwise"
-    exact = ("float32", "bool")
+    exact = (*FLOATS, "bool")
 
     def fits(self, *xs, chain):
         masks = {i for i, x in enumerate(xs) if str(x.dtype) == "bool"}
@@ -48,12 +48,14 @@ class Chain(Row):
 
     def gains_alone(self, call):
         """Whether a call gains by being a chain of its own: it is large, and oneDNN runs it on all threads."""
-        if size_of(call.outs[0].shape) < ALONE or library() is None:
+        lib, dtypes = library(), {str(a.dtype) for a in (*call.args, *call.outs) if hasattr(a, "dtype")}
+        if lib is None or not dtypes <= {*self.exact}:
             return False
+        if not (lib.multiplies_bfloat16 if "bfloat16" in dtypes else size_of(call.outs[0].shape) >= ALONE):
+            return False  # small ones of bfloat16 gain too: NumPy takes long for it
         args = [i if hasattr(a, "shape") else (a,) for i, a in enumerate(call.args)]
-        dtypes = [str(getattr(a, "dtype", "")) for a in call.args]
-        masks = {i for i, d in enumerate(dtypes) if d == "bool"}
-        return set(dtypes) <= {"float32", "bool", ""} and is_known(call.op.name, args, masks)
+        masks = {i for i, a in enumerate(call.args) if str(getattr(a, "dtype", "")) == "bool"}
+        return is_known(call.op.name, args, call.params, masks)
 
     def build(self, operands, outs, chain):
         if not all(map(is_dense, operands)):
@@ -61,19 +63,23 @@ class Chain(Row):
         loop, shapes = fold_axes([o.shape for o in operands], outs[0].shape)
         passes = cover(chain, {v for v, shape in enumerate(shapes) if not _fits_late(shape, loop)})
         full = [v for v, shape in enumerate(shapes) if shape == loop]
-        if len(loop) > MOST_AXES or not all(p.with_full_first(lambda v: v >= len(shapes) or v in full) for p in passes):
+        kinds = kinds_of(chain, shapes, [o.dtype for o in operands], loop)
+        if len(loop) > MOST_AXES or not all(_starts_well(p, kinds, loop) for p in passes):
             return None
         kernel = Kernel(operands, outs, inplace_pairs(chain, passes, full))
-        kinds = [(s, "uint8" if o.dtype == "bool" else "float32") for s, o in zip(shapes, operands)]
-        places = {v: kernel.argument(v, dense(*kind)) for v, kind in enumerate(kinds)}
-        places |= {v: kernel.result(j, dense(loop)) for j, v in enumerate(chain.outs)}
+        places = {v: kernel.argument(v, dense(*kinds[v])) for v in range(chain.operands)}
+        places |= {v: kernel.result(j, dense(*kinds[v])) for j, v in enumerate(chain.outs)}
         for p in passes:
-            primitive = _primitive(p, lambda v: kinds[v] if v < len(kinds) else (loop, "float32"), loop)
+            if p.out not in places:
+                places[p.out] = kernel.temporary(dense(*kinds[p.out]))
+            if p.is_copy():
+                copy = reorder(dense(*kinds[p.start[1]]), dense(*kinds[p.out]))
+                kernel.run(copy, {c.FROM: places[p.start[1]], c.TO: places[p.out]})
+                continue
+            algorithm, x, y = p.start = _in_dtype_of_result(p, kernel, kinds, places)
+            primitive = _primitive(p, kinds)
             if primitive is None:
                 return None
-            if p.out not in places:
-                places[p.out] = kernel.temporary(dense(loop))
-            algorithm, x, y = p.start
             if algorithm in GRADIENTS:
                 kernel.run(primitive, {c.DIFF_DST: places[x], c.DST: places[y], c.DIFF_SRC: places[p.out]})
                 continue
@@ -102,12 +108,41 @@ def _fits_late(shape, loop):
     return shape == loop or all(n == 1 for i, n in enumerate(shape) if i != 1)
 
 
-def _primitive(p, kind_of, loop):
+def kinds_of(chain, shapes, dtypes, loop):
+    """(shape, dtype) of each value, for oneDNN. shapes, dtypes: of the operands."""
+    kinds = [(s, "uint8" if d == "bool" else d) for s, d in zip(shapes, dtypes)]
+    for op, args, params in chain.steps:
+        first = next(a for a in args if type(a) is int)
+        kinds.append((loop, params["dtype"] if op.name == CAST else kinds[first][1]))
+    return kinds
+
+
+def _starts_well(p, kinds, loop):
+    """Whether a pass has a tensor of the full shape to begin with; best one of the result's dtype, which is what oneDNN asks
+    for."""
+    return p.with_full_first(lambda v: kinds[v] == kinds[p.out]) or p.with_full_first(lambda v: kinds[v][0] == loop)
+
+
+def _in_dtype_of_result(p, kernel, kinds, places):
+    """The start of a pass, with converted copies (further values) where a tensor must have the result's dtype but has not."""
+    algorithm, *tensors = p.start
+    for i in range(2 if algorithm in GRADIENTS else 1):
+        kind, wanted = kinds[tensors[i]], kinds[p.out]
+        if kind != wanted:
+            place = kernel.temporary(dense(*wanted))
+            kernel.run(reorder(dense(*kind), dense(*wanted)), {c.FROM: places[tensors[i]], c.TO: place})
+            tensors[i] = len(kinds)
+            kinds.append(wanted)
+            places[tensors[i]] = place
+    return algorithm, *tensors
+
+
+def _primitive(p, kinds):
     algorithm, x, y = p.start
     if algorithm in GRADIENTS:
-        return gradient(algorithm, loop)
-    then = tuple(t if len(t) == 3 else (t[0], kind_of(t[1])) for t in p.then)
-    return make(algorithm, loop, kind_of(x), kind_of(y), then) if len(then) <= MOST_POST_OPS else None
+        return gradient(algorithm, *kinds[p.out])
+    then = tuple(t if len(t) == 3 else (t[0], kinds[t[1]]) for t in p.then)
+    return make(algorithm, kinds[p.out], kinds[x], kinds[y], then) if len(then) <= MOST_POST_OPS else None
 
 
 def inplace_pairs(chain, passes, full):

@@ -7,18 +7,19 @@ from mlkit.backends.native.geometry import Geometry
 from mlkit.backends.native.onednn import constants as c
 from mlkit.backends.native.onednn.activation import RESIDUAL, post_ops
 from mlkit.backends.native.onednn.kernel import Kernel
-from mlkit.backends.native.onednn.memory import anyhow, dims, strided
+from mlkit.backends.native.onednn.memory import anyhow, dense, dims, strided
 from mlkit.backends.native.onednn.parts import rows_dense
 from mlkit.backends.native.onednn.primitive import Primitive, or_none
-from mlkit.backends.native.onednn.row import Row, element_strides, is_dense
+from mlkit.backends.native.onednn.row import FLOATS, Row, element_strides, is_dense
 from mlkit.core.plan import Operand
 
 
 def image(operand):
-    """(shape, strides) of a channels-last tensor with the channels second, as oneDNN counts axes; None if it cannot be
+    """(shape, strides, dtype) of a channels-last tensor with the channels second, as oneDNN counts axes; None if it cannot be
     taken. An image in blocks of channels has the tag of its layout for strides."""
     strides = element_strides(operand)
-    return strides and (_channels_second(operand.shape), getattr(operand, "tag", None) or _channels_second(strides))
+    layout = strides and (getattr(operand, "tag", None) or _channels_second(strides))
+    return layout and (_channels_second(operand.shape), layout, operand.dtype)
 
 
 def alike(*images):
@@ -27,8 +28,8 @@ def alike(*images):
     if tag is None:
         return images
     if any(x[0][1] < FEWEST for x in images):
-        return [(x[0], _dense_image(x[0]), *x[2:]) for x in images]
-    return [(x[0], tag, *x[2:]) for x in images]
+        return [(x[0], _dense_image(x[0]), x[2]) for x in images]
+    return [(x[0], tag, x[2]) for x in images]
 
 
 def _dense_image(shape):
@@ -45,16 +46,17 @@ def _channels_second(axes):
 
 
 def window(operand, groups):
-    """(shape, strides) of a kernel (*window, channels / groups, filters) as (groups?, filters, channels, *window); or None."""
+    """(shape, strides, dtype) of a kernel (*window, channels / groups, filters) as (groups?, filters, channels, *window); or
+    None."""
     strides = element_strides(operand)
     if strides is None:
         return None
     *cells, channels, filters = operand.shape
     *steps, channel_step, filter_step = strides
     if groups == 1:
-        return (filters, channels, *cells), (filter_step, channel_step, *steps)
+        return (filters, channels, *cells), (filter_step, channel_step, *steps), operand.dtype
     each = filters // groups
-    return (groups, each, channels, *cells), (each * filter_step, filter_step, channel_step, *steps)
+    return (groups, each, channels, *cells), (each * filter_step, filter_step, channel_step, *steps), operand.dtype
 
 
 def steps(shape, kernel, strides, padding, dilation):
@@ -91,9 +93,10 @@ CACHED = 4 << 20  # elements that stay in the cache from one pass over them to t
 
 @or_none
 def forward(x, w, bias, y, how, act=None, residual=None, prop=c.INFERENCE):
-    """The primitive of a convolution. x, y, residual: (shape, strides); w: shape; bias: whether there is one; how: `steps`."""
-    b = strided((y[0][1],), (1,)) if bias else None
-    descs = strided(*x), anyhow(w), b, strided(*y)
+    """The primitive of a convolution. x, y, residual: (shape, strides, dtype); w: shape; bias: whether there is one; how:
+    `steps`. Weights and bias have the dtype of x."""
+    b = dense((y[0][1],), x[2]) if bias else None
+    descs = strided(*x), anyhow(w, x[2]), b, strided(*y)
     creator = "dnnl_convolution_forward_primitive_desc_create"
     return Primitive(creator, c_int(prop), _ALGORITHM, *descs, *map(dims, how), post_ops=post_ops(act, residual))
 
@@ -102,24 +105,28 @@ def forward(x, w, bias, y, how, act=None, residual=None, prop=c.INFERENCE):
 def backward_data(x, w, y, how):
     """The primitive of the gradient with respect to the input."""
     hint = forward(x, w, False, y, how, prop=c.TRAINING)
-    descs = strided(*x), anyhow(w), strided(*y)
+    descs = strided(*x), anyhow(w, x[2]), strided(*y)
     creator = "dnnl_convolution_backward_data_primitive_desc_create"
-    return hint and Primitive(creator, _ALGORITHM, *descs, *map(dims, how), hint.pd)
+    primitive = hint and Primitive(creator, _ALGORITHM, *descs, *map(dims, how), hint.pd)
+    if primitive and len(w) > len(x[0]) and w[1:3] == (1, 1) and "brgconv" in primitive.implementation:
+        # products of matrices of one number, for depthwise convolutions of bfloat16 with steps: 20 times slower than float32
+        return backward_data((*x[:2], "float32"), w, (*y[:2], "float32"), how)
+    return primitive
 
 
 @or_none
 def backward_weights(x, w, y, how):
-    """The primitive of the gradient with respect to the kernel. It may want x and y in another layout.
+    """The primitive of the gradient with respect to the kernel. It may want x and y in another layout. w: (shape, dtype).
 
     oneDNN can give the bias's gradient as well, but adds up to as much time again; `reduction.Sum` takes a tenth of that.
     """
-    hint = forward(x, w, False, y, how, prop=c.TRAINING)
+    hint = forward(x, w[0], False, y, how, prop=c.TRAINING)
     creator = "dnnl_convolution_backward_weights_primitive_desc_create"
     window_steps = *map(dims, how), hint and hint.pd
-    plain = hint and Primitive(creator, _ALGORITHM, strided(*x), anyhow(w), None, strided(*y), *window_steps)
-    if not plain or not _is_better_blocked(x[0], w, y[0], plain.implementation):
+    plain = hint and Primitive(creator, _ALGORITHM, strided(*x), anyhow(*w), None, strided(*y), *window_steps)
+    if not plain or not _is_better_blocked(x[0], w[0], y[0], plain.implementation):
         return plain
-    return Primitive(creator, _ALGORITHM, anyhow(x[0]), anyhow(w), None, anyhow(y[0]), *window_steps)
+    return Primitive(creator, _ALGORITHM, anyhow(x[0], x[2]), anyhow(*w), None, anyhow(y[0], y[2]), *window_steps)
 
 
 def _is_better_blocked(x, w, y, implementation):
@@ -146,6 +153,8 @@ def _multiplies_by_channel(primitive, groups):
 class Conv(Row):
     """Convolution, with bias and activation where the op has them."""
 
+    exact = FLOATS
+
     def __init__(self, name):
         self.name = name
 
@@ -168,7 +177,7 @@ class Conv(Row):
             c.DST: kernel.converted_back(0, strided(*yd), strided(*made_y)),
         }
         if bias is not None:
-            places[c.BIAS] = kernel.argument(2, strided(bias.shape, (1,)))
+            places[c.BIAS] = kernel.argument(2, dense(bias.shape, bias.dtype))
         if residual is not None:
             places[RESIDUAL] = kernel.converted(3, strided(*rd), strided(*made_r[0]))
         return kernel.run(primitive, places)
@@ -178,6 +187,7 @@ class ConvInput(Row):
     """The gradient of a convolution with respect to its input; also what is called a transposed convolution."""
 
     name = "conv_input"
+    exact = FLOATS
 
     def build(self, operands, outs, groups, shape, **window_steps):
         g, w = operands
@@ -191,9 +201,9 @@ class ConvInput(Row):
         kernel = Kernel(operands, outs)
         weights = kernel.converted(1, strided(*wd), primitive.desc(c.WEIGHTS_MD))
         places = {
-            c.DIFF_DST: kernel.converted(0, strided(*gd), strided(*made_g)),
+            c.DIFF_DST: kernel.converted(0, strided(*gd), primitive.desc(c.DIFF_DST_MD)),
             c.WEIGHTS: weights,
-            c.DIFF_SRC: kernel.converted_back(0, strided(*xd), strided(*made_x)),
+            c.DIFF_SRC: kernel.converted_back(0, strided(*xd), primitive.desc(c.DIFF_SRC_MD)),
         }
         return kernel.run(primitive, places)
 
@@ -201,7 +211,10 @@ class ConvInput(Row):
 class ConvKernel(Row):
     """The gradient of a convolution with respect to its kernel."""
 
-    name = "conv_kernel"
+    exact = FLOATS
+
+    def __init__(self, name):
+        self.name = name
 
     def build(self, operands, outs, groups, shape, **window_steps):
         (x, window_steps), g = seen(operands[0], shape, **window_steps), operands[1]
@@ -210,7 +223,7 @@ class ConvKernel(Row):
             return None
         dense_x = image(Operand(x.shape, x.dtype)) if x is not operands[0] else xd
         made_x, made_g = alike(dense_x, gd)
-        primitive = backward_weights(made_x, wd[0], made_g, steps(x.shape, shape, **window_steps))
+        primitive = backward_weights(made_x, wd[::2], made_g, steps(x.shape, shape, **window_steps))
         if primitive is None or _multiplies_by_channel(primitive, groups):
             return None
         kernel = Kernel(operands, outs)
@@ -223,4 +236,4 @@ class ConvKernel(Row):
         return kernel.run(primitive, places)
 
 
-ROWS = [Conv("conv"), Conv("conv_bias_act"), ConvInput(), ConvKernel()]
+ROWS = [Conv("conv"), Conv("conv_bias_act"), ConvInput(), ConvKernel("conv_kernel"), ConvKernel("conv_kernel_wide")]

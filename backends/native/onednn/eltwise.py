@@ -8,12 +8,12 @@ from mlkit.backends.native.onednn.activation import ELTWISE
 from mlkit.backends.native.onednn.kernel import Kernel
 from mlkit.backends.native.onednn.memory import dense
 from mlkit.backends.native.onednn.primitive import Primitive, or_none
-from mlkit.backends.native.onednn.row import Row, is_dense
+from mlkit.backends.native.onednn.row import FLOATS, Row, is_dense
 
 
 def flat(operands):
     """The descriptor of tensors of one shape as vectors; None unless all are dense."""
-    return dense((math.prod(operands[0].shape),)) if all(map(is_dense, operands)) else None
+    return dense((math.prod(operands[0].shape),), operands[0].dtype) if all(map(is_dense, operands)) else None
 
 
 def eltwise(name):
@@ -23,23 +23,25 @@ def eltwise(name):
 
 
 @or_none
-def forward(name, size):
+def forward(name, size, dtype):
     """The primitive of an activation of so many elements."""
     algorithm, *numbers = eltwise(name)
-    x = dense((size,))
+    x = dense((size,), dtype)
     return Primitive("dnnl_eltwise_forward_primitive_desc_create", c_int(c.TRAINING), algorithm, x, x, *numbers)
 
 
 @or_none
-def backward(name, size):
+def backward(name, size, dtype):
     """The primitive of its gradient, of the input."""
-    hint, x = forward(name, size), dense((size,))
+    hint, x = forward(name, size, dtype), dense((size,), dtype)
     algorithm, *numbers = eltwise(name)
     return Primitive("dnnl_eltwise_backward_primitive_desc_create", algorithm, x, x, x, *numbers, hint.pd)
 
 
 class Activation(Row):
     """y = f(x)"""
+
+    exact = FLOATS
 
     def __init__(self, name):
         self.name = name
@@ -54,7 +56,7 @@ class Activation(Row):
         if x is None:
             return None
         kernel = Kernel(operands, outs, inplace=((0, 0),))
-        primitive = forward(self.function(**params), math.prod(outs[0].shape))
+        primitive = forward(self.function(**params), math.prod(outs[0].shape), outs[0].dtype)
         return kernel.run(primitive, {c.SRC: kernel.argument(0, x), c.DST: kernel.result(0, x)})
 
 
@@ -66,7 +68,7 @@ class ActivationGrad(Activation):
         if x is None:
             return None
         kernel = Kernel(operands, outs, inplace=((0, 0),))
-        primitive = backward(self.function(**params), math.prod(outs[0].shape))
+        primitive = backward(self.function(**params), math.prod(outs[0].shape), outs[0].dtype)
         places = {c.DIFF_DST: kernel.argument(0, x), c.SRC: kernel.argument(1, x), c.DIFF_SRC: kernel.result(0, x)}
         return kernel.run(primitive, places)
 

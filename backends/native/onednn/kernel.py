@@ -7,17 +7,16 @@ the plan's arena that is a function without arguments, written in C from end to 
 """
 
 import functools
-import itertools
 import weakref
 
 import numpy as np
 
 from mlkit.backends.native import versions
 from mlkit.backends.native.onednn import constants as c
-from mlkit.backends.native.onednn import copies
-from mlkit.backends.native.onednn.library import library
+from mlkit.backends.native.onednn import copies, steps
 from mlkit.backends.native.onednn.memory import Memory, address_of, dense
 from mlkit.backends.native.onednn.primitive import execution, reorder
+from mlkit.core.dtypes import name_of
 
 ALIGNMENT = 64
 SMALL = 1 << 17  # bytes
@@ -48,7 +47,7 @@ class Kernel:
 
     def constant(self, array):
         """A place with numbers that stay as they are."""
-        return _Place("constant", array, dense(array.shape))
+        return _Place("constant", array, dense(array.shape, name_of(array.dtype)))
 
     def temporary(self, desc):
         """A piece of temporary memory, which other kernels use as well when this one is done."""
@@ -56,40 +55,53 @@ class Kernel:
         self._temporary += padded(desc.nbytes)
         return place
 
-    def converted(self, k, desc, wanted):
-        """Argument k, which lies in memory as `desc` says, in the layout that a primitive wants it in.
+    def converted(self, k, desc, wanted, offset=0):
+        """Argument k (or what lies so many bytes behind its start), which lies in memory as `desc` says, in the layout that a
+        primitive wants it in.
 
         Copies of arguments that do not change from run to run (`Operand.steady`) are kept.
         """
+        source = self.argument(k, desc).part(desc, offset)
         if desc == wanted:
-            return self.argument(k, desc)
+            return source
         copy = reorder(desc, wanted)
         if self.operands[k].steady:
-            return _Place("kept", k, wanted, (desc, copy))
+            return _Place("kept", k, wanted, (desc, copy), offset)
         place = self.temporary(wanted)
-        self.run(copy, {c.FROM: self.argument(k, desc), c.TO: place})
+        self.run(copy, {c.FROM: source, c.TO: place})
         return place
 
     def converted_back(self, i, desc, made):
-        """A place for result i in the layout `made`; what is written there is copied to the result, which lies as `desc`
-        says."""
-        if desc == made:
-            return self.result(i, desc)
+        """A place for result i, which lies as `desc` says, in the layout `made`."""
+        return self.through(self.result(i, desc), made)
+
+    def through(self, target, made):
+        """A place in the layout `made`; what a primitive writes there is copied to the place `target`."""
+        if target.desc == made:
+            return target
         place = self.temporary(made)
-        self._copies_back[id(place)] = reorder(made, desc), {c.FROM: place, c.TO: self.result(i, desc)}
+        self._copies_back[id(place)] = reorder(made, target.desc), {c.FROM: place, c.TO: target}
         return place
 
     # ---- steps -------------------------------------------------------------------------------------------------------
 
-    def run(self, primitive, places):
-        """Append a primitive. places: name of an argument -> place."""
+    def run(self, primitive, places, alone=False):
+        """Append a primitive. places: name of an argument -> place; alone: one thread is enough, as it is for what is small."""
         sizes = [place.desc.nbytes for place in places.values()] if primitive.is_elementwise else [SMALL + 1]
-        self._steps.append((primitive, places, max(sizes) <= SMALL))
+        self._steps.append((primitive, places, alone or max(sizes) <= SMALL))
         self._scratch = max(self._scratch, padded(primitive.scratchpad_bytes))
         for place in places.values():
             if id(place) in self._copies_back:
                 self.run(*self._copies_back.pop(id(place)))
         return self
+
+    def branches(self, number):
+        """So many Kernels, each to be done by one thread beside the others: where `join` is called."""
+        return [_Branch(self) for _ in range(number)]
+
+    def join(self, branches):
+        """Append the branches."""
+        self._steps.append((branches, None, False))
 
     @property
     def workspace(self):
@@ -107,18 +119,38 @@ class Kernel:
         slots = {i: _Slot(strided) for i, (a, o) in enumerate(zip(arrays, self.operands)) if a is None and hasattr(o, "shape")}
         if self.workspace and arrays[-1] is None:
             slots[len(self.operands)] = _Slot(strided)
-        places = _Memories(arrays, self.operands, slots)
-        steps = []
-        for primitive, tensors, is_small in self._steps:
-            memories = {name: places.memory(place) for name, place in tensors.items()}
-            if primitive.scratchpad_bytes:
-                desc = primitive.desc(c.SCRATCHPAD_MD)
-                memories[c.SCRATCHPAD] = places.memory(_Place("temporary", self._temporary, desc))
-            steps.append((execution(primitive, memories), is_small))
-        steps = _alone_where_small(steps)
+        runs = steps.alone_where_small(self._executions(_Memories(arrays, self.operands, slots)))
         if not slots:
-            return steps[0] if len(steps) == 1 else functools.partial(_run_all, steps)
-        return _dynamic(list(slots.values()), steps)
+            return runs[0] if len(runs) == 1 else functools.partial(steps.run_all, runs)
+        return _dynamic(list(slots.values()), runs)
+
+    def _executions(self, memories):
+        """(function, whether one thread is enough) for each step."""
+        found = []
+        for primitive, places, is_small in self._steps:
+            if places is None:
+                branches = [[run for run, _ in branch._executions(memories)] for branch in primitive]
+                found.append((steps.side_by_side(branches), False))
+                continue
+            tensors = {name: memories.memory(place) for name, place in places.items()}
+            if primitive.scratchpad_bytes and c.SCRATCHPAD not in tensors:
+                desc = primitive.desc(c.SCRATCHPAD_MD)
+                tensors[c.SCRATCHPAD] = memories.memory(_Place("temporary", self._temporary, desc))
+            found.append((execution(primitive, tensors), is_small))
+        return found
+
+
+class _Branch(Kernel):
+    """Steps of another kernel that run beside others. All its memory is of its own."""
+
+    def __init__(self, trunk):
+        super().__init__(trunk.operands, ())
+        self.inputs, self.temporary = trunk.inputs, trunk.temporary
+
+    def run(self, primitive, places, alone=True):
+        if primitive.scratchpad_bytes:
+            places = {**places, c.SCRATCHPAD: self.temporary(primitive.desc(c.SCRATCHPAD_MD))}
+        return super().run(primitive, places, alone)
 
 
 class _Place:
@@ -160,16 +192,16 @@ class _Memories:
             offset = place.where + place.offset
             return self._at(len(self.operands), place.desc, offset, offset)
         if place.kind == "kept":
-            return self._kept(place.where, place.desc, *place.conversion)
+            return self._kept(place.where, place.desc, place.offset, *place.conversion)
         return self._at(place.where, place.desc, place.offset, self.operands[place.where].offset + place.offset)
 
-    def _kept(self, k, wanted, desc, conversion):
+    def _kept(self, k, wanted, offset, desc, conversion):
         if k not in self.slots:  # a constant
-            copy = copies.of(self.arrays[k], 0, desc, wanted, conversion)
+            copy = copies.of(self.arrays[k], offset, desc, wanted, conversion)
             copy.renew(self.arrays[k], versions.stamp(self.arrays[k]))
             return Memory(wanted, copy.address, copy)
         memory = Memory(wanted)
-        self.slots[k].kept.append(_Kept(memory, wanted, self.operands[k].offset, desc, conversion))
+        self.slots[k].kept.append(_Kept(memory, wanted, self.operands[k].offset + offset, desc, conversion))
         return memory
 
     def _at(self, k, desc, in_array, offset):
@@ -229,42 +261,7 @@ def _nothing():
     return None
 
 
-def _run_all(steps):
-    for step in steps:
-        status = step()
-        if status:
-            return status
-
-
-def _alone_where_small(steps):
-    """The functions of (function, whether it is small); neighbours that are small are run by one thread: waking others takes
-    longer, and much longer where they have other work."""
-    lib = library()
-    if not lib.has("omp_set_num_threads"):
-        return [run for run, _ in steps]
-    out = []
-    for is_small, group in itertools.groupby(steps, key=lambda s: s[1]):
-        group = [run for run, _ in group]
-        if is_small:
-            count, choose = lib.function("omp_get_max_threads"), lib.function("omp_set_num_threads")
-            out.append(functools.partial(_run_alone, count, choose, group))
-        else:
-            out += group
-    return out
-
-
-def _run_alone(count, choose, steps):
-    threads = count()
-    if threads == 1:
-        return _run_all(steps)
-    choose(1)
-    try:
-        return _run_all(steps)
-    finally:
-        choose(threads)
-
-
-def _dynamic(slots, steps):
+def _dynamic(slots, runs):
     """A function of the slots' arrays that runs the steps."""
     kept = [(k, s) for k, s in enumerate(slots) if s.kept]
     stamp = versions.stamp
@@ -276,9 +273,6 @@ def _dynamic(slots, steps):
         for k, slot in kept:
             if stamp(arrays[k]) != slot.stamp:
                 slot.refresh(arrays[k])
-        for step in steps:
-            status = step()
-            if status:
-                return status
+        return steps.run_all(runs)
 
     return run

@@ -64,6 +64,13 @@ class Library:
         self.call(name, ctypes.byref(handle), *args)
         return handle
 
+    @functools.cached_property
+    def multiplies_bfloat16(self):
+        """Whether the processor has instructions for products of bfloat16 numbers, and oneDNN may use them. Without, it has
+        some primitives for them all the same, slower than those for float32."""
+        name = "dnnl_get_effective_cpu_isa"
+        return self.has(name) and bool(self.function(name)() & c.ISA_AVX512_BF16)
+
     def has(self, name):
         """Whether there is such a function, in the library or those it needs."""
         return hasattr(self._dll, name)

@@ -6,7 +6,7 @@ import functools
 from mlkit.backends.native.onednn import constants as c
 from mlkit.backends.native.onednn.library import library
 
-_DTYPES = {"float32": c.F32, "int32": c.S32, "int8": c.S8, "uint8": c.U8}
+_DTYPES = {"float32": c.F32, "bfloat16": c.BF16, "int32": c.S32, "int8": c.S8, "uint8": c.U8}
 
 
 class Desc:

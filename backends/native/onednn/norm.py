@@ -1,4 +1,6 @@
-"""Batch and layer normalization with the statistics of their input, and their gradients."""
+"""Batch and layer normalization with the statistics of their input, and their gradients.
+
+bfloat16 is the dtype of x, y and their gradients; all others are float32 then."""
 
 import math
 from ctypes import c_float, c_int, c_uint
@@ -8,7 +10,8 @@ from mlkit.backends.native.onednn.conv import image
 from mlkit.backends.native.onednn.kernel import Kernel
 from mlkit.backends.native.onednn.memory import dense, strided
 from mlkit.backends.native.onednn.primitive import Primitive, or_none
-from mlkit.backends.native.onednn.row import Row, is_dense
+from mlkit.backends.native.onednn.row import FLOATS, Row, is_dense
+from mlkit.core.dtypes import name_of
 
 
 def flags(scale, offset):
@@ -27,27 +30,38 @@ def parameters(kernel, scale, offset, size):
 
 
 def channels(x, axes):
-    """(shape, strides) of a dense tensor as images (batch, channels, positions, 1); None if more than one axis is kept. Of an
-    image in blocks: as `conv.image` gives it."""
+    """(shape, strides, dtype) of a dense tensor as images (batch, channels, positions, 1); None if more than one axis is
+    kept. Of an image in blocks: as `conv.image` gives it."""
     if hasattr(x, "tag"):
         return image(x)
-    shape = x.shape
+    shape, dtype = tuple(x.shape), name_of(x.dtype)
     kept = [i for i in range(len(shape)) if i not in axes]
     if len(kept) != 1:
         return None
     outer, size, inner = math.prod(shape[: kept[0]]), shape[kept[0]], math.prod(shape[kept[0] + 1 :])
     if inner > 1:
-        return (outer, size, inner, 1), (size * inner, inner, 1, 1)
+        return (outer, size, inner, 1), (size * inner, inner, 1, 1), dtype
     batch = shape[0] if kept[0] > 0 else 1  # so that threads can share it
     positions = outer // batch
-    return (batch, size, positions, 1), (size * positions, 1, size, size)
+    return (batch, size, positions, 1), (size * positions, 1, size, size), dtype
 
 
 @or_none
 def batch_forward(place, epsilon, flags):
     x = strided(*place)
     creator = "dnnl_batch_normalization_forward_primitive_desc_create"
-    return Primitive(creator, c_int(c.TRAINING), x, x, c_float(epsilon), c_uint(flags))
+    primitive = Primitive(creator, c_int(c.TRAINING), x, x, c_float(epsilon), c_uint(flags))
+    return batch_forward(_single(place), epsilon, flags) if _is_slow(primitive, place) else primitive
+
+
+def _single(place):
+    return *place[:2], "float32"
+
+
+def _is_slow(primitive, place):
+    """Whether there is no generated code for bfloat16, as for numbers of channels that are no multiple of 16; with copies in
+    float32 it is ten times faster then."""
+    return place[2] == "bfloat16" and primitive.implementation.endswith(":any")
 
 
 @or_none
@@ -55,6 +69,8 @@ def batch_backward(place, epsilon, fused=0):
     x, flags = strided(*place), c.USE_SCALE | c.USE_SHIFT | fused
     hint = batch_forward(place, epsilon, flags)
     creator = "dnnl_batch_normalization_backward_primitive_desc_create"
+    if hint and hint.desc(c.SRC_MD) != x:
+        return batch_backward(_single(place), epsilon, fused)
     return hint and Primitive(creator, c_int(c.BACKWARD), x, x, x, c_float(epsilon), c_uint(flags), hint.pd)
 
 
@@ -65,6 +81,8 @@ def _has_bits(primitive, mask):
 
 class BatchNorm(Row):
     """(x, scale, offset) -> y, mean, variance, and for batch_norm_relu the mask. fused: the flag of what is behind it, or 0"""
+
+    exact = FLOATS
 
     def __init__(self, name, fused):
         self.name, self.fused = name, fused
@@ -82,8 +100,8 @@ class BatchNorm(Row):
             return None
         kernel, whole, vector = Kernel(operands, outs, inplace=((0, 0),)), strided(*place), dense((place[0][1],))
         places = {
-            c.SRC: kernel.argument(0, whole),
-            c.DST: kernel.result(0, whole),
+            c.SRC: kernel.converted(0, whole, primitive.desc(c.SRC_MD)),
+            c.DST: kernel.converted_back(0, whole, primitive.desc(c.DST_MD)),
             c.MEAN: kernel.result(1, vector),
             c.VARIANCE: kernel.result(2, vector),
             **parameters(kernel, scale, offset, place[0][1]),
@@ -96,7 +114,7 @@ class BatchNorm(Row):
 class BatchNormGrad(Row):
     """(g, x, scale, mean, variance, and for batch_norm_relu_grad the mask) -> dx, d_scale, d_offset"""
 
-    exact = ("float32", "uint8")
+    exact = (*FLOATS, "uint8")
 
     def __init__(self, name, fused):
         self.name, self.fused = name, fused
@@ -110,10 +128,11 @@ class BatchNormGrad(Row):
         if primitive is None or (self.fused and not _has_bits(primitive, operands[5])):
             return None
         kernel, whole, vector = Kernel(operands, outs, inplace=((0, 0),)), strided(*place), dense((place[0][1],))
-        names = c.DIFF_DST, c.SRC, c.SCALE, c.MEAN, c.VARIANCE
-        places = {name: kernel.argument(k, whole if k < 2 else vector) for k, name in enumerate(names)}
-        for i, name in enumerate((c.DIFF_SRC, c.DIFF_SCALE, c.DIFF_SHIFT)):
-            places[name] = kernel.result(i, vector if i else whole)
+        places = {name: kernel.argument(k, vector) for k, name in enumerate((c.SCALE, c.MEAN, c.VARIANCE), 2)}
+        places |= {name: kernel.result(i, vector) for i, name in enumerate((c.DIFF_SCALE, c.DIFF_SHIFT), 1)}
+        for k, (name, asked) in enumerate(((c.DIFF_DST, c.DIFF_DST_MD), (c.SRC, c.SRC_MD))):
+            places[name] = kernel.converted(k, whole, primitive.desc(asked))
+        places[c.DIFF_SRC] = kernel.converted_back(0, whole, primitive.desc(c.DIFF_SRC_MD))
         if self.fused:
             places[c.WORKSPACE] = kernel.argument(5, primitive.desc(c.WORKSPACE_MD))
         return kernel.run(primitive, places)
@@ -129,16 +148,16 @@ def rows_of(shape, rank):
 
 
 @or_none
-def layer_forward(matrix, epsilon, flags):
-    x, rows = dense(matrix), dense(matrix[:1])
+def layer_forward(matrix, epsilon, flags, dtype):
+    x, rows = dense(matrix, dtype), dense(matrix[:1])
     creator = "dnnl_layer_normalization_forward_primitive_desc_create"
     return Primitive(creator, c_int(c.TRAINING), x, x, rows, c_float(epsilon), c_uint(flags))
 
 
 @or_none
-def layer_backward(matrix, epsilon):
-    x, rows, flags = dense(matrix), dense(matrix[:1]), c.USE_SCALE | c.USE_SHIFT
-    hint = layer_forward(matrix, epsilon, flags)
+def layer_backward(matrix, epsilon, dtype):
+    x, rows, flags = dense(matrix, dtype), dense(matrix[:1]), c.USE_SCALE | c.USE_SHIFT
+    hint = layer_forward(matrix, epsilon, flags, dtype)
     creator = "dnnl_layer_normalization_backward_primitive_desc_create"
     return Primitive(creator, c_int(c.BACKWARD), x, x, x, rows, c_float(epsilon), c_uint(flags), hint.pd)
 
@@ -147,16 +166,17 @@ class LayerNorm(Row):
     """(x, scale, offset) -> y, mean, variance"""
 
     name = "layer_norm"
+    exact = FLOATS
 
     def build(self, operands, outs, rank, epsilon):
         x, scale, offset = operands
         if not all(is_dense(o) for o in operands if o is not None):
             return None
         shape = rows_of(x.shape, rank)
-        primitive = layer_forward(shape, epsilon, flags(scale, offset))
+        primitive = layer_forward(shape, epsilon, flags(scale, offset), x.dtype)
         if primitive is None:
             return None
-        kernel, matrix, rows = Kernel(operands, outs, inplace=((0, 0),)), dense(shape), dense(shape[:1])
+        kernel, matrix, rows = Kernel(operands, outs, inplace=((0, 0),)), dense(shape, x.dtype), dense(shape[:1])
         places = {
             c.SRC: kernel.argument(0, matrix),
             c.DST: kernel.result(0, matrix),
@@ -171,18 +191,19 @@ class LayerNormGrad(Row):
     """(g, x, scale, mean, variance) -> dx, d_scale, d_offset"""
 
     name = "layer_norm_grad"
+    exact = FLOATS
 
     def fits(self, g, x, scale, mean, variance, rank, epsilon):
         return scale is not None
 
     def build(self, operands, outs, rank, epsilon):
-        shape = rows_of(operands[1].shape, rank)
-        primitive = layer_backward(shape, epsilon) if all(map(is_dense, operands)) else None
+        shape, dtype = rows_of(operands[1].shape, rank), operands[1].dtype
+        primitive = layer_backward(shape, epsilon, dtype) if all(map(is_dense, operands)) else None
         if primitive is None:
             return None
         kernel, matrix, rows, vector = (
             Kernel(operands, outs, inplace=((0, 0),)),
-            dense(shape),
+            dense(shape, dtype),
             dense(shape[:1]),
             dense(shape[1:]),
         )

@@ -28,16 +28,16 @@ def _needed(make):
 
 @_needed
 def product(a, b, y, scale=1.0, add=False):
-    """A batch of matrix products, times a number, or added to what is there. a, b, y: (shape, strides)."""
+    """A batch of matrix products, times a number, or added to what is there. a, b, y: layouts."""
     post_ops = (("eltwise", c.LINEAR, scale, 0.0),) if scale != 1.0 else (("sum", 1.0),) if add else ()
     return Primitive("dnnl_matmul_primitive_desc_create", strided(*a), strided(*b), None, strided(*y), post_ops=post_ops)
 
 
 @_needed
-def binary(algorithm, x, y, then=()):
+def binary(algorithm, x, y, then=(), dtype="float32"):
     """A binary primitive. x, y: shapes, x that of the result; then: post-ops (algorithm, alpha, beta), or an algorithm whose
-    second operand has the shape of the result."""
-    descs = dense(x), dense(y), dense(x)
+    second operand has the shape of the result; dtype: of x and the result, the others are float32."""
+    descs = dense(x, dtype), dense(y), dense(x, dtype)
     post_ops = [("binary", t, dense(x)) if isinstance(t, int) else ("eltwise", *t) for t in then]
     primitive = Primitive("dnnl_binary_primitive_desc_create", c_int(algorithm), *descs, post_ops=post_ops)
     return primitive if primitive.implementation.startswith("jit") else None
@@ -61,16 +61,17 @@ def row_sums(shape):
 
 
 @_needed
-def copied(source, target, dtype="float32"):
-    """A copy between layouts, each (shape, strides); or from another dtype."""
-    return reorder(strided(*source, dtype), strided(*target))
+def copied(source, target):
+    """A copy between layouts, each (shape, strides) or (shape, strides, dtype)."""
+    return reorder(strided(*source), strided(*target))
 
 
-def rows_dense(shape):
-    """(shape, strides) of a dense tensor."""
-    return tuple(shape), tuple(math.prod(shape[i + 1 :]) for i in range(len(shape)))
+def rows_dense(shape, *dtype):
+    """The layout of a dense tensor, (shape, strides) or (shape, strides, dtype)."""
+    return tuple(shape), tuple(math.prod(shape[i + 1 :]) for i in range(len(shape))), *dtype
 
 
 def transposed(matrices):
-    """(shape, strides) with the last two axes exchanged."""
-    return tuple((*x[:-2], x[-1], x[-2]) for x in matrices)
+    """A layout with the last two axes exchanged."""
+    shape, strides, *dtype = matrices
+    return *((*x[:-2], x[-1], x[-2]) for x in (shape, strides)), *dtype

@@ -7,6 +7,9 @@ which the other can be multiplied or divided factor by factor.
 
 The gradients of relu and relu6 are passes of their own, by other primitives: their `start` has the name of the op.
 
+bfloat16 is computed in float32 and rounded where it is written; a cast between the two takes no pass of its own, but where its
+result is returned.
+
 A mask multiplies, as 1 and 0; so an infinity in a masked place becomes NaN, which it does not elsewhere.
 
 Left out is what does not treat NaN and denormal numbers as NumPy does: maximum, minimum, exp and log. (relu, here as in the
@@ -14,6 +17,7 @@ products that it is fused with, makes 0 of NaN.)
 """
 
 from mlkit.backends.native.onednn import constants as c
+from mlkit.backends.native.onednn.row import FLOATS
 
 _BINARY = {"add": c.BINARY_ADD, "sub": c.BINARY_SUB, "mul": c.BINARY_MUL, "div": c.BINARY_DIV}
 _UNARY = {
@@ -26,7 +30,7 @@ _UNARY = {
     "sigmoid": [(c.LOGISTIC, 0.0, 0.0)],
 }
 GRADIENTS = {"relu_grad": (c.RELU_BY_RESULT, 0.0, 0.0), "relu6_grad": (c.CLIP_V2_BY_RESULT, 0.0, 6.0)}
-MASK = "masked_scale"
+MASK, CAST = "masked_scale", "cast"
 NEGATIVE, INVERSE = (c.LINEAR, -1.0, 0.0), (c.POW, 1.0, -1.0)
 
 
@@ -56,6 +60,11 @@ class Pass:
             self.start, self.then = (algorithm, y, x), [NEGATIVE if algorithm == c.BINARY_SUB else INVERSE, *self.then]
         return True
 
+    def is_copy(self):
+        """Whether it does nothing but write what it reads, as a cast does."""
+        algorithm, x, y = self.start
+        return algorithm == c.BINARY_MAX and x == y and not self.then
+
     def factors(self):
         """If it is a product of tensors and numbers: the tensors and (algorithm, alpha, 0.0); else None."""
         algorithm, x, y = self.start
@@ -82,16 +91,18 @@ class Pass:
 
 def can_cover(chain, masks=()):
     """Whether all steps of a chain can be parts of passes. masks: numbers of the values that are bool."""
-    return all(is_known(op.name, args, masks) for op, args, _ in chain.steps)
+    return all(is_known(op.name, args, params, masks) for op, args, params in chain.steps)
 
 
-def is_known(name, args, masks=()):
+def is_known(name, args, params, masks=()):
     """Whether a pass can do an op. args: numbers of values, or (number,)."""
     numbers = sum(type(a) is tuple for a in args)
     if name == MASK:
         return args[0] not in masks and not numbers
     if any(a in masks for a in args if type(a) is int):
         return False
+    if name == CAST:
+        return params["dtype"] in FLOATS and not numbers
     return (name in _UNARY or name in GRADIENTS) and not numbers or name in _BINARY and numbers < 2
 
 
@@ -103,7 +114,7 @@ def cover(chain, early=()):
 class _Cover:
     def __init__(self, chain, early):
         self.chain, self.early, self.passes, self.open = chain, early, [], {}
-        self.uses = {}
+        self.uses, self.same = {}, {}  # same: number of a cast of what lies in memory -> number of that
         for _, args, _ in chain.steps:
             for a in args:
                 if type(a) is int:
@@ -111,6 +122,10 @@ class _Cover:
 
     def run(self):
         for v, (op, args, params) in enumerate(self.chain.steps, self.chain.operands):
+            args = [self.same.get(a, a) if type(a) is int else a for a in args]
+            if op.name == CAST and args[0] not in self.open and v not in self.chain.outs:
+                self.same[v] = args[0]
+                continue
             self.open[v] = self._step(op.name, args, **params)
             if v in self.chain.outs or self.uses.get(v) != 1 or op.name in GRADIENTS:
                 self._written(v)
@@ -128,10 +143,10 @@ class _Cover:
         """A pass with the value in its register."""
         return self.open.pop(v) if v in self.open else Pass(c.BINARY_MAX, v, v)
 
-    def _step(self, name, args, scale=None):
-        if name in _UNARY:
+    def _step(self, name, args, scale=None, dtype=None):
+        if name in _UNARY or name == CAST:
             now = self._begin(args[0])
-            now.then += _UNARY[name]
+            now.then += _UNARY.get(name, ())
             return now
         x, y = args
         if name == MASK:

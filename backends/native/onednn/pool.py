@@ -8,7 +8,7 @@ from mlkit.backends.native.onednn.conv import image
 from mlkit.backends.native.onednn.kernel import Kernel
 from mlkit.backends.native.onednn.memory import dims, strided
 from mlkit.backends.native.onednn.primitive import Primitive, or_none
-from mlkit.backends.native.onednn.row import Row, is_dense
+from mlkit.backends.native.onednn.row import FLOATS, Row, is_dense
 
 _ALGORITHM = {"max_pool": c_int(c.POOLING_MAX), "avg_pool": c_int(c.POOLING_AVG_EXCLUDE_PADDING)}
 
@@ -25,7 +25,7 @@ def steps(shape, window, strides, padding):
 
 @or_none
 def forward(name, x, y, how, prop=c.INFERENCE):
-    """x, y: (shape, strides); prop: TRAINING to find out as well which elements are the largest."""
+    """x, y: (shape, strides, dtype); prop: TRAINING to find out as well which elements are the largest."""
     creator = "dnnl_pooling_forward_primitive_desc_create"
     return Primitive(creator, c_int(prop), _ALGORITHM[name], strided(*x), strided(*y), *map(dims, how))
 
@@ -39,6 +39,8 @@ def backward(name, x, y, how):
 
 class Pool(Row):
     """x -> y"""
+
+    exact = FLOATS
 
     def __init__(self, name):
         self.name = name
@@ -60,6 +62,7 @@ class MaxPoolGrad(Row):
     """(x, y, g) -> dx. The gradient needs to know which element was the largest; that is found again."""
 
     name = "max_pool_grad"
+    exact = FLOATS
 
     def fits(self, x, y, g, window, strides, padding):
         return ROWS[0].fits(x, window, strides, padding)
@@ -84,6 +87,7 @@ class AvgPoolGrad(Row):
     """g -> dx"""
 
     name = "avg_pool_grad"
+    exact = FLOATS
 
     def fits(self, g, shape, window, strides, padding):
         return 1 <= len(window) <= 3 and steps(shape, window, strides, padding) is not None

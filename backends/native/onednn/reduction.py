@@ -10,15 +10,16 @@ from mlkit.backends.native.onednn import constants as c
 from mlkit.backends.native.onednn.kernel import Kernel
 from mlkit.backends.native.onednn.memory import dense
 from mlkit.backends.native.onednn.parts import Declined, product, rows_dense
-from mlkit.backends.native.onednn.row import Row, is_dense
+from mlkit.backends.native.onednn.row import FLOATS, Row, is_dense
+from mlkit.core.dtypes import as_numpy
 
 SMALL = 1 << 13  # elements: below, NumPy is as fast
 BLOCK = 256, 2048  # rows added one after the other: few enough to be exact, many enough to be fast
 
 
 @functools.lru_cache(64)
-def ones(n):
-    return np.ones((1, 1, n), "float32")
+def ones(n, dtype):
+    return np.ones((1, 1, n), as_numpy(dtype))
 
 
 def blocks(rows):
@@ -31,7 +32,10 @@ def blocks(rows):
 class Sum(Row):
     """x -> sum over the first axes"""
 
-    name = "sum"
+    exact = FLOATS
+
+    def __init__(self, name):
+        self.name = name
 
     def fits(self, x, axes, keepdims):
         is_first = sorted(axes) == list(range(len(axes))) and 0 < len(axes) < len(x.shape)
@@ -44,24 +48,25 @@ class Sum(Row):
         columns = math.prod(x.shape[len(axes) :])
         number, size = blocks(math.prod(x.shape[: len(axes)]))
         kernel = Kernel(operands, outs)
-        source, total = kernel.argument(0, dense((number, size, columns))), kernel.result(0, dense((1, 1, columns)))
+        source, y = kernel.argument(0, dense((number, size, columns), x.dtype)), (1, 1, columns)
+        total = kernel.converted_back(0, dense(y, outs[0].dtype), dense(y))
         try:
             if number == 1:
-                _add_rows(kernel, source, total, 1, size, columns)
+                _add_rows(kernel, source, total, 1, size, columns, x.dtype)
             else:
                 sums = kernel.temporary(dense((number, 1, columns)))
-                _add_rows(kernel, source, sums, number, size, columns)
+                _add_rows(kernel, source, sums, number, size, columns, x.dtype)
                 _add_rows(kernel, sums.part(dense((1, number, columns)), 0), total, 1, number, columns)
         except Declined:
             return None
         return kernel
 
 
-def _add_rows(kernel, x, y, number, size, columns):
-    """(number, size, columns) -> (number, 1, columns)"""
-    shapes = (1, 1, size), (number, size, columns), (number, 1, columns)
-    primitive = product(*map(rows_dense, shapes))
-    kernel.run(primitive, {c.SRC: kernel.constant(ones(size)), c.WEIGHTS: x, c.DST: y})
+def _add_rows(kernel, x, y, number, size, columns, dtype="float32"):
+    """(number, size, columns) of a dtype -> (number, 1, columns) of float32"""
+    factors = rows_dense((1, 1, size), dtype), rows_dense((number, size, columns), dtype)
+    primitive = product(*factors, rows_dense((number, 1, columns)))
+    kernel.run(primitive, {c.SRC: kernel.constant(ones(size, dtype)), c.WEIGHTS: x, c.DST: y})
 
 
-ROWS = [Sum()]
+ROWS = [Sum("sum"), Sum("sum_wide")]

@@ -15,17 +15,19 @@ from mlkit.core.plan import Operand
 from mlkit.core.spec import Spec
 
 MOST_AXES = 12
+FLOATS = "float32", "bfloat16"  # bfloat16 only where the processor multiplies it
 
 
 class Row:
     """A row of the kernel table for the op `name`.
 
-    fits(*args, **params)            whether oneDNN is right for these shapes and parameters; all tensors are float32 and not empty
+    fits(*args, **params)            whether oneDNN is right for these shapes and parameters; all tensors have dtypes of `exact`
+                                     and are not empty
     build(operands, outs, **params)  the Kernel, or None where oneDNN has none or cannot take the operands' strides
     """
 
     name = None
-    exact = ("float32",)  # dtypes of arguments that are taken
+    exact = ("float32",)  # dtypes of arguments that are taken; FLOATS where all primitives know both
 
     def fits(self, *args, **params):
         return True
@@ -40,10 +42,18 @@ class Row:
     # ---- the protocol of rows (see mlkit/backends/native/table.py) ---------------------------------------------------
 
     def accepts(self, *args, **params):
+        lib = library()
+        if lib is None:
+            return False
         for a in args:
-            if hasattr(a, "shape") and (str(a.dtype) not in self.exact or 0 in a.shape or len(a.shape) > MOST_AXES):
+            if not hasattr(a, "shape"):
+                continue
+            dtype = str(a.dtype)
+            if dtype not in self.exact or 0 in a.shape or len(a.shape) > MOST_AXES:
                 return False
-        return library() is not None and self.fits(*args, **params)
+            if dtype == "bfloat16" and not lib.multiplies_bfloat16:
+                return False
+        return self.fits(*args, **params)
 
     def prepare(self, operands, outs, params):
         return self.build(operands, outs, **params) or densified(self.build, operands, outs, params)

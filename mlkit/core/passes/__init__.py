@@ -13,6 +13,8 @@ from mlkit.core.passes.fold_scales import fold_scales
 from mlkit.core.passes.fuse_chains import fuse_chains
 from mlkit.core.passes.fuse_norm_relu import fuse_norm_relu
 from mlkit.core.passes.fuse_products import fuse_products
+from mlkit.core.passes.keep_for_gradients import keep_for_gradients
+from mlkit.core.passes.keep_wide import keep_wide
 from mlkit.core.passes.lower import lower
 from mlkit.core.passes.prune import prune
 from mlkit.core.passes.simplify import simplify
@@ -29,8 +31,10 @@ PASSES = {
     "zero_sums": lambda graph, backend: zero_sums(graph),
     "fuse_norm_relu": lambda graph, backend: fuse_norm_relu(prune(graph), backend.kernels),
     "fuse_products": lambda graph, backend: fuse_products(prune(graph), backend.kernels),
+    "keep_wide": lambda graph, backend: keep_wide(prune(graph), backend.kernels),
     "block_channels": lambda graph, backend: block_channels(prune(graph), backend.channel_block(), backend.can_chain),
     "fuse_chains": lambda graph, backend: fuse_chains(prune(graph), backend.can_chain, backend.gains_alone),
+    "keep_for_gradients": lambda graph, backend: keep_for_gradients(graph, backend.keeps),
 }
 
 

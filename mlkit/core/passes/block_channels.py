@@ -14,7 +14,17 @@ from mlkit.core.tensor import Value
 
 LARGE = 24 << 20  # bytes of an image that the caches do not keep
 MEDIUM = 4 << 20  # bytes from which a neighbour of such images is better laid alike than copied
-_WINDOWS = ("conv", "conv_bias_act", "conv_input", "conv_kernel", "max_pool", "max_pool_grad", "avg_pool", "avg_pool_grad")
+_WINDOWS = (
+    "conv",
+    "conv_bias_act",
+    "conv_input",
+    "conv_kernel",
+    "conv_kernel_wide",
+    "max_pool",
+    "max_pool_grad",
+    "avg_pool",
+    "avg_pool_grad",
+)
 _ACTIVATIONS = ("silu", "silu_grad", "gelu", "gelu_grad")  # elementwise, though not parts of chains
 
 
@@ -28,7 +38,7 @@ def block_channels(graph, block, is_elementwise):
 
 
 def _is_image(v):
-    return type(v) is Value and len(v.shape) == 4 and v.dtype == "float32"
+    return type(v) is Value and len(v.shape) == 4 and v.dtype in ("float32", "bfloat16")
 
 
 def _bytes(v):

@@ -21,3 +21,4 @@ from mlkit.ops.fused.softmax import (
     softmax_grad,
 )
 from mlkit.ops.fused.update import adam_update, rmsprop_update, sgd_update
+from mlkit.ops.fused.wide import conv_kernel_wide, matmul_wide, sum_wide

@@ -1,5 +1,6 @@
 """Scaled dot-product attention without the matrix of all scores in memory, and its gradient."""
 
+from mlkit.core import dtypes
 from mlkit.core.op import Op
 from mlkit.core.spec import Spec, compatible, same_size, show
 from mlkit.ops import elementwise as el
@@ -35,7 +36,7 @@ def _scores(q, k, mask, scale, causal):
         lower = reshape(iota(size=queries, dtype="int32"), shape=(queries, 1)) >= iota(size=keys, dtype="int32")
         mask = lower if mask is None else el.and_(mask, lower)
     if mask is not None:
-        scores = el.where(mask, scores, max(MASKED, -30000.0 if scores.dtype == "float16" else MASKED))
+        scores = el.where(mask, scores, MASKED)
     return scores, mask
 
 
@@ -45,36 +46,43 @@ def _probabilities(q, k, mask, scale, causal):
     return e / sum_(e, axes=(3,), keepdims=True), mask
 
 
+def _widened(*xs):
+    """Half floats in float32, in which attention is computed."""
+    return (el.cast(x, dtype=dtypes.result_type(x.dtype, "float32")) for x in xs)
+
+
 def _attention(q, k, v, mask, scale, causal):
+    dtype, (q, k, v) = q.dtype, _widened(q, k, v)
     p, _ = _probabilities(q, k, mask, scale, causal)
-    return _heads_first(matmul(p, _heads_first(v)))
+    return el.cast(_heads_first(matmul(p, _heads_first(v))), dtype=dtype)
 
 
 def _attention_vjp(g, y, q, k, v, mask, scale, causal):
-    return *attention_grad(g, q, k, v, mask, y, scale=scale, causal=causal), None
+    return *attention_grad(g, q, k, v, mask, scale=scale, causal=causal), None
 
 
 # query (b, t, n, h), key (b, s, n, h), value (b, s, n, d), mask bool that broadcasts to (b, n, t, s) or None -> (b, t, n, d).
 # Vaswani et al., NeurIPS 2017, section 3.2; Dao et al., "FlashAttention", NeurIPS 2022, for computing the scores again in the
 # gradient.
-attention = Op("attention", _attention_spec, _attention_vjp, "xy", _attention)
+attention = Op("attention", _attention_spec, _attention_vjp, "x", _attention)
 
 
-def _attention_grad_spec(g, q, k, v, mask, y, scale, causal):
+def _attention_grad_spec(g, q, k, v, mask, scale, causal):
     return q, k, v
 
 
-def _attention_grad(g, q, k, v, mask, y, scale, causal):
+def _attention_grad(g, q, k, v, mask, scale, causal):
+    dtype, (g, q, k, v) = q.dtype, _widened(g, q, k, v)
     p, mask = _probabilities(q, k, mask, scale, causal)
     g_heads = _heads_first(g)
     dv = matmul(swap(p), g_heads)
-    dot = sum_(g_heads * _heads_first(y), axes=(3,), keepdims=True)
-    d_scores = p * (matmul(g_heads, swap(_heads_first(v))) - dot) * scale
+    dp = matmul(g_heads, swap(_heads_first(v)))
+    d_scores = p * (dp - sum_(p * dp, axes=(3,), keepdims=True)) * scale
     if mask is not None:
         d_scores = el.where(mask, d_scores, 0.0)
     dq = matmul(d_scores, _heads_first(k))
     dk = matmul(swap(d_scores), _heads_first(q))
-    return tuple(map(_heads_first, (dq, dk, dv)))
+    return tuple(el.cast(_heads_first(d), dtype=dtype) for d in (dq, dk, dv))
 
 
 attention_grad = Op("attention_grad", _attention_grad_spec, fallback=_attention_grad)

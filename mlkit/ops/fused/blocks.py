@@ -6,7 +6,7 @@ from mlkit.core.blocks import IMAGES, plain_shape, shape_in_blocks
 from mlkit.core.op import OPS, Op
 from mlkit.core.spec import Spec
 from mlkit.ops import window  # noqa: F401 (defines ops named in IMAGES)
-from mlkit.ops.fused import epilogue  # noqa: F401 (as well)
+from mlkit.ops.fused import epilogue, wide  # noqa: F401 (as well)
 from mlkit.ops.fused.norm_relu import batch_norm_relu, batch_norm_relu_grad, pack, unpack
 from mlkit.ops.movement import reshape, transpose
 

@@ -1,5 +1,9 @@
-"""Batch and layer normalization with the statistics of their input, and their gradients."""
+"""Batch and layer normalization with the statistics of their input, and their gradients.
 
+Half floats are normalized in float32: x and y, and their gradients, may have such a dtype; all others are float32 then.
+"""
+
+from mlkit.core import dtypes
 from mlkit.core.op import Op
 from mlkit.core.spec import Spec, reduced, show
 from mlkit.ops import elementwise as el
@@ -8,8 +12,19 @@ from mlkit.ops.movement import reshape
 from mlkit.ops.reduction import size_along, size_operand, sum_
 
 
+def _wide(dtype):
+    """The dtype of statistics, parameters and their gradients."""
+    return dtypes.result_type(dtype, "float32")
+
+
+def _widened(x):
+    return el.cast(x, dtype=_wide(x.dtype))
+
+
 def _check(name, x, parameters, shape):
     for p in parameters:
+        if p is not None and p.dtype != _wide(x.dtype):
+            raise TypeError(f"{name}: x of {x.dtype} needs scale and offset of {_wide(x.dtype)}, but got {p.dtype}.")
         if p is not None and tuple(p.shape) != tuple(shape):
             raise ValueError(
                 f"{name}: x of shape {show(x.shape)} needs scale and offset of shape {show(shape)}, but got {show(p.shape)}."
@@ -37,10 +52,11 @@ def _along(p, x, axes):
 def _batch_norm_spec(x, scale, offset, axes, epsilon):
     shape = reduced(x.shape, axes, False)
     _check("batch_norm", x, (scale, offset), shape)
-    return x, Spec(shape, x.dtype), Spec(shape, x.dtype)
+    return x, Spec(shape, _wide(x.dtype)), Spec(shape, _wide(x.dtype))
 
 
 def _batch_norm(x, scale, offset, axes, epsilon):
+    dtype, x = x.dtype, _widened(x)
     mean, variance = _moments(x, axes)
     inverse = el.rsqrt(variance + epsilon)
     if scale is not None:
@@ -49,7 +65,7 @@ def _batch_norm(x, scale, offset, axes, epsilon):
     if offset is not None:
         shift = shift + _along(offset, x, axes)
     small = reduced(x.shape, axes, False)
-    return x * inverse + shift, reshape(mean, shape=small), reshape(variance, shape=small)
+    return el.cast(x * inverse + shift, dtype=dtype), reshape(mean, shape=small), reshape(variance, shape=small)
 
 
 def _batch_norm_vjp(g, out, x, scale, offset, axes, epsilon):
@@ -71,6 +87,7 @@ def _batch_norm_grad_spec(g, x, scale, mean, variance, axes, epsilon):
 
 
 def _batch_norm_grad(g, x, scale, mean, variance, axes, epsilon):
+    dtype, g, x = x.dtype, _widened(g), _widened(x)
     inverse = el.rsqrt(_along(variance, x, axes) + epsilon)
     normal = (x - _along(mean, x, axes)) * inverse
     d_offset = sum_(g, axes=axes, keepdims=True)
@@ -78,7 +95,7 @@ def _batch_norm_grad(g, x, scale, mean, variance, axes, epsilon):
     dx = inverse * (g - (d_offset + normal * d_scale) / size_operand(size_along(x, axes), x.dtype))
     if scale is not None:
         dx = dx * _along(scale, x, axes)
-    return dx, reshape(d_scale, shape=mean.shape), reshape(d_offset, shape=mean.shape)
+    return el.cast(dx, dtype=dtype), reshape(d_scale, shape=mean.shape), reshape(d_offset, shape=mean.shape)
 
 
 batch_norm_grad = Op("batch_norm_grad", _batch_norm_grad_spec, fallback=_batch_norm_grad)
@@ -90,7 +107,7 @@ batch_norm_grad = Op("batch_norm_grad", _batch_norm_grad_spec, fallback=_batch_n
 def _layer_norm_spec(x, scale, offset, rank, epsilon):
     n = len(x.shape) - rank
     _check("layer_norm", x, (scale, offset), x.shape[n:])
-    row = Spec((*x.shape[:n], *(1,) * rank), x.dtype)
+    row = Spec((*x.shape[:n], *(1,) * rank), _wide(x.dtype))
     return x, row, row
 
 
@@ -99,12 +116,13 @@ def _last(x, rank):
 
 
 def _layer_norm(x, scale, offset, rank, epsilon):
+    dtype, x = x.dtype, _widened(x)
     mean, variance = _moments(x, _last(x, rank))
     inverse = el.rsqrt(variance + epsilon)
     y = (x - mean) * inverse
     if scale is not None:
         y = y * scale
-    return y if offset is None else y + offset, mean, variance
+    return el.cast(y if offset is None else y + offset, dtype=dtype), mean, variance
 
 
 def _layer_norm_vjp(g, out, x, scale, offset, rank, epsilon):
@@ -121,11 +139,12 @@ layer_norm = Op("layer_norm", _layer_norm_spec, _layer_norm_vjp, "012y", _layer_
 
 
 def _layer_norm_grad_spec(g, x, scale, mean, variance, rank, epsilon):
-    vector = Spec(x.shape[len(x.shape) - rank :], x.dtype)
+    vector = Spec(x.shape[len(x.shape) - rank :], _wide(x.dtype))
     return x, vector, vector
 
 
 def _layer_norm_grad(g, x, scale, mean, variance, rank, epsilon):
+    dtype, g, x = x.dtype, _widened(g), _widened(x)
     last, lead = _last(x, rank), tuple(range(x.ndim - rank))
     inverse = el.rsqrt(variance + epsilon)
     normal = (x - mean) * inverse
@@ -133,7 +152,7 @@ def _layer_norm_grad(g, x, scale, mean, variance, rank, epsilon):
     d_scale = sum_(g * normal, axes=lead, keepdims=False)
     h = g if scale is None else g * scale
     dx = inverse * (h - _mean(h, last) - normal * _mean(h * normal, last))
-    return dx, d_scale, d_offset
+    return el.cast(dx, dtype=dtype), d_scale, d_offset
 
 
 layer_norm_grad = Op("layer_norm_grad", _layer_norm_grad_spec, fallback=_layer_norm_grad)

@@ -1,12 +1,20 @@
 """LSTM and GRU over whole sequences, and their gradients.
 
-Sequences are (batch, time, features). Gates stand in Keras's order: i, f, c, o for the LSTM, z, r, h for the GRU.
+Sequences are (batch, time, features), states (batch, units). Gates stand in Keras's order: i, f, c, o for the LSTM, z, r, h for
+the GRU. With one state s or two of them:
+
+    x, *s, kernel (features, gates * units), recurrent kernel (units, gates * units), bias or None -> h at all times, *last s
+    gradients of these results (or None), these arguments -> gradients of the arguments
+
+A gradient needs the gates. By its mathematics it computes them again; but in a program that holds both calls the first may keep
+them: as a further result with the Spec `keep`, which is whatever the kernel likes. The gradient takes all results of that call as
+further arguments then.
+See `core/passes/keep_for_gradients.py`.
 """
 
 from mlkit.core.op import Op
 from mlkit.core.spec import Spec, same_size, show
 from mlkit.ops import elementwise as el
-from mlkit.ops.fused.second_order import through_fallback
 from mlkit.ops.linear import matmul, swap
 from mlkit.ops.movement import concat, reshape, slice_along
 from mlkit.ops.reduction import sum_
@@ -78,79 +86,81 @@ def _total(*terms):
     return out
 
 
+def _results(x, states, keep):
+    h = states[0]
+    results = Spec((x.shape[0], x.shape[1], h.shape[-1]), x.dtype), *states
+    return results if keep is None else (*results, keep)
+
+
+def _vjp(gradient):
+    """That of either op, by its gradient op."""
+
+    def vjp(g, out, *args):
+        *found, d_bias = gradient(*g, *args)
+        return *found, None if args[-1] is None else d_bias
+
+    return vjp
+
+
 # ---- LSTM ------------------------------------------------------------------------------------------------------------
 
 
-def _lstm_spec(x, h, c, kernel, recurrent, bias):
+def _lstm_spec(x, h, c, kernel, recurrent, bias, keep=None):
     _check("lstm", x, h, kernel, recurrent, 4)
-    batch, time, units = x.shape[0], x.shape[1], h.shape[-1]
-    return Spec((batch, time, units), x.dtype), c, Spec((time, 6, units, batch), x.dtype)
+    return _results(x, (h, c), keep)
 
 
-def _lstm(x, h, c, kernel, recurrent, bias):
+def _lstm_steps(x, h, c, kernel, recurrent, bias):
+    """For each step h and c after it, and i, f, candidate, o, tanh(c) and the c before."""
     z = _project(x, kernel, bias)
-    hs, kept = [], []
     for t in range(x.shape[1]):
         zi, zf, zc, zo = _split(_step(z, t) + matmul(h, recurrent), 4)
         i, f, candidate, o = el.sigmoid(zi), el.sigmoid(zf), el.tanh(zc), el.sigmoid(zo)
         before, c = c, f * c + i * candidate
         th = el.tanh(c)
         h = o * th
-        hs.append(h)
-        kept.append(concat(*(reshape(swap(a), shape=(1, 1, *a.shape[::-1])) for a in (i, f, candidate, o, th, before)), axis=1))
-    return _join(hs), c, concat(*kept, axis=0)
+        yield h, c, (i, f, candidate, o, th, before)
 
 
-def _lstm_vjp(g, out, x, h, c, kernel, recurrent, bias):
-    hs, _, kept = out
-    if g[2] is not None:
-        return through_fallback(lstm, g, (x, h, c, kernel, recurrent, bias), {})
-    *found, d_bias = lstm_grad(g[0], g[1], x, h, kernel, recurrent, hs, kept)
-    return *found, None if bias is None else d_bias
+def _lstm(x, h, c, kernel, recurrent, bias):
+    steps = list(_lstm_steps(x, h, c, kernel, recurrent, bias))
+    return _join([step[0] for step in steps]), *steps[-1][:2]
 
 
-# x (b, t, features), first states h and c (b, units), kernel (features, 4 units), recurrent kernel (units, 4 units), bias (4
-# units) or None -> h at all times (b, t, units), the last c (b, units), and for the gradient (t, 6, units, b): the gates i, f,
-# candidate and o, tanh(c), and the c before. There the batch comes last, so that what a step computes with is dense.
-# Hochreiter and Schmidhuber, "Long short-term memory", Neural Computation 9 (1997), with the forget gate of Gers et al. (2000).
-lstm = Op("lstm", _lstm_spec, _lstm_vjp, "xy", _lstm)
+def _lstm_grad_spec(ghs, gh, gc, x, h, c, kernel, recurrent, bias, *results):
+    return x, h, c, kernel, recurrent, Spec((kernel.shape[1],), x.dtype)
 
 
-def _lstm_grad_spec(gh, gc, x, h, kernel, recurrent, hs, kept):
-    return x, h, h, kernel, recurrent, Spec((kernel.shape[1],), x.dtype)
-
-
-def _lstm_grad(gh, gc, x, h, kernel, recurrent, hs, kept):
-    """Backward in time. gh, gc: gradients of all h and of the last c, or None."""
-    time, _, units, batch = kept.shape
-    dh, dc = None, gc
+def _lstm_grad(ghs, gh, gc, x, h, c, kernel, recurrent, bias):
+    """Backward in time."""
+    steps = list(_lstm_steps(x, h, c, kernel, recurrent, bias))
+    dh, dc = gh, gc
     dzs = []
-    for t in range(time - 1, -1, -1):
-        step = reshape(slice_along(kept, 0, t, t + 1), shape=(6, units, batch))
-        parts = [swap(reshape(slice_along(step, 0, k, k + 1), shape=(units, batch))) for k in range(6)]
-        i, f, candidate, o, th, before = parts
-        dh = _total(dh, None if gh is None else _step(gh, t), None if gh is not None or dh is not None else th * 0)
+    for t in range(len(steps) - 1, -1, -1):
+        i, f, candidate, o, th, before = steps[t][2]
+        dh = _total(dh, None if ghs is None else _step(ghs, t), th * 0)
         dc = _total(dc, dh * o * (1 - th * th))
         di, df = dc * candidate * i * (1 - i), dc * before * f * (1 - f)
         dg, do = dc * i * (1 - candidate * candidate), dh * th * o * (1 - o)
         dzs.append(_last_axis(di, df, dg, do))
         dh, dc = matmul(dzs[-1], swap(recurrent)), dc * f
-    dz = _join(dzs[::-1])
+    dz, hs = _join(dzs[::-1]), _join([step[0] for step in steps])
     d_recurrent, d_bias = _weight_grad(_shifted(h, hs), dz), sum_(dz, axes=(0, 1), keepdims=False)
     return matmul(dz, swap(kernel)), dh, dc, _weight_grad(x, dz), d_recurrent, d_bias
 
 
-# -> gradients of x, of the first h and c, of both kernels and of the bias
 lstm_grad = Op("lstm_grad", _lstm_grad_spec, fallback=_lstm_grad)
+# States h and c; bias (4 units). Hochreiter and Schmidhuber, "Long short-term memory", Neural Computation 9 (1997), with the
+# forget gate of Gers et al. (2000).
+lstm = Op("lstm", _lstm_spec, _vjp(lstm_grad), "x", _lstm)
 
 
 # ---- GRU -------------------------------------------------------------------------------------------------------------
 
 
-def _gru_spec(x, h, kernel, recurrent, bias):
+def _gru_spec(x, h, kernel, recurrent, bias, keep=None):
     _check("gru", x, h, kernel, recurrent, 3)
-    batch, time, units = x.shape[0], x.shape[1], h.shape[-1]
-    return Spec((batch, time, units), x.dtype), Spec((batch, time, 4 * units), x.dtype)
+    return _results(x, (h,), keep)
 
 
 def _biases(bias):
@@ -160,61 +170,48 @@ def _biases(bias):
     return (reshape(slice_along(bias, 0, i, i + 1), shape=(bias.shape[1],)) for i in range(2))
 
 
-def _gru(x, h, kernel, recurrent, bias):
+def _gru_steps(x, h, kernel, recurrent, bias):
+    """For each step h after it, and both gates, the candidate, what the reset gate multiplies and the h before."""
     input_bias, state_bias = _biases(bias)
     z = _project(x, kernel, input_bias)
-    hs, gates = [], []
     for t in range(x.shape[1]):
         xz, xr, xh = _split(_step(z, t), 3)
         sz, sr, sh = _split(_project(h, recurrent, state_bias), 3)
         update, reset = el.sigmoid(xz + sz), el.sigmoid(xr + sr)
         candidate = el.tanh(xh + reset * sh)
-        h = update * h + (1 - update) * candidate
-        hs.append(h)
-        gates.append(_last_axis(update, reset, candidate, sh))
-    return _join(hs), _join(gates)
+        before, h = h, update * h + (1 - update) * candidate
+        yield h, (update, reset, candidate, sh, before)
 
 
-def _gru_vjp(g, out, x, h, kernel, recurrent, bias):
-    hs, gates = out
-    if g[0] is None or g[1] is not None:
-        return through_fallback(gru, g, (x, h, kernel, recurrent, bias), {})
-    dx, ds, dh = gru_grad(g[0], h, recurrent, hs, gates)
-    d_bias = None
-    if bias is not None:
-        rows = [reshape(sum_(d, axes=(0, 1), keepdims=False), shape=(1, bias.shape[1])) for d in (dx, ds)]
-        d_bias = concat(*rows, axis=0)
-    return matmul(dx, swap(kernel)), dh, _weight_grad(x, dx), _weight_grad(_shifted(h, hs), ds), d_bias
+def _gru(x, h, kernel, recurrent, bias):
+    hs = [h for h, _ in _gru_steps(x, h, kernel, recurrent, bias)]
+    return _join(hs), hs[-1]
 
 
-# x (b, t, features), first state h (b, units), kernel (features, 3 units), recurrent kernel (units, 3 units), bias (2, 3 units)
-# or None -> h at all times (b, t, units); for the gradient both gates, the candidate, and what the reset gate multiplies (b, t,
-# 4 units). Cho et al., EMNLP 2014, with the reset gate applied after the matrix product, as cuDNN and Keras's reset_after=True
-# do.
-gru = Op("gru", _gru_spec, _gru_vjp, "xy", _gru)
+def _gru_grad_spec(ghs, gh, x, h, kernel, recurrent, bias, *results):
+    return x, h, kernel, recurrent, Spec((2, kernel.shape[1]), x.dtype)
 
 
-def _gru_grad_spec(g, h, recurrent, hs, gates):
-    wide = Spec((*hs.shape[:2], 3 * h.shape[-1]), h.dtype)
-    return wide, wide, h
-
-
-def _gru_grad(g, h, recurrent, hs, gates):
+def _gru_grad(ghs, gh, x, h, kernel, recurrent, bias):
     """Backward in time."""
-    before = _shifted(h, hs)
-    dh = None
+    steps = list(_gru_steps(x, h, kernel, recurrent, bias))
+    dh = gh
     dxs, dss = [], []
-    for t in range(hs.shape[1] - 1, -1, -1):
-        update, reset, candidate, sh = _split(_step(gates, t), 4)
-        dh = _total(dh, _step(g, t))
-        du = dh * (_step(before, t) - candidate) * update * (1 - update)
+    for t in range(len(steps) - 1, -1, -1):
+        update, reset, candidate, sh, before = steps[t][1]
+        dh = _total(dh, None if ghs is None else _step(ghs, t), sh * 0)
+        du = dh * (before - candidate) * update * (1 - update)
         dc = dh * (1 - update) * (1 - candidate * candidate)
         dr = dc * sh * reset * (1 - reset)
         dxs.append(_last_axis(du, dr, dc))
         dss.append(_last_axis(du, dr, dc * reset))
         dh = dh * update + matmul(dss[-1], swap(recurrent))
-    return _join(dxs[::-1]), _join(dss[::-1]), dh
+    dx, ds, hs = _join(dxs[::-1]), _join(dss[::-1]), _join([step[0] for step in steps])
+    rows = [reshape(sum_(d, axes=(0, 1), keepdims=False), shape=(1, d.shape[2])) for d in (dx, ds)]
+    return matmul(dx, swap(kernel)), dh, _weight_grad(x, dx), _weight_grad(_shifted(h, hs), ds), concat(*rows, axis=0)
 
 
-# -> gradients of the products of inputs and of state before they meet (b, t, 3 units each), and of the first state
 gru_grad = Op("gru_grad", _gru_grad_spec, fallback=_gru_grad)
+# State h; bias (2, 3 units), for the inputs and for the state. Cho et al., EMNLP 2014, with the reset gate applied after the
+# matrix product, as cuDNN and Keras's reset_after=True do.
+gru = Op("gru", _gru_spec, _vjp(gru_grad), "x", _gru)

@@ -1,5 +1,6 @@
 """Images sampled at computed places: affine and perspective maps, elastic distortion."""
 
+import functools
 import itertools
 
 from mlkit.core import dtypes
@@ -13,6 +14,7 @@ from mlkit.ops.reduction import size_operand
 __all__ = ["affine_transform", "elastic_transform", "map_coordinates", "perspective_transform"]
 
 _ORDERS = {"nearest": 0, "bilinear": 1}
+_FEW = 4  # channels up to which single numbers are gathered and weighted faster than rows of all channels
 _FILL_MODES = ("constant", "nearest", "wrap", "mirror", "reflect")
 
 
@@ -24,15 +26,16 @@ def _inside(index, size, fill_mode):
     if fill_mode == "wrap":
         return el.mod(index, size)
     if fill_mode == "mirror":  # ... 2 1 0 1 2 ...
-        return _mirror(index, size)
+        return index * 0 if type(size) is int and size == 1 else _there_and_back(index, 2 * size - 2, 0)
     if fill_mode == "reflect":  # ... 1 0 0 1 ...
-        return el.floor_div(_mirror(2 * index + 1, 2 * size + 1) - 1, 2)
+        return _there_and_back(index, 2 * size, 1)
     return el.minimum(el.maximum(index, 0), size - 1)
 
 
-def _mirror(index, size):
-    period = size - 1
-    return index * 0 if type(size) is int and size == 1 else abs(el.mod(index + period, 2 * period) - period)
+def _there_and_back(index, period, twice):
+    """The index within a period whose second half goes back. twice: 1 if the ends come two times in a row, else 0."""
+    index = el.mod(index, period)
+    return el.minimum(index, period - twice - index)
 
 
 def _round(x):
@@ -50,33 +53,47 @@ def _neighbours(place, order):
     return [(index, 1 - weight), (index + 1, weight)]
 
 
-def _sample(rows, sizes, places, order, fill_mode, fill_value, first_row=None):
-    """Interpolate between rows (number of samples, channels...) that lie on a grid of the given sizes.
+def _corners(sizes, places, order, fill_mode, first_row=None):
+    """The samples around each place: [(number of the sample, weight or None, whether it lies on the grid or None)].
 
-    places: for each axis of the grid a float tensor, all of one shape. first_row: what is added to the number of the row (for
-    batches). Returns (places' shape, channels...).
+    sizes: of the grid's axes. places: for each of them a float tensor, all of one shape. first_row: what is added to the number
+    of the sample (for batches).
     """
     sizes = [size_operand(s, "int32") for s in sizes]
-    channels = rows.shape[1:]
-    wide = (*places[0].shape, *(1,) * len(channels))
+    neighbours = []
+    for axis, (size, place) in enumerate(zip(sizes, places)):
+        stride = size_of(sizes[axis + 1 :])
+        neighbours.append([
+            (_inside(i, size, fill_mode) * stride, w, el.and_(i >= 0, i < size) if fill_mode == "constant" else None)
+            for i, w in _neighbours(place, order)
+        ])  # fmt: skip
+    corners = []
+    for axes in itertools.product(*neighbours):
+        steps, weights, valid = zip(*axes)
+        row = functools.reduce(el.add, steps if first_row is None else (first_row, *steps))
+        corners.append((row, _product(el.mul, weights), _product(el.and_, valid)))
+    return corners
+
+
+def _product(op, parts):
+    return None if parts[0] is None else functools.reduce(op, parts)
+
+
+def _interpolated(samples, corners, fill_value, dtype):
+    """The weighted sums of samples (n, channels...). dtype: of the sum."""
+
+    def over_channels(x):
+        return reshape(x, shape=(*x.shape, *(1,) * (samples.ndim - 1)))
+
     total = None
-    for corner in itertools.product(*(_neighbours(p, order) for p in places)):
-        row, weight, valid = first_row, None, None
-        for axis, (index, w) in enumerate(corner):
-            stride = size_of(sizes[axis + 1 :])
-            step = _inside(index, sizes[axis], fill_mode) * stride
-            row = step if row is None else row + step
-            weight = w if weight is None or w is None else weight * w
-            if fill_mode == "constant":
-                here = el.and_(index >= 0, index < sizes[axis])
-                valid = here if valid is None else el.and_(valid, here)
-        values = cast(take(rows, row, axis=0), places[0].dtype)
+    for row, weight, valid in corners:
+        values = cast(take(samples, row, axis=0), dtype)
         if valid is not None:
-            values = el.where(reshape(valid, shape=wide), values, float(fill_value))
+            values = el.where(over_channels(valid), values, float(fill_value))
         if weight is not None:
-            values = values * reshape(weight, shape=wide)
+            values = values * over_channels(weight)
         total = values if total is None else total + values
-    return cast(_round(total) if rows.dtype in dtypes.INTS + dtypes.UINTS else total, rows.dtype)
+    return cast(_round(total) if samples.dtype in dtypes.INTS + dtypes.UINTS else total, samples.dtype)
 
 
 def map_coordinates(inputs, coordinates, order, fill_mode="constant", fill_value=0):
@@ -99,15 +116,21 @@ def map_coordinates(inputs, coordinates, order, fill_mode="constant", fill_value
     check_choice("map_coordinates", "fill_mode", fill_mode, _FILL_MODES)
     coordinates = cast(coordinates, dtypes.float_of(coordinates.dtype))
     places = [reshape(slice_along(coordinates, 0, i, i + 1), shape=coordinates.shape[1:]) for i in range(x.ndim)]
-    return _sample(reshape(x, shape=(size_of(x.shape),)), x.shape, places, order, fill_mode, fill_value)
+    corners = _corners(x.shape, places, order, fill_mode)
+    return _interpolated(reshape(x, shape=(size_of(x.shape),)), corners, fill_value, coordinates.dtype)
 
 
 def _sample_images(x, y_places, x_places, interpolation, fill_mode, fill_value):
     """Batch (n, h, w, c) at places (n, h', w')."""
     n, h, w, c = x.shape
     first = reshape(iota(size=n, dtype="int32") * size_operand(h * w, "int32"), shape=(n, 1, 1))
-    rows = reshape(x, shape=(n * h * w, c))
-    return _sample(rows, (h, w), [y_places, x_places], _ORDERS[interpolation], fill_mode, fill_value, first)
+    corners = _corners((h, w), [y_places, x_places], _ORDERS[interpolation], fill_mode, first)
+    rows, dtype = reshape(x, shape=(n * h * w, c)), y_places.dtype
+    if type(c) is not int or c > _FEW:
+        return _interpolated(rows, corners, fill_value, dtype)
+    planes = [reshape(slice_along(rows, 1, i, i + 1), shape=(n * h * w,)) for i in range(c)]
+    results = [_interpolated(plane, corners, fill_value, dtype) for plane in planes]
+    return concat(*(reshape(r, shape=(*r.shape, 1)) for r in results), axis=3)
 
 
 # ---- maps of the plane -----------------------------------------------------------------------------------------------

@@ -2,6 +2,7 @@
 
 import math
 
+from mlkit.core import dtypes
 from mlkit.core.spec import is_known, show
 from mlkit.ops import elementwise as el
 from mlkit.ops import fused
@@ -41,17 +42,15 @@ def dot_product_attention(
     _check(query, key, value)
     if flash_attention and bias is not None:
         raise ValueError("dot_product_attention: `flash_attention=True` is not possible with a `bias`.")
-    dtype = query.dtype
-    if dtype in ("float16", "bfloat16"):
-        query, key, value = (cast(x, "float32") for x in (query, key, value))
     groups = query.shape[2] // key.shape[2]
     if groups != 1:
         key, value = (_repeat_heads(x, groups) for x in (key, value))
     mask = None if mask is None else _four_axes(to_bool(mask))
     scale = 1 / math.sqrt(query.shape[3]) if scale is None else scale
     if bias is None and isinstance(scale, (int, float)):
-        return cast(fused.attention(query, key, value, mask, scale=float(scale), causal=bool(is_causal)), dtype)
-    return cast(_with_bias(query, key, value, bias, mask, scale, is_causal), dtype)
+        return fused.attention(query, key, value, mask, scale=float(scale), causal=bool(is_causal))
+    wide = (cast(x, dtypes.result_type(x.dtype, "float32")) for x in (query, key, value))
+    return cast(_with_bias(*wide, bias, mask, scale, is_causal), query.dtype)
 
 
 def _check(query, key, value):

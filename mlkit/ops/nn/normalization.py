@@ -91,7 +91,8 @@ def layer_normalization(x, gamma=None, beta=None, axis=-1, epsilon=None, **kwarg
             stacklevel=2,
         )
     epsilon = default_epsilon() if epsilon is None else epsilon
-    x, dtype = _single(x)
+    given = as_tensor(x)
+    x, dtype = _single(given)
     axes = normalize_axes("layer_normalization", axis, x.ndim)
     gamma, beta = (None if p is None else cast(p, x.dtype) for p in (gamma, beta))
     if rms_scaling:
@@ -100,6 +101,7 @@ def layer_normalization(x, gamma=None, beta=None, axis=-1, epsilon=None, **kwarg
         return cast(y if gamma is None else y * _along(gamma, x, axes), dtype)
     inner = tuple(x.shape[a] for a in axes)
     if axes == tuple(range(x.ndim - len(axes), x.ndim)) and all(p is None or p.shape == inner for p in (gamma, beta)):
+        x = given if dtype in _HALF else x  # half floats are computed in float32 there
         return cast(fused.layer_norm(x, gamma, beta, rank=len(axes), epsilon=epsilon)[0], dtype)
     mean, variance = moments(x, axes, keepdims=True)
     inverse = el.rsqrt(variance + epsilon)

@@ -48,6 +48,9 @@ SAMPLES = [
     P("adam_update", f(), f(), pos(), pos(), f(), f(), **_ADAM),
     P("rmsprop_update", f(3, 4), pos(3, 4), f(3, 4), pos(), momentum=0.0, centered=False, **_RMS),
     P("rmsprop_update", f(3, 4), pos(3, 4), f(3, 4), unit(3, 4), f(3, 4), pos(), momentum=0.5, centered=True, **_RMS),
+    P("matmul_wide", f(2, 3), f(3, 4)),
+    P("sum_wide", f(2, 3, 4), axes=(0, 1), keepdims=False),
+    P("conv_kernel_wide", f(2, 5, 6, 3), f(2, 5, 3, 4), shape=(3, 3, 3, 4), **_CONV),
     P("batch_norm", f(2, 3, 4), f(4), f(4), axes=(0, 1), epsilon=0.1),
     P("batch_norm", f(2, 3, 4), None, None, axes=(0, 2), epsilon=0.1),
     P("batch_norm_grad", f(2, 3, 4), f(2, 3, 4), f(4), f(4), pos(4), axes=(0, 1), epsilon=0.1),
@@ -71,6 +74,7 @@ SAMPLES = [
     ),
     P("conv_input_in_blocks", f(2, 2, 5, 3, 2), f(3, 3, 4, 4), shape=(2, 5, 6, 4), **_laid((0,), (0,)), **_CONV),
     P("conv_kernel_in_blocks", f(2, 5, 6, 3), f(2, 2, 5, 3, 2), shape=(3, 3, 3, 4), **_laid((1,), ()), **_CONV),
+    P("conv_kernel_wide_in_blocks", f(2, 5, 6, 3), f(2, 2, 5, 3, 2), shape=(3, 3, 3, 4), **_laid((1,), ()), **_CONV),
     P("batch_norm_in_blocks", f(2, 2, 3, 3, 2), f(4), None, **_laid((0,), (0,)), **_STATISTICS),
     P("batch_norm_grad_in_blocks", *_TWO, f(4), f(4), pos(4), **_laid((0, 1), (0,)), **_STATISTICS),
     P("batch_norm_relu_in_blocks", f(2, 2, 3, 3, 2), f(4), f(4), **_laid((0,), (0,)), **_STATISTICS, _known=True),
@@ -92,7 +96,6 @@ SAMPLES = [
         f(2, 5, 2, 4),
         f(2, 5, 2, 4),
         b(2, 1, 3, 5),
-        f(2, 3, 2, 4),
         scale=0.5,
         causal=False,
         _second=False,
@@ -100,24 +103,19 @@ SAMPLES = [
     P("lstm", *_LSTM, f(20), **_SEQUENCE),
     P("lstm", *_LSTM, None, **_SEQUENCE),
     *[
-        P(
-            "lstm_grad",
-            gh,
-            gc,
-            f(2, 3, 4),
-            f(2, 5),
-            f(4, 20),
-            f(5, 20),
-            f(2, 3, 5),
-            unit(3, 6, 5, 2),
-            _second=False,
-            **_SEQUENCE,
+        P("lstm_grad", *g, *_LSTM, bias, _second=False, **_SEQUENCE)
+        for g, bias in (
+            ((f(2, 3, 5), f(2, 5), f(2, 5)), f(20)),
+            ((f(2, 3, 5), None, None), None),
+            ((None, f(2, 5), None), None),
         )
-        for gh, gc in ((f(2, 3, 5), f(2, 5)), (f(2, 3, 5), None), (None, f(2, 5)))
     ],
     P("gru", *_GRU, f(2, 15), **_SEQUENCE),
     P("gru", *_GRU, None, **_SEQUENCE),
-    P("gru_grad", f(2, 3, 5), f(2, 5), f(5, 15), f(2, 3, 5), unit(2, 3, 20), _second=False, **_SEQUENCE),
+    *[
+        P("gru_grad", *g, *_GRU, bias, _second=False, **_SEQUENCE)
+        for g, bias in (((f(2, 3, 5), f(2, 5)), f(2, 15)), ((f(2, 3, 5), None), None), ((None, f(2, 5)), None))
+    ],
     # products with bias and activation
     *[P("matmul_bias_act", f(3, 4), f(4, 5), f(5), act=a) for a in _ACTS],
     P("matmul_bias_act", f(2, 3, 4), f(4, 5), None, act="relu"),

@@ -43,7 +43,7 @@ SAMPLES = [
     S("image.extract_patches_3d", unit(1, 4, 4, 4, 2), 2),
     *[S("image.map_coordinates", f(4, 5), _PLACES, o, fill_mode=m, _second=False) for m in _MODES for o in (0, 1)],
     S("image.map_coordinates", i(0, 9, 4, 5), _PLACES, 1, _grad=False),
-    *[S("image.affine_transform", unit(1, 5, 6, 2), _SHIFT, fill_mode=m, _grad=False) for m in _MODES],
+    *[S("image.affine_transform", unit(1, 5, 6, n), _SHIFT, fill_mode=m, _grad=False) for m in _MODES for n in (2, 6)],
     S(
         "image.affine_transform",
         unit(5, 6, 2),

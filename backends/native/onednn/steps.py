@@ -1,0 +1,90 @@
+"""How the steps of a kernel are run: functions without arguments that return a status, 0 if all went well."""
+
+import ctypes
+import functools
+import itertools
+
+from mlkit.backends.native.onednn.library import library
+
+
+def run_all(steps):
+    """One after the other. The first status that is not 0, or None."""
+    for step in steps:
+        status = step()
+        if status:
+            return status
+
+
+def alone_where_small(steps):
+    """The functions of (function, whether it is small); neighbours that are small are run by one thread: waking others takes
+    longer, and much longer where they have other work."""
+    lib = library()
+    if not lib.has("omp_set_num_threads"):
+        return [run for run, _ in steps]
+    out = []
+    for is_small, group in itertools.groupby(steps, key=lambda s: s[1]):
+        group = [run for run, _ in group]
+        if is_small:
+            count, choose = lib.function("omp_get_max_threads"), lib.function("omp_set_num_threads")
+            out.append(functools.partial(_run_alone, count, choose, group))
+        else:
+            out += group
+    return out
+
+
+def _run_alone(count, choose, steps):
+    threads = count()
+    if threads == 1:
+        return run_all(steps)
+    choose(1)
+    try:
+        return run_all(steps)
+    finally:
+        choose(threads)
+
+
+def made_alone(make):
+    """make(), a primitive for one thread: some have the number of threads in them, whatever it is when they run."""
+    lib = library()
+    if not lib.has("omp_set_num_threads"):
+        return make()
+    made = []
+    _run_alone(lib.function("omp_get_max_threads"), lib.function("omp_set_num_threads"), [lambda: made.append(make())])
+    return made[0]
+
+
+def side_by_side(branches):
+    """A function that runs lists of steps at the same time, each list by one thread.
+
+    The threads are OpenMP's own, in a parallel region of ours: inside it primitives run without waiting for other threads.
+    """
+    waiting, failed = [], []
+
+    def work(_):
+        while waiting:
+            try:
+                steps = waiting.pop()
+            except IndexError:  # another thread was quicker
+                return
+            status = run_all(steps)
+            if status:
+                failed.append(status)
+
+    parallel, count = library().function("GOMP_parallel"), library().function("omp_get_max_threads")
+    callback = _WORK(work)
+
+    def run():
+        failed.clear()
+        waiting.extend(branches)
+        parallel(callback, None, ctypes.c_uint(min(len(branches), count())), ctypes.c_uint(0))
+        return failed[0] if failed else None
+
+    return run
+
+
+def can_fork():
+    """Whether OpenMP has what `side_by_side` needs."""
+    return library().has("GOMP_parallel")
+
+
+_WORK = ctypes.CFUNCTYPE(None, ctypes.c_void_p)

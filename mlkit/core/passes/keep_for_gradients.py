@@ -1,0 +1,51 @@
+"""Recurrent ops keep for their gradients what these would compute again."""
+
+from mlkit.core.graph import Call
+from mlkit.core.op import OPS
+from mlkit.core.tensor import Value
+
+FORWARD = {"lstm_grad": ("lstm", 3), "gru_grad": ("gru", 2)}  # op -> forward op, how many results that one has
+
+
+def forward_of(call):
+    """The forward call whose gradients a call computes, without results; None if it is no such gradient."""
+    name, results = FORWARD.get(call.op.name, (None, 0))
+    return name and Call(OPS[name], call.args[results : results + len(call.outs)], {}, ())
+
+
+def without_kept(call):
+    """The call as it would be without this pass."""
+    results = FORWARD.get(call.op.name, (None, 0))[1]
+    if results:
+        return call.with_args(call.args[: results + len(call.outs)])
+    if "keep" not in call.params:
+        return call
+    return Call(call.op, call.args, {k: v for k, v in call.params.items() if k != "keep"}, call.outs[:-1], True, call.place)
+
+
+def keep_for_gradients(graph, keeps):
+    """The graph in which each gradient gets the results of the forward call of the same arguments, and what that one kept.
+
+    keeps: a function from a call to the Spec of what its kernel can keep, or None
+    """
+    names = {name for name, _ in FORWARD.values()}
+    makers, keepers, calls = {}, {}, []
+    for call in graph.calls:
+        if call.op.name in names:
+            makers[_key(call)] = call
+        forward = forward_of(call)
+        maker = forward and makers.get(_key(forward))
+        if maker and id(maker) not in keepers:
+            keepers[id(maker)] = _keeper(maker, keeps(maker))
+        keeper = maker and keepers[id(maker)]
+        calls.append(call.with_args((*call.args, *keeper.outs)) if keeper else call)
+    return graph.like([keepers.get(id(call)) or call for call in calls], graph.outputs)
+
+
+def _key(call):
+    return call.op.name, *map(id, call.args)
+
+
+def _keeper(call, spec):
+    """The call with one result more, what it keeps; None where there is no Spec of that."""
+    return spec and Call(call.op, call.args, {**call.params, "keep": spec}, (*call.outs, Value(spec)), True, call.place)

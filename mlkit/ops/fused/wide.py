@@ -1,0 +1,27 @@
+"""Products and sums of half floats whose result stays in float32, in which it was summed. The pass `keep_wide` makes these."""
+
+from mlkit.core import dtypes
+from mlkit.core.op import Op
+from mlkit.core.spec import Spec
+from mlkit.ops import elementwise as el
+from mlkit.ops.linear import matmul
+from mlkit.ops.reduction import sum_
+from mlkit.ops.window import conv_kernel
+
+
+def _wide(op):
+    """The op with results in float32 or wider."""
+
+    def wide(x):
+        return dtypes.result_type(x.dtype, "float32")
+
+    def spec(*args, **params):
+        return op.spec(*(Spec(a.shape, wide(a)) for a in args), **params)
+
+    def fallback(*args, **params):
+        return op(*(el.cast(a, dtype=wide(a)) for a in args), **params)
+
+    return Op(f"{op.name}_wide", spec, fallback=fallback)
+
+
+matmul_wide, conv_kernel_wide, sum_wide = map(_wide, (matmul, conv_kernel, sum_))

@@ -1,0 +1,64 @@
+"""The pass that lets recurrent ops keep what their gradients need."""
+
+import numpy as np
+import pytest
+
+import mlkit
+from mlkit.core import debug
+from mlkit.core.backend import get_backend
+from mlkit.core.cost import call_flops
+from mlkit.core.passes import optimize
+from mlkit.ops import fused
+
+OPS = dict(lstm=(fused.lstm, 4, 2), gru=(fused.gru, 3, 1))
+
+
+def arguments(name, batch=3, time=4, features=5, units=6):
+    _, gates, states = OPS[name]
+    rng = np.random.default_rng(0)
+    bias = (gates * units,) if name == "lstm" else (2, gates * units)
+    shapes = (batch, time, features), *[(batch, units)] * states, (features, gates * units), (units, gates * units), bias
+    return [mlkit.ops.convert_to_tensor(rng.normal(size=s).astype("float32")) for s in shapes]
+
+
+def step(op):
+    """Results and gradients."""
+
+    def run(*args):
+        with mlkit.GradientTape() as tape:
+            for a in args:
+                tape.watch(a)
+            results = op(*args)
+            loss = sum(mlkit.ops.sum(r * r) for r in results)
+        return (*results, *tape.gradient(loss, list(args)))
+
+    return run
+
+
+@pytest.mark.parametrize("name", OPS)
+def test_programs_with_and_without_it_agree(name, monkeypatch):
+    args = arguments(name)
+    kept = mlkit.function(step(OPS[name][0]))(*args)
+    monkeypatch.setattr(debug, "PASSES_OFF", ("keep_for_gradients",))
+    for a, b in zip(kept, mlkit.function(step(OPS[name][0]))(*args)):
+        np.testing.assert_allclose(a.numpy(), b.numpy(), rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize("name", OPS)
+def test_gradients_get_all_results(name):
+    graph = mlkit.function(step(OPS[name][0])).graph(*arguments(name))
+    plain = {c.op.name: c for c in graph.calls}
+    calls = {c.op.name: c for c in optimize(graph, get_backend("native")).check().calls}
+    forward, gradient = calls[name], calls[f"{name}_grad"]
+    assert forward.outs[-1].spec == forward.params["keep"]
+    assert gradient.args[-len(forward.outs) :] == forward.outs
+    for n in (name, f"{name}_grad"):  # what the work is does not depend on who does it
+        assert call_flops(calls[n]) == call_flops(plain[n])
+    assert call_flops(plain[f"{name}_grad"]) > 1.5 * call_flops(plain[name])
+
+
+@pytest.mark.parametrize("name", OPS)
+def test_inference_keeps_nothing(name):
+    graph = mlkit.function(OPS[name][0]).graph(*arguments(name))
+    (call,) = optimize(graph, get_backend("native")).calls
+    assert call.params == {}
