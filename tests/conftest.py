@@ -30,9 +30,11 @@ def _same_settings():
     set_backend(backend)
 
 
-@pytest.fixture
-def all_passes(monkeypatch):
+@pytest.fixture(scope="module")
+def all_passes():
     """For tests of what graph passes do: none is left out, whatever MLKIT_PASSES_OFF says."""
     from mlkit.core import debug
 
-    monkeypatch.setattr(debug, "PASSES_OFF", set())
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(debug, "PASSES_OFF", set())
+        yield

@@ -24,7 +24,7 @@ X, Y = np.random.default_rng(0).random((4, 8, 8, 3), "float32"), np.array([0, 1,
 
 
 @pytest.fixture(scope="module")
-def reports():
+def reports(all_passes):
     model = small_net()
     model.fit(X, Y, verbose=0)
     before = [v.numpy().copy() for v in (*model.weights, *model.optimizer.variables, *model.metrics_variables)]
