@@ -81,18 +81,17 @@ def block(
     return add_shortcut(x, shortcut, drop_rate, name) if stride == 1 and channels == filters else x
 
 
-def stages(x, table, make_block, drop_rate=0.2):
+def stages(x, table, make_block, total=None):
     """All blocks of a network, by a table of stages.
 
     table: (blocks, stride of the first, arguments of make_block) of each stage. make_block: (x, stride, drop rate, name,
-    *arguments) -> x. drop_rate: how often the last block is left out in training; the first never is.
+    *arguments) -> x. total: number of the block that would be left out at a rate of 0.2 in training (the first never is); by default
+    the one behind the last.
     """
-    count, total = 0, sum(depth for depth, *_ in table)
+    count, total = 0, total or sum(depth for depth, *_ in table)
     for number, (depth, stride, arguments) in enumerate(table, 1):
         for i in range(depth):
-            x = make_block(
-                x, stride if i == 0 else 1, drop_rate * count / total, f"block{number}{chr(ord('a') + i)}_", *arguments
-            )
+            x = make_block(x, stride if i == 0 else 1, 0.2 * count / total, f"block{number}{chr(ord('a') + i)}_", *arguments)
             count += 1
     return x
 

@@ -79,10 +79,8 @@ def _features(x, table, width, depth, like_b, include_preprocessing):
         x = _scaled_pixels(x, like_b)
     stem = 32 if like_b else table[0][1]
     x = _conv_norm(x, rounded(stem), 3, "stem_conv", "stem_bn", "stem_activation", strides=2)
-    # the rate at which blocks are dropped counts the blocks of the unscaled network
-    total = sum(n for n, *_ in table)
     scaled = [(math.ceil(n * depth), stride, (rounded(c), widening, fused)) for n, c, widening, stride, fused in table]
-    x = stages(x, scaled, _block, drop_rate=0.2 * sum(n for n, *_ in scaled) / total)
+    x = stages(x, scaled, _block, total=sum(n for n, *_ in table))  # that of the network that was scaled
     return _conv_norm(x, rounded(1280), 1, "top_conv", "top_bn", "top_activation")
 
 

@@ -28,11 +28,15 @@ def make(xp):
         places = zip(x.shape, low, interior)
         out[tuple(slice(a, a + (n - 1) * (i + 1) + 1 if n else a, i + 1) for n, a, i in places)] = x
 
+    def take(x, index, axis, out):
+        xp.take(x, index, axis, out=out)
+
     return dict(
         full=(_any, full),
         reshape=(_any, reshape),
         concat=(_any, concat),
         pad=(_any, pad),
+        take=(_any, take),
         sum=(_is_wide, reduction(xp.add)),
         prod=(_is_wide, reduction(xp.multiply)),
         max=(_any, reduction(xp.maximum)),
