@@ -72,11 +72,11 @@ def bind(op, args, params):
         out = _wrap(state.trace.stage(op, args, data, params))
     else:
         kernel = state.kernels.get(op.name)
-        if kernel is None:
-            if op.fallback is None:
-                raise NotImplementedError(f"The {state.backend.name} backend has no kernel for {op.name!r}.")
-            return op.fallback(*args, **params)
+        if kernel is None and op.fallback is None:
+            raise NotImplementedError(f"The {state.backend.name} backend has no kernel for {op.name!r}.")
         try:
+            if kernel is None:
+                return op.fallback(*args, **params)
             result = kernel(*data, **params)
         except Exception as error:
             return _explain(op, args, params, error)
@@ -91,7 +91,7 @@ def _wrap(result):
 
 
 def _explain(op, args, params, error):
-    """A kernel failed. Where the arguments are at fault, the spec says so in the user's words; where a parameter holds an
+    """A kernel or a fallback failed. Where the arguments are at fault, the spec says so in the user's words; where a parameter holds an
     unknown size (zeros of the batch's length, say), the result is symbolic."""
     if any(type(a) is Tensor and type(a.data) is Value for a in args):
         raise TypeError(

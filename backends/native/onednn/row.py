@@ -64,7 +64,8 @@ class Row:
             return NotImplemented
         bound, outs, workspace = self._bound(args, params)
         if bound is None:
-            return NotImplemented
+            dense = [np.ascontiguousarray(a) if _has_gaps(a) else a for a in args]
+            return self(*dense, **params) if any(map(_has_gaps, args)) else NotImplemented
         results = [np.empty(o.shape, o.dtype) for o in outs[0]]
         arrays = [a for a in args if hasattr(a, "shape")] + results
         status = bound(*arrays, *([np.empty(workspace, "uint8")] if workspace else []))
@@ -103,6 +104,10 @@ class Row:
 
 
 _local = threading.local()
+
+
+def _has_gaps(a):
+    return isinstance(a, np.ndarray) and not a.flags.c_contiguous
 
 
 def element_strides(operand, repeated=0):

@@ -163,9 +163,6 @@ class _Layout(Rewriter):
         self.block, self.chosen = block, chosen
         self.laid = set()  # ids of new Values in blocks
 
-    def run(self):
-        return super().run(self._rule)
-
     def _rule(self, call):
         wanted = [id(v) in self.chosen for v in call.outs]
         if not any(wanted) and not any(id(a) in self.laid for a in call.args):

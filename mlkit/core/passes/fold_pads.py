@@ -1,7 +1,6 @@
 """Folding: margins of zeros around a convolution's input are the convolution's own padding; nothing needs to be copied."""
 
 from mlkit.core.op import OPS
-from mlkit.core.passes.fuse_products import count_uses
 from mlkit.core.passes.rewrite import Rewriter
 
 _CONVOLUTIONS = ("conv", "conv_bias_act", "conv_kernel")
@@ -9,7 +8,6 @@ _CONVOLUTIONS = ("conv", "conv_bias_act", "conv_kernel")
 
 def fold_pads(graph):
     """The graph with pad + convolution, and with the gradient of such a pair, as one call."""
-    uses = count_uses(graph)
     rewriter = Rewriter(graph)
 
     def rule(call):
@@ -21,7 +19,7 @@ def fold_pads(graph):
                 return rewriter.add(call.op, (pad.args[0], *call.args[1:]), dict(call.params, padding=padding))
         elif call.op.name == "slice":
             made = rewriter.maker(call.args[0], "conv_input")
-            if made and uses.get(id(call.args[0])) == 1 and made.params["padding"] != "same":
+            if made and rewriter.uses.get(id(call.args[0])) == 1 and made.params["padding"] != "same":
                 margins = _cut(call, made.outs[0].shape)
                 if margins:
                     params = dict(made.params, shape=call.outs[0].shape, padding=_joined(made.params["padding"], margins))

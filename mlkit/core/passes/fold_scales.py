@@ -2,7 +2,6 @@
 weights and another bias. Only where all of these are state that the graph does not change: they are then computed once."""
 
 from mlkit.core.op import OPS
-from mlkit.core.passes.fuse_products import count_uses
 from mlkit.core.passes.rewrite import Rewriter
 from mlkit.core.tensor import Value
 
@@ -19,11 +18,7 @@ def fold_scales(graph):
 class _Folding(Rewriter):
     def __init__(self, graph):
         super().__init__(graph)
-        self.uses = count_uses(graph)
         self.steady = graph.unchanging()
-
-    def run(self):
-        return super().run(self._rule)
 
     def keep(self, call):
         super().keep(call)

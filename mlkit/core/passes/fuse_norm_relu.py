@@ -1,7 +1,6 @@
 """Fusion of batch normalization with relu behind it, and of their gradients: two passes over memory less each way."""
 
 from mlkit.core.op import OPS
-from mlkit.core.passes.fuse_products import count_uses
 from mlkit.core.passes.rewrite import Rewriter
 
 
@@ -15,12 +14,8 @@ def fuse_norm_relu(graph, kernels):
 class _Fusion(Rewriter):
     def __init__(self, graph):
         super().__init__(graph)
-        self.uses = count_uses(graph)
         self.followed = {id(c.args[0]) for c in graph.calls if c.op.name == "relu"}
         self.masks = {}  # id of the result of a fused call -> (its input, its mask)
-
-    def run(self):
-        return super().run(self._rule)
 
     def _rule(self, call):
         name = call.op.name

@@ -16,13 +16,6 @@ def fuse_products(graph, kernels):
 
 
 class _Fusion(Rewriter):
-    def __init__(self, graph):
-        super().__init__(graph)
-        self.uses = count_uses(graph)
-
-    def run(self):
-        return super().run(self._rule)
-
     def _rule(self, call):
         if call.op.name == "add":
             for y, bias in (call.args, call.args[::-1]):
@@ -75,13 +68,3 @@ def _activation(call):
     """The name of an activation in the fused op."""
     name = call.op.name
     return ("gelu" if call.params["approximate"] else "gelu_exact") if name == "gelu" else name
-
-
-def count_uses(graph):
-    """id of a Value -> how often it is an argument or an output."""
-    uses = {}
-    for values in (*(c.args for c in graph.calls), graph.outputs):
-        for v in values:
-            if type(v) is Value:
-                uses[id(v)] = uses.get(id(v), 0) + 1
-    return uses

@@ -23,9 +23,6 @@ class _KeepWide(Rewriter):
                 self.users.setdefault(id(a), []).append(c)
         self.returned = {id(v) for v in graph.outputs}
 
-    def run(self):
-        return super().run(self._rule)
-
     def _rule(self, call):
         name, x = call.op.name, call.args[0] if call.args else None
         if name in _WIDE and all(v.dtype == "bfloat16" and self._is_cast(v) for v in call.outs):

@@ -1,17 +1,24 @@
 """The walk that passes share: each call in turn is kept, or replaced by what computes its outputs now."""
 
+import functools
+
 from mlkit.core.state import state
 from mlkit.core.tensor import Value
 
 
 class Rewriter:
-    """A graph in the making. `out` is the new graph, `made_by` maps the id of a Value in it to the Call that makes it."""
+    """A graph in the making. `out` is the new graph, `made_by` maps the id of a Value in it to the Call that makes it, `uses` how
+    often it is used in the old one. A subclass may have the rule of `run` as `_rule`."""
 
     def __init__(self, graph):
         self.old = graph
         self.out = graph.like()
         self.made_by = {}
         self._now = {}  # id of a replaced Value -> what stands for it
+
+    @functools.cached_property
+    def uses(self):
+        return count_uses(self.old)
 
     def now(self, a):
         """What stands for an argument of the old graph."""
@@ -36,14 +43,14 @@ class Rewriter:
         for v in call.outs:
             self.made_by[id(v)] = call
 
-    def run(self, rule):
+    def run(self, rule=None):
         """The new graph. ``rule(call)``, with arguments already replaced, returns None to keep the call, or what stands for its
         one output (a tuple for several): a Value, an array or, where the op that uses it takes scalars, a number."""
         outer = state.scope
         try:
             for call in self.old.calls:
                 state.scope = call.place  # what stands for a call belongs to its layer
-                self._visit(call, rule)
+                self._visit(call, rule or self._rule)
         finally:
             state.scope = outer
         self.out.outputs = [self.now(v) for v in self.old.outputs]
@@ -68,3 +75,13 @@ def param_key(p):
 
 def is_scalar(a):
     return type(a) in (bool, int, float, complex)
+
+
+def count_uses(graph):
+    """id of a Value -> how often it is an argument or an output."""
+    uses = {}
+    for values in (*(c.args for c in graph.calls), graph.outputs):
+        for v in values:
+            if type(v) is Value:
+                uses[id(v)] = uses.get(id(v), 0) + 1
+    return uses

@@ -35,8 +35,8 @@ def conj(x):
 def angle(x):
     """The angle of the number in the complex plane: of real tensors 0, or pi where negative.
 
-    >>> angle([1 + 1j, -1j]).numpy()
-    array([ 0.7853982, -1.5707964], dtype=float32)
+    >>> angle([1 + 1j, -1j]).numpy().round(4)
+    array([ 0.7854, -1.5708], dtype=float32)
     """
     x = to_float(x)
     if x.dtype in dtypes.COMPLEX:
