@@ -4,6 +4,7 @@ import importlib
 
 _HOME = {
     "FineTuned": "recipe",
+    "FreshFeatures": "frozen_features",
     "KeepBest": "keep_best",
     "LearningRateSearch": "rate_search",
     "discriminative_rates": "groups",

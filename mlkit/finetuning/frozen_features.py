@@ -1,4 +1,4 @@
-"""What a frozen network makes of a data set, computed once."""
+"""What a frozen network makes of a data set: computed once, or anew in each epoch."""
 
 import numpy as np
 
@@ -36,3 +36,39 @@ def features(trunk, x, y=None, sample_weight=None, batch_size=None):
         raise ValueError("features: the data has no targets, but a head is to be trained on them.")
     labelled = np.concatenate(rows), np.concatenate(targets)
     return labelled if weights[0] is None else (*labelled, np.concatenate(weights))
+
+
+class FreshFeatures:
+    """What a frozen network makes of a data set whose images change from epoch to epoch, batch by batch, for `fit`.
+
+    The head trains on it as it would behind the network, and can be validated on `features`, which are computed once, since
+    images of validation do not change.
+
+    Args:
+        trunk: a model, its weights frozen; it runs as in training, so that it augments images.
+        x, y, sample_weight, batch_size: data, as `fit` takes it. Arrays are visited in a new order in each epoch.
+
+    >>> import mlkit
+    >>> trunk = mlkit.Sequential([mlkit.Input((4,)), mlkit.layers.GaussianNoise(0.1)])
+    >>> fresh = FreshFeatures(trunk, np.ones((5, 4), "float32"), np.arange(5), batch_size=2)
+    >>> len(fresh), [rows.shape for rows, _ in fresh]
+    (3, [(2, 4), (2, 4), (1, 4)])
+    """
+
+    def __init__(self, trunk, x, y=None, sample_weight=None, batch_size=None):
+        from mlkit import data, function
+
+        self._batches = data.get_adapter(x, y, sample_weight, batch_size, shuffle=y is not None)
+        self._run = function(lambda images: trunk(images, training=True))
+
+    def __len__(self):
+        return self._batches.num_batches
+
+    def __iter__(self):
+        return self.epoch(0)
+
+    def epoch(self, index):
+        """The batches of pass number `index`: (features, y), or (features, y, sample_weight)."""
+        for images, y, sample_weight in self._batches.epoch(index):
+            rows = self._run(images)
+            yield (rows, y) if sample_weight is None else (rows, y, sample_weight)

@@ -22,24 +22,15 @@ best = finetuning.KeepBest(model, monitor={monitor!r})
 phases = []
 """
 
-_HEAD_CACHED = """
-# 1. The head alone. The network is frozen and no image changes, so what it makes of them is computed once
+_HEAD = """
+# 1. The head alone. The network is frozen: what it makes of images that do not change is computed once
 model.freeze(until="head_dropout")
 trunk, head = keras.Model(inputs, features), keras.Model(features, outputs)
-head_train = finetuning.features(trunk, {train_once})
+{head_train}
 head_val = finetuning.features(trunk, {val_once})
 schedule = one_cycle({rate!r}, total_steps={steps!r})
 head.compile(keras.optimizers.Adam(schedule), {loss!r}, metrics=["accuracy"])
-phases += [head.fit(*head_train, batch_size={batch_size!r}, epochs={epochs!r}, validation_data=head_val, callbacks=[best]{verbose})]
-best.restore()
-"""
-
-_HEAD = """
-# 1. The head alone; the network is frozen
-model.freeze(until="head_dropout")
-schedule = one_cycle({rate!r}, total_steps={steps!r})
-model.compile(keras.optimizers.Adam(schedule), {loss!r}, metrics=["accuracy"])
-phases += [model.fit({fit}, epochs={epochs!r}, validation_data=val, callbacks=[best]{verbose})]
+phases += [head.fit({head_fit}, epochs={epochs!r}, validation_data=head_val, callbacks=[best]{verbose})]
 best.restore()
 """
 
@@ -73,11 +64,15 @@ def script_of(data, source, augmentation, settings):
     head_epochs, epochs = settings["head_epochs"], settings["epochs"]
     if head_epochs:
         in_batches = f", batch_size={settings['batch_size']}"
-        once = {"train_once": f"*train{in_batches}" if data.is_arrays else "train"}
-        once["val_once"] = f"*val{in_batches}" if isinstance(data.validation, (tuple, list)) else "val"
-        text += (_HEAD if augmentation else _HEAD_CACHED).format(
-            rate=settings["learning_rate"], steps=head_epochs * steps, epochs=head_epochs, batch_size=settings["batch_size"],
-            **once, **common,
+        train = f"*train{in_batches}" if data.is_arrays else "train"
+        val = f"*val{in_batches}" if isinstance(data.validation, (tuple, list)) else "val"
+        if augmentation:
+            head_train, head_fit = f"head_train = finetuning.FreshFeatures(trunk, {train})  # augmented images do", "head_train"
+        else:
+            head_train, head_fit = f"head_train = finetuning.features(trunk, {train})", f"*head_train{in_batches}"
+        text += _HEAD.format(
+            head_train=head_train, head_fit=head_fit, val_once=val, rate=settings["learning_rate"], steps=head_epochs * steps,
+            epochs=head_epochs, **common,
         )  # fmt: skip
     if epochs:
         text += _ALL.format(
