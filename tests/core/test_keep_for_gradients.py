@@ -10,6 +10,8 @@ from mlkit.core.cost import call_flops
 from mlkit.core.passes import optimize
 from mlkit.ops import fused
 
+pytestmark = pytest.mark.usefixtures("all_passes")
+
 OPS = dict(lstm=(fused.lstm, 4, 2), gru=(fused.gru, 3, 1))
 
 
