@@ -16,9 +16,12 @@ from tests.backends.test_onednn_blocks import BLOCK, laid
 from tests.backends.test_onednn_chain import chains_of
 
 LIBRARY = library.library()
-pytestmark = pytest.mark.skipif(
-    LIBRARY is None or not LIBRARY.multiplies_bfloat16, reason="no oneDNN, or a processor without products of bfloat16"
-)
+pytestmark = [
+    pytest.mark.skipif(
+        LIBRARY is None or not LIBRARY.multiplies_bfloat16, reason="no oneDNN, or a processor without products of bfloat16"
+    ),
+    pytest.mark.usefixtures("all_passes"),
+]
 ROUNDED = 2**-7  # twice the distance of neighbouring numbers: one rounding, and float32 sums in another order
 
 
