@@ -1,6 +1,6 @@
 """Measure one workload in this process with mlkit or Keras; prints one line of JSON.
 
-    python benchmarks/measure_keras.py {mlkit,keras} WORKLOAD [--seconds S]      (Keras: KERAS_BACKEND chooses its engine)
+    python benchmarks/measure_keras.py {mlkit,keras} WORKLOAD [--seconds S] [--policy P]      (Keras: KERAS_BACKEND chooses its engine)
 
 first_s     build, compile and the first train_on_batch, after the import
 fit_ms      a step inside fit() over 8 batches (2 where a step takes a second) of arrays in memory, shuffled
@@ -25,12 +25,15 @@ def main():
     options.add_argument("library", choices=["mlkit", "keras"])
     options.add_argument("workload", choices=list(WORKLOADS))
     options.add_argument("--seconds", type=float, default=3.0)
+    options.add_argument("--policy", help="dtype policy of the layers, such as mixed_bfloat16")
     given = options.parse_args()
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     start = clock()
     keras = importlib.import_module(given.library)
     import_s = clock() - start
     keras.utils.set_random_seed(0)
+    if given.policy:
+        keras.config.set_dtype_policy(given.policy)
     print_result(import_s=import_s, **measure(keras, given.workload, given.seconds))
 
 

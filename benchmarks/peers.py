@@ -11,6 +11,8 @@ import pathlib
 import subprocess
 import sys
 
+import report
+
 HERE = pathlib.Path(__file__).parent
 CACHE = HERE.parent / ".peers"
 KERAS = "keras==3.15.1"
@@ -42,6 +44,8 @@ def python_of(cache, name):
 def libraries(cache, compile=False):
     """mlkit, run by this Python, and all peers that are there. compile: also PyTorch through torch.compile."""
     found = [Library("mlkit", sys.executable, "measure_keras.py", ["mlkit"])]
+    half = ["--policy", "mixed_bfloat16"]
+    found.append(Library(report.IN_HALF, sys.executable, "measure_keras.py", ["mlkit"], half))
     for name in PACKAGES:
         found.append(Library(f"keras-{name}", python_of(cache, name), "measure_keras.py", ["keras"], KERAS_BACKEND=name))
     torch = python_of(cache, "torch")

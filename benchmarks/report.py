@@ -20,9 +20,12 @@ TARGETS = {  # mlkit's figure / the best peer's, in the order of COLUMNS
 }
 
 
+IN_HALF = "mlkit-bfloat16"  # mlkit with the policy mixed_bfloat16, which is no peer
+
+
 def best_peer(libraries, field):
     """(name, figure) of the peer that trains too and has the smallest figure, or None."""
-    found = [(d[field], name) for name, d in libraries.items() if name != "mlkit" and field in d and "fit_ms" in d]
+    found = [(d[field], name) for name, d in libraries.items() if not name.startswith("mlkit") and field in d and "fit_ms" in d]
     return min(found)[::-1] if found else None
 
 
@@ -60,6 +63,7 @@ def ratio_table(results):
 def time_table(results):
     """Rows: workloads; mlkit's figures beside the best peer's, the floor of the step, and ONNX Runtime's inference."""
     heads = ["workload", "date", *(f"{c}: mlkit / best peer" for c in COLUMNS.values()), "floor of the fit step", "step / floor",
+             "mixed_bfloat16: step / that in float32",
              "ONNX Runtime: batch / one sample"]  # fmt: skip
     lines = [row(*heads), row(*["---"] * len(heads))]
     for workload, result in _in_order(results):
@@ -72,9 +76,14 @@ def time_table(results):
             cells.append(f"{mine} / {best[1]:.4g} {unit} {best[0]}" if best else mine)
         onnx = libraries.get("onnxruntime")
         date = result["date"] if result.get("together") else f"{result['date']} (*)"
-        lines.append(row(workload, date, *cells, *floor_cells(own, result["gflops"]),
+        lines.append(row(workload, date, *cells, *floor_cells(own, result["gflops"]), half_cell(own, libraries.get(IN_HALF)),
                           f"{onnx['predict_ms']:.4g} / {onnx['call1_ms']:.4g} ms" if onnx else "-"))  # fmt: skip
     return "\n".join(lines)
+
+
+def half_cell(own, half):
+    """The step with mixed_bfloat16, and what part of the step in float32 that is."""
+    return f"{half['fit_ms']:.4g} ms / {half['fit_ms'] / own['fit_ms']:.2f}" if half and own else "-"
 
 
 def floor_cells(own, gflops):
