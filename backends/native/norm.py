@@ -24,6 +24,16 @@ def column_sums(xp, x):
     return out + x[body:].sum(0) if body < rows else out
 
 
+def pack(xp, bits):
+    """Masks as the op `batch_norm_relu` keeps them: eight in a byte, the first as its lowest bit."""
+    return xp.packbits(bits.reshape(-1), bitorder="little")
+
+
+def unpack(xp, mask, shape):
+    """The first bits of a mask, in this shape."""
+    return xp.unpackbits(mask, bitorder="little")[: math.prod(shape)].reshape(shape)
+
+
 def _batch_norm(xp):
     def as_matrix(x, axes):
         """Rows of what is averaged over, columns of what is kept."""
@@ -68,11 +78,10 @@ def _batch_norm(xp):
 
     def batch_norm_relu(x, scale, offset, axes, epsilon):
         y, mean, variance = batch_norm(x, scale, offset, axes, epsilon)
-        mask = xp.packbits(y.reshape(-1) > 0, bitorder="little")
-        return xp.maximum(y, 0), mean, variance, mask
+        return xp.maximum(y, 0), mean, variance, pack(xp, y > 0)
 
     def batch_norm_relu_grad(g, x, scale, mean, variance, mask, axes, epsilon):
-        passed = g * xp.unpackbits(mask, bitorder="little")[: g.size].reshape(g.shape)
+        passed = g * unpack(xp, mask, g.shape)
         return batch_norm_grad(passed, x, scale, mean, variance, axes, epsilon)
 
     return dict(

@@ -50,25 +50,28 @@ class _OneBlasThread:
         _set_blas(1)
 
     def __exit__(self, *_):
-        _set_blas(count())
+        _set_blas(_chosen)
 
 
 one_blas_thread = _OneBlasThread()
 
 
 def _set_blas(number):
-    set_number = _blas_setter()
-    if set_number is not None:
-        set_number(ctypes.c_int(number))
+    """None: the number it had at first."""
+    blas = _blas()
+    if blas is not None:
+        set_number, first = blas
+        set_number(ctypes.c_int(number or first))
 
 
 @functools.cache
-def _blas_setter():
-    """The function that sets the number of threads of the OpenBLAS in NumPy's wheels; None where NumPy has another BLAS."""
+def _blas():
+    """(the function that sets the number of threads of the OpenBLAS in NumPy's wheels, the number it had at first); None where
+    NumPy has another BLAS."""
     folder = os.path.join(os.path.dirname(os.path.dirname(np.__file__)), "numpy.libs")
     for path in glob.glob(os.path.join(folder, "*openblas*")):
         library = ctypes.CDLL(path)
-        for name in ("scipy_openblas_set_num_threads64_", "openblas_set_num_threads64_", "openblas_set_num_threads"):
-            if hasattr(library, name):
-                return getattr(library, name)
+        for name in ("scipy_openblas_{}_num_threads64_", "openblas_{}_num_threads64_", "openblas_{}_num_threads"):
+            if hasattr(library, name.format("set")):
+                return getattr(library, name.format("set")), getattr(library, name.format("get"))()
     return None

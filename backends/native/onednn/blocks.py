@@ -2,11 +2,12 @@
 
 from mlkit.backends.native.onednn import constants as c
 from mlkit.backends.native.onednn import conv, norm, pool
+from mlkit.backends.native.onednn.densify import is_dense
 from mlkit.backends.native.onednn.kernel import Kernel
 from mlkit.backends.native.onednn.library import library
 from mlkit.backends.native.onednn.memory import strided
 from mlkit.backends.native.onednn.primitive import or_none, reorder
-from mlkit.backends.native.onednn.row import Row, is_dense
+from mlkit.backends.native.onednn.row import Row
 from mlkit.core.blocks import IMAGES, plain_shape
 from mlkit.core.plan import Operand
 from mlkit.core.spec import Spec

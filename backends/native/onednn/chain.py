@@ -5,12 +5,13 @@ from ctypes import c_float, c_int
 from mlkit.backends.native import update
 from mlkit.backends.native.chain import fold_axes
 from mlkit.backends.native.onednn import constants as c
+from mlkit.backends.native.onednn.densify import is_dense
 from mlkit.backends.native.onednn.kernel import Kernel
 from mlkit.backends.native.onednn.library import library
 from mlkit.backends.native.onednn.memory import dense
 from mlkit.backends.native.onednn.passes import CAST, GRADIENTS, can_cover, cover, is_known
 from mlkit.backends.native.onednn.primitive import Primitive, or_none, reorder
-from mlkit.backends.native.onednn.row import FLOATS, Row, is_dense
+from mlkit.backends.native.onednn.row import FLOATS, Row
 from mlkit.core.spec import size_of
 
 MOST_AXES, MOST_POST_OPS = 5, 32

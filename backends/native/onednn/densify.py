@@ -10,7 +10,7 @@ from mlkit.core.plan import Operand
 
 def densified(build, operands, outs, params):
     """The kernel that `build` makes of dense operands, behind copies of those that are not; None if it declines all the same."""
-    strided = {k for k, o in enumerate(operands) if hasattr(o, "shape") and not _is_dense(o)}
+    strided = {k for k, o in enumerate(operands) if hasattr(o, "shape") and not is_dense(o)}
     if not strided:
         return None
     dense = [Operand(o.shape, o.dtype) if k in strided else o for k, o in enumerate(operands)]
@@ -18,8 +18,9 @@ def densified(build, operands, outs, params):
     return kernel and Densified(kernel, operands, strided)
 
 
-def _is_dense(o):
-    return is_contiguous(o.shape, o.strides, dtypes.as_numpy(o.dtype).itemsize)
+def is_dense(operand):
+    """Whether elements lie one behind the other in row-major order."""
+    return is_contiguous(operand.shape, operand.strides, dtypes.as_numpy(operand.dtype).itemsize)
 
 
 class Densified:

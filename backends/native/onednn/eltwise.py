@@ -5,10 +5,11 @@ from ctypes import c_float, c_int
 
 from mlkit.backends.native.onednn import constants as c
 from mlkit.backends.native.onednn.activation import ELTWISE
+from mlkit.backends.native.onednn.densify import is_dense
 from mlkit.backends.native.onednn.kernel import Kernel
 from mlkit.backends.native.onednn.memory import dense
 from mlkit.backends.native.onednn.primitive import Primitive, or_none
-from mlkit.backends.native.onednn.row import FLOATS, Row, is_dense
+from mlkit.backends.native.onednn.row import FLOATS, Row
 
 
 def flat(operands):

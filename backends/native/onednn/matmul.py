@@ -10,10 +10,11 @@ from ctypes import c_int
 
 from mlkit.backends.native.onednn import constants as c
 from mlkit.backends.native.onednn.activation import RESIDUAL, post_ops
+from mlkit.backends.native.onednn.densify import is_dense
 from mlkit.backends.native.onednn.kernel import Kernel
 from mlkit.backends.native.onednn.memory import anyhow, dense, strided
 from mlkit.backends.native.onednn.primitive import Primitive, or_none
-from mlkit.backends.native.onednn.row import FLOATS, Row, dense_rows, element_strides, is_dense
+from mlkit.backends.native.onednn.row import FLOATS, Row, dense_rows, element_strides
 
 FEW_ROWS = 16  # so many rows make it worth while to lay out the other matrix anew
 SMALL = 1 << 18  # multiplications: below, NumPy is done before a primitive is found

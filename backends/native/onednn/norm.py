@@ -7,10 +7,11 @@ from ctypes import c_float, c_int, c_uint
 
 from mlkit.backends.native.onednn import constants as c
 from mlkit.backends.native.onednn.conv import image
+from mlkit.backends.native.onednn.densify import is_dense
 from mlkit.backends.native.onednn.kernel import Kernel
 from mlkit.backends.native.onednn.memory import dense, strided
 from mlkit.backends.native.onednn.primitive import Primitive, or_none
-from mlkit.backends.native.onednn.row import FLOATS, Row, is_dense
+from mlkit.backends.native.onednn.row import FLOATS, Row
 from mlkit.core.dtypes import name_of
 
 

@@ -5,10 +5,11 @@ from ctypes import c_int
 from mlkit.backends.native.geometry import Geometry
 from mlkit.backends.native.onednn import constants as c
 from mlkit.backends.native.onednn.conv import image
+from mlkit.backends.native.onednn.densify import is_dense
 from mlkit.backends.native.onednn.kernel import Kernel
 from mlkit.backends.native.onednn.memory import dims, strided
 from mlkit.backends.native.onednn.primitive import Primitive, or_none
-from mlkit.backends.native.onednn.row import FLOATS, Row, is_dense
+from mlkit.backends.native.onednn.row import FLOATS, Row
 
 _ALGORITHM = {"max_pool": c_int(c.POOLING_MAX), "avg_pool": c_int(c.POOLING_AVG_EXCLUDE_PADDING)}
 

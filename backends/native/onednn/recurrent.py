@@ -13,11 +13,12 @@ import numpy as np
 
 from mlkit.backends.native import threads
 from mlkit.backends.native.onednn import constants as c
+from mlkit.backends.native.onednn.densify import is_dense
 from mlkit.backends.native.onednn.kernel import Kernel, padded
 from mlkit.backends.native.onednn.memory import anyhow, dense, strided
 from mlkit.backends.native.onednn.parts import binary, copied, rows_dense
 from mlkit.backends.native.onednn.primitive import Primitive, or_none
-from mlkit.backends.native.onednn.row import Row, is_dense
+from mlkit.backends.native.onednn.row import Row
 from mlkit.backends.native.onednn.steps import can_fork, made_alone
 from mlkit.core.spec import Spec
 

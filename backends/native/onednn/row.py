@@ -9,7 +9,7 @@ from mlkit.backends.native import threads
 from mlkit.backends.native.onednn.densify import densified
 from mlkit.backends.native.onednn.library import library
 from mlkit.core import dtypes
-from mlkit.core.layout import is_contiguous, reshape
+from mlkit.core.layout import reshape
 from mlkit.core.op import OPS
 from mlkit.core.plan import Operand
 from mlkit.core.spec import Spec
@@ -137,8 +137,3 @@ def dense_rows(operand, shape):
     """Strides in elements of the operand seen in another shape; None where that needs its elements moved."""
     strides = reshape(operand.shape, operand.strides, shape)
     return strides and element_strides(Operand(shape, operand.dtype, strides))
-
-
-def is_dense(operand):
-    """Whether elements lie one behind the other in row-major order."""
-    return is_contiguous(operand.shape, operand.strides, dtypes.as_numpy(operand.dtype).itemsize)

@@ -4,10 +4,11 @@ many times slower there."""
 from ctypes import c_int
 
 from mlkit.backends.native.onednn import constants as c
+from mlkit.backends.native.onednn.densify import is_dense
 from mlkit.backends.native.onednn.kernel import Kernel
 from mlkit.backends.native.onednn.memory import dense
 from mlkit.backends.native.onednn.primitive import Primitive, or_none
-from mlkit.backends.native.onednn.row import FLOATS, Row, is_dense
+from mlkit.backends.native.onednn.row import FLOATS, Row
 
 
 @or_none
