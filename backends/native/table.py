@@ -5,10 +5,13 @@ import importlib
 import numpy as np
 
 from mlkit.backends.native import onednn
+from mlkit.core.op import OPS
+from mlkit.core.state import swapped
+from mlkit.core.tensor import Tensor
 
 _PARTS = (
     "elementwise", "special", "kernels", "matmul", "order", "random", "fused", "norm", "attention", "recurrent",
-    "blocks", "fourier", "window", "epilogue", "wide", "linalg", "control", "chain", "update",
+    "fourier", "window", "epilogue", "wide", "linalg", "control", "chain", "update",
 )  # fmt: skip
 
 
@@ -52,6 +55,17 @@ class Rows:
         raise TypeError(f"no row accepts {args}")
 
 
+def _by_fallback(name):
+    """The kernel for where all rows of a fused op decline that has no other."""
+
+    def kernel(*args, **params):
+        with swapped(trace=None, recording=()):
+            outs = OPS[name].fallback(*(Tensor(a) if hasattr(a, "shape") else a for a in args), **params)
+        return tuple(np.array(o.data) for o in outs) if type(outs) is tuple else np.array(outs.data)
+
+    return kernel
+
+
 def build_kernels(xp):
     """Op name -> kernel over the array module `xp` (numpy or cupy)."""
     table = {}
@@ -61,6 +75,6 @@ def build_kernels(xp):
             table[op] = rows
     if xp is np:
         for row in onednn.rows():
-            old = table[row.name]
+            old = table.get(row.name) or _by_fallback(row.name)
             table[row.name] = [row, *(old if isinstance(old, list) else [(None, old)])]
     return {op: Rows(*rows) if isinstance(rows, list) else rows for op, rows in table.items()}

@@ -90,9 +90,3 @@ def test_pooling():
     g = drawn(*y.shape, seed=1)
     check("max_pool_grad_in_blocks", laid(x), laid(y), laid(g), blocked=(0, 1, 2), results=(0,), **p)
     check("avg_pool_grad_in_blocks", laid(g), shape=x.shape, blocked=(0,), results=(0,), **p)
-
-
-def test_laid_and_back():
-    x = drawn(2, 5, 6, 3 * BLOCK)
-    compare(row_of("to_blocks")(x, block=BLOCK), (laid(x),), 0)
-    compare(row_of("from_blocks")(laid(x)), (x,), 0)

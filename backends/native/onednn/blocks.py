@@ -3,10 +3,7 @@
 from mlkit.backends.native.onednn import constants as c
 from mlkit.backends.native.onednn import conv, norm, pool
 from mlkit.backends.native.onednn.densify import is_dense
-from mlkit.backends.native.onednn.kernel import Kernel
 from mlkit.backends.native.onednn.library import library
-from mlkit.backends.native.onednn.memory import strided
-from mlkit.backends.native.onednn.primitive import or_none, reorder
 from mlkit.backends.native.onednn.row import Row
 from mlkit.core.blocks import IMAGES, plain_shape
 from mlkit.core.plan import Operand
@@ -51,31 +48,4 @@ class InBlocks(Row):
         return self.row.build(operands, outs, **params)
 
 
-class Relaid(Row):
-    """An image laid in blocks, or back."""
-
-    def __init__(self, name):
-        self.name = name
-
-    def fits(self, x, block=None):
-        return (block or x.shape[-1]) in TAGS
-
-    def build(self, operands, outs, block=None):
-        if not is_dense(operands[0]):
-            return None
-        x, y = (conv.image(Image(o) if o.ndim == 5 else o) for o in (operands[0], outs[0]))
-        kernel = Kernel(operands, outs)
-        return kernel.run(copy(x, y), {c.FROM: kernel.argument(0, strided(*x)), c.TO: kernel.result(0, strided(*y))})
-
-
-@or_none
-def copy(x, y):
-    """The primitive of a copy between layouts."""
-    return reorder(strided(*x), strided(*y))
-
-
-ROWS = [
-    Relaid("to_blocks"),
-    Relaid("from_blocks"),
-    *[InBlocks(row) for row in (*conv.ROWS, *norm.ROWS, *pool.ROWS) if row.name in IMAGES],
-]
+ROWS = [InBlocks(row) for row in (*conv.ROWS, *norm.ROWS, *pool.ROWS) if row.name in IMAGES]

@@ -5,7 +5,7 @@ A backend without the kernel, or whose kernel declines, runs the fallback; secon
 
 from mlkit.ops.fused.activation import gelu, gelu_grad, relu, relu6, relu6_grad, relu_grad, silu, silu_grad, softplus
 from mlkit.ops.fused.attention import attention, attention_grad
-from mlkit.ops.fused.blocks import from_blocks, to_blocks
+from mlkit.ops.fused.blocks import IN_BLOCKS
 from mlkit.ops.fused.chain import fused_elementwise
 from mlkit.ops.fused.epilogue import conv_bias_act, matmul_bias_act
 from mlkit.ops.fused.mask import masked_scale

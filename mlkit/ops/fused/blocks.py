@@ -11,18 +11,15 @@ from mlkit.ops.fused.norm_relu import batch_norm_relu, batch_norm_relu_grad, pac
 from mlkit.ops.movement import reshape, transpose
 
 
-def _to_blocks(x, block):
+def to_blocks(x, block):
+    """(batch, height, width, channels) -> (batch, channels / block, height, width, block)"""
     n, h, w, c = x.shape
     return transpose(reshape(x, shape=(n, h, w, c // block, block)), perm=(0, 3, 1, 2, 4))
 
 
-def _from_blocks(x):
+def from_blocks(x):
+    """`to_blocks` undone."""
     return reshape(transpose(x, perm=(0, 2, 3, 1, 4)), shape=plain_shape(x.shape))
-
-
-# (batch, height, width, channels) -> (batch, channels / block, height, width, block), and back
-to_blocks = Op("to_blocks", lambda x, block: Spec(shape_in_blocks(x.shape, block), x.dtype), fallback=_to_blocks)
-from_blocks = Op("from_blocks", lambda x: Spec(plain_shape(x.shape), x.dtype), fallback=_from_blocks)
 
 
 def _in_blocks(inner):
@@ -43,9 +40,9 @@ def _in_blocks(inner):
             plain[5] = pack(from_blocks(unpack(args[5], shape)))
         outs = inner(*plain, **params)
         several = outs if type(outs) is tuple else (outs,)
-        several = [to_blocks(o, block=block) if i in results else o for i, o in enumerate(several)]
+        several = [to_blocks(o, block) if i in results else o for i, o in enumerate(several)]
         if inner is batch_norm_relu:
-            several[3] = pack(to_blocks(unpack(several[3], plain_shape(shape)), block=block))
+            several[3] = pack(to_blocks(unpack(several[3], plain_shape(shape)), block))
         return tuple(several) if type(outs) is tuple else several[0]
 
     return Op(f"{inner.name}_in_blocks", spec, fallback=fallback)
