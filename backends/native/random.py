@@ -8,6 +8,7 @@ import numpy as np
 from mlkit.backends.native import threads
 from mlkit.backends.native.philox import philox
 from mlkit.core import dtypes
+from mlkit.core.bernoulli import thresholds
 
 BLOCK = 32  # bytes that the generator makes at once
 LARGE = 1 << 17  # numbers that pay for a thread
@@ -26,8 +27,6 @@ def make(xp):
         return words(key, -(-n * kind.itemsize // 8)).view(kind)[:n].reshape(shape)
 
     def bernoulli(key, shape, p):
-        from mlkit.ops.random import thresholds
-
         rows, width, whole, part = thresholds(shape, p)
         numbers = random_bits(key, (rows, width + 2), "uint8")
         up = xp.ascontiguousarray(numbers[:, width:]).view("uint16") < part
