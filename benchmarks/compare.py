@@ -1,4 +1,4 @@
-"""Compare mlkit with Keras on its three backends, hand-written PyTorch and, for inference, ONNX Runtime.
+"""Compare mlkit with Keras on its three backends, hand-written PyTorch, eager and compiled, and, for inference, ONNX Runtime.
 
     python benchmarks/peers.py                        once: make the peers' environments
     python benchmarks/compare.py [WORKLOAD ...]       run, print, and keep the figures in benchmarks/results.json
@@ -7,7 +7,8 @@
 
 Every library runs each workload in processes of its own, one after the other, in `--rounds` rounds, so that what else the
 machine does meets all alike. A figure is a median within a process; of the rounds the best counts. The machine's peak is
-measured in the same run. Exit status 1 if mlkit fails or misses a target.
+measured in the same run. With `--libraries` the others keep their figures, and a ratio of figures of two runs is marked.
+torch.compile needs a C++ compiler and takes minutes. Exit status 1 if mlkit fails or misses a target.
 """
 
 import argparse
@@ -32,7 +33,6 @@ def main():
     options.add_argument("--seconds", type=float, default=3.0, help="time for each figure")
     options.add_argument("--timeout", type=float, default=900.0, help="seconds a process may take")
     options.add_argument("--libraries", nargs="*", help="only these; the others keep their figures")
-    options.add_argument("--compile", action="store_true", help="also torch.compile")
     options.add_argument("--busy", action="store_true", help="one core and CPU time, for a machine that others use too")
     options.add_argument("--write", action="store_true", help="write docs/performance.md")
     given = options.parse_args()
@@ -50,15 +50,15 @@ def main():
 
 def run(given, kept):
     """Measure the workloads and put them among the kept results, one after the other."""
-    chosen = [lib for lib in peers.libraries(given.cache, given.compile) if not given.libraries or lib.name in given.libraries]
+    chosen = [lib for lib in peers.libraries(given.cache) if not given.libraries or lib.name in given.libraries]
     if given.busy:
         os.sched_setaffinity(0, [max(os.sched_getaffinity(0))])  # the processes started below keep to it
         os.environ["BENCHMARK_CLOCK"] = "cpu"
-    if not given.libraries or not kept["about"]:
-        kept["about"] = about(given, chosen)
+    kept["about"] = about(given)
     print(kept["about"], flush=True)
     for workload in given.workloads or report.TARGETS:
         found, failed, peaks = {}, {}, []
+        begun = datetime.datetime.now().isoformat(timespec="minutes")
         for _ in range(given.rounds):
             peaks += peak(given.timeout)
             for lib in chosen:
@@ -71,13 +71,12 @@ def run(given, kept):
                     print(f"{workload} {lib.name}: {error}", flush=True)
                     continue
                 old = found.setdefault(lib.name, result)
-                found[lib.name] = {k: min(v, old[k]) for k, v in result.items()}
+                found[lib.name] = {**old, **{k: min(v, old.get(k, v)) for k, v in result.items()}, "run": begun}
         for name, figures in found.items():
             print(f"{workload:14}{name:18}" + "".join(f"{k} {figures[k]:<12.4g}" for k in report.COLUMNS if k in figures))
         old = kept["workloads"].get(workload, {"libraries": {}, "failed": {}}) if given.libraries else {}
         kept["workloads"][workload] = dict(
             date=datetime.date.today().isoformat(),
-            together=not given.libraries,
             gflops=max(peaks, default=None),
             libraries={**old.get("libraries", {}), **found},
             failed={**{k: v for k, v in old.get("failed", {}).items() if k not in found}, **failed},
@@ -117,15 +116,16 @@ def cpu():
     return next(names, platform.processor())
 
 
-def about(given, chosen):
+def about(given):
     """One paragraph on what was measured, where and when."""
     load = os.getloadavg()[0]
     how = "one core, CPU time, a busy machine" if given.busy else f"{len(os.sched_getaffinity(0))} cores, wall time"
     return (
         f"Last run {datetime.date.today()}: {cpu()}, {how}, load {load:.1f} before it began; {given.rounds} rounds, "
-        f"{given.seconds:g} s a figure; {', '.join(lib.name for lib in chosen)} ({', '.join(peers.versions(given.cache))}). "
-        "Ratios are mlkit / the best peer that trains; bold: the target in brackets is met. The floor is the FLOPs of a "
-        "step's products and convolutions at the fastest rate measured in the same run."
+        f"{given.seconds:g} s a figure; {', '.join(peers.versions(given.cache))}. Ratios are mlkit / the best peer that trains: "
+        "Keras on its three backends, and PyTorch written by hand, eager and, where it runs, through torch.compile; bold: the "
+        "target in brackets is met. The floor is the FLOPs of a step's products and convolutions at the fastest rate "
+        "measured in the same run. torch.compile begins with empty caches, and its first step includes the compilation."
     )
 
 

@@ -41,8 +41,8 @@ def python_of(cache, name):
     return str(pathlib.Path(cache, f"peer-{name}", "bin", "python"))
 
 
-def libraries(cache, compile=False):
-    """mlkit, run by this Python, and all peers that are there. compile: also PyTorch through torch.compile."""
+def libraries(cache):
+    """mlkit, run by this Python, and all peers that are there."""
     found = [Library("mlkit", sys.executable, "measure_keras.py", ["mlkit"])]
     half = ["--policy", "mixed_bfloat16"]
     found.append(Library(report.IN_HALF, sys.executable, "measure_keras.py", ["mlkit"], half))
@@ -50,8 +50,7 @@ def libraries(cache, compile=False):
         found.append(Library(f"keras-{name}", python_of(cache, name), "measure_keras.py", ["keras"], KERAS_BACKEND=name))
     torch = python_of(cache, "torch")
     found.append(Library("torch", torch, "measure_torch.py"))
-    if compile:
-        found.append(Library("torch-compile", torch, "measure_torch.py", after=["--compile"]))
+    found.append(Library(report.COMPILED, torch, "measure_torch.py", after=["--compile"]))
     found.append(Library("onnxruntime", torch, "measure_onnx.py"))
     return [lib for lib in found if os.path.exists(lib.python)]
 

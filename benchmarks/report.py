@@ -21,6 +21,8 @@ TARGETS = {  # mlkit's figure / the best peer's, in the order of COLUMNS
 
 
 IN_HALF = "mlkit-bfloat16"  # mlkit with the policy mixed_bfloat16, which is no peer
+COMPILED = "torch-compile"
+MIXED = " (*)"  # behind a ratio of figures that were not measured in the same run
 
 
 def best_peer(libraries, field):
@@ -53,9 +55,12 @@ def ratio_table(results):
             continue
         found, cells = ratios(libraries), []
         for field, target in zip(COLUMNS, TARGETS[workload]):
-            text = f"{found[field]:.2f}" if field in found else "?"
-            met = field in found and found[field] <= target
-            cells.append(f"**{text}** (≤ {target})" if met else f"{text} (≤ {target})")
+            if field not in found:
+                cells.append(f"? (≤ {target})")
+                continue
+            text, peer = f"{found[field]:.2f}", libraries[best_peer(libraries, field)[0]]
+            text = f"**{text}**" if found[field] <= target else text
+            cells.append(f"{text} (≤ {target}){mark(libraries['mlkit'], peer)}")
         lines.append(row(workload, *cells))
     return "\n".join(lines)
 
@@ -64,6 +69,7 @@ def time_table(results):
     """Rows: workloads; mlkit's figures beside the best peer's, the floor of the step, and ONNX Runtime's inference."""
     heads = ["workload", "date", *(f"{c}: mlkit / best peer" for c in COLUMNS.values()), "floor of the fit step", "step / floor",
              "mixed_bfloat16: step / that in float32",
+             "torch.compile: fit step / batch / one sample / first step",
              "ONNX Runtime: batch / one sample"]  # fmt: skip
     lines = [row(*heads), row(*["---"] * len(heads))]
     for workload, result in _in_order(results):
@@ -71,19 +77,38 @@ def time_table(results):
         own = libraries.get("mlkit", {})
         cells = []
         for field in COLUMNS:
-            best, unit = best_peer(libraries, field), field.rpartition("_")[2].replace("mb", "MB")
-            mine = f"{own[field]:.4g}" if field in own else "-"
-            cells.append(f"{mine} / {best[1]:.4g} {unit} {best[0]}" if best else mine)
+            best, text = best_peer(libraries, field), f"{own[field]:.4g}" if field in own else "-"
+            if best:
+                text += f" / {best[1]:.4g} {unit(field)} {best[0]}{mark(own, libraries[best[0]])}"
+            cells.append(text)
         onnx = libraries.get("onnxruntime")
-        date = result["date"] if result.get("together") else f"{result['date']} (*)"
-        lines.append(row(workload, date, *cells, *floor_cells(own, result["gflops"]), half_cell(own, libraries.get(IN_HALF)),
-                          f"{onnx['predict_ms']:.4g} / {onnx['call1_ms']:.4g} ms" if onnx else "-"))  # fmt: skip
+        lines.append(row(workload, result["date"], *cells, *floor_cells(own, result["gflops"]),
+                         half_cell(own, libraries.get(IN_HALF)), compiled_cell(libraries.get(COMPILED), result["failed"]),
+                         f"{onnx['predict_ms']:.4g} / {onnx['call1_ms']:.4g} ms" if onnx else "-"))  # fmt: skip
     return "\n".join(lines)
+
+
+def mark(own, other):
+    """What to put behind the ratio of two libraries' figures."""
+    return MIXED if own and own.get("run") != other.get("run") else ""
+
+
+def unit(field):
+    """The last part of a figure's name."""
+    return field.rpartition("_")[2].replace("mb", "MB")
+
+
+def compiled_cell(figures, failed):
+    """The figures of torch.compile but for its memory, "> 240 s" for what was not compiled in that time, or why there are none."""
+    if figures is None:
+        return failed.get(COMPILED, "-")
+    fields = [f for f in COLUMNS if f != "rss_mb"]
+    return " / ".join(f"{figures[f]:.4g} {unit(f)}" if f in figures else f"> {figures['limit_s']} s" for f in fields)
 
 
 def half_cell(own, half):
     """The step with mixed_bfloat16, and what part of the step in float32 that is."""
-    return f"{half['fit_ms']:.4g} ms / {half['fit_ms'] / own['fit_ms']:.2f}" if half and own else "-"
+    return f"{half['fit_ms']:.4g} ms / {half['fit_ms'] / own['fit_ms']:.2f}{mark(own, half)}" if half and own else "-"
 
 
 def floor_cells(own, gflops):
@@ -96,9 +121,9 @@ def floor_cells(own, gflops):
 
 def write_page(results, about):
     """Put the tables between the two marker comments of the page."""
-    note = "(*) not all libraries of this row were measured in the same run."
-    tables = [ratio_table(results), "", time_table(results), *([] if _all_together(results) else ["", note])]
-    replace_between(BEGIN, END, "\n".join([about, "", *tables]))
+    tables = f"{ratio_table(results)}\n\n{time_table(results)}"
+    note = f"\n\n{MIXED.strip()} the two figures were measured in different runs." if MIXED in tables else ""
+    replace_between(BEGIN, END, f"{about}\n\n{tables}{note}")
 
 
 def replace_between(begin, end, text):
@@ -106,10 +131,6 @@ def replace_between(begin, end, text):
     before, rest = PAGE.read_text().split(begin)
     after = rest.split(end)[1]
     PAGE.write_text(f"{before}{begin}\n\n{text}\n\n{end}{after}")
-
-
-def _all_together(results):
-    return all(result.get("together") for result in results.values())
 
 
 def _in_order(results):

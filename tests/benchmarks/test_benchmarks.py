@@ -52,6 +52,23 @@ def test_tables(script):
     assert "2 / 4 ms torch" in times and "1 / 0.5 ms keras-jax" in times
     assert "| 1 ms | 2.00 |" in times  # the floor: 1e8 FLOPs at 100 GFLOP/s
     assert "0.1 / 0.01 ms" in times
+    assert not any("(*)" in line for line in [*ratios, times])
+
+
+def test_figures_of_two_runs_are_marked(script):
+    report, mixed = script("report"), result(run="today")
+    mixed["libraries"]["torch"]["run"] = "today"
+    assert "| **0.50** (≤ 0.75) | 2.00 (≤ 0.8) (*) | **0.50** (≤ 0.9) |" in report.ratio_table({"mlp": mixed})
+    assert "2 / 4 ms torch |" in (times := report.time_table({"mlp": mixed})) and "1 / 0.5 ms keras-jax (*) |" in times
+
+
+def test_what_was_compiled_in_time_counts(script):
+    report, compiled = script("report"), result()
+    compiled["libraries"]["torch-compile"] = dict(fit_ms=3.0, predict_ms=0.4, first_s=20.0, rss_mb=500.0, limit_s=240)
+    assert "| 3 ms / 0.4 ms / > 240 s / 20 s |" in (times := report.time_table({"mlp": compiled}))
+    assert "2 / 3 ms torch-compile" in times and "1 / 0.4 ms torch-compile" in times and "0.1 / 0.2 ms torch |" in times
+    failed = dict(result(), failed={"torch-compile": "no C++ compiler (g++)"})
+    assert "| no C++ compiler (g++) |" in report.time_table({"mlp": failed})
 
 
 def test_a_workload_that_does_not_run_says_so(script):
