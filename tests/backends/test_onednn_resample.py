@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 
 import mlkit
 from mlkit.backends.native.onednn import library, resample
+from mlkit.backends.native.onednn.densify import Densified
 from mlkit.core.backend import get_backend
 from mlkit.core.cells import nearest_cells
 from mlkit.core.op import OPS
@@ -52,7 +53,7 @@ def test_nearest_cells_of_all_small_sizes():
 
 def test_what_is_declined():
     row, p = row_of("resample_grad"), dict(size=(4, 4), method="linear")
-    assert row.accepts(drawn(2, 8, 8, resample.FEWEST), **p)
+    assert row.accepts(drawn(2, 8, 8, 3), size=(4, 4), method="nearest")
     assert not row.accepts(drawn(2, 8, 8, resample.FEWEST - 1), **p), "few channels"
     assert not row.accepts(drawn(2, 2, 2, 8), size=(4, 4), method="nearest"), "centres between cells"
     assert not row_of("resample").accepts(drawn(2, 3, 3, 3, 3, 3), size=(4,) * 4, method="nearest"), "four spatial axes"
@@ -61,11 +62,29 @@ def test_what_is_declined():
         assert get_backend("native").kernels[name](drawn(2, 8, 8, 3).astype("float16"), **p).dtype == "float16"
 
 
-def test_declined_calls_become_other_ops_in_a_graph():
-    def names(channels):
-        f = mlkit.function(lambda g: OPS["resample_grad"](g, size=(3, 4), method="linear"))
-        f(drawn(2, 6, 4, channels))
-        return [call.op.name for call in next(iter(f.programs.values()))[0].run.plan.graph.calls]
+def plan_of(f, *args):
+    f(*args)
+    return next(iter(f.programs.values()))[0].run.plan
 
-    assert names(8) == ["resample_grad"]
-    assert "matmul" in names(1) and "resample_grad" not in names(1)
+
+def test_declined_calls_become_other_ops_in_a_graph():
+    def names(method):
+        f = mlkit.function(lambda g: OPS["resample_grad"](g, size=(3, 2), method=method))
+        return [call.op.name for call in plan_of(f, drawn(2, 6, 4, 1)).graph.calls]
+
+    assert names("nearest") == ["resample_grad"]
+    assert "matmul" in names("linear") and "resample_grad" not in names("linear")
+
+
+def test_parts_of_images_are_copied():
+    """As gradients of concatenated images are, for which oneDNN has no fast kernel."""
+
+    def f(x):
+        y = OPS["resample"]((x * 2.0)[..., 1:9], size=(10, 14), method="nearest")
+        return OPS["resample_grad"]((y * 0.5)[..., :5], size=(5, 7), method="nearest")
+
+    x = drawn(3, 5, 7, 12)
+    plan = plan_of(mlkit.function(f), x)
+    kernels = [choice.prepared for call, choice in zip(plan.graph.calls, plan.choices) if call.op.name.startswith("resample")]
+    assert [type(k) for k in kernels] == [Densified, Densified]
+    np.testing.assert_allclose(np.asarray(mlkit.function(f)(x)), 4.0 * x[..., 1:6], rtol=1e-6)

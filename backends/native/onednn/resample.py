@@ -12,8 +12,10 @@ from mlkit.backends.native.onednn.memory import strided
 from mlkit.backends.native.onednn.primitive import Primitive, or_none
 from mlkit.backends.native.onednn.row import FLOATS, Row
 from mlkit.core.cells import nearest_cells
+from mlkit.core.dtypes import name_of
+from mlkit.core.plan import Operand
 
-FEWEST = 8  # channels: products with matrices are up to ten times as fast for the linear gradient of images of fewer
+FEWEST = 8  # channels: of images of fewer, products with matrices are up to ten times as fast for the linear gradient
 _ALGORITHM = {"nearest": c_int(c.RESAMPLING_NEAREST), "linear": c_int(c.RESAMPLING_LINEAR)}
 
 
@@ -24,15 +26,20 @@ def _factors(x, y):
 
 @or_none
 def forward(x, y, method, prop=c.INFERENCE):
+    """The primitive, or None where oneDNN would take a hundred times as long, as it does for images that are parts of others."""
     creator = "dnnl_resampling_forward_primitive_desc_create"
-    return Primitive(creator, c_int(prop), _ALGORITHM[method], _factors(x, y), strided(*x), strided(*y))
+    primitive = Primitive(creator, c_int(prop), _ALGORITHM[method], _factors(x, y), strided(*x), strided(*y))
+    return None if primitive.implementation.startswith("ref") else primitive
 
 
 @or_none
 def backward(x, y, method):
+    """The primitive of the gradient; of the linear one only generated code is faster than products with matrices."""
     hint = forward(x, y, method, c.TRAINING)
     creator = "dnnl_resampling_backward_primitive_desc_create"
-    return hint and Primitive(creator, _ALGORITHM[method], _factors(x, y), strided(*x), strided(*y), hint.pd)
+    primitive = hint and Primitive(creator, _ALGORITHM[method], _factors(x, y), strided(*x), strided(*y), hint.pd)
+    fast = ("jit",) if method == "linear" else ("jit", "simple")
+    return primitive if primitive and primitive.implementation.startswith(fast) else None
 
 
 class Resample(Row):
@@ -60,11 +67,13 @@ class ResampleGrad(Row):
     exact = FLOATS
 
     def fits(self, g, size, method):
-        if not 1 <= len(size) <= 3:
+        if not 1 <= len(size) <= 3 or (method == "linear" and g.shape[-1] < FEWEST):
             return False
-        if method == "linear":
-            return g.shape[-1] >= FEWEST
-        return not any(map(_touches_an_edge, size, g.shape[1:-1]))
+        if method == "nearest" and any(map(_touches_an_edge, size, g.shape[1:-1])):
+            return False
+        dtype = name_of(g.dtype)
+        images = Operand((g.shape[0], *size, g.shape[-1]), dtype), Operand(g.shape, dtype)
+        return backward(*map(image, images), method) is not None
 
     def build(self, operands, outs, size, method):
         g, dx = image(operands[0]), image(outs[0])
