@@ -56,6 +56,8 @@ def resize(
 
 
 def _resized(x, size, interpolation, antialias):
+    if tuple(x.shape[1:3]) == size:
+        return x
     if interpolation == "nearest":
         return resample(x, size=size, method="nearest")
     pairs, wide = list(zip((1, 2), x.shape[1:3], size)), dtypes.float_of(x.dtype)
