@@ -12,6 +12,7 @@ from mlkit.core.spec import Spec
 from mlkit.core.state import state
 
 OF_BITS = ("nextafter",)  # what means something else in another dtype
+COMPARISONS = ("equal", "not_equal", "less", "less_equal")
 BLOCK = 1 << 15  # elements: 128 KB of float32. Measured flat from 64 to 512 KB; below, the calls themselves begin to count
 
 
@@ -67,7 +68,8 @@ class BlockedChain:
 
 
 def in_single(chain, specs):
-    """The chain with bfloat16 computed in float32 and rounded where it is returned. NumPy has no fast functions of bfloat16."""
+    """The chain with bfloat16 computed in float32 and rounded where it is returned. NumPy has no fast functions of bfloat16. Numbers are
+    rounded where they are compared with it, for 0.1 to equal 0.1."""
     env = list(specs)
     for op, args, params in chain.steps:
         env.append(op.spec(*(a[0] if type(a) is tuple else env[a] for a in args), **params))
@@ -85,6 +87,8 @@ def in_single(chain, specs):
     for op, args, params in chain.steps:
         if params.get("dtype") == "bfloat16":
             params = dict(params, dtype="float32")
+        if op.name in COMPARISONS and any(type(a) is int and env[a].dtype == "bfloat16" for a in args):
+            args = tuple((float(dtypes.as_numpy("bfloat16").type(a[0])),) if type(a) is tuple else a for a in args)
         now.append(step(op, tuple(a if type(a) is tuple else now[a] for a in args), params))
     rounded = dict(dtype="bfloat16")
     outs = [step(OPS["cast"], (now[v],), rounded) if env[v].dtype == "bfloat16" else now[v] for v in chain.outs]

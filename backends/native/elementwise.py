@@ -1,5 +1,9 @@
 """Kernels that work element by element, over `xp`. Infinities and NaNs are results here, never warnings."""
 
+import math
+
+import numpy as np
+
 from mlkit.core import dtypes
 
 _SCALARS = (bool, int, float, complex)
@@ -19,6 +23,11 @@ def is_half(x):
     """Whether an array (or a symbol, whose dtype is a name) has a dtype of 16-bit floats."""
     d = x.dtype
     return d in ("float16", "bfloat16") if type(d) is str else d.itemsize == 2 and d.kind not in "iu"
+
+
+def single(x):
+    """Half floats as float32, which holds all of them and has fast comparisons in NumPy; others as they are."""
+    return x.astype("float32") if is_half(x) else x
 
 
 def _unary(xp):
@@ -62,9 +71,10 @@ def _binary(xp):
         maximum=xp.maximum, minimum=xp.minimum, atan2=xp.arctan2, nextafter=xp.nextafter,
     )  # fmt: skip
     plain = dict(
-        equal=xp.equal, not_equal=xp.not_equal, less=xp.less, less_equal=xp.less_equal, gcd=xp.gcd, xor=xp.bitwise_xor,
-        left_shift=xp.left_shift, right_shift=xp.right_shift, complex=lambda x, y: x + 1j * y,
+        gcd=xp.gcd, xor=xp.bitwise_xor, left_shift=xp.left_shift, right_shift=xp.right_shift, complex=lambda x, y: x + 1j * y,
     )  # fmt: skip
+    compared = dict(equal=xp.equal, not_equal=xp.not_equal, less=xp.less, less_equal=xp.less_equal)
+    plain |= {name: lambda x, y, f=f: f(single(x), single(y)) for name, f in compared.items()}
     plain["and"], plain["or"] = xp.bitwise_and, xp.bitwise_or
     table = {name: quietly(xp, _typed(function)) for name, function in quiet.items()}
     table.update({name: _typed(function) for name, function in plain.items()})
@@ -91,21 +101,40 @@ def _where(xp):
         if type(x) in _SCALARS and type(y) in _SCALARS:
             x = dtypes.as_numpy(dtypes.result_type(type(x), type(y))).type(x)
         x, y = choose(x, y)
-        if condition.size < SMALL or x.dtype.itemsize > 8 or not hasattr(xp, "errstate"):
-            return xp.where(condition, x, y)
-        bits = f"i{x.dtype.itemsize}"
-        return select_bits(xp, condition, x.view(bits), y.view(bits)).view(x.dtype)
+        if max(condition.size, x.size, y.size) >= SMALL and hasattr(xp, "errstate"):
+            shape = np.broadcast_shapes(condition.shape, x.shape, y.shape)
+            if picks_parts(condition, shape):
+                out = xp.empty(shape, x.dtype)
+                pick_parts(xp, condition, x, y, out)
+                return out
+            if x.dtype.itemsize <= 8:
+                bits = f"i{x.dtype.itemsize}"
+                return select_bits(xp, condition, x.view(bits), y.view(bits)).view(x.dtype)
+        return xp.where(condition, x, y)
 
     return where
 
 
 SMALL = 4000  # elements: below, one call of a slow function is faster than five calls of fast ones
+PART = 1000  # elements that one of a condition decides over: from there on they are copied by themselves
 
 
 def select_bits(xp, condition, x, y, out=None):
     """x where the condition holds, else y, by arithmetic on integers: ten times faster than `numpy.where` or masked copies."""
     mask = xp.negative(condition.view("i1")).astype(x.dtype)  # all bits, or none
     return xp.bitwise_xor(mask & (x ^ y), y, out=out)
+
+
+def picks_parts(condition, shape):
+    """Whether a condition decides over large parts along the first axis of a result of this shape, as one for each image does."""
+    return len(shape) > 1 and condition.shape == (shape[0], *(1 for _ in shape[1:])) and math.prod(shape[1:]) >= PART
+
+
+def pick_parts(xp, condition, x, y, out):
+    """x where such a condition holds, else y: only what is taken is read."""
+    x, y = (xp.broadcast_to(a, out.shape) for a in (x, y))
+    for part, holds, of_x, of_y in zip(out, condition.ravel().tolist(), x, y):
+        xp.copyto(part, of_x if holds else of_y)
 
 
 def _cast(xp):

@@ -39,13 +39,17 @@ def make(xp):
         take=(_any, take),
         sum=(_is_wide, reduction(xp.add)),
         prod=(_is_wide, reduction(xp.multiply)),
-        max=(_any, reduction(xp.maximum)),
-        min=(_any, reduction(xp.minimum)),
+        max=(_is_not_half, reduction(xp.maximum)),
+        min=(_is_not_half, reduction(xp.minimum)),
     )
 
 
 def _any(dtype):
     return True
+
+
+def _is_not_half(dtype):
+    return dtype not in ("float16", "bfloat16")
 
 
 def _is_wide(dtype):

@@ -2,7 +2,7 @@
 
 import math
 
-from mlkit.backends.native.elementwise import quietly
+from mlkit.backends.native.elementwise import quietly, single
 from mlkit.core import dtypes
 
 
@@ -22,16 +22,19 @@ def _reductions(xp):
 
         return quietly(xp, kernel)
 
+    def extreme(function):
+        return lambda x, axes, keepdims: function(single(x), axis=axes, keepdims=keepdims).astype(x.dtype, copy=False)
+
     def scan(function):
         return quietly(xp, lambda x, axis: function(x, axis=axis, dtype=x.dtype))
 
     return dict(
         sum=total(xp.sum),
         prod=total(xp.prod),
-        max=lambda x, axes, keepdims: xp.max(x, axis=axes, keepdims=keepdims),
-        min=lambda x, axes, keepdims: xp.min(x, axis=axes, keepdims=keepdims),
-        argmax=lambda x, axis: xp.argmax(x, axis=axis).astype("int32"),
-        argmin=lambda x, axis: xp.argmin(x, axis=axis).astype("int32"),
+        max=extreme(xp.max),
+        min=extreme(xp.min),
+        argmax=lambda x, axis: xp.argmax(single(x), axis=axis).astype("int32"),
+        argmin=lambda x, axis: xp.argmin(single(x), axis=axis).astype("int32"),
         cumsum=scan(xp.cumsum),
         cumprod=scan(xp.cumprod),
     )

@@ -6,7 +6,7 @@ arguments, and any part of the elements may be computed apart from the others, w
 
 import numpy as np
 
-from mlkit.backends.native.elementwise import select_bits
+from mlkit.backends.native.elementwise import pick_parts, picks_parts, select_bits
 from mlkit.core import dtypes
 
 
@@ -49,13 +49,15 @@ def _composed(xp):
     def cast(x, dtype, out):
         if x.dtype.kind == "c" and out.dtype.kind != "c":
             x = x.real if dtype != "bool" else x != 0
+        if x.size < out.size:
+            x = x.astype(out.dtype)  # before it is repeated, not each time
         xp.copyto(out, x, casting="unsafe")
 
     return dict(sigmoid=sigmoid, rsqrt=rsqrt, relu=relu, relu6=relu6, cast=cast)
 
 
 def _by_bits(xp):
-    """Selections as arithmetic on bits; see `select_bits`."""
+    """Selections as arithmetic on bits; see `select_bits` and `pick_parts`."""
 
     def mask(condition, bits):
         """All bits where true, none where false."""
@@ -65,6 +67,9 @@ def _by_bits(xp):
         return f"i{x.dtype.itemsize}"
 
     def where(condition, x, y, out):
+        if picks_parts(condition, out.shape):
+            pick_parts(xp, condition, x, y, out)
+            return
         if out.dtype.itemsize > 8:
             out[...] = xp.where(condition, x, y)
             return

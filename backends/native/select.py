@@ -52,8 +52,9 @@ def can_chain(backend, call):
 
 
 def gains_alone(backend, call):
-    """Whether a call gains by being a chain of its own, as those of bfloat16 do, which chains compute in float32."""
-    if call.outs[0].dtype == "bfloat16":
+    """Whether a call gains by being a chain of its own, as those of bfloat16 and its comparisons do, which chains compute in float32."""
+    out = call.outs[0].dtype
+    if out == "bfloat16" or (out == "bool" and any(a.dtype == "bfloat16" for a in call.inputs)):
         return True
     rows = backend.kernels.get("fused_elementwise")
     return isinstance(rows, Rows) and any(k.gains_alone(call) for _, k in rows.rows if hasattr(k, "gains_alone"))

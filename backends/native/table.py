@@ -43,6 +43,10 @@ class Rows:
             if accepts is None or accepts(*args, **params):
                 yield kernel
 
+    def declines(self, *args, **params):
+        """Whether only the fallback of the op is left for such arguments."""
+        return isinstance(self.rows[-1][1], ByFallback) and isinstance(self.choose(args, params), ByFallback)
+
     def choose(self, args, params):
         """The first of the candidates."""
         return next(self.candidates(args, params))
@@ -55,15 +59,16 @@ class Rows:
         raise TypeError(f"no row accepts {args}")
 
 
-def _by_fallback(name):
+class ByFallback:
     """The kernel for where all rows of a fused op decline that has no other."""
 
-    def kernel(*args, **params):
-        with swapped(trace=None, recording=()):
-            outs = OPS[name].fallback(*(Tensor(a) if hasattr(a, "shape") else a for a in args), **params)
-        return tuple(np.array(o.data) for o in outs) if type(outs) is tuple else np.array(outs.data)
+    def __init__(self, name):
+        self.name = name
 
-    return kernel
+    def __call__(self, *args, **params):
+        with swapped(trace=None, recording=()):
+            outs = OPS[self.name].fallback(*(Tensor(a) if hasattr(a, "shape") else a for a in args), **params)
+        return tuple(np.array(o.data) for o in outs) if type(outs) is tuple else np.array(outs.data)
 
 
 def build_kernels(xp):
@@ -75,6 +80,6 @@ def build_kernels(xp):
             table[op] = rows
     if xp is np:
         for row in onednn.rows():
-            old = table.get(row.name) or _by_fallback(row.name)
+            old = table.get(row.name) or ByFallback(row.name)
             table[row.name] = [row, *(old if isinstance(old, list) else [(None, old)])]
     return {op: Rows(*rows) if isinstance(rows, list) else rows for op, rows in table.items()}

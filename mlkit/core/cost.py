@@ -53,6 +53,16 @@ def _pool(of):
     return lambda args, outs, params: _size(of(args, outs)) * math.prod(params["window"])
 
 
+def _resample(of, nearest):
+    """Of linear interpolation a product and a sum for each of two neighbours an axis. `of` gives the spec of the resampled image;
+    nearest: so many operations for each of its elements where the method is that."""
+
+    def flops(args, outs, params):
+        return _size(of(args, outs)) * (nearest if params["method"] == "nearest" else 2 * 2 ** len(params["size"]))
+
+    return flops
+
+
 def _sort(args, outs, params):
     return _size(args[0]) * math.ceil(math.log2(max(args[0].shape[-1], 2)))
 
@@ -91,6 +101,7 @@ FLOPS = {
     "max_pool": _pool(lambda args, outs: outs[0]), "avg_pool": _pool(lambda args, outs: outs[0]),
     "max_pool_grad": _pool(lambda args, outs: args[1]), "max_pool_pick": _pool(lambda args, outs: args[1]),
     "avg_pool_grad": _pool(lambda args, outs: args[0]),
+    "resample": _resample(lambda args, outs: outs[0], 0), "resample_grad": _resample(lambda args, outs: args[0], 1),
     "sort": _sort, "argsort": _sort, "searchsorted": lambda args, outs, params: _size(outs[0]) * args[0].shape[-1].bit_length(),
     "fft": _fourier, "ifft": _fourier, "scan": _scan, "cond": _cond, "while": _while,
     "cholesky": _factor(lambda m, n, k: n**3 / 3), "lu": _factor(lambda m, n, k: 2 * n**3 / 3),

@@ -5,6 +5,8 @@ from mlkit.core.spec import Dim
 from mlkit.layers.input_spec import InputSpec
 from mlkit.layers.layer import Layer
 from mlkit.layers.options import as_tuple, layout
+from mlkit.ops.fused import resample
+from mlkit.ops.nn.spatial import from_last, to_last
 
 __all__ = [f"{kind}{r}D" for kind in ("ZeroPadding", "Cropping", "UpSampling") for r in (1, 2, 3)]
 
@@ -83,10 +85,11 @@ class _UpSampling(_Spatial):
         self.size = sizes[0] if self.rank == 1 else sizes
 
     def call(self, inputs):
-        x = inputs
-        for axis, n in enumerate((self.size,) if self.rank == 1 else self.size, self.first):
-            x = ops.repeat(x, n, axis=axis)
-        return x
+        last = self.data_format == "channels_last"
+        x = to_last(inputs, last)
+        factors = (self.size,) if self.rank == 1 else self.size
+        size = tuple(n * factor for n, factor in zip(x.shape[1:-1], factors))
+        return from_last(resample(x, size=size, method="nearest"), last)
 
 
 class ZeroPadding1D(_ZeroPadding):

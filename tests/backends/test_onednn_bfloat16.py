@@ -99,6 +99,12 @@ def test_pooling():
     check_half("avg_pool_grad", half(*y.shape, seed=1), shape=x.shape, **p)
 
 
+@pytest.mark.parametrize("method", ["nearest", "linear"])
+def test_resampling(method):
+    check_half("resample", half(2, 6, 7, 9), size=(12, 5), method=method)
+    check_half("resample_grad", half(2, 12, 5, 9), size=(6, 7), method=method)
+
+
 def test_images_in_blocks():
     p, both = windows((2, 1)), dict(block=BLOCK, blocked=(0, 1))
     one = dict(block=BLOCK, blocked=(0,), results=(0,))

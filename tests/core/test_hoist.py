@@ -93,6 +93,46 @@ class TestFold:
         np.testing.assert_allclose(f(x), net(x), rtol=1e-5, atol=1e-5)
         assert [n for n in names(program_of(f).plan.graph) if n != "reshape"] == ["matmul_bias_act"]
 
+    @pytest.mark.parametrize("policy", ["mixed_bfloat16", "bfloat16"])
+    @pytest.mark.parametrize("center", [False, True])
+    @pytest.mark.parametrize(
+        "make",
+        [
+            lambda **p: layers.Conv2D(6, 3, **p),
+            lambda **p: layers.Conv2D(6, 3, use_bias=False, **p),
+            lambda **p: layers.DepthwiseConv2D(3, **p),
+            lambda **p: layers.Dense(6, **p),
+        ],
+    )
+    def test_normalization_of_half_floats(self, make, center, policy):
+        """No further from float32 than without the pass."""
+
+        def net(dtype):
+            parts = [make(dtype=dtype), layers.BatchNormalization(center=center, dtype=dtype), layers.ReLU(dtype=dtype)]
+            made = mlkit.Sequential([mlkit.Input((6, 6, 6)), *parts])
+            for i, w in enumerate(made.weights):
+                w.assign(np.abs(array(*w.shape, seed=i)) + 0.1)
+            return made
+
+        half, wide, x = net(policy), net("float32"), array(2, 6, 6, 6)
+        for a, b in zip(wide.weights, half.weights):
+            a.assign(b.numpy().astype("float32"))
+        f, exact = mlkit.function(lambda x: half(x, training=False)), wide(x).numpy()
+        error = np.abs(f(x).numpy().astype("float32") - exact).max()
+        assert error <= max(np.abs(half(x).numpy().astype("float32") - exact).max() * 1.2, 2**-7 * np.abs(exact).max())
+        left = names(program_of(f).plan.graph)
+        assert "mul" not in left and "add" not in left and "fused_elementwise" not in left, left
+
+    def test_a_half_float_product_that_is_needed_elsewhere_stays(self):
+        w, s = Variable(array(4, 4)), Variable(array(4))
+
+        def f(x):
+            y = ops.matmul(x, ops.cast(w, "bfloat16"))
+            return ops.cast(ops.cast(y, "float32") * s, "bfloat16"), y
+
+        graph = mlkit.function(f).graph(ops.cast(array(3, 4), "bfloat16"))
+        assert names(fold_scales(graph)) == names(graph)
+
     def test_nothing_moves_where_others_need_the_product(self):
         w, s = Variable(array(4, 4)), Variable(array(4))
 

@@ -34,7 +34,7 @@ reference row; give it arguments there.
 import importlib
 
 _FAMILIES = (
-    "conv", "matmul", "chain", "eltwise", "norm", "pool", "softmax", "attention", "recurrent", "reduction", "blocks",
+    "conv", "matmul", "chain", "eltwise", "norm", "pool", "softmax", "attention", "recurrent", "reduction", "resample", "blocks",
 )  # fmt: skip
 
 

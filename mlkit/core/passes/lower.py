@@ -1,4 +1,5 @@
-"""Lowering: fused ops that a backend has no kernel for are replaced by their fallback, which is made of other ops."""
+"""Lowering: fused ops that a backend has no kernel for, or whose kernel declines the arguments, are replaced by their fallback, which
+is made of other ops."""
 
 from mlkit.core.graph import Graph
 from mlkit.core.passes.rewrite import Rewriter, is_scalar
@@ -7,13 +8,13 @@ from mlkit.core.trace import trace_into
 
 
 def lower(graph, kernels):
-    """The graph with only ops that are in `kernels`, or that have no fallback."""
-    if not any(_lacks(c.op, kernels) for c in graph.calls):
+    """The graph with only calls that `kernels` can run, or whose op has no fallback."""
+    if not any(_lacks(c, kernels) for c in graph.calls):
         return graph
     rewriter = Rewriter(graph)
 
     def rule(call):
-        if not _lacks(call.op, kernels):
+        if not _lacks(call, kernels):
             return None
         part = lower(_expanded(call), kernels)  # the fallback may be made of fused ops itself
         for c in part.calls:
@@ -23,8 +24,11 @@ def lower(graph, kernels):
     return rewriter.run(rule)
 
 
-def _lacks(op, kernels):
-    return op.fallback is not None and op.name not in kernels
+def _lacks(call, kernels):
+    if call.op.fallback is None:
+        return False
+    kernel = kernels.get(call.op.name)
+    return kernel is None or (hasattr(kernel, "declines") and kernel.declines(*call.args, **call.params))
 
 
 def _expanded(call):

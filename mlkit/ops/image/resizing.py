@@ -1,72 +1,18 @@
-"""Images of another size, by separable interpolation: each axis is multiplied with a matrix of weights."""
-
-import functools
-import math
+"""Images of another size, by separable interpolation."""
 
 from mlkit.core import dtypes
 from mlkit.core.spec import is_known, normalize_axes, show
 from mlkit.ops import elementwise as el
 from mlkit.ops.convert import as_tensor, cast
+from mlkit.ops.fused import resample
 from mlkit.ops.image.layout import as_batch, check_choice
-from mlkit.ops.linear import matmul
-from mlkit.ops.movement import inverse_permutation, iota, pad, reshape, slice_, take, transpose
-from mlkit.ops.reduction import sum_
+from mlkit.ops.interpolation import KERNELS, multiply_along, weights
+from mlkit.ops.movement import pad, slice_
 
 __all__ = ["resize", "scale_and_translate"]
 
 
-# ---- interpolation kernels: weights by distance in samples -----------------------------------------------------------
-
-
-def _triangle(x):
-    return el.maximum(1 - x, 0.0)
-
-
-def _cubic(x):
-    """R. Keys, "Cubic convolution interpolation for digital image processing", IEEE Trans. ASSP 29 (1981), with a = -1/2."""
-    near = ((1.5 * x - 2.5) * x) * x + 1
-    far = ((-0.5 * x + 2.5) * x - 4) * x + 2
-    return el.where(x >= 2, 0.0, el.where(x >= 1, far, near))
-
-
-def _lanczos(radius, x):
-    """C. E. Duchon, "Lanczos filtering in one and two dimensions", J. Applied Meteorology 18 (1979)."""
-    safe = el.where(x > 1e-3, x, 1.0)
-    y = radius * el.sin(math.pi * safe) * el.sin(math.pi * safe / radius) / (math.pi**2 * safe * safe)
-    return el.where(x > radius, 0.0, el.where(x > 1e-3, y, 1.0))
-
-
-_KERNELS = {
-    **dict.fromkeys(("linear", "bilinear", "trilinear"), _triangle),
-    **dict.fromkeys(("cubic", "bicubic", "tricubic"), _cubic),
-    "lanczos3": functools.partial(_lanczos, 3),
-    "lanczos5": functools.partial(_lanczos, 5),
-}
 _RESIZE = ("bilinear", "nearest", "lanczos3", "lanczos5", "bicubic")
-
-
-def _weights(size, new_size, scale, translation, kernel, antialias, dtype):
-    """Matrix (size, new_size) whose columns are the weights of a new sample; 0 for samples outside the image.
-
-    antialias: when shrinking, the kernel is as much wider as the new samples are farther apart.
-    """
-    step = 1 / scale
-    place = (iota(size=new_size, dtype=dtype) + 0.5) * step - translation * step - 0.5
-    distance = abs(place - reshape(iota(size=size, dtype=dtype), shape=(size, 1)))
-    if antialias:
-        distance = distance / (el.maximum(step, 1.0) if not isinstance(step, float) else max(step, 1.0))
-    w = kernel(distance)
-    total = sum_(w, axes=(0,), keepdims=True)
-    w = el.where(abs(total) > 1000 * 2.0**-23, w / el.where(el.equal(total, 0), 1.0, total), 0.0)
-    end = size - 0.5 if is_known(size) else 0.0  # unknown while symbolic, where only shapes count
-    inside = el.and_(place >= -0.5, place <= end)
-    return el.where(inside, w, 0.0)
-
-
-def _multiply_along(x, axis, matrix):
-    """Contract one axis with the rows of a matrix."""
-    order = (*(i for i in range(x.ndim) if i != axis), axis)
-    return transpose(matmul(transpose(x, perm=order), matrix), perm=inverse_permutation(order))
 
 
 # ---- resize ----------------------------------------------------------------------------------------------------------
@@ -106,22 +52,23 @@ def resize(
             x = _crop_to_aspect(x, *size)
         elif pad_to_aspect_ratio:
             x = _pad_to_aspect(x, *size, fill_value)
-    if interpolation != "nearest":
-        wide = dtypes.float_of(dtype)
-        x = cast(x, "float32" if wide in ("float16", "bfloat16") else wide)
-    for axis, new_size in zip((1, 2), size):
-        if x.shape[axis] != new_size:
-            x = _resize_axis(x, axis, new_size, interpolation, antialias)
-    return restore(_back_to(x, dtype))
+    return restore(_back_to(_resized(x, tuple(size), interpolation, antialias), dtype))
 
 
-def _resize_axis(x, axis, new_size, interpolation, antialias):
-    size = x.shape[axis]
-    ratio = new_size / size if is_known(size, new_size) else 1.0  # unknown while symbolic, where only shapes count
+def _resized(x, size, interpolation, antialias):
+    if tuple(x.shape[1:3]) == size:
+        return x
     if interpolation == "nearest":
-        place = el.floor((iota(size=new_size, dtype="float32") + 0.5) * (1 / ratio))
-        return take(x, el.minimum(cast(place, "int32"), size - 1 if is_known(size) else 0), axis=axis)
-    return _multiply_along(x, axis, _weights(size, new_size, ratio, 0.0, _KERNELS[interpolation], antialias, x.dtype))
+        return resample(x, size=size, method="nearest")
+    pairs, wide = list(zip((1, 2), x.shape[1:3], size)), dtypes.float_of(x.dtype)
+    if interpolation == "bilinear" and not (antialias and any(new < old for _, old, new in pairs if is_known(old, new))):
+        return resample(cast(x, wide), size=size, method="linear")
+    x = cast(x, dtypes.result_type(wide, "float32"))
+    for axis, old, new in pairs:
+        if old != new:
+            scale = new / old if is_known(old, new) else 1.0  # unknown while symbolic, where only shapes count
+            x = multiply_along(x, axis, weights(old, new, scale, 0.0, KERNELS[interpolation], antialias, x.dtype))
+    return x
 
 
 def _back_to(x, dtype):
@@ -160,7 +107,7 @@ def scale_and_translate(images, output_shape, scale, translation, spatial_dims, 
     method: "linear", "cubic" (or with bi or tri before), "lanczos3" or "lanczos5". antialias: average over the pixels that
     shrinking merges.
     """
-    check_choice("scale_and_translate", "method", method, tuple(_KERNELS))
+    check_choice("scale_and_translate", "method", method, tuple(KERNELS))
     x, scale, translation = as_tensor(images), as_tensor(scale), as_tensor(translation)
     dtype = dtypes.float_of(x.dtype)
     if len(output_shape) != x.ndim:
@@ -176,6 +123,6 @@ def scale_and_translate(images, output_shape, scale, translation, spatial_dims, 
         )
     x, scale, translation = (cast(t, dtype) for t in (x, scale, translation))
     for i, axis in enumerate(axes):
-        matrix = _weights(x.shape[axis], output_shape[axis], scale[i], translation[i], _KERNELS[method], antialias, dtype)
-        x = _multiply_along(x, axis, matrix)
+        matrix = weights(x.shape[axis], output_shape[axis], scale[i], translation[i], KERNELS[method], antialias, dtype)
+        x = multiply_along(x, axis, matrix)
     return x
