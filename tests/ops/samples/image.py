@@ -13,6 +13,9 @@ SAMPLES = [
     *[S("image.resize", _IMAGES, (3, 9), interpolation=m) for m in ("bilinear", "bicubic", "lanczos3", "lanczos5", "nearest")],
     *[S("image.resize", _IMAGES, (3, 4), interpolation=m, antialias=True) for m in ("bilinear", "bicubic", "lanczos3")],
     S("image.resize", _IMAGES, (7, 8), antialias=True),
+    *[
+        S("image.resize", unit(22, 20, 1), n, interpolation="nearest") for n in ((29, 54), (55, 37))
+    ],  # centres between two pixels
     S("image.resize", unit(5, 6, 3), (7, 6)),
     S("image.resize", _FIRST, (7, 4), data_format="channels_first"),
     S("image.resize", i(0, 255, 2, 5, 6, 3, dtype="uint8"), (7, 4), _grad=False),
