@@ -224,7 +224,7 @@ class _FusedRNN(_CellRNN):
         self.use_cudnn = use_cudnn
 
     def run_fused(self, *args):
-        """(x, *states, kernel, recurrent kernel, bias) -> outputs of all steps, *last states"""
+        """(x, *states, kernel, recurrent kernel, bias) -> outputs of all times, *last states"""
         raise NotImplementedError
 
     def run(self, sequences, states, mask, training):
@@ -234,9 +234,10 @@ class _FusedRNN(_CellRNN):
             return super().run(sequences, states, mask, training)
         if sequences.dtype == "bfloat16":  # in float32, which is more exact and faster than steps in bfloat16
             sequences, *states = (ops.cast(t, "float32") for t in (sequences, *states))
-        x = ops.flip(sequences, axis=1) if self.go_backwards else sequences
-        weights = (None if w is None else ops.cast(w, x.dtype) for w in (cell.kernel, cell.recurrent_kernel, cell.bias))
-        outputs, *states = (ops.cast(t, self.compute_dtype) for t in self.run_fused(x, *states, *weights))
+        weights = (None if w is None else ops.cast(w, sequences.dtype) for w in (cell.kernel, cell.recurrent_kernel, cell.bias))
+        outputs, *states = (ops.cast(t, self.compute_dtype) for t in self.run_fused(sequences, *states, *weights))
+        if self.go_backwards:  # outputs are wanted in the order of the steps
+            outputs = ops.flip(outputs, axis=1)
         return states[0], outputs, states
 
 
@@ -252,7 +253,7 @@ class LSTM(_FusedRNN):
     cell_class = LSTMCell
 
     def run_fused(self, *args):
-        return fused.lstm(*args)
+        return fused.lstm(*args, reverse=self.go_backwards)
 
 
 class GRU(_FusedRNN):
@@ -261,4 +262,4 @@ class GRU(_FusedRNN):
     cell_class = GRUCell
 
     def run_fused(self, *args):
-        return fused.gru(*args)
+        return fused.gru(*args, reset_after=self.cell.reset_after, reverse=self.go_backwards)

@@ -288,10 +288,6 @@ class GRUCell(_GatedCell):
         self.reset_after = reset_after
         self.bias_rows = 2 if reset_after else None
 
-    @property
-    def is_standard(self):
-        return super().is_standard and self.reset_after
-
     def call(self, inputs, states, training=False):
         alone = not isinstance(states, (list, tuple))
         old = states if alone else states[0]

@@ -10,7 +10,7 @@ FORWARD = {"lstm_grad": ("lstm", 3), "gru_grad": ("gru", 2)}  # op -> forward op
 def forward_of(call):
     """The forward call whose gradients a call computes, without results; None if it is no such gradient."""
     name, results = FORWARD.get(call.op.name, (None, 0))
-    return name and Call(OPS[name], call.args[results : results + len(call.outs)], {}, ())
+    return name and Call(OPS[name], call.args[results : results + len(call.outs)], call.params, ())
 
 
 def without_kept(call):
@@ -43,7 +43,7 @@ def keep_for_gradients(graph, keeps):
 
 
 def _key(call):
-    return call.op.name, *map(id, call.args)
+    return call.op.name, *map(id, call.args), *call.params.items()
 
 
 def _keeper(call, spec):
