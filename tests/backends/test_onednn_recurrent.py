@@ -52,7 +52,9 @@ def test_gradients_of_what_is_kept_for_any_number_of_threads(name, options, part
     keep = row_of(name).keeps(*args[:2], **options)
     assert keep.shape[0] == parts
     monkeypatch.undo()
+    assert row_of(name).accepts(*args, keep=keep, **options)
     *results, kept = row_of(name)(*args, keep=keep, **options)
+    assert row_of(f"{name}_grad").accepts(*g, *args, *results, kept, **options)
     compare(tuple(results), reference(name, args, options), 2e-5)
     found = row_of(f"{name}_grad")(*g, *args, *results, kept, **options)
     compare(found, reference(f"{name}_grad", [*g, *args], options), 2e-5)
