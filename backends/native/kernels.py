@@ -110,6 +110,7 @@ def _picking(xp):
 
 WIDE = 32  # elements of a row from which on rows are combined one by one
 LONG = 8  # rows of a run from which on it is combined by itself
+BLOCK = 1 << 17  # bytes of the rows that are combined at a time: a core's cache holds them, and so does NumPy's heap from one to the next
 
 
 def _by_rows(xp, function):
@@ -135,10 +136,13 @@ def _by_rows(xp, function):
         for a, n in zip(starts[is_long].tolist(), counts[is_long].tolist()):
             function(out[row[a]], function.reduce(updates[order[a : a + n]], axis=0), out=out[row[a]])
         starts, counts = starts[~is_long], counts[~is_long]
+        step = max(BLOCK // (out.shape[1] * out.itemsize), 1)
         for i in range(LONG):
-            rows = row[starts]
-            new = xp.take(updates, order[starts + i], 0)
-            out[rows] = function(xp.take(out, rows, 0), new, out=new)
+            for a in range(0, starts.size, step):
+                first = starts[a : a + step]
+                rows = row[first]
+                new = xp.take(updates, order[first + i], 0)
+                out[rows] = function(xp.take(out, rows, 0), new, out=new)
             more = counts > i + 1
             starts, counts = starts[more], counts[more]
             if not starts.size:
