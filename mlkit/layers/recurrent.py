@@ -215,7 +215,7 @@ class SimpleRNN(_CellRNN):
 
 
 class _FusedRNN(_CellRNN):
-    """A recurrent layer whose whole sequence is one fused op, where masks, dropout and activations allow."""
+    """A recurrent layer whose whole sequence is one fused op, where dropout, activations and the states wanted allow."""
 
     def __init__(self, *args, use_cudnn="auto", **kwargs):
         if use_cudnn not in ("auto", True, False):
@@ -223,22 +223,65 @@ class _FusedRNN(_CellRNN):
         super().__init__(*args, **kwargs)
         self.use_cudnn = use_cudnn
 
-    def run_fused(self, *args):
+    def run_fused(self, *args, reverse):
         """(x, *states, kernel, recurrent kernel, bias) -> outputs of all times, *last states"""
         raise NotImplementedError
 
     def run(self, sequences, states, mask, training):
         cell = self.cell
-        steps = not self.use_cudnn or mask is not None or (cell.disturbs and training) or not cell.is_standard
-        if steps or sequences.dtype == "float16":
+        if not self._can_fuse(sequences, mask, training):
             return super().run(sequences, states, mask, training)
+        if training and cell.disturbs:
+            sequences = cell.disturbed_sequence(sequences, states[0])
         if sequences.dtype == "bfloat16":  # in float32, which is more exact and faster than steps in bfloat16
             sequences, *states = (ops.cast(t, "float32") for t in (sequences, *states))
-        weights = (None if w is None else ops.cast(w, sequences.dtype) for w in (cell.kernel, cell.recurrent_kernel, cell.bias))
-        outputs, *states = (ops.cast(t, self.compute_dtype) for t in self.run_fused(sequences, *states, *weights))
-        if self.go_backwards:  # outputs are wanted in the order of the steps
-            outputs = ops.flip(outputs, axis=1)
-        return states[0], outputs, states
+        weights = [None if w is None else ops.cast(w, sequences.dtype) for w in (cell.kernel, cell.recurrent_kernel, cell.bias)]
+        if mask is not None:
+            last, outputs, states = self._run_present(sequences, states, weights, mask)
+        else:
+            outputs, *states = self.run_fused(sequences, *states, *weights, reverse=self.go_backwards)
+            last, outputs = states[0], ops.flip(outputs, axis=1) if self.go_backwards else outputs  # in the order of the steps
+        return tree.map_structure(lambda t: ops.cast(t, self.compute_dtype), (last, outputs, states))
+
+    def _can_fuse(self, sequences, mask, training):
+        cell = self.cell
+        if not self.use_cudnn or not cell.is_standard or (training and cell.recurrent_dropout):
+            return False
+        return sequences.dtype != "float16" and type(sequences.shape[1]) is not Dim
+
+    def _run_present(self, sequences, states, weights, mask):
+        """`run` where some steps are left out. The others come first, so that what these give cannot depend on them."""
+        mask = ops.cast(mask, "bool")
+        mask = ops.flip(mask, axis=1) if self.go_backwards else mask
+        order = ops.argsort(ops.cast(ops.logical_not(mask), "int32"), axis=1)
+        sequences = _at(sequences, mask.shape[1] - 1 - order if self.go_backwards else order)
+        if len(states) > 1 and (self.return_state or self.stateful):
+            sequences, weights[0] = self._holding(sequences, ops.logical_not(_at(mask, order)), weights[0])
+        outputs, *ends = self.run_fused(sequences, *states, *weights, reverse=False)
+        count = ops.cumsum(ops.cast(mask, "int32"), axis=1)  # of steps present so far
+        last = _after(outputs, count[:, -1:])[:, 0]
+        ends[0] = ops.where(count[:, -1:] > 0, last, states[0])
+        outputs = _after(outputs, ops.where(mask, count, 0) if self.zero_output_for_mask else count)
+        return outputs[:, -1] if self.zero_output_for_mask else last, outputs, ends
+
+    def _holding(self, sequences, absent, kernel):
+        """Sequences and kernel with one more feature, by which steps left out hold the LSTM's second state: it closes the input gate
+        and opens the forget gate."""
+        gates = ops.repeat(ops.convert_to_tensor([[-1e4, 1e4, 0.0, 0.0]], dtype=kernel.dtype), self.cell.units, axis=1)
+        feature = ops.expand_dims(ops.cast(absent, sequences.dtype), 2)
+        return ops.concatenate([sequences, feature], axis=2), ops.concatenate([kernel, gates], axis=0)
+
+
+def _at(x, times):
+    """x[b, times[b, j]] for all b and j. x: (batch, time, ...); times: (batch, any)."""
+    batch, time, *rest = x.shape
+    rows = ops.expand_dims(ops.arange(batch, dtype="int32") * time, 1) + times
+    return ops.take(ops.reshape(x, (batch * time, *rest)), rows, axis=0)
+
+
+def _after(outputs, count):
+    """The outputs after so many steps, 0 after none. count: (batch, any)."""
+    return ops.where(ops.expand_dims(count > 0, 2), _at(outputs, ops.maximum(count - 1, 0)), 0)
 
 
 class LSTM(_FusedRNN):
@@ -252,8 +295,8 @@ class LSTM(_FusedRNN):
 
     cell_class = LSTMCell
 
-    def run_fused(self, *args):
-        return fused.lstm(*args, reverse=self.go_backwards)
+    def run_fused(self, *args, reverse):
+        return fused.lstm(*args, reverse=reverse)
 
 
 class GRU(_FusedRNN):
@@ -261,5 +304,5 @@ class GRU(_FusedRNN):
 
     cell_class = GRUCell
 
-    def run_fused(self, *args):
-        return fused.gru(*args, reset_after=self.cell.reset_after, reverse=self.go_backwards)
+    def run_fused(self, *args, reverse):
+        return fused.gru(*args, reset_after=self.cell.reset_after, reverse=reverse)

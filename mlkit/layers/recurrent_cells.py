@@ -119,6 +119,12 @@ class Cell(Layer):
             self._masks = None
         return (inputs if for_inputs is None else inputs * for_inputs, state if for_state is None else state * for_state)
 
+    def disturbed_sequence(self, sequences, state):
+        """All steps with the dropout of inputs applied, which is one for all of them."""
+        self.begin_sequence(sequences[:, 0], state, True)
+        (for_inputs, _), self._masks = self._masks, None
+        return sequences * ops.expand_dims(for_inputs, 1)
+
     @property
     def disturbs(self):
         """Whether there is any dropout."""
