@@ -110,7 +110,9 @@ def _picking(xp):
 
 WIDE = 32  # elements of a row from which on rows are combined one by one
 LONG = 8  # rows of a run from which on it is combined by itself
-BLOCK = 1 << 17  # bytes of the rows that are combined at a time: a core's cache holds them, and so does NumPy's heap from one to the next
+BLOCK = (
+    1 << 17
+)  # bytes of the rows that are combined at a time: a core's cache holds them, and so does NumPy's heap from one to the next
 
 
 def _by_rows(xp, function):

@@ -9,8 +9,8 @@ def make(xp):
     """Op name -> kernel."""
     table = {**_lstm(xp), **_gru(xp)}
     kernels = {name: in_single(xp, kernel) for name, kernel in table.items()}
-    kernels["lstm"].keeps = lambda x, h, *_, **__: _kept(x, 6, h.shape[1], x.shape[0])
-    kernels["gru"].keeps = lambda x, h, *_, **__: _kept(x, x.shape[0], 4 * h.shape[1])
+    kernels["lstm"].keeps = lambda x, h, *_, **__: _kept(x, 7, h.shape[1], x.shape[0])
+    kernels["gru"].keeps = lambda x, h, *_, **__: _kept(x, x.shape[0], 5 * h.shape[1])
     return kernels
 
 
@@ -34,8 +34,7 @@ def _times(time, reverse):
 
 
 def _states(xp, first, hs, reverse):
-    """The state before each step, (time * batch, units)."""
-    hs = _time_first(hs)
+    """The state before each step, (time * batch, units). hs: after each, (time, batch, units)."""
     return _rows(xp.concatenate([hs[1:], first[None]] if reverse else [first[None], hs[:-1]]))
 
 
@@ -51,19 +50,19 @@ def _lstm(xp):
     """Inside, all is transposed: (units, batch), so that gates are dense and one matrix product gives all of them."""
 
     def lstm(x, h, c, kernel, recurrent, bias, reverse=False, keep=None):
-        """Kept are, for each step, the gates i, f, candidate and o, tanh(c), and the c before."""
+        """Kept are, for each step, the gates i, f, candidate and o, tanh(c), the c before, and h."""
         batch, time, _ = x.shape
         u = h.shape[1]
         z = xp.matmul(kernel.T, x.transpose(1, 2, 0))
         if bias is not None:
             z += bias[:, None]
         z = z.reshape(time, 4, u, batch)
-        kept = xp.empty((time if keep else 1, 6, u, batch), x.dtype)
+        kept = xp.empty((time if keep else 1, 7, u, batch), x.dtype)
         hs = xp.empty((batch, time, u), x.dtype)
         back, h, c = xp.ascontiguousarray(recurrent.T), xp.ascontiguousarray(h.T), xp.ascontiguousarray(c.T)
         for t in _times(time, reverse):
             step = kept[t if keep else 0]
-            gates, (i, f, candidate, o, th, before) = step[:4], step
+            gates, (i, f, candidate, o, th, before, new) = step[:4], step
             xp.matmul(back, h, out=gates.reshape(4 * u, batch))
             gates += z[t]
             xp.tanh(candidate, out=th)
@@ -73,18 +72,18 @@ def _lstm(xp):
             c = f * c
             c += i * candidate
             xp.tanh(c, out=th)
-            h = o * th
+            h = xp.multiply(o, th, out=new)
             hs[:, t] = h.T
         results = hs, xp.ascontiguousarray(h.T), xp.ascontiguousarray(c.T)
         return (*results, kept) if keep else results
 
-    def lstm_grad(ghs, gh, gc, x, h, c, kernel, recurrent, bias, *results, reverse=False):
-        hs, *_, kept = results or lstm(x, h, c, kernel, recurrent, bias, reverse, keep=True)
+    def lstm_grad(ghs, gh, gc, x, h, c, kernel, recurrent, bias, *kept, reverse=False):
+        kept = (kept or lstm(x, h, c, kernel, recurrent, bias, reverse, keep=True))[-1]
         time, _, u, batch = kept.shape
         dz = xp.empty((4, u, time, batch), kept.dtype)
         dh, dc = (xp.zeros((u, batch), kept.dtype) if g is None else g.T.copy() for g in (gh, gc))
         for t in _times(time, not reverse):
-            i, f, candidate, o, th, before = kept[t]
+            i, f, candidate, o, th, before, _ = kept[t]
             now = xp.empty((4, u, batch), kept.dtype)
             if ghs is not None:
                 dh += ghs[:, t].T
@@ -104,7 +103,8 @@ def _lstm(xp):
             dz[:, :, t] = now
         dz = dz.reshape(4 * u, time * batch)
         dx = xp.matmul(kernel, dz).reshape(-1, time, batch).transpose(2, 1, 0)
-        d_kernel, d_recurrent = (xp.matmul(dz, a).T for a in (_rows(_time_first(x)), _states(xp, h, hs, reverse)))
+        before = _states(xp, h, kept[:, 6].transpose(0, 2, 1), reverse)
+        d_kernel, d_recurrent = (xp.matmul(dz, a).T for a in (_rows(_time_first(x)), before))
         return dx, dh.T, dc.T, d_kernel, d_recurrent, dz.sum(1)
 
     return dict(lstm=lstm, lstm_grad=lstm_grad)
@@ -112,14 +112,14 @@ def _lstm(xp):
 
 def _gru(xp):
     def gru(x, h, kernel, recurrent, bias, reset_after=True, reverse=False, keep=None):
-        """Kept are, for each step, both gates, the candidate, and what the reset gate multiplies."""
+        """Kept are, for each step, both gates, the candidate, what the reset gate multiplies, and h."""
         batch, time, _ = x.shape
         u = h.shape[1]
         z = xp.matmul(_rows(_time_first(x)), kernel)
         if bias is not None:
             z += bias[0] if reset_after else bias
         z = z.reshape(time, batch, 3 * u)
-        hs, kept = xp.empty((time, batch, u), x.dtype), xp.empty((time if keep else 1, batch, 4 * u), x.dtype)
+        hs, kept = xp.empty((time, batch, u), x.dtype), xp.empty((time if keep else 1, batch, 5 * u), x.dtype)
         at_once, for_candidate = recurrent if reset_after else recurrent[:, : 2 * u], recurrent[:, 2 * u :]
         product = xp.empty((batch, at_once.shape[1]), x.dtype)
         for t in _times(time, reverse):
@@ -127,7 +127,7 @@ def _gru(xp):
             if bias is not None and reset_after:
                 product += bias[1]
             step = kept[t if keep else 0]
-            update_reset, candidate, inner = step[:, : 2 * u], step[:, 2 * u : 3 * u], step[:, 3 * u :]
+            update_reset, candidate, inner = step[:, : 2 * u], step[:, 2 * u : 3 * u], step[:, 3 * u : 4 * u]
             xp.add(z[t][:, : 2 * u], product[:, : 2 * u], out=update_reset)
             _sigmoid(xp, update_reset)
             inner[...] = product[:, 2 * u :] if reset_after else h
@@ -139,15 +139,15 @@ def _gru(xp):
             new = xp.subtract(h, candidate, out=hs[t])
             new *= update_reset[:, :u]
             new += candidate
-            h = new
+            h = step[:, 4 * u :] = new
         results = _time_first(hs), h.copy()
         return (*results, kept) if keep else results
 
-    def gru_grad(ghs, gh, x, h, kernel, recurrent, bias, *results, reset_after=True, reverse=False):
-        hs, _, kept = results or gru(x, h, kernel, recurrent, bias, reset_after, reverse, keep=True)
+    def gru_grad(ghs, gh, x, h, kernel, recurrent, bias, *kept, reset_after=True, reverse=False):
+        kept = (kept or gru(x, h, kernel, recurrent, bias, reset_after, reverse, keep=True))[-1]
         time, batch, u = kept.shape[0], *h.shape
-        before = _states(xp, h, hs, reverse)
-        dxs, dss = xp.empty((2, time, batch, 3 * u), hs.dtype)  # gradients of the sums in the gates, and of the state's part
+        before = _states(xp, h, kept[:, :, 4 * u :], reverse)
+        dxs, dss = xp.empty((2, time, batch, 3 * u), kept.dtype)  # gradients of the sums in the gates, and of the state's part
         back = xp.ascontiguousarray(recurrent.T)
         at_once, for_candidate = back if reset_after else back[: 2 * u], back[2 * u :]
         dh = xp.zeros_like(h) if gh is None else gh.copy()
@@ -177,7 +177,7 @@ def _gru(xp):
         d_kernel = xp.matmul(_rows(_time_first(x)).T, dxs)
         if reset_after:
             return dx, dh, d_kernel, xp.matmul(before.T, dss), xp.stack([dxs.sum(0), dss.sum(0)])
-        chosen = _rows(kept[:, :, u : 2 * u] * kept[:, :, 3 * u :])
+        chosen = _rows(kept[:, :, u : 2 * u] * kept[:, :, 3 * u : 4 * u])
         parts = xp.matmul(before.T, dxs[:, : 2 * u]), xp.matmul(chosen.T, dxs[:, 2 * u :])
         return dx, dh, d_kernel, xp.concatenate(parts, axis=1), dxs.sum(0)
 

@@ -55,6 +55,15 @@ def backward(net, *sizes):
     return _primitive(net, "backward", c.BACKWARD, net.tensors(*sizes) * 2, OVERWRITE, sizes, hint.pd)
 
 
+def kept(net, *sizes):
+    """What a forward call keeps for the gradient: {name of an argument: its descriptor}; None where there is no primitive."""
+    time, batch, features, units = sizes
+    if not (forward(net, c.TRAINING, *sizes) and backward(net, *sizes)):
+        return None
+    workspace = forward(net, c.TRAINING, *sizes).desc(c.WORKSPACE_MD)
+    return {c.WORKSPACE: workspace, c.SRC: dense((time, batch, features)), c.DST: dense((time, batch, units))}
+
+
 def _primitive(net, direction, purpose, tensors, flags, sizes, *hint):
     creator = f"dnnl_{net.creator}_{direction}_primitive_desc_create"
     order = c_int(BACKWARD_IN_TIME if net.reverse else FORWARD_IN_TIME)

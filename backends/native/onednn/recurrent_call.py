@@ -3,10 +3,11 @@
 import numpy as np
 
 from mlkit.backends.native.onednn import constants as c
-from mlkit.backends.native.onednn.kernel import Kernel
+from mlkit.backends.native.onednn.kernel import Kernel, padded
 from mlkit.backends.native.onednn.memory import dense, strided
-from mlkit.backends.native.onednn.nets import LBR_GRU, forward, is_cached, parts_of
+from mlkit.backends.native.onednn.nets import LBR_GRU, forward, is_cached, kept, parts_of
 from mlkit.backends.native.onednn.parts import binary, copied, rows_dense
+from mlkit.backends.native.onednn.primitive import reorder
 
 STATES, LAST_STATES, WEIGHTS = (c.SRC_1, c.SRC_2), (c.DST_1, c.DST_2), (c.WEIGHTS, c.WEIGHTS_1)
 D_STATES, D_LAST_STATES, D_WEIGHTS = (
@@ -119,38 +120,36 @@ class _Part:
         self._state, self._offset = dense((1, 1, self.batch, self.units)), 4 * start * self.units
 
     def arguments(self):
-        """x, first states and bias."""
-        first = self.call.first
-        states = {name: self.state(first + 1 + i) for i, name in enumerate(STATES[: self.net.states])}
-        return {c.SRC: self.sequence(first), **states, c.BIAS: self.call.bias}
+        """First states and bias."""
+        states = {name: self.state(self.call.first + 1 + i) for i, name in enumerate(STATES[: self.net.states])}
+        return {**states, c.BIAS: self.call.bias}
 
     def weights(self, primitive):
         """Both kernels as a primitive wants them."""
         return {name: self.call.weights(i, primitive.desc(c.WEIGHTS_MD, i)) for i, name in enumerate(WEIGHTS)}
 
-    def results(self, k, i):
-        """Those of the forward call, arguments from k on, with workspace i."""
-        states = {name: self.state(k + 1 + j) for j, name in enumerate(LAST_STATES[: self.net.states])}
-        last = len(self.call.operands) - 1
-        workspace = self.kernel.argument(last, None).part(self._workspace(), i * self.call.operands[last].shape[1])
-        return {c.DST: self.sequence(k), **states, c.WORKSPACE: workspace}
+    def kept(self, place, start):
+        """Where what is kept lies, from a byte of `place` on."""
+        found = {}
+        for name, desc in kept(self.net, *self.sizes).items():
+            found[name] = place.part(desc, start)
+            start += padded(desc.nbytes)
+        return found
 
-    def again(self, arguments):
-        """The same, computed here."""
-        new = self.kernel.temporary
-        results = {c.DST: new(self._outputs()), c.WORKSPACE: new(self._workspace())}
-        results |= {name: new(self._state) for name in LAST_STATES[: self.net.states]}
+    def again(self, tensors):
+        """x and what a forward call gives and keeps, computed here. tensors: x, first states and bias."""
+        found = {name: self.kernel.temporary(desc) for name, desc in kept(self.net, *self.sizes).items() if name not in tensors}
+        found |= {name: self.kernel.temporary(self._state) for name in LAST_STATES[: self.net.states]}
         primitive = forward(self.net, c.TRAINING, *self.sizes)
-        self.run(primitive, {**arguments, **self.weights(primitive), **results})
-        return results
+        self.run(primitive, {**tensors, **self.weights(primitive), **found})
+        return {**tensors, **found}
 
     def run(self, primitive, tensors):
         self.kernel.run(primitive, tensors, alone=is_cached(self.net, *self.call.widths))
 
-    def _workspace(self):
-        return forward(self.net, c.TRAINING, *self.sizes).desc(c.WORKSPACE_MD)
-
-    def _outputs(self):
+    @property
+    def outputs(self):
+        """The layout of all h."""
         return dense((self.time, self.batch, self.units))
 
     def sequence(self, k):
@@ -159,12 +158,28 @@ class _Part:
             return self.kernel.constant(np.zeros((self.time, self.batch, self.units), "float32"))
         width = self.call.operands[k].shape[2]
         wanted = dense((self.time, self.batch, width))
-        return self.kernel.converted(k, self._batch_first(width), wanted, 4 * self.start * self.time * width)
+        return self.kernel.converted(k, self._batch_first(width), wanted, self._before(width))
 
     def sequence_back(self, i, width):
         """A place with time first for result i, (batch, time, width)."""
-        target = self.kernel.result(i, None).part(self._batch_first(width), 4 * self.start * self.time * width)
+        target = self.kernel.result(i, None).part(self._batch_first(width), self._before(width))
         return self.kernel.through(target, dense((self.time, self.batch, width)))
+
+    def copy_in(self, k, place):
+        """Copy argument k, (batch, time, width), to a place with time first."""
+        width = self.call.operands[k].shape[2]
+        self._copy(self.kernel.argument(k, None).part(self._batch_first(width), self._before(width)), place)
+
+    def copy_out(self, place, i):
+        """The other way round, to result i, (batch, time, units)."""
+        self._copy(place, self.kernel.result(i, None).part(self._batch_first(self.units), self._before(self.units)))
+
+    def _copy(self, source, target):
+        self.kernel.run(reorder(source.desc, target.desc), {c.FROM: source, c.TO: target})
+
+    def _before(self, width):
+        """Bytes of a sequence of all samples before those of this part."""
+        return 4 * self.start * self.time * width
 
     def _batch_first(self, width):
         """A dense (batch, time, width), seen as (time, batch, width)."""

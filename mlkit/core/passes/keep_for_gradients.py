@@ -24,7 +24,7 @@ def without_kept(call):
 
 
 def keep_for_gradients(graph, keeps):
-    """The graph in which each gradient gets the results of the forward call of the same arguments, and what that one kept.
+    """The graph in which each gradient gets the last states of the forward call of the same arguments, and what that one kept.
 
     keeps: a function from a call to the Spec of what its kernel can keep, or None
     """
@@ -38,7 +38,7 @@ def keep_for_gradients(graph, keeps):
         if maker and id(maker) not in keepers:
             keepers[id(maker)] = _keeper(maker, keeps(maker))
         keeper = maker and keepers[id(maker)]
-        calls.append(call.with_args((*call.args, *keeper.outs)) if keeper else call)
+        calls.append(call.with_args((*call.args, *keeper.outs[1:])) if keeper else call)
     return graph.like([keepers.get(id(call)) or call for call in calls], graph.outputs)
 
 

@@ -130,7 +130,7 @@ def _lstm(x, h, c, kernel, recurrent, bias, reverse=False):
     return _join([step[0] for step in steps], reverse), *steps[-1][:2]
 
 
-def _lstm_grad_spec(ghs, gh, gc, x, h, c, kernel, recurrent, bias, *results, reverse=False):
+def _lstm_grad_spec(ghs, gh, gc, x, h, c, kernel, recurrent, bias, *kept, reverse=False):
     return x, h, c, kernel, recurrent, Spec((kernel.shape[1],), x.dtype)
 
 
@@ -202,7 +202,7 @@ def _gru(x, h, kernel, recurrent, bias, reset_after=True, reverse=False):
     return _join(hs, reverse), hs[-1]
 
 
-def _gru_grad_spec(ghs, gh, x, h, kernel, recurrent, bias, *results, reset_after=True, reverse=False):
+def _gru_grad_spec(ghs, gh, x, h, kernel, recurrent, bias, *kept, reset_after=True, reverse=False):
     return x, h, kernel, recurrent, Spec((2, kernel.shape[1]) if reset_after else (kernel.shape[1],), x.dtype)
 
 
