@@ -215,7 +215,7 @@ class SimpleRNN(_CellRNN):
 
 
 class _FusedRNN(_CellRNN):
-    """A recurrent layer whose whole sequence is one fused op, where dropout, activations and the states wanted allow."""
+    """A recurrent layer whose whole sequence is one fused op, where recurrent dropout and activations allow."""
 
     def __init__(self, *args, use_cudnn="auto", **kwargs):
         if use_cudnn not in ("auto", True, False):
@@ -255,12 +255,13 @@ class _FusedRNN(_CellRNN):
         mask = ops.flip(mask, axis=1) if self.go_backwards else mask
         order = ops.argsort(ops.cast(ops.logical_not(mask), "int32"), axis=1)
         sequences = _at(sequences, mask.shape[1] - 1 - order if self.go_backwards else order)
-        if len(states) > 1 and (self.return_state or self.stateful):
-            sequences, weights[0] = self._holding(sequences, ops.logical_not(_at(mask, order)), weights[0])
-        outputs, *ends = self.run_fused(sequences, *states, *weights, reverse=False)
         count = ops.cumsum(ops.cast(mask, "int32"), axis=1)  # of steps present so far
-        last = _after(outputs, count[:, -1:])[:, 0]
-        ends[0] = ops.where(count[:, -1:] > 0, last, states[0])
+        total = count[:, -1:]
+        if len(states) > 1 and (self.return_state or self.stateful):
+            sequences, weights[0] = self._holding(sequences, ops.arange(mask.shape[1]) >= total, weights[0])
+        outputs, *ends = self.run_fused(sequences, *states, *weights, reverse=False)
+        last = _after(outputs, total)[:, 0]
+        ends[0] = ops.where(total > 0, last, states[0])
         outputs = _after(outputs, ops.where(mask, count, 0) if self.zero_output_for_mask else count)
         return outputs[:, -1] if self.zero_output_for_mask else last, outputs, ends
 
@@ -268,8 +269,9 @@ class _FusedRNN(_CellRNN):
         """Sequences and kernel with one more feature, by which steps left out hold the LSTM's second state: it closes the input gate
         and opens the forget gate."""
         gates = ops.repeat(ops.convert_to_tensor([[-1e4, 1e4, 0.0, 0.0]], dtype=kernel.dtype), self.cell.units, axis=1)
-        feature = ops.expand_dims(ops.cast(absent, sequences.dtype), 2)
-        return ops.concatenate([sequences, feature], axis=2), ops.concatenate([kernel, gates], axis=0)
+        absent = ops.expand_dims(absent, 2)
+        sequences = [ops.where(absent, 0, sequences), ops.cast(absent, sequences.dtype)]
+        return ops.concatenate(sequences, axis=2), ops.concatenate([kernel, gates], axis=0)
 
 
 def _at(x, times):
