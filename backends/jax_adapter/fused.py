@@ -33,6 +33,17 @@ def _gru(x, h, kernel, recurrent, bias, reset_after=True, reverse=False):
     return hs, h
 
 
+def _rnn(x, h, kernel, recurrent, bias, activation, reverse=False):
+    act = dict(tanh=jnp.tanh, sigmoid=jax.nn.sigmoid, relu=jax.nn.relu)[activation]
+
+    def step(h, z):
+        h = act(z + h @ recurrent)
+        return h, h
+
+    h, hs = _over_time(step, h, x @ kernel + (0 if bias is None else bias), reverse)
+    return hs, h
+
+
 def _over_time(step, state, z, reverse):
     state, outputs = lax.scan(step, state, jnp.swapaxes(z, 0, 1), reverse=reverse)
     return state, jnp.swapaxes(outputs, 0, 1)
@@ -47,4 +58,5 @@ ROWS = dict(
     log_softmax=lambda x, axis: jax.nn.log_softmax(x, axis),
     lstm=_lstm,
     gru=_gru,
+    rnn=_rnn,
 )

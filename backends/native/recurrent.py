@@ -1,4 +1,4 @@
-"""LSTM and GRU over `xp`. Inside, time is the first axis, so that a step is one block of memory."""
+"""Recurrent nets over `xp`. Inside, time is the first axis, so that a step is one block of memory."""
 
 from mlkit.backends.native.fused import in_single
 from mlkit.core.dtypes import name_of
@@ -7,10 +7,11 @@ from mlkit.core.spec import Spec
 
 def make(xp):
     """Op name -> kernel."""
-    table = {**_lstm(xp), **_gru(xp)}
+    table = {**_lstm(xp), **_gru(xp), **_rnn(xp)}
     kernels = {name: in_single(xp, kernel) for name, kernel in table.items()}
     kernels["lstm"].keeps = lambda x, h, *_, **__: _kept(x, 7, h.shape[1], x.shape[0])
     kernels["gru"].keeps = lambda x, h, *_, **__: _kept(x, x.shape[0], 5 * h.shape[1])
+    kernels["rnn"].keeps = lambda x, h, *_, **__: _kept(x, *h.shape)
     return kernels
 
 
@@ -182,3 +183,45 @@ def _gru(xp):
         return dx, dh, d_kernel, xp.concatenate(parts, axis=1), dxs.sum(0)
 
     return dict(gru=gru, gru_grad=gru_grad)
+
+
+def _rnn(xp):
+    def act(z, activation):
+        """In place."""
+        if activation == "sigmoid":
+            _sigmoid(xp, z)
+        elif activation == "tanh":
+            xp.tanh(z, out=z)
+        else:
+            xp.maximum(z, 0, out=z)
+
+    def act_grad(dh, y, activation):
+        return dh * (y > 0) if activation == "relu" else dh * (1 - y * y) if activation == "tanh" else dh * (y - y * y)
+
+    def rnn(x, h, kernel, recurrent, bias, activation, reverse=False, keep=None):
+        """Kept is h at all times."""
+        batch, time, _ = x.shape
+        hs = xp.matmul(_rows(_time_first(x)), kernel)
+        if bias is not None:
+            hs += bias
+        hs = hs.reshape(time, batch, -1)
+        for t in _times(time, reverse):
+            hs[t] += xp.matmul(h, recurrent)
+            h = hs[t]
+            act(h, activation)
+        results = _time_first(hs), h.copy()
+        return (*results, hs.copy()) if keep else results
+
+    def rnn_grad(ghs, gh, x, h, kernel, recurrent, bias, *kept, activation, reverse=False):
+        hs = (kept or rnn(x, h, kernel, recurrent, bias, activation, reverse, keep=True))[-1]
+        time, back = hs.shape[0], xp.ascontiguousarray(recurrent.T)
+        dh, dz = xp.zeros_like(h) if gh is None else gh, xp.empty_like(hs)
+        for t in _times(time, not reverse):
+            dz[t] = act_grad(dh if ghs is None else dh + ghs[:, t], hs[t], activation)
+            dh = xp.matmul(dz[t], back)
+        dz = _rows(dz)
+        dx = _time_first(xp.matmul(dz, kernel.T).reshape(time, h.shape[0], -1))
+        d_kernel, d_recurrent = (xp.matmul(a.T, dz) for a in (_rows(_time_first(x)), _states(xp, h, hs, reverse)))
+        return dx, dh, d_kernel, d_recurrent, dz.sum(0)
+
+    return dict(rnn=rnn, rnn_grad=rnn_grad)

@@ -1,4 +1,4 @@
-"""Recurrent layers: a cell over the steps of a sequence. LSTM and GRU run as one fused op where they can."""
+"""Recurrent layers: a cell over the steps of a sequence. SimpleRNN, LSTM and GRU run as one fused op where they can."""
 
 from mlkit import ops
 from mlkit.core import tree
@@ -207,21 +207,10 @@ def _cell_options(cls):
     return init_signature(cls).parameters
 
 
-class SimpleRNN(_CellRNN):
-    """``activation(inputs @ kernel + state @ recurrent_kernel + bias)`` step by step. Arguments: those of SimpleRNNCell and
-    RNN."""
-
-    cell_class = SimpleRNNCell
-
-
 class _FusedRNN(_CellRNN):
     """A recurrent layer whose whole sequence is one fused op, where recurrent dropout and activations allow."""
 
-    def __init__(self, *args, use_cudnn="auto", **kwargs):
-        if use_cudnn not in ("auto", True, False):
-            raise ValueError(f"{type(self).__name__}: `use_cudnn` must be 'auto', True or False, but got {use_cudnn!r}.")
-        super().__init__(*args, **kwargs)
-        self.use_cudnn = use_cudnn
+    use_cudnn = "auto"
 
     def run_fused(self, *args, reverse):
         """(x, *states, kernel, recurrent kernel, bias) -> outputs of all times, *last states"""
@@ -286,7 +275,27 @@ def _after(outputs, count):
     return ops.where(ops.expand_dims(count > 0, 2), _at(outputs, ops.maximum(count - 1, 0)), 0)
 
 
-class LSTM(_FusedRNN):
+class SimpleRNN(_FusedRNN):
+    """``activation(inputs @ kernel + state @ recurrent_kernel + bias)`` step by step. Arguments: those of SimpleRNNCell and
+    RNN."""
+
+    cell_class = SimpleRNNCell
+
+    def run_fused(self, *args, reverse):
+        return fused.rnn(*args, activation=self.cell.activation.__name__, reverse=reverse)
+
+
+class _GatedRNN(_FusedRNN):
+    """One that may be told to run step by step."""
+
+    def __init__(self, *args, use_cudnn="auto", **kwargs):
+        if use_cudnn not in ("auto", True, False):
+            raise ValueError(f"{type(self).__name__}: `use_cudnn` must be 'auto', True or False, but got {use_cudnn!r}.")
+        super().__init__(*args, **kwargs)
+        self.use_cudnn = use_cudnn
+
+
+class LSTM(_GatedRNN):
     """Long short-term memory over (batch, time, features). Arguments: those of LSTMCell and RNN. use_cudnn: True and "auto" run
     the sequence as one fused operation where that is possible; False runs it step by step.
 
@@ -301,7 +310,7 @@ class LSTM(_FusedRNN):
         return fused.lstm(*args, reverse=reverse)
 
 
-class GRU(_FusedRNN):
+class GRU(_GatedRNN):
     """Gated recurrent unit over (batch, time, features). Arguments: those of GRUCell and RNN; use_cudnn as in LSTM."""
 
     cell_class = GRUCell

@@ -134,6 +134,11 @@ class Cell(Layer):
 class SimpleRNNCell(Cell):
     """``activation(inputs @ kernel + state @ recurrent_kernel + bias)``."""
 
+    @property
+    def is_standard(self):
+        """Whether the fused op has the activation."""
+        return self.activation in (activations.tanh, activations.sigmoid, activations.relu)
+
     def call(self, sequence, states, training=False):
         x, h = self.disturbed(sequence, states[0] if isinstance(states, (list, tuple)) else states, training)
         z = ops.matmul(x, self.kernel) + ops.matmul(h, self.recurrent_kernel)

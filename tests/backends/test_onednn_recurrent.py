@@ -1,4 +1,4 @@
-"""oneDNN's LSTM and GRU against the reference rows."""
+"""oneDNN's recurrent nets against the reference rows."""
 
 import numpy as np
 import pytest
@@ -17,9 +17,10 @@ SIZES = [
     (3, 7, 33, 17),
     (33, 2, 5, 64),
 ]  # batch, time, ...
-NETS = dict(lstm=(4, 2), gru=(3, 1))  # gates, states
+NETS = dict(lstm=(4, 2), gru=(3, 1), rnn=(1, 1))  # gates, states
 KINDS = [("lstm", {}), ("lstm", dict(reverse=True))]
 KINDS += [("gru", dict(reset_after=a, reverse=r)) for a in (True, False) for r in (False, True)]
+KINDS += [("rnn", dict(activation=a, reverse=r)) for a, r in (("tanh", False), ("sigmoid", True), ("relu", False))]
 kinds = pytest.mark.parametrize("name, options", KINDS, ids=str)
 
 
@@ -74,7 +75,9 @@ def test_weights_that_no_cache_holds_are_shared_by_all_threads(name, options, mo
 def test_reversed_and_repeated_operands(name):
     """Views that oneDNN has no descriptors for, in a program of which they are inputs, and of which they are results."""
     args, _ = arguments(name, (3, 4, 5, 6), True)
-    layer = dict(lstm=mlkit.layers.LSTM, gru=mlkit.layers.GRU)[name](6, return_sequences=True, go_backwards=True)
+    layer = dict(lstm=mlkit.layers.LSTM, gru=mlkit.layers.GRU, rnn=mlkit.layers.SimpleRNN)[name](
+        6, return_sequences=True, go_backwards=True
+    )
     x = mlkit.ops.convert_to_tensor(args[0])
     layer(x)
 

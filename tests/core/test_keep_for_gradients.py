@@ -17,6 +17,7 @@ pytestmark = pytest.mark.usefixtures("all_passes")
 OPS = dict(  # op, gates, states, rows of the bias
     lstm=(fused.lstm, 4, 2, ()),
     gru=(fused.gru, 3, 1, (2,)),
+    rnn=(functools.partial(fused.rnn, activation="tanh"), 1, 1, ()),
     before=(functools.partial(fused.gru, reset_after=False, reverse=True), 3, 1, ()),
 )
 
@@ -57,7 +58,7 @@ def test_gradients_get_all_results(name):
     graph = mlkit.function(step(OPS[name][0])).graph(*arguments(name))
     plain = {c.op.name: c for c in graph.calls}
     calls = {c.op.name: c for c in optimize(graph, get_backend("native")).check().calls}
-    gradient = next(n for n in calls if n in ("lstm_grad", "gru_grad"))
+    gradient = next(n for n in calls if n in ("lstm_grad", "gru_grad", "rnn_grad"))
     forward = gradient.removesuffix("_grad")
     kept = get_backend("native").keeps(plain[forward])
     assert calls[forward].outs[-1].spec == calls[forward].params["keep"] == kept

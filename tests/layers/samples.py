@@ -202,6 +202,7 @@ MERGING = [
 
 RECURRENT = [
     S("SimpleRNN", SEQ, units=4),
+    S("SimpleRNN", SEQ, units=4, activation="relu", return_sequences=True, go_backwards=True, use_bias=False),
     S("LSTM", SEQ, units=4, return_sequences=True, go_backwards=True, activation="relu"),
     S("LSTM", SEQ, units=4, unit_forget_bias=False, recurrent_regularizer="l2"),
     S("GRU", SEQ, units=4, return_sequences=True),

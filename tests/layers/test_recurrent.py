@@ -66,7 +66,7 @@ def test_a_convolutional_lstm_goes_on_where_it_was():
         whole.__class__(2, 3)(mlkit.Input((4, None, 3)))
 
 
-KINDS = [("LSTM", {}), ("GRU", {}), ("GRU", dict(reset_after=False))]
+KINDS = [("LSTM", {}), ("GRU", {}), ("GRU", dict(reset_after=False)), ("SimpleRNN", dict(activation="sigmoid"))]
 MASKS = {  # some steps at the end, at the beginning and anywhere; one sample has none
     "right": np.arange(6) < np.array([[6], [3], [0]]),
     "left": np.arange(6) >= np.array([[0], [4], [6]]),
@@ -76,8 +76,9 @@ MASKS = {  # some steps at the end, at the beginning and anywhere; one sample ha
 
 def _twins(name, options):
     """A layer that runs as one op, and the same one that runs step by step."""
-    both = [getattr(layers, name)(4, use_cudnn=choice, seed=1, **options) for choice in ("auto", False)]
-    for layer in both:
+    both = [getattr(layers, name)(4, seed=1, **options) for _ in range(2)]
+    for layer, choice in zip(both, ("auto", False)):
+        layer.use_cudnn = choice
         layer.build((3, 6, 2))
     both[1].set_weights(both[0].get_weights())
     return both

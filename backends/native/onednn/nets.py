@@ -4,7 +4,7 @@ Threads that share a step wait for each other two times in it. So where a core's
 parts, and each is done by one thread from the first step to the last.
 """
 
-from ctypes import c_int, c_uint
+from ctypes import c_float, c_int, c_uint
 from typing import NamedTuple
 
 from mlkit.backends.native import threads
@@ -20,13 +20,15 @@ MOST_PARTS = 32
 
 
 class Net(NamedTuple):
-    """A kind of net. creator: what oneDNN calls it; gates, states, biases: how many it has; reverse: from the last time on."""
+    """A kind of net. creator: what oneDNN calls it; gates, states, biases: how many it has; reverse: from the last time on;
+    activation: the algorithm, where it may be chosen."""
 
     creator: str
     gates: int
     states: int
     biases: int
     reverse: bool = False
+    activation: int | None = None
 
     def tensors(self, time, batch, features, units):
         """Descriptors as primitives take them: x, first states, weights, bias, all h, last states."""
@@ -39,6 +41,7 @@ class Net(NamedTuple):
 
 LSTM = Net("lstm", 4, 2, 4)
 GRU = Net("gru", 3, 1, 3)
+RNN = Net("vanilla_rnn", 1, 1, 1)
 LBR_GRU = Net("lbr_gru", 3, 1, 4)  # "linear before reset"; the fourth bias is in what the reset gate multiplies
 
 
@@ -67,9 +70,10 @@ def kept(net, *sizes):
 def _primitive(net, direction, purpose, tensors, flags, sizes, *hint):
     creator = f"dnnl_{net.creator}_{direction}_primitive_desc_create"
     order = c_int(BACKWARD_IN_TIME if net.reverse else FORWARD_IN_TIME)
+    activation, numbers = ((), ()) if net.activation is None else ((c_int(net.activation),), (c_float(0), c_float(0)))
 
     def make():
-        return Primitive(creator, c_int(purpose), order, *tensors, c_uint(flags), *hint)
+        return Primitive(creator, c_int(purpose), *activation, order, *tensors, c_uint(flags), *numbers, *hint)
 
     return made_alone(make) if is_cached(net, *sizes[2:]) else make()
 

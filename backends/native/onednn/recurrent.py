@@ -1,4 +1,4 @@
-"""LSTM and GRU by oneDNN's own primitives, a whole sequence in one call.
+"""Recurrent nets by oneDNN's own primitives, a whole sequence in one call.
 
 They want time first, and weights in layouts of their own. What they keep for the gradient (the "workspace") is theirs as well: with
 x and h in their order it is a result of the forward call in a program that holds both calls; otherwise the gradient makes it again.
@@ -7,7 +7,7 @@ x and h in their order it is a result of the forward call in a program that hold
 from mlkit.backends.native.onednn import constants as c
 from mlkit.backends.native.onednn.densify import is_dense
 from mlkit.backends.native.onednn.kernel import padded
-from mlkit.backends.native.onednn.nets import GRU, LBR_GRU, LSTM, backward, forward, kept, number_of_parts, parts_of
+from mlkit.backends.native.onednn.nets import GRU, LBR_GRU, LSTM, RNN, backward, forward, kept, number_of_parts, parts_of
 from mlkit.backends.native.onednn.recurrent_call import D_LAST_STATES, D_STATES, D_WEIGHTS, LAST_STATES, RecurrentCall
 from mlkit.backends.native.onednn.row import Row
 from mlkit.core.spec import Spec
@@ -114,4 +114,9 @@ def _gru(reset_after=True, reverse=False):
     return (LBR_GRU if reset_after else GRU)._replace(reverse=reverse)
 
 
-ROWS = [kind(name, net) for kind in (Forward, Backward) for name, net in (("lstm", _lstm), ("gru", _gru))]
+def _rnn(activation, reverse=False):
+    algorithm = dict(tanh=c.TANH, sigmoid=c.LOGISTIC, relu=c.RELU)[activation]
+    return RNN._replace(reverse=reverse, activation=algorithm)
+
+
+ROWS = [kind(name, net) for kind in (Forward, Backward) for name, net in dict(lstm=_lstm, gru=_gru, rnn=_rnn).items()]

@@ -1,4 +1,4 @@
-"""LSTM and GRU over whole sequences, and their gradients.
+"""Recurrent nets over whole sequences, and their gradients: LSTM, GRU and the simple one, which has a single "gate".
 
 Sequences are (batch, time, features), states (batch, units). Gates stand in Keras's order: i, f, c, o for the LSTM, z, r, h for
 the GRU. With one state s or two of them:
@@ -17,6 +17,7 @@ See `core/passes/keep_for_gradients.py`.
 from mlkit.core.op import Op
 from mlkit.core.spec import Spec, same_size, show
 from mlkit.ops import elementwise as el
+from mlkit.ops.fused.activation import relu, relu_grad
 from mlkit.ops.linear import matmul, swap
 from mlkit.ops.movement import concat, reshape, slice_along
 from mlkit.ops.reduction import sum_
@@ -95,7 +96,7 @@ def _results(x, states, keep):
 
 
 def _vjp(gradient):
-    """That of either op, by its gradient op."""
+    """That of an op, by its gradient op."""
 
     def vjp(g, out, *args, **params):
         *found, d_bias = gradient(*g, *args, **params)
@@ -238,3 +239,54 @@ gru_grad = Op("gru_grad", _gru_grad_spec, fallback=_gru_grad)
 # State h. Cho et al., EMNLP 2014, whose reset gate multiplies the state; bias (3 units). With `reset_after` it multiplies the state's
 # product with the recurrent kernel instead, as in cuDNN; bias (2, 3 units), for the inputs and for the state.
 gru = Op("gru", _gru_spec, _vjp(gru_grad), "x", _gru)
+
+
+# ---- the simple one --------------------------------------------------------------------------------------------------
+
+_ACTIVATIONS = {  # name -> function, and gradient from the function's result
+    "tanh": (el.tanh, lambda g, y: g * (1 - y * y)),
+    "sigmoid": (el.sigmoid, lambda g, y: g * y * (1 - y)),
+    "relu": (relu, relu_grad),
+}
+
+
+def _rnn_spec(x, h, kernel, recurrent, bias, activation, reverse=False, keep=None):
+    _check("rnn", x, h, kernel, recurrent, 1)
+    if activation not in _ACTIVATIONS:
+        raise ValueError(f"rnn: unknown activation {activation!r}; known are {', '.join(_ACTIVATIONS)}.")
+    return _results(x, (h,), keep)
+
+
+def _rnn_steps(x, h, kernel, recurrent, bias, activation, reverse):
+    """h after each step."""
+    z = _project(x, kernel, bias)
+    for t in _times(x, reverse):
+        h = _ACTIVATIONS[activation][0](_step(z, t) + matmul(h, recurrent))
+        yield h
+
+
+def _rnn(x, h, kernel, recurrent, bias, activation, reverse=False):
+    hs = list(_rnn_steps(x, h, kernel, recurrent, bias, activation, reverse))
+    return _join(hs, reverse), hs[-1]
+
+
+def _rnn_grad_spec(ghs, gh, x, h, kernel, recurrent, bias, *kept, activation, reverse=False):
+    return x, h, kernel, recurrent, Spec((kernel.shape[1],), x.dtype)
+
+
+def _rnn_grad(ghs, gh, x, h, kernel, recurrent, bias, activation, reverse=False):
+    """The steps the other way round."""
+    hs = list(_rnn_steps(x, h, kernel, recurrent, bias, activation, reverse))
+    dh, dzs = gh, []
+    for t, y in zip(_times(x, not reverse), reversed(hs)):
+        dh = _total(dh, None if ghs is None else _step(ghs, t), y * 0)
+        dzs.append(_ACTIVATIONS[activation][1](dh, y))
+        dh = matmul(dzs[-1], swap(recurrent))
+    dz, before = _join(dzs, not reverse), _join([h, *hs[:-1]], reverse)
+    d_bias = sum_(dz, axes=(0, 1), keepdims=False)
+    return matmul(dz, swap(kernel)), dh, _weight_grad(x, dz), _weight_grad(before, dz), d_bias
+
+
+rnn_grad = Op("rnn_grad", _rnn_grad_spec, fallback=_rnn_grad)
+# State h; bias (units). Elman, "Finding structure in time", Cognitive Science 14 (1990).
+rnn = Op("rnn", _rnn_spec, _vjp(rnn_grad), "x", _rnn)
