@@ -24,10 +24,7 @@ class Forward(Row):
         self.name, self.net = name, net
 
     def fits(self, x, h, *_, keep=None, **options):
-        net = self.net(**options)
-        if keep is not None:
-            return keep.dtype == "uint8" and keep == _kept(net, x, h, keep.shape[0])
-        return all(forward(net, c.INFERENCE, *sizes) for _, sizes in parts_of(x, h, number_of_parts(net, x, h)))
+        return keep is None or (keep.dtype == "uint8" and keep == _kept(self.net(**options), x, h, keep.shape[0]))
 
     def keeps(self, x, h, *_, **options):
         """The Spec of what is kept, or None."""
@@ -40,6 +37,8 @@ class Forward(Row):
         call = RecurrentCall(net, operands, outs, 0, keep.shape[0] if keep else number_of_parts(net, x, h))
         for i, part in enumerate(call.parts):
             primitive = forward(net, c.TRAINING if keep else c.INFERENCE, *part.sizes)
+            if primitive is None:
+                return None
             if keep:
                 sequences = part.kept(call.kernel.result(len(outs) - 1, None), i * keep.shape[1])
                 part.copy_in(0, sequences[c.SRC])
