@@ -4,11 +4,8 @@ from mlkit.core.graph import Call
 from mlkit.core.op import OPS
 from mlkit.core.tensor import Value
 
-FORWARD = {
-    "lstm_grad": ("lstm", 3),
-    "gru_grad": ("gru", 2),
-    "rnn_grad": ("rnn", 2),
-}  # op -> forward op, how many results that one has
+# op -> forward op, how many results that one has
+FORWARD = {"lstm_grad": ("lstm", 3), "gru_grad": ("gru", 2), "rnn_grad": ("rnn", 2)}
 
 
 def forward_of(call):
