@@ -255,8 +255,8 @@ class _FusedRNN(_CellRNN):
         return outputs[:, -1] if self.zero_output_for_mask else last, outputs, ends
 
     def _holding(self, sequences, absent, kernel):
-        """Sequences and kernel with one more feature, by which steps left out hold the LSTM's second state: it closes the input gate
-        and opens the forget gate."""
+        """Sequences and kernel with one more feature, by which steps left out hold the LSTM's second state: it closes the input
+        gate and opens the forget gate."""
         gates = ops.repeat(ops.convert_to_tensor([[-1e4, 1e4, 0.0, 0.0]], dtype=kernel.dtype), self.cell.units, axis=1)
         absent = ops.expand_dims(absent, 2)
         sequences = [ops.where(absent, 0, sequences), ops.cast(absent, sequences.dtype)]

@@ -1,7 +1,7 @@
 """The primitives of recurrent nets, and into how many parts a call's samples are cut.
 
-Threads that share a step wait for each other two times in it. So where a core's cache holds the weights the samples are cut into
-parts, and each is done by one thread from the first step to the last.
+Threads that share a step wait for each other two times in it. So where a core's cache holds the weights the samples are cut
+into parts, and each is done by one thread from the first step to the last.
 """
 
 from ctypes import c_float, c_int, c_uint

@@ -1,7 +1,8 @@
 """Recurrent nets by oneDNN's own primitives, a whole sequence in one call.
 
-They want time first, and weights in layouts of their own. What they keep for the gradient (the "workspace") is theirs as well: with
-x and h in their order it is a result of the forward call in a program that holds both calls; otherwise the gradient makes it again.
+They want time first, and weights in layouts of their own. What they keep for the gradient (the "workspace") is theirs as well:
+with x and h in their order it is a result of the forward call in a program that holds both calls; otherwise the gradient makes
+it again.
 """
 
 from mlkit.backends.native.onednn import constants as c

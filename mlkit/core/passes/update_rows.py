@@ -1,4 +1,4 @@
-"""Gradient descent without momentum leaves rows without a gradient as they are: of a table, all but those that were looked up."""
+"""Gradient descent without momentum leaves rows without a gradient alone: of a table, all but those that were looked up."""
 
 from mlkit.core.op import OPS
 from mlkit.core.passes.rewrite import Rewriter

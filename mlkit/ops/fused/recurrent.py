@@ -6,11 +6,12 @@ the GRU. With one state s or two of them:
     x, *s, kernel (features, gates * units), recurrent kernel (units, gates * units), bias or None -> h at all times, *last s
     gradients of these results (or None), these arguments -> gradients of the arguments
 
-With `reverse` the steps go from the last time to the first; h stands where its x does, and the last s are those of the first time.
+With `reverse` the steps go from the last time to the first; h stands where its x does, and the last s are those of the first
+time.
 
 A gradient needs the gates. By its mathematics it computes them again; but in a program that holds both calls the first may keep
-them: as a further result with the Spec `keep`, which is whatever the kernel likes. The gradient takes all results of that call as
-further arguments then.
+them: as a further result with the Spec `keep`, which is whatever the kernel likes. The gradient takes all results of that
+call but the first as further arguments then.
 See `core/passes/keep_for_gradients.py`.
 """
 
@@ -236,8 +237,8 @@ def _gru_grad(ghs, gh, x, h, kernel, recurrent, bias, reset_after=True, reverse=
 
 
 gru_grad = Op("gru_grad", _gru_grad_spec, fallback=_gru_grad)
-# State h. Cho et al., EMNLP 2014, whose reset gate multiplies the state; bias (3 units). With `reset_after` it multiplies the state's
-# product with the recurrent kernel instead, as in cuDNN; bias (2, 3 units), for the inputs and for the state.
+# State h. Cho et al., EMNLP 2014, whose reset gate multiplies the state; bias (3 units). With `reset_after` it multiplies the
+# state's product with the recurrent kernel instead, as in cuDNN; bias (2, 3 units), for the inputs and for the state.
 gru = Op("gru", _gru_spec, _vjp(gru_grad), "x", _gru)
 
 
