@@ -5,7 +5,7 @@ import jax.numpy as jnp
 from jax import lax
 
 
-def _lstm(x, h, c, kernel, recurrent, bias):
+def _lstm(x, h, c, kernel, recurrent, bias, reverse=False):
     def step(state, z):
         h, c = state
         i, f, g, o = jnp.split(z + h @ recurrent, 4, axis=-1)
@@ -13,26 +13,39 @@ def _lstm(x, h, c, kernel, recurrent, bias):
         h = jax.nn.sigmoid(o) * jnp.tanh(c)
         return (h, c), h
 
-    (h, c), hs = _over_time(step, (h, c), x @ kernel + (0 if bias is None else bias))
+    (h, c), hs = _over_time(step, (h, c), x @ kernel + (0 if bias is None else bias), reverse)
     return hs, h, c
 
 
-def _gru(x, h, kernel, recurrent, bias):
-    input_bias, state_bias = (0, 0) if bias is None else bias
+def _gru(x, h, kernel, recurrent, bias, reset_after=True, reverse=False):
+    input_bias, state_bias = (0, 0) if bias is None else bias if reset_after else (bias, 0)
+    units = recurrent.shape[0]
 
     def step(h, z):
         xz, xr, xh = jnp.split(z, 3, axis=-1)
         hz, hr, hh = jnp.split(h @ recurrent + state_bias, 3, axis=-1)
         update, reset = jax.nn.sigmoid(xz + hz), jax.nn.sigmoid(xr + hr)
-        h = update * h + (1 - update) * jnp.tanh(xh + reset * hh)
+        inner = reset * hh if reset_after else (reset * h) @ recurrent[:, 2 * units :]
+        h = update * h + (1 - update) * jnp.tanh(xh + inner)
         return h, h
 
-    h, hs = _over_time(step, h, x @ kernel + input_bias)
+    h, hs = _over_time(step, h, x @ kernel + input_bias, reverse)
     return hs, h
 
 
-def _over_time(step, state, z):
-    state, outputs = lax.scan(step, state, jnp.swapaxes(z, 0, 1))
+def _rnn(x, h, kernel, recurrent, bias, activation, reverse=False):
+    act = dict(tanh=jnp.tanh, sigmoid=jax.nn.sigmoid, relu=jax.nn.relu)[activation]
+
+    def step(h, z):
+        h = act(z + h @ recurrent)
+        return h, h
+
+    h, hs = _over_time(step, h, x @ kernel + (0 if bias is None else bias), reverse)
+    return hs, h
+
+
+def _over_time(step, state, z, reverse):
+    state, outputs = lax.scan(step, state, jnp.swapaxes(z, 0, 1), reverse=reverse)
     return state, jnp.swapaxes(outputs, 0, 1)
 
 
@@ -45,4 +58,5 @@ ROWS = dict(
     log_softmax=lambda x, axis: jax.nn.log_softmax(x, axis),
     lstm=_lstm,
     gru=_gru,
+    rnn=_rnn,
 )

@@ -3,9 +3,17 @@
 An op without one here, or whose kernel here does not accept a dtype, returns an array of its own.
 """
 
+import numpy as np
+
 
 def make(xp):
     """Op name -> (accepts(dtype), kernel)."""
+    unchecked = dict(mode="wrap") if xp is np else {}  # NumPy copies the whole result where it checks indices itself
+
+    def checked(index, size):
+        if index.size and not (-size <= index.min() and index.max() < size):
+            raise IndexError(f"take: an index is out of range for size {size}.")
+        return index
 
     def full(shape, value, dtype, out):
         out.fill(value)
@@ -29,7 +37,7 @@ def make(xp):
         out[tuple(slice(a, a + (n - 1) * (i + 1) + 1 if n else a, i + 1) for n, a, i in places)] = x
 
     def take(x, index, axis, out):
-        xp.take(x, index, axis, out=out)
+        xp.take(x, checked(index, x.shape[axis]), axis, out=out, **unchecked)
 
     return dict(
         full=(_any, full),

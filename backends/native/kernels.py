@@ -2,6 +2,8 @@
 
 import math
 
+import numpy as np
+
 from mlkit.backends.native.elementwise import quietly, single
 from mlkit.core import dtypes
 
@@ -100,10 +102,30 @@ def _picking(xp):
     def replace(out, row, updates):
         out[row] = updates
 
+    add_rows = _by_rows(xp, xp.add)
+
+    def sum_rows_into(index, updates, size, out):
+        out.fill(0)
+        width = math.prod(updates.shape[1:])
+        row, updates, out = flat_rows((size,), index[:, None]), updates.reshape(index.size, width), out.reshape(size, width)
+        order = xp.argsort(row, kind="stable")
+        earlier = order[:-1][row[order[1:]] == row[order[:-1]]]  # updates that are not the last ones of their rows
+        if xp is np and 2 * earlier.size < row.size:
+            out[row] = updates  # NumPy leaves behind the last ones
+            row, updates = row[earlier], updates[earlier]
+        add_rows(out, row, updates)
+
+    def sum_rows(index, updates, size):
+        out = xp.empty((size, *updates.shape[1:]), updates.dtype)
+        sum_rows_into(index, updates, size, out)
+        return out
+
+    sum_rows.into = sum_rows_into
     return dict(
         take=lambda x, index, axis: xp.take(x, index, axis),
         take_along_axis=take_along_axis,
-        scatter_add=scatter(_by_rows(xp, xp.add)),
+        sum_rows=sum_rows,
+        scatter_add=scatter(add_rows),
         scatter_mul=scatter(_by_rows(xp, xp.multiply)),
         scatter_max=scatter(_by_rows(xp, xp.maximum)),
         scatter_min=scatter(_by_rows(xp, xp.minimum)),
@@ -113,6 +135,7 @@ def _picking(xp):
 
 WIDE = 32  # elements of a row from which on rows are combined one by one
 LONG = 8  # rows of a run from which on it is combined by itself
+BLOCK = 1 << 17  # bytes of the rows that are combined at a time, which then stay in a core's cache
 
 
 def _by_rows(xp, function):
@@ -138,10 +161,13 @@ def _by_rows(xp, function):
         for a, n in zip(starts[is_long].tolist(), counts[is_long].tolist()):
             function(out[row[a]], function.reduce(updates[order[a : a + n]], axis=0), out=out[row[a]])
         starts, counts = starts[~is_long], counts[~is_long]
+        step = max(BLOCK // (out.shape[1] * out.itemsize), 1)
         for i in range(LONG):
-            rows = row[starts]
-            new = xp.take(updates, order[starts + i], 0)
-            out[rows] = function(xp.take(out, rows, 0), new, out=new)
+            for a in range(0, starts.size, step):
+                first = starts[a : a + step]
+                rows = row[first]
+                new = xp.take(updates, order[first + i], 0)
+                out[rows] = function(xp.take(out, rows, 0), new, out=new)
             more = counts > i + 1
             starts, counts = starts[more], counts[more]
             if not starts.size:

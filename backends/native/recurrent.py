@@ -1,4 +1,4 @@
-"""LSTM and GRU over `xp`. Inside, time is the first axis, so that a step is one block of memory."""
+"""Recurrent nets over `xp`. Inside, time is the first axis, so that a step is one block of memory."""
 
 from mlkit.backends.native.fused import in_single
 from mlkit.core.dtypes import name_of
@@ -7,10 +7,11 @@ from mlkit.core.spec import Spec
 
 def make(xp):
     """Op name -> kernel."""
-    table = {**_lstm(xp), **_gru(xp)}
+    table = {**_lstm(xp), **_gru(xp), **_rnn(xp)}
     kernels = {name: in_single(xp, kernel) for name, kernel in table.items()}
-    kernels["lstm"].keeps = lambda x, h, *_: _kept(x, 6, h.shape[1], x.shape[0])
-    kernels["gru"].keeps = lambda x, h, *_: _kept(x, x.shape[0], 4 * h.shape[1])
+    kernels["lstm"].keeps = lambda x, h, *_, **__: _kept(x, 7, h.shape[1], x.shape[0])
+    kernels["gru"].keeps = lambda x, h, *_, **__: _kept(x, x.shape[0], 5 * h.shape[1])
+    kernels["rnn"].keeps = lambda x, h, *_, **__: _kept(x, *h.shape)
     return kernels
 
 
@@ -28,9 +29,14 @@ def _rows(x):
     return x.reshape(-1, x.shape[2])
 
 
-def _states(xp, first, hs):
-    """The state before each step, (time * batch, units)."""
-    return _rows(xp.concatenate([first[None], _time_first(hs)[:-1]]))
+def _times(time, reverse):
+    """The times in the order of the steps."""
+    return range(time)[::-1] if reverse else range(time)
+
+
+def _states(xp, first, hs, reverse):
+    """The state before each step, (time * batch, units). hs: after each, (time, batch, units)."""
+    return _rows(xp.concatenate([hs[1:], first[None]] if reverse else [first[None], hs[:-1]]))
 
 
 def _sigmoid(xp, z):
@@ -44,20 +50,20 @@ def _sigmoid(xp, z):
 def _lstm(xp):
     """Inside, all is transposed: (units, batch), so that gates are dense and one matrix product gives all of them."""
 
-    def lstm(x, h, c, kernel, recurrent, bias, keep=None):
-        """Kept are, for each step, the gates i, f, candidate and o, tanh(c), and the c before."""
+    def lstm(x, h, c, kernel, recurrent, bias, reverse=False, keep=None):
+        """Kept are, for each step, the gates i, f, candidate and o, tanh(c), the c before, and h."""
         batch, time, _ = x.shape
         u = h.shape[1]
         z = xp.matmul(kernel.T, x.transpose(1, 2, 0))
         if bias is not None:
             z += bias[:, None]
         z = z.reshape(time, 4, u, batch)
-        kept = xp.empty((time if keep else 1, 6, u, batch), x.dtype)
+        kept = xp.empty((time if keep else 1, 7, u, batch), x.dtype)
         hs = xp.empty((batch, time, u), x.dtype)
         back, h, c = xp.ascontiguousarray(recurrent.T), xp.ascontiguousarray(h.T), xp.ascontiguousarray(c.T)
-        for t in range(time):
+        for t in _times(time, reverse):
             step = kept[t if keep else 0]
-            gates, (i, f, candidate, o, th, before) = step[:4], step
+            gates, (i, f, candidate, o, th, before, new) = step[:4], step
             xp.matmul(back, h, out=gates.reshape(4 * u, batch))
             gates += z[t]
             xp.tanh(candidate, out=th)
@@ -67,18 +73,18 @@ def _lstm(xp):
             c = f * c
             c += i * candidate
             xp.tanh(c, out=th)
-            h = o * th
+            h = xp.multiply(o, th, out=new)
             hs[:, t] = h.T
         results = hs, xp.ascontiguousarray(h.T), xp.ascontiguousarray(c.T)
         return (*results, kept) if keep else results
 
-    def lstm_grad(ghs, gh, gc, x, h, c, kernel, recurrent, bias, *results):
-        hs, *_, kept = results or lstm(x, h, c, kernel, recurrent, bias, keep=True)
+    def lstm_grad(ghs, gh, gc, x, h, c, kernel, recurrent, bias, *kept, reverse=False):
+        kept = (kept or lstm(x, h, c, kernel, recurrent, bias, reverse, keep=True))[-1]
         time, _, u, batch = kept.shape
         dz = xp.empty((4, u, time, batch), kept.dtype)
         dh, dc = (xp.zeros((u, batch), kept.dtype) if g is None else g.T.copy() for g in (gh, gc))
-        for t in range(time - 1, -1, -1):
-            i, f, candidate, o, th, before = kept[t]
+        for t in _times(time, not reverse):
+            i, f, candidate, o, th, before, _ = kept[t]
             now = xp.empty((4, u, batch), kept.dtype)
             if ghs is not None:
                 dh += ghs[:, t].T
@@ -98,69 +104,124 @@ def _lstm(xp):
             dz[:, :, t] = now
         dz = dz.reshape(4 * u, time * batch)
         dx = xp.matmul(kernel, dz).reshape(-1, time, batch).transpose(2, 1, 0)
-        d_kernel, d_recurrent = (xp.matmul(dz, a).T for a in (_rows(_time_first(x)), _states(xp, h, hs)))
+        before = _states(xp, h, kept[:, 6].transpose(0, 2, 1), reverse)
+        d_kernel, d_recurrent = (xp.matmul(dz, a).T for a in (_rows(_time_first(x)), before))
         return dx, dh.T, dc.T, d_kernel, d_recurrent, dz.sum(1)
 
     return dict(lstm=lstm, lstm_grad=lstm_grad)
 
 
 def _gru(xp):
-    def gru(x, h, kernel, recurrent, bias, keep=None):
-        """Kept are, for each step, both gates, the candidate, and what the reset gate multiplies."""
+    def gru(x, h, kernel, recurrent, bias, reset_after=True, reverse=False, keep=None):
+        """Kept are, for each step, both gates, the candidate, what the reset gate multiplies, and h."""
         batch, time, _ = x.shape
         u = h.shape[1]
         z = xp.matmul(_rows(_time_first(x)), kernel)
         if bias is not None:
-            z += bias[0]
+            z += bias[0] if reset_after else bias
         z = z.reshape(time, batch, 3 * u)
-        hs, kept = xp.empty((time, batch, u), x.dtype), xp.empty((time if keep else 1, batch, 4 * u), x.dtype)
-        product = xp.empty((batch, 3 * u), x.dtype)
-        for t in range(time):
-            xp.matmul(h, recurrent, out=product)
-            if bias is not None:
+        hs, kept = xp.empty((time, batch, u), x.dtype), xp.empty((time if keep else 1, batch, 5 * u), x.dtype)
+        at_once, for_candidate = recurrent if reset_after else recurrent[:, : 2 * u], recurrent[:, 2 * u :]
+        product = xp.empty((batch, at_once.shape[1]), x.dtype)
+        for t in _times(time, reverse):
+            xp.matmul(h, at_once, out=product)
+            if bias is not None and reset_after:
                 product += bias[1]
             step = kept[t if keep else 0]
-            update_reset, candidate, inner = step[:, : 2 * u], step[:, 2 * u : 3 * u], step[:, 3 * u :]
+            update_reset, candidate, inner = step[:, : 2 * u], step[:, 2 * u : 3 * u], step[:, 3 * u : 4 * u]
             xp.add(z[t][:, : 2 * u], product[:, : 2 * u], out=update_reset)
             _sigmoid(xp, update_reset)
-            inner[...] = product[:, 2 * u :]
+            inner[...] = product[:, 2 * u :] if reset_after else h
             xp.multiply(update_reset[:, u:], inner, out=candidate)
+            if not reset_after:
+                candidate[...] = xp.matmul(candidate, for_candidate)
             candidate += z[t][:, 2 * u :]
             xp.tanh(candidate, out=candidate)
             new = xp.subtract(h, candidate, out=hs[t])
             new *= update_reset[:, :u]
             new += candidate
-            h = new
+            h = step[:, 4 * u :] = new
         results = _time_first(hs), h.copy()
         return (*results, kept) if keep else results
 
-    def gru_grad(ghs, gh, x, h, kernel, recurrent, bias, *results):
-        hs, _, kept = results or gru(x, h, kernel, recurrent, bias, keep=True)
+    def gru_grad(ghs, gh, x, h, kernel, recurrent, bias, *kept, reset_after=True, reverse=False):
+        kept = (kept or gru(x, h, kernel, recurrent, bias, reset_after, reverse, keep=True))[-1]
         time, batch, u = kept.shape[0], *h.shape
-        dxs, dss = xp.empty((2, time, batch, 3 * u), hs.dtype)
+        before = _states(xp, h, kept[:, :, 4 * u :], reverse)
+        dxs, dss = xp.empty((2, time, batch, 3 * u), kept.dtype)  # gradients of the sums in the gates, and of the state's part
         back = xp.ascontiguousarray(recurrent.T)
+        at_once, for_candidate = back if reset_after else back[: 2 * u], back[2 * u :]
         dh = xp.zeros_like(h) if gh is None else gh.copy()
         product = xp.empty_like(h)
-        for t in range(time - 1, -1, -1):
+        for t in _times(time, not reverse):
             update, reset, candidate, inner = (kept[t][:, k * u : (k + 1) * u] for k in range(4))
             du, dr, dc = (dxs[t][:, k * u : (k + 1) * u] for k in range(3))
             if ghs is not None:
                 dh += ghs[:, t]
-            xp.subtract(hs[:, t - 1] if t else h, candidate, out=du)
+            xp.subtract(before[t * batch : (t + 1) * batch], candidate, out=du)
             du *= dh
             du *= update - update * update
             xp.subtract(1, update, out=dc)
             dc *= dh
             dc *= 1 - candidate * candidate
-            xp.multiply(dc, inner, out=dr)
+            d_chosen = dc if reset_after else xp.matmul(dc, for_candidate)
+            xp.multiply(d_chosen, inner, out=dr)
             dr *= reset - reset * reset
-            dss[t] = dxs[t]
-            dss[t][:, 2 * u :] *= reset
+            dss[t][:, : 2 * u] = dxs[t][:, : 2 * u]
+            d_inner = xp.multiply(d_chosen, reset, out=dss[t][:, 2 * u :])
             dh *= update
-            dh += xp.matmul(dss[t], back, out=product)
+            dh += xp.matmul(dss[t][:, : at_once.shape[0]], at_once, out=product)
+            if not reset_after:
+                dh += d_inner
         dxs, dss = _rows(dxs), _rows(dss)
         dx = _time_first(xp.matmul(dxs, kernel.T).reshape(time, batch, -1))
-        d_kernel, d_recurrent = xp.matmul(_rows(_time_first(x)).T, dxs), xp.matmul(_states(xp, h, hs).T, dss)
-        return dx, dh, d_kernel, d_recurrent, xp.stack([dxs.sum(0), dss.sum(0)])
+        d_kernel = xp.matmul(_rows(_time_first(x)).T, dxs)
+        if reset_after:
+            return dx, dh, d_kernel, xp.matmul(before.T, dss), xp.stack([dxs.sum(0), dss.sum(0)])
+        chosen = _rows(kept[:, :, u : 2 * u] * kept[:, :, 3 * u : 4 * u])
+        parts = xp.matmul(before.T, dxs[:, : 2 * u]), xp.matmul(chosen.T, dxs[:, 2 * u :])
+        return dx, dh, d_kernel, xp.concatenate(parts, axis=1), dxs.sum(0)
 
     return dict(gru=gru, gru_grad=gru_grad)
+
+
+def _rnn(xp):
+    def act(z, activation):
+        """In place."""
+        if activation == "sigmoid":
+            _sigmoid(xp, z)
+        elif activation == "tanh":
+            xp.tanh(z, out=z)
+        else:
+            xp.maximum(z, 0, out=z)
+
+    def act_grad(dh, y, activation):
+        return dh * (y > 0) if activation == "relu" else dh * (1 - y * y) if activation == "tanh" else dh * (y - y * y)
+
+    def rnn(x, h, kernel, recurrent, bias, activation, reverse=False, keep=None):
+        """Kept is h at all times."""
+        batch, time, _ = x.shape
+        hs = xp.matmul(_rows(_time_first(x)), kernel)
+        if bias is not None:
+            hs += bias
+        hs = hs.reshape(time, batch, -1)
+        for t in _times(time, reverse):
+            hs[t] += xp.matmul(h, recurrent)
+            h = hs[t]
+            act(h, activation)
+        results = _time_first(hs), h.copy()
+        return (*results, hs.copy()) if keep else results
+
+    def rnn_grad(ghs, gh, x, h, kernel, recurrent, bias, *kept, activation, reverse=False):
+        hs = (kept or rnn(x, h, kernel, recurrent, bias, activation, reverse, keep=True))[-1]
+        time, back = hs.shape[0], xp.ascontiguousarray(recurrent.T)
+        dh, dz = xp.zeros_like(h) if gh is None else gh, xp.empty_like(hs)
+        for t in _times(time, not reverse):
+            dz[t] = act_grad(dh if ghs is None else dh + ghs[:, t], hs[t], activation)
+            dh = xp.matmul(dz[t], back)
+        dz = _rows(dz)
+        dx = _time_first(xp.matmul(dz, kernel.T).reshape(time, h.shape[0], -1))
+        d_kernel, d_recurrent = (xp.matmul(a.T, dz) for a in (_rows(_time_first(x)), _states(xp, h, hs, reverse)))
+        return dx, dh, d_kernel, d_recurrent, dz.sum(0)
+
+    return dict(rnn=rnn, rnn_grad=rnn_grad)

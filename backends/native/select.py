@@ -65,7 +65,7 @@ def keeps(backend, call):
     kernel = backend.kernels[call.op.name]
     if isinstance(kernel, Rows):
         kernel = kernel.choose(call.args, call.params)
-    return kernel.keeps(*call.args) if hasattr(kernel, "keeps") else None
+    return kernel.keeps(*call.args, **call.params) if hasattr(kernel, "keeps") else None
 
 
 def _chain(backend, call):

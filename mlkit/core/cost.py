@@ -111,7 +111,7 @@ FLOPS = {
     "svd": _factor(lambda m, n, k: 4 * m * n * n + 8 * n**3), "pinv": _factor(lambda m, n, k: 4 * m * n * n + 8 * n**3),
     "eigh": _factor(lambda m, n, k: 9 * n**3), "eig": _factor(lambda m, n, k: 25 * n**3),
     **dict.fromkeys(("sum", "prod", "max", "min", "argmax", "argmin", "cumsum", "cumprod"), _each_input),
-    **dict.fromkeys(("scatter_add", "scatter_mul", "scatter_max", "scatter_min"), _each_update),
+    **dict.fromkeys(("scatter_add", "scatter_mul", "scatter_max", "scatter_min", "sum_rows"), _each_update),
     **dict.fromkeys(
         ("full", "iota", "random_bits", "reshape", "transpose", "broadcast_to", "slice", "pad", "concat", "flip", "take",
          "take_along_axis", "scatter_set", "stop_gradient", "bitcast", "cast", "real", "imag", "complex"), _free,

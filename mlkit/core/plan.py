@@ -9,6 +9,7 @@ import math
 
 from mlkit.core import debug, dtypes, layout
 from mlkit.core.passes import inplace
+from mlkit.core.passes.rewrite import count_uses
 from mlkit.core.tensor import Value
 
 ALIGNMENT = 64  # bytes: one cache line, and enough for the widest vector loads
@@ -21,14 +22,15 @@ class Operand:
     strides       in bytes; those of a dense array where nothing else is known
     offset        bytes from the start of the array it is a part of, if that array is known only at run time
     steady        whether it is a variable's value (or a part of it) that this graph does not change
+    used          whether anything reads it; of several results some may be left unwritten
     """
 
-    __slots__ = ("shape", "dtype", "strides", "offset", "steady")
+    __slots__ = ("shape", "dtype", "strides", "offset", "steady", "used")
 
-    def __init__(self, shape, dtype, strides=None, offset=0, steady=False):
+    def __init__(self, shape, dtype, strides=None, offset=0, steady=False, used=True):
         self.shape, self.dtype = shape, dtype
         self.strides = layout.contiguous(shape, dtypes.as_numpy(dtype).itemsize) if strides is None else strides
-        self.offset, self.steady = offset, steady
+        self.offset, self.steady, self.used = offset, steady, used
 
     @property
     def ndim(self):
@@ -133,7 +135,7 @@ class Plan:
     def __init__(self, graph, choose, own_outputs=False):
         self.graph, self.choices, self.workspaces = graph, [], {}
         self.places = {}  # id of a Value -> Place
-        self._steady = graph.unchanging()
+        self._steady, self._uses = graph.unchanging(), count_uses(graph)
         self._place_values(choose)
         self._keep_outputs(own_outputs)
         if not debug.is_off("inplace"):
@@ -183,7 +185,7 @@ class Plan:
             return Operand(a.shape, dtypes.name_of(a.dtype), a.strides, 0, True) if hasattr(a, "shape") else a
         place = self.places.get(id(a))
         if place is None or place.strides is None:
-            return Operand(a.shape, a.dtype)
+            return Operand(a.shape, a.dtype, used=id(a) in self._uses)
         return Operand(a.shape, a.dtype, place.strides, place.offset, id(place.storage.owner) in self._steady)
 
     def _as_view(self, call, choice):

@@ -1,4 +1,4 @@
-"""Recurrent layers: a cell over the steps of a sequence. LSTM and GRU run as one fused op where they can."""
+"""Recurrent layers: a cell over the steps of a sequence. SimpleRNN, LSTM and GRU run as one fused op where they can."""
 
 from mlkit import ops
 from mlkit.core import tree
@@ -207,15 +207,86 @@ def _cell_options(cls):
     return init_signature(cls).parameters
 
 
-class SimpleRNN(_CellRNN):
+class _FusedRNN(_CellRNN):
+    """A recurrent layer whose whole sequence is one fused op, where recurrent dropout and activations allow."""
+
+    use_cudnn = "auto"
+
+    def run_fused(self, *args, reverse):
+        """(x, *states, kernel, recurrent kernel, bias) -> outputs of all times, *last states"""
+        raise NotImplementedError
+
+    def run(self, sequences, states, mask, training):
+        cell = self.cell
+        if not self._can_fuse(sequences, mask, training):
+            return super().run(sequences, states, mask, training)
+        if training and cell.disturbs:
+            sequences = cell.disturbed_sequence(sequences, states[0])
+        if sequences.dtype == "bfloat16":  # in float32, which is more exact and faster than steps in bfloat16
+            sequences, *states = (ops.cast(t, "float32") for t in (sequences, *states))
+        weights = [None if w is None else ops.cast(w, sequences.dtype) for w in (cell.kernel, cell.recurrent_kernel, cell.bias)]
+        if mask is not None:
+            last, outputs, states = self._run_present(sequences, states, weights, mask)
+        else:
+            outputs, *states = self.run_fused(sequences, *states, *weights, reverse=self.go_backwards)
+            last, outputs = states[0], ops.flip(outputs, axis=1) if self.go_backwards else outputs  # in the order of the steps
+        return tree.map_structure(lambda t: ops.cast(t, self.compute_dtype), (last, outputs, states))
+
+    def _can_fuse(self, sequences, mask, training):
+        cell = self.cell
+        if not self.use_cudnn or not cell.is_standard or (training and cell.recurrent_dropout):
+            return False
+        return sequences.dtype != "float16" and type(sequences.shape[1]) is not Dim
+
+    def _run_present(self, sequences, states, weights, mask):
+        """`run` where some steps are left out. The others come first, so that what these give cannot depend on them."""
+        mask = ops.cast(mask, "bool")
+        mask = ops.flip(mask, axis=1) if self.go_backwards else mask
+        order = ops.argsort(ops.cast(ops.logical_not(mask), "int32"), axis=1)
+        sequences = _at(sequences, mask.shape[1] - 1 - order if self.go_backwards else order)
+        count = ops.cumsum(ops.cast(mask, "int32"), axis=1)  # of steps present so far
+        total = count[:, -1:]
+        if len(states) > 1 and (self.return_state or self.stateful):
+            sequences, weights[0] = self._holding(sequences, ops.arange(mask.shape[1]) >= total, weights[0])
+        outputs, *ends = self.run_fused(sequences, *states, *weights, reverse=False)
+        last = _after(outputs, total)[:, 0]
+        ends[0] = ops.where(total > 0, last, states[0])
+        outputs = _after(outputs, ops.where(mask, count, 0) if self.zero_output_for_mask else count)
+        return outputs[:, -1] if self.zero_output_for_mask else last, outputs, ends
+
+    def _holding(self, sequences, absent, kernel):
+        """Sequences and kernel with one more feature, by which steps left out hold the LSTM's second state: it closes the input
+        gate and opens the forget gate."""
+        gates = ops.repeat(ops.convert_to_tensor([[-1e4, 1e4, 0.0, 0.0]], dtype=kernel.dtype), self.cell.units, axis=1)
+        absent = ops.expand_dims(absent, 2)
+        sequences = [ops.where(absent, 0, sequences), ops.cast(absent, sequences.dtype)]
+        return ops.concatenate(sequences, axis=2), ops.concatenate([kernel, gates], axis=0)
+
+
+def _at(x, times):
+    """x[b, times[b, j]] for all b and j. x: (batch, time, ...); times: (batch, any)."""
+    batch, time, *rest = x.shape
+    rows = ops.expand_dims(ops.arange(batch, dtype="int32") * time, 1) + times
+    return ops.take(ops.reshape(x, (batch * time, *rest)), rows, axis=0)
+
+
+def _after(outputs, count):
+    """The outputs after so many steps, 0 after none. count: (batch, any)."""
+    return ops.where(ops.expand_dims(count > 0, 2), _at(outputs, ops.maximum(count - 1, 0)), 0)
+
+
+class SimpleRNN(_FusedRNN):
     """``activation(inputs @ kernel + state @ recurrent_kernel + bias)`` step by step. Arguments: those of SimpleRNNCell and
     RNN."""
 
     cell_class = SimpleRNNCell
 
+    def run_fused(self, *args, reverse):
+        return fused.rnn(*args, activation=self.cell.activation.__name__, reverse=reverse)
 
-class _FusedRNN(_CellRNN):
-    """A recurrent layer whose whole sequence is one fused op, where masks, dropout and activations allow."""
+
+class _GatedRNN(_FusedRNN):
+    """One that may be told to run step by step."""
 
     def __init__(self, *args, use_cudnn="auto", **kwargs):
         if use_cudnn not in ("auto", True, False):
@@ -223,24 +294,8 @@ class _FusedRNN(_CellRNN):
         super().__init__(*args, **kwargs)
         self.use_cudnn = use_cudnn
 
-    def run_fused(self, *args):
-        """(x, *states, kernel, recurrent kernel, bias) -> outputs of all steps, *last states"""
-        raise NotImplementedError
 
-    def run(self, sequences, states, mask, training):
-        cell = self.cell
-        steps = not self.use_cudnn or mask is not None or (cell.disturbs and training) or not cell.is_standard
-        if steps or sequences.dtype == "float16":
-            return super().run(sequences, states, mask, training)
-        if sequences.dtype == "bfloat16":  # in float32, which is more exact and faster than steps in bfloat16
-            sequences, *states = (ops.cast(t, "float32") for t in (sequences, *states))
-        x = ops.flip(sequences, axis=1) if self.go_backwards else sequences
-        weights = (None if w is None else ops.cast(w, x.dtype) for w in (cell.kernel, cell.recurrent_kernel, cell.bias))
-        outputs, *states = (ops.cast(t, self.compute_dtype) for t in self.run_fused(x, *states, *weights))
-        return states[0], outputs, states
-
-
-class LSTM(_FusedRNN):
+class LSTM(_GatedRNN):
     """Long short-term memory over (batch, time, features). Arguments: those of LSTMCell and RNN. use_cudnn: True and "auto" run
     the sequence as one fused operation where that is possible; False runs it step by step.
 
@@ -251,14 +306,14 @@ class LSTM(_FusedRNN):
 
     cell_class = LSTMCell
 
-    def run_fused(self, *args):
-        return fused.lstm(*args)
+    def run_fused(self, *args, reverse):
+        return fused.lstm(*args, reverse=reverse)
 
 
-class GRU(_FusedRNN):
+class GRU(_GatedRNN):
     """Gated recurrent unit over (batch, time, features). Arguments: those of GRUCell and RNN; use_cudnn as in LSTM."""
 
     cell_class = GRUCell
 
-    def run_fused(self, *args):
-        return fused.gru(*args)
+    def run_fused(self, *args, reverse):
+        return fused.gru(*args, reset_after=self.cell.reset_after, reverse=reverse)

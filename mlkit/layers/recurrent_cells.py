@@ -119,6 +119,12 @@ class Cell(Layer):
             self._masks = None
         return (inputs if for_inputs is None else inputs * for_inputs, state if for_state is None else state * for_state)
 
+    def disturbed_sequence(self, sequences, state):
+        """All steps with the dropout of inputs applied, which is one for all of them."""
+        self.begin_sequence(sequences[:, 0], state, True)
+        (for_inputs, _), self._masks = self._masks, None
+        return sequences * ops.expand_dims(for_inputs, 1)
+
     @property
     def disturbs(self):
         """Whether there is any dropout."""
@@ -127,6 +133,11 @@ class Cell(Layer):
 
 class SimpleRNNCell(Cell):
     """``activation(inputs @ kernel + state @ recurrent_kernel + bias)``."""
+
+    @property
+    def is_standard(self):
+        """Whether the fused op has the activation."""
+        return self.activation in (activations.tanh, activations.sigmoid, activations.relu)
 
     def call(self, sequence, states, training=False):
         x, h = self.disturbed(sequence, states[0] if isinstance(states, (list, tuple)) else states, training)
@@ -287,10 +298,6 @@ class GRUCell(_GatedCell):
         )
         self.reset_after = reset_after
         self.bias_rows = 2 if reset_after else None
-
-    @property
-    def is_standard(self):
-        return super().is_standard and self.reset_after
 
     def call(self, inputs, states, training=False):
         alone = not isinstance(states, (list, tuple))

@@ -171,13 +171,12 @@ def _take_spec(x, index, axis):
 
 
 def _take_vjp(g, y, x, index, axis):
-    """Put each slice back where it came from: index and gradient axes first, then scatter_add along them."""
+    """Put each slice back where it came from: index and gradient axes first, then sums along them."""
     n, k = len(x.shape), len(index.shape)
     g = transpose(g, perm=(*range(axis, axis + k), *range(axis), *range(axis + k, n - 1 + k)))
     rest = x.shape[:axis] + x.shape[axis + 1 :]
-    flat = reshape(g, shape=(size_of(index.shape), *rest))
-    zeros = full(shape=(x.shape[axis], *rest), value=0, dtype=g.dtype)
-    out = scatter_add(zeros, reshape(index, shape=(size_of(index.shape), 1)), flat)
+    number = size_of(index.shape)
+    out = sum_rows(reshape(index, shape=(number,)), reshape(g, shape=(number, *rest)), size=x.shape[axis])
     return transpose(out, perm=(*range(1, axis + 1), 0, *range(axis + 1, n))), None
 
 
@@ -241,6 +240,27 @@ def gather_nd(x, index):
 # index (..., k): coordinates of slices x[i0, ..., ik-1]; updates (..., *x.shape[k:]) are combined with what is there, equal
 # coordinates one after the other
 scatter_add = Op("scatter_add", _scatter_spec, lambda g, y, x, index, updates: (g, None, gather_nd(g, index)), keep="1")
+
+
+def _sum_rows_spec(index, updates, size):
+    check_index("sum_rows", index)
+    if len(index.shape) != 1 or not updates.shape or not same_size(index.shape[0], updates.shape[0]):
+        raise ValueError(
+            f"sum_rows: there must be one index for each of the updates, but the shapes are {show(index.shape)} and "
+            f"{show(updates.shape)}."
+        )
+    return Spec((size, *updates.shape[1:]), updates.dtype)
+
+
+def _sum_rows(index, updates, size):
+    zeros = full(shape=(size, *updates.shape[1:]), value=0, dtype=updates.dtype)
+    return scatter_add(zeros, reshape(index, shape=(*index.shape, 1)), updates)
+
+
+# index (n,), updates (n, ...) -> (size, ...), whose row i is the sum of the updates with index i: a scatter_add into zeros
+sum_rows = Op(
+    "sum_rows", _sum_rows_spec, lambda g, y, index, updates, size: (None, take(g, index, axis=0)), keep="0", fallback=_sum_rows
+)
 
 
 def _scatter_mul_vjp(g, y, x, index, updates):

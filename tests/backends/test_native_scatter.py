@@ -21,3 +21,16 @@ def test_repeated_rows(name, width, rows):
     before = x.copy()
     np.testing.assert_allclose(kernel(x, index, updates), wanted, rtol=1e-12)
     np.testing.assert_array_equal(x, before)
+
+
+@pytest.mark.parametrize("width", [1, 40])
+@pytest.mark.parametrize("rows, size", [(0, 3), (1, 1), (30, 200), (30, 40), (500, 20)])
+def test_sums_of_rows(rows, size, width):
+    rng = np.random.default_rng(rows + width)
+    index, updates = rng.integers(0, size, rows), rng.normal(size=(rows, width))
+    wanted = np.zeros((size, width))
+    np.add.at(wanted, index, updates)
+    found = KERNELS["sum_rows"](index, updates, size)
+    np.testing.assert_allclose(found, wanted, rtol=1e-12, atol=1e-12)
+    with pytest.raises(IndexError, match="out of range"):
+        KERNELS["sum_rows"](np.array([size]), np.ones((1, width)), size)

@@ -1,5 +1,7 @@
 """The pass that lets recurrent ops keep what their gradients need."""
 
+import functools
+
 import numpy as np
 import pytest
 
@@ -12,13 +14,18 @@ from mlkit.ops import fused
 
 pytestmark = pytest.mark.usefixtures("all_passes")
 
-OPS = dict(lstm=(fused.lstm, 4, 2), gru=(fused.gru, 3, 1))
+OPS = dict(  # op, gates, states, rows of the bias
+    lstm=(fused.lstm, 4, 2, ()),
+    gru=(fused.gru, 3, 1, (2,)),
+    rnn=(functools.partial(fused.rnn, activation="tanh"), 1, 1, ()),
+    before=(functools.partial(fused.gru, reset_after=False, reverse=True), 3, 1, ()),
+)
 
 
 def arguments(name, batch=3, time=4, features=5, units=6):
-    _, gates, states = OPS[name]
+    _, gates, states, rows = OPS[name]
     rng = np.random.default_rng(0)
-    bias = (gates * units,) if name == "lstm" else (2, gates * units)
+    bias = (*rows, gates * units)
     shapes = (batch, time, features), *[(batch, units)] * states, (features, gates * units), (units, gates * units), bias
     return [mlkit.ops.convert_to_tensor(rng.normal(size=s).astype("float32")) for s in shapes]
 
@@ -51,16 +58,19 @@ def test_gradients_get_all_results(name):
     graph = mlkit.function(step(OPS[name][0])).graph(*arguments(name))
     plain = {c.op.name: c for c in graph.calls}
     calls = {c.op.name: c for c in optimize(graph, get_backend("native")).check().calls}
-    forward, gradient = calls[name], calls[f"{name}_grad"]
-    assert forward.outs[-1].spec == forward.params["keep"]
-    assert gradient.args[-len(forward.outs) :] == forward.outs
-    for n in (name, f"{name}_grad"):  # what the work is does not depend on who does it
+    gradient = next(n for n in calls if n in ("lstm_grad", "gru_grad", "rnn_grad"))
+    forward = gradient.removesuffix("_grad")
+    kept = get_backend("native").keeps(plain[forward])
+    assert calls[forward].outs[-1].spec == calls[forward].params["keep"] == kept
+    given = calls[forward].outs[1:]
+    assert calls[gradient].args[-len(given) :] == given
+    for n in (forward, gradient):  # what the work is does not depend on who does it
         assert call_flops(calls[n]) == call_flops(plain[n])
-    assert call_flops(plain[f"{name}_grad"]) > 1.5 * call_flops(plain[name])
+    assert call_flops(plain[gradient]) > 1.5 * call_flops(plain[forward])
 
 
 @pytest.mark.parametrize("name", OPS)
 def test_inference_keeps_nothing(name):
     graph = mlkit.function(OPS[name][0]).graph(*arguments(name))
     (call,) = optimize(graph, get_backend("native")).calls
-    assert call.params == {}
+    assert "keep" not in call.params

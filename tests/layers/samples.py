@@ -202,14 +202,18 @@ MERGING = [
 
 RECURRENT = [
     S("SimpleRNN", SEQ, units=4),
+    S("SimpleRNN", SEQ, units=4, activation="relu", return_sequences=True, go_backwards=True, use_bias=False),
     S("LSTM", SEQ, units=4, return_sequences=True, go_backwards=True, activation="relu"),
     S("LSTM", SEQ, units=4, unit_forget_bias=False, recurrent_regularizer="l2"),
     S("GRU", SEQ, units=4, return_sequences=True),
     S("GRU", SEQ, units=4, reset_after=False),
+    S("GRU", SEQ, units=4, reset_after=False, use_bias=False, return_sequences=True, go_backwards=True),
+    S("LSTM", SEQ, units=4, return_sequences=True, return_state=True, go_backwards=True),
     S("RNN", SEQ, cell=lambda L: L.LSTMCell(4, name="cell"), return_sequences=True),
     S("RNN", SEQ, cell=lambda L: L.StackedRNNCells([L.GRUCell(3, name="a"), L.SimpleRNNCell(2, name="b")], name="stack")),
     S("Bidirectional", SEQ, layer=lambda L: L.LSTM(3, return_sequences=True, name="inner")),
     S("Bidirectional", SEQ, layer=lambda L: L.GRU(3, name="inner"), merge_mode="sum"),
+    S("Bidirectional", SEQ, layer=lambda L: L.GRU(3, reset_after=False, return_sequences=True, name="inner")),
     S("ConvLSTM1D", (2, 3, 5, 2), filters=3, kernel_size=2, return_sequences=True, bias_regularizer="l2"),
     S("ConvLSTM2D", (2, 3, 4, 5, 2), filters=3, kernel_size=3, padding="same", strides=2, return_state=True),
     S("ConvLSTM2D", (2, 3, 2, 4, 5), filters=3, kernel_size=(2, 3), data_format="channels_first", go_backwards=True),

@@ -64,3 +64,62 @@ def test_a_convolutional_lstm_goes_on_where_it_was():
     np.testing.assert_allclose(parts(x[:, 2:]).numpy(), expected, atol=1e-6)
     with pytest.raises(ValueError, match="spatial sizes"):
         whole.__class__(2, 3)(mlkit.Input((4, None, 3)))
+
+
+KINDS = [("LSTM", {}), ("GRU", {}), ("GRU", dict(reset_after=False)), ("SimpleRNN", dict(activation="sigmoid"))]
+MASKS = {  # some steps at the end, at the beginning and anywhere; one sample has none
+    "right": np.arange(6) < np.array([[6], [3], [0]]),
+    "left": np.arange(6) >= np.array([[0], [4], [6]]),
+    "any": np.array([[1, 0, 0, 1, 1, 0], [0, 1, 0, 0, 1, 1], [0, 0, 0, 0, 0, 0]], bool),
+}
+
+
+def _twins(name, options):
+    """A layer that runs as one op, and the same one that runs step by step."""
+    both = [getattr(layers, name)(4, seed=1, **options) for _ in range(2)]
+    for layer, choice in zip(both, ("auto", False)):
+        layer.use_cudnn = choice
+        layer.build((3, 6, 2))
+    both[1].set_weights(both[0].get_weights())
+    return both
+
+
+def _results(layer, x, **arguments):
+    """Outputs and gradients of a training call."""
+    x = ops.convert_to_tensor(x)
+    with mlkit.GradientTape() as tape:
+        tape.watch(x)
+        outs = mlkit.tree.flatten(layer(x, training=True, **arguments))
+        loss = sum(ops.sum(ops.sin(out * (1.0 + i))) for i, out in enumerate(outs))
+    return [t.numpy() for t in (*outs, *tape.gradient(loss, [x, *layer.trainable_variables]))]
+
+
+@pytest.mark.parametrize("mask", MASKS)
+@pytest.mark.parametrize("sequences, backwards, zero", [(False, False, False), (True, False, True), (True, True, False)])
+@pytest.mark.parametrize("name, options", KINDS, ids=str)
+def test_steps_left_out_are_left_out_by_the_fused_op_too(name, options, sequences, backwards, zero, mask):
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(3, 6, 2)).astype("float32")
+    start = [rng.normal(size=(3, 4)).astype("float32") for _ in range(2 if name == "LSTM" else 1)]
+    options = dict(options, return_sequences=sequences, go_backwards=backwards, zero_output_for_mask=zero)
+    for more, arguments in (({}, {}), (dict(return_state=True), dict(initial_state=start))):
+        one, steps = (_results(layer, x, mask=MASKS[mask], **arguments) for layer in _twins(name, {**options, **more}))
+        for a, b in zip(one, steps):
+            np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize("name, options", KINDS, ids=str)
+def test_the_fused_op_drops_the_same_inputs(name, options):
+    x = np.random.default_rng(0).normal(size=(3, 6, 2)).astype("float32")
+    one, steps = (_results(layer, x) for layer in _twins(name, dict(options, dropout=0.5)))
+    for a, b in zip(one, steps):
+        np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize("options", [{}, dict(dropout=0.3), dict(go_backwards=True, return_state=True)], ids=str)
+def test_masked_sequences_are_traced_to_one_op(options):
+    layer = layers.LSTM(4, **options)
+    layer.build((3, 6, 2))
+    call = mlkit.function(lambda x, mask: layer(x, mask=mask, training=True))
+    graph = call.graph(ops.ones((3, 6, 2)), ops.ones((3, 6), dtype="bool"))
+    assert [c.op.name for c in graph.calls].count("lstm") == 1 and len(graph.calls) < 100

@@ -18,6 +18,7 @@ from mlkit.core.passes.keep_wide import keep_wide
 from mlkit.core.passes.lower import lower
 from mlkit.core.passes.prune import prune
 from mlkit.core.passes.simplify import simplify
+from mlkit.core.passes.update_rows import update_rows
 from mlkit.core.passes.zero_sums import zero_sums
 
 PASSES = {
@@ -29,6 +30,7 @@ PASSES = {
     "fold_pads": lambda graph, backend: fold_pads(graph),
     "fold_scales": lambda graph, backend: fold_scales(prune(graph)),
     "zero_sums": lambda graph, backend: zero_sums(graph),
+    "update_rows": lambda graph, backend: update_rows(graph),
     "fuse_norm_relu": lambda graph, backend: fuse_norm_relu(prune(graph), backend.kernels),
     "fuse_products": lambda graph, backend: fuse_products(prune(graph), backend.kernels),
     "keep_wide": lambda graph, backend: keep_wide(prune(graph), backend.kernels),

@@ -4,13 +4,14 @@ from mlkit.core.graph import Call
 from mlkit.core.op import OPS
 from mlkit.core.tensor import Value
 
-FORWARD = {"lstm_grad": ("lstm", 3), "gru_grad": ("gru", 2)}  # op -> forward op, how many results that one has
+# op -> forward op, how many results that one has
+FORWARD = {"lstm_grad": ("lstm", 3), "gru_grad": ("gru", 2), "rnn_grad": ("rnn", 2)}
 
 
 def forward_of(call):
     """The forward call whose gradients a call computes, without results; None if it is no such gradient."""
     name, results = FORWARD.get(call.op.name, (None, 0))
-    return name and Call(OPS[name], call.args[results : results + len(call.outs)], {}, ())
+    return name and Call(OPS[name], call.args[results : results + len(call.outs)], call.params, ())
 
 
 def without_kept(call):
@@ -24,7 +25,7 @@ def without_kept(call):
 
 
 def keep_for_gradients(graph, keeps):
-    """The graph in which each gradient gets the results of the forward call of the same arguments, and what that one kept.
+    """The graph in which each gradient gets the last states of the forward call of the same arguments, and what that one kept.
 
     keeps: a function from a call to the Spec of what its kernel can keep, or None
     """
@@ -38,12 +39,12 @@ def keep_for_gradients(graph, keeps):
         if maker and id(maker) not in keepers:
             keepers[id(maker)] = _keeper(maker, keeps(maker))
         keeper = maker and keepers[id(maker)]
-        calls.append(call.with_args((*call.args, *keeper.outs)) if keeper else call)
+        calls.append(call.with_args((*call.args, *keeper.outs[1:])) if keeper else call)
     return graph.like([keepers.get(id(call)) or call for call in calls], graph.outputs)
 
 
 def _key(call):
-    return call.op.name, *map(id, call.args)
+    return call.op.name, *map(id, call.args), *call.params.items()
 
 
 def _keeper(call, spec):

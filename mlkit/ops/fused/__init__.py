@@ -11,7 +11,7 @@ from mlkit.ops.fused.epilogue import conv_bias_act, matmul_bias_act
 from mlkit.ops.fused.mask import masked_scale
 from mlkit.ops.fused.norm_relu import batch_norm_relu, batch_norm_relu_grad
 from mlkit.ops.fused.normalization import batch_norm, batch_norm_grad, layer_norm, layer_norm_grad
-from mlkit.ops.fused.recurrent import gru, gru_grad, lstm, lstm_grad
+from mlkit.ops.fused.recurrent import gru, gru_grad, lstm, lstm_grad, rnn, rnn_grad
 from mlkit.ops.fused.resample import resample, resample_grad
 from mlkit.ops.fused.softmax import (
     log_softmax,

@@ -7,6 +7,8 @@ from tests.ops.sample import Bad, P, b, f, i, pos, unit
 _SEQUENCE = dict(_atol=1e-5)
 _LSTM = (f(2, 3, 4), f(2, 5), f(2, 5), f(4, 20), f(5, 20))
 _GRU = (f(2, 3, 4), f(2, 5), f(4, 15), f(5, 15))
+_RNN = (f(2, 3, 4), f(2, 5), f(4, 5), f(5, 5))
+_BEFORE = dict(reset_after=False)
 _ACTS = (None, "relu", "relu6", "sigmoid", "tanh", "silu", "gelu", "gelu_exact")
 _ADAM, _RMS = dict(beta_1=0.9, beta_2=0.8, epsilon=0.1), dict(rho=0.9, epsilon=5.0)
 _BITS = i(0, 256, 3, dtype="uint8")
@@ -104,20 +106,38 @@ SAMPLES = [
         _second=False,
     ),
     P("lstm", *_LSTM, f(20), **_SEQUENCE),
-    P("lstm", *_LSTM, None, **_SEQUENCE),
+    P("lstm", *_LSTM, None, reverse=True, **_SEQUENCE),
     *[
-        P("lstm_grad", *g, *_LSTM, bias, _second=False, **_SEQUENCE)
-        for g, bias in (
-            ((f(2, 3, 5), f(2, 5), f(2, 5)), f(20)),
-            ((f(2, 3, 5), None, None), None),
-            ((None, f(2, 5), None), None),
+        P("lstm_grad", *g, *_LSTM, bias, reverse=reverse, _second=False, **_SEQUENCE)
+        for g, bias, reverse in (
+            ((f(2, 3, 5), f(2, 5), f(2, 5)), f(20), False),
+            ((f(2, 3, 5), None, None), None, True),
+            ((None, f(2, 5), None), None, False),
         )
     ],
     P("gru", *_GRU, f(2, 15), **_SEQUENCE),
-    P("gru", *_GRU, None, **_SEQUENCE),
+    P("gru", *_GRU, None, reverse=True, **_SEQUENCE),
+    P("gru", *_GRU, f(15), **_BEFORE, **_SEQUENCE),
+    P("gru", *_GRU, None, reverse=True, **_BEFORE, **_SEQUENCE),
     *[
-        P("gru_grad", *g, *_GRU, bias, _second=False, **_SEQUENCE)
-        for g, bias in (((f(2, 3, 5), f(2, 5)), f(2, 15)), ((f(2, 3, 5), None), None), ((None, f(2, 5)), None))
+        P("gru_grad", *g, *_GRU, bias, **options, _second=False, **_SEQUENCE)
+        for g, bias, options in (
+            ((f(2, 3, 5), f(2, 5)), f(2, 15), {}),
+            ((f(2, 3, 5), None), None, dict(reverse=True)),
+            ((None, f(2, 5)), None, {}),
+            ((f(2, 3, 5), f(2, 5)), f(15), _BEFORE),
+            ((f(2, 3, 5), None), None, dict(reverse=True, **_BEFORE)),
+        )
+    ],
+    *[P("rnn", *_RNN, f(5), activation=a, **_SEQUENCE) for a in ("tanh", "sigmoid", "relu")],
+    P("rnn", *_RNN, None, activation="tanh", reverse=True, **_SEQUENCE),
+    *[
+        P("rnn_grad", *g, *_RNN, bias, activation=a, reverse=reverse, _second=False, **_SEQUENCE)
+        for a, g, bias, reverse in (
+            ("tanh", (f(2, 3, 5), f(2, 5)), f(5), False),
+            ("sigmoid", (f(2, 3, 5), None), None, True),
+            ("relu", (None, f(2, 5)), f(5), False),
+        )
     ],
     # products with bias and activation
     *[P("matmul_bias_act", f(3, 4), f(4, 5), f(5), act=a) for a in _ACTS],
@@ -147,5 +167,6 @@ BAD = [
     Bad("matmul_bias_act", f(3, 4), f(4, 5), f(5), act="elu", op=True, match="unknown activation"),
     Bad("matmul_bias_act", f(3, 4), f(4, 5), f(5), f(5), act=None, op=True, match="added must have shape"),
     Bad("lstm", f(2, 3, 4), f(2, 5), f(2, 5), f(3, 20), f(5, 20), None, op=True, match="need a kernel"),
+    Bad("rnn", f(2, 3, 4), f(2, 5), f(4, 5), f(5, 5), None, activation="elu", op=True, match="unknown activation"),
     Bad("gru", f(2, 3, 4), f(2, 5), f(4, 15), f(5, 20), None, op=True, match="need a kernel"),
 ]

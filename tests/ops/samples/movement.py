@@ -26,6 +26,9 @@ SAMPLES = [
     P("take_along_axis", f(3, 4), i(0, 3, 2, 1), axis=0, _known=True),
     P("scatter_add", f(3, 4), _POINTS, f(3)),
     P("scatter_add", f(3, 4), const([[2], [0], [2]], "int32"), f(3, 4)),
+    P("sum_rows", const([2, 0, 2, 2], "int32"), f(4, 3, 2), size=4),
+    P("sum_rows", const([4, 0, 3, 1, 4], "int32"), f(5, 3), size=6),
+    P("sum_rows", const([1, 0], "int32"), f(2), size=2),
     P("scatter_mul", f(3, 4), _POINTS, f(3), _jax=False),  # JAX has no gradient of it
     P("scatter_max", f(3, 4), _POINTS, f(3)),
     P("scatter_min", f(3, 4), const([[2], [0], [2]], "int32"), f(3, 4)),
@@ -42,4 +45,5 @@ BAD = [
     Bad("concat", f(2, 3), f(3, 2), axis=0, op=True, match="differ outside axis 0"),
     Bad("take_along_axis", f(3, 2), i(0, 3, 2), axis=0, op=True, match="must have equal rank"),
     Bad("scatter_add", f(3), const([[0], [1]], "int32"), f(3), op=True, match="need updates of shape"),
+    Bad("sum_rows", const([0, 1], "int32"), f(3), size=2, op=True, match="one index for each"),
 ]
