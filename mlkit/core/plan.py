@@ -61,7 +61,8 @@ class Choice:
 
 
 class Storage:
-    """A piece of memory. kind: "input"; "arena"; "fresh": made anew in each run and then written; "made": returned by a kernel.
+    """A piece of memory. kind: "input"; "arena"; "fresh": made anew in each run and then written; "made": returned by a kernel;
+    "constant": perhaps that of a constant, looked at in another way, so that nobody may write into it.
 
     first, last: numbers of the calls between which it is needed; owner: the Value that fills it first; offset: in the arena.
     """
@@ -125,9 +126,19 @@ VIEWS = {
 }
 
 
+def _may_be_view(call, choice):
+    """Whether the result may be a view of the first argument."""
+    return choice.aliases or call.op.name in VIEWS
+
+
+def _sees_constant(call, choice):
+    """Whether the result may be a view of a constant."""
+    return _may_be_view(call, choice) and type(call.args[0]) is not Value
+
+
 class Plan:
     """graph; choices: one Choice a call; copies: numbers of outputs that must be copied because they share memory with an
-    input; overwrites: numbers of inputs whose memory an output takes over; workspaces: number of a call -> its Storage.
+    input or a constant; overwrites: numbers of inputs whose memory an output takes over; workspaces: number of a call -> its Storage.
 
     choose(call, operand): the Choice for a call; ``operand(x)`` gives the Operand for one of its arguments or results.
     """
@@ -175,7 +186,7 @@ class Plan:
                 elif choice.writes:
                     self.places[id(v)] = Place(Storage("arena", v, i), 0, layout.contiguous(v.shape, _itemsize(v)))
                 else:
-                    self.places[id(v)] = Place(Storage("made", v, i))
+                    self.places[id(v)] = Place(Storage("constant" if _sees_constant(call, choice) else "made", v, i))
             if choice.prepared is not None and choice.prepared.workspace:
                 self.workspaces[i] = Storage("arena", None, i, choice.prepared.workspace)
 
@@ -190,9 +201,9 @@ class Plan:
 
     def _as_view(self, call, choice):
         """The Place of a call's result in its argument's memory, or None where it has memory of its own."""
-        source = call.args[0] if call.args else None
-        if type(source) is not Value or not (choice.aliases or call.op.name in VIEWS):
+        if not _may_be_view(call, choice) or type(call.args[0]) is not Value:
             return None
+        source = call.args[0]
         place = self.place(source)
         if place.strides is None or choice.aliases:
             return Place(place.storage)
@@ -204,12 +215,14 @@ class Plan:
         self.copies = set()
         for i, v in enumerate(self.graph.outputs):
             if type(v) is not Value:
+                if own and hasattr(v, "shape"):
+                    self.copies.add(i)
                 continue
             storage = self.place(v).storage
             storage.last = len(self.graph.calls)
             if storage.kind == "arena":
                 storage.kind = "fresh"
-            elif storage.kind == "input" and own:
+            elif storage.kind in ("input", "constant") and own:
                 self.copies.add(i)
 
     # ---- how much memory that is -------------------------------------------------------------------------------------

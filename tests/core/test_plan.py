@@ -10,6 +10,7 @@ import pytest
 
 import mlkit
 from mlkit import Variable, ops
+from mlkit.core import debug
 from mlkit.core.plan import Storage, arrange
 from mlkit.core.spec import Spec
 from mlkit.core.tensor import Value
@@ -78,6 +79,30 @@ def _check_no_clash(plan):
                         assert mine.offset + mine.nbytes <= theirs.offset or theirs.offset + theirs.nbytes <= mine.offset
         living = [v for v in [*living, *call.outs] if last.get(id(v), -1) > i]
     assert all(plan.place(v).storage.kind != "arena" for v in plan.graph.outputs)
+
+
+VIEWS_OF_CONSTANTS = [
+    lambda c: ops.transpose(c),
+    lambda c: ops.flip(c, 0),
+    lambda c: ops.reshape(c, (200, 200)),
+    lambda c: ops.flip(c[:, ::-1], 0),
+    lambda c: ops.broadcast_to(3.0, (200, 200)),
+    lambda c: ops.round(ops.cast(c, "int32")),
+]
+
+
+@pytest.mark.parametrize("off", ["", "fold"])
+@pytest.mark.parametrize("look", VIEWS_OF_CONSTANTS)
+def test_nothing_is_written_into_constants(look, off, monkeypatch):
+    monkeypatch.setattr(debug, "PASSES_OFF", {off})
+    constant = ops.arange(200.0 * 200).reshape((200, 200))  # more than is folded
+    x = ops.ones((200, 200))
+    expected, before = (look(constant) + x).numpy(), constant.numpy().copy()
+    inner = lambda x: ops.cond(ops.sum(x) > 0, lambda: look(constant), lambda: ops.cast(x, look(constant).dtype)) + x
+    for run in mlkit.function(lambda x: look(constant) + x), mlkit.function(inner):
+        for _ in range(3):
+            np.testing.assert_array_equal(run(x).numpy(), expected)
+    np.testing.assert_array_equal(constant.numpy(), before)
 
 
 @pytest.mark.usefixtures("all_passes")

@@ -48,7 +48,7 @@ def _may_take(plan, i, argument, result, before):
         return False
     place = plan.place(argument)
     storage = place.storage
-    if storage.last != i or (storage.kind == "arena" and result.kind != "arena"):
+    if storage.last != i or storage.kind == "constant" or (storage.kind == "arena" and result.kind != "arena"):
         return False
     if storage.kind == "input" and (storage is not before or storage.owner is not argument):
         return False
