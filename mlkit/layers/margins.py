@@ -6,8 +6,6 @@ from mlkit.layers.input_spec import InputSpec
 from mlkit.layers.layer import Layer
 from mlkit.layers.options import as_tuple, layout
 
-__all__ = [f"{kind}{r}D" for kind in ("ZeroPadding", "Cropping", "UpSampling") for r in (1, 2, 3)]
-
 
 def _pairs(value, n, name):
     """An int, n ints, or n pairs -> a tuple of n pairs (before, after)."""
