@@ -6,7 +6,7 @@ import threading
 
 import numpy as np
 
-from mlkit.backends.native import arena, threads, versions
+from mlkit.backends.native import arena, pages, threads, versions
 from mlkit.backends.native.pointwise import typed_scalars
 from mlkit.backends.native.prologue import Prologue
 from mlkit.backends.native.select import select
@@ -15,7 +15,7 @@ from mlkit.core.garbage import uncollected
 from mlkit.core.ownership import held_elsewhere
 from mlkit.core.passes import optimize
 from mlkit.core.passes.hoist import hoist
-from mlkit.core.plan import Plan
+from mlkit.core.plan import Plan, arena_at_least
 from mlkit.core.tensor import Value
 from mlkit.core.timing import times_for
 
@@ -55,6 +55,8 @@ class Program:
     def _prepare(self, graph):
         """Plan the graph for the number of threads now in force."""
         backend = self.backend
+        if not self.inner:
+            backend.arena.expect(arena_at_least(graph))
         self.plan = Plan(graph, lambda call, operand: select(backend, call, operand), own_outputs=self.inner)
         self.overwrites, self.epoch = self.plan.overwrites, threads.epoch
         writer = _Writer(backend, self.plan, ticks=self.times is not None)
@@ -103,7 +105,7 @@ def _exclusive(arrays, i, xp):
     shared = held_elsewhere(arrays, i)
     a = arrays[i]
     # a scalar that an eager op left in a variable is no array to write into
-    return xp.array(a, order="C") if shared or not isinstance(a, xp.ndarray) or a.base is not None else a
+    return xp.array(a, order="C") if shared or not isinstance(a, xp.ndarray) or not pages.owns_memory(a) else a
 
 
 class _Writer:
