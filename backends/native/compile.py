@@ -15,7 +15,7 @@ from mlkit.core.garbage import uncollected
 from mlkit.core.ownership import held_elsewhere
 from mlkit.core.passes import optimize
 from mlkit.core.passes.hoist import hoist
-from mlkit.core.plan import Plan, arena_at_least
+from mlkit.core.plan import Plan, most_alive
 from mlkit.core.tensor import Value
 from mlkit.core.timing import times_for
 
@@ -30,6 +30,8 @@ def compile_graph(backend, graph, inner=False):
         from mlkit.backends.native.check import CheckedProgram
 
         return CheckedProgram(backend, graph)
+    if not inner:
+        backend.arena.expect(most_alive(graph))
     graph = optimize(graph, backend)
     first, rest = (None, graph) if debug.is_off("hoist") else hoist(graph)
     program = Program(backend, rest, inner)
@@ -55,8 +57,6 @@ class Program:
     def _prepare(self, graph):
         """Plan the graph for the number of threads now in force."""
         backend = self.backend
-        if not self.inner:
-            backend.arena.expect(arena_at_least(graph))
         self.plan = Plan(graph, lambda call, operand: select(backend, call, operand), own_outputs=self.inner)
         self.overwrites, self.epoch = self.plan.overwrites, threads.epoch
         writer = _Writer(backend, self.plan, ticks=self.times is not None)

@@ -305,8 +305,8 @@ def _free(holes, offset, size):
         holes[i - 1][1] += holes.pop(i)[1]
 
 
-def arena_at_least(graph):
-    """Bytes of those results that are alive together, where these are most: about what the arena of any plan will take."""
+def most_alive(graph):
+    """Bytes of the results that are alive together where these are most: about what the arena of a plan will take."""
     whole, last = {}, {}  # id of a Value -> of the one it is a view of; -> number of the last call that needs it
     for i, call in enumerate(graph.calls):
         for a in call.inputs:
