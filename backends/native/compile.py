@@ -71,9 +71,9 @@ class Program:
             self._prepare(self.plan.graph)
         if self.prologue is not None:
             arrays.extend(self.prologue.results(arrays))
-        for i, a in enumerate(arrays):
-            if not a.flags.c_contiguous:
-                arrays[i] = self.backend.xp.ascontiguousarray(a)
+        for i in range(len(arrays)):  # by number: a name for an array would hold it, and then nobody could write into it
+            if not arrays[i].flags.c_contiguous:
+                arrays[i] = self.backend.xp.ascontiguousarray(arrays[i])
         for i in self.overwrites:
             arrays[i] = _exclusive(arrays, i, self.backend.xp)
         if self.overwrites:
