@@ -30,7 +30,7 @@ def compile_graph(backend, graph, inner=False):
         from mlkit.backends.native.check import CheckedProgram
 
         return CheckedProgram(backend, graph)
-    if not inner:
+    if graph.is_due:
         backend.arena.expect(most_alive(graph))
     graph = optimize(graph, backend)
     first, rest = (None, graph) if debug.is_off("hoist") else hoist(graph)

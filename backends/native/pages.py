@@ -6,6 +6,7 @@ costs five times as much as 512 small pages, which are hardly ever taken back. O
 
 import math
 import mmap
+import sys
 import threading
 
 import numpy as np
@@ -20,8 +21,8 @@ def reserve(nbytes):
 
 
 def is_large(nbytes):
-    """Whether a piece of memory is worth its own mapping, on systems that have such."""
-    return nbytes >= LARGE and hasattr(mmap, "MAP_ANONYMOUS")
+    """Whether a piece of memory is worth a mapping of its own, which Linux lets grow."""
+    return nbytes >= LARGE and sys.platform == "linux"
 
 
 def empty(shape, dtype):

@@ -78,3 +78,13 @@ def test_what_is_alive_together_is_about_the_arena():
     graph, plan = traced.graph(x), traced.program(x).plan
     assert 2 * x.nbytes <= most_alive(graph) <= 2 * x.nbytes + 1024
     assert plan.arena_bytes <= most_alive(graph) + 4096
+
+
+def test_only_programs_that_are_run_get_their_memory_ahead(monkeypatch):
+    expected = []
+    monkeypatch.setattr(Arena, "expect", lambda self, nbytes: expected.append(nbytes))
+    traced, x = mlkit.function(lambda x: mlkit.ops.sum(mlkit.ops.exp(x))), np.ones((64, 1024), "float32")
+    traced.memory_report(x)
+    assert not expected
+    traced(x[:32])
+    assert expected == [x.nbytes // 2]
