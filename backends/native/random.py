@@ -8,8 +8,10 @@ import numpy as np
 from mlkit.backends.native import pages, threads
 from mlkit.backends.native.philox import philox
 from mlkit.core import dtypes
+from mlkit.core.bernoulli import thresholds
 
 BLOCK = 32  # bytes that the generator makes at once
+ROWS = 60  # of `bernoulli` at a time; four take a whole number of words
 LARGE = 1 << 17  # numbers that pay for a thread
 
 
@@ -26,8 +28,6 @@ def make(xp):
         return words(key, -(-n * kind.itemsize // 8)).view(kind)[:n].reshape(shape)
 
     def bernoulli(key, shape, p):
-        from mlkit.ops.random import thresholds
-
         rows, width, whole, part = thresholds(shape, p)
         numbers = random_bits(key, (rows, width + 2), "uint8")
         up = xp.ascontiguousarray(numbers[:, width:]).view("uint16") < part
@@ -35,7 +35,34 @@ def make(xp):
         return (numbers[:, :width] < limit).reshape(-1)[: math.prod(shape)].reshape(shape)
 
     table = dict(random_bits=random_bits, bernoulli=bernoulli)
-    return {**table, **_floats(stream)} if stream else table
+    return {**table, **_floats(stream), "bernoulli": _bernoulli(stream)} if stream else table
+
+
+def _bernoulli(stream):
+    """The same from NumPy's generator, some rows at a time: larger pieces of memory than these come from the system anew in each
+    call, which takes longer than to fill them."""
+
+    def bernoulli(key, shape, p):
+        out = np.empty(shape, "bool")
+        into(key, shape, p, out)
+        return out
+
+    def into(key, shape, p, out):
+        rows, width, whole, part = thresholds(shape, p)
+        raw, flat = stream.at(key).bit_generator.random_raw, out.reshape(-1)
+        for start in range(0, rows, ROWS):
+            n = min(ROWS, rows - start)
+            numbers = raw(-(-n * (width + 2) // 8)).view("uint8")[: n * (width + 2)].reshape(n, width + 2)
+            up = np.ascontiguousarray(numbers[:, width:]).view("uint16") < part
+            limit = (up + np.uint16(whole)).astype("uint8" if whole < 255 else "uint16")
+            drawn, place = numbers[:, :width], flat[start * width : (start + n) * width]
+            if place.size == n * width:
+                np.less(drawn, limit, out=place.reshape(n, width))
+            else:  # the last row has more numbers than are needed
+                place[:] = (drawn < limit).reshape(-1)[: place.size]
+
+    bernoulli.into = into
+    return bernoulli
 
 
 def _floats(stream):

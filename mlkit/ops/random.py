@@ -6,6 +6,7 @@ A key is a uint32 tensor of two elements; `mlkit.random.SeedGenerator` hands out
 import math
 
 from mlkit.core import dtypes
+from mlkit.core.bernoulli import thresholds
 from mlkit.core.op import Op
 from mlkit.core.spec import Spec, compatible, show, size_of
 from mlkit.ops import elementwise as el
@@ -70,20 +71,6 @@ def _bernoulli_spec(key, shape, p):
     if not 0 <= p <= 1:
         raise ValueError(f"bernoulli: the probability must be in [0, 1], but is {p}.")
     return Spec(shape, "bool")
-
-
-SHARED = 1 << 10  # elements of which all have the same threshold
-
-
-def thresholds(shape, p):
-    """How `bernoulli` draws: (rows, width, whole, part). Of `rows` rows of ``width + 2`` random bytes the last two, an integer
-    r with the low byte first, decide on the row's threshold, ``whole + (r < part)``; the others are true where they are below it.
-
-    So p is right to 24 bits at the cost of 8. Elements of one row depend on one another a little: their covariance is at most 2**-18.
-    """
-    n = size_of(shape)
-    width = min(max(n, 1), SHARED)
-    return -(-n // width), width, *divmod(round(p * 2**24), 2**16)
 
 
 def _bernoulli(key, shape, p):

@@ -8,7 +8,7 @@ import pytest
 
 import mlkit
 from mlkit import layers, ops
-from mlkit.backends.native.onednn import library
+from mlkit.backends.native.onednn import constants, library
 from mlkit.backends.native.onednn.kernel import Kernel
 from mlkit.core.op import OPS
 from tests.backends.test_onednn import check, compare, drawn, nothing_is_quick, reference, row_of  # noqa: F401
@@ -137,7 +137,7 @@ def test_attention(mask, causal):
 
 
 def test_without_the_instructions_rows_decline(monkeypatch):
-    monkeypatch.setattr(LIBRARY, "multiplies_bfloat16", False)
+    monkeypatch.setattr(LIBRARY, "isa", LIBRARY.isa & ~constants.ISA_AVX512_BF16)
     assert not row_of("matmul").accepts(half(3, 4), half(4, 5))
     assert row_of("matmul").accepts(drawn(3, 4), drawn(4, 5))
 

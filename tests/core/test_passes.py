@@ -120,6 +120,17 @@ class TestSimplify:
     def test_floats(self, fn, left):
         assert simplified(fn, X) == left
 
+    @pytest.mark.parametrize("scale,last", [(1.25, ["mul", "relu_grad"]), (0.5, ["masked_scale", "relu_grad"])])
+    def test_gradient_of_dropped(self, scale, last):
+        keep = ops.convert_to_tensor(np.array([[True, False, True], [False, True, True]]))
+
+        def dropped(x, g):
+            drop = lambda t: OPS["masked_scale"](t, keep, scale=scale)
+            y = relu(x)
+            return drop(y), OPS["relu_grad"](drop(g), y)
+
+        assert simplified(dropped, X, Y) == ["relu", "masked_scale", *last]
+
     @pytest.mark.parametrize(
         "fn,left",
         [

@@ -17,7 +17,7 @@ from mlkit.backends.native.onednn.softmax import backward as softmax_grad
 from mlkit.backends.native.onednn.softmax import forward as softmax
 from mlkit.core.dtypes import as_numpy
 
-BLOCK_BYTES = 2 << 20  # of scores
+BLOCK_BYTES = 4 << 20  # of scores
 MASKED = 0.7 * 3.4028234663852886e38  # how much the score of a masked pair is lowered
 LIMITED = (c.CLIP, -MASKED, 3.4028234663852886e38)
 
@@ -39,18 +39,33 @@ class _Heads:
         return _Heads(place, *(tuple(x[i] for i in order) for x in (operand.shape, strides)), operand.dtype, samples)
 
     def packed(self, kernel, transposed=False):
-        """A copy in which each matrix (or its transpose) is dense: products of strided ones take up to half as long again."""
+        """The same in copies in which each matrix (or its transpose) is dense: products of strided ones take up to half as
+        long again."""
         order = (0, 1, 3, 2) if transposed else (0, 1, 2, 3)
-        lying = *(tuple(x[i] for i in order) for x in (self.shape, self.strides)), self.dtype
-        packed = rows_dense(lying[0], self.dtype)
-        place = kernel.temporary(strided(*packed))
-        kernel.run(copied(lying, packed), {c.FROM: self._place.part(strided(*lying), 0), c.TO: place})
-        return _Heads(place, *packed, self._samples)
+        lying = [tuple(x[i] for i in order) for x in (self.shape, self.strides)]
+        return _Packed(kernel, _Heads(self._place, *lying, self.dtype, self._samples))
 
     def block(self, i):
         """(layout, place) of block i."""
         step = self._samples * self.strides[0] * as_numpy(self.dtype).itemsize
         return self.layout, self._place.part(strided(*self.layout), i * step)
+
+
+class _Packed:
+    """Blocks of `_Heads`, copied to one place, each when it is first asked for: there they stay in the cache."""
+
+    def __init__(self, kernel, heads):
+        self._kernel, self._heads = kernel, heads
+        self.layout = rows_dense(heads.layout[0], heads.dtype)
+        self._place, self._copied = kernel.temporary(strided(*self.layout)), None
+
+    def block(self, i):
+        """(layout, place) of block i, valid until that of another block is asked for."""
+        if self._copied != i:
+            layout, place = self._heads.block(i)
+            self._kernel.run(copied(layout, self.layout), {c.FROM: place, c.TO: self._place})
+            self._copied = i
+        return self.layout, self._place
 
 
 class _Scores:
@@ -73,6 +88,7 @@ class _Scores:
         self.q = self.heads(q_number, q).packed(kernel)
         self.keys = self.heads(k_number, k).packed(kernel, transposed=True)
         self.allowed = []  # (shape, place) of 1 and 0, where a row without any pair is possible
+        self._turned = {}  # layout -> a place for transposed results
         self._lowered = []  # (shape, place) of what is added to the scores
         if causal:
             lower = np.tril(np.ones((1, 1, t, s), "float32"))
@@ -112,6 +128,14 @@ class _Scores:
     def multiply(self, a, b, y, scale=1.0):
         """y = a b * scale. a, b, y: (layout, place)."""
         self.run(product(a[0], b[0], y[0], scale), src=a[1], weights=b[1], dst=y[1])
+
+    def multiply_turned(self, p, x, y, scale=1.0):
+        """y = p^T x * scale, as the transpose of x^T p: a transposed matrix of scores takes twice the time of one that lies
+        right. p: place of factors, x, y: (layout, place)."""
+        turned_y = rows_dense(transposed(y[0])[0], self.dtype)
+        place = self._turned.get(turned_y) or self._turned.setdefault(turned_y, self.temporary(turned_y))
+        self.multiply((transposed(x[0]), x[1]), (self.factors, p), (turned_y, place), scale)
+        self.run(copied(turned_y, transposed(y[0])), src=place, dst=y[1])
 
     def with_mask(self, i, algorithm, place, dtype, shape, masks, then=()):
         """place = place (algorithm) mask, for the block's part of masks. dtype: of the place."""
@@ -190,15 +214,13 @@ class AttentionGrad(Row):
         (p, d, *_), (p_factors, d_factors), (dq, dk, dv) = places, places[-2:], results
         if p_factors is not p:
             scores.run(copied(scores.wide, scores.factors), src=p, dst=p_factors)
-        square, upright = scores.factors, transposed(scores.factors)
-        turned = lambda place: (upright, place.part(strided(*upright), 0))
-        scores.multiply(turned(p_factors), g, dv)
+        scores.multiply_turned(p_factors, g, dv)
         scores.multiply(g, v, (scores.wide, d))
         self._through_softmax(scores, p, d, d_factors)
         for allowed in scores.allowed:  # in rows without any pair the probabilities of masked ones are not 0
             scores.with_mask(i, c.BINARY_MUL, d_factors, scores.dtype, *allowed)
-        scores.multiply((square, d_factors), k, dq, scores.scale)
-        scores.multiply(turned(d_factors), scores.q.block(i), dk, scores.scale)
+        scores.multiply((scores.factors, d_factors), k, dq, scores.scale)
+        scores.multiply_turned(d_factors, scores.q.block(i), dk, scores.scale)
 
     def _through_softmax(self, scores, p, d, result):
         """The gradients of scores: of those of the probabilities, in place d."""

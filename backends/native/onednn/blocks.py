@@ -10,14 +10,12 @@ from mlkit.core.plan import Operand
 from mlkit.core.spec import Spec
 
 TAGS = {8: c.TAG_IN_8, 16: c.TAG_IN_16}
-AVX2, AVX512 = 0x4, 0x20  # bits of the instruction sets that oneDNN may use
 
 
 def channel_block():
     """How many channels fill a vector register: those of a block."""
     lib = library()
-    isa = lib.function("dnnl_get_effective_cpu_isa")() if lib else 0
-    return 16 if isa & AVX512 else 8 if isa & AVX2 else None
+    return None if lib is None else 16 if lib.has_avx512 else 8 if lib.isa & c.ISA_AVX2 else None
 
 
 class Image(Operand):

@@ -3,7 +3,7 @@
 CPU = 1
 IN_ORDER = 1
 BF16, F32, S32, S8, U8 = 2, 3, 4, 5, 6
-ISA_AVX512_BF16 = 0x80  # a bit of what dnnl_get_effective_cpu_isa tells
+ISA_AVX2, ISA_AVX512, ISA_AVX512_BF16 = 0x4, 0x20, 0x80  # bits of what dnnl_get_effective_cpu_isa tells
 TAG_ANY, TAG_IN_16, TAG_IN_8 = 1, 78, 102  # of four axes, the second in blocks
 SCRATCHPAD_BY_USER = 1
 

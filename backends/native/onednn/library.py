@@ -64,12 +64,22 @@ class Library:
         self.call(name, ctypes.byref(handle), *args)
         return handle
 
-    @functools.cached_property
+    @property
     def multiplies_bfloat16(self):
         """Whether the processor has instructions for products of bfloat16 numbers, and oneDNN may use them. Without, it has
         some primitives for them all the same, slower than those for float32."""
+        return bool(self.isa & c.ISA_AVX512_BF16)
+
+    @property
+    def has_avx512(self):
+        """Whether oneDNN uses instructions for vectors of 512 bits."""
+        return bool(self.isa & c.ISA_AVX512)
+
+    @functools.cached_property
+    def isa(self):
+        """Bits of the instruction sets that oneDNN uses; 0 where that is not known."""
         name = "dnnl_get_effective_cpu_isa"
-        return self.has(name) and bool(self.function(name)() & c.ISA_AVX512_BF16)
+        return self.function(name)() if self.has(name) else 0
 
     def has(self, name):
         """Whether there is such a function, in the library or those it needs."""

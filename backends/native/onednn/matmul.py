@@ -1,8 +1,8 @@
 """Matrix products, with bias and activation where the op has them.
 
-A product with one matrix for the whole batch is an inner product whose weights are laid out anew, which takes little time and
-makes it up to twice as fast as a general product (large matrices whose width is a power of two suffer most). The others are
-batches of general products, which take transposed operands as they are.
+General products take transposed operands as they are. With AVX-512 they are the fastest unless the second matrix stays the same
+from run to run: then that is laid out anew once, for an inner product. Before AVX-512 laying it out in each run pays as well, since
+general products of large matrices whose width is a power of two take up to twice the time.
 """
 
 import math
@@ -12,9 +12,11 @@ from mlkit.backends.native.onednn import constants as c
 from mlkit.backends.native.onednn.activation import RESIDUAL, post_ops
 from mlkit.backends.native.onednn.densify import is_dense
 from mlkit.backends.native.onednn.kernel import Kernel
+from mlkit.backends.native.onednn.library import library
 from mlkit.backends.native.onednn.memory import anyhow, dense, strided
 from mlkit.backends.native.onednn.primitive import Primitive, or_none
 from mlkit.backends.native.onednn.row import FLOATS, Row, dense_rows, element_strides
+from mlkit.core.layout import contiguous
 
 FEW_ROWS = 16  # so many rows make it worth while to lay out the other matrix anew
 SMALL = 1 << 18  # multiplications: below, NumPy is done before a primitive is found
@@ -59,64 +61,77 @@ class MatMul(Row):
         a, b, bias, residual = (*operands, None, None)[:4]
         if any(x is not None and not is_dense(x) for x in (bias, residual)):
             return None
-        if b.ndim == 2:
-            rows = math.prod(a.shape[:-1])
-            if rows >= FEW_ROWS or b.steady:
-                return _one_matrix(operands, outs, rows, bias, residual, act)
-        return _batch(operands, outs, bias, residual, act)
+        call = _Call(operands, outs, bias, residual, act)
+        if b.ndim > 2:
+            y = outs[0].shape
+            return call.general(_matrices(a, len(y)), _matrices(b, len(y)), y)
+        rows, (k, n) = math.prod(a.shape[:-1]), b.shape
+        ad, bd = dense_rows(a, (rows, k)), element_strides(b)
+        if ad is None or bd is None:
+            return None
+        a, b = ((rows, k), ad, a.dtype), ((k, n), bd, b.dtype)
+        if operands[1].steady or (rows >= FEW_ROWS and not library().has_avx512):
+            return call.laid_out(a, b)
+        return call.general(a, b, (rows, n))
 
 
-def _one_matrix(operands, outs, rows, bias, residual, act):
-    a, b = operands[:2]
-    (k, n), dtype, result = b.shape, a.dtype, outs[0].dtype
-    ad, bd = dense_rows(a, (rows, k)), element_strides(b)
-    primitive = inner_product(rows, k, n, bias is not None, residual is not None, act, dtype, result)
-    if None in (ad, bd, primitive):
-        return None
-    kernel = Kernel(operands, outs)
-    places = {
-        c.SRC: kernel.converted(0, strided((rows, k), ad, dtype), dense((rows, k), dtype)),
-        c.WEIGHTS: kernel.converted(1, strided((n, k), bd[::-1], dtype), primitive.desc(c.WEIGHTS_MD)),
-        c.DST: kernel.result(0, dense((rows, n), result)),
-    }
-    if bias is not None:
-        places[c.BIAS] = kernel.argument(2, dense((n,), dtype))
-    if residual is not None:
-        places[RESIDUAL] = kernel.argument(3, dense((rows, n), dtype))
-    return kernel.run(primitive, places)
+class _Call:
+    """One call, run by one of two primitives. a, b: (shape, strides, dtype) of the matrices; None where that is not taken."""
+
+    def __init__(self, operands, outs, bias, residual, act):
+        self.operands, self.outs, self.bias, self.residual, self.act = operands, outs, bias, residual, act
+
+    def general(self, a, b, y):
+        """The product of matrices as they lie; of each the rows or the columns are dense. y: the result's shape."""
+        if not (a and b and 1 in a[1][-2:] and 1 in b[1][-2:]):
+            return None
+        added = self.residual and (y, contiguous(y, 1), self.residual.dtype)
+        primitive = product(a, b, y, self.outs[0].dtype, self.bias is not None, added, self.act)
+        if primitive is None:
+            return None
+        kernel = Kernel(self.operands, self.outs)
+        places = {c.SRC: kernel.argument(0, strided(*a)), c.WEIGHTS: kernel.argument(1, strided(*b))}
+        return self._run(kernel, primitive, places, y, self.bias and _row_vector(y, self.bias.dtype))
+
+    def laid_out(self, a, b):
+        """The product of rows with a matrix that is laid out anew."""
+        (rows, k), n, dtype = a[0], b[0][1], a[2]
+        has_bias, has_residual = self.bias is not None, self.residual is not None
+        primitive = inner_product(rows, k, n, has_bias, has_residual, self.act, dtype, self.outs[0].dtype)
+        if primitive is None:
+            return None
+        kernel = Kernel(self.operands, self.outs)
+        places = {
+            c.SRC: kernel.converted(0, strided(*a), dense((rows, k), dtype)),
+            c.WEIGHTS: kernel.converted(1, _turned(b), primitive.desc(c.WEIGHTS_MD)),
+        }
+        return self._run(kernel, primitive, places, (rows, n), dense((n,), dtype))
+
+    def _run(self, kernel, primitive, places, y, bias):
+        """places: those of the two matrices; bias: the descriptor of the bias, if there is one."""
+        places[c.DST] = kernel.result(0, dense(y, self.outs[0].dtype))
+        if self.bias is not None:
+            places[c.BIAS] = kernel.argument(2, bias)
+        if self.residual is not None:
+            places[RESIDUAL] = kernel.argument(3, dense(y, self.residual.dtype))
+        return kernel.run(primitive, places)
 
 
-def _batch(operands, outs, bias, residual, act):
-    y, result = outs[0].shape, outs[0].dtype
-    a, b = (_matrices(x, len(y)) for x in operands[:2])
-    added = residual and (y, element_strides(residual), residual.dtype)
-    primitive = a and b and product(a, b, y, result, bias is not None, added, act)
-    if not primitive:
-        return None
-    kernel = Kernel(operands, outs)
-    places = {
-        c.SRC: kernel.argument(0, strided(*a)),
-        c.WEIGHTS: kernel.argument(1, strided(*b)),
-        c.DST: kernel.result(0, dense(y, result)),
-    }
-    if bias is not None:
-        places[c.BIAS] = kernel.argument(2, _row_vector(y, bias.dtype))
-    if residual is not None:
-        places[RESIDUAL] = kernel.argument(3, dense(y, residual.dtype))
-    return kernel.run(primitive, places)
+def _turned(matrix):
+    """The descriptor of the transposed matrix in the same memory."""
+    shape, strides, dtype = matrix
+    return strided(shape[::-1], strides[::-1], dtype)
 
 
 def _matrices(operand, rank):
     """(shape, strides, dtype) with leading axes of size 1 up to `rank`, and of size 1 where matrices repeat; None for strides
-    that are not taken: of each matrix the rows or the columns must be dense."""
+    that are not taken."""
     missing = rank - operand.ndim
     shape = (1,) * missing + tuple(
         1 if s == 0 and i < operand.ndim - 2 else n for i, (n, s) in enumerate(zip(operand.shape, operand.strides))
     )
     strides = element_strides(operand, repeated=operand.ndim - 2)
-    if strides is None or 1 not in strides[-2:]:
-        return None
-    return shape, (math.prod(operand.shape),) * missing + strides, operand.dtype
+    return strides and (shape, (math.prod(operand.shape),) * missing + strides, operand.dtype)
 
 
 ROWS = [MatMul("matmul"), MatMul("matmul_bias_act"), MatMul("matmul_wide")]

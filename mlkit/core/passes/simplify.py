@@ -127,6 +127,24 @@ def relu_of_relu(rewriter, call):
     return call.args[0] if rewriter.maker(call.args[0], "relu") else None
 
 
+@rule("relu_grad")
+def of_dropped(rewriter, call):
+    """relu_grad(masked_scale(g, keep), y) -> relu_grad(g * scale, z) if there is a z = masked_scale(y, keep): it is positive where
+    both let the gradient pass, so neither y nor the mask must be kept"""
+    g, y = call.args
+    dropped = rewriter.maker(g, "masked_scale")
+    if dropped and dropped.params["scale"] >= 1:  # smaller ones could turn the smallest numbers into 0
+        for other in rewriter.out.calls:
+            if (
+                other.op is dropped.op
+                and other.params == dropped.params
+                and other.args[0] is y
+                and other.args[1] is dropped.args[1]
+            ):
+                scaled = rewriter.add(OPS["mul"], (dropped.args[0], dropped.params["scale"]), {})
+                return rewriter.add(call.op, (scaled, other.outs[0]), {})
+
+
 def _with_scalars(rewriter, call):
     """An elementwise op of a tensor that repeats one number, or is spread by broadcast_to, takes the number or the original."""
     if not getattr(call.op.spec, "elementwise", False):

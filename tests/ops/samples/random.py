@@ -20,6 +20,7 @@ SAMPLES = [
     *[P("bernoulli", _KEY, shape=(4,), p=p, _grad=False) for p in (0.0, 1.0)],
     *[P("bernoulli", _KEY, shape=(3, 700), p=p, _grad=False) for p in (0.5, 0.8, 0.001, 0.999)],
     P("bernoulli", _KEY, shape=(0, 3), p=0.5, _grad=False),
+    P("bernoulli", _KEY, shape=(70, 1000), p=0.7, _grad=False),
 ]
 
 BAD = [

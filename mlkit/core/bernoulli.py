@@ -1,0 +1,16 @@
+"""How true and false are drawn from random bytes: what the op's definition and a backend's kernel have in common."""
+
+from mlkit.core.spec import size_of
+
+SHARED = 1 << 10  # elements of which all have the same threshold
+
+
+def thresholds(shape, p):
+    """How `bernoulli` draws: (rows, width, whole, part). Of `rows` rows of ``width + 2`` random bytes the last two, an integer
+    r with the low byte first, decide on the row's threshold, ``whole + (r < part)``; the others are true where they are below it.
+
+    So p is right to 24 bits at the cost of 8. Elements of one row depend on one another a little: their covariance is at most 2**-18.
+    """
+    n = size_of(shape)
+    width = min(max(n, 1), SHARED)
+    return -(-n // width), width, *divmod(round(p * 2**24), 2**16)
