@@ -3,68 +3,47 @@
 ``import mlkit as keras`` runs Keras code. Names are imported when they are first used.
 """
 
-import importlib
+from mlkit.core.offer import offer
 
 __version__ = "0.1.0"
 
-_MODULES = (
-    "activations", "applications", "backend", "callbacks", "config", "constraints", "datasets", "dtype_policies", "finetuning",
-    "initializers", "layers",
-    "losses", "metrics", "mixed_precision", "models", "ops", "optimizers", "preprocessing", "random", "regularizers", "saving",
-    "tree", "utils",
-    "visualization",
-)  # fmt: skip
-_NAMES = {  # public name -> module that defines it
-    "Tensor": "core.tensor",
-    "Variable": "core.variable",
-    "KerasTensor": "core.keras_tensor",
-    "Operation": "core.operation",
-    "GradientTape": "core.autograd",
-    "grad": "core.autograd",
-    "value_and_grad": "core.autograd",
-    "custom_gradient": "core.autograd",
-    "stop_gradient": "ops",
-    "function": "core.trace",
-    "device": "core.backend",
-    "name_scope": "core.names",
-    "Function": "models.function",
-    "Model": "models.model",
-    "Sequential": "models.sequential",
-    "Layer": "layers.layer",
-    "InputSpec": "layers.input_spec",
-    "Input": "layers.input_layer",
-    "Initializer": "initializers",
-    "Regularizer": "regularizers",
-    "Optimizer": "optimizers",
-    "Loss": "losses",
-    "Metric": "metrics",
-    "DTypePolicy": "dtype_policies",
-    "FloatDTypePolicy": "dtype_policies",
-    "StatelessScope": "core.stateless",
-    "profile": "models.profile",
-    "verify": "models.verify",
-    "show_config": "config",
-    "lr_find": "finetuning.rate_search",
-    "finetune": "finetuning.recipe",
+_HOMES = {
+    ".": (
+        "activations applications backend callbacks config constraints datasets dtype_policies finetuning initializers "
+        "layers losses metrics mixed_precision models ops optimizers preprocessing random regularizers saving tree utils "
+        "visualization"
+    ),
+    ".core.tensor": "Tensor",
+    ".core.variable": "Variable",
+    ".core.keras_tensor": "KerasTensor",
+    ".core.operation": "Operation",
+    ".core.autograd": "GradientTape grad value_and_grad custom_gradient",
+    ".ops": "stop_gradient",
+    ".core.trace": "function",
+    ".core.backend": "device",
+    ".core.names": "name_scope",
+    ".models.function": "Function",
+    ".models.model": "Model",
+    ".models.sequential": "Sequential",
+    ".layers.layer": "Layer",
+    ".layers.input_spec": "InputSpec",
+    ".layers.input_layer": "Input",
+    ".initializers": "Initializer",
+    ".regularizers": "Regularizer",
+    ".optimizers": "Optimizer",
+    ".losses": "Loss",
+    ".metrics": "Metric",
+    ".dtype_policies": "DTypePolicy FloatDTypePolicy",
+    ".core.stateless": "StatelessScope",
+    ".models.profile": "profile",
+    ".models.verify": "verify",
+    ".config": "show_config",
+    ".finetuning.rate_search": "lr_find",
+    ".finetuning.recipe": "finetune",
 }
-__all__ = sorted({*_MODULES, *_NAMES})
+__all__, __getattr__, __dir__ = offer(__name__, _HOMES)
 
 
 def version():
     """The version of mlkit."""
     return __version__
-
-
-def __getattr__(name):
-    if name in _NAMES:
-        value = getattr(importlib.import_module(f"mlkit.{_NAMES[name]}"), name)
-    elif name in _MODULES:
-        value = importlib.import_module(f"mlkit.{name}")
-    else:
-        raise AttributeError(f"module 'mlkit' has no attribute {name!r}")
-    globals()[name] = value
-    return value
-
-
-def __dir__():
-    return sorted({*globals(), *__all__})

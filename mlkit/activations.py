@@ -178,10 +178,10 @@ def linear(x):
 
 swish, hard_swish = silu, hard_silu
 
-_FUNCTIONS = [f for n, f in list(globals().items()) if inspect.isfunction(f) and not n.startswith("_")]
-_lookup = Lookup("activation function", _FUNCTIONS, {"swish": silu, "hard_swish": hard_silu})
+_FUNCTIONS = [f.__name__ for n, f in list(globals().items()) if inspect.isfunction(f) and not n.startswith("_")]
+_lookup = Lookup("activation function", __name__, _FUNCTIONS, {"swish": "silu", "hard_swish": "hard_silu"})
 
-__all__ = sorted(_lookup.objects) + ["deserialize", "get", "serialize"]
+__all__ = sorted(_lookup.names) + ["deserialize", "get", "serialize"]
 
 
 def get(identifier):
@@ -199,7 +199,7 @@ def serialize(activation):
     >>> serialize(swish)
     'silu'
     """
-    if _lookup.objects.get(getattr(activation, "__name__", None)) is activation:
+    if _lookup.builtin(getattr(activation, "__name__", None)) is activation:
         return activation.__name__
     from mlkit import saving
 

@@ -85,7 +85,7 @@ def _with_norm(w, axis, wanted):
 
 max_norm, non_neg, unit_norm, min_max_norm = MaxNorm, NonNeg, UnitNorm, MinMaxNorm
 
-_lookup = Lookup("constraint", [Constraint, MaxNorm, MinMaxNorm, NonNeg, UnitNorm])
+_lookup = Lookup("constraint", __name__, ["Constraint", "MaxNorm", "MinMaxNorm", "NonNeg", "UnitNorm"])
 
 
 def get(identifier):

@@ -3,6 +3,10 @@
 import threading
 import weakref
 
+import numpy as np
+
+from mlkit.backends.native import pages
+
 ALIGNMENT = 64
 
 
@@ -10,6 +14,7 @@ class Arena(threading.local):
     """The block itself is held by the programs bound to it, so that it goes when the last of them does."""
 
     _block = None  # weak reference
+    _coming = None
 
     def __init__(self, xp):
         self.xp = xp
@@ -18,17 +23,26 @@ class Arena(threading.local):
         """The block, or None."""
         return self._block and self._block()
 
+    def expect(self, nbytes):
+        """Say that a block of so many bytes will be asked for, or a larger one, when a plan is made."""
+        block = self.current()
+        if self.xp is np and pages.is_large(nbytes) and (block is None or block.nbytes < nbytes):
+            self._coming = pages.Coming(nbytes)
+
     def at_least(self, nbytes):
         """A block of at least so many bytes; a larger one takes the place of the old one."""
-        block = self.current()
+        block, coming = self.current(), self._coming
+        self._coming = None
         if block is None or block.nbytes < nbytes:
-            block = aligned(self.xp, nbytes)
+            block = coming.claim(nbytes) if coming is not None else aligned(self.xp, nbytes)
             self._block = weakref.ref(block)
         return block
 
 
 def aligned(xp, nbytes):
     """An array of bytes that begins at a multiple of the alignment."""
+    if xp is np and pages.is_large(nbytes):
+        return np.frombuffer(pages.reserve(nbytes), "uint8")
     raw = xp.empty(nbytes + ALIGNMENT, "uint8")
     start = -raw.ctypes.data % ALIGNMENT
     return raw[start : start + nbytes]

@@ -6,7 +6,7 @@ import threading
 
 import numpy as np
 
-from mlkit.backends.native import arena, threads, versions
+from mlkit.backends.native import arena, pages, threads, versions
 from mlkit.backends.native.pointwise import typed_scalars
 from mlkit.backends.native.prologue import Prologue
 from mlkit.backends.native.select import select
@@ -15,7 +15,7 @@ from mlkit.core.garbage import uncollected
 from mlkit.core.ownership import held_elsewhere
 from mlkit.core.passes import optimize
 from mlkit.core.passes.hoist import hoist
-from mlkit.core.plan import Plan
+from mlkit.core.plan import Plan, most_alive
 from mlkit.core.tensor import Value
 from mlkit.core.timing import times_for
 
@@ -30,6 +30,8 @@ def compile_graph(backend, graph, inner=False):
         from mlkit.backends.native.check import CheckedProgram
 
         return CheckedProgram(backend, graph)
+    if graph.is_due:
+        backend.arena.expect(most_alive(graph))
     graph = optimize(graph, backend)
     first, rest = (None, graph) if debug.is_off("hoist") else hoist(graph)
     program = Program(backend, rest, inner)
@@ -69,9 +71,9 @@ class Program:
             self._prepare(self.plan.graph)
         if self.prologue is not None:
             arrays.extend(self.prologue.results(arrays))
-        for i, a in enumerate(arrays):
-            if not a.flags.c_contiguous:
-                arrays[i] = self.backend.xp.ascontiguousarray(a)
+        for i in range(len(arrays)):  # by number: a name for an array would hold it, and then nobody could write into it
+            if not arrays[i].flags.c_contiguous:
+                arrays[i] = self.backend.xp.ascontiguousarray(arrays[i])
         for i in self.overwrites:
             arrays[i] = _exclusive(arrays, i, self.backend.xp)
         if self.overwrites:
@@ -103,7 +105,7 @@ def _exclusive(arrays, i, xp):
     shared = held_elsewhere(arrays, i)
     a = arrays[i]
     # a scalar that an eager op left in a variable is no array to write into
-    return xp.array(a, order="C") if shared or not isinstance(a, xp.ndarray) or a.base is not None else a
+    return xp.array(a, order="C") if shared or not isinstance(a, xp.ndarray) or not pages.owns_memory(a) else a
 
 
 class _Writer:

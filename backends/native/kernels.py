@@ -4,8 +4,11 @@ import math
 
 import numpy as np
 
+from mlkit.backends.native import pages, threads
 from mlkit.backends.native.elementwise import quietly, single
 from mlkit.core import dtypes
+
+LARGE = 1 << 17  # elements that pay for a thread
 
 
 def make(xp):
@@ -51,7 +54,13 @@ def _movement(xp):
 
     def full(shape, value, dtype):
         # Zeros too are written: reading memory that the system gives blank, then writing it, takes two page faults a page.
-        return xp.full(shape, value, dtypes.as_numpy(dtype))
+        dtype = dtypes.as_numpy(dtype)
+        if xp is not np or math.prod(shape) < LARGE:
+            return xp.full(shape, value, dtype)
+        out = pages.empty(shape, dtype)
+        flat = out.reshape(-1)
+        threads.in_parts(lambda start, stop: np.copyto(flat[start:stop], value, "unsafe"), flat.size, LARGE)
+        return out
 
     return dict(
         full=full,

@@ -5,7 +5,7 @@ import threading
 
 import numpy as np
 
-from mlkit.backends.native import threads
+from mlkit.backends.native import pages, threads
 from mlkit.backends.native.philox import philox
 from mlkit.core import dtypes
 from mlkit.core.bernoulli import thresholds
@@ -70,7 +70,7 @@ def _floats(stream):
 
     def uniform(key, shape, dtype, low=0.0, high=1.0):
         if dtype in ("float32", "float64"):
-            return _uniform(stream, key, np.empty(shape, dtype), low, high)
+            return _uniform(stream, key, pages.empty(shape, dtype), low, high)
         n = {"float16": 11, "bfloat16": 8}[dtype]
         fine = uniform(key, shape, "float32")
         x = (np.floor(fine * 2.0**n) * 2.0**-n).astype(dtypes.as_numpy(dtype))
@@ -105,16 +105,7 @@ def _uniform(stream, key, out, low, high):
             part *= high - low
             part += low
 
-    size = max(-(-flat.size // threads.count()), LARGE)
-    size = -(-size // block) * block
-    parts = [(start, min(start + size, flat.size)) for start in range(0, flat.size, size)]
-    others = [threading.Thread(target=fill, args=part) for part in parts[1:]]
-    for thread in others:
-        thread.start()
-    if parts:
-        fill(*parts[0])
-    for thread in others:
-        thread.join()
+    threads.in_parts(fill, flat.size, LARGE, block)
     return out
 
 

@@ -9,6 +9,7 @@ import ctypes
 import functools
 import glob
 import os
+import threading
 
 import numpy as np
 
@@ -32,6 +33,21 @@ def choose(number):
     for listener in listeners:
         listener()
     _set_blas(number)
+
+
+def in_parts(work, size, least, step=1):
+    """``work(start, stop)`` for parts of range(size), beside one another. least: what pays for a thread. Parts begin at multiples
+    of `step`."""
+    length = max(-(-size // count()), least)
+    length = -(-length // step) * step
+    parts = [(start, min(start + length, size)) for start in range(0, size, length)]
+    others = [threading.Thread(target=work, args=part) for part in parts[1:]]
+    for thread in others:
+        thread.start()
+    for part in parts[:1]:
+        work(*part)
+    for thread in others:
+        thread.join()
 
 
 def apply():

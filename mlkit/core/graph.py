@@ -33,6 +33,8 @@ class Graph:
         self.inputs, self.calls, self.outputs = list(inputs), list(calls), list(outputs)
         self.state = 0  # how many of the inputs, the last ones, are values of variables
         self.successors = {}  # number of an input -> number of the output that takes its place when the graph has run
+        self.is_pruned = False  # whether all calls are known to be needed
+        self.is_due = False  # whether it will be run as soon as it is compiled
         self.program = None  # its compiled form, once an executor has made it
 
     def like(self, calls=(), outputs=()):

@@ -1,7 +1,7 @@
 """Objects of one kind by name: what the `get`, `serialize` and `deserialize` of initializers, optimizers, losses ... share."""
 
-import difflib
 import inspect
+import sys
 
 from mlkit.core.names import to_snake_case
 
@@ -9,29 +9,34 @@ from mlkit.core.names import to_snake_case
 class Lookup:
     """The built-in objects of one kind, found by name, class, serialized form, or passed through.
 
-    kind: what messages call them, for example "initializer". objects: classes or functions. aliases: further names -> object.
+    kind: what messages call them, for example "initializer". module: the name of the one that has them. names: of classes or
+    functions there. aliases: further name -> name.
 
-    >>> class Ramp: ...
-    >>> ramps = Lookup("ramp", [Ramp], aliases={"r": Ramp})
-    >>> ramps.find("ramp") is ramps.find("Ramp") is ramps.find("r") is Ramp
+    >>> from mlkit.regularizers import L2
+    >>> regularizers = Lookup("regularizer", "mlkit.regularizers", ["L1", "L2"], aliases={"ridge": "L2"})
+    >>> regularizers.find("l2") is regularizers.find("L2") is regularizers.find("ridge") is L2
     True
     """
 
-    def __init__(self, kind, objects, aliases=None):
-        self.kind = kind
-        self.objects = {}
-        for o in objects:
-            for name in (o.__name__, to_snake_case(o.__name__), o.__name__.lower()):
-                self.objects[name] = o
-        self.objects.update(aliases or {})
+    def __init__(self, kind, module, names, aliases=None):
+        self.kind, self.module = kind, module
+        self.names = {}  # as users write it -> in the module
+        for name in names:
+            self.names.update({name: name, to_snake_case(name): name, name.lower(): name})
+        self.names.update(aliases or {})
+
+    def builtin(self, name):
+        """The class or function of that name, or None."""
+        return getattr(sys.modules[self.module], self.names[name]) if name in self.names else None
 
     def find(self, name, custom_objects=None):
         """The class or function of that name, or None. Users' registered objects come after the built-in ones."""
-        if name in self.objects:
-            return self.objects[name]
+        found = self.builtin(name)
+        if found is not None:
+            return found
         from mlkit import saving
 
-        return saving.get_registered_object(name, custom_objects=custom_objects) or self.objects.get(name.lower())
+        return saving.get_registered_object(name, custom_objects=custom_objects) or self.builtin(name.lower())
 
     def get(self, identifier):
         """An object from its name, its class, its serialized form, or itself. None gives None.
@@ -52,7 +57,9 @@ class Lookup:
 
     def unknown(self, identifier):
         """The message for something that is no such object."""
-        near = difflib.get_close_matches(identifier, self.objects, n=3) if isinstance(identifier, str) else ()
+        import difflib  # for mistakes only
+
+        near = difflib.get_close_matches(identifier, self.names, n=3) if isinstance(identifier, str) else ()
         hint = f" Did you mean {' or '.join(map(repr, near))}?" if near else ""
         return (
             f"Could not interpret the {self.kind} {identifier!r}.{hint} Expected a name, a serialized config or an object of "

@@ -318,3 +318,26 @@ def _free(holes, offset, size):
         holes[i][1] += holes.pop(i + 1)[1]
     if i and holes[i - 1][0] + holes[i - 1][1] == offset:
         holes[i - 1][1] += holes.pop(i)[1]
+
+
+def most_alive(graph):
+    """Bytes of the results that are alive together where these are most: about what the arena of a plan will take."""
+    whole, last = {}, {}  # id of a Value -> of the one it is a view of; -> number of the last call that needs it
+    for i, call in enumerate(graph.calls):
+        for a in call.inputs:
+            last[whole.get(id(a), id(a))] = i
+        if call.op.name in VIEWS and call.inputs:
+            source = id(call.args[0])
+            whole[id(call.outs[0])] = whole.get(source, source)
+    returned = {whole.get(id(v), id(v)) for v in graph.outputs}
+    alive = most = 0
+    dying = {}
+    for i, call in enumerate(graph.calls):
+        for v in call.outs:
+            if id(v) in last and id(v) not in returned:
+                size = layout.nbytes(v.shape, _itemsize(v))
+                alive += size
+                dying[last[id(v)]] = dying.get(last[id(v)], 0) + size
+        alive -= dying.get(i, 0)
+        most = max(most, alive)
+    return most

@@ -66,11 +66,11 @@ class Traced:
         inline = state.trace is not None or state.recording or state.scope_of_state is not None or debug.EAGER
         if inline or any(map(_is_symbolic, leaves)):
             return self.fn(*args, **kwargs)  # the trace, the tape or the scope must see its ops
-        program, arrays = self._program(args, kwargs, leaves)
+        program, arrays = self._program(args, kwargs, leaves, due=True)
         return program(arrays)
 
-    def _program(self, args, kwargs, leaves):
-        """The program for these arguments, and the arrays among them."""
+    def _program(self, args, kwargs, leaves, due=False):
+        """The program for these arguments, and the arrays among them. due: it will be run at once."""
         arrays, kinds = [], []
         for leaf in leaves:
             if is_array(leaf):
@@ -90,7 +90,7 @@ class Traced:
             ) from None
         program = next((p for p in candidates if p.fits()), None)
         if program is None:
-            program = Program(self.fn, args, kwargs)
+            program = Program(self.fn, args, kwargs, due=due)
             candidates.append(program)
             self.traces += 1
         return program, arrays
@@ -126,7 +126,7 @@ class Program:
     """One trace of a function, compiled: inputs are its array arguments followed by the variables it reads."""
 
     @uncollected()
-    def __init__(self, fn, args, kwargs, compiled=True):
+    def __init__(self, fn, args, kwargs, compiled=True, due=False):
         trace = Trace()
 
         def symbol(leaf):
@@ -144,7 +144,7 @@ class Program:
         self.graph = trace.graph
         first = len(self.graph.inputs)
         self.graph.inputs += [t.data for t in trace.reads.values()]
-        self.graph.state = len(self.reads)
+        self.graph.state, self.graph.is_due = len(self.reads), due
         self.graph.outputs = results + [t.data for t in trace.writes.values()]
         place = {v: first + i for i, v in enumerate(self.reads)}
         self.graph.successors = {place[v]: len(results) + i for i, v in enumerate(self.writes) if v in place}

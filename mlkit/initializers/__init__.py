@@ -32,15 +32,16 @@ IdentityInitializer, OrthogonalInitializer, STFTInitializer = Identity, Orthogon
 
 _lookup = Lookup(
     "initializer",
-    _CLASSES,
+    __name__,
+    [cls.__name__ for cls in _CLASSES],
     {
-        "normal": RandomNormal,
-        "uniform": RandomUniform,
-        "one": Ones,
-        "zero": Zeros,
-        "IdentityInitializer": Identity,
-        "OrthogonalInitializer": Orthogonal,
-        "STFTInitializer": STFT,
+        "normal": "RandomNormal",
+        "uniform": "RandomUniform",
+        "one": "Ones",
+        "zero": "Zeros",
+        "IdentityInitializer": "Identity",
+        "OrthogonalInitializer": "Orthogonal",
+        "STFTInitializer": "STFT",
     },
 )
 

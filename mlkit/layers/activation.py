@@ -6,8 +6,6 @@ from mlkit.layers.input_spec import InputSpec
 from mlkit.layers.layer import Layer
 from mlkit.layers.options import axes_of
 
-__all__ = ["ELU", "Activation", "LeakyReLU", "PReLU", "ReLU", "Softmax"]
-
 
 class Pointwise(Layer):
     """Base of layers without weights whose output has the shape, and the mask, of the input."""

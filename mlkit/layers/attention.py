@@ -6,8 +6,6 @@ from mlkit import ops
 from mlkit.layers.attention_heads import HeadedAttention
 from mlkit.layers.options import positive
 
-__all__ = ["GroupQueryAttention", "MultiHeadAttention"]
-
 
 class MultiHeadAttention(HeadedAttention):
     """Attention with several heads (Vaswani et al., Attention is all you need, 2017).

@@ -3,8 +3,6 @@
 from mlkit import ops, random
 from mlkit.layers.layer import Layer
 
-__all__ = ["AdditiveAttention", "Attention"]
-
 
 class Attention(Layer):
     """Values averaged by how well their keys fit the query (Luong et al., 2015).

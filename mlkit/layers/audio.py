@@ -12,8 +12,6 @@ from mlkit.layers.input_spec import InputSpec
 from mlkit.layers.layer import Layer
 from mlkit.layers.options import layout, padding_name
 
-__all__ = ["MelSpectrogram", "STFTSpectrogram"]
-
 
 class STFTSpectrogram(Layer):
     """Spectra of the frames of signals (batch, time, channels): (batch, frames, channels * frequencies).

@@ -5,16 +5,6 @@ import math
 from mlkit import ops, random
 from mlkit.layers.augmentation import Augmentation, bounds, chosen, per_image
 
-__all__ = [
-    "RandomElasticTransform",
-    "RandomFlip",
-    "RandomPerspective",
-    "RandomRotation",
-    "RandomShear",
-    "RandomTranslation",
-    "RandomZoom",
-]
-
 
 class RandomFlip(Augmentation):
     """Mirrors images at random: "horizontal", "vertical" or "horizontal_and_vertical"."""

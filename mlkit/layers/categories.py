@@ -6,8 +6,6 @@ from mlkit import ops
 from mlkit.layers.layer import Layer
 from mlkit.layers.options import refuse
 
-__all__ = ["CategoryEncoding", "Discretization"]
-
 
 def encoded(indices, mode, depth, dtype, weights=None):
     """Indices below `depth` as they are ("int"), as one-hot vectors, or the samples' values (last axis) together.

@@ -3,18 +3,6 @@
 from mlkit import ops, random
 from mlkit.layers.augmentation import Augmentation, bounds, chosen, per_image, value_range_of
 
-__all__ = [
-    "RandomBrightness",
-    "RandomColorDegeneration",
-    "RandomColorJitter",
-    "RandomContrast",
-    "RandomGrayscale",
-    "RandomHue",
-    "RandomInvert",
-    "RandomPosterization",
-    "RandomSaturation",
-]
-
 
 def rescaled(images, source, target):
     """Values of the range `source` mapped to the range `target`."""

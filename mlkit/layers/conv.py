@@ -6,8 +6,6 @@ from mlkit.layers.layer import Layer
 from mlkit.layers.lora import LowRankMixin
 from mlkit.layers.options import as_tuple, layout, padding_name, positive, refuse
 
-__all__ = ["Conv1D", "Conv2D", "Conv3D", "Convolution1D", "Convolution2D", "Convolution3D"]
-
 
 class BaseConv(Layer):
     """What convolutions of all kinds share. Subclasses fix the number of spatial axes (`rank`).

@@ -8,8 +8,6 @@ from mlkit.layers.recurrent import _CellRNN
 from mlkit.layers.recurrent_cells import LSTMCell
 from mlkit.random import SeedGenerator
 
-__all__ = ["ConvLSTM1D", "ConvLSTM2D", "ConvLSTM3D"]
-
 
 class ConvLSTMCell(LSTMCell):
     """One step of a convolutional LSTM (Shi et al., 2015): (batch, *spatial, channels) and states [h, c] of the outputs'

@@ -5,13 +5,6 @@ from mlkit.layers.conv import BaseConv
 from mlkit.layers.input_spec import InputSpec
 from mlkit.layers.options import as_tuple, positive
 
-__all__ = [
-    "Conv1DTranspose", "Conv2DTranspose", "Conv3DTranspose", "Convolution1DTranspose", "Convolution2DTranspose",
-    "Convolution3DTranspose",
-    "DepthwiseConv1D", "DepthwiseConv2D", "SeparableConv1D", "SeparableConv2D", "SeparableConvolution1D",
-    "SeparableConvolution2D",
-]  # fmt: skip
-
 
 class BaseConvTranspose(BaseConv):
     """The gradient of a convolution with respect to its input, as a layer: output positions are `strides` times the input's.

@@ -6,8 +6,6 @@ from mlkit.layers.layer import Layer
 from mlkit.layers.lora import LowRankMixin
 from mlkit.layers.options import positive, refuse
 
-__all__ = ["Dense"]
-
 
 class Dense(LowRankMixin, Layer):
     """``activation(inputs @ kernel + bias)`` along the last axis.

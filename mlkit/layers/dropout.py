@@ -5,12 +5,6 @@ from mlkit.layers.activation import Pointwise
 from mlkit.layers.input_spec import InputSpec
 from mlkit.layers.options import layout
 
-__all__ = [
-    "ActivityRegularization", "AlphaDropout", "Dropout", "GaussianDropout", "GaussianNoise", "SpatialDropout1D",
-    "SpatialDropout2D",
-    "SpatialDropout3D",
-]  # fmt: skip
-
 
 class Disturbance(Pointwise):
     """Base: `disturbed(inputs)` in training. `rate` between 0 and 1; `seed`: an integer makes the noise repeatable."""

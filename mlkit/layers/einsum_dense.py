@@ -7,8 +7,6 @@ from mlkit.layers.layer import Layer
 from mlkit.layers.lora import LowRankMixin
 from mlkit.layers.options import refuse
 
-__all__ = ["EinsumDense"]
-
 
 class EinsumDense(LowRankMixin, Layer):
     """``activation(einsum(equation, inputs, kernel) + bias)``.

@@ -9,8 +9,6 @@ from mlkit.layers.layer import Layer
 from mlkit.layers.lora import LowRankMixin
 from mlkit.layers.options import positive, refuse
 
-__all__ = ["Embedding", "ReversibleEmbedding"]
-
 
 class Embedding(LowRankMixin, Layer):
     """Integers to vectors: (batch, ...) -> (batch, ..., output_dim).

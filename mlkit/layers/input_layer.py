@@ -6,8 +6,6 @@ from mlkit.core import dtypes
 from mlkit.core.keras_tensor import KerasTensor, Node
 from mlkit.layers.layer import Layer
 
-__all__ = ["Input", "InputLayer"]
-
 
 class InputLayer(Layer):
     """The layer behind `Input`; it only holds the KerasTensor."""

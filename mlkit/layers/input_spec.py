@@ -4,8 +4,6 @@ from mlkit.core import dtypes, tree
 from mlkit.core.config_object import Configurable
 from mlkit.core.spec import Dim, show
 
-__all__ = ["InputSpec"]
-
 
 class InputSpec(Configurable):
     """Rank, shape, dtype and single axes a layer demands of an input.

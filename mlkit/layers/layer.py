@@ -19,8 +19,6 @@ from mlkit.layers.masks import fill_masks, set_masks
 from mlkit.layers.stateful import StatefulMixin
 from mlkit.layers.tracking import owned, unique
 
-__all__ = ["Layer"]
-
 
 class Layer(StatefulMixin, Operation):
     """A piece of a model: a function of tensors together with its state.

@@ -14,8 +14,6 @@ from mlkit.layers.categories import encoded, output_mode_of
 from mlkit.layers.layer import Layer
 from mlkit.layers.options import refuse
 
-__all__ = ["IntegerLookup", "StringLookup"]
-
 
 class Lookup(Layer):
     """Base of lookups: index 0 for the mask token, if there is one, then the indices of unknown tokens, then the vocabulary."""

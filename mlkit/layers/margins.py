@@ -8,8 +8,6 @@ from mlkit.layers.options import as_tuple, layout
 from mlkit.ops.fused import resample
 from mlkit.ops.nn.spatial import from_last, to_last
 
-__all__ = [f"{kind}{r}D" for kind in ("ZeroPadding", "Cropping", "UpSampling") for r in (1, 2, 3)]
-
 
 def _pairs(value, n, name):
     """An int, n ints, or n pairs -> a tuple of n pairs (before, after)."""

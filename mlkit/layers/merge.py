@@ -6,11 +6,6 @@ from mlkit import ops
 from mlkit.core.spec import size_of
 from mlkit.layers.layer import Layer
 
-__all__ = [
-    "Add", "Average", "Concatenate", "Dot", "Maximum", "Minimum", "Multiply", "Subtract",
-    "add", "average", "concatenate", "dot", "maximum", "minimum", "multiply", "subtract",
-]  # fmt: skip
-
 
 class Merge(Layer):
     """Several tensors combined element by element. Inputs: list of tensors whose shapes broadcast; lower ranks get axes after

@@ -7,8 +7,6 @@ from mlkit.layers.layer import Layer
 from mlkit.layers.options import refuse
 from mlkit.ops import fused
 
-__all__ = ["BatchNormalization"]
-
 
 class BatchNormalization(Layer):
     """Each channel shifted and scaled to mean 0 and variance 1, then by learned `beta` and `gamma` (Ioffe and Szegedy, 2015).

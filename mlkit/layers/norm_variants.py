@@ -6,8 +6,6 @@ from mlkit.layers.input_spec import InputSpec
 from mlkit.layers.layer import Layer
 from mlkit.layers.options import axes_of, positive
 
-__all__ = ["GroupNormalization", "LayerNormalization", "RMSNormalization", "UnitNormalization"]
-
 
 class LayerNormalization(Layer):
     """Each sample shifted and scaled to mean 0 and variance 1 along `axis`, then by learned `gamma` and `beta` (Ba et al.,

@@ -5,8 +5,6 @@ from mlkit.layers.input_spec import InputSpec
 from mlkit.layers.options import positive
 from mlkit.layers.wrappers import Wrapper
 
-__all__ = ["SpectralNormalization"]
-
 
 class SpectralNormalization(Wrapper):
     """Divides a layer's kernel (or embeddings) by its largest singular value at each training call (Miyato et al., 2018).

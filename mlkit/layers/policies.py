@@ -12,8 +12,6 @@ from mlkit.layers.layer import Layer
 from mlkit.layers.masks import masks_of
 from mlkit.layers.tone import AutoContrast, Equalization, RandomSharpness, Solarization
 
-__all__ = ["AugMix", "Pipeline", "RandAugment"]
-
 
 class _OfOthers(Augmentation):
     """Base of augmentations that choose among others. Each is an attribute under its name, as in Keras's files."""

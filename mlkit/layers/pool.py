@@ -100,10 +100,3 @@ class GlobalAveragePooling1D(_GlobalAverage1D):
 
 
 GlobalAvgPool1D, GlobalAvgPool2D, GlobalAvgPool3D = GlobalAveragePooling1D, GlobalAveragePooling2D, GlobalAveragePooling3D
-
-__all__ = [
-    f"{prefix}{stem}{r}D"
-    for r in (1, 2, 3)
-    for prefix in ("", "Global")
-    for stem in ("MaxPooling", "MaxPool", "AveragePooling", "AvgPool")
-]

@@ -5,8 +5,6 @@ from mlkit.layers.input_spec import InputSpec
 from mlkit.layers.layer import Layer
 from mlkit.layers.options import as_tuple, layout
 
-__all__ = [f"Adaptive{kind}Pooling{rank}D" for kind in ("Average", "Max") for rank in (1, 2, 3)]
-
 
 class AdaptivePooling(Layer):
     """Base: windows are chosen so that the spatial axes get the sizes `output_size` (an int, or one per axis)."""

@@ -10,8 +10,6 @@ from mlkit.core.config_object import serialized
 from mlkit.layers.augmentation import Augmentation, middle_part, moved
 from mlkit.layers.layer import Layer
 
-__all__ = ["CenterCrop", "Normalization", "Rescaling", "Resizing"]
-
 
 class Rescaling(Layer):
     """``inputs * scale + offset``; integers become floats. scale, offset: numbers, or one per channel.

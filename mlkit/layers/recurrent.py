@@ -11,8 +11,6 @@ from mlkit.layers.layer import Layer
 from mlkit.layers.recurrent_cells import GRUCell, LSTMCell, SimpleRNNCell, StackedRNNCells, initial_state
 from mlkit.ops import fused
 
-__all__ = ["GRU", "LSTM", "RNN", "SimpleRNN"]
-
 
 class RNN(Layer):
     """A cell applied to each step of (batch, time, ...): (batch, units), or with `return_sequences` (batch, time, units).

@@ -5,8 +5,6 @@ from mlkit.core import tree
 from mlkit.layers.call_info import call_info
 from mlkit.layers.layer import Layer
 
-__all__ = ["GRUCell", "LSTMCell", "SimpleRNNCell", "StackedRNNCells"]
-
 
 class Cell(Layer):
     """What cells share: weights for the inputs and for the state, dropout of both.

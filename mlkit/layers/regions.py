@@ -5,8 +5,6 @@ from mlkit import ops, random
 from mlkit.core.spec import Dim
 from mlkit.layers.augmentation import Augmentation, bounds, chosen, middle_part, moved, per_image
 
-__all__ = ["CutMix", "MaxNumBoundingBoxes", "MixUp", "RandomCrop", "RandomErasing"]
-
 
 class RandomCrop(Augmentation):
     """A window of (height, width) at a random place, the same in all images of a batch.

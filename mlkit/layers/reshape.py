@@ -6,8 +6,6 @@ from mlkit.layers.input_spec import InputSpec
 from mlkit.layers.layer import Layer
 from mlkit.layers.options import layout
 
-__all__ = ["Flatten", "Permute", "RepeatVector", "Reshape"]
-
 
 class Flatten(Layer):
     """All axes but the batch axis joined to one: (batch, ...) -> (batch, n). channels_first inputs are flattened as

@@ -8,8 +8,6 @@ from mlkit.layers.call_info import call_info
 from mlkit.layers.layer import Layer
 from mlkit.layers.wrappers import Wrapper
 
-__all__ = ["Bidirectional", "TimeDistributed"]
-
 
 class TimeDistributed(Wrapper):
     """One layer applied to every step of (batch, time, ...). A mask (batch, time, ...) goes step by step to a layer that takes

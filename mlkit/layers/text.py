@@ -9,8 +9,6 @@ from mlkit.layers.layer import Layer
 from mlkit.layers.lookup import StringLookup
 from mlkit.layers.options import refuse
 
-__all__ = ["TextVectorization"]
-
 _PUNCTUATION = str.maketrans("", "", string.punctuation)
 
 

@@ -4,15 +4,6 @@ from mlkit import ops, random
 from mlkit.layers.augmentation import Augmentation, bounds, chosen, per_image, value_range_of
 from mlkit.layers.color import rescaled
 
-__all__ = [
-    "AutoContrast",
-    "ContrastLimitedAdaptiveHistogramEqualization",
-    "Equalization",
-    "RandomGaussianBlur",
-    "RandomSharpness",
-    "Solarization",
-]
-
 
 class AutoContrast(Augmentation):
     """Stretches each channel of an image to the whole value range, in inference too."""

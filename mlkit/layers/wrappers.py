@@ -6,8 +6,6 @@ from mlkit import ops
 from mlkit.layers.activation import Pointwise
 from mlkit.layers.layer import Layer
 
-__all__ = ["Identity", "Lambda", "Masking", "Wrapper"]
-
 
 class Identity(Pointwise):
     """Returns its inputs."""

@@ -43,17 +43,18 @@ from mlkit.losses.structured import CTC, Circle, Dice, Tversky, circle, ctc, dic
 
 _CLASSES = [v for v in list(globals().values()) if inspect.isclass(v) and issubclass(v, Loss)]
 _FUNCTIONS = [v for v in list(globals().values()) if inspect.isfunction(v)]
+_NAMES = [o.__name__ for o in (*_CLASSES, *_FUNCTIONS)]
 _ALIASES = {
-    "bce": binary_crossentropy,
-    "kld": kl_divergence,
-    "mae": mean_absolute_error,
-    "mse": mean_squared_error,
-    "mape": mean_absolute_percentage_error,
-    "msle": mean_squared_logarithmic_error,
+    "bce": "binary_crossentropy",
+    "kld": "kl_divergence",
+    "mae": "mean_absolute_error",
+    "mse": "mean_squared_error",
+    "mape": "mean_absolute_percentage_error",
+    "msle": "mean_squared_logarithmic_error",
 }
-_lookup = Lookup("loss", [*_CLASSES, *_FUNCTIONS], {**_ALIASES, **{name.upper(): fn for name, fn in _ALIASES.items()}})
+_lookup = Lookup("loss", __name__, _NAMES, {**_ALIASES, **{short.upper(): name for short, name in _ALIASES.items()}})
 
-__all__ = [*(o.__name__ for o in (*_CLASSES, *_FUNCTIONS)), "deserialize", "get", "serialize"]
+__all__ = [*_NAMES, "deserialize", "get", "serialize"]
 
 
 def serialize(loss):

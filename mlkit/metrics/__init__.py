@@ -1,94 +1,55 @@
 """Metrics: what is watched while training. Classes accumulate over batches, functions give one value a sample."""
 
-import inspect
-
 from mlkit.core.lookup import Lookup
-from mlkit.losses import (
-    binary_crossentropy,
-    binary_focal_crossentropy,
-    categorical_crossentropy,
-    categorical_focal_crossentropy,
-    categorical_hinge,
-    hinge,
-    huber,
-    kl_divergence,
-    log_cosh,
-    mean_absolute_error,
-    mean_absolute_percentage_error,
-    mean_squared_error,
-    mean_squared_logarithmic_error,
-    poisson,
-    sparse_categorical_crossentropy,
-    squared_hinge,
-)
-from mlkit.metrics.accuracy import (
-    Accuracy,
-    BinaryAccuracy,
-    CategoricalAccuracy,
-    SparseCategoricalAccuracy,
-    SparseTopKCategoricalAccuracy,
-    TopKCategoricalAccuracy,
-    binary_accuracy,
-    categorical_accuracy,
-    sparse_categorical_accuracy,
-    sparse_top_k_categorical_accuracy,
-    top_k_categorical_accuracy,
-)
-from mlkit.metrics.auc import AUC
-from mlkit.metrics.confusion import (
-    FalseNegatives,
-    FalsePositives,
-    Precision,
-    PrecisionAtRecall,
-    Recall,
-    RecallAtPrecision,
-    SensitivityAtSpecificity,
-    SpecificityAtSensitivity,
-    TrueNegatives,
-    TruePositives,
-)
-from mlkit.metrics.f_score import F1Score, FBetaScore
-from mlkit.metrics.iou import BinaryIoU, IoU, MeanIoU, OneHotIoU, OneHotMeanIoU
-from mlkit.metrics.metric import Metric
-from mlkit.metrics.of_losses import (
-    BinaryCrossentropy,
-    CategoricalCrossentropy,
-    CategoricalHinge,
-    Hinge,
-    KLDivergence,
-    LogCoshError,
-    MeanAbsoluteError,
-    MeanAbsolutePercentageError,
-    MeanSquaredError,
-    MeanSquaredLogarithmicError,
-    Poisson,
-    SparseCategoricalCrossentropy,
-    SquaredHinge,
-)
-from mlkit.metrics.reduction import Mean, MeanMetricWrapper, Sum
-from mlkit.metrics.regression import (
-    ConcordanceCorrelation,
-    CosineSimilarity,
-    PearsonCorrelation,
-    R2Score,
-    RootMeanSquaredError,
-    concordance_correlation,
-    pearson_correlation,
-)
+from mlkit.core.offer import offer
 
-_CLASSES = [v for v in list(globals().values()) if inspect.isclass(v) and issubclass(v, Metric)]
-_FUNCTIONS = [v for v in list(globals().values()) if inspect.isfunction(v)]
+_FUNCTIONS = {
+    "mlkit.losses": (
+        "binary_crossentropy binary_focal_crossentropy categorical_crossentropy categorical_focal_crossentropy "
+        "categorical_hinge hinge huber kl_divergence log_cosh mean_absolute_error mean_absolute_percentage_error "
+        "mean_squared_error mean_squared_logarithmic_error poisson sparse_categorical_crossentropy squared_hinge"
+    ),
+    ".accuracy": (
+        "binary_accuracy categorical_accuracy sparse_categorical_accuracy sparse_top_k_categorical_accuracy "
+        "top_k_categorical_accuracy"
+    ),
+    ".regression": "concordance_correlation pearson_correlation",
+}
+_CLASSES = {
+    ".accuracy": (
+        "Accuracy BinaryAccuracy CategoricalAccuracy SparseCategoricalAccuracy SparseTopKCategoricalAccuracy "
+        "TopKCategoricalAccuracy"
+    ),
+    ".auc": "AUC",
+    ".confusion": (
+        "FalseNegatives FalsePositives Precision PrecisionAtRecall Recall RecallAtPrecision SensitivityAtSpecificity "
+        "SpecificityAtSensitivity TrueNegatives TruePositives"
+    ),
+    ".f_score": "F1Score FBetaScore",
+    ".iou": "BinaryIoU IoU MeanIoU OneHotIoU OneHotMeanIoU",
+    ".metric": "Metric",
+    ".of_losses": (
+        "BinaryCrossentropy CategoricalCrossentropy CategoricalHinge Hinge KLDivergence LogCoshError MeanAbsoluteError "
+        "MeanAbsolutePercentageError MeanSquaredError MeanSquaredLogarithmicError Poisson SparseCategoricalCrossentropy "
+        "SquaredHinge"
+    ),
+    ".reduction": "Mean MeanMetricWrapper Sum",
+    ".regression": "ConcordanceCorrelation CosineSimilarity PearsonCorrelation R2Score RootMeanSquaredError",
+}
 _ALIASES = {
-    "bce": BinaryCrossentropy,
-    "mse": MeanSquaredError,
-    "mae": MeanAbsoluteError,
-    "mape": MeanAbsolutePercentageError,
-    "msle": MeanSquaredLogarithmicError,
+    "bce": "BinaryCrossentropy",
+    "mse": "MeanSquaredError",
+    "mae": "MeanAbsoluteError",
+    "mape": "MeanAbsolutePercentageError",
+    "msle": "MeanSquaredLogarithmicError",
 }
 # functions first: a name that a class and a function share gives the class, which accumulates
-_lookup = Lookup("metric", [*_FUNCTIONS, *_CLASSES], {**_ALIASES, **{name.upper(): cls for name, cls in _ALIASES.items()}})
+_NAMES = " ".join((*_FUNCTIONS.values(), *_CLASSES.values())).split()
+_lookup = Lookup("metric", __name__, _NAMES, {**_ALIASES, **{short.upper(): name for short, name in _ALIASES.items()}})
 
-__all__ = [*(o.__name__ for o in (*_CLASSES, *_FUNCTIONS)), "deserialize", "get", "serialize"]
+_HOMES = {module: f"{_FUNCTIONS.get(module, '')} {_CLASSES.get(module, '')}" for module in (*_FUNCTIONS, *_CLASSES)}
+_offered, __getattr__, __dir__ = offer(__name__, _HOMES)
+__all__ = [*_offered, "deserialize", "get", "serialize"]
 
 
 def serialize(metric):

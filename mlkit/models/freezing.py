@@ -1,10 +1,8 @@
 """Freezing: layers that training leaves altogether alone, until they are unfrozen."""
 
-import difflib
 import fnmatch
 
 from mlkit.core.state import State
-from mlkit.layers.augment import Augmentation
 from mlkit.layers.input_layer import InputLayer
 from mlkit.layers.layer import Layer
 from mlkit.layers.tracking import unique
@@ -99,14 +97,20 @@ def _settle(model):
         if parts:
             own = any(v.trainable for v in container._trainable_variables)
             container._trainable = own or any(layer.trainable for layer in parts)
-            augments = any(isinstance(layer, Augmentation) for layer in container.layers)
+            augments = any(map(_augments, container.layers))
             container._frozen = not augments and not container._trainable and all(layer._frozen for layer in parts)
     State.layer_version += 1  # programs in use are looked up anew
 
 
 def _stays(layer):
     """Whether there is nothing in the layer to freeze: random changes of images are no part of what was learned."""
-    return isinstance(layer, (Augmentation, InputLayer))
+    return isinstance(layer, InputLayer) or _augments(layer)
+
+
+def _augments(layer):
+    from mlkit.layers.augmentation import Augmentation
+
+    return isinstance(layer, Augmentation)
 
 
 def _position(model, target):
@@ -131,6 +135,8 @@ def _found(model, leaves, target):
         raise ValueError(f"Model {model.name!r} has several layers {target!r}: {[p for p, _ in named]}. Give the path of one.")
     matching = named or [(p, x) for p, x in leaves if fnmatch.fnmatchcase(p, target) or fnmatch.fnmatchcase(x.name, target)]
     if not matching:
+        import difflib  # for mistakes only
+
         names = [layer.name for _, layer in leaves + nested]
         close = difflib.get_close_matches(str(target), names, 3) or names[:3] + names[-3:]
         raise ValueError(

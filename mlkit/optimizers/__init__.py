@@ -3,25 +3,28 @@
 import inspect
 
 from mlkit.core.lookup import Lookup
-from mlkit.optimizers import schedules
-from mlkit.optimizers.adafactor import Adafactor
-from mlkit.optimizers.adagrad import Adadelta, Adagrad
-from mlkit.optimizers.adam import Adam, Adamax, AdamW, Nadam
-from mlkit.optimizers.ftrl import Ftrl
-from mlkit.optimizers.lamb import Lamb
-from mlkit.optimizers.lion import Lion
-from mlkit.optimizers.loss_scale import LossScaleOptimizer
-from mlkit.optimizers.multi import MultiOptimizer, OptimizerMap
-from mlkit.optimizers.muon import Muon
+from mlkit.core.offer import offer
 from mlkit.optimizers.optimizer import Optimizer
-from mlkit.optimizers.rmsprop import RMSprop
-from mlkit.optimizers.schedule_free import ScheduleFreeAdamW
-from mlkit.optimizers.sgd import SGD
 
-_CLASSES = [v for v in list(globals().values()) if inspect.isclass(v) and issubclass(v, (Optimizer, OptimizerMap))]
-_lookup = Lookup("optimizer", _CLASSES)
+_CLASSES = {
+    ".adafactor": "Adafactor",
+    ".adagrad": "Adadelta Adagrad",
+    ".adam": "Adam Adamax AdamW Nadam",
+    ".ftrl": "Ftrl",
+    ".lamb": "Lamb",
+    ".lion": "Lion",
+    ".loss_scale": "LossScaleOptimizer",
+    ".multi": "MultiOptimizer OptimizerMap",
+    ".muon": "Muon",
+    ".optimizer": "Optimizer",
+    ".rmsprop": "RMSprop",
+    ".schedule_free": "ScheduleFreeAdamW",
+    ".sgd": "SGD",
+}
+_lookup = Lookup("optimizer", __name__, " ".join(_CLASSES.values()).split())
 
-__all__ = [*(cls.__name__ for cls in _CLASSES), "deserialize", "get", "schedules", "serialize"]
+_offered, __getattr__, __dir__ = offer(__name__, {**_CLASSES, ".": "schedules"})
+__all__ = [*_offered, "deserialize", "get", "serialize"]
 
 
 def get(identifier):

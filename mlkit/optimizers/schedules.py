@@ -230,7 +230,8 @@ def _check_positive(schedule, name):
 
 _lookup = Lookup(
     "learning rate schedule",
-    [ExponentialDecay, InverseTimeDecay, PiecewiseConstantDecay, PolynomialDecay, CosineDecay, CosineDecayRestarts],
+    __name__,
+    "ExponentialDecay InverseTimeDecay PiecewiseConstantDecay PolynomialDecay CosineDecay CosineDecayRestarts".split(),
 )
 
 

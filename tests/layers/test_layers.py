@@ -10,7 +10,7 @@ from tests.layers.samples import NO_ROW, SAMPLES
 
 
 def test_every_layer_has_a_row():
-    layers = {vars(mlkit.layers)[n] for n in mlkit.layers.__all__ if n[0].isupper()}  # aliases are one class
+    layers = {getattr(mlkit.layers, n) for n in mlkit.layers.__all__ if n[0].isupper()}  # aliases are one class
     tested = {getattr(mlkit.layers, s.name) for s in SAMPLES} | {getattr(mlkit.layers, n) for n in NO_ROW}
     assert layers <= tested, f"no sample for {sorted(c.__name__ for c in layers - tested)}"
 

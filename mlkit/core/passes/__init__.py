@@ -5,10 +5,10 @@ Each can be switched off, to find out which one is to blame: ``MLKIT_PASSES_OFF=
 """
 
 from mlkit.core import debug
-from mlkit.core.passes.block_channels import block_channels
+from mlkit.core.passes.block_channels import WINDOWS, block_channels
 from mlkit.core.passes.cse import cse
 from mlkit.core.passes.fold import fold
-from mlkit.core.passes.fold_pads import fold_pads
+from mlkit.core.passes.fold_pads import CONVOLUTIONS, fold_pads
 from mlkit.core.passes.fold_scales import fold_scales
 from mlkit.core.passes.fuse_chains import fuse_chains
 from mlkit.core.passes.fuse_norm_relu import fuse_norm_relu
@@ -40,10 +40,20 @@ PASSES = {
 }
 
 
+_NEEDED = {  # pass -> ops without any of which a graph stays as it is
+    "fold_pads": {"conv_input", *CONVOLUTIONS},
+    "zero_sums": {"batch_norm_grad"},
+    "fuse_norm_relu": {"batch_norm"},
+    "block_channels": WINDOWS,
+}
+
+
 def optimize(graph, backend):
     """The graph made ready for a backend by all passes."""
     for name, apply in PASSES.items():
         if debug.is_off(name) and name != "lower":
+            continue
+        if name in _NEEDED and not any(call.op.name in _NEEDED[name] for call in graph.calls):
             continue
         before, graph = graph, apply(graph, backend)
         if debug.LEVEL >= 3 and graph is not before:

@@ -14,7 +14,7 @@ from mlkit.core.tensor import Value
 
 LARGE = 24 << 20  # bytes of an image that the caches do not keep
 MEDIUM = 4 << 20  # bytes from which a neighbour of such images is better laid alike than copied
-_WINDOWS = (
+WINDOWS = (
     "conv",
     "conv_bias_act",
     "conv_input",
@@ -106,7 +106,7 @@ class _Groups:
             self._note(found)
             if not all(map(_is_image, found)):
                 self._refuse(found)
-            elif name not in _WINDOWS:
+            elif name not in WINDOWS:
                 self._refuse([] if sorted(call.params["axes"]) == [0, 1, 2] else found)
                 self._join(found)
             else:

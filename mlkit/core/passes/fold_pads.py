@@ -3,7 +3,7 @@
 from mlkit.core.op import OPS
 from mlkit.core.passes.rewrite import Rewriter
 
-_CONVOLUTIONS = ("conv", "conv_bias_act", "conv_kernel")
+CONVOLUTIONS = ("conv", "conv_bias_act", "conv_kernel")
 
 
 def fold_pads(graph):
@@ -11,7 +11,7 @@ def fold_pads(graph):
     rewriter = Rewriter(graph)
 
     def rule(call):
-        if call.op.name in _CONVOLUTIONS and call.params["padding"] != "same":
+        if call.op.name in CONVOLUTIONS and call.params["padding"] != "same":
             pad = rewriter.maker(call.args[0], "pad")
             margins = pad and _margins(pad.params)
             if margins:

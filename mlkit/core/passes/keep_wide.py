@@ -9,7 +9,8 @@ _WIDE = {name: f"{name}_wide" for name in ("matmul", "conv_kernel", "sum")}
 
 def keep_wide(graph, kernels):
     """The graph with such an op and the casts behind it (perhaps of its result in another shape) as one call."""
-    if not all(name in kernels for name in _WIDE.values()):
+    narrow = any(call.op.name in _WIDE and call.outs[0].dtype == "bfloat16" for call in graph.calls)
+    if not narrow or not all(name in kernels for name in _WIDE.values()):
         return graph
     return _KeepWide(graph).run()
 

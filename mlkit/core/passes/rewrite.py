@@ -44,8 +44,9 @@ class Rewriter:
             self.made_by[id(v)] = call
 
     def run(self, rule=None):
-        """The new graph. ``rule(call)``, with arguments already replaced, returns None to keep the call, or what stands for its
-        one output (a tuple for several): a Value, an array or, where the op that uses it takes scalars, a number."""
+        """The new graph, or the old one if nothing is replaced. ``rule(call)``, with arguments already replaced, returns None to
+        keep the call, or what stands for its one output (a tuple for several): a Value, an array or, where the op that uses it
+        takes scalars, a number."""
         outer = state.scope
         try:
             for call in self.old.calls:
@@ -53,11 +54,13 @@ class Rewriter:
                 self._visit(call, rule or self._rule)
         finally:
             state.scope = outer
+        if not self._now:
+            return self.old
         self.out.outputs = [self.now(v) for v in self.old.outputs]
         return self.out
 
     def _visit(self, call, rule):
-        if any(id(a) in self._now for a in call.args):
+        if not self._now.keys().isdisjoint(map(id, call.args)):
             call = call.with_args(tuple(map(self.now, call.args)))
         found = rule(call)
         if found is None:

@@ -1,0 +1,28 @@
+"""Packages that import what they offer when it is first asked for."""
+
+import importlib
+import sys
+
+
+def offer(package, homes):
+    """A package's ``__all__, __getattr__, __dir__ = offer(__name__, homes)``.
+
+    homes: module -> the names it defines, in one string. Modules are named in full, or from the package on, as ".dense"; the
+    names at "." are modules of the package themselves.
+
+    >>> import mlkit
+    >>> mlkit.layers.Dense.__module__, "Dense" in dir(mlkit.layers), hasattr(mlkit.layers, "Dance")
+    ('mlkit.layers.dense', True, False)
+    """
+    home_of = {name: module for module, names in homes.items() for name in names.split()}
+    namespace = vars(sys.modules[package])
+
+    def find(name):
+        home = home_of.get(name)
+        if home is None:
+            raise AttributeError(f"module {package!r} has no attribute {name!r}")
+        found = importlib.import_module(f".{name}" if home == "." else home, package)
+        value = namespace[name] = found if home == "." else getattr(found, name)
+        return value
+
+    return sorted(home_of), find, lambda: sorted({*namespace, *home_of})

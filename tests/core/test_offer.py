@@ -1,0 +1,39 @@
+"""Packages that import what they offer when it is asked for."""
+
+import importlib
+import subprocess
+import sys
+
+import pytest
+
+PACKAGES = ["mlkit", "mlkit.layers", "mlkit.metrics", "mlkit.models", "mlkit.optimizers", "mlkit.utils"]
+
+
+@pytest.mark.parametrize("name", PACKAGES)
+def test_all_that_is_offered_is_there(name):
+    package = importlib.import_module(name)
+    assert len(set(package.__all__)) == len(package.__all__)
+    for offered in package.__all__:
+        found = getattr(package, offered)
+        assert getattr(package, offered) is found
+        assert offered in dir(package)
+
+
+def test_what_is_not_offered_is_missing():
+    import mlkit
+
+    with pytest.raises(AttributeError, match="module 'mlkit.layers' has no attribute 'Dance'"):
+        exec("mlkit.layers.Dance", {"mlkit": mlkit})
+
+
+def test_only_what_is_used_is_imported():
+    code = "import sys, mlkit; mlkit.layers.Dense; print(*(m for m in sys.modules if m.startswith('mlkit.layers.')))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert "mlkit.layers.dense" in done.stdout.split()
+    assert not {"mlkit.layers.conv", "mlkit.layers.recurrent", "mlkit.layers.policies"} & set(done.stdout.split())
+
+
+def test_star_gives_everything():
+    namespace = {}
+    exec("from mlkit.layers import *", namespace)
+    assert {"Dense", "add", "Input"} <= set(namespace)
