@@ -42,7 +42,7 @@ class Arena(threading.local):
 def aligned(xp, nbytes):
     """An array of bytes that begins at a multiple of the alignment."""
     if xp is np and pages.is_large(nbytes):
-        return np.frombuffer(pages.reserve(nbytes), "uint8")
+        return np.ndarray(nbytes, "uint8", pages.reserve(nbytes))
     raw = xp.empty(nbytes + ALIGNMENT, "uint8")
     start = -raw.ctypes.data % ALIGNMENT
     return raw[start : start + nbytes]

@@ -82,6 +82,9 @@ class Program:
         block = getattr(local, "block", None)
         if block is None or (not self.inner and block is not self.backend.arena.current()):
             self._bind(local)
+            results = local.run(arrays)
+            pages.join(local.block)  # now that they have come in
+            return results
         return local.run(arrays)
 
     @uncollected()

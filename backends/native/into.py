@@ -5,6 +5,8 @@ An op without one here, or whose kernel here does not accept a dtype, returns an
 
 import numpy as np
 
+from mlkit.backends.native import pages
+
 
 def make(xp):
     """Op name -> (accepts(dtype), kernel)."""
@@ -16,7 +18,7 @@ def make(xp):
         return index
 
     def full(shape, value, dtype, out):
-        out.fill(value)
+        out.fill(value) if xp is not np else pages.fill(out, value)
 
     def reshape(x, shape, out):
         """Reached only where the elements must be moved."""

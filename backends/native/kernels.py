@@ -4,11 +4,9 @@ import math
 
 import numpy as np
 
-from mlkit.backends.native import pages, threads
+from mlkit.backends.native import pages
 from mlkit.backends.native.elementwise import quietly, single
 from mlkit.core import dtypes
-
-LARGE = 1 << 17  # elements that pay for a thread
 
 
 def make(xp):
@@ -55,11 +53,11 @@ def _movement(xp):
     def full(shape, value, dtype):
         # Zeros too are written: reading memory that the system gives blank, then writing it, takes two page faults a page.
         dtype = dtypes.as_numpy(dtype)
-        if xp is not np or math.prod(shape) < LARGE:
+        if xp is not np:
             return xp.full(shape, value, dtype)
         out = pages.empty(shape, dtype)
-        flat = out.reshape(-1)
-        threads.in_parts(lambda start, stop: np.copyto(flat[start:stop], value, "unsafe"), flat.size, LARGE)
+        pages.fill(out, value)
+        pages.join(out)
         return out
 
     return dict(
@@ -114,7 +112,7 @@ def _picking(xp):
     add_rows = _by_rows(xp, xp.add)
 
     def sum_rows_into(index, updates, size, out):
-        out.fill(0)
+        out.fill(0) if xp is not np else pages.fill(out, 0)
         width = math.prod(updates.shape[1:])
         row, updates, out = flat_rows((size,), index[:, None]), updates.reshape(index.size, width), out.reshape(size, width)
         order = xp.argsort(row, kind="stable")

@@ -1,8 +1,8 @@
 """Large pieces of memory, and the time it takes the system to provide them page by page.
 
 They come in small pages. A huge page is cleared at once, but in a virtual machine whose host has taken the memory back meanwhile that
-costs five times as much as 512 small pages, which are hardly ever taken back. Once there, small pages are 1-2 % slower in programs of
-1 GB.
+costs five times as much as 512 small pages, which are hardly ever taken back. Once there, small pages are 1-4 % slower, so the system
+may join them later, which it does in the background, some megabytes a second.
 """
 
 import math
@@ -12,7 +12,10 @@ import threading
 
 import numpy as np
 
+from mlkit.backends.native import threads
+
 LARGE = 1 << 22  # bytes; for arrays of that size NumPy asks for huge pages
+FOR_A_THREAD = 1 << 17  # elements
 AT_ONCE = 1 << 23  # bytes whose pages a thread asks for before it looks whether it is to stop
 
 
@@ -38,6 +41,21 @@ def owns_memory(array):
     return array.base is None or isinstance(array.base, mmap.mmap)
 
 
+def fill(array, value):
+    """Write a number into all elements of a dense array, by all threads where it is large."""
+    if array.size < FOR_A_THREAD:
+        return np.copyto(array, value, "unsafe")
+    flat = array.reshape(-1)
+    threads.in_parts(lambda start, stop: np.copyto(flat[start:stop], value, "unsafe"), flat.size, FOR_A_THREAD)
+
+
+def join(array):
+    """Let the system make huge pages of small ones, of an array that has all of its pages."""
+    memory = array.base
+    if isinstance(memory, mmap.mmap) and hasattr(mmap, "MADV_HUGEPAGE"):
+        memory.madvise(mmap.MADV_HUGEPAGE)
+
+
 class Coming:
     """Memory whose pages a thread brings in while there is nothing in it yet. nbytes: about as many as will be needed."""
 
@@ -59,4 +77,4 @@ class Coming:
         self._claimed = True
         self._thread.join()
         self._memory.resize(nbytes)
-        return np.frombuffer(self._memory, "uint8")
+        return np.ndarray(nbytes, "uint8", self._memory)

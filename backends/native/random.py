@@ -106,6 +106,7 @@ def _uniform(stream, key, out, low, high):
             part += low
 
     threads.in_parts(fill, flat.size, LARGE, block)
+    pages.join(out)
     return out
 
 

@@ -40,12 +40,32 @@ def in_parts(work, size, least, step=1):
     of `step`."""
     length = max(-(-size // count()), least)
     length = -(-length // step) * step
-    parts = [(start, min(start + length, size)) for start in range(0, size, length)]
-    others = [threading.Thread(target=work, args=part) for part in parts[1:]]
+    failed = []
+
+    def part(start):
+        try:
+            work(start, min(start + length, size))
+        except Exception as error:  # in the thread that waits it is raised, in the others it would only be printed
+            failed.append(error)
+
+    _beside_one_another([functools.partial(part, start) for start in range(0, size, length)])
+    if failed:
+        raise failed[0]
+
+
+def _beside_one_another(tasks):
+    """Run functions at the same time: in OpenMP's threads where there are some, since these keep a core busy for a while after
+    each of oneDNN's kernels, waiting for the next."""
+    from mlkit.backends.native.onednn import steps
+
+    if len(tasks) > 1 and steps.can_fork():
+        steps.side_by_side([[task] for task in tasks])()
+        return
+    others = [threading.Thread(target=task) for task in tasks[1:]]
     for thread in others:
         thread.start()
-    for part in parts[:1]:
-        work(*part)
+    for task in tasks[:1]:
+        task()
     for thread in others:
         thread.join()
 

@@ -84,7 +84,8 @@ def side_by_side(branches):
 
 def can_fork():
     """Whether OpenMP has what `side_by_side` needs."""
-    return library().has("GOMP_parallel")
+    lib = library()
+    return lib is not None and lib.has("GOMP_parallel")
 
 
 _WORK = ctypes.CFUNCTYPE(None, ctypes.c_void_p)
