@@ -208,8 +208,6 @@ def _cell_options(cls):
 class _FusedRNN(_CellRNN):
     """A recurrent layer whose whole sequence is one fused op, where recurrent dropout and activations allow."""
 
-    use_cudnn = "auto"
-
     def run_fused(self, *args, reverse):
         """(x, *states, kernel, recurrent kernel, bias) -> outputs of all times, *last states"""
         raise NotImplementedError
@@ -232,7 +230,7 @@ class _FusedRNN(_CellRNN):
 
     def _can_fuse(self, sequences, mask, training):
         cell = self.cell
-        if not self.use_cudnn or not cell.is_standard or (training and cell.recurrent_dropout):
+        if not cell.is_standard or (training and cell.recurrent_dropout):
             return False
         return sequences.dtype != "float16" and type(sequences.shape[1]) is not Dim
 
@@ -291,6 +289,9 @@ class _GatedRNN(_FusedRNN):
             raise ValueError(f"{type(self).__name__}: `use_cudnn` must be 'auto', True or False, but got {use_cudnn!r}.")
         super().__init__(*args, **kwargs)
         self.use_cudnn = use_cudnn
+
+    def _can_fuse(self, sequences, mask, training):
+        return bool(self.use_cudnn) and super()._can_fuse(sequences, mask, training)
 
 
 class LSTM(_GatedRNN):
