@@ -112,7 +112,7 @@ def _picking(xp):
     add_rows = _by_rows(xp, xp.add)
 
     def sum_rows_into(index, updates, size, out):
-        out.fill(0) if xp is not np else pages.fill(out, 0)
+        pages.fill(out, 0)
         width = math.prod(updates.shape[1:])
         row, updates, out = flat_rows((size,), index[:, None]), updates.reshape(index.size, width), out.reshape(size, width)
         order = xp.argsort(row, kind="stable")

@@ -15,7 +15,6 @@ import numpy as np
 from mlkit.backends.native import threads
 
 LARGE = 1 << 22  # bytes; for arrays of that size NumPy asks for huge pages
-FOR_A_THREAD = 1 << 17  # elements
 AT_ONCE = 1 << 23  # bytes whose pages a thread asks for before it looks whether it is to stop
 
 
@@ -42,11 +41,14 @@ def owns_memory(array):
 
 
 def fill(array, value):
-    """Write a number into all elements of a dense array, by all threads where it is large."""
-    if array.size < FOR_A_THREAD:
-        return np.copyto(array, value, "unsafe")
-    flat = array.reshape(-1)
-    threads.in_parts(lambda start, stop: np.copyto(flat[start:stop], value, "unsafe"), flat.size, FOR_A_THREAD)
+    """Write a number into all elements of a dense array; of a large one of NumPy's by all threads."""
+    if not isinstance(array, np.ndarray):
+        array.fill(value)
+    elif array.size < threads.FOR_A_THREAD:
+        np.copyto(array, value, "unsafe")
+    else:
+        flat = array.reshape(-1)
+        threads.in_parts(lambda start, stop: np.copyto(flat[start:stop], value, "unsafe"), flat.size)
 
 
 def join(array):

@@ -12,7 +12,6 @@ from mlkit.core.bernoulli import thresholds
 
 BLOCK = 32  # bytes that the generator makes at once
 ROWS = 60  # of `bernoulli` at a time; four take a whole number of words
-LARGE = 1 << 17  # numbers that pay for a thread
 
 
 def make(xp):
@@ -30,12 +29,18 @@ def make(xp):
     def bernoulli(key, shape, p):
         rows, width, whole, part = thresholds(shape, p)
         numbers = random_bits(key, (rows, width + 2), "uint8")
-        up = xp.ascontiguousarray(numbers[:, width:]).view("uint16") < part
-        limit = (up + xp.uint16(whole)).astype("uint8" if whole < 255 else "uint16")
-        return (numbers[:, :width] < limit).reshape(-1)[: math.prod(shape)].reshape(shape)
+        return (
+            (numbers[:, :width] < _limits(xp, numbers[:, width:], whole, part)).reshape(-1)[: math.prod(shape)].reshape(shape)
+        )
 
     table = dict(random_bits=random_bits, bernoulli=bernoulli)
     return {**table, **_floats(stream), "bernoulli": _bernoulli(stream)} if stream else table
+
+
+def _limits(xp, last, whole, part):
+    """The thresholds of rows from the two bytes at their ends; see `thresholds`."""
+    up = xp.ascontiguousarray(last).view("uint16") < part
+    return (up + xp.uint16(whole)).astype("uint8" if whole < 255 else "uint16")
 
 
 def _bernoulli(stream):
@@ -53,8 +58,7 @@ def _bernoulli(stream):
         for start in range(0, rows, ROWS):
             n = min(ROWS, rows - start)
             numbers = raw(-(-n * (width + 2) // 8)).view("uint8")[: n * (width + 2)].reshape(n, width + 2)
-            up = np.ascontiguousarray(numbers[:, width:]).view("uint16") < part
-            limit = (up + np.uint16(whole)).astype("uint8" if whole < 255 else "uint16")
+            limit = _limits(np, numbers[:, width:], whole, part)
             drawn, place = numbers[:, :width], flat[start * width : (start + n) * width]
             if place.size == n * width:
                 np.less(drawn, limit, out=place.reshape(n, width))
@@ -105,7 +109,7 @@ def _uniform(stream, key, out, low, high):
             part *= high - low
             part += low
 
-    threads.in_parts(fill, flat.size, LARGE, block)
+    threads.in_parts(fill, flat.size, block)
     pages.join(out)
     return out
 

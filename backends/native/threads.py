@@ -13,6 +13,7 @@ import threading
 
 import numpy as np
 
+FOR_A_THREAD = 1 << 17  # elements that pay for a thread
 epoch = 0  # counts changes: what was prepared for another number of threads is made anew
 listeners = []  # functions called when the number changes
 _chosen = None
@@ -35,7 +36,7 @@ def choose(number):
     _set_blas(number)
 
 
-def in_parts(work, size, least, step=1):
+def in_parts(work, size, step=1, least=FOR_A_THREAD):
     """``work(start, stop)`` for parts of range(size), beside one another. least: what pays for a thread. Parts begin at multiples
     of `step`."""
     length = max(-(-size // count()), least)

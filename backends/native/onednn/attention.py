@@ -133,7 +133,9 @@ class _Scores:
         """y = p^T x * scale, as the transpose of x^T p: a transposed matrix of scores takes twice the time of one that lies
         right. p: place of factors, x, y: (layout, place)."""
         turned_y = rows_dense(transposed(y[0])[0], self.dtype)
-        place = self._turned.get(turned_y) or self._turned.setdefault(turned_y, self.temporary(turned_y))
+        if turned_y not in self._turned:
+            self._turned[turned_y] = self.temporary(turned_y)
+        place = self._turned[turned_y]
         self.multiply((transposed(x[0]), x[1]), (self.factors, p), (turned_y, place), scale)
         self.run(copied(turned_y, transposed(y[0])), src=place, dst=y[1])
 

@@ -52,12 +52,7 @@ class Resample(Row):
         return 1 <= len(size) <= 3 and (method == "linear" or all(map(_rounds_alike, x.shape[1:-1], size)))
 
     def build(self, operands, outs, size, method):
-        x, y = image(operands[0]), image(outs[0])
-        primitive = x and forward(x, y, method)
-        if not primitive:
-            return None
-        kernel = Kernel(operands, outs)
-        return kernel.run(primitive, {c.SRC: kernel.argument(0, strided(*x)), c.DST: kernel.result(0, strided(*y))})
+        return _kernel(operands, outs, lambda x, y: forward(x, y, method), c.SRC, c.DST)
 
 
 class ResampleGrad(Row):
@@ -76,12 +71,18 @@ class ResampleGrad(Row):
         return backward(*map(image, images), method) is not None
 
     def build(self, operands, outs, size, method):
-        g, dx = image(operands[0]), image(outs[0])
-        primitive = g and backward(dx, g, method)
-        if not primitive:
-            return None
-        kernel = Kernel(operands, outs)
-        return kernel.run(primitive, {c.DIFF_DST: kernel.argument(0, strided(*g)), c.DIFF_SRC: kernel.result(0, strided(*dx))})
+        return _kernel(operands, outs, lambda g, dx: backward(dx, g, method), c.DIFF_DST, c.DIFF_SRC)
+
+
+def _kernel(operands, outs, make, given_name, made_name):
+    """The kernel of the primitive that `make` has for the images given and made, or None."""
+    given, made = image(operands[0]), image(outs[0])
+    primitive = given and make(given, made)
+    if not primitive:
+        return None
+    kernel = Kernel(operands, outs)
+    places = {given_name: kernel.argument(0, strided(*given)), made_name: kernel.result(0, strided(*made))}
+    return kernel.run(primitive, places)
 
 
 def _rounds_alike(size, new):
