@@ -214,7 +214,7 @@ class _FusedRNN(_CellRNN):
 
     def run(self, sequences, states, mask, training):
         cell = self.cell
-        if not self._can_fuse(sequences, mask, training):
+        if not self._can_fuse(sequences, training):
             return super().run(sequences, states, mask, training)
         if training and cell.disturbs:
             sequences = cell.disturbed_sequence(sequences, states[0])
@@ -228,7 +228,7 @@ class _FusedRNN(_CellRNN):
             last, outputs = states[0], ops.flip(outputs, axis=1) if self.go_backwards else outputs  # in the order of the steps
         return tree.map_structure(lambda t: ops.cast(t, self.compute_dtype), (last, outputs, states))
 
-    def _can_fuse(self, sequences, mask, training):
+    def _can_fuse(self, sequences, training):
         cell = self.cell
         if not cell.is_standard or (training and cell.recurrent_dropout):
             return False
@@ -290,8 +290,8 @@ class _GatedRNN(_FusedRNN):
         super().__init__(*args, **kwargs)
         self.use_cudnn = use_cudnn
 
-    def _can_fuse(self, sequences, mask, training):
-        return bool(self.use_cudnn) and super()._can_fuse(sequences, mask, training)
+    def _can_fuse(self, sequences, training):
+        return bool(self.use_cudnn) and super()._can_fuse(sequences, training)
 
 
 class LSTM(_GatedRNN):
