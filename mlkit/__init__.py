@@ -3,9 +3,16 @@
 ``import mlkit as keras`` runs Keras code. Names are imported when they are first used.
 """
 
+import pathlib
+
 from mlkit.core.offer import offer
 
 __version__ = "0.1.0"
+
+# In a checkout `backends/` and `applications/` lie beside this folder; an installed package has them within.
+_beside = pathlib.Path(__file__).resolve().parents[1]
+if not pathlib.Path(__path__[0], "backends").is_dir() and (_beside / "backends" / "native").is_dir():
+    __path__.append(str(_beside))
 
 _HOMES = {
     ".": (

@@ -1,9 +1,12 @@
 """The package holds what the tree holds: every folder of sources, the digits, and nothing of the tests."""
 
+import os
 import pathlib
+import re
 import shutil
 import subprocess
 import sys
+import sysconfig
 import tomllib
 import zipfile
 
@@ -52,8 +55,30 @@ def test_dependencies_have_lower_bounds_only():
 def test_top_level_holds_nothing_else():
     folders = {"applications", "backends", "benchmarks", "docs", "mlkit", "notebooks", "tests"}
     files = {"LICENSE", "README.md", "pyproject.toml"}
-    made_by_builds = {"build", "dist", "mlkit.egg-info"}
+    made_by_builds = {"build", "dist", "mlkit_engine.egg-info"}
     assert {f.name for f in ROOT.iterdir() if f.name[0] != "."} - made_by_builds <= folders | files
+
+
+def test_a_checkout_works_without_being_installed():
+    """Also beside an installed copy: the folder comes first, and finds its own other parts."""
+    code = "import mlkit.applications, mlkit.backends as b; print(float(mlkit.ops.sum(mlkit.ops.ones((2,)))), b.__path__[0])"
+    packages = sysconfig.get_path("purelib")
+    found = subprocess.run(  # -S: without the editable install's hook
+        [sys.executable, "-S", "-c", f"import sys; sys.path.append({packages!r}); {code}"],
+        cwd=ROOT, env={**os.environ, "PYTHONPATH": ""}, capture_output=True, text=True,
+    )  # fmt: skip
+    assert found.returncode == 0, found.stderr
+    assert found.stdout.split() == ["2.0", str(ROOT / "backends")]
+
+
+def test_the_distribution_does_not_take_the_name_of_another_project():
+    """`pip install mlkit` would bring something else: no text may offer it, with or without extras."""
+    assert METADATA["project"]["name"] == "mlkit-engine"
+    for folder in ("mlkit", "backends", "applications", "docs", "notebooks", "."):
+        for file in (ROOT / folder).glob("*" if folder == "." else "**/*"):
+            if file.suffix in (".py", ".md", ".ipynb"):
+                wrong = re.findall(r"pip install \\*[\"']?mlkit(?!-engine)\b.*", file.read_text())
+                assert not wrong, f"{file.relative_to(ROOT)}: {wrong}"
 
 
 @pytest.mark.slow

@@ -7,7 +7,7 @@ def make_backend():
         import jax  # noqa: F401
     except ImportError as error:
         raise ImportError(
-            'The "jax" backend needs the package JAX, which is not installed. Install it with: pip install "mlkit[jax]"'
+            'The "jax" backend needs the package JAX, which is not installed. Install it with: pip install jax'
         ) from error
     from mlkit.backends.jax_adapter.backend import JaxBackend
 

@@ -79,7 +79,7 @@ def test_without_jax_the_message_says_how_to_install_it(monkeypatch):
     from mlkit.backends import jax_adapter
 
     monkeypatch.setitem(sys.modules, "jax", None)
-    with pytest.raises(ImportError, match=r'pip install "mlkit\[jax\]"'):
+    with pytest.raises(ImportError, match="pip install jax"):
         jax_adapter.make_backend()
 
 
