@@ -2,6 +2,7 @@
 
 from mlkit import ops
 from mlkit.config import epsilon
+from mlkit.core import dtypes
 from mlkit.core.config_object import Configurable
 from mlkit.core.lookup import Lookup
 
@@ -79,8 +80,9 @@ class MinMaxNorm(Constraint):
 
 def _with_norm(w, axis, wanted):
     """`w` scaled so that its norm along `axis` is ``wanted(norm)``; zero weights stay zero."""
-    norm = ops.sqrt(ops.sum(ops.square(w), axis=axis, keepdims=True))
-    return w * (wanted(norm) / (epsilon() + norm))
+    wide = ops.cast(w, dtypes.single_of(w.dtype))  # squares of half floats overflow
+    norm = ops.sqrt(ops.sum(ops.square(wide), axis=axis, keepdims=True))
+    return ops.cast(wide * (wanted(norm) / (epsilon() + norm)), w.dtype)
 
 
 max_norm, non_neg, unit_norm, min_max_norm = MaxNorm, NonNeg, UnitNorm, MinMaxNorm

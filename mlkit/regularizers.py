@@ -4,6 +4,7 @@ import math
 
 from mlkit import ops
 from mlkit.core.config_object import Configurable
+from mlkit.core.dtypes import single_of
 from mlkit.core.lookup import Lookup
 
 __all__ = (
@@ -41,6 +42,7 @@ class L1L2(Regularizer):
         self.l2 = _factor("l2", 0.0 if l2 is None else l2)
 
     def __call__(self, x):
+        x = _single(x)
         penalty = ops.zeros((), dtype=x.dtype)
         if self.l1:
             penalty = penalty + self.l1 * ops.sum(ops.absolute(x))
@@ -60,7 +62,7 @@ class L1(Regularizer):
         self.l1 = _factor("l1", 0.01 if l1 is None else l1)
 
     def __call__(self, x):
-        return self.l1 * ops.sum(ops.absolute(x))
+        return self.l1 * ops.sum(ops.absolute(_single(x)))
 
 
 class L2(Regularizer):
@@ -74,7 +76,7 @@ class L2(Regularizer):
         self.l2 = _factor("l2", 0.01 if l2 is None else l2)
 
     def __call__(self, x):
-        return self.l2 * ops.sum(ops.square(x))
+        return self.l2 * ops.sum(ops.square(_single(x)))
 
 
 class OrthogonalRegularizer(Regularizer):
@@ -97,11 +99,18 @@ class OrthogonalRegularizer(Regularizer):
     def __call__(self, x):
         if len(x.shape) != 2:
             raise ValueError(f"OrthogonalRegularizer works on matrices, but got a tensor of shape {tuple(x.shape)}.")
+        x = _single(x)
         vectors = ops.normalize(x if self.mode == "rows" else ops.transpose(x), axis=1)
         n = vectors.shape[0]
         cosines = ops.matmul(vectors, ops.transpose(vectors)) * (1.0 - ops.eye(n, dtype=vectors.dtype))
         pairs = n * (n - 1) / 2
         return self.factor * 0.5 * ops.sum(ops.absolute(cosines)) / pairs
+
+
+def _single(x):
+    """The weights in float32 or wider: squares and sums of half floats overflow."""
+    x = ops.convert_to_tensor(x)
+    return ops.cast(x, single_of(x.dtype))
 
 
 def _factor(name, value):

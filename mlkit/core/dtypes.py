@@ -9,6 +9,7 @@ import functools
 
 import numpy as np
 
+HALF = ("bfloat16", "float16")
 FLOATS = ("bfloat16", "float16", "float32", "float64")
 INTS = ("int8", "int16", "int32", "int64")
 UINTS = ("uint8", "uint16", "uint32", "uint64")
@@ -160,6 +161,17 @@ def float_of(dtype):
     64-bit integers go to floatx as in Keras; weak Python types are accepted.
     """
     return result_type(dtype, float)
+
+
+def single_of(dtype):
+    """The dtype in which mathematics on values of this dtype is done: float32, or what is wider.
+
+    Squares, sums and quotients of half floats and small integers overflow in their own dtype.
+
+    >>> single_of("float16"), single_of("uint8"), single_of("float64")
+    ('float32', 'float32', 'float64')
+    """
+    return result_type(dtype, "float32")
 
 
 def limits(dtype):

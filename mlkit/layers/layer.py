@@ -58,7 +58,6 @@ class Layer(StatefulMixin, Operation):
         input_shape = kwargs.pop("input_shape", None)
         if "input_dim" in kwargs:
             input_shape = (kwargs.pop("input_dim"),)
-        kwargs.pop("batch_size", None) if input_shape is None else None
         if kwargs:
             raise ValueError(f"{type(self).__name__}: unrecognized keyword arguments {sorted(kwargs)}.")
         Operation.__init__(self, name)

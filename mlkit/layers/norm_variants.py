@@ -1,6 +1,7 @@
 """Normalization of single samples: by layer, group, root mean square, unit length."""
 
 from mlkit import constraints, initializers, ops, regularizers
+from mlkit.core.dtypes import single_of
 from mlkit.layers.activation import Pointwise
 from mlkit.layers.input_spec import InputSpec
 from mlkit.layers.layer import Layer
@@ -100,8 +101,9 @@ class UnitNormalization(Pointwise):
 
     def call(self, inputs):
         axis = tuple(self.axis) if isinstance(self.axis, list) else self.axis
-        square = ops.sum(ops.square(inputs), axis=axis, keepdims=True)
-        return inputs * ops.rsqrt(ops.maximum(square, 1e-12))
+        x = ops.cast(inputs, single_of(inputs.dtype))
+        square = ops.sum(ops.square(x), axis=axis, keepdims=True)
+        return ops.cast(x * ops.rsqrt(ops.maximum(square, 1e-12)), self.compute_dtype)
 
 
 class GroupNormalization(Layer):

@@ -7,6 +7,7 @@ import numpy as np
 from mlkit import ops
 from mlkit.config import image_data_format
 from mlkit.core.config_object import serialized
+from mlkit.core.dtypes import single_of
 from mlkit.layers.augmentation import Augmentation, middle_part, moved
 from mlkit.layers.layer import Layer
 
@@ -58,6 +59,7 @@ class Normalization(Layer):
 
     def __init__(self, axis=-1, mean=None, variance=None, invert=False, **kwargs):
         super().__init__(**kwargs)
+        self.autocast = False  # raw features and their variances may overflow half floats: only the result is cast
         self.axis = () if axis is None else (axis,) if isinstance(axis, int) else tuple(axis)
         if (mean is None) != (variance is None):
             raise ValueError(f"Normalization: pass both `mean` and `variance`, or neither, but got {mean!r} and {variance!r}.")
@@ -79,8 +81,9 @@ class Normalization(Layer):
         self._kept, self._broadcast_shape = kept, tuple(input_shape[a] if a in kept else 1 for a in range(rank))
         shape = tuple(input_shape[a] for a in kept)
         if self.input_mean is None:
-            self.adapt_mean = self.add_weight(shape, "zeros", trainable=False, name="mean")
-            self.adapt_variance = self.add_weight(shape, "ones", trainable=False, name="variance")
+            dtype = single_of(self.variable_dtype)
+            self.adapt_mean = self.add_weight(shape, "zeros", dtype=dtype, trainable=False, name="mean")
+            self.adapt_variance = self.add_weight(shape, "ones", dtype=dtype, trainable=False, name="variance")
             self.count = self.add_weight((), "zeros", dtype="int32", trainable=False, name="count")
             self._statistics = None
         else:
@@ -125,13 +128,13 @@ class Normalization(Layer):
         return tuple(ops.reshape(v, self._broadcast_shape) for v in (self.adapt_mean, self.adapt_variance))
 
     def call(self, inputs):
-        x = ops.cast(inputs, self.compute_dtype)
+        x = ops.cast(inputs, single_of(self.compute_dtype))
         mean, variance = (ops.cast(v, x.dtype) for v in self._both())
         deviation = ops.maximum(ops.sqrt(variance), 1e-7)
-        return mean + x * deviation if self.invert else (x - mean) / deviation
+        return ops.cast(mean + x * deviation if self.invert else (x - mean) / deviation, self.compute_dtype)
 
     def get_config(self):
-        config = {k: v for k, v in super().get_config().items() if k not in ("mean", "variance")}
+        config = {k: v for k, v in super().get_config().items() if k not in ("mean", "variance", "autocast")}
         plain = lambda v: v.tolist() if isinstance(v, np.ndarray) else serialized(v)  # noqa: E731
         return {**config, "axis": self.axis or None, "mean": plain(self.input_mean), "variance": plain(self.input_variance)}
 

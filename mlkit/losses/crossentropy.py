@@ -6,7 +6,7 @@ from mlkit import ops
 from mlkit.config import epsilon
 from mlkit.losses.checks import checked_by, labels, one_hot, probabilities
 from mlkit.losses.loss import LossFunctionWrapper
-from mlkit.losses.reduce import as_pair
+from mlkit.losses.reduce import as_pair, as_single
 
 
 @checked_by(probabilities)
@@ -129,7 +129,7 @@ def sparse_categorical_crossentropy(y_true, y_pred, from_logits=False, ignore_cl
     >>> sparse_categorical_crossentropy([1, 0], [[0.5, 0.5], [0.25, 0.75]]).numpy().round(4)
     array([0.6931, 1.3863], dtype=float32)
     """
-    y_pred = ops.convert_to_tensor(y_pred)
+    y_pred = as_single(y_pred)
     y_true = ops.cast(y_true, "int32")
     if y_true.ndim == y_pred.ndim and y_true.shape[axis] == 1:
         y_true = ops.squeeze(y_true, axis)
@@ -162,7 +162,7 @@ def categorical_generalized_cross_entropy(y_true, y_pred, q):
     >>> categorical_generalized_cross_entropy([1], [[0.75, 0.25]], q=0.5).numpy()
     array([1.], dtype=float32)
     """
-    y_pred = ops.convert_to_tensor(y_pred)
+    y_pred = as_single(y_pred)
     chosen = ops.one_hot(ops.cast(y_true, "int32"), y_pred.shape[-1], dtype=y_pred.dtype)
     return (1.0 - ops.power(ops.sum(y_pred * chosen, axis=-1), q)) / q
 
@@ -174,7 +174,7 @@ def _smooth(y_true, amount, classes):
 def _categorical_pair(y_true, y_pred, label_smoothing, axis, name):
     if not isinstance(axis, int) or isinstance(axis, bool):
         raise ValueError(f"{name}: `axis` must be an int, but got {axis!r}.")
-    y_pred = ops.convert_to_tensor(y_pred)
+    y_pred = as_single(y_pred)
     y_true = ops.cast(y_true, y_pred.dtype)
     if y_pred.shape[-1] == 1:
         warnings.warn(

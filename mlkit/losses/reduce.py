@@ -1,6 +1,7 @@
 """From one loss per element to the number that is minimized: ranks, sample weights, masks, reduction."""
 
 from mlkit import ops
+from mlkit.core.dtypes import is_float, single_of
 
 REDUCTIONS = ("sum_over_batch_size", "mean", "mean_with_sample_weight", "sum", "none", None)
 
@@ -40,9 +41,24 @@ def squeeze_or_expand_to_same_rank(x1, x2, expand_rank_1=True):
 
 
 def as_pair(y_true, y_pred):
-    """Targets and predictions as tensors of the predictions' dtype and, where a trailing 1 tells them apart, of one rank."""
-    y_pred = ops.convert_to_tensor(y_pred)
-    return squeeze_or_expand_to_same_rank(ops.convert_to_tensor(y_true, dtype=y_pred.dtype), y_pred)
+    """Targets and predictions as tensors of one dtype, float32 or wider, and, where a trailing 1 tells them apart, of one rank.
+
+    The dtype follows the predictions; differences of small integers would wrap around, and squares of half floats overflow.
+    """
+    y_pred = as_single(y_pred)
+    return squeeze_or_expand_to_same_rank(ops.cast(y_true, y_pred.dtype), y_pred)
+
+
+def as_single(x):
+    """The tensor in float32, or in its own dtype if that is wider: what losses and metrics compute in."""
+    x = ops.convert_to_tensor(x)
+    return ops.cast(x, single_of(x.dtype))
+
+
+def without_half(x):
+    """The tensor with half floats as float32; integers and truth values are compared exactly as they are."""
+    x = ops.convert_to_tensor(x)
+    return ops.cast(x, single_of(x.dtype)) if is_float(x.dtype) else x
 
 
 def align_weights(values, weights):
@@ -95,11 +111,12 @@ def reduce_weighted_values(values, sample_weight=None, mask=None, reduction="sum
         A scalar, or the weighted values for ``"none"`` and None.
     """
     standardize_reduction(reduction)
-    values = ops.convert_to_tensor(values, dtype=dtype)
+    values = ops.convert_to_tensor(values)
+    dtype, values = dtype or values.dtype, as_single(values)
     if sample_weight is not None:
         sample_weight = ops.convert_to_tensor(sample_weight, dtype=values.dtype)
     weights = apply_mask(sample_weight, mask, values.dtype, reduction)
     if weights is not None:
         values, weights = align_weights(values, weights)
         values = values * weights
-    return reduce_values(values, weights, reduction)
+    return ops.cast(reduce_values(values, weights, reduction), dtype)

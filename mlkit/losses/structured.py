@@ -4,7 +4,7 @@ from mlkit import ops
 from mlkit.config import epsilon
 from mlkit.losses.checks import checked_by, label_vector, same_shape
 from mlkit.losses.loss import LossFunctionWrapper
-from mlkit.losses.reduce import as_pair
+from mlkit.losses.reduce import as_pair, as_single
 
 
 @checked_by(same_shape)
@@ -75,8 +75,8 @@ def circle(y_true, y_pred, ref_labels=None, ref_embeddings=None, remove_diagonal
     >>> circle([0, 0, 1], [[1.0, 0.0], [1.0, 0.0], [0.0, 1.0]]).numpy().round(4)[2]
     np.float32(0.0)
     """
-    y_pred, y_true = ops.convert_to_tensor(y_pred), ops.reshape(ops.cast(y_true, "int32"), (-1, 1))
-    references = y_pred if ref_embeddings is None else ops.convert_to_tensor(ref_embeddings)
+    y_pred, y_true = as_single(y_pred), ops.reshape(ops.cast(y_true, "int32"), (-1, 1))
+    references = y_pred if ref_embeddings is None else ops.cast(ref_embeddings, y_pred.dtype)
     ref_labels = y_true if ref_labels is None else ops.reshape(ops.cast(ref_labels, "int32"), (-1, 1))
     distance = ops.maximum(1.0 - ops.matmul(y_pred, ops.transpose(references)), 0.0)  # 1 - cosine
     same = ops.equal(y_true, ops.transpose(ref_labels))
@@ -118,7 +118,7 @@ def ctc(y_true, y_pred):
     Returns:
         Tensor of shape (batch,).
     """
-    y_true, y_pred = ops.convert_to_tensor(y_true), ops.convert_to_tensor(y_pred)
+    y_true, y_pred = ops.convert_to_tensor(y_true), as_single(y_pred)
     _check_sequences("ctc", y_true, y_pred.shape)
     label_length = ops.sum(ops.cast(ops.not_equal(y_true, 0), "int32"), axis=-1)
     batch, time, _ = y_pred.shape

@@ -2,7 +2,7 @@
 
 from mlkit import ops
 from mlkit.core.dtypes import floatx
-from mlkit.losses.reduce import as_pair, squeeze_or_expand_to_same_rank
+from mlkit.losses.reduce import squeeze_or_expand_to_same_rank, without_half
 from mlkit.metrics.reduction import MeanMetricWrapper
 
 
@@ -12,7 +12,8 @@ def accuracy(y_true, y_pred):
     >>> accuracy([1, 2, 3], [1, 2, 4]).numpy()
     array([1., 1., 0.], dtype=float32)
     """
-    return ops.cast(ops.equal(*as_pair(y_true, y_pred)), floatx())
+    pair = squeeze_or_expand_to_same_rank(without_half(y_true), without_half(y_pred))
+    return ops.cast(ops.equal(*pair), floatx())
 
 
 def binary_accuracy(y_true, y_pred, threshold=0.5):
@@ -21,7 +22,7 @@ def binary_accuracy(y_true, y_pred, threshold=0.5):
     >>> binary_accuracy([1.0, 0.0], [0.7, 0.6]).numpy()
     array([1., 0.], dtype=float32)
     """
-    y_true, y_pred = squeeze_or_expand_to_same_rank(ops.convert_to_tensor(y_true), ops.convert_to_tensor(y_pred))
+    y_true, y_pred = squeeze_or_expand_to_same_rank(without_half(y_true), without_half(y_pred))
     said = ops.cast(ops.greater(y_pred, threshold), y_true.dtype)
     return ops.cast(ops.equal(y_true, said), floatx())
 
@@ -55,7 +56,7 @@ def sparse_categorical_accuracy(y_true, y_pred):
     >>> sparse_categorical_accuracy([1, 1], [[0.1, 0.9], [0.6, 0.4]]).numpy()
     array([1., 0.], dtype=float32)
     """
-    return _matches(ops.convert_to_tensor(y_true), y_pred)
+    return _matches(without_half(y_true), y_pred)
 
 
 def _matches(labels, y_pred):
@@ -101,7 +102,10 @@ def sparse_top_k_categorical_accuracy(y_true, y_pred, k=5, from_sorted_ids=False
     array([1., 0.], dtype=float32)
     """
     y_pred = ops.convert_to_tensor(y_pred)
-    y_true = ops.cast(y_true, y_pred.dtype if from_sorted_ids else "int32")
+    if from_sorted_ids:
+        y_true, y_pred = without_half(y_true), without_half(y_pred)
+    else:
+        y_true = ops.cast(y_true, "int32")
     rows = ops.reshape(y_pred, (-1, y_pred.shape[-1]))
     labels = ops.reshape(y_true, (-1,))
     if from_sorted_ids:

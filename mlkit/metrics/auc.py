@@ -5,6 +5,7 @@ import numpy as np
 from mlkit import ops
 from mlkit.config import epsilon
 from mlkit.core.spec import show
+from mlkit.losses.reduce import as_single
 from mlkit.metrics.confusion import share
 from mlkit.metrics.metric import Metric
 from mlkit.metrics.outcomes import OUTCOMES, evenly_spaced, outcome_counts
@@ -82,7 +83,7 @@ class AUC(Metric):
             self._build(y_pred.shape)
         counts = outcome_counts(
             y_true,
-            ops.sigmoid(y_pred) if self.from_logits else y_pred,
+            ops.sigmoid(as_single(y_pred)) if self.from_logits else y_pred,
             self.thresholds,
             sample_weight,
             dtype=self.true_positives.dtype,

@@ -41,20 +41,20 @@ class FBetaScore(Metric):
                 f"{show(y_true_shape)} and {show(y_pred_shape)}. Make class numbers one-hot with mlkit.utils.to_categorical."
             )
         shape = () if self.average == "micro" else (y_pred_shape[1],)
-        self.true_positives = self.add_variable(shape, "zeros", dtype=self.dtype, name="true_positives")
-        self.false_positives = self.add_variable(shape, "zeros", dtype=self.dtype, name="false_positives")
-        self.false_negatives = self.add_variable(shape, "zeros", dtype=self.dtype, name="false_negatives")
-        self.intermediate_weights = self.add_variable(shape, "zeros", dtype=self.dtype, name="intermediate_weights")
+        self.true_positives = self.add_variable(shape, "zeros", dtype=self.accumulator_dtype, name="true_positives")
+        self.false_positives = self.add_variable(shape, "zeros", dtype=self.accumulator_dtype, name="false_positives")
+        self.false_negatives = self.add_variable(shape, "zeros", dtype=self.accumulator_dtype, name="false_negatives")
+        self.intermediate_weights = self.add_variable(shape, "zeros", dtype=self.accumulator_dtype, name="intermediate_weights")
         self._built = True
 
     def update_state(self, y_true, y_pred, sample_weight=None):
         """Take in one-hot (or multi-hot) targets and predictions of shape (batch, classes), weights of shape (batch,)."""
-        y_true = ops.convert_to_tensor(y_true, dtype=self.dtype)
-        y_pred = ops.convert_to_tensor(y_pred, dtype=self.dtype)
+        y_true = ops.convert_to_tensor(y_true, dtype=self.accumulator_dtype)
+        y_pred = ops.convert_to_tensor(y_pred, dtype=self.accumulator_dtype)
         if not self._built:
             self._build(y_true.shape, y_pred.shape)
-        said = ops.cast(self._decide(y_pred), self.dtype)
-        weight = 1.0 if sample_weight is None else ops.convert_to_tensor(sample_weight, dtype=self.dtype)[:, None]
+        said = ops.cast(self._decide(y_pred), self.accumulator_dtype)
+        weight = 1.0 if sample_weight is None else ops.convert_to_tensor(sample_weight, dtype=self.accumulator_dtype)[:, None]
 
         def total(x):
             return ops.sum(x * weight, axis=None if self.average == "micro" else 0)

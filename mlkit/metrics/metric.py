@@ -3,6 +3,7 @@
 import contextlib
 
 from mlkit import ops
+from mlkit.core import dtypes
 from mlkit.core.config_object import Configurable
 from mlkit.core.names import auto_name, name_scope
 from mlkit.core.variable import Variable
@@ -48,13 +49,18 @@ class Metric(Configurable):
         """Name of the dtype the metric is computed in."""
         return self._dtype
 
+    @property
+    def accumulator_dtype(self):
+        """The dtype of sums over batches: the metric's own, but float32 for a half float, which cannot count beyond 2,048."""
+        return dtypes.single_of(self.dtype) if dtypes.is_float(self.dtype) else self.dtype
+
     def add_variable(self, shape, initializer, dtype=None, aggregation="sum", name=None):
         """A new state variable.
 
         Args:
             shape: Its shape.
             initializer: Its first value: an initializer or the name of one. `reset_state` sets it to zeros.
-            dtype: `mlkit.config.floatx()` by default.
+            dtype: `mlkit.config.floatx()` by default, but no half float, which cannot count beyond 2,048.
             aggregation: How the values of several devices become one.
             name: Name, the end of its path.
         """
@@ -62,6 +68,7 @@ class Metric(Configurable):
 
         if "_added" not in vars(self):
             raise RuntimeError(f"{type(self).__name__}.__init__ must call `super().__init__()` before it adds variables.")
+        dtype = dtype or dtypes.single_of(dtypes.floatx())
         with name_scope(self.name.replace("/", ">")):
             variable = Variable(
                 initializers.get(initializer),

@@ -1,6 +1,7 @@
 """Sums and means over batches, and the mean of a function of targets and predictions."""
 
 from mlkit import ops
+from mlkit.core import dtypes, tree
 from mlkit.losses.loss import FunctionOptions
 from mlkit.losses.reduce import apply_mask, get_mask, squeeze_or_expand_to_same_rank
 from mlkit.metrics.metric import Metric
@@ -48,11 +49,11 @@ class Sum(Metric):
 
     def __init__(self, name="sum", dtype=None):
         super().__init__(dtype, name)
-        self.total = self.add_variable((), "zeros", dtype=self.dtype, name="total")
+        self.total = self.add_variable((), "zeros", dtype=self.accumulator_dtype, name="total")
 
     def update_state(self, values, sample_weight=None):
         """Add values of any shape, each times its weight."""
-        values, _ = samplewise(values, sample_weight, ops.sum, self.dtype)
+        values, _ = samplewise(values, sample_weight, ops.sum, self.accumulator_dtype)
         self.total.assign_add(ops.sum(values))
 
     def result(self):
@@ -73,12 +74,12 @@ class Mean(Metric):
 
     def __init__(self, name="mean", dtype=None):
         super().__init__(dtype, name)
-        self.total = self.add_variable((), "zeros", dtype=self.dtype, name="total")
-        self.count = self.add_variable((), "zeros", dtype=self.dtype, name="count")
+        self.total = self.add_variable((), "zeros", dtype=self.accumulator_dtype, name="total")
+        self.count = self.add_variable((), "zeros", dtype=self.accumulator_dtype, name="count")
 
     def update_state(self, values, sample_weight=None):
         """Take in values of shape (batch, ...), or a scalar that counts as one sample."""
-        values, weights = samplewise(values, sample_weight, ops.mean, self.dtype)
+        values, weights = samplewise(values, sample_weight, ops.mean, self.accumulator_dtype)
         self.total.assign_add(ops.sum(values))
         if weights is not None:
             self.count.assign_add(ops.sum(weights))
@@ -86,6 +87,9 @@ class Mean(Metric):
             self.count.assign_add(values.shape[0] if values.ndim else 1)
 
     def result(self):
+        return ops.cast(self._mean(), self.dtype)
+
+    def _mean(self):
         return ops.divide_no_nan(self.total, self.count)
 
 
@@ -112,5 +116,12 @@ class MeanMetricWrapper(FunctionOptions, Mean):
             y_pred: Predictions, shape (batch, ...); entries that a mask on them excludes do not count.
             sample_weight: Weight of each sample or value. Optional.
         """
+        mask = get_mask(y_pred)
+        y_true, y_pred = (tree.map_structure(self._wide_enough, y) for y in (y_true, y_pred))
         values = self.fn(y_true, y_pred, **self.options)
-        super().update_state(values, sample_weight=apply_mask(sample_weight, get_mask(y_pred), self.dtype, "sum"))
+        super().update_state(values, sample_weight=apply_mask(sample_weight, mask, self.accumulator_dtype, "sum"))
+
+    def _wide_enough(self, x):
+        """A tensor of half floats (predictions under mixed precision) as the metric's dtype; anything else as it is."""
+        half = getattr(x, "dtype", None) is not None and str(x.dtype) in dtypes.HALF
+        return ops.cast(x, self.accumulator_dtype) if half else x

@@ -28,11 +28,11 @@ class RootMeanSquaredError(Mean):
 
     def update_state(self, y_true, y_pred, sample_weight=None):
         """Take in targets and predictions of one shape."""
-        y_true, y_pred = as_pair(y_true, ops.convert_to_tensor(y_pred, dtype=self.dtype))
+        y_true, y_pred = as_pair(y_true, ops.convert_to_tensor(y_pred, dtype=self.accumulator_dtype))
         super().update_state(ops.square(y_pred - y_true), sample_weight=sample_weight)
 
     def result(self):
-        return ops.sqrt(super().result())
+        return ops.cast(ops.sqrt(self._mean()), self.dtype)
 
 
 def cosine_similarity(y_true, y_pred, axis=-1):
@@ -139,10 +139,10 @@ class R2Score(Metric):
 
     def update_state(self, y_true, y_pred, sample_weight=None):
         """Take in targets and predictions of shape (batch, outputs), weights of shape (batch,) or (batch, outputs)."""
-        y_true, y_pred = as_pair(y_true, ops.convert_to_tensor(y_pred, dtype=self.dtype))
+        y_true, y_pred = as_pair(y_true, ops.convert_to_tensor(y_pred, dtype=self.accumulator_dtype))
         if not self._built:
             self._build(y_true.shape, y_pred.shape)
-        weight = ops.convert_to_tensor(1.0 if sample_weight is None else sample_weight, dtype=self.dtype)
+        weight = ops.convert_to_tensor(1.0 if sample_weight is None else sample_weight, dtype=self.accumulator_dtype)
         weight = ops.broadcast_to(weight[:, None] if weight.ndim == 1 else weight, y_true.shape)
         self.sum.assign_add(ops.sum(y_true * weight, axis=0))
         self.squared_sum.assign_add(ops.sum(ops.square(y_true) * weight, axis=0))

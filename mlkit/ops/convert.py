@@ -175,6 +175,13 @@ def to_float(x):
     return t if d in dtypes.FLOATS or d in dtypes.COMPLEX else el.cast(t, dtype=dtypes.float_of(d))
 
 
+def to_single(x):
+    """The tensor in float32 or wider: what sums, squares and quotients of values of any dtype are computed in."""
+    t = as_tensor(x)
+    dtype = dtypes.single_of(t.dtype)
+    return t if t.dtype == dtype else el.cast(t, dtype=dtype)
+
+
 def to_integer(name, x):
     """An integer tensor: indices, or operands of functions that know integers only. Truth values count as int32.
 

@@ -1,6 +1,7 @@
 """Limits on gradients, by value or by norm."""
 
 from mlkit import ops
+from mlkit.core.dtypes import single_of
 
 
 def clip_gradients(gradients, clipnorm=None, clipvalue=None, global_clipnorm=None):
@@ -23,8 +24,9 @@ def clip_gradients(gradients, clipnorm=None, clipvalue=None, global_clipnorm=Non
 
 def clip_by_norm(gradient, limit):
     """The gradient, scaled down to norm `limit` where it is longer."""
-    norm = ops.sqrt(ops.sum(ops.square(gradient)))
-    return gradient * limit / ops.maximum(norm, limit)
+    wide = ops.cast(gradient, single_of(gradient.dtype))  # squares of half floats overflow
+    norm = ops.sqrt(ops.sum(ops.square(wide)))
+    return ops.cast(wide * limit / ops.maximum(norm, limit), gradient.dtype)
 
 
 def clip_by_global_norm(gradients, limit):
@@ -32,9 +34,10 @@ def clip_by_global_norm(gradients, limit):
     norm = global_norm(gradients)
     scale = limit * ops.minimum(1.0 / norm, 1.0 / limit)
     scale = scale + (norm - norm)  # 0 for finite norms, else NaN: an overflow must not pass for a small step
-    return [g * ops.cast(scale, g.dtype) for g in gradients]
+    return [ops.cast(ops.cast(g, scale.dtype) * scale, g.dtype) for g in gradients]
 
 
 def global_norm(gradients):
-    """The Euclidean norm of all gradients taken as one vector."""
-    return ops.sqrt(sum(ops.sum(ops.square(g)) for g in gradients))
+    """The Euclidean norm of all gradients taken as one vector, in float32 or wider."""
+    wide = (ops.cast(g, single_of(g.dtype)) for g in gradients)
+    return ops.sqrt(sum(ops.sum(ops.square(g)) for g in wide))

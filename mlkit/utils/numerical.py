@@ -2,6 +2,8 @@
 
 import numpy as np
 
+from mlkit.core import dtypes
+
 
 def to_categorical(x, num_classes=None):
     """One-hot encode integer labels.
@@ -49,7 +51,7 @@ def normalize(x, axis=-1, order=2):
         order: order of the norm, 1, 2 ... or np.inf.
 
     Returns:
-        An array (or tensor) of the shape of x.
+        An array (or tensor) of the shape of x; a NumPy vector becomes one row, as in Keras.
 
     >>> normalize(np.array([[3.0, 4.0]])).tolist()
     [[0.6, 0.8]]
@@ -62,6 +64,10 @@ def normalize(x, axis=-1, order=2):
         from mlkit import ops
 
         return ops.normalize(x, axis=axis, order=order)
-    rows = np.atleast_2d(np.asarray(x))
-    length = np.linalg.norm(rows, order, axis, keepdims=True)
-    return rows / np.where(length == 0, 1, length)
+    rows = np.asarray(x)
+    if rows.ndim < 2:  # a vector is one row, along whichever axis
+        rows, axis = rows.reshape(1, -1), -1
+    wide = rows.astype(np.result_type(rows.dtype, np.float32))
+    length = np.linalg.norm(wide, order, axis, keepdims=True)
+    out = wide / np.where(length == 0, 1, length)
+    return out.astype(rows.dtype) if dtypes.name_of(rows.dtype) in dtypes.HALF else out

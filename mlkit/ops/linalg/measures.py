@@ -4,7 +4,7 @@ import math
 
 from mlkit.core.spec import normalize_axis, reduced, show
 from mlkit.ops import elementwise as el
-from mlkit.ops.convert import to_float
+from mlkit.ops.convert import cast, to_float, to_single
 from mlkit.ops.linalg import matrix, spectral, triangular
 from mlkit.ops.movement import reshape, transpose
 from mlkit.ops.reduction import max_, min_, sum_
@@ -61,6 +61,7 @@ def norm(x, ord=None, axis=None, keepdims=False):
     5.0
     """
     x = to_float(x)
+    dtype, x = x.dtype, to_single(x)  # squares of half floats overflow where their root does not
     axes = _norm_axes(x, ord, axis)
     if ord is None or ord == "fro" and len(axes) == 2:
         out = _euclid(x, axes)
@@ -68,6 +69,8 @@ def norm(x, ord=None, axis=None, keepdims=False):
         out = _vector_norm(x, ord, axes)
     else:
         out = _matrix_norm(x, ord, *axes)
+    if dtype != x.dtype:
+        out = cast(out, dtype)
     return out if keepdims else reshape(out, shape=reduced(x.shape, axes, False))
 
 

@@ -6,7 +6,7 @@ from mlkit.config import epsilon
 from mlkit.core.spec import normalize_axis, same_size, show
 from mlkit.ops import elementwise as el
 from mlkit.ops import fused
-from mlkit.ops.convert import as_tensor, cast, promote_tensors, to_float
+from mlkit.ops.convert import as_tensor, cast, promote_tensors, to_float, to_single
 from mlkit.ops.movement import reshape, transpose
 from mlkit.ops.nn.encoding import one_hot
 from mlkit.ops.reduction import size_along, size_operand, sum_
@@ -36,10 +36,11 @@ def binary_crossentropy(target, output, from_logits=False):
     """
     target, output = promote_tensors(target, output, floating=True)
     _check_equal_shapes("binary_crossentropy", target, output)
+    dtype, target, output = output.dtype, to_single(target), to_single(output)  # 1 - epsilon is 1 in half floats
     if from_logits:
-        return fused.softplus(output) - target * output
+        return cast(fused.softplus(output) - target * output, dtype)
     p = _inside(output)
-    return -(target * el.log(p) + (1.0 - target) * el.log(1.0 - p))
+    return cast(-(target * el.log(p) + (1.0 - target) * el.log(1.0 - p)), dtype)
 
 
 def _log_probabilities(probabilities, axis):
@@ -64,7 +65,8 @@ def categorical_crossentropy(target, output, from_logits=False, axis=-1):
         perm = _to_last(axis, output.ndim)
         target, output = (x if perm is None else transpose(x, perm=perm) for x in (target, output))
         return fused.softmax_cross_entropy(output, target)[0]
-    return -sum_(target * _log_probabilities(output, axis), axes=(axis,), keepdims=False)
+    log_p = _log_probabilities(to_single(output), axis)
+    return cast(-sum_(to_single(target) * log_p, axes=(axis,), keepdims=False), output.dtype)
 
 
 def _to_last(axis, ndim):
@@ -97,9 +99,9 @@ def sparse_categorical_crossentropy(target, output, from_logits=False, axis=-1):
     if from_logits:
         perm = _to_last(axis, output.ndim)
         return fused.softmax_cross_entropy(output if perm is None else transpose(output, perm=perm), target)[0]
-    log_p = _log_probabilities(output, axis)
-    hot = one_hot(target, output.shape[axis], axis=axis, dtype=output.dtype)
-    return -sum_(hot * log_p, axes=(axis,), keepdims=False)
+    log_p = _log_probabilities(to_single(output), axis)
+    hot = one_hot(target, output.shape[axis], axis=axis, dtype=log_p.dtype)
+    return cast(-sum_(hot * log_p, axes=(axis,), keepdims=False), output.dtype)
 
 
 def psnr(x1, x2, max_val):
@@ -109,8 +111,8 @@ def psnr(x1, x2, max_val):
     """
     x1, x2 = promote_tensors(x1, x2, floating=True)
     _check_equal_shapes("psnr", x1, x2)
-    d = x1 - x2
+    dtype, d = x1.dtype, to_single(x1) - to_single(x2)
     axes = tuple(range(d.ndim))
     mse = sum_(d * d, axes=axes, keepdims=False) / size_operand(size_along(d, axes), d.dtype)
     scale = 10 / math.log(10)
-    return 2 * scale * el.log(cast(as_tensor(max_val), x2.dtype)) - scale * el.log(mse)
+    return cast(2 * scale * el.log(cast(as_tensor(max_val), d.dtype)) - scale * el.log(mse), dtype)

@@ -7,13 +7,11 @@ from mlkit.core import dtypes
 from mlkit.core.spec import normalize_axes, normalize_axis, show
 from mlkit.ops import elementwise as el
 from mlkit.ops import fused
-from mlkit.ops.convert import as_tensor, cast, promote_tensors, to_float
+from mlkit.ops.convert import as_tensor, cast, promote_tensors, to_float, to_single
 from mlkit.ops.movement import reshape
 from mlkit.ops.reduction import size_along, size_operand, sum_
 
 __all__ = ["batch_normalization", "layer_normalization", "moments", "normalize", "rms_normalization"]
-
-_HALF = ("float16", "bfloat16")
 
 
 def _mean(x, axes):
@@ -31,7 +29,7 @@ def moments(x, axes, keepdims=False, synchronized=False):
         raise NotImplementedError("moments: `synchronized=True` is not supported.")
     x = to_float(x)
     dtype = x.dtype
-    x = cast(x, "float32") if dtype in _HALF else x
+    x = cast(x, "float32") if dtype in dtypes.HALF else x
     axes = normalize_axes("moments", axes, x.ndim)
     mean = _mean(x, axes)
     centred = x - mean
@@ -39,7 +37,7 @@ def moments(x, axes, keepdims=False, synchronized=False):
     if not keepdims:
         small = tuple(s for i, s in enumerate(x.shape) if i not in axes)
         found = tuple(reshape(m, shape=small) for m in found)
-    if dtype in _HALF:
+    if dtype in dtypes.HALF:
         low, high = dtypes.limits("float16")
         found = tuple(cast(el.minimum(el.maximum(m, low), high), dtype) for m in found)
     return found
@@ -72,7 +70,7 @@ def batch_normalization(x, mean, variance, axis, offset=None, scale=None, epsilo
 def _single(x):
     """The tensor in float32 or wider, and the dtype of the result."""
     x = as_tensor(x)
-    return cast(x, dtypes.result_type(x.dtype, "float32")), x.dtype
+    return to_single(x), x.dtype
 
 
 def layer_normalization(x, gamma=None, beta=None, axis=-1, epsilon=None, **kwargs):
@@ -101,7 +99,7 @@ def layer_normalization(x, gamma=None, beta=None, axis=-1, epsilon=None, **kwarg
         return cast(y if gamma is None else y * _along(gamma, x, axes), dtype)
     inner = tuple(x.shape[a] for a in axes)
     if axes == tuple(range(x.ndim - len(axes), x.ndim)) and all(p is None or p.shape == inner for p in (gamma, beta)):
-        x = given if dtype in _HALF else x  # half floats are computed in float32 there
+        x = given if dtype in dtypes.HALF else x  # half floats are computed in float32 there
         return cast(fused.layer_norm(x, gamma, beta, rank=len(axes), epsilon=epsilon)[0], dtype)
     mean, variance = moments(x, axes, keepdims=True)
     inverse = el.rsqrt(variance + epsilon)
@@ -137,13 +135,14 @@ def normalize(x, axis=-1, order=2, epsilon=None):
     if not isinstance(order, int) or order < 1:
         raise ValueError(f"normalize: `order` must be an int >= 1, but got {order!r}.")
     epsilon = default_epsilon() if epsilon is None else epsilon
-    x = to_float(x)
+    dtype = dtypes.float_of(as_tensor(x).dtype)
+    x = to_single(x)
     if not x.ndim:
         x = reshape(x, shape=(1,))
     axes = normalize_axes("normalize", axis, x.ndim)
     if order == 2:
-        return x * el.minimum(el.rsqrt(sum_(x * x, axes=axes, keepdims=True)), 1.0 / epsilon)
+        return cast(x * el.minimum(el.rsqrt(sum_(x * x, axes=axes, keepdims=True)), 1.0 / epsilon), dtype)
     if len(axes) > 1:
         raise NotImplementedError(f"normalize: `axis` must be one axis for `order` {order}, but got {axis}.")
     norm = sum_(abs(x) ** order, axes=axes, keepdims=True) ** (1.0 / order)
-    return x / el.maximum(norm, epsilon)
+    return cast(x / el.maximum(norm, epsilon), dtype)

@@ -5,7 +5,7 @@ from mlkit.core.spec import normalize_axis, same_size, show, size_of
 from mlkit.ops import elementwise as el
 from mlkit.ops import movement as mov
 from mlkit.ops import order
-from mlkit.ops.convert import as_tensor, cast, promote_tensors, to_float
+from mlkit.ops.convert import as_tensor, cast, promote_tensors, to_float, to_single
 from mlkit.ops.numpy.matrices import diagonal
 from mlkit.ops.numpy.products import matmul
 from mlkit.ops.numpy.reductions import any as any_over
@@ -20,20 +20,25 @@ __all__ = ["average", "corrcoef", "diff", "median", "percentile", "quantile", "s
 def var(x, axis=None, keepdims=False):
     """The mean squared distance from the mean, over axes. Half floats are computed in float32."""
     x = as_tensor(x)
-    result = dtypes.float_of(x.dtype)
-    x = cast(x, dtypes.result_type(result, "float32"))
-    axes = normalized("var", axis, x)
+    return cast(_var("var", x, axis, keepdims), dtypes.float_of(x.dtype))
+
+
+def _var(name, x, axis, keepdims):
+    """The variance in float32 or wider."""
+    x = to_single(x)
+    axes = normalized(name, axis, x)
     away = el.abs_(el.sub(x, mean(x, axes, keepdims=True)))
-    return cast(mean(el.mul(away, away), axes, keepdims), result)
+    return mean(el.mul(away, away), axes, keepdims)
 
 
 def std(x, axis=None, keepdims=False):
-    """The square root of `var`.
+    """The square root of `var`. Half floats are computed in float32.
 
     >>> float(std([1.0, 3.0]))
     1.0
     """
-    return el.sqrt(var(x, axis, keepdims))
+    x = as_tensor(x)
+    return cast(el.sqrt(_var("std", x, axis, keepdims)), dtypes.float_of(x.dtype))
 
 
 def average(x, axis=None, weights=None):
@@ -130,6 +135,7 @@ def corrcoef(x):
            [-1.,  1.]], dtype=float32)
     """
     x = to_float(x)
+    dtype, x = x.dtype, to_single(x)
     if len(x.shape) > 2:
         raise ValueError(f"corrcoef: the tensor must have at most two axes, but has shape {show(x.shape)}.")
     single = len(x.shape) < 2
@@ -140,6 +146,7 @@ def corrcoef(x):
     out = el.div(covariance, cast(el.sqrt(el.mul(expand_dims(own, 1), own)), x.dtype))
     if x.dtype not in dtypes.COMPLEX:
         out = el.minimum(el.maximum(out, -1.0), 1.0)
+    out = cast(out, dtype)
     return reshape(out, ()) if single else out
 
 
