@@ -174,6 +174,7 @@ def single_of(dtype):
     return result_type(dtype, "float32")
 
 
+@functools.cache
 def limits(dtype):
     """(smallest, largest) finite value of an int, bool or float dtype, as Python numbers."""
     if dtype == "bool":

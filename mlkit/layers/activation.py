@@ -84,6 +84,11 @@ class PReLU(Layer):
 
     def build(self, input_shape):
         shared = self.shared_axes or []
+        if any(not 1 <= axis < len(input_shape) for axis in shared):
+            raise ValueError(
+                f"PReLU {self.path!r}: `shared_axes` {shared} must lie in 1 to {len(input_shape) - 1} for inputs of shape "
+                f"{input_shape}."
+            )
         shape = tuple(1 if axis in shared else size for axis, size in enumerate(input_shape[1:], 1))
         if None in shape:
             raise ValueError(

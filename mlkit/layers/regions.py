@@ -100,7 +100,8 @@ class RandomErasing(_Boxes):
 
     def changed(self, images, apply_erasing, batch_masks, fill_value):
         erased = ops.logical_and(batch_masks, per_image(apply_erasing))
-        return ops.where(erased, ops.cast(fill_value, images.dtype), images)
+        fill = ops.clip(ops.cast(fill_value, "float32"), *map(float, self.value_range))
+        return ops.where(erased, ops.cast(fill, images.dtype), images)
 
 
 class MixUp(Augmentation):

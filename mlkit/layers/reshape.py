@@ -67,6 +67,8 @@ class RepeatVector(Layer):
         super().__init__(**kwargs)
         if not isinstance(n, int):
             raise TypeError(f"RepeatVector: `n` must be an integer, but got {n!r}.")
+        if n < 1:
+            raise ValueError(f"RepeatVector: `n` must be at least 1, but got {n}.")
         self.n = n
         self.input_spec = InputSpec(ndim=2)
 

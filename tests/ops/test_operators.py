@@ -115,3 +115,12 @@ def test_zeros_of_an_unknown_length():
     k = mlkit.KerasTensor((None, 3))
     zeros = mlkit.layers.Lambda(lambda x: ops.zeros((ops.shape(x)[0], 4)))(k)
     assert zeros.shape == (None, 4)
+
+
+def test_a_number_beyond_an_integer_dtype():
+    u = mlkit.ops.convert_to_tensor(np.array([0, 5, 250], "uint8"))
+    for always in (u < 300, u > -1, u != -1, mlkit.ops.less(-1, u)):
+        assert always.numpy().all()
+    for f in (lambda: u + 300, lambda: mlkit.ops.where(u > 3, u, -1)):
+        with pytest.raises(OverflowError, match="holds 0 to 255"):
+            f()

@@ -4,7 +4,7 @@ import math
 
 from mlkit.core import dtypes
 from mlkit.ops import elementwise as el
-from mlkit.ops.convert import as_tensor, pair, promote_tensors, to_bool
+from mlkit.ops.convert import as_tensor, fits, pair, promote_tensors, to_bool
 
 __all__ = [
     "allclose", "equal", "greater", "greater_equal", "isclose", "isfinite", "isinf", "isnan", "isneginf", "isposinf", "less",
@@ -12,35 +12,46 @@ __all__ = [
 ]  # fmt: skip
 
 
+def _comparable(x1, x2):
+    """The operands as `pair` gives them. A number beyond an integer dtype lies above or below all that the tensor can hold."""
+    if type(x2) is int and type(x1) is not int:
+        x1 = as_tensor(x1)
+        if dtypes.is_int(x1.dtype) and not fits(x2, x1.dtype):
+            return el.cast(el.not_equal(x1, x1), dtype="int32"), 1 if x2 > 0 else -1  # zeros, and what is on its side of them
+    elif type(x1) is int and type(x2) is not int:
+        return _comparable(x2, x1)[::-1]
+    return pair(x1, x2)
+
+
 def equal(x1, x2):
     """x1 == x2, element by element."""
-    return el.equal(*pair(x1, x2))
+    return el.equal(*_comparable(x1, x2))
 
 
 def not_equal(x1, x2):
     """x1 != x2, element by element."""
-    return el.not_equal(*pair(x1, x2))
+    return el.not_equal(*_comparable(x1, x2))
 
 
 def less(x1, x2):
     """x1 < x2, element by element."""
-    return el.less(*pair(x1, x2))
+    return el.less(*_comparable(x1, x2))
 
 
 def less_equal(x1, x2):
     """x1 <= x2, element by element."""
-    return el.less_equal(*pair(x1, x2))
+    return el.less_equal(*_comparable(x1, x2))
 
 
 def greater(x1, x2):
     """x1 > x2, element by element."""
-    x1, x2 = pair(x1, x2)
+    x1, x2 = _comparable(x1, x2)
     return el.less(x2, x1)
 
 
 def greater_equal(x1, x2):
     """x1 >= x2, element by element."""
-    x1, x2 = pair(x1, x2)
+    x1, x2 = _comparable(x1, x2)
     return el.less_equal(x2, x1)
 
 
