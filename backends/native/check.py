@@ -8,7 +8,7 @@ from mlkit.core.op import OPS
 from mlkit.core.passes import lower, prune
 from mlkit.core.spec import Spec
 from mlkit.core.state import state, swapped
-from mlkit.core.tensor import Tensor, Value
+from mlkit.core.tensor import Tensor, Value, as_arrays
 
 # ops that may make infinities or NaNs of numbers: the user's arguments are at fault there, not the kernel
 _SINGULAR = ("full", "empty", "bitcast", "random_bits", "nextafter", "cond", "while", "scan")
@@ -23,7 +23,7 @@ def checked(name, kernel, plain):
     """The kernel of an op, checked at each call. plain: the kernels without checks, for the fallback."""
 
     def run(*args, **params):
-        op, out = OPS[name], kernel(*args, **params)
+        op, out = OPS[name], as_arrays(kernel(*args, **params))
         _compare_with_spec(op, args, params, out)
         _search_nan(name, args, out)
         if op.fallback is not None:
@@ -50,6 +50,9 @@ def _spec(a):
 
 
 def _compare_with_spec(op, args, params, out):
+    for o in _several(out):
+        if type(o) is not np.ndarray:
+            _fail(op.name, f"the kernel returned {o!r} of {type(o)}, but tensors hold arrays")
     expected, found = op.spec(*map(_spec, args), **params), tuple(map(_spec, _several(out)))
     if found != _several(expected):
         given = f"arguments {list(map(_spec, args))}, {params}"

@@ -16,7 +16,7 @@ from mlkit.core.ownership import held_elsewhere
 from mlkit.core.passes import optimize
 from mlkit.core.passes.hoist import hoist
 from mlkit.core.plan import Plan, most_alive
-from mlkit.core.tensor import Value
+from mlkit.core.tensor import Value, as_arrays
 from mlkit.core.timing import times_for
 
 
@@ -107,8 +107,7 @@ def _exclusive(arrays, i, xp):
     """An array whose memory nobody else can see: the one in the list if only the list and the variable it came from hold it."""
     shared = held_elsewhere(arrays, i)
     a = arrays[i]
-    # a scalar that an eager op left in a variable is no array to write into
-    return xp.array(a, order="C") if shared or not isinstance(a, xp.ndarray) or not pages.owns_memory(a) else a
+    return xp.array(a, order="C") if shared or not pages.owns_memory(a) else a
 
 
 class _Writer:
@@ -178,7 +177,8 @@ class _Writer:
             return ""
         if not choice.writes or self.plan.is_view(call):
             outs = ", ".join(self._variable(v, f"v{i}_{j}") for j, v in enumerate(call.outs))
-            kernel = self._constant(f"{_identifier(call.op.name)}_{i}", choice.kernel)
+            run = choice.kernel if all(v.shape for v in call.outs) else _giving_arrays(choice.kernel)
+            kernel = self._constant(f"{_identifier(call.op.name)}_{i}", run)
             return f"{outs}{',' if call.is_tuple else ''} = {kernel}({self._arguments(call.args, choice, i)})"
         prepare, outs = [], []
         for j, (v, place) in enumerate(zip(call.outs, places)):
@@ -261,6 +261,10 @@ class _Writer:
 def _fail(graph, i):
     call = graph.calls[i]
     raise RuntimeError(f"{call.op.name}{' in ' + '/'.join(call.place) if call.place else ''}: the kernel failed.")
+
+
+def _giving_arrays(kernel):
+    return lambda *args, **params: as_arrays(kernel(*args, **params))
 
 
 def _seen_by_kernels(plan):

@@ -7,12 +7,15 @@ A call is read in one of four ways:
 - and where a gradient tape is open and an argument is tracked, the call is also noted on the tape.
 """
 
+import numpy as np
+
 from mlkit.core import autograd
 from mlkit.core.messages import at_layer
 from mlkit.core.spec import Spec, is_known
 from mlkit.core.state import state
-from mlkit.core.tensor import Tensor, Value
+from mlkit.core.tensor import Tensor, Value, as_arrays
 
+_ndarray = np.ndarray
 OPS = {}  # name -> Op: all operations there are
 
 
@@ -80,7 +83,7 @@ def bind(op, args, params):
             result = kernel(*data, **params)
         except Exception as error:
             return _explain(op, args, params, error)
-        out = _wrap(result)
+        out = Tensor(result) if type(result) is _ndarray else _wrap(as_arrays(result))
     if tracked and state.recording:
         autograd.record(op, args, params, out)
     return out

@@ -1,7 +1,7 @@
 """Tensor: the handle users and ops pass around.
 
 Its `data` is one of three things, and all three know their shape and dtype:
-an array of the backend (a value), a `Value` of a graph under construction (staged), or a `Spec` (known in kind only).
+an array of the backend (a value; never a scalar of NumPy), a `Value` of a graph under construction (staged), or a `Spec` (known in kind only).
 """
 
 import numpy as np
@@ -134,6 +134,13 @@ class Tensor:
         return (_from_numpy, (self.numpy(),))
 
     __hash__ = object.__hash__
+
+
+def as_arrays(result):
+    """What a kernel returned (an array or a tuple of them) as arrays: NumPy gives scalars where there are no dimensions."""
+    if type(result) is tuple:
+        return tuple(map(as_arrays, result))
+    return np.asarray(result) if isinstance(result, np.generic) else result
 
 
 def _from_numpy(array):

@@ -183,7 +183,7 @@ def _compare_differences(run, grads, report, step=1e-5):
         direction /= np.linalg.norm(direction) or 1.0
 
         def loss(sign, i=i, direction=direction):
-            moved = [Tensor(t.data + sign * step * direction) if j == i else t for j, t in enumerate(values)]
+            moved = [Tensor(np.asarray(t.data + sign * step * direction)) if j == i else t for j, t in enumerate(values)]
             return float(double(moved + others)[-1])
 
         slope = (loss(1) - loss(-1)) / (2 * step)

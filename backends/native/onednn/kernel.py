@@ -226,8 +226,7 @@ class _Slot:
 
     def point(self, array):
         """Use another array from now on. It is not kept alive: who else holds it matters to programs."""
-        is_array = isinstance(array, np.ndarray)  # else a scalar that an eager op left in a variable
-        if is_array and (self.strided or array.flags.c_contiguous):
+        if self.strided or array.flags.c_contiguous:
             self.array, self.held, self.stamp = weakref.ref(array), None, None
         else:
             self.array, self.held, self.stamp = _nothing, np.ascontiguousarray(array), None

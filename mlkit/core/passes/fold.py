@@ -2,7 +2,7 @@
 
 from mlkit.core.passes.rewrite import Rewriter
 from mlkit.core.spec import size_of
-from mlkit.core.tensor import Value
+from mlkit.core.tensor import Value, as_arrays
 
 LARGEST = 1 << 14  # elements: larger constants cost more memory than the time they save
 
@@ -15,6 +15,6 @@ def fold(graph, kernels):
             return None
         if any(size_of(v.shape) > LARGEST for v in call.outs):
             return None
-        return kernels[call.op.name](*call.args, **call.params)
+        return as_arrays(kernels[call.op.name](*call.args, **call.params))
 
     return Rewriter(graph).run(rule)
