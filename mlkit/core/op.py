@@ -32,12 +32,13 @@ class Op:
     fallback  (*args, **params) -> the same result by other ops; ops that have one are fused ops, and a backend may lack them.
     """
 
-    __slots__ = ("name", "spec", "vjp", "keep", "fallback")
+    __slots__ = ("name", "spec", "vjp", "keep", "fallback", "_accepted")
 
     def __init__(self, name, spec, vjp=None, keep="xy", fallback=None):
         if name in OPS:
             raise ValueError(f"Op {name!r} is defined twice.")
         self.name, self.spec, self.vjp, self.keep, self.fallback = name, spec, vjp, keep, fallback
+        self._accepted = set()  # signatures of eager calls
         OPS[name] = self
 
     def __call__(self, *args, **params):
@@ -49,6 +50,24 @@ class Op:
     def infer(self, args, params):
         """The output Spec (or tuple) for tensors, arrays or specs as arguments."""
         return self.spec(*map(_spec_of, args), **params)
+
+    def require_fit(self, args, data, params):
+        """Raise what `spec` says unless it accepts these arguments, of which `data` holds the arrays. Remembers what it accepted."""
+        signature = [(a.shape, a.dtype) if hasattr(a, "shape") else a for a in data]
+        try:
+            signature = (*signature, *params.items())
+            if signature in self._accepted:
+                return
+        except TypeError:  # a parameter that is not hashable
+            signature = None
+        self.infer(args, params)
+        if signature is not None:
+            if len(self._accepted) >= _REMEMBERED:
+                self._accepted.clear()
+            self._accepted.add(signature)
+
+
+_REMEMBERED = 256  # signatures of each op
 
 
 def _spec_of(a):
@@ -78,6 +97,8 @@ def bind(op, args, params):
         if kernel is None and op.fallback is None:
             raise NotImplementedError(f"The {state.backend.name} backend has no kernel for {op.name!r}.")
         try:
+            if op.fallback is not None and len(args) > 1:  # kernels of fused ops rely on arguments that fit together
+                op.require_fit(args, data, params)
             if kernel is None:
                 return op.fallback(*args, **params)
             result = kernel(*data, **params)

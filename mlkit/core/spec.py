@@ -159,6 +159,17 @@ def broadcast(name, *shapes):
     return tuple(out)
 
 
+def require(name, what, spec, shape, dtype=None):
+    """Raise unless the tensor that an op was given as `what` has this shape, and this dtype if one is named. None is no tensor:
+    what may be left out passes."""
+    if spec is None:
+        return
+    if not compatible(spec.shape, shape):
+        raise ValueError(f"{name}: {what} must have shape {show(shape)}, but has {show(spec.shape)}.")
+    if dtype is not None and spec.dtype != dtype:
+        raise TypeError(f"{name}: {what} must be {dtype}, but is {spec.dtype}. Convert it with ops.cast first.")
+
+
 def normalize_axis(name, axis, ndim):
     """A possibly negative axis -> 0 <= axis < ndim."""
     if not -ndim <= axis < ndim:

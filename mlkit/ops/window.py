@@ -8,7 +8,7 @@ Parameters: strides, dilation: one int per spatial axis; padding: "valid", "same
 """
 
 from mlkit.core.op import Op
-from mlkit.core.spec import Spec, is_known, same_size, show, window_output
+from mlkit.core.spec import Spec, is_known, require, same_size, show, window_output
 
 # ---- convolution -----------------------------------------------------------------------------------------------------
 
@@ -29,6 +29,8 @@ def _check_conv(x, w, strides, dilation, groups):
     if x.dtype != w.dtype:
         raise TypeError(f"conv: the input is {x.dtype} and the kernel {w.dtype}. Convert one with ops.cast first.")
     _check_steps("conv", rank, strides=strides, dilation=dilation)
+    if 0 in w.shape[:-2]:
+        raise ValueError(f"conv: the window of a kernel must have one cell or more, but its shape is {show(w.shape)}.")
     if not same_size(channels, w.shape[-2] * groups):
         raise ValueError(
             f"conv: the input of shape {show(x.shape)} has {channels} channels (last axis), but the kernel of shape "
@@ -83,6 +85,7 @@ def _gradient_spec(name, g, forward, result):
             f"{name}: for a result of shape {show(result.shape)} the gradient must be {show(forward.shape)}, "
             f"but is {show(g.shape)}."
         )
+    require(name, "the gradient", g, forward.shape, forward.dtype)
     return result
 
 
@@ -113,16 +116,29 @@ def _avg_pool_grad_spec(g, shape, **p):
     return _gradient_spec("avg_pool_grad", g, avg_pool.spec(result, **p), result)
 
 
+def _max_pool_grad_spec(x, y, g, **p):
+    forward = max_pool.spec(x, **p)
+    require("max_pool_grad", f"the maximum of x of shape {show(x.shape)}", y, forward.shape, x.dtype)
+    return _gradient_spec("max_pool_grad", g, forward, x)
+
+
+def _max_pool_pick_spec(x, y, h, **p):
+    forward = max_pool.spec(x, **p)
+    require("max_pool_pick", f"the maximum of x of shape {show(x.shape)}", y, forward.shape, x.dtype)
+    require("max_pool_pick", "what is picked from", h, x.shape, x.dtype)
+    return y
+
+
 max_pool = Op("max_pool", _pool_spec("max_pool"), lambda g, y, x, **p: (max_pool_grad(x, y, g, **p),))
 
 # Of equal values in a window the first one is the maximum.
 # max_pool_grad(x, y, g): zeros, and each g added at the place its maximum y has in x.
 # max_pool_pick(x, y, h): the elements of h at the places of the maxima y of x.
 max_pool_grad = Op(
-    "max_pool_grad", lambda x, y, g, **p: x, lambda h, _, x, y, g, **p: (None, None, max_pool_pick(x, y, h, **p)), keep="01"
+    "max_pool_grad", _max_pool_grad_spec, lambda h, _, x, y, g, **p: (None, None, max_pool_pick(x, y, h, **p)), keep="01"
 )
 max_pool_pick = Op(
-    "max_pool_pick", lambda x, y, h, **p: y, lambda g, _, x, y, h, **p: (None, None, max_pool_grad(x, y, g, **p)), keep="01"
+    "max_pool_pick", _max_pool_pick_spec, lambda g, _, x, y, h, **p: (None, None, max_pool_grad(x, y, g, **p)), keep="01"
 )
 
 # The mean of the cells that are there: padding is not counted.

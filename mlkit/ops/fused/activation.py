@@ -3,6 +3,7 @@
 import math
 
 from mlkit.core.op import Op
+from mlkit.core.spec import require
 from mlkit.ops import elementwise as el
 
 _same = el.elementwise_spec
@@ -10,7 +11,12 @@ _same = el.elementwise_spec
 
 def _gradient(name, fallback, vjp=None, keep="xy"):
     """The op (g, kept tensor) -> gradient of an activation."""
-    return Op(name, lambda g, kept, **params: g, vjp, keep, fallback)
+
+    def spec(g, kept, **params):
+        require(name, "the gradient", g, kept.shape, kept.dtype)
+        return kept
+
+    return Op(name, spec, vjp, keep, fallback)
 
 
 # The gradient at 0 is 0.

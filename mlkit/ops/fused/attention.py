@@ -2,7 +2,7 @@
 
 from mlkit.core import dtypes
 from mlkit.core.op import Op
-from mlkit.core.spec import Spec, compatible, same_size, show
+from mlkit.core.spec import Spec, require, same_size, show
 from mlkit.ops import elementwise as el
 from mlkit.ops.linear import matmul, swap
 from mlkit.ops.movement import iota, reshape, transpose
@@ -12,15 +12,31 @@ from mlkit.ops.reduction import max_, sum_
 MASKED = -0.7 * 3.4028234663852886e38
 
 
-def _attention_spec(q, k, v, mask, scale, causal):
+def _attention_spec(q, k, v, mask, scale, causal, name="attention"):
     shapes = f"query {show(q.shape)}, key {show(k.shape)} and value {show(v.shape)}"
     if not len(q.shape) == len(k.shape) == len(v.shape) == 4:
-        raise ValueError(f"attention: expected tensors of shape (batch, length, heads, size), but got {shapes}.")
-    if not (compatible(k.shape[:3], v.shape[:3]) and same_size(q.shape[3], k.shape[3]) and same_size(q.shape[2], k.shape[2])):
-        raise ValueError(f"attention: shapes do not fit together: {shapes}.")
-    if mask is not None and mask.dtype != "bool":
-        raise TypeError(f"attention: the mask must be bool, but is {mask.dtype}.")
+        raise ValueError(f"{name}: expected tensors of shape (batch, length, heads, size), but got {shapes}.")
+    batch, targets, heads, size = q.shape
+    sources = k.shape[1]
+    require(name, f"beside a query {show(q.shape)} the key", k, (batch, sources, heads, size), q.dtype)
+    require(name, f"beside a query {show(q.shape)} and a key {show(k.shape)} the value", v, (*k.shape[:3], v.shape[3]), q.dtype)
+    require(name, f"beside a query {show(q.shape)} the value", v, (batch, sources, heads, v.shape[3]))
+    if sources == 0:
+        raise ValueError(f"{name}: there is nothing to attend to: {shapes}.")
+    if mask is not None:
+        _check_mask(name, mask, (batch, heads, targets, sources))
     return Spec((*q.shape[:3], v.shape[3]), q.dtype)
+
+
+def _check_mask(name, mask, scores):
+    if mask.dtype != "bool":
+        raise TypeError(f"{name}: the mask must be bool, but is {mask.dtype}.")
+    sizes = zip(reversed(mask.shape), reversed(scores))
+    if len(mask.shape) > 4 or not all(m == 1 or same_size(m, n) for m, n in sizes):
+        raise ValueError(
+            f"{name}: the mask of shape {show(mask.shape)} does not broadcast to the scores, (batch, heads, targets, sources) = "
+            f"{show(scores)}. Sizes must be equal or 1."
+        )
 
 
 def _heads_first(x):
@@ -68,6 +84,8 @@ attention = Op("attention", _attention_spec, _attention_vjp, "x", _attention)
 
 
 def _attention_grad_spec(g, q, k, v, mask, scale, causal):
+    y = _attention_spec(q, k, v, mask, scale, causal, "attention_grad")
+    require("attention_grad", "the gradient", g, y.shape, y.dtype)
     return q, k, v
 
 

@@ -4,7 +4,7 @@ puts them in place of those that they do the work of."""
 
 from mlkit.core.blocks import IMAGES, plain_shape, shape_in_blocks
 from mlkit.core.op import OPS, Op
-from mlkit.core.spec import Spec
+from mlkit.core.spec import Spec, is_known, show
 from mlkit.ops import window  # noqa: F401 (defines ops named in IMAGES)
 from mlkit.ops.fused import epilogue, wide  # noqa: F401 (as well)
 from mlkit.ops.fused.norm_relu import batch_norm_relu, batch_norm_relu_grad, pack, unpack
@@ -27,9 +27,20 @@ def _in_blocks(inner):
     Masks have the order of the images that they belong to."""
 
     def spec(*args, block, blocked, results, **params):
+        for i in blocked:
+            if len(args[i].shape) != 5 or args[i].shape[-1] != block:
+                raise ValueError(
+                    f"{inner.name}_in_blocks: argument {i} must be an image (batch, channels / {block}, height, width, {block}), "
+                    f"but has shape {show(args[i].shape)}."
+                )
         plain = [Spec(plain_shape(a.shape), a.dtype) if i in blocked else a for i, a in enumerate(args)]
         outs = inner.spec(*plain, **params)
         several = outs if type(outs) is tuple else (outs,)
+        for i in results:
+            if is_known(several[i].shape[-1]) and several[i].shape[-1] % block:
+                raise ValueError(
+                    f"{inner.name}_in_blocks: a result of {several[i].shape[-1]} channels cannot lie in blocks of {block}."
+                )
         several = tuple(Spec(shape_in_blocks(o.shape, block), o.dtype) if i in results else o for i, o in enumerate(several))
         return several if type(outs) is tuple else several[0]
 

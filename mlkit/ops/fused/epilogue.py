@@ -4,7 +4,7 @@ Nobody writes these: the fusion pass puts them in place of the ops they are made
 """
 
 from mlkit.core.op import Op
-from mlkit.core.spec import compatible, same_size, show
+from mlkit.core.spec import require
 from mlkit.ops import elementwise as el
 from mlkit.ops.fused.activation import gelu, relu, relu6, relu6_grad, relu_grad, silu
 from mlkit.ops.fused.second_order import through_fallback
@@ -39,10 +39,8 @@ def _with_bias_act(name, inner):
         if act not in ACTIVATIONS:
             raise ValueError(f"{name}: unknown activation {act!r}. Expected one of {', '.join(map(repr, ACTIVATIONS))}.")
         out = inner.spec(x, w, **params)
-        if bias is not None and not (len(bias.shape) == 1 and same_size(bias.shape[0], out.shape[-1])):
-            raise ValueError(f"{name}: the bias must have shape ({out.shape[-1]},), but has {show(bias.shape)}.")
-        if residual is not None and not compatible(residual.shape, out.shape):
-            raise ValueError(f"{name}: what is added must have shape {show(out.shape)}, but has {show(residual.shape)}.")
+        require(name, "the bias", bias, out.shape[-1:], out.dtype)
+        require(name, "what is added", residual, out.shape, out.dtype)
         return out
 
     def fallback(x, w, bias, residual=None, *, act, **params):

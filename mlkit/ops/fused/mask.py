@@ -1,14 +1,16 @@
 """Masking, as dropout does."""
 
 from mlkit.core.op import Op
-from mlkit.core.spec import Spec, broadcast
+from mlkit.core.spec import broadcast, compatible, show
 from mlkit.ops import elementwise as el
 
 
 def _masked_scale_spec(x, keep, scale):
     if keep.dtype != "bool":
         raise TypeError(f"masked_scale: the mask must be bool, but is {keep.dtype}.")
-    return Spec(broadcast("masked_scale", x.shape, keep.shape), x.dtype)
+    if not compatible(broadcast("masked_scale", x.shape, keep.shape), x.shape):
+        raise ValueError(f"masked_scale: a mask of shape {show(keep.shape)} does not broadcast to x of shape {show(x.shape)}.")
+    return x
 
 
 # x * scale where `keep`, else 0; keep broadcasts to x

@@ -2,7 +2,7 @@
 are made of."""
 
 from mlkit.core.op import Op
-from mlkit.core.spec import Spec, size_of
+from mlkit.core.spec import Spec, require, size_of
 from mlkit.ops import elementwise as el
 from mlkit.ops.fused.activation import relu
 from mlkit.ops.fused.normalization import batch_norm, batch_norm_grad
@@ -30,8 +30,12 @@ def unpack(mask, shape):
     return el.equal(reshape(slice_along(flat, 0, 0, size_of(shape)), shape=shape), 1)
 
 
+def _mask_shape(x):
+    return (-(-size_of(x.shape) // 8),)
+
+
 def _spec(x, scale, offset, axes, epsilon):
-    return *batch_norm.spec(x, scale, offset, axes, epsilon), Spec((-(-size_of(x.shape) // 8),), "uint8")
+    return *batch_norm.spec(x, scale, offset, axes, epsilon), Spec(_mask_shape(x), "uint8")
 
 
 def _fallback(x, scale, offset, axes, epsilon):
@@ -45,6 +49,7 @@ batch_norm_relu = Op("batch_norm_relu", _spec, fallback=_fallback)
 
 
 def _grad_spec(g, x, scale, mean, variance, mask, axes, epsilon):
+    require("batch_norm_relu_grad", "the mask", mask, _mask_shape(x), "uint8")
     return batch_norm_grad.spec(g, x, scale, mean, variance, axes, epsilon)
 
 

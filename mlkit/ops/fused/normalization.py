@@ -5,7 +5,7 @@ Half floats are normalized in float32: x and y, and their gradients, may have su
 
 from mlkit.core import dtypes
 from mlkit.core.op import Op
-from mlkit.core.spec import Spec, reduced, show
+from mlkit.core.spec import Spec, reduced, require, show
 from mlkit.ops import elementwise as el
 from mlkit.ops.fused.second_order import through_fallback
 from mlkit.ops.movement import reshape
@@ -29,6 +29,12 @@ def _check(name, x, parameters, shape):
             raise ValueError(
                 f"{name}: x of shape {show(x.shape)} needs scale and offset of shape {show(shape)}, but got {show(p.shape)}."
             )
+
+
+def _check_gradient(name, g, x, mean, variance, row):
+    require(name, "the gradient", g, x.shape, x.dtype)
+    require(name, "the mean", mean, row, _wide(x.dtype))
+    require(name, "the variance", variance, row, _wide(x.dtype))
 
 
 def _mean(x, axes):
@@ -83,6 +89,9 @@ batch_norm = Op("batch_norm", _batch_norm_spec, _batch_norm_vjp, "012y", _batch_
 
 
 def _batch_norm_grad_spec(g, x, scale, mean, variance, axes, epsilon):
+    shape = reduced(x.shape, axes, False)
+    _check("batch_norm_grad", x, (scale,), shape)
+    _check_gradient("batch_norm_grad", g, x, mean, variance, shape)
     return x, mean, mean
 
 
@@ -105,9 +114,8 @@ batch_norm_grad = Op("batch_norm_grad", _batch_norm_grad_spec, fallback=_batch_n
 
 
 def _layer_norm_spec(x, scale, offset, rank, epsilon):
-    n = len(x.shape) - rank
-    _check("layer_norm", x, (scale, offset), x.shape[n:])
-    row = Spec((*x.shape[:n], *(1,) * rank), _wide(x.dtype))
+    _check("layer_norm", x, (scale, offset), x.shape[len(x.shape) - rank :])
+    row = Spec(reduced(x.shape, _last(x, rank), True), _wide(x.dtype))
     return x, row, row
 
 
@@ -140,6 +148,8 @@ layer_norm = Op("layer_norm", _layer_norm_spec, _layer_norm_vjp, "012y", _layer_
 
 def _layer_norm_grad_spec(g, x, scale, mean, variance, rank, epsilon):
     vector = Spec(x.shape[len(x.shape) - rank :], _wide(x.dtype))
+    _check("layer_norm_grad", x, (scale,), vector.shape)
+    _check_gradient("layer_norm_grad", g, x, mean, variance, reduced(x.shape, _last(x, rank), True))
     return x, vector, vector
 
 

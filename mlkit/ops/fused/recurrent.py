@@ -16,7 +16,7 @@ See `core/passes/keep_for_gradients.py`.
 """
 
 from mlkit.core.op import Op
-from mlkit.core.spec import Spec, same_size, show
+from mlkit.core.spec import Spec, require, same_size, show
 from mlkit.ops import elementwise as el
 from mlkit.ops.fused.activation import relu, relu_grad
 from mlkit.ops.linear import matmul, swap
@@ -24,20 +24,41 @@ from mlkit.ops.movement import concat, reshape, slice_along
 from mlkit.ops.reduction import sum_
 
 
-def _check(name, x, h, kernel, recurrent, gates):
-    units = h.shape[-1]
+def _check(name, x, states, kernel, recurrent, bias, gates, bias_rows=()):
+    """bias_rows: sizes of the bias before its last axis."""
+    batch, units = x.shape[0] if x.shape else None, recurrent.shape[0] if recurrent.shape else None
+    for state in states:
+        if len(state.shape) != 2:
+            raise ValueError(f"{name}: a state must have the axes (batch, units), but has shape {show(state.shape)}.")
     fits = (
         len(x.shape) == 3
+        and len(kernel.shape) == len(recurrent.shape) == 2
         and same_size(x.shape[2], kernel.shape[0])
         and kernel.shape[1] == recurrent.shape[1] == gates * units
-        and recurrent.shape[0] == units
+        and same_size(states[0].shape[1], units)
     )
     if not fits:
         raise ValueError(
-            f"{name}: inputs of shape {show(x.shape)} and a state of shape {show(h.shape)} need a kernel of shape (features, "
-            f"{gates} * units) and a recurrent kernel of shape (units, {gates} * units), but these have shapes "
+            f"{name}: inputs of shape {show(x.shape)} and a state of shape {show(states[0].shape)} need a kernel of shape "
+            f"(features, {gates} * units) and a recurrent kernel of shape (units, {gates} * units), but these have shapes "
             f"{show(kernel.shape)} and {show(recurrent.shape)}."
         )
+    if x.shape[1] == 0:
+        raise ValueError(f"{name}: the inputs of shape {show(x.shape)} have no steps (axis 1).")
+    for state in states:
+        require(name, f"beside inputs of shape {show(x.shape)} each state", state, (batch, units), x.dtype)
+    for what, weight in (("the kernel", kernel), ("the recurrent kernel", recurrent)):
+        require(name, what, weight, weight.shape, x.dtype)
+    require(name, "the bias", bias, (*bias_rows, gates * units), x.dtype)
+
+
+def _check_gradient(name, g_outputs, g_states, x, states, kept):
+    """kept: results of the forward call, the last one as its kernel likes it."""
+    require(name, "the gradient of the outputs", g_outputs, (*x.shape[:2], states[0].shape[1]), x.dtype)
+    for g in g_states:
+        require(name, "the gradient of a state", g, states[0].shape, x.dtype)
+    for last in kept[:-1]:
+        require(name, "a last state", last, states[0].shape, x.dtype)
 
 
 def _step(x, t):
@@ -110,7 +131,7 @@ def _vjp(gradient):
 
 
 def _lstm_spec(x, h, c, kernel, recurrent, bias, reverse=False, keep=None):
-    _check("lstm", x, h, kernel, recurrent, 4)
+    _check("lstm", x, (h, c), kernel, recurrent, bias, 4)
     return _results(x, (h, c), keep)
 
 
@@ -133,6 +154,8 @@ def _lstm(x, h, c, kernel, recurrent, bias, reverse=False):
 
 
 def _lstm_grad_spec(ghs, gh, gc, x, h, c, kernel, recurrent, bias, *kept, reverse=False):
+    _check("lstm_grad", x, (h, c), kernel, recurrent, bias, 4)
+    _check_gradient("lstm_grad", ghs, (gh, gc), x, (h, c), kept)
     return x, h, c, kernel, recurrent, Spec((kernel.shape[1],), x.dtype)
 
 
@@ -164,8 +187,12 @@ lstm = Op("lstm", _lstm_spec, _vjp(lstm_grad), "x", _lstm)
 
 
 def _gru_spec(x, h, kernel, recurrent, bias, reset_after=True, reverse=False, keep=None):
-    _check("gru", x, h, kernel, recurrent, 3)
+    _check("gru", x, (h,), kernel, recurrent, bias, 3, _bias_rows(reset_after))
     return _results(x, (h,), keep)
+
+
+def _bias_rows(reset_after):
+    return (2,) if reset_after else ()
 
 
 def _biases(bias, reset_after):
@@ -205,7 +232,9 @@ def _gru(x, h, kernel, recurrent, bias, reset_after=True, reverse=False):
 
 
 def _gru_grad_spec(ghs, gh, x, h, kernel, recurrent, bias, *kept, reset_after=True, reverse=False):
-    return x, h, kernel, recurrent, Spec((2, kernel.shape[1]) if reset_after else (kernel.shape[1],), x.dtype)
+    _check("gru_grad", x, (h,), kernel, recurrent, bias, 3, _bias_rows(reset_after))
+    _check_gradient("gru_grad", ghs, (gh,), x, (h,), kept)
+    return x, h, kernel, recurrent, Spec((*_bias_rows(reset_after), kernel.shape[1]), x.dtype)
 
 
 def _gru_grad(ghs, gh, x, h, kernel, recurrent, bias, reset_after=True, reverse=False):
@@ -252,7 +281,7 @@ _ACTIVATIONS = {  # name -> function, and gradient from the function's result
 
 
 def _rnn_spec(x, h, kernel, recurrent, bias, activation, reverse=False, keep=None):
-    _check("rnn", x, h, kernel, recurrent, 1)
+    _check("rnn", x, (h,), kernel, recurrent, bias, 1)
     if activation not in _ACTIVATIONS:
         raise ValueError(f"rnn: unknown activation {activation!r}; known are {', '.join(_ACTIVATIONS)}.")
     return _results(x, (h,), keep)
@@ -272,6 +301,8 @@ def _rnn(x, h, kernel, recurrent, bias, activation, reverse=False):
 
 
 def _rnn_grad_spec(ghs, gh, x, h, kernel, recurrent, bias, *kept, activation, reverse=False):
+    _check("rnn_grad", x, (h,), kernel, recurrent, bias, 1)
+    _check_gradient("rnn_grad", ghs, (gh,), x, (h,), kept)
     return x, h, kernel, recurrent, Spec((kernel.shape[1],), x.dtype)
 
 

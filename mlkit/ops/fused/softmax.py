@@ -2,7 +2,7 @@
 
 from mlkit.core import dtypes
 from mlkit.core.op import Op
-from mlkit.core.spec import Spec, normalize_axis, same_size, show
+from mlkit.core.spec import Spec, normalize_axis, require, same_size, show
 from mlkit.ops import elementwise as el
 from mlkit.ops.fused.second_order import through_fallback
 from mlkit.ops.movement import iota, reshape
@@ -11,9 +11,13 @@ from mlkit.ops.reduction import max_, sum_
 
 def _spec(name):
     def spec(x, *others, axis):
-        normalize_axis(name, axis, len(x.shape))
+        axis = normalize_axis(name, axis, len(x.shape))
         if x.dtype not in dtypes.FLOATS:
             raise TypeError(f"{name}: expected a float tensor, but got {x.dtype}. Convert it with ops.cast first.")
+        if x.shape[axis] == 0:
+            raise ValueError(f"{name}: shape {show(x.shape)} has no elements along axis {axis}.")
+        for other in others:
+            require(name, "the result whose gradient is given", other, x.shape, x.dtype)
         return x
 
     return spec
@@ -59,6 +63,10 @@ def _is_sparse(target):
 
 
 def _entropy_spec(logits, target):
+    if not logits.shape or logits.shape[-1] == 0:
+        raise ValueError(
+            f"softmax_cross_entropy: logits need an axis of one class or more, but have shape {show(logits.shape)}."
+        )
     expected = logits.shape[:-1] if _is_sparse(target) else logits.shape
     if len(target.shape) != len(expected) or not all(map(same_size, target.shape, expected)):
         raise ValueError(
@@ -96,6 +104,13 @@ def _entropy_vjp(g, out, logits, target):
     return softmax_cross_entropy_grad(g, logits, target, total), d_target
 
 
+def _entropy_grad_spec(g, logits, target, total):
+    row, _ = _entropy_spec(logits, target)
+    require("softmax_cross_entropy_grad", "the gradient", g, row.shape, row.dtype)
+    require("softmax_cross_entropy_grad", "the total", total, row.shape, row.dtype)
+    return logits
+
+
 def _entropy_grad(g, logits, target, total):
     t = _dense(target, logits)
     p = el.exp(logits - reshape(total, shape=(*total.shape, 1)))
@@ -105,4 +120,4 @@ def _entropy_grad(g, logits, target, total):
 # logits (..., classes) with target (...) of class numbers or (..., classes) of probabilities -> loss (...), log of the sum of
 # exp (...).
 softmax_cross_entropy = Op("softmax_cross_entropy", _entropy_spec, _entropy_vjp, "xy", _entropy)
-softmax_cross_entropy_grad = Op("softmax_cross_entropy_grad", lambda g, logits, target, total: logits, fallback=_entropy_grad)
+softmax_cross_entropy_grad = Op("softmax_cross_entropy_grad", _entropy_grad_spec, fallback=_entropy_grad)

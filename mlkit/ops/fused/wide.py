@@ -16,6 +16,8 @@ def _wide(op):
         return dtypes.result_type(x.dtype, "float32")
 
     def spec(*args, **params):
+        if len({a.dtype for a in args}) > 1:
+            raise TypeError(f"{op.name}_wide: operands have dtypes {' and '.join(a.dtype for a in args)}.")
         return op.spec(*(Spec(a.shape, wide(a)) for a in args), **params)
 
     def fallback(*args, **params):
