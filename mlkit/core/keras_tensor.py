@@ -124,9 +124,10 @@ def has_symbol(values):
 
 
 def infer(fn, args, kwargs):
-    """Run a function on specs in place of KerasTensors: its outputs as Tensors that hold specs."""
+    """Run a function on specs in place of KerasTensors: its outputs as Tensors that hold specs. It leaves no trace: what it assigns to
+    variables is forgotten."""
     args, kwargs = tree.map_structure(_spec_only, (tuple(args), dict(kwargs)))
-    with swapped(trace=None, recording=()):
+    with swapped(trace=None, recording=(), shape_pass={}):
         return fn(*args, **kwargs)
 
 

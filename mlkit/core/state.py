@@ -15,6 +15,7 @@ class State(threading.local):
     training = None  # the `training` argument of the layer being called, inherited by layers within
     scope_of_state = None  # the innermost StatelessScope, which keeps values of variables apart
     call_id = 0  # counts outermost layer calls: losses added during an older one are stale
+    shape_pass = None  # while a function runs on shapes: variable -> what it was assigned, which is forgotten afterwards
     variable_hook = None  # while a model file is read: (initializer, shape, dtype, path) -> initializer, or raises
     times = None  # (list for the `Times` of programs made, clock) while `core.timing.collecting` is open
     layer_version = 0  # counts changes of any layer's `trainable`
@@ -40,5 +41,6 @@ def swapped(**values):
 
 
 def outside_trace():
-    """A block in which ops run at once and untaped, though a trace is under construction (to create weights, say)."""
-    return swapped(trace=None, recording=(), autocast=None)
+    """A block in which ops run at once and untaped, and assignments last, though a trace or a run on shapes is under way (to create
+    weights, say)."""
+    return swapped(trace=None, recording=(), autocast=None, shape_pass=None)

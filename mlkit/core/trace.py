@@ -1,5 +1,7 @@
 """Tracing: run a Python function once on symbols, keep the graph, and run that graph from then on."""
 
+import contextlib
+
 from mlkit.core import debug, tree
 from mlkit.core.garbage import uncollected
 from mlkit.core.graph import Graph
@@ -153,6 +155,7 @@ class Program:
         self.run = state.backend.compile(self.graph) if compiled else None
         taken = getattr(self.run, "overwrites", ())  # inputs whose memory the program reuses
         self.taken = [first + i in taken for i in range(len(self.reads))]
+        self.locks = [v.lock for v in sorted(self.writes, key=lambda v: v.number)]  # all take them in this order: no two wait in a ring
 
     @property
     def plan(self):
@@ -166,6 +169,15 @@ class Program:
         return all(v.trainable is f for v, f in zip(self.reads, self.flags))
 
     def __call__(self, arrays):
+        """Run it. What it writes nobody else reads to write it, from its first read to its last write."""
+        if not self.locks:
+            return self._run_alone(arrays)
+        with contextlib.ExitStack() as held:
+            for lock in self.locks:
+                held.enter_context(lock)
+            return self._run_alone(arrays)
+
+    def _run_alone(self, arrays):
         values = [v._value for v in self.reads]
         for i, taken in enumerate(self.taken):
             arrays.append(state.backend.own(values[i].data) if taken and held_elsewhere(values, i) else values[i].data)

@@ -3,11 +3,15 @@
 Reading one inside a trace makes a graph input, assigning it a graph output; outside, both act at once.
 """
 
+import itertools
+import threading
+
 from mlkit.core import autograd, dtypes, names
 from mlkit.core.spec import Spec, compatible, show
 from mlkit.core.state import outside_trace, state
 from mlkit.core.tensor import Tensor
 
+_numbers = itertools.count()
 _AGGREGATIONS = (None, "none", "mean", "sum", "only_first_replica")
 
 
@@ -52,6 +56,7 @@ class Variable:
         self.aggregation, self.synchronization = aggregation or "none", synchronization
         self._regularizer = self._constraint = None
         self._overwrite_with_gradient = False
+        self.number, self.lock = next(_numbers), threading.RLock()  # held while a value is read, changed and written back
         self._trainable = self.made_trainable = bool(trainable)
         with outside_trace():
             self._value = _initial_value(initializer, shape, dtype, self.path)
@@ -124,7 +129,9 @@ class Variable:
 
     def tracked_value(self):
         """The current value in its own dtype; what gradients with respect to the variable are taken for."""
-        t = None if state.scope_of_state is None else state.scope_of_state.read(self)
+        t = None if state.shape_pass is None else state.shape_pass.get(self)
+        if t is None and state.scope_of_state is not None:
+            t = state.scope_of_state.read(self)
         if t is None:
             t = self._value if state.trace is None else state.trace.read(self)
         if state.recording and self._trainable:
@@ -151,7 +158,9 @@ class Variable:
             )
         if type(t.data) is Spec:
             return self  # a symbolic run computes specs only, and those do not change
-        if state.scope_of_state is not None:
+        if state.shape_pass is not None:
+            state.shape_pass[self] = t
+        elif state.scope_of_state is not None:
             state.scope_of_state.write(self, t)
         elif state.trace is not None:
             state.trace.write(self, Tensor(t.data, self._value.node))
@@ -161,11 +170,13 @@ class Variable:
 
     def assign_add(self, value):
         """Add to the value. Returns the variable."""
-        return self.assign(self.tracked_value() + _raw(value))
+        with self.lock:
+            return self.assign(self.tracked_value() + _raw(value))
 
     def assign_sub(self, value):
         """Subtract from the value. Returns the variable."""
-        return self.assign(self.tracked_value() - _raw(value))
+        with self.lock:
+            return self.assign(self.tracked_value() - _raw(value))
 
     def __repr__(self):
         return f"<Variable path={self.path}, shape={self.shape}, dtype={self._value.dtype}>\n{self._value.numpy()}"

@@ -139,7 +139,7 @@ class Layer(StatefulMixin, Operation):
                 raise ValueError(
                     f"add_loss: a loss must be a scalar tensor, but has shape {show(x.shape)} in layer {self.path!r}."
                 )
-            if type(getattr(x, "data", None)) is not Spec:  # a model under construction has no losses
+            if state.shape_pass is None and type(getattr(x, "data", None)) is not Spec:  # a run on shapes has no losses
                 self._losses.append(x)
 
     def compute_mask(self, inputs, previous_mask):

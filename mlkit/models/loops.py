@@ -40,7 +40,8 @@ class LoopsMixin:
         sample_weight), or a dataset. class_weight: dict class -> weight. initial_epoch, steps_per_epoch, validation_steps: as
         they say. validation_freq: epochs between validations, or the list of epochs (from 1) to validate after.
 
-        Ctrl-C ends training after the current batch and returns the History so far; the model stays usable.
+        Ctrl-C stops training and raises KeyboardInterrupt, as any error does: `on_train_end` is not called, the epochs that were
+        finished are in `model.history`, and the model stays usable.
         """
         self._assert_compiled("fit")
         if validation_split and validation_data is None:
@@ -74,10 +75,9 @@ class LoopsMixin:
                 callbacks.on_epoch_end(epoch, logs)
                 if self.stop_training:
                     break
-        except KeyboardInterrupt:
-            self.stop_training = True
-        if hasattr(self.optimizer, "finalize_variable_values"):
-            self.optimizer.finalize_variable_values(self.trainable_weights)
+        finally:  # also where training is interrupted
+            if hasattr(self.optimizer, "finalize_variable_values"):
+                self.optimizer.finalize_variable_values(self.trainable_weights)
         callbacks.on_train_end(logs)
         return self.history
 

@@ -42,9 +42,10 @@ class SeedGenerator:
 
         ordered: whether the count goes up by one; if False it jumps about.
         """
-        key = self.state.value
         step = 1 if ordered else 0x9E3779B9  # odd, so that all counts are visited
-        self.state.assign(key + convert_to_tensor([0, step], dtype="uint32"))
+        with self.state.lock:  # no two threads draw the same key
+            key = self.state.value
+            self.state.assign(key + convert_to_tensor([0, step], dtype="uint32"))
         return key
 
     def get_config(self):
