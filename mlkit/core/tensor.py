@@ -1,7 +1,8 @@
 """Tensor: the handle users and ops pass around.
 
 Its `data` is one of three things, and all three know their shape and dtype:
-an array of the backend (a value; never a scalar of NumPy), a `Value` of a graph under construction (staged), or a `Spec` (known in kind only).
+an array of the backend (a value; never a scalar of NumPy), a `Value` of a graph under construction (staged), or a `Spec`
+(known in kind only).
 """
 
 import numpy as np

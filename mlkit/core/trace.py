@@ -155,7 +155,9 @@ class Program:
         self.run = state.backend.compile(self.graph) if compiled else None
         taken = getattr(self.run, "overwrites", ())  # inputs whose memory the program reuses
         self.taken = [first + i in taken for i in range(len(self.reads))]
-        self.locks = [v.lock for v in sorted(self.writes, key=lambda v: v.number)]  # all take them in this order: no two wait in a ring
+        self.locks = [
+            v.lock for v in sorted(self.writes, key=lambda v: v.number)
+        ]  # all take them in this order: no two wait in a ring
 
     @property
     def plan(self):

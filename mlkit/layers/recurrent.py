@@ -3,7 +3,7 @@
 from mlkit import ops
 from mlkit.core import tree
 from mlkit.core.config_object import deserialized_values, init_signature, serialized
-from mlkit.core.spec import Dim
+from mlkit.core.spec import Dim, compatible, show
 from mlkit.core.variable import Variable
 from mlkit.layers.call_info import call_info
 from mlkit.layers.input_spec import InputSpec
@@ -94,6 +94,7 @@ class RNN(Layer):
     def call(self, sequences, initial_state=None, mask=None, training=False):
         if isinstance(mask, (list, tuple)):
             mask = mask[0]
+        self._check_mask(mask, sequences)
         if initial_state is None:
             if self.stateful:
                 initial_state = tree.map_structure(lambda v: v.value, self.states)
@@ -102,12 +103,21 @@ class RNN(Layer):
         elif not isinstance(initial_state, (list, tuple)):
             initial_state = [initial_state]
         initial_state = tree.map_structure(lambda s: ops.cast(s, self.compute_dtype), list(initial_state))
-        last, outputs, states = self.run(sequences, initial_state, mask, training)
+        last, outputs, states = tree.map_structure(
+            lambda t: ops.cast(t, self.compute_dtype), tuple(self.run(sequences, initial_state, mask, training))
+        )
         if self.stateful:
             for v, s in zip(tree.flatten(self.states), tree.flatten(states)):
                 v.assign(s)
         out = outputs if self.return_sequences else last
         return (out, *states) if self.return_state else out
+
+    def _check_mask(self, mask, sequences):
+        if mask is not None and not compatible(tuple(mask.shape)[:2], sequences.shape[:2]):
+            raise ValueError(
+                f"{type(self).__name__} {self.path!r}: the mask of shape {show(mask.shape)} does not fit the sequences of shape "
+                f"{show(sequences.shape)}: it needs one truth value for each sample and step, {show(sequences.shape[:2])}."
+            )
 
     def run(self, sequences, states, mask, training):
         """(last output, outputs of all steps, last states)."""

@@ -113,6 +113,7 @@ class Bidirectional(Layer):
         if self.return_sequences:
             backward = ops.flip(backward, axis=1)
         out = self._merged(forward, backward)
+        out, states = tree.map_structure(lambda t: ops.cast(t, self.compute_dtype), (out, states))
         if not self.return_state:
             return out
         return (*out, *states) if isinstance(out, tuple) else (out, *states)

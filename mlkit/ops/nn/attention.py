@@ -3,7 +3,7 @@
 import math
 
 from mlkit.core import dtypes
-from mlkit.core.spec import is_known, show
+from mlkit.core.spec import broadcast, is_known, show
 from mlkit.ops import elementwise as el
 from mlkit.ops import fused
 from mlkit.ops.convert import as_tensor, cast, promote_tensors, to_bool
@@ -28,10 +28,10 @@ def dot_product_attention(
     """softmax(query key' * scale + bias) value, for every head.
 
     query: (batch, targets, heads, size). key, value: (batch, sources, heads, size), with as many heads or a divisor of them
-    (grouped queries). bias: added to the scores; mask: True where a target may look at a source; both broadcast to (batch,
-    heads, targets, sources). scale: by default 1 / sqrt(size). is_causal: targets look at no later source. flash_attention:
-    True demands that the scores are never all in memory at once, which is the case unless a bias is given; None and False
-    demand nothing.
+    (grouped queries). Batches of one sample broadcast. bias: added to the scores; mask: True where a target may look at a
+    source; both broadcast to (batch, heads, targets, sources). scale: by default 1 / sqrt(size). is_causal: targets look at
+    no later source. flash_attention: True demands that the scores are never all in memory at once, which is the case unless
+    a bias is given; None and False demand nothing.
     attn_logits_soft_cap: not available.
 
     Returns (batch, targets, heads, size). Vaswani et al., "Attention is all you need", NeurIPS 2017.
@@ -46,6 +46,7 @@ def dot_product_attention(
     if groups != 1:
         key, value = (_repeat_heads(x, groups) for x in (key, value))
     mask = None if mask is None else _four_axes(to_bool(mask))
+    query, key, value = _of_one_batch(query, key, value, mask)
     scale = 1 / math.sqrt(query.shape[3]) if scale is None else scale
     if bias is None and isinstance(scale, (int, float)):
         return fused.attention(query, key, value, mask, scale=float(scale), causal=bool(is_causal))
@@ -68,6 +69,13 @@ def _repeat_heads(x, times):
     batch, length, heads, size = x.shape
     x = broadcast_to(reshape(x, shape=(batch, length, heads, 1, size)), shape=(batch, length, heads, times, size))
     return reshape(x, shape=(batch, length, heads * times, size))
+
+
+def _of_one_batch(query, key, value, mask):
+    """Query, key and value with the common batch size: one sample serves for all."""
+    sizes = [(x.shape[0],) for x in (query, key, value, mask) if x is not None]
+    (batch,) = broadcast("dot_product_attention, batch sizes", *sizes)
+    return [broadcast_to(x, shape=(batch, *x.shape[1:])) if x.shape[0] == 1 != batch else x for x in (query, key, value)]
 
 
 def _four_axes(x):

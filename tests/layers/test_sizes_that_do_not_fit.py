@@ -1,0 +1,91 @@
+"""Sizes that do not fit together are refused in words, before a kernel that relies on them runs; sizes of 1 broadcast where they may."""
+
+import numpy as np
+import pytest
+
+import mlkit
+from mlkit import layers, ops
+
+RECURRENT = {
+    "LSTM": lambda **k: layers.LSTM(3, **k),
+    "GRU": lambda **k: layers.GRU(3, **k),
+    "SimpleRNN": lambda **k: layers.SimpleRNN(3, **k),
+    "Bidirectional": lambda **k: layers.Bidirectional(layers.GRU(3, **k)),
+}
+X = np.ones((4, 3, 2), "float32")
+
+
+def draw(*shape):
+    return np.random.default_rng(sum(shape)).normal(size=shape).astype("float32")
+
+
+@pytest.mark.parametrize("name", RECURRENT)
+@pytest.mark.parametrize("shape", [(1, 3), (2, 3), (9, 3), (0, 3), (4, 2), (3,), (4, 3, 1)])
+@pytest.mark.parametrize("compiled", [False, True])
+def test_states_of_another_size(name, shape, compiled):
+    count = {"LSTM": 2, "Bidirectional": 2}.get(name, 1)
+    layer = RECURRENT[name]()
+    layer(X)
+
+    def run(x, s):
+        return layer(x, initial_state=[s] * count)
+
+    with pytest.raises(ValueError, match="state"):
+        (mlkit.function(run) if compiled else run)(X, np.zeros(shape, "float32"))
+
+
+def test_the_second_state_of_an_lstm_has_the_size_of_the_first():
+    with pytest.raises(ValueError, match="state"):
+        layers.LSTM(3)(X, initial_state=[np.zeros((4, 3), "float32"), np.zeros((4, 2), "float32")])
+
+
+@pytest.mark.parametrize("name", RECURRENT)
+def test_a_partial_batch_of_a_stateful_layer(name):
+    model = mlkit.Sequential([layers.Input(batch_shape=(2, 3, 2)), RECURRENT[name](stateful=True)])
+    with pytest.raises(ValueError):
+        model.predict(X[:3], batch_size=2, verbose=0)
+
+
+@pytest.mark.parametrize("name", [*RECURRENT, "RNN"])
+@pytest.mark.parametrize("shape", [(4, 2), (4, 5), (3, 3), (1, 3)])
+def test_a_mask_of_another_size(name, shape):
+    layer = layers.RNN(layers.GRUCell(3)) if name == "RNN" else RECURRENT[name]()
+    with pytest.raises(ValueError, match="mask"):
+        layer(X, mask=np.ones(shape, bool))
+
+
+def test_attention_broadcasts_batches_of_one_sample_and_refuses_others():
+    q, k = draw(4, 5, 2, 8), draw(1, 6, 2, 8)
+    wide = np.repeat(k, 4, 0)
+    np.testing.assert_allclose(ops.dot_product_attention(q, k, k), ops.dot_product_attention(q, wide, wide), atol=1e-6)
+    one = ops.dot_product_attention(q[:1], wide, wide)
+    np.testing.assert_allclose(one, ops.dot_product_attention(np.repeat(q[:1], 4, 0), wide, wide), atol=1e-6)
+    heads = layers.MultiHeadAttention(2, 4)
+    assert heads(draw(1, 5, 8), draw(4, 6, 8)).shape == (4, 5, 8)
+    for batch in (2, 3, 8):
+        with pytest.raises(ValueError, match="batch"):
+            ops.dot_product_attention(q, draw(batch, 6, 2, 8), draw(batch, 6, 2, 8))
+        with pytest.raises(ValueError):
+            ops.dot_product_attention(q, wide, wide, mask=np.ones((batch, 1, 5, 6), bool))
+        with pytest.raises(ValueError):
+            heads(draw(4, 5, 8), draw(4, 6, 8), attention_mask=np.ones((batch, 5, 6), bool))
+    for shape in ((4, 1, 5, 5), (4, 3, 5, 6), (4, 1, 2, 6)):
+        with pytest.raises(ValueError, match="mask"):
+            ops.dot_product_attention(q, wide, wide, mask=np.ones(shape, bool))
+
+
+@pytest.mark.parametrize("size", [12, 96 * 96])
+def test_a_scalar_result_in_compiled_elementwise_code(size):
+    """NumPy's kernels give scalars, not arrays, where there are no dimensions."""
+    x, root = draw(size), ops.sqrt(ops.convert_to_tensor(3.0))
+    assert type(root.data) is np.ndarray
+    f = mlkit.function(lambda x: (x * 2) * root * ops.sqrt(ops.convert_to_tensor(3.0)))
+    np.testing.assert_allclose(f(x), x * 6, rtol=1e-5)
+
+
+@pytest.mark.parametrize(
+    "make",
+    [lambda: layers.RNN(layers.GRUCell(2), dtype="bfloat16"), lambda: layers.Bidirectional(layers.LSTM(2), dtype="bfloat16")],
+)
+def test_wrappers_answer_in_their_own_dtype(make):
+    assert make()(np.ones((1, 2, 2), "float32")).dtype == "bfloat16"
