@@ -141,15 +141,13 @@ def _spec_only(a):
 
 
 def symbol(t):
-    """The KerasTensor for a Tensor that holds a spec, or for an unknown size; anything else as it is."""
+    """The KerasTensor for a Tensor that holds a spec, or for an unknown size; anything else as it is.
+
+    It has no mask: those are operations of the graph, which a layer's symbolic call notes.
+    """
     if type(t) is Dim:
         return KerasTensor((), "int32")
-    if type(t) is not Tensor:
-        return t
-    k = KerasTensor(None, spec=t.spec)
-    mask = getattr(t, "_keras_mask", None)
-    k._keras_mask = None if mask is None else KerasTensor(None, spec=mask.spec)
-    return k
+    return KerasTensor(None, spec=t.spec) if type(t) is Tensor else t
 
 
 def record(operation, fn, args, kwargs):

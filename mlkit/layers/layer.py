@@ -4,7 +4,7 @@ import functools
 
 from mlkit.core import dtypes, tree
 from mlkit.core.config_object import init_arguments, serialized
-from mlkit.core.keras_tensor import KerasTensor, has_symbol, infer, record, symbol
+from mlkit.core.keras_tensor import KerasTensor, Node, has_symbol, infer, symbol
 from mlkit.core.messages import add_place
 from mlkit.core.operation import Operation
 from mlkit.core.spec import Spec, show
@@ -15,7 +15,7 @@ from mlkit.dtype_policies import DTypePolicyMap
 from mlkit.dtype_policies import get as get_policy
 from mlkit.layers.call_info import build_parameters, build_shapes, call_info, in_inference, stated_outputs
 from mlkit.layers.input_spec import check_inputs
-from mlkit.layers.masks import fill_masks, set_masks
+from mlkit.layers.masks import fill_masks, record_masks, set_masks
 from mlkit.layers.stateful import StatefulMixin
 from mlkit.layers.tracking import owned, unique
 
@@ -190,7 +190,13 @@ class Layer(StatefulMixin, Operation):
 
     def symbolic_call(self, *args, **kwargs):
         """A call on KerasTensors: noted as a node of a functional model. Returns KerasTensors."""
-        return record(self, self.__call__, args, kwargs)
+        outputs = tree.map_structure(symbol, infer(self.__call__, args, kwargs))
+        Node(self, args, record_masks(self, args, kwargs, outputs), outputs)
+        return outputs
+
+    def _notes_masks(self, args, kwargs):
+        """Whether the node of such a call holds the masks that ride on its arguments: in Keras where it converts none."""
+        return not kwargs and len(args) == 1 and getattr(args[0], "dtype", None) == self.compute_dtype
 
     def _converted(self, args, kwargs):
         """Arrays as tensors, float ones in the compute dtype."""
@@ -200,7 +206,7 @@ class Layer(StatefulMixin, Operation):
             if type(x) is Tensor and (x.dtype == dtype or not autocast):
                 return x
             if tree.is_nested(x):
-                return tree.map_structure(lambda e: convert(e, autocast, dtype), x)
+                return tree.map_structure(one, x)
             mask = getattr(x, "_keras_mask", None)
             y = convert(x, autocast, dtype)
             if mask is not None:

@@ -3,7 +3,9 @@
 import warnings
 
 from mlkit.core import tree
+from mlkit.core.keras_tensor import KerasTensor
 from mlkit.core.tensor import Tensor
+from mlkit.layers.call_info import call_info
 
 
 def mask_of(x):
@@ -53,5 +55,21 @@ def set_masks(layer, inputs, outputs, previous):
     if made is None:
         return
     for x, mask in zip(tree.flatten(outputs), tree.flatten(made)):
-        if type(x) is Tensor and mask is not None and mask_of(x) is None:
+        if isinstance(x, (Tensor, KerasTensor)) and mask is not None and mask_of(x) is None:
             x._keras_mask = mask
+
+
+def record_masks(layer, args, kwargs, outputs):
+    """Put masks on the KerasTensors a symbolic call returned. Returns the call's keyword arguments for its node.
+
+    What `compute_mask` does with KerasTensors are operations of the graph, as in Keras: they count in its order of layers, which
+    is the order of the weights in lists and files, and they are saved with the model.
+    """
+    info = call_info(type(layer))
+    converted, named = layer._converted(args, kwargs)
+    previous = fill_masks(info, converted, named)
+    if layer.supports_masking:
+        set_masks(layer, converted[0] if converted else named.get(info.names[0]), outputs, previous)
+    if not layer._notes_masks(args, kwargs):
+        return kwargs
+    return {**kwargs, **{name: named[name] for name in info.masks.values() if named.get(name) is not None}}

@@ -7,7 +7,7 @@ def ordered_operations(inputs, outputs):
     """The distinct operations between KerasTensors, inputs' layers included.
 
     Sorted by their largest distance from the outputs, the farthest first; among equals, by when a depth-first walk from the
-    outputs meets them. Inputs that no output needs come last.
+    outputs meets them. Inputs that no output needs come right before the operations of distance 0.
     """
     met, nodes = _walk(inputs, outputs)
     included = set(map(id, nodes))
@@ -18,8 +18,10 @@ def ordered_operations(inputs, outputs):
         for parent in node.parents:
             if id(parent) in included:
                 node_depth[id(parent)] = max(here + 1, node_depth.get(id(parent), 0))
-    unused = [t._keras_history.operation for t in inputs if t._keras_history.operation not in depth]
-    return sorted(depth, key=lambda op: (-depth[op], met[op])) + list(dict.fromkeys(unused))
+    for operation in (t._keras_history.operation for t in inputs):
+        if operation not in depth:
+            depth[operation], met[operation] = 0, -1
+    return sorted(depth, key=lambda op: (-depth[op], met[op]))
 
 
 def _walk(inputs, outputs):

@@ -76,6 +76,9 @@ class LayerGraphMixin:
         """Layers and recorded functions of the graph, input layers included, in Keras's order."""
         return list(self._operations)
 
+    def _notes_masks(self, args, kwargs):
+        return self._graph is not None or super()._notes_masks(args, kwargs)  # a graph converts each input for itself
+
     def _call_graph(self, inputs, training=None, mask=None):
         inputs = self._standardized_inputs(inputs)
         for x, m in zip(tree.flatten(inputs), tree.flatten(mask) if mask is not None else ()):

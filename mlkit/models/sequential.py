@@ -128,6 +128,8 @@ class Sequential(Model):
             state.scope = outer
         self._init_graph(inputs, x)
 
+    _notes_masks = Layer._notes_masks
+
     def call(self, inputs, training=None, mask=None):
         if self._graph is not None:
             return self._call_graph(inputs, training, mask)
