@@ -59,7 +59,7 @@ class JaxBackend:
 
         return kernel
 
-    def asarray(self, host, dtype, device=None):
+    def asarray(self, host, dtype, device=None, owned=False):
         with self._context():
             return jnp.array(host, dtypes.as_numpy(dtype))  # a copy: jnp.asarray may share the caller's memory
 

@@ -24,8 +24,8 @@ class NativeBackend:
         self.pointwise, self.into = pointwise.make(np), into.make(np)  # kernels that write into memory given to them
         self.arena = Arena(np)
 
-    def asarray(self, host, dtype, device=None):
-        return np.asarray(host, dtypes.as_numpy(dtype))
+    def asarray(self, host, dtype, device=None, owned=False):
+        return (np.asarray if owned else np.array)(host, dtypes.as_numpy(dtype))
 
     def own(self, array):
         return np.array(array)

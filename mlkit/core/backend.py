@@ -17,8 +17,9 @@ class Backend(Protocol):
     name: str
     kernels: Mapping[str, Callable]  # op name -> kernel(*arrays, **params); a fused op may be absent: its fallback runs
 
-    def asarray(self, host, dtype: str, device: str | None = None) -> Array:
-        """An array of the backend from a NumPy array (or anything NumPy can read)."""
+    def asarray(self, host, dtype: str, device: str | None = None, owned: bool = False) -> Array:
+        """An array of the backend from a NumPy array (or anything NumPy can read): a copy, unless the memory is given away
+        (`owned`), which nobody may write to from then on."""
 
     def own(self, array: Array) -> Array:
         """The array itself if nobody else can change it, else a copy."""

@@ -133,7 +133,11 @@ class LoopsMixin:
         callbacks.on_predict_end()
         if not outputs:
             raise ValueError("predict: the data has no batches.")
-        return out if len(outputs) == 1 else tree.map_structure(lambda *parts: np.concatenate(parts), *outputs)
+        return (
+            tree.map_structure(np.array, out)
+            if len(outputs) == 1
+            else tree.map_structure(lambda *parts: np.concatenate(parts), *outputs)
+        )
 
     def train_on_batch(self, x, y=None, sample_weight=None, class_weight=None, return_dict=False):
         """One update on one batch; metrics are reset before. Returns the loss, or [loss, metrics...], or a dict."""
@@ -151,7 +155,7 @@ class LoopsMixin:
 
         x, _, _ = standardize_batch((x,))
         self._prepare((x, None, None), training=False)
-        return tree.map_structure(_host, self._program("predict")((x,)))
+        return tree.map_structure(lambda t: np.array(_host(t)), self._program("predict")((x,)))
 
     def _on_batch(self, step, x, y, sample_weight, class_weight, return_dict):
         from mlkit.data.batch import standardize_batch, with_class_weight

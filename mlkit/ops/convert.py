@@ -51,7 +51,7 @@ def as_tensor(x, dtype=None):
         raise ValueError(f"convert_to_tensor: {x!r} is not a number or a regular array of numbers.")
     if isinstance(x, (*_SCALARS, list, tuple)) and not isinstance(x, np.generic):
         host = host.astype(dtypes.as_numpy(_python_dtype(host) if dtype is None else dtypes.standardize_dtype(dtype)))
-    return Tensor(state.backend.asarray(host, dtypes.name_of(host.dtype)))
+    return Tensor(state.backend.asarray(host, dtypes.name_of(host.dtype), owned=isinstance(x, (*_SCALARS, list, tuple))))
 
 
 def _python_dtype(host):
@@ -85,7 +85,7 @@ def convert_to_numpy(x):
     >>> convert_to_numpy([1, 2])
     array([1, 2], dtype=int32)
     """
-    return x if isinstance(x, np.ndarray) else np.array(as_tensor(x).numpy())
+    return np.array(x) if isinstance(x, np.ndarray) else np.array(as_tensor(x).numpy())
 
 
 def is_tensor(x):
