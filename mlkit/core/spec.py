@@ -220,4 +220,4 @@ def window_output(padding, axis, size, window, stride, dilation=1):
 
 def ceil_div(a, b):
     """Ceiling of a / b for sizes known or not."""
-    return -(-a // b) if type(a) is not Dim else Dim(made_by=(lambda n, m: -(-n // m), (a, b)))
+    return -(-a // b) if type(a) is not Dim else Dim(made_by=(ceil_div, (a, b)))

@@ -132,7 +132,7 @@ class Tensor:
         return Tensor(self.data)
 
     def __reduce__(self):
-        return (_from_numpy, (self.numpy(),))
+        return (_from_numpy, (self.numpy(),)) if self.is_concrete else (Tensor, (self.spec,))
 
     __hash__ = object.__hash__
 

@@ -196,13 +196,16 @@ class Variable:
             "or take `bool(variable.value)` of a scalar."
         )
 
-    def __deepcopy__(self, memo):
-        new = type(self)(
-            self.numpy(), dtype=self._value.dtype, trainable=self._trainable, autocast=self.autocast, name=self.name
-        )
-        memo[id(self)] = new
-        new.path, new._regularizer, new._constraint = self.path, self._regularizer, self._constraint
-        return new
+    def __getstate__(self):
+        own = self.__dict__.copy()
+        del own["lock"], own["number"]
+        return own
+
+    def __setstate__(self, own):
+        """A copy is a variable of its own: locked alone, and another one to tapes."""
+        self.__dict__.update(own)
+        self.number, self.lock = next(_numbers), threading.RLock()
+        self._value = Tensor(state.backend.own(self._value.data), autograd.new_node())
 
     __hash__ = object.__hash__
 
