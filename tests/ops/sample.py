@@ -29,10 +29,11 @@ from mlkit.core import tree
 
 
 class Maker:
-    """Draws one array. `kind` is "float" (drawn in the dtype under test), or a fixed dtype."""
+    """Draws one array. `kind` is "float" (drawn in the dtype under test), or a fixed dtype; `bounds`: (low, high) where any numbers
+    low <= x < high would do as well, in any shape."""
 
-    def __init__(self, draw, shape, kind="float"):
-        self.draw, self.shape, self.kind = draw, shape, kind
+    def __init__(self, draw, shape, kind="float", bounds=None):
+        self.draw, self.shape, self.kind, self.bounds = draw, shape, kind, bounds
 
     def __call__(self, rng, dtype):
         return np.asarray(self.draw(rng, self.shape)).astype(dtype if self.kind == "float" else self.kind)
@@ -43,27 +44,27 @@ class Maker:
 
 def f(*shape):
     """Floats in (-2, 2), none near a kink at 0 and no two nearly equal."""
-    return Maker(_spread, shape)
+    return Maker(_spread, shape, bounds=(-2.0, 2.0))
 
 
 def pos(*shape):
     """Floats in (0.3, 3)."""
-    return Maker(lambda rng, s: rng.uniform(0.3, 3.0, s), shape)
+    return Maker(lambda rng, s: rng.uniform(0.3, 3.0, s), shape, bounds=(0.3, 3.0))
 
 
 def unit(*shape):
     """Floats in (0.1, 0.9)."""
-    return Maker(lambda rng, s: rng.uniform(0.1, 0.9, s), shape)
+    return Maker(lambda rng, s: rng.uniform(0.1, 0.9, s), shape, bounds=(0.1, 0.9))
 
 
 def i(low, high, *shape, dtype="int32"):
     """Integers low <= n < high."""
-    return Maker(lambda rng, s: rng.integers(low, high, s), shape, dtype)
+    return Maker(lambda rng, s: rng.integers(low, high, s), shape, dtype, bounds=(low, high))
 
 
 def b(*shape):
     """Booleans."""
-    return Maker(lambda rng, s: rng.random(s) < 0.5, shape, "bool")
+    return Maker(lambda rng, s: rng.random(s) < 0.5, shape, "bool", bounds=(False, 2))
 
 
 def const(values, dtype="float"):

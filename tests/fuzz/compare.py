@@ -1,0 +1,165 @@
+"""Runs a program eagerly, compiled and on JAX, and says where they disagree.
+
+The law: two results agree where they are equal but for TIGHT units in the last place, or else within the spread that roundings
+can make of them (`noise`). In exact mode, compiled and eager results agree where their bits do.
+"""
+
+import numpy as np
+
+import mlkit
+from mlkit.core import dtypes
+from mlkit.core.tensor import Tensor
+from mlkit.core.trace import Program as Traced
+from mlkit.ops import convert_to_tensor
+from tests.fuzz import noise
+
+TIGHT = 16  # units in the last place that need no explanation
+
+
+class Disagreement(Exception):
+    """kind: what is wrong, by which a smaller program is known to fail in the same way."""
+
+    def __init__(self, kind, text):
+        super().__init__(f"{kind}: {text}")
+        self.kind = kind
+
+
+class Run:
+    """What one way of running a program gave."""
+
+    def __init__(self, outputs, gradients, state):
+        self.outputs, self.gradients, self.state = outputs, gradients, state
+
+    def named(self):
+        """(what it is, value) for every tensor."""
+        for what, values in (("output", self.outputs), ("gradient", self.gradients), ("variable", self.state)):
+            for k, x in enumerate(values):
+                if type(x) is Tensor:
+                    yield f"{what} {k}", x
+
+
+def check(program, exact=False):
+    """Raise Disagreement if eager and compiled runs differ; what JAX needs to be asked, or None."""
+    inputs = [np.array(a) for a in program.inputs]
+    eager = _run("eager", program, inputs)
+    compiled = _run("compiled", program, inputs)
+    for a, b in zip(inputs, program.inputs):
+        if a.tobytes() != b.tobytes():
+            raise Disagreement("inputs", "the program has written into its arguments")
+    for (what, e), (_, c) in zip(eager.named(), compiled.named(), strict=True):
+        if type(c.data) is not np.ndarray or type(e.data) is not np.ndarray:
+            raise Disagreement("array", f"{what} holds a {type(c.data)} compiled, a {type(e.data)} eagerly")
+        if any(np.may_share_memory(c.data, a) for a in inputs):
+            raise Disagreement("shared", f"{what} lies in the memory of an argument")
+    agree(program, "compiled", eager, compiled, same_bits if exact else near)
+    return eager
+
+
+def _run(how, program, arrays):
+    """eager or compiled: values, gradients, and what is in the variables afterwards."""
+    function, variables = program.instance()
+    step = program.step(function, variables)
+    try:
+        outputs, gradients = (mlkit.function(step) if how == "compiled" else step)(*map(convert_to_tensor, arrays))
+    except Exception as error:
+        raise Disagreement(f"{how} {type(error).__name__}", str(error)) from error
+    return Run(outputs, gradients, [convert_to_tensor(v) for v in variables])
+
+
+def agree(program, how, wanted, got, rule):
+    """Raise Disagreement unless all tensors agree by a rule, or within the spread of roundings."""
+    wrong = []
+    for k, ((what, a), (_, b)) in enumerate(zip(wanted.named(), got.named(), strict=True)):
+        if b is None:
+            continue
+        if a.shape != b.shape or a.dtype != b.dtype:
+            raise Disagreement(f"{how} {what.split()[0]} spec", f"{what} is {a.spec} eagerly and {b.spec} {how}")
+        if not rule(a.data, np.asarray(b.data)).all():
+            wrong.append((k, what, np.asarray(a.data), np.asarray(b.data)))
+    if not wrong:
+        return
+    allowed = spreads(program) if rule is near else None
+    for k, what, a, b in wrong:
+        bad = ~rule(a, b)
+        if allowed is not None:
+            with np.errstate(all="ignore"):
+                bad &= ~(np.abs(noise.wide(a) - noise.wide(b)) <= allowed[k]) & ~np.isinf(allowed[k])
+        if bad.any():
+            at = tuple(int(i) for i in np.argwhere(bad)[0])
+            raise Disagreement(
+                f"{how} {what.split()[0]}", f"{what} at {at}: {a[at]} eagerly, {b[at]} {how} ({bad.sum()} of {bad.size})"
+            )
+
+
+def spreads(program):
+    """How far roundings can move each tensor of a run, in the order of `Run.named`."""
+    function, variables = program.instance()
+    step = program.step(function, variables)
+    inputs = [convert_to_tensor(a) for a in program.inputs]
+
+    def everything(*xs):
+        outputs, gradients = step(*xs)
+        return [x for x in (*outputs, *gradients, *map(convert_to_tensor, variables)) if type(x) is Tensor]
+
+    traced = Traced(everything, inputs, {}, compiled=False)
+    count = len(traced.static)
+    graph = traced.graph.like(traced.graph.calls, traced.graph.outputs[:count])
+    return noise.spread(graph, [x.data for x in (*inputs, *(v.value for v in traced.reads))])
+
+
+def near(a, b):
+    """Where two arrays are equal but for a few units in the last place, NaN being equal to NaN."""
+    unit = noise.epsilon(dtypes.name_of(a.dtype))
+    x, y = noise.wide(a), noise.wide(b)
+    with np.errstate(all="ignore"):
+        close = np.abs(x - y) <= TIGHT * unit * np.abs(x)
+    return close | (x == y) | (np.isnan(x) & np.isnan(y))
+
+
+def same_bits(a, b):
+    """Where two arrays have the same bits, or both are NaN."""
+    bits = f"u{a.dtype.itemsize}" if a.dtype.itemsize <= 8 else None
+    if bits is None:
+        return (a == b) | ((a != a) & (b != b))
+    return (np.ascontiguousarray(a).view(bits) == np.ascontiguousarray(b).view(bits)) | ((a != a) & (b != b))
+
+
+def has_kind(kind, exact, program):
+    """Whether a program disagrees in that way."""
+    try:
+        check(program, exact)
+    except Disagreement as found:
+        return found.kind == kind
+    return False
+
+
+def agree_with_jax(program, eager, answer):
+    """Raise Disagreement unless JAX gives what the eager run gave. answer: see `on_jax.answers`."""
+    if isinstance(answer, Exception):
+        raise Disagreement(f"jax {type(answer).__name__}", str(answer)) from answer
+    values, slopes = answer
+    outputs = [x for x in eager.outputs if type(x) is Tensor]
+    for k, (x, value) in enumerate(zip(outputs, values, strict=True)):
+        if x.shape != value.shape or x.dtype != dtypes.name_of(value.dtype):
+            raise Disagreement("jax output spec", f"output {k} is {x.spec} eagerly and {value.dtype}{value.shape} on JAX")
+    wanted = [*map(_array, outputs), *([] if slopes is None else map(_array, eager.gradients))]
+    got = [*values, *(slopes or [])]
+    wrong = [k for k, (a, b) in enumerate(zip(wanted, got, strict=True)) if b is not None and not near(a, b).all()]
+    if wrong:
+        allowed = spreads(program)
+        for k in wrong:
+            _within(
+                f"jax {'output' if k < len(values) else 'gradient'}", k, wanted[k], got[k], ~near(wanted[k], got[k]), allowed[k]
+            )
+
+
+def _array(tensor):
+    return np.asarray(tensor.data)
+
+
+def _within(kind, k, a, b, bad, allowed):
+    with np.errstate(all="ignore"):
+        bad &= ~(np.abs(noise.wide(a) - noise.wide(b)) <= allowed) & ~np.isinf(allowed)
+    if bad.any():
+        at = tuple(int(i) for i in np.argwhere(bad)[0])
+        raise Disagreement(kind, f"number {k} at {at}: {a[at]} eagerly, {b[at]} there ({bad.sum()} of {bad.size})")

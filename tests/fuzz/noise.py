@@ -1,0 +1,73 @@
+"""How far results may differ: what happens to them when every rounding goes another way.
+
+Monte Carlo arithmetic: the traced program runs several times, and each float that an op computes is moved by a few units in its
+last place, at random. The spread of the results is what rounding can do to them; where a comparison, an argmax or a rounding to
+integers hangs on the last place, the spread shows that too. No op and no value needs an exception of its own.
+Method: Parker, Monte Carlo Arithmetic, UCLA Computer Science Technical Report CSD-970002, 1997.
+"""
+
+import numpy as np
+
+from mlkit.core import dtypes
+from mlkit.core.plan import VIEWS
+from mlkit.core.state import state
+from mlkit.core.tensor import Value
+
+AMPLITUDE = 4  # units in the last place
+RUNS = 24
+FACTOR = 4  # how many times the spread that was seen is allowed
+
+
+def spread(graph, arrays, seed=0):
+    """For each output of a graph, how far it moves: an array of the output's shape."""
+    plain = _run(graph, arrays, None)
+    out = [np.zeros(np.shape(a)) for a in plain]
+    rng = np.random.default_rng(seed)
+    for _ in range(RUNS):
+        for k, a in enumerate(_run(graph, arrays, rng)):
+            with np.errstate(all="ignore"):
+                moved = np.abs(wide(a) - wide(plain[k]))
+            differs = np.not_equal(wide(a), wide(plain[k])) & ~(np.isnan(wide(a)) & np.isnan(wide(plain[k])))
+            moved = np.where(differs & ~np.isfinite(moved), np.inf, np.where(differs, moved, 0))
+            out[k] = np.maximum(out[k], moved)
+    return [FACTOR * a for a in out]
+
+
+def _run(graph, arrays, rng):
+    env = dict(zip(map(id, graph.inputs), arrays))
+    if rng is not None:
+        env = {k: _moved(a, rng) for k, a in env.items()}
+    for call in graph.calls:
+        args = [env[id(a)] if type(a) is Value else a for a in call.args]
+        exact = call.op.name in VIEWS
+        if rng is not None and not exact and not getattr(call.op.spec, "elementwise", False):
+            args = [_moved(a, rng) for a in args]  # sums and products of many: each term is rounded
+        found = state.kernels[call.op.name](*args, **call.params)
+        found = found if type(found) is tuple else (found,)
+        env.update((id(v), a if rng is None or exact else _moved(a, rng)) for v, a in zip(call.outs, found))
+    return [env[id(v)] if type(v) is Value else v for v in graph.outputs]
+
+
+def _moved(a, rng):
+    if not hasattr(a, "dtype"):
+        return a
+    name = dtypes.name_of(a.dtype)
+    if name not in dtypes.FLOATS + dtypes.COMPLEX:
+        return a
+    a = np.asarray(a)
+    factor = 1 + AMPLITUDE * epsilon(name) * rng.uniform(-1, 1, a.shape)
+    with np.errstate(all="ignore"):
+        return np.asarray(a.astype("complex128" if name in dtypes.COMPLEX else "float64") * factor).astype(a.dtype)
+
+
+def epsilon(dtype):
+    """A unit in the last place of 1; 0 for integers."""
+    if dtype == "bfloat16":
+        return 2.0**-7
+    return float(np.finfo(dtype).eps) if dtype in dtypes.FLOATS + dtypes.COMPLEX else 0.0
+
+
+def wide(a):
+    """As float64, or complex128."""
+    a = np.asarray(a)
+    return a.astype("complex128") if a.dtype.kind == "c" else a.astype("float64")
