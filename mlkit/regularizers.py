@@ -42,13 +42,13 @@ class L1L2(Regularizer):
         self.l2 = _factor("l2", 0.0 if l2 is None else l2)
 
     def __call__(self, x):
-        x = _single(x)
+        own, x = _own_and_single(x)
         penalty = ops.zeros((), dtype=x.dtype)
         if self.l1:
             penalty = penalty + self.l1 * ops.sum(ops.absolute(x))
         if self.l2:
             penalty = penalty + self.l2 * ops.sum(ops.square(x))
-        return penalty
+        return ops.cast(penalty, own)
 
 
 class L1(Regularizer):
@@ -62,7 +62,8 @@ class L1(Regularizer):
         self.l1 = _factor("l1", 0.01 if l1 is None else l1)
 
     def __call__(self, x):
-        return self.l1 * ops.sum(ops.absolute(_single(x)))
+        own, x = _own_and_single(x)
+        return ops.cast(self.l1 * ops.sum(ops.absolute(x)), own)
 
 
 class L2(Regularizer):
@@ -76,7 +77,8 @@ class L2(Regularizer):
         self.l2 = _factor("l2", 0.01 if l2 is None else l2)
 
     def __call__(self, x):
-        return self.l2 * ops.sum(ops.square(_single(x)))
+        own, x = _own_and_single(x)
+        return ops.cast(self.l2 * ops.sum(ops.square(x)), own)
 
 
 class OrthogonalRegularizer(Regularizer):
@@ -99,18 +101,18 @@ class OrthogonalRegularizer(Regularizer):
     def __call__(self, x):
         if len(x.shape) != 2:
             raise ValueError(f"OrthogonalRegularizer works on matrices, but got a tensor of shape {tuple(x.shape)}.")
-        x = _single(x)
+        own, x = _own_and_single(x)
         vectors = ops.normalize(x if self.mode == "rows" else ops.transpose(x), axis=1)
         n = vectors.shape[0]
         cosines = ops.matmul(vectors, ops.transpose(vectors)) * (1.0 - ops.eye(n, dtype=vectors.dtype))
         pairs = n * (n - 1) / 2
-        return self.factor * 0.5 * ops.sum(ops.absolute(cosines)) / pairs
+        return ops.cast(self.factor * 0.5 * ops.sum(ops.absolute(cosines)) / pairs, own)
 
 
-def _single(x):
-    """The weights in float32 or wider: squares and sums of half floats overflow."""
+def _own_and_single(x):
+    """The dtype of the weights, which the penalty has too, and the weights in float32 or wider: sums of half floats overflow on the way."""
     x = ops.convert_to_tensor(x)
-    return ops.cast(x, single_of(x.dtype))
+    return x.dtype, ops.cast(x, single_of(x.dtype))
 
 
 def _factor(name, value):

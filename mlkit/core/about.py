@@ -18,13 +18,14 @@ def show_config():
 
 def config_lines():
     """(name, value) pairs of texts."""
+    import mlkit
     from mlkit import config
     from mlkit.core.state import state
 
     libraries = getattr(state.backend, "libraries", dict)()  # a backend may have none
     threads = getattr(state.backend, "num_threads", lambda: "as many as it likes")()
     return [
-        ("mlkit", f"{_version('mlkit')}, Python {platform.python_version()}, {platform.platform()}"),
+        ("mlkit", f"{mlkit.__version__}, Python {platform.python_version()}, {platform.platform()}"),
         ("processor", _processor()),
         ("cores", f"{_usable_cores()} usable of {os.cpu_count()}; threads: {threads}"),
         *((name, _version(name)) for name in ("numpy", "h5py", "jax")),
