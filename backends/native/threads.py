@@ -10,6 +10,7 @@ import functools
 import glob
 import os
 import threading
+import warnings
 
 import numpy as np
 
@@ -17,6 +18,7 @@ FOR_A_THREAD = 1 << 17  # elements that pay for a thread
 epoch = 0  # counts changes: what was prepared for another number of threads is made anew
 listeners = []  # functions called when the number changes
 _chosen = None
+_is_forked = False  # whether this process is a forked child that has not yet been told that it has one thread
 
 
 def count():
@@ -75,9 +77,36 @@ def apply():
     """Tell OpenMP, which asks for the number in each thread of ours."""
     from mlkit.backends.native.onednn.library import library
 
+    _tell_of_fork()
     lib = library()
     if lib is not None and _chosen is not None and lib.has("omp_set_num_threads"):
         lib.function("omp_set_num_threads")(ctypes.c_int(_chosen))
+
+
+def _after_fork():
+    """One thread from now on: OpenMP's others stay behind with the parent, and a child that waits for them waits for ever."""
+    global _is_forked
+    from mlkit.backends.native.onednn.library import library, load
+
+    if load.cache_info().currsize and library() is not None:  # else no threads have been started
+        choose(1)
+        library().function("omp_set_num_threads")(ctypes.c_int(1))
+        _is_forked = True
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork)
+
+
+def _tell_of_fork():
+    global _is_forked
+    if _is_forked:
+        _is_forked = False
+        warnings.warn(
+            "This process was forked from one in which mlkit had run; its threads do not survive that, so it computes on one. "
+            'Start processes with multiprocessing.get_context("spawn") to use all.',
+            stacklevel=2,
+        )
 
 
 class _OneBlasThread:

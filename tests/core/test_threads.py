@@ -1,8 +1,11 @@
-"""Several threads change the same variables: nothing is lost."""
+"""Several threads change the same variables: nothing is lost. A forked child computes like its parent."""
 
+import multiprocessing
+import sys
 import threading
 
 import numpy as np
+import pytest
 
 import mlkit
 from mlkit import layers, ops
@@ -64,3 +67,22 @@ def test_eager_additions_and_draws_are_not_lost():
     v, seeds, keys = mlkit.Variable(0.0), mlkit.random.SeedGenerator(1), []
     together(lambda: [(v.assign_add(1.0), keys.append(int(seeds.next().numpy()[1]))) for _ in range(100)])
     assert float(v) == 400.0 and len(set(keys)) == 400
+
+
+def _predict_into(queue, model, x):
+    queue.put(model.predict(x, verbose=0))
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no fork")
+@pytest.mark.filterwarnings("ignore")  # of the fork, and that JAX has threads
+def test_a_forked_child_predicts_like_its_parent():
+    model = mlkit.Sequential([layers.Input((64,)), layers.Dense(512, activation="relu"), layers.Dense(3)])
+    x = np.random.default_rng(0).normal(size=(256, 64)).astype("float32")
+    wanted, context = model.predict(x, verbose=0), multiprocessing.get_context("fork")
+    queue = context.Queue()
+    process = context.Process(target=_predict_into, args=(queue, model, x), daemon=True)
+    process.start()
+    try:
+        np.testing.assert_allclose(queue.get(timeout=60), wanted, atol=1e-5)
+    finally:
+        process.kill()

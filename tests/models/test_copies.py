@@ -41,7 +41,11 @@ COPIES = {"deepcopy": copy.deepcopy, "pickle": lambda x: pickle.loads(pickle.dum
 def test_training_goes_on_in_a_copy_as_in_the_model(make, copied, optimizer):
     mlkit.utils.set_random_seed(1)
     model = make()
-    chosen = mlkit.optimizers.LossScaleOptimizer(mlkit.optimizers.Adam(), initial_scale=8.0) if optimizer == "loss scale" else optimizer
+    chosen = (
+        mlkit.optimizers.LossScaleOptimizer(mlkit.optimizers.Adam(), initial_scale=8.0)
+        if optimizer == "loss scale"
+        else optimizer
+    )
     model.compile(chosen, "mse", metrics=["mae"])
     model.fit(X, Y, verbose=0)
     predictions = model.predict(X, verbose=0)
