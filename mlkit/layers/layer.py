@@ -200,20 +200,19 @@ class Layer(StatefulMixin, Operation):
 
     def _converted(self, args, kwargs):
         """Arrays as tensors, float ones in the compute dtype."""
-        dtype, convert, autocast = self.compute_dtype, self._dtype_policy.convert_input, self.autocast
+        return tuple(map(self._converted_input, args)), {k: self._converted_input(v) for k, v in kwargs.items()}
 
-        def one(x):
-            if type(x) is Tensor and (x.dtype == dtype or not autocast):
-                return x
-            if tree.is_nested(x):
-                return tree.map_structure(one, x)
-            mask = getattr(x, "_keras_mask", None)
-            y = convert(x, autocast, dtype)
-            if mask is not None:
-                y._keras_mask = mask
-            return y
-
-        return tuple(map(one, args)), {k: one(v) for k, v in kwargs.items()}
+    def _converted_input(self, x):
+        dtype, autocast = self.compute_dtype, self.autocast
+        if type(x) is Tensor and (x.dtype == dtype or not autocast):
+            return x
+        if tree.is_nested(x):
+            return tree.map_structure(self._converted_input, x)
+        mask = getattr(x, "_keras_mask", None)
+        y = self._dtype_policy.convert_input(x, autocast, dtype)
+        if mask is not None:
+            y._keras_mask = mask
+        return y
 
     def _fill_training(self, info, args, kwargs):
         """The training flag: the caller's, else that of the outer layer, else the signature's default."""
