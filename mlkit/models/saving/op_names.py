@@ -14,7 +14,7 @@ _CLASS_OF = {  # where the class is not the function's name in capitals
     "rms_normalization": "RMSNorm", "searchsorted": "SearchSorted", "stft": "STFT", "svd": "SVD", "swish": "Silu",
     "abs": "Absolute", "conj": "Conjugate",
 }  # fmt: skip
-_OF_CORE = "cast saturate_cast scatter scatter_update slice slice_update stop_gradient unstack".split()
+_OF_CORE = "cast convert_to_tensor saturate_cast scatter scatter_update slice slice_update stop_gradient unstack".split()
 _OF_MATH = (
     "cdist erf erfc erfinv extract_sequences fft fft2 ifft2 in_top_k irfft istft logdet logsumexp rfft rsqrt segment_max "
     "segment_min segment_prod segment_sum stft top_k view_as_complex view_as_real"
@@ -44,7 +44,7 @@ _MODULE_OF = {
 _NUMPY = "keras.src.ops.numpy"
 _ALIASES = ("abs", "conj", "hard_swish", "swish")  # second names: a class is read as the function of the first
 _WITHOUT_CLASS = (  # a file cannot hold the functions that these call
-    "convert_to_tensor vectorize associative_scan cond fori_loop jvp map scan switch vectorized_map while_loop"
+    "vectorize associative_scan cond fori_loop jvp map scan switch vectorized_map while_loop"
 ).split()
 
 _TENSORS = frozenset(  # parameters that are arguments of the call; all others are options

@@ -4,8 +4,10 @@ import importlib
 import inspect
 import os
 
+import numpy as np
 import pytest
 
+import mlkit
 from mlkit import ops
 from mlkit.models.saving import op_names
 
@@ -63,3 +65,14 @@ def test_calls_come_back():
         one.apply_defaults()
         other.apply_defaults()
         assert one.arguments == other.arguments
+
+
+def test_masks_that_a_layer_computes_are_saved(tmp_path):
+    """They are operations of the graph, `convert_to_tensor` among them."""
+    ids = mlkit.Input((6,), dtype="int32")
+    words = mlkit.layers.Embedding(9, 4, mask_zero=True)(ids)
+    model = mlkit.Model(ids, mlkit.layers.LSTM(3)(mlkit.layers.Attention()([words, words])))
+    x = np.array([[1, 2, 3, 0, 0, 0], [4, 5, 0, 0, 0, 0]])
+    model.save(tmp_path / "m.keras")
+    again = mlkit.saving.load_model(tmp_path / "m.keras")
+    np.testing.assert_array_equal(again.predict(x, verbose=0), model.predict(x, verbose=0))
