@@ -1,5 +1,6 @@
 """Global settings: float type, epsilon, image layout, backend (the namespace `keras.config`)."""
 
+from mlkit.core import debug
 from mlkit.core.about import show_config
 from mlkit.core.backend import backend, set_backend
 from mlkit.core.dtypes import floatx, set_floatx
@@ -124,6 +125,37 @@ def set_dtype_policy(policy):
     from mlkit import dtype_policies
 
     dtype_policies.set_dtype_policy(policy)
+
+
+# ---- compiled programs --------------------------------------------------------------------------------------------------
+
+
+def exact():
+    """Whether compiled functions give, to the bit, what their ops give one by one. False unless `set_exact` or the environment
+    variable ``MLKIT_EXACT=1`` changed it."""
+    return debug.EXACT
+
+
+def set_exact(value):
+    """Choose whether compiled functions, `fit` and `predict` among them, give to the bit what their ops give one by one.
+
+    Otherwise passes may fuse and reorder what is computed; `docs/how_it_works.md` lists them with what each may change. Exact programs
+    are for finding out where a difference comes from: they are slower and take more memory. Functions are traced anew after a change.
+
+    Args:
+        value: True or False.
+
+    Raises:
+        TypeError: If `value` is not a bool.
+
+    >>> set_exact(True)
+    >>> exact()
+    True
+    >>> set_exact(False)
+    """
+    if type(value) is not bool:
+        raise TypeError(f"set_exact: expected True or False, but got {value!r}.")
+    debug.EXACT = value
 
 
 # ---- threads -----------------------------------------------------------------------------------------------------------

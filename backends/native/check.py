@@ -5,7 +5,8 @@ import numpy as np
 
 from mlkit.core import dtypes
 from mlkit.core.op import OPS
-from mlkit.core.passes import lower, prune
+from mlkit.core.passes.lower import lower
+from mlkit.core.passes.prune import prune
 from mlkit.core.spec import Spec
 from mlkit.core.state import state, swapped
 from mlkit.core.tensor import Tensor, Value, as_arrays

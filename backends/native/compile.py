@@ -9,7 +9,7 @@ import numpy as np
 from mlkit.backends.native import arena, pages, threads, versions
 from mlkit.backends.native.pointwise import typed_scalars
 from mlkit.backends.native.prologue import Prologue
-from mlkit.backends.native.select import select
+from mlkit.backends.native.select import as_eager, select
 from mlkit.core import debug, dtypes
 from mlkit.core.garbage import uncollected
 from mlkit.core.ownership import held_elsewhere
@@ -32,12 +32,14 @@ def compile_graph(backend, graph, inner=False):
         return CheckedProgram(backend, graph)
     if graph.is_due:
         backend.arena.expect(most_alive(graph))
-    graph = optimize(graph, backend)
+    exact = debug.EXACT
+    graph = optimize(graph, backend, exact)
     first, rest = (None, graph) if debug.is_off("hoist") else hoist(graph)
-    program = Program(backend, rest, inner)
+    program = Program(backend, rest, inner, exact)
     if first is not None:
         numbers = {id(v): i for i, v in enumerate(graph.inputs)}
-        program.prologue = Prologue(Program(backend, first, inner=True), [numbers[id(v)] for v in first.inputs])
+        first_program = Program(backend, first, inner=True, exact=exact)
+        program.prologue = Prologue(first_program, [numbers[id(v)] for v in first.inputs])
     return program
 
 
@@ -49,15 +51,16 @@ class Program:
 
     prologue = None
 
-    def __init__(self, backend, graph, inner=False):
-        self.backend, self.inner = backend, inner
+    def __init__(self, backend, graph, inner=False, exact=False):
+        self.backend, self.inner, self.exact = backend, inner, exact
         self.times = times_for(graph, inner)
         self._prepare(graph)
 
     def _prepare(self, graph):
         """Plan the graph for the number of threads now in force."""
         backend = self.backend
-        self.plan = Plan(graph, lambda call, operand: select(backend, call, operand), own_outputs=self.inner)
+        choose = as_eager if self.exact else select
+        self.plan = Plan(graph, lambda call, operand: choose(backend, call, operand), own_outputs=self.inner)
         self.overwrites, self.epoch = self.plan.overwrites, threads.epoch
         writer = _Writer(backend, self.plan, ticks=self.times is not None)
         self.source, self.names, self.views, self.bindings = writer.source(), writer.names, writer.views, writer.bindings
@@ -72,7 +75,7 @@ class Program:
         if self.prologue is not None:
             arrays.extend(self.prologue.results(arrays))
         for i in range(len(arrays)):  # by number: a name for an array would hold it, and then nobody could write into it
-            if not arrays[i].flags.c_contiguous:
+            if not arrays[i].flags.c_contiguous and not self.exact:  # else: sums depend on how what they add lies in memory
                 arrays[i] = self.backend.xp.ascontiguousarray(arrays[i])
         for i in self.overwrites:
             arrays[i] = _exclusive(arrays, i, self.backend.xp)

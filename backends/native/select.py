@@ -20,6 +20,14 @@ def select(backend, call, operand):
     return _of_numpy(backend, kernel, call)
 
 
+def as_eager(backend, call, operand):
+    """The Choice of the very kernel that runs the op outside plans, which makes its result itself: exact programs get no other."""
+    kernel = backend.kernels.get(call.op.name)
+    if kernel is None:
+        raise NotImplementedError(f"The {backend.name} backend has no kernel for {call.op.name!r}.")
+    return Choice(kernel, call.params, aliases=call.op.name in ALIASING, workspace=_workspace(kernel, call))
+
+
 def _of_numpy(backend, kernel, call):
     """The Choice of a kernel that is a plain function."""
     name, params = call.op.name, call.params

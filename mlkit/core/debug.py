@@ -1,9 +1,10 @@
-"""All debug flags, read once from the environment.
+"""All debug flags, read once from the environment. (`EXACT` may be set later: it is part of a program's signature.)
 
 MLKIT_DEBUG    1 what is compiled, 2 also kernel times, 3 also the graph after each pass, 4 also generated sources
 MLKIT_CHECK    1 each kernel's result is compared with its spec and searched for NaN; fused kernels also with their fallback
 MLKIT_PASSES_OFF  names of graph passes to leave out, separated by commas; "all" for all of them
 MLKIT_EAGER    1 nothing is traced: compiled functions run op by op
+MLKIT_EXACT    1 compiled functions compute what their ops do one by one, to the bit (`mlkit.config.set_exact`)
 MLKIT_BACKEND  native or jax: the backend in force at import
 MLKIT_ONEDNN   path of the oneDNN library to use, or 0 for none
 """
@@ -16,6 +17,7 @@ CHECK = os.environ.get("MLKIT_CHECK", "0") == "1"
 PASSES_OFF = set(filter(None, os.environ.get("MLKIT_PASSES_OFF", "").split(",")))
 CHECK_GRAPHS = False  # set by tests: Graph.check() after each pass
 EAGER = os.environ.get("MLKIT_EAGER", "0") == "1"
+EXACT = os.environ.get("MLKIT_EXACT", "0") == "1"
 BACKEND = os.environ.get("MLKIT_BACKEND", "native")
 ONEDNN = os.environ.get("MLKIT_ONEDNN", "")
 

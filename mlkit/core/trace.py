@@ -53,8 +53,8 @@ def trace_into(graph, place=()):
 class Traced:
     """A function that is traced once per signature and then replayed as one compiled program.
 
-    A signature is the specs of its tensors, the values of all other arguments, the backend, what `key()` returns, and which of
-    the variables it reads are trainable.
+    A signature is the specs of its tensors, the values of all other arguments, the backend, whether programs are to be exact, what
+    `key()` returns, and which of the variables it reads are trainable.
     """
 
     def __init__(self, fn, key=None):
@@ -81,8 +81,8 @@ class Traced:
                 kinds.append((Tensor, t.shape, t.dtype))
             else:
                 kinds.append((type(leaf), leaf))  # 1, 1.0 and True are equal, but not the same
-        surroundings = state.backend.name, state.device, state.autocast, state.training, self.key() if self.key else None
-        key = tuple(kinds), _form(args), _form(kwargs), surroundings
+        surroundings = state.backend.name, state.device, state.autocast, state.training, debug.EXACT
+        key = tuple(kinds), _form(args), _form(kwargs), surroundings, self.key() if self.key else None
         try:
             candidates = self.programs.setdefault(key, [])
         except TypeError:
