@@ -12,7 +12,6 @@ from mlkit.core.spec import Spec
 from mlkit.core.state import state
 
 OF_BITS = ("nextafter",)  # what means something else in another dtype
-COMPARISONS = ("equal", "not_equal", "less", "less_equal")
 BLOCK = 1 << 15  # elements: 128 KB of float32. Measured flat from 64 to 512 KB; below, the calls themselves begin to count
 
 
@@ -33,9 +32,7 @@ class BlockedChain:
     """
 
     def __init__(self, xp, chain, specs, pointwise):
-        env = list(specs)
-        for op, args, params in chain.steps:
-            env.append(op.spec(*(a[0] if type(a) is tuple else env[a] for a in args), **params))
+        env = specs_of(chain, specs)
         self.shape = env[-1].shape
         self.xp = xp
         self.steps, self.scratch = _assign(chain, env, pointwise)
@@ -67,12 +64,31 @@ class BlockedChain:
         return found
 
 
-def in_single(chain, specs):
-    """The chain with bfloat16 computed in float32 and rounded where it is returned. NumPy has no fast functions of bfloat16. Numbers are
-    rounded where they are compared with it, for 0.1 to equal 0.1."""
+def specs_of(chain, specs):
+    """Specs of all values of a chain: of its operands, which are given, and of the results of its steps."""
     env = list(specs)
     for op, args, params in chain.steps:
         env.append(op.spec(*(a[0] if type(a) is tuple else env[a] for a in args), **params))
+    return env
+
+
+def with_rounded_numbers(chain, specs):
+    """The chain with the numbers that meet bfloat16 rounded to it, as they are when the op runs alone."""
+    env, kind = specs_of(chain, specs), dtypes.as_numpy("bfloat16").type
+
+    def rounded(args):
+        if not any(type(a) is int and env[a].dtype == "bfloat16" for a in args):
+            return args
+        return tuple((float(kind(a[0])),) if type(a) is tuple and type(a[0]) is float else a for a in args)
+
+    return Chain(chain.operands, [(op, rounded(args), params) for op, args, params in chain.steps], chain.outs)
+
+
+def in_single(chain, specs):
+    """The chain with bfloat16 computed in float32 and rounded where it is returned, or cast to bfloat16. NumPy has no fast functions of
+    bfloat16."""
+    chain = with_rounded_numbers(chain, specs)
+    env = specs_of(chain, specs)
     if all(s.dtype != "bfloat16" for s in env) or any(op.name in OF_BITS for op, _, _ in chain.steps):
         return chain
     steps, now = [], list(range(chain.operands))  # now: number of a value -> its number in the new chain
@@ -84,13 +100,14 @@ def in_single(chain, specs):
     for k, s in enumerate(specs):
         if s.dtype == "bfloat16":
             now[k] = step(OPS["cast"], (k,), dict(dtype="float32"))
+    rounded = dict(dtype="bfloat16")
     for op, args, params in chain.steps:
         if params.get("dtype") == "bfloat16":
             params = dict(params, dtype="float32")
-        if op.name in COMPARISONS and any(type(a) is int and env[a].dtype == "bfloat16" for a in args):
-            args = tuple((float(dtypes.as_numpy("bfloat16").type(a[0])),) if type(a) is tuple else a for a in args)
+            if op is OPS["cast"]:
+                now.append(step(op, (step(op, (now[args[0]],), rounded),), params))
+                continue
         now.append(step(op, tuple(a if type(a) is tuple else now[a] for a in args), params))
-    rounded = dict(dtype="bfloat16")
     outs = [step(OPS["cast"], (now[v],), rounded) if env[v].dtype == "bfloat16" else now[v] for v in chain.outs]
     return Chain(chain.operands, steps, outs)
 

@@ -3,7 +3,7 @@
 from ctypes import c_float, c_int
 
 from mlkit.backends.native import update
-from mlkit.backends.native.chain import fold_axes
+from mlkit.backends.native.chain import fold_axes, with_rounded_numbers
 from mlkit.backends.native.onednn import constants as c
 from mlkit.backends.native.onednn.densify import is_dense
 from mlkit.backends.native.onednn.kernel import Kernel
@@ -12,7 +12,7 @@ from mlkit.backends.native.onednn.memory import dense
 from mlkit.backends.native.onednn.passes import CAST, GRADIENTS, can_cover, cover, is_known
 from mlkit.backends.native.onednn.primitive import Primitive, or_none, reorder
 from mlkit.backends.native.onednn.row import FLOATS, Row
-from mlkit.core.spec import size_of
+from mlkit.core.spec import Spec, size_of
 
 MOST_AXES, MOST_POST_OPS = 5, 32
 ALONE = 1 << 16  # elements
@@ -61,6 +61,7 @@ class Chain(Row):
     def build(self, operands, outs, chain):
         if not all(map(is_dense, operands)):
             return None
+        chain = with_rounded_numbers(chain, [Spec(o.shape, o.dtype) for o in operands])
         loop, shapes = fold_axes([o.shape for o in operands], outs[0].shape)
         passes = cover(chain, {v for v, shape in enumerate(shapes) if not _fits_late(shape, loop)})
         full = [v for v, shape in enumerate(shapes) if shape == loop]

@@ -7,8 +7,8 @@ which the other can be multiplied or divided factor by factor.
 
 The gradients of relu and relu6 are passes of their own, by other primitives: their `start` has the name of the op.
 
-bfloat16 is computed in float32 and rounded where it is written; a cast between the two takes no pass of its own, but where its
-result is returned.
+bfloat16 is computed in float32 and rounded where it is written. A cast to it is written, for it rounds; a cast of it to float32 takes
+no pass of its own, but where its result is returned.
 
 A mask multiplies, as 1 and 0; so an infinity in a masked place becomes NaN, which it does not elsewhere.
 
@@ -83,7 +83,8 @@ class Pass:
     def scale(self, alpha, beta):
         """Append x -> alpha x + beta."""
         last = self.then[-1] if self.then else ()
-        if len(last) == 3 and last[0] == c.LINEAR and (beta == 0.0 or last[1] == 1.0 == alpha) and last[2] in (0.0, -0.0):
+        joins = len(last) == 3 and last[0] == c.LINEAR and (beta == 0.0 or last[1] == 1.0 == alpha) and last[2] in (0.0, -0.0)
+        if joins and all(1e-6 < abs(a) < 1e6 for a in (last[1], alpha)):  # else a product that overflows would do so no more
             self.then[-1] = c.LINEAR, last[1] * alpha, beta  # of two numbers only one operation is left
         else:
             self.then.append((c.LINEAR, alpha, beta))
@@ -103,6 +104,8 @@ def is_known(name, args, params, masks=()):
         return False
     if name == CAST:
         return params["dtype"] in FLOATS and not numbers
+    if name == "div" and type(args[1]) is tuple and not 1e-30 < abs(args[1][0]) < 1e30:
+        return False  # it multiplies by the inverse, which must be a normal number
     return (name in _UNARY or name in GRADIENTS) and not numbers or name in _BINARY and numbers < 2
 
 
@@ -123,11 +126,12 @@ class _Cover:
     def run(self):
         for v, (op, args, params) in enumerate(self.chain.steps, self.chain.operands):
             args = [self.same.get(a, a) if type(a) is int else a for a in args]
-            if op.name == CAST and args[0] not in self.open and v not in self.chain.outs:
+            is_rounding = op.name == CAST and params["dtype"] == "bfloat16"
+            if op.name == CAST and not is_rounding and args[0] not in self.open and v not in self.chain.outs:
                 self.same[v] = args[0]
                 continue
             self.open[v] = self._step(op.name, args, **params)
-            if v in self.chain.outs or self.uses.get(v) != 1 or op.name in GRADIENTS:
+            if v in self.chain.outs or self.uses.get(v) != 1 or op.name in GRADIENTS or is_rounding:
                 self._written(v)
         return self.passes
 

@@ -4,6 +4,8 @@ A rule gets the rewriter and the call; it returns None, or what stands for the c
 result, but for the sign of zeros.
 """
 
+import numpy as np
+
 from mlkit.core import dtypes
 from mlkit.core.graph import Call, spec_of
 from mlkit.core.op import OPS
@@ -167,10 +169,12 @@ def _source(rewriter, a):
 
 
 def _number(full):
-    """The value of a `full` as a Python number of the kind of its dtype."""
+    """The value of a `full` as a Python number of the kind of its dtype, rounded as its elements are."""
     value, dtype = full.params["value"], full.params["dtype"]
-    kind = bool if dtype == "bool" else float if dtype in dtypes.FLOATS else complex if dtype in dtypes.COMPLEX else int
-    return kind(value)
+    if dtype in dtypes.FLOATS or dtype in dtypes.COMPLEX:
+        with np.errstate(over="ignore"):  # beyond the largest number lies infinity
+            return (float if dtype in dtypes.FLOATS else complex)(np.asarray(value).astype(dtypes.as_numpy(dtype)))
+    return bool(value) if dtype == "bool" else int(value)
 
 
 # ---- dtypes and shapes -------------------------------------------------------------------------------------------------
@@ -258,7 +262,10 @@ def of_one_number(rewriter, call):
         out, value = call.outs[0], _number(inner)
         if call.op.name == "cast" and (type(value) is complex or value != value or not _fits(value, out.dtype)):
             return None
-        value = -value if call.op.name == "neg" else value
+        if call.op.name == "neg":
+            value = -value
+            if out.dtype not in dtypes.COMPLEX and not _fits(value, out.dtype):
+                return None  # it wraps around
         return rewriter.add(OPS["full"], (), dict(shape=out.shape, value=value, dtype=out.dtype))
 
 
