@@ -26,7 +26,7 @@ def test_both_ways_with_keras(tmp_path):
     ours.save(tmp_path / "ours", zipped=False)
     assert sorted(os.listdir(tmp_path / "ours")) == ["config.json", "metadata.json", "model.weights.h5"]
     np.testing.assert_allclose(
-        keras.saving.load_model(tmp_path / "ours").predict(X, verbose=0), ours.predict(X, verbose=0), 1e-5
+        keras.saving.load_model(tmp_path / "ours").predict(X, verbose=0), ours.predict(X, verbose=0), rtol=1e-5, atol=1e-6
     )
     theirs.save(tmp_path / "theirs", zipped=False)
     again = mlkit.saving.load_model(tmp_path / "theirs")

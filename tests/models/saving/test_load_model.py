@@ -456,9 +456,12 @@ def test_time_is_linear_in_the_number_of_layers(tmp_path):
     seconds = []
     for n in (50, 400):
         chain(n).save(tmp_path / "m.keras")
-        start = time.perf_counter()
-        saving.load_model(tmp_path / "m.keras")
-        seconds.append(time.perf_counter() - start)
+        times = []
+        for _ in range(3):  # the best of them: the machine may be busy with something else
+            start = time.process_time()
+            saving.load_model(tmp_path / "m.keras")
+            times.append(time.process_time() - start)
+        seconds.append(min(times))
     assert seconds[1] < 8 * 3 * seconds[0]
 
 
