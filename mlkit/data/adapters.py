@@ -9,7 +9,7 @@ import numpy as np
 
 from mlkit.core import tree
 from mlkit.data import arrays
-from mlkit.data.batch import class_weight_to_sample_weight, standardize_batch, with_class_weight
+from mlkit.data.batch import standardize_batch, with_class_weight
 from mlkit.data.prefetch import ordered_map
 from mlkit.data.py_dataset import PyDataset
 
@@ -27,7 +27,7 @@ def get_adapter(x, y=None, sample_weight=None, batch_size=None, shuffle=False, s
         shuffle: whether to visit samples (arrays) or batches (`PyDataset`) in a new random order each epoch; "batch" shuffles
             within batches only.
         steps: batches an epoch, only used to choose the batch size of arrays.
-        class_weight: dict from class index to weight, turned into sample weights.
+        class_weight: dict from class index to weight, or a function labels -> weights: turned into sample weights.
         seed: seed of the order. None: the global NumPy generator decides, as in Keras (`set_random_seed` sets it).
 
     Returns:
@@ -117,9 +117,7 @@ class ArrayAdapter(Adapter):
                 raise ValueError(f"`{name}` must be arrays when `x` is, but is of type {type(part).__name__}.")
         x, y, sample_weight = (arrays.to_arrays(part) for part in (x, y, sample_weight))
         if class_weight is not None:
-            if y is None:
-                raise ValueError("`class_weight` needs labels to choose the weights by, but `y` is None.")
-            sample_weight = class_weight_to_sample_weight(y, class_weight)
+            x, y, sample_weight = with_class_weight((x, y, None), class_weight)
         self.num_samples = arrays.check_arrays(x, y, sample_weight)
         self.data = (x, y, arrays.match_sample_weight(y, sample_weight))
         self.batch_size = _checked_batch_size(batch_size, self.num_samples, steps)

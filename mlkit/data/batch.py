@@ -82,28 +82,33 @@ def describe_sizes(x, y, sample_weight):
     return ", ".join(f"{name}: {'/'.join(values)}" for name, values in sizes.items() if values)
 
 
-def class_weight_to_sample_weight(y, class_weight):
+def class_weight_to_sample_weight(y, class_weight, class_numbers=False):
     """The weight of each sample by its class.
 
     Args:
         y: integer labels (n,) or (n, 1), or one-hot rows (n, classes).
         class_weight: dict from class index to weight; a class it does not name weighs 1.
+        class_numbers: whether y are class numbers whatever their shape, (n, steps) or (n, steps, 1) for example, as losses
+            such as sparse categorical crossentropy take them.
 
     Returns:
-        Array (n,) of the default float type.
+        Array (n,), or (n, steps) for class numbers of that shape, of the default float type.
     """
     if tree.is_nested(y):
         raise ValueError("`class_weight` works for models with one output. For several, pass `sample_weight` instead.")
     labels = to_numpy(y)
     if labels.ndim > 1:
-        labels = labels.argmax(-1) if labels.shape[-1] != 1 else labels.squeeze(-1)
+        if labels.shape[-1] == 1:
+            labels = labels.squeeze(-1)
+        elif not class_numbers:
+            labels = labels.argmax(-1)
     classes, which = np.unique(np.round(labels).astype("int64"), return_inverse=True)
     weights = np.array([class_weight.get(int(c), 1.0) for c in classes], dtypes.as_numpy(dtypes.floatx()))
     return weights[which.reshape(labels.shape)]
 
 
 def with_class_weight(batch, class_weight):
-    """A batch triple whose sample weights follow from its labels."""
+    """A batch triple whose sample weights follow from its labels. class_weight: dict, or a function labels -> weights."""
     x, y, sample_weight = batch
     if sample_weight is not None:
         raise ValueError(
@@ -112,4 +117,4 @@ def with_class_weight(batch, class_weight):
         )
     if y is None:
         raise ValueError("`class_weight` needs labels to choose the weights by, but the data has no targets `y`.")
-    return x, y, class_weight_to_sample_weight(y, class_weight)
+    return x, y, class_weight(y) if callable(class_weight) else class_weight_to_sample_weight(y, class_weight)

@@ -20,6 +20,12 @@ class CompiledLoss:
         self.built = False
         self.trackers = []
 
+    @property
+    def takes_class_numbers(self):
+        """Whether the targets are class numbers (of one output; class weights work for no more)."""
+        given = tree.flatten(self.user_loss)
+        return len(given) == 1 and getattr(losses_module.get(given[0]), "integer_targets", False)
+
     def build(self, outputs):
         """Resolve losses for these OutputNames."""
         self.outputs = outputs

@@ -55,7 +55,7 @@ class LoopsMixin:
             )
             adapter = data.get_adapter(vx, vy, vw, validation_batch_size or batch_size, steps=validation_steps)
             validation = data.EpochIterator(adapter, validation_steps, self.steps_per_execution)
-        adapter = data.get_adapter(x, y, sample_weight, batch_size, shuffle, steps_per_epoch, class_weight)
+        adapter = data.get_adapter(x, y, sample_weight, batch_size, shuffle, steps_per_epoch, self._weights_of(class_weight))
         batches = data.EpochIterator(adapter, _max_steps(steps_per_epoch), self.steps_per_execution)
         epochs = _max_epochs(epochs)
         callbacks = self._callback_list(callbacks, verbose, epochs, batches.num_batches, add_history=True)
@@ -162,10 +162,18 @@ class LoopsMixin:
 
         batch = standardize_batch((x, y, sample_weight))
         if class_weight is not None:
-            batch = with_class_weight(batch, class_weight)
+            batch = with_class_weight(batch, self._weights_of(class_weight))
         self._reset_before_batch()
         logs = _numbers(self._step(step, batch))
         return logs if return_dict else _as_list(logs)
+
+    def _weights_of(self, class_weight):
+        """The function labels -> weights; the loss knows whether labels are class numbers or one-hot rows."""
+        if class_weight is None:
+            return None
+        compiled = self._training.get("loss")
+        numbers = compiled is not None and compiled.takes_class_numbers
+        return functools.partial(data.class_weight_to_sample_weight, class_weight=class_weight, class_numbers=numbers)
 
     def _run_epoch(self, step, batches, callbacks):
         """Run a step over the batches of an epoch with callbacks; the last logs as numbers."""

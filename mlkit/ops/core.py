@@ -149,6 +149,8 @@ def slice(inputs, start_indices, shape):
         if is_known(size) and size == -1:
             stop = n
         else:
+            if is_known(start) and start < 0:
+                raise ValueError(f"slice: the start {start} of axis {axis} is negative. Starts are counted from the beginning.")
             if is_known(n, size, start):
                 if size > n:
                     raise ValueError(f"slice: size {size} exceeds axis {axis} of shape {show(x.shape)}.")

@@ -124,3 +124,20 @@ def test_a_number_beyond_an_integer_dtype():
     for f in (lambda: u + 300, lambda: mlkit.ops.where(u > 3, u, -1)):
         with pytest.raises(OverflowError, match="holds 0 to 255"):
             f()
+
+
+def test_bounds_and_places_beyond_what_there_is():
+    u = np.array([0, 5, 250], "uint8")
+    assert (
+        ops.clip(u, -1, 300).numpy().tolist()
+        == ops.maximum(u, -1).numpy().tolist()
+        == ops.minimum(300, u).numpy().tolist()
+        == [0, 5, 250]
+    )
+    assert ops.clip(u, 300, 400).numpy().tolist() == [255] * 3
+    with pytest.raises(OverflowError, match="uint8"):
+        ops.maximum(u, 300)
+    with pytest.raises(ValueError, match="unravel_index"):
+        ops.unravel_index(np.array([7, 30]), (2, 3))
+    with pytest.raises(ValueError, match="slice"):
+        ops.slice(np.arange(12).reshape(3, 4), (-1, 0), (2, 2))

@@ -141,14 +141,34 @@ def reciprocal(x):
     return divide(1, x)
 
 
+def _above(x1, x2):
+    """The operands, a number below all that the other's integer dtype holds as the least of that dtype: neither is the larger one."""
+    return _moved(x1, x2, lambda number, low, high: max(number, low))
+
+
+def _below(x1, x2):
+    """The same of a number above them."""
+    return _moved(x1, x2, lambda number, low, high: min(number, high))
+
+
+def _moved(x1, x2, move):
+    if type(x1) is int and type(x2) is not int:
+        return _moved(x2, x1, move)[::-1]
+    if type(x2) is int and type(x1) is not int:
+        x1 = as_tensor(x1)
+        if dtypes.is_int(x1.dtype):
+            x2 = move(x2, *dtypes.limits(x1.dtype))
+    return x1, x2
+
+
 def maximum(x1, x2):
     """The larger of x1 and x2, NaN if either is NaN."""
-    return el.maximum(*pair(x1, x2))
+    return el.maximum(*pair(*_above(x1, x2)))
 
 
 def minimum(x1, x2):
     """The smaller of x1 and x2, NaN if either is NaN."""
-    return el.minimum(*pair(x1, x2))
+    return el.minimum(*pair(*_below(x1, x2)))
 
 
 def fmax(x1, x2):
@@ -179,8 +199,8 @@ def clip(x, x_min, x_max):
     if x.dtype == "bool":
         x = el.cast(x, dtype="int32")
     if x_min is not None:
-        x = maximum(x, x_min)
-    return x if x_max is None else minimum(x, x_max)
+        x = maximum(*_below(x, x_min))  # a bound beyond an integer dtype is as good as its last number
+    return x if x_max is None else minimum(*_above(x, x_max))
 
 
 def heaviside(x1, x2):

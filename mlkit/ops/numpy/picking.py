@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from mlkit.core.spec import Dim, Spec, normalize_axis
+from mlkit.core.spec import Dim, Spec, is_known, normalize_axis, show, size_of
 from mlkit.core.tensor import Tensor
 from mlkit.ops import elementwise as el
 from mlkit.ops import movement as mov
@@ -92,7 +92,14 @@ def unravel_index(indices, shape):
     >>> [i.tolist() for i in unravel_index([1, 5], (2, 3))]
     [[0, 1], [1, 2]]
     """
-    rest = to_integer("unravel_index", indices)
+    rest, total = to_integer("unravel_index", indices), size_of(as_shape(shape))
+    if rest.is_concrete and is_known(total) and rest.size:
+        low, high = int(rest.numpy().min()), int(rest.numpy().max())
+        if high >= total or low < -total:
+            raise ValueError(
+                f"unravel_index: a tensor of shape {show(as_shape(shape))} has the places 0 to {total - 1}, but got indices from "
+                f"{low} to {high}."
+            )
     found = []
     for n in as_shape(shape)[::-1]:
         n = size_operand(n, rest.dtype)
