@@ -74,6 +74,8 @@ def specs_of(chain, specs):
 
 def with_rounded_numbers(chain, specs):
     """The chain with the numbers that meet bfloat16 rounded to it, as they are when the op runs alone."""
+    if "bfloat16" not in {*(s.dtype for s in specs), *(params.get("dtype") for _, _, params in chain.steps)}:
+        return chain
     env, kind = specs_of(chain, specs), dtypes.as_numpy("bfloat16").type
 
     def rounded(args):

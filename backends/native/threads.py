@@ -90,7 +90,7 @@ def _after_fork():
 
     if load.cache_info().currsize and library() is not None:  # else no threads have been started
         choose(1)
-        library().function("omp_set_num_threads")(ctypes.c_int(1))
+        apply()
         _is_forked = True
 
 

@@ -174,6 +174,12 @@ def single_of(dtype):
     return result_type(dtype, "float32")
 
 
+def holds(dtype, number):
+    """Whether a number lies between the smallest and the largest value of a dtype."""
+    low, high = limits(dtype)
+    return low <= number <= high
+
+
 @functools.cache
 def limits(dtype):
     """(smallest, largest) finite value of an int, bool or float dtype, as Python numbers."""

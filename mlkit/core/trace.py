@@ -155,9 +155,8 @@ class Program:
         self.run = state.backend.compile(self.graph) if compiled else None
         taken = getattr(self.run, "overwrites", ())  # inputs whose memory the program reuses
         self.taken = [first + i in taken for i in range(len(self.reads))]
-        self.locks = [
-            v.lock for v in sorted(self.writes, key=lambda v: v.number)
-        ]  # all take them in this order: no two wait in a ring
+        # all programs take locks in this order, so that no two wait for each other
+        self.locks = [v.lock for v in sorted(self.writes, key=lambda v: v.number)]
 
     @property
     def plan(self):

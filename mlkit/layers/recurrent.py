@@ -120,7 +120,7 @@ class RNN(Layer):
             )
 
     def run(self, sequences, states, mask, training):
-        """(last output, outputs of all steps, last states)."""
+        """(last output, outputs of all steps, last states), of any dtype."""
         time = sequences.shape[1]
         if type(time) is Dim:
             return self._run_on_unknown_length(sequences, states, training)
@@ -236,7 +236,7 @@ class _FusedRNN(_CellRNN):
         else:
             outputs, *states = self.run_fused(sequences, *states, *weights, reverse=self.go_backwards)
             last, outputs = states[0], ops.flip(outputs, axis=1) if self.go_backwards else outputs  # in the order of the steps
-        return tree.map_structure(lambda t: ops.cast(t, self.compute_dtype), (last, outputs, states))
+        return last, outputs, states
 
     def _can_fuse(self, sequences, training):
         cell = self.cell

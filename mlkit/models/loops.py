@@ -133,11 +133,7 @@ class LoopsMixin:
         callbacks.on_predict_end()
         if not outputs:
             raise ValueError("predict: the data has no batches.")
-        return (
-            tree.map_structure(np.array, out)
-            if len(outputs) == 1
-            else tree.map_structure(lambda *parts: np.concatenate(parts), *outputs)
-        )
+        return tree.map_structure(lambda *parts: np.concatenate(parts) if len(parts) > 1 else np.array(parts[0]), *outputs)
 
     def train_on_batch(self, x, y=None, sample_weight=None, class_weight=None, return_dict=False):
         """One update on one batch; metrics are reset before. Returns the loss, or [loss, metrics...], or a dict."""

@@ -128,7 +128,7 @@ class Sequential(Model):
             state.scope = outer
         self._init_graph(inputs, x)
 
-    _notes_masks = Layer._notes_masks
+    _notes_masks = Layer._notes_masks  # as in Keras, where a Sequential converts its input like a layer
 
     def call(self, inputs, training=None, mask=None):
         if self._graph is not None:

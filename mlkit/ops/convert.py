@@ -168,19 +168,13 @@ def _as(x, dtype):
     if dtype == "bool":
         return bool(x)
     x = int(x)
-    if not fits(x, dtype):
+    if not dtypes.holds(dtype, x):
         low, high = dtypes.limits(dtype)
         raise OverflowError(
             f"The number {x} is combined with a tensor of dtype {dtype}, which holds {low} to {high} only. Cast the tensor to "
             'a wider dtype first, e.g. ops.cast(x, "int32").'
         )
     return x
-
-
-def fits(number, dtype):
-    """Whether an integer dtype holds a Python integer."""
-    low, high = dtypes.limits(dtype)
-    return low <= number <= high
 
 
 def to_float(x):

@@ -123,3 +123,11 @@ def test_masked_sequences_are_traced_to_one_op(options):
     call = mlkit.function(lambda x, mask: layer(x, mask=mask, training=True))
     graph = call.graph(ops.ones((3, 6, 2)), ops.ones((3, 6), dtype="bool"))
     assert [c.op.name for c in graph.calls].count("lstm") == 1 and len(graph.calls) < 100
+
+
+@pytest.mark.parametrize(
+    "make",
+    [lambda: layers.RNN(layers.GRUCell(2), dtype="bfloat16"), lambda: layers.Bidirectional(layers.LSTM(2), dtype="bfloat16")],
+)
+def test_wrappers_answer_in_their_own_dtype(make):
+    assert make()(np.ones((1, 2, 2), "float32")).dtype == "bfloat16"

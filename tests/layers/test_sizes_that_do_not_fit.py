@@ -72,20 +72,3 @@ def test_attention_broadcasts_batches_of_one_sample_and_refuses_others():
     for shape in ((4, 1, 5, 5), (4, 3, 5, 6), (4, 1, 2, 6)):
         with pytest.raises(ValueError, match="mask"):
             ops.dot_product_attention(q, wide, wide, mask=np.ones(shape, bool))
-
-
-@pytest.mark.parametrize("size", [12, 96 * 96])
-def test_a_scalar_result_in_compiled_elementwise_code(size):
-    """NumPy's kernels give scalars, not arrays, where there are no dimensions."""
-    x, root = draw(size), ops.sqrt(ops.convert_to_tensor(3.0))
-    assert type(root.data) is np.ndarray
-    f = mlkit.function(lambda x: (x * 2) * root * ops.sqrt(ops.convert_to_tensor(3.0)))
-    np.testing.assert_allclose(f(x), x * 6, rtol=1e-5)
-
-
-@pytest.mark.parametrize(
-    "make",
-    [lambda: layers.RNN(layers.GRUCell(2), dtype="bfloat16"), lambda: layers.Bidirectional(layers.LSTM(2), dtype="bfloat16")],
-)
-def test_wrappers_answer_in_their_own_dtype(make):
-    assert make()(np.ones((1, 2, 2), "float32")).dtype == "bfloat16"

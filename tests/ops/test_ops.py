@@ -74,6 +74,7 @@ def test_spec(row, unknown):
         assert len(inferred) == len(call.eager)
         for s, e in zip(inferred, call.eager):
             if type(e) is Tensor:
+                assert type(e.data) is np.ndarray, f"{row}: the tensor holds a {type(e.data)}"
                 assert s.dtype == e.dtype, f"{row}: spec says {s.dtype}, the kernel gave {e.dtype}"
                 assert compatible(s.shape, e.shape), f"{row}: spec says {show(s.shape)}, the kernel gave {e.shape}"
 
@@ -106,6 +107,7 @@ def test_second_gradient(row):
 def test_staged(row):
     call = call_of(row)
     staged = function(lambda *ts: call(*ts))(*call.tensors())
+    assert all(type(t.data) is np.ndarray for t in flat(staged) if type(t) is Tensor), f"{row}: a tensor holds no array"
     close_all(staged, call.eager, row, 1e-6)
 
 

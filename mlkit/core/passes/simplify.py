@@ -273,5 +273,4 @@ def _fits(value, dtype):
     """Whether a number is one of the dtype's, so that a cast leaves it as it is."""
     if dtype in dtypes.FLOATS:
         return True
-    low, high = (0, 1) if dtype == "bool" else dtypes.limits(dtype) if dtype not in dtypes.COMPLEX else (0, -1)
-    return low <= value <= high and value == int(value)
+    return dtype not in dtypes.COMPLEX and dtypes.holds(dtype, value) and value == int(value)

@@ -4,7 +4,7 @@ import math
 
 from mlkit.core import dtypes
 from mlkit.ops import elementwise as el
-from mlkit.ops.convert import as_tensor, fits, pair, promote_tensors, to_bool
+from mlkit.ops.convert import as_tensor, pair, promote_tensors, to_bool
 
 __all__ = [
     "allclose", "equal", "greater", "greater_equal", "isclose", "isfinite", "isinf", "isnan", "isneginf", "isposinf", "less",
@@ -16,7 +16,7 @@ def _comparable(x1, x2):
     """The operands as `pair` gives them. A number beyond an integer dtype lies above or below all that the tensor can hold."""
     if type(x2) is int and type(x1) is not int:
         x1 = as_tensor(x1)
-        if dtypes.is_int(x1.dtype) and not fits(x2, x1.dtype):
+        if dtypes.is_int(x1.dtype) and not dtypes.holds(x1.dtype, x2):
             return el.cast(el.not_equal(x1, x1), dtype="int32"), 1 if x2 > 0 else -1  # zeros, and what is on its side of them
     elif type(x1) is int and type(x2) is not int:
         return _comparable(x2, x1)[::-1]
