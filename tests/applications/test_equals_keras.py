@@ -121,24 +121,28 @@ def test_training_step(name, keras):
     size = STEP_SIZE.get(name, 64)
     x, labels = images(name, size), np.array([1, 3])
     options = {"input_shape": (size, size, 3), "classifier_activation": None, "classes": 5}
-    # now and then a feature is so near to the corner of a ReLU that rounding decides on which side it lies: try other weights
+    # Now and then a feature is so near to the corner of a ReLU that rounding decides on which side it lies; the gradients of the
+    # few weights it reaches then differ. A wrong gradient is wrong for all draws of the weights, so each must be right for one.
     twin = keras_model(keras, name, **options)
     without_dropout(twin)
-    step, apart = keras_step(twin, x, labels), []
-    for seed in (0, 1, 2):
+    step, apart = keras_step(twin, x, labels), np.inf
+    for seed in range(4):
         model = filled_model(name, x, seed, **options)
         take_weights(twin, model)
-        apart.append(step_difference(mlkit_step(model, x, labels), step()))
-        if max(apart[-1]) < TOLERANCE.get(name, 1e-3):
+        loss, gradients = step_difference(mlkit_step(model, x, labels), step())
+        assert loss < 1e-4
+        apart = np.minimum(apart, gradients)
+        if apart.max() < TOLERANCE.get(name, 1e-3):
             return
-    pytest.fail(f"(loss, gradients) differ for each of the weights by {apart}")
+    wrong = {w.path: float(d) for w, d in zip(model.trainable_variables, apart) if d > TOLERANCE.get(name, 1e-3)}
+    pytest.fail(f"gradients that differ for each draw of the weights, and by how much: {wrong}")
 
 
 def step_difference(found, expected):
-    """How far (loss, gradients) of a training step are apart: of the loss, and the largest of all weights."""
+    """How far (loss, gradients) of a training step are apart: of the loss, and of each weight."""
     (loss, gradients), (expected_loss, expected) = found, expected
     assert [g.shape for g in gradients] == [g.shape for g in expected]
     largest = max(np.abs(g).max() for g in expected)  # a bias before normalization has gradient 0, which comes out as noise
     scales = [max(np.abs(g).max(), 1e-3 * largest) for g in expected]
     errors = [np.abs(g - other).max() / scale for g, other, scale in zip(gradients, expected, scales)]
-    return abs(loss - expected_loss) / abs(expected_loss), max(errors)
+    return abs(loss - expected_loss) / abs(expected_loss), np.array(errors)
