@@ -27,6 +27,10 @@ class NativeBackend:
     def asarray(self, host, dtype, device=None, owned=False):
         return (np.asarray if owned else np.array)(host, dtypes.as_numpy(dtype))
 
+    def borrow(self, host, dtype):
+        array = np.asarray(host, dtypes.as_numpy(dtype))
+        return array if array.flags.aligned else array.copy()
+
     def own(self, array):
         return np.array(array)
 

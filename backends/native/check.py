@@ -120,7 +120,7 @@ class CheckedProgram:
         self.graph = lower(prune(graph), backend.kernels)
 
     def __call__(self, arrays):
-        env = dict(zip(map(id, self.graph.inputs), arrays))
+        env = dict(zip(map(id, self.graph.inputs), map(np.array, arrays)))  # results share no memory with what is passed
 
         def value(a):
             return env[id(a)] if type(a) is Value else a

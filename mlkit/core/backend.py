@@ -21,6 +21,10 @@ class Backend(Protocol):
         """An array of the backend from a NumPy array (or anything NumPy can read): a copy, unless the memory is given away
         (`owned`), which nobody may write to from then on."""
 
+    def borrow(self, host, dtype: str) -> Array:
+        """An array for one run of a compiled program, from a NumPy array whose memory it may share: programs neither keep nor
+        return what they are passed. What does not run to its end before the call returns must copy."""
+
     def own(self, array: Array) -> Array:
         """The array itself if nobody else can change it, else a copy."""
 

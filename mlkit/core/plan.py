@@ -137,8 +137,9 @@ def _sees_constant(call, choice):
 
 
 class Plan:
-    """graph; choices: one Choice a call; copies: numbers of outputs that must be copied because they share memory with an
-    input or a constant; overwrites: numbers of inputs whose memory an output takes over; workspaces: number of a call -> its Storage.
+    """graph; choices: one Choice a call; copies: numbers of outputs that must be copied because they share memory with what
+    the caller passed (or, own_outputs, with any input or constant); overwrites: numbers of inputs whose memory an output takes
+    over; workspaces: number of a call -> its Storage.
 
     choose(call, operand): the Choice for a call; ``operand(x)`` gives the Operand for one of its arguments or results.
     """
@@ -212,17 +213,18 @@ class Plan:
 
     def _keep_outputs(self, own):
         """What is returned lives in memory of its own, to the end and beyond."""
-        self.copies = set()
+        graph, self.copies = self.graph, set()
+        borrowed = {id(v) for v in graph.inputs[: len(graph.inputs) - graph.state]}  # the caller's, who may write there later
         for i, v in enumerate(self.graph.outputs):
             if type(v) is not Value:
                 if own and hasattr(v, "shape"):
                     self.copies.add(i)
                 continue
             storage = self.place(v).storage
-            storage.last = len(self.graph.calls)
+            storage.last = len(graph.calls)
             if storage.kind == "arena":
                 storage.kind = "fresh"
-            elif storage.kind in ("input", "constant") and own:
+            elif (storage.kind in ("input", "constant") and own) or id(storage.owner) in borrowed:
                 self.copies.add(i)
 
     # ---- how much memory that is -------------------------------------------------------------------------------------

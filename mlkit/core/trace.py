@@ -2,7 +2,7 @@
 
 import contextlib
 
-from mlkit.core import debug, tree
+from mlkit.core import debug, dtypes, tree
 from mlkit.core.garbage import uncollected
 from mlkit.core.graph import Graph
 from mlkit.core.keras_tensor import KerasTensor
@@ -76,7 +76,7 @@ class Traced:
         arrays, kinds = [], []
         for leaf in leaves:
             if is_array(leaf):
-                t = leaf if type(leaf) is Tensor else _to_tensor(leaf)
+                t = leaf if type(leaf) is Tensor else _borrowed(leaf)
                 arrays.append(t.data)
                 kinds.append((Tensor, t.shape, t.dtype))
             else:
@@ -132,7 +132,7 @@ class Program:
         trace = Trace()
 
         def symbol(leaf):
-            return trace.input(_to_tensor(leaf).spec) if is_array(leaf) else leaf
+            return trace.input(_borrowed(leaf).spec) if is_array(leaf) else leaf
 
         with swapped(trace=trace):
             inputs = tree.map_structure(symbol, (args, kwargs))
@@ -205,14 +205,14 @@ def is_array(x):
     return type(x) is Tensor or type(x) is Spec or isinstance(x, (np.ndarray, np.generic))
 
 
-def _to_tensor(x):
+def _borrowed(x):
+    """An array among the arguments as a Tensor for one run; a Spec as one without a value."""
     if type(x) is Tensor:
         return x
     if type(x) is Spec:
         return Tensor(x)
-    from mlkit.ops import convert_to_tensor
-
-    return convert_to_tensor(x)
+    dtype = dtypes.name_of(x.dtype)
+    return Tensor(state.backend.borrow(x, dtype))
 
 
 def _form(structure):

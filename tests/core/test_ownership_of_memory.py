@@ -55,6 +55,45 @@ def test_the_result_of_a_compiled_view(backend):
     assert not y.numpy().any()
 
 
+def test_what_a_program_returns_or_assigns(backend):
+    """Programs read arrays where they lie, so nothing they leave behind may lie there."""
+    kept = mlkit.Variable(np.zeros((2, 3), "float32"))
+
+    @mlkit.function
+    def f(x, y):
+        kept.assign(x)
+        looped = ops.while_loop(lambda i, v: i < 0, lambda i, v: (i + 1, v), (0, x))[1]
+        return x, ops.transpose(x)[1:], [x, y], looped, ops.cond(ops.sum(y) > 0, lambda: x, lambda: x + 1), ops.stop_gradient(y)
+
+    x, y = np.ones((2, 3), "float32"), np.arange(3)
+    results = mlkit.tree.flatten(f(x, y))
+    before = [np.array(t) for t in results] + [kept.numpy().copy()]
+    x[:], y[:] = 7, 7
+    for old, new in zip(before, [*results, kept.value], strict=True):
+        np.testing.assert_array_equal(old, new.numpy())
+
+
+@pytest.mark.parametrize("kind", ["read-only", "misaligned", "other byte order", "backwards", "transposed", "one element"])
+def test_arrays_that_lie_in_memory_in_other_ways(kind, backend):
+    plain = np.random.default_rng(0).random((20, 20), dtype="float32")
+    x = plain.copy()
+    if kind == "read-only":
+        x.flags.writeable = False
+    elif kind == "misaligned":
+        x = np.frombuffer(b"." + plain.tobytes(), "uint8")[1:].view("float32").reshape(20, 20)
+    elif kind == "other byte order":
+        x = plain.astype(">f4")
+    elif kind == "backwards":
+        x = plain[::-1, ::-1].copy()[::-1, ::-1]
+    elif kind == "transposed":
+        x = plain.T.copy().T
+    elif kind == "one element":
+        x = plain = np.broadcast_to(np.float32(0.5), (20, 20))
+    f = mlkit.function(lambda x: (ops.matmul(x, x), ops.exp(x) * 2 + x, ops.softmax(x), x))
+    for found, expected in zip(f(x), f(plain.copy()), strict=True):
+        np.testing.assert_allclose(found.numpy(), expected.numpy(), rtol=1e-6)
+
+
 def test_a_list_of_an_array(backend):
     x = np.zeros(2, "float32")
     t = ops.convert_to_tensor([x, x])
