@@ -148,12 +148,24 @@ _ALIAS = _Alias()
 
 
 class CustomVjp:
-    """An op that only tapes see: its gradient is a function the user gave."""
+    """An op that only tapes see: its gradient is a function that was given. `vjp` and `keep` are as in `Op`."""
 
-    name, keep, fallback = "custom_gradient", "x", None
+    name, fallback = "custom_gradient", None
 
-    def __init__(self, vjp):
-        self.vjp = vjp
+    def __init__(self, vjp, keep="x"):
+        self.vjp, self.keep = vjp, keep
+
+
+def as_function_of(args, value, vjp):
+    """The tensor `value`, of which tapes shall know nothing but that its gradients are vjp(g, value, *args).
+
+    For results that depend on `args` by another way than the ops that made them; nothing of `value` may be on a tape yet.
+    """
+    if not state.recording or not any(type(a) is Tensor and a.node is not None for a in args):
+        return value
+    fresh = Tensor(value.data)
+    record(CustomVjp(vjp, keep="xy"), args, {}, fresh)
+    return fresh
 
 
 class GradientTape:

@@ -1,0 +1,14 @@
+"""Rejection sampling without loops: some proposals for each element at once, of which the first accepted one counts."""
+
+from mlkit.ops.convert import cast
+from mlkit.ops.movement import reshape, take_along_axis
+from mlkit.ops.reduction import argmax
+
+PROPOSALS = 16  # for each element
+
+
+def first_accepted(accepted, proposals):
+    """Of proposals along the first axis the first accepted one."""
+    index = argmax(cast(accepted, "int32"), axis=0)
+    index = reshape(index, shape=(1, *index.shape))
+    return reshape(take_along_axis(proposals, index, axis=0), shape=proposals.shape[1:])
