@@ -3,13 +3,13 @@
 import math
 
 from mlkit import ops, random
-from mlkit.layers.augmentation import Augmentation, bounds, chosen, per_image
+from mlkit.layers.augmentation import Augmentation, bounds, chosen, per_image, value_range_of
 
 
 class RandomFlip(Augmentation):
     """Mirrors images at random: "horizontal", "vertical" or "horizontal_and_vertical"."""
 
-    geometric = True
+    geometric = moves = True
 
     def __init__(self, mode="horizontal_and_vertical", seed=None, data_format=None, **kwargs):
         super().__init__(seed=seed, data_format=data_format, **kwargs)
@@ -253,7 +253,8 @@ class RandomElasticTransform(_Warp):
         **kwargs,
     ):
         super().__init__(fill_mode, interpolation, seed, fill_value, data_format, **kwargs)
-        self.factor, self.scale, self.value_range = bounds(self, factor, 0), bounds(self, scale, 0, name="scale"), value_range
+        self.factor, self.scale = bounds(self, factor, 0), bounds(self, scale, 0, name="scale")
+        self.value_range = value_range_of(self, value_range)
 
     def drawn(self, images, batch, seed):
         strength = random.uniform((), *self.scale, seed=seed)

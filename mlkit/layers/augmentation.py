@@ -1,6 +1,7 @@
 """Augmentation: the base of layers that change images in training, at random and one by one."""
 
 from mlkit import ops, random
+from mlkit.core import dtypes
 from mlkit.layers.layer import Layer
 from mlkit.layers.options import layout
 from mlkit.utils.bounding_boxes import clip_to_image_size, convert_format
@@ -10,17 +11,21 @@ class Augmentation(Layer):
     """Base: draws a change for each image and applies it in training; in inference the images pass as they are.
 
     Inputs: images (batch, height, width, channels) or a single one, or a dict with them under "images" and, if there are,
-    "labels", "segmentation_masks" and "bounding_boxes". Integer images become floats of the compute dtype. Subclasses define
-    `drawn`, which gives the numbers of a change by name, and `changed`, which takes them. `geometric`: positions change, so
-    that segmentation masks and bounding boxes are changed in the same way.
+    "labels", "segmentation_masks" and "bounding_boxes". Images come back in the layer's compute dtype, whatever they had. With an
+    integer one, such as dtype="uint8", the change is computed in float32, rounded, and cut at the limits of the dtype.
+
+    Subclasses define `drawn`, which gives the numbers of a change by name, and `changed`, which takes them. `geometric`:
+    positions change, so that segmentation masks and bounding boxes are changed in the same way. `moves`: pixels are moved, not
+    computed, so that integers need no floats.
     """
 
-    geometric = False
+    geometric = moves = False
     draws = True  # False: nothing is random, and there is no seed
     always = False  # True: images are changed in inference too
 
     def __init__(self, seed=None, data_format=None, bounding_box_format=None, **kwargs):
         super().__init__(**kwargs)
+        self.autocast = self.autocast and dtypes.is_float(self.compute_dtype)  # integer layers round what they answer
         self.seed, self.data_format, self.bounding_box_format = seed, layout(data_format), bounding_box_format
         if self.draws:
             self.generator = random.SeedGenerator(seed)
@@ -33,7 +38,7 @@ class Augmentation(Layer):
         return {}
 
     def changed(self, images, **change):
-        """A batch of images of the compute dtype with the change applied."""
+        """A batch of images of the working dtype with the change applied."""
         raise NotImplementedError
 
     def changed_masks(self, masks, **change):
@@ -47,6 +52,21 @@ class Augmentation(Layer):
     def output_size(self, height, width):
         """Height and width of the changed images."""
         return height, width
+
+    @property
+    def float_dtype(self):
+        """The dtype in which numbers are computed."""
+        return float_of(self.compute_dtype)
+
+    @property
+    def working_dtype(self):
+        """The dtype of the images that are changed."""
+        return self.compute_dtype if self.moves else self.float_dtype
+
+    @property
+    def working_policy(self):
+        """For layers within, whose images have the working dtype."""
+        return self.dtype_policy if dtypes.is_float(self.compute_dtype) else "float32"
 
     @property
     def rows_axis(self):
@@ -69,8 +89,9 @@ class Augmentation(Layer):
         return {**change, "input_shape": images.shape} if self.geometric else change
 
     def transform_images(self, images, transformation=None, training=True):
-        images = ops.cast(images, self.compute_dtype)
-        return images if not training or transformation is None else self.changed(images, **_numbers(transformation))
+        if training and transformation is not None:
+            images = self.changed(in_dtype(images, self.working_dtype), **_numbers(transformation))
+        return in_dtype(images, self.compute_dtype)
 
     def transform_labels(self, labels, transformation=None, training=True):
         return labels
@@ -154,9 +175,23 @@ def bounds(layer, factor, low=-1, high=1, name="factor"):
     return tuple(sorted(factor)) if pair else (max(-abs(factor), low), abs(factor))
 
 
+def float_of(dtype):
+    """A float dtype itself; float32 for integers."""
+    return dtype if dtypes.is_float(dtype) else "float32"
+
+
+def in_dtype(images, dtype):
+    """Images in a dtype: as integers rounded, and cut at the limits of the dtype."""
+    images = ops.convert_to_tensor(images)
+    if dtypes.is_float(dtype) or images.dtype == dtype:
+        return ops.cast(images, dtype)
+    return ops.saturate_cast(ops.round(images), dtype)
+
+
 def value_range_of(layer, value_range):
     """The range as a sorted list of two numbers."""
-    if not isinstance(value_range, (tuple, list)) or len(value_range) != 2:
+    pair = isinstance(value_range, (tuple, list)) and len(value_range) == 2
+    if not pair or not all(isinstance(v, (int, float)) for v in value_range) or value_range[0] == value_range[1]:
         raise ValueError(
             f"{type(layer).__name__}: `value_range` must be a pair (least, greatest) of pixel values, but got {value_range!r}."
         )

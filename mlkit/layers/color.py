@@ -32,7 +32,7 @@ class RandomContrast(Augmentation):
 
     def __init__(self, factor, value_range=(0, 255), seed=None, **kwargs):
         super().__init__(seed=seed, **kwargs)
-        self.factor, self.value_range = bounds(self, factor, 0), value_range
+        self.factor, self.value_range = bounds(self, factor, 0), value_range_of(self, value_range)
         self._span = (1.0 - self.factor[0], 1.0 + self.factor[1])
 
     def drawn(self, images, batch, seed):
@@ -78,7 +78,7 @@ class RandomHue(Augmentation):
 
     def __init__(self, factor, value_range=(0, 255), data_format=None, seed=None, **kwargs):
         super().__init__(seed=seed, data_format=data_format, **kwargs)
-        self.factor, self.value_range = bounds(self, factor, 0), value_range
+        self.factor, self.value_range = bounds(self, factor, 0), value_range_of(self, value_range)
 
     def drawn(self, images, batch, seed):
         sign = ops.where(random.uniform((batch,), seed=seed) > 0.5, -1.0, 1.0)
@@ -104,26 +104,25 @@ class RandomSaturation(Augmentation):
         return {"factor": factor / (1 - factor + 1e-7)}
 
     def changed(self, images, factor):
-        hue, saturation, value = ops.split(
-            ops.image.rgb_to_hsv(images, data_format=self.data_format), 3, axis=self.channel_axis
-        )
+        images = ops.image.rgb_to_hsv(rescaled(images, self.value_range, (0, 1)), data_format=self.data_format)
+        hue, saturation, value = ops.split(images, 3, axis=self.channel_axis)
         saturation = ops.clip(saturation * per_image(ops.cast(factor, images.dtype)), 0, 1)
         parts = ops.concatenate([hue, saturation, value], axis=self.channel_axis)
-        return ops.image.hsv_to_rgb(parts, data_format=self.data_format)
+        return rescaled(ops.image.hsv_to_rgb(parts, data_format=self.data_format), (0, 1), self.value_range)
 
 
 class RandomInvert(Augmentation):
-    """Turns images into their negatives, each with a random probability in `factor`."""
+    """Turns images into their negatives within `value_range`, each with a random probability in `factor`."""
 
     def __init__(self, factor=1.0, value_range=(0, 255), seed=None, data_format=None, **kwargs):
         super().__init__(seed=seed, data_format=data_format, **kwargs)
-        self.factor, self.value_range = bounds(self, factor, 0), value_range
+        self.factor, self.value_range = bounds(self, factor, 0), value_range_of(self, value_range)
 
     def drawn(self, images, batch, seed):
         return {"apply_inversion": chosen(batch, self.factor, seed)}
 
     def changed(self, images, apply_inversion):
-        return ops.where(per_image(apply_inversion), self.value_range[1] - images, images)
+        return ops.where(per_image(apply_inversion), sum(self.value_range) - images, images)
 
 
 class RandomPosterization(Augmentation):
@@ -159,12 +158,12 @@ class RandomColorJitter(Augmentation):
         **kwargs,
     ):
         super().__init__(seed=seed, data_format=data_format, **kwargs)
-        self.value_range = value_range
+        self.value_range = value_range_of(self, value_range)
         self.brightness_factor, self.contrast_factor = brightness_factor, contrast_factor
         self.saturation_factor, self.hue_factor = saturation_factor, hue_factor
         classes = (RandomBrightness, RandomContrast, RandomSaturation, RandomHue)
         factors = (brightness_factor, contrast_factor, saturation_factor, hue_factor)
-        options = {"value_range": value_range, "seed": seed, "data_format": data_format, "dtype": self.dtype_policy}
+        options = {"value_range": value_range, "seed": seed, "data_format": data_format, "dtype": self.working_policy}
         self.random_brightness, self.random_contrast, self.random_saturation, self.random_hue = (
             None if factor is None else cls(factor, **options) for cls, factor in zip(classes, factors)
         )

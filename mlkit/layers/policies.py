@@ -5,7 +5,7 @@ import functools
 from mlkit import ops, random
 from mlkit.core.config_object import serialized
 from mlkit.layers.augment import RandomRotation, RandomShear, RandomTranslation
-from mlkit.layers.augmentation import Augmentation, bounds
+from mlkit.layers.augmentation import Augmentation, bounds, value_range_of
 from mlkit.layers.call_info import call_info
 from mlkit.layers.color import RandomBrightness, RandomColorDegeneration, RandomContrast, RandomPosterization
 from mlkit.layers.layer import Layer
@@ -20,7 +20,7 @@ class _OfOthers(Augmentation):
     names = ()
 
     def _make(self, factor, value_range, interpolation, seed, data_format):
-        base = {"data_format": data_format, "dtype": self.dtype_policy}
+        base = {"data_format": data_format, "dtype": self.working_policy}
         moving = {"interpolation": interpolation, "seed": seed, **base}
         colors = {"value_range": value_range, **base}
         drawing = {"seed": seed, **colors}
@@ -77,7 +77,8 @@ class RandAugment(_OfOthers):
         **kwargs,
     ):
         super().__init__(seed=seed, data_format=data_format, **kwargs)
-        self.value_range, self.num_ops, self.interpolation = value_range, num_ops, interpolation
+        self.value_range = value_range_of(self, value_range)
+        self.num_ops, self.interpolation = num_ops, interpolation
         self.factor = bounds(self, factor, 0)
         self._make(self.factor, value_range, interpolation, seed, data_format)
 
@@ -112,7 +113,8 @@ class AugMix(_OfOthers):
         **kwargs,
     ):
         super().__init__(seed=seed, data_format=data_format, **kwargs)
-        self.value_range, self.num_chains, self.chain_depth = value_range, num_chains, chain_depth
+        self.value_range = value_range_of(self, value_range)
+        self.num_chains, self.chain_depth = num_chains, chain_depth
         self.alpha, self.all_ops, self.interpolation = alpha, all_ops, interpolation
         self.factor = bounds(self, factor, 0)
         self.names = _MOVING + (_COLORS if all_ops else ()) + _TONES

@@ -7,13 +7,14 @@ import numpy as np
 from mlkit import ops
 from mlkit.config import image_data_format
 from mlkit.core.config_object import serialized
-from mlkit.core.dtypes import single_of
-from mlkit.layers.augmentation import Augmentation, middle_part, moved
+from mlkit.core.dtypes import is_float, single_of
+from mlkit.layers.augmentation import Augmentation, float_of, in_dtype, middle_part, moved
 from mlkit.layers.layer import Layer
 
 
 class Rescaling(Layer):
-    """``inputs * scale + offset``; integers become floats. scale, offset: numbers, or one per channel.
+    """``inputs * scale + offset``; integers become floats, unless the layer's dtype is an integer one: then the result is rounded
+    and cut at the limits of that dtype. scale, offset: numbers, or one per channel.
 
     >>> import mlkit
     >>> mlkit.layers.Rescaling(1 / 255)(mlkit.ops.convert_to_tensor([[0, 255]])).numpy()
@@ -22,13 +23,14 @@ class Rescaling(Layer):
 
     def __init__(self, scale, offset=0.0, **kwargs):
         super().__init__(**kwargs)
+        self.autocast = self.autocast and is_float(self.compute_dtype)  # an integer layer rounds what it answers
         self.scale, self.offset = scale, offset
         self.built = True
         self.supports_masking = True
 
     def call(self, inputs):
-        x = ops.cast(inputs, self.compute_dtype)
-        return x * self._vector(self.scale, x) + self._vector(self.offset, x)
+        x = ops.cast(inputs, float_of(self.compute_dtype))
+        return in_dtype(x * self._vector(self.scale, x) + self._vector(self.offset, x), self.compute_dtype)
 
     def _vector(self, value, x):
         if isinstance(value, (int, float)):
@@ -131,7 +133,7 @@ class Normalization(Layer):
         x = ops.cast(inputs, single_of(self.compute_dtype))
         mean, variance = (ops.cast(v, x.dtype) for v in self._both())
         deviation = ops.maximum(ops.sqrt(variance), 1e-7)
-        return ops.cast(mean + x * deviation if self.invert else (x - mean) / deviation, self.compute_dtype)
+        return in_dtype(mean + x * deviation if self.invert else (x - mean) / deviation, self.compute_dtype)
 
     def get_config(self):
         config = {k: v for k, v in super().get_config().items() if k not in ("mean", "variance", "autocast")}
@@ -140,7 +142,7 @@ class Normalization(Layer):
 
 
 class Resizing(Augmentation):
-    """Images in another size, by `interpolation`, as floats of the compute dtype; integers are rounded first, as in Keras.
+    """Images in another size, by `interpolation`, in the compute dtype; integers are rounded first, as in Keras.
 
     crop_to_aspect_ratio: cut the images to the new ratio first; pad_to_aspect_ratio: pad them instead (fill_mode, fill_value).
     antialias: smooth when shrinking. Inputs (batch, height, width, channels), one image, or a dict with "images" and
@@ -168,7 +170,7 @@ class Resizing(Augmentation):
         self.fill_mode, self.fill_value, self.antialias = fill_mode, fill_value, antialias
 
     def transform_images(self, images, transformation=None, training=True):
-        return ops.cast(self._resized(images, self.interpolation, self.antialias), self.compute_dtype)
+        return in_dtype(self._resized(images, self.interpolation, self.antialias), self.compute_dtype)
 
     def changed_masks(self, masks):
         return self._resized(masks, "nearest", False)
@@ -205,7 +207,7 @@ class CenterCrop(Augmentation):
     Dicts of images, masks and bounding boxes are cropped together, as in Resizing.
     """
 
-    draws, always, geometric = False, True, True
+    draws, always, geometric, moves = False, True, True, True
 
     def __init__(self, height, width, data_format=None, **kwargs):
         super().__init__(data_format=data_format, **kwargs)
@@ -216,7 +218,7 @@ class CenterCrop(Augmentation):
         height, width = images.shape[rows], images.shape[rows + 1]
         if height < self.height or width < self.width:
             options = {"interpolation": interpolation, "crop_to_aspect_ratio": True, "data_format": self.data_format}
-            return ops.image.resize(images, (self.height, self.width), **options)
+            return in_dtype(ops.image.resize(images, (self.height, self.width), **options), images.dtype)
         top, left = (height - self.height) // 2, (width - self.width) // 2
         index = [slice(None)] * images.ndim
         index[rows], index[rows + 1] = slice(top, top + self.height), slice(left, left + self.width)

@@ -3,7 +3,16 @@ MixUp."""
 
 from mlkit import ops, random
 from mlkit.core.spec import Dim
-from mlkit.layers.augmentation import Augmentation, bounds, chosen, middle_part, moved, per_image
+from mlkit.layers.augmentation import (
+    Augmentation,
+    bounds,
+    chosen,
+    in_dtype,
+    middle_part,
+    moved,
+    per_image,
+    value_range_of,
+)
 
 
 class RandomCrop(Augmentation):
@@ -12,7 +21,7 @@ class RandomCrop(Augmentation):
     In inference, and for images smaller than the window: the largest middle part of the window's ratio, resized.
     """
 
-    geometric = always = True
+    geometric = always = moves = True
 
     def __init__(self, height, width, seed=None, data_format=None, name=None, **kwargs):
         super().__init__(seed=seed, data_format=data_format, name=name, **kwargs)
@@ -29,7 +38,7 @@ class RandomCrop(Augmentation):
     def changed(self, images, top=None, left=None, interpolation="bilinear"):
         if top is None:
             options = {"interpolation": interpolation, "crop_to_aspect_ratio": True, "data_format": self.data_format}
-            return ops.cast(ops.image.resize(images, (self.height, self.width), **options), images.dtype)
+            return in_dtype(ops.image.resize(images, (self.height, self.width), **options), images.dtype)
         for axis, start, size in ((self.rows_axis, top, self.height), (self.rows_axis + 1, left, self.width)):
             images = ops.take(images, start + ops.arange(size, dtype="int32"), axis=axis)
         return images
@@ -49,6 +58,8 @@ class RandomCrop(Augmentation):
 
 class _Boxes(Augmentation):
     """Base of layers that treat a random box of each image in a special way."""
+
+    moves = True
 
     def _box(self, images, batch, widths, heights, seed):
         """(booleans (batch, height, width, 1), the part of the area outside) for boxes of these parts of the sizes."""
@@ -84,7 +95,7 @@ class RandomErasing(_Boxes):
     ):
         super().__init__(seed=seed, data_format=data_format, **kwargs)
         self.factor, self.scale = bounds(self, factor, 0), bounds(self, scale, 0, name="scale")
-        self.fill_value, self.value_range = fill_value, value_range
+        self.fill_value, self.value_range = fill_value, value_range_of(self, value_range)
 
     def drawn(self, images, batch, seed):
         parts = ops.sqrt(random.uniform((batch, 2), *self.scale, seed=seed))
@@ -101,7 +112,7 @@ class RandomErasing(_Boxes):
     def changed(self, images, apply_erasing, batch_masks, fill_value):
         erased = ops.logical_and(batch_masks, per_image(apply_erasing))
         fill = ops.clip(ops.cast(fill_value, "float32"), *map(float, self.value_range))
-        return ops.where(erased, ops.cast(fill, images.dtype), images)
+        return ops.where(erased, in_dtype(fill, images.dtype), images)
 
 
 class MixUp(Augmentation):
@@ -125,7 +136,7 @@ class MixUp(Augmentation):
     def transform_labels(self, labels, transformation=None, training=True):
         if not training or transformation is None:
             return labels
-        return _averaged(labels, transformation["mix_weight"], transformation["permutation_order"], self.compute_dtype)
+        return _averaged(labels, transformation["mix_weight"], transformation["permutation_order"], self.float_dtype)
 
     transform_segmentation_masks = transform_labels
 
@@ -161,7 +172,7 @@ class CutMix(_Boxes):
     def transform_labels(self, labels, transformation=None, training=True):
         if not training or transformation is None:
             return labels
-        return _averaged(labels, transformation["mix_weight"], transformation["permutation_order"], self.compute_dtype)
+        return _averaged(labels, transformation["mix_weight"], transformation["permutation_order"], self.float_dtype)
 
     def transform_segmentation_masks(self, segmentation_masks, transformation=None, training=True):
         return (
@@ -182,9 +193,6 @@ class MaxNumBoundingBoxes(Augmentation):
         self.max_number, self.fill_value = int(max_number), int(fill_value)
 
     def changed(self, images):
-        return images
-
-    def transform_images(self, images, transformation=None, training=True):
         return images
 
     def transform_bounding_boxes(self, bounding_boxes, transformation=None, training=True):

@@ -64,7 +64,8 @@ class ContrastLimitedAdaptiveHistogramEqualization(Augmentation):
 
     def __init__(self, value_range=(0, 255), clip_limit=4.0, tile_grid_size=(8, 8), data_format=None, **kwargs):
         super().__init__(data_format=data_format, **kwargs)
-        self.value_range, self.clip_limit, self.tile_grid_size = value_range, clip_limit, tile_grid_size
+        self.value_range = value_range_of(self, value_range)
+        self.clip_limit, self.tile_grid_size = clip_limit, tile_grid_size
 
     def changed(self, images):
         first = self.data_format == "channels_first"
@@ -146,7 +147,8 @@ class RandomGaussianBlur(Augmentation):
         self, factor=1.0, kernel_size=3, sigma=1.0, value_range=(0, 255), data_format=None, seed=None, **kwargs
     ):  # fmt: skip
         super().__init__(seed=seed, data_format=data_format, **kwargs)
-        self.factor, self.sigma, self.value_range = bounds(self, factor, 0), bounds(self, sigma, 0, name="sigma"), value_range
+        self.factor, self.sigma = bounds(self, factor, 0), bounds(self, sigma, 0, name="sigma")
+        self.value_range = value_range_of(self, value_range)
         self.kernel_size = tuple(kernel_size) if isinstance(kernel_size, (tuple, list)) else (kernel_size, kernel_size)
         if len(self.kernel_size) != 2 or any(n % 2 == 0 for n in self.kernel_size):
             raise ValueError(f"RandomGaussianBlur: `kernel_size` must be an odd number or two, but got {kernel_size!r}.")
