@@ -3,6 +3,7 @@
 import math
 
 from mlkit.backends.native.elementwise import is_half
+from mlkit.backends.native.matmul import as_matrix
 from mlkit.backends.native.special import make as special_functions
 
 
@@ -190,7 +191,7 @@ def _cross_entropy(xp):
         else:
             rows, columns = picked(target, logits.shape[-1])
             weight, dot = xp.zeros((2, target.size), logits.dtype)
-            weight[rows], dot[rows] = 1, z.reshape(-1, z.shape[-1])[rows, columns]
+            weight[rows], dot[rows] = 1, as_matrix(z)[rows, columns]
             weight, dot = weight.reshape(target.shape), dot.reshape(target.shape)
         total = xp.log(xp.exp(z, out=z).sum(-1))
         return weight * total - dot, total + peak[..., 0]
@@ -207,7 +208,7 @@ def _cross_entropy(xp):
         weight = xp.zeros(target.size, logits.dtype)
         weight[rows] = g.reshape(-1)[rows]
         p *= weight.reshape(*target.shape, 1)
-        p.reshape(-1, p.shape[-1])[rows, columns] -= weight[rows]
+        as_matrix(p)[rows, columns] -= weight[rows]
         return p
 
     return dict(softmax_cross_entropy=softmax_cross_entropy, softmax_cross_entropy_grad=softmax_cross_entropy_grad)

@@ -1,5 +1,7 @@
 """Decompositions and solvers over `xp`."""
 
+import math
+
 
 def make(xp):
     """Op name -> kernel."""
@@ -74,7 +76,7 @@ def _lu(xp):
 
     def lu(x):
         m, n = x.shape[-2:]
-        a = xp.array(x).reshape(-1, m, n)
+        a = xp.array(x).reshape(math.prod(x.shape[:-2]), m, n)
         every = xp.arange(len(a))
         pivots = xp.zeros((len(a), min(m, n)), "int32")
         permutation = xp.tile(xp.arange(m, dtype="int32"), (len(a), 1))
@@ -89,6 +91,6 @@ def _lu(xp):
             a[:, k + 1 :, k] /= xp.where(head == 0, 1, head)[:, None]  # a column of zeros stays one
             a[:, k + 1 :, k + 1 :] -= a[:, k + 1 :, k, None] * a[:, k, None, k + 1 :]
         batch = x.shape[:-2]
-        return a.reshape(x.shape), pivots.reshape(*batch, -1), permutation.reshape(*batch, m)
+        return a.reshape(x.shape), pivots.reshape(*batch, min(m, n)), permutation.reshape(*batch, m)
 
     return lu

@@ -10,6 +10,11 @@ def make(xp):
     return {"matmul": [(_is_half, _half(xp)), (_many_rows, _flat(xp)), (None, _plain(xp))]}
 
 
+def as_matrix(x):
+    """x as the matrix of its last axis. (NumPy cannot tell what a size of -1 stands for where another one is 0.)"""
+    return x.reshape(math.prod(x.shape[:-1]), x.shape[-1])
+
+
 def _plain(xp):
     def kernel(a, b):
         return xp.matmul(a, b)
@@ -39,11 +44,10 @@ def _flat(xp):
     """One matrix for all of a batch: one large product instead of many small ones."""
 
     def kernel(a, b):
-        *lead, k = a.shape
-        return xp.matmul(a.reshape(math.prod(lead), k), b).reshape(*lead, b.shape[-1])
+        return xp.matmul(as_matrix(a), b).reshape(*a.shape[:-1], b.shape[-1])
 
     def into(a, b, out):
-        xp.matmul(a.reshape(-1, a.shape[-1]), b, out=out.reshape(-1, out.shape[-1]))
+        xp.matmul(as_matrix(a), b, out=as_matrix(out))
 
     kernel.into = into
     return kernel

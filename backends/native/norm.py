@@ -20,7 +20,7 @@ def column_sums(xp, x):
     rows, columns = x.shape
     fold = max(1, min(rows, _WIDE // max(columns, 1)))
     body = rows // fold * fold
-    out = x[:body].reshape(-1, fold * columns).sum(0).reshape(fold, columns).sum(0)
+    out = x[:body].reshape(rows // fold, fold * columns).sum(0).reshape(fold, columns).sum(0)
     return out + x[body:].sum(0) if body < rows else out
 
 
@@ -39,7 +39,7 @@ def _batch_norm(xp):
         """Rows of what is averaged over, columns of what is kept."""
         kept = tuple(i for i in range(x.ndim) if i not in axes)
         moved = x.transpose(*axes, *kept)
-        return moved.reshape(math.prod(x.shape[a] for a in axes), -1)
+        return moved.reshape(math.prod(x.shape[a] for a in axes), math.prod(x.shape[a] for a in kept))
 
     def like(matrix, x, axes):
         """`as_matrix` undone."""
@@ -116,8 +116,9 @@ def _layer_norm(xp):
         normal = x - mean
         normal *= inverse
         product = g * normal
-        d_offset = column_sums(xp, g.reshape(-1, size)).reshape(vector)
-        d_scale = column_sums(xp, product.reshape(-1, size)).reshape(vector)
+        rows = math.prod(x.shape[: x.ndim - rank])
+        d_offset = column_sums(xp, g.reshape(rows, size)).reshape(vector)
+        d_scale = column_sums(xp, product.reshape(rows, size)).reshape(vector)
         h = g
         if scale is not None:
             h = g * scale

@@ -1,6 +1,7 @@
 """Recurrent nets over `xp`. Inside, time is the first axis, so that a step is one block of memory."""
 
 from mlkit.backends.native.fused import in_single
+from mlkit.backends.native.matmul import as_matrix
 from mlkit.core.dtypes import name_of
 from mlkit.core.spec import Spec
 
@@ -24,11 +25,6 @@ def _time_first(x):
     return x.transpose(1, 0, 2)
 
 
-def _rows(x):
-    """(time, batch, width) -> (time * batch, width)"""
-    return x.reshape(-1, x.shape[2])
-
-
 def _times(time, reverse):
     """The times in the order of the steps."""
     return range(time)[::-1] if reverse else range(time)
@@ -36,7 +32,7 @@ def _times(time, reverse):
 
 def _states(xp, first, hs, reverse):
     """The state before each step, (time * batch, units). hs: after each, (time, batch, units)."""
-    return _rows(xp.concatenate([hs[1:], first[None]] if reverse else [first[None], hs[:-1]]))
+    return as_matrix(xp.concatenate([hs[1:], first[None]] if reverse else [first[None], hs[:-1]]))
 
 
 def _sigmoid(xp, z):
@@ -103,9 +99,9 @@ def _lstm(xp):
             dc *= f
             dz[:, :, t] = now
         dz = dz.reshape(4 * u, time * batch)
-        dx = xp.matmul(kernel, dz).reshape(-1, time, batch).transpose(2, 1, 0)
+        dx = xp.matmul(kernel, dz).reshape(len(kernel), time, batch).transpose(2, 1, 0)
         before = _states(xp, h, kept[:, 6].transpose(0, 2, 1), reverse)
-        d_kernel, d_recurrent = (xp.matmul(dz, a).T for a in (_rows(_time_first(x)), before))
+        d_kernel, d_recurrent = (xp.matmul(dz, a).T for a in (as_matrix(_time_first(x)), before))
         return dx, dh.T, dc.T, d_kernel, d_recurrent, dz.sum(1)
 
     return dict(lstm=lstm, lstm_grad=lstm_grad)
@@ -116,7 +112,7 @@ def _gru(xp):
         """Kept are, for each step, both gates, the candidate, what the reset gate multiplies, and h."""
         batch, time, _ = x.shape
         u = h.shape[1]
-        z = xp.matmul(_rows(_time_first(x)), kernel)
+        z = xp.matmul(as_matrix(_time_first(x)), kernel)
         if bias is not None:
             z += bias[0] if reset_after else bias
         z = z.reshape(time, batch, 3 * u)
@@ -173,12 +169,12 @@ def _gru(xp):
             dh += xp.matmul(dss[t][:, : at_once.shape[0]], at_once, out=product)
             if not reset_after:
                 dh += d_inner
-        dxs, dss = _rows(dxs), _rows(dss)
-        dx = _time_first(xp.matmul(dxs, kernel.T).reshape(time, batch, -1))
-        d_kernel = xp.matmul(_rows(_time_first(x)).T, dxs)
+        dxs, dss = as_matrix(dxs), as_matrix(dss)
+        dx = _time_first(xp.matmul(dxs, kernel.T).reshape(time, batch, len(kernel)))
+        d_kernel = xp.matmul(as_matrix(_time_first(x)).T, dxs)
         if reset_after:
             return dx, dh, d_kernel, xp.matmul(before.T, dss), xp.stack([dxs.sum(0), dss.sum(0)])
-        chosen = _rows(kept[:, :, u : 2 * u] * kept[:, :, 3 * u : 4 * u])
+        chosen = as_matrix(kept[:, :, u : 2 * u] * kept[:, :, 3 * u : 4 * u])
         parts = xp.matmul(before.T, dxs[:, : 2 * u]), xp.matmul(chosen.T, dxs[:, 2 * u :])
         return dx, dh, d_kernel, xp.concatenate(parts, axis=1), dxs.sum(0)
 
@@ -201,10 +197,10 @@ def _rnn(xp):
     def rnn(x, h, kernel, recurrent, bias, activation, reverse=False, keep=None):
         """Kept is h at all times."""
         batch, time, _ = x.shape
-        hs = xp.matmul(_rows(_time_first(x)), kernel)
+        hs = xp.matmul(as_matrix(_time_first(x)), kernel)
         if bias is not None:
             hs += bias
-        hs = hs.reshape(time, batch, -1)
+        hs = hs.reshape(time, batch, h.shape[1])
         for t in _times(time, reverse):
             hs[t] += xp.matmul(h, recurrent)
             h = hs[t]
@@ -219,9 +215,9 @@ def _rnn(xp):
         for t in _times(time, not reverse):
             dz[t] = act_grad(dh if ghs is None else dh + ghs[:, t], hs[t], activation)
             dh = xp.matmul(dz[t], back)
-        dz = _rows(dz)
-        dx = _time_first(xp.matmul(dz, kernel.T).reshape(time, h.shape[0], -1))
-        d_kernel, d_recurrent = (xp.matmul(a.T, dz) for a in (_rows(_time_first(x)), _states(xp, h, hs, reverse)))
+        dz = as_matrix(dz)
+        dx = _time_first(xp.matmul(dz, kernel.T).reshape(time, len(h), len(kernel)))
+        d_kernel, d_recurrent = (xp.matmul(a.T, dz) for a in (as_matrix(_time_first(x)), _states(xp, h, hs, reverse)))
         return dx, dh, d_kernel, d_recurrent, dz.sum(0)
 
     return dict(rnn=rnn, rnn_grad=rnn_grad)

@@ -8,6 +8,7 @@ import math
 
 from mlkit.backends.native.elementwise import is_half
 from mlkit.backends.native.geometry import BLOCK_BYTES, Geometry, writing
+from mlkit.backends.native.matmul import as_matrix
 from mlkit.backends.native.pool import make as make_pools
 from mlkit.core import dtypes
 from mlkit.core.spec import Spec
@@ -98,18 +99,18 @@ class _General:
         xp, geo = self.xp, Geometry(x.shape, w.shape[:-2], strides, padding, dilation)
         y = xp.empty((x.shape[0], *geo.out, w.shape[-1]), x.dtype) if out is None else out
         for block in _blocks(geo, x, w.shape):
-            xb, yb = geo.pad(xp, x[block]), y[block].reshape(-1, y.shape[-1])
+            xb, yb = geo.pad(xp, x[block]), as_matrix(y[block])
             for gx, gy in _groups(w.shape, groups):
                 columns = self._columns(xb, geo, gx)
-                xp.matmul(columns, w[..., gy].reshape(columns.shape[1], -1), out=yb[:, gy])
+                xp.matmul(columns, as_matrix(w[..., gy]), out=yb[:, gy])
         return y
 
     def conv_kernel(self, x, g, shape, strides, padding, dilation, groups, out=None):
         xp, geo = self.xp, Geometry(x.shape, shape[:-2], strides, padding, dilation)
         dw = _zeros(xp, shape, x.dtype, out)
-        flat = dw.reshape(-1, shape[-1])
+        flat = as_matrix(dw)
         for block in _blocks(geo, x, shape):
-            xb, gb = geo.pad(xp, x[block]), g[block].reshape(-1, shape[-1])
+            xb, gb = geo.pad(xp, x[block]), as_matrix(g[block])
             for gx, gy in _groups(shape, groups):
                 flat[:, gy] += self._columns(xb, geo, gx).T @ gb[:, gy]
         return dw
@@ -120,7 +121,7 @@ class _General:
         dx = xp.empty(shape, g.dtype) if out is None else out
         transposed = xp.ascontiguousarray(xp.swapaxes(w, -1, -2))
         for block in _blocks(geo, dx, w.shape):
-            gb, db = g[block].reshape(-1, g.shape[-1]), geo.zeros(xp, dx[block])
+            gb, db = as_matrix(g[block]), geo.zeros(xp, dx[block])
             for gx, gy in _groups(w.shape, groups):
                 for tap, index in geo.taps():
                     part = db[..., gx][index]
@@ -201,7 +202,8 @@ class _Depthwise:
             for tap, index in geo.taps():
                 cells = xb[index] if len(last) == 1 else xb[index][..., None]
                 part = xp.multiply(cells, gb, out=product)
-                by_tap[tap] += part.reshape(-1, geo.out[-1], *last).sum(axis=0).sum(axis=0)  # long inner loops first
+                lines = part.reshape(part.shape[0] * math.prod(geo.out[:-1]), geo.out[-1], *last)
+                by_tap[tap] += lines.sum(axis=0).sum(axis=0)  # long inner loops first
         return dw
 
 
@@ -219,23 +221,21 @@ class _Pointwise:
 
     def conv(self, x, w, strides, out=None, **_):
         x = x[_every(strides)]
-        rows = math.prod(x.shape[:-1])
-        y = self.xp.matmul(x.reshape(rows, -1), w.reshape(w.shape[-2:]), out=None if out is None else out.reshape(rows, -1))
+        y = self.xp.matmul(as_matrix(x), w.reshape(w.shape[-2:]), out=None if out is None else as_matrix(out))
         return y.reshape(*x.shape[:-1], w.shape[-1])
 
     def conv_input(self, g, w, shape, strides, out=None, **_):
-        xp, rows, w = self.xp, math.prod(g.shape[:-1]), w.reshape(w.shape[-2:])
+        xp, w = self.xp, w.reshape(w.shape[-2:])
         if all(s == 1 for s in strides):
-            dx = xp.matmul(g.reshape(rows, -1), w.T, out=None if out is None else out.reshape(rows, -1))
+            dx = xp.matmul(as_matrix(g), w.T, out=None if out is None else as_matrix(out))
             return dx.reshape(shape)
         dx = _zeros(xp, shape, g.dtype, out)
-        dx[_every(strides)] = (g.reshape(rows, -1) @ w.T).reshape(*g.shape[:-1], shape[-1])
+        dx[_every(strides)] = (as_matrix(g) @ w.T).reshape(*g.shape[:-1], shape[-1])
         return dx
 
     def conv_kernel(self, x, g, shape, strides, out=None, **_):
-        rows = math.prod(g.shape[:-1])
         out = None if out is None else out.reshape(shape[-2:])
-        return self.xp.matmul(x[_every(strides)].reshape(rows, -1).T, g.reshape(rows, -1), out=out).reshape(shape)
+        return self.xp.matmul(as_matrix(x[_every(strides)]).T, as_matrix(g), out=out).reshape(shape)
 
 
 def _every(strides):

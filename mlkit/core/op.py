@@ -9,7 +9,7 @@ A call is read in one of four ways:
 
 import numpy as np
 
-from mlkit.core import autograd
+from mlkit.core import autograd, dtypes
 from mlkit.core.messages import at_layer
 from mlkit.core.spec import Spec, is_known
 from mlkit.core.state import state
@@ -30,15 +30,18 @@ class Op:
     keep      what an eager tape must hold for vjp: "x" all inputs, "0", "1" ... single ones, "y" the outputs. Of all others vjp
               sees shape and dtype.
     fallback  (*args, **params) -> the same result by other ops; ops that have one are fused ops, and a backend may lack them.
+
+    The kernels of a fused op rely on arguments that fit together: eager calls ask its spec first, and remember the answer.
     """
 
-    __slots__ = ("name", "spec", "vjp", "keep", "fallback", "_accepted")
+    __slots__ = ("name", "spec", "vjp", "keep", "fallback", "asks_first", "_outputs")
 
     def __init__(self, name, spec, vjp=None, keep="xy", fallback=None):
         if name in OPS:
             raise ValueError(f"Op {name!r} is defined twice.")
         self.name, self.spec, self.vjp, self.keep, self.fallback = name, spec, vjp, keep, fallback
-        self._accepted = set()  # signatures of eager calls
+        self.asks_first = fallback is not None and not getattr(spec, "elementwise", False)
+        self._outputs = {}  # what `outputs` has found
         OPS[name] = self
 
     def __call__(self, *args, **params):
@@ -51,23 +54,26 @@ class Op:
         """The output Spec (or tuple) for tensors, arrays or specs as arguments."""
         return self.spec(*map(_spec_of, args), **params)
 
-    def require_fit(self, args, data, params):
-        """Raise what `spec` says unless it accepts these arguments, of which `data` holds the arrays. Remembers what it accepted."""
-        signature = [(a.shape, a.dtype) if hasattr(a, "shape") else a for a in data]
+    def outputs(self, arrays, params):
+        """The output Spec (or tuple) for arrays, numbers or None as arguments, as `spec` says; it raises where they do not fit.
+        The last answers are remembered."""
+        key = (*[(a.shape, a.dtype) if hasattr(a, "shape") else (type(a), a) for a in arrays], *params.items())
         try:
-            signature = (*signature, *params.items())
-            if signature in self._accepted:
-                return
+            found = self._outputs.get(key)
         except TypeError:  # a parameter that is not hashable
-            signature = None
-        self.infer(args, params)
-        if signature is not None:
-            if len(self._accepted) >= _REMEMBERED:
-                self._accepted.clear()
-            self._accepted.add(signature)
+            return self.spec(*map(_spec_of_array, arrays), **params)
+        if found is None:
+            if len(self._outputs) >= _REMEMBERED:
+                self._outputs.clear()
+            found = self._outputs[key] = self.spec(*map(_spec_of_array, arrays), **params)
+        return found
 
 
-_REMEMBERED = 256  # signatures of each op
+_REMEMBERED = 256  # answers of each op
+
+
+def _spec_of_array(a):
+    return Spec(a.shape, dtypes.name_of(a.dtype)) if hasattr(a, "shape") else a
 
 
 def _spec_of(a):
@@ -97,8 +103,8 @@ def bind(op, args, params):
         if kernel is None and op.fallback is None:
             raise NotImplementedError(f"The {state.backend.name} backend has no kernel for {op.name!r}.")
         try:
-            if op.fallback is not None and len(args) > 1:  # kernels of fused ops rely on arguments that fit together
-                op.require_fit(args, data, params)
+            if op.asks_first:
+                op.outputs(data, params)
             if kernel is None:
                 return op.fallback(*args, **params)
             result = kernel(*data, **params)

@@ -3,6 +3,8 @@
 import itertools
 import operator
 
+from mlkit.core import dtypes
+
 
 class Dim:
     """An unknown size, for example the batch size of a model under construction.
@@ -168,6 +170,12 @@ def require(name, what, spec, shape, dtype=None):
         raise ValueError(f"{name}: {what} must have shape {show(shape)}, but has {show(spec.shape)}.")
     if dtype is not None and spec.dtype != dtype:
         raise TypeError(f"{name}: {what} must be {dtype}, but is {spec.dtype}. Convert it with ops.cast first.")
+
+
+def require_float(name, what, spec):
+    """Raise unless what an op was given as `what` is a tensor of real floats."""
+    if spec.dtype not in dtypes.FLOATS:
+        raise TypeError(f"{name}: {what} must be a float tensor, but is {spec.dtype}. Convert it with ops.cast first.")
 
 
 def normalize_axis(name, axis, ndim):

@@ -28,8 +28,10 @@ def elementwise_spec(name, dtype=None):
     return spec
 
 
-def _float_spec(name):
-    def spec(x):
+def float_spec(name):
+    """The spec rule of an op of one float tensor that keeps its shape and dtype."""
+
+    def spec(x, **params):
         if x.dtype not in dtypes.FLOATS and x.dtype not in dtypes.COMPLEX:
             raise TypeError(f"{name}: expected a float tensor, but got {x.dtype}. Convert it with ops.cast first.")
         return x
@@ -40,7 +42,7 @@ def _float_spec(name):
 def unary(name, vjp=None, keep="x", dtype=None, floating=False):
     """An op of one tensor. `vjp(g, y, x)` returns the one gradient."""
     rule = None if vjp is None else lambda g, y, x: (vjp(g, y, x),)
-    return Op(name, _float_spec(name) if floating else elementwise_spec(name, dtype), rule, keep)
+    return Op(name, float_spec(name) if floating else elementwise_spec(name, dtype), rule, keep)
 
 
 def binary(name, vjp=None, keep="x", dtype=None):

@@ -2,7 +2,7 @@
 
 from mlkit.core import dtypes
 from mlkit.core.op import Op
-from mlkit.core.spec import Spec
+from mlkit.core.spec import Spec, same_size, show
 from mlkit.ops import elementwise as el
 from mlkit.ops.movement import concat, flip, full, slice_along
 
@@ -10,10 +10,16 @@ _REAL = {"complex64": "float32", "complex128": "float64"}
 _COMPLEX = {real: c for c, real in _REAL.items()}
 
 
+def _require_length(name, n):
+    if n == 0:
+        raise ValueError(f"{name}: there is no transform of 0 numbers.")
+
+
 def _complex_spec(name):
     def spec(x):
         if x.dtype not in dtypes.COMPLEX or not x.shape:
             raise TypeError(f"{name}: expected a complex tensor of one dimension or more, but got {x}.")
+        _require_length(name, x.shape[-1])
         return x
 
     return spec
@@ -27,6 +33,7 @@ ifft = Op("ifft", _complex_spec("ifft"), lambda g, y, x: (ifft(g),), keep="")
 def _rfft_spec(x):
     if x.dtype not in _COMPLEX or not x.shape:
         raise TypeError(f"rfft: expected a float32 or float64 tensor of one dimension or more, but got {x}.")
+    _require_length("rfft", x.shape[-1])
     return Spec((*x.shape[:-1], x.shape[-1] // 2 + 1), _COMPLEX[x.dtype])
 
 
@@ -41,6 +48,11 @@ rfft = Op("rfft", _rfft_spec, fallback=_rfft)
 
 def _irfft_spec(x, length):
     _complex_spec("irfft")(x)
+    _require_length("irfft", length)
+    if not same_size(x.shape[-1], length // 2 + 1):
+        raise ValueError(
+            f"irfft: {length} numbers have a spectrum of {length // 2 + 1}, but the shape of x is {show(x.shape)}."
+        )
     return Spec((*x.shape[:-1], length), _REAL[x.dtype])
 
 

@@ -8,7 +8,7 @@ Parameters: strides, dilation: one int per spatial axis; padding: "valid", "same
 """
 
 from mlkit.core.op import Op
-from mlkit.core.spec import Spec, is_known, require, same_size, show, window_output
+from mlkit.core.spec import Spec, is_known, require, require_float, same_size, show, window_output
 
 # ---- convolution -----------------------------------------------------------------------------------------------------
 
@@ -79,13 +79,8 @@ def _conv_kernel_spec(x, g, shape, **p):
 
 
 def _gradient_spec(name, g, forward, result):
-    """`result`, if g has the shape that the forward op would give."""
-    if len(g.shape) != len(forward.shape) or not all(map(same_size, g.shape, forward.shape)):
-        raise ValueError(
-            f"{name}: for a result of shape {show(result.shape)} the gradient must be {show(forward.shape)}, "
-            f"but is {show(g.shape)}."
-        )
-    require(name, "the gradient", g, forward.shape, forward.dtype)
+    """`result`, if g is like what the forward op would give."""
+    require(name, f"for a result of shape {show(result.shape)}, the gradient", g, forward.shape, forward.dtype)
     return result
 
 
@@ -112,6 +107,7 @@ def _pool_spec(name):
 
 
 def _avg_pool_grad_spec(g, shape, **p):
+    require_float("avg_pool_grad", "the gradient", g)
     result = Spec(shape, g.dtype)
     return _gradient_spec("avg_pool_grad", g, avg_pool.spec(result, **p), result)
 

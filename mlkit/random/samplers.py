@@ -7,7 +7,7 @@ import math
 
 from mlkit.core import dtypes
 from mlkit.core.autograd import as_function_of
-from mlkit.core.spec import Dim
+from mlkit.core.spec import Dim, require_float
 from mlkit.ops import elementwise as el
 from mlkit.ops import random as bits
 from mlkit.ops.convert import as_tensor, cast, to_float
@@ -143,6 +143,7 @@ def dropout(inputs, rate, noise_shape=None, seed=None):
     Srivastava et al., "Dropout: a simple way to prevent neural networks from overfitting", JMLR 15 (2014).
     """
     x = as_tensor(inputs)
+    require_float("random.dropout", "`inputs`", x)
     if not 0 <= rate <= 1:
         raise ValueError(f"random.dropout: `rate` must be in [0, 1], but got {rate}.")
     if rate == 0:

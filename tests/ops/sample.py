@@ -181,6 +181,12 @@ class Bad(Sample):
         self.error, self.match, self.eager_only = error, match, eager_only
 
 
+def is_smooth(row):
+    """Whether the gradient of a row is checked."""
+    has_floats = any(isinstance(a, Maker) and a.kind == "float" for a in tree.flatten((row.args, row.kwargs)))
+    return has_floats and row.option("grad", True) and not row.option("eager_only", False)
+
+
 def gather(attribute):
     """All rows called `attribute` (SAMPLES or BAD) of the files in tests/ops/samples."""
     from tests.ops import samples

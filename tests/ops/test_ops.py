@@ -13,14 +13,13 @@ import numpy as np
 import pytest
 
 from mlkit import ops
-from mlkit.core import tree
 from mlkit.core.op import OPS
 from mlkit.core.spec import compatible, show
 from mlkit.core.tensor import Tensor
 from mlkit.core.trace import function
 from mlkit.ops.convert import as_tensor
 from tests.ops.checks import call_of, directional, flat, gradients, host, is_float, symbols, weighted_sum, weights
-from tests.ops.sample import Maker, gather, ids
+from tests.ops.sample import gather, ids, is_smooth
 from tests.ops.together import Together
 
 ROWS, BAD = gather("SAMPLES"), gather("BAD")
@@ -30,16 +29,11 @@ def over(rows):
     return pytest.mark.parametrize("row", rows, ids=ids(rows))
 
 
-def has_gradient(row):
-    has_floats = any(isinstance(a, Maker) and a.kind == "float" for a in tree.flatten((row.args, row.kwargs)))
-    return has_floats and row.option("grad", True) and not row.option("eager_only", False)
-
-
 STAGED = [r for r in ROWS if not r.option("eager_only", False)]
-SMOOTH = [r for r in ROWS if has_gradient(r)]
+SMOOTH = [r for r in ROWS if is_smooth(r)]
 TWICE = [r for r in SMOOTH if r.option("second", True)]
 JAX = [r for r in STAGED if r.option("jax", True)]
-JAX_GRADIENT = {r for r in JAX if has_gradient(r) and r.option("jax", True) != "values"}
+JAX_GRADIENT = {r for r in JAX if is_smooth(r) and r.option("jax", True) != "values"}
 FUSED = [r for r in ROWS if r.op and OPS[r.name].fallback is not None]
 KERAS = [r for r in ROWS if not r.op and r.fn is None and r.option("keras", True)]
 NUMPY = [r for r in ROWS if r.option("np", None)]

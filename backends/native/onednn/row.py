@@ -12,7 +12,6 @@ from mlkit.core import dtypes
 from mlkit.core.layout import reshape
 from mlkit.core.op import OPS
 from mlkit.core.plan import Operand
-from mlkit.core.spec import Spec
 
 MOST_AXES = 12
 FLOATS = "float32", "bfloat16"  # bfloat16 only where the processor multiplies it
@@ -90,7 +89,7 @@ class Row:
 
     def _make(self, args, params):
         operands = [Operand(a.shape, dtypes.name_of(a.dtype), a.strides) if hasattr(a, "shape") else a for a in args]
-        specs = OPS[self.name].spec(*(Spec(o.shape, o.dtype) if type(o) is Operand else o for o in operands), **params)
+        specs = OPS[self.name].outputs(args, params)
         several = type(specs) is tuple
         outs = [Operand(s.shape, s.dtype) for s in (specs if several else (specs,))]
         kernel = self.build(operands, outs, **params)

@@ -39,14 +39,14 @@ relu6_grad = _gradient(
 # log(1 + exp(x))
 softplus = Op(
     "softplus",
-    _same("softplus"),
+    el.float_spec("softplus"),
     lambda g, y, x: (g * el.sigmoid(x),),
     "x",
     fallback=lambda x: el.maximum(x, 0.0) + el.log1p(el.exp(-el.abs_(x))),
 )
 
 # x * sigmoid(x). Elfwing, Uchibe and Doya, "Sigmoid-weighted linear units", Neural Networks 107 (2018).
-silu = Op("silu", _same("silu"), lambda g, y, x: (silu_grad(g, x),), "x", fallback=lambda x: x * el.sigmoid(x))
+silu = Op("silu", el.float_spec("silu"), lambda g, y, x: (silu_grad(g, x),), "x", fallback=lambda x: x * el.sigmoid(x))
 
 
 def _silu_grad(g, x):
@@ -75,7 +75,7 @@ def _gelu_grad(g, x, approximate):
 # x * (cumulative normal distribution at x), or its tanh approximation. Hendrycks and Gimpel, arXiv:1606.08415.
 gelu = Op(
     "gelu",
-    lambda x, approximate: x,
+    el.float_spec("gelu"),
     lambda g, y, x, approximate: (gelu_grad(g, x, approximate=approximate),),
     "x",
     fallback=_gelu,

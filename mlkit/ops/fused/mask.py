@@ -1,11 +1,12 @@
 """Masking, as dropout does."""
 
 from mlkit.core.op import Op
-from mlkit.core.spec import broadcast, compatible, show
+from mlkit.core.spec import broadcast, compatible, require_float, show
 from mlkit.ops import elementwise as el
 
 
 def _masked_scale_spec(x, keep, scale):
+    require_float("masked_scale", "x", x)
     if keep.dtype != "bool":
         raise TypeError(f"masked_scale: the mask must be bool, but is {keep.dtype}.")
     if not compatible(broadcast("masked_scale", x.shape, keep.shape), x.shape):

@@ -5,7 +5,7 @@ Half floats are normalized in float32: x and y, and their gradients, may have su
 
 from mlkit.core import dtypes
 from mlkit.core.op import Op
-from mlkit.core.spec import Spec, reduced, require, show
+from mlkit.core.spec import Spec, normalize_axes, reduced, require, require_float, show
 from mlkit.ops import elementwise as el
 from mlkit.ops.fused.second_order import through_fallback
 from mlkit.ops.movement import reshape
@@ -22,6 +22,7 @@ def _widened(x):
 
 
 def _check(name, x, parameters, shape):
+    require_float(name, "x", x)
     for p in parameters:
         if p is not None and p.dtype != _wide(x.dtype):
             raise TypeError(f"{name}: x of {x.dtype} needs scale and offset of {_wide(x.dtype)}, but got {p.dtype}.")
@@ -55,8 +56,13 @@ def _along(p, x, axes):
     return reshape(p, shape=reduced(x.shape, axes, True))
 
 
+def _kept(name, x, axes):
+    """The shape of statistics over these axes."""
+    return reduced(x.shape, normalize_axes(name, axes, len(x.shape)), False)
+
+
 def _batch_norm_spec(x, scale, offset, axes, epsilon):
-    shape = reduced(x.shape, axes, False)
+    shape = _kept("batch_norm", x, axes)
     _check("batch_norm", x, (scale, offset), shape)
     return x, Spec(shape, _wide(x.dtype)), Spec(shape, _wide(x.dtype))
 
@@ -89,7 +95,7 @@ batch_norm = Op("batch_norm", _batch_norm_spec, _batch_norm_vjp, "012y", _batch_
 
 
 def _batch_norm_grad_spec(g, x, scale, mean, variance, axes, epsilon):
-    shape = reduced(x.shape, axes, False)
+    shape = _kept("batch_norm_grad", x, axes)
     _check("batch_norm_grad", x, (scale,), shape)
     _check_gradient("batch_norm_grad", g, x, mean, variance, shape)
     return x, mean, mean
@@ -113,8 +119,15 @@ batch_norm_grad = Op("batch_norm_grad", _batch_norm_grad_spec, fallback=_batch_n
 # ---- layer normalization ---------------------------------------------------------------------------------------------
 
 
+def _row(name, x, rank):
+    """The shape of what is normalized together."""
+    if not 0 < rank <= len(x.shape):
+        raise ValueError(f"{name}: x of shape {show(x.shape)} has no {rank} last axes.")
+    return x.shape[len(x.shape) - rank :]
+
+
 def _layer_norm_spec(x, scale, offset, rank, epsilon):
-    _check("layer_norm", x, (scale, offset), x.shape[len(x.shape) - rank :])
+    _check("layer_norm", x, (scale, offset), _row("layer_norm", x, rank))
     row = Spec(reduced(x.shape, _last(x, rank), True), _wide(x.dtype))
     return x, row, row
 
@@ -147,7 +160,7 @@ layer_norm = Op("layer_norm", _layer_norm_spec, _layer_norm_vjp, "012y", _layer_
 
 
 def _layer_norm_grad_spec(g, x, scale, mean, variance, rank, epsilon):
-    vector = Spec(x.shape[len(x.shape) - rank :], _wide(x.dtype))
+    vector = Spec(_row("layer_norm_grad", x, rank), _wide(x.dtype))
     _check("layer_norm_grad", x, (scale,), vector.shape)
     _check_gradient("layer_norm_grad", g, x, mean, variance, reduced(x.shape, _last(x, rank), True))
     return x, vector, vector

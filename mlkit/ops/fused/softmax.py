@@ -2,7 +2,7 @@
 
 from mlkit.core import dtypes
 from mlkit.core.op import Op
-from mlkit.core.spec import Spec, normalize_axis, require, same_size, show
+from mlkit.core.spec import Spec, normalize_axis, require, require_float, same_size, show
 from mlkit.ops import elementwise as el
 from mlkit.ops.fused.second_order import through_fallback
 from mlkit.ops.movement import iota, reshape
@@ -12,8 +12,7 @@ from mlkit.ops.reduction import max_, sum_
 def _spec(name):
     def spec(x, *others, axis):
         axis = normalize_axis(name, axis, len(x.shape))
-        if x.dtype not in dtypes.FLOATS:
-            raise TypeError(f"{name}: expected a float tensor, but got {x.dtype}. Convert it with ops.cast first.")
+        require_float(name, "x", x)
         if x.shape[axis] == 0:
             raise ValueError(f"{name}: shape {show(x.shape)} has no elements along axis {axis}.")
         for other in others:
@@ -74,6 +73,9 @@ def _entropy_spec(logits, target):
             "targets of "
             f"shape {show(expected)}, but they have shape {show(target.shape)}."
         )
+    require_float("softmax_cross_entropy", "the logits", logits)
+    if not _is_sparse(target):
+        require("softmax_cross_entropy", "the target", target, expected, logits.dtype)
     row = Spec(logits.shape[:-1], logits.dtype)
     return row, row
 

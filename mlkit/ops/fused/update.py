@@ -7,7 +7,7 @@ a scalar. Every rule works element by element, so backends may make a chain of i
 from mlkit.core.op import Op
 from mlkit.core.spec import Spec, compatible
 from mlkit.ops import elementwise as el
-from mlkit.ops.convert import cast
+from mlkit.ops.convert import cast, pair
 
 
 def _update(name, rule):
@@ -40,7 +40,7 @@ def _adam(w, m, v, *rest, beta_1, beta_2, epsilon):
     *largest, g, rate = rest
     m = m + (g - m) * (1 - beta_1)
     v = v + (g * g - v) * (1 - beta_2)
-    largest = [el.maximum(x, v) for x in largest]
+    largest = [el.maximum(*pair(x, v)) for x in largest]
     root = el.sqrt(largest[0] if largest else v)
     return w - m * rate / (root + epsilon), m, v, *largest
 

@@ -2,7 +2,7 @@
 
 from mlkit.core import dtypes
 from mlkit.core.op import Op
-from mlkit.core.spec import Spec
+from mlkit.core.spec import Spec, require_float
 from mlkit.ops import elementwise as el
 from mlkit.ops.linear import matmul
 from mlkit.ops.reduction import sum_
@@ -16,6 +16,8 @@ def _wide(op):
         return dtypes.result_type(x.dtype, "float32")
 
     def spec(*args, **params):
+        for a in args:
+            require_float(f"{op.name}_wide", "an operand", a)
         if len({a.dtype for a in args}) > 1:
             raise TypeError(f"{op.name}_wide: operands have dtypes {' and '.join(a.dtype for a in args)}.")
         return op.spec(*(Spec(a.shape, wide(a)) for a in args), **params)

@@ -1,0 +1,187 @@
+"""Calls of fused ops whose arguments may not fit together, made from the table of samples, and the law that they must keep.
+
+Of each array argument, each axis is made one longer, one shorter, 1 and 0; an axis more and less; another dtype. The composed form
+(the op's fallback, by kernels that know neither fused ops nor oneDNN) says what such a call means:
+
+- what it refuses, the op refuses: symbolically, eagerly and compiled, in the same words;
+- what the op accepts has the composed form's values and gradients, eagerly and compiled, and its shapes on JAX;
+- an op may accept less than its composed form. Then it refuses that everywhere, and no kernel is asked.
+
+    python -m tests.ops.misfit 0 4    the first of four parts; prints what breaks the law, and the number of calls
+"""
+
+import collections
+import functools
+import re
+import sys
+import zlib
+
+import numpy as np
+
+from mlkit.core import dtypes, tree
+from mlkit.core.op import OPS
+from mlkit.core.spec import Spec
+from mlkit.core.state import state, swapped
+from mlkit.core.tensor import Tensor
+from mlkit.core.trace import function
+from mlkit.ops.convert import as_tensor
+from tests.ops.checks import gradients, host, is_array, weighted_sum, weights
+from tests.ops.sample import Maker, gather, is_smooth
+
+FUSED = [r for r in gather("SAMPLES") if r.op and OPS[r.name].fallback is not None]
+ATOL = 1e-4
+
+
+class Misfit:
+    """A sample with one of its arrays in another shape or dtype."""
+
+    def __init__(self, row, place, shape, dtype=None):
+        self.row, self.op = row, OPS[row.name]
+        leaves = tree.flatten((row.args, row.kwargs))
+        rng = np.random.default_rng(row.seed)
+        self.leaves = [a(rng, "float32") if isinstance(a, Maker) else a for a in leaves]
+        if shape is not None:
+            self.leaves[place] = Maker(leaves[place].draw, shape, leaves[place].kind)(rng, "float32")
+        if dtype is not None:
+            self.leaves[place] = self.leaves[place].astype(dtype)
+        self.places = [i for i, a in enumerate(self.leaves) if is_array(a)]
+        self.arrays = [self.leaves[i] for i in self.places]
+
+    def __repr__(self):
+        shown = [f"{a.dtype}{list(a.shape)}" if is_array(a) else a for a in self.leaves]
+        return f"{self.op.name}{tuple(shown)}"
+
+    def __call__(self, tensors, function=None):
+        """The tensors of the result."""
+        leaves = list(self.leaves)
+        for i, t in zip(self.places, tensors):
+            leaves[i] = t
+        args, kwargs = tree.pack_sequence_as((self.row.args, self.row.kwargs), leaves)
+        return tree.flatten((function or self.op)(*args, **kwargs))
+
+    def tensors(self):
+        return [as_tensor(a) for a in self.arrays]
+
+    def symbols(self):
+        return [Tensor(Spec(a.shape, dtypes.name_of(a.dtype))) for a in self.arrays]
+
+    def with_gradients(self, function=None):
+        """A function of tensors that gives results and, of smooth samples, the gradients of all floats."""
+
+        def run(*tensors):
+            outs = self(tensors, function)
+            ws = weights(outs)
+            if not is_smooth(self.row) or all(w is None for w in ws):
+                return outs
+            _, gs = gradients(lambda *ts: weighted_sum(self(ts, function), ws), tensors)
+            return outs + [g for g in gs if g is not None]
+
+        return run
+
+
+def misfits(row):
+    """All changes of one argument."""
+    for place, maker in enumerate(tree.flatten((row.args, row.kwargs))):
+        if isinstance(maker, Maker):
+            for shape in shapes_near(maker.shape):
+                yield Misfit(row, place, shape)
+            for dtype in {"float": ("float64", "int32"), "bool": ("float32",)}.get(maker.kind, ("float32", "int64")):
+                yield Misfit(row, place, None, dtype)
+
+
+def shapes_near(shape):
+    for axis, n in enumerate(shape):
+        for size in sorted({n + 1, n - 1, 1, 0} - {n, -1}):
+            yield *shape[:axis], size, *shape[axis + 1 :]
+    yield 1, *shape
+    yield *shape, 1
+    if shape:
+        yield shape[1:]
+    if len(shape) > 1:
+        yield shape[:-1]
+
+
+@functools.cache
+def composed_kernels():
+    """The table of the native backend without fused ops and without oneDNN's rows."""
+    from mlkit.backends.native.onednn.row import Row
+    from mlkit.backends.native.table import Rows
+
+    def without(kernel):
+        return Rows(*[r for r in kernel.rows if not isinstance(r[1], Row)]) if isinstance(kernel, Rows) else kernel
+
+    return {name: without(kernel) for name, kernel in state.kernels.items() if OPS[name].fallback is None}
+
+
+def attempt(run, *args):
+    """(result, None) or (None, the exception)."""
+    try:
+        return run(*args), None
+    except Exception as error:
+        return None, error
+
+
+def judge(call):
+    """(what happened, what breaks the law or None)"""
+    fallback = call.op.fallback
+    _, refusal = attempt(call, call.symbols(), fallback)
+    with swapped(kernels=composed_kernels()):
+        composed, error = attempt(call.with_gradients(fallback), *call.tensors())
+    refusal = refusal or error
+    specs, words = attempt(call, call.symbols())
+    if words is not None:
+        for how, run in (("eager", call.op), ("compiled", function(lambda *a, **k: call.op(*a, **k)))):
+            _, error = attempt(call, call.tensors(), run)
+            if type(error) is not type(words) or str(error) != str(words):
+                return "refused", f"{how} it is not refused as symbolically ({words!r}) but gives {error!r}"
+        if not isinstance(words, (ValueError, TypeError)) or not re.match(r"\w+: .*\.$", str(words), re.DOTALL):
+            return "refused", f"it is not refused in words: {words!r}"
+        return "refused" if refusal is not None else "refused, though the composed form accepts it", None
+    if refusal is not None:
+        return "accepted", f"the composed form refuses it: {refusal!r}"
+    for how, run in (("eager", call.with_gradients()), ("compiled", function(call.with_gradients()))):
+        found, error = attempt(run, *call.tensors())
+        if error is not None:
+            return "accepted", f"{how} it raises {error!r}"
+        for k, (a, b) in enumerate(zip(found, composed, strict=True)):
+            if a.shape != b.shape or a.dtype != b.dtype:
+                return "accepted", f"{how} number {k} is {a.spec}, in the composed form {b.spec}"
+            if call.row.option("jax", True) and not np.allclose(host(a), host(b), ATOL, ATOL, equal_nan=True):
+                return "accepted", f"{how} number {k} differs by {np.abs(host(a) - host(b)).max()}"
+    return "accepted", on_jax(call, specs)
+
+
+def on_jax(call, specs):
+    """What JAX makes of the shapes."""
+    import jax
+
+    from mlkit.backends.jax_adapter.backend import evaluate, exact
+
+    graph = function(lambda *ts: call(ts)).graph(*call.tensors())
+    with exact():
+        found, error = attempt(jax.eval_shape, lambda arrays: evaluate(graph, arrays), call.arrays)
+    if error is not None:
+        return f"JAX refuses it: {error!r}"
+    found = [Spec(o.shape, dtypes.name_of(o.dtype)) for o in found]
+    wanted = [Spec(t.shape, t.dtype) for t in specs]
+    return None if found == wanted else f"JAX gives {found}, the spec says {wanted}"
+
+
+def main(part, parts):
+    counts, broken = collections.Counter(), 0
+    for row in FUSED:
+        if zlib.crc32(row.name.encode()) % parts != part:
+            continue
+        for call in misfits(row):
+            print("at", call, file=sys.stderr)  # the last line says where a crash was
+            what, fault = judge(call)
+            counts[what] += 1
+            if fault is not None:
+                broken += 1
+                print(f"{call}: {fault}")
+    print(f"{counts.total()} calls: {dict(counts)}")
+    return 1 if broken or not counts else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(*map(int, sys.argv[1:])))
