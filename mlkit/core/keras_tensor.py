@@ -4,6 +4,7 @@ import functools
 from collections import namedtuple
 
 from mlkit.core import dtypes, names, tree
+from mlkit.core.ownership import own_arrays
 from mlkit.core.spec import Dim, Spec, show
 from mlkit.core.state import swapped
 from mlkit.core.tensor import Tensor
@@ -70,11 +71,12 @@ class KerasTensor:
 class Node:
     """One call of an operation (a layer, or a recorded function) on KerasTensors.
 
-    arguments: (args, kwargs) as given; outputs: structure of KerasTensors.
+    arguments: (args, kwargs) as given, arrays copied: they are constants of the model; outputs: structure of KerasTensors.
     """
 
     def __init__(self, operation, args, kwargs, outputs):
-        self.operation, self.args, self.kwargs, self.outputs = operation, args, kwargs, outputs
+        self.operation, self.outputs = operation, outputs
+        self.args, self.kwargs = own_arrays((args, kwargs))
         self.input_tensors = [t for t in tree.flatten((args, kwargs)) if isinstance(t, KerasTensor)]
         self.output_tensors = tree.flatten(outputs)
         index = len(operation._inbound_nodes)

@@ -1,6 +1,10 @@
-"""Whether memory may be overwritten: does anybody else hold the object? CPython's reference counts tell."""
+"""Whose memory is it? Whether it may be overwritten, which CPython's reference counts tell; copies of what belongs to others."""
 
 import sys
+
+import numpy as np
+
+from mlkit.core import tree
 
 
 def _references(objects, i):
@@ -15,3 +19,8 @@ _ALONE = _references([object()], 0) if hasattr(sys, "getrefcount") else -2
 def held_elsewhere(objects, i):
     """Whether anything besides the list and one owner holds ``objects[i]``."""
     return _references(objects, i) > _ALONE + 1
+
+
+def own_arrays(structure):
+    """The structure with copies of the NumPy arrays in it, which whoever gave them may write into later."""
+    return tree.map_structure(lambda x: x.copy() if isinstance(x, np.ndarray) else x, structure)

@@ -4,6 +4,7 @@ import itertools
 
 import numpy as np
 
+from mlkit.core.ownership import own_arrays
 from mlkit.data.prefetch import prefetch
 
 
@@ -52,7 +53,7 @@ class BatchDataset:
     def prefetch(self, buffer_size=2):
         """Make up to `buffer_size` batches ahead in a background thread; a negative number (tf.data's AUTOTUNE) means 2."""
         size = buffer_size if buffer_size > 0 else 2
-        return _Derived(self, lambda batches: prefetch(batches, size))
+        return _Derived(self, lambda batches: prefetch(batches, size, own=True))
 
     def cache(self):
         """Keep the batches of the first epoch in memory and repeat them in every epoch."""
@@ -85,7 +86,7 @@ class _Cached(_Derived):
     def epoch(self, index):
         if self._kept is None:
             self._kept = list(self._source.epoch(0))
-        return iter(self._kept)
+        return map(own_arrays, self._kept)  # what maps them may work in place
 
 
 class _Augmented(_Derived):

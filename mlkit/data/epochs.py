@@ -83,7 +83,7 @@ class EpochIterator:
     def _ahead(self, batches):
         """The batches, the next one made while the current one is used where that pays; something that can be closed."""
         if self.adapter.overlaps:
-            return prefetch(batches, size=1)
+            return prefetch(batches, size=1, own=True)
         return batches if hasattr(batches, "close") else (b for b in batches)
 
     def _begin_pass(self, number):

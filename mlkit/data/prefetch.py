@@ -6,17 +6,19 @@ import contextvars
 import queue
 import threading
 
+from mlkit.core.ownership import own_arrays
 from mlkit.core.state import state, swapped
 
 _END = object()
 
 
-def prefetch(iterable, size=2):
+def prefetch(iterable, size=2, own=False):
     """Iterate in a background thread, up to `size` elements ahead of the consumer.
 
     An exception of the iterable is raised in the consumer, where its element would have been, with the traceback of where it
     arose. When the consumer stops early (break, an error, or `close()`), the thread ends before its next element. The thread
-    sees the consumer's backend and device, and its context variables.
+    sees the consumer's backend and device, and its context variables. own: copy an element's arrays before the next is asked
+    for, which the iterable may write into the same ones.
 
     >>> list(prefetch(range(3)))
     [0, 1, 2]
@@ -25,7 +27,7 @@ def prefetch(iterable, size=2):
     stopped = threading.Event()
     surroundings = dict(backend=state.backend, kernels=state.kernels, device=state.device)
     run = contextvars.copy_context().run
-    arguments = (_produce, iterable, ready, stopped, surroundings)
+    arguments = (_produce, iterable, ready, stopped, surroundings, own)
     thread = threading.Thread(target=run, args=arguments, name="mlkit-prefetch", daemon=True)
     thread.start()
     try:
@@ -44,7 +46,7 @@ def prefetch(iterable, size=2):
         thread.join(timeout=5.0)
 
 
-def _produce(iterable, ready, stopped, surroundings):
+def _produce(iterable, ready, stopped, surroundings, own):
     def put(item, error=None):
         while not stopped.is_set():
             with contextlib.suppress(queue.Full):
@@ -55,7 +57,7 @@ def _produce(iterable, ready, stopped, surroundings):
         with swapped(**surroundings):
             iterator = iter(iterable)
             for item in iterator:
-                put(item)
+                put(own_arrays(item) if own else item)
                 if stopped.is_set():
                     return
         put(_END)

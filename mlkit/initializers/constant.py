@@ -4,6 +4,7 @@ import numpy as np
 
 from mlkit import ops
 from mlkit.core.dtypes import standardize_dtype
+from mlkit.core.ownership import own_arrays
 from mlkit.initializers.initializer import Initializer
 
 
@@ -17,7 +18,7 @@ class Constant(Initializer):
     """
 
     def __init__(self, value=0.0):
-        self.value = value
+        self.value = own_arrays(value)
 
     def __call__(self, shape, dtype=None):
         return ops.broadcast_to(ops.cast(self.value, standardize_dtype(dtype)), shape)

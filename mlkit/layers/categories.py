@@ -3,6 +3,7 @@
 import numpy as np
 
 from mlkit import ops
+from mlkit.core.ownership import own_arrays
 from mlkit.layers.layer import Layer
 from mlkit.layers.options import refuse
 
@@ -93,7 +94,8 @@ class Discretization(Layer):
                 f"Discretization: set either `num_bins`, at least 0, or `bin_boundaries`, but got {num_bins!r} and "
                 f"{bin_boundaries!r}."
             )
-        self.bin_boundaries, self.num_bins, self.epsilon, self.sparse = bin_boundaries, num_bins, epsilon, sparse
+        self.bin_boundaries = own_arrays(bin_boundaries)
+        self.num_bins, self.epsilon, self.sparse = num_bins, epsilon, sparse
         self._values = None  # (values in order, the weight of each) of the data seen by `adapt`
         self.autocast = False
 

@@ -93,7 +93,7 @@ class Lookup(Layer):
             raise ValueError(f"{type(self).__name__}: got {len(idf_weights)} `idf_weights` for {len(tokens)} tokens.")
         self._tokens = tokens
         self._number = {token: len(special) + i for i, token in enumerate(tokens)}
-        self._idf = None if idf_weights is None else np.asarray(idf_weights, floatx())
+        self._idf = None if idf_weights is None else np.array(idf_weights, floatx())
 
     def get_vocabulary(self, include_special_tokens=True):
         """The tokens in the order of their indices."""

@@ -8,6 +8,7 @@ from mlkit import ops
 from mlkit.config import image_data_format
 from mlkit.core.config_object import serialized
 from mlkit.core.dtypes import is_float, single_of
+from mlkit.core.ownership import own_arrays
 from mlkit.layers.augmentation import Augmentation, float_of, in_dtype, middle_part, moved
 from mlkit.layers.layer import Layer
 
@@ -24,7 +25,7 @@ class Rescaling(Layer):
     def __init__(self, scale, offset=0.0, **kwargs):
         super().__init__(**kwargs)
         self.autocast = self.autocast and is_float(self.compute_dtype)  # an integer layer rounds what it answers
-        self.scale, self.offset = scale, offset
+        self.scale, self.offset = own_arrays((scale, offset))
         self.built = True
         self.supports_masking = True
 
@@ -65,7 +66,8 @@ class Normalization(Layer):
         self.axis = () if axis is None else (axis,) if isinstance(axis, int) else tuple(axis)
         if (mean is None) != (variance is None):
             raise ValueError(f"Normalization: pass both `mean` and `variance`, or neither, but got {mean!r} and {variance!r}.")
-        self.input_mean, self.input_variance, self.invert = mean, variance, invert
+        self.input_mean, self.input_variance = own_arrays((mean, variance))
+        self.invert = invert
         self.supports_masking = True
         self._statistics = None  # mean and variance in the shape they broadcast in
 

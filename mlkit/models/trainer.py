@@ -8,6 +8,7 @@ from mlkit import ops
 from mlkit.core import tree
 from mlkit.core.autograd import GradientTape
 from mlkit.core.keras_tensor import infer
+from mlkit.core.ownership import own_arrays
 from mlkit.core.spec import Dim, Spec
 from mlkit.core.state import State
 from mlkit.core.tensor import Tensor
@@ -57,6 +58,7 @@ class Trainer(LoopsMixin):
             raise ValueError(f"compile: `jit_compile` must be True, False or 'auto', but got {jit_compile!r}.")
         if not isinstance(steps_per_execution, int) or steps_per_execution < 1:
             raise ValueError(f"compile: `steps_per_execution` must be a positive integer, but got {steps_per_execution!r}.")
+        loss_weights = own_arrays(loss_weights)
         chosen = optimizers.get(optimizer)
         if auto_scale_loss and self.dtype_policy.name == "mixed_float16" and chosen is not None:
             if not isinstance(chosen, optimizers.LossScaleOptimizer):

@@ -173,15 +173,15 @@ def slice_update(inputs, start_indices, updates):
         raise ValueError(
             f"slice_update: updates of shape {show(part.shape)} must have as many axes as inputs of shape {show(x.shape)}."
         )
+    if any(is_known(n, m) and m > n for n, m in zip(x.shape, part.shape)):
+        raise ValueError(f"slice_update: updates of shape {show(part.shape)} do not fit into inputs of shape {show(x.shape)}.")
+    if any(is_known(m) and m == 0 for m in part.shape):
+        return x
     inside = None
     for axis, start in enumerate(starts):
         n, m = x.shape[axis], part.shape[axis]
         if n is m or (is_known(n, m) and n == m):
             continue
-        if is_known(n, m) and m > n:
-            raise ValueError(
-                f"slice_update: updates of shape {show(part.shape)} do not fit into inputs of shape {show(x.shape)}."
-            )
         if _is_tensor(start):
             start = el.minimum(el.maximum(start, 0), size_operand(n - m, start.dtype))
         elif is_known(n, m, start):

@@ -111,16 +111,76 @@ def test_predictions(samples):
     assert not x.any()
 
 
-def test_predictions_of_a_source_that_writes_into_one_buffer():
-    def batches():
-        buffer = np.empty((2, 4), "float32")
-        for i in range(3):
-            buffer[:] = i
-            yield buffer
+class OneBuffer(mlkit.utils.PyDataset):
+    """Each batch is written into the same array."""
 
+    def __init__(self):
+        super().__init__()
+        self.buffer = np.empty((2, 4), "float32")
+
+    def __len__(self):
+        return 3
+
+    def __getitem__(self, i):
+        self.buffer[:] = i
+        return self.buffer
+
+    def __iter__(self):
+        return (self[i] for i in range(3))
+
+
+def test_predictions_of_a_source_that_writes_into_one_buffer():
     model = mlkit.Sequential([mlkit.Input((4,)), layers.Reshape((2, 2))])
-    parts = [model.predict_on_batch(b) for b in batches()]
+    parts = [model.predict_on_batch(b) for b in OneBuffer()]
     assert [p.mean() for p in parts] == [0, 1, 2]
+    for source in OneBuffer(), iter(OneBuffer()):
+        p = model.predict(source, verbose=0)
+        assert [p[i].mean() for i in (0, 2, 4)] == [0, 1, 2]
+
+
+def test_constants_of_a_functional_model():
+    c, i = np.ones(4, "float32"), mlkit.Input((4,))
+    outputs = [i * c, ops.matmul(i, c), ops.where(i > 0, i, c), layers.Add()([i, c[None]]), ops.stack([i, i + c])]
+    model, x = mlkit.Model(i, outputs), np.full((2, 4), -1.0, "float32")
+    before = [np.array(t) for t in model(x)]
+    c[:] = 7
+    for old, new, p in zip(before, model(x), model.predict_on_batch(x), strict=True):
+        np.testing.assert_array_equal(new, old)
+        np.testing.assert_array_equal(p, old)
+
+
+ARGUMENTS = {
+    "scale": lambda a: layers.Rescaling(a),
+    "offset": lambda a: layers.Rescaling(2.0, offset=a),
+    "mean": lambda a: layers.Normalization(mean=a, variance=np.ones(3)),
+    "variance": lambda a: layers.Normalization(mean=np.zeros(3), variance=a),
+    "bin_boundaries": lambda a: layers.Discretization(bin_boundaries=a),
+    "constant": lambda a: layers.Dense(3, kernel_initializer=mlkit.initializers.Constant(a)),
+    "weights": lambda a: layers.Embedding(1, 3, weights=[a[None]]),
+    "idf_weights": lambda a: layers.IntegerLookup(vocabulary=[0, 1, 2], output_mode="tf_idf", idf_weights=a),
+}
+
+
+@pytest.mark.parametrize("name", ARGUMENTS)
+def test_arrays_given_to_a_constructor(name):
+    a, x = np.arange(1, 4, dtype="float32"), np.zeros((2, 3), "float32")
+    layer, fresh = ARGUMENTS[name](a), ARGUMENTS[name](a.copy())
+    a[:] = 7
+    np.testing.assert_array_equal(layer(x), fresh(x))
+
+
+def test_results_of_eager_control_flow(backend):
+    x, xs = np.ones(4, "float32"), np.ones((3, 4), "float32")
+    results = [
+        ops.cond(True, lambda: x, lambda: -x),
+        ops.switch(0, [lambda v: v], x),
+        ops.while_loop(lambda i, v: i < 2, lambda i, v: (i + 1, v), (0, x))[1],
+        ops.fori_loop(0, 2, lambda i, v: v, x),
+        *ops.scan(lambda c, e: (e, c), x, xs),
+        ops.map(lambda e: e, xs),
+    ]
+    x[:], xs[:] = 7, 7
+    assert all(type(t) is mlkit.Tensor and np.all(t.numpy() == 1) for t in results)
 
 
 def test_arrays_from_tensors():

@@ -1,5 +1,7 @@
 """Branches chosen by a value."""
 
+import numpy as np
+
 from mlkit.core import tree
 from mlkit.core.body import trace_body
 from mlkit.core.keras_tensor import KerasTensor
@@ -32,12 +34,17 @@ def cond(pred, true_fn, false_fn):
             return merged(_symbols(yes), _symbols(no))
         if not pred.is_concrete:
             return _staged_cond(as_bool(pred), true_fn, false_fn)
-    return true_fn() if pred else false_fn()
+    return _concrete(true_fn() if pred else false_fn())
 
 
 def _symbols(structure):
     """KerasTensors that a closure brought along, as Tensors."""
     return tree.map_structure(lambda x: Tensor(x.spec) if isinstance(x, KerasTensor) else x, structure)
+
+
+def _concrete(structure):
+    """What a branch returned, arrays as Tensors: the caller may write into an array later."""
+    return tree.map_structure(lambda x: as_tensor(x) if isinstance(x, (np.ndarray, np.generic)) else x, structure)
 
 
 def _staged_cond(pred, true_fn, false_fn):
@@ -69,7 +76,7 @@ def switch(index, branches, *operands):
             check_same("switch", "the results of the branches", results[0], r)
         return results[0]
     if index.is_concrete:
-        return branches[min(max(int(index), 0), len(branches) - 1)](*operands)
+        return _concrete(branches[min(max(int(index), 0), len(branches) - 1)](*operands))
     return _switch_among(index, 0, branches, operands)
 
 

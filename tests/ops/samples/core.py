@@ -28,6 +28,7 @@ SAMPLES = [
     S("slice", f(3, 4), const([1, 2], "int32"), (2, 2), _known=True),
     S("slice_update", f(3, 4), (1, 2), f(2, 2)),
     S("slice_update", f(3, 4), const([1, 0], "int32"), f(1, 4), _known=True),
+    S("slice_update", f(3, 4), (1, 2), f(2, 0)),
     S("unstack", f(2, 3), axis=1),
     S("unstack", f(2, 3), num=2, _known=True),
 ]
