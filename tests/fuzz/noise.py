@@ -6,6 +6,8 @@ integers hangs on the last place, the spread shows that too. No op and no value 
 Method: Parker, Monte Carlo Arithmetic, UCLA Computer Science Technical Report CSD-970002, 1997.
 """
 
+import math
+
 import numpy as np
 
 from mlkit.core import dtypes
@@ -15,6 +17,7 @@ from mlkit.core.tensor import Value
 
 AMPLITUDE = 4  # units in the last place
 RUNS = 24
+SEQUENTIAL = ("cumsum", "cumprod")  # each partial result is rounded: a walk of as many steps; sums of trees are not so long
 FACTOR = 4  # how many times the spread that was seen is allowed
 
 
@@ -39,23 +42,25 @@ def _run(graph, arrays, rng):
         env = {k: _moved(a, rng) for k, a in env.items()}
     for call in graph.calls:
         args = [env[id(a)] if type(a) is Value else a for a in call.args]
-        exact = call.op.name in VIEWS
+        exact, times = call.op.name in VIEWS, 1
         if rng is not None and not exact and not getattr(call.op.spec, "elementwise", False):
             args = [_moved(a, rng) for a in args]  # sums and products of many: each term is rounded
+            if call.op.name in SEQUENTIAL:
+                times = math.sqrt(max(1, args[0].shape[call.params["axis"]]))
         found = state.kernels[call.op.name](*args, **call.params)
         found = found if type(found) is tuple else (found,)
-        env.update((id(v), a if rng is None or exact else _moved(a, rng)) for v, a in zip(call.outs, found))
+        env.update((id(v), a if rng is None or exact else _moved(a, rng, times)) for v, a in zip(call.outs, found))
     return [env[id(v)] if type(v) is Value else v for v in graph.outputs]
 
 
-def _moved(a, rng):
+def _moved(a, rng, times=1):
     if not hasattr(a, "dtype"):
         return a
     name = dtypes.name_of(a.dtype)
     if name not in dtypes.FLOATS + dtypes.COMPLEX:
         return a
     a = np.asarray(a)
-    factor = 1 + AMPLITUDE * epsilon(name) * rng.uniform(-1, 1, a.shape)
+    factor = 1 + times * AMPLITUDE * epsilon(name) * rng.uniform(-1, 1, a.shape)
     with np.errstate(all="ignore"):
         return np.asarray(a.astype("complex128" if name in dtypes.COMPLEX else "float64") * factor).astype(a.dtype)
 

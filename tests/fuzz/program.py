@@ -26,6 +26,8 @@ from mlkit.core.op import OPS
 """
 # first letters of names: arguments, variables, captured arrays; what lines make is called v0, v1 ...
 INPUT, VARIABLE, CONSTANT = "i", "w", "c"
+HALF = re.compile("""["']b?float16["']""")
+HALF_CAST = re.compile(rf"\.astype\({HALF.pattern}\)")
 
 
 class Refused(Exception):
@@ -92,6 +94,15 @@ class Program:
         names = dict(NAMES)
         exec(self._code, names)
         return names["program"], [names[n] for n in self.named(VARIABLE)]
+
+    def widened(self):
+        """The program with float32 in the place of half floats, for the same numbers; None if it has no half floats."""
+        wide = '"float32"'
+        arrays = {n: HALF_CAST.sub(lambda m: f"{m[0]}.astype({wide})", a) for n, a in self.arrays.items()}
+        lines = [Line(line.names, HALF.sub(wide, line.text), line.jax) for line in self.lines]
+        if arrays == self.arrays and all(a.text == b.text for a, b in zip(lines, self.lines)):
+            return None
+        return Program(arrays, lines, self.outputs, self.slopes)
 
     @property
     def unassigned(self):

@@ -1,13 +1,15 @@
 """The fuzz itself: programs are the same each time, scripts run by themselves, wrong numbers are found and rounding is not."""
 
+import re
+
 import numpy as np
 import pytest
 
 from mlkit import ops
-from tests.fuzz import compare
+from tests.fuzz import compare, on_jax, programs
 from tests.fuzz.draw import draw
 from tests.fuzz.program import Line, Program
-from tests.fuzz.programs import script
+from tests.fuzz.programs import main, script
 from tests.fuzz.shrink import shrunk
 
 ARRAY = 'np.random.default_rng(0).uniform(-2, 2, (3, 4)).astype("float32")'
@@ -23,8 +25,28 @@ def test_a_seed_gives_one_program():
 
 
 def test_a_script_runs_by_itself():
-    program = made((["v0"], "ops.exp(i0)"), (["v1"], "ops.tanh(v0)"), outputs=["v1"], slopes=True)
-    exec(script(program, "test"), {})
+    program = made((["v0"], "ops.exp(i0)"), (["v1"], "v0 * i0"), outputs=["v1"], slopes=True)
+    exec(script(program, "compiled output"), {})
+    exec(script(program, "jax gradient"), {})
+
+
+def test_the_command_finds_the_same_in_any_number_of_processes(capfd, monkeypatch):
+    monkeypatch.setattr(programs, "PART", 4)
+    for jobs in ("1", "2"):
+        assert not main(["--programs", "8", "--seed", "40", "--every", "2", "--jobs", jobs, "--exact"])
+    first, second = re.findall("^8 programs, (.*); 0 failed$", capfd.readouterr().out, re.MULTILINE)
+    assert first == second
+
+
+def test_half_floats_that_jax_computes_worse_are_no_disagreement():
+    program = made((["v0"], "ops.cast(i0, 'float16')"), (["v1"], "v0 * 2"), outputs=["v1"])
+    function, _ = program.instance()
+    outputs = function(ops.convert_to_tensor(program.inputs[0]))
+    eager, wide = compare.Run(outputs, [], []), on_jax.answers([on_jax.of_program(program.widened())])[0]
+    worse = [outputs[0].numpy() * np.float16(1.5)], None
+    compare.agree_with_jax(program, eager, worse, lambda p: wide)
+    with pytest.raises(compare.Disagreement, match="jax output"):
+        compare.agree_with_jax(program, compare.Run([outputs[0] * 2], [], []), ([outputs[0].numpy()], None), lambda p: wide)
 
 
 def test_rounding_is_allowed_where_it_decides_and_nowhere_else():
