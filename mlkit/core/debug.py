@@ -2,6 +2,7 @@
 
 MLKIT_DEBUG    1 what is compiled, 2 also kernel times, 3 also the graph after each pass, 4 also generated sources
 MLKIT_CHECK    1 each kernel's result is compared with its spec and searched for NaN; fused kernels also with their fallback
+MLKIT_GUARD    1 what a C library works on lies between guard bytes, which are checked after each call
 MLKIT_PASSES_OFF  names of graph passes to leave out, separated by commas; "all" for all of them
 MLKIT_EAGER    1 nothing is traced: compiled functions run op by op
 MLKIT_EXACT    1 compiled functions compute what their ops do one by one, to the bit (`mlkit.config.set_exact`)
@@ -14,6 +15,7 @@ import sys
 
 LEVEL = int(os.environ.get("MLKIT_DEBUG", "0"))
 CHECK = os.environ.get("MLKIT_CHECK", "0") == "1"
+GUARD = os.environ.get("MLKIT_GUARD", "0") == "1"
 PASSES_OFF = set(filter(None, os.environ.get("MLKIT_PASSES_OFF", "").split(",")))
 CHECK_GRAPHS = False  # set by tests: Graph.check() after each pass
 EAGER = os.environ.get("MLKIT_EAGER", "0") == "1"

@@ -33,9 +33,9 @@ ATOL = 1e-4
 
 
 class Misfit:
-    """A sample with one of its arrays in another shape or dtype."""
+    """A sample; with one of its arrays in another shape or dtype where `place` names one."""
 
-    def __init__(self, row, place, shape, dtype=None):
+    def __init__(self, row, place=None, shape=None, dtype=None):
         self.row, self.op = row, OPS[row.name]
         leaves = tree.flatten((row.args, row.kwargs))
         rng = np.random.default_rng(row.seed)
@@ -123,10 +123,8 @@ def attempt(run, *args):
 
 def judge(call):
     """(what happened, what breaks the law or None)"""
-    fallback = call.op.fallback
-    _, refusal = attempt(call, call.symbols(), fallback)
-    with swapped(kernels=composed_kernels()):
-        composed, error = attempt(call.with_gradients(fallback), *call.tensors())
+    _, refusal = attempt(call, call.symbols(), call.op.fallback)
+    wanted, error = attempt(composed, call)
     refusal = refusal or error
     specs, words = attempt(call, call.symbols())
     if words is not None:
@@ -139,16 +137,26 @@ def judge(call):
         return "refused" if refusal is not None else "refused, though the composed form accepts it", None
     if refusal is not None:
         return "accepted", f"the composed form refuses it: {refusal!r}"
+    return "accepted", disagreement(call, wanted) or on_jax(call, specs)
+
+
+def composed(call):
+    """Results and gradients of the composed form."""
+    with swapped(kernels=composed_kernels()):
+        return call.with_gradients(call.op.fallback)(*call.tensors())
+
+
+def disagreement(call, wanted):
+    """Where the op's results and gradients, eager or compiled, are not those; or None."""
     for how, run in (("eager", call.with_gradients()), ("compiled", function(call.with_gradients()))):
         found, error = attempt(run, *call.tensors())
         if error is not None:
-            return "accepted", f"{how} it raises {error!r}"
-        for k, (a, b) in enumerate(zip(found, composed, strict=True)):
+            return f"{how} it raises {error!r}"
+        for k, (a, b) in enumerate(zip(found, wanted, strict=True)):
             if a.shape != b.shape or a.dtype != b.dtype:
-                return "accepted", f"{how} number {k} is {a.spec}, in the composed form {b.spec}"
+                return f"{how} number {k} is {a.spec}, in the composed form {b.spec}"
             if call.row.option("jax", True) and not np.allclose(host(a), host(b), ATOL, ATOL, equal_nan=True):
-                return "accepted", f"{how} number {k} differs by {np.abs(host(a) - host(b)).max()}"
-    return "accepted", on_jax(call, specs)
+                return f"{how} number {k} differs by {np.abs(host(a) - host(b)).max()}"
 
 
 def on_jax(call, specs):

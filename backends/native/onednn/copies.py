@@ -6,8 +6,7 @@ import numpy as np
 
 from mlkit.backends.native.arena import aligned
 from mlkit.backends.native.onednn import constants as c
-from mlkit.backends.native.onednn.memory import Memory, address_of
-from mlkit.backends.native.onednn.primitive import execution
+from mlkit.backends.native.onednn.handover import Memory, address_of, execution
 
 _copies = {}  # id of an array -> list of Copy
 

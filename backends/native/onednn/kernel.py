@@ -14,8 +14,9 @@ import numpy as np
 from mlkit.backends.native import versions
 from mlkit.backends.native.onednn import constants as c
 from mlkit.backends.native.onednn import copies, steps
-from mlkit.backends.native.onednn.memory import Memory, address_of, dense
-from mlkit.backends.native.onednn.primitive import execution, reorder
+from mlkit.backends.native.onednn.handover import Memory, address_of, execution
+from mlkit.backends.native.onednn.memory import dense
+from mlkit.backends.native.onednn.primitive import reorder
 from mlkit.core.dtypes import name_of
 
 ALIGNMENT = 64

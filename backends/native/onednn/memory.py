@@ -5,6 +5,7 @@ import functools
 
 from mlkit.backends.native.onednn import constants as c
 from mlkit.backends.native.onednn.library import library
+from mlkit.core.dtypes import as_numpy
 
 _DTYPES = {"float32": c.F32, "bfloat16": c.BF16, "int32": c.S32, "int8": c.S8, "uint8": c.U8}
 
@@ -12,16 +13,21 @@ _DTYPES = {"float32": c.F32, "bfloat16": c.BF16, "int32": c.S32, "int8": c.S8, "
 class Desc:
     """A memory descriptor. Made by `strided` or `anyhow`, or asked of a primitive."""
 
-    __slots__ = ("handle", "_owner", "_destroy")
+    __slots__ = ("handle", "_owner", "_span", "_destroy")
 
-    def __init__(self, handle, owner=None):
+    def __init__(self, handle, owner=None, span=None):
         self.handle = handle
-        self._owner = owner  # what the handle belongs to; None: it is ours
+        self._owner, self._span = owner, span  # owner: what the handle belongs to; None: it is ours
         self._destroy = library().function("dnnl_memory_desc_destroy")
 
     @property
     def nbytes(self):
         return library().function("dnnl_memory_desc_get_size")(self.handle)
+
+    @property
+    def span(self):
+        """Bytes from the first element to the end of the last one. (`nbytes` counts whole rows where parts of them are meant.)"""
+        return self.nbytes if self._span is None else self._span
 
     def __eq__(self, other):
         return isinstance(other, Desc) and bool(library().function("dnnl_memory_desc_equal")(self.handle, other.handle))
@@ -46,7 +52,8 @@ def strided(shape, strides, dtype="float32"):
         args = ctypes.c_int(len(shape)), dims(shape), ctypes.c_int(_DTYPES[dtype]), ctypes.c_int(strides)
         return Desc(lib.make("dnnl_memory_desc_create_with_tag", *args))
     args = ctypes.c_int(len(shape)), dims(shape), ctypes.c_int(_DTYPES[dtype]), dims(strides)
-    return Desc(lib.make("dnnl_memory_desc_create_with_strides", *args))
+    span = (sum((n - 1) * s for n, s in zip(shape, strides)) + 1) * as_numpy(dtype).itemsize if 0 not in shape else 0
+    return Desc(lib.make("dnnl_memory_desc_create_with_strides", *args), span=span)
 
 
 def dense(shape, dtype="float32"):
@@ -68,11 +75,11 @@ def anyhow(shape, dtype="float32"):
 class Memory:
     """A place in memory that a primitive works on; `point` moves it. array: what is kept alive with it."""
 
-    __slots__ = ("handle", "_desc", "_array", "_destroy")
+    __slots__ = ("handle", "desc", "_array", "_destroy")
 
     def __init__(self, desc, address=0, array=None):
         lib = library()
-        self._desc, self._array = desc, array
+        self.desc, self._array = desc, array
         self.handle = lib.make("dnnl_memory_create", desc.handle, lib.engine, ctypes.c_void_p(address))
         self._destroy = lib.function("dnnl_memory_destroy")
 
