@@ -66,7 +66,10 @@ def side_by_side(branches):
                 steps = waiting.pop()
             except IndexError:  # another thread was quicker
                 return
-            status = run_all(steps)
+            try:
+                status = run_all(steps)
+            except Exception as error:  # C would not pass it on
+                status = error
             if status:
                 failed.append(status)
 
@@ -77,6 +80,8 @@ def side_by_side(branches):
         failed.clear()
         waiting.extend(branches)
         parallel(callback, None, ctypes.c_uint(min(len(branches), count())), ctypes.c_uint(0))
+        if failed and isinstance(failed[0], Exception):
+            raise failed[0]
         return failed[0] if failed else None
 
     return run
