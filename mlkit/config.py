@@ -1,6 +1,6 @@
 """Global settings: float type, epsilon, image layout, backend (the namespace `keras.config`)."""
 
-from mlkit.core import debug
+from mlkit.core import debug, program_cache
 from mlkit.core.about import show_config
 from mlkit.core.backend import backend, set_backend
 from mlkit.core.dtypes import floatx, set_floatx
@@ -156,6 +156,42 @@ def set_exact(value):
     if type(value) is not bool:
         raise TypeError(f"set_exact: expected True or False, but got {value!r}.")
     debug.EXACT = value
+
+
+def program_memory():
+    """How many bytes the compiled programs that are kept may take together: 512 MB unless `set_program_memory` or the environment
+    variable ``MLKIT_PROGRAM_MEMORY`` changed it.
+
+    >>> program_memory() > 0
+    True
+    """
+    return program_cache.cache.limit
+
+
+def set_program_memory(nbytes):
+    """Choose how many bytes compiled programs may take together.
+
+    A program is made for each shape of the arguments of a compiled function, of `fit` and `predict` among them. Where new ones find no
+    room those used longest ago are dropped, and made anew if they are needed again. There is room for a sixteenth of the bytes at first,
+    and for more when programs come again that were dropped. The last eight are always kept. What is counted is about what a
+    program takes while it does not run: its constants, generated code and bookkeeping. The arrays that programs compute in share one
+    block of memory.
+
+    Args:
+        nbytes: A number of bytes, 0 or more.
+
+    Raises:
+        ValueError: If `nbytes` is no int of 0 or more.
+
+    >>> before = program_memory()
+    >>> set_program_memory(1 << 30)
+    >>> program_memory()
+    1073741824
+    >>> set_program_memory(before)
+    """
+    if type(nbytes) is not int or nbytes < 0:
+        raise ValueError(f"set_program_memory: expected a number of bytes, an int of 0 or more, but got {nbytes!r}.")
+    program_cache.cache.limit = nbytes
 
 
 # ---- threads -----------------------------------------------------------------------------------------------------------

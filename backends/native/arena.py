@@ -11,13 +11,15 @@ ALIGNMENT = 64
 
 
 class Arena(threading.local):
-    """The block itself is held by the programs bound to it, so that it goes when the last of them does."""
+    """The block itself is held by the programs bound to it, so that it goes when the last of them does, or when a larger one takes its
+    place: all are bound anew then, when they are run next."""
 
     _block = None  # weak reference
     _coming = None
 
     def __init__(self, xp):
         self.xp = xp
+        self._bound = weakref.WeakSet()
 
     def current(self):
         """The block, or None."""
@@ -29,14 +31,34 @@ class Arena(threading.local):
         if self.xp is np and pages.is_large(nbytes) and (block is None or block.nbytes < nbytes):
             self._coming = pages.Coming(nbytes)
 
+    def lend(self, bound, nbytes):
+        """Give a `Bound` the block, of at least so many bytes."""
+        bound.block = self.at_least(nbytes)
+        self._bound.add(bound)
+
     def at_least(self, nbytes):
         """A block of at least so many bytes; a larger one takes the place of the old one."""
         block, coming = self.current(), self._coming
         self._coming = None
         if block is None or block.nbytes < nbytes:
+            for other in self._bound:
+                other.release()
+            self._bound.clear()
             block = coming.claim(nbytes) if coming is not None else aligned(self.xp, nbytes)
             self._block = weakref.ref(block)
         return block
+
+
+class Bound:
+    """A program bound to a block of memory in one thread: `run` is the function that works there, None where the block is given up."""
+
+    __slots__ = ("block", "run", "__weakref__")
+
+    def __init__(self):
+        self.release()
+
+    def release(self):
+        self.block = self.run = None
 
 
 def aligned(xp, nbytes):

@@ -12,12 +12,16 @@ from mlkit.backends.native.prologue import Prologue
 from mlkit.backends.native.select import as_eager, select
 from mlkit.core import debug, dtypes
 from mlkit.core.garbage import uncollected
+from mlkit.core.graph import Graph
 from mlkit.core.ownership import held_elsewhere
 from mlkit.core.passes import optimize
 from mlkit.core.passes.hoist import hoist
 from mlkit.core.plan import Plan, most_alive
 from mlkit.core.tensor import Value, as_arrays
 from mlkit.core.timing import times_for
+
+# What a program takes besides its constants, measured: Python's objects for a call, and the code oneDNN makes for a primitive.
+BYTES_OF_A_CALL, BYTES_OF_A_PRIMITIVE = 1 << 14, 1 << 16
 
 
 def compile_graph(backend, graph, inner=False):
@@ -35,43 +39,73 @@ def compile_graph(backend, graph, inner=False):
     exact = debug.EXACT
     graph = optimize(graph, backend, exact)
     first, rest = (None, graph) if debug.is_off("hoist") else hoist(graph)
-    program = Program(backend, rest, inner, exact)
+    prologue = None
     if first is not None:
         numbers = {id(v): i for i, v in enumerate(graph.inputs)}
-        first_program = Program(backend, first, inner=True, exact=exact)
-        program.prologue = Prologue(first_program, [numbers[id(v)] for v in first.inputs])
-    return program
+        prologue = Prologue(Program(backend, first, inner=True, exact=exact), [numbers[id(v)] for v in first.inputs])
+    return Program(backend, rest, inner, exact, prologue)
 
 
 class Program:
-    """The plan of a graph as Python source, and per thread that source bound to arrays in an arena.
+    """A graph with what it is made into for the number of threads in force. prologue: what computes further inputs, or None."""
 
-    plan: the Plan; source: the text (printed by MLKIT_DEBUG=4); prologue: what computes further inputs, or None.
+    def __init__(self, backend, graph, inner=False, exact=False, prologue=None):
+        self.backend, self.inner, self.exact, self.prologue = backend, inner, exact, prologue
+        self.times = times_for(graph, inner)
+        self._form = _Form(self, graph)
+
+    def current(self):
+        """Its form for the number of threads now in force: a function of the inputs' arrays, with `overwrites`."""
+        form = self._form
+        if form.epoch != threads.epoch:
+            form = self._form = _Form(self, form.plan.graph)
+        return form
+
+    def __call__(self, arrays):
+        return self.current()(arrays)
+
+    @property
+    def plan(self):
+        return self._form.plan
+
+    @property
+    def source(self):
+        """The text that is run (printed by MLKIT_DEBUG=4)."""
+        return self._form.source
+
+    @property
+    def nbytes(self):
+        """About how many bytes it takes while it is not run, without the arena, which all programs of a thread share."""
+        calls, choices = self.plan.graph.calls, self.plan.choices
+        primitives = {id(p) for choice in choices for p in getattr(choice.prepared, "primitives", ())}
+        own = self.plan.constant_bytes + BYTES_OF_A_CALL * len(calls) + BYTES_OF_A_PRIMITIVE * len(primitives)
+        parts = [p.program for call in calls for p in call.params.values() if type(p) is Graph and p.program is not None]
+        parts += [self.prologue.program] if self.prologue is not None else []
+        return own + (self.plan.arena_bytes if self.inner else 0) + sum(part.nbytes for part in parts)
+
+
+class _Form:
+    """The plan of a program's graph as Python source, and per thread that source bound to arrays in an arena.
+
+    overwrites: as the plan has it; epoch: that of the number of threads it is made for.
     """
 
-    prologue = None
-
-    def __init__(self, backend, graph, inner=False, exact=False):
-        self.backend, self.inner, self.exact = backend, inner, exact
-        self.times = times_for(graph, inner)
-        self._prepare(graph)
-
-    def _prepare(self, graph):
-        """Plan the graph for the number of threads now in force."""
-        backend = self.backend
+    def __init__(self, program, graph):
+        self.backend, self.inner, self.exact = program.backend, program.inner, program.exact
+        self.prologue, self.times = program.prologue, program.times
+        self.epoch = threads.epoch
+        threads.apply()  # before primitives are made: some have the number of threads in them
         choose = as_eager if self.exact else select
-        self.plan = Plan(graph, lambda call, operand: choose(backend, call, operand), own_outputs=self.inner)
-        self.overwrites, self.epoch = self.plan.overwrites, threads.epoch
-        writer = _Writer(backend, self.plan, ticks=self.times is not None)
-        self.source, self.names, self.views, self.bindings = writer.source(), writer.names, writer.views, writer.bindings
+        self.plan = Plan(graph, lambda call, operand: choose(self.backend, call, operand), own_outputs=self.inner)
+        self.overwrites = self.plan.overwrites
+        writer = _Writer(self.backend, self.plan, ticks=self.times is not None)
+        self.source, self._names, self._views, self._bindings = writer.source(), writer.names, writer.views, writer.bindings
         self._code = compile(self.source, "<plan>", "exec")
         self._local = threading.local()
         if debug.LEVEL >= 4:
             debug.say(f"source of the plan\n{self.source}")
 
     def __call__(self, arrays):
-        if self.epoch != threads.epoch:
-            self._prepare(self.plan.graph)
         if self.prologue is not None:
             arrays.extend(self.prologue.results(arrays))
         for i in range(len(arrays)):  # by number: a name for an array would hold it, and then nobody could write into it
@@ -81,29 +115,34 @@ class Program:
             arrays[i] = _exclusive(arrays, i, self.backend.xp)
         if self.overwrites:
             versions.written([arrays[i] for i in self.overwrites])
-        local = self._local
-        block = getattr(local, "block", None)
-        if block is None or (not self.inner and block is not self.backend.arena.current()):
-            self._bind(local)
-            results = local.run(arrays)
-            pages.join(local.block)  # now that they have come in
-            return results
-        return local.run(arrays)
+        bound = getattr(self._local, "bound", None)
+        run = bound and bound.run
+        if run is not None:
+            return run(arrays)
+        bound = self._local.bound = self._bind()
+        results = bound.run(arrays)
+        pages.join(bound.block)  # now that they have come in
+        return results
 
     @uncollected()
-    def _bind(self, local):
+    def _bind(self):
         """Make the arrays in the arena, and the function that uses them."""
         threads.apply()
         size = max(self.plan.arena_bytes, 1)
         xp = self.backend.xp
-        block = arena.aligned(xp, size) if self.inner else self.backend.arena.at_least(size)
-        env = dict(self.names, tick=self.times and self.times.tick)
-        for name, (offset, shape, strides, dtype) in self.views.items():
-            env[name] = xp.ndarray(shape, dtypes.as_numpy(dtype), block, offset, strides)
-        for name, (prepared, arrays) in self.bindings.items():
+        bound = arena.Bound()
+        if self.inner:
+            bound.block = arena.aligned(xp, size)
+        else:
+            self.backend.arena.lend(bound, size)
+        env = dict(self._names, tick=self.times and self.times.tick)
+        for name, (offset, shape, strides, dtype) in self._views.items():
+            env[name] = xp.ndarray(shape, dtypes.as_numpy(dtype), bound.block, offset, strides)
+        for name, (prepared, arrays) in self._bindings.items():
             env[name] = prepared.bind([env.get(a) if type(a) is str else a for a in arrays])
         exec(self._code, env)
-        local.block, local.run = block, env.pop("run")  # popped: no cycle keeps the old arrays alive
+        bound.run = env.pop("run")  # popped: no cycle keeps the old arrays alive
+        return bound
 
 
 def _exclusive(arrays, i, xp):

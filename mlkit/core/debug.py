@@ -6,6 +6,7 @@ MLKIT_GUARD    1 what a C library works on lies between guard bytes, which are c
 MLKIT_PASSES_OFF  names of graph passes to leave out, separated by commas; "all" for all of them
 MLKIT_EAGER    1 nothing is traced: compiled functions run op by op
 MLKIT_EXACT    1 compiled functions compute what their ops do one by one, to the bit (`mlkit.config.set_exact`)
+MLKIT_PROGRAM_MEMORY  bytes of compiled programs that are kept, 536870912 by default (`mlkit.config.set_program_memory`)
 MLKIT_BACKEND  native or jax: the backend in force at import
 MLKIT_ONEDNN   path of the oneDNN library to use, or 0 for none
 """
@@ -20,6 +21,7 @@ PASSES_OFF = set(filter(None, os.environ.get("MLKIT_PASSES_OFF", "").split(","))
 CHECK_GRAPHS = False  # set by tests: Graph.check() after each pass
 EAGER = os.environ.get("MLKIT_EAGER", "0") == "1"
 EXACT = os.environ.get("MLKIT_EXACT", "0") == "1"
+PROGRAM_MEMORY = int(os.environ.get("MLKIT_PROGRAM_MEMORY", 1 << 29))
 BACKEND = os.environ.get("MLKIT_BACKEND", "native")
 ONEDNN = os.environ.get("MLKIT_ONEDNN", "")
 

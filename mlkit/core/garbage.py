@@ -2,17 +2,42 @@
 
 import contextlib
 import gc
+import os
+import threading
+
+_lock = threading.Lock()
+_open = 0  # blocks that threads are in
+_was_on = False  # whether it was on before the first of them
 
 
 @contextlib.contextmanager
 def uncollected():
     """A block (or, as a decorator, a function) without garbage collection: going through the objects of a graph under construction
     again and again takes up to a fifth of the time in which it is made."""
-    if not gc.isenabled():
-        yield
-        return
-    gc.disable()
+    global _open, _was_on
+    with _lock:
+        if not _open:
+            _was_on = gc.isenabled()
+            gc.disable()
+        _open += 1
     try:
         yield
     finally:
-        gc.enable()
+        with _lock:
+            _open = max(_open - 1, 0)
+            if not _open and _was_on:
+                gc.enable()
+
+
+def _after_fork():
+    """The threads that were in such blocks stay behind with the parent."""
+    global _lock, _open
+    _lock = threading.Lock()
+    if _open:
+        _open = 0
+        if _was_on:
+            gc.enable()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork)

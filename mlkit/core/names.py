@@ -1,10 +1,11 @@
 """Automatic names and name scopes: `Dense` -> "dense", "dense_1" ...; variables know the path of layers they stand in."""
 
+import itertools
 import re
 
 from mlkit.core.state import state, swapped
 
-_counts = {}
+_counts = {}  # name -> what counts how often it was asked for; `setdefault` and `next` are safe among threads
 
 
 def to_snake_case(name):
@@ -21,8 +22,7 @@ def auto_name(prefix):
 
 def uniquify(name):
     """The name itself the first time, then with _1, _2 ..."""
-    n = _counts.get(name, -1) + 1
-    _counts[name] = n
+    n = next(_counts.setdefault(name, itertools.count()))
     return f"{name}_{n}" if n else name
 
 

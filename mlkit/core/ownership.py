@@ -16,9 +16,9 @@ def _references(objects, i):
 _ALONE = _references([object()], 0) if hasattr(sys, "getrefcount") else -2
 
 
-def held_elsewhere(objects, i):
-    """Whether anything besides the list and one owner holds ``objects[i]``."""
-    return _references(objects, i) > _ALONE + 1
+def held_elsewhere(objects, i, owners=1):
+    """Whether anything besides the list and so many owners holds ``objects[i]``."""
+    return _references(objects, i) > _ALONE + owners
 
 
 def own_arrays(structure):

@@ -1,16 +1,20 @@
 """Tracing: run a Python function once on symbols, keep the graph, and run that graph from then on."""
 
-import contextlib
+import weakref
 
-from mlkit.core import debug, dtypes, tree
+from mlkit.core import debug, dtypes, locks, tree
 from mlkit.core.garbage import uncollected
 from mlkit.core.graph import Graph
 from mlkit.core.keras_tensor import KerasTensor
 from mlkit.core.ownership import held_elsewhere
+from mlkit.core.program_cache import cache, uses
+from mlkit.core.retraces import Retraces
 from mlkit.core.spec import Spec
 from mlkit.core.state import state, swapped
 from mlkit.core.tensor import Tensor, Value
 from mlkit.core.variable import Variable
+
+_BYTES_OF_A_CALL = 1 << 14  # of a program whose backend does not say what it takes
 
 
 class Trace:
@@ -59,9 +63,15 @@ class Traced:
 
     def __init__(self, fn, key=None):
         self.fn, self.key = fn, key
-        self.programs = {}
-        self.traces = 0  # how often it was traced
+        self.programs = {}  # signature -> list of Programs
+        self._dropped = set()  # hashes of signatures whose programs were dropped
         self.__name__ = getattr(fn, "__name__", type(fn).__name__)
+        self._retraces = Retraces(self.__name__)
+
+    @property
+    def traces(self):
+        """How often it was traced."""
+        return self._retraces.count
 
     def __call__(self, *args, **kwargs):
         leaves = tree.flatten((args, kwargs))
@@ -69,6 +79,7 @@ class Traced:
         if inline or any(map(_is_symbolic, leaves)):
             return self.fn(*args, **kwargs)  # the trace, the tape or the scope must see its ops
         program, arrays = self._program(args, kwargs, leaves, due=True)
+        program.used = next(uses)
         return program(arrays)
 
     def _program(self, args, kwargs, leaves, due=False):
@@ -82,20 +93,41 @@ class Traced:
             else:
                 kinds.append((type(leaf), leaf))  # 1, 1.0 and True are equal, but not the same
         surroundings = state.backend.name, state.device, state.autocast, state.training, debug.EXACT
-        key = tuple(kinds), _form(args), _form(kwargs), surroundings, self.key() if self.key else None
+        own = self.key() if self.key else None
+        key = tuple(kinds), _form(args), _form(kwargs), surroundings, own
         try:
-            candidates = self.programs.setdefault(key, [])
+            program = self._find(key)
         except TypeError:
             raise TypeError(
                 f"{self.__name__}: the arguments of a compiled function must be tensors, arrays or hashable values, but one of "
                 f"{sorted({k[0].__name__ for k in kinds})} is none of these."
             ) from None
-        program = next((p for p in candidates if p.fits()), None)
         if program is None:
-            program = Program(self.fn, args, kwargs, due=due)
-            candidates.append(program)
-            self.traces += 1
+            with locks.making:
+                program = self._find(key)  # another thread may have been quicker
+                if program is None:
+                    program = self._make(key, args, kwargs, due)
         return program, arrays
+
+    def _find(self, key):
+        return next((p for p in self.programs.get(key, ()) if p.fits()), None)
+
+    def _make(self, key, args, kwargs, due):
+        program = Program(self.fn, args, kwargs, due=due)
+        *_, (backend, device, autocast, training, exact), own = key
+        others = {"the backend": backend, "the device": device, "autocast": autocast, "training": training, "exact": exact}
+        self._retraces.note(self.fn, args, kwargs, {**others, "the key": own, "which variables are trainable": program.flags})
+        self.programs.setdefault(key, []).append(program)
+        program.home = weakref.ref(self), key
+        cache.add(program, again=hash(key) in self._dropped)
+        return program
+
+    def forget(self, program, key):
+        """Drop a program, which is made anew if it is needed again."""
+        self._dropped.add(hash(key))
+        kept = [p for p in self.programs.pop(key, ()) if p is not program]
+        if kept:
+            self.programs[key] = kept
 
     def program(self, *args, **kwargs):
         """The Program that a call with these arguments (tensors, arrays or Specs) runs; it is not run."""
@@ -138,6 +170,7 @@ class Program:
             inputs = tree.map_structure(symbol, (args, kwargs))
             out = fn(*inputs[0], **inputs[1])
         leaves = tree.flatten(out)
+        self.name = getattr(fn, "__name__", type(fn).__name__)
         self.reads, self.writes = list(trace.reads), list(trace.writes)
         self.flags = [v.trainable for v in self.reads]
         self.static = [None if is_tensor(x) else (x,) for x in leaves]
@@ -151,12 +184,15 @@ class Program:
         place = {v: first + i for i, v in enumerate(self.reads)}
         self.graph.successors = {place[v]: len(results) + i for i, v in enumerate(self.writes) if v in place}
         if debug.LEVEL >= 1:
-            debug.say(f"traced {getattr(fn, '__name__', fn)}: {len(self.graph.calls)} calls, {len(self.graph.inputs)} inputs")
+            debug.say(f"traced {self.name}: {len(self.graph.calls)} calls, {len(self.graph.inputs)} inputs")
         self.run = state.backend.compile(self.graph) if compiled else None
-        taken = getattr(self.run, "overwrites", ())  # inputs whose memory the program reuses
-        self.taken = [first + i in taken for i in range(len(self.reads))]
-        # all programs take locks in this order, so that no two wait for each other
-        self.locks = [v.lock for v in sorted(self.writes, key=lambda v: v.number)]
+        self.nbytes = getattr(self.run, "nbytes", _BYTES_OF_A_CALL * len(self.graph.calls))
+        self.home, self.used = (
+            None,
+            next(uses),
+        )  # the function that keeps it, weakly, and its signature there; when it was used last
+        self._current = getattr(self.run, "current", lambda: self.run)
+        self._locks = [v.lock for v in dict.fromkeys([*self.reads, *self.writes])]
 
     @property
     def plan(self):
@@ -169,24 +205,50 @@ class Program:
         """Whether the variables it reads are trainable or not as they were when it was traced."""
         return all(v.trainable is f for v, f in zip(self.reads, self.flags))
 
+    def drop(self):
+        """Have its function forget it."""
+        function, key = self.home
+        if function() is not None:
+            function().forget(self, key)
+
+    def __repr__(self):
+        inputs = self.graph.inputs[: len(self.graph.inputs) - self.graph.state]
+        return f"{self.name}({', '.join(f'{v.dtype}{list(v.shape)}' for v in inputs)})"
+
     def __call__(self, arrays):
-        """Run it. What it writes nobody else reads to write it, from its first read to its last write."""
-        if not self.locks:
-            return self._run_alone(arrays)
-        with contextlib.ExitStack() as held:
-            for lock in self.locks:
-                held.enter_context(lock)
-            return self._run_alone(arrays)
+        """Run it. What it reads is of one moment, and nobody else changes it before all is written."""
+        if self.writes:
+            with locks.Writing(self._locks):
+                return self._run_alone(arrays)
+        values = locks.together(self._values, self._locks)  # held to the end, so that nobody else writes into their memory
+        arrays += [t.data for t in values]
+        return self._packed(self.run(arrays))
 
     def _run_alone(self, arrays):
-        values = [v._value for v in self.reads]
-        for i, taken in enumerate(self.taken):
-            arrays.append(state.backend.own(values[i].data) if taken and held_elsewhere(values, i) else values[i].data)
-        results = self.run(arrays)
+        run, values, first = self._current(), self._values(), len(arrays)
+        arrays += [t.data for t in values]
+        taken, nodes = [i - first for i in getattr(run, "overwrites", ())], [v._value.node for v in self.writes]
+        try:
+            for k in taken:
+                del self.reads[k]._value  # who reads it now waits; so that nobody gets hold of what is going to be overwritten
+                if held_elsewhere(values, k, owners=0):
+                    arrays[first + k] = state.backend.own(values[k].data)
+            results = run(arrays)
+        except BaseException:
+            for k in taken:
+                vars(self.reads[k]).setdefault("_value", values[k])
+            raise
         n = len(results) - len(self.writes)
-        for v, a in zip(self.writes, results[n:]):
-            v._value = Tensor(a, v._value.node)
-        tensors = iter(results[:n])
+        for v, a, node in zip(self.writes, results[n:], nodes):
+            v._value = Tensor(a, node)
+        return self._packed(results[:n])
+
+    def _values(self):
+        return [v._value for v in self.reads]
+
+    def _packed(self, results):
+        """What the function returns, of the arrays among it."""
+        tensors = iter(results)
         return tree.pack_sequence_as(self.out, [s[0] if s else Tensor(next(tensors)) for s in self.static])
 
 

@@ -3,6 +3,7 @@
 Reading one inside a trace makes a graph input, assigning it a graph output; outside, both act at once.
 """
 
+import contextlib
 import itertools
 import threading
 
@@ -60,6 +61,15 @@ class Variable:
         self._trainable = self.made_trainable = bool(trainable)
         with outside_trace():
             self._value = _initial_value(initializer, shape, dtype, self.path)
+
+    def __getattr__(self, name):
+        """`_value` is not there while a program writes into its memory: wait until it is."""
+        lock = vars(self).get("lock") if name == "_value" else None
+        if lock is not None:
+            with lock:
+                if "_value" in vars(self):
+                    return vars(self)["_value"]
+        raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
 
     @property
     def trainable(self):
@@ -165,18 +175,27 @@ class Variable:
         elif state.trace is not None:
             state.trace.write(self, Tensor(t.data, self._value.node))
         else:
-            self._value = Tensor(t.data, self._value.node)
+            with self.lock:
+                self._value = Tensor(t.data, self._value.node)
         return self
 
     def assign_add(self, value):
         """Add to the value. Returns the variable."""
-        with self.lock:
-            return self.assign(self.tracked_value() + _raw(value))
+        value = _raw(value)
+        with self._alone():
+            return self.assign(self.tracked_value() + value)
 
     def assign_sub(self, value):
         """Subtract from the value. Returns the variable."""
-        with self.lock:
-            return self.assign(self.tracked_value() - _raw(value))
+        value = _raw(value)
+        with self._alone():
+            return self.assign(self.tracked_value() - value)
+
+    def _alone(self):
+        """A block in which no other thread changes the value, where what is assigned is the variable's at once. (A trace and the like
+        belong to one thread, and who makes a trace waits for no variable.)"""
+        is_own = state.trace is None and state.shape_pass is None and state.scope_of_state is None
+        return self.lock if is_own else contextlib.nullcontext()
 
     def __repr__(self):
         return f"<Variable path={self.path}, shape={self.shape}, dtype={self._value.dtype}>\n{self._value.numpy()}"
@@ -197,7 +216,8 @@ class Variable:
         )
 
     def __getstate__(self):
-        own = self.__dict__.copy()
+        with self.lock:
+            own = self.__dict__.copy()
         del own["lock"], own["number"]
         return own
 

@@ -15,6 +15,8 @@ from mlkit.core.tensor import Tensor
 from mlkit.core.trace import function
 from mlkit.models.loops import LoopsMixin
 
+_SHAPES_KEPT = 256  # of inputs for which a model remembers what it returns
+
 
 class Trainer(LoopsMixin):
     """The part of `Model` that trains."""
@@ -235,6 +237,7 @@ class Trainer(LoopsMixin):
                 finally:
                     self._clear_losses()  # they hold symbols of this trace
 
+            run.__name__ = f"{step}_step of {self.name!r}"
             programs[step] = function(run, key=self._trainable_key)
         return programs[step]
 
@@ -292,6 +295,8 @@ class Trainer(LoopsMixin):
     def _output_specs(self, x, training):
         """Specs of the model's outputs for NumPy inputs, kept by the inputs' shapes."""
         kept = self._training.setdefault("outputs", {})
+        for oldest in list(kept)[:-_SHAPES_KEPT]:
+            kept.pop(oldest, None)
         key = (tuple((a.shape[1:], a.dtype.str) for a in tree.flatten(x) if a is not None), self.built)
         if key not in kept:
             batch = Dim()

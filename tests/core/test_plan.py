@@ -173,7 +173,7 @@ def test_new_shapes_share_one_arena():
         x = array(n, 5)
         np.testing.assert_allclose(f(x), np.sum(np.exp(x) @ np.exp(x).T), rtol=1e-4)
     programs = [p[0].run for p in f.programs.values()]
-    blocks = {id(p._local.block) for p in programs if p._local.block is state.backend.arena.current()}
+    blocks = {id(p.current()._local.bound.block) for p in programs} - {id(None)}
     assert len(blocks) == 1 and state.backend.arena.current().nbytes >= max(p.plan.arena_bytes for p in programs)
 
 

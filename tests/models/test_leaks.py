@@ -55,3 +55,36 @@ def test_deleted_models_are_gone():
     grown = counts() - before
     assert not grown.keys() & {"Functional", "Variable", "Dense", "Program", "Plan", "Call", "Value", "KerasTensor"}, grown
     assert sum(grown.values()) < 100, grown.most_common(5)
+
+
+SEQUENCE_LAYERS = {
+    "lstm": lambda: layers.Bidirectional(layers.LSTM(4)),
+    "gru": lambda: layers.Bidirectional(layers.GRU(4)),
+    "rnn": lambda: layers.SimpleRNN(4),
+    "attention": lambda: layers.Lambda(
+        lambda x: mlkit.ops.mean(mlkit.ops.nn.softmax(x @ mlkit.ops.swapaxes(x, 1, 2)) @ x, axis=1)
+    ),
+    "conv": lambda: mlkit.Sequential([layers.Conv1D(4, 3, padding="same", activation="relu"), layers.GlobalMaxPooling1D()]),
+}
+
+
+@pytest.mark.parametrize("name", SEQUENCE_LAYERS)
+def test_dropped_programs_are_gone_at_once(name):
+    """They take megabytes: nobody should have to wait for a collection."""
+    model = mlkit.Sequential([mlkit.Input((None, 6)), SEQUENCE_LAYERS[name](), layers.Dense(1)])
+    model.compile("adam", "mse")
+    for n in (5, 6):
+        model.fit(np.zeros((4, n, 6), "float32"), np.zeros(4), verbose=0)
+        model.predict(np.zeros((4, n, 6), "float32"), verbose=0)
+    gc.collect()
+    gc.disable()
+    try:
+        for f in model._training["programs"].values():
+            f.programs.clear()
+        gc.set_debug(gc.DEBUG_SAVEALL)
+        gc.collect()
+        assert not [o for o in gc.garbage if type(o).__module__.startswith("mlkit")]
+    finally:
+        gc.set_debug(0)
+        gc.garbage.clear()
+        gc.enable()

@@ -29,7 +29,7 @@ class Densified:
     def __init__(self, kernel, operands, strided):
         self.kernel, self.operands = kernel, operands
         self.inplace = [(i, k) for i, k in kernel.inplace if k not in strided]
-        self.workspace = padded(kernel.workspace)
+        self.primitives, self.workspace = list(kernel.primitives), padded(kernel.workspace)
         self.copies = {}  # number of an operand -> where in the workspace its copy lies
         for k in strided:
             self.copies[k] = self.workspace

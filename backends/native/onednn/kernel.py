@@ -33,7 +33,7 @@ class Kernel:
     def __init__(self, operands, outs, inplace=()):
         self.operands, self.inputs = [*operands, *outs], len(operands)
         self.inplace = inplace
-        self._steps, self._temporary, self._scratch = [], 0, 0
+        self._steps, self._temporary, self._scratch = [], _Space(), 0
         self._copies_back = {}  # id of a temporary place -> the primitive that copies it to a result, and its places
 
     # ---- places ------------------------------------------------------------------------------------------------------
@@ -52,9 +52,7 @@ class Kernel:
 
     def temporary(self, desc):
         """A piece of temporary memory, which other kernels use as well when this one is done."""
-        place = _Place("temporary", self._temporary, desc)
-        self._temporary += padded(desc.nbytes)
-        return place
+        return _Place("temporary", self._temporary.take(desc.nbytes), desc)
 
     def converted(self, k, desc, wanted, offset=0):
         """Argument k (or what lies so many bytes behind its start), which lies in memory as `desc` says, in the layout that a
@@ -105,9 +103,18 @@ class Kernel:
         self._steps.append((branches, None, False))
 
     @property
+    def primitives(self):
+        """The primitives of all steps."""
+        for primitive, places, _ in self._steps:
+            if places is None:
+                yield from (p for branch in primitive for p in branch.primitives)
+            else:
+                yield primitive
+
+    @property
     def workspace(self):
         """Bytes of temporary memory, of which `bind` gets an array behind those of the results."""
-        return self._temporary + self._scratch
+        return self._temporary.nbytes + self._scratch
 
     # ---- binding -----------------------------------------------------------------------------------------------------
 
@@ -136,22 +143,34 @@ class Kernel:
             tensors = {name: memories.memory(place) for name, place in places.items()}
             if primitive.scratchpad_bytes and c.SCRATCHPAD not in tensors:
                 desc = primitive.desc(c.SCRATCHPAD_MD)
-                tensors[c.SCRATCHPAD] = memories.memory(_Place("temporary", self._temporary, desc))
+                tensors[c.SCRATCHPAD] = memories.memory(_Place("temporary", self._temporary.nbytes, desc))
             found.append((execution(primitive, tensors), is_small))
         return found
 
 
 class _Branch(Kernel):
-    """Steps of another kernel that run beside others. All its memory is of its own."""
+    """Steps of another kernel that run beside others. All its memory is of its own, a part of the trunk's."""
 
     def __init__(self, trunk):
         super().__init__(trunk.operands, ())
-        self.inputs, self.temporary = trunk.inputs, trunk.temporary
+        self.inputs, self._temporary = trunk.inputs, trunk._temporary
 
     def run(self, primitive, places, alone=True):
         if primitive.scratchpad_bytes:
             places = {**places, c.SCRATCHPAD: self.temporary(primitive.desc(c.SCRATCHPAD_MD))}
         return super().run(primitive, places, alone)
+
+
+class _Space:
+    """Memory that is given out piece by piece."""
+
+    nbytes = 0
+
+    def take(self, nbytes):
+        """Where a new piece begins."""
+        start = self.nbytes
+        self.nbytes += padded(nbytes)
+        return start
 
 
 class _Place:

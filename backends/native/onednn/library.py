@@ -9,6 +9,7 @@ import sys
 from mlkit.backends.native.onednn import constants as c
 from mlkit.core import debug
 
+PRIMITIVES_KEPT = 128  # that nobody uses any more, by oneDNN itself, which keeps 1,024 else
 OLDEST = 3, 1  # the first version that has all that is used here
 
 
@@ -43,6 +44,7 @@ class Library:
         self._dll.dnnl_memory_desc_get_size.restype = ctypes.c_size_t
         self.engine = self.make("dnnl_engine_create", ctypes.c_int(c.CPU), ctypes.c_size_t(0))
         self.stream = self.make("dnnl_stream_create", self.engine, ctypes.c_uint(c.IN_ORDER))
+        self.call("dnnl_set_primitive_cache_capacity", ctypes.c_int(PRIMITIVES_KEPT))
 
     def _read_version(self):
         class Version(ctypes.Structure):

@@ -1,11 +1,12 @@
 """Primitives: a computation made ready for tensors of known shape and layout.
 
-Making one takes a millisecond or more (code is generated), so the functions of the rows that make them are cached by all that
-their descriptors are made from: `functools.lru_cache` over hashable arguments.
+Making one takes a millisecond or more, and some 50 KB to 150 KB (code is generated). So kernels of the same shapes share them: those that
+are in use, and some used last, are found by all that their descriptors are made from.
 """
 
 import ctypes
 import functools
+import weakref
 
 from mlkit.backends.native import threads
 from mlkit.backends.native.onednn import constants as c
@@ -90,11 +91,41 @@ def _append_binary(lib, chain, algorithm, desc):
 _APPEND = dict(eltwise=_append_eltwise, sum=_append_sum, binary=_append_binary)
 
 
-def or_none(make):
-    """A maker of primitives that returns None where oneDNN has no implementation; results are cached by the arguments."""
+class _Primitives:
+    """Primitives by what they are made from: all that somebody holds, and those asked for last, for whoever comes next.
 
-    @functools.lru_cache(1024)
-    def cached(*args, **params):
+    Without a lock, which a forked child could find taken: of two threads that ask for the same at once both may make it.
+    """
+
+    def __init__(self, most):
+        self._most, self._alive, self._recent = most, weakref.WeakValueDictionary(), {}
+
+    def get(self, key, make):
+        """The primitive, or None, for a key; made where there is none."""
+        found = self._recent.pop(key, self)
+        if found is self:
+            found = self._alive.get(key) or make()
+            if found is not None:
+                self._alive[key] = found
+        self._recent[key] = found  # the last one now
+        for oldest in list(self._recent)[: -self._most]:
+            self._recent.pop(oldest, None)
+        return found
+
+    def clear(self):
+        """Forget all: primitives are made for a number of threads."""
+        self._alive.clear()
+        self._recent.clear()
+
+
+_primitives = _Primitives(most=64)
+threads.listeners.append(_primitives.clear)
+
+
+def or_none(make):
+    """A maker of primitives that returns None where oneDNN has no implementation, and shares them."""
+
+    def made(args, params):
         try:
             return make(*args, **params)
         except OneDnnError as error:
@@ -102,8 +133,11 @@ def or_none(make):
                 raise
             return None
 
-    threads.listeners.append(cached.cache_clear)  # primitives are made for a number of threads
-    return functools.wraps(make)(cached)
+    @functools.wraps(make)
+    def shared(*args, **params):
+        return _primitives.get((make, args, *params.items()), lambda: made(args, params))
+
+    return shared
 
 
 def reorder(source, target):

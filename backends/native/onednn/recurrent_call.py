@@ -1,5 +1,7 @@
 """One call of a recurrent net: its tensors as the primitives want them, its parts, and the sums over these."""
 
+import weakref
+
 import numpy as np
 
 from mlkit.backends.native.onednn import constants as c
@@ -115,7 +117,8 @@ class _Part:
     """Some samples of a call. start: the first one; sizes: (time, samples, features, units)."""
 
     def __init__(self, call, kernel, start, sizes):
-        self.call, self.net, self.kernel, self.start, self.sizes = call, call.net, kernel, start, sizes
+        self.call = weakref.proxy(call)  # which holds its parts: no cycle keeps what they prepare
+        self.net, self.kernel, self.start, self.sizes = call.net, kernel, start, sizes
         self.time, self.batch, _, self.units = sizes
         self._state, self._offset = dense((1, 1, self.batch, self.units)), 4 * start * self.units
 
