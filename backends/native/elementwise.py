@@ -65,7 +65,13 @@ def _binary(xp):
             y = x.dtype.type(y)
         return general_power(x, y)
 
-    general_power = _typed(xp.power)
+    def whole_power(x, y):
+        """NumPy refuses negative powers of signed integers: they are 0, but for those of 1 and -1."""
+        if y.dtype.kind != "i" or not y.size or y.min() >= 0:
+            return xp.power(x, y)
+        return xp.where((y >= 0) | (abs(x) == 1), xp.power(x, abs(y)), x.dtype.type(0))
+
+    general_power = _typed(whole_power)
     quiet = dict(
         add=xp.add, sub=xp.subtract, mul=xp.multiply, div=xp.divide, floor_div=xp.floor_divide, mod=xp.mod,
         maximum=xp.maximum, minimum=xp.minimum, atan2=xp.arctan2, nextafter=xp.nextafter,

@@ -6,6 +6,7 @@ integer never widens a float, and bfloat16 with float16 gives float32.
 """
 
 import functools
+import math
 
 import numpy as np
 
@@ -13,6 +14,7 @@ HALF = ("bfloat16", "float16")
 FLOATS = ("bfloat16", "float16", "float32", "float64")
 INTS = ("int8", "int16", "int32", "int64")
 UINTS = ("uint8", "uint16", "uint32", "uint64")
+NARROW = ("uint8", "uint16", "int8", "int16")  # integers that many an axis is too long for: places are computed in int32
 COMPLEX = ("complex64", "complex128")
 ALL = ("bool", *UINTS, *INTS, *FLOATS, *COMPLEX)
 
@@ -178,6 +180,53 @@ def holds(dtype, number):
     """Whether a number lies between the smallest and the largest value of a dtype."""
     low, high = limits(dtype)
     return low <= number <= high
+
+
+def as_number(number, dtype, function=None):
+    """A Python number as a Python number of a dtype's kind; integers drop the fraction, as casts do.
+
+    Raises NumberError where the dtype is an integer one that does not hold it. (Floats round: what is too large is infinite.)
+    function: the name of who was given the number, if its public function does not put it there.
+
+    >>> as_number(2, "float16"), as_number(1.5, "uint8"), as_number(3, "bool")
+    (2.0, 1, True)
+    """
+    if dtype in COMPLEX:
+        return complex(number)
+    if isinstance(number, complex):
+        raise TypeError(f"The number {number} is complex, but the dtype is {dtype}. Take its real part first.")
+    if dtype == "bool":
+        return bool(number)
+    if dtype in FLOATS:
+        try:
+            return float(number)
+        except OverflowError:  # an int of more than a thousand bits
+            return math.inf if number > 0 else -math.inf
+    if not (type(number) is int or math.isfinite(number)) or not holds(dtype, int(number)):
+        error = NumberError(number, dtype)
+        raise error.named(function) if function else error
+    return int(number)
+
+
+class NumberError(OverflowError):
+    """A Python number that a dtype does not hold. The public function that was given it is `named` in the message."""
+
+    def __init__(self, number, dtype):
+        low, high = limits(dtype)
+        wider = next((d for d in ("int16", "int32", "int64") if all(holds(d, n) for n in (number, low, high))), floatx())
+        shown = number if abs(number) < 1e300 or not isinstance(number, int) else f"of {number.bit_length()} bits"
+        super().__init__(
+            f"the number {shown} does not fit into dtype {dtype}, which holds {low} to {high}. Compute in a wider dtype, for "
+            f'example with ops.cast(x, "{wider}") of the tensors, or dtype="{wider}" where there is none.'
+        )
+        self.function = None
+
+    def named(self, function):
+        """The error, with the name of the outermost function that let it out first."""
+        if self.function is None:
+            self.function = function
+            self.args = (f"{function}: {self.args[0]}",)
+        return self
 
 
 @functools.cache

@@ -165,8 +165,12 @@ def recordable(fn):
 
     @functools.wraps(fn)
     def call(*args, **kwargs):
-        if has_symbol(args) or (kwargs and has_symbol(kwargs.values())):
-            return record(RecordedOp(fn), fn, args, kwargs)
-        return fn(*args, **kwargs)
+        try:
+            if has_symbol(args) or (kwargs and has_symbol(kwargs.values())):
+                return record(RecordedOp(fn), fn, args, kwargs)
+            return fn(*args, **kwargs)
+        except dtypes.NumberError as error:
+            error.named(fn.__name__)
+            raise
 
     return call

@@ -1,11 +1,6 @@
 """Where an error happened: the path of layers being called is added to the message of whatever goes wrong below."""
 
 
-def at_layer(error):
-    """An error is returned as it is; `Layer.__call__` adds the layer's path with `add_place`."""
-    return error
-
-
 def add_place(error, path, inputs):
     """Say in an exception at which layer, and for which inputs, it happened. Only the innermost layer speaks.
 

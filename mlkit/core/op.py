@@ -10,7 +10,6 @@ A call is read in one of four ways:
 import numpy as np
 
 from mlkit.core import autograd, dtypes
-from mlkit.core.messages import at_layer
 from mlkit.core.spec import Spec, is_known
 from mlkit.core.state import state
 from mlkit.core.tensor import Tensor, Value, as_arrays
@@ -131,7 +130,7 @@ def _explain(op, args, params, error):
     try:
         specs = op.infer(args, params)
     except Exception as better:
-        raise at_layer(better) from None
+        raise better from None
     if all(is_known(*s.shape) for s in (specs if type(specs) is tuple else (specs,))):
         raise error
     return _wrap(specs)

@@ -157,11 +157,9 @@ class Variable:
 
     def assign(self, value):
         """Set the value; shape must fit, the dtype is converted. Returns the variable."""
-        from mlkit.ops import cast, convert_to_tensor
+        from mlkit.ops import convert_to_tensor
 
-        t = convert_to_tensor(value)
-        own = self._value.dtype
-        t = t if t.dtype == own else cast(t, own)
+        t = convert_to_tensor(value, dtype=self._value.dtype)
         if not compatible(t.shape, self.shape):
             raise ValueError(
                 f"Variable {self.path!r} has shape {self.shape} and cannot be assigned a value of shape {show(t.shape)}."

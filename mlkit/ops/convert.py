@@ -13,6 +13,8 @@ from mlkit.ops import elementwise as el
 __all__ = ["cast", "convert_to_numpy", "convert_to_tensor", "is_tensor"]
 
 _SCALARS = (bool, int, float, complex)
+_INTEGERS = dtypes.INTS + dtypes.UINTS
+_LARGE = 1 << 63  # integers beyond are converted with care
 
 
 def convert_to_tensor(x, dtype=None, sparse=None, ragged=None):
@@ -46,17 +48,26 @@ def as_tensor(x, dtype=None):
         from mlkit.ops.numpy import stack
 
         return stack([as_tensor(e, dtype) for e in x])
+    written = isinstance(x, (*_SCALARS, list, tuple)) and not isinstance(x, np.generic)  # in Python: no array that others hold
     host = x if isinstance(x, (np.ndarray, np.generic)) else _host_array(x)
-    if host.dtype == object:
+    if host.dtype == object and not (written and all(type(e) in _SCALARS for e in host.flat)):
         raise ValueError(f"convert_to_tensor: {x!r} is not a number or a regular array of numbers.")
-    if isinstance(x, (*_SCALARS, list, tuple)) and not isinstance(x, np.generic):
-        host = host.astype(dtypes.as_numpy(_python_dtype(host) if dtype is None else dtypes.standardize_dtype(dtype)))
-    return Tensor(state.backend.asarray(host, dtypes.name_of(host.dtype), owned=isinstance(x, (*_SCALARS, list, tuple))))
+    if written:
+        host = _of_python(host, _python_dtype(host) if dtype is None else dtypes.standardize_dtype(dtype))
+    return Tensor(state.backend.asarray(host, dtypes.name_of(host.dtype), owned=written))
+
+
+def _of_python(host, dtype):
+    """What NumPy made of Python numbers, in a dtype. An integer dtype must hold them: only what has a dtype already wraps around."""
+    if dtype in _INTEGERS and host.dtype.kind in "iufO":
+        for number in (host.min(), host.max()) if host.size else ():
+            dtypes.as_number(number if type(number) is int else number.item(), dtype)
+    return host.astype(dtypes.as_numpy(dtype))
 
 
 def _python_dtype(host):
     """The dtype of Python numbers, which NumPy made 64 bits wide: half of that, unless an integer does not fit."""
-    if host.dtype == np.int64:
+    if host.dtype in (np.int64, object):  # NumPy makes objects of integers beyond 64 bits
         fits = not host.size or (host.max() < 2**31 and host.min() >= -(2**31))
         return "int32" if fits else "int64"
     return {"float64": dtypes.floatx(), "complex128": "complex64"}.get(host.dtype.name) or dtypes.name_of(host.dtype)
@@ -102,7 +113,7 @@ def cast(x, dtype):
     array([ 1, -1], dtype=int32)
     """
     dtype = dtypes.standardize_dtype(dtype)
-    t = as_tensor(x)
+    t = as_tensor(x, None if type(x) is complex else dtype)
     return t if t.dtype == dtype else el.cast(t, dtype=dtype)
 
 
@@ -112,7 +123,7 @@ def pair(x1, x2):
         if type(x2) is Tensor:
             if x1.data.dtype == x2.data.dtype:
                 return x1, x2
-        elif (type(x2) is float or type(x2) is int) and x1.dtype in dtypes.FLOATS:
+        elif (type(x2) is float or (type(x2) is int and -_LARGE < x2 < _LARGE)) and x1.dtype in dtypes.FLOATS:
             return x1, float(x2)
     return promote(x1, x2)
 
@@ -161,20 +172,7 @@ def promote_tensors(*xs, floating=False):
 def _as(x, dtype):
     if type(x) is Tensor:
         return x if x.dtype == dtype else el.cast(x, dtype=dtype)
-    if dtype in dtypes.FLOATS:
-        return float(x)
-    if dtype in dtypes.COMPLEX:
-        return complex(x)
-    if dtype == "bool":
-        return bool(x)
-    x = int(x)
-    if not dtypes.holds(dtype, x):
-        low, high = dtypes.limits(dtype)
-        raise OverflowError(
-            f"The number {x} is combined with a tensor of dtype {dtype}, which holds {low} to {high} only. Cast the tensor to "
-            'a wider dtype first, e.g. ops.cast(x, "int32").'
-        )
-    return x
+    return dtypes.as_number(x, dtype)
 
 
 def to_float(x):
@@ -182,6 +180,20 @@ def to_float(x):
     t = as_tensor(x)
     d = t.dtype
     return t if d in dtypes.FLOATS or d in dtypes.COMPLEX else el.cast(t, dtype=dtypes.float_of(d))
+
+
+def to_real(name, x):
+    """`to_float` for what knows real numbers only."""
+    t = to_float(x)
+    require_real(name, t)
+    return t
+
+
+def require_real(name, *tensors):
+    """Raise for complex tensors, of which kernels would drop a part or which they cannot order."""
+    for t in tensors:
+        if t.dtype in dtypes.COMPLEX:
+            raise TypeError(f"{name}: expected real numbers, but got {t.dtype}. Take ops.real, ops.imag or ops.absolute first.")
 
 
 def to_single(x):

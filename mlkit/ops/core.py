@@ -202,6 +202,8 @@ def _starts(start_indices, x):
     """One start for each axis: an int where it is known, else an integer tensor."""
     if not isinstance(start_indices, (list, tuple)):
         t = to_integer("slice", start_indices)
+        if not t.shape:
+            raise ValueError("slice: `start_indices` must hold one start for each axis, but is a single number.")
         start_indices = t.numpy().tolist() if t.is_concrete else unstack(t)
     starts = [_start(s) for s in start_indices]
     if len(starts) != len(x.shape):
@@ -213,7 +215,7 @@ def _start(s):
     if type(s) in (int, Dim):
         return s
     t = to_integer("slice", s)
-    return int(t) if t.is_concrete else t
+    return int(t) if t.is_concrete else el.cast(t, dtype="int32") if t.dtype in dtypes.NARROW else t
 
 
 def unstack(x, num=None, axis=0):

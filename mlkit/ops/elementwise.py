@@ -13,46 +13,75 @@ def _operand_dtype(name, operands):
     found = {x.dtype for x in operands if type(x) is Spec}
     if len(found) > 1:
         raise TypeError(f"{name}: operands have dtypes {' and '.join(sorted(found))}. Convert them with ops.cast first.")
-    return found.pop() if found else dtypes.result_type(*map(type, operands))
+    dtype = found.pop() if found else dtypes.result_type(*map(type, operands))
+    for number in operands:
+        if type(number) in (int, float, complex):
+            _require_number(name, number, dtype)
+    return dtype
 
 
-def elementwise_spec(name, dtype=None):
+def _require_number(name, number, dtype):
+    """Raise unless a number can stand beside tensors of a dtype: kernels take it into that dtype without asking."""
+    if dtypes.result_type(dtype, type(number)) not in (dtype, "int32" if dtype == "bool" else dtype):
+        raise TypeError(f"{name}: a tensor of {dtype} stands beside the {type(number).__name__} {number}. Cast it first.")
+    dtypes.as_number(number, dtype, name)
+
+
+FLOATING = dtypes.FLOATS + dtypes.COMPLEX
+_INTEGERS = dtypes.INTS + dtypes.UINTS
+_BITS = ("bool", *_INTEGERS)
+_ORDERED = (*_BITS, *dtypes.FLOATS)
+_REAL = (*_INTEGERS, *dtypes.FLOATS)
+_NUMBERS = (*_INTEGERS, *FLOATING)
+_WORDS = {  # dtypes that an op takes -> what its message calls them
+    FLOATING: "a float tensor", dtypes.FLOATS: "real floats", _INTEGERS: "integers", _BITS: "integers or truth values",
+    _ORDERED: "real numbers", _REAL: "real numbers, not truth values", _NUMBERS: "numbers, not truth values",
+}  # fmt: skip
+
+
+def _require_dtype(name, dtype, takes):
+    if dtype not in takes:
+        raise TypeError(f"{name}: expected {_WORDS[takes]}, but got {dtype}. Convert it with ops.cast first.")
+
+
+def elementwise_spec(name, dtype=None, takes=dtypes.ALL):
     """The spec rule of an op that works element by element with broadcasting; `dtype` if the result has another one."""
 
     def spec(*operands):
         shape = broadcast(name, *(x.shape if type(x) is Spec else () for x in operands))
         own = _operand_dtype(name, operands)
+        _require_dtype(name, own, takes)
         return Spec(shape, dtype or own)
 
     spec.elementwise = True  # for passes: operands broadcast, and a number may stand for a tensor that repeats it
     return spec
 
 
-def float_spec(name):
-    """The spec rule of an op of one float tensor that keeps its shape and dtype."""
+def float_spec(name, takes=FLOATING):
+    """The spec rule of an op of one tensor of floats (or of those dtypes) that keeps its shape and dtype."""
 
     def spec(x, **params):
-        if x.dtype not in dtypes.FLOATS and x.dtype not in dtypes.COMPLEX:
-            raise TypeError(f"{name}: expected a float tensor, but got {x.dtype}. Convert it with ops.cast first.")
+        _require_dtype(name, x.dtype, takes)
         return x
 
     return spec
 
 
-def unary(name, vjp=None, keep="x", dtype=None, floating=False):
-    """An op of one tensor. `vjp(g, y, x)` returns the one gradient."""
+def unary(name, vjp=None, keep="x", dtype=None, floating=False, takes=None):
+    """An op of one tensor, of floats or the dtypes that it takes. `vjp(g, y, x)` returns the one gradient."""
     rule = None if vjp is None else lambda g, y, x: (vjp(g, y, x),)
-    return Op(name, float_spec(name) if floating else elementwise_spec(name, dtype), rule, keep)
+    spec = float_spec(name, takes or FLOATING) if floating else elementwise_spec(name, dtype, takes or dtypes.ALL)
+    return Op(name, spec, rule, keep)
 
 
-def binary(name, vjp=None, keep="x", dtype=None):
+def binary(name, vjp=None, keep="x", dtype=None, takes=dtypes.ALL):
     """An op of two broadcast operands. `vjp(g, z, x, y)` returns both gradients, still in the broadcast shape."""
 
     def rule(g, z, x, y):
         gx, gy = vjp(g, z, x, y)
         return _fit(gx, x), _fit(gy, y)
 
-    return Op(name, elementwise_spec(name, dtype), vjp and rule, keep)
+    return Op(name, elementwise_spec(name, dtype, takes), vjp and rule, keep)
 
 
 def _fit(g, x):
@@ -61,10 +90,10 @@ def _fit(g, x):
 
 # ---- unary -----------------------------------------------------------------------------------------------------------
 
-neg = unary("neg", lambda g, y, x: -g, "")
-sign = unary("sign", keep="")
-floor = unary("floor", keep="")
-ceil = unary("ceil", keep="")
+neg = unary("neg", lambda g, y, x: -g, "", takes=_NUMBERS)
+sign = unary("sign", keep="", takes=_NUMBERS)
+floor = unary("floor", keep="", takes=_ORDERED)
+ceil = unary("ceil", keep="", takes=_ORDERED)
 round_ = unary("round", keep="")  # half to even
 exp = unary("exp", lambda g, y, x: g * y, "y", floating=True)
 expm1 = unary("expm1", lambda g, y, x: g * (y + 1), "y", floating=True)
@@ -85,16 +114,14 @@ arccosh = unary("arccosh", lambda g, y, x: g * rsqrt(x * x - 1), floating=True)
 arctanh = unary("arctanh", lambda g, y, x: g / (1 - x * x), floating=True)
 tanh = unary("tanh", lambda g, y, x: g * (1 - y * y), "y", floating=True)
 sigmoid = unary("sigmoid", lambda g, y, x: g * (y * (1 - y)), "y", floating=True)
-erf = unary("erf", lambda g, y, x: g * exp(-x * x) * (2 / math.sqrt(math.pi)), floating=True)
-erfinv = unary("erfinv", lambda g, y, x: g * exp(y * y) * (math.sqrt(math.pi) / 2), "y", floating=True)
-lgamma = unary("lgamma", lambda g, y, x: g * digamma(x), floating=True)
-digamma = unary("digamma", lambda g, y, x: g * _trigamma(x), floating=True)
+erf = unary("erf", lambda g, y, x: g * exp(-x * x) * (2 / math.sqrt(math.pi)), floating=True, takes=dtypes.FLOATS)
+erfinv = unary("erfinv", lambda g, y, x: g * exp(y * y) * (math.sqrt(math.pi) / 2), "y", floating=True, takes=dtypes.FLOATS)
+lgamma = unary("lgamma", lambda g, y, x: g * digamma(x), floating=True, takes=dtypes.FLOATS)
+digamma = unary("digamma", lambda g, y, x: g * _trigamma(x), floating=True, takes=dtypes.FLOATS)
 isfinite = unary("isfinite", keep="", dtype="bool")
 isnan = unary("isnan", keep="", dtype="bool")
-not_ = unary("not", keep="")  # logical for bool, bitwise for integers
+not_ = unary("not", keep="", takes=_BITS)  # logical for bool, bitwise for integers
 stop_gradient = unary("stop_gradient", keep="")
-
-FLOATING = dtypes.FLOATS + dtypes.COMPLEX
 
 
 def _cast_vjp(g, y, x, dtype):
@@ -181,26 +208,26 @@ def _pow_vjp(g, z, x, y):
 
 
 add = binary("add", lambda g, z, x, y: (g, g), "")
-sub = binary("sub", lambda g, z, x, y: (g, -g), "")
+sub = binary("sub", lambda g, z, x, y: (g, -g), "", takes=_NUMBERS)
 mul = binary("mul", lambda g, z, x, y: (g * y, g * x))
 div = binary("div", lambda g, z, x, y: (g / y, -g * x / (y * y)))
-floor_div = binary("floor_div", keep="")
-mod = binary("mod", lambda g, z, x, y: (g, -g * floor(x / y)))  # the result has the divisor's sign, as in Python
+floor_div = binary("floor_div", keep="", takes=_REAL)
+mod = binary("mod", lambda g, z, x, y: (g, -g * floor(x / y)), takes=_REAL)  # the result has the divisor's sign, as in Python
 pow_ = binary("pow", _pow_vjp, "xy")
 maximum = binary("maximum", _share, "xy")
 minimum = binary("minimum", _share, "xy")
-atan2 = binary("atan2", lambda g, z, x, y: (g * y / (x * x + y * y), -g * x / (x * x + y * y)))
-nextafter = binary("nextafter", keep="")
-gcd = binary("gcd", keep="")
+atan2 = binary("atan2", lambda g, z, x, y: (g * y / (x * x + y * y), -g * x / (x * x + y * y)), takes=dtypes.FLOATS)
+nextafter = binary("nextafter", keep="", takes=dtypes.FLOATS)
+gcd = binary("gcd", keep="", takes=_INTEGERS)
 equal = binary("equal", keep="", dtype="bool")
 not_equal = binary("not_equal", keep="", dtype="bool")
 less = binary("less", keep="", dtype="bool")
 less_equal = binary("less_equal", keep="", dtype="bool")
-and_ = binary("and", keep="")  # and, or, xor: logical for bool, bitwise for integers
-or_ = binary("or", keep="")
-xor = binary("xor", keep="")
-left_shift = binary("left_shift", keep="")
-right_shift = binary("right_shift", keep="")
+and_ = binary("and", keep="", takes=_BITS)  # and, or, xor: logical for bool, bitwise for integers
+or_ = binary("or", keep="", takes=_BITS)
+xor = binary("xor", keep="", takes=_BITS)
+left_shift = binary("left_shift", keep="", takes=_INTEGERS)
+right_shift = binary("right_shift", keep="", takes=_INTEGERS)
 
 
 # ---- choose ----------------------------------------------------------------------------------------------------------

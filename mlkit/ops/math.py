@@ -6,7 +6,7 @@ from mlkit.core import dtypes
 from mlkit.core.spec import Dim, Spec, is_known, normalize_axes, reduced, same_size, show
 from mlkit.ops import elementwise as el
 from mlkit.ops import movement as mov
-from mlkit.ops.convert import as_tensor, cast, promote_tensors, to_float
+from mlkit.ops.convert import as_tensor, cast, promote_tensors, to_float, to_real, to_single
 from mlkit.ops.order import argsort
 from mlkit.ops.reduction import max_, size_operand, sum_
 
@@ -52,7 +52,7 @@ def view_as_complex(x):
     >>> view_as_complex([3.0, 4.0]).numpy() == 3 + 4j
     np.True_
     """
-    x = to_float(x)
+    x = to_single(to_real("view_as_complex", x))
     if not x.ndim or (is_known(x.shape[-1]) and x.shape[-1] != 2):
         raise ValueError(f"view_as_complex: the last axis must hold (real, imaginary), but the shape is {show(x.shape)}.")
     real, imag = (mov.reshape(mov.slice_along(x, x.ndim - 1, i, i + 1), shape=x.shape[:-1]) for i in range(2))
@@ -197,7 +197,7 @@ def in_top_k(targets, predictions, k):
     >>> in_top_k([1, 0], [[0.1, 0.7, 0.2], [0.1, 0.7, 0.2]], k=1).numpy()
     array([ True, False])
     """
-    targets, predictions = as_tensor(targets), as_tensor(predictions)
+    targets, predictions = as_tensor(targets), to_real("in_top_k", predictions)
     targets = cast(targets, "int32") if targets.dtype in dtypes.FLOATS else targets
     index = mov.reshape(targets, shape=(*targets.shape, 1))
     own = mov.take_along_axis(predictions, index, axis=predictions.ndim - 1)

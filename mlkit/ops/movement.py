@@ -6,7 +6,13 @@ from mlkit.core.spec import Dim, Spec, broadcast, is_known, normalize_axis, same
 
 # ---- make ------------------------------------------------------------------------------------------------------------
 
-full = Op("full", lambda shape, value, dtype: Spec(shape, dtype))  # value: a Python number
+
+def _full_spec(shape, value, dtype):
+    dtypes.as_number(value, dtype, "full")
+    return Spec(shape, dtype)
+
+
+full = Op("full", _full_spec)  # value: a Python number
 iota = Op("iota", lambda size, dtype: Spec((size,), dtype))  # 0, 1, ..., size - 1
 
 
@@ -90,6 +96,7 @@ slice_ = Op("slice", _slice_spec, _slice_vjp, keep="")
 
 
 def _pad_spec(x, value, low, high, interior):
+    dtypes.as_number(value, x.dtype, "pad")
     shape = [n + a + b + _spread(n, i) for n, a, b, i in zip(x.shape, low, high, interior)]
     if any(type(s) is int and s < 0 for s in shape):
         raise ValueError(f"pad: shape {show(x.shape)} cannot be padded by {low} before and {high} after.")

@@ -1,5 +1,6 @@
 """Python's operators for Tensor, Variable and KerasTensor: each is a function of `mlkit.ops`."""
 
+from mlkit.core.dtypes import NumberError
 from mlkit.core.keras_tensor import KerasTensor
 from mlkit.core.tensor import Tensor
 from mlkit.core.variable import Variable
@@ -21,7 +22,11 @@ def _forward(function, for_symbols):
     def method(self, other):
         if type(other) is not Tensor and (other is None or isinstance(other, (str, bytes)) or _leaves(other, for_symbols)):
             return NotImplemented
-        return function(self, other)
+        try:
+            return function(self, other)
+        except NumberError as error:
+            error.named(function.__name__)
+            raise
 
     return method
 
@@ -31,7 +36,14 @@ def _leaves(other, for_symbols):
 
 
 def _backward(function):
-    return lambda self, other: function(other, self)
+    def method(self, other):
+        try:
+            return function(other, self)
+        except NumberError as error:
+            error.named(function.__name__)
+            raise
+
+    return method
 
 
 def install(plain, recordable):

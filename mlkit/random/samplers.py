@@ -114,7 +114,12 @@ def randint(shape, minval, maxval, dtype="int32", seed=None):
     if isinstance(minval, int) and isinstance(maxval, int):
         if maxval <= minval:
             raise ValueError(f"random.randint: `maxval` must be above `minval`, but got {minval} and {maxval}.")
+        for number in (minval, maxval - 1):
+            dtypes.as_number(number, dtype, "random.randint")
         return cast(cast(el.mod(word, maxval - minval), "int64") + minval, dtype)
+    for number in (minval, maxval):
+        if isinstance(number, (int, float)):
+            dtypes.as_number(number, "int64", "random.randint")
     low, high = cast(minval, "int64"), cast(maxval, "int64")
     return cast(cast(el.mod(word, cast(high - low, "uint64")), "int64") + low, dtype)
 

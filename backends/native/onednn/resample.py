@@ -15,6 +15,9 @@ from mlkit.core.cells import nearest_cells
 from mlkit.core.dtypes import name_of
 from mlkit.core.plan import Operand
 
+LONGEST = (
+    1 << 24
+)  # oneDNN writes a table of each axis when the primitive is made, without asking whether there is memory for it
 FEWEST = 8  # channels: of images of fewer, products with matrices are up to ten times as fast for the linear gradient
 _ALGORITHM = {"nearest": c_int(c.RESAMPLING_NEAREST), "linear": c_int(c.RESAMPLING_LINEAR)}
 
@@ -49,7 +52,9 @@ class Resample(Row):
     exact = FLOATS
 
     def fits(self, x, size, method):
-        return 1 <= len(size) <= 3 and (method == "linear" or all(map(_rounds_alike, x.shape[1:-1], size)))
+        if not 1 <= len(size) <= 3 or max(size) > LONGEST:
+            return False
+        return method == "linear" or all(map(_rounds_alike, x.shape[1:-1], size))
 
     def build(self, operands, outs, size, method):
         return _kernel(operands, outs, lambda x, y: forward(x, y, method), c.SRC, c.DST)

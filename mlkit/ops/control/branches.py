@@ -10,7 +10,7 @@ from mlkit.core.tensor import Tensor
 from mlkit.ops import elementwise as el
 from mlkit.ops.control.structures import as_bool, body_tensors, check_callable, check_same, finish, merged
 from mlkit.ops.control_ops import cond_op
-from mlkit.ops.convert import as_tensor
+from mlkit.ops.convert import as_tensor, to_integer
 
 
 def cond(pred, true_fn, false_fn):
@@ -69,7 +69,7 @@ def switch(index, branches, *operands):
         raise ValueError("switch: `branches` must hold at least one function.")
     for b in branches:
         check_callable("switch", "branches", b)
-    index = as_tensor(index)
+    index = to_integer("switch", index)
     if type(index.data) is Spec:
         results = [_symbols(b(*operands)) for b in branches]
         for r in results[1:]:

@@ -2,6 +2,7 @@
 
 import math
 
+from mlkit.core import dtypes
 from mlkit.core.op import Op
 from mlkit.core.spec import require
 from mlkit.ops import elementwise as el
@@ -39,7 +40,7 @@ relu6_grad = _gradient(
 # log(1 + exp(x))
 softplus = Op(
     "softplus",
-    el.float_spec("softplus"),
+    el.float_spec("softplus", dtypes.FLOATS),
     lambda g, y, x: (g * el.sigmoid(x),),
     "x",
     fallback=lambda x: el.maximum(x, 0.0) + el.log1p(el.exp(-el.abs_(x))),

@@ -3,11 +3,12 @@
 from mlkit.core import dtypes
 from mlkit.core.spec import is_known, normalize_axes, show
 from mlkit.ops import elementwise as el
-from mlkit.ops.convert import as_tensor, cast
+from mlkit.ops.convert import as_tensor, cast, require_real
 from mlkit.ops.fused import resample
 from mlkit.ops.image.layout import as_batch, check_choice
 from mlkit.ops.interpolation import KERNELS, multiply_along, weights
 from mlkit.ops.movement import pad, slice_
+from mlkit.ops.numpy.shaping import as_shape
 
 __all__ = ["resize", "scale_and_translate"]
 
@@ -41,18 +42,20 @@ def resize(
     """
     check_choice("resize", "interpolation", interpolation, _RESIZE)
     check_choice("resize", "fill_mode", fill_mode, ("constant",))
+    size = as_shape(size)
     if len(size) != 2 or any(is_known(s) and s <= 0 for s in size):
-        raise ValueError(f"resize: `size` must be two positive numbers (height, width), but got {size}.")
+        raise ValueError(f"resize: `size` must be two positive integers (height, width), but got {size}.")
     if crop_to_aspect_ratio and pad_to_aspect_ratio:
         raise ValueError("resize: only one of `crop_to_aspect_ratio` and `pad_to_aspect_ratio` can be True.")
     x, restore = as_batch("resize", images, data_format)
+    require_real("resize", x)
     dtype = x.dtype
     if is_known(*x.shape[1:3], *size):  # else only the shape of the result is asked for
         if crop_to_aspect_ratio:
             x = _crop_to_aspect(x, *size)
         elif pad_to_aspect_ratio:
             x = _pad_to_aspect(x, *size, fill_value)
-    return restore(_back_to(_resized(x, tuple(size), interpolation, antialias), dtype))
+    return restore(_back_to(_resized(x, size, interpolation, antialias), dtype))
 
 
 def _resized(x, size, interpolation, antialias):

@@ -6,7 +6,7 @@ import warnings
 from mlkit.core.spec import is_known, normalize_axes, normalize_axis
 from mlkit.ops import elementwise as el
 from mlkit.ops import fused
-from mlkit.ops.convert import as_tensor, to_float
+from mlkit.ops.convert import as_tensor, to_float, to_real
 from mlkit.ops.movement import flip, inverse_permutation, iota, reshape, slice_along, transpose
 from mlkit.ops.order import sort
 from mlkit.ops.reduction import cumsum, sum_
@@ -181,7 +181,7 @@ def softmax(x, axis=-1):
     >>> softmax([0.0, math.log(3.0)]).numpy()
     array([0.25, 0.75], dtype=float32)
     """
-    x = to_float(x)
+    x = to_real("softmax", x)
     if isinstance(axis, int) and -x.ndim <= axis < x.ndim and x.shape[axis] == 1:
         warnings.warn(
             f"softmax over axis {axis} of shape {x.shape}: the axis has size 1, so every result is 1. Is sigmoid what you "
@@ -193,7 +193,7 @@ def softmax(x, axis=-1):
 
 def log_softmax(x, axis=-1):
     """log(softmax(x)) along an axis, a tuple of axes, or all (None)."""
-    return _over_axes("log_softmax", fused.log_softmax, to_float(x), axis)
+    return _over_axes("log_softmax", fused.log_softmax, to_real("log_softmax", x), axis)
 
 
 def _over_axes(name, op, x, axis):

@@ -6,7 +6,7 @@ from mlkit.core import dtypes
 from mlkit.core.spec import broadcast, is_known, show
 from mlkit.ops import elementwise as el
 from mlkit.ops import fused
-from mlkit.ops.convert import as_tensor, cast, promote_tensors, to_bool
+from mlkit.ops.convert import as_tensor, cast, promote_tensors, require_real, to_bool
 from mlkit.ops.fused.attention import MASKED
 from mlkit.ops.linear import matmul, swap
 from mlkit.ops.movement import broadcast_to, iota, reshape, transpose
@@ -39,6 +39,7 @@ def dot_product_attention(
     if attn_logits_soft_cap is not None:
         raise ValueError("dot_product_attention: `attn_logits_soft_cap` is available on TPUs only, and so not here.")
     query, key, value = promote_tensors(query, key, value, floating=True)
+    require_real("dot_product_attention", query)
     _check(query, key, value)
     if flash_attention and bias is not None:
         raise ValueError("dot_product_attention: `flash_attention=True` is not possible with a `bias`.")

@@ -9,7 +9,7 @@ from mlkit.core import dtypes
 from mlkit.core.spec import show
 from mlkit.ops import elementwise as el
 from mlkit.ops import fused
-from mlkit.ops.convert import cast, to_float
+from mlkit.ops.convert import cast, to_real
 from mlkit.ops.image.layout import check_choice
 from mlkit.ops.math import logsumexp, top_k
 from mlkit.ops.movement import broadcast_to, concat, full, iota, reshape, slice_along, take_along_axis, transpose
@@ -46,7 +46,7 @@ def ctc_loss(target, output, target_length, output_length, mask_index=0):
     target: class numbers (batch, labels). output: logits (batch, time, classes). target_length, output_length: (batch,), how
     much of each row counts. mask_index: the class that means blank. Returns (batch,).
     """
-    target, output = cast(target, "int32"), to_float(output)
+    target, output = cast(target, "int32"), to_real("ctc_loss", output)
     target_length, output_length = cast(target_length, "int32"), cast(output_length, "int32")
     if target.ndim != 2 or output.ndim != 3:
         raise ValueError(
@@ -121,7 +121,7 @@ def ctc_decode(inputs, sequence_lengths, strategy="greedy", beam_width=100, top_
     logits, for "beam_search" the log of the probability.
     """
     check_choice("ctc_decode", "strategy", strategy, ("greedy", "beam_search"))
-    x, lengths = to_float(inputs), cast(sequence_lengths, "int32")
+    x, lengths = to_real("ctc_decode", inputs), cast(sequence_lengths, "int32")
     if x.ndim != 3:
         raise ValueError(f"ctc_decode: expected `inputs` of shape (batch, time, classes), but got {show(x.shape)}.")
     x = cast(x, dtypes.result_type(x.dtype, "float32"))

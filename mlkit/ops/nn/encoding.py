@@ -3,7 +3,7 @@
 from mlkit.core import dtypes
 from mlkit.core.spec import normalize_axis
 from mlkit.ops import elementwise as el
-from mlkit.ops.convert import as_tensor, cast, promote_tensors
+from mlkit.ops.convert import as_tensor, cast, promote_tensors, require_real, to_single
 from mlkit.ops.movement import iota, reshape
 from mlkit.ops.reduction import max_
 
@@ -23,7 +23,7 @@ def one_hot(x, num_classes, axis=-1, dtype=None, sparse=False):
         raise NotImplementedError("one_hot: `sparse=True` is not supported.")
     x = as_tensor(x)
     axis = normalize_axis("one_hot", axis, x.ndim + 1)
-    classes = iota(size=num_classes, dtype=x.dtype if x.dtype != "bool" else "int32")
+    classes = iota(size=num_classes, dtype="int32" if x.dtype == "bool" or x.dtype in dtypes.NARROW else x.dtype)
     classes = reshape(classes, shape=tuple(num_classes if i == axis else 1 for i in range(x.ndim + 1)))
     column = reshape(cast(x, classes.dtype), shape=(*x.shape[:axis], 1, *x.shape[axis:]))
     return cast(el.equal(column, classes), dtypes.standardize_dtype(dtype))
@@ -56,5 +56,6 @@ def polar(abs_, angle):
     >>> abs(complex(polar(2.0, 0.0)))
     2.0
     """
-    radius, angle = promote_tensors(abs_, angle, floating=True)
+    radius, angle = (to_single(x) for x in promote_tensors(abs_, angle, floating=True))
+    require_real("polar", radius)
     return el.complex_(radius * el.cos(angle), radius * el.sin(angle))

@@ -2,7 +2,7 @@
 
 from mlkit.core import dtypes
 from mlkit.ops import elementwise as el
-from mlkit.ops.convert import as_tensor, dtype_of, pair, promote, promote_tensors, to_bool, to_integer
+from mlkit.ops.convert import as_tensor, dtype_of, pair, promote, promote_tensors, require_real, to_bool, to_integer
 
 __all__ = [
     "abs", "absolute", "add", "clip", "divide", "divide_no_nan", "fabs", "floor_divide", "fmax", "fmin", "fmod", "gcd",
@@ -79,14 +79,18 @@ def fmod(x1, x2):
     array([-1,  1], dtype=int32)
     """
     x1, x2 = _numbers(*promote_tensors(x1, x2))
+    require_real("fmod", x1)
     if x1.dtype in dtypes.UINTS:
         return el.mod(x1, x2)
     return el.mul(el.sign(x1), el.mod(el.abs_(x1), el.abs_(x2)))
 
 
 def power(x1, x2):
-    """x1 to the power x2."""
-    return el.pow_(*_numbers(x1, x2))
+    """x1 to the power x2. Of integers only 1 and -1 have integers as negative powers: tensors of such powers of others are 0."""
+    base, exponent = _numbers(x1, x2)
+    if type(exponent) is int and exponent < 0:
+        raise ValueError(f"power: integers have no power {exponent}. Cast them to floats first, or take ops.reciprocal.")
+    return el.pow_(base, exponent)
 
 
 def _numbers(x1, x2):

@@ -12,46 +12,47 @@ __all__ = [
 ]  # fmt: skip
 
 
-def _comparable(x1, x2):
-    """The operands as `pair` gives them. A number beyond an integer dtype lies above or below all that the tensor can hold."""
+def comparable(x1, x2):
+    """The operands of a comparison as `pair` gives them. A number beyond an integer dtype lies above or below all it can hold."""
     if type(x2) is int and type(x1) is not int:
         x1 = as_tensor(x1)
-        if dtypes.is_int(x1.dtype) and not dtypes.holds(x1.dtype, x2):
+        dtype = dtypes.result_type(x1.dtype, int)
+        if dtypes.is_int(dtype) and not dtypes.holds(dtype, x2):
             return el.cast(el.not_equal(x1, x1), dtype="int32"), 1 if x2 > 0 else -1  # zeros, and what is on its side of them
     elif type(x1) is int and type(x2) is not int:
-        return _comparable(x2, x1)[::-1]
+        return comparable(x2, x1)[::-1]
     return pair(x1, x2)
 
 
 def equal(x1, x2):
     """x1 == x2, element by element."""
-    return el.equal(*_comparable(x1, x2))
+    return el.equal(*comparable(x1, x2))
 
 
 def not_equal(x1, x2):
     """x1 != x2, element by element."""
-    return el.not_equal(*_comparable(x1, x2))
+    return el.not_equal(*comparable(x1, x2))
 
 
 def less(x1, x2):
     """x1 < x2, element by element."""
-    return el.less(*_comparable(x1, x2))
+    return el.less(*comparable(x1, x2))
 
 
 def less_equal(x1, x2):
     """x1 <= x2, element by element."""
-    return el.less_equal(*_comparable(x1, x2))
+    return el.less_equal(*comparable(x1, x2))
 
 
 def greater(x1, x2):
     """x1 > x2, element by element."""
-    x1, x2 = _comparable(x1, x2)
+    x1, x2 = comparable(x1, x2)
     return el.less(x2, x1)
 
 
 def greater_equal(x1, x2):
     """x1 >= x2, element by element."""
-    x1, x2 = _comparable(x1, x2)
+    x1, x2 = comparable(x1, x2)
     return el.less_equal(x2, x1)
 
 
@@ -124,9 +125,7 @@ def isclose(x1, x2, rtol=1e-5, atol=1e-8, equal_nan=False):
     >>> isclose([1.0, 2.0], [1.000001, 2.1]).numpy()
     array([ True, False])
     """
-    x1, x2 = promote_tensors(x1, x2)
-    if x1.dtype not in el.FLOATING:
-        x1, x2 = (el.cast(x, dtype=dtypes.float_of(x.dtype)) for x in (x1, x2))
+    x1, x2 = promote_tensors(x1, x2, floating=True)
     near = el.less_equal(el.abs_(el.sub(x1, x2)), el.add(el.mul(el.abs_(x2), rtol), atol))
     out = el.or_(el.equal(x1, x2), el.and_(near, el.isfinite(x2)))
     return el.or_(out, el.and_(el.isnan(x1), el.isnan(x2))) if equal_nan else out

@@ -1,5 +1,6 @@
 """Tensors from shapes and ranges. The default dtype is the default float type, as in Keras."""
 
+import cmath
 import math
 
 import numpy as np
@@ -10,7 +11,7 @@ from mlkit.core.tensor import Tensor
 from mlkit.core.variable import Variable
 from mlkit.ops import elementwise as el
 from mlkit.ops import movement as mov
-from mlkit.ops.convert import as_tensor, cast, convert_to_tensor, promote_tensors
+from mlkit.ops.convert import as_tensor, cast, convert_to_tensor, promote_tensors, require_real
 from mlkit.ops.numpy.shaping import as_shape, broadcast_to, moveaxis, reshape
 
 __all__ = [
@@ -20,7 +21,8 @@ __all__ = [
 
 
 def _filled(shape, value, dtype):
-    return mov.full(shape=as_shape(shape), value=value, dtype=dtypes.standardize_dtype(dtype))
+    dtype = dtypes.standardize_dtype(dtype)
+    return mov.full(shape=as_shape(shape), value=dtypes.as_number(value, dtype), dtype=dtype)
 
 
 def zeros(shape, dtype=None):
@@ -98,10 +100,20 @@ def arange(start, stop=None, step=None, dtype=None):
         start, stop = 0, start
     step = 1 if step is None else step
     if is_known(start, stop, step):
+        if step == 0 or not all(map(cmath.isfinite, (start, stop, step))):
+            raise ValueError(f"arange: limits must be finite and the step not 0, but got {start}, {stop} and step {step}.")
         values = np.arange(start, stop, step)
-        return cast(as_tensor(values), dtype)
+        _require(dtype, *values[:1].tolist(), *values[-1:].tolist())
+        return as_tensor(values.astype(dtypes.as_numpy(dtype)))
     steps = mov.iota(size=ceil_div(stop - start, step), dtype=dtype)
     return steps if (start, step) == (0, 1) else el.add(el.mul(steps, step), start)
+
+
+def _require(dtype, *ends):
+    """Raise unless a dtype holds what a range lies between. Ends that are tensors, and None for no dtype, pass."""
+    for end in ends if dtype is not None else ():
+        if isinstance(end, (int, float)):
+            dtypes.as_number(end, dtypes.standardize_dtype(dtype))
 
 
 def _number(a):
@@ -127,8 +139,10 @@ def linspace(start, stop, num=50, endpoint=True, retstep=False, dtype=None, axis
     """
     if num < 0:
         raise ValueError(f"linspace: `num` must not be negative, but is {num}.")
-    start, stop = promote_tensors(start, stop, floating=True)
     gaps = num - 1 if endpoint else num
+    if gaps and isinstance(start, (int, float)) and isinstance(stop, (int, float)):
+        _require(dtype, start, stop if endpoint else start + (stop - start) * (num - 1) / gaps)
+    start, stop = promote_tensors(start, stop, floating=True)
     shape = (num,) + (1,) * (len(start.shape) if len(start.shape) > len(stop.shape) else len(stop.shape))
     at = reshape(mov.iota(size=num, dtype=start.dtype), shape)
     step = el.div(el.sub(stop, start), gaps if gaps else math.nan)
@@ -144,9 +158,18 @@ def linspace(start, stop, num=50, endpoint=True, retstep=False, dtype=None, axis
 
 def logspace(start, stop, num=50, endpoint=True, base=10, dtype=None, axis=0):
     """`num` numbers from base**start to base**stop, evenly spaced on a logarithmic scale."""
+    if all(isinstance(n, (int, float)) for n in (start, stop, base)):
+        _require(dtype, *(_power(base, n) for n in (start, stop)[: 1 + bool(endpoint)]))
     exponents = linspace(start, stop, num, endpoint, axis=axis)
     out = el.pow_(float(base) if isinstance(base, (int, float)) else cast(base, exponents.dtype), exponents)
     return out if dtype is None else cast(out, dtype)
+
+
+def _power(base, exponent):
+    try:
+        return float(base) ** exponent
+    except OverflowError:
+        return math.inf
 
 
 def geomspace(start, stop, num=50, endpoint=True, dtype=None, axis=0):
@@ -155,7 +178,9 @@ def geomspace(start, stop, num=50, endpoint=True, dtype=None, axis=0):
     >>> geomspace(1.0, 8.0, 4).numpy().round(4)
     array([1., 2., 4., 8.], dtype=float32)
     """
+    _require(dtype, *(start, stop)[: 1 + bool(endpoint)])
     start, stop = promote_tensors(start, stop, floating=True)
+    require_real("geomspace", start)
     log_start, log_stop = (el.log(el.abs_(x)) for x in (start, stop))
     grown = el.exp(linspace(log_start, log_stop, num, endpoint))
     at = reshape(mov.iota(size=num, dtype="int32"), (num,) + (1,) * (len(grown.shape) - 1))

@@ -4,7 +4,7 @@ import math
 
 from mlkit.core import dtypes
 from mlkit.ops import elementwise as el
-from mlkit.ops.convert import as_tensor, promote_tensors, to_float, to_integer
+from mlkit.ops.convert import as_tensor, promote_tensors, require_real, to_float, to_integer, to_real
 
 __all__ = [
     "cbrt", "exp", "exp2", "expm1", "hypot", "i0", "ldexp", "log", "log10", "log1p", "log2", "logaddexp", "logaddexp2", "sqrt",
@@ -53,6 +53,7 @@ def logaddexp(x1, x2):
     1002.13
     """
     x1, x2 = promote_tensors(x1, x2, floating=True)
+    require_real("logaddexp", x1)
     larger, gap = el.maximum(x1, x2), el.sub(x1, x2)
     equal_infinities = el.equal(x1, x2)  # their gap would be NaN
     gap = el.where(equal_infinities, 0, el.abs_(gap))
@@ -62,6 +63,7 @@ def logaddexp(x1, x2):
 def logaddexp2(x1, x2):
     """log2(2**x1 + 2**x2) without overflow."""
     x1, x2 = promote_tensors(x1, x2, floating=True)
+    require_real("logaddexp2", x1)
     scale = math.log(2)
     return el.mul(logaddexp(el.mul(x1, scale), el.mul(x2, scale)), 1 / scale)
 
@@ -73,7 +75,7 @@ def sqrt(x):
 
 def cbrt(x):
     """The cube root, of negative numbers too."""
-    x = to_float(x)
+    x = to_real("cbrt", x)
     itself = el.or_(el.equal(x, 0), el.not_(el.isfinite(x)))
     size = el.where(itself, 1, el.abs_(x))
     root = el.exp(el.mul(el.log(size), 1 / 3))

@@ -10,7 +10,7 @@ from mlkit.core.tensor import Tensor
 from mlkit.ops import elementwise as el
 from mlkit.ops import movement as mov
 from mlkit.ops.convert import as_tensor
-from mlkit.ops.numpy.shaping import broadcast_to, permuted, reshape
+from mlkit.ops.numpy.shaping import broadcast_to, permuted, reshape, whole
 from mlkit.ops.reduction import size_operand
 
 __all__ = ["get_item"]
@@ -70,7 +70,7 @@ def _standard(key, masks):
     if isinstance(key, (bool, np.bool_)):
         raise TypeError("get_item: a single truth value is no index. Use ops.where.")
     if not hasattr(key, "dtype") and not isinstance(key, (list, tuple)):
-        return [operator.index(key)]
+        return [whole(key, "an index")]
     if isinstance(key, (list, tuple)) and not len(key):
         key = np.zeros(len(key), "int32")
     t = as_tensor(key)
@@ -183,6 +183,8 @@ def _add(a, b):
 
 def positions(index, size):
     """Indices with negative ones counted from the end. Out of range is an error when values are at hand."""
+    if index.dtype in dtypes.NARROW:
+        index = el.cast(index, dtype="int32")
     if index.dtype in dtypes.UINTS:
         return index
     if index.is_concrete and index.node is None:

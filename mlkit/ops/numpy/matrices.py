@@ -8,10 +8,13 @@ from mlkit.ops import elementwise as el
 from mlkit.ops import movement as mov
 from mlkit.ops.convert import as_tensor, cast
 from mlkit.ops.numpy.reductions import sum as sum_over
-from mlkit.ops.numpy.shaping import broadcast_to, moveaxis, ravel, reshape
+from mlkit.ops.numpy.shaping import broadcast_to, moveaxis, ravel, reshape, whole
 from mlkit.ops.reduction import size_operand
 
 __all__ = ["diag", "diagflat", "diagonal", "eye", "identity", "trace", "tri", "tril", "triu", "vander"]
+
+
+_FAR = 1 << 30  # a diagonal that lies outside of every matrix
 
 
 def _band(rows, columns, compare, k):
@@ -19,6 +22,8 @@ def _band(rows, columns, compare, k):
     rows, columns = (n if type(n) is Dim else operator.index(n) for n in (rows, columns))
     row = reshape(mov.iota(size=rows, dtype="int32"), (rows, 1))
     column = mov.iota(size=columns, dtype="int32")
+    if type(k) is not Dim:
+        k = max(-_FAR, min(whole(k, "the number k of a diagonal"), _FAR))
     return compare(el.sub(column, k) if k else column, row)
 
 

@@ -4,7 +4,7 @@ import math
 
 from mlkit.core import dtypes
 from mlkit.ops import elementwise as el
-from mlkit.ops.convert import as_tensor, cast, to_float
+from mlkit.ops.convert import as_tensor, cast, to_float, to_single
 from mlkit.ops.numpy import reductions as plain
 from mlkit.ops.numpy.statistics import order_statistic
 
@@ -117,4 +117,4 @@ def nanquantile(x, q, axis=None, method="linear", keepdims=False):
 
 def nanpercentile(x, q, axis=None, method="linear", keepdims=False):
     """`percentile` of what is not NaN; NaN where all is."""
-    return order_statistic("nanpercentile", x, el.div(to_float(q), 100.0), axis, method, keepdims, skip_nan=True)
+    return order_statistic("nanpercentile", x, el.div(to_single(q), 100.0), axis, method, keepdims, skip_nan=True)

@@ -78,7 +78,7 @@ def _constant(x, widths, values):
     gaps = (0,) * len(widths)
     value = _number(values)
     if value is not None:
-        return mov.pad(x, value=value, low=low, high=high, interior=gaps)
+        return mov.pad(x, value=dtypes.as_number(value, x.dtype), low=low, high=high, interior=gaps)
     inside = mov.full(shape=x.shape, value=True, dtype="bool")
     inside = mov.pad(inside, value=False, low=low, high=high, interior=gaps)
     return el.where(inside, mov.pad(x, value=0, low=low, high=high, interior=gaps), cast(values, x.dtype))

@@ -2,11 +2,12 @@
 
 import numpy as np
 
+from mlkit.core import dtypes
 from mlkit.core.spec import Dim, Spec, is_known, normalize_axis, show, size_of
 from mlkit.core.tensor import Tensor
 from mlkit.ops import elementwise as el
 from mlkit.ops import movement as mov
-from mlkit.ops.convert import as_tensor, promote_tensors, to_bool, to_integer
+from mlkit.ops.convert import as_tensor, cast, promote_tensors, to_bool, to_integer
 from mlkit.ops.numpy.indexing import positions
 from mlkit.ops.numpy.shaping import as_shape, ravel
 from mlkit.ops.reduction import size_operand
@@ -92,7 +93,8 @@ def unravel_index(indices, shape):
     >>> [i.tolist() for i in unravel_index([1, 5], (2, 3))]
     [[0, 1], [1, 2]]
     """
-    rest, total = to_integer("unravel_index", indices), size_of(as_shape(shape))
+    given, total = to_integer("unravel_index", indices), size_of(as_shape(shape))
+    rest = el.cast(given, dtype="int32") if given.dtype in dtypes.NARROW else given
     if rest.is_concrete and is_known(total) and rest.size:
         low, high = int(rest.numpy().min()), int(rest.numpy().max())
         if high >= total or low < -total:
@@ -103,6 +105,6 @@ def unravel_index(indices, shape):
     found = []
     for n in as_shape(shape)[::-1]:
         n = size_operand(n, rest.dtype)
-        found.append(el.mod(rest, n))
+        found.append(cast(el.mod(rest, n), given.dtype))
         rest = el.floor_div(rest, n)
     return tuple(found[::-1])

@@ -24,7 +24,15 @@ def as_shape(shape):
         shape = shape.numpy().ravel()
     if any(type(s) is Tensor and type(s.data) is Spec for s in shape):
         return tuple(Dim() if s is None or type(s) is Tensor else s for s in shape)
-    return tuple(s if type(s) is Dim else operator.index(s) for s in shape)
+    return tuple(s if type(s) is Dim else whole(s, "a size of a shape") for s in shape)
+
+
+def whole(number, what):
+    """What counts places as a Python int: an int, an integer of NumPy, or an integer tensor of one element."""
+    try:
+        return operator.index(number)
+    except TypeError:
+        raise TypeError(f"Expected an integer as {what}, but got {number!r} of type {type(number).__name__}.") from None
 
 
 def ndim(x):
@@ -214,7 +222,7 @@ def roll(x, shift, axis=None):
     if axis is None:
         return reshape(roll(ravel(x), shift, 0), x.shape)
     axes = (axis,) if isinstance(axis, int) else tuple(axis)
-    shifts = (shift,) * len(axes) if isinstance(shift, int) else tuple(shift)
+    shifts = tuple(shift) if isinstance(shift, (tuple, list)) else (whole(shift, "the shift of roll"),) * len(axes)
     if len(shifts) != len(axes):
         raise ValueError(f"roll: {len(shifts)} shifts {shifts} for {len(axes)} axes {axes}; there must be as many.")
     out = x

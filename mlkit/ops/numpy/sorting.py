@@ -9,6 +9,7 @@ from mlkit.ops import elementwise as el
 from mlkit.ops import movement as mov
 from mlkit.ops import order
 from mlkit.ops.convert import as_tensor, cast, promote_tensors
+from mlkit.ops.numpy.comparison import comparable
 from mlkit.ops.numpy.shaping import expand_dims, ravel, reshape
 
 __all__ = ["argpartition", "argsort", "bincount", "digitize", "histogram", "isin", "searchsorted", "sort", "unique"]
@@ -55,7 +56,7 @@ def searchsorted(sorted_sequence, values, side="left"):
     >>> searchsorted([1, 3, 5], [3, 4]).numpy()
     array([1, 2], dtype=int32)
     """
-    line, values = promote_tensors(sorted_sequence, values)
+    line, values = promote_tensors(*comparable(sorted_sequence, values))
     if len(line.shape) != 1:
         raise ValueError(f"searchsorted: the sorted sequence must be a vector, but has shape {show(line.shape)}.")
     if side not in ("left", "right"):
@@ -87,7 +88,7 @@ def isin(x1, x2, assume_unique=False, invert=False):
 
     assume_unique: promises that neither has equal elements; the result is the same.
     """
-    x1, x2 = promote_tensors(x1, x2)
+    x1, x2 = promote_tensors(*comparable(x1, x2))
     line = order.sort(ravel(x2), axis=0)
     n = line.shape[0]
     if n == 0:

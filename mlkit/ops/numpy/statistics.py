@@ -5,7 +5,7 @@ from mlkit.core.spec import normalize_axis, same_size, show, size_of
 from mlkit.ops import elementwise as el
 from mlkit.ops import movement as mov
 from mlkit.ops import order
-from mlkit.ops.convert import as_tensor, cast, promote_tensors, to_float, to_single
+from mlkit.ops.convert import as_tensor, cast, promote_tensors, to_float, to_real, to_single
 from mlkit.ops.numpy.matrices import diagonal
 from mlkit.ops.numpy.products import matmul
 from mlkit.ops.numpy.reductions import any as any_over
@@ -83,18 +83,20 @@ def quantile(x, q, axis=None, method="linear", keepdims=False):
 
 def percentile(x, q, axis=None, method="linear", keepdims=False):
     """`quantile` with q in percent, 0 to 100."""
-    return order_statistic("percentile", x, el.div(to_float(q), 100.0), axis, method, keepdims)
+    return order_statistic("percentile", x, el.div(to_single(q), 100.0), axis, method, keepdims)
 
 
 def order_statistic(name, x, q, axis, method, keepdims, skip_nan=False):
     """Quantiles by sorting; with `skip_nan` of what is not NaN."""
-    x = to_float(x)
+    x = to_real(name, x)
     axes = normalized(name, axis, x)
     rest = [i for i in range(len(x.shape)) if i not in axes]
     sizes = tuple(x.shape[i] for i in rest)
     n = size_along(x, axes)
     line = order.sort(reshape(permuted(x, (*rest, *axes)), (*sizes, n)), axis=len(rest))
     q = as_tensor(q)
+    if q.is_concrete and q.size and not 0 <= q.numpy().min() <= q.numpy().max() <= 1:
+        raise ValueError(f"{name}: `q` must lie between 0 and 1 (percentiles: 100), but is {q.numpy()}.")
     wide = dtypes.result_type(x.dtype, "float32")  # half floats do not reach far enough to count
     bad = el.isnan(line)
     count = size_operand(n, wide)
@@ -122,9 +124,9 @@ def _between(line, at, axis, method):
         return low if method == "lower" else high
     if method == "midpoint":
         return el.mul(el.add(low, high), 0.5)
-    share = cast(el.sub(at, el.floor(at)), line.dtype)
-    out = el.add(el.mul(low, el.sub(1, share)), el.mul(high, share))
-    return el.where(el.equal(share, 0), low, out)  # an infinite neighbour is no matter then
+    share = el.sub(at, el.floor(at))
+    out = el.add(el.mul(cast(low, at.dtype), el.sub(1, share)), el.mul(cast(high, at.dtype), share))
+    return el.where(el.equal(share, 0), low, cast(out, line.dtype))  # an infinite neighbour is no matter then
 
 
 def corrcoef(x):
