@@ -5,7 +5,7 @@ import math
 import numpy as np
 
 from mlkit.backends.native import pages
-from mlkit.backends.native.elementwise import quietly, single
+from mlkit.backends.native.elementwise import is_half, quietly, single
 from mlkit.core import dtypes
 
 
@@ -15,12 +15,11 @@ def make(xp):
 
 
 def _reductions(xp):
-    def total(function):
-        """Sums and products stay in the input's dtype; half floats accumulate in float32."""
+    # Sums and products stay in the input's dtype; half floats accumulate in float32.
 
+    def total(function):
         def kernel(x, axes, keepdims):
-            half = x.dtype.itemsize == 2 and x.dtype.kind not in "iu"
-            out = function(x, axis=axes, keepdims=keepdims, dtype=xp.float32 if half else x.dtype)
+            out = function(x, axis=axes, keepdims=keepdims, dtype=xp.float32 if is_half(x) else x.dtype)
             return out.astype(x.dtype, copy=False)
 
         return quietly(xp, kernel)
@@ -29,7 +28,10 @@ def _reductions(xp):
         return lambda x, axes, keepdims: function(single(x), axis=axes, keepdims=keepdims).astype(x.dtype, copy=False)
 
     def scan(function):
-        return quietly(xp, lambda x, axis: function(x, axis=axis, dtype=x.dtype))
+        def kernel(x, axis):
+            return function(x, axis=axis, dtype=xp.float32 if is_half(x) else x.dtype).astype(x.dtype, copy=False)
+
+        return quietly(xp, kernel)
 
     return dict(
         sum=total(xp.sum),
@@ -146,10 +148,16 @@ BLOCK = 1 << 17  # bytes of the rows that are combined at a time, which then sta
 
 
 def _by_rows(xp, function):
-    """out[row] = function(out[row], updates) with repeated rows, which are sorted into runs first."""
+    """out[row] = function(out[row], updates) with repeated rows, which are sorted into runs first. Half floats in float32."""
 
     def combine(out, row, updates):
         if row.size == 0:
+            return
+        if is_half(out):
+            distinct, place = xp.unique(row, return_inverse=True)
+            wide = out[distinct].astype(xp.float32)
+            combine(wide, place.ravel(), updates.astype(xp.float32))
+            out[distinct] = wide
             return
         order = xp.argsort(row, kind="stable")
         row = row[order]

@@ -172,7 +172,7 @@ class BatchNormalization(Layer):
 
 def _move(average, value, momentum):
     """Update a moving average."""
-    average.assign(average * momentum + ops.stop_gradient(ops.cast(value, average.dtype)) * (1.0 - momentum))
+    average.assign(ops.cast(average, value.dtype) * momentum + ops.stop_gradient(value) * (1.0 - momentum))
 
 
 def _checked_clipping(limits):

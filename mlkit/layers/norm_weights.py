@@ -1,6 +1,8 @@
 """SpectralNormalization: a wrapper that limits how much a layer can stretch its inputs."""
 
 from mlkit import initializers, ops
+from mlkit.core.dtypes import single_of
+from mlkit.core.variable import AutocastScope
 from mlkit.layers.input_spec import InputSpec
 from mlkit.layers.options import positive
 from mlkit.layers.wrappers import Wrapper
@@ -47,18 +49,18 @@ class SpectralNormalization(Wrapper):
         return ops.cast(self.layer(inputs), inputs.dtype)
 
     def _normalize(self):
-        weight = self.kernel
-        w = ops.stop_gradient(ops.reshape(weight, (-1, weight.shape[-1])))
-        u = ops.cast(self.vector_u, w.dtype)
-        for _ in range(self.power_iterations):
-            v = _unit(ops.matmul(u, ops.transpose(w)))
-            u = _unit(ops.matmul(v, w))
-        sigma = ops.sum(ops.matmul(v, w) * u)
-        nonzero = ops.any(w != 0)  # a weight of zeros stays as it is
-        self.vector_u.assign(ops.where(nonzero, u, ops.cast(self.vector_u, w.dtype)))
-        weight.assign(
-            ops.where(nonzero, ops.reshape(w, weight.shape) / ops.where(nonzero, sigma, 1.0), ops.reshape(w, weight.shape))
-        )
+        with AutocastScope(None):  # the weight itself, not what the layer reads in half floats
+            weight, u = self.kernel, ops.cast(self.vector_u, single_of(self.kernel.dtype))
+            w = ops.stop_gradient(ops.reshape(ops.cast(weight, u.dtype), (-1, weight.shape[-1])))
+            before = u
+            for _ in range(self.power_iterations):
+                v = _unit(ops.matmul(u, ops.transpose(w)))
+                u = _unit(ops.matmul(v, w))
+            sigma = ops.sum(ops.matmul(v, w) * u)
+            nonzero = ops.any(w != 0)  # a weight of zeros stays as it is
+            self.vector_u.assign(ops.where(nonzero, u, before))
+            w = ops.reshape(w, weight.shape)
+            weight.assign(ops.where(nonzero, w / ops.where(nonzero, sigma, 1.0), w))
 
 
 def _unit(x):

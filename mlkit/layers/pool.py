@@ -1,6 +1,7 @@
 """Pooling layers: the largest or the mean value of windows, or of whole images."""
 
 from mlkit import ops
+from mlkit.core.dtypes import single_of
 from mlkit.layers.input_spec import InputSpec
 from mlkit.layers.layer import Layer
 from mlkit.layers.options import as_tuple, layout, padding_name
@@ -92,8 +93,10 @@ class GlobalAveragePooling1D(_GlobalAverage1D):
         if mask is None:
             return super().call(inputs)
         axis = self.axes[0]
-        weight = ops.expand_dims(ops.cast(mask, inputs.dtype), 2 if axis == 1 else 1)
-        return ops.sum(inputs * weight, axis=axis, keepdims=self.keepdims) / ops.sum(weight, axis=axis, keepdims=self.keepdims)
+        wide = ops.cast(inputs, single_of(inputs.dtype))  # sums overflow half floats
+        weight = ops.expand_dims(ops.cast(mask, wide.dtype), 2 if axis == 1 else 1)
+        total, count = (ops.sum(v, axis=axis, keepdims=self.keepdims) for v in (wide * weight, weight))
+        return ops.cast(total / count, inputs.dtype)
 
     def compute_mask(self, inputs, previous_mask):
         return None

@@ -7,7 +7,7 @@ import numpy as np
 from mlkit import ops
 from mlkit.config import image_data_format
 from mlkit.core.config_object import serialized
-from mlkit.core.dtypes import is_float, single_of
+from mlkit.core.dtypes import single_of
 from mlkit.core.ownership import own_arrays
 from mlkit.layers.augmentation import Augmentation, float_of, in_dtype, middle_part, moved
 from mlkit.layers.layer import Layer
@@ -24,13 +24,13 @@ class Rescaling(Layer):
 
     def __init__(self, scale, offset=0.0, **kwargs):
         super().__init__(**kwargs)
-        self.autocast = self.autocast and is_float(self.compute_dtype)  # an integer layer rounds what it answers
+        self.autocast = False  # half floats cannot hold every pixel value, integers no result: only what is answered is cast
         self.scale, self.offset = own_arrays((scale, offset))
         self.built = True
         self.supports_masking = True
 
     def call(self, inputs):
-        x = ops.cast(inputs, float_of(self.compute_dtype))
+        x = ops.cast(inputs, single_of(float_of(self.compute_dtype)))
         return in_dtype(x * self._vector(self.scale, x) + self._vector(self.offset, x), self.compute_dtype)
 
     def _vector(self, value, x):

@@ -1,6 +1,7 @@
 """Model: a layer that is trained, evaluated, asked for predictions, summarized and saved."""
 
-from mlkit.core import tree
+from mlkit import ops
+from mlkit.core import dtypes, tree
 from mlkit.core.keras_tensor import KerasTensor, infer
 from mlkit.layers.layer import Layer
 from mlkit.models.freezing import FreezingMixin
@@ -37,6 +38,13 @@ class Model(FreezingMixin, LayerGraphMixin, Trainer, Layer):
         if inputs is not None:
             self._init_graph(inputs, outputs)
 
+    def _converted_input(self, x):
+        """Under half floats float32 stays what it is: the layers cast, and some (Embedding, Normalization) read what half floats
+        cannot hold."""
+        if self.compute_dtype in dtypes.HALF and getattr(x, "dtype", None) in ("float32", "float64"):
+            return x if isinstance(x, KerasTensor) else ops.cast(x, "float32")
+        return super()._converted_input(x)
+
     def call(self, inputs, training=None, mask=None):
         if self._graph is None:
             raise NotImplementedError(f"Model {type(self).__name__} has no `call` method. Define call(self, inputs).")
@@ -65,7 +73,7 @@ class Model(FreezingMixin, LayerGraphMixin, Trainer, Layer):
         """Create all weights for inputs of this shape (structure of tuples with None)."""
         if self._graph is not None or input_shape is None:
             return
-        inputs = tree.map_shape_structure(lambda s: KerasTensor(s, self.compute_dtype), input_shape)
+        inputs = tree.map_shape_structure(lambda s: KerasTensor(s, dtypes.single_of(self.compute_dtype)), input_shape)
         try:
             infer(self.call, (inputs,), {})
         except Exception as error:

@@ -88,7 +88,7 @@ class Sequential(Model):
         elif isinstance(self._stack[0], InputLayer):
             self._connect(self._stack[0].output)
         else:
-            self._stack.insert(0, InputLayer(batch_shape=tuple(input_shape), dtype=self.compute_dtype))
+            self._stack.insert(0, InputLayer(batch_shape=tuple(input_shape), dtype=dtypes.single_of(self.compute_dtype)))
             self._connect(self._stack[0].output)
 
     def _check_not_empty(self):
@@ -215,4 +215,4 @@ def _is_number_list(x):
 
 
 def _input_dtype(tensor, model):
-    return model.compute_dtype if dtypes.is_float(tensor.dtype) else tensor.dtype
+    return dtypes.single_of(model.compute_dtype) if dtypes.is_float(tensor.dtype) else tensor.dtype

@@ -6,7 +6,7 @@ import warnings
 from mlkit.core.spec import is_known, normalize_axes, normalize_axis
 from mlkit.ops import elementwise as el
 from mlkit.ops import fused
-from mlkit.ops.convert import as_tensor, to_float, to_real
+from mlkit.ops.convert import as_tensor, cast, to_float, to_real, to_single
 from mlkit.ops.movement import flip, inverse_permutation, iota, reshape, slice_along, transpose
 from mlkit.ops.order import sort
 from mlkit.ops.reduction import cumsum, sum_
@@ -210,7 +210,8 @@ def _over_axes(name, op, x, axis):
 
 def sparsemax(x, axis=-1):
     """The point of the probability simplex nearest to x, along an axis. Martins and Astudillo, ICML 2016."""
-    x = to_float(x)
+    given = to_float(x)
+    x = to_single(given)  # half floats cannot count
     axis = normalize_axis("sparsemax", axis, x.ndim)
     size = x.shape[axis]
     ordered = flip(sort(x, axis=axis), axes=(axis,))
@@ -219,4 +220,4 @@ def sparsemax(x, axis=-1):
     support = ordered * rank > total - 1
     count = sum_(el.cast(support, dtype=x.dtype), axes=(axis,), keepdims=True)
     in_support = sum_(el.where(support, ordered, 0.0), axes=(axis,), keepdims=True)
-    return fused.relu(x - (in_support - 1) / count)
+    return cast(fused.relu(x - (in_support - 1) / count), given.dtype)

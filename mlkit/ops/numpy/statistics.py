@@ -61,7 +61,8 @@ def average(x, axis=None, weights=None):
             )
         weights = reshape(weights, [n if i in axes else 1 for i, n in enumerate(x.shape)])
     weights = broadcast_to(weights, x.shape)
-    return el.div(sum_over(el.mul(x, weights), axes), sum_over(weights, axes))
+    wide, weights = to_single(x), to_single(weights)
+    return cast(el.div(sum_over(el.mul(wide, weights), axes), sum_over(weights, axes)), x.dtype)
 
 
 def median(x, axis=None, keepdims=False):
