@@ -78,6 +78,8 @@ def _movement(xp):
 def _picking(xp):
     def take_along_axis(x, index, axis):
         lead = [max(a, b) if min(a, b) == 1 else a for a, b in zip(x.shape, index.shape)]
+        if index.size and not (-x.shape[axis] <= index.min() and index.max() < x.shape[axis]):
+            raise IndexError(f"take_along_axis: an index is out of range for size {x.shape[axis]}.")
         shape = tuple(x.shape[axis] if i == axis else n for i, n in enumerate(lead))
         wide = tuple(index.shape[axis] if i == axis else n for i, n in enumerate(lead))
         return xp.take_along_axis(xp.broadcast_to(x, shape), xp.broadcast_to(index, wide), axis)

@@ -7,6 +7,7 @@ from mlkit.core.spec import Dim, Spec, is_known, normalize_axes, reduced, same_s
 from mlkit.ops import elementwise as el
 from mlkit.ops import movement as mov
 from mlkit.ops.convert import as_tensor, cast, promote_tensors, to_float, to_real, to_single
+from mlkit.ops.numpy.indexing import require_within
 from mlkit.ops.order import argsort
 from mlkit.ops.reduction import max_, size_operand, sum_
 
@@ -192,13 +193,20 @@ def top_k(x, k, sorted=True):
 def in_top_k(targets, predictions, k):
     """Whether fewer than k classes are predicted higher than the target class.
 
-    targets: class numbers (batch,). predictions: (batch, classes). Returns bool (batch,).
+    targets: class numbers (batch,), negative ones counted from the end. predictions: (batch, classes). Returns bool (batch,).
 
     >>> in_top_k([1, 0], [[0.1, 0.7, 0.2], [0.1, 0.7, 0.2]], k=1).numpy()
     array([ True, False])
     """
     targets, predictions = as_tensor(targets), to_real("in_top_k", predictions)
     targets = cast(targets, "int32") if targets.dtype in dtypes.FLOATS else targets
+    if targets.ndim != 1 or predictions.ndim != 2 or not same_size(targets.shape[0], predictions.shape[0]):
+        raise ValueError(
+            "in_top_k: expected `targets` of shape (batch,) and `predictions` of shape (batch, classes), but got "
+            f"{show(targets.shape)} and {show(predictions.shape)}."
+        )
+    classes = predictions.shape[1]
+    require_within(f"in_top_k: `targets` for {show((classes,))[0]} classes", targets, -classes, classes)
     index = mov.reshape(targets, shape=(*targets.shape, 1))
     own = mov.take_along_axis(predictions, index, axis=predictions.ndim - 1)
     own = el.where(el.isnan(own), -math.inf, own)

@@ -46,7 +46,8 @@ def dot_product_attention(
     groups = query.shape[2] // key.shape[2]
     if groups != 1:
         key, value = (_repeat_heads(x, groups) for x in (key, value))
-    mask = None if mask is None else _four_axes(to_bool(mask))
+    mask = None if mask is None else _four_axes("mask", to_bool(mask))
+    bias = None if bias is None else _four_axes("bias", as_tensor(bias))
     query, key, value = _of_one_batch(query, key, value, mask)
     scale = 1 / math.sqrt(query.shape[3]) if scale is None else scale
     if bias is None and isinstance(scale, (int, float)):
@@ -60,6 +61,8 @@ def _check(query, key, value):
     if not query.ndim == key.ndim == value.ndim == 4:
         raise ValueError(f"dot_product_attention: expected tensors of shape (batch, length, heads, size), but got {shapes}.")
     heads, shared = query.shape[2], key.shape[2]
+    if 0 in (query.shape[3], key.shape[1], shared):
+        raise ValueError(f"dot_product_attention: there is nothing to compare or to attend to: {shapes}.")
     if is_known(heads, shared) and heads % shared:
         raise ValueError(
             f"dot_product_attention: the number of query heads must be a multiple of that of key and value, but got {shapes}."
@@ -79,7 +82,11 @@ def _of_one_batch(query, key, value, mask):
     return [broadcast_to(x, shape=(batch, *x.shape[1:])) if x.shape[0] == 1 != batch else x for x in (query, key, value)]
 
 
-def _four_axes(x):
+def _four_axes(name, x):
+    if x.ndim > 4:
+        raise ValueError(
+            f"dot_product_attention: the {name} must broadcast to (batch, heads, targets, sources), but has shape {show(x.shape)}."
+        )
     return reshape(x, shape=(1,) * (4 - x.ndim) + tuple(x.shape)) if x.ndim < 4 else x
 
 
@@ -87,7 +94,7 @@ def _with_bias(query, key, value, bias, mask, scale, is_causal):
     q, k, v = (transpose(x, perm=(0, 2, 1, 3)) for x in (query, key, value))
     scores = matmul(q, swap(k)) * (scale if isinstance(scale, (int, float)) else cast(scale, q.dtype))
     if bias is not None:
-        scores = scores + cast(_four_axes(as_tensor(bias)), scores.dtype)
+        scores = scores + cast(bias, scores.dtype)
     if is_causal:
         targets, sources = scores.shape[2:]
         lower = reshape(iota(size=targets, dtype="int32"), shape=(targets, 1)) >= iota(size=sources, dtype="int32")

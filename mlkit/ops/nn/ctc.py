@@ -6,7 +6,7 @@ Graves, Fernández, Gomez and Schmidhuber, "Connectionist temporal classificatio
 import math
 
 from mlkit.core import dtypes
-from mlkit.core.spec import show
+from mlkit.core.spec import is_known, require, show
 from mlkit.ops import elementwise as el
 from mlkit.ops import fused
 from mlkit.ops.convert import cast, to_real
@@ -14,6 +14,7 @@ from mlkit.ops.image.layout import check_choice
 from mlkit.ops.math import logsumexp, top_k
 from mlkit.ops.movement import broadcast_to, concat, full, iota, reshape, slice_along, take_along_axis, transpose
 from mlkit.ops.numpy import logaddexp
+from mlkit.ops.numpy.indexing import require_within
 from mlkit.ops.order import argsort
 from mlkit.ops.reduction import argmax, max_, sum_
 
@@ -44,18 +45,28 @@ def ctc_loss(target, output, target_length, output_length, mask_index=0):
     """-log of the probability that a path through the outputs spells the target, repeats and blanks removed.
 
     target: class numbers (batch, labels). output: logits (batch, time, classes). target_length, output_length: (batch,), how
-    much of each row counts. mask_index: the class that means blank. Returns (batch,).
+    much of each row counts; the labels behind may be anything. mask_index: the class that means blank. Returns (batch,).
     """
     target, output = cast(target, "int32"), to_real("ctc_loss", output)
     target_length, output_length = cast(target_length, "int32"), cast(output_length, "int32")
-    if target.ndim != 2 or output.ndim != 3:
+    if target.ndim != 2 or output.ndim != 3 or target_length.ndim != 1 or output_length.ndim != 1:
         raise ValueError(
-            "ctc_loss: expected `target` of shape (batch, labels) and `output` of shape (batch, time, classes), but got "
-            f"{show(target.shape)} and {show(output.shape)}."
+            "ctc_loss: expected `target` of shape (batch, labels), `output` of shape (batch, time, classes) and lengths of shape "
+            f"(batch,), but got {', '.join(str(show(x.shape)) for x in (target, output, target_length, output_length))}."
         )
     output = cast(output, dtypes.result_type(output.dtype, "float32"))
+    batch, time, classes = output.shape
+    most = target.shape[1]
+    _check_blank("ctc_loss", mask_index, output)
+    target, target_length, output_length = _for_rows(
+        "ctc_loss", output, target=target, target_length=target_length, output_length=output_length
+    )
+    require_within("ctc_loss: `target_length`", target_length, 0, most + 1)
+    require_within("ctc_loss: `output_length`", output_length, 0, time + 1)
+    target = el.where(iota(size=most, dtype="int32") < _column(target_length), target, mask_index)  # others do not count
+    require_within("ctc_loss: the labels in `target`", target, 0, classes)
+    target = el.where(target < 0, classes, target)  # in compiled code nothing is counted from the end either
     labels = _with_blanks(target, mask_index)
-    batch, time, _ = output.shape
     states = labels.shape[1]
     wanted = broadcast_to(reshape(labels, shape=(batch, 1, states)), shape=(batch, time, states))
     emitted = take_along_axis(fused.log_softmax(output, axis=2), wanted, axis=2)
@@ -71,11 +82,27 @@ def ctc_loss(target, output, target_length, output_length, mask_index=0):
     start = broadcast_to(
         el.where(el.equal(position, 0), 0.0, full(shape=(states,), value=_NEVER, dtype=output.dtype)), shape=(batch, states)
     )
-    first = el.where(position < 2, slice_along(emitted, 1, 0, 1)[:, 0], _NEVER) + start * 0
-    alpha = _scan(step, first, *(_time_first(slice_along(x, 1, 1, time)) for x in (emitted, running)))
+    alpha = _scan(step, start, *map(_time_first, (emitted, running)))
     last = _column(2 * target_length)
     final = el.or_(el.equal(position, last), el.equal(position, last - 1))
     return -logsumexp(el.where(final, alpha, _NEVER), axis=1)
+
+
+def _check_blank(name, blank, x):
+    if is_known(x.shape[2]) and not 0 <= blank < x.shape[2]:
+        raise ValueError(
+            f"{name}: `mask_index` {blank} is none of the {x.shape[2]} classes of outputs of shape {show(x.shape)}."
+        )
+
+
+def _for_rows(name, x, **others):
+    """What belongs to the rows of x: tensors with its batch size as their first; one length stands for all."""
+    batch = x.shape[0]
+    for what, other in others.items():
+        if other.shape == (1,):
+            other = broadcast_to(other, shape=(batch,))
+        require(name, f"for outputs of shape {show(x.shape)}, `{what}`", other, (batch, *other.shape[1:]))
+        yield other
 
 
 def _with_blanks(target, blank):
@@ -122,10 +149,16 @@ def ctc_decode(inputs, sequence_lengths, strategy="greedy", beam_width=100, top_
     """
     check_choice("ctc_decode", "strategy", strategy, ("greedy", "beam_search"))
     x, lengths = to_real("ctc_decode", inputs), cast(sequence_lengths, "int32")
-    if x.ndim != 3:
-        raise ValueError(f"ctc_decode: expected `inputs` of shape (batch, time, classes), but got {show(x.shape)}.")
+    if x.ndim != 3 or lengths.ndim != 1:
+        raise ValueError(
+            "ctc_decode: expected `inputs` of shape (batch, time, classes) and `sequence_lengths` of shape (batch,), but got "
+            f"{show(x.shape)} and {show(lengths.shape)}."
+        )
     x = cast(x, dtypes.result_type(x.dtype, "float32"))
+    (lengths,) = _for_rows("ctc_decode", x, sequence_lengths=lengths)
+    require_within("ctc_decode: `sequence_lengths`", lengths, 0, x.shape[1] + 1)
     blank = x.shape[2] - 1 if mask_index is None else mask_index
+    _check_blank("ctc_decode", blank, x)
     if strategy == "greedy":
         return _greedy(x, lengths, merge_repeated, blank)
     return _beam_search(x, lengths, beam_width, top_paths, blank)

@@ -4,7 +4,7 @@ import warnings
 
 from mlkit.config import epsilon as default_epsilon
 from mlkit.core import dtypes
-from mlkit.core.spec import normalize_axes, normalize_axis, show
+from mlkit.core.spec import normalize_axes, normalize_axis, same_size, show, size_of
 from mlkit.ops import elementwise as el
 from mlkit.ops import fused
 from mlkit.ops.convert import as_tensor, cast, promote_tensors, to_float, to_single
@@ -54,9 +54,10 @@ def batch_normalization(x, mean, variance, axis, offset=None, scale=None, epsilo
     given = [v for v in (mean, variance, offset, scale) if v is not None]
     x, *vectors = promote_tensors(x, *given, floating=True)
     for v in vectors:
-        if v.ndim != 1:
+        if v.ndim != 1 or not same_size(v.shape[0], x.shape[axis]):
             raise ValueError(
-                f"batch_normalization: mean, variance, offset and scale must be vectors, but one has shape {show(v.shape)}."
+                f"batch_normalization: for x of shape {show(x.shape)}, mean, variance, offset and scale must be vectors of the size of "
+                f"axis {axis}, but one has shape {show(v.shape)}."
             )
     vectors = iter([reshape(v, shape=shape) for v in vectors])
     mean, inverse = next(vectors), el.rsqrt(next(vectors) + epsilon)
@@ -111,8 +112,14 @@ def layer_normalization(x, gamma=None, beta=None, axis=-1, epsilon=None, **kwarg
 
 def _along(parameter, x, axes):
     """The parameter of the normalized axes, in a shape that broadcasts with x."""
-    if parameter.ndim == x.ndim or axes == (x.ndim - 1,):
+    sizes = tuple(x.shape[a] for a in axes)
+    if parameter.ndim == x.ndim and all(n == 1 or same_size(n, m) for n, m in zip(parameter.shape, x.shape)):
         return parameter
+    if not same_size(size_of(parameter.shape), size_of(sizes)):
+        raise ValueError(
+            f"layer_normalization: x of shape {show(x.shape)}, normalized over axes {axes}, needs gamma and beta of shape "
+            f"{show(sizes)}, but got {show(parameter.shape)}."
+        )
     return reshape(parameter, shape=tuple(s if i in axes else 1 for i, s in enumerate(x.shape)))
 
 

@@ -181,6 +181,15 @@ def _add(a, b):
     return el.add(a, b)
 
 
+def require_within(what, index, low, high):
+    """Raise unless all integers are in low ... high - 1, where they are at hand and the limits known. what: what they are, in words."""
+    if index.is_concrete and index.node is None and is_known(low, high):
+        host = index.numpy()
+        if host.size and not (low <= host.min() and host.max() < high):
+            wrong = host.min() if host.min() < low else host.max()
+            raise BadIndex(f"{what} must be in {low} to {high - 1}, but one is {wrong}.")
+
+
 def positions(index, size):
     """Indices with negative ones counted from the end. Out of range is an error when values are at hand."""
     if index.dtype in dtypes.NARROW:

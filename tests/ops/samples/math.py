@@ -52,6 +52,8 @@ BAD = [
     Bad("view_as_complex", f(2, 3), match="real, imaginary"),
     Bad("view_as_real", f(2, 3), error=TypeError, match="complex"),
     Bad("segment_sum", f(5, 3), i(0, 3, 4), num_segments=3, match="segment_ids"),
+    Bad("in_top_k", i(5, 6, 4), f(4, 5), 2, eager_only=True, match="5 classes must be in -5 to 4, but one is 5"),
+    Bad("in_top_k", i(0, 5, 3), f(4, 5), 2, match="in_top_k: expected"),
     Bad("top_k", f(2, 5), 6, match="`k` must be"),
     Bad("cdist", f(4, 3), f(5, 2), match="equal d"),
     Bad("fft", f(2, 6), match="pair"),
