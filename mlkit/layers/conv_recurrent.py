@@ -6,7 +6,6 @@ from mlkit.layers.input_spec import InputSpec
 from mlkit.layers.options import as_tuple, layout, padding_name, positive
 from mlkit.layers.recurrent import _CellRNN
 from mlkit.layers.recurrent_cells import LSTMCell
-from mlkit.random import SeedGenerator
 
 
 class ConvLSTMCell(LSTMCell):
@@ -59,7 +58,6 @@ class ConvLSTMCell(LSTMCell):
             dropout,
             recurrent_dropout,
             seed,
-            name="conv_lstm_cell",
             **kwargs,
         )
         self.filters = filters
@@ -69,8 +67,6 @@ class ConvLSTMCell(LSTMCell):
         self.padding, self.data_format = padding_name(padding), layout(data_format)
         if max(self.strides) > 1 and max(self.dilation_rate) > 1:
             raise ValueError(f"ConvLSTM: strides {self.strides} and dilation {self.dilation_rate} cannot both be above 1.")
-        if self.seed_generator is None:  # Keras's cell always has one, and files hold its state
-            self.seed_generator = SeedGenerator(seed)
 
     def build(self, input_shape):
         last = self.data_format == "channels_last"
@@ -120,6 +116,8 @@ class ConvLSTMCell(LSTMCell):
 
 class _ConvLSTM(_CellRNN):
     """Base of the convolutional LSTMs of 1 to 3 spatial axes."""
+
+    cell_name = "conv_lstm_cell"
 
     def __init__(self, *args, **kwargs):
         super().__init__(*args, **kwargs)

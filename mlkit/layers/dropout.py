@@ -162,6 +162,8 @@ class ActivityRegularization(Pointwise):
     """Passes its inputs on, and adds ``l1 * sum|x| + l2 * sum x^2`` to the loss."""
 
     def __init__(self, l1=0.0, l2=0.0, **kwargs):
+        if "activity_regularizer" in kwargs:
+            raise TypeError("ActivityRegularization: pass `l1` and `l2`; it has no argument `activity_regularizer`.")
         super().__init__(activity_regularizer=regularizers.L1L2(l1=l1, l2=l2), **kwargs)
         self.l1, self.l2 = l1, l2
 

@@ -3,6 +3,7 @@
 import re
 
 from mlkit import activations, constraints, initializers, ops, regularizers
+from mlkit.core.config_object import serialized
 from mlkit.layers.layer import Layer
 from mlkit.layers.lora import LowRankMixin
 from mlkit.layers.options import refuse
@@ -115,6 +116,7 @@ class EinsumDense(LowRankMixin, Layer):
         config = super().get_config()
         config.pop("gptq_unpacked_column_size", None)
         config["output_shape"] = self.partial_output_shape
+        config["activity_regularizer"] = serialized(self.activity_regularizer)
         return config
 
 

@@ -107,11 +107,11 @@ class ReversibleEmbedding(Embedding):
         mask_zero=False,
         reverse_dtype=None,
         logit_soft_cap=None,
+        quantization_config=None,
         **kwargs,
     ):
-        super().__init__(
-            input_dim, output_dim, embeddings_initializer, embeddings_regularizer, embeddings_constraint, mask_zero, **kwargs
-        )
+        table = (embeddings_initializer, embeddings_regularizer, embeddings_constraint, mask_zero)
+        super().__init__(input_dim, output_dim, *table, quantization_config=quantization_config, **kwargs)
         self.tie_weights, self.reverse_dtype, self.logit_soft_cap = tie_weights, reverse_dtype, logit_soft_cap
 
     def build(self, input_shape=None):

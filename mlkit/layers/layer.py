@@ -314,12 +314,19 @@ class Layer(StatefulMixin, Operation):
         """The arguments of `__init__`, with name, trainable and dtype, as plain values."""
         from mlkit import activations
 
-        config = {"name": self.name, "trainable": self._trainable, "dtype": serialized(self._dtype_policy)}
+        config = self._common_config()
         for key, value in init_arguments(self).items():
             if key in config or (value is None and key in self._omitted_when_none) or (key == "autocast" and value):
                 continue
             is_function = callable(value) and not hasattr(value, "get_config")
             config[key] = activations.serialize(value) if is_function and "activation" in key else serialized(value)
+        return config
+
+    def _common_config(self):
+        """What the config of every layer holds."""
+        config = {"name": self.name, "trainable": self._trainable, "dtype": serialized(self._dtype_policy)}
+        if self.activity_regularizer is not None:
+            config["activity_regularizer"] = serialized(self.activity_regularizer)
         return config
 
     def __repr__(self):

@@ -47,22 +47,11 @@ class RNN(Layer):
     def build(self, sequences_shape, initial_state_shape=None):
         step = (sequences_shape[0], *sequences_shape[2:])
         if not self.cell.built:
-            if isinstance(self.cell, StackedRNNCells):
-                self._build_stack(step)
-            elif isinstance(self.cell, Layer):
+            if isinstance(self.cell, Layer):
                 self.cell.build(step)
                 self.cell.built = True
         if self.stateful and self.states is None:
             self._create_states(sequences_shape[0])
-
-    def _build_stack(self, step):
-        for cell in self.cell.cells:
-            if not cell.built:
-                cell.build(step)
-            size = getattr(cell, "output_size", None)
-            size = size if size is not None else tree.flatten(cell.state_size)[0]
-            step = (step[0], *((size,) if isinstance(size, int) else size))
-        self.cell.built = True
 
     def _create_states(self, batch):
         if batch is None:
@@ -166,8 +155,7 @@ class RNN(Layer):
 
     def get_config(self):
         names = ("return_sequences", "return_state", "go_backwards", "stateful", "unroll", "zero_output_for_mask")
-        config = {k: v for k, v in Layer.get_config(self).items() if k in ("name", "trainable", "dtype")}
-        return {**config, **{n: getattr(self, n) for n in names}, "cell": serialized(self.cell)}
+        return {**self._common_config(), **{n: getattr(self, n) for n in names}, "cell": serialized(self.cell)}
 
 
 def _takes_training(cell):
@@ -185,12 +173,14 @@ class _CellRNN(RNN):
     """An RNN that makes its cell from its own arguments; they are read back from the cell."""
 
     cell_class = None
+    cell_name = None  # the same in all layers of a class: it is part of the weights' paths
 
     def __init__(self, *args, activity_regularizer=None, **kwargs):
         sequence = {k: kwargs.pop(k) for k in _SEQUENCE_OPTIONS if k in kwargs}
         layer = {k: kwargs.pop(k) for k in ("name", "trainable", "autocast", "input_shape", "input_dim") if k in kwargs}
         dtype = kwargs.pop("dtype", None)
-        cell = self.cell_class(*args, dtype=dtype, trainable=layer.get("trainable", True), **kwargs)
+        inner = {"name": self.cell_name, "dtype": dtype, "trainable": layer.get("trainable", True)}
+        cell = self.cell_class(*args, **inner, **kwargs)
         super().__init__(cell, dtype=dtype, activity_regularizer=activity_regularizer, **sequence, **layer)
         self.input_spec = InputSpec(ndim=3)
 
@@ -285,7 +275,7 @@ class SimpleRNN(_FusedRNN):
     """``activation(inputs @ kernel + state @ recurrent_kernel + bias)`` step by step. Arguments: those of SimpleRNNCell and
     RNN."""
 
-    cell_class = SimpleRNNCell
+    cell_class, cell_name = SimpleRNNCell, "simple_rnn_cell"
 
     def run_fused(self, *args, reverse):
         return fused.rnn(*args, activation=self.cell.activation.__name__, reverse=reverse)
@@ -313,7 +303,7 @@ class LSTM(_GatedRNN):
     (2, 4)
     """
 
-    cell_class = LSTMCell
+    cell_class, cell_name = LSTMCell, "lstm_cell"
 
     def run_fused(self, *args, reverse):
         return fused.lstm(*args, reverse=reverse)
@@ -322,7 +312,7 @@ class LSTM(_GatedRNN):
 class GRU(_GatedRNN):
     """Gated recurrent unit over (batch, time, features). Arguments: those of GRUCell and RNN; use_cudnn as in LSTM."""
 
-    cell_class = GRUCell
+    cell_class, cell_name = GRUCell, "gru_cell"
 
     def run_fused(self, *args, reverse):
         return fused.gru(*args, reset_after=self.cell.reset_after, reverse=reverse)

@@ -48,7 +48,7 @@ class Cell(Layer):
         self.recurrent_constraint = constraints.get(recurrent_constraint)
         self.bias_constraint = constraints.get(bias_constraint)
         self.dropout, self.recurrent_dropout = min(1.0, max(0.0, dropout)), min(1.0, max(0.0, recurrent_dropout))
-        self.seed_generator = random.SeedGenerator(seed) if self.dropout or self.recurrent_dropout else None
+        self.seed_generator = random.SeedGenerator(seed)  # without dropout too: files hold its state
         self._masks = None  # dropout masks of the sequence under way: (of the inputs, of the state)
 
     @property
@@ -98,7 +98,7 @@ class Cell(Layer):
     def begin_sequence(self, step, state, training):
         """Draw the dropout masks that all steps of a sequence share."""
         self._masks = None
-        if training and self.seed_generator is not None:
+        if training and self.disturbs:
             self._masks = tuple(
                 random.dropout(ops.ones_like(x), rate, seed=self.seed_generator) if rate else None
                 for x, rate in ((step, self.dropout), (state, self.recurrent_dropout))
@@ -126,7 +126,7 @@ class Cell(Layer):
     @property
     def disturbs(self):
         """Whether there is any dropout."""
-        return self.seed_generator is not None
+        return bool(self.dropout or self.recurrent_dropout)
 
 
 class SimpleRNNCell(Cell):
@@ -336,6 +336,15 @@ class StackedRNNCells(Layer):
                 if not hasattr(cell, name):
                     raise ValueError(f"StackedRNNCells: every cell must have `{name}`, but {cell!r} has not.")
         self.cells = list(cells)
+
+    def build(self, input_shape):
+        for cell in self.cells:
+            if not getattr(cell, "built", True):
+                cell.build(input_shape)
+                cell.built = True
+            size = getattr(cell, "output_size", None)
+            size = size if size is not None else tree.flatten(cell.state_size)[0]
+            input_shape = (input_shape[0], *((size,) if isinstance(size, int) else size))
 
     @property
     def state_size(self):

@@ -141,9 +141,8 @@ class Bidirectional(Layer):
         return [*outs, *[None] * (len(tree.flatten(self.forward_layer.cell.state_size)) * 2)] if self.return_state else outs
 
     def get_config(self):
-        config = {k: v for k, v in super().get_config().items() if k in ("name", "trainable", "dtype")}
-        config.update(merge_mode=self.merge_mode, layer=serialized(self.forward_layer))
-        return {**config, "backward_layer": serialized(self.backward_layer)}
+        both = {"layer": serialized(self.forward_layer), "backward_layer": serialized(self.backward_layer)}
+        return {**self._common_config(), "merge_mode": self.merge_mode, **both}
 
     @classmethod
     def from_config(cls, config):

@@ -1,4 +1,6 @@
-"""Each row of the table of layers: its own consistency, and Keras's numbers and config."""
+"""Each row of the table of layers: its own consistency, and Keras's numbers, config and weight paths."""
+
+import dataclasses
 
 import keras
 import numpy as np
@@ -31,7 +33,8 @@ def test_as_keras(sample):
     ours, theirs = make(sample, mlkit.layers), make(sample, keras.layers)
     inputs = arrays(sample)
     call(sample, ours, inputs), call(sample, theirs, inputs)
-    assert [(w.name, w.shape) for w in ours.weights] == [(w.name, tuple(w.shape)) for w in theirs.weights]
+    assert [(w.path, w.shape) for w in ours.weights] == [(w.path, tuple(w.shape)) for w in theirs.weights]
+    assert [(w.name, w.shape) for w in ours.variables] == [(w.name, tuple(w.shape)) for w in theirs.variables]
     assert ours.count_params() == theirs.count_params()
     assert ours.supports_masking == theirs.supports_masking
     _set_equal_weights(ours, theirs)
@@ -61,13 +64,52 @@ def _check_training_call(sample, ours, theirs, inputs):
 
 
 def _check_config(ours, theirs):
-    """Equal configs, but that Keras writes some options that are None, and forgets the seed of some layers."""
+    """Equal configs, but for what Keras forgets."""
     mine, judge = as_data(ours.get_config()), as_data(theirs.get_config())
-    if type(ours).__name__ in ("RandomGrayscale", "SimpleRNN"):
-        judge["seed"] = mine["seed"]
-    missing = {k for k in judge if k not in mine and judge[k] is None}
-    assert mine == {k: v for k, v in judge.items() if k not in missing}
-    assert missing <= {"activity_regularizer", "quantization_config"}, missing
+    forgotten = FORGOTTEN.get(type(ours).__name__, ())
+    assert mine == {**judge, **{k: mine[k] for k in forgotten}}
+
+
+FORGOTTEN = {"RandomGrayscale": ("seed",), "SimpleRNN": ("seed", "activity_regularizer")}
+
+
+@pytest.mark.parametrize("sample", SAMPLES, ids=str)
+@pytest.mark.parametrize("option", [{"activity_regularizer": "l2"}, {"trainable": False}, {"dtype": "float16"}], ids=str)
+def test_what_all_layers_take_is_in_the_config(sample, option):
+    sample = dataclasses.replace(sample, options={**sample.options, **option})
+    try:
+        theirs = make(sample, keras.layers)
+    except TypeError:  # some have no such argument
+        with pytest.raises(TypeError):
+            make(sample, mlkit.layers)
+    else:
+        _check_config(make(sample, mlkit.layers), theirs)
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda L: L.RNN([L.GRUCell(2, name="one"), L.GRUCell(2, name="two")], name="outer"),
+        lambda L: L.Bidirectional(L.RNN([L.LSTMCell(2, name="one"), L.LSTMCell(2, name="two")], name="inner"), name="outer"),
+        lambda L: L.TimeDistributed(L.TimeDistributed(L.Dense(2, name="inner"), name="middle"), name="outer"),
+        lambda L: L.StackedRNNCells([L.SimpleRNNCell(2, name="one")], name="outer"),
+        lambda L: L.Bidirectional(L.GRU(2, name="inner"), name="outer"),
+    ],
+)
+def test_paths_of_layers_within_layers(make):
+    paths = []
+    for library in (mlkit, keras):
+        library.utils.clear_session()
+        layer = make(library.layers)
+        layer.build(
+            (None, 2)
+            if "Cells" in type(layer).__name__
+            else (None, 4, 3, 2)
+            if "Time" in type(layer).__name__
+            else (None, 3, 2)
+        )
+        paths.append([w.path for w in layer.weights])
+    assert paths[0] == paths[1]
 
 
 def _flat(outputs):
