@@ -10,9 +10,10 @@ from mlkit.core.chain import Chain
 from mlkit.core.op import OPS
 from mlkit.core.spec import Spec
 from mlkit.core.state import state
+from mlkit.core.thresholds import threshold
 
 OF_BITS = ("nextafter",)  # what means something else in another dtype
-BLOCK = 1 << 15  # elements: 128 KB of float32. Measured flat from 64 to 512 KB; below, the calls themselves begin to count
+BLOCK = threshold("chain_at_a_time", 1 << 15, "elements: flat from half to four times as many; below, the calls begin to count")
 
 
 def make(xp):
@@ -161,7 +162,7 @@ def _blocks(shapes, loop):
     """The arrays' shapes with axes joined where possible, and the blocks: (an index for each array, elements, shape)."""
     loop, folded = fold_axes(shapes, loop)
     inner = next(k for k in range(len(loop)) if math.prod(loop[k + 1 :]) <= BLOCK or k == len(loop) - 1)
-    count = max(1, -(-math.prod(loop[inner:]) // BLOCK))
+    count = max(1, -(-math.prod(loop[inner:]) // max(BLOCK, 1)))
     step = -(-loop[inner] // count) if loop[inner] else 1
     blocks = []
     for outer in itertools.product(*map(range, loop[:inner])):

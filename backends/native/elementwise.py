@@ -5,6 +5,7 @@ import math
 import numpy as np
 
 from mlkit.core import dtypes
+from mlkit.core.thresholds import threshold
 
 _SCALARS = (bool, int, float, complex)
 
@@ -121,8 +122,10 @@ def _where(xp):
     return where
 
 
-SMALL = 4000  # elements: below, one call of a slow function is faster than five calls of fast ones
-PART = 1000  # elements that one of a condition decides over: from there on they are copied by themselves
+SMALL = threshold("where_by_bits", 4000, "elements: below, one call of a slow function is faster than five calls of fast ones")
+PART = threshold(
+    "where_by_parts", 1000, "elements that one of a condition decides over: from there on they are copied by themselves"
+)
 
 
 def select_bits(xp, condition, x, y, out=None):

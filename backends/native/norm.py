@@ -3,8 +3,9 @@
 import math
 
 from mlkit.backends.native.fused import in_single
+from mlkit.core.thresholds import threshold
 
-_WIDE = 2048  # NumPy adds rows of this many elements at full speed
+_WIDE = threshold("column_sums", 2048, "elements of a row, which NumPy adds at full speed")
 
 
 def make(xp):

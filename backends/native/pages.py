@@ -13,8 +13,9 @@ import threading
 import numpy as np
 
 from mlkit.backends.native import threads
+from mlkit.core.thresholds import threshold
 
-LARGE = 1 << 22  # bytes; for arrays of that size NumPy asks for huge pages
+LARGE = threshold("pages", 1 << 22, "bytes; for arrays of that size NumPy asks for huge pages")
 AT_ONCE = 1 << 23  # bytes whose pages a thread asks for before it looks whether it is to stop
 
 
@@ -25,7 +26,7 @@ def reserve(nbytes):
 
 def is_large(nbytes):
     """Whether a piece of memory is worth a mapping of its own, which Linux lets grow."""
-    return nbytes >= LARGE and sys.platform == "linux"
+    return nbytes >= max(LARGE, 1) and sys.platform == "linux"
 
 
 def empty(shape, dtype):

@@ -14,7 +14,9 @@ import warnings
 
 import numpy as np
 
-FOR_A_THREAD = 1 << 17  # elements that pay for a thread
+from mlkit.core.thresholds import threshold
+
+FOR_A_THREAD = threshold("threads", 1 << 17, "elements that pay for a thread")
 epoch = 0  # counts changes: what was prepared for another number of threads is made anew
 listeners = []  # functions called when the number changes
 _chosen = None
@@ -41,7 +43,7 @@ def choose(number):
 def in_parts(work, size, step=1, least=FOR_A_THREAD):
     """``work(start, stop)`` for parts of range(size), beside one another. least: what pays for a thread. Parts begin at multiples
     of `step`."""
-    length = max(-(-size // count()), least)
+    length = max(-(-size // count()), least, 1)
     length = -(-length // step) * step
     failed = []
 

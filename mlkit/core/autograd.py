@@ -83,11 +83,15 @@ def _add(grads, tensor, g):
 
 
 def _depending(records, wanted):
-    """The numbers of records that depend on wanted ones, these included, in order; a dict, for its fast `in`."""
+    """The numbers of records that depend on wanted ones, these included, in order; a dict, for its fast `in`. Behind an op that has
+    no gradient, such as `stop_gradient`, nothing does."""
     useful = {}
     for node, entry in records.items():
-        if node in wanted or (entry is not None and any(type(a) is Tensor and a.node in useful for a in entry.args)):
+        if node in wanted:
             useful[node] = True
+        elif entry is not None and any(type(a) is Tensor and a.node in useful for a in entry.args):
+            if entry.op.vjp is not None or entry.op.fallback is not None:
+                useful[node] = True
     return useful
 
 

@@ -8,6 +8,7 @@ MLKIT_EAGER    1 nothing is traced: compiled functions run op by op
 MLKIT_EXACT    1 compiled functions compute what their ops do one by one, to the bit (`mlkit.config.set_exact`)
 MLKIT_PROGRAM_MEMORY  bytes of compiled programs that are kept, 536870912 by default (`mlkit.config.set_program_memory`)
 MLKIT_BACKEND  native or jax: the backend in force at import
+MLKIT_THRESHOLDS  0 all sizes from which another way of computing pays are 0 (`mlkit/core/thresholds.py`)
 MLKIT_ONEDNN   path of the oneDNN library to use, or 0 for none
 """
 
@@ -23,6 +24,7 @@ EAGER = os.environ.get("MLKIT_EAGER", "0") == "1"
 EXACT = os.environ.get("MLKIT_EXACT", "0") == "1"
 PROGRAM_MEMORY = int(os.environ.get("MLKIT_PROGRAM_MEMORY", 1 << 29))
 BACKEND = os.environ.get("MLKIT_BACKEND", "native")
+THRESHOLDS = os.environ.get("MLKIT_THRESHOLDS", "1") != "0"
 ONEDNN = os.environ.get("MLKIT_ONEDNN", "")
 
 

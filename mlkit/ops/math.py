@@ -248,6 +248,8 @@ def extract_sequences(x, sequence_length, sequence_stride):
             f"{sequence_stride}."
         )
     windows = (x.shape[-1] - sequence_length) // sequence_stride + 1
+    if type(windows) is int:
+        windows = max(windows, 0)  # where x is shorter than a window
     return mov.take(x, window_positions(windows, sequence_length, sequence_stride), axis=x.ndim - 1)
 
 

@@ -135,6 +135,16 @@ class TestWhile:
         with pytest.raises(NotImplementedError, match="while_loop has no gradient.*fori_loop"):
             f(t(2.0))
 
+    def test_no_gradient_is_asked_for_behind_stop_gradient(self):
+        def f(x):
+            with mlkit.GradientTape() as tape:
+                tape.watch(x)
+                y = ops.while_loop(lambda i, y: i < 3, lambda i, y: (i + 1, y * 2), (0, ops.stop_gradient(x)))[1]
+                z = y * x
+            return tape.gradient(z, x)
+
+        assert float(both(f, t(2.0))) == 16.0
+
     def test_state_must_keep_its_kind(self):
         for f in (
             lambda: ops.while_loop(lambda i: i < 3, lambda i: i + 1.0, (0,)),

@@ -11,6 +11,7 @@ import math
 import numpy as np
 
 from mlkit.core import dtypes
+from mlkit.core.passes.lower import lower
 from mlkit.core.plan import VIEWS
 from mlkit.core.state import state
 from mlkit.core.tensor import Value
@@ -23,6 +24,10 @@ FACTOR = 4  # how many times the spread that was seen is allowed
 
 def spread(graph, arrays, seed=0):
     """For each output of a graph, how far it moves: an array of the output's shape."""
+    if not any(
+        v.spec.dtype in ("bfloat16", "float16") for c in graph.calls for v in c.outs
+    ):  # these are rounded at the end only
+        graph = lower(graph, {})
     plain = _run(graph, arrays, None)
     out = [np.zeros(np.shape(a)) for a in plain]
     rng = np.random.default_rng(seed)

@@ -66,6 +66,8 @@ class Program:
     def jax(self):
         """How far JAX judges the whole."""
         kinds = {line.jax for line in self.lines}
+        if len(self.unassigned) < len(self.named(VARIABLE)):  # JAX follows what is assigned, tapes begin anew at a variable
+            kinds.add("values")
         return False if False in kinds else "values" if "values" in kinds else True
 
     def definition(self):
@@ -94,6 +96,10 @@ class Program:
         names = dict(NAMES)
         exec(self._code, names)
         return names["program"], [names[n] for n in self.named(VARIABLE)]
+
+    def without_slopes(self):
+        """The program whose gradients are not asked for."""
+        return Program(self.arrays, self.lines, self.outputs, False)
 
     def widened(self):
         """The program with float32 in the place of half floats, for the same numbers; None if it has no half floats."""

@@ -27,7 +27,7 @@ def _size(program):
 
 def _candidates(program):
     if program.slopes:
-        yield tidy(Program(program.arrays, program.lines, program.outputs, False))
+        yield tidy(program.without_slopes())
     made = [n for line in program.lines for n in line.names]
     for name in dict.fromkeys([*program.outputs, *made]):
         yield tidy(Program(program.arrays, program.lines, [name], program.slopes))

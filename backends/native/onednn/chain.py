@@ -13,9 +13,10 @@ from mlkit.backends.native.onednn.passes import CAST, GRADIENTS, can_cover, cove
 from mlkit.backends.native.onednn.primitive import Primitive, or_none, reorder
 from mlkit.backends.native.onednn.row import FLOATS, Row
 from mlkit.core.spec import Spec, size_of
+from mlkit.core.thresholds import threshold
 
 MOST_AXES, MOST_POST_OPS = 5, 32
-ALONE = 1 << 16  # elements
+ALONE = threshold("chain_alone", 1 << 16, "elements: below, NumPy is as fast for a single op")
 
 
 @or_none

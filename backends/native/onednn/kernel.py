@@ -18,9 +18,10 @@ from mlkit.backends.native.onednn.handover import Memory, address_of, execution
 from mlkit.backends.native.onednn.memory import dense
 from mlkit.backends.native.onednn.primitive import reorder
 from mlkit.core.dtypes import name_of
+from mlkit.core.thresholds import threshold
 
 ALIGNMENT = 64
-SMALL = 1 << 17  # bytes
+SMALL = threshold("one_thread", 1 << 17, "bytes: elementwise steps of fewer are done by one thread")
 
 
 class Kernel:

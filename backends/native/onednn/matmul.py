@@ -17,9 +17,10 @@ from mlkit.backends.native.onednn.memory import anyhow, dense, strided
 from mlkit.backends.native.onednn.primitive import Primitive, or_none
 from mlkit.backends.native.onednn.row import FLOATS, Row, dense_rows, element_strides
 from mlkit.core.layout import contiguous
+from mlkit.core.thresholds import threshold
 
-FEW_ROWS = 16  # so many rows make it worth while to lay out the other matrix anew
-SMALL = 1 << 18  # multiplications: below, NumPy is done before a primitive is found
+FEW_ROWS = threshold("matmul_laid_out", 16, "rows: so many make it worth while to lay out the other matrix anew")
+SMALL = threshold("matmul_quick", 1 << 18, "multiplications: below, NumPy is done before a primitive is found")
 
 
 @or_none

@@ -14,11 +14,11 @@ from mlkit.backends.native.onednn.row import FLOATS, Row
 from mlkit.core.cells import nearest_cells
 from mlkit.core.dtypes import name_of
 from mlkit.core.plan import Operand
+from mlkit.core.thresholds import threshold
 
-LONGEST = (
-    1 << 24
-)  # oneDNN writes a table of each axis when the primitive is made, without asking whether there is memory for it
-FEWEST = 8  # channels: of images of fewer, products with matrices are up to ten times as fast for the linear gradient
+# oneDNN writes a table of each axis when the primitive is made, without asking whether there is memory for it
+LONGEST = 1 << 24
+FEWEST = threshold("resample_gradient", 8, "channels: of fewer, products with matrices are up to ten times as fast")
 _ALGORITHM = {"nearest": c_int(c.RESAMPLING_NEAREST), "linear": c_int(c.RESAMPLING_LINEAR)}
 
 

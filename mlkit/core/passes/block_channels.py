@@ -11,9 +11,12 @@ from mlkit.core.layout import nbytes
 from mlkit.core.op import OPS
 from mlkit.core.passes.rewrite import Rewriter, is_scalar
 from mlkit.core.tensor import Value
+from mlkit.core.thresholds import threshold
 
-LARGE = 24 << 20  # bytes of an image that the caches do not keep
-MEDIUM = 4 << 20  # bytes from which a neighbour of such images is better laid alike than copied
+LARGE = threshold("block_channels", 24 << 20, "bytes of an image that the caches do not keep")
+MEDIUM = threshold(
+    "block_channels_beside", 4 << 20, "bytes from which a neighbour of such images is better laid alike than copied"
+)
 WINDOWS = (
     "conv",
     "conv_bias_act",

@@ -3,8 +3,9 @@
 from mlkit.core.passes.rewrite import Rewriter
 from mlkit.core.spec import size_of
 from mlkit.core.tensor import Value, as_arrays
+from mlkit.core.thresholds import threshold
 
-LARGEST = 1 << 14  # elements: larger constants cost more memory than the time they save
+LARGEST = threshold("fold", 1 << 14, "elements: larger constants cost more memory than the time they save")
 
 
 def fold(graph, kernels):

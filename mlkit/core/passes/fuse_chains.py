@@ -10,8 +10,9 @@ from mlkit.core.chain import Chain
 from mlkit.core.graph import Call
 from mlkit.core.spec import size_of
 from mlkit.core.tensor import Value
+from mlkit.core.thresholds import threshold
 
-SMALLEST = 1 << 13  # elements: what fits in the first cache gains little
+SMALLEST = threshold("fuse_chains", 1 << 13, "elements: what fits in the first cache gains little")
 
 
 def fuse_chains(graph, fits, alone=lambda call: False):

@@ -8,9 +8,10 @@ from mlkit.core.graph import Graph
 from mlkit.core.layout import nbytes
 from mlkit.core.passes.prune import prune
 from mlkit.core.tensor import Value
+from mlkit.core.thresholds import threshold
 
 _VIEWS = ("reshape", "transpose", "broadcast_to", "slice", "flip", "stop_gradient")  # these cost nothing in a plan
-_SLACK = 4096  # bytes that results may be larger than arguments
+_SLACK = threshold("hoist", 4096, "bytes that results may be larger than arguments")
 
 
 def hoist(graph):

@@ -5,6 +5,7 @@ import itertools
 
 from mlkit.core import dtypes
 from mlkit.core.spec import show, size_of
+from mlkit.core.thresholds import threshold
 from mlkit.ops import elementwise as el
 from mlkit.ops.convert import as_tensor, cast
 from mlkit.ops.image.layout import as_batch, check_choice
@@ -14,7 +15,7 @@ from mlkit.ops.reduction import size_operand
 __all__ = ["affine_transform", "elastic_transform", "map_coordinates", "perspective_transform"]
 
 _ORDERS = {"nearest": 0, "bilinear": 1}
-_FEW = 4  # channels up to which single numbers are gathered and weighted faster than rows of all channels
+_FEW = threshold("planes", 4, "channels up to which single numbers are gathered and weighted faster than rows of all channels")
 _FILL_MODES = ("constant", "nearest", "wrap", "mirror", "reflect")
 
 

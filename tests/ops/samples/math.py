@@ -32,6 +32,8 @@ SAMPLES = [
     S("in_top_k", i(0, 5, 4), f(4, 5), 2, _grad=False),
     S("cdist", f(4, 3), f(5, 3)),
     S("extract_sequences", f(2, 9), 4, 2),
+    S("extract_sequences", f(2, 3), 4, 2, _grad=False),
+    S("extract_sequences", f(2, 1), 8, 3, _grad=False),
     # Fourier transforms
     *[S(name, _PAIR) for name in ("fft", "fft2", "ifft2")],
     S("rfft", f(2, 7)),
