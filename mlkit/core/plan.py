@@ -208,6 +208,9 @@ class Plan:
         place = self.place(source)
         if place.strides is None or choice.aliases:
             return Place(place.storage)
+        (v,) = call.outs
+        if 0 in v.shape:  # there is nothing to see, and a slice of nothing begins nowhere
+            return Place(place.storage, 0, layout.contiguous(v.shape, _itemsize(v)))
         found = VIEWS[call.op.name](source, place.offset, place.strides, **call.params)
         return None if found is None else Place(place.storage, *found)
 

@@ -101,7 +101,8 @@ class BatchNormalization(Layer):
         self.renorm_stddev = self.add_weight(shape, stddev, name="renorm_stddev", **state)
 
     def call(self, inputs, training=None, mask=None):
-        axis, uses_batch = self.axis % inputs.ndim, training and self.trainable
+        axis = self.axis % inputs.ndim
+        uses_batch = training and self.trainable and 0 not in inputs.shape  # no samples have no statistics
         wide = result_type(inputs.dtype, "float32")
         if uses_batch and mask is None and not self.renorm:
             x = inputs if is_float(inputs.dtype) else ops.cast(inputs, wide)
