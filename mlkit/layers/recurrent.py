@@ -89,9 +89,7 @@ class RNN(Layer):
                 initial_state = tree.map_structure(lambda v: v.value, self.states)
             else:
                 initial_state = self.get_initial_state(sequences.shape[0])
-        elif not isinstance(initial_state, (list, tuple)):
-            initial_state = [initial_state]
-        initial_state = tree.map_structure(lambda s: ops.cast(s, self.compute_dtype), list(initial_state))
+        initial_state = self._checked_states(initial_state, sequences)
         last, outputs, states = tree.map_structure(
             lambda t: ops.cast(t, self.compute_dtype), tuple(self.run(sequences, initial_state, mask, training))
         )
@@ -100,6 +98,19 @@ class RNN(Layer):
                 v.assign(s)
         out = outputs if self.return_sequences else last
         return (out, *states) if self.return_state else out
+
+    def _checked_states(self, given, sequences):
+        """The states to begin with, as the cell orders them, if they are as many and as large as those it begins with itself."""
+        own = self.get_initial_state(sequences.shape[0])
+        found = [ops.cast(s, self.compute_dtype) for s in tree.flatten(given)]
+        wanted = [s.shape for s in tree.flatten(own)]
+        if len(found) != len(wanted) or not all(compatible(s.shape, n) for s, n in zip(found, wanted)):
+            raise ValueError(
+                f"{type(self).__name__} {self.path!r}: sequences of shape {show(sequences.shape)} need states of shape "
+                f"{' and '.join(str(show(n)) for n in wanted)}, but `initial_state` (or what a stateful layer has kept) has "
+                f"{' and '.join(str(show(s.shape)) for s in found) or 'none'}."
+            )
+        return tree.pack_sequence_as(own, found)
 
     def _check_mask(self, mask, sequences):
         if mask is not None and not compatible(tuple(mask.shape)[:2], sequences.shape[:2]):
@@ -113,10 +124,14 @@ class RNN(Layer):
         time = sequences.shape[1]
         if type(time) is Dim:
             return self._run_on_unknown_length(sequences, states, training)
+        if time == 0:
+            raise ValueError(
+                f"{type(self).__name__} {self.path!r}: the sequences of shape {show(sequences.shape)} have no steps (axis 1)."
+            )
         steps = [sequences[:, t] for t in range(time)]
         present = None if mask is None else [mask[:, t] for t in range(time)]
         order = range(time - 1, -1, -1) if self.go_backwards else range(time)
-        if hasattr(self.cell, "begin_sequence") and time:
+        if hasattr(self.cell, "begin_sequence"):
             self.cell.begin_sequence(steps[0], tree.flatten(states)[0], training)
         outputs, out = [], None
         options = {"training": training} if _takes_training(self.cell) else {}

@@ -99,8 +99,10 @@ class Bidirectional(Layer):
             self.set_weights(self._initial_weights)
 
     def call(self, sequences, initial_state=None, mask=None, training=None):
-        half = len(initial_state) // 2 if initial_state is not None else 0
-        starts = (None, None) if initial_state is None else (list(initial_state[:half]), list(initial_state[half:]))
+        starts = None, None
+        if initial_state is not None:
+            given = tree.flatten(initial_state)
+            starts = given[: len(given) // 2], given[len(given) // 2 :]
         results = [
             layer(sequences, initial_state=start, mask=mask, training=training)
             for layer, start in zip((self.forward_layer, self.backward_layer), starts)

@@ -11,6 +11,7 @@ RECURRENT = {
     "GRU": lambda **k: layers.GRU(3, **k),
     "SimpleRNN": lambda **k: layers.SimpleRNN(3, **k),
     "Bidirectional": lambda **k: layers.Bidirectional(layers.GRU(3, **k)),
+    "RNN": lambda **k: layers.RNN(layers.GRUCell(3), **k),
 }
 X = np.ones((4, 3, 2), "float32")
 
@@ -40,16 +41,55 @@ def test_the_second_state_of_an_lstm_has_the_size_of_the_first():
 
 
 @pytest.mark.parametrize("name", RECURRENT)
+@pytest.mark.parametrize("count", [0, 1, 2, 3, 5])
+def test_another_number_of_states(name, count):
+    layer, wanted = RECURRENT[name](), {"LSTM": 2, "Bidirectional": 2}.get(name, 1)
+    states = [np.zeros((4, 3), "float32")] * count
+    if count == wanted:
+        assert layer(X, initial_state=states).shape[0] == 4
+    else:
+        with pytest.raises(ValueError, match="need states of shape"):
+            layer(X, initial_state=states)
+
+
+@pytest.mark.parametrize("name", ["LSTM", "GRU", "SimpleRNN", "RNN"])
+def test_one_state_without_a_batch(name):
+    with pytest.raises(ValueError, match="`initial_state`"):
+        RECURRENT[name]()(X, initial_state=np.zeros(3, "float32"))
+
+
+@pytest.mark.parametrize("shape", [(1, 5, 5, 4), (2, 1, 1, 4), (2, 4, 5, 4), (2, 5, 5), (2, 5, 5, 1)])
+def test_states_of_convolutional_layers(shape):
+    layer, images = layers.ConvLSTM2D(4, 3, padding="same"), draw(2, 3, 5, 5, 2)
+    with pytest.raises(ValueError, match="need states of shape"):
+        layer(images, initial_state=[np.zeros(shape, "float32")] * 2)
+
+
+def test_states_of_stacked_cells():
+    layer = layers.RNN([layers.GRUCell(3), layers.LSTMCell(2)])
+    a, b = draw(4, 3), draw(4, 2)
+    np.testing.assert_array_equal(layer(X, initial_state=[a, [b, b]]), layer(X, initial_state=[a, b, b]))
+    with pytest.raises(ValueError, match="need states of shape"):
+        layer(X, initial_state=[a, [b, a]])
+
+
+@pytest.mark.parametrize("name", RECURRENT)
+def test_no_steps(name):
+    with pytest.raises(ValueError, match=r"\(4, 0, 2\)"):
+        RECURRENT[name]()(X[:, :0])
+
+
+@pytest.mark.parametrize("name", RECURRENT)
 def test_a_partial_batch_of_a_stateful_layer(name):
     model = mlkit.Sequential([layers.Input(batch_shape=(2, 3, 2)), RECURRENT[name](stateful=True)])
     with pytest.raises(ValueError):
         model.predict(X[:3], batch_size=2, verbose=0)
 
 
-@pytest.mark.parametrize("name", [*RECURRENT, "RNN"])
+@pytest.mark.parametrize("name", RECURRENT)
 @pytest.mark.parametrize("shape", [(4, 2), (4, 5), (3, 3), (1, 3)])
 def test_a_mask_of_another_size(name, shape):
-    layer = layers.RNN(layers.GRUCell(3)) if name == "RNN" else RECURRENT[name]()
+    layer = RECURRENT[name]()
     with pytest.raises(ValueError, match="mask"):
         layer(X, mask=np.ones(shape, bool))
 
