@@ -13,10 +13,11 @@ from mlkit.backends.native.select import as_eager, select
 from mlkit.core import debug, dtypes
 from mlkit.core.garbage import uncollected
 from mlkit.core.graph import Graph
+from mlkit.core.liveness import most_alive
 from mlkit.core.ownership import held_elsewhere
 from mlkit.core.passes import optimize
 from mlkit.core.passes.hoist import hoist
-from mlkit.core.plan import Plan, most_alive
+from mlkit.core.plan import Plan
 from mlkit.core.tensor import Value, as_arrays
 from mlkit.core.timing import times_for
 

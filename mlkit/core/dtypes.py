@@ -72,6 +72,15 @@ def as_numpy(name):
     return np.dtype(name)
 
 
+def itemsize(name):
+    """Bytes of one element.
+
+    >>> itemsize("bfloat16")
+    2
+    """
+    return as_numpy(name).itemsize
+
+
 _NAMES = {np.dtype(n): n for n in ALL if n != "bfloat16"}
 
 

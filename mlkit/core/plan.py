@@ -5,12 +5,14 @@ other is born. Views (reshape, transpose, slices ...) of the arena are made once
 that dies in it. What the graph returns never lies in the arena.
 """
 
+import bisect
 import math
 
 from mlkit.core import debug, dtypes, layout
 from mlkit.core.passes import inplace
 from mlkit.core.passes.rewrite import count_uses
 from mlkit.core.tensor import Value
+from mlkit.core.views import VIEWS
 
 ALIGNMENT = 64  # bytes: one cache line, and enough for the widest vector loads
 
@@ -29,7 +31,7 @@ class Operand:
 
     def __init__(self, shape, dtype, strides=None, offset=0, steady=False, used=True):
         self.shape, self.dtype = shape, dtype
-        self.strides = layout.contiguous(shape, dtypes.as_numpy(dtype).itemsize) if strides is None else strides
+        self.strides = layout.contiguous(shape, dtypes.itemsize(dtype)) if strides is None else strides
         self.offset, self.steady, self.used = offset, steady, used
 
     @property
@@ -71,7 +73,7 @@ class Storage:
 
     def __init__(self, kind, owner, first, size=None):
         self.kind, self.owner, self.first, self.last = kind, owner, first, first
-        self.nbytes = layout.nbytes(owner.shape, _itemsize(owner)) if size is None else size
+        self.nbytes = layout.nbytes(owner.shape, dtypes.itemsize(owner.dtype)) if size is None else size
         self.offset = self.merged = None  # merged: the storage of another Value that this one takes over
         self.reused = False  # whether another Value takes this one over
 
@@ -94,36 +96,6 @@ class Place:
     def is_static(self):
         """Whether it is a fixed part of the arena."""
         return self.strides is not None and self.storage.kind == "arena"
-
-
-def _itemsize(v):
-    return dtypes.as_numpy(v.dtype).itemsize
-
-
-# op name -> (value, offset, strides, params) -> (offset, strides), or None where the elements must be moved
-def _reshaped(v, offset, strides, shape):
-    new = layout.reshape(v.shape, strides, shape)
-    return None if new is None else (offset, new)
-
-
-def _sliced(v, offset, strides, starts, stops, strides_of):
-    more, new = layout.take_slice(strides, starts, strides_of)
-    return offset + more, new
-
-
-def _flipped(v, offset, strides, axes):
-    more = sum((v.shape[a] - 1) * strides[a] for a in axes)
-    return offset + more, tuple(-s if i in axes else s for i, s in enumerate(strides))
-
-
-VIEWS = {
-    "reshape": _reshaped,
-    "transpose": lambda v, offset, strides, perm: (offset, layout.transpose(strides, perm)),
-    "broadcast_to": lambda v, offset, strides, shape: (offset, layout.broadcast(v.shape, strides, shape)),
-    "slice": lambda v, offset, s, starts, stops, strides: _sliced(v, offset, s, starts, stops, strides),
-    "flip": _flipped,
-    "stop_gradient": lambda v, offset, strides: (offset, strides),
-}
 
 
 def _may_be_view(call, choice):
@@ -173,7 +145,7 @@ class Plan:
 
     def _place_values(self, choose):
         for v in self.graph.inputs:
-            self.places[id(v)] = Place(Storage("input", v, -1), 0, layout.contiguous(v.shape, _itemsize(v)))
+            self.places[id(v)] = Place(Storage("input", v, -1), 0, layout.contiguous(v.shape, dtypes.itemsize(v.dtype)))
         for i, call in enumerate(self.graph.calls):
             choice = choose(call, self.operand)
             self.choices.append(choice)
@@ -185,7 +157,7 @@ class Plan:
                 if looked_at is not None:
                     self.places[id(v)] = looked_at
                 elif choice.writes:
-                    self.places[id(v)] = Place(Storage("arena", v, i), 0, layout.contiguous(v.shape, _itemsize(v)))
+                    self.places[id(v)] = Place(Storage("arena", v, i), 0, layout.contiguous(v.shape, dtypes.itemsize(v.dtype)))
                 else:
                     self.places[id(v)] = Place(Storage("constant" if _sees_constant(call, choice) else "made", v, i))
             if choice.prepared is not None and choice.prepared.workspace:
@@ -210,7 +182,7 @@ class Plan:
             return Place(place.storage)
         (v,) = call.outs
         if 0 in v.shape:  # there is nothing to see, and a slice of nothing begins nowhere
-            return Place(place.storage, 0, layout.contiguous(v.shape, _itemsize(v)))
+            return Place(place.storage, 0, layout.contiguous(v.shape, dtypes.itemsize(v.dtype)))
         found = VIEWS[call.op.name](source, place.offset, place.strides, **call.params)
         return None if found is None else Place(place.storage, *found)
 
@@ -285,64 +257,64 @@ def arrange(storages):
     dying = {}
     for s in storages:
         dying.setdefault(s.last, []).append(s)
-    holes, end, clock = [], 0, sorted(dying)
-    k = 0
+    holes, clock, k = _Holes(), sorted(dying), 0
     for s in sorted(storages, key=lambda s: s.first):
         while k < len(clock) and clock[k] < s.first:
             for dead in dying[clock[k]]:
-                _free(holes, dead.offset, _padded(dead))
+                holes.give(dead.offset, _padded(dead))
             k += 1
-        size = _padded(s)
-        fit = min((h for h in holes if h[1] >= size), key=lambda h: h[1], default=None)
-        if fit is not None:
-            s.offset = fit[0]
-            fit[0] += size
-            fit[1] -= size
-            if not fit[1]:
-                holes.remove(fit)
-        else:
-            last = holes[-1] if holes and holes[-1][0] + holes[-1][1] == end else None
-            s.offset = last[0] if last else end
-            end = s.offset + size
-            if last:
-                holes.pop()
-    return end
+        s.offset = holes.take(_padded(s))
+    return holes.end
 
 
 def _padded(s):
     return max(math.ceil(s.nbytes / ALIGNMENT), 1) * ALIGNMENT
 
 
-def _free(holes, offset, size):
-    """Put a hole back among the others (sorted by offset), joined with its neighbours."""
-    i = 0
-    while i < len(holes) and holes[i][0] < offset:
-        i += 1
-    holes.insert(i, [offset, size])
-    if i + 1 < len(holes) and offset + size == holes[i + 1][0]:
-        holes[i][1] += holes.pop(i + 1)[1]
-    if i and holes[i - 1][0] + holes[i - 1][1] == offset:
-        holes[i - 1][1] += holes.pop(i)[1]
+class _Holes:
+    """The free places in memory that ends at `end` and grows where none is large enough."""
 
+    def __init__(self):
+        self.end = 0
+        self._size = {}  # offset -> size
+        self._offsets, self._by_size = [], []  # sorted: offsets, and pairs (size, offset)
 
-def most_alive(graph):
-    """Bytes of the results that are alive together where these are most: about what the arena of a plan will take."""
-    whole, last = {}, {}  # id of a Value -> of the one it is a view of; -> number of the last call that needs it
-    for i, call in enumerate(graph.calls):
-        for a in call.inputs:
-            last[whole.get(id(a), id(a))] = i
-        if call.op.name in VIEWS and call.inputs:
-            source = id(call.args[0])
-            whole[id(call.outs[0])] = whole.get(source, source)
-    returned = {whole.get(id(v), id(v)) for v in graph.outputs}
-    alive = most = 0
-    dying = {}
-    for i, call in enumerate(graph.calls):
-        for v in call.outs:
-            if id(v) in last and id(v) not in returned:
-                size = layout.nbytes(v.shape, _itemsize(v))
-                alive += size
-                dying[last[id(v)]] = dying.get(last[id(v)], 0) + size
-        alive -= dying.get(i, 0)
-        most = max(most, alive)
-    return most
+    def take(self, size):
+        """Offset of so many bytes: in the smallest hole that holds them, or at the end."""
+        i = bisect.bisect_left(self._by_size, (size, -1))
+        if i < len(self._by_size):
+            whole, offset = self._by_size[i]
+            self._remove(offset)
+            if whole > size:
+                self._add(offset + size, whole - size)
+            return offset
+        offset = self.end
+        if self._offsets and self._offsets[-1] + self._size[self._offsets[-1]] == self.end:
+            offset = self._offsets[-1]
+            self._remove(offset)
+        self.end = offset + size
+        return offset
+
+    def give(self, offset, size):
+        """A hole, joined with its neighbours."""
+        i = bisect.bisect_left(self._offsets, offset)
+        after = self._offsets[i] if i < len(self._offsets) else None
+        before = self._offsets[i - 1] if i else None
+        if after == offset + size:
+            size += self._remove(after)
+        if before is not None and before + self._size[before] == offset:
+            size += self._remove(before)
+            offset = before
+        self._add(offset, size)
+
+    def _add(self, offset, size):
+        self._size[offset] = size
+        bisect.insort(self._offsets, offset)
+        bisect.insort(self._by_size, (size, offset))
+
+    def _remove(self, offset):
+        """Its size."""
+        size = self._size.pop(offset)
+        del self._offsets[bisect.bisect_left(self._offsets, offset)]
+        del self._by_size[bisect.bisect_left(self._by_size, (size, offset))]
+        return size

@@ -7,7 +7,7 @@ import mlkit
 from mlkit.backends.native import pages, threads
 from mlkit.backends.native.arena import Arena
 from mlkit.core.backend import get_backend
-from mlkit.core.plan import most_alive
+from mlkit.core.liveness import most_alive
 
 LARGE = pages.LARGE
 

@@ -60,3 +60,70 @@ def test_same_seed_same_bits():
 
     for a, b in zip(weights(), weights()):
         np.testing.assert_array_equal(a, b)
+
+
+ONE_THREAD = """
+import threading, time, warnings
+import numpy as np, mlkit
+from mlkit import layers, ops
+
+def busy_threads():
+    'Threads of this process that take processor time while work is done, besides this one.'
+    import os
+    own = threading.get_native_id()
+    return {
+        t: sum(map(int, open(f"/proc/self/task/{t}/stat").read().rsplit(")", 1)[1].split()[11:13]))
+        for t in os.listdir("/proc/self/task") if int(t) != own
+    }
+
+def others(run):
+    'Ticks that other threads took while `run` ran for a while.'
+    before, end = busy_threads(), time.process_time() + 0.25
+    while time.process_time() < end:
+        run()
+    return sum(ticks - before.get(t, 0) for t, ticks in busy_threads().items())
+
+x, w = np.ones((512, 512), "float32"), np.ones((512, 512), "float32")
+image, kernel = np.ones((4, 32, 32, 32), "float32"), np.ones((3, 3, 32, 32), "float32")
+product = mlkit.function(lambda x, w: ops.tanh(ops.matmul(x, w)))
+conv = mlkit.function(lambda x, w: ops.relu(ops.conv(x, w, padding="same")))
+net = mlkit.Sequential([mlkit.Input((16, 32)), layers.Bidirectional(layers.LSTM(64)), layers.Dense(1)])
+sequences = np.zeros((32, 16, 32), "float32")
+
+
+def gradient(x, w):
+    with mlkit.GradientTape() as tape:
+        tape.watch((x, w))
+        loss = ops.sum(ops.relu(ops.conv(x, w, padding="same")))
+    return tape.gradient(loss, [x, w])
+
+
+gradients = mlkit.function(gradient)
+works = {
+    "gradients": lambda: gradients(image, kernel),
+    "product": lambda: product(x, w), "conv": lambda: conv(image, kernel), "eager": lambda: ops.matmul(x, w),
+    "net": lambda: net.predict_on_batch(sequences), "sum": lambda: ops.sum(ops.exp(x), axis=0),
+}
+if %(before)r:
+    mlkit.config.set_num_threads(2)
+    for run in works.values():
+        run()
+mlkit.config.set_num_threads(1)
+for run in works.values():
+    run()
+time.sleep(0.3)  # threads that have had work spin for a while
+print({name: ticks for name, run in works.items() if (ticks := others(run)) > 4})
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+@pytest.mark.parametrize("before", [False, True], ids=["from the start", "later"])
+def test_one_thread_is_one_thread(before):
+    """No other thread takes processor time: what was made for more threads is made anew."""
+    done = subprocess.run(
+        [sys.executable, "-c", ONE_THREAD % dict(before=before)],
+        env={"PYTHONPATH": ":".join(sys.path)},
+        capture_output=True,
+        text=True,
+    )
+    assert done.stdout.strip() == "{}", done.stdout + done.stderr

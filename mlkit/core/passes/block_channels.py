@@ -6,7 +6,7 @@ its values does not fit in the cache, and then its neighbours, if they are not s
 """
 
 from mlkit.core.blocks import IMAGES, shape_in_blocks
-from mlkit.core.dtypes import as_numpy
+from mlkit.core.dtypes import itemsize
 from mlkit.core.layout import nbytes
 from mlkit.core.op import OPS
 from mlkit.core.passes.rewrite import Rewriter, is_scalar
@@ -45,7 +45,7 @@ def _is_image(v):
 
 
 def _bytes(v):
-    return nbytes(v.shape, as_numpy(v.dtype).itemsize)
+    return nbytes(v.shape, itemsize(v.dtype))
 
 
 def _joins(call, is_elementwise):

@@ -2,33 +2,49 @@
 
 Calls are grouped by stages, so that no chain waits for what itself delivers: along an edge between two calls that may be in one
 chain the stage stays, along any other it rises. Calls of one stage that are joined by such edges form a chain.
+
+A chain needs all that it reads at once, where its calls would have let go of one array before they asked for the next: in the sum of
+the gradients of many slices, say. Where this raises the peak, chains are cut into segments that read a few arrays each.
 """
 
 import heapq
 
 from mlkit.core.chain import Chain
 from mlkit.core.graph import Call
+from mlkit.core.liveness import most_alive
 from mlkit.core.spec import size_of
 from mlkit.core.tensor import Value
 from mlkit.core.thresholds import threshold
+from mlkit.core.views import VIEWS
 
 SMALLEST = threshold("fuse_chains", 1 << 13, "elements: what fits in the first cache gains little")
+ROOM = 1.25  # what the peak may be of what it was
+READS = 8, 4, 2  # arrays that a segment reads, tried in turn
+LONGEST = 64  # calls in a chain: the work of planning one grows with the square
 
 
 def fuse_chains(graph, fits, alone=lambda call: False):
     """The graph with chains of elementwise ops as calls of `fused_elementwise`. fits: whether a call may be part of one; alone:
     whether it gains even by being one by itself."""
     groups = _Groups(graph, fits, SMALLEST)
-    members = groups.find()
-    chained = [len(g) > 1 or groups.fits[g[0]] and alone(graph.calls[g[0]]) for g in members.values()]
+    members = groups.segments(groups.find().values())
+    fused = _fused(graph, groups, members, alone)
+    if fused is graph or most_alive(fused) <= (most := ROOM * most_alive(graph)):
+        return fused
+    tried = (_fused(graph, groups, groups.segments(members, reads), alone) for reads in READS)
+    return next((cut for cut in tried if most_alive(cut) <= most), graph)
+
+
+def _fused(graph, groups, members, alone):
+    """The graph with a chain for each of the lists of calls in `members` that is one."""
+    chained = [len(g) > 1 or groups.fits[g[0]] and alone(graph.calls[g[0]]) for g in members]
     if not any(chained):
         return graph
     wanted = _needed_outside(graph, groups, members)
     calls = [
-        _chain([graph.calls[i] for i in g], wanted) if is_chain else graph.calls[g[0]]
-        for g, is_chain in zip(members.values(), chained)
+        _chain([graph.calls[i] for i in g], wanted) if is_chain else graph.calls[g[0]] for g, is_chain in zip(members, chained)
     ]
-    return graph.like(_ordered(calls, [g[-1] for g in members.values()]), graph.outputs)
+    return graph.like(_ordered(calls, [g[-1] for g in members]), graph.outputs)
 
 
 class _Groups:
@@ -73,10 +89,27 @@ class _Groups:
             members.setdefault(root(i), []).append(i)
         return members
 
+    def segments(self, members, reads=LONGEST):
+        """The groups cut into parts that are not too long and take at most so many results of calls outside (or those of one call, if they
+        are more). Views are not counted: what they look at is there anyway."""
+        return [part for group in members for part in self._cut(group, reads)]
+
+    def _cut(self, group, reads):
+        part, own, taken = [], set(), set()
+        for i in group:
+            made = {p for p in self._producers(i) if self.calls[p].op.name not in VIEWS}
+            if part and (len(part) == LONGEST or len(taken | made - own) > reads):
+                yield part
+                part, own, taken = [], set(), set()
+            part.append(i)
+            own.add(i)
+            taken |= made - own
+        yield part
+
 
 def _needed_outside(graph, groups, members):
     """ids of the Values that something outside their own group uses."""
-    group_of = {i: r for r, g in members.items() for i in g}
+    group_of = {i: r for r, g in enumerate(members) for i in g}
     wanted = set(groups.outputs)
     for i, call in enumerate(graph.calls):
         for a in call.args:

@@ -3,14 +3,14 @@
 In inference that is, for example, the scale and shift of each normalization, and the convolution kernels they are folded into.
 """
 
-from mlkit.core.dtypes import as_numpy
+from mlkit.core.dtypes import itemsize
 from mlkit.core.graph import Graph
 from mlkit.core.layout import nbytes
 from mlkit.core.passes.prune import prune
 from mlkit.core.tensor import Value
 from mlkit.core.thresholds import threshold
+from mlkit.core.views import VIEWS
 
-_VIEWS = ("reshape", "transpose", "broadcast_to", "slice", "flip", "stop_gradient")  # these cost nothing in a plan
 _SLACK = threshold("hoist", 4096, "bytes that results may be larger than arguments")
 
 
@@ -23,7 +23,8 @@ def hoist(graph):
     crossing, stay = _crossing(graph, early)
     if not crossing:
         return None, graph
-    inputs = [v for v in graph.inputs if id(v) in graph.unchanging()]
+    unchanging = graph.unchanging()
+    inputs = [v for v in graph.inputs if id(v) in unchanging]
     first = prune(Graph(inputs, early, crossing))
     used = {id(a) for c in first.calls for a in c.inputs}
     first.inputs = [v for v in inputs if id(v) in used]
@@ -45,7 +46,7 @@ def _early(graph):
 
 
 def _size(values):
-    return sum(nbytes(v.shape, as_numpy(v.dtype).itemsize) for v in values)
+    return sum(nbytes(v.shape, itemsize(v.dtype)) for v in values)
 
 
 def _crossing(graph, early):
@@ -57,7 +58,7 @@ def _crossing(graph, early):
     crossing, stay = [], set()
     for call in reversed(early):
         found = [v for v in call.outs if id(v) in wanted]
-        if found and call.op.name in _VIEWS:
+        if found and call.op.name in VIEWS:
             stay.add(id(call))
             wanted.update(map(id, call.inputs))
         else:

@@ -10,14 +10,14 @@ def share(plan):
     for i, (call, choice) in enumerate(zip(plan.graph.calls, plan.choices)):
         if not choice.writes:
             continue
-        taken = set()
+        taken, at = set(), _arguments_at(plan, call)
         for out, v in enumerate(call.outs):
             result = plan.place(v).storage
             if result.owner is not v:
                 continue  # a view
             partners = [k for o, k in choice.inplace if o == out and k not in taken]
             before = old.get(id(v))
-            k = next((k for k in partners if _may_take(plan, i, call.args[k], result, before)), None)
+            k = next((k for k in partners if _may_take(plan, i, call.args[k], result, before, at)), None)
             if k is not None:
                 _join(result, plan.place(call.args[k]).storage)
                 taken.add(k)
@@ -41,9 +41,18 @@ def _predecessors(plan):
     return found
 
 
-def _may_take(plan, i, argument, result, before):
-    """Whether `result` of call i may lie where `argument` lies; `before`: storage of the old value it replaces, or None."""
-    v, call = result.owner, plan.graph.calls[i]
+def _arguments_at(plan, call):
+    """Storage -> ids of the arguments that lie there."""
+    found = {}
+    for a in call.inputs:
+        found.setdefault(plan.place(a).storage, set()).add(id(a))
+    return found
+
+
+def _may_take(plan, i, argument, result, before, at):
+    """Whether `result` of call i may lie where `argument` lies; `before`: storage of the old value it replaces, or None; at: which
+    arguments lie where."""
+    v = result.owner
     if type(argument) is not Value or argument.shape != v.shape or argument.dtype != v.dtype:
         return False
     place = plan.place(argument)
@@ -60,4 +69,4 @@ def _may_take(plan, i, argument, result, before):
         return False
     if storage.kind == "arena" and (place.offset or place.strides != plan.place(v).strides):
         return False  # a transposed view, say
-    return all(a is argument or type(a) is not Value or plan.place(a).storage is not storage for a in call.args)
+    return len(at[storage]) == 1

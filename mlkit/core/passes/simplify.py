@@ -32,6 +32,20 @@ def simplify(graph):
 
 
 class _Simplifier(Rewriter):
+    def __init__(self, graph):
+        super().__init__(graph)
+        self._users = {}  # id of a Value -> the calls in the new graph that take it
+
+    def users(self, a):
+        """The calls so far that take an argument."""
+        return self._users.get(id(a), ())
+
+    def _note(self, call):
+        super()._note(call)
+        for a in call.args:
+            if hasattr(a, "shape"):
+                self._users.setdefault(id(a), []).append(call)
+
     def run(self):
         return super().run(self._apply)
 
@@ -136,13 +150,8 @@ def of_dropped(rewriter, call):
     g, y = call.args
     dropped = rewriter.maker(g, "masked_scale")
     if dropped and dropped.params["scale"] >= 1:  # smaller ones could turn the smallest numbers into 0
-        for other in rewriter.out.calls:
-            if (
-                other.op is dropped.op
-                and other.params == dropped.params
-                and other.args[0] is y
-                and other.args[1] is dropped.args[1]
-            ):
+        for other in rewriter.users(dropped.args[1]):
+            if other.op is dropped.op and other.params == dropped.params and other.args[0] is y:
                 scaled = rewriter.add(OPS["mul"], (dropped.args[0], dropped.params["scale"]), {})
                 return rewriter.add(call.op, (scaled, other.outs[0]), {})
 
