@@ -66,13 +66,7 @@ def _binary(xp):
             y = x.dtype.type(y)
         return general_power(x, y)
 
-    def whole_power(x, y):
-        """NumPy refuses negative powers of signed integers: they are 0, but for those of 1 and -1."""
-        if y.dtype.kind != "i" or not y.size or y.min() >= 0:
-            return xp.power(x, y)
-        return xp.where((y >= 0) | (abs(x) == 1), xp.power(x, abs(y)), x.dtype.type(0))
-
-    general_power = _typed(whole_power)
+    general_power = _typed(lambda x, y: power_into(xp, x, y))
     quiet = dict(
         add=xp.add, sub=xp.subtract, mul=xp.multiply, div=xp.divide, floor_div=xp.floor_divide, mod=xp.mod,
         maximum=xp.maximum, minimum=xp.minimum, atan2=xp.arctan2, nextafter=xp.nextafter,
@@ -86,6 +80,17 @@ def _binary(xp):
     table = {name: quietly(xp, _typed(function)) for name, function in quiet.items()}
     table.update({name: _typed(function) for name, function in plain.items()})
     return {**table, "pow": quietly(xp, power)}
+
+
+def power_into(xp, x, y, out=None):
+    """x to the power y, of one dtype. NumPy refuses negative powers of signed integers: they are 0, but for those of 1 and -1."""
+    if y.dtype.kind != "i" or not y.size or y.min() >= 0:
+        return xp.power(x, y, out=out)
+    found = xp.where((y >= 0) | (abs(x) == 1), xp.power(x, abs(y)), x.dtype.type(0))
+    if out is None:
+        return found
+    xp.copyto(out, found)
+    return out
 
 
 def _typed(function):

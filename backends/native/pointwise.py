@@ -4,9 +4,11 @@ All are called as (*args, out=array, **params), with Python scalars already made
 arguments, and any part of the elements may be computed apart from the others, which is what chains of them rely on.
 """
 
+import functools
+
 import numpy as np
 
-from mlkit.backends.native.elementwise import pick_parts, picks_parts, select_bits
+from mlkit.backends.native.elementwise import pick_parts, picks_parts, power_into, select_bits
 from mlkit.core import dtypes
 
 
@@ -21,10 +23,11 @@ def _direct(xp):
         sin=xp.sin, cos=xp.cos, tan=xp.tan, arcsin=xp.arcsin, arccos=xp.arccos, arctan=xp.arctan, sinh=xp.sinh, cosh=xp.cosh,
         tanh=xp.tanh, arcsinh=xp.arcsinh, arccosh=xp.arccosh, arctanh=xp.arctanh, isfinite=xp.isfinite, isnan=xp.isnan,
         conj=xp.conj, add=xp.add, sub=xp.subtract, mul=xp.multiply, div=xp.divide, floor_div=xp.floor_divide, mod=xp.mod,
-        pow=xp.power, maximum=xp.maximum, minimum=xp.minimum, atan2=xp.arctan2, nextafter=xp.nextafter, equal=xp.equal,
+        maximum=xp.maximum, minimum=xp.minimum, atan2=xp.arctan2, nextafter=xp.nextafter, equal=xp.equal,
         not_equal=xp.not_equal, less=xp.less, less_equal=xp.less_equal, xor=xp.bitwise_xor, left_shift=xp.left_shift,
         right_shift=xp.right_shift, floor=xp.floor, ceil=xp.ceil, round=xp.rint,
     )  # fmt: skip
+    table["pow"] = functools.partial(power_into, xp)
     return {**table, "not": xp.invert, "and": xp.bitwise_and, "or": xp.bitwise_or}
 
 

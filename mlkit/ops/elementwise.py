@@ -30,16 +30,17 @@ def _require_number(name, number, dtype):
 FLOATING = dtypes.FLOATS + dtypes.COMPLEX
 _INTEGERS = dtypes.INTS + dtypes.UINTS
 _BITS = ("bool", *_INTEGERS)
-_ORDERED = (*_BITS, *dtypes.FLOATS)
+ORDERED = (*_BITS, *dtypes.FLOATS)
 _REAL = (*_INTEGERS, *dtypes.FLOATS)
 _NUMBERS = (*_INTEGERS, *FLOATING)
 _WORDS = {  # dtypes that an op takes -> what its message calls them
     FLOATING: "a float tensor", dtypes.FLOATS: "real floats", _INTEGERS: "integers", _BITS: "integers or truth values",
-    _ORDERED: "real numbers", _REAL: "real numbers, not truth values", _NUMBERS: "numbers, not truth values",
+    ORDERED: "real numbers", _REAL: "real numbers, not truth values", _NUMBERS: "numbers, not truth values",
 }  # fmt: skip
 
 
-def _require_dtype(name, dtype, takes):
+def require_dtype(name, dtype, takes):
+    """Raise unless the dtype is one of those that an op takes."""
     if dtype not in takes:
         raise TypeError(f"{name}: expected {_WORDS[takes]}, but got {dtype}. Convert it with ops.cast first.")
 
@@ -50,7 +51,7 @@ def elementwise_spec(name, dtype=None, takes=dtypes.ALL):
     def spec(*operands):
         shape = broadcast(name, *(x.shape if type(x) is Spec else () for x in operands))
         own = _operand_dtype(name, operands)
-        _require_dtype(name, own, takes)
+        require_dtype(name, own, takes)
         return Spec(shape, dtype or own)
 
     spec.elementwise = True  # for passes: operands broadcast, and a number may stand for a tensor that repeats it
@@ -61,7 +62,7 @@ def float_spec(name, takes=FLOATING):
     """The spec rule of an op of one tensor of floats (or of those dtypes) that keeps its shape and dtype."""
 
     def spec(x, **params):
-        _require_dtype(name, x.dtype, takes)
+        require_dtype(name, x.dtype, takes)
         return x
 
     return spec
@@ -92,9 +93,9 @@ def _fit(g, x):
 
 neg = unary("neg", lambda g, y, x: -g, "", takes=_NUMBERS)
 sign = unary("sign", keep="", takes=_NUMBERS)
-floor = unary("floor", keep="", takes=_ORDERED)
-ceil = unary("ceil", keep="", takes=_ORDERED)
-round_ = unary("round", keep="")  # half to even
+floor = unary("floor", keep="", takes=ORDERED)
+ceil = unary("ceil", keep="", takes=ORDERED)
+round_ = unary("round", keep="", takes=ORDERED)  # half to even
 exp = unary("exp", lambda g, y, x: g * y, "y", floating=True)
 expm1 = unary("expm1", lambda g, y, x: g * (y + 1), "y", floating=True)
 log = unary("log", lambda g, y, x: g / x, floating=True)
@@ -210,10 +211,10 @@ def _pow_vjp(g, z, x, y):
 add = binary("add", lambda g, z, x, y: (g, g), "")
 sub = binary("sub", lambda g, z, x, y: (g, -g), "", takes=_NUMBERS)
 mul = binary("mul", lambda g, z, x, y: (g * y, g * x))
-div = binary("div", lambda g, z, x, y: (g / y, -g * x / (y * y)))
+div = binary("div", lambda g, z, x, y: (g / y, -g * x / (y * y)), takes=FLOATING)
 floor_div = binary("floor_div", keep="", takes=_REAL)
 mod = binary("mod", lambda g, z, x, y: (g, -g * floor(x / y)), takes=_REAL)  # the result has the divisor's sign, as in Python
-pow_ = binary("pow", _pow_vjp, "xy")
+pow_ = binary("pow", _pow_vjp, "xy", takes=_NUMBERS)
 maximum = binary("maximum", _share, "xy")
 minimum = binary("minimum", _share, "xy")
 atan2 = binary("atan2", lambda g, z, x, y: (g * y / (x * x + y * y), -g * x / (x * x + y * y)), takes=dtypes.FLOATS)

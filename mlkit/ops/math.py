@@ -6,7 +6,7 @@ from mlkit.core import dtypes
 from mlkit.core.spec import Dim, Spec, is_known, normalize_axes, reduced, same_size, show
 from mlkit.ops import elementwise as el
 from mlkit.ops import movement as mov
-from mlkit.ops.convert import as_tensor, cast, promote_tensors, to_float, to_real, to_single
+from mlkit.ops.convert import as_tensor, cast, promote_tensors, require_real, to_float, to_real, to_single
 from mlkit.ops.numpy.indexing import require_within
 from mlkit.ops.order import argsort
 from mlkit.ops.reduction import max_, size_operand, sum_
@@ -17,7 +17,7 @@ __all__ = [
     "segment_prod", "segment_sum", "top_k", "view_as_complex", "view_as_real",
 ]  # fmt: skip
 
-_erfc = el.unary("erfc", lambda g, y, x: g * el.exp(-x * x) * (-2 / math.sqrt(math.pi)), floating=True)
+_erfc = el.unary("erfc", lambda g, y, x: g * el.exp(-x * x) * (-2 / math.sqrt(math.pi)), floating=True, takes=dtypes.FLOATS)
 
 
 # ---- elementwise -----------------------------------------------------------------------------------------------------
@@ -39,7 +39,7 @@ def erf(x):
 
 def erfc(x):
     """1 - erf(x), exact for large x too."""
-    return _erfc(to_float(x))
+    return _erfc(to_real("erfc", x))
 
 
 def erfinv(x):
@@ -153,6 +153,8 @@ def segment_max(data, segment_ids, num_segments=None, sorted=False):
     """Largest elements of the rows that have the same segment number; see `segment_sum`. An empty segment gives the smallest
     value.
     """
+    data = as_tensor(data)
+    require_real("segment_max", data)
     return _max(data, segment_ids, num_segments, sorted)
 
 
@@ -160,6 +162,8 @@ def segment_min(data, segment_ids, num_segments=None, sorted=False):
     """Smallest elements of the rows that have the same segment number; see `segment_sum`. An empty segment gives the largest
     value.
     """
+    data = as_tensor(data)
+    require_real("segment_min", data)
     return _min(data, segment_ids, num_segments, sorted)
 
 

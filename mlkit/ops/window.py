@@ -7,8 +7,10 @@ backward therefore needs no further op, and a backend that is fast at these is f
 Parameters: strides, dilation: one int per spatial axis; padding: "valid", "same" or a pair (before, after) per spatial axis.
 """
 
+from mlkit.core import dtypes
 from mlkit.core.op import Op
 from mlkit.core.spec import Spec, is_known, require, require_float, same_size, show, window_output
+from mlkit.ops import elementwise as el
 
 # ---- convolution -----------------------------------------------------------------------------------------------------
 
@@ -92,7 +94,7 @@ conv_kernel = Op("conv_kernel", _conv_kernel_spec, _conv_kernel_vjp, keep="x")  
 # ---- pooling ---------------------------------------------------------------------------------------------------------
 
 
-def _pool_spec(name):
+def _pool_spec(name, takes):
     def spec(x, window, strides, padding):
         rank = len(window)
         if len(x.shape) != rank + 2:
@@ -100,6 +102,7 @@ def _pool_spec(name):
                 f"{name}: a window of {rank} sizes needs an input of {rank + 2} axes (batch, {rank} spatial, channels), "
                 f"but its shape is {show(x.shape)}."
             )
+        el.require_dtype(name, x.dtype, takes)
         _check_steps(name, rank, window=window, strides=strides)
         return Spec((x.shape[0], *_positions(name, x.shape, window, strides, padding, (1,) * rank), x.shape[-1]), x.dtype)
 
@@ -125,7 +128,7 @@ def _max_pool_pick_spec(x, y, h, **p):
     return y
 
 
-max_pool = Op("max_pool", _pool_spec("max_pool"), lambda g, y, x, **p: (max_pool_grad(x, y, g, **p),))
+max_pool = Op("max_pool", _pool_spec("max_pool", el.ORDERED), lambda g, y, x, **p: (max_pool_grad(x, y, g, **p),))
 
 # Of equal values in a window the first one is the maximum.
 # max_pool_grad(x, y, g): zeros, and each g added at the place its maximum y has in x.
@@ -138,5 +141,7 @@ max_pool_pick = Op(
 )
 
 # The mean of the cells that are there: padding is not counted.
-avg_pool = Op("avg_pool", _pool_spec("avg_pool"), lambda g, y, x, **p: (avg_pool_grad(g, shape=x.shape, **p),), keep="")
+avg_pool = Op(
+    "avg_pool", _pool_spec("avg_pool", dtypes.FLOATS), lambda g, y, x, **p: (avg_pool_grad(g, shape=x.shape, **p),), keep=""
+)
 avg_pool_grad = Op("avg_pool_grad", _avg_pool_grad_spec, lambda h, y, g, shape, **p: (avg_pool(h, **p),), keep="")

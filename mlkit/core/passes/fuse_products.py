@@ -1,5 +1,6 @@
 """Fusion of matrix products and convolutions with what follows them: a bias, a tensor added, an activation."""
 
+from mlkit.core.dtypes import FLOATS
 from mlkit.core.op import OPS
 from mlkit.core.passes.rewrite import Rewriter
 from mlkit.core.tensor import Value
@@ -17,6 +18,8 @@ def fuse_products(graph, kernels):
 
 class _Fusion(Rewriter):
     def _rule(self, call):
+        if call.outs[0].dtype not in FLOATS:
+            return None
         if call.op.name == "add":
             for y, bias in (call.args, call.args[::-1]):
                 product = self._before(y, call, _PRODUCTS)

@@ -14,6 +14,7 @@ def _gradient(name, fallback, vjp=None, keep="xy"):
     """The op (g, kept tensor) -> gradient of an activation."""
 
     def spec(g, kept, **params):
+        el.require_dtype(name, kept.dtype, dtypes.FLOATS)
         require(name, "the gradient", g, kept.shape, kept.dtype)
         return kept
 
@@ -76,7 +77,7 @@ def _gelu_grad(g, x, approximate):
 # x * (cumulative normal distribution at x), or its tanh approximation. Hendrycks and Gimpel, arXiv:1606.08415.
 gelu = Op(
     "gelu",
-    el.float_spec("gelu"),
+    el.float_spec("gelu", dtypes.FLOATS),
     lambda g, y, x, approximate: (gelu_grad(g, x, approximate=approximate),),
     "x",
     fallback=_gelu,

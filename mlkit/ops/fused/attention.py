@@ -2,7 +2,7 @@
 
 from mlkit.core import dtypes
 from mlkit.core.op import Op
-from mlkit.core.spec import Spec, require, same_size, show
+from mlkit.core.spec import Spec, require, require_float, same_size, show
 from mlkit.ops import elementwise as el
 from mlkit.ops.linear import matmul, swap
 from mlkit.ops.movement import iota, reshape, transpose
@@ -16,6 +16,7 @@ def _attention_spec(q, k, v, mask, scale, causal, name="attention"):
     shapes = f"query {show(q.shape)}, key {show(k.shape)} and value {show(v.shape)}"
     if not len(q.shape) == len(k.shape) == len(v.shape) == 4:
         raise ValueError(f"{name}: expected tensors of shape (batch, length, heads, size), but got {shapes}.")
+    require_float(name, "the query", q)
     batch, targets, heads, size = q.shape
     sources = k.shape[1]
     require(name, f"beside a query {show(q.shape)} the key", k, (batch, sources, heads, size), q.dtype)

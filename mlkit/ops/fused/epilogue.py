@@ -4,7 +4,7 @@ Nobody writes these: the fusion pass puts them in place of the ops they are made
 """
 
 from mlkit.core.op import Op
-from mlkit.core.spec import require
+from mlkit.core.spec import require, require_float
 from mlkit.ops import elementwise as el
 from mlkit.ops.fused.activation import gelu, relu, relu6, relu6_grad, relu_grad, silu
 from mlkit.ops.fused.second_order import through_fallback
@@ -39,6 +39,7 @@ def _with_bias_act(name, inner):
         if act not in ACTIVATIONS:
             raise ValueError(f"{name}: unknown activation {act!r}. Expected one of {', '.join(map(repr, ACTIVATIONS))}.")
         out = inner.spec(x, w, **params)
+        require_float(name, "the product", out)
         require(name, "the bias", bias, out.shape[-1:], out.dtype)
         require(name, "what is added", residual, out.shape, out.dtype)
         return out

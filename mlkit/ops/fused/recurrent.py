@@ -15,6 +15,7 @@ call but the first as further arguments then.
 See `core/passes/keep_for_gradients.py`.
 """
 
+from mlkit.core import dtypes
 from mlkit.core.op import Op
 from mlkit.core.spec import Spec, require, same_size, show
 from mlkit.ops import elementwise as el
@@ -43,6 +44,7 @@ def _check(name, x, states, kernel, recurrent, bias, gates, bias_rows=()):
             f"(features, {gates} * units) and a recurrent kernel of shape (units, {gates} * units), but these have shapes "
             f"{show(kernel.shape)} and {show(recurrent.shape)}."
         )
+    el.require_dtype(name, x.dtype, dtypes.FLOATS)
     if x.shape[1] == 0:
         raise ValueError(f"{name}: the inputs of shape {show(x.shape)} have no steps (axis 1).")
     for state in states:

@@ -19,6 +19,8 @@ def _update(name, rule):
             raise ValueError(
                 f"{name}: the weight, its slots and the gradient must have one shape and the rate be a scalar, but they are {specs}."
             )
+        for s in (*kept, gradient):
+            el.require_dtype(name, s.dtype, el.FLOATING)
         return tuple(Spec(s.shape, s.dtype) for s in kept)
 
     def fallback(*args, **params):

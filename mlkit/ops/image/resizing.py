@@ -97,7 +97,9 @@ def _pad_to_aspect(x, new_height, new_width, fill_value):
     top = (max(height, int(width * new_height / new_width)) - height) // 2
     left = 0 if top else (max(width, int(height * new_width / new_height)) - width) // 2
     margins = (0, top, left, 0)
-    return pad(x, value=fill_value, low=margins, high=margins, interior=(0,) * 4) if top or left else x
+    return (
+        pad(x, value=dtypes.as_number(fill_value, x.dtype), low=margins, high=margins, interior=(0,) * 4) if top or left else x
+    )
 
 
 # ---- scale and translate ---------------------------------------------------------------------------------------------
@@ -112,6 +114,7 @@ def scale_and_translate(images, output_shape, scale, translation, spatial_dims, 
     """
     check_choice("scale_and_translate", "method", method, tuple(KERNELS))
     x, scale, translation = as_tensor(images), as_tensor(scale), as_tensor(translation)
+    require_real("scale_and_translate", x, scale, translation)
     dtype = dtypes.float_of(x.dtype)
     if len(output_shape) != x.ndim:
         raise ValueError(

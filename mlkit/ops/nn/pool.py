@@ -5,7 +5,7 @@ import numpy as np
 from mlkit.core.spec import is_known, show
 from mlkit.ops import elementwise as el
 from mlkit.ops import window
-from mlkit.ops.convert import as_tensor, to_float
+from mlkit.ops.convert import as_tensor, require_real, to_real
 from mlkit.ops.movement import reshape, take
 from mlkit.ops.nn.spatial import check_padding, from_last, is_channels_last, per_axis, spatial_rank, to_last
 from mlkit.ops.reduction import max_, sum_
@@ -22,7 +22,7 @@ def max_pool(inputs, pool_size, strides=None, padding="valid", data_format=None)
     >>> max_pool([[[1.0], [3.0], [2.0], [5.0]]], 2).numpy().ravel()
     array([3., 5.], dtype=float32)
     """
-    return _pool("max_pool", window.max_pool, as_tensor(inputs), pool_size, strides, padding, data_format)
+    return _pool("max_pool", window.max_pool, _real("max_pool", inputs), pool_size, strides, padding, data_format)
 
 
 def average_pool(inputs, pool_size, strides=None, padding="valid", data_format=None):
@@ -33,7 +33,13 @@ def average_pool(inputs, pool_size, strides=None, padding="valid", data_format=N
     >>> average_pool([[[1.0], [3.0], [2.0]]], 2, padding="same").numpy().ravel()
     array([2., 2.], dtype=float32)
     """
-    return _pool("average_pool", window.avg_pool, to_float(inputs), pool_size, strides, padding, data_format)
+    return _pool("average_pool", window.avg_pool, to_real("average_pool", inputs), pool_size, strides, padding, data_format)
+
+
+def _real(name, x):
+    x = as_tensor(x)
+    require_real(name, x)
+    return x
 
 
 def _pool(name, op, x, pool_size, strides, padding, data_format):
@@ -52,7 +58,9 @@ def adaptive_average_pool(inputs, output_size, data_format=None):
     >>> adaptive_average_pool([[[1.0], [3.0], [2.0], [5.0]]], 2).numpy().ravel()
     array([2. , 3.5], dtype=float32)
     """
-    return _adaptive("adaptive_average_pool", to_float(inputs), output_size, data_format, window.avg_pool, _mean)
+    return _adaptive(
+        "adaptive_average_pool", to_real("adaptive_average_pool", inputs), output_size, data_format, window.avg_pool, _mean
+    )
 
 
 def adaptive_max_pool(inputs, output_size, data_format=None):
@@ -62,7 +70,9 @@ def adaptive_max_pool(inputs, output_size, data_format=None):
     >>> adaptive_max_pool([[[1.0], [3.0], [2.0], [5.0]]], 2).numpy().ravel()
     array([3., 5.], dtype=float32)
     """
-    return _adaptive("adaptive_max_pool", as_tensor(inputs), output_size, data_format, window.max_pool, _largest)
+    return _adaptive(
+        "adaptive_max_pool", _real("adaptive_max_pool", inputs), output_size, data_format, window.max_pool, _largest
+    )
 
 
 def _adaptive(name, x, output_size, data_format, op, reduce):

@@ -214,6 +214,7 @@ def heaviside(x1, x2):
     array([0. , 0.5, 1. ], dtype=float32)
     """
     x1, x2 = promote_tensors(x1, x2, floating=True)
+    require_real("heaviside", x1)
     step = el.cast(el.less(0, x1), dtype=x1.dtype)
     out = el.where(el.equal(x1, 0), x2, step)
     return el.where(el.isnan(x1), x1, out)

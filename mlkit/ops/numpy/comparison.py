@@ -4,7 +4,7 @@ import math
 
 from mlkit.core import dtypes
 from mlkit.ops import elementwise as el
-from mlkit.ops.convert import as_tensor, pair, promote_tensors, to_bool
+from mlkit.ops.convert import as_tensor, pair, promote_tensors, require_real, to_bool
 
 __all__ = [
     "allclose", "equal", "greater", "greater_equal", "isclose", "isfinite", "isinf", "isnan", "isneginf", "isposinf", "less",
@@ -113,6 +113,7 @@ def _never(x):
 def signbit(x):
     """Whether the sign of x is negative, which -0.0's is too."""
     x = as_tensor(x)
+    require_real("signbit", x)
     if x.dtype not in dtypes.FLOATS:
         return _never(x) if x.dtype == "bool" or x.dtype in dtypes.UINTS else el.less(x, 0)
     bits = {"float64": "int64", "float32": "int32"}.get(x.dtype, "int16")

@@ -4,7 +4,7 @@ import math
 
 from mlkit.core import dtypes
 from mlkit.ops import elementwise as el
-from mlkit.ops.convert import as_tensor, promote_tensors, to_float
+from mlkit.ops.convert import as_tensor, promote_tensors, require_real, to_float
 
 __all__ = ["ceil", "floor", "nan_to_num", "nextafter", "round", "trunc"]
 
@@ -32,6 +32,7 @@ def round(x, decimals=0):
     array([0., 2., 2.], dtype=float32)
     """
     x = as_tensor(x)
+    require_real("round", x)
     if x.dtype in dtypes.FLOATS:
         if decimals == 0:
             return el.round_(x)
