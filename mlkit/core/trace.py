@@ -1,5 +1,6 @@
 """Tracing: run a Python function once on symbols, keep the graph, and run that graph from then on."""
 
+import sys
 import weakref
 
 from mlkit.core import debug, dtypes, locks, tree
@@ -66,7 +67,21 @@ class Traced:
         self.programs = {}  # signature -> list of Programs
         self._dropped = set()  # hashes of signatures whose programs were dropped
         self.__name__ = getattr(fn, "__name__", type(fn).__name__)
+        self.__module__ = getattr(fn, "__module__", None)
         self._retraces = Retraces(self.__name__)
+
+    def __reduce_ex__(self, protocol):
+        """Where a function was decorated, its name stands for what became of it: pickles and copies hold that, as of any function."""
+        name = getattr(self.fn, "__qualname__", None)
+        named = getattr(sys.modules.get(self.__module__), name, None) if name else None
+        return name if named is self else super().__reduce_ex__(protocol)
+
+    def __getstate__(self):
+        """What copies and pickles hold: not the programs, which are made anew when they are needed."""
+        return {"fn": self.fn, "key": self.key}
+
+    def __setstate__(self, own):
+        self.__init__(**own)
 
     @property
     def traces(self):

@@ -124,8 +124,16 @@ class _ConvLSTM(_CellRNN):
         self.input_spec = InputSpec(ndim=self.cell_class.rank + 3)
 
 
-def _cell_class(rank):
-    return type(f"ConvLSTM{rank}DCell", (ConvLSTMCell,), {"rank": rank, "__module__": __name__})
+class ConvLSTM1DCell(ConvLSTMCell):
+    rank = 1
+
+
+class ConvLSTM2DCell(ConvLSTMCell):
+    rank = 2
+
+
+class ConvLSTM3DCell(ConvLSTMCell):
+    rank = 3
 
 
 class ConvLSTM1D(_ConvLSTM):
@@ -135,7 +143,7 @@ class ConvLSTM1D(_ConvLSTM):
     Conv1D; those of LSTM otherwise. The state is convolved with stride 1 and padding "same".
     """
 
-    cell_class = _cell_class(1)
+    cell_class = ConvLSTM1DCell
 
 
 class ConvLSTM2D(_ConvLSTM):
@@ -146,10 +154,10 @@ class ConvLSTM2D(_ConvLSTM):
     (2, 6, 6, 4)
     """
 
-    cell_class = _cell_class(2)
+    cell_class = ConvLSTM2DCell
 
 
 class ConvLSTM3D(_ConvLSTM):
     """Convolutional LSTM over (batch, time, depth, height, width, channels). Arguments as in ConvLSTM1D."""
 
-    cell_class = _cell_class(3)
+    cell_class = ConvLSTM3DCell

@@ -95,13 +95,7 @@ class Trainer(LoopsMixin):
 
     def __getstate__(self):
         """What copies and pickles hold: all but the compiled programs, which are made anew when they are needed."""
-        from mlkit.optimizers.optimizer import Optimizer, Whole
-
-        own = self.__dict__.copy()
-        own["_training"] = {k: v for k, v in self._training.items() if k != "programs"}
-        if isinstance(self.optimizer, Optimizer):
-            own["optimizer"] = Whole(self.optimizer)
-        return own
+        return {**self.__dict__, "_training": {k: v for k, v in self._training.items() if k != "programs"}}
 
     # ---- steps: override these ---------------------------------------------------------------------------------------
 

@@ -305,37 +305,6 @@ class Optimizer(OptimizerState, RateFactors, GradientAccumulation, MovingAverage
         with saving.CustomObjectScope(custom_objects):
             return super().from_config(config)
 
-    def __reduce__(self):
-        return _from_pickle, (type(self), self.get_config())  # slots belong to a model's variables and stay with them
-
-
-class Whole:
-    """An optimizer as copies and pickles of its model hold it: with the slots of that model's variables.
-
-    By itself a copied optimizer is a new one of the same arguments. What is restored is the optimizer, not its wrapper.
-    """
-
-    def __init__(self, optimizer):
-        self.optimizer = optimizer
-
-    def __reduce__(self):
-        def wrapped(x):
-            if isinstance(x, list):
-                return [wrapped(e) for e in x]
-            return Whole(x) if isinstance(x, Optimizer) else x
-
-        return _from_state, (type(self.optimizer), {k: wrapped(v) for k, v in self.optimizer.__dict__.items()})
-
-
-def _from_state(cls, own):
-    optimizer = object.__new__(cls)
-    optimizer.__dict__.update(own)
-    return optimizer
-
-
-def _from_pickle(cls, config):
-    return cls.from_config(config)
-
 
 def _present(grads, variables):
     """The pairs (gradient, variable) whose gradient is there; warns of the others."""

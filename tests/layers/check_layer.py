@@ -1,13 +1,17 @@
 """What holds for every layer: config round trip, one shape logic, gradients, saving; and the same numbers as Keras."""
 
+import copy
 import dataclasses
 import json
+import pickle
 
 import numpy as np
 
 import mlkit
 from mlkit.core.autograd import GradientTape
 from mlkit.core.trace import function
+
+COPIES = {"deepcopy": copy.deepcopy, "pickle": lambda x: pickle.loads(pickle.dumps(x))}
 
 
 def make(sample, layers):
@@ -49,6 +53,7 @@ def check_layer(sample):
     check_shapes(sample, inputs, outputs)
     check_traced(sample, layer, inputs, outputs)
     check_saving(sample, layer, inputs, outputs)
+    check_copies(sample, layer, inputs, outputs)
     check_training(sample, layer, inputs)
 
 
@@ -94,6 +99,17 @@ def check_saving(sample, layer, inputs, outputs):
         new.load_own_variables(store)
     for y, z in zip(flat(call(sample, fresh, inputs)), outputs, strict=True):
         np.testing.assert_array_equal(y, z)
+
+
+def check_copies(sample, layer, inputs, outputs):
+    """Copies and pickles of a layer that has run have its weights, and variables of their own."""
+    for copied in COPIES.values():
+        again = copied(layer)
+        for y, z in zip(flat(call(sample, again, inputs)), outputs, strict=True):
+            np.testing.assert_array_equal(y, z)
+        assert [v.path for v in again.variables] == [v.path for v in layer.variables]
+        assert not set(map(id, again.variables)) & set(map(id, layer.variables))
+        assert as_data(again.get_config()) == as_data(layer.get_config())
 
 
 def check_training(sample, layer, inputs):

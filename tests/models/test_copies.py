@@ -1,13 +1,13 @@
 """Copies and pickles of models that have run: the same weights, optimizer state and arguments, and a life of their own."""
 
 import copy
-import pickle
 
 import numpy as np
 import pytest
 
 import mlkit
 from mlkit import layers
+from tests.layers.check_layer import COPIES
 
 X = np.random.default_rng(0).normal(size=(16, 3)).astype("float32")
 Y = np.zeros((16, 1), "float32")
@@ -30,9 +30,6 @@ def sequential():
 def functional():
     inputs, shared = mlkit.Input((3,)), layers.Dense(3)
     return mlkit.Model(inputs, layers.Dense(1)(layers.add([shared(inputs), shared(shared(inputs))])))
-
-
-COPIES = {"deepcopy": copy.deepcopy, "pickle": lambda x: pickle.loads(pickle.dumps(x))}
 
 
 @pytest.mark.parametrize("make", [sequential, functional, Subclassed])
@@ -65,3 +62,77 @@ def test_a_variable_keeps_its_attributes(copied):
         assert getattr(other, name) == getattr(v, name)
     other.assign_add([1.0, 1.0])
     assert v.numpy().tolist() == [1, 2] and other.numpy().tolist() == [2, 3]
+
+
+@pytest.mark.parametrize("copied", COPIES.values(), ids=COPIES)
+def test_what_belongs_together_is_copied_together(copied):
+    """A loop of one's own has model and optimizer side by side."""
+    model, optimizer = functional(), mlkit.optimizers.LossScaleOptimizer(mlkit.optimizers.Adam(), initial_scale=8.0)
+
+    def steps(model, optimizer):
+        losses = []
+        for _ in range(3):
+            with mlkit.GradientTape() as tape:
+                loss = mlkit.ops.mean((model(X) - 1) ** 2)
+                scaled = optimizer.scale_loss(loss)
+            optimizer.apply(tape.gradient(scaled, model.trainable_variables), model.trainable_variables)
+            losses.append(float(loss))
+        return losses
+
+    steps(model, optimizer)
+    first, second = copied((optimizer, model)), copied({"model": model, "optimizer": optimizer})
+    losses = steps(model, optimizer)
+    assert steps(*reversed(first)) == losses and steps(second["model"], second["optimizer"]) == losses
+    model.compile("adam", "mse")
+    model.fit(X, Y, verbose=0)
+    model, optimizer, layer = copied([model, model.optimizer, model.layers[1]])
+    assert model.optimizer is optimizer and model.layers[1] is layer and int(optimizer.iterations) == 1
+
+
+def test_a_shallow_copy_shares_the_layers():
+    model = sequential()
+    model.compile("adam", "mse")
+    model.fit(X, Y, verbose=0)
+    other = copy.copy(model)
+    other.fit(X, Y, verbose=0)
+    assert other.layers[0] is model.layers[0] and int(model.optimizer.iterations) == 2
+    np.testing.assert_array_equal(other.predict(X, verbose=0), model.predict(X, verbose=0))
+
+
+class Stepping(Subclassed):
+    def __init__(self):
+        super().__init__()
+        self.run = mlkit.function(self.twice)
+
+    def twice(self, x):
+        return self(x) * 2
+
+
+@mlkit.function
+def decorated(x):
+    return x * 2
+
+
+@pytest.mark.parametrize("copied", COPIES.values(), ids=COPIES)
+def test_compiled_functions(copied):
+    model = Stepping()
+    before = model.run(X).numpy()
+    other = copied(model)
+    model.dense.kernel.assign(np.zeros((3, 1)))
+    np.testing.assert_array_equal(other.run(X), before)  # it reads the copy's weights
+    assert copied(model.run).fn.__self__ is not model
+    assert float(decorated(np.float32(2))) == 4 and copied(decorated) is decorated
+
+
+@pytest.mark.parametrize("copied", COPIES.values(), ids=COPIES)
+def test_in_the_middle_of_fit(copied):
+    class Keeping(mlkit.callbacks.Callback):
+        def on_epoch_end(self, epoch, logs=None):
+            kept.append(copied(self.model))
+
+    kept, model = [], sequential()
+    model.compile("adam", "mse", metrics=["mae"])
+    model.fit(X, Y, epochs=2, batch_size=8, shuffle=False, verbose=0, callbacks=[Keeping()])
+    kept[0].fit(X, Y, batch_size=8, shuffle=False, verbose=0)
+    for mine, other in zip(kept[0].get_weights(), model.get_weights()):
+        np.testing.assert_array_equal(mine, other)
