@@ -4,7 +4,7 @@
 def make_backend():
     """The backend; raises ImportError that says how to install JAX where it is missing."""
     try:
-        import jax  # noqa: F401
+        import jax
     except ImportError as error:
         raise ImportError(
             'The "jax" backend needs the package JAX, which is not installed. Install it with: pip install jax'

@@ -1,4 +1,4 @@
-"""The native engine: kernels over NumPy (or CuPy on an NVIDIA GPU), and plans that run whole graphs of them."""
+"""The native engine: kernels over NumPy and oneDNN, and plans that run whole graphs of them."""
 
 import numpy as np
 

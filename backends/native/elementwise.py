@@ -16,7 +16,7 @@ def make(xp):
 
 
 def quietly(xp, function):
-    """The function without NumPy's floating-point warnings (CuPy has none)."""
+    """The function without floating-point warnings, where the array module gives any."""
     return xp.errstate(all="ignore")(function) if hasattr(xp, "errstate") else function
 
 

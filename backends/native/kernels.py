@@ -1,4 +1,4 @@
-"""Kernels of the reductions and of what moves and picks elements, written once over `xp` = numpy or cupy."""
+"""Kernels of the reductions and of what moves and picks elements, written once over an array module `xp`, numpy today."""
 
 import math
 

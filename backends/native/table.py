@@ -72,7 +72,7 @@ class ByFallback:
 
 
 def build_kernels(xp):
-    """Op name -> kernel over the array module `xp` (numpy or cupy)."""
+    """Op name -> kernel over the array module `xp` (numpy; another with its functions would do)."""
     table = {}
     for name in _PARTS:
         part = importlib.import_module(f"mlkit.backends.native.{name}")

@@ -34,6 +34,9 @@ class Backend(Protocol):
     def devices(self) -> list[str]:
         """Names of the devices there are, such as ``["cpu:0"]``."""
 
+    def on(self, device: str) -> "Backend":
+        """The backend whose arrays are made on the named device: itself, or one bound to it."""
+
     def device_of(self, array: Array) -> str:
         """Name of the device that holds an array."""
 

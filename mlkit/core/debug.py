@@ -9,7 +9,7 @@ MLKIT_EXACT    1 compiled functions compute what their ops do one by one, to the
 MLKIT_PROGRAM_MEMORY  bytes of compiled programs that are kept, 536870912 by default (`mlkit.config.set_program_memory`)
 MLKIT_BACKEND  native or jax: the backend in force at import
 MLKIT_THRESHOLDS  0 all sizes from which another way of computing pays are 0 (`mlkit/core/thresholds.py`)
-MLKIT_ONEDNN   path of the oneDNN library to use, or 0 for none
+MLKIT_ONEDNN   path of the oneDNN library to use; 0, "off" or "none" for none
 """
 
 import os

@@ -75,8 +75,14 @@ class Tensor:
         return self.data
 
     def __array__(self, dtype=None, copy=None):
+        """NumPy's protocol. copy: True for memory of the caller's own, False to raise where a copy is needed, None for a view where
+        one will do."""
         a = self.numpy()
-        return a.astype(dtype) if dtype is not None and a.dtype != dtype else np.array(a) if copy else a
+        if dtype is None or a.dtype == dtype:
+            return np.array(a) if copy else a
+        if copy is False:
+            raise ValueError(f"A tensor of {self.dtype} cannot be an array of {np.dtype(dtype)} without a copy (copy=False).")
+        return a.astype(dtype)
 
     def __dlpack__(self, **kwargs):
         """The value without a copy for another library; to be read only, for tensors do not change."""

@@ -153,7 +153,7 @@ class Variable:
         return self._value.numpy().copy()
 
     def __array__(self, dtype=None, copy=None):
-        return self._value.__array__(dtype)
+        return self._value.__array__(dtype, copy)
 
     def assign(self, value):
         """Set the value; shape must fit, the dtype is converted. Returns the variable."""

@@ -191,7 +191,8 @@ class RandomShear(_Affine):
         self.x_factor, self.y_factor = (
             tuple(sorted(f)) if isinstance(f, (tuple, list)) else (-f, f) for f in (x_factor, y_factor)
         )
-        bounds(self, x_factor, 0, name="x_factor"), bounds(self, y_factor, 0, name="y_factor")
+        bounds(self, x_factor, 0, name="x_factor")
+        bounds(self, y_factor, 0, name="y_factor")
 
     def drawn(self, images, batch, seed):
         sign = ops.where(random.uniform((batch, 1), seed=seed) > 0.5, -1.0, 1.0)

@@ -197,7 +197,7 @@ class Conv1D(Conv):
                 padding="valid",
                 dilation_rate=self.dilation_rate,
                 data_format=self.data_format,
-            )  # fmt: skip
+            )
         )
 
 

@@ -139,7 +139,7 @@ class Normalization(Layer):
 
     def get_config(self):
         config = {k: v for k, v in super().get_config().items() if k not in ("mean", "variance", "autocast")}
-        plain = lambda v: v.tolist() if isinstance(v, np.ndarray) else serialized(v)  # noqa: E731
+        plain = lambda v: v.tolist() if isinstance(v, np.ndarray) else serialized(v)
         return {**config, "axis": self.axis or None, "mean": plain(self.input_mean), "variance": plain(self.input_variance)}
 
 

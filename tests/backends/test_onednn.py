@@ -1,8 +1,11 @@
 """oneDNN rows against the reference rows: random shapes, odd sizes, strided and empty operands, eager and in plans."""
 
+import ctypes
+import importlib
 import os
 import subprocess
 import sys
+import textwrap
 
 import numpy as np
 import pytest
@@ -240,3 +243,19 @@ def test_repeated_elements_are_copied_rather_than_left_to_numpy():
     compare(spread(x), reference("conv", (np.ascontiguousarray(images), kernel), p), 2e-5)
     operands = [Operand(a.shape, "float32", a.strides) for a in (images, kernel)]
     assert row_of("conv").prepare(operands, [Operand((3, 6, 5, 8), "float32")], p) is not None
+
+
+def test_the_example_of_a_row_runs():
+    """The text of the package shows how a row is written; it is what people start from."""
+
+    lines = onednn.__doc__.split("\n")
+    first = next(i for i, line in enumerate(lines) if line.startswith("    class "))
+    after = next(i for i in range(first, len(lines)) if lines[i].startswith("`Kernel`"))
+    names = {}
+    for module in ("row", "kernel", "memory", "primitive"):
+        names |= vars(importlib.import_module(f"mlkit.backends.native.onednn.{module}"))
+    names |= dict(c=importlib.import_module("mlkit.backends.native.onednn.constants"), c_int=ctypes.c_int)
+    exec(textwrap.dedent("\n".join(lines[first:after])), names)
+    row, x = names["Softmax"](), drawn(3, 5)
+    assert row.accepts(x, axis=1) and not row.accepts(drawn(3, 1), axis=1)
+    np.testing.assert_allclose(row(x, axis=1), np.exp(x) / np.exp(x).sum(1, keepdims=True), rtol=1e-5)

@@ -165,3 +165,26 @@ def test_state_is_each_threads_own():
         thread.start()
         thread.join()
     assert seen == {"recording": (), "trace": None, "value": float(A.sum())}
+
+
+def test_numpy_is_told_whether_it_gets_a_copy():
+    for x in (mlkit.ops.convert_to_tensor(A.copy()), mlkit.Variable(A)):
+        view, own = x.__array__(copy=False), x.__array__(copy=True)
+        assert not np.shares_memory(own, view) and own.flags.writeable
+        assert np.shares_memory(np.asarray(x), view)
+        wide = x.__array__("float64")
+        assert wide.dtype == "float64" and x.__array__("float64", copy=True).dtype == "float64"
+        with pytest.raises(ValueError, match="float32 cannot be an array of float64 without a copy"):
+            x.__array__("float64", copy=False)
+        own[:] = 0
+        np.testing.assert_array_equal(np.array(x), A)
+
+
+def test_without_reference_counts_all_memory_is_held(monkeypatch):
+    from mlkit.core import ownership
+
+    alone = [np.zeros(3)]
+    assert not ownership.held_elsewhere(alone, 0)
+    monkeypatch.setattr(ownership, "_COUNTED", False)
+    monkeypatch.setattr(ownership, "_references", None)
+    assert ownership.held_elsewhere(alone, 0)

@@ -4,13 +4,13 @@ import os
 
 os.environ.setdefault("KERAS_BACKEND", "jax")
 
-import jax  # noqa: E402
-import keras  # noqa: E402
-import numpy as np  # noqa: E402
+import jax
+import keras
+import numpy as np
 
-from mlkit import constraints, optimizers  # noqa: E402
-from mlkit.core.trace import function  # noqa: E402
-from mlkit.core.variable import Variable  # noqa: E402
+from mlkit import constraints, optimizers
+from mlkit.core.trace import function
+from mlkit.core.variable import Variable
 
 to_numpy = keras.ops.convert_to_numpy
 SHAPES = {"kernel": (4, 3), "bias": (3,), "conv": (2, 2, 3, 2), "wide": (2, 5), "gain": ()}

@@ -18,7 +18,10 @@ A row is an object of a subclass of `Row`, listed in the `ROWS` of its module, w
             x = strided(operands[0].shape, strides)  # and a dtype, where the row takes others than float32: `exact = FLOATS`
             y = dense(outs[0].shape)
             primitive = softmax(operands[0].shape, strides, axis)
-            return primitive and Kernel(operands, outs).run(primitive, {c.SRC: kernel.argument(0, x), c.DST: kernel.result(0, y)})
+            if not primitive:
+                return None
+            kernel = Kernel(operands, outs)
+            return kernel.run(primitive, {c.SRC: kernel.argument(0, x), c.DST: kernel.result(0, y)})
 
     @or_none                                                # caches by the arguments; None where oneDNN has no implementation
     def softmax(shape, strides, axis):

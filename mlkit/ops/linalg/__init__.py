@@ -4,10 +4,10 @@ The primitives and their gradients are in `triangular`, `orthogonal` and `spectr
 """
 
 from mlkit.ops.linalg import decompositions, forward_mode, measures, orthogonal, systems
-from mlkit.ops.linalg.decompositions import *  # noqa: F403
-from mlkit.ops.linalg.forward_mode import *  # noqa: F403
-from mlkit.ops.linalg.measures import *  # noqa: F403
-from mlkit.ops.linalg.orthogonal import *  # noqa: F403
-from mlkit.ops.linalg.systems import *  # noqa: F403
+from mlkit.ops.linalg.decompositions import *
+from mlkit.ops.linalg.forward_mode import *
+from mlkit.ops.linalg.measures import *
+from mlkit.ops.linalg.orthogonal import *
+from mlkit.ops.linalg.systems import *
 
 __all__ = sorted(name for part in (decompositions, forward_mode, measures, orthogonal, systems) for name in part.__all__)

@@ -10,7 +10,7 @@ def cholesky(x, upper=False):
     """The triangle l with x = l l^H, of symmetric (Hermitian) positive definite matrices (..., M, M).
 
     Only the symmetric part of x counts. upper: l^H instead. Raises ValueError where x is not square, or not positive definite
-    (on NumPy's backend; CuPy gives NaN).
+    (where the backend is native; JAX gives NaN).
 
     >>> cholesky([[4.0, 2.0], [2.0, 5.0]]).numpy()
     array([[2., 0.],
