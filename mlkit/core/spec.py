@@ -178,6 +178,12 @@ def require_float(name, what, spec):
         raise TypeError(f"{name}: {what} must be a float tensor, but is {spec.dtype}. Convert it with ops.cast first.")
 
 
+def require_elements(name, shape, axes):
+    """Raise where there is nothing along some of the (normalized) axes."""
+    if 0 in (shape[a] for a in axes):
+        raise ValueError(f"{name}: shape {show(shape)} has no elements along axes {tuple(axes)} to choose from.")
+
+
 def normalize_axis(name, axis, ndim):
     """A possibly negative axis -> 0 <= axis < ndim."""
     if not -ndim <= axis < ndim:

@@ -2,7 +2,7 @@
 
 from mlkit.core import dtypes
 from mlkit.core.op import Op
-from mlkit.core.spec import Spec, is_known, normalize_axes, normalize_axis, reduced, show, size_of
+from mlkit.core.spec import Spec, is_known, normalize_axes, normalize_axis, reduced, require_elements, size_of
 from mlkit.ops import elementwise as el
 from mlkit.ops.movement import broadcast_to, flip, full, pad, reshape, slice_along
 
@@ -10,8 +10,8 @@ from mlkit.ops.movement import broadcast_to, flip, full, pad, reshape, slice_alo
 def _reduce_spec(name):
     def spec(x, axes, keepdims):
         axes = normalize_axes(name, axes, len(x.shape))
-        if name in ("max", "min") and 0 in (x.shape[a] for a in axes):
-            raise ValueError(f"{name}: shape {show(x.shape)} has no elements along axes {axes} to choose from.")
+        if name in ("max", "min"):
+            require_elements(name, x.shape, axes)
         return Spec(reduced(x.shape, axes, keepdims), x.dtype)
 
     return spec
@@ -61,8 +61,7 @@ min_ = Op("min", _reduce_spec("min"), _extreme_vjp)
 def _arg_spec(name):
     def spec(x, axis):
         axis = normalize_axis(name, axis, len(x.shape))
-        if x.shape[axis] == 0:
-            raise ValueError(f"{name}: shape {show(x.shape)} has no elements along axis {axis} to choose from.")
+        require_elements(name, x.shape, (axis,))
         return Spec(reduced(x.shape, (axis,), False), "int32")
 
     return spec

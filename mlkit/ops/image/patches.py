@@ -57,6 +57,10 @@ def _patches(name, images, n, size, strides, dilation, padding, data_format):
     perm = (0, *range(2, n + 2), 1)  # channels to the end
     x = x if last else transpose(x, perm=perm)
     x, counts = _framed(x, n, size, strides, dilation, padding)
+    if any(is_known(c) and c < 1 for c in counts):
+        raise ValueError(
+            f"{name}: patches of size {size} (dilation {dilation}) do not fit into images of shape {show(as_tensor(images).shape)}."
+        )
     tiled = strides == size and set(dilation) == {1} and is_known(*x.shape[1:])
     y = (_tiles if tiled else _windows)(x, counts, size, strides, dilation)
     y = y if last else transpose(y, perm=inverse_permutation(perm))

@@ -1,7 +1,7 @@
 """Images of another size, by separable interpolation."""
 
 from mlkit.core import dtypes
-from mlkit.core.spec import is_known, normalize_axes, show
+from mlkit.core.spec import is_known, normalize_axes, require_elements, show
 from mlkit.ops import elementwise as el
 from mlkit.ops.convert import as_tensor, cast, require_real
 from mlkit.ops.fused import resample
@@ -61,6 +61,7 @@ def resize(
 def _resized(x, size, interpolation, antialias):
     if tuple(x.shape[1:3]) == size:
         return x
+    require_elements("resize", x.shape, (1, 2))
     if interpolation == "nearest":
         return resample(x, size=size, method="nearest")
     pairs, wide = list(zip((1, 2), x.shape[1:3], size)), dtypes.float_of(x.dtype)

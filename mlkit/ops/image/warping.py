@@ -4,7 +4,7 @@ import functools
 import itertools
 
 from mlkit.core import dtypes
-from mlkit.core.spec import show, size_of
+from mlkit.core.spec import require_elements, show, size_of
 from mlkit.core.thresholds import threshold
 from mlkit.ops import elementwise as el
 from mlkit.ops.convert import as_tensor, cast
@@ -113,6 +113,7 @@ def map_coordinates(inputs, coordinates, order, fill_mode="constant", fill_value
             f"map_coordinates: `coordinates` must have shape ({x.ndim}, ...) for inputs of shape {show(x.shape)}, but has "
             f"{show(coordinates.shape)}."
         )
+    require_elements("map_coordinates", x.shape, range(x.ndim))
     check_choice("map_coordinates", "order", order, (0, 1))
     check_choice("map_coordinates", "fill_mode", fill_mode, _FILL_MODES)
     coordinates = cast(coordinates, dtypes.float_of(coordinates.dtype))
@@ -127,7 +128,7 @@ def _sample_images(x, y_places, x_places, interpolation, fill_mode, fill_value):
     first = reshape(iota(size=n, dtype="int32") * size_operand(h * w, "int32"), shape=(n, 1, 1))
     corners = _corners((h, w), [y_places, x_places], _ORDERS[interpolation], fill_mode, first)
     rows, dtype = reshape(x, shape=(n * h * w, c)), y_places.dtype
-    if type(c) is not int or c > _FEW:
+    if type(c) is not int or not 0 < c <= _FEW:
         return _interpolated(rows, corners, fill_value, dtype)
     planes = [reshape(slice_along(rows, 1, i, i + 1), shape=(n * h * w,)) for i in range(c)]
     results = [_interpolated(plane, corners, fill_value, dtype) for plane in planes]

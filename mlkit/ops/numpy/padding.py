@@ -3,7 +3,7 @@
 import numpy as np
 
 from mlkit.core import dtypes
-from mlkit.core.spec import Spec, is_known
+from mlkit.core.spec import Spec, is_known, require_elements
 from mlkit.core.tensor import Tensor
 from mlkit.core.variable import Variable
 from mlkit.ops import elementwise as el
@@ -42,6 +42,7 @@ def pad(x, pad_width, mode="constant", constant_values=None):
         )
     for axis, (before, after) in enumerate(widths):
         if (before, after) != (0, 0):
+            require_elements("pad", x.shape, (axis,))
             along = _by_index if mode in _BY_INDEX else _by_value
             x = along(x, axis, before, after, mode)
     return x

@@ -1,6 +1,6 @@
 """Products of vectors, matrices and tensors, all by way of `matmul`."""
 
-from mlkit.core.spec import normalize_axis, same_size, show, size_of
+from mlkit.core.spec import normalize_axis, require_elements, same_size, show, size_of
 from mlkit.ops import elementwise as el
 from mlkit.ops import linear
 from mlkit.ops import movement as mov
@@ -157,6 +157,8 @@ def correlate(x1, x2, mode="valid"):
     x1, x2 = promote_tensors(x1, x2, floating=True)
     if len(x1.shape) != 1 or len(x2.shape) != 1:
         raise ValueError(f"correlate: both must be vectors, but have shapes {show(x1.shape)} and {show(x2.shape)}.")
+    for x in (x1, x2):
+        require_elements("correlate", x.shape, (0,))
     if mode not in ("valid", "same", "full"):
         raise ValueError(f"correlate: `mode` must be 'valid', 'same' or 'full', but is {mode!r}.")
     if x2.dtype.startswith("complex"):

@@ -1,7 +1,7 @@
 """Spread, order statistics and correlation; differences and integrals of samples."""
 
 from mlkit.core import dtypes
-from mlkit.core.spec import normalize_axis, same_size, show, size_of
+from mlkit.core.spec import normalize_axis, require_elements, same_size, show, size_of
 from mlkit.ops import elementwise as el
 from mlkit.ops import movement as mov
 from mlkit.ops import order
@@ -91,6 +91,7 @@ def order_statistic(name, x, q, axis, method, keepdims, skip_nan=False):
     """Quantiles by sorting; with `skip_nan` of what is not NaN."""
     x = to_real(name, x)
     axes = normalized(name, axis, x)
+    require_elements(name, x.shape, axes)
     rest = [i for i in range(len(x.shape)) if i not in axes]
     sizes = tuple(x.shape[i] for i in rest)
     n = size_along(x, axes)

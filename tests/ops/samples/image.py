@@ -10,6 +10,7 @@ _START = const([[[0.0, 0.0], [0.0, 5.0], [4.0, 0.0], [4.0, 5.0]]])
 _END = const([[[0.5, 0.3], [-0.2, 5.5], [4.4, 0.1], [3.6, 4.7]]])
 
 SAMPLES = [
+    S("image.affine_transform", f(1, 5, 6, 0), f(1, 8), _grad=False),
     *[S("image.resize", _IMAGES, (3, 9), interpolation=m) for m in ("bilinear", "bicubic", "lanczos3", "lanczos5", "nearest")],
     *[S("image.resize", _IMAGES, (3, 4), interpolation=m, antialias=True) for m in ("bilinear", "bicubic", "lanczos3")],
     S("image.resize", _IMAGES, (7, 8), antialias=True),
@@ -65,6 +66,9 @@ SAMPLES = [
 ]
 
 BAD = [
+    Bad("image.resize", f(2, 0, 6, 3), (3, 9), interpolation="bicubic", match="no elements"),
+    Bad("image.map_coordinates", f(0, 5), f(2, 4), 1, match="no elements"),
+    Bad("image.extract_patches", f(2, 1, 6, 3), 2, match="do not fit into images"),
     Bad("image.resize", _IMAGES, (3, 0), match="positive"),
     Bad("image.resize", _IMAGES, (3, 4), interpolation="area", match="interpolation"),
     Bad("image.resize", f(3, 4), (3, 4), match="dimensions"),

@@ -53,6 +53,7 @@ SAMPLES = [
 ]
 
 BAD = [
+    Bad("correlate", f(0), f(3), mode="full", match="no elements"),
     Bad("matmul", f(2, 3), f(4, 5), match="must be equal"),
     Bad("matmul", f(2, 3), 2.0, match="scalars"),
     Bad("tensordot", f(2, 3), f(4, 5), axes=1, match="equal sizes"),

@@ -68,6 +68,8 @@ SAMPLES = [
 ]
 
 BAD = [
+    Bad("median", f(0, 3, 4), match="no elements"),
+    Bad("nanquantile", f(0, 4), 0.3, axis=0, match="no elements"),
     Bad("sum", f(2, 3), axis=2, match="axis 2 is out of range"),
     Bad("mean", f(2, 3), axis=(0, 0), match="same axis twice"),
     Bad("max", f(0, 3), axis=0, match="no elements"),

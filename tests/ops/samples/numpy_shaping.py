@@ -70,6 +70,7 @@ SAMPLES = [
 ]
 
 BAD = [
+    Bad("pad", f(0, 4), ((1, 2), (2, 0)), mode="edge", match="no elements"),
     Bad("rearrange", f(2, 3), "a b -> a", match="same names"),
     Bad("rearrange", f(2, 3), "a b c -> c b a", match="describes 3 axes"),
     Bad("rearrange", f(2, 3), "(a c) b -> a b c", match="all but one"),
