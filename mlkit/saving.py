@@ -64,6 +64,9 @@ def load_weights(model, filepath, skip_mismatch=False, objects_to_skip=None, by_
     layers whose weights differ in number, shape or dtype. objects_to_skip: layers left alone (".weights.h5"). by_name: for
     ".h5", match layers by name instead of by position. allow_nonfinite: whether weights may be NaN or infinite.
 
+    Where the file holds the layers' names, those matched by position are compared (automatic names without their numbers): the
+    same names in another order are matched by name, a name that stands elsewhere is refused, new names are said in a warning.
+
     Raises ModelFileError for a file that is damaged, foreign or does not fit.
     """
     from mlkit.models.saving.weights_file import load_weights

@@ -3,25 +3,26 @@
 import warnings
 
 from mlkit.models.saving.errors import ModelFileError
+from mlkit.models.saving.name_order import conflict, matched
 
 
 def read_legacy(model, tensors, by_name=False, skip_mismatch=False, allow_nonfinite=False):
     """Set the weights of a model from a TensorFile in the older layout; where anything is wrong, none of them.
 
     by_name: match layers by name, leaving those without a counterpart alone. Otherwise the layers that have weights are
-    matched in order, and their numbers must be equal. skip_mismatch: leave alone, with a warning, what differs in number,
-    shape or dtype.
+    matched in order, or by name where the file has the same names in another order; their numbers must be equal.
+    skip_mismatch: leave alone, with a warning, what differs in number, shape or dtype.
     """
     root = "model_weights" if "model_weights" in tensors.groups else ""
     saved = _saved_layers(tensors, root)
-    own = [(layer.name, layer.trainable_weights + layer.non_trainable_weights) for layer in model.layers]
+    own = [(layer, layer.trainable_weights + layer.non_trainable_weights) for layer in model.layers]
     pairs = _by_name(saved, own) if by_name else _by_position(saved, own, tensors.path)
     top = f"{root}/top_level_model_weights".lstrip("/")
     if top in tensors.groups:
         pairs.append(("the model itself", _top_level(model), _weights(tensors, top)))
     plan = []
     for name, variables, stored in pairs:
-        problem = _difference(name, variables, stored)
+        problem = stored if isinstance(stored, str) else _difference(name, variables, stored)
         if problem is None:
             plan += zip(variables, stored)
         elif skip_mismatch:
@@ -79,7 +80,8 @@ def _list(tensors, group, name):
 
 
 def _by_position(saved, own, path):
-    own = [(name, variables) for name, variables in own if variables]
+    """[(name, variables, tensors, or why the layer has none)]."""
+    own = [(layer, variables) for layer, variables in own if variables]
     if len(saved) != len(own):
         raise ModelFileError(
             path,
@@ -87,14 +89,16 @@ def _by_position(saved, own, path):
             f"Layer count mismatch: the file holds {len(saved)} layers with weights, the model has {len(own)}.",
             "With by_name=True layers are matched by name.",
         )
-    return [
-        (f"{name} (for layer {own_name!r})", variables, stored) for (name, stored), (own_name, variables) in zip(saved, own)
-    ]
+    pairs = []
+    for i, k in enumerate(matched([name for name, _ in saved], [layer for layer, _ in own], path)):
+        (layer, variables), (name, stored) = own[i], saved[i if k is None else k]
+        pairs.append((f"{name} (for layer {layer.name!r})", variables, conflict(name, layer) if k is None else stored))
+    return pairs
 
 
 def _by_name(saved, own):
     stored = dict(saved)
-    return [(name, variables, stored[name]) for name, variables in own if name in stored]
+    return [(layer.name, variables, stored[layer.name]) for layer, variables in own if layer.name in stored]
 
 
 def _top_level(model):

@@ -7,6 +7,7 @@ import numpy as np
 
 from mlkit.core import dtypes
 from mlkit.models.saving.errors import ModelFileError
+from mlkit.models.saving.name_order import places_by_name, translated
 from mlkit.models.saving.walk import parts
 from mlkit.models.saving.zip_reader import check_name
 
@@ -69,20 +70,24 @@ def read_state(model, tensors, skip=(), skip_mismatch=False, allow_nonfinite=Fal
 
     The file must hold exactly the tensors that the model has variables for, each of the same shape and dtype. Only an
     optimizer's state may be missing, or too much. skip: objects left alone. skip_mismatch: parts that do not fit are left
-    alone, with a warning.
+    alone, with a warning. Layers of a list that the file names in another order are matched by their names.
     """
     groups = _groups_of(tensors)
-    plan, problems, used, aliases = [], [], set(), collections.defaultdict(list)
-    for path, part in list(parts(model, skip, aliases)):
+    plan, problems, used, aliases, listed = [], [], set(), collections.defaultdict(list), collections.defaultdict(list)
+    found_parts = list(parts(model, skip, aliases, listed))
+    places, conflicts = places_by_name(listed, tensors)
+    for path, part in found_parts:
         if not hasattr(part, "load_own_variables"):
             continue
-        group = _group_name(path, aliases, tensors)
+        group = _group_name(translated(path, places), aliases, tensors)
         stored = groups.get(group, {})
         used.add(group)
         own = _variables(part)
         if _is_optimizer(part):
-            own, stored = _optimizer_state(model, part, stored)
-        found = [] if own is None else _differences(own, stored, group, part)
+            own, stored = _optimizer_state(model, part, stored, bool(places))
+        found = (
+            [(group, conflicts[path])] if path in conflicts else [] if own is None else _differences(own, stored, group, part)
+        )
         problems += found
         if not found and not (_is_optimizer(part) and not stored):
             plan.append((part, own, stored))
@@ -131,20 +136,24 @@ def _variables(part):
     return part.variables if _is_optimizer(part) else part._saved_variables
 
 
-def _optimizer_state(model, optimizer, stored):
-    """The variables and tensors to be compared. An optimizer saved before its first step has a counter and a rate only."""
+def _optimizer_state(model, optimizer, stored, moved):
+    """The variables and tensors to be compared. An optimizer saved before its first step has a counter and a rate only.
+
+    moved: whether layers have other places in the file; the optimizer's variables, which have no names, would be those of others.
+    """
     if len(stored) > len(optimizer.variables) and not optimizer.built and model.built:
         optimizer.build(model.trainable_variables)
     own = optimizer.variables
     if len(stored) <= 2 < len(own):
         return own[: len(stored)], stored
-    if len(stored) != len(own):
+    if len(stored) != len(own) or (stored and moved):
         if stored:
-            warnings.warn(
-                f"The state of optimizer {optimizer.name!r} is not loaded: it has {len(own)} variables, but {len(stored)} "
-                "are stored. It starts afresh.",
-                stacklevel=2,
+            why = (
+                "layers are in another order in the file"
+                if moved
+                else f"it has {len(own)} variables, but {len(stored)} are stored"
             )
+            warnings.warn(f"The state of optimizer {optimizer.name!r} is not loaded: {why}. It starts afresh.", stacklevel=3)
         return [], {}
     return own, stored
 

@@ -31,10 +31,11 @@ def is_part(obj):
     return isinstance(obj, _kinds())
 
 
-def parts(root, skip=(), aliases=None):
+def parts(root, skip=(), aliases=None, listed=None):
     """(path, object) for a model and everything in it, each object once, in the order Keras 3 has.
 
     skip: objects left out. aliases: a dict of lists that receives, by path, the other paths of objects found in several places.
+    listed: a dict of lists that receives, by the path of a list, the (path, object) in it, whose paths are their places.
     """
     paths = {id(obj): None for obj in skip}
     containers = set()
@@ -60,7 +61,10 @@ def parts(root, skip=(), aliases=None):
             for item in value.values() if isinstance(value, dict) else value:
                 if is_part(item):
                     # by class and not by name: names are numbered through the session
-                    yield from of_object(item, f"{path}/{_numbered(to_snake_case(type(item).__name__), used)}")
+                    place = f"{path}/{_numbered(to_snake_case(type(item).__name__), used)}"
+                    if listed is not None and id(item) not in paths:
+                        listed[path].append((place, item))
+                    yield from of_object(item, place)
                 elif isinstance(item, (list, tuple, dict)):
                     yield from of_value(item, f"{path}/{_numbered('container', used)}")
             containers.discard(id(value))
