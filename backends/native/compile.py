@@ -80,7 +80,7 @@ class Program:
         calls, choices = self.plan.graph.calls, self.plan.choices
         primitives = {id(p) for choice in choices for p in getattr(choice.prepared, "primitives", ())}
         own = self.plan.constant_bytes + BYTES_OF_A_CALL * len(calls) + BYTES_OF_A_PRIMITIVE * len(primitives)
-        parts = [p.program for call in calls for p in call.params.values() if type(p) is Graph and p.program is not None]
+        parts = [part for call in calls for p in call.params.values() if type(p) is Graph for part in p.programs.values()]
         parts += [self.prologue.program] if self.prologue is not None else []
         return own + (self.plan.arena_bytes if self.inner else 0) + sum(part.nbytes for part in parts)
 

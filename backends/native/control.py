@@ -1,6 +1,6 @@
 """Control flow: the bodies are compiled as programs of their own and run from Python."""
 
-from mlkit.core import dtypes
+from mlkit.core import debug, dtypes
 from mlkit.core.graph import spec_of
 
 
@@ -37,10 +37,11 @@ def make(xp):
 
 
 def program(graph):
-    """The compiled form of a body, made once."""
-    if graph.program is None:
+    """The compiled form of a body, made once for each way of computing (`mlkit.config.set_exact`)."""
+    found = graph.programs.get(debug.EXACT)
+    if found is None:
         from mlkit.backends.native.compile import compile_graph
         from mlkit.core.backend import get_backend
 
-        graph.program = compile_graph(get_backend("native"), graph, inner=True)
-    return graph.program
+        found = graph.programs[debug.EXACT] = compile_graph(get_backend("native"), graph, inner=True)
+    return found

@@ -259,6 +259,11 @@ def _initial_value(initializer, shape, dtype, path):
         )
         if shape is not None and tuple(shape) != value.shape:
             raise ValueError(f"Variable {path!r}: the value has shape {value.shape}, but `shape` is {tuple(shape)}.")
+    if not value.is_concrete:
+        raise ValueError(
+            f"Variable {path!r}: its first value is computed in the function that is being compiled (or in a model under "
+            "construction), so there is none yet. Make the variable before, outside of the function, and assign it there."
+        )
     if dtype is not None and value.dtype != dtypes.standardize_dtype(dtype):
         value = cast(value, dtype)
     data = value.data if made else state.backend.own(value.data)

@@ -105,3 +105,22 @@ def test_docs_name_all_rounding_passes():
     text = (pathlib.Path(__file__).parents[2] / "docs" / "how_it_works.md").read_text()
     named = re.findall(r"^\| `(\w+)` \|", text, re.MULTILINE)
     assert named == [p.name for p in PASSES.values() if not p.exact]
+
+
+def test_bodies_are_compiled_for_each_way_of_computing():
+    """A body of a loop keeps its graph when the way of computing changes, not its program."""
+    from mlkit.backends.native import control
+
+    x = ops.convert_to_tensor(np.linspace(-4, 4, 20000, dtype="float32"))
+    turn = mlkit.function(
+        lambda x: ops.while_loop(lambda i, y: i < 3, lambda i, y: (i + 1, ops.tanh(y * 0.1) / 3.0), (0, x))[1]
+    )
+    body = next(call for call in turn.graph(x).calls if call.op.name == "while").params["body"]
+    kinds = []
+    for exact in (False, True, False):
+        mlkit.config.set_exact(exact)
+        try:
+            kinds.append(control.program(body).exact)
+        finally:
+            mlkit.config.set_exact(False)
+    assert kinds == [False, True, False] and len(body.programs) == 2

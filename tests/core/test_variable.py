@@ -60,3 +60,14 @@ def test_a_variable_shares_no_memory_with_arrays_of_its_maker():
 def test_zeros_keep_their_sign_and_dtype():
     assert np.signbit(mlkit.ops.full((2,), -0.0).numpy()).all()
     assert mlkit.ops.zeros((2,), "bfloat16").dtype == "bfloat16" and mlkit.ops.zeros((2,), "bool").numpy().dtype == bool
+
+
+def test_a_first_value_of_a_graph_is_refused():
+    @mlkit.function
+    def made_inside(x):
+        return mlkit.Variable(x * 2).value
+
+    with pytest.raises(
+        ValueError, match="first value is computed in the function that is being compiled.*Make the variable before"
+    ):
+        made_inside(np.ones(3, "float32"))

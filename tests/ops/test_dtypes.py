@@ -144,3 +144,31 @@ def test_truth_values_are_no_numbers_to_these(name):
     for f in (getattr(ops, name), mlkit.function(getattr(ops, name))):
         with pytest.raises(TypeError, match="expected numbers, not truth values, but got bool. Convert it with ops.cast first"):
             f(*args)
+
+
+ORDERING = {
+    "sort": ops.sort, "argsort": ops.argsort, "unique": ops.unique, "median": ops.median, "nanmedian": ops.nanmedian,
+    "argmax": ops.argmax, "argmin": ops.argmin, "nanargmax": ops.nanargmax, "max": ops.max, "min": ops.min,
+    "nanmax": ops.nanmax, "nanmin": ops.nanmin, "sign": ops.sign, "cumsum": ops.cumsum, "nancumsum": ops.nancumsum,
+    "maximum": lambda x: ops.maximum(x, x[::-1]), "fmin": lambda x: ops.fmin(x, x[::-1]), "clip": lambda x: ops.clip(x, -1, 2),
+    "top_k": lambda x: ops.top_k(x, 3)[0], "isin": lambda x: ops.isin(x, x[:2]), "equal": lambda x: ops.equal(x, x[::-1]),
+    "less": lambda x: ops.less(x, x[::-1]), "nan_to_num": lambda x: ops.nan_to_num(x, posinf=9, neginf=-9),
+    "searchsorted": lambda x: ops.searchsorted(ops.cast([1, 2, 3], x.dtype), x),
+    "digitize": lambda x: ops.digitize(x, ops.cast([1, 2, 3], x.dtype)),
+    "quantile": lambda x: ops.quantile(x, [0.0, 0.3, 0.999]),
+    "nanpercentile": lambda x: ops.nanpercentile(x, [0.05, 10, 50, 80, 99.9]),
+    "nanquantile": lambda x: ops.nanquantile(x, [0.001, 0.999], method="higher"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", ORDERING)
+@pytest.mark.parametrize("dtype", dtypes.HALF)
+def test_half_floats_are_ordered_as_others(name, dtype):
+    """With infinities and NaN among them, which a half float's own comparisons may not know how to place."""
+    inf, nan = np.inf, np.nan
+    for values in ([1, inf, 3, nan, -inf, 2], [3, -inf, 2, 1, inf], [1, -0.0, 0, -3], [nan, nan, 1], [-inf, -inf, 4, 2]):
+        x = ops.cast(np.array(values, "float32"), dtype)
+        half, single = (np.asarray(ORDERING[name](ops.cast(x, d))).astype("float32") for d in (dtype, "float32"))
+        np.testing.assert_allclose(half, single, rtol=0.01, err_msg=f"{name} of {values}")
+        if name not in ("unique",):
+            np.testing.assert_array_equal(half, np.asarray(mlkit.function(ORDERING[name])(x)).astype("float32"))

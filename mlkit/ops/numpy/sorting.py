@@ -8,7 +8,7 @@ from mlkit.core.tensor import Tensor
 from mlkit.ops import elementwise as el
 from mlkit.ops import movement as mov
 from mlkit.ops import order
-from mlkit.ops.convert import as_tensor, cast, promote_tensors
+from mlkit.ops.convert import as_tensor, cast, promote_tensors, to_single
 from mlkit.ops.numpy.comparison import comparable
 from mlkit.ops.numpy.shaping import expand_dims, ravel, reshape
 
@@ -196,8 +196,10 @@ def unique(
     flags = (return_index, return_inverse, return_counts)
     if type(x.data) is Spec:
         return _unique_specs(x, axis, size, flags)
-    found = np.unique(x.numpy(), *flags, axis=axis, equal_nan=False)
+    wide = to_single(x) if x.dtype in dtypes.HALF else x  # NumPy does not know where a NaN of bfloat16 belongs
+    found = np.unique(wide.numpy(), *flags, axis=axis, equal_nan=False)
     found = list(found) if isinstance(found, tuple) else [found]
+    found[0] = found[0].astype(dtypes.as_numpy(x.dtype), copy=False)
     names = ["values"] + [name for name, wanted in zip(("index", "inverse", "counts"), flags) if wanted]
     found = dict(zip(names, found))
     if return_inverse:
