@@ -10,8 +10,8 @@ from mlkit.core.tensor import Tensor
 
 
 class CallInfo:
-    """names: parameters of `call` in order, `required` those without default; whether it takes `training` and `mask`; masks:
-    {argument: its mask parameter}; stated: the user's method that states the outputs' shapes, if there is one."""
+    """names: parameters of `call` in order, `required` those without default; whether it takes `training`; mask_parameters:
+    `mask` and those named after an argument; stated: the user's method that states the outputs' shapes, if there is one."""
 
     def __init__(self, cls):
         parameters = list(inspect.signature(cls.call).parameters.values())[1:]
@@ -23,9 +23,7 @@ class CallInfo:
         training = self.parameters.get("training")
         self.training_default = None if training is None or training.default is training.empty else training.default
         self.stated = _stated(cls)
-        self.masks = {n: f"{n}_mask" for n in self.names if f"{n}_mask" in self.parameters}
-        if "mask" in self.parameters and self.names:
-            self.masks.setdefault(self.names[0], "mask")
+        self.mask_parameters = tuple(n for n in ("mask", *(f"{n}_mask" for n in self.names)) if n in self.parameters)
 
 
 @functools.cache

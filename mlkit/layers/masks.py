@@ -24,18 +24,30 @@ def masks_of(inputs):
 
 
 def fill_masks(info, args, kwargs):
-    """Pass the masks on the arguments of a call to its mask parameters that were not given. Returns the first argument's
-    mask."""
-    first = None
-    for i, name in enumerate(info.names):
-        masks = masks_of(args[i] if i < len(args) else kwargs.get(name))
-        target = info.masks.get(name)
-        positional = target in info.names and info.names.index(target) < len(args)
-        if masks is not None and target is not None and not positional and kwargs.get(target) is None:
-            kwargs[target] = masks
-        if i == 0:
-            first = masks if kwargs.get("mask") is None else kwargs["mask"]
-    return first
+    """Pass the masks on the arguments of a call to those of its mask parameters that were not given. Returns the first argument's
+    mask.
+
+    As in Keras: `mask` gets that of the only argument that holds tensors; where there are several, only parameters named after
+    an argument, such as `query_mask`, get any. So ``lstm(x, initial_state=...)`` takes no mask from `x`.
+    """
+    if info.mask_parameters:
+        given = dict(zip(info.names, args))
+        tensors = {n: x for n, x in (*given.items(), *kwargs.items()) if _holds_tensors(x)}
+        for name, x in tensors.items():
+            target = "mask" if len(tensors) == 1 else f"{name}_mask"
+            if target in info.mask_parameters and target not in given and kwargs.get(target) is None:
+                masks = masks_of(x)
+                if masks is not None:
+                    kwargs[target] = masks
+    if kwargs.get("mask") is not None:
+        return kwargs["mask"]
+    return masks_of(args[0] if args else kwargs.get(info.names[0])) if info.names else None
+
+
+def _holds_tensors(x):
+    if type(x) in (Tensor, KerasTensor):
+        return True
+    return isinstance(x, (list, tuple, dict)) and any(type(t) in (Tensor, KerasTensor) for t in tree.flatten(x))
 
 
 def set_masks(layer, inputs, outputs, previous):
@@ -72,4 +84,4 @@ def record_masks(layer, args, kwargs, outputs):
         set_masks(layer, converted[0] if converted else named.get(info.names[0]), outputs, previous)
     if not layer._notes_masks(args, kwargs):
         return kwargs
-    return {**kwargs, **{name: named[name] for name in info.masks.values() if named.get(name) is not None}}
+    return {**kwargs, **{name: named[name] for name in info.mask_parameters if named.get(name) is not None}}

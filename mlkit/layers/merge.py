@@ -5,6 +5,7 @@ import functools
 from mlkit import ops
 from mlkit.core.spec import size_of
 from mlkit.layers.layer import Layer
+from mlkit.layers.masks import mask_of
 
 
 class Merge(Layer):
@@ -35,10 +36,11 @@ class Merge(Layer):
             raise ValueError(f"A {type(self).__name__} layer should be called on a list of tensors, but got {inputs!r}.")
         rank = max(x.ndim for x in inputs)
         xs = [_with_rank(x, rank) for x in inputs]
-        out = xs[0]
-        for x in xs[1:]:
-            out = self.merge(out, x)
-        return out
+        return self.merge_all(xs, [_present(x) for x in xs])
+
+    def merge_all(self, xs, masks):
+        """All inputs combined; `masks` say which elements of each are present, None: all."""
+        return functools.reduce(self.merge, xs)
 
     def merge(self, a, b):
         """Two of the inputs combined."""
@@ -65,6 +67,12 @@ def _checked_masks(inputs, masks):
     return list(masks)
 
 
+def _present(x):
+    """The mask on a tensor, with axes that broadcast with its own."""
+    mask = mask_of(x)
+    return None if mask is None else ops.reshape(mask, (*mask.shape, *(1,) * (x.ndim - mask.ndim)))
+
+
 def _with_rank(x, rank):
     return ops.reshape(x, (x.shape[0], *(1,) * (rank - x.ndim), *x.shape[1:])) if x.ndim < rank else x
 
@@ -86,7 +94,13 @@ class Subtract(Merge):
 
 
 class Multiply(Merge):
-    """The product of the inputs."""
+    """The product of the inputs. What a mask leaves out counts as 1, and gives 0 where all inputs leave it out."""
+
+    def merge_all(self, xs, masks):
+        out = super().merge_all([x if m is None else ops.where(m, x, 1) for x, m in zip(xs, masks)], masks)
+        if any(m is None for m in masks):
+            return out
+        return ops.where(functools.reduce(ops.logical_or, masks), out, 0)
 
     def merge(self, a, b):
         return ops.multiply(a, b)
@@ -102,14 +116,29 @@ class Average(Merge):
         return super().call(inputs) / len(inputs)
 
 
-class Maximum(Merge):
+class _Extremum(Merge):
+    """One of the inputs element by element. What a mask leaves out counts as the other inputs' choice so far."""
+
+    def merge_all(self, xs, masks):
+        out, present = xs[0], masks[0]
+        for x, m in zip(xs[1:], masks[1:]):
+            if m is not None:
+                x = ops.where(m, x, out)
+            if present is not None:
+                out = ops.where(present, out, x)
+            present = None if m is None or present is None else ops.logical_or(present, m)
+            out = self.merge(out, x)
+        return out
+
+
+class Maximum(_Extremum):
     """The largest of the inputs."""
 
     def merge(self, a, b):
         return ops.maximum(a, b)
 
 
-class Minimum(Merge):
+class Minimum(_Extremum):
     """The smallest of the inputs."""
 
     def merge(self, a, b):

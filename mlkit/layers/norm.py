@@ -165,6 +165,7 @@ class BatchNormalization(Layer):
         if mask is None:
             return ops.moments(x, axes=axes)
         weight = ops.broadcast_to(ops.expand_dims(ops.cast(mask, x.dtype), -1), x.shape)
+        x = ops.where(weight == 0, 0, x)  # NaN may stand where nothing counts
         count = ops.sum(weight, axis=axes, keepdims=True) + 1e-7
         mean = ops.sum(x * weight, axis=axes, keepdims=True) / count
         variance = ops.sum(weight * ops.square(x - mean), axis=axes, keepdims=True) / count

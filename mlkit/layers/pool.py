@@ -94,8 +94,9 @@ class GlobalAveragePooling1D(_GlobalAverage1D):
             return super().call(inputs)
         axis = self.axes[0]
         wide = ops.cast(inputs, single_of(inputs.dtype))  # sums overflow half floats
-        weight = ops.expand_dims(ops.cast(mask, wide.dtype), 2 if axis == 1 else 1)
-        total, count = (ops.sum(v, axis=axis, keepdims=self.keepdims) for v in (wide * weight, weight))
+        present = ops.expand_dims(ops.cast(mask, "bool"), 2 if axis == 1 else 1)
+        counted = ops.where(present, wide, 0), ops.cast(present, wide.dtype)
+        total, count = (ops.sum(v, axis=axis, keepdims=self.keepdims) for v in counted)
         return ops.cast(total / count, inputs.dtype)
 
     def compute_mask(self, inputs, previous_mask):

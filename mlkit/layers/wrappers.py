@@ -62,7 +62,7 @@ class Masking(Pointwise):
 
     def call(self, inputs):
         present = ops.any(ops.not_equal(inputs, self.mask_value), axis=-1, keepdims=True)
-        return inputs * ops.cast(present, inputs.dtype)
+        return ops.where(present, inputs, 0)  # not a product: NaN may stand where nothing counts
 
 
 class Wrapper(Layer):

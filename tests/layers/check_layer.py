@@ -38,6 +38,15 @@ def flat(outputs):
     return [np.asarray(mlkit.ops.convert_to_numpy(y)) for y in mlkit.tree.flatten(outputs)]
 
 
+def set_equal_weights(ours, theirs):
+    """The same drawn weights for a layer of each library."""
+    rng = np.random.default_rng(7)
+    values = [rng.normal(size=w.shape) * 0.5 for w in ours.weights]
+    values = [np.abs(v) + 0.5 if "variance" in w.name or "stddev" in w.name else v for v, w in zip(values, ours.weights)]
+    ours.set_weights(values)
+    theirs.set_weights(values)
+
+
 def as_data(config):
     """A config as it is in a file, without the shapes that layers within were built for."""
     return json.loads(

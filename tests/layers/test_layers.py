@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 import mlkit
-from tests.layers.check_layer import arrays, as_data, call, check_layer, check_precision, flat, make
+from tests.layers.check_layer import arrays, as_data, call, check_layer, check_precision, flat, make, set_equal_weights
 from tests.layers.samples import NO_ROW, SAMPLES
 
 
@@ -37,20 +37,12 @@ def test_as_keras(sample):
     assert [(w.name, w.shape) for w in ours.variables] == [(w.name, tuple(w.shape)) for w in theirs.variables]
     assert ours.count_params() == theirs.count_params()
     assert ours.supports_masking == theirs.supports_masking
-    _set_equal_weights(ours, theirs)
+    set_equal_weights(ours, theirs)
     for y, z in zip(flat(call(sample, ours, inputs)), _flat(call(sample, theirs, inputs)), strict=True):
         np.testing.assert_allclose(y, z, atol=sample.atol, rtol=1e-5)
         assert y.dtype == z.dtype
     _check_training_call(sample, ours, theirs, inputs)
     _check_config(ours, theirs)
-
-
-def _set_equal_weights(ours, theirs):
-    rng = np.random.default_rng(7)
-    values = [rng.normal(size=w.shape) * 0.5 for w in ours.weights]
-    values = [np.abs(v) + 0.5 if "variance" in w.name or "stddev" in w.name else v for v, w in zip(values, ours.weights)]
-    ours.set_weights(values)
-    theirs.set_weights(values)
 
 
 def _check_training_call(sample, ours, theirs, inputs):
