@@ -1,4 +1,9 @@
-"""Where an error happened: the path of layers being called is added to the message of whatever goes wrong below."""
+"""The words of errors: the path of layers being called is added to the message of whatever goes wrong below."""
+
+
+def inside(error):
+    """The text of an error as a part of a longer sentence, which has a full stop of its own."""
+    return str(error).strip().rstrip(".")
 
 
 def add_place(error, path, inputs):

@@ -5,6 +5,7 @@ import inspect
 from mlkit.core import names, tree
 from mlkit.core.config_object import Configurable, init_arguments, init_signature, serialized
 from mlkit.core.keras_tensor import Node, has_symbol, infer, symbol
+from mlkit.core.messages import inside
 
 
 class Operation(Configurable):
@@ -80,7 +81,7 @@ class Operation(Configurable):
             config = {k: serialized(v) for k, v in config.items() if k != "name"}
         except TypeError as error:
             raise NotImplementedError(
-                f"{type(self).__name__} cannot be described by the arguments of its `__init__`: {error}. Define `get_config`."
+                f"{type(self).__name__} cannot be described by the arguments of its `__init__`: {inside(error)}. Define `get_config`."
             ) from error
         takes_name = "name" in init_signature(type(self)).parameters or inspect.Parameter.VAR_KEYWORD in kinds
         return {"name": self.name, **config} if takes_name else config

@@ -1,6 +1,5 @@
 """Specs: what is known of a tensor before it has a value, and the shape arithmetic every op's `spec` is written with."""
 
-import itertools
 import operator
 
 from mlkit.core import dtypes
@@ -14,19 +13,18 @@ class Dim:
     """
 
     __slots__ = ("name", "made_by")
-    _count = itertools.count()
 
     def __init__(self, name=None, made_by=None):
-        self.name = name or f"d{next(Dim._count)}"
+        self.name = name
         self.made_by = made_by  # (function, operands) or None
 
     def __repr__(self):
-        return self.name
+        return self.name or "None"  # as users write it
 
     def _unknown(self, other):
         raise TypeError(
-            f"The size {self.name} is unknown while the model is being built, so it cannot be compared or used as a number. "
-            "Give the axis a size in Input(shape=...), or compute with ops instead of Python numbers."
+            "A size that is unknown (None) while the model is being built cannot be compared or used as a number. Give the axis a size "
+            "in Input(shape=...), or compute with ops instead of Python numbers."
         )
 
     __lt__ = __le__ = __gt__ = __ge__ = _unknown
@@ -79,7 +77,7 @@ def resolve(size, known):
     if size in known:
         return known[size]
     if size.made_by is None:
-        raise KeyError(f"the size {size} is not determined by the inputs")
+        raise KeyError("a size is not determined by the inputs")
     function, operands = size.made_by
     return function(*(resolve(o, known) for o in operands))
 

@@ -4,6 +4,7 @@ import hashlib
 import os
 import sys
 
+from mlkit.core.messages import inside
 from mlkit.utils import console
 
 _CHUNK = 1 << 20
@@ -148,7 +149,7 @@ def _fetch(origin, target, part, digest):
 def _help(origin, target, digest, error):
     check = f" (its {digest[0]} hash is {digest[1]})" if digest else ""
     return (
-        f"{origin} could not be downloaded: {error}. On a machine without network access, fetch the file elsewhere{check} "
+        f"{origin} could not be downloaded: {inside(error)}. On a machine without network access, fetch the file elsewhere{check} "
         f"and put it at {target}"
     )
 

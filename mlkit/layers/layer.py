@@ -164,6 +164,8 @@ class Layer(StatefulMixin, Operation):
             args, kwargs = self._converted(args, kwargs)
             first = args[0] if args else kwargs.get(info.names[0]) if info.names else None
             if not self.built:
+                if self.input_spec is not None:
+                    check_inputs(self.input_spec, first, self.path)  # before weights are made for what does not fit
                 self._build_for(info, args, kwargs)
             if self.input_spec is not None:
                 check_inputs(self.input_spec, first, self.path)

@@ -44,10 +44,12 @@ class LoopsMixin:
         finished are in `model.history`, and the model stays usable.
         """
         self._assert_compiled("fit")
+        self._refuse_pairs("fit", x, y)
         if validation_split and validation_data is None:
             (x, y, sample_weight), validation_data = data.train_validation_split((x, y, sample_weight), validation_split)
         validation = None
         if validation_data is not None:
+            self._refuse_pairs("fit(validation_data=...)", validation_data, None)
             vx, vy, vw = (
                 data.unpack_x_y_sample_weight(validation_data)
                 if isinstance(validation_data, (tuple, list))
@@ -81,6 +83,16 @@ class LoopsMixin:
         callbacks.on_train_end(logs)
         return self.history
 
+    def _refuse_pairs(self, method, x, y):
+        """A list of tuples (x, y) is no structure of inputs, though it looks like one."""
+        pairs = y is None and isinstance(x, list) and x and all(isinstance(p, tuple) and len(p) in (2, 3) for p in x)
+        if pairs and self.loss is not None:
+            raise ValueError(
+                f"{method}: got a list of {len(x)} tuples, which looks like pairs (x, y). A list stands for the inputs of a model "
+                "that has several. Pass arrays x and y for pairs of single samples; for pairs of batches an iterator, such as "
+                "iter(pairs)."
+            )
+
     def evaluate(
         self,
         x=None,
@@ -97,6 +109,7 @@ class LoopsMixin:
         if kwargs:
             raise ValueError(f"evaluate: unknown arguments {sorted(kwargs)}.")
         self._assert_compiled("evaluate")
+        self._refuse_pairs("evaluate", x, y)
         batches = x
         if not isinstance(x, data.EpochIterator):
             adapter = data.get_adapter(x, y, sample_weight, batch_size, steps=steps)

@@ -3,6 +3,7 @@
 from mlkit import ops
 from mlkit.core import dtypes, tree
 from mlkit.core.keras_tensor import KerasTensor, infer
+from mlkit.core.messages import inside
 from mlkit.layers.layer import Layer
 from mlkit.models.freezing import FreezingMixin
 from mlkit.models.layer_graph import LayerGraphMixin
@@ -78,7 +79,7 @@ class Model(FreezingMixin, LayerGraphMixin, Trainer, Layer):
             infer(self.call, (inputs,), {})
         except Exception as error:
             raise ValueError(
-                f"Model {self.name!r} could not be built by calling it on inputs of shape {input_shape}: {error}. "
+                f"Model {self.name!r} could not be built by calling it on inputs of shape {input_shape}: {inside(error)}. "
                 "If its `call` needs other inputs, build it by calling it on real data."
             ) from error
 

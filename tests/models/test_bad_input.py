@@ -73,3 +73,17 @@ def test_message_names_the_layer():
 def test_training_without_compile():
     with pytest.raises(ValueError, match="not compiled"):
         mlkit.Sequential([mlkit.Input((2,)), layers.Dense(1)]).fit(np.ones((2, 2)), np.ones((2, 1)))
+
+
+def test_a_list_of_pairs_is_no_structure_of_inputs():
+    model = mlkit.Sequential([mlkit.Input((3,)), mlkit.layers.Dense(1)])
+    model.compile("sgd", "mse")
+    pairs = [(np.ones((2, 3), "float32"), np.ones((2, 1), "float32"))] * 4
+    for use in (
+        lambda: model.fit(pairs, verbose=0),
+        lambda: model.evaluate(pairs, verbose=0),
+        lambda: model.fit(iter(pairs), validation_data=pairs, verbose=0),
+    ):
+        with pytest.raises(ValueError, match=r"list of 4 tuples.*iter\(pairs\)"):
+            use()
+    assert len(model.fit(iter(pairs), verbose=0).history["loss"]) == 1

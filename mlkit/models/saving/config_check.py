@@ -3,6 +3,7 @@
 import json
 import re
 
+from mlkit.core.messages import inside
 from mlkit.models.saving import registry, serialization
 from mlkit.models.saving.errors import ModelFileError
 
@@ -32,7 +33,10 @@ def parse_json(data, path, member):
         raise _too_deep(path, member) from None
     except ValueError as error:
         raise ModelFileError(
-            path, member, f"it is not valid JSON: {error}.", "The file is damaged or was not written by a model's save()."
+            path,
+            member,
+            f"it is not valid JSON: {inside(error)}.",
+            "The file is damaged or was not written by a model's save().",
         ) from error
     if not isinstance(parsed, dict):
         raise ModelFileError(path, member, f"it should hold a JSON object, but holds a {type(parsed).__name__}.")

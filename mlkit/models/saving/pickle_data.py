@@ -6,6 +6,8 @@ here; an object is made only by the functions that the caller passes, by name.
 
 import pickletools
 
+from mlkit.core.messages import inside
+
 MAX_OPERATIONS = 1_000_000
 _MARK = object()
 _LITERALS = {
@@ -45,7 +47,7 @@ def load_pickle(file, makers, persistent=None):
     except PickleError:
         raise
     except Exception as error:
-        raise PickleError(f"its pickle is damaged: {type(error).__name__}: {error}.") from error
+        raise PickleError(f"its pickle is damaged: {type(error).__name__}: {inside(error)}.") from error
 
 
 class _Machine:

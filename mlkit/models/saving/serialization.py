@@ -9,6 +9,7 @@ import numpy as np
 
 from mlkit.core import dtypes
 from mlkit.core.keras_tensor import KerasTensor
+from mlkit.core.messages import inside
 from mlkit.core.tensor import Tensor
 from mlkit.core.variable import Variable
 from mlkit.models.saving import registry
@@ -281,7 +282,7 @@ def _from_config(cls, inner):
         if known or (registry.is_builtin(cls) and not isinstance(error, TypeError)):
             raise
         raise TypeError(
-            f"{cls.__name__} could not be made from its config: {type(error).__name__}: {error}. If it is a class of yours: "
+            f"{cls.__name__} could not be made from its config: {type(error).__name__}: {inside(error)}. If it is a class of yours: "
             "what get_config() wrote of objects must be explicitly deserialized in from_config() or __init__(), with "
             "deserialize_keras_object()."
         ) from error

@@ -5,6 +5,7 @@ import os
 import re
 import struct
 
+from mlkit.core.messages import inside
 from mlkit.models.saving.errors import ModelFileError
 
 MAX_MEMBERS = 1_000
@@ -61,7 +62,7 @@ class Archive:
         try:
             self._zip = zipfile.ZipFile(file)
         except (zipfile.BadZipFile, NotImplementedError, ValueError, OSError, struct.error) as error:
-            raise ModelFileError(path, "", f"the zip archive is damaged or truncated: {error}.") from error
+            raise ModelFileError(path, "", f"the zip archive is damaged or truncated: {inside(error)}.") from error
         self._file = file
         self.members = {}  # name -> ZipInfo
         seen = set()
@@ -127,7 +128,9 @@ class Archive:
                 while piece := f.read(_CHUNK):
                     size += len(piece)
         except (zipfile.BadZipFile, zlib.error, EOFError, OSError, NotImplementedError, RuntimeError, struct.error) as error:
-            raise ModelFileError(self.path, name, f"it is damaged: {error}.", "Copy or download the file again.") from error
+            raise ModelFileError(
+                self.path, name, f"it is damaged: {inside(error)}.", "Copy or download the file again."
+            ) from error
         if size != self.members[name].file_size:
             raise ModelFileError(self.path, name, f"it has {size:,} bytes instead of {self.members[name].file_size:,}.")
 
