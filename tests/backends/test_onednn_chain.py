@@ -175,3 +175,31 @@ def test_updates_work_in_place(name, shape):
     assert isinstance(choice.prepared, Kernel)
     slots = len(optimizers[0]._slots.get(variables[0], ()))
     assert len(plan.overwrites) >= 1 + slots
+
+
+@pytest.mark.parametrize("shape", [(3, 8), (96, 96)])
+def test_signs_of_zero_and_overflow_are_those_of_the_ops(shape):
+    special = [0.0, -0.0, np.inf, -np.inf, np.nan, 1.0, -2.5, 3e38, -3e38, 1e-38]
+    x = ops.convert_to_tensor(np.resize(np.array(special, "float32"), shape))
+
+    def formulas(x):
+        y = ops.abs(x)  # makes a chain of what follows
+        return (
+            -y,
+            -y * 2,
+            y * -2,
+            0.5 - y,
+            y - x,
+            x - y,
+            y * 3 * 0.25,
+            y * 0.25 * 8,
+            y * 2 * 2,
+            (0.0 - y) * 3,
+            ops.negative(x) - y,
+        )
+
+    for k, (found, expected) in enumerate(zip(mlkit.function(formulas)(x), formulas(x))):
+        found, expected = found.numpy(), expected.numpy()
+        np.testing.assert_array_equal(found, expected, err_msg=str(k))
+        zeros = expected == 0
+        np.testing.assert_array_equal(np.signbit(found[zeros]), np.signbit(expected[zeros]), err_msg=str(k))

@@ -16,12 +16,17 @@ Left out is what does not treat NaN and denormal numbers as NumPy does: maximum,
 products that it is fused with, makes 0 of NaN.)
 """
 
+import math
+
 from mlkit.backends.native.onednn import constants as c
 from mlkit.backends.native.onednn.row import FLOATS
 
+NOTHING = -0.0  # added to a number leaves it as it is, also a zero of either sign
+NEGATIVE, INVERSE = (c.LINEAR, -1.0, NOTHING), (c.POW, 1.0, -1.0)
+
 _BINARY = {"add": c.BINARY_ADD, "sub": c.BINARY_SUB, "mul": c.BINARY_MUL, "div": c.BINARY_DIV}
 _UNARY = {
-    "neg": [(c.LINEAR, -1.0, 0.0)],
+    "neg": [NEGATIVE],
     "abs": [(c.ABS, 0.0, 0.0)],
     "relu": [(c.RELU, 0.0, 0.0)],
     "relu6": [(c.CLIP_V2, 0.0, 6.0)],
@@ -31,7 +36,6 @@ _UNARY = {
 }
 GRADIENTS = {"relu_grad": (c.RELU_BY_RESULT, 0.0, 0.0), "relu6_grad": (c.CLIP_V2_BY_RESULT, 0.0, 6.0)}
 MASK, CAST = "masked_scale", "cast"
-NEGATIVE, INVERSE = (c.LINEAR, -1.0, 0.0), (c.POW, 1.0, -1.0)
 
 
 class Pass:
@@ -66,7 +70,7 @@ class Pass:
         return algorithm == c.BINARY_MAX and x == y and not self.then
 
     def factors(self):
-        """If it is a product of tensors and numbers: the tensors and (algorithm, alpha, 0.0); else None."""
+        """If it is a product of tensors and numbers: the tensors and (algorithm, alpha, NOTHING); else None."""
         algorithm, x, y = self.start
         if algorithm not in (c.BINARY_MUL, c.BINARY_MAX):
             return None
@@ -74,20 +78,32 @@ class Pass:
         for step in self.then:
             if len(step) == 2 and step[0] == c.BINARY_MUL:
                 found.append(step[1])
-            elif len(step) == 3 and step[0] == c.LINEAR and step[2] == 0.0:
+            elif len(step) == 3 and step[0] == c.LINEAR and _is_nothing(step[2]):
                 found.append(step)
             else:
                 return None
         return found
 
-    def scale(self, alpha, beta):
+    def scale(self, alpha, beta=NOTHING):
         """Append x -> alpha x + beta."""
+        if alpha == 1.0 and _is_nothing(beta):
+            return
         last = self.then[-1] if self.then else ()
-        joins = len(last) == 3 and last[0] == c.LINEAR and (beta == 0.0 or last[1] == 1.0 == alpha) and last[2] in (0.0, -0.0)
-        if joins and all(1e-6 < abs(a) < 1e6 for a in (last[1], alpha)):  # else a product that overflows would do so no more
-            self.then[-1] = c.LINEAR, last[1] * alpha, beta  # of two numbers only one operation is left
-        else:
-            self.then.append((c.LINEAR, alpha, beta))
+        if len(last) == 3 and last[0] == c.LINEAR and _is_nothing(last[2]):  # of two operations only one is left
+            same_way = (abs(last[1]) - 1.0) * (
+                abs(alpha) - 1.0
+            ) >= 0.0  # else what overflows, or underflows, would do so no more
+            if _is_nothing(beta) and same_way and all(1e-6 < abs(a) < 1e6 for a in (last[1], alpha)):
+                self.then[-1] = c.LINEAR, last[1] * alpha, NOTHING
+                return
+            if alpha == 1.0 == abs(last[1]) and beta != 0.0:
+                self.then[-1] = c.LINEAR, last[1], beta
+                return
+        self.then.append((c.LINEAR, alpha, beta))
+
+
+def _is_nothing(beta):
+    return beta == 0.0 and math.copysign(1.0, beta) < 0
 
 
 def can_cover(chain, masks=()):
@@ -155,7 +171,7 @@ class _Cover:
         x, y = args
         if name == MASK:
             now = self._of_two("mul", x, y)
-            now.scale(scale, 0.0)
+            now.scale(scale)
             return now
         if name in GRADIENTS:
             return Pass(name, self._written(x), self._written(y))
@@ -170,13 +186,15 @@ class _Cover:
         if name == "add":
             now.scale(1.0, number)
         elif name == "sub":
-            now.scale(*((-1.0, number) if is_first else (1.0, -number)))
+            if is_first:
+                now.scale(-1.0)
+            now.scale(1.0, number if is_first else -number)
         elif name == "mul":
-            now.scale(number, 0.0)
+            now.scale(number)
         elif is_first:
             now.then.append((c.POW, number, -1.0))
         else:
-            now.scale(1.0 / number, 0.0)
+            now.scale(1.0 / number)
         return now
 
     def _of_two(self, name, x, y):
@@ -215,5 +233,5 @@ class _Cover:
             if type(f) is int:
                 now.then.append((algorithm, f))
             else:
-                now.scale(f[1] if algorithm == c.BINARY_MUL else 1.0 / f[1], 0.0)
+                now.scale(f[1] if algorithm == c.BINARY_MUL else 1.0 / f[1])
         return now
