@@ -44,7 +44,7 @@ _HOMES = {
     ".core.stateless": "StatelessScope",
     ".models.profile": "profile",
     ".models.verify": "verify",
-    ".config": "show_config",
+    ".about": "show_config",
     ".finetuning.rate_search": "lr_find",
     ".finetuning.recipe": "finetune",
 }

@@ -1,7 +1,6 @@
 """Global settings: float type, epsilon, image layout, backend (the namespace `keras.config`)."""
 
 from mlkit.core import debug, program_cache
-from mlkit.core.about import show_config
 from mlkit.core.backend import backend, set_backend
 from mlkit.core.dtypes import floatx, set_floatx
 

@@ -391,3 +391,37 @@ def test_base_class():
 
 def test_softmax_sums_to_one():
     assert_close(softmax(np.zeros((2, 4))).sum(-1), 1.0)
+
+
+NARROW = ("float16", "bfloat16", "uint8")
+LARGE = {"real", "counts", "positive", "signs"}  # kinds whose numbers may be so large that their squares overflow half floats
+
+
+def narrowed(x, dtype, factor):
+    """Values as a narrow dtype holds them, in that dtype."""
+    x = np.asarray(x, "float32") * factor
+    return ops.cast(np.clip(np.round(np.abs(x)), 0, 255) if dtype == "uint8" else x, dtype)
+
+
+@pytest.mark.parametrize("dtype", NARROW)
+@pytest.mark.parametrize(
+    "cls, kind, options", [*METRICS, ("Mean", "real", {}), ("Sum", "real", {})], ids=[*IDS, "Mean-real", "Sum-real"]
+)
+def test_narrow_inputs_count_as_float32(cls, kind, options, dtype):
+    """Metrics of half floats and small integers are those of the same numbers in float32: nothing overflows, wraps around, or is
+    rounded away, however many samples there are."""
+    narrow, wide = getattr(metrics, cls)(**options), getattr(metrics, cls)(**options)
+    factor = 60.0 if kind in LARGE else 1.0
+    for seed in range(2):
+        y_true, y_pred = (narrowed(x, dtype, factor) for x in batch(kind, (3000, 4), seed))
+        weight = ops.cast(np.arange(3000) % 3, dtype)
+        if cls.endswith("IoU") and kind == "binary":
+            weight = ops.repeat(weight, 4)
+        given = (y_pred, weight) if cls in ("Mean", "Sum") else (y_true, y_pred, weight)
+        narrow.update_state(*given)
+        wide.update_state(*(ops.cast(x, "float32") for x in given))
+    expected = np.asarray(wide.result())
+    assert np.isfinite(expected).all() or dtype == "uint8", (
+        "shares of a probability are zeros in integers, but not in half floats"
+    )
+    np.testing.assert_allclose(np.asarray(narrow.result()), expected, rtol=1e-5, atol=1e-6)

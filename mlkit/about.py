@@ -3,6 +3,10 @@
 import os
 import platform
 
+import mlkit
+from mlkit import config
+from mlkit.core.state import state
+
 
 def show_config():
     """Print versions, processor, backend, libraries, threads and settings in use, for bug reports.
@@ -18,10 +22,6 @@ def show_config():
 
 def config_lines():
     """(name, value) pairs of texts."""
-    import mlkit
-    from mlkit import config
-    from mlkit.core.state import state
-
     libraries = getattr(state.backend, "libraries", dict)()  # a backend may have none
     threads = getattr(state.backend, "num_threads", lambda: "as many as it likes")()
     return [
