@@ -73,6 +73,8 @@ def sum_to(g, shape):
 def _slice_spec(x, starts, stops, strides):
     shape = []
     for size, a, b, s in zip(x.shape, starts, stops, strides):
+        if is_known(size, a, b) and not 0 <= a <= b <= size:
+            raise ValueError(f"slice: from {a} to {b} does not lie within axis {len(shape)} of shape {show(x.shape)}.")
         whole = type(size) is Dim and b is size and s == 1 and type(a) is int
         shape.append(size - a if whole else slice_size(a, b, s))
     return Spec(shape, x.dtype)

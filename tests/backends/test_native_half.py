@@ -74,3 +74,18 @@ def test_a_number_that_is_converted_and_repeated():
     x = drawn(ml_dtypes.bfloat16)
     wanted = np.where(x.astype("float32") > 0, x.astype("float32"), 1.0) * 2.0
     np.testing.assert_array_equal(np.asarray(f(x)).astype("float32"), wanted)
+
+
+@pytest.mark.parametrize("dtype", HALVES)
+@pytest.mark.parametrize("axis", [0, -1])
+def test_order(axis, dtype):
+    """NaN comes last, and leaves the other numbers in order."""
+    x = drawn(dtype)
+    wide = x.astype("float32")
+    for found in both(lambda x: ops.sort(x, axis=axis), x):
+        np.testing.assert_array_equal(found.astype("float32"), np.sort(wide, axis=axis))
+    for found in both(lambda x: ops.argsort(x, axis=axis), x):
+        np.testing.assert_array_equal(found, np.argsort(wide, axis=axis, kind="stable"))
+    for found in both(lambda x: ops.nanmedian(x, axis=axis), x):
+        wanted = np.nanmedian(wide, axis=axis).astype(dtype)
+        np.testing.assert_array_equal(found.astype("float32"), wanted.astype("float32"))

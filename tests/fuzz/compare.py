@@ -12,6 +12,7 @@ from mlkit.core.tensor import Tensor
 from mlkit.core.trace import Program as Traced
 from mlkit.ops import convert_to_tensor
 from tests.fuzz import noise
+from tests.fuzz.rows import REFUSALS
 
 TIGHT = 16  # units in the last place that need no explanation
 
@@ -65,7 +66,7 @@ def _run(how, program, arrays):
     try:
         outputs, gradients = (mlkit.function(step) if how == "compiled" else step)(*map(convert_to_tensor, arrays))
     except Exception as error:
-        if program.slopes and isinstance(error, NotImplementedError):
+        if program.slopes and isinstance(error, REFUSALS):
             return None
         raise Disagreement(f"{how} {type(error).__name__}", str(error)) from error
     return Run(outputs, gradients, [convert_to_tensor(v) for v in variables])
@@ -88,6 +89,8 @@ def agree(program, how, wanted, got, rule):
         bad = ~rule(a, b)
         if allowed is not None:
             bad &= ~_within(a, b, allowed[k])
+            if "relu" in program.definition():  # compiled, it may make 0 of NaN, as the list of rounding passes says
+                bad &= ~np.isnan(noise.wide(a))
         if bad.any():
             at = tuple(int(i) for i in np.argwhere(bad)[0])
             raise Disagreement(
@@ -176,4 +179,5 @@ def _nearer(a, b, truth):
     """Where a is no farther from the truth than b, or has left the numbers as the truth has."""
     a, b, truth = map(noise.wide, (a, b, truth.astype(a.dtype)))
     with np.errstate(all="ignore"):
-        return (np.abs(a - truth) <= np.abs(b - truth)) | (a == truth) | ~(np.isfinite(a) | np.isfinite(truth))
+        nearer = (np.abs(a - truth) <= np.abs(b - truth)) | (np.isfinite(a) & ~np.isfinite(b))
+    return np.where(np.isfinite(truth), nearer, ~np.isfinite(a))

@@ -116,7 +116,7 @@ def _smaller(program, kind, exact):
     from tests.fuzz.shrink import shrunk
 
     jax = kind.startswith("jax")  # which takes long for each program
-    return shrunk(program, functools.partial(_fails, kind, exact), tries=60 if jax else 200)
+    return shrunk(program, functools.partial(_fails, kind, exact), tries=20 if jax else 200)
 
 
 def _fails(kind, exact, program):

@@ -51,6 +51,8 @@ class Row:
                 self.specs[specs] = found if small else None
             except REFUSALS:
                 self.specs[specs] = None
+            except Exception:  # a fault, which the line will show
+                self.specs[specs] = []
         return self.specs[specs]
 
     def fitted(self, sizes, dtype, integer):

@@ -26,7 +26,7 @@ def conv(inputs, kernel, strides=1, padding="valid", data_format=None, dilation_
     last = is_channels_last("conv", data_format)
     x = to_last(_checked("conv", x, w), last)
     channels, each = x.shape[-1], w.shape[-2]
-    if not is_known(channels) or channels % each:
+    if not is_known(channels) or not each or channels % each:
         raise ValueError(
             f"conv: the inputs have {show((channels,))[0]} channels (shape {show(x.shape)}, channels last), which the {each} "
             f"input channels of the kernel of shape {show(w.shape)} do not divide. A kernel is (*window, channels / groups, "

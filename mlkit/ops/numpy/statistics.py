@@ -95,6 +95,8 @@ def order_statistic(name, x, q, axis, method, keepdims, skip_nan=False):
     rest = [i for i in range(len(x.shape)) if i not in axes]
     sizes = tuple(x.shape[i] for i in rest)
     n = size_along(x, axes)
+    if type(n) is int and n == 0:
+        raise ValueError(f"{name}: shape {show(x.shape)} has no elements along axes {axes} to choose from.")
     line = order.sort(reshape(permuted(x, (*rest, *axes)), (*sizes, n)), axis=len(rest))
     q = as_tensor(q)
     if q.is_concrete and q.size and not 0 <= q.numpy().min() <= q.numpy().max() <= 1:

@@ -39,6 +39,7 @@ BAD = [
     Bad("scatter", const([[1]], "int32"), f(2), (3,), match="do not fit"),
     Bad("scatter_update", f(3), const([[1]], "int32"), f(1), reduction="odd", match="unknown `reduction`"),
     Bad("slice", f(3), (0,), (4,), match="exceeds axis"),
+    Bad("slice", f(1, 2), starts=(0, 2), stops=(3, 2), strides=(1, 1), op=True, match="from 0 to 3 does not lie within axis 0"),
     Bad("slice_update", f(3), (0,), f(2, 2), match="as many axes"),
     Bad("unstack", f(3), num=2, match="has size 3"),
 ]

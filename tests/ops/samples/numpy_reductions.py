@@ -76,4 +76,5 @@ BAD = [
     Bad("argmax", f(0, 3), axis=0, match="no elements"),
     Bad("average", f(2, 3), weights=pos(3), match="must have the shape of x"),
     Bad("quantile", f(3), 0.5, method="odd", match="unknown method"),
+    Bad("percentile", f(2, 0), 30.0, axis=1, match="no elements along axes"),
 ]

@@ -91,6 +91,7 @@ BAD = [
     Bad("max_pool", f(2, 5, 3), window=(2, 2), strides=(2, 2), padding="valid", op=True, match="4 axes"),
     Bad("conv", f(2, 5, 5, 3), f(3, 3, 2, 4), match="do not divide"),
     Bad("conv", f(2, 5), f(3, 3, 2, 4), match="3 to 5 axes"),
+    Bad("conv", f(2, 5, 5, 3), f(3, 3, 0, 4), match="do not divide"),
     Bad("conv", f(2, 5, 5, 3), f(3, 3, 4), match="kernel must have 4 axes"),
     Bad("conv", f(2, 5, 5, 3), f(3, 3, 3, 4), padding="full", match='"valid" or "same"'),
     Bad("conv", f(2, 5, 5, 3), f(3, 3, 3, 4), strides=(1, 2, 3), match="2 of them"),
