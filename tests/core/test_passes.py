@@ -92,6 +92,8 @@ class TestSimplify:
             (lambda x: x + full(2), ["add"]),
             (lambda x: el.where(x > 0, x, full(0)), ["less", "where"]),
             (lambda x: el.where(x > 0, x, x), []),
+            (lambda x: el.where(full(True, "bool"), x, 0.0), []),
+            (lambda x: el.where(full(False, "bool"), x, 2.0), ["full"]),
             (lambda x: el.maximum(x, x), []),
             (lambda x: x * mv.broadcast_to(x[0], shape=(2, 3)), ["slice", "reshape", "mul"]),
             (lambda x: el.stop_gradient(x) * 2, ["mul"]),

@@ -156,6 +156,18 @@ def of_dropped(rewriter, call):
                 return rewriter.add(call.op, (scaled, other.outs[0]), {})
 
 
+@rule("where")
+def decided(rewriter, call):
+    """where(True, x, y) -> x, where(False, x, y) -> y"""
+    condition, x, y = call.args
+    if not is_scalar(condition):
+        return None
+    chosen, out = x if condition else y, call.outs[0]
+    if is_scalar(chosen):
+        return rewriter.add(OPS["full"], (), {"shape": out.shape, "value": chosen, "dtype": out.dtype})
+    return chosen if _same(chosen, call) else rewriter.add(OPS["broadcast_to"], (chosen,), {"shape": out.shape})
+
+
 def _with_scalars(rewriter, call):
     """An elementwise op of a tensor that repeats one number, or is spread by broadcast_to, takes the number or the original."""
     if not getattr(call.op.spec, "elementwise", False):
