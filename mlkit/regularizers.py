@@ -123,7 +123,7 @@ def _factor(name, value):
 
 l1, l2, l1_l2, orthogonal_regularizer = L1, L2, L1L2, OrthogonalRegularizer
 
-_lookup = Lookup("regularizer", __name__, ["Regularizer", "L1", "L2", "L1L2", "OrthogonalRegularizer"], {"l1_l2": "L1L2"})
+_lookup = Lookup("regularizer", __name__, ["Regularizer", "L1", "L2", "L1L2", "OrthogonalRegularizer"])
 
 
 def get(identifier):

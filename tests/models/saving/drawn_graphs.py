@@ -74,7 +74,7 @@ class _Draw:
         return layer(x, training=False) if self.rng.random() < 0.2 else layer(x)
 
     def merged(self, xs, depth):
-        kind = self.rng.choice(["Add", "Subtract", "Average", "Concatenate"])
+        kind = self.rng.choice(["Add", "Subtract", "Multiply", "Average", "Maximum", "Minimum", "Concatenate"])
         pair = [self.rng.choice(xs), self.rng.choice(xs)]
         out = self.layer(kind)(pair)
         return self.layer("Dense", SIZE)(out) if kind == "Concatenate" else out

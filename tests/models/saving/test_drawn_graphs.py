@@ -18,7 +18,7 @@ keras = pytest.importorskip("keras")
 def both(seed):
     """The model of a seed in mlkit and in Keras."""
     for library in (mlkit, keras):
-        library.utils.clear_session()
+        library.utils.clear_session(free_memory=False)
         yield draw(library, seed)
 
 
