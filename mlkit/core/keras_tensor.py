@@ -3,7 +3,7 @@
 import functools
 from collections import namedtuple
 
-from mlkit.core import dtypes, names, tree
+from mlkit.core import dtypes, locks, names, tree
 from mlkit.core.ownership import own_arrays
 from mlkit.core.spec import Dim, Spec, show
 from mlkit.core.state import swapped
@@ -79,11 +79,12 @@ class Node:
         self.args, self.kwargs = own_arrays((args, kwargs))
         self.input_tensors = [t for t in tree.flatten((args, kwargs)) if isinstance(t, KerasTensor)]
         self.output_tensors = tree.flatten(outputs)
-        index = len(operation._inbound_nodes)
+        with locks.making:
+            index = len(operation._inbound_nodes)
+            operation._inbound_nodes.append(self)
         for i, t in enumerate(self.output_tensors):
             if isinstance(t, KerasTensor):
                 t._keras_history = KerasHistory(operation, index, i)
-        operation._inbound_nodes.append(self)
 
     @property
     def parents(self):

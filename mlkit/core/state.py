@@ -1,7 +1,9 @@
 """What an op call depends on besides its arguments: the active trace, the recording tapes, the backend. One object a thread."""
 
 import contextlib
+import itertools
 import threading
+import weakref
 
 
 class State(threading.local):
@@ -14,14 +16,24 @@ class State(threading.local):
     scope = ()  # names of the layers (and name scopes) being called or built, outermost first
     training = None  # the `training` argument of the layer being called, inherited by layers within
     scope_of_state = None  # the innermost StatelessScope, which keeps values of variables apart
-    call_id = 0  # counts outermost layer calls: losses added during an older one are stale
+    call_id = 0  # counts the thread's outermost layer calls: losses added during an older one are stale
     shape_pass = None  # while a function runs on shapes: variable -> what it was assigned, which is forgotten afterwards
     variable_hook = None  # while a model file is read: (initializer, shape, dtype, path) -> initializer, or raises
     times = None  # (list for the `Times` of programs made, clock) while `core.timing.collecting` is open
-    layer_version = 0  # counts changes of any layer's `trainable`
+    update = None  # {call: result} shared by the steps of one update of an optimizer
+    layer_version = 0  # of all threads: another number after each change of any layer's `trainable`
+
+    def __init__(self):
+        self.losses = weakref.WeakKeyDictionary()  # layer -> (call_id, what it added to the loss in that call)
 
 
 state = State()
+_versions = itertools.count(1)
+
+
+def layers_changed():
+    """Note that a layer has become trainable or frozen: programs in use are looked up anew."""
+    State.layer_version = next(_versions)
 
 
 @contextlib.contextmanager

@@ -7,7 +7,7 @@ import contextlib
 import itertools
 import threading
 
-from mlkit.core import autograd, dtypes, names
+from mlkit.core import autograd, dtypes, locks, names
 from mlkit.core.spec import Spec, compatible, show
 from mlkit.core.state import outside_trace, state
 from mlkit.core.tensor import Tensor
@@ -180,20 +180,14 @@ class Variable:
     def assign_add(self, value):
         """Add to the value. Returns the variable."""
         value = _raw(value)
-        with self._alone():
+        with alone([self]):
             return self.assign(self.tracked_value() + value)
 
     def assign_sub(self, value):
         """Subtract from the value. Returns the variable."""
         value = _raw(value)
-        with self._alone():
+        with alone([self]):
             return self.assign(self.tracked_value() - value)
-
-    def _alone(self):
-        """A block in which no other thread changes the value, where what is assigned is the variable's at once. (A trace and the like
-        belong to one thread, and who makes a trace waits for no variable.)"""
-        is_own = state.trace is None and state.shape_pass is None and state.scope_of_state is None
-        return self.lock if is_own else contextlib.nullcontext()
 
     def __repr__(self):
         return f"<Variable path={self.path}, shape={self.shape}, dtype={self._value.dtype}>\n{self._value.numpy()}"
@@ -226,6 +220,18 @@ class Variable:
         self._value = Tensor(state.backend.own(self._value.data), autograd.new_node())
 
     __hash__ = object.__hash__
+
+
+def alone(variables):
+    """A block in which no other thread changes these variables, or sees some of them changed and others not.
+
+    Only where what is assigned is theirs at once: a trace and the like belong to one thread, and who makes one waits for no variable.
+    """
+    if state.trace is not None or state.shape_pass is not None or state.scope_of_state is not None:
+        return contextlib.nullcontext()
+    if len(variables) == 1:
+        return variables[0].lock
+    return locks.Writing([v.lock for v in dict.fromkeys(variables)])
 
 
 def _raw(value):

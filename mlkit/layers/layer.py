@@ -2,13 +2,13 @@
 
 import functools
 
-from mlkit.core import dtypes, tree
+from mlkit.core import dtypes, locks, tree
 from mlkit.core.config_object import init_arguments, serialized
 from mlkit.core.keras_tensor import KerasTensor, Node, has_symbol, infer, symbol
 from mlkit.core.messages import add_place
 from mlkit.core.operation import Operation
 from mlkit.core.spec import Spec, show
-from mlkit.core.state import State, outside_trace, state
+from mlkit.core.state import outside_trace, state
 from mlkit.core.tensor import Tensor
 from mlkit.core.variable import Variable
 from mlkit.dtype_policies import DTypePolicyMap
@@ -70,7 +70,6 @@ class Layer(StatefulMixin, Operation):
         self.input_spec = None
         self._input_shape_arg = tuple(input_shape) if input_shape is not None else None
         self._own_weights = []  # made by add_weight, in that order
-        self._losses, self._losses_call = [], None
         self._build_shapes = None
 
     # ---- for subclasses ------------------------------------------------------------------------------------------
@@ -78,7 +77,8 @@ class Layer(StatefulMixin, Operation):
     def build(self, *args, **kwargs):
         """Create the weights for inputs of the given shape (tuples with None for unknown sizes)."""
         self._open_scope()
-        self.built = True
+        if type(self).build is Layer.build:  # else a subclass is about to make weights
+            self.built = True
 
     def call(self, *args, **kwargs):
         raise NotImplementedError(f"Layer {type(self).__name__} has no `call` method. Define call(self, inputs).")
@@ -132,15 +132,17 @@ class Layer(StatefulMixin, Operation):
 
     def add_loss(self, loss):
         """Add a scalar tensor (or several) computed in `call` to the training loss."""
-        if self._losses_call != State.call_id:
-            self._losses, self._losses_call = [], State.call_id
+        call, added = state.losses.get(self, (None, None))
+        if call != state.call_id:
+            added = []
+            state.losses[self] = state.call_id, added
         for x in tree.flatten(loss):
             if getattr(x, "shape", None) not in ((), None):
                 raise ValueError(
                     f"add_loss: a loss must be a scalar tensor, but has shape {show(x.shape)} in layer {self.path!r}."
                 )
             if state.shape_pass is None and type(getattr(x, "data", None)) is not Spec:  # a run on shapes has no losses
-                self._losses.append(x)
+                added.append(x)
 
     def compute_mask(self, inputs, previous_mask):
         """Mask of the outputs; by default the inputs' mask passes on."""
@@ -155,7 +157,7 @@ class Layer(StatefulMixin, Operation):
         try:
             outer = state.scope, state.training, state.autocast
             if not outer[0]:
-                State.call_id += 1
+                state.call_id += 1
             state.scope = self._open_scope()
         except AttributeError:
             self._check_initialized()
@@ -241,10 +243,12 @@ class Layer(StatefulMixin, Operation):
     # ---- building ------------------------------------------------------------------------------------------------
 
     def _build_for(self, info, args, kwargs):
-        """Build for the shapes of these call arguments."""
+        """Build for the shapes of these call arguments, in one thread."""
         shapes, named_shapes = build_shapes(type(self), info, args, kwargs)
-        self.build(*shapes, **named_shapes)
-        self.built = True
+        with locks.making:
+            if not self.built:
+                self.build(*shapes, **named_shapes)
+                self.built = True
 
     def _open_scope(self):
         if self._scope is None:
@@ -355,7 +359,7 @@ def _prepared(build):
     @functools.wraps(build)
     def run(self, *args, **kwargs):
         self._check_initialized()
-        with outside_trace():
+        with locks.making, outside_trace():
             outer, state.scope = state.scope, self._open_scope()
             try:
                 result = build(self, *args, **kwargs)
@@ -363,7 +367,8 @@ def _prepared(build):
                 state.scope = outer
         names_ = build_parameters(build) or []
         self._build_shapes = {**dict(zip(names_, args)), **kwargs}
-        self.built = True
+        if type(self).build is run:  # else it was called by the `build` of a subclass, which is not done
+            self.built = True
         if not self._trainable:
             self.trainable = False
         return result

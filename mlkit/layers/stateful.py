@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from mlkit.core.state import State
+from mlkit.core.state import layers_changed, state
 from mlkit.core.stateless import StatelessScope
 from mlkit.layers.tracking import own_variables, owned, unique
 
@@ -83,7 +83,7 @@ class StatefulMixin:
         self._trainable = value
         if value:
             self._frozen = False
-        State.layer_version += 1
+        layers_changed()
         for v in self._trainable_variables:
             v.trainable = value
         for layer in self._layers:
@@ -93,17 +93,18 @@ class StatefulMixin:
 
     @property
     def losses(self):
-        """Scalars added to the training loss: by `add_loss` in the last call, and by weight regularizers."""
+        """Scalars added to the training loss: by `add_loss` in the last call that this thread made, and by weight regularizers."""
         return self._own_losses() + [
             v.regularizer(v.tracked_value()) for v in self.trainable_weights if v.regularizer is not None
         ]
 
     def _own_losses(self):
-        return [x for layer in self._flatten_layers() for x in layer._losses]
+        added = state.losses
+        return [x for layer in self._flatten_layers() if layer in added for x in added[layer][1]]
 
     def _clear_losses(self):
         for layer in self._flatten_layers():
-            layer._losses = []
+            state.losses.pop(layer, None)
 
     def stateless_call(self, trainable_variables, non_trainable_variables, *args, return_losses=False, **kwargs):
         """Call the layer with these values of its variables, and change none of them.

@@ -10,7 +10,6 @@ NOT_OWNED = frozenset(
     (
         "_init_call",
         "_inbound_nodes",
-        "_losses",
         "optimizer",
         "loss",
         "stop_training",

@@ -1,12 +1,14 @@
 """The base class of metrics: numbers accumulated over batches."""
 
 import contextlib
+import functools
 
 from mlkit import ops
 from mlkit.core import dtypes
 from mlkit.core.config_object import Configurable
 from mlkit.core.names import auto_name, name_scope
-from mlkit.core.variable import Variable
+from mlkit.core.state import state
+from mlkit.core.variable import Variable, alone
 from mlkit.losses.loss import compute_dtype, omit_defaults
 
 
@@ -38,6 +40,12 @@ class Metric(Configurable):
 
     unlisted = ()  # arguments that Keras's config leaves out; ours has them where they differ from the default
     _direction = None  # "up" if more is better, "down" if less is; None if it cannot be known
+
+    def __init_subclass__(cls, **kwargs):
+        super().__init_subclass__(**kwargs)
+        for name in ("update_state", "result", "reset_state"):
+            if name in vars(cls):
+                setattr(cls, name, _alone(vars(cls)[name]))
 
     def __init__(self, dtype=None, name=None):
         self.name = name or auto_name(type(self).__name__)
@@ -106,8 +114,10 @@ class Metric(Configurable):
 
     def reset_state(self):
         """Forget all batches: every variable becomes zero."""
-        for v in self.variables:
-            v.assign(ops.zeros(v.shape, dtype=v.dtype))
+        variables = self.variables
+        with alone(variables):
+            for v in variables:
+                v.assign(ops.zeros(v.shape, dtype=v.dtype))
 
     def __call__(self, *args, **kwargs):
         """Take in one batch and return the result."""
@@ -140,14 +150,15 @@ class Metric(Configurable):
                 f"Metric {self.name!r}: `metric_variables` must have one tensor for each of its {len(variables)} variables, "
                 f"but got {len(values)}."
             )
-        before = [v.value for v in variables]
-        for v, value in zip(variables, values):
-            v.assign(value)
-        try:
-            yield variables
-        finally:
-            for v, value in zip(variables, before):
+        with alone(variables):
+            before = [v.value for v in variables]
+            for v, value in zip(variables, values):
                 v.assign(value)
+            try:
+                yield variables
+            finally:
+                for v, value in zip(variables, before):
+                    v.assign(value)
 
     def get_config(self):
         """What `__init__` takes, as a dict of plain values."""
@@ -155,6 +166,19 @@ class Metric(Configurable):
 
     def __repr__(self):
         return f"<{type(self).__name__} name={self.name}>"
+
+
+def _alone(method):
+    """A method of metrics during which no other thread changes their variables: an update reads several, computes, and writes them."""
+
+    @functools.wraps(method)
+    def run(self, *args, **kwargs):
+        if state.trace is not None:
+            return method(self, *args, **kwargs)
+        with alone(self.variables):
+            return method(self, *args, **kwargs)
+
+    return run
 
 
 def _find(value, kind):

@@ -2,7 +2,7 @@
 
 import fnmatch
 
-from mlkit.core.state import State
+from mlkit.core.state import layers_changed
 from mlkit.layers.input_layer import InputLayer
 from mlkit.layers.layer import Layer
 from mlkit.layers.tracking import unique
@@ -99,7 +99,7 @@ def _settle(model):
             container._trainable = own or any(layer.trainable for layer in parts)
             augments = any(map(_augments, container.layers))
             container._frozen = not augments and not container._trainable and all(layer._frozen for layer in parts)
-    State.layer_version += 1  # programs in use are looked up anew
+    layers_changed()
 
 
 def _stays(layer):

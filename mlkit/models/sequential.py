@@ -1,6 +1,6 @@
 """Sequential: a model that is a list of layers."""
 
-from mlkit.core import dtypes, tree
+from mlkit.core import dtypes, locks, tree
 from mlkit.core.config_object import serialized
 from mlkit.core.keras_tensor import KerasTensor
 from mlkit.core.spec import show
@@ -142,7 +142,9 @@ class Sequential(Model):
     def __call__(self, inputs, *args, **kwargs):
         self._check_not_empty()
         if self._graph is None and not self.built:
-            self._build_for_inputs(inputs)
+            with locks.making:
+                if self._graph is None and not self.built:
+                    self._build_for_inputs(inputs)
         return super().__call__(inputs, *args, **kwargs)
 
     def _build_for_inputs(self, inputs):

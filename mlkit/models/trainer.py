@@ -5,7 +5,7 @@ import inspect
 import numpy as np
 
 from mlkit import ops
-from mlkit.core import tree
+from mlkit.core import locks, tree
 from mlkit.core.autograd import GradientTape
 from mlkit.core.keras_tensor import infer
 from mlkit.core.ownership import own_arrays
@@ -232,7 +232,7 @@ class Trainer(LoopsMixin):
                     self._clear_losses()  # they hold symbols of this trace
 
             run.__name__ = f"{step}_step of {self.name!r}"
-            programs[step] = function(run, key=self._trainable_key)
+            return programs.setdefault(step, function(run, key=self._trainable_key))
         return programs[step]
 
     def make_train_function(self, force=False):
@@ -272,15 +272,15 @@ class Trainer(LoopsMixin):
         compiled_loss, compiled_metrics = self._training.get("loss"), self._training.get("metrics")
         if y_pred is None or not self._training:
             return
-        outputs = None
         if y is not None and (compiled_loss is not None and not compiled_loss.built or not compiled_metrics.built):
             from mlkit.models.outputs import OutputNames
 
             outputs = OutputNames(y_pred, self.output_names if self._graph is not None else None)
-            if compiled_loss is not None and not compiled_loss.built:
-                compiled_loss.build(outputs)
-            if not compiled_metrics.built:
-                compiled_metrics.build(outputs, y, y_pred)
+            with locks.making:
+                if compiled_loss is not None and not compiled_loss.built:
+                    compiled_loss.build(outputs)
+                if not compiled_metrics.built:
+                    compiled_metrics.build(outputs, y, y_pred)
         if y is not None and compiled_loss is not None:
             compiled_loss.check_targets(y, y_pred)
         if training and self.optimizer is not None and not self.optimizer.built and self.trainable_variables:

@@ -85,6 +85,10 @@ class LossScaleOptimizer(Optimizer):
         if not grads:
             return
         variables = self._checked(grads, trainable_variables)
+        with self._alone(variables):
+            self._apply_if_finite(grads, variables)
+
+    def _apply_if_finite(self, grads, variables):
         scale, finite = self.dynamic_scale.value, self.check_finite(grads)
         unscaled = [g if g is None or is_overwritten(v) else g / scale for g, v in zip(grads, variables)]
         state = variables + self.inner_optimizer.variables

@@ -151,11 +151,12 @@ class MultiOptimizer(Optimizer):
         if not grads:
             return
         variables = self._checked(grads, trainable_variables)
-        for optimizer in self._inner:
-            own = [(g, v) for g, v in zip(grads, variables) if self._inner_of[v] is optimizer]
-            if own:
-                optimizer.apply_gradients(own)
-        self._iterations.assign_add(1)
+        with self._alone(variables):
+            for optimizer in self._inner:
+                own = [(g, v) for g, v in zip(grads, variables) if self._inner_of[v] is optimizer]
+                if own:
+                    optimizer.apply_gradients(own)
+            self._iterations.assign_add(1)
 
     def finalize_variable_values(self, var_list):
         for optimizer in self._inner:

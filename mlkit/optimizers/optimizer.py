@@ -9,7 +9,8 @@ from mlkit import initializers, ops
 from mlkit.core import names
 from mlkit.core.config_object import Configurable, init_signature, serialized
 from mlkit.core.dtypes import floatx, result_type
-from mlkit.core.variable import Variable
+from mlkit.core.state import state, swapped
+from mlkit.core.variable import Variable, alone
 from mlkit.optimizers.accumulation import GradientAccumulation
 from mlkit.optimizers.averages import MovingAverages
 from mlkit.optimizers.clipping import clip_gradients
@@ -49,8 +50,6 @@ class Optimizer(OptimizerState, RateFactors, GradientAccumulation, MovingAverage
     >>> w.numpy()
     array([0.9, 1.9], dtype=float32)
     """
-
-    _results = None  # of `once`, in an update of all variables
 
     def __init__(
         self,
@@ -160,6 +159,14 @@ class Optimizer(OptimizerState, RateFactors, GradientAccumulation, MovingAverage
         if not grads:
             return
         pairs = _present(grads, self._checked(grads, trainable_variables))
+        with self._alone(v for _, v in pairs):
+            self._apply(pairs)
+
+    def _alone(self, variables):
+        """A block in which no other thread changes these variables and the optimizer's own."""
+        return alone([*variables, *self.variables])
+
+    def _apply(self, pairs):
         for g, v in pairs:
             if is_overwritten(v):
                 self._overwrite(v, g)
@@ -208,12 +215,9 @@ class Optimizer(OptimizerState, RateFactors, GradientAccumulation, MovingAverage
 
     def update_all(self, grads, variables, learning_rate):
         """One update of all variables; gradients are clipped, weights decayed."""
-        self._results = {}
-        try:
+        with swapped(update={}):
             for g, v in zip(grads, variables):
                 self.update_step(g, v, self.once(ops.cast, self._rate_of(v, learning_rate), v.dtype))
-        finally:
-            self._results = None
 
     def update_step(self, gradient, variable, learning_rate):
         """The rule: change `variable`, and its slots, given its gradient and a scalar rate, both of its dtype."""
@@ -230,12 +234,13 @@ class Optimizer(OptimizerState, RateFactors, GradientAccumulation, MovingAverage
 
     def once(self, function, *args):
         """``function(*args)``. In one update of all variables it is called once for the same arguments."""
-        if self._results is None:
+        results = state.update
+        if results is None:
             return function(*args)
         key = function, *map(id, args)
-        if key not in self._results:
-            self._results[key] = args, function(*args)  # kept with the arguments, so that no others get their ids
-        return self._results[key][1]
+        if key not in results:
+            results[key] = args, function(*args)  # kept with the arguments, so that no others get their ids
+        return results[key][1]
 
     def step_number(self, variable):
         """Number of the present update, from 1, as a float scalar for computing with a variable.

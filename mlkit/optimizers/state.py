@@ -3,10 +3,10 @@
 import warnings
 
 from mlkit import initializers
-from mlkit.core import names
+from mlkit.core import locks, names
 from mlkit.core.config_object import init_signature
 from mlkit.core.state import outside_trace
-from mlkit.core.variable import Variable
+from mlkit.core.variable import Variable, alone
 
 
 class OptimizerState:
@@ -41,8 +41,11 @@ class OptimizerState:
 
     def build(self, variables):
         """Make the state for these trainable variables. If it is built, for those that are new; all others keep theirs."""
-        if self.built and all(v in self._indices for v in variables):
-            return
+        with locks.making:  # another thread may be about it
+            if not self.built or any(v not in self._indices for v in variables):
+                self._build(variables)
+
+    def _build(self, variables):
         for slots in self._slots.values():  # they come again, in the new order
             for slot in slots.values():
                 self._variables.pop(slot, None)
@@ -172,15 +175,16 @@ class OptimizerState:
         ):
             if len(given) != len(expected):
                 raise ValueError(f"stateless_apply: `{what}` must have {len(expected)} elements, but got {len(given)}.")
-        before = [v.value for v in weights + own]
-        try:
-            for v, value in zip(weights + own, [*trainable_variables, *optimizer_variables]):
-                v.assign(value)
-            self.apply(grads)
-            return [v.value for v in weights], [v.value for v in own]
-        finally:
-            for v, value in zip(weights + own, before):
-                v.assign(value)
+        with alone(weights + own):
+            before = [v.value for v in weights + own]
+            try:
+                for v, value in zip(weights + own, [*trainable_variables, *optimizer_variables]):
+                    v.assign(value)
+                self.apply(grads)
+                return [v.value for v in weights], [v.value for v in own]
+            finally:
+                for v, value in zip(weights + own, before):
+                    v.assign(value)
 
 
 def is_overwritten(variable):

@@ -26,16 +26,16 @@ class Copy:
     def renew(self, array, stamp):
         """Copy again."""
         self._source.point(address_of(array) + self.offset)
-        self.stamp = stamp
         self._run()
+        self.stamp = stamp  # now only: other threads may be about to use it. Those that copy as well write the same
 
 
 def of(array, offset, desc, wanted, conversion):
     """The Copy of the part of an array that begins at `offset` and lies as `desc` says; it is filled when it is renewed."""
     key = id(array)
-    found = [x for x in _copies.get(key, ()) if x.array() is array]
-    if not found:
-        _copies[key] = found
+    found = _copies.get(key)
+    if found is None or any(x.array() is not array for x in found):
+        found = _copies[key] = []
         weakref.finalize(array, _copies.pop, key, None)
     for x in found:
         if x.offset == offset and x.desc == desc and x.wanted == wanted:
