@@ -29,17 +29,17 @@ class Op:
     keep      what an eager tape must hold for vjp: "x" all inputs, "0", "1" ... single ones, "y" the outputs. Of all others vjp
               sees shape and dtype.
     fallback  (*args, **params) -> the same result by other ops; ops that have one are fused ops, and a backend may lack them.
-
-    The kernels of a fused op rely on arguments that fit together: eager calls ask its spec first, and remember the answer.
+    asks_first  whether eager calls ask the spec before the kernel: its kernels rely on arguments that fit together, where others
+              fail by themselves. Those of fused ops do.
     """
 
     __slots__ = ("name", "spec", "vjp", "keep", "fallback", "asks_first", "_outputs")
 
-    def __init__(self, name, spec, vjp=None, keep="xy", fallback=None):
+    def __init__(self, name, spec, vjp=None, keep="xy", fallback=None, asks_first=False):
         if name in OPS:
             raise ValueError(f"Op {name!r} is defined twice.")
         self.name, self.spec, self.vjp, self.keep, self.fallback = name, spec, vjp, keep, fallback
-        self.asks_first = fallback is not None and not getattr(spec, "elementwise", False)
+        self.asks_first = asks_first or (fallback is not None and not getattr(spec, "elementwise", False))
         self._outputs = {}  # what `outputs` has found
         OPS[name] = self
 

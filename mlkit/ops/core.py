@@ -121,9 +121,11 @@ def _coordinates(indices, x):
     if k > len(x.shape):
         raise ValueError(f"scatter: indices of {k} coordinates for a tensor of {len(x.shape)} axes, shape {show(x.shape)}.")
     if k == 1:
-        return positions(indices, x.shape[0])
+        return positions("scatter", indices, x.shape[0])
     last = len(indices.shape) - 1
-    return mov.concat(*(positions(mov.slice_along(indices, last, i, i + 1), x.shape[i]) for i in range(k)), axis=last)
+    return mov.concat(
+        *(positions("scatter", mov.slice_along(indices, last, i, i + 1), x.shape[i]) for i in range(k)), axis=last
+    )
 
 
 def slice(inputs, start_indices, shape):

@@ -248,7 +248,9 @@ def gather_nd(x, index):
 
 # index (..., k): coordinates of slices x[i0, ..., ik-1]; updates (..., *x.shape[k:]) are combined with what is there, equal
 # coordinates one after the other
-scatter_add = Op("scatter_add", _scatter_spec, lambda g, y, x, index, updates: (g, None, gather_nd(g, index)), keep="1")
+scatter_add = Op(
+    "scatter_add", _scatter_spec, lambda g, y, x, index, updates: (g, None, gather_nd(g, index)), keep="1", asks_first=True
+)
 
 
 def _sum_rows_spec(index, updates, size):
@@ -291,9 +293,9 @@ def _scatter_extreme_vjp(g, y, x, index, updates):
     return share * mine, None, gather_nd(share, index) * theirs
 
 
-scatter_mul = Op("scatter_mul", _scatter_spec, _scatter_mul_vjp)
-scatter_max = Op("scatter_max", _scatter_spec, _scatter_extreme_vjp)
-scatter_min = Op("scatter_min", _scatter_spec, _scatter_extreme_vjp)
+scatter_mul = Op("scatter_mul", _scatter_spec, _scatter_mul_vjp, asks_first=True)
+scatter_max = Op("scatter_max", _scatter_spec, _scatter_extreme_vjp, asks_first=True)
+scatter_min = Op("scatter_min", _scatter_spec, _scatter_extreme_vjp, asks_first=True)
 
 
 def _scatter_set_vjp(g, y, x, index, updates):
@@ -301,4 +303,6 @@ def _scatter_set_vjp(g, y, x, index, updates):
     return scatter_set(g, index, zeros), None, gather_nd(g, index)
 
 
-scatter_set = Op("scatter_set", _scatter_spec, _scatter_set_vjp, keep="1")  # of equal coordinates the last one wins
+scatter_set = Op(
+    "scatter_set", _scatter_spec, _scatter_set_vjp, keep="1", asks_first=True
+)  # of equal coordinates the last one wins

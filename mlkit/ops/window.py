@@ -12,6 +12,12 @@ from mlkit.core.op import Op
 from mlkit.core.spec import Spec, is_known, require, require_float, same_size, show, window_output
 from mlkit.ops import elementwise as el
 
+
+def _op(name, spec, vjp, keep="xy"):
+    """Kernels here go over memory by shapes that they believe."""
+    return Op(name, spec, vjp, keep, asks_first=True)
+
+
 # ---- convolution -----------------------------------------------------------------------------------------------------
 
 
@@ -86,9 +92,9 @@ def _gradient_spec(name, g, forward, result):
     return result
 
 
-conv = Op("conv", _conv_spec, _conv_vjp, keep="x")
-conv_input = Op("conv_input", _conv_input_spec, _conv_input_vjp, keep="x")  # shape: of the input
-conv_kernel = Op("conv_kernel", _conv_kernel_spec, _conv_kernel_vjp, keep="x")  # shape: of the kernel
+conv = _op("conv", _conv_spec, _conv_vjp, keep="x")
+conv_input = _op("conv_input", _conv_input_spec, _conv_input_vjp, keep="x")  # shape: of the input
+conv_kernel = _op("conv_kernel", _conv_kernel_spec, _conv_kernel_vjp, keep="x")  # shape: of the kernel
 
 
 # ---- pooling ---------------------------------------------------------------------------------------------------------
@@ -128,20 +134,20 @@ def _max_pool_pick_spec(x, y, h, **p):
     return y
 
 
-max_pool = Op("max_pool", _pool_spec("max_pool", el.ORDERED), lambda g, y, x, **p: (max_pool_grad(x, y, g, **p),))
+max_pool = _op("max_pool", _pool_spec("max_pool", el.ORDERED), lambda g, y, x, **p: (max_pool_grad(x, y, g, **p),))
 
 # Of equal values in a window the first one is the maximum.
 # max_pool_grad(x, y, g): zeros, and each g added at the place its maximum y has in x.
 # max_pool_pick(x, y, h): the elements of h at the places of the maxima y of x.
-max_pool_grad = Op(
+max_pool_grad = _op(
     "max_pool_grad", _max_pool_grad_spec, lambda h, _, x, y, g, **p: (None, None, max_pool_pick(x, y, h, **p)), keep="01"
 )
-max_pool_pick = Op(
+max_pool_pick = _op(
     "max_pool_pick", _max_pool_pick_spec, lambda g, _, x, y, h, **p: (None, None, max_pool_grad(x, y, g, **p)), keep="01"
 )
 
 # The mean of the cells that are there: padding is not counted.
-avg_pool = Op(
+avg_pool = _op(
     "avg_pool", _pool_spec("avg_pool", dtypes.FLOATS), lambda g, y, x, **p: (avg_pool_grad(g, shape=x.shape, **p),), keep=""
 )
-avg_pool_grad = Op("avg_pool_grad", _avg_pool_grad_spec, lambda h, y, g, shape, **p: (avg_pool(h, **p),), keep="")
+avg_pool_grad = _op("avg_pool_grad", _avg_pool_grad_spec, lambda h, y, g, shape, **p: (avg_pool(h, **p),), keep="")

@@ -1,13 +1,17 @@
-"""Calls of fused ops whose arguments may not fit together, made from the table of samples, and the law that they must keep.
+"""Calls whose arguments may not fit together, made from the table of samples, and the laws that they must keep.
 
-Of each array argument, each axis is made one longer, one shorter, 1 and 0; an axis more and less; another dtype. The composed form
-(the op's fallback, by kernels that know neither fused ops nor oneDNN) says what such a call means:
+Of each array argument, each axis is made one longer, one shorter, 1 and 0; an axis more and less; of fused ops also another dtype.
+
+Fused ops: the composed form (the op's fallback, by kernels that know neither fused ops nor oneDNN) says what such a call means:
 
 - what it refuses, the op refuses: symbolically, eagerly and compiled, in the same words;
 - what the op accepts has the composed form's values and gradients, eagerly and compiled, and its shapes on JAX;
 - an op may accept less than its composed form. Then it refuses that everywhere, and no kernel is asked.
 
-    python -m tests.ops.misfit 0 4    the first of four parts; prints what breaks the law, and the number of calls
+Public functions: what is refused symbolically is refused eagerly, in words; what is accepted has the shapes and dtypes that it has
+symbolically. (Eager calls may refuse more: values that are out of range.)
+
+    python -m tests.ops.misfit 0 4    the first of four parts; prints what breaks the laws, and the numbers of calls
 """
 
 import collections
@@ -29,6 +33,7 @@ from tests.ops.checks import gradients, host, is_array, weighted_sum, weights
 from tests.ops.sample import Maker, gather, is_smooth
 
 FUSED = [r for r in gather("SAMPLES") if r.op and OPS[r.name].fallback is not None]
+PUBLIC = [r for r in gather("SAMPLES") if not r.op and r.fn is None and not r.option("eager_only", False)]
 ATOL = 1e-4
 
 
@@ -36,7 +41,7 @@ class Misfit:
     """A sample; with one of its arrays in another shape or dtype where `place` names one."""
 
     def __init__(self, row, place=None, shape=None, dtype=None):
-        self.row, self.op = row, OPS[row.name]
+        self.row, self.op = row, row.function
         leaves = tree.flatten((row.args, row.kwargs))
         rng = np.random.default_rng(row.seed)
         self.leaves = [a(rng, "float32") if isinstance(a, Maker) else a for a in leaves]
@@ -49,7 +54,7 @@ class Misfit:
 
     def __repr__(self):
         shown = [f"{a.dtype}{list(a.shape)}" if is_array(a) else a for a in self.leaves]
-        return f"{self.op.name}{tuple(shown)}"
+        return f"{self.row.name}{tuple(shown)}"
 
     def __call__(self, tensors, function=None):
         """The tensors of the result."""
@@ -79,12 +84,19 @@ class Misfit:
         return run
 
 
-def misfits(row):
-    """All changes of one argument."""
+def sizes(row, takes_any=lambda maker: maker.bounds is not None):
+    """All changes of one argument's shape, where any numbers would do as well."""
     for place, maker in enumerate(tree.flatten((row.args, row.kwargs))):
-        if isinstance(maker, Maker):
+        if isinstance(maker, Maker) and takes_any(maker):
             for shape in shapes_near(maker.shape):
                 yield Misfit(row, place, shape)
+
+
+def misfits(row):
+    """All changes of one argument."""
+    yield from sizes(row, lambda maker: True)
+    for place, maker in enumerate(tree.flatten((row.args, row.kwargs))):
+        if isinstance(maker, Maker):
             for dtype in {"float": ("float64", "int32"), "bool": ("float32",)}.get(maker.kind, ("float32", "int64")):
                 yield Misfit(row, place, None, dtype)
 
@@ -132,12 +144,30 @@ def judge(call):
             _, error = attempt(call, call.tensors(), run)
             if type(error) is not type(words) or str(error) != str(words):
                 return "refused", f"{how} it is not refused as symbolically ({words!r}) but gives {error!r}"
-        if not isinstance(words, (ValueError, TypeError)) or not re.match(r"\w+: .*\.$", str(words), re.DOTALL):
+        if not is_in_words(words):
             return "refused", f"it is not refused in words: {words!r}"
         return "refused" if refusal is not None else "refused, though the composed form accepts it", None
     if refusal is not None:
         return "accepted", f"the composed form refuses it: {refusal!r}"
     return "accepted", disagreement(call, wanted) or on_jax(call, specs)
+
+
+def is_in_words(error):
+    """Whether an error says which function refused what."""
+    kinds = ValueError, TypeError, NotImplementedError
+    return isinstance(error, kinds) and re.match(r"[\w.]+[\w ,']*: .*\.$", str(error), re.DOTALL) is not None
+
+
+def judge_public(call):
+    """(what happened, what breaks the law or None)"""
+    eager, refusal = attempt(call, call.tensors())
+    specs, words = attempt(call, call.symbols())
+    if refusal is not None:
+        return "refused", None if is_in_words(refusal) else f"it is not refused in words: {refusal!r}"
+    if words is not None:
+        return "accepted", f"symbolically it is refused: {words!r}"
+    found, wanted = ([(t.shape, t.dtype) for t in outs if type(t) is Tensor] for outs in (eager, specs))
+    return "accepted", None if found == wanted else f"it gives {found}, symbolically {wanted}"
 
 
 def composed(call):
@@ -176,18 +206,17 @@ def on_jax(call, specs):
 
 
 def main(part, parts):
-    counts, broken = collections.Counter(), 0
-    for row in FUSED:
-        if zlib.crc32(row.name.encode()) % parts != part:
-            continue
-        for call in misfits(row):
+    broken = 0
+    for rows, changes, law in ((FUSED, misfits, judge), (PUBLIC, sizes, judge_public)):
+        counts = collections.Counter()
+        for call in (c for row in rows if zlib.crc32(row.name.encode()) % parts == part for c in changes(row)):
             print("at", call, file=sys.stderr)  # the last line says where a crash was
-            what, fault = judge(call)
+            what, fault = law(call)
             counts[what] += 1
             if fault is not None:
                 broken += 1
                 print(f"{call}: {fault}")
-    print(f"{counts.total()} calls: {dict(counts)}")
+        print(f"{counts.total()} calls: {dict(counts)}")
     return 1 if broken or not counts else 0
 
 

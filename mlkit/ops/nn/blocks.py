@@ -85,6 +85,10 @@ def unfold(x, kernel_size, dilation=1, padding=0, stride=1):
         x = pad(x, value=0, low=margins, high=margins, interior=(0,) * 4)
     n, c, h, w = x.shape
     positions = [_windows(s, k, d, 0, step) for s, k, d, step in zip((h, w), kernel, dilation, stride)]
+    if any(is_known(m) and m < 1 for m in positions):
+        raise ValueError(
+            f"unfold: windows of size {kernel} (dilation {dilation}) do not fit into images of shape {show(x.shape)}."
+        )
     parts = []
     for i in range(kernel[0]):
         for j in range(kernel[1]):

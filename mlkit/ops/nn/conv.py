@@ -26,7 +26,7 @@ def conv(inputs, kernel, strides=1, padding="valid", data_format=None, dilation_
     last = is_channels_last("conv", data_format)
     x = to_last(_checked("conv", x, w), last)
     channels, each = x.shape[-1], w.shape[-2]
-    if not is_known(channels) or not each or channels % each:
+    if not is_known(channels) or not channels or not each or channels % each:
         raise ValueError(
             f"conv: the inputs have {show((channels,))[0]} channels (shape {show(x.shape)}, channels last), which the {each} "
             f"input channels of the kernel of shape {show(w.shape)} do not divide. A kernel is (*window, channels / groups, "
@@ -88,7 +88,11 @@ def conv_transpose(inputs, kernel, strides=1, padding="valid", output_padding=No
     *size, filters, channels = w.shape
     _check_channels("conv_transpose", x, w, channels, "(*window, filters, channels)")
     p = _parameters("conv_transpose", x, strides, padding, dilation_rate)
-    extra = output_padding if output_padding is None or not isinstance(output_padding, int) else (output_padding,) * len(size)
+    extra = (output_padding,) * len(size) if isinstance(output_padding, int) else output_padding
+    if extra is not None and len(extra) != len(size):
+        raise ValueError(
+            f"conv_transpose: `output_padding` must be an int or {len(size)} of them, one per spatial axis, but is {output_padding!r}."
+        )
     spatial, crops, margins = [], [], []
     for i, (k, s, d) in enumerate(zip(size, p["strides"], p["dilation"])):
         n, crop, margin = _enlarged(x.shape[i + 1], (k - 1) * d + 1, s, p["padding"], None if extra is None else extra[i])
@@ -143,11 +147,13 @@ def _checked(name, x, w):
             f"{name}: inputs of shape {show(x.shape)} have {rank} spatial axes, so the kernel must have {rank + 2} axes, "
             f"but its shape is {show(w.shape)}."
         )
+    if 0 in w.shape[:-2]:
+        raise ValueError(f"{name}: the window of a kernel must have one cell or more, but its shape is {show(w.shape)}.")
     return x
 
 
 def _check_channels(name, x, w, channels, layout):
-    if not same_size(x.shape[-1], channels):
+    if not channels or not same_size(x.shape[-1], channels):
         raise ValueError(
             f"{name}: the inputs have {x.shape[-1]} channels (shape {show(x.shape)}, channels last), but the kernel of shape "
             f"{show(w.shape)} is for {channels}. A kernel is {layout}."

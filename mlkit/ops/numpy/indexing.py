@@ -149,7 +149,7 @@ def _by_arrays(x, keys, together):
     picked = [i for i, k in enumerate(keys) if _picks(k)]
     x = _basic(x, [slice(None) if i in picked else k for i, k in enumerate(keys)])
     place = picked[0] if together else 0
-    indices = [positions(as_tensor(keys[i]), x.shape[i]) for i in picked]
+    indices = [positions("get_item", as_tensor(keys[i]), x.shape[i]) for i in picked]
     if len(picked) == 1:
         return mov.take(x, indices[0], axis=picked[0])
     rest = [i for i in range(len(x.shape)) if i not in picked]
@@ -190,7 +190,7 @@ def require_within(what, index, low, high):
             raise BadIndex(f"{what} must be in {low} to {high - 1}, but one is {wrong}.")
 
 
-def positions(index, size):
+def positions(name, index, size):
     """Indices with negative ones counted from the end. Out of range is an error when values are at hand."""
     if index.dtype in dtypes.NARROW:
         index = el.cast(index, dtype="int32")
@@ -200,7 +200,7 @@ def positions(index, size):
         host = index.numpy()
         if host.size and is_known(size) and not (-size <= host.min() and host.max() < size):
             wrong = host.min() if host.min() < -size else host.max()
-            raise BadIndex(f"index {wrong} is out of range for an axis of size {size}.")
+            raise BadIndex(f"{name}: index {wrong} is out of range for an axis of size {size}.")
         if not host.size or host.min() >= 0:
             return index
     return el.where(el.less(index, 0), el.add(index, size_operand(size, index.dtype)), index)

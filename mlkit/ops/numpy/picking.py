@@ -72,7 +72,7 @@ def take(x, indices, axis=None):
     if axis is None:
         x, axis = ravel(x), 0
     axis = normalize_axis("take", axis, len(x.shape))
-    return mov.take(x, positions(to_integer("take", indices), x.shape[axis]), axis=axis)
+    return mov.take(x, positions("take", to_integer("take", indices), x.shape[axis]), axis=axis)
 
 
 def take_along_axis(x, indices, axis=None):
@@ -84,7 +84,7 @@ def take_along_axis(x, indices, axis=None):
     if axis is None:
         x, indices, axis = ravel(x), ravel(indices), 0
     axis = normalize_axis("take_along_axis", axis, len(x.shape))
-    return mov.take_along_axis(x, positions(indices, x.shape[axis]), axis=axis)
+    return mov.take_along_axis(x, positions("take_along_axis", indices, x.shape[axis]), axis=axis)
 
 
 def unravel_index(indices, shape):

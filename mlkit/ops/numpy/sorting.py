@@ -3,7 +3,7 @@
 import numpy as np
 
 from mlkit.core import dtypes
-from mlkit.core.spec import Dim, Spec, normalize_axis, show, size_of
+from mlkit.core.spec import Dim, Spec, is_known, normalize_axis, show, size_of
 from mlkit.core.tensor import Tensor
 from mlkit.ops import elementwise as el
 from mlkit.ops import movement as mov
@@ -44,8 +44,8 @@ def argpartition(x, kth, axis=-1):
     x = as_tensor(x)
     if not isinstance(kth, (int, np.integer)):
         raise ValueError(f"argpartition: `kth` must be an int, but is {kth!r}.")
-    n = size_of(x.shape) if axis is None else x.shape[axis]
-    if x.is_concrete and not -n <= kth < n:
+    n = size_of(x.shape) if axis is None else x.shape[normalize_axis("argpartition", axis, x.ndim)]
+    if is_known(n) and not -n <= kth < n:
         raise ValueError(f"argpartition: kth={kth} is out of range for axis {axis} of shape {show(x.shape)}.")
     return argsort(x, axis)  # sorting keeps the promise for every kth
 
