@@ -123,8 +123,13 @@ def pair(x1, x2):
         if type(x2) is Tensor:
             if x1.data.dtype == x2.data.dtype:
                 return x1, x2
-        elif (type(x2) is float or (type(x2) is int and -_LARGE < x2 < _LARGE)) and x1.dtype in dtypes.FLOATS:
-            return x1, float(x2)
+        elif type(x2) is float or type(x2) is int:
+            dtype = x1.dtype
+            if dtype in dtypes.FLOATS:
+                if type(x2) is float or -_LARGE < x2 < _LARGE:
+                    return x1, float(x2)
+            elif type(x2) is int and dtype in _INTEGERS and dtypes.holds(dtype, x2):
+                return x1, x2
     return promote(x1, x2)
 
 

@@ -16,8 +16,8 @@ def comparable(x1, x2):
     """The operands of a comparison as `pair` gives them. A number beyond an integer dtype lies above or below all it can hold."""
     if type(x2) is int and type(x1) is not int:
         x1 = as_tensor(x1)
-        dtype = dtypes.result_type(x1.dtype, int)
-        if dtypes.is_int(dtype) and not dtypes.holds(dtype, x2):
+        dtype = "int32" if x1.dtype == "bool" else x1.dtype
+        if dtype not in el.FLOATING and not dtypes.holds(dtype, x2):
             return el.cast(el.not_equal(x1, x1), dtype="int32"), 1 if x2 > 0 else -1  # zeros, and what is on its side of them
     elif type(x1) is int and type(x2) is not int:
         return comparable(x2, x1)[::-1]
