@@ -25,7 +25,8 @@ class Question:
         self.outputs = len(traced.static)
         self.places = None
         if variables is not None:  # of an answer's gradients, those of float inputs, then of the float variables
-            reads = {id(v): len(inputs) + k for k, v in enumerate(traced.reads)}
+            assigned = set(map(id, traced.writes))  # tapes begin anew at the new value, JAX goes on to the old one
+            reads = {id(v): len(inputs) + k for k, v in enumerate(traced.reads) if id(v) not in assigned}
             sources = [*enumerate(inputs), *((reads.get(id(v)), v) for v in variables)]
             self.places = [k for k, x in sources if x.dtype in dtypes.FLOATS]
 
