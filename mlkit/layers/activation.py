@@ -109,6 +109,7 @@ class Softmax(Pointwise):
 
     def __init__(self, axis=-1, **kwargs):
         super().__init__(**kwargs)
+        axes_of(axis)
         self.axis = axis
 
     def call(self, inputs, mask=None):

@@ -4,7 +4,7 @@ import string
 
 from mlkit import ops
 from mlkit.layers.attention_heads import HeadedAttention
-from mlkit.layers.options import positive
+from mlkit.layers.options import axes_of, positive
 
 
 class MultiHeadAttention(HeadedAttention):
@@ -66,7 +66,7 @@ class MultiHeadAttention(HeadedAttention):
         self.output_shape = (
             (output_shape,) if isinstance(output_shape, int) else None if output_shape is None else tuple(output_shape)
         )
-        self.attention_axes = (attention_axes,) if isinstance(attention_axes, int) else attention_axes
+        self.attention_axes = None if attention_axes is None else axes_of(attention_axes, "attention_axes")
         self.head_size = self.key_dim
 
     def build(self, query_shape, value_shape, key_shape=None):
@@ -82,7 +82,13 @@ class MultiHeadAttention(HeadedAttention):
         if self.use_gate:
             self._gate_dense = self._into_heads("gate", query_shape, self.value_dim, activation="sigmoid")
         self._value_dense = self._into_heads("value", value_shape, self.value_dim)
-        axes = tuple(range(1, rank - 1)) if self.attention_axes is None else tuple(a % rank for a in self.attention_axes)
+        given = tuple(range(1, rank - 1)) if self.attention_axes is None else self.attention_axes
+        axes = tuple(a + rank if a < 0 else a for a in given)
+        if not all(0 < a < rank - 1 for a in axes):
+            raise ValueError(
+                f"{type(self).__name__} {self.path!r}: `attention_axes` {self.attention_axes} must lie between the batch axis and "
+                f"the last one of inputs of rank {rank}."
+            )
         self.attention_axes = axes
         self._build_attention(axes)
         free = string.ascii_lowercase[: rank - 1]

@@ -9,7 +9,7 @@ from mlkit.layers.activation import Softmax
 from mlkit.layers.dropout import Dropout
 from mlkit.layers.einsum_dense import EinsumDense
 from mlkit.layers.layer import Layer
-from mlkit.layers.options import positive
+from mlkit.layers.options import positive, within
 
 
 class HeadedAttention(Layer):
@@ -40,7 +40,8 @@ class HeadedAttention(Layer):
         if flash_attention and dropout:
             raise ValueError(f"{type(self).__name__}: dropout is not supported with `flash_attention`. Set `dropout` to 0.")
         self.sliding_window = None if sliding_window is None else positive(self, sliding_window=sliding_window)
-        self.dropout, self.use_bias, self.use_gate, self.seed = dropout, use_bias, use_gate, seed
+        self.dropout = within(self, 0, 1, dropout=dropout)
+        self.use_bias, self.use_gate, self.seed = use_bias, use_gate, seed
         self.flash_attention = flash_attention
         self.kernel_initializer = initializers.get(kernel_initializer)
         self.bias_initializer = initializers.get(bias_initializer)

@@ -2,6 +2,7 @@
 
 from mlkit import ops, random
 from mlkit.layers.layer import Layer
+from mlkit.layers.options import within
 
 
 class Attention(Layer):
@@ -22,7 +23,7 @@ class Attention(Layer):
         if score_mode not in ("dot", "concat"):
             raise ValueError(f"{type(self).__name__}: `score_mode` must be 'dot' or 'concat', but got {score_mode!r}.")
         self.use_scale, self.score_mode, self.dropout, self.seed = use_scale, score_mode, dropout, seed
-        if dropout > 0:
+        if within(self, 0, 1, dropout=dropout) > 0:
             self.seed_generator = random.SeedGenerator(seed)
         self.supports_masking = True
 

@@ -10,7 +10,7 @@ from mlkit.config import epsilon
 from mlkit.core import dtypes
 from mlkit.layers.input_spec import InputSpec
 from mlkit.layers.layer import Layer
-from mlkit.layers.options import layout, padding_name
+from mlkit.layers.options import layout, padding_name, positive, within
 
 
 class STFTSpectrogram(Layer):
@@ -38,6 +38,10 @@ class STFTSpectrogram(Layer):
         data_format=None,
         **kwargs,
     ):
+        positive(self, frame_length=frame_length)
+        for name, value in (("frame_step", frame_step), ("fft_length", fft_length)):
+            if value is not None:
+                positive(self, **{name: value})
         if frame_step is not None and not 1 <= frame_step <= frame_length:
             raise ValueError(
                 f"STFTSpectrogram: `frame_step` must be from 1 to `frame_length` {frame_length}, but got {frame_step}."
@@ -136,6 +140,15 @@ class MelSpectrogram(Layer):
         **kwargs,
     ):
         super().__init__(**kwargs)
+        for name, value in (
+            ("fft_length", fft_length),
+            ("sequence_stride", sequence_stride),
+            ("num_mel_bins", num_mel_bins),
+            ("sequence_length", sequence_length or fft_length),
+        ):
+            positive(self, **{name: value})
+        within(self, 1, math.inf, sampling_rate=sampling_rate)
+        within(self, 0, math.inf, min_freq=min_freq)
         self.fft_length, self.sequence_stride, self.sequence_length = fft_length, sequence_stride, sequence_length or fft_length
         if fft_length < self.sequence_length:
             raise ValueError(

@@ -5,7 +5,7 @@ import numpy as np
 from mlkit import ops
 from mlkit.core.ownership import own_arrays
 from mlkit.layers.layer import Layer
-from mlkit.layers.options import refuse
+from mlkit.layers.options import positive, refuse
 
 
 def encoded(indices, mode, depth, dtype, weights=None):
@@ -52,7 +52,7 @@ class CategoryEncoding(Layer):
         self.output_mode = output_mode_of(self, output_mode, ("count", "one_hot", "multi_hot"))
         if num_tokens is None or num_tokens < 1:
             raise ValueError(f"CategoryEncoding: `num_tokens` must be set, to 1 or more, but got {num_tokens!r}.")
-        self.num_tokens = num_tokens
+        self.num_tokens = positive(self, num_tokens=num_tokens)
         self.autocast = False
 
     def call(self, inputs, count_weights=None):

@@ -131,6 +131,8 @@ class RandomPosterization(Augmentation):
     def __init__(self, factor, value_range=(0, 255), data_format=None, seed=None, **kwargs):
         super().__init__(seed=seed, data_format=data_format, **kwargs)
         self.factor, self.value_range = bounds(self, factor, 1, 8), value_range_of(self, value_range)
+        if any(f != int(f) for f in self.factor):
+            raise ValueError(f"RandomPosterization: `factor` is a number of bits, from 1 to 8, but got {factor!r}.")
 
     def drawn(self, images, batch, seed):
         low, high = self.factor

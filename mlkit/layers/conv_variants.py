@@ -133,6 +133,7 @@ class BaseDepthwiseConv(BaseConv):
         bias_constraint=None,
         **kwargs,
     ):
+        self.depth_multiplier = positive(self, depth_multiplier=depth_multiplier)
         super().__init__(
             depth_multiplier,
             kernel_size,
@@ -148,7 +149,6 @@ class BaseDepthwiseConv(BaseConv):
             bias_constraint=bias_constraint,
             **kwargs,
         )
-        self.depth_multiplier = positive(self, depth_multiplier=depth_multiplier)
         self.depthwise_initializer = initializers.get(depthwise_initializer)
         self.depthwise_regularizer = regularizers.get(depthwise_regularizer)
         self.depthwise_constraint = constraints.get(depthwise_constraint)

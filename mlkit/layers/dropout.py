@@ -20,7 +20,11 @@ class Disturbance(Pointwise):
         return self.disturbed(inputs) if training and self.strength > 0 else inputs
 
 
-def _checked_rate(layer, rate, name="rate"):
+def _checked_rate(layer, rate, name="rate", below_one=False):
+    if below_one and rate == 1:
+        raise ValueError(
+            f"{type(layer).__name__}: Invalid value for `{name}`: it divides by 1 - {name}, so it must be below 1."
+        )
     if not isinstance(rate, (int, float)) or not 0 <= rate <= 1:
         raise ValueError(
             f"{type(layer).__name__}: Invalid value for `{name}`: expected a number between 0 and 1, but got {rate!r}."
@@ -116,7 +120,7 @@ class GaussianDropout(Disturbance):
     """Multiplies by noise of mean 1 and standard deviation sqrt(rate / (1 - rate)) (Srivastava et al., 2014)."""
 
     def __init__(self, rate, seed=None, **kwargs):
-        self.rate = self.strength = _checked_rate(self, rate)
+        self.rate = self.strength = _checked_rate(self, rate, below_one=True)
         super().__init__(seed=seed, **kwargs)
 
     def disturbed(self, inputs):
@@ -142,7 +146,7 @@ class AlphaDropout(Disturbance):
     _lowest = -1.6732632423543772 * 1.0507009873554805
 
     def __init__(self, rate, noise_shape=None, seed=None, **kwargs):
-        self.rate = self.strength = _checked_rate(self, rate)
+        self.rate = self.strength = _checked_rate(self, rate, below_one=True)
         self.noise_shape = _checked_noise_shape(self, noise_shape)
         super().__init__(seed=seed, **kwargs)
 

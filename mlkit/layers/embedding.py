@@ -1,5 +1,6 @@
 """Embedding: a learned vector for each integer; ReversibleEmbedding: and back."""
 
+import math
 import warnings
 
 from mlkit import constraints, initializers, ops, regularizers
@@ -7,7 +8,7 @@ from mlkit.core import dtypes
 from mlkit.core.config_object import serialized
 from mlkit.layers.layer import Layer
 from mlkit.layers.lora import LowRankMixin
-from mlkit.layers.options import positive, refuse
+from mlkit.layers.options import positive, refuse, within
 
 
 class Embedding(LowRankMixin, Layer):
@@ -112,6 +113,8 @@ class ReversibleEmbedding(Embedding):
     ):
         table = (embeddings_initializer, embeddings_regularizer, embeddings_constraint, mask_zero)
         super().__init__(input_dim, output_dim, *table, quantization_config=quantization_config, **kwargs)
+        if logit_soft_cap is not None:
+            within(self, 1e-6, math.inf, logit_soft_cap=logit_soft_cap)
         self.tie_weights, self.reverse_dtype, self.logit_soft_cap = tie_weights, reverse_dtype, logit_soft_cap
 
     def build(self, input_shape=None):

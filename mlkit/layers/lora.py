@@ -1,6 +1,7 @@
 """LoRA: fine-tuning a large weight by training two thin ones beside it."""
 
 from mlkit import initializers, ops
+from mlkit.layers.options import positive
 
 
 class LowRankMixin:
@@ -45,6 +46,7 @@ class LowRankMixin:
             raise ValueError(f"enable_lora: {name} is not built. Build it or call it first.")
         if self.lora_enabled:
             raise ValueError(f"enable_lora: {name} has LoRA already; it can be enabled once.")
+        rank = positive(self, lora_rank=rank)
         *rows, columns = main.shape
         for letter, shape, start in (("a", (*rows, rank), a_initializer), ("b", (rank, columns), b_initializer)):
             thin = self.add_weight(

@@ -6,6 +6,7 @@ from mlkit import ops
 from mlkit.core.spec import size_of
 from mlkit.layers.layer import Layer
 from mlkit.layers.masks import mask_of
+from mlkit.layers.options import require_axes
 
 
 class Merge(Layer):
@@ -199,6 +200,8 @@ class Dot(Merge):
         super_build = Merge.build.__wrapped__
         super_build(self, input_shape)
         a, b = input_shape
+        for axis, shape in zip((self.axes, self.axes) if isinstance(self.axes, int) else self.axes, input_shape):
+            require_axes(self, axis, shape, name="axes")
         i, j = self._axes_for(len(a), len(b))
         if None not in (a[i], b[j]) and a[i] != b[j]:
             raise ValueError(f"Dot {self.path!r}: axis {i} of shape {a} and axis {j} of shape {b} must have equal sizes.")

@@ -1,10 +1,12 @@
 """Normalization layers."""
 
+import math
+
 from mlkit import constraints, initializers, ops, regularizers
 from mlkit.core.dtypes import is_float, result_type
 from mlkit.layers.input_spec import InputSpec
 from mlkit.layers.layer import Layer
-from mlkit.layers.options import refuse
+from mlkit.layers.options import axes_of, refuse, require_axes, within
 from mlkit.ops import fused
 
 
@@ -44,9 +46,11 @@ class BatchNormalization(Layer):
     ):
         super().__init__(**kwargs)
         refuse(self, synchronized=synchronized)
-        self.renorm, self.renorm_momentum = renorm, renorm_momentum
+        self.renorm, self.renorm_momentum = renorm, within(self, 0, 1, renorm_momentum=renorm_momentum)
         self.renorm_clipping = _checked_clipping(renorm_clipping or {}) if renorm else renorm_clipping
-        self.axis, self.momentum, self.epsilon = int(axis), float(momentum), float(epsilon)
+        (self.axis,) = axes_of(axis)
+        self.momentum = float(within(self, 0, 1, momentum=momentum))
+        self.epsilon = float(within(self, 0, math.inf, epsilon=epsilon))
         self.center, self.scale, self.synchronized = center, scale, synchronized
         self.beta_initializer = initializers.get(beta_initializer)
         self.gamma_initializer = initializers.get(gamma_initializer)
@@ -56,6 +60,7 @@ class BatchNormalization(Layer):
         self.beta_constraint, self.gamma_constraint = constraints.get(beta_constraint), constraints.get(gamma_constraint)
 
     def build(self, input_shape):
+        require_axes(self, self.axis, input_shape)
         size = input_shape[self.axis]
         if size is None:
             raise ValueError(

@@ -1,11 +1,13 @@
 """Normalization of single samples: by layer, group, root mean square, unit length."""
 
+import math
+
 from mlkit import constraints, initializers, ops, regularizers
 from mlkit.core.dtypes import single_of
 from mlkit.layers.activation import Pointwise
 from mlkit.layers.input_spec import InputSpec
 from mlkit.layers.layer import Layer
-from mlkit.layers.options import axes_of, positive
+from mlkit.layers.options import axes_of, positive, require_axes, within
 
 
 class LayerNormalization(Layer):
@@ -36,12 +38,13 @@ class LayerNormalization(Layer):
         if not isinstance(axis, (int, list, tuple)):
             raise TypeError(f"LayerNormalization: `axis` must be an int or a list of ints, but got {axis!r}.")
         self.axis = list(axis) if isinstance(axis, (list, tuple)) else axis
-        self.epsilon, self.center, self.scale = epsilon, center, scale
+        self.epsilon, self.center, self.scale = within(self, 0, math.inf, epsilon=epsilon), center, scale
         self.beta_initializer, self.gamma_initializer = initializers.get(beta_initializer), initializers.get(gamma_initializer)
         self.beta_regularizer, self.gamma_regularizer = regularizers.get(beta_regularizer), regularizers.get(gamma_regularizer)
         self.beta_constraint, self.gamma_constraint = constraints.get(beta_constraint), constraints.get(gamma_constraint)
 
     def build(self, input_shape):
+        require_axes(self, self.axis, input_shape)
         self.axis = sorted(axes_of(self.axis))
         shape = tuple(input_shape[a] for a in self.axis)
         self.gamma = self.beta = None
@@ -80,9 +83,11 @@ class RMSNormalization(Layer):
 
     def __init__(self, axis=-1, epsilon=1e-6, **kwargs):
         super().__init__(**kwargs)
-        self.axis, self.epsilon = axis, epsilon
+        axes_of(axis)
+        self.axis, self.epsilon = axis, within(self, 0, math.inf, epsilon=epsilon)
 
     def build(self, input_shape):
+        require_axes(self, self.axis, input_shape)
         self.axis = sorted(axes_of(self.axis))
         self.scale = self.add_weight(tuple(input_shape[a] for a in self.axis), "ones", name="scale")
 
@@ -129,12 +134,14 @@ class GroupNormalization(Layer):
     ):
         super().__init__(**kwargs)
         self.groups = groups if groups == -1 else positive(self, groups=groups)
-        self.axis, self.epsilon, self.center, self.scale = axis, epsilon, center, scale
+        (self.axis,) = axes_of(axis)
+        self.epsilon, self.center, self.scale = within(self, 0, math.inf, epsilon=epsilon), center, scale
         self.beta_initializer, self.gamma_initializer = initializers.get(beta_initializer), initializers.get(gamma_initializer)
         self.beta_regularizer, self.gamma_regularizer = regularizers.get(beta_regularizer), regularizers.get(gamma_regularizer)
         self.beta_constraint, self.gamma_constraint = constraints.get(beta_constraint), constraints.get(gamma_constraint)
 
     def build(self, input_shape):
+        require_axes(self, self.axis, input_shape)
         size = input_shape[self.axis]
         if size is None:
             raise ValueError(

@@ -1,5 +1,6 @@
 """Checks and conversions of layer options that several layers share."""
 
+import math
 import numbers
 
 from mlkit.config import image_data_format
@@ -18,6 +19,15 @@ def positive(layer, **option):
     if not isinstance(value, numbers.Integral) or isinstance(value, bool) or value <= 0:
         raise ValueError(f"{type(layer).__name__}: `{name}` must be a positive integer, but got {value!r}.")
     return int(value)
+
+
+def within(layer, low, high, **option):
+    """The value of the one option given, which must be a number from `low` to `high`."""
+    ((name, value),) = option.items()
+    if not isinstance(value, numbers.Real) or isinstance(value, bool) or not low <= value <= high:
+        limits = f"between {low} and {high}" if high < math.inf else f"of at least {low}"
+        raise ValueError(f"{type(layer).__name__}: `{name}` must be a number {limits}, but got {value!r}.")
+    return value
 
 
 def as_tuple(value, n, name, zero=False):
@@ -53,10 +63,22 @@ def padding_name(padding, allowed=("valid", "same")):
     return name
 
 
-def axes_of(axis):
+def axes_of(axis, name="axis"):
     """An axis or a sequence of axes -> tuple of axes.
 
     >>> axes_of(-1), axes_of([1, 2])
     ((-1,), (1, 2))
     """
-    return (axis,) if isinstance(axis, int) else tuple(axis)
+    axes = tuple(axis) if isinstance(axis, (list, tuple)) else (axis,)
+    if not all(isinstance(a, numbers.Integral) and not isinstance(a, bool) for a in axes):
+        raise TypeError(f"`{name}` must be an integer or several, but got {axis!r}.")
+    return axes
+
+
+def require_axes(layer, axis, shape, name="axis"):
+    """Raise unless a layer's axis, or each of its axes, is one of inputs of this shape."""
+    if not all(-len(shape) <= a < len(shape) for a in axes_of(axis)):
+        raise ValueError(
+            f"{type(layer).__name__} {layer.path!r}: `{name}` {axis} is out of range for inputs of shape {shape}, which have "
+            f"{len(shape)} axes."
+        )

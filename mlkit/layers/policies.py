@@ -1,6 +1,7 @@
 """Augmentations made of others: RandAugment, AugMix, and Pipeline for any layers in a row."""
 
 import functools
+import math
 
 from mlkit import ops, random
 from mlkit.core.config_object import serialized
@@ -10,6 +11,7 @@ from mlkit.layers.call_info import call_info
 from mlkit.layers.color import RandomBrightness, RandomColorDegeneration, RandomContrast, RandomPosterization
 from mlkit.layers.layer import Layer
 from mlkit.layers.masks import masks_of
+from mlkit.layers.options import positive, within
 from mlkit.layers.tone import AutoContrast, Equalization, RandomSharpness, Solarization
 
 
@@ -78,7 +80,7 @@ class RandAugment(_OfOthers):
     ):
         super().__init__(seed=seed, data_format=data_format, **kwargs)
         self.value_range = value_range_of(self, value_range)
-        self.num_ops, self.interpolation = num_ops, interpolation
+        self.num_ops, self.interpolation = positive(self, num_ops=num_ops), interpolation
         self.factor = bounds(self, factor, 0)
         self._make(self.factor, value_range, interpolation, seed, data_format)
 
@@ -114,7 +116,9 @@ class AugMix(_OfOthers):
     ):
         super().__init__(seed=seed, data_format=data_format, **kwargs)
         self.value_range = value_range_of(self, value_range)
-        self.num_chains, self.chain_depth = num_chains, chain_depth
+        self.num_chains = positive(self, num_chains=num_chains)
+        self.chain_depth = positive(self, chain_depth=chain_depth)
+        within(self, 1e-6, math.inf, alpha=alpha)
         self.alpha, self.all_ops, self.interpolation = alpha, all_ops, interpolation
         self.factor = bounds(self, factor, 0)
         self.names = _MOVING + (_COLORS if all_ops else ()) + _TONES

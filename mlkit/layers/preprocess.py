@@ -11,6 +11,7 @@ from mlkit.core.dtypes import single_of
 from mlkit.core.ownership import own_arrays
 from mlkit.layers.augmentation import Augmentation, float_of, in_dtype, middle_part, moved
 from mlkit.layers.layer import Layer
+from mlkit.layers.options import axes_of, positive
 
 
 class Rescaling(Layer):
@@ -63,7 +64,7 @@ class Normalization(Layer):
     def __init__(self, axis=-1, mean=None, variance=None, invert=False, **kwargs):
         super().__init__(**kwargs)
         self.autocast = False  # raw features and their variances may overflow half floats: only the result is cast
-        self.axis = () if axis is None else (axis,) if isinstance(axis, int) else tuple(axis)
+        self.axis = () if axis is None else axes_of(axis)
         if (mean is None) != (variance is None):
             raise ValueError(f"Normalization: pass both `mean` and `variance`, or neither, but got {mean!r} and {variance!r}.")
         self.input_mean, self.input_variance = own_arrays((mean, variance))
@@ -167,7 +168,8 @@ class Resizing(Augmentation):
         **kwargs,
     ):
         super().__init__(data_format=data_format, **kwargs)
-        self.height, self.width, self.interpolation = height, width, interpolation
+        self.height, self.width = positive(self, height=height), positive(self, width=width)
+        self.interpolation = interpolation
         self.crop_to_aspect_ratio, self.pad_to_aspect_ratio = crop_to_aspect_ratio, pad_to_aspect_ratio
         self.fill_mode, self.fill_value, self.antialias = fill_mode, fill_value, antialias
 
@@ -213,7 +215,7 @@ class CenterCrop(Augmentation):
 
     def __init__(self, height, width, data_format=None, **kwargs):
         super().__init__(data_format=data_format, **kwargs)
-        self.height, self.width = height, width
+        self.height, self.width = positive(self, height=height), positive(self, width=width)
 
     def changed(self, images, interpolation="bilinear"):
         rows = self.rows_axis

@@ -4,6 +4,7 @@ from mlkit import activations, constraints, initializers, ops, random, regulariz
 from mlkit.core import tree
 from mlkit.layers.call_info import call_info
 from mlkit.layers.layer import Layer
+from mlkit.layers.options import within
 
 
 class Cell(Layer):
@@ -47,7 +48,8 @@ class Cell(Layer):
         self.kernel_constraint = constraints.get(kernel_constraint)
         self.recurrent_constraint = constraints.get(recurrent_constraint)
         self.bias_constraint = constraints.get(bias_constraint)
-        self.dropout, self.recurrent_dropout = min(1.0, max(0.0, dropout)), min(1.0, max(0.0, recurrent_dropout))
+        self.dropout = within(self, 0, 1, dropout=dropout)
+        self.recurrent_dropout = within(self, 0, 1, recurrent_dropout=recurrent_dropout)
         self.seed_generator = random.SeedGenerator(seed)  # without dropout too: files hold its state
         self._masks = None  # dropout masks of the sequence under way: (of the inputs, of the state)
 

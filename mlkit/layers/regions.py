@@ -1,6 +1,8 @@
 """Regions of images cut out, erased or exchanged at random: RandomCrop, RandomErasing, CutMix; and whole images mixed:
 MixUp."""
 
+import math
+
 from mlkit import ops, random
 from mlkit.core.spec import Dim
 from mlkit.layers.augmentation import (
@@ -13,6 +15,7 @@ from mlkit.layers.augmentation import (
     per_image,
     value_range_of,
 )
+from mlkit.layers.options import positive, within
 
 
 class RandomCrop(Augmentation):
@@ -25,7 +28,7 @@ class RandomCrop(Augmentation):
 
     def __init__(self, height, width, seed=None, data_format=None, name=None, **kwargs):
         super().__init__(seed=seed, data_format=data_format, name=name, **kwargs)
-        self.height, self.width = height, width
+        self.height, self.width = positive(self, height=height), positive(self, width=width)
 
     def drawn(self, images, batch, seed):
         alone = len(images.shape) == 3
@@ -123,7 +126,7 @@ class MixUp(Augmentation):
 
     def __init__(self, alpha=0.2, data_format=None, seed=None, **kwargs):
         super().__init__(seed=seed, data_format=data_format, **kwargs)
-        self.alpha = alpha
+        self.alpha = within(self, 1e-6, math.inf, alpha=alpha)
 
     def drawn(self, images, batch, seed):
         order = random.shuffle(ops.arange(batch, dtype="int32"), seed=seed)
@@ -190,7 +193,7 @@ class MaxNumBoundingBoxes(Augmentation):
 
     def __init__(self, max_number, fill_value=-1, **kwargs):
         super().__init__(**kwargs)
-        self.max_number, self.fill_value = int(max_number), int(fill_value)
+        self.max_number, self.fill_value = positive(self, max_number=max_number), int(fill_value)
 
     def changed(self, images):
         return images

@@ -3,6 +3,7 @@
 from mlkit import ops, random
 from mlkit.layers.augmentation import Augmentation, bounds, chosen, per_image, value_range_of
 from mlkit.layers.color import rescaled
+from mlkit.layers.options import as_tuple, positive
 
 
 class AutoContrast(Augmentation):
@@ -32,7 +33,7 @@ class Equalization(Augmentation):
 
     def __init__(self, value_range=(0, 255), bins=256, data_format=None, **kwargs):
         super().__init__(data_format=data_format, **kwargs)
-        self.value_range, self.bins = value_range_of(self, value_range), bins
+        self.value_range, self.bins = value_range_of(self, value_range), positive(self, bins=bins)
 
     def changed(self, images):
         levels = rescaled(images, self.value_range, (0, 255))
@@ -149,8 +150,8 @@ class RandomGaussianBlur(Augmentation):
         super().__init__(seed=seed, data_format=data_format, **kwargs)
         self.factor, self.sigma = bounds(self, factor, 0), bounds(self, sigma, 0, name="sigma")
         self.value_range = value_range_of(self, value_range)
-        self.kernel_size = tuple(kernel_size) if isinstance(kernel_size, (tuple, list)) else (kernel_size, kernel_size)
-        if len(self.kernel_size) != 2 or any(n % 2 == 0 for n in self.kernel_size):
+        self.kernel_size = as_tuple(kernel_size, 2, "kernel_size")
+        if any(n % 2 == 0 for n in self.kernel_size):
             raise ValueError(f"RandomGaussianBlur: `kernel_size` must be an odd number or two, but got {kernel_size!r}.")
 
     def drawn(self, images, batch, seed):
