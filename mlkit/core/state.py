@@ -16,6 +16,7 @@ class State(threading.local):
     scope = ()  # names of the layers (and name scopes) being called or built, outermost first
     training = None  # the `training` argument of the layer being called, inherited by layers within
     scope_of_state = None  # the innermost StatelessScope, which keeps values of variables apart
+    in_call = False  # whether a layer is being called
     call_id = 0  # counts the thread's outermost layer calls: losses added during an older one are stale
     shape_pass = None  # while a function runs on shapes: variable -> what it was assigned, which is forgotten afterwards
     variable_hook = None  # while a model file is read: (initializer, shape, dtype, path) -> initializer, or raises

@@ -156,12 +156,13 @@ class Layer(StatefulMixin, Operation):
         info = call_info(type(self))
         try:
             outer = state.scope, state.training, state.autocast
-            if not outer[0]:
-                state.call_id += 1
             state.scope = self._open_scope()
         except AttributeError:
             self._check_initialized()
             raise
+        is_outermost = not state.in_call
+        if is_outermost:
+            state.call_id, state.in_call = state.call_id + 1, True
         try:
             args, kwargs = self._converted(args, kwargs)
             first = args[0] if args else kwargs.get(info.names[0]) if info.names else None
@@ -191,6 +192,8 @@ class Layer(StatefulMixin, Operation):
             raise
         finally:
             state.scope, state.training, state.autocast = outer
+            if is_outermost:
+                state.in_call = False
 
     def symbolic_call(self, *args, **kwargs):
         """A call on KerasTensors: noted as a node of a functional model. Returns KerasTensors."""

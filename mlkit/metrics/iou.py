@@ -76,7 +76,7 @@ class IoU(Metric):
             warnings.warn(
                 f"Metric {self.name!r}: the sample weights are float, but it counts in {self.dtype}, so casting cuts "
                 "them to whole numbers. Make it with dtype='float32'.",
-                stacklevel=3,
+                stacklevel=4,
             )
         weight = ops.convert_to_tensor(sample_weight, dtype=self.dtype)
         return ops.broadcast_to(ops.reshape(weight, (-1,)) if weight.ndim else weight, shape)

@@ -168,7 +168,7 @@ class R2Score(Metric):
             warnings.warn(
                 f"R2Score: {int(self.num_samples)} samples are too few for the adjusted score with {self.num_regressors} "
                 "regressors; the plain score is returned.",
-                stacklevel=3,
+                stacklevel=4,
             )
         adjusted = 1.0 - (1.0 - score) * (self.num_samples - 1.0) / ops.where(enough, freedom, 1.0)
         return ops.where(enough, adjusted, score)

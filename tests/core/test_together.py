@@ -230,6 +230,14 @@ def test_losses_belong_to_the_thread_that_called():
     together(*map(caller, (1, 2, 3)), lambda: [other(np.zeros((1, 2), "float32")) for _ in range(200)])
 
 
+def test_losses_of_calls_in_a_name_scope_are_those_of_the_last():
+    model = mlkit.Sequential([layers.Input((2,)), Adds()])
+    with mlkit.name_scope("outer"):
+        for number in (1.0, 2.0):
+            model(np.full((1, 2), number, "float32"))
+            assert [float(loss) for loss in model.losses] == [2.0 * number]
+
+
 def test_losses_of_training_beside_other_calls():
     def model():
         m = mlkit.Sequential([layers.Input((8,)), layers.Dense(4), Adds()])
