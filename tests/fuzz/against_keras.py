@@ -124,8 +124,10 @@ def draw(seed):
         call = _drawn_call(rng, made, source, f"y{len(calls) + 1}", ints and source == "x", len(calls) == at)
         try:
             made[call.out] = _called(call, made)
-        except Exception:  # what is refused ends the model; whether Keras refuses it too is what check() asks
-            return _drawn(rng, first, ints, [*calls, call])
+        except Exception:  # what is refused ends the model, for check() to ask whether Keras refuses it too; not too often
+            if len(calls) == at or rng.random() < 0.1:
+                return _drawn(rng, first, ints, [*calls, call])
+            continue
         calls.append(call)
         names.append(call.out)
     return _drawn(rng, first, ints, calls)
@@ -234,7 +236,8 @@ def _check_files(ours, theirs, x, expected, folder):
     theirs.save_weights(path)
     ours.load_weights(path)
     configs = [json.loads(zipfile.ZipFile(os.path.join(folder, f"{n}.keras")).read("config.json")) for n in ("mlkit", "Keras")]
-    if found := list(differences(*configs)):
+    # sizes that Keras does not know, as behind an EinsumDense with None in its output_shape, and mlkit does
+    if found := [d for d in differences(*configs) if not (".config.shape[" in d[0] and d[2] is None)]:
         raise Disagreement("configs", str(found[:3]))
 
 
@@ -260,7 +263,7 @@ def _check_training(drawn, ours, theirs, x, shape):
 # ---- a smaller model -----------------------------------------------------------------------------------------------------
 
 
-def shrunk(drawn, fails, tries=60):
+def shrunk(drawn, fails, tries=40):
     """The smallest model found by leaving out layers and options while `fails(model)` holds."""
     smaller = True
     while smaller and tries > 0:
