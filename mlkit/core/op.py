@@ -62,9 +62,11 @@ class Op:
         except TypeError:  # a parameter that is not hashable
             return self.spec(*map(_spec_of_array, arrays), **params)
         if found is None:
-            if len(self._outputs) >= _REMEMBERED:
-                self._outputs.clear()
-            found = self._outputs[key] = self.spec(*map(_spec_of_array, arrays), **params)
+            found = self.spec(*map(_spec_of_array, arrays), **params)
+            if _are_known(found):  # an unknown size never comes again
+                if len(self._outputs) >= _REMEMBERED:
+                    self._outputs.clear()
+                self._outputs[key] = found
         return found
 
 
@@ -131,6 +133,11 @@ def _explain(op, args, params, error):
         specs = op.infer(args, params)
     except Exception as better:
         raise better from None
-    if all(is_known(*s.shape) for s in (specs if type(specs) is tuple else (specs,))):
+    if _are_known(specs):
         raise error
     return _wrap(specs)
+
+
+def _are_known(specs):
+    """Whether all sizes of one Spec or several are numbers."""
+    return all(is_known(*s.shape) for s in (specs if type(specs) is tuple else (specs,)))

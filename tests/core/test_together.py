@@ -438,5 +438,7 @@ def test_a_forked_child_computes_like_its_parent_though_other_threads_were_at_wo
     finally:
         stop.set()
         process.kill()
+        for t in threads:
+            t.join()
     assert result == pytest.approx(wanted, rel=1e-4)
     assert said == 1
