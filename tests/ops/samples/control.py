@@ -21,7 +21,8 @@ def _nested(x):
 def _newton(x):
     from mlkit import ops
 
-    return ops.while_loop(lambda y: ops.max(ops.abs(y * y - x)) > 1e-3, lambda y: (y + x / y) / 2, x)
+    far = lambda y: ops.max(ops.abs(y * y - x)) > 1e-3  # for ever, in half floats
+    return ops.while_loop(far, lambda y: (y + x / y) / 2, x, maximum_iterations=20)
 
 
 SAMPLES = [
