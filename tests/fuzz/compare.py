@@ -151,8 +151,8 @@ def agree_with_jax(program, eager, answer, ask):
     if not any(where.any() for where in bad.values()):
         return
     allowed = spreads(program)
-    for k, where in bad.items():
-        where &= ~_within(wanted[k], got[k], allowed[k])
+    for k in bad:
+        bad[k] &= ~_within(wanted[k], got[k], allowed[k])  # (where it is a scalar, `&=` makes a new one)
     if any(where.any() for where in bad.values()) and (wide := program.widened()):
         judge = ask(wide)
         truth = [] if isinstance(judge, Exception) else [*judge[0], *(judge[1] or [])]

@@ -1,5 +1,6 @@
 """The fuzz itself: programs are the same each time, scripts run by themselves, wrong numbers are found and rounding is not."""
 
+import contextlib
 import re
 
 import numpy as np
@@ -62,6 +63,16 @@ def test_rounding_is_allowed_where_it_decides_and_nowhere_else():
     for k, by in ((0, 1e-4), (1, 1e-4)):
         with pytest.raises(compare.Disagreement, match="moved output"):
             compare.agree(program, "moved", eager, moved(k, np.float32(by)), compare.near)
+
+
+def test_rounding_of_a_scalar_is_allowed_on_jax_too():
+    program = made((["v0"], "ops.sum(i0)"), outputs=["v0"])
+    function, _ = program.instance()
+    outputs = function(ops.convert_to_tensor(program.inputs[0]))
+    for by, disagrees in ((4e-6, False), (1e-3, True)):
+        answer = [np.asarray(outputs[0].numpy() + np.float32(by))], None
+        with pytest.raises(compare.Disagreement) if disagrees else contextlib.nullcontext():
+            compare.agree_with_jax(program, compare.Run(outputs, [], []), answer, None)
 
 
 def test_a_program_is_made_smaller():
