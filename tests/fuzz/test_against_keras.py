@@ -55,6 +55,5 @@ def test_what_one_library_refuses_alone_is_found(monkeypatch):
 
 
 @pytest.mark.filterwarnings("ignore")
-@pytest.mark.parametrize("count, seed", [(6, 0), pytest.param(300, 10, marks=pytest.mark.slow)])
-def test_drawn_models(count, seed, capsys):
-    assert not main(["--count", str(count), "--seed", str(seed)]), capsys.readouterr().out
+def test_drawn_models(capsys):
+    assert not main(["--count", "6", "--seed", "0"]), capsys.readouterr().out
