@@ -87,11 +87,10 @@ def check_model(seed, folder, predict):
 
 
 @pytest.mark.filterwarnings("ignore")  # layers without masks lose them on purpose
-@pytest.mark.parametrize("seeds", [range(100), pytest.param(range(1_000, 2_000), marks=pytest.mark.slow)], ids=len)
-def test_drawn_models_are_those_of_keras(seeds, tmp_path, caplog):
+def test_drawn_models_are_those_of_keras(tmp_path, caplog):
     caplog.set_level(logging.ERROR, logger="absl")  # Keras warns of each older file it writes
-    for seed in seeds:
+    for seed in range(100):
         try:
-            check_model(seed, tmp_path, predict=seed % 4 == 0 or len(seeds) > 100)
+            check_model(seed, tmp_path, predict=seed % 4 == 0)
         except Exception as error:
             raise AssertionError(f"the model of seed {seed}: {error}") from error
