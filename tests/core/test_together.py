@@ -14,6 +14,7 @@ import pytest
 
 import mlkit
 from mlkit import layers, ops
+from mlkit.backends.native.onednn.library import library
 from mlkit.core import garbage
 
 RNG = np.random.default_rng(0)
@@ -441,4 +442,4 @@ def test_a_forked_child_computes_like_its_parent_though_other_threads_were_at_wo
         for t in threads:
             t.join()
     assert result == pytest.approx(wanted, rel=1e-4)
-    assert said == 1
+    assert said == (library() is not None)  # without oneDNN there are no threads to lose
