@@ -145,7 +145,7 @@ def test_work_and_memory_grow_with_the_size(family):
     assert memory[1] < 1.25 * TIMES * memory[0] + large, memory
 
 
-def test_a_gradient_of_many_slices_takes_a_few_times_their_memory():
+def test_a_gradient_of_many_slices_takes_a_few_times_their_memory(all_passes):
     f, (a,) = slices(100)
     plan = mlkit.function(f).program(a).plan
     assert plan.peak_bytes < 6 * a.nbytes  # 100 times, where all slices' gradients live together
