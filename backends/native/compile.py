@@ -18,11 +18,11 @@ from mlkit.core.ownership import held_elsewhere
 from mlkit.core.passes import optimize
 from mlkit.core.passes.hoist import hoist
 from mlkit.core.plan import Plan
+from mlkit.core.program_cache import BYTES_OF_A_CALL
 from mlkit.core.tensor import Value, as_arrays
 from mlkit.core.timing import times_for
 
-# What a program takes besides its constants, measured: Python's objects for a call, and the code oneDNN makes for a primitive.
-BYTES_OF_A_CALL, BYTES_OF_A_PRIMITIVE = 1 << 14, 1 << 16
+BYTES_OF_A_PRIMITIVE = 1 << 16  # measured: the code oneDNN makes for one
 
 
 def compile_graph(backend, graph, inner=False):

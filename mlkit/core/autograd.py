@@ -160,12 +160,17 @@ class CustomVjp:
         self.vjp, self.keep = vjp, keep
 
 
+def _is_on_tape(args):
+    """Whether a tape is open that knows one of the arguments."""
+    return bool(state.recording) and any(type(a) is Tensor and a.node is not None for a in args)
+
+
 def as_function_of(args, value, vjp):
     """The tensor `value`, of which tapes shall know nothing but that its gradients are vjp(g, value, *args).
 
     For results that depend on `args` by another way than the ops that made them; nothing of `value` may be on a tape yet.
     """
-    if not state.recording or not any(type(a) is Tensor and a.node is not None for a in args):
+    if not _is_on_tape(args):
         return value
     fresh = Tensor(value.data)
     record(CustomVjp(vjp, keep="xy"), args, {}, fresh)
@@ -337,7 +342,7 @@ def custom_gradient(fn):
         args = tuple(_as_tensor(a) for a in args)
         with swapped(recording=()):
             out, grad_fn = fn(*(Tensor(a.data) if type(a) is Tensor else a for a in args), **kwargs)
-        if not state.recording or not any(type(a) is Tensor and a.node is not None for a in args):
+        if not _is_on_tape(args):
             return out
 
         def vjp(g, y, *xs):

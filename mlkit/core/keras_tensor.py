@@ -5,7 +5,7 @@ from collections import namedtuple
 
 from mlkit.core import dtypes, locks, names, tree
 from mlkit.core.ownership import own_arrays
-from mlkit.core.spec import Dim, Spec, show
+from mlkit.core.spec import Dim, Spec, show, size_of
 from mlkit.core.state import swapped
 from mlkit.core.tensor import Tensor
 
@@ -50,8 +50,6 @@ class KerasTensor:
     @property
     def size(self):
         """Number of elements, None if unknown."""
-        from mlkit.core.spec import size_of
-
         return show((size_of(self.spec.shape),))[0]
 
     def __repr__(self):

@@ -64,7 +64,7 @@ class Writing(Held):
 
     def __exit__(self, *_):
         _running.discard(self)
-        _release(self.locks)
+        super().__exit__()
 
 
 def _release(locks):

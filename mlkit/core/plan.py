@@ -190,7 +190,7 @@ class Plan:
         """What is returned lives in memory of its own, to the end and beyond."""
         graph, self.copies = self.graph, set()
         borrowed = {id(v) for v in graph.inputs[: len(graph.inputs) - graph.state]}  # the caller's, who may write there later
-        for i, v in enumerate(self.graph.outputs):
+        for i, v in enumerate(graph.outputs):
             if type(v) is not Value:
                 if own and hasattr(v, "shape"):
                     self.copies.add(i)

@@ -11,9 +11,8 @@ import weakref
 from mlkit.core import debug, locks
 
 AT_FIRST = 16  # the part of the bytes that there is room for at first is one of so many
-ALWAYS_KEPT = (
-    8  # programs used last, whatever they take: a step of training, one of evaluation and one of prediction take turns
-)
+ALWAYS_KEPT = 8  # programs used last, whatever they take: steps of training, evaluation and prediction take turns
+BYTES_OF_A_CALL = 1 << 14  # of a program, measured: Python's objects
 _MB = 1 << 20
 
 uses = itertools.count(1)  # a program notes the next number when it is used

@@ -8,14 +8,12 @@ from mlkit.core.garbage import uncollected
 from mlkit.core.graph import Graph
 from mlkit.core.keras_tensor import KerasTensor
 from mlkit.core.ownership import held_elsewhere
-from mlkit.core.program_cache import cache, uses
+from mlkit.core.program_cache import BYTES_OF_A_CALL, cache, uses
 from mlkit.core.retraces import Retraces
 from mlkit.core.spec import Spec
 from mlkit.core.state import state, swapped
 from mlkit.core.tensor import Tensor, Value
 from mlkit.core.variable import Variable
-
-_BYTES_OF_A_CALL = 1 << 14  # of a program whose backend does not say what it takes
 
 
 class Trace:
@@ -201,11 +199,9 @@ class Program:
         if debug.LEVEL >= 1:
             debug.say(f"traced {self.name}: {len(self.graph.calls)} calls, {len(self.graph.inputs)} inputs")
         self.run = state.backend.compile(self.graph) if compiled else None
-        self.nbytes = getattr(self.run, "nbytes", _BYTES_OF_A_CALL * len(self.graph.calls))
-        self.home, self.used = (
-            None,
-            next(uses),
-        )  # the function that keeps it, weakly, and its signature there; when it was used last
+        self.nbytes = getattr(self.run, "nbytes", BYTES_OF_A_CALL * len(self.graph.calls))
+        self.home = None  # the function that keeps it, weakly, and its signature there
+        self.used = next(uses)  # when that was last
         self._current = getattr(self.run, "current", lambda: self.run)
         self._locks = [v.lock for v in dict.fromkeys([*self.reads, *self.writes])]
 
@@ -288,8 +284,7 @@ def _borrowed(x):
         return x
     if type(x) is Spec:
         return Tensor(x)
-    dtype = dtypes.name_of(x.dtype)
-    return Tensor(state.backend.borrow(x, dtype))
+    return Tensor(state.backend.borrow(x, dtypes.name_of(x.dtype)))
 
 
 def _form(structure):
