@@ -154,7 +154,7 @@ def _by_rows(xp, function):
     """out[row] = function(out[row], updates) with repeated rows, which are sorted into runs first. Half floats in float32."""
 
     def combine(out, row, updates):
-        if row.size == 0:
+        if updates.size == 0:
             return
         if is_half(out):
             distinct, place = xp.unique(row, return_inverse=True)
@@ -168,7 +168,7 @@ def _by_rows(xp, function):
         if out.shape[1] >= WIDE:
             in_rounds(out, row, updates, order, starts)
             return
-        runs = updates[order] if starts.size == row.size else function.reduceat(updates[order], starts, axis=0)
+        runs = updates[order] if starts.size == row.size else function.reduceat(updates[order], starts, axis=0, dtype=out.dtype)
         out[row[starts]] = function(out[row[starts]], runs)
 
     def in_rounds(out, row, updates, order, starts):
@@ -177,7 +177,7 @@ def _by_rows(xp, function):
         counts = xp.diff(xp.append(starts, row.size))
         is_long = counts > LONG
         for a, n in zip(starts[is_long].tolist(), counts[is_long].tolist()):
-            function(out[row[a]], function.reduce(updates[order[a : a + n]], axis=0), out=out[row[a]])
+            function(out[row[a]], function.reduce(updates[order[a : a + n]], axis=0, dtype=out.dtype), out=out[row[a]])
         starts, counts = starts[~is_long], counts[~is_long]
         step = max(BLOCK // (out.shape[1] * out.itemsize), 1)
         for i in range(LONG):

@@ -34,3 +34,19 @@ def test_sums_of_rows(rows, size, width):
     np.testing.assert_allclose(found, wanted, rtol=1e-12, atol=1e-12)
     with pytest.raises(IndexError, match="out of range"):
         KERNELS["sum_rows"](np.array([size]), np.ones((1, width)), size)
+
+
+@pytest.mark.parametrize("name", ["add", "mul", "max", "min"])
+@pytest.mark.parametrize("dtype", ["bool", "int8", "uint16"])
+@pytest.mark.parametrize("width", [0, 3, 40])
+def test_narrow_dtypes_stay_themselves(width, dtype, name):
+    """NumPy's sums and products of a run are of wider integers; truth values are ored and anded, other integers wrap."""
+    rng = np.random.default_rng(width)
+    x, updates = (rng.integers(0, 3, (n, width)).astype(dtype) for n in (2, 40))
+    index = rng.integers(0, 2, (40, 1))
+    wanted = x.copy()
+    function = dict(add=np.add, mul=np.multiply, max=np.maximum, min=np.minimum)[name]
+    function.at(wanted, index[:, 0], updates)
+    found = KERNELS[f"scatter_{name}"](x, index, updates)
+    assert found.dtype == dtype
+    np.testing.assert_array_equal(found, wanted)
