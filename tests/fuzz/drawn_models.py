@@ -1,0 +1,162 @@
+"""Models of layers drawn from a seed, as data from which any library with the interface of Keras builds them."""
+
+import dataclasses
+import random
+import warnings
+
+import numpy as np
+
+import mlkit
+from tests.fuzz.layer_arguments import WRAPPERS, drawn_options
+from tests.layers.samples import SAMPLES
+
+BATCH = 4
+OPTIMIZERS = [
+    "SGD(0.01)", "SGD(0.01, momentum=0.9, nesterov=True)", "Adam(0.003)", "AdamW(0.003, weight_decay=0.01)", "RMSprop(0.003)",
+    "Adagrad(0.01)", "Nadam(0.003)", "Lion(0.001)", "SGD(0.01, clipnorm=0.5)",
+]  # fmt: skip
+LOSSES = ["mse", "mae", "huber", "log_cosh", "cosine_similarity"]
+METRICS = ["mse", "mae", "root_mean_squared_error", "cosine_similarity", "mean_absolute_percentage_error"]
+
+
+@dataclasses.dataclass(frozen=True)
+class Call:
+    """One line of a model: ``out = L.layer(options)(inputs)``; option values are source text."""
+
+    out: str
+    layer: str
+    options: tuple
+    inputs: tuple
+    form: str = "single"
+
+    def line(self):
+        inputs = ", ".join(self.inputs)
+        options = ", ".join(f"{k}={v}" for k, v in self.options)
+        return f"{self.out} = L.{self.layer}({options})({f'[{inputs}]' if self.form == 'list' else inputs})"
+
+
+@dataclasses.dataclass(frozen=True)
+class Drawn:
+    """A model as it was drawn. shape: of the inputs, with the batch. ints: inputs are whole numbers below it; 0: normal ones."""
+
+    shape: tuple
+    ints: int
+    calls: tuple
+    optimizer: str
+    loss: str
+    metric: str
+
+    def source(self):
+        lines = [f'x = keras.Input({self.shape[1:]}, dtype="{"int32" if self.ints else "float32"}")']
+        lines += [c.line() for c in self.calls]
+        body = "\n    ".join(["L = keras.layers", *lines, f"return keras.Model(x, {self.calls[-1].out})"])
+        return f"def make(keras):\n    {body}\n"
+
+    def make(self, library):
+        """The model in a library."""
+        space = {}
+        exec(self.source(), space)
+        library.utils.clear_session(free_memory=False)
+        return space["make"](library)
+
+    def arrays(self):
+        rng = np.random.default_rng(0)
+        shape = (BATCH, *self.shape[1:])
+        return rng.integers(0, self.ints, shape).astype("int32") if self.ints else rng.normal(size=shape).astype("float32")
+
+    def script(self, kind):
+        """A program of its own that fails as the model does."""
+        fields = ", ".join(f"{f.name}={getattr(self, f.name)!r}" for f in dataclasses.fields(self))
+        return (
+            f"# {kind}\n{self.source()}\nfrom tests.fuzz.against_keras import Call, Drawn, check\n\n"
+            f"# the same as data: three steps of {self.optimizer} on {self.loss}\ncheck({fields.join(('Drawn(', ')'))})\n"
+        )
+
+
+ROWS = [s for s in SAMPLES if not s.random and not any(callable(v) for v in s.options.values()) and not s.call]
+ROWS += WRAPPERS
+FIRST = [(BATCH, 5), (BATCH, 5, 3), (BATCH, 6, 7, 4), (BATCH, 4, 5, 3, 2)]
+
+
+def draw(seed):
+    """The model of a seed."""
+    rng = random.Random(seed)
+    wanted, outside = rng.randint(3, 8), rng.random() < 1 / 3
+    first = rng.choices(FIRST, [3, 4, 3, 1])[0]
+    ints = 6 if len(first) == 2 and rng.random() < 0.3 else 0
+    x = mlkit.Input(first[1:], dtype="int32" if ints else "float32")
+    made, calls, names = {"x": x}, [], ["x"]
+    at = rng.randrange(wanted) if outside else -1
+    while len(calls) < wanted:
+        source = names[-1] if rng.random() < 0.7 else rng.choice(names)
+        call = _drawn_call(rng, made, source, f"y{len(calls) + 1}", ints and source == "x", len(calls) == at)
+        try:
+            made[call.out] = _called(call, made)
+        except Exception:  # what is refused ends the model, for check() to ask whether Keras refuses it too; not too often
+            if len(calls) == at or rng.random() < 0.1:
+                return _drawn(rng, first, ints, [*calls, call])
+            continue
+        calls.append(call)
+        names.append(call.out)
+    return _drawn(rng, first, ints, calls)
+
+
+def _drawn(rng, shape, ints, calls):
+    used, kept = {calls[-1].out}, []
+    for call in reversed(calls):
+        if call.out in used:
+            used.update(call.inputs)
+            kept.append(call)
+    return Drawn(shape, ints, tuple(kept[::-1]), rng.choice(OPTIMIZERS), rng.choice(LOSSES), rng.choice(METRICS))
+
+
+def _drawn_call(rng, made, source, out, ints, outside):
+    rank = len(made[source].shape)
+    row = rng.choice([s for s in ROWS if bool(s.ints) == bool(ints) and len(s.shapes[0]) == rank])
+    inputs = [source]
+    if row.inputs != "single":
+        alike = [n for n, t in made.items() if t.shape == made[source].shape and t.dtype == made[source].dtype]
+        inputs += [rng.choice(alike) for _ in row.shapes[1:]]
+    options = drawn_options(rng, row, made[source].shape, outside)
+    return Call(out, row.name, tuple(options.items()), tuple(inputs), row.inputs)
+
+
+def _called(call, made):
+    space = {"L": mlkit.layers, **made}
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        exec(call.line(), space)
+    found = space[call.out]
+    if not hasattr(found, "shape"):
+        raise ValueError("several outputs")
+    return found
+
+
+def shrunk(drawn, fails, tries=40):
+    """The smallest model found by leaving out layers and options while `fails(model)` holds."""
+    smaller = True
+    while smaller and tries > 0:
+        smaller = False
+        for candidate in _candidates(drawn):
+            tries -= 1
+            if fails(candidate):
+                drawn, smaller = candidate, True
+                break
+            if tries <= 0:
+                break
+    return drawn
+
+
+def _candidates(drawn):
+    for k, call in enumerate(drawn.calls):
+        rest = [*drawn.calls[:k], *drawn.calls[k + 1 :]]
+        renamed = [dataclasses.replace(c, inputs=tuple(call.inputs[0] if n == call.out else n for n in c.inputs)) for c in rest]
+        if renamed:
+            yield dataclasses.replace(drawn, calls=tuple(renamed))
+    for k, call in enumerate(drawn.calls):
+        for name, _ in call.options:
+            fewer = dataclasses.replace(call, options=tuple(o for o in call.options if o[0] != name))
+            yield dataclasses.replace(drawn, calls=(*drawn.calls[:k], fewer, *drawn.calls[k + 1 :]))
+    for field, simple in (("optimizer", "SGD(0.01)"), ("loss", "mse"), ("metric", "mse")):
+        if getattr(drawn, field) != simple:
+            yield dataclasses.replace(drawn, **{field: simple})
