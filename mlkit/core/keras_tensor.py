@@ -153,10 +153,21 @@ def symbol(t):
 
 def record(operation, fn, args, kwargs):
     """Call `fn` symbolically and note the call as a node of `operation`; its outputs as KerasTensors."""
-    out = infer(fn, args, kwargs)
+    out = infer(getattr(fn, "symbolic", fn), args, kwargs)
     outputs = tree.map_structure(symbol, out)
     Node(operation, tuple(args), dict(kwargs), outputs)
     return outputs
+
+
+def symbolic(rule):
+    """Decorator of a function that is laxer with KerasTensors than with values: `rule`, of the same arguments, gives what it will
+    answer as far as shapes and dtypes go."""
+
+    def mark(fn):
+        fn.symbolic = rule
+        return fn
+
+    return mark
 
 
 def recordable(fn):

@@ -13,11 +13,12 @@ def refuse(layer, **options):
             raise NotImplementedError(f"{type(layer).__name__}: `{name}` is not supported; leave it at its default.")
 
 
-def positive(layer, **option):
-    """The value of the one option given, which must be a positive integer."""
+def positive(layer, zero=False, **option):
+    """The value of the one option given, which must be a positive integer (zero allowed if `zero`)."""
     ((name, value),) = option.items()
-    if not isinstance(value, numbers.Integral) or isinstance(value, bool) or value <= 0:
-        raise ValueError(f"{type(layer).__name__}: `{name}` must be a positive integer, but got {value!r}.")
+    if not isinstance(value, numbers.Integral) or isinstance(value, bool) or value < (0 if zero else 1):
+        kind = "non-negative" if zero else "positive"
+        raise ValueError(f"{type(layer).__name__}: `{name}` must be a {kind} integer, but got {value!r}.")
     return int(value)
 
 

@@ -80,7 +80,7 @@ class RandAugment(_OfOthers):
     ):
         super().__init__(seed=seed, data_format=data_format, **kwargs)
         self.value_range = value_range_of(self, value_range)
-        self.num_ops, self.interpolation = positive(self, num_ops=num_ops), interpolation
+        self.num_ops, self.interpolation = positive(self, num_ops=num_ops, zero=True), interpolation
         self.factor = bounds(self, factor, 0)
         self._make(self.factor, value_range, interpolation, seed, data_format)
 

@@ -116,10 +116,9 @@ def spreads(program):
 
 def near(a, b):
     """Where two arrays are equal but for a few units in the last place, NaN being equal to NaN."""
-    unit = noise.epsilon(dtypes.name_of(a.dtype))
     x, y = noise.wide(a), noise.wide(b)
     with np.errstate(all="ignore"):
-        close = np.abs(x - y) <= TIGHT * unit * np.abs(x)
+        close = np.abs(x - y) <= TIGHT * noise.unit(x, dtypes.name_of(a.dtype))
     return close | (x == y) | (np.isnan(x) & np.isnan(y))
 
 

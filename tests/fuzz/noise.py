@@ -8,6 +8,7 @@ Method: Parker, Monte Carlo Arithmetic, UCLA Computer Science Technical Report C
 
 import math
 
+import ml_dtypes
 import numpy as np
 
 from mlkit.core import dtypes
@@ -65,16 +66,18 @@ def _moved(a, rng, times=1):
     if name not in dtypes.FLOATS + dtypes.COMPLEX:
         return a
     a = np.asarray(a)
-    factor = 1 + times * AMPLITUDE * epsilon(name) * rng.uniform(-1, 1, a.shape)
     with np.errstate(all="ignore"):
-        return np.asarray(a.astype("complex128" if name in dtypes.COMPLEX else "float64") * factor).astype(a.dtype)
+        x = wide(a)
+        relative = np.where((x != 0) & np.isfinite(x), unit(x, name) / np.abs(x), 0)
+        return np.asarray(x * (1 + times * AMPLITUDE * relative * rng.uniform(-1, 1, a.shape))).astype(a.dtype)
 
 
-def epsilon(dtype):
-    """A unit in the last place of 1; 0 for integers."""
-    if dtype == "bfloat16":
-        return 2.0**-7
-    return float(np.finfo(dtype).eps) if dtype in dtypes.FLOATS + dtypes.COMPLEX else 0.0
+def unit(x, dtype):
+    """A unit in the last place of each number in a dtype; 0 for integers. Below the smallest normal number it shrinks no more."""
+    if dtype not in dtypes.FLOATS + dtypes.COMPLEX:
+        return np.zeros(np.shape(x))
+    info = ml_dtypes.finfo(dtypes.as_numpy(dtype))
+    return float(info.eps) * np.maximum(np.abs(x), float(info.smallest_normal))
 
 
 def wide(a):

@@ -190,3 +190,19 @@ def test_a_traced_and_a_symbolic_call_name_the_function_too():
             f(mlkit.KerasTensor((None,), "uint8"))
     with pytest.raises(OverflowError, match="in layer"):
         mlkit.layers.Lambda(lambda x: x + 300, name="shift")(u)
+
+
+@pytest.mark.parametrize(
+    "name", ["bitwise_and", "bitwise_xor", "left_shift", "bitwise_right_shift", "bitwise_invert", "argpartition"]
+)
+def test_placeholders_of_floats_are_taken_and_the_numbers_refused(name):
+    """As in Keras, where a KerasTensor is of float32 unless told: what does not fit is said when there are values."""
+    x = mlkit.Input((3,))
+    others = {"bitwise_invert": (), "argpartition": (7,)}.get(name, (mlkit.Input((1,)),))
+    out = getattr(ops, name)(x, *others)
+    assert out.shape == (None, 3)
+    model = mlkit.Model([x, *(t for t in others if isinstance(t, mlkit.KerasTensor))], out)
+    with pytest.raises((TypeError, ValueError), match="integers|kth"):
+        model([np.ones((2, 3), "float32"), np.ones((2, 1), "float32")][: len(model.inputs)])
+    with pytest.raises((TypeError, ValueError), match="integers|kth"):
+        model.predict([np.ones((2, 3), "float32"), np.ones((2, 1), "float32")][: len(model.inputs)], verbose=0)

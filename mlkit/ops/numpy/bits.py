@@ -1,6 +1,11 @@
-"""Operations on the bits of integers; on truth values they are the logical ones."""
+"""Operations on the bits of integers; on truth values they are the logical ones.
+
+A KerasTensor may be of floats, the dtype of an Input for which none is given: Keras builds the model and refuses the numbers
+that come, and so it is here.
+"""
 
 from mlkit.core import dtypes
+from mlkit.core.keras_tensor import symbolic
 from mlkit.ops import elementwise as el
 from mlkit.ops.convert import as_tensor, dtype_of, pair
 
@@ -10,21 +15,29 @@ __all__ = [
 ]  # fmt: skip
 
 
+def _alike(x, y):
+    return el.maximum(*pair(x, y))
+
+
+@symbolic(_alike)
 def bitwise_and(x, y):
     """The bits that are set in both."""
     return el.and_(*pair(x, y))
 
 
+@symbolic(_alike)
 def bitwise_or(x, y):
     """The bits that are set in either."""
     return el.or_(*pair(x, y))
 
 
+@symbolic(_alike)
 def bitwise_xor(x, y):
     """The bits that are set in one only."""
     return el.xor(*pair(x, y))
 
 
+@symbolic(as_tensor)
 def bitwise_invert(x):
     """Every bit turned over.
 
@@ -34,29 +47,10 @@ def bitwise_invert(x):
     return el.not_(as_tensor(x))
 
 
+@symbolic(as_tensor)
 def bitwise_not(x):
     """`bitwise_invert`."""
     return bitwise_invert(x)
-
-
-def bitwise_left_shift(x, y):
-    """The bits of x moved y places to the left: x * 2**y."""
-    return el.left_shift(*_shift(x, y))
-
-
-def left_shift(x, y):
-    """`bitwise_left_shift`."""
-    return bitwise_left_shift(x, y)
-
-
-def bitwise_right_shift(x, y):
-    """The bits of x moved y places to the right: x // 2**y."""
-    return el.right_shift(*_shift(x, y))
-
-
-def right_shift(x, y):
-    """`bitwise_right_shift`."""
-    return bitwise_right_shift(x, y)
 
 
 def _shift(x, y):
@@ -64,6 +58,34 @@ def _shift(x, y):
     if dtype_of(x, y) == "bool":
         x, y = (el.cast(as_tensor(t), dtype="int32") for t in (x, y))
     return x, y
+
+
+def _shifted(x, y):
+    return el.maximum(*_shift(x, y))
+
+
+@symbolic(_shifted)
+def bitwise_left_shift(x, y):
+    """The bits of x moved y places to the left: x * 2**y."""
+    return el.left_shift(*_shift(x, y))
+
+
+@symbolic(_shifted)
+def left_shift(x, y):
+    """`bitwise_left_shift`."""
+    return bitwise_left_shift(x, y)
+
+
+@symbolic(_shifted)
+def bitwise_right_shift(x, y):
+    """The bits of x moved y places to the right: x // 2**y."""
+    return el.right_shift(*_shift(x, y))
+
+
+@symbolic(_shifted)
+def right_shift(x, y):
+    """`bitwise_right_shift`."""
+    return bitwise_right_shift(x, y)
 
 
 def view(x, dtype=None):

@@ -3,6 +3,7 @@
 import numpy as np
 
 from mlkit.core import dtypes
+from mlkit.core.keras_tensor import symbolic
 from mlkit.core.spec import Dim, Spec, is_known, normalize_axis, show, size_of
 from mlkit.core.tensor import Tensor
 from mlkit.ops import elementwise as el
@@ -39,15 +40,21 @@ def _ordered(op, x, axis):
     return op(x, axis=normalize_axis(op.name, axis, len(x.shape)))
 
 
+def _any_partition(x, kth, axis=-1):
+    if not isinstance(kth, (int, np.integer)):
+        raise ValueError(f"argpartition: `kth` must be an int, but is {kth!r}.")
+    return argsort(x, axis)  # sorting keeps the promise for every kth
+
+
+@symbolic(_any_partition)  # Keras asks whether there is a kth element when there are values
 def argpartition(x, kth, axis=-1):
     """Indices (int32) along an axis that put the kth smallest element in its sorted place, none larger before it."""
     x = as_tensor(x)
-    if not isinstance(kth, (int, np.integer)):
-        raise ValueError(f"argpartition: `kth` must be an int, but is {kth!r}.")
+    found = _any_partition(x, kth, axis)
     n = size_of(x.shape) if axis is None else x.shape[normalize_axis("argpartition", axis, x.ndim)]
     if is_known(n) and not -n <= kth < n:
         raise ValueError(f"argpartition: kth={kth} is out of range for axis {axis} of shape {show(x.shape)}.")
-    return argsort(x, axis)  # sorting keeps the promise for every kth
+    return found
 
 
 def searchsorted(sorted_sequence, values, side="left"):

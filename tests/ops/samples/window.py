@@ -1,7 +1,7 @@
 """Convolution and pooling: the primitives over their parameters, the public functions over Keras's options."""
 
 from mlkit.core.spec import window_output
-from mlkit.ops import window
+from mlkit.ops import convert_to_tensor, window
 from tests.ops.sample import Bad, F, P, S, f, i
 
 
@@ -36,6 +36,7 @@ def _maxima(name, draw):
     p = dict(window=(2, 2), strides=(2, 2), padding="same")
 
     def run(x, t):
+        t = convert_to_tensor(t)  # it may be a Variable; the primitive takes tensors
         return getattr(window, name)(x, window.max_pool(x, **p), t, **p)
 
     return F(name, run, f(2, 5, 4, 3), draw)
