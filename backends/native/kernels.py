@@ -91,7 +91,7 @@ def _picking(xp):
         for i, n in enumerate(shape):
             if index.size and (index[..., i].min() < 0 or index[..., i].max() >= n):
                 raise IndexError(f"scatter: an index along axis {i} is out of range for size {n}.")
-            row = row * n + index[..., i]
+            row = row * n + index[..., i].astype("int64", copy=False)  # int64 + uint64 would be floats
         return row.ravel()
 
     def scatter(combine):

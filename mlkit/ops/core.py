@@ -48,12 +48,16 @@ def saturate_cast(x, dtype):
     x, dtype = as_tensor(x), dtypes.standardize_dtype(dtype)
     if "bool" in (x.dtype, dtype) or x.dtype in dtypes.COMPLEX or dtype in dtypes.COMPLEX:
         return cast(x, dtype)
+    if x.dtype == "float16" and dtype not in dtypes.FLOATS:
+        x = cast(x, "float32")  # its infinity is beyond limits that float16 cannot name
     low, high = _common_limits(x.dtype, dtype)
+    clipped = x
     if low is not None:
-        x = el.maximum(x, low)
+        clipped = el.maximum(clipped, low)
     if high is not None:
-        x = el.minimum(x, high)
-    return cast(x, dtype)
+        clipped = el.minimum(clipped, high)
+    result, highest = cast(clipped, dtype), dtypes.limits(dtype)[1]
+    return result if high in (None, highest) else el.where(x > high, highest, result)
 
 
 def _common_limits(source, target):

@@ -190,11 +190,9 @@ complex_ = Op("complex", _complex_spec, lambda g, z, x, y: (_fit(real(g), x), _f
 
 
 def _share(g, z, x, y):
-    """Gradient of maximum and minimum: to the operand that was chosen, half to each where they are equal."""
-    wx, wy = equal(x, z), equal(y, z)
-    both = cast(wx, dtype=g.dtype) + cast(wy, dtype=g.dtype)
-    g = g / both
-    return g * cast(wx, dtype=g.dtype), g * cast(wy, dtype=g.dtype)
+    """Gradient of maximum and minimum: to the operand that was chosen, half to each where they are equal, none where one is NaN."""
+    wx, wy = (cast(equal(a, z), dtype=g.dtype) for a in (x, y))
+    return g * wx * (1 - 0.5 * wy), g * wy * (1 - 0.5 * wx)
 
 
 def _pow_vjp(g, z, x, y):

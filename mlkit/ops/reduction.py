@@ -1,5 +1,7 @@
 """Primitives that reduce axes, and running sums along one."""
 
+import functools
+
 from mlkit.core import dtypes
 from mlkit.core.op import Op
 from mlkit.core.spec import Spec, is_known, normalize_axes, normalize_axis, reduced, require_elements, size_of
@@ -30,14 +32,28 @@ def _extreme_vjp(g, y, x, axes, keepdims):
     return (chosen * (spread(g, x, axes) / count),)
 
 
+def _in_single(rule):
+    """A gradient rule that computes in float32 where x is of half floats, whose range products of many leave."""
+
+    @functools.wraps(rule)
+    def wide(g, y, x, **params):
+        if x.dtype not in dtypes.HALF:
+            return rule(g, y, x, **params)
+        (slope,) = rule(el.cast(g, dtype="float32"), None, el.cast(x, dtype="float32"), **params)
+        return (el.cast(slope, dtype=x.dtype),)
+
+    return wide
+
+
+@_in_single
 def _prod_vjp(g, y, x, axes, keepdims):
     """The product of all other elements, by running products from both ends, so that zeros do no harm."""
     axis = axes[0]
     if len(axes) > 1:  # one axis after the other
         inner = prod(x, axes=axes[1:], keepdims=True)
         kept = tuple(1 if i in axes else s for i, s in enumerate(x.shape))
-        g = _prod_vjp(reshape(g, shape=kept), None, inner, (axis,), True)[0]
-        return _prod_vjp(g, None, x, axes[1:], True)
+        g = _prod_vjp(reshape(g, shape=kept), None, inner, axes=(axis,), keepdims=True)[0]
+        return _prod_vjp(g, None, x, axes=axes[1:], keepdims=True)
     before = _shifted_cumprod(x, axis)
     after = flip(_shifted_cumprod(flip(x, axes=(axis,)), axis), axes=(axis,))
     return (spread(g, x, axes) * before * after,)
@@ -83,6 +99,7 @@ def _reverse_cumsum(x, axis):
     return flip(cumsum(flip(x, axes=(axis,)), axis=axis), axes=(axis,))
 
 
+@_in_single
 def _cumprod_vjp(g, y, x, axis):
     """dy_j / dx_i is (product before i) * (product between i and j). The sum over j obeys r_i = g_i + x_{i+1} r_{i+1}, which is
     solved by doubling, without a division, so that zeros do no harm.

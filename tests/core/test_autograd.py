@@ -268,3 +268,26 @@ def test_memory_is_flat_without_the_collector():
         assert len(gc.get_objects()) - before <= 60  # the losses, and a few for Python
     finally:
         gc.enable()
+
+
+def test_the_larger_of_a_number_and_nan_has_no_slope():
+    x = ops.convert_to_tensor(np.array([np.nan, 2.0, 0.7, -1.0], "float32"))
+    slope = mlkit.grad(lambda x: ops.sum(ops.maximum(x, np.float32(0.7))))(x)
+    np.testing.assert_array_equal(slope.numpy(), [0, 1, 0.5, 0])
+
+
+@pytest.mark.parametrize("dtype", ["uint8", "int64", "uint64"])
+def test_slices_taken_by_indices_of_any_integers(dtype):
+    index = ops.convert_to_tensor(np.array([2, 0, 2]), dtype)
+    slope = mlkit.grad(lambda x: ops.sum(ops.take(x, index, axis=0)))(ops.ones((3, 2)))
+    np.testing.assert_array_equal(slope.numpy(), [[1, 1], [0, 0], [2, 2]])
+
+
+@pytest.mark.parametrize("function", [lambda x: ops.prod(x, axis=1), lambda x: ops.cumprod(x, axis=1)[:, -1]])
+def test_products_of_many_half_floats_have_slopes(function):
+    """Partial products, 2e-8 here, leave the numbers of float16; the whole ones do not."""
+    x = np.full((1, 20), 0.25)
+    x[:, 10:] = 4.0
+    x[:, 0] = 1.0
+    slope = mlkit.grad(lambda x: ops.sum(function(x)))(ops.convert_to_tensor(x, "float16"))
+    np.testing.assert_allclose(slope.numpy(), np.prod(x) / x, rtol=2e-3)

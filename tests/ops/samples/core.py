@@ -1,5 +1,7 @@
 """The public functions of mlkit.ops that are about tensors as such."""
 
+from math import inf
+
 from tests.ops.sample import Bad, S, b, const, f, i
 
 _POINTS = const([[0, 1], [2, 3], [0, 1]], "int32")
@@ -15,6 +17,8 @@ SAMPLES = [
     S("cast", f(3), "complex64", _grad=False),
     S("saturate_cast", const([-300.0, 2.5, 300.0]), "uint8", _grad=False),
     S("saturate_cast", const([-3e9, 2.5, 3e9]), "int32", _grad=False),
+    S("saturate_cast", const([-inf, 2.5, inf]), "int32", _grad=False),
+    S("saturate_cast", const([-inf, 2.5, inf], "float16"), "int64", _grad=False, _keras=False),  # stops at 65504 there
     S("saturate_cast", i(-300, 300, 5), "int8", _grad=False),
     S("saturate_cast", i(-300, 300, 5), "float32", _grad=False, _keras=False, _np=lambda x, dtype: x.astype(dtype)),
     S("stop_gradient", f(2, 3), _grad=False),

@@ -36,7 +36,7 @@ def _maxima(name, draw):
     p = dict(window=(2, 2), strides=(2, 2), padding="same")
 
     def run(x, t):
-        t = convert_to_tensor(t)  # it may be a Variable; the primitive takes tensors
+        x, t = map(convert_to_tensor, (x, t))  # they may be Variables; primitives take tensors
         return getattr(window, name)(x, window.max_pool(x, **p), t, **p)
 
     return F(name, run, f(2, 5, 4, 3), draw)
