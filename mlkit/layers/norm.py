@@ -111,13 +111,13 @@ class BatchNormalization(Layer):
         wide = result_type(inputs.dtype, "float32")
         if uses_batch and mask is None and not self.renorm:
             x = inputs if is_float(inputs.dtype) else ops.cast(inputs, wide)
-            return ops.cast(self._fused(x, axis, wide), inputs.dtype)
+            return ops.cast(self._fused(x, axis, wide), self.compute_dtype)
         x = ops.cast(inputs, wide)
         if uses_batch:
             y = self._with_batch_statistics(x, axis, mask)
         else:
             y = self._normalized(x, self.moving_mean, self.moving_variance, axis, self.beta, self.gamma)
-        return ops.cast(y, inputs.dtype)
+        return ops.cast(y, self.compute_dtype)
 
     def _normalized(self, x, mean, variance, axis, offset, scale):
         return ops.batch_normalization(x, mean, variance, axis, offset=offset, scale=scale, epsilon=self.epsilon)

@@ -68,11 +68,9 @@ class LayerNormalization(Layer):
             )
 
     def call(self, inputs):
-        dtype = inputs.dtype
-        x = ops.cast(inputs, "float32") if dtype in ("float16", "bfloat16") else inputs
-        return ops.cast(
-            ops.layer_normalization(x, self.gamma, self.beta, self.axis, self.epsilon, rms_scaling=self.rms_scaling), dtype
-        )
+        x = ops.cast(inputs, single_of(inputs.dtype))
+        y = ops.layer_normalization(x, self.gamma, self.beta, self.axis, self.epsilon, rms_scaling=self.rms_scaling)
+        return ops.cast(y, self.compute_dtype)
 
     def get_config(self):
         return {**super().get_config(), "rms_scaling": self.rms_scaling}
@@ -169,7 +167,7 @@ class GroupNormalization(Layer):
     def call(self, inputs):
         axis = self.axis % inputs.ndim
         size = inputs.shape[axis]
-        x = ops.cast(inputs, "float32") if inputs.dtype in ("float16", "bfloat16") else inputs
+        x = ops.cast(inputs, single_of(inputs.dtype))
         split = (*x.shape[:axis], self.groups, size // self.groups, *x.shape[axis + 1 :])
         g = ops.reshape(x, split)
         axes = [a for a in range(1, g.ndim) if a != axis]
@@ -181,4 +179,4 @@ class GroupNormalization(Layer):
             y = y * ops.reshape(ops.cast(self.gamma, y.dtype), shape)
         if self.beta is not None:
             y = y + ops.reshape(ops.cast(self.beta, y.dtype), shape)
-        return ops.cast(y, inputs.dtype)
+        return ops.cast(y, self.compute_dtype)

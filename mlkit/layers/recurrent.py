@@ -3,6 +3,7 @@
 from mlkit import ops
 from mlkit.core import tree
 from mlkit.core.config_object import deserialized_values, init_signature, serialized
+from mlkit.core.dtypes import is_float
 from mlkit.core.spec import Dim, compatible, show
 from mlkit.core.variable import Variable
 from mlkit.layers.call_info import call_info
@@ -229,6 +230,8 @@ class _FusedRNN(_CellRNN):
 
     def run(self, sequences, states, mask, training):
         cell = self.cell
+        if not is_float(sequences.dtype):
+            sequences = ops.cast(sequences, self.compute_dtype)
         if not self._can_fuse(sequences, training):
             return super().run(sequences, states, mask, training)
         if training and cell.disturbs:

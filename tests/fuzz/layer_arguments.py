@@ -40,6 +40,9 @@ RANGES = {
 RANGES |= {f"{n}_initializer": INITIALIZER for n in ("kernel", "bias", "gamma", "beta", "depthwise", "pointwise", "embeddings")}
 RANGES |= {f"{n}_regularizer": REGULARIZER for n in ("kernel", "recurrent", "bias", "gamma", "beta", "depthwise", "embeddings")}
 
+# what Keras takes and then forgets
+FORGOTTEN = {("SimpleRNN", "activity_regularizer")}
+
 WRAPPERS = [
     Sample("TimeDistributed", ((2, 5, 3),), {"layer": "L.Dense(2)"}),
     Sample("TimeDistributed", ((2, 6, 7, 4),), {"layer": "L.Conv1D(3, 2)"}),
@@ -61,6 +64,7 @@ def drawn_options(rng, sample, shape, outside):
     options = {k: v if k in wraps else repr(v) for k, v in sample.options.items()}
     parameters = inspect.signature(getattr(keras.layers, sample.name).__init__).parameters
     taken = [n for n in RANGES if n in parameters or n in ("trainable", "name", "dtype", "no_such_argument")]
+    taken = [n for n in taken if (sample.name, n) not in FORGOTTEN]
     for name in taken:
         inside = RANGES[name][0]
         if inside and name not in ("name", "trainable", "dtype") and rng.random() < 0.25:
