@@ -10,8 +10,8 @@ A call is read in one of four ways:
 import numpy as np
 
 from mlkit.core import autograd, dtypes
-from mlkit.core.spec import Spec, is_known
-from mlkit.core.state import state
+from mlkit.core.spec import ShapesDiffer, Spec, is_known
+from mlkit.core.state import state, swapped
 from mlkit.core.tensor import Tensor, Value, as_arrays
 
 _ndarray = np.ndarray
@@ -29,6 +29,7 @@ class Op:
     keep      what an eager tape must hold for vjp: "x" all inputs, "0", "1" ... single ones, "y" the outputs. Of all others vjp
               sees shape and dtype.
     fallback  (*args, **params) -> the same result by other ops; ops that have one are fused ops, and a backend may lack them.
+              Where `spec` raises `ShapesDiffer`, the fallback is run if it can broadcast these shapes.
     asks_first  whether eager calls ask the spec before the kernel: its kernels rely on arguments that fit together, where others
               fail by themselves. Those of fused ops do.
     """
@@ -95,10 +96,13 @@ def bind(op, args, params):
             if type(a) is Spec:
                 symbolic = True
         data.append(a)
-    if symbolic:
-        return _wrap(op.spec(*map(_spec_of, args), **params))
-    if state.trace is not None:
-        out = _wrap(state.trace.stage(op, args, data, params))
+    if symbolic or state.trace is not None:
+        try:
+            out = _wrap(op.spec(*map(_spec_of, args), **params) if symbolic else state.trace.stage(op, args, data, params))
+        except ShapesDiffer as refusal:
+            return _compose(op, args, params, refusal)
+        if symbolic:
+            return out
     else:
         kernel = state.kernels.get(op.name)
         if kernel is None and op.fallback is None:
@@ -131,11 +135,25 @@ def _explain(op, args, params, error):
         ) from error
     try:
         specs = op.infer(args, params)
+    except ShapesDiffer as refusal:
+        return _compose(op, args, params, refusal)
     except Exception as better:
         raise better from None
     if _are_known(specs):
         raise error
     return _wrap(specs)
+
+
+def _compose(op, args, params, refusal):
+    """The result of a fused op for shapes that its kernels do not take: that of its composed form, if this broadcasts them."""
+    if op.fallback is None:
+        raise refusal from None
+    try:
+        with swapped(trace=None):
+            op.fallback(*(Tensor(a.spec) if type(a) is Tensor else a for a in args), **params)
+    except Exception:
+        raise refusal from None
+    return op.fallback(*args, **params)
 
 
 def _are_known(specs):

@@ -124,6 +124,11 @@ def compatible(shape, other):
     return len(shape) == len(other) and all(map(same_size, shape, other))
 
 
+def broadcasts_to(shape, other):
+    """Whether a tensor of one shape can be broadcast to another, once unknown sizes are known."""
+    return len(shape) <= len(other) and all(n == 1 or same_size(n, m) for n, m in zip(reversed(shape), reversed(other)))
+
+
 def size_of(shape):
     """Number of elements; a Dim if unknown."""
     total = 1
@@ -159,13 +164,18 @@ def broadcast(name, *shapes):
     return tuple(out)
 
 
+class ShapesDiffer(ValueError):
+    """Arguments of an op have other shapes than its kernels take. They may broadcast all the same, where the op is made of ops that
+    broadcast."""
+
+
 def require(name, what, spec, shape, dtype=None):
     """Raise unless the tensor that an op was given as `what` has this shape, and this dtype if one is named. None is no tensor:
     what may be left out passes."""
     if spec is None:
         return
     if not compatible(spec.shape, shape):
-        raise ValueError(f"{name}: {what} must have shape {show(shape)}, but has {show(spec.shape)}.")
+        raise ShapesDiffer(f"{name}: {what} must have shape {show(shape)}, but has {show(spec.shape)}.")
     if dtype is not None and spec.dtype != dtype:
         raise TypeError(f"{name}: {what} must be {dtype}, but is {spec.dtype}. Convert it with ops.cast first.")
 

@@ -4,6 +4,7 @@ from mlkit import ops, random, regularizers
 from mlkit.layers.activation import Pointwise
 from mlkit.layers.input_spec import InputSpec
 from mlkit.layers.options import layout
+from mlkit.random.samplers import mask_shape
 
 
 class Disturbance(Pointwise):
@@ -60,10 +61,8 @@ class Dropout(Disturbance):
         return random.dropout(inputs, self.rate, noise_shape=self.mask_shape(inputs), seed=self.seed_generator)
 
     def mask_shape(self, inputs):
-        """Shape of the random mask, or None for the inputs' shape."""
-        if self.noise_shape is None:
-            return None
-        return tuple(s if n is None else n for n, s in zip(self.noise_shape, inputs.shape))
+        """Shape of the random mask, None where it is the inputs'."""
+        return self.noise_shape
 
 
 class BaseSpatialDropout(Dropout):
@@ -151,11 +150,7 @@ class AlphaDropout(Disturbance):
         super().__init__(seed=seed, **kwargs)
 
     def disturbed(self, inputs):
-        shape = (
-            inputs.shape
-            if self.noise_shape is None
-            else tuple(s if n is None else n for n, s in zip(self.noise_shape, inputs.shape))
-        )
+        shape = mask_shape("AlphaDropout", self.noise_shape, inputs.shape)
         kept = ops.cast(random.uniform(shape, seed=self.seed_generator) >= self.rate, inputs.dtype)
         a = ((1 - self.rate) * (1 + self.rate * self._lowest**2)) ** -0.5
         b = -a * self._lowest * self.rate

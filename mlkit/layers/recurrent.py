@@ -84,7 +84,7 @@ class RNN(Layer):
     def call(self, sequences, initial_state=None, mask=None, training=False):
         if isinstance(mask, (list, tuple)):
             mask = mask[0]
-        self._check_mask(mask, sequences)
+        mask = None if mask is None else self._checked_mask(mask, sequences)
         if initial_state is None:
             if self.stateful:
                 initial_state = tree.map_structure(lambda v: v.value, self.states)
@@ -113,12 +113,17 @@ class RNN(Layer):
             )
         return tree.pack_sequence_as(own, found)
 
-    def _check_mask(self, mask, sequences):
-        if mask is not None and not compatible(tuple(mask.shape)[:2], sequences.shape[:2]):
+    def _checked_mask(self, mask, sequences):
+        """A truth value for each sample and step. Those of one sample hold for all."""
+        mask, wanted = ops.convert_to_tensor(mask), sequences.shape[:2]
+        if mask.shape[:1] == (1,):
+            mask = ops.broadcast_to(mask, (wanted[0], *mask.shape[1:]))
+        if not compatible(mask.shape[:2], wanted):
             raise ValueError(
                 f"{type(self).__name__} {self.path!r}: the mask of shape {show(mask.shape)} does not fit the sequences of shape "
-                f"{show(sequences.shape)}: it needs one truth value for each sample and step, {show(sequences.shape[:2])}."
+                f"{show(sequences.shape)}: it needs one truth value for each sample and step, {show(wanted)}."
             )
+        return mask
 
     def run(self, sequences, states, mask, training):
         """(last output, outputs of all steps, last states), of any dtype."""

@@ -5,10 +5,13 @@ import inspect
 import re
 import warnings
 
+import numpy as np
+
 from mlkit import initializers, ops
 from mlkit.core import names
 from mlkit.core.config_object import Configurable, init_signature, serialized
 from mlkit.core.dtypes import floatx, result_type
+from mlkit.core.spec import broadcasts_to, show
 from mlkit.core.state import state, swapped
 from mlkit.core.variable import Variable, alone
 from mlkit.optimizers.accumulation import GradientAccumulation
@@ -204,6 +207,12 @@ class Optimizer(OptimizerState, RateFactors, GradientAccumulation, MovingAverage
                 raise ValueError(
                     f"{self.name}.apply: Unknown variable {v.path!r}. The optimizer was built for {len(self._indices)} other "
                     "variables. Call optimizer.build(all_trainable_variables) to add to them, or make a new optimizer."
+                )
+        for g, v in zip(grads, variables):
+            if g is not None and not broadcasts_to(np.shape(g), v.shape):
+                raise ValueError(
+                    f"{self.name}.apply: a gradient of shape {show(np.shape(g))} does not broadcast to its variable {v.path!r} of "
+                    f"shape {show(v.shape)}."
                 )
         return variables
 

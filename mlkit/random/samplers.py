@@ -7,7 +7,7 @@ import math
 
 from mlkit.core import dtypes
 from mlkit.core.autograd import as_function_of
-from mlkit.core.spec import Dim, require_float
+from mlkit.core.spec import Dim, broadcasts_to, require_float, show
 from mlkit.ops import elementwise as el
 from mlkit.ops import random as bits
 from mlkit.ops.convert import as_tensor, cast, to_float
@@ -144,7 +144,7 @@ def categorical(logits, num_samples, dtype="int32", seed=None):
 def dropout(inputs, rate, noise_shape=None, seed=None):
     """Elements set to 0 with probability `rate`, the others divided by 1 - rate, so that the expected value stays.
 
-    noise_shape: shape of the mask, broadcast to the inputs; None entries stand for the input's size.
+    noise_shape: shape of the mask, broadcast to the inputs; a None stands for the inputs' size of the same place.
     Srivastava et al., "Dropout: a simple way to prevent neural networks from overfitting", JMLR 15 (2014).
     """
     x = as_tensor(inputs)
@@ -155,9 +155,18 @@ def dropout(inputs, rate, noise_shape=None, seed=None):
         return x
     if rate == 1:
         return full(shape=x.shape, value=0, dtype=x.dtype)
-    sizes = x.shape if noise_shape is None else [n if s is None else s for n, s in zip(x.shape, noise_shape, strict=True)]
-    keep = bits.bernoulli(draw_seed(seed), shape=tuple(sizes), p=1 - rate)
+    keep = bits.bernoulli(draw_seed(seed), shape=mask_shape("random.dropout", noise_shape, x.shape), p=1 - rate)
     return masked_scale(x, keep, scale=1 / (1 - rate))
+
+
+def mask_shape(name, noise_shape, shape):
+    """The shape of a random mask for a tensor: its own, or that of `noise_shape` if it broadcasts to it."""
+    if noise_shape is None:
+        return shape
+    sizes = tuple(m if n is None else n for n, m in zip(noise_shape, shape))
+    if len(noise_shape) > len(shape) or not broadcasts_to(sizes, shape):
+        raise ValueError(f"{name}: `noise_shape` {show(noise_shape)} does not broadcast to inputs of shape {show(shape)}.")
+    return sizes
 
 
 def shuffle(x, axis=0, seed=None):

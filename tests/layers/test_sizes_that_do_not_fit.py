@@ -5,6 +5,8 @@ import pytest
 
 import mlkit
 from mlkit import layers, ops
+from mlkit.core.tensor import Tensor
+from mlkit.ops import fused
 
 RECURRENT = {
     "LSTM": lambda **k: layers.LSTM(3, **k),
@@ -87,11 +89,49 @@ def test_a_partial_batch_of_a_stateful_layer(name):
 
 
 @pytest.mark.parametrize("name", RECURRENT)
-@pytest.mark.parametrize("shape", [(4, 2), (4, 5), (3, 3), (1, 3)])
+@pytest.mark.parametrize("shape", [(4, 2), (4, 5), (3, 3), (1, 2), (4, 1)])
 def test_a_mask_of_another_size(name, shape):
     layer = RECURRENT[name]()
     with pytest.raises(ValueError, match="mask"):
         layer(X, mask=np.ones(shape, bool))
+
+
+@pytest.mark.parametrize("name", RECURRENT)
+def test_a_mask_of_one_sample_holds_for_all(name):
+    layer, mask = RECURRENT[name](), np.array([[True, False, True]])
+    np.testing.assert_array_equal(layer(draw(4, 3, 2), mask=mask), layer(draw(4, 3, 2), mask=mask.repeat(4, 0)))
+
+
+@pytest.mark.parametrize("make", [layers.Dropout, layers.AlphaDropout])
+def test_masks_of_dropout(make):
+    x = np.ones((3, 5, 4), "float32")
+    for shape in ((4,), (5, 1), (1, 5, 4), (None, 1, None), (3, 5, 4)):
+        dropped = np.asarray(make(0.5, noise_shape=shape, seed=1)(x, training=True))
+        assert dropped.shape == x.shape and len(np.unique(dropped)) == 2
+        for axis, n in zip((-1, -2, -3), (*reversed(shape), 1, 1)):
+            assert n != 1 or (dropped == np.take(dropped, [0], axis)).all()
+    for shape in ((3,), (3, 5, 4, 1), (2, 5, 4), (1, 3, 5, 4), (None, 4)):
+        with pytest.raises(ValueError, match="`noise_shape` .* does not broadcast to inputs of shape"):
+            make(0.5, noise_shape=shape)(x, training=True)
+    with pytest.raises(ValueError, match="does not broadcast"):
+        make(0.5, noise_shape=(3, 5, 4))(x[:, :1], training=True)
+
+
+def test_a_fused_op_that_broadcasts_as_its_composed_form():
+    """A state of one sample beside a batch: the layers refuse it, as Keras does; the op is what its definition says."""
+    x, s, kernel, recurrent = (ops.convert_to_tensor(draw(*n)) for n in ((4, 3, 2), (1, 3), (2, 3), (3, 3)))
+    wide = ops.repeat(s, 4, axis=0)
+
+    def run(s):
+        return fused.rnn(x, s, kernel, recurrent, None, activation="tanh")[0]
+
+    assert run(Tensor(s.spec)).shape == (4, 3, 3)
+    for function in (run, mlkit.function(run)):
+        np.testing.assert_allclose(function(s), run(wide), atol=1e-6)
+    slope, each = (mlkit.grad(lambda s: ops.sum(run(s) ** 2))(s) for s in (s, wide))
+    np.testing.assert_allclose(slope, ops.sum(each, axis=0, keepdims=True), atol=1e-5)
+    with pytest.raises(ValueError, match="beside inputs of shape"):
+        run(ops.repeat(s, 3, axis=0))
 
 
 def test_attention_broadcasts_batches_of_one_sample_and_refuses_others():

@@ -164,6 +164,20 @@ class TestState:
             SGD().apply_gradients([])
         np.testing.assert_array_equal(v.numpy(), [1, 2])
 
+    @pytest.mark.parametrize("make", [SGD, Adam, optimizers.RMSprop, optimizers.Adagrad, optimizers.Lion])
+    def test_gradients_of_another_shape(self, make):
+        start, gradient = np.ones((3, 2), "float32"), np.array([[0.5], [-1.0], [2.0]], "float32")
+        v, wide = Variable(start), Variable(start)
+        for shape in ((2, 2), (3, 2, 1), (1, 3, 2), (2, 3)):
+            with pytest.raises(
+                ValueError, match=r"a gradient of shape .* does not broadcast to its variable .* of shape \(3, 2\)"
+            ):
+                make().apply([ops.ones(shape)], [v])
+        np.testing.assert_array_equal(v, start)
+        make().apply([gradient], [v])
+        make().apply([np.repeat(gradient, 2, 1)], [wide])
+        np.testing.assert_allclose(v, wide, rtol=1e-6)
+
     def test_set_weights(self):
         v, optimizer = weight(), Adam()
         with pytest.raises(ValueError, match=r"set_weights\(\)` on an optimizer that is not built"):

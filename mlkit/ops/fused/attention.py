@@ -2,7 +2,7 @@
 
 from mlkit.core import dtypes
 from mlkit.core.op import Op
-from mlkit.core.spec import Spec, require, require_float, same_size, show
+from mlkit.core.spec import Spec, broadcasts_to, require, require_float, show
 from mlkit.ops import elementwise as el
 from mlkit.ops.linear import matmul, swap
 from mlkit.ops.movement import iota, reshape, transpose
@@ -32,8 +32,7 @@ def _attention_spec(q, k, v, mask, scale, causal, name="attention"):
 def _check_mask(name, mask, scores):
     if mask.dtype != "bool":
         raise TypeError(f"{name}: the mask must be bool, but is {mask.dtype}.")
-    sizes = zip(reversed(mask.shape), reversed(scores))
-    if len(mask.shape) > 4 or not all(m == 1 or same_size(m, n) for m, n in sizes):
+    if not broadcasts_to(mask.shape, scores):
         raise ValueError(
             f"{name}: the mask of shape {show(mask.shape)} does not broadcast to the scores, (batch, heads, targets, sources) = "
             f"{show(scores)}. Sizes must be equal or 1."

@@ -1,7 +1,7 @@
 """Masking, as dropout does."""
 
 from mlkit.core.op import Op
-from mlkit.core.spec import broadcast, compatible, require_float, show
+from mlkit.core.spec import ShapesDiffer, broadcasts_to, require_float, show
 from mlkit.ops import elementwise as el
 
 
@@ -9,8 +9,10 @@ def _masked_scale_spec(x, keep, scale):
     require_float("masked_scale", "x", x)
     if keep.dtype != "bool":
         raise TypeError(f"masked_scale: the mask must be bool, but is {keep.dtype}.")
-    if not compatible(broadcast("masked_scale", x.shape, keep.shape), x.shape):
-        raise ValueError(f"masked_scale: a mask of shape {show(keep.shape)} does not broadcast to x of shape {show(x.shape)}.")
+    if not broadcasts_to(keep.shape, x.shape):
+        raise ShapesDiffer(
+            f"masked_scale: a mask of shape {show(keep.shape)} does not broadcast to x of shape {show(x.shape)}."
+        )
     return x
 
 

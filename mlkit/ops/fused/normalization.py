@@ -5,7 +5,7 @@ Half floats are normalized in float32: x and y, and their gradients, may have su
 
 from mlkit.core import dtypes
 from mlkit.core.op import Op
-from mlkit.core.spec import Spec, normalize_axes, reduced, require, require_float, show
+from mlkit.core.spec import ShapesDiffer, Spec, normalize_axes, reduced, require, require_float, show
 from mlkit.ops import elementwise as el
 from mlkit.ops.fused.second_order import through_fallback
 from mlkit.ops.movement import reshape
@@ -27,7 +27,7 @@ def _check(name, x, parameters, shape):
         if p is not None and p.dtype != _wide(x.dtype):
             raise TypeError(f"{name}: x of {x.dtype} needs scale and offset of {_wide(x.dtype)}, but got {p.dtype}.")
         if p is not None and tuple(p.shape) != tuple(shape):
-            raise ValueError(
+            raise ShapesDiffer(
                 f"{name}: x of shape {show(x.shape)} needs scale and offset of shape {show(shape)}, but got {show(p.shape)}."
             )
 

@@ -2,7 +2,7 @@
 
 from mlkit.core import dtypes
 from mlkit.core.op import Op
-from mlkit.core.spec import Spec, normalize_axis, require, require_float, same_size, show
+from mlkit.core.spec import ShapesDiffer, Spec, normalize_axis, require, require_float, same_size, show
 from mlkit.ops import elementwise as el
 from mlkit.ops.fused.second_order import through_fallback
 from mlkit.ops.movement import iota, reshape
@@ -68,7 +68,7 @@ def _entropy_spec(logits, target):
         )
     expected = logits.shape[:-1] if _is_sparse(target) else logits.shape
     if len(target.shape) != len(expected) or not all(map(same_size, target.shape, expected)):
-        raise ValueError(
+        raise ShapesDiffer(
             f"softmax_cross_entropy: logits of shape {show(logits.shape)} need {'integer' if _is_sparse(target) else 'float'} "
             "targets of "
             f"shape {show(expected)}, but they have shape {show(target.shape)}."

@@ -5,7 +5,7 @@ a scalar. Every rule works element by element, so backends may make a chain of i
 """
 
 from mlkit.core.op import Op
-from mlkit.core.spec import Spec, compatible
+from mlkit.core.spec import ShapesDiffer, Spec, compatible
 from mlkit.ops import elementwise as el
 from mlkit.ops.convert import cast, pair
 
@@ -16,7 +16,7 @@ def _update(name, rule):
     def spec(*specs, **params):
         *kept, gradient, rate = specs
         if not all(compatible(s.shape, gradient.shape) for s in kept) or getattr(rate, "shape", None) != ():
-            raise ValueError(
+            raise ShapesDiffer(
                 f"{name}: the weight, its slots and the gradient must have one shape and the rate be a scalar, but they are {specs}."
             )
         for s in (*kept, gradient):

@@ -165,7 +165,7 @@ BAD = [
     Bad("attention", f(2, 3, 4), f(2, 3, 4), f(2, 3, 4), None, scale=1.0, causal=False, op=True, match="batch, length, heads"),
     Bad("matmul_bias_act", f(3, 4), f(4, 5), f(4), act=None, op=True, match="bias must have shape"),
     Bad("matmul_bias_act", f(3, 4), f(4, 5), f(5), act="elu", op=True, match="unknown activation"),
-    Bad("matmul_bias_act", f(3, 4), f(4, 5), f(5), f(5), act=None, op=True, match="added must have shape"),
+    Bad("matmul_bias_act", f(3, 4), f(4, 5), f(5), f(4), act=None, op=True, match="added must have shape"),
     Bad("lstm", f(2, 3, 4), f(2, 5), f(2, 5), f(3, 20), f(5, 20), None, op=True, match="need a kernel"),
     Bad("rnn", f(2, 3, 4), f(2, 5), f(4, 5), f(5, 5), None, activation="elu", op=True, match="unknown activation"),
     Bad("gru", f(2, 3, 4), f(2, 5), f(4, 15), f(5, 20), None, op=True, match="need a kernel"),
