@@ -140,6 +140,7 @@ def set_exact(value):
 
     Otherwise passes may fuse and reorder what is computed; `docs/how_it_works.md` lists them with what each may change. Exact programs
     are for finding out where a difference comes from: they are slower and take more memory. Functions are traced anew after a change.
+    One sum is left in an order of its own: gradients of a tensor that is used inside and outside of `ops.cond`, `scan` and their kin.
 
     Args:
         value: True or False.

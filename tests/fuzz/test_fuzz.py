@@ -59,10 +59,21 @@ def test_rounding_is_allowed_where_it_decides_and_nowhere_else():
     def moved(k, by):
         return compare.Run([o + by if i == k else o for i, o in enumerate(outputs)], [], [])
 
-    compare.agree(program, "moved", eager, moved(1, np.float32(1e-7)), compare.near)  # what is left of 1 + 1e-6 - 1
+    compare.agree(program, eager, moved(1, np.float32(1e-7)), exact=False)  # what is left of 1 + 1e-6 - 1
     for k, by in ((0, 1e-4), (1, 1e-4)):
-        with pytest.raises(compare.Disagreement, match="moved output"):
-            compare.agree(program, "moved", eager, moved(k, np.float32(by)), compare.near)
+        with pytest.raises(compare.Disagreement, match="compiled output"):
+            compare.agree(program, eager, moved(k, np.float32(by)), exact=False)
+
+
+def test_exact_mode_allows_no_rounding_but_of_gradients_through_control_flow():
+    branches = "ops.cond(ops.sum(i0) > 0, lambda: i0 * i0, lambda: i0 + i0)"
+    for text, disagrees in (("i0 * i0", True), (branches, False)):
+        program = made((["v0"], text), outputs=["v0"], slopes=True)
+        eager = compare._run("eager", program, program.inputs)
+        up = [np.nextafter(x.numpy(), np.float32(9)) for x in eager.gradients]
+        moved = compare.Run(eager.outputs, list(map(ops.convert_to_tensor, up)), eager.state)
+        with pytest.raises(compare.Disagreement) if disagrees else contextlib.nullcontext():
+            compare.agree(program, eager, moved, exact=True)
 
 
 def test_rounding_of_a_scalar_is_allowed_on_jax_too():

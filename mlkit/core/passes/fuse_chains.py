@@ -18,7 +18,6 @@ from mlkit.core.thresholds import threshold
 from mlkit.core.views import VIEWS
 
 SMALLEST = threshold("fuse_chains", 1 << 13, "elements: what fits in the first cache gains little")
-ROOM = 1.25  # what the peak may be of what it was
 READS = 8, 4, 2  # arrays that a segment reads, tried in turn
 LONGEST = 64  # calls in a chain: the work of planning one grows with the square
 
@@ -29,7 +28,7 @@ def fuse_chains(graph, fits, alone=lambda call: False):
     groups = _Groups(graph, fits, SMALLEST)
     members = groups.segments(groups.find().values())
     fused = _fused(graph, groups, members, alone)
-    if fused is graph or most_alive(fused) <= (most := ROOM * most_alive(graph)):
+    if fused is graph or most_alive(fused) <= (most := most_alive(graph)):
         return fused
     tried = (_fused(graph, groups, groups.segments(members, reads), alone) for reads in READS)
     return next((cut for cut in tried if most_alive(cut) <= most), graph)
