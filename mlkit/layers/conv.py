@@ -17,7 +17,7 @@ class BaseConv(Layer):
 
     rank = None
     paddings = ("valid", "same")
-    _omitted_when_none = ("lora_rank", "lora_alpha", "quantization_config")
+    _omitted_when_none = ("quantization_config",)
 
     def __init__(
         self,
@@ -142,7 +142,7 @@ class Conv(LowRankMixin, BaseConv):
             **kwargs,
         )
         refuse(self, quantization_config=quantization_config)
-        self.lora_rank, self.lora_alpha = lora_rank, lora_rank if lora_alpha is None else lora_alpha
+        self._set_low_rank(lora_rank, lora_alpha)
         self.groups = positive(self, groups=groups)
         if filters % groups:
             raise ValueError(f"{type(self).__name__}: `filters` ({filters}) must be a multiple of `groups` ({groups}).")

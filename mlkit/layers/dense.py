@@ -42,7 +42,7 @@ class Dense(LowRankMixin, Layer):
     ):
         super().__init__(activity_regularizer=activity_regularizer, **kwargs)
         refuse(self, quantization_config=quantization_config)
-        self.lora_rank, self.lora_alpha = lora_rank, lora_rank if lora_alpha is None else lora_alpha
+        self._set_low_rank(lora_rank, lora_alpha)
         self.units, self.use_bias = positive(self, units=units), use_bias
         self.activation = activations.get(activation)
         self.kernel_initializer = initializers.get(kernel_initializer)

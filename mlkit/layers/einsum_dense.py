@@ -41,7 +41,7 @@ class EinsumDense(LowRankMixin, Layer):
     ):
         super().__init__(**kwargs)
         refuse(self, gptq_unpacked_column_size=gptq_unpacked_column_size, quantization_config=quantization_config)
-        self.lora_rank, self.lora_alpha = lora_rank, lora_rank if lora_alpha is None else lora_alpha
+        self._set_low_rank(lora_rank, lora_alpha)
         self.equation, self.bias_axes = equation, bias_axes
         self.partial_output_shape = (output_shape,) if isinstance(output_shape, int) else tuple(output_shape)
         self.activation = activations.get(activation)

@@ -44,7 +44,7 @@ class Embedding(LowRankMixin, Layer):
             warnings.warn("Embedding: `input_length` is not needed and has no effect.", stacklevel=2)
         self.input_dim, self.output_dim = positive(self, input_dim=input_dim), positive(self, output_dim=output_dim)
         self.mask_zero = mask_zero
-        self.lora_rank, self.lora_alpha = lora_rank, lora_rank if lora_alpha is None else lora_alpha
+        self._set_low_rank(lora_rank, lora_alpha)
         self.embeddings_initializer = initializers.get(embeddings_initializer)
         self.embeddings_regularizer = regularizers.get(embeddings_regularizer)
         self.embeddings_constraint = constraints.get(embeddings_constraint)
@@ -139,7 +139,3 @@ class ReversibleEmbedding(Embedding):
 
     def compute_mask(self, inputs, mask=None):
         return None  # `call` knows the direction, and sets the mask
-
-    def get_config(self):
-        lora = {"lora_rank": self.lora_rank, "lora_alpha": self.lora_alpha} if self.lora_rank else {}
-        return {**super().get_config(), **lora}

@@ -317,7 +317,7 @@ class Layer(StatefulMixin, Operation):
 
     # ---- config ----------------------------------------------------------------------------------------------------
 
-    _omitted_when_none = ("activity_regularizer", "lora_rank", "lora_alpha")  # as in Keras's configs
+    _omitted_when_none = ("activity_regularizer",)  # as in Keras's configs
 
     def get_config(self):
         """The arguments of `__init__`, with name, trainable and dtype, as plain values."""

@@ -14,6 +14,15 @@ class LowRankMixin:
     lora_enabled = False
     _main_weight = "kernel"
 
+    def _set_low_rank(self, rank, alpha):
+        """The rank, or None, and the scale of the correction, which is the rank by default."""
+        self.lora_rank, self.lora_alpha = rank, rank if alpha is None else alpha
+
+    def get_config(self):
+        """Names the rank and the scale where there is a correction, as in Keras's configs."""
+        config = {k: v for k, v in super().get_config().items() if k not in ("lora_rank", "lora_alpha")}
+        return {**config, "lora_rank": self.lora_rank, "lora_alpha": self.lora_alpha} if self.lora_rank else config
+
     @property
     def kernel(self):
         """The main weight: a Variable, or with LoRA the corrected tensor."""
@@ -59,7 +68,7 @@ class LowRankMixin:
             setattr(self, thin.name, thin)
         main.trainable = False
         self.lora_enabled = True
-        self.lora_rank, self.lora_alpha = rank, rank if lora_alpha is None else lora_alpha
+        self._set_low_rank(rank, lora_alpha)
 
     @property
     def _saved_variables(self):

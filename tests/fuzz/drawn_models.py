@@ -37,7 +37,8 @@ class Call:
 
 @dataclasses.dataclass(frozen=True)
 class Drawn:
-    """A model as it was drawn. shape: of the inputs, with the batch. ints: inputs are whole numbers below it; 0: normal ones."""
+    """A model as it was drawn. shape: of the inputs, with the batch. ints: inputs are whole numbers below it; 0: normal ones.
+    outside: whether an argument lies outside its range, so that a library may refuse it."""
 
     shape: tuple
     ints: int
@@ -45,6 +46,7 @@ class Drawn:
     optimizer: str
     loss: str
     metric: str
+    outside: bool = False
 
     def source(self):
         lines = [f'x = keras.Input({self.shape[1:]}, dtype="{"int32" if self.ints else "float32"}")']
@@ -94,20 +96,21 @@ def draw(seed):
             made[call.out] = _called(call, made)
         except Exception:  # what is refused ends the model, for check() to ask whether Keras refuses it too; not too often
             if len(calls) == at or rng.random() < 0.1:
-                return _drawn(rng, first, ints, [*calls, call])
+                return _drawn(rng, first, ints, [*calls, call], at)
             continue
         calls.append(call)
         names.append(call.out)
-    return _drawn(rng, first, ints, calls)
+    return _drawn(rng, first, ints, calls, at)
 
 
-def _drawn(rng, shape, ints, calls):
+def _drawn(rng, shape, ints, calls, at):
     used, kept = {calls[-1].out}, []
     for call in reversed(calls):
         if call.out in used:
             used.update(call.inputs)
             kept.append(call)
-    return Drawn(shape, ints, tuple(kept[::-1]), rng.choice(OPTIMIZERS), rng.choice(LOSSES), rng.choice(METRICS))
+    training = rng.choice(OPTIMIZERS), rng.choice(LOSSES), rng.choice(METRICS)
+    return Drawn(shape, ints, tuple(kept[::-1]), *training, outside=f"y{at + 1}" in used)
 
 
 def _drawn_call(rng, made, source, out, ints, outside):
