@@ -1,6 +1,7 @@
 """Attention without heads or projections: Attention (Luong) and AdditiveAttention (Bahdanau)."""
 
 from mlkit import ops, random
+from mlkit.core.dtypes import single_of
 from mlkit.layers.layer import Layer
 from mlkit.layers.options import within
 
@@ -46,11 +47,12 @@ class Attention(Layer):
         self._check(inputs, mask)
         query, value, key = inputs[0], inputs[1], inputs[-1]
         query_mask, value_mask = mask[:2] if mask else (None, None)
-        scores = self._calculate_scores(query, key)
+        wide = single_of(query.dtype)  # products of half floats may overflow
+        scores = self._calculate_scores(*(ops.cast(t, wide) for t in (query, key)))
         allowed = self._calculate_score_mask(scores, value_mask, use_causal_mask)
         if allowed is not None:  # scores are lowered, not replaced: where all sources are masked, they keep their order
-            scores = ops.where(allowed, scores, scores - (65504.0 if scores.dtype == "float16" else 1e9))
-        weights = ops.softmax(scores, axis=-1)
+            scores = ops.where(allowed, scores, scores - 1e9)
+        weights = ops.cast(ops.softmax(scores, axis=-1), value.dtype)
         if training and self.dropout > 0:
             weights = random.dropout(weights, self.dropout, seed=self.seed_generator)
         out = ops.matmul(weights, value)

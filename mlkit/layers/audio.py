@@ -113,6 +113,9 @@ class STFTSpectrogram(Layer):
         return ops.reshape(ops.transpose(out, (0, 2, 1, 3)), (batch, frames, channels * frequencies))
 
 
+_HIGHEST = 1e12  # Hz
+
+
 class MelSpectrogram(Layer):
     """Spectra of signals on the mel scale, in decibels: (batch, samples) or (samples,) -> (..., num_mel_bins, frames).
 
@@ -147,15 +150,22 @@ class MelSpectrogram(Layer):
             ("sequence_length", sequence_length or fft_length),
         ):
             positive(self, **{name: value})
-        within(self, 1, math.inf, sampling_rate=sampling_rate)
-        within(self, 0, math.inf, min_freq=min_freq)
+        within(self, 1, _HIGHEST, sampling_rate=sampling_rate)
+        max_freq = within(self, 0, _HIGHEST, max_freq=max_freq or int(sampling_rate / 2))
+        if within(self, 0, _HIGHEST, min_freq=min_freq) >= max_freq:
+            raise ValueError(f"MelSpectrogram: `min_freq` must be below `max_freq`, but they are {min_freq} and {max_freq}.")
+        if not within(self, 0, math.inf, min_power=min_power):
+            raise ValueError("MelSpectrogram: `min_power` must be above 0, of which there is no logarithm.")
+        within(self, 0, math.inf, top_db=top_db)
+        for name, value in (("mag_exp", mag_exp), ("ref_power", ref_power)):
+            within(self, -math.inf, math.inf, **{name: value})
         self.fft_length, self.sequence_stride, self.sequence_length = fft_length, sequence_stride, sequence_length or fft_length
         if fft_length < self.sequence_length:
             raise ValueError(
                 f"MelSpectrogram: `fft_length` {fft_length} must not be less than `sequence_length` {self.sequence_length}."
             )
         self.window, self.sampling_rate, self.num_mel_bins = window, sampling_rate, num_mel_bins
-        self.min_freq, self.max_freq = min_freq, max_freq or int(sampling_rate / 2)
+        self.min_freq, self.max_freq = min_freq, max_freq
         self.power_to_db, self.top_db, self.mag_exp = power_to_db, top_db, mag_exp
         self.min_power, self.ref_power = min_power, ref_power
 

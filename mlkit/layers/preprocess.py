@@ -68,6 +68,8 @@ class Normalization(Layer):
         if (mean is None) != (variance is None):
             raise ValueError(f"Normalization: pass both `mean` and `variance`, or neither, but got {mean!r} and {variance!r}.")
         self.input_mean, self.input_variance = own_arrays((mean, variance))
+        if variance is not None and not np.all(np.asarray(variance, "float64") >= 0):
+            raise ValueError(f"Normalization: `variance` must not be negative, but got {variance!r}.")
         self.invert = invert
         self.supports_masking = True
         self._statistics = None  # mean and variance in the shape they broadcast in

@@ -83,3 +83,22 @@ def test_a_rate_of_one_that_would_divide_by_zero(rate):
     with pytest.raises(ValueError, match="below 1"):
         rate(1.0)
     assert np.isfinite(rate(0.99)(np.ones((2, 3), "float32"), training=True)).all()
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"max_freq": 10.0}, {"max_freq": -1.0}, {"min_freq": 8000.0}, {"min_freq": -1.0}, {"min_freq": float("nan")}, {"min_power": 0.0},
+        {"sampling_rate": float("inf")}, {"sampling_rate": 0}, {"fft_length": 0}, {"fft_length": 2.5}, {"sequence_stride": -1},
+        {"num_mel_bins": 0}, {"top_db": -1.0}, {"mag_exp": "2"}, {"fft_length": 64, "sequence_length": 128},
+    ],
+)  # fmt: skip
+def test_mel_spectrograms(options):
+    with pytest.raises(ValueError, match=f"MelSpectrogram: .*{next(iter(options))}"):
+        layers.MelSpectrogram(**options)
+
+
+@pytest.mark.parametrize("variance", [-1.0, [1.0, -0.5], float("nan")])
+def test_variances(variance):
+    with pytest.raises(ValueError, match="`variance` must not be negative"):
+        layers.Normalization(mean=0.0, variance=variance)
