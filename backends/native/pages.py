@@ -21,7 +21,10 @@ AT_ONCE = 1 << 23  # bytes whose pages a thread asks for before it looks whether
 
 def reserve(nbytes):
     """Memory of so many bytes that has no pages yet."""
-    return mmap.mmap(-1, nbytes, mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
+    try:
+        return mmap.mmap(-1, nbytes, mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
+    except (OSError, OverflowError):
+        raise MemoryError(f"There is no memory for an array of {nbytes:,} bytes.") from None
 
 
 def is_large(nbytes):

@@ -10,7 +10,7 @@ A call is read in one of four ways:
 import numpy as np
 
 from mlkit.core import autograd, dtypes
-from mlkit.core.spec import ShapesDiffer, Spec, is_known
+from mlkit.core.spec import ShapesDiffer, Spec, is_known, size_of
 from mlkit.core.state import state, swapped
 from mlkit.core.tensor import Tensor, Value, as_arrays
 
@@ -72,6 +72,7 @@ class Op:
 
 
 _REMEMBERED = 256  # answers of each op
+_VAST = 1 << 46  # bytes: more than any machine has, and than NumPy may speak of
 
 
 def _spec_of_array(a):
@@ -140,6 +141,10 @@ def _explain(op, args, params, error):
     except Exception as better:
         raise better from None
     if _are_known(specs):
+        needed = sum(size_of(s.shape) * dtypes.itemsize(s.dtype) for s in _several(specs))
+        if isinstance(error, MemoryError) or needed > _VAST:
+            results = " and ".join(map(str, _several(specs)))
+            raise MemoryError(f"{op.name}: there is no memory for {results}, {needed:,} bytes.") from None
         raise error
     return _wrap(specs)
 
@@ -158,4 +163,8 @@ def _compose(op, args, params, refusal):
 
 def _are_known(specs):
     """Whether all sizes of one Spec or several are numbers."""
-    return all(is_known(*s.shape) for s in (specs if type(specs) is tuple else (specs,)))
+    return all(is_known(*s.shape) for s in _several(specs))
+
+
+def _several(specs):
+    return specs if type(specs) is tuple else (specs,)

@@ -164,6 +164,29 @@ def broadcast(name, *shapes):
     return tuple(out)
 
 
+def whole(name, what, number, least=None):
+    """A count or a place as a Python int, from an int, an integer of NumPy or an integer tensor of one element; an unknown size stays
+    one. Raise where what an op was given as `what` is no integer, or less than `least`."""
+    if type(number) is Dim:
+        return number
+    try:
+        number = operator.index(number)
+    except TypeError:
+        raise TypeError(f"{name}: {what} must be an integer, but is {number!r} of type {type(number).__name__}.") from None
+    if least is not None and number < least:
+        bound = {0: "not be negative", 1: "be positive"}.get(least, f"be at least {least}")
+        raise ValueError(f"{name}: {what} must {bound}, but is {number}.")
+    return number
+
+
+def wholes(name, what, value, n, least=None):
+    """One integer for each of n axes, from one for all of them or from a sequence."""
+    values = tuple(value) if isinstance(value, (list, tuple)) else (value,) * n
+    if len(values) != n:
+        raise ValueError(f"{name}: {what} must be an integer or {n} of them, but is {value!r}.")
+    return tuple(whole(name, what, v, least) for v in values)
+
+
 class ShapesDiffer(ValueError):
     """Arguments of an op have other shapes than its kernels take. They may broadcast all the same, where the op is made of ops that
     broadcast."""
@@ -194,6 +217,8 @@ def require_elements(name, shape, axes):
 
 def normalize_axis(name, axis, ndim):
     """A possibly negative axis -> 0 <= axis < ndim."""
+    if type(axis) is not int:
+        axis = whole(name, "an axis", axis)
     if not -ndim <= axis < ndim:
         raise ValueError(
             f"{name}: axis {axis} is out of range for a tensor of {ndim} dimensions (expected {-ndim} to {ndim - 1})."
@@ -205,7 +230,7 @@ def normalize_axes(name, axes, ndim):
     """None (all), an int or a sequence -> a sorted tuple of distinct non-negative axes."""
     if axes is None:
         return tuple(range(ndim))
-    axes = (axes,) if isinstance(axes, int) else tuple(axes)
+    axes = tuple(axes) if hasattr(axes, "__iter__") and getattr(axes, "ndim", 1) else (axes,)
     out = tuple(sorted(normalize_axis(name, a, ndim) for a in axes))
     if len(set(out)) != len(out):
         raise ValueError(f"{name}: axis {axes} names the same axis twice.")

@@ -90,7 +90,7 @@ def scatter(indices, values, shape):
     array([1., 0., 5., 0.], dtype=float32)
     """
     values = as_tensor(values)
-    zeros = mov.full(shape=as_shape(shape), value=0, dtype=values.dtype)
+    zeros = mov.full(shape=as_shape("scatter", shape), value=0, dtype=values.dtype)
     return mov.scatter_add(zeros, _coordinates(indices, zeros), values)
 
 
@@ -142,7 +142,7 @@ def slice(inputs, start_indices, shape):
            [5, 6]], dtype=int32)
     """
     x = as_tensor(inputs)
-    starts, sizes = _starts(start_indices, x), as_shape(shape)
+    starts, sizes = _starts(start_indices, x), as_shape("slice", shape, least=-1)
     for axis, (start, size) in enumerate(zip(starts, sizes)):
         n = x.shape[axis]
         if _is_tensor(start):

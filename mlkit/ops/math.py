@@ -3,7 +3,7 @@
 import math
 
 from mlkit.core import dtypes
-from mlkit.core.spec import Dim, Spec, is_known, normalize_axes, reduced, same_size, show
+from mlkit.core.spec import Dim, Spec, is_known, normalize_axes, reduced, same_size, show, whole
 from mlkit.ops import elementwise as el
 from mlkit.ops import movement as mov
 from mlkit.ops.convert import as_tensor, cast, promote_tensors, require_real, to_float, to_real, to_single
@@ -105,10 +105,10 @@ def _segments(name, combine, start):
                 f"and {show(data.shape)}."
             )
         ids = cast(ids, "int32") if ids.dtype in dtypes.FLOATS else ids
-        num_segments = _count_segments(name, ids) if num_segments is None else num_segments
+        num_segments = _count_segments(name, ids) if num_segments is None else whole(name, "`num_segments`", num_segments, 0)
+        first = mov.full(shape=(num_segments + 1, *data.shape[1:]), value=start(data.dtype), dtype=data.dtype)
         n = size_operand(num_segments, ids.dtype)
         ids = el.where(el.and_(ids >= 0, ids < n), ids, n)  # one more segment for those that are left out
-        first = mov.full(shape=(num_segments + 1, *data.shape[1:]), value=start(data.dtype), dtype=data.dtype)
         return mov.slice_along(combine(first, mov.reshape(ids, shape=(*ids.shape, 1)), data), 0, 0, num_segments)
 
     return reduce
@@ -182,7 +182,7 @@ def top_k(x, k, sorted=True):
     x = as_tensor(x)
     if not x.ndim:
         raise ValueError("top_k: expected a tensor of one dimension or more, but got a scalar.")
-    last, size = x.ndim - 1, x.shape[-1]
+    last, size, k = x.ndim - 1, x.shape[-1], whole("top_k", "`k`", k)
     if is_known(size) and not 0 <= k <= size:
         raise ValueError(
             f"top_k: `k` must be between 0 and the size of the last axis, but got k={k} for shape {show(x.shape)}."
@@ -202,7 +202,7 @@ def in_top_k(targets, predictions, k):
     >>> in_top_k([1, 0], [[0.1, 0.7, 0.2], [0.1, 0.7, 0.2]], k=1).numpy()
     array([ True, False])
     """
-    targets, predictions = as_tensor(targets), to_real("in_top_k", predictions)
+    targets, predictions, k = as_tensor(targets), to_real("in_top_k", predictions), whole("in_top_k", "`k`", k)
     targets = cast(targets, "int32") if targets.dtype in dtypes.FLOATS else targets
     if targets.ndim != 1 or predictions.ndim != 2 or not same_size(targets.shape[0], predictions.shape[0]):
         raise ValueError(
@@ -245,12 +245,8 @@ def extract_sequences(x, sequence_length, sequence_stride):
            [3, 4]], dtype=int32)
     """
     x = as_tensor(x)
-    if sequence_length < 1 or sequence_stride < 1:
-        raise ValueError(
-            f"extract_sequences: length and stride must be positive, but `sequence_length` is {sequence_length} and "
-            "`sequence_stride` "
-            f"{sequence_stride}."
-        )
+    sequence_length = whole("extract_sequences", "`sequence_length`", sequence_length, least=1)
+    sequence_stride = whole("extract_sequences", "`sequence_stride`", sequence_stride, least=1)
     windows = (x.shape[-1] - sequence_length) // sequence_stride + 1
     if type(windows) is int:
         windows = max(windows, 0)  # where x is shorter than a window

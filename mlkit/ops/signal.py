@@ -5,7 +5,7 @@ tensors.
 import math
 
 from mlkit.core import dtypes
-from mlkit.core.spec import same_size, show
+from mlkit.core.spec import same_size, show, whole
 from mlkit.ops import elementwise as el
 from mlkit.ops import fourier
 from mlkit.ops import movement as mov
@@ -81,7 +81,7 @@ def rfft(x, fft_length=None):
     """
     x = to_float(x)
     x = cast(x, dtypes.result_type(x.dtype, "float32"))
-    return _part(fourier.rfft(x if fft_length is None else _resized(x, fft_length)))
+    return _part(fourier.rfft(x if fft_length is None else _resized(x, whole("rfft", "`fft_length`", fft_length, least=1))))
 
 
 def irfft(x, fft_length=None):
@@ -92,6 +92,7 @@ def irfft(x, fft_length=None):
     z = _join("irfft", x)
     if fft_length is None:
         return fourier.irfft(z, length=2 * (z.shape[-1] - 1))
+    fft_length = whole("irfft", "`fft_length`", fft_length, least=1)
     return fourier.irfft(_resized(z, fft_length // 2 + 1), length=fft_length)
 
 

@@ -7,21 +7,18 @@ import math
 
 from mlkit.core import dtypes
 from mlkit.core.autograd import as_function_of
-from mlkit.core.spec import Dim, broadcasts_to, require_float, show
+from mlkit.core.spec import broadcasts_to, normalize_axis, require_float, show, whole
 from mlkit.ops import elementwise as el
 from mlkit.ops import random as bits
 from mlkit.ops.convert import as_tensor, cast, to_float
 from mlkit.ops.fused import masked_scale
 from mlkit.ops.movement import broadcast_to, full, iota, reshape, take
+from mlkit.ops.numpy.shaping import as_shape
 from mlkit.ops.order import argsort
 from mlkit.ops.reduction import argmax, cumsum, sum_
 from mlkit.random.gamma import log_gamma
 from mlkit.random.rejection import PROPOSALS, first_accepted
 from mlkit.random.seed_generator import draw_seed
-
-
-def _shape(shape):
-    return tuple(s if type(s) is Dim else int(s) for s in shape)
 
 
 def _float_dtype(name, dtype):
@@ -42,7 +39,7 @@ def uniform(shape, minval=0.0, maxval=1.0, dtype=None, seed=None):
     (True, True)
     """
     dtype = _float_dtype("uniform", dtype)
-    draw = functools.partial(bits.random_uniform, draw_seed(seed), shape=_shape(shape), dtype=dtype)
+    draw = functools.partial(bits.random_uniform, draw_seed(seed), shape=as_shape("random.uniform", shape), dtype=dtype)
     if isinstance(minval, (int, float)) and isinstance(maxval, (int, float)):
         return draw(low=float(minval), high=float(maxval))
     return _scale(draw(), maxval - minval, minval)
@@ -54,7 +51,7 @@ def normal(shape, mean=0.0, stddev=1.0, dtype=None, seed=None):
     shape: sizes. dtype: a float type, by default floatx. seed: int, SeedGenerator or None.
     """
     dtype = _float_dtype("normal", dtype)
-    return _scale(bits.random_normal(draw_seed(seed), shape=_shape(shape), dtype=dtype), stddev, mean)
+    return _scale(bits.random_normal(draw_seed(seed), shape=as_shape("random.normal", shape), dtype=dtype), stddev, mean)
 
 
 def truncated_normal(shape, mean=0.0, stddev=1.0, dtype=None, seed=None):
@@ -66,7 +63,7 @@ def truncated_normal(shape, mean=0.0, stddev=1.0, dtype=None, seed=None):
     dtype = _float_dtype("truncated_normal", dtype)
     edge = math.erf(2 / math.sqrt(2))
     wide = "float32" if dtype in ("float16", "bfloat16") else dtype
-    u = bits.random_uniform(draw_seed(seed), shape=_shape(shape), dtype=wide)
+    u = bits.random_uniform(draw_seed(seed), shape=as_shape("random.truncated_normal", shape), dtype=wide)
     x = el.erfinv((2 * u - 1) * edge) * math.sqrt(2)
     x = el.minimum(el.maximum(x, -2.0), 2.0)
     return _scale(cast(x, dtype), stddev, mean)
@@ -109,7 +106,7 @@ def randint(shape, minval, maxval, dtype="int32", seed=None):
     if not dtypes.is_int(dtype):
         raise ValueError(f"random.randint: expected an integer `dtype`, but got {dtype!r}.")
     word = bits.random_bits(
-        draw_seed(seed), shape=_shape(shape), dtype="uint64"
+        draw_seed(seed), shape=as_shape("random.randint", shape), dtype="uint64"
     )  # far wider than any range: no bias to speak of
     if isinstance(minval, int) and isinstance(maxval, int):
         if maxval <= minval:
@@ -135,6 +132,7 @@ def categorical(logits, num_samples, dtype="int32", seed=None):
         raise ValueError(f"random.categorical: expected logits of shape (batch, classes), but got shape {logits.shape}.")
     batch, classes = logits.shape
     wide = el.stop_gradient(cast(logits, "float64" if logits.dtype == "float64" else "float32"))
+    num_samples = whole("random.categorical", "`num_samples`", num_samples, least=0)
     u = bits.random_uniform(draw_seed(seed), shape=(batch, num_samples, classes), dtype=wide.dtype)
     gumbel = -el.log(-el.log(u))
     drawn = cast(argmax(reshape(wide, shape=(batch, 1, classes)) + gumbel, axis=2), dtype)
@@ -163,7 +161,7 @@ def mask_shape(name, noise_shape, shape):
     """The shape of a random mask for a tensor: its own, or that of `noise_shape` if it broadcasts to it."""
     if noise_shape is None:
         return shape
-    sizes = tuple(m if n is None else n for n, m in zip(noise_shape, shape))
+    sizes = tuple(m if n is None else whole(name, "a size", n) for n, m in zip(noise_shape, shape))
     if len(noise_shape) > len(shape) or not broadcasts_to(sizes, shape):
         raise ValueError(f"{name}: `noise_shape` {show(noise_shape)} does not broadcast to inputs of shape {show(shape)}.")
     return sizes
@@ -172,7 +170,7 @@ def mask_shape(name, noise_shape, shape):
 def shuffle(x, axis=0, seed=None):
     """The slices along one axis in random order."""
     x = as_tensor(x)
-    axis = axis % x.ndim
+    axis = normalize_axis("random.shuffle", axis, x.ndim)
     order = argsort(bits.random_bits(draw_seed(seed), shape=(x.shape[axis],), dtype="uint64"), axis=0)
     return take(x, order, axis=axis)
 
@@ -188,7 +186,7 @@ def gamma(shape, alpha, dtype=None, seed=None):
     True
     """
     dtype = _float_dtype("gamma", dtype)
-    return cast(el.exp(log_gamma(draw_seed(seed), _shape(shape), alpha)), dtype)
+    return cast(el.exp(log_gamma(draw_seed(seed), as_shape("random.gamma", shape), alpha)), dtype)
 
 
 def beta(shape, alpha, beta, dtype=None, seed=None):
@@ -197,7 +195,7 @@ def beta(shape, alpha, beta, dtype=None, seed=None):
     """
     dtype = _float_dtype("beta", dtype)
     key_a, key_b = bits.split(draw_seed(seed), 2)
-    shape = _shape(shape)
+    shape = as_shape("random.beta", shape)
     return cast(el.sigmoid(log_gamma(key_a, shape, alpha) - log_gamma(key_b, shape, beta)), dtype)
 
 
@@ -207,7 +205,7 @@ def binomial(shape, counts, probabilities, dtype=None, seed=None):
     Whole numbers have no gradient: one asked for through them is an error.
     """
     dtype = _float_dtype("binomial", dtype)
-    shape = _shape(shape)
+    shape = as_shape("random.binomial", shape)
     arguments = as_tensor(counts), as_tensor(probabilities)
     n, p = (broadcast_to(el.stop_gradient(cast(a, "float64")), shape=shape) for a in arguments)
     rare = el.minimum(p, 1 - p)

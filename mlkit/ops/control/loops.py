@@ -20,7 +20,7 @@ from mlkit.ops.control.structures import (
     tensors_of,
 )
 from mlkit.ops.control_ops import while_op
-from mlkit.ops.convert import as_tensor, cast
+from mlkit.ops.convert import as_tensor, cast, to_integer
 from mlkit.ops.numpy import arange
 
 
@@ -101,7 +101,7 @@ def fori_loop(lower, upper, body_fun, init_val):
     check_callable("fori_loop", "body_fun", body_fun)
     if isinstance(lower, int) and isinstance(upper, int):
         return scan(lambda v, i: (body_fun(i, v), None), init_val, arange(lower, max(lower, upper), dtype="int32"))[0]
-    upper = as_tensor(upper)
+    lower, upper = (to_integer("fori_loop", bound) for bound in (lower, upper))
     return while_loop(
         lambda i, v: el.less(i, upper), lambda i, v: (i + 1, body_fun(i, v)), (cast(lower, upper.dtype), init_val)
     )[1]

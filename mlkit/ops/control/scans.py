@@ -2,7 +2,7 @@
 
 from mlkit.core import tree
 from mlkit.core.body import trace_body
-from mlkit.core.spec import Spec, same_size
+from mlkit.core.spec import Spec, same_size, whole
 from mlkit.core.state import state
 from mlkit.core.tensor import Tensor
 from mlkit.ops.control.structures import (
@@ -42,8 +42,9 @@ def scan(f, init, xs=None, length=None, reverse=False, unroll=1):
     steps = tensors_of(xs)
     if not steps and length is None:
         raise ValueError("scan: got no `xs` to scan over and `length` not provided.")
-    n = steps[0].shape[0] if steps else int(length)
-    if any(not same_size(t.shape[0], n) for t in steps) or (length is not None and not same_size(n, int(length))):
+    length = None if length is None else whole("scan", "`length`", length, least=0)
+    n = steps[0].shape[0] if steps else length
+    if any(not same_size(t.shape[0], n) for t in steps) or (length is not None and not same_size(n, length)):
         raise ValueError(
             f"scan: all `xs` must have the same first size and `length` be that, but got {show_specs(xs)}, length={length}."
         )

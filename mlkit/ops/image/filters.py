@@ -1,7 +1,7 @@
 """Filters of small windows, and the structural similarity of images."""
 
 from mlkit.core import dtypes
-from mlkit.core.spec import compatible, show
+from mlkit.core.spec import compatible, show, whole
 from mlkit.ops import elementwise as el
 from mlkit.ops.convert import as_tensor, cast
 from mlkit.ops.image.layout import as_batch
@@ -58,7 +58,9 @@ def gaussian_blur(images, kernel_size=(3, 3), sigma=(1.0, 1.0), data_format=None
     else:
         sigma = cast(sigma, x.dtype)
         deviations = [reshape(slice_along(sigma, 0, i, i + 1), shape=()) for i in range(2)]
-    return restore(blur(x, tuple(kernel_size), deviations))
+    if not isinstance(kernel_size, (tuple, list)) or len(kernel_size) != 2 or len(deviations) != 2:
+        raise ValueError(f"gaussian_blur: `kernel_size` and `sigma` must be pairs, but got {kernel_size!r} and {sigma!r}.")
+    return restore(blur(x, [whole("gaussian_blur", "`kernel_size`", n, least=1) for n in kernel_size], deviations))
 
 
 def sobel_edges(images, data_format=None):
@@ -89,7 +91,7 @@ def ssim(image1, image2, max_val=1.0, filter_size=11, filter_sigma=1.5, k1=0.01,
         raise ValueError(f"ssim: the images must have the same shape, but have {show(a.shape)} and {show(b.shape)}.")
     dtype = a.dtype
     a, b = (cast(x, dtypes.float_of(dtype)) for x in (a, b))
-    weights = _gaussian(filter_size, filter_sigma, a.dtype)
+    weights = _gaussian(whole("ssim", "`filter_size`", filter_size, least=1), filter_sigma, a.dtype)
 
     def average(x):
         return _along(_along(x, 1, weights, padded=False), 2, weights, padded=False)

@@ -1,19 +1,18 @@
 """Margins of images: added and cut off."""
 
-from mlkit.core.spec import is_known
+from mlkit.core.spec import is_known, whole
 from mlkit.ops.image.layout import as_batch
 from mlkit.ops.movement import pad, reshape, slice_
 
 __all__ = ["crop_images", "pad_images"]
 
 
-def _check_two(name, **sizes):
-    """Of the two margins and the target size of an axis exactly two are given, and none is negative."""
-    listed = ", ".join(f"{k}={v}" for k, v in sizes.items())
+def _two(name, **sizes):
+    """The two margins and the target size of an axis, of which exactly two are given, and None."""
     if list(sizes.values()).count(None) != 1:
+        listed = ", ".join(f"{k}={v}" for k, v in sizes.items())
         raise ValueError(f"{name}: exactly two of {', '.join(sizes)} must be given, but got {listed}.")
-    if any(v is not None and v < 0 for v in sizes.values()):
-        raise ValueError(f"{name}: sizes must not be negative, but got {listed}.")
+    return (None if v is None else whole(name, f"`{k}`", v, least=0) for k, v in sizes.items())
 
 
 def _check_margins(name, margins, x):
@@ -41,10 +40,9 @@ def pad_images(
            [1., 0.]], dtype=float32)
     """
     x, restore = as_batch("pad_images", images, data_format)
-    _check_two("pad_images", top_padding=top_padding, bottom_padding=bottom_padding, target_height=target_height)
-    _check_two("pad_images", left_padding=left_padding, right_padding=right_padding, target_width=target_width)
-    top, bottom, height = _solve(x.shape[1], top_padding, bottom_padding, target_height)
-    left, right, width = _solve(x.shape[2], left_padding, right_padding, target_width)
+    tall = _two("pad_images", top_padding=top_padding, bottom_padding=bottom_padding, target_height=target_height)
+    wide = _two("pad_images", left_padding=left_padding, right_padding=right_padding, target_width=target_width)
+    (top, bottom, height), (left, right, width) = _solve(x.shape[1], *tall), _solve(x.shape[2], *wide)
     _check_margins("pad_images", (top, bottom, left, right), x)
     y = pad(x, value=0, low=(0, top, left, 0), high=(0, bottom, right, 0), interior=(0,) * 4)
     return restore(reshape(y, shape=(x.shape[0], height, width, x.shape[3])))
@@ -71,12 +69,16 @@ def crop_images(
 ):
     """Images without margins. Of (top_cropping, bottom_cropping, target_height) two are given, and so of the other three."""
     x, restore = as_batch("crop_images", images, data_format)
-    _check_two("crop_images", top_cropping=top_cropping, bottom_cropping=bottom_cropping, target_height=target_height)
-    _check_two("crop_images", left_cropping=left_cropping, right_cropping=right_cropping, target_width=target_width)
+    top, bottom, tall = _two(
+        "crop_images", top_cropping=top_cropping, bottom_cropping=bottom_cropping, target_height=target_height
+    )
+    left, right, wide = _two(
+        "crop_images", left_cropping=left_cropping, right_cropping=right_cropping, target_width=target_width
+    )
     n, height, width, c = x.shape
-    top = height - target_height - bottom_cropping if top_cropping is None else top_cropping
-    left = width - target_width - right_cropping if left_cropping is None else left_cropping
-    tall = height - bottom_cropping - top if target_height is None else target_height
-    wide = width - right_cropping - left if target_width is None else target_width
+    top = height - tall - bottom if top is None else top
+    left = width - wide - right if left is None else left
+    tall = height - bottom - top if tall is None else tall
+    wide = width - right - left if wide is None else wide
     _check_margins("crop_images", (top, left, tall, wide, height - top - tall, width - left - wide), x)
     return restore(slice_(x, starts=(0, top, left, 0), stops=(n, top + tall, left + wide, c), strides=(1,) * 4))

@@ -2,7 +2,7 @@
 
 import itertools
 
-from mlkit.core.spec import is_known, show, window_output, window_padding
+from mlkit.core.spec import is_known, show, wholes, window_output, window_padding
 from mlkit.ops.convert import as_tensor
 from mlkit.ops.image.layout import channels_last
 from mlkit.ops.movement import concat, inverse_permutation, pad, reshape, slice_, transpose
@@ -34,23 +34,18 @@ def extract_patches_3d(volumes, size, strides=None, dilation_rate=1, padding="va
     return _patches("extract_patches_3d", volumes, 3, size, strides, dilation_rate, padding, data_format)
 
 
-def _numbers(name, argument, value, n, error=ValueError):
-    value = (value,) * n if isinstance(value, int) else tuple(value)
-    if len(value) != n:
-        raise error(f"{name}: `{argument}` must be an int or {n} numbers, but got {value}.")
-    return value
-
-
 def _patches(name, images, n, size, strides, dilation, padding, data_format):
     """For n spatial axes."""
+    if isinstance(size, (list, tuple)) and len(size) != n:
+        raise TypeError(f"{name}: `size` must be an integer or {n} of them, but is {size}.")
     if padding not in ("valid", "same"):
         raise ValueError(f'{name}: `padding` must be "valid" or "same", but got {padding!r}.')
     x, last = as_tensor(images), channels_last(name, data_format)
     if x.ndim not in (n + 1, n + 2):
         raise ValueError(f"{name}: expected {n + 1} dimensions, or {n + 2} for a batch, but got shape {show(x.shape)}.")
-    size = _numbers(name, "size", size, n, TypeError)
-    strides = size if not strides else _numbers(name, "strides", strides, n)
-    dilation = _numbers(name, "dilation_rate", dilation, n)
+    size = wholes(name, "`size`", size, n, least=1)
+    strides = wholes(name, "`strides`", strides, n, least=1) if strides else size
+    dilation = wholes(name, "`dilation_rate`", dilation, n, least=1)
     single = x.ndim == n + 1
     if single:
         x = reshape(x, shape=(1, *x.shape))

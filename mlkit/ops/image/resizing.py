@@ -1,7 +1,7 @@
 """Images of another size, by separable interpolation."""
 
 from mlkit.core import dtypes
-from mlkit.core.spec import is_known, normalize_axes, require_elements, show
+from mlkit.core.spec import is_known, normalize_axis, require_elements, show, whole
 from mlkit.ops import elementwise as el
 from mlkit.ops.convert import as_tensor, cast, require_real
 from mlkit.ops.fused import resample
@@ -42,8 +42,8 @@ def resize(
     """
     check_choice("resize", "interpolation", interpolation, _RESIZE)
     check_choice("resize", "fill_mode", fill_mode, ("constant",))
-    size = as_shape(size)
-    if len(size) != 2 or any(is_known(s) and s <= 0 for s in size):
+    size = as_shape("resize", size, least=1)
+    if len(size) != 2:
         raise ValueError(f"resize: `size` must be two positive integers (height, width), but got {size}.")
     if crop_to_aspect_ratio and pad_to_aspect_ratio:
         raise ValueError("resize: only one of `crop_to_aspect_ratio` and `pad_to_aspect_ratio` can be True.")
@@ -117,11 +117,12 @@ def scale_and_translate(images, output_shape, scale, translation, spatial_dims, 
     x, scale, translation = as_tensor(images), as_tensor(scale), as_tensor(translation)
     require_real("scale_and_translate", x, scale, translation)
     dtype = dtypes.float_of(x.dtype)
+    output_shape = as_shape("scale_and_translate", output_shape)
     if len(output_shape) != x.ndim:
         raise ValueError(
             f"scale_and_translate: `output_shape` {tuple(output_shape)} must have the rank of images of shape {show(x.shape)}."
         )
-    axes = [normalize_axes("scale_and_translate", a, x.ndim)[0] for a in spatial_dims]
+    axes = [normalize_axis("scale_and_translate", whole("scale_and_translate", "an axis", a), x.ndim) for a in spatial_dims]
     if scale.shape != (len(axes),) or translation.shape != (len(axes),):
         raise ValueError(
             f"scale_and_translate: `scale` and `translation` must have shape ({len(axes)},), one number for each of "

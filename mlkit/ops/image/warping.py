@@ -2,6 +2,7 @@
 
 import functools
 import itertools
+import math
 
 from mlkit.core import dtypes
 from mlkit.core.spec import require_elements, show, size_of
@@ -215,6 +216,9 @@ def _homography(start, end):
     return reshape(solution, shape=(n, 8))
 
 
+_WIDE = 1 << 16  # pixels
+
+
 def elastic_transform(
     images,
     alpha=20.0,
@@ -237,7 +241,11 @@ def elastic_transform(
     _check_images("elastic_transform", interpolation, fill_mode)
     x, restore = as_batch("elastic_transform", images, data_format)
     n, h, w, _ = x.shape
-    alpha, sigma = float(alpha), float(sigma)
+    alpha, sigma = float(as_tensor(alpha)), float(as_tensor(sigma))
+    if not (math.isfinite(alpha) and 0 <= sigma < _WIDE):
+        raise ValueError(
+            f"elastic_transform: `alpha` must be finite and `sigma` between 0 and {_WIDE}, but got {alpha} and {sigma}."
+        )
     width = int(6 * sigma) | 1
     places = []
     for axis, key in zip((1, 2), split(draw_seed(seed), 2)):

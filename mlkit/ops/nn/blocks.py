@@ -1,6 +1,6 @@
 """Images taken apart into blocks and put together again."""
 
-from mlkit.core.spec import is_known, show
+from mlkit.core.spec import is_known, show, whole, wholes
 from mlkit.ops.convert import as_tensor
 from mlkit.ops.movement import concat, full, iota, pad, reshape, scatter_add, slice_, transpose
 
@@ -14,8 +14,7 @@ def _image_axes(name, x, block_size, data_format):
     data_format = data_format or image_data_format()
     if data_format not in ("channels_last", "channels_first"):
         raise ValueError(f'{name}: `data_format` must be "channels_last" or "channels_first", but got {data_format!r}.')
-    if block_size < 2:
-        raise ValueError(f"{name}: `block_size` must be at least 2, but got {block_size}.")
+    whole(name, "`block_size`", block_size, least=2)
     if x.ndim != 4:
         raise ValueError(f"{name}: expected a batch of images with 4 dimensions, but got shape {show(x.shape)}.")
     return data_format == "channels_last"
@@ -62,8 +61,10 @@ def space_to_depth(x, block_size, data_format="channels_last"):
 # ---- sliding blocks --------------------------------------------------------------------------------------------------
 
 
-def _pair(value):
-    return (value, value) if isinstance(value, int) else tuple(value)
+def _pairs(name, kernel_size, dilation, padding, stride):
+    """Each of these for height and width."""
+    least = {"kernel_size": (kernel_size, 1), "dilation": (dilation, 1), "padding": (padding, 0), "stride": (stride, 1)}
+    return (wholes(name, f"`{argument}`", value, 2, low) for argument, (value, low) in least.items())
 
 
 def _windows(size, kernel, dilation, padding, stride):
@@ -79,7 +80,7 @@ def unfold(x, kernel_size, dilation=1, padding=0, stride=1):
     x = as_tensor(x)
     if x.ndim != 4:
         raise ValueError(f"unfold: expected images of shape (n, c, h, w), but got shape {show(x.shape)}.")
-    kernel, dilation, padding, stride = map(_pair, (kernel_size, dilation, padding, stride))
+    kernel, dilation, padding, stride = _pairs("unfold", kernel_size, dilation, padding, stride)
     margins = (0, 0, *padding)
     if any(padding):
         x = pad(x, value=0, low=margins, high=margins, interior=(0,) * 4)
@@ -108,10 +109,18 @@ def fold(x, output_size, kernel_size, dilation=1, padding=0, stride=1):
     x = as_tensor(x)
     if x.ndim != 3:
         raise ValueError(f"fold: expected windows of shape (n, c * kh * kw, windows), but got shape {show(x.shape)}.")
-    size, kernel, dilation, padding, stride = map(_pair, (output_size, kernel_size, dilation, padding, stride))
-    n, columns, _ = x.shape
-    c = columns // (kernel[0] * kernel[1])
+    size = wholes("fold", "`output_size`", output_size, 2, least=1)
+    kernel, dilation, padding, stride = _pairs("fold", kernel_size, dilation, padding, stride)
+    n, columns, windows = x.shape
     counts = [_windows(*a) for a in zip(size, kernel, dilation, padding, stride)]
+    if is_known(columns, windows) and (
+        columns % (kernel[0] * kernel[1]) or windows != counts[0] * counts[1] or min(counts) < 1
+    ):
+        raise ValueError(
+            f"fold: x of shape {show(x.shape)} does not hold windows of {kernel} in {max(counts[0], 0)} x {max(counts[1], 0)} places, "
+            f"as images of {size} with padding {padding}, dilation {dilation} and stride {stride} have."
+        )
+    c = columns // (kernel[0] * kernel[1])
     h, w = (s + 2 * p for s, p in zip(size, padding))
     rows, cols = (_coordinates(k, d, m, s) for k, d, m, s in zip(kernel, dilation, counts, stride))
     place = reshape(rows, shape=(kernel[0], 1, counts[0], 1)) * w + reshape(cols, shape=(1, kernel[1], 1, counts[1]))

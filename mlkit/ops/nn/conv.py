@@ -1,7 +1,7 @@
 """Convolutions of `keras.ops.nn`. The mathematics: Dumoulin and Visin, A guide to convolution arithmetic for deep learning,
 2016."""
 
-from mlkit.core.spec import is_known, same_size, show
+from mlkit.core.spec import is_known, same_size, show, wholes
 from mlkit.ops import window
 from mlkit.ops.convert import promote_tensors
 from mlkit.ops.movement import pad, reshape
@@ -88,11 +88,9 @@ def conv_transpose(inputs, kernel, strides=1, padding="valid", output_padding=No
     *size, filters, channels = w.shape
     _check_channels("conv_transpose", x, w, channels, "(*window, filters, channels)")
     p = _parameters("conv_transpose", x, strides, padding, dilation_rate)
-    extra = (output_padding,) * len(size) if isinstance(output_padding, int) else output_padding
-    if extra is not None and len(extra) != len(size):
-        raise ValueError(
-            f"conv_transpose: `output_padding` must be an int or {len(size)} of them, one per spatial axis, but is {output_padding!r}."
-        )
+    extra = output_padding
+    if extra is not None:
+        extra = wholes("conv_transpose", "`output_padding`", extra, len(size))
     spatial, crops, margins = [], [], []
     for i, (k, s, d) in enumerate(zip(size, p["strides"], p["dilation"])):
         n, crop, margin = _enlarged(x.shape[i + 1], (k - 1) * d + 1, s, p["padding"], None if extra is None else extra[i])

@@ -1,7 +1,7 @@
 """Class numbers as vectors of zeros and ones, and complex numbers from their polar form."""
 
 from mlkit.core import dtypes
-from mlkit.core.spec import normalize_axis
+from mlkit.core.spec import normalize_axis, whole
 from mlkit.ops import elementwise as el
 from mlkit.ops.convert import as_tensor, cast, promote_tensors, require_real, to_single
 from mlkit.ops.movement import iota, reshape
@@ -21,7 +21,7 @@ def one_hot(x, num_classes, axis=-1, dtype=None, sparse=False):
     """
     if sparse:
         raise NotImplementedError("one_hot: `sparse=True` is not supported.")
-    x = as_tensor(x)
+    x, num_classes = as_tensor(x), whole("one_hot", "`num_classes`", num_classes, least=0)
     axis = normalize_axis("one_hot", axis, x.ndim + 1)
     classes = iota(size=num_classes, dtype="int32" if x.dtype == "bool" or x.dtype in dtypes.NARROW else x.dtype)
     classes = reshape(classes, shape=tuple(num_classes if i == axis else 1 for i in range(x.ndim + 1)))
@@ -45,7 +45,7 @@ def multi_hot(inputs, num_classes=None, axis=-1, dtype=None, sparse=False, **kwa
         raise ValueError("multi_hot: `num_classes` must be given.")
     if sparse:
         raise NotImplementedError("multi_hot: `sparse=True` is not supported.")
-    x = cast(inputs, "int32")
+    x, num_classes = cast(inputs, "int32"), whole("multi_hot", "`num_classes`", num_classes, least=0)
     hot = one_hot(x, num_classes, axis=axis, dtype=dtype)
     return max_(hot, axes=(1 if x.ndim > 1 else 0,), keepdims=False)
 

@@ -4,18 +4,20 @@ The primitives know channels_last only; channels_first is a transpose around the
 graph.
 """
 
+import operator
+
 from mlkit.core.spec import show
 from mlkit.ops.movement import transpose
 
 
 def per_axis(function, name, value, rank):
     """An int, or a sequence of `rank` ints, as a tuple of positive ints."""
-    values = (value,) * rank if isinstance(value, int) else tuple(int(v) for v in value)
-    if len(values) != rank or any(v < 1 for v in values):
+    values = tuple(value) if hasattr(value, "__iter__") else (value,) * rank
+    if len(values) != rank or not all(hasattr(v, "__index__") and v >= 1 for v in values):
         raise ValueError(
             f"{function}: `{name}` must be a positive int or {rank} of them, one per spatial axis, but is {value!r}."
         )
-    return values
+    return tuple(map(operator.index, values))
 
 
 def spatial_rank(function, x, most=3):

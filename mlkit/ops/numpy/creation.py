@@ -6,7 +6,7 @@ import math
 import numpy as np
 
 from mlkit.core import dtypes
-from mlkit.core.spec import Dim, ceil_div, is_known
+from mlkit.core.spec import Dim, ceil_div, is_known, whole
 from mlkit.core.tensor import Tensor
 from mlkit.core.variable import Variable
 from mlkit.ops import elementwise as el
@@ -20,31 +20,31 @@ __all__ = [
 ]  # fmt: skip
 
 
-def _filled(shape, value, dtype):
+def _filled(name, shape, value, dtype):
     dtype = dtypes.standardize_dtype(dtype)
-    return mov.full(shape=as_shape(shape), value=dtypes.as_number(value, dtype), dtype=dtype)
+    return mov.full(shape=as_shape(name, shape), value=dtypes.as_number(value, dtype), dtype=dtype)
 
 
 def zeros(shape, dtype=None):
     """All zeros."""
-    return _filled(shape, 0, dtype)
+    return _filled("zeros", shape, 0, dtype)
 
 
 def ones(shape, dtype=None):
     """All ones."""
-    return _filled(shape, 1, dtype)
+    return _filled("ones", shape, 1, dtype)
 
 
 def empty(shape, dtype=None):
     """A tensor to be filled; its elements are zero."""
-    return _filled(shape, 0, dtype)
+    return _filled("empty", shape, 0, dtype)
 
 
 def full(shape, fill_value, dtype=None):
     """The same number everywhere, or a tensor broadcast to the shape."""
     if type(fill_value) in (bool, int, float):
-        return _filled(shape, fill_value, dtype)
-    return broadcast_to(cast(fill_value, dtypes.standardize_dtype(dtype)), as_shape(shape))
+        return _filled("full", shape, fill_value, dtype)
+    return broadcast_to(cast(fill_value, dtypes.standardize_dtype(dtype)), as_shape("full", shape))
 
 
 def _like(x, value, dtype):
@@ -93,6 +93,8 @@ def arange(start, stop=None, step=None, dtype=None):
     array([3, 6, 9], dtype=int32)
     """
     start, stop, step = (_number(a) for a in (start, stop, step))
+    if start is None or isinstance(start, str) or any(isinstance(a, str) for a in (stop, step)):
+        raise TypeError(f"arange: limits and step must be numbers, but are {start!r}, {stop!r} and {step!r}.")
     if dtype is None:
         dtype = dtypes.result_type(*(d for d in map(_kind, (start, stop, step)) if d is not None))
     dtype = dtypes.standardize_dtype(dtype)
@@ -102,11 +104,16 @@ def arange(start, stop=None, step=None, dtype=None):
     if is_known(start, stop, step):
         if step == 0 or not all(map(cmath.isfinite, (start, stop, step))):
             raise ValueError(f"arange: limits must be finite and the step not 0, but got {start}, {stop} and step {step}.")
+        if abs(stop - start) / abs(step) > _MOST:
+            raise MemoryError(f"arange: there is no memory for the numbers from {start} to {stop} by {step}.")
         values = np.arange(start, stop, step)
         _require(dtype, *values[:1].tolist(), *values[-1:].tolist())
         return as_tensor(values.astype(dtypes.as_numpy(dtype)))
     steps = mov.iota(size=ceil_div(stop - start, step), dtype=dtype)
     return steps if (start, step) == (0, 1) else el.add(el.mul(steps, step), start)
+
+
+_MOST = 1 << 40  # numbers of a range: more than fit in any memory
 
 
 def _require(dtype, *ends):
@@ -137,8 +144,7 @@ def linspace(start, stop, num=50, endpoint=True, retstep=False, dtype=None, axis
     >>> linspace(0, 1, 5).numpy()
     array([0.  , 0.25, 0.5 , 0.75, 1.  ], dtype=float32)
     """
-    if num < 0:
-        raise ValueError(f"linspace: `num` must not be negative, but is {num}.")
+    num = whole("linspace", "`num`", num, least=0)
     gaps = num - 1 if endpoint else num
     if gaps and isinstance(start, (int, float)) and isinstance(stop, (int, float)):
         _require(dtype, start, stop if endpoint else start + (stop - start) * (num - 1) / gaps)
@@ -158,6 +164,7 @@ def linspace(start, stop, num=50, endpoint=True, retstep=False, dtype=None, axis
 
 def logspace(start, stop, num=50, endpoint=True, base=10, dtype=None, axis=0):
     """`num` numbers from base**start to base**stop, evenly spaced on a logarithmic scale."""
+    num = whole("logspace", "`num`", num, least=0)
     if all(isinstance(n, (int, float)) for n in (start, stop, base)):
         _require(dtype, *(_power(base, n) for n in (start, stop)[: 1 + bool(endpoint)]))
     exponents = linspace(start, stop, num, endpoint, axis=axis)
@@ -178,6 +185,7 @@ def geomspace(start, stop, num=50, endpoint=True, dtype=None, axis=0):
     >>> geomspace(1.0, 8.0, 4).numpy().round(4)
     array([1., 2., 4., 8.], dtype=float32)
     """
+    num = whole("geomspace", "`num`", num, least=0)
     _require(dtype, *(start, stop)[: 1 + bool(endpoint)])
     start, stop = promote_tensors(start, stop, floating=True)
     require_real("geomspace", start)

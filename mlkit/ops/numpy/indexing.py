@@ -70,7 +70,7 @@ def _standard(key, masks):
     if isinstance(key, (bool, np.bool_)):
         raise TypeError("get_item: a single truth value is no index. Use ops.where.")
     if not hasattr(key, "dtype") and not isinstance(key, (list, tuple)):
-        return [whole(key, "an index")]
+        return [whole("[...]", "an index", key)]
     if isinstance(key, (list, tuple)) and not len(key):
         key = np.zeros(len(key), "int32")
     t = as_tensor(key)

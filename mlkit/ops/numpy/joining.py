@@ -1,10 +1,8 @@
 """Joining tensors, cutting them up, repeating and padding them."""
 
-import operator
-
 import numpy as np
 
-from mlkit.core.spec import Spec, is_known, normalize_axis, show
+from mlkit.core.spec import Spec, is_known, normalize_axis, show, whole
 from mlkit.core.tensor import Tensor
 from mlkit.ops import movement as mov
 from mlkit.ops.convert import as_tensor, promote_tensors
@@ -112,42 +110,56 @@ def split(x, indices_or_sections, axis=0):
     x = as_tensor(x)
     axis = normalize_axis("split", axis, len(x.shape))
     size = x.shape[axis]
-    if not isinstance(indices_or_sections, int):
-        return _cut(x, indices_or_sections, axis)
-    if indices_or_sections < 1 or (is_known(size) and size % indices_or_sections):
+    if _are_several(indices_or_sections):
+        return _cut("split", x, indices_or_sections, axis)
+    parts = _number_of_parts("split", indices_or_sections, size)
+    if is_known(size) and size % parts:
         raise ValueError(
-            f"split: axis {axis} of shape {show(x.shape)} cannot be divided into {indices_or_sections} equal parts. "
+            f"split: axis {axis} of shape {show(x.shape)} cannot be divided into {parts} equal parts. "
             f"Choose a divisor of {show((size,))[0]}, give indices, or use array_split."
         )
-    step = size // indices_or_sections
-    return [mov.slice_along(x, axis, i * step, (i + 1) * step) for i in range(indices_or_sections)]
+    step = size // parts
+    return [mov.slice_along(x, axis, i * step, (i + 1) * step) for i in range(parts)]
 
 
 def array_split(x, indices_or_sections, axis=0):
     """As `split`, but the first parts may be one element longer than the others."""
     x = as_tensor(x)
     axis = normalize_axis("array_split", axis, len(x.shape))
-    if not isinstance(indices_or_sections, int):
-        return _cut(x, indices_or_sections, axis)
-    if indices_or_sections < 1:
-        raise ValueError(f"array_split: the number of parts must be positive, but is {indices_or_sections}.")
     size = x.shape[axis]
+    if _are_several(indices_or_sections):
+        return _cut("array_split", x, indices_or_sections, axis)
+    parts = _number_of_parts("array_split", indices_or_sections, size)
     if not is_known(size):
-        sizes = [(size + (indices_or_sections - 1 - i)) // indices_or_sections for i in range(indices_or_sections)]
+        sizes = [(size + (parts - 1 - i)) // parts for i in range(parts)]
         return [Tensor(Spec((*x.shape[:axis], s, *x.shape[axis + 1 :]), x.dtype)) for s in sizes]
-    small, longer = divmod(size, indices_or_sections)
-    ends = [small * i + (i if i < longer else longer) for i in range(1, indices_or_sections)]
-    return _cut(x, ends, axis)
+    small, longer = divmod(size, parts)
+    ends = [small * i + (i if i < longer else longer) for i in range(1, parts)]
+    return _cut("array_split", x, ends, axis)
 
 
-def _cut(x, indices, axis):
+_MOST = 1 << 20  # parts, of which most are empty
+
+
+def _are_several(indices_or_sections):
+    return isinstance(indices_or_sections, (list, tuple)) or getattr(indices_or_sections, "ndim", 0) > 0
+
+
+def _number_of_parts(name, number, size):
+    number = whole(name, "the number of parts", number, least=1)
+    if number > _MOST and is_known(size) and number > size:
+        raise ValueError(f"{name}: an axis of size {size} cannot be cut into {number} parts; there are at most {_MOST}.")
+    return number
+
+
+def _cut(name, x, indices, axis):
     """Parts before, between and after indices, which may be negative and out of range as in slices."""
     size = x.shape[axis]
     if is_known(size):
-        places = [i if i >= 0 else i + size for i in map(operator.index, as_shape(indices))]
+        places = [i if i >= 0 else i + size for i in as_shape(name, indices, least=None)]
         places = [size if i > size else 0 if i < 0 else i for i in places]
     else:
-        places = [i if i >= 0 else size + i for i in as_shape(indices)]
+        places = [i if i >= 0 else size + i for i in as_shape(name, indices, least=None)]
     starts, stops = [0, *places], [*places, size]
     return [mov.slice_along(x, axis, a, a if is_known(a, b) and b < a else b) for a, b in zip(starts, stops)]
 
@@ -187,7 +199,7 @@ def repeat(x, repeats, axis=None):
         x, axis = ravel(x), 0
     axis = normalize_axis("repeat", axis, len(x.shape))
     size = x.shape[axis]
-    counts = as_shape(repeats)
+    counts = as_shape("repeat", repeats)
     if len(counts) == 1:
         times = counts[0]
         wide = (*x.shape[: axis + 1], times, *x.shape[axis + 1 :])
@@ -208,7 +220,7 @@ def tile(x, repeats):
            [1, 2, 1, 2]], dtype=int32)
     """
     x = as_tensor(x)
-    times = as_shape(repeats)
+    times = as_shape("tile", repeats)
     rank = len(times) if len(times) > len(x.shape) else len(x.shape)
     times = (1,) * (rank - len(times)) + times
     sizes = (1,) * (rank - len(x.shape)) + tuple(x.shape)

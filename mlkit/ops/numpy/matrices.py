@@ -1,14 +1,12 @@
 """Identity, triangles and diagonals: masks made by comparing the numbers of rows and columns."""
 
-import operator
-
 from mlkit.core import dtypes
-from mlkit.core.spec import Dim, is_known, normalize_axis, show, size_of
+from mlkit.core.spec import Dim, is_known, normalize_axis, show, size_of, whole
 from mlkit.ops import elementwise as el
 from mlkit.ops import movement as mov
 from mlkit.ops.convert import as_tensor, cast
 from mlkit.ops.numpy.reductions import sum as sum_over
-from mlkit.ops.numpy.shaping import broadcast_to, moveaxis, ravel, reshape, whole
+from mlkit.ops.numpy.shaping import broadcast_to, moveaxis, ravel, reshape
 from mlkit.ops.reduction import size_operand
 
 __all__ = ["diag", "diagflat", "diagonal", "eye", "identity", "trace", "tri", "tril", "triu", "vander"]
@@ -17,13 +15,12 @@ __all__ = ["diag", "diagflat", "diagonal", "eye", "identity", "trace", "tri", "t
 _FAR = 1 << 30  # a diagonal that lies outside of every matrix
 
 
-def _band(rows, columns, compare, k):
+def _band(name, rows, columns, compare, k):
     """compare(column - k, row) for every place of a matrix, as truth values."""
-    rows, columns = (n if type(n) is Dim else operator.index(n) for n in (rows, columns))
     row = reshape(mov.iota(size=rows, dtype="int32"), (rows, 1))
     column = mov.iota(size=columns, dtype="int32")
     if type(k) is not Dim:
-        k = max(-_FAR, min(whole(k, "the number k of a diagonal"), _FAR))
+        k = max(-_FAR, min(whole(name, "the diagonal `k`", k), _FAR))
     return compare(el.sub(column, k) if k else column, row)
 
 
@@ -34,17 +31,24 @@ def eye(N, M=None, k=0, dtype=None):
     array([[0., 1., 0.],
            [0., 0., 1.]], dtype=float32)
     """
-    return cast(_band(N, N if M is None else M, el.equal, k), dtypes.standardize_dtype(dtype))
+    return _new("eye", N, M, el.equal, k, dtype)
 
 
 def identity(n, dtype=None):
     """The n x n identity matrix."""
-    return eye(n, dtype=dtype)
+    return _new("identity", n, None, el.equal, 0, dtype)
 
 
 def tri(N, M=None, k=0, dtype=None):
     """N x M (default N) with ones on and below the k-th diagonal, zeros above."""
-    return cast(_band(N, N if M is None else M, el.less_equal, k), dtypes.standardize_dtype(dtype))
+    return _new("tri", N, M, el.less_equal, k, dtype)
+
+
+def _new(name, rows, columns, compare, k, dtype):
+    """The band as a new matrix."""
+    rows = whole(name, "the number of rows", rows, least=0)
+    columns = rows if columns is None else whole(name, "the number of columns", columns, least=0)
+    return cast(_band(name, rows, columns, compare, k), dtypes.standardize_dtype(dtype))
 
 
 def tril(x, k=0):
@@ -54,13 +58,13 @@ def tril(x, k=0):
 
 def triu(x, k=0):
     """Matrices (the last two axes) with zeros below the k-th diagonal."""
-    return _triangle("triu", as_tensor(x), k - 1, keep_lower=False)
+    return _triangle("triu", as_tensor(x), whole("triu", "the diagonal `k`", k) - 1, keep_lower=False)
 
 
 def _triangle(name, x, k, keep_lower):
     if len(x.shape) < 2:
         raise ValueError(f"{name}: the tensor needs two axes or more, but has shape {show(x.shape)}.")
-    lower = _band(*x.shape[-2:], el.less_equal, k)
+    lower = _band(name, *x.shape[-2:], el.less_equal, k)
     return el.where(lower, x, _zero(x)) if keep_lower else el.where(lower, _zero(x), x)
 
 
@@ -80,11 +84,11 @@ def diag(x, k=0):
         return diagonal(x, k)
     if len(x.shape) != 1:
         raise ValueError(f"diag: the tensor must be a vector or a matrix, but has shape {show(x.shape)}.")
-    n = x.shape[0]
+    n, k = x.shape[0], whole("diag", "the diagonal `k`", k)
     low, high = (0, k) if k > 0 else (-k, 0)
     padded = mov.pad(x, value=0, low=(low,), high=(high,), interior=(0,))
     size = n + low + high
-    return el.where(_band(size, size, el.equal, k), reshape(padded, (size, 1)), _zero(x))
+    return el.where(_band("diag", size, size, el.equal, k), reshape(padded, (size, 1)), _zero(x))
 
 
 def diagflat(x, k=0):
@@ -107,6 +111,9 @@ def diagonal(x, offset=0, axis1=0, axis2=1):
         raise ValueError(f"diagonal: `axis1` and `axis2` must be different axes, but both are {a}.")
     x = moveaxis(x, (a, b), (-2, -1))
     rows, columns = x.shape[-2:]
+    offset = whole("diagonal", "`offset`", offset)
+    if is_known(offset, rows, columns):
+        offset = max(-rows, min(offset, columns))  # beyond lies nothing
     skip_row, skip_column = (0, offset) if offset >= 0 else (-offset, 0)
     count = _length(rows - skip_row, columns - skip_column)
     flat = reshape(x, (*x.shape[:-2], size_of((rows, columns))))
@@ -140,7 +147,7 @@ def vander(x, N=None, increasing=False):
     x = as_tensor(x)
     if len(x.shape) != 1:
         raise ValueError(f"vander: the tensor must be a vector, but has shape {show(x.shape)}.")
-    columns = x.shape[0] if N is None else N
+    columns = x.shape[0] if N is None else whole("vander", "`N`", N, least=0)
     powers = mov.iota(size=columns, dtype="int32")
     if not increasing:
         powers = mov.flip(powers, axes=(0,))

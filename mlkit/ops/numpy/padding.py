@@ -3,7 +3,7 @@
 import numpy as np
 
 from mlkit.core import dtypes
-from mlkit.core.spec import Spec, is_known, require_elements
+from mlkit.core.spec import Spec, is_known, require_elements, whole
 from mlkit.core.tensor import Tensor
 from mlkit.core.variable import Variable
 from mlkit.ops import elementwise as el
@@ -30,8 +30,7 @@ def pad(x, pad_width, mode="constant", constant_values=None):
     x = as_tensor(x)
     mode = {"circular": "wrap", "empty": "constant"}.get(mode, mode)
     widths = _per_axis(pad_width, len(x.shape), "pad_width")
-    if any(is_known(n) and n < 0 for pair in widths for n in pair):
-        raise ValueError(f"pad: `pad_width` must not be negative, but is {pad_width}.")
+    widths = tuple(tuple(whole("pad", "`pad_width`", n, least=0) for n in pair) for pair in widths)
     if mode == "constant":
         return _constant(x, widths, 0 if constant_values is None else constant_values)
     if constant_values is not None:

@@ -93,17 +93,18 @@ def unravel_index(indices, shape):
     >>> [i.tolist() for i in unravel_index([1, 5], (2, 3))]
     [[0, 1], [1, 2]]
     """
-    given, total = to_integer("unravel_index", indices), size_of(as_shape(shape))
+    shape = as_shape("unravel_index", shape)
+    given, total = to_integer("unravel_index", indices), size_of(shape)
     rest = el.cast(given, dtype="int32") if given.dtype in dtypes.NARROW else given
     if rest.is_concrete and is_known(total) and rest.size:
         low, high = int(rest.numpy().min()), int(rest.numpy().max())
         if high >= total or low < -total:
             raise ValueError(
-                f"unravel_index: a tensor of shape {show(as_shape(shape))} has the places 0 to {total - 1}, but got indices from "
+                f"unravel_index: a tensor of shape {show(shape)} has the places 0 to {total - 1}, but got indices from "
                 f"{low} to {high}."
             )
     found = []
-    for n in as_shape(shape)[::-1]:
+    for n in shape[::-1]:
         n = size_operand(n, rest.dtype)
         found.append(cast(el.mod(rest, n), given.dtype))
         rest = el.floor_div(rest, n)

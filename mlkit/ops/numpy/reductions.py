@@ -4,8 +4,6 @@
 size 1.
 """
 
-import operator
-
 from mlkit.core import dtypes
 from mlkit.core.spec import normalize_axes, normalize_axis, reduced, size_of
 from mlkit.ops import elementwise as el
@@ -26,8 +24,6 @@ def normalized(name, axis, x):
     n = len(x.shape)
     if type(axis) is int and -n <= axis < n:
         return (axis % n,)
-    if axis is not None and type(axis) is not int:
-        axis = tuple(map(operator.index, axis)) if hasattr(axis, "__iter__") else operator.index(axis)
     return normalize_axes(name, axis, n)
 
 
@@ -147,7 +143,7 @@ def _place(name, op, x, axis, keepdims):
     if axis is None:
         out = op(reshape(x, shape=(size_of(x.shape),)), axis=0)
         return reshape(out, shape=(1,) * len(x.shape)) if keepdims else out
-    axis = normalize_axis(name, operator.index(axis), len(x.shape))
+    axis = normalize_axis(name, axis, len(x.shape))
     out = op(x, axis=axis)
     return reshape(out, shape=reduced(x.shape, (axis,), True)) if keepdims else out
 

@@ -3,7 +3,7 @@
 import math
 import operator
 
-from mlkit.core.spec import Dim, Spec, is_known, normalize_axes, normalize_axis, show, size_of
+from mlkit.core.spec import Dim, Spec, is_known, normalize_axes, normalize_axis, show, size_of, whole
 from mlkit.core.tensor import Tensor
 from mlkit.ops import movement as mov
 from mlkit.ops.convert import as_tensor
@@ -14,25 +14,17 @@ __all__ = [
 ]  # fmt: skip
 
 
-def as_shape(shape):
-    """A shape given as an int, a sequence or an integer tensor, as a tuple of ints and unknown sizes."""
-    if isinstance(shape, (int, Dim)):
-        return (shape,)
+def as_shape(name, shape, least=0):
+    """A shape that an op was given as an int, a sequence or an integer tensor, as a tuple of ints and unknown sizes."""
     if isinstance(shape, Tensor):
         if type(shape.data) is Spec:
             return tuple(Dim() for _ in range(shape.shape[0]))
         shape = shape.numpy().ravel()
+    if not hasattr(shape, "__iter__") or getattr(shape, "ndim", 1) == 0:
+        return (whole(name, "a size", shape, least),)
     if any(type(s) is Tensor and type(s.data) is Spec for s in shape):
         return tuple(Dim() if s is None or type(s) is Tensor else s for s in shape)
-    return tuple(s if type(s) is Dim else whole(s, "a size of a shape") for s in shape)
-
-
-def whole(number, what):
-    """What counts places as a Python int: an int, an integer of NumPy, or an integer tensor of one element."""
-    try:
-        return operator.index(number)
-    except TypeError:
-        raise TypeError(f"Expected an integer as {what}, but got {number!r} of type {type(number).__name__}.") from None
+    return tuple(whole(name, "a size", s, least) for s in shape)
 
 
 def ndim(x):
@@ -52,7 +44,7 @@ def reshape(x, newshape):
     (3, 2)
     """
     x = as_tensor(x)
-    shape = as_shape(newshape)
+    shape = as_shape("reshape", newshape, least=-1)
     if -1 in shape:
         shape = _fill_in(x.shape, shape)
     return x if shape == x.shape else mov.reshape(x, shape=shape)
@@ -120,7 +112,7 @@ def moveaxis(x, source, destination):
     x = as_tensor(x)
     n = len(x.shape)
     source, destination = (
-        [normalize_axis("moveaxis", i, n) for i in ((axes,) if isinstance(axes, int) else axes)]
+        [normalize_axis("moveaxis", i, n) for i in (axes if isinstance(axes, (list, tuple)) else (axes,))]
         for axes in (source, destination)
     )
     if len(source) != len(destination) or len(set(source)) < len(source) or len(set(destination)) < len(destination):
@@ -138,7 +130,7 @@ def expand_dims(x, axis):
     (2, 1)
     """
     x = as_tensor(x)
-    axes = (axis,) if isinstance(axis, int) else tuple(axis)
+    axes = tuple(axis) if isinstance(axis, (list, tuple)) else (axis,)
     axes = normalize_axes("expand_dims", axes, len(x.shape) + len(axes))
     shape = list(x.shape)
     for a in axes:
@@ -167,7 +159,7 @@ def squeeze(x, axis=None):
 def broadcast_to(x, shape):
     """x repeated along axes of size 1, and new leading ones, until it has the shape."""
     x = as_tensor(x)
-    shape = as_shape(shape)
+    shape = as_shape("broadcast_to", shape)
     return x if shape == x.shape else mov.broadcast_to(x, shape=shape)
 
 
@@ -202,7 +194,7 @@ def rot90(array, k=1, axes=(0, 1)):
     if len(axes) != 2 or axes[0] % n == axes[1] % n:
         raise ValueError(f"rot90: `axes` must be two different axes, but is {axes}.")
     a, b = (normalize_axis("rot90", i, n) for i in axes)
-    turns = k % 4
+    turns = whole("rot90", "`k`", k) % 4
     if turns == 2:
         return flip(x, (a, b))
     if turns == 1:
@@ -222,7 +214,7 @@ def roll(x, shift, axis=None):
     if axis is None:
         return reshape(roll(ravel(x), shift, 0), x.shape)
     axes = (axis,) if isinstance(axis, int) else tuple(axis)
-    shifts = tuple(shift) if isinstance(shift, (tuple, list)) else (whole(shift, "the shift of roll"),) * len(axes)
+    shifts = tuple(shift) if isinstance(shift, (tuple, list)) else (whole("roll", "`shift`", shift),) * len(axes)
     if len(shifts) != len(axes):
         raise ValueError(f"roll: {len(shifts)} shifts {shifts} for {len(axes)} axes {axes}; there must be as many.")
     out = x

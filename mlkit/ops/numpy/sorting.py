@@ -4,7 +4,7 @@ import numpy as np
 
 from mlkit.core import dtypes
 from mlkit.core.keras_tensor import symbolic
-from mlkit.core.spec import Dim, Spec, is_known, normalize_axis, show, size_of
+from mlkit.core.spec import Dim, Spec, is_known, normalize_axis, show, size_of, whole
 from mlkit.core.tensor import Tensor
 from mlkit.ops import elementwise as el
 from mlkit.ops import movement as mov
@@ -130,7 +130,7 @@ def bincount(x, weights=None, minlength=0, sparse=False):
     host = x.numpy()
     if host.size and host.min() < 0:
         raise ValueError(f"bincount: the integers must not be negative, but one is {host.min()}.")
-    bins = max(minlength, int(host.max()) + 1 if host.size else 0)
+    bins = max(whole("bincount", "`minlength`", minlength, least=0), int(host.max()) + 1 if host.size else 0)
     rows = x.shape[0] if len(x.shape) == 2 else 1
     index = reshape(cast(x, "int32"), (rows, x.shape[-1]))
     index = ravel(el.add(index, expand_dims(el.mul(mov.iota(size=rows, dtype="int32"), bins), 1)))

@@ -1,7 +1,7 @@
 """Spread, order statistics and correlation; differences and integrals of samples."""
 
 from mlkit.core import dtypes
-from mlkit.core.spec import normalize_axis, require_elements, same_size, show, size_of
+from mlkit.core.spec import is_known, normalize_axis, require_elements, same_size, show, size_of, whole
 from mlkit.ops import elementwise as el
 from mlkit.ops import movement as mov
 from mlkit.ops import order
@@ -162,13 +162,12 @@ def diff(a, n=1, axis=-1):
     >>> diff([1, 4, 9]).numpy()
     array([3, 5], dtype=int32)
     """
-    x = as_tensor(a)
-    if n < 0:
-        raise ValueError(f"diff: `n` must not be negative, but is {n}.")
+    x, n = as_tensor(a), whole("diff", "`n`", n, least=0)
     if not x.shape:
         raise ValueError("diff: the tensor needs an axis, but is a scalar.")
     axis = normalize_axis("diff", axis, len(x.shape))
-    for _ in range(n):
+    size = x.shape[axis]
+    for _ in range(min(n, size) if is_known(size) else n):  # then nothing is left
         size = x.shape[axis]
         later, earlier = (
             mov.slice_along(x, axis, 1 if size != 0 else 0, size),

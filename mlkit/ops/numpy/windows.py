@@ -6,7 +6,7 @@ F. J. Harris, On the Use of Windows for Harmonic Analysis, Proc. IEEE 66 (1978).
 import numpy as np
 
 from mlkit.core import dtypes
-from mlkit.core.spec import Dim, Spec
+from mlkit.core.spec import Dim, Spec, whole
 from mlkit.core.tensor import Tensor
 from mlkit.ops.convert import as_tensor, cast
 
@@ -19,30 +19,36 @@ def bartlett(x):
     >>> bartlett(5).numpy()
     array([0. , 0.5, 1. , 0.5, 0. ], dtype=float32)
     """
-    return _window(np.bartlett, x)
+    return _window("bartlett", x)
 
 
 def blackman(x):
     """The Blackman window of x elements: three terms of cosines."""
-    return _window(np.blackman, x)
+    return _window("blackman", x)
 
 
 def hamming(x):
     """The Hamming window of x elements: a raised cosine with small steps at its ends."""
-    return _window(np.hamming, x)
+    return _window("hamming", x)
 
 
 def hanning(x):
     """The Hann window of x elements: a raised cosine, 0 at both ends."""
-    return _window(np.hanning, x)
+    return _window("hanning", x)
 
 
 def kaiser(x, beta):
     """The Kaiser window of x elements; a larger `beta` makes it narrower."""
-    return _window(np.kaiser, x, float(beta))
+    return _window("kaiser", x, float(beta))
 
 
-def _window(function, x, *parameters):
+_MOST = 1 << 32
+
+
+def _window(name, x, *parameters):
     if isinstance(x, Tensor) and type(x.data) is Spec:
         return Tensor(Spec((Dim(),), dtypes.floatx()))
-    return cast(as_tensor(np.asarray(function(int(x), *parameters))), dtypes.floatx())
+    size = whole(name, "the number of elements", x, least=0)
+    if size > _MOST:
+        raise MemoryError(f"{name}: there is no memory for {size:,} elements.")
+    return cast(as_tensor(np.asarray(getattr(np, name)(size, *parameters))), dtypes.floatx())
