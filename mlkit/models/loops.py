@@ -122,7 +122,7 @@ class LoopsMixin:
         callbacks.on_test_end(logs)
         if return_dict:
             return logs
-        return _as_list(logs)
+        return self._as_list(logs)
 
     def predict(self, x, batch_size=None, verbose="auto", steps=None, callbacks=None):
         """Predictions for data, batch by batch in test mode: a NumPy array (or structure of them)."""
@@ -174,7 +174,14 @@ class LoopsMixin:
             batch = with_class_weight(batch, self._weights_of(class_weight))
         self._reset_before_batch()
         logs = _numbers(self._step(step, batch))
-        return logs if return_dict else _as_list(logs)
+        return logs if return_dict else self._as_list(logs)
+
+    def _as_list(self, logs):
+        """A single number, or the values in the order of `metrics_names`; those under other names, as of metrics of several outputs,
+        come last, in the order of these names, as in Keras."""
+        known = dict.fromkeys(m.name for m in self._known_metrics() if m.name in logs)
+        values = [logs[name] for name in (*known, *sorted(set(logs) - set(known)))]
+        return values[0] if len(values) == 1 else values
 
     def _weights_of(self, class_weight):
         """The function labels -> weights; the loss knows whether labels are class numbers or one-hot rows."""
@@ -262,12 +269,6 @@ def _number(value):
 
 def _host(x):
     return np.asarray(x.numpy()) if type(x) is Tensor else x
-
-
-def _as_list(logs):
-    """A single number, or the values with the loss first."""
-    values = [logs[k] for k in sorted(logs, key=lambda k: (k != "loss", 0))] if "loss" in logs else list(logs.values())
-    return values[0] if len(values) == 1 else values
 
 
 def _validates(epoch, freq):

@@ -38,7 +38,7 @@ class OutputNames:
                     "order."
                 )
             return [value.get(name) for name in self.names]
-        if isinstance(value, (list, tuple)) and not self.single:
+        if isinstance(value, (list, tuple)) and (not self.single or len(value) == 1):
             if len(value) != n:
                 raise ValueError(f"`{what}` has {len(value)} entries, but the model has {n} outputs {self.names}.")
             return list(value)

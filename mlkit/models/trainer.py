@@ -204,15 +204,20 @@ class Trainer(LoopsMixin):
         for m in self.metrics:
             m.reset_state()
 
-    def _reset_before_batch(self):
-        """`reset_metrics`, without looking for metrics in all layers anew: compiled steps know those of their trace only."""
+    def _known_metrics(self):
+        """`metrics`, without looking for some in all layers anew: compiled steps know those of their trace only."""
         traces = sum(p.traces for p in self._training.get("programs", {}).values())
-        if not traces or type(self).reset_metrics is not Trainer.reset_metrics:
-            return self.reset_metrics()
+        if not traces:
+            return self.metrics
         known = self._training.get("known_metrics")
         if known is None or known[0] != traces:
             known = self._training["known_metrics"] = traces, self.metrics
-        for m in known[1]:
+        return known[1]
+
+    def _reset_before_batch(self):
+        if type(self).reset_metrics is not Trainer.reset_metrics:
+            return self.reset_metrics()
+        for m in self._known_metrics():
             m.reset_state()
 
     # ---- programs --------------------------------------------------------------------------------------------------

@@ -16,6 +16,11 @@ OPTIMIZERS = [
     "Adagrad(0.01)", "Nadam(0.003)", "Lion(0.001)", "SGD(0.01, clipnorm=0.5)",
 ]  # fmt: skip
 LOSSES = ["mse", "mae", "huber", "log_cosh", "cosine_similarity"]
+# losses of classes, and the activations whose answers they take
+CLASSES = {
+    "categorical_crossentropy": "softmax", "sparse_categorical_crossentropy": "softmax", "categorical_focal_crossentropy": "softmax",
+    "binary_crossentropy": "sigmoid", "binary_focal_crossentropy": "sigmoid",
+}  # fmt: skip
 METRICS = ["mse", "mae", "root_mean_squared_error", "cosine_similarity", "mean_absolute_percentage_error"]
 
 
@@ -29,16 +34,20 @@ class Call:
     inputs: tuple
     form: str = "single"
 
+    def made(self):
+        """The layer."""
+        return f"L.{self.layer}({', '.join(f'{k}={v}' for k, v in self.options)})"
+
     def line(self):
         inputs = ", ".join(self.inputs)
-        options = ", ".join(f"{k}={v}" for k, v in self.options)
-        return f"{self.out} = L.{self.layer}({options})({f'[{inputs}]' if self.form == 'list' else inputs})"
+        return f"{self.out} = {self.made()}({f'[{inputs}]' if self.form == 'list' else inputs})"
 
 
 @dataclasses.dataclass(frozen=True)
 class Drawn:
-    """A model as it was drawn. shape: of the inputs, with the batch. ints: inputs are whole numbers below it; 0: normal ones.
-    outside: whether an argument lies outside its range, so that a library may refuse it."""
+    """A model as it was drawn. shape: of each input, with the batch. ints: inputs are whole numbers below it; 0: normal ones.
+    outside: whether an argument lies outside its range, so that a library may refuse it. inputs, outputs: names of tensors; the
+    output is by default that of the last call. sequential: it is a Sequential, and each call takes what the one before it gave."""
 
     shape: tuple
     ints: int
@@ -47,11 +56,20 @@ class Drawn:
     loss: str
     metric: str
     outside: bool = False
+    inputs: tuple = ("x",)
+    outputs: tuple = ()
+    sequential: bool = False
 
     def source(self):
-        lines = [f'x = keras.Input({self.shape[1:]}, dtype="{"int32" if self.ints else "float32"}")']
-        lines += [c.line() for c in self.calls]
-        body = "\n    ".join(["L = keras.layers", *lines, f"return keras.Model(x, {self.calls[-1].out})"])
+        lines = [f'{n} = keras.Input({self.shape[1:]}, dtype="{"int32" if self.ints else "float32"}")' for n in self.inputs]
+        if self.sequential:
+            lines.append(f"return keras.Sequential([{', '.join(['x', *(c.made() for c in self.calls)])}])")
+        else:
+            lines += [c.line() for c in self.calls]
+            lines.append(
+                f"return keras.Model({_one_or_list(self.inputs)}, {_one_or_list(self.outputs or [self.calls[-1].out])})"
+            )
+        body = "\n    ".join(["L = keras.layers", *lines])
         return f"def make(keras):\n    {body}\n"
 
     def make(self, library):
@@ -62,9 +80,22 @@ class Drawn:
         return space["make"](library)
 
     def arrays(self):
+        """One array for each input."""
         rng = np.random.default_rng(0)
-        shape = (BATCH, *self.shape[1:])
-        return rng.integers(0, self.ints, shape).astype("int32") if self.ints else rng.normal(size=shape).astype("float32")
+        shape = (len(self.inputs), BATCH, *self.shape[1:])
+        return [*(rng.integers(0, self.ints, shape).astype("int32") if self.ints else rng.normal(size=shape).astype("float32"))]
+
+    def labels(self, shapes):
+        """What outputs of these shapes are trained to be: an array for each."""
+        rng = np.random.default_rng(2)
+        if self.loss not in CLASSES:
+            return [rng.normal(size=s).astype("float32") for s in shapes]
+        if CLASSES[self.loss] == "sigmoid":
+            return [rng.integers(0, 2, s).astype("float32") for s in shapes]
+        classes = [rng.integers(0, s[-1], s[:-1]) for s in shapes]
+        return (
+            classes if self.loss.startswith("sparse") else [np.eye(s[-1], dtype="float32")[c] for s, c in zip(shapes, classes)]
+        )
 
     def script(self, kind):
         """A program of its own that fails as the model does."""
@@ -73,6 +104,10 @@ class Drawn:
             f"# {kind}\n{self.source()}\nfrom tests.fuzz.against_keras import Call, Drawn, check\n\n"
             f"# the same as data: three steps of {self.optimizer} on {self.loss}\ncheck({fields.join(('Drawn(', ')'))})\n"
         )
+
+
+def _one_or_list(names):
+    return names[0] if len(names) == 1 else f"[{', '.join(names)}]"
 
 
 ROWS = [s for s in SAMPLES if not s.random and not any(callable(v) for v in s.options.values()) and not s.call]
@@ -86,31 +121,45 @@ def draw(seed):
     wanted, outside = rng.randint(3, 8), rng.random() < 1 / 3
     first = rng.choices(FIRST, [3, 4, 3, 1])[0]
     ints = 6 if len(first) == 2 and rng.random() < 0.3 else 0
-    x = mlkit.Input(first[1:], dtype="int32" if ints else "float32")
-    made, calls, names = {"x": x}, [], ["x"]
+    sequential = rng.random() < 0.25
+    names = ["x"] if sequential or rng.random() < 0.7 else ["x", "x2"]
+    made, calls = {n: mlkit.Input(first[1:], dtype="int32" if ints else "float32") for n in names}, []
     at = rng.randrange(wanted) if outside else -1
     while len(calls) < wanted:
-        source = names[-1] if rng.random() < 0.7 else rng.choice(names)
-        call = _drawn_call(rng, made, source, f"y{len(calls) + 1}", ints and source == "x", len(calls) == at)
+        source = names[-1] if sequential or rng.random() < 0.7 else rng.choice(names)
+        call = _drawn_call(rng, made, source, f"y{len(calls) + 1}", ints and source in ("x", "x2"), len(calls) == at)
+        if sequential and call.form != "single":
+            continue
         try:
             made[call.out] = _called(call, made)
         except Exception:  # what is refused ends the model, for check() to ask whether Keras refuses it too; not too often
             if len(calls) == at or rng.random() < 0.1:
-                return _drawn(rng, first, ints, [*calls, call], at)
+                return _drawn(rng, first, ints, [*calls, call], at, sequential, [])
             continue
         calls.append(call)
         names.append(call.out)
-    return _drawn(rng, first, ints, calls, at)
+    others = [c.out for c in calls[:-1] if not sequential and rng.random() < 0.1]
+    return _drawn(rng, first, ints, calls, at, sequential, others)
 
 
-def _drawn(rng, shape, ints, calls, at):
-    used, kept = {calls[-1].out}, []
+def _drawn(rng, shape, ints, calls, at, sequential, others):
+    """others: outputs besides that of the last call. Where the loss is one of classes, each output gets a layer that answers with
+    probabilities."""
+    training = rng.choice(OPTIMIZERS), rng.choice(LOSSES), rng.choice(METRICS)
+    outputs = [*others, calls[-1].out]
+    if rng.random() < 1 / 3:
+        loss = rng.choice(list(CLASSES))
+        training = training[0], loss, "accuracy"
+        options = ("units", "3"), ("activation", f'"{CLASSES[loss]}"')
+        calls = [*calls, *(Call(f"p{k}", "Dense", options, (out,)) for k, out in enumerate(outputs))]
+        outputs = [f"p{k}" for k in range(len(outputs))]
+    used, kept = {*outputs}, []
     for call in reversed(calls):
         if call.out in used:
             used.update(call.inputs)
             kept.append(call)
-    training = rng.choice(OPTIMIZERS), rng.choice(LOSSES), rng.choice(METRICS)
-    return Drawn(shape, ints, tuple(kept[::-1]), *training, outside=f"y{at + 1}" in used)
+    inputs = tuple(n for n in ("x", "x2") if n in used)
+    return Drawn(shape, ints, tuple(kept[::-1]), *training, f"y{at + 1}" in used, inputs, tuple(outputs), sequential)
 
 
 def _drawn_call(rng, made, source, out, ints, outside):
@@ -151,11 +200,16 @@ def shrunk(drawn, fails, tries=40):
 
 
 def _candidates(drawn):
+    for out in drawn.outputs if len(drawn.outputs) > 1 else ():
+        yield dataclasses.replace(drawn, outputs=tuple(n for n in drawn.outputs if n != out))
     for k, call in enumerate(drawn.calls):
-        rest = [*drawn.calls[:k], *drawn.calls[k + 1 :]]
-        renamed = [dataclasses.replace(c, inputs=tuple(call.inputs[0] if n == call.out else n for n in c.inputs)) for c in rest]
-        if renamed:
-            yield dataclasses.replace(drawn, calls=tuple(renamed))
+
+        def renamed(names, call=call):
+            return tuple(call.inputs[0] if n == call.out else n for n in names)
+
+        rest = [dataclasses.replace(c, inputs=renamed(c.inputs)) for c in [*drawn.calls[:k], *drawn.calls[k + 1 :]]]
+        if rest:
+            yield dataclasses.replace(drawn, calls=tuple(rest), outputs=renamed(drawn.outputs))
     for k, call in enumerate(drawn.calls):
         for name, _ in call.options:
             fewer = dataclasses.replace(call, options=tuple(o for o in call.options if o[0] != name))
