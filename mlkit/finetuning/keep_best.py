@@ -19,6 +19,7 @@ class KeepBest(MonitorCallback):
         filepath: a `.weights.h5` or `.keras` file that always holds the best so far, or None.
 
     >>> import mlkit
+    >>> mlkit.utils.set_random_seed(0)
     >>> model = mlkit.Sequential([mlkit.Input((2,)), mlkit.layers.Dense(1)])
     >>> model.compile("sgd", "mse")
     >>> best = KeepBest(model, monitor="loss")
