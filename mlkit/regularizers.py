@@ -4,7 +4,7 @@ import math
 
 from mlkit import ops
 from mlkit.core.config_object import Configurable
-from mlkit.core.dtypes import single_of
+from mlkit.core.dtypes import is_float, single_of
 from mlkit.core.lookup import Lookup
 
 __all__ = (
@@ -110,9 +110,11 @@ class OrthogonalRegularizer(Regularizer):
 
 
 def _own_and_single(x):
-    """The dtype of the weights, which the penalty has too, and the weights in float32 or wider: sums of half floats overflow on the way."""
+    """The dtype of the weights, which the penalty has too, and the weights in float32 or wider: sums of half floats overflow on the way.
+    Whole numbers, as layers may answer, have a penalty in floats."""
     x = ops.convert_to_tensor(x)
-    return x.dtype, ops.cast(x, single_of(x.dtype))
+    single = ops.cast(x, single_of(x.dtype))
+    return x.dtype if is_float(x.dtype) else single.dtype, single
 
 
 def _factor(name, value):

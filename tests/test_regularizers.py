@@ -89,3 +89,10 @@ def test_bad_uses():
     with pytest.raises(ValueError, match="works on matrices"):
         regularizers.OrthogonalRegularizer()(ops.ones((2, 2, 2)))
     assert regularizers.Regularizer()(ops.ones(3)) == 0.0
+
+
+@pytest.mark.parametrize("name", ["l1", "l2", "l1_l2", "orthogonal_regularizer"])
+def test_whole_numbers_have_the_penalty_of_the_same_floats(name):
+    penalty, x = getattr(regularizers, name)(), np.array([[1, -2, 0], [3, 1, 2]])
+    found, wanted = (penalty(ops.convert_to_tensor(x.astype(t))) for t in ("int32", "float32"))
+    assert found.dtype == "float32" and float(found) == float(wanted)

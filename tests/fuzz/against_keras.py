@@ -64,8 +64,9 @@ def check(drawn):
     rounded = _agree("predictions", expected, _outputs(theirs, x), lambda: _moved(drawn, x, weights, _outputs))
     with tempfile.TemporaryDirectory() as folder:
         _check_files(ours, theirs, x, [expected, _outputs(theirs, x)], folder)
-    # Keras truncates the labels of outputs that are whole numbers
-    is_float = all(t.dtype == "float32" for t in ours.outputs)
+    # Keras truncates the labels of outputs that are whole numbers, and the factors of penalties on them
+    penalized = [layer.output for layer in ours.layers if layer.activity_regularizer is not None]
+    is_float = all(t.dtype == "float32" for t in mlkit.tree.flatten([ours.outputs, penalized]))
     if ours.trainable_weights and is_float and all(np.isfinite(y).all() for y in expected):
         y = drawn.labels([y.shape for y in expected])
         train = functools.partial(_trained, drawn, y=y)
