@@ -33,10 +33,11 @@ def single(x):
 
 def _unary(xp):
     def sigmoid(x):
-        return xp.reciprocal(xp.exp(-x) + x.dtype.type(1))
+        wide = single(x)  # exp(12) is beyond float16
+        return xp.reciprocal(xp.exp(-wide) + wide.dtype.type(1)).astype(x.dtype, copy=False)
 
     def rsqrt(x):
-        return xp.reciprocal(xp.sqrt(x))
+        return xp.reciprocal(xp.sqrt(single(x))).astype(x.dtype, copy=False)
 
     quiet = dict(
         exp=xp.exp, expm1=xp.expm1, log=xp.log, log1p=xp.log1p, sqrt=xp.sqrt, rsqrt=rsqrt, sin=xp.sin, cos=xp.cos, tan=xp.tan,

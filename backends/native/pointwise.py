@@ -8,7 +8,7 @@ import functools
 
 import numpy as np
 
-from mlkit.backends.native.elementwise import pick_parts, picks_parts, power_into, select_bits
+from mlkit.backends.native.elementwise import is_half, pick_parts, picks_parts, power_into, select_bits, single
 from mlkit.core import dtypes
 
 
@@ -32,12 +32,27 @@ def _direct(xp):
 
 
 def _composed(xp):
+    def in_single(into):
+        """Half floats are rounded at the end only, as where no memory is given."""
+
+        def kernel(x, out):
+            if not is_half(x):
+                into(x, out)
+                return
+            wide = single(x)
+            into(wide, wide)
+            xp.copyto(out, wide, casting="unsafe")
+
+        return kernel
+
+    @in_single
     def sigmoid(x, out):
         xp.negative(x, out=out)
         xp.exp(out, out=out)
         xp.add(out, x.dtype.type(1), out=out)
         xp.reciprocal(out, out=out)
 
+    @in_single
     def rsqrt(x, out):
         xp.sqrt(x, out=out)
         xp.reciprocal(out, out=out)

@@ -26,9 +26,9 @@ def spread(g, x, axes):
 
 
 def _extreme_vjp(g, y, x, axes, keepdims):
-    """To the elements that attain the extreme, in equal shares."""
+    """To the elements that attain the extreme, in equal shares; to none where it is NaN."""
     chosen = el.cast(el.equal(x, spread(y, x, axes)), dtype=g.dtype)
-    count = sum_(chosen, axes=axes, keepdims=True)
+    count = el.maximum(sum_(chosen, axes=axes, keepdims=True), 1)
     return (chosen * (spread(g, x, axes) / count),)
 
 

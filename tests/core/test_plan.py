@@ -11,6 +11,7 @@ import pytest
 import mlkit
 from mlkit import Variable, ops
 from mlkit.core import debug
+from mlkit.core.op import OPS
 from mlkit.core.plan import Storage, arrange
 from mlkit.core.spec import Spec
 from mlkit.core.tensor import Value
@@ -330,3 +331,33 @@ def test_scalar_state_that_eager_steps_left_is_written_into():
     step(x)
     mlkit.function(step)(x)
     assert int(optimizer.iterations.numpy()) == 2
+
+
+@pytest.mark.parametrize(
+    "name,count,params",
+    [
+        ("adam_update", 3, dict(beta_1=0.9, beta_2=0.8, epsilon=0.1)),
+        ("sgd_update", 2, dict(momentum=0.9, nesterov=True)),
+        ("rmsprop_update", 4, dict(rho=0.9, epsilon=0.1, momentum=0.5, centered=True)),
+        ("silu_grad", 1, {}),
+        ("pow", 1, {}),
+        ("softmax_grad", 1, dict(axis=-1)),
+    ],
+)
+@pytest.mark.parametrize("shape", [(), (3, 4), (100, 120)])
+def test_a_tensor_given_twice_is_not_written_over_before_it_is_read(name, count, params, shape):
+    rate = ops.convert_to_tensor(0.01)
+
+    def f(x):
+        y = ops.exp(x)
+        if name.endswith("update"):
+            return OPS[name](*[y] * (count + 1), rate, **params)
+        return OPS[name](y, y, **params)
+
+    x = ops.convert_to_tensor(np.random.default_rng(0).normal(size=shape), "float32")
+    if name == "softmax_grad" and not shape:
+        x = ops.reshape(x, (1,))
+    for k, (found, wanted) in enumerate(zip(mlkit.tree.flatten(mlkit.function(f)(x)), mlkit.tree.flatten(f(x)), strict=True)):
+        np.testing.assert_allclose(found.numpy(), wanted.numpy(), rtol=1e-5, atol=1e-6)
+        alone = mlkit.function(lambda x, k=k: mlkit.tree.flatten(f(x))[k])(x)
+        np.testing.assert_allclose(alone.numpy(), wanted.numpy(), rtol=1e-5, atol=1e-6)

@@ -91,7 +91,9 @@ def agree(program, eager, compiled, exact):
         bad = ~rule(a, b)
         if allowed is not None and (not exact or what.startswith("gradient")):
             bad &= ~near(a, b) & ~_within(a, b, allowed[k])
-        if not exact and "relu" in program.definition():  # compiled, it may make 0 of NaN, as the list of rounding passes says
+        if not exact and any(
+            "relu" in c.op.name for c in graph.calls
+        ):  # compiled, it may make 0 of NaN, as the list of rounding passes says
             bad &= ~np.isnan(noise.wide(a))
         if bad.any():
             at = tuple(int(i) for i in np.argwhere(bad)[0])
@@ -147,7 +149,7 @@ def agree_with_jax(program, eager, answer, ask):
             raise Disagreement("jax output spec", f"output {k} is {x.spec} eagerly and {value.dtype}{value.shape} on JAX")
     wanted = [*map(_array, outputs), *([] if slopes is None else map(_array, eager.gradients))]
     got = [*values, *(slopes or [])]
-    bad = {k: ~near(a, b) for k, (a, b) in enumerate(zip(wanted, got, strict=True)) if b is not None}
+    bad = {k: ~near(a, b) & ~_is_small(a, b) for k, (a, b) in enumerate(zip(wanted, got, strict=True)) if b is not None}
     if not any(where.any() for where in bad.values()):
         return
     allowed = noise.spread(*graph_of(program))
@@ -163,6 +165,13 @@ def agree_with_jax(program, eager, answer, ask):
             a, b, at = wanted[k], got[k], tuple(int(i) for i in np.argwhere(where)[0])
             text = f"number {k} at {at}: {a[at]} eagerly, {b[at]} there ({where.sum()} of {where.size})"
             raise Disagreement(f"jax {'output' if k < len(values) else 'gradient'}", text)
+
+
+def _is_small(a, b):
+    """Where the difference is a few units in the last place of the largest number: JAX's own formulas may cancel."""
+    largest = np.max(np.abs(noise.wide(a)), initial=0, where=np.isfinite(a))
+    with np.errstate(all="ignore"):
+        return np.abs(noise.wide(a) - noise.wide(b)) <= TIGHT * noise.unit(largest, dtypes.name_of(a.dtype))
 
 
 def _array(tensor):

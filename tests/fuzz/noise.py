@@ -6,6 +6,7 @@ integers hangs on the last place, the spread shows that too. No op and no value 
 Method: Parker, Monte Carlo Arithmetic, UCLA Computer Science Technical Report CSD-970002, 1997.
 """
 
+import functools
 import math
 
 import ml_dtypes
@@ -28,14 +29,19 @@ FACTOR = 4  # how many times the spread that was seen is allowed
 
 
 def spread(graph, arrays, seed=0):
-    """For each output of a graph, how far it moves: an array of the output's shape."""
-    graph = lower(_in_single(graph), {})
+    """For each output of a graph, how far it moves: an array of the output's shape. Fused ops of half floats round at their end, and
+    some within; both are tried."""
+    found = [_spread(lower(g, kernels), arrays, seed) for g, kernels in ((_in_single(graph), {}), (graph, _FusedInHalves()))]
+    return list(map(np.maximum, *found))
+
+
+def _spread(graph, arrays, seed):
     plain = _run(graph, arrays, None)
     out = [np.zeros(np.shape(a)) for a in plain]
     rng = np.random.default_rng(seed)
-    for _ in range(RUNS):
+    for change in [functools.partial(_moved, rng=rng)] * RUNS + [_flushed]:
         try:
-            moved_results = _run(graph, arrays, rng)
+            moved_results = _run(graph, arrays, change)
         except IndexError:  # an index that was computed from floats has left its axis: rounding decides everything
             return [np.full(a.shape, np.inf) for a in out]
         for k, a in enumerate(moved_results):
@@ -45,6 +51,16 @@ def spread(graph, arrays, seed=0):
             moved = np.where(differs & ~np.isfinite(moved), np.inf, np.where(differs, moved, 0))
             out[k] = np.maximum(out[k], moved)
     return [FACTOR * a for a in out]
+
+
+class _FusedInHalves:
+    """The kernels of fused ops that are asked for half floats; others are lowered to ops that round each step."""
+
+    def get(self, name):
+        return self
+
+    def declines(self, *args, **params):
+        return not any(map(_is_half, args))
 
 
 def _in_single(graph):
@@ -77,34 +93,43 @@ def _is_half(a):
     return dtype in dtypes.HALF
 
 
-def _run(graph, arrays, rng):
+def _run(graph, arrays, change):
+    """The outputs of a graph; `change(array, times=1)` is what happens to each array, unless it is None."""
     env = dict(zip(map(id, graph.inputs), arrays))
-    if rng is not None:
-        env = {k: _moved(a, rng) for k, a in env.items()}
+    if change is not None:
+        env = {k: change(a) for k, a in env.items()}
     for call in graph.calls:
         args = [env[id(a)] if type(a) is Value else a for a in call.args]
         exact, times = call.op.name in VIEWS, 1
-        if rng is not None and not exact and not getattr(call.op.spec, "elementwise", False):
-            args = [_moved(a, rng) for a in args]  # sums and products of many: each term is rounded
+        if change is not None and not exact and not getattr(call.op.spec, "elementwise", False):
+            args = list(map(change, args))  # sums and products of many: each term is rounded
             if call.op.name in SEQUENTIAL:
                 times = math.sqrt(max(1, args[0].shape[call.params["axis"]]))
         found = state.kernels[call.op.name](*args, **call.params)
         found = found if type(found) is tuple else (found,)
-        env.update((id(v), a if rng is None or exact else _moved(a, rng, times)) for v, a in zip(call.outs, found))
+        env.update((id(v), a if change is None or exact else change(a, times)) for v, a in zip(call.outs, found))
     return [env[id(v)] if type(v) is Value else v for v in graph.outputs]
 
 
-def _moved(a, rng, times=1):
-    if not hasattr(a, "dtype"):
+def _moved(a, times=1, *, rng):
+    """By a few units in the last place, at random."""
+    if not _is_inexact(a):
         return a
-    name = dtypes.name_of(a.dtype)
-    if name not in dtypes.FLOATS + dtypes.COMPLEX:
-        return a
-    a = np.asarray(a)
+    x, name = wide(a), dtypes.name_of(a.dtype)
     with np.errstate(all="ignore"):
-        x = wide(a)
         relative = np.where((x != 0) & np.isfinite(x), unit(x, name) / np.abs(x), 0)
         return np.asarray(x * (1 + times * AMPLITUDE * relative * rng.uniform(-1, 1, a.shape))).astype(a.dtype)
+
+
+def _flushed(a, times=1):
+    """Without denormal numbers, which some processors' modes, XLA and float32 in the place of bfloat16 take for 0."""
+    if not _is_inexact(a):
+        return a
+    return np.where(np.abs(wide(a)) < float(ml_dtypes.finfo(a.dtype).smallest_normal), 0, a).astype(a.dtype)
+
+
+def _is_inexact(a):
+    return hasattr(a, "dtype") and dtypes.name_of(a.dtype) in dtypes.FLOATS + dtypes.COMPLEX
 
 
 def unit(x, dtype):

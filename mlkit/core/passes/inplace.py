@@ -17,7 +17,8 @@ def share(plan):
                 continue  # a view
             partners = [k for o, k in choice.inplace if o == out and k not in taken]
             before = old.get(id(v))
-            k = next((k for k in partners if _may_take(plan, i, call.args[k], result, before, at)), None)
+            fitting = (k for k in partners if _may_take(plan, i, call.args[k], result, before))
+            k = next((k for k in fitting if _is_read_in_time(call, at[plan.place(call.args[k]).storage], partners)), None)
             if k is not None:
                 _join(result, plan.place(call.args[k]).storage)
                 taken.add(k)
@@ -42,16 +43,25 @@ def _predecessors(plan):
 
 
 def _arguments_at(plan, call):
-    """Storage -> ids of the arguments that lie there."""
+    """Storage -> places of the arguments that lie there."""
     found = {}
-    for a in call.inputs:
-        found.setdefault(plan.place(a).storage, set()).add(id(a))
+    for k, a in enumerate(call.args):
+        if type(a) is Value:
+            found.setdefault(plan.place(a).storage, []).append(k)
     return found
 
 
-def _may_take(plan, i, argument, result, before, at):
-    """Whether `result` of call i may lie where `argument` lies; `before`: storage of the old value it replaces, or None; at: which
-    arguments lie where."""
+def _is_read_in_time(call, places, partners):
+    """Whether what lies at these places of the arguments is read before a result is written over it. An argument that is given twice
+    is, where the only result may lie where either lies; else a kernel may write a first result before it reads the argument again."""
+    if len(places) == 1:
+        return True
+    same = all(call.args[k] is call.args[places[0]] for k in places)
+    return same and len(call.outs) == 1 and set(places) <= set(partners)
+
+
+def _may_take(plan, i, argument, result, before):
+    """Whether `result` of call i may lie where `argument` lies; `before`: storage of the old value it replaces, or None."""
     v = result.owner
     if type(argument) is not Value or argument.shape != v.shape or argument.dtype != v.dtype:
         return False
@@ -67,6 +77,6 @@ def _may_take(plan, i, argument, result, before, at):
         return False  # a part of what a kernel returned; or perhaps a scalar, which cannot be written; or of unknown strides
     if storage.nbytes != result.nbytes:
         return False
-    if storage.kind == "arena" and (place.offset or place.strides != plan.place(v).strides):
-        return False  # a transposed view, say
-    return len(at[storage]) == 1
+    return (
+        storage.kind != "arena" or not place.offset and place.strides == plan.place(v).strides
+    )  # a transposed view, say, may not
