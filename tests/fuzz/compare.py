@@ -91,10 +91,8 @@ def agree(program, eager, compiled, exact):
         bad = ~rule(a, b)
         if allowed is not None and (not exact or what.startswith("gradient")):
             bad &= ~near(a, b) & ~_within(a, b, allowed[k])
-        if not exact and any(
-            "relu" in c.op.name for c in graph.calls
-        ):  # compiled, it may make 0 of NaN, as the list of rounding passes says
-            bad &= ~np.isnan(noise.wide(a))
+        if not exact and any("relu" in c.op.name for c in graph.calls):
+            bad &= ~np.isnan(noise.wide(a))  # compiled, it may make 0 of NaN, as the list of rounding passes says
         if bad.any():
             at = tuple(int(i) for i in np.argwhere(bad)[0])
             text = f"{what} at {at}: {a[at]} eagerly, {b[at]} compiled ({bad.sum()} of {bad.size})"
