@@ -62,7 +62,8 @@ def test_sparsemax_is_the_nearest_distribution(axis):
     for values, found in zip(np.moveaxis(X, axis, -1), y):
         thresholds = (values - found)[found > 0]
         np.testing.assert_allclose(thresholds, thresholds[0], rtol=1e-5)
-        assert np.all(found >= 0) and np.all(values[found == 0] <= thresholds[0] + 1e-6)
+        assert np.all(found >= 0)
+        assert np.all(values[found == 0] <= thresholds[0] + 1e-6)
 
 
 @pytest.mark.parametrize("dtype", ["float16", "bfloat16", "float64"])
@@ -99,5 +100,6 @@ def test_own_functions():
         return 2 * x
 
     config = activations.serialize(twice)
-    assert activations.deserialize(config) is twice and activations.get(config) is twice
+    assert activations.deserialize(config) is twice
+    assert activations.get(config) is twice
     assert activations.get("tests>twice") is twice

@@ -60,7 +60,8 @@ def test_every_name_of_keras(name):
 
 
 def test_get():
-    assert constraints.get(None) is None and constraints.max_norm is constraints.MaxNorm
+    assert constraints.get(None) is None
+    assert constraints.max_norm is constraints.MaxNorm
     identity = lambda w: w
     assert constraints.get(identity) is identity
     assert constraints.get({"class_name": "MaxNorm", "config": {"max_value": 3}}).max_value == 3

@@ -16,7 +16,9 @@ def test_the_demo_reaches_its_accuracy(tmp_path):
     done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path)
     assert done.returncode == 0, done.stdout + done.stderr
     accuracy = float(re.search(r"held-out digits: ([0-9.]+)%", done.stdout)[1])
-    assert accuracy >= 97 and "predicts the same" in done.stdout and (tmp_path / "digits.keras").exists()
+    assert accuracy >= 97
+    assert "predicts the same" in done.stdout
+    assert (tmp_path / "digits.keras").exists()
 
 
 def test_a_short_demo_fails_in_words(capsys):
@@ -31,11 +33,13 @@ def test_pictures_and_verdicts():
     image = np.zeros((28, 28), "uint8")
     image[:, 14:] = 255
     lines = demo.picture(image)
-    assert len(lines) == 14 and set(lines) == {" " * 14 + "@" * 14}
+    assert len(lines) == 14
+    assert set(lines) == {" " * 14 + "@" * 14}
     assert demo.verdict(3, np.array([0, 0.1, 0, 0.9])) == "3 (90%)"
     assert demo.verdict(1, np.array([0, 0.1, 0, 0.9])) == "3 (90%), is 1"
 
 
 def test_the_command_line_explains_itself():
     done = subprocess.run([sys.executable, "-m", "mlkit"], capture_output=True, text=True)
-    assert done.returncode == 2 and "demo" in done.stderr
+    assert done.returncode == 2
+    assert "demo" in done.stderr

@@ -89,7 +89,8 @@ def test_fans_as_in_keras(shape, axes):
 @pytest.mark.parametrize("dtype", ["float32", "float64", "bfloat16"])
 def test_orthogonal(shape, dtype):
     values = initializers.Orthogonal(gain=2.0, seed=0)(shape, dtype)
-    assert values.dtype == dtype and values.shape == shape
+    assert values.dtype == dtype
+    assert values.shape == shape
     flat = values.numpy().astype("float64").reshape(-1, shape[-1]) / 2
     gram = flat.T @ flat if flat.shape[0] >= flat.shape[1] else flat @ flat.T
     np.testing.assert_allclose(gram, np.eye(len(gram)), atol=0.03 if dtype == "bfloat16" else 1e-5)
@@ -118,7 +119,8 @@ def test_values_as_in_keras(cls, options, shape, dtype):
         return  # Keras computes the angles in that dtype
     ours, theirs = (getattr(library, cls)(**options) for library in (initializers, keras.initializers))
     a, b = ours(shape, dtype), theirs(shape, dtype)
-    assert a.dtype == keras.backend.standardize_dtype(b.dtype) and a.shape == b.shape
+    assert a.dtype == keras.backend.standardize_dtype(b.dtype)
+    assert a.shape == b.shape
     np.testing.assert_allclose(a.numpy(), np.asarray(b), rtol=1e-6, atol=1e-5 * max(1, np.abs(b).max()))
 
 
@@ -165,7 +167,8 @@ def test_every_name_of_keras(name):
 class TestGet:
     def test_objects(self):
         one = initializers.Ones()
-        assert initializers.get(one) is one and initializers.get(None) is None
+        assert initializers.get(one) is one
+        assert initializers.get(None) is None
         assert isinstance(initializers.get(initializers.HeNormal), initializers.HeNormal)
         assert initializers.get(ops.ones) is ops.ones
 

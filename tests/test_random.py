@@ -48,10 +48,13 @@ def test_bits_of_every_width_come_from_one_stream():
 
 def test_seed_generator_counts_and_keeps_its_seed():
     g = random.SeedGenerator(42, name="dice")
-    assert g.state.path == "dice/seed_generator_state" and g.state.dtype == "uint32" and not g.state.trainable
+    assert g.state.path == "dice/seed_generator_state"
+    assert g.state.dtype == "uint32"
+    assert not g.state.trainable
     assert [g.next().numpy().tolist() for _ in range(3)] == [[42, 0], [42, 1], [42, 2]]
     again = random.SeedGenerator.from_config(g.get_config())
-    assert again.get_config() == {"seed": 42, "name": "dice"} and again.next().numpy().tolist() == [42, 0]
+    assert again.get_config() == {"seed": 42, "name": "dice"}
+    assert again.next().numpy().tolist() == [42, 0]
 
 
 def test_unordered_next_moves_on_too():
@@ -130,7 +133,9 @@ def test_continuous_distributions(dtype):
 @pytest.mark.parametrize("dtype", ["float16", "bfloat16"])
 def test_half_floats_stay_in_range(dtype):
     u = random.uniform((20000,), dtype=dtype, seed=1)
-    assert u.dtype == dtype and float(ops.max(u)) < 1 and float(ops.min(u)) >= 0
+    assert u.dtype == dtype
+    assert float(ops.max(u)) < 1
+    assert float(ops.min(u)) >= 0
     for x in (
         random.normal((9,), dtype=dtype),
         random.truncated_normal((9,), dtype=dtype),
@@ -149,15 +154,18 @@ def test_binomial(n, p):
 
 def test_binomial_of_tensors_and_edges():
     x = random.binomial((1000, 3), [5.0, 1e5, 7.0], [0.0, 0.3, 1.0], seed=1).numpy()
-    assert (x[:, 0] == 0).all() and (x[:, 2] == 7).all()
+    assert (x[:, 0] == 0).all()
+    assert (x[:, 2] == 7).all()
     assert abs(x[:, 1].mean() - 3e4) < 4 * math.sqrt(1e5 * 0.3 * 0.7 / 1000)
 
 
 def test_randint():
     x = random.randint((8000,), -3, 5, seed=1)
-    assert x.dtype == "int32" and stats.chisquare(np.bincount(x.numpy() + 3)).pvalue > 0.01
+    assert x.dtype == "int32"
+    assert stats.chisquare(np.bincount(x.numpy() + 3)).pvalue > 0.01
     y = random.randint((2, 500), np.array([[0], [100]]), np.array([[2], [103]]), dtype="uint8", seed=1)
-    assert y.dtype == "uint8" and [set(r) for r in y.numpy().tolist()] == [{0, 1}, {100, 101, 102}]
+    assert y.dtype == "uint8"
+    assert [set(r) for r in y.numpy().tolist()] == [{0, 1}, {100, 101, 102}]
     with pytest.raises(ValueError, match="maxval"):
         random.randint((2,), 3, 3)
 
@@ -166,15 +174,18 @@ def test_categorical():
     p = np.array([[0.1, 0.2, 0.7], [0.5, 0.5, 0.0]])
     with np.errstate(divide="ignore"):
         x = random.categorical(np.log(p), 20000, seed=5)
-    assert x.shape == (2, 20000) and x.dtype == "int32"
+    assert x.shape == (2, 20000)
+    assert x.dtype == "int32"
     counts = [np.bincount(row, minlength=3) for row in x.numpy()]
-    assert stats.chisquare(counts[0], p[0] * 20000).pvalue > 0.01 and counts[1][2] == 0
+    assert stats.chisquare(counts[0], p[0] * 20000).pvalue > 0.01
+    assert counts[1][2] == 0
 
 
 def test_shuffle_permutes_slices():
     x = np.arange(60).reshape(10, 6)
     y = random.shuffle(x, seed=3).numpy()
-    assert not np.array_equal(x, y) and sorted(map(tuple, y)) == sorted(map(tuple, x))
+    assert not np.array_equal(x, y)
+    assert sorted(map(tuple, y)) == sorted(map(tuple, x))
     z = random.shuffle(x, axis=1, seed=3).numpy()
     assert sorted(map(tuple, z.T)) == sorted(map(tuple, x.T))
 
@@ -182,10 +193,13 @@ def test_shuffle_permutes_slices():
 def test_dropout():
     x = ops.ones((400, 50))
     y = random.dropout(x, 0.3, seed=1).numpy()
-    assert set(np.unique(y)) == {0.0, np.float32(1 / 0.7)} and abs(y.mean() - 1) < 0.01
+    assert set(np.unique(y)) == {0.0, np.float32(1 / 0.7)}
+    assert abs(y.mean() - 1) < 0.01
     rows = random.dropout(x, 0.5, noise_shape=(None, 1), seed=1).numpy()
-    assert (rows == rows[:, :1]).all() and set(np.unique(rows)) == {0.0, 2.0}
-    assert random.dropout(x, 0.0) is x and not random.dropout(x, 1.0).numpy().any()
+    assert (rows == rows[:, :1]).all()
+    assert set(np.unique(rows)) == {0.0, 2.0}
+    assert random.dropout(x, 0.0) is x
+    assert not random.dropout(x, 1.0).numpy().any()
     g = mlkit.grad(lambda x: ops.sum(random.dropout(x, 0.3, seed=1) * 2))(x)
     np.testing.assert_allclose(g.numpy(), 2 * y)
 

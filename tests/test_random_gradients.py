@@ -87,7 +87,8 @@ def test_second_derivative():
 @pytest.mark.parametrize("shape", [(), (0,), (3,)])
 def test_shapes(shape):
     x, slope = slopes(lambda a: random.gamma(shape, a, seed=2), 2.0)
-    assert x.shape == shape and slope.shape == ()
+    assert x.shape == shape
+    assert slope.shape == ()
 
 
 REFUSED = {

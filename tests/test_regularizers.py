@@ -69,8 +69,10 @@ def test_get():
     def halved(x):
         return 0.5 * ops.sum(x)
 
-    assert regularizers.get(halved) is halved and regularizers.get(None) is None
-    assert regularizers.l1_l2 is regularizers.L1L2 and regularizers.l2 is regularizers.L2
+    assert regularizers.get(halved) is halved
+    assert regularizers.get(None) is None
+    assert regularizers.l1_l2 is regularizers.L1L2
+    assert regularizers.l2 is regularizers.L2
     assert regularizers.get({"class_name": "L2", "config": {"l2": 0.5}}).l2 == 0.5
     with pytest.raises(ValueError, match="Could not interpret the regularizer 'l3'"):
         regularizers.get("l3")
@@ -95,4 +97,5 @@ def test_bad_uses():
 def test_whole_numbers_have_the_penalty_of_the_same_floats(name):
     penalty, x = getattr(regularizers, name)(), np.array([[1, -2, 0], [3, 1, 2]])
     found, wanted = (penalty(ops.convert_to_tensor(x.astype(t))) for t in ("int32", "float32"))
-    assert found.dtype == "float32" and float(found) == float(wanted)
+    assert found.dtype == "float32"
+    assert float(found) == float(wanted)

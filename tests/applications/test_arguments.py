@@ -97,7 +97,8 @@ def test_preprocessing_equals_keras(mode, data_format):
     for images in (x, x[0], x.astype("uint8"), x.astype("float64")):
         expected = keras.applications.imagenet_utils.preprocess_input(images.copy(), data_format, mode)
         found = imagenet_utils.preprocess_input(images, data_format, mode)
-        assert type(found) is np.ndarray and found.dtype == expected.dtype
+        assert type(found) is np.ndarray
+        assert found.dtype == expected.dtype
         np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-4)
         tensor = imagenet_utils.preprocess_input(mlkit.ops.convert_to_tensor(images), data_format, mode)
         np.testing.assert_allclose(tensor.numpy(), expected, rtol=1e-5, atol=1e-4)

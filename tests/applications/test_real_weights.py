@@ -36,7 +36,9 @@ def test_photos_are_named(model):
     for (name, expected), five in zip(PHOTOS.items(), found):
         assert expected & {word for _, word, _ in five}, (name, five)
         assert five == sorted(five, key=lambda entry: -entry[2])
-    assert found[0][0][1] in PHOTOS["chelsea"] and found[1][0][1] == "espresso" and found[2][0][1] == "missile"
+    assert found[0][0][1] in PHOTOS["chelsea"]
+    assert found[1][0][1] == "espresso"
+    assert found[2][0][1] == "missile"
 
 
 def test_features_are_those_before_the_head(model):
@@ -49,4 +51,6 @@ def test_features_are_those_before_the_head(model):
 
 def test_classes_have_words():
     table = mlkit.applications.imagenet_utils.class_names()
-    assert len(table) == 1000 and table[0] == ("n01440764", "tench") and table[285] == ("n02124075", "Egyptian_cat")
+    assert len(table) == 1000
+    assert table[0] == ("n01440764", "tench")
+    assert table[285] == ("n02124075", "Egyptian_cat")

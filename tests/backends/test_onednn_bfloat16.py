@@ -173,7 +173,8 @@ def test_chains(f, monkeypatch):
     wanted, compiled = f(*tensors), mlkit.function(f)
     compare(compiled(*tensors), wanted if isinstance(wanted, tuple) else (wanted,), ROUNDED)
     chains = chains_of(compiled)
-    assert chains and all(by_onednn for _, by_onednn in chains)
+    assert chains
+    assert all(by_onednn for _, by_onednn in chains)
 
 
 # ---- models ----------------------------------------------------------------------------------------------------------
@@ -221,5 +222,6 @@ def test_gradients_of_weights_are_not_rounded():
     compare(found(x), (x.astype("float32").T @ np.ones((40, 48), "float32"),), 1e-6)
     plan = next(iter(found.programs.values()))[0].run.plan
     names = [call.op.name for call in plan.graph.calls]
-    assert "matmul_wide" in names and "matmul" not in names
+    assert "matmul_wide" in names
+    assert "matmul" not in names
     assert all(isinstance(ch.prepared, Kernel) for c, ch in zip(plan.graph.calls, plan.choices) if c.op.name == "matmul_wide")

@@ -107,8 +107,10 @@ def test_adam_is_three_passes_in_place():
     g, rate = drawn(8, 9, seed=7), ops.convert_to_tensor(0.3)
     step(g, rate)
     program = next(iter(step.programs.values()))[0].run
-    assert all(by_onednn for _, by_onednn in chains_of(step)) and len(program.plan.overwrites) == 3
-    assert sum(len(c.prepared._steps) for c in program.plan.choices if c.prepared) == 3 and not program.plan.workspaces
+    assert all(by_onednn for _, by_onednn in chains_of(step))
+    assert len(program.plan.overwrites) == 3
+    assert sum(len(c.prepared._steps) for c in program.plan.choices if c.prepared) == 3
+    assert not program.plan.workspaces
     x, (w0, m0, v0) = np.float64(g.numpy()), before
     m0, v0 = m0 + (x - m0) * 0.1, v0 + (x * x - v0) * 0.01
     for a, b in zip((m, v, w), (m0, v0, w0 - 0.3 * m0 / (np.sqrt(v0) + 1e-7))):

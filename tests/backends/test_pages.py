@@ -15,7 +15,9 @@ LARGE = pages.LARGE
 @pytest.mark.parametrize("shape", [(3, 5), (LARGE // 16, 8), (0, 4), ()])
 def test_an_empty_array_is_its_own(shape):
     a = pages.empty(shape, "float32")
-    assert a.shape == shape and a.dtype == "float32" and pages.owns_memory(a)
+    assert a.shape == shape
+    assert a.dtype == "float32"
+    assert pages.owns_memory(a)
     a[...] = 2.0
     assert a.sum() == 2.0 * a.size
     assert not pages.owns_memory(a[...])
@@ -26,7 +28,8 @@ def test_expected_memory_gets_the_size_it_turns_out_to_need(size):
     arena = Arena(np)
     arena.expect(2 * LARGE)
     block = arena.at_least(size)
-    assert block.nbytes == size and not block.any()
+    assert block.nbytes == size
+    assert not block.any()
     block[:] = 7
     assert arena.at_least(LARGE) is block  # it is large enough
     assert arena.current() is block
@@ -53,7 +56,8 @@ def test_parts_cover_the_whole_once(size):
 @pytest.mark.parametrize("value, dtype", [(0, "float32"), (-3, "int64"), (True, "bool"), (1.5, "bfloat16")])
 def test_large_tensors_of_one_number(value, dtype):
     a = get_backend("native").kernels["full"](shape=(LARGE // 4, 3), value=value, dtype=dtype)
-    assert a.shape == (LARGE // 4, 3) and mlkit.core.dtypes.name_of(a.dtype) == dtype
+    assert a.shape == (LARGE // 4, 3)
+    assert mlkit.core.dtypes.name_of(a.dtype) == dtype
     assert (a == a.dtype.type(value)).all()
 
 

@@ -49,7 +49,8 @@ def test_tables(script):
     ratios = report.ratio_table({"mlp": result()}).splitlines()
     assert ratios[2] == "| mlp | **0.50** (≤ 0.75) | 2.00 (≤ 0.8) | **0.50** (≤ 0.9) | **0.10** (≤ 0.8) | **0.17** (≤ 0.5) |"
     times = report.time_table({"mlp": result()}).splitlines()[2]
-    assert "2 / 4 ms torch" in times and "1 / 0.5 ms keras-jax" in times
+    assert "2 / 4 ms torch" in times
+    assert "1 / 0.5 ms keras-jax" in times
     assert "| 1 ms | 2.00 |" in times  # the floor: 1e8 FLOPs at 100 GFLOP/s
     assert "0.1 / 0.01 ms" in times
     assert not any("(*)" in line for line in [*ratios, times])
@@ -59,14 +60,17 @@ def test_figures_of_two_runs_are_marked(script):
     report, mixed = script("report"), result(run="today")
     mixed["libraries"]["torch"]["run"] = "today"
     assert "| **0.50** (≤ 0.75) | 2.00 (≤ 0.8) (*) | **0.50** (≤ 0.9) |" in report.ratio_table({"mlp": mixed})
-    assert "2 / 4 ms torch |" in (times := report.time_table({"mlp": mixed})) and "1 / 0.5 ms keras-jax (*) |" in times
+    assert "2 / 4 ms torch |" in (times := report.time_table({"mlp": mixed}))
+    assert "1 / 0.5 ms keras-jax (*) |" in times
 
 
 def test_what_was_compiled_in_time_counts(script):
     report, compiled = script("report"), result()
     compiled["libraries"]["torch-compile"] = dict(fit_ms=3.0, predict_ms=0.4, first_s=20.0, rss_mb=500.0, limit_s=240)
     assert "| 3 ms / 0.4 ms / > 240 s / 20 s |" in (times := report.time_table({"mlp": compiled}))
-    assert "2 / 3 ms torch-compile" in times and "1 / 0.4 ms torch-compile" in times and "0.1 / 0.2 ms torch |" in times
+    assert "2 / 3 ms torch-compile" in times
+    assert "1 / 0.4 ms torch-compile" in times
+    assert "0.1 / 0.2 ms torch |" in times
     failed = dict(result(), failed={"torch-compile": "no C++ compiler (g++)"})
     assert "| no C++ compiler (g++) |" in report.time_table({"mlp": failed})
 
@@ -85,7 +89,10 @@ def test_the_page_is_written_between_its_marks(script, tmp_path, monkeypatch):
     for _ in range(2):
         report.write_page({"mlp": result()}, "about")
         text = page.read_text()
-        assert text.startswith("before\n") and text.endswith("\nafter\n") and "old" not in text and "about" in text
+        assert text.startswith("before\n")
+        assert text.endswith("\nafter\n")
+        assert "old" not in text
+        assert "about" in text
     assert report.BEGIN in (FOLDER.parent / "docs" / "performance.md").read_text()
 
 
@@ -93,14 +100,17 @@ def test_the_table_of_the_fine_tuning_job(script, tmp_path, monkeypatch):
     job, report = script("finetune_job"), script("report")
     seconds = {"mlkit": 10.0, "Keras on torch": 40.0, "Keras on TensorFlow": 25.0, "PyTorch": 12.5}
     figures = {name: dict(head_s=total - 2, all_s=2.0, total_s=total, rss_mb=100.0) for name, total in seconds.items()}
-    assert job.ratio(figures, "Keras") == 0.4 and job.ratio(figures, "PyTorch") == 0.8
+    assert job.ratio(figures, "Keras") == 0.4
+    assert job.ratio(figures, "PyTorch") == 0.8
     assert job.misses("plain", figures) == ["plain: 0.80 of PyTorch's > 0.7"]
     row = job.table({"plain": figures}).splitlines()[2]
-    assert row.startswith("| plain | 10.0 (2.0) s, 100 MB | 40.0") and row.endswith("| **0.40** (≤ 0.5) | 0.80 (≤ 0.7) |")
+    assert row.startswith("| plain | 10.0 (2.0) s, 100 MB | 40.0")
+    assert row.endswith("| **0.40** (≤ 0.5) | 0.80 (≤ 0.7) |")
     del figures["mlkit"]
     assert job.misses("plain", figures) == ["plain: mlkit does not run"]
     page = (FOLDER.parent / "docs" / "performance.md").read_text()
-    assert page.index(job.BEGIN) < page.index(job.END) and report.END in page
+    assert page.index(job.BEGIN) < page.index(job.END)
+    assert report.END in page
 
 
 def test_the_fine_tuning_job_runs_on_a_few_photos(script, tmp_path, monkeypatch):
@@ -112,22 +122,26 @@ def test_the_fine_tuning_job_runs_on_a_few_photos(script, tmp_path, monkeypatch)
     monkeypatch.setattr(mlkit.Model, "fit", mlkit.Model.fit)  # which the measurement wraps
     files.write_photos(tmp_path)
     files.write_weights(tmp_path)
-    assert len(list(tmp_path.glob("train/*/*.jpg"))) == 4 and len(list(tmp_path.glob("val/*/*.jpg"))) == 2
+    assert len(list(tmp_path.glob("train/*/*.jpg"))) == 4
+    assert len(list(tmp_path.glob("val/*/*.jpg"))) == 2
     times = []
     measure.note_end_of_fits(mlkit, times)
     measure.in_one_call(mlkit, tmp_path, augment=False)
-    assert len(times) == 2 and times[0] < times[1]
+    assert len(times) == 2
+    assert times[0] < times[1]
     measure.by_hand(mlkit, tmp_path, augment=True)  # Keras's script is mlkit's, too
     assert len(times) == 4
 
 
 def test_every_workload_has_targets_and_builds(script):
     workloads, report = script("workloads"), script("report")
-    assert list(report.TARGETS) != [] and set(report.TARGETS) == set(workloads.WORKLOADS)
+    assert list(report.TARGETS) != []
+    assert set(report.TARGETS) == set(workloads.WORKLOADS)
     for name in ("mlp", "convnet", "lstm"):
         model, x, y, arguments = workloads.WORKLOADS[name](mlkit)
         model.compile(**arguments)
-        assert len(x) == len(y) and model.output_shape[0] is None
+        assert len(x) == len(y)
+        assert model.output_shape[0] is None
 
 
 def test_a_measurement_prints_its_figures(script):

@@ -111,8 +111,10 @@ class TestCallbackList:
     def test_default_callbacks_are_added_once(self):
         mine = callbacks.History()
         made = CallbackList([mine], add_history=True, add_progbar=True, epochs=1, steps=None, verbose=0)
-        assert [type(c) for c in made.callbacks] == [callbacks.History, callbacks.ProgbarLogger] and made.history is mine
-        assert CallbackList().callbacks == [] and CallbackList([[callbacks.History()]]).history is not None
+        assert [type(c) for c in made.callbacks] == [callbacks.History, callbacks.ProgbarLogger]
+        assert made.history is mine
+        assert CallbackList().callbacks == []
+        assert CallbackList([[callbacks.History()]]).history is not None
 
     def test_batch_hooks_cost_nothing_unless_somebody_listens(self):
         def logs():
@@ -176,8 +178,10 @@ class TestEarlyStopping:
             stopper.model.weights = [epoch]
             stopper.on_epoch_end(epoch, {"val_loss": loss})
         stopper.on_train_end()
-        assert stopper.model.weights == [2] and stopper.model.stop_training
-        assert "early stopping" in (out := capsys.readouterr().out) and "best epoch, 3" in out
+        assert stopper.model.weights == [2]
+        assert stopper.model.stop_training
+        assert "early stopping" in (out := capsys.readouterr().out)
+        assert "best epoch, 3" in out
 
     def test_baseline_and_start(self):
         assert epochs(with_model(callbacks.EarlyStopping("loss", baseline=0.5, patience=2)), "loss", [3, 2, 2, 1]) == 3
@@ -257,14 +261,16 @@ class TestModelCheckpoint:
     def test_every_epoch_with_fields_in_the_name(self, tmp_path):
         keeper = with_model(callbacks.ModelCheckpoint(tmp_path / "deep" / "{epoch:02d}-{loss:.1f}.keras"))
         epochs(keeper, "loss", [3.0, 2.5])
-        assert keeper.model.saved == ["01-3.0.keras", "02-2.5.keras"] and (tmp_path / "deep").is_dir()
+        assert keeper.model.saved == ["01-3.0.keras", "02-2.5.keras"]
+        assert (tmp_path / "deep").is_dir()
 
     def test_only_the_best(self, tmp_path, capsys):
         keeper = with_model(callbacks.ModelCheckpoint(tmp_path / "{epoch}.keras", "loss", save_best_only=True, verbose=1))
         epochs(keeper, "loss", [3.0, 4.0, 2.0])
         assert keeper.model.saved == ["1.keras", "3.keras"]
         out = capsys.readouterr().out
-        assert "loss improved from None to 3.00000" in out and "did not improve from 3.00000" in out
+        assert "loss improved from None to 3.00000" in out
+        assert "did not improve from 3.00000" in out
         threshold = callbacks.ModelCheckpoint(
             tmp_path / "{epoch}.keras", "a", mode="max", save_best_only=True, initial_value_threshold=5.0
         )
@@ -396,14 +402,16 @@ class TestCSVLogger:
         path = tmp_path / "log.csv"
         history = fit(make_model(), callbacks.CSVLogger(path, separator=";"), validation_data=(X, Y))
         rows = self.rows(path, ";")
-        assert [float(r["val_loss"]) for r in rows] == history.history["val_loss"] and [r["epoch"] for r in rows] == ["0", "1"]
+        assert [float(r["val_loss"]) for r in rows] == history.history["val_loss"]
+        assert [r["epoch"] for r in rows] == ["0", "1"]
 
     def test_appending_does_not_repeat_the_header(self, tmp_path):
         path = tmp_path / "log.csv"
         logger = callbacks.CSVLogger(path, append=True)
         fit(make_model(), logger)
         fit(make_model(), logger)
-        assert len(self.rows(path)) == 4 and self.rows(path)[0]["val_loss"] == "NA"
+        assert len(self.rows(path)) == 4
+        assert self.rows(path)[0]["val_loss"] == "NA"
         fit(make_model(), callbacks.CSVLogger(path))
         assert len(self.rows(path)) == 2
 
@@ -432,7 +440,8 @@ class TestTerminateOnNaN:
 
     def test_training_ends(self, capsys):
         history = fit(self.model(), callbacks.TerminateOnNaN(), epochs=3)
-        assert len(history.epoch) == 1 and "training ends" in capsys.readouterr().out
+        assert len(history.epoch) == 1
+        assert "training ends" in capsys.readouterr().out
 
     def test_or_an_error_is_raised_before_anything_is_cleaned_up(self, tmp_path):
         ended = []
@@ -446,7 +455,9 @@ class TestProgbarLogger:
     def test_a_line_for_every_epoch(self, capsys):
         fit(make_model(), verbose=1, validation_data=(X, Y))
         lines = capsys.readouterr().out.splitlines()
-        assert len(lines) == 2 and lines[0].startswith("Epoch 1/2 - 4/4 - ") and "val_loss: " in lines[1]
+        assert len(lines) == 2
+        assert lines[0].startswith("Epoch 1/2 - 4/4 - ")
+        assert "val_loss: " in lines[1]
 
     def test_generators_without_a_length(self, capsys):
         def batches():
@@ -456,14 +467,17 @@ class TestProgbarLogger:
         make_model().fit(batches(), steps_per_epoch=3, epochs=1, verbose=2)
         make_model().evaluate(((X[:8], Y[:8]) for _ in range(5)), verbose=2)
         out = capsys.readouterr().out
-        assert "3/3 - " in out and "5/5 - " in out
+        assert "3/3 - " in out
+        assert "5/5 - " in out
 
     def test_evaluate_predict_and_silence(self, capsys):
         model = make_model()
         model.evaluate(X, Y, verbose=1)
         model.predict(X, verbose=1)
         lines = capsys.readouterr().out.splitlines()
-        assert len(lines) == 2 and "loss: " in lines[0] and "loss" not in lines[1]
+        assert len(lines) == 2
+        assert "loss: " in lines[0]
+        assert "loss" not in lines[1]
         fit(model)
         assert capsys.readouterr().out == ""
 
@@ -493,7 +507,10 @@ class TestProgbarLogger:
         monkeypatch.setattr(console, "in_notebook", lambda: True)
         monkeypatch.setattr(progbar, "_new_bar", Bar)
         fit(make_model(), verbose=1, epochs=3)
-        assert len(made) == 1 and made[0].description.startswith("Epoch 3/3") and made[0].n == 4 and made[0].closed
+        assert len(made) == 1
+        assert made[0].description.startswith("Epoch 3/3")
+        assert made[0].n == 4
+        assert made[0].closed
 
 
 def test_remote_monitor():
@@ -517,8 +534,10 @@ def test_remote_monitor():
         callbacks.RemoteMonitor(root, send_as_json=True).on_epoch_end(0, {"loss": 1.0})
         callbacks.RemoteMonitor(root, path="/p").on_epoch_end(1, {"loss": 0.5})
         server.shutdown()
-    assert json.loads(received[0][2]) == {"epoch": 0, "loss": 1.0} and received[0][0] == "/publish/epoch/end/"
-    assert received[1][2].startswith(b"data=%7B") and "form" in received[1][1]
+    assert json.loads(received[0][2]) == {"epoch": 0, "loss": 1.0}
+    assert received[0][0] == "/publish/epoch/end/"
+    assert received[1][2].startswith(b"data=%7B")
+    assert "form" in received[1][1]
     with pytest.warns(UserWarning, match="did not take"):
         callbacks.RemoteMonitor(root).on_epoch_end(2, {})
 
@@ -534,12 +553,15 @@ def test_logs_are_read_only_when_somebody_looks():
     hooks = CallbackList([bar, callbacks.History()], add_progbar=True, verbose=1, epochs=1, steps=2)
     hooks.on_epoch_begin(0)
     hooks.on_train_batch_end(0, logs)
-    assert not read and bar.progbar.seen == 1, "no bar is on the screen"
+    assert not read, "no bar is on the screen"
+    assert bar.progbar.seen == 1
     seen = []
     hooks.append(callbacks.LambdaCallback(on_train_batch_end=lambda batch, logs: seen.append(logs)))
     hooks.append(callbacks.LambdaCallback(on_train_batch_end=lambda batch, logs: seen.append(logs)))
     hooks.on_train_batch_end(1, logs)
-    assert len(read) == 1 and seen == [{"loss": 0.5}] * 2 and type(seen[0]["loss"]) is float
+    assert len(read) == 1
+    assert seen == [{"loss": 0.5}] * 2
+    assert type(seen[0]["loss"]) is float
 
 
 def test_metrics_start_anew_with_every_train_on_batch_also_those_of_layers():

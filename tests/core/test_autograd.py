@@ -27,7 +27,8 @@ class TestTape:
         with GradientTape() as tape:
             y = v * w
         gv, gw = tape.gradient(y, [v, w])
-        assert float(gv) == 3.0 and gw is None
+        assert float(gv) == 3.0
+        assert gw is None
         with GradientTape(watch_accessed_variables=False) as tape:
             y = v * w
         assert tape.gradient(y, v) is None
@@ -50,7 +51,8 @@ class TestTape:
             tape.watch(x)
             y = x["a"] * x["b"][0]
         g = tape.gradient(y, x)
-        assert float(g["a"]) == 2.0 and float(g["b"][0]) == 1.0
+        assert float(g["a"]) == 2.0
+        assert float(g["b"][0]) == 1.0
 
     def test_several_targets_and_their_weights(self):
         x = t(2.0)
@@ -76,7 +78,8 @@ class TestTape:
             tape.watch(x)
             y = x * x
             z = y * y
-        assert float(tape.gradient(z, y)) == 18.0 and float(tape.gradient(z, x)) == 108.0
+        assert float(tape.gradient(z, y)) == 18.0
+        assert float(tape.gradient(z, x)) == 108.0
 
     def test_target_is_source(self):
         x = t([1.0, 2.0])
@@ -100,7 +103,8 @@ class TestTape:
             y = x * x
         with GradientTape() as second:
             z = x * 3  # x is watched by the first tape, not by this one
-        assert second.gradient(z, x) is None and float(first.gradient(y, x)) == 4.0
+        assert second.gradient(z, x) is None
+        assert float(first.gradient(y, x)) == 4.0
         with GradientTape() as tape:
             tape.watch(x)
         assert tape.gradient(x * x, x) is None
@@ -116,7 +120,8 @@ class TestTape:
             tape.reset()
             tape.watch(x)
             w = x * 5
-        assert float(tape.gradient(w, x)) == 5.0 and tape.gradient(z, x) is None
+        assert float(tape.gradient(w, x)) == 5.0
+        assert tape.gradient(z, x) is None
 
     def test_misuse(self):
         with pytest.raises(TypeError, match="expected tensors or variables"):
@@ -158,7 +163,8 @@ class TestHigherOrders:
                 inner.watch(x)
                 y = x * x * x
             slope = inner.gradient(y, x)
-        assert float(slope) == 12.0 and float(outer.gradient(slope, x)) == 12.0
+        assert float(slope) == 12.0
+        assert float(outer.gradient(slope, x)) == 12.0
 
     def test_persistent_tape_differentiates_its_own_gradient(self):
         x = t(2.0)
@@ -189,7 +195,9 @@ class TestFunctions:
     def test_grad_of_structures_and_aux(self):
         f = lambda p, x: (ops.sum(p["w"] * x) + p["b"], "aux")
         g, aux = mlkit.grad(f, has_aux=True)({"w": t([1.0, 2.0]), "b": t(0.0)}, t([3.0, 4.0]))
-        assert g["w"].tolist() == [3, 4] and float(g["b"]) == 1.0 and aux == "aux"
+        assert g["w"].tolist() == [3, 4]
+        assert float(g["b"]) == 1.0
+        assert aux == "aux"
 
     def test_several_arguments(self):
         value, (ga, gb) = mlkit.value_and_grad(lambda a, b: a * b, argnums=(0, 1))(t(2.0), t(5.0))
@@ -198,7 +206,8 @@ class TestFunctions:
     def test_the_same_tensor_twice_is_two_places(self):
         x = t(3.0)
         ga, gb = mlkit.grad(lambda a, b: a * a * b, argnums=(0, 1))(x, x)
-        assert float(ga) == 18.0 and float(gb) == 9.0
+        assert float(ga) == 18.0
+        assert float(gb) == 9.0
         assert [float(g) for g in vjp_of(lambda a, b: a * b, (x, x), t(1.0))] == [3.0, 3.0]
 
     def test_not_a_scalar(self):

@@ -41,7 +41,8 @@ class TestCond:
 
     def test_only_the_chosen_branch_runs(self):
         ran = []
-        assert ops.cond(True, lambda: 0, lambda: ran.append(1)) == 0 and not ran
+        assert ops.cond(True, lambda: 0, lambda: ran.append(1)) == 0
+        assert not ran
         assert ops.cond(False, lambda: None, lambda: None) is None
         assert float(ops.cond(t(0.0), lambda: 1.0, lambda: 2.0)) == 2.0
 
@@ -85,7 +86,8 @@ class TestCond:
                 y = ops.cond(p, lambda: ops.sum(v * v), lambda: ops.sum(v))
             return tape.gradient(y, v)
 
-        assert both(f, True).tolist() == [2, 4] and both(f, False).tolist() == [1, 1]
+        assert both(f, True).tolist() == [2, 4]
+        assert both(f, False).tolist() == [1, 1]
 
     def test_messages(self):
         staged = mlkit.function(lambda p: ops.cond(p, lambda: ops.ones(2), lambda: ops.ones(3)))
@@ -123,7 +125,8 @@ class TestWhile:
     def test_variables_are_state(self):
         v = Variable(0.0)
         f = lambda: ops.while_loop(lambda i: v < 7, lambda i: (v.assign_add(2.0), i + 1)[1], (0,))
-        assert int(mlkit.function(f)()[0]) == 4 and float(v) == 8.0
+        assert int(mlkit.function(f)()[0]) == 4
+        assert float(v) == 8.0
 
     def test_condition_must_not_assign(self):
         v = Variable(0.0)
@@ -202,7 +205,8 @@ class TestScan:
         f = lambda a: ops.scan(lambda c, _: ((c[1], c[0] + c[1]), None), (a, t(1.0)), length=6)
         assert [float(v) for v in both(f, 0.0)[0]] == [8.0, 13.0]
         carry, ys = both(lambda x: ops.scan(lambda c, r: (c + r, c * 2), t(1.5), x), np.zeros((0,), "float32"))
-        assert float(carry) == 1.5 and ys.shape == (0,)
+        assert float(carry) == 1.5
+        assert ys.shape == (0,)
 
     def test_variables_are_state(self):
         v, w = Variable(1.0), Variable(3.0)
@@ -215,7 +219,9 @@ class TestScan:
             return ops.scan(step, t(0.0), x)
 
         carry, ys = mlkit.function(f)(ops.ones(3))
-        assert float(carry) == 9.0 and ys.tolist() == [3, 7, 15] and float(v) == 15.0
+        assert float(carry) == 9.0
+        assert ys.tolist() == [3, 7, 15]
+        assert float(v) == 15.0
 
     def test_training_steps_in_a_loop(self):
         """A tape inside the body: several steps of gradient descent as one call."""
@@ -254,7 +260,8 @@ class TestScan:
 
     def test_symbolic(self):
         carry, ys = ops.scan(lambda c, x: (c + x, {"y": c}), KerasTensor((None,)), KerasTensor((6, None)))
-        assert carry.shape == (None,) and ys["y"].shape == (6, None)
+        assert carry.shape == (None,)
+        assert ys["y"].shape == (6, None)
         assert ops.map(lambda x: x**2, KerasTensor((None, 5))).shape == (None, 5)
 
 

@@ -12,7 +12,8 @@ def test_names():
     for name in dtypes.ALL:
         assert dtypes.name_of(dtypes.as_numpy(name)) == name == dtypes.standardize_dtype(name)
     assert dtypes.standardize_dtype(None) == "float32"
-    assert dtypes.standardize_dtype(float) == "float32" and dtypes.standardize_dtype("int") == "int32"
+    assert dtypes.standardize_dtype(float) == "float32"
+    assert dtypes.standardize_dtype("int") == "int32"
     assert dtypes.standardize_dtype(np.float16) == "float16" == dtypes.standardize_dtype(np.dtype("float16"))
     with pytest.raises(ValueError, match="Invalid dtype"):
         dtypes.standardize_dtype("float31")
@@ -22,12 +23,16 @@ def test_names():
 
 def test_frameworks_dtypes():
     jnp = pytest.importorskip("jax.numpy")
-    assert dtypes.standardize_dtype(jnp.bfloat16) == "bfloat16" and dtypes.standardize_dtype(jnp.ones(1).dtype) == "float32"
+    assert dtypes.standardize_dtype(jnp.bfloat16) == "bfloat16"
+    assert dtypes.standardize_dtype(jnp.ones(1).dtype) == "float32"
 
 
 def test_kinds():
-    assert dtypes.is_float("bfloat16") and not dtypes.is_float("int8")
-    assert dtypes.is_int("uint8") and not dtypes.is_int("bool") and dtypes.is_complex("complex64")
+    assert dtypes.is_float("bfloat16")
+    assert not dtypes.is_float("int8")
+    assert dtypes.is_int("uint8")
+    assert not dtypes.is_int("bool")
+    assert dtypes.is_complex("complex64")
 
 
 _KERAS_DIFFERS = {("uint32", i) for i in ("int8", "int16", "int32")}  # Keras on JAX works without 64-bit integers there
@@ -49,22 +54,29 @@ def test_promotion_as_in_jax(pair):
 def test_python_scalars_are_weak():
     for name in dtypes.FLOATS:
         assert dtypes.result_type(name, float) == dtypes.result_type(name, int) == name
-    assert dtypes.result_type("int8", int) == "int8" and dtypes.result_type("int8", float) == "float32"
-    assert dtypes.result_type(bool, int) == "int32" and dtypes.result_type(int, float) == "float32"
-    assert dtypes.result_type("float16", complex) == "complex64" and dtypes.result_type() == "float32"
+    assert dtypes.result_type("int8", int) == "int8"
+    assert dtypes.result_type("int8", float) == "float32"
+    assert dtypes.result_type(bool, int) == "int32"
+    assert dtypes.result_type(int, float) == "float32"
+    assert dtypes.result_type("float16", complex) == "complex64"
+    assert dtypes.result_type() == "float32"
 
 
 def test_default_float():
     try:
         dtypes.set_floatx("float16")
-        assert dtypes.standardize_dtype(None) == dtypes.floatx() == "float16" and dtypes.float_of("int32") == "float16"
+        assert dtypes.standardize_dtype(None) == dtypes.floatx() == "float16"
+        assert dtypes.float_of("int32") == "float16"
     finally:
         dtypes.set_floatx("float32")
-    assert dtypes.float_of("int32") == "float32" and dtypes.float_of("float64") == "float64"
+    assert dtypes.float_of("int32") == "float32"
+    assert dtypes.float_of("float64") == "float64"
     with pytest.raises(ValueError, match="set_floatx"):
         dtypes.set_floatx("int32")
 
 
 def test_limits():
-    assert dtypes.limits("int8") == (-128, 127) and dtypes.limits("bool") == (False, True)
-    assert dtypes.limits("float16")[1] == 65504.0 and dtypes.limits("bfloat16")[1] > 3e38
+    assert dtypes.limits("int8") == (-128, 127)
+    assert dtypes.limits("bool") == (False, True)
+    assert dtypes.limits("float16")[1] == 65504.0
+    assert dtypes.limits("bfloat16")[1] > 3e38

@@ -91,7 +91,8 @@ def test_switching_traces_again():
         mlkit.config.set_exact(False)
         f(x)
         mlkit.config.set_exact(True)
-        assert bits(f(x)) == bits(x + 0) and f.traces == 2
+        assert bits(f(x)) == bits(x + 0)
+        assert f.traces == 2
         mlkit.config.set_exact(False)
         f(x)
         assert f.traces == 2
@@ -123,4 +124,5 @@ def test_bodies_are_compiled_for_each_way_of_computing():
             kinds.append(control.program(body).exact)
         finally:
             mlkit.config.set_exact(False)
-    assert kinds == [False, True, False] and len(body.programs) == 2
+    assert kinds == [False, True, False]
+    assert len(body.programs) == 2

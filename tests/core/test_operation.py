@@ -26,7 +26,9 @@ def test_eager_and_symbolic():
     np.testing.assert_allclose(np.asarray(blend(np.ones(2), y=np.zeros(2))), 0.25)
     x, y = mlkit.Input((4,)), mlkit.Input((4,))
     out = blend(x, y=y)
-    assert blend.input == [x, y] and blend.output is out and out.shape == (None, 4)
+    assert blend.input == [x, y]
+    assert blend.output is out
+    assert out.shape == (None, 4)
     first, _ = Halves()(out)
     model = mlkit.Model([x, y], first)
     np.testing.assert_allclose(model([np.ones((2, 4)), np.zeros((2, 4))]).numpy(), np.full((2, 2), 0.25))

@@ -18,7 +18,9 @@ def test_a_tensor(backend):
     a = np.ones(3, "float32")
     t, sum_, view = ops.convert_to_tensor(a), ops.add(a, 1), ops.reshape(a, (3, 1))
     a[:] = 5
-    assert t.numpy().tolist() == [1, 1, 1] and sum_.numpy().tolist() == [2, 2, 2] and view.numpy().ravel().tolist() == [1, 1, 1]
+    assert t.numpy().tolist() == [1, 1, 1]
+    assert sum_.numpy().tolist() == [2, 2, 2]
+    assert view.numpy().ravel().tolist() == [1, 1, 1]
 
 
 def test_a_variable(backend):
@@ -106,7 +108,8 @@ def test_predictions(samples):
     model = mlkit.Sequential([mlkit.Input((4,)), layers.Reshape((2, 2))])
     x = np.zeros((samples, 4), "float32")
     for p in (model.predict(x, verbose=0), model.predict_on_batch(x)):
-        assert p.flags.writeable and not np.shares_memory(p, x)
+        assert p.flags.writeable
+        assert not np.shares_memory(p, x)
         p[:] = 1
     assert not x.any()
 

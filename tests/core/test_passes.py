@@ -175,7 +175,8 @@ def exp(x):
 
 def test_prune():
     before = graph_of(lambda x: (x * 2, exp(x))[0], X)
-    assert names(before) == ["mul", "exp"] and names(prune(before)) == ["mul"]
+    assert names(before) == ["mul", "exp"]
+    assert names(prune(before)) == ["mul"]
     same_results(before, prune(before), X)
 
 
@@ -311,12 +312,14 @@ class TestFuseChains:
 
     def test_one_chain_of_several_outputs(self, small_chains):
         sizes, left = self.chains(lambda x, y: (exp(x) * y, exp(x) * y + 1), X, Y)
-        assert sizes == [3] and left == ["fused_elementwise"]
+        assert sizes == [3]
+        assert left == ["fused_elementwise"]
 
     def test_a_chain_does_not_wait_for_itself(self, small_chains):
         """exp -> sum -> mul: the last may not join the first, for the sum between needs it."""
         sizes, left = self.chains(lambda x: (exp(x) + 1) * ops.sum(exp(x) + 1, axis=0, keepdims=True), X)
-        assert left[0] == "fused_elementwise" and left[1:] == ["sum", "mul"]
+        assert left[0] == "fused_elementwise"
+        assert left[1:] == ["sum", "mul"]
 
     def test_cheap_part_joins_late(self, small_chains):
         """m * b is ready early, but belongs to the chain of the gradient."""
@@ -341,7 +344,8 @@ class TestFuseChains:
         fn = lambda x, v: (ops.exp(ops.tanh(x * v)) * 3 + v, x * v > 0)
         wanted, above = fn(ops.cast(x, "float32"), ops.cast(v, "float32"))
         found, mask = mlkit.function(fn)(x, v)
-        assert found.dtype == "bfloat16" and bool(ops.all(ops.equal(mask, above)))
+        assert found.dtype == "bfloat16"
+        assert bool(ops.all(ops.equal(mask, above)))
         np.testing.assert_allclose(found.numpy().astype("float32"), wanted, rtol=2**-8)
 
     def test_arrays_that_are_not_dense(self, small_chains):
@@ -389,7 +393,9 @@ def test_debug_output(monkeypatch, capsys):
 def test_lists_of_graphs_hold_tensors_or_constants():
     graph = graph_of(lambda x: (ops.ones((2,)) * 2, x), X)
     outs = mlkit.function(lambda x: (ops.ones((2,)) * 2, x))(X)
-    assert type(outs[0]) is Tensor and outs[0].tolist() == [2, 2] and len(graph.outputs) == 2
+    assert type(outs[0]) is Tensor
+    assert outs[0].tolist() == [2, 2]
+    assert len(graph.outputs) == 2
 
 
 class TestResiduals:
@@ -430,7 +436,8 @@ class TestFuseNormRelu:
 
     def test_both_ways(self):
         found = names(optimize(mlkit.function(self.step).graph(*self.args), state.backend))
-        assert "batch_norm_relu" in found and "batch_norm_relu_grad" in found
+        assert "batch_norm_relu" in found
+        assert "batch_norm_relu_grad" in found
         assert not {"batch_norm", "batch_norm_grad", "relu", "relu_grad"} & set(found)
         compare(self.step(*self.args), mlkit.function(self.step)(*self.args))
 

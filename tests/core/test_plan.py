@@ -40,7 +40,8 @@ class TestArena:
                 pieces.append(storage(i, i + rng.choice([0, 1, 2, 10, 40]), rng.choice([1, 64, 100, 4000, 65536])))
             size = arrange(pieces)
             for a in pieces:
-                assert a.offset % 64 == 0 and a.offset + a.nbytes <= size
+                assert a.offset % 64 == 0
+                assert a.offset + a.nbytes <= size
                 for b in pieces:
                     together = a is not b and a.first <= b.last and b.first <= a.last
                     assert not together or a.offset + a.nbytes <= b.offset or b.offset + b.nbytes <= a.offset
@@ -117,7 +118,8 @@ class TestReport:
         assert plan.peak_bytes == plan.input_bytes + plan.constant_bytes + plan.arena_bytes + plan.result_bytes
         # new values lie where the old ones were, but for the key, which the dropout reads later; the loss is all that is
         # returned besides
-        assert len(plan.overwrites) == len(mlp.state()) - 1 and plan.output_bytes == 4 + mlp.key.numpy().nbytes
+        assert len(plan.overwrites) == len(mlp.state()) - 1
+        assert plan.output_bytes == 4 + mlp.key.numpy().nbytes
         text = plan.report()
         for line in ("weights and other state", "arena", "peak", "most is in use at call"):
             assert line in text
@@ -126,7 +128,8 @@ class TestReport:
         v = Variable(np.ones((256, 256), "float32"))
         f = mlkit.function(lambda x: v.assign(ops.matmul(x, v)))
         text = f.memory_report(np.ones((256, 256), "float32"))
-        assert "weights and other state                                  0.2 MB" in text and v.numpy()[0, 0] == 1
+        assert "weights and other state                                  0.2 MB" in text
+        assert v.numpy()[0, 0] == 1
         with mlkit.core.backend.using("jax"), pytest.raises(NotImplementedError, match="jax backend does not plan memory"):
             f.memory_report(np.ones((256, 256), "float32"))
 
@@ -175,7 +178,8 @@ def test_new_shapes_share_one_arena():
         np.testing.assert_allclose(f(x), np.sum(np.exp(x) @ np.exp(x).T), rtol=1e-4)
     programs = [p[0].run for p in f.programs.values()]
     blocks = {id(p.current()._local.bound.block) for p in programs} - {id(None)}
-    assert len(blocks) == 1 and state.backend.arena.current().nbytes >= max(p.plan.arena_bytes for p in programs)
+    assert len(blocks) == 1
+    assert state.backend.arena.current().nbytes >= max(p.plan.arena_bytes for p in programs)
 
 
 def test_arena_goes_with_the_last_program():
@@ -183,9 +187,11 @@ def test_arena_goes_with_the_last_program():
 
     arena = Arena(np)
     block = arena.at_least(1000)
-    assert block.ctypes.data % 64 == 0 and arena.at_least(10) is block
+    assert block.ctypes.data % 64 == 0
+    assert arena.at_least(10) is block
     larger = arena.at_least(5000)
-    assert arena.current() is larger and larger.nbytes >= 5000
+    assert arena.current() is larger
+    assert larger.nbytes >= 5000
     del block, larger
     assert arena.current() is None
 
@@ -205,7 +211,8 @@ def test_compiling_is_fast():
     from mlkit.core.state import state
 
     state.backend.compile(graph)
-    assert len(graph.calls) >= 1000 and time.process_time() - start < 1.0
+    assert len(graph.calls) >= 1000
+    assert time.process_time() - start < 1.0
 
 
 class TestDebugModes:
@@ -313,7 +320,8 @@ print(resident("VmHWM") - before, plan.peak_bytes - plan.input_bytes)
     env = dict(os.environ, OMP_NUM_THREADS="1")
     done = subprocess.run([sys.executable, "-c", code], env=env, capture_output=True, text=True)
     measured, planned = map(int, done.stdout.split())
-    assert planned > 50e6 and abs(measured - planned) < 8e6
+    assert planned > 50e6
+    assert abs(measured - planned) < 8e6
 
 
 def test_scalar_state_that_eager_steps_left_is_written_into():

@@ -34,14 +34,16 @@ def test_programs_used_longest_ago_are_dropped_and_made_anew(small):
     f = mlkit.function(lambda x: ops.cumsum(ops.tanh(x)) * 2.0)
     xs = [np.arange(n, dtype="float32") for n in range(1, 31)]
     first = [f(x).numpy() for x in xs]
-    assert f.traces == 30 and count(f) == ALWAYS_KEPT
+    assert f.traces == 30
+    assert count(f) == ALWAYS_KEPT
     f(xs[22])  # used again: now the last of them
     f(np.zeros(40, "float32"))
     f(xs[22])
     assert f.traces == 31
     for x, y in zip(xs, first):
         np.testing.assert_array_equal(f(x), y)
-    assert count(f) == ALWAYS_KEPT and f.traces > 31
+    assert count(f) == ALWAYS_KEPT
+    assert f.traces > 31
 
 
 class Sized:
@@ -59,14 +61,17 @@ def test_the_cache_holds_to_its_bytes():
     one = [Sized(10) for _ in range(30)]
     for p in one:
         kept.add(p)
-    assert kept.nbytes == 1600 // AT_FIRST and [p.dropped for p in one] == [True] * 20 + [False] * 10
+    assert kept.nbytes == 1600 // AT_FIRST
+    assert [p.dropped for p in one] == [True] * 20 + [False] * 10
     more = [Sized(10) for _ in range(10)]
     for p in more:
         kept.add(p, again=True)  # programs that come again get room
-    assert kept.nbytes == 200 and not any(p.dropped for p in one[20:] + more)
+    assert kept.nbytes == 200
+    assert not any(p.dropped for p in one[20:] + more)
     for p in (large := [Sized(10_000) for _ in range(ALWAYS_KEPT)]):
         kept.add(p, again=True)
-    assert not any(p.dropped for p in large) and all(p.dropped for p in one + more)
+    assert not any(p.dropped for p in large)
+    assert all(p.dropped for p in one + more)
     del p, large
     assert kept.nbytes == 0  # it holds none of them
 
@@ -117,7 +122,8 @@ def test_a_line_says_what_is_dropped(small, monkeypatch, capsys):
     for n in range(10, 10 + ALWAYS_KEPT):
         f(np.zeros(n, "float32"))
     (line,) = [line for line in capsys.readouterr().err.splitlines() if "dropped" in line and "twice" in line]
-    assert "twice(float32[3])" in line and "are left" in line
+    assert "twice(float32[3])" in line
+    assert "are left" in line
 
 
 @pytest.mark.parametrize("wrong", [-1, 1.5, "1 GB", True, None])
@@ -169,7 +175,8 @@ def test_a_function_traced_too_often_says_what_differed(what):
     f = mlkit.function(lambda x, rate=1.0: [t * rate for t in mlkit.tree.flatten(x)])
     assert calls_with(f, calls[:20]) == []
     (message,) = calls_with(f, calls[20:])  # once
-    assert text in message and "traced 21 times" in message
+    assert text in message
+    assert "traced 21 times" in message
     assert ("rate was" in message) == (what == "python numbers")
 
 
@@ -180,7 +187,8 @@ def test_a_model_says_which_batches_differed():
         for n in range(1, 25):
             model.predict(np.zeros((1, n, 2), "float32"), verbose=0)
     (message,) = [str(w.message) for w in found if "traced" in str(w.message)]
-    assert message.startswith("predict_step of 'net' has been traced 21 times") and "data[0] was float32[1, 1, 2]" in message
+    assert message.startswith("predict_step of 'net' has been traced 21 times")
+    assert "data[0] was float32[1, 1, 2]" in message
 
 
 # ---- growth --------------------------------------------------------------------------------------------------------------

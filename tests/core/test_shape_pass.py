@@ -20,7 +20,8 @@ def test_building_and_asking_for_shapes_counts_nothing():
     counter, inputs = Counter(), mlkit.Input((3,))
     model = mlkit.Model(inputs, layers.Dense(2)(counter(inputs)))
     counter.compute_output_shape((None, 7))
-    assert float(counter.count) == 0 and not counter.losses
+    assert float(counter.count) == 0
+    assert not counter.losses
     model.compile("sgd", "mse")
     model.train_on_batch(np.ones((8, 3), "float32"), np.ones((8, 2), "float32"))
     assert float(counter.count) == 1

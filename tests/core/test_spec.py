@@ -26,7 +26,9 @@ from mlkit.core.spec import (
 class TestDim:
     def test_equals_only_itself(self):
         a, b = Dim(), Dim()
-        assert a == a and a != b and a != 3
+        assert a == a
+        assert a != b
+        assert a != 3
 
     def test_arithmetic_is_remembered(self):
         n = Dim("n")
@@ -45,8 +47,16 @@ class TestDim:
 
     def test_neutral_operations_give_back_the_size(self):
         n = Dim()
-        assert n * 1 is n and 1 * n is n and n + 0 is n and 0 + n is n and n - 0 is n and n // 1 is n
-        assert n * 0 == 0 and n - n == 0 and n // n == 1 and n % n == 0
+        assert n * 1 is n
+        assert 1 * n is n
+        assert n + 0 is n
+        assert 0 + n is n
+        assert n - 0 is n
+        assert n // 1 is n
+        assert n * 0 == 0
+        assert n - n == 0
+        assert n // n == 1
+        assert n % n == 0
 
     def test_unknown_size_cannot_be_compared_or_used_as_a_number(self):
         n = Dim("batch")
@@ -62,11 +72,18 @@ class TestDim:
 def test_spec():
     n = Dim("n")
     assert Spec([2, 3], "float32") == Spec((2, 3), "float32") != Spec((2, 3), "float64")
-    assert hash(Spec((n,), "int32")) == hash(Spec((n,), "int32")) and Spec((n,), "int32") != Spec((Dim(),), "int32")
-    assert repr(Spec((n, 3), "float32")) == "float32[n, 3]" and Spec((n, 3), "float32").ndim == 2
-    assert show((n, 3)) == (None, 3) and size_of((2, 3)) == 6 and type(size_of((2, n))) is Dim
-    assert same_size(n, 4) and not same_size(3, 4)
-    assert compatible((n, 3), (7, 3)) and not compatible((n, 3), (7, 4)) and not compatible((n,), (7, 3))
+    assert hash(Spec((n,), "int32")) == hash(Spec((n,), "int32"))
+    assert Spec((n,), "int32") != Spec((Dim(),), "int32")
+    assert repr(Spec((n, 3), "float32")) == "float32[n, 3]"
+    assert Spec((n, 3), "float32").ndim == 2
+    assert show((n, 3)) == (None, 3)
+    assert size_of((2, 3)) == 6
+    assert type(size_of((2, n))) is Dim
+    assert same_size(n, 4)
+    assert not same_size(3, 4)
+    assert compatible((n, 3), (7, 3))
+    assert not compatible((n, 3), (7, 4))
+    assert not compatible((n,), (7, 3))
 
 
 class TestBroadcast:
@@ -89,16 +106,15 @@ class TestBroadcast:
 
 def test_axes():
     assert normalize_axis("op", -1, 3) == 2
-    assert (
-        normalize_axes("op", None, 2) == (0, 1)
-        and normalize_axes("op", (-1, 0), 3) == (0, 2)
-        and normalize_axes("op", 1, 2) == (1,)
-    )
+    assert normalize_axes("op", None, 2) == (0, 1)
+    assert normalize_axes("op", (-1, 0), 3) == (0, 2)
+    assert normalize_axes("op", 1, 2) == (1,)
     with pytest.raises(ValueError, match="op: axis 3 is out of range for a tensor of 3 dimensions"):
         normalize_axis("op", 3, 3)
     with pytest.raises(ValueError, match="twice"):
         normalize_axes("op", (0, -2), 2)
-    assert reduced((2, 3, 4), (1,), True) == (2, 1, 4) and reduced((2, 3, 4), (0, 2), False) == (3,)
+    assert reduced((2, 3, 4), (1,), True) == (2, 1, 4)
+    assert reduced((2, 3, 4), (0, 2), False) == (3,)
 
 
 @pytest.mark.parametrize("size,window,stride,dilation", list(itertools.product((5, 8), (1, 3), (1, 2), (1, 2))))
@@ -108,6 +124,7 @@ def test_windows_by_counting(size, window, stride, dilation):
     assert window_output("valid", 0, size, window, stride, dilation) == len(positions)
     before, after = window_padding("same", 0, size, window, stride, dilation)
     same = window_output("same", 0, size, window, stride, dilation)
-    assert same == -(-size // stride) and after - before in (0, 1)
+    assert same == -(-size // stride)
+    assert after - before in (0, 1)
     assert (size + before + after - reach) // stride + 1 == same or reach > size + before + after
     assert type(window_output("same", 0, Dim(), window, stride, dilation)) is Dim or stride == 1

@@ -44,18 +44,21 @@ class TestOperators:
         np.testing.assert_array_equal((-t(A)).numpy(), -A)
         np.testing.assert_array_equal(abs(t(A)).numpy(), abs(A))
         np.testing.assert_array_equal((~t(I)).numpy(), ~I)
-        assert +t(A) is not None and round(t(2.6)).item() == 3.0
+        assert +t(A) is not None
+        assert round(t(2.6)).item() == 3.0
 
     def test_matmul(self):
         np.testing.assert_allclose((t(A) @ t(B.T)).numpy(), A @ B.T, rtol=1e-6)
         np.testing.assert_allclose((A @ t(B.T)).numpy(), A @ B.T, rtol=1e-6)
 
     def test_scalars_are_weak(self):
-        assert (t(I) * 2).dtype == "int32" and (t(I) * 2.0).dtype == "float32"
+        assert (t(I) * 2).dtype == "int32"
+        assert (t(I) * 2.0).dtype == "float32"
         assert (ops.cast(A, "float16") * 2.5).dtype == "float16"
 
     def test_comparison_with_none_is_python(self):
-        assert (t(A) == None) is False and (t(A) != None) is True  # noqa: E711
+        assert (t(A) == None) is False  # noqa: E711
+        assert (t(A) != None) is True  # noqa: E711
 
 
 @pytest.mark.parametrize(
@@ -69,15 +72,27 @@ def test_indexing(key):
 
 def test_shape_and_kind():
     x = t(A)
-    assert x.shape == (2, 3) and x.ndim == 2 and x.size == 6 and len(x) == 2 and x.dtype == "float32" and x.device == "cpu:0"
-    assert x.T.shape == (3, 2) and x.reshape(3, 2).shape == x.reshape((3, 2)).shape == (3, 2)
-    assert [row.shape for row in x] == [(3,), (3,)] and x.tolist() == A.tolist()
-    assert repr(t(2.5)) == "<Tensor float32[] 2.5>" and "float32[2, 3]" in repr(x)
+    assert x.shape == (2, 3)
+    assert x.ndim == 2
+    assert x.size == 6
+    assert len(x) == 2
+    assert x.dtype == "float32"
+    assert x.device == "cpu:0"
+    assert x.T.shape == (3, 2)
+    assert x.reshape(3, 2).shape == x.reshape((3, 2)).shape == (3, 2)
+    assert [row.shape for row in x] == [(3,), (3,)]
+    assert x.tolist() == A.tolist()
+    assert repr(t(2.5)) == "<Tensor float32[] 2.5>"
+    assert "float32[2, 3]" in repr(x)
 
 
 def test_python_numbers():
     x = t(2.5)
-    assert float(x) == x.item() == 2.5 and int(x) == 2 and bool(x) and complex(x) == 2.5 and f"{x:.2f}" == "2.50"
+    assert float(x) == x.item() == 2.5
+    assert int(x) == 2
+    assert bool(x)
+    assert complex(x) == 2.5
+    assert f"{x:.2f}" == "2.50"
     assert [10, 20, 30][t(1)] == 20
     with pytest.raises(TypeError, match="without dimensions"):
         len(x)
@@ -93,7 +108,8 @@ def test_values_cannot_be_written_from_outside():
         np.asarray(x)[0] = 1
     own = ops.convert_to_numpy(x)
     own[0] = 7
-    assert x[0, 0] == 1.5 and np.array(x, "float64").dtype == np.float64
+    assert x[0, 0] == 1.5
+    assert np.array(x, "float64").dtype == np.float64
 
 
 def test_dlpack():
@@ -105,7 +121,9 @@ def test_copies_and_pickles():
     x = t(A)
     assert copy.copy(x) is x
     for other in (copy.deepcopy(x), pickle.loads(pickle.dumps(x))):
-        assert other is not x and other.dtype == x.dtype and np.array_equal(other, x)
+        assert other is not x
+        assert other.dtype == x.dtype
+        assert np.array_equal(other, x)
     assert pickle.loads(pickle.dumps(ops.cast(A, "bfloat16"))).dtype == "bfloat16"
 
 
@@ -114,7 +132,9 @@ class TestSymbolic:
 
     def test_infers(self):
         y = ops.matmul(self.x, Tensor(Spec((3, 4), "float32")))
-        assert y.spec == Spec((2, 4), "float32") and repr(y) == "<Tensor float32[2, 4]>" and not y.is_concrete
+        assert y.spec == Spec((2, 4), "float32")
+        assert repr(y) == "<Tensor float32[2, 4]>"
+        assert not y.is_concrete
 
     @pytest.mark.parametrize("use", [float, bool, np.asarray, lambda x: x.item(), lambda x: [0][x]], ids=range(5))
     def test_has_no_value(self, use):
@@ -125,7 +145,8 @@ class TestSymbolic:
 class TestDevices:
     def test_block(self):
         with device("cpu:0"):
-            assert ops.ones(2).device == "cpu:0" and state.device == "cpu:0"
+            assert ops.ones(2).device == "cpu:0"
+            assert state.device == "cpu:0"
         with mlkit.device("cpu"):
             assert ops.ones(2).device == "cpu:0"
         assert state.device is None
@@ -147,7 +168,9 @@ def test_backend_set_after_a_block_holds_in_this_thread_too():
         pass
     try:
         set_backend("jax")
-        assert backend() == "jax" and ops.ones(2).device == "cpu:0" and type(ops.ones(2).data).__module__.startswith("jax")
+        assert backend() == "jax"
+        assert ops.ones(2).device == "cpu:0"
+        assert type(ops.ones(2).data).__module__.startswith("jax")
     finally:
         set_backend("native")
     assert backend() == "native"
@@ -170,10 +193,12 @@ def test_state_is_each_threads_own():
 def test_numpy_is_told_whether_it_gets_a_copy():
     for x in (mlkit.ops.convert_to_tensor(A.copy()), mlkit.Variable(A)):
         view, own = x.__array__(copy=False), x.__array__(copy=True)
-        assert not np.shares_memory(own, view) and own.flags.writeable
+        assert not np.shares_memory(own, view)
+        assert own.flags.writeable
         assert np.shares_memory(np.asarray(x), view)
         wide = x.__array__("float64")
-        assert wide.dtype == "float64" and x.__array__("float64", copy=True).dtype == "float64"
+        assert wide.dtype == "float64"
+        assert x.__array__("float64", copy=True).dtype == "float64"
         with pytest.raises(ValueError, match="float32 cannot be an array of float64 without a copy"):
             x.__array__("float64", copy=False)
         own[:] = 0

@@ -66,7 +66,8 @@ def test_programs_that_share_some_variables_do_not_wait_for_each_other_for_ever(
 def test_eager_additions_and_draws_are_not_lost():
     v, seeds, keys = mlkit.Variable(0.0), mlkit.random.SeedGenerator(1), []
     together(lambda: [(v.assign_add(1.0), keys.append(int(seeds.next().numpy()[1]))) for _ in range(100)])
-    assert float(v) == 400.0 and len(set(keys)) == 400
+    assert float(v) == 400.0
+    assert len(set(keys)) == 400
 
 
 def _predict_into(queue, model, x):

@@ -21,7 +21,8 @@ def run_without(*arguments):
 def test_each_has_one_definition():
     import mlkit.core.passes.fuse_chains  # noqa: F401
 
-    assert THRESHOLDS["fuse_chains"].default > 0 and "elements" in THRESHOLDS["fuse_chains"].why
+    assert THRESHOLDS["fuse_chains"].default > 0
+    assert "elements" in THRESHOLDS["fuse_chains"].why
     with pytest.raises(ValueError, match="There is a threshold 'fuse_chains' already"):
         threshold("fuse_chains", 1, "again")
 

@@ -178,7 +178,8 @@ def test_a_program_reads_weights_of_one_step():
                 assert len(numbers) == 1, numbers  # one array is of one step
 
     together(writer, writer, reader, reader, eager_reader, eager_reader)
-    assert {float(w.numpy()[0]) for w in weights} == {301.0} and len(seen) > 1
+    assert {float(w.numpy()[0]) for w in weights} == {301.0}
+    assert len(seen) > 1
 
 
 def test_predictions_beside_training_are_those_of_some_step():
@@ -296,7 +297,8 @@ def test_what_is_built_at_the_first_call_is_built_once(name):
     for _ in range(5):
         call, layer = LAZY[name]()
         outs = together(*[lambda: np.asarray(call(X))] * 6)  # noqa: B023
-        assert layer.builds == 1 and len(layer.weights) == (3 if isinstance(layer, Nested) else 2)
+        assert layer.builds == 1
+        assert len(layer.weights) == (3 if isinstance(layer, Nested) else 2)
         for out in outs:
             np.testing.assert_allclose(out, outs[0], rtol=1e-5, atol=1e-6)
 

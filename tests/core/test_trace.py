@@ -40,12 +40,16 @@ class TestSignatures:
     def test_equal_numbers_of_different_kind(self):
         f, traces = counted(lambda x, n: x * n)
         kinds = [f(ops.ones(1, "int32"), n).dtype for n in (1, 1.0, True)]
-        assert kinds == ["int32", "float32", "int32"] and len(traces) == 3
+        assert kinds == ["int32", "float32", "int32"]
+        assert len(traces) == 3
 
     def test_structures(self):
         f, traces = counted(lambda d: {"sum": d["a"] + d["b"][0], "same": d["b"], "none": None, "text": "hello"})
         out = f({"a": ops.ones(1), "b": (ops.ones(1), 5)})
-        assert out["sum"].tolist() == [2] and out["same"][1] == 5 and out["none"] is None and out["text"] == "hello"
+        assert out["sum"].tolist() == [2]
+        assert out["same"][1] == 5
+        assert out["none"] is None
+        assert out["text"] == "hello"
         assert type(out["same"]) is tuple
         f({"b": (ops.ones(1), 5), "a": ops.ones(1)})
 
@@ -62,7 +66,8 @@ class TestSignatures:
         for flag in (True, False, True):
             v.trainable = flag
             seen.append(float(f(ops.array(3.0))))
-        assert seen == [3.0, 0.0, 3.0] and len(traces) == 2
+        assert seen == [3.0, 0.0, 3.0]
+        assert len(traces) == 2
 
     def test_key(self):
         mode = [1]
@@ -76,7 +81,8 @@ class TestSignatures:
         def f(x):
             return x + 1
 
-        assert f(ops.ones(())).item() == 2 and f.__name__ == "f"
+        assert f(ops.ones(())).item() == 2
+        assert f.__name__ == "f"
 
     def test_unhashable_argument(self):
         with pytest.raises(TypeError, match="must be tensors, arrays or hashable values, but one of.*set"):
@@ -91,7 +97,8 @@ class TestWhatRuns:
         with mlkit.GradientTape() as tape:
             tape.watch(x)
             y = f(x)
-        assert float(tape.gradient(y, x)) == 6.0 and not f.programs
+        assert float(tape.gradient(y, x)) == 6.0
+        assert not f.programs
 
     def test_symbolic_arguments(self):
         f, _ = counted(lambda x: ops.sum(x, 1))
@@ -102,7 +109,8 @@ class TestWhatRuns:
         f, traces = counted(lambda x: x + 1)
         monkeypatch.setattr(debug, "EAGER", True)
         f(ops.ones(1)), f(ops.ones(1))
-        assert len(traces) == 2 and not f.programs
+        assert len(traces) == 2
+        assert not f.programs
 
     def test_arguments_of_a_graph_that_is_done(self):
         kept = []
@@ -114,7 +122,8 @@ class TestWhatRuns:
         f = mlkit.function(lambda x: ops.matmul(x, x))
         with pytest.raises(ValueError, match="matmul"):
             f(ops.ones((2, 3)))
-        assert state.trace is None and ops.sum(ops.ones(2)).item() == 2
+        assert state.trace is None
+        assert ops.sum(ops.ones(2)).item() == 2
 
     def test_branching_on_a_value(self):
         with pytest.raises(TypeError, match="has no value.*ops.cond"):

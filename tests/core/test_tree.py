@@ -37,9 +37,11 @@ def test_map_over_several():
 
 def test_container_kinds_are_kept():
     made = tree.map_structure(lambda x: x, Point(1, [2]))
-    assert type(made) is Point and made == Point(1, [2])
+    assert type(made) is Point
+    assert made == Point(1, [2])
     d = tree.map_structure(lambda x: x, collections.defaultdict(list, b=1, a=2))
-    assert d.default_factory is list and list(d) == ["b", "a"]
+    assert d.default_factory is list
+    assert list(d) == ["b", "a"]
 
 
 def test_traverse():

@@ -52,14 +52,16 @@ def test_a_variable_shares_no_memory_with_arrays_of_its_maker():
     ]
     add = mlkit.function(lambda: [v.assign_add(mlkit.ops.ones((3,))).value for v in made])
     add(), add()
-    assert not mine.any() and all((v.numpy() == 2).all() for v in made)
+    assert not mine.any()
+    assert all((v.numpy() == 2).all() for v in made)
     mine[:] = 7
     assert all((v.numpy() == 2).all() for v in made)
 
 
 def test_zeros_keep_their_sign_and_dtype():
     assert np.signbit(mlkit.ops.full((2,), -0.0).numpy()).all()
-    assert mlkit.ops.zeros((2,), "bfloat16").dtype == "bfloat16" and mlkit.ops.zeros((2,), "bool").numpy().dtype == bool
+    assert mlkit.ops.zeros((2,), "bfloat16").dtype == "bfloat16"
+    assert mlkit.ops.zeros((2,), "bool").numpy().dtype == bool
 
 
 def test_a_first_value_of_a_graph_is_refused():

@@ -41,7 +41,8 @@ class Rows(PyDataset):
 
 def test_arrays_are_cut_into_batches_the_last_one_smaller():
     adapter = get_adapter(np.arange(5), np.arange(5) * 10, batch_size=2)
-    assert adapter.num_batches == 3 and adapter.batch_size == 2
+    assert adapter.num_batches == 3
+    assert adapter.batch_size == 2
     assert [(x.tolist(), y.tolist(), w) for x, y, w in adapter.epoch(0)] == [
         ([0, 1], [0, 10], None), ([2, 3], [20, 30], None), ([4], [40], None),
     ]  # fmt: skip
@@ -59,7 +60,10 @@ def test_floats_come_in_the_default_float_type_and_integers_as_they_are():
 
 def test_structures_keep_their_form():
     x, y, w = next(get_adapter({"a": np.zeros((4, 2)), "b": (np.ones(4), np.zeros(4))}, [np.zeros(4), np.ones(4)]).epoch(0))
-    assert set(x) == {"a", "b"} and isinstance(x["b"], tuple) and isinstance(y, list) and w is None
+    assert set(x) == {"a", "b"}
+    assert isinstance(x["b"], tuple)
+    assert isinstance(y, list)
+    assert w is None
 
 
 @pytest.mark.parametrize(
@@ -97,7 +101,9 @@ def test_order_follows_from_seed_and_epoch_alone():
     assert orders(1, [0, 1, 2]) == orders(1, [0, 1, 2])
     assert orders(1, [2]) == orders(1, [0, 1, 2])[2:], "training that resumes at epoch 2 sees the order of epoch 2"
     first, second = orders(1, [0, 1])
-    assert first != second and first != orders(2, [0])[0] and sorted(first) == list(range(50))
+    assert first != second
+    assert first != orders(2, [0])[0]
+    assert sorted(first) == list(range(50))
 
 
 def test_without_a_seed_the_order_is_that_of_keras():
@@ -126,7 +132,8 @@ def test_shuffling_within_batches_keeps_the_batches_together():
 )
 def test_class_weights_become_sample_weights(y):
     _, _, weight = next(get_adapter(np.zeros(3), y, class_weight={0: 0.5, 2: 3.0}).epoch(0))
-    assert weight.tolist() == [0.5, 3.0, 3.0] and weight.dtype == "float32"
+    assert weight.tolist() == [0.5, 3.0, 3.0]
+    assert weight.dtype == "float32"
 
 
 def test_one_array_of_sample_weights_serves_every_output():
@@ -138,7 +145,8 @@ def test_one_array_of_sample_weights_serves_every_output():
 def test_datasets_keep_their_order_whatever_the_workers(workers):
     dataset = Rows(workers=workers, max_queue_size=2)
     adapter = get_adapter(dataset)
-    assert adapter.num_batches == 4 and seen(adapter) == list(range(12))
+    assert adapter.num_batches == 4
+    assert seen(adapter) == list(range(12))
     shuffled = [seen(get_adapter(Rows(workers=workers), shuffle=True, seed=5), i) for i in range(2)]
     assert shuffled == [seen(get_adapter(Rows(), shuffle=True, seed=5), i) for i in range(2)]
     assert shuffled[0] != shuffled[1]
@@ -189,7 +197,8 @@ def test_generators_iterables_and_loaders():
 
     assert seen(get_adapter(pair for pair in pairs)) == [0, 1, 1, 2, 2, 3]
     loader = get_adapter(Loader())
-    assert loader.num_batches == 3 and seen(loader) == seen(loader)
+    assert loader.num_batches == 3
+    assert seen(loader) == seen(loader)
     assert batches(get_adapter({"a": np.zeros(2)} for _ in range(2)))[0][0]["a"].tolist() == [0, 0]
 
 
@@ -260,7 +269,9 @@ def test_an_adapter_is_taken_as_it_is():
 
 def test_validation_split_takes_the_end():
     (x, y, w), (vx, vy, vw) = data.train_validation_split((np.arange(10), np.arange(10), None), 0.25)
-    assert x.tolist() == list(range(7)) and vy.tolist() == [7, 8, 9] and w is vw is None
+    assert x.tolist() == list(range(7))
+    assert vy.tolist() == [7, 8, 9]
+    assert w is vw is None
     with pytest.raises(ValueError, match="cannot be split"):
         data.train_validation_split(np.arange(1), 0.1)
     with pytest.raises(ValueError, match="validation_data"):
@@ -317,7 +328,8 @@ class TestEpochIterator:
 
     def test_steps_are_rounded_up_to_whole_executions(self):
         iterator = EpochIterator(get_adapter(np.zeros(10), batch_size=1), 5, steps_per_execution=2)
-        assert iterator.num_batches == 6 and len(list(iterator.epoch(0))) == 6
+        assert iterator.num_batches == 6
+        assert len(list(iterator.epoch(0))) == 6
 
     def test_steps_must_be_positive(self):
         with pytest.raises(ValueError, match="positive"):

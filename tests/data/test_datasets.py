@@ -28,11 +28,15 @@ from mlkit.datasets import (
 
 def test_digits_are_split_by_class_and_seed():
     (x_train, y_train), (x_test, y_test) = digits.load_data()
-    assert x_train.shape == (4500, 28, 28) and x_test.dtype == "uint8" and x_test.max() == 255
-    assert np.bincount(y_test).tolist() == [50] * 10 and np.bincount(y_train).tolist() == [450] * 10
+    assert x_train.shape == (4500, 28, 28)
+    assert x_test.dtype == "uint8"
+    assert x_test.max() == 255
+    assert np.bincount(y_test).tolist() == [50] * 10
+    assert np.bincount(y_train).tolist() == [450] * 10
     together = {x.tobytes() for x in x_train} & {x.tobytes() for x in x_test}
     assert not together
-    assert np.array_equal(digits.load_data()[1][0], x_test) and not np.array_equal(digits.load_data(seed=1)[1][0], x_test)
+    assert np.array_equal(digits.load_data()[1][0], x_test)
+    assert not np.array_equal(digits.load_data(seed=1)[1][0], x_test)
     assert len(digits.load_data(test_size=1000)[0][1]) == 4000
     with pytest.raises(ValueError, match="multiple of 10"):
         digits.load_data(test_size=55)
@@ -41,8 +45,11 @@ def test_digits_are_split_by_class_and_seed():
 def test_aerial_trees_are_unpacked_once(tmp_path, monkeypatch):
     monkeypatch.setenv("MLKIT_HOME", str(tmp_path))
     (x_train, y_train), (x_test, y_test) = aerial_trees.load_data()
-    assert x_train.shape == (500, 96, 96, 3) and x_train.dtype == "uint8" and x_test.shape[0] == 300
-    assert np.bincount(y_train).tolist() == [250] * 2 and np.bincount(y_test).tolist() == [150] * 2
+    assert x_train.shape == (500, 96, 96, 3)
+    assert x_train.dtype == "uint8"
+    assert x_test.shape[0] == 300
+    assert np.bincount(y_train).tolist() == [250] * 2
+    assert np.bincount(y_test).tolist() == [150] * 2
     assert x_train[y_train == 0].mean() != x_train[y_train == 1].mean()
     made = (tmp_path / "datasets" / "aerial_trees").stat().st_mtime_ns
     assert aerial_trees.folder() == str(tmp_path / "datasets" / "aerial_trees")
@@ -73,7 +80,9 @@ def test_mnist(files):
     folder, asked = files
     np.savez(folder / "mnist.npz", x_train=np.zeros((2, 28, 28)), y_train=[1, 2], x_test=np.zeros((1, 28, 28)), y_test=[3])
     (_, y_train), (x_test, _) = mnist.load_data()
-    assert y_train.tolist() == [1, 2] and x_test.shape == (1, 28, 28) and len(asked[0][1]) == 64
+    assert y_train.tolist() == [1, 2]
+    assert x_test.shape == (1, 28, 28)
+    assert len(asked[0][1]) == 64
 
 
 def test_fashion_mnist(files):
@@ -84,7 +93,9 @@ def test_fashion_mnist(files):
         header = bytes([0, 0, 8, array.ndim]) + struct.pack(f">{array.ndim}I", *array.shape)
         (folder / name).write_bytes(gzip.compress(header + array.tobytes()))
     (x_train, y_train), (x_test, y_test) = fashion_mnist.load_data()
-    assert np.array_equal(x_train, images) and y_test.tolist() == [7, 9] and len({h for _, h in asked}) == 4
+    assert np.array_equal(x_train, images)
+    assert y_test.tolist() == [7, 9]
+    assert len({h for _, h in asked}) == 4
 
 
 def test_idx_files_are_checked(tmp_path):
@@ -109,9 +120,11 @@ def test_cifar(files):
         }
         (folder / name).write_bytes(pickle.dumps(content, protocol=2))
     (x_train, y_train), (x_test, _) = cifar10.load_data()
-    assert x_train.shape == (10, 32, 32, 3) and y_train.tolist() == [[v] for i in range(5) for v in (i, 9)]
+    assert x_train.shape == (10, 32, 32, 3)
+    assert y_train.tolist() == [[v] for i in range(5) for v in (i, 9)]
     assert x_test.max() == 5
-    assert cifar100.load_data()[0][1].tolist() == [[99], [6]] and cifar100.load_data("coarse")[1][1][0] == 19
+    assert cifar100.load_data()[0][1].tolist() == [[99], [6]]
+    assert cifar100.load_data("coarse")[1][1][0] == 19
     with pytest.raises(ValueError, match="label_mode"):
         cifar100.load_data("medium")
 
@@ -131,7 +144,8 @@ def test_reviews(files):
     np.random.RandomState(113).shuffle(order)
     first = texts[order[0]]
     # words are known up to the largest number (exclusive), the rest is 2
-    assert x_train[0] == [1, *(w + 3 if w + 3 < 13 else 2 for w in first)] and y_train[0] == [0, 1, 0, 1][order[0]]
+    assert x_train[0] == [1, *(w + 3 if w + 3 < 13 else 2 for w in first)]
+    assert y_train[0] == [0, 1, 0, 1][order[0]]
     (x_train, _), _ = imdb.load_data(maxlen=4, oov_char=None, num_words=8)
     assert sorted(map(len, x_train)) == [1, 2]
     with pytest.raises(ValueError, match="maxlen=1"):
@@ -144,8 +158,10 @@ def test_newswires(files):
     folder, _ = files
     np.savez(folder / "reuters.npz", x=ragged(*[[i, i + 1] for i in range(10)]), y=np.arange(10))
     (x_train, y_train), (x_test, y_test) = reuters.load_data(test_split=0.3)
-    assert (len(x_train), len(x_test)) == (7, 3) and sorted([*y_train, *y_test]) == list(range(10))
-    assert len(reuters.get_label_names()) == 46 and reuters.get_label_names()[3] == "earn"
+    assert (len(x_train), len(x_test)) == (7, 3)
+    assert sorted([*y_train, *y_test]) == list(range(10))
+    assert len(reuters.get_label_names()) == 46
+    assert reuters.get_label_names()[3] == "earn"
 
 
 def test_texts_without_marks():
@@ -158,7 +174,8 @@ def test_houses(module, files):
     name = module.__name__.rpartition(".")[2]
     np.savez(folder / f"{name}.npz", x=np.arange(1000.0)[:, None], y=np.arange(1000.0))
     (x_train, y_train), (x_test, y_test) = module.load_data()
-    assert len(x_train) == 800 and np.array_equal(x_test[:, 0], y_test)
+    assert len(x_train) == 800
+    assert np.array_equal(x_test[:, 0], y_test)
     with pytest.raises(ValueError, match="test_split"):
         module.load_data(test_split=1.0)
     if module is california_housing:
@@ -172,7 +189,9 @@ def test_the_address_and_hash_are_those_of_keras(monkeypatch):
     monkeypatch.setattr(source, "get_file", lambda *args, **kwargs: calls.append((args, kwargs)))
     source.fetch("mine.npz", "mnist.npz", "abc")
     (((path,), options),) = calls
-    assert path == "mine.npz" and options["origin"].endswith("/tf-keras-datasets/mnist.npz") and options["file_hash"] == "abc"
+    assert path == "mine.npz"
+    assert options["origin"].endswith("/tf-keras-datasets/mnist.npz")
+    assert options["file_hash"] == "abc"
 
 
 class Evil:
@@ -195,7 +214,8 @@ def test_pickles_that_could_run_are_refused(tmp_path, capsys):
 def test_npz_files_with_plain_arrays(tmp_path):
     np.savez(tmp_path / "a.npz", x=np.arange(3), y=np.ones((2, 2), "float32"))
     file = plain_pickle.load_npz(tmp_path / "a.npz")
-    assert file["x"].tolist() == [0, 1, 2] and file["y"].dtype == "float32"
+    assert file["x"].tolist() == [0, 1, 2]
+    assert file["y"].dtype == "float32"
 
 
 def test_time_series_windows():
@@ -205,9 +225,13 @@ def test_time_series_windows():
     strided = list(windows(data, None, sequence_length=3, sequence_stride=4, sampling_rate=2, batch_size=10))
     assert strided[0].tolist() == [[0, 2, 4], [4, 6, 8], [8, 10, 12], [12, 14, 16]]
     x, y = next(iter(windows(data, data + 100, 4, start_index=5, end_index=12)))
-    assert x[0].tolist() == [5, 6, 7, 8] and len(x) == 4 and y.tolist() == [105, 106, 107, 108]
+    assert x[0].tolist() == [5, 6, 7, 8]
+    assert len(x) == 4
+    assert y.tolist() == [105, 106, 107, 108]
     single = list(windows(data, data, 2, batch_size=None))
-    assert len(single) == 19 and single[3][0].tolist() == [3, 4] and single[3][1] == 3
+    assert len(single) == 19
+    assert single[3][0].tolist() == [3, 4]
+    assert single[3][1] == 3
     shuffled = windows(data, None, 2, batch_size=32, shuffle=True, seed=1)
     first = shuffled[0]
     assert np.array_equal(first, windows(data, None, 2, batch_size=32, shuffle=True, seed=1)[0])

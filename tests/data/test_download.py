@@ -76,8 +76,11 @@ def get(server, tmp_path):
 
 def test_a_file_is_fetched_once(server, get, tmp_path):
     path = get(file_hash=SHA)
-    assert path == str(tmp_path / "datasets" / "data.bin") and open(path, "rb").read() == CONTENT
-    assert get(file_hash=SHA) == path and get(md5_hash=MD5) == path and get() == path
+    assert path == str(tmp_path / "datasets" / "data.bin")
+    assert open(path, "rb").read() == CONTENT
+    assert get(file_hash=SHA) == path
+    assert get(md5_hash=MD5) == path
+    assert get() == path
     assert len(server.requests) == 1
     get(force_download=True)
     assert len(server.requests) == 2
@@ -109,7 +112,8 @@ def test_a_wrong_file_is_thrown_away(get, tmp_path):
 def test_a_file_that_went_bad_is_fetched_again(server, get, tmp_path):
     path = get(file_hash=SHA)
     open(path, "wb").write(b"spoilt")
-    assert open(get(file_hash=SHA), "rb").read() == CONTENT and len(server.requests) == 2
+    assert open(get(file_hash=SHA), "rb").read() == CONTENT
+    assert len(server.requests) == 2
 
 
 def test_a_broken_connection_is_taken_up_where_it_ended(server, get):
@@ -123,7 +127,8 @@ def test_a_part_of_an_earlier_run_is_used(server, get, tmp_path):
     part = tmp_path / "datasets" / "data.bin.part"
     part.write_bytes(CONTENT[:1000])
     assert open(get(file_hash=SHA), "rb").read() == CONTENT
-    assert server.requests[0][1] == "bytes=1000-" and not part.exists()
+    assert server.requests[0][1] == "bytes=1000-"
+    assert not part.exists()
 
 
 def test_a_complete_part_needs_nothing_more(server, get, tmp_path):
@@ -150,7 +155,8 @@ def test_a_server_without_ranges_sends_everything(server, get, tmp_path):
 def test_without_a_hash_nothing_is_resumed(server, get, tmp_path):
     (tmp_path / "datasets").mkdir()
     (tmp_path / "datasets" / "data.bin.part").write_bytes(b"x" * 1000)
-    assert open(get(), "rb").read() == CONTENT and server.requests[0][1] is None
+    assert open(get(), "rb").read() == CONTENT
+    assert server.requests[0][1] is None
 
 
 def test_without_network_the_message_says_where_to_put_the_file(tmp_path):
@@ -241,7 +247,8 @@ def test_get_file_unpacks_once(tmp_path):
     make_tar(tmp_path / "set.tar.gz", {"a.txt": b"1"})
     origin = (tmp_path / "set.tar.gz").as_uri()
     folder = get_file("set", origin=origin, extract=True, cache_dir=tmp_path / "cache")
-    assert folder.endswith("datasets/set") and open(f"{folder}/a.txt").read() == "1"
+    assert folder.endswith("datasets/set")
+    assert open(f"{folder}/a.txt").read() == "1"
     open(f"{folder}/mine.txt", "w").close()
     get_file("set", origin=origin, untar=True, cache_dir=tmp_path / "cache")
     assert open(f"{folder}/mine.txt").read() == ""

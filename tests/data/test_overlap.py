@@ -134,13 +134,15 @@ def test_an_interrupt_or_an_error_of_a_callback_ends_the_thread():
     net = model()
     with pytest.raises(KeyboardInterrupt):
         net.fit(Slow(50), verbose=0, callbacks=[Interrupting(KeyboardInterrupt())])
-    assert net.history.epoch == [] and not threads()
+    assert net.history.epoch == []
+    assert not threads()
     with pytest.raises(ZeroDivisionError):
         net.fit(Slow(50), verbose=0, callbacks=[Interrupting(ZeroDivisionError())])
     assert not threads()
     with pytest.raises(ZeroDivisionError) as caught:  # what was caught keeps the frames of the loop alive
         net.predict(Slow(50), verbose=0, callbacks=[Interrupting(ZeroDivisionError())])
-    assert not threads() and caught.value
+    assert not threads()
+    assert caught.value
 
 
 def test_the_thread_uses_the_backend_of_the_caller():

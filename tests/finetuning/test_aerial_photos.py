@@ -18,5 +18,6 @@ def test_a_head_on_real_features_finds_trees_in_another_landscape(tmp_path, monk
         os.path.join(folder, "test"), image_size=(96, 96), shuffle=False, verbose=False
     )
     found = visualization.predictions_of(done.model, test)
-    assert done.best >= 0.9 and found.accuracy >= 0.85
+    assert done.best >= 0.9
+    assert found.accuracy >= 0.85
     assert np.bincount(found.labels).tolist() == [150, 150]

@@ -33,7 +33,8 @@ def test_train_and_test_folders(tmp_path, capsys):
     out = tmp_path / "out"
     assert main(["finetune", str(tmp_path / "photos"), *QUICK, "--output", str(out)]) == 0
     printed = capsys.readouterr().out
-    assert "Accuracy on the validation photos" in printed and "Accuracy on the test photos" in printed
+    assert "Accuracy on the validation photos" in printed
+    assert "Accuracy on the test photos" in printed
     files = {"model.keras", "classes.json", "script.py", "history.csv", "report.html", "curves.png", "confusion.png"}
     assert {f.name for f in out.iterdir()} == files
     assert json.loads((out / "classes.json").read_text()) == ["above", "below"]
@@ -48,7 +49,9 @@ def test_one_folder_and_no_matplotlib(tmp_path, capsys, monkeypatch):
     out = tmp_path / "out"
     assert main(["finetune", str(tmp_path / "photos"), *QUICK, "--output", str(out)]) == 0
     printed = capsys.readouterr().out
-    assert "pip install matplotlib" in printed and (out / "report.html").exists() and not (out / "curves.png").exists()
+    assert "pip install matplotlib" in printed
+    assert (out / "report.html").exists()
+    assert not (out / "curves.png").exists()
     assert "test photos" not in printed
 
 

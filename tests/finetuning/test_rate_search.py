@@ -29,8 +29,10 @@ def test_everything_is_put_back(rate):
     before, order = state(model), [v.path for v in model.optimizer.variables]
     own = model.optimizer._learning_rate
     search = lr_find(model, X, Y, batch_size=16, steps=20)
-    assert len(search.rates) > 5 and search.rates[0] == pytest.approx(1e-6)
-    assert all(map(np.array_equal, before, state(model))) and order == [v.path for v in model.optimizer.variables]
+    assert len(search.rates) > 5
+    assert search.rates[0] == pytest.approx(1e-6)
+    assert all(map(np.array_equal, before, state(model)))
+    assert order == [v.path for v in model.optimizer.variables]
     assert model.optimizer._learning_rate is own
     model.fit(X, Y, verbose=0)
 
@@ -38,7 +40,8 @@ def test_everything_is_put_back(rate):
 def test_the_suggestion_trains_and_the_search_stops_when_the_loss_explodes():
     model = net()
     search = lr_find(model, X, Y, batch_size=16, highest=1e4, steps=100)
-    assert len(search.rates) < 100 and 1e-3 < search.suggestion < 1
+    assert len(search.rates) < 100
+    assert 1e-3 < search.suggestion < 1
     model.optimizer.learning_rate = search.suggestion
     losses = model.fit(X, Y, epochs=5, batch_size=16, verbose=0).history["loss"]
     assert losses[-1] < 0.5 * losses[0]

@@ -39,7 +39,8 @@ def test_a_wrong_number_is_found_made_smaller_and_printed(monkeypatch):
     kind, _ = verdict(CHAIN)
     assert kind == "predictions"
     small = shrunk(CHAIN, lambda d: verdict(d)[0] == kind)
-    assert [c.layer for c in small.calls] == ["ReLU"] and small.calls[0].options == ()
+    assert [c.layer for c in small.calls] == ["ReLU"]
+    assert small.calls[0].options == ()
     script = small.script(kind)
     assert "y2 = L.ReLU()(x)" in script
     with pytest.raises(Disagreement, match="predictions"):

@@ -131,4 +131,5 @@ def check_training(sample, layer, inputs):
     assert all(np.isfinite(y).all() for y in flat(outputs))
     for v, g in zip(weights, tape.gradient(loss, weights)):
         assert g is not None, f"no gradient for {v.path}"
-        assert g.shape == v.shape and np.isfinite(g.numpy()).all(), v.path
+        assert g.shape == v.shape, v.path
+        assert np.isfinite(g.numpy()).all(), v.path

@@ -44,7 +44,8 @@ def test_known_changes():
     bright = layers.Solarization(threshold_factor=(0.5, 0.5))(x, training=True).numpy()
     np.testing.assert_allclose(bright, np.where(x < 127.5, x, 255 - x), rtol=1e-5)
     stretched = layers.AutoContrast()(x * 0.2 + 20).numpy()
-    assert np.allclose(stretched.min((1, 2)), 0, atol=1e-3) and np.allclose(stretched.max((1, 2)), 255, atol=1e-3)
+    assert np.allclose(stretched.min((1, 2)), 0, atol=1e-3)
+    assert np.allclose(stretched.max((1, 2)), 255, atol=1e-3)
     gray = layers.RandomGrayscale(1.0)(x, training=True).numpy()
     np.testing.assert_allclose(gray[..., 0], gray[..., 1])
 
@@ -60,7 +61,8 @@ def test_labels_and_masks_follow():
         np.testing.assert_array_equal(b, mask[:, ::-1] if turned else mask)
     np.testing.assert_array_equal(flipped["labels"].numpy(), labels)
     crop = layers.RandomCrop(3, 5, seed=0)(data, training=True)
-    assert crop["images"].shape == (4, 3, 5, 3) and crop["segmentation_masks"].shape == (4, 3, 5, 1)
+    assert crop["images"].shape == (4, 3, 5, 3)
+    assert crop["segmentation_masks"].shape == (4, 3, 5, 1)
     np.testing.assert_array_equal(np.diff(crop["segmentation_masks"].numpy()[0, 0, :, 0]), 1)
     for mixing in (layers.MixUp(seed=1), layers.CutMix(seed=1)):
         mixed = mixing({"images": x, "labels": labels}, training=True)
@@ -145,7 +147,9 @@ def test_augmentations_of_others_compiled(make):
     layer = make()
     compiled = mlkit.core.trace.function(lambda x: layer(x, training=True))
     first, second = compiled(mlkit.ops.convert_to_tensor(x)).numpy(), compiled(mlkit.ops.convert_to_tensor(x)).numpy()
-    assert first.shape == x.shape and np.isfinite(first).all() and not np.array_equal(first, second)
+    assert first.shape == x.shape
+    assert np.isfinite(first).all()
+    assert not np.array_equal(first, second)
     np.testing.assert_allclose(make()(x, training=True).numpy(), first, atol=0.01)
 
 
@@ -161,5 +165,6 @@ def test_number_of_boxes():
     boxes = {"boxes": np.ones((2, 3, 4)), "labels": np.ones((2, 3))}
     for n in (2, 5):
         out = layers.MaxNumBoundingBoxes(n)({"images": images(2, 4, 4, 3), "bounding_boxes": boxes})["bounding_boxes"]
-        assert out["boxes"].shape == (2, n, 4) and out["labels"].shape == (2, n)
+        assert out["boxes"].shape == (2, n, 4)
+        assert out["labels"].shape == (2, n)
         np.testing.assert_array_equal(out["labels"].numpy()[:, 3:], -1)

@@ -35,7 +35,8 @@ def test_string_lookup():
     words = np.array([["b", "a", "b"], ["c", "b", "a"]])
     layer = layers.StringLookup(mask_token="")
     layer.adapt(words)
-    assert layer.get_vocabulary() == ["", "[UNK]", "b", "a", "c"] and layer.vocabulary_size() == 5
+    assert layer.get_vocabulary() == ["", "[UNK]", "b", "a", "c"]
+    assert layer.vocabulary_size() == 5
     np.testing.assert_array_equal(layer([["a", "?", ""]]).numpy(), [[3, 1, 0]])
     again = layers.StringLookup.from_config(layer.get_config())
     np.testing.assert_array_equal(again(words).numpy(), layer(words).numpy())

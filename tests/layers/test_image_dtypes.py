@@ -65,7 +65,7 @@ def test_values_stay_in_the_range(sample, low, high):
         x = images(sample, low=low, high=high)
         x[0, :2], x[1, :2] = low, high  # the ends are there too
         y = called(layer, x, True).numpy()
-        assert low <= y.min() and y.max() <= high, (seed, y.min(), y.max())
+        assert low <= y.min() <= y.max() <= high, (seed, y.min(), y.max())
 
 
 @pytest.mark.parametrize("sample", RANGED, ids=lambda s: s.name)
@@ -79,7 +79,8 @@ def test_labels_and_boxes_of_integer_images_stay_floats():
     x, labels = np.zeros((4, 6, 6, 3), "uint8"), np.eye(4, dtype="float32")
     for layer in (layers.MixUp(seed=1, dtype="uint8"), layers.CutMix(seed=1, dtype="uint8")):
         mixed = layer({"images": x, "labels": labels}, training=True)
-        assert mixed["images"].dtype == "uint8" and mixed["labels"].dtype == "float32"
+        assert mixed["images"].dtype == "uint8"
+        assert mixed["labels"].dtype == "float32"
         np.testing.assert_allclose(mixed["labels"].numpy().sum(1), 1, rtol=1e-5)
     boxes = {"boxes": np.full((4, 1, 4), 0.25, "float32"), "labels": np.ones((4, 1))}
     flipped = layers.RandomFlip(bounding_box_format="rel_xywh", dtype="uint8", seed=1)({"images": x, "bounding_boxes": boxes})

@@ -107,7 +107,8 @@ def test_masks_of_dropout(make):
     x = np.ones((3, 5, 4), "float32")
     for shape in ((4,), (5, 1), (1, 5, 4), (None, 1, None), (3, 5, 4)):
         dropped = np.asarray(make(0.5, noise_shape=shape, seed=1)(x, training=True))
-        assert dropped.shape == x.shape and len(np.unique(dropped)) == 2
+        assert dropped.shape == x.shape
+        assert len(np.unique(dropped)) == 2
         for axis, n in zip((-1, -2, -3), (*reversed(shape), 1, 1)):
             assert n != 1 or (dropped == np.take(dropped, [0], axis)).all()
     for shape in ((3,), (3, 5, 4, 1), (2, 5, 4), (1, 3, 5, 4), (None, 4)):

@@ -39,7 +39,8 @@ class Specified(layers.Layer):
 def test_shape_of_one_input():
     x = mlkit.Input((3,))
     y = Doubled()(x)
-    assert y.shape == (None, 6) and y.dtype == "float32"
+    assert y.shape == (None, 6)
+    assert y.dtype == "float32"
     model = mlkit.Model(x, layers.ReLU()(y) + layers.Dense(1)(x))
     assert model.output.shape == (None, 6)
     assert model(np.ones((2, 3), "float32")).shape == (2, 6)

@@ -89,7 +89,8 @@ def test_reductions_and_weights(cls, fn, kind, options):
     for reduction, weight in itertools.product(("sum_over_batch_size", "mean_with_sample_weight", "sum", "none"), weights):
         ours = getattr(losses, cls)(reduction=reduction, **options)(y_true, y_pred, sample_weight=weight)
         theirs = getattr(keras.losses, cls)(reduction=reduction, **options)(y_true, y_pred, sample_weight=weight)
-        assert ours.shape == theirs.shape and ours.dtype == "float32"
+        assert ours.shape == theirs.shape
+        assert ours.dtype == "float32"
         assert_close(ours, theirs, rtol=2e-5, message=f"{reduction} {weight}")
 
 
@@ -200,7 +201,8 @@ def test_ignored_entries_leave_no_trace():
     loss = losses.SparseCategoricalCrossentropy(from_logits=True, ignore_class=-1)
     assert_close(loss(y_true, logits), loss(y_true[[0, 2]], logits[[0, 2]]))
     slope = grad(lambda x: loss(y_true, x))(ops.convert_to_tensor(logits)).numpy()
-    assert np.isfinite(slope).all() and (slope[1] == 0).all()
+    assert np.isfinite(slope).all()
+    assert (slope[1] == 0).all()
 
 
 def test_class_numbers_are_not_rounded():

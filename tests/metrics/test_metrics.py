@@ -131,7 +131,8 @@ def test_stream_of_batches(cls, kind, options):
         assert_close(ours(y_true, y_pred, weight), theirs(y_true, y_pred, weight), rtol=2e-5, message=f"batch {seed}")
     assert [v.shape for v in ours.variables] == [tuple(v.shape) for v in theirs.variables]
     for a, b in zip(ours.variables, theirs.variables):
-        assert a.name == b.name and a.dtype == b.dtype
+        assert a.name == b.name
+        assert a.dtype == b.dtype
         assert_close(a, b, rtol=2e-5)
     ours.reset_state()
     theirs.reset_state()
@@ -254,7 +255,8 @@ def test_wrapper_of_own_function():
     y_true, y_pred = batch("real")
     m = metrics.MeanMetricWrapper(distance, name="distance", power=2.0)
     assert_close(m(y_true, y_pred), metrics.MeanSquaredError()(y_true, y_pred))
-    assert m.power == 2.0 and m.name == "distance"
+    assert m.power == 2.0
+    assert m.name == "distance"
     assert metrics.MeanMetricWrapper(ops.abs).name == "mean_metric_wrapper"
 
 
@@ -288,13 +290,16 @@ class Largest(metrics.Metric):
 
 def test_metric_of_ones_own():
     m = Largest()
-    assert [v.name for v in m.variables][:1] == ["largest"] and len(m.variables) == 4
+    assert [v.name for v in m.variables][:1] == ["largest"]
+    assert len(m.variables) == 4
     assert m.variables[0].path == "largest/largest"
     step = function(m.update_state)
     step(None, ops.convert_to_tensor([1.0, 5.0]))
     step(None, ops.convert_to_tensor([2.0, 4.0]))
     result = m.result()
-    assert float(result["largest"]) == 5.0 and float(result["mean"]) == 3.0 and int(m.seen) == 2
+    assert float(result["largest"]) == 5.0
+    assert float(result["mean"]) == 3.0
+    assert int(m.seen) == 2
     m.reset_state()
     assert all((v.numpy() == 0).all() for v in m.variables)
     assert m.get_config() == {"name": "largest", "dtype": "float32"}

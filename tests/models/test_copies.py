@@ -61,7 +61,8 @@ def test_a_variable_keeps_its_attributes(copied):
     for name in ("trainable", "autocast", "aggregation", "synchronization", "name", "path", "overwrite_with_gradient", "dtype"):
         assert getattr(other, name) == getattr(v, name)
     other.assign_add([1.0, 1.0])
-    assert v.numpy().tolist() == [1, 2] and other.numpy().tolist() == [2, 3]
+    assert v.numpy().tolist() == [1, 2]
+    assert other.numpy().tolist() == [2, 3]
 
 
 @pytest.mark.parametrize("copied", COPIES.values(), ids=COPIES)
@@ -82,11 +83,14 @@ def test_what_belongs_together_is_copied_together(copied):
     steps(model, optimizer)
     first, second = copied((optimizer, model)), copied({"model": model, "optimizer": optimizer})
     losses = steps(model, optimizer)
-    assert steps(*reversed(first)) == losses and steps(second["model"], second["optimizer"]) == losses
+    assert steps(*reversed(first)) == losses
+    assert steps(second["model"], second["optimizer"]) == losses
     model.compile("adam", "mse")
     model.fit(X, Y, verbose=0)
     model, optimizer, layer = copied([model, model.optimizer, model.layers[1]])
-    assert model.optimizer is optimizer and model.layers[1] is layer and int(optimizer.iterations) == 1
+    assert model.optimizer is optimizer
+    assert model.layers[1] is layer
+    assert int(optimizer.iterations) == 1
 
 
 def test_a_shallow_copy_shares_the_layers():
@@ -95,7 +99,8 @@ def test_a_shallow_copy_shares_the_layers():
     model.fit(X, Y, verbose=0)
     other = copy.copy(model)
     other.fit(X, Y, verbose=0)
-    assert other.layers[0] is model.layers[0] and int(model.optimizer.iterations) == 2
+    assert other.layers[0] is model.layers[0]
+    assert int(model.optimizer.iterations) == 2
     np.testing.assert_array_equal(other.predict(X, verbose=0), model.predict(X, verbose=0))
 
 
@@ -121,7 +126,8 @@ def test_compiled_functions(copied):
     model.dense.kernel.assign(np.zeros((3, 1)))
     np.testing.assert_array_equal(other.run(X), before)  # it reads the copy's weights
     assert copied(model.run).fn.__self__ is not model
-    assert float(decorated(np.float32(2))) == 4 and copied(decorated) is decorated
+    assert float(decorated(np.float32(2))) == 4
+    assert copied(decorated) is decorated
 
 
 @pytest.mark.parametrize("copied", COPIES.values(), ids=COPIES)

@@ -22,7 +22,8 @@ def small_model():
 def test_history_has_training_and_validation_logs(data):
     history = small_model().fit(*data, epochs=3, validation_split=0.25, verbose=0).history
     assert sorted(history) == ["loss", "val_loss"]
-    assert len(history["loss"]) == 3 and history["loss"][2] < history["loss"][0]
+    assert len(history["loss"]) == 3
+    assert history["loss"][2] < history["loss"][0]
 
 
 def test_eager_and_compiled_runs_give_the_same(data):
@@ -124,7 +125,8 @@ def test_mixed_precision_trains(policy, data):
     try:
         model = small_model()
         loss = model.fit(*data, epochs=5, verbose=0).history["loss"]
-        assert loss[-1] < loss[0] and model.layers[0].kernel.numpy().dtype == "float32"
+        assert loss[-1] < loss[0]
+        assert model.layers[0].kernel.numpy().dtype == "float32"
         assert (type(model.optimizer).__name__ == "LossScaleOptimizer") is (policy == "mixed_float16")
     finally:
         mlkit.config.set_dtype_policy("float32")
@@ -181,7 +183,8 @@ def test_nested_and_cloned_models():
 def test_summary_names_layers_and_totals():
     lines = []
     small_model().summary(print_fn=lines.append)
-    assert "Dense" in lines[0] and "Total params: 19 (76.00 B)" in lines[0]
+    assert "Dense" in lines[0]
+    assert "Total params: 19 (76.00 B)" in lines[0]
 
 
 def test_options_of_the_optimizer_take_effect_at_the_next_step(data):
@@ -227,4 +230,5 @@ def test_groups_of_steps_from_data_of_unknown_length(size, expected, data):
     model.fit(
         five(), verbose=0, callbacks=[mlkit.callbacks.LambdaCallback(on_train_batch_end=lambda b, logs: numbers.append(b))]
     )
-    assert numbers == expected and model.optimizer.iterations.numpy() == 5
+    assert numbers == expected
+    assert model.optimizer.iterations.numpy() == 5

@@ -42,7 +42,8 @@ def test_times_add_up(reports):
         for rows in (report.by_layer, report.by_kernel, report.by_call):
             assert sum(row.seconds for row in rows) == pytest.approx(total)
             assert [row.seconds for row in rows] == sorted((row.seconds for row in rows), reverse=True)
-        assert report.peaks.flops > 0 and report.peaks.bandwidth > 0
+        assert report.peaks.flops > 0
+        assert report.peaks.bandwidth > 0
 
 
 def test_layers_are_named_in_both_directions(reports):
@@ -62,8 +63,11 @@ def test_flops_of_a_convolution(reports):
 
 def test_it_prints_tables(reports):
     shown, html = str(reports[0]), reports[0]._repr_html_()
-    assert shown.startswith("training step of net") and "GFLOP/s" in shown
-    assert "conv" in shown and "conv" in html and html.count("<table>") == 2
+    assert shown.startswith("training step of net")
+    assert "GFLOP/s" in shown
+    assert "conv" in shown
+    assert "conv" in html
+    assert html.count("<table>") == 2
 
 
 def test_a_step_of_the_users_own_is_profiled():

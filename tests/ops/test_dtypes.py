@@ -100,7 +100,8 @@ def test_public_functions(number):
         found = [call.outcome(how) for how in (eager, compiled, symbolic)]
         errors = [f for f in found if isinstance(f, Exception)]
         if errors:
-            assert len({type(e) for e in errors}) == 1 and len(errors) == 3, f"{what}: {found}"
+            assert len({type(e) for e in errors}) == 1, f"{what}: {found}"
+            assert len(errors) == 3, f"{what}: {found}"
             assert not any(re.search(BARE, str(e)) for e in errors), f"{what}: {errors}"
         else:
             assert [t.dtype for t in found[0] if type(t) is Tensor] == [t.dtype for t in found[2] if type(t) is Tensor], what

@@ -82,10 +82,12 @@ def check(row, dtype, number, arrays, call_with):
         assert isinstance(compiled, Exception), f"{what}: eager {eager!r}, compiled {compiled}"
         assert isinstance(eager, type(compiled)) or isinstance(compiled, type(eager)), f"{what}: {eager!r}, {compiled!r}"
         for error in (eager, compiled):
-            assert str(error) and not re.search(BARE, str(error)), f"{what}: {error!r}"
+            assert str(error), f"{what}: {error!r}"
+            assert not re.search(BARE, str(error)), f"{what}: {error!r}"
         if isinstance(eager, NumberError):
             assert eager.function == row.name.rpartition(".")[2], what
-            assert str(number) in str(eager) and "does not fit into dtype" in str(eager), what
+            assert str(number) in str(eager), what
+            assert "does not fit into dtype" in str(eager), what
         return
     assert not isinstance(compiled, Exception), f"{what}: eager {eager}, compiled {compiled!r}"
     for a, b in zip(eager, compiled):
@@ -160,7 +162,8 @@ def test_comparisons_and_bounds_answer_as_mathematics_does():
             assert not ops.isin(x, number).numpy().any()
             assert not ops.isclose(x, number).numpy().any()
     u = ops.convert_to_tensor(np.array([0, 5, 250], "uint8"))
-    assert ops.searchsorted(u, 256) == 3 and ops.searchsorted(u, -1) == 0
+    assert ops.searchsorted(u, 256) == 3
+    assert ops.searchsorted(u, -1) == 0
 
 
 def test_places_are_counted_in_integers_wide_enough():
@@ -173,10 +176,12 @@ def test_places_are_counted_in_integers_wide_enough():
         hot = ops.one_hot(places, 300)
         assert np.argwhere(hot.numpy()).tolist() == [[0, 1], [1, 100]]
         start = mlkit.function(lambda s: ops.slice(line, [s], (200,)))(places[1])
-        assert start.numpy()[0] == 100 and start.shape == (200,)
+        assert start.numpy()[0] == 100
+        assert start.shape == (200,)
     assert line[ops.convert_to_tensor(np.array([-1], "int8"))].numpy() == [299]
     rows, columns = ops.unravel_index(np.array([7, 100], "uint8"), (3, 300))
-    assert rows.numpy().tolist() == [0, 0] and columns.numpy().tolist() == [7, 100]
+    assert rows.numpy().tolist() == [0, 0]
+    assert columns.numpy().tolist() == [7, 100]
 
 
 def test_a_traced_and_a_symbolic_call_name_the_function_too():

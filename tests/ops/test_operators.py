@@ -61,16 +61,23 @@ def test_other_types_are_left_alone():
 
 
 def test_shape_dtype_and_kind():
-    assert ops.shape(X) == (2, 3) and ops.shape(mlkit.KerasTensor((None, 3))) == (None, 3)
-    assert ops.dtype(X) == "float32" and ops.dtype(mlkit.KerasTensor((2,), "int32")) == "int32" and ops.dtype([1]) == "int32"
-    assert ops.is_tensor(ops.ones(2)) and not ops.is_tensor(X)
-    assert ops.ndim(X) == 2 and ops.size(X) == 6 and ops.size(mlkit.KerasTensor((None, 2))).shape == ()
+    assert ops.shape(X) == (2, 3)
+    assert ops.shape(mlkit.KerasTensor((None, 3))) == (None, 3)
+    assert ops.dtype(X) == "float32"
+    assert ops.dtype(mlkit.KerasTensor((2,), "int32")) == "int32"
+    assert ops.dtype([1]) == "int32"
+    assert ops.is_tensor(ops.ones(2))
+    assert not ops.is_tensor(X)
+    assert ops.ndim(X) == 2
+    assert ops.size(X) == 6
+    assert ops.size(mlkit.KerasTensor((None, 2))).shape == ()
 
 
 def test_python_numbers_are_weak():
     for dtype in ("bfloat16", "float16", "float32", "float64"):
         assert (ops.ones(2, dtype) * 2.0).dtype == (ops.ones((), dtype) + 1).dtype == dtype
-    assert (ops.ones(2, "int8") + 1).dtype == "int8" and (ops.ones(2, "int8") + 1.0).dtype == "float32"
+    assert (ops.ones(2, "int8") + 1).dtype == "int8"
+    assert (ops.ones(2, "int8") + 1.0).dtype == "float32"
     assert ops.where([True], 1.0, 2).dtype == "float32"
 
 

@@ -71,7 +71,8 @@ class TestGet:
 
     def test_others(self):
         optimizer = Adam()
-        assert optimizers.get(optimizer) is optimizer and optimizers.get(None) is None
+        assert optimizers.get(optimizer) is optimizer
+        assert optimizers.get(None) is None
         assert type(optimizers.get(Adam)) is Adam
         short = optimizers.get({"class_name": "Adam", "config": {"learning_rate": 0.5}})
         assert float(short.learning_rate) == 0.5
@@ -87,7 +88,8 @@ class TestLearningRate:
     def test_float_is_a_variable(self):
         optimizer = SGD(0.5)
         optimizer.learning_rate = 0.25
-        assert float(optimizer.learning_rate) == 0.25 and optimizer.get_config()["learning_rate"] == 0.25
+        assert float(optimizer.learning_rate) == 0.25
+        assert optimizer.get_config()["learning_rate"] == 0.25
 
     def test_a_traced_step_sees_a_new_rate(self):
         v, optimizer = weight(), SGD(1.0)
@@ -208,7 +210,8 @@ class TestState:
             (new,), state = optimizer.stateless_apply(state, [ONES], [np.float32([1, 2])])
         np.testing.assert_allclose(new.numpy(), [0.25, 1.25])
         np.testing.assert_array_equal(v.numpy(), [1, 2])
-        assert int(optimizer.iterations) == 0 and int(state[0]) == 2
+        assert int(optimizer.iterations) == 0
+        assert int(state[0]) == 2
         with pytest.raises(ValueError, match="`optimizer_variables` must have 3 elements, but got 0"):
             optimizer.stateless_apply([], [ONES], [ONES])
 
@@ -274,7 +277,8 @@ def test_one_op_for_each_variable():
     step = function(lambda *grads: adam.apply(grads, variables))
     names = [call.op.name for call in step.graph(*(np.ones(n, "float32") for n in (3, 4, 5))).calls]
     assert names.count("adam_update") == 3
-    assert names.count("pow") == 2 and names.count("sqrt") == 1
+    assert names.count("pow") == 2
+    assert names.count("sqrt") == 1
 
 
 class KerasStyle(Optimizer):
@@ -310,7 +314,8 @@ def test_keras_style_subclass():
         judge.apply_gradients([(ONES, b)])
     np.testing.assert_allclose(a.numpy(), b.numpy())
     paths = [v.path for v in optimizer.variables]
-    assert paths[:5] == ["k/iteration", "k/learning_rate", "k/a_momentum", "k/a_second", "k/a_third"] and len(paths) == 6
+    assert paths[:5] == ["k/iteration", "k/learning_rate", "k/a_momentum", "k/a_second", "k/a_third"]
+    assert len(paths) == 6
     again = KerasStyle.from_config(optimizer.get_config())
     assert again.get_config() == optimizer.get_config()
 

@@ -50,7 +50,8 @@ def test_compiled_steps_follow():
     model.optimizer.rate_factors = {kernel: 0.0}
     model.fit(x, y, verbose=0)
     after = model.get_weights()
-    assert np.array_equal(after[0], before[0]) and not np.array_equal(after[1], before[1])
+    assert np.array_equal(after[0], before[0])
+    assert not np.array_equal(after[1], before[1])
 
 
 def test_wrappers():
@@ -58,7 +59,8 @@ def test_wrappers():
     scaled = optimizers.LossScaleOptimizer(inner, initial_scale=2.0)
     scaled.rate_factors = {w: 0.5}
     scaled.apply_gradients([(ops.convert_to_tensor([2.0]), w)])
-    assert w.numpy() == 0.5 and inner.rate_factors == {w: 0.5}
+    assert w.numpy() == 0.5
+    assert inner.rate_factors == {w: 0.5}
     with pytest.raises(AttributeError, match="of its `optimizers`"):
         optimizers.MultiOptimizer(lambda v: inner).rate_factors = {w: 0.5}
 
@@ -75,8 +77,11 @@ class TestOneCycle:
     def test_its_course(self):
         cycle = optimizers.schedules.one_cycle(0.5, 200, warmup=0.25)
         rates = np.array([float(cycle(step)) for step in range(0, 260, 5)])
-        assert rates.argmax() == 10 and rates.max() == pytest.approx(0.5) and rates[0] == pytest.approx(0.02)
-        assert (np.diff(rates[:11]) > 0).all() and (np.diff(rates[10:41]) < 0).all()
+        assert rates.argmax() == 10
+        assert rates.max() == pytest.approx(0.5)
+        assert rates[0] == pytest.approx(0.02)
+        assert (np.diff(rates[:11]) > 0).all()
+        assert (np.diff(rates[10:41]) < 0).all()
         assert rates[40:] == pytest.approx(0.02 / 1e4)
         assert float(optimizers.schedules.one_cycle(0.5, 10, warmup=0)(0)) == pytest.approx(0.5)
 

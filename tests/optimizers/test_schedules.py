@@ -39,7 +39,8 @@ def test_values_and_config(cls, args, options):
         assert float(traced(np.int32(step))) == pytest.approx(expected, rel=1e-4, abs=1e-7), step
     assert ours.get_config() == theirs.get_config()
     again = schedules.deserialize(schedules.serialize(ours))
-    assert type(again) is type(ours) and again.get_config() == ours.get_config()
+    assert type(again) is type(ours)
+    assert again.get_config() == ours.get_config()
     assert keras.optimizers.schedules.deserialize(schedules.serialize(ours)).get_config() == ours.get_config()
 
 

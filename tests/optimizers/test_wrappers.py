@@ -35,7 +35,8 @@ class TestLossScale:
             step(np.float32([gradient * scale, 0]))
             trail.append((scale, float(v.numpy()[0])))
         assert trail == [(4, 0.5), (4, 0), (8, 0), (4, -0.5), (4, -0.5), (2, -1), (2, -1.5)]
-        assert float(optimizer.scale_loss(1.0)) == 4 and int(optimizer.iterations) == 5
+        assert float(optimizer.scale_loss(1.0)) == 4
+        assert int(optimizer.iterations) == 5
 
     def test_all_state_is_kept_when_a_gradient_overflows(self, traced):
         v = Variable([1.0, 2.0])
@@ -65,7 +66,8 @@ def test_loss_scale_options():
     for again in (LossScaleOptimizer.from_config(config), pickle.loads(pickle.dumps(optimizer))):
         assert again.get_config() == config
     optimizer.learning_rate = 0.25
-    assert float(optimizer.inner_optimizer.learning_rate) == 0.25 and float(optimizer.scale_loss(2.0)) == 16
+    assert float(optimizer.inner_optimizer.learning_rate) == 0.25
+    assert float(optimizer.scale_loss(2.0)) == 16
     old = {**config, "weight_decay": None, "use_ema": False, "dynamic": True}
     assert LossScaleOptimizer.from_config(old).get_config() == config
     for options, message in (
@@ -141,10 +143,12 @@ class TestMultiOptimizer:
 class TestOptimizerMap:
     def test_as_a_mapping(self):
         chosen = choice()
-        assert len(chosen) == 2 and list(chosen) == ["fir.*", "second"]
+        assert len(chosen) == 2
+        assert list(chosen) == ["fir.*", "second"]
         chosen["third"] = SGD()
         del chosen["second"]
-        assert list(chosen) == ["fir.*", "third"] and chosen["nothing"] is chosen.default_optimizer
+        assert list(chosen) == ["fir.*", "third"]
+        assert chosen["nothing"] is chosen.default_optimizer
 
     @pytest.mark.parametrize(
         "key, value, message",

@@ -26,14 +26,16 @@ class TestToCategorical:
         labels = np.random.RandomState(0).randint(0, 5, shape)
         rows = utils.to_categorical(labels, 5)
         assert rows.shape == (*(shape[:-1] if shape[-1] == 1 and len(shape) > 1 else shape), 5)
-        assert rows.dtype == "float32" and (rows.sum(-1) == 1).all()
+        assert rows.dtype == "float32"
+        assert (rows.sum(-1) == 1).all()
         assert np.array_equal(rows.argmax(-1).ravel(), labels.ravel())
 
     def test_tensors_give_tensors(self):
         from mlkit import ops
 
         rows = utils.to_categorical(ops.convert_to_tensor([0, 1]), 3)
-        assert isinstance(rows, type(ops.zeros(1))) and rows.numpy().tolist() == [[1, 0, 0], [0, 1, 0]]
+        assert isinstance(rows, type(ops.zeros(1)))
+        assert rows.numpy().tolist() == [[1, 0, 0], [0, 1, 0]]
 
     @pytest.mark.parametrize("labels", [[0, 3], [-1, 0]])
     def test_labels_out_of_range(self, labels):
@@ -90,7 +92,8 @@ class TestImages:
         mode = {1: "grayscale", 3: "rgb", 4: "rgba"}[channels]
         image = utils.load_img(tmp_path / "a.png", color_mode=mode)
         back = utils.img_to_array(image, data_format=data_format)
-        assert back.dtype == "float32" and np.abs(back - given).max() <= 1
+        assert back.dtype == "float32"
+        assert np.abs(back - given).max() <= 1
 
     def test_sizes(self, tmp_path):
         image = Image.new("RGB", (20, 10))
@@ -164,11 +167,13 @@ class TestConsole:
         utils.disable_interactive_logging()
         try:
             console.print_message("quiet")
-            assert not utils.is_interactive_logging_enabled() and not console.is_live()
+            assert not utils.is_interactive_logging_enabled()
+            assert not console.is_live()
         finally:
             utils.enable_interactive_logging()
         console.print_message("loud")
-        assert capsys.readouterr().out == "loud\n" and [r.message for r in caplog.records] == ["quiet"]
+        assert capsys.readouterr().out == "loud\n"
+        assert [r.message for r in caplog.records] == ["quiet"]
 
     def test_characters_the_output_lacks(self, monkeypatch):
         ascii_only = io.TextIOWrapper(io.BytesIO(), encoding="ascii")
@@ -189,7 +194,9 @@ class TestProgbar:
         for i in range(3):
             bar.add(1, [("loss", 3.0 - i)])
         out = capsys.readouterr().out
-        assert out.count("\n") == 1 and out.startswith("3/3 - ") and out.endswith("/step - loss: 1.0000\n")
+        assert out.count("\n") == 1
+        assert out.startswith("3/3 - ")
+        assert out.endswith("/step - loss: 1.0000\n")
 
     def test_a_bar_on_a_terminal(self, monkeypatch):
         terminal = Terminal()
@@ -198,7 +205,10 @@ class TestProgbar:
         bar.update(1, [("loss", 4.0)])
         bar.update(2, [("loss", 2.0)])
         shown = terminal.getvalue()
-        assert "1/2" in shown and "2/2" in shown and "loss: 2.0000" in shown and shown.count("\n") == 1
+        assert "1/2" in shown
+        assert "2/2" in shown
+        assert "loss: 2.0000" in shown
+        assert shown.count("\n") == 1
 
     def test_averages_and_values_as_given(self, monkeypatch):
         monkeypatch.setattr("sys.stdout", terminal := Terminal())
@@ -213,7 +223,8 @@ class TestProgbar:
         bar = utils.Progbar(None, verbose=2, unit_name="image")
         bar.update(7, [("loss", 1e-5)])
         bar.update(7, finalize=True)
-        assert "7 images" in (out := capsys.readouterr().out) and "1.0000e-05" in out
+        assert "7 images" in (out := capsys.readouterr().out)
+        assert "1.0000e-05" in out
 
     def test_silence(self, capsys):
         utils.Progbar(1, verbose=0).update(1)

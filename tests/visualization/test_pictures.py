@@ -56,7 +56,8 @@ def test_curves_of_what_fit_and_finetune_return():
         np.ones((4, 2)), np.ones((4, 1)), epochs=2, validation_data=(np.ones((4, 2)), np.ones((4, 1))), verbose=0
     )
     page = look.learning_curves(history)
-    assert [c.title for c in page.parts] == ["loss", "mae"] and set(page.parts[0].lines) == {"training", "validation"}
+    assert [c.title for c in page.parts] == ["loss", "mae"]
+    assert set(page.parts[0].lines) == {"training", "validation"}
     assert look.learning_curves(HISTORY, head_epochs=2).parts[0].marks == {"all layers": 2.5}
     with pytest.raises(ValueError, match="empty"):
         look.learning_curves({})
@@ -64,7 +65,8 @@ def test_curves_of_what_fit_and_finetune_return():
 
 def test_confusion():
     matrix = look.confusion_matrix([[1, 0, 0], [0, 1, 0], [0, 0, 1], [0, 0, 1]], [0, 0, 2, 0], ["a", "b", "c"])
-    assert matrix.counts.tolist() == [[1, 0, 0], [1, 0, 0], [1, 0, 1]] and matrix.accuracy == 0.5
+    assert matrix.counts.tolist() == [[1, 0, 0], [1, 0, 0], [1, 0, 1]]
+    assert matrix.accuracy == 0.5
     assert matrix.most_confused() == [("b", "a", 1), ("c", "a", 1)]
     assert look.confusion_matrix([0, 1], [[0.2], [0.9]]).counts.tolist() == [[1, 0], [0, 1]]
     with pytest.raises(ValueError, match="2 labels, but 3"):
@@ -90,12 +92,15 @@ def test_most_wrong(single):
     x = np.stack([np.full((4, 4, 3), v) for v in (10, 200, 100, 255)]).astype("float32")
     y = np.array([0, 0, 1, 0])
     found = look.predictions_of(Always(single), iter([(x[:2], y[:2]), (x[2:], y[2:])]), class_names=["dark", "light"], keep=2)
-    assert found.accuracy == 0.25 and [i for _, i, _ in found.worst] == [3, 1]
+    assert found.accuracy == 0.25
+    assert [i for _, i, _ in found.worst] == [3, 1]
     gallery = found.most_wrong()
-    assert gallery.captions == ["dark, but 99% light", "dark, but 88% light"] and gallery.images[0].max() == 255
+    assert gallery.captions == ["dark, but 99% light", "dark, but 88% light"]
+    assert gallery.images[0].max() == 255
     assert found.confusion_matrix().counts.tolist() == [[0, 3], [0, 1]]
     confused = found.most_confused(1)
-    assert confused.title == "Most confused: dark taken for light, 3 times" and len(confused) == 1
+    assert confused.title == "Most confused: dark taken for light, 3 times"
+    assert len(confused) == 1
     right = look.predictions_of(Always(single), x[2:3], y[2:3])
     assert len(right.most_wrong()) == 0 == len(right.most_confused())
 
@@ -131,8 +136,11 @@ class TestGradCam:
         model, x, y = self.trained(nested=True)
         before = model.predict(x[:4], verbose=0)
         found = look.grad_cam(model, x[:4], class_names=["below", "above"])
-        assert found.maps.shape == (4, 16, 16) and 0 <= found.maps.min() and found.maps.max() <= 1
-        assert found.captions[1] == "above" and "img" in found.html()
+        assert found.maps.shape == (4, 16, 16)
+        assert 0 <= found.maps.min()
+        assert found.maps.max() <= 1
+        assert found.captions[1] == "above"
+        assert "img" in found.html()
         assert np.array_equal(before, model.predict(x[:4], verbose=0))
         model.freeze()  # gradients of activations are there all the same
         assert np.allclose(look.grad_cam(model, x[:4]).maps, found.maps)

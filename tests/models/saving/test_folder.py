@@ -49,7 +49,8 @@ def test_a_folder_is_replaced_whole_or_left(tmp_path):
 
     with pytest.raises(RuntimeError):
         mlkit.Sequential([mlkit.Input((3,)), Failing(2)]).save(path, zipped=False)
-    assert os.listdir(tmp_path) == ["model"] and len(os.listdir(path)) == 3
+    assert os.listdir(tmp_path) == ["model"]
+    assert len(os.listdir(path)) == 3
     (path / "notes.txt").write_text("mine")
     with pytest.raises(ModelFileError, match="not the folder of a model"):
         second.save(path, zipped=False)

@@ -136,10 +136,13 @@ def test_tensors_are_read():
 
     tensors = TensorFile(io.BytesIO(made(fill)), "x")
     found = {k: t.read() for k, t in tensors.tensors.items()}
-    assert tensors.attribute("layers/dense/vars", "name") == "my_dense" and tensors.attribute("", "name") is None
+    assert tensors.attribute("layers/dense/vars", "name") == "my_dense"
+    assert tensors.attribute("", "name") is None
     np.testing.assert_array_equal(found["layers/dense/vars/0"], WEIGHT)
     np.testing.assert_array_equal(found["half"].astype("float32"), WEIGHT)
-    assert found["layers/dense/vars/1"] == 3.5 and found["flags"].tolist() == [True, False] and found["empty"].shape == (0, 3)
+    assert found["layers/dense/vars/1"] == 3.5
+    assert found["flags"].tolist() == [True, False]
+    assert found["empty"].shape == (0, 3)
     assert [found[f"many/{i}"] for i in range(100)] == list(range(100))
 
 
@@ -147,7 +150,8 @@ def test_tensors_are_read():
 def test_dtypes(dtype):
     values = np.arange(6).reshape(2, 3).astype(dtype)
     tensor = TensorFile(io.BytesIO(made(lambda f: f.__setitem__("w", values))), "x").tensors["w"]
-    assert tensor.dtype == dtype and tensor.nbytes == values.nbytes
+    assert tensor.dtype == dtype
+    assert tensor.nbytes == values.nbytes
     np.testing.assert_array_equal(tensor.read(), values)
 
 

@@ -271,7 +271,8 @@ def test_saving_is_all_or_nothing(tmp_path):
         failing_model().save(path)
     with pytest.raises(OSError, match="disk full"):
         failing_model().save_weights(tmp_path / "m.weights.h5")
-    assert path.read_bytes() == before and [p.name for p in tmp_path.iterdir()] == ["m.keras"]
+    assert path.read_bytes() == before
+    assert [p.name for p in tmp_path.iterdir()] == ["m.keras"]
 
 
 def test_loading_weights_is_all_or_nothing(tmp_path):
