@@ -61,6 +61,8 @@ def _prod_vjp(g, y, x, axes, keepdims):
 
 def _shifted_cumprod(x, axis):
     """At position i the product of the elements before i."""
+    if x.shape[axis] == 0:
+        return x
     head = slice_along(x, axis, 0, x.shape[axis] - 1)
     low = tuple(int(i == axis) for i in range(x.ndim))
     none = (0,) * x.ndim

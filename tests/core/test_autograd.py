@@ -300,3 +300,14 @@ def test_products_of_many_half_floats_have_slopes(function):
     x[:, 0] = 1.0
     slope = mlkit.grad(lambda x: ops.sum(function(x)))(ops.convert_to_tensor(x, "float16"))
     np.testing.assert_allclose(slope.numpy(), np.prod(x) / x, rtol=2e-3)
+
+
+@pytest.mark.parametrize("name", ["prod", "cumprod", "cumsum", "sum", "nancumprod", "mean"])
+@pytest.mark.parametrize("staged", [False, True])
+def test_gradients_along_an_axis_without_elements_are_empty(name, staged):
+    def slope(x):
+        return mlkit.grad(lambda x: ops.sum(getattr(ops, name)(x, axis=1)))(x)
+
+    with np.errstate(all="ignore"):
+        found = (mlkit.function(slope) if staged else slope)(ops.ones((2, 0, 3)))
+    assert found.shape == (2, 0, 3)
