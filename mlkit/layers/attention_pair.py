@@ -1,7 +1,7 @@
 """Attention without heads or projections: Attention (Luong) and AdditiveAttention (Bahdanau)."""
 
 from mlkit import ops, random
-from mlkit.core.dtypes import single_of
+from mlkit.core.dtypes import is_float, single_of
 from mlkit.layers.layer import Layer
 from mlkit.layers.options import within
 
@@ -52,7 +52,9 @@ class Attention(Layer):
         allowed = self._calculate_score_mask(scores, value_mask, use_causal_mask)
         if allowed is not None:  # scores are lowered, not replaced: where all sources are masked, they keep their order
             scores = ops.where(allowed, scores, scores - 1e9)
-        weights = ops.cast(ops.softmax(scores, axis=-1), value.dtype)
+        weights = ops.softmax(scores, axis=-1)
+        if is_float(value.dtype):  # weights of whole numbers stay floats
+            weights = ops.cast(weights, value.dtype)
         if training and self.dropout > 0:
             weights = random.dropout(weights, self.dropout, seed=self.seed_generator)
         out = ops.matmul(weights, value)
