@@ -1,5 +1,7 @@
 """Filters of small windows, and the structural similarity of images."""
 
+import numpy as np
+
 from mlkit.core import dtypes
 from mlkit.core.spec import compatible, show, whole
 from mlkit.ops import elementwise as el
@@ -58,6 +60,8 @@ def gaussian_blur(images, kernel_size=(3, 3), sigma=(1.0, 1.0), data_format=None
     else:
         sigma = cast(sigma, x.dtype)
         deviations = [reshape(slice_along(sigma, 0, i, i + 1), shape=()) for i in range(2)]
+    if isinstance(kernel_size, np.ndarray):
+        kernel_size = kernel_size.tolist()
     if not isinstance(kernel_size, (tuple, list)) or len(kernel_size) != 2 or len(deviations) != 2:
         raise ValueError(f"gaussian_blur: `kernel_size` and `sigma` must be pairs, but got {kernel_size!r} and {sigma!r}.")
     return restore(blur(x, [whole("gaussian_blur", "`kernel_size`", n, least=1) for n in kernel_size], deviations))

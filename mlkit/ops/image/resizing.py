@@ -1,7 +1,7 @@
 """Images of another size, by separable interpolation."""
 
 from mlkit.core import dtypes
-from mlkit.core.spec import is_known, normalize_axis, require_elements, show, whole
+from mlkit.core.spec import Dim, is_known, normalize_axis, require_elements, show, whole
 from mlkit.ops import elementwise as el
 from mlkit.ops.convert import as_tensor, cast, require_real
 from mlkit.ops.fused import resample
@@ -117,6 +117,8 @@ def scale_and_translate(images, output_shape, scale, translation, spatial_dims, 
     x, scale, translation = as_tensor(images), as_tensor(scale), as_tensor(translation)
     require_real("scale_and_translate", x, scale, translation)
     dtype = dtypes.float_of(x.dtype)
+    if isinstance(output_shape, (list, tuple)):
+        output_shape = [Dim() if s is None else s for s in output_shape]
     output_shape = as_shape("scale_and_translate", output_shape)
     if len(output_shape) != x.ndim:
         raise ValueError(

@@ -48,6 +48,8 @@ _MOST = 1 << 32
 def _window(name, x, *parameters):
     if isinstance(x, Tensor) and type(x.data) is Spec:
         return Tensor(Spec((Dim(),), dtypes.floatx()))
+    if isinstance(x, Tensor) and x.shape == () and x.is_concrete and float(x).is_integer():
+        x = int(x)  # Keras takes a tensor of any dtype
     size = whole(name, "the number of elements", x, least=0)
     if size > _MOST:
         raise MemoryError(f"{name}: there is no memory for {size:,} elements.")
