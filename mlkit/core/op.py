@@ -156,8 +156,8 @@ def _compose(op, args, params, refusal):
     try:
         with swapped(trace=None):
             op.fallback(*(Tensor(a.spec) if type(a) is Tensor else a for a in args), **params)
-    except Exception:
-        raise refusal from None
+    except Exception as error:  # the composed form refuses too, or has a fault, which shows as the cause
+        raise refusal from error
     return op.fallback(*args, **params)
 
 

@@ -77,6 +77,6 @@ def _may_take(plan, i, argument, result, before):
         return False  # a part of what a kernel returned; or perhaps a scalar, which cannot be written; or of unknown strides
     if storage.nbytes != result.nbytes:
         return False
-    return (
-        storage.kind != "arena" or not place.offset and place.strides == plan.place(v).strides
-    )  # a transposed view, say, may not
+    if storage.kind == "arena" and (place.offset or place.strides != plan.place(v).strides):
+        return False  # a transposed view, say
+    return True

@@ -1,7 +1,7 @@
 """Images of another size, by separable interpolation."""
 
 from mlkit.core import dtypes
-from mlkit.core.spec import Dim, is_known, normalize_axis, require_elements, show, whole
+from mlkit.core.spec import Dim, is_known, normalize_axis, require_elements, show
 from mlkit.ops import elementwise as el
 from mlkit.ops.convert import as_tensor, cast, require_real
 from mlkit.ops.fused import resample
@@ -124,7 +124,7 @@ def scale_and_translate(images, output_shape, scale, translation, spatial_dims, 
         raise ValueError(
             f"scale_and_translate: `output_shape` {tuple(output_shape)} must have the rank of images of shape {show(x.shape)}."
         )
-    axes = [normalize_axis("scale_and_translate", whole("scale_and_translate", "an axis", a), x.ndim) for a in spatial_dims]
+    axes = [normalize_axis("scale_and_translate", a, x.ndim) for a in spatial_dims]
     if scale.shape != (len(axes),) or translation.shape != (len(axes),):
         raise ValueError(
             f"scale_and_translate: `scale` and `translation` must have shape ({len(axes)},), one number for each of "
