@@ -347,7 +347,7 @@ class Layer(StatefulMixin, Operation):
     @property
     def _layers(self):
         """The layers within, in the order they were set."""
-        return owned(self, Layer)
+        return owned(self, Layer)[0]
 
     def _flatten_layers(self, recursive=True, include_self=True):
         found = [self] if include_self else []

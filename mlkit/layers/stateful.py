@@ -4,7 +4,8 @@ import numpy as np
 
 from mlkit.core.state import layers_changed, state
 from mlkit.core.stateless import StatelessScope
-from mlkit.layers.tracking import own_variables, owned, unique
+from mlkit.core.variable import Variable
+from mlkit.layers.tracking import own_variables, owned, trainable_first, unique
 
 
 class StatefulMixin:
@@ -22,18 +23,21 @@ class StatefulMixin:
     def _seed_generators(self):
         from mlkit.random import SeedGenerator
 
-        return owned(self, SeedGenerator)
+        return owned(self, SeedGenerator)[0]
 
     @property
     def _metrics(self):
         from mlkit.metrics import Metric
 
-        return owned(self, Metric)
+        return owned(self, Metric)[0]
 
     @property
     def variables(self):
         """All state: the weights and the states of seed generators, own first, then those of layers within."""
-        found = own_variables(self) + [g.state for g in self._seed_generators]
+        from mlkit.random import SeedGenerator
+
+        own, generators = owned(self, Variable, SeedGenerator)
+        found = trainable_first(own) + [g.state for g in generators]
         for layer in self._layers:
             found += layer.variables
         return unique(found)
@@ -100,10 +104,12 @@ class StatefulMixin:
 
     def _own_losses(self):
         added = state.losses
+        if not added:
+            return []
         return [x for layer in self._flatten_layers() if layer in added for x in added[layer][1]]
 
     def _clear_losses(self):
-        for layer in self._flatten_layers():
+        for layer in self._flatten_layers() if state.losses else ():
             state.losses.pop(layer, None)
 
     def stateless_call(self, trainable_variables, non_trainable_variables, *args, return_losses=False, **kwargs):

@@ -18,30 +18,35 @@ NOT_OWNED = frozenset(
         "_dtype_policy",
         "_graph",
         "_states_kept",
+        "_build_shapes",
+        "_scope",
     )
 )
 _PLAIN = frozenset((type(None), bool, int, float, str))  # most attributes, passed over at once: models are looked through often
+_CONTAINERS = (list, tuple, dict)
 
 
-def owned(layer, kinds):
-    """The distinct objects of the given types in a layer's attributes and the containers there, in the order they were set."""
-    found, seen = [], set()
+def owned(layer, *kinds):
+    """For each of the given types a list of the distinct objects of it in a layer's attributes and the containers there, in the
+    order they were set."""
+    found, seen, wanted = [[] for _ in kinds], set(), kinds + _CONTAINERS
     for name, value in vars(layer).items():
-        if type(value) not in _PLAIN and name not in NOT_OWNED:
-            _collect(value, kinds, found, seen)
+        if type(value) not in _PLAIN and isinstance(value, wanted) and name not in NOT_OWNED:
+            _collect(value, kinds, wanted, found, seen)
     return found
 
 
-def _collect(value, kinds, found, seen):
-    if isinstance(value, kinds):
-        if id(value) not in seen:
-            seen.add(id(value))
-            found.append(value)
-    elif isinstance(value, (list, tuple, dict)) and id(value) not in seen:
-        seen.add(id(value))  # containers may hold themselves
-        for v in value.values() if isinstance(value, dict) else value:
-            if type(v) not in _PLAIN:
-                _collect(v, kinds, found, seen)
+def _collect(value, kinds, wanted, found, seen):
+    if id(value) in seen:
+        return
+    seen.add(id(value))  # containers may hold themselves
+    for kind, those in zip(kinds, found):
+        if isinstance(value, kind):
+            those.append(value)
+            return
+    for v in value.values() if isinstance(value, dict) else value:
+        if type(v) not in _PLAIN and isinstance(v, wanted):
+            _collect(v, kinds, wanted, found, seen)
 
 
 def unique(items):
@@ -52,5 +57,10 @@ def unique(items):
 
 def own_variables(layer):
     """The layer's own variables (not those of layers within): first those made trainable, then the others."""
-    found = owned(layer, Variable)
-    return [v for v in found if v.made_trainable] + [v for v in found if not v.made_trainable]
+    (found,) = owned(layer, Variable)
+    return trainable_first(found)
+
+
+def trainable_first(variables):
+    """First those made trainable, then the others."""
+    return [v for v in variables if v.made_trainable] + [v for v in variables if not v.made_trainable]

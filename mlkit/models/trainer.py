@@ -288,8 +288,8 @@ class Trainer(LoopsMixin):
                     compiled_metrics.build(outputs, y, y_pred)
         if y is not None and compiled_loss is not None:
             compiled_loss.check_targets(y, y_pred)
-        if training and self.optimizer is not None and not self.optimizer.built and self.trainable_variables:
-            self.optimizer.build(self.trainable_variables)
+        if training and self.optimizer is not None and not self.optimizer.built and (variables := self.trainable_variables):
+            self.optimizer.build(variables)
 
     def _output_specs(self, x, training):
         """Specs of the model's outputs for NumPy inputs, kept by the inputs' shapes."""
