@@ -3,13 +3,15 @@
 What a graph takes from outside is among the op's operands. All three return tuples.
 """
 
+from itertools import islice
+
 from mlkit.core import dtypes
 from mlkit.core.autograd import vjp_of
 from mlkit.core.body import trace_body
 from mlkit.core.graph import spec_of
 from mlkit.core.op import OPS, Op
 from mlkit.core.spec import Spec
-from mlkit.core.tensor import Tensor
+from mlkit.core.state import swapped
 
 
 def _outputs(graph):
@@ -25,9 +27,11 @@ def _zeros(x):
 
 
 def _gradients(graph, xs, gs):
-    """Inside a body: gradients of a graph's outputs (weighted by gs, which may be None) for each of xs that is a float."""
+    """Inside a body: gradients of a graph's outputs (weighted by gs, which may be None) for each of xs; None for what is no float
+    and where no gradient arrives. A gradient that is known to be zero must not become an array of zeros: behind it a derivative
+    may be infinite, and zero times that is NaN."""
     found = vjp_of(lambda *inputs: tuple(graph.run(*inputs)), xs, tuple(gs))
-    return [_zeros(x) if g is None else g for x, g in zip(xs, found) if _is_float(x)]
+    return [g if _is_float(x) else None for x, g in zip(xs, found)]
 
 
 def _some(values, like):
@@ -36,9 +40,22 @@ def _some(values, like):
     return [None if x is None else next(values) for x in like]
 
 
-def _at_floats(found, xs):
-    """Gradients of the float ones among xs -> one gradient or None for each."""
-    return _some(found, [x if type(x) is Tensor and _is_float(x) else None for x in xs])
+def _present(values):
+    return [v for v in values if v is not None]
+
+
+def _either(a, b):
+    return b if a is None else a
+
+
+def _sum(a, b):
+    return _either(a, b) if a is None or b is None else a + b
+
+
+def _with_zeros(trace, values, like):
+    """Inside a traced body: its values, and zeros for each that is None where `like` is not."""
+    with swapped(trace=trace, recording=()):
+        return [_zeros(x) if v is None and x is not None else v for v, x in zip(values, like)]
 
 
 # ---- cond ------------------------------------------------------------------------------------------------------------
@@ -51,24 +68,19 @@ def _cond_spec(predicate, *operands, then, orelse):
 
 
 def _cond_vjp(g, out, predicate, *operands, then, orelse):
-    """Each branch of the gradient runs its branch again and differentiates it; what only the other uses gets zeros."""
-    n = len(then.inputs)
-    parts = operands[:n], operands[n:]
-    seeds = [h for h in g if h is not None]
-    bodies = []
-    for i, graph in enumerate((then, orelse)):
-        own, other = parts[i], parts[1 - i]
+    """Each branch of the gradient runs its branch again and differentiates it; what only the other's gradient reaches gets zeros."""
+    n, seeds = len(then.inputs), _present(g)
 
-        def body(*args, graph=graph, own=own, other=other, first=i == 0):
-            mine = _gradients(graph, args[: len(own)], _some(args[len(own) :], g))
-            rest = [_zeros(x) for x in other if _is_float(x)]
-            return mine + rest if first else rest + mine
+    def gradient_of(graph, own):
+        body = lambda *args: _gradients(graph, args[: len(own)], _some(args[len(own) :], g))
+        return trace_body(body, [t.spec for t in (*own, *seeds)])
 
-        bodies.append(trace_body(body, [t.spec for t in (*own, *seeds)]))
-    extra = [b.close(b.out) for b in bodies]
-    operands_of_grad = (*parts[0], *seeds, *extra[0], *parts[1], *seeds, *extra[1])
-    found = cond_op(predicate, *operands_of_grad, then=bodies[0].graph, orelse=bodies[1].graph)
-    return None, *_at_floats(found, operands)
+    first, second = gradient_of(then, operands[:n]), gradient_of(orelse, operands[n:])
+    outs = [*first.out, *[None] * len(second.out)], [*[None] * len(first.out), *second.out]
+    reached = list(map(_either, *outs))
+    extra = [b.close(_present(_with_zeros(b, out, reached))) for b, out in zip((first, second), outs)]
+    operands_of_grad = (*operands[:n], *seeds, *extra[0], *operands[n:], *seeds, *extra[1])
+    return None, *_some(cond_op(predicate, *operands_of_grad, then=first.graph, orelse=second.graph), reached)
 
 
 # predicate bool (), then the inputs of graph `then`, then those of graph `orelse` -> the outputs of the one that is run; both
@@ -105,41 +117,45 @@ def _scan_spec(*operands, body, xs, carry, length, reverse, save):
 
 
 def _scan_vjp(g, out, *operands, body, xs, carry, length, reverse, save):
-    """A scan in the other direction over the saved carries; each step runs the body again and differentiates it."""
+    """A scan in the other direction over the saved carries; each step runs the body again and differentiates it.
+
+    It carries the gradients of the state and of what all steps share, but only of those that a gradient reaches: which these are
+    is found by tracing the step until it hands a gradient to no others."""
     steps, state, shared = operands[:xs], operands[xs : xs + carry], operands[xs + carry :]
     if not save:
         out = scan_op(*operands, body=body, xs=xs, carry=carry, length=length, reverse=reverse, save=True)
         g = (*g, *[None] * carry)
     n_ys = len(body.outputs) - carry
-    g_state, g_ys, g_saved = g[:carry], g[carry : carry + n_ys], g[carry + n_ys :]
-    floats = [x for x in state if _is_float(x)]
-    shared_floats = [x for x in shared if _is_float(x)]
-    start = [_zeros(x) if h is None else h for x, h in zip(state, g_state) if _is_float(x)] + [_zeros(x) for x in shared_floats]
-    along = [*steps, *out[len(out) - carry :], *(h for h in (*g_ys, *g_saved) if h is not None)]
+    g_state, g_along = g[:carry], g[carry:]  # along: of the ys, and of the saved states
+    along = [*steps, *out[len(out) - carry :], *_present(g_along)]
+    held = [*state, *shared]
+    start = [h if _is_float(x) else None for x, h in zip(state, g_state)] + [None] * len(shared)
 
     def one_step(*args):
-        at, dstate, constants = args[: len(along)], list(args[len(along) :][: len(start)]), args[len(along) + len(start) :]
-        x, before, gs = at[:xs], at[xs : xs + carry], _some(at[xs + carry :], (*g_ys, *g_saved))
-        seeds = [*_at_floats(dstate, state), *gs[:n_ys]]
-        found = _gradients(body, (*x, *before, *constants), seeds)
-        n = len(found) - len(floats) - len(shared_floats)
-        late = [d if h is None else d + h for d, h in zip(found[n:], _floats_of(gs[n_ys:], state))]
-        total = [d + c for d, c in zip(dstate[len(floats) :], found[n + len(floats) :])]
-        return [*late, *total, *found[:n]]
+        args = iter(args)
+        x, before = list(islice(args, xs)), list(islice(args, carry))
+        gs, held_gs, constants = _some(args, g_along), _some(args, start), list(args)
+        found = _gradients(body, (*x, *before, *constants), (*held_gs[:carry], *gs[:n_ys]))
+        late = [h if _is_float(x) else None for x, h in zip(state, gs[n_ys:])] + held_gs[carry:]
+        return [*map(_sum, late, found[xs:]), *found[:xs]]
 
-    specs = [Spec(t.shape[1:], t.dtype) for t in along] + [t.spec for t in (*start, *shared)]
-    step = trace_body(one_step, specs)
-    extra = step.close(step.out)
+    while True:
+        slices = [Spec(t.shape[1:], t.dtype) for t in along]
+        step = trace_body(one_step, slices + [t.spec for t in (*_present(start), *shared)])
+        d_held, d_steps = step.out[: len(held)], step.out[len(held) :]
+        more = [d is not None and s is None for d, s in zip(d_held, start)]
+        if not any(more):
+            break
+        start = [_zeros(x) if m else s for x, m, s in zip(held, more, start)]
+    carried = _present(start)
+    extra = step.close([*_present(_with_zeros(step, d_held, start)), *_present(d_steps)])
     found = scan_op(
-        *along, *start, *shared, *extra,
-        body=step.graph, xs=len(along), carry=len(start), length=length, reverse=not reverse, save=False,
+        *along, *carried, *shared, *extra,
+        body=step.graph, xs=len(along), carry=len(carried), length=length, reverse=not reverse, save=False,
     )  # fmt: skip
-    d_state, d_shared, d_steps = found[: len(floats)], found[len(floats) : len(start)], found[len(start) :]
-    return tuple(_at_floats([*d_steps, *d_state, *d_shared], operands))
-
-
-def _floats_of(values, like):
-    return [v for v, x in zip(values, like) if _is_float(x)]
+    total, d_steps = _some(found, start), _some(found[len(carried) :], d_steps)
+    d_held = [None if d is None and length else t for d, t in zip(d_held, total)]
+    return *d_steps, *d_held
 
 
 # operands: `xs` tensors that are sliced along axis 0, `carry` values of the state, then what the body takes besides.

@@ -265,6 +265,64 @@ class TestScan:
         assert ops.map(lambda x: x**2, KerasTensor((None, 5))).shape == (None, 5)
 
 
+HUGE = 3e38
+
+
+def unused_state(x):
+    return ops.scan(lambda c, r: ((c + r) * (c + r), ops.tanh(r)), x[0], x)[1]
+
+
+def state_that_only_another_state_reaches(x):
+    step = lambda c, r: ((c[0] * r, c[0] * c[0], ops.exp(c[2])), c[0])
+    return ops.scan(step, (x[0] * 0 + 0.5, x[0], x[0]), x * 0 + 0.5)[0][0]
+
+
+def state_that_is_forgotten(x):
+    return ops.scan(lambda c, r: (ops.tanh(r), None), ops.exp(x[0]), x)[0]
+
+
+def shared_behind_stop_gradient(x):
+    y = ops.exp(x)
+    return ops.scan(lambda c, r: (c + ops.tanh(r) + ops.stop_gradient(ops.minimum(y[0], 1.0)), None), 0.0, x)[0]
+
+
+def inner_state(x):
+    inner = lambda r: ops.scan(lambda c, q: ((c + q) * c, ops.tanh(q)), r * r, x)[1]
+    return ops.scan(lambda c, r: (c + ops.sum(inner(r)), c), 0.0, x[:2])[0]
+
+
+def branches_behind_stop_gradient(x):
+    y = ops.exp(x)
+    stopped = ops.stop_gradient
+    return ops.cond(x[1] > 0, lambda: (ops.tanh(x) + stopped(y), y), lambda: (x - stopped(y), y))[0]
+
+
+def branch_with_an_unused_output(x):
+    return ops.cond(x[1] > 0, lambda: (ops.tanh(x), ops.exp(x)), lambda: (x, ops.exp(x)))[0]
+
+
+def nothing_reached(x):
+    ys = ops.scan(lambda c, r: (c * c, ops.stop_gradient(r)), x[0], x)[1]
+    return x + ops.cond(x[1] > 0, lambda: ops.stop_gradient(ys), lambda: ys * 0.0 + ops.stop_gradient(x))
+
+
+@pytest.mark.parametrize(
+    "f",
+    [
+        unused_state, state_that_only_another_state_reaches, state_that_is_forgotten, shared_behind_stop_gradient, inner_state,
+        branches_behind_stop_gradient, branch_with_an_unused_output, nothing_reached,
+    ],
+)  # fmt: skip
+def test_no_zeros_flow_where_no_gradient_does(f):
+    """Zero times an infinite derivative is NaN: what no gradient reaches must not be given a gradient of zeros."""
+    x = np.array([HUGE, 0.5, 2.0, 1e20], "float32")
+    with np.errstate(all="ignore"):
+        g = both(mlkit.grad(lambda x: ops.sum(f(x))), x)
+        assert np.isfinite(g).all()
+        second = both(mlkit.grad(lambda x: ops.sum(mlkit.grad(lambda x: ops.sum(f(x)))(x)[1:3])), x)
+        assert np.isfinite(second).all()
+
+
 def test_map():
     f = lambda x: ops.map(lambda d: (ops.sum(d["a"]), d["b"] * 2), {"a": x, "b": x[:, 0]})
     sums, doubled = both(f, X)
