@@ -72,6 +72,7 @@ def as_numpy(name):
     return np.dtype(name)
 
 
+@functools.cache
 def itemsize(name):
     """Bytes of one element.
 

@@ -8,18 +8,15 @@ from mlkit.core.tensor import Tensor, Value
 class Call:
     """One op applied in a graph. An argument is a `Value`, a backend array (a constant), a Python scalar or None.
 
-    outs: tuple of Values; is_tuple: whether the op returns a tuple (of even one); place: names of the layers it was staged in.
+    inputs: the arguments that are Values; outs: tuple of Values; is_tuple: whether the op returns a tuple (of even one); place: names
+    of the layers it was staged in.
     """
 
-    __slots__ = ("op", "args", "params", "outs", "is_tuple", "place")
+    __slots__ = ("op", "args", "inputs", "params", "outs", "is_tuple", "place")
 
     def __init__(self, op, args, params, outs, is_tuple=False, place=()):
         self.op, self.args, self.params, self.outs, self.is_tuple, self.place = op, tuple(args), params, outs, is_tuple, place
-
-    @property
-    def inputs(self):
-        """The arguments that are Values."""
-        return [a for a in self.args if type(a) is Value]
+        self.inputs = [a for a in args if type(a) is Value]
 
     def with_args(self, args):
         """The same call of other arguments; its outputs stay the same Values."""

@@ -1,27 +1,31 @@
 """How much memory the results of a graph take at any time, before there is a plan."""
 
 from mlkit.core import dtypes, layout
+from mlkit.core.tensor import Value
 from mlkit.core.views import VIEWS
 
 
 def most_alive(graph):
     """Bytes of the results that are alive together where these are most: about what the arena of a plan will take."""
-    whole, last = {}, {}  # id of a Value -> of the one it is a view of; -> number of the last call that needs it
+    last = {}  # Value -> number of the last call that needs it
     for i, call in enumerate(graph.calls):
-        for a in call.inputs:
-            last[whole.get(id(a), id(a))] = i
-        if call.op.name in VIEWS and call.inputs:
-            source = id(call.args[0])
-            whole[id(call.outs[0])] = whole.get(source, source)
-    returned = {whole.get(id(v), id(v)) for v in graph.outputs}
+        last.update(dict.fromkeys(call.inputs, i))
+    kept = {v for v in graph.outputs if type(v) is Value}
+    views = [c for c in graph.calls if c.op.name in VIEWS and c.inputs]
+    for view in reversed(views):  # what it looks at is needed as long as it is
+        source, seen = view.args[0], view.outs[0]
+        last[source] = max(last[source], last.pop(seen, 0))
+        if seen in kept:
+            kept.add(source)
     alive = most = 0
-    dying = {}
+    dying = [0] * len(graph.calls)
     for i, call in enumerate(graph.calls):
         for v in call.outs:
-            if id(v) in last and id(v) not in returned:
+            if v in last and v not in kept:
                 size = layout.nbytes(v.shape, dtypes.itemsize(v.dtype))
                 alive += size
-                dying[last[id(v)]] = dying.get(last[id(v)], 0) + size
-        alive -= dying.get(i, 0)
-        most = max(most, alive)
+                dying[last[v]] += size
+        alive -= dying[i]
+        if alive > most:
+            most = alive
     return most

@@ -7,6 +7,8 @@ Each can be switched off, to find out which one is to blame: ``MLKIT_PASSES_OFF=
 `inplace` and `hoist` are part of making the plan, exact, and can be switched off too; `lower` is needed and stays.
 """
 
+import operator
+
 from mlkit.core import debug
 from mlkit.core.passes import (
     block_channels,
@@ -25,6 +27,8 @@ from mlkit.core.passes import (
     update_rows,
     zero_sums,
 )
+
+_NAME = operator.attrgetter("op.name")  # of a call
 
 
 class Pass:
@@ -47,7 +51,7 @@ class Pass:
 
     def has_work(self, graph):
         """Whether the graph has any of the ops it needs."""
-        return not self.needs or any(call.op.name in self.needs for call in graph.calls)
+        return not self.needs or not self.needs.isdisjoint(map(_NAME, graph.calls))
 
 
 def _exact(name, run, needs=()):

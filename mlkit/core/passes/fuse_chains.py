@@ -49,27 +49,25 @@ def _fused(graph, groups, members, alone):
 class _Groups:
     def __init__(self, graph, fits, smallest):
         self.calls = graph.calls
-        self.outputs = {id(v) for v in graph.outputs if type(v) is Value}
-        self.maker = {id(v): i for i, c in enumerate(graph.calls) for v in c.outs}
+        self.outputs = {v for v in graph.outputs if type(v) is Value}
+        self.maker = {v: i for i, c in enumerate(graph.calls) for v in c.outs}
+        self.producers = [[self.maker[a] for a in c.inputs if a in self.maker] for c in graph.calls]
         self.fits = [size_of(c.outs[0].shape) >= smallest and fits(c) for c in graph.calls]
 
     def _joined(self, i, j):
         """Whether calls i and j, of which one uses the other's result, may be in one chain."""
         return self.fits[i] and self.fits[j] and self.calls[i].outs[0].shape == self.calls[j].outs[0].shape
 
-    def _producers(self, i):
-        return [self.maker[id(a)] for a in self.calls[i].args if type(a) is Value and id(a) in self.maker]
-
     def find(self):
         """First member of each group -> its members, in order."""
         n = len(self.calls)
         stage, users = [0] * n, [[] for _ in range(n)]
         for i in range(n):
-            for p in self._producers(i):
+            for p in self.producers[i]:
                 users[p].append(i)
                 stage[i] = max(stage[i], stage[p] + (not self._joined(p, i)))
         for i in reversed(range(n)):  # as late as its users allow, if all of them may take it in
-            if users[i] and id(self.calls[i].outs[0]) not in self.outputs and all(self._joined(i, u) for u in users[i]):
+            if users[i] and self.calls[i].outs[0] not in self.outputs and all(self._joined(i, u) for u in users[i]):
                 stage[i] = min(stage[u] for u in users[i])
         parent = list(range(n))
 
@@ -80,7 +78,7 @@ class _Groups:
             return i
 
         for i in range(n):
-            for p in self._producers(i):
+            for p in self.producers[i]:
                 if self._joined(p, i) and stage[p] == stage[i]:
                     parent[root(p)] = root(i)
         members = {}
@@ -91,12 +89,12 @@ class _Groups:
     def segments(self, members, reads=LONGEST):
         """The groups cut into parts that are not too long and take at most so many results of calls outside (or those of one call, if they
         are more). Views are not counted: what they look at is there anyway."""
-        return [part for group in members for part in self._cut(group, reads)]
+        return [part for group in members for part in (self._cut(group, reads) if len(group) > 1 else (group,))]
 
     def _cut(self, group, reads):
         part, own, taken = [], set(), set()
         for i in group:
-            made = {p for p in self._producers(i) if self.calls[p].op.name not in VIEWS}
+            made = {p for p in self.producers[i] if self.calls[p].op.name not in VIEWS}
             if part and (len(part) == LONGEST or len(taken | made - own) > reads):
                 yield part
                 part, own, taken = [], set(), set()
@@ -107,13 +105,13 @@ class _Groups:
 
 
 def _needed_outside(graph, groups, members):
-    """ids of the Values that something outside their own group uses."""
+    """The Values that something outside their own group uses."""
     group_of = {i: r for r, g in enumerate(members) for i in g}
     wanted = set(groups.outputs)
     for i, call in enumerate(graph.calls):
-        for a in call.args:
-            if type(a) is Value and id(a) in groups.maker and group_of[groups.maker[id(a)]] != group_of[i]:
-                wanted.add(id(a))
+        for a in call.inputs:
+            if a in groups.maker and group_of[groups.maker[a]] != group_of[i]:
+                wanted.add(a)
     return wanted
 
 
@@ -123,7 +121,7 @@ def _chain(calls, wanted):
 
     inner = {id(c.outs[0]) for c in calls}
     operands = list({id(a): a for c in calls for a in c.args if hasattr(a, "shape") and id(a) not in inner}.values())
-    outs = [c.outs[0] for c in calls if id(c.outs[0]) in wanted]
+    outs = [c.outs[0] for c in calls if c.outs[0] in wanted]
     chain = Chain.of(calls, operands, outs)
     return Call(fused_elementwise, operands, dict(chain=chain), tuple(outs), True, calls[-1].place)
 

@@ -10,7 +10,7 @@ def share(plan):
     for i, (call, choice) in enumerate(zip(plan.graph.calls, plan.choices)):
         if not choice.writes:
             continue
-        taken, at = set(), _arguments_at(plan, call)
+        taken = set()
         for out, v in enumerate(call.outs):
             result = plan.place(v).storage
             if result.owner is not v:
@@ -18,7 +18,7 @@ def share(plan):
             partners = [k for o, k in choice.inplace if o == out and k not in taken]
             before = old.get(id(v))
             fitting = (k for k in partners if _may_take(plan, i, call.args[k], result, before))
-            k = next((k for k in fitting if _is_read_in_time(call, at[plan.place(call.args[k]).storage], partners)), None)
+            k = next((k for k in fitting if _is_read_in_time(plan, call, k, partners)), None)
             if k is not None:
                 _join(result, plan.place(call.args[k]).storage)
                 taken.add(k)
@@ -42,22 +42,15 @@ def _predecessors(plan):
     return found
 
 
-def _arguments_at(plan, call):
-    """Storage -> places of the arguments that lie there."""
-    found = {}
-    for k, a in enumerate(call.args):
-        if type(a) is Value:
-            found.setdefault(plan.place(a).storage, []).append(k)
-    return found
-
-
-def _is_read_in_time(call, places, partners):
-    """Whether what lies at these places of the arguments is read before a result is written over it. An argument that is given twice
-    is, where the only result may lie where either lies; else a kernel may write a first result before it reads the argument again."""
-    if len(places) == 1:
+def _is_read_in_time(plan, call, k, partners):
+    """Whether what lies where argument k does is read before a result is written over it. An argument that is given twice is, where the
+    only result may lie where either lies; else a kernel may write a first result before it reads the argument again."""
+    storage = plan.place(call.args[k]).storage
+    there = [j for j, a in enumerate(call.args) if type(a) is Value and plan.place(a).storage is storage]
+    if len(there) == 1:
         return True
-    same = all(call.args[k] is call.args[places[0]] for k in places)
-    return same and len(call.outs) == 1 and set(places) <= set(partners)
+    same = all(call.args[j] is call.args[k] for j in there)
+    return same and len(call.outs) == 1 and set(there) <= set(partners)
 
 
 def _may_take(plan, i, argument, result, before):

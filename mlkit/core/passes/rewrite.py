@@ -1,6 +1,8 @@
 """The walk that passes share: each call in turn is kept, or replaced by what computes its outputs now."""
 
+import collections
 import functools
+import itertools
 
 from mlkit.core.state import state
 from mlkit.core.tensor import Value
@@ -82,9 +84,5 @@ def is_scalar(a):
 
 def count_uses(graph):
     """id of a Value -> how often it is an argument or an output."""
-    uses = {}
-    for values in (*(c.args for c in graph.calls), graph.outputs):
-        for v in values:
-            if type(v) is Value:
-                uses[id(v)] = uses.get(id(v), 0) + 1
-    return uses
+    returned = [v for v in graph.outputs if type(v) is Value]
+    return collections.Counter(map(id, itertools.chain(*[c.inputs for c in graph.calls], returned)))

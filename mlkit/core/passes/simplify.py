@@ -34,17 +34,16 @@ def simplify(graph):
 class _Simplifier(Rewriter):
     def __init__(self, graph):
         super().__init__(graph)
-        self._users = {}  # id of a Value -> the calls in the new graph that take it
+        self._users, self._read = {}, 0  # id of a Value -> the calls that take it, among the first so many of the new graph
 
     def users(self, a):
         """The calls so far that take an argument."""
+        for call in self.out.calls[self._read :]:
+            for b in call.args:
+                if hasattr(b, "shape"):
+                    self._users.setdefault(id(b), []).append(call)
+        self._read = len(self.out.calls)
         return self._users.get(id(a), ())
-
-    def _note(self, call):
-        super()._note(call)
-        for a in call.args:
-            if hasattr(a, "shape"):
-                self._users.setdefault(id(a), []).append(call)
 
     def run(self):
         return super().run(self._apply)
