@@ -1,5 +1,10 @@
-"""Recurrent nets over `xp`. Inside, time is the first axis, so that a step is one block of memory."""
+"""Recurrent nets over `xp`. Inside, time is the first axis, so that a step is one block of memory.
 
+Half floats are computed in float32, and what is kept for gradients stays so: a gate near 1 would be rounded to 1, where its
+derivative vanishes.
+"""
+
+from mlkit.backends.native.elementwise import is_half
 from mlkit.backends.native.fused import in_single
 from mlkit.backends.native.matmul import as_matrix
 from mlkit.core.dtypes import name_of
@@ -9,7 +14,8 @@ from mlkit.core.spec import Spec
 def make(xp):
     """Op name -> kernel."""
     table = {**_lstm(xp), **_gru(xp), **_rnn(xp)}
-    kernels = {name: in_single(xp, kernel) for name, kernel in table.items()}
+    results = {"lstm": 3, "gru": 2, "rnn": 2}  # what is kept comes behind
+    kernels = {name: in_single(xp, kernel, results.get(name)) for name, kernel in table.items()}
     kernels["lstm"].keeps = lambda x, h, *_, **__: _kept(x, 7, h.shape[1], x.shape[0])
     kernels["gru"].keeps = lambda x, h, *_, **__: _kept(x, x.shape[0], 5 * h.shape[1])
     kernels["rnn"].keeps = lambda x, h, *_, **__: _kept(x, *h.shape)
@@ -18,7 +24,7 @@ def make(xp):
 
 def _kept(x, *step):
     """The Spec of what is kept for the gradient."""
-    return Spec((x.shape[1], *step), name_of(x.dtype))
+    return Spec((x.shape[1], *step), "float32" if is_half(x) else name_of(x.dtype))
 
 
 def _time_first(x):

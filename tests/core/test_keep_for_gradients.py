@@ -22,12 +22,12 @@ OPS = dict(  # op, gates, states, rows of the bias
 )
 
 
-def arguments(name, batch=3, time=4, features=5, units=6):
+def arguments(name, batch=3, time=4, features=5, units=6, dtype="float32"):
     _, gates, states, rows = OPS[name]
     rng = np.random.default_rng(0)
     bias = (*rows, gates * units)
     shapes = (batch, time, features), *[(batch, units)] * states, (features, gates * units), (units, gates * units), bias
-    return [mlkit.ops.convert_to_tensor(rng.normal(size=s).astype("float32")) for s in shapes]
+    return [mlkit.ops.convert_to_tensor(rng.normal(size=s).astype("float32"), dtype) for s in shapes]
 
 
 def step(op):
@@ -51,6 +51,17 @@ def test_programs_with_and_without_it_agree(name, monkeypatch):
     monkeypatch.setattr(debug, "PASSES_OFF", ("keep_for_gradients",))
     for a, b in zip(kept, mlkit.function(step(OPS[name][0]))(*args)):
         np.testing.assert_allclose(a.numpy(), b.numpy(), rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize("dtype", ["float16", "bfloat16"])
+@pytest.mark.parametrize("name", OPS)
+def test_gates_of_half_floats_are_kept_unrounded(name, dtype, monkeypatch):
+    """Near 1 they would become 1, and their derivatives 0."""
+    args = [a * 4 for a in arguments(name, dtype=dtype)]
+    kept = mlkit.function(step(OPS[name][0]))(*args)
+    monkeypatch.setattr(debug, "PASSES_OFF", ("keep_for_gradients",))
+    for a, b in zip(kept, mlkit.function(step(OPS[name][0]))(*args)):
+        assert a.numpy().tobytes() == b.numpy().tobytes()
 
 
 @pytest.mark.parametrize("name", OPS)
