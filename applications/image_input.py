@@ -4,7 +4,7 @@ import warnings
 
 from mlkit import config, layers
 from mlkit.core import tree
-from mlkit.core.keras_tensor import KerasTensor, node_of
+from mlkit.objects.keras_tensor import KerasTensor, node_of
 
 
 def image_shape(input_shape, size, min_size, known, trained, pretrained):

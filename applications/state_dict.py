@@ -3,7 +3,7 @@
 import numpy as np
 
 from mlkit import layers
-from mlkit.models.saving.errors import ModelFileError
+from mlkit.objects.errors import ModelFileError
 
 _LISTED = 5  # how many of many problems a message names
 _SUFFIXES = {  # weight of a layer -> the end of its name in PyTorch

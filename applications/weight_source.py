@@ -7,7 +7,7 @@ import os
 
 from mlkit.applications.state_dict import likely_model, load_by_path, load_state_dict
 from mlkit.core.state import swapped
-from mlkit.models.saving.errors import ModelFileError
+from mlkit.objects.errors import ModelFileError
 
 _MIRROR = "MLKIT_WEIGHTS_DIR"
 _TORCH = (".pth", ".pt", ".bin")

@@ -62,7 +62,7 @@ def measure(keras, workload, seconds):
 
 def product_flops(mlkit, model, x, y):
     """FLOPs of the products and convolutions in a training step."""
-    from mlkit.core.cost import graph_flops
+    from mlkit.compiler.cost import graph_flops
 
     step = mlkit.function(lambda data: model.train_step(data))
     return graph_flops(step.graph((x, y)), only=("matmul", "conv", "conv_input", "conv_kernel"))

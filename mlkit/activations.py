@@ -3,7 +3,7 @@
 import inspect
 
 from mlkit import ops
-from mlkit.core.lookup import Lookup
+from mlkit.objects.lookup import Lookup
 
 
 def relu(x, negative_slope=0.0, max_value=None, threshold=0.0):

@@ -12,8 +12,8 @@ from mlkit.config import (
 from mlkit.core.dtypes import is_float as is_float_dtype
 from mlkit.core.dtypes import is_int as is_int_dtype
 from mlkit.core.dtypes import result_type, standardize_dtype
-from mlkit.core.keras_tensor import KerasTensor
 from mlkit.core.names import reset_names
+from mlkit.objects.keras_tensor import KerasTensor
 
 __all__ = [
     "backend",

@@ -3,8 +3,8 @@
 from mlkit import ops
 from mlkit.config import epsilon
 from mlkit.core import dtypes
-from mlkit.core.config_object import Configurable
-from mlkit.core.lookup import Lookup
+from mlkit.objects.config_object import Configurable
+from mlkit.objects.lookup import Lookup
 
 __all__ = (
     "Constraint", "MaxNorm", "MinMaxNorm", "NonNeg", "UnitNorm", "deserialize", "get", "max_norm", "min_max_norm", "non_neg",

@@ -1,9 +1,9 @@
 """Dtype policies: in which dtype a layer keeps its weights and in which it computes."""
 
 from mlkit.core import dtypes
-from mlkit.core.config_object import Configurable
-from mlkit.core.keras_tensor import KerasTensor
 from mlkit.core.tensor import Tensor
+from mlkit.objects.config_object import Configurable
+from mlkit.objects.keras_tensor import KerasTensor
 
 __all__ = [
     "DTypePolicy",

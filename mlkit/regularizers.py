@@ -3,9 +3,9 @@
 import math
 
 from mlkit import ops
-from mlkit.core.config_object import Configurable
 from mlkit.core.dtypes import is_float, single_of
-from mlkit.core.lookup import Lookup
+from mlkit.objects.config_object import Configurable
+from mlkit.objects.lookup import Lookup
 
 __all__ = (
     "L1", "L1L2", "L2", "OrthogonalRegularizer", "Regularizer", "deserialize", "get", "l1", "l1_l2", "l2",

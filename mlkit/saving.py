@@ -1,7 +1,7 @@
 """Saving and loading models, and the registry of your own classes: the names of `keras.saving`."""
 
-from mlkit.models.saving.errors import ModelFileError
-from mlkit.models.saving.registry import (
+from mlkit.objects.errors import ModelFileError
+from mlkit.objects.registry import (
     CustomObjectScope,
     custom_object_scope,
     get_custom_objects,
@@ -9,7 +9,7 @@ from mlkit.models.saving.registry import (
     get_registered_object,
     register_keras_serializable,
 )
-from mlkit.models.saving.serialization import deserialize_keras_object, serialize_keras_object
+from mlkit.objects.serialization import deserialize_keras_object, serialize_keras_object
 
 __all__ = (
     "CustomObjectScope", "ModelFileError", "custom_object_scope", "deserialize_keras_object", "get_custom_objects",

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from mlkit import activations, ops
-from mlkit.core.autograd import grad
+from mlkit.ops.gradients import grad
 
 OPTIONS = [  # function, options beyond the defaults
     ("relu", {"negative_slope": 0.2}),

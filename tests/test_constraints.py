@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from mlkit import constraints
-from mlkit.core.variable import Variable
+from mlkit.objects.variable import Variable
 
 CONSTRAINTS = [
     ("Constraint", {}),

@@ -13,8 +13,8 @@ import pytest
 
 import mlkit.random
 from mlkit import initializers, ops
-from mlkit.core.variable import Variable
 from mlkit.initializers.constant import named_window
+from mlkit.objects.variable import Variable
 
 # class, options, variance in a weight of shape (200, 300), largest absolute value in standard deviations
 CUT = 2 / 0.8796256610342398

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from mlkit import ops, regularizers
-from mlkit.core.autograd import grad
+from mlkit.ops.gradients import grad
 
 REGULARIZERS = [
     ("L1", {}),

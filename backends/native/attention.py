@@ -2,7 +2,7 @@
 
 from mlkit.backends.native.fused import in_single
 
-MASKED = -0.7 * 3.4028234663852886e38  # score of a masked pair, as in mlkit/ops/fused/attention.py
+MASKED = -0.7 * 3.4028234663852886e38  # score of a masked pair, as in mlkit/primitives/fused/attention.py
 
 
 def make(xp):

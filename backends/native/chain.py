@@ -5,8 +5,8 @@ import math
 import threading
 
 from mlkit.backends.native.pointwise import typed_scalars
+from mlkit.compiler.chain import Chain
 from mlkit.core import dtypes
-from mlkit.core.chain import Chain
 from mlkit.core.op import OPS
 from mlkit.core.spec import Spec
 from mlkit.core.state import state

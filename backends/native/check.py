@@ -3,10 +3,10 @@ its arguments do not have, and for a fused op compared with what its fallback gi
 
 import numpy as np
 
+from mlkit.compiler.passes.lower import lower
+from mlkit.compiler.passes.prune import prune
 from mlkit.core import dtypes
 from mlkit.core.op import OPS
-from mlkit.core.passes.lower import lower
-from mlkit.core.passes.prune import prune
 from mlkit.core.spec import Spec
 from mlkit.core.state import state, swapped
 from mlkit.core.tensor import Tensor, Value, as_arrays

@@ -10,17 +10,17 @@ from mlkit.backends.native import arena, pages, threads, versions
 from mlkit.backends.native.pointwise import typed_scalars
 from mlkit.backends.native.prologue import Prologue
 from mlkit.backends.native.select import as_eager, select
+from mlkit.compiler.liveness import most_alive
+from mlkit.compiler.passes import optimize
+from mlkit.compiler.passes.hoist import hoist
+from mlkit.compiler.plan import Plan
+from mlkit.compiler.timing import times_for
 from mlkit.core import debug, dtypes
 from mlkit.core.garbage import uncollected
 from mlkit.core.graph import Graph
-from mlkit.core.liveness import most_alive
 from mlkit.core.ownership import held_elsewhere
-from mlkit.core.passes import optimize
-from mlkit.core.passes.hoist import hoist
-from mlkit.core.plan import Plan
 from mlkit.core.program_cache import BYTES_OF_A_CALL
 from mlkit.core.tensor import Value, as_arrays
-from mlkit.core.timing import times_for
 
 BYTES_OF_A_PRIMITIVE = 1 << 16  # measured: the code oneDNN makes for one
 

@@ -8,7 +8,7 @@ import numpy as np
 from mlkit.backends.native import pages, threads
 from mlkit.backends.native.philox import philox
 from mlkit.core import dtypes
-from mlkit.core.bernoulli import thresholds
+from mlkit.primitives.bernoulli import thresholds
 
 BLOCK = 32  # bytes that the generator makes at once
 ROWS = 60  # of `bernoulli` at a time; four take a whole number of words

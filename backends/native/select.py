@@ -2,8 +2,8 @@
 
 from mlkit.backends.native import chain, pointwise, update
 from mlkit.backends.native.table import Rows
+from mlkit.compiler.plan import Choice
 from mlkit.core.graph import Graph, spec_of
-from mlkit.core.plan import Choice
 
 CHAINS = ("fused_elementwise", *update.NAMES)
 ALIASING = ("real", "imag", "bitcast", *pointwise.ROUNDING)  # kernels whose result may be a view of their argument

@@ -2,10 +2,10 @@
 
 import functools
 
-from mlkit.core.chain import Chain
+from mlkit.compiler.chain import Chain
+from mlkit.compiler.passes.simplify import simplify
 from mlkit.core.graph import Graph
 from mlkit.core.op import OPS
-from mlkit.core.passes.simplify import simplify
 from mlkit.core.spec import Spec
 from mlkit.core.state import state
 from mlkit.core.tensor import Tensor, Value

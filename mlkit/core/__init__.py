@@ -1,1 +1,3 @@
-"""The core: specs, tensors, operations through one entrance, gradients, tracing, graphs and plans."""
+"""The core: what an op is and how calls of ops are read. Imports nothing of mlkit above itself."""
+
+from mlkit.core import backend  # which tells the state how to find the default one

@@ -2,6 +2,7 @@
 
 import contextlib
 import importlib
+import threading
 from collections.abc import Callable, Mapping
 from typing import Any, Protocol
 
@@ -49,6 +50,7 @@ class Backend(Protocol):
 
 _MODULES = {"native": "mlkit.backends.native", "jax": "mlkit.backends.jax_adapter"}
 _backends = {}
+_making = threading.RLock()
 
 
 def get_backend(name):
@@ -56,7 +58,9 @@ def get_backend(name):
     if name not in _MODULES:
         raise ValueError(f"Unknown backend {name!r}. There are: {', '.join(_MODULES)}.")
     if name not in _backends:
-        _backends[name] = importlib.import_module(_MODULES[name]).make_backend()
+        with _making:
+            if name not in _backends:
+                _backends[name] = importlib.import_module(_MODULES[name]).make_backend()
     return _backends[name]
 
 
@@ -95,4 +99,4 @@ def device(name):
         yield
 
 
-set_backend(debug.BACKEND)
+State.choose_backend = lambda: set_backend(debug.BACKEND)

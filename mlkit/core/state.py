@@ -9,8 +9,9 @@ import weakref
 class State(threading.local):
     trace = None  # the Trace under construction, or None
     recording = ()  # the open gradient tapes, outermost first
-    backend = None  # the Backend in force; set by core.backend
-    kernels = {}  # its kernel table
+    choose_backend = (
+        None  # a function that puts the default backend in force: its `backend` and `kernels`; given by core.backend
+    )
     device = None  # name given to `device(...)`, or None for the backend's default
     autocast = None  # compute dtype that float variables are read in, or None
     scope = ()  # names of the layers (and name scopes) being called or built, outermost first
@@ -26,6 +27,13 @@ class State(threading.local):
 
     def __init__(self):
         self.losses = weakref.WeakKeyDictionary()  # layer -> (call_id, what it added to the loss in that call)
+
+    def __getattr__(self, name):
+        """The backend in force and the table of its kernels, when one of them is asked for first."""
+        if name not in ("backend", "kernels"):
+            raise AttributeError(f"the state has no {name!r}")
+        State.choose_backend()
+        return getattr(self, name)
 
 
 state = State()

@@ -164,3 +164,18 @@ class Value:
 
     def __repr__(self):
         return f"<Value {self.spec}>"
+
+
+class Symbol:
+    """What stands for a tensor of a model under construction: it has a `spec` and never a value."""
+
+    def no_value(self, *_, **__):
+        """Raise: here a value was asked for."""
+        raise TypeError(
+            "A KerasTensor is symbolic: it stands for an input or result of a model under construction and has no value, so "
+            "NumPy functions, Python conversions and conditions cannot use it. Use functions of mlkit.ops, or put the "
+            "computation into a layer's call()."
+        )
+
+    __array__ = __float__ = __int__ = __index__ = __bool__ = __iter__ = __len__ = no_value
+    __hash__ = object.__hash__

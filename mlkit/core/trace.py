@@ -3,17 +3,18 @@
 import sys
 import weakref
 
+import numpy as np
+
 from mlkit.core import debug, dtypes, locks, tree
 from mlkit.core.garbage import uncollected
 from mlkit.core.graph import Graph
-from mlkit.core.keras_tensor import KerasTensor
 from mlkit.core.ownership import held_elsewhere
 from mlkit.core.program_cache import BYTES_OF_A_CALL, cache, uses
 from mlkit.core.retraces import Retraces
 from mlkit.core.spec import Spec
 from mlkit.core.state import state, swapped
-from mlkit.core.tensor import Tensor, Value
-from mlkit.core.variable import Variable
+from mlkit.core.tensor import Symbol, Tensor, Value
+from mlkit.core.variable import BaseVariable
 
 
 class Trace:
@@ -188,7 +189,7 @@ class Program:
         self.flags = [v.trainable for v in self.reads]
         self.static = [None if is_tensor(x) else (x,) for x in leaves]
         self.out = tree.map_structure(lambda x: None, out)  # the form only: the leaves would keep the trace alive
-        results = [(trace.read(x) if isinstance(x, Variable) else x).data for x in leaves if is_tensor(x)]
+        results = [(trace.read(x) if isinstance(x, BaseVariable) else x).data for x in leaves if is_tensor(x)]
         self.graph = trace.graph
         first = len(self.graph.inputs)
         self.graph.inputs += [t.data for t in trace.reads.values()]
@@ -264,17 +265,15 @@ class Program:
 
 
 def _is_symbolic(x):
-    return (type(x) is Tensor and type(x.data) is Spec) or isinstance(x, KerasTensor)
+    return (type(x) is Tensor and type(x.data) is Spec) or isinstance(x, Symbol)
 
 
 def is_tensor(x):
-    return type(x) is Tensor or isinstance(x, Variable)
+    return type(x) is Tensor or isinstance(x, BaseVariable)
 
 
 def is_array(x):
     """Whether an argument of a traced function is data (becomes a graph input) rather than part of the signature."""
-    import numpy as np
-
     return type(x) is Tensor or type(x) is Spec or isinstance(x, (np.ndarray, np.generic))
 
 

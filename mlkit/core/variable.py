@@ -1,66 +1,28 @@
-"""Variable: the state of layers, optimizers, metrics and random generators.
+"""BaseVariable: the cell of state that traces, tapes and locks know.
 
-Reading one inside a trace makes a graph input, assigning it a graph output; outside, both act at once.
+Reading one inside a trace makes a graph input, writing it a graph output; outside, both act at once. The public `Variable` adds what
+users see of it.
 """
 
 import contextlib
 import itertools
 import threading
 
-from mlkit.core import autograd, dtypes, locks, names
-from mlkit.core.spec import Spec, compatible, show
-from mlkit.core.state import outside_trace, state
+from mlkit.core import autograd, locks
+from mlkit.core.spec import Spec
+from mlkit.core.state import state
 from mlkit.core.tensor import Tensor
 
 _numbers = itertools.count()
-_AGGREGATIONS = (None, "none", "mean", "sum", "only_first_replica")
 
 
-class Variable:
-    """A tensor that can be assigned.
+class BaseVariable:
+    """A tensor in a cell. The first value is a Tensor whose memory nobody else may write to."""
 
-    initializer: the first value (array, tensor, number), or a callable ``(shape, dtype=...) -> tensor`` or the name of an
-    initializer, which need `shape`.
-    trainable: whether training changes it; may be changed at any time. autocast: whether a float value is read in a layer's
-    compute dtype (mixed precision). aggregation, synchronization: kept for distributed training.
-
-    >>> import mlkit
-    >>> v = mlkit.Variable([1.0, 2.0], name="v")
-    >>> v.assign_add([1.0, 1.0]).numpy()
-    array([2., 3.], dtype=float32)
-    """
-
-    __array_priority__ = 100
-
-    def __init__(
-        self,
-        initializer,
-        shape=None,
-        dtype=None,
-        trainable=True,
-        autocast=True,
-        aggregation="none",
-        synchronization="auto",
-        name=None,
-        **kwargs,
-    ):
-        if kwargs:
-            raise ValueError(f"Variable: unknown arguments {sorted(kwargs)}.")
-        self.name = name or names.auto_name(type(self).__name__)
-        if not isinstance(self.name, str) or "/" in self.name:
-            raise ValueError(f"Variable: `name` must be a string without '/', but got {self.name!r}.")
-        if aggregation not in _AGGREGATIONS:
-            raise ValueError(f"Variable: `aggregation` must be one of {_AGGREGATIONS}, but got {aggregation!r}.")
-        scope = names.current_path()
-        self.path = f"{scope}/{self.name}" if scope else self.name
-        self.autocast = bool(autocast)
-        self.aggregation, self.synchronization = aggregation or "none", synchronization
-        self._regularizer = self._constraint = None
-        self._overwrite_with_gradient = False
+    def __init__(self, value, trainable=True):
         self.number, self.lock = next(_numbers), threading.RLock()  # held while a value is read, changed and written back
         self._trainable = self.made_trainable = bool(trainable)
-        with outside_trace():
-            self._value = _initial_value(initializer, shape, dtype, self.path)
+        self._value = Tensor(value.data, autograd.new_node())  # tapes know all its values by one number
 
     def __getattr__(self, name):
         """`_value` is not there while a program writes into its memory: wait until it is."""
@@ -81,61 +43,9 @@ class Variable:
         self._trainable = bool(value)
 
     @property
-    def regularizer(self):
-        """Callable value -> scalar penalty added to the training loss, or None."""
-        return self._regularizer
-
-    @regularizer.setter
-    def regularizer(self, value):
-        if value is not None and not callable(value):
-            raise ValueError(f"Variable {self.path!r}: `regularizer` must be a Regularizer or None, but got {value!r}.")
-        self._regularizer = value
-
-    @property
-    def constraint(self):
-        """Callable value -> value applied after each optimizer update, or None."""
-        return self._constraint
-
-    @constraint.setter
-    def constraint(self, value):
-        if value is not None and not callable(value):
-            raise ValueError(f"Variable {self.path!r}: `constraint` must be a Constraint or None, but got {value!r}.")
-        self._constraint = value
-
-    @property
-    def overwrite_with_gradient(self):
-        """Whether an optimizer step replaces the value with the gradient."""
-        return self._overwrite_with_gradient
-
-    @overwrite_with_gradient.setter
-    def overwrite_with_gradient(self, value):
-        if not isinstance(value, bool):
-            raise TypeError(f"Variable {self.path!r}: `overwrite_with_gradient` must be True or False, but got {value!r}.")
-        self._overwrite_with_gradient = value
-
-    @property
-    def shape(self):
-        return self._value.shape
-
-    @property
-    def dtype(self):
-        """Name of the dtype it is read in: inside a layer under mixed precision the compute dtype."""
-        own = self._value.dtype
-        return state.autocast if self.autocast and state.autocast and dtypes.is_float(own) else own
-
-    @property
-    def ndim(self):
-        return len(self._value.shape)
-
-    @property
     def value(self):
         """The current value, a Tensor."""
-        t = self.tracked_value()
-        if state.autocast is not None and self.autocast and t.dtype != state.autocast and dtypes.is_float(t.dtype):
-            from mlkit.core.op import OPS
-
-            t = OPS["cast"](t, dtype=state.autocast)
-        return t
+        return self.tracked_value()
 
     def tracked_value(self):
         """The current value in its own dtype; what gradients with respect to the variable are taken for."""
@@ -148,24 +58,10 @@ class Variable:
             autograd.watch_read(t)
         return t
 
-    def numpy(self):
-        """A copy of the value as a NumPy array."""
-        return self._value.numpy().copy()
-
-    def __array__(self, dtype=None, copy=None):
-        return self._value.__array__(dtype, copy)
-
-    def assign(self, value):
-        """Set the value; shape must fit, the dtype is converted. Returns the variable."""
-        from mlkit.ops import convert_to_tensor
-
-        t = convert_to_tensor(value, dtype=self._value.dtype)
-        if not compatible(t.shape, self.shape):
-            raise ValueError(
-                f"Variable {self.path!r} has shape {self.shape} and cannot be assigned a value of shape {show(t.shape)}."
-            )
+    def write(self, t):
+        """Set the value to a Tensor of its shape and dtype, where values are kept just now."""
         if type(t.data) is Spec:
-            return self  # a symbolic run computes specs only, and those do not change
+            return  # a symbolic run computes specs only, and those do not change
         if state.shape_pass is not None:
             state.shape_pass[self] = t
         elif state.scope_of_state is not None:
@@ -175,37 +71,6 @@ class Variable:
         else:
             with self.lock:
                 self._value = Tensor(t.data, self._value.node)
-        return self
-
-    def assign_add(self, value):
-        """Add to the value. Returns the variable."""
-        value = _raw(value)
-        with alone([self]):
-            return self.assign(self.tracked_value() + value)
-
-    def assign_sub(self, value):
-        """Subtract from the value. Returns the variable."""
-        value = _raw(value)
-        with alone([self]):
-            return self.assign(self.tracked_value() - value)
-
-    def __repr__(self):
-        return f"<Variable path={self.path}, shape={self.shape}, dtype={self._value.dtype}>\n{self._value.numpy()}"
-
-    def __len__(self):
-        return len(self.value)
-
-    def __float__(self):
-        return float(self.value)
-
-    def __int__(self):
-        return int(self.value)
-
-    def __bool__(self):
-        raise TypeError(
-            f"Variable {self.path!r} cannot be used as a condition. Compare with None to ask whether there is one, "
-            "or take `bool(variable.value)` of a scalar."
-        )
 
     def __getstate__(self):
         with self.lock:
@@ -232,59 +97,3 @@ def alone(variables):
     if len(variables) == 1:
         return variables[0].lock
     return locks.Writing([v.lock for v in dict.fromkeys(variables)])
-
-
-def _raw(value):
-    return value.tracked_value() if isinstance(value, Variable) else value
-
-
-def _initial_value(initializer, shape, dtype, path):
-    from mlkit.ops import cast, convert_to_tensor
-
-    if isinstance(initializer, str):
-        from mlkit import initializers
-
-        initializer = initializers.get(initializer)
-    if callable(initializer):
-        if shape is None:
-            raise ValueError(f"Variable {path!r}: a callable `initializer` needs `shape`.")
-        if any(not isinstance(s, int) or s < 0 for s in shape):
-            raise ValueError(
-                f"Variable {path!r}: every size of `shape` must be a known non-negative integer, but got {show(shape)}."
-            )
-        dtype = dtypes.standardize_dtype(dtype)
-        if state.variable_hook is not None:
-            initializer = state.variable_hook(initializer, tuple(shape), dtype, path)
-        value = initializer(tuple(shape), dtype=dtype)
-        made = type(value) is Tensor  # nobody can write to a tensor's memory: no copy is needed, as for users' arrays
-        value = convert_to_tensor(value)
-    else:
-        made = False
-        value = convert_to_tensor(
-            initializer.tracked_value() if isinstance(initializer, Variable) else initializer, dtype=dtype
-        )
-        if shape is not None and tuple(shape) != value.shape:
-            raise ValueError(f"Variable {path!r}: the value has shape {value.shape}, but `shape` is {tuple(shape)}.")
-    if not value.is_concrete:
-        raise ValueError(
-            f"Variable {path!r}: its first value is computed in the function that is being compiled (or in a model under "
-            "construction), so there is none yet. Make the variable before, outside of the function, and assign it there."
-        )
-    if dtype is not None and value.dtype != dtypes.standardize_dtype(dtype):
-        value = cast(value, dtype)
-    data = value.data if made else state.backend.own(value.data)
-    return Tensor(data, autograd.new_node())  # tapes know all its values by one number
-
-
-class AutocastScope:
-    """A block in which float variables are read in `dtype` (None: in their own)."""
-
-    def __init__(self, dtype):
-        self.dtype = dtype
-
-    def __enter__(self):
-        self._old, state.autocast = state.autocast, self.dtype
-        return self
-
-    def __exit__(self, *_):
-        state.autocast = self._old

@@ -5,7 +5,7 @@ import dataclasses
 
 import numpy as np
 
-from mlkit.core.variable import Variable
+from mlkit.objects.variable import Variable
 
 
 @dataclasses.dataclass(repr=False)

@@ -1,6 +1,6 @@
 """The recipe of fine-tuning as the script that a person would write: `finetune` fills it in, shows it and runs it."""
 
-from mlkit.core.config_object import init_signature
+from mlkit.objects.config_object import init_signature
 
 _HEADER = """\
 import mlkit as keras

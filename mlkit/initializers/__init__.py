@@ -6,7 +6,6 @@ import numpy as np
 
 from mlkit import ops
 from mlkit.core.dtypes import standardize_dtype
-from mlkit.core.lookup import Lookup
 from mlkit.core.names import to_snake_case
 from mlkit.initializers.constant import STFT, Constant, Identity, Ones, Zeros
 from mlkit.initializers.initializer import Initializer, compute_fans
@@ -23,6 +22,7 @@ from mlkit.initializers.random import (
     TruncatedNormal,
     VarianceScaling,
 )
+from mlkit.objects.lookup import Lookup
 
 _CLASSES = [v for v in list(globals().values()) if inspect.isclass(v) and issubclass(v, Initializer)]
 

@@ -2,7 +2,7 @@
 
 import math
 
-from mlkit.core.config_object import Configurable
+from mlkit.objects.config_object import Configurable
 
 
 class Initializer(Configurable):

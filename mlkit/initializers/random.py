@@ -4,9 +4,9 @@ import math
 import random as python_random
 
 from mlkit import ops, random
-from mlkit.core.config_object import serialized
 from mlkit.core.dtypes import standardize_dtype
 from mlkit.initializers.initializer import Initializer, compute_fans
+from mlkit.objects.config_object import serialized
 
 
 class RandomInitializer(Initializer):

@@ -4,12 +4,12 @@ import math
 import string
 
 from mlkit import constraints, initializers, ops, regularizers
-from mlkit.core.config_object import serialized
 from mlkit.layers.activation import Softmax
 from mlkit.layers.dropout import Dropout
 from mlkit.layers.einsum_dense import EinsumDense
 from mlkit.layers.layer import Layer
 from mlkit.layers.options import positive, within
+from mlkit.objects.config_object import serialized
 
 
 class HeadedAttention(Layer):

@@ -4,9 +4,9 @@ import functools
 import inspect
 
 from mlkit.core import tree
-from mlkit.core.keras_tensor import symbol
 from mlkit.core.spec import Dim, Spec, show
 from mlkit.core.tensor import Tensor
+from mlkit.objects.keras_tensor import symbol
 
 
 class CallInfo:

@@ -3,10 +3,10 @@
 import re
 
 from mlkit import activations, constraints, initializers, ops, regularizers
-from mlkit.core.config_object import serialized
 from mlkit.layers.layer import Layer
 from mlkit.layers.lora import LowRankMixin
 from mlkit.layers.options import refuse
+from mlkit.objects.config_object import serialized
 
 
 class EinsumDense(LowRankMixin, Layer):

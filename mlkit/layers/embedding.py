@@ -5,10 +5,10 @@ import warnings
 
 from mlkit import constraints, initializers, ops, regularizers
 from mlkit.core import dtypes
-from mlkit.core.config_object import serialized
 from mlkit.layers.layer import Layer
 from mlkit.layers.lora import LowRankMixin
 from mlkit.layers.options import positive, refuse, within
+from mlkit.objects.config_object import serialized
 
 
 class Embedding(LowRankMixin, Layer):

@@ -3,8 +3,8 @@
 import warnings
 
 from mlkit.core import dtypes
-from mlkit.core.keras_tensor import KerasTensor, Node
 from mlkit.layers.layer import Layer
+from mlkit.objects.keras_tensor import KerasTensor, Node
 
 
 class InputLayer(Layer):

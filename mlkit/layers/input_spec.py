@@ -1,8 +1,8 @@
 """InputSpec: what a layer accepts, checked before its mathematics, with messages in the user's terms."""
 
 from mlkit.core import dtypes, tree
-from mlkit.core.config_object import Configurable
 from mlkit.core.spec import Dim, show
+from mlkit.objects.config_object import Configurable
 
 
 class InputSpec(Configurable):

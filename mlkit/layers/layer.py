@@ -3,14 +3,10 @@
 import functools
 
 from mlkit.core import dtypes, locks, tree
-from mlkit.core.config_object import init_arguments, serialized
-from mlkit.core.keras_tensor import KerasTensor, Node, has_symbol, infer, symbol
 from mlkit.core.messages import add_place
-from mlkit.core.operation import Operation
 from mlkit.core.spec import Spec, show
 from mlkit.core.state import outside_trace, state
 from mlkit.core.tensor import Tensor
-from mlkit.core.variable import Variable
 from mlkit.dtype_policies import DTypePolicyMap
 from mlkit.dtype_policies import get as get_policy
 from mlkit.layers.call_info import build_parameters, build_shapes, call_info, in_inference, stated_outputs
@@ -18,6 +14,10 @@ from mlkit.layers.input_spec import check_inputs
 from mlkit.layers.masks import fill_masks, record_masks, set_masks
 from mlkit.layers.stateful import StatefulMixin
 from mlkit.layers.tracking import owned, unique
+from mlkit.objects.config_object import init_arguments, serialized
+from mlkit.objects.keras_tensor import KerasTensor, Node, has_symbol, infer, symbol
+from mlkit.objects.operation import Operation
+from mlkit.objects.variable import Variable
 
 
 class Layer(StatefulMixin, Operation):

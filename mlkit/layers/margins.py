@@ -5,8 +5,8 @@ from mlkit.core.spec import Dim
 from mlkit.layers.input_spec import InputSpec
 from mlkit.layers.layer import Layer
 from mlkit.layers.options import as_tuple, layout
-from mlkit.ops.fused import resample
 from mlkit.ops.nn.spatial import from_last, to_last
+from mlkit.primitives.fused import resample
 
 
 def _pairs(value, n, name):

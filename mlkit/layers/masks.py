@@ -3,9 +3,9 @@
 import warnings
 
 from mlkit.core import tree
-from mlkit.core.keras_tensor import KerasTensor
 from mlkit.core.tensor import Tensor
 from mlkit.layers.call_info import call_info
+from mlkit.objects.keras_tensor import KerasTensor
 
 
 def mask_of(x):

@@ -7,7 +7,7 @@ from mlkit.core.dtypes import is_float, result_type
 from mlkit.layers.input_spec import InputSpec
 from mlkit.layers.layer import Layer
 from mlkit.layers.options import axes_of, refuse, require_axes, within
-from mlkit.ops import fused
+from mlkit.primitives import fused
 
 
 class BatchNormalization(Layer):

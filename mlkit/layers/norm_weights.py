@@ -2,10 +2,10 @@
 
 from mlkit import initializers, ops
 from mlkit.core.dtypes import single_of
-from mlkit.core.variable import AutocastScope
 from mlkit.layers.input_spec import InputSpec
 from mlkit.layers.options import positive
 from mlkit.layers.wrappers import Wrapper
+from mlkit.objects.variable import AutocastScope
 
 
 class SpectralNormalization(Wrapper):

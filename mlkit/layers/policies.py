@@ -4,7 +4,6 @@ import functools
 import math
 
 from mlkit import ops, random
-from mlkit.core.config_object import serialized
 from mlkit.layers.augment import RandomRotation, RandomShear, RandomTranslation
 from mlkit.layers.augmentation import Augmentation, bounds, value_range_of
 from mlkit.layers.call_info import call_info
@@ -13,6 +12,7 @@ from mlkit.layers.layer import Layer
 from mlkit.layers.masks import masks_of
 from mlkit.layers.options import positive, within
 from mlkit.layers.tone import AutoContrast, Equalization, RandomSharpness, Solarization
+from mlkit.objects.config_object import serialized
 
 
 class _OfOthers(Augmentation):

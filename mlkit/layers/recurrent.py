@@ -2,15 +2,15 @@
 
 from mlkit import ops
 from mlkit.core import tree
-from mlkit.core.config_object import deserialized_values, init_signature, serialized
 from mlkit.core.dtypes import is_float
 from mlkit.core.spec import Dim, compatible, show
-from mlkit.core.variable import Variable
 from mlkit.layers.call_info import call_info
 from mlkit.layers.input_spec import InputSpec
 from mlkit.layers.layer import Layer
 from mlkit.layers.recurrent_cells import GRUCell, LSTMCell, SimpleRNNCell, StackedRNNCells, initial_state
-from mlkit.ops import fused
+from mlkit.objects.config_object import deserialized_values, init_signature, serialized
+from mlkit.objects.variable import Variable
+from mlkit.primitives import fused
 
 
 class RNN(Layer):

@@ -2,11 +2,11 @@
 
 from mlkit import ops
 from mlkit.core import tree
-from mlkit.core.config_object import deserialized_values, serialized
 from mlkit.core.spec import Dim, show
 from mlkit.layers.call_info import call_info
 from mlkit.layers.layer import Layer
 from mlkit.layers.wrappers import Wrapper
+from mlkit.objects.config_object import deserialized_values, serialized
 
 
 class TimeDistributed(Wrapper):

@@ -3,9 +3,9 @@
 import numpy as np
 
 from mlkit.core.state import layers_changed, state
-from mlkit.core.stateless import StatelessScope
-from mlkit.core.variable import Variable
 from mlkit.layers.tracking import own_variables, owned, trainable_first, unique
+from mlkit.objects.stateless import StatelessScope
+from mlkit.objects.variable import Variable
 
 
 class StatefulMixin:

@@ -3,7 +3,7 @@
 Nothing is registered: a list that grows, a dict, an attribute that is replaced are all seen as they are.
 """
 
-from mlkit.core.variable import Variable
+from mlkit.objects.variable import Variable
 
 # attributes of layers and models that refer to things they do not own
 NOT_OWNED = frozenset(

@@ -38,7 +38,7 @@ class Lambda(Layer):
         return self.mask(inputs, mask) if callable(self.mask) else self.mask
 
     def get_config(self):
-        from mlkit.core.config_object import serialized
+        from mlkit.objects.config_object import serialized
 
         config = {k: v for k, v in super().get_config().items() if k in ("name", "trainable", "dtype")}
         config["function"] = serialized(self.function)

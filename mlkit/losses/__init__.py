@@ -2,7 +2,6 @@
 
 import inspect
 
-from mlkit.core.lookup import Lookup
 from mlkit.losses.crossentropy import (
     BinaryCrossentropy,
     BinaryFocalCrossentropy,
@@ -40,6 +39,7 @@ from mlkit.losses.regression import (
     poisson,
 )
 from mlkit.losses.structured import CTC, Circle, Dice, Tversky, circle, ctc, dice, tversky
+from mlkit.objects.lookup import Lookup
 
 _CLASSES = [v for v in list(globals().values()) if inspect.isclass(v) and issubclass(v, Loss)]
 _FUNCTIONS = [v for v in list(globals().values()) if inspect.isfunction(v)]

@@ -2,7 +2,6 @@
 
 from mlkit import ops
 from mlkit.core import dtypes, tree
-from mlkit.core.config_object import Configurable, init_signature, serialized
 from mlkit.core.names import auto_name
 from mlkit.losses.reduce import (
     combine_masks,
@@ -11,6 +10,7 @@ from mlkit.losses.reduce import (
     squeeze_or_expand_to_same_rank,
     standardize_reduction,
 )
+from mlkit.objects.config_object import Configurable, init_signature, serialized
 
 
 def compute_dtype(dtype):

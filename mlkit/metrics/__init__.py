@@ -1,7 +1,7 @@
 """Metrics: what is watched while training. Classes accumulate over batches, functions give one value a sample."""
 
-from mlkit.core.lookup import Lookup
 from mlkit.core.offer import offer
+from mlkit.objects.lookup import Lookup
 
 _FUNCTIONS = {
     "mlkit.losses": (

@@ -5,11 +5,12 @@ import functools
 
 from mlkit import ops
 from mlkit.core import dtypes
-from mlkit.core.config_object import Configurable
 from mlkit.core.names import auto_name, name_scope
 from mlkit.core.state import state
-from mlkit.core.variable import Variable, alone
+from mlkit.core.variable import alone
 from mlkit.losses.loss import compute_dtype, omit_defaults
+from mlkit.objects.config_object import Configurable
+from mlkit.objects.variable import Variable
 
 
 class Metric(Configurable):

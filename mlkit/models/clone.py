@@ -3,11 +3,11 @@
 import json
 
 from mlkit.core import tree
-from mlkit.core.keras_tensor import KerasTensor
 from mlkit.layers.input_layer import Input, InputLayer
 from mlkit.models.functional import Functional
 from mlkit.models.model import Model
 from mlkit.models.sequential import Sequential
+from mlkit.objects.keras_tensor import KerasTensor
 
 __all__ = ["clone_model", "model_from_json"]
 

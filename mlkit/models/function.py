@@ -1,10 +1,10 @@
 """Function: a part of a functional graph, from given KerasTensors to others, as something that can be run."""
 
 from mlkit.core import names, tree
-from mlkit.core.keras_tensor import KerasTensor, RecordedOp, has_symbol, infer, node_of, record
-from mlkit.core.keras_tensor import symbol as symbol_of
 from mlkit.core.spec import Dim, resolve, show
 from mlkit.core.tensor import Tensor
+from mlkit.objects.keras_tensor import KerasTensor, RecordedOp, has_symbol, infer, node_of, record
+from mlkit.objects.keras_tensor import symbol as symbol_of
 
 
 class Function:

@@ -1,6 +1,6 @@
 """The order of the layers in a functional model, which is the order of its weights in lists and files: that of Keras 3."""
 
-from mlkit.core.keras_tensor import node_of
+from mlkit.objects.keras_tensor import node_of
 
 
 def ordered_operations(inputs, outputs):

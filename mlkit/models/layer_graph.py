@@ -3,13 +3,13 @@
 import warnings
 
 from mlkit.core import tree
-from mlkit.core.keras_tensor import KerasTensor
 from mlkit.core.spec import Spec, show
 from mlkit.core.state import state
 from mlkit.core.tensor import Tensor
 from mlkit.layers.input_layer import Input, InputLayer
 from mlkit.models.function import Function, input_shapes
 from mlkit.models.graph_order import ordered_operations
+from mlkit.objects.keras_tensor import KerasTensor
 
 
 class LayerGraphMixin:

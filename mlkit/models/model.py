@@ -2,12 +2,12 @@
 
 from mlkit import ops
 from mlkit.core import dtypes, tree
-from mlkit.core.keras_tensor import KerasTensor, infer
 from mlkit.core.messages import inside
 from mlkit.layers.layer import Layer
 from mlkit.models.freezing import FreezingMixin
 from mlkit.models.layer_graph import LayerGraphMixin
 from mlkit.models.trainer import Trainer
+from mlkit.objects.keras_tensor import KerasTensor, infer
 
 __all__ = ["Model"]
 

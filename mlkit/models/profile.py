@@ -4,13 +4,13 @@ import contextlib
 import time
 from dataclasses import dataclass
 
+from mlkit.compiler.cost import call_bytes, call_flops
+from mlkit.compiler.peaks import Peaks, machine_peaks
+from mlkit.compiler.timing import collecting
 from mlkit.core import tree
 from mlkit.core.autograd import GRADIENT
-from mlkit.core.cost import call_bytes, call_flops
 from mlkit.core.graph import spec_of
-from mlkit.core.peaks import Peaks, machine_peaks
 from mlkit.core.state import state, swapped
-from mlkit.core.timing import collecting
 from mlkit.core.trace import Program
 from mlkit.models.profile_text import html, text
 

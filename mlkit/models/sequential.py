@@ -1,8 +1,6 @@
 """Sequential: a model that is a list of layers."""
 
 from mlkit.core import dtypes, locks, tree
-from mlkit.core.config_object import serialized
-from mlkit.core.keras_tensor import KerasTensor
 from mlkit.core.spec import show
 from mlkit.core.state import state
 from mlkit.core.tensor import Tensor
@@ -10,6 +8,8 @@ from mlkit.layers.call_info import call_info
 from mlkit.layers.input_layer import InputLayer
 from mlkit.layers.layer import Layer
 from mlkit.models.model import Model
+from mlkit.objects.config_object import serialized
+from mlkit.objects.keras_tensor import KerasTensor
 
 __all__ = ["Sequential"]
 

@@ -6,14 +6,14 @@ import numpy as np
 
 from mlkit import ops
 from mlkit.core import locks, tree
-from mlkit.core.autograd import GradientTape
-from mlkit.core.keras_tensor import infer
 from mlkit.core.ownership import own_arrays
 from mlkit.core.spec import Dim, Spec
 from mlkit.core.state import State
 from mlkit.core.tensor import Tensor
 from mlkit.core.trace import function
 from mlkit.models.loops import LoopsMixin
+from mlkit.objects.keras_tensor import infer
+from mlkit.ops.gradients import GradientTape
 
 _SHAPES_KEPT = 256  # of inputs for which a model remembers what it returns
 

@@ -5,12 +5,12 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from mlkit.core import dtypes, tree
-from mlkit.core.autograd import GradientTape
 from mlkit.core.backend import using
 from mlkit.core.state import swapped
-from mlkit.core.stateless import StatelessScope
 from mlkit.core.tensor import Tensor, Value
 from mlkit.core.trace import Trace
+from mlkit.objects.stateless import StatelessScope
+from mlkit.ops.gradients import GradientTape
 
 __all__ = ["VerifyReport", "verify"]
 

@@ -6,12 +6,11 @@ itself as an operation of a functional model. Inside the library the modules' ow
 
 import importlib
 
-from mlkit.core import backend as _backend  # puts the default backend in force
-from mlkit.core.keras_tensor import recordable as _recordable
+from mlkit.objects.keras_tensor import recordable as _recordable
 from mlkit.ops import operators as _operators
-from mlkit.ops import random as _random  # has primitives only; their public functions are in mlkit.random
+from mlkit.primitives import random as _random
 
-_MODULES = ("convert", "core", "numpy", "nn", "math", "signal", "einops", "linalg", "image", "control")
+_MODULES = ("core", "numpy", "nn", "math", "signal", "einops", "linalg", "image", "control")
 _NAMESPACES = {"numpy", "nn", "linalg", "image"}  # `ops.nn.relu` is `ops.relu`; functions of `ops.image` are found there only
 _NOT_RECORDED = {"shape", "is_tensor", "convert_to_numpy", "dtype", "custom_gradient"}
 _functions = {}  # public name -> the plain function

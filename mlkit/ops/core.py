@@ -1,24 +1,25 @@
 """What `keras.ops` has about tensors as such: shape and dtype, slices, scatters, casts, gradients stopped and replaced."""
 
-from mlkit.core import autograd, dtypes
-from mlkit.core.keras_tensor import KerasTensor
+from mlkit.core import dtypes
 from mlkit.core.spec import Dim, is_known, normalize_axis, show
-from mlkit.ops import elementwise as el
-from mlkit.ops import movement as mov
-from mlkit.ops.convert import as_tensor, cast, to_integer
+from mlkit.objects.keras_tensor import KerasTensor
+from mlkit.ops import gradients
 from mlkit.ops.numpy.indexing import positions
-from mlkit.ops.numpy.shaping import as_shape, reshape, squeeze
-from mlkit.ops.reduction import size_operand
+from mlkit.ops.numpy.shaping import reshape, squeeze
+from mlkit.primitives import elementwise as el
+from mlkit.primitives import movement as mov
+from mlkit.primitives.convert import as_shape, as_tensor, cast, convert_to_numpy, convert_to_tensor, is_tensor, to_integer
+from mlkit.primitives.reduction import size_operand
 
 __all__ = [
-    "custom_gradient", "dtype", "saturate_cast", "scatter", "scatter_update", "shape", "slice", "slice_update", "stop_gradient",
-    "unstack",
+    "cast", "convert_to_numpy", "convert_to_tensor", "custom_gradient", "dtype", "is_tensor", "saturate_cast", "scatter",
+    "scatter_update", "shape", "slice", "slice_update", "stop_gradient", "unstack",
 ]  # fmt: skip
 
 
 def custom_gradient(f):
     """Give a function a gradient of its own: `f(*args)` returns (outputs, grad_fn), see `mlkit.custom_gradient`."""
-    return autograd.custom_gradient(f)
+    return gradients.custom_gradient(f)
 
 
 def shape(x):

@@ -6,8 +6,8 @@ A. Rogozhnikov, Einops: Clear and Reliable Tensor Manipulations with Einstein-li
 import re
 
 from mlkit.core.spec import is_known, same_size, show, size_of
-from mlkit.ops.convert import as_tensor
 from mlkit.ops.numpy.shaping import permuted, reshape
+from mlkit.primitives.convert import as_tensor
 
 __all__ = ["rearrange"]
 

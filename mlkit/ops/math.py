@@ -4,12 +4,12 @@ import math
 
 from mlkit.core import dtypes
 from mlkit.core.spec import Dim, Spec, is_known, normalize_axes, reduced, same_size, show, whole
-from mlkit.ops import elementwise as el
-from mlkit.ops import movement as mov
-from mlkit.ops.convert import as_tensor, cast, promote_tensors, require_real, to_float, to_real, to_single
 from mlkit.ops.numpy.indexing import require_within
-from mlkit.ops.order import argsort
-from mlkit.ops.reduction import max_, size_operand, sum_
+from mlkit.primitives import elementwise as el
+from mlkit.primitives import movement as mov
+from mlkit.primitives.convert import as_tensor, cast, promote_tensors, require_real, to_float, to_real, to_single
+from mlkit.primitives.order import argsort
+from mlkit.primitives.reduction import max_, size_operand, sum_
 
 __all__ = [
     "cdist", "erf", "erfc", "erfinv", "extract_sequences", "in_top_k", "logdet", "logsumexp", "rsqrt", "segment_max",

@@ -1,9 +1,9 @@
 """Python's operators for Tensor, Variable and KerasTensor: each is a function of `mlkit.ops`."""
 
 from mlkit.core.dtypes import NumberError
-from mlkit.core.keras_tensor import KerasTensor
 from mlkit.core.tensor import Tensor
-from mlkit.core.variable import Variable
+from mlkit.objects.keras_tensor import KerasTensor
+from mlkit.objects.variable import Variable
 
 _BINARY = dict(
     add="add", sub="subtract", mul="multiply", truediv="true_divide", floordiv="floor_divide", mod="mod", pow="power",

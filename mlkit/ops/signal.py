@@ -6,11 +6,11 @@ import math
 
 from mlkit.core import dtypes
 from mlkit.core.spec import same_size, show, whole
-from mlkit.ops import elementwise as el
-from mlkit.ops import fourier
-from mlkit.ops import movement as mov
-from mlkit.ops.convert import as_tensor, cast, to_float
 from mlkit.ops.math import extract_sequences, window_positions
+from mlkit.primitives import elementwise as el
+from mlkit.primitives import fourier
+from mlkit.primitives import movement as mov
+from mlkit.primitives.convert import as_tensor, cast, to_float
 
 __all__ = ["fft", "fft2", "ifft2", "irfft", "istft", "rfft", "stft"]
 

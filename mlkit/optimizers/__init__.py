@@ -2,8 +2,8 @@
 
 import inspect
 
-from mlkit.core.lookup import Lookup
 from mlkit.core.offer import offer
+from mlkit.objects.lookup import Lookup
 from mlkit.optimizers.optimizer import Optimizer
 
 _CLASSES = {

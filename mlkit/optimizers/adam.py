@@ -1,8 +1,8 @@
 """Adam and its closest relatives: AdamW, Adamax, Nadam."""
 
 from mlkit import ops
-from mlkit.ops.fused import adam_update
 from mlkit.optimizers.optimizer import Optimizer, common_options
+from mlkit.primitives.fused import adam_update
 
 
 def update_moments(m, v, gradient, beta_1, beta_2):

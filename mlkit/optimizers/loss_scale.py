@@ -1,7 +1,7 @@
 """Loss scaling that finds its own scale, for training in float16."""
 
 from mlkit import initializers, ops
-from mlkit.core.config_object import Configurable
+from mlkit.objects.config_object import Configurable
 from mlkit.optimizers.accumulation import keep_where
 from mlkit.optimizers.optimizer import Optimizer
 from mlkit.optimizers.state import is_overwritten

@@ -3,7 +3,7 @@
 import re
 from collections.abc import MutableMapping
 
-from mlkit.core.config_object import Configurable
+from mlkit.objects.config_object import Configurable
 from mlkit.optimizers.loss_scale import LossScaleOptimizer
 from mlkit.optimizers.optimizer import Optimizer
 

@@ -9,11 +9,12 @@ import numpy as np
 
 from mlkit import initializers, ops
 from mlkit.core import names
-from mlkit.core.config_object import Configurable, init_signature, serialized
 from mlkit.core.dtypes import floatx, result_type
 from mlkit.core.spec import broadcasts_to, show
 from mlkit.core.state import state, swapped
-from mlkit.core.variable import Variable, alone
+from mlkit.core.variable import alone
+from mlkit.objects.config_object import Configurable, init_signature, serialized
+from mlkit.objects.variable import Variable
 from mlkit.optimizers.accumulation import GradientAccumulation
 from mlkit.optimizers.averages import MovingAverages
 from mlkit.optimizers.clipping import clip_gradients
@@ -235,7 +236,7 @@ class Optimizer(OptimizerState, RateFactors, GradientAccumulation, MovingAverage
         )
 
     def update_fused(self, op, variable, slots, gradient, rate, **constants):
-        """Change a variable, and its slots of these names, by one of the ops in `mlkit/ops/fused/update.py`."""
+        """Change a variable, and its slots of these names, by one of the ops in `mlkit/primitives/fused/update.py`."""
         changed = [variable, *(self.slot(variable, name) for name in slots)]
         results = op(*(v.tracked_value() for v in changed), gradient, ops.convert_to_tensor(rate), **constants)
         for v, new in zip(changed, results):

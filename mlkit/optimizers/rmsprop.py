@@ -1,7 +1,7 @@
 """RMSprop: gradients divided by their running magnitude."""
 
-from mlkit.ops.fused import rmsprop_update
 from mlkit.optimizers.optimizer import Optimizer, common_options
+from mlkit.primitives.fused import rmsprop_update
 
 
 class RMSprop(Optimizer):

@@ -3,9 +3,9 @@
 import math
 
 from mlkit import ops
-from mlkit.core.config_object import Configurable
 from mlkit.core.dtypes import floatx
-from mlkit.core.lookup import Lookup
+from mlkit.objects.config_object import Configurable
+from mlkit.objects.lookup import Lookup
 
 __all__ = (
     "CosineDecay", "CosineDecayRestarts", "ExponentialDecay", "InverseTimeDecay", "LearningRateSchedule",

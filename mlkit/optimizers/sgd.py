@@ -1,7 +1,7 @@
 """Stochastic gradient descent."""
 
-from mlkit.ops.fused import sgd_update
 from mlkit.optimizers.optimizer import Optimizer, common_options
+from mlkit.primitives.fused import sgd_update
 
 
 class SGD(Optimizer):

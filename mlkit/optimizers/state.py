@@ -4,9 +4,10 @@ import warnings
 
 from mlkit import initializers
 from mlkit.core import locks, names
-from mlkit.core.config_object import init_signature
 from mlkit.core.state import outside_trace
-from mlkit.core.variable import Variable, alone
+from mlkit.core.variable import alone
+from mlkit.objects.config_object import init_signature
+from mlkit.objects.variable import Variable
 
 
 class OptimizerState:

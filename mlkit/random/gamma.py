@@ -10,10 +10,10 @@ import functools
 import numpy as np
 
 from mlkit.core.autograd import as_function_of
-from mlkit.ops import elementwise as el
-from mlkit.ops import random as bits
-from mlkit.ops.convert import as_tensor, cast
-from mlkit.ops.movement import broadcast_to
+from mlkit.primitives import elementwise as el
+from mlkit.primitives import random as bits
+from mlkit.primitives.convert import as_tensor, cast
+from mlkit.primitives.movement import broadcast_to
 from mlkit.random.rejection import PROPOSALS, first_accepted
 
 

@@ -1,8 +1,8 @@
 """Rejection sampling without loops: some proposals for each element at once, of which the first accepted one counts."""
 
-from mlkit.ops.convert import cast
-from mlkit.ops.movement import reshape, take_along_axis
-from mlkit.ops.reduction import argmax
+from mlkit.primitives.convert import cast
+from mlkit.primitives.movement import reshape, take_along_axis
+from mlkit.primitives.reduction import argmax
 
 PROPOSALS = 16  # for each element
 

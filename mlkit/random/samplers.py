@@ -8,14 +8,13 @@ import math
 from mlkit.core import dtypes
 from mlkit.core.autograd import as_function_of
 from mlkit.core.spec import broadcasts_to, normalize_axis, require_float, show, whole
-from mlkit.ops import elementwise as el
-from mlkit.ops import random as bits
-from mlkit.ops.convert import as_tensor, cast, to_float
-from mlkit.ops.fused import masked_scale
-from mlkit.ops.movement import broadcast_to, full, iota, reshape, take
-from mlkit.ops.numpy.shaping import as_shape
-from mlkit.ops.order import argsort
-from mlkit.ops.reduction import argmax, cumsum, sum_
+from mlkit.primitives import elementwise as el
+from mlkit.primitives import random as bits
+from mlkit.primitives.convert import as_shape, as_tensor, cast, to_float
+from mlkit.primitives.fused import masked_scale
+from mlkit.primitives.movement import broadcast_to, full, iota, reshape, take
+from mlkit.primitives.order import argsort
+from mlkit.primitives.reduction import argmax, cumsum, sum_
 from mlkit.random.gamma import log_gamma
 from mlkit.random.rejection import PROPOSALS, first_accepted
 from mlkit.random.seed_generator import draw_seed

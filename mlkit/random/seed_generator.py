@@ -5,8 +5,8 @@ import random
 from mlkit.core import names
 from mlkit.core.state import outside_trace
 from mlkit.core.tensor import Tensor
-from mlkit.core.variable import Variable
-from mlkit.ops import cast, convert_to_tensor
+from mlkit.objects.variable import Variable
+from mlkit.primitives.convert import cast, convert_to_tensor
 
 _MASK = 0xFFFFFFFF
 _global = None

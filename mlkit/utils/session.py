@@ -18,6 +18,6 @@ def clear_session(free_memory=True):
 
 def is_keras_tensor(x):
     """Whether x is a symbolic tensor of the functional API."""
-    from mlkit.core.keras_tensor import KerasTensor
+    from mlkit.objects.keras_tensor import KerasTensor
 
     return isinstance(x, KerasTensor)

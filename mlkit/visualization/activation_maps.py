@@ -4,8 +4,8 @@ import contextlib
 
 import numpy as np
 
-from mlkit.core.autograd import GradientTape
 from mlkit.core.tensor import Tensor
+from mlkit.ops.gradients import GradientTape
 from mlkit.visualization.gallery import Gallery
 from mlkit.visualization.picture import as_pixels
 

@@ -7,11 +7,11 @@ import numpy as np
 import pytest
 
 from mlkit import ops
-from mlkit.core.autograd import value_and_grad
 from mlkit.core.backend import backend, device, get_backend, set_backend, using
 from mlkit.core.op import OPS
 from mlkit.core.tensor import Tensor
 from mlkit.core.trace import function
+from mlkit.ops.gradients import value_and_grad
 
 
 def test_dtypes_are_exact_and_the_global_switch_is_left_alone():

@@ -16,9 +16,9 @@ import mlkit
 import mlkit.ops
 from mlkit.backends.native import onednn, table
 from mlkit.backends.native.onednn import library
+from mlkit.compiler.plan import Operand
 from mlkit.core.backend import get_backend
 from mlkit.core.op import OPS
-from mlkit.core.plan import Operand
 from mlkit.core.tensor import Tensor
 
 pytestmark = pytest.mark.skipif(library.library() is None, reason="oneDNN is not installed")

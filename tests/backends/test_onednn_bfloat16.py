@@ -165,7 +165,7 @@ CHAINS = [
 
 @pytest.mark.parametrize("f", CHAINS)
 def test_chains(f, monkeypatch):
-    monkeypatch.setattr(sys.modules["mlkit.core.passes.fuse_chains"], "SMALLEST", 0)
+    monkeypatch.setattr(sys.modules["mlkit.compiler.passes.fuse_chains"], "SMALLEST", 0)
     keep = np.random.default_rng(4).random((6, 40)) > 0.5
     tensors = [
         ops.convert_to_tensor(t) for t in (half(6, 40), half(6, 40, seed=1), drawn(6, 40, seed=2), half(40, seed=3), keep)

@@ -20,7 +20,7 @@ pytestmark = [
 
 @pytest.fixture(autouse=True)
 def small_chains(monkeypatch):
-    monkeypatch.setattr(sys.modules["mlkit.core.passes.fuse_chains"], "SMALLEST", 0)
+    monkeypatch.setattr(sys.modules["mlkit.compiler.passes.fuse_chains"], "SMALLEST", 0)
 
 
 def drawn(*shape, seed=0):
@@ -132,7 +132,7 @@ def test_gradient_of_relu():
 
 @pytest.mark.parametrize("shape", [(6, 7), (6, 1), (1, 7)])
 def test_masks(shape):
-    from mlkit.ops.fused import masked_scale, relu_grad
+    from mlkit.primitives.fused import masked_scale, relu_grad
 
     keep = ops.convert_to_tensor(np.random.default_rng(0).random(shape) < 0.7)
     fn = lambda x, keep, y: (relu_grad(masked_scale(x * y, keep, scale=1.25), y - 1.0), masked_scale(y, keep, scale=2.0))

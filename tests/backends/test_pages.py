@@ -6,8 +6,8 @@ import pytest
 import mlkit
 from mlkit.backends.native import pages, threads
 from mlkit.backends.native.arena import Arena
+from mlkit.compiler.liveness import most_alive
 from mlkit.core.backend import get_backend
-from mlkit.core.liveness import most_alive
 
 LARGE = pages.LARGE
 

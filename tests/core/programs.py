@@ -4,8 +4,8 @@ flow)."""
 import numpy as np
 
 from mlkit import GradientTape, Variable, ops
-from mlkit.ops.fused import masked_scale, softmax_cross_entropy
-from mlkit.ops.random import bernoulli
+from mlkit.primitives.fused import masked_scale, softmax_cross_entropy
+from mlkit.primitives.random import bernoulli
 
 
 def array(*shape, seed=0):

@@ -7,7 +7,7 @@ import pytest
 
 import mlkit
 from mlkit import ops
-from mlkit.core.cost import call_bytes, call_flops, graph_flops, without_row
+from mlkit.compiler.cost import call_bytes, call_flops, graph_flops, without_row
 from mlkit.core.op import Op
 
 
@@ -61,8 +61,17 @@ def test_gradients_of_a_convolution_cost_as_much_as_the_convolution():
 
 
 def test_ops_without_a_row_work_element_by_element():
-    for name in ("linear", "window", "order", "linalg", "control", "fused", "signal", "fourier"):
-        importlib.import_module(f"mlkit.ops.{name}")
-    modules = [importlib.import_module(f"mlkit.ops.{name}") for name in ("elementwise", "movement", "math")]
+    for name in (
+        "primitives.linear",
+        "primitives.window",
+        "primitives.order",
+        "primitives.control",
+        "primitives.fused",
+        "ops.linalg",
+    ):
+        importlib.import_module(f"mlkit.{name}")
+    modules = [
+        importlib.import_module(f"mlkit.{name}") for name in ("primitives.elementwise", "primitives.movement", "ops.math")
+    ]
     elementwise = {v.name for m in modules for v in vars(m).values() if isinstance(v, Op)}
     assert set(without_row()) <= elementwise

@@ -8,7 +8,7 @@ import pytest
 
 import mlkit
 from mlkit import layers, ops
-from mlkit.core.passes import PASSES
+from mlkit.compiler.passes import PASSES
 
 
 @pytest.fixture

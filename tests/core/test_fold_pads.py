@@ -5,7 +5,7 @@ import pytest
 
 import mlkit
 from mlkit import Variable, layers, ops
-from mlkit.core.passes import optimize
+from mlkit.compiler.passes import optimize
 from mlkit.core.state import state
 from tests.core.programs import array
 

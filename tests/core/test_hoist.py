@@ -5,9 +5,9 @@ import pytest
 
 import mlkit
 from mlkit import Variable, layers, ops
+from mlkit.compiler.passes.fold_scales import fold_scales
+from mlkit.compiler.passes.hoist import hoist
 from mlkit.core import debug
-from mlkit.core.passes.fold_scales import fold_scales
-from mlkit.core.passes.hoist import hoist
 from tests.core.programs import array
 
 pytestmark = pytest.mark.usefixtures("all_passes")

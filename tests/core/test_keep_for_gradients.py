@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 
 import mlkit
+from mlkit.compiler.cost import call_flops
+from mlkit.compiler.passes import optimize
 from mlkit.core import debug
 from mlkit.core.backend import get_backend
-from mlkit.core.cost import call_flops
-from mlkit.core.passes import optimize
-from mlkit.ops import fused
+from mlkit.primitives import fused
 
 pytestmark = pytest.mark.usefixtures("all_passes")
 

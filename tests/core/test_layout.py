@@ -5,7 +5,7 @@ import random
 
 import numpy as np
 
-from mlkit.core import layout
+from mlkit.compiler import layout
 
 
 def _random_shape(rng, n, rank):

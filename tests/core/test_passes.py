@@ -7,22 +7,22 @@ import pytest
 
 import mlkit
 from mlkit import ops
+from mlkit.compiler.passes import PASSES, optimize
+from mlkit.compiler.passes.cse import cse
+from mlkit.compiler.passes.fold import fold
+from mlkit.compiler.passes.fuse_products import fuse_products
+from mlkit.compiler.passes.keep_wide import keep_wide
+from mlkit.compiler.passes.lower import lower
+from mlkit.compiler.passes.prune import prune
+from mlkit.compiler.passes.simplify import RULES, simplify
 from mlkit.core import debug, tree
 from mlkit.core.op import OPS
-from mlkit.core.passes import PASSES, optimize
-from mlkit.core.passes.cse import cse
-from mlkit.core.passes.fold import fold
-from mlkit.core.passes.fuse_products import fuse_products
-from mlkit.core.passes.keep_wide import keep_wide
-from mlkit.core.passes.lower import lower
-from mlkit.core.passes.prune import prune
-from mlkit.core.passes.simplify import RULES, simplify
 from mlkit.core.state import state
 from mlkit.core.tensor import Tensor
-from mlkit.ops import elementwise as el
-from mlkit.ops import movement as mv
-from mlkit.ops import reduction as rd
-from mlkit.ops.fused import batch_norm, gelu, relu, softmax
+from mlkit.primitives import elementwise as el
+from mlkit.primitives import movement as mv
+from mlkit.primitives import reduction as rd
+from mlkit.primitives.fused import batch_norm, gelu, relu, softmax
 from tests.core.programs import Mlp, array, control_flow, convolution_step, elementwise
 
 pytestmark = pytest.mark.usefixtures("all_passes")
@@ -38,7 +38,7 @@ def small_chains(monkeypatch):
     """Chains of however small arrays, in blocks of a few elements."""
     from mlkit.backends.native import chain
 
-    monkeypatch.setattr(sys.modules["mlkit.core.passes.fuse_chains"], "SMALLEST", 0)
+    monkeypatch.setattr(sys.modules["mlkit.compiler.passes.fuse_chains"], "SMALLEST", 0)
     monkeypatch.setattr(chain, "BLOCK", 7)
 
 
@@ -486,7 +486,7 @@ class TestBlockChannels:
         return model, (x, y), [losses, model.predict(x, verbose=0), *(w.numpy() for w in model.weights)]
 
     def test_same_numbers(self, monkeypatch):
-        module = sys.modules["mlkit.core.passes.block_channels"]
+        module = sys.modules["mlkit.compiler.passes.block_channels"]
         monkeypatch.setattr(module, "MEDIUM", 0)
         _, _, wanted = self.trained(monkeypatch, "block_channels")
         for large in (0, 1 << 15):  # all groups, and the neighbours of some

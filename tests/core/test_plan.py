@@ -10,9 +10,9 @@ import pytest
 
 import mlkit
 from mlkit import Variable, ops
+from mlkit.compiler.plan import Storage, arrange
 from mlkit.core import debug
 from mlkit.core.op import OPS
-from mlkit.core.plan import Storage, arrange
 from mlkit.core.spec import Spec
 from mlkit.core.tensor import Value
 from tests.core.programs import Mlp, array, convolution_step, elementwise
@@ -274,9 +274,9 @@ m.fit(np.ones((8, 8, 8, 3), "float32"), np.ones((8,), "int32"), verbose=0)
 import re, numpy as np, mlkit
 from mlkit import ops
 from mlkit.backends.native.check import CheckError, checked
-from mlkit.core.state import State
+from mlkit.core.state import state
 plain = dict(mlkit.core.backend.get_backend("native").kernels)
-State.kernels[{kernel!r}] = checked({kernel!r}, {wrong}, plain)
+state.kernels[{kernel!r}] = checked({kernel!r}, {wrong}, plain)
 class Net(mlkit.layers.Layer):
     def call(self, x):
         return ({call})(x)

@@ -19,7 +19,7 @@ def run_without(*arguments):
 
 
 def test_each_has_one_definition():
-    import mlkit.core.passes.fuse_chains  # noqa: F401
+    import mlkit.compiler.passes.fuse_chains  # noqa: F401
 
     assert THRESHOLDS["fuse_chains"].default > 0
     assert "elements" in THRESHOLDS["fuse_chains"].why
@@ -29,7 +29,7 @@ def test_each_has_one_definition():
 
 def test_all_are_zero_where_the_environment_says_so():
     text = (
-        "import mlkit.backends.native.threads as t, mlkit.backends.native.pages as p, mlkit.core.passes.fold as f;"
+        "import mlkit.backends.native.threads as t, mlkit.backends.native.pages as p, mlkit.compiler.passes.fold as f;"
         "print(t.FOR_A_THREAD, p.LARGE, f.LARGEST)"
     )
     found = run_without("-c", text)

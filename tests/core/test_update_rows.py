@@ -5,10 +5,10 @@ import pytest
 
 import mlkit
 from mlkit import ops
-from mlkit.core.passes.prune import prune
-from mlkit.core.passes.simplify import simplify
-from mlkit.core.passes.update_rows import update_rows
-from mlkit.ops.fused import sgd_update
+from mlkit.compiler.passes.prune import prune
+from mlkit.compiler.passes.simplify import simplify
+from mlkit.compiler.passes.update_rows import update_rows
+from mlkit.primitives.fused import sgd_update
 
 pytestmark = pytest.mark.usefixtures("all_passes")
 

@@ -12,15 +12,15 @@ import math
 import ml_dtypes
 import numpy as np
 
+from mlkit.compiler.passes.lower import lower
+from mlkit.compiler.passes.rewrite import Rewriter
+from mlkit.compiler.plan import VIEWS
 from mlkit.core import dtypes
 from mlkit.core.graph import Graph
-from mlkit.core.passes.lower import lower
-from mlkit.core.passes.rewrite import Rewriter
-from mlkit.core.plan import VIEWS
 from mlkit.core.state import state
 from mlkit.core.tensor import Tensor, Value
 from mlkit.core.trace import trace_into
-from mlkit.ops import elementwise as el
+from mlkit.primitives import elementwise as el
 
 AMPLITUDE = 4  # units in the last place
 RUNS = 24

@@ -8,8 +8,8 @@ import pickle
 import numpy as np
 
 import mlkit
-from mlkit.core.autograd import GradientTape
 from mlkit.core.trace import function
+from mlkit.ops.gradients import GradientTape
 
 COPIES = {"deepcopy": copy.deepcopy, "pickle": lambda x: pickle.loads(pickle.dumps(x))}
 

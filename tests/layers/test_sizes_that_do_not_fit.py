@@ -6,7 +6,7 @@ import pytest
 import mlkit
 from mlkit import layers, ops
 from mlkit.core.tensor import Tensor
-from mlkit.ops import fused
+from mlkit.primitives import fused
 
 RECURRENT = {
     "LSTM": lambda **k: layers.LSTM(3, **k),

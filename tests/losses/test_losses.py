@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 from mlkit import losses, ops
-from mlkit.core.autograd import grad
 from mlkit.core.trace import function
-from mlkit.core.variable import Variable
+from mlkit.objects.variable import Variable
+from mlkit.ops.gradients import grad
 from tests.losses.against_keras import assert_close, data, keras, softmax
 
 # class, function, kind of data, options

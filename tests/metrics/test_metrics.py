@@ -8,7 +8,7 @@ import pytest
 
 from mlkit import metrics, ops
 from mlkit.core.trace import function
-from mlkit.core.variable import Variable
+from mlkit.objects.variable import Variable
 from tests.losses.against_keras import assert_close, data, keras, softmax
 
 pytestmark = pytest.mark.filterwarnings("ignore:Explicitly requested dtype")  # Keras's IoU on JAX

@@ -6,10 +6,10 @@ import numpy as np
 
 from mlkit import ops
 from mlkit.core import dtypes, tree
-from mlkit.core.autograd import GradientTape
 from mlkit.core.spec import Dim, Spec
 from mlkit.core.tensor import Tensor
-from mlkit.ops.convert import as_tensor
+from mlkit.ops.gradients import GradientTape
+from mlkit.primitives.convert import as_tensor
 
 
 def is_array(x):

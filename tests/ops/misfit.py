@@ -30,7 +30,7 @@ from mlkit.core.spec import Spec
 from mlkit.core.state import state, swapped
 from mlkit.core.tensor import Tensor
 from mlkit.core.trace import function
-from mlkit.ops.convert import as_tensor
+from mlkit.primitives.convert import as_tensor
 from tests.ops.checks import gradients, host, is_array, weighted_sum, weights
 from tests.ops.sample import Maker, gather, is_smooth
 

@@ -11,7 +11,7 @@ import mlkit
 from mlkit import ops
 from mlkit.core import dtypes, tree
 from mlkit.core.tensor import Tensor
-from mlkit.ops.convert import as_tensor
+from mlkit.primitives.convert import as_tensor
 from tests.ops.checks import Call, flat
 from tests.ops.sample import Maker, gather, ids
 

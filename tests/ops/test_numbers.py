@@ -10,7 +10,7 @@ import mlkit
 from mlkit import ops
 from mlkit.core import dtypes, tree
 from mlkit.core.dtypes import NumberError
-from mlkit.ops.convert import as_tensor
+from mlkit.primitives.convert import as_tensor
 from tests.ops.checks import flat
 from tests.ops.sample import Maker, gather, ids
 

@@ -19,7 +19,7 @@ from mlkit.core.op import OPS
 from mlkit.core.spec import compatible, show
 from mlkit.core.tensor import Tensor
 from mlkit.core.trace import function
-from mlkit.ops.convert import as_tensor
+from mlkit.primitives.convert import as_tensor
 from tests.ops.checks import call_of, directional, flat, gradients, host, is_float, symbols, weighted_sum, weights
 from tests.ops.sample import gather, ids, is_smooth
 from tests.ops.together import Together

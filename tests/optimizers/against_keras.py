@@ -10,7 +10,7 @@ import numpy as np
 
 from mlkit import constraints, optimizers
 from mlkit.core.trace import function
-from mlkit.core.variable import Variable
+from mlkit.objects.variable import Variable
 
 to_numpy = keras.ops.convert_to_numpy
 SHAPES = {"kernel": (4, 3), "bias": (3,), "conv": (2, 2, 3, 2), "wide": (2, 5), "gain": ()}

@@ -8,7 +8,7 @@ import pytest
 
 from mlkit import ops, optimizers
 from mlkit.core.trace import function
-from mlkit.core.variable import Variable
+from mlkit.objects.variable import Variable
 from mlkit.optimizers import SGD, Adam, Optimizer, schedules
 
 

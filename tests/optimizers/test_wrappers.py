@@ -7,7 +7,7 @@ import pytest
 
 from mlkit import optimizers
 from mlkit.core.trace import function
-from mlkit.core.variable import Variable
+from mlkit.objects.variable import Variable
 from mlkit.optimizers import SGD, Adam, LossScaleOptimizer, MultiOptimizer, OptimizerMap, RMSprop
 from tests.optimizers.against_keras import keras
 

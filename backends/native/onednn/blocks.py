@@ -5,9 +5,9 @@ from mlkit.backends.native.onednn import conv, norm, pool
 from mlkit.backends.native.onednn.densify import is_dense
 from mlkit.backends.native.onednn.library import library
 from mlkit.backends.native.onednn.row import Row
-from mlkit.core.blocks import IMAGES, plain_shape
-from mlkit.core.plan import Operand
+from mlkit.compiler.plan import Operand
 from mlkit.core.spec import Spec
+from mlkit.primitives.blocks import IMAGES, plain_shape
 
 TAGS = {8: c.TAG_IN_8, 16: c.TAG_IN_16}
 

@@ -12,7 +12,7 @@ from mlkit.backends.native.onednn.memory import anyhow, dense, dims, strided
 from mlkit.backends.native.onednn.parts import rows_dense
 from mlkit.backends.native.onednn.primitive import Primitive, or_none
 from mlkit.backends.native.onednn.row import FLOATS, Row, element_strides
-from mlkit.core.plan import Operand
+from mlkit.compiler.plan import Operand
 from mlkit.core.thresholds import threshold
 
 

@@ -11,10 +11,10 @@ from mlkit.backends.native.onednn.kernel import Kernel
 from mlkit.backends.native.onednn.memory import strided
 from mlkit.backends.native.onednn.primitive import Primitive, or_none
 from mlkit.backends.native.onednn.row import FLOATS, Row
-from mlkit.core.cells import nearest_cells
+from mlkit.compiler.plan import Operand
 from mlkit.core.dtypes import name_of
-from mlkit.core.plan import Operand
 from mlkit.core.thresholds import threshold
+from mlkit.primitives.cells import nearest_cells
 
 # oneDNN writes a table of each axis when the primitive is made, without asking whether there is memory for it
 LONGEST = 1 << 24

@@ -8,10 +8,10 @@ import numpy as np
 from mlkit.backends.native import threads
 from mlkit.backends.native.onednn.densify import densified
 from mlkit.backends.native.onednn.library import library
+from mlkit.compiler.layout import reshape
+from mlkit.compiler.plan import Operand
 from mlkit.core import dtypes
-from mlkit.core.layout import reshape
 from mlkit.core.op import OPS
-from mlkit.core.plan import Operand
 
 MOST_AXES = 12
 FLOATS = "float32", "bfloat16"  # bfloat16 only where the processor multiplies it

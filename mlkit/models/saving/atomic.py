@@ -4,7 +4,7 @@ import contextlib
 import os
 import secrets
 
-from mlkit.models.saving.errors import ModelFileError
+from mlkit.objects.errors import ModelFileError
 
 
 @contextlib.contextmanager

@@ -2,7 +2,7 @@
 
 import warnings
 
-from mlkit.models.saving.serialization import deserialize_keras_object, serialize_keras_object
+from mlkit.objects.serialization import deserialize_keras_object, serialize_keras_object
 
 
 def compile_config(model):

@@ -4,8 +4,8 @@ import json
 import re
 
 from mlkit.core.messages import inside
-from mlkit.models.saving import registry, serialization
-from mlkit.models.saving.errors import ModelFileError
+from mlkit.objects import registry, serialization
+from mlkit.objects.errors import ModelFileError
 
 MAX_BYTES = 64 * 2**20
 MAX_DEPTH = 64

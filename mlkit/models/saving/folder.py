@@ -7,7 +7,7 @@ import secrets
 import shutil
 import stat
 
-from mlkit.models.saving.errors import ModelFileError
+from mlkit.objects.errors import ModelFileError
 
 
 class Folder:

@@ -3,10 +3,10 @@
 import collections
 
 from mlkit.core import tree
-from mlkit.core.keras_tensor import KerasTensor, RecordedOp
 from mlkit.core.spec import Dim
 from mlkit.models.saving import op_names
-from mlkit.models.saving.serialization import at, deserialize_keras_object, keras_tensor_form, serialize_keras_object
+from mlkit.objects.keras_tensor import KerasTensor, RecordedOp
+from mlkit.objects.serialization import at, deserialize_keras_object, keras_tensor_form, serialize_keras_object
 
 # ---- writing -------------------------------------------------------------------------------------------------------------
 

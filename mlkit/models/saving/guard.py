@@ -6,7 +6,7 @@ import math
 from mlkit.core import dtypes
 from mlkit.core.spec import Spec
 from mlkit.core.state import state, swapped
-from mlkit.models.saving.errors import ModelFileError
+from mlkit.objects.errors import ModelFileError
 
 SMALL = 4 * 2**20  # for variables that files do not hold: seeds, counters of metrics
 CONSTANT = 64 * 2**20  # for constants that layers compute: an attention mask of 4096 x 4096 is 16 MB

@@ -7,8 +7,8 @@ import numpy as np
 
 from mlkit.core import dtypes
 from mlkit.models.saving import hdf5_format as form
-from mlkit.models.saving.errors import ModelFileError
 from mlkit.models.saving.zip_reader import check_name, file_kind
+from mlkit.objects.errors import ModelFileError
 
 MAX_OBJECTS = 1_000_000
 MAX_DEPTH = 64

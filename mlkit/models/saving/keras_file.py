@@ -8,13 +8,13 @@ import os
 import tempfile
 import warnings
 
-from mlkit.models.saving import registry, serialization
 from mlkit.models.saving.atomic import replacing
 from mlkit.models.saving.config_check import check_config, parse_json
-from mlkit.models.saving.errors import ModelFileError, reading, within
 from mlkit.models.saving.folder import Folder, replacing_folder
 from mlkit.models.saving.guard import memory_budget
 from mlkit.models.saving.state_io import read_state, write_state
+from mlkit.objects import registry, serialization
+from mlkit.objects.errors import ModelFileError, reading, within
 
 KERAS_VERSION = "3.15.1"  # the format written, and the newest read for certain
 METADATA, CONFIG, WEIGHTS = "metadata.json", "config.json", "model.weights.h5"

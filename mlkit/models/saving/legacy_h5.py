@@ -2,8 +2,8 @@
 
 import warnings
 
-from mlkit.models.saving.errors import ModelFileError
 from mlkit.models.saving.name_order import conflict, matched
+from mlkit.objects.errors import ModelFileError
 
 
 def read_legacy(model, tensors, by_name=False, skip_mismatch=False, allow_nonfinite=False):

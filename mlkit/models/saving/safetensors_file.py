@@ -7,9 +7,9 @@ import os
 from mlkit.core import dtypes
 from mlkit.models.saving import hdf5_format as form
 from mlkit.models.saving.config_check import parse_json
-from mlkit.models.saving.errors import ModelFileError, reading
 from mlkit.models.saving.hdf5_reader import StoredTensor
 from mlkit.models.saving.zip_reader import check_name, file_kind
+from mlkit.objects.errors import ModelFileError, reading
 
 _DTYPES = {
     "F64": "float64", "F32": "float32", "F16": "float16", "BF16": "bfloat16", "I64": "int64", "I32": "int32", "I16": "int16",

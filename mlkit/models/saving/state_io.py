@@ -6,10 +6,10 @@ import warnings
 import numpy as np
 
 from mlkit.core import dtypes
-from mlkit.models.saving.errors import ModelFileError
 from mlkit.models.saving.name_order import places_by_name, translated
 from mlkit.models.saving.walk import parts
 from mlkit.models.saving.zip_reader import check_name
+from mlkit.objects.errors import ModelFileError
 
 _LISTED = 5  # how many of many problems a message names
 

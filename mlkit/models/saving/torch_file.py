@@ -7,10 +7,10 @@ import math
 
 from mlkit.core import dtypes
 from mlkit.models.saving import hdf5_format as form
-from mlkit.models.saving.errors import ModelFileError, reading
 from mlkit.models.saving.hdf5_reader import StoredTensor
 from mlkit.models.saving.pickle_data import PickleError, load_pickle
 from mlkit.models.saving.zip_reader import Archive, check_name, file_kind
+from mlkit.objects.errors import ModelFileError, reading
 
 _MAGIC = 0x1950A86A20F9469CFC6C  # the number that files of the older form begin with
 _DTYPES = {

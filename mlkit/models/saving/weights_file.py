@@ -4,9 +4,9 @@ import os
 from contextlib import nullcontext
 
 from mlkit.models.saving.atomic import replacing
-from mlkit.models.saving.errors import ModelFileError, reading, within
 from mlkit.models.saving.keras_file import WEIGHTS, open_archive, open_weights, opened, write_weights
 from mlkit.models.saving.state_io import read_state
+from mlkit.objects.errors import ModelFileError, reading, within
 
 
 def save_weights(model, filepath, overwrite=True, max_shard_size=None, objects_to_skip=None):

@@ -6,7 +6,7 @@ import re
 import struct
 
 from mlkit.core.messages import inside
-from mlkit.models.saving.errors import ModelFileError
+from mlkit.objects.errors import ModelFileError
 
 MAX_MEMBERS = 1_000
 _NAME = re.compile(r"[A-Za-z0-9_.:/ -]{1,200}")

@@ -4,13 +4,13 @@ import numpy as np
 
 from mlkit.core import tree
 from mlkit.core.body import trace_body
-from mlkit.core.keras_tensor import KerasTensor
 from mlkit.core.spec import Spec
 from mlkit.core.tensor import Tensor
-from mlkit.ops import elementwise as el
+from mlkit.objects.keras_tensor import KerasTensor
 from mlkit.ops.control.structures import as_bool, body_tensors, check_callable, check_same, finish, merged
-from mlkit.ops.control_ops import cond_op
-from mlkit.ops.convert import as_tensor, to_integer
+from mlkit.primitives import elementwise as el
+from mlkit.primitives.control import cond_op
+from mlkit.primitives.convert import as_tensor, to_integer
 
 
 def cond(pred, true_fn, false_fn):

@@ -4,7 +4,6 @@ import itertools
 
 from mlkit.core.body import trace_body
 from mlkit.core.state import state
-from mlkit.ops import elementwise as el
 from mlkit.ops.control.scans import scan
 from mlkit.ops.control.structures import (
     as_bool,
@@ -19,9 +18,10 @@ from mlkit.ops.control.structures import (
     specs_of,
     tensors_of,
 )
-from mlkit.ops.control_ops import while_op
-from mlkit.ops.convert import as_tensor, cast, to_integer
 from mlkit.ops.numpy import arange
+from mlkit.primitives import elementwise as el
+from mlkit.primitives.control import while_op
+from mlkit.primitives.convert import as_tensor, cast, to_integer
 
 
 def while_loop(cond, body, loop_vars, maximum_iterations=None):

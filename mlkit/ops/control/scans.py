@@ -17,9 +17,9 @@ from mlkit.ops.control.structures import (
     specs_of,
     tensors_of,
 )
-from mlkit.ops.control_ops import scan_op
-from mlkit.ops.movement import full, reshape, slice_along
 from mlkit.ops.numpy import stack
+from mlkit.primitives.control import scan_op
+from mlkit.primitives.movement import full, reshape, slice_along
 
 
 def scan(f, init, xs=None, length=None, reverse=False, unroll=1):

@@ -4,8 +4,8 @@ from mlkit.core import tree
 from mlkit.core.spec import Dim, Spec, same_size
 from mlkit.core.state import state, swapped
 from mlkit.core.tensor import Tensor
-from mlkit.ops.convert import as_tensor, cast
-from mlkit.ops.movement import reshape
+from mlkit.primitives.convert import as_tensor, cast
+from mlkit.primitives.movement import reshape
 
 
 def tensors_of(structure):

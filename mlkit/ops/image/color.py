@@ -2,10 +2,10 @@
 
 from mlkit.core import dtypes
 from mlkit.core.spec import is_known, show
-from mlkit.ops import elementwise as el
-from mlkit.ops.convert import as_tensor, cast
 from mlkit.ops.image.layout import channels_last
-from mlkit.ops.movement import concat, slice_along
+from mlkit.primitives import elementwise as el
+from mlkit.primitives.convert import as_tensor, cast
+from mlkit.primitives.movement import concat, slice_along
 
 __all__ = ["hsv_to_rgb", "rgb_to_grayscale", "rgb_to_hsv"]
 

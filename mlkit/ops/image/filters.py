@@ -4,11 +4,11 @@ import numpy as np
 
 from mlkit.core import dtypes
 from mlkit.core.spec import compatible, show, whole
-from mlkit.ops import elementwise as el
-from mlkit.ops.convert import as_tensor, cast
 from mlkit.ops.image.layout import as_batch
-from mlkit.ops.movement import concat, iota, pad, reshape, slice_along
-from mlkit.ops.reduction import size_along, size_operand, sum_
+from mlkit.primitives import elementwise as el
+from mlkit.primitives.convert import as_tensor, cast
+from mlkit.primitives.movement import concat, iota, pad, reshape, slice_along
+from mlkit.primitives.reduction import size_along, size_operand, sum_
 
 __all__ = ["gaussian_blur", "sobel_edges", "ssim"]
 

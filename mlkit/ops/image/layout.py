@@ -1,9 +1,9 @@
 """How images lie in memory: every function works on (batch, height, width, channels)."""
 
-from mlkit.config import image_data_format
+from mlkit.core.settings import image_data_format
 from mlkit.core.spec import show
-from mlkit.ops.convert import as_tensor
-from mlkit.ops.movement import reshape, transpose
+from mlkit.primitives.convert import as_tensor
+from mlkit.primitives.movement import reshape, transpose
 
 
 def channels_last(name, data_format):

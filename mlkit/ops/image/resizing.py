@@ -2,13 +2,12 @@
 
 from mlkit.core import dtypes
 from mlkit.core.spec import Dim, is_known, normalize_axis, require_elements, show
-from mlkit.ops import elementwise as el
-from mlkit.ops.convert import as_tensor, cast, require_real
-from mlkit.ops.fused import resample
 from mlkit.ops.image.layout import as_batch, check_choice
-from mlkit.ops.interpolation import KERNELS, multiply_along, weights
-from mlkit.ops.movement import pad, slice_
-from mlkit.ops.numpy.shaping import as_shape
+from mlkit.primitives import elementwise as el
+from mlkit.primitives.convert import as_shape, as_tensor, cast, require_real
+from mlkit.primitives.fused import resample
+from mlkit.primitives.interpolation import KERNELS, multiply_along, weights
+from mlkit.primitives.movement import pad, slice_
 
 __all__ = ["resize", "scale_and_translate"]
 

@@ -7,11 +7,14 @@ import math
 from mlkit.core import dtypes
 from mlkit.core.spec import require_elements, show, size_of
 from mlkit.core.thresholds import threshold
-from mlkit.ops import elementwise as el
-from mlkit.ops.convert import as_tensor, cast
+from mlkit.ops.image.filters import blur
 from mlkit.ops.image.layout import as_batch, check_choice
-from mlkit.ops.movement import broadcast_to, concat, iota, reshape, slice_along, take
-from mlkit.ops.reduction import size_operand
+from mlkit.primitives import elementwise as el
+from mlkit.primitives.convert import as_tensor, cast
+from mlkit.primitives.movement import broadcast_to, concat, iota, reshape, slice_along, take
+from mlkit.primitives.random import random_normal, split
+from mlkit.primitives.reduction import size_operand
+from mlkit.random.seed_generator import draw_seed
 
 __all__ = ["affine_transform", "elastic_transform", "map_coordinates", "perspective_transform"]
 
@@ -234,10 +237,6 @@ def elastic_transform(
     alpha: strength of the displacement, sigma: its smoothness, in pixels. interpolation, fill_mode, fill_value: as in
     `affine_transform`. seed: int, SeedGenerator or None. Simard, Steinkraus and Platt, ICDAR 2003.
     """
-    from mlkit.ops.image.filters import blur
-    from mlkit.ops.random import random_normal, split
-    from mlkit.random import draw_seed
-
     _check_images("elastic_transform", interpolation, fill_mode)
     x, restore = as_batch("elastic_transform", images, data_format)
     n, h, w, _ = x.shape

@@ -1,7 +1,7 @@
 """Matrices as products of simpler ones."""
 
-from mlkit.ops.convert import to_float
 from mlkit.ops.linalg import matrix, spectral, triangular
+from mlkit.primitives.convert import to_float
 
 __all__ = ["cholesky", "eig", "eigh", "lu_factor", "svd"]
 

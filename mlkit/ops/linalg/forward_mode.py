@@ -1,12 +1,12 @@
 """Directional derivatives."""
 
 from mlkit.core import dtypes, tree
-from mlkit.core.autograd import GradientTape
 from mlkit.core.spec import Spec, compatible
 from mlkit.core.tensor import Tensor
-from mlkit.ops.convert import as_tensor
-from mlkit.ops.movement import full
-from mlkit.ops.reduction import sum_
+from mlkit.ops.gradients import GradientTape
+from mlkit.primitives.convert import as_tensor
+from mlkit.primitives.movement import full
+from mlkit.primitives.reduction import sum_
 
 __all__ = ["jvp"]
 

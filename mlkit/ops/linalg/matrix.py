@@ -4,9 +4,9 @@ import numpy as np
 
 from mlkit.core import dtypes
 from mlkit.core.spec import is_known, show
-from mlkit.ops import elementwise as el
-from mlkit.ops.linear import swap
-from mlkit.ops.movement import iota, reshape
+from mlkit.primitives import elementwise as el
+from mlkit.primitives.linear import swap
+from mlkit.primitives.movement import iota, reshape
 
 
 def check_matrix(name, x):

@@ -3,11 +3,11 @@
 import math
 
 from mlkit.core.spec import normalize_axis, reduced, show
-from mlkit.ops import elementwise as el
-from mlkit.ops.convert import cast, to_float, to_single
 from mlkit.ops.linalg import matrix, spectral, triangular
-from mlkit.ops.movement import reshape, transpose
-from mlkit.ops.reduction import max_, min_, sum_
+from mlkit.primitives import elementwise as el
+from mlkit.primitives.convert import cast, to_float, to_single
+from mlkit.primitives.movement import reshape, transpose
+from mlkit.primitives.reduction import max_, min_, sum_
 
 __all__ = ["det", "matrix_rank", "norm", "slogdet"]
 

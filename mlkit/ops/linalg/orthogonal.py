@@ -2,11 +2,11 @@
 
 from mlkit.core.op import Op
 from mlkit.core.spec import Spec
-from mlkit.ops.convert import to_float
 from mlkit.ops.linalg.matrix import check_known, lower, real_only
 from mlkit.ops.linalg.triangular import triangular_solve
-from mlkit.ops.linear import matmul, swap
-from mlkit.ops.movement import concat, full, slice_along
+from mlkit.primitives.convert import to_float
+from mlkit.primitives.linear import matmul, swap
+from mlkit.primitives.movement import concat, full, slice_along
 
 __all__ = ["qr"]
 

@@ -3,11 +3,11 @@
 from mlkit.core import dtypes
 from mlkit.core.op import Op
 from mlkit.core.spec import Spec
-from mlkit.ops import elementwise as el
 from mlkit.ops.linalg import matrix
 from mlkit.ops.linalg.triangular import inverse
-from mlkit.ops.linear import matmul, swap
-from mlkit.ops.movement import slice_along
+from mlkit.primitives import elementwise as el
+from mlkit.primitives.linear import matmul, swap
+from mlkit.primitives.movement import slice_along
 
 # ---- eigenvalues -----------------------------------------------------------------------------------------------------
 

@@ -8,9 +8,9 @@ factorization", 2011.
 from mlkit.core.op import Op
 from mlkit.core.spec import Spec, broadcast, show
 from mlkit.ops.linalg import matrix
-from mlkit.ops.linear import matmul, swap
-from mlkit.ops.movement import broadcast_to, concat, reshape, slice_along, sum_to, take_along_axis
-from mlkit.ops.order import argsort
+from mlkit.primitives.linear import matmul, swap
+from mlkit.primitives.movement import broadcast_to, concat, reshape, slice_along, sum_to, take_along_axis
+from mlkit.primitives.order import argsort
 
 # ---- solvers ---------------------------------------------------------------------------------------------------------
 

@@ -4,12 +4,12 @@ import math
 
 from mlkit.core import dtypes
 from mlkit.core.spec import broadcast, is_known, show
-from mlkit.ops import elementwise as el
-from mlkit.ops import fused
-from mlkit.ops.convert import as_tensor, cast, promote_tensors, require_real, to_bool
-from mlkit.ops.fused.attention import MASKED
-from mlkit.ops.linear import matmul, swap
-from mlkit.ops.movement import broadcast_to, iota, reshape, transpose
+from mlkit.primitives import elementwise as el
+from mlkit.primitives import fused
+from mlkit.primitives.convert import as_tensor, cast, promote_tensors, require_real, to_bool
+from mlkit.primitives.fused.attention import MASKED
+from mlkit.primitives.linear import matmul, swap
+from mlkit.primitives.movement import broadcast_to, iota, reshape, transpose
 
 __all__ = ["dot_product_attention"]
 

@@ -1,16 +1,15 @@
 """Images taken apart into blocks and put together again."""
 
+from mlkit.core.settings import image_data_format
 from mlkit.core.spec import is_known, show, whole, wholes
-from mlkit.ops.convert import as_tensor
-from mlkit.ops.movement import concat, full, iota, pad, reshape, scatter_add, slice_, transpose
+from mlkit.primitives.convert import as_tensor
+from mlkit.primitives.movement import concat, full, iota, pad, reshape, scatter_add, slice_, transpose
 
 __all__ = ["depth_to_space", "fold", "space_to_depth", "unfold"]
 
 
 def _image_axes(name, x, block_size, data_format):
     """Whether channels come last, after checks."""
-    from mlkit.config import image_data_format
-
     data_format = data_format or image_data_format()
     if data_format not in ("channels_last", "channels_first"):
         raise ValueError(f'{name}: `data_format` must be "channels_last" or "channels_first", but got {data_format!r}.')

@@ -7,16 +7,16 @@ import math
 
 from mlkit.core import dtypes
 from mlkit.core.spec import is_known, require, show
-from mlkit.ops import elementwise as el
-from mlkit.ops import fused
-from mlkit.ops.convert import cast, to_real
 from mlkit.ops.image.layout import check_choice
 from mlkit.ops.math import logsumexp, top_k
-from mlkit.ops.movement import broadcast_to, concat, full, iota, reshape, slice_along, take_along_axis, transpose
 from mlkit.ops.numpy import logaddexp
 from mlkit.ops.numpy.indexing import require_within
-from mlkit.ops.order import argsort
-from mlkit.ops.reduction import argmax, max_, sum_
+from mlkit.primitives import elementwise as el
+from mlkit.primitives import fused
+from mlkit.primitives.convert import cast, to_real
+from mlkit.primitives.movement import broadcast_to, concat, full, iota, reshape, slice_along, take_along_axis, transpose
+from mlkit.primitives.order import argsort
+from mlkit.primitives.reduction import argmax, max_, sum_
 
 __all__ = ["ctc_decode", "ctc_loss"]
 

@@ -2,10 +2,10 @@
 
 from mlkit.core import dtypes
 from mlkit.core.spec import normalize_axis, whole
-from mlkit.ops import elementwise as el
-from mlkit.ops.convert import as_tensor, cast, promote_tensors, require_real, to_single
-from mlkit.ops.movement import iota, reshape
-from mlkit.ops.reduction import max_
+from mlkit.primitives import elementwise as el
+from mlkit.primitives.convert import as_tensor, cast, promote_tensors, require_real, to_single
+from mlkit.primitives.movement import iota, reshape
+from mlkit.primitives.reduction import max_
 
 __all__ = ["multi_hot", "one_hot", "polar"]
 

@@ -2,14 +2,14 @@
 
 import math
 
-from mlkit.config import epsilon
+from mlkit.core.settings import epsilon
 from mlkit.core.spec import normalize_axis, same_size, show
-from mlkit.ops import elementwise as el
-from mlkit.ops import fused
-from mlkit.ops.convert import as_tensor, cast, promote_tensors, to_float, to_single
-from mlkit.ops.movement import reshape, transpose
 from mlkit.ops.nn.encoding import one_hot
-from mlkit.ops.reduction import size_along, size_operand, sum_
+from mlkit.primitives import elementwise as el
+from mlkit.primitives import fused
+from mlkit.primitives.convert import as_tensor, cast, promote_tensors, to_float, to_single
+from mlkit.primitives.movement import reshape, transpose
+from mlkit.primitives.reduction import size_along, size_operand, sum_
 
 __all__ = ["binary_crossentropy", "categorical_crossentropy", "psnr", "sparse_categorical_crossentropy"]
 

@@ -2,14 +2,14 @@
 
 import warnings
 
-from mlkit.config import epsilon as default_epsilon
 from mlkit.core import dtypes
+from mlkit.core.settings import epsilon as default_epsilon
 from mlkit.core.spec import normalize_axes, normalize_axis, same_size, show, size_of
-from mlkit.ops import elementwise as el
-from mlkit.ops import fused
-from mlkit.ops.convert import as_tensor, cast, promote_tensors, to_float, to_single
-from mlkit.ops.movement import reshape
-from mlkit.ops.reduction import size_along, size_operand, sum_
+from mlkit.primitives import elementwise as el
+from mlkit.primitives import fused
+from mlkit.primitives.convert import as_tensor, cast, promote_tensors, to_float, to_single
+from mlkit.primitives.movement import reshape
+from mlkit.primitives.reduction import size_along, size_operand, sum_
 
 __all__ = ["batch_normalization", "layer_normalization", "moments", "normalize", "rms_normalization"]
 

@@ -3,12 +3,12 @@
 import numpy as np
 
 from mlkit.core.spec import is_known, show
-from mlkit.ops import elementwise as el
-from mlkit.ops import window
-from mlkit.ops.convert import as_tensor, require_real, to_real
-from mlkit.ops.movement import reshape, take
 from mlkit.ops.nn.spatial import check_padding, from_last, is_channels_last, per_axis, spatial_rank, to_last
-from mlkit.ops.reduction import max_, sum_
+from mlkit.primitives import elementwise as el
+from mlkit.primitives import window
+from mlkit.primitives.convert import as_tensor, require_real, to_real
+from mlkit.primitives.movement import reshape, take
+from mlkit.primitives.reduction import max_, sum_
 
 __all__ = ["adaptive_average_pool", "adaptive_max_pool", "average_pool", "max_pool"]
 

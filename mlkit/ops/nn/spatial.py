@@ -6,8 +6,9 @@ graph.
 
 import operator
 
+from mlkit.core.settings import image_data_format
 from mlkit.core.spec import show
-from mlkit.ops.movement import transpose
+from mlkit.primitives.movement import transpose
 
 
 def per_axis(function, name, value, rank):
@@ -41,8 +42,6 @@ def check_padding(function, padding):
 
 def is_channels_last(function, data_format):
     """Whether the data format (None: the configured one) puts channels last."""
-    from mlkit.config import image_data_format
-
     data_format = data_format or image_data_format()
     if data_format not in ("channels_last", "channels_first"):
         raise ValueError(f'{function}: `data_format` must be "channels_last" or "channels_first", but is {data_format!r}.')

@@ -1,8 +1,8 @@
 """Sums, products, quotients and their kin, element by element."""
 
 from mlkit.core import dtypes
-from mlkit.ops import elementwise as el
-from mlkit.ops.convert import as_tensor, dtype_of, pair, promote, promote_tensors, require_real, to_bool, to_integer
+from mlkit.primitives import elementwise as el
+from mlkit.primitives.convert import as_tensor, dtype_of, pair, promote, promote_tensors, require_real, to_bool, to_integer
 
 __all__ = [
     "abs", "absolute", "add", "clip", "divide", "divide_no_nan", "fabs", "floor_divide", "fmax", "fmin", "fmod", "gcd",

@@ -5,9 +5,9 @@ that come, and so it is here.
 """
 
 from mlkit.core import dtypes
-from mlkit.core.keras_tensor import symbolic
-from mlkit.ops import elementwise as el
-from mlkit.ops.convert import as_tensor, dtype_of, pair
+from mlkit.objects.keras_tensor import symbolic
+from mlkit.primitives import elementwise as el
+from mlkit.primitives.convert import as_tensor, dtype_of, pair
 
 __all__ = [
     "bitwise_and", "bitwise_invert", "bitwise_left_shift", "bitwise_not", "bitwise_or", "bitwise_right_shift", "bitwise_xor",

@@ -3,8 +3,8 @@
 import math
 
 from mlkit.core import dtypes
-from mlkit.ops import elementwise as el
-from mlkit.ops.convert import as_tensor, pair, promote_tensors, require_real, to_bool
+from mlkit.primitives import elementwise as el
+from mlkit.primitives.convert import as_tensor, pair, promote_tensors, require_real, to_bool
 
 __all__ = [
     "allclose", "equal", "greater", "greater_equal", "isclose", "isfinite", "isinf", "isnan", "isneginf", "isposinf", "less",

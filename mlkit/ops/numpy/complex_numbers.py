@@ -3,8 +3,8 @@
 import math
 
 from mlkit.core import dtypes
-from mlkit.ops import elementwise as el
-from mlkit.ops.convert import as_tensor, to_float
+from mlkit.primitives import elementwise as el
+from mlkit.primitives.convert import as_tensor, to_float
 
 __all__ = ["angle", "conj", "conjugate", "imag", "isreal", "real"]
 

@@ -3,12 +3,12 @@
 import itertools
 
 from mlkit.core.spec import is_known, same_size, show, size_of
-from mlkit.ops import elementwise as el
-from mlkit.ops import linear
-from mlkit.ops.convert import promote_tensors
 from mlkit.ops.numpy.matrices import diagonal
 from mlkit.ops.numpy.reductions import sum as sum_over
 from mlkit.ops.numpy.shaping import moveaxis, permuted, reshape
+from mlkit.primitives import elementwise as el
+from mlkit.primitives import linear
+from mlkit.primitives.convert import promote_tensors
 
 __all__ = ["einsum"]
 

@@ -8,11 +8,11 @@ import numpy as np
 from mlkit.core import dtypes
 from mlkit.core.spec import Dim, ceil_div, is_known, whole
 from mlkit.core.tensor import Tensor
-from mlkit.core.variable import Variable
-from mlkit.ops import elementwise as el
-from mlkit.ops import movement as mov
-from mlkit.ops.convert import as_tensor, cast, convert_to_tensor, promote_tensors, require_real
-from mlkit.ops.numpy.shaping import as_shape, broadcast_to, moveaxis, reshape
+from mlkit.objects.variable import Variable
+from mlkit.ops.numpy.shaping import broadcast_to, moveaxis, reshape
+from mlkit.primitives import elementwise as el
+from mlkit.primitives import movement as mov
+from mlkit.primitives.convert import as_shape, as_tensor, cast, convert_to_tensor, promote_tensors, require_real
 
 __all__ = [
     "arange", "array", "copy", "empty", "empty_like", "full", "full_like", "geomspace", "linspace", "logspace", "ones",

@@ -3,8 +3,8 @@
 import math
 
 from mlkit.core import dtypes
-from mlkit.ops import elementwise as el
-from mlkit.ops.convert import as_tensor, promote_tensors, require_real, to_float, to_integer, to_real
+from mlkit.primitives import elementwise as el
+from mlkit.primitives.convert import as_tensor, promote_tensors, require_real, to_float, to_integer, to_real
 
 __all__ = [
     "cbrt", "exp", "exp2", "expm1", "hypot", "i0", "ldexp", "log", "log10", "log1p", "log2", "logaddexp", "logaddexp2", "sqrt",

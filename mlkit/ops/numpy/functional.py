@@ -4,9 +4,9 @@ import itertools
 import re
 
 from mlkit.core.spec import broadcast, show, size_of
-from mlkit.ops.convert import as_tensor
 from mlkit.ops.numpy.joining import stack
 from mlkit.ops.numpy.shaping import broadcast_to, reshape
+from mlkit.primitives.convert import as_tensor
 
 __all__ = ["vectorize"]
 

@@ -7,11 +7,11 @@ import numpy as np
 from mlkit.core import dtypes
 from mlkit.core.spec import Dim, broadcast, is_known, same_size, show, size_of
 from mlkit.core.tensor import Tensor
-from mlkit.ops import elementwise as el
-from mlkit.ops import movement as mov
-from mlkit.ops.convert import as_tensor
 from mlkit.ops.numpy.shaping import broadcast_to, permuted, reshape, whole
-from mlkit.ops.reduction import size_operand
+from mlkit.primitives import elementwise as el
+from mlkit.primitives import movement as mov
+from mlkit.primitives.convert import as_tensor
+from mlkit.primitives.reduction import size_operand
 
 __all__ = ["get_item"]
 

@@ -4,9 +4,9 @@ import numpy as np
 
 from mlkit.core.spec import Spec, is_known, normalize_axis, show, whole
 from mlkit.core.tensor import Tensor
-from mlkit.ops import movement as mov
-from mlkit.ops.convert import as_tensor, promote_tensors
-from mlkit.ops.numpy.shaping import as_shape, broadcast_to, expand_dims, ravel, reshape
+from mlkit.ops.numpy.shaping import broadcast_to, expand_dims, ravel, reshape
+from mlkit.primitives import movement as mov
+from mlkit.primitives.convert import as_shape, as_tensor, promote_tensors
 
 __all__ = [
     "append", "array_split", "concatenate", "dsplit", "dstack", "hsplit", "hstack", "meshgrid", "repeat", "split", "stack",

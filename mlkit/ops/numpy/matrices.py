@@ -2,12 +2,12 @@
 
 from mlkit.core import dtypes
 from mlkit.core.spec import Dim, is_known, normalize_axis, show, size_of, whole
-from mlkit.ops import elementwise as el
-from mlkit.ops import movement as mov
-from mlkit.ops.convert import as_tensor, cast
 from mlkit.ops.numpy.reductions import sum as sum_over
 from mlkit.ops.numpy.shaping import broadcast_to, moveaxis, ravel, reshape
-from mlkit.ops.reduction import size_operand
+from mlkit.primitives import elementwise as el
+from mlkit.primitives import movement as mov
+from mlkit.primitives.convert import as_tensor, cast
+from mlkit.primitives.reduction import size_operand
 
 __all__ = ["diag", "diagflat", "diagonal", "eye", "identity", "trace", "tri", "tril", "triu", "vander"]
 

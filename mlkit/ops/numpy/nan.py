@@ -3,10 +3,10 @@
 import math
 
 from mlkit.core import dtypes
-from mlkit.ops import elementwise as el
-from mlkit.ops.convert import as_tensor, cast, to_float, to_single
 from mlkit.ops.numpy import reductions as plain
 from mlkit.ops.numpy.statistics import order_statistic
+from mlkit.primitives import elementwise as el
+from mlkit.primitives.convert import as_tensor, cast, to_float, to_single
 
 __all__ = [
     "nanargmax", "nanargmin", "nancumprod", "nancumsum", "nanmax", "nanmean", "nanmedian", "nanmin", "nanpercentile", "nanprod",

@@ -5,11 +5,11 @@ import numpy as np
 from mlkit.core import dtypes
 from mlkit.core.spec import Spec, is_known, require_elements, whole
 from mlkit.core.tensor import Tensor
-from mlkit.core.variable import Variable
-from mlkit.ops import elementwise as el
-from mlkit.ops import movement as mov
-from mlkit.ops.convert import as_tensor, cast
+from mlkit.objects.variable import Variable
 from mlkit.ops.numpy.shaping import broadcast_to, reshape
+from mlkit.primitives import elementwise as el
+from mlkit.primitives import movement as mov
+from mlkit.primitives.convert import as_tensor, cast
 
 __all__ = ["pad"]
 

@@ -5,12 +5,12 @@ import numpy as np
 from mlkit.core import dtypes
 from mlkit.core.spec import Dim, Spec, is_known, normalize_axis, show, size_of
 from mlkit.core.tensor import Tensor
-from mlkit.ops import elementwise as el
-from mlkit.ops import movement as mov
-from mlkit.ops.convert import as_tensor, cast, promote_tensors, to_bool, to_integer
 from mlkit.ops.numpy.indexing import positions
-from mlkit.ops.numpy.shaping import as_shape, ravel
-from mlkit.ops.reduction import size_operand
+from mlkit.ops.numpy.shaping import ravel
+from mlkit.primitives import elementwise as el
+from mlkit.primitives import movement as mov
+from mlkit.primitives.convert import as_shape, as_tensor, cast, promote_tensors, to_bool, to_integer
+from mlkit.primitives.reduction import size_operand
 
 __all__ = ["nonzero", "select", "take", "take_along_axis", "unravel_index", "where"]
 

@@ -1,11 +1,11 @@
 """Products of vectors, matrices and tensors, all by way of `matmul`."""
 
 from mlkit.core.spec import normalize_axis, require_elements, same_size, show, size_of
-from mlkit.ops import elementwise as el
-from mlkit.ops import linear
-from mlkit.ops import movement as mov
-from mlkit.ops.convert import as_tensor, promote_tensors
 from mlkit.ops.numpy.shaping import expand_dims, moveaxis, permuted, ravel, reshape
+from mlkit.primitives import elementwise as el
+from mlkit.primitives import linear
+from mlkit.primitives import movement as mov
+from mlkit.primitives.convert import as_tensor, promote_tensors
 
 __all__ = ["correlate", "cross", "dot", "inner", "kron", "matmul", "outer", "tensordot", "vdot"]
 

@@ -6,10 +6,10 @@ size 1.
 
 from mlkit.core import dtypes
 from mlkit.core.spec import normalize_axes, normalize_axis, reduced, size_of
-from mlkit.ops import elementwise as el
-from mlkit.ops import reduction as red
-from mlkit.ops.convert import as_tensor, cast, to_bool
-from mlkit.ops.movement import full, reshape
+from mlkit.primitives import elementwise as el
+from mlkit.primitives import reduction as red
+from mlkit.primitives.convert import as_tensor, cast, to_bool
+from mlkit.primitives.movement import full, reshape
 
 __all__ = [
     "all", "amax", "amin", "any", "argmax", "argmin", "count_nonzero", "cumprod", "cumsum", "max", "mean", "min", "prod", "ptp",

@@ -3,28 +3,14 @@
 import math
 import operator
 
-from mlkit.core.spec import Dim, Spec, is_known, normalize_axes, normalize_axis, show, size_of, whole
-from mlkit.core.tensor import Tensor
-from mlkit.ops import movement as mov
-from mlkit.ops.convert import as_tensor
+from mlkit.core.spec import Dim, is_known, normalize_axes, normalize_axis, show, size_of, whole
+from mlkit.primitives import movement as mov
+from mlkit.primitives.convert import as_shape, as_tensor
 
 __all__ = [
     "broadcast_to", "expand_dims", "flip", "fliplr", "flipud", "moveaxis", "ndim", "ravel", "reshape", "roll", "rot90", "size",
     "squeeze", "swapaxes", "transpose",
 ]  # fmt: skip
-
-
-def as_shape(name, shape, least=0):
-    """A shape that an op was given as an int, a sequence or an integer tensor, as a tuple of ints and unknown sizes."""
-    if isinstance(shape, Tensor):
-        if type(shape.data) is Spec:
-            return tuple(Dim() for _ in range(shape.shape[0]))
-        shape = shape.numpy().ravel()
-    if not hasattr(shape, "__iter__") or getattr(shape, "ndim", 1) == 0:
-        return (whole(name, "a size", shape, least),)
-    if any(type(s) is Tensor and type(s.data) is Spec for s in shape):
-        return tuple(Dim() if s is None or type(s) is Tensor else s for s in shape)
-    return tuple(whole(name, "a size", s, least) for s in shape)
 
 
 def ndim(x):

@@ -3,15 +3,15 @@
 import numpy as np
 
 from mlkit.core import dtypes
-from mlkit.core.keras_tensor import symbolic
 from mlkit.core.spec import Dim, Spec, is_known, normalize_axis, show, size_of, whole
 from mlkit.core.tensor import Tensor
-from mlkit.ops import elementwise as el
-from mlkit.ops import movement as mov
-from mlkit.ops import order
-from mlkit.ops.convert import as_tensor, cast, promote_tensors, to_single
+from mlkit.objects.keras_tensor import symbolic
 from mlkit.ops.numpy.comparison import comparable
 from mlkit.ops.numpy.shaping import expand_dims, ravel, reshape
+from mlkit.primitives import elementwise as el
+from mlkit.primitives import movement as mov
+from mlkit.primitives import order
+from mlkit.primitives.convert import as_tensor, cast, promote_tensors, to_single
 
 __all__ = ["argpartition", "argsort", "bincount", "digitize", "histogram", "isin", "searchsorted", "sort", "unique"]
 
@@ -171,7 +171,7 @@ def histogram(x, bins=10, range=None):
 
 def _range(x, given):
     """The outer edges of a histogram, apart from one another."""
-    from mlkit.ops import reduction as red
+    from mlkit.primitives import reduction as red
 
     if given is not None:
         if not isinstance(given, (list, tuple)) or len(given) != 2:

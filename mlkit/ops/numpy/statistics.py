@@ -2,17 +2,17 @@
 
 from mlkit.core import dtypes
 from mlkit.core.spec import is_known, normalize_axis, require_elements, same_size, show, size_of, whole
-from mlkit.ops import elementwise as el
-from mlkit.ops import movement as mov
-from mlkit.ops import order
-from mlkit.ops.convert import as_tensor, cast, promote_tensors, to_float, to_real, to_single
 from mlkit.ops.numpy.matrices import diagonal
 from mlkit.ops.numpy.products import matmul
 from mlkit.ops.numpy.reductions import any as any_over
 from mlkit.ops.numpy.reductions import mean, normalized
 from mlkit.ops.numpy.reductions import sum as sum_over
 from mlkit.ops.numpy.shaping import broadcast_to, expand_dims, permuted, ravel, reshape, transpose
-from mlkit.ops.reduction import size_along, size_operand, sum_
+from mlkit.primitives import elementwise as el
+from mlkit.primitives import movement as mov
+from mlkit.primitives import order
+from mlkit.primitives.convert import as_tensor, cast, promote_tensors, to_float, to_real, to_single
+from mlkit.primitives.reduction import size_along, size_operand, sum_
 
 __all__ = ["average", "corrcoef", "diff", "median", "percentile", "quantile", "std", "trapezoid", "var"]
 

@@ -2,8 +2,8 @@
 
 import math
 
-from mlkit.ops import elementwise as el
-from mlkit.ops.convert import promote_tensors, to_float
+from mlkit.primitives import elementwise as el
+from mlkit.primitives.convert import promote_tensors, to_float
 
 __all__ = [
     "arccos", "arccosh", "arcsin", "arcsinh", "arctan", "arctan2", "arctanh", "cos", "cosh", "deg2rad", "rad2deg", "sin",

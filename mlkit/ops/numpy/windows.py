@@ -8,7 +8,7 @@ import numpy as np
 from mlkit.core import dtypes
 from mlkit.core.spec import Dim, Spec, whole
 from mlkit.core.tensor import Tensor
-from mlkit.ops.convert import as_tensor, cast
+from mlkit.primitives.convert import as_tensor, cast
 
 __all__ = ["bartlett", "blackman", "hamming", "hanning", "kaiser"]
 

@@ -7,7 +7,7 @@ import tracemalloc
 import pytest
 
 from mlkit.models.saving import config_check
-from mlkit.models.saving.errors import ModelFileError
+from mlkit.objects.errors import ModelFileError
 
 L2 = {"module": "keras.regularizers", "class_name": "L2", "config": {"l2": 0.5}, "registered_name": None}
 

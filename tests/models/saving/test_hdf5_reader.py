@@ -7,8 +7,8 @@ import time
 import numpy as np
 import pytest
 
-from mlkit.models.saving.errors import ModelFileError
 from mlkit.models.saving.hdf5_reader import TensorFile, is_finite
+from mlkit.objects.errors import ModelFileError
 
 h5py = pytest.importorskip("h5py")
 WEIGHT = np.arange(12, dtype="float32").reshape(3, 4)

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from mlkit import ops, saving
-from mlkit.models.saving import registry
+from mlkit.objects import registry
 
 os.environ.setdefault("KERAS_BACKEND", "jax")
 keras = pytest.importorskip("keras")

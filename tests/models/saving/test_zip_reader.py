@@ -9,8 +9,8 @@ import zipfile
 
 import pytest
 
-from mlkit.models.saving.errors import ModelFileError
 from mlkit.models.saving.zip_reader import Archive
+from mlkit.objects.errors import ModelFileError
 
 GOOD = {"metadata.json": b"{}", "config.json": b'{"a": 1}' * 100, "model.weights.h5": bytes(range(256)) * 50}
 

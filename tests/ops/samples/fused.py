@@ -1,6 +1,6 @@
 """Fused ops: each is compared with its fallback."""
 
-from mlkit.core.chain import Chain
+from mlkit.compiler.chain import Chain
 from mlkit.core.op import OPS
 from tests.ops.sample import Bad, P, b, f, i, pos, unit
 

@@ -1,7 +1,8 @@
 """Convolution and pooling: the primitives over their parameters, the public functions over Keras's options."""
 
 from mlkit.core.spec import window_output
-from mlkit.ops import convert_to_tensor, window
+from mlkit.ops import convert_to_tensor
+from mlkit.primitives import window
 from tests.ops.sample import Bad, F, P, S, f, i
 
 

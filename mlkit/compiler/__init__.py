@@ -1,0 +1,1 @@
+"""The compiler: passes over graphs, and the plan of their memory. Imports core and primitives."""

@@ -1,0 +1,48 @@
+"""Folding: margins of zeros around a convolution's input are the convolution's own padding; nothing needs to be copied."""
+
+from mlkit.compiler.passes.rewrite import Rewriter
+from mlkit.core.op import OPS
+
+CONVOLUTIONS = ("conv", "conv_bias_act", "conv_kernel")
+
+
+def fold_pads(graph):
+    """The graph with pad + convolution, and with the gradient of such a pair, as one call."""
+    rewriter = Rewriter(graph)
+
+    def rule(call):
+        if call.op.name in CONVOLUTIONS and call.params["padding"] != "same":
+            pad = rewriter.maker(call.args[0], "pad")
+            margins = pad and _margins(pad.params)
+            if margins:
+                padding = _joined(call.params["padding"], margins)
+                return rewriter.add(call.op, (pad.args[0], *call.args[1:]), dict(call.params, padding=padding))
+        elif call.op.name == "slice":
+            made = rewriter.maker(call.args[0], "conv_input")
+            if made and rewriter.uses.get(id(call.args[0])) == 1 and made.params["padding"] != "same":
+                margins = _cut(call, made.outs[0].shape)
+                if margins:
+                    params = dict(made.params, shape=call.outs[0].shape, padding=_joined(made.params["padding"], margins))
+                    return rewriter.add(OPS["conv_input"], made.args, params)
+
+    return rewriter.run(rule)
+
+
+def _margins(pad):
+    """(before, after) of each spatial axis, if these are zeros and nothing else is padded; or None."""
+    low, high = pad["low"], pad["high"]
+    plain = pad["value"] == 0 and not any(pad["interior"]) and min(*low, *high) >= 0
+    return tuple(zip(low, high))[1:-1] if plain and not any((low[0], high[0], low[-1], high[-1])) else None
+
+
+def _cut(call, shape):
+    """What a slice takes away of each spatial axis, as margins; None if it does anything else."""
+    starts, stops = call.params["starts"], call.params["stops"]
+    if any(s != 1 for s in call.params["strides"]) or any(starts[i] or stops[i] != shape[i] for i in (0, -1)):
+        return None
+    return tuple((a, n - b) for a, b, n in zip(starts, stops, shape))[1:-1]
+
+
+def _joined(padding, margins):
+    pairs = ((0, 0),) * len(margins) if padding == "valid" else padding
+    return tuple((a + c, b + d) for (a, b), (c, d) in zip(pairs, margins))

@@ -1,0 +1,146 @@
+"""Fusion of elementwise ops over large tensors into chains, which a backend runs in one pass over memory.
+
+Calls are grouped by stages, so that no chain waits for what itself delivers: along an edge between two calls that may be in one
+chain the stage stays, along any other it rises. Calls of one stage that are joined by such edges form a chain.
+
+A chain needs all that it reads at once, where its calls would have let go of one array before they asked for the next: in the sum of
+the gradients of many slices, say. Where this raises the peak, chains are cut into segments that read a few arrays each.
+"""
+
+import heapq
+
+from mlkit.compiler.chain import Chain
+from mlkit.compiler.liveness import most_alive
+from mlkit.compiler.views import VIEWS
+from mlkit.core.graph import Call
+from mlkit.core.spec import size_of
+from mlkit.core.tensor import Value
+from mlkit.core.thresholds import threshold
+from mlkit.primitives.fused.chain import fused_elementwise
+
+SMALLEST = threshold("fuse_chains", 1 << 13, "elements: what fits in the first cache gains little")
+READS = 8, 4, 2  # arrays that a segment reads, tried in turn
+LONGEST = 64  # calls in a chain: the work of planning one grows with the square
+
+
+def fuse_chains(graph, fits, alone=lambda call: False):
+    """The graph with chains of elementwise ops as calls of `fused_elementwise`. fits: whether a call may be part of one; alone:
+    whether it gains even by being one by itself."""
+    groups = _Groups(graph, fits, SMALLEST)
+    members = groups.segments(groups.find().values())
+    fused = _fused(graph, groups, members, alone)
+    if fused is graph or most_alive(fused) <= (most := most_alive(graph)):
+        return fused
+    tried = (_fused(graph, groups, groups.segments(members, reads), alone) for reads in READS)
+    return next((cut for cut in tried if most_alive(cut) <= most), graph)
+
+
+def _fused(graph, groups, members, alone):
+    """The graph with a chain for each of the lists of calls in `members` that is one."""
+    chained = [len(g) > 1 or groups.fits[g[0]] and alone(graph.calls[g[0]]) for g in members]
+    if not any(chained):
+        return graph
+    wanted = _needed_outside(graph, groups, members)
+    calls = [
+        _chain([graph.calls[i] for i in g], wanted) if is_chain else graph.calls[g[0]] for g, is_chain in zip(members, chained)
+    ]
+    return graph.like(_ordered(calls, [g[-1] for g in members]), graph.outputs)
+
+
+class _Groups:
+    def __init__(self, graph, fits, smallest):
+        self.calls = graph.calls
+        self.outputs = {v for v in graph.outputs if type(v) is Value}
+        self.maker = {v: i for i, c in enumerate(graph.calls) for v in c.outs}
+        self.producers = [[self.maker[a] for a in c.inputs if a in self.maker] for c in graph.calls]
+        self.fits = [size_of(c.outs[0].shape) >= smallest and fits(c) for c in graph.calls]
+
+    def _joined(self, i, j):
+        """Whether calls i and j, of which one uses the other's result, may be in one chain."""
+        return self.fits[i] and self.fits[j] and self.calls[i].outs[0].shape == self.calls[j].outs[0].shape
+
+    def find(self):
+        """First member of each group -> its members, in order."""
+        n = len(self.calls)
+        stage, users = [0] * n, [[] for _ in range(n)]
+        for i in range(n):
+            for p in self.producers[i]:
+                users[p].append(i)
+                stage[i] = max(stage[i], stage[p] + (not self._joined(p, i)))
+        for i in reversed(range(n)):  # as late as its users allow, if all of them may take it in
+            if users[i] and self.calls[i].outs[0] not in self.outputs and all(self._joined(i, u) for u in users[i]):
+                stage[i] = min(stage[u] for u in users[i])
+        parent = list(range(n))
+
+        def root(i):
+            while parent[i] != i:
+                parent[i] = parent[parent[i]]
+                i = parent[i]
+            return i
+
+        for i in range(n):
+            for p in self.producers[i]:
+                if self._joined(p, i) and stage[p] == stage[i]:
+                    parent[root(p)] = root(i)
+        members = {}
+        for i in range(n):
+            members.setdefault(root(i), []).append(i)
+        return members
+
+    def segments(self, members, reads=LONGEST):
+        """The groups cut into parts that are not too long and take at most so many results of calls outside (or those of one call, if they
+        are more). Views are not counted: what they look at is there anyway."""
+        return [part for group in members for part in (self._cut(group, reads) if len(group) > 1 else (group,))]
+
+    def _cut(self, group, reads):
+        part, own, taken = [], set(), set()
+        for i in group:
+            made = {p for p in self.producers[i] if self.calls[p].op.name not in VIEWS}
+            if part and (len(part) == LONGEST or len(taken | made - own) > reads):
+                yield part
+                part, own, taken = [], set(), set()
+            part.append(i)
+            own.add(i)
+            taken |= made - own
+        yield part
+
+
+def _needed_outside(graph, groups, members):
+    """The Values that something outside their own group uses."""
+    group_of = {i: r for r, g in enumerate(members) for i in g}
+    wanted = set(groups.outputs)
+    for i, call in enumerate(graph.calls):
+        for a in call.inputs:
+            if a in groups.maker and group_of[groups.maker[a]] != group_of[i]:
+                wanted.add(a)
+    return wanted
+
+
+def _chain(calls, wanted):
+    """One call for several; its outputs are the Values of theirs that are wanted outside."""
+    inner = {id(c.outs[0]) for c in calls}
+    operands = list({id(a): a for c in calls for a in c.args if hasattr(a, "shape") and id(a) not in inner}.values())
+    outs = [c.outs[0] for c in calls if c.outs[0] in wanted]
+    chain = Chain.of(calls, operands, outs)
+    return Call(fused_elementwise, operands, dict(chain=chain), tuple(outs), True, calls[-1].place)
+
+
+def _ordered(calls, rank):
+    """The calls so that each comes after those it needs, else by rank."""
+    maker = {id(v): i for i, c in enumerate(calls) for v in c.outs}
+    users, missing = [[] for _ in calls], [0] * len(calls)
+    for i, c in enumerate(calls):
+        for p in {maker[id(a)] for a in c.args if type(a) is Value and id(a) in maker}:
+            users[p].append(i)
+            missing[i] += 1
+    ready = [(rank[i], i) for i, m in enumerate(missing) if not m]
+    heapq.heapify(ready)
+    out = []
+    while ready:
+        _, i = heapq.heappop(ready)
+        out.append(calls[i])
+        for u in users[i]:
+            missing[u] -= 1
+            if not missing[u]:
+                heapq.heappush(ready, (rank[u], u))
+    return out

@@ -1,0 +1,41 @@
+"""Lowering: fused ops that a backend has no kernel for, or whose kernel declines the arguments, are replaced by their fallback, which
+is made of other ops."""
+
+from mlkit.compiler.passes.rewrite import Rewriter, is_scalar
+from mlkit.core.graph import Graph
+from mlkit.core.tensor import Tensor
+from mlkit.core.trace import trace_into
+
+
+def lower(graph, kernels):
+    """The graph with only calls that `kernels` can run, or whose op has no fallback."""
+    if not any(_lacks(c, kernels) for c in graph.calls):
+        return graph
+    rewriter = Rewriter(graph)
+
+    def rule(call):
+        if not _lacks(call, kernels):
+            return None
+        part = lower(_expanded(call), kernels)  # the fallback may be made of fused ops itself
+        for c in part.calls:
+            rewriter.keep(c)
+        return tuple(part.outputs) if call.is_tuple else part.outputs[0]
+
+    return rewriter.run(rule)
+
+
+def _lacks(call, kernels):
+    if call.op.fallback is None:
+        return False
+    kernel = kernels.get(call.op.name)
+    return kernel is None or (hasattr(kernel, "declines") and kernel.declines(*call.args, **call.params))
+
+
+def _expanded(call):
+    """The fallback of a call as a graph."""
+    graph = Graph()
+    args = [a if a is None or is_scalar(a) else Tensor(a) for a in call.args]
+    with trace_into(graph, call.place):
+        results = call.op.fallback(*args, **call.params)
+    graph.outputs = [t.data for t in (results if call.is_tuple else (results,))]
+    return graph

@@ -1,0 +1,296 @@
+"""Algebra: calls that change nothing, undo one another or join into one. One rule a function, in words in its docstring.
+
+A rule gets the rewriter and the call; it returns None, or what stands for the call's output. Rules keep every bit of the
+result, but for the sign of zeros.
+"""
+
+import numpy as np
+
+from mlkit.compiler.passes.rewrite import Rewriter, is_scalar
+from mlkit.core import dtypes
+from mlkit.core.graph import Call, spec_of
+from mlkit.core.op import OPS
+from mlkit.core.tensor import Value
+
+RULES = {}  # op name -> list of rules
+
+
+def rule(*names):
+    """Make a function a rule for ops of these names."""
+
+    def add(function):
+        for name in names:
+            RULES.setdefault(name, []).append(function)
+        return function
+
+    return add
+
+
+def simplify(graph):
+    """The graph with all rules applied to each call, and to what they make of it, until none fits."""
+    return _Simplifier(graph).run()
+
+
+class _Simplifier(Rewriter):
+    def __init__(self, graph):
+        super().__init__(graph)
+        self._users, self._read = {}, 0  # id of a Value -> the calls that take it, among the first so many of the new graph
+
+    def users(self, a):
+        """The calls so far that take an argument."""
+        for call in self.out.calls[self._read :]:
+            for b in call.args:
+                if hasattr(b, "shape"):
+                    self._users.setdefault(id(b), []).append(call)
+        self._read = len(self.out.calls)
+        return self._users.get(id(a), ())
+
+    def run(self):
+        return super().run(self._apply)
+
+    def add(self, op, args, params):
+        """Stage a call of one output that a rule asks for, simplified itself."""
+        call = Call(op, args, params, (Value(op.spec(*map(spec_of, args), **params)),))
+        found = self._apply(call)
+        if found is None:
+            self.keep(call)
+        return call.outs[0] if found is None else found
+
+    def _apply(self, call):
+        for function in RULES.get(call.op.name, ()):
+            found = function(self, call)
+            if found is not None:
+                return found
+        return _with_scalars(self, call)
+
+
+def _same(a, call):
+    """Whether a Value has the spec of a call's output."""
+    return type(a) is Value and a.shape == call.outs[0].shape and a.dtype == call.outs[0].dtype
+
+
+# ---- arithmetic ----------------------------------------------------------------------------------------------------------
+
+_NEUTRAL = {"add": 0, "sub": 0, "mul": 1, "div": 1, "pow": 1, "left_shift": 0, "right_shift": 0}
+
+
+@rule(*_NEUTRAL)
+def neutral(rewriter, call):
+    """x + 0, x - 0, x * 1, x / 1, x ** 1 -> x, and the first and third the other way round"""
+    x, y = call.args
+    n = _NEUTRAL[call.op.name]
+    if is_scalar(y) and y == n and _same(x, call):
+        return x
+    if call.op.name in ("add", "mul") and is_scalar(x) and x == n and _same(y, call):
+        return y
+
+
+@rule("neg", "not")
+def twice(rewriter, call):
+    """--x -> x, not not x -> x"""
+    inner = rewriter.maker(call.args[0], call.op.name)
+    return inner.args[0] if inner else None
+
+
+@rule("add", "sub")
+def of_negative(rewriter, call):
+    """x + -y -> x - y, x - -y -> x + y, -x + y -> y - x"""
+    x, y = call.args
+    minus = rewriter.maker(y, "neg")
+    if minus and type(x) is Value:
+        return rewriter.add(OPS["sub" if call.op.name == "add" else "add"], (x, minus.args[0]), {})
+    minus = rewriter.maker(x, "neg")
+    if minus and call.op.name == "add" and type(y) is Value:
+        return rewriter.add(OPS["sub"], (y, minus.args[0]), {})
+
+
+@rule("pow")
+def small_power(rewriter, call):
+    """x ** 2 -> x * x, x ** 0.5 -> sqrt(x)"""
+    x, y = call.args
+    if type(x) is Value and is_scalar(y) and x.dtype in dtypes.FLOATS:
+        if y == 2:
+            return rewriter.add(OPS["mul"], (x, x), {})
+        if y == 0.5:
+            return rewriter.add(OPS["sqrt"], (x,), {})
+
+
+@rule("floor", "ceil", "round")
+def round_already(rewriter, call):
+    """floor of integers -> the integers"""
+    x = call.args[0]
+    return x if type(x) is Value and x.dtype not in dtypes.FLOATS else None
+
+
+@rule("where")
+def either_way(rewriter, call):
+    """where(c, x, x) -> x"""
+    _, x, y = call.args
+    return x if x is y and _same(x, call) else None
+
+
+@rule("maximum", "minimum", "and", "or")
+def with_itself(rewriter, call):
+    """maximum(x, x) -> x"""
+    x, y = call.args
+    return x if x is y and _same(x, call) else None
+
+
+@rule("relu")
+def relu_of_relu(rewriter, call):
+    """relu(relu(x)) -> relu(x)"""
+    return call.args[0] if rewriter.maker(call.args[0], "relu") else None
+
+
+@rule("relu_grad")
+def of_dropped(rewriter, call):
+    """relu_grad(masked_scale(g, keep), y) -> relu_grad(g * scale, z) if there is a z = masked_scale(y, keep): it is positive where
+    both let the gradient pass, so neither y nor the mask must be kept"""
+    g, y = call.args
+    dropped = rewriter.maker(g, "masked_scale")
+    if dropped and dropped.params["scale"] >= 1:  # smaller ones could turn the smallest numbers into 0
+        for other in rewriter.users(dropped.args[1]):
+            if other.op is dropped.op and other.params == dropped.params and other.args[0] is y:
+                scaled = rewriter.add(OPS["mul"], (dropped.args[0], dropped.params["scale"]), {})
+                return rewriter.add(call.op, (scaled, other.outs[0]), {})
+
+
+@rule("where")
+def decided(rewriter, call):
+    """where(True, x, y) -> x, where(False, x, y) -> y"""
+    condition, x, y = call.args
+    if not is_scalar(condition):
+        return None
+    chosen, out = x if condition else y, call.outs[0]
+    if is_scalar(chosen):
+        return rewriter.add(OPS["full"], (), {"shape": out.shape, "value": chosen, "dtype": out.dtype})
+    return chosen if _same(chosen, call) else rewriter.add(OPS["broadcast_to"], (chosen,), {"shape": out.shape})
+
+
+def _with_scalars(rewriter, call):
+    """An elementwise op of a tensor that repeats one number, or is spread by broadcast_to, takes the number or the original."""
+    if not getattr(call.op.spec, "elementwise", False):
+        return None
+    args = [_source(rewriter, a) for a in call.args]
+    changed = [i for i, (a, b) in enumerate(zip(args, call.args)) if a is not b]
+    one_by_one = [[*call.args[:i], args[i], *call.args[i + 1 :]] for i in changed]
+    for candidate in [args, *one_by_one] if changed else []:
+        if not all(map(is_scalar, candidate)) and call.op.spec(*map(spec_of, candidate), **call.params) == call.outs[0].spec:
+            return rewriter.add(call.op, candidate, call.params)
+
+
+def _source(rewriter, a):
+    maker = rewriter.maker(a)
+    if maker is None:
+        return a
+    if maker.op.name == "full":
+        return _number(maker)
+    return maker.args[0] if maker.op.name == "broadcast_to" else a
+
+
+def _number(full):
+    """The value of a `full` as a Python number of the kind of its dtype, rounded as its elements are."""
+    value, dtype = full.params["value"], full.params["dtype"]
+    if dtype in dtypes.FLOATS or dtype in dtypes.COMPLEX:
+        with np.errstate(over="ignore"):  # beyond the largest number lies infinity
+            return (float if dtype in dtypes.FLOATS else complex)(np.asarray(value).astype(dtypes.as_numpy(dtype)))
+    return bool(value) if dtype == "bool" else int(value)
+
+
+# ---- dtypes and shapes -------------------------------------------------------------------------------------------------
+
+
+@rule("stop_gradient")
+def no_gradient_here(rewriter, call):
+    """stop_gradient(x) -> x: when a graph is compiled, gradients are in it already"""
+    return call.args[0]
+
+
+@rule("cast")
+def cast_chain(rewriter, call):
+    """cast to the same dtype -> x; cast(cast(x)) -> cast(x) if the first one loses nothing"""
+    x, dtype = call.args[0], call.params["dtype"]
+    if _same(x, call):
+        return x
+    inner = rewriter.maker(x, "cast")
+    source = inner.args[0] if inner else None
+    if type(source) is Value and dtypes.result_type(source.dtype, x.dtype) == x.dtype and _exact(source.dtype, x.dtype):
+        return source if source.dtype == dtype else rewriter.add(call.op, (source,), call.params)
+
+
+def _exact(narrow, wide):
+    """Whether the wider dtype holds every value of the narrower one."""
+    if narrow in dtypes.FLOATS or narrow == "bool":
+        return True
+    if wide in dtypes.FLOATS:
+        return dtypes.as_numpy(narrow).itemsize < dtypes.as_numpy(wide).itemsize
+    return wide not in dtypes.COMPLEX
+
+
+@rule("reshape", "broadcast_to", "transpose", "slice", "pad", "concat", "flip", "sum", "prod", "max", "min")
+def same_again(rewriter, call):
+    """reshape, broadcast_to, slice ... to the whole of x -> x"""
+    if len(call.args) == 1 and _same(call.args[0], call) and _changes_nothing(call):
+        return call.args[0]
+
+
+def _changes_nothing(call):
+    name, params, shape = call.op.name, call.params, call.args[0].shape
+    if name == "transpose":
+        return [p for p in params["perm"] if shape[p] != 1] == [p for p in range(len(shape)) if shape[p] != 1]
+    if name == "flip":
+        return all(shape[a] == 1 for a in params["axes"])
+    return name != "slice" or all(s == 1 for s in params["strides"]) or params["starts"] == (0,) * len(shape)
+
+
+@rule("reshape", "broadcast_to")
+def last_one_counts(rewriter, call):
+    """reshape(reshape(x)) -> reshape(x), broadcast_to(broadcast_to(x)) -> broadcast_to(x)"""
+    inner = rewriter.maker(call.args[0], call.op.name)
+    return rewriter.add(call.op, inner.args, call.params) if inner and type(inner.args[0]) is Value else None
+
+
+@rule("transpose")
+def transposes(rewriter, call):
+    """transpose(transpose(x)) -> one transpose, or x"""
+    inner = rewriter.maker(call.args[0], "transpose")
+    if inner:
+        perm = tuple(inner.params["perm"][p] for p in call.params["perm"])
+        return inner.args[0] if perm == tuple(range(len(perm))) else rewriter.add(call.op, inner.args, dict(perm=perm))
+
+
+@rule("flip")
+def flipped_back(rewriter, call):
+    """flip(flip(x)) along the same axes -> x"""
+    inner = rewriter.maker(call.args[0], "flip")
+    return inner.args[0] if inner and set(inner.params["axes"]) == set(call.params["axes"]) else None
+
+
+@rule("sum", "prod", "max", "min")
+def of_single_elements(rewriter, call):
+    """sum over axes of size 1 -> reshape"""
+    x = call.args[0]
+    if type(x) is Value and all(x.shape[a] == 1 for a in call.params["axes"]):
+        return rewriter.add(OPS["reshape"], (x,), dict(shape=call.outs[0].shape))
+
+
+@rule("reshape", "broadcast_to", "transpose", "slice", "flip", "cast", "neg")
+def of_one_number(rewriter, call):
+    """reshape, cast ... of a tensor that repeats one number -> such a tensor"""
+    inner = rewriter.maker(call.args[0], "full")
+    if inner:
+        out, value = call.outs[0], _number(inner)
+        if call.op.name == "cast" and (type(value) is complex or value != value or not _fits(value, out.dtype)):
+            return None
+        if call.op.name == "neg":
+            value = -value
+            if out.dtype not in dtypes.COMPLEX and not _fits(value, out.dtype):
+                return None  # it wraps around
+        return rewriter.add(OPS["full"], (), dict(shape=out.shape, value=value, dtype=out.dtype))
+
+
+def _fits(value, dtype):
+    """Whether a number is one of the dtype's, so that a cast leaves it as it is."""
+    if dtype in dtypes.FLOATS:
+        return True
+    return dtype not in dtypes.COMPLEX and dtypes.holds(dtype, value) and value == int(value)

@@ -1,0 +1,90 @@
+"""Configurable: an object that can be written down as the arguments it was made with."""
+
+import inspect
+
+from mlkit.objects.serialization import deserialize_keras_object, serialize_keras_object
+
+
+class Configurable:
+    """Base of layers, losses, metrics, optimizers, initializers ...: `get_config` returns what `__init__` needs to make the
+    like.
+
+    Each argument is read back from the attribute of the same name; where a class keeps no such attribute, from the call that
+    made the object. Values that are themselves configurable are serialized by `mlkit.saving`.
+    """
+
+    def __new__(cls, *args, **kwargs):
+        self = object.__new__(cls)
+        # object.__setattr__: layers watch their attributes, and this one is no state of theirs
+        object.__setattr__(self, "_init_call", (args, kwargs))
+        return self
+
+    def get_config(self):
+        """The arguments of `__init__` as a dict of plain values."""
+        return {name: serialized(value) for name, value in init_arguments(self).items()}
+
+    @classmethod
+    def from_config(cls, config):
+        """An object made from what `get_config` returned.
+
+        Serialized objects in it are brought back to life for constructors of mlkit; a user's own constructor gets the plain
+        config, as in Keras, and calls `deserialize_keras_object` where it wants objects.
+        """
+        own = getattr(cls.__init__, "__module__", "mlkit.").startswith("mlkit.")
+        return cls(**(deserialized_values(config) if own else config))
+
+
+def init_arguments(obj):
+    """name -> value of each argument that `__init__` takes (keyword catch-alls left out)."""
+    signature = init_signature(type(obj))
+    args, kwargs = obj._init_call
+    try:
+        given = signature.bind(None, *args, **kwargs).arguments
+    except TypeError:  # made by other means, e.g. copied: attributes must do
+        given = {}
+    values = {}
+    for name, parameter in list(signature.parameters.items())[1:]:
+        if parameter.kind in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD):
+            continue
+        if hasattr(obj, name):
+            values[name] = getattr(obj, name)
+        elif name in given:
+            values[name] = given[name]
+        elif parameter.default is not parameter.empty:
+            values[name] = parameter.default
+    return values
+
+
+_signatures = {}
+
+
+def init_signature(cls):
+    """Signature of a class's `__init__`, kept."""
+    if cls not in _signatures:
+        _signatures[cls] = inspect.signature(cls.__init__)
+    return _signatures[cls]
+
+
+def serialized(value):
+    """A config value as plain data: numbers, strings, lists, dicts; configurable objects and functions as their serialized
+    form."""
+    if value is None or isinstance(value, (bool, int, float, str)):
+        return value
+    if type(value) in (list, tuple):
+        return type(value)(map(serialized, value))
+    if type(value) is dict:
+        return {k: serialized(v) for k, v in value.items()}
+    return serialize_keras_object(value)
+
+
+def deserialized_values(config):
+    """The values of a config dict with serialized objects in it, and in lists there, brought back to life."""
+    return {k: _deserialized(v) for k, v in config.items()}
+
+
+def _deserialized(value):
+    if isinstance(value, (list, tuple)) and any(isinstance(v, dict) for v in value):
+        return [_deserialized(v) for v in value]
+    if isinstance(value, dict) and "class_name" in value:
+        return deserialize_keras_object(value)
+    return value

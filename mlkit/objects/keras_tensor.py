@@ -1,0 +1,178 @@
+"""KerasTensor: the placeholder the functional API is written with, and the nodes that remember who called whom."""
+
+import functools
+from collections import namedtuple
+
+from mlkit.core import dtypes, locks, names, tree
+from mlkit.core.ownership import own_arrays
+from mlkit.core.spec import Dim, Spec, show, size_of
+from mlkit.core.state import swapped
+from mlkit.core.tensor import Symbol, Tensor
+
+KerasHistory = namedtuple("KerasHistory", ["operation", "node_index", "tensor_index"])
+
+
+class KerasTensor(Symbol):
+    """A symbolic tensor: shape with None for unknown sizes, dtype, and the call that made it.
+
+    Made by `mlkit.Input` and by calling layers and `mlkit.ops` functions on KerasTensors.
+    """
+
+    __array_priority__ = 200
+
+    def __init__(self, shape, dtype="float32", sparse=False, ragged=False, record_history=True, name=None, spec=None):
+        if sparse or ragged:
+            raise NotImplementedError("KerasTensor: `sparse` and `ragged` tensors are not supported.")
+        if spec is None:
+            if not isinstance(shape, (tuple, list)):
+                raise ValueError(f"KerasTensor: `shape` must be a tuple of ints and None, but got {shape!r}.")
+            spec = Spec((Dim() if s is None else s for s in shape), dtypes.standardize_dtype(dtype))
+        self.spec = spec
+        self.sparse = self.ragged = False
+        self.record_history = record_history
+        self.name = name or names.auto_name(type(self).__name__)
+        self._keras_history = None
+        self._keras_mask = None
+
+    @property
+    def shape(self):
+        """Tuple of sizes, None where unknown."""
+        return show(self.spec.shape)
+
+    @property
+    def dtype(self):
+        return self.spec.dtype
+
+    @property
+    def ndim(self):
+        return len(self.spec.shape)
+
+    @property
+    def size(self):
+        """Number of elements, None if unknown."""
+        return show((size_of(self.spec.shape),))[0]
+
+    def __repr__(self):
+        return f"<KerasTensor shape={self.shape}, dtype={self.dtype}, name={self.name}>"
+
+    __hash__ = object.__hash__
+
+
+class Node:
+    """One call of an operation (a layer, or a recorded function) on KerasTensors.
+
+    arguments: (args, kwargs) as given, arrays copied: they are constants of the model; outputs: structure of KerasTensors.
+    """
+
+    def __init__(self, operation, args, kwargs, outputs):
+        self.operation, self.outputs = operation, outputs
+        self.args, self.kwargs = own_arrays((args, kwargs))
+        self.input_tensors = [t for t in tree.flatten((args, kwargs)) if isinstance(t, KerasTensor)]
+        self.output_tensors = tree.flatten(outputs)
+        with locks.making:
+            index = len(operation._inbound_nodes)
+            operation._inbound_nodes.append(self)
+        for i, t in enumerate(self.output_tensors):
+            if isinstance(t, KerasTensor):
+                t._keras_history = KerasHistory(operation, index, i)
+
+    @property
+    def parents(self):
+        """The nodes that made its inputs."""
+        return [node_of(t) for t in self.input_tensors if t._keras_history is not None]
+
+
+def node_of(tensor):
+    """The node that made a KerasTensor."""
+    operation, index, _ = tensor._keras_history
+    return operation._inbound_nodes[index]
+
+
+class RecordedOp:
+    """A public function of `mlkit.ops` called on KerasTensors: one operation of a functional model."""
+
+    def __init__(self, fn, name=None):
+        self.fn = fn
+        self.name = name or names.auto_name(fn.__name__)
+        self._inbound_nodes = []
+
+    def __call__(self, *args, **kwargs):
+        if has_symbol(args) or has_symbol(kwargs.values()):
+            return record(self, self.fn, args, kwargs)
+        return self.fn(*args, **kwargs)
+
+    def __repr__(self):
+        return f"<RecordedOp {self.name}>"
+
+
+def has_symbol(values):
+    """Whether a KerasTensor is among the values or nested in them."""
+    for v in values:
+        t = type(v)
+        if t is KerasTensor or (t in (list, tuple) and has_symbol(v)) or (t is dict and has_symbol(v.values())):
+            return True
+        if t is not Tensor and isinstance(v, KerasTensor):
+            return True
+    return False
+
+
+def infer(fn, args, kwargs):
+    """Run a function on specs in place of KerasTensors: its outputs as Tensors that hold specs. It leaves no trace: what it assigns to
+    variables is forgotten."""
+    args, kwargs = tree.map_structure(_spec_only, (tuple(args), dict(kwargs)))
+    with swapped(trace=None, recording=(), shape_pass={}):
+        return fn(*args, **kwargs)
+
+
+def _spec_only(a):
+    if not isinstance(a, KerasTensor):
+        return a
+    t = Tensor(a.spec)
+    if a._keras_mask is not None:
+        t._keras_mask = Tensor(a._keras_mask.spec)
+    return t
+
+
+def symbol(t):
+    """The KerasTensor for a Tensor that holds a spec, or for an unknown size; anything else as it is.
+
+    It has no mask: those are operations of the graph, which a layer's symbolic call notes.
+    """
+    if type(t) is Dim:
+        return KerasTensor((), "int32")
+    return KerasTensor(None, spec=t.spec) if type(t) is Tensor else t
+
+
+def record(operation, fn, args, kwargs):
+    """Call `fn` symbolically and note the call as a node of `operation`; its outputs as KerasTensors."""
+    out = infer(getattr(fn, "symbolic", fn), args, kwargs)
+    outputs = tree.map_structure(symbol, out)
+    Node(operation, tuple(args), dict(kwargs), outputs)
+    return outputs
+
+
+def symbolic(rule):
+    """Decorator of a function that is laxer with KerasTensors than with values: `rule`, of the same arguments, gives what it will
+    answer as far as shapes and dtypes go."""
+
+    def mark(fn):
+        fn.symbolic = rule
+        return fn
+
+    return mark
+
+
+def recordable(fn):
+    """A function of tensors that, given KerasTensors, records itself as an operation of a functional model."""
+
+    @functools.wraps(fn)
+    def call(*args, **kwargs):
+        try:
+            if has_symbol(args) or (kwargs and has_symbol(kwargs.values())):
+                return record(RecordedOp(fn), fn, args, kwargs)
+            return fn(*args, **kwargs)
+        except dtypes.NumberError as error:
+            error.named(fn.__name__)
+            raise
+
+    return call

@@ -1,0 +1,63 @@
+"""StatelessScope: variables take other values inside a block, and what is assigned there stays apart."""
+
+from mlkit.core.state import state
+from mlkit.core.tensor import Tensor
+from mlkit.objects.variable import Variable
+from mlkit.primitives.convert import cast, convert_to_tensor
+
+__all__ = ["StatelessScope"]
+
+
+class StatelessScope:
+    """A block in which given variables have given values, and assignments do not last.
+
+    state_mapping: pairs (variable, value). After the block `get_current_value(variable)` tells what was assigned in it, or the
+    mapped value, or None. collect_losses: also gather the losses added by layers called in it, in `losses`.
+
+    >>> import mlkit
+    >>> v = mlkit.Variable(1.0)
+    >>> with mlkit.StatelessScope([(v, 5.0)]) as scope:
+    ...     _ = v.assign_add(1.0)
+    >>> float(scope.get_current_value(v)), float(v.value)
+    (6.0, 1.0)
+    """
+
+    def __init__(self, state_mapping=None, collect_losses=False, initialize_variables=True):
+        self.collect_losses, self.initialize_variables = collect_losses, initialize_variables
+        self.losses = []
+        self.values = {}
+        for variable, value in state_mapping or ():
+            if not isinstance(variable, Variable):
+                raise ValueError(f"StatelessScope: expected pairs (Variable, value), but got {variable!r}.")
+            t = cast(convert_to_tensor(value), variable._value.dtype)
+            if t.shape != variable.shape:
+                raise ValueError(
+                    f"StatelessScope: variable {variable.path!r} has shape {variable.shape}, but its value has shape {t.shape}."
+                )
+            self.values[variable] = t
+
+    def __enter__(self):
+        self._outer, state.scope_of_state = state.scope_of_state, self
+        return self
+
+    def __exit__(self, *_):
+        state.scope_of_state = self._outer
+
+    def read(self, variable):
+        """The variable's value in the block, or None if it is the variable's own."""
+        t = self.values.get(variable)
+        return t if t is not None or self._outer is None else self._outer.read(variable)
+
+    def write(self, variable, tensor):
+        self.values[variable] = Tensor(tensor.data, tensor.node, tensor.slot)
+
+    def add_loss(self, loss):
+        self.losses.append(loss)
+
+    def add_update(self, update):
+        """Note an assignment: a pair (variable, value)."""
+        self.write(*update)
+
+    def get_current_value(self, variable):
+        """What the variable is in the block: assigned or mapped; None if neither."""
+        return self.values.get(variable)

@@ -1,0 +1,163 @@
+"""The public ways to ask for gradients."""
+
+from mlkit.core import tree
+from mlkit.core.autograd import CustomVjp, Tape, alias, backward, is_on_tape, record
+from mlkit.core.state import state, swapped
+from mlkit.core.tensor import Tensor
+from mlkit.core.variable import BaseVariable
+from mlkit.primitives.convert import as_tensor
+from mlkit.primitives.movement import full
+
+__all__ = ["GradientTape", "custom_gradient", "grad", "value_and_grad"]
+
+
+class GradientTape(Tape):
+    """Notes what is computed inside its block, so that gradients can be asked for afterwards.
+
+    Trainable variables are watched when they are read; other tensors with `watch`. Tapes nest: a gradient taken inside an outer
+    tape's block is recorded there, which gives second derivatives.
+
+    persistent: allow more than one call of `gradient`; what was noted is kept as long as the tape is.
+    watch_accessed_variables: watch trainable variables of their own accord.
+
+    >>> import mlkit
+    >>> x = mlkit.ops.convert_to_tensor(3.0)
+    >>> with mlkit.GradientTape() as tape:
+    ...     tape.watch(x)
+    ...     y = x * x
+    >>> float(tape.gradient(y, x))
+    6.0
+    """
+
+    def __init__(self, persistent=False, watch_accessed_variables=True):
+        super().__init__(watch_accessed_variables)
+        self.persistent = persistent
+
+    def watch(self, tensor):
+        """Follow a tensor, a Variable, or a nested structure of them."""
+        self._check_unused("watch")
+        for t in tree.flatten(tensor):
+            t = t.tracked_value() if isinstance(t, BaseVariable) else t
+            if type(t) is not Tensor:
+                raise TypeError(f"GradientTape.watch: expected tensors or variables, but got {type(t).__name__}.")
+            self.follow(t)
+
+    def _check_unused(self, what):
+        if self.records is None:
+            raise RuntimeError(
+                f"GradientTape.{what}: this tape has given its gradient. Use GradientTape(persistent=True) for several."
+            )
+
+    def stop_recording(self):
+        """A block inside the tape's block whose ops are not noted."""
+        return swapped(recording=())
+
+    def reset(self):
+        """Forget what was noted."""
+        self.records = {}
+
+    def gradient(self, target, sources, output_gradients=None, unconnected_gradients="none"):
+        """Gradient of the sum of `target` with respect to `sources`, in the structure of `sources`.
+
+        target: tensor or structure of tensors. output_gradients: weights of the targets, in their structure (default: ones).
+        unconnected_gradients: "none" or "zero", what stands for a source the target does not depend on.
+        """
+        self._check_unused("gradient")
+        if unconnected_gradients not in ("none", "zero"):
+            raise ValueError(
+                f'GradientTape: `unconnected_gradients` must be "none" or "zero", but got {unconnected_gradients!r}.'
+            )
+        targets = [t.tracked_value() if isinstance(t, BaseVariable) else t for t in tree.flatten(target)]
+        places = [s.tracked_value() if isinstance(s, BaseVariable) else s for s in tree.flatten(sources)]
+        if output_gradients is None:
+            seeds = [full(shape=t.shape, value=1, dtype=t.dtype) for t in targets]
+        else:
+            seeds = [as_tensor(g) for g in tree.flatten(output_gradients)]
+        records = self.records
+        if not self.persistent:
+            self.records = None
+        with swapped(recording=tuple(t for t in state.recording or () if t.records is not None)):
+            gs = backward(records, targets, seeds, places, consume=not self.persistent)
+        if unconnected_gradients == "zero":
+            gs = [full(shape=p.shape, value=0, dtype=p.dtype) if g is None else g for g, p in zip(gs, places)]
+        return tree.pack_sequence_as(sources, gs)
+
+
+def value_and_grad(fn, argnums=0, has_aux=False):
+    """A function that returns (fn(*args), gradient of fn with respect to the arguments `argnums`).
+
+    `fn` returns a scalar tensor, with has_aux=True a pair (scalar, anything). Arguments may be nested structures.
+
+    >>> import mlkit
+    >>> value, slope = mlkit.value_and_grad(lambda x: x ** 3)(mlkit.ops.convert_to_tensor(2.0))
+    >>> float(value), float(slope)
+    (8.0, 12.0)
+    """
+
+    def run(*args, **kwargs):
+        single = isinstance(argnums, int)
+        wanted = (argnums,) if single else tuple(argnums)
+        args = list(args)
+        for i in wanted:
+            args[i] = tree.map_structure(lambda a: alias(as_tensor(a)), args[i])
+        with GradientTape() as tape:
+            tape.watch([args[i] for i in wanted])
+            out = fn(*args, **kwargs)
+        value = as_tensor(out[0] if has_aux else out)
+        if value.ndim:
+            raise ValueError(
+                f"grad: the function must return a scalar, but returned shape {value.shape}. Reduce it with ops.sum."
+            )
+        gs = tape.gradient(value, [args[i] for i in wanted], unconnected_gradients="zero")
+        return out, gs[0] if single else tuple(gs)
+
+    return run
+
+
+def grad(fn, argnums=0, has_aux=False):
+    """A function that returns the gradient of `fn`; see `value_and_grad`. With has_aux=True: (gradient, aux).
+
+    >>> import mlkit
+    >>> float(mlkit.grad(mlkit.grad(lambda x: x ** 3))(mlkit.ops.convert_to_tensor(2.0)))
+    12.0
+    """
+    both = value_and_grad(fn, argnums, has_aux)
+
+    def run(*args, **kwargs):
+        out, gs = both(*args, **kwargs)
+        return (gs, out[1]) if has_aux else gs
+
+    return run
+
+
+def custom_gradient(fn):
+    """Give a function a gradient of your own.
+
+    `fn(*args)` returns (outputs, grad_fn); `grad_fn(*output_gradients)` returns the gradient of each argument.
+
+    >>> import mlkit
+    >>> @mlkit.custom_gradient
+    ... def clipped(x):
+    ...     return x, lambda g: mlkit.ops.clip(g, -1.0, 1.0)
+    >>> float(mlkit.grad(lambda x: clipped(x) * 5.0)(mlkit.ops.convert_to_tensor(1.0)))
+    1.0
+    """
+
+    def run(*args, **kwargs):
+        args = tuple(as_tensor(a) for a in args)
+        with swapped(recording=()):
+            out, grad_fn = fn(*(Tensor(a.data) if type(a) is Tensor else a for a in args), **kwargs)
+        if not is_on_tape(args):
+            return out
+
+        def vjp(g, y, *xs):
+            gs = g if type(g) is tuple else (g,)
+            found = grad_fn(*gs)
+            return tuple(found) if isinstance(found, (tuple, list)) else (found,)
+
+        flat = tree.flatten(out)
+        fresh = tuple(Tensor(t.data) for t in flat)
+        record(CustomVjp(vjp), args, {}, fresh if len(fresh) > 1 else fresh[0])
+        return tree.pack_sequence_as(out, list(fresh))
+
+    return run

@@ -1,0 +1,61 @@
+"""Batch normalization with relu behind it, and its gradient. Nobody writes these: the fusion pass puts them in place of the ops they
+are made of."""
+
+from mlkit.core.op import Op
+from mlkit.core.spec import Spec, require, size_of
+from mlkit.primitives import elementwise as el
+from mlkit.primitives.fused.activation import relu
+from mlkit.primitives.fused.normalization import batch_norm, batch_norm_grad
+from mlkit.primitives.movement import iota, pad, reshape, slice_along
+from mlkit.primitives.reduction import sum_
+
+
+def _bits():
+    """0, 1, ..., 7"""
+    return iota(size=8, dtype="int32")
+
+
+def pack(positive):
+    """Bools as bits of bytes: eight in each, the first as its lowest bit, zeros at the end."""
+    flat = reshape(el.cast(positive, dtype="int32"), shape=(positive.size,))
+    flat = pad(flat, value=0, low=(0,), high=(-positive.size % 8,), interior=(0,))
+    octets = reshape(flat, shape=(flat.size // 8, 8))
+    return el.cast(sum_(el.left_shift(octets, _bits()), axes=(1,), keepdims=False), dtype="uint8")
+
+
+def unpack(mask, shape):
+    """The first bits as bools of this shape."""
+    bits = el.right_shift(el.cast(reshape(mask, shape=(mask.size, 1)), dtype="int32"), _bits())
+    flat = reshape(el.mod(bits, 2), shape=(bits.size,))
+    return el.equal(reshape(slice_along(flat, 0, 0, size_of(shape)), shape=shape), 1)
+
+
+def _mask_shape(x):
+    return (-(-size_of(x.shape) // 8),)
+
+
+def _spec(x, scale, offset, axes, epsilon):
+    return *batch_norm.spec(x, scale, offset, axes, epsilon), Spec(_mask_shape(x), "uint8")
+
+
+def _fallback(x, scale, offset, axes, epsilon):
+    y, mean, variance = batch_norm(x, scale, offset, axes=axes, epsilon=epsilon)
+    return relu(y), mean, variance, pack(y > 0)
+
+
+# x, scale or None, offset or None -> relu(y), mean, variance, and where y > 0 as `pack` writes it: all that the gradient must
+# know of y
+batch_norm_relu = Op("batch_norm_relu", _spec, fallback=_fallback)
+
+
+def _grad_spec(g, x, scale, mean, variance, mask, axes, epsilon):
+    require("batch_norm_relu_grad", "the mask", mask, _mask_shape(x), "uint8")
+    return batch_norm_grad.spec(g, x, scale, mean, variance, axes, epsilon)
+
+
+def _grad_fallback(g, x, scale, mean, variance, mask, axes, epsilon):
+    passed = el.where(unpack(mask, g.shape), g, 0.0)
+    return batch_norm_grad(passed, x, scale, mean, variance, axes=axes, epsilon=epsilon)
+
+
+batch_norm_relu_grad = Op("batch_norm_relu_grad", _grad_spec, fallback=_grad_fallback)

@@ -1,0 +1,181 @@
+"""Batch and layer normalization with the statistics of their input, and their gradients.
+
+Half floats are normalized in float32: x and y, and their gradients, may have such a dtype; all others are float32 then.
+"""
+
+from mlkit.core import dtypes
+from mlkit.core.op import Op
+from mlkit.core.spec import ShapesDiffer, Spec, normalize_axes, reduced, require, require_float, show
+from mlkit.primitives import elementwise as el
+from mlkit.primitives.fused.second_order import through_fallback
+from mlkit.primitives.movement import reshape
+from mlkit.primitives.reduction import size_along, size_operand, sum_
+
+
+def _wide(dtype):
+    """The dtype of statistics, parameters and their gradients."""
+    return dtypes.result_type(dtype, "float32")
+
+
+def _widened(x):
+    return el.cast(x, dtype=_wide(x.dtype))
+
+
+def _check(name, x, parameters, shape):
+    require_float(name, "x", x)
+    for p in parameters:
+        if p is not None and p.dtype != _wide(x.dtype):
+            raise TypeError(f"{name}: x of {x.dtype} needs scale and offset of {_wide(x.dtype)}, but got {p.dtype}.")
+        if p is not None and tuple(p.shape) != tuple(shape):
+            raise ShapesDiffer(
+                f"{name}: x of shape {show(x.shape)} needs scale and offset of shape {show(shape)}, but got {show(p.shape)}."
+            )
+
+
+def _check_gradient(name, g, x, mean, variance, row):
+    require(name, "the gradient", g, x.shape, x.dtype)
+    require(name, "the mean", mean, row, _wide(x.dtype))
+    require(name, "the variance", variance, row, _wide(x.dtype))
+
+
+def _mean(x, axes):
+    return sum_(x, axes=axes, keepdims=True) / size_operand(size_along(x, axes), x.dtype)
+
+
+def _moments(x, axes):
+    mean = _mean(x, axes)
+    centred = x - mean
+    return mean, _mean(centred * centred, axes)
+
+
+# ---- batch normalization ---------------------------------------------------------------------------------------------
+
+
+def _along(p, x, axes):
+    """A vector of the kept axes in a shape that broadcasts with x."""
+    return reshape(p, shape=reduced(x.shape, axes, True))
+
+
+def _kept(name, x, axes):
+    """The shape of statistics over these axes."""
+    return reduced(x.shape, normalize_axes(name, axes, len(x.shape)), False)
+
+
+def _batch_norm_spec(x, scale, offset, axes, epsilon):
+    shape = _kept("batch_norm", x, axes)
+    _check("batch_norm", x, (scale, offset), shape)
+    return x, Spec(shape, _wide(x.dtype)), Spec(shape, _wide(x.dtype))
+
+
+def _batch_norm(x, scale, offset, axes, epsilon):
+    dtype, x = x.dtype, _widened(x)
+    mean, variance = _moments(x, axes)
+    inverse = el.rsqrt(variance + epsilon)
+    if scale is not None:
+        inverse = inverse * _along(scale, x, axes)
+    shift = -mean * inverse
+    if offset is not None:
+        shift = shift + _along(offset, x, axes)
+    small = reduced(x.shape, axes, False)
+    return el.cast(x * inverse + shift, dtype=dtype), reshape(mean, shape=small), reshape(variance, shape=small)
+
+
+def _batch_norm_vjp(g, out, x, scale, offset, axes, epsilon):
+    gy, g_mean, g_variance = g
+    if gy is None or g_mean is not None or g_variance is not None:  # rare: someone differentiates the statistics
+        return through_fallback(batch_norm, g, (x, scale, offset), dict(axes=axes, epsilon=epsilon))
+    _, mean, variance = out
+    dx, d_scale, d_offset = batch_norm_grad(gy, x, scale, mean, variance, axes=axes, epsilon=epsilon)
+    return dx, None if scale is None else d_scale, None if offset is None else d_offset
+
+
+# x, scale or None, offset or None -> y, mean, variance (biased). axes: those that are averaged over; vectors have the others'
+# shape. Ioffe and Szegedy, "Batch normalization", ICML 2015.
+batch_norm = Op("batch_norm", _batch_norm_spec, _batch_norm_vjp, "012y", _batch_norm)
+
+
+def _batch_norm_grad_spec(g, x, scale, mean, variance, axes, epsilon):
+    shape = _kept("batch_norm_grad", x, axes)
+    _check("batch_norm_grad", x, (scale,), shape)
+    _check_gradient("batch_norm_grad", g, x, mean, variance, shape)
+    return x, mean, mean
+
+
+def _batch_norm_grad(g, x, scale, mean, variance, axes, epsilon):
+    dtype, g, x = x.dtype, _widened(g), _widened(x)
+    inverse = el.rsqrt(_along(variance, x, axes) + epsilon)
+    normal = (x - _along(mean, x, axes)) * inverse
+    d_offset = sum_(g, axes=axes, keepdims=True)
+    d_scale = sum_(g * normal, axes=axes, keepdims=True)
+    dx = inverse * (g - (d_offset + normal * d_scale) / size_operand(size_along(x, axes), x.dtype))
+    if scale is not None:
+        dx = dx * _along(scale, x, axes)
+    return el.cast(dx, dtype=dtype), reshape(d_scale, shape=mean.shape), reshape(d_offset, shape=mean.shape)
+
+
+batch_norm_grad = Op("batch_norm_grad", _batch_norm_grad_spec, fallback=_batch_norm_grad)
+
+
+# ---- layer normalization ---------------------------------------------------------------------------------------------
+
+
+def _row(name, x, rank):
+    """The shape of what is normalized together."""
+    if not 0 < rank <= len(x.shape):
+        raise ValueError(f"{name}: x of shape {show(x.shape)} has no {rank} last axes.")
+    return x.shape[len(x.shape) - rank :]
+
+
+def _layer_norm_spec(x, scale, offset, rank, epsilon):
+    _check("layer_norm", x, (scale, offset), _row("layer_norm", x, rank))
+    row = Spec(reduced(x.shape, _last(x, rank), True), _wide(x.dtype))
+    return x, row, row
+
+
+def _last(x, rank):
+    return tuple(range(x.ndim - rank, x.ndim))
+
+
+def _layer_norm(x, scale, offset, rank, epsilon):
+    dtype, x = x.dtype, _widened(x)
+    mean, variance = _moments(x, _last(x, rank))
+    inverse = el.rsqrt(variance + epsilon)
+    y = (x - mean) * inverse
+    if scale is not None:
+        y = y * scale
+    return el.cast(y if offset is None else y + offset, dtype=dtype), mean, variance
+
+
+def _layer_norm_vjp(g, out, x, scale, offset, rank, epsilon):
+    gy, g_mean, g_variance = g
+    if gy is None or g_mean is not None or g_variance is not None:
+        return through_fallback(layer_norm, g, (x, scale, offset), dict(rank=rank, epsilon=epsilon))
+    dx, d_scale, d_offset = layer_norm_grad(gy, x, scale, *out[1:], rank=rank, epsilon=epsilon)
+    return dx, None if scale is None else d_scale, None if offset is None else d_offset
+
+
+# Over the last `rank` axes: x, scale or None, offset or None -> y, mean, variance (biased; both with axes of size 1).
+# Ba, Kiros and Hinton, "Layer normalization", arXiv:1607.06450.
+layer_norm = Op("layer_norm", _layer_norm_spec, _layer_norm_vjp, "012y", _layer_norm)
+
+
+def _layer_norm_grad_spec(g, x, scale, mean, variance, rank, epsilon):
+    vector = Spec(_row("layer_norm_grad", x, rank), _wide(x.dtype))
+    _check("layer_norm_grad", x, (scale,), vector.shape)
+    _check_gradient("layer_norm_grad", g, x, mean, variance, reduced(x.shape, _last(x, rank), True))
+    return x, vector, vector
+
+
+def _layer_norm_grad(g, x, scale, mean, variance, rank, epsilon):
+    dtype, g, x = x.dtype, _widened(g), _widened(x)
+    last, lead = _last(x, rank), tuple(range(x.ndim - rank))
+    inverse = el.rsqrt(variance + epsilon)
+    normal = (x - mean) * inverse
+    d_offset = sum_(g, axes=lead, keepdims=False)
+    d_scale = sum_(g * normal, axes=lead, keepdims=False)
+    h = g if scale is None else g * scale
+    dx = inverse * (h - _mean(h, last) - normal * _mean(h * normal, last))
+    return el.cast(dx, dtype=dtype), d_scale, d_offset
+
+
+layer_norm_grad = Op("layer_norm_grad", _layer_norm_grad_spec, fallback=_layer_norm_grad)

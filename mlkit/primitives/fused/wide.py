@@ -1,0 +1,31 @@
+"""Products and sums of half floats whose result stays in float32, in which it was summed. The pass `keep_wide` makes these."""
+
+from mlkit.core import dtypes
+from mlkit.core.op import Op
+from mlkit.core.spec import Spec, require_float
+from mlkit.primitives import elementwise as el
+from mlkit.primitives.linear import matmul
+from mlkit.primitives.reduction import sum_
+from mlkit.primitives.window import conv_kernel
+
+
+def _wide(op):
+    """The op with results in float32 or wider."""
+
+    def wide(x):
+        return dtypes.result_type(x.dtype, "float32")
+
+    def spec(*args, **params):
+        for a in args:
+            require_float(f"{op.name}_wide", "an operand", a)
+        if len({a.dtype for a in args}) > 1:
+            raise TypeError(f"{op.name}_wide: operands have dtypes {' and '.join(a.dtype for a in args)}.")
+        return op.spec(*(Spec(a.shape, wide(a)) for a in args), **params)
+
+    def fallback(*args, **params):
+        return op(*(el.cast(a, dtype=wide(a)) for a in args), **params)
+
+    return Op(f"{op.name}_wide", spec, fallback=fallback)
+
+
+matmul_wide, conv_kernel_wide, sum_wide = map(_wide, (matmul, conv_kernel, sum_))

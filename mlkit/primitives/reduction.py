@@ -1,0 +1,140 @@
+"""Primitives that reduce axes, and running sums along one."""
+
+import functools
+
+from mlkit.core import dtypes
+from mlkit.core.op import Op
+from mlkit.core.spec import Spec, is_known, normalize_axes, normalize_axis, reduced, require_elements, size_of
+from mlkit.primitives import elementwise as el
+from mlkit.primitives.movement import broadcast_to, flip, full, pad, reshape, slice_along
+
+
+def _reduce_spec(name):
+    def spec(x, axes, keepdims):
+        axes = normalize_axes(name, axes, len(x.shape))
+        if name in ("max", "min"):
+            require_elements(name, x.shape, axes)
+        return Spec(reduced(x.shape, axes, keepdims), x.dtype)
+
+    return spec
+
+
+def spread(g, x, axes):
+    """A reduced tensor (with or without kept axes) broadcast back to x's shape."""
+    kept = tuple(1 if i in axes else s for i, s in enumerate(x.shape))
+    return broadcast_to(g if g.shape == kept else reshape(g, shape=kept), shape=x.shape)
+
+
+def _extreme_vjp(g, y, x, axes, keepdims):
+    """To the elements that attain the extreme, in equal shares; to none where it is NaN."""
+    chosen = el.cast(el.equal(x, spread(y, x, axes)), dtype=g.dtype)
+    count = el.maximum(sum_(chosen, axes=axes, keepdims=True), 1)
+    return (chosen * (spread(g, x, axes) / count),)
+
+
+def _in_single(rule):
+    """A gradient rule that computes in float32 where x is of half floats, whose range products of many leave."""
+
+    @functools.wraps(rule)
+    def wide(g, y, x, **params):
+        if x.dtype not in dtypes.HALF:
+            return rule(g, y, x, **params)
+        (slope,) = rule(el.cast(g, dtype="float32"), None, el.cast(x, dtype="float32"), **params)
+        return (el.cast(slope, dtype=x.dtype),)
+
+    return wide
+
+
+@_in_single
+def _prod_vjp(g, y, x, axes, keepdims):
+    """The product of all other elements, by running products from both ends, so that zeros do no harm."""
+    axis = axes[0]
+    if len(axes) > 1:  # one axis after the other
+        inner = prod(x, axes=axes[1:], keepdims=True)
+        kept = tuple(1 if i in axes else s for i, s in enumerate(x.shape))
+        g = _prod_vjp(reshape(g, shape=kept), None, inner, axes=(axis,), keepdims=True)[0]
+        return _prod_vjp(g, None, x, axes=axes[1:], keepdims=True)
+    before = _shifted_cumprod(x, axis)
+    after = flip(_shifted_cumprod(flip(x, axes=(axis,)), axis), axes=(axis,))
+    return (spread(g, x, axes) * before * after,)
+
+
+def _shifted_cumprod(x, axis):
+    """At position i the product of the elements before i."""
+    if x.shape[axis] == 0:
+        return x
+    head = slice_along(x, axis, 0, x.shape[axis] - 1)
+    low = tuple(int(i == axis) for i in range(x.ndim))
+    none = (0,) * x.ndim
+    return cumprod(pad(head, value=1.0, low=low, high=none, interior=none), axis=axis)
+
+
+# axes: tuple of distinct non-negative ints
+sum_ = Op("sum", _reduce_spec("sum"), lambda g, y, x, axes, keepdims: (spread(g, x, axes),), keep="")
+prod = Op("prod", _reduce_spec("prod"), _prod_vjp, keep="x")
+max_ = Op("max", _reduce_spec("max"), _extreme_vjp)
+min_ = Op("min", _reduce_spec("min"), _extreme_vjp)
+
+
+def _arg_spec(name):
+    def spec(x, axis):
+        axis = normalize_axis(name, axis, len(x.shape))
+        require_elements(name, x.shape, (axis,))
+        return Spec(reduced(x.shape, (axis,), False), "int32")
+
+    return spec
+
+
+argmax = Op("argmax", _arg_spec("argmax"))  # the first of equal ones; int32
+argmin = Op("argmin", _arg_spec("argmin"))
+
+
+def _scan_spec(name):
+    def spec(x, axis):
+        normalize_axis(name, axis, len(x.shape))
+        return x
+
+    return spec
+
+
+def _reverse_cumsum(x, axis):
+    return flip(cumsum(flip(x, axes=(axis,)), axis=axis), axes=(axis,))
+
+
+@_in_single
+def _cumprod_vjp(g, y, x, axis):
+    """dy_j / dx_i is (product before i) * (product between i and j). The sum over j obeys r_i = g_i + x_{i+1} r_{i+1}, which is
+    solved by doubling, without a division, so that zeros do no harm.
+
+    Hillis and Steele, Data Parallel Algorithms, Comm. ACM 29 (1986).
+    """
+    factor, r, step = _moved_up(x, axis, 1), g, 1
+    while step < x.shape[axis]:
+        r = r + factor * _moved_up(r, axis, step)
+        factor = factor * _moved_up(factor, axis, step)
+        step *= 2
+    return (_shifted_cumprod(x, axis) * r,)
+
+
+def _moved_up(x, axis, places):
+    """At position i the element i + places, zero beyond the end."""
+    n = x.shape[axis]
+    tail = slice_along(x, axis, min(places, n), n)
+    none = (0,) * x.ndim
+    return pad(tail, value=0.0, low=none, high=tuple(min(places, n) * (i == axis) for i in range(x.ndim)), interior=none)
+
+
+cumsum = Op("cumsum", _scan_spec("cumsum"), lambda g, y, x, axis: (_reverse_cumsum(g, axis),), keep="")
+cumprod = Op("cumprod", _scan_spec("cumprod"), _cumprod_vjp, keep="x")
+
+
+def size_along(x, axes):
+    """Number of elements that are reduced together."""
+    return size_of([x.shape[a] for a in axes])
+
+
+def size_operand(n, dtype):
+    """A size to compute with: a Python number, or a sum of ones while it is unknown."""
+    if is_known(n):
+        return float(n) if dtype in dtypes.FLOATS else n
+    return sum_(full(shape=(n,), value=1, dtype=dtype), axes=(0,), keepdims=False)

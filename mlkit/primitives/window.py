@@ -1,0 +1,153 @@
+"""Primitives over sliding windows: convolution and pooling in one to three spatial dimensions.
+
+Images are channels last, (batch, *spatial, channels); kernels are (*window, channels / groups, filters). The three convolutions
+are one trilinear form seen from its three sides, so they differentiate into one another; the poolings do too. Double
+backward therefore needs no further op, and a backend that is fast at these is fast at all orders.
+
+Parameters: strides, dilation: one int per spatial axis; padding: "valid", "same" or a pair (before, after) per spatial axis.
+"""
+
+from mlkit.core import dtypes
+from mlkit.core.op import Op
+from mlkit.core.spec import Spec, is_known, require, require_float, same_size, show, window_output
+from mlkit.primitives import elementwise as el
+
+
+def _op(name, spec, vjp, keep="xy"):
+    """Kernels here go over memory by shapes that they believe."""
+    return Op(name, spec, vjp, keep, asks_first=True)
+
+
+# ---- convolution -----------------------------------------------------------------------------------------------------
+
+
+def _conv_spec(x, w, strides, padding, dilation, groups):
+    _check_conv(x, w, strides, dilation, groups)
+    spatial = _positions("conv", x.shape, w.shape[:-2], strides, padding, dilation)
+    return Spec((x.shape[0], *spatial, w.shape[-1]), x.dtype)
+
+
+def _check_conv(x, w, strides, dilation, groups):
+    rank, channels = len(w.shape) - 2, x.shape[-1] if x.shape else None
+    if len(x.shape) != rank + 2 or rank < 1:
+        raise ValueError(
+            f"conv: a kernel of shape {show(w.shape)} convolves {max(rank, 1)} spatial axes, so the input must have "
+            f"{max(rank, 1) + 2} axes (batch, {max(rank, 1)} spatial, channels), but its shape is {show(x.shape)}."
+        )
+    if x.dtype != w.dtype:
+        raise TypeError(f"conv: the input is {x.dtype} and the kernel {w.dtype}. Convert one with ops.cast first.")
+    _check_steps("conv", rank, strides=strides, dilation=dilation)
+    if 0 in w.shape[:-2]:
+        raise ValueError(f"conv: the window of a kernel must have one cell or more, but its shape is {show(w.shape)}.")
+    if not same_size(channels, w.shape[-2] * groups):
+        raise ValueError(
+            f"conv: the input of shape {show(x.shape)} has {channels} channels (last axis), but the kernel of shape "
+            f"{show(w.shape)} expects {w.shape[-2] * groups}"
+            + (f" = {w.shape[-2]} in each of {groups} groups." if groups > 1 else ".")
+        )
+    if is_known(w.shape[-1]) and w.shape[-1] % groups:
+        raise ValueError(f"conv: {w.shape[-1]} filters cannot be divided into {groups} groups.")
+
+
+def _check_steps(name, rank, **steps):
+    for what, values in steps.items():
+        if len(values) != rank or any(s < 1 for s in values):
+            raise ValueError(f"{name}: {what} must be {rank} positive integers, one per spatial axis, but are {values}.")
+
+
+def _positions(name, shape, window, strides, padding, dilation):
+    """Number of places the window can take along each spatial axis."""
+    out = [window_output(padding, i, n, k, s, d) for i, (n, k, s, d) in enumerate(zip(shape[1:-1], window, strides, dilation))]
+    if any(type(n) is int and n < 0 or n == 0 and shape[i + 1] != 0 for i, n in enumerate(out)):
+        raise ValueError(
+            f"{name}: the window {tuple(window)} (dilation {tuple(dilation)}) is larger than the input of shape {show(shape)}, "
+            f'which leaves no output (padding={padding!r}). Use padding="same", a smaller window or a larger input.'
+        )
+    return out
+
+
+def _conv_vjp(g, y, x, w, **p):
+    return conv_input(g, w, shape=x.shape, **p), conv_kernel(x, g, shape=w.shape, **p)
+
+
+def _conv_input_vjp(h, y, g, w, shape, **p):
+    return conv(h, w, **p), conv_kernel(h, g, shape=w.shape, **p)
+
+
+def _conv_kernel_vjp(h, y, x, g, shape, **p):
+    return conv_input(g, h, shape=x.shape, **p), conv(x, h, **p)
+
+
+def _conv_input_spec(g, w, shape, **p):
+    return _gradient_spec("conv_input", g, _conv_spec(Spec(shape, g.dtype), w, **p), Spec(shape, g.dtype))
+
+
+def _conv_kernel_spec(x, g, shape, **p):
+    return _gradient_spec("conv_kernel", g, _conv_spec(x, Spec(shape, x.dtype), **p), Spec(shape, x.dtype))
+
+
+def _gradient_spec(name, g, forward, result):
+    """`result`, if g is like what the forward op would give."""
+    require(name, f"for a result of shape {show(result.shape)}, the gradient", g, forward.shape, forward.dtype)
+    return result
+
+
+conv = _op("conv", _conv_spec, _conv_vjp, keep="x")
+conv_input = _op("conv_input", _conv_input_spec, _conv_input_vjp, keep="x")  # shape: of the input
+conv_kernel = _op("conv_kernel", _conv_kernel_spec, _conv_kernel_vjp, keep="x")  # shape: of the kernel
+
+
+# ---- pooling ---------------------------------------------------------------------------------------------------------
+
+
+def _pool_spec(name, takes):
+    def spec(x, window, strides, padding):
+        rank = len(window)
+        if len(x.shape) != rank + 2:
+            raise ValueError(
+                f"{name}: a window of {rank} sizes needs an input of {rank + 2} axes (batch, {rank} spatial, channels), "
+                f"but its shape is {show(x.shape)}."
+            )
+        el.require_dtype(name, x.dtype, takes)
+        _check_steps(name, rank, window=window, strides=strides)
+        return Spec((x.shape[0], *_positions(name, x.shape, window, strides, padding, (1,) * rank), x.shape[-1]), x.dtype)
+
+    return spec
+
+
+def _avg_pool_grad_spec(g, shape, **p):
+    require_float("avg_pool_grad", "the gradient", g)
+    result = Spec(shape, g.dtype)
+    return _gradient_spec("avg_pool_grad", g, avg_pool.spec(result, **p), result)
+
+
+def _max_pool_grad_spec(x, y, g, **p):
+    forward = max_pool.spec(x, **p)
+    require("max_pool_grad", f"the maximum of x of shape {show(x.shape)}", y, forward.shape, x.dtype)
+    return _gradient_spec("max_pool_grad", g, forward, x)
+
+
+def _max_pool_pick_spec(x, y, h, **p):
+    forward = max_pool.spec(x, **p)
+    require("max_pool_pick", f"the maximum of x of shape {show(x.shape)}", y, forward.shape, x.dtype)
+    require("max_pool_pick", "what is picked from", h, x.shape, x.dtype)
+    return y
+
+
+max_pool = _op("max_pool", _pool_spec("max_pool", el.ORDERED), lambda g, y, x, **p: (max_pool_grad(x, y, g, **p),))
+
+# Of equal values in a window the first one is the maximum.
+# max_pool_grad(x, y, g): zeros, and each g added at the place its maximum y has in x.
+# max_pool_pick(x, y, h): the elements of h at the places of the maxima y of x.
+max_pool_grad = _op(
+    "max_pool_grad", _max_pool_grad_spec, lambda h, _, x, y, g, **p: (None, None, max_pool_pick(x, y, h, **p)), keep="01"
+)
+max_pool_pick = _op(
+    "max_pool_pick", _max_pool_pick_spec, lambda g, _, x, y, h, **p: (None, None, max_pool_grad(x, y, g, **p)), keep="01"
+)
+
+# The mean of the cells that are there: padding is not counted.
+avg_pool = _op(
+    "avg_pool", _pool_spec("avg_pool", dtypes.FLOATS), lambda g, y, x, **p: (avg_pool_grad(g, shape=x.shape, **p),), keep=""
+)
+avg_pool_grad = _op("avg_pool_grad", _avg_pool_grad_spec, lambda h, y, g, shape, **p: (avg_pool(h, **p),), keep="")
