@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from mlkit import ops
-from tests.fuzz import compare, on_jax, programs
+from tests.fuzz import compare, noise, on_jax, programs
 from tests.fuzz.draw import draw
 from tests.fuzz.program import Line, Program
 from tests.fuzz.programs import main, script
@@ -63,6 +63,25 @@ def test_rounding_is_allowed_where_it_decides_and_nowhere_else():
     for k, by in ((0, 1e-4), (1, 1e-4)):
         with pytest.raises(compare.Disagreement, match="compiled output"):
             compare.agree(program, eager, moved(k, np.float32(by)), exact=False)
+
+
+def test_what_is_chosen_stays_equal_to_what_it_was_chosen_from():
+    lines = (["v0"], "ops.maximum(i0, 0.0)"), (["v1"], "ops.where(v0 == i0, i0 * 1e-6 + 1.0 - 1.0, 0.0)")
+    graph, arrays = compare.graph_of(made(*lines, outputs=["v0", "v1"]))
+    chosen, left = noise.spread(graph, arrays)
+    assert (chosen[arrays[0] > 0] > 0).all()
+    assert (left[arrays[0] > 0] > 1e-7).all()
+    assert not left[arrays[0] < 0].any()
+
+
+def test_numbers_that_rounding_decides_are_judged_by_their_array():
+    """The logistic map doubles an error in each step: after sixty nothing is left of a number."""
+    chaos = "ops.fori_loop(0, {}, lambda k, x: 3.99 * x * (1 - x), ops.sigmoid(i0))"
+    graph, arrays = compare.graph_of(made((["v0"], chaos.format(60)), (["v1"], chaos.format(4)), outputs=["v0", "v1"]))
+    lost, known = noise.spread(graph, arrays)
+    assert (lost == lost.max()).all()
+    assert lost.max() > 0.5
+    assert (known < 1e-3).all()
 
 
 def test_exact_mode_allows_no_rounding_but_of_gradients_through_control_flow():
