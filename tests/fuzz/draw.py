@@ -109,6 +109,10 @@ class Drawing:
         self.values[name] = mlkit.ops.convert_to_tensor(array)
         return name
 
+    def tensor(self, name):
+        """The expression of a value as a tensor, where a line would compute with a NumPy array by NumPy's rules."""
+        return name if type(self.env[name]) is Tensor else f"ops.convert_to_tensor({name})"
+
     def line(self, text, jax=True):
         """Add a line; names of its results."""
         try:
@@ -169,7 +173,7 @@ def from_table(d):
         else:
             names.append(_fitting(d, spec, maker.bounds))
     if row.sample.op:  # primitives take tensors only
-        names = [n if type(d.env[n]) is Tensor else f"ops.convert_to_tensor({n})" for n in names]
+        names = list(map(d.tensor, names))
     jax = row.jax
     if d.slopes and not row.is_smooth:
         if d.chance(0.7) or not row.is_plain:  # loops have no gradient when compiled, and say so

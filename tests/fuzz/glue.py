@@ -200,10 +200,10 @@ def branch(d):
     a = _value(d, _is_number)
     t = d.values[a]
     p = d.some(lambda n, u: _is_number(n, u) and 0 not in u.shape)
-    x, y = d.random.choices(_bodies(t), k=2)
-    x, y = x.replace("x", a, 9) if "max" not in x else x.replace("(x", f"({a}"), y
+    _, y = d.random.choices(_bodies(t), k=2)
     if "max" in y or "x" not in y:
         y = "x + 1" if t.dtype not in dtypes.FLOATS else "-x"
+    a = d.tensor(a)
     texts = [f"ops.switch({d.any((0, 1, 2, 7))}, [lambda x: x, lambda x: {y}, lambda x: {d.any(_bodies(t))}], {a})"]
     if p is not None:
         test = d.any((f"ops.max({p}) > 1", f"ops.sum({p}) > 0"))
@@ -218,7 +218,7 @@ def loop(d):
     a = _value(
         d, lambda n, t: _is_number(n, t) and t.ndim and t.shape[0] <= 8 and _count(t.shape) < 20_000 and 0 not in t.shape
     )
-    t = d.values[a]
+    t, a = d.values[a], d.tensor(a)
     x, y = d.random.choices(_bodies(t), k=2)
     stopped = f"ops.stop_gradient({a})" if t.dtype in dtypes.FLOATS else a
     n = d.random.randint(0, 4)

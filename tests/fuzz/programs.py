@@ -133,7 +133,7 @@ def _fails(kind, exact, program):
 
 def _part(chosen, seeds):
     """The Report for a part of the seeds, in this process or one of several."""
-    report = run(seeds, chosen.exact, chosen.every)
+    report = run(seeds, chosen.exact, chosen.every, chosen.shrink)
     if "jax" in sys.modules:
         sys.modules["jax"].clear_caches()
     return report
@@ -148,6 +148,12 @@ def main(arguments=None):
         "--exact", action="store_true", help="rounding passes off: compiled results have the bits of eager ones"
     )
     parser.add_argument("--every", type=int, default=3, help="JAX judges one program in so many; 0: none")
+    parser.add_argument(
+        "--shrink",
+        action=argparse.BooleanOptionalAction,
+        default=True,
+        help="make programs that fail smaller (minutes for large ones)",
+    )
     parser.add_argument("--seconds", type=float, default=float("inf"), help="no new part is begun after that time")
     chosen = parser.parse_args(arguments)
     os.environ.setdefault("JAX_PLATFORMS", "cpu")
