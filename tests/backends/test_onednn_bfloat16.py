@@ -202,6 +202,32 @@ def losses(policy):
         mlkit.config.set_dtype_policy("float32")
 
 
+def _half(x):
+    return ops.cast(x, "bfloat16")
+
+
+@pytest.mark.parametrize(
+    "f",
+    [
+        lambda x, y: _half(x - y),
+        lambda x, y: _half(x * y - x),
+        lambda x, y: _half(ops.sigmoid(x * 8) * 0.5 - ops.sigmoid(x * 8) * 0.5 * y),
+        lambda x, y: (_half(x - y), x * 2, _half(y - x) * _half(x)),
+        lambda x, y: ops.cast(_half(x - y), "float32") * x,
+    ],
+)
+def test_what_is_cast_to_bfloat16_is_not_rounded_before(f, monkeypatch):
+    """A difference of float32 numbers that are near each other loses all its digits otherwise."""
+    monkeypatch.setattr(sys.modules["mlkit.compiler.passes.fuse_chains"], "SMALLEST", 0)
+    x, near = (ops.convert_to_tensor(drawn(12, 40)), ops.convert_to_tensor(1 + 1e-3 * drawn(12, 40, seed=1)))
+    for y in (near, x * near):
+        compiled = mlkit.function(f)
+        for a, b in zip(mlkit.tree.flatten(f(x, y)), mlkit.tree.flatten(compiled(x, y))):
+            a, b = np.asarray(a, "float64"), np.asarray(b, "float64")
+            np.testing.assert_allclose(b, a, rtol=2 * ROUNDED, atol=2e-6)
+        assert all(is_run for _, is_run in chains_of(compiled))
+
+
 def test_a_mixed_model_learns_like_a_float32_one():
     (single, _), (mixed, model) = losses("float32"), losses("mixed_bfloat16")
     assert single[-1] < 0.7 * single[0]

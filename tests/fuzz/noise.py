@@ -28,7 +28,7 @@ SEQUENTIAL = ("cumsum", "cumprod")  # each partial result is rounded: a walk of 
 FACTOR = 4  # how many times the spread that was seen is allowed
 # ops that copy, choose or count: nothing is rounded, and what they choose is still equal to what they chose it from
 EXACT = {
-    *VIEWS, "ceil", "concat", "floor", "max", "maximum", "min", "minimum", "neg", "pad", "relu", "round", "sign", "sort", "take",
+    *VIEWS, "ceil", "concat", "floor", "max", "maximum", "min", "minimum", "pad", "relu", "round", "sign", "sort", "take",
     "take_along_axis", "where",
 }  # fmt: skip
 

@@ -79,16 +79,21 @@ class Chain(Row):
                 copy = reorder(dense(*kinds[p.start[1]]), dense(*kinds[p.out]))
                 kernel.run(copy, {c.FROM: places[p.start[1]], c.TO: places[p.out]})
                 continue
-            algorithm, x, y = p.start = _in_dtype_of_result(p, kernel, kinds, places)
-            primitive = _primitive(p, kinds)
+            kind = _computed_in(p, kinds)
+            narrows = kind != kinds[p.out]
+            place = kernel.temporary(dense(*kind)) if narrows else places[p.out]
+            algorithm, x, y = p.start = _converted_start(p, kind, kernel, kinds, places)
+            primitive = _primitive(p, kind, kinds)
             if primitive is None:
                 return None
             if algorithm in GRADIENTS:
-                kernel.run(primitive, {c.DIFF_DST: places[x], c.DST: places[y], c.DIFF_SRC: places[p.out]})
-                continue
-            tensors = {c.SRC: places[x], c.SRC_1: places[y], c.DST: places[p.out]}
-            tensors |= {c.post_op(i) | c.SRC_1: places[t[1]] for i, t in enumerate(p.then) if len(t) == 2}
+                tensors = {c.DIFF_DST: places[x], c.DST: places[y], c.DIFF_SRC: place}
+            else:
+                tensors = {c.SRC: places[x], c.SRC_1: places[y], c.DST: place}
+                tensors |= {c.post_op(i) | c.SRC_1: places[t[1]] for i, t in enumerate(p.then) if len(t) == 2}
             kernel.run(primitive, tensors)
+            if narrows:
+                kernel.run(reorder(dense(*kind), dense(*kinds[p.out])), {c.FROM: place, c.TO: places[p.out]})
         return kernel
 
 
@@ -126,26 +131,38 @@ def _starts_well(p, kinds, loop):
     return p.with_full_first(lambda v: kinds[v] == kinds[p.out]) or p.with_full_first(lambda v: kinds[v][0] == loop)
 
 
-def _in_dtype_of_result(p, kernel, kinds, places):
-    """The start of a pass, with converted copies (further values) where a tensor must have the result's dtype but has not."""
+def _first_tensors(p):
+    """What oneDNN wants in the dtype of the result."""
+    return p.start[1:] if p.start[0] in GRADIENTS else p.start[1:2]
+
+
+def _computed_in(p, kinds):
+    """(shape, dtype) that a pass writes: those of its result if its first tensors can be converted to them and lose nothing, else in
+    float32."""
+    shape, dtype = kinds[p.out]
+    loses = any(kinds[v][1] not in (dtype, "uint8") for v in _first_tensors(p)) and dtype != "float32"
+    return shape, "float32" if loses else dtype
+
+
+def _converted_start(p, wanted, kernel, kinds, places):
+    """The start of a pass, with converted copies (further values) where a tensor must be of the kind `wanted` but is not."""
     algorithm, *tensors = p.start
-    for i in range(2 if algorithm in GRADIENTS else 1):
-        kind, wanted = kinds[tensors[i]], kinds[p.out]
-        if kind != wanted:
+    for i, v in enumerate(_first_tensors(p)):
+        if kinds[v] != wanted:
             place = kernel.temporary(dense(*wanted))
-            kernel.run(reorder(dense(*kind), dense(*wanted)), {c.FROM: places[tensors[i]], c.TO: place})
+            kernel.run(reorder(dense(*kinds[v]), dense(*wanted)), {c.FROM: places[v], c.TO: place})
             tensors[i] = len(kinds)
             kinds.append(wanted)
             places[tensors[i]] = place
     return algorithm, *tensors
 
 
-def _primitive(p, kinds):
+def _primitive(p, kind, kinds):
     algorithm, x, y = p.start
     if algorithm in GRADIENTS:
-        return gradient(algorithm, *kinds[p.out])
+        return gradient(algorithm, *kind)
     then = tuple(t if len(t) == 3 else (t[0], kinds[t[1]]) for t in p.then)
-    return make(algorithm, kinds[p.out], kinds[x], kinds[y], then) if len(then) <= MOST_POST_OPS else None
+    return make(algorithm, kind, kinds[x], kinds[y], then) if len(then) <= MOST_POST_OPS else None
 
 
 def inplace_pairs(chain, passes, full):
