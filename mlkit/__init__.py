@@ -3,16 +3,16 @@
 ``import mlkit as keras`` runs Keras code. Names are imported when they are first used.
 """
 
-import pathlib
+import os
 
 from mlkit.core.offer import offer
 
 __version__ = "0.1.0"
 
 # In a checkout `backends/` and `applications/` lie beside this folder; an installed package has them within.
-_beside = pathlib.Path(__file__).resolve().parents[1]
-if not pathlib.Path(__path__[0], "backends").is_dir() and (_beside / "backends" / "native").is_dir():
-    __path__.append(str(_beside))
+_beside = os.path.dirname(os.path.dirname(os.path.realpath(__file__)))
+if not os.path.isdir(os.path.join(__path__[0], "backends")) and os.path.isdir(os.path.join(_beside, "backends", "native")):
+    __path__.append(_beside)
 
 _HOMES = {
     ".": (

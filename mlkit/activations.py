@@ -201,9 +201,7 @@ def serialize(activation):
     """
     if _lookup.builtin(getattr(activation, "__name__", None)) is activation:
         return activation.__name__
-    from mlkit import saving
-
-    return saving.serialize_keras_object(activation)
+    return _lookup.serialize(activation)
 
 
 def deserialize(config, custom_objects=None):

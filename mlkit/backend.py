@@ -12,8 +12,7 @@ from mlkit.config import (
 from mlkit.core.dtypes import is_float as is_float_dtype
 from mlkit.core.dtypes import is_int as is_int_dtype
 from mlkit.core.dtypes import result_type, standardize_dtype
-from mlkit.core.names import reset_names
-from mlkit.objects.keras_tensor import KerasTensor
+from mlkit.utils.session import clear_session, is_keras_tensor
 
 __all__ = [
     "backend",
@@ -30,17 +29,3 @@ __all__ = [
     "set_image_data_format",
     "standardize_dtype",
 ]
-
-
-def is_keras_tensor(x):
-    """Whether x is a KerasTensor."""
-    return isinstance(x, KerasTensor)
-
-
-def clear_session(free_memory=True):
-    """Start automatic names anew. free_memory: also collect garbage."""
-    reset_names()
-    if free_memory:
-        import gc
-
-        gc.collect()

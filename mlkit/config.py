@@ -1,102 +1,40 @@
 """Global settings: float type, epsilon, image layout, backend (the namespace `keras.config`)."""
 
+from mlkit import dtype_policies
 from mlkit.core import debug, program_cache
 from mlkit.core.backend import backend, set_backend
 from mlkit.core.dtypes import floatx, set_floatx
-from mlkit.core.settings import epsilon, image_data_format, set_epsilon, set_image_data_format
+from mlkit.core.settings import (
+    disable_flash_attention,
+    disable_interactive_logging,
+    disable_traceback_filtering,
+    enable_flash_attention,
+    enable_interactive_logging,
+    enable_traceback_filtering,
+    epsilon,
+    image_data_format,
+    is_flash_attention_enabled,
+    is_interactive_logging_enabled,
+    is_traceback_filtering_enabled,
+    max_epochs,
+    max_steps_per_epoch,
+    set_epsilon,
+    set_image_data_format,
+    set_max_epochs,
+    set_max_steps_per_epoch,
+)
+from mlkit.core.state import state
 
-# ---- logging, limits -------------------------------------------------------------------------------------------------
-
-_interactive, _filter_tracebacks, _max_epochs, _max_steps = True, True, None, None
-
-
-def enable_interactive_logging():
-    """Show progress bars and messages (the default)."""
-    global _interactive
-    _interactive = True
-
-
-def disable_interactive_logging():
-    """Show no progress bars where `verbose="auto"`; lines instead."""
-    global _interactive
-    _interactive = False
-
-
-def is_interactive_logging_enabled():
-    return _interactive
-
-
-def enable_traceback_filtering():
-    """Kept for Keras code: mlkit's tracebacks are short as they are."""
-    global _filter_tracebacks
-    _filter_tracebacks = True
-
-
-def disable_traceback_filtering():
-    """The opposite of `enable_traceback_filtering`."""
-    global _filter_tracebacks
-    _filter_tracebacks = False
-
-
-def is_traceback_filtering_enabled():
-    return _filter_tracebacks
-
-
-def max_epochs():
-    """The most epochs any `fit` runs, or None: a brake for quick checks of long scripts."""
-    return _max_epochs
-
-
-def set_max_epochs(value):
-    """Limit the epochs of every `fit`; None lifts the limit."""
-    global _max_epochs
-    _max_epochs = value
-
-
-def max_steps_per_epoch():
-    """The most steps of any epoch, or None."""
-    return _max_steps
-
-
-def set_max_steps_per_epoch(value):
-    """Limit the steps of every epoch; None lifts the limit."""
-    global _max_steps
-    _max_steps = value
-
-
-# ---- attention, dtype policy -----------------------------------------------------------------------------------------
-
-_flash_attention = None
-
-
-def enable_flash_attention():
-    """Allow fused attention kernels where a backend has them."""
-    global _flash_attention
-    _flash_attention = True
-
-
-def disable_flash_attention():
-    """Compute attention by its definition."""
-    global _flash_attention
-    _flash_attention = False
-
-
-def is_flash_attention_enabled():
-    """True, False, or None where neither was chosen."""
-    return _flash_attention
+# ---- dtype policy -------------------------------------------------------------------------------------------------------
 
 
 def dtype_policy():
     """The dtype policy of layers that are given no `dtype`."""
-    from mlkit import dtype_policies
-
     return dtype_policies.dtype_policy()
 
 
 def set_dtype_policy(policy):
     """Set the dtype policy of layers made from now on: a name such as ``"mixed_bfloat16"`` or a DTypePolicy."""
-    from mlkit import dtype_policies
-
     dtype_policies.set_dtype_policy(policy)
 
 
@@ -191,8 +129,6 @@ def set_num_threads(number):
 
 
 def _threads_of(function):
-    from mlkit.core.state import state
-
     if not hasattr(state.backend, function):
         raise NotImplementedError(f"{function}: the {state.backend.name} backend manages its threads itself.")
     return state.backend

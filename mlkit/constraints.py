@@ -101,9 +101,7 @@ def get(identifier):
 
 def serialize(constraint):
     """The constraint as a dict that `deserialize` reads."""
-    from mlkit import saving
-
-    return saving.serialize_keras_object(constraint)
+    return _lookup.serialize(constraint)
 
 
 def deserialize(config, custom_objects=None):

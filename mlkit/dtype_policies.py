@@ -1,9 +1,11 @@
 """Dtype policies: in which dtype a layer keeps its weights and in which it computes."""
 
+from mlkit import ops
 from mlkit.core import dtypes
 from mlkit.core.tensor import Tensor
 from mlkit.objects.config_object import Configurable
 from mlkit.objects.keras_tensor import KerasTensor
+from mlkit.objects.serialization import deserialize_keras_object, serialize_keras_object
 
 __all__ = [
     "DTypePolicy",
@@ -76,8 +78,6 @@ class DTypePolicy(Configurable):
 
     def convert_input(self, x, autocast, dtype):
         """One argument of a layer call as a tensor; float tensors in the compute dtype where `autocast` says so."""
-        from mlkit import ops
-
         if isinstance(x, (Tensor, KerasTensor)):
             return ops.cast(x, dtype) if autocast and dtypes.is_float(x.dtype) and x.dtype != dtype else x
         if hasattr(x, "__array__"):
@@ -256,13 +256,9 @@ def get(identifier):
 
 def serialize(policy):
     """The policy as a config dict."""
-    from mlkit import saving
-
-    return saving.serialize_keras_object(policy)
+    return serialize_keras_object(policy)
 
 
 def deserialize(config, custom_objects=None):
     """The policy from a config dict."""
-    from mlkit import saving
-
-    return saving.deserialize_keras_object(config, custom_objects=custom_objects)
+    return deserialize_keras_object(config, custom_objects=custom_objects)

@@ -139,9 +139,7 @@ def get(identifier):
 
 def serialize(regularizer):
     """The regularizer as a dict that `deserialize` reads."""
-    from mlkit import saving
-
-    return saving.serialize_keras_object(regularizer)
+    return _lookup.serialize(regularizer)
 
 
 def deserialize(config, custom_objects=None):

@@ -1,6 +1,7 @@
 """ProgbarLogger: progress and metrics on the screen."""
 
 from mlkit.callbacks.callback import Callback
+from mlkit.utils.progbar import Progbar
 
 
 class ProgbarLogger(Callback):
@@ -66,8 +67,6 @@ class ProgbarLogger(Callback):
 
     def _restart(self, description=""):
         if self.progbar is None:
-            from mlkit.utils.progbar import Progbar
-
             self.progbar = Progbar(self.target, verbose=self.verbose, stateless_metrics=())
         self.progbar.reset(self.target, description)
 

@@ -1,4 +1,4 @@
-"""Settings that hold for all threads: the small number of divisions, the layout of images."""
+"""Settings that hold for all threads: small number, layout of images, logging, limits. `mlkit.config` shows them to users."""
 
 _epsilon, _image_data_format = 1e-7, "channels_last"
 
@@ -25,3 +25,84 @@ def set_image_data_format(data_format):
     if data_format not in ("channels_last", "channels_first"):
         raise ValueError(f'set_image_data_format: expected "channels_last" or "channels_first", but got {data_format!r}.')
     _image_data_format = data_format
+
+
+# ---- logging, limits -------------------------------------------------------------------------------------------------
+
+_interactive, _filter_tracebacks, _max_epochs, _max_steps = True, True, None, None
+
+
+def enable_interactive_logging():
+    """Show progress bars and messages (the default)."""
+    global _interactive
+    _interactive = True
+
+
+def disable_interactive_logging():
+    """Show no progress bars where `verbose="auto"`; lines instead."""
+    global _interactive
+    _interactive = False
+
+
+def is_interactive_logging_enabled():
+    return _interactive
+
+
+def enable_traceback_filtering():
+    """Kept for Keras code: mlkit's tracebacks are short as they are."""
+    global _filter_tracebacks
+    _filter_tracebacks = True
+
+
+def disable_traceback_filtering():
+    """The opposite of `enable_traceback_filtering`."""
+    global _filter_tracebacks
+    _filter_tracebacks = False
+
+
+def is_traceback_filtering_enabled():
+    return _filter_tracebacks
+
+
+def max_epochs():
+    """The most epochs any `fit` runs, or None: a brake for quick checks of long scripts."""
+    return _max_epochs
+
+
+def set_max_epochs(value):
+    """Limit the epochs of every `fit`; None lifts the limit."""
+    global _max_epochs
+    _max_epochs = value
+
+
+def max_steps_per_epoch():
+    """The most steps of any epoch, or None."""
+    return _max_steps
+
+
+def set_max_steps_per_epoch(value):
+    """Limit the steps of every epoch; None lifts the limit."""
+    global _max_steps
+    _max_steps = value
+
+
+# ---- attention -------------------------------------------------------------------------------------------------------
+
+_flash_attention = None
+
+
+def enable_flash_attention():
+    """Allow fused attention kernels where a backend has them."""
+    global _flash_attention
+    _flash_attention = True
+
+
+def disable_flash_attention():
+    """Compute attention by its definition."""
+    global _flash_attention
+    _flash_attention = False
+
+
+def is_flash_attention_enabled():
+    """True, False, or None where neither was chosen."""
+    return _flash_attention

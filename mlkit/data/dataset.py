@@ -4,7 +4,10 @@ import itertools
 
 import numpy as np
 
+from mlkit import ops
+from mlkit.core import tree
 from mlkit.core.ownership import own_arrays
+from mlkit.core.trace import function
 from mlkit.data.prefetch import prefetch
 
 
@@ -21,9 +24,6 @@ class BatchDataset:
         raise NotImplementedError(f"{type(self).__name__} must define `epoch(self, index)`.")
 
     def __iter__(self):
-        from mlkit import ops
-        from mlkit.core import tree
-
         index, self._next_epoch = self._next_epoch, self._next_epoch + 1
         for batch in self.epoch(index):
             yield tree.map_structure(ops.convert_to_tensor, batch)
@@ -91,8 +91,6 @@ class _Cached(_Derived):
 
 class _Augmented(_Derived):
     def __init__(self, source, layers, seed):
-        from mlkit.core.trace import function
-
         super().__init__(source, None)
         self._layers = list(layers) if isinstance(layers, (list, tuple)) else [layers]
         self._seed = seed

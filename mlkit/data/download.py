@@ -5,6 +5,7 @@ import os
 import sys
 
 from mlkit.core.messages import inside
+from mlkit.data.archive import unpack
 from mlkit.utils import console
 
 _CHUNK = 1 << 20
@@ -65,8 +66,6 @@ def get_file(
         target = os.path.join(folder, fname)
         _fetch_unless_there(origin, target, digest, force_download)
         return target
-    from mlkit.data.archive import unpack
-
     stem, dot, _ = fname.partition(".")
     archive = os.path.join(folder, fname if dot else f"{fname}_archive")
     unpacked = os.path.join(folder, f"{stem}_extracted" if dot else fname)

@@ -7,6 +7,7 @@ import warnings
 
 import numpy as np
 
+from mlkit.core.settings import image_data_format
 from mlkit.data.dataset import BatchDataset
 from mlkit.data.decode import CHANNELS, check_color_mode, decode_image, resampling, unreadable
 from mlkit.data.folder_index import index_folder, split_files
@@ -112,9 +113,7 @@ def _pair(image_size):
 
 
 def _data_format(data_format):
-    from mlkit import config
-
-    data_format = data_format or config.image_data_format()
+    data_format = data_format or image_data_format()
     if data_format not in ("channels_last", "channels_first"):
         raise ValueError(f"`data_format` must be 'channels_last' or 'channels_first', but is {data_format!r}.")
     return data_format

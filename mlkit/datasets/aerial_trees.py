@@ -5,6 +5,8 @@ import os
 
 import numpy as np
 
+from mlkit.data.archive import unpack
+from mlkit.data.decode import decode_image
 from mlkit.data.download import cache_folder
 
 CLASS_NAMES = ("background", "tree")
@@ -20,8 +22,6 @@ def folder():
     Returns:
         Its path.
     """
-    from mlkit.data.archive import unpack
-
     path = os.path.join(cache_folder(), "datasets", "aerial_trees")
     if not os.path.isdir(path):
         os.makedirs(os.path.dirname(path), exist_ok=True)
@@ -38,8 +38,6 @@ def load_data():
         `(x_train, y_train), (x_test, y_test)`: x uint8 (n, 96, 96, 3), y uint8 (n,) with 1 for trees; 500 and 300 photos,
         sorted by class.
     """
-    from mlkit.data.decode import decode_image
-
     parts = []
     for part in ("train", "test"):
         images, labels = [], []

@@ -4,6 +4,7 @@ import os
 
 import numpy as np
 
+from mlkit.core.settings import image_data_format
 from mlkit.data.download import get_file
 from mlkit.data.plain_pickle import load_pickle
 
@@ -29,10 +30,8 @@ def load_data():
 
 def read_batch(path, label_key="labels"):
     """Images and labels of one of CIFAR's files."""
-    from mlkit import config
-
     content = load_pickle(path)
     images = content[b"data"].reshape(-1, 3, 32, 32)
-    if config.image_data_format() == "channels_last":
+    if image_data_format() == "channels_last":
         images = images.transpose(0, 2, 3, 1)
     return images, np.array(content[label_key.encode()], "uint8")[:, None]

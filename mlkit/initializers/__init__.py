@@ -75,9 +75,7 @@ def _of_values(values):
 
 def serialize(initializer):
     """The initializer as a dict that `deserialize` reads."""
-    from mlkit import saving
-
-    return saving.serialize_keras_object(initializer)
+    return _lookup.serialize(initializer)
 
 
 def deserialize(config, custom_objects=None):

@@ -7,6 +7,7 @@ from mlkit import ops, random
 from mlkit.core.dtypes import standardize_dtype
 from mlkit.initializers.initializer import Initializer, compute_fans
 from mlkit.objects.config_object import serialized
+from mlkit.objects.serialization import deserialize_keras_object
 
 
 class RandomInitializer(Initializer):
@@ -18,9 +19,7 @@ class RandomInitializer(Initializer):
 
     def __init__(self, seed=None):
         if isinstance(seed, dict):
-            from mlkit import saving
-
-            seed = saving.deserialize_keras_object(seed)
+            seed = deserialize_keras_object(seed)
         if seed is not None and (isinstance(seed, bool) or not isinstance(seed, (int, random.SeedGenerator))):
             raise ValueError(
                 f"{type(self).__name__}: `seed` must be an int, a mlkit.random.SeedGenerator or None, but got {seed!r}."

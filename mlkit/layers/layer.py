@@ -2,6 +2,7 @@
 
 import functools
 
+from mlkit import activations, constraints, initializers, regularizers
 from mlkit.core import dtypes, locks, tree
 from mlkit.core.messages import add_place
 from mlkit.core.spec import Spec, show
@@ -53,8 +54,6 @@ class Layer(StatefulMixin, Operation):
     _needs_no_build = False  # True for layers without weights: they are built from the start, unless a subclass has a `build`
 
     def __init__(self, *, activity_regularizer=None, trainable=True, dtype=None, autocast=True, name=None, **kwargs):
-        from mlkit import regularizers
-
         input_shape = kwargs.pop("input_shape", None)
         if "input_dim" in kwargs:
             input_shape = (kwargs.pop("input_dim"),)
@@ -103,8 +102,6 @@ class Layer(StatefulMixin, Operation):
         otherwise. dtype: the layer's variable dtype by default. The other arguments are those of `Variable`. Returns the
         Variable.
         """
-        from mlkit import constraints, initializers, regularizers
-
         if args:
             shape, initializer, dtype = _positional(args, shape, initializer, dtype)
         if self.built and state.autocast is not None:  # autocast is on in `call` only
@@ -321,8 +318,6 @@ class Layer(StatefulMixin, Operation):
 
     def get_config(self):
         """The arguments of `__init__`, with name, trainable and dtype, as plain values."""
-        from mlkit import activations
-
         config = self._common_config()
         for key, value in init_arguments(self).items():
             if key in config or (value is None and key in self._omitted_when_none) or (key == "autocast" and value):

@@ -4,8 +4,10 @@ import numpy as np
 
 from mlkit.core.state import layers_changed, state
 from mlkit.layers.tracking import own_variables, owned, trainable_first, unique
+from mlkit.metrics import Metric
 from mlkit.objects.stateless import StatelessScope
 from mlkit.objects.variable import Variable
+from mlkit.random import SeedGenerator
 
 
 class StatefulMixin:
@@ -21,21 +23,15 @@ class StatefulMixin:
 
     @property
     def _seed_generators(self):
-        from mlkit.random import SeedGenerator
-
         return owned(self, SeedGenerator)[0]
 
     @property
     def _metrics(self):
-        from mlkit.metrics import Metric
-
         return owned(self, Metric)[0]
 
     @property
     def variables(self):
         """All state: the weights and the states of seed generators, own first, then those of layers within."""
-        from mlkit.random import SeedGenerator
-
         own, generators = owned(self, Variable, SeedGenerator)
         found = trainable_first(own) + [g.state for g in generators]
         for layer in self._layers:

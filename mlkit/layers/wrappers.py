@@ -5,6 +5,7 @@ import inspect
 from mlkit import ops
 from mlkit.layers.activation import Pointwise
 from mlkit.layers.layer import Layer
+from mlkit.objects.config_object import serialized
 
 
 class Identity(Pointwise):
@@ -38,8 +39,6 @@ class Lambda(Layer):
         return self.mask(inputs, mask) if callable(self.mask) else self.mask
 
     def get_config(self):
-        from mlkit.objects.config_object import serialized
-
         config = {k: v for k, v in super().get_config().items() if k in ("name", "trainable", "dtype")}
         config["function"] = serialized(self.function)
         if self._output_shape is not None:

@@ -59,9 +59,7 @@ __all__ = [*_NAMES, "deserialize", "get", "serialize"]
 
 def serialize(loss):
     """A loss (object or function) as plain data: a dict, or a name."""
-    from mlkit import saving
-
-    return saving.serialize_keras_object(loss)
+    return _lookup.serialize(loss)
 
 
 def deserialize(name, custom_objects=None):

@@ -1,6 +1,6 @@
 """The base class of losses, and the loss made of a function."""
 
-from mlkit import ops
+from mlkit import dtype_policies, ops
 from mlkit.core import dtypes, tree
 from mlkit.core.names import auto_name
 from mlkit.losses.reduce import (
@@ -15,8 +15,6 @@ from mlkit.objects.config_object import Configurable, init_signature, serialized
 
 def compute_dtype(dtype):
     """Name of the dtype to compute in, given None (floatx), a dtype, or a DTypePolicy or its name."""
-    from mlkit import dtype_policies
-
     return dtype_policies.get(dtype or dtypes.floatx()).compute_dtype
 
 

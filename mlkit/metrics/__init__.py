@@ -54,9 +54,7 @@ __all__ = [*_offered, "deserialize", "get", "serialize"]
 
 def serialize(metric):
     """A metric (object or function) as plain data: a dict, or a name."""
-    from mlkit import saving
-
-    return saving.serialize_keras_object(metric)
+    return _lookup.serialize(metric)
 
 
 def deserialize(config, custom_objects=None):

@@ -3,7 +3,7 @@
 import contextlib
 import functools
 
-from mlkit import ops
+from mlkit import initializers, ops
 from mlkit.core import dtypes
 from mlkit.core.names import auto_name, name_scope
 from mlkit.core.state import state
@@ -73,8 +73,6 @@ class Metric(Configurable):
             aggregation: How the values of several devices become one.
             name: Name, the end of its path.
         """
-        from mlkit import initializers
-
         if "_added" not in vars(self):
             raise RuntimeError(f"{type(self).__name__}.__init__ must call `super().__init__()` before it adds variables.")
         dtype = dtype or dtypes.single_of(dtypes.floatx())

@@ -8,6 +8,7 @@ from mlkit.models.functional import Functional
 from mlkit.models.model import Model
 from mlkit.models.sequential import Sequential
 from mlkit.objects.keras_tensor import KerasTensor
+from mlkit.objects.serialization import deserialize_keras_object
 
 __all__ = ["clone_model", "model_from_json"]
 
@@ -86,6 +87,4 @@ def _clone_functional(model, input_tensors, copy, call_function):
 
 def model_from_json(json_string, custom_objects=None):
     """The model that `model.to_json()` described, with newly initialized weights."""
-    from mlkit import saving
-
-    return saving.deserialize_keras_object(json.loads(json_string), custom_objects=custom_objects)
+    return deserialize_keras_object(json.loads(json_string), custom_objects=custom_objects)

@@ -1,6 +1,7 @@
 """Functional models, and their configs."""
 
 from mlkit.models.model import Model
+from mlkit.objects.registry import custom_object_scope
 
 __all__ = ["Functional"]
 
@@ -34,10 +35,9 @@ def is_functional_config(config):
 
 def model_from_functional_config(cls, config, custom_objects=None):
     """A model of class `cls` with the layer graph of a config."""
-    from mlkit import saving
     from mlkit.models.saving.graph_form import read_graph
 
-    with saving.custom_object_scope(custom_objects or {}):
+    with custom_object_scope(custom_objects or {}):
         inputs, outputs = read_graph(config)
     options = {k: v for k, v in config.items() if k not in ("layers", "input_layers", "output_layers")}
     trainable = options.pop("trainable", True)

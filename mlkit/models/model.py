@@ -1,5 +1,7 @@
 """Model: a layer that is trained, evaluated, asked for predictions, summarized and saved."""
 
+import json
+
 from mlkit import ops
 from mlkit.core import dtypes, tree
 from mlkit.core.messages import inside
@@ -8,6 +10,7 @@ from mlkit.models.freezing import FreezingMixin
 from mlkit.models.layer_graph import LayerGraphMixin
 from mlkit.models.trainer import Trainer
 from mlkit.objects.keras_tensor import KerasTensor, infer
+from mlkit.objects.serialization import serialize_keras_object
 
 __all__ = ["Model"]
 
@@ -164,11 +167,7 @@ class Model(FreezingMixin, LayerGraphMixin, Trainer, Layer):
 
     def to_json(self, **kwargs):
         """The architecture as JSON text; `mlkit.models.model_from_json` reads it. kwargs: for `json.dumps`."""
-        import json
-
-        from mlkit import saving
-
-        return json.dumps(saving.serialize_keras_object(self), **kwargs)
+        return json.dumps(serialize_keras_object(self), **kwargs)
 
     def compute_mask(self, inputs, previous_mask=None):
         """None: the outputs have the masks that the layers within put on them."""

@@ -10,6 +10,7 @@ from mlkit.layers.layer import Layer
 from mlkit.models.model import Model
 from mlkit.objects.config_object import serialized
 from mlkit.objects.keras_tensor import KerasTensor
+from mlkit.objects.serialization import deserialize_keras_object, serialize_keras_object
 
 __all__ = ["Sequential"]
 
@@ -174,26 +175,22 @@ class Sequential(Model):
         return self.layers
 
     def get_config(self):
-        from mlkit import saving
-
         config = {"name": self.name, "trainable": self.trainable, "dtype": serialized(self._dtype_policy)}
-        config["layers"] = [saving.serialize_keras_object(layer) for layer in self._stack]
+        config["layers"] = [serialize_keras_object(layer) for layer in self._stack]
         if self._graph is not None:
             config["build_input_shape"] = self.input_shape
         return config
 
     @classmethod
     def from_config(cls, config, custom_objects=None):
-        from mlkit import saving
-
         options = {k: v for k, v in config.items() if k in ("name", "trainable")}
         if config.get("dtype") is not None:
             options["dtype"] = (
-                saving.deserialize_keras_object(config["dtype"]) if isinstance(config["dtype"], dict) else config["dtype"]
+                deserialize_keras_object(config["dtype"]) if isinstance(config["dtype"], dict) else config["dtype"]
             )
         model = cls(**options)
         for layer in config["layers"]:
-            model.add(saving.deserialize_keras_object(layer, custom_objects=custom_objects), rebuild=False)
+            model.add(deserialize_keras_object(layer, custom_objects=custom_objects), rebuild=False)
         model._build_if_known()
         if model._graph is None and config.get("build_input_shape") is not None:
             model.build(config["build_input_shape"])

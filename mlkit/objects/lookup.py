@@ -1,11 +1,12 @@
 """Objects of one kind by name: what the `get`, `serialize` and `deserialize` of initializers, optimizers, losses ... share."""
 
+import difflib
 import inspect
 import sys
 
 from mlkit.core.names import to_snake_case
 from mlkit.objects import registry
-from mlkit.objects.serialization import deserialize_keras_object
+from mlkit.objects.serialization import deserialize_keras_object, serialize_keras_object
 
 
 class Lookup:
@@ -57,14 +58,16 @@ class Lookup:
 
     def unknown(self, identifier):
         """The message for something that is no such object."""
-        import difflib  # for mistakes only
-
         near = difflib.get_close_matches(identifier, self.names, n=3) if isinstance(identifier, str) else ()
         hint = f" Did you mean {' or '.join(map(repr, near))}?" if near else ""
         return (
             f"Could not interpret the {self.kind} {identifier!r}.{hint} Expected a name, a serialized config or an object of "
             "that kind; own ones are found by name after `register_keras_serializable`."
         )
+
+    def serialize(self, obj):
+        """The object as plain data, which `deserialize` reads: a dict, or the name of a function."""
+        return serialize_keras_object(obj)
 
     def deserialize(self, config, custom_objects=None):
         """An object from what `serialize` returned, or from the short form ``{"class_name": ..., "config": {...}}``."""

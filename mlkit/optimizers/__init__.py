@@ -45,9 +45,7 @@ def get(identifier):
 
 def serialize(optimizer):
     """The optimizer, without its state, as a dict that `deserialize` reads."""
-    from mlkit import saving
-
-    return saving.serialize_keras_object(optimizer)
+    return _lookup.serialize(optimizer)
 
 
 def deserialize(config, custom_objects=None):

@@ -4,6 +4,7 @@ import re
 from collections.abc import MutableMapping
 
 from mlkit.objects.config_object import Configurable
+from mlkit.objects.serialization import deserialize_keras_object
 from mlkit.optimizers.loss_scale import LossScaleOptimizer
 from mlkit.optimizers.optimizer import Optimizer
 
@@ -65,9 +66,7 @@ class OptimizerMap(MutableMapping, Configurable):
     @classmethod
     def from_config(cls, config, custom_objects=None):
         """The map that `get_config` described."""
-        from mlkit import saving
-
-        return cls(**{k: saving.deserialize_keras_object(v, custom_objects=custom_objects) for k, v in config.items()})
+        return cls(**{k: deserialize_keras_object(v, custom_objects=custom_objects) for k, v in config.items()})
 
 
 class MultiOptimizer(Optimizer):

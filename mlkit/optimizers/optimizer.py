@@ -14,6 +14,7 @@ from mlkit.core.spec import broadcasts_to, show
 from mlkit.core.state import state, swapped
 from mlkit.core.variable import alone
 from mlkit.objects.config_object import Configurable, init_signature, serialized
+from mlkit.objects.registry import CustomObjectScope
 from mlkit.objects.variable import Variable
 from mlkit.optimizers.accumulation import GradientAccumulation
 from mlkit.optimizers.averages import MovingAverages
@@ -315,9 +316,7 @@ class Optimizer(OptimizerState, RateFactors, GradientAccumulation, MovingAverage
     @classmethod
     def from_config(cls, config, custom_objects=None):
         """An optimizer made from what `get_config` returned, without its state."""
-        from mlkit import saving
-
-        with saving.CustomObjectScope(custom_objects):
+        with CustomObjectScope(custom_objects):
             return super().from_config(config)
 
 

@@ -237,9 +237,7 @@ _lookup = Lookup(
 
 def serialize(learning_rate_schedule):
     """The schedule as a dict that `deserialize` reads."""
-    from mlkit import saving
-
-    return saving.serialize_keras_object(learning_rate_schedule)
+    return _lookup.serialize(learning_rate_schedule)
 
 
 def deserialize(config, custom_objects=None):

@@ -1,7 +1,12 @@
 """Older names of data utilities, as in `keras.preprocessing`."""
 
-from mlkit.data.image_folder import image_dataset_from_directory
-from mlkit.data.timeseries import timeseries_dataset_from_array
-from mlkit.preprocessing import image, sequence
+from mlkit.core.offer import offer
 
-__all__ = ["image", "image_dataset_from_directory", "sequence", "timeseries_dataset_from_array"]
+__all__, __getattr__, __dir__ = offer(
+    __name__,
+    {
+        ".": "image sequence",
+        "mlkit.data.image_folder": "image_dataset_from_directory",
+        "mlkit.data.timeseries": "timeseries_dataset_from_array",
+    },
+)

@@ -16,7 +16,7 @@ __all__, __getattr__, __dir__ = offer(
             "get_registered_object register_keras_serializable serialize_keras_object"
         ),
         "mlkit.config": "disable_interactive_logging enable_interactive_logging is_interactive_logging_enabled",
-        ".image": "array_to_img img_to_array load_img save_img",
+        "mlkit.preprocessing.image": "array_to_img img_to_array load_img save_img",
         ".numerical": "normalize to_categorical",
         ".progbar": "Progbar",
         ".seed": "set_random_seed",

@@ -3,11 +3,13 @@
 import logging
 import sys
 
+from mlkit.core.settings import is_interactive_logging_enabled
+
 
 def print_message(text):
     """Print a line, or log it (to "mlkit", level INFO) when interactive logging is off. Characters the output cannot show
     become "?"."""
-    if not _interactive():
+    if not is_interactive_logging_enabled():
         logging.getLogger("mlkit").info(text)
         return
     encoding = getattr(sys.stdout, "encoding", None) or "utf-8"
@@ -21,10 +23,4 @@ def in_notebook():
 
 def is_live():
     """Whether the output can be overwritten, so that a moving bar makes sense."""
-    return _interactive() and (in_notebook() or bool(getattr(sys.stdout, "isatty", bool)()))
-
-
-def _interactive():
-    from mlkit import config
-
-    return config.is_interactive_logging_enabled()
+    return is_interactive_logging_enabled() and (in_notebook() or bool(getattr(sys.stdout, "isatty", bool)()))

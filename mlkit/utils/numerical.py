@@ -2,7 +2,9 @@
 
 import numpy as np
 
+from mlkit import ops
 from mlkit.core import dtypes
+from mlkit.core.tensor import Tensor
 
 
 def to_categorical(x, num_classes=None):
@@ -21,10 +23,6 @@ def to_categorical(x, num_classes=None):
     >>> to_categorical([0, 2]).tolist()
     [[1.0, 0.0, 0.0], [0.0, 0.0, 1.0]]
     """
-    from mlkit import ops
-    from mlkit.core import dtypes
-    from mlkit.core.tensor import Tensor
-
     is_tensor = isinstance(x, Tensor)
     labels = ops.convert_to_numpy(x) if is_tensor else np.asarray(x)
     labels = labels.astype("int64")
@@ -56,13 +54,9 @@ def normalize(x, axis=-1, order=2):
     >>> normalize(np.array([[3.0, 4.0]])).tolist()
     [[0.6, 0.8]]
     """
-    from mlkit.core.tensor import Tensor
-
     if isinstance(order, (int, np.integer)) and order < 1:
         raise ValueError(f"normalize: `order` must be at least 1, but is {order}.")
     if isinstance(x, Tensor):
-        from mlkit import ops
-
         return ops.normalize(x, axis=axis, order=order)
     rows = np.asarray(x)
     if rows.ndim < 2:  # a vector is one row, along whichever axis

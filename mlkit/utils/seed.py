@@ -4,6 +4,8 @@ import random
 
 import numpy as np
 
+from mlkit.random import set_global_seed
+
 
 def set_random_seed(seed):
     """Seed Python's `random`, NumPy's global generator and mlkit's: a program that begins with this repeats itself.
@@ -19,8 +21,6 @@ def set_random_seed(seed):
     """
     if isinstance(seed, bool) or not isinstance(seed, (int, np.integer)):
         raise ValueError(f"set_random_seed: `seed` must be an integer, but is {seed!r} of type {type(seed).__name__}.")
-    from mlkit.random import set_global_seed
-
     set_global_seed(seed)  # first: the global generator, when it comes into being, draws from Python's
     random.seed(int(seed))
     np.random.seed(int(seed))

@@ -2,6 +2,9 @@
 
 import gc
 
+from mlkit.core.names import reset_names
+from mlkit.objects.keras_tensor import KerasTensor
+
 
 def clear_session(free_memory=True):
     """Start automatic names ("dense", "dense_1" ...) anew, and free the memory of models that are no longer in use.
@@ -9,8 +12,6 @@ def clear_session(free_memory=True):
     Args:
         free_memory: whether to run Python's garbage collection.
     """
-    from mlkit.core.names import reset_names
-
     reset_names()
     if free_memory:
         gc.collect()
@@ -18,6 +19,4 @@ def clear_session(free_memory=True):
 
 def is_keras_tensor(x):
     """Whether x is a symbolic tensor of the functional API."""
-    from mlkit.objects.keras_tensor import KerasTensor
-
     return isinstance(x, KerasTensor)

@@ -4,7 +4,9 @@ import contextlib
 
 import numpy as np
 
+from mlkit import activations, ops
 from mlkit.core.tensor import Tensor
+from mlkit.models.freezing import leaf_layers
 from mlkit.ops.gradients import GradientTape
 from mlkit.visualization.gallery import Gallery
 from mlkit.visualization.picture import as_pixels
@@ -30,8 +32,6 @@ def grad_cam(model, images, classes=None, layer=None, class_names=None):
 
     Raises ValueError if there is no such layer.
     """
-    from mlkit import ops
-
     images = np.asarray(images)
     layer = _convolutional(model, layer)
     with _logits(model), _noted(layer) as seen, GradientTape() as tape:
@@ -78,16 +78,12 @@ def _wanted(scores, classes):
 
 def _of_class(scores, wanted):
     """Score of the wanted class of each image; with a single score it counts for class 1, and its negative for class 0."""
-    from mlkit import ops
-
     if scores.shape[1] == 1:
         return scores[:, 0] * ops.convert_to_tensor(np.where(wanted == 1, 1.0, -1.0).astype(scores.dtype))
     return ops.take_along_axis(scores, wanted[:, None], axis=1)
 
 
 def _convolutional(model, layer):
-    from mlkit.models.freezing import leaf_layers
-
     if layer is not None and not isinstance(layer, str):
         return layer
     every = leaf_layers(model)
@@ -136,8 +132,6 @@ def _noted(layer):
 @contextlib.contextmanager
 def _logits(model):
     """A block in which the model's last layer has no activation."""
-    from mlkit import activations
-
     last = model.layers[-1]
     own = getattr(last, "activation", None)
     if own not in (activations.softmax, activations.sigmoid):

@@ -4,6 +4,7 @@ import heapq
 
 import numpy as np
 
+from mlkit import data
 from mlkit.visualization.confusion import as_classes, confusion_matrix
 from mlkit.visualization.gallery import Gallery
 
@@ -63,8 +64,6 @@ def predictions_of(model, x, y=None, class_names=None, keep=24):
     Returns:
         `Predictions`.
     """
-    from mlkit import data
-
     class_names = class_names or getattr(x, "class_names", None)
     rows, labels, worst, seen = [], [], [], 0
     for bx, by, _ in data.get_adapter(x, y).epoch(0):
