@@ -6,32 +6,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from mlkit.backends.jax_adapter import control, fused, linalg, rows, windows
+from mlkit.backends.jax_adapter.evaluation import ROWS, evaluate, exact, x64
+from mlkit.backends.jax_adapter.oracle import oracle
 from mlkit.core import debug, dtypes
-from mlkit.core.state import swapped
-from mlkit.core.tensor import Tensor
-
-_x64 = jax.enable_x64 if hasattr(jax, "enable_x64") else jax.experimental.enable_x64
-
-ROWS = {**rows.ROWS, **fused.ROWS, **windows.ROWS, **linalg.ROWS, **control.ROWS}  # op name -> function of jax arrays
-
-
-def exact():
-    """A block in which 64-bit dtypes mean themselves. Never the global switch: it belongs to the program that uses JAX."""
-    return _x64(True)
-
-
-def evaluate(graph, arrays):
-    """The outputs of a graph for jax arrays or tracers. Fused ops without a row run their fallback."""
-    calls = [c.with_args(tuple(map(_constant, c.args))) for c in graph.calls]
-    graph = graph.like(calls, graph.outputs)
-    with swapped(trace=None, recording=(), kernels=ROWS):
-        return [jnp.asarray(t.data) if type(t) is Tensor else jnp.asarray(t) for t in graph.run(*map(Tensor, arrays))]
-
-
-def _constant(a):
-    """An argument of a call; a constant of a graph that another backend traced becomes JAX's, for rows would compute as NumPy does."""
-    return jnp.asarray(a) if isinstance(a, np.ndarray) else a
 
 
 class JaxBackend:
@@ -55,7 +32,7 @@ class JaxBackend:
         if self._default:
 
             def kernel(*args, **params):
-                with _x64(True):
+                with x64(True):
                     return row(*args, **params)
 
         else:
@@ -108,8 +85,6 @@ class JaxBackend:
 
     def oracle(self, graph):
         """See `mlkit.backends.jax_adapter.oracle`."""
-        from mlkit.backends.jax_adapter.oracle import oracle
-
         return oracle(graph)
 
 

@@ -3,32 +3,29 @@
 from jax import lax
 
 
-def _run(graph, arrays):
-    from mlkit.backends.jax_adapter.backend import evaluate
+def make(evaluate):
+    """Op name -> row. evaluate: (graph, arrays) -> the list of its outputs."""
 
-    return tuple(evaluate(graph, arrays))
+    def cond(predicate, *operands, then, orelse):
+        n = len(then.inputs)
+        return lax.cond(predicate, lambda *a: run(then, a[:n]), lambda *a: run(orelse, a[n:]), *operands)
 
+    def while_(*operands, test, body, state):
+        n = len(test.inputs) - state
+        start, of_test, of_body = operands[:state], operands[state : state + n], operands[state + n :]
+        return lax.while_loop(lambda s: run(test, (*s, *of_test))[0], lambda s: run(body, (*s, *of_body)), tuple(start))
 
-def _cond(predicate, *operands, then, orelse):
-    n = len(then.inputs)
-    return lax.cond(predicate, lambda *a: _run(then, a[:n]), lambda *a: _run(orelse, a[n:]), *operands)
+    def scan(*operands, body, xs, carry, length, reverse, save):
+        slices, start, shared = operands[:xs], operands[xs : xs + carry], operands[xs + carry :]
 
+        def step(state, x):
+            out = run(body, (*x, *state, *shared))
+            return out[:carry], (*out[carry:], *(state if save else ()))
 
-def _while(*operands, test, body, state):
-    n = len(test.inputs) - state
-    start, of_test, of_body = operands[:state], operands[state : state + n], operands[state + n :]
-    return lax.while_loop(lambda s: _run(test, (*s, *of_test))[0], lambda s: _run(body, (*s, *of_body)), tuple(start))
+        state, stacked = lax.scan(step, tuple(start), tuple(slices), length=length, reverse=reverse)
+        return *state, *stacked
 
+    def run(graph, arrays):
+        return tuple(evaluate(graph, arrays))
 
-def _scan(*operands, body, xs, carry, length, reverse, save):
-    slices, start, shared = operands[:xs], operands[xs : xs + carry], operands[xs + carry :]
-
-    def step(state, x):
-        out = _run(body, (*x, *state, *shared))
-        return out[:carry], (*out[carry:], *(state if save else ()))
-
-    state, stacked = lax.scan(step, tuple(start), tuple(slices), length=length, reverse=reverse)
-    return *state, *stacked
-
-
-ROWS = {"cond": _cond, "while": _while, "scan": _scan}
+    return {"cond": cond, "while": while_, "scan": scan}

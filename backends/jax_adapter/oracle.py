@@ -4,7 +4,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from mlkit.backends.jax_adapter.backend import evaluate, exact
+from mlkit.backends.jax_adapter.evaluation import evaluate, exact
 from mlkit.core import dtypes
 
 

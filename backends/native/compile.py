@@ -7,6 +7,7 @@ import threading
 import numpy as np
 
 from mlkit.backends.native import arena, pages, threads, versions
+from mlkit.backends.native.check import CheckedProgram
 from mlkit.backends.native.pointwise import typed_scalars
 from mlkit.backends.native.prologue import Prologue
 from mlkit.backends.native.select import as_eager, select
@@ -32,8 +33,6 @@ def compile_graph(backend, graph, inner=False):
     it returns no array that it was given.
     """
     if debug.CHECK:
-        from mlkit.backends.native.check import CheckedProgram
-
         return CheckedProgram(backend, graph)
     if graph.is_due:
         backend.arena.expect(most_alive(graph))

@@ -1,6 +1,7 @@
 """Control flow: the bodies are compiled as programs of their own and run from Python."""
 
 from mlkit.core import debug, dtypes
+from mlkit.core.backend import get_backend
 from mlkit.core.graph import spec_of
 
 
@@ -40,8 +41,5 @@ def program(graph):
     """The compiled form of a body, made once for each way of computing (`mlkit.config.set_exact`)."""
     found = graph.programs.get(debug.EXACT)
     if found is None:
-        from mlkit.backends.native.compile import compile_graph
-        from mlkit.core.backend import get_backend
-
-        found = graph.programs[debug.EXACT] = compile_graph(get_backend("native"), graph, inner=True)
+        found = graph.programs[debug.EXACT] = get_backend("native").compile(graph, inner=True)
     return found

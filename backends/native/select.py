@@ -1,6 +1,6 @@
 """The choice of a kernel for each call of a graph, made once, when the plan is made."""
 
-from mlkit.backends.native import chain, pointwise, update
+from mlkit.backends.native import chain, control, pointwise, update
 from mlkit.backends.native.table import Rows
 from mlkit.compiler.plan import Choice
 from mlkit.core.graph import Graph, spec_of
@@ -91,6 +91,4 @@ def _workspace(kernel, call):
     bodies = [p for p in call.params.values() if type(p) is Graph]
     if not bodies:
         return 0
-    from mlkit.backends.native.control import program
-
-    return max(program(b).plan.arena_bytes + program(b).plan.result_bytes for b in bodies)
+    return max(p.arena_bytes + p.result_bytes for p in (control.program(b).plan for b in bodies))

@@ -14,6 +14,8 @@ import warnings
 
 import numpy as np
 
+from mlkit.backends.native.onednn import steps
+from mlkit.backends.native.onednn.library import library, load
 from mlkit.core.thresholds import threshold
 
 FOR_A_THREAD = threshold("threads", 1 << 17, "elements that pay for a thread")
@@ -61,8 +63,6 @@ def in_parts(work, size, step=1, least=FOR_A_THREAD):
 def _beside_one_another(tasks):
     """Run functions at the same time: in OpenMP's threads where there are some, since these keep a core busy for a while after
     each of oneDNN's kernels, waiting for the next."""
-    from mlkit.backends.native.onednn import steps
-
     if len(tasks) > 1 and steps.can_fork():
         steps.side_by_side([[task] for task in tasks])()
         return
@@ -77,8 +77,6 @@ def _beside_one_another(tasks):
 
 def apply():
     """Tell OpenMP, which asks for the number in each thread of ours."""
-    from mlkit.backends.native.onednn.library import library
-
     _tell_of_fork()
     lib = library()
     if lib is not None and _chosen is not None and lib.has("omp_set_num_threads"):
@@ -88,8 +86,6 @@ def apply():
 def _after_fork():
     """One thread from now on: OpenMP's others stay behind with the parent, and a child that waits for them waits for ever."""
     global _is_forked
-    from mlkit.backends.native.onednn.library import library, load
-
     if load.cache_info().currsize and library() is not None:  # else no threads have been started
         choose(1)
         apply()
@@ -138,8 +134,8 @@ def _blas():
     NumPy has another BLAS."""
     folder = os.path.join(os.path.dirname(os.path.dirname(np.__file__)), "numpy.libs")
     for path in glob.glob(os.path.join(folder, "*openblas*")):
-        library = ctypes.CDLL(path)
+        blas = ctypes.CDLL(path)
         for name in ("scipy_openblas_{}_num_threads64_", "openblas_{}_num_threads64_", "openblas_{}_num_threads"):
-            if hasattr(library, name.format("set")):
-                return getattr(library, name.format("set")), getattr(library, name.format("get"))()
+            if hasattr(blas, name.format("set")):
+                return getattr(blas, name.format("set")), getattr(blas, name.format("get"))()
     return None

@@ -4,6 +4,7 @@ import math
 
 from mlkit.core import dtypes
 from mlkit.core.spec import Dim, Spec, is_known, normalize_axes, reduced, same_size, show, whole
+from mlkit.ops.linalg import slogdet
 from mlkit.ops.numpy.indexing import require_within
 from mlkit.primitives import elementwise as el
 from mlkit.primitives import movement as mov
@@ -88,7 +89,6 @@ def logsumexp(x, axis=None, keepdims=False):
 
 def logdet(x):
     """Logarithm of the absolute value of the determinant of matrices (..., n, n)."""
-    from mlkit.ops.linalg import slogdet
 
     return slogdet(x)[1]
 

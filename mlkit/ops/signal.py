@@ -7,6 +7,7 @@ import math
 from mlkit.core import dtypes
 from mlkit.core.spec import same_size, show, whole
 from mlkit.ops.math import extract_sequences, window_positions
+from mlkit.ops.numpy.padding import pad
 from mlkit.primitives import elementwise as el
 from mlkit.primitives import fourier
 from mlkit.primitives import movement as mov
@@ -142,8 +143,6 @@ def stft(x, sequence_length, sequence_stride, fft_length, window="hann", center=
     _check_frames("stft", sequence_length, sequence_stride, fft_length)
     window = _window("stft", window, sequence_length, fft_length, x.dtype)
     if center:
-        from mlkit.ops.numpy import pad
-
         x = pad(x, [(0, 0)] * (x.ndim - 1) + [(fft_length // 2, fft_length // 2)], mode="reflect")
     return _part(fourier.rfft(extract_sequences(x, fft_length, sequence_stride) * window))
 

@@ -4,7 +4,7 @@ import jax
 import numpy as np
 
 from mlkit.backends.jax_adapter import linalg
-from mlkit.backends.jax_adapter.backend import exact
+from mlkit.backends.jax_adapter.evaluation import exact
 from mlkit.backends.jax_adapter.oracle import differentiated
 from mlkit.core import dtypes
 from mlkit.core.garbage import uncollected

@@ -221,7 +221,7 @@ def on_jax(call, wanted, seen):
     """Where JAX's results are not those, or None. XLA takes its time, so most calls are not asked about."""
     import jax
 
-    from mlkit.backends.jax_adapter.backend import evaluate, exact
+    from mlkit.backends.jax_adapter.evaluation import evaluate, exact
 
     if (call.op, call.place) in seen:
         return None

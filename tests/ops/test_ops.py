@@ -120,7 +120,7 @@ def _oracle_job(row):
 
 @functools.cache
 def oracle_results():
-    from mlkit.backends.jax_adapter.backend import exact
+    from mlkit.backends.jax_adapter.evaluation import exact
 
     return Together(JAX, _oracle_job, exact)
 

@@ -9,6 +9,7 @@ from mlkit.core.spec import require_elements, show, size_of
 from mlkit.core.thresholds import threshold
 from mlkit.ops.image.filters import blur
 from mlkit.ops.image.layout import as_batch, check_choice
+from mlkit.ops.linalg.systems import solve
 from mlkit.primitives import elementwise as el
 from mlkit.primitives.convert import as_tensor, cast
 from mlkit.primitives.movement import broadcast_to, concat, iota, reshape, slice_along, take
@@ -208,7 +209,6 @@ def _homography(start, end):
 
     Hartley and Zisserman, Multiple View Geometry, 2nd ed., section 4.1.
     """
-    from mlkit.ops.linalg import solve
 
     n = start.shape[0]
     sx, sy, ex, ey = (slice_along(p, 2, i, i + 1) for p in (start, end) for i in range(2))

@@ -7,6 +7,7 @@ import math
 
 from mlkit.core import dtypes
 from mlkit.core.spec import is_known, require, show
+from mlkit.ops.control.scans import scan
 from mlkit.ops.image.layout import check_choice
 from mlkit.ops.math import logsumexp, top_k
 from mlkit.ops.numpy import logaddexp
@@ -29,7 +30,6 @@ def _column(x):
 
 def _scan(step, state, *sequences):
     """The state after `step(state, *slices)` for each slice of the sequences' first axis."""
-    from mlkit.ops.control import scan
 
     return scan(lambda carry, xs: (step(carry, *xs), None), state, sequences)[0]
 

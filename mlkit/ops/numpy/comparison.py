@@ -3,6 +3,7 @@
 import math
 
 from mlkit.core import dtypes
+from mlkit.ops.numpy import reductions
 from mlkit.primitives import elementwise as el
 from mlkit.primitives.convert import as_tensor, pair, promote_tensors, require_real, to_bool
 
@@ -134,6 +135,5 @@ def isclose(x1, x2, rtol=1e-5, atol=1e-8, equal_nan=False):
 
 def allclose(x1, x2, rtol=1e-5, atol=1e-8, equal_nan=False):
     """Whether `isclose` holds everywhere: one truth value."""
-    from mlkit.ops.numpy.reductions import all
 
-    return all(isclose(x1, x2, rtol, atol, equal_nan))
+    return reductions.all(isclose(x1, x2, rtol, atol, equal_nan))

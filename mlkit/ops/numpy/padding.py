@@ -6,6 +6,7 @@ from mlkit.core import dtypes
 from mlkit.core.spec import Spec, is_known, require_elements, whole
 from mlkit.core.tensor import Tensor
 from mlkit.objects.variable import Variable
+from mlkit.ops.numpy import reductions, statistics
 from mlkit.ops.numpy.shaping import broadcast_to, reshape
 from mlkit.primitives import elementwise as el
 from mlkit.primitives import movement as mov
@@ -119,8 +120,6 @@ def _by_value(x, axis, before, after, mode):
 
 
 def _statistic(x, axis, mode):
-    from mlkit.ops.numpy import reductions, statistics
-
     function = dict(maximum=reductions.max, minimum=reductions.min, mean=reductions.mean, median=statistics.median)[mode]
     out = function(x, axis=axis, keepdims=True)
     return out if out.dtype == x.dtype else cast(el.round_(out), x.dtype)

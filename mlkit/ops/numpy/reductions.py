@@ -6,6 +6,7 @@ size 1.
 
 from mlkit.core import dtypes
 from mlkit.core.spec import normalize_axes, normalize_axis, reduced, size_of
+from mlkit.ops.numpy.shaping import broadcast_to
 from mlkit.primitives import elementwise as el
 from mlkit.primitives import reduction as red
 from mlkit.primitives.convert import as_tensor, cast, to_bool
@@ -90,8 +91,6 @@ def _extreme(name, reduce, choose, x, axis, keepdims, initial):
         return reduce(x, axes=axes, keepdims=bool(keepdims))
     first = cast(initial, x.dtype)
     if red.size_along(x, axes) == 0:
-        from mlkit.ops.numpy.shaping import broadcast_to
-
         return broadcast_to(first, reduced(x.shape, axes, keepdims))
     return choose(reduce(x, axes=axes, keepdims=bool(keepdims)), first)
 

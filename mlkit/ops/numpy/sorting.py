@@ -7,10 +7,12 @@ from mlkit.core.spec import Dim, Spec, is_known, normalize_axis, show, size_of, 
 from mlkit.core.tensor import Tensor
 from mlkit.objects.keras_tensor import symbolic
 from mlkit.ops.numpy.comparison import comparable
+from mlkit.ops.numpy.creation import linspace
 from mlkit.ops.numpy.shaping import expand_dims, ravel, reshape
 from mlkit.primitives import elementwise as el
 from mlkit.primitives import movement as mov
 from mlkit.primitives import order
+from mlkit.primitives import reduction as red
 from mlkit.primitives.convert import as_tensor, cast, promote_tensors, to_single
 
 __all__ = ["argpartition", "argsort", "bincount", "digitize", "histogram", "isin", "searchsorted", "sort", "unique"]
@@ -149,7 +151,6 @@ def histogram(x, bins=10, range=None):
     >>> counts.tolist(), edges.tolist()
     ([1.0, 1.0, 1.0], [1.0, 2.0, 3.0, 4.0])
     """
-    from mlkit.ops.numpy.creation import linspace
 
     x = as_tensor(x)
     if len(x.shape) != 1:
@@ -171,7 +172,6 @@ def histogram(x, bins=10, range=None):
 
 def _range(x, given):
     """The outer edges of a histogram, apart from one another."""
-    from mlkit.primitives import reduction as red
 
     if given is not None:
         if not isinstance(given, (list, tuple)) or len(given) != 2:

@@ -1,0 +1,34 @@
+"""Graphs evaluated by rows of jax.numpy: what the backend, the oracle and the bodies of control flow share."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from mlkit.backends.jax_adapter import control, fused, linalg, rows, windows
+from mlkit.core.state import swapped
+from mlkit.core.tensor import Tensor
+
+x64 = jax.enable_x64 if hasattr(jax, "enable_x64") else jax.experimental.enable_x64
+
+
+def exact():
+    """A block in which 64-bit dtypes mean themselves. Never the global switch: it belongs to the program that uses JAX."""
+    return x64(True)
+
+
+def evaluate(graph, arrays):
+    """The outputs of a graph for jax arrays or tracers. Fused ops without a row run their fallback."""
+    calls = [c.with_args(tuple(map(_constant, c.args))) for c in graph.calls]
+    graph = graph.like(calls, graph.outputs)
+    with swapped(trace=None, recording=(), kernels=ROWS):
+        return [jnp.asarray(t.data) if type(t) is Tensor else jnp.asarray(t) for t in graph.run(*map(Tensor, arrays))]
+
+
+def _constant(a):
+    """An argument of a call; a constant of a graph that another backend traced becomes JAX's, for rows would compute as NumPy does."""
+    return jnp.asarray(a) if isinstance(a, np.ndarray) else a
+
+
+ROWS = {  # op name -> function of jax arrays
+    **rows.ROWS, **fused.ROWS, **windows.ROWS, **linalg.ROWS, **control.make(evaluate),
+}  # fmt: skip

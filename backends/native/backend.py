@@ -1,0 +1,86 @@
+"""NativeBackend: what mlkit asks of a backend, answered by the modules of this folder."""
+
+import numpy as np
+
+from mlkit.backends.native import into, pointwise, select, threads
+from mlkit.backends.native.arena import Arena
+from mlkit.backends.native.check import checked
+from mlkit.backends.native.compile import compile_graph
+from mlkit.backends.native.onednn.blocks import channel_block
+from mlkit.backends.native.onednn.library import describe
+from mlkit.backends.native.table import build_kernels
+from mlkit.core import debug, dtypes
+
+
+class NativeBackend:
+    """NumPy arrays on the CPU."""
+
+    name = "native"
+
+    def __init__(self):
+        self.xp = np
+        self.kernels = build_kernels(np)
+        if debug.CHECK:
+            plain = self.kernels
+            self.kernels = {name: checked(name, kernel, plain) for name, kernel in plain.items()}
+        self.pointwise, self.into = pointwise.make(np), into.make(np)  # kernels that write into memory given to them
+        self.arena = Arena(np)
+
+    def asarray(self, host, dtype, device=None, owned=False):
+        return (np.asarray if owned else np.array)(host, dtypes.as_numpy(dtype))
+
+    def borrow(self, host, dtype):
+        array = np.asarray(host, dtypes.as_numpy(dtype))
+        return array if array.flags.aligned else array.copy()
+
+    def own(self, array):
+        return np.array(array)
+
+    def to_numpy(self, array):
+        view = np.asarray(array).view()
+        view.flags.writeable = False  # tensors do not change
+        return view
+
+    def devices(self):
+        return ["cpu:0"]
+
+    def on(self, device):
+        """The backend whose tensors live on that device."""
+        return self
+
+    def device_of(self, array):
+        return "cpu:0"
+
+    def synchronize(self):
+        """NumPy computes at once; there is nothing to wait for."""
+
+    def num_threads(self):
+        """How many threads kernels use."""
+        return threads.count()
+
+    def set_num_threads(self, number):
+        threads.choose(number)
+
+    def libraries(self):
+        """Name -> version and place, or why it is missing, of the libraries that kernels come from."""
+        return {"oneDNN": describe(), "threads": str(threads.count())}
+
+    def channel_block(self):
+        """How many channels lie together in images in blocks; None where no kernel gains by that."""
+        return channel_block()
+
+    def can_chain(self, call):
+        """Whether a call may be part of a chain of elementwise ops."""
+        return select.can_chain(self, call)
+
+    def gains_alone(self, call):
+        """Whether a call gains by being a chain of its own."""
+        return select.gains_alone(self, call)
+
+    def keeps(self, call):
+        """The Spec of what the kernel of a call can keep for the call's gradient, or None."""
+        return select.keeps(self, call)
+
+    def compile(self, graph, inner=False):
+        """A program of the graph. inner: of the body of a control-flow op."""
+        return compile_graph(self, graph, inner)
