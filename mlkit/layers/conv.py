@@ -17,6 +17,7 @@ class BaseConv(Layer):
 
     rank = None
     paddings = ("valid", "same")
+    dilates_strides = False  # whether strides and dilation may both be above 1, as in Keras
     _omitted_when_none = ("quantization_config",)
 
     def __init__(
@@ -53,7 +54,7 @@ class BaseConv(Layer):
         self.bias_regularizer = regularizers.get(bias_regularizer)
         self.kernel_constraint = constraints.get(kernel_constraint)
         self.bias_constraint = constraints.get(bias_constraint)
-        if max(self.strides) > 1 and max(self.dilation_rate) > 1:
+        if not self.dilates_strides and max(self.strides) > 1 and max(self.dilation_rate) > 1:
             raise ValueError(
                 f"{type(self).__name__}: strides {self.strides} and dilation {self.dilation_rate} cannot both be above 1."
             )

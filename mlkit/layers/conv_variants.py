@@ -114,6 +114,8 @@ Convolution1DTranspose, Convolution2DTranspose, Convolution3DTranspose = Conv1DT
 class BaseDepthwiseConv(BaseConv):
     """Each channel convolved with `depth_multiplier` kernels of its own: channels * depth_multiplier output channels."""
 
+    dilates_strides = True
+
     def __init__(
         self,
         kernel_size,
@@ -193,6 +195,8 @@ class DepthwiseConv2D(BaseDepthwiseConv):
 
 class BaseSeparableConv(BaseConv):
     """A depthwise convolution followed by a pointwise one (Chollet, Xception, 2017)."""
+
+    dilates_strides = True
 
     def __init__(
         self,

@@ -64,9 +64,7 @@ def check(drawn):
     rounded = _agree("predictions", expected, _outputs(theirs, x), lambda: _moved(drawn, x, weights, _outputs))
     with tempfile.TemporaryDirectory() as folder:
         _check_files(ours, theirs, x, [expected, _outputs(theirs, x)], folder)
-    # Keras truncates the labels of outputs that are whole numbers, and the factors of penalties on them
-    penalized = [layer.output for layer in ours.layers if layer.activity_regularizer is not None]
-    is_float = all(t.dtype == "float32" for t in mlkit.tree.flatten([ours.outputs, penalized]))
+    is_float = all(dtype == "float32" for dtype in (*_trained_dtypes(ours, x), *_trained_dtypes(theirs, x)))
     # and it keeps losses of outputs under the names of their layers, so that those of one layer overwrite each other
     is_named = len(expected) == max(1, len(drawn.outputs))
     if ours.trainable_weights and is_float and is_named and all(np.isfinite(y).all() for y in expected):
@@ -105,6 +103,15 @@ def _weighted(drawn, library, x, weights=None):
             layer.finalize_state()
     model(_one_or_list(x), training=False)
     return model
+
+
+def _trained_dtypes(model, x):
+    """Dtypes of what losses and penalties are computed from. Keras truncates the labels of outputs that are whole numbers, and the
+    factors of penalties on them; and its ReLU of whole numbers answers in them where it has said float32."""
+    library = mlkit if isinstance(model, mlkit.Model) else keras
+    penalized = [layer.output for layer in model.layers if layer.activity_regularizer is not None]
+    found = library.Model(model.inputs, library.tree.flatten([model.outputs, penalized]))(_one_or_list(x), training=False)
+    return [library.backend.standardize_dtype(t.dtype) for t in library.tree.flatten(found)]
 
 
 def _one_or_list(arrays):

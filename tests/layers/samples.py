@@ -69,7 +69,9 @@ CONVOLUTION = [
     S("Conv3DTranspose", VOL, filters=2, kernel_size=2, strides=(2, 1, 1)),
     S("DepthwiseConv1D", SEQ, kernel_size=2, depth_multiplier=2),
     S("DepthwiseConv2D", IMG, kernel_size=3, depth_multiplier=2, padding="same", strides=2, depthwise_regularizer="l2"),
+    S("DepthwiseConv2D", IMG, kernel_size=2, strides=2, dilation_rate=2),
     S("SeparableConv1D", SEQ, filters=4, kernel_size=3, padding="same"),
+    S("SeparableConv2D", IMG, filters=3, kernel_size=2, strides=(2, 1), dilation_rate=2, padding="same"),
     S("SeparableConv2D", IMG, filters=5, kernel_size=3, depth_multiplier=2, activation="relu"),
 ]
 
