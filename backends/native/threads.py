@@ -7,7 +7,6 @@ all that oneDNN does meanwhile.
 
 import ctypes
 import functools
-import glob
 import os
 import threading
 import warnings
@@ -133,8 +132,9 @@ def _blas():
     """(the function that sets the number of threads of the OpenBLAS in NumPy's wheels, the number it had at first); None where
     NumPy has another BLAS."""
     folder = os.path.join(os.path.dirname(os.path.dirname(np.__file__)), "numpy.libs")
-    for path in glob.glob(os.path.join(folder, "*openblas*")):
-        blas = ctypes.CDLL(path)
+    files = os.listdir(folder) if os.path.isdir(folder) else ()
+    for file in sorted(f for f in files if "openblas" in f):
+        blas = ctypes.CDLL(os.path.join(folder, file))
         for name in ("scipy_openblas_{}_num_threads64_", "openblas_{}_num_threads64_", "openblas_{}_num_threads"):
             if hasattr(blas, name.format("set")):
                 return getattr(blas, name.format("set")), getattr(blas, name.format("get"))()

@@ -5,14 +5,14 @@ import re
 
 from mlkit.core.state import state, swapped
 
+_NO_WORD = re.compile(r"\W+")
+_BETWEEN_WORDS = re.compile("(?=[A-Z])(?:(?<=[a-z])|(?<=.)(?=.[a-z]))")
 _counts = {}  # name -> what counts how often it was asked for; `setdefault` and `next` are safe among threads
 
 
 def to_snake_case(name):
     """`MaxPooling2D` -> "max_pooling2d"."""
-    name = re.sub(r"\W+", "", name)
-    name = re.sub("(.)([A-Z][a-z]+)", r"\1_\2", name)
-    return re.sub("([a-z])([A-Z])", r"\1_\2", name).lower()
+    return _BETWEEN_WORDS.sub("_", _NO_WORD.sub("", name)).lower()
 
 
 def auto_name(prefix):

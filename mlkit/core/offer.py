@@ -3,6 +3,8 @@
 import importlib
 import sys
 
+from mlkit.core.garbage import uncollected
+
 
 def offer(package, homes):
     """A package's ``__all__, __getattr__, __dir__ = offer(__name__, homes)``.
@@ -17,6 +19,7 @@ def offer(package, homes):
     home_of = {name: module for module, names in homes.items() for name in names.split()}
     namespace = vars(sys.modules[package])
 
+    @uncollected()  # what is imported stays
     def find(name):
         home = home_of.get(name)
         if home is None:

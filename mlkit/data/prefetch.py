@@ -3,7 +3,6 @@
 import collections
 import contextlib
 import contextvars
-import queue
 import threading
 
 from mlkit.core.ownership import own_arrays
@@ -23,6 +22,8 @@ def prefetch(iterable, size=2, own=False):
     >>> list(prefetch(range(3)))
     [0, 1, 2]
     """
+    import queue  # not needed by a fit on arrays
+
     ready = queue.Queue(max(1, size))
     stopped = threading.Event()
     surroundings = dict(backend=state.backend, kernels=state.kernels, device=state.device)
@@ -47,6 +48,8 @@ def prefetch(iterable, size=2, own=False):
 
 
 def _produce(iterable, ready, stopped, surroundings, own):
+    import queue
+
     def put(item, error=None):
         while not stopped.is_set():
             with contextlib.suppress(queue.Full):

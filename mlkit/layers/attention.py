@@ -1,9 +1,7 @@
 """Attention with heads: MultiHeadAttention and GroupedQueryAttention."""
 
-import string
-
 from mlkit import ops
-from mlkit.layers.attention_heads import HeadedAttention
+from mlkit.layers.attention_heads import LETTERS, HeadedAttention
 from mlkit.layers.options import axes_of, positive
 
 
@@ -91,9 +89,9 @@ class MultiHeadAttention(HeadedAttention):
             )
         self.attention_axes = axes
         self._build_attention(axes)
-        free = string.ascii_lowercase[: rank - 1]
+        free = LETTERS[: rank - 1]
         sizes = self.output_shape or (query_shape[-1],)
-        out = string.ascii_uppercase[: len(sizes)]
+        out = LETTERS.upper()[: len(sizes)]
         self._output_dense = self._projection(
             "attention_output",
             f"{free}yz,yz{out}->{free}{out}",
@@ -104,7 +102,7 @@ class MultiHeadAttention(HeadedAttention):
 
     def _into_heads(self, name, shape, size, activation=None):
         """(..., features) -> (..., heads, size)"""
-        free = string.ascii_lowercase[: len(shape) - 1]
+        free = LETTERS[: len(shape) - 1]
         return self._projection(name, f"{free}x,xyz->{free}yz", (self.num_heads, size), "yz", shape, activation)
 
     # Keras's names for the projections, in code and in weights files

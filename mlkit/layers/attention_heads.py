@@ -1,7 +1,6 @@
 """What attention layers with several heads share: projections, the mask of who may look at whom, and the products."""
 
 import math
-import string
 
 from mlkit import constraints, initializers, ops, regularizers
 from mlkit.layers.activation import Softmax
@@ -10,6 +9,8 @@ from mlkit.layers.einsum_dense import EinsumDense
 from mlkit.layers.layer import Layer
 from mlkit.layers.options import positive, within
 from mlkit.objects.config_object import serialized
+
+LETTERS = "abcdefghijklmnopqrstuvwxyz"  # names of axes
 
 
 class HeadedAttention(Layer):
@@ -197,7 +198,7 @@ def _with_heads_axis(mask, rank, axes):
 
 def _equations(rank, axes):
     """Einsum equations for scores from (key, query) and for outputs from (scores, value), heads and size last."""
-    letters = iter(string.ascii_lowercase)
+    letters = iter(LETTERS)
     target = [next(letters) for _ in range(rank)]  # of the query: batch, positions ..., heads, size
     source = [next(letters) if i in axes else c for i, c in enumerate(target)]
     size = next(letters)

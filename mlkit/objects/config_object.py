@@ -61,8 +61,12 @@ _signatures = {}
 def init_signature(cls):
     """Signature of a class's `__init__`, kept."""
     if cls not in _signatures:
-        _signatures[cls] = inspect.signature(cls.__init__)
+        _signatures[cls] = inspect.signature(_any_arguments if cls.__init__ is object.__init__ else cls.__init__)
     return _signatures[cls]
+
+
+def _any_arguments(self, /, *args, **kwargs):
+    """What `object.__init__` takes: of a function in C, `inspect` has to parse the signature from a text."""
 
 
 def serialized(value):

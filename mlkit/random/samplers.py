@@ -15,8 +15,6 @@ from mlkit.primitives.fused import masked_scale
 from mlkit.primitives.movement import broadcast_to, full, iota, reshape, take
 from mlkit.primitives.order import argsort
 from mlkit.primitives.reduction import argmax, cumsum, sum_
-from mlkit.random.gamma import log_gamma
-from mlkit.random.rejection import PROPOSALS, first_accepted
 from mlkit.random.seed_generator import draw_seed
 
 
@@ -184,6 +182,8 @@ def gamma(shape, alpha, dtype=None, seed=None):
     >>> bool(0.9 < slope < 1.1)
     True
     """
+    from mlkit.random.gamma_variates import log_gamma
+
     dtype = _float_dtype("gamma", dtype)
     return cast(el.exp(log_gamma(draw_seed(seed), as_shape("random.gamma", shape), alpha)), dtype)
 
@@ -192,6 +192,8 @@ def beta(shape, alpha, beta, dtype=None, seed=None):
     """Numbers of the beta distribution: a / (a + b) for gamma-distributed a and b, from logarithms so that small ones do not
     vanish. Differentiable in `alpha` and `beta`, as `gamma` is.
     """
+    from mlkit.random.gamma_variates import log_gamma
+
     dtype = _float_dtype("beta", dtype)
     key_a, key_b = bits.split(draw_seed(seed), 2)
     shape = as_shape("random.beta", shape)
@@ -225,6 +227,8 @@ def _binomial_inversion(key, n, p):
 
 def _binomial_rejection(key, n, p):
     """Algorithm BTRS of W. Hörmann, "The generation of binomial random variates", J. Stat. Comput. Simul. 46 (1993)."""
+    from mlkit.random.rejection import PROPOSALS, first_accepted
+
     spread = el.sqrt(n * p * (1 - p))
     b = 1.15 + 2.53 * spread
     a = -0.0873 + 0.0248 * b + 0.01 * p

@@ -1,6 +1,5 @@
 """Tensors from shapes and ranges. The default dtype is the default float type, as in Keras."""
 
-import cmath
 import math
 
 import numpy as np
@@ -102,7 +101,7 @@ def arange(start, stop=None, step=None, dtype=None):
         start, stop = 0, start
     step = 1 if step is None else step
     if is_known(start, stop, step):
-        if step == 0 or not all(map(cmath.isfinite, (start, stop, step))):
+        if step == 0 or not all(n - n == 0 for n in (start, stop, step)):  # inf - inf is no number
             raise ValueError(f"arange: limits must be finite and the step not 0, but got {start}, {stop} and step {step}.")
         if abs(stop - start) / abs(step) > _MOST:
             raise MemoryError(f"arange: there is no memory for the numbers from {start} to {stop} by {step}.")
