@@ -63,9 +63,11 @@ def measure(keras, workload, seconds):
 def product_flops(mlkit, model, x, y):
     """FLOPs of the products and convolutions in a training step."""
     from mlkit.compiler.cost import graph_flops
+    from mlkit.primitives.linear import matmul
+    from mlkit.primitives.window import conv, conv_input, conv_kernel
 
     step = mlkit.function(lambda data: model.train_step(data))
-    return graph_flops(step.graph((x, y)), only=("matmul", "conv", "conv_input", "conv_kernel"))
+    return graph_flops(step.graph((x, y)), only=(matmul, conv, conv_input, conv_kernel))
 
 
 if __name__ == "__main__":

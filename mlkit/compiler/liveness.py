@@ -1,8 +1,6 @@
 """How much memory the results of a graph take at any time, before there is a plan."""
 
-from mlkit.compiler import layout
-from mlkit.compiler.views import VIEWS
-from mlkit.core import dtypes
+from mlkit.core import dtypes, layout
 from mlkit.core.tensor import Value
 
 
@@ -12,7 +10,7 @@ def most_alive(graph):
     for i, call in enumerate(graph.calls):
         last.update(dict.fromkeys(call.inputs, i))
     kept = {v for v in graph.outputs if type(v) is Value}
-    views = [c for c in graph.calls if c.op.name in VIEWS and c.inputs]
+    views = [c for c in graph.calls if c.op.traits.view and c.inputs]
     for view in reversed(views):  # what it looks at is needed as long as it is
         source, seen = view.args[0], view.outs[0]
         last[source] = max(last[source], last.pop(seen, 0))

@@ -8,11 +8,9 @@ that dies in it. What the graph returns never lies in the arena.
 import bisect
 import math
 
-from mlkit.compiler import layout
 from mlkit.compiler.passes import inplace
 from mlkit.compiler.passes.rewrite import count_uses
-from mlkit.compiler.views import VIEWS
-from mlkit.core import debug, dtypes
+from mlkit.core import debug, dtypes, layout
 from mlkit.core.tensor import Value
 
 ALIGNMENT = 64  # bytes: one cache line, and enough for the widest vector loads
@@ -101,7 +99,7 @@ class Place:
 
 def _may_be_view(call, choice):
     """Whether the result may be a view of the first argument."""
-    return choice.aliases or call.op.name in VIEWS
+    return choice.aliases or call.op.traits.view is not None
 
 
 def _sees_constant(call, choice):
@@ -139,7 +137,7 @@ class Plan:
 
     def is_view(self, call):
         """Whether a call only looks at the memory of its first argument in another way."""
-        source = call.args[0] if call.op.name in VIEWS else None
+        source = call.args[0] if call.op.traits.view is not None else None
         return type(source) is Value and self.place(call.outs[0]).storage is self.place(source).storage
 
     # ---- where values lie --------------------------------------------------------------------------------------------
@@ -184,7 +182,7 @@ class Plan:
         (v,) = call.outs
         if 0 in v.shape:  # there is nothing to see, and a slice of nothing begins nowhere
             return Place(place.storage, 0, layout.contiguous(v.shape, dtypes.itemsize(v.dtype)))
-        found = VIEWS[call.op.name](source, place.offset, place.strides, **call.params)
+        found = call.op.traits.view(source, place.offset, place.strides, **call.params)
         return None if found is None else Place(place.storage, *found)
 
     def _keep_outputs(self, own):

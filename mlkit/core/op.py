@@ -13,6 +13,7 @@ from mlkit.core import autograd, dtypes
 from mlkit.core.spec import ShapesDiffer, Spec, is_known, size_of
 from mlkit.core.state import state, swapped
 from mlkit.core.tensor import Tensor, Value, as_arrays
+from mlkit.core.traits import UNKNOWN
 
 _ndarray = np.ndarray
 OPS = {}  # name -> Op: all operations there are
@@ -32,17 +33,27 @@ class Op:
               Where `spec` raises `ShapesDiffer`, the fallback is run if it can broadcast these shapes.
     asks_first  whether eager calls ask the spec before the kernel: its kernels rely on arguments that fit together, where others
               fail by themselves. Those of fused ops do.
+    traits    the rest that is known of it: see `Traits`
+    variants  kind -> op: what does the same work in another way, "wide" or "in_blocks"; see `variant`
+    base      the op that this one is a variant of, or None
     """
 
-    __slots__ = ("name", "spec", "vjp", "keep", "fallback", "asks_first", "_outputs")
+    __slots__ = ("name", "spec", "vjp", "keep", "fallback", "asks_first", "traits", "variants", "base", "_outputs")
 
-    def __init__(self, name, spec, vjp=None, keep="xy", fallback=None, asks_first=False):
+    def __init__(self, name, spec, vjp=None, keep="xy", fallback=None, asks_first=False, traits=UNKNOWN):
         if name in OPS:
             raise ValueError(f"Op {name!r} is defined twice.")
         self.name, self.spec, self.vjp, self.keep, self.fallback = name, spec, vjp, keep, fallback
-        self.asks_first = asks_first or (fallback is not None and not getattr(spec, "elementwise", False))
+        self.asks_first = asks_first or (fallback is not None and not traits.broadcasts)
+        self.traits, self.variants, self.base = traits, {}, None
         self._outputs = {}  # what `outputs` has found
         OPS[name] = self
+
+    def variant(self, kind, *args, **options):
+        """A further op, `name`_`kind`, that is reached from this one as ``variants[kind]``; arguments as for `Op`."""
+        made = self.variants[kind] = Op(f"{self.name}_{kind}", *args, **options)
+        made.base = self
+        return made
 
     def __call__(self, *args, **params):
         return bind(self, args, params)

@@ -8,18 +8,17 @@ from mlkit.ops.linalg import slogdet
 from mlkit.ops.numpy.indexing import require_within
 from mlkit.primitives import elementwise as el
 from mlkit.primitives import movement as mov
+from mlkit.primitives import shape as sh
 from mlkit.primitives.convert import as_tensor, cast, promote_tensors, require_real, to_float, to_real, to_single
 from mlkit.primitives.order import argsort
-from mlkit.primitives.reduction import max_, size_operand, sum_
+from mlkit.primitives.reduction import max_, size_operand
+from mlkit.primitives.shape import sum_
 
 __all__ = [
     "cdist", "erf", "erfc", "erfinv", "extract_sequences", "in_top_k", "logdet", "logsumexp", "rsqrt", "segment_max",
     "segment_min",
     "segment_prod", "segment_sum", "top_k", "view_as_complex", "view_as_real",
 ]  # fmt: skip
-
-_erfc = el.unary("erfc", lambda g, y, x: g * el.exp(-x * x) * (-2 / math.sqrt(math.pi)), floating=True, takes=dtypes.FLOATS)
-
 
 # ---- elementwise -----------------------------------------------------------------------------------------------------
 
@@ -40,7 +39,7 @@ def erf(x):
 
 def erfc(x):
     """1 - erf(x), exact for large x too."""
-    return _erfc(to_real("erfc", x))
+    return el.erfc(to_real("erfc", x))
 
 
 def erfinv(x):
@@ -57,7 +56,7 @@ def view_as_complex(x):
     x = to_single(to_real("view_as_complex", x))
     if not x.ndim or (is_known(x.shape[-1]) and x.shape[-1] != 2):
         raise ValueError(f"view_as_complex: the last axis must hold (real, imaginary), but the shape is {show(x.shape)}.")
-    real, imag = (mov.reshape(mov.slice_along(x, x.ndim - 1, i, i + 1), shape=x.shape[:-1]) for i in range(2))
+    real, imag = (sh.reshape(mov.slice_along(x, x.ndim - 1, i, i + 1), shape=x.shape[:-1]) for i in range(2))
     return el.complex_(real, imag)
 
 
@@ -66,7 +65,7 @@ def view_as_real(x):
     x = as_tensor(x)
     if x.dtype not in dtypes.COMPLEX:
         raise TypeError(f"view_as_real: expected a complex tensor, but got {x.dtype}.")
-    parts = (mov.reshape(part, shape=(*x.shape, 1)) for part in (el.real(x), el.imag(x)))
+    parts = (sh.reshape(part, shape=(*x.shape, 1)) for part in (el.real(x), el.imag(x)))
     return mov.concat(*parts, axis=x.ndim)
 
 
@@ -84,7 +83,7 @@ def logsumexp(x, axis=None, keepdims=False):
     peak = el.stop_gradient(max_(x, axes=axes, keepdims=True))
     peak = el.where(el.isfinite(peak), peak, 0.0)  # a row of -inf is -inf, not NaN
     total = el.log(sum_(el.exp(x - peak), axes=axes, keepdims=True)) + peak
-    return total if keepdims else mov.reshape(total, shape=reduced(x.shape, axes, False))
+    return total if keepdims else sh.reshape(total, shape=reduced(x.shape, axes, False))
 
 
 def logdet(x):
@@ -109,7 +108,7 @@ def _segments(name, combine, start):
         first = mov.full(shape=(num_segments + 1, *data.shape[1:]), value=start(data.dtype), dtype=data.dtype)
         n = size_operand(num_segments, ids.dtype)
         ids = el.where(el.and_(ids >= 0, ids < n), ids, n)  # one more segment for those that are left out
-        return mov.slice_along(combine(first, mov.reshape(ids, shape=(*ids.shape, 1)), data), 0, 0, num_segments)
+        return mov.slice_along(combine(first, sh.reshape(ids, shape=(*ids.shape, 1)), data), 0, 0, num_segments)
 
     return reduce
 
@@ -211,7 +210,7 @@ def in_top_k(targets, predictions, k):
         )
     classes = predictions.shape[1]
     require_within(f"in_top_k: `targets` for {show((classes,))[0]} classes", targets, -classes, classes)
-    index = mov.reshape(targets, shape=(*targets.shape, 1))
+    index = sh.reshape(targets, shape=(*targets.shape, 1))
     own = mov.take_along_axis(predictions, index, axis=predictions.ndim - 1)
     own = el.where(el.isnan(own), -math.inf, own)
     higher = sum_(cast(predictions > own, "int32"), axes=(predictions.ndim - 1,), keepdims=False)
@@ -232,7 +231,7 @@ def cdist(x, y):
         raise ValueError(
             f"cdist: expected shapes (..., m, d) and (..., n, d) with equal d, but got {show(x.shape)} and {show(y.shape)}."
         )
-    d = mov.reshape(x, shape=(*x.shape[:-1], 1, x.shape[-1])) - mov.reshape(y, shape=(*y.shape[:-2], 1, *y.shape[-2:]))
+    d = sh.reshape(x, shape=(*x.shape[:-1], 1, x.shape[-1])) - sh.reshape(y, shape=(*y.shape[:-2], 1, *y.shape[-2:]))
     return el.sqrt(sum_(d * d, axes=(d.ndim - 1,), keepdims=False))
 
 
@@ -256,4 +255,4 @@ def extract_sequences(x, sequence_length, sequence_stride):
 def window_positions(windows, length, stride):
     """Where each element of each window lies: (windows, length)."""
     start = mov.iota(size=windows, dtype="int32") * stride
-    return mov.reshape(start, shape=(windows, 1)) + mov.iota(size=length, dtype="int32")
+    return sh.reshape(start, shape=(windows, 1)) + mov.iota(size=length, dtype="int32")

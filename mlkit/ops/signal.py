@@ -11,6 +11,7 @@ from mlkit.ops.numpy.padding import pad
 from mlkit.primitives import elementwise as el
 from mlkit.primitives import fourier
 from mlkit.primitives import movement as mov
+from mlkit.primitives import shape as sh
 from mlkit.primitives.convert import as_tensor, cast, to_float
 
 __all__ = ["fft", "fft2", "ifft2", "irfft", "istft", "rfft", "stft"]
@@ -47,7 +48,7 @@ def fft(x):
 
 def _two_axes(transform, z):
     perm = (*range(z.ndim - 2), z.ndim - 1, z.ndim - 2)
-    return mov.transpose(transform(mov.transpose(transform(z), perm=perm)), perm=perm)
+    return sh.transpose(transform(sh.transpose(transform(z), perm=perm)), perm=perm)
 
 
 def _images(name, x):
@@ -161,7 +162,7 @@ def istft(x, sequence_length, sequence_stride, fft_length, length=None, window="
     frames = fourier.irfft(_resized(z, fft_length // 2 + 1), length=fft_length)
     window = _window("istft", window, sequence_length, fft_length, frames.dtype)
     total = fft_length + sequence_stride * (count - 1)
-    weight = _overlap_add(mov.broadcast_to(window * window, shape=(count, fft_length)), total, sequence_stride)
+    weight = _overlap_add(sh.broadcast_to(window * window, shape=(count, fft_length)), total, sequence_stride)
     signal = _overlap_add(frames * window, total, sequence_stride) / el.where(weight > 1e-10, weight, 1.0)
     start = fft_length // 2 if center else 0
     stop = total - start if length is None else min(start + length, total)
@@ -172,7 +173,7 @@ def _overlap_add(frames, total, stride):
     """(..., frames, length) -> (..., total): each frame added where it belongs."""
     *lead, count, length = frames.shape
     n = len(lead)
-    place = mov.reshape(window_positions(count, length, stride), shape=(count, length, 1))
-    moved = mov.transpose(frames, perm=(n, n + 1, *range(n)))
+    place = sh.reshape(window_positions(count, length, stride), shape=(count, length, 1))
+    moved = sh.transpose(frames, perm=(n, n + 1, *range(n)))
     out = mov.scatter_add(mov.full(shape=(total, *lead), value=0, dtype=frames.dtype), place, moved)
-    return mov.transpose(out, perm=(*range(1, n + 1), 0))
+    return sh.transpose(out, perm=(*range(1, n + 1), 0))

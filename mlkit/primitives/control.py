@@ -9,9 +9,11 @@ from mlkit.core import dtypes
 from mlkit.core.autograd import vjp_of
 from mlkit.core.body import trace_body
 from mlkit.core.graph import spec_of
-from mlkit.core.op import OPS, Op
+from mlkit.core.op import Op
 from mlkit.core.spec import Spec
 from mlkit.core.state import swapped
+from mlkit.core.traits import Traits
+from mlkit.primitives.movement import full
 
 
 def _outputs(graph):
@@ -23,7 +25,7 @@ def _is_float(x):
 
 
 def _zeros(x):
-    return OPS["full"](shape=x.shape, value=0, dtype=x.dtype)
+    return full(shape=x.shape, value=0, dtype=x.dtype)
 
 
 def _gradients(graph, xs, gs):
@@ -85,7 +87,13 @@ def _cond_vjp(g, out, predicate, *operands, then, orelse):
 
 # predicate bool (), then the inputs of graph `then`, then those of graph `orelse` -> the outputs of the one that is run; both
 # have outputs of the same specs.
-cond_op = Op("cond", _cond_spec, _cond_vjp, "x")
+cond_op = Op(
+    "cond",
+    _cond_spec,
+    _cond_vjp,
+    "x",
+    traits=Traits(body_flops=lambda params, cost: max(cost(params["then"]), cost(params["orelse"]))),
+)
 
 
 # ---- while -----------------------------------------------------------------------------------------------------------
@@ -98,9 +106,20 @@ def _while_vjp(*_, **__):
     )
 
 
+def _flops_of_one_turn(params, cost):
+    """How many turns there are only the run knows."""
+    return cost(params["test"]) + cost(params["body"])
+
+
 # operands: n values of the loop's state, then what graph `test` takes besides, then what graph `body` takes besides; n =
 # `state`. test(state, ...) -> bool (); body(state, ...) -> state. The body runs as long as the test is true. -> the last state
-while_op = Op("while", lambda *operands, test, body, state: tuple(operands[:state]), _while_vjp, "")
+while_op = Op(
+    "while",
+    lambda *operands, test, body, state: tuple(operands[:state]),
+    _while_vjp,
+    "",
+    traits=Traits(body_flops=_flops_of_one_turn),
+)
 
 
 # ---- scan ------------------------------------------------------------------------------------------------------------
@@ -161,4 +180,10 @@ def _scan_vjp(g, out, *operands, body, xs, carry, length, reverse, save):
 # operands: `xs` tensors that are sliced along axis 0, `carry` values of the state, then what the body takes besides.
 # body(slices, state, ...) -> state, ys; it runs `length` times, from the last slice to the first if `reverse`.
 # -> the last state, the ys of all steps stacked in the slices' order, and with `save` also the states before each step.
-scan_op = Op("scan", _scan_spec, _scan_vjp, "xy")
+scan_op = Op(
+    "scan",
+    _scan_spec,
+    _scan_vjp,
+    "xy",
+    traits=Traits(body_flops=lambda params, cost: params["length"] * cost(params["body"])),
+)

@@ -8,7 +8,8 @@ from mlkit.core.state import state
 from mlkit.core.tensor import Symbol, Tensor
 from mlkit.core.variable import BaseVariable
 from mlkit.primitives import elementwise as el
-from mlkit.primitives.movement import concat, reshape
+from mlkit.primitives.movement import concat
+from mlkit.primitives.shape import reshape
 
 __all__ = ["cast", "convert_to_numpy", "convert_to_tensor", "is_tensor"]
 

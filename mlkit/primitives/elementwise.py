@@ -6,7 +6,9 @@ from mlkit.core import dtypes
 from mlkit.core.op import Op
 from mlkit.core.spec import Spec, broadcast, is_known
 from mlkit.core.tensor import Tensor
-from mlkit.primitives.movement import sum_to
+from mlkit.core.traits import Traits
+from mlkit.primitives.counts import free
+from mlkit.primitives.shape import sum_to
 
 
 def _operand_dtype(name, operands):
@@ -54,7 +56,6 @@ def elementwise_spec(name, dtype=None, takes=dtypes.ALL):
         require_dtype(name, own, takes)
         return Spec(shape, dtype or own)
 
-    spec.elementwise = True  # for passes: operands broadcast, and a number may stand for a tensor that repeats it
     return spec
 
 
@@ -68,21 +69,21 @@ def float_spec(name, takes=FLOATING):
     return spec
 
 
-def unary(name, vjp=None, keep="x", dtype=None, floating=False, takes=None):
+def unary(name, vjp=None, keep="x", dtype=None, floating=False, takes=None, **traits):
     """An op of one tensor, of floats or the dtypes that it takes. `vjp(g, y, x)` returns the one gradient."""
     rule = None if vjp is None else lambda g, y, x: (vjp(g, y, x),)
     spec = float_spec(name, takes or FLOATING) if floating else elementwise_spec(name, dtype, takes or dtypes.ALL)
-    return Op(name, spec, rule, keep)
+    return Op(name, spec, rule, keep, traits=Traits(True, broadcasts=not floating, **traits))
 
 
-def binary(name, vjp=None, keep="x", dtype=None, takes=dtypes.ALL):
+def binary(name, vjp=None, keep="x", dtype=None, takes=dtypes.ALL, **traits):
     """An op of two broadcast operands. `vjp(g, z, x, y)` returns both gradients, still in the broadcast shape."""
 
     def rule(g, z, x, y):
         gx, gy = vjp(g, z, x, y)
         return _fit(gx, x), _fit(gy, y)
 
-    return Op(name, elementwise_spec(name, dtype, takes), vjp and rule, keep)
+    return Op(name, elementwise_spec(name, dtype, takes), vjp and rule, keep, traits=Traits(True, broadcasts=True, **traits))
 
 
 def _fit(g, x):
@@ -91,7 +92,7 @@ def _fit(g, x):
 
 # ---- unary -----------------------------------------------------------------------------------------------------------
 
-neg = unary("neg", lambda g, y, x: -g, "", takes=_NUMBERS)
+neg = unary("neg", lambda g, y, x: -g, "", takes=_NUMBERS, involution=True)
 sign = unary("sign", keep="", takes=_NUMBERS)
 floor = unary("floor", keep="", takes=ORDERED)
 ceil = unary("ceil", keep="", takes=ORDERED)
@@ -116,20 +117,21 @@ arctanh = unary("arctanh", lambda g, y, x: g / (1 - x * x), floating=True)
 tanh = unary("tanh", lambda g, y, x: g * (1 - y * y), "y", floating=True)
 sigmoid = unary("sigmoid", lambda g, y, x: g * (y * (1 - y)), "y", floating=True)
 erf = unary("erf", lambda g, y, x: g * exp(-x * x) * (2 / math.sqrt(math.pi)), floating=True, takes=dtypes.FLOATS)
+erfc = unary("erfc", lambda g, y, x: g * exp(-x * x) * (-2 / math.sqrt(math.pi)), floating=True, takes=dtypes.FLOATS)
 erfinv = unary("erfinv", lambda g, y, x: g * exp(y * y) * (math.sqrt(math.pi) / 2), "y", floating=True, takes=dtypes.FLOATS)
 lgamma = unary("lgamma", lambda g, y, x: g * digamma(x), floating=True, takes=dtypes.FLOATS)
 digamma = unary("digamma", lambda g, y, x: g * _trigamma(x), floating=True, takes=dtypes.FLOATS)
 isfinite = unary("isfinite", keep="", dtype="bool")
 isnan = unary("isnan", keep="", dtype="bool")
-not_ = unary("not", keep="", takes=_BITS)  # logical for bool, bitwise for integers
-stop_gradient = unary("stop_gradient", keep="")
+not_ = unary("not", keep="", takes=_BITS, involution=True)  # logical for bool, bitwise for integers
+stop_gradient = unary("stop_gradient", keep="", view=lambda x, offset, strides: (offset, strides), flops=free)
 
 
 def _cast_vjp(g, y, x, dtype):
     return (cast(g, dtype=x.dtype) if x.dtype in FLOATING and dtype in FLOATING else None,)
 
 
-cast = Op("cast", lambda x, dtype: Spec(x.shape, dtype), _cast_vjp, keep="")
+cast = Op("cast", lambda x, dtype: Spec(x.shape, dtype), _cast_vjp, keep="", traits=Traits(elementwise=True, flops=free))
 
 
 def _bitcast_spec(x, dtype):
@@ -141,7 +143,7 @@ def _bitcast_spec(x, dtype):
     return Spec((*x.shape[:-1], x.shape[-1] * old // new), dtype)
 
 
-bitcast = Op("bitcast", _bitcast_spec, keep="")  # the bytes read as another dtype
+bitcast = Op("bitcast", _bitcast_spec, keep="", traits=Traits(flops=free))  # the bytes read as another dtype
 
 
 def _trigamma(x):
@@ -170,10 +172,17 @@ def _abs_vjp(g, y, x):
     return (g * sign(x) if x.dtype not in dtypes.COMPLEX else cast(g, dtype=x.dtype) * conj(sign(x)),)
 
 
-abs_ = Op("abs", _part_spec, _abs_vjp, keep="x")
+_part = Traits(elementwise=True, flops=free)
+abs_ = Op("abs", _part_spec, _abs_vjp, keep="x", traits=Traits(elementwise=True))
 conj = unary("conj", lambda g, y, x: conj(g), "")
-real = Op("real", _part_spec, lambda g, y, x: (cast(g, dtype=x.dtype),), keep="")
-imag = Op("imag", _part_spec, lambda g, y, x: (cast(g, dtype=x.dtype) * -1j if x.dtype in dtypes.COMPLEX else None,), keep="")
+real = Op("real", _part_spec, lambda g, y, x: (cast(g, dtype=x.dtype),), keep="", traits=_part)
+imag = Op(
+    "imag",
+    _part_spec,
+    lambda g, y, x: (cast(g, dtype=x.dtype) * -1j if x.dtype in dtypes.COMPLEX else None,),
+    keep="",
+    traits=_part,
+)
 
 
 def _complex_spec(x, y):
@@ -183,7 +192,7 @@ def _complex_spec(x, y):
     return Spec(s.shape, "complex64" if s.dtype == "float32" else "complex128")
 
 
-complex_ = Op("complex", _complex_spec, lambda g, z, x, y: (_fit(real(g), x), _fit(-imag(g), y)), keep="")
+complex_ = Op("complex", _complex_spec, lambda g, z, x, y: (_fit(real(g), x), _fit(-imag(g), y)), keep="", traits=_part)
 
 
 # ---- binary ----------------------------------------------------------------------------------------------------------
@@ -206,27 +215,28 @@ def _pow_vjp(g, z, x, y):
     return gx if type(x) is Tensor else None, g * z * log_x
 
 
-add = binary("add", lambda g, z, x, y: (g, g), "")
-sub = binary("sub", lambda g, z, x, y: (g, -g), "", takes=_NUMBERS)
-mul = binary("mul", lambda g, z, x, y: (g * y, g * x))
-div = binary("div", lambda g, z, x, y: (g / y, -g * x / (y * y)), takes=FLOATING)
+add = binary("add", lambda g, z, x, y: (g, g), "", neutral=0, commutes=True)
+sub = binary("sub", lambda g, z, x, y: (g, -g), "", takes=_NUMBERS, neutral=0)
+mul = binary("mul", lambda g, z, x, y: (g * y, g * x), neutral=1, commutes=True)
+div = binary("div", lambda g, z, x, y: (g / y, -g * x / (y * y)), takes=FLOATING, neutral=1)
 floor_div = binary("floor_div", keep="", takes=_REAL)
 mod = binary("mod", lambda g, z, x, y: (g, -g * floor(x / y)), takes=_REAL)  # the result has the divisor's sign, as in Python
-pow_ = binary("pow", _pow_vjp, "xy", takes=_NUMBERS)
-maximum = binary("maximum", _share, "xy")
-minimum = binary("minimum", _share, "xy")
+pow_ = binary("pow", _pow_vjp, "xy", takes=_NUMBERS, neutral=1)
+maximum = binary("maximum", _share, "xy", commutes=True, idempotent=True)
+minimum = binary("minimum", _share, "xy", commutes=True, idempotent=True)
 atan2 = binary("atan2", lambda g, z, x, y: (g * y / (x * x + y * y), -g * x / (x * x + y * y)), takes=dtypes.FLOATS)
 nextafter = binary("nextafter", keep="", takes=dtypes.FLOATS)
-gcd = binary("gcd", keep="", takes=_INTEGERS)
-equal = binary("equal", keep="", dtype="bool")
-not_equal = binary("not_equal", keep="", dtype="bool")
+gcd = binary("gcd", keep="", takes=_INTEGERS, commutes=True)
+equal = binary("equal", keep="", dtype="bool", commutes=True)
+not_equal = binary("not_equal", keep="", dtype="bool", commutes=True)
 less = binary("less", keep="", dtype="bool")
 less_equal = binary("less_equal", keep="", dtype="bool")
-and_ = binary("and", keep="", takes=_BITS)  # and, or, xor: logical for bool, bitwise for integers
-or_ = binary("or", keep="", takes=_BITS)
-xor = binary("xor", keep="", takes=_BITS)
-left_shift = binary("left_shift", keep="", takes=_INTEGERS)
-right_shift = binary("right_shift", keep="", takes=_INTEGERS)
+# and, or, xor: logical for bool, bitwise for integers
+and_ = binary("and", keep="", takes=_BITS, commutes=True, idempotent=True)
+or_ = binary("or", keep="", takes=_BITS, commutes=True, idempotent=True)
+xor = binary("xor", keep="", takes=_BITS, commutes=True)
+left_shift = binary("left_shift", keep="", takes=_INTEGERS, neutral=0)
+right_shift = binary("right_shift", keep="", takes=_INTEGERS, neutral=0)
 
 
 # ---- choose ----------------------------------------------------------------------------------------------------------
@@ -239,11 +249,8 @@ def _where_spec(condition, x, y):
     return Spec(shape, _operand_dtype("where", (x, y)))
 
 
-_where_spec.elementwise = True
-
-
 def _where_vjp(g, z, condition, x, y):
     return None, _fit(where(condition, g, 0.0), x), _fit(where(condition, 0.0, g), y)
 
 
-where = Op("where", _where_spec, _where_vjp, keep="0")
+where = Op("where", _where_spec, _where_vjp, keep="0", traits=Traits(elementwise=True, broadcasts=True))

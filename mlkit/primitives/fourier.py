@@ -3,7 +3,9 @@
 from mlkit.core import dtypes
 from mlkit.core.op import Op
 from mlkit.core.spec import Spec, same_size, show
+from mlkit.core.traits import Traits
 from mlkit.primitives import elementwise as el
+from mlkit.primitives.counts import passes_of_halving
 from mlkit.primitives.movement import concat, flip, full, slice_along
 
 _REAL = {"complex64": "float32", "complex128": "float64"}
@@ -26,8 +28,9 @@ def _complex_spec(name):
 
 
 # The matrix of the transform is symmetric, so it is its own transpose. ifft divides by the length.
-fft = Op("fft", _complex_spec("fft"), lambda g, y, x: (fft(g),), keep="")
-ifft = Op("ifft", _complex_spec("ifft"), lambda g, y, x: (ifft(g),), keep="")
+_transform = Traits(flops=passes_of_halving(5))
+fft = Op("fft", _complex_spec("fft"), lambda g, y, x: (fft(g),), keep="", traits=_transform)
+ifft = Op("ifft", _complex_spec("ifft"), lambda g, y, x: (ifft(g),), keep="", traits=_transform)
 
 
 def _rfft_spec(x):

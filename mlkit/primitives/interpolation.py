@@ -6,8 +6,8 @@ import math
 from mlkit.core.spec import is_known
 from mlkit.primitives import elementwise as el
 from mlkit.primitives.linear import matmul
-from mlkit.primitives.movement import inverse_permutation, iota, reshape, transpose
-from mlkit.primitives.reduction import sum_
+from mlkit.primitives.movement import iota
+from mlkit.primitives.shape import inverse_permutation, reshape, sum_, transpose
 
 
 def triangle(x):

@@ -2,7 +2,9 @@
 
 from mlkit.core.op import Op
 from mlkit.core.spec import Spec, broadcast, same_size, show, size_of
-from mlkit.primitives.movement import reshape, sum_to, transpose
+from mlkit.core.traits import Traits
+from mlkit.primitives.counts import elements
+from mlkit.primitives.shape import reshape, sum_to, transpose
 
 
 def swap(x):
@@ -31,5 +33,9 @@ def _matmul_vjp(g, y, a, b):
     return ga, sum_to(matmul(swap(a), g), b.shape)
 
 
+def _flops(args, outs, params):
+    return 2 * elements(outs[0]) * args[0].shape[-1]
+
+
 # (..., m, k) x (..., k, n) -> (..., m, n); leading axes broadcast
-matmul = Op("matmul", _matmul_spec, _matmul_vjp, keep="x")
+matmul = Op("matmul", _matmul_spec, _matmul_vjp, keep="x", traits=Traits(flops=_flops))

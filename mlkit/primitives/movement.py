@@ -1,8 +1,12 @@
 """Primitives that make, move and pick elements without computing."""
 
-from mlkit.core import dtypes
-from mlkit.core.op import OPS, Op
+from mlkit.core import dtypes, layout
+from mlkit.core.op import Op
 from mlkit.core.spec import Dim, Spec, broadcast, is_known, normalize_axis, same_size, show, size_of
+from mlkit.core.traits import Traits
+from mlkit.primitives import elementwise as el
+from mlkit.primitives.counts import each_update, free
+from mlkit.primitives.shape import broadcast_to, reshape, transpose
 
 # ---- make ------------------------------------------------------------------------------------------------------------
 
@@ -12,59 +16,9 @@ def _full_spec(shape, value, dtype):
     return Spec(shape, dtype)
 
 
-full = Op("full", _full_spec)  # value: a Python number
-iota = Op("iota", lambda size, dtype: Spec((size,), dtype))  # 0, 1, ..., size - 1
-
-
-# ---- shape -----------------------------------------------------------------------------------------------------------
-
-
-def _reshape_spec(x, shape):
-    if any(type(s) is int and s < 0 for s in shape):
-        raise ValueError(f"reshape: sizes must not be negative, but the new shape is {show(shape)}.")
-    if is_known(*x.shape, *shape) and size_of(x.shape) != size_of(shape):
-        raise ValueError(
-            f"reshape: cannot give {size_of(x.shape)} elements of shape {show(x.shape)} the shape {show(shape)} "
-            f"({size_of(shape)} elements)."
-        )
-    return Spec(shape, x.dtype)
-
-
-reshape = Op("reshape", _reshape_spec, lambda g, y, x, shape: (reshape(g, shape=x.shape),), keep="")
-
-
-def _transpose_spec(x, perm):
-    if sorted(perm) != list(range(len(x.shape))):
-        raise ValueError(f"transpose: axes {perm} are not a permutation of the {len(x.shape)} axes of shape {show(x.shape)}.")
-    return Spec([x.shape[p] for p in perm], x.dtype)
-
-
-def inverse_permutation(perm):
-    """The permutation that undoes `perm`."""
-    return tuple(sorted(range(len(perm)), key=perm.__getitem__))
-
-
-transpose = Op("transpose", _transpose_spec, lambda g, y, x, perm: (transpose(g, perm=inverse_permutation(perm)),), keep="")
-
-
-def _broadcast_to_spec(x, shape):
-    if len(shape) < len(x.shape) or any(a != 1 and not same_size(a, b) for a, b in zip(x.shape[::-1], shape[::-1])):
-        raise ValueError(f"broadcast_to: shape {show(x.shape)} cannot be broadcast to {show(shape)}.")
-    return Spec(shape, x.dtype)
-
-
-broadcast_to = Op("broadcast_to", _broadcast_to_spec, lambda g, y, x, shape: (sum_to(g, x.shape),), keep="")
-
-
-def sum_to(g, shape):
-    """Sum over the axes along which `shape` was broadcast to g's shape: the gradient of broadcasting."""
-    if g.shape == shape:
-        return g
-    lead = g.ndim - len(shape)
-    axes = tuple(range(lead)) + tuple(i + lead for i, s in enumerate(shape) if s == 1 and g.shape[i + lead] != 1)
-    if axes:
-        g = OPS["sum"](g, axes=axes, keepdims=False)
-    return g if g.shape == shape else reshape(g, shape=shape)
+_moving = Traits(flops=free)
+full = Op("full", _full_spec, traits=_moving)  # value: a Python number
+iota = Op("iota", lambda size, dtype: Spec((size,), dtype), traits=_moving)  # 0, 1, ..., size - 1
 
 
 # ---- slices and padding ----------------------------------------------------------------------------------------------
@@ -93,8 +47,13 @@ def _slice_vjp(g, y, x, starts, stops, strides):
     return (pad(g, value=0.0, low=tuple(starts), high=tuple(after), interior=inner),)
 
 
+def _slice_view(x, offset, steps, starts, stops, strides):
+    more, new = layout.take_slice(steps, starts, strides)
+    return offset + more, new
+
+
 # starts, stops, strides: one per axis, 0 <= start <= stop <= size, stride >= 1
-slice_ = Op("slice", _slice_spec, _slice_vjp, keep="")
+slice_ = Op("slice", _slice_spec, _slice_vjp, keep="", traits=Traits(view=_slice_view, selects=True, flops=free))
 
 
 def _pad_spec(x, value, low, high, interior):
@@ -118,7 +77,7 @@ def _pad_vjp(g, y, x, value, low, high, interior):
 
 
 # value: Python number; low, high: elements before and after each axis (not negative); interior: elements put between neighbours
-pad = Op("pad", _pad_spec, _pad_vjp, keep="")
+pad = Op("pad", _pad_spec, _pad_vjp, keep="", traits=_moving)
 
 
 def _concat_spec(*xs, axis):
@@ -148,7 +107,7 @@ def _concat_vjp(g, y, *xs, axis):
     return tuple(gs)
 
 
-concat = Op("concat", _concat_spec, _concat_vjp, keep="")
+concat = Op("concat", _concat_spec, _concat_vjp, keep="", traits=_moving)
 
 
 def slice_along(x, axis, start, stop, stride=1):
@@ -162,7 +121,18 @@ def slice_along(x, axis, start, stop, stride=1):
     )
 
 
-flip = Op("flip", lambda x, axes: x, lambda g, y, x, axes: (flip(g, axes=axes),), keep="")
+def _flip_view(x, offset, strides, axes):
+    more = sum((x.shape[a] - 1) * strides[a] for a in axes)
+    return offset + more, tuple(-s if i in axes else s for i, s in enumerate(strides))
+
+
+flip = Op(
+    "flip",
+    lambda x, axes: x,
+    lambda g, y, x, axes: (flip(g, axes=axes),),
+    keep="",
+    traits=Traits(view=_flip_view, flops=free),
+)
 
 
 # ---- picking by index ------------------------------------------------------------------------------------------------
@@ -190,7 +160,8 @@ def _take_vjp(g, y, x, index, axis):
 
 
 # index: any shape, 0 <= index < size of the axis; the result's shape has index.shape in place of the axis
-take = Op("take", _take_spec, _take_vjp, keep="1")
+_picking = Traits(selects=True, flops=free)
+take = Op("take", _take_spec, _take_vjp, keep="1", traits=_picking)
 
 
 def _take_along_axis_spec(x, index, axis):
@@ -220,7 +191,7 @@ def _take_along_axis_vjp(g, y, x, index, axis):
     return scatter_add(zeros, concat(*where_to, axis=1), reshape(g, shape=(size_of(g.shape),))), None
 
 
-take_along_axis = Op("take_along_axis", _take_along_axis_spec, _take_along_axis_vjp, keep="1")
+take_along_axis = Op("take_along_axis", _take_along_axis_spec, _take_along_axis_vjp, keep="1", traits=_picking)
 
 
 def _scatter_spec(x, index, updates):
@@ -248,8 +219,14 @@ def gather_nd(x, index):
 
 # index (..., k): coordinates of slices x[i0, ..., ik-1]; updates (..., *x.shape[k:]) are combined with what is there, equal
 # coordinates one after the other
+_combining = Traits(flops=each_update)
 scatter_add = Op(
-    "scatter_add", _scatter_spec, lambda g, y, x, index, updates: (g, None, gather_nd(g, index)), keep="1", asks_first=True
+    "scatter_add",
+    _scatter_spec,
+    lambda g, y, x, index, updates: (g, None, gather_nd(g, index)),
+    keep="1",
+    asks_first=True,
+    traits=_combining,
 )
 
 
@@ -270,7 +247,12 @@ def _sum_rows(index, updates, size):
 
 # index (n,), updates (n, ...) -> (size, ...), whose row i is the sum of the updates with index i: a scatter_add into zeros
 sum_rows = Op(
-    "sum_rows", _sum_rows_spec, lambda g, y, index, updates, size: (None, take(g, index, axis=0)), keep="0", fallback=_sum_rows
+    "sum_rows",
+    _sum_rows_spec,
+    lambda g, y, index, updates, size: (None, take(g, index, axis=0)),
+    keep="0",
+    fallback=_sum_rows,
+    traits=_combining,
 )
 
 
@@ -282,20 +264,20 @@ def _scatter_mul_vjp(g, y, x, index, updates):
 
 
 def _no_zero(x):
-    return x + OPS["cast"](OPS["equal"](x, 0), dtype=x.dtype)
+    return x + el.cast(el.equal(x, 0), dtype=x.dtype)
 
 
 def _scatter_extreme_vjp(g, y, x, index, updates):
     """In equal shares to all that attain the extreme."""
-    mine = OPS["cast"](OPS["equal"](x, y), dtype=g.dtype)
-    theirs = OPS["cast"](OPS["equal"](updates, gather_nd(y, index)), dtype=g.dtype)
+    mine = el.cast(el.equal(x, y), dtype=g.dtype)
+    theirs = el.cast(el.equal(updates, gather_nd(y, index)), dtype=g.dtype)
     share = g / scatter_add(mine, index, theirs)
     return share * mine, None, gather_nd(share, index) * theirs
 
 
-scatter_mul = Op("scatter_mul", _scatter_spec, _scatter_mul_vjp, asks_first=True)
-scatter_max = Op("scatter_max", _scatter_spec, _scatter_extreme_vjp, asks_first=True)
-scatter_min = Op("scatter_min", _scatter_spec, _scatter_extreme_vjp, asks_first=True)
+scatter_mul = Op("scatter_mul", _scatter_spec, _scatter_mul_vjp, asks_first=True, traits=_combining)
+scatter_max = Op("scatter_max", _scatter_spec, _scatter_extreme_vjp, asks_first=True, traits=_combining)
+scatter_min = Op("scatter_min", _scatter_spec, _scatter_extreme_vjp, asks_first=True, traits=_combining)
 
 
 def _scatter_set_vjp(g, y, x, index, updates):
@@ -303,6 +285,5 @@ def _scatter_set_vjp(g, y, x, index, updates):
     return scatter_set(g, index, zeros), None, gather_nd(g, index)
 
 
-scatter_set = Op(
-    "scatter_set", _scatter_spec, _scatter_set_vjp, keep="1", asks_first=True
-)  # of equal coordinates the last one wins
+# of equal coordinates the last one wins
+scatter_set = Op("scatter_set", _scatter_spec, _scatter_set_vjp, keep="1", asks_first=True, traits=_moving)

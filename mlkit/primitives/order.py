@@ -2,6 +2,8 @@
 
 from mlkit.core.op import Op
 from mlkit.core.spec import Spec, normalize_axis
+from mlkit.core.traits import Traits
+from mlkit.primitives.counts import elements, passes_of_halving
 from mlkit.primitives.movement import take_along_axis
 
 
@@ -20,13 +22,18 @@ def _sort_vjp(g, y, x, axis):
 
 
 # axis: 0 <= axis < rank
-sort = Op("sort", _order_spec("sort"), _sort_vjp, keep="x")
-argsort = Op("argsort", _order_spec("argsort", "int32"), keep="")
+_ordering = Traits(flops=passes_of_halving(1))
+sort = Op("sort", _order_spec("sort"), _sort_vjp, keep="x", traits=_ordering)
+argsort = Op("argsort", _order_spec("argsort", "int32"), keep="", traits=_ordering)
 
 
 def _searchsorted_spec(line, values, side):
     return Spec(values.shape, "int32")
 
 
+def _halvings(args, outs, params):
+    return elements(outs[0]) * args[0].shape[-1].bit_length()
+
+
 # line: ascending vector; where each value belongs in it, before ("left") or after ("right") equal elements
-searchsorted = Op("searchsorted", _searchsorted_spec, keep="")
+searchsorted = Op("searchsorted", _searchsorted_spec, keep="", traits=Traits(flops=_halvings))

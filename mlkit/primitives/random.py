@@ -8,9 +8,12 @@ import math
 from mlkit.core import dtypes
 from mlkit.core.op import Op
 from mlkit.core.spec import Spec, compatible, show, size_of
+from mlkit.core.traits import Traits
 from mlkit.primitives import elementwise as el
 from mlkit.primitives.bernoulli import thresholds
-from mlkit.primitives.movement import concat, reshape, slice_along
+from mlkit.primitives.counts import free
+from mlkit.primitives.movement import concat, slice_along
+from mlkit.primitives.shape import reshape
 
 _SIGNIFICANT = {"bfloat16": 8, "float16": 11, "float32": 24, "float64": 53}  # bits of a float's significand
 
@@ -35,7 +38,7 @@ def _spec(name, allowed):
 
 # Independent uniform bits: the counter-based generator Philox4x64-10 of Salmon, Moraes, Dror and Shaw, "Parallel random
 # numbers: as easy as 1, 2, 3", SC 2011, with the key's 64 bits as the first word of its key, the counter running from 1.
-random_bits = Op("random_bits", _spec("random_bits", dtypes.UINTS))
+random_bits = Op("random_bits", _spec("random_bits", dtypes.UINTS), traits=Traits(flops=free))
 
 
 def _uniform(key, shape, dtype, low=0.0, high=1.0):

@@ -1,28 +1,15 @@
-"""Primitives that reduce axes, and running sums along one."""
+"""Primitives that reduce axes (sums are in `shape`), and running sums along one."""
 
 import functools
 
 from mlkit.core import dtypes
 from mlkit.core.op import Op
-from mlkit.core.spec import Spec, is_known, normalize_axes, normalize_axis, reduced, require_elements, size_of
+from mlkit.core.spec import Spec, is_known, normalize_axis, reduced, require_elements, size_of
+from mlkit.core.traits import Traits
 from mlkit.primitives import elementwise as el
-from mlkit.primitives.movement import broadcast_to, flip, full, pad, reshape, slice_along
-
-
-def _reduce_spec(name):
-    def spec(x, axes, keepdims):
-        axes = normalize_axes(name, axes, len(x.shape))
-        if name in ("max", "min"):
-            require_elements(name, x.shape, axes)
-        return Spec(reduced(x.shape, axes, keepdims), x.dtype)
-
-    return spec
-
-
-def spread(g, x, axes):
-    """A reduced tensor (with or without kept axes) broadcast back to x's shape."""
-    kept = tuple(1 if i in axes else s for i, s in enumerate(x.shape))
-    return broadcast_to(g if g.shape == kept else reshape(g, shape=kept), shape=x.shape)
+from mlkit.primitives.counts import each_input
+from mlkit.primitives.movement import flip, full, pad, slice_along
+from mlkit.primitives.shape import reduce_spec, reshape, spread, sum_
 
 
 def _extreme_vjp(g, y, x, axes, keepdims):
@@ -70,10 +57,10 @@ def _shifted_cumprod(x, axis):
 
 
 # axes: tuple of distinct non-negative ints
-sum_ = Op("sum", _reduce_spec("sum"), lambda g, y, x, axes, keepdims: (spread(g, x, axes),), keep="")
-prod = Op("prod", _reduce_spec("prod"), _prod_vjp, keep="x")
-max_ = Op("max", _reduce_spec("max"), _extreme_vjp)
-min_ = Op("min", _reduce_spec("min"), _extreme_vjp)
+_reduction = Traits(flops=each_input)
+prod = Op("prod", reduce_spec("prod"), _prod_vjp, keep="x", traits=_reduction)
+max_ = Op("max", reduce_spec("max"), _extreme_vjp, traits=_reduction)
+min_ = Op("min", reduce_spec("min"), _extreme_vjp, traits=_reduction)
 
 
 def _arg_spec(name):
@@ -85,8 +72,8 @@ def _arg_spec(name):
     return spec
 
 
-argmax = Op("argmax", _arg_spec("argmax"))  # the first of equal ones; int32
-argmin = Op("argmin", _arg_spec("argmin"))
+argmax = Op("argmax", _arg_spec("argmax"), traits=_reduction)  # the first of equal ones; int32
+argmin = Op("argmin", _arg_spec("argmin"), traits=_reduction)
 
 
 def _scan_spec(name):
@@ -124,8 +111,8 @@ def _moved_up(x, axis, places):
     return pad(tail, value=0.0, low=none, high=tuple(min(places, n) * (i == axis) for i in range(x.ndim)), interior=none)
 
 
-cumsum = Op("cumsum", _scan_spec("cumsum"), lambda g, y, x, axis: (_reverse_cumsum(g, axis),), keep="")
-cumprod = Op("cumprod", _scan_spec("cumprod"), _cumprod_vjp, keep="x")
+cumsum = Op("cumsum", _scan_spec("cumsum"), lambda g, y, x, axis: (_reverse_cumsum(g, axis),), keep="", traits=_reduction)
+cumprod = Op("cumprod", _scan_spec("cumprod"), _cumprod_vjp, keep="x", traits=_reduction)
 
 
 def size_along(x, axes):

@@ -7,15 +7,19 @@ backward therefore needs no further op, and a backend that is fast at these is f
 Parameters: strides, dilation: one int per spatial axis; padding: "valid", "same" or a pair (before, after) per spatial axis.
 """
 
+import math
+
 from mlkit.core import dtypes
 from mlkit.core.op import Op
 from mlkit.core.spec import Spec, is_known, require, require_float, same_size, show, window_output
+from mlkit.core.traits import Images, Traits
 from mlkit.primitives import elementwise as el
+from mlkit.primitives.counts import elements
 
 
-def _op(name, spec, vjp, keep="xy"):
+def _op(name, spec, vjp, keep="xy", **traits):
     """Kernels here go over memory by shapes that they believe."""
-    return Op(name, spec, vjp, keep, asks_first=True)
+    return Op(name, spec, vjp, keep, asks_first=True, traits=Traits(**traits))
 
 
 # ---- convolution -----------------------------------------------------------------------------------------------------
@@ -92,9 +96,40 @@ def _gradient_spec(name, g, forward, result):
     return result
 
 
-conv = _op("conv", _conv_spec, _conv_vjp, keep="x")
-conv_input = _op("conv_input", _conv_input_spec, _conv_input_vjp, keep="x")  # shape: of the input
-conv_kernel = _op("conv_kernel", _conv_kernel_spec, _conv_kernel_vjp, keep="x")  # shape: of the kernel
+def _flops(image, window):
+    """Of a product for each element of an image, which ``image(args, outs)`` gives, and each cell of the kernel for it."""
+    return lambda args, outs, params: 2 * elements(image(args, outs)) * math.prod(window(args, params)[:-1])
+
+
+def channels_apart(images, params):
+    """Whether a convolution has one group, or one for each channel: then blocks of channels can be worked on apart."""
+    return params["groups"] == 1 or all(v.shape[3] == params["groups"] for v in images)
+
+
+conv = _op(
+    "conv",
+    _conv_spec,
+    _conv_vjp,
+    keep="x",
+    flops=_flops(lambda args, outs: outs[0], lambda args, params: args[1].shape),
+    images=Images((0,), (0,), True, channels_apart),
+)
+conv_input = _op(  # shape: of the input
+    "conv_input",
+    _conv_input_spec,
+    _conv_input_vjp,
+    keep="x",
+    flops=_flops(lambda args, outs: args[0], lambda args, params: args[1].shape),
+    images=Images((0,), (0,), True, channels_apart),
+)
+conv_kernel = _op(  # shape: of the kernel
+    "conv_kernel",
+    _conv_kernel_spec,
+    _conv_kernel_vjp,
+    keep="x",
+    flops=_flops(lambda args, outs: args[1], lambda args, params: params["shape"]),
+    images=Images((0, 1), (), True, channels_apart),
+)
 
 
 # ---- pooling ---------------------------------------------------------------------------------------------------------
@@ -134,20 +169,52 @@ def _max_pool_pick_spec(x, y, h, **p):
     return y
 
 
-max_pool = _op("max_pool", _pool_spec("max_pool", el.ORDERED), lambda g, y, x, **p: (max_pool_grad(x, y, g, **p),))
+def _cells(windows):
+    """Operations: one for each cell of each window. `windows`: (args, outs) -> the spec that has one element for a window."""
+    return lambda args, outs, params: elements(windows(args, outs)) * math.prod(params["window"])
+
+
+max_pool = _op(
+    "max_pool",
+    _pool_spec("max_pool", el.ORDERED),
+    lambda g, y, x, **p: (max_pool_grad(x, y, g, **p),),
+    flops=_cells(lambda args, outs: outs[0]),
+    images=Images((0,), (0,)),
+)
 
 # Of equal values in a window the first one is the maximum.
 # max_pool_grad(x, y, g): zeros, and each g added at the place its maximum y has in x.
 # max_pool_pick(x, y, h): the elements of h at the places of the maxima y of x.
 max_pool_grad = _op(
-    "max_pool_grad", _max_pool_grad_spec, lambda h, _, x, y, g, **p: (None, None, max_pool_pick(x, y, h, **p)), keep="01"
+    "max_pool_grad",
+    _max_pool_grad_spec,
+    lambda h, _, x, y, g, **p: (None, None, max_pool_pick(x, y, h, **p)),
+    keep="01",
+    flops=_cells(lambda args, outs: args[1]),
+    images=Images((0, 1, 2), (0,)),
 )
 max_pool_pick = _op(
-    "max_pool_pick", _max_pool_pick_spec, lambda g, _, x, y, h, **p: (None, None, max_pool_grad(x, y, g, **p)), keep="01"
+    "max_pool_pick",
+    _max_pool_pick_spec,
+    lambda g, _, x, y, h, **p: (None, None, max_pool_grad(x, y, g, **p)),
+    keep="01",
+    flops=_cells(lambda args, outs: args[1]),
 )
 
 # The mean of the cells that are there: padding is not counted.
 avg_pool = _op(
-    "avg_pool", _pool_spec("avg_pool", dtypes.FLOATS), lambda g, y, x, **p: (avg_pool_grad(g, shape=x.shape, **p),), keep=""
+    "avg_pool",
+    _pool_spec("avg_pool", dtypes.FLOATS),
+    lambda g, y, x, **p: (avg_pool_grad(g, shape=x.shape, **p),),
+    keep="",
+    flops=_cells(lambda args, outs: outs[0]),
+    images=Images((0,), (0,)),
 )
-avg_pool_grad = _op("avg_pool_grad", _avg_pool_grad_spec, lambda h, y, g, shape, **p: (avg_pool(h, **p),), keep="")
+avg_pool_grad = _op(
+    "avg_pool_grad",
+    _avg_pool_grad_spec,
+    lambda h, y, g, shape, **p: (avg_pool(h, **p),),
+    keep="",
+    flops=_cells(lambda args, outs: args[0]),
+    images=Images((0,), (0,)),
+)

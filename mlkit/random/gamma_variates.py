@@ -13,7 +13,7 @@ from mlkit.core.autograd import as_function_of
 from mlkit.primitives import elementwise as el
 from mlkit.primitives import random as bits
 from mlkit.primitives.convert import as_tensor, cast
-from mlkit.primitives.movement import broadcast_to
+from mlkit.primitives.shape import broadcast_to
 from mlkit.random.rejection import PROPOSALS, first_accepted
 
 

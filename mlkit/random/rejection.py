@@ -1,8 +1,9 @@
 """Rejection sampling without loops: some proposals for each element at once, of which the first accepted one counts."""
 
 from mlkit.primitives.convert import cast
-from mlkit.primitives.movement import reshape, take_along_axis
+from mlkit.primitives.movement import take_along_axis
 from mlkit.primitives.reduction import argmax
+from mlkit.primitives.shape import reshape
 
 PROPOSALS = 16  # for each element
 

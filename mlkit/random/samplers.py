@@ -12,9 +12,10 @@ from mlkit.primitives import elementwise as el
 from mlkit.primitives import random as bits
 from mlkit.primitives.convert import as_shape, as_tensor, cast, to_float
 from mlkit.primitives.fused import masked_scale
-from mlkit.primitives.movement import broadcast_to, full, iota, reshape, take
+from mlkit.primitives.movement import full, iota, take
 from mlkit.primitives.order import argsort
-from mlkit.primitives.reduction import argmax, cumsum, sum_
+from mlkit.primitives.reduction import argmax, cumsum
+from mlkit.primitives.shape import broadcast_to, reshape, sum_
 from mlkit.random.seed_generator import draw_seed
 
 

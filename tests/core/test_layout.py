@@ -5,7 +5,7 @@ import random
 
 import numpy as np
 
-from mlkit.compiler import layout
+from mlkit.core import layout
 
 
 def _random_shape(rng, n, rank):

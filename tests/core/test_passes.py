@@ -21,7 +21,7 @@ from mlkit.core.state import state
 from mlkit.core.tensor import Tensor
 from mlkit.primitives import elementwise as el
 from mlkit.primitives import movement as mv
-from mlkit.primitives import reduction as rd
+from mlkit.primitives import shape as sh
 from mlkit.primitives.fused import batch_norm, gelu, relu, softmax
 from tests.core.programs import Mlp, array, control_flow, convolution_step, elementwise
 
@@ -95,27 +95,27 @@ class TestSimplify:
             (lambda x: el.where(full(True, "bool"), x, 0.0), []),
             (lambda x: el.where(full(False, "bool"), x, 2.0), ["full"]),
             (lambda x: el.maximum(x, x), []),
-            (lambda x: x * mv.broadcast_to(x[0], shape=(2, 3)), ["slice", "reshape", "mul"]),
+            (lambda x: x * sh.broadcast_to(x[0], shape=(2, 3)), ["slice", "reshape", "mul"]),
             (lambda x: el.stop_gradient(x) * 2, ["mul"]),
             (lambda x: relu(relu(x)), ["relu"]),
             (lambda x: el.cast(el.cast(x, dtype="float64"), dtype="float32"), []),
             (lambda x: el.cast(el.cast(x, dtype="float16"), dtype="float32"), ["cast", "cast"]),
             (lambda x: el.cast(el.cast(x, dtype="float64"), dtype="float16"), ["cast"]),
-            (lambda x: mv.reshape(mv.reshape(x, shape=(6,)), shape=(3, 2)), ["reshape"]),
-            (lambda x: mv.reshape(mv.reshape(x, shape=(6,)), shape=(2, 3)), []),
-            (lambda x: mv.transpose(mv.transpose(x, perm=(1, 0)), perm=(1, 0)), []),
-            (lambda x: mv.transpose(mv.reshape(x, shape=(2, 1, 3)), perm=(1, 0, 2)), ["reshape", "transpose"]),
+            (lambda x: sh.reshape(sh.reshape(x, shape=(6,)), shape=(3, 2)), ["reshape"]),
+            (lambda x: sh.reshape(sh.reshape(x, shape=(6,)), shape=(2, 3)), []),
+            (lambda x: sh.transpose(sh.transpose(x, perm=(1, 0)), perm=(1, 0)), []),
+            (lambda x: sh.transpose(sh.reshape(x, shape=(2, 1, 3)), perm=(1, 0, 2)), ["reshape", "transpose"]),
             (lambda x: mv.flip(mv.flip(x, axes=(0,)), axes=(0,)), []),
-            (lambda x: mv.broadcast_to(x, shape=(2, 3)), []),
+            (lambda x: sh.broadcast_to(x, shape=(2, 3)), []),
             (lambda x: mv.slice_(x, starts=(0, 0), stops=(2, 3), strides=(1, 1)), []),
             (lambda x: mv.slice_(x, starts=(0, 0), stops=(2, 2), strides=(1, 1)), ["slice"]),
             (lambda x: mv.pad(x, value=0.0, low=(0, 0), high=(0, 0), interior=(0, 0)), []),
             (lambda x: mv.concat(x, axis=0), []),
-            (lambda x: rd.sum_(mv.reshape(x, shape=(2, 1, 3)), axes=(1,), keepdims=False), []),
-            (lambda x: rd.sum_(x, axes=(), keepdims=False), []),
-            (lambda x: rd.sum_(x, axes=(0,), keepdims=False), ["sum"]),
+            (lambda x: sh.sum_(sh.reshape(x, shape=(2, 1, 3)), axes=(1,), keepdims=False), []),
+            (lambda x: sh.sum_(x, axes=(), keepdims=False), []),
+            (lambda x: sh.sum_(x, axes=(0,), keepdims=False), ["sum"]),
             (lambda x: el.cast(full(2, "int32"), dtype="float32") * x, ["mul"]),
-            (lambda x: mv.reshape(full(2, shape=(6,)), shape=(2, 3)) * x, ["mul"]),
+            (lambda x: sh.reshape(full(2, shape=(6,)), shape=(2, 3)) * x, ["mul"]),
             (lambda x: -full(1) * x, ["mul"]),
         ],
     )
@@ -151,8 +151,8 @@ class TestSimplify:
     def test_shapes_are_not_lost(self):
         row = X[0]
         assert simplified(lambda r: r + full(0), row) == ["full", "add"]
-        assert simplified(lambda r: mv.broadcast_to(r, shape=(2, 3)) * 1.0, row) == ["broadcast_to"]
-        assert simplified(lambda r: mv.broadcast_to(r, shape=(2, 3)) * mv.broadcast_to(r, shape=(2, 3)), row)[-1] == "mul"
+        assert simplified(lambda r: sh.broadcast_to(r, shape=(2, 3)) * 1.0, row) == ["broadcast_to"]
+        assert simplified(lambda r: sh.broadcast_to(r, shape=(2, 3)) * sh.broadcast_to(r, shape=(2, 3)), row)[-1] == "mul"
 
     def test_weak_scalars_keep_the_dtype(self):
         half = ops.cast(X, "float16")
@@ -166,7 +166,7 @@ class TestSimplify:
         np.testing.assert_array_equal(mlkit.function(fn)(X > 0), X.numpy() > 0)
 
     def test_rules_are_for_ops_there_are(self):
-        assert set(RULES) <= set(OPS)
+        assert all(any(map(takes, OPS.values())) for takes, _ in RULES)
 
 
 def exp(x):
@@ -182,7 +182,7 @@ def test_prune():
 
 class TestCse:
     def test_repeated_calls(self):
-        before = graph_of(lambda x: exp(x) * exp(x) + rd.sum_(exp(x), axes=(0,), keepdims=False), X)
+        before = graph_of(lambda x: exp(x) * exp(x) + sh.sum_(exp(x), axes=(0,), keepdims=False), X)
         after = prune(cse(before))
         assert names(after) == ["exp", "mul", "sum", "add"]
         same_results(before, after, X)
@@ -292,8 +292,8 @@ class TestKeepWide:
     def test_casts_behind_products_and_sums(self):
         single = lambda x: el.cast(x, dtype="float32")
         assert self.kept(lambda x, w: single(ops.matmul(x, w))) == ["matmul_wide"]
-        assert self.kept(lambda x, w: single(mv.reshape(ops.matmul(x, w), shape=(8,)))) == ["matmul_wide", "reshape"]
-        assert self.kept(lambda x, w: single(rd.sum_(w, axes=(0,), keepdims=False))) == ["sum_wide"]
+        assert self.kept(lambda x, w: single(sh.reshape(ops.matmul(x, w), shape=(8,)))) == ["matmul_wide", "reshape"]
+        assert self.kept(lambda x, w: single(sh.sum_(w, axes=(0,), keepdims=False))) == ["sum_wide"]
 
     def test_not_where_the_rounded_result_is_used(self):
         def both(x, w):

@@ -14,9 +14,9 @@ import numpy as np
 
 from mlkit.compiler.passes.lower import lower
 from mlkit.compiler.passes.rewrite import Rewriter
-from mlkit.compiler.plan import VIEWS
 from mlkit.core import dtypes
 from mlkit.core.graph import Graph
+from mlkit.core.op import OPS
 from mlkit.core.state import state
 from mlkit.core.tensor import Tensor, Value
 from mlkit.core.trace import trace_into
@@ -28,8 +28,8 @@ SEQUENTIAL = ("cumsum", "cumprod")  # each partial result is rounded: a walk of 
 FACTOR = 4  # how many times the spread that was seen is allowed
 # ops that copy, choose or count: nothing is rounded, and what they choose is still equal to what they chose it from
 EXACT = {
-    *VIEWS, "ceil", "concat", "floor", "max", "maximum", "min", "minimum", "pad", "relu", "round", "sign", "sort", "take",
-    "take_along_axis", "where",
+    *(name for name, op in OPS.items() if op.traits.view), "ceil", "concat", "floor", "max", "maximum", "min", "minimum", "pad",
+    "relu", "round", "sign", "sort", "take", "take_along_axis", "where",
 }  # fmt: skip
 
 
@@ -115,7 +115,7 @@ def _run(graph, arrays, change):
     for call in graph.calls:
         args = [env[id(a)] if type(a) is Value else a for a in call.args]
         exact, times = call.op.name in EXACT, 1
-        if change is not None and not exact and not getattr(call.op.spec, "elementwise", False):
+        if change is not None and not exact and not call.op.traits.broadcasts:
             args = list(map(change, args))  # sums and products of many: each term is rounded
             if call.op.name in SEQUENTIAL:
                 times = math.sqrt(max(1, args[0].shape[call.params["axis"]]))

@@ -6,8 +6,9 @@ from mlkit.backends.native.onednn.densify import is_dense
 from mlkit.backends.native.onednn.library import library
 from mlkit.backends.native.onednn.row import Row
 from mlkit.compiler.plan import Operand
+from mlkit.core.op import OPS
 from mlkit.core.spec import Spec
-from mlkit.primitives.blocks import IMAGES, plain_shape
+from mlkit.primitives.blocks import plain_shape
 
 TAGS = {8: c.TAG_IN_8, 16: c.TAG_IN_16}
 
@@ -46,4 +47,4 @@ class InBlocks(Row):
         return self.row.build(operands, outs, **params)
 
 
-ROWS = [InBlocks(row) for row in (*conv.ROWS, *norm.ROWS, *pool.ROWS) if row.name in IMAGES]
+ROWS = [InBlocks(row) for row in (*conv.ROWS, *norm.ROWS, *pool.ROWS) if OPS[row.name].traits.images is not None]

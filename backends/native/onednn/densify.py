@@ -3,9 +3,9 @@
 import numpy as np
 
 from mlkit.backends.native.onednn.kernel import padded
-from mlkit.compiler.layout import is_contiguous, nbytes
 from mlkit.compiler.plan import Operand
 from mlkit.core import dtypes
+from mlkit.core.layout import is_contiguous, nbytes
 
 
 def densified(build, operands, outs, params):

@@ -16,7 +16,7 @@ from mlkit.backends.native.onednn.library import library
 from mlkit.backends.native.onednn.memory import anyhow, dense, strided
 from mlkit.backends.native.onednn.primitive import Primitive, or_none
 from mlkit.backends.native.onednn.row import FLOATS, Row, dense_rows, element_strides
-from mlkit.compiler.layout import contiguous
+from mlkit.core.layout import contiguous
 from mlkit.core.thresholds import threshold
 
 FEW_ROWS = threshold("matmul_laid_out", 16, "rows: so many make it worth while to lay out the other matrix anew")

@@ -8,9 +8,9 @@ import numpy as np
 from mlkit.backends.native import threads
 from mlkit.backends.native.onednn.densify import densified
 from mlkit.backends.native.onednn.library import library
-from mlkit.compiler.layout import reshape
 from mlkit.compiler.plan import Operand
 from mlkit.core import dtypes
+from mlkit.core.layout import reshape
 from mlkit.core.op import OPS
 
 MOST_AXES = 12

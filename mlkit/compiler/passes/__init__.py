@@ -27,8 +27,12 @@ from mlkit.compiler.passes import (
     zero_sums,
 )
 from mlkit.core import debug
+from mlkit.primitives.fused.normalization import batch_norm, batch_norm_grad
+from mlkit.primitives.fused.recurrent import gru_grad, lstm_grad, rnn_grad
+from mlkit.primitives.movement import sum_rows
+from mlkit.primitives.window import conv_input
 
-_NAME = operator.attrgetter("op.name")  # of a call
+_OP = operator.attrgetter("op")  # of a call
 
 
 class Pass:
@@ -37,7 +41,7 @@ class Pass:
     name   as `MLKIT_PASSES_OFF` has it
     exact  whether it keeps every bit of every result
     run    (graph, backend) -> graph
-    needs  names of ops without any of which a graph stays as it is; empty where that is not known
+    needs  ops without any of which a graph stays as it is; empty where that is not known
     """
 
     __slots__ = ("name", "needs", "exact", "run")
@@ -51,7 +55,7 @@ class Pass:
 
     def has_work(self, graph):
         """Whether the graph has any of the ops it needs."""
-        return not self.needs or not self.needs.isdisjoint(map(_NAME, graph.calls))
+        return not self.needs or not self.needs.isdisjoint(map(_OP, graph.calls))
 
 
 def _exact(name, run, needs=()):
@@ -68,21 +72,21 @@ _ORDER = (
     _rounding("simplify", lambda graph, backend: simplify.simplify(graph)),
     _exact("cse", lambda graph, backend: cse.cse(graph)),
     _exact("fold", lambda graph, backend: fold.fold(graph, backend.kernels)),
-    _rounding("fold_pads", lambda graph, backend: fold_pads.fold_pads(graph), {"conv_input", *fold_pads.CONVOLUTIONS}),
+    _rounding("fold_pads", lambda graph, backend: fold_pads.fold_pads(graph), fold_pads.CONVOLUTIONS | {conv_input}),
     _rounding("fold_scales", lambda graph, backend: fold_scales.fold_scales(prune.prune(graph))),
-    _rounding("zero_sums", lambda graph, backend: zero_sums.zero_sums(graph), {"batch_norm_grad"}),
-    _rounding("update_rows", lambda graph, backend: update_rows.update_rows(graph), {"sum_rows"}),
+    _rounding("zero_sums", lambda graph, backend: zero_sums.zero_sums(graph), {batch_norm_grad}),
+    _rounding("update_rows", lambda graph, backend: update_rows.update_rows(graph), {sum_rows}),
     _rounding(
         "fuse_norm_relu",
         lambda graph, backend: fuse_norm_relu.fuse_norm_relu(prune.prune(graph), backend.kernels),
-        {"batch_norm"},
+        {batch_norm},
     ),
     _rounding("fuse_products", lambda graph, backend: fuse_products.fuse_products(prune.prune(graph), backend.kernels)),
     _rounding("keep_wide", lambda graph, backend: keep_wide.keep_wide(prune.prune(graph), backend.kernels)),
     _rounding(
         "block_channels",
-        lambda graph, backend: block_channels.block_channels(prune.prune(graph), backend.channel_block(), backend.can_chain),
-        block_channels.WINDOWS,
+        lambda graph, backend: block_channels.block_channels(prune.prune(graph), backend.channel_block()),
+        block_channels.OF_IMAGES,
     ),
     _rounding(
         "fuse_chains",
@@ -91,7 +95,7 @@ _ORDER = (
     _rounding(
         "keep_for_gradients",
         lambda graph, backend: keep_for_gradients.keep_for_gradients(graph, backend.keeps),
-        keep_for_gradients.FORWARD,
+        {lstm_grad, gru_grad, rnn_grad},
     ),
 )
 PASSES = {p.name: p for p in _ORDER}  # in the order in which they are applied

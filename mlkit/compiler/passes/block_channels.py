@@ -5,38 +5,28 @@ which costs their kernel a copy of the smaller side. So the values of a graph fa
 its values does not fit in the cache, and then its neighbours, if they are not small.
 """
 
-from mlkit.compiler.layout import nbytes
 from mlkit.compiler.passes.rewrite import Rewriter, is_scalar
 from mlkit.core.dtypes import itemsize
+from mlkit.core.layout import nbytes
 from mlkit.core.op import OPS
 from mlkit.core.tensor import Value
 from mlkit.core.thresholds import threshold
-from mlkit.primitives.blocks import IMAGES, shape_in_blocks
+from mlkit.primitives.blocks import shape_in_blocks
+from mlkit.primitives.fused import blocks  # noqa: F401  (all ops of images are defined)
+from mlkit.primitives.shape import broadcast_to, reshape, sum_
 
 LARGE = threshold("block_channels", 24 << 20, "bytes of an image that the caches do not keep")
 MEDIUM = threshold(
     "block_channels_beside", 4 << 20, "bytes from which a neighbour of such images is better laid alike than copied"
 )
-WINDOWS = (
-    "conv",
-    "conv_bias_act",
-    "conv_input",
-    "conv_kernel",
-    "conv_kernel_wide",
-    "max_pool",
-    "max_pool_grad",
-    "avg_pool",
-    "avg_pool_grad",
-)
-_ACTIVATIONS = ("silu", "silu_grad", "gelu", "gelu_grad")  # elementwise, though not parts of chains
+OF_IMAGES = frozenset(op for op in OPS.values() if op.traits.images is not None)  # ops of images
 
 
-def block_channels(graph, block, is_elementwise):
-    """The graph with images in blocks of `block` channels where that gains. is_elementwise: whether a call may be part of a
-    chain. A block of None: the backend has no such kernels."""
+def block_channels(graph, block):
+    """The graph with images in blocks of `block` channels where that gains. A block of None: the backend has no such kernels."""
     if block is None:
         return graph
-    chosen = _Groups(graph, block, is_elementwise).chosen()
+    chosen = _Groups(graph, block).chosen()
     return _Layout(graph, block, chosen).run() if chosen else graph
 
 
@@ -48,9 +38,9 @@ def _bytes(v):
     return nbytes(v.shape, itemsize(v.dtype))
 
 
-def _joins(call, is_elementwise):
+def _joins(call):
     """Whether an elementwise call joins images of one shape, with scalars and tensors that vary along the channels only."""
-    if not (is_elementwise(call) or call.op.name in _ACTIVATIONS) or len(call.outs) != 1 or not _is_image(call.outs[0]):
+    if not call.op.traits.elementwise or call.is_tuple or not _is_image(call.outs[0]):
         return False
     image = call.outs[0].shape
     return all(
@@ -65,24 +55,24 @@ def _is_small(shape, image):
 
 
 def _is_spatial_sum(call):
-    return call.op.name == "sum" and sorted(call.params["axes"]) == [1, 2] and _is_image(call.args[0])
+    return call.op is sum_ and sorted(call.params["axes"]) == [1, 2] and _is_image(call.args[0])
 
 
 def _is_spread(call):
     """Whether a call repeats what does not vary along height and width."""
-    return call.op.name == "broadcast_to" and _is_image(call.outs[0]) and _is_small(call.args[0].shape, call.outs[0].shape)
+    return call.op is broadcast_to and _is_image(call.outs[0]) and _is_small(call.args[0].shape, call.outs[0].shape)
 
 
 class _Groups:
     """Values that must lie alike, by a representative."""
 
-    def __init__(self, graph, block, is_elementwise):
+    def __init__(self, graph, block):
         self.parent, self.members, self.bad, self.edges = {}, {}, set(), []
         self.block = block
         for v in graph.inputs:
             self._refuse([v])
         for call in graph.calls:
-            self._add(call, is_elementwise)
+            self._add(call)
         self._refuse(graph.outputs)
 
     def chosen(self):
@@ -100,21 +90,20 @@ class _Groups:
             taken |= grew
         return {id(v) for r in taken for v in groups[r]}
 
-    def _add(self, call, is_elementwise):
-        name = call.op.name
-        if name in IMAGES:
-            arguments, results = IMAGES[name]
-            found = [call.args[i] for i in arguments if i < len(call.args) and call.args[i] is not None]
-            found += [call.outs[i] for i in results]
+    def _add(self, call):
+        images = call.op.traits.images
+        if images is not None:
+            found = [call.args[i] for i in images.arguments if i < len(call.args) and call.args[i] is not None]
+            found += [call.outs[i] for i in images.results]
             self._note(found)
             if not all(map(_is_image, found)):
                 self._refuse(found)
-            elif name not in WINDOWS:
-                self._refuse([] if sorted(call.params["axes"]) == [0, 1, 2] else found)
-                self._join(found)
-            else:
-                self._window(call, found)
-        elif _joins(call, is_elementwise):
+                return
+            if not images.fits(found, call.params):
+                self._refuse(found)
+            self._join(found[1:] if images.mixes else found)
+            self.edges += [(id(a), id(b)) for a, b in zip(found, found[1:])]
+        elif _joins(call):
             found = [v for v in (*call.args, *call.outs) if _is_image(v) and v.shape == call.outs[0].shape]
             self._note(found)
             self._join(found)
@@ -124,17 +113,6 @@ class _Groups:
             self._note(call.outs)
         else:
             self._refuse([*call.args, *call.outs])
-
-    def _window(self, call, found):
-        if call.op.name.startswith("conv"):
-            groups = call.params["groups"]
-            if groups > 1 and any(v.shape[3] != groups for v in found):  # not depthwise
-                self._refuse(found)
-            if call.op.name == "conv_bias_act":
-                self._join(found[1:])  # what is added and the result
-        else:
-            self._join(found)
-        self.edges += [(id(a), id(b)) for a, b in zip(found, found[1:])]
 
     def _note(self, values):
         for v in values:
@@ -170,34 +148,34 @@ class _Layout(Rewriter):
         wanted = [id(v) in self.chosen for v in call.outs]
         if not any(wanted) and not any(id(a) in self.laid for a in call.args):
             return None
-        if call.op.name in IMAGES:
+        if call.op.traits.images is not None:
             return self._images(call, wanted)
-        if call.op.name == "sum":
+        if call.op is sum_:
             return self._sum(call)
-        if call.op.name == "broadcast_to":
+        if call.op is broadcast_to:
             small = self._small(call.args[0])
             return self._note_laid(self.add(call.op, (small,), dict(shape=shape_in_blocks(call.outs[0].shape, self.block))))
         args = [a if is_scalar(a) or id(a) in self.laid else self._small(a) for a in call.args]
         return self._note_laid(self.add(call.op, args, call.params))
 
     def _images(self, call, wanted):
-        numbers = [i for i in IMAGES[call.op.name][0] if i < len(call.args) and id(call.args[i]) in self.laid]
+        numbers = [i for i in call.op.traits.images.arguments if i < len(call.args) and id(call.args[i]) in self.laid]
         layout = dict(block=self.block, blocked=tuple(numbers), results=tuple(i for i, w in enumerate(wanted) if w))
-        outs = self.add(OPS[f"{call.op.name}_in_blocks"], call.args, {**layout, **call.params})
+        outs = self.add(call.op.variants["in_blocks"], call.args, {**layout, **call.params})
         several = outs if call.is_tuple else (outs,)
         self.laid.update(id(v) for v, w in zip(several, wanted) if w)
         return outs
 
     def _sum(self, call):
         total = self.add(call.op, call.args, dict(axes=(2, 3), keepdims=False))
-        return self.add(OPS["reshape"], (total,), dict(shape=call.outs[0].shape))
+        return self.add(reshape, (total,), dict(shape=call.outs[0].shape))
 
     def _small(self, a):
         """Something that varies along batch and channels only, so that it broadcasts to images in blocks."""
         if len(a.shape) == 0:
             return a
         n = a.shape[0] if len(a.shape) == 4 else 1
-        return self.add(OPS["reshape"], (a,), dict(shape=(n, a.shape[-1] // self.block, 1, 1, self.block)))
+        return self.add(reshape, (a,), dict(shape=(n, a.shape[-1] // self.block, 1, 1, self.block)))
 
     def _note_laid(self, v):
         self.laid.add(id(v))

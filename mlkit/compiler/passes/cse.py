@@ -10,7 +10,7 @@ def cse(graph):
     def rule(call):
         args = tuple(param_key(a) if is_scalar(a) else id(a) for a in call.args)
         try:
-            key = call.op.name, args, *((k, param_key(p)) for k, p in sorted(call.params.items()))
+            key = call.op, args, *((k, param_key(p)) for k, p in sorted(call.params.items()))
             first = seen.setdefault(key, call)
         except TypeError:  # a parameter that cannot be hashed
             return None

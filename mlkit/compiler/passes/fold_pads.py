@@ -1,9 +1,11 @@
 """Folding: margins of zeros around a convolution's input are the convolution's own padding; nothing needs to be copied."""
 
 from mlkit.compiler.passes.rewrite import Rewriter
-from mlkit.core.op import OPS
+from mlkit.primitives.fused.epilogue import conv_bias_act
+from mlkit.primitives.movement import pad, slice_
+from mlkit.primitives.window import conv, conv_input, conv_kernel
 
-CONVOLUTIONS = ("conv", "conv_bias_act", "conv_kernel")
+CONVOLUTIONS = frozenset((conv, conv_bias_act, conv_kernel))
 
 
 def fold_pads(graph):
@@ -11,27 +13,27 @@ def fold_pads(graph):
     rewriter = Rewriter(graph)
 
     def rule(call):
-        if call.op.name in CONVOLUTIONS and call.params["padding"] != "same":
-            pad = rewriter.maker(call.args[0], "pad")
-            margins = pad and _margins(pad.params)
+        if call.op in CONVOLUTIONS and call.params["padding"] != "same":
+            padded = rewriter.maker(call.args[0], pad)
+            margins = padded and _margins(padded.params)
             if margins:
                 padding = _joined(call.params["padding"], margins)
-                return rewriter.add(call.op, (pad.args[0], *call.args[1:]), dict(call.params, padding=padding))
-        elif call.op.name == "slice":
-            made = rewriter.maker(call.args[0], "conv_input")
+                return rewriter.add(call.op, (padded.args[0], *call.args[1:]), dict(call.params, padding=padding))
+        elif call.op is slice_:
+            made = rewriter.maker(call.args[0], conv_input)
             if made and rewriter.uses.get(id(call.args[0])) == 1 and made.params["padding"] != "same":
                 margins = _cut(call, made.outs[0].shape)
                 if margins:
                     params = dict(made.params, shape=call.outs[0].shape, padding=_joined(made.params["padding"], margins))
-                    return rewriter.add(OPS["conv_input"], made.args, params)
+                    return rewriter.add(conv_input, made.args, params)
 
     return rewriter.run(rule)
 
 
-def _margins(pad):
+def _margins(params):
     """(before, after) of each spatial axis, if these are zeros and nothing else is padded; or None."""
-    low, high = pad["low"], pad["high"]
-    plain = pad["value"] == 0 and not any(pad["interior"]) and min(*low, *high) >= 0
+    low, high = params["low"], params["high"]
+    plain = params["value"] == 0 and not any(params["interior"]) and min(*low, *high) >= 0
     return tuple(zip(low, high))[1:-1] if plain and not any((low[0], high[0], low[-1], high[-1])) else None
 
 

@@ -5,10 +5,13 @@ Of bfloat16 a normalization makes float32, and of its result bfloat16. What is f
 rounded, so that the product is rounded once less."""
 
 from mlkit.compiler.passes.rewrite import Rewriter
-from mlkit.core.op import OPS
 from mlkit.core.tensor import Value
+from mlkit.primitives.elementwise import add, cast, mul
+from mlkit.primitives.linear import matmul
+from mlkit.primitives.shape import reshape
+from mlkit.primitives.window import conv
 
-_PRODUCTS = ("matmul", "conv")
+_PRODUCTS = (matmul, conv)
 
 
 def fold_scales(graph):
@@ -37,11 +40,11 @@ class _Folding(Rewriter):
             self.steady.update(map(id, call.outs))
 
     def _rule(self, call):
-        if call.op.name == "cast":
+        if call.op is cast:
             return self._rounded(call)
-        y, name, vector = self._affine(call) or (None,) * 3
+        y, op, vector = self._affine(call) or (None,) * 3
         made = self._alone(y)
-        out = self._folded(name, made, vector) if made else None
+        out = self._folded(op, made, vector) if made else None
         if out is not None:
             self.uses[id(out)] = self.uses.get(id(call.outs[0]), 0)
         return out
@@ -52,16 +55,16 @@ class _Folding(Rewriter):
         if call.params["dtype"] != "bfloat16" or type(y) is not Value or y.dtype != "float32":
             return None
         while made := self._alone(y):
-            if made.op.name == "cast":
+            if made.op is cast:
                 break
             y, *step = self._affine(made) or (None,)
             steps.append(step)
         if not made or not steps or type(made.args[0]) is not Value or made.args[0].dtype != "bfloat16":
             return None
         y = made.args[0]
-        for name, vector in reversed(steps):
+        for op, vector in reversed(steps):
             made = self._alone(y)
-            y = self._folded(name, made, vector) if made else None
+            y = self._folded(op, made, vector) if made else None
             if y is None:
                 return None
             self.uses[id(y)] = 1
@@ -73,16 +76,16 @@ class _Folding(Rewriter):
         return self.maker(y) if self.uses.get(id(y)) == 1 else None
 
     def _affine(self, call):
-        """(Value, "mul" or "add", vector) that a call scales or shifts by channel, or None."""
-        if call.op.name not in ("mul", "add"):
+        """(Value, `mul` or `add`, vector) that a call scales or shifts by channel, or None."""
+        if call.op is not mul and call.op is not add:
             return None
         for y, v in (call.args, call.args[::-1]):
             vector = self._vector(v, call.outs[0])
             if vector is not None and type(y) is Value and y.shape == call.outs[0].shape:
-                return y, call.op.name, vector
+                return y, call.op, vector
 
-    def _folded(self, name, made, vector):
-        return (self._scaled if name == "mul" else self._shifted)(made, vector)
+    def _folded(self, op, made, vector):
+        return (self._scaled if op is mul else self._shifted)(made, vector)
 
     def _vector(self, v, like):
         """An unchanging value that varies along the last axis of `like` only, as something that makes its vector; or None."""
@@ -94,44 +97,44 @@ class _Folding(Rewriter):
 
     def _flat(self, v):
         """The vector of a value of shape (1, ..., channels)."""
-        return v if len(v.shape) == 1 else self.add(OPS["reshape"], (v,), dict(shape=v.shape[-1:]))
+        return v if len(v.shape) == 1 else self.add(reshape, (v,), dict(shape=v.shape[-1:]))
 
-    def _joined(self, name, a, v):
+    def _joined(self, op, a, v):
         """An unchanging value times or plus a vector, in the dtype of the value: what bfloat16 was rounded from is taken as it was."""
         v = self._flat(v)
         if a.dtype == v.dtype:
-            return self.add(OPS[name], (a, v), {})
-        return self.add(OPS["cast"], (self.add(OPS[name], (self._unrounded(a, v.dtype), v), {}),), dict(dtype=a.dtype))
+            return self.add(op, (a, v), {})
+        return self.add(cast, (self.add(op, (self._unrounded(a, v.dtype), v), {}),), dict(dtype=a.dtype))
 
     def _unrounded(self, a, dtype):
         made = self.maker(a)
-        if made and made.op.name == "reshape":
+        if made and made.op is reshape:
             return self.add(made.op, (self._unrounded(made.args[0], dtype),), made.params)
-        if made and made.op.name == "cast" and made.args[0].dtype == dtype:
+        if made and made.op is cast and made.args[0].dtype == dtype:
             return made.args[0]
-        return self.add(OPS["cast"], (a,), dict(dtype=dtype))
+        return self.add(cast, (a,), dict(dtype=dtype))
 
     def _scaled(self, made, v):
-        if made.op.name in _PRODUCTS:
+        if made.op in _PRODUCTS:
             x, w = made.args
-            if type(w) is Value and id(w) in self.steady and (made.op.name == "conv" or len(w.shape) == 2):
-                return self.add(made.op, (x, self._joined("mul", w, v)), made.params)
-        y, name, bias = self._affine(made) or (None,) * 3
-        product = self._alone(y) if name == "add" else None
+            if type(w) is Value and id(w) in self.steady and (made.op is conv or len(w.shape) == 2):
+                return self.add(made.op, (x, self._joined(mul, w, v)), made.params)
+        y, op, bias = self._affine(made) or (None,) * 3
+        product = self._alone(y) if op is add else None
         scaled = product and self._scaled(product, v)
         if scaled is not None:
             self.uses[id(scaled)] = 1
-            return self.add(OPS["add"], (scaled, self._joined("mul", self._flat(bias), v)), {})
+            return self.add(add, (scaled, self._joined(mul, self._flat(bias), v)), {})
 
     def _shifted(self, made, v):
         """A shift of a product becomes a bias; of a biased product, a part of its bias."""
         y = made.outs[0]
-        if made.op.name in _PRODUCTS and (len(v.shape) > 1 or v.dtype != y.dtype):
-            return self.add(OPS["add"], (y, self._cast(self._flat(v), y.dtype)), {})
-        y, name, bias = self._affine(made) or (None,) * 3
-        product = self.maker(y) if name == "add" else None
-        if product and product.op.name in _PRODUCTS:
-            return self.add(OPS["add"], (y, self._joined("add", self._flat(bias), v)), {})
+        if made.op in _PRODUCTS and (len(v.shape) > 1 or v.dtype != y.dtype):
+            return self.add(add, (y, self._cast(self._flat(v), y.dtype)), {})
+        y, op, bias = self._affine(made) or (None,) * 3
+        product = self.maker(y) if op is add else None
+        if product and product.op in _PRODUCTS:
+            return self.add(add, (y, self._joined(add, self._flat(bias), v)), {})
 
     def _cast(self, v, dtype):
-        return v if v.dtype == dtype else self.add(OPS["cast"], (v,), dict(dtype=dtype))
+        return v if v.dtype == dtype else self.add(cast, (v,), dict(dtype=dtype))

@@ -11,7 +11,6 @@ import heapq
 
 from mlkit.compiler.chain import Chain
 from mlkit.compiler.liveness import most_alive
-from mlkit.compiler.views import VIEWS
 from mlkit.core.graph import Call
 from mlkit.core.spec import size_of
 from mlkit.core.tensor import Value
@@ -95,7 +94,7 @@ class _Groups:
     def _cut(self, group, reads):
         part, own, taken = [], set(), set()
         for i in group:
-            made = {p for p in self.producers[i] if self.calls[p].op.name not in VIEWS}
+            made = {p for p in self.producers[i] if self.calls[p].op.traits.view is None}
             if part and (len(part) == LONGEST or len(taken | made - own) > reads):
                 yield part
                 part, own, taken = [], set(), set()

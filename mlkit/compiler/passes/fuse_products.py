@@ -2,16 +2,20 @@
 
 from mlkit.compiler.passes.rewrite import Rewriter
 from mlkit.core.dtypes import FLOATS
-from mlkit.core.op import OPS
 from mlkit.core.tensor import Value
+from mlkit.primitives.elementwise import add, sigmoid, tanh
+from mlkit.primitives.fused.activation import gelu, relu, relu6, silu
+from mlkit.primitives.fused.epilogue import conv_bias_act, matmul_bias_act
+from mlkit.primitives.linear import matmul
+from mlkit.primitives.window import conv
 
-_PRODUCTS = {"matmul": "matmul_bias_act", "conv": "conv_bias_act"}
-_ACTIVATIONS = ("relu", "sigmoid", "tanh", "silu", "gelu", "relu6")
+_BARE, _FUSED = (matmul, conv), (matmul_bias_act, conv_bias_act)
+_ACTIVATIONS = frozenset((relu, sigmoid, tanh, silu, gelu, relu6))
 
 
 def fuse_products(graph, kernels):
     """The graph with product + bias + tensor + activation as one call, where nobody else needs what lies between."""
-    if not all(name in kernels for name in _PRODUCTS.values()):
+    if not all(op.name in kernels for op in _FUSED):
         return graph
     return _Fusion(graph).run()
 
@@ -20,45 +24,44 @@ class _Fusion(Rewriter):
     def _rule(self, call):
         if call.outs[0].dtype not in FLOATS:
             return None
-        if call.op.name == "add":
+        if call.op is add:
             for y, bias in (call.args, call.args[::-1]):
-                product = self._before(y, call, _PRODUCTS)
+                product = self._before(y, call, _BARE)
                 if product and _is_bias(bias, y):
                     return self._fused(call, product, (*product.args, bias), dict(product.params, act=None))
             return self._added(call)
-        elif call.op.name in _ACTIVATIONS:
+        elif call.op in _ACTIVATIONS:
             return self._activated(call)
 
     def _added(self, call):
         """Sum with a tensor of the same shape, of which residual connections have many."""
         for y, other in (call.args, call.args[::-1]):
             if type(other) is Value and other.shape == call.outs[0].shape and other is not y:
-                bare = self._before(y, call, _PRODUCTS)
+                bare = self._before(y, call, _BARE)
                 if bare:
                     return self._fused(call, bare, (*bare.args, None, other), dict(bare.params, act=None))
-                done = self._before(y, call, _PRODUCTS.values())
+                done = self._before(y, call, _FUSED)
                 if done and done.params["act"] is None and len(done.args) == 3:
                     return self._fused(call, done, (*done.args, other), done.params)
 
     def _activated(self, call):
         act = _activation(call)
-        bare = self._before(call.args[0], call, _PRODUCTS)
+        bare = self._before(call.args[0], call, _BARE)
         if bare:
             return self._fused(call, bare, (*bare.args, None), dict(bare.params, act=act))
-        done = self._before(call.args[0], call, _PRODUCTS.values())
+        done = self._before(call.args[0], call, _FUSED)
         if done and done.params["act"] is None:
             return self._fused(call, done, done.args, dict(done.params, act=act))
 
-    def _before(self, x, call, names):
+    def _before(self, x, call, ops):
         """The call of one of these ops that makes x and is needed for nothing else, or None."""
         maker = self.maker(x)
-        if maker and maker.op.name in names and self.uses.get(id(x)) == 1 and x.shape == call.outs[0].shape:
+        if maker and maker.op in ops and self.uses.get(id(x)) == 1 and x.shape == call.outs[0].shape:
             return maker
         return None
 
     def _fused(self, call, product, args, params):
-        name = _PRODUCTS.get(product.op.name, product.op.name)
-        out = self.add(OPS[name], args, params)
+        out = self.add(product.op.variants.get("bias_act", product.op), args, params)
         self.uses[id(out)] = self.uses.get(id(call.outs[0]), 0)
         return out
 
@@ -69,5 +72,6 @@ def _is_bias(bias, y):
 
 def _activation(call):
     """The name of an activation in the fused op."""
-    name = call.op.name
-    return ("gelu" if call.params["approximate"] else "gelu_exact") if name == "gelu" else name
+    if call.op is gelu:
+        return "gelu" if call.params["approximate"] else "gelu_exact"
+    return call.op.name

@@ -3,11 +3,10 @@
 In inference that is, for example, the scale and shift of each normalization, and the convolution kernels they are folded into.
 """
 
-from mlkit.compiler.layout import nbytes
 from mlkit.compiler.passes.prune import prune
-from mlkit.compiler.views import VIEWS
 from mlkit.core.dtypes import itemsize
 from mlkit.core.graph import Graph
+from mlkit.core.layout import nbytes
 from mlkit.core.tensor import Value
 from mlkit.core.thresholds import threshold
 
@@ -58,7 +57,7 @@ def _crossing(graph, early):
     crossing, stay = [], set()
     for call in reversed(early):
         found = [v for v in call.outs if id(v) in wanted]
-        if found and call.op.name in VIEWS:
+        if found and call.op.traits.view:
             stay.add(id(call))
             wanted.update(map(id, call.inputs))
         else:

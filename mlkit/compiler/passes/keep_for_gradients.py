@@ -1,24 +1,20 @@
 """Recurrent ops keep for their gradients what these would compute again."""
 
 from mlkit.core.graph import Call
-from mlkit.core.op import OPS
 from mlkit.core.tensor import Value
-
-# op -> forward op, how many results that one has
-FORWARD = {"lstm_grad": ("lstm", 3), "gru_grad": ("gru", 2), "rnn_grad": ("rnn", 2)}
 
 
 def forward_of(call):
     """The forward call whose gradients a call computes, without results; None if it is no such gradient."""
-    name, results = FORWARD.get(call.op.name, (None, 0))
-    return name and Call(OPS[name], call.args[results : results + len(call.outs)], call.params, ())
+    kept = call.op.traits.kept
+    return Call(call.op.base, call.args[kept : kept + len(call.outs)], call.params, ()) if kept else None
 
 
 def without_kept(call):
     """The call as it would be without this pass."""
-    results = FORWARD.get(call.op.name, (None, 0))[1]
-    if results:
-        return call.with_args(call.args[: results + len(call.outs)])
+    kept = call.op.traits.kept
+    if kept:
+        return call.with_args(call.args[: kept + len(call.outs)])
     if "keep" not in call.params:
         return call
     return Call(call.op, call.args, {k: v for k, v in call.params.items() if k != "keep"}, call.outs[:-1], True, call.place)
@@ -29,10 +25,9 @@ def keep_for_gradients(graph, keeps):
 
     keeps: a function from a call to the Spec of what its kernel can keep, or None
     """
-    names = {name for name, _ in FORWARD.values()}
     makers, keepers, calls = {}, {}, []
     for call in graph.calls:
-        if call.op.name in names:
+        if "grad" in call.op.variants:
             makers[_key(call)] = call
         forward = forward_of(call)
         maker = forward and makers.get(_key(forward))
@@ -44,7 +39,7 @@ def keep_for_gradients(graph, keeps):
 
 
 def _key(call):
-    return call.op.name, *map(id, call.args), *call.params.items()
+    return call.op, *map(id, call.args), *call.params.items()
 
 
 def _keeper(call, spec):

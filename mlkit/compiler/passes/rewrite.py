@@ -26,10 +26,10 @@ class Rewriter:
         """What stands for an argument of the old graph."""
         return self._now.get(id(a), a) if type(a) is Value else a
 
-    def maker(self, a, name=None):
-        """The call that makes a Value (if it is of the op `name`), or None."""
+    def maker(self, a, op=None):
+        """The call that makes a Value (if it is of this op), or None."""
         call = self.made_by.get(id(a)) if type(a) is Value else None
-        return call if call is not None and (name is None or call.op.name == name) else None
+        return call if call is not None and (op is None or call.op is op) else None
 
     def add(self, op, args, params):
         """Stage a call in the new graph; its output, or a tuple of them."""

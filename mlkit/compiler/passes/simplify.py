@@ -4,26 +4,56 @@ A rule gets the rewriter and the call; it returns None, or what stands for the c
 result, but for the sign of zeros.
 """
 
+import functools
+
 import numpy as np
 
 from mlkit.compiler.passes.rewrite import Rewriter, is_scalar
 from mlkit.core import dtypes
 from mlkit.core.graph import Call, spec_of
-from mlkit.core.op import OPS
 from mlkit.core.tensor import Value
+from mlkit.primitives.elementwise import (
+    add,
+    cast,
+    ceil,
+    floor,
+    mul,
+    neg,
+    pow_,
+    round_,
+    sqrt,
+    stop_gradient,
+    sub,
+    where,
+)  # fmt: skip
+from mlkit.primitives.fused.activation import relu_grad
+from mlkit.primitives.fused.mask import masked_scale
+from mlkit.primitives.movement import concat, flip, full, pad, slice_
+from mlkit.primitives.reduction import max_, min_, prod
+from mlkit.primitives.shape import broadcast_to, reshape, sum_, transpose
 
-RULES = {}  # op name -> list of rules
+RULES = []  # pairs (takes, function), where takes(op) says whether a rule may fit calls of an op
 
 
-def rule(*names):
-    """Make a function a rule for ops of these names."""
+def rule(*ops):
+    """Make a function a rule for calls of these ops."""
+    return rule_where(ops.__contains__)
 
-    def add(function):
-        for name in names:
-            RULES.setdefault(name, []).append(function)
+
+def rule_where(takes):
+    """Make a function a rule for calls of the ops that ``takes(op)`` is true of."""
+
+    def note(function):
+        RULES.append((takes, function))
         return function
 
-    return add
+    return note
+
+
+@functools.cache
+def rules_of(op):
+    """The rules for calls of an op, in the order in which they are tried."""
+    return [function for takes, function in RULES if takes(op)]
 
 
 def simplify(graph):
@@ -57,7 +87,7 @@ class _Simplifier(Rewriter):
         return call.outs[0] if found is None else found
 
     def _apply(self, call):
-        for function in RULES.get(call.op.name, ()):
+        for function in rules_of(call.op):
             found = function(self, call)
             if found is not None:
                 return found
@@ -71,91 +101,85 @@ def _same(a, call):
 
 # ---- arithmetic ----------------------------------------------------------------------------------------------------------
 
-_NEUTRAL = {"add": 0, "sub": 0, "mul": 1, "div": 1, "pow": 1, "left_shift": 0, "right_shift": 0}
 
-
-@rule(*_NEUTRAL)
+@rule_where(lambda op: op.traits.neutral is not None)
 def neutral(rewriter, call):
     """x + 0, x - 0, x * 1, x / 1, x ** 1 -> x, and the first and third the other way round"""
     x, y = call.args
-    n = _NEUTRAL[call.op.name]
+    n = call.op.traits.neutral
     if is_scalar(y) and y == n and _same(x, call):
         return x
-    if call.op.name in ("add", "mul") and is_scalar(x) and x == n and _same(y, call):
+    if call.op.traits.commutes and is_scalar(x) and x == n and _same(y, call):
         return y
 
 
-@rule("neg", "not")
+@rule_where(lambda op: op.traits.involution)
 def twice(rewriter, call):
     """--x -> x, not not x -> x"""
-    inner = rewriter.maker(call.args[0], call.op.name)
+    inner = rewriter.maker(call.args[0], call.op)
     return inner.args[0] if inner else None
 
 
-@rule("add", "sub")
+@rule_where(lambda op: op.traits.idempotent)
+def once_is_enough(rewriter, call):
+    """maximum(x, x) -> x, relu(relu(x)) -> relu(x)"""
+    x, y = call.args[0], call.args[-1]
+    if len(call.args) == 1:
+        return x if rewriter.maker(x, call.op) else None
+    return x if x is y and _same(x, call) else None
+
+
+@rule(add, sub)
 def of_negative(rewriter, call):
     """x + -y -> x - y, x - -y -> x + y, -x + y -> y - x"""
     x, y = call.args
-    minus = rewriter.maker(y, "neg")
+    minus = rewriter.maker(y, neg)
     if minus and type(x) is Value:
-        return rewriter.add(OPS["sub" if call.op.name == "add" else "add"], (x, minus.args[0]), {})
-    minus = rewriter.maker(x, "neg")
-    if minus and call.op.name == "add" and type(y) is Value:
-        return rewriter.add(OPS["sub"], (y, minus.args[0]), {})
+        return rewriter.add(sub if call.op is add else add, (x, minus.args[0]), {})
+    minus = rewriter.maker(x, neg)
+    if minus and call.op is add and type(y) is Value:
+        return rewriter.add(sub, (y, minus.args[0]), {})
 
 
-@rule("pow")
+@rule(pow_)
 def small_power(rewriter, call):
     """x ** 2 -> x * x, x ** 0.5 -> sqrt(x)"""
     x, y = call.args
     if type(x) is Value and is_scalar(y) and x.dtype in dtypes.FLOATS:
         if y == 2:
-            return rewriter.add(OPS["mul"], (x, x), {})
+            return rewriter.add(mul, (x, x), {})
         if y == 0.5:
-            return rewriter.add(OPS["sqrt"], (x,), {})
+            return rewriter.add(sqrt, (x,), {})
 
 
-@rule("floor", "ceil", "round")
+@rule(floor, ceil, round_)
 def round_already(rewriter, call):
     """floor of integers -> the integers"""
     x = call.args[0]
     return x if type(x) is Value and x.dtype not in dtypes.FLOATS else None
 
 
-@rule("where")
+@rule(where)
 def either_way(rewriter, call):
     """where(c, x, x) -> x"""
     _, x, y = call.args
     return x if x is y and _same(x, call) else None
 
 
-@rule("maximum", "minimum", "and", "or")
-def with_itself(rewriter, call):
-    """maximum(x, x) -> x"""
-    x, y = call.args
-    return x if x is y and _same(x, call) else None
-
-
-@rule("relu")
-def relu_of_relu(rewriter, call):
-    """relu(relu(x)) -> relu(x)"""
-    return call.args[0] if rewriter.maker(call.args[0], "relu") else None
-
-
-@rule("relu_grad")
+@rule(relu_grad)
 def of_dropped(rewriter, call):
     """relu_grad(masked_scale(g, keep), y) -> relu_grad(g * scale, z) if there is a z = masked_scale(y, keep): it is positive where
     both let the gradient pass, so neither y nor the mask must be kept"""
     g, y = call.args
-    dropped = rewriter.maker(g, "masked_scale")
+    dropped = rewriter.maker(g, masked_scale)
     if dropped and dropped.params["scale"] >= 1:  # smaller ones could turn the smallest numbers into 0
         for other in rewriter.users(dropped.args[1]):
             if other.op is dropped.op and other.params == dropped.params and other.args[0] is y:
-                scaled = rewriter.add(OPS["mul"], (dropped.args[0], dropped.params["scale"]), {})
+                scaled = rewriter.add(mul, (dropped.args[0], dropped.params["scale"]), {})
                 return rewriter.add(call.op, (scaled, other.outs[0]), {})
 
 
-@rule("where")
+@rule(where)
 def decided(rewriter, call):
     """where(True, x, y) -> x, where(False, x, y) -> y"""
     condition, x, y = call.args
@@ -163,13 +187,13 @@ def decided(rewriter, call):
         return None
     chosen, out = x if condition else y, call.outs[0]
     if is_scalar(chosen):
-        return rewriter.add(OPS["full"], (), {"shape": out.shape, "value": chosen, "dtype": out.dtype})
-    return chosen if _same(chosen, call) else rewriter.add(OPS["broadcast_to"], (chosen,), {"shape": out.shape})
+        return rewriter.add(full, (), {"shape": out.shape, "value": chosen, "dtype": out.dtype})
+    return chosen if _same(chosen, call) else rewriter.add(broadcast_to, (chosen,), {"shape": out.shape})
 
 
 def _with_scalars(rewriter, call):
     """An elementwise op of a tensor that repeats one number, or is spread by broadcast_to, takes the number or the original."""
-    if not getattr(call.op.spec, "elementwise", False):
+    if not call.op.traits.broadcasts:
         return None
     args = [_source(rewriter, a) for a in call.args]
     changed = [i for i, (a, b) in enumerate(zip(args, call.args)) if a is not b]
@@ -183,14 +207,14 @@ def _source(rewriter, a):
     maker = rewriter.maker(a)
     if maker is None:
         return a
-    if maker.op.name == "full":
+    if maker.op is full:
         return _number(maker)
-    return maker.args[0] if maker.op.name == "broadcast_to" else a
+    return maker.args[0] if maker.op is broadcast_to else a
 
 
-def _number(full):
+def _number(call):
     """The value of a `full` as a Python number of the kind of its dtype, rounded as its elements are."""
-    value, dtype = full.params["value"], full.params["dtype"]
+    value, dtype = call.params["value"], call.params["dtype"]
     if dtype in dtypes.FLOATS or dtype in dtypes.COMPLEX:
         with np.errstate(over="ignore"):  # beyond the largest number lies infinity
             return (float if dtype in dtypes.FLOATS else complex)(np.asarray(value).astype(dtypes.as_numpy(dtype)))
@@ -200,19 +224,19 @@ def _number(full):
 # ---- dtypes and shapes -------------------------------------------------------------------------------------------------
 
 
-@rule("stop_gradient")
+@rule(stop_gradient)
 def no_gradient_here(rewriter, call):
     """stop_gradient(x) -> x: when a graph is compiled, gradients are in it already"""
     return call.args[0]
 
 
-@rule("cast")
+@rule(cast)
 def cast_chain(rewriter, call):
     """cast to the same dtype -> x; cast(cast(x)) -> cast(x) if the first one loses nothing"""
     x, dtype = call.args[0], call.params["dtype"]
     if _same(x, call):
         return x
-    inner = rewriter.maker(x, "cast")
+    inner = rewriter.maker(x, cast)
     source = inner.args[0] if inner else None
     if type(source) is Value and dtypes.result_type(source.dtype, x.dtype) == x.dtype and _exact(source.dtype, x.dtype):
         return source if source.dtype == dtype else rewriter.add(call.op, (source,), call.params)
@@ -227,7 +251,7 @@ def _exact(narrow, wide):
     return wide not in dtypes.COMPLEX
 
 
-@rule("reshape", "broadcast_to", "transpose", "slice", "pad", "concat", "flip", "sum", "prod", "max", "min")
+@rule(reshape, broadcast_to, transpose, slice_, pad, concat, flip, sum_, prod, max_, min_)
 def same_again(rewriter, call):
     """reshape, broadcast_to, slice ... to the whole of x -> x"""
     if len(call.args) == 1 and _same(call.args[0], call) and _changes_nothing(call):
@@ -235,58 +259,58 @@ def same_again(rewriter, call):
 
 
 def _changes_nothing(call):
-    name, params, shape = call.op.name, call.params, call.args[0].shape
-    if name == "transpose":
+    params, shape = call.params, call.args[0].shape
+    if call.op is transpose:
         return [p for p in params["perm"] if shape[p] != 1] == [p for p in range(len(shape)) if shape[p] != 1]
-    if name == "flip":
+    if call.op is flip:
         return all(shape[a] == 1 for a in params["axes"])
-    return name != "slice" or all(s == 1 for s in params["strides"]) or params["starts"] == (0,) * len(shape)
+    return call.op is not slice_ or all(s == 1 for s in params["strides"]) or params["starts"] == (0,) * len(shape)
 
 
-@rule("reshape", "broadcast_to")
+@rule(reshape, broadcast_to)
 def last_one_counts(rewriter, call):
     """reshape(reshape(x)) -> reshape(x), broadcast_to(broadcast_to(x)) -> broadcast_to(x)"""
-    inner = rewriter.maker(call.args[0], call.op.name)
+    inner = rewriter.maker(call.args[0], call.op)
     return rewriter.add(call.op, inner.args, call.params) if inner and type(inner.args[0]) is Value else None
 
 
-@rule("transpose")
+@rule(transpose)
 def transposes(rewriter, call):
     """transpose(transpose(x)) -> one transpose, or x"""
-    inner = rewriter.maker(call.args[0], "transpose")
+    inner = rewriter.maker(call.args[0], transpose)
     if inner:
         perm = tuple(inner.params["perm"][p] for p in call.params["perm"])
         return inner.args[0] if perm == tuple(range(len(perm))) else rewriter.add(call.op, inner.args, dict(perm=perm))
 
 
-@rule("flip")
+@rule(flip)
 def flipped_back(rewriter, call):
     """flip(flip(x)) along the same axes -> x"""
-    inner = rewriter.maker(call.args[0], "flip")
+    inner = rewriter.maker(call.args[0], flip)
     return inner.args[0] if inner and set(inner.params["axes"]) == set(call.params["axes"]) else None
 
 
-@rule("sum", "prod", "max", "min")
+@rule(sum_, prod, max_, min_)
 def of_single_elements(rewriter, call):
     """sum over axes of size 1 -> reshape"""
     x = call.args[0]
     if type(x) is Value and all(x.shape[a] == 1 for a in call.params["axes"]):
-        return rewriter.add(OPS["reshape"], (x,), dict(shape=call.outs[0].shape))
+        return rewriter.add(reshape, (x,), dict(shape=call.outs[0].shape))
 
 
-@rule("reshape", "broadcast_to", "transpose", "slice", "flip", "cast", "neg")
+@rule(reshape, broadcast_to, transpose, slice_, flip, cast, neg)
 def of_one_number(rewriter, call):
     """reshape, cast ... of a tensor that repeats one number -> such a tensor"""
-    inner = rewriter.maker(call.args[0], "full")
+    inner = rewriter.maker(call.args[0], full)
     if inner:
         out, value = call.outs[0], _number(inner)
-        if call.op.name == "cast" and (type(value) is complex or value != value or not _fits(value, out.dtype)):
+        if call.op is cast and (type(value) is complex or value != value or not _fits(value, out.dtype)):
             return None
-        if call.op.name == "neg":
+        if call.op is neg:
             value = -value
             if out.dtype not in dtypes.COMPLEX and not _fits(value, out.dtype):
                 return None  # it wraps around
-        return rewriter.add(OPS["full"], (), dict(shape=out.shape, value=value, dtype=out.dtype))
+        return rewriter.add(full, (), dict(shape=out.shape, value=value, dtype=out.dtype))
 
 
 def _fits(value, dtype):

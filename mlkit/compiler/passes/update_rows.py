@@ -1,7 +1,10 @@
 """Gradient descent without momentum leaves rows without a gradient alone: of a table, all but those that were looked up."""
 
 from mlkit.compiler.passes.rewrite import Rewriter
-from mlkit.core.op import OPS
+from mlkit.primitives.elementwise import mul, neg
+from mlkit.primitives.fused.update import sgd_update
+from mlkit.primitives.movement import scatter_add, sum_rows
+from mlkit.primitives.shape import reshape
 
 
 def update_rows(graph):
@@ -9,17 +12,17 @@ def update_rows(graph):
     rewriter = Rewriter(graph)
 
     def rule(call):
-        if call.op.name != "sgd_update" or len(call.args) > 3:
+        if call.op is not sgd_update or len(call.args) > 3:
             return None
         w, gradient, rate = call.args
-        rows = rewriter.maker(gradient, "sum_rows")
+        rows = rewriter.maker(gradient, sum_rows)
         if rows is None or rewriter.uses[id(gradient)] > 1 or not w.dtype == gradient.dtype == rate.dtype:
             return None
         index, updates = rows.args
         if index.shape[0] > w.shape[0]:
             return None
-        step = rewriter.add(OPS["mul"], (updates, rewriter.add(OPS["neg"], (rate,), {})), {})
-        index = rewriter.add(OPS["reshape"], (index,), dict(shape=(*index.shape, 1)))
-        return (rewriter.add(OPS["scatter_add"], (w, index, step), {}),)
+        step = rewriter.add(mul, (updates, rewriter.add(neg, (rate,), {})), {})
+        index = rewriter.add(reshape, (index,), dict(shape=(*index.shape, 1)))
+        return (rewriter.add(scatter_add, (w, index, step), {}),)
 
     return rewriter.run(rule)

@@ -2,7 +2,9 @@
 the same amount changes nothing behind it. So a bias before it has no gradient but rounding errors, and none is computed."""
 
 from mlkit.compiler.passes.rewrite import Rewriter
-from mlkit.core.op import OPS
+from mlkit.primitives.fused.normalization import batch_norm_grad
+from mlkit.primitives.movement import full
+from mlkit.primitives.shape import sum_
 
 
 def zero_sums(graph):
@@ -10,9 +12,9 @@ def zero_sums(graph):
     rewriter = Rewriter(graph)
 
     def rule(call):
-        x, y = call.args[0] if call.op.name == "sum" else None, call.outs[0]
-        maker = rewriter.maker(x, "batch_norm_grad")
+        x, y = call.args[0] if call.op is sum_ else None, call.outs[0]
+        maker = rewriter.maker(x, batch_norm_grad)
         if maker and x is maker.outs[0] and sorted(call.params["axes"]) == sorted(maker.params["axes"]):
-            return rewriter.add(OPS["full"], (), dict(shape=y.shape, value=0, dtype=y.dtype))
+            return rewriter.add(full, (), dict(shape=y.shape, value=0, dtype=y.dtype))
 
     return rewriter.run(rule)

@@ -3,7 +3,8 @@
 from mlkit.core.spec import Dim, normalize_axis, same_size
 from mlkit.core.tensor import Tensor
 from mlkit.ops.control.structures import check_callable, restore, show_specs, tensors_of
-from mlkit.primitives.movement import concat, flip, reshape, slice_along
+from mlkit.primitives.movement import concat, flip, slice_along
+from mlkit.primitives.shape import reshape
 
 
 def associative_scan(f, elems, reverse=False, axis=0):

@@ -19,7 +19,8 @@ from mlkit.ops.control.structures import (
 )
 from mlkit.ops.numpy import stack
 from mlkit.primitives.control import scan_op
-from mlkit.primitives.movement import full, reshape, slice_along
+from mlkit.primitives.movement import full, slice_along
+from mlkit.primitives.shape import reshape
 
 
 def scan(f, init, xs=None, length=None, reverse=False, unroll=1):

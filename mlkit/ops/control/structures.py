@@ -5,7 +5,7 @@ from mlkit.core.spec import Dim, Spec, same_size
 from mlkit.core.state import state, swapped
 from mlkit.core.tensor import Tensor
 from mlkit.primitives.convert import as_tensor, cast
-from mlkit.primitives.movement import reshape
+from mlkit.primitives.shape import reshape
 
 
 def tensors_of(structure):

@@ -7,8 +7,9 @@ from mlkit.core.spec import compatible, show, whole
 from mlkit.ops.image.layout import as_batch
 from mlkit.primitives import elementwise as el
 from mlkit.primitives.convert import as_tensor, cast
-from mlkit.primitives.movement import concat, iota, pad, reshape, slice_along
-from mlkit.primitives.reduction import size_along, size_operand, sum_
+from mlkit.primitives.movement import concat, iota, pad, slice_along
+from mlkit.primitives.reduction import size_along, size_operand
+from mlkit.primitives.shape import reshape, sum_
 
 __all__ = ["gaussian_blur", "sobel_edges", "ssim"]
 

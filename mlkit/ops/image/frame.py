@@ -2,7 +2,8 @@
 
 from mlkit.core.spec import is_known, whole
 from mlkit.ops.image.layout import as_batch
-from mlkit.primitives.movement import pad, reshape, slice_
+from mlkit.primitives.movement import pad, slice_
+from mlkit.primitives.shape import reshape
 
 __all__ = ["crop_images", "pad_images"]
 

@@ -3,7 +3,7 @@
 from mlkit.core.settings import image_data_format
 from mlkit.core.spec import show
 from mlkit.primitives.convert import as_tensor
-from mlkit.primitives.movement import reshape, transpose
+from mlkit.primitives.shape import reshape, transpose
 
 
 def channels_last(name, data_format):

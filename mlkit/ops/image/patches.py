@@ -5,7 +5,8 @@ import itertools
 from mlkit.core.spec import is_known, show, wholes, window_output, window_padding
 from mlkit.ops.image.layout import channels_last
 from mlkit.primitives.convert import as_tensor
-from mlkit.primitives.movement import concat, inverse_permutation, pad, reshape, slice_, transpose
+from mlkit.primitives.movement import concat, pad, slice_
+from mlkit.primitives.shape import inverse_permutation, reshape, transpose
 
 __all__ = ["extract_patches", "extract_patches_3d"]
 

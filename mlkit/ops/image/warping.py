@@ -12,9 +12,10 @@ from mlkit.ops.image.layout import as_batch, check_choice
 from mlkit.ops.linalg.systems import solve
 from mlkit.primitives import elementwise as el
 from mlkit.primitives.convert import as_tensor, cast
-from mlkit.primitives.movement import broadcast_to, concat, iota, reshape, slice_along, take
+from mlkit.primitives.movement import concat, iota, slice_along, take
 from mlkit.primitives.random import random_normal, split
 from mlkit.primitives.reduction import size_operand
+from mlkit.primitives.shape import broadcast_to, reshape
 from mlkit.random.seed_generator import draw_seed
 
 __all__ = ["affine_transform", "elastic_transform", "map_coordinates", "perspective_transform"]

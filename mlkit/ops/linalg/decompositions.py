@@ -1,9 +1,9 @@
 """Matrices as products of simpler ones."""
 
-from mlkit.ops.linalg import matrix, spectral, triangular
 from mlkit.primitives.convert import to_float
+from mlkit.primitives.linalg import matrix, orthogonal, spectral, triangular
 
-__all__ = ["cholesky", "eig", "eigh", "lu_factor", "svd"]
+__all__ = ["cholesky", "eig", "eigh", "lu_factor", "qr", "svd"]
 
 
 def cholesky(x, upper=False):
@@ -56,6 +56,23 @@ def eig(x):
     [-1.0, 1.0]
     """
     return spectral.eig(to_float(x))
+
+
+def qr(x, mode="reduced"):
+    """Matrices as products q r of orthonormal columns and an upper triangle.
+
+    x: (..., M, N). mode: "reduced" gives q of shape (..., M, K) and r (..., K, N) with K = min(M, N); "complete" has K = M.
+    The signs of r's diagonal are the backend's choice. Raises ValueError for another mode or fewer than two axes.
+
+    >>> from mlkit import ops
+    >>> q, r = ops.qr([[3.0, 1.0], [4.0, 2.0]])
+    >>> ops.round(q @ r).numpy()
+    array([[3., 1.],
+           [4., 2.]], dtype=float32)
+    """
+    if mode not in ("reduced", "complete"):
+        raise ValueError(f"qr: unknown mode={mode!r}. Expected one of {{'reduced', 'complete'}}.")
+    return orthogonal.qr(to_float(x), mode=mode)
 
 
 def svd(x, full_matrices=True, compute_uv=True):

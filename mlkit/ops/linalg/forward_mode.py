@@ -6,7 +6,7 @@ from mlkit.core.tensor import Tensor
 from mlkit.ops.gradients import GradientTape
 from mlkit.primitives.convert import as_tensor
 from mlkit.primitives.movement import full
-from mlkit.primitives.reduction import sum_
+from mlkit.primitives.shape import sum_
 
 __all__ = ["jvp"]
 

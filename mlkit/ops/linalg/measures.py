@@ -3,11 +3,11 @@
 import math
 
 from mlkit.core.spec import normalize_axis, reduced, show
-from mlkit.ops.linalg import matrix, spectral, triangular
 from mlkit.primitives import elementwise as el
 from mlkit.primitives.convert import cast, to_float, to_single
-from mlkit.primitives.movement import reshape, transpose
-from mlkit.primitives.reduction import max_, min_, sum_
+from mlkit.primitives.linalg import matrix, spectral, triangular
+from mlkit.primitives.reduction import max_, min_
+from mlkit.primitives.shape import reshape, sum_, transpose
 
 __all__ = ["det", "matrix_rank", "norm", "slogdet"]
 

@@ -1,10 +1,10 @@
 """Systems of linear equations, inverses, least squares."""
 
 from mlkit.core.spec import show
-from mlkit.ops.linalg import matrix, spectral, triangular
 from mlkit.primitives.convert import promote_tensors, to_float
+from mlkit.primitives.linalg import matrix, spectral, triangular
 from mlkit.primitives.linear import matmul
-from mlkit.primitives.movement import reshape
+from mlkit.primitives.shape import reshape
 
 __all__ = ["cholesky_inverse", "inv", "lstsq", "pinv", "solve", "solve_triangular"]
 

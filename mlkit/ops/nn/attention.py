@@ -9,7 +9,8 @@ from mlkit.primitives import fused
 from mlkit.primitives.convert import as_tensor, cast, promote_tensors, require_real, to_bool
 from mlkit.primitives.fused.attention import MASKED
 from mlkit.primitives.linear import matmul, swap
-from mlkit.primitives.movement import broadcast_to, iota, reshape, transpose
+from mlkit.primitives.movement import iota
+from mlkit.primitives.shape import broadcast_to, reshape, transpose
 
 __all__ = ["dot_product_attention"]
 

@@ -3,7 +3,8 @@
 from mlkit.core.settings import image_data_format
 from mlkit.core.spec import is_known, show, whole, wholes
 from mlkit.primitives.convert import as_tensor
-from mlkit.primitives.movement import concat, full, iota, pad, reshape, scatter_add, slice_, transpose
+from mlkit.primitives.movement import concat, full, iota, pad, scatter_add, slice_
+from mlkit.primitives.shape import reshape, transpose
 
 __all__ = ["depth_to_space", "fold", "space_to_depth", "unfold"]
 

@@ -5,7 +5,8 @@ from mlkit.core.spec import is_known, same_size, show, wholes
 from mlkit.ops.nn.spatial import check_padding, from_last, is_channels_last, per_axis, spatial_rank, to_last
 from mlkit.primitives import window
 from mlkit.primitives.convert import promote_tensors
-from mlkit.primitives.movement import pad, reshape
+from mlkit.primitives.movement import pad
+from mlkit.primitives.shape import reshape
 
 __all__ = ["conv", "conv_transpose", "depthwise_conv", "separable_conv"]
 

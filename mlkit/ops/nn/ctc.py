@@ -15,9 +15,10 @@ from mlkit.ops.numpy.indexing import require_within
 from mlkit.primitives import elementwise as el
 from mlkit.primitives import fused
 from mlkit.primitives.convert import cast, to_real
-from mlkit.primitives.movement import broadcast_to, concat, full, iota, reshape, slice_along, take_along_axis, transpose
+from mlkit.primitives.movement import concat, full, iota, slice_along, take_along_axis
 from mlkit.primitives.order import argsort
-from mlkit.primitives.reduction import argmax, max_, sum_
+from mlkit.primitives.reduction import argmax, max_
+from mlkit.primitives.shape import broadcast_to, reshape, sum_, transpose
 
 __all__ = ["ctc_decode", "ctc_loss"]
 

@@ -4,8 +4,9 @@ from mlkit.core import dtypes
 from mlkit.core.spec import normalize_axis, whole
 from mlkit.primitives import elementwise as el
 from mlkit.primitives.convert import as_tensor, cast, promote_tensors, require_real, to_single
-from mlkit.primitives.movement import iota, reshape
+from mlkit.primitives.movement import iota
 from mlkit.primitives.reduction import max_
+from mlkit.primitives.shape import reshape
 
 __all__ = ["multi_hot", "one_hot", "polar"]
 

@@ -8,8 +8,8 @@ from mlkit.ops.nn.encoding import one_hot
 from mlkit.primitives import elementwise as el
 from mlkit.primitives import fused
 from mlkit.primitives.convert import as_tensor, cast, promote_tensors, to_float, to_single
-from mlkit.primitives.movement import reshape, transpose
-from mlkit.primitives.reduction import size_along, size_operand, sum_
+from mlkit.primitives.reduction import size_along, size_operand
+from mlkit.primitives.shape import reshape, sum_, transpose
 
 __all__ = ["binary_crossentropy", "categorical_crossentropy", "psnr", "sparse_categorical_crossentropy"]
 

@@ -8,8 +8,8 @@ from mlkit.core.spec import normalize_axes, normalize_axis, same_size, show, siz
 from mlkit.primitives import elementwise as el
 from mlkit.primitives import fused
 from mlkit.primitives.convert import as_tensor, cast, promote_tensors, to_float, to_single
-from mlkit.primitives.movement import reshape
-from mlkit.primitives.reduction import size_along, size_operand, sum_
+from mlkit.primitives.reduction import size_along, size_operand
+from mlkit.primitives.shape import reshape, sum_
 
 __all__ = ["batch_normalization", "layer_normalization", "moments", "normalize", "rms_normalization"]
 

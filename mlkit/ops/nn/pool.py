@@ -7,8 +7,9 @@ from mlkit.ops.nn.spatial import check_padding, from_last, is_channels_last, per
 from mlkit.primitives import elementwise as el
 from mlkit.primitives import window
 from mlkit.primitives.convert import as_tensor, require_real, to_real
-from mlkit.primitives.movement import reshape, take
-from mlkit.primitives.reduction import max_, sum_
+from mlkit.primitives.movement import take
+from mlkit.primitives.reduction import max_
+from mlkit.primitives.shape import reshape, sum_
 
 __all__ = ["adaptive_average_pool", "adaptive_max_pool", "average_pool", "max_pool"]
 

@@ -8,7 +8,7 @@ import operator
 
 from mlkit.core.settings import image_data_format
 from mlkit.core.spec import show
-from mlkit.primitives.movement import transpose
+from mlkit.primitives.shape import transpose
 
 
 def per_axis(function, name, value, rank):

@@ -10,6 +10,7 @@ from mlkit.core.tensor import Tensor
 from mlkit.ops.numpy.shaping import broadcast_to, permuted, reshape, whole
 from mlkit.primitives import elementwise as el
 from mlkit.primitives import movement as mov
+from mlkit.primitives import shape as sh
 from mlkit.primitives.convert import as_tensor
 from mlkit.primitives.reduction import size_operand
 
@@ -29,7 +30,7 @@ def get_item(x, key):
     x = as_tensor(x)
     if type(key) is int and x.shape:  # the short way, for loops over the first axis
         start, stop, _ = _single(key, x.shape[0], 0, x)
-        return mov.reshape(mov.slice_along(x, 0, start, stop), shape=x.shape[1:])
+        return sh.reshape(mov.slice_along(x, 0, start, stop), shape=x.shape[1:])
     keys, together = _expanded(x, key if type(key) is tuple else (key,))
     if any(type(k) is Tensor for k in keys):
         return _by_arrays(x, keys, together)

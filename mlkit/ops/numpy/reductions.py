@@ -9,8 +9,10 @@ from mlkit.core.spec import normalize_axes, normalize_axis, reduced, size_of
 from mlkit.ops.numpy.shaping import broadcast_to
 from mlkit.primitives import elementwise as el
 from mlkit.primitives import reduction as red
+from mlkit.primitives import shape as sh
 from mlkit.primitives.convert import as_tensor, cast, to_bool
-from mlkit.primitives.movement import full, reshape
+from mlkit.primitives.movement import full
+from mlkit.primitives.shape import reshape
 
 __all__ = [
     "all", "amax", "amin", "any", "argmax", "argmin", "count_nonzero", "cumprod", "cumsum", "max", "mean", "min", "prod", "ptp",
@@ -41,7 +43,7 @@ def sum(x, axis=None, keepdims=False):
     array([4, 6], dtype=int32)
     """
     x = widened(as_tensor(x))
-    return red.sum_(x, axes=normalized("sum", axis, x), keepdims=bool(keepdims))
+    return sh.sum_(x, axes=normalized("sum", axis, x), keepdims=bool(keepdims))
 
 
 def prod(x, axis=None, keepdims=False, dtype=None):
@@ -61,7 +63,7 @@ def mean(x, axis=None, keepdims=False):
     result = dtypes.float_of(x.dtype)
     x = cast(x, dtypes.result_type(result, "float32"))
     axes = normalized("mean", axis, x)
-    total = red.sum_(x, axes=axes, keepdims=bool(keepdims))
+    total = sh.sum_(x, axes=axes, keepdims=bool(keepdims))
     return cast(el.div(total, red.size_operand(red.size_along(x, axes), x.dtype)), result)
 
 
@@ -120,7 +122,7 @@ def _truth(name, reduce, empty, x, axis, keepdims):
 def count_nonzero(x, axis=None):
     """The number of elements over axes that are not zero, int32."""
     x = to_bool(x)
-    return red.sum_(el.cast(x, dtype="int32"), axes=normalized("count_nonzero", axis, x), keepdims=False)
+    return sh.sum_(el.cast(x, dtype="int32"), axes=normalized("count_nonzero", axis, x), keepdims=False)
 
 
 def argmax(x, axis=None, keepdims=False):

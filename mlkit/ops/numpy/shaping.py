@@ -5,6 +5,7 @@ import operator
 
 from mlkit.core.spec import Dim, is_known, normalize_axes, normalize_axis, show, size_of, whole
 from mlkit.primitives import movement as mov
+from mlkit.primitives import shape as sh
 from mlkit.primitives.convert import as_shape, as_tensor
 
 __all__ = [
@@ -33,7 +34,7 @@ def reshape(x, newshape):
     shape = as_shape("reshape", newshape, least=-1)
     if -1 in shape:
         shape = _fill_in(x.shape, shape)
-    return x if shape == x.shape else mov.reshape(x, shape=shape)
+    return x if shape == x.shape else sh.reshape(x, shape=shape)
 
 
 def _fill_in(old, new):
@@ -76,7 +77,7 @@ def transpose(x, axes=None):
 
 def permuted(x, perm):
     """x with its axes in the order `perm` of non-negative ints; x itself where that is the order they have."""
-    return x if perm == tuple(range(len(x.shape))) else mov.transpose(x, perm=perm)
+    return x if perm == tuple(range(len(x.shape))) else sh.transpose(x, perm=perm)
 
 
 def swapaxes(x, axis1, axis2):
@@ -121,7 +122,7 @@ def expand_dims(x, axis):
     shape = list(x.shape)
     for a in axes:
         shape.insert(a, 1)
-    return mov.reshape(x, shape=tuple(shape))
+    return sh.reshape(x, shape=tuple(shape))
 
 
 def squeeze(x, axis=None):
@@ -139,14 +140,14 @@ def squeeze(x, axis=None):
         raise ValueError(
             f"squeeze: axis {wrong[0]} of shape {show(x.shape)} has size {x.shape[wrong[0]]}; only size 1 can be left out."
         )
-    return mov.reshape(x, shape=tuple(s for i, s in enumerate(x.shape) if i not in axes))
+    return sh.reshape(x, shape=tuple(s for i, s in enumerate(x.shape) if i not in axes))
 
 
 def broadcast_to(x, shape):
     """x repeated along axes of size 1, and new leading ones, until it has the shape."""
     x = as_tensor(x)
     shape = as_shape("broadcast_to", shape)
-    return x if shape == x.shape else mov.broadcast_to(x, shape=shape)
+    return x if shape == x.shape else sh.broadcast_to(x, shape=shape)
 
 
 def flip(x, axis=None):

@@ -12,7 +12,8 @@ from mlkit.primitives import elementwise as el
 from mlkit.primitives import movement as mov
 from mlkit.primitives import order
 from mlkit.primitives.convert import as_tensor, cast, promote_tensors, to_float, to_real, to_single
-from mlkit.primitives.reduction import size_along, size_operand, sum_
+from mlkit.primitives.reduction import size_along, size_operand
+from mlkit.primitives.shape import sum_
 
 __all__ = ["average", "corrcoef", "diff", "median", "percentile", "quantile", "std", "trapezoid", "var"]
 

@@ -3,9 +3,9 @@
 A backend without the kernel, or whose kernel declines, runs the fallback; second derivatives go through it too.
 """
 
+from mlkit.primitives.fused import blocks
 from mlkit.primitives.fused.activation import gelu, gelu_grad, relu, relu6, relu6_grad, relu_grad, silu, silu_grad, softplus
 from mlkit.primitives.fused.attention import attention, attention_grad
-from mlkit.primitives.fused.blocks import IN_BLOCKS
 from mlkit.primitives.fused.chain import fused_elementwise
 from mlkit.primitives.fused.epilogue import conv_bias_act, matmul_bias_act
 from mlkit.primitives.fused.mask import masked_scale

@@ -5,9 +5,11 @@ import math
 from mlkit.core import dtypes
 from mlkit.core.op import Op
 from mlkit.core.spec import require
+from mlkit.core.traits import Traits
 from mlkit.primitives import elementwise as el
 
 _same = el.elementwise_spec
+_ELEMENTWISE, _BROADCASTS = Traits(elementwise=True), Traits(elementwise=True, broadcasts=True)
 
 
 def _gradient(name, fallback, vjp=None, keep="xy"):
@@ -18,18 +20,30 @@ def _gradient(name, fallback, vjp=None, keep="xy"):
         require(name, "the gradient", g, kept.shape, kept.dtype)
         return kept
 
-    return Op(name, spec, vjp, keep, fallback)
+    return Op(name, spec, vjp, keep, fallback, traits=_ELEMENTWISE)
 
 
 # The gradient at 0 is 0.
-relu = Op("relu", _same("relu"), lambda g, y, x: (relu_grad(g, y),), "y", fallback=lambda x: el.maximum(x, 0))
+relu = Op(
+    "relu",
+    _same("relu"),
+    lambda g, y, x: (relu_grad(g, y),),
+    "y",
+    fallback=lambda x: el.maximum(x, 0),
+    traits=Traits(elementwise=True, broadcasts=True, idempotent=True),
+)
 relu_grad = _gradient(
     "relu_grad", lambda g, y: el.where(y > 0, g, 0), vjp=lambda h, out, g, y: (relu_grad(h, y), None), keep="1"
 )
 
 # min(max(x, 0), 6), with gradient 0 at both ends
 relu6 = Op(
-    "relu6", _same("relu6"), lambda g, y, x: (relu6_grad(g, y),), "y", fallback=lambda x: el.minimum(el.maximum(x, 0), 6)
+    "relu6",
+    _same("relu6"),
+    lambda g, y, x: (relu6_grad(g, y),),
+    "y",
+    fallback=lambda x: el.minimum(el.maximum(x, 0), 6),
+    traits=_BROADCASTS,
 )
 relu6_grad = _gradient(
     "relu6_grad",
@@ -45,10 +59,18 @@ softplus = Op(
     lambda g, y, x: (g * el.sigmoid(x),),
     "x",
     fallback=lambda x: el.maximum(x, 0.0) + el.log1p(el.exp(-el.abs_(x))),
+    traits=_ELEMENTWISE,
 )
 
 # x * sigmoid(x). Elfwing, Uchibe and Doya, "Sigmoid-weighted linear units", Neural Networks 107 (2018).
-silu = Op("silu", el.float_spec("silu"), lambda g, y, x: (silu_grad(g, x),), "x", fallback=lambda x: x * el.sigmoid(x))
+silu = Op(
+    "silu",
+    el.float_spec("silu"),
+    lambda g, y, x: (silu_grad(g, x),),
+    "x",
+    fallback=lambda x: x * el.sigmoid(x),
+    traits=_ELEMENTWISE,
+)
 
 
 def _silu_grad(g, x):
@@ -81,5 +103,6 @@ gelu = Op(
     lambda g, y, x, approximate: (gelu_grad(g, x, approximate=approximate),),
     "x",
     fallback=_gelu,
+    traits=_ELEMENTWISE,
 )
 gelu_grad = _gradient("gelu_grad", _gelu_grad)

@@ -5,8 +5,9 @@ from mlkit.core.op import Op
 from mlkit.core.spec import Spec, broadcasts_to, require, require_float, show
 from mlkit.primitives import elementwise as el
 from mlkit.primitives.linear import matmul, swap
-from mlkit.primitives.movement import iota, reshape, transpose
-from mlkit.primitives.reduction import max_, sum_
+from mlkit.primitives.movement import iota
+from mlkit.primitives.reduction import max_
+from mlkit.primitives.shape import reshape, sum_, transpose
 
 # The score of a masked pair: far below any, yet finite, so that a row without pairs is no NaN.
 MASKED = -0.7 * 3.4028234663852886e38

@@ -2,15 +2,12 @@
 a kernel that goes over them block by block finds what it has just written in the cache. Nobody writes these ops: the layout pass
 puts them in place of those that they do the work of."""
 
-from mlkit.core.op import Op
+from mlkit.core.op import OPS
 from mlkit.core.spec import Spec, is_known, show
-from mlkit.primitives import window
 from mlkit.primitives.blocks import plain_shape, shape_in_blocks
-from mlkit.primitives.fused.epilogue import conv_bias_act
+from mlkit.primitives.fused import epilogue, wide  # noqa: F401  (they define ops of images too)
 from mlkit.primitives.fused.norm_relu import batch_norm_relu, batch_norm_relu_grad, pack, unpack
-from mlkit.primitives.fused.normalization import batch_norm, batch_norm_grad
-from mlkit.primitives.fused.wide import conv_kernel_wide
-from mlkit.primitives.movement import reshape, transpose
+from mlkit.primitives.shape import reshape, transpose
 
 
 def to_blocks(x, block):
@@ -25,7 +22,7 @@ def from_blocks(x):
 
 
 def _in_blocks(inner):
-    """The op that does what `inner` does, with the images among its arguments `blocked` and its results `results` in blocks.
+    """Add the variant that does what `inner` does, with the images among its arguments `blocked` and its results `results` in blocks.
     Masks have the order of the images that they belong to."""
 
     def spec(*args, block, blocked, results, **params):
@@ -58,11 +55,8 @@ def _in_blocks(inner):
             several[3] = pack(to_blocks(unpack(several[3], plain_shape(shape)), block))
         return tuple(several) if type(outs) is tuple else several[0]
 
-    return Op(f"{inner.name}_in_blocks", spec, fallback=fallback)
+    inner.variant("in_blocks", spec, fallback=fallback)
 
 
-_BLOCKED = (
-    window.conv, window.conv_input, window.conv_kernel, window.max_pool, window.max_pool_grad, window.avg_pool, window.avg_pool_grad,
-    conv_bias_act, conv_kernel_wide, batch_norm, batch_norm_grad, batch_norm_relu, batch_norm_relu_grad,
-)  # fmt: skip
-IN_BLOCKS = {op.name: _in_blocks(op) for op in _BLOCKED}
+for _op in [op for op in OPS.values() if op.traits.images is not None]:
+    _in_blocks(_op)

@@ -2,6 +2,7 @@
 
 from mlkit.core.op import Op
 from mlkit.core.spec import compatible, show
+from mlkit.core.traits import Traits
 
 
 def _spec(*specs, chain):
@@ -17,4 +18,5 @@ fused_elementwise = Op(
     "fused_elementwise",
     _spec,
     fallback=lambda *xs, chain: chain.run(xs, lambda op, args, params: op(*args, **params)),
+    traits=Traits(elementwise=True),
 )

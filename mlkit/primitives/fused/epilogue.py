@@ -3,14 +3,14 @@
 Nobody writes these: the fusion pass puts them in place of the ops they are made of.
 """
 
-from mlkit.core.op import Op
 from mlkit.core.spec import require, require_float
+from mlkit.core.traits import Images, Traits
 from mlkit.primitives import elementwise as el
 from mlkit.primitives.fused.activation import gelu, relu, relu6, relu6_grad, relu_grad, silu
 from mlkit.primitives.fused.second_order import through_fallback
 from mlkit.primitives.linear import matmul
-from mlkit.primitives.reduction import sum_
-from mlkit.primitives.window import conv
+from mlkit.primitives.shape import sum_
+from mlkit.primitives.window import channels_apart, conv
 
 # name -> function; of those that come first the gradient is a function of (g, result)
 ACTIVATIONS = {
@@ -32,8 +32,10 @@ _GRADIENTS = {
 }
 
 
-def _with_bias_act(name, inner):
-    """The op x, w, bias (or None), residual (optional) -> act(inner(x, w) + bias + residual); other parameters are inner's."""
+def _with_bias_act(inner, images=None):
+    """The variant x, w, bias (or None), residual (optional) -> act(inner(x, w) + bias + residual) of an op; other parameters are
+    inner's."""
+    name = f"{inner.name}_bias_act"
 
     def spec(x, w, bias, residual=None, *, act, **params):
         if act not in ACTIVATIONS:
@@ -56,9 +58,9 @@ def _with_bias_act(name, inner):
         d_bias = None if bias is None else sum_(dz, axes=tuple(range(dz.ndim - 1)), keepdims=False)
         return *inner.vjp(dz, None, x, w, **params), d_bias, *(None if r is None else dz for r in residual)
 
-    op = Op(name, spec, vjp, "xy", fallback)
+    op = inner.variant("bias_act", spec, vjp, "xy", fallback, traits=Traits(images=images))
     return op
 
 
-matmul_bias_act = _with_bias_act("matmul_bias_act", matmul)
-conv_bias_act = _with_bias_act("conv_bias_act", conv)
+matmul_bias_act = _with_bias_act(matmul)
+conv_bias_act = _with_bias_act(conv, Images((0, 3), (0,), True, channels_apart))

@@ -2,6 +2,7 @@
 
 from mlkit.core.op import Op
 from mlkit.core.spec import ShapesDiffer, broadcasts_to, require_float, show
+from mlkit.core.traits import Traits
 from mlkit.primitives import elementwise as el
 
 
@@ -23,4 +24,5 @@ masked_scale = Op(
     vjp=lambda g, y, x, keep, scale: (masked_scale(g, keep, scale=scale), None),
     keep="1",
     fallback=lambda x, keep, scale: el.where(keep, x * scale, 0.0),
+    traits=Traits(elementwise=True),
 )

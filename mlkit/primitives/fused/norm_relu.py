@@ -6,8 +6,8 @@ from mlkit.core.spec import Spec, require, size_of
 from mlkit.primitives import elementwise as el
 from mlkit.primitives.fused.activation import relu
 from mlkit.primitives.fused.normalization import batch_norm, batch_norm_grad
-from mlkit.primitives.movement import iota, pad, reshape, slice_along
-from mlkit.primitives.reduction import sum_
+from mlkit.primitives.movement import iota, pad, slice_along
+from mlkit.primitives.shape import reshape, sum_
 
 
 def _bits():
@@ -45,7 +45,7 @@ def _fallback(x, scale, offset, axes, epsilon):
 
 # x, scale or None, offset or None -> relu(y), mean, variance, and where y > 0 as `pack` writes it: all that the gradient must
 # know of y
-batch_norm_relu = Op("batch_norm_relu", _spec, fallback=_fallback)
+batch_norm_relu = batch_norm.variant("relu", _spec, fallback=_fallback, traits=batch_norm.traits)
 
 
 def _grad_spec(g, x, scale, mean, variance, mask, axes, epsilon):
@@ -58,4 +58,4 @@ def _grad_fallback(g, x, scale, mean, variance, mask, axes, epsilon):
     return batch_norm_grad(passed, x, scale, mean, variance, axes=axes, epsilon=epsilon)
 
 
-batch_norm_relu_grad = Op("batch_norm_relu_grad", _grad_spec, fallback=_grad_fallback)
+batch_norm_relu_grad = Op("batch_norm_relu_grad", _grad_spec, fallback=_grad_fallback, traits=batch_norm_grad.traits)

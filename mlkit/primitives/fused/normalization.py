@@ -6,10 +6,11 @@ Half floats are normalized in float32: x and y, and their gradients, may have su
 from mlkit.core import dtypes
 from mlkit.core.op import Op
 from mlkit.core.spec import ShapesDiffer, Spec, normalize_axes, reduced, require, require_float, show
+from mlkit.core.traits import Images, Traits
 from mlkit.primitives import elementwise as el
 from mlkit.primitives.fused.second_order import through_fallback
-from mlkit.primitives.movement import reshape
-from mlkit.primitives.reduction import size_along, size_operand, sum_
+from mlkit.primitives.reduction import size_along, size_operand
+from mlkit.primitives.shape import reshape, sum_
 
 
 def _wide(dtype):
@@ -89,9 +90,21 @@ def _batch_norm_vjp(g, out, x, scale, offset, axes, epsilon):
     return dx, None if scale is None else d_scale, None if offset is None else d_offset
 
 
+def by_channel(images, params):
+    """Whether images are normalized channel by channel."""
+    return sorted(params["axes"]) == [0, 1, 2]
+
+
 # x, scale or None, offset or None -> y, mean, variance (biased). axes: those that are averaged over; vectors have the others'
 # shape. Ioffe and Szegedy, "Batch normalization", ICML 2015.
-batch_norm = Op("batch_norm", _batch_norm_spec, _batch_norm_vjp, "012y", _batch_norm)
+batch_norm = Op(
+    "batch_norm",
+    _batch_norm_spec,
+    _batch_norm_vjp,
+    "012y",
+    _batch_norm,
+    traits=Traits(images=Images((0,), (0,), fits=by_channel)),
+)
 
 
 def _batch_norm_grad_spec(g, x, scale, mean, variance, axes, epsilon):
@@ -113,7 +126,12 @@ def _batch_norm_grad(g, x, scale, mean, variance, axes, epsilon):
     return el.cast(dx, dtype=dtype), reshape(d_scale, shape=mean.shape), reshape(d_offset, shape=mean.shape)
 
 
-batch_norm_grad = Op("batch_norm_grad", _batch_norm_grad_spec, fallback=_batch_norm_grad)
+batch_norm_grad = Op(
+    "batch_norm_grad",
+    _batch_norm_grad_spec,
+    fallback=_batch_norm_grad,
+    traits=Traits(images=Images((0, 1), (0,), fits=by_channel)),
+)
 
 
 # ---- layer normalization ---------------------------------------------------------------------------------------------

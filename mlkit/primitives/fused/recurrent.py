@@ -18,11 +18,12 @@ See `compiler/passes/keep_for_gradients.py`.
 from mlkit.core import dtypes
 from mlkit.core.op import Op
 from mlkit.core.spec import Spec, require, same_size, show
+from mlkit.core.traits import Traits
 from mlkit.primitives import elementwise as el
 from mlkit.primitives.fused.activation import relu, relu_grad
 from mlkit.primitives.linear import matmul, swap
-from mlkit.primitives.movement import concat, reshape, slice_along
-from mlkit.primitives.reduction import sum_
+from mlkit.primitives.movement import concat, slice_along
+from mlkit.primitives.shape import reshape, sum_
 
 
 def _check(name, x, states, kernel, recurrent, bias, gates, bias_rows=()):
@@ -120,10 +121,10 @@ def _results(x, states, keep):
 
 
 def _vjp(gradient):
-    """That of an op, by its gradient op."""
+    """That of an op, by what gives its gradient op."""
 
     def vjp(g, out, *args, **params):
-        *found, d_bias = gradient(*g, *args, **params)
+        *found, d_bias = gradient()(*g, *args, **params)
         return *found, None if args[-1] is None else d_bias
 
     return vjp
@@ -179,10 +180,10 @@ def _lstm_grad(ghs, gh, gc, x, h, c, kernel, recurrent, bias, reverse=False):
     return matmul(dz, swap(kernel)), dh, dc, _weight_grad(x, dz), d_recurrent, d_bias
 
 
-lstm_grad = Op("lstm_grad", _lstm_grad_spec, fallback=_lstm_grad)
 # States h and c; bias (4 units). Hochreiter and Schmidhuber, "Long short-term memory", Neural Computation 9 (1997), with the
 # forget gate of Gers et al. (2000).
-lstm = Op("lstm", _lstm_spec, _vjp(lstm_grad), "x", _lstm)
+lstm = Op("lstm", _lstm_spec, _vjp(lambda: lstm_grad), "x", _lstm)
+lstm_grad = lstm.variant("grad", _lstm_grad_spec, fallback=_lstm_grad, traits=Traits(kept=3))
 
 
 # ---- GRU -------------------------------------------------------------------------------------------------------------
@@ -267,10 +268,10 @@ def _gru_grad(ghs, gh, x, h, kernel, recurrent, bias, reset_after=True, reverse=
     return matmul(dx, swap(kernel)), dh, _weight_grad(x, dx), d_recurrent, d_bias
 
 
-gru_grad = Op("gru_grad", _gru_grad_spec, fallback=_gru_grad)
 # State h. Cho et al., EMNLP 2014, whose reset gate multiplies the state; bias (3 units). With `reset_after` it multiplies the
 # state's product with the recurrent kernel instead, as in cuDNN; bias (2, 3 units), for the inputs and for the state.
-gru = Op("gru", _gru_spec, _vjp(gru_grad), "x", _gru)
+gru = Op("gru", _gru_spec, _vjp(lambda: gru_grad), "x", _gru)
+gru_grad = gru.variant("grad", _gru_grad_spec, fallback=_gru_grad, traits=Traits(kept=2))
 
 
 # ---- the simple one --------------------------------------------------------------------------------------------------
@@ -321,6 +322,6 @@ def _rnn_grad(ghs, gh, x, h, kernel, recurrent, bias, activation, reverse=False)
     return matmul(dz, swap(kernel)), dh, _weight_grad(x, dz), _weight_grad(before, dz), d_bias
 
 
-rnn_grad = Op("rnn_grad", _rnn_grad_spec, fallback=_rnn_grad)
 # State h; bias (units). Elman, "Finding structure in time", Cognitive Science 14 (1990).
-rnn = Op("rnn", _rnn_spec, _vjp(rnn_grad), "x", _rnn)
+rnn = Op("rnn", _rnn_spec, _vjp(lambda: rnn_grad), "x", _rnn)
+rnn_grad = rnn.variant("grad", _rnn_grad_spec, fallback=_rnn_grad, traits=Traits(kept=2))

@@ -8,13 +8,15 @@ which half floats are computed in float32. Beyond the outermost centres, "linear
 from mlkit.core import dtypes
 from mlkit.core.op import Op
 from mlkit.core.spec import Spec, is_known, show
+from mlkit.core.traits import Traits
 from mlkit.primitives import elementwise as el
 from mlkit.primitives.cells import nearest_cells
 from mlkit.primitives.convert import as_tensor
+from mlkit.primitives.counts import elements
 from mlkit.primitives.interpolation import multiply_along, triangle, weights
 from mlkit.primitives.linear import swap
-from mlkit.primitives.movement import broadcast_to, reshape, take
-from mlkit.primitives.reduction import sum_
+from mlkit.primitives.movement import take
+from mlkit.primitives.shape import broadcast_to, reshape, sum_
 
 
 def _spec(name):
@@ -78,12 +80,23 @@ def _linear_grad(g, axis, size):
     return multiply_along(g, axis, swap(_matrix(size, g.shape[axis], g.dtype)))
 
 
+def _flops(resampled, nearest):
+    """Of linear interpolation a product and a sum for each of two neighbours an axis. `resampled` gives the spec of the resampled
+    image; nearest: so many operations for each of its elements where the method is that."""
+
+    def flops(args, outs, params):
+        return elements(resampled(args, outs)) * (nearest if params["method"] == "nearest" else 2 * 2 ** len(params["size"]))
+
+    return flops
+
+
 resample = Op(
     "resample",
     _spec("resample"),
     lambda g, y, x, size, method: (resample_grad(g, size=x.shape[1:-1], method=method),),
     "",
     _along_axes(dict(nearest=_nearest, linear=_linear)),
+    traits=Traits(flops=_flops(lambda args, outs: outs[0], 0)),
 )
 resample_grad = Op(
     "resample_grad",
@@ -91,4 +104,5 @@ resample_grad = Op(
     lambda h, dx, g, size, method: (resample(h, size=g.shape[1:-1], method=method),),
     "",
     _along_axes(dict(nearest=_nearest_grad, linear=_linear_grad)),
+    traits=Traits(flops=_flops(lambda args, outs: args[0], 1)),
 )

@@ -5,8 +5,9 @@ from mlkit.core.op import Op
 from mlkit.core.spec import ShapesDiffer, Spec, normalize_axis, require, require_float, same_size, show
 from mlkit.primitives import elementwise as el
 from mlkit.primitives.fused.second_order import through_fallback
-from mlkit.primitives.movement import iota, reshape
-from mlkit.primitives.reduction import max_, sum_
+from mlkit.primitives.movement import iota
+from mlkit.primitives.reduction import max_
+from mlkit.primitives.shape import reshape, sum_
 
 
 def _spec(name):

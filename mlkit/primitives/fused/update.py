@@ -6,6 +6,7 @@ a scalar. Every rule works element by element, so backends may make a chain of i
 
 from mlkit.core.op import Op
 from mlkit.core.spec import ShapesDiffer, Spec, compatible
+from mlkit.core.traits import Traits
 from mlkit.primitives import elementwise as el
 from mlkit.primitives.convert import cast, pair
 
@@ -26,7 +27,7 @@ def _update(name, rule):
     def fallback(*args, **params):
         return tuple(cast(new, old.dtype) for new, old in zip(rule(*args, **params), args))
 
-    return Op(name, spec, fallback=fallback)
+    return Op(name, spec, fallback=fallback, traits=Traits(elementwise=True))
 
 
 def _sgd(w, *rest, momentum, nesterov):

@@ -1,16 +1,16 @@
 """Products and sums of half floats whose result stays in float32, in which it was summed. The pass `keep_wide` makes these."""
 
 from mlkit.core import dtypes
-from mlkit.core.op import Op
 from mlkit.core.spec import Spec, require_float
+from mlkit.core.traits import Traits
 from mlkit.primitives import elementwise as el
 from mlkit.primitives.linear import matmul
-from mlkit.primitives.reduction import sum_
+from mlkit.primitives.shape import sum_
 from mlkit.primitives.window import conv_kernel
 
 
 def _wide(op):
-    """The op with results in float32 or wider."""
+    """The op with results in float32 or wider, as a variant of it."""
 
     def wide(x):
         return dtypes.result_type(x.dtype, "float32")
@@ -25,7 +25,7 @@ def _wide(op):
     def fallback(*args, **params):
         return op(*(el.cast(a, dtype=wide(a)) for a in args), **params)
 
-    return Op(f"{op.name}_wide", spec, fallback=fallback)
+    return op.variant("wide", spec, fallback=fallback, traits=Traits(images=op.traits.images))
 
 
 matmul_wide, conv_kernel_wide, sum_wide = map(_wide, (matmul, conv_kernel, sum_))

@@ -3,9 +3,11 @@
 from mlkit.core import dtypes
 from mlkit.core.op import Op
 from mlkit.core.spec import Spec
-from mlkit.ops.linalg import matrix
-from mlkit.ops.linalg.triangular import inverse
+from mlkit.core.traits import Traits
 from mlkit.primitives import elementwise as el
+from mlkit.primitives.counts import of_matrices
+from mlkit.primitives.linalg import matrix
+from mlkit.primitives.linalg.triangular import inverse
 from mlkit.primitives.linear import matmul, swap
 from mlkit.primitives.movement import slice_along
 
@@ -37,7 +39,8 @@ def _eigh_vjp(g, out, x):
     return ((whole + swap(whole)) * 0.5,)
 
 
-eigh = Op("eigh", _eigh_spec, _eigh_vjp, keep="y")  # -> ascending eigenvalues and eigenvectors of the Hermitian part of x
+# -> ascending eigenvalues and eigenvectors of the Hermitian part of x
+eigh = Op("eigh", _eigh_spec, _eigh_vjp, keep="y", traits=Traits(flops=of_matrices(lambda m, n, k: 9 * n**3)))
 
 
 def _eig_spec(x):
@@ -58,7 +61,8 @@ def _eig_vjp(g, out, x):
     return (el.cast(ga, dtype=x.dtype) if x.dtype in dtypes.COMPLEX else el.cast(el.real(ga), dtype=x.dtype),)
 
 
-eig = Op("eig", _eig_spec, _eig_vjp)  # -> complex eigenvalues and right eigenvectors
+# -> complex eigenvalues and right eigenvectors
+eig = Op("eig", _eig_spec, _eig_vjp, traits=Traits(flops=of_matrices(lambda m, n, k: 25 * n**3)))
 
 
 # ---- singular values -------------------------------------------------------------------------------------------------
@@ -104,7 +108,8 @@ def _svd_vjp(g, out, x, full_matrices):
     return (ga if outer is None else ga + outer,)
 
 
-svd = Op("svd", _svd_spec, _svd_vjp)  # -> u, descending s, vh with x = u diag(s) vh
+_whole = Traits(flops=of_matrices(lambda m, n, k: 4 * m * n * n + 8 * n**3))
+svd = Op("svd", _svd_spec, _svd_vjp, traits=_whole)  # -> u, descending s, vh with x = u diag(s) vh
 
 
 def _singular_values_spec(x):
@@ -118,7 +123,13 @@ def _singular_values_vjp(g, y, x):
     return (matmul(u * matrix.as_row(g), vh),)
 
 
-singular_values = Op("singular_values", _singular_values_spec, _singular_values_vjp, keep="x")
+singular_values = Op(
+    "singular_values",
+    _singular_values_spec,
+    _singular_values_vjp,
+    keep="x",
+    traits=Traits(flops=of_matrices(lambda m, n, k: 4 * m * n * n)),
+)
 
 
 # ---- pseudoinverse ---------------------------------------------------------------------------------------------------
@@ -141,4 +152,5 @@ def _pinv_vjp(g, y, x, rcond):
     return (ga + (a - matmul(x, matmul(y, a))) + (b - matmul(matmul(b, y), x)),)
 
 
-pinv = Op("pinv", _pinv_spec, _pinv_vjp)  # singular values up to rcond times the largest count as 0
+# singular values up to rcond times the largest count as 0
+pinv = Op("pinv", _pinv_spec, _pinv_vjp, traits=_whole)

@@ -2,13 +2,12 @@
 
 from mlkit.core.op import Op
 from mlkit.core.spec import Spec
-from mlkit.ops.linalg.matrix import check_known, lower, real_only
-from mlkit.ops.linalg.triangular import triangular_solve
-from mlkit.primitives.convert import to_float
+from mlkit.core.traits import Traits
+from mlkit.primitives.counts import of_matrices
+from mlkit.primitives.linalg.matrix import check_known, lower, real_only
+from mlkit.primitives.linalg.triangular import triangular_solve
 from mlkit.primitives.linear import matmul, swap
 from mlkit.primitives.movement import concat, full, slice_along
-
-__all__ = ["qr"]
 
 
 def _qr_spec(x, mode):
@@ -51,21 +50,5 @@ def _tall_vjp(gq, gr, q, r):
     return swap(triangular_solve(r, swap(right), lower=False))
 
 
-_qr = Op("qr", _qr_spec, _qr_vjp)  # mode: "reduced" or "complete"
-
-
-def qr(x, mode="reduced"):
-    """Matrices as products q r of orthonormal columns and an upper triangle.
-
-    x: (..., M, N). mode: "reduced" gives q of shape (..., M, K) and r (..., K, N) with K = min(M, N); "complete" has K = M.
-    The signs of r's diagonal are the backend's choice. Raises ValueError for another mode or fewer than two axes.
-
-    >>> from mlkit import ops
-    >>> q, r = ops.qr([[3.0, 1.0], [4.0, 2.0]])
-    >>> ops.round(q @ r).numpy()
-    array([[3., 1.],
-           [4., 2.]], dtype=float32)
-    """
-    if mode not in ("reduced", "complete"):
-        raise ValueError(f"qr: unknown mode={mode!r}. Expected one of {{'reduced', 'complete'}}.")
-    return _qr(to_float(x), mode=mode)
+# mode: "reduced" or "complete"
+qr = Op("qr", _qr_spec, _qr_vjp, traits=Traits(flops=of_matrices(lambda m, n, k: 2 * m * n * n)))

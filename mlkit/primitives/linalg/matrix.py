@@ -6,7 +6,8 @@ from mlkit.core import dtypes
 from mlkit.core.spec import is_known, show
 from mlkit.primitives import elementwise as el
 from mlkit.primitives.linear import swap
-from mlkit.primitives.movement import iota, reshape
+from mlkit.primitives.movement import iota
+from mlkit.primitives.shape import reshape
 
 
 def check_matrix(name, x):

@@ -7,10 +7,13 @@ factorization", 2011.
 
 from mlkit.core.op import Op
 from mlkit.core.spec import Spec, broadcast, show
-from mlkit.ops.linalg import matrix
+from mlkit.core.traits import Traits
+from mlkit.primitives.counts import of_matrices
+from mlkit.primitives.linalg import matrix
 from mlkit.primitives.linear import matmul, swap
-from mlkit.primitives.movement import broadcast_to, concat, reshape, slice_along, sum_to, take_along_axis
+from mlkit.primitives.movement import concat, slice_along, take_along_axis
 from mlkit.primitives.order import argsort
+from mlkit.primitives.shape import broadcast_to, reshape, sum_to
 
 # ---- solvers ---------------------------------------------------------------------------------------------------------
 
@@ -45,8 +48,10 @@ def _triangular_solve_vjp(g, x, a, b, lower):
 
 
 # a (..., M, M), b (..., M, K); of a triangular a only the one triangle is read
-solve = Op("solve", _system_spec("solve"), _solve_vjp)
-triangular_solve = Op("triangular_solve", _system_spec("solve_triangular"), _triangular_solve_vjp)
+_elimination = Traits(flops=of_matrices(lambda m, n, k: 2 * n**3 / 3 + 2 * n * n * k))
+_substitution = Traits(flops=of_matrices(lambda m, n, k: n * n * k))
+solve = Op("solve", _system_spec("solve"), _solve_vjp, traits=_elimination)
+triangular_solve = Op("triangular_solve", _system_spec("solve_triangular"), _triangular_solve_vjp, traits=_substitution)
 
 
 def inverse(x):
@@ -67,7 +72,8 @@ def _over_matrix(g):
     return reshape(g, shape=(*g.shape, 1, 1))
 
 
-det = Op("det", _det_spec, lambda g, y, x: (_over_matrix(g * y) * swap(inverse(x)),))
+_factoring = Traits(flops=of_matrices(lambda m, n, k: 2 * n**3 / 3))
+det = Op("det", _det_spec, lambda g, y, x: (_over_matrix(g * y) * swap(inverse(x)),), traits=_factoring)
 
 
 def _slogdet_spec(x):
@@ -81,7 +87,8 @@ def _slogdet_vjp(g, out, x):
     return (None if g[1] is None else _over_matrix(g[1]) * swap(inverse(x)),)
 
 
-slogdet = Op("slogdet", _slogdet_spec, _slogdet_vjp, keep="x")  # -> sign, logarithm of the absolute value
+# -> sign, logarithm of the absolute value
+slogdet = Op("slogdet", _slogdet_spec, _slogdet_vjp, keep="x", traits=_factoring)
 
 
 # ---- Cholesky --------------------------------------------------------------------------------------------------------
@@ -102,7 +109,8 @@ def _cholesky_vjp(g, y, x):
     return ((whole + swap(whole)) * 0.5,)
 
 
-cholesky = Op("cholesky", _cholesky_spec, _cholesky_vjp, keep="y")  # the lower factor of the symmetric part of x
+# the lower factor of the symmetric part of x
+cholesky = Op("cholesky", _cholesky_spec, _cholesky_vjp, keep="y", traits=Traits(flops=of_matrices(lambda m, n, k: n**3 / 3)))
 
 
 # ---- LU --------------------------------------------------------------------------------------------------------------
@@ -143,4 +151,4 @@ def _lu_vjp(g, out, x):
 
 
 # -> l and u in one matrix (l's diagonal of ones left out), row exchanges one after the other, the permutation they make of rows
-lu = Op("lu", _lu_spec, _lu_vjp, keep="y")
+lu = Op("lu", _lu_spec, _lu_vjp, keep="y", traits=_factoring)

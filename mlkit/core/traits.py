@@ -1,0 +1,62 @@
+"""Traits: what is worth knowing of an op besides its rules for shapes and gradients, so that nobody asks for ops by name.
+
+They stand on the op's record, ``add.traits.neutral``, and never change. Passes, costs and backends read them; one that is not
+stated is that of an op of which nothing is known.
+"""
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+
+class Images(NamedTuple):
+    """Which tensors of an op are images (batch, height, width, channels) that may lie in blocks of channels instead.
+
+    arguments, results  their numbers
+    mixes               whether each result depends on all channels of the first image, which may then lie otherwise than the rest;
+                        else all of them must lie alike
+    fits                (images, params) -> whether images of these shapes may lie so, where channels work on their own
+    """
+
+    arguments: tuple
+    results: tuple
+    mixes: bool = False
+    fits: Callable = lambda images, params: True
+
+
+class Traits(NamedTuple):
+    """What is known of an op.
+
+    elementwise  each element of the results depends on the elements at its place in the arguments, or in what these are
+                 broadcast from
+    broadcasts   an elementwise op whose arguments broadcast, each of which may be a number that stands for a tensor of it
+    view         (value, offset, strides, **params) -> (offset, strides) of the result in the memory of the first argument, whose
+                 offset and strides are given in bytes; or None where elements must be moved
+    selects      it reads of its first argument no more elements than it returns
+    images       its `Images`
+    flops        (specs of the arguments, of the results, params) -> floating-point operations; by default those of the fallback, and
+                 of an elementwise op one for each element of the results
+    body_flops   of an op whose parameters are graphs: (params, cost) -> floating-point operations, where ``cost(graph)`` gives those
+                 of one run of a graph
+    neutral      number n with ``op(x, n) == x``
+    commutes     ``op(x, y) == op(y, x)``
+    involution   ``op(op(x)) == x``
+    idempotent   ``op(op(x)) == op(x)``, or of two arguments ``op(x, x) == x``
+    kept         of a gradient that is a variant of an op: how many of its first arguments are gradients of that op's results. The
+                 op's own arguments follow, and then, perhaps, what its kernel keeps for the gradient
+    """
+
+    elementwise: bool = False
+    broadcasts: bool = False
+    view: Callable | None = None
+    selects: bool = False
+    images: Images | None = None
+    flops: Callable | None = None
+    body_flops: Callable | None = None
+    neutral: float | None = None
+    commutes: bool = False
+    involution: bool = False
+    idempotent: bool = False
+    kept: int = 0
+
+
+UNKNOWN = Traits()

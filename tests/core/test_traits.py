@@ -1,0 +1,274 @@
+"""Traits are true, and none is missing: each is held against what kernels do in all calls that the samples of ops make."""
+
+import numpy as np
+import pytest
+
+from mlkit.backends.native import select
+from mlkit.compiler.cost import call_flops
+from mlkit.core import dtypes, layout
+from mlkit.core.backend import get_backend
+from mlkit.core.graph import Call
+from mlkit.core.op import OPS
+from mlkit.core.spec import Spec
+from mlkit.core.state import swapped
+from mlkit.core.tensor import Tensor, Value, as_arrays
+from mlkit.primitives.fused.blocks import from_blocks, to_blocks
+from mlkit.primitives.fused.norm_relu import pack, unpack
+from tests.ops.checks import call_of
+from tests.ops.sample import gather
+
+KERNELS = get_backend("native").kernels
+
+
+class _Noting(dict):
+    """Kernels that note their calls: op -> list of (args, params, results)."""
+
+    def __init__(self, calls):
+        super().__init__({name: self._noting(name, kernel) for name, kernel in KERNELS.items()})
+        self.calls = calls
+
+    def _noting(self, name, kernel):
+        def run(*args, **params):
+            result = as_arrays(kernel(*args, **params))
+            noted = self.calls.setdefault(OPS[name], [])
+            if len(noted) < 40:
+                noted.append((args, params, result if type(result) is tuple else (result,)))
+            return result
+
+        return run
+
+
+@pytest.fixture(scope="module")
+def calls():
+    """op -> the calls of it in all samples."""
+    found = {}
+    with swapped(backend=get_backend("native"), kernels=_Noting(found)):
+        for row in gather("SAMPLES"):
+            call = call_of(row)
+            call(*call.tensors())
+    assert len(found) > 150
+    return found
+
+
+def chosen(calls, has):
+    """(op, args, params, results) of all calls of ops that a trait is stated of."""
+    return [(op, *call) for op, noted in calls.items() if has(op.traits) for call in noted]
+
+
+def same(a, b):
+    """Whether arrays are equal but for the last bits, which depend on how many elements a kernel computes together."""
+    if a.shape != b.shape or a.dtype != b.dtype:
+        return False
+    if dtypes.is_float(dtypes.name_of(a.dtype)) or a.dtype.kind == "c":
+        return np.allclose(a.astype("complex128"), b.astype("complex128"), 1e-4, 1e-5, equal_nan=True)
+    return np.array_equal(a, b)
+
+
+def run(op, args, params):
+    result = as_arrays(KERNELS[op.name](*args, **params))
+    return result if type(result) is tuple else (result,)
+
+
+# ---- elementwise -----------------------------------------------------------------------------------------------------
+
+
+def works_by_element(op, args, params, results):
+    """Whether a call gives of every other element what it gives of all."""
+    shape = results[0].shape
+    some = [np.broadcast_to(a, shape).ravel()[::2] if hasattr(a, "shape") and a.shape else a for a in args]
+    try:
+        found = run(op, some, params)
+    except Exception:  # a kernel that needs other shapes
+        return False
+    return all(same(f, r.ravel()[::2]) for f, r in zip(found, results))
+
+
+def may_be_by_element(args, results):
+    """Whether all results have one shape, to which the arguments broadcast, and there are several elements."""
+    shapes = {r.shape for r in results}
+    if len(shapes) > 1 or not any(hasattr(a, "shape") for a in args):
+        return False
+    try:
+        return np.broadcast_shapes(*shapes, *(a.shape for a in args if hasattr(a, "shape"))) in shapes
+    except ValueError:
+        return False
+
+
+def test_elementwise_ops_work_by_element_and_no_others(calls):
+    for op, noted in calls.items():
+        tried = [(args, params, results) for args, params, results in noted if results[0].size > 2]
+        by_element = [
+            may_be_by_element(args, results) and works_by_element(op, args, params, results) for args, params, results in tried
+        ]
+        if op.traits.elementwise:
+            assert all(by_element), f"{op} is not elementwise"
+        elif tried and op not in BY_CHANCE:
+            assert not all(by_element), f"{op} is elementwise, but does not say so"
+
+
+BY_CHANCE = {OPS["bitcast"]}  # it is where both dtypes have one size, and where the samples are vectors
+
+
+def spec_of(a):
+    return Spec(a.shape, dtypes.name_of(a.dtype)) if hasattr(a, "shape") else a
+
+
+def test_numbers_stand_for_tensors_that_repeat_them(calls):
+    tried = set()
+    for op, args, params, (result,) in chosen(calls, lambda t: t.broadcasts):
+        for i, a in enumerate(args):
+            others = [b for k, b in enumerate(args) if k != i and hasattr(b, "shape")]
+            if (
+                not hasattr(a, "shape")
+                or not a.size
+                or a.dtype == bool
+                or a.dtype.kind == "c"
+                or a.dtype not in [b.dtype for b in others]
+            ):
+                continue
+            of_number, of_full = (
+                [*args[:i], x, *args[i + 1 :]] for x in (a.ravel()[0].item(), np.full(result.shape, a.ravel()[0]))
+            )
+            small, large = (op.spec(*map(spec_of, given), **params) for given in (of_number, of_full))
+            assert small == Spec(np.broadcast_shapes(*(b.shape for b in others)), large.dtype), op
+            assert same(np.broadcast_to(run(op, of_number, params)[0], large.shape), run(op, of_full, params)[0]), op
+            tried.add(op)
+    assert len(tried) > 15
+
+
+def test_what_is_written_by_element_in_plans_is_elementwise():
+    assert all(OPS[name].traits.elementwise for name in get_backend("native").pointwise)
+
+
+# ---- costs -----------------------------------------------------------------------------------------------------------
+
+
+def test_each_op_has_a_cost(calls):
+    for op in OPS.values():
+        t = op.traits
+        assert t.flops or t.body_flops or op.fallback or t.elementwise, (
+            f"{op} says neither what it costs nor that it is elementwise"
+        )
+    for op, noted in calls.items():
+        for args, params, results in noted[:3]:
+            outs = [Value(Spec(r.shape, dtypes.name_of(r.dtype))) for r in results]
+            if not op.traits.body_flops:
+                assert call_flops(Call(op, args, params, outs, len(outs) > 1)) >= 0
+
+
+def test_ops_that_select_read_no_more_than_they_return(calls):
+    """What lies elsewhere may be anything: the result's elements are all among the first argument's."""
+    for op, args, _, results in chosen(calls, lambda t: t.selects):
+        assert np.isin(results[0], args[0]).all(), op
+
+
+# ---- views -----------------------------------------------------------------------------------------------------------
+
+
+def looked_at(op, x, params):
+    """The result as the trait sees it in the memory of x; None where elements must be moved."""
+    found = op.traits.view(x, 0, layout.contiguous(x.shape, x.itemsize), **params)
+    spec = op.spec(Spec(x.shape, dtypes.name_of(x.dtype)), **params)
+    return found and np.ndarray(spec.shape, x.dtype, x.tobytes(), *found)
+
+
+def test_views_are_what_kernels_return(calls):
+    seen = set()
+    for op, (x, *_), params, (result,) in chosen(calls, lambda t: t.view):
+        if result.size:
+            view = looked_at(op, x, params)
+            assert view is None or np.array_equal(view, result, equal_nan=view.dtype.kind in "fc"), (op, params)
+            seen |= set() if view is None else {op}
+    assert seen == {op for op in OPS.values() if op.traits.view}
+
+
+def test_ops_whose_kernels_return_views_say_so(calls):
+    for op, noted in calls.items():
+        for args, params, _ in noted:
+            arrays = [a for a in args if type(a) is np.ndarray and a.size]
+            shared = [a for a in arrays if any(np.may_share_memory(r, a) for r in run(op, args, params))]
+            if shared:
+                assert op.traits.view or op.name in select.ALIASING, f"{op} returns a view of its argument"
+                assert shared[0] is args[0]
+
+
+# ---- algebra ---------------------------------------------------------------------------------------------------------
+
+
+def of_two(calls):
+    """Calls of elementwise ops of two tensors of one dtype and shape, without parameters."""
+    for op, args, params, results in chosen(calls, lambda t: t.broadcasts):
+        if (
+            len(args) == 2
+            and not params
+            and all(hasattr(a, "shape") and a.size > 1 for a in args)
+            and args[0].shape == args[1].shape
+        ):
+            yield op, args, results[0]
+
+
+def test_commuting_ops_commute_and_no_others(calls):
+    found = {}
+    for op, (x, y), result in of_two(calls):
+        if not np.array_equal(x, y):
+            found.setdefault(op, []).append(np.array_equal(run(op, (y, x), {})[0], result, equal_nan=result.dtype.kind == "f"))
+    assert len(found) > 10
+    for op, each in found.items():
+        assert op.traits.commutes == all(each), op
+
+
+def test_neutral_numbers_change_nothing(calls):
+    for op, (x, *_), result in of_two(calls):
+        if op.traits.neutral is not None and result.dtype == x.dtype and x.dtype != bool:
+            assert np.array_equal(run(op, (x, op.traits.neutral), {})[0], x), op
+
+
+def test_involutions_undo_themselves_and_idempotent_ops_repeat_nothing(calls):
+    for op, (x,), params, (once,) in chosen(calls, lambda t: t.involution):
+        np.testing.assert_array_equal(run(op, (once,), params)[0], x, str(op))
+    for op, args, params, (once,) in chosen(calls, lambda t: t.idempotent):
+        np.testing.assert_array_equal(run(op, [once] * len(args), params)[0], once, str(op))
+
+
+# ---- variants --------------------------------------------------------------------------------------------------------
+
+
+def test_variants_are_reached_from_what_they_are_variants_of():
+    for op in OPS.values():
+        for kind, variant in op.variants.items():
+            assert variant.base is op
+            assert OPS[f"{op.name}_{kind}"] is variant
+    for op in OPS.values():
+        assert (op.traits.images is not None) == ("in_blocks" in op.variants), op
+
+
+def test_gradients_take_gradients_of_results_first(calls):
+    for op, args, params, results in chosen(calls, lambda t: t.kept):
+        forward = args[op.traits.kept : op.traits.kept + len(results)]
+        assert len(op.base.spec(*map(spec_of, forward), **params)) == op.traits.kept
+
+
+@pytest.mark.parametrize("op", [op for op in OPS.values() if op.traits.images], ids=lambda op: op.name)
+def test_images_in_blocks_give_what_plain_ones_give(op, calls):
+    """All images of a call in blocks of one channel, so that any number of channels fits."""
+    images, tried = op.traits.images, 0
+    for args, params, results in calls[op]:
+        numbers = [i for i in images.arguments if i < len(args) and args[i] is not None]
+        shapes = [args[i] for i in numbers] + [results[i] for i in images.results]
+        if any(s.ndim != 4 for s in shapes) or not images.fits(shapes, params):
+            continue
+        tried += 1
+        mask = 3 if op.name == "batch_norm_relu" else None
+        laid = [
+            to_blocks(Tensor(a), 1) if i in numbers else Tensor(a) if hasattr(a, "shape") else a for i, a in enumerate(args)
+        ]
+        if op.name == "batch_norm_relu_grad":
+            laid[5] = pack(to_blocks(unpack(Tensor(args[5]), args[0].shape), 1))
+        where = dict(block=1, blocked=tuple(numbers), results=images.results)
+        outs = op.variants["in_blocks"].fallback(*laid, **where, **params)
+        for i, (out, wanted) in enumerate(zip(outs if type(outs) is tuple else (outs,), results)):
+            plain = from_blocks(out) if i in images.results else out
+            if i == mask:
+                plain = pack(from_blocks(unpack(out, to_blocks(Tensor(results[0]), 1).shape)))
+            assert same(plain.numpy(), np.asarray(wanted)), (op, params)
+    assert tried
