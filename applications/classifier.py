@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping
 from mlkit import activations, config, layers
 from mlkit.applications.image_input import check_agreement, image_input, image_shape
 from mlkit.applications.weight_source import PublishedFile, WeightSource
+from mlkit.models import Functional
 
 _KERAS = "https://storage.googleapis.com/tensorflow/keras-applications/"
 
@@ -73,8 +74,6 @@ class Architecture:
         name=None,
     ):
         """The model; the arguments are those of every constructor in this package."""
-        from mlkit.models import Functional
-
         source = WeightSource(weights, self.files.get(include_top))
         self._check(source, include_top, pooling, classes, name)
         check_agreement(input_shape, input_tensor)

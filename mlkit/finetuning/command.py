@@ -5,6 +5,11 @@ import json
 import os
 import time
 
+from mlkit import visualization
+from mlkit.data.image_folder import image_dataset_from_directory
+from mlkit.datasets import aerial_trees
+from mlkit.finetuning.recipe import finetune
+
 
 def add_arguments(parser):
     """Describe the command's arguments to an `argparse` parser."""
@@ -28,13 +33,10 @@ def add_arguments(parser):
 
 def run(options):
     """Fine-tune as the parsed arguments say. Returns the exit status."""
-    import mlkit
-    from mlkit import visualization
-
     folder, size = _folder(options)
     train, validation, test = parts(folder)
     start = time.perf_counter()
-    done = mlkit.finetune(
+    done = finetune(
         options.model,
         train,
         validation,
@@ -50,7 +52,7 @@ def run(options):
     print(f"\nTrained for {time.perf_counter() - start:.0f} s. Accuracy on the validation photos: {done.best:.1%}")
     judged = done.validation
     if test is not None:
-        judged = mlkit.utils.image_dataset_from_directory(
+        judged = image_dataset_from_directory(
             test, image_size=(size, size), class_names=done.class_names, shuffle=False, verbose=False
         )
     found = visualization.predictions_of(done.model, judged)
@@ -66,7 +68,6 @@ def run(options):
 def _folder(options):
     if options.folder is not None:
         return options.folder, options.size or 224
-    from mlkit.datasets import aerial_trees
 
     print("No folder given: the photos are 800 aerial ones, of tree crowns and of what lies between.")
     return aerial_trees.folder(), options.size or 96
@@ -92,8 +93,6 @@ def write(folder, done, found):
 
     done: `FineTuned`. found: `Predictions`. Figures are written besides the report where matplotlib is installed.
     """
-    from mlkit import visualization
-
     os.makedirs(folder, exist_ok=True)
     done.model.save(os.path.join(folder, "model.keras"))
     with open(os.path.join(folder, "classes.json"), "w", encoding="utf-8") as file:

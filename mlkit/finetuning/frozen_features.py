@@ -2,6 +2,9 @@
 
 import numpy as np
 
+from mlkit import data
+from mlkit.core.trace import function
+
 
 def features(trunk, x, y=None, sample_weight=None, batch_size=None):
     """Run a frozen network over a data set once, to train a head on what it gives.
@@ -23,8 +26,6 @@ def features(trunk, x, y=None, sample_weight=None, batch_size=None):
     >>> rows.shape, labels
     ((5, 3), array([0, 1, 2, 3, 4]))
     """
-    from mlkit import data
-
     rows, targets, weights = [], [], []
     for bx, by, bw in data.get_adapter(x, y, sample_weight, batch_size).epoch(0):
         rows.append(np.array(trunk.predict_on_batch(bx)))
@@ -56,8 +57,6 @@ class FreshFeatures:
     """
 
     def __init__(self, trunk, x, y=None, sample_weight=None, batch_size=None):
-        from mlkit import data, function
-
         self._batches = data.get_adapter(x, y, sample_weight, batch_size, shuffle=y is not None)
         self._run = function(lambda images: trunk(images, training=True))
 

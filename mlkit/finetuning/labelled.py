@@ -5,6 +5,9 @@ import os
 
 import numpy as np
 
+from mlkit import data
+from mlkit.data.image_folder import image_dataset_from_directory
+
 CACHED_BYTES = 1 << 30  # decoded photos of a folder stay in memory up to this
 
 
@@ -33,8 +36,6 @@ class Labelled:
 
     def steps(self):
         """Batches an epoch."""
-        from mlkit import data
-
         parts = self.train if self.is_arrays else (self.train,)
         count = data.get_adapter(*parts, batch_size=self.batch_size).num_batches
         if count is None:
@@ -66,8 +67,6 @@ def labelled(train, validation, image_size, batch_size, classes, seed, verbose):
 
 
 def _from_folders(train, validation, image_size, batch_size, seed, verbose):
-    from mlkit.utils import image_dataset_from_directory
-
     train, image_size = os.fspath(train), tuple(image_size)
     # what is made here only tells what there is, quietly: the script makes it again
     common = {"image_size": image_size, "batch_size": batch_size, "seed": seed, "verbose": False}
@@ -95,8 +94,6 @@ def _from_folders(train, validation, image_size, batch_size, seed, verbose):
 
 
 def _first_batch(dataset):
-    from mlkit import data
-
     batches = data.get_adapter(dataset).epoch(0)
     try:
         x, y, _ = next(batches)

@@ -6,6 +6,10 @@ import difflib
 import os
 import warnings
 
+from mlkit import applications, layers
+from mlkit.applications.classifier import PreprocessingWarning
+from mlkit.models import Model
+
 
 @dataclasses.dataclass
 class Pretrained:
@@ -24,9 +28,6 @@ def pretrained(model, weights, image_shape, preprocess="auto"):
     weights: for a constructor, what it takes. image_shape: (height, width, channels). preprocess: "auto" for what the weights
     were trained with: in most cases the application's `preprocess_input`; a function of images or a layer; None.
     """
-    from mlkit.applications.classifier import PreprocessingWarning
-    from mlkit.models import Model
-
     if isinstance(model, str):
         model = _application(model)
     if isinstance(model, Model):
@@ -66,8 +67,6 @@ def ignored(categories):
 
 
 def _application(name):
-    from mlkit import applications
-
     known = {n.lower(): n for n in applications.__all__ if n[0].isupper()}
     if name.lower() not in known:
         close = difflib.get_close_matches(name.lower(), known, 3, 0.4) or sorted(known)
@@ -79,9 +78,6 @@ def _application(name):
 
 def _headless(model, preprocess):
     """A model up to what its last Dense layer takes, as one row of features an image."""
-    from mlkit import layers
-    from mlkit.models import Model
-
     if preprocess == "auto":
         raise ValueError(
             f"finetune: what images need before model {model.name!r} is not known. Pass `preprocess`: a function such as "

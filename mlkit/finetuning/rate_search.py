@@ -5,7 +5,9 @@ import dataclasses
 
 import numpy as np
 
+from mlkit import data
 from mlkit.objects.variable import Variable
+from mlkit.visualization import LineChart
 
 
 @dataclasses.dataclass(repr=False)
@@ -36,8 +38,6 @@ class LearningRateSearch:
 
     def plot(self):
         """The losses over the rates, as a picture that notebooks show (see `mlkit.visualization`)."""
-        from mlkit.visualization import LineChart
-
         lines = {"loss": (self.rates, self.losses), "smoothed": (self.rates, self.smoothed)}
         marks = {f"suggestion {self.suggestion:.2g}": self.suggestion}
         return LineChart(lines, "Learning rate search", "learning rate", "loss", log_x=True, marks=marks)
@@ -84,8 +84,6 @@ def lr_find(
     >>> 1e-4 < search.suggestion < 1
     True
     """
-    from mlkit import data
-
     if not 0 < lowest < highest:
         raise ValueError(f"lr_find: expected 0 < lowest < highest, but got {lowest!r} and {highest!r}.")
     if steps < 3:

@@ -3,6 +3,7 @@
 import dataclasses
 import linecache
 
+from mlkit import layers
 from mlkit.finetuning.labelled import labelled
 from mlkit.finetuning.pretrained import ignored, pretrained
 from mlkit.finetuning.script import script_of
@@ -113,8 +114,6 @@ def finetune(
 
 
 def _layers(augmentation):
-    from mlkit import layers
-
     if augmentation is True:
         return [layers.RandomFlip("horizontal"), layers.RandomRotation(0.05), layers.RandomZoom(0.1)]
     if augmentation in (None, False):

@@ -1,5 +1,6 @@
 """The recipe of fine-tuning as the script that a person would write: `finetune` fills it in, shows it and runs it."""
 
+from mlkit import layers
 from mlkit.objects.config_object import init_signature
 
 _HEADER = """\
@@ -89,8 +90,6 @@ def code_of(layer):
     >>> code_of(layers.RandomFlip("horizontal"))
     "layers.RandomFlip(mode='horizontal')"
     """
-    from mlkit import layers
-
     if getattr(layers, type(layer).__name__, None) is not type(layer):
         raise ValueError(
             f"finetune: `augmentation` may hold layers of mlkit.layers, but got {layer!r}. Put others into the data."
