@@ -18,8 +18,8 @@ class RNN(Layer):
 
     cell: a layer called as ``cell(step, states) -> (output, new_states)`` with `state_size`; a list of them is stacked.
     return_state: also return the last states. go_backwards: run from the last step to the first. stateful: begin each batch
-    with the states the last one ended with. unroll: accepted; a compiled step is always one program. zero_output_for_mask:
-    masked steps give 0 instead of the last output. Masked steps leave the states as they are.
+    with the states the last one ended with. unroll: an initial state of one sequence holds for all; a compiled step is one program
+    in any case. zero_output_for_mask: masked steps give 0 instead of the last output. Masked steps leave the states as they are.
     """
 
     def __init__(
@@ -105,6 +105,8 @@ class RNN(Layer):
         own = self.get_initial_state(sequences.shape[0])
         found = [ops.cast(s, self.compute_dtype) for s in tree.flatten(given)]
         wanted = [s.shape for s in tree.flatten(own)]
+        if self.unroll and len(found) == len(wanted):  # the state of one sequence may stand for all of them, as in Keras
+            found = [ops.broadcast_to(s, n) if s.shape == (1, *n[1:]) and n[0] else s for s, n in zip(found, wanted)]
         if len(found) != len(wanted) or not all(compatible(s.shape, n) for s, n in zip(found, wanted)):
             raise ValueError(
                 f"{type(self).__name__} {self.path!r}: sequences of shape {show(sequences.shape)} need states of shape "

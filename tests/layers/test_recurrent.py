@@ -132,3 +132,16 @@ def test_masked_sequences_are_traced_to_one_op(options):
 )
 def test_wrappers_answer_in_their_own_dtype(make):
     assert make()(np.ones((1, 2, 2), "float32")).dtype == "bfloat16"
+
+
+@pytest.mark.parametrize("name, options", KINDS, ids=str)
+def test_unrolled_the_state_of_one_sequence_holds_for_all(name, options):
+    x = np.random.default_rng(0).normal(size=(3, 6, 2)).astype("float32")
+    one = [np.full((1, 4), 0.3 + k, "float32") for k in range(2 if name == "LSTM" else 1)]
+    layer = getattr(layers, name)(4, unroll=True, **options)
+    wanted = layer(x, initial_state=[np.repeat(s, 3, 0) for s in one])
+    for call in (layer, mlkit.function(lambda x, initial_state: layer(x, initial_state=initial_state))):
+        np.testing.assert_allclose(call(x, initial_state=one), wanted, rtol=1e-6)
+    layer.unroll = False
+    with pytest.raises(ValueError, match="need states of shape"):
+        layer(x, initial_state=one)

@@ -106,6 +106,27 @@ def test_more_than_any_memory_holds(call, size):
         call(size)
 
 
+@pytest.mark.parametrize("size", [1 << 49, 1 << 62, 1 << 70])
+@pytest.mark.parametrize("padding", ["valid", "same"])
+def test_windows_that_no_axis_is_long_enough_for(padding, size):
+    for call, options in (
+        (lambda **o: ops.conv(X, KERNEL, padding=padding, **o), ("strides", "dilation_rate")),
+        (lambda **o: ops.conv_transpose(X, KERNEL, padding=padding, **o), ("strides", "dilation_rate")),
+        (lambda **o: ops.max_pool(X, **{"pool_size": 2, **o}, padding=padding), ("strides", "pool_size")),
+        (lambda **o: ops.average_pool(X, **{"pool_size": 2, **o}, padding=padding), ("strides", "pool_size")),
+    ):
+        for name in options:
+            with pytest.raises(ValueError, match=f"`{name}` is .*, but no axis has more than"):
+                call(**{name: (1, size)})
+    assert ops.conv(X, KERNEL, strides=1 << 40, padding=padding).shape == (2, 1, 1, 3)
+
+
+@pytest.mark.parametrize("sigma", [1.0, np.float32(2), np.ones(1, "float32"), np.ones((1, 2), "float32"), (1.0,)])
+def test_deviations_of_a_blur_are_a_pair(sigma):
+    with pytest.raises(ValueError, match="^gaussian_blur: .*pair"):
+        ops.image.gaussian_blur(X, (3, 3), sigma)
+
+
 def test_many_parts_and_differences():
     assert len(ops.array_split(np.ones(3), 1000)) == 1000
     for cut in (ops.array_split, ops.split):

@@ -60,6 +60,8 @@ def gaussian_blur(images, kernel_size=(3, 3), sigma=(1.0, 1.0), data_format=None
         deviations = [s if isinstance(s, (int, float)) else cast(s, x.dtype) for s in sigma]
     else:
         sigma = cast(sigma, x.dtype)
+        if sigma.shape != (2,):
+            raise ValueError(f"gaussian_blur: `sigma` must be a pair, but is a tensor of shape {show(sigma.shape)}.")
         deviations = [reshape(slice_along(sigma, 0, i, i + 1), shape=()) for i in range(2)]
     if isinstance(kernel_size, np.ndarray):
         kernel_size = kernel_size.tolist()

@@ -10,6 +10,8 @@ from mlkit.core.settings import image_data_format
 from mlkit.core.spec import show
 from mlkit.primitives.shape import transpose
 
+LARGEST = 2**48  # no memory has more addresses
+
 
 def per_axis(function, name, value, rank):
     """An int, or a sequence of `rank` ints, as a tuple of positive ints."""
@@ -18,6 +20,8 @@ def per_axis(function, name, value, rank):
         raise ValueError(
             f"{function}: `{name}` must be a positive int or {rank} of them, one per spatial axis, but is {value!r}."
         )
+    if max(values) > LARGEST:
+        raise ValueError(f"{function}: `{name}` is {value!r}, but no axis has more than {LARGEST} places.")
     return tuple(map(operator.index, values))
 
 
