@@ -1,7 +1,5 @@
 """Model: a layer that is trained, evaluated, asked for predictions, summarized and saved."""
 
-import json
-
 from mlkit import ops
 from mlkit.core import dtypes, tree
 from mlkit.core.messages import inside
@@ -167,6 +165,8 @@ class Model(FreezingMixin, LayerGraphMixin, Trainer, Layer):
 
     def to_json(self, **kwargs):
         """The architecture as JSON text; `mlkit.models.model_from_json` reads it. kwargs: for `json.dumps`."""
+        import json  # brings much with it that training does not need
+
         return json.dumps(serialize_keras_object(self), **kwargs)
 
     def compute_mask(self, inputs, previous_mask=None):

@@ -1,6 +1,5 @@
 """Objects of one kind by name: what the `get`, `serialize` and `deserialize` of initializers, optimizers, losses ... share."""
 
-import difflib
 import inspect
 import sys
 
@@ -58,6 +57,8 @@ class Lookup:
 
     def unknown(self, identifier):
         """The message for something that is no such object."""
+        import difflib  # brings much with it that only this message needs
+
         near = difflib.get_close_matches(identifier, self.names, n=3) if isinstance(identifier, str) else ()
         hint = f" Did you mean {' or '.join(map(repr, near))}?" if near else ""
         return (
