@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, Protocol
 
 from mlkit.core import debug
+from mlkit.core.garbage import uncollected
 from mlkit.core.state import State, state, swapped
 
 Array = Any  # whatever arrays the backend computes with
@@ -58,7 +59,7 @@ def get_backend(name):
     if name not in _MODULES:
         raise ValueError(f"Unknown backend {name!r}. There are: {', '.join(_MODULES)}.")
     if name not in _backends:
-        with _making:
+        with _making, uncollected():  # what is imported stays
             if name not in _backends:
                 _backends[name] = importlib.import_module(_MODULES[name]).make_backend()
     return _backends[name]
