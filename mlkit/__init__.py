@@ -20,13 +20,10 @@ _HOMES = {
         "layers losses metrics mixed_precision models ops optimizers preprocessing random regularizers saving tree utils "
         "visualization"
     ),
-    ".core.tensor": "Tensor",
-    ".objects.variable": "Variable",
-    ".objects.keras_tensor": "KerasTensor",
+    ".ops.operators": "Tensor Variable KerasTensor",  # from there, because without it they have no operators
     ".objects.operation": "Operation",
-    ".ops.gradients": "GradientTape grad value_and_grad custom_gradient",
+    ".ops.gradients": "GradientTape grad value_and_grad custom_gradient function",
     ".ops": "stop_gradient",
-    ".core.trace": "function",
     ".core.backend": "device",
     ".core.names": "name_scope",
     ".models.function": "Function",

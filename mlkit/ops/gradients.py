@@ -1,14 +1,15 @@
-"""The public ways to ask for gradients."""
+"""The public ways to ask for gradients, and for compiled functions: what is made of functions of tensors."""
 
 from mlkit.core import tree
 from mlkit.core.autograd import CustomVjp, Tape, alias, backward, is_on_tape, record
 from mlkit.core.state import state, swapped
 from mlkit.core.tensor import Tensor
+from mlkit.core.trace import function
 from mlkit.core.variable import BaseVariable
 from mlkit.primitives.convert import as_tensor
 from mlkit.primitives.movement import full
 
-__all__ = ["GradientTape", "custom_gradient", "grad", "value_and_grad"]
+__all__ = ["GradientTape", "custom_gradient", "function", "grad", "value_and_grad"]
 
 
 class GradientTape(Tape):

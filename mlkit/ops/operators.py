@@ -1,4 +1,7 @@
-"""Python's operators for Tensor, Variable and KerasTensor: each is a function of `mlkit.ops`."""
+"""Python's operators for Tensor, Variable and KerasTensor: each is a function of `mlkit.ops`.
+
+`mlkit` offers these classes from here, so that nobody meets one without its operators.
+"""
 
 from mlkit.core.dtypes import NumberError
 from mlkit.core.tensor import Tensor

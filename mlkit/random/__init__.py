@@ -3,6 +3,7 @@
 Every function takes a `seed`: None (the global generator), an int (the same numbers at each call), or a `SeedGenerator`.
 """
 
+from mlkit.ops import operators as _operators  # noqa: F401  (which what is drawn must have)
 from mlkit.random.samplers import (
     beta,
     binomial,

@@ -3,6 +3,8 @@
 import copy
 import operator
 import pickle
+import subprocess
+import sys
 import threading
 
 import numpy as np
@@ -213,3 +215,15 @@ def test_without_reference_counts_all_memory_is_held(monkeypatch):
     monkeypatch.setattr(ownership, "_COUNTED", False)
     monkeypatch.setattr(ownership, "_references", None)
     assert ownership.held_elsewhere(alone, 0)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "mlkit.Variable([1.0, 2.0]) + 1", "mlkit.function(lambda x: x + x)(np.ones(2))", "mlkit.KerasTensor((2,)) + 1",
+        "mlkit.random.normal((2,)) + 1", "mlkit.random.SeedGenerator(1).state + 1", "mlkit.Input((2,)) + 1",
+    ],
+)  # fmt: skip
+def test_what_is_met_first_has_its_operators(text):
+    """Names are imported when they are asked for: none may come without what attaches the operators."""
+    subprocess.run([sys.executable, "-c", f"import numpy as np, mlkit\n{text}"], check=True)
