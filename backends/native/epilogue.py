@@ -1,6 +1,8 @@
 """Matrix product or convolution, then bias, something added and activation in place, over `xp`."""
 
-from mlkit.backends.native import fused, matmul, window
+from mlkit.backends.native import fused, matmul, pointwise, window
+from mlkit.backends.native.table import ByFallback
+from mlkit.primitives.fused.epilogue import activation
 
 
 def make(xp):
@@ -34,27 +36,14 @@ def _followed_by(accepts, product, finish):
 
 
 def _finish(xp):
-    others = fused.make(xp)
+    into, others = pointwise.make(xp), fused.make(xp)
 
-    def relu6(y):
-        return xp.clip(y, 0, 6, out=y)
-
-    def sigmoid(y):
-        xp.negative(y, out=y)
-        xp.exp(y, out=y)
-        y += 1
-        return xp.reciprocal(y, out=y)
-
-    activations = {
-        None: lambda y: y,
-        "relu": lambda y: xp.maximum(y, 0, out=y),
-        "relu6": relu6,
-        "sigmoid": sigmoid,
-        "tanh": lambda y: xp.tanh(y, out=y),
-        "silu": others["silu"],
-        "gelu": lambda y: others["gelu"](y, approximate=True),
-        "gelu_exact": lambda y: others["gelu"](y, approximate=False),
-    }
+    def activated(y, act):
+        op, params = activation(act)
+        if op.name in into:
+            into[op.name](y, out=y, **params)
+            return y
+        return others.get(op.name, ByFallback(op.name))(y, **params)
 
     def finish(y, bias, residual, act):
         """Half floats keep their dtype: NumPy computes them in float32 element by element."""
@@ -62,7 +51,7 @@ def _finish(xp):
             y += bias
         if residual is not None:
             y += residual
-        return activations[act](y)
+        return y if act is None else activated(y, act)
 
     run = fused.in_single(xp, finish)
     run.plain = finish

@@ -4,7 +4,8 @@ They stand on the op's record, ``add.traits.neutral``, and never change. Passes,
 stated is that of an op of which nothing is known.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
 from typing import NamedTuple
 
 
@@ -37,6 +38,8 @@ class Traits(NamedTuple):
                  of an elementwise op one for each element of the results
     body_flops   of an op whose parameters are graphs: (params, cost) -> floating-point operations, where ``cost(graph)`` gives those
                  of one run of a graph
+    epilogues    of an op of one tensor: name -> the op's parameters, for each way in which it may end a product and be applied while
+                 that is at hand; fused products know it by this name
     neutral      number n with ``op(x, n) == x``
     commutes     ``op(x, y) == op(y, x)``
     involution   ``op(op(x)) == x``
@@ -52,6 +55,7 @@ class Traits(NamedTuple):
     images: Images | None = None
     flops: Callable | None = None
     body_flops: Callable | None = None
+    epilogues: Mapping = MappingProxyType({})
     neutral: float | None = None
     commutes: bool = False
     involution: bool = False

@@ -3,16 +3,22 @@
 import numpy as np
 import pytest
 
+import mlkit
+from mlkit import ops
 from mlkit.backends.native import select
 from mlkit.compiler.cost import call_flops
+from mlkit.compiler.passes import optimize
 from mlkit.core import dtypes, layout
 from mlkit.core.backend import get_backend
 from mlkit.core.graph import Call
-from mlkit.core.op import OPS
+from mlkit.core.op import OPS, Op
 from mlkit.core.spec import Spec
 from mlkit.core.state import swapped
 from mlkit.core.tensor import Tensor, Value, as_arrays
+from mlkit.core.trace import function
+from mlkit.core.traits import Traits
 from mlkit.primitives.fused.blocks import from_blocks, to_blocks
+from mlkit.primitives.fused.epilogue import matmul_bias_act
 from mlkit.primitives.fused.norm_relu import pack, unpack
 from tests.ops.checks import call_of
 from tests.ops.sample import gather
@@ -240,6 +246,28 @@ def test_variants_are_reached_from_what_they_are_variants_of():
             assert OPS[f"{op.name}_{kind}"] is variant
     for op in OPS.values():
         assert (op.traits.images is not None) == ("in_blocks" in op.variants), op
+
+
+@pytest.fixture
+def softstep(monkeypatch):
+    """An activation of which the backend has a kernel, and the record says that it may end products."""
+    traits = Traits(elementwise=True, epilogues={"softstep": {}})
+    op = Op("softstep", lambda x: x, fallback=lambda x: x / (1 + abs(x)), traits=traits)
+    monkeypatch.setitem(KERNELS, "softstep", lambda x: x / (1 + abs(x)))
+    yield op
+    del OPS["softstep"]
+
+
+def test_a_record_is_enough_for_an_activation_that_ends_products(softstep):
+    rng = np.random.default_rng(0)
+    x, w, b = (ops.convert_to_tensor(rng.normal(size=shape).astype("float32")) for shape in ((6, 5), (5, 4), (4,)))
+    dense = lambda x, w, b: softstep(ops.matmul(x, w) + b)
+    (call,) = optimize(function(dense).graph(x, w, b), get_backend("native")).calls
+    assert call.op is matmul_bias_act
+    assert call.params["act"] == "softstep"
+    np.testing.assert_allclose(function(dense)(x, w, b).numpy(), dense(x, w, b).numpy(), rtol=1e-5, atol=1e-6)
+    slope = lambda x: mlkit.grad(lambda x: ops.sum(dense(x, w, b)))(x)
+    np.testing.assert_allclose(function(slope)(x).numpy(), slope(x).numpy(), rtol=1e-5, atol=1e-6)
 
 
 def test_gradients_take_gradients_of_results_first(calls):

@@ -9,11 +9,12 @@ from mlkit.backends.native.onednn.densify import is_dense
 from mlkit.backends.native.onednn.kernel import Kernel
 from mlkit.backends.native.onednn.library import library
 from mlkit.backends.native.onednn.memory import dense
-from mlkit.backends.native.onednn.passes import CAST, GRADIENTS, can_cover, cover, is_known
+from mlkit.backends.native.onednn.passes import GRADIENTS, can_cover, cover, is_known
 from mlkit.backends.native.onednn.primitive import Primitive, or_none, reorder
 from mlkit.backends.native.onednn.row import FLOATS, Row
 from mlkit.core.spec import Spec, size_of
 from mlkit.core.thresholds import threshold
+from mlkit.primitives.elementwise import cast
 
 MOST_AXES, MOST_POST_OPS = 5, 32
 ALONE = threshold("chain_alone", 1 << 16, "elements: below, NumPy is as fast for a single op")
@@ -30,9 +31,9 @@ def make(algorithm, result, x, y, then):
 
 
 @or_none
-def gradient(name, loop, dtype):
+def gradient(op, loop, dtype):
     """The primitive of the gradient of an activation, a function of its result."""
-    algorithm, alpha, beta = GRADIENTS[name]
+    algorithm, alpha, beta = GRADIENTS[op]
     x, algorithm, numbers = dense(loop, dtype), c_int(algorithm), (c_float(alpha), c_float(beta))
     hint = Primitive("dnnl_eltwise_forward_primitive_desc_create", c_int(c.TRAINING), algorithm, x, x, *numbers)
     return Primitive("dnnl_eltwise_backward_primitive_desc_create", algorithm, x, x, x, *numbers, hint.pd)
@@ -57,7 +58,7 @@ class Chain(Row):
             return False  # small ones of bfloat16 gain too: NumPy takes long for it
         args = [i if hasattr(a, "shape") else (a,) for i, a in enumerate(call.args)]
         masks = {i for i, a in enumerate(call.args) if str(getattr(a, "dtype", "")) == "bool"}
-        return is_known(call.op.name, args, call.params, masks)
+        return is_known(call.op, args, call.params, masks)
 
     def build(self, operands, outs, chain):
         if not all(map(is_dense, operands)):
@@ -121,7 +122,7 @@ def kinds_of(chain, shapes, dtypes, loop):
     kinds = [(s, "uint8" if d == "bool" else d) for s, d in zip(shapes, dtypes)]
     for op, args, params in chain.steps:
         first = next(a for a in args if type(a) is int)
-        kinds.append((loop, params["dtype"] if op.name == CAST else kinds[first][1]))
+        kinds.append((loop, params["dtype"] if op is cast else kinds[first][1]))
     return kinds
 
 

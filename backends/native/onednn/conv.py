@@ -5,7 +5,7 @@ from ctypes import c_int
 
 from mlkit.backends.native.geometry import Geometry
 from mlkit.backends.native.onednn import constants as c
-from mlkit.backends.native.onednn.activation import RESIDUAL, post_ops
+from mlkit.backends.native.onednn.activation import RESIDUAL, is_known, post_ops
 from mlkit.backends.native.onednn.densify import is_dense
 from mlkit.backends.native.onednn.kernel import Kernel
 from mlkit.backends.native.onednn.memory import anyhow, dense, dims, strided
@@ -164,7 +164,12 @@ class Conv(Row):
         x, w, bias, residual = (*operands, None, None)[:4]
         xd, wd, yd = image(x), window(w, groups), image(outs[0])
         rd = residual and image(residual)
-        if None in (xd, wd, yd) or (bias is not None and not is_dense(bias)) or (residual is not None and rd is None):
+        if (
+            not is_known(act)
+            or None in (xd, wd, yd)
+            or (bias is not None and not is_dense(bias))
+            or (residual is not None and rd is None)
+        ):
             return None
         made_x, made_y, *made_r = alike(xd, yd, *([rd] if rd else []))
         how = steps(x.shape, w.shape, **window_steps)

@@ -10,6 +10,7 @@ from mlkit.backends.native.onednn.kernel import Kernel
 from mlkit.backends.native.onednn.memory import dense
 from mlkit.backends.native.onednn.primitive import Primitive, or_none
 from mlkit.backends.native.onednn.row import FLOATS, Row
+from mlkit.primitives.fused.epilogue import activation
 
 
 def flat(operands):
@@ -19,7 +20,7 @@ def flat(operands):
 
 def eltwise(name):
     """(algorithm, alpha, beta) as ctypes values."""
-    algorithm, alpha, beta = ELTWISE[name]
+    algorithm, alpha, beta = ELTWISE[name].step
     return c_int(algorithm), c_float(alpha), c_float(beta)
 
 
@@ -44,13 +45,12 @@ class Activation(Row):
 
     exact = FLOATS
 
-    def __init__(self, name):
-        self.name = name
+    def __init__(self, op):
+        self.name, self.functions = op.name, (op.base or op).traits.epilogues
 
-    def function(self, approximate=None):
+    def function(self, **params):
         """The name among oneDNN's functions."""
-        name = self.name.removesuffix("_grad")
-        return "gelu_exact" if approximate is False else name
+        return next(name for name, options in self.functions.items() if options == params)
 
     def build(self, operands, outs, **params):
         x = flat([*operands, *outs])
@@ -74,4 +74,5 @@ class ActivationGrad(Activation):
         return kernel.run(primitive, places)
 
 
-ROWS = [Activation("gelu"), ActivationGrad("gelu_grad"), Activation("silu"), ActivationGrad("silu_grad")]
+_ALONE = dict.fromkeys(activation(name)[0] for name, function in ELTWISE.items() if function.alone)
+ROWS = [row for op in _ALONE for row in (Activation(op), ActivationGrad(op.variants["grad"]))]

@@ -9,7 +9,7 @@ import math
 from ctypes import c_int
 
 from mlkit.backends.native.onednn import constants as c
-from mlkit.backends.native.onednn.activation import RESIDUAL, post_ops
+from mlkit.backends.native.onednn.activation import RESIDUAL, is_known, post_ops
 from mlkit.backends.native.onednn.densify import is_dense
 from mlkit.backends.native.onednn.kernel import Kernel
 from mlkit.backends.native.onednn.library import library
@@ -60,7 +60,7 @@ class MatMul(Row):
 
     def build(self, operands, outs, act=None):
         a, b, bias, residual = (*operands, None, None)[:4]
-        if any(x is not None and not is_dense(x) for x in (bias, residual)):
+        if not is_known(act) or any(x is not None and not is_dense(x) for x in (bias, residual)):
             return None
         call = _Call(operands, outs, bias, residual, act)
         if b.ndim > 2:

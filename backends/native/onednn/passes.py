@@ -5,7 +5,7 @@ apply a function, or combine it with another tensor. A result that is used once 
 or used again is written to memory. Of two results in registers that meet, one is written, unless it is a product of tensors by
 which the other can be multiplied or divided factor by factor.
 
-The gradients of relu and relu6 are passes of their own, by other primitives: their `start` has the name of the op.
+The gradients of relu and relu6 are passes of their own, by other primitives: their `start` has the op.
 
 bfloat16 is computed in float32 and rounded where it is written. A cast to it is written, for it rounds; a cast of it to float32 takes
 no pass of its own, but where its result is returned.
@@ -19,23 +19,25 @@ products that it is fused with, makes 0 of NaN.)
 import math
 
 from mlkit.backends.native.onednn import constants as c
+from mlkit.backends.native.onednn.activation import ELTWISE
 from mlkit.backends.native.onednn.row import FLOATS
+from mlkit.primitives import elementwise as el
+from mlkit.primitives.fused.activation import relu6_grad, relu_grad
+from mlkit.primitives.fused.epilogue import activation
+from mlkit.primitives.fused.mask import masked_scale
 
 NOTHING = -0.0  # added to a number leaves it as it is, also a zero of either sign
 NEGATIVE, INVERSE = (c.LINEAR, -1.0, NOTHING), (c.POW, 1.0, -1.0)
 
-_BINARY = {"add": c.BINARY_ADD, "sub": c.BINARY_SUB, "mul": c.BINARY_MUL, "div": c.BINARY_DIV}
+_BINARY = {el.add: c.BINARY_ADD, el.sub: c.BINARY_SUB, el.mul: c.BINARY_MUL, el.div: c.BINARY_DIV}
 _UNARY = {
-    "neg": [NEGATIVE],
-    "abs": [(c.ABS, 0.0, 0.0)],
-    "relu": [(c.RELU, 0.0, 0.0)],
-    "relu6": [(c.CLIP_V2, 0.0, 6.0)],
-    "sqrt": [(c.SQRT, 0.0, 0.0)],
-    "rsqrt": [(c.SQRT, 0.0, 0.0), (c.POW, 1.0, -1.0)],
-    "sigmoid": [(c.LOGISTIC, 0.0, 0.0)],
+    el.neg: [NEGATIVE],
+    el.abs_: [(c.ABS, 0.0, 0.0)],
+    el.sqrt: [(c.SQRT, 0.0, 0.0)],
+    el.rsqrt: [(c.SQRT, 0.0, 0.0), (c.POW, 1.0, -1.0)],
+    **{activation(name)[0]: [function.step] for name, function in ELTWISE.items() if function.in_chains},
 }
-GRADIENTS = {"relu_grad": (c.RELU_BY_RESULT, 0.0, 0.0), "relu6_grad": (c.CLIP_V2_BY_RESULT, 0.0, 6.0)}
-MASK, CAST = "masked_scale", "cast"
+GRADIENTS = {relu_grad: (c.RELU_BY_RESULT, 0.0, 0.0), relu6_grad: (c.CLIP_V2_BY_RESULT, 0.0, 6.0)}
 
 
 class Pass:
@@ -108,21 +110,21 @@ def _is_nothing(beta):
 
 def can_cover(chain, masks=()):
     """Whether all steps of a chain can be parts of passes. masks: numbers of the values that are bool."""
-    return all(is_known(op.name, args, params, masks) for op, args, params in chain.steps)
+    return all(is_known(op, args, params, masks) for op, args, params in chain.steps)
 
 
-def is_known(name, args, params, masks=()):
+def is_known(op, args, params, masks=()):
     """Whether a pass can do an op. args: numbers of values, or (number,)."""
     numbers = sum(type(a) is tuple for a in args)
-    if name == MASK:
+    if op is masked_scale:
         return args[0] not in masks and not numbers
     if any(a in masks for a in args if type(a) is int):
         return False
-    if name == CAST:
+    if op is el.cast:
         return params["dtype"] in FLOATS and not numbers
-    if name == "div" and type(args[1]) is tuple and not 1e-30 < abs(args[1][0]) < 1e30:
+    if op is el.div and type(args[1]) is tuple and not 1e-30 < abs(args[1][0]) < 1e30:
         return False  # it multiplies by the inverse, which must be a normal number
-    return (name in _UNARY or name in GRADIENTS) and not numbers or name in _BINARY and numbers < 2
+    return (op in _UNARY or op in GRADIENTS) and not numbers or op in _BINARY and numbers < 2
 
 
 def cover(chain, early=()):
@@ -142,12 +144,12 @@ class _Cover:
     def run(self):
         for v, (op, args, params) in enumerate(self.chain.steps, self.chain.operands):
             args = [self.same.get(a, a) if type(a) is int else a for a in args]
-            is_rounding = op.name == CAST and params["dtype"] == "bfloat16"
-            if op.name == CAST and not is_rounding and args[0] not in self.open and v not in self.chain.outs:
+            is_rounding = op is el.cast and params["dtype"] == "bfloat16"
+            if op is el.cast and not is_rounding and args[0] not in self.open and v not in self.chain.outs:
                 self.same[v] = args[0]
                 continue
-            self.open[v] = self._step(op.name, args, **params)
-            if v in self.chain.outs or self.uses.get(v) != 1 or op.name in GRADIENTS or is_rounding:
+            self.open[v] = self._step(op, args, **params)
+            if v in self.chain.outs or self.uses.get(v) != 1 or op in GRADIENTS or is_rounding:
                 self._written(v)
         return self.passes
 
@@ -163,33 +165,33 @@ class _Cover:
         """A pass with the value in its register."""
         return self.open.pop(v) if v in self.open else Pass(c.BINARY_MAX, v, v)
 
-    def _step(self, name, args, scale=None, dtype=None):
-        if name in _UNARY or name == CAST:
+    def _step(self, op, args, scale=None, dtype=None):
+        if op in _UNARY or op is el.cast:
             now = self._begin(args[0])
-            now.then += _UNARY.get(name, ())
+            now.then += _UNARY.get(op, ())
             return now
         x, y = args
-        if name == MASK:
-            now = self._of_two("mul", x, y)
+        if op is masked_scale:
+            now = self._of_two(el.mul, x, y)
             now.scale(scale)
             return now
-        if name in GRADIENTS:
-            return Pass(name, self._written(x), self._written(y))
+        if op in GRADIENTS:
+            return Pass(op, self._written(x), self._written(y))
         if type(x) is tuple:
-            return self._of_number(name, y, x[0], True)
+            return self._of_number(op, y, x[0], True)
         if type(y) is tuple:
-            return self._of_number(name, x, y[0], False)
-        return self._of_two(name, x, y)
+            return self._of_number(op, x, y[0], False)
+        return self._of_two(op, x, y)
 
-    def _of_number(self, name, v, number, is_first):
+    def _of_number(self, op, v, number, is_first):
         now, number = self._begin(v), float(number)
-        if name == "add":
+        if op is el.add:
             now.scale(1.0, number)
-        elif name == "sub":
+        elif op is el.sub:
             if is_first:
                 now.scale(-1.0)
             now.scale(1.0, number if is_first else -number)
-        elif name == "mul":
+        elif op is el.mul:
             now.scale(number)
         elif is_first:
             now.then.append((c.POW, number, -1.0))
@@ -197,29 +199,29 @@ class _Cover:
             now.scale(1.0 / number)
         return now
 
-    def _of_two(self, name, x, y):
+    def _of_two(self, op, x, y):
         if x not in self.open and y not in self.open:
-            return Pass(_BINARY[name], x, y)
+            return Pass(_BINARY[op], x, y)
         if x in self.open and y in self.open and x != y:
-            if name in ("mul", "div") and self._factors(y):
-                return self._times(_BINARY[name], self.open.pop(x), self.open.pop(y).factors())
-            if name == "mul" and self._factors(x):
+            if op in (el.mul, el.div) and self._factors(y):
+                return self._times(_BINARY[op], self.open.pop(x), self.open.pop(y).factors())
+            if op is el.mul and self._factors(x):
                 return self._times(c.BINARY_MUL, self.open.pop(y), self.open.pop(x).factors())
-            if name == "div" and self._factors(x):
+            if op is el.div and self._factors(x):
                 now = self.open.pop(y)
                 now.then.append(INVERSE)
                 return self._times(c.BINARY_MUL, now, self.open.pop(x).factors())
             self._written(x)
         if x in self.early or y in self.early:
-            return Pass(_BINARY[name], self._written(x), self._written(y))
+            return Pass(_BINARY[op], self._written(x), self._written(y))
         if x in self.open:
             now = self.open.pop(x)
-            now.then.append((_BINARY[name], y))
+            now.then.append((_BINARY[op], y))
             return now
         now = self.open.pop(y)
-        if name in ("sub", "div"):
-            now.then.append(NEGATIVE if name == "sub" else INVERSE)
-        now.then.append((c.BINARY_ADD if name in ("add", "sub") else c.BINARY_MUL, x))
+        if op in (el.sub, el.div):
+            now.then.append(NEGATIVE if op is el.sub else INVERSE)
+        now.then.append((c.BINARY_ADD if op in (el.add, el.sub) else c.BINARY_MUL, x))
         return now
 
     def _factors(self, v):

@@ -3,14 +3,12 @@
 from mlkit.compiler.passes.rewrite import Rewriter
 from mlkit.core.dtypes import FLOATS
 from mlkit.core.tensor import Value
-from mlkit.primitives.elementwise import add, sigmoid, tanh
-from mlkit.primitives.fused.activation import gelu, relu, relu6, silu
-from mlkit.primitives.fused.epilogue import conv_bias_act, matmul_bias_act
+from mlkit.primitives.elementwise import add
+from mlkit.primitives.fused.epilogue import act_of, conv_bias_act, matmul_bias_act
 from mlkit.primitives.linear import matmul
 from mlkit.primitives.window import conv
 
 _BARE, _FUSED = (matmul, conv), (matmul_bias_act, conv_bias_act)
-_ACTIVATIONS = frozenset((relu, sigmoid, tanh, silu, gelu, relu6))
 
 
 def fuse_products(graph, kernels):
@@ -30,7 +28,7 @@ class _Fusion(Rewriter):
                 if product and _is_bias(bias, y):
                     return self._fused(call, product, (*product.args, bias), dict(product.params, act=None))
             return self._added(call)
-        elif call.op in _ACTIVATIONS:
+        elif call.op.traits.epilogues:
             return self._activated(call)
 
     def _added(self, call):
@@ -45,7 +43,7 @@ class _Fusion(Rewriter):
                     return self._fused(call, done, (*done.args, other), done.params)
 
     def _activated(self, call):
-        act = _activation(call)
+        act = act_of(call)
         bare = self._before(call.args[0], call, _BARE)
         if bare:
             return self._fused(call, bare, (*bare.args, None), dict(bare.params, act=act))
@@ -68,10 +66,3 @@ class _Fusion(Rewriter):
 
 def _is_bias(bias, y):
     return hasattr(bias, "shape") and bias.shape == y.shape[-1:] and len(y.shape) > 1 and bias.dtype == y.dtype
-
-
-def _activation(call):
-    """The name of an activation in the fused op."""
-    if call.op is gelu:
-        return "gelu" if call.params["approximate"] else "gelu_exact"
-    return call.op.name

@@ -25,9 +25,10 @@ def keep_for_gradients(graph, keeps):
 
     keeps: a function from a call to the Spec of what its kernel can keep, or None
     """
+    keeping = {call.op.base for call in graph.calls if call.op.traits.kept}
     makers, keepers, calls = {}, {}, []
     for call in graph.calls:
-        if "grad" in call.op.variants:
+        if call.op in keeping:
             makers[_key(call)] = call
         forward = forward_of(call)
         maker = forward and makers.get(_key(forward))

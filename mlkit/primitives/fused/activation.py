@@ -9,18 +9,19 @@ from mlkit.core.traits import Traits
 from mlkit.primitives import elementwise as el
 
 _same = el.elementwise_spec
-_ELEMENTWISE, _BROADCASTS = Traits(elementwise=True), Traits(elementwise=True, broadcasts=True)
+_ELEMENTWISE = Traits(elementwise=True)
 
 
-def _gradient(name, fallback, vjp=None, keep="xy"):
-    """The op (g, kept tensor) -> gradient of an activation."""
+def _gradient(op, fallback, vjp=None, keep="xy"):
+    """The variant (g, kept tensor) -> gradient of an activation."""
+    name = f"{op.name}_grad"
 
     def spec(g, kept, **params):
         el.require_dtype(name, kept.dtype, dtypes.FLOATS)
         require(name, "the gradient", g, kept.shape, kept.dtype)
         return kept
 
-    return Op(name, spec, vjp, keep, fallback, traits=_ELEMENTWISE)
+    return op.variant("grad", spec, vjp, keep, fallback, traits=_ELEMENTWISE)
 
 
 # The gradient at 0 is 0.
@@ -30,11 +31,9 @@ relu = Op(
     lambda g, y, x: (relu_grad(g, y),),
     "y",
     fallback=lambda x: el.maximum(x, 0),
-    traits=Traits(elementwise=True, broadcasts=True, idempotent=True),
+    traits=Traits(elementwise=True, broadcasts=True, idempotent=True, epilogues={"relu": {}}),
 )
-relu_grad = _gradient(
-    "relu_grad", lambda g, y: el.where(y > 0, g, 0), vjp=lambda h, out, g, y: (relu_grad(h, y), None), keep="1"
-)
+relu_grad = _gradient(relu, lambda g, y: el.where(y > 0, g, 0), vjp=lambda h, out, g, y: (relu_grad(h, y), None), keep="1")
 
 # min(max(x, 0), 6), with gradient 0 at both ends
 relu6 = Op(
@@ -43,10 +42,10 @@ relu6 = Op(
     lambda g, y, x: (relu6_grad(g, y),),
     "y",
     fallback=lambda x: el.minimum(el.maximum(x, 0), 6),
-    traits=_BROADCASTS,
+    traits=Traits(elementwise=True, broadcasts=True, epilogues={"relu6": {}}),
 )
 relu6_grad = _gradient(
-    "relu6_grad",
+    relu6,
     lambda g, y: el.where(el.and_(y > 0, y < 6), g, 0),
     vjp=lambda h, out, g, y: (relu6_grad(h, y), None),
     keep="1",
@@ -69,7 +68,7 @@ silu = Op(
     lambda g, y, x: (silu_grad(g, x),),
     "x",
     fallback=lambda x: x * el.sigmoid(x),
-    traits=_ELEMENTWISE,
+    traits=Traits(elementwise=True, epilogues={"silu": {}}),
 )
 
 
@@ -78,7 +77,7 @@ def _silu_grad(g, x):
     return g * (s * (1 + x * (1 - s)))
 
 
-silu_grad = _gradient("silu_grad", _silu_grad)
+silu_grad = _gradient(silu, _silu_grad)
 
 _TANH_SCALE, _CUBIC = math.sqrt(2 / math.pi), 0.044715
 
@@ -103,6 +102,6 @@ gelu = Op(
     lambda g, y, x, approximate: (gelu_grad(g, x, approximate=approximate),),
     "x",
     fallback=_gelu,
-    traits=_ELEMENTWISE,
+    traits=Traits(elementwise=True, epilogues={"gelu": {"approximate": True}, "gelu_exact": {"approximate": False}}),
 )
-gelu_grad = _gradient("gelu_grad", _gelu_grad)
+gelu_grad = _gradient(gelu, _gelu_grad)

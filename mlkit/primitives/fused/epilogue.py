@@ -3,33 +3,32 @@
 Nobody writes these: the fusion pass puts them in place of the ops they are made of.
 """
 
+from mlkit.core.op import OPS
 from mlkit.core.spec import require, require_float
 from mlkit.core.traits import Images, Traits
-from mlkit.primitives import elementwise as el
-from mlkit.primitives.fused.activation import gelu, relu, relu6, relu6_grad, relu_grad, silu
 from mlkit.primitives.fused.second_order import through_fallback
 from mlkit.primitives.linear import matmul
 from mlkit.primitives.shape import sum_
 from mlkit.primitives.window import channels_apart, conv
 
-# name -> function; of those that come first the gradient is a function of (g, result)
-ACTIVATIONS = {
-    None: lambda z: z,
-    "relu": relu,
-    "relu6": relu6,
-    "sigmoid": el.sigmoid,
-    "tanh": el.tanh,
-    "silu": silu,
-    "gelu": lambda z: gelu(z, approximate=True),
-    "gelu_exact": lambda z: gelu(z, approximate=False),
-}
-_GRADIENTS = {
-    None: lambda g, y: g,
-    "relu": relu_grad,
-    "relu6": relu6_grad,
-    "sigmoid": lambda g, y: g * (y * (1 - y)),
-    "tanh": lambda g, y: g * (1 - y * y),
-}
+_activations = {}  # name -> (op, its parameters), of the ops there were when it was last filled
+
+
+def activations():
+    """Name -> (op, its parameters) of all that may end a product."""
+    return {name: (op, params) for op in OPS.values() for name, params in op.traits.epilogues.items()}
+
+
+def activation(name):
+    """(op, its parameters) of an activation, or None where there is none of that name."""
+    if name not in _activations:
+        _activations.update(activations())
+    return _activations.get(name)
+
+
+def act_of(call):
+    """The name by which a fused product knows the activation that a call is; None where it is none."""
+    return next((name for name, params in call.op.traits.epilogues.items() if params == call.params), None)
 
 
 def _with_bias_act(inner, images=None):
@@ -38,8 +37,9 @@ def _with_bias_act(inner, images=None):
     name = f"{inner.name}_bias_act"
 
     def spec(x, w, bias, residual=None, *, act, **params):
-        if act not in ACTIVATIONS:
-            raise ValueError(f"{name}: unknown activation {act!r}. Expected one of {', '.join(map(repr, ACTIVATIONS))}.")
+        if act is not None and activation(act) is None:
+            known = ", ".join(map(repr, (None, *activations())))
+            raise ValueError(f"{name}: unknown activation {act!r}. Expected one of {known}.")
         out = inner.spec(x, w, **params)
         require_float(name, "the product", out)
         require(name, "the bias", bias, out.shape[-1:], out.dtype)
@@ -49,12 +49,19 @@ def _with_bias_act(inner, images=None):
     def fallback(x, w, bias, residual=None, *, act, **params):
         z = inner(x, w, **params)
         z = z if bias is None else z + bias
-        return ACTIVATIONS[act](z if residual is None else z + residual)
+        z = z if residual is None else z + residual
+        if act is None:
+            return z
+        last, options = activation(act)
+        return last(z, **options)
 
     def vjp(g, y, x, w, bias, *residual, act, **params):
-        if act not in _GRADIENTS:
-            return through_fallback(op, g, (x, w, bias, *residual), dict(params, act=act))
-        dz = _GRADIENTS[act](g, y)
+        dz = g
+        if act is not None:
+            last, options = activation(act)
+            if last.keep != "y":  # its gradient is no function of the result, and its argument is not there
+                return through_fallback(op, g, (x, w, bias, *residual), dict(params, act=act))
+            (dz,) = last.vjp(g, y, y, **options)  # of the argument it asks shape and dtype only
         d_bias = None if bias is None else sum_(dz, axes=tuple(range(dz.ndim - 1)), keepdims=False)
         return *inner.vjp(dz, None, x, w, **params), d_bias, *(None if r is None else dz for r in residual)
 

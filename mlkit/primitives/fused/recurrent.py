@@ -20,7 +20,7 @@ from mlkit.core.op import Op
 from mlkit.core.spec import Spec, require, same_size, show
 from mlkit.core.traits import Traits
 from mlkit.primitives import elementwise as el
-from mlkit.primitives.fused.activation import relu, relu_grad
+from mlkit.primitives.fused.activation import relu
 from mlkit.primitives.linear import matmul, swap
 from mlkit.primitives.movement import concat, slice_along
 from mlkit.primitives.shape import reshape, sum_
@@ -276,11 +276,7 @@ gru_grad = gru.variant("grad", _gru_grad_spec, fallback=_gru_grad, traits=Traits
 
 # ---- the simple one --------------------------------------------------------------------------------------------------
 
-_ACTIVATIONS = {  # name -> function, and gradient from the function's result
-    "tanh": (el.tanh, lambda g, y: g * (1 - y * y)),
-    "sigmoid": (el.sigmoid, lambda g, y: g * y * (1 - y)),
-    "relu": (relu, relu_grad),
-}
+_ACTIVATIONS = {op.name: op for op in (el.tanh, el.sigmoid, relu)}  # whose gradients are functions of their results
 
 
 def _rnn_spec(x, h, kernel, recurrent, bias, activation, reverse=False, keep=None):
@@ -294,7 +290,7 @@ def _rnn_steps(x, h, kernel, recurrent, bias, activation, reverse):
     """h after each step."""
     z = _project(x, kernel, bias)
     for t in _times(x, reverse):
-        h = _ACTIVATIONS[activation][0](_step(z, t) + matmul(h, recurrent))
+        h = _ACTIVATIONS[activation](_step(z, t) + matmul(h, recurrent))
         yield h
 
 
@@ -315,7 +311,7 @@ def _rnn_grad(ghs, gh, x, h, kernel, recurrent, bias, activation, reverse=False)
     dh, dzs = gh, []
     for t, y in zip(_times(x, not reverse), reversed(hs)):
         dh = _total(dh, None if ghs is None else _step(ghs, t), y * 0)
-        dzs.append(_ACTIVATIONS[activation][1](dh, y))
+        dzs += _ACTIVATIONS[activation].vjp(dh, y, y)
         dh = matmul(dzs[-1], swap(recurrent))
     dz, before = _join(dzs, not reverse), _join([h, *hs[:-1]], reverse)
     d_bias = sum_(dz, axes=(0, 1), keepdims=False)

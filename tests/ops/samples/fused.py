@@ -2,6 +2,7 @@
 
 from mlkit.compiler.chain import Chain
 from mlkit.core.op import OPS
+from mlkit.primitives.fused.epilogue import activations
 from tests.ops.sample import Bad, P, b, f, i, pos, unit
 
 _SEQUENCE = dict(_atol=1e-5)
@@ -9,7 +10,7 @@ _LSTM = (f(2, 3, 4), f(2, 5), f(2, 5), f(4, 20), f(5, 20))
 _GRU = (f(2, 3, 4), f(2, 5), f(4, 15), f(5, 15))
 _RNN = (f(2, 3, 4), f(2, 5), f(4, 5), f(5, 5))
 _BEFORE = dict(reset_after=False)
-_ACTS = (None, "relu", "relu6", "sigmoid", "tanh", "silu", "gelu", "gelu_exact")
+_ACTS = (None, *activations())
 _ADAM, _RMS = dict(beta_1=0.9, beta_2=0.8, epsilon=0.1), dict(rho=0.9, epsilon=5.0)
 _BITS = i(0, 256, 3, dtype="uint8")
 _CONV = dict(strides=(1, 2), padding="same", dilation=(1, 1), groups=1)
