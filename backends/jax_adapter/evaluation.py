@@ -5,6 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from mlkit.backends.jax_adapter import control, fused, linalg, rows, windows
+from mlkit.core.interpreter import EAGER
 from mlkit.core.state import swapped
 from mlkit.core.tensor import Tensor
 
@@ -20,7 +21,7 @@ def evaluate(graph, arrays):
     """The outputs of a graph for jax arrays or tracers. Fused ops without a row run their fallback."""
     calls = [c.with_args(tuple(map(_constant, c.args))) for c in graph.calls]
     graph = graph.like(calls, graph.outputs)
-    with swapped(trace=None, recording=(), kernels=ROWS):
+    with swapped(top=EAGER, kernels=ROWS):
         return [jnp.asarray(t.data) if type(t) is Tensor else jnp.asarray(t) for t in graph.run(*map(Tensor, arrays))]
 
 

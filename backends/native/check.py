@@ -6,6 +6,8 @@ import numpy as np
 from mlkit.compiler.passes.lower import lower
 from mlkit.compiler.passes.prune import prune
 from mlkit.core import dtypes
+from mlkit.core.call import CallContext
+from mlkit.core.interpreter import EAGER
 from mlkit.core.op import OPS
 from mlkit.core.spec import Spec
 from mlkit.core.state import state, swapped
@@ -35,7 +37,7 @@ def checked(name, kernel, plain):
 
 
 def _where():
-    return f" in layer {'/'.join(state.scope)}" if state.scope else ""
+    return f" in layer {'/'.join(state.call.path)}" if state.call.path else ""
 
 
 def _fail(name, text):
@@ -96,7 +98,7 @@ def _compare_with_fallback(op, args, params, out, plain):
 
 def _fallback(op, args, params, plain):
     """The array, or tuple of arrays, that the fallback makes with the kernels `plain`."""
-    with swapped(kernels=plain, trace=None, recording=()):
+    with swapped(kernels=plain, top=EAGER):
         out = op.fallback(*(Tensor(a) if hasattr(a, "dtype") else a for a in args), **params)
     return tuple(t.data for t in out) if type(out) is tuple else out.data
 
@@ -126,7 +128,7 @@ class CheckedProgram:
             return env[id(a)] if type(a) is Value else a
 
         for call in self.graph.calls:
-            with swapped(scope=call.place):
+            with swapped(call=CallContext(call.place)):
                 out = self.backend.kernels[call.op.name](*map(value, call.args), **call.params)
             env.update(zip(map(id, call.outs), _several(out)))
         return [value(v) for v in self.graph.outputs]

@@ -5,6 +5,7 @@ import importlib
 import numpy as np
 
 from mlkit.backends.native import onednn
+from mlkit.core.interpreter import EAGER
 from mlkit.core.op import OPS
 from mlkit.core.state import swapped
 from mlkit.core.tensor import Tensor
@@ -66,7 +67,7 @@ class ByFallback:
         self.name = name
 
     def __call__(self, *args, **params):
-        with swapped(trace=None, recording=()):
+        with swapped(top=EAGER):
             outs = OPS[self.name].fallback(*(Tensor(a) if hasattr(a, "shape") else a for a in args), **params)
         return tuple(np.array(o.data) for o in outs) if type(outs) is tuple else np.array(outs.data)
 

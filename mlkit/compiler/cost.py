@@ -8,6 +8,7 @@ import functools
 
 from mlkit.compiler.passes.keep_for_gradients import forward_of, without_kept
 from mlkit.core import dtypes, layout
+from mlkit.core.call import CallContext
 from mlkit.core.graph import Graph, spec_of
 from mlkit.core.spec import Spec
 from mlkit.core.state import swapped
@@ -66,6 +67,6 @@ def fallback_graph(call):
     """The calls that a fused op stands for, as a graph."""
     args = [Tensor(Value(spec_of(a))) if hasattr(a, "shape") else a for a in call.args]
     trace = Trace(Graph())
-    with swapped(trace=trace, recording=(), scope=call.place):
+    with swapped(top=trace, call=CallContext(call.place)):
         call.op.fallback(*args, **call.params)
     return trace.graph

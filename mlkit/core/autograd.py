@@ -8,6 +8,8 @@ Method: Griewank and Walther, Evaluating Derivatives, 2nd ed., SIAM 2008, chapte
 
 import itertools
 
+from mlkit.core.interpreter import Interpreter
+from mlkit.core.spec import Spec
 from mlkit.core.state import state
 from mlkit.core.tensor import Tensor
 
@@ -28,21 +30,21 @@ class Record:
 
     def __init__(self, op, args, params, outs, is_tuple):
         self.op, self.args, self.params, self.outs, self.is_tuple = op, args, params, outs, is_tuple
-        self.place = state.scope  # the layer, to which the gradient's calls belong too
+        self.place = state.call.path  # the layer, to which the gradient's calls belong too
 
 
-def record(op, args, params, out):
-    """Note a call on those open tapes that follow one of its arguments, and number its outputs."""
-    tapes = [t for t in state.recording if any(type(a) is Tensor and a.node in t.records for a in args)]
-    if not tapes:
+def record(op, args, params, out, tapes):
+    """Note a call on those tapes that follow one of its arguments, and number its outputs."""
+    tapes = [t for t in tapes if t.records and any(type(a) is Tensor and a.node in t.records for a in args)]
+    is_tuple = type(out) is tuple
+    outs = out if is_tuple else (out,)
+    if not tapes or any(type(o.data) is Spec for o in outs):
         return
     keep = op.keep
     if "x" not in keep:
         args = tuple(
             a if type(a) is not Tensor or str(i) in keep else Tensor(a.spec, a.node, a.slot) for i, a in enumerate(args)
         )
-    is_tuple = type(out) is tuple
-    outs = out if is_tuple else (out,)
     entry = Record(op, args, params, [o.data if "y" in keep else o.spec for o in outs], is_tuple)
     node = new_node()
     for tape in tapes:
@@ -95,11 +97,12 @@ def _depending(records, wanted):
 
 
 def _vjp(node, entry, gs):
-    outer, state.scope = state.scope, (*entry.place, GRADIENT)
+    outer = state.call
+    state.call = outer.at((*entry.place, GRADIENT))
     try:
         return _vjp_here(node, entry, gs)
     finally:
-        state.scope = outer
+        state.call = outer
 
 
 def _vjp_here(node, entry, gs):
@@ -133,8 +136,8 @@ def alias(a):
     if type(a) is not Tensor:
         return a
     t = Tensor(a.data)
-    if state.recording and a.node is not None:
-        record(_ALIAS, (a,), {}, t)
+    if a.node is not None and state.top.tapes:
+        record(_ALIAS, (a,), {}, t, state.top.tapes)
     return t
 
 
@@ -162,7 +165,7 @@ class CustomVjp:
 
 def is_on_tape(args):
     """Whether a tape is open that knows one of the arguments."""
-    return bool(state.recording) and any(type(a) is Tensor and a.node is not None for a in args)
+    return bool(state.top.tapes) and any(type(a) is Tensor and a.node is not None for a in args)
 
 
 def as_function_of(args, value, vjp):
@@ -173,7 +176,7 @@ def as_function_of(args, value, vjp):
     if not is_on_tape(args):
         return value
     fresh = Tensor(value.data)
-    record(CustomVjp(vjp, keep="xy"), args, {}, fresh)
+    record(CustomVjp(vjp, keep="xy"), args, {}, fresh, state.top.tapes)
     return fresh
 
 
@@ -186,18 +189,18 @@ class Tape:
 
     def __init__(self, watch_accessed_variables=True):
         self.watch_accessed_variables = watch_accessed_variables
-        self.records = {}  # number -> Record, or None for what is watched
+        self.records = {}  # number -> Record, or None for what is watched; None once it has given its gradient
         self._outer = None
 
     def __enter__(self):
         if self._outer is not None:
             raise RuntimeError(f"{type(self).__name__}: the tape is recording already.")
-        self._outer = state.recording or ()
-        state.recording = (*self._outer, self)
+        self._outer = state.top
+        state.top = Taping(self, self._outer)
         return self
 
     def __exit__(self, *_):
-        state.recording, self._outer = self._outer, None
+        state.top, self._outer = self._outer, None
 
     def follow(self, tensor):
         """Note what depends on a tensor from now on."""
@@ -205,9 +208,36 @@ class Tape:
             tensor.node = new_node()
         self.records.setdefault(tensor.node)
 
+    def note_read(self, variable, value):
+        """A variable has been read: follow its value if it is trainable."""
+        if variable.trainable and self.watch_accessed_variables and self.records is not None:
+            self.follow(value)
 
-def watch_read(tensor):
-    """The value of a trainable variable has been read: tapes follow it unless told not to."""
-    for tape in state.recording:
-        if tape.watch_accessed_variables:
-            tape.follow(tensor)
+
+class Taping(Interpreter):
+    """A tape is open: it notes what the interpreter below has made of a call."""
+
+    def __init__(self, tape, outer):
+        self.tape, self.outer = tape, outer
+        self.tapes = (tape, *outer.tapes)
+        self.trace, self.keeper, self.assigns = outer.trace, outer.keeper, outer.assigns
+        self._below = outer.untaped()  # tapes one upon another note a call together
+
+    def apply(self, op, args, params):
+        out = self._below.apply(op, args, params)
+        for a in args:
+            if type(a) is Tensor and a.node is not None:
+                record(op, args, params, out, self.tapes)
+                break
+        return out
+
+    def read(self, variable):
+        t = self.outer.read(variable)
+        self.tape.note_read(variable, t)
+        return t
+
+    def write(self, variable, tensor):
+        self.outer.write(variable, tensor)
+
+    def untaped(self):
+        return self._below

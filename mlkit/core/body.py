@@ -15,13 +15,12 @@ class Body(Trace):
         self.own = set(map(id, self.graph.inputs))  # the Values that belong to this graph
         self.captured = {}  # (id of an outer Value, place on the outer tape) -> (outer Tensor, inner Tensor)
 
-    def stage(self, op, args, data, params):
-        inner = [self._inner(a) if type(a) is Tensor else a for a in args]
-        out = self.graph.add(op, inner, params)
-        self.own.update(map(id, out if type(out) is tuple else (out,)))
+    def apply(self, op, args, params):
+        out = super().apply(op, args, params)
+        self.own.update(id(t.data) for t in (out if type(out) is tuple else (out,)))
         return out
 
-    def _inner(self, tensor):
+    def data_of(self, tensor):
         """The data of a tensor; a Value of a trace around this one becomes an input of the graph."""
         v = tensor.data
         if type(v) is not Value or id(v) in self.own:
@@ -38,15 +37,14 @@ class Body(Trace):
 
     def after(self, variable):
         """The value of a variable at the end, a Tensor."""
-        with swapped(trace=self):
-            return self.read(variable)
+        return self.read(variable)
 
     def close(self, outputs, carried=()):
         """Finish the graph. outputs: Tensors; carried: variables that are state of a loop, whose values at the start come right
         behind the explicit inputs. Returns what all other inputs are outside: the op's last operands."""
         for v in carried:
             self.read_first(v)
-        self.graph.outputs = [self._inner(t) for t in outputs]
+        self.graph.outputs = [self.data_of(t) for t in outputs]
         others = [v for v in self.reads if v not in set(carried)]
         formal = [self.reads[v] for v in carried] + [t for _, t in self.captured.values()] + [self.reads[v] for v in others]
         self.graph.inputs += [t.data for t in formal]
@@ -56,6 +54,6 @@ class Body(Trace):
 def trace_body(fn, specs):
     """Trace ``fn(*tensors)`` as a body; the Body, with what fn returned as its `out`."""
     body = Body(specs)
-    with swapped(trace=body, recording=()):
+    with swapped(top=body):
         body.out = fn(*body.explicit)
     return body

@@ -50,7 +50,7 @@ class Graph:
         result = op.spec(*map(spec_of, args), **params)
         is_tuple = type(result) is tuple
         outs = tuple(map(Value, result)) if is_tuple else (Value(result),)
-        self.calls.append(Call(op, args, params, outs, is_tuple, state.scope))
+        self.calls.append(Call(op, args, params, outs, is_tuple, state.call.path))
         return outs if is_tuple else outs[0]
 
     def free_values(self):
@@ -98,7 +98,7 @@ class Graph:
         return self
 
     def run(self, *arguments):
-        """Evaluate call by call through `bind` on Tensors: under a tape, in another trace, on specs, or at once."""
+        """Evaluate call by call through their ops on Tensors: under a tape, in another trace, on specs, or at once."""
         env = dict(zip(map(id, self.inputs), arguments))
 
         def look_up(a):

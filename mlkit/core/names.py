@@ -35,9 +35,9 @@ def name_scope(name, **_):
     """A block in which variables that are made have `name/` in their path."""
     if not name or not isinstance(name, str):
         raise ValueError(f"name_scope: `name` must be a non-empty string, but got {name!r}.")
-    return swapped(scope=(*state.scope, name))
+    return swapped(call=state.call.at((*state.call.path, name)))
 
 
 def current_path():
     """The open name scopes joined by "/"."""
-    return "/".join(state.scope)
+    return "/".join(state.call.path)

@@ -1,21 +1,16 @@
-"""Op, the record that defines an operation, and `bind`, the one entrance through which every op call goes.
+"""Op, the record that defines an operation. Calling one is the one entrance to the engine.
 
-A call is read in one of four ways:
-- symbolic (an argument is known by its spec only): the op's `spec` gives the result's spec;
-- staged (a trace is open): a node is added to the graph;
-- eager: the backend's kernel runs now, or the op's fallback where the backend has none;
-- and where a gradient tape is open and an argument is tracked, the call is also noted on the tape.
+What becomes of a call is for the interpreter on top of the stack to say (`core.interpreter`): a kernel runs, a node is added to a graph,
+a tape notes it, or shapes alone are found.
 """
 
-import numpy as np
-
-from mlkit.core import autograd, dtypes
-from mlkit.core.spec import ShapesDiffer, Spec, is_known, size_of
+from mlkit.core import dtypes
+from mlkit.core.interpreter import EAGER, Composed
+from mlkit.core.spec import Spec, is_known
 from mlkit.core.state import state, swapped
-from mlkit.core.tensor import Tensor, Value, as_arrays
+from mlkit.core.tensor import Tensor, Value
 from mlkit.core.traits import UNKNOWN
 
-_ndarray = np.ndarray
 OPS = {}  # name -> Op: all operations there are
 
 
@@ -56,7 +51,14 @@ class Op:
         return made
 
     def __call__(self, *args, **params):
-        return bind(self, args, params)
+        """Apply it to Tensors (and Python scalars, or None) and parameters; a Tensor or a tuple of them comes back."""
+        try:
+            return state.top.apply(self, args, params)
+        except Composed as asked:
+            refusal = asked.refusal
+        if refusal is not None:
+            _require_composed(self, args, params, refusal)
+        return self.fallback(*args, **params)
 
     def __repr__(self):
         return f"<Op {self.name}>"
@@ -83,7 +85,6 @@ class Op:
 
 
 _REMEMBERED = 256  # answers of each op
-_VAST = 1 << 46  # bytes: more than any machine has, and than NumPy may speak of
 
 
 def _spec_of_array(a):
@@ -96,86 +97,17 @@ def _spec_of(a):
     return a.spec if type(a) is Value else a
 
 
-def bind(op, args, params):
-    """Apply an op to Tensors (and Python scalars, or None) and parameters; a Tensor or a tuple of them comes back."""
-    tracked = symbolic = False
-    data = []
-    for a in args:
-        if type(a) is Tensor:
-            if a.node is not None:
-                tracked = True
-            a = a.data
-            if type(a) is Spec:
-                symbolic = True
-        data.append(a)
-    if symbolic or state.trace is not None:
-        try:
-            out = _wrap(op.spec(*map(_spec_of, args), **params) if symbolic else state.trace.stage(op, args, data, params))
-        except ShapesDiffer as refusal:
-            return _compose(op, args, params, refusal)
-        if symbolic:
-            return out
-    else:
-        kernel = state.kernels.get(op.name)
-        if kernel is None and op.fallback is None:
-            raise NotImplementedError(f"The {state.backend.name} backend has no kernel for {op.name!r}.")
-        try:
-            if op.asks_first:
-                op.outputs(data, params)
-            if kernel is None:
-                return op.fallback(*args, **params)
-            result = kernel(*data, **params)
-        except Exception as error:
-            return _explain(op, args, params, error)
-        out = Tensor(result) if type(result) is _ndarray else _wrap(as_arrays(result))
-    if tracked and state.recording:
-        autograd.record(op, args, params, out)
-    return out
-
-
-def _wrap(result):
-    return tuple(map(Tensor, result)) if type(result) is tuple else Tensor(result)
-
-
-def _explain(op, args, params, error):
-    """A kernel or a fallback failed. Where the arguments are at fault, the spec says so in the user's words; where a parameter holds an
-    unknown size (zeros of the batch's length, say), the result is symbolic."""
-    if any(type(a) is Tensor and type(a.data) is Value for a in args):
-        raise TypeError(
-            f"{op.name}: an argument belongs to a graph whose tracing has ended. Return tensors from the traced function; "
-            "do not keep them in attributes or lists."
-        ) from error
-    try:
-        specs = op.infer(args, params)
-    except ShapesDiffer as refusal:
-        return _compose(op, args, params, refusal)
-    except Exception as better:
-        raise better from None
-    if _are_known(specs):
-        needed = sum(size_of(s.shape) * dtypes.itemsize(s.dtype) for s in _several(specs))
-        if isinstance(error, MemoryError) or needed > _VAST:
-            results = " and ".join(map(str, _several(specs)))
-            raise MemoryError(f"{op.name}: there is no memory for {results}, {needed:,} bytes.") from None
-        raise error
-    return _wrap(specs)
-
-
-def _compose(op, args, params, refusal):
-    """The result of a fused op for shapes that its kernels do not take: that of its composed form, if this broadcasts them."""
+def _require_composed(op, args, params, refusal):
+    """Raise what a fused op says of shapes that its kernels do not take, unless its composed form broadcasts them."""
     if op.fallback is None:
-        raise refusal from None
+        raise refusal
     try:
-        with swapped(trace=None):
+        with swapped(top=EAGER):
             op.fallback(*(Tensor(a.spec) if type(a) is Tensor else a for a in args), **params)
     except Exception as error:  # the composed form refuses too, or has a fault, which shows as the cause
         raise refusal from error
-    return op.fallback(*args, **params)
 
 
 def _are_known(specs):
     """Whether all sizes of one Spec or several are numbers."""
-    return all(is_known(*s.shape) for s in _several(specs))
-
-
-def _several(specs):
-    return specs if type(specs) is tuple else (specs,)
+    return all(is_known(*s.shape) for s in (specs if type(specs) is tuple else (specs,)))

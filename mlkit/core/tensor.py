@@ -1,8 +1,7 @@
 """Tensor: the handle users and ops pass around.
 
-Its `data` is one of three things, and all three know their shape and dtype:
-an array of the backend (a value; never a scalar of NumPy), a `Value` of a graph under construction (staged), or a `Spec`
-(known in kind only).
+Its `data` is one of four things, and all know their shape and dtype: an array of the backend (a value; never a scalar of NumPy), a
+`Value` of a graph under construction (staged), a `Spec` (known in kind only), or what an interpreter has `Wrapped`.
 """
 
 import numpy as np
@@ -44,7 +43,7 @@ class Tensor:
     @property
     def spec(self):
         d = self.data
-        return d if type(d) is Spec else d.spec if type(d) is Value else Spec(d.shape, self.dtype)
+        return d if type(d) is Spec else d.spec if isinstance(d, (Value, Wrapped)) else Spec(d.shape, self.dtype)
 
     @property
     def size(self):
@@ -54,7 +53,7 @@ class Tensor:
     @property
     def is_concrete(self):
         """Whether it holds numbers (not a symbol of a graph or of a model under construction)."""
-        return not isinstance(self.data, (Spec, Value))
+        return not isinstance(self.data, (Spec, Value, Wrapped))
 
     @property
     def device(self):
@@ -164,6 +163,20 @@ class Value:
 
     def __repr__(self):
         return f"<Value {self.spec}>"
+
+
+class Wrapped:
+    """What the data of a tensor is where an interpreter keeps more about it: it has the spec that the program sees."""
+
+    __slots__ = ("spec",)
+
+    @property
+    def shape(self):
+        return self.spec.shape
+
+    @property
+    def dtype(self):
+        return self.spec.dtype
 
 
 class Symbol:

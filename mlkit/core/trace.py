@@ -6,24 +6,32 @@ import weakref
 import numpy as np
 
 from mlkit.core import debug, dtypes, locks, tree
+from mlkit.core.call import CallContext
 from mlkit.core.garbage import uncollected
 from mlkit.core.graph import Graph
+from mlkit.core.interpreter import EAGER, Composed, Interpreter, symbolic, wrap
 from mlkit.core.ownership import held_elsewhere
 from mlkit.core.program_cache import BYTES_OF_A_CALL, cache, uses
 from mlkit.core.retraces import Retraces
-from mlkit.core.spec import Spec
+from mlkit.core.spec import ShapesDiffer, Spec
 from mlkit.core.state import state, swapped
 from mlkit.core.tensor import Symbol, Tensor, Value
 from mlkit.core.variable import BaseVariable
 
 
-class Trace:
+class Trace(Interpreter):
     """A graph under construction, with the variables read (graph inputs) and assigned (graph outputs) on the way."""
+
+    assigns = False
 
     def __init__(self, graph=None):
         self.graph = graph or Graph()
         self.reads = {}  # variable -> the Tensor that stands for its value at the start
         self.writes = {}  # variable -> the Tensor last assigned to it
+
+    @property
+    def trace(self):
+        return self
 
     def input(self, spec):
         """A Tensor that stands for a new input of the graph."""
@@ -31,9 +39,23 @@ class Trace:
         self.graph.inputs.append(value)
         return Tensor(value)
 
-    def stage(self, op, args, data, params):
-        """Add a call; its output Value or tuple of them. `data` is what the Tensors among `args` hold."""
-        return self.graph.add(op, data, params)
+    def apply(self, op, args, params):
+        """Add a call to the graph; one with an argument that is known by its spec only has a result of that kind."""
+        data = []
+        for a in args:
+            if type(a) is Tensor:
+                if type(a.data) is Spec:
+                    return symbolic(op, args, params)
+                a = self.data_of(a)
+            data.append(a)
+        try:
+            return wrap(self.graph.add(op, data, params))
+        except ShapesDiffer as refusal:
+            raise Composed(refusal) from None
+
+    def data_of(self, tensor):
+        """What the graph holds for a tensor."""
+        return tensor.data
 
     def read(self, variable):
         """The variable's value at this point."""
@@ -46,12 +68,12 @@ class Trace:
         return self.reads[variable]
 
     def write(self, variable, tensor):
-        self.writes[variable] = tensor
+        self.writes[variable] = Tensor(tensor.data, variable._value.node)
 
 
 def trace_into(graph, place=()):
     """A block whose ops are staged at the end of an existing graph, untaped, in the name of the layers in `place`."""
-    return swapped(trace=Trace(graph), recording=(), autocast=None, scope=place)
+    return swapped(top=Trace(graph), call=CallContext(place))
 
 
 class Traced:
@@ -89,8 +111,7 @@ class Traced:
 
     def __call__(self, *args, **kwargs):
         leaves = tree.flatten((args, kwargs))
-        inline = state.trace is not None or state.recording or state.scope_of_state is not None or debug.EAGER
-        if inline or any(map(_is_symbolic, leaves)):
+        if state.top is not EAGER or debug.EAGER or any(map(_is_symbolic, leaves)):
             return self.fn(*args, **kwargs)  # the trace, the tape or the scope must see its ops
         program, arrays = self._program(args, kwargs, leaves, due=True)
         program.used = next(uses)
@@ -106,7 +127,7 @@ class Traced:
                 kinds.append((Tensor, t.shape, t.dtype))
             else:
                 kinds.append((type(leaf), leaf))  # 1, 1.0 and True are equal, but not the same
-        surroundings = state.backend.name, state.device, state.autocast, state.training, debug.EXACT
+        surroundings = state.backend.name, state.device, state.call.autocast, state.call.training, debug.EXACT
         own = self.key() if self.key else None
         key = tuple(kinds), _form(args), _form(kwargs), surroundings, own
         try:
@@ -180,7 +201,7 @@ class Program:
         def symbol(leaf):
             return trace.input(_borrowed(leaf).spec) if is_array(leaf) else leaf
 
-        with swapped(trace=trace):
+        with swapped(top=trace):
             inputs = tree.map_structure(symbol, (args, kwargs))
             out = fn(*inputs[0], **inputs[1])
         leaves = tree.flatten(out)

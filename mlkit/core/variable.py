@@ -49,28 +49,12 @@ class BaseVariable:
 
     def tracked_value(self):
         """The current value in its own dtype; what gradients with respect to the variable are taken for."""
-        t = None if state.shape_pass is None else state.shape_pass.get(self)
-        if t is None and state.scope_of_state is not None:
-            t = state.scope_of_state.read(self)
-        if t is None:
-            t = self._value if state.trace is None else state.trace.read(self)
-        if state.recording and self._trainable:
-            autograd.watch_read(t)
-        return t
+        return state.top.read(self)
 
     def write(self, t):
         """Set the value to a Tensor of its shape and dtype, where values are kept just now."""
-        if type(t.data) is Spec:
-            return  # a symbolic run computes specs only, and those do not change
-        if state.shape_pass is not None:
-            state.shape_pass[self] = t
-        elif state.scope_of_state is not None:
-            state.scope_of_state.write(self, t)
-        elif state.trace is not None:
-            state.trace.write(self, Tensor(t.data, self._value.node))
-        else:
-            with self.lock:
-                self._value = Tensor(t.data, self._value.node)
+        if type(t.data) is not Spec:  # a symbolic run computes specs only, and those do not change
+            state.top.write(self, t)
 
     def __getstate__(self):
         with self.lock:
@@ -92,7 +76,7 @@ def alone(variables):
 
     Only where what is assigned is theirs at once: a trace and the like belong to one thread, and who makes one waits for no variable.
     """
-    if state.trace is not None or state.shape_pass is not None or state.scope_of_state is not None:
+    if not state.top.assigns:
         return contextlib.nullcontext()
     if len(variables) == 1:
         return variables[0].lock

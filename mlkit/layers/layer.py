@@ -4,9 +4,10 @@ import functools
 
 from mlkit import activations, constraints, initializers, regularizers
 from mlkit.core import dtypes, locks, tree
+from mlkit.core.interpreter import Shapes, outside_trace
 from mlkit.core.messages import add_place
 from mlkit.core.spec import Spec, show
-from mlkit.core.state import outside_trace, state
+from mlkit.core.state import state, swapped
 from mlkit.core.tensor import Tensor
 from mlkit.dtype_policies import DTypePolicyMap
 from mlkit.dtype_policies import get as get_policy
@@ -104,7 +105,7 @@ class Layer(StatefulMixin, Operation):
         """
         if args:
             shape, initializer, dtype = _positional(args, shape, initializer, dtype)
-        if self.built and state.autocast is not None:  # autocast is on in `call` only
+        if self.built and state.call.autocast is not None:  # autocast is on in `call` only
             raise ValueError(
                 f"add_weight: layer {self.path!r} cannot add new elements of state in `call`, which runs many times. Make "
                 "weights in `build`."
@@ -113,12 +114,8 @@ class Layer(StatefulMixin, Operation):
         shape = () if shape is None else (shape,) if isinstance(shape, int) else tuple(shape)
         if initializer is None:
             initializer = "glorot_uniform" if dtypes.is_float(dtype) else "zeros"
-        with outside_trace():
-            outer, state.scope = state.scope, self._open_scope()
-            try:
-                v = Variable(initializers.get(initializer), shape, dtype, trainable, autocast, aggregation, name=name)
-            finally:
-                state.scope = outer
+        with outside_trace(), self._scoped():
+            v = Variable(initializers.get(initializer), shape, dtype, trainable, autocast, aggregation, name=name)
         v.regularizer = regularizers.get(regularizer)
         v.constraint = constraints.get(constraint)
         v.overwrite_with_gradient = overwrite_with_gradient
@@ -129,16 +126,16 @@ class Layer(StatefulMixin, Operation):
 
     def add_loss(self, loss):
         """Add a scalar tensor (or several) computed in `call` to the training loss."""
-        call, added = state.losses.get(self, (None, None))
-        if call != state.call_id:
+        call, (number, added) = state.call.number, state.losses.get(self, (None, None))
+        if added is None or call not in (number, None):
             added = []
-            state.losses[self] = state.call_id, added
+            state.losses[self] = call, added
         for x in tree.flatten(loss):
             if getattr(x, "shape", None) not in ((), None):
                 raise ValueError(
                     f"add_loss: a loss must be a scalar tensor, but has shape {show(x.shape)} in layer {self.path!r}."
                 )
-            if state.shape_pass is None and type(getattr(x, "data", None)) is not Spec:  # a run on shapes has no losses
+            if type(state.top) is not Shapes and type(getattr(x, "data", None)) is not Spec:  # a run on shapes has no losses
                 added.append(x)
 
     def compute_mask(self, inputs, previous_mask):
@@ -152,14 +149,11 @@ class Layer(StatefulMixin, Operation):
             return self.symbolic_call(*args, **kwargs)
         info = call_info(type(self))
         try:
-            outer = state.scope, state.training, state.autocast
-            state.scope = self._open_scope()
+            outer = state.call
+            state.call = inner = outer.enter(self._open_scope())
         except AttributeError:
             self._check_initialized()
             raise
-        is_outermost = not state.in_call
-        if is_outermost:
-            state.call_id, state.in_call = state.call_id + 1, True
         try:
             args, kwargs = self._converted(args, kwargs)
             first = args[0] if args else kwargs.get(info.names[0]) if info.names else None
@@ -172,13 +166,13 @@ class Layer(StatefulMixin, Operation):
             mask = fill_masks(info, args, kwargs)
             if self._frozen:
                 args, kwargs = in_inference(info, args, kwargs)
-            self._fill_training(info, args, kwargs)
-            state.autocast = self.compute_dtype if self.autocast else None
+            self._fill_training(inner, info, args, kwargs)
+            inner.autocast = self.compute_dtype if self.autocast else None
             if info.stated is not None and any(type(getattr(t, "data", None)) is Spec for t in tree.flatten((args, kwargs))):
                 out = stated_outputs(self, info, args, kwargs)
             else:
                 out = self.call(*args, **kwargs)
-            state.autocast = outer[2]
+            inner.autocast = outer.autocast
             if mask is not None or type(self).compute_mask is not Layer.compute_mask:
                 set_masks(self, first, out, mask)
             if self.activity_regularizer is not None:
@@ -188,9 +182,7 @@ class Layer(StatefulMixin, Operation):
             add_place(error, self.path, _describe((args, kwargs)))
             raise
         finally:
-            state.scope, state.training, state.autocast = outer
-            if is_outermost:
-                state.in_call = False
+            state.call = outer
 
     def symbolic_call(self, *args, **kwargs):
         """A call on KerasTensors: noted as a node of a functional model. Returns KerasTensors."""
@@ -218,16 +210,16 @@ class Layer(StatefulMixin, Operation):
             y._keras_mask = mask
         return y
 
-    def _fill_training(self, info, args, kwargs):
+    def _fill_training(self, context, info, args, kwargs):
         """The training flag: the caller's, else that of the outer layer, else the signature's default."""
         given = kwargs.pop("training", None)
         if info.takes_training and "training" in info.names and info.names.index("training") < len(args):
             given = args[info.names.index("training")]
-            state.training = given if given is not None else state.training
+            context.training = given if given is not None else context.training
             return
         if given is None:
-            given = state.training if state.training is not None else info.training_default
-        state.training = given
+            given = context.training if context.training is not None else info.training_default
+        context.training = given
         if given is not None and (info.takes_training or info.has_kwargs and self._passes_training):
             kwargs["training"] = given
 
@@ -252,8 +244,12 @@ class Layer(StatefulMixin, Operation):
 
     def _open_scope(self):
         if self._scope is None:
-            self._scope = (*state.scope, self.name)
+            self._scope = (*state.call.path, self.name)
         return self._scope
+
+    def _scoped(self):
+        """A block in which what is made belongs to this layer."""
+        return swapped(call=state.call.at(self._open_scope()))
 
     def _check_initialized(self):
         if "_scope" not in vars(self):
@@ -357,12 +353,8 @@ def _prepared(build):
     @functools.wraps(build)
     def run(self, *args, **kwargs):
         self._check_initialized()
-        with locks.making, outside_trace():
-            outer, state.scope = state.scope, self._open_scope()
-            try:
-                result = build(self, *args, **kwargs)
-            finally:
-                state.scope = outer
+        with locks.making, outside_trace(), self._scoped():
+            result = build(self, *args, **kwargs)
         names_ = build_parameters(build) or []
         self._build_shapes = {**dict(zip(names_, args)), **kwargs}
         if type(self).build is run:  # else it was called by the `build` of a subclass, which is not done

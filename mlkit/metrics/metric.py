@@ -172,7 +172,7 @@ def _alone(method):
 
     @functools.wraps(method)
     def run(self, *args, **kwargs):
-        if state.trace is not None:
+        if state.top.trace is not None:
             return method(self, *args, **kwargs)
         with alone(self.variables):
             return method(self, *args, **kwargs)

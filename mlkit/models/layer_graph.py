@@ -84,7 +84,7 @@ class LayerGraphMixin:
         for x, m in zip(tree.flatten(inputs), tree.flatten(mask) if mask is not None else ()):
             if m is not None:
                 x._keras_mask = m
-        return self._graph.run(inputs, None if state.training is None else _call_as_told)
+        return self._graph.run(inputs, None if state.call.training is None else _call_as_told)
 
     def _standardized_inputs(self, inputs):
         """The given inputs in the structure of the graph's; missing last axes of size 1 are added, extra ones dropped."""

@@ -182,7 +182,7 @@ def _parts_named(model):
 
 def _named(method, name):
     def run(*args, **kwargs):
-        with swapped(scope=(name,)):
+        with swapped(call=state.call.at((name,))):
             return method(*args, **kwargs)
 
     run.__wrapped__ = method  # `inspect.signature` sees the arguments of a user's override

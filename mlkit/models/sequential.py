@@ -2,7 +2,6 @@
 
 from mlkit.core import dtypes, locks, tree
 from mlkit.core.spec import show
-from mlkit.core.state import state
 from mlkit.core.tensor import Tensor
 from mlkit.layers.call_info import call_info
 from mlkit.layers.input_layer import InputLayer
@@ -109,12 +108,12 @@ class Sequential(Model):
         self._connect(inputs)
 
     def _connect(self, inputs):
-        outer, state.scope = state.scope, self._open_scope()
         try:
             x = inputs
-            for layer in self._stack:
-                if not isinstance(layer, InputLayer):
-                    x = layer(x)
+            with self._scoped():
+                for layer in self._stack:
+                    if not isinstance(layer, InputLayer):
+                        x = layer(x)
         except TypeError as error:
             required = call_info(type(layer)).required
             if len(required) == 1:
@@ -125,8 +124,6 @@ class Sequential(Model):
             ) from error
         except NotImplementedError:
             return  # a layer without symbolic form: run layer by layer on data
-        finally:
-            state.scope = outer
         self._init_graph(inputs, x)
 
     _notes_masks = Layer._notes_masks  # as in Keras, where a Sequential converts its input like a layer

@@ -98,7 +98,7 @@ class Recorded:
         self.x, self.y = x, y
         self.outputs = []  # (layer path, symbol) in the order of calls
         trace = Trace()
-        with swapped(trace=trace):
+        with swapped(top=trace):
             symbols = [trace.input(v._value.spec) for v in self.variables]
             loss = self._forward(zip(self.variables, symbols), collect=True)
         self.graph = trace.graph

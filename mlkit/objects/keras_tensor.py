@@ -4,9 +4,9 @@ import functools
 from collections import namedtuple
 
 from mlkit.core import dtypes, locks, names, tree
+from mlkit.core.interpreter import on_shapes
 from mlkit.core.ownership import own_arrays
 from mlkit.core.spec import Dim, Spec, show, size_of
-from mlkit.core.state import swapped
 from mlkit.core.tensor import Symbol, Tensor
 
 KerasHistory = namedtuple("KerasHistory", ["operation", "node_index", "tensor_index"])
@@ -120,7 +120,7 @@ def infer(fn, args, kwargs):
     """Run a function on specs in place of KerasTensors: its outputs as Tensors that hold specs. It leaves no trace: what it assigns to
     variables is forgotten."""
     args, kwargs = tree.map_structure(_spec_only, (tuple(args), dict(kwargs)))
-    with swapped(trace=None, recording=(), shape_pass={}):
+    with on_shapes():
         return fn(*args, **kwargs)
 
 

@@ -1,5 +1,6 @@
 """StatelessScope: variables take other values inside a block, and what is assigned there stays apart."""
 
+from mlkit.core.interpreter import Interpreter
 from mlkit.core.state import state
 from mlkit.core.tensor import Tensor
 from mlkit.objects.variable import Variable
@@ -37,18 +38,21 @@ class StatelessScope:
             self.values[variable] = t
 
     def __enter__(self):
-        self._outer, state.scope_of_state = state.scope_of_state, self
+        self._outer = state.top
+        state.top = Keeping(self, self._outer)
         return self
 
     def __exit__(self, *_):
-        state.scope_of_state = self._outer
+        state.top = self._outer
 
-    def read(self, variable):
-        """The variable's value in the block, or None if it is the variable's own."""
+    def find(self, variable):
+        """The variable's value in the block, or in blocks around it; None if it is the variable's own."""
         t = self.values.get(variable)
-        return t if t is not None or self._outer is None else self._outer.read(variable)
+        keeper = self._outer.keeper
+        return keeper.find(variable) if t is None and keeper is not None else t
 
     def write(self, variable, tensor):
+        """Note an assignment."""
         self.values[variable] = Tensor(tensor.data, tensor.node, tensor.slot)
 
     def add_loss(self, loss):
@@ -61,3 +65,30 @@ class StatelessScope:
     def get_current_value(self, variable):
         """What the variable is in the block: assigned or mapped; None if neither."""
         return self.values.get(variable)
+
+
+class Keeping(Interpreter):
+    """Variables have the values that a StatelessScope has for them, and what is assigned stays there."""
+
+    assigns = False
+
+    def __init__(self, scope, outer):
+        self.keeper, self.outer = scope, outer
+        self.trace, self.tapes = outer.trace, outer.tapes
+
+    def apply(self, op, args, params):
+        return self.outer.apply(op, args, params)
+
+    def read(self, variable):
+        t = self.keeper.values.get(variable)
+        if t is None:
+            return self.outer.read(variable)
+        for tape in self.tapes:
+            tape.note_read(variable, t)
+        return t
+
+    def write(self, variable, tensor):
+        self.keeper.write(variable, tensor)
+
+    def untaped(self):
+        return Keeping(self.keeper, self.outer.untaped()) if self.tapes else self

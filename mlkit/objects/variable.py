@@ -1,8 +1,9 @@
 """Variable: the state of layers, optimizers, metrics and random generators."""
 
 from mlkit.core import dtypes, names
+from mlkit.core.interpreter import outside_trace
 from mlkit.core.spec import compatible, show
-from mlkit.core.state import outside_trace, state
+from mlkit.core.state import state
 from mlkit.core.tensor import Tensor
 from mlkit.core.variable import BaseVariable, alone
 from mlkit.objects import registry
@@ -96,7 +97,7 @@ class Variable(BaseVariable):
     def dtype(self):
         """Name of the dtype it is read in: inside a layer under mixed precision the compute dtype."""
         own = self._value.dtype
-        return state.autocast if self.autocast and state.autocast and dtypes.is_float(own) else own
+        return state.call.autocast if self.autocast and state.call.autocast and dtypes.is_float(own) else own
 
     @property
     def ndim(self):
@@ -106,9 +107,10 @@ class Variable(BaseVariable):
     def value(self):
         """The current value, a Tensor."""
         t = self.tracked_value()
-        if state.autocast is not None and self.autocast and t.dtype != state.autocast and dtypes.is_float(t.dtype):
-            t = cast(t, state.autocast)
-        return t
+        wanted = state.call.autocast
+        return (
+            t if wanted is None or not self.autocast or t.dtype == wanted or not dtypes.is_float(t.dtype) else cast(t, wanted)
+        )
 
     def numpy(self):
         """A copy of the value as a NumPy array."""
@@ -202,8 +204,10 @@ class AutocastScope:
         self.dtype = dtype
 
     def __enter__(self):
-        self._old, state.autocast = state.autocast, self.dtype
+        self._outer = state.call
+        state.call = self._outer.plain()
+        state.call.autocast = self.dtype
         return self
 
     def __exit__(self, *_):
-        state.autocast = self._old
+        state.call = self._outer

@@ -2,7 +2,8 @@
 
 from mlkit.core import tree
 from mlkit.core.autograd import CustomVjp, Tape, alias, backward, is_on_tape, record
-from mlkit.core.state import state, swapped
+from mlkit.core.interpreter import untaped
+from mlkit.core.state import state
 from mlkit.core.tensor import Tensor
 from mlkit.core.trace import function
 from mlkit.core.variable import BaseVariable
@@ -51,7 +52,7 @@ class GradientTape(Tape):
 
     def stop_recording(self):
         """A block inside the tape's block whose ops are not noted."""
-        return swapped(recording=())
+        return untaped()
 
     def reset(self):
         """Forget what was noted."""
@@ -77,8 +78,7 @@ class GradientTape(Tape):
         records = self.records
         if not self.persistent:
             self.records = None
-        with swapped(recording=tuple(t for t in state.recording or () if t.records is not None)):
-            gs = backward(records, targets, seeds, places, consume=not self.persistent)
+        gs = backward(records, targets, seeds, places, consume=not self.persistent)
         if unconnected_gradients == "zero":
             gs = [full(shape=p.shape, value=0, dtype=p.dtype) if g is None else g for g, p in zip(gs, places)]
         return tree.pack_sequence_as(sources, gs)
@@ -146,7 +146,7 @@ def custom_gradient(fn):
 
     def run(*args, **kwargs):
         args = tuple(as_tensor(a) for a in args)
-        with swapped(recording=()):
+        with untaped():
             out, grad_fn = fn(*(Tensor(a.data) if type(a) is Tensor else a for a in args), **kwargs)
         if not is_on_tape(args):
             return out
@@ -158,7 +158,7 @@ def custom_gradient(fn):
 
         flat = tree.flatten(out)
         fresh = tuple(Tensor(t.data) for t in flat)
-        record(CustomVjp(vjp), args, {}, fresh if len(fresh) > 1 else fresh[0])
+        record(CustomVjp(vjp), args, {}, fresh if len(fresh) > 1 else fresh[0], state.top.tapes)
         return tree.pack_sequence_as(out, list(fresh))
 
     return run

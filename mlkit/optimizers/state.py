@@ -4,7 +4,7 @@ import warnings
 
 from mlkit import initializers
 from mlkit.core import locks, names
-from mlkit.core.state import outside_trace
+from mlkit.core.interpreter import outside_trace
 from mlkit.core.variable import alone
 from mlkit.objects.config_object import init_signature
 from mlkit.objects.variable import Variable

@@ -56,7 +56,7 @@ def _sum(a, b):
 
 def _with_zeros(trace, values, like):
     """Inside a traced body: its values, and zeros for each that is None where `like` is not."""
-    with swapped(trace=trace, recording=()):
+    with swapped(top=trace):
         return [_zeros(x) if v is None and x is not None else v for v, x in zip(values, like)]
 
 

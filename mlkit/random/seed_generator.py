@@ -3,7 +3,7 @@
 import random
 
 from mlkit.core import names
-from mlkit.core.state import outside_trace
+from mlkit.core.interpreter import outside_trace
 from mlkit.core.tensor import Tensor
 from mlkit.objects.variable import Variable
 from mlkit.primitives.convert import cast, convert_to_tensor

@@ -131,12 +131,13 @@ class TestTape:
                 pass
 
     def test_tapes_survive_errors(self):
+        from mlkit.core.interpreter import EAGER
         from mlkit.core.state import state
 
         with pytest.raises(ZeroDivisionError):
             with GradientTape():
                 raise ZeroDivisionError
-        assert state.recording == ()
+        assert state.top is EAGER
 
     def test_stop_gradient(self):
         x = t(3.0)

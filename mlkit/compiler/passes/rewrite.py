@@ -4,6 +4,7 @@ import collections
 import functools
 import itertools
 
+from mlkit.core.call import CallContext
 from mlkit.core.state import state
 from mlkit.core.tensor import Value
 
@@ -49,13 +50,14 @@ class Rewriter:
         """The new graph, or the old one if nothing is replaced. ``rule(call)``, with arguments already replaced, returns None to
         keep the call, or what stands for its one output (a tuple for several): a Value, an array or, where the op that uses it
         takes scalars, a number."""
-        outer = state.scope
+        outer = state.call
+        state.call = context = CallContext()
         try:
             for call in self.old.calls:
-                state.scope = call.place  # what stands for a call belongs to its layer
+                context.path = call.place  # what stands for a call belongs to its layer
                 self._visit(call, rule or self._rule)
         finally:
-            state.scope = outer
+            state.call = outer
         if not self._now:
             return self.old
         self.out.outputs = [self.now(v) for v in self.old.outputs]

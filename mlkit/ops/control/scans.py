@@ -59,7 +59,7 @@ def scan(f, init, xs=None, length=None, reverse=False, unroll=1):
 
     if is_symbolic([*tensors_of(init), *steps]):
         return _symbolic_scan(one, init, xs, n)
-    if state.trace is None or unroll is True or (unroll is not False and unroll > 1 and unroll >= n):
+    if state.top.trace is None or unroll is True or (unroll is not False and unroll > 1 and unroll >= n):
         return _unrolled_scan(one, init, xs, n, reverse)
     return _staged_scan(one, init, xs, n, reverse)
 
@@ -104,11 +104,11 @@ def _staged_scan(one, init, xs, n, reverse):
     found = scan_op(
         *steps, *start, *(v.tracked_value() for v in written), *extra,
         body=trace.graph, xs=len(steps), carry=len(start) + len(written), length=n, reverse=bool(reverse),
-        save=bool(state.recording),
+        save=bool(state.top.tapes),
     )  # fmt: skip
     k = len(start)
     for v, t in zip(written, found[k:]):
-        state.trace.write(v, t)
+        state.top.write(v, t)
     return restore(carry, found[:k]), restore(y, found[k + len(written) :])
 
 

@@ -81,7 +81,7 @@ def body_tensors(body):
 
 
 def _staged_in(body, x):
-    with swapped(trace=body, recording=()):
+    with swapped(top=body):
         return as_tensor(x)
 
 
@@ -89,5 +89,5 @@ def finish(structure, out, written):
     """The op's outputs: first what the function returns, then the new values of the variables it assigned."""
     n = len(out) - len(written)
     for v, t in zip(written, out[n:]):
-        state.trace.write(v, t)
+        state.top.write(v, t)
     return restore(structure, out[:n])

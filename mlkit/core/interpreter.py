@@ -1,0 +1,177 @@
+"""Interpreters: the ways to read a program. Each op call, and each reading and writing of a variable, is asked of the one on top.
+
+`state.top` is the top of the thread's stack. An interpreter either answers itself (`Eager`, `Shapes`, a `Trace`), or adds something and
+hands on to the one it stands on, its `outer` (tapes, scopes that keep values apart, `vmap`). They do not change once they are made, so
+a stack is put in force for a block by setting `state.top`, and put back likewise.
+"""
+
+import numpy as np
+
+from mlkit.core import dtypes
+from mlkit.core.spec import ShapesDiffer, Spec, is_known, size_of
+from mlkit.core.state import State, state, swapped
+from mlkit.core.tensor import Tensor, Value, Wrapped, as_arrays
+
+_ndarray = np.ndarray
+_VAST = 1 << 46  # bytes: more than any machine has, and than NumPy may speak of
+
+
+class Composed(Exception):
+    """An interpreter cannot take an op whole: its composed form stands for it. refusal: the ShapesDiffer that says why, or None where
+    the backend has no kernel."""
+
+    def __init__(self, refusal=None):
+        self.refusal = refusal
+
+
+class Interpreter:
+    """One way to read a program."""
+
+    outer = None  # what it stands on, if it hands on
+    trace = None  # the Trace that calls become part of, if one does
+    tapes = ()  # the open tapes that note calls, innermost first
+    keeper = None  # the innermost scope that keeps values of variables apart
+    assigns = True  # whether what is assigned to a variable is at once what everybody reads
+
+    def apply(self, op, args, params):
+        """The result of a call: a Tensor or a tuple of them. args: Tensors, Python scalars and None. Raises `Composed`."""
+        raise NotImplementedError
+
+    def read(self, variable):
+        """The value of a variable, a Tensor in the variable's own dtype."""
+        raise NotImplementedError
+
+    def write(self, variable, tensor):
+        """Set the value of a variable to a Tensor of its shape and dtype."""
+        raise NotImplementedError
+
+    def untaped(self):
+        """The same stack without the tapes."""
+        return self
+
+
+class Eager(Interpreter):
+    """The backend's kernel runs now. A call with an argument that is known by its spec only has a result of that kind."""
+
+    def apply(self, op, args, params):
+        data = []
+        for a in args:
+            if type(a) is Tensor:
+                a = a.data
+                if type(a) is Spec:
+                    return symbolic(op, args, params)
+            data.append(a)
+        kernel = state.kernels.get(op.name)
+        if kernel is None and op.fallback is None:
+            raise NotImplementedError(f"The {state.backend.name} backend has no kernel for {op.name!r}.")
+        try:
+            if op.asks_first:
+                op.outputs(data, params)
+            if kernel is not None:
+                result = kernel(*data, **params)
+                return Tensor(result) if type(result) is _ndarray else wrap(as_arrays(result))
+        except Exception as error:
+            return _explain(op, args, params, error)
+        raise Composed
+
+    def read(self, variable):
+        return variable._value
+
+    def write(self, variable, tensor):
+        with variable.lock:
+            variable._value = Tensor(tensor.data, variable._value.node)
+
+
+class Aside(Eager):
+    """Ops run at once and untaped though a trace is under way. Values that a scope keeps apart are kept apart here too."""
+
+    def __init__(self, keeper):
+        self.keeper, self.assigns = keeper, False
+
+    def read(self, variable):
+        t = self.keeper.find(variable)
+        return variable._value if t is None else t
+
+    def write(self, variable, tensor):
+        self.keeper.write(variable, tensor)
+
+
+class Shapes(Eager):
+    """A function runs on specs, to find those of its results. What it assigns to variables is forgotten."""
+
+    assigns = False
+
+    def __init__(self, keeper=None):
+        self.keeper = keeper
+        self.written = {}
+
+    def read(self, variable):
+        t = self.written.get(variable)
+        if t is None and self.keeper is not None:
+            t = self.keeper.find(variable)
+        return variable._value if t is None else t
+
+    def write(self, variable, tensor):
+        self.written[variable] = tensor
+
+
+EAGER = State.top = Eager()
+
+
+def symbolic(op, args, params):
+    """The result of a call on specs, known by its spec."""
+    try:
+        return wrap(op.infer(args, params))
+    except ShapesDiffer as refusal:
+        raise Composed(refusal) from None
+
+
+def wrap(result):
+    """An array, a Value or a Spec as a Tensor; a tuple of them as a tuple."""
+    return tuple(map(Tensor, result)) if type(result) is tuple else Tensor(result)
+
+
+def on_shapes():
+    """A block in which functions run on specs, leaving no trace: no calls staged or taped, no variables changed."""
+    return swapped(top=Shapes(state.top.keeper))
+
+
+def untaped():
+    """A block in which no tape notes calls."""
+    return swapped(top=state.top.untaped())
+
+
+def outside_trace():
+    """A block in which ops run at once and untaped, and assignments last, though a trace or a run on shapes is under way (to create
+    weights, say)."""
+    keeper = state.top.keeper
+    return swapped(top=EAGER if keeper is None else Aside(keeper), call=state.call.plain())
+
+
+def _explain(op, args, params, error):
+    """A kernel failed. Where the arguments are at fault, the spec says so in the user's words; where a parameter holds an unknown size
+    (zeros of the batch's length, say), the result is symbolic."""
+    if any(type(a) is Tensor and type(a.data) is Value for a in args):
+        raise TypeError(
+            f"{op.name}: an argument belongs to a graph whose tracing has ended. Return tensors from the traced function; "
+            "do not keep them in attributes or lists."
+        ) from error
+    if any(type(a) is Tensor and isinstance(a.data, Wrapped) for a in args):
+        raise TypeError(
+            f"{op.name}: an argument belongs to a call of a mapped function that has ended. Return tensors from the function; do not "
+            "keep them in attributes or lists."
+        ) from error
+    try:
+        specs = op.infer(args, params)
+    except ShapesDiffer as refusal:
+        raise Composed(refusal) from None
+    except Exception as better:
+        raise better from None
+    several = specs if type(specs) is tuple else (specs,)
+    if all(is_known(*s.shape) for s in several):
+        needed = sum(size_of(s.shape) * dtypes.itemsize(s.dtype) for s in several)
+        if isinstance(error, MemoryError) or needed > _VAST:
+            results = " and ".join(map(str, several))
+            raise MemoryError(f"{op.name}: there is no memory for {results}, {needed:,} bytes.") from None
+        raise error
+    return wrap(specs)
