@@ -2,13 +2,13 @@
 
 import numpy as np
 
-from mlkit.backends.native import into, pointwise, select, threads
+from mlkit.backends.native import into, pointwise, threads
 from mlkit.backends.native.arena import Arena
 from mlkit.backends.native.check import checked
 from mlkit.backends.native.compile import compile_graph
-from mlkit.backends.native.onednn.blocks import channel_block
 from mlkit.backends.native.onednn.library import describe
 from mlkit.backends.native.table import build_kernels
+from mlkit.backends.native.target import NativeTarget
 from mlkit.core import debug, dtypes
 
 
@@ -24,6 +24,7 @@ class NativeBackend:
             plain = self.kernels
             self.kernels = {name: checked(name, kernel, plain) for name, kernel in plain.items()}
         self.pointwise, self.into = pointwise.make(np), into.make(np)  # kernels that write into memory given to them
+        self.target = NativeTarget(self.kernels, self.pointwise)
         self.arena = Arena(np)
 
     def asarray(self, host, dtype, device=None, owned=False):
@@ -64,22 +65,6 @@ class NativeBackend:
     def libraries(self):
         """Name -> version and place, or why it is missing, of the libraries that kernels come from."""
         return {"oneDNN": describe(), "threads": str(threads.count())}
-
-    def channel_block(self):
-        """How many channels lie together in images in blocks; None where no kernel gains by that."""
-        return channel_block()
-
-    def can_chain(self, call):
-        """Whether a call may be part of a chain of elementwise ops."""
-        return select.can_chain(self, call)
-
-    def gains_alone(self, call):
-        """Whether a call gains by being a chain of its own."""
-        return select.gains_alone(self, call)
-
-    def keeps(self, call):
-        """The Spec of what the kernel of a call can keep for the call's gradient, or None."""
-        return select.keeps(self, call)
 
     def compile(self, graph, inner=False):
         """A program of the graph. inner: of the body of a control-flow op."""

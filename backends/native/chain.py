@@ -7,12 +7,12 @@ import threading
 from mlkit.backends.native.pointwise import typed_scalars
 from mlkit.compiler.chain import Chain
 from mlkit.core import dtypes
-from mlkit.core.op import OPS
 from mlkit.core.spec import Spec
 from mlkit.core.state import state
 from mlkit.core.thresholds import threshold
+from mlkit.primitives.elementwise import cast, nextafter
 
-OF_BITS = ("nextafter",)  # what means something else in another dtype
+OF_BITS = (nextafter,)  # what means something else in another dtype
 BLOCK = threshold("chain_at_a_time", 1 << 15, "elements: flat from half to four times as many; below, the calls begin to count")
 
 
@@ -23,6 +23,7 @@ def make(xp):
         """Not block by block: plans do without this one."""
         return chain.run(xs, lambda op, args, params: state.kernels[op.name](*args, **params))
 
+    fused_elementwise.as_chain = lambda args, params: params["chain"]
     return dict(fused_elementwise=fused_elementwise)
 
 
@@ -92,7 +93,7 @@ def in_single(chain, specs):
     bfloat16."""
     chain = with_rounded_numbers(chain, specs)
     env = specs_of(chain, specs)
-    if all(s.dtype != "bfloat16" for s in env) or any(op.name in OF_BITS for op, _, _ in chain.steps):
+    if all(s.dtype != "bfloat16" for s in env) or any(op in OF_BITS for op, _, _ in chain.steps):
         return chain
     steps, now = [], list(range(chain.operands))  # now: number of a value -> its number in the new chain
 
@@ -102,16 +103,16 @@ def in_single(chain, specs):
 
     for k, s in enumerate(specs):
         if s.dtype == "bfloat16":
-            now[k] = step(OPS["cast"], (k,), dict(dtype="float32"))
+            now[k] = step(cast, (k,), dict(dtype="float32"))
     rounded = dict(dtype="bfloat16")
     for op, args, params in chain.steps:
         if params.get("dtype") == "bfloat16":
             params = dict(params, dtype="float32")
-            if op is OPS["cast"]:
+            if op is cast:
                 now.append(step(op, (step(op, (now[args[0]],), rounded),), params))
                 continue
         now.append(step(op, tuple(a if type(a) is tuple else now[a] for a in args), params))
-    outs = [step(OPS["cast"], (now[v],), rounded) if env[v].dtype == "bfloat16" else now[v] for v in chain.outs]
+    outs = [step(cast, (now[v],), rounded) if env[v].dtype == "bfloat16" else now[v] for v in chain.outs]
     return Chain(chain.operands, steps, outs)
 
 
@@ -124,7 +125,7 @@ def _assign(chain, env, pointwise):
     scratch, free, steps = [], {}, []
     for i, (op, args, params) in enumerate(chain.steps):
         specs = [a[0] if type(a) is tuple else env[a] for a in args]
-        arrays = typed_scalars(op.name, specs, env[n + i].dtype)
+        arrays = typed_scalars(op, specs, env[n + i].dtype)
         found = [home[a] if type(a) is int else scalar for a, scalar in zip(args, arrays)]
         for a in {a for a in args if type(a) is int}:
             if a >= n and a not in chain.outs and last[a] == i:

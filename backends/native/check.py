@@ -12,9 +12,13 @@ from mlkit.core.op import OPS
 from mlkit.core.spec import Spec
 from mlkit.core.state import state, swapped
 from mlkit.core.tensor import Tensor, Value, as_arrays
+from mlkit.primitives.control import cond_op, scan_op, while_op
+from mlkit.primitives.elementwise import bitcast, nextafter
+from mlkit.primitives.movement import full
+from mlkit.primitives.random import random_bits
 
 # ops that may make infinities or NaNs of numbers: the user's arguments are at fault there, not the kernel
-_SINGULAR = ("full", "empty", "bitcast", "random_bits", "nextafter", "cond", "while", "scan")
+_SINGULAR = (full, bitcast, random_bits, nextafter, cond_op, while_op, scan_op)
 _TOLERANCE = {"float16": 2e-2, "bfloat16": 1e-1, "float32": 2e-3, "float64": 1e-6, "complex64": 2e-3, "complex128": 1e-6}
 
 
@@ -28,7 +32,7 @@ def checked(name, kernel, plain):
     def run(*args, **params):
         op, out = OPS[name], as_arrays(kernel(*args, **params))
         _compare_with_spec(op, args, params, out)
-        _search_nan(name, args, out)
+        _search_nan(op, args, out)
         if op.fallback is not None:
             _compare_with_fallback(op, args, params, out, plain)
         return out
@@ -69,15 +73,15 @@ def _is_finite(a):
     return bool(np.isfinite(a.astype("float32") if kind == "V" else a).all())
 
 
-def _search_nan(name, args, out):
-    if name in _SINGULAR or not all(map(_is_finite, args)):
+def _search_nan(op, args, out):
+    if op in _SINGULAR or not all(map(_is_finite, args)):
         return
     for i, o in enumerate(_several(out)):
         if not _is_finite(o):
             bad = ~np.isfinite(np.asarray(o, "complex128"))
             at = tuple(map(int, np.argwhere(bad)[0]))
             _fail(
-                name,
+                op.name,
                 f"output {i} {_spec(o)} has {int(bad.sum())} NaN or infinite elements, the first at {at}, though all arguments "
                 f"{list(map(_spec, args))} are finite",
             )
@@ -119,7 +123,7 @@ class CheckedProgram:
 
     def __init__(self, backend, graph):
         self.backend = backend
-        self.graph = lower(prune(graph), backend.kernels)
+        self.graph = lower(prune(graph), backend.target)
 
     def __call__(self, arrays):
         env = dict(zip(map(id, self.graph.inputs), map(np.array, arrays)))  # results share no memory with what is passed

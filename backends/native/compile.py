@@ -37,7 +37,7 @@ def compile_graph(backend, graph, inner=False):
     if graph.is_due:
         backend.arena.expect(most_alive(graph))
     exact = debug.EXACT
-    graph = optimize(graph, backend, exact)
+    graph = optimize(graph, backend.target, exact)
     first, rest = (None, graph) if debug.is_off("hoist") else hoist(graph)
     prologue = None
     if first is not None:
@@ -208,7 +208,7 @@ class _Writer:
         return f"{quiet}, alone" if is_mixed and any(map(self._may_use_blas, of_numpy)) else quiet
 
     def _may_use_blas(self, call):
-        return call.op.name not in self.backend.into and not self.backend.can_chain(call)
+        return call.op.name not in self.backend.into and not self.backend.target.can_chain(call)
 
     # ---- one call ----------------------------------------------------------------------------------------------------
 
@@ -234,7 +234,7 @@ class _Writer:
             return f"{''.join(prepare)}{self._bound(i, call, choice.prepared)}"
         out = f"({', '.join(outs)},)" if call.is_tuple else outs[0]
         kernel = self._constant(f"{_identifier(call.op.name)}_{i}", choice.into)
-        args = typed_scalars(call.op.name, call.args, call.outs[0].dtype) if choice.inplace else call.args
+        args = typed_scalars(call.op, call.args, call.outs[0].dtype) if choice.inplace else call.args
         return f"{''.join(prepare)}{kernel}({', '.join(filter(None, [self._arguments(args, choice, i), f'out={out}']))})"
 
     def _bound(self, i, call, prepared):

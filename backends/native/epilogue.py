@@ -40,8 +40,9 @@ def _finish(xp):
 
     def activated(y, act):
         op, params = activation(act)
-        if op.name in into:
-            into[op.name](y, out=y, **params)
+        in_place = into.get(op.name)
+        if in_place is not None:
+            in_place(y, out=y, **params)
             return y
         return others.get(op.name, ByFallback(op.name))(y, **params)
 

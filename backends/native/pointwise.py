@@ -10,6 +10,7 @@ import numpy as np
 
 from mlkit.backends.native.elementwise import is_half, pick_parts, picks_parts, power_into, select_bits, single
 from mlkit.core import dtypes
+from mlkit.primitives import elementwise as el
 
 
 def make(xp):
@@ -113,26 +114,26 @@ def _by_bits(xp):
     return dict(where=where, relu_grad=relu_grad, relu6_grad=relu6_grad, masked_scale=masked_scale)
 
 
-ROUNDING = ("floor", "ceil", "round")  # of integers these give floats in NumPy
+ROUNDING = (el.floor, el.ceil, el.round_)  # of integers these give floats in NumPy
 
 
-def accepts(name, dtype):
+def accepts(op, dtype):
     """Whether a kernel here does what the op's eager kernel does for arguments of a dtype."""
-    return not (name in (*ROUNDING, "div") and (dtypes.is_int(dtype) or dtype == "bool"))
+    return not (op in (*ROUNDING, el.div) and (dtypes.is_int(dtype) or dtype == "bool"))
 
 
-def typed_scalars(name, args, dtype):
+def typed_scalars(op, args, dtype):
     """The arguments with Python scalars as arrays of shape (), which NumPy takes faster than scalars.
 
     args: arrays, Values or Specs among the scalars, whose dtype is that of the others; dtype: the result's, if there are none.
     """
-    like = args[1:] if name == "where" else args
+    like = args[1:] if op is el.where else args
     own = next((a.dtype for a in like if hasattr(a, "dtype")), dtype)
     own = dtypes.as_numpy(own) if type(own) is str else own
 
     def one(i, a):
         if hasattr(a, "dtype"):
             return a
-        return np.asarray(a, bool if name == "where" and i == 0 else own)
+        return np.asarray(a, bool if op is el.where and i == 0 else own)
 
     return [one(i, a) for i, a in enumerate(args)]

@@ -13,7 +13,7 @@ pytestmark = pytest.mark.usefixtures("all_passes")
 
 
 def names(fn, *args):
-    return [c.op.name for c in optimize(mlkit.function(fn).graph(*args), state.backend).calls]
+    return [c.op.name for c in optimize(mlkit.function(fn).graph(*args), state.backend.target).calls]
 
 
 @pytest.mark.parametrize("margin", [((1, 2), (0, 1)), 1])

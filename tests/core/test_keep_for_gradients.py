@@ -68,10 +68,10 @@ def test_gates_of_half_floats_are_kept_unrounded(name, dtype, monkeypatch):
 def test_gradients_get_all_results(name):
     graph = mlkit.function(step(OPS[name][0])).graph(*arguments(name))
     plain = {c.op.name: c for c in graph.calls}
-    calls = {c.op.name: c for c in optimize(graph, get_backend("native")).check().calls}
+    calls = {c.op.name: c for c in optimize(graph, get_backend("native").target).check().calls}
     gradient = next(n for n in calls if n in ("lstm_grad", "gru_grad", "rnn_grad"))
     forward = gradient.removesuffix("_grad")
-    kept = get_backend("native").keeps(plain[forward])
+    kept = get_backend("native").target.keeps(plain[forward])
     assert calls[forward].outs[-1].spec == calls[forward].params["keep"] == kept
     given = calls[forward].outs[1:]
     assert calls[gradient].args[-len(given) :] == given
@@ -83,5 +83,5 @@ def test_gradients_get_all_results(name):
 @pytest.mark.parametrize("name", OPS)
 def test_inference_keeps_nothing(name):
     graph = mlkit.function(OPS[name][0]).graph(*arguments(name))
-    (call,) = optimize(graph, get_backend("native")).calls
+    (call,) = optimize(graph, get_backend("native").target).calls
     assert "keep" not in call.params

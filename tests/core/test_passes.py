@@ -7,6 +7,7 @@ import pytest
 
 import mlkit
 from mlkit import ops
+from mlkit.compiler.contract import KernelTarget, Target
 from mlkit.compiler.passes import PASSES, optimize
 from mlkit.compiler.passes.cse import cse
 from mlkit.compiler.passes.fold import fold
@@ -173,6 +174,15 @@ def exp(x):
     return el.exp(x)
 
 
+def test_a_target_that_says_nothing_gets_ops_as_they_are():
+    """Without fused ops of passes, chains and layouts: what is left are the ops of the graph, tidied."""
+    x, w, b = (ops.convert_to_tensor(np.ones(shape, "float32")) for shape in ((256, 64), (64, 64), (64,)))
+    before = graph_of(lambda x, w, b: ops.silu(ops.tanh(ops.relu(ops.matmul(x, w) + b)) * 2.0) + (1.0 + el.exp(b)), x, w, b)
+    after = optimize(before, Target()).check()
+    assert names(after) == names(before)
+    assert optimize(after, state.backend.target) is not after
+
+
 def test_prune():
     before = graph_of(lambda x: (x * 2, exp(x))[0], X)
     assert names(before) == ["mul", "exp"]
@@ -202,18 +212,18 @@ class TestCse:
 
 def test_fold():
     before = graph_of(lambda x: x + el.exp(el.cast(mv.iota(size=3, dtype="int32"), dtype="float32")) * 2, X)
-    after = fold(before, state.kernels)
+    after = fold(before, KernelTarget(state.kernels))
     assert names(after) == ["add"]
     same_results(before, after, X)
     large = graph_of(lambda x: x + mv.iota(size=100_000, dtype="float32"), array(100_000))
-    assert len(fold(large, state.kernels).calls) == 2
+    assert len(fold(large, KernelTarget(state.kernels)).calls) == 2
 
 
 class TestLower:
     def test_absent_fused_ops_become_their_fallback(self):
         before = graph_of(lambda x: gelu(softmax(x, axis=1), approximate=True), X)
         kernels = {k: v for k, v in state.kernels.items() if OPS[k].fallback is None}
-        after = lower(before, kernels).check()
+        after = lower(before, KernelTarget(kernels)).check()
         assert not {"gelu", "softmax", "relu"} & set(names(after))
         for a, b in zip(before.run(X), after.run(X)):
             np.testing.assert_allclose(a, b, rtol=1e-5)
@@ -226,18 +236,18 @@ class TestLower:
         layer = Doubler(name="doubler")
         layer(X)
         before = graph_of(lambda x: layer(x), X)
-        after = lower(before, {k: v for k, v in state.kernels.items() if k != "softmax"})
+        after = lower(before, KernelTarget({k: v for k, v in state.kernels.items() if k != "softmax"}))
         assert {c.place for c in before.calls} == {c.place for c in after.calls} == {("doubler",)}
 
     def test_nothing_to_do(self):
         before = graph_of(lambda x: softmax(x, axis=1), X)
-        assert lower(before, state.kernels) is before
+        assert lower(before, KernelTarget(state.kernels)) is before
 
 
 class TestFuseProducts:
     def fused(self, fn, *args):
         before = graph_of(fn, *args)
-        after = prune(fuse_products(simplify(before), state.kernels)).check()
+        after = prune(fuse_products(simplify(before), KernelTarget(state.kernels))).check()
         for a, b in zip(before.run(*args), after.run(*args)):
             np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-6)
         return [(c.op.name, c.params.get("act")) for c in after.calls]
@@ -282,7 +292,7 @@ class TestKeepWide:
     def kept(self, fn, dtype="bfloat16"):
         args = [ops.cast(array(*shape), dtype) for shape in ((2, 3), (3, 4))]
         before = graph_of(fn, *args)
-        after = prune(keep_wide(before, state.kernels)).check()
+        after = prune(keep_wide(before, KernelTarget(state.kernels))).check()
         wanted = fn(*(ops.cast(a, "float32") for a in args))
         for a, b in zip(after.run(*args), wanted if type(wanted) is tuple else (wanted,)):
             tolerance = 1e-6 if after.calls[0].op.name.endswith("_wide") else 1e-1
@@ -307,7 +317,7 @@ class TestKeepWide:
 class TestFuseChains:
     def chains(self, fn, *args):
         before = graph_of(fn, *args)
-        after = optimize(before, state.backend).check()
+        after = optimize(before, state.backend.target).check()
         return [str(c.params["chain"]).count("=") for c in after.calls if c.op.name == "fused_elementwise"], names(after)
 
     def test_one_chain_of_several_outputs(self, small_chains):
@@ -402,7 +412,7 @@ class TestResiduals:
     w, b, r = array(3, 4), array(4), mlkit.Variable(array(2, 4))
 
     def names(self, fn):
-        found = optimize(mlkit.function(fn).graph(X), state.backend)
+        found = optimize(mlkit.function(fn).graph(X), state.backend.target)
         np.testing.assert_allclose(mlkit.function(fn)(X), fn(X), rtol=1e-5, atol=1e-6)
         return [(c.op.name, c.params.get("act"), len(c.args)) for c in found.calls]
 
@@ -435,7 +445,7 @@ class TestFuseNormRelu:
     args = array(24, 16), array(16, seed=1), array(24, 16, seed=2)
 
     def test_both_ways(self):
-        found = names(optimize(mlkit.function(self.step).graph(*self.args), state.backend))
+        found = names(optimize(mlkit.function(self.step).graph(*self.args), state.backend.target))
         assert "batch_norm_relu" in found
         assert "batch_norm_relu_grad" in found
         assert not {"batch_norm", "batch_norm_grad", "relu", "relu_grad"} & set(found)
@@ -446,12 +456,12 @@ class TestFuseNormRelu:
             y, *_ = batch_norm(x, None, None, **self.params)
             return y, relu(y)
 
-        assert "batch_norm" in names(optimize(mlkit.function(both).graph(self.args[0]), state.backend))
+        assert "batch_norm" in names(optimize(mlkit.function(both).graph(self.args[0]), state.backend.target))
         compare(both(self.args[0]), mlkit.function(both)(self.args[0]))
 
     def test_a_bias_before_a_normalization_has_no_gradient(self):
         step = lambda *args: self.step(*args, biased=True)
-        found = optimize(mlkit.function(step).graph(*self.args), state.backend)
+        found = optimize(mlkit.function(step).graph(*self.args), state.backend.target)
         assert [c.op.name for c in found.calls if c.outs[0] is found.outputs[2]] == ["full"]
         compare(step(*self.args), mlkit.function(step)(*self.args))
 
@@ -494,11 +504,11 @@ class TestBlockChannels:
             model, batch, found = self.trained(monkeypatch, None)
             for a, b in zip(found, wanted):
                 np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-5)
-            if state.backend.channel_block():
+            if state.backend.target.channel_block:
                 step = mlkit.function(lambda data, model=model: model.train_step(data)).graph(batch)
-                assert {"conv_in_blocks", "conv_kernel_in_blocks"} <= set(names(optimize(step, state.backend)))
+                assert {"conv_in_blocks", "conv_kernel_in_blocks"} <= set(names(optimize(step, state.backend.target)))
 
     def test_small_images_stay_as_they_are(self):
         model = self.net()
         step = mlkit.function(lambda x: model(x, training=False)).graph(array(2, 16, 16, 3))
-        assert not any("in_blocks" in n for n in names(optimize(step, state.backend)))
+        assert not any("in_blocks" in n for n in names(optimize(step, state.backend.target)))

@@ -12,6 +12,7 @@ import math
 import ml_dtypes
 import numpy as np
 
+from mlkit.compiler.contract import KernelTarget
 from mlkit.compiler.passes.lower import lower
 from mlkit.compiler.passes.rewrite import Rewriter
 from mlkit.core import dtypes
@@ -36,7 +37,10 @@ EXACT = {
 def spread(graph, arrays, seed=0):
     """For each output of a graph, how far it moves: an array of the output's shape. Fused ops of half floats round at their end, and
     some within; both are tried."""
-    found = [_spread(lower(g, kernels), arrays, seed) for g, kernels in ((_in_single(graph), {}), (graph, _FusedInHalves()))]
+    found = [
+        _spread(lower(g, KernelTarget(kernels)), arrays, seed)
+        for g, kernels in ((_in_single(graph), {}), (graph, _FusedInHalves()))
+    ]
     return list(map(np.maximum, *found))
 
 

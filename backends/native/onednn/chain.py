@@ -101,14 +101,14 @@ class Chain(Row):
 class Update(Chain):
     """(weight, slots, gradient, rate) -> new weight and slots, by the rule of an optimizer."""
 
-    def __init__(self, name):
-        self.name = name
+    def __init__(self, op):
+        self.op, self.name = op, op.name
 
     def fits(self, *args, **params):
-        return super().fits(*args, chain=update.as_chain(self.name, args, params))
+        return super().fits(*args, chain=update.as_chain(self.op, args, params))
 
     def build(self, operands, outs, **params):
-        return super().build(operands, outs, update.as_chain(self.name, operands, params))
+        return super().build(operands, outs, update.as_chain(self.op, operands, params))
 
 
 def _fits_late(shape, loop):
@@ -174,4 +174,4 @@ def inplace_pairs(chain, passes, full):
     return tuple((j, v) for j, out in enumerate(chain.outs) for v in full if last.get(v, -1) <= made[out])
 
 
-ROWS = [Chain(), *map(Update, update.NAMES)]
+ROWS = [Chain(), *map(Update, update.UPDATES)]

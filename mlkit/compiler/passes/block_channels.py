@@ -5,6 +5,8 @@ which costs their kernel a copy of the smaller side. So the values of a graph fa
 its values does not fit in the cache, and then its neighbours, if they are not small.
 """
 
+from mlkit.compiler.contract import Pass
+from mlkit.compiler.passes.prune import prune
 from mlkit.compiler.passes.rewrite import Rewriter, is_scalar
 from mlkit.core.dtypes import itemsize
 from mlkit.core.layout import nbytes
@@ -19,11 +21,11 @@ LARGE = threshold("block_channels", 24 << 20, "bytes of an image that the caches
 MEDIUM = threshold(
     "block_channels_beside", 4 << 20, "bytes from which a neighbour of such images is better laid alike than copied"
 )
-OF_IMAGES = frozenset(op for op in OPS.values() if op.traits.images is not None)  # ops of images
 
 
-def block_channels(graph, block):
-    """The graph with images in blocks of `block` channels where that gains. A block of None: the backend has no such kernels."""
+def block_channels(graph, target):
+    """The graph with images in blocks of channels where that gains."""
+    block, graph = target.channel_block, prune(graph)
     if block is None:
         return graph
     chosen = _Groups(graph, block).chosen()
@@ -180,3 +182,6 @@ class _Layout(Rewriter):
     def _note_laid(self, v):
         self.laid.add(id(v))
         return v
+
+
+PASS = Pass("block_channels", block_channels, needs=[op for op in OPS.values() if op.traits.images is not None])

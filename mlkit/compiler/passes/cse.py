@@ -1,9 +1,10 @@
 """Common subexpressions: of calls with the same op, arguments and parameters only the first is kept."""
 
+from mlkit.compiler.contract import Pass
 from mlkit.compiler.passes.rewrite import Rewriter, is_scalar, param_key
 
 
-def cse(graph):
+def cse(graph, target=None):
     """The graph without repeated calls. Ops are functions of their arguments, random numbers too: their key is an argument."""
     rewriter, seen = Rewriter(graph), {}
 
@@ -19,3 +20,6 @@ def cse(graph):
         return first.outs if call.is_tuple else first.outs[0]
 
     return rewriter.run(rule)
+
+
+PASS = Pass("cse", cse, exact=True)

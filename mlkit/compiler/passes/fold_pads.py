@@ -1,19 +1,20 @@
 """Folding: margins of zeros around a convolution's input are the convolution's own padding; nothing needs to be copied."""
 
+from mlkit.compiler.contract import Pass
 from mlkit.compiler.passes.rewrite import Rewriter
 from mlkit.primitives.fused.epilogue import conv_bias_act
 from mlkit.primitives.movement import pad, slice_
 from mlkit.primitives.window import conv, conv_input, conv_kernel
 
-CONVOLUTIONS = frozenset((conv, conv_bias_act, conv_kernel))
+_CONVOLUTIONS = (conv, conv_bias_act, conv_kernel)
 
 
-def fold_pads(graph):
+def fold_pads(graph, target=None):
     """The graph with pad + convolution, and with the gradient of such a pair, as one call."""
     rewriter = Rewriter(graph)
 
     def rule(call):
-        if call.op in CONVOLUTIONS and call.params["padding"] != "same":
+        if call.op in _CONVOLUTIONS and call.params["padding"] != "same":
             padded = rewriter.maker(call.args[0], pad)
             margins = padded and _margins(padded.params)
             if margins:
@@ -48,3 +49,6 @@ def _cut(call, shape):
 def _joined(padding, margins):
     pairs = ((0, 0),) * len(margins) if padding == "valid" else padding
     return tuple((a + c, b + d) for (a, b), (c, d) in zip(pairs, margins))
+
+
+PASS = Pass("fold_pads", fold_pads, needs=(*_CONVOLUTIONS, conv_input))

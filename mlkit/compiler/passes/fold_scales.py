@@ -4,6 +4,8 @@ weights and another bias. Only where all of these are state that the graph does 
 Of bfloat16 a normalization makes float32, and of its result bfloat16. What is folded is computed in float32 too, before the weights are
 rounded, so that the product is rounded once less."""
 
+from mlkit.compiler.contract import Pass
+from mlkit.compiler.passes.prune import prune
 from mlkit.compiler.passes.rewrite import Rewriter
 from mlkit.core.tensor import Value
 from mlkit.primitives.elementwise import add, cast, mul
@@ -14,11 +16,11 @@ from mlkit.primitives.window import conv
 _PRODUCTS = (matmul, conv)
 
 
-def fold_scales(graph):
+def fold_scales(graph, target=None):
     """The graph with scales by channel moved into weights, and shifts by channel joined with biases."""
     if not graph.unchanging():
         return graph
-    return _Folding(graph).run()
+    return _Folding(prune(graph)).run()
 
 
 class _Folding(Rewriter):
@@ -138,3 +140,6 @@ class _Folding(Rewriter):
 
     def _cast(self, v, dtype):
         return v if v.dtype == dtype else self.add(cast, (v,), dict(dtype=dtype))
+
+
+PASS = Pass("fold_scales", fold_scales)

@@ -10,7 +10,9 @@ the gradients of many slices, say. Where this raises the peak, chains are cut in
 import heapq
 
 from mlkit.compiler.chain import Chain
+from mlkit.compiler.contract import Pass
 from mlkit.compiler.liveness import most_alive
+from mlkit.compiler.passes.prune import prune
 from mlkit.core.graph import Call
 from mlkit.core.spec import size_of
 from mlkit.core.tensor import Value
@@ -22,10 +24,10 @@ READS = 8, 4, 2  # arrays that a segment reads, tried in turn
 LONGEST = 64  # calls in a chain: the work of planning one grows with the square
 
 
-def fuse_chains(graph, fits, alone=lambda call: False):
-    """The graph with chains of elementwise ops as calls of `fused_elementwise`. fits: whether a call may be part of one; alone:
-    whether it gains even by being one by itself."""
-    groups = _Groups(graph, fits, SMALLEST)
+def fuse_chains(graph, target):
+    """The graph with chains of elementwise ops as calls of `fused_elementwise`."""
+    graph = prune(graph)
+    groups, alone = _Groups(graph, target.can_chain, SMALLEST), target.gains_alone
     members = groups.segments(groups.find().values())
     fused = _fused(graph, groups, members, alone)
     if fused is graph or most_alive(fused) <= (most := most_alive(graph)):
@@ -143,3 +145,6 @@ def _ordered(calls, rank):
             if not missing[u]:
                 heapq.heappush(ready, (rank[u], u))
     return out
+
+
+PASS = Pass("fuse_chains", fuse_chains)

@@ -1,16 +1,18 @@
 """Fusion of batch normalization with relu behind it, and of their gradients: two passes over memory less each way."""
 
+from mlkit.compiler.contract import Pass
+from mlkit.compiler.passes.prune import prune
 from mlkit.compiler.passes.rewrite import Rewriter
 from mlkit.primitives.fused.activation import relu, relu_grad
 from mlkit.primitives.fused.norm_relu import batch_norm_relu, batch_norm_relu_grad
 from mlkit.primitives.fused.normalization import batch_norm, batch_norm_grad
 
 
-def fuse_norm_relu(graph, kernels):
+def fuse_norm_relu(graph, target):
     """The graph with relu(batch_norm(x)) as one call where nobody else needs what lies between, and the gradients likewise."""
-    if not all(op.name in kernels for op in (batch_norm_relu, batch_norm_relu_grad)):
+    if not all(map(target.runs, (batch_norm_relu, batch_norm_relu_grad))):
         return graph
-    return _Fusion(graph).run()
+    return _Fusion(prune(graph)).run()
 
 
 class _Fusion(Rewriter):
@@ -42,3 +44,6 @@ class _Fusion(Rewriter):
         source, mask = self.masks.get(id(gradient.args[1]), (None, None))
         if source is x:
             return self.add(batch_norm_relu_grad, (gradient.args[0], x, *rest, mask), call.params)
+
+
+PASS = Pass("fuse_norm_relu", fuse_norm_relu, needs=(batch_norm,))

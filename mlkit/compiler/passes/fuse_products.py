@@ -1,5 +1,7 @@
 """Fusion of matrix products and convolutions with what follows them: a bias, a tensor added, an activation."""
 
+from mlkit.compiler.contract import Pass
+from mlkit.compiler.passes.prune import prune
 from mlkit.compiler.passes.rewrite import Rewriter
 from mlkit.core.dtypes import FLOATS
 from mlkit.core.tensor import Value
@@ -11,11 +13,11 @@ from mlkit.primitives.window import conv
 _BARE, _FUSED = (matmul, conv), (matmul_bias_act, conv_bias_act)
 
 
-def fuse_products(graph, kernels):
+def fuse_products(graph, target):
     """The graph with product + bias + tensor + activation as one call, where nobody else needs what lies between."""
-    if not all(op.name in kernels for op in _FUSED):
+    if not all(map(target.runs, _FUSED)):
         return graph
-    return _Fusion(graph).run()
+    return _Fusion(prune(graph)).run()
 
 
 class _Fusion(Rewriter):
@@ -66,3 +68,6 @@ class _Fusion(Rewriter):
 
 def _is_bias(bias, y):
     return hasattr(bias, "shape") and bias.shape == y.shape[-1:] and len(y.shape) > 1 and bias.dtype == y.dtype
+
+
+PASS = Pass("fuse_products", fuse_products, needs=(*_BARE, *_FUSED))

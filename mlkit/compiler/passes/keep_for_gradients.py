@@ -1,7 +1,9 @@
 """Recurrent ops keep for their gradients what these would compute again."""
 
+from mlkit.compiler.contract import Pass
 from mlkit.core.graph import Call
 from mlkit.core.tensor import Value
+from mlkit.primitives.fused.recurrent import gru_grad, lstm_grad, rnn_grad
 
 
 def forward_of(call):
@@ -20,11 +22,8 @@ def without_kept(call):
     return Call(call.op, call.args, {k: v for k, v in call.params.items() if k != "keep"}, call.outs[:-1], True, call.place)
 
 
-def keep_for_gradients(graph, keeps):
-    """The graph in which each gradient gets the last states of the forward call of the same arguments, and what that one kept.
-
-    keeps: a function from a call to the Spec of what its kernel can keep, or None
-    """
+def keep_for_gradients(graph, target):
+    """The graph in which each gradient gets the last states of the forward call of the same arguments, and what that one kept."""
     keeping = {call.op.base for call in graph.calls if call.op.traits.kept}
     makers, keepers, calls = {}, {}, []
     for call in graph.calls:
@@ -33,7 +32,7 @@ def keep_for_gradients(graph, keeps):
         forward = forward_of(call)
         maker = forward and makers.get(_key(forward))
         if maker and id(maker) not in keepers:
-            keepers[id(maker)] = _keeper(maker, keeps(maker))
+            keepers[id(maker)] = _keeper(maker, target.keeps(maker))
         keeper = maker and keepers[id(maker)]
         calls.append(call.with_args((*call.args, *keeper.outs[1:])) if keeper else call)
     return graph.like([keepers.get(id(call)) or call for call in calls], graph.outputs)
@@ -46,3 +45,6 @@ def _key(call):
 def _keeper(call, spec):
     """The call with one result more, what it keeps; None where there is no Spec of that."""
     return spec and Call(call.op, call.args, {**call.params, "keep": spec}, (*call.outs, Value(spec)), True, call.place)
+
+
+PASS = Pass("keep_for_gradients", keep_for_gradients, needs=(lstm_grad, gru_grad, rnn_grad))

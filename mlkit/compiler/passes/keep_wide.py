@@ -1,5 +1,7 @@
 """Products and sums of bfloat16 that are cast to float32 at once, as gradients of weights are: left in float32, unrounded."""
 
+from mlkit.compiler.contract import Pass
+from mlkit.compiler.passes.prune import prune
 from mlkit.compiler.passes.rewrite import Rewriter
 from mlkit.core.tensor import Value
 from mlkit.primitives.elementwise import cast
@@ -7,10 +9,11 @@ from mlkit.primitives.fused.wide import conv_kernel_wide, matmul_wide, sum_wide
 from mlkit.primitives.shape import reshape
 
 
-def keep_wide(graph, kernels):
+def keep_wide(graph, target):
     """The graph with such an op and the casts behind it (perhaps of its result in another shape) as one call."""
+    graph = prune(graph)
     narrow = any("wide" in call.op.variants and call.outs[0].dtype == "bfloat16" for call in graph.calls)
-    if not narrow or not all(op.name in kernels for op in (matmul_wide, conv_kernel_wide, sum_wide)):
+    if not narrow or not all(map(target.runs, (matmul_wide, conv_kernel_wide, sum_wide))):
         return graph
     return _KeepWide(graph).run()
 
@@ -43,3 +46,6 @@ class _KeepWide(Rewriter):
         if call.op is reshape:
             return self._is_cast(call.outs[0])
         return call.op is cast and call.params["dtype"] == "float32"
+
+
+PASS = Pass("keep_wide", keep_wide)

@@ -1,34 +1,28 @@
 """Lowering: fused ops that a backend has no kernel for, or whose kernel declines the arguments, are replaced by their fallback, which
 is made of other ops."""
 
+from mlkit.compiler.contract import Pass
 from mlkit.compiler.passes.rewrite import Rewriter, is_scalar
 from mlkit.core.graph import Graph
 from mlkit.core.tensor import Tensor
 from mlkit.core.trace import trace_into
 
 
-def lower(graph, kernels):
-    """The graph with only calls that `kernels` can run, or whose op has no fallback."""
-    if not any(_lacks(c, kernels) for c in graph.calls):
+def lower(graph, target):
+    """The graph with only calls that the target can run, or whose op has no fallback."""
+    if not any(map(target.lacks, graph.calls)):
         return graph
     rewriter = Rewriter(graph)
 
     def rule(call):
-        if not _lacks(call, kernels):
+        if not target.lacks(call):
             return None
-        part = lower(_expanded(call), kernels)  # the fallback may be made of fused ops itself
+        part = lower(_expanded(call), target)  # the fallback may be made of fused ops itself
         for c in part.calls:
             rewriter.keep(c)
         return tuple(part.outputs) if call.is_tuple else part.outputs[0]
 
     return rewriter.run(rule)
-
-
-def _lacks(call, kernels):
-    if call.op.fallback is None:
-        return False
-    kernel = kernels.get(call.op.name)
-    return kernel is None or (hasattr(kernel, "declines") and kernel.declines(*call.args, **call.params))
 
 
 def _expanded(call):
@@ -39,3 +33,6 @@ def _expanded(call):
         results = call.op.fallback(*args, **call.params)
     graph.outputs = [t.data for t in (results if call.is_tuple else (results,))]
     return graph
+
+
+PASS = Pass("lower", lower, exact=True, optional=False)

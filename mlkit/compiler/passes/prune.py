@@ -1,9 +1,10 @@
 """Dead code: calls whose results reach no output are dropped."""
 
+from mlkit.compiler.contract import Pass
 from mlkit.core.tensor import Value
 
 
-def prune(graph):
+def prune(graph, target=None):
     """The graph without calls that no output depends on."""
     if graph.is_pruned:
         return graph
@@ -16,3 +17,6 @@ def prune(graph):
     graph = graph.like(kept[::-1], graph.outputs)
     graph.is_pruned = True
     return graph
+
+
+PASS = Pass("prune", prune, exact=True)

@@ -8,6 +8,7 @@ import functools
 
 import numpy as np
 
+from mlkit.compiler.contract import Pass
 from mlkit.compiler.passes.rewrite import Rewriter, is_scalar
 from mlkit.core import dtypes
 from mlkit.core.graph import Call, spec_of
@@ -56,7 +57,7 @@ def rules_of(op):
     return [function for takes, function in RULES if takes(op)]
 
 
-def simplify(graph):
+def simplify(graph, target=None):
     """The graph with all rules applied to each call, and to what they make of it, until none fits."""
     return _Simplifier(graph).run()
 
@@ -318,3 +319,6 @@ def _fits(value, dtype):
     if dtype in dtypes.FLOATS:
         return True
     return dtype not in dtypes.COMPLEX and dtypes.holds(dtype, value) and value == int(value)
+
+
+PASS = Pass("simplify", simplify)

@@ -1,5 +1,6 @@
 """Gradient descent without momentum leaves rows without a gradient alone: of a table, all but those that were looked up."""
 
+from mlkit.compiler.contract import Pass
 from mlkit.compiler.passes.rewrite import Rewriter
 from mlkit.primitives.elementwise import mul, neg
 from mlkit.primitives.fused.update import sgd_update
@@ -7,7 +8,7 @@ from mlkit.primitives.movement import scatter_add, sum_rows
 from mlkit.primitives.shape import reshape
 
 
-def update_rows(graph):
+def update_rows(graph, target=None):
     """The graph with ``sgd_update(w, sum_rows(index, g), rate)`` as ``scatter_add(w, index, g * -rate)``."""
     rewriter = Rewriter(graph)
 
@@ -26,3 +27,6 @@ def update_rows(graph):
         return (rewriter.add(scatter_add, (w, index, step), {}),)
 
     return rewriter.run(rule)
+
+
+PASS = Pass("update_rows", update_rows, needs=(sum_rows,))

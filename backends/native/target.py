@@ -1,0 +1,39 @@
+"""What the native engine answers to passes."""
+
+from mlkit.backends.native import pointwise
+from mlkit.backends.native.onednn.blocks import channel_block
+from mlkit.backends.native.table import Rows
+from mlkit.compiler.contract import KernelTarget
+from mlkit.primitives.fused.chain import fused_elementwise
+
+
+class NativeTarget(KernelTarget):
+    """kernels: op name -> kernel; into: op name -> elementwise kernel that writes into given memory."""
+
+    def __init__(self, kernels, into):
+        super().__init__(kernels)
+        self.into = into
+
+    @property
+    def channel_block(self):
+        return channel_block()
+
+    def can_chain(self, call):
+        if call.op.name not in self.into:
+            return False
+        tensor = next((a for a in call.args if hasattr(a, "dtype")), None)
+        return tensor is not None and pointwise.accepts(call.op, tensor.dtype)
+
+    def gains_alone(self, call):
+        """Those of bfloat16 and its comparisons do, which chains compute in float32, and what a row for chains asks for."""
+        out = call.outs[0].dtype
+        if out == "bfloat16" or (out == "bool" and any(a.dtype == "bfloat16" for a in call.inputs)):
+            return True
+        rows = self.kernels.get(fused_elementwise.name)
+        return isinstance(rows, Rows) and any(k.gains_alone(call) for _, k in rows.rows if hasattr(k, "gains_alone"))
+
+    def keeps(self, call):
+        kernel = self.kernels[call.op.name]
+        if isinstance(kernel, Rows):
+            kernel = kernel.choose(call.args, call.params)
+        return kernel.keeps(*call.args, **call.params) if hasattr(kernel, "keeps") else None
