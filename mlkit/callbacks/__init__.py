@@ -1,35 +1,24 @@
 """Callbacks: what happens beside the training steps (stopping, saving, logging, changing the learning rate)."""
 
-from mlkit.callbacks.backup_and_restore import BackupAndRestore
-from mlkit.callbacks.callback import Callback
-from mlkit.callbacks.callback_list import CallbackList
-from mlkit.callbacks.csv_logger import CSVLogger
-from mlkit.callbacks.early_stopping import EarlyStopping
-from mlkit.callbacks.history import History
-from mlkit.callbacks.lambda_callback import LambdaCallback
-from mlkit.callbacks.learning_rate_scheduler import LearningRateScheduler
-from mlkit.callbacks.model_checkpoint import ModelCheckpoint
-from mlkit.callbacks.monitor import MonitorCallback
-from mlkit.callbacks.progbar_logger import ProgbarLogger
-from mlkit.callbacks.reduce_lr_on_plateau import ReduceLROnPlateau
-from mlkit.callbacks.remote_monitor import RemoteMonitor
-from mlkit.callbacks.swap_ema_weights import SwapEMAWeights
-from mlkit.callbacks.terminate_on_nan import TerminateOnNaN
+from mlkit.core.offer import offer
 
-__all__ = [
-    "BackupAndRestore",
-    "CSVLogger",
-    "Callback",
-    "CallbackList",
-    "EarlyStopping",
-    "History",
-    "LambdaCallback",
-    "LearningRateScheduler",
-    "ModelCheckpoint",
-    "MonitorCallback",
-    "ProgbarLogger",
-    "ReduceLROnPlateau",
-    "RemoteMonitor",
-    "SwapEMAWeights",
-    "TerminateOnNaN",
-]
+__all__, __getattr__, __dir__ = offer(
+    __name__,
+    {
+        ".backup_and_restore": "BackupAndRestore",
+        ".callback": "Callback",
+        ".callback_list": "CallbackList",
+        ".csv_logger": "CSVLogger",
+        ".early_stopping": "EarlyStopping",
+        ".history": "History",
+        ".lambda_callback": "LambdaCallback",
+        ".learning_rate_scheduler": "LearningRateScheduler",
+        ".model_checkpoint": "ModelCheckpoint",
+        ".monitor": "MonitorCallback",
+        ".progbar_logger": "ProgbarLogger",
+        ".reduce_lr_on_plateau": "ReduceLROnPlateau",
+        ".remote_monitor": "RemoteMonitor",
+        ".swap_ema_weights": "SwapEMAWeights",
+        ".terminate_on_nan": "TerminateOnNaN",
+    },
+)

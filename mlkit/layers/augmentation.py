@@ -19,6 +19,7 @@ class Augmentation(Layer):
     computed, so that integers need no floats.
     """
 
+    _augments = True
     geometric = moves = False
     draws = True  # False: nothing is random, and there is no seed
     always = False  # True: images are changed in inference too

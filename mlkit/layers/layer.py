@@ -52,6 +52,7 @@ class Layer(StatefulMixin, Operation):
 
     _frozen = False  # by Model.freeze: not trainable, and as in inference whatever the caller says
     supports_masking = False  # whether outputs get masks, by `compute_mask`
+    _augments = False  # whether it only changes images in training: nothing in it is learned, nothing frozen
     _needs_no_build = False  # True for layers without weights: they are built from the start, unless a subclass has a `build`
 
     def __init__(self, *, activity_regularizer=None, trainable=True, dtype=None, autocast=True, name=None, **kwargs):

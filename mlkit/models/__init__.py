@@ -5,11 +5,10 @@ from mlkit.core.offer import offer
 __all__, __getattr__, __dir__ = offer(
     __name__,
     {
-        ".model": "Model",
+        ".model": "Functional Model",
         ".sequential": "Sequential",
-        ".functional": "Functional",
         ".function": "Function",
         ".clone": "clone_model model_from_json",
-        ".saving.keras_file": "load_model save_model",
+        ".saving": "load_model save_model",
     },
 )

@@ -4,8 +4,8 @@ import json
 
 from mlkit.core import tree
 from mlkit.layers.input_layer import Input, InputLayer
-from mlkit.models.functional import Functional
-from mlkit.models.model import Model
+from mlkit.layers.layer import Layer
+from mlkit.models.model import Functional, Model
 from mlkit.models.sequential import Sequential
 from mlkit.objects.keras_tensor import KerasTensor
 from mlkit.objects.serialization import deserialize_keras_object
@@ -61,8 +61,6 @@ def _clone_functional(model, input_tensors, copy, call_function):
 
     def call(operation, args, kwargs):
         if id(operation) not in clones:
-            from mlkit.layers.layer import Layer
-
             clones[id(operation)] = copy(operation) if isinstance(operation, Layer) else operation
         clone = clones[id(operation)]
         return clone(*args, **kwargs) if call_function is None else call_function(clone, *args, **kwargs)

@@ -2,6 +2,7 @@
 
 import fnmatch
 
+from mlkit import layers
 from mlkit.core.state import layers_changed
 from mlkit.layers.input_layer import InputLayer
 from mlkit.layers.layer import Layer
@@ -48,15 +49,13 @@ class FreezingMixin:
 
         Raises ValueError if there is no such layer.
         """
-        from mlkit.layers import BatchNormalization
-
         leaves = leaf_layers(self)
         if since is None:
             self._trainable, self._frozen = True, False
             for v in self._trainable_variables:
                 v.trainable = True
         for leaf in leaves if since is None else leaves[_position(self, since) :]:
-            if batch_norm or not isinstance(leaf, BatchNormalization):
+            if batch_norm or not isinstance(leaf, layers.BatchNormalization):
                 leaf.trainable, leaf._frozen = True, False
         _settle(self)
 
@@ -97,20 +96,14 @@ def _settle(model):
         if parts:
             own = any(v.trainable for v in container._trainable_variables)
             container._trainable = own or any(layer.trainable for layer in parts)
-            augments = any(map(_augments, container.layers))
+            augments = any(layer._augments for layer in container.layers)
             container._frozen = not augments and not container._trainable and all(layer._frozen for layer in parts)
     layers_changed()
 
 
 def _stays(layer):
     """Whether there is nothing in the layer to freeze: random changes of images are no part of what was learned."""
-    return isinstance(layer, InputLayer) or _augments(layer)
-
-
-def _augments(layer):
-    from mlkit.layers.augmentation import Augmentation
-
-    return isinstance(layer, Augmentation)
+    return isinstance(layer, InputLayer) or layer._augments
 
 
 def _position(model, target):

@@ -5,6 +5,7 @@ from mlkit.core.spec import Dim, resolve, show
 from mlkit.core.tensor import Tensor
 from mlkit.objects.keras_tensor import KerasTensor, RecordedOp, has_symbol, infer, node_of, record
 from mlkit.objects.keras_tensor import symbol as symbol_of
+from mlkit.ops import convert_to_tensor
 
 
 class Function:
@@ -47,7 +48,6 @@ class Function:
     def __call__(self, inputs):
         if has_symbol((inputs,)):
             return record(self, self.run, (inputs,), {})
-        from mlkit.ops import convert_to_tensor
 
         return self.run(tree.map_structure(lambda x: x if type(x) is Tensor else convert_to_tensor(x), inputs))
 

@@ -2,11 +2,13 @@
 
 import warnings
 
+from mlkit import ops
 from mlkit.core import tree
 from mlkit.core.spec import Spec, show
 from mlkit.core.state import state
 from mlkit.core.tensor import Tensor
 from mlkit.layers.input_layer import Input, InputLayer
+from mlkit.layers.layer import Layer
 from mlkit.models.function import Function, input_shapes
 from mlkit.models.graph_order import ordered_operations
 from mlkit.objects.keras_tensor import KerasTensor
@@ -26,8 +28,18 @@ class LayerGraphMixin:
             inputs = new_inputs
         self._graph = Function(inputs, outputs, name=self.name)
         self._operations = ordered_operations(self._graph._inputs, self._graph._outputs)
-        self._graph_layers = [op for op in self._operations if _is_layer(op)]
+        self._graph_layers = [op for op in self._operations if isinstance(op, Layer)]
         self.built = True
+
+    @property
+    def _is_functional(self):
+        """Whether it was made from KerasTensors; a Sequential is a list of layers, though it may have a graph."""
+        return self._graph is not None
+
+    @property
+    def _is_made_of_layers(self):
+        """Whether its parts are its `layers`, and not what its attributes hold."""
+        return self._graph is not None
 
     def _known_graph(self, what):
         if self._graph is None:
@@ -136,8 +148,6 @@ class LayerGraphMixin:
         return [inputs[n] for n in self.input_names]
 
     def _fitted(self, x, symbol):
-        from mlkit import ops
-
         if x is None:
             if symbol._keras_history.operation.optional:
                 return None
@@ -167,12 +177,6 @@ class LayerGraphMixin:
 def _call_as_told(operation, args, kwargs):
     """A call of the graph when the caller says whether it trains: that counts, and not what the graph was made with."""
     return operation(*args, **{k: v for k, v in kwargs.items() if k != "training"})
-
-
-def _is_layer(operation):
-    from mlkit.layers.layer import Layer
-
-    return isinstance(operation, Layer)
 
 
 def _checked_input(t):

@@ -6,8 +6,10 @@ import functools
 import numpy as np
 
 from mlkit import config, data
+from mlkit.callbacks.callback_list import CallbackList
 from mlkit.core import tree
 from mlkit.core.tensor import Tensor
+from mlkit.data.batch import standardize_batch, with_class_weight
 
 
 class LoopsMixin:
@@ -160,15 +162,11 @@ class LoopsMixin:
 
     def predict_on_batch(self, x):
         """Predictions for one batch as NumPy arrays."""
-        from mlkit.data.batch import standardize_batch
-
         x, _, _ = standardize_batch((x,))
         self._prepare((x, None, None), training=False)
         return tree.map_structure(lambda t: np.array(_host(t)), self._program("predict")((x,)))
 
     def _on_batch(self, step, x, y, sample_weight, class_weight, return_dict):
-        from mlkit.data.batch import standardize_batch, with_class_weight
-
         batch = standardize_batch((x, y, sample_weight))
         if class_weight is not None:
             batch = with_class_weight(batch, self._weights_of(class_weight))
@@ -211,17 +209,13 @@ class LoopsMixin:
         return _numbers(out)
 
     def _step(self, step, batch, refuse_nonfinite=True):
-        from mlkit.models.trainer import check_finite
-
         if step == "train" and refuse_nonfinite:
-            check_finite(batch[0], "The inputs")
-            check_finite(batch[1], "The targets")
+            _check_finite(batch[0], "The inputs")
+            _check_finite(batch[1], "The targets")
         self._prepare(batch, training=step == "train")
-        return self._program(step)(_trimmed(batch))
+        return self._program(step)(trimmed(batch))
 
     def _callback_list(self, callbacks, verbose, epochs, steps, add_history=False):
-        from mlkit.callbacks import CallbackList
-
         if isinstance(callbacks, CallbackList):
             return callbacks
         verbose = _verbosity(verbose)
@@ -249,7 +243,7 @@ def _grouped(batches, size):
         yield _Group(first, group, size)
 
 
-def _trimmed(batch):
+def trimmed(batch):
     """(x, y, sample_weight) without what is None at the end, as custom train steps expect it."""
     x, y, w = batch
     return (x, y, w) if w is not None else (x, y) if y is not None else (x,)
@@ -291,3 +285,22 @@ def _max_steps(steps):
     if limit is None:
         return steps
     return min(steps, limit) if steps is not None else limit
+
+
+def _check_finite(x, what):
+    """Raise ValueError if a float array holds NaN or infinity. A sum (which may overflow) finds them in one pass; only then
+    they are looked for."""
+    for a in tree.flatten(x):
+        if isinstance(a, np.ndarray) and a.dtype.kind == "f" and a.size and not _sum_is_finite(a):
+            bad = np.argwhere(~np.isfinite(a))
+            if len(bad):
+                raise ValueError(
+                    f"{what} contain {len(bad)} NaN or infinite value(s), the first at index {tuple(map(int, bad[0]))} of the "
+                    "batch. Training on them would ruin the weights, which are unchanged. Clean the data (for example "
+                    "np.nan_to_num)."
+                )
+
+
+def _sum_is_finite(a):
+    with np.errstate(all="ignore"):
+        return np.isfinite(a.sum(dtype=None if a.dtype.itemsize >= 4 else np.float32))

@@ -5,7 +5,10 @@ import numpy as np
 from mlkit.core import dtypes, tree
 from mlkit.core.spec import Spec
 from mlkit.core.trace import Traced
+from mlkit.data.arrays import take
+from mlkit.data.batch import standardize_batch
 from mlkit.layers.tracking import unique
+from mlkit.models.loops import trimmed
 
 __all__ = ["MemoryReport", "memory_report"]
 
@@ -76,15 +79,11 @@ def memory_report(model, x=None, y=None, sample_weight=None, batch_size=None, st
 
 def _standardized(model, batch, step):
     """What `fit` gives to the step for this batch; everything that the first step builds is built."""
-    from mlkit.data.arrays import take
-    from mlkit.data.batch import standardize_batch
-    from mlkit.models.loops import _trimmed
-
     batch = tree.map_structure(lambda a: None if a is None else take(a, slice(None)), standardize_batch(batch))
     if step == "predict":
         batch = (batch[0], None, None)
     model._prepare(batch, training=step == "train")
-    return _trimmed(batch)
+    return trimmed(batch)
 
 
 def _blank_batch(model, batch_size, step):

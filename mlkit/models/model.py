@@ -4,13 +4,15 @@ from mlkit import ops
 from mlkit.core import dtypes, tree
 from mlkit.core.messages import inside
 from mlkit.layers.layer import Layer
+from mlkit.models import memory, saving, summary
+from mlkit.models import state_tree as state_trees
 from mlkit.models.freezing import FreezingMixin
 from mlkit.models.layer_graph import LayerGraphMixin
 from mlkit.models.trainer import Trainer
 from mlkit.objects.keras_tensor import KerasTensor, infer
 from mlkit.objects.serialization import serialize_keras_object
 
-__all__ = ["Model"]
+__all__ = ["Functional", "Model"]
 
 
 class Model(FreezingMixin, LayerGraphMixin, Trainer, Layer):
@@ -28,8 +30,6 @@ class Model(FreezingMixin, LayerGraphMixin, Trainer, Layer):
 
     def __new__(cls, *args, **kwargs):
         if cls is Model and _is_functional_call(args, kwargs):
-            from mlkit.models.functional import Functional
-
             cls = Functional
         return Layer.__new__(cls, *args, **kwargs)
 
@@ -93,9 +93,7 @@ class Model(FreezingMixin, LayerGraphMixin, Trainer, Layer):
         default. expand_nested: show layers of nested models. show_trainable: a column that says so. layer_range: names (or
         patterns) of the first and last layer to show.
         """
-        from mlkit.models.summary import summary_text
-
-        text = summary_text(self, line_length, positions, expand_nested, show_trainable, layer_range)
+        text = summary.summary_text(self, line_length, positions, expand_nested, show_trainable, layer_range)
         (print_fn or print)(text)
 
     def memory_report(self, x=None, y=None, sample_weight=None, batch_size=None, step=None):
@@ -112,31 +110,21 @@ class Model(FreezingMixin, LayerGraphMixin, Trainer, Layer):
         >>> report.weights, report.optimizer > 2 * report.weights
         (20200, True)
         """
-        from mlkit.models.memory import memory_report
-
-        return memory_report(self, x, y, sample_weight, batch_size, step)
+        return memory.memory_report(self, x, y, sample_weight, batch_size, step)
 
     def _repr_html_(self):
-        from mlkit.models.summary import summary_html
-
-        return summary_html(self)
+        return summary.summary_html(self)
 
     def save(self, filepath, overwrite=True, zipped=None, **kwargs):
         """Save architecture, weights, optimizer and compile arguments to a `.keras` file, which Keras reads too."""
-        from mlkit import saving
-
         saving.save_model(self, filepath, overwrite=overwrite, zipped=zipped, **kwargs)
 
     def save_weights(self, filepath, overwrite=True, **kwargs):
         """Save the weights to a `.weights.h5` file."""
-        from mlkit import saving
-
         saving.save_weights(self, filepath, overwrite=overwrite, **kwargs)
 
     def load_weights(self, filepath, skip_mismatch=False, **kwargs):
         """Load weights saved by `save_weights` or `save`, here or by Keras. All are checked before any is set."""
-        from mlkit import saving
-
         saving.load_weights(self, filepath, skip_mismatch=skip_mismatch, **kwargs)
 
     def get_state_tree(self, value_format="backend_tensor"):
@@ -148,15 +136,11 @@ class Model(FreezingMixin, LayerGraphMixin, Trainer, Layer):
         >>> sorted(model.get_state_tree()["trainable_variables"]["net"]["dense"])
         ['bias', 'kernel']
         """
-        from mlkit.models import state_tree
-
-        return state_tree.read(self, value_format)
+        return state_trees.read(self, value_format)
 
     def set_state_tree(self, state_tree):
         """Assign the values of such nested dicts, which may hold some of the variables only."""
-        from mlkit.models import state_tree as tree_of_state
-
-        tree_of_state.write(self, state_tree)
+        state_trees.write(self, state_tree)
 
     def export(self, filepath, format="tf_saved_model", verbose=None, input_signature=None, **kwargs):
         raise NotImplementedError(
@@ -174,18 +158,14 @@ class Model(FreezingMixin, LayerGraphMixin, Trainer, Layer):
         return None
 
     def get_config(self):
-        if self._graph is None or type(self).__init__ is not _functional_class().__init__:
+        if self._graph is None or type(self).__init__ is not Functional.__init__:
             return super().get_config()
-        from mlkit.models.functional import functional_config
-
-        return functional_config(self)
+        return saving.functional_config(self)
 
     @classmethod
     def from_config(cls, config, custom_objects=None):
-        from mlkit.models.functional import is_functional_config, model_from_functional_config
-
-        if is_functional_config(config) and issubclass(cls, Model):
-            return model_from_functional_config(cls, config, custom_objects)
+        if saving.is_functional_config(config) and issubclass(cls, Model):
+            return saving.functional_from_config(cls, config, custom_objects)
         return super().from_config(config)
 
     def get_build_config(self):
@@ -200,10 +180,17 @@ class Model(FreezingMixin, LayerGraphMixin, Trainer, Layer):
             super().build_from_config(config)
 
 
-def _functional_class():
-    from mlkit.models.functional import Functional
+class Functional(Model):
+    """What `Model(inputs, outputs)` makes: the layers between KerasTensors, run as one.
 
-    return Functional
+    Inputs may be given to a call in the structure of `inputs`, as a list in their order, or as a dict by name.
+    """
+
+    def __init__(self, inputs, outputs, name=None, **kwargs):
+        trainable = kwargs.pop("trainable", None)
+        Model.__init__(self, inputs=inputs, outputs=outputs, name=name, **kwargs)
+        if trainable is False:
+            self.trainable = False
 
 
 def _is_functional_call(args, kwargs):

@@ -12,6 +12,7 @@ from mlkit.core.autograd import GRADIENT
 from mlkit.core.graph import spec_of
 from mlkit.core.state import state, swapped
 from mlkit.core.trace import Program
+from mlkit.data.batch import standardize_batch
 from mlkit.models.profile_text import html, text
 
 __all__ = ["ProfileReport", "profile"]
@@ -99,8 +100,6 @@ def profile(model, x, y=None, sample_weight=None, training=None, runs=10, cpu_ti
     >>> [row.name for row in report.by_layer], report.by_layer[0].flops
     (['net/hidden'], 216)
     """
-    from mlkit.data.batch import standardize_batch
-
     training = y is not None if training is None else training
     if training:
         model._assert_compiled("profile")

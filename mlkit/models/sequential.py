@@ -1,5 +1,6 @@
 """Sequential: a model that is a list of layers."""
 
+from mlkit import layers, ops
 from mlkit.core import dtypes, locks, tree
 from mlkit.core.spec import show
 from mlkit.core.tensor import Tensor
@@ -24,6 +25,8 @@ class Sequential(Model):
     >>> model.output_shape
     (None, 2)
     """
+
+    _is_functional, _is_made_of_layers = False, True
 
     def __init__(self, layers=None, trainable=True, name=None, **kwargs):
         super().__init__(trainable=trainable, name=name, **kwargs)
@@ -54,9 +57,7 @@ class Sequential(Model):
         if not isinstance(layer, Layer):
             if not callable(layer):
                 raise ValueError(f"Sequential: only layers can be added, but got {layer!r} of type {type(layer).__name__}.")
-            from mlkit.layers import Lambda
-
-            layer = Lambda(layer)
+            layer = layers.Lambda(layer)
         if isinstance(layer, InputLayer) and self._stack:
             raise ValueError(f"Sequential {self.name!r}: an Input must be the first layer, but there are layers already.")
         if any(other.name == layer.name for other in self._stack):
@@ -146,8 +147,6 @@ class Sequential(Model):
         return super().__call__(inputs, *args, **kwargs)
 
     def _build_for_inputs(self, inputs):
-        from mlkit import ops
-
         def symbol(x):
             t = x if isinstance(x, (Tensor, KerasTensor)) else ops.convert_to_tensor(x)
             shape = show(t.spec.shape)

@@ -1,6 +1,5 @@
 """The table of a model's layers: as text, and as HTML for notebooks."""
 
-import html
 import re
 
 from mlkit.core import dtypes, tree
@@ -85,10 +84,8 @@ def _cells(row, connected, trainable):
 
 
 def _table(model, expand_nested, show_trainable, layer_range):
-    from mlkit.models.sequential import Sequential
-
     show_trainable = show_trainable or any(layer._frozen for layer in model._flatten_layers())
-    connected = getattr(model, "_graph", None) is not None and not isinstance(model, Sequential)
+    connected = getattr(model, "_is_functional", False)
     header = ["Layer (type)", "Output Shape", "Param #"] + ["Connected to"] * connected + ["Trainable"] * show_trainable
     return header, [_cells(r, connected, show_trainable) for r in rows(model, expand_nested, layer_range)]
 
@@ -114,6 +111,8 @@ def summary_text(model, line_length=None, positions=None, expand_nested=False, s
 
 def summary_html(model):
     """The summary as an HTML table."""
+    import html  # its table of entities takes longer to import than this module; only notebooks want it
+
     header, body = _table(model, False, False, None)
 
     def line(cells, tag):

@@ -1,18 +1,23 @@
 """Trainer: compile, and the one train step that eager and compiled runs share. The loops over epochs are in `loops.py`."""
 
 import inspect
+import warnings
 
-import numpy as np
-
-from mlkit import ops
-from mlkit.core import locks, tree
+from mlkit import ops, optimizers
+from mlkit.core import dtypes, locks, tree
 from mlkit.core.ownership import own_arrays
 from mlkit.core.spec import Dim, Spec
 from mlkit.core.state import State
 from mlkit.core.tensor import Tensor
 from mlkit.core.trace import function
+from mlkit.data.batch import unpack_x_y_sample_weight
+from mlkit.layers.call_info import call_info
+from mlkit.metrics.reduction import Mean
+from mlkit.models.compiled import CompiledLoss, CompiledMetrics
 from mlkit.models.loops import LoopsMixin
+from mlkit.models.outputs import OutputNames
 from mlkit.objects.keras_tensor import infer
+from mlkit.objects.serialization import deserialize_keras_object, serialize_keras_object
 from mlkit.ops.gradients import GradientTape
 
 _SHAPES_KEPT = 256  # of inputs for which a model remembers what it returns
@@ -52,10 +57,6 @@ class Trainer(LoopsMixin):
         same). steps_per_execution: batches between callbacks. auto_scale_loss: under mixed_float16 scale the loss
         automatically.
         """
-        from mlkit import metrics as metrics_module
-        from mlkit import optimizers
-        from mlkit.models.compiled import CompiledLoss, CompiledMetrics
-
         if jit_compile not in (True, False, "auto", None):
             raise ValueError(f"compile: `jit_compile` must be True, False or 'auto', but got {jit_compile!r}.")
         if not isinstance(steps_per_execution, int) or steps_per_execution < 1:
@@ -72,7 +73,7 @@ class Trainer(LoopsMixin):
         self._training = dict(
             loss=compiled_loss,
             metrics=compiled_metrics,
-            tracker=metrics_module.Mean(name="loss"),
+            tracker=Mean(name="loss"),
             arguments=dict(
                 optimizer=optimizer, loss=loss, loss_weights=loss_weights, metrics=metrics, weighted_metrics=weighted_metrics,
                 run_eagerly=run_eagerly, steps_per_execution=steps_per_execution, jit_compile=jit_compile,
@@ -82,16 +83,32 @@ class Trainer(LoopsMixin):
         self.compiled = True
 
     def get_compile_config(self):
-        """The arguments of `compile` as plain values, the optimizer as it is now."""
-        from mlkit.models.saving.compile_form import compile_config
-
-        return compile_config(self)
+        """The arguments of `compile` as plain values, the optimizer as it is now; {} for a model that is not compiled."""
+        arguments = self._training.get("arguments") if self.compiled else None
+        if not arguments:
+            return {}
+        optimizer = self.optimizer
+        now, given = (isinstance(o, optimizers.LossScaleOptimizer) for o in (optimizer, arguments["optimizer"]))
+        if now and not given:
+            optimizer = optimizer.inner_optimizer  # compile() put the scaling around it, and will again
+        return serialize_keras_object({**arguments, "optimizer": optimizer})
 
     def compile_from_config(self, config):
-        """Compile with what `get_compile_config` returned, and make the optimizer's variables."""
-        from mlkit.models.saving.compile_form import compile_from_config
+        """Compile with what `get_compile_config` returned, and make the optimizer's variables.
 
-        compile_from_config(self, config)
+        A model with a `compile` of its own is left alone, with a warning: what the arguments mean is its own matter.
+        """
+        if type(self).compile is not Trainer.compile:
+            warnings.warn(
+                f"`compile()` was not called as part of model loading because the model's `compile()` method is custom: "
+                f"{type(self).__name__} overrides it. Override get_compile_config() and compile_from_config(config) too, or "
+                "call compile() after loading.",
+                stacklevel=2,
+            )
+            return
+        self.compile(**deserialize_keras_object(config))
+        if self.optimizer is not None and self.built:
+            self.optimizer.build(self.trainable_variables)
 
     def __getstate__(self):
         """What copies and pickles hold: all but the compiled programs, which are made anew when they are needed."""
@@ -101,7 +118,7 @@ class Trainer(LoopsMixin):
 
     def train_step(self, data):
         """One update from a batch ``(x, y, sample_weight)`` of tensors. Returns logs: dict name -> scalar tensor."""
-        x, y, sample_weight = _unpacked(data)
+        x, y, sample_weight = unpack_x_y_sample_weight(data)
         with GradientTape() as tape:
             y_pred = self(x, training=True)
             loss = self._compute_loss(x, y, y_pred, sample_weight, training=True)
@@ -115,14 +132,14 @@ class Trainer(LoopsMixin):
 
     def test_step(self, data):
         """Loss and metrics of a batch, without an update. Returns logs."""
-        x, y, sample_weight = _unpacked(data)
+        x, y, sample_weight = unpack_x_y_sample_weight(data)
         y_pred = self(x, training=False)
         self._track_loss(self._compute_loss(x, y, y_pred, sample_weight, training=False), x)
         return self.compute_metrics(x, y, y_pred, sample_weight=sample_weight)
 
     def predict_step(self, data):
         """Predictions for a batch."""
-        x, _, _ = _unpacked(data)
+        x, _, _ = unpack_x_y_sample_weight(data)
         return self(x, training=False)
 
     def _compute_loss(self, x, y, y_pred, sample_weight, training):
@@ -278,8 +295,6 @@ class Trainer(LoopsMixin):
         if y_pred is None or not self._training:
             return
         if y is not None and (compiled_loss is not None and not compiled_loss.built or not compiled_metrics.built):
-            from mlkit.models.outputs import OutputNames
-
             outputs = OutputNames(y_pred, self.output_names if self._graph is not None else None)
             with locks.making:
                 if compiled_loss is not None and not compiled_loss.built:
@@ -310,38 +325,9 @@ class Trainer(LoopsMixin):
 
 
 def _symbolic(array, batch):
-    from mlkit.core import dtypes
-
     shape = (batch, *array.shape[1:]) if array.ndim else ()
     return Tensor(Spec(shape, dtypes.name_of(array.dtype)))
 
 
 def _takes_training(model):
-    from mlkit.layers.call_info import call_info
-
     return call_info(type(model)).takes_training
-
-
-def _unpacked(data):
-    from mlkit.data import unpack_x_y_sample_weight
-
-    return unpack_x_y_sample_weight(data)
-
-
-def _sum_is_finite(a):
-    with np.errstate(all="ignore"):
-        return np.isfinite(a.sum(dtype=None if a.dtype.itemsize >= 4 else np.float32))
-
-
-def check_finite(x, what):
-    """Raise ValueError if a float array holds NaN or infinity. A sum (which may overflow) finds them in one pass; only then
-    they are looked for."""
-    for a in tree.flatten(x):
-        if isinstance(a, np.ndarray) and a.dtype.kind == "f" and a.size and not _sum_is_finite(a):
-            bad = np.argwhere(~np.isfinite(a))
-            if len(bad):
-                raise ValueError(
-                    f"{what} contain {len(bad)} NaN or infinite value(s), the first at index {tuple(map(int, bad[0]))} of the "
-                    "batch. Training on them would ruin the weights, which are unchanged. Clean the data (for example "
-                    "np.nan_to_num)."
-                )

@@ -10,6 +10,7 @@ from mlkit.core.state import swapped
 from mlkit.core.tensor import Tensor, Value
 from mlkit.core.trace import Trace
 from mlkit.objects.stateless import StatelessScope
+from mlkit.ops import convert_to_tensor
 from mlkit.ops.gradients import GradientTape
 
 __all__ = ["VerifyReport", "verify"]
@@ -210,8 +211,6 @@ def _arrays(structure):
 
 
 def _tensor(a):
-    from mlkit.ops import convert_to_tensor
-
     return convert_to_tensor(a)
 
 

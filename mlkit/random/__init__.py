@@ -3,17 +3,14 @@
 Every function takes a `seed`: None (the global generator), an int (the same numbers at each call), or a `SeedGenerator`.
 """
 
+from mlkit.core.offer import offer
 from mlkit.ops import operators as _operators  # noqa: F401  (which what is drawn must have)
-from mlkit.random.samplers import (
-    beta,
-    binomial,
-    categorical,
-    dropout,
-    gamma,
-    normal,
-    randint,
-    shuffle,
-    truncated_normal,
-    uniform,
+
+__all__, __getattr__, __dir__ = offer(
+    __name__,
+    {
+        ".samplers": "categorical dropout normal randint shuffle truncated_normal uniform",
+        ".rejection_samplers": "beta binomial gamma",
+        "mlkit.objects.seed_generator": "SeedGenerator draw_seed global_seed_generator set_global_seed",
+    },
 )
-from mlkit.random.seed_generator import SeedGenerator, draw_seed, global_seed_generator, set_global_seed

@@ -1,6 +1,5 @@
 """What mlkit prints, and whether anybody watches: a terminal, a notebook, or a log file."""
 
-import logging
 import sys
 
 from mlkit.core.settings import is_interactive_logging_enabled
@@ -10,6 +9,8 @@ def print_message(text):
     """Print a line, or log it (to "mlkit", level INFO) when interactive logging is off. Characters the output cannot show
     become "?"."""
     if not is_interactive_logging_enabled():
+        import logging  # takes longer to import than all of `mlkit.data`; only where messages are logged
+
         logging.getLogger("mlkit").info(text)
         return
     encoding = getattr(sys.stdout, "encoding", None) or "utf-8"

@@ -1,1 +1,13 @@
 """Reading and writing models: `.keras`, `.weights.h5`, the weights of older `.h5` files. Public names: `mlkit.saving`."""
+
+from mlkit.core.offer import offer
+
+__all__, __getattr__, __dir__ = offer(
+    __name__,
+    {
+        ".graph_form": "functional_config functional_from_config is_functional_config",
+        ".keras_file": "save_model",
+        ".keras_loader": "load_model",
+        ".weights_file": "load_weights save_weights",
+    },
+)

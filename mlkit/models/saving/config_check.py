@@ -4,6 +4,7 @@ import json
 import re
 
 from mlkit.core.messages import inside
+from mlkit.models.saving import op_names
 from mlkit.objects import registry, serialization
 from mlkit.objects.errors import ModelFileError
 
@@ -92,8 +93,6 @@ _VERSION_HINT = "The file is damaged, or needs a newer version of mlkit."
 
 def _is_own(value, place, path, member):
     """Whether the object is of mlkit's own kind (its config then is checked too). Raises for one that is not known at all."""
-    from mlkit.models.saving import op_names
-
     module, name = value.get("module"), value["class_name"]
     if not (module is None or (isinstance(module, str) and _MODULE.fullmatch(module))):
         raise ModelFileError(path, member, f"{_show(place)}.module is {module!r:.100}, which is no module name.")

@@ -6,9 +6,19 @@ from mlkit.core import tree
 from mlkit.core.spec import Dim
 from mlkit.models.saving import op_names
 from mlkit.objects.keras_tensor import KerasTensor, RecordedOp
+from mlkit.objects.registry import custom_object_scope
 from mlkit.objects.serialization import at, deserialize_keras_object, keras_tensor_form, serialize_keras_object
 
+_ENTRIES = ("layers", "input_layers", "output_layers")  # of a config
+
 # ---- writing -------------------------------------------------------------------------------------------------------------
+
+
+def functional_config(model):
+    """The config of a functional model: its layers, and the calls that connect them, in Keras's form."""
+    graph = model._graph
+    form = graph_config(model.operations, graph._nodes, graph._inputs_struct, graph._outputs_struct)
+    return {"name": model.name, "trainable": model.trainable, **form}
 
 
 def graph_config(operations, nodes, inputs, outputs):
@@ -36,9 +46,7 @@ def graph_config(operations, nodes, inputs, outputs):
 
 
 def _is_functional(operation):
-    from mlkit.models import Sequential
-
-    return getattr(operation, "_graph", None) is not None and not isinstance(operation, Sequential)
+    return getattr(operation, "_is_functional", False)
 
 
 def _operation_form(operation, nodes, number):
@@ -85,6 +93,23 @@ def _call_form(args, kwargs, number):
 
 
 # ---- reading -------------------------------------------------------------------------------------------------------------
+
+
+def is_functional_config(config):
+    """Whether a config describes a layer graph."""
+    return all(key in config for key in ("name", *_ENTRIES))
+
+
+def functional_from_config(cls, config, custom_objects=None):
+    """A model of class `cls` with the layer graph of a config."""
+    with custom_object_scope(custom_objects or {}):
+        inputs, outputs = read_graph(config)
+    options = {k: v for k, v in config.items() if k not in _ENTRIES}
+    trainable = options.pop("trainable", True)
+    model = cls(inputs=inputs, outputs=outputs, **options)
+    if trainable is False:
+        model.trainable = False
+    return model
 
 
 def read_graph(config):

@@ -4,9 +4,11 @@ import contextlib
 import math
 
 from mlkit.core import dtypes
+from mlkit.core.op import OPS
 from mlkit.core.spec import Spec
 from mlkit.core.state import state, swapped
 from mlkit.objects.errors import ModelFileError
+from mlkit.ops import zeros
 
 SMALL = 4 * 2**20  # for variables that files do not hold: seeds, counters of metrics
 CONSTANT = 64 * 2**20  # for constants that layers compute: an attention mask of 4096 x 4096 is 16 MB
@@ -38,8 +40,6 @@ def memory_budget(nbytes):
 
 
 def _zeros(shape, dtype=None):
-    from mlkit.ops import zeros
-
     return zeros(shape, dtype=dtype)
 
 
@@ -60,8 +60,6 @@ class _WatchedKernels:
         return default if kernel is None else self._watched(name, kernel)
 
     def _watched(self, name, kernel):
-        from mlkit.core.op import OPS
-
         def run(*data, **params):
             specs = OPS[name].spec(*map(_spec, data), **params)
             for spec in specs if type(specs) is tuple else (specs,):

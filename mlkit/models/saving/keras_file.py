@@ -9,10 +9,10 @@ import tempfile
 import warnings
 
 from mlkit.models.saving.atomic import replacing
-from mlkit.models.saving.config_check import check_config, parse_json
-from mlkit.models.saving.folder import Folder, replacing_folder
-from mlkit.models.saving.guard import memory_budget
-from mlkit.models.saving.state_io import read_state, write_state
+from mlkit.models.saving.folder import replacing_folder
+from mlkit.models.saving.hdf5_reader import TensorFile
+from mlkit.models.saving.state_io import write_state
+from mlkit.models.saving.zip_reader import Archive
 from mlkit.objects import registry, serialization
 from mlkit.objects.errors import ModelFileError, reading, within
 
@@ -23,7 +23,14 @@ METADATA, CONFIG, WEIGHTS = "metadata.json", "config.json", "model.weights.h5"
 
 
 def save_model(model, filepath, overwrite=True, zipped=None, **kwargs):
-    """Write a model to a `.keras` file or a binary file object; see `mlkit.saving.save_model`."""
+    """Write a whole model, with the optimizer's state, to a `.keras` file that Keras 3 reads too.
+
+    model: the model. filepath: path ending in ".keras", or a binary file object. overwrite: False refuses to replace a file.
+    zipped: False for a folder of the file's three members instead; its path must not end in ".keras".
+
+    The file comes into being complete or not at all: it is written next to its place and then renamed.
+    Raises ValueError for another ending, and for arguments that Keras 3 has given up.
+    """
     _check_arguments(filepath, zipped, kwargs)
     if not model.built:
         warnings.warn(
@@ -113,35 +120,7 @@ def write_weights(model, file, skip=()):
 # ---- reading -------------------------------------------------------------------------------------------------------------
 
 
-def load_model(filepath, custom_objects=None, compile=True, safe_mode=True, allow_nonfinite=False):
-    """The model of a `.keras` file, folder or binary file object; see `mlkit.saving.load_model`."""
-    serialization.check_safe_mode(safe_mode)
-    with _container(filepath) as (archive, path), reading(path), registry.CustomObjectScope(custom_objects):
-        _check_version(parse_json(archive.read(METADATA), path, METADATA), path)
-        config = parse_json(archive.read(CONFIG), path, CONFIG)
-        check_config(config, path, CONFIG)
-        tensors = open_weights(archive, path)
-        model = _build(config, tensors, compile, path)
-        with within(WEIGHTS), reading(path):
-            read_state(model, tensors, allow_nonfinite=allow_nonfinite)
-    return model
-
-
-@contextlib.contextmanager
-def _container(filepath):
-    """(checked Archive or Folder, name for messages) of what `load_model` was given."""
-    if not isinstance(filepath, io.IOBase):
-        path = os.fspath(filepath)
-        if os.path.isdir(path) and not path.endswith(".keras"):
-            with contextlib.closing(_with_members(Folder(path), path)) as folder:
-                yield folder, path
-            return
-        _check_path(path)
-    with opened(filepath) as (file, path):
-        yield open_archive(file, path), path
-
-
-def _check_path(path):
+def check_path(path):
     if path.endswith((".h5", ".hdf5")):
         raise ModelFileError(
             path,
@@ -174,14 +153,12 @@ def opened(filepath):
 
 def open_archive(file, path):
     """The checked Archive of a `.keras` file."""
-    from mlkit.models.saving.zip_reader import Archive
-
     with reading(path):
         archive = Archive(file, path)
-    return _with_members(archive, path)
+    return with_members(archive, path)
 
 
-def _with_members(archive, path):
+def with_members(archive, path):
     """The Archive or Folder, if it has the members of a `.keras` file and no others."""
     for name in archive.members:
         if name.startswith("assets/"):
@@ -198,38 +175,5 @@ def _with_members(archive, path):
 
 def open_weights(archive, path):
     """The checked TensorFile within an archive."""
-    from mlkit.models.saving.hdf5_reader import TensorFile
-
     with within(WEIGHTS), reading(path):
         return TensorFile(archive.open(WEIGHTS), path)
-
-
-def _check_version(metadata, path):
-    version = metadata.get("keras_version")
-    major = version.split(".")[0] if isinstance(version, str) else None
-    if major not in ("2", "3"):
-        raise ModelFileError(path, METADATA, f"it was written in the format of Keras {version!r}; versions 2.13 to 3 are read.")
-
-
-def _build(config, tensors, compile, path):
-    """The model of a config, with all its variables but not their values."""
-    from mlkit.models import Model
-
-    compile_config = config.pop("compile_config", None)
-    optimizer_bytes = sum(t.nbytes for t in tensors.tensors.values() if t.name.startswith("optimizer/"))
-    model_bytes = sum(t.nbytes for t in tensors.tensors.values()) - optimizer_bytes
-    with reading(path, CONFIG), registry.object_sharing("read"):
-        with memory_budget(model_bytes + 4 * model_bytes * _has_compile_config(config)):
-            model = serialization.deserialize_keras_object(config)
-        if not isinstance(model, Model):
-            raise ModelFileError(path, CONFIG, f"it describes a {type(model).__name__}, not a model.")
-        if compile and compile_config:
-            # an optimizer that has made no step yet is stored without its moments, which take up to 4 times the weights
-            with memory_budget(max(optimizer_bytes, 4 * model_bytes)), serialization.at("compile_config"):
-                model.compile_from_config(compile_config)
-    return model
-
-
-def _has_compile_config(config):
-    """Whether a model within the model was compiled too, and so has an optimizer."""
-    return '"compile_config": {"' in json.dumps(config)

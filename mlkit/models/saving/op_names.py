@@ -7,6 +7,8 @@ class's config, tensors the arguments of the call. Which parameters are which fo
 import functools
 import inspect
 
+from mlkit import ops
+
 _CLASS_OF = {  # where the class is not the function's name in capitals
     "allclose": "AllClose", "batch_normalization": "BatchNorm", "cdist": "CDist", "ctc_decode": "CTCDecode",
     "ctc_loss": "CTCLoss", "fft": "FFT", "fft2": "FFT2", "hard_swish": "HardSilu", "ifft2": "IFFT2", "irfft": "IRFFT",
@@ -91,8 +93,6 @@ def function_of(module, name):
 
 @functools.cache
 def _functions():
-    from mlkit import ops
-
     table = {}
     for name in dir(ops):
         function = getattr(ops, name)

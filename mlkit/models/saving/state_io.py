@@ -10,6 +10,7 @@ from mlkit.models.saving.name_order import places_by_name, translated
 from mlkit.models.saving.walk import parts
 from mlkit.models.saving.zip_reader import check_name
 from mlkit.objects.errors import ModelFileError
+from mlkit.optimizers import Optimizer
 
 _LISTED = 5  # how many of many problems a message names
 
@@ -124,8 +125,6 @@ def _group_name(path, aliases, tensors):
 
 
 def _is_optimizer(part):
-    from mlkit.optimizers import Optimizer
-
     return isinstance(part, Optimizer)
 
 

@@ -9,6 +9,10 @@ import functools
 import inspect
 
 from mlkit.core.names import to_snake_case
+from mlkit.layers.layer import Layer
+from mlkit.losses import Loss
+from mlkit.metrics import Metric
+from mlkit.optimizers import Optimizer
 
 # attributes of mlkit's own that only repeat what stands elsewhere, or that refer to what is no part of the model
 _SKIPPED = set(
@@ -16,19 +20,12 @@ _SKIPPED = set(
 )
 
 
-@functools.cache
-def _kinds():
-    from mlkit.layers.layer import Layer
-    from mlkit.losses import Loss
-    from mlkit.metrics import Metric
-    from mlkit.optimizers import Optimizer
-
-    return Layer, Metric, Optimizer, Loss
+_KINDS = Layer, Metric, Optimizer, Loss
 
 
 def is_part(obj):
     """Whether an object is one whose attributes are looked through."""
-    return isinstance(obj, _kinds())
+    return isinstance(obj, _KINDS)
 
 
 def parts(root, skip=(), aliases=None, listed=None):
@@ -79,12 +76,10 @@ def _numbered(name, used):
 
 def _attributes(obj):
     """(name, value) of the attributes that may hold parts: private ones last, those of the base classes left out."""
-    from mlkit.models import Model, Sequential
-
-    first = {"layers"} if isinstance(obj, Model) and (obj._graph is not None or isinstance(obj, Sequential)) else set()
+    first = {"layers"} if getattr(obj, "_is_made_of_layers", False) else set()
     if first:
         yield "layers", obj.layers
-    base = next(kind for kind in _kinds() if isinstance(obj, kind))
+    base = next(kind for kind in _KINDS if isinstance(obj, kind))
     names = (set(vars(obj)) | _properties(type(obj))) - _base_names(base) - _SKIPPED - first
     for name in sorted(names, key=lambda n: f"~{n}" if n.startswith("_") else n):
         value = _value_of(obj, name)
@@ -115,6 +110,6 @@ def _properties(cls):
 def _base_names(base):
     """Attributes that every layer (metric, optimizer, loss) has; they hold no parts of their own."""
     names = set(dir(base))
-    if base is _kinds()[0]:
+    if base is _KINDS[0]:
         names |= set(vars(base(name="walk")))
     return frozenset(names)

@@ -4,13 +4,19 @@ import os
 from contextlib import nullcontext
 
 from mlkit.models.saving.atomic import replacing
+from mlkit.models.saving.hdf5_reader import TensorFile
 from mlkit.models.saving.keras_file import WEIGHTS, open_archive, open_weights, opened, write_weights
+from mlkit.models.saving.legacy_h5 import read_legacy, saved_layer_names
 from mlkit.models.saving.state_io import read_state
 from mlkit.objects.errors import ModelFileError, reading, within
 
 
 def save_weights(model, filepath, overwrite=True, max_shard_size=None, objects_to_skip=None):
-    """Write a `.weights.h5` file; see `mlkit.saving.save_weights`."""
+    """Write the weights of a built model to a `.weights.h5` file that Keras 3 reads too.
+
+    filepath: path ending in ".weights.h5". overwrite: False refuses to replace a file. objects_to_skip: layers left out.
+    `max_shard_size` is not supported.
+    """
     path = os.fspath(filepath)
     if max_shard_size is not None:
         raise NotImplementedError(
@@ -28,7 +34,17 @@ def save_weights(model, filepath, overwrite=True, max_shard_size=None, objects_t
 
 
 def load_weights(model, filepath, skip_mismatch=False, objects_to_skip=None, by_name=None, allow_nonfinite=False):
-    """Read weights into a model; see `mlkit.saving.load_weights`."""
+    """Read weights into a built model, all of them or (where anything is wrong) none.
+
+    filepath: a ".weights.h5" or ".keras" file, or an older ".h5" one. skip_mismatch: leave alone, with a warning, the
+    layers whose weights differ in number, shape or dtype. objects_to_skip: layers left alone (".weights.h5"). by_name: for
+    ".h5", match layers by name instead of by position. allow_nonfinite: whether weights may be NaN or infinite.
+
+    Where the file holds the layers' names, those matched by position are compared (automatic names without their numbers): the
+    same names in another order are matched by name, a name that stands elsewhere is refused, new names are said in a warning.
+
+    Raises ModelFileError for a file that is damaged, foreign or does not fit.
+    """
     path = os.fspath(filepath)
     is_new = path.endswith(".weights.h5")
     is_legacy = path.endswith((".h5", ".hdf5")) and not is_new
@@ -47,8 +63,6 @@ def load_weights(model, filepath, skip_mismatch=False, objects_to_skip=None, by_
         )
     with opened(path) as (file, _):
         if is_legacy:
-            from mlkit.models.saving.legacy_h5 import read_legacy
-
             with reading(path):
                 read_legacy(model, _tensors(file, path), bool(by_name), skip_mismatch, allow_nonfinite)
             return
@@ -58,8 +72,6 @@ def load_weights(model, filepath, skip_mismatch=False, objects_to_skip=None, by_
 
 
 def _tensors(file, path):
-    from mlkit.models.saving.hdf5_reader import TensorFile
-
     with reading(path):
         return TensorFile(file, path)
 
@@ -73,8 +85,6 @@ def layer_names(path):
 
 
 def _names_in(tensors):
-    from mlkit.models.saving.legacy_h5 import saved_layer_names
-
     if any(tensors.attribute(root, "layer_names") for root in ("", "model_weights") if root in tensors.groups):
         return saved_layer_names(tensors)
     with_weights = {name.rpartition("/")[0] for name in tensors.tensors}

@@ -7,6 +7,7 @@ import math
 from mlkit.core import dtypes
 from mlkit.core.spec import require_elements, show, size_of
 from mlkit.core.thresholds import threshold
+from mlkit.objects.seed_generator import draw_seed
 from mlkit.ops.image.filters import blur
 from mlkit.ops.image.layout import as_batch, check_choice
 from mlkit.ops.linalg.systems import solve
@@ -16,7 +17,6 @@ from mlkit.primitives.movement import concat, iota, slice_along, take
 from mlkit.primitives.random import random_normal, split
 from mlkit.primitives.reduction import size_operand
 from mlkit.primitives.shape import broadcast_to, reshape
-from mlkit.random.seed_generator import draw_seed
 
 __all__ = ["affine_transform", "elastic_transform", "map_coordinates", "perspective_transform"]
 

@@ -1,0 +1,88 @@
+"""Reading a `.keras` file: the model of its config, with the weights stored beside it."""
+
+import contextlib
+import io
+import json
+import os
+
+from mlkit.models.model import Model
+from mlkit.models.saving.config_check import check_config, parse_json
+from mlkit.models.saving.folder import Folder
+from mlkit.models.saving.guard import memory_budget
+from mlkit.models.saving.keras_file import (
+    CONFIG,
+    METADATA,
+    WEIGHTS,
+    check_path,
+    open_archive,
+    open_weights,
+    opened,
+    with_members,
+)
+from mlkit.models.saving.state_io import read_state
+from mlkit.objects import registry, serialization
+from mlkit.objects.errors import ModelFileError, reading, within
+
+
+def load_model(filepath, custom_objects=None, compile=True, safe_mode=True, allow_nonfinite=False):
+    """The model of a `.keras` file (or of a folder, as `zipped=False` writes it), from mlkit or Keras 3.
+
+    filepath: path, or a binary file object. custom_objects: dict name -> class or function, for your own that are not
+    registered. compile: whether to compile it as it was. allow_nonfinite: whether weights may be NaN or infinite.
+
+    A file cannot make it run code, import modules or take more memory than its weights need. `safe_mode=False` is refused.
+    Raises ModelFileError for a file that is damaged, foreign, inconsistent or asks for something unknown.
+    """
+    serialization.check_safe_mode(safe_mode)
+    with _container(filepath) as (archive, path), reading(path), registry.CustomObjectScope(custom_objects):
+        _check_version(parse_json(archive.read(METADATA), path, METADATA), path)
+        config = parse_json(archive.read(CONFIG), path, CONFIG)
+        check_config(config, path, CONFIG)
+        tensors = open_weights(archive, path)
+        model = _build(config, tensors, compile, path)
+        with within(WEIGHTS), reading(path):
+            read_state(model, tensors, allow_nonfinite=allow_nonfinite)
+    return model
+
+
+@contextlib.contextmanager
+def _container(filepath):
+    """(checked Archive or Folder, name for messages) of what `load_model` was given."""
+    if not isinstance(filepath, io.IOBase):
+        path = os.fspath(filepath)
+        if os.path.isdir(path) and not path.endswith(".keras"):
+            with contextlib.closing(with_members(Folder(path), path)) as folder:
+                yield folder, path
+            return
+        check_path(path)
+    with opened(filepath) as (file, path):
+        yield open_archive(file, path), path
+
+
+def _check_version(metadata, path):
+    version = metadata.get("keras_version")
+    major = version.split(".")[0] if isinstance(version, str) else None
+    if major not in ("2", "3"):
+        raise ModelFileError(path, METADATA, f"it was written in the format of Keras {version!r}; versions 2.13 to 3 are read.")
+
+
+def _build(config, tensors, compile, path):
+    """The model of a config, with all its variables but not their values."""
+    compile_config = config.pop("compile_config", None)
+    optimizer_bytes = sum(t.nbytes for t in tensors.tensors.values() if t.name.startswith("optimizer/"))
+    model_bytes = sum(t.nbytes for t in tensors.tensors.values()) - optimizer_bytes
+    with reading(path, CONFIG), registry.object_sharing("read"):
+        with memory_budget(model_bytes + 4 * model_bytes * _has_compile_config(config)):
+            model = serialization.deserialize_keras_object(config)
+        if not isinstance(model, Model):
+            raise ModelFileError(path, CONFIG, f"it describes a {type(model).__name__}, not a model.")
+        if compile and compile_config:
+            # an optimizer that has made no step yet is stored without its moments, which take up to 4 times the weights
+            with memory_budget(max(optimizer_bytes, 4 * model_bytes)), serialization.at("compile_config"):
+                model.compile_from_config(compile_config)
+    return model
+
+
+def _has_compile_config(config):
+    """Whether a model within the model was compiled too, and so has an optimizer."""
+    return '"compile_config": {"' in json.dumps(config)
