@@ -5,7 +5,8 @@ from mlkit.core.offer import offer
 __all__, __getattr__, __dir__ = offer(
     __name__,
     {
-        "mlkit.models.saving": "load_model load_weights save_model save_weights",
+        "mlkit.models.keras_loader": "load_model",
+        "mlkit.models.saving": "load_weights save_model save_weights",
         "mlkit.objects.errors": "ModelFileError",
         "mlkit.objects.registry": (
             "CustomObjectScope custom_object_scope get_custom_objects get_registered_name get_registered_object "

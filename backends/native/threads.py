@@ -13,13 +13,12 @@ import warnings
 
 import numpy as np
 
-from mlkit.backends.native.onednn import steps
-from mlkit.backends.native.onednn.library import library, load
 from mlkit.core.thresholds import threshold
 
 FOR_A_THREAD = threshold("threads", 1 << 17, "elements that pay for a thread")
 epoch = 0  # counts changes: what was prepared for another number of threads is made anew
 listeners = []  # functions called when the number changes
+openmp = None  # the module of the library that brings OpenMP, which puts it here
 _chosen = None
 _is_forked = False  # whether this process is a forked child that has not yet been told that it has one thread
 
@@ -62,8 +61,7 @@ def in_parts(work, size, step=1, least=FOR_A_THREAD):
 def _beside_one_another(tasks):
     """Run functions at the same time: in OpenMP's threads where there are some, since these keep a core busy for a while after
     each of oneDNN's kernels, waiting for the next."""
-    if len(tasks) > 1 and steps.can_fork():
-        steps.side_by_side([[task] for task in tasks])()
+    if len(tasks) > 1 and openmp is not None and openmp.beside_one_another(tasks):
         return
     others = [threading.Thread(target=task) for task in tasks[1:]]
     for thread in others:
@@ -77,15 +75,14 @@ def _beside_one_another(tasks):
 def apply():
     """Tell OpenMP, which asks for the number in each thread of ours."""
     _tell_of_fork()
-    lib = library()
-    if lib is not None and _chosen is not None and lib.has("omp_set_num_threads"):
-        lib.function("omp_set_num_threads")(ctypes.c_int(_chosen))
+    if openmp is not None and _chosen is not None:
+        openmp.choose(_chosen)
 
 
 def _after_fork():
     """One thread from now on: OpenMP's others stay behind with the parent, and a child that waits for them waits for ever."""
     global _is_forked
-    if load.cache_info().currsize and library() is not None:  # else no threads have been started
+    if openmp is not None and openmp.is_in_use():  # else no threads have been started
         choose(1)
         apply()
         _is_forked = True

@@ -9,6 +9,7 @@ __all__, __getattr__, __dir__ = offer(
         ".sequential": "Sequential",
         ".function": "Function",
         ".clone": "clone_model model_from_json",
-        ".saving": "load_model save_model",
+        ".keras_loader": "load_model",
+        ".saving": "save_model",
     },
 )

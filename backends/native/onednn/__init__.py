@@ -36,6 +36,11 @@ reference row; give it arguments there.
 
 import importlib
 
+from mlkit.backends.native import threads
+from mlkit.backends.native.onednn import openmp
+
+threads.openmp = openmp
+
 _FAMILIES = (
     "conv", "matmul", "chain", "eltwise", "norm", "pool", "softmax", "attention", "recurrent", "reduction", "resample", "blocks",
 )  # fmt: skip

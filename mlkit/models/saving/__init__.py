@@ -7,7 +7,6 @@ __all__, __getattr__, __dir__ = offer(
     {
         ".graph_form": "functional_config functional_from_config is_functional_config",
         ".keras_file": "save_model",
-        ".keras_loader": "load_model",
         ".weights_file": "load_weights save_weights",
     },
 )

@@ -1,0 +1,98 @@
+"""Rooms: a folder of sources imports what stands below it, at the head of its modules. The order stands in pyproject, where
+`lint-imports` reads it too, of an installed package; this reads the sources as they lie here."""
+
+import ast
+import pathlib
+import re
+import tomllib
+
+import pytest
+
+ROOT = pathlib.Path(__file__).parents[1]
+SOURCES = {"mlkit": ROOT / "mlkit", "mlkit.backends": ROOT / "backends", "mlkit.applications": ROOT / "applications"}
+CONTRACTS = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["importlinter"]["contracts"]
+LAYERS = next(c["layers"] for c in CONTRACTS if c["type"] == "layers")
+HEIGHT = {room: -i for i, layer in enumerate(LAYERS) for room in re.split(r"\s*[|:]\s*", layer)}
+
+# Packages that are optional, or that take longer to import than what asks for them: a function that needs one imports it.
+LATE = set(
+    "IPython PIL concurrent ctypes difflib h5py html http importlib ipywidgets jax json logging matplotlib ml_dtypes queue re tqdm "
+    "urllib zipfile zlib".split()
+)
+
+
+def parsed():
+    """Module name -> (file, tree)."""
+    found = {}
+    for package, folder in SOURCES.items():
+        for file in sorted(folder.rglob("*.py")):
+            parts = file.relative_to(folder).with_suffix("").parts
+            name = ".".join((package, *(p for p in parts if p != "__init__")))
+            found[name] = file.relative_to(ROOT), ast.parse(file.read_text())
+    return found
+
+
+MODULES = parsed()
+
+
+def imported(tree, known=MODULES):
+    """(node, name of a module) for each import, wherever it stands."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.ImportFrom):
+            for alias in node.names:
+                full = f"{node.module}.{alias.name}"
+                yield node, full if full in known else node.module
+        elif isinstance(node, ast.Import):
+            yield from ((node, alias.name) for alias in node.names)
+
+
+def room(module):
+    return module.split(".")[1] if module.startswith("mlkit.") else None
+
+
+def upward(name, tree):
+    """Imports of a module that lead to a room that stands no lower than its own."""
+    own = room(name)
+    return [
+        (node.lineno, other)
+        for node, other in imported(tree)
+        if own is not None and room(other) not in (None, own) and HEIGHT[room(other)] >= HEIGHT[own]
+    ]
+
+
+def late(tree):
+    """Imports within functions, but of packages that may come late."""
+    within = {n for f in ast.walk(tree) if isinstance(f, (ast.FunctionDef, ast.AsyncFunctionDef)) for n in ast.walk(f)}
+    return [(node.lineno, other) for node, other in imported(tree) if node in within and other.split(".")[0] not in LATE]
+
+
+def test_every_room_has_its_place():
+    assert {room(name) for name in MODULES} - {None} == set(HEIGHT)
+
+
+def test_nothing_is_imported_from_above():
+    found = {str(file): bad for name, (file, tree) in MODULES.items() if (bad := upward(name, tree))}
+    assert not found
+
+
+def test_modules_import_at_their_head():
+    found = {str(file): bad for file, tree in MODULES.values() if (bad := late(tree))}
+    assert not found
+
+
+def test_no_module_imports_itself_by_way_of_others():
+    """A circle shows itself as modules that are never free of imports that wait."""
+    waiting = {name: {m for _, m in imported(tree) if m in MODULES and m != "mlkit"} for name, (_, tree) in MODULES.items()}
+    del waiting["mlkit"]
+    while free := [name for name, needs in waiting.items() if not needs & waiting.keys()]:
+        for name in free:
+            del waiting[name]
+    assert not waiting
+
+
+@pytest.mark.parametrize("line", ["from mlkit.models import model", "import mlkit.models.model", "from mlkit import models"])
+def test_an_import_from_above_is_found(line):
+    assert upward("mlkit.core.spec", ast.parse(f"def f():\n    {line}"))
+    assert late(ast.parse(f"def f():\n    {line}"))
+    assert not upward("mlkit.saving", ast.parse(line))
+    assert not late(ast.parse(line))
