@@ -22,15 +22,14 @@ def show_config():
 
 def config_lines():
     """(name, value) pairs of texts."""
-    libraries = getattr(state.backend, "libraries", dict)()  # a backend may have none
-    threads = getattr(state.backend, "num_threads", lambda: "as many as it likes")()
+    threads = state.backend.num_threads() or "as many as it likes"
     return [
         ("mlkit", f"{mlkit.__version__}, Python {platform.python_version()}, {platform.platform()}"),
         ("processor", _processor()),
         ("cores", f"{_usable_cores()} usable of {os.cpu_count()}; threads: {threads}"),
         *((name, _version(name)) for name in ("numpy", "h5py", "jax")),
         ("backend", f"{config.backend()}, devices {', '.join(state.backend.devices())}"),
-        *libraries.items(),
+        *state.backend.libraries().items(),
         ("floats", f"{config.floatx()}, policy {config.dtype_policy().name}, epsilon {config.epsilon():g}"),
         ("images", config.image_data_format()),
         ("variables", _variables()),

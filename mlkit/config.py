@@ -2,7 +2,7 @@
 
 from mlkit import dtype_policies
 from mlkit.core import debug, program_cache
-from mlkit.core.backend import backend, set_backend
+from mlkit.core.backend import backend, register_backend, set_backend
 from mlkit.core.dtypes import floatx, set_floatx
 from mlkit.core.settings import (
     disable_flash_attention,
@@ -115,7 +115,10 @@ def num_threads():
     >>> num_threads() >= 1
     True
     """
-    return _threads_of("num_threads").num_threads()
+    number = state.backend.num_threads()
+    if number is None:
+        raise NotImplementedError(f"num_threads: the {state.backend.name} backend manages its threads itself.")
+    return number
 
 
 def set_num_threads(number):
@@ -125,10 +128,4 @@ def set_num_threads(number):
     """
     if type(number) is not int or number < 1:
         raise ValueError(f"set_num_threads: expected a positive int, but got {number!r}.")
-    _threads_of("set_num_threads").set_num_threads(number)
-
-
-def _threads_of(function):
-    if not hasattr(state.backend, function):
-        raise NotImplementedError(f"{function}: the {state.backend.name} backend manages its threads itself.")
-    return state.backend
+    state.backend.set_num_threads(number)

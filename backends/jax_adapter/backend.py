@@ -9,9 +9,10 @@ import numpy as np
 from mlkit.backends.jax_adapter.evaluation import ROWS, evaluate, exact, x64
 from mlkit.backends.jax_adapter.oracle import oracle
 from mlkit.core import debug, dtypes
+from mlkit.core.backend import Backend, Executable
 
 
-class JaxBackend:
+class JaxBackend(Backend):
     """jax arrays on one device."""
 
     name = "jax"
@@ -43,12 +44,9 @@ class JaxBackend:
 
         return kernel
 
-    def asarray(self, host, dtype, device=None, owned=False):
+    def asarray(self, host, dtype, owned=False):
         with self._context():
             return jnp.array(host, dtypes.as_numpy(dtype))  # a copy: jnp.asarray may share the caller's memory
-
-    def borrow(self, host, dtype):
-        return self.asarray(host, dtype)  # programs may still run when their call has returned
 
     def own(self, array):
         with self._context():
@@ -61,7 +59,6 @@ class JaxBackend:
         return [_name(d) for d in jax.devices()]
 
     def on(self, device):
-        """The backend whose tensors live on that device."""
         chosen = next(d for d in jax.devices() if _name(d) == device)
         return self if chosen == self._device else JaxBackend(chosen)
 
@@ -81,7 +78,7 @@ class JaxBackend:
             with self._context():
                 return program(*arrays)
 
-        return run
+        return Executable(graph, run)
 
     def oracle(self, graph):
         """See `mlkit.backends.jax_adapter.oracle`."""

@@ -10,9 +10,10 @@ from mlkit.backends.native.onednn.library import describe
 from mlkit.backends.native.table import build_kernels
 from mlkit.backends.native.target import NativeTarget
 from mlkit.core import debug, dtypes
+from mlkit.core.backend import Backend
 
 
-class NativeBackend:
+class NativeBackend(Backend):
     """NumPy arrays on the CPU."""
 
     name = "native"
@@ -27,7 +28,7 @@ class NativeBackend:
         self.target = NativeTarget(self.kernels, self.pointwise)
         self.arena = Arena(np)
 
-    def asarray(self, host, dtype, device=None, owned=False):
+    def asarray(self, host, dtype, owned=False):
         return (np.asarray if owned else np.array)(host, dtypes.as_numpy(dtype))
 
     def borrow(self, host, dtype):
@@ -42,28 +43,13 @@ class NativeBackend:
         view.flags.writeable = False  # tensors do not change
         return view
 
-    def devices(self):
-        return ["cpu:0"]
-
-    def on(self, device):
-        """The backend whose tensors live on that device."""
-        return self
-
-    def device_of(self, array):
-        return "cpu:0"
-
-    def synchronize(self):
-        """NumPy computes at once; there is nothing to wait for."""
-
     def num_threads(self):
-        """How many threads kernels use."""
         return threads.count()
 
     def set_num_threads(self, number):
         threads.choose(number)
 
     def libraries(self):
-        """Name -> version and place, or why it is missing, of the libraries that kernels come from."""
         return {"oneDNN": describe(), "threads": str(threads.count())}
 
     def compile(self, graph, inner=False):

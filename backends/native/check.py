@@ -6,6 +6,7 @@ import numpy as np
 from mlkit.compiler.passes.lower import lower
 from mlkit.compiler.passes.prune import prune
 from mlkit.core import dtypes
+from mlkit.core.backend import Executable
 from mlkit.core.call import CallContext
 from mlkit.core.interpreter import EAGER
 from mlkit.core.op import OPS
@@ -118,12 +119,12 @@ def _rounding_explains(op, args, params, plain, i, found, expected):
     return np.abs(found - exact).max() <= 10 * np.abs(expected - exact).max()
 
 
-class CheckedProgram:
+class CheckedProgram(Executable):
     """A graph run call by call through the checked kernels, without the passes that a check should not depend on."""
 
     def __init__(self, backend, graph):
-        self.backend = backend
-        self.graph = lower(prune(graph), backend.target)
+        self.backend, self.graph = backend, lower(prune(graph), backend.target)
+        super().__init__(self.graph)
 
     def __call__(self, arrays):
         env = dict(zip(map(id, self.graph.inputs), map(np.array, arrays)))  # results share no memory with what is passed

@@ -17,6 +17,7 @@ from mlkit.compiler.passes.hoist import hoist
 from mlkit.compiler.plan import Plan
 from mlkit.compiler.timing import times_for
 from mlkit.core import debug, dtypes
+from mlkit.core.backend import Executable
 from mlkit.core.garbage import uncollected
 from mlkit.core.graph import Graph
 from mlkit.core.ownership import held_elsewhere
@@ -46,7 +47,7 @@ def compile_graph(backend, graph, inner=False):
     return Program(backend, rest, inner, exact, prologue)
 
 
-class Program:
+class Program(Executable):
     """A graph with what it is made into for the number of threads in force. prologue: what computes further inputs, or None."""
 
     def __init__(self, backend, graph, inner=False, exact=False, prologue=None):
@@ -84,7 +85,7 @@ class Program:
         return own + (self.plan.arena_bytes if self.inner else 0) + sum(part.nbytes for part in parts)
 
 
-class _Form:
+class _Form(Executable):
     """The plan of a program's graph as Python source, and per thread that source bound to arrays in an arena.
 
     overwrites: as the plan has it; epoch: that of the number of threads it is made for.

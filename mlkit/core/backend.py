@@ -1,75 +1,233 @@
 """The boundary: all that a backend is, the registry of backends, and the choice of backend and device."""
 
+import abc
 import contextlib
 import importlib
 import threading
-from collections.abc import Callable, Mapping
-from typing import Any, Protocol
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
-from mlkit.core import debug
+import numpy as np
+
+from mlkit.core import debug, dtypes
 from mlkit.core.garbage import uncollected
+from mlkit.core.graph import Graph
+from mlkit.core.interpreter import EAGER
+from mlkit.core.program_cache import BYTES_OF_A_CALL
 from mlkit.core.state import State, state, swapped
+from mlkit.core.tensor import Tensor
 
-Array = Any  # whatever arrays the backend computes with
+Array = Any  # whatever arrays the backend computes with: they have a `shape` and a `dtype`
+Kernel = Callable[..., Any]  # kernel(*arrays, **params) -> array, or a tuple of them
 
 
-class Backend(Protocol):
-    """What mlkit asks of a backend. See docs/backend.md."""
+class Executable:
+    """A graph made ready to run: a function of the arrays of the graph's inputs, which returns the list of those of its outputs.
+
+    nbytes      about how many bytes it takes while it does not run
+    plan        the `mlkit.compiler.plan.Plan` of its memory, or None where memory is not planned beforehand
+    overwrites  numbers of the inputs that a run writes into; they belong to variables, and nobody else holds them then
+    """
+
+    nbytes: int
+    plan: Any = None
+    overwrites: Sequence[int] = ()
+
+    def __init__(self, graph: Graph, run: Callable[[list], list] | None = None):
+        self.nbytes = BYTES_OF_A_CALL * len(graph.calls)
+        self._run = run
+
+    def __call__(self, arrays: list) -> list:
+        """The arrays of the outputs. The list may be changed; the arrays, but for those that it `overwrites`, may not."""
+        return self._run(arrays)
+
+    def current(self) -> "Executable":
+        """What a call would run now, where this depends on settings; its `overwrites` are asked before it is called."""
+        return self
+
+
+class Backend(abc.ABC):
+    """What mlkit asks of a backend. One must have a name, kernels and a way to and from NumPy; the rest has defaults, which are right
+    for arrays on one device that are computed at once. See docs/backend.md.
+
+    name     as in `mlkit.config.set_backend(name)`
+    kernels  op name -> kernel of the backend's arrays; where that of a fused op is absent, its fallback runs. A kernel may also be given
+             arrays of NumPy or another backend: values made while that was in force
+    """
 
     name: str
-    kernels: Mapping[str, Callable]  # op name -> kernel(*arrays, **params); a fused op may be absent: its fallback runs
+    kernels: Mapping[str, Kernel]
 
-    def asarray(self, host, dtype: str, device: str | None = None, owned: bool = False) -> Array:
+    # ---- arrays ------------------------------------------------------------------------------------------------------
+
+    @abc.abstractmethod
+    def asarray(self, host, dtype: str, owned: bool = False) -> Array:
         """An array of the backend from a NumPy array (or anything NumPy can read): a copy, unless the memory is given away
         (`owned`), which nobody may write to from then on."""
+
+    @abc.abstractmethod
+    def to_numpy(self, array: Array) -> np.ndarray:
+        """The array as a NumPy array, which nobody writes to."""
 
     def borrow(self, host, dtype: str) -> Array:
         """An array for one run of a compiled program, from a NumPy array whose memory it may share: programs neither keep nor
         return what they are passed. What does not run to its end before the call returns must copy."""
+        return self.asarray(host, dtype)
 
     def own(self, array: Array) -> Array:
         """The array itself if nobody else can change it, else a copy."""
+        return self.asarray(self.to_numpy(array), dtypes.name_of(array.dtype))
 
-    def to_numpy(self, array: Array):
-        """The array as a NumPy array."""
+    # ---- devices and threads -----------------------------------------------------------------------------------------
 
     def devices(self) -> list[str]:
-        """Names of the devices there are, such as ``["cpu:0"]``."""
+        """Names of the devices there are."""
+        return ["cpu:0"]
 
     def on(self, device: str) -> "Backend":
-        """The backend whose arrays are made on the named device: itself, or one bound to it."""
+        """The backend whose arrays are made on one of the devices: itself, or one bound to it."""
+        return self
 
     def device_of(self, array: Array) -> str:
         """Name of the device that holds an array."""
+        return self.devices()[0]
 
     def synchronize(self) -> None:
         """Wait until everything asked for has been computed."""
+        return  # what is computed at once need not be waited for
 
-    def compile(self, graph) -> Callable[[list], list]:
-        """A function (arrays of the graph's inputs) -> (arrays of its outputs)."""
+    def num_threads(self) -> int | None:
+        """How many threads kernels use; None where the backend sees to that itself."""
+        return None
+
+    def set_num_threads(self, number: int) -> None:
+        """Let kernels use so many threads from now on."""
+        raise NotImplementedError(f"set_num_threads: the {self.name} backend manages its threads itself.")
+
+    def libraries(self) -> dict[str, str]:
+        """Name -> version and place, or why it is missing, of the libraries that kernels come from (`mlkit.show_config`)."""
+        return {}
+
+    # ---- programs ----------------------------------------------------------------------------------------------------
+
+    def compile(self, graph: Graph) -> Executable:
+        """The graph made ready to run. By default it is run op by op."""
+
+        def run(arrays):
+            with swapped(top=EAGER, backend=self, kernels=self.kernels):
+                found = graph.run(*map(Tensor, arrays))
+            return [t.data if type(t) is Tensor else self.asarray(t, v.dtype) for t, v in zip(found, graph.outputs)]
+
+        return Executable(graph, run)
 
 
-_MODULES = {"native": "mlkit.backends.native", "jax": "mlkit.backends.jax_adapter"}
+# ---- the registry ------------------------------------------------------------------------------------------------------
+
+ENTRY_POINTS = "mlkit.backends"  # the group in which installed packages name functions that make backends
+
+
+def _built_in(module):
+    return lambda: importlib.import_module(module).make_backend()
+
+
+_BUILT_IN = {"native": _built_in("mlkit.backends.native"), "jax": _built_in("mlkit.backends.jax_adapter")}
+_makers = dict(_BUILT_IN)
 _backends = {}
 _making = threading.RLock()
 
 
+def register_backend(name, make):
+    """Make a backend known by a name. A package may do so without being imported: by an entry point of the group `mlkit.backends`.
+
+    Args:
+        name: The name, as in `set_backend(name)`. One given before is given anew, but "native" and "jax" stay what they are.
+        make: Function without arguments that returns the `mlkit.core.backend.Backend`. It is called when the backend is first used.
+
+    Raises:
+        ValueError: If the name is no name, or one of mlkit's own.
+        TypeError: If `make` cannot be called.
+
+    >>> import mlkit, numpy as np
+    >>> class Mine(mlkit.core.backend.Backend):  # all that it can do is to add
+    ...     name, kernels = "mine", {"add": np.add}
+    ...
+    ...     def asarray(self, host, dtype, owned=False):
+    ...         return np.array(host, dtype)
+    ...
+    ...     def to_numpy(self, array):
+    ...         return array
+    >>> mlkit.config.register_backend("mine", Mine)
+    >>> mlkit.config.set_backend("mine")
+    >>> mlkit.ops.add(1.0, 2.0).item()
+    3.0
+    >>> mlkit.config.set_backend("native")
+    """
+    if not isinstance(name, str) or not name.isidentifier():
+        raise ValueError(f"register_backend: a name must be an identifier such as 'mine', but got {name!r}.")
+    if name in _BUILT_IN:
+        raise ValueError(f"register_backend: {name!r} is one of mlkit's own backends. Choose another name.")
+    if not callable(make):
+        raise TypeError(f"register_backend: expected a function that makes the backend {name!r}, but got {make!r}.")
+    with _making:
+        _makers[name] = make
+        _backends.pop(name, None)
+
+
 def get_backend(name):
     """The backend of that name, made on first use."""
-    if name not in _MODULES:
-        raise ValueError(f"Unknown backend {name!r}. There are: {', '.join(_MODULES)}.")
     if name not in _backends:
         with _making, uncollected():  # what is imported stays
             if name not in _backends:
-                _backends[name] = importlib.import_module(_MODULES[name]).make_backend()
+                _backends[name] = _checked(name, _maker(name)())
     return _backends[name]
 
 
-def set_backend(name):
-    """Use a backend from now on, in all threads. Values made before stay usable: they are converted on first use."""
-    backend = get_backend(name)
+def _maker(name):
+    """The function that makes a backend. Installed packages are asked for names that are not known."""
+    if name in _makers:
+        return _makers[name]
+    installed = _installed()
+    if name not in installed:
+        there = ", ".join(dict.fromkeys([*_makers, *installed]))
+        raise ValueError(
+            f"Unknown backend {name!r}. There are: {there}. Others are made known by mlkit.config.register_backend."
+        )
+    return installed[name].load()
+
+
+def _installed():
+    """Name -> entry point of the backends of installed packages."""
+    from importlib import metadata  # takes as long to import as all of core, and is seldom needed
+
+    return {point.name: point for point in metadata.entry_points(group=ENTRY_POINTS)}
+
+
+def _checked(name, made):
+    if not isinstance(made, Backend):
+        raise TypeError(f"The backend {name!r} must be a mlkit.core.backend.Backend, but what was registered makes {made!r}.")
+    for attribute in ("name", "kernels"):
+        if not hasattr(made, attribute):
+            raise TypeError(f"The backend {name!r} has no {attribute!r}. See docs/backend.md.")
+    if made.name != name:
+        raise ValueError(f"The backend registered as {name!r} says that its name is {made.name!r}. The two must be equal.")
+    return made
+
+
+# ---- the choice --------------------------------------------------------------------------------------------------------
+
+
+def set_backend(backend):
+    """Use a backend from now on, in all threads. Values made before stay usable: they are converted on first use.
+
+    Args:
+        backend: "native", "jax", or the name of one made known by `register_backend` or by an installed package.
+
+    Raises:
+        ValueError: If there is none of that name; the message lists those there are.
+    """
+    chosen = get_backend(backend)
     for holder in (State, state):  # the default of new threads, and this one, where a block may have set its own
-        holder.backend, holder.kernels = backend, backend.kernels
+        holder.backend, holder.kernels = chosen, chosen.kernels
 
 
 def backend():
@@ -86,15 +244,15 @@ def using(name):
 
 
 @contextlib.contextmanager
-def device(name):
+def device(device_name):
     """A block whose tensors are made on the named device, for example ``with mlkit.device("cpu:0"):``.
 
     Raises ValueError for a device that is not there; the message lists those that are.
     """
-    full = name if isinstance(name, str) and ":" in name else f"{name}:0"
+    full = device_name if isinstance(device_name, str) and ":" in device_name else f"{device_name}:0"
     there = state.backend.devices()
     if full not in there:
-        raise ValueError(f"device: there is no {name!r} on backend {state.backend.name!r}. Devices: {', '.join(there)}.")
+        raise ValueError(f"device: there is no {device_name!r} on backend {state.backend.name!r}. Devices: {', '.join(there)}.")
     chosen = state.backend.on(full)
     with swapped(device=full, backend=chosen, kernels=chosen.kernels):
         yield

@@ -11,7 +11,7 @@ from mlkit.core.garbage import uncollected
 from mlkit.core.graph import Graph
 from mlkit.core.interpreter import EAGER, Composed, Interpreter, symbolic, wrap
 from mlkit.core.ownership import held_elsewhere
-from mlkit.core.program_cache import BYTES_OF_A_CALL, cache, uses
+from mlkit.core.program_cache import cache, uses
 from mlkit.core.retraces import Retraces
 from mlkit.core.spec import ShapesDiffer, Spec
 from mlkit.core.state import state, swapped
@@ -221,18 +221,18 @@ class Program:
         if debug.LEVEL >= 1:
             debug.say(f"traced {self.name}: {len(self.graph.calls)} calls, {len(self.graph.inputs)} inputs")
         self.run = state.backend.compile(self.graph) if compiled else None
-        self.nbytes = getattr(self.run, "nbytes", BYTES_OF_A_CALL * len(self.graph.calls))
+        self.nbytes = self.run.nbytes if compiled else 0
         self.home = None  # the function that keeps it, weakly, and its signature there
         self.used = next(uses)  # when that was last
-        self._current = getattr(self.run, "current", lambda: self.run)
         self._locks = [v.lock for v in dict.fromkeys([*self.reads, *self.writes])]
 
     @property
     def plan(self):
         """The Plan of its memory."""
-        if not hasattr(self.run, "plan"):
+        plan = self.run.plan
+        if plan is None:
             raise NotImplementedError(f"memory_report: the {state.backend.name} backend does not plan memory itself.")
-        return self.run.plan
+        return plan
 
     def fits(self):
         """Whether the variables it reads are trainable or not as they were when it was traced."""
@@ -258,9 +258,9 @@ class Program:
         return self._packed(self.run(arrays))
 
     def _run_alone(self, arrays):
-        run, values, first = self._current(), self._values(), len(arrays)
+        run, values, first = self.run.current(), self._values(), len(arrays)
         arrays += [t.data for t in values]
-        taken, nodes = [i - first for i in getattr(run, "overwrites", ())], [v._value.node for v in self.writes]
+        taken, nodes = [i - first for i in run.overwrites], [v._value.node for v in self.writes]
         try:
             for k in taken:
                 del self.reads[k]._value  # who reads it now waits; so that nobody gets hold of what is going to be overwritten

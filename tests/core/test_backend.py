@@ -1,0 +1,153 @@
+"""The registry of backends: by name, by `register_backend`, by the entry points of installed packages."""
+
+import os
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+import mlkit
+from mlkit.config import register_backend, set_backend
+from mlkit.core import backend as registry
+from mlkit.core.backend import Backend, device, get_backend, using
+from mlkit.core.state import state
+
+THIRD = """
+import numpy as np
+from mlkit.core.backend import Backend
+
+class Third(Backend):
+    name, kernels = "third", {"add": np.add, "exp": np.exp}
+
+    def asarray(self, host, dtype, owned=False):
+        return np.array(host, dtype)
+
+    def to_numpy(self, array):
+        return array
+"""
+
+
+@pytest.fixture(autouse=True)
+def _registry(monkeypatch):
+    """What a test registers is forgotten after it."""
+    for name in ("_makers", "_backends"):
+        monkeypatch.setattr(registry, name, dict(getattr(registry, name)))
+
+
+@pytest.fixture
+def Third():
+    space = {}
+    exec(THIRD, space)
+    return space["Third"]
+
+
+def test_a_backend_of_few_lines(Third):
+    register_backend("third", Third)
+    x = np.ones(3, "float32")
+    with using("third"):
+        doubled = mlkit.function(lambda x: mlkit.ops.exp(x + x))
+        np.testing.assert_allclose(doubled(x), np.exp(x + x))
+        program = doubled.program(x)
+        assert program.nbytes > 0
+        with pytest.raises(NotImplementedError, match="third backend does not plan memory"):
+            doubled.memory_report(x)
+        with device("cpu"):
+            assert mlkit.ops.add(x, x).device == "cpu:0"
+        with pytest.raises(NotImplementedError, match="third backend has no kernel for 'sin'"):
+            mlkit.ops.sin(x)
+        with pytest.raises(NotImplementedError, match="third backend manages its threads"):
+            mlkit.config.num_threads()
+        with pytest.raises(NotImplementedError, match="third backend manages its threads"):
+            mlkit.config.set_num_threads(1)
+        state.backend.synchronize()
+        assert state.backend.libraries() == {}
+
+
+def test_constants_among_the_outputs_become_arrays(Third):
+    register_backend("third", Third)
+    with using("third"):
+        constant = mlkit.ops.convert_to_tensor(np.ones(3, "float32"))
+        first, second = mlkit.function(lambda x: (constant, x))(np.zeros(3, "float32"))
+        assert first.numpy().tolist() == [1.0] * 3
+        assert second.numpy().tolist() == [0.0] * 3
+
+
+def test_a_name_may_be_given_anew(Third):
+    register_backend("third", Third)
+    first = get_backend("third")
+    register_backend("third", Third)
+    assert get_backend("third") is not first
+
+
+@pytest.mark.parametrize("name", ["", "a b", "native,jax", None, 3])
+def test_names(name, Third):
+    with pytest.raises(ValueError, match="identifier"):
+        register_backend(name, Third)
+
+
+def test_our_own_stay_what_they_are(Third):
+    with pytest.raises(ValueError, match="'native' is one of mlkit's own"):
+        register_backend("native", Third)
+
+
+def test_what_makes_it_is_called(Third):
+    with pytest.raises(TypeError, match="a function that makes the backend 'third'"):
+        register_backend("third", Third())
+
+
+def test_what_is_no_backend_is_refused(Third):
+    register_backend("third", dict)
+    with pytest.raises(TypeError, match="must be a mlkit.core.backend.Backend"):
+        set_backend("third")
+    register_backend("third", type("NoKernels", (Third,), dict(__getattribute__=_without_kernels)))
+    with pytest.raises(TypeError, match="has no 'kernels'"):
+        set_backend("third")
+    register_backend("fourth", Third)
+    with pytest.raises(ValueError, match="registered as 'fourth' says that its name is 'third'"):
+        set_backend("fourth")
+    assert mlkit.config.backend() not in ("third", "fourth")
+
+
+def _without_kernels(self, name):
+    if name == "kernels":
+        raise AttributeError(name)
+    return object.__getattribute__(self, name)
+
+
+def test_an_abstract_one_cannot_be_made():
+    with pytest.raises(TypeError, match="asarray"):
+        type("Half", (Backend,), dict(to_numpy=np.asarray))()
+
+
+def test_unknown_names(Third):
+    register_backend("third", Third)
+    with pytest.raises(ValueError, match=r"Unknown backend 'fith'. There are: native, jax, third"):
+        set_backend("fith")
+
+
+def test_arguments_have_the_names_of_keras(Third):
+    set_backend(backend="native")
+    with device(device_name="cpu:0"):
+        pass
+
+
+def test_a_backend_of_an_installed_package(tmp_path):
+    (tmp_path / "third_backend.py").write_text(THIRD)
+    info = tmp_path / "third-0.1.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: third\nVersion: 0.1\n")
+    (info / "entry_points.txt").write_text("[mlkit.backends]\nthird = third_backend:Third\n")
+    code = (
+        "import sys; sys.path.insert(0, sys.argv[1])\n"
+        "import mlkit, numpy as np\n"
+        "assert mlkit.config.backend() == 'third'\n"
+        "print(mlkit.ops.add(np.ones(2, 'float32'), 1.0))\n"
+        "try: mlkit.config.set_backend('fourth')\n"
+        "except ValueError as error: print(error)\n"
+    )
+    env = os.environ | {"MLKIT_BACKEND": "third"}
+    done = subprocess.run([sys.executable, "-c", code, tmp_path], capture_output=True, text=True, env=env)
+    assert done.returncode == 0, done.stderr
+    assert "[2. 2.]" in done.stdout
+    assert "There are: native, jax, third." in done.stdout
