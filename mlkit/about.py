@@ -1,5 +1,6 @@
 """show_config: what a bug report should say of the machine, the versions and the settings."""
 
+import importlib.metadata
 import os
 import platform
 
@@ -37,8 +38,6 @@ def config_lines():
 
 
 def _version(package):
-    import importlib.metadata
-
     try:
         return importlib.metadata.version(package)
     except importlib.metadata.PackageNotFoundError:

@@ -1,5 +1,7 @@
 """Dtype policies: in which dtype a layer keeps its weights and in which it computes."""
 
+import re
+
 from mlkit import ops
 from mlkit.core import dtypes
 from mlkit.core.tensor import Tensor
@@ -149,8 +151,6 @@ class DTypePolicyMap(Configurable):
         return self.default_policy.convert_input(x, autocast, dtype)
 
     def __getitem__(self, path):
-        import re
-
         if path in self._policy_map:
             return self._policy_map[path]
         found = [key for key in self._policy_map if re.search(key, path)]

@@ -16,8 +16,7 @@ HEIGHT = {room: -i for i, layer in enumerate(LAYERS) for room in re.split(r"\s*[
 
 # Packages that are optional, or that take longer to import than what asks for them: a function that needs one imports it.
 LATE = set(
-    "IPython PIL concurrent ctypes difflib h5py html http importlib ipywidgets jax json logging matplotlib ml_dtypes queue re tqdm "
-    "urllib zipfile zlib".split()
+    "PIL concurrent ctypes difflib h5py html http importlib ipywidgets json logging matplotlib ml_dtypes queue tqdm urllib".split()
 )
 
 

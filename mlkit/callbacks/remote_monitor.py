@@ -1,6 +1,8 @@
 """RemoteMonitor: sends the metrics of every epoch to a server."""
 
 import json
+import urllib.parse
+import urllib.request
 import warnings
 
 from mlkit.callbacks.callback import Callback
@@ -30,9 +32,6 @@ class RemoteMonitor(Callback):
         self.send_as_json = send_as_json
 
     def on_epoch_end(self, epoch, logs=None):
-        import urllib.parse
-        import urllib.request
-
         text = json.dumps({"epoch": epoch, **(logs or {})})
         if self.send_as_json:
             body, kind = text, "application/json"

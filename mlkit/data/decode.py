@@ -1,6 +1,7 @@
 """Image files of any common kind as uint8 arrays of one size."""
 
 import numpy as np
+from PIL import Image, ImageOps
 
 CHANNELS = {"grayscale": 1, "rgb": 3, "rgba": 4}
 _MODES = {"grayscale": "L", "rgb": "RGB", "rgba": "RGBA"}
@@ -18,8 +19,6 @@ _FILTERS = {
 
 def resampling(interpolation):
     """Pillow's filter of this name."""
-    from PIL import Image
-
     name = _FILTERS.get(str(interpolation).lower())
     if name is None:
         raise ValueError(f"interpolation={interpolation!r} is not supported. Expected one of: {', '.join(_FILTERS)}.")
@@ -28,8 +27,6 @@ def resampling(interpolation):
 
 def unreadable():
     """The exceptions that Pillow raises for broken files."""
-    from PIL import Image
-
     return OSError, ValueError, SyntaxError, EOFError, Image.DecompressionBombError
 
 
@@ -41,8 +38,6 @@ def check_color_mode(color_mode):
 
 def convert_mode(image, color_mode):
     """A Pillow image in one of the three colour modes: palettes, CMYK, alpha and 16 bits are resolved."""
-    from PIL import Image
-
     check_color_mode(color_mode)
     if image.mode.startswith("I;16"):  # Pillow would clip 16-bit grey at 255
         image = Image.fromarray((np.asarray(image) >> 8).astype("uint8"))
@@ -67,8 +62,6 @@ def decode_image(file, size, color_mode="rgb", interpolation="bilinear", fit="st
     Returns:
         uint8 array (height, width, channels).
     """
-    from PIL import Image, ImageOps
-
     height, width = size
     with Image.open(file) as image:
         longest = 2 * max(height, width)
@@ -102,8 +95,6 @@ def central_box(size, target):
 
 
 def _pad(image, size, resample):
-    from PIL import Image
-
     scale = min(size[0] / image.width, size[1] / image.height)
     inner = (max(1, round(image.width * scale)), max(1, round(image.height * scale)))
     canvas = Image.new(image.mode, size)

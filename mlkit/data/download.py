@@ -76,7 +76,7 @@ def get_file(
 
 
 def _file_name(fname, origin):
-    import urllib.parse
+    import urllib.parse  # like the modules of the network below: takes long to import; only for downloads
 
     name = os.fspath(fname) if fname else os.path.basename(urllib.parse.urlsplit(origin).path)
     if not name or name in (".", "..") or name != os.path.basename(name):
@@ -199,7 +199,7 @@ def _continues(response, have):
 
 
 def _bar(name, total, have):
-    import tqdm
+    import tqdm  # takes long to import, as the modules of the network above do; only for downloads
 
     return tqdm.tqdm(
         desc=name, total=total, initial=have, unit="B", unit_scale=True, file=sys.stdout, disable=not console.is_live()

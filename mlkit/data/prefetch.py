@@ -48,7 +48,7 @@ def prefetch(iterable, size=2, own=False):
 
 
 def _produce(iterable, ready, stopped, surroundings, own):
-    import queue
+    import queue  # as above
 
     def put(item, error=None):
         while not stopped.is_set():

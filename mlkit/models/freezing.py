@@ -128,7 +128,7 @@ def _found(model, leaves, target):
         raise ValueError(f"Model {model.name!r} has several layers {target!r}: {[p for p, _ in named]}. Give the path of one.")
     matching = named or [(p, x) for p, x in leaves if fnmatch.fnmatchcase(p, target) or fnmatch.fnmatchcase(x.name, target)]
     if not matching:
-        import difflib  # for mistakes only
+        import difflib  # only for this message
 
         names = [layer.name for _, layer in leaves + nested]
         close = difflib.get_close_matches(str(target), names, 3) or names[:3] + names[-3:]

@@ -44,7 +44,7 @@ def text(report, most=25):
 
 def html(report, most=25):
     """The report as HTML tables."""
-    from html import escape
+    from html import escape  # its table of entities takes longer to import than this module
 
     parts = [f"<p>{escape(headline(report))}</p>"]
     for what, rows in tables(report, most):

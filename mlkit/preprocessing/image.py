@@ -5,6 +5,7 @@ import os
 import warnings
 
 import numpy as np
+from PIL import Image
 
 from mlkit import ops
 from mlkit.core import dtypes
@@ -25,8 +26,6 @@ def load_img(path, color_mode="rgb", target_size=None, interpolation="nearest", 
     Returns:
         A `PIL.Image.Image`.
     """
-    from PIL import Image
-
     if not isinstance(path, (str, bytes, os.PathLike, io.IOBase)):
         raise TypeError(f"load_img: `path` must be a path or an open binary file, but is of type {type(path).__name__}.")
     with Image.open(path) as image:
@@ -72,8 +71,6 @@ def array_to_img(x, data_format=None, scale=True, dtype=None):
     Returns:
         A `PIL.Image.Image`.
     """
-    from PIL import Image
-
     x = np.asarray(x, dtype=dtypes.as_numpy(dtypes.standardize_dtype(dtype or dtypes.floatx())))
     if x.ndim != 3:
         raise ValueError(f"array_to_img: expected one image (height, width, channels), but got an array of shape {x.shape}.")

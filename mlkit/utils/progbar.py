@@ -120,7 +120,7 @@ class Progbar:
 
 
 def _new_bar(total, unit, width, elapsed):
-    import tqdm
+    import tqdm  # takes long to import; only where a bar is seen
 
     cls = tqdm.tqdm
     if console.in_notebook():

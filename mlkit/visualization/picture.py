@@ -80,7 +80,7 @@ class Page(Picture):
 
 def _figure_class():
     try:
-        from matplotlib.figure import Figure
+        from matplotlib.figure import Figure  # optional
     except ImportError as error:
         raise ImportError(
             "Figures are drawn by matplotlib, which is not installed: pip install matplotlib. "
@@ -112,7 +112,7 @@ def image_tag(image, width=None):
 
     width: on the page in pixels; small images are enlarged unsmoothed.
     """
-    from PIL import Image
+    from PIL import Image  # curves do without it
 
     pixels, buffer = as_pixels(image), io.BytesIO()
     kind, options = ("jpeg", {"quality": 90}) if pixels.ndim == 3 and pixels.shape[0] >= 64 else ("png", {})

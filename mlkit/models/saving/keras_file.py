@@ -7,6 +7,7 @@ import json
 import os
 import tempfile
 import warnings
+import zipfile
 
 from mlkit.models.saving.atomic import replacing
 from mlkit.models.saving.folder import replacing_folder
@@ -93,8 +94,6 @@ def _write_folder(model, filepath, overwrite):
 
 
 def _write_archive(model, file):
-    import zipfile
-
     texts = _texts(model)
     with zipfile.ZipFile(file, "w") as archive:
         for name, text in texts.items():
@@ -111,7 +110,7 @@ def _write_archive(model, file):
 
 def write_weights(model, file, skip=()):
     """Write the weights of a model as HDF5 into a binary file object."""
-    import h5py
+    import h5py  # only here: files are read without it
 
     with h5py.File(file, "w") as h5:
         write_state(model, h5, skip)

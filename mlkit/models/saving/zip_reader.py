@@ -4,6 +4,8 @@ import io
 import os
 import re
 import struct
+import zipfile
+import zlib
 
 from mlkit.core.messages import inside
 from mlkit.objects.errors import ModelFileError
@@ -54,8 +56,6 @@ class Archive:
     """
 
     def __init__(self, file, path):
-        import zipfile
-
         self.path = path
         self.size = file.seek(0, os.SEEK_END)
         _check_ends(file, self.size, path)
@@ -119,9 +119,6 @@ class Archive:
 
     def _check_sum(self, name):
         """Read a member through, piece by piece, which compares its size and checksum."""
-        import zipfile
-        import zlib
-
         try:
             size = 0
             with self._zip.open(self.members[name]) as f:
