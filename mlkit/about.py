@@ -6,6 +6,7 @@ import platform
 
 import mlkit
 from mlkit import config
+from mlkit.core.machine import usable_cores
 from mlkit.core.state import state
 
 
@@ -27,7 +28,7 @@ def config_lines():
     return [
         ("mlkit", f"{mlkit.__version__}, Python {platform.python_version()}, {platform.platform()}"),
         ("processor", _processor()),
-        ("cores", f"{_usable_cores()} usable of {os.cpu_count()}; threads: {threads}"),
+        ("cores", f"{usable_cores()} usable of {os.cpu_count()}; threads: {threads}"),
         *((name, _version(name)) for name in ("numpy", "h5py", "jax")),
         ("backend", f"{config.backend()}, devices {', '.join(state.backend.devices())}"),
         *state.backend.libraries().items(),
@@ -42,10 +43,6 @@ def _version(package):
         return importlib.metadata.version(package)
     except importlib.metadata.PackageNotFoundError:
         return "not installed"
-
-
-def _usable_cores():
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
 
 
 _INSTRUCTIONS = ("avx2", "fma", "avx512f", "avx512_bf16", "amx_bf16")

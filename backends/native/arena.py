@@ -6,8 +6,7 @@ import weakref
 import numpy as np
 
 from mlkit.backends.native import pages
-
-ALIGNMENT = 64
+from mlkit.core.machine import CACHE_LINE
 
 
 class Arena(threading.local):
@@ -65,6 +64,6 @@ def aligned(xp, nbytes):
     """An array of bytes that begins at a multiple of the alignment."""
     if xp is np and pages.is_large(nbytes):
         return np.ndarray(nbytes, "uint8", pages.reserve(nbytes))
-    raw = xp.empty(nbytes + ALIGNMENT, "uint8")
-    start = -raw.ctypes.data % ALIGNMENT
+    raw = xp.empty(nbytes + CACHE_LINE, "uint8")
+    start = -raw.ctypes.data % CACHE_LINE
     return raw[start : start + nbytes]

@@ -7,13 +7,13 @@ import threading
 from mlkit.backends.native.pointwise import typed_scalars
 from mlkit.compiler.chain import Chain
 from mlkit.core import dtypes
+from mlkit.core.machine import threshold
 from mlkit.core.spec import Spec
 from mlkit.core.state import state
-from mlkit.core.thresholds import threshold
 from mlkit.primitives.elementwise import cast, nextafter
 
 OF_BITS = (nextafter,)  # what means something else in another dtype
-BLOCK = threshold("chain_at_a_time", 1 << 15, "elements: flat from half to four times as many; below, the calls begin to count")
+BLOCK = threshold("chain_at_a_time")
 
 
 def make(xp):

@@ -5,7 +5,7 @@ import math
 import numpy as np
 
 from mlkit.core import dtypes
-from mlkit.core.thresholds import threshold
+from mlkit.core.machine import threshold
 
 _SCALARS = (bool, int, float, complex)
 
@@ -128,10 +128,8 @@ def _where(xp):
     return where
 
 
-SMALL = threshold("where_by_bits", 4000, "elements: below, one call of a slow function is faster than five calls of fast ones")
-PART = threshold(
-    "where_by_parts", 1000, "elements that one of a condition decides over: from there on they are copied by themselves"
-)
+SMALL = threshold("where_by_bits")
+PART = threshold("where_by_parts")
 
 
 def select_bits(xp, condition, x, y, out=None):

@@ -2,10 +2,10 @@
 
 import itertools
 
+from mlkit.core.machine import threshold
 from mlkit.core.spec import window_padding
-from mlkit.core.thresholds import threshold
 
-BLOCK_BYTES = threshold("columns_at_a_time", 2 << 20, "bytes of columns at a time; measured best between 1 and 4 MB")
+BLOCK_BYTES = threshold("columns_at_a_time")
 
 
 class Geometry:

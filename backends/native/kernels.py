@@ -7,7 +7,7 @@ import numpy as np
 from mlkit.backends.native import pages
 from mlkit.backends.native.elementwise import is_half, quietly, single
 from mlkit.core import dtypes
-from mlkit.core.thresholds import threshold
+from mlkit.core.machine import threshold
 
 
 def make(xp):
@@ -145,9 +145,9 @@ def _picking(xp):
     )
 
 
-WIDE = threshold("rows_in_rounds", 32, "elements of a row from which on rows are combined one by one")
-LONG = threshold("long_runs", 8, "rows of a run from which on it is combined by itself")
-BLOCK = threshold("rows_at_a_time", 1 << 17, "bytes of the rows that are combined at a time, which then stay in a core's cache")
+WIDE = threshold("rows_in_rounds")
+LONG = threshold("long_runs")
+BLOCK = threshold("rows_at_a_time")
 
 
 def _by_rows(xp, function):

@@ -3,9 +3,9 @@
 import math
 
 from mlkit.backends.native.fused import in_single
-from mlkit.core.thresholds import threshold
+from mlkit.core.machine import threshold
 
-_WIDE = threshold("column_sums", 2048, "elements of a row, which NumPy adds at full speed")
+_WIDE = threshold("column_sums")
 
 
 def make(xp):

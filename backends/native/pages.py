@@ -13,9 +13,9 @@ import threading
 import numpy as np
 
 from mlkit.backends.native import threads
-from mlkit.core.thresholds import threshold
+from mlkit.core.machine import threshold
 
-LARGE = threshold("pages", 1 << 22, "bytes; for arrays of that size NumPy asks for huge pages")
+LARGE = threshold("pages")
 AT_ONCE = 1 << 23  # bytes whose pages a thread asks for before it looks whether it is to stop
 
 

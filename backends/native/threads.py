@@ -13,9 +13,9 @@ import warnings
 
 import numpy as np
 
-from mlkit.core.thresholds import threshold
+from mlkit.core.machine import threshold, usable_cores
 
-FOR_A_THREAD = threshold("threads", 1 << 17, "elements that pay for a thread")
+FOR_A_THREAD = threshold("threads")
 epoch = 0  # counts changes: what was prepared for another number of threads is made anew
 listeners = []  # functions called when the number changes
 openmp = None  # the module of the library that brings OpenMP, which puts it here
@@ -26,8 +26,7 @@ _is_forked = False  # whether this process is a forked child that has not yet be
 def count():
     """The number in force: what was set, OMP_NUM_THREADS, or one for each core this process may use."""
     first = os.environ.get("OMP_NUM_THREADS", "").split(",")[0].strip()
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    return _chosen or (int(first) if first.isdigit() and int(first) else cores)
+    return _chosen or (int(first) if first.isdigit() and int(first) else usable_cores())
 
 
 def choose(number):

@@ -2,12 +2,12 @@
 
 import concurrent.futures
 import functools
-import os
 import time
 from typing import NamedTuple
 
 import numpy as np
 
+from mlkit.core.machine import usable_cores
 from mlkit.core.state import state
 from mlkit.core.trace import function
 from mlkit.primitives.linear import matmul
@@ -60,7 +60,7 @@ def _fastest(run, repeat, clock):
 
 def _bandwidth(repeat, clock, size=1 << 24):
     """Bytes a second of a copy of float32 arrays in as many parts as there are cores."""
-    threads = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    threads = usable_cores()
     source, target = np.ones(size, "float32"), np.empty(size, "float32")
     parts = list(zip(np.array_split(target, threads), np.array_split(source, threads)))
     with concurrent.futures.ThreadPoolExecutor(threads) as pool:

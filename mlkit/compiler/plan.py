@@ -11,9 +11,10 @@ import math
 from mlkit.compiler.passes import inplace
 from mlkit.compiler.passes.rewrite import count_uses
 from mlkit.core import debug, dtypes, layout
+from mlkit.core.machine import CACHE_LINE
 from mlkit.core.tensor import Value
 
-ALIGNMENT = 64  # bytes: one cache line, and enough for the widest vector loads
+ALIGNMENT = CACHE_LINE
 
 
 class Operand:

@@ -8,7 +8,7 @@ MLKIT_EAGER    1 nothing is traced: compiled functions run op by op
 MLKIT_EXACT    1 compiled functions compute what their ops do one by one, to the bit (`mlkit.config.set_exact`)
 MLKIT_PROGRAM_MEMORY  bytes of compiled programs that are kept, 536870912 by default (`mlkit.config.set_program_memory`)
 MLKIT_BACKEND  native, jax or the name of an installed backend: the one in force at import
-MLKIT_THRESHOLDS  0 all sizes from which another way of computing pays are 0 (`mlkit/core/thresholds.py`)
+MLKIT_THRESHOLDS  0 all sizes from which another way of computing pays are 0 (`mlkit/core/machine.py`)
 MLKIT_ONEDNN   path of the oneDNN library to use; 0, "off" or "none" for none
 """
 

@@ -2,11 +2,11 @@
 
 import copy
 import math
-import os
 import warnings
 
 import numpy as np
 
+from mlkit.core.machine import usable_cores
 from mlkit.core.settings import image_data_format
 from mlkit.data.dataset import BatchDataset
 from mlkit.data.decode import CHANNELS, check_color_mode, decode_image, resampling, unreadable
@@ -141,7 +141,7 @@ class ImageDataset(BatchDataset):
         self.seed = seed
         self.on_corrupt = on_corrupt
         self.corrupt_files = {}
-        self.workers = min(len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1, 16)
+        self.workers = min(usable_cores(), 16)
         self._decoding = {"size": image_size, "color_mode": color_mode, "interpolation": interpolation, "fit": fit}
         self._decoded = None  # number of the file -> its image, once `cache` is called
 

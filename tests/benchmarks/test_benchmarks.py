@@ -150,3 +150,13 @@ def test_a_measurement_prints_its_figures(script):
     done = subprocess.run(command, capture_output=True, text=True, env=dict(os.environ, OMP_NUM_THREADS="1"))
     assert done.returncode == 0, done.stderr
     assert set(json.loads(done.stdout)) == fields
+
+
+def test_thresholds_are_measured_where_they_are_obeyed(script):
+    thresholds = script("thresholds")
+    for name, case in thresholds.CASES.items():
+        module = importlib.import_module(f"mlkit.{case.module}")
+        assert getattr(module, case.attribute) == thresholds.THRESHOLDS[name].size
+    lines = thresholds.table("where_by_bits", 0.0)
+    assert len(lines) == 1 + len(thresholds.AROUND)
+    assert all("us" in line for line in lines[1:])

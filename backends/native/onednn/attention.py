@@ -16,9 +16,9 @@ from mlkit.backends.native.onednn.row import FLOATS, Row, element_strides
 from mlkit.backends.native.onednn.softmax import backward as softmax_grad
 from mlkit.backends.native.onednn.softmax import forward as softmax
 from mlkit.core.dtypes import as_numpy
-from mlkit.core.thresholds import threshold
+from mlkit.core.machine import threshold
 
-BLOCK_BYTES = threshold("scores_at_a_time", 4 << 20, "bytes of scores at a time")
+BLOCK_BYTES = threshold("scores_at_a_time")
 MASKED = 0.7 * 3.4028234663852886e38  # how much the score of a masked pair is lowered
 LIMITED = (c.CLIP, -MASKED, 3.4028234663852886e38)
 

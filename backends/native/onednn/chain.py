@@ -12,12 +12,12 @@ from mlkit.backends.native.onednn.memory import dense
 from mlkit.backends.native.onednn.passes import GRADIENTS, can_cover, cover, is_known
 from mlkit.backends.native.onednn.primitive import Primitive, or_none, reorder
 from mlkit.backends.native.onednn.row import FLOATS, Row
+from mlkit.core.machine import threshold
 from mlkit.core.spec import Spec, size_of
-from mlkit.core.thresholds import threshold
 from mlkit.primitives.elementwise import cast
 
 MOST_AXES, MOST_POST_OPS = 5, 32
-ALONE = threshold("chain_alone", 1 << 16, "elements: below, NumPy is as fast for a single op")
+ALONE = threshold("chain_alone")
 
 
 @or_none

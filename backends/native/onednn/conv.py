@@ -13,7 +13,7 @@ from mlkit.backends.native.onednn.parts import rows_dense
 from mlkit.backends.native.onednn.primitive import Primitive, or_none
 from mlkit.backends.native.onednn.row import FLOATS, Row, element_strides
 from mlkit.compiler.plan import Operand
-from mlkit.core.thresholds import threshold
+from mlkit.core.machine import threshold
 
 
 def image(operand):
@@ -40,7 +40,7 @@ def _dense_image(shape):
     return _channels_second(rows_dense((n, *cells, channels))[1])
 
 
-FEWEST = threshold("conv_in_blocks", 4, "channels: images of fewer have kernels of their own")
+FEWEST = threshold("conv_in_blocks")
 
 
 def _channels_second(axes):
@@ -90,7 +90,7 @@ def seen(operand, kernel, strides, padding, dilation):
 
 
 _ALGORITHM = c_int(c.CONVOLUTION_DIRECT)
-CACHED = threshold("conv_in_cache", 4 << 20, "elements that stay in the cache from one pass over them to the next")
+CACHED = threshold("conv_in_cache")
 
 
 @or_none

@@ -12,9 +12,9 @@ import numpy as np
 
 from mlkit.backends.native.onednn import memory, primitive
 from mlkit.backends.native.onednn.library import library
+from mlkit.core.machine import CACHE_LINE
 
 GUARD, FILL = 256, 0xFF  # bytes on each side, and their value: in floats of any size a NaN
-_ALIGNMENT = 64
 handed = collections.Counter()  # name of an implementation -> how many buffers it was given
 _alone = threading.Lock()  # branches that run side by side share memory objects
 
@@ -61,9 +61,9 @@ class _Guarded:
 
     def __init__(self, address, size):
         self.place = np.ndarray(size, "uint8", (ctypes.c_uint8 * size).from_address(address))
-        whole = np.full(GUARD + _ALIGNMENT + size + GUARD, FILL, "uint8")
+        whole = np.full(GUARD + CACHE_LINE + size + GUARD, FILL, "uint8")
         before = (
-            GUARD + (address - whole.ctypes.data - GUARD) % _ALIGNMENT
+            GUARD + (address - whole.ctypes.data - GUARD) % CACHE_LINE
         )  # kernels may choose by alignment: the copy has the same
         self.front, self.copy, self.back = whole[:before], whole[before : before + size], whole[before + size :]
         self.copy[:] = self.before = np.array(self.place)

@@ -18,10 +18,9 @@ from mlkit.backends.native.onednn.handover import Memory, address_of, execution
 from mlkit.backends.native.onednn.memory import dense
 from mlkit.backends.native.onednn.primitive import reorder
 from mlkit.core.dtypes import name_of
-from mlkit.core.thresholds import threshold
+from mlkit.core.machine import CACHE_LINE, threshold
 
-ALIGNMENT = 64
-SMALL = threshold("one_thread", 1 << 17, "bytes: elementwise steps of fewer are done by one thread")
+SMALL = threshold("one_thread")
 
 
 class Kernel:
@@ -187,7 +186,7 @@ class _Place:
 
 def padded(size):
     """Bytes up to the next multiple of the alignment."""
-    return -(-size // ALIGNMENT) * ALIGNMENT
+    return -(-size // CACHE_LINE) * CACHE_LINE
 
 
 class _Memories:

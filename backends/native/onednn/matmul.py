@@ -17,10 +17,10 @@ from mlkit.backends.native.onednn.memory import anyhow, dense, strided
 from mlkit.backends.native.onednn.primitive import Primitive, or_none
 from mlkit.backends.native.onednn.row import FLOATS, Row, dense_rows, element_strides
 from mlkit.core.layout import contiguous
-from mlkit.core.thresholds import threshold
+from mlkit.core.machine import threshold
 
-FEW_ROWS = threshold("matmul_laid_out", 16, "rows: so many make it worth while to lay out the other matrix anew")
-SMALL = threshold("matmul_quick", 1 << 18, "multiplications: below, NumPy is done before a primitive is found")
+FEW_ROWS = threshold("matmul_laid_out")
+SMALL = threshold("matmul_quick")
 
 
 @or_none

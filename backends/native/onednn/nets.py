@@ -12,11 +12,11 @@ from mlkit.backends.native.onednn import constants as c
 from mlkit.backends.native.onednn.memory import anyhow, dense
 from mlkit.backends.native.onednn.primitive import Primitive, or_none
 from mlkit.backends.native.onednn.steps import can_fork, made_alone
-from mlkit.core.thresholds import threshold
+from mlkit.core.machine import threshold
 
 FORWARD_IN_TIME, BACKWARD_IN_TIME = 1, 2
 OVERWRITE = 1  # gradients of weights; else they are added to what is there
-CACHED = threshold("recurrent_in_cache", 1 << 20, "bytes of weights that one core holds")
+CACHED = threshold("recurrent_in_cache")
 MOST_PARTS = 32
 
 

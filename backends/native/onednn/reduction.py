@@ -13,9 +13,9 @@ from mlkit.backends.native.onednn.memory import dense
 from mlkit.backends.native.onednn.parts import Declined, product, rows_dense
 from mlkit.backends.native.onednn.row import FLOATS, Row
 from mlkit.core.dtypes import as_numpy
-from mlkit.core.thresholds import threshold
+from mlkit.core.machine import threshold
 
-SMALL = threshold("onednn_sum", 1 << 13, "elements: below, NumPy is as fast")
+SMALL = threshold("onednn_sum")
 BLOCK = 256, 2048  # rows added one after the other: few enough to be exact, many enough to be fast
 
 

@@ -13,12 +13,12 @@ from mlkit.backends.native.onednn.primitive import Primitive, or_none
 from mlkit.backends.native.onednn.row import FLOATS, Row
 from mlkit.compiler.plan import Operand
 from mlkit.core.dtypes import name_of
-from mlkit.core.thresholds import threshold
+from mlkit.core.machine import threshold
 from mlkit.primitives.cells import nearest_cells
 
 # oneDNN writes a table of each axis when the primitive is made, without asking whether there is memory for it
 LONGEST = 1 << 24
-FEWEST = threshold("resample_gradient", 8, "channels: of fewer, products with matrices are up to ten times as fast")
+FEWEST = threshold("resample_gradient")
 _ALGORITHM = {"nearest": c_int(c.RESAMPLING_NEAREST), "linear": c_int(c.RESAMPLING_LINEAR)}
 
 

@@ -10,17 +10,15 @@ from mlkit.compiler.passes.prune import prune
 from mlkit.compiler.passes.rewrite import Rewriter, is_scalar
 from mlkit.core.dtypes import itemsize
 from mlkit.core.layout import nbytes
+from mlkit.core.machine import threshold
 from mlkit.core.op import OPS
 from mlkit.core.tensor import Value
-from mlkit.core.thresholds import threshold
 from mlkit.primitives.blocks import shape_in_blocks
 from mlkit.primitives.fused import blocks  # noqa: F401  (all ops of images are defined)
 from mlkit.primitives.shape import broadcast_to, reshape, sum_
 
-LARGE = threshold("block_channels", 24 << 20, "bytes of an image that the caches do not keep")
-MEDIUM = threshold(
-    "block_channels_beside", 4 << 20, "bytes from which a neighbour of such images is better laid alike than copied"
-)
+LARGE = threshold("block_channels")
+MEDIUM = threshold("block_channels_beside")
 
 
 def block_channels(graph, target):

@@ -2,11 +2,11 @@
 
 from mlkit.compiler.contract import Pass
 from mlkit.compiler.passes.rewrite import Rewriter
+from mlkit.core.machine import threshold
 from mlkit.core.spec import size_of
 from mlkit.core.tensor import Value
-from mlkit.core.thresholds import threshold
 
-LARGEST = threshold("fold", 1 << 14, "elements: larger constants cost more memory than the time they save")
+LARGEST = threshold("fold")
 
 
 def fold(graph, target):

@@ -14,12 +14,12 @@ from mlkit.compiler.contract import Pass
 from mlkit.compiler.liveness import most_alive
 from mlkit.compiler.passes.prune import prune
 from mlkit.core.graph import Call
+from mlkit.core.machine import threshold
 from mlkit.core.spec import size_of
 from mlkit.core.tensor import Value
-from mlkit.core.thresholds import threshold
 from mlkit.primitives.fused.chain import fused_elementwise
 
-SMALLEST = threshold("fuse_chains", 1 << 13, "elements: what fits in the first cache gains little")
+SMALLEST = threshold("fuse_chains")
 READS = 8, 4, 2  # arrays that a segment reads, tried in turn
 LONGEST = 64  # calls in a chain: the work of planning one grows with the square
 

@@ -7,10 +7,10 @@ from mlkit.compiler.passes.prune import prune
 from mlkit.core.dtypes import itemsize
 from mlkit.core.graph import Graph
 from mlkit.core.layout import nbytes
+from mlkit.core.machine import threshold
 from mlkit.core.tensor import Value
-from mlkit.core.thresholds import threshold
 
-_SLACK = threshold("hoist", 4096, "bytes that results may be larger than arguments")
+_SLACK = threshold("hoist")
 
 
 def hoist(graph):

@@ -5,8 +5,8 @@ import itertools
 import math
 
 from mlkit.core import dtypes
+from mlkit.core.machine import threshold
 from mlkit.core.spec import require_elements, show, size_of
-from mlkit.core.thresholds import threshold
 from mlkit.objects.seed_generator import draw_seed
 from mlkit.ops.image.filters import blur
 from mlkit.ops.image.layout import as_batch, check_choice
@@ -21,7 +21,7 @@ from mlkit.primitives.shape import broadcast_to, reshape
 __all__ = ["affine_transform", "elastic_transform", "map_coordinates", "perspective_transform"]
 
 _ORDERS = {"nearest": 0, "bilinear": 1}
-_FEW = threshold("planes", 4, "channels up to which single numbers are gathered and weighted faster than rows of all channels")
+_FEW = threshold("planes")
 _FILL_MODES = ("constant", "nearest", "wrap", "mirror", "reflect")
 
 
