@@ -69,6 +69,11 @@ def test_every_room_has_its_place():
     assert {room(name) for name in MODULES} - {None} == set(HEIGHT)
 
 
+def test_the_docs_show_this_order():
+    figure = (ROOT / "docs" / "how_it_works.md").read_text().partition("## 9. Rooms")[2].split("```")[1]
+    assert [line.strip().partition("   ")[0].strip() for line in figure.strip().splitlines()] == LAYERS
+
+
 def test_nothing_is_imported_from_above():
     found = {str(file): bad for name, (file, tree) in MODULES.items() if (bad := upward(name, tree))}
     assert not found
