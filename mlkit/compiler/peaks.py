@@ -7,9 +7,9 @@ from typing import NamedTuple
 
 import numpy as np
 
+from mlkit.core.function import function
 from mlkit.core.machine import usable_cores
 from mlkit.core.state import state
-from mlkit.core.trace import function
 from mlkit.primitives.linear import matmul
 from mlkit.primitives.movement import full
 from mlkit.primitives.window import conv as convolution

@@ -208,6 +208,10 @@ class Tape:
             tensor.node = new_node()
         self.records.setdefault(tensor.node)
 
+    def follows(self, tensors):
+        """Of each, whether it is a tensor whose uses are noted."""
+        return tuple(type(t) is Tensor and t.node is not None and t.node in (self.records or ()) for t in tensors)
+
     def note_read(self, variable, value):
         """A variable has been read: follow its value if it is trainable."""
         if variable.trainable and self.watch_accessed_variables and self.records is not None:

@@ -115,6 +115,59 @@ class Shapes(Eager):
         self.written[variable] = tensor
 
 
+class Values:
+    """A block in which variables have given values, a dict, and what is assigned stays in it."""
+
+    def __init__(self, values):
+        self.values = values
+        self._outer = None
+
+    def __enter__(self):
+        self._outer = state.top
+        state.top = Keeping(self, self._outer)
+        return self
+
+    def __exit__(self, *_):
+        state.top = self._outer
+
+    def find(self, variable):
+        """The variable's value in the block, or in blocks around it; None if it is the variable's own."""
+        t = self.values.get(variable)
+        keeper = self._outer.keeper
+        return keeper.find(variable) if t is None and keeper is not None else t
+
+    def write(self, variable, tensor):
+        """Note an assignment."""
+        self.values[variable] = Tensor(tensor.data, tensor.node, tensor.slot)
+
+
+class Keeping(Interpreter):
+    """Variables have the values that a block of `Values` has for them, and what is assigned stays there."""
+
+    assigns = False
+
+    def __init__(self, scope, outer):
+        self.keeper, self.outer = scope, outer
+        self.trace, self.tapes = outer.trace, outer.tapes
+
+    def apply(self, op, args, params):
+        return self.outer.apply(op, args, params)
+
+    def read(self, variable):
+        t = self.keeper.values.get(variable)
+        if t is None:
+            return self.outer.read(variable)
+        for tape in self.tapes:
+            tape.note_read(variable, t)
+        return t
+
+    def write(self, variable, tensor):
+        self.keeper.write(variable, tensor)
+
+    def untaped(self):
+        return Keeping(self.keeper, self.outer.untaped()) if self.tapes else self
+
+
 EAGER = State.top = Eager()
 
 

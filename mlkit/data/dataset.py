@@ -6,8 +6,8 @@ import numpy as np
 
 from mlkit import ops
 from mlkit.core import tree
+from mlkit.core.function import function
 from mlkit.core.ownership import own_arrays
-from mlkit.core.trace import function
 from mlkit.data.prefetch import prefetch
 
 

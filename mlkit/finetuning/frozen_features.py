@@ -3,7 +3,7 @@
 import numpy as np
 
 from mlkit import data
-from mlkit.core.trace import function
+from mlkit.core.function import function
 
 
 def features(trunk, x, y=None, sample_weight=None, batch_size=None):

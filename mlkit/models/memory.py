@@ -3,8 +3,8 @@
 import numpy as np
 
 from mlkit.core import dtypes, tree
+from mlkit.core.function import Traced
 from mlkit.core.spec import Spec
-from mlkit.core.trace import Traced
 from mlkit.data.arrays import take
 from mlkit.data.batch import standardize_batch
 from mlkit.layers.tracking import unique

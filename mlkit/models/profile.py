@@ -10,8 +10,8 @@ from mlkit.compiler.timing import collecting
 from mlkit.core import tree
 from mlkit.core.autograd import GRADIENT
 from mlkit.core.graph import spec_of
+from mlkit.core.program import Program
 from mlkit.core.state import state, swapped
-from mlkit.core.trace import Program
 from mlkit.data.batch import standardize_batch
 from mlkit.models.profile_text import html, text
 

@@ -5,11 +5,11 @@ import warnings
 
 from mlkit import ops, optimizers
 from mlkit.core import dtypes, locks, tree
+from mlkit.core.function import function
 from mlkit.core.ownership import own_arrays
 from mlkit.core.spec import Dim, Spec
 from mlkit.core.state import State
 from mlkit.core.tensor import Tensor
-from mlkit.core.trace import function
 from mlkit.data.batch import unpack_x_y_sample_weight
 from mlkit.layers.call_info import call_info
 from mlkit.metrics.reduction import Mean

@@ -1,15 +1,13 @@
 """StatelessScope: variables take other values inside a block, and what is assigned there stays apart."""
 
-from mlkit.core.interpreter import Interpreter
-from mlkit.core.state import state
-from mlkit.core.tensor import Tensor
+from mlkit.core.interpreter import Values
 from mlkit.objects.variable import Variable
 from mlkit.primitives.convert import cast, convert_to_tensor
 
 __all__ = ["StatelessScope"]
 
 
-class StatelessScope:
+class StatelessScope(Values):
     """A block in which given variables have given values, and assignments do not last.
 
     state_mapping: pairs (variable, value). After the block `get_current_value(variable)` tells what was assigned in it, or the
@@ -26,7 +24,7 @@ class StatelessScope:
     def __init__(self, state_mapping=None, collect_losses=False, initialize_variables=True):
         self.collect_losses, self.initialize_variables = collect_losses, initialize_variables
         self.losses = []
-        self.values = {}
+        super().__init__({})
         for variable, value in state_mapping or ():
             if not isinstance(variable, Variable):
                 raise ValueError(f"StatelessScope: expected pairs (Variable, value), but got {variable!r}.")
@@ -36,24 +34,6 @@ class StatelessScope:
                     f"StatelessScope: variable {variable.path!r} has shape {variable.shape}, but its value has shape {t.shape}."
                 )
             self.values[variable] = t
-
-    def __enter__(self):
-        self._outer = state.top
-        state.top = Keeping(self, self._outer)
-        return self
-
-    def __exit__(self, *_):
-        state.top = self._outer
-
-    def find(self, variable):
-        """The variable's value in the block, or in blocks around it; None if it is the variable's own."""
-        t = self.values.get(variable)
-        keeper = self._outer.keeper
-        return keeper.find(variable) if t is None and keeper is not None else t
-
-    def write(self, variable, tensor):
-        """Note an assignment."""
-        self.values[variable] = Tensor(tensor.data, tensor.node, tensor.slot)
 
     def add_loss(self, loss):
         self.losses.append(loss)
@@ -65,30 +45,3 @@ class StatelessScope:
     def get_current_value(self, variable):
         """What the variable is in the block: assigned or mapped; None if neither."""
         return self.values.get(variable)
-
-
-class Keeping(Interpreter):
-    """Variables have the values that a StatelessScope has for them, and what is assigned stays there."""
-
-    assigns = False
-
-    def __init__(self, scope, outer):
-        self.keeper, self.outer = scope, outer
-        self.trace, self.tapes = outer.trace, outer.tapes
-
-    def apply(self, op, args, params):
-        return self.outer.apply(op, args, params)
-
-    def read(self, variable):
-        t = self.keeper.values.get(variable)
-        if t is None:
-            return self.outer.read(variable)
-        for tape in self.tapes:
-            tape.note_read(variable, t)
-        return t
-
-    def write(self, variable, tensor):
-        self.keeper.write(variable, tensor)
-
-    def untaped(self):
-        return Keeping(self.keeper, self.outer.untaped()) if self.tapes else self

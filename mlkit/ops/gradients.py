@@ -2,10 +2,10 @@
 
 from mlkit.core import tree
 from mlkit.core.autograd import CustomVjp, Tape, alias, backward, is_on_tape, record
+from mlkit.core.function import function
 from mlkit.core.interpreter import untaped
 from mlkit.core.state import state
 from mlkit.core.tensor import Tensor
-from mlkit.core.trace import function
 from mlkit.core.variable import BaseVariable
 from mlkit.primitives.convert import as_tensor
 from mlkit.primitives.movement import full

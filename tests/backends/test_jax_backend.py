@@ -8,9 +8,9 @@ import pytest
 
 from mlkit import ops
 from mlkit.core.backend import backend, device, get_backend, set_backend, using
+from mlkit.core.function import function
 from mlkit.core.op import OPS
 from mlkit.core.tensor import Tensor
-from mlkit.core.trace import function
 from mlkit.ops.gradients import value_and_grad
 
 

@@ -14,12 +14,12 @@ from mlkit.compiler.cost import call_flops
 from mlkit.compiler.passes import optimize
 from mlkit.core import dtypes, layout
 from mlkit.core.backend import get_backend
+from mlkit.core.function import function
 from mlkit.core.graph import Call
 from mlkit.core.op import OPS, Op
 from mlkit.core.spec import Spec
 from mlkit.core.state import swapped
 from mlkit.core.tensor import Tensor, Value, as_arrays
-from mlkit.core.trace import function
 from mlkit.core.traits import Traits
 from mlkit.primitives.fused.blocks import from_blocks, to_blocks
 from mlkit.primitives.fused.epilogue import matmul_bias_act

@@ -9,8 +9,8 @@ import numpy as np
 
 import mlkit
 from mlkit.core import dtypes
+from mlkit.core.program import Program as Traced
 from mlkit.core.tensor import Tensor
-from mlkit.core.trace import Program as Traced
 from mlkit.ops import convert_to_tensor
 from tests.fuzz import noise
 from tests.fuzz.rows import REFUSALS

@@ -8,8 +8,8 @@ from mlkit.backends.jax_adapter.evaluation import exact
 from mlkit.backends.jax_adapter.oracle import differentiated
 from mlkit.core import dtypes
 from mlkit.core.garbage import uncollected
+from mlkit.core.program import Program as Traced
 from mlkit.core.tensor import Tensor
-from mlkit.core.trace import Program as Traced
 from mlkit.ops import convert_to_tensor
 from tests.fuzz.program import is_float, weights
 from tests.xla import QUICK

@@ -8,7 +8,7 @@ import pickle
 import numpy as np
 
 import mlkit
-from mlkit.core.trace import function
+from mlkit.core.function import function
 from mlkit.ops.gradients import GradientTape
 
 COPIES = {"deepcopy": copy.deepcopy, "pickle": lambda x: pickle.loads(pickle.dumps(x))}

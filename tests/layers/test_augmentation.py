@@ -145,7 +145,7 @@ def test_bad_options():
 def test_augmentations_of_others_compiled(make):
     x = images()
     layer = make()
-    compiled = mlkit.core.trace.function(lambda x: layer(x, training=True))
+    compiled = mlkit.core.function.function(lambda x: layer(x, training=True))
     first, second = compiled(mlkit.ops.convert_to_tensor(x)).numpy(), compiled(mlkit.ops.convert_to_tensor(x)).numpy()
     assert first.shape == x.shape
     assert np.isfinite(first).all()

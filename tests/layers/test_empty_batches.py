@@ -8,7 +8,7 @@ import pytest
 
 import mlkit
 from mlkit import layers
-from mlkit.core.trace import function
+from mlkit.core.function import function
 from mlkit.ops.gradients import GradientTape
 from tests.layers.check_layer import arrays, call, flat, make
 from tests.layers.samples import SAMPLES

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from mlkit import losses, ops
-from mlkit.core.trace import function
+from mlkit.core.function import function
 from mlkit.objects.variable import Variable
 from mlkit.ops.gradients import grad
 from tests.losses.against_keras import assert_close, data, keras, softmax

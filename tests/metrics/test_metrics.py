@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from mlkit import metrics, ops
-from mlkit.core.trace import function
+from mlkit.core.function import function
 from mlkit.objects.variable import Variable
 from tests.losses.against_keras import assert_close, data, keras, softmax
 

@@ -15,10 +15,10 @@ import pytest
 from mlkit import ops
 from mlkit.backends.native import table
 from mlkit.backends.native.onednn import library
+from mlkit.core.function import function
 from mlkit.core.op import OPS
 from mlkit.core.spec import compatible, show
 from mlkit.core.tensor import Tensor
-from mlkit.core.trace import function
 from mlkit.primitives.convert import as_tensor
 from tests.ops.checks import call_of, directional, flat, gradients, host, is_float, symbols, weighted_sum, weights
 from tests.ops.sample import gather, ids, is_smooth

@@ -9,7 +9,7 @@ import keras
 import numpy as np
 
 from mlkit import constraints, optimizers
-from mlkit.core.trace import function
+from mlkit.core.function import function
 from mlkit.objects.variable import Variable
 
 to_numpy = keras.ops.convert_to_numpy

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from mlkit import ops, optimizers
-from mlkit.core.trace import function
+from mlkit.core.function import function
 from mlkit.objects.variable import Variable
 from mlkit.optimizers import SGD, Adam, Optimizer, schedules
 

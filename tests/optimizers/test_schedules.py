@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from mlkit.core.trace import function
+from mlkit.core.function import function
 from mlkit.optimizers import schedules
 from tests.optimizers.against_keras import keras
 

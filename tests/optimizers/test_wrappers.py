@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from mlkit import optimizers
-from mlkit.core.trace import function
+from mlkit.core.function import function
 from mlkit.objects.variable import Variable
 from mlkit.optimizers import SGD, Adam, LossScaleOptimizer, MultiOptimizer, OptimizerMap, RMSprop
 from tests.optimizers.against_keras import keras

@@ -1,0 +1,110 @@
+"""A compiled function under a tape: one program runs forwards and hands out what another needs to run backwards."""
+
+import numpy as np
+
+from mlkit.core import dtypes, locks, tree
+from mlkit.core.autograd import CustomVjp, Tape, backward, record, vjp_of
+from mlkit.core.graph import Graph
+from mlkit.core.interpreter import EAGER, Values
+from mlkit.core.program import Program, is_array, is_tensor
+from mlkit.core.state import state
+from mlkit.core.tensor import Tensor, Value
+from mlkit.core.variable import BaseVariable
+
+
+def owned(array):
+    """An array of the caller's as a Tensor: it is needed later, when the caller may have changed it."""
+    return Tensor(state.backend.asarray(array, dtypes.name_of(array.dtype)))
+
+
+def zeros(spec):
+    return owned(np.zeros(spec.shape, dtypes.as_numpy(spec.dtype)))
+
+
+class DifferentiatedProgram(Program):
+    """The program of a function whose gradients a tape may ask for.
+
+    wanted: of each array among the arguments, whether its gradient is. That of each trainable variable it reads is. What the backward
+    program needs of the forward one's intermediate results are further results of that.
+    """
+
+    def __init__(self, fn, args, kwargs, wanted, due=False):
+        self._function, self._wanted = fn, wanted
+        super().__init__(self._forward, args, kwargs, due=due)
+        self.name = getattr(fn, "__name__", type(fn).__name__)
+        self._backward = None  # compiled when the first gradient is asked for
+
+    def _forward(self, *args, **kwargs):
+        trace, tape = state.top, Tape()
+        arrays = [t for t in tree.flatten((args, kwargs)) if type(t) is Tensor]
+        sources = [t for t, w in zip(arrays, self._wanted) if w]
+        with tape:
+            for t in sources:
+                tape.follow(t)
+            out = self._function(*args, **kwargs)
+        ends = [trace.read(x) if isinstance(x, BaseVariable) else x for x in tree.flatten(out) if is_tensor(x)]
+        self._is_float = [dtypes.is_float(t.dtype) or t.dtype in dtypes.COMPLEX for t in ends]
+        ends = [t for t, f in zip(ends, self._is_float) if f]
+        calls, first = trace.graph.calls, len(trace.graph.calls)
+        seeds = [Tensor(Value(t.spec)) for t in ends]
+        sources += [t for v, t in trace.reads.items() if v.trainable]
+        grads = backward(tape.records, ends, seeds, sources, consume=True)
+        self._has_gradient = [g is not None for g in grads]
+        graph = Graph(calls=calls[first:], outputs=[g.data for g in grads if g is not None])
+        del calls[first:]
+        given = {id(t.data): ("argument", i) for i, t in enumerate(arrays)}
+        given.update({id(t.data): ("variable", i) for i, t in enumerate(trace.reads.values())})
+        own = {id(s.data) for s in seeds}
+        needed = [v for v in graph.free_values() if id(v) not in own]
+        graph.inputs = [*needed, *(s.data for s in seeds)]
+        # where the backward program's inputs come from; None: from the forward one
+        self._sources = [given.get(id(v)) for v in needed]
+        self.gradient_graph = graph
+        return out, [Tensor(v) for v, source in zip(needed, self._sources) if source is None]
+
+    def taped(self, args, kwargs, leaves, arrays):
+        """Run it on these arguments, whose leaves and arrays are given, and note the call as one on the open tape."""
+        with locks.Held(self._locks):
+            values = [v.tracked_value() for v in self.reads]
+            out, kept = self(list(arrays))
+        inputs = [leaf if type(leaf) is Tensor else owned(leaf) for leaf in filter(is_array, leaves)]
+        tracked = [*inputs, *values]
+        results = [t for t in tree.flatten(out) if type(t) is Tensor]
+
+        def vjp(g, y, *xs):
+            gs = g if type(g) is tuple else (g,)
+            if state.top is not EAGER:  # a tape notes the gradient, or a trace takes it: op by op
+                return self._differentiated(args, kwargs, xs, gs)
+            return self._gradients(inputs, values, kept, results, gs)
+
+        if results:
+            record(CustomVjp(vjp), tuple(tracked), {}, tuple(results) if len(results) > 1 else results[0], state.top.tapes)
+        return out
+
+    def _gradients(self, inputs, values, kept, results, gs):
+        if self._backward is None:
+            self.gradient_graph.is_due = True
+            self._backward = state.backend.compile(self.gradient_graph)
+        kept = iter(kept)
+        places = {"argument": inputs, "variable": values}
+        arrays = [next(kept).data if s is None else places[s[0]][s[1]].data for s in self._sources]
+        seeds = [g for g, is_float in zip(gs, self._is_float) if is_float]
+        floats = [t for t, is_float in zip(results, self._is_float) if is_float]
+        arrays += [(zeros(t.spec) if g is None else g).data for t, g in zip(floats, seeds)]
+        found = map(Tensor, self._backward(arrays))
+        found = iter([next(found) if has else None for has in self._has_gradient])
+        of_arrays = [next(found) if w else None for w in self._wanted]
+        return (*of_arrays, *(next(found) if trainable else None for trainable in self.flags))
+
+    def _differentiated(self, args, kwargs, xs, gs):
+        """The same as ops that tapes note: the function runs anew, on the values that its variables had."""
+        n = len(self._wanted)
+
+        def rerun(*tensors):
+            given = iter(tensors[:n])
+            again = tree.map_structure(lambda leaf: next(given) if is_array(leaf) else leaf, (args, kwargs))
+            with Values(dict(zip(self.reads, tensors[n:]))):
+                out = self._function(*again[0], **again[1])
+            return tuple(x.tracked_value() if isinstance(x, BaseVariable) else x for x in tree.flatten(out) if is_tensor(x))
+
+        return vjp_of(rerun, xs, tuple(gs))

@@ -1,0 +1,125 @@
+"""Program: one trace of a function, compiled, with the variables that it reads and writes."""
+
+import numpy as np
+
+from mlkit.core import debug, dtypes, locks, tree
+from mlkit.core.garbage import uncollected
+from mlkit.core.ownership import held_elsewhere
+from mlkit.core.program_cache import uses
+from mlkit.core.spec import Spec
+from mlkit.core.state import state, swapped
+from mlkit.core.tensor import Tensor
+from mlkit.core.trace import Trace
+from mlkit.core.variable import BaseVariable
+
+
+class Program:
+    """One trace of a function, compiled: inputs are its array arguments followed by the variables it reads."""
+
+    @uncollected()
+    def __init__(self, fn, args, kwargs, compiled=True, due=False):
+        trace = Trace()
+
+        def symbol(leaf):
+            return trace.input(borrowed(leaf).spec) if is_array(leaf) else leaf
+
+        with swapped(top=trace):
+            inputs = tree.map_structure(symbol, (args, kwargs))
+            out = fn(*inputs[0], **inputs[1])
+        leaves = tree.flatten(out)
+        self.name = getattr(fn, "__name__", type(fn).__name__)
+        self.reads, self.writes = list(trace.reads), list(trace.writes)
+        self.flags = [v.trainable for v in self.reads]
+        self.static = [None if is_tensor(x) else (x,) for x in leaves]
+        self.out = tree.map_structure(lambda x: None, out)  # the form only: the leaves would keep the trace alive
+        results = [(trace.read(x) if isinstance(x, BaseVariable) else x).data for x in leaves if is_tensor(x)]
+        self.graph = trace.graph
+        first = len(self.graph.inputs)
+        self.graph.inputs += [t.data for t in trace.reads.values()]
+        self.graph.state, self.graph.is_due = len(self.reads), due
+        self.graph.outputs = results + [t.data for t in trace.writes.values()]
+        place = {v: first + i for i, v in enumerate(self.reads)}
+        self.graph.successors = {place[v]: len(results) + i for i, v in enumerate(self.writes) if v in place}
+        if debug.LEVEL >= 1:
+            debug.say(f"traced {self.name}: {len(self.graph.calls)} calls, {len(self.graph.inputs)} inputs")
+        self.run = state.backend.compile(self.graph) if compiled else None
+        self.nbytes = self.run.nbytes if compiled else 0
+        self.home = None  # the function that keeps it, weakly, and its signature there
+        self.used = next(uses)  # when that was last
+        self._locks = [v.lock for v in dict.fromkeys([*self.reads, *self.writes])]
+
+    @property
+    def plan(self):
+        """The Plan of its memory."""
+        plan = self.run.plan
+        if plan is None:
+            raise NotImplementedError(f"memory_report: the {state.backend.name} backend does not plan memory itself.")
+        return plan
+
+    def fits(self):
+        """Whether the variables it reads are trainable or not as they were when it was traced."""
+        return all(v.trainable is f for v, f in zip(self.reads, self.flags))
+
+    def drop(self):
+        """Have its function forget it."""
+        function, key = self.home
+        if function() is not None:
+            function().forget(self, key)
+
+    def __repr__(self):
+        inputs = self.graph.inputs[: len(self.graph.inputs) - self.graph.state]
+        return f"{self.name}({', '.join(f'{v.dtype}{list(v.shape)}' for v in inputs)})"
+
+    def __call__(self, arrays):
+        """Run it. What it reads is of one moment, and nobody else changes it before all is written."""
+        if self.writes:
+            with locks.Writing(self._locks):
+                return self._run_alone(arrays)
+        values = locks.together(self._values, self._locks)  # held to the end, so that nobody else writes into their memory
+        arrays += [t.data for t in values]
+        return self._packed(self.run(arrays))
+
+    def _run_alone(self, arrays):
+        run, values, first = self.run.current(), self._values(), len(arrays)
+        arrays += [t.data for t in values]
+        taken, nodes = [i - first for i in run.overwrites], [v._value.node for v in self.writes]
+        try:
+            for k in taken:
+                del self.reads[k]._value  # who reads it now waits; so that nobody gets hold of what is going to be overwritten
+                if held_elsewhere(values, k, owners=0):
+                    arrays[first + k] = state.backend.own(values[k].data)
+            results = run(arrays)
+        except BaseException:
+            for k in taken:
+                vars(self.reads[k]).setdefault("_value", values[k])
+            raise
+        n = len(results) - len(self.writes)
+        for v, a, node in zip(self.writes, results[n:], nodes):
+            v._value = Tensor(a, node)
+        return self._packed(results[:n])
+
+    def _values(self):
+        return [v._value for v in self.reads]
+
+    def _packed(self, results):
+        """What the function returns, of the arrays among it."""
+        tensors = iter(results)
+        return tree.pack_sequence_as(self.out, [s[0] if s else Tensor(next(tensors)) for s in self.static])
+
+
+def is_tensor(x):
+    return type(x) is Tensor or isinstance(x, BaseVariable)
+
+
+def is_array(x):
+    """Whether an argument of a traced function is data (becomes a graph input) rather than part of the signature."""
+    return type(x) is Tensor or type(x) is Spec or isinstance(x, (np.ndarray, np.generic))
+
+
+def borrowed(x):
+    """An array among the arguments as a Tensor for one run; a Spec as one without a value."""
+    if type(x) is Tensor:
+        return x
+    if type(x) is Spec:
+        return Tensor(x)
+    return Tensor(state.backend.borrow(x, dtypes.name_of(x.dtype)))
