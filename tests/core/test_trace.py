@@ -91,11 +91,11 @@ class TestSignatures:
 
 
 class TestWhatRuns:
-    def test_inlined_in_a_trace_and_under_a_tape(self):
+    def test_inlined_in_a_trace_and_under_two_tapes(self):
         f, traces = counted(lambda x: x * x)
         assert "mul" in str(mlkit.function(lambda x: f(x) + 1).graph(ops.ones(2)))
         x = ops.array(3.0)
-        with mlkit.GradientTape() as tape:
+        with mlkit.GradientTape(), mlkit.GradientTape() as tape:
             tape.watch(x)
             y = f(x)
         assert float(tape.gradient(y, x)) == 6.0
