@@ -4,6 +4,8 @@
 import ast
 import pathlib
 import re
+import subprocess
+import sys
 import tomllib
 
 import pytest
@@ -100,3 +102,32 @@ def test_an_import_from_above_is_found(line):
     assert late(ast.parse(f"def f():\n    {line}"))
     assert not upward("mlkit.saving", ast.parse(line))
     assert not late(ast.parse(line))
+
+
+HEAVY = "numpy PIL cupy h5py jax matplotlib ml_dtypes tqdm".split()
+
+
+@pytest.mark.parametrize(
+    "line, none_of",
+    [("import mlkit", HEAVY), ("import mlkit; mlkit.layers.Dense; mlkit.Model", HEAVY[1:])],
+    ids=["mlkit", "Model"],
+)
+def test_what_is_heavy_is_not_imported_beforehand(line, none_of):
+    code = f"import sys; {line}; print(*[name for name in {none_of} if name in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT, check=True)
+    assert done.stdout.split() == []
+
+
+@pytest.mark.slow
+def test_any_module_may_be_imported_first():
+    """A circle that a package makes by what it offers shows itself to whoever comes from another side."""
+    code = (
+        "import importlib, os, sys, inspect, numpy\n"  # what all need; each module then is the first of mlkit in a fork of this
+        "for name in sys.argv[1:]:\n"
+        "    if not (child := os.fork()):\n"
+        "        importlib.import_module(name)\n"
+        "        os._exit(0)\n"
+        "    assert not os.waitpid(child, 0)[1], name\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code, *MODULES], capture_output=True, text=True, cwd=ROOT)
+    assert done.returncode == 0, done.stderr

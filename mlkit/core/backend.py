@@ -230,6 +230,11 @@ def set_backend(backend):
         holder.backend, holder.kernels = chosen, chosen.kernels
 
 
+def choose_default():
+    """Use the backend that MLKIT_BACKEND names, native unless it does."""
+    set_backend(debug.BACKEND)
+
+
 def backend():
     """Name of the backend in force."""
     return state.backend.name
@@ -256,6 +261,3 @@ def device(device_name):
     chosen = state.backend.on(full)
     with swapped(device=full, backend=chosen, kernels=chosen.kernels):
         yield
-
-
-State.choose_backend = lambda: set_backend(debug.BACKEND)

@@ -1,6 +1,7 @@
 """What an op call depends on besides its arguments: who interprets it, the layer's call it stands in, the backend. One object a thread."""
 
 import contextlib
+import importlib
 import itertools
 import threading
 import weakref
@@ -11,7 +12,6 @@ from mlkit.core.call import CallContext
 class State(threading.local):
     top = None  # the Interpreter that is asked first; `core.interpreter` puts one there that runs kernels
     call = CallContext()  # of the innermost layer that is being called
-    choose_backend = None  # a function that puts the default backend, and its kernels, in force; given by core.backend
     device = None  # name given to `device(...)`, or None for the backend's default
     variable_hook = None  # while a model file is read: (initializer, shape, dtype, path) -> initializer, or raises
     times = None  # (list for the `Times` of programs made, clock) while `core.timing.collecting` is open
@@ -25,7 +25,7 @@ class State(threading.local):
         """The backend in force and the table of its kernels, when one of them is asked for first."""
         if name not in ("backend", "kernels"):
             raise AttributeError(f"the state has no {name!r}")
-        State.choose_backend()
+        importlib.import_module("mlkit.core.backend").choose_default()  # by its name, for it stands on this module
         return getattr(self, name)
 
 
