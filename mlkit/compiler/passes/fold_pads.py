@@ -1,34 +1,32 @@
 """Folding: margins of zeros around a convolution's input are the convolution's own padding; nothing needs to be copied."""
 
 from mlkit.compiler.contract import Pass
-from mlkit.compiler.passes.rewrite import Rewriter
+from mlkit.compiler.passes.pattern import Pattern, rewritten
 from mlkit.primitives.fused.epilogue import conv_bias_act
 from mlkit.primitives.movement import pad, slice_
 from mlkit.primitives.window import conv, conv_input, conv_kernel
 
 _CONVOLUTIONS = (conv, conv_bias_act, conv_kernel)
+_OF_PADDED = Pattern(_CONVOLUTIONS, Pattern(pad, "x", call="padded"))
+_PART_OF_GRADIENT = Pattern(slice_, Pattern(conv_input, call="gradient", alone=True))
 
 
 def fold_pads(graph, target=None):
     """The graph with pad + convolution, and with the gradient of such a pair, as one call."""
-    rewriter = Rewriter(graph)
+    return rewritten(graph, (_OF_PADDED, _padding_itself), (_PART_OF_GRADIENT, _without_margins))
 
-    def rule(call):
-        if call.op in _CONVOLUTIONS and call.params["padding"] != "same":
-            padded = rewriter.maker(call.args[0], pad)
-            margins = padded and _margins(padded.params)
-            if margins:
-                padding = _joined(call.params["padding"], margins)
-                return rewriter.add(call.op, (padded.args[0], *call.args[1:]), dict(call.params, padding=padding))
-        elif call.op is slice_:
-            made = rewriter.maker(call.args[0], conv_input)
-            if made and rewriter.uses.get(id(call.args[0])) == 1 and made.params["padding"] != "same":
-                margins = _cut(call, made.outs[0].shape)
-                if margins:
-                    params = dict(made.params, shape=call.outs[0].shape, padding=_joined(made.params["padding"], margins))
-                    return rewriter.add(conv_input, made.args, params)
 
-    return rewriter.run(rule)
+def _padding_itself(rewriter, call, x, padded):
+    margins, padding = _margins(padded.params), call.params["padding"]
+    if margins and padding != "same":
+        return rewriter.add(call.op, (x, *call.args[1:]), dict(call.params, padding=_joined(padding, margins)))
+
+
+def _without_margins(rewriter, call, gradient):
+    margins, padding = _cut(call, gradient.outs[0].shape), gradient.params["padding"]
+    if margins and padding != "same":
+        params = dict(gradient.params, shape=call.outs[0].shape, padding=_joined(padding, margins))
+        return rewriter.add(conv_input, gradient.args, params)
 
 
 def _margins(params):

@@ -1,11 +1,14 @@
 """Fusion of batch normalization with relu behind it, and of their gradients: two passes over memory less each way."""
 
 from mlkit.compiler.contract import Pass
+from mlkit.compiler.passes.pattern import Pattern, replaced
 from mlkit.compiler.passes.prune import prune
 from mlkit.compiler.passes.rewrite import Rewriter
 from mlkit.primitives.fused.activation import relu, relu_grad
 from mlkit.primitives.fused.norm_relu import batch_norm_relu, batch_norm_relu_grad
 from mlkit.primitives.fused.normalization import batch_norm, batch_norm_grad
+
+_BACKWARD = Pattern(batch_norm_grad, Pattern(relu_grad, "g", "y", alone=True), "x")
 
 
 def fuse_norm_relu(graph, target):
@@ -27,7 +30,7 @@ class _Fusion(Rewriter):
         if call.op is relu and id(call.args[0]) in self.masks:
             return call.args[0]
         if call.op is batch_norm_grad:
-            return self._backward(call)
+            return replaced(self, call, _BACKWARD, _Fusion._backward)
 
     def _forward(self, call):
         y = call.outs[0]
@@ -36,14 +39,10 @@ class _Fusion(Rewriter):
             self.masks[id(results[0])] = call.args[0], mask
             return tuple(results)
 
-    def _backward(self, call):
-        g, x, *rest = call.args
-        gradient = self.maker(g, relu_grad)
-        if gradient is None or self.uses.get(id(g)) != 1:
-            return None
-        source, mask = self.masks.get(id(gradient.args[1]), (None, None))
+    def _backward(self, call, g, y, x):
+        source, mask = self.masks.get(id(y), (None, None))
         if source is x:
-            return self.add(batch_norm_relu_grad, (gradient.args[0], x, *rest, mask), call.params)
+            return self.add(batch_norm_relu_grad, (g, *call.args[1:], mask), call.params)
 
 
 PASS = Pass("fuse_norm_relu", fuse_norm_relu, needs=(batch_norm,))

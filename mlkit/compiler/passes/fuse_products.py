@@ -1,6 +1,7 @@
 """Fusion of matrix products and convolutions with what follows them: a bias, a tensor added, an activation."""
 
 from mlkit.compiler.contract import Pass
+from mlkit.compiler.passes.pattern import Pattern, replaced
 from mlkit.compiler.passes.prune import prune
 from mlkit.compiler.passes.rewrite import Rewriter
 from mlkit.core.dtypes import FLOATS
@@ -11,6 +12,9 @@ from mlkit.primitives.linear import matmul
 from mlkit.primitives.window import conv
 
 _BARE, _FUSED = (matmul, conv), (matmul_bias_act, conv_bias_act)
+_PRODUCT = Pattern((*_BARE, *_FUSED), call="product", alone=True)
+_SUM = Pattern(add, _PRODUCT, "other")
+_ACTIVATION = Pattern(lambda op: op.traits.epilogues, _PRODUCT)
 
 
 def fuse_products(graph, target):
@@ -24,46 +28,33 @@ class _Fusion(Rewriter):
     def _rule(self, call):
         if call.outs[0].dtype not in FLOATS:
             return None
-        if call.op is add:
-            for y, bias in (call.args, call.args[::-1]):
-                product = self._before(y, call, _BARE)
-                if product and _is_bias(bias, y):
-                    return self._fused(call, product, (*product.args, bias), dict(product.params, act=None))
-            return self._added(call)
-        elif call.op.traits.epilogues:
-            return self._activated(call)
-
-    def _added(self, call):
-        """Sum with a tensor of the same shape, of which residual connections have many."""
-        for y, other in (call.args, call.args[::-1]):
-            if type(other) is Value and other.shape == call.outs[0].shape and other is not y:
-                bare = self._before(y, call, _BARE)
-                if bare:
-                    return self._fused(call, bare, (*bare.args, None, other), dict(bare.params, act=None))
-                done = self._before(y, call, _FUSED)
-                if done and done.params["act"] is None and len(done.args) == 3:
-                    return self._fused(call, done, (*done.args, other), done.params)
-
-    def _activated(self, call):
-        act = act_of(call)
-        bare = self._before(call.args[0], call, _BARE)
-        if bare:
-            return self._fused(call, bare, (*bare.args, None), dict(bare.params, act=act))
-        done = self._before(call.args[0], call, _FUSED)
-        if done and done.params["act"] is None:
-            return self._fused(call, done, done.args, dict(done.params, act=act))
-
-    def _before(self, x, call, ops):
-        """The call of one of these ops that makes x and is needed for nothing else, or None."""
-        maker = self.maker(x)
-        if maker and maker.op in ops and self.uses.get(id(x)) == 1 and x.shape == call.outs[0].shape:
-            return maker
-        return None
-
-    def _fused(self, call, product, args, params):
-        out = self.add(product.op.variants.get("bias_act", product.op), args, params)
-        self.uses[id(out)] = self.uses.get(id(call.outs[0]), 0)
+        out = replaced(self, call, _SUM, _added) if call.op is add else replaced(self, call, _ACTIVATION, _activated)
+        if out is not None:
+            self.uses[id(out)] = self.uses.get(id(call.outs[0]), 0)
         return out
+
+
+def _added(rewriter, call, product, other):
+    """The sum with a bias or, as residual connections have many, with a tensor of the same shape."""
+    y = product.outs[0]
+    _, _, bias, residual = (*product.args, None, None)[:4]
+    if y.shape != call.outs[0].shape or product.params.get("act") or residual is not None:
+        return None
+    if product.op in _BARE and _is_bias(other, y):
+        return _fused(rewriter, product, other)
+    if type(other) is Value and other.shape == y.shape and other is not y:
+        return _fused(rewriter, product, bias, other)
+
+
+def _activated(rewriter, call, product):
+    act = act_of(call)
+    if act is not None and not product.params.get("act"):
+        return _fused(rewriter, product, *(product.args[2:] or (None,)), act=act)
+
+
+def _fused(rewriter, product, *added, act=None):
+    op = product.op.variants.get("bias_act", product.op)
+    return rewriter.add(op, (*product.args[:2], *added), dict(product.params, act=act))
 
 
 def _is_bias(bias, y):

@@ -9,24 +9,12 @@ import functools
 import numpy as np
 
 from mlkit.compiler.contract import Pass
+from mlkit.compiler.passes.pattern import Pattern, replaced
 from mlkit.compiler.passes.rewrite import Rewriter, is_scalar
 from mlkit.core import dtypes
 from mlkit.core.graph import Call, spec_of
 from mlkit.core.tensor import Value
-from mlkit.primitives.elementwise import (
-    add,
-    cast,
-    ceil,
-    floor,
-    mul,
-    neg,
-    pow_,
-    round_,
-    sqrt,
-    stop_gradient,
-    sub,
-    where,
-)  # fmt: skip
+from mlkit.primitives import elementwise as el
 from mlkit.primitives.fused.activation import relu_grad
 from mlkit.primitives.fused.mask import masked_scale
 from mlkit.primitives.movement import concat, flip, full, pad, slice_
@@ -46,6 +34,17 @@ def rule_where(takes):
 
     def note(function):
         RULES.append((takes, function))
+        return function
+
+    return note
+
+
+def rule_of(*args, **options):
+    """Make a function of (rewriter, call, **found) a rule for calls that fit a `Pattern`, of these arguments."""
+    pattern = Pattern(*args, **options)
+
+    def note(function):
+        RULES.append((pattern.takes, lambda rewriter, call: replaced(rewriter, call, pattern, function)))
         return function
 
     return note
@@ -130,37 +129,31 @@ def once_is_enough(rewriter, call):
     return x if x is y and _same(x, call) else None
 
 
-@rule(add, sub)
-def of_negative(rewriter, call):
-    """x + -y -> x - y, x - -y -> x + y, -x + y -> y - x"""
-    x, y = call.args
-    minus = rewriter.maker(y, neg)
-    if minus and type(x) is Value:
-        return rewriter.add(sub if call.op is add else add, (x, minus.args[0]), {})
-    minus = rewriter.maker(x, neg)
-    if minus and call.op is add and type(y) is Value:
-        return rewriter.add(sub, (y, minus.args[0]), {})
+@rule_of((el.add, el.sub), "x", Pattern(el.neg, "y"))
+def of_negative(rewriter, call, x, y):
+    """x + -y -> x - y, x - -y -> x + y, -y + x -> x - y"""
+    return rewriter.add(el.sub if call.op is el.add else el.add, (x, y), {}) if type(x) is Value else None
 
 
-@rule(pow_)
+@rule(el.pow_)
 def small_power(rewriter, call):
     """x ** 2 -> x * x, x ** 0.5 -> sqrt(x)"""
     x, y = call.args
     if type(x) is Value and is_scalar(y) and x.dtype in dtypes.FLOATS:
         if y == 2:
-            return rewriter.add(mul, (x, x), {})
+            return rewriter.add(el.mul, (x, x), {})
         if y == 0.5:
-            return rewriter.add(sqrt, (x,), {})
+            return rewriter.add(el.sqrt, (x,), {})
 
 
-@rule(floor, ceil, round_)
+@rule(el.floor, el.ceil, el.round_)
 def round_already(rewriter, call):
     """floor of integers -> the integers"""
     x = call.args[0]
     return x if type(x) is Value and x.dtype not in dtypes.FLOATS else None
 
 
-@rule(where)
+@rule(el.where)
 def either_way(rewriter, call):
     """where(c, x, x) -> x"""
     _, x, y = call.args
@@ -176,11 +169,11 @@ def of_dropped(rewriter, call):
     if dropped and dropped.params["scale"] >= 1:  # smaller ones could turn the smallest numbers into 0
         for other in rewriter.users(dropped.args[1]):
             if other.op is dropped.op and other.params == dropped.params and other.args[0] is y:
-                scaled = rewriter.add(mul, (dropped.args[0], dropped.params["scale"]), {})
+                scaled = rewriter.add(el.mul, (dropped.args[0], dropped.params["scale"]), {})
                 return rewriter.add(call.op, (scaled, other.outs[0]), {})
 
 
-@rule(where)
+@rule(el.where)
 def decided(rewriter, call):
     """where(True, x, y) -> x, where(False, x, y) -> y"""
     condition, x, y = call.args
@@ -225,19 +218,19 @@ def _number(call):
 # ---- dtypes and shapes -------------------------------------------------------------------------------------------------
 
 
-@rule(stop_gradient)
+@rule(el.stop_gradient)
 def no_gradient_here(rewriter, call):
     """stop_gradient(x) -> x: when a graph is compiled, gradients are in it already"""
     return call.args[0]
 
 
-@rule(cast)
+@rule(el.cast)
 def cast_chain(rewriter, call):
     """cast to the same dtype -> x; cast(cast(x)) -> cast(x) if the first one loses nothing"""
     x, dtype = call.args[0], call.params["dtype"]
     if _same(x, call):
         return x
-    inner = rewriter.maker(x, cast)
+    inner = rewriter.maker(x, el.cast)
     source = inner.args[0] if inner else None
     if type(source) is Value and dtypes.result_type(source.dtype, x.dtype) == x.dtype and _exact(source.dtype, x.dtype):
         return source if source.dtype == dtype else rewriter.add(call.op, (source,), call.params)
@@ -275,20 +268,17 @@ def last_one_counts(rewriter, call):
     return rewriter.add(call.op, inner.args, call.params) if inner and type(inner.args[0]) is Value else None
 
 
-@rule(transpose)
-def transposes(rewriter, call):
+@rule_of(transpose, Pattern(transpose, "x", call="inner"))
+def transposes(rewriter, call, x, inner):
     """transpose(transpose(x)) -> one transpose, or x"""
-    inner = rewriter.maker(call.args[0], transpose)
-    if inner:
-        perm = tuple(inner.params["perm"][p] for p in call.params["perm"])
-        return inner.args[0] if perm == tuple(range(len(perm))) else rewriter.add(call.op, inner.args, dict(perm=perm))
+    perm = tuple(inner.params["perm"][p] for p in call.params["perm"])
+    return x if perm == tuple(range(len(perm))) else rewriter.add(call.op, (x,), dict(perm=perm))
 
 
-@rule(flip)
-def flipped_back(rewriter, call):
+@rule_of(flip, Pattern(flip, "x", call="inner"))
+def flipped_back(rewriter, call, x, inner):
     """flip(flip(x)) along the same axes -> x"""
-    inner = rewriter.maker(call.args[0], flip)
-    return inner.args[0] if inner and set(inner.params["axes"]) == set(call.params["axes"]) else None
+    return x if set(inner.params["axes"]) == set(call.params["axes"]) else None
 
 
 @rule(sum_, prod, max_, min_)
@@ -299,19 +289,17 @@ def of_single_elements(rewriter, call):
         return rewriter.add(reshape, (x,), dict(shape=call.outs[0].shape))
 
 
-@rule(reshape, broadcast_to, transpose, slice_, flip, cast, neg)
-def of_one_number(rewriter, call):
+@rule_of((reshape, broadcast_to, transpose, slice_, flip, el.cast, el.neg), Pattern(full, call="number"))
+def of_one_number(rewriter, call, number):
     """reshape, cast ... of a tensor that repeats one number -> such a tensor"""
-    inner = rewriter.maker(call.args[0], full)
-    if inner:
-        out, value = call.outs[0], _number(inner)
-        if call.op is cast and (type(value) is complex or value != value or not _fits(value, out.dtype)):
-            return None
-        if call.op is neg:
-            value = -value
-            if out.dtype not in dtypes.COMPLEX and not _fits(value, out.dtype):
-                return None  # it wraps around
-        return rewriter.add(full, (), dict(shape=out.shape, value=value, dtype=out.dtype))
+    out, value = call.outs[0], _number(number)
+    if call.op is el.cast and (type(value) is complex or value != value or not _fits(value, out.dtype)):
+        return None
+    if call.op is el.neg:
+        value = -value
+        if out.dtype not in dtypes.COMPLEX and not _fits(value, out.dtype):
+            return None  # it wraps around
+    return rewriter.add(full, (), dict(shape=out.shape, value=value, dtype=out.dtype))
 
 
 def _fits(value, dtype):

@@ -2,23 +2,23 @@
 the same amount changes nothing behind it. So a bias before it has no gradient but rounding errors, and none is computed."""
 
 from mlkit.compiler.contract import Pass
-from mlkit.compiler.passes.rewrite import Rewriter
+from mlkit.compiler.passes.pattern import Pattern, rewritten
 from mlkit.primitives.fused.normalization import batch_norm_grad
 from mlkit.primitives.movement import full
 from mlkit.primitives.shape import sum_
 
+_SUM = Pattern(sum_, Pattern(batch_norm_grad, call="gradient"))
+
 
 def zero_sums(graph, target=None):
     """The graph with zeros for such sums."""
-    rewriter = Rewriter(graph)
+    return rewritten(graph, (_SUM, _zeros))
 
-    def rule(call):
-        x, y = call.args[0] if call.op is sum_ else None, call.outs[0]
-        maker = rewriter.maker(x, batch_norm_grad)
-        if maker and x is maker.outs[0] and sorted(call.params["axes"]) == sorted(maker.params["axes"]):
-            return rewriter.add(full, (), dict(shape=y.shape, value=0, dtype=y.dtype))
 
-    return rewriter.run(rule)
+def _zeros(rewriter, call, gradient):
+    y = call.outs[0]
+    if sorted(call.params["axes"]) == sorted(gradient.params["axes"]):
+        return rewriter.add(full, (), dict(shape=y.shape, value=0, dtype=y.dtype))
 
 
 PASS = Pass("zero_sums", zero_sums, needs=(batch_norm_grad,))
