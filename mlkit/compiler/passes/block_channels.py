@@ -11,10 +11,9 @@ from mlkit.compiler.passes.rewrite import Rewriter, is_scalar
 from mlkit.core.dtypes import itemsize
 from mlkit.core.layout import nbytes
 from mlkit.core.machine import threshold
-from mlkit.core.op import OPS
 from mlkit.core.tensor import Value
 from mlkit.primitives.blocks import shape_in_blocks
-from mlkit.primitives.fused import blocks  # noqa: F401  (all ops of images are defined)
+from mlkit.primitives.fused.blocks import OF_IMAGES
 from mlkit.primitives.shape import broadcast_to, reshape, sum_
 
 LARGE = threshold("block_channels")
@@ -182,4 +181,4 @@ class _Layout(Rewriter):
         return v
 
 
-PASS = Pass("block_channels", block_channels, needs=[op for op in OPS.values() if op.traits.images is not None])
+PASS = Pass("block_channels", block_channels, needs=OF_IMAGES)

@@ -14,36 +14,44 @@ class Pattern:
     alone  whether its result must be used once, so that it need not be computed where something stands for the whole
     """
 
-    __slots__ = ("takes", "args", "call", "alone")
+    __slots__ = ("takes", "number", "names", "inner", "call", "alone")
 
     def __init__(self, ops, *args, call=None, alone=False):
         ops = (ops,) if type(ops) is Op else ops
         self.takes = ops if callable(ops) else frozenset(ops).__contains__
-        self.args, self.call, self.alone = args, call, alone
+        self.number, self.call, self.alone = len(args), call, alone
+        self.names = [(i, a) for i, a in enumerate(args) if type(a) is str]
+        self.inner = [(i, a) for i, a in enumerate(args) if type(a) is Pattern]
 
     def matches(self, rewriter, call):
         """What is found in a call, name -> argument or Call, for each way in which it fits."""
-        if not self.takes(call.op) or len(self.args) > len(call.args):
-            return
-        either = call.op.traits.commutes and len(self.args) == 2
-        for args in (call.args, call.args[::-1]) if either else (call.args,):
-            yield from self._found(rewriter, call, args)
+        if not self.takes(call.op) or self.number > len(call.args):
+            return ()
+        found = self._found(rewriter, call, call.args)
+        if self.number == 2 and call.op.traits.commutes:
+            return [*found, *self._found(rewriter, call, call.args[::-1])]
+        return found
 
     def _found(self, rewriter, call, args):
-        ways = [{self.call: call} if self.call else {}]
-        for wanted, a in zip(self.args, args):
-            if type(wanted) is Pattern:
-                ways = [{**way, **inner} for inner in wanted._makers(rewriter, a) for way in ways]
-            elif wanted is not ...:
-                ways = [{**way, wanted: a} for way in ways]
+        """The matches with the arguments in this order."""
+        ways = [{}]
+        for i, pattern in self.inner:
+            within = pattern._makers(rewriter, args[i])
+            if not within:
+                return ()
+            ways = [{**way, **more} for way in ways for more in within]
+        for way in ways:
+            way.update((name, args[i]) for i, name in self.names)
+            if self.call is not None:
+                way[self.call] = call
         return ways
 
     def _makers(self, rewriter, a):
         """The matches of what makes an argument."""
-        maker = rewriter.maker(a)
-        if maker is None or a is not maker.outs[0] or (self.alone and rewriter.uses.get(id(a)) != 1):
+        maker = rewriter.made_by.get(id(a))
+        if maker is None or not self.takes(maker.op) or a is not maker.outs[0]:
             return ()
-        return self.matches(rewriter, maker)
+        return () if self.alone and rewriter.uses.get(id(a)) != 1 else self.matches(rewriter, maker)
 
 
 def replaced(rewriter, call, pattern, by):
@@ -61,9 +69,10 @@ def rewritten(graph, *rules):
 
     def rule(call):
         for pattern, by in rules:
-            new = replaced(rewriter, call, pattern, by)
-            if new is not None:
-                return new
+            if pattern.takes(call.op):  # of most calls that is all that is asked
+                new = replaced(rewriter, call, pattern, by)
+                if new is not None:
+                    return new
         return None
 
     return rewriter.run(rule)

@@ -58,5 +58,6 @@ def _in_blocks(inner):
     inner.variant("in_blocks", spec, fallback=fallback)
 
 
-for _op in [op for op in OPS.values() if op.traits.images is not None]:
+OF_IMAGES = tuple(op for op in OPS.values() if op.traits.images is not None)
+for _op in OF_IMAGES:
     _in_blocks(_op)
