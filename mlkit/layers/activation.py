@@ -1,10 +1,11 @@
 """Activations as layers."""
 
-from mlkit import activations, constraints, initializers, ops, regularizers
+from mlkit import activations, ops
 from mlkit.core.spec import Dim
 from mlkit.layers.input_spec import InputSpec
 from mlkit.layers.layer import Layer
 from mlkit.layers.options import axes_of
+from mlkit.layers.weights import weights
 
 
 class Pointwise(Layer):
@@ -67,6 +68,7 @@ class ELU(Pointwise):
         return activations.elu(inputs, alpha=self.alpha)
 
 
+@weights(alpha="Zeros")
 class PReLU(Layer):
     """``x`` above 0, ``alpha * x`` below, with one learned `alpha` per element of a sample (He et al., 2015).
 
@@ -75,11 +77,8 @@ class PReLU(Layer):
 
     supports_masking = True
 
-    def __init__(self, alpha_initializer="Zeros", alpha_regularizer=None, alpha_constraint=None, shared_axes=None, **kwargs):
+    def __init__(self, *, shared_axes=None, **kwargs):
         super().__init__(**kwargs)
-        self.alpha_initializer = initializers.get(alpha_initializer)
-        self.alpha_regularizer = regularizers.get(alpha_regularizer)
-        self.alpha_constraint = constraints.get(alpha_constraint)
         self.shared_axes = shared_axes if shared_axes is None else list(axes_of(shared_axes))
 
     def build(self, input_shape):
@@ -94,9 +93,7 @@ class PReLU(Layer):
             raise ValueError(
                 f"PReLU {self.path!r}: axes of unknown size must be among `shared_axes`, but the shape is {input_shape}."
             )
-        self.alpha = self.add_weight(
-            shape, self.alpha_initializer, regularizer=self.alpha_regularizer, constraint=self.alpha_constraint, name="alpha"
-        )
+        self.alpha = self._make_weight("alpha", shape)
         axes = {axis: size for axis, size in enumerate(input_shape) if axis and axis not in shared} if shared else {}
         self.input_spec = InputSpec(ndim=len(input_shape), axes=axes)
 

@@ -3,8 +3,10 @@
 from mlkit import ops
 from mlkit.layers.attention_heads import LETTERS, HeadedAttention
 from mlkit.layers.options import axes_of, positive
+from mlkit.layers.weights import weights
 
 
+@weights(kernel="glorot_uniform", bias="zeros", after={"activity_regularizer": "bias_regularizer"})
 class MultiHeadAttention(HeadedAttention):
     """Attention with several heads (Vaswani et al., Attention is all you need, 2017).
 
@@ -32,13 +34,8 @@ class MultiHeadAttention(HeadedAttention):
         attention_axes=None,
         sliding_window=None,
         flash_attention=None,
-        kernel_initializer="glorot_uniform",
-        bias_initializer="zeros",
-        kernel_regularizer=None,
-        bias_regularizer=None,
+        *,
         activity_regularizer=None,
-        kernel_constraint=None,
-        bias_constraint=None,
         use_gate=False,
         seed=None,
         **kwargs,
@@ -48,12 +45,6 @@ class MultiHeadAttention(HeadedAttention):
             use_bias=use_bias,
             sliding_window=sliding_window,
             flash_attention=flash_attention,
-            kernel_initializer=kernel_initializer,
-            bias_initializer=bias_initializer,
-            kernel_regularizer=kernel_regularizer,
-            bias_regularizer=bias_regularizer,
-            kernel_constraint=kernel_constraint,
-            bias_constraint=bias_constraint,
             projections_regularizer=activity_regularizer,
             use_gate=use_gate,
             seed=seed,
@@ -112,6 +103,7 @@ class MultiHeadAttention(HeadedAttention):
     output_dense = property(lambda self: self._output_dense)
 
 
+@weights(kernel="glorot_uniform", bias="zeros", after={"activity_regularizer": "bias_regularizer"})
 class GroupedQueryAttention(HeadedAttention):
     """Attention in which groups of query heads share a head of keys and values (Ainslie et al., GQA, 2023).
 
@@ -133,13 +125,8 @@ class GroupedQueryAttention(HeadedAttention):
         use_bias=True,
         sliding_window=None,
         flash_attention=None,
-        kernel_initializer="glorot_uniform",
-        bias_initializer="zeros",
-        kernel_regularizer=None,
-        bias_regularizer=None,
+        *,
         activity_regularizer=None,
-        kernel_constraint=None,
-        bias_constraint=None,
         use_gate=False,
         seed=None,
         **kwargs,
@@ -149,12 +136,6 @@ class GroupedQueryAttention(HeadedAttention):
             use_bias=use_bias,
             sliding_window=sliding_window,
             flash_attention=flash_attention,
-            kernel_initializer=kernel_initializer,
-            bias_initializer=bias_initializer,
-            kernel_regularizer=kernel_regularizer,
-            bias_regularizer=bias_regularizer,
-            kernel_constraint=kernel_constraint,
-            bias_constraint=bias_constraint,
             projections_regularizer=activity_regularizer,
             use_gate=use_gate,
             seed=seed,

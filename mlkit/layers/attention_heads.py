@@ -2,7 +2,7 @@
 
 import math
 
-from mlkit import constraints, initializers, ops, regularizers
+from mlkit import ops, regularizers
 from mlkit.layers.activation import Softmax
 from mlkit.layers.dropout import Dropout
 from mlkit.layers.einsum_dense import EinsumDense
@@ -26,12 +26,6 @@ class HeadedAttention(Layer):
         use_bias=True,
         sliding_window=None,
         flash_attention=None,
-        kernel_initializer="glorot_uniform",
-        bias_initializer="zeros",
-        kernel_regularizer=None,
-        bias_regularizer=None,
-        kernel_constraint=None,
-        bias_constraint=None,
         projections_regularizer=None,
         use_gate=False,
         seed=None,
@@ -44,34 +38,23 @@ class HeadedAttention(Layer):
         self.dropout = within(self, 0, 1, dropout=dropout)
         self.use_bias, self.use_gate, self.seed = use_bias, use_gate, seed
         self.flash_attention = flash_attention
-        self.kernel_initializer = initializers.get(kernel_initializer)
-        self.bias_initializer = initializers.get(bias_initializer)
-        self.kernel_regularizer = regularizers.get(kernel_regularizer)
-        self.bias_regularizer = regularizers.get(bias_regularizer)
-        self.kernel_constraint = constraints.get(kernel_constraint)
-        self.bias_constraint = constraints.get(bias_constraint)
         self._activity_regularizer = regularizers.get(projections_regularizer)  # each projection penalizes its outputs
         self.supports_masking = True
 
     def _projection(self, name, equation, sizes, bias_axes, input_shape, activation=None):
         """A built EinsumDense with the options for weights. sizes: of the last axes of its outputs."""
-
-        def copy(x):  # each projection draws numbers of its own
-            return type(x).from_config(x.get_config()) if hasattr(x, "get_config") else x
-
+        options = {option: getattr(self, option) for option in self._weight_options}
+        for option in ("kernel_initializer", "bias_initializer"):  # each projection draws numbers of its own
+            if hasattr(options[option], "get_config"):
+                options[option] = type(options[option]).from_config(options[option].get_config())
         output_rank = len(equation.split("->")[1])
         layer = EinsumDense(
             equation,
             output_shape=(*(None,) * (output_rank - 1 - len(sizes)), *sizes),
             bias_axes=bias_axes if self.use_bias else None,
             activation=activation,
-            kernel_initializer=copy(self.kernel_initializer),
-            bias_initializer=copy(self.bias_initializer),
-            kernel_regularizer=self.kernel_regularizer,
-            bias_regularizer=self.bias_regularizer,
             activity_regularizer=self._activity_regularizer,
-            kernel_constraint=self.kernel_constraint,
-            bias_constraint=self.bias_constraint,
+            **options,
             dtype=self.dtype_policy,
             name=name,
         )

@@ -1,10 +1,11 @@
 """Convolution layers with one kernel: Conv1D, Conv2D, Conv3D."""
 
-from mlkit import activations, constraints, initializers, ops, regularizers
+from mlkit import activations, ops
 from mlkit.layers.input_spec import InputSpec
 from mlkit.layers.layer import Layer
 from mlkit.layers.lora import LowRankMixin
-from mlkit.layers.options import as_tuple, layout, padding_name, positive, refuse
+from mlkit.layers.options import as_tuple, layout, padding_name, positive
+from mlkit.layers.weights import weights
 
 
 class BaseConv(Layer):
@@ -18,7 +19,7 @@ class BaseConv(Layer):
     rank = None
     paddings = ("valid", "same")
     dilates_strides = False  # whether strides and dilation may both be above 1, as in Keras
-    _omitted_when_none = ("quantization_config",)
+    _omitted_when_none = ()
 
     def __init__(
         self,
@@ -30,16 +31,9 @@ class BaseConv(Layer):
         dilation_rate=1,
         activation=None,
         use_bias=True,
-        kernel_initializer="glorot_uniform",
-        bias_initializer="zeros",
-        kernel_regularizer=None,
-        bias_regularizer=None,
-        activity_regularizer=None,
-        kernel_constraint=None,
-        bias_constraint=None,
         **kwargs,
     ):
-        super().__init__(activity_regularizer=activity_regularizer, **kwargs)
+        super().__init__(**kwargs)
         n = self.rank
         self.filters, self.use_bias = positive(self, filters=filters), use_bias
         self.kernel_size = as_tuple(kernel_size, n, "kernel_size")
@@ -48,12 +42,6 @@ class BaseConv(Layer):
         self.padding = padding_name(padding, self.paddings)
         self.data_format = layout(data_format)
         self.activation = activations.get(activation)
-        self.kernel_initializer = initializers.get(kernel_initializer)
-        self.bias_initializer = initializers.get(bias_initializer)
-        self.kernel_regularizer = regularizers.get(kernel_regularizer)
-        self.bias_regularizer = regularizers.get(bias_regularizer)
-        self.kernel_constraint = constraints.get(kernel_constraint)
-        self.bias_constraint = constraints.get(bias_constraint)
         if not self.dilates_strides and max(self.strides) > 1 and max(self.dilation_rate) > 1:
             raise ValueError(
                 f"{type(self).__name__}: strides {self.strides} and dilation {self.dilation_rate} cannot both be above 1."
@@ -76,15 +64,7 @@ class BaseConv(Layer):
 
     def add_bias(self):
         """The bias weight, or None."""
-        if not self.use_bias:
-            return None
-        return self.add_weight(
-            (self.filters,),
-            self.bias_initializer,
-            regularizer=self.bias_regularizer,
-            constraint=self.bias_constraint,
-            name="bias",
-        )
+        return self._make_weight("bias", (self.filters,)) if self.use_bias else None
 
     def finish(self, x):
         """Bias and activation."""
@@ -94,6 +74,7 @@ class BaseConv(Layer):
         return self.activation(x)
 
 
+@weights(kernel="glorot_uniform", bias="zeros", activity_regularizer=True)
 class Conv(LowRankMixin, BaseConv):
     """A convolution with one kernel.
 
@@ -112,38 +93,9 @@ class Conv(LowRankMixin, BaseConv):
         groups=1,
         activation=None,
         use_bias=True,
-        kernel_initializer="glorot_uniform",
-        bias_initializer="zeros",
-        kernel_regularizer=None,
-        bias_regularizer=None,
-        activity_regularizer=None,
-        kernel_constraint=None,
-        bias_constraint=None,
-        lora_rank=None,
-        lora_alpha=None,
-        quantization_config=None,
         **kwargs,
     ):
-        super().__init__(
-            filters,
-            kernel_size,
-            strides=strides,
-            padding=padding,
-            data_format=data_format,
-            dilation_rate=dilation_rate,
-            activation=activation,
-            use_bias=use_bias,
-            kernel_initializer=kernel_initializer,
-            bias_initializer=bias_initializer,
-            kernel_regularizer=kernel_regularizer,
-            bias_regularizer=bias_regularizer,
-            activity_regularizer=activity_regularizer,
-            kernel_constraint=kernel_constraint,
-            bias_constraint=bias_constraint,
-            **kwargs,
-        )
-        refuse(self, quantization_config=quantization_config)
-        self._set_low_rank(lora_rank, lora_alpha)
+        super().__init__(filters, kernel_size, strides, padding, data_format, dilation_rate, activation, use_bias, **kwargs)
         self.groups = positive(self, groups=groups)
         if filters % groups:
             raise ValueError(f"{type(self).__name__}: `filters` ({filters}) must be a multiple of `groups` ({groups}).")
@@ -154,13 +106,7 @@ class Conv(LowRankMixin, BaseConv):
             raise ValueError(
                 f"{type(self).__name__} {self.path!r}: {channels} input channels do not divide into {self.groups} groups."
             )
-        self._kernel = self.add_weight(
-            (*self.kernel_size, channels // self.groups, self.filters),
-            self.kernel_initializer,
-            regularizer=self.kernel_regularizer,
-            constraint=self.kernel_constraint,
-            name="kernel",
-        )
+        self._kernel = self._make_weight("kernel", (*self.kernel_size, channels // self.groups, self.filters))
         self.bias = self.add_bias()
         self.input_spec = InputSpec(min_ndim=self.rank + 2, max_ndim=self.rank + 2, axes={self.channel_axis: channels})
         if self.lora_rank:

@@ -5,9 +5,16 @@ from mlkit.layers.input_spec import InputSpec
 from mlkit.layers.options import as_tuple, layout, padding_name, positive
 from mlkit.layers.recurrent import _CellRNN
 from mlkit.layers.recurrent_cells import LSTMCell
+from mlkit.layers.weights import Weight, weights
 from mlkit.objects.keras_tensor import KerasTensor
 
 
+@weights(
+    kernel="glorot_uniform",
+    recurrent=Weight("orthogonal", "recurrent_kernel"),
+    bias="zeros",
+    after={"unit_forget_bias": "bias_initializer"},
+)
 class ConvLSTMCell(LSTMCell):
     """One step of a convolutional LSTM (Shi et al., 2015): (batch, *spatial, channels) and states [h, c] of the outputs'
     shape."""
@@ -25,41 +32,16 @@ class ConvLSTMCell(LSTMCell):
         activation="tanh",
         recurrent_activation="sigmoid",
         use_bias=True,
-        kernel_initializer="glorot_uniform",
-        recurrent_initializer="orthogonal",
-        bias_initializer="zeros",
+        *,
         unit_forget_bias=True,
-        kernel_regularizer=None,
-        recurrent_regularizer=None,
-        bias_regularizer=None,
-        kernel_constraint=None,
-        recurrent_constraint=None,
-        bias_constraint=None,
         dropout=0.0,
         recurrent_dropout=0.0,
         seed=None,
         **kwargs,
     ):
-        super().__init__(
-            positive(self, filters=filters),
-            activation,
-            recurrent_activation,
-            use_bias,
-            kernel_initializer,
-            recurrent_initializer,
-            bias_initializer,
-            unit_forget_bias,
-            kernel_regularizer,
-            recurrent_regularizer,
-            bias_regularizer,
-            kernel_constraint,
-            recurrent_constraint,
-            bias_constraint,
-            dropout,
-            recurrent_dropout,
-            seed,
-            **kwargs,
-        )
+        kwargs = {"dropout": dropout, "recurrent_dropout": recurrent_dropout, "seed": seed, **kwargs}
+        filters = positive(self, filters=filters)
+        super().__init__(filters, activation, recurrent_activation, use_bias, unit_forget_bias=unit_forget_bias, **kwargs)
         self.filters = filters
         self.kernel_size = as_tuple(kernel_size, self.rank, "kernel_size")
         self.strides = as_tuple(strides, self.rank, "strides")
@@ -76,19 +58,10 @@ class ConvLSTMCell(LSTMCell):
                 f"ConvLSTM {self.path!r}: the channels and the spatial sizes of the inputs must be known, but a step has shape "
                 f"{input_shape}."
             )
-        options = {"regularizer": self.kernel_regularizer, "constraint": self.kernel_constraint, "name": "kernel"}
-        self.kernel = self.add_weight((*self.kernel_size, channels, 4 * self.filters), self.kernel_initializer, **options)
-        self.recurrent_kernel = self.add_weight(
-            (*self.kernel_size, self.filters, 4 * self.filters),
-            self.recurrent_initializer,
-            regularizer=self.recurrent_regularizer,
-            constraint=self.recurrent_constraint,
-            name="recurrent_kernel",
-        )
-        self.bias = None
-        if self.use_bias:
-            options = {"regularizer": self.bias_regularizer, "constraint": self.bias_constraint, "name": "bias"}
-            self.bias = self.add_weight((4 * self.filters,), self.bias_start(), **options)
+        wide = 4 * self.filters
+        self.kernel = self._make_weight("kernel", (*self.kernel_size, channels, wide))
+        self.recurrent_kernel = self._make_weight("recurrent", (*self.kernel_size, self.filters, wide))
+        self.bias = self._make_weight("bias", (wide,), initializer=self.bias_start()) if self.use_bias else None
         per_gate = KerasTensor((*self.kernel_size, channels, self.filters))
         self._state_shape = self._convolved(KerasTensor((None, *input_shape[1:])), per_gate).shape[1:]
 

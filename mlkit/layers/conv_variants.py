@@ -1,11 +1,13 @@
 """Convolutions built of others: transposed, depthwise, separable."""
 
-from mlkit import constraints, initializers, ops, regularizers
+from mlkit import ops
 from mlkit.layers.conv import BaseConv
 from mlkit.layers.input_spec import InputSpec
 from mlkit.layers.options import as_tuple, positive
+from mlkit.layers.weights import Weight, weights
 
 
+@weights(kernel="glorot_uniform", bias="zeros", activity_regularizer=True)
 class BaseConvTranspose(BaseConv):
     """The gradient of a convolution with respect to its input, as a layer: output positions are `strides` times the input's.
 
@@ -23,33 +25,9 @@ class BaseConvTranspose(BaseConv):
         dilation_rate=1,
         activation=None,
         use_bias=True,
-        kernel_initializer="glorot_uniform",
-        bias_initializer="zeros",
-        kernel_regularizer=None,
-        bias_regularizer=None,
-        activity_regularizer=None,
-        kernel_constraint=None,
-        bias_constraint=None,
         **kwargs,
     ):
-        super().__init__(
-            filters,
-            kernel_size,
-            strides=strides,
-            padding=padding,
-            data_format=data_format,
-            dilation_rate=dilation_rate,
-            activation=activation,
-            use_bias=use_bias,
-            kernel_initializer=kernel_initializer,
-            bias_initializer=bias_initializer,
-            kernel_regularizer=kernel_regularizer,
-            bias_regularizer=bias_regularizer,
-            activity_regularizer=activity_regularizer,
-            kernel_constraint=kernel_constraint,
-            bias_constraint=bias_constraint,
-            **kwargs,
-        )
+        super().__init__(filters, kernel_size, strides, padding, data_format, dilation_rate, activation, use_bias, **kwargs)
         self.output_padding = (
             None if output_padding is None else as_tuple(output_padding, self.rank, "output_padding", zero=True)
         )
@@ -61,13 +39,7 @@ class BaseConvTranspose(BaseConv):
 
     def build(self, input_shape):
         channels = self.input_channels(input_shape)
-        self.kernel = self.add_weight(
-            (*self.kernel_size, self.filters, channels),
-            self.kernel_initializer,
-            regularizer=self.kernel_regularizer,
-            constraint=self.kernel_constraint,
-            name="kernel",
-        )
+        self.kernel = self._make_weight("kernel", (*self.kernel_size, self.filters, channels))
         self.bias = self.add_bias()
         self.input_spec = InputSpec(ndim=self.rank + 2, axes={self.channel_axis: channels})
 
@@ -102,15 +74,34 @@ class Conv2DTranspose(BaseConvTranspose):
     rank = 2
 
 
+@weights(kernel="glorot_uniform", bias="zeros", activity_regularizer=True)
 class Conv3DTranspose(BaseConvTranspose):
     """Transposed convolution of volumes."""
 
     rank = 3
 
+    def __init__(
+        self,
+        filters,
+        kernel_size,
+        strides=1,
+        padding="valid",
+        data_format=None,
+        output_padding=None,
+        dilation_rate=1,
+        activation=None,
+        use_bias=True,
+        **kwargs,
+    ):
+        super().__init__(
+            filters, kernel_size, strides, padding, output_padding, data_format, dilation_rate, activation, use_bias, **kwargs
+        )
+
 
 Convolution1DTranspose, Convolution2DTranspose, Convolution3DTranspose = Conv1DTranspose, Conv2DTranspose, Conv3DTranspose
 
 
+@weights(depthwise=Weight("glorot_uniform", "kernel"), bias="zeros", activity_regularizer=True)
 class BaseDepthwiseConv(BaseConv):
     """Each channel convolved with `depth_multiplier` kernels of its own: channels * depth_multiplier output channels."""
 
@@ -126,44 +117,16 @@ class BaseDepthwiseConv(BaseConv):
         dilation_rate=1,
         activation=None,
         use_bias=True,
-        depthwise_initializer="glorot_uniform",
-        bias_initializer="zeros",
-        depthwise_regularizer=None,
-        bias_regularizer=None,
-        activity_regularizer=None,
-        depthwise_constraint=None,
-        bias_constraint=None,
         **kwargs,
     ):
         self.depth_multiplier = positive(self, depth_multiplier=depth_multiplier)
         super().__init__(
-            depth_multiplier,
-            kernel_size,
-            strides=strides,
-            padding=padding,
-            data_format=data_format,
-            dilation_rate=dilation_rate,
-            activation=activation,
-            use_bias=use_bias,
-            bias_initializer=bias_initializer,
-            bias_regularizer=bias_regularizer,
-            activity_regularizer=activity_regularizer,
-            bias_constraint=bias_constraint,
-            **kwargs,
+            depth_multiplier, kernel_size, strides, padding, data_format, dilation_rate, activation, use_bias, **kwargs
         )
-        self.depthwise_initializer = initializers.get(depthwise_initializer)
-        self.depthwise_regularizer = regularizers.get(depthwise_regularizer)
-        self.depthwise_constraint = constraints.get(depthwise_constraint)
 
     def build(self, input_shape):
         channels = self.input_channels(input_shape)
-        self.kernel = self.add_weight(
-            (*self.kernel_size, channels, self.depth_multiplier),
-            self.depthwise_initializer,
-            regularizer=self.depthwise_regularizer,
-            constraint=self.depthwise_constraint,
-            name="kernel",
-        )
+        self.kernel = self._make_weight("depthwise", (*self.kernel_size, channels, self.depth_multiplier))
         self.filters = channels * self.depth_multiplier
         self.bias = self.add_bias()
         self.input_spec = InputSpec(ndim=self.rank + 2, axes={self.channel_axis: channels})
@@ -193,6 +156,12 @@ class DepthwiseConv2D(BaseDepthwiseConv):
     rank = 2
 
 
+@weights(
+    depthwise=Weight("glorot_uniform", "depthwise_kernel"),
+    pointwise=Weight("glorot_uniform", "pointwise_kernel"),
+    bias="zeros",
+    activity_regularizer=True,
+)
 class BaseSeparableConv(BaseConv):
     """A depthwise convolution followed by a pointwise one (Chollet, Xception, 2017)."""
 
@@ -209,56 +178,16 @@ class BaseSeparableConv(BaseConv):
         depth_multiplier=1,
         activation=None,
         use_bias=True,
-        depthwise_initializer="glorot_uniform",
-        pointwise_initializer="glorot_uniform",
-        bias_initializer="zeros",
-        depthwise_regularizer=None,
-        pointwise_regularizer=None,
-        bias_regularizer=None,
-        activity_regularizer=None,
-        depthwise_constraint=None,
-        pointwise_constraint=None,
-        bias_constraint=None,
         **kwargs,
     ):
-        super().__init__(
-            filters,
-            kernel_size,
-            strides=strides,
-            padding=padding,
-            data_format=data_format,
-            dilation_rate=dilation_rate,
-            activation=activation,
-            use_bias=use_bias,
-            bias_initializer=bias_initializer,
-            bias_regularizer=bias_regularizer,
-            activity_regularizer=activity_regularizer,
-            bias_constraint=bias_constraint,
-            **kwargs,
-        )
+        super().__init__(filters, kernel_size, strides, padding, data_format, dilation_rate, activation, use_bias, **kwargs)
         self.depth_multiplier = positive(self, depth_multiplier=depth_multiplier)
-        self.depthwise_initializer = initializers.get(depthwise_initializer)
-        self.pointwise_initializer = initializers.get(pointwise_initializer)
-        self.depthwise_regularizer = regularizers.get(depthwise_regularizer)
-        self.pointwise_regularizer = regularizers.get(pointwise_regularizer)
-        self.depthwise_constraint = constraints.get(depthwise_constraint)
-        self.pointwise_constraint = constraints.get(pointwise_constraint)
 
     def build(self, input_shape):
         channels = self.input_channels(input_shape)
-        self.depthwise_kernel = self.add_weight(
-            (*self.kernel_size, channels, self.depth_multiplier),
-            self.depthwise_initializer,
-            regularizer=self.depthwise_regularizer,
-            constraint=self.depthwise_constraint,
-            name="depthwise_kernel",
-        )
-        self.pointwise_kernel = self.add_weight(
-            (*(1,) * self.rank, channels * self.depth_multiplier, self.filters),
-            self.pointwise_initializer,
-            regularizer=self.pointwise_regularizer,
-            constraint=self.pointwise_constraint,
-            name="pointwise_kernel",
+        self.depthwise_kernel = self._make_weight("depthwise", (*self.kernel_size, channels, self.depth_multiplier))
+        self.pointwise_kernel = self._make_weight(
+            "pointwise", (*(1,) * self.rank, channels * self.depth_multiplier, self.filters)
         )
         self.bias = self.add_bias()
         self.input_spec = InputSpec(ndim=self.rank + 2, axes={self.channel_axis: channels})

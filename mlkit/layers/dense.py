@@ -1,12 +1,14 @@
 """Fully connected layers."""
 
-from mlkit import activations, constraints, initializers, ops, regularizers
+from mlkit import activations, ops
 from mlkit.layers.input_spec import InputSpec
 from mlkit.layers.layer import Layer
 from mlkit.layers.lora import LowRankMixin
-from mlkit.layers.options import positive, refuse
+from mlkit.layers.options import positive
+from mlkit.layers.weights import weights
 
 
+@weights(kernel="glorot_uniform", bias="zeros", activity_regularizer=True)
 class Dense(LowRankMixin, Layer):
     """``activation(inputs @ kernel + bias)`` along the last axis.
 
@@ -24,33 +26,11 @@ class Dense(LowRankMixin, Layer):
     supports_masking = True
 
     def __init__(
-        self,
-        units,
-        activation=None,
-        use_bias=True,
-        kernel_initializer="glorot_uniform",
-        bias_initializer="zeros",
-        kernel_regularizer=None,
-        bias_regularizer=None,
-        activity_regularizer=None,
-        kernel_constraint=None,
-        bias_constraint=None,
-        lora_rank=None,
-        lora_alpha=None,
-        quantization_config=None,
-        **kwargs,
+        self, units, activation=None, use_bias=True, *, lora_rank=None, lora_alpha=None, quantization_config=None, **kwargs
     ):
-        super().__init__(activity_regularizer=activity_regularizer, **kwargs)
-        refuse(self, quantization_config=quantization_config)
-        self._set_low_rank(lora_rank, lora_alpha)
+        super().__init__(lora_rank=lora_rank, lora_alpha=lora_alpha, quantization_config=quantization_config, **kwargs)
         self.units, self.use_bias = positive(self, units=units), use_bias
         self.activation = activations.get(activation)
-        self.kernel_initializer = initializers.get(kernel_initializer)
-        self.bias_initializer = initializers.get(bias_initializer)
-        self.kernel_regularizer = regularizers.get(kernel_regularizer)
-        self.bias_regularizer = regularizers.get(bias_regularizer)
-        self.kernel_constraint = constraints.get(kernel_constraint)
-        self.bias_constraint = constraints.get(bias_constraint)
         self.input_spec = InputSpec(min_ndim=2)
 
     def build(self, input_shape):
@@ -59,22 +39,8 @@ class Dense(LowRankMixin, Layer):
             raise ValueError(
                 f"Dense {self.path!r}: the last axis of the inputs must have a known size, but the shape is {input_shape}."
             )
-        self._kernel = self.add_weight(
-            (size, self.units),
-            self.kernel_initializer,
-            regularizer=self.kernel_regularizer,
-            constraint=self.kernel_constraint,
-            name="kernel",
-        )
-        self.bias = None
-        if self.use_bias:
-            self.bias = self.add_weight(
-                (self.units,),
-                self.bias_initializer,
-                regularizer=self.bias_regularizer,
-                constraint=self.bias_constraint,
-                name="bias",
-            )
+        self._kernel = self._make_weight("kernel", (size, self.units))
+        self.bias = self._make_weight("bias", (self.units,)) if self.use_bias else None
         self.input_spec = InputSpec(min_ndim=2, axes={-1: size})
         if self.lora_rank:
             self.enable_lora(self.lora_rank, self.lora_alpha)

@@ -2,13 +2,15 @@
 
 import re
 
-from mlkit import activations, constraints, initializers, ops, regularizers
+from mlkit import activations, ops
 from mlkit.layers.layer import Layer
 from mlkit.layers.lora import LowRankMixin
 from mlkit.layers.options import refuse
+from mlkit.layers.weights import weights
 from mlkit.objects.config_object import serialized
 
 
+@weights(kernel="glorot_uniform", bias="zeros")
 class EinsumDense(LowRankMixin, Layer):
     """``activation(einsum(equation, inputs, kernel) + bias)``.
 
@@ -27,49 +29,23 @@ class EinsumDense(LowRankMixin, Layer):
         output_shape,
         activation=None,
         bias_axes=None,
-        kernel_initializer="glorot_uniform",
-        bias_initializer="zeros",
-        kernel_regularizer=None,
-        bias_regularizer=None,
-        kernel_constraint=None,
-        bias_constraint=None,
+        *,
         lora_rank=None,
         lora_alpha=None,
         gptq_unpacked_column_size=None,
         quantization_config=None,
         **kwargs,
     ):
-        super().__init__(**kwargs)
-        refuse(self, gptq_unpacked_column_size=gptq_unpacked_column_size, quantization_config=quantization_config)
-        self._set_low_rank(lora_rank, lora_alpha)
+        super().__init__(lora_rank=lora_rank, lora_alpha=lora_alpha, quantization_config=quantization_config, **kwargs)
+        refuse(self, gptq_unpacked_column_size=gptq_unpacked_column_size)
         self.equation, self.bias_axes = equation, bias_axes
         self.partial_output_shape = (output_shape,) if isinstance(output_shape, int) else tuple(output_shape)
         self.activation = activations.get(activation)
-        self.kernel_initializer = initializers.get(kernel_initializer)
-        self.bias_initializer = initializers.get(bias_initializer)
-        self.kernel_regularizer = regularizers.get(kernel_regularizer)
-        self.bias_regularizer = regularizers.get(bias_regularizer)
-        self.kernel_constraint = constraints.get(kernel_constraint)
-        self.bias_constraint = constraints.get(bias_constraint)
 
     def build(self, input_shape):
         kernel_shape, bias_shape = self._weight_shapes(input_shape)
-        self._kernel = self.add_weight(
-            kernel_shape,
-            self.kernel_initializer,
-            regularizer=self.kernel_regularizer,
-            constraint=self.kernel_constraint,
-            name="kernel",
-        )
-        self.bias = None
-        if bias_shape is not None:
-            self.bias = self.add_weight(
-                bias_shape,
-                self.bias_initializer,
-                regularizer=self.bias_regularizer,
-                constraint=self.bias_constraint,
-                name="bias",
-            )
+        self._kernel = self._make_weight("kernel", kernel_shape)
+        self.bias = None if bias_shape is None else self._make_weight("bias", bias_shape)
         if self.lora_rank:
             self.enable_lora(self.lora_rank, self.lora_alpha)
 

@@ -3,14 +3,16 @@
 import math
 import warnings
 
-from mlkit import constraints, initializers, ops, regularizers
+from mlkit import ops
 from mlkit.core import dtypes
 from mlkit.layers.layer import Layer
 from mlkit.layers.lora import LowRankMixin
-from mlkit.layers.options import positive, refuse, within
+from mlkit.layers.options import positive, within
+from mlkit.layers.weights import weights
 from mlkit.objects.config_object import serialized
 
 
+@weights(embeddings="uniform")
 class Embedding(LowRankMixin, Layer):
     """Integers to vectors: (batch, ...) -> (batch, ..., output_dim).
 
@@ -27,9 +29,7 @@ class Embedding(LowRankMixin, Layer):
         self,
         input_dim,
         output_dim,
-        embeddings_initializer="uniform",
-        embeddings_regularizer=None,
-        embeddings_constraint=None,
+        *,
         mask_zero=False,
         weights=None,
         lora_rank=None,
@@ -38,16 +38,11 @@ class Embedding(LowRankMixin, Layer):
         **kwargs,
     ):
         input_length = kwargs.pop("input_length", None)
-        super().__init__(**kwargs)
-        refuse(self, quantization_config=quantization_config)
+        super().__init__(lora_rank=lora_rank, lora_alpha=lora_alpha, quantization_config=quantization_config, **kwargs)
         if input_length is not None:
-            warnings.warn("Embedding: `input_length` is not needed and has no effect.", stacklevel=2)
+            warnings.warn("Embedding: `input_length` is not needed and has no effect.", stacklevel=3)
         self.input_dim, self.output_dim = positive(self, input_dim=input_dim), positive(self, output_dim=output_dim)
         self.mask_zero = mask_zero
-        self._set_low_rank(lora_rank, lora_alpha)
-        self.embeddings_initializer = initializers.get(embeddings_initializer)
-        self.embeddings_regularizer = regularizers.get(embeddings_regularizer)
-        self.embeddings_constraint = constraints.get(embeddings_constraint)
         self.supports_masking = mask_zero
         self.autocast = False
         if weights is not None:
@@ -57,13 +52,7 @@ class Embedding(LowRankMixin, Layer):
     def build(self, input_shape=None):
         if self.built:
             return
-        self._embeddings = self.add_weight(
-            (self.input_dim, self.output_dim),
-            self.embeddings_initializer,
-            regularizer=self.embeddings_regularizer,
-            constraint=self.embeddings_constraint,
-            name="embeddings",
-        )
+        self._embeddings = self._make_weight("embeddings", (self.input_dim, self.output_dim))
         if self.lora_rank:
             self.enable_lora(self.lora_rank, self.lora_alpha)
 
@@ -81,9 +70,10 @@ class Embedding(LowRankMixin, Layer):
     def get_config(self):
         config = super().get_config()
         config.pop("weights", None)
-        return {**config, "activity_regularizer": serialized(self.activity_regularizer)}
+        return {**config, "quantization_config": None, "activity_regularizer": serialized(self.activity_regularizer)}
 
 
+@weights(embeddings="uniform")
 class ReversibleEmbedding(Embedding):
     """An Embedding that also goes back: with ``reverse=True`` vectors (..., output_dim) become logits (..., input_dim).
 
@@ -102,17 +92,13 @@ class ReversibleEmbedding(Embedding):
         input_dim,
         output_dim,
         tie_weights=True,
-        embeddings_initializer="uniform",
-        embeddings_regularizer=None,
-        embeddings_constraint=None,
+        *,
         mask_zero=False,
         reverse_dtype=None,
         logit_soft_cap=None,
-        quantization_config=None,
         **kwargs,
     ):
-        table = (embeddings_initializer, embeddings_regularizer, embeddings_constraint, mask_zero)
-        super().__init__(input_dim, output_dim, *table, quantization_config=quantization_config, **kwargs)
+        super().__init__(input_dim, output_dim, mask_zero=mask_zero, **kwargs)
         if logit_soft_cap is not None:
             within(self, 1e-6, math.inf, logit_soft_cap=logit_soft_cap)
         self.tie_weights, self.reverse_dtype, self.logit_soft_cap = tie_weights, reverse_dtype, logit_soft_cap

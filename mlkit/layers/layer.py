@@ -53,12 +53,16 @@ class Layer(StatefulMixin, Operation):
     _frozen = False  # by Model.freeze: not trainable, and as in inference whatever the caller says
     supports_masking = False  # whether outputs get masks, by `compute_mask`
     _augments = False  # whether it only changes images in training: nothing in it is learned, nothing frozen
+    _declared_weights, _weight_options = {}, {}  # see `weights.weights`
     _needs_no_build = False  # True for layers without weights: they are built from the start, unless a subclass has a `build`
 
     def __init__(self, *, activity_regularizer=None, trainable=True, dtype=None, autocast=True, name=None, **kwargs):
         input_shape = kwargs.pop("input_shape", None)
         if "input_dim" in kwargs:
             input_shape = (kwargs.pop("input_dim"),)
+        for option, (get, default) in self._weight_options.items():
+            value = kwargs.pop(option, default)
+            setattr(self, option, value if value is None else get(value))
         if kwargs:
             raise ValueError(f"{type(self).__name__}: unrecognized keyword arguments {sorted(kwargs)}.")
         Operation.__init__(self, name)
@@ -124,6 +128,15 @@ class Layer(StatefulMixin, Operation):
             v.trainable = False
         self._own_weights.append(v)
         return v
+
+    def _make_weight(self, declared, shape, **options):
+        """The weight that the class declares under this name, with the layer's options for it."""
+        weight = self._declared_weights[declared]
+        options = {"name": weight.name or declared, "trainable": weight.trainable, "autocast": weight.autocast, **options}
+        for option in ("initializer", "regularizer", "constraint"):
+            if f"{declared}_{option}" in self._weight_options:
+                options.setdefault(option, getattr(self, f"{declared}_{option}"))
+        return self.add_weight(shape, **options)
 
     def add_loss(self, loss):
         """Add a scalar tensor (or several) computed in `call` to the training loss."""

@@ -1,7 +1,7 @@
 """LoRA: fine-tuning a large weight by training two thin ones beside it."""
 
 from mlkit import initializers, ops
-from mlkit.layers.options import positive
+from mlkit.layers.options import positive, refuse
 
 
 class LowRankMixin:
@@ -13,6 +13,11 @@ class LowRankMixin:
 
     lora_enabled = False
     _main_weight = "kernel"
+
+    def __init__(self, *args, lora_rank=None, lora_alpha=None, quantization_config=None, **kwargs):
+        super().__init__(*args, **kwargs)
+        refuse(self, quantization_config=quantization_config)
+        self._set_low_rank(lora_rank, lora_alpha)
 
     def _set_low_rank(self, rank, alpha):
         """The rank, or None, and the scale of the correction, which is the rank by default."""

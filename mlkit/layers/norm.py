@@ -2,14 +2,21 @@
 
 import math
 
-from mlkit import constraints, initializers, ops, regularizers
+from mlkit import ops
 from mlkit.core.dtypes import is_float, result_type
 from mlkit.layers.input_spec import InputSpec
 from mlkit.layers.layer import Layer
 from mlkit.layers.options import axes_of, refuse, require_axes, within
+from mlkit.layers.weights import Weight, weights
 from mlkit.primitives import fused
 
 
+@weights(
+    beta=Weight("zeros", autocast=False),
+    gamma=Weight("ones", autocast=False),
+    moving_mean=Weight("zeros", trainable=False, autocast=False),
+    moving_variance=Weight("ones", trainable=False, autocast=False),
+)
 class BatchNormalization(Layer):
     """Each channel shifted and scaled to mean 0 and variance 1, then by learned `beta` and `gamma` (Ioffe and Szegedy, 2015).
 
@@ -30,14 +37,7 @@ class BatchNormalization(Layer):
         epsilon=1e-3,
         center=True,
         scale=True,
-        beta_initializer="zeros",
-        gamma_initializer="ones",
-        moving_mean_initializer="zeros",
-        moving_variance_initializer="ones",
-        beta_regularizer=None,
-        gamma_regularizer=None,
-        beta_constraint=None,
-        gamma_constraint=None,
+        *,
         renorm=False,
         renorm_clipping=None,
         renorm_momentum=0.99,
@@ -52,12 +52,6 @@ class BatchNormalization(Layer):
         self.momentum = float(within(self, 0, 1, momentum=momentum))
         self.epsilon = float(within(self, 0, math.inf, epsilon=epsilon))
         self.center, self.scale, self.synchronized = center, scale, synchronized
-        self.beta_initializer = initializers.get(beta_initializer)
-        self.gamma_initializer = initializers.get(gamma_initializer)
-        self.moving_mean_initializer = initializers.get(moving_mean_initializer)
-        self.moving_variance_initializer = initializers.get(moving_variance_initializer)
-        self.beta_regularizer, self.gamma_regularizer = regularizers.get(beta_regularizer), regularizers.get(gamma_regularizer)
-        self.beta_constraint, self.gamma_constraint = constraints.get(beta_constraint), constraints.get(gamma_constraint)
 
     def build(self, input_shape):
         require_axes(self, self.axis, input_shape)
@@ -67,31 +61,10 @@ class BatchNormalization(Layer):
                 f"BatchNormalization {self.path!r}: axis {self.axis} must have a known size, but the shape is {input_shape}."
             )
         shape = (size,)
-        self.gamma = self.beta = None
-        if self.scale:
-            self.gamma = self.add_weight(
-                shape,
-                self.gamma_initializer,
-                regularizer=self.gamma_regularizer,
-                constraint=self.gamma_constraint,
-                autocast=False,
-                name="gamma",
-            )
-        if self.center:
-            self.beta = self.add_weight(
-                shape,
-                self.beta_initializer,
-                regularizer=self.beta_regularizer,
-                constraint=self.beta_constraint,
-                autocast=False,
-                name="beta",
-            )
-        self.moving_mean = self.add_weight(
-            shape, self.moving_mean_initializer, trainable=False, autocast=False, name="moving_mean"
-        )
-        self.moving_variance = self.add_weight(
-            shape, self.moving_variance_initializer, trainable=False, autocast=False, name="moving_variance"
-        )
+        self.gamma = self._make_weight("gamma", shape) if self.scale else None
+        self.beta = self._make_weight("beta", shape) if self.center else None
+        self.moving_mean = self._make_weight("moving_mean", shape)
+        self.moving_variance = self._make_weight("moving_variance", shape)
         if self.renorm:
             self._build_renorm(shape)
         self.input_spec = InputSpec(ndim=len(input_shape), axes={self.axis: size})
@@ -100,10 +73,9 @@ class BatchNormalization(Layer):
         def stddev(shape, dtype=None):
             return ops.sqrt(self.moving_variance_initializer(shape, dtype=dtype))
 
-        state = {"trainable": False, "autocast": False}
-        self.moving_stddev = self.add_weight(shape, stddev, name="moving_stddev", **state)
-        self.renorm_mean = self.add_weight(shape, self.moving_mean_initializer, name="renorm_mean", **state)
-        self.renorm_stddev = self.add_weight(shape, stddev, name="renorm_stddev", **state)
+        self.moving_stddev = self._make_weight("moving_variance", shape, initializer=stddev, name="moving_stddev")
+        self.renorm_mean = self._make_weight("moving_mean", shape, name="renorm_mean")
+        self.renorm_stddev = self._make_weight("moving_variance", shape, initializer=stddev, name="renorm_stddev")
 
     def call(self, inputs, training=None, mask=None):
         axis = self.axis % inputs.ndim

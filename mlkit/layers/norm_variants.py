@@ -2,14 +2,16 @@
 
 import math
 
-from mlkit import constraints, initializers, ops, regularizers
+from mlkit import ops
 from mlkit.core.dtypes import single_of
 from mlkit.layers.activation import Pointwise
 from mlkit.layers.input_spec import InputSpec
 from mlkit.layers.layer import Layer
 from mlkit.layers.options import axes_of, positive, require_axes, within
+from mlkit.layers.weights import Weight, weights
 
 
+@weights(beta=Weight("zeros", autocast=False), gamma=Weight("ones", autocast=False))
 class LayerNormalization(Layer):
     """Each sample shifted and scaled to mean 0 and variance 1 along `axis`, then by learned `gamma` and `beta` (Ba et al.,
     2016).
@@ -19,53 +21,20 @@ class LayerNormalization(Layer):
 
     supports_masking = True
 
-    def __init__(
-        self,
-        axis=-1,
-        epsilon=1e-3,
-        center=True,
-        scale=True,
-        beta_initializer="zeros",
-        gamma_initializer="ones",
-        beta_regularizer=None,
-        gamma_regularizer=None,
-        beta_constraint=None,
-        gamma_constraint=None,
-        **kwargs,
-    ):
+    def __init__(self, axis=-1, epsilon=1e-3, center=True, scale=True, **kwargs):
         self.rms_scaling = kwargs.pop("rms_scaling", False)
         super().__init__(**kwargs)
         if not isinstance(axis, (int, list, tuple)):
             raise TypeError(f"LayerNormalization: `axis` must be an int or a list of ints, but got {axis!r}.")
         self.axis = list(axis) if isinstance(axis, (list, tuple)) else axis
         self.epsilon, self.center, self.scale = within(self, 0, math.inf, epsilon=epsilon), center, scale
-        self.beta_initializer, self.gamma_initializer = initializers.get(beta_initializer), initializers.get(gamma_initializer)
-        self.beta_regularizer, self.gamma_regularizer = regularizers.get(beta_regularizer), regularizers.get(gamma_regularizer)
-        self.beta_constraint, self.gamma_constraint = constraints.get(beta_constraint), constraints.get(gamma_constraint)
 
     def build(self, input_shape):
         require_axes(self, self.axis, input_shape)
         self.axis = sorted(axes_of(self.axis))
         shape = tuple(input_shape[a] for a in self.axis)
-        self.gamma = self.beta = None
-        if self.scale or self.rms_scaling:
-            self.gamma = self.add_weight(
-                shape,
-                self.gamma_initializer,
-                regularizer=self.gamma_regularizer,
-                constraint=self.gamma_constraint,
-                autocast=False,
-                name="gamma",
-            )
-        if self.center and not self.rms_scaling:
-            self.beta = self.add_weight(
-                shape,
-                self.beta_initializer,
-                regularizer=self.beta_regularizer,
-                constraint=self.beta_constraint,
-                autocast=False,
-                name="beta",
-            )
+        self.gamma = self._make_weight("gamma", shape) if self.scale or self.rms_scaling else None
+        self.beta = self._make_weight("beta", shape) if self.center and not self.rms_scaling else None
 
     def call(self, inputs):
         x = ops.cast(inputs, single_of(inputs.dtype))
@@ -109,34 +78,18 @@ class UnitNormalization(Pointwise):
         return ops.cast(x * ops.rsqrt(ops.maximum(square, 1e-12)), self.compute_dtype)
 
 
+@weights(beta="zeros", gamma="ones")
 class GroupNormalization(Layer):
     """Channels in `groups`, each normalized over its channels and all positions of a sample (Wu and He, 2018). -1: one channel
     a group."""
 
     supports_masking = True
 
-    def __init__(
-        self,
-        groups=32,
-        axis=-1,
-        epsilon=1e-3,
-        center=True,
-        scale=True,
-        beta_initializer="zeros",
-        gamma_initializer="ones",
-        beta_regularizer=None,
-        gamma_regularizer=None,
-        beta_constraint=None,
-        gamma_constraint=None,
-        **kwargs,
-    ):
+    def __init__(self, groups=32, axis=-1, epsilon=1e-3, center=True, scale=True, **kwargs):
         super().__init__(**kwargs)
         self.groups = groups if groups == -1 else positive(self, groups=groups)
         (self.axis,) = axes_of(axis)
         self.epsilon, self.center, self.scale = within(self, 0, math.inf, epsilon=epsilon), center, scale
-        self.beta_initializer, self.gamma_initializer = initializers.get(beta_initializer), initializers.get(gamma_initializer)
-        self.beta_regularizer, self.gamma_regularizer = regularizers.get(beta_regularizer), regularizers.get(gamma_regularizer)
-        self.beta_constraint, self.gamma_constraint = constraints.get(beta_constraint), constraints.get(gamma_constraint)
 
     def build(self, input_shape):
         require_axes(self, self.axis, input_shape)
@@ -149,19 +102,8 @@ class GroupNormalization(Layer):
             self.groups = size
         if size % self.groups:
             raise ValueError(f"GroupNormalization {self.path!r}: {size} channels do not divide into {self.groups} groups.")
-        self.gamma = self.beta = None
-        if self.scale:
-            self.gamma = self.add_weight(
-                (size,),
-                self.gamma_initializer,
-                regularizer=self.gamma_regularizer,
-                constraint=self.gamma_constraint,
-                name="gamma",
-            )
-        if self.center:
-            self.beta = self.add_weight(
-                (size,), self.beta_initializer, regularizer=self.beta_regularizer, constraint=self.beta_constraint, name="beta"
-            )
+        self.gamma = self._make_weight("gamma", (size,)) if self.scale else None
+        self.beta = self._make_weight("beta", (size,)) if self.center else None
         self.input_spec = InputSpec(ndim=len(input_shape), axes={self.axis: size})
 
     def call(self, inputs):

@@ -1,12 +1,14 @@
 """Recurrent cells: one step of SimpleRNN, LSTM and GRU, and cells on top of one another."""
 
-from mlkit import activations, constraints, initializers, ops, random, regularizers
+from mlkit import activations, ops, random
 from mlkit.core import tree
 from mlkit.layers.call_info import call_info
 from mlkit.layers.layer import Layer
 from mlkit.layers.options import within
+from mlkit.layers.weights import Weight, weights
 
 
+@weights(kernel="glorot_uniform", recurrent=Weight("orthogonal", "recurrent_kernel"), bias="zeros")
 class Cell(Layer):
     """What cells share: weights for the inputs and for the state, dropout of both.
 
@@ -15,39 +17,12 @@ class Cell(Layer):
 
     gates = 1  # units of the kernels are gates * units
 
-    def __init__(
-        self,
-        units,
-        activation="tanh",
-        use_bias=True,
-        kernel_initializer="glorot_uniform",
-        recurrent_initializer="orthogonal",
-        bias_initializer="zeros",
-        kernel_regularizer=None,
-        recurrent_regularizer=None,
-        bias_regularizer=None,
-        kernel_constraint=None,
-        recurrent_constraint=None,
-        bias_constraint=None,
-        dropout=0.0,
-        recurrent_dropout=0.0,
-        seed=None,
-        **kwargs,
-    ):
+    def __init__(self, units, activation="tanh", use_bias=True, *, dropout=0.0, recurrent_dropout=0.0, seed=None, **kwargs):
         super().__init__(**kwargs)
         if not isinstance(units, int) or units <= 0:
             raise ValueError(f"{type(self).__name__}: `units` must be a positive integer, but got {units!r}.")
         self.units, self.use_bias, self.seed = units, use_bias, seed
         self.activation = activations.get(activation)
-        self.kernel_initializer = initializers.get(kernel_initializer)
-        self.recurrent_initializer = initializers.get(recurrent_initializer)
-        self.bias_initializer = initializers.get(bias_initializer)
-        self.kernel_regularizer = regularizers.get(kernel_regularizer)
-        self.recurrent_regularizer = regularizers.get(recurrent_regularizer)
-        self.bias_regularizer = regularizers.get(bias_regularizer)
-        self.kernel_constraint = constraints.get(kernel_constraint)
-        self.recurrent_constraint = constraints.get(recurrent_constraint)
-        self.bias_constraint = constraints.get(bias_constraint)
         self.dropout = within(self, 0, 1, dropout=dropout)
         self.recurrent_dropout = within(self, 0, 1, recurrent_dropout=recurrent_dropout)
         self.seed_generator = random.SeedGenerator(seed)  # without dropout too: files hold its state
@@ -67,26 +42,12 @@ class Cell(Layer):
     def build(self, input_shape):
         features = input_shape[-1]
         wide = self.gates * self.units
-        self.kernel = self.add_weight(
-            (features, wide),
-            self.kernel_initializer,
-            regularizer=self.kernel_regularizer,
-            constraint=self.kernel_constraint,
-            name="kernel",
-        )
-        self.recurrent_kernel = self.add_weight(
-            (self.units, wide),
-            self.recurrent_initializer,
-            regularizer=self.recurrent_regularizer,
-            constraint=self.recurrent_constraint,
-            name="recurrent_kernel",
-        )
+        self.kernel = self._make_weight("kernel", (features, wide))
+        self.recurrent_kernel = self._make_weight("recurrent", (self.units, wide))
         self.bias = None
         if self.use_bias:
             shape = (wide,) if self.bias_rows is None else (self.bias_rows, wide)
-            self.bias = self.add_weight(
-                shape, self.bias_start(), regularizer=self.bias_regularizer, constraint=self.bias_constraint, name="bias"
-            )
+            self.bias = self._make_weight("bias", shape, initializer=self.bias_start())
 
     def bias_start(self):
         """The bias's initializer."""
@@ -149,18 +110,12 @@ class SimpleRNNCell(Cell):
 class _GatedCell(Cell):
     """Cells with gates: a second activation for them."""
 
-    def __init__(
-        self,
-        units,
-        activation="tanh",
-        recurrent_activation="sigmoid",
-        use_bias=True,
-        kernel_initializer="glorot_uniform",
-        recurrent_initializer="orthogonal",
-        bias_initializer="zeros",
-        **kwargs,
-    ):
-        super().__init__(units, activation, use_bias, kernel_initializer, recurrent_initializer, bias_initializer, **kwargs)
+    def __init__(self, units, activation="tanh", recurrent_activation="sigmoid", use_bias=True, *, implementation=2, **kwargs):
+        if implementation not in (0, 1, 2):
+            raise ValueError(
+                f"{type(self).__name__}: `implementation` must be 0, 1 or 2 (all compute the same), but got {implementation!r}."
+            )
+        super().__init__(units, activation, use_bias, **kwargs)
         self.recurrent_activation = activations.get(recurrent_activation)
 
     @property
@@ -169,6 +124,12 @@ class _GatedCell(Cell):
         return (self.activation, self.recurrent_activation) == (activations.tanh, activations.sigmoid)
 
 
+@weights(
+    kernel="glorot_uniform",
+    recurrent=Weight("orthogonal", "recurrent_kernel"),
+    bias="zeros",
+    after={"unit_forget_bias": "bias_initializer"},
+)
 class LSTMCell(_GatedCell):
     """Long short-term memory (Hochreiter and Schmidhuber, 1997), with gates i, f, c, o. States: [h, c]."""
 
@@ -180,45 +141,15 @@ class LSTMCell(_GatedCell):
         activation="tanh",
         recurrent_activation="sigmoid",
         use_bias=True,
-        kernel_initializer="glorot_uniform",
-        recurrent_initializer="orthogonal",
-        bias_initializer="zeros",
+        *,
         unit_forget_bias=True,
-        kernel_regularizer=None,
-        recurrent_regularizer=None,
-        bias_regularizer=None,
-        kernel_constraint=None,
-        recurrent_constraint=None,
-        bias_constraint=None,
         dropout=0.0,
         recurrent_dropout=0.0,
         seed=None,
         **kwargs,
     ):
-        implementation = kwargs.pop("implementation", 2)
-        if implementation not in (0, 1, 2):
-            raise ValueError(
-                f"LSTMCell: `implementation` must be 0, 1 or 2 (all compute the same), but got {implementation!r}."
-            )
-        super().__init__(
-            units,
-            activation,
-            recurrent_activation,
-            use_bias,
-            kernel_initializer,
-            recurrent_initializer,
-            bias_initializer,
-            kernel_regularizer=kernel_regularizer,
-            recurrent_regularizer=recurrent_regularizer,
-            bias_regularizer=bias_regularizer,
-            kernel_constraint=kernel_constraint,
-            recurrent_constraint=recurrent_constraint,
-            bias_constraint=bias_constraint,
-            dropout=dropout,
-            recurrent_dropout=recurrent_dropout,
-            seed=seed,
-            **kwargs,
-        )
+        kwargs = {"dropout": dropout, "recurrent_dropout": recurrent_dropout, "seed": seed, **kwargs}
+        super().__init__(units, activation, recurrent_activation, use_bias, **kwargs)
         self.unit_forget_bias = unit_forget_bias
 
     @property
@@ -245,6 +176,7 @@ class LSTMCell(_GatedCell):
         return h, [h, c]
 
 
+@weights(kernel="glorot_uniform", recurrent=Weight("orthogonal", "recurrent_kernel"), bias="zeros")
 class GRUCell(_GatedCell):
     """Gated recurrent unit (Cho et al., 2014), with gates z, r, h.
 
@@ -259,43 +191,15 @@ class GRUCell(_GatedCell):
         activation="tanh",
         recurrent_activation="sigmoid",
         use_bias=True,
-        kernel_initializer="glorot_uniform",
-        recurrent_initializer="orthogonal",
-        bias_initializer="zeros",
-        kernel_regularizer=None,
-        recurrent_regularizer=None,
-        bias_regularizer=None,
-        kernel_constraint=None,
-        recurrent_constraint=None,
-        bias_constraint=None,
+        *,
         dropout=0.0,
         recurrent_dropout=0.0,
         reset_after=True,
         seed=None,
         **kwargs,
     ):
-        implementation = kwargs.pop("implementation", 2)
-        if implementation not in (0, 1, 2):
-            raise ValueError(f"GRUCell: `implementation` must be 0, 1 or 2 (all compute the same), but got {implementation!r}.")
-        super().__init__(
-            units,
-            activation,
-            recurrent_activation,
-            use_bias,
-            kernel_initializer,
-            recurrent_initializer,
-            bias_initializer,
-            kernel_regularizer=kernel_regularizer,
-            recurrent_regularizer=recurrent_regularizer,
-            bias_regularizer=bias_regularizer,
-            kernel_constraint=kernel_constraint,
-            recurrent_constraint=recurrent_constraint,
-            bias_constraint=bias_constraint,
-            dropout=dropout,
-            recurrent_dropout=recurrent_dropout,
-            seed=seed,
-            **kwargs,
-        )
+        kwargs = {"dropout": dropout, "recurrent_dropout": recurrent_dropout, "seed": seed, **kwargs}
+        super().__init__(units, activation, recurrent_activation, use_bias, **kwargs)
         self.reset_after = reset_after
         self.bias_rows = 2 if reset_after else None
 

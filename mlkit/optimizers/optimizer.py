@@ -1,7 +1,5 @@
 """Optimizer: everything that all optimizers share. A particular one adds its slots and its update rule."""
 
-import functools
-import inspect
 import re
 import warnings
 
@@ -15,6 +13,7 @@ from mlkit.core.state import state, swapped
 from mlkit.core.variable import alone
 from mlkit.objects.config_object import Configurable, init_signature, serialized
 from mlkit.objects.registry import CustomObjectScope
+from mlkit.objects.signatures import with_common
 from mlkit.objects.variable import Variable
 from mlkit.optimizers.accumulation import GradientAccumulation
 from mlkit.optimizers.averages import MovingAverages
@@ -339,18 +338,5 @@ def common_options(init):
 
     They come after the positional arguments and before the keyword-only ones, and may be given by position as well.
     """
-    own = list(inspect.signature(init).parameters.values())
-    first = [p for p in own if p.kind is p.POSITIONAL_OR_KEYWORD]
-    last = [p.replace(kind=p.POSITIONAL_OR_KEYWORD) for p in own if p.kind is p.KEYWORD_ONLY]
-    taken = {p.name for p in own}
-    *common, rest = init_signature(Optimizer).parameters.values()
-    signature = inspect.Signature([*first, *(p for p in common if p.name not in taken), *last, rest])
-
-    @functools.wraps(init)
-    def wrapper(*args, **kwargs):
-        arguments = signature.bind(*args, **kwargs).arguments
-        unknown = arguments.pop(rest.name, {})
-        init(**arguments, **unknown)
-
-    wrapper.__signature__ = signature
-    return wrapper
+    *common, _ = list(init_signature(Optimizer).parameters.values())[1:]
+    return with_common(init, common)
