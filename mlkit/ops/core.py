@@ -75,8 +75,9 @@ def _common_limits(source, target):
 def stop_gradient(variable):
     """The same values, of which gradients know nothing.
 
+    >>> import mlkit
     >>> x = as_tensor(3.0)
-    >>> float(autograd.grad(lambda x: x * stop_gradient(x))(x))
+    >>> float(mlkit.grad(lambda x: x * stop_gradient(x))(x))
     3.0
     """
     return el.stop_gradient(as_tensor(variable))
