@@ -1,4 +1,4 @@
-"""The pages of docs/ are executed: the Python blocks of a page run in order in one namespace."""
+"""The pages of docs/ are executed: the Python blocks of a page run in order in one namespace. Modules they name are there."""
 
 import pathlib
 import re
@@ -15,3 +15,15 @@ def test_page_runs(page):
     for match in re.finditer(r"```python\n(.*?)```", text, re.DOTALL):
         line = text[: match.start()].count("\n") + 1
         exec(compile("\n" * line + match.group(1), f"docs/{page}", "exec"), namespace)
+
+
+def test_modules_that_pages_name_are_there():
+    root = DOCS.parent
+    named = {
+        (p.name, m)
+        for p in [*DOCS.glob("*.md"), root / "README.md"]
+        for m in re.findall(r"`((?:\w+/)+\w+\.py)`", p.read_text())
+    }
+    assert len(named) > 20
+    homes = root, root / "mlkit", root / "backends", root / "backends" / "native"
+    assert not {(page, module) for page, module in named if not any((home / module).exists() for home in homes)}
