@@ -254,9 +254,9 @@ def get(identifier):
         ) from error
 
 
-def serialize(policy):
+def serialize(dtype_policy):
     """The policy as a config dict."""
-    return serialize_keras_object(policy)
+    return serialize_keras_object(dtype_policy)
 
 
 def deserialize(config, custom_objects=None):

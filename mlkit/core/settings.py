@@ -69,10 +69,10 @@ def max_epochs():
     return _max_epochs
 
 
-def set_max_epochs(value):
+def set_max_epochs(max_epochs):
     """Limit the epochs of every `fit`; None lifts the limit."""
     global _max_epochs
-    _max_epochs = value
+    _max_epochs = max_epochs
 
 
 def max_steps_per_epoch():
@@ -80,10 +80,10 @@ def max_steps_per_epoch():
     return _max_steps
 
 
-def set_max_steps_per_epoch(value):
+def set_max_steps_per_epoch(max_steps_per_epoch):
     """Limit the steps of every epoch; None lifts the limit."""
     global _max_steps
-    _max_steps = value
+    _max_steps = max_steps_per_epoch
 
 
 # ---- attention -------------------------------------------------------------------------------------------------------

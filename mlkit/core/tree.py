@@ -2,13 +2,14 @@
 
 import collections
 import collections.abc
+import warnings
 
 MAP_TO_NONE = object()  # returned by a function given to `traverse`: put None here
 
 
-def is_nested(x):
-    """Whether x is a container whose elements count as leaves."""
-    return isinstance(x, (list, tuple, dict))
+def is_nested(structure):
+    """Whether it is a container whose elements count as leaves."""
+    return isinstance(structure, (list, tuple, dict))
 
 
 def _is_namedtuple(x):
@@ -57,12 +58,12 @@ def _flatten_into(structure, out):
             out.append(child)
 
 
-def flatten_with_path(structure, _path=()):
+def flatten_with_path(structure):
     """(path, leaf) pairs; a path is a tuple of keys and positions."""
     if not is_nested(structure):
-        return [(_path, structure)]
+        return [((), structure)]
     keys = _keys(structure) if isinstance(structure, dict) else range(len(structure))
-    return [pair for k in keys for pair in flatten_with_path(structure[k], (*_path, k))]
+    return [((k, *path), leaf) for k in keys for path, leaf in flatten_with_path(structure[k])]
 
 
 def map_structure(func, *structures, none_is_leaf=True):
@@ -120,8 +121,10 @@ def pack_sequence_as(structure, flat_sequence):
     return map_structure(lambda _: next(values), structure) if is_nested(structure) else flat[0]
 
 
-def assert_same_structure(a, b):
-    """Raise ValueError unless both have the same form."""
+def assert_same_structure(a, b, check_types=None):
+    """Raise ValueError unless both have the same form. check_types: of old code; has no effect, and says so."""
+    if check_types is not None:
+        warnings.warn("assert_same_structure: `check_types` has no effect; leave it out.", stacklevel=2)
     if is_nested(a) != is_nested(b):
         raise ValueError(f"The structures differ: {a!r} against {b!r}.")
     if is_nested(a):

@@ -57,7 +57,7 @@ def get(identifier):
     array([[1., 0.],
            [0., 1.]], dtype=float32)
     """
-    if ops.is_tensor(identifier) or isinstance(identifier, (np.ndarray, np.generic)):
+    if not isinstance(identifier, str) and (ops.is_tensor(identifier) or isinstance(identifier, (np.ndarray, np.generic))):
         return _of_values(identifier)
     return _lookup.get(identifier)
 

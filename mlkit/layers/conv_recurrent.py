@@ -91,9 +91,10 @@ class _ConvLSTM(_CellRNN):
     """Base of the convolutional LSTMs of 1 to 3 spatial axes."""
 
     cell_name = "conv_lstm_cell"
+    last_arguments = ("seed", "return_sequences", "return_state", "go_backwards", "stateful")
 
-    def __init__(self, *args, **kwargs):
-        super().__init__(*args, **kwargs)
+    def __init__(self, **kwargs):
+        super().__init__(**kwargs)
         self.input_spec = InputSpec(ndim=self.cell_class.rank + 3)
 
 

@@ -9,8 +9,12 @@ from mlkit.layers.input_spec import InputSpec
 from mlkit.layers.layer import Layer
 from mlkit.layers.recurrent_cells import GRUCell, LSTMCell, SimpleRNNCell, StackedRNNCells, initial_state
 from mlkit.objects.config_object import deserialized_values, init_signature, serialized
+from mlkit.objects.signatures import argument, with_common
 from mlkit.objects.variable import Variable
 from mlkit.primitives import fused
+
+_SEQUENCE_OPTIONS = ("return_sequences", "return_state", "go_backwards", "stateful", "unroll", "zero_output_for_mask")
+_LAYER_OPTIONS = ("activity_regularizer", "name", "trainable", "autocast", "input_shape", "input_dim")
 
 
 class RNN(Layer):
@@ -177,8 +181,7 @@ class RNN(Layer):
         return out
 
     def get_config(self):
-        names = ("return_sequences", "return_state", "go_backwards", "stateful", "unroll", "zero_output_for_mask")
-        return {**self._common_config(), **{n: getattr(self, n) for n in names}, "cell": serialized(self.cell)}
+        return {**self._common_config(), **{n: getattr(self, n) for n in _SEQUENCE_OPTIONS}, "cell": serialized(self.cell)}
 
 
 def _takes_training(cell):
@@ -189,22 +192,25 @@ def _choose(present, new, old):
     return ops.where(ops.reshape(present, (present.shape[0], *(1,) * (new.ndim - 1))), new, old)
 
 
-_SEQUENCE_OPTIONS = ("return_sequences", "return_state", "go_backwards", "stateful", "unroll", "zero_output_for_mask")
-
-
 class _CellRNN(RNN):
     """An RNN that makes its cell from its own arguments; they are read back from the cell."""
 
     cell_class = None
     cell_name = None  # the same in all layers of a class: it is part of the weights' paths
+    last_arguments = ("seed", *_SEQUENCE_OPTIONS[:5])  # in Keras's order
 
-    def __init__(self, *args, activity_regularizer=None, **kwargs):
+    def __init_subclass__(cls, **kwargs):
+        super().__init_subclass__(**kwargs)
+        if "cell_class" in vars(cls) and "__init__" not in vars(cls):
+            cls.__init__ = with_common(cls.__init__, _arguments(cls))
+
+    def __init__(self, **kwargs):
         sequence = {k: kwargs.pop(k) for k in _SEQUENCE_OPTIONS if k in kwargs}
-        layer = {k: kwargs.pop(k) for k in ("name", "trainable", "autocast", "input_shape", "input_dim") if k in kwargs}
+        layer = {k: kwargs.pop(k) for k in _LAYER_OPTIONS if k in kwargs}
         dtype = kwargs.pop("dtype", None)
         inner = {"name": self.cell_name, "dtype": dtype, "trainable": layer.get("trainable", True)}
-        cell = self.cell_class(*args, **inner, **kwargs)
-        super().__init__(cell, dtype=dtype, activity_regularizer=activity_regularizer, **sequence, **layer)
+        cell = self.cell_class(**inner, **kwargs)
+        super().__init__(cell, dtype=dtype, **sequence, **layer)
         self.input_spec = InputSpec(ndim=3)
 
     def __getattr__(self, name):
@@ -226,6 +232,15 @@ class _CellRNN(RNN):
 
 def _cell_options(cls):
     return init_signature(cls).parameters
+
+
+def _arguments(cls):
+    """The parameters of a layer over a cell: the cell's, the penalty of activities after the cell's own, those of the sequence."""
+    first = [p for p in list(_cell_options(cls.cell_class).values())[1:-1] if p.name not in cls.last_arguments]
+    place = max(i for i, p in enumerate(first) if p.name.endswith("_regularizer")) + 1
+    known = {**init_signature(RNN).parameters, **_cell_options(cls.cell_class)}
+    last = [known[n] for n in cls.last_arguments]
+    return [*first[:place], argument("activity_regularizer", None), *first[place:], *last]
 
 
 class _FusedRNN(_CellRNN):
@@ -301,6 +316,7 @@ class SimpleRNN(_FusedRNN):
     RNN."""
 
     cell_class, cell_name = SimpleRNNCell, "simple_rnn_cell"
+    last_arguments = (*_SEQUENCE_OPTIONS[:5], "seed")
 
     def run_fused(self, *args, reverse):
         return fused.rnn(*args, activation=self.cell.activation.__name__, reverse=reverse)
@@ -309,10 +325,10 @@ class SimpleRNN(_FusedRNN):
 class _GatedRNN(_FusedRNN):
     """One that may be told to run step by step."""
 
-    def __init__(self, *args, use_cudnn="auto", **kwargs):
+    def __init__(self, *, use_cudnn="auto", **kwargs):
         if use_cudnn not in ("auto", True, False):
             raise ValueError(f"{type(self).__name__}: `use_cudnn` must be 'auto', True or False, but got {use_cudnn!r}.")
-        super().__init__(*args, **kwargs)
+        super().__init__(**kwargs)
         self.use_cudnn = use_cudnn
 
     def _can_fuse(self, sequences, training):
@@ -338,6 +354,7 @@ class GRU(_GatedRNN):
     """Gated recurrent unit over (batch, time, features). Arguments: those of GRUCell and RNN; use_cudnn as in LSTM."""
 
     cell_class, cell_name = GRUCell, "gru_cell"
+    last_arguments = (*_CellRNN.last_arguments, "reset_after")
 
     def run_fused(self, *args, reverse):
         return fused.gru(*args, reset_after=self.cell.reset_after, reverse=reverse)
