@@ -1,6 +1,12 @@
-"""Settings of all tests: Keras, where a test compares with it, runs on JAX; global settings are put back."""
+"""Settings of all tests: Keras, where a test compares with it, runs on JAX; global settings are put back.
+
+pytest --backend NAME              the tests that every backend passes, on one: native, jax, or one that is installed
+pytest --backend NAME --share 2/7  every seventh of them, from the second on
+"""
 
 import os
+import pathlib
+import zlib
 
 os.environ.setdefault("KERAS_BACKEND", "jax")
 os.environ.setdefault("JAX_PLATFORMS", "cpu")
@@ -11,6 +17,48 @@ if "PYTEST_XDIST_WORKER" in os.environ:  # the workers share the cores: threads 
     os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import pytest
+
+TESTS = pathlib.Path(__file__).parent
+OF_EVERY_BACKEND = ("test_tiny.py", "test_random.py", "test_random_gradients.py", "test_initializers.py", "test_activations.py") + (
+    "core", "ops", "layers", "losses", "metrics", "optimizers", "models"
+)  # fmt: skip
+
+
+def pytest_addoption(parser):
+    parser.addoption("--backend", metavar="NAME", help="run the tests that every backend passes, on this one")
+    parser.addoption("--share", metavar="K/N", type=_share, help="run share K of N of the tests")
+
+
+def _share(text):
+    k, n = map(int, text.split("/"))
+    return k % n, n
+
+
+def pytest_configure(config):
+    if name := config.getoption("backend"):
+        os.environ["MLKIT_BACKEND"] = name  # for processes that tests start
+        from mlkit.core.backend import set_backend
+
+        set_backend(name)
+
+
+def pytest_collection_modifyitems(config, items):
+    name, share = config.getoption("backend"), config.getoption("share")
+    eager = os.environ.get("MLKIT_EAGER") == "1"
+
+    def is_wanted(item):
+        if name and item.path.relative_to(TESTS).parts[0] not in OF_EVERY_BACKEND:
+            return False
+        if name not in (None, "native") and item.get_closest_marker("native"):
+            return False
+        if eager and item.get_closest_marker("compiled"):
+            return False
+        return share is None or zlib.crc32(item.nodeid.encode()) % share[1] == share[0]
+
+    left_out = [item for item in items if not is_wanted(item)]
+    if left_out:
+        config.hook.pytest_deselected(items=left_out)
+        items[:] = filter(is_wanted, items)
 
 
 @pytest.fixture(autouse=True)

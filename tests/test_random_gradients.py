@@ -6,7 +6,7 @@ from scipy import special
 
 import mlkit
 from mlkit import ops, random
-from mlkit.core.backend import using
+from mlkit.core.backend import backends, using
 
 ALPHAS = (0.02, 0.3, 0.9, 1.0, 1.5, 4.0, 30.0, 1e3, 1e6)
 
@@ -37,7 +37,7 @@ def test_gamma_keeps_the_quantile():
     np.testing.assert_allclose(slope, -moved / (2 * h) / density, rtol=1e-3, atol=1e-6)
 
 
-@pytest.mark.parametrize("backend, compiled", [("native", False), ("native", True), ("jax", True)])
+@pytest.mark.parametrize("backend, compiled", [("native", False), *((name, True) for name in backends())])
 def test_gamma_has_the_gradient_of_jax(backend, compiled):
     import jax
 

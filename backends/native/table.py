@@ -74,13 +74,33 @@ class ByFallback:
 
 def build_kernels(xp):
     """Op name -> kernel over the array module `xp` (numpy; another with its functions would do)."""
-    table = {}
-    for name in _PARTS:
-        part = importlib.import_module(f"mlkit.backends.native.{name}")
-        for op, rows in part.make(xp).items():
-            table[op] = rows
+    table = _rows_over(xp, _PARTS)
     if xp is np:
         for row in onednn.rows():
             old = table.get(row.name) or ByFallback(row.name)
             table[row.name] = [row, *(old if isinstance(old, list) else [(None, old)])]
+    return _kernels(table)
+
+
+def kernels_over(xp, *parts):
+    """The kernels of some modules of this folder for a backend of another array module.
+
+    Args:
+        xp: An array module with NumPy's functions.
+        *parts: Names of modules, such as "window" and "linalg".
+
+    Returns:
+        Dict of op name -> kernel.
+    """
+    return _kernels(_rows_over(xp, parts))
+
+
+def _rows_over(xp, parts):
+    table = {}
+    for name in parts:
+        table.update(importlib.import_module(f"mlkit.backends.native.{name}").make(xp))
+    return table
+
+
+def _kernels(table):
     return {op: Rows(*rows) if isinstance(rows, list) else rows for op, rows in table.items()}

@@ -188,11 +188,16 @@ def _maker(name):
         return _makers[name]
     installed = _installed()
     if name not in installed:
-        there = ", ".join(dict.fromkeys([*_makers, *installed]))
         raise ValueError(
-            f"Unknown backend {name!r}. There are: {there}. Others are made known by mlkit.config.register_backend."
+            f"Unknown backend {name!r}. There are: {', '.join(backends())}. Others are made known by "
+            "mlkit.config.register_backend."
         )
     return installed[name].load()
+
+
+def backends():
+    """Names of the backends there are, those of installed packages too."""
+    return list(dict.fromkeys([*_makers, *_installed()]))
 
 
 def _installed():

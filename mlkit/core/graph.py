@@ -32,7 +32,7 @@ class Graph:
         self.successors = {}  # number of an input -> number of the output that takes its place when the graph has run
         self.is_pruned = False  # whether all calls are known to be needed
         self.is_due = False  # whether it will be run as soon as it is compiled
-        self.programs = {}  # its compiled forms, once an executor has made them: whether to the bit -> program
+        self.programs = {}  # its compiled forms, once backends have made them, under keys of theirs
 
     def like(self, calls=(), outputs=()):
         """A graph with the same inputs and other calls."""

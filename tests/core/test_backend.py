@@ -8,9 +8,11 @@ import numpy as np
 import pytest
 
 import mlkit
+from mlkit import ops
 from mlkit.config import register_backend, set_backend
 from mlkit.core import backend as registry
 from mlkit.core.backend import Backend, device, get_backend, using
+from mlkit.core.control_flow import control_flow
 from mlkit.core.state import state
 
 THIRD = """
@@ -151,3 +153,40 @@ def test_a_backend_of_an_installed_package(tmp_path):
     assert done.returncode == 0, done.stderr
     assert "[2. 2.]" in done.stdout
     assert "There are: native, jax, third." in done.stdout
+
+
+class Borrowed(Backend):
+    """The native arrays and kernels, but for control flow."""
+
+    name = "borrowed"
+
+    def __init__(self):
+        self.native = get_backend("native")
+        self.kernels = {**self.native.kernels, **control_flow(self)}
+
+    def asarray(self, host, dtype, owned=False):
+        return self.native.asarray(host, dtype, owned)
+
+    def to_numpy(self, array):
+        return self.native.to_numpy(array)
+
+
+def total_of_powers(x, n):
+    """A loop, a condition within it, and its gradient."""
+    step = lambda total, t: (total + ops.cond(ops.sum(t) > 0, lambda: t**2, lambda: t * 3), total * t)
+    total, steps = ops.scan(step, ops.zeros((3,)), x, reverse=n % 2 == 1)
+    times, _ = ops.while_loop(lambda i, t: i < n, lambda i, t: (i + 1, t * 1.5), (0, ops.stop_gradient(total)))
+    return (ops.sum(total) + ops.sum(steps)) * ops.cast(times, "float32")
+
+
+@pytest.mark.parametrize("n", [0, 1, 4])
+def test_control_flow_of_no_ones_own(n):
+    register_backend("borrowed", Borrowed)
+    x = np.random.default_rng(0).normal(size=(n, 3)).astype("float32") if n else np.zeros((0, 3), "float32")
+    found = {}
+    for name in ("native", "borrowed"):
+        with using(name):
+            program = mlkit.function(lambda x: mlkit.value_and_grad(lambda x: total_of_powers(x, n))(x))
+            found[name] = [t.numpy() for t in program(x)]
+    for a, b in zip(*found.values()):
+        np.testing.assert_allclose(a, b, rtol=1e-6)

@@ -10,6 +10,8 @@ import mlkit
 from mlkit import layers, ops
 from mlkit.compiler.passes import PASSES
 
+pytestmark = pytest.mark.native("exact programs")
+
 
 @pytest.fixture
 def exact():

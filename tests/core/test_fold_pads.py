@@ -9,7 +9,7 @@ from mlkit.compiler.passes import optimize
 from mlkit.core.state import state
 from tests.core.programs import array
 
-pytestmark = pytest.mark.usefixtures("all_passes")
+pytestmark = [pytest.mark.usefixtures("all_passes"), pytest.mark.native("a pass")]
 
 
 def names(fn, *args):

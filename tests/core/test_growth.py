@@ -12,6 +12,8 @@ import pytest
 import mlkit
 from mlkit import layers, ops
 
+pytestmark = pytest.mark.native("plans")
+
 SMALL, TIMES = 12, 4
 IMAGE = np.zeros((100, 100), "float32")
 

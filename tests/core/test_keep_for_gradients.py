@@ -12,7 +12,7 @@ from mlkit.core import debug
 from mlkit.core.backend import get_backend
 from mlkit.primitives import fused
 
-pytestmark = pytest.mark.usefixtures("all_passes")
+pytestmark = [pytest.mark.usefixtures("all_passes"), pytest.mark.native("a pass")]
 
 OPS = dict(  # op, gates, states, rows of the bias
     lstm=(fused.lstm, 4, 2, ()),

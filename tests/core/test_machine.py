@@ -6,8 +6,12 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 from mlkit.compiler.passes import fuse_chains
 from mlkit.core.machine import THRESHOLDS, usable_cores
+
+pytestmark = pytest.mark.native("thresholds")
 
 ROOT = Path(__file__).parents[2]
 

@@ -5,10 +5,10 @@ import pytest
 
 import mlkit
 from mlkit import layers, ops
-from mlkit.core.backend import using
+from mlkit.core.backend import backends, using
 
 
-@pytest.fixture(params=["native", "jax"])
+@pytest.fixture(params=backends())
 def backend(request):
     with using(request.param):
         yield request.param

@@ -17,6 +17,8 @@ from mlkit.core.spec import Spec
 from mlkit.core.tensor import Value
 from tests.core.programs import Mlp, array, convolution_step, elementwise
 
+pytestmark = pytest.mark.native("plans")
+
 
 def program_of(fn, *args):
     """The native program of a compiled function."""

@@ -27,6 +27,8 @@ from mlkit.primitives.fused.norm_relu import pack, unpack
 from tests.ops.checks import call_of
 from tests.ops.sample import gather
 
+pytestmark = pytest.mark.native("its kernels are held against the traits")
+
 KERNELS = get_backend("native").kernels
 
 

@@ -10,7 +10,7 @@ from mlkit.compiler.passes.simplify import simplify
 from mlkit.compiler.passes.update_rows import update_rows
 from mlkit.primitives.fused import sgd_update
 
-pytestmark = pytest.mark.usefixtures("all_passes")
+pytestmark = [pytest.mark.usefixtures("all_passes"), pytest.mark.native("a pass")]
 
 
 def arguments(rows, number):

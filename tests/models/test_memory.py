@@ -10,6 +10,8 @@ import pytest
 import mlkit
 from mlkit import layers
 
+pytestmark = pytest.mark.native("plans")
+
 
 def net():
     x = mlkit.Input((20,))

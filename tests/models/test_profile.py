@@ -6,7 +6,10 @@ import pytest
 import mlkit
 from mlkit import layers
 
-pytestmark = pytest.mark.usefixtures("all_passes")  # which kernels there are depends on them
+pytestmark = [
+    pytest.mark.usefixtures("all_passes"),
+    pytest.mark.native("times of kernels"),
+]  # which kernels there are depends on them
 
 
 def small_net():

@@ -5,7 +5,7 @@ import inspect
 import pytest
 
 import mlkit.ops
-from mlkit.core.backend import get_backend
+from mlkit.core.backend import backends, get_backend
 from mlkit.core.op import OPS
 from tests.ops.sample import gather
 
@@ -14,14 +14,14 @@ ROWS = gather("SAMPLES")
 BY_PUBLIC = {"cond": "cond", "scan": "scan", "while": "while_loop"}  # parameters of these ops are graphs, made by tracing
 
 
-@pytest.mark.parametrize("backend", ["native", "jax"])
+@pytest.mark.parametrize("backend", backends())
 def test_every_op_has_a_kernel_or_a_fallback(backend):
     kernels = get_backend(backend).kernels
     missing = [name for name, op in OPS.items() if name not in kernels and op.fallback is None]
     assert not missing, f"{backend} has no kernel for {missing}"
 
 
-@pytest.mark.parametrize("backend", ["native", "jax"])
+@pytest.mark.parametrize("backend", backends())
 def test_every_kernel_is_that_of_an_op(backend):
     unknown = [name for name in get_backend(backend).kernels if name not in OPS]
     assert not unknown, f"{backend} has kernels of no op: {unknown}"

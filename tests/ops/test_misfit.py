@@ -5,6 +5,8 @@ import sys
 
 import pytest
 
+pytestmark = pytest.mark.native("its fused kernels are held against composed ones")
+
 PARTS = 4
 
 
