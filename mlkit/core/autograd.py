@@ -225,6 +225,7 @@ class Taping(Interpreter):
         self.tape, self.outer = tape, outer
         self.tapes = (tape, *outer.tapes)
         self.trace, self.keeper, self.assigns = outer.trace, outer.keeper, outer.assigns
+        self.has_values = outer.has_values
         self._below = outer.untaped()  # tapes one upon another note a call together
 
     def apply(self, op, args, params):

@@ -1,7 +1,7 @@
 """Tracing the body of a control-flow op: a graph of its own that says what it takes from outside."""
 
 from mlkit.core.state import swapped
-from mlkit.core.tensor import Tensor, Value
+from mlkit.core.tensor import Tensor, Value, Wrapped
 from mlkit.core.trace import Trace
 
 
@@ -23,7 +23,7 @@ class Body(Trace):
     def data_of(self, tensor):
         """The data of a tensor; a Value of a trace around this one becomes an input of the graph."""
         v = tensor.data
-        if type(v) is not Value or id(v) in self.own:
+        if not isinstance(v, (Value, Wrapped)) or id(v) in self.own:
             return v
         key = id(v), tensor.node, tensor.slot
         if key not in self.captured:

@@ -31,6 +31,7 @@ class Interpreter:
     trace = None  # the Trace that calls become part of, if one does
     tapes = ()  # the open tapes that note calls, innermost first
     keeper = None  # the innermost scope that keeps values of variables apart
+    has_values = True  # whether results have values at once, by which Python code may branch
     assigns = True  # whether what is assigned to a variable is at once what everybody reads
 
     def apply(self, op, args, params):
@@ -148,7 +149,7 @@ class Keeping(Interpreter):
 
     def __init__(self, scope, outer):
         self.keeper, self.outer = scope, outer
-        self.trace, self.tapes = outer.trace, outer.tapes
+        self.trace, self.tapes, self.has_values = outer.trace, outer.tapes, outer.has_values
 
     def apply(self, op, args, params):
         return self.outer.apply(op, args, params)

@@ -11,7 +11,7 @@ from mlkit.core.tensor import Tensor, Value
 class Trace(Interpreter):
     """A graph under construction, with the variables read (graph inputs) and assigned (graph outputs) on the way."""
 
-    assigns = False
+    assigns = has_values = False
 
     def __init__(self, graph=None):
         self.graph = graph or Graph()

@@ -44,6 +44,8 @@ class Traits(NamedTuple):
     commutes     ``op(x, y) == op(y, x)``
     involution   ``op(op(x)) == x``
     idempotent   ``op(op(x)) == op(x)``, or of two arguments ``op(x, x) == x``
+    batch        (op, args, has, size, params) -> the results for arguments of which some have a further leading axis, see
+                 `primitives.axes`; ops that broadcast need none
     kept         of a gradient that is a variant of an op: how many of its first arguments are gradients of that op's results. The
                  op's own arguments follow, and then, perhaps, what its kernel keeps for the gradient
     """
@@ -60,6 +62,7 @@ class Traits(NamedTuple):
     commutes: bool = False
     involution: bool = False
     idempotent: bool = False
+    batch: Callable | None = None
     kept: int = 0
 
 

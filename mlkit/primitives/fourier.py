@@ -5,6 +5,7 @@ from mlkit.core.op import Op
 from mlkit.core.spec import Spec, same_size, show
 from mlkit.core.traits import Traits
 from mlkit.primitives import elementwise as el
+from mlkit.primitives.axes import on_last_axes
 from mlkit.primitives.counts import passes_of_halving
 from mlkit.primitives.movement import concat, flip, full, slice_along
 
@@ -28,7 +29,7 @@ def _complex_spec(name):
 
 
 # The matrix of the transform is symmetric, so it is its own transpose. ifft divides by the length.
-_transform = Traits(flops=passes_of_halving(5))
+_transform = Traits(flops=passes_of_halving(5), batch=on_last_axes)
 fft = Op("fft", _complex_spec("fft"), lambda g, y, x: (fft(g),), keep="", traits=_transform)
 ifft = Op("ifft", _complex_spec("ifft"), lambda g, y, x: (ifft(g),), keep="", traits=_transform)
 

@@ -3,6 +3,7 @@
 from mlkit.core.op import Op
 from mlkit.core.spec import Spec, broadcast, same_size, show, size_of
 from mlkit.core.traits import Traits
+from mlkit.primitives.batching import aligned
 from mlkit.primitives.counts import elements
 from mlkit.primitives.shape import reshape, sum_to, transpose
 
@@ -38,4 +39,4 @@ def _flops(args, outs, params):
 
 
 # (..., m, k) x (..., k, n) -> (..., m, n); leading axes broadcast
-matmul = Op("matmul", _matmul_spec, _matmul_vjp, keep="x", traits=Traits(flops=_flops))
+matmul = Op("matmul", _matmul_spec, _matmul_vjp, keep="x", traits=Traits(flops=_flops, batch=aligned))

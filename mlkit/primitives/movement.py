@@ -5,6 +5,7 @@ from mlkit.core.op import Op
 from mlkit.core.spec import Dim, Spec, broadcast, is_known, normalize_axis, same_size, show, size_of
 from mlkit.core.traits import Traits
 from mlkit.primitives import elementwise as el
+from mlkit.primitives.axes import led, shifted
 from mlkit.primitives.counts import each_update, free
 from mlkit.primitives.shape import broadcast_to, reshape, transpose
 
@@ -53,7 +54,13 @@ def _slice_view(x, offset, steps, starts, stops, strides):
 
 
 # starts, stops, strides: one per axis, 0 <= start <= stop <= size, stride >= 1
-slice_ = Op("slice", _slice_spec, _slice_vjp, keep="", traits=Traits(view=_slice_view, selects=True, flops=free))
+slice_ = Op(
+    "slice",
+    _slice_spec,
+    _slice_vjp,
+    keep="",
+    traits=Traits(view=_slice_view, selects=True, flops=free, batch=led(starts=0, stops=lambda size: size, strides=1)),
+)
 
 
 def _pad_spec(x, value, low, high, interior):
@@ -77,7 +84,7 @@ def _pad_vjp(g, y, x, value, low, high, interior):
 
 
 # value: Python number; low, high: elements before and after each axis (not negative); interior: elements put between neighbours
-pad = Op("pad", _pad_spec, _pad_vjp, keep="", traits=_moving)
+pad = Op("pad", _pad_spec, _pad_vjp, keep="", traits=Traits(flops=free, batch=led(low=0, high=0, interior=0)))
 
 
 def _concat_spec(*xs, axis):
@@ -107,7 +114,7 @@ def _concat_vjp(g, y, *xs, axis):
     return tuple(gs)
 
 
-concat = Op("concat", _concat_spec, _concat_vjp, keep="", traits=_moving)
+concat = Op("concat", _concat_spec, _concat_vjp, keep="", traits=Traits(flops=free, batch=shifted("axis")))
 
 
 def slice_along(x, axis, start, stop, stride=1):
@@ -131,7 +138,7 @@ flip = Op(
     lambda x, axes: x,
     lambda g, y, x, axes: (flip(g, axes=axes),),
     keep="",
-    traits=Traits(view=_flip_view, flops=free),
+    traits=Traits(view=_flip_view, flops=free, batch=shifted("axes")),
 )
 
 
@@ -159,9 +166,19 @@ def _take_vjp(g, y, x, index, axis):
     return transpose(out, perm=(*range(1, axis + 1), 0, *range(axis + 1, n))), None
 
 
+def _take_each(op, args, has, size, params):
+    """One index for all, or one x for all: then what is taken lies behind the axes before."""
+    (x, index), axis = args, params["axis"]
+    if not has[1]:
+        return op(x, index, axis=axis + 1)
+    if has[0]:
+        return None
+    taken = op(x, index, axis=axis)
+    return transpose(taken, perm=(axis, *range(axis), *range(axis + 1, taken.ndim)))
+
+
 # index: any shape, 0 <= index < size of the axis; the result's shape has index.shape in place of the axis
-_picking = Traits(selects=True, flops=free)
-take = Op("take", _take_spec, _take_vjp, keep="1", traits=_picking)
+take = Op("take", _take_spec, _take_vjp, keep="1", traits=Traits(selects=True, flops=free, batch=_take_each))
 
 
 def _take_along_axis_spec(x, index, axis):
@@ -191,7 +208,13 @@ def _take_along_axis_vjp(g, y, x, index, axis):
     return scatter_add(zeros, concat(*where_to, axis=1), reshape(g, shape=(size_of(g.shape),))), None
 
 
-take_along_axis = Op("take_along_axis", _take_along_axis_spec, _take_along_axis_vjp, keep="1", traits=_picking)
+take_along_axis = Op(
+    "take_along_axis",
+    _take_along_axis_spec,
+    _take_along_axis_vjp,
+    keep="1",
+    traits=Traits(selects=True, flops=free, batch=shifted("axis")),
+)
 
 
 def _scatter_spec(x, index, updates):
@@ -217,9 +240,19 @@ def gather_nd(x, index):
     return take(reshape(x, shape=(size_of(lead), *x.shape[k:])), flat, axis=0)
 
 
+def _scatter_each(op, args, has, size, params):
+    """The leading axis is one more coordinate."""
+    if not all(has):
+        return None
+    x, index, updates = args
+    line = reshape(iota(size=size, dtype=index.dtype), shape=(size, *(1,) * (index.ndim - 1)))
+    line = broadcast_to(line, shape=(*index.shape[:-1], 1))
+    return op(x, concat(line, index, axis=index.ndim - 1), updates, **params)
+
+
 # index (..., k): coordinates of slices x[i0, ..., ik-1]; updates (..., *x.shape[k:]) are combined with what is there, equal
 # coordinates one after the other
-_combining = Traits(flops=each_update)
+_combining = Traits(flops=each_update, batch=_scatter_each)
 scatter_add = Op(
     "scatter_add",
     _scatter_spec,
@@ -252,7 +285,7 @@ sum_rows = Op(
     lambda g, y, index, updates, size: (None, take(g, index, axis=0)),
     keep="0",
     fallback=_sum_rows,
-    traits=_combining,
+    traits=Traits(flops=each_update),
 )
 
 
@@ -286,4 +319,6 @@ def _scatter_set_vjp(g, y, x, index, updates):
 
 
 # of equal coordinates the last one wins
-scatter_set = Op("scatter_set", _scatter_spec, _scatter_set_vjp, keep="1", asks_first=True, traits=_moving)
+scatter_set = Op(
+    "scatter_set", _scatter_spec, _scatter_set_vjp, keep="1", asks_first=True, traits=Traits(flops=free, batch=_scatter_each)
+)

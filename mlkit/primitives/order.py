@@ -3,6 +3,7 @@
 from mlkit.core.op import Op
 from mlkit.core.spec import Spec, normalize_axis
 from mlkit.core.traits import Traits
+from mlkit.primitives.axes import shifted
 from mlkit.primitives.counts import elements, passes_of_halving
 from mlkit.primitives.movement import take_along_axis
 
@@ -22,7 +23,7 @@ def _sort_vjp(g, y, x, axis):
 
 
 # axis: 0 <= axis < rank
-_ordering = Traits(flops=passes_of_halving(1))
+_ordering = Traits(flops=passes_of_halving(1), batch=shifted("axis"))
 sort = Op("sort", _order_spec("sort"), _sort_vjp, keep="x", traits=_ordering)
 argsort = Op("argsort", _order_spec("argsort", "int32"), keep="", traits=_ordering)
 
@@ -35,5 +36,9 @@ def _halvings(args, outs, params):
     return elements(outs[0]) * args[0].shape[-1].bit_length()
 
 
+def _on_one_line(op, args, has, size, params):
+    return None if has[0] else op(*args, **params)
+
+
 # line: ascending vector; where each value belongs in it, before ("left") or after ("right") equal elements
-searchsorted = Op("searchsorted", _searchsorted_spec, keep="", traits=Traits(flops=_halvings))
+searchsorted = Op("searchsorted", _searchsorted_spec, keep="", traits=Traits(flops=_halvings, batch=_on_one_line))

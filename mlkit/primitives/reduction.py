@@ -7,6 +7,7 @@ from mlkit.core.op import Op
 from mlkit.core.spec import Spec, is_known, normalize_axis, reduced, require_elements, size_of
 from mlkit.core.traits import Traits
 from mlkit.primitives import elementwise as el
+from mlkit.primitives.axes import shifted
 from mlkit.primitives.counts import each_input
 from mlkit.primitives.movement import flip, full, pad, slice_along
 from mlkit.primitives.shape import reduce_spec, reshape, spread, sum_
@@ -57,7 +58,8 @@ def _shifted_cumprod(x, axis):
 
 
 # axes: tuple of distinct non-negative ints
-_reduction = Traits(flops=each_input)
+_reduction = Traits(flops=each_input, batch=shifted("axes"))
+_place = Traits(flops=each_input, batch=shifted("axis"))
 prod = Op("prod", reduce_spec("prod"), _prod_vjp, keep="x", traits=_reduction)
 max_ = Op("max", reduce_spec("max"), _extreme_vjp, traits=_reduction)
 min_ = Op("min", reduce_spec("min"), _extreme_vjp, traits=_reduction)
@@ -72,8 +74,8 @@ def _arg_spec(name):
     return spec
 
 
-argmax = Op("argmax", _arg_spec("argmax"), traits=_reduction)  # the first of equal ones; int32
-argmin = Op("argmin", _arg_spec("argmin"), traits=_reduction)
+argmax = Op("argmax", _arg_spec("argmax"), traits=_place)  # the first of equal ones; int32
+argmin = Op("argmin", _arg_spec("argmin"), traits=_place)
 
 
 def _scan_spec(name):
@@ -111,8 +113,8 @@ def _moved_up(x, axis, places):
     return pad(tail, value=0.0, low=none, high=tuple(min(places, n) * (i == axis) for i in range(x.ndim)), interior=none)
 
 
-cumsum = Op("cumsum", _scan_spec("cumsum"), lambda g, y, x, axis: (_reverse_cumsum(g, axis),), keep="", traits=_reduction)
-cumprod = Op("cumprod", _scan_spec("cumprod"), _cumprod_vjp, keep="x", traits=_reduction)
+cumsum = Op("cumsum", _scan_spec("cumsum"), lambda g, y, x, axis: (_reverse_cumsum(g, axis),), keep="", traits=_place)
+cumprod = Op("cumprod", _scan_spec("cumprod"), _cumprod_vjp, keep="x", traits=_place)
 
 
 def size_along(x, axes):

@@ -4,6 +4,7 @@ from mlkit.core import layout
 from mlkit.core.op import Op
 from mlkit.core.spec import Spec, is_known, normalize_axes, reduced, require_elements, same_size, show, size_of
 from mlkit.core.traits import Traits
+from mlkit.primitives.axes import led, shifted
 from mlkit.primitives.counts import each_input, free
 
 
@@ -28,7 +29,7 @@ reshape = Op(
     _reshape_spec,
     lambda g, y, x, shape: (reshape(g, shape=x.shape),),
     keep="",
-    traits=Traits(view=_reshape_view, flops=free),
+    traits=Traits(view=_reshape_view, flops=free, batch=led(shape=lambda size: size)),
 )
 
 
@@ -43,12 +44,18 @@ def inverse_permutation(perm):
     return tuple(sorted(range(len(perm)), key=perm.__getitem__))
 
 
+def _transposed(op, args, has, size, params):
+    return op(*args, perm=(0, *(p + 1 for p in params["perm"])))
+
+
 transpose = Op(
     "transpose",
     _transpose_spec,
     lambda g, y, x, perm: (transpose(g, perm=inverse_permutation(perm)),),
     keep="",
-    traits=Traits(view=lambda x, offset, strides, perm: (offset, layout.transpose(strides, perm)), flops=free),
+    traits=Traits(
+        view=lambda x, offset, strides, perm: (offset, layout.transpose(strides, perm)), flops=free, batch=_transposed
+    ),
 )
 
 
@@ -58,12 +65,20 @@ def _broadcast_to_spec(x, shape):
     return Spec(shape, x.dtype)
 
 
+def _broadcast(op, args, has, size, params):
+    (x,), shape = args, params["shape"]
+    x = reshape(x, shape=(size, *(1,) * (len(shape) + 1 - x.ndim), *x.shape[1:]))
+    return op(x, shape=(size, *shape))
+
+
 broadcast_to = Op(
     "broadcast_to",
     _broadcast_to_spec,
     lambda g, y, x, shape: (sum_to(g, x.shape),),
     keep="",
-    traits=Traits(view=lambda x, offset, strides, shape: (offset, layout.broadcast(x.shape, strides, shape)), flops=free),
+    traits=Traits(
+        view=lambda x, offset, strides, shape: (offset, layout.broadcast(x.shape, strides, shape)), flops=free, batch=_broadcast
+    ),
 )
 
 
@@ -104,5 +119,5 @@ sum_ = Op(
     reduce_spec("sum"),
     lambda g, y, x, axes, keepdims: (spread(g, x, axes),),
     keep="",
-    traits=Traits(flops=each_input),
+    traits=Traits(flops=each_input, batch=shifted("axes")),
 )

@@ -14,6 +14,7 @@ from mlkit.core.op import Op
 from mlkit.core.spec import Spec, is_known, require, require_float, same_size, show, window_output
 from mlkit.core.traits import Images, Traits
 from mlkit.primitives import elementwise as el
+from mlkit.primitives.batching import in_batches
 from mlkit.primitives.counts import elements
 
 
@@ -113,6 +114,7 @@ conv = _op(
     keep="x",
     flops=_flops(lambda args, outs: outs[0], lambda args, params: args[1].shape),
     images=Images((0,), (0,), True, channels_apart),
+    batch=in_batches(0),
 )
 conv_input = _op(  # shape: of the input
     "conv_input",
@@ -121,6 +123,7 @@ conv_input = _op(  # shape: of the input
     keep="x",
     flops=_flops(lambda args, outs: args[0], lambda args, params: args[1].shape),
     images=Images((0,), (0,), True, channels_apart),
+    batch=in_batches(0, shapes=("shape",)),
 )
 conv_kernel = _op(  # shape: of the kernel
     "conv_kernel",
@@ -180,6 +183,7 @@ max_pool = _op(
     lambda g, y, x, **p: (max_pool_grad(x, y, g, **p),),
     flops=_cells(lambda args, outs: outs[0]),
     images=Images((0,), (0,)),
+    batch=in_batches(0),
 )
 
 # Of equal values in a window the first one is the maximum.
@@ -192,6 +196,7 @@ max_pool_grad = _op(
     keep="01",
     flops=_cells(lambda args, outs: args[1]),
     images=Images((0, 1, 2), (0,)),
+    batch=in_batches(0, 1, 2),
 )
 max_pool_pick = _op(
     "max_pool_pick",
@@ -199,6 +204,7 @@ max_pool_pick = _op(
     lambda g, _, x, y, h, **p: (None, None, max_pool_grad(x, y, g, **p)),
     keep="01",
     flops=_cells(lambda args, outs: args[1]),
+    batch=in_batches(0, 1, 2),
 )
 
 # The mean of the cells that are there: padding is not counted.
@@ -209,6 +215,7 @@ avg_pool = _op(
     keep="",
     flops=_cells(lambda args, outs: outs[0]),
     images=Images((0,), (0,)),
+    batch=in_batches(0),
 )
 avg_pool_grad = _op(
     "avg_pool_grad",
@@ -217,4 +224,5 @@ avg_pool_grad = _op(
     keep="",
     flops=_cells(lambda args, outs: args[0]),
     images=Images((0,), (0,)),
+    batch=in_batches(0, shapes=("shape",)),
 )

@@ -50,7 +50,7 @@ def while_loop(cond, body, loop_vars, maximum_iterations=None):
     if is_symbolic(tensors_of(values)):
         cond(*values)
         values = merged(values, step(*values))
-    elif state.top.trace is not None:
+    elif not state.top.has_values:
         values = _staged_while(cond, step, values, maximum_iterations)
     else:
         turns = itertools.count() if maximum_iterations is None else range(int(maximum_iterations))

@@ -17,6 +17,7 @@ from mlkit.ops.control.structures import (
     specs_of,
     tensors_of,
 )
+from mlkit.ops.mapping import vmap
 from mlkit.ops.numpy import stack
 from mlkit.primitives.control import scan_op
 from mlkit.primitives.movement import full, slice_along
@@ -126,11 +127,11 @@ def map(f, xs):
 
 
 def vectorized_map(function, elements):
-    """`map` for a function whose calls are independent of each other.
+    """`map` for a function whose calls are independent of each other: all are made at once, see `mlkit.vmap`.
 
     >>> from mlkit import ops
     >>> ops.vectorized_map(lambda x: x + 1.0, ops.array([1.0, 2.0])).tolist()
     [2.0, 3.0]
     """
     check_callable("vectorized_map", "function", function)
-    return map(function, elements)
+    return vmap(function)(elements)

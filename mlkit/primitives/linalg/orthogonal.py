@@ -3,6 +3,7 @@
 from mlkit.core.op import Op
 from mlkit.core.spec import Spec
 from mlkit.core.traits import Traits
+from mlkit.primitives.axes import on_last_axes
 from mlkit.primitives.counts import of_matrices
 from mlkit.primitives.linalg.matrix import check_known, lower, real_only
 from mlkit.primitives.linalg.triangular import triangular_solve
@@ -51,4 +52,4 @@ def _tall_vjp(gq, gr, q, r):
 
 
 # mode: "reduced" or "complete"
-qr = Op("qr", _qr_spec, _qr_vjp, traits=Traits(flops=of_matrices(lambda m, n, k: 2 * m * n * n)))
+qr = Op("qr", _qr_spec, _qr_vjp, traits=Traits(flops=of_matrices(lambda m, n, k: 2 * m * n * n), batch=on_last_axes))

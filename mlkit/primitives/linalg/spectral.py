@@ -5,6 +5,7 @@ from mlkit.core.op import Op
 from mlkit.core.spec import Spec
 from mlkit.core.traits import Traits
 from mlkit.primitives import elementwise as el
+from mlkit.primitives.axes import on_last_axes
 from mlkit.primitives.counts import of_matrices
 from mlkit.primitives.linalg import matrix
 from mlkit.primitives.linalg.triangular import inverse
@@ -40,7 +41,9 @@ def _eigh_vjp(g, out, x):
 
 
 # -> ascending eigenvalues and eigenvectors of the Hermitian part of x
-eigh = Op("eigh", _eigh_spec, _eigh_vjp, keep="y", traits=Traits(flops=of_matrices(lambda m, n, k: 9 * n**3)))
+eigh = Op(
+    "eigh", _eigh_spec, _eigh_vjp, keep="y", traits=Traits(flops=of_matrices(lambda m, n, k: 9 * n**3), batch=on_last_axes)
+)
 
 
 def _eig_spec(x):
@@ -62,7 +65,7 @@ def _eig_vjp(g, out, x):
 
 
 # -> complex eigenvalues and right eigenvectors
-eig = Op("eig", _eig_spec, _eig_vjp, traits=Traits(flops=of_matrices(lambda m, n, k: 25 * n**3)))
+eig = Op("eig", _eig_spec, _eig_vjp, traits=Traits(flops=of_matrices(lambda m, n, k: 25 * n**3), batch=on_last_axes))
 
 
 # ---- singular values -------------------------------------------------------------------------------------------------
@@ -108,7 +111,7 @@ def _svd_vjp(g, out, x, full_matrices):
     return (ga if outer is None else ga + outer,)
 
 
-_whole = Traits(flops=of_matrices(lambda m, n, k: 4 * m * n * n + 8 * n**3))
+_whole = Traits(flops=of_matrices(lambda m, n, k: 4 * m * n * n + 8 * n**3), batch=on_last_axes)
 svd = Op("svd", _svd_spec, _svd_vjp, traits=_whole)  # -> u, descending s, vh with x = u diag(s) vh
 
 
@@ -128,7 +131,7 @@ singular_values = Op(
     _singular_values_spec,
     _singular_values_vjp,
     keep="x",
-    traits=Traits(flops=of_matrices(lambda m, n, k: 4 * m * n * n)),
+    traits=Traits(flops=of_matrices(lambda m, n, k: 4 * m * n * n), batch=on_last_axes),
 )
 
 

@@ -8,6 +8,7 @@ factorization", 2011.
 from mlkit.core.op import Op
 from mlkit.core.spec import Spec, broadcast, show
 from mlkit.core.traits import Traits
+from mlkit.primitives.axes import on_last_axes
 from mlkit.primitives.counts import of_matrices
 from mlkit.primitives.linalg import matrix
 from mlkit.primitives.linear import matmul, swap
@@ -48,8 +49,8 @@ def _triangular_solve_vjp(g, x, a, b, lower):
 
 
 # a (..., M, M), b (..., M, K); of a triangular a only the one triangle is read
-_elimination = Traits(flops=of_matrices(lambda m, n, k: 2 * n**3 / 3 + 2 * n * n * k))
-_substitution = Traits(flops=of_matrices(lambda m, n, k: n * n * k))
+_elimination = Traits(flops=of_matrices(lambda m, n, k: 2 * n**3 / 3 + 2 * n * n * k), batch=on_last_axes)
+_substitution = Traits(flops=of_matrices(lambda m, n, k: n * n * k), batch=on_last_axes)
 solve = Op("solve", _system_spec("solve"), _solve_vjp, traits=_elimination)
 triangular_solve = Op("triangular_solve", _system_spec("solve_triangular"), _triangular_solve_vjp, traits=_substitution)
 
@@ -72,7 +73,7 @@ def _over_matrix(g):
     return reshape(g, shape=(*g.shape, 1, 1))
 
 
-_factoring = Traits(flops=of_matrices(lambda m, n, k: 2 * n**3 / 3))
+_factoring = Traits(flops=of_matrices(lambda m, n, k: 2 * n**3 / 3), batch=on_last_axes)
 det = Op("det", _det_spec, lambda g, y, x: (_over_matrix(g * y) * swap(inverse(x)),), traits=_factoring)
 
 
@@ -110,7 +111,13 @@ def _cholesky_vjp(g, y, x):
 
 
 # the lower factor of the symmetric part of x
-cholesky = Op("cholesky", _cholesky_spec, _cholesky_vjp, keep="y", traits=Traits(flops=of_matrices(lambda m, n, k: n**3 / 3)))
+cholesky = Op(
+    "cholesky",
+    _cholesky_spec,
+    _cholesky_vjp,
+    keep="y",
+    traits=Traits(flops=of_matrices(lambda m, n, k: n**3 / 3), batch=on_last_axes),
+)
 
 
 # ---- LU --------------------------------------------------------------------------------------------------------------

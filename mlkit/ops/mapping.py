@@ -1,0 +1,104 @@
+"""vmap: a function of single elements as a function of all of them."""
+
+from mlkit.core import tree
+from mlkit.core.spec import Spec, normalize_axis, same_size, show
+from mlkit.core.state import state, swapped
+from mlkit.core.tensor import Tensor
+from mlkit.primitives.convert import as_tensor
+from mlkit.primitives.mapping import Mapping
+
+__all__ = ["vmap"]
+
+
+def vmap(fn, in_axes=0, out_axes=0):
+    """A function that calls `fn` for the elements of its arguments along an axis, all at once.
+
+    The calls are one: each op in `fn` runs once for all elements. So randomness that does not depend on an element is the same for all,
+    and Python code may not branch on values that differ between them; `ops.cond`, `ops.while_loop` and `ops.scan` may.
+
+    Args:
+        fn: A function of tensors, and of structures of tensors.
+        in_axes: The axis along which the elements of each argument lie: an integer, or a tuple or list with an integer or None for each
+            positional argument. None: the argument is the same for all elements. Keyword arguments are mapped along axis 0.
+        out_axes: The axis along which the elements of results shall lie.
+
+    Returns:
+        A function of the arguments of `fn`.
+
+    Raises:
+        ValueError: If the axes of the arguments have different sizes, or nothing is mapped.
+
+    >>> import mlkit
+    >>> from mlkit import ops
+    >>> x, y = ops.ones((5, 3)), ops.ones((5, 3))
+    >>> mlkit.vmap(lambda a, b: ops.sum(a * b))(x, y).shape
+    (5,)
+    >>> each = mlkit.vmap(mlkit.grad(lambda w, a: ops.sum(w * a) ** 2), in_axes=(None, 0))  # a gradient for each sample
+    >>> each(ops.ones(3), x).shape
+    (5, 3)
+    """
+
+    def run(*args, **kwargs):
+        axes = in_axes if isinstance(in_axes, (tuple, list)) else (in_axes,) * len(args)
+        if len(axes) != len(args):
+            raise ValueError(f"vmap: `in_axes` has {len(axes)} entries, but the function is called with {len(args)} arguments.")
+        pairs = [(argument, axis) for argument, axis in zip(args, axes)] + [(value, 0) for value in kwargs.values()]
+        size, symbolic = _size(pairs)
+        if symbolic:
+            return tree.map_structure(lambda t: _part_of(as_tensor(t), size, out_axes), _on_specs(fn, args, axes, kwargs))
+        mapping = Mapping(size, state.top)
+
+        def element(argument, axis):
+            return argument if axis is None else tree.map_structure(lambda x: _entered(mapping, x, axis), argument)
+
+        args = [element(a, axis) for a, axis in zip(args, axes)]
+        kwargs = {k: element(v, 0) for k, v in kwargs.items()}
+        with swapped(top=mapping):
+            out = tree.map_structure(lambda x: None if x is None else as_tensor(x), fn(*args, **kwargs))
+        return tree.map_structure(lambda t: None if t is None else _left(mapping, t, out_axes), out)
+
+    return run
+
+
+def _entered(mapping, x, axis):
+    x = as_tensor(x)
+    return mapping.enter(x, normalize_axis("vmap", axis, x.ndim))
+
+
+def _left(mapping, t, axis):
+    return mapping.leave(t, normalize_axis("vmap", axis, t.ndim + 1))
+
+
+def _size(pairs):
+    """How many elements there are, and whether they are known by their specs only."""
+    found = []
+    for argument, axis in pairs:
+        for x in [] if axis is None else map(as_tensor, tree.flatten(argument)):
+            if not x.ndim:
+                raise ValueError(
+                    "vmap: a mapped argument must have an axis, but one is a scalar. Give it the axis None in `in_axes`."
+                )
+            found.append((x.shape[normalize_axis("vmap", axis, x.ndim)], type(x.data) is Spec))
+    if not found:
+        raise ValueError("vmap: there is nothing to map over: at least one argument must have an axis in `in_axes`.")
+    size = found[0][0]
+    if any(not same_size(s, size) for s, _ in found):
+        raise ValueError(f"vmap: mapped axes must have one size, but have {show(s for s, _ in found)}.")
+    return size, any(symbolic for _, symbolic in found)
+
+
+def _on_specs(fn, args, axes, kwargs):
+    def element(argument, axis):
+        return argument if axis is None else tree.map_structure(lambda x: _without(as_tensor(x), axis), argument)
+
+    return fn(*(element(a, axis) for a, axis in zip(args, axes)), **{k: element(v, 0) for k, v in kwargs.items()})
+
+
+def _without(x, axis):
+    axis = normalize_axis("vmap", axis, x.ndim)
+    return Tensor(Spec((*x.shape[:axis], *x.shape[axis + 1 :]), x.dtype))
+
+
+def _part_of(t, size, axis):
+    axis = normalize_axis("vmap", axis, t.ndim + 1)
+    return Tensor(Spec((*t.shape[:axis], size, *t.shape[axis:]), t.dtype))

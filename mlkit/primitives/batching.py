@@ -1,0 +1,34 @@
+"""Rules of `batch`, as in `axes`, that look at tensors in another shape."""
+
+from mlkit.core.tensor import Tensor
+from mlkit.primitives.shape import reshape
+
+
+def aligned(op, args, has, size, params):
+    """The rule of ops that broadcast: each tensor gets axes of size 1 behind the leading one, as many as the longest has more."""
+    rank = max(len(a.shape) - h for a, h in zip(args, has) if type(a) is Tensor)
+    return op(*(_with_axes(a, rank + 1 - a.ndim) if h else a for a, h in zip(args, has)), **params)
+
+
+def _with_axes(x, n):
+    return reshape(x, shape=(x.shape[0], *(1,) * n, *x.shape[1:])) if n else x
+
+
+def in_batches(*tensors, shapes=()):
+    """The rule of an op that works on each part of a batch (n, ...) alone: leading axis and batch are one.
+
+    tensors: numbers of the arguments that are such batches, which must have the leading axis, as the others must not. shapes: parameters
+    that are shapes of such a batch.
+    """
+
+    def rule(op, args, has, size, params):
+        if any(h is not (i in tensors) for i, h in enumerate(has)):
+            return None
+        n = args[tensors[0]].shape[1]
+        merged = [reshape(a, shape=(size * n, *a.shape[2:])) if h else a for a, h in zip(args, has)]
+        out = op(*merged, **{k: (size * p[0], *p[1:]) if k in shapes else p for k, p in params.items()})
+        several = out if type(out) is tuple else (out,)
+        parted = tuple(reshape(o, shape=(size, n, *o.shape[1:])) for o in several)
+        return parted if type(out) is tuple else parted[0]
+
+    return rule

@@ -1,0 +1,121 @@
+"""Mapping: the interpreter of functions that are mapped over an axis, all elements at once.
+
+Inside, a tensor that has another value for each element looks like one of them. Its data, `Batched`, is a tensor with the axis in front,
+and each call becomes one on these: by the rule that the op's record has (the trait `batch`), by that of ops that broadcast, by the composed
+form of a fused op, or, where there is no such way, once for each element.
+"""
+
+from mlkit.core.interpreter import Composed, Interpreter, wrap
+from mlkit.core.spec import ShapesDiffer, Spec
+from mlkit.core.state import swapped
+from mlkit.core.tensor import Tensor, Wrapped
+from mlkit.primitives.batching import aligned
+from mlkit.primitives.movement import concat, full, slice_along
+from mlkit.primitives.shape import broadcast_to, reshape, transpose
+
+
+class Batched(Wrapped):
+    """The values of one tensor for all elements: a Tensor with the elements along its first axis. owner: the Mapping they belong to."""
+
+    __slots__ = ("tensor", "owner")
+
+    def __init__(self, tensor, owner):
+        self.tensor, self.owner = tensor, owner
+        self.spec = Spec(tensor.shape[1:], tensor.dtype)
+
+
+class Mapping(Interpreter):
+    """A function is called once for `size` elements."""
+
+    assigns = has_values = False
+
+    def __init__(self, size, outer):
+        self.size, self.outer = size, outer
+        self.trace, self.keeper = outer.trace, outer.keeper
+
+    # ---- what goes in and comes out ----------------------------------------------------------------------------------
+
+    def enter(self, tensor, axis):
+        """A tensor as the function sees it, which is called for the parts along an axis."""
+        return Tensor(Batched(moved(tensor, axis, 0), self))
+
+    def leave(self, tensor, axis):
+        """A result of the function for all elements, along an axis."""
+        if self._has(tensor):
+            return moved(tensor.data.tensor, 0, axis)
+        return moved(self._spread(tensor), 0, axis)
+
+    def _has(self, a):
+        return type(a) is Tensor and type(a.data) is Batched and a.data.owner is self
+
+    def _spread(self, tensor):
+        return broadcast_to(tensor, shape=(self.size, *tensor.shape))
+
+    # ---- as an interpreter -------------------------------------------------------------------------------------------
+
+    def apply(self, op, args, params):
+        has = list(map(self._has, args))
+        if True not in has:
+            return self.outer.apply(op, args, params)
+        try:
+            specs = op.infer(args, params)
+        except ShapesDiffer as refusal:
+            raise Composed(refusal) from None
+        if any(type(a) is Tensor and type(a.data) is Spec for a in args):
+            return wrap(specs)
+        inner = [a.data.tensor if h else a for a, h in zip(args, has)]
+        with swapped(top=self.outer):
+            out = self._by_rule(op, inner, has, params)
+            if out is None and op.fallback is not None:
+                raise Composed
+            if out is None:
+                out = self._one_by_one(op, inner, has, params, specs)
+        return tuple(Tensor(Batched(t, self)) for t in out) if type(out) is tuple else Tensor(Batched(out, self))
+
+    def _by_rule(self, op, args, has, params):
+        rule = op.traits.batch or (aligned if op.traits.broadcasts else None)
+        if rule is None:
+            return None
+        out = rule(op, args, has, self.size, params)
+        if out is None and not all(has):
+            args = [self._spread(a) if type(a) is Tensor and not h else a for a, h in zip(args, has)]
+            out = rule(op, args, [type(a) is Tensor for a in args], self.size, params)
+        return out
+
+    def _one_by_one(self, op, inner, has, params, specs):
+        if not self.size:
+            several = specs if type(specs) is tuple else (specs,)
+            zeros = tuple(full(shape=(0, *s.shape), value=0, dtype=s.dtype) for s in several)
+            return zeros if type(specs) is tuple else zeros[0]
+        outs = [op(*(element(a, i) if h else a for a, h in zip(inner, has)), **params) for i in range(self.size)]
+        return tuple(map(joined, zip(*outs))) if type(specs) is tuple else joined(outs)
+
+    def read(self, variable):
+        return self.outer.read(variable)
+
+    def write(self, variable, tensor):
+        if self._has(tensor):
+            raise ValueError(
+                f"Variable {variable.path!r} cannot be assigned in a mapped function: there would be one value for each of its "
+                f"{self.size} elements. Return the values instead, and assign what you make of them outside."
+            )
+        self.outer.write(variable, tensor)
+
+
+def moved(x, source, target):
+    """The tensor with one axis moved to another place."""
+    if source == target:
+        return x
+    others = [a for a in range(x.ndim) if a != source]
+    others.insert(target, source)
+    return transpose(x, perm=tuple(others))
+
+
+def element(x, i):
+    """x[i]"""
+    return reshape(slice_along(x, 0, i, i + 1), shape=x.shape[1:])
+
+
+def joined(tensors):
+    """Tensors side by side along a new first axis."""
+    return concat(*(reshape(t, shape=(1, *t.shape)) for t in tensors), axis=0)
