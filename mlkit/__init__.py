@@ -23,6 +23,8 @@ _HOMES = {
     ".ops.operators": "Tensor Variable KerasTensor",  # from there, because without it they have no operators
     ".objects.operation": "Operation",
     ".ops.gradients": "GradientTape grad value_and_grad custom_gradient function",
+    ".ops.mapping": "vmap",
+    ".ops.linalg.forward_mode": "jvp",
     ".ops": "stop_gradient",
     ".core.backend": "device",
     ".core.names": "name_scope",

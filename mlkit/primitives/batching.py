@@ -10,6 +10,13 @@ def aligned(op, args, has, size, params):
     return op(*(_with_axes(a, rank + 1 - a.ndim) if h else a for a, h in zip(args, has)), **params)
 
 
+def pointwise(op, args, has, size, params):
+    """The rule of ops of tensors of one shape that work element by element."""
+    ranks = {len(a.shape) - h for a, h in zip(args, has) if type(a) is Tensor}
+    alike = len(ranks) == 1 and all(h or type(a) is not Tensor for a, h in zip(args, has))
+    return op(*args, **params) if alike else None
+
+
 def _with_axes(x, n):
     return reshape(x, shape=(x.shape[0], *(1,) * n, *x.shape[1:])) if n else x
 

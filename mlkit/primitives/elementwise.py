@@ -7,6 +7,8 @@ from mlkit.core.op import Op
 from mlkit.core.spec import Spec, broadcast, is_known
 from mlkit.core.tensor import Tensor
 from mlkit.core.traits import Traits
+from mlkit.primitives.axes import on_last_axes
+from mlkit.primitives.batching import aligned
 from mlkit.primitives.counts import free
 from mlkit.primitives.shape import sum_to
 
@@ -143,7 +145,9 @@ def _bitcast_spec(x, dtype):
     return Spec((*x.shape[:-1], x.shape[-1] * old // new), dtype)
 
 
-bitcast = Op("bitcast", _bitcast_spec, keep="", traits=Traits(flops=free))  # the bytes read as another dtype
+bitcast = Op(
+    "bitcast", _bitcast_spec, keep="", traits=Traits(flops=free, batch=on_last_axes)
+)  # the bytes read as another dtype
 
 
 def _trigamma(x):
@@ -192,7 +196,13 @@ def _complex_spec(x, y):
     return Spec(s.shape, "complex64" if s.dtype == "float32" else "complex128")
 
 
-complex_ = Op("complex", _complex_spec, lambda g, z, x, y: (_fit(real(g), x), _fit(-imag(g), y)), keep="", traits=_part)
+complex_ = Op(
+    "complex",
+    _complex_spec,
+    lambda g, z, x, y: (_fit(real(g), x), _fit(-imag(g), y)),
+    keep="",
+    traits=_part._replace(batch=aligned),
+)
 
 
 # ---- binary ----------------------------------------------------------------------------------------------------------

@@ -9,7 +9,7 @@ from mlkit.core.interpreter import Composed, Interpreter, wrap
 from mlkit.core.spec import ShapesDiffer, Spec
 from mlkit.core.state import swapped
 from mlkit.core.tensor import Tensor, Wrapped
-from mlkit.primitives.batching import aligned
+from mlkit.primitives.batching import aligned, pointwise
 from mlkit.primitives.movement import concat, full, slice_along
 from mlkit.primitives.shape import broadcast_to, reshape, transpose
 
@@ -73,7 +73,7 @@ class Mapping(Interpreter):
         return tuple(Tensor(Batched(t, self)) for t in out) if type(out) is tuple else Tensor(Batched(out, self))
 
     def _by_rule(self, op, args, has, params):
-        rule = op.traits.batch or (aligned if op.traits.broadcasts else None)
+        rule = op.traits.batch or (aligned if op.traits.broadcasts else pointwise if op.traits.elementwise else None)
         if rule is None:
             return None
         out = rule(op, args, has, self.size, params)

@@ -167,12 +167,17 @@ def _take_vjp(g, y, x, index, axis):
 
 
 def _take_each(op, args, has, size, params):
-    """One index for all, or one x for all: then what is taken lies behind the axes before."""
+    """One index for all; one x for all: then what is taken lies behind the axes before; or each its own, from one long axis of all."""
     (x, index), axis = args, params["axis"]
     if not has[1]:
         return op(x, index, axis=axis + 1)
     if has[0]:
-        return None
+        n, before = x.shape[axis + 1], range(1, axis + 1)
+        x = transpose(x, perm=(0, axis + 1, *before, *range(axis + 2, x.ndim)))
+        start = reshape(iota(size=size, dtype=index.dtype) * n, shape=(size, *(1,) * (index.ndim - 1)))
+        taken = op(reshape(x, shape=(size * n, *x.shape[2:])), index + start, axis=0)
+        k = index.ndim
+        return transpose(taken, perm=(0, *(i + k - 1 for i in before), *range(1, k), *range(k + axis, taken.ndim)))
     taken = op(x, index, axis=axis)
     return transpose(taken, perm=(axis, *range(axis), *range(axis + 1, taken.ndim)))
 
