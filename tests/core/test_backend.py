@@ -152,7 +152,7 @@ def test_a_backend_of_an_installed_package(tmp_path):
     done = subprocess.run([sys.executable, "-c", code, tmp_path], capture_output=True, text=True, env=env)
     assert done.returncode == 0, done.stderr
     assert "[2. 2.]" in done.stdout
-    assert "There are: native, jax, third." in done.stdout
+    assert "There are: native, jax, third" in done.stdout
 
 
 class Borrowed(Backend):
