@@ -1,8 +1,12 @@
 """The contract of the compiler: what a pass is, and all that passes may ask of a backend."""
 
 import operator
+from collections.abc import Callable, Iterable
 
 from mlkit.core import debug
+from mlkit.core.graph import Call, Graph
+from mlkit.core.op import Op
+from mlkit.core.spec import Spec
 from mlkit.core.tensor import as_arrays
 
 _OP = operator.attrgetter("op")  # of a call
@@ -12,29 +16,29 @@ class Target:
     """What passes may ask of a backend. With the answers given here each leaves graphs as they are, but for algebra that needs no
     kernel; a backend that compiles says more."""
 
-    channel_block = None  # how many channels lie together in images in blocks; None where no kernel gains by that
+    channel_block: int | None = None  # how many channels lie together in images in blocks; None where no kernel gains by that
 
-    def runs(self, op):
+    def runs(self, op: Op) -> bool:
         """Whether there is a kernel of an op."""
         return False
 
-    def lacks(self, call):
+    def lacks(self, call: Call) -> bool:
         """Whether a call of a fused op must be replaced by its fallback."""
         return False
 
-    def evaluate(self, call):
+    def evaluate(self, call: Call):
         """The results of a call of constants, an array or a tuple of them; None where they are not known while compiling."""
         return None
 
-    def can_chain(self, call):
+    def can_chain(self, call: Call) -> bool:
         """Whether a call may be part of a chain of elementwise ops."""
         return False
 
-    def gains_alone(self, call):
+    def gains_alone(self, call: Call) -> bool:
         """Whether a call gains by being a chain of its own."""
         return False
 
-    def keeps(self, call):
+    def keeps(self, call: Call) -> Spec | None:
         """The Spec of what the kernel of a call can keep for the call's gradient, or None."""
         return None
 
@@ -70,13 +74,21 @@ class Pass:
 
     __slots__ = ("name", "run", "exact", "needs", "optional")
 
-    def __init__(self, name, run, *, exact=False, needs=(), optional=True):
+    def __init__(
+        self,
+        name: str,
+        run: Callable[[Graph, Target], Graph],
+        *,
+        exact: bool = False,
+        needs: Iterable[Op] = (),
+        optional: bool = True,
+    ):
         self.name, self.run, self.exact, self.needs, self.optional = name, run, exact, frozenset(needs), optional
 
-    def is_wanted(self, exact):
+    def is_wanted(self, exact: bool) -> bool:
         """Whether it is to be applied. exact: whether every bit is to be kept."""
         return not self.optional or not (debug.is_off(self.name) or exact and not self.exact)
 
-    def has_work(self, graph):
+    def has_work(self, graph: Graph) -> bool:
         """Whether the graph has any of the ops it needs."""
         return not self.needs or not self.needs.isdisjoint(map(_OP, graph.calls))
