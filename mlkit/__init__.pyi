@@ -1,0 +1,62 @@
+# Written by .ci/stubs.py: run it after a change of what this module offers.
+
+from mlkit import activations as activations
+from mlkit import applications as applications
+from mlkit import backend as backend
+from mlkit import callbacks as callbacks
+from mlkit import config as config
+from mlkit import constraints as constraints
+from mlkit import datasets as datasets
+from mlkit import dtype_policies as dtype_policies
+from mlkit import finetuning as finetuning
+from mlkit import initializers as initializers
+from mlkit import layers as layers
+from mlkit import losses as losses
+from mlkit import metrics as metrics
+from mlkit import mixed_precision as mixed_precision
+from mlkit import models as models
+from mlkit import ops as ops
+from mlkit import optimizers as optimizers
+from mlkit import preprocessing as preprocessing
+from mlkit import random as random
+from mlkit import regularizers as regularizers
+from mlkit import saving as saving
+from mlkit import tree as tree
+from mlkit import utils as utils
+from mlkit import visualization as visualization
+from mlkit.about import show_config as show_config
+from mlkit.core.backend import device as device
+from mlkit.core.function import function as function
+from mlkit.core.names import name_scope as name_scope
+from mlkit.core.tensor import Tensor as Tensor
+from mlkit.dtype_policies import DTypePolicy as DTypePolicy
+from mlkit.dtype_policies import FloatDTypePolicy as FloatDTypePolicy
+from mlkit.finetuning.rate_search import lr_find as lr_find
+from mlkit.finetuning.recipe import finetune as finetune
+from mlkit.initializers.initializer import Initializer as Initializer
+from mlkit.layers.input_layer import Input as Input
+from mlkit.layers.input_spec import InputSpec as InputSpec
+from mlkit.layers.layer import Layer as Layer
+from mlkit.losses.loss import Loss as Loss
+from mlkit.metrics.metric import Metric as Metric
+from mlkit.models.function import Function as Function
+from mlkit.models.model import Model as Model
+from mlkit.models.profile import profile as profile
+from mlkit.models.sequential import Sequential as Sequential
+from mlkit.models.verify import verify as verify
+from mlkit.objects.keras_tensor import KerasTensor as KerasTensor
+from mlkit.objects.operation import Operation as Operation
+from mlkit.objects.stateless import StatelessScope as StatelessScope
+from mlkit.objects.variable import Variable as Variable
+from mlkit.ops.core import stop_gradient as stop_gradient
+from mlkit.ops.gradients import GradientTape as GradientTape
+from mlkit.ops.gradients import custom_gradient as custom_gradient
+from mlkit.ops.gradients import grad as grad
+from mlkit.ops.gradients import value_and_grad as value_and_grad
+from mlkit.ops.linalg.forward_mode import jvp as jvp
+from mlkit.ops.mapping import vmap as vmap
+from mlkit.optimizers.optimizer import Optimizer as Optimizer
+from mlkit.regularizers import Regularizer as Regularizer
+
+__version__: str
+def version(): ...

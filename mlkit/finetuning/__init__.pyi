@@ -1,0 +1,9 @@
+# Written by .ci/stubs.py: run it after a change of what this module offers.
+
+from mlkit.finetuning.frozen_features import FreshFeatures as FreshFeatures
+from mlkit.finetuning.frozen_features import features as features
+from mlkit.finetuning.groups import discriminative_rates as discriminative_rates
+from mlkit.finetuning.groups import layer_groups as layer_groups
+from mlkit.finetuning.keep_best import KeepBest as KeepBest
+from mlkit.finetuning.rate_search import LearningRateSearch as LearningRateSearch
+from mlkit.finetuning.recipe import FineTuned as FineTuned

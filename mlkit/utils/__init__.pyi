@@ -1,0 +1,33 @@
+# Written by .ci/stubs.py: run it after a change of what this module offers.
+
+from mlkit.core.dtypes import standardize_dtype as standardize_dtype
+from mlkit.core.settings import disable_interactive_logging as disable_interactive_logging
+from mlkit.core.settings import enable_interactive_logging as enable_interactive_logging
+from mlkit.core.settings import is_interactive_logging_enabled as is_interactive_logging_enabled
+from mlkit.data.batch import pack_x_y_sample_weight as pack_x_y_sample_weight
+from mlkit.data.batch import unpack_x_y_sample_weight as unpack_x_y_sample_weight
+from mlkit.data.download import get_file as get_file
+from mlkit.data.image_folder import image_dataset_from_directory as image_dataset_from_directory
+from mlkit.data.py_dataset import PyDataset as PyDataset
+from mlkit.data.py_dataset import Sequence as Sequence
+from mlkit.data.timeseries import timeseries_dataset_from_array as timeseries_dataset_from_array
+from mlkit.objects.registry import CustomObjectScope as CustomObjectScope
+from mlkit.objects.registry import custom_object_scope as custom_object_scope
+from mlkit.objects.registry import get_custom_objects as get_custom_objects
+from mlkit.objects.registry import get_registered_name as get_registered_name
+from mlkit.objects.registry import get_registered_object as get_registered_object
+from mlkit.objects.registry import register_keras_serializable as register_keras_serializable
+from mlkit.objects.serialization import deserialize_keras_object as deserialize_keras_object
+from mlkit.objects.serialization import serialize_keras_object as serialize_keras_object
+from mlkit.preprocessing.image import array_to_img as array_to_img
+from mlkit.preprocessing.image import img_to_array as img_to_array
+from mlkit.preprocessing.image import load_img as load_img
+from mlkit.preprocessing.image import save_img as save_img
+from mlkit.utils import bounding_boxes as bounding_boxes
+from mlkit.utils.numerical import normalize as normalize
+from mlkit.utils.numerical import to_categorical as to_categorical
+from mlkit.utils.progbar import Progbar as Progbar
+from mlkit.utils.seed import set_random_seed as set_random_seed
+from mlkit.utils.sequence import pad_sequences as pad_sequences
+from mlkit.utils.session import clear_session as clear_session
+from mlkit.utils.session import is_keras_tensor as is_keras_tensor

@@ -1,0 +1,12 @@
+# Written by .ci/stubs.py: run it after a change of what this module offers.
+
+from mlkit.visualization.activation_maps import grad_cam as grad_cam
+from mlkit.visualization.charts import LineChart as LineChart
+from mlkit.visualization.charts import learning_curves as learning_curves
+from mlkit.visualization.confusion import ConfusionMatrix as ConfusionMatrix
+from mlkit.visualization.confusion import confusion_matrix as confusion_matrix
+from mlkit.visualization.gallery import Gallery as Gallery
+from mlkit.visualization.picture import Page as Page
+from mlkit.visualization.picture import Picture as Picture
+from mlkit.visualization.predictions import Predictions as Predictions
+from mlkit.visualization.predictions import predictions_of as predictions_of
