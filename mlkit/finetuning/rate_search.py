@@ -91,7 +91,7 @@ def lr_find(
     model._assert_compiled("lr_find")
     batches = _endless(data.get_adapter(x, y, sample_weight, batch_size, shuffle=True, seed=0))
     first = next(batches)
-    model._prepare(first)  # everything is built before its state is noted
+    model._training.prepare(model, first)  # everything is built before its state is noted
     rates, losses, means = [], [], []
     with _unchanged(model), _rate_in_hand(model.optimizer) as rate, contextlib.closing(batches):
         batch = first

@@ -60,7 +60,7 @@ def memory_report(model, x=None, y=None, sample_weight=None, batch_size=None, st
         raise ValueError(f"memory_report: `step` must be 'train', 'test' or 'predict', but got {step!r}.")
     if step != "predict":
         model._assert_compiled("memory_report")
-    traced = model._program(step)
+    traced = model._training.program(model, step)
     if not isinstance(traced, Traced):
         raise ValueError(
             "memory_report: the model runs op by op (run_eagerly or jit_compile=False), without a plan of its memory."
@@ -82,7 +82,7 @@ def _standardized(model, batch, step):
     batch = tree.map_structure(lambda a: None if a is None else take(a, slice(None)), standardize_batch(batch))
     if step == "predict":
         batch = (batch[0], None, None)
-    model._prepare(batch, training=step == "train")
+    model._training.prepare(model, batch, training=step == "train")
     return trimmed(batch)
 
 

@@ -104,7 +104,7 @@ def profile(model, x, y=None, sample_weight=None, training=None, runs=10, cpu_ti
     if training:
         model._assert_compiled("profile")
     batch = standardize_batch((x, y, sample_weight) if training else (x,))
-    model._prepare(batch, training=training)
+    model._training.prepare(model, batch, training=training)
     step = model.train_step if training else model.predict_step
     data = tuple(part for part in batch if part is not None)
     clock = time.process_time if cpu_time else time.perf_counter

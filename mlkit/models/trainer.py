@@ -1,30 +1,26 @@
-"""Trainer: compile, and the one train step that eager and compiled runs share. The loops over epochs are in `loops.py`."""
+"""Trainer: compile, fit and the like, and the one train step that eager and compiled runs share."""
 
+import contextlib
 import inspect
 import warnings
 
-from mlkit import ops, optimizers
-from mlkit.core import dtypes, locks, tree
-from mlkit.core.function import function
+import numpy as np
+
+from mlkit import data, ops, optimizers
+from mlkit.core import tree
 from mlkit.core.ownership import own_arrays
-from mlkit.core.spec import Dim, Spec
-from mlkit.core.state import State
-from mlkit.core.tensor import Tensor
-from mlkit.data.batch import unpack_x_y_sample_weight
-from mlkit.layers.call_info import call_info
+from mlkit.data.batch import standardize_batch, unpack_x_y_sample_weight
+from mlkit.layers.tracking import unique
 from mlkit.metrics.reduction import Mean
+from mlkit.models import loops
 from mlkit.models.compiled import CompiledLoss, CompiledMetrics
-from mlkit.models.loops import LoopsMixin
-from mlkit.models.outputs import OutputNames
-from mlkit.objects.keras_tensor import infer
-from mlkit.objects.serialization import deserialize_keras_object, serialize_keras_object
+from mlkit.models.training import Training
+from mlkit.objects.serialization import deserialize_keras_object
 from mlkit.ops.gradients import GradientTape
 
-_SHAPES_KEPT = 256  # of inputs for which a model remembers what it returns
 
-
-class Trainer(LoopsMixin):
-    """The part of `Model` that trains."""
+class Trainer:
+    """The part of `Model` that trains: what users call and override. What it holds for that is a `Training`."""
 
     def __init__(self):
         self.stop_training = False
@@ -35,7 +31,7 @@ class Trainer(LoopsMixin):
         self.steps_per_execution = 1
         self.jit_compile = "auto"
         self.history = None
-        self._training = {}  # what compile made: compiled loss and metrics, loss tracker, programs, arguments
+        self._training = Training()
 
     def compile(
         self,
@@ -70,28 +66,17 @@ class Trainer(LoopsMixin):
         compiled_metrics = CompiledMetrics(metrics, weighted_metrics)
         self.optimizer, self.loss = chosen, loss
         self.run_eagerly, self.steps_per_execution, self.jit_compile = run_eagerly, steps_per_execution, jit_compile
-        self._training = dict(
-            loss=compiled_loss,
-            metrics=compiled_metrics,
-            tracker=Mean(name="loss"),
-            arguments=dict(
-                optimizer=optimizer, loss=loss, loss_weights=loss_weights, metrics=metrics, weighted_metrics=weighted_metrics,
-                run_eagerly=run_eagerly, steps_per_execution=steps_per_execution, jit_compile=jit_compile,
-            ),
+        arguments = dict(
+            optimizer=optimizer, loss=loss, loss_weights=loss_weights, metrics=metrics, weighted_metrics=weighted_metrics,
+            run_eagerly=run_eagerly, steps_per_execution=steps_per_execution, jit_compile=jit_compile,
         )  # fmt: skip
+        self._training = Training(arguments, compiled_loss, compiled_metrics, Mean(name="loss"))
         self.stop_training = False
         self.compiled = True
 
     def get_compile_config(self):
         """The arguments of `compile` as plain values, the optimizer as it is now; {} for a model that is not compiled."""
-        arguments = self._training.get("arguments") if self.compiled else None
-        if not arguments:
-            return {}
-        optimizer = self.optimizer
-        now, given = (isinstance(o, optimizers.LossScaleOptimizer) for o in (optimizer, arguments["optimizer"]))
-        if now and not given:
-            optimizer = optimizer.inner_optimizer  # compile() put the scaling around it, and will again
-        return serialize_keras_object({**arguments, "optimizer": optimizer})
+        return self._training.config(self.optimizer) if self.compiled else {}
 
     def compile_from_config(self, config):
         """Compile with what `get_compile_config` returned, and make the optimizer's variables.
@@ -111,8 +96,8 @@ class Trainer(LoopsMixin):
             self.optimizer.build(self.trainable_variables)
 
     def __getstate__(self):
-        """What copies and pickles hold: all but the compiled programs, which are made anew when they are needed."""
-        return {**self.__dict__, "_training": {k: v for k, v in self._training.items() if k != "programs"}}
+        """What copies and pickles hold: all but the compiled programs."""
+        return {**self.__dict__, "_training": self._training.without_programs()}
 
     # ---- steps: override these ---------------------------------------------------------------------------------------
 
@@ -150,7 +135,7 @@ class Trainer(LoopsMixin):
 
     def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True):
         """The scalar to minimize: the compiled losses plus those added by layers and regularizers."""
-        compiled = self._training.get("loss")
+        compiled = self._training.loss
         total = compiled(y, y_pred, sample_weight) if compiled is not None and y is not None else None
         for extra in self.losses:
             extra = ops.cast(extra, "float32")
@@ -161,23 +146,23 @@ class Trainer(LoopsMixin):
                     "No loss to compute: the model has a loss, but no targets `y` were given and no layer added a loss. Pass "
                     "`y`."
                 )
-            if self._training.get("arguments", {}).get("loss") is None and not self.trainable_variables:
+            if not self.trainable_variables:
                 return ops.zeros(())
             raise ValueError("No loss to compute. Pass `loss` to compile(), or add losses in layers with add_loss().")
         return total
 
     def compute_metrics(self, x, y, y_pred, sample_weight=None):
         """Update the compiled metrics with a batch and return the logs."""
-        compiled = self._training.get("metrics")
+        compiled = self._training.metrics
         if compiled is not None and compiled.built and y is not None:
             compiled.update(y, y_pred, sample_weight)
         return self.get_metrics_result()
 
     def get_metrics_result(self):
         """Name -> value of the loss and all metrics since the last `reset_metrics`."""
-        compiled = self._training.get("metrics")
+        compiled = self._training.metrics
         logs = {}
-        shared = set(map(id, self._compiled_metrics()))
+        shared = set(map(id, self._training.compiled_metrics))
         for m in self.metrics:
             if id(m) not in shared:
                 value = m.result()
@@ -188,24 +173,159 @@ class Trainer(LoopsMixin):
 
     def _track_loss(self, loss, x):
         leaves = [t for t in tree.flatten(x) if t is not None and getattr(t, "shape", ())]
-        self._training["tracker"].update_state(loss, sample_weight=leaves[0].shape[0] if leaves else 1)
+        self._training.tracker.update_state(loss, sample_weight=leaves[0].shape[0] if leaves else 1)
+
+    # ---- loops ------------------------------------------------------------------------------------------
+
+    def fit(
+        self,
+        x=None,
+        y=None,
+        batch_size=None,
+        epochs=1,
+        verbose="auto",
+        callbacks=None,
+        validation_split=0.0,
+        validation_data=None,
+        shuffle=True,
+        class_weight=None,
+        sample_weight=None,
+        initial_epoch=0,
+        steps_per_epoch=None,
+        validation_steps=None,
+        validation_batch_size=None,
+        validation_freq=1,
+    ):
+        """Train for a number of epochs. Returns the `History`, whose `history` holds logs by epoch.
+
+        x, y, sample_weight: arrays (or structures of them), or x alone: a generator, PyDataset, DataLoader or any iterable of
+        batches. batch_size: samples a batch, 32 by default, for arrays. verbose: 0 silent, 1 progress bar, 2 a line an epoch,
+        "auto". validation_split: share of the arrays' end kept for validation. validation_data: (x, y) or (x, y,
+        sample_weight), or a dataset. class_weight: dict class -> weight. initial_epoch, steps_per_epoch, validation_steps: as
+        they say. validation_freq: epochs between validations, or the list of epochs (from 1) to validate after.
+
+        Ctrl-C stops training and raises KeyboardInterrupt, as any error does: `on_train_end` is not called, the epochs that were
+        finished are in `model.history`, and the model stays usable.
+        """
+        self._assert_compiled("fit")
+        loops.refuse_pairs(self, "fit", x, y)
+        if validation_split and validation_data is None:
+            (x, y, sample_weight), validation_data = data.train_validation_split((x, y, sample_weight), validation_split)
+        validation = None
+        if validation_data is not None:
+            loops.refuse_pairs(self, "fit(validation_data=...)", validation_data, None)
+            vx, vy, vw = (
+                data.unpack_x_y_sample_weight(validation_data)
+                if isinstance(validation_data, (tuple, list))
+                else (validation_data, None, None)
+            )
+            adapter = data.get_adapter(vx, vy, vw, validation_batch_size or batch_size, steps=validation_steps)
+            validation = data.EpochIterator(adapter, validation_steps, self.steps_per_execution)
+        adapter = data.get_adapter(
+            x, y, sample_weight, batch_size, shuffle, steps_per_epoch, loops.class_weights(self, class_weight)
+        )
+        batches = data.EpochIterator(adapter, loops.max_steps(steps_per_epoch), self.steps_per_execution)
+        epochs = loops.max_epochs(epochs)
+        callbacks = loops.callback_list(self, callbacks, verbose, epochs, batches.num_batches, add_history=True)
+        self.stop_training = False
+        self._training.program(self, "train")
+        self._initial_epoch = initial_epoch
+        callbacks.on_train_begin()  # BackupAndRestore may set a later epoch to begin with
+        logs = {}
+        try:
+            for epoch in range(self._initial_epoch, epochs):
+                self.reset_metrics()
+                callbacks.on_epoch_begin(epoch)
+                logs = loops.run_epoch(self, "train", batches.epoch(epoch), callbacks)
+                if validation is not None and loops.validates(epoch, validation_freq):
+                    val = self.evaluate(validation, verbose=0, callbacks=callbacks, return_dict=True, steps=validation_steps)
+                    logs.update({f"val_{k}": v for k, v in val.items()})
+                callbacks.on_epoch_end(epoch, logs)
+                if self.stop_training:
+                    break
+        finally:  # also where training is interrupted
+            if hasattr(self.optimizer, "finalize_variable_values"):
+                self.optimizer.finalize_variable_values(self.trainable_weights)
+        callbacks.on_train_end(logs)
+        return self.history
+
+    def evaluate(
+        self,
+        x=None,
+        y=None,
+        batch_size=None,
+        verbose="auto",
+        sample_weight=None,
+        steps=None,
+        callbacks=None,
+        return_dict=False,
+        **kwargs,
+    ):
+        """Loss and metrics on data, in test mode: a number, a list in the order of `metrics_names`, or (return_dict) a dict."""
+        if kwargs:
+            raise ValueError(f"evaluate: unknown arguments {sorted(kwargs)}.")
+        self._assert_compiled("evaluate")
+        loops.refuse_pairs(self, "evaluate", x, y)
+        batches = x
+        if not isinstance(x, data.EpochIterator):
+            adapter = data.get_adapter(x, y, sample_weight, batch_size, steps=steps)
+            batches = data.EpochIterator(adapter, loops.max_steps(steps), self.steps_per_execution)
+        callbacks = loops.callback_list(self, callbacks, verbose, 1, batches.num_batches)
+        self.stop_evaluating = False
+        self.reset_metrics()
+        callbacks.on_test_begin()
+        logs = loops.run_epoch(self, "test", batches.epoch(0), callbacks)
+        callbacks.on_test_end(logs)
+        if return_dict:
+            return logs
+        return loops.as_list(self, logs)
+
+    def predict(self, x, batch_size=None, verbose="auto", steps=None, callbacks=None):
+        """Predictions for data, batch by batch in test mode: a NumPy array (or structure of them)."""
+        adapter = data.get_adapter(x, batch_size=batch_size, steps=steps)
+        batches = data.EpochIterator(adapter, loops.max_steps(steps), self.steps_per_execution)
+        callbacks = loops.callback_list(self, callbacks, verbose, 1, batches.num_batches)
+        self.stop_predicting = False
+        callbacks.on_predict_begin()
+        step = self._training.program(self, "predict")
+        outputs = []
+        with contextlib.closing(batches.epoch(0)) as epoch:  # data made in a thread ends with the loop, however that ends
+            for group in loops.grouped(epoch, self.steps_per_execution):
+                callbacks.on_predict_batch_begin(group.first)
+                for bx, _, _ in group.batches:
+                    self._training.prepare(self, (bx, None, None), training=False)
+                    out = tree.map_structure(loops.host, step((bx,)))
+                    outputs.append(out)
+                callbacks.on_predict_batch_end(group.last, {"outputs": out})
+                if self.stop_predicting:
+                    break
+        callbacks.on_predict_end()
+        if not outputs:
+            raise ValueError("predict: the data has no batches.")
+        return tree.map_structure(lambda *parts: np.concatenate(parts) if len(parts) > 1 else np.array(parts[0]), *outputs)
+
+    def train_on_batch(self, x, y=None, sample_weight=None, class_weight=None, return_dict=False):
+        """One update on one batch; metrics are reset before. Returns the loss, or [loss, metrics...], or a dict."""
+        self._assert_compiled("train_on_batch")
+        return loops.on_batch(self, "train", (x, y, sample_weight), class_weight, return_dict)
+
+    def test_on_batch(self, x, y=None, sample_weight=None, return_dict=False):
+        """Loss and metrics of one batch. Returns the loss, or [loss, metrics...], or a dict."""
+        self._assert_compiled("test_on_batch")
+        return loops.on_batch(self, "test", (x, y, sample_weight), None, return_dict)
+
+    def predict_on_batch(self, x):
+        """Predictions for one batch as NumPy arrays."""
+        x, _, _ = standardize_batch((x,))
+        self._training.prepare(self, (x, None, None), training=False)
+        return tree.map_structure(lambda t: np.array(loops.host(t)), self._training.program(self, "predict")((x,)))
 
     # ---- metrics ---------------------------------------------------------------------------------------------------
-
-    def _compiled_metrics(self):
-        compiled = self._training.get("metrics")
-        return compiled.metrics if compiled is not None else []
 
     @property
     def metrics(self):
         """The loss tracker, the compiled metrics, and those of layers."""
-        found = [self._training["tracker"]] if "tracker" in self._training else []
-        compiled_loss = self._training.get("loss")
-        found += self._compiled_metrics()
-        if compiled_loss is not None:
-            found += compiled_loss.trackers
-        found += [m for layer in self._flatten_layers() for m in layer._metrics]
-        return list({id(m): m for m in found}.values())
+        return unique(self._training.all_metrics + [m for layer in self._flatten_layers() for m in layer._metrics])
 
     @property
     def metrics_names(self):
@@ -221,41 +341,14 @@ class Trainer(LoopsMixin):
         for m in self.metrics:
             m.reset_state()
 
-    def _known_metrics(self):
-        """`metrics`, without looking for some in all layers anew: compiled steps know those of their trace only."""
-        traces = sum(p.traces for p in self._training.get("programs", {}).values())
-        if not traces:
-            return self.metrics
-        known = self._training.get("known_metrics")
-        if known is None or known[0] != traces:
-            known = self._training["known_metrics"] = traces, self.metrics
-        return known[1]
-
     def _reset_before_batch(self):
+        """`reset_metrics`, without looking for metrics anew."""
         if type(self).reset_metrics is not Trainer.reset_metrics:
             return self.reset_metrics()
-        for m in self._known_metrics():
+        for m in self._training.metrics_of(self):
             m.reset_state()
 
     # ---- programs --------------------------------------------------------------------------------------------------
-
-    def _program(self, step):
-        """The step ("train", "test" or "predict") as a compiled function, or the plain method if running eagerly."""
-        programs = self._training.setdefault("programs", {})
-        method = getattr(self, f"{step}_step")
-        if self.run_eagerly or self.jit_compile is False:
-            return method
-        if step not in programs:
-
-            def run(data):
-                try:
-                    return method(data)
-                finally:
-                    self._clear_losses()  # they hold symbols of this trace
-
-            run.__name__ = f"{step}_step of {self.name!r}"
-            return programs.setdefault(step, function(run, key=self._trainable_key))
-        return programs[step]
 
     def make_train_function(self, force=False):
         """Make the compiled train step (again, with force=True)."""
@@ -269,65 +362,9 @@ class Trainer(LoopsMixin):
 
     def _make(self, step, force):
         if force:
-            self._training.get("programs", {}).pop(step, None)
-        return self._program(step)
-
-    def _trainable_key(self):
-        """Frozen layers and the optimizer's version: a part of a compiled step's signature, so that changes take effect at
-        once."""
-        known = self._training.get("frozen")
-        if known is None or known[0] != State.layer_version:
-            flags = tuple((layer.trainable, layer._frozen) for layer in self._flatten_layers())
-            known = self._training["frozen"] = (State.layer_version, flags)
-        return known[1], getattr(self.optimizer, "version", None)
-
-    # ---- preparation -------------------------------------------------------------------------------------------------
+            self._training.programs.pop(step, None)
+        return self._training.program(self, step)
 
     def _assert_compiled(self, method):
         if not self.compiled:
             raise ValueError(f"{method}: the model is not compiled. Call model.compile(optimizer, loss, ...) first.")
-
-    def _prepare(self, data, training=True):
-        """Before a step on NumPy data: build what is not built yet, by running the model on shapes, and check the batch."""
-        x, y, sample_weight = data
-        y_pred = self._output_specs(x, training)
-        compiled_loss, compiled_metrics = self._training.get("loss"), self._training.get("metrics")
-        if y_pred is None or not self._training:
-            return
-        if y is not None and (compiled_loss is not None and not compiled_loss.built or not compiled_metrics.built):
-            outputs = OutputNames(y_pred, self.output_names if self._graph is not None else None)
-            with locks.making:
-                if compiled_loss is not None and not compiled_loss.built:
-                    compiled_loss.build(outputs)
-                if not compiled_metrics.built:
-                    compiled_metrics.build(outputs, y, y_pred)
-        if y is not None and compiled_loss is not None:
-            compiled_loss.check_targets(y, y_pred)
-        if training and self.optimizer is not None and not self.optimizer.built and (variables := self.trainable_variables):
-            self.optimizer.build(variables)
-
-    def _output_specs(self, x, training):
-        """Specs of the model's outputs for NumPy inputs, kept by the inputs' shapes."""
-        kept = self._training.setdefault("outputs", {})
-        for oldest in list(kept)[:-_SHAPES_KEPT]:
-            kept.pop(oldest, None)
-        key = (tuple((a.shape[1:], a.dtype.str) for a in tree.flatten(x) if a is not None), self.built)
-        if key not in kept:
-            batch = Dim()
-            symbols = tree.map_structure(lambda a: None if a is None else _symbolic(a, batch), x)
-            out = infer(self, (symbols,), {"training": training} if _takes_training(self) else {})
-            self._clear_losses()
-            if any(type(t) is not Tensor for t in tree.flatten(out)):
-                raise ValueError(f"Model {self.name!r}: `call` must return tensors, but returned {out!r}.")
-            kept[(key[0], self.built)] = out
-            return out
-        return kept[key]
-
-
-def _symbolic(array, batch):
-    shape = (batch, *array.shape[1:]) if array.ndim else ()
-    return Tensor(Spec(shape, dtypes.name_of(array.dtype)))
-
-
-def _takes_training(model):
-    return call_info(type(model)).takes_training

@@ -71,7 +71,7 @@ def verify(model, x, y, against="jax", raise_on_mismatch=False, tolerance=None):
         raise ValueError(f"verify: `against` must be one of {list(_TOLERANCE)}, but got {against!r}.")
     model._assert_compiled("verify")
     batch = _arrays(x), _arrays(y), None
-    model._prepare(batch)
+    model._training.prepare(model, batch)
     run = Recorded(model, *batch[:2])
     report = VerifyReport(against, _TOLERANCE[against] if tolerance is None else tolerance)
     outputs, grads = run.values_and_gradients()

@@ -79,7 +79,7 @@ def test_dropped_programs_are_gone_at_once(name):
     gc.collect()
     gc.disable()
     try:
-        for f in model._training["programs"].values():
+        for f in model._training.programs.values():
             f.programs.clear()
         gc.set_debug(gc.DEBUG_SAVEALL)
         gc.collect()

@@ -31,12 +31,12 @@ def test_the_size_of_a_batch_is_as_good_as_a_batch():
     assert report.optimizer == sum(v.numpy().nbytes for v in model.optimizer.variables)
     assert report.inputs == X.nbytes + KIND.nbytes + SIZE.nbytes
     assert model.memory_report(X, [KIND, SIZE]).peak == report.peak
-    traces = model._program("train").traces
+    traces = model.make_train_function().traces
     model.train_on_batch(X, [KIND, SIZE])
     wide = X.astype("float64")  # fit makes float32 of it
     model.memory_report(wide, [KIND, SIZE])
     model.fit(wide, [KIND, SIZE], verbose=0)
-    assert model._program("train").traces == traces == 1, "the program is the one that runs"
+    assert model.make_train_function().traces == traces == 1, "the program is the one that runs"
     assert "optimizer" in str(report)
     assert f"{report.peak / 1e6:.2f}" in str(report)
 
