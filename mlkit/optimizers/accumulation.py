@@ -14,35 +14,27 @@ def keep_where(condition, variables, update):
         v.assign(ops.where(condition, v, old))
 
 
-class GradientAccumulation:
-    """The part of `Optimizer` for `gradient_accumulation_steps`."""
+def accumulate(optimizer, due, grads, variables, update):
+    """Add up gradients in the optimizer's slots; where the scalar `due` is true call ``update(means, variables)``."""
+    sums = [optimizer.slot(v, "gradient_accumulator") for v in variables]
+    totals = [s + g for s, g in zip(sums, grads)]
+    means = [t / optimizer.gradient_accumulation_steps for t in totals]
+    keep_where(due, [*variables, *_changed_by_updates(optimizer)], lambda: update(means, variables))
+    for s, total in zip(sums, totals):
+        s.assign(ops.where(due, 0.0, total))
 
-    def _due(self):
-        return ops.equal((self._iterations + 1) % self.gradient_accumulation_steps, 0)
 
-    def _accumulate(self, grads, variables):
-        """Add up gradients; with the last of `gradient_accumulation_steps` update by their mean."""
-        sums = [self.slot(v, "gradient_accumulator") for v in variables]
-        totals = [s + g for s, g in zip(sums, grads)]
-        means = [t / self.gradient_accumulation_steps for t in totals]
-        due = self._due()
-        keep_where(due, [*variables, *self._rule_state()], lambda: self._update(means, variables))
-        for s, total in zip(sums, totals):
-            s.assign(ops.where(due, 0.0, total))
+def _changed_by_updates(optimizer):
+    """The optimizer's variables that an update may change: all but its counter, its rate, the sums and the averages."""
+    fixed = [optimizer._iterations, optimizer._learning_rate]
+    fixed += [s.get(k) for s in optimizer._slots.values() for k in ("average", "gradient_accumulator")]
+    fixed = set(map(id, fixed))
+    return [v for v in optimizer.variables if id(v) not in fixed]
 
-    def _rule_state(self):
-        """The own variables that an update may change."""
-        fixed = [self._iterations, self._learning_rate]
-        fixed += [s.get(k) for s in self._slots.values() for k in ("average", "gradient_accumulator")]
-        fixed = set(map(id, fixed))
-        return [v for v in self.variables if id(v) not in fixed]
 
-    def _overwrite(self, variable, gradient):
-        """For variables that ask to be set to their "gradient", such as the scales of float8; of several the largest."""
-        if not self.gradient_accumulation_steps:
-            variable.assign(gradient)
-            return
-        largest = self.slot(variable, "gradient_accumulator")
-        total, due = ops.maximum(gradient, largest), self._due()
-        variable.assign(ops.where(due, total, variable))
-        largest.assign(ops.where(due, 0.0, total))
+def overwrite(optimizer, due, variable, gradient):
+    """Set a variable that asks for it, such as a scale of float8, to its "gradient": where `due`, to the largest since then."""
+    largest = optimizer.slot(variable, "gradient_accumulator")
+    total = ops.maximum(gradient, largest)
+    variable.assign(ops.where(due, total, variable))
+    largest.assign(ops.where(due, 0.0, total))

@@ -15,15 +15,14 @@ from mlkit.objects.config_object import Configurable, init_signature, serialized
 from mlkit.objects.registry import CustomObjectScope
 from mlkit.objects.signatures import with_common
 from mlkit.objects.variable import Variable
-from mlkit.optimizers.accumulation import GradientAccumulation
-from mlkit.optimizers.averages import MovingAverages
+from mlkit.optimizers import accumulation, averages
 from mlkit.optimizers.clipping import clip_gradients
 from mlkit.optimizers.rate_factors import RateFactors
 from mlkit.optimizers.schedules import LearningRateSchedule
 from mlkit.optimizers.state import OptimizerState, is_overwritten
 
 
-class Optimizer(OptimizerState, RateFactors, GradientAccumulation, MovingAverages, Configurable):
+class Optimizer(OptimizerState, Configurable):
     """Base class of optimizers.
 
     learning_rate: float, a `LearningRateSchedule`, or a callable without arguments, which is called once a trace (let it return
@@ -85,6 +84,7 @@ class Optimizer(OptimizerState, RateFactors, GradientAccumulation, MovingAverage
         self._check_options()
         self._init_state()
         self._undecayed, self._undecayed_names = set(), None
+        self._rate_factors = RateFactors()
         self._iterations = self.add_variable((), dtype="int", aggregation="only_first_replica", name="iteration")
         self._learning_rate = learning_rate if callable(learning_rate) else self._rate_variable(learning_rate)
 
@@ -134,6 +134,30 @@ class Optimizer(OptimizerState, RateFactors, GradientAccumulation, MovingAverage
         else:
             old.assign(value)
 
+    @property
+    def rate_factors(self):
+        """Factors on the learning rate: a dict Variable -> factor, or a function of the variable; None for 1 everywhere.
+
+        Whatever the learning rate is (a number, a schedule), weights named here take it times their factor, in their updates
+        and their weight decay. A factor is a number >= 0 that is fixed when a step is traced; assign anew to change it.
+        `mlkit.finetuning.discriminative_rates` makes factors that fall from the head of a model to its input. They belong to
+        the variables of one model, so they are not saved with the optimizer.
+
+        >>> from mlkit import Variable, ops, optimizers
+        >>> head, base = Variable([1.0]), Variable([1.0])
+        >>> sgd = optimizers.SGD(0.5)
+        >>> sgd.rate_factors = {base: 0.1}
+        >>> _ = sgd.apply_gradients([(ops.ones((1,)), head), (ops.ones((1,)), base)])
+        >>> head.numpy(), base.numpy()
+        (array([0.5], dtype=float32), array([0.95], dtype=float32))
+        """
+        return self._rate_factors.given
+
+    @rate_factors.setter
+    def rate_factors(self, factors):
+        self._rate_factors = RateFactors(factors)
+        self._version += 1  # compiled steps hold the old factors
+
     def _rate_variable(self, value):
         if not isinstance(value, float):
             raise ValueError(
@@ -171,22 +195,37 @@ class Optimizer(OptimizerState, RateFactors, GradientAccumulation, MovingAverage
         return alone([*variables, *self.variables])
 
     def _apply(self, pairs):
+        accumulates = self.gradient_accumulation_steps
+        due = ops.equal((self._iterations + 1) % accumulates, 0) if accumulates else None
         for g, v in pairs:
             if is_overwritten(v):
-                self._overwrite(v, g)
+                accumulation.overwrite(self, due, v, g) if accumulates else v.assign(g)
         pairs = [(ops.cast(g, v.dtype), v) for g, v in pairs if not is_overwritten(v)]
         if pairs:
             grads, variables = map(list, zip(*pairs))
             if self.loss_scale_factor is not None:
                 grads = [g / self.loss_scale_factor for g in grads]
-            update = self._accumulate if self.gradient_accumulation_steps else self._update
-            update(grads, variables)
+            if accumulates:
+                accumulation.accumulate(self, due, grads, variables, self._update)
+            else:
+                self._update(grads, variables)
             if self.use_ema:
-                self._update_averages()
+                averages.move(self.moving_averages, self.iterations, self.ema_momentum, self.ema_overwrite_frequency)
             for v in variables:
                 if v.constraint is not None:
                     v.assign(v.constraint(v))
         self._iterations.assign_add(1)
+
+    @property
+    def moving_averages(self):
+        """Pairs (weight, Variable with its moving average); none without `use_ema`, nor for frozen weights."""
+        tracked = [v for v in self._trainable_variables if v.trainable and not is_overwritten(v)] if self.use_ema else []
+        return [(v, self.slot(v, "average")) for v in tracked]
+
+    def finalize_variable_values(self, var_list):
+        """Set the model's variables to their moving averages, if there are any; `fit` does it at its end."""
+        if self.use_ema and int(self._iterations) > 0:  # before the first step the averages are 0
+            averages.put_in_place(self.moving_averages, var_list, self.name)
 
     def _checked(self, grads, variables):
         if variables is None:
@@ -227,7 +266,7 @@ class Optimizer(OptimizerState, RateFactors, GradientAccumulation, MovingAverage
         """One update of all variables; gradients are clipped, weights decayed."""
         with swapped(update={}):
             for g, v in zip(grads, variables):
-                self.update_step(g, v, self.once(ops.cast, self._rate_of(v, learning_rate), v.dtype))
+                self.update_step(g, v, self.once(ops.cast, self._rate_factors.rate_of(v, learning_rate), v.dtype))
 
     def update_step(self, gradient, variable, learning_rate):
         """The rule: change `variable`, and its slots, given its gradient and a scalar rate, both of its dtype."""
@@ -269,7 +308,7 @@ class Optimizer(OptimizerState, RateFactors, GradientAccumulation, MovingAverage
         for v in variables:
             decay = self._decay_of(v)
             if decay is not None:
-                v.assign(v - v * decay * ops.cast(self._rate_of(v, learning_rate), v.dtype))
+                v.assign(v - v * decay * ops.cast(self._rate_factors.rate_of(v, learning_rate), v.dtype))
 
     def _decay_of(self, variable):
         """The weight decay of a variable, or None."""
