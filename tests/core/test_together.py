@@ -7,6 +7,7 @@ import gc
 import multiprocessing
 import sys
 import threading
+import time
 import warnings
 
 import numpy as np
@@ -27,6 +28,14 @@ def quick_switches():
     sys.setswitchinterval(1e-5)
     yield
     sys.setswitchinterval(before)
+
+
+def wait_until(done, seconds=10):
+    """Let other threads run until something is so."""
+    end = time.monotonic() + seconds
+    while not done():
+        assert time.monotonic() < end, "the other threads have not come so far"
+        time.sleep(1e-4)
 
 
 def together(*works, seconds=60):
@@ -161,8 +170,10 @@ def test_a_program_reads_weights_of_one_step():
     seen, writing = set(), [1, 1]
 
     def writer():
-        for _ in range(150):
-            step()
+        for readings in (1, 2):  # on a busy machine the readers may not have had their turn yet
+            for _ in range(75):
+                step()
+            wait_until(lambda least=readings: len(seen) >= least)
         writing.pop()
 
     def reader():
