@@ -23,14 +23,14 @@ _HOMES = {
         "AdaptiveAveragePooling1D AdaptiveAveragePooling2D AdaptiveAveragePooling3D AdaptiveMaxPooling1D AdaptiveMaxPooling2D "
         "AdaptiveMaxPooling3D"
     ),
-    ".norm": "BatchNormalization",
-    ".norm_variants": "GroupNormalization LayerNormalization RMSNormalization UnitNormalization",
+    ".batch_norm": "BatchNormalization",
+    ".layer_norm": "GroupNormalization LayerNormalization RMSNormalization UnitNormalization",
     ".dropout": (
         "ActivityRegularization AlphaDropout Dropout GaussianDropout GaussianNoise SpatialDropout1D SpatialDropout2D "
         "SpatialDropout3D"
     ),
     ".reshape": "Flatten Permute RepeatVector Reshape",
-    ".margins": (
+    ".padding": (
         "ZeroPadding1D ZeroPadding2D ZeroPadding3D Cropping1D Cropping2D Cropping3D UpSampling1D UpSampling2D UpSampling3D"
     ),
     ".merge": (
@@ -38,29 +38,29 @@ _HOMES = {
         "subtract"
     ),
     ".wrappers": "Identity Lambda Masking Wrapper",
-    ".norm_weights": "SpectralNormalization",
+    ".spectral_norm": "SpectralNormalization",
     ".embedding": "Embedding ReversibleEmbedding",
     ".einsum_dense": "EinsumDense",
     ".recurrent_cells": "GRUCell LSTMCell SimpleRNNCell StackedRNNCells",
     ".recurrent": "GRU LSTM RNN SimpleRNN",
     ".conv_recurrent": "ConvLSTM1D ConvLSTM2D ConvLSTM3D",
     ".sequence": "Bidirectional TimeDistributed",
-    ".attention": "GroupQueryAttention MultiHeadAttention",
-    ".attention_pair": "AdditiveAttention Attention",
+    ".multi_head_attention": "GroupQueryAttention MultiHeadAttention",
+    ".attention": "AdditiveAttention Attention",
     ".preprocess": "CenterCrop Normalization Rescaling Resizing",
     ".categories": "CategoryEncoding Discretization",
-    ".lookup": "IntegerLookup StringLookup",
+    ".index_lookup": "IntegerLookup StringLookup",
     ".text": "TextVectorization",
-    ".augment": "RandomElasticTransform RandomFlip RandomPerspective RandomRotation RandomShear RandomTranslation RandomZoom",
+    ".random_geometry": "RandomElasticTransform RandomFlip RandomPerspective RandomRotation RandomShear RandomTranslation RandomZoom",
     ".color": (
         "RandomBrightness RandomColorDegeneration RandomColorJitter RandomContrast RandomGrayscale RandomHue RandomInvert "
         "RandomPosterization RandomSaturation"
     ),
-    ".tone": (
+    ".enhance": (
         "AutoContrast ContrastLimitedAdaptiveHistogramEqualization Equalization RandomGaussianBlur RandomSharpness Solarization"
     ),
-    ".regions": "CutMix MaxNumBoundingBoxes MixUp RandomCrop RandomErasing",
-    ".policies": "AugMix Pipeline RandAugment",
+    ".crop_and_mix": "CutMix MaxNumBoundingBoxes MixUp RandomCrop RandomErasing",
+    ".rand_augment": "AugMix Pipeline RandAugment",
     ".audio": "MelSpectrogram STFTSpectrogram",
 }
 __all__, __getattr__, __dir__ = offer(__name__, _HOMES)

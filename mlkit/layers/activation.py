@@ -2,9 +2,9 @@
 
 from mlkit import activations, ops
 from mlkit.core.spec import Dim
+from mlkit.layers.argument_checks import axes_of
 from mlkit.layers.input_spec import InputSpec
 from mlkit.layers.layer import Layer
-from mlkit.layers.options import axes_of
 from mlkit.layers.weights import weights
 
 

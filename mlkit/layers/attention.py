@@ -1,176 +1,117 @@
-"""Attention with heads: MultiHeadAttention and GroupedQueryAttention."""
+"""Attention without heads or projections: Attention (Luong) and AdditiveAttention (Bahdanau)."""
 
-from mlkit import ops
-from mlkit.layers.attention_heads import LETTERS, HeadedAttention
-from mlkit.layers.options import axes_of, positive
-from mlkit.layers.weights import weights
+from mlkit import ops, random
+from mlkit.core.dtypes import is_float, single_of
+from mlkit.layers.argument_checks import within
+from mlkit.layers.layer import Layer
 
 
-@weights(kernel="glorot_uniform", bias="zeros", after={"activity_regularizer": "bias_regularizer"})
-class MultiHeadAttention(HeadedAttention):
-    """Attention with several heads (Vaswani et al., Attention is all you need, 2017).
+class Attention(Layer):
+    """Values averaged by how well their keys fit the query (Luong et al., 2015).
 
-    num_heads: number of heads. key_dim: size of a head's queries and keys; value_dim: of its values (default: key_dim).
-    dropout: of the attention scores. output_shape: size(s) of the last output axis, by default the query's. attention_axes:
-    axes attended over, by default all but the batch and the last. sliding_window: targets look only at sources less than this
-    far away. use_gate: multiply what the heads give by a sigmoid of the query. flash_attention: True demands that the scores
-    are never all in memory. Called on query (batch, targets, features), value and key (batch, sources, features);
-    `attention_mask` (batch, targets, sources) is True where attending is allowed.
+    Called on [query (batch, targets, size), value (batch, sources, size), key (default: value)], with `mask` a list
+    [query_mask, value_mask]; targets that are masked give 0. use_scale: multiply the scores by a weight. score_mode: "dot" for
+    query key', "concat" for the sum of tanh(query + key). dropout: of the scores.
 
     >>> import mlkit
-    >>> x = mlkit.ops.ones((2, 5, 8))
-    >>> mlkit.layers.MultiHeadAttention(num_heads=2, key_dim=4)(x, x).shape
+    >>> query, value = mlkit.ops.ones((2, 5, 8)), mlkit.ops.ones((2, 3, 8))
+    >>> mlkit.layers.Attention()([query, value]).shape
     (2, 5, 8)
     """
 
-    def __init__(
-        self,
-        num_heads,
-        key_dim,
-        value_dim=None,
-        dropout=0.0,
-        use_bias=True,
-        output_shape=None,
-        attention_axes=None,
-        sliding_window=None,
-        flash_attention=None,
-        *,
-        activity_regularizer=None,
-        use_gate=False,
-        seed=None,
-        **kwargs,
-    ):
-        super().__init__(
-            dropout=dropout,
-            use_bias=use_bias,
-            sliding_window=sliding_window,
-            flash_attention=flash_attention,
-            projections_regularizer=activity_regularizer,
-            use_gate=use_gate,
-            seed=seed,
-            **kwargs,
-        )
-        self.num_heads, self.key_dim = positive(self, num_heads=num_heads), positive(self, key_dim=key_dim)
-        self.value_dim = self.key_dim if value_dim is None else positive(self, value_dim=value_dim)
-        self.output_shape = (
-            (output_shape,) if isinstance(output_shape, int) else None if output_shape is None else tuple(output_shape)
-        )
-        self.attention_axes = None if attention_axes is None else axes_of(attention_axes, "attention_axes")
-        self.head_size = self.key_dim
+    def __init__(self, use_scale=False, score_mode="dot", dropout=0.0, seed=None, **kwargs):
+        super().__init__(**kwargs)
+        if score_mode not in ("dot", "concat"):
+            raise ValueError(f"{type(self).__name__}: `score_mode` must be 'dot' or 'concat', but got {score_mode!r}.")
+        self.use_scale, self.score_mode, self.dropout, self.seed = use_scale, score_mode, dropout, seed
+        if within(self, 0, 1, dropout=dropout) > 0:
+            self.seed_generator = random.SeedGenerator(seed)
+        self.supports_masking = True
 
-    def build(self, query_shape, value_shape, key_shape=None):
-        key_shape = value_shape if key_shape is None else key_shape
-        if query_shape[-1] is None or value_shape[-1] is None or value_shape[1:-1] != key_shape[1:-1]:
+    def build(self, input_shape):
+        self._check(input_shape)
+        self.scale = self.add_weight((), "ones", name="scale") if self.use_scale else None
+        self.concat_score_weight = None
+        if self.score_mode == "concat":
+            self.concat_score_weight = self.add_weight((), "ones", name="concat_score_weight")
+
+    def _calculate_scores(self, query, key):
+        """(batch, targets, sources)"""
+        if self.score_mode == "dot":
+            scores = ops.matmul(query, ops.swapaxes(key, -2, -1))
+            return scores if self.scale is None else scores * self.scale
+        both = _sums(query, key)
+        return self.concat_score_weight * ops.sum(ops.tanh(both if self.scale is None else self.scale * both), axis=-1)
+
+    def call(self, inputs, mask=None, training=False, return_attention_scores=False, use_causal_mask=False):
+        self._check(inputs, mask)
+        query, value, key = inputs[0], inputs[1], inputs[-1]
+        query_mask, value_mask = mask[:2] if mask else (None, None)
+        wide = single_of(query.dtype)  # products of half floats may overflow
+        scores = self._calculate_scores(*(ops.cast(t, wide) for t in (query, key)))
+        allowed = self._calculate_score_mask(scores, value_mask, use_causal_mask)
+        if allowed is not None:  # scores are lowered, not replaced: where all sources are masked, they keep their order
+            scores = ops.where(allowed, scores, scores - 1e9)
+        weights = ops.softmax(scores, axis=-1)
+        if is_float(value.dtype):  # weights of whole numbers stay floats
+            weights = ops.cast(weights, value.dtype)
+        if training and self.dropout > 0:
+            weights = random.dropout(weights, self.dropout, seed=self.seed_generator)
+        out = ops.matmul(weights, value)
+        if query_mask is not None:
+            out = ops.where(ops.expand_dims(ops.cast(query_mask, "bool"), -1), out, ops.zeros_like(out))
+        return (out, weights) if return_attention_scores else out
+
+    def _calculate_score_mask(self, scores, v_mask, use_causal_mask):
+        """True where a target may look at a source, in a shape that broadcasts with the scores; None: everywhere."""
+        allowed = None
+        if v_mask is not None:
+            allowed = ops.cast(v_mask, "bool")
+            allowed = ops.expand_dims(allowed, -2) if allowed.ndim == 2 else allowed
+        if use_causal_mask:
+            targets, sources = (ops.cumsum(ops.ones((n,), "int32")) for n in scores.shape[-2:])
+            causal = ops.expand_dims(ops.expand_dims(targets, -1) >= sources, 0)
+            allowed = causal if allowed is None else ops.logical_and(allowed, causal)
+        return allowed
+
+    def compute_mask(self, inputs, mask=None):
+        self._check(inputs, mask)
+        return None if mask is None or mask[0] is None else ops.convert_to_tensor(mask[0])
+
+    def _check(self, inputs, mask=None):
+        """Raise ValueError unless there are two or three inputs, and as many masks."""
+        name = f"{type(self).__name__} {self.path!r}"
+        several = isinstance(inputs, (list, tuple)) and not isinstance(inputs[0], (int, type(None)))  # and no single shape
+        if not several or len(inputs) not in (2, 3):
+            found = f"{len(inputs)} of them" if several else type(inputs).__name__
             raise ValueError(
-                f"MultiHeadAttention {self.path!r}: value and key must have equal shapes except the last axis, and known last "
-                f"sizes, but query, value and key have shapes {query_shape}, {value_shape}, {key_shape}."
+                f"{name} must be called on a list of inputs [query, value] or [query, value, key], but got {found}."
             )
-        rank = len(query_shape)
-        self._query_dense = self._into_heads("query", query_shape, self.key_dim)
-        self._key_dense = self._into_heads("key", key_shape, self.key_dim)
-        if self.use_gate:
-            self._gate_dense = self._into_heads("gate", query_shape, self.value_dim, activation="sigmoid")
-        self._value_dense = self._into_heads("value", value_shape, self.value_dim)
-        given = tuple(range(1, rank - 1)) if self.attention_axes is None else self.attention_axes
-        axes = tuple(a + rank if a < 0 else a for a in given)
-        if not all(0 < a < rank - 1 for a in axes):
-            raise ValueError(
-                f"{type(self).__name__} {self.path!r}: `attention_axes` {self.attention_axes} must lie between the batch axis and "
-                f"the last one of inputs of rank {rank}."
-            )
-        self.attention_axes = axes
-        self._build_attention(axes)
-        free = LETTERS[: rank - 1]
-        sizes = self.output_shape or (query_shape[-1],)
-        out = LETTERS.upper()[: len(sizes)]
-        self._output_dense = self._projection(
-            "attention_output",
-            f"{free}yz,yz{out}->{free}{out}",
-            sizes,
-            out,
-            (*query_shape[:-1], self.num_heads, self.value_dim),
-        )
-
-    def _into_heads(self, name, shape, size, activation=None):
-        """(..., features) -> (..., heads, size)"""
-        free = LETTERS[: len(shape) - 1]
-        return self._projection(name, f"{free}x,xyz->{free}yz", (self.num_heads, size), "yz", shape, activation)
-
-    # Keras's names for the projections, in code and in weights files
-    query_dense = property(lambda self: self._query_dense)
-    key_dense = property(lambda self: self._key_dense)
-    value_dense = property(lambda self: self._value_dense)
-    output_dense = property(lambda self: self._output_dense)
+        if mask is not None and (not isinstance(mask, (list, tuple)) or len(mask) not in (2, 3)):
+            raise ValueError(f"{name}: the mask must be a list [query_mask, value_mask], but got {mask!r}.")
 
 
-@weights(kernel="glorot_uniform", bias="zeros", after={"activity_regularizer": "bias_regularizer"})
-class GroupedQueryAttention(HeadedAttention):
-    """Attention in which groups of query heads share a head of keys and values (Ainslie et al., GQA, 2023).
+class AdditiveAttention(Attention):
+    """Attention whose scores are sums of ``scale * tanh(query + key)`` (Bahdanau et al., 2015). Called as Attention.
 
-    head_dim: size of a head. num_query_heads: number of heads, a multiple of num_key_value_heads. The other arguments, and
-    those of a call, are those of MultiHeadAttention.
-
-    >>> import mlkit
-    >>> x = mlkit.ops.ones((2, 5, 8))
-    >>> mlkit.layers.GroupQueryAttention(head_dim=4, num_query_heads=4, num_key_value_heads=2)(x, x).shape
-    (2, 5, 8)
+    use_scale: have a weight for each feature; False: 1. dropout: of the scores.
     """
 
-    def __init__(
-        self,
-        head_dim,
-        num_query_heads,
-        num_key_value_heads,
-        dropout=0.0,
-        use_bias=True,
-        sliding_window=None,
-        flash_attention=None,
-        *,
-        activity_regularizer=None,
-        use_gate=False,
-        seed=None,
-        **kwargs,
-    ):
-        super().__init__(
-            dropout=dropout,
-            use_bias=use_bias,
-            sliding_window=sliding_window,
-            flash_attention=flash_attention,
-            projections_regularizer=activity_regularizer,
-            use_gate=use_gate,
-            seed=seed,
-            activity_regularizer=activity_regularizer,
-            **kwargs,
-        )
-        self.head_dim = self.head_size = positive(self, head_dim=head_dim)
-        self.num_query_heads = positive(self, num_query_heads=num_query_heads)
-        self.num_key_value_heads = positive(self, num_key_value_heads=num_key_value_heads)
-        if num_query_heads % num_key_value_heads:
-            raise ValueError(
-                "GroupedQueryAttention: `num_query_heads` must be a multiple of `num_key_value_heads`, but got "
-                f"{num_query_heads} and {num_key_value_heads}."
-            )
+    def __init__(self, use_scale=True, dropout=0.0, **kwargs):
+        super().__init__(use_scale=use_scale, dropout=dropout, **kwargs)
 
-    def build(self, query_shape, value_shape, key_shape=None):
-        key_shape = value_shape if key_shape is None else key_shape
-        if query_shape[-1] != value_shape[-1] or value_shape[1:-1] != key_shape[1:-1]:
-            raise ValueError(
-                f"GroupedQueryAttention {self.path!r}: query and value must have as many features, and value and key equal "
-                f"shapes except the last axis, but query, value and key have shapes {query_shape}, {value_shape}, {key_shape}."
-            )
-        of_queries, of_sources = (self.num_query_heads, self.head_dim), (self.num_key_value_heads, self.head_dim)
-        self._query_dense = self._projection("query", "bqm,muh->bquh", of_queries, "uh", query_shape)
-        self._key_dense = self._projection("key", "bkm,mvh->bkvh", of_sources, "vh", key_shape)
-        if self.use_gate:
-            self._gate_dense = self._projection("gate", "bqm,muh->bquh", of_queries, "uh", query_shape, "sigmoid")
-        self._value_dense = self._projection("value", "bkm,mvh->bkvh", of_sources, "vh", value_shape)
-        self._build_attention((1,))
-        heads_shape = (None, None, *of_queries)
-        self._output_dense = self._projection("attention_output", "bquh,uhm->bqm", query_shape[-1:], "m", heads_shape)
+    def build(self, input_shape):
+        self._check(input_shape)
+        self.scale = self.add_weight(input_shape[0][-1:], name="scale") if self.use_scale else None
 
-    def _for_all_heads(self, x):
-        """Each head of keys or values, once for every query head of its group."""
-        return ops.repeat(x, self.num_query_heads // self.num_key_value_heads, axis=2)
+    def _calculate_scores(self, query, key):
+        both = ops.tanh(_sums(query, key))
+        return ops.sum(both if self.scale is None else self.scale * both, axis=-1)
+
+    def get_config(self):
+        return {**super().get_config(), "seed": self.seed}
 
 
-GroupQueryAttention = GroupedQueryAttention  # the public name in Keras; weights files go by the class's own
+def _sums(query, key):
+    """(batch, targets, sources, size)"""
+    return ops.expand_dims(query, -2) + ops.expand_dims(key, -3)

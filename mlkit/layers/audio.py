@@ -8,9 +8,9 @@ import numpy as np
 from mlkit import initializers, ops
 from mlkit.config import epsilon
 from mlkit.core import dtypes
+from mlkit.layers.argument_checks import layout, padding_name, positive, within
 from mlkit.layers.input_spec import InputSpec
 from mlkit.layers.layer import Layer
-from mlkit.layers.options import layout, padding_name, positive, within
 
 
 class STFTSpectrogram(Layer):

@@ -2,8 +2,8 @@
 
 from mlkit import ops, random
 from mlkit.core import dtypes
+from mlkit.layers.argument_checks import layout
 from mlkit.layers.layer import Layer
-from mlkit.layers.options import layout
 from mlkit.utils.bounding_boxes import clip_to_image_size, convert_format
 
 

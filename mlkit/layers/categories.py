@@ -4,8 +4,8 @@ import numpy as np
 
 from mlkit import ops
 from mlkit.core.ownership import own_arrays
+from mlkit.layers.argument_checks import positive, refuse
 from mlkit.layers.layer import Layer
-from mlkit.layers.options import positive, refuse
 
 
 def encoded(indices, mode, depth, dtype, weights=None):

@@ -1,10 +1,10 @@
 """Convolution layers with one kernel: Conv1D, Conv2D, Conv3D."""
 
 from mlkit import activations, ops
+from mlkit.layers.argument_checks import as_tuple, layout, padding_name, positive
 from mlkit.layers.input_spec import InputSpec
 from mlkit.layers.layer import Layer
 from mlkit.layers.lora import LowRankMixin
-from mlkit.layers.options import as_tuple, layout, padding_name, positive
 from mlkit.layers.weights import weights
 
 

@@ -1,8 +1,8 @@
 """Convolutional LSTMs: the matrix products of an LSTM replaced by convolutions."""
 
 from mlkit import ops
+from mlkit.layers.argument_checks import as_tuple, layout, padding_name, positive
 from mlkit.layers.input_spec import InputSpec
-from mlkit.layers.options import as_tuple, layout, padding_name, positive
 from mlkit.layers.recurrent import _CellRNN
 from mlkit.layers.recurrent_cells import LSTMCell
 from mlkit.layers.weights import Weight, weights

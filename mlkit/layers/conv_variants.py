@@ -1,9 +1,9 @@
 """Convolutions built of others: transposed, depthwise, separable."""
 
 from mlkit import ops
+from mlkit.layers.argument_checks import as_tuple, positive
 from mlkit.layers.conv import BaseConv
 from mlkit.layers.input_spec import InputSpec
-from mlkit.layers.options import as_tuple, positive
 from mlkit.layers.weights import Weight, weights
 
 

@@ -1,10 +1,10 @@
 """Fully connected layers."""
 
 from mlkit import activations, ops
+from mlkit.layers.argument_checks import positive
 from mlkit.layers.input_spec import InputSpec
 from mlkit.layers.layer import Layer
 from mlkit.layers.lora import LowRankMixin
-from mlkit.layers.options import positive
 from mlkit.layers.weights import weights
 
 

@@ -2,8 +2,8 @@
 
 from mlkit import ops, random, regularizers
 from mlkit.layers.activation import Pointwise
+from mlkit.layers.argument_checks import layout
 from mlkit.layers.input_spec import InputSpec
-from mlkit.layers.options import layout
 from mlkit.random.samplers import mask_shape
 
 

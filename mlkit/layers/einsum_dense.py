@@ -3,9 +3,9 @@
 import re
 
 from mlkit import activations, ops
+from mlkit.layers.argument_checks import refuse
 from mlkit.layers.layer import Layer
 from mlkit.layers.lora import LowRankMixin
-from mlkit.layers.options import refuse
 from mlkit.layers.weights import weights
 from mlkit.objects.config_object import serialized
 

@@ -5,9 +5,9 @@ import warnings
 
 from mlkit import ops
 from mlkit.core import dtypes
+from mlkit.layers.argument_checks import positive, within
 from mlkit.layers.layer import Layer
 from mlkit.layers.lora import LowRankMixin
-from mlkit.layers.options import positive, within
 from mlkit.layers.weights import weights
 from mlkit.objects.config_object import serialized
 

@@ -1,7 +1,7 @@
 """LoRA: fine-tuning a large weight by training two thin ones beside it."""
 
 from mlkit import initializers, ops
-from mlkit.layers.options import positive, refuse
+from mlkit.layers.argument_checks import positive, refuse
 
 
 class LowRankMixin:

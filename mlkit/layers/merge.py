@@ -4,9 +4,9 @@ import functools
 
 from mlkit import ops
 from mlkit.core.spec import size_of
+from mlkit.layers.argument_checks import require_axes
 from mlkit.layers.layer import Layer
 from mlkit.layers.masks import mask_of
-from mlkit.layers.options import require_axes
 
 
 class Merge(Layer):

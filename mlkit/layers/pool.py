@@ -2,9 +2,9 @@
 
 from mlkit import ops
 from mlkit.core.dtypes import single_of
+from mlkit.layers.argument_checks import as_tuple, layout, padding_name
 from mlkit.layers.input_spec import InputSpec
 from mlkit.layers.layer import Layer
-from mlkit.layers.options import as_tuple, layout, padding_name
 
 
 class _Pooling(Layer):

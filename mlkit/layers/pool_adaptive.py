@@ -1,9 +1,9 @@
 """Pooling to a given output size, whatever the input size."""
 
 from mlkit import ops
+from mlkit.layers.argument_checks import as_tuple, layout
 from mlkit.layers.input_spec import InputSpec
 from mlkit.layers.layer import Layer
-from mlkit.layers.options import as_tuple, layout
 
 
 class AdaptivePooling(Layer):

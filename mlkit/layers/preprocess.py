@@ -8,9 +8,9 @@ from mlkit import ops
 from mlkit.config import image_data_format
 from mlkit.core.dtypes import single_of
 from mlkit.core.ownership import own_arrays
+from mlkit.layers.argument_checks import axes_of, positive
 from mlkit.layers.augmentation import Augmentation, float_of, in_dtype, middle_part, moved
 from mlkit.layers.layer import Layer
-from mlkit.layers.options import axes_of, positive
 from mlkit.objects.config_object import serialized
 
 

@@ -2,9 +2,9 @@
 
 from mlkit import activations, ops, random
 from mlkit.core import tree
+from mlkit.layers.argument_checks import within
 from mlkit.layers.call_info import call_info
 from mlkit.layers.layer import Layer
-from mlkit.layers.options import within
 from mlkit.layers.weights import Weight, weights
 
 

@@ -2,9 +2,9 @@
 
 from mlkit import ops
 from mlkit.core.spec import Dim, size_of
+from mlkit.layers.argument_checks import layout
 from mlkit.layers.input_spec import InputSpec
 from mlkit.layers.layer import Layer
-from mlkit.layers.options import layout
 
 
 class Flatten(Layer):

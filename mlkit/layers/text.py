@@ -5,9 +5,9 @@ import string
 import numpy as np
 
 from mlkit import ops
+from mlkit.layers.argument_checks import refuse
+from mlkit.layers.index_lookup import StringLookup
 from mlkit.layers.layer import Layer
-from mlkit.layers.lookup import StringLookup
-from mlkit.layers.options import refuse
 
 _PUNCTUATION = str.maketrans("", "", string.punctuation)
 

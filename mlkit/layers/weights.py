@@ -1,9 +1,13 @@
 """What a layer class declares of its weights: the options that its constructor takes for them, and how they are made."""
 
 import dataclasses
+from collections.abc import Callable
+from typing import TypeVar
 
 from mlkit import constraints, initializers, regularizers
 from mlkit.objects.signatures import argument, with_common
+
+L = TypeVar("L", bound=type)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -20,7 +24,9 @@ class Weight:
     autocast: bool = True
 
 
-def weights(activity_regularizer=False, after=None, **declared):
+def weights(
+    activity_regularizer: bool = False, after: dict[str, str] | None = None, **declared: Weight | str
+) -> Callable[[L], L]:
     """Class decorator: the layer has these weights, and takes for each, say `kernel`, the options `kernel_initializer`,
     `kernel_regularizer` and `kernel_constraint`, which it keeps under these names.
 
@@ -55,7 +61,7 @@ def weights(activity_regularizer=False, after=None, **declared):
     shown += [f"{n}_constraint" for n in trained]
     common = [argument(n, options[n][1] if n in options else None) for n in shown]
 
-    def declare(cls):
+    def declare(cls: L) -> L:
         cls._declared_weights, cls._weight_options = declared, options
         if "__init__" in vars(cls):
             cls.__init__ = with_common(cls.__init__, common, after)

@@ -10,9 +10,9 @@ import numpy as np
 
 from mlkit import ops
 from mlkit.config import floatx
+from mlkit.layers.argument_checks import refuse
 from mlkit.layers.categories import encoded, output_mode_of
 from mlkit.layers.layer import Layer
-from mlkit.layers.options import refuse
 
 
 class Lookup(Layer):

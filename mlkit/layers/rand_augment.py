@@ -4,14 +4,14 @@ import functools
 import math
 
 from mlkit import ops, random
-from mlkit.layers.augment import RandomRotation, RandomShear, RandomTranslation
+from mlkit.layers.argument_checks import positive, within
 from mlkit.layers.augmentation import Augmentation, bounds, value_range_of
 from mlkit.layers.call_info import call_info
 from mlkit.layers.color import RandomBrightness, RandomColorDegeneration, RandomContrast, RandomPosterization
+from mlkit.layers.enhance import AutoContrast, Equalization, RandomSharpness, Solarization
 from mlkit.layers.layer import Layer
 from mlkit.layers.masks import masks_of
-from mlkit.layers.options import positive, within
-from mlkit.layers.tone import AutoContrast, Equalization, RandomSharpness, Solarization
+from mlkit.layers.random_geometry import RandomRotation, RandomShear, RandomTranslation
 from mlkit.objects.config_object import serialized
 
 

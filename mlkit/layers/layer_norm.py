@@ -5,9 +5,9 @@ import math
 from mlkit import ops
 from mlkit.core.dtypes import single_of
 from mlkit.layers.activation import Pointwise
+from mlkit.layers.argument_checks import axes_of, positive, require_axes, within
 from mlkit.layers.input_spec import InputSpec
 from mlkit.layers.layer import Layer
-from mlkit.layers.options import axes_of, positive, require_axes, within
 from mlkit.layers.weights import Weight, weights
 
 

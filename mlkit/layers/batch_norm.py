@@ -4,9 +4,9 @@ import math
 
 from mlkit import ops
 from mlkit.core.dtypes import is_float, result_type
+from mlkit.layers.argument_checks import axes_of, refuse, require_axes, within
 from mlkit.layers.input_spec import InputSpec
 from mlkit.layers.layer import Layer
-from mlkit.layers.options import axes_of, refuse, require_axes, within
 from mlkit.layers.weights import Weight, weights
 from mlkit.primitives import fused
 

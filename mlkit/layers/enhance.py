@@ -1,9 +1,9 @@
 """Changes of tones: contrast stretched, histograms equalized, edges sharpened or blurred, bright pixels inverted."""
 
 from mlkit import ops, random
+from mlkit.layers.argument_checks import as_tuple, positive
 from mlkit.layers.augmentation import Augmentation, bounds, chosen, per_image, value_range_of
 from mlkit.layers.color import rescaled
-from mlkit.layers.options import as_tuple, positive
 
 
 class AutoContrast(Augmentation):

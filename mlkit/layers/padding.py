@@ -2,9 +2,9 @@
 
 from mlkit import ops
 from mlkit.core.spec import Dim
+from mlkit.layers.argument_checks import as_tuple, layout
 from mlkit.layers.input_spec import InputSpec
 from mlkit.layers.layer import Layer
-from mlkit.layers.options import as_tuple, layout
 from mlkit.ops.nn.spatial import from_last, to_last
 from mlkit.primitives.fused import resample
 

@@ -2,8 +2,8 @@
 
 from mlkit import initializers, ops
 from mlkit.core.dtypes import single_of
+from mlkit.layers.argument_checks import positive
 from mlkit.layers.input_spec import InputSpec
-from mlkit.layers.options import positive
 from mlkit.layers.wrappers import Wrapper
 from mlkit.objects.variable import AutocastScope
 

@@ -5,6 +5,7 @@ import math
 
 from mlkit import ops, random
 from mlkit.core.spec import Dim
+from mlkit.layers.argument_checks import positive, within
 from mlkit.layers.augmentation import (
     Augmentation,
     bounds,
@@ -15,7 +16,6 @@ from mlkit.layers.augmentation import (
     per_image,
     value_range_of,
 )
-from mlkit.layers.options import positive, within
 
 
 class RandomCrop(Augmentation):

@@ -4,10 +4,10 @@ import math
 
 from mlkit import ops, regularizers
 from mlkit.layers.activation import Softmax
+from mlkit.layers.argument_checks import positive, within
 from mlkit.layers.dropout import Dropout
 from mlkit.layers.einsum_dense import EinsumDense
 from mlkit.layers.layer import Layer
-from mlkit.layers.options import positive, within
 from mlkit.objects.config_object import serialized
 
 LETTERS = "abcdefghijklmnopqrstuvwxyz"  # names of axes
