@@ -3,6 +3,8 @@
 import sys
 import weakref
 
+import numpy as np
+
 from mlkit.core import debug, locks, tree
 from mlkit.core.differentiated import DifferentiatedProgram
 from mlkit.core.interpreter import EAGER
@@ -11,7 +13,7 @@ from mlkit.core.program_cache import cache, uses
 from mlkit.core.retraces import Retraces
 from mlkit.core.spec import Spec
 from mlkit.core.state import state
-from mlkit.core.tensor import Symbol, Tensor
+from mlkit.core.tensor import Symbol, Tensor, from_numpy
 
 
 class Traced:
@@ -52,6 +54,8 @@ class Traced:
         top = state.top
         taped = len(top.tapes) == 1 and top.untaped() is EAGER
         if not (taped or top is EAGER) or debug.EAGER or any(map(_is_symbolic, leaves)):
+            if any(map(_is_of_numpy, leaves)):  # the function sees tensors, as when it is traced by itself
+                args, kwargs = tree.map_structure(lambda x: from_numpy(x) if _is_of_numpy(x) else x, (args, kwargs))
             return self.fn(*args, **kwargs)  # a trace, a scope, or a tape on a tape must see its ops
         wanted = top.tapes[0].follows(filter(is_array, leaves)) if taped else None
         program, arrays = self._program(args, kwargs, leaves, due=True, wanted=wanted)
@@ -134,6 +138,10 @@ def function(fn=None, *, key=None):
     3.0
     """
     return (lambda f: Traced(f, key)) if fn is None else Traced(fn, key)
+
+
+def _is_of_numpy(x):
+    return isinstance(x, (np.ndarray, np.generic))
 
 
 def _is_symbolic(x):

@@ -137,7 +137,7 @@ class Tensor:
         return Tensor(self.data)
 
     def __reduce__(self):
-        return (_from_numpy, (self.numpy(),)) if self.is_concrete else (Tensor, (self.spec,))
+        return (from_numpy, (self.numpy(),)) if self.is_concrete else (Tensor, (self.spec,))
 
     __hash__ = object.__hash__
 
@@ -149,7 +149,8 @@ def as_arrays(result):
     return np.asarray(result) if isinstance(result, np.generic) else result
 
 
-def _from_numpy(array):
+def from_numpy(array):
+    """A copy of an array of NumPy, or of a scalar of it, as a Tensor of the same dtype."""
     return Tensor(state.backend.asarray(array, dtypes.name_of(array.dtype)))
 
 

@@ -89,10 +89,13 @@ class TestCond:
         assert both(f, True).tolist() == [2, 4]
         assert both(f, False).tolist() == [1, 1]
 
-    def test_messages(self):
+    @pytest.mark.compiled("an eager condition runs one of the two functions")
+    def test_results_that_differ(self):
         staged = mlkit.function(lambda p: ops.cond(p, lambda: ops.ones(2), lambda: ops.ones(3)))
         with pytest.raises(ValueError, match="results of `true_fn` and `false_fn` must agree"):
             staged(t(True))
+
+    def test_messages(self):
         with pytest.raises(ValueError, match="must agree"):
             ops.cond(KerasTensor((), "bool"), lambda: ops.ones(2), lambda: (ops.ones(2),))
         with pytest.raises(TypeError, match="`true_fn` should be a callable"):
@@ -128,11 +131,13 @@ class TestWhile:
         assert int(mlkit.function(f)()[0]) == 4
         assert float(v) == 8.0
 
+    @pytest.mark.compiled("a trace must not write what another one reads")
     def test_condition_must_not_assign(self):
         v = Variable(0.0)
         with pytest.raises(ValueError, match=r"`cond` must not assign variables"):
             mlkit.function(lambda: ops.while_loop(lambda i: (v.assign_add(1.0), i < 3)[1], lambda i: i + 1, (0,)))()
 
+    @pytest.mark.compiled("eager loops are unrolled, which have gradients")
     def test_no_gradient(self):
         f = mlkit.function(mlkit.grad(lambda x: ops.while_loop(lambda i, y: i < 3, lambda i, y: (i + 1, y * x), (0, x))[1]))
         with pytest.raises(NotImplementedError, match="while_loop has no gradient.*fori_loop"):

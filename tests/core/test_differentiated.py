@@ -49,6 +49,7 @@ FUNCTIONS = [
 ]
 
 
+@pytest.mark.compiled("it counts how often the function is traced")
 @pytest.mark.parametrize("fn", FUNCTIONS)
 @pytest.mark.parametrize("second", [False, True])
 def test_gradients_are_those_of_the_function(fn, second):

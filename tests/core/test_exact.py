@@ -10,7 +10,7 @@ import mlkit
 from mlkit import layers, ops
 from mlkit.compiler.passes import PASSES
 
-pytestmark = pytest.mark.native("exact programs")
+pytestmark = [pytest.mark.native("exact programs"), pytest.mark.compiled("programs")]
 
 
 @pytest.fixture

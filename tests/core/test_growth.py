@@ -12,7 +12,7 @@ import pytest
 import mlkit
 from mlkit import layers, ops
 
-pytestmark = pytest.mark.native("plans")
+pytestmark = [pytest.mark.native("plans"), pytest.mark.compiled("programs")]
 
 SMALL, TIMES = 12, 4
 IMAGE = np.zeros((100, 100), "float32")

@@ -10,7 +10,7 @@ from mlkit.compiler.passes.hoist import hoist
 from mlkit.core import debug
 from tests.core.programs import array
 
-pytestmark = [pytest.mark.usefixtures("all_passes"), pytest.mark.native("a pass")]
+pytestmark = [pytest.mark.usefixtures("all_passes"), pytest.mark.native("a pass"), pytest.mark.compiled("a pass")]
 
 
 def program_of(f):

@@ -41,6 +41,7 @@ def test_a_gradient(backend):
     assert tape.gradient(loss, w).numpy().tolist() == [1, 1, 1]
 
 
+@pytest.mark.compiled("an eager function sees what it captured as it is now")
 def test_a_captured_constant(backend):
     c, x = np.ones((4, 4), "float32"), np.ones((4, 4), "float32")
     f = mlkit.function(lambda x: (x * c, ops.matmul(x, c)))

@@ -26,7 +26,7 @@ from mlkit.primitives import shape as sh
 from mlkit.primitives.fused import batch_norm, gelu, relu, softmax
 from tests.core.programs import Mlp, array, control_flow, convolution_step, elementwise
 
-pytestmark = [pytest.mark.usefixtures("all_passes"), pytest.mark.native("passes")]
+pytestmark = [pytest.mark.usefixtures("all_passes"), pytest.mark.native("passes"), pytest.mark.compiled("passes")]
 
 
 @pytest.fixture(autouse=True)

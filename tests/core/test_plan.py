@@ -17,7 +17,7 @@ from mlkit.core.spec import Spec
 from mlkit.core.tensor import Value
 from tests.core.programs import Mlp, array, convolution_step, elementwise
 
-pytestmark = pytest.mark.native("plans")
+pytestmark = [pytest.mark.native("plans"), pytest.mark.compiled("plans")]
 
 
 def program_of(fn, *args):

@@ -15,6 +15,11 @@ from mlkit import layers, ops
 from mlkit.core import debug, program_cache
 from mlkit.core.program_cache import ALWAYS_KEPT, AT_FIRST
 
+pytestmark = [
+    pytest.mark.compiled("programs"),
+    pytest.mark.native("of the cache, which is the same for all backends, and many programs are made for it"),
+]
+
 
 @pytest.fixture
 def small():

@@ -143,7 +143,9 @@ UPDATES = {
 }
 
 
-@pytest.mark.parametrize("name", UPDATES)
+@pytest.mark.parametrize(
+    "name", [pytest.param(n, marks=pytest.mark.compiled("the update is a program")) if "compiled" in n else n for n in UPDATES]
+)
 def test_no_update_is_lost(name):
     got, wanted = UPDATES[name]()
     assert got == pytest.approx(wanted, rel=1e-4)
@@ -152,6 +154,7 @@ def test_no_update_is_lost(name):
 # ---- reads beside writes -------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.compiled("op by op, steps are not one")
 def test_a_program_reads_weights_of_one_step():
     """All weights hold the number of the step. Whoever reads them beside a program that writes them where they lie sees one number."""
     size = 20_000
@@ -193,6 +196,7 @@ def test_a_program_reads_weights_of_one_step():
     assert len(seen) > 1
 
 
+@pytest.mark.compiled("op by op, steps are not one")
 def test_predictions_beside_training_are_those_of_some_step():
     """A linear model whose bias is minus its weight predicts 0, whatever the step."""
     w, b = mlkit.Variable(np.ones((512, 512), "float32")), mlkit.Variable(-np.ones(512, "float32") * 512)
@@ -314,6 +318,7 @@ def test_what_is_built_at_the_first_call_is_built_once(name):
             np.testing.assert_allclose(out, outs[0], rtol=1e-5, atol=1e-6)
 
 
+@pytest.mark.compiled("eager functions are not traced")
 def test_a_function_is_traced_once():
     for n in range(5):
         traces = []
@@ -387,6 +392,7 @@ def test_garbage_collection_comes_back():
     assert gc.isenabled()
 
 
+@pytest.mark.native("its threads")
 def test_the_number_of_threads_changes_beside_programs():
     before = mlkit.config.num_threads()
     w = RNG.normal(size=(64, 64)).astype("float32")
@@ -426,6 +432,8 @@ def _child(queue, work, model):
     queue.put((results[0], sum("was forked" in str(w.message) for w in said)))
 
 
+@pytest.mark.native("what is said is of oneDNN, and a process with the threads of JAX at work cannot be forked")
+@pytest.mark.compiled("small eager products do without oneDNN's threads")
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no fork")
 @pytest.mark.filterwarnings("ignore")  # of the fork, and that JAX has threads
 @pytest.mark.parametrize("name", CHILD_WORKS)

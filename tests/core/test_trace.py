@@ -1,5 +1,7 @@
 """Compiled functions: signatures, state, what runs when; graphs as text and their checks; op calls."""
 
+import contextlib
+
 import numpy as np
 import pytest
 
@@ -25,6 +27,7 @@ def counted(fn):
     return mlkit.function(run), traces
 
 
+@pytest.mark.compiled("eager functions have no signatures")
 class TestSignatures:
     def test_shapes_and_dtypes(self):
         f, traces = counted(lambda x: x * 2)
@@ -113,6 +116,26 @@ class TestWhatRuns:
         assert len(traces) == 2
         assert not f.programs
 
+    @pytest.mark.parametrize("where", ["at once", "eager", "in a trace", "under two tapes", "in a scope"])
+    def test_the_function_sees_tensors(self, where, monkeypatch):
+        """Wherever it runs, arrays that it is given are tensors to it, and not the caller's memory."""
+        seen, array = [], np.ones(2, "float32")
+        f = mlkit.function(lambda x, more: (seen.append((type(x), type(more["n"]), type(more["k"]))), x)[1])
+        call = lambda: f(array, dict(n=np.float32(2), k=3))
+        with contextlib.ExitStack() as stack:
+            if where == "eager":
+                monkeypatch.setattr(debug, "EAGER", True)
+            elif where == "under two tapes":
+                stack.enter_context(mlkit.GradientTape())
+                stack.enter_context(mlkit.GradientTape())
+            elif where == "in a scope":
+                stack.enter_context(mlkit.StatelessScope())
+            found = (mlkit.function(call) if where == "in a trace" else call)()
+        array[:] = 7
+        assert found.numpy().tolist() == [1, 1]
+        assert seen == [(Tensor, Tensor, int)]
+
+    @pytest.mark.compiled("eager functions have no graph")
     def test_arguments_of_a_graph_that_is_done(self):
         kept = []
         mlkit.function(lambda x: kept.append(x))(ops.ones(2))
@@ -126,6 +149,7 @@ class TestWhatRuns:
         assert state.top is EAGER
         assert ops.sum(ops.ones(2)).item() == 2
 
+    @pytest.mark.compiled("eager functions may branch")
     def test_branching_on_a_value(self):
         with pytest.raises(TypeError, match="has no value.*ops.cond"):
             mlkit.function(lambda x: 1 if x > 0 else 2)(ops.array(1.0))

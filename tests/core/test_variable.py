@@ -64,6 +64,7 @@ def test_zeros_keep_their_sign_and_dtype():
     assert mlkit.ops.zeros((2,), "bool").numpy().dtype == bool
 
 
+@pytest.mark.compiled("eager functions have no graph")
 def test_a_first_value_of_a_graph_is_refused():
     @mlkit.function
     def made_inside(x):
