@@ -7,64 +7,40 @@ from mlkit.core.state import layers_changed
 from mlkit.layers.input_layer import InputLayer
 from mlkit.layers.layer import Layer
 from mlkit.layers.tracking import unique
+from mlkit.models.trainer import Trainer
 
-__all__ = ["FreezingMixin", "leaf_layers", "weighted_layers"]
+__all__ = ["freeze", "leaf_layers", "unfreeze", "weighted_layers"]
 
 
-class FreezingMixin:
-    """The part of `Model` that freezes and unfreezes layers."""
+def freeze(model, until=None):
+    """See `Model.freeze`."""
+    leaves = leaf_layers(model)
+    for leaf in leaves if until is None else leaves[: _position(model, until)]:
+        if not _stays(leaf):
+            leaf.trainable, leaf._frozen = False, True
+    if until is None:
+        model.trainable, model._frozen = False, True  # weights of its own, too
+    _settle(model)
 
-    def freeze(self, until=None):
-        """Freeze all layers, or those before `until`: their weights, their statistics and their noise.
 
-        A frozen layer gets no gradients, and it runs as in inference whoever calls it: BatchNormalization neither uses nor
-        follows the batch's statistics, and Dropout drops nothing. (`layer.trainable = False` leaves Dropout on, as in Keras.)
-        It holds from the next step on, without another `compile`. Layers that augment images have nothing to freeze and go on.
-        A saved model remembers that its frozen layers are not trainable; freeze them again after loading to switch Dropout off.
-
-        until: the first layer that is not frozen, in the order of `layers` (layers of nested models included): a layer, its
-        name, path ("resnet50/conv5_block1_1_conv") or a pattern ("conv5_*": the first that matches), or its index in `layers`.
-
-        Raises ValueError if there is no such layer.
-
-        >>> import mlkit
-        >>> model = mlkit.Sequential([mlkit.Input((4,)), mlkit.layers.Dense(3), mlkit.layers.Dense(2, name="head")])
-        >>> model.freeze(until="head")
-        >>> [v.path.split("/")[-2] for v in model.trainable_variables]
-        ['head', 'head']
-        """
-        leaves = leaf_layers(self)
-        for leaf in leaves if until is None else leaves[: _position(self, until)]:
-            if not _stays(leaf):
-                leaf.trainable, leaf._frozen = False, True
-        if until is None:
-            self.trainable, self._frozen = False, True  # weights of its own, too
-        _settle(self)
-
-    def unfreeze(self, since=None, batch_norm=True):
-        """Let all layers train again, or those from `since` on; the layers before stay as they are.
-
-        since: the first layer to train, given like `until` of `freeze`. batch_norm: False leaves BatchNormalization layers as
-        they are. With small batches, or few images, their statistics are better kept as they were learned.
-
-        Raises ValueError if there is no such layer.
-        """
-        leaves = leaf_layers(self)
-        if since is None:
-            self._trainable, self._frozen = True, False
-            for v in self._trainable_variables:
-                v.trainable = True
-        for leaf in leaves if since is None else leaves[_position(self, since) :]:
-            if batch_norm or not isinstance(leaf, layers.BatchNormalization):
-                leaf.trainable, leaf._frozen = True, False
-        _settle(self)
+def unfreeze(model, since=None, batch_norm=True):
+    """See `Model.unfreeze`."""
+    leaves = leaf_layers(model)
+    if since is None:
+        model._trainable, model._frozen = True, False
+        for v in model._trainable_variables:
+            v.trainable = True
+    for leaf in leaves if since is None else leaves[_position(model, since) :]:
+        if batch_norm or not isinstance(leaf, layers.BatchNormalization):
+            leaf.trainable, leaf._frozen = True, False
+    _settle(model)
 
 
 def _leaves(model, path=""):
     """(path, layer) of all layers in order; a nested model gives way to its layers."""
     found = []
     for layer in model.layers:
-        nested = isinstance(layer, FreezingMixin) and layer.layers
+        nested = isinstance(layer, Trainer) and layer.layers
         found += _leaves(layer, f"{path}{layer.name}/") if nested else [(path + layer.name, layer)]
     seen = set()
     return [(p, leaf) for p, leaf in found if not (id(leaf) in seen or seen.add(id(leaf)))]
@@ -84,7 +60,7 @@ def _containers(model):
     """The nested models, innermost first, then the model."""
     found = []
     for layer in model.layers:
-        if isinstance(layer, FreezingMixin):
+        if isinstance(layer, Trainer):
             found += _containers(layer)
     return [*unique(found), model]
 
@@ -110,7 +86,7 @@ def _position(model, target):
     """Index among `_leaves` of the layer that `target` means; for a nested model, of its first layer."""
     leaves = _leaves(model)
     layer = _found(model, leaves, target)
-    first = _leaves(layer)[0][1] if isinstance(layer, FreezingMixin) and layer.layers else layer
+    first = _leaves(layer)[0][1] if isinstance(layer, Trainer) and layer.layers else layer
     for i, (_, leaf) in enumerate(leaves):
         if leaf is first:
             return i

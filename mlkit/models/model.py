@@ -4,9 +4,8 @@ from mlkit import ops
 from mlkit.core import dtypes, tree
 from mlkit.core.messages import inside
 from mlkit.layers.layer import Layer
-from mlkit.models import memory, saving, summary
+from mlkit.models import freezing, memory, saving, summary
 from mlkit.models import state_tree as state_trees
-from mlkit.models.freezing import FreezingMixin
 from mlkit.models.layer_graph import LayerGraphMixin
 from mlkit.models.trainer import Trainer
 from mlkit.objects.keras_tensor import KerasTensor, infer
@@ -15,7 +14,7 @@ from mlkit.objects.serialization import serialize_keras_object
 __all__ = ["Functional", "Model"]
 
 
-class Model(FreezingMixin, LayerGraphMixin, Trainer, Layer):
+class Model(LayerGraphMixin, Trainer, Layer):
     """A trainable model, made in one of two ways.
 
     From KerasTensors: ``Model(inputs, outputs)`` holds the layers between them. By subclassing: layers are set in `__init__`
@@ -83,6 +82,37 @@ class Model(FreezingMixin, LayerGraphMixin, Trainer, Layer):
                 f"Model {self.name!r} could not be built by calling it on inputs of shape {input_shape}: {inside(error)}. "
                 "If its `call` needs other inputs, build it by calling it on real data."
             ) from error
+
+    def freeze(self, until=None):
+        """Freeze all layers, or those before `until`: their weights, their statistics and their noise.
+
+        A frozen layer gets no gradients, and it runs as in inference whoever calls it: BatchNormalization neither uses nor
+        follows the batch's statistics, and Dropout drops nothing. (`layer.trainable = False` leaves Dropout on, as in Keras.)
+        It holds from the next step on, without another `compile`. Layers that augment images have nothing to freeze and go on.
+        A saved model remembers that its frozen layers are not trainable; freeze them again after loading to switch Dropout off.
+
+        until: the first layer that is not frozen, in the order of `layers` (layers of nested models included): a layer, its
+        name, path ("resnet50/conv5_block1_1_conv") or a pattern ("conv5_*": the first that matches), or its index in `layers`.
+
+        Raises ValueError if there is no such layer.
+
+        >>> import mlkit
+        >>> model = mlkit.Sequential([mlkit.Input((4,)), mlkit.layers.Dense(3), mlkit.layers.Dense(2, name="head")])
+        >>> model.freeze(until="head")
+        >>> [v.path.split("/")[-2] for v in model.trainable_variables]
+        ['head', 'head']
+        """
+        freezing.freeze(self, until)
+
+    def unfreeze(self, since=None, batch_norm=True):
+        """Let all layers train again, or those from `since` on; the layers before stay as they are.
+
+        since: the first layer to train, given like `until` of `freeze`. batch_norm: False leaves BatchNormalization layers as
+        they are. With small batches, or few images, their statistics are better kept as they were learned.
+
+        Raises ValueError if there is no such layer.
+        """
+        freezing.unfreeze(self, since, batch_norm)
 
     def summary(
         self, line_length=None, positions=None, print_fn=None, expand_nested=False, show_trainable=False, layer_range=None
