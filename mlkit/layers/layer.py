@@ -61,8 +61,9 @@ class Layer(StatefulMixin, Operation):
         if "input_dim" in kwargs:
             input_shape = (kwargs.pop("input_dim"),)
         for option, (get, default) in self._weight_options.items():
-            value = kwargs.pop(option, default)
-            setattr(self, option, value if value is None else get(value))
+            if option in kwargs or option not in vars(self):  # a layer with two bases may come here twice, once without them
+                value = kwargs.pop(option, default)
+                setattr(self, option, value if value is None else get(value))
         if kwargs:
             raise ValueError(f"{type(self).__name__}: unrecognized keyword arguments {sorted(kwargs)}.")
         Operation.__init__(self, name)

@@ -114,3 +114,19 @@ def test_a_sequential_that_saw_one_size_takes_others_its_layers_take():
     stated = mlkit.Sequential([mlkit.Input((8, 8, 3)), mlkit.layers.Conv2D(2, 3)])
     with pytest.raises(ValueError, match=r"expects shape \(None, 8, 8, 3\)"):
         stated(np.ones((2, 5, 9, 3)))
+
+
+def test_a_layer_that_is_a_model_too_keeps_its_options():
+    """Each of its bases has an `__init__`, and both come to that of Layer."""
+
+    class TrainedDense(mlkit.Model, layers.Dense):
+        def __init__(self, units):
+            layers.Dense.__init__(self, units, kernel_initializer="ones", bias_regularizer="l2")
+            mlkit.Model.__init__(self)
+
+        call = layers.Dense.call
+        build = layers.Dense.build
+
+    model = TrainedDense(2)
+    np.testing.assert_array_equal(model.predict(RIGHT, verbose=0), [[3, 3], [3, 3]])
+    assert isinstance(model.bias_regularizer, mlkit.regularizers.L2)
