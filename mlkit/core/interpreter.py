@@ -8,7 +8,7 @@ a stack is put in force for a block by setting `state.top`, and put back likewis
 import numpy as np
 
 from mlkit.core import dtypes
-from mlkit.core.spec import ShapesDiffer, Spec, is_known, size_of
+from mlkit.core.spec import ShapesDiffer, Spec, are_known, size_of
 from mlkit.core.state import State, state, swapped
 from mlkit.core.tensor import Tensor, Value, Wrapped, as_arrays
 
@@ -67,7 +67,11 @@ class Eager(Interpreter):
             raise NotImplementedError(f"The {state.backend.name} backend has no kernel for {op.name!r}.")
         try:
             if op.asks_first:
-                op.outputs(data, params)
+                specs = op.outputs(data, params)
+                if kernel is None and not are_known(
+                    specs
+                ):  # a parameter holds an unknown size; the composed form would compute
+                    return wrap(specs)
             if kernel is not None:
                 result = kernel(*data, **params)
                 return Tensor(result) if type(result) is _ndarray else wrap(as_arrays(result))
@@ -222,7 +226,7 @@ def _explain(op, args, params, error):
     except Exception as better:
         raise better from None
     several = specs if type(specs) is tuple else (specs,)
-    if all(is_known(*s.shape) for s in several):
+    if are_known(specs):
         needed = sum(size_of(s.shape) * dtypes.itemsize(s.dtype) for s in several)
         if isinstance(error, MemoryError) or needed > _VAST:
             results = " and ".join(map(str, several))

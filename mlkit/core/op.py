@@ -6,7 +6,7 @@ a tape notes it, or shapes alone are found.
 
 from mlkit.core import dtypes
 from mlkit.core.interpreter import EAGER, Composed
-from mlkit.core.spec import Spec, is_known
+from mlkit.core.spec import Spec, are_known
 from mlkit.core.state import state, swapped
 from mlkit.core.tensor import Tensor, Value
 from mlkit.core.traits import UNKNOWN
@@ -77,7 +77,7 @@ class Op:
             return self.spec(*map(_spec_of_array, arrays), **params)
         if found is None:
             found = self.spec(*map(_spec_of_array, arrays), **params)
-            if _are_known(found):  # an unknown size never comes again
+            if are_known(found):  # an unknown size never comes again
                 if len(self._outputs) >= _REMEMBERED:
                     self._outputs.clear()
                 self._outputs[key] = found
@@ -106,8 +106,3 @@ def _require_composed(op, args, params, refusal):
             op.fallback(*(Tensor(a.spec) if type(a) is Tensor else a for a in args), **params)
     except Exception as error:  # the composed form refuses too, or has a fault, which shows as the cause
         raise refusal from error
-
-
-def _are_known(specs):
-    """Whether all sizes of one Spec or several are numbers."""
-    return all(is_known(*s.shape) for s in (specs if type(specs) is tuple else (specs,)))

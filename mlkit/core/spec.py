@@ -114,6 +114,11 @@ def is_known(*sizes):
     return all(type(s) is not Dim for s in sizes)
 
 
+def are_known(specs):
+    """Whether all sizes of one Spec, or of each in a tuple, are numbers."""
+    return all(is_known(*s.shape) for s in (specs if type(specs) is tuple else (specs,)))
+
+
 def same_size(a, b):
     """False only when both sizes are known and differ."""
     return a == b or not is_known(a, b)

@@ -13,7 +13,8 @@ from mlkit.config import register_backend, set_backend
 from mlkit.core import backend as registry
 from mlkit.core.backend import Backend, device, get_backend, using
 from mlkit.core.control_flow import control_flow
-from mlkit.core.state import state
+from mlkit.core.op import OPS
+from mlkit.core.state import state, swapped
 
 THIRD = """
 import numpy as np
@@ -190,3 +191,16 @@ def test_control_flow_of_no_ones_own(n):
             found[name] = [t.numpy() for t in program(x)]
     for a, b in zip(*found.values()):
         np.testing.assert_allclose(a, b, rtol=1e-6)
+
+
+@pytest.mark.parametrize(
+    "name", ["Dropout", "GaussianDropout", "GaussianNoise", "SpatialDropout1D", "LSTM", "LayerNormalization"]
+)
+def test_models_of_unknown_sizes_need_no_fused_kernels(name):
+    """A size that is unknown may stand in a parameter of a fused op, of one that draws numbers for instance."""
+    arguments = {"LSTM": (3,), "LayerNormalization": ()}.get(name, (0.5,))
+    plain = {k: kernel for k, kernel in state.kernels.items() if OPS[k].fallback is None}
+    x = mlkit.Input((None, 3))
+    with swapped(kernels=plain):
+        y = getattr(mlkit.layers, name)(*arguments)(x, training=True)
+    assert y.shape[-1] == 3

@@ -74,6 +74,7 @@ def _predict_into(queue, model, x):
     queue.put(model.predict(x, verbose=0))
 
 
+@pytest.mark.native("a process with the threads of JAX at work cannot be forked")
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no fork")
 @pytest.mark.filterwarnings("ignore")  # of the fork, and that JAX has threads
 def test_a_forked_child_predicts_like_its_parent():

@@ -7,9 +7,15 @@ import numpy as np
 from mlkit import ops
 from mlkit.core import dtypes, tree
 from mlkit.core.spec import Dim, Spec
+from mlkit.core.state import state
 from mlkit.core.tensor import Tensor
 from mlkit.ops.gradients import GradientTape
 from mlkit.primitives.convert import as_tensor
+
+
+def array_type():
+    """That of all arrays of the backend in force."""
+    return type(state.backend.asarray(np.zeros(1), "float32"))
 
 
 def is_array(x):

@@ -22,7 +22,7 @@ from mlkit.core.spec import compatible, show
 from mlkit.core.state import state
 from mlkit.core.tensor import Tensor
 from mlkit.primitives.convert import as_tensor
-from tests.ops.checks import call_of, directional, flat, gradients, host, is_float, symbols, weighted_sum, weights
+from tests.ops.checks import array_type, call_of, directional, flat, gradients, host, is_float, symbols, weighted_sum, weights
 from tests.ops.sample import gather, ids, is_smooth
 from tests.ops.together import Together
 
@@ -63,12 +63,6 @@ def close_all(got, wanted, row, atol=1e-5):
             close(a, b, row, atol)
         else:
             assert a == b, row
-
-
-@functools.cache
-def array_type():
-    """That of all arrays of the backend."""
-    return type(state.backend.asarray(np.zeros(1), "float32"))
 
 
 @over(STAGED)
