@@ -16,6 +16,7 @@ from mlkit.primitives.convert import as_tensor
 from mlkit.primitives.mapping import Mapping
 from tests.ops.checks import Call, call_of, flat, host, is_float
 from tests.ops.sample import gather, ids, is_smooth
+from tests.ops.together import Together
 
 ROWS = [r for r in gather("SAMPLES") if not r.option("eager_only", False)]
 SIZE = 3
@@ -155,29 +156,50 @@ def test_gradients_of_elements(row):
         close([host(g)[k] for g in found], list(map(host, expected)), row, max(10 * row.option("atol", 1e-5), 1e-4))
 
 
-@pytest.mark.slow
-@over([r for r in ROWS if r.option("jax", True) and call_of(r).arrays])
-def test_as_jax(row):
-    """`jax.vmap` and `jax.jvp` of the traced graph, in float64."""
+JAX = list({(r.name, r.op): r for r in ROWS if r.option("jax", True) and call_of(r).arrays}.values())
+
+
+def _jax_job(row):
     import jax
 
-    from mlkit.backends.jax_adapter.evaluation import evaluate, exact
+    from mlkit.backends.jax_adapter.evaluation import evaluate
 
     calls = drawn(row, "float64")
     graph = function(calls[0].flat_call).graph(*calls[0].tensors())
     batches = [np.stack(arrays) for arrays in zip(*(c.arrays for c in calls))]
+    along = [None if d is None else d.numpy() for d in directions(calls[0])] if _is_pushed(row) else None
+
+    def run(arguments):
+        batches, arrays, along = arguments
+        values = jax.vmap(lambda *arrays: evaluate(graph, arrays))(*map(jax.numpy.asarray, batches))
+        if along is None:
+            return values, None
+        tangents = [np.zeros(a.shape, jax.dtypes.float0) if d is None else d for a, d in zip(arrays, along)]
+        _, slopes = jax.jvp(lambda *arrays: evaluate(graph, arrays), list(map(jax.numpy.asarray, arrays)), tangents)
+        return values, [s for s in slopes if str(s.dtype) in dtypes.FLOATS]
+
+    return run, (batches, calls[0].arrays, along)
+
+
+def _is_pushed(row):
+    return is_smooth(row) and row.option("jax", True) != "values"
+
+
+@functools.cache
+def jax_results():
+    from mlkit.backends.jax_adapter.evaluation import exact
+
+    return Together(JAX, _jax_job, exact)
+
+
+@pytest.mark.slow
+@over(JAX)
+def test_as_jax(row):
+    """`jax.vmap` and `jax.jvp` of the traced graph, in float64."""
+    values, slopes = jax_results()[row]
+    calls = drawn(row, "float64")
+    batches = [np.stack(arrays) for arrays in zip(*(c.arrays for c in calls))]
     found = mlkit.vmap(lambda *ts: results(calls[0], ts))(*batches)
-    with exact():
-        theirs = jax.vmap(lambda *arrays: evaluate(graph, arrays))(*map(jax.numpy.asarray, batches))
-    close(list(map(host, found)), list(map(host, theirs)), row, max(row.option("atol", 1e-6), 1e-4))
-    if is_smooth(row) and row.option("jax", True) != "values":
-        call, along = calls[0], directions(calls[0])
-        with exact():
-            tangents = [
-                np.zeros(a.shape, jax.dtypes.float0) if d is None else jax.numpy.asarray(d.numpy())
-                for a, d in zip(call.arrays, along)
-            ]
-            evaluated = lambda *arrays: evaluate(graph, arrays)
-            _, theirs = jax.jvp(evaluated, [jax.numpy.asarray(a) for a in call.arrays], tangents)
-        theirs = [host(t) for t in theirs if t.dtype != jax.dtypes.float0 and str(t.dtype) in dtypes.FLOATS]
-        close(list(map(host, pushed(call)[1])), theirs, row, 1e-4)
+    close(list(map(host, found)), list(map(host, values)), row, max(row.option("atol", 1e-6), 1e-4))
+    if slopes is not None:
+        close(list(map(host, pushed(calls[0])[1])), list(map(host, slopes)), row, 1e-4)
