@@ -24,6 +24,8 @@ _HOMES = {
     ".objects.operation": "Operation",
     ".ops.gradients": "GradientTape grad value_and_grad custom_gradient function",
     ".ops.mapping": "vmap",
+    ".ops.rematerialization": "remat",
+    ".layers.remat": "RematScope",
     ".ops.linalg.forward_mode": "jvp",
     ".ops": "stop_gradient",
     ".core.backend": "device",

@@ -80,6 +80,7 @@ MOVE = dict(
     ),
     concat=lambda *xs, axis: jnp.concatenate(xs, axis),
     flip=lambda x, axes: jnp.flip(x, axes),
+    after=lambda x, g: lax.optimization_barrier((x, g))[0],
     take=lambda x, index, axis: jnp.take(x, index, axis),
     take_along_axis=lambda x, index, axis: jnp.take_along_axis(x, index, axis),
     sort=lambda x, axis: jnp.sort(x, axis=axis, stable=True),

@@ -73,6 +73,7 @@ def _movement(xp):
         pad=pad,
         concat=lambda *xs, axis: xp.concatenate(xs, axis),
         flip=lambda x, axes: xp.flip(x, axes),
+        after=lambda x, g: x,
     )
 
 

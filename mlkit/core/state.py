@@ -15,6 +15,7 @@ class State(threading.local):
     device = None  # name given to `device(...)`, or None for the backend's default
     variable_hook = None  # while a model file is read: (initializer, shape, dtype, path) -> initializer, or raises
     times = None  # (list for the `Times` of programs made, clock) while `core.timing.collecting` is open
+    remat = None  # the RematScope that layers are being made in
     update = None  # {call: result} shared by the steps of one update of an optimizer
     layer_version = 0  # of all threads: another number after each change of any layer's `trainable`
 

@@ -51,6 +51,7 @@ class Layer(StatefulMixin, Operation):
             cls.supports_masking = True
 
     _frozen = False  # by Model.freeze: not trainable, and as in inference whatever the caller says
+    _remat = None  # the RematScope it was made in
     supports_masking = False  # whether outputs get masks, by `compute_mask`
     _augments = False  # whether it only changes images in training: nothing in it is learned, nothing frozen
     _declared_weights, _weight_options = {}, {}  # see `weights.weights`
@@ -77,6 +78,8 @@ class Layer(StatefulMixin, Operation):
         self._input_shape_arg = tuple(input_shape) if input_shape is not None else None
         self._own_weights = []  # made by add_weight, in that order
         self._build_shapes = None
+        if state.remat is not None:
+            self._remat = state.remat
 
     # ---- for subclasses ------------------------------------------------------------------------------------------
 
@@ -186,7 +189,7 @@ class Layer(StatefulMixin, Operation):
             if info.stated is not None and any(type(getattr(t, "data", None)) is Spec for t in tree.flatten((args, kwargs))):
                 out = stated_outputs(self, info, args, kwargs)
             else:
-                out = self.call(*args, **kwargs)
+                out = self.call(*args, **kwargs) if self._remat is None else self._remat.run(self, args, kwargs)
             inner.autocast = outer.autocast
             if mask is not None or type(self).compute_mask is not Layer.compute_mask:
                 set_masks(self, first, out, mask)

@@ -142,6 +142,20 @@ flip = Op(
 )
 
 
+# x, which is not there before g is: what is computed of it cannot be taken for what was computed of x
+after = Op(
+    "after",
+    lambda x, g: x,
+    lambda h, y, x, g: (h, None),
+    keep="",
+    traits=Traits(
+        view=lambda x, offset, strides: (offset, strides),
+        flops=free,
+        batch=lambda op, args, has, size, params: op(*args) if has[0] else None,
+    ),
+)
+
+
 # ---- picking by index ------------------------------------------------------------------------------------------------
 
 

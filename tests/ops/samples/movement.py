@@ -20,6 +20,7 @@ SAMPLES = [
     P("concat", f(2, 3), f(2, 1), f(2, 2), axis=1),
     P("concat", f(2, 3), f(4, 3), axis=0),
     P("flip", f(2, 3, 4), axes=(0, 2)),
+    P("after", f(2, 3), f(4)),
     P("take", f(3, 4), i(0, 4, 2, 2), axis=1),
     P("take", f(3, 4, 2), i(0, 3, 5), axis=0),
     P("take_along_axis", f(3, 4), i(0, 4, 3, 2), axis=1),

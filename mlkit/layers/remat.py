@@ -1,0 +1,89 @@
+"""RematScope: layers made in the block compute what they have computed a second time for their gradients, instead of keeping it."""
+
+import math
+import weakref
+
+from mlkit.core import tree
+from mlkit.core.interpreter import on_shapes
+from mlkit.core.state import state, swapped
+from mlkit.core.tensor import Tensor
+from mlkit.ops.rematerialization import remat
+
+__all__ = ["RematScope"]
+
+_MODES = ("full", "activations", "larger_than", "list_of_layers", None)
+
+
+class RematScope:
+    """A block; layers made in it are rematerialized when they are called: see `mlkit.remat`.
+
+    Args:
+        mode: "full": each layer; "activations": the activation functions of layers that have one; "larger_than": layers whose outputs
+            have more elements than `output_size_threshold`; "list_of_layers": those named in `layer_names`; None: no layer.
+        output_size_threshold: number of elements of a layer's output, without the batch axis where its size is unknown.
+        layer_names: list of names.
+
+    >>> import mlkit
+    >>> with mlkit.RematScope(mode="full"):
+    ...     hidden = mlkit.layers.Dense(64, activation="relu")
+    """
+
+    def __init__(self, mode="full", output_size_threshold=1024, layer_names=None):
+        if mode not in _MODES:
+            raise ValueError(f"RematScope: `mode` must be one of {_MODES}, but got {mode!r}.")
+        self.mode, self.output_size_threshold = mode, output_size_threshold
+        self.layer_names = list(layer_names or []) if mode == "list_of_layers" else []
+        self._outer = None
+
+    def __enter__(self):
+        self._outer, state.remat = state.remat, self
+        return self
+
+    def __exit__(self, *_):
+        state.remat, self._outer = self._outer, None
+
+    def run(self, layer, args, kwargs):
+        """What the layer's `call` returns."""
+        if not state.top.tapes or self.mode is None:
+            return layer.call(*args, **kwargs)
+        if self.mode == "activations":
+            return _with_activation(layer).call(*args, **kwargs)
+        chosen = (
+            self.mode == "full"
+            or layer.name in self.layer_names
+            or self.mode == "larger_than"
+            and self._is_large(layer, args, kwargs)
+        )
+        return _with_losses(layer, args, kwargs) if chosen else layer.call(*args, **kwargs)
+
+    def _is_large(self, layer, args, kwargs):
+        with on_shapes():
+            a, k = tree.map_structure(lambda x: Tensor(x.spec) if type(x) is Tensor else x, (args, kwargs))
+            outputs = [t for t in tree.flatten(layer.call(*a, **k)) if type(t) is Tensor]
+        return sum(math.prod(s for s in t.shape if type(s) is int) for t in outputs) > self.output_size_threshold
+
+
+def _with_activation(layer):
+    """A layer of the same state whose activation function is rematerialized; the layer itself if it has none."""
+    if not callable(getattr(layer, "activation", None)):
+        return layer
+    twin = object.__new__(type(layer))
+    vars(twin).update(vars(layer), activation=remat(layer.activation))
+    return twin
+
+
+def _with_losses(layer, args, kwargs):
+    """The rematerialized call. Losses added in it are results of it, which have gradients."""
+    owners = []
+
+    def run(*args, **kwargs):
+        with swapped(losses=weakref.WeakKeyDictionary()):
+            out = layer.call(*args, **kwargs)
+            added = [(owner, loss) for owner, (_, losses) in state.losses.items() for loss in losses]
+        owners[:] = [owner for owner, _ in added]
+        return out, [loss for _, loss in added]
+
+    out, losses = remat(run)(*args, **kwargs)
+    for owner, loss in zip(owners, losses):
+        owner.add_loss(loss)
+    return out
