@@ -190,18 +190,19 @@ def test_ops_that_select_say_so_and_no_others(calls):
 # ---- views -----------------------------------------------------------------------------------------------------------
 
 
-def looked_at(op, x, params):
-    """The result as the trait sees it in the memory of x; None where elements must be moved."""
+def looked_at(op, args, params):
+    """The result as the trait sees it in the memory of the first argument; None where elements must be moved."""
+    x = args[0]
     found = op.traits.view(x, 0, layout.contiguous(x.shape, x.itemsize), **params)
-    spec = op.spec(Spec(x.shape, dtypes.name_of(x.dtype)), **params)
+    spec = op.spec(*(Spec(a.shape, dtypes.name_of(a.dtype)) for a in args), **params)
     return found and np.ndarray(spec.shape, x.dtype, x.tobytes(), *found)
 
 
 def test_views_are_what_kernels_return(calls):
     seen = set()
-    for op, (x, *_), params, (result,) in chosen(calls, lambda t: t.view):
+    for op, args, params, (result,) in chosen(calls, lambda t: t.view):
         if result.size:
-            view = looked_at(op, x, params)
+            view = looked_at(op, args, params)
             assert view is None or np.array_equal(view, result, equal_nan=view.dtype.kind in "fc"), (op, params)
             seen |= set() if view is None else {op}
     assert seen == {op for op in OPS.values() if op.traits.view}
