@@ -1,6 +1,7 @@
 """Small pieces that the model families share."""
 
 from mlkit import config, layers
+from mlkit.core.typing import Identifier
 
 
 def channel_axis():
@@ -14,12 +15,12 @@ def spatial_size(x):
     return tuple(x.shape[first : first + 2])
 
 
-def batch_norm(x, name=None, **options):
+def batch_norm(x, name: str | None = None, **options):
     """Batch normalization over the channels."""
     return layers.BatchNormalization(axis=channel_axis(), name=name, **options)(x)
 
 
-def divisible(width, divisor=8, at_least_90_percent=True):
+def divisible(width, divisor: int = 8, at_least_90_percent: bool = True):
     """The multiple of `divisor` nearest to a number of channels, at least one divisor.
 
     at_least_90_percent: go one step up where rounding would lose more than a tenth, as in the MobileNet papers' code.
@@ -31,7 +32,7 @@ def divisible(width, divisor=8, at_least_90_percent=True):
     return int(rounded + divisor if at_least_90_percent and rounded < 0.9 * width else rounded)
 
 
-def pad_for_stride_2(x, kernel_size, name, symmetric=False):
+def pad_for_stride_2(x, kernel_size, name, symmetric: bool = False):
     """Zeros around images so that a convolution without padding halves their size.
 
     By default an even size gets one row less before the image than after it, as TensorFlow pads. symmetric: the same on all
@@ -42,7 +43,7 @@ def pad_for_stride_2(x, kernel_size, name, symmetric=False):
     return layers.ZeroPadding2D(tuple((b, half) for b in before), name=name)(x)
 
 
-def squeeze_excite(x, reduced, activation, name, kernel_initializer="glorot_uniform"):
+def squeeze_excite(x, reduced, activation, name, kernel_initializer: Identifier = "glorot_uniform"):
     """Channels weighted by what the whole image holds (Hu et al., 2018, https://arxiv.org/abs/1709.01507).
 
     x: (batch, height, width, channels). reduced: channels of the layer between. name: prefix of the layers' names.

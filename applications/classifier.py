@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping
 from mlkit import activations, config, layers
 from mlkit.applications.image_input import check_agreement, image_input, image_shape
 from mlkit.applications.weight_source import PublishedFile, WeightSource
+from mlkit.core.typing import Identifier
 from mlkit.models import Functional
 
 _KERAS = "https://storage.googleapis.com/tensorflow/keras-applications/"
@@ -26,7 +27,7 @@ def keras_files(folder, top, no_top, digests, address=_KERAS):
     }
 
 
-def dense_top(pooling_name="avg_pool", dropout=0.0, **dense_options):
+def dense_top(pooling_name: str = "avg_pool", dropout: float = 0.0, **dense_options):
     """The usual head: the mean over the image, perhaps dropout, a dense layer "predictions"."""
 
     def top(x, classes, activation):
@@ -64,14 +65,14 @@ class Architecture:
 
     def build(
         self,
-        include_top=True,
-        weights="imagenet",
+        include_top: bool = True,
+        weights: str | None = "imagenet",
         input_tensor=None,
         input_shape=None,
         pooling=None,
-        classes=1000,
-        classifier_activation="softmax",
-        name=None,
+        classes: int = 1000,
+        classifier_activation: Identifier = "softmax",
+        name: str | None = None,
     ):
         """The model; the arguments are those of every constructor in this package."""
         source = WeightSource(weights, self.files.get(include_top))

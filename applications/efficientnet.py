@@ -7,6 +7,7 @@ from mlkit import layers
 from mlkit.applications.blocks import batch_norm, channel_axis, divisible, pad_for_stride_2, squeeze_excite
 from mlkit.applications.classifier import Architecture, constructor, dense_top, keras_files
 from mlkit.applications.imagenet_utils import decode_predictions, preprocessing
+from mlkit.core.typing import Identifier, IntOrSequence
 
 __all__ = [*(f"EfficientNetB{i}" for i in range(8)), "decode_predictions", "preprocess_input"]
 
@@ -28,7 +29,15 @@ DENSE_INITIALIZER = _variance_scaling(1.0 / 3.0, "uniform")
 
 
 def conv_norm(
-    x, filters, kernel_size, conv_name, norm_name, activation_name=None, activation="swish", strides=1, momentum=0.99
+    x,
+    filters,
+    kernel_size,
+    conv_name,
+    norm_name,
+    activation_name=None,
+    activation: Identifier = "swish",
+    strides: IntOrSequence = 1,
+    momentum: float = 0.99,
 ):
     """A convolution without bias, batch normalization and, if it is named, an activation."""
     x = layers.Conv2D(
@@ -53,7 +62,7 @@ def add_shortcut(x, shortcut, drop_rate, name):
 
 def block(
     x, filters, kernel, stride, widening, drop_rate, name,
-    excite=True, activation="swish", momentum=0.99, depthwise_name="dwconv", pads=True,
+    excite: bool = True, activation: Identifier = "swish", momentum: float = 0.99, depthwise_name: str = "dwconv", pads: bool = True,
 ):  # fmt: skip
     """An inverted residual block: 1x1 convolution to more channels, depthwise convolution, squeeze and excite, 1x1 convolution.
 

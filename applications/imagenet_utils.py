@@ -21,7 +21,7 @@ _SCALES = {
 }
 
 
-def preprocess_input(x, data_format=None, mode="caffe"):
+def preprocess_input(x, data_format: str | None = None, mode: str = "caffe"):
     """Images with pixels from 0 to 255, scaled as a model was trained.
 
     x: array or tensor (batch, height, width, 3), or one image, RGB. It is left as it is; the result is new.
@@ -73,7 +73,7 @@ def preprocessing(mode):
 _preprocess_in_mode = preprocess_input
 
 
-def decode_predictions(preds, top=5):
+def decode_predictions(preds, top: int = 5):
     """The most probable classes in words.
 
     preds: probabilities or logits (batch, 1000) of a model for the ImageNet classes. top: how many for each image.

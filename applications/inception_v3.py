@@ -4,17 +4,18 @@ from mlkit import layers
 from mlkit.applications.blocks import batch_norm, channel_axis
 from mlkit.applications.classifier import Architecture, constructor, keras_files
 from mlkit.applications.imagenet_utils import decode_predictions, preprocessing
+from mlkit.core.typing import IntOrSequence
 
 __all__ = ["InceptionV3", "decode_predictions", "preprocess_input"]
 
 
-def conv_norm_relu(x, filters, kernel_size, strides=1, padding="same"):
+def conv_norm_relu(x, filters, kernel_size, strides: IntOrSequence = 1, padding: str = "same"):
     """A convolution without bias, batch normalization without scale, ReLU; names are automatic."""
     x = layers.Conv2D(filters, kernel_size, strides=strides, padding=padding, use_bias=False)(x)
     return layers.Activation("relu")(batch_norm(x, scale=False))
 
 
-def branch(x, *steps, halve=False):
+def branch(x, *steps, halve: bool = False):
     """Convolutions one after the other, each `(filters, kernel size)`. halve: the last one halves the size."""
     for i, (filters, kernel_size) in enumerate(steps, 1):
         last = {"strides": 2, "padding": "valid"} if halve and i == len(steps) else {}

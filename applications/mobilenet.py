@@ -7,6 +7,7 @@ from mlkit.applications.blocks import batch_norm
 from mlkit.applications.classifier import Architecture, keras_files
 from mlkit.applications.image_input import trained_size
 from mlkit.applications.imagenet_utils import decode_predictions, preprocessing
+from mlkit.core.typing import FloatOrSequence, Identifier
 
 __all__ = ["MobileNet", "decode_predictions", "preprocess_input"]
 
@@ -64,16 +65,16 @@ def _files(alpha, multiplier, rows):
 
 def MobileNet(
     input_shape=None,
-    alpha=1.0,
-    depth_multiplier=1,
-    dropout=0.001,
-    include_top=True,
-    weights="imagenet",
+    alpha: FloatOrSequence = 1.0,
+    depth_multiplier: int = 1,
+    dropout: float = 0.001,
+    include_top: bool = True,
+    weights: str | None = "imagenet",
     input_tensor=None,
     pooling=None,
-    classes=1000,
-    classifier_activation="softmax",
-    name=None,
+    classes: int = 1000,
+    classifier_activation: Identifier = "softmax",
+    name: str | None = None,
 ):
     """The image classifier MobileNet: depthwise convolutions (Howard et al., 2017), https://arxiv.org/abs/1704.04861.
 

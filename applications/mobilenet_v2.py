@@ -8,6 +8,7 @@ from mlkit.applications.blocks import batch_norm, channel_axis, divisible, pad_f
 from mlkit.applications.classifier import Architecture, dense_top, keras_files
 from mlkit.applications.image_input import trained_size
 from mlkit.applications.imagenet_utils import decode_predictions, preprocessing
+from mlkit.core.typing import FloatOrSequence, Identifier
 
 __all__ = ["MobileNetV2", "decode_predictions", "preprocess_input"]
 
@@ -101,14 +102,14 @@ def _files(alpha, rows):
 
 def MobileNetV2(
     input_shape=None,
-    alpha=1.0,
-    include_top=True,
-    weights="imagenet",
+    alpha: FloatOrSequence = 1.0,
+    include_top: bool = True,
+    weights: str | None = "imagenet",
     input_tensor=None,
     pooling=None,
-    classes=1000,
-    classifier_activation="softmax",
-    name=None,
+    classes: int = 1000,
+    classifier_activation: Identifier = "softmax",
+    name: str | None = None,
 ):
     """The image classifier MobileNetV2: inverted residuals (Sandler et al., 2018), https://arxiv.org/abs/1801.04381.
 

@@ -18,7 +18,7 @@ def norm_relu(x, norm_name, relu_name, epsilon=_EPSILON):
     return layers.Activation("relu", name=relu_name)(batch_norm(x, norm_name, epsilon=epsilon))
 
 
-def stem(x, use_bias=True, norm=norm_relu):
+def stem(x, use_bias: bool = True, norm=norm_relu):
     """Images to 64 channels at a quarter of the size. norm: what follows the convolution; None: nothing."""
     x = layers.ZeroPadding2D(((3, 3), (3, 3)), name="conv1_pad")(x)
     x = layers.Conv2D(64, 7, strides=2, use_bias=use_bias, name="conv1_conv")(x)

@@ -52,6 +52,6 @@ _HOMES = {
 __all__, __getattr__, __dir__ = offer(__name__, _HOMES)
 
 
-def version():
+def version() -> str:
     """The version of mlkit."""
     return __version__

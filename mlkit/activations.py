@@ -1,12 +1,15 @@
 """Activation functions: functions of one tensor, by name in layers and configs. Each is an op or a line of ops."""
 
 import inspect
+from typing import Any
 
 from mlkit import ops
+from mlkit.core.tensor import Tensor
+from mlkit.core.typing import Axis, FloatOrSequence
 from mlkit.objects.lookup import Lookup
 
 
-def relu(x, negative_slope=0.0, max_value=None, threshold=0.0):
+def relu(x, negative_slope: float = 0.0, max_value=None, threshold: FloatOrSequence = 0.0) -> Tensor:
     """``max(x, 0)``, with options for the leaky, the capped and the thresholded form.
 
     x: tensor. negative_slope: slope below `threshold`. max_value: the largest value of the result, or None.
@@ -26,17 +29,17 @@ def relu(x, negative_slope=0.0, max_value=None, threshold=0.0):
     return y - negative_slope * ops.relu(threshold - x) if negative_slope else y
 
 
-def leaky_relu(x, negative_slope=0.2):
+def leaky_relu(x, negative_slope: float = 0.2) -> Tensor:
     """x where it is positive, ``negative_slope * x`` elsewhere."""
     return ops.leaky_relu(x, negative_slope=negative_slope)
 
 
-def relu6(x):
+def relu6(x) -> Tensor:
     """x limited to ``[0, 6]``."""
     return ops.relu6(x)
 
 
-def softmax(x, axis=-1):
+def softmax(x, axis: Axis = -1) -> Tensor:
     """``exp(x) / sum(exp(x))`` along `axis`, an int or a tuple: positive values that sum to 1.
 
     >>> softmax(ops.convert_to_tensor([0.0, 0.0])).numpy()
@@ -45,133 +48,133 @@ def softmax(x, axis=-1):
     return ops.softmax(x, axis=axis)
 
 
-def log_softmax(x, axis=-1):
+def log_softmax(x, axis: Axis = -1) -> Tensor:
     """The logarithm of `softmax`, computed without overflow."""
     return ops.log_softmax(x, axis=axis)
 
 
-def elu(x, alpha=1.0):
+def elu(x, alpha: FloatOrSequence = 1.0) -> Tensor:
     """x where it is positive, ``alpha * (exp(x) - 1)`` elsewhere. Clevert et al. 2016, https://arxiv.org/abs/1511.07289."""
     return ops.elu(x, alpha=alpha)
 
 
-def selu(x):
+def selu(x) -> Tensor:
     """Scaled ELU, which drives activations to mean 0 and variance 1. Klambauer et al. 2017, https://arxiv.org/abs/1706.02515."""
     return ops.selu(x)
 
 
-def celu(x, alpha=1.0):
+def celu(x, alpha: FloatOrSequence = 1.0) -> Tensor:
     """``max(x, 0) + min(0, alpha * (exp(x / alpha) - 1))``. Barron 2017, https://arxiv.org/abs/1704.07483."""
     return ops.celu(x, alpha=alpha)
 
 
-def gelu(x, approximate=False):
+def gelu(x, approximate: bool = False) -> Tensor:
     """``x * P(X <= x)`` for a standard normal X; `approximate` uses tanh. https://arxiv.org/abs/1606.08415."""
     return ops.gelu(x, approximate=approximate)
 
 
-def glu(x, axis=-1):
+def glu(x, axis: Axis = -1) -> Tensor:
     """Gated linear unit: the first half along `axis` times the sigmoid of the second. https://arxiv.org/abs/1612.08083."""
     return ops.glu(x, axis=axis)
 
 
-def silu(x):
+def silu(x) -> Tensor:
     """``x * sigmoid(x)``, also called swish. https://arxiv.org/abs/1710.05941."""
     return ops.silu(x)
 
 
-def mish(x):
+def mish(x) -> Tensor:
     """``x * tanh(softplus(x))``. Misra 2019, https://arxiv.org/abs/1908.08681."""
     x = ops.convert_to_tensor(x)
     return x * ops.tanh(ops.softplus(x))
 
 
-def softplus(x):
+def softplus(x) -> Tensor:
     """``log(1 + exp(x))``."""
     return ops.softplus(x)
 
 
-def softsign(x):
+def softsign(x) -> Tensor:
     """``x / (1 + |x|)``."""
     return ops.softsign(x)
 
 
-def squareplus(x, b=4):
+def squareplus(x, b: float = 4) -> Tensor:
     """``(x + sqrt(x ** 2 + b)) / 2``. Barron 2021, https://arxiv.org/abs/2112.11687."""
     return ops.squareplus(x, b=b)
 
 
-def soft_shrink(x, threshold=0.5):
+def soft_shrink(x, threshold: FloatOrSequence = 0.5) -> Tensor:
     """x moved towards 0 by `threshold`, 0 where that would cross it."""
     return ops.soft_shrink(x, threshold=threshold)
 
 
-def hard_shrink(x, threshold=0.5):
+def hard_shrink(x, threshold: FloatOrSequence = 0.5) -> Tensor:
     """x where ``|x| > threshold``, 0 elsewhere."""
     return ops.hard_shrink(x, threshold=threshold)
 
 
-def tanh_shrink(x):
+def tanh_shrink(x) -> Tensor:
     """``x - tanh(x)``."""
     return ops.tanh_shrink(x)
 
 
-def threshold(x, threshold, default_value):
+def threshold(x, threshold, default_value) -> Tensor:
     """x where it exceeds `threshold`, `default_value` elsewhere."""
     return ops.threshold(x, threshold, default_value)
 
 
-def tanh(x):
+def tanh(x) -> Tensor:
     """Hyperbolic tangent."""
     return ops.tanh(x)
 
 
-def hard_tanh(x):
+def hard_tanh(x) -> Tensor:
     """x limited to ``[-1, 1]``."""
     return ops.hard_tanh(x)
 
 
-def sigmoid(x):
+def sigmoid(x) -> Tensor:
     """``1 / (1 + exp(-x))``."""
     return ops.sigmoid(x)
 
 
-def log_sigmoid(x):
+def log_sigmoid(x) -> Tensor:
     """The logarithm of `sigmoid`, computed without overflow."""
     return ops.log_sigmoid(x)
 
 
-def hard_sigmoid(x):
+def hard_sigmoid(x) -> Tensor:
     """``x / 6 + 0.5`` limited to ``[0, 1]``."""
     return ops.hard_sigmoid(x)
 
 
-def hard_silu(x):
+def hard_silu(x) -> Tensor:
     """``x * hard_sigmoid(x)``, also called hard swish. Howard et al. 2019, https://arxiv.org/abs/1905.02244."""
     return ops.hard_silu(x)
 
 
-def sparse_sigmoid(x):
+def sparse_sigmoid(x) -> Tensor:
     """``(x + 1) / 2`` limited to ``[0, 1]``."""
     return ops.sparse_sigmoid(x)
 
 
-def sparse_plus(x):
+def sparse_plus(x) -> Tensor:
     """0 up to -1, ``(x + 1) ** 2 / 4`` up to 1, x from there on."""
     return ops.sparse_plus(x)
 
 
-def sparsemax(x, axis=-1):
+def sparsemax(x, axis: Axis = -1) -> Tensor:
     """The nearest probabilities to x along `axis`, many of them 0. Martins et al. 2016, https://arxiv.org/abs/1602.02068."""
     return ops.sparsemax(x, axis=axis)
 
 
-def exponential(x):
+def exponential(x) -> Tensor:
     """``exp(x)``."""
     return ops.exp(x)
 
 
-def linear(x):
+def linear(x) -> Tensor:
     """x itself."""
     return x
 
@@ -204,6 +207,6 @@ def serialize(activation):
     return _lookup.serialize(activation)
 
 
-def deserialize(config, custom_objects=None):
+def deserialize(config, custom_objects: dict[str, Any] | None = None):
     """The activation that `serialize` wrote. custom_objects: name -> object, for those that are not built in."""
     return _lookup.deserialize(config, custom_objects)

@@ -1,8 +1,11 @@
 """Weight constraints: projections applied to a weight after each optimizer update."""
 
+from typing import Any
+
 from mlkit import ops
 from mlkit.config import epsilon
 from mlkit.core import dtypes
+from mlkit.core.typing import Axis
 from mlkit.objects.config_object import Configurable
 from mlkit.objects.lookup import Lookup
 
@@ -34,7 +37,7 @@ class MaxNorm(Constraint):
     Srivastava et al. 2014, Dropout (https://jmlr.org/papers/v15/srivastava14a.html), section 5.1.
     """
 
-    def __init__(self, max_value=2, axis=0):
+    def __init__(self, max_value: float = 2, axis: Axis = 0):
         self.max_value, self.axis = max_value, axis
 
     def __call__(self, w):
@@ -55,7 +58,7 @@ class NonNeg(Constraint):
 class UnitNorm(Constraint):
     """Scales weights to norm 1. axis: int or tuple, the axes a norm is taken over."""
 
-    def __init__(self, axis=0):
+    def __init__(self, axis: Axis = 0):
         self.axis = axis
 
     def __call__(self, w):
@@ -68,7 +71,7 @@ class MinMaxNorm(Constraint):
     rate: 1 enforces the interval at once; below 1 each update goes that part of the way. axis: the axes a norm is taken over.
     """
 
-    def __init__(self, min_value=0.0, max_value=1.0, rate=1.0, axis=0):
+    def __init__(self, min_value: float = 0.0, max_value: float = 1.0, rate: float = 1.0, axis: Axis = 0):
         self.min_value, self.max_value, self.rate, self.axis = min_value, max_value, rate, axis
 
     def __call__(self, w):
@@ -104,6 +107,6 @@ def serialize(constraint):
     return _lookup.serialize(constraint)
 
 
-def deserialize(config, custom_objects=None):
+def deserialize(config, custom_objects: dict[str, Any] | None = None):
     """The constraint that `serialize` wrote. custom_objects: name -> class, for classes that are not built in."""
     return _lookup.deserialize(config, custom_objects)

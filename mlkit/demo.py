@@ -14,7 +14,7 @@ BATCH = 64
 _SHADES = " .:-=+*#%@"
 
 
-def run(epochs=10, seed=1, path=None):
+def run(epochs: int = 10, seed: int = 1, path=None):
     """Train, evaluate on held-out digits, show predictions, save, load and compare.
 
     Args:
@@ -73,7 +73,7 @@ def convolution(filters):
     ]
 
 
-def show(images, labels, probabilities, count=5):
+def show(images, labels, probabilities, count: int = 5):
     """Print some digits side by side with what the model says, the one it is most wrong about among them."""
     wrongness = -probabilities[np.arange(len(labels)), labels]
     chosen = [*range(count - 1), int(wrongness.argmax())]

@@ -1,6 +1,7 @@
 """Dtype policies: in which dtype a layer keeps its weights and in which it computes."""
 
 import re
+from typing import Any
 
 from mlkit import ops
 from mlkit.core import dtypes
@@ -34,7 +35,7 @@ class DTypePolicy(Configurable):
     'bfloat16'
     """
 
-    def __init__(self, name=None, source_name=None):
+    def __init__(self, name: str | None = None, source_name=None):
         if name is None:
             name = dtype_policy().name
         if not isinstance(name, str):
@@ -259,6 +260,6 @@ def serialize(dtype_policy):
     return serialize_keras_object(dtype_policy)
 
 
-def deserialize(config, custom_objects=None):
+def deserialize(config, custom_objects: dict[str, Any] | None = None):
     """The policy from a config dict."""
     return deserialize_keras_object(config, custom_objects=custom_objects)

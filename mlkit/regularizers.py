@@ -1,9 +1,11 @@
 """Weight regularizers: penalties on weights or activations that are added to the training loss."""
 
 import math
+from typing import Any
 
 from mlkit import ops
 from mlkit.core.dtypes import is_float, single_of
+from mlkit.core.typing import FloatOrSequence
 from mlkit.objects.config_object import Configurable
 from mlkit.objects.lookup import Lookup
 
@@ -37,7 +39,7 @@ class L1L2(Regularizer):
     4.0
     """
 
-    def __init__(self, l1=0.0, l2=0.0):
+    def __init__(self, l1: float = 0.0, l2: float = 0.0):
         self.l1 = _factor("l1", 0.0 if l1 is None else l1)
         self.l2 = _factor("l2", 0.0 if l2 is None else l2)
 
@@ -58,7 +60,7 @@ class L1(Regularizer):
     2.0
     """
 
-    def __init__(self, l1=0.01):
+    def __init__(self, l1: float = 0.01):
         self.l1 = _factor("l1", 0.01 if l1 is None else l1)
 
     def __call__(self, x):
@@ -73,7 +75,7 @@ class L2(Regularizer):
     4.0
     """
 
-    def __init__(self, l2=0.01):
+    def __init__(self, l2: float = 0.01):
         self.l2 = _factor("l2", 0.01 if l2 is None else l2)
 
     def __call__(self, x):
@@ -92,7 +94,7 @@ class OrthogonalRegularizer(Regularizer):
     0.0
     """
 
-    def __init__(self, factor=0.01, mode="rows"):
+    def __init__(self, factor: FloatOrSequence = 0.01, mode: str = "rows"):
         self.factor = _factor("factor", factor)
         if mode not in ("rows", "columns"):
             raise ValueError(f'OrthogonalRegularizer: `mode` must be "rows" or "columns", but got {mode!r}.')
@@ -142,6 +144,6 @@ def serialize(regularizer):
     return _lookup.serialize(regularizer)
 
 
-def deserialize(config, custom_objects=None):
+def deserialize(config, custom_objects: dict[str, Any] | None = None):
     """The regularizer that `serialize` wrote. custom_objects: name -> class, for classes that are not built in."""
     return _lookup.deserialize(config, custom_objects)

@@ -24,7 +24,9 @@ class BackupAndRestore(Callback):
     Example: `model.fit(x, y, epochs=100, callbacks=[BackupAndRestore("backup")])`
     """
 
-    def __init__(self, backup_dir, save_freq="epoch", double_checkpoint=False, delete_checkpoint=True):
+    def __init__(
+        self, backup_dir, save_freq: int | str = "epoch", double_checkpoint: bool = False, delete_checkpoint: bool = True
+    ):
         super().__init__()
         if not backup_dir:
             raise ValueError(f"BackupAndRestore: `backup_dir` must name a folder, but is {backup_dir!r}.")

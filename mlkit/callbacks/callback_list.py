@@ -20,7 +20,7 @@ class CallbackList(Callback):
     for the device. The hooks cost nothing where nobody overrides them.
     """
 
-    def __init__(self, callbacks=None, add_history=False, add_progbar=False, model=None, **params):
+    def __init__(self, callbacks=None, add_history: bool = False, add_progbar: bool = False, model=None, **params):
         super().__init__()
         self.callbacks = tree.flatten(callbacks) if callbacks else []
         for callback in self.callbacks:

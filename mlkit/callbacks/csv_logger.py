@@ -17,7 +17,7 @@ class CSVLogger(Callback):
         append: whether to go on with an existing file (its header is not repeated) or to overwrite it.
     """
 
-    def __init__(self, filename, separator=",", append=False):
+    def __init__(self, filename, separator: str = ",", append: bool = False):
         super().__init__()
         self.filename = os.fspath(filename)
         self.sep = separator

@@ -1,5 +1,7 @@
 """History: the metrics of every epoch."""
 
+from typing import Any
+
 from mlkit.callbacks.callback import Callback
 
 
@@ -16,8 +18,8 @@ class History(Callback):
 
     def __init__(self):
         super().__init__()
-        self.history = {}
-        self.epoch = []
+        self.history: dict[str, list[Any]] = {}
+        self.epoch: list[int] = []
 
     def on_train_begin(self, logs=None):
         self.epoch = []

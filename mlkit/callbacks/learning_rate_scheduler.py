@@ -16,7 +16,7 @@ class LearningRateScheduler(Callback):
     Example: `LearningRateScheduler(lambda epoch, rate: rate if epoch < 10 else rate * 0.9)`
     """
 
-    def __init__(self, schedule, verbose=0):
+    def __init__(self, schedule, verbose: bool | int | str = 0):
         super().__init__()
         self.schedule = schedule
         self.verbose = verbose

@@ -30,12 +30,12 @@ class ModelCheckpoint(MonitorCallback):
     def __init__(
         self,
         filepath,
-        monitor="val_loss",
-        verbose=0,
-        save_best_only=False,
-        save_weights_only=False,
-        mode="auto",
-        save_freq="epoch",
+        monitor: str = "val_loss",
+        verbose: bool | int | str = 0,
+        save_best_only: bool = False,
+        save_weights_only: bool = False,
+        mode: str = "auto",
+        save_freq: int | str = "epoch",
         initial_value_threshold=None,
     ):
         super().__init__(monitor, mode, initial_value_threshold)

@@ -2,6 +2,7 @@
 
 from mlkit.callbacks.learning_rate_scheduler import log_learning_rates, named_optimizers
 from mlkit.callbacks.monitor import MonitorCallback
+from mlkit.core.typing import FloatOrSequence
 from mlkit.utils.console import print_message
 
 
@@ -23,14 +24,14 @@ class ReduceLROnPlateau(MonitorCallback):
 
     def __init__(
         self,
-        monitor="val_loss",
-        factor=0.1,
-        patience=10,
-        verbose=0,
-        mode="auto",
-        min_delta=1e-4,
-        cooldown=0,
-        min_lr=0.0,
+        monitor: str = "val_loss",
+        factor: FloatOrSequence = 0.1,
+        patience: int = 10,
+        verbose: bool | int | str = 0,
+        mode: str = "auto",
+        min_delta: float = 1e-4,
+        cooldown: int = 0,
+        min_lr: float = 0.0,
     ):
         super().__init__(monitor, mode, min_delta=min_delta)
         if factor >= 1.0:

@@ -22,7 +22,12 @@ class RemoteMonitor(Callback):
     """
 
     def __init__(
-        self, root="http://localhost:9000", path="/publish/epoch/end/", field="data", headers=None, send_as_json=False
+        self,
+        root: str = "http://localhost:9000",
+        path: str = "/publish/epoch/end/",
+        field: str | None = "data",
+        headers=None,
+        send_as_json: bool = False,
     ):
         super().__init__()
         self.root = root

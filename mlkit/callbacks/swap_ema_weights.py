@@ -14,7 +14,7 @@ class SwapEMAWeights(Callback):
             callbacks such as `ModelCheckpoint` that come after this one in the list.
     """
 
-    def __init__(self, swap_on_epoch=False):
+    def __init__(self, swap_on_epoch: bool = False):
         super().__init__()
         self.swap_on_epoch = swap_on_epoch
         self._swapped = False

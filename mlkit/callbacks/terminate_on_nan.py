@@ -16,7 +16,7 @@ class TerminateOnNaN(Callback):
 
     handles_nonfinite = True  # fit leaves non-finite data to this callback, and does not refuse it
 
-    def __init__(self, raise_error=False):
+    def __init__(self, raise_error: bool = False):
         super().__init__()
         self.raise_error = raise_error
 

@@ -2,6 +2,8 @@
 
 import sys
 import weakref
+from collections.abc import Callable, Hashable
+from typing import Any, overload
 
 import numpy as np
 
@@ -49,7 +51,7 @@ class Traced:
         """How often it was traced."""
         return self._retraces.count
 
-    def __call__(self, *args, **kwargs):
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
         leaves = tree.flatten((args, kwargs))
         top = state.top
         taped = len(top.tapes) == 1 and top.untaped() is EAGER
@@ -126,6 +128,10 @@ class Traced:
         return Program(self.fn, args, kwargs, compiled=False).graph
 
 
+@overload
+def function(fn: Callable[..., Any], *, key: Callable[[], Hashable] | None = None) -> Traced: ...
+@overload
+def function(fn: None = None, *, key: Callable[[], Hashable] | None = None) -> Callable[[Callable[..., Any]], Traced]: ...
 def function(fn=None, *, key=None):
     """Compile a function of tensors: its first call traces it to a graph, later calls with the same shapes run the graph.
 

@@ -9,9 +9,10 @@ import numpy as np
 from mlkit.core import dtypes
 from mlkit.core.spec import Spec, size_of
 from mlkit.core.state import state
+from mlkit.core.typing import Methods
 
 
-class Tensor:
+class Tensor(Methods["Tensor"]):
     """An n-dimensional array of one dtype. Immutable; made by `mlkit.ops.convert_to_tensor` and by every op.
 
     All Python operators and NumPy indexing work; they are attached by `mlkit.ops.operators`.

@@ -3,28 +3,30 @@
 import collections
 import collections.abc
 import warnings
+from collections.abc import Callable, Iterable
+from typing import Any
 
 MAP_TO_NONE = object()  # returned by a function given to `traverse`: put None here
 
 
-def is_nested(structure):
+def is_nested(structure: object) -> bool:
     """Whether it is a container whose elements count as leaves."""
     return isinstance(structure, (list, tuple, dict))
 
 
-def _is_namedtuple(x):
+def _is_namedtuple(x: object) -> bool:
     return isinstance(x, tuple) and hasattr(x, "_fields")
 
 
-def _keys(x):
+def _keys(x: dict) -> list:
     return list(x) if isinstance(x, collections.OrderedDict) else sorted(x, key=str)
 
 
-def _children(x):
+def _children(x: Any) -> list[Any]:
     return [x[k] for k in _keys(x)] if isinstance(x, dict) else list(x)
 
 
-def _like(x, children):
+def _like(x: Any, children: list[Any]) -> Any:
     """A container of x's kind around new children."""
     if isinstance(x, dict):
         made = dict(zip(_keys(x), children))
@@ -37,7 +39,7 @@ def _like(x, children):
     return list(children) if isinstance(x, list) else tuple(children)
 
 
-def flatten(structure):
+def flatten(structure: Any) -> list[Any]:
     """The leaves, in order.
 
     >>> flatten({"b": [1, 2], "a": 0})
@@ -50,7 +52,7 @@ def flatten(structure):
     return out
 
 
-def _flatten_into(structure, out):
+def _flatten_into(structure: Any, out: list[Any]) -> None:
     for child in _children(structure) if isinstance(structure, dict) else structure:
         if isinstance(child, (list, tuple, dict)):
             _flatten_into(child, out)
@@ -58,7 +60,7 @@ def _flatten_into(structure, out):
             out.append(child)
 
 
-def flatten_with_path(structure):
+def flatten_with_path(structure: Any) -> list[tuple[tuple[Any, ...], Any]]:
     """(path, leaf) pairs; a path is a tuple of keys and positions."""
     if not is_nested(structure):
         return [((), structure)]
@@ -66,7 +68,7 @@ def flatten_with_path(structure):
     return [((k, *path), leaf) for k in keys for path, leaf in flatten_with_path(structure[k])]
 
 
-def map_structure(func, *structures, none_is_leaf=True):
+def map_structure(func: Callable[..., Any], *structures: Any, none_is_leaf: bool = True) -> Any:
     """Apply a function to the corresponding leaves of structures of the same form."""
     if not callable(func):
         raise TypeError(f"`func` must be callable, but got {func!r} of type {type(func)}.")
@@ -84,7 +86,7 @@ def map_structure(func, *structures, none_is_leaf=True):
     return _like(first, [map_structure(func, *parts, none_is_leaf=none_is_leaf) for parts in zip(*map(_children, structures))])
 
 
-def _map_one(func, x, none_is_leaf):
+def _map_one(func: Callable[..., Any], x: Any, none_is_leaf: bool) -> Any:
     if type(x) is tuple:  # the usual containers, without detours: every call of a layer comes by
         return tuple([_map_one(func, e, none_is_leaf) for e in x])
     if type(x) is list:
@@ -94,7 +96,7 @@ def _map_one(func, x, none_is_leaf):
     return func(x) if none_is_leaf or x is not None else None
 
 
-def map_structure_up_to(shallow_structure, func, *structures):
+def map_structure_up_to(shallow_structure: Any, func: Callable[..., Any], *structures: Any) -> Any:
     """Apply a function to the parts of the structures that stand where `shallow_structure` has leaves."""
     if not is_nested(shallow_structure):
         return func(*structures)
@@ -107,7 +109,7 @@ def map_structure_up_to(shallow_structure, func, *structures):
     return _like(shallow_structure, [map_structure_up_to(p[0], func, *p[1:]) for p in parts])
 
 
-def pack_sequence_as(structure, flat_sequence):
+def pack_sequence_as(structure: Any, flat_sequence: Iterable[Any]) -> Any:
     """The leaves put into the form of `structure`.
 
     >>> pack_sequence_as({"a": 0, "b": (0, 0)}, [1, 2, 3])
@@ -121,7 +123,7 @@ def pack_sequence_as(structure, flat_sequence):
     return map_structure(lambda _: next(values), structure) if is_nested(structure) else flat[0]
 
 
-def assert_same_structure(a, b, check_types=None):
+def assert_same_structure(a: Any, b: Any, check_types: Any = None) -> None:
     """Raise ValueError unless both have the same form. check_types: of old code; has no effect, and says so."""
     if check_types is not None:
         warnings.warn("assert_same_structure: `check_types` has no effect; leave it out.", stacklevel=2)
@@ -133,7 +135,7 @@ def assert_same_structure(a, b, check_types=None):
             assert_same_structure(x, y)
 
 
-def _assert_same_node(a, b):
+def _assert_same_node(a: Any, b: Any) -> None:
     same_kind = isinstance(a, dict) == isinstance(b, dict) and (
         isinstance(a, dict) or isinstance(a, list) == isinstance(b, list)
     )
@@ -143,7 +145,7 @@ def _assert_same_node(a, b):
         raise ValueError(f"The structures have different keys: {list(a)} against {list(b)}.")
 
 
-def traverse(func, structure, top_down=True):
+def traverse(func: Callable[..., Any], structure: Any, top_down: bool = True) -> Any:
     """Apply a function to every node, containers too; what it returns for a node replaces it (None: leave as it is)."""
     if top_down:
         made = func(structure)

@@ -16,7 +16,9 @@ from mlkit.data.py_dataset import PyDataset
 DEFAULT_BATCH_SIZE = 32
 
 
-def get_adapter(x, y=None, sample_weight=None, batch_size=None, shuffle=False, steps=None, class_weight=None, seed=None):
+def get_adapter(
+    x, y=None, sample_weight=None, batch_size: int | None = None, shuffle=False, steps=None, class_weight=None, seed=None
+):
     """The adapter for data of any supported kind.
 
     Args:
@@ -107,7 +109,17 @@ class _Orders:
 class ArrayAdapter(Adapter):
     """Arrays in memory, cut into batches; the last one may be smaller."""
 
-    def __init__(self, x, y=None, sample_weight=None, batch_size=None, shuffle=False, steps=None, class_weight=None, seed=None):
+    def __init__(
+        self,
+        x,
+        y=None,
+        sample_weight=None,
+        batch_size: int | None = None,
+        shuffle=False,
+        steps=None,
+        class_weight=None,
+        seed=None,
+    ):
         if shuffle not in (True, False, "batch"):
             raise ValueError(f"`shuffle` must be True, False or 'batch', but is {shuffle!r}.")
         if class_weight is not None and sample_weight is not None:

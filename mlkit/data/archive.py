@@ -8,7 +8,7 @@ import tempfile
 import zipfile
 
 
-def unpack(archive, folder, archive_format="auto"):
+def unpack(archive, folder, archive_format: str = "auto"):
     """Unpack an archive into a new folder, which appears only when everything is unpacked.
 
     Args:

@@ -82,7 +82,7 @@ def describe_sizes(x, y, sample_weight):
     return ", ".join(f"{name}: {'/'.join(values)}" for name, values in sizes.items() if values)
 
 
-def class_weight_to_sample_weight(y, class_weight, class_numbers=False):
+def class_weight_to_sample_weight(y, class_weight, class_numbers: bool = False):
     """The weight of each sample by its class.
 
     Args:

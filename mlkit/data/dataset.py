@@ -32,7 +32,7 @@ class BatchDataset:
         """The dataset of `function(*batch)`: of `function(x, y)` where a batch is `(x, y)`."""
         return _Derived(self, lambda batches: (function(*b) if isinstance(b, tuple) else function(b) for b in batches))
 
-    def augment(self, layers, seed=0):
+    def augment(self, layers, seed: int = 0):
         """Run layers such as `RandomFlip` on the images of every batch, as in training.
 
         What they do to a batch depends only on `seed`, the epoch and the number of the batch: not on how many batches were
@@ -50,7 +50,7 @@ class BatchDataset:
         """All but the first `count` batches of every epoch."""
         return _Derived(self, lambda batches: itertools.islice(batches, count, None), length=lambda n: max(n - count, 0))
 
-    def prefetch(self, buffer_size=2):
+    def prefetch(self, buffer_size: int = 2):
         """Make up to `buffer_size` batches ahead in a background thread; a negative number (tf.data's AUTOTUNE) means 2."""
         size = buffer_size if buffer_size > 0 else 2
         return _Derived(self, lambda batches: prefetch(batches, size, own=True))

@@ -46,7 +46,7 @@ def convert_mode(image, color_mode):
     return image if image.mode == _MODES[color_mode] else image.convert(_MODES[color_mode])
 
 
-def decode_image(file, size, color_mode="rgb", interpolation="bilinear", fit="stretch"):
+def decode_image(file, size, color_mode: str | None = "rgb", interpolation: str = "bilinear", fit: str = "stretch"):
     """Read an image file, turn it as its EXIF orientation says, and bring it to a size.
 
     Large JPEG photos are decoded at a half, quarter or eighth of their size where that still is twice the size wanted. Filters

@@ -21,15 +21,15 @@ def cache_folder():
 def get_file(
     fname=None,
     origin=None,
-    untar=False,
+    untar: bool = False,
     md5_hash=None,
     file_hash=None,
-    cache_subdir="datasets",
-    hash_algorithm="auto",
-    extract=False,
-    archive_format="auto",
+    cache_subdir: str = "datasets",
+    hash_algorithm: str = "auto",
+    extract: bool = False,
+    archive_format: str = "auto",
     cache_dir=None,
-    force_download=False,
+    force_download: bool = False,
 ):
     """Download a file once, and unpack it if asked to.
 
@@ -97,7 +97,7 @@ def _expected(md5_hash, file_hash, algorithm):
     return algorithm, file_hash.lower()
 
 
-def hash_file(path, algorithm="sha256"):
+def hash_file(path, algorithm: str = "sha256"):
     """The hash of a file as hexadecimal digits."""
     with open(path, "rb") as file:
         return hashlib.file_digest(file, lambda: hashlib.new(algorithm, usedforsecurity=False)).hexdigest()

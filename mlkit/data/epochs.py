@@ -24,7 +24,7 @@ class EpochIterator:
     [[1.0, 2.0], [3.0, 4.0]]
     """
 
-    def __init__(self, adapter, steps_per_epoch=None, steps_per_execution=1):
+    def __init__(self, adapter, steps_per_epoch: int | None = None, steps_per_execution: int | str = 1):
         if steps_per_epoch is not None and steps_per_epoch < 1:
             raise ValueError(f"`steps_per_epoch` must be a positive integer or None, but is {steps_per_epoch!r}.")
         self.adapter = adapter

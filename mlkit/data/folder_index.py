@@ -21,7 +21,9 @@ class Files:
         return Files(self.paths[rows], None if self.labels is None else self.labels[rows], self.class_names)
 
 
-def index_folder(directory, labels, formats, class_names=None, shuffle=True, seed=None, follow_links=False, verbose=True):
+def index_folder(
+    directory, labels, formats, class_names=None, shuffle=True, seed=None, follow_links: bool = False, verbose=True
+):
     """List the files of a folder whose names end in one of `formats`, sorted, or in the random order that the seed gives.
 
     Args:

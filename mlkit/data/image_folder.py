@@ -3,6 +3,7 @@
 import copy
 import math
 import warnings
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -18,24 +19,24 @@ FORMATS = (".bmp", ".gif", ".jpeg", ".jpg", ".png")
 
 def image_dataset_from_directory(
     directory,
-    labels="inferred",
-    label_mode="int",
+    labels: str | Sequence[int] | None = "inferred",
+    label_mode: str | None = "int",
     class_names=None,
-    color_mode="rgb",
-    batch_size=32,
-    image_size=(256, 256),
+    color_mode: str | None = "rgb",
+    batch_size: int | None = 32,
+    image_size: Sequence[int] = (256, 256),
     shuffle=True,
     seed=None,
     validation_split=None,
     subset=None,
-    interpolation="bilinear",
-    follow_links=False,
-    crop_to_aspect_ratio=False,
-    pad_to_aspect_ratio=False,
-    data_format=None,
-    format="tf",
+    interpolation: str = "bilinear",
+    follow_links: bool = False,
+    crop_to_aspect_ratio: bool = False,
+    pad_to_aspect_ratio: bool = False,
+    data_format: str | None = None,
+    format: str = "tf",
     verbose=True,
-    on_corrupt="warn",
+    on_corrupt: str = "warn",
 ):
     """Batches of the images in a folder, labelled by its sub-folders.
 

@@ -7,11 +7,12 @@ import threading
 
 from mlkit.core.ownership import own_arrays
 from mlkit.core.state import state, swapped
+from mlkit.core.typing import IntOrSequence
 
 _END = object()
 
 
-def prefetch(iterable, size=2, own=False):
+def prefetch(iterable, size: IntOrSequence = 2, own: bool = False):
     """Iterate in a background thread, up to `size` elements ahead of the consumer.
 
     An exception of the iterable is raised in the consumer, where its element would have been, with the traceback of where it

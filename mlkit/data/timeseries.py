@@ -11,14 +11,14 @@ def timeseries_dataset_from_array(
     data,
     targets,
     sequence_length,
-    sequence_stride=1,
-    sampling_rate=1,
-    batch_size=128,
+    sequence_stride: int = 1,
+    sampling_rate: int = 1,
+    batch_size: int | None = 128,
     shuffle=False,
     seed=None,
     start_index=None,
     end_index=None,
-    format="tf",
+    format: str = "tf",
 ):
     """Sliding windows over a time series, as a dataset of batches.
 

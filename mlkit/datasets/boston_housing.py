@@ -6,7 +6,7 @@ One feature, B, was built on the assumption that the share of Black residents in
 from mlkit.datasets.source import fetch, split_table
 
 
-def load_data(path="boston_housing.npz", test_split=0.2, seed=113):
+def load_data(path: str = "boston_housing.npz", test_split: float = 0.2, seed: int = 113):
     """Download the Boston housing data.
 
     Args:

@@ -3,7 +3,7 @@
 from mlkit.datasets.source import fetch, split_table
 
 
-def load_data(version="large", path="california_housing.npz", test_split=0.2, seed=113):
+def load_data(version: str = "large", path: str = "california_housing.npz", test_split: float = 0.2, seed: int = 113):
     """Download the California housing data.
 
     Args:

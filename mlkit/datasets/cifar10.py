@@ -28,7 +28,7 @@ def load_data():
     return (x_train, y_train), read_batch(os.path.join(folder, "test_batch"))
 
 
-def read_batch(path, label_key="labels"):
+def read_batch(path, label_key: str = "labels"):
     """Images and labels of one of CIFAR's files."""
     content = load_pickle(path)
     images = content[b"data"].reshape(-1, 3, 32, 32)

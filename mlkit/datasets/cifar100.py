@@ -6,7 +6,7 @@ from mlkit.data.download import get_file
 from mlkit.datasets.cifar10 import read_batch
 
 
-def load_data(label_mode="fine"):
+def load_data(label_mode: str | None = "fine"):
     """Download CIFAR-100.
 
     Args:

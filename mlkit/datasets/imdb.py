@@ -7,7 +7,16 @@ from mlkit.datasets.source import fetch, shuffled
 from mlkit.datasets.text import drop_long, limit_words, number_words, ragged
 
 
-def load_data(path="imdb.npz", num_words=None, skip_top=0, maxlen=None, seed=113, start_char=1, oov_char=2, index_from=3):
+def load_data(
+    path: str = "imdb.npz",
+    num_words: int | None = None,
+    skip_top: int = 0,
+    maxlen: int | None = None,
+    seed: int = 113,
+    start_char: int = 1,
+    oov_char: int = 2,
+    index_from: int = 3,
+):
     """Download the reviews.
 
     Args:
@@ -33,7 +42,7 @@ def load_data(path="imdb.npz", num_words=None, skip_top=0, maxlen=None, seed=113
     return (ragged(texts[: len(x_train)]), y_train), (ragged(texts[len(x_train) :]), y_test)
 
 
-def get_word_index(path="imdb_word_index.json"):
+def get_word_index(path: str = "imdb_word_index.json"):
     """Dict from word to its number; in the data of `load_data` the number is larger by `index_from`."""
     with open(fetch(path, "imdb_word_index.json", "bfafd718b763782e994055a2d397834f")) as file:
         return json.load(file)

@@ -16,15 +16,15 @@ bop zinc orange pet-chem dlr gas silver wpi hog lead
 
 
 def load_data(
-    path="reuters.npz",
-    num_words=None,
-    skip_top=0,
-    maxlen=None,
-    test_split=0.2,
-    seed=113,
-    start_char=1,
-    oov_char=2,
-    index_from=3,
+    path: str = "reuters.npz",
+    num_words: int | None = None,
+    skip_top: int = 0,
+    maxlen: int | None = None,
+    test_split: float = 0.2,
+    seed: int = 113,
+    start_char: int = 1,
+    oov_char: int = 2,
+    index_from: int = 3,
 ):
     """Download the newswires.
 
@@ -50,7 +50,7 @@ def load_data(
     return (ragged(texts[:cut]), np.array(labels[:cut])), (ragged(texts[cut:]), np.array(labels[cut:]))
 
 
-def get_word_index(path="reuters_word_index.json"):
+def get_word_index(path: str = "reuters_word_index.json"):
     """Dict from word to its number; in the data of `load_data` the number is larger by `index_from`."""
     with open(fetch(path, "reuters_word_index.json", "4d44cc38712099c9e383dc6e5f11a921")) as file:
         return json.load(file)

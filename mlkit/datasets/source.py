@@ -7,7 +7,7 @@ from mlkit.data.download import get_file
 _BASE = "https://storage.googleapis.com/tensorflow/tf-keras-datasets/"
 
 
-def fetch(path, name, file_hash, cache_subdir="datasets"):
+def fetch(path, name, file_hash, cache_subdir: str = "datasets"):
     """Path of a file of Keras's collection, kept under the name `path`."""
     return get_file(path, origin=_BASE + name, file_hash=file_hash, cache_subdir=cache_subdir)
 

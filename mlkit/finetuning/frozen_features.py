@@ -6,7 +6,7 @@ from mlkit import data
 from mlkit.core.function import function
 
 
-def features(trunk, x, y=None, sample_weight=None, batch_size=None):
+def features(trunk, x, y=None, sample_weight=None, batch_size: int | None = None):
     """Run a frozen network over a data set once, to train a head on what it gives.
 
     The network computes the same for the same image as long as nothing in it trains and nothing augments the images, so the
@@ -56,7 +56,7 @@ class FreshFeatures:
     (3, [(2, 4), (2, 4), (1, 4)])
     """
 
-    def __init__(self, trunk, x, y=None, sample_weight=None, batch_size=None):
+    def __init__(self, trunk, x, y=None, sample_weight=None, batch_size: int | None = None):
         self._batches = data.get_adapter(x, y, sample_weight, batch_size, shuffle=y is not None)
         self._run = function(lambda images: trunk(images, training=True))
 

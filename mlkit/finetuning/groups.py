@@ -3,7 +3,7 @@
 from mlkit.models.freezing import weighted_layers
 
 
-def layer_groups(model, groups=3):
+def layer_groups(model, groups: int = 3):
     """The layers of a model that have weights, cut by depth into groups of about equally many weights.
 
     Args:
@@ -31,7 +31,7 @@ def layer_groups(model, groups=3):
     return [*cut, [head]]
 
 
-def discriminative_rates(model, decay=2.6, groups=3):
+def discriminative_rates(model, decay: float = 2.6, groups: int = 3):
     """Factors on the learning rate, 1 for the head and `decay` times smaller with every group of layers towards the input.
 
     The first layers of a pretrained network see edges and colours, which serve any task; the last ones belong to the old task.

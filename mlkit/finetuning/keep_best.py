@@ -29,7 +29,7 @@ class KeepBest(MonitorCallback):
     True
     """
 
-    def __init__(self, model, monitor="val_accuracy", mode="auto", filepath=None):
+    def __init__(self, model, monitor: str = "val_accuracy", mode: str = "auto", filepath=None):
         super().__init__(monitor, mode)
         self.target = model
         self.filepath = None if filepath is None else os.fspath(filepath)

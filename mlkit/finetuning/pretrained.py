@@ -22,7 +22,7 @@ class Pretrained:
     warnings: tuple = ()
 
 
-def pretrained(model, weights, image_shape, preprocess="auto"):
+def pretrained(model, weights, image_shape, preprocess: str = "auto"):
     """The network that a model, a constructor or a name of `mlkit.applications` stands for.
 
     weights: for a constructor, what it takes. image_shape: (height, width, channels). preprocess: "auto" for what the weights

@@ -51,11 +51,11 @@ def lr_find(
     x,
     y=None,
     sample_weight=None,
-    batch_size=None,
-    lowest=1e-6,
-    highest=1.0,
-    steps=100,
-    stop_factor=4.0,
+    batch_size: int | None = None,
+    lowest: float = 1e-6,
+    highest: float = 1.0,
+    steps: int = 100,
+    stop_factor: float = 4.0,
 ):
     """Train for some steps while the learning rate rises from very low to very high, and tell at which rate the loss fell
     fastest. Afterwards the model and its optimizer are as they were.

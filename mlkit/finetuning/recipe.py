@@ -4,6 +4,7 @@ import dataclasses
 import linecache
 
 from mlkit import layers
+from mlkit.core.typing import LearningRate
 from mlkit.finetuning.labelled import labelled
 from mlkit.finetuning.pretrained import ignored, pretrained
 from mlkit.finetuning.script import script_of
@@ -37,22 +38,22 @@ def finetune(
     train,
     validation=None,
     *,
-    weights="imagenet",
-    preprocess="auto",
+    weights: str | None = "imagenet",
+    preprocess: str = "auto",
     augmentation=None,
     image_size=None,
-    batch_size=32,
+    batch_size: int | None = 32,
     classes=None,
-    head_epochs=15,
-    epochs=3,
-    learning_rate=3e-3,
+    head_epochs: int = 15,
+    epochs: int = 3,
+    learning_rate: LearningRate = 3e-3,
     fine_learning_rate=None,
-    decay=2.6,
-    dropout=0.2,
-    monitor="val_accuracy",
-    seed=0,
+    decay: float = 2.6,
+    dropout: float = 0.2,
+    monitor: str = "val_accuracy",
+    seed: int = 0,
     save_to=None,
-    verbose="auto",
+    verbose: bool | int | str = "auto",
 ):
     """Fine-tune a pretrained image classifier on images of your own, and print the script that does the same.
 

@@ -1,6 +1,7 @@
 """Weight initializers: callables ``(shape, dtype) -> tensor`` that give weights their first values."""
 
 import inspect
+from typing import Any
 
 import numpy as np
 
@@ -78,6 +79,6 @@ def serialize(initializer):
     return _lookup.serialize(initializer)
 
 
-def deserialize(config, custom_objects=None):
+def deserialize(config, custom_objects: dict[str, Any] | None = None):
     """The initializer that `serialize` wrote. custom_objects: name -> class, for classes that are not built in."""
     return _lookup.deserialize(config, custom_objects)

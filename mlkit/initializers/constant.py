@@ -5,6 +5,7 @@ import numpy as np
 from mlkit import ops
 from mlkit.core.dtypes import standardize_dtype
 from mlkit.core.ownership import own_arrays
+from mlkit.core.typing import FloatOrSequence, TensorLike
 from mlkit.initializers.initializer import Initializer
 
 
@@ -17,7 +18,7 @@ class Constant(Initializer):
     array([3., 3.], dtype=float32)
     """
 
-    def __init__(self, value=0.0):
+    def __init__(self, value: TensorLike = 0.0):
         self.value = own_arrays(value)
 
     def __call__(self, shape, dtype=None):
@@ -46,7 +47,7 @@ class Identity(Initializer):
            [0., 2.]], dtype=float32)
     """
 
-    def __init__(self, gain=1.0):
+    def __init__(self, gain: FloatOrSequence = 1.0):
         self.gain = gain
 
     def __call__(self, shape, dtype=None):
@@ -65,7 +66,9 @@ class STFT(Initializer):
     The shape is (frame_length, input_channels, fft_bins) with fft_bins = fft_length // 2 + 1.
     """
 
-    def __init__(self, side="real", window="hann", scaling="density", periodic=False):
+    def __init__(
+        self, side: str = "real", window: TensorLike | str | None = "hann", scaling: str = "density", periodic: bool = False
+    ):
         if side not in ("real", "imag"):
             raise ValueError(f'STFT: `side` must be "real" or "imag", but got {side!r}.')
         if scaling not in (None, "density", "spectrum"):

@@ -5,6 +5,7 @@ import random as python_random
 
 from mlkit import ops, random
 from mlkit.core.dtypes import standardize_dtype
+from mlkit.core.typing import FloatOrSequence
 from mlkit.initializers.initializer import Initializer, compute_fans
 from mlkit.objects.config_object import serialized
 from mlkit.objects.serialization import deserialize_keras_object
@@ -38,7 +39,7 @@ class RandomNormal(RandomInitializer):
     (2, 3)
     """
 
-    def __init__(self, mean=0.0, stddev=0.05, seed=None):
+    def __init__(self, mean: float = 0.0, stddev: float = 0.05, seed=None):
         self.mean, self.stddev = mean, stddev
         super().__init__(seed)
 
@@ -52,7 +53,7 @@ class TruncatedNormal(RandomInitializer):
     `stddev` is that of the distribution before it is cut; after it is 0.88 times that.
     """
 
-    def __init__(self, mean=0.0, stddev=0.05, seed=None):
+    def __init__(self, mean: float = 0.0, stddev: float = 0.05, seed=None):
         self.mean, self.stddev = mean, stddev
         super().__init__(seed)
 
@@ -63,7 +64,7 @@ class TruncatedNormal(RandomInitializer):
 class RandomUniform(RandomInitializer):
     """Uniform distribution over ``[minval, maxval)``."""
 
-    def __init__(self, minval=-0.05, maxval=0.05, seed=None):
+    def __init__(self, minval: float = -0.05, maxval: float = 0.05, seed=None):
         self.minval, self.maxval = minval, maxval
         super().__init__(seed)
 
@@ -85,7 +86,15 @@ class VarianceScaling(RandomInitializer):
     True
     """
 
-    def __init__(self, scale=1.0, mode="fan_in", distribution="truncated_normal", seed=None, input_axes=None, output_axes=None):
+    def __init__(
+        self,
+        scale: FloatOrSequence = 1.0,
+        mode: str = "fan_in",
+        distribution: str = "truncated_normal",
+        seed=None,
+        input_axes=None,
+        output_axes=None,
+    ):
         if scale <= 0:
             raise ValueError(f"{type(self).__name__}: `scale` must be positive, but got {scale!r}.")
         if mode not in ("fan_in", "fan_out", "fan_avg"):
@@ -166,7 +175,7 @@ class Orthogonal(RandomInitializer):
     True
     """
 
-    def __init__(self, gain=1.0, seed=None):
+    def __init__(self, gain: FloatOrSequence = 1.0, seed=None):
         self.gain = gain
         super().__init__(seed)
 

@@ -2,6 +2,7 @@
 
 from mlkit import activations, ops
 from mlkit.core.spec import Dim
+from mlkit.core.typing import Axis, FloatOrSequence
 from mlkit.layers.argument_checks import axes_of
 from mlkit.layers.input_spec import InputSpec
 from mlkit.layers.layer import Layer
@@ -29,7 +30,7 @@ class Activation(Pointwise):
 class ReLU(Pointwise):
     """``max(x, 0)``, with options: at most `max_value`; `negative_slope` below `threshold`."""
 
-    def __init__(self, max_value=None, negative_slope=0.0, threshold=0.0, **kwargs):
+    def __init__(self, max_value=None, negative_slope: float = 0.0, threshold: FloatOrSequence = 0.0, **kwargs):
         super().__init__(**kwargs)
         for name, value in (("max_value", max_value), ("negative_slope", negative_slope), ("threshold", threshold)):
             if value is None and name == "max_value":
@@ -45,7 +46,7 @@ class ReLU(Pointwise):
 class LeakyReLU(Pointwise):
     """``x`` above 0, ``negative_slope * x`` below (Maas et al., 2013)."""
 
-    def __init__(self, negative_slope=0.3, **kwargs):
+    def __init__(self, negative_slope: float = 0.3, **kwargs):
         if "alpha" in kwargs:
             negative_slope = kwargs.pop("alpha")
         super().__init__(**kwargs)
@@ -60,7 +61,7 @@ class LeakyReLU(Pointwise):
 class ELU(Pointwise):
     """``x`` above 0, ``alpha * (exp(x) - 1)`` below (Clevert et al., 2015)."""
 
-    def __init__(self, alpha=1.0, **kwargs):
+    def __init__(self, alpha: FloatOrSequence = 1.0, **kwargs):
         super().__init__(**kwargs)
         self.alpha = alpha
 
@@ -104,7 +105,7 @@ class PReLU(Layer):
 class Softmax(Pointwise):
     """Exponentials normalized to sum 1 along `axis` (an int or several). `mask`: False elements get probability 0."""
 
-    def __init__(self, axis=-1, **kwargs):
+    def __init__(self, axis: Axis = -1, **kwargs):
         super().__init__(**kwargs)
         axes_of(axis)
         self.axis = axis

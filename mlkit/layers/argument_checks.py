@@ -13,7 +13,7 @@ def refuse(layer, **options):
             raise NotImplementedError(f"{type(layer).__name__}: `{name}` is not supported; leave it at its default.")
 
 
-def positive(layer, zero=False, **option):
+def positive(layer, zero: bool = False, **option):
     """The value of the one option given, which must be a positive integer (zero allowed if `zero`)."""
     ((name, value),) = option.items()
     if not isinstance(value, numbers.Integral) or isinstance(value, bool) or value < (0 if zero else 1):
@@ -31,7 +31,7 @@ def within(layer, low, high, **option):
     return value
 
 
-def as_tuple(value, n, name, zero=False):
+def as_tuple(value, n, name, zero: bool = False):
     """An int or a sequence of n ints -> a tuple of n positive ints (zero allowed if `zero`).
 
     >>> as_tuple(3, 2, "kernel_size")
@@ -64,7 +64,7 @@ def padding_name(padding, allowed=("valid", "same")):
     return name
 
 
-def axes_of(axis, name="axis"):
+def axes_of(axis, name: str | None = "axis"):
     """An axis or a sequence of axes -> tuple of axes.
 
     >>> axes_of(-1), axes_of([1, 2])
@@ -76,7 +76,7 @@ def axes_of(axis, name="axis"):
     return axes
 
 
-def require_axes(layer, axis, shape, name="axis"):
+def require_axes(layer, axis, shape, name: str | None = "axis"):
     """Raise unless a layer's axis, or each of its axes, is one of inputs of this shape."""
     if not all(-len(shape) <= a < len(shape) for a in axes_of(axis)):
         raise ValueError(

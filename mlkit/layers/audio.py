@@ -8,6 +8,7 @@ import numpy as np
 from mlkit import initializers, ops
 from mlkit.config import epsilon
 from mlkit.core import dtypes
+from mlkit.core.typing import TensorLike
 from mlkit.layers.argument_checks import layout, padding_name, positive, within
 from mlkit.layers.input_spec import InputSpec
 from mlkit.layers.layer import Layer
@@ -26,16 +27,16 @@ class STFTSpectrogram(Layer):
 
     def __init__(
         self,
-        mode="log",
-        frame_length=256,
+        mode: str = "log",
+        frame_length: int = 256,
         frame_step=None,
         fft_length=None,
-        window="hann",
-        periodic=False,
-        scaling="density",
-        padding="valid",
-        expand_dims=False,
-        data_format=None,
+        window: TensorLike | str | None = "hann",
+        periodic: bool = False,
+        scaling: str = "density",
+        padding: str = "valid",
+        expand_dims: bool = False,
+        data_format: str | None = None,
         **kwargs,
     ):
         positive(self, frame_length=frame_length)
@@ -127,19 +128,19 @@ class MelSpectrogram(Layer):
 
     def __init__(
         self,
-        fft_length=2048,
-        sequence_stride=512,
+        fft_length: int = 2048,
+        sequence_stride: int = 512,
         sequence_length=None,
-        window="hann",
-        sampling_rate=16000,
-        num_mel_bins=128,
-        min_freq=20.0,
+        window: TensorLike | str | None = "hann",
+        sampling_rate: int = 16000,
+        num_mel_bins: int = 128,
+        min_freq: float = 20.0,
         max_freq=None,
-        power_to_db=True,
-        top_db=80.0,
-        mag_exp=2.0,
-        min_power=1e-10,
-        ref_power=1.0,
+        power_to_db: bool = True,
+        top_db: float = 80.0,
+        mag_exp: float = 2.0,
+        min_power: float = 1e-10,
+        ref_power: float = 1.0,
         **kwargs,
     ):
         super().__init__(**kwargs)

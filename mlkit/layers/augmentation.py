@@ -24,7 +24,7 @@ class Augmentation(Layer):
     draws = True  # False: nothing is random, and there is no seed
     always = False  # True: images are changed in inference too
 
-    def __init__(self, seed=None, data_format=None, bounding_box_format=None, **kwargs):
+    def __init__(self, seed=None, data_format: str | None = None, bounding_box_format=None, **kwargs):
         super().__init__(**kwargs)
         self.autocast = self.autocast and dtypes.is_float(self.compute_dtype)  # integer layers round what they answer
         self.seed, self.data_format, self.bounding_box_format = seed, layout(data_format), bounding_box_format
@@ -80,7 +80,7 @@ class Augmentation(Layer):
 
     # ---- the parts of a call ---------------------------------------------------------------------------------------
 
-    def get_random_transformation(self, data, training=True, seed=None):
+    def get_random_transformation(self, data, training: bool = True, seed=None):
         """The numbers of a change for each image of a batch (or for a single image), as a dict; None in inference."""
         images = data["images"] if isinstance(data, dict) else data
         if not training and not self.always:
@@ -89,20 +89,20 @@ class Augmentation(Layer):
         change = self.drawn(images, batch, self.generator if seed is None else seed) if training and self.draws else {}
         return {**change, "input_shape": images.shape} if self.geometric else change
 
-    def transform_images(self, images, transformation=None, training=True):
+    def transform_images(self, images, transformation=None, training: bool = True):
         if training and transformation is not None:
             images = self.changed(in_dtype(images, self.working_dtype), **_numbers(transformation))
         return in_dtype(images, self.compute_dtype)
 
-    def transform_labels(self, labels, transformation=None, training=True):
+    def transform_labels(self, labels, transformation=None, training: bool = True):
         return labels
 
-    def transform_segmentation_masks(self, segmentation_masks, transformation=None, training=True):
+    def transform_segmentation_masks(self, segmentation_masks, transformation=None, training: bool = True):
         if not self.geometric or not training or transformation is None:
             return segmentation_masks
         return self.changed_masks(segmentation_masks, **_numbers(transformation))
 
-    def transform_bounding_boxes(self, bounding_boxes, transformation=None, training=True):
+    def transform_bounding_boxes(self, bounding_boxes, transformation=None, training: bool = True):
         if not self.geometric or not training or transformation is None:
             return bounding_boxes
         if self.bounding_box_format is None:
@@ -115,7 +115,7 @@ class Augmentation(Layer):
         clipped = clip_to_image_size({**boxes, "boxes": moved}, height, width)
         return convert_format(clipped, "xyxy", self.bounding_box_format, height, width)
 
-    def call(self, data, training=True):
+    def call(self, data, training: bool = True):
         return self.applied(data, self.get_random_transformation(data, training=training), training or self.always)
 
     def applied(self, data, change, training):
@@ -165,7 +165,7 @@ def _map(fn, part):
 # ---- options and draws ----------------------------------------------------------------------------------------------------
 
 
-def bounds(layer, factor, low=-1, high=1, name="factor"):
+def bounds(layer, factor, low: float = -1, high: float = 1, name: str | None = "factor"):
     """A number f or a pair -> (least, greatest), within [low, high]; f means (-f, f), cut at `low`."""
     pair = isinstance(factor, (tuple, list))
     values = tuple(factor) if pair else (factor,)
@@ -206,7 +206,7 @@ def middle_part(height, width, new_height, new_width):
     return (height - tall) // 2, (width - wide) // 2, tall, wide
 
 
-def moved(boxes, top, left, scale_y=1, scale_x=1):
+def moved(boxes, top, left, scale_y: float = 1, scale_x: float = 1):
     """Corners as seen from (top, left), then scaled."""
     x1, y1, x2, y2 = ops.split(boxes, 4, axis=-1)
     top, left = ops.cast(top, boxes.dtype), ops.cast(left, boxes.dtype)

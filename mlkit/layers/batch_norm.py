@@ -4,6 +4,7 @@ import math
 
 from mlkit import ops
 from mlkit.core.dtypes import is_float, result_type
+from mlkit.core.typing import Axis
 from mlkit.layers.argument_checks import axes_of, refuse, require_axes, within
 from mlkit.layers.input_spec import InputSpec
 from mlkit.layers.layer import Layer
@@ -32,16 +33,16 @@ class BatchNormalization(Layer):
 
     def __init__(
         self,
-        axis=-1,
-        momentum=0.99,
-        epsilon=1e-3,
-        center=True,
+        axis: Axis = -1,
+        momentum: float = 0.99,
+        epsilon: float = 1e-3,
+        center: bool = True,
         scale=True,
         *,
-        renorm=False,
+        renorm: bool = False,
         renorm_clipping=None,
-        renorm_momentum=0.99,
-        synchronized=False,
+        renorm_momentum: float = 0.99,
+        synchronized: bool = False,
         **kwargs,
     ):
         super().__init__(**kwargs)

@@ -46,7 +46,7 @@ class CategoryEncoding(Layer):
            [0., 0., 0., 1.]], dtype=float32)
     """
 
-    def __init__(self, num_tokens=None, output_mode="multi_hot", sparse=False, **kwargs):
+    def __init__(self, num_tokens=None, output_mode: str = "multi_hot", sparse: bool = False, **kwargs):
         super().__init__(**kwargs)
         refuse(self, sparse=sparse)
         self.output_mode = output_mode_of(self, output_mode, ("count", "one_hot", "multi_hot"))
@@ -84,8 +84,15 @@ class Discretization(Layer):
     """
 
     def __init__(
-        self, bin_boundaries=None, num_bins=None, epsilon=0.01, output_mode="int", sparse=False, dtype=None, name=None
-    ):  # fmt: skip
+        self,
+        bin_boundaries=None,
+        num_bins=None,
+        epsilon: float = 0.01,
+        output_mode: str = "int",
+        sparse: bool = False,
+        dtype=None,
+        name: str | None = None,
+    ):
         super().__init__(name=name, dtype=dtype)
         refuse(self, sparse=sparse)
         self.output_mode = output_mode_of(self, output_mode, ("int", "one_hot", "multi_hot", "count"))

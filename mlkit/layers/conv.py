@@ -1,6 +1,7 @@
 """Convolution layers with one kernel: Conv1D, Conv2D, Conv3D."""
 
 from mlkit import activations, ops
+from mlkit.core.typing import Identifier, IntOrSequence
 from mlkit.layers.argument_checks import as_tuple, layout, padding_name, positive
 from mlkit.layers.input_spec import InputSpec
 from mlkit.layers.layer import Layer
@@ -25,12 +26,12 @@ class BaseConv(Layer):
         self,
         filters,
         kernel_size,
-        strides=1,
-        padding="valid",
-        data_format=None,
-        dilation_rate=1,
-        activation=None,
-        use_bias=True,
+        strides: IntOrSequence = 1,
+        padding: str = "valid",
+        data_format: str | None = None,
+        dilation_rate: IntOrSequence = 1,
+        activation: Identifier = None,
+        use_bias: bool = True,
         **kwargs,
     ):
         super().__init__(**kwargs)
@@ -86,13 +87,13 @@ class Conv(LowRankMixin, BaseConv):
         self,
         filters,
         kernel_size,
-        strides=1,
-        padding="valid",
-        data_format=None,
-        dilation_rate=1,
-        groups=1,
-        activation=None,
-        use_bias=True,
+        strides: IntOrSequence = 1,
+        padding: str = "valid",
+        data_format: str | None = None,
+        dilation_rate: IntOrSequence = 1,
+        groups: int = 1,
+        activation: Identifier = None,
+        use_bias: bool = True,
         **kwargs,
     ):
         super().__init__(filters, kernel_size, strides, padding, data_format, dilation_rate, activation, use_bias, **kwargs)

@@ -1,6 +1,7 @@
 """Convolutional LSTMs: the matrix products of an LSTM replaced by convolutions."""
 
 from mlkit import ops
+from mlkit.core.typing import Identifier, IntOrSequence
 from mlkit.layers.argument_checks import as_tuple, layout, padding_name, positive
 from mlkit.layers.input_spec import InputSpec
 from mlkit.layers.recurrent import _CellRNN
@@ -25,17 +26,17 @@ class ConvLSTMCell(LSTMCell):
         self,
         filters,
         kernel_size,
-        strides=1,
-        padding="valid",
-        data_format=None,
-        dilation_rate=1,
-        activation="tanh",
-        recurrent_activation="sigmoid",
-        use_bias=True,
+        strides: IntOrSequence = 1,
+        padding: str = "valid",
+        data_format: str | None = None,
+        dilation_rate: IntOrSequence = 1,
+        activation: Identifier = "tanh",
+        recurrent_activation: Identifier = "sigmoid",
+        use_bias: bool = True,
         *,
-        unit_forget_bias=True,
-        dropout=0.0,
-        recurrent_dropout=0.0,
+        unit_forget_bias: bool = True,
+        dropout: float = 0.0,
+        recurrent_dropout: float = 0.0,
         seed=None,
         **kwargs,
     ):
@@ -69,11 +70,11 @@ class ConvLSTMCell(LSTMCell):
         options = {"data_format": self.data_format, "dilation_rate": self.dilation_rate}
         return ops.conv(x, kernel, strides=self.strides, padding=self.padding, **options)
 
-    def get_initial_state(self, batch_size=None):
+    def get_initial_state(self, batch_size: int | None = None):
         """Zeros for h and c."""
         return [ops.zeros((batch_size, *self._state_shape), dtype=self.compute_dtype) for _ in "hc"]
 
-    def call(self, inputs, states, training=False):
+    def call(self, inputs, states, training: bool = False):
         x, h = self.disturbed(inputs, states[0], training)
         channels = -1 if self.data_format == "channels_last" else 1
         z = self._convolved(x, self.kernel)

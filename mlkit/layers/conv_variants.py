@@ -1,6 +1,7 @@
 """Convolutions built of others: transposed, depthwise, separable."""
 
 from mlkit import ops
+from mlkit.core.typing import Identifier, IntOrSequence
 from mlkit.layers.argument_checks import as_tuple, positive
 from mlkit.layers.conv import BaseConv
 from mlkit.layers.input_spec import InputSpec
@@ -18,13 +19,13 @@ class BaseConvTranspose(BaseConv):
         self,
         filters,
         kernel_size,
-        strides=1,
-        padding="valid",
+        strides: IntOrSequence = 1,
+        padding: str = "valid",
         output_padding=None,
-        data_format=None,
-        dilation_rate=1,
-        activation=None,
-        use_bias=True,
+        data_format: str | None = None,
+        dilation_rate: IntOrSequence = 1,
+        activation: Identifier = None,
+        use_bias: bool = True,
         **kwargs,
     ):
         super().__init__(filters, kernel_size, strides, padding, data_format, dilation_rate, activation, use_bias, **kwargs)
@@ -84,13 +85,13 @@ class Conv3DTranspose(BaseConvTranspose):
         self,
         filters,
         kernel_size,
-        strides=1,
-        padding="valid",
-        data_format=None,
+        strides: IntOrSequence = 1,
+        padding: str = "valid",
+        data_format: str | None = None,
         output_padding=None,
-        dilation_rate=1,
-        activation=None,
-        use_bias=True,
+        dilation_rate: IntOrSequence = 1,
+        activation: Identifier = None,
+        use_bias: bool = True,
         **kwargs,
     ):
         super().__init__(
@@ -110,13 +111,13 @@ class BaseDepthwiseConv(BaseConv):
     def __init__(
         self,
         kernel_size,
-        strides=1,
-        padding="valid",
-        depth_multiplier=1,
-        data_format=None,
-        dilation_rate=1,
-        activation=None,
-        use_bias=True,
+        strides: IntOrSequence = 1,
+        padding: str = "valid",
+        depth_multiplier: int = 1,
+        data_format: str | None = None,
+        dilation_rate: IntOrSequence = 1,
+        activation: Identifier = None,
+        use_bias: bool = True,
         **kwargs,
     ):
         self.depth_multiplier = positive(self, depth_multiplier=depth_multiplier)
@@ -171,13 +172,13 @@ class BaseSeparableConv(BaseConv):
         self,
         filters,
         kernel_size,
-        strides=1,
-        padding="valid",
-        data_format=None,
-        dilation_rate=1,
-        depth_multiplier=1,
-        activation=None,
-        use_bias=True,
+        strides: IntOrSequence = 1,
+        padding: str = "valid",
+        data_format: str | None = None,
+        dilation_rate: IntOrSequence = 1,
+        depth_multiplier: int = 1,
+        activation: Identifier = None,
+        use_bias: bool = True,
         **kwargs,
     ):
         super().__init__(filters, kernel_size, strides, padding, data_format, dilation_rate, activation, use_bias, **kwargs)

@@ -5,6 +5,7 @@ import math
 
 from mlkit import ops, random
 from mlkit.core.spec import Dim
+from mlkit.core.typing import FloatOrSequence, TensorLike
 from mlkit.layers.argument_checks import positive, within
 from mlkit.layers.augmentation import (
     Augmentation,
@@ -26,7 +27,7 @@ class RandomCrop(Augmentation):
 
     geometric = always = moves = True
 
-    def __init__(self, height, width, seed=None, data_format=None, name=None, **kwargs):
+    def __init__(self, height, width, seed=None, data_format: str | None = None, name: str | None = None, **kwargs):
         super().__init__(seed=seed, data_format=data_format, name=name, **kwargs)
         self.height, self.width = positive(self, height=height), positive(self, width=width)
 
@@ -38,7 +39,7 @@ class RandomCrop(Augmentation):
         places = (rows - self.height + 1, columns - self.width + 1)
         return dict(zip(("top", "left"), (ops.cast(random.uniform((), seed=seed) * n, "int32") for n in places)))
 
-    def changed(self, images, top=None, left=None, interpolation="bilinear"):
+    def changed(self, images, top=None, left=None, interpolation: str = "bilinear"):
         if top is None:
             options = {"interpolation": interpolation, "crop_to_aspect_ratio": True, "data_format": self.data_format}
             return in_dtype(ops.image.resize(images, (self.height, self.width), **options), images.dtype)
@@ -88,12 +89,12 @@ class RandomErasing(_Boxes):
 
     def __init__(
         self,
-        factor=1.0,
-        scale=(0.02, 0.33),
+        factor: FloatOrSequence = 1.0,
+        scale: FloatOrSequence = (0.02, 0.33),
         fill_value=None,
-        value_range=(0, 255),
+        value_range: FloatOrSequence = (0, 255),
         seed=None,
-        data_format=None,
+        data_format: str | None = None,
         **kwargs,
     ):
         super().__init__(seed=seed, data_format=data_format, **kwargs)
@@ -124,7 +125,7 @@ class MixUp(Augmentation):
     alpha: the weights are drawn from Beta(alpha, alpha). Labels must be vectors, such as one-hot ones.
     """
 
-    def __init__(self, alpha=0.2, data_format=None, seed=None, **kwargs):
+    def __init__(self, alpha: FloatOrSequence = 0.2, data_format: str | None = None, seed=None, **kwargs):
         super().__init__(seed=seed, data_format=data_format, **kwargs)
         self.alpha = within(self, 1e-6, math.inf, alpha=alpha)
 
@@ -136,14 +137,14 @@ class MixUp(Augmentation):
         weight = ops.cast(per_image(mix_weight), images.dtype)
         return weight * images + (1 - weight) * ops.take(images, permutation_order, axis=0)
 
-    def transform_labels(self, labels, transformation=None, training=True):
+    def transform_labels(self, labels, transformation=None, training: bool = True):
         if not training or transformation is None:
             return labels
         return _averaged(labels, transformation["mix_weight"], transformation["permutation_order"], self.float_dtype)
 
     transform_segmentation_masks = transform_labels
 
-    def transform_bounding_boxes(self, bounding_boxes, transformation=None, training=True):
+    def transform_bounding_boxes(self, bounding_boxes, transformation=None, training: bool = True):
         """The boxes of both images: {"boxes": (batch, boxes, 4), "labels": (batch, boxes)}."""
         if not training or transformation is None:
             return bounding_boxes
@@ -158,7 +159,7 @@ class CutMix(_Boxes):
     factor: the part kept is drawn from Beta(f, f), f random in `factor`. Labels must be vectors, such as one-hot ones.
     """
 
-    def __init__(self, factor=1.0, seed=None, data_format=None, **kwargs):
+    def __init__(self, factor: FloatOrSequence = 1.0, seed=None, data_format: str | None = None, **kwargs):
         super().__init__(seed=seed, data_format=data_format, **kwargs)
         self.factor = bounds(self, factor, 0)
 
@@ -172,17 +173,17 @@ class CutMix(_Boxes):
     def changed(self, images, permutation_order, batch_masks, mix_weight):
         return ops.where(batch_masks, ops.take(images, permutation_order, axis=0), images)
 
-    def transform_labels(self, labels, transformation=None, training=True):
+    def transform_labels(self, labels, transformation=None, training: bool = True):
         if not training or transformation is None:
             return labels
         return _averaged(labels, transformation["mix_weight"], transformation["permutation_order"], self.float_dtype)
 
-    def transform_segmentation_masks(self, segmentation_masks, transformation=None, training=True):
+    def transform_segmentation_masks(self, segmentation_masks, transformation=None, training: bool = True):
         return (
             segmentation_masks if not training or transformation is None else self.changed(segmentation_masks, **transformation)
         )
 
-    def transform_bounding_boxes(self, bounding_boxes, transformation=None, training=True):
+    def transform_bounding_boxes(self, bounding_boxes, transformation=None, training: bool = True):
         raise NotImplementedError("CutMix: bounding boxes are not supported; pass images, labels and masks.")
 
 
@@ -191,14 +192,14 @@ class MaxNumBoundingBoxes(Augmentation):
 
     draws = False
 
-    def __init__(self, max_number, fill_value=-1, **kwargs):
+    def __init__(self, max_number, fill_value: TensorLike = -1, **kwargs):
         super().__init__(**kwargs)
         self.max_number, self.fill_value = positive(self, max_number=max_number), int(fill_value)
 
     def changed(self, images):
         return images
 
-    def transform_bounding_boxes(self, bounding_boxes, transformation=None, training=True):
+    def transform_bounding_boxes(self, bounding_boxes, transformation=None, training: bool = True):
         return {k: self._fitted(ops.convert_to_tensor(v)) for k, v in bounding_boxes.items()}
 
     def _fitted(self, x):

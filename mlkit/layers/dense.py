@@ -1,6 +1,7 @@
 """Fully connected layers."""
 
 from mlkit import activations, ops
+from mlkit.core.typing import Identifier
 from mlkit.layers.argument_checks import positive
 from mlkit.layers.input_spec import InputSpec
 from mlkit.layers.layer import Layer
@@ -26,7 +27,15 @@ class Dense(LowRankMixin, Layer):
     supports_masking = True
 
     def __init__(
-        self, units, activation=None, use_bias=True, *, lora_rank=None, lora_alpha=None, quantization_config=None, **kwargs
+        self,
+        units,
+        activation: Identifier = None,
+        use_bias: bool = True,
+        *,
+        lora_rank: int | None = None,
+        lora_alpha=None,
+        quantization_config=None,
+        **kwargs,
     ):
         super().__init__(lora_rank=lora_rank, lora_alpha=lora_alpha, quantization_config=quantization_config, **kwargs)
         self.units, self.use_bias = positive(self, units=units), use_bias

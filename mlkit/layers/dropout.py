@@ -17,7 +17,7 @@ class Disturbance(Pointwise):
 
     strength = 0  # how much; subclasses set it before this __init__
 
-    def call(self, inputs, training=False):
+    def call(self, inputs, training: bool = False):
         return self.disturbed(inputs) if training and self.strength > 0 else inputs
 
 
@@ -68,7 +68,7 @@ class Dropout(Disturbance):
 class BaseSpatialDropout(Dropout):
     """Dropout of whole channels: positions of a map drop together."""
 
-    def __init__(self, rate, seed=None, name=None, dtype=None, **kwargs):
+    def __init__(self, rate, seed=None, name: str | None = None, dtype=None, **kwargs):
         super().__init__(rate, seed=seed, name=name, dtype=dtype, **kwargs)
 
     def get_config(self):
@@ -78,7 +78,7 @@ class BaseSpatialDropout(Dropout):
 class SpatialDropout1D(BaseSpatialDropout):
     """Dropout of whole channels of (batch, steps, channels)."""
 
-    def __init__(self, rate, seed=None, name=None, dtype=None):
+    def __init__(self, rate, seed=None, name: str | None = None, dtype=None):
         super().__init__(rate, seed=seed, name=name, dtype=dtype)
         self.input_spec = InputSpec(ndim=3)
 
@@ -89,7 +89,7 @@ class SpatialDropout1D(BaseSpatialDropout):
 class _SpatialDropoutND(BaseSpatialDropout):
     rank = None
 
-    def __init__(self, rate, data_format=None, seed=None, name=None, dtype=None):
+    def __init__(self, rate, data_format: str | None = None, seed=None, name: str | None = None, dtype=None):
         super().__init__(rate, seed=seed, name=name, dtype=dtype)
         self.data_format = layout(data_format)
         self.input_spec = InputSpec(ndim=self.rank + 2)
@@ -160,7 +160,7 @@ class AlphaDropout(Disturbance):
 class ActivityRegularization(Pointwise):
     """Passes its inputs on, and adds ``l1 * sum|x| + l2 * sum x^2`` to the loss."""
 
-    def __init__(self, l1=0.0, l2=0.0, **kwargs):
+    def __init__(self, l1: float = 0.0, l2: float = 0.0, **kwargs):
         if "activity_regularizer" in kwargs:
             raise TypeError("ActivityRegularization: pass `l1` and `l2`; it has no argument `activity_regularizer`.")
         super().__init__(activity_regularizer=regularizers.L1L2(l1=l1, l2=l2), **kwargs)

@@ -3,6 +3,7 @@
 import re
 
 from mlkit import activations, ops
+from mlkit.core.typing import Identifier
 from mlkit.layers.argument_checks import refuse
 from mlkit.layers.layer import Layer
 from mlkit.layers.lora import LowRankMixin
@@ -27,10 +28,10 @@ class EinsumDense(LowRankMixin, Layer):
         self,
         equation,
         output_shape,
-        activation=None,
+        activation: Identifier = None,
         bias_axes=None,
         *,
-        lora_rank=None,
+        lora_rank: int | None = None,
         lora_alpha=None,
         gptq_unpacked_column_size=None,
         quantization_config=None,

@@ -30,9 +30,9 @@ class Embedding(LowRankMixin, Layer):
         input_dim,
         output_dim,
         *,
-        mask_zero=False,
+        mask_zero: bool = False,
         weights=None,
-        lora_rank=None,
+        lora_rank: int | None = None,
         lora_alpha=None,
         quantization_config=None,
         **kwargs,
@@ -91,9 +91,9 @@ class ReversibleEmbedding(Embedding):
         self,
         input_dim,
         output_dim,
-        tie_weights=True,
+        tie_weights: bool = True,
         *,
-        mask_zero=False,
+        mask_zero: bool = False,
         reverse_dtype=None,
         logit_soft_cap=None,
         **kwargs,
@@ -111,7 +111,7 @@ class ReversibleEmbedding(Embedding):
             shape = (self.output_dim, self.input_dim)
             self.reverse_embeddings = self.add_weight(shape, self.embeddings_initializer, name="reverse_embeddings")
 
-    def call(self, inputs, reverse=False):
+    def call(self, inputs, reverse: bool = False):
         if not reverse:
             outputs = super().call(inputs)
             if self.mask_zero:

@@ -1,6 +1,9 @@
 """Changes of tones: contrast stretched, histograms equalized, edges sharpened or blurred, bright pixels inverted."""
 
+from collections.abc import Sequence
+
 from mlkit import ops, random
+from mlkit.core.typing import FloatOrSequence, IntOrSequence
 from mlkit.layers.argument_checks import as_tuple, positive
 from mlkit.layers.augmentation import Augmentation, bounds, chosen, per_image, value_range_of
 from mlkit.layers.color import rescaled
@@ -11,7 +14,7 @@ class AutoContrast(Augmentation):
 
     draws, always = False, True
 
-    def __init__(self, value_range=(0, 255), **kwargs):
+    def __init__(self, value_range: FloatOrSequence = (0, 255), **kwargs):
         super().__init__(**kwargs)
         self.value_range = value_range_of(self, value_range)
 
@@ -31,7 +34,7 @@ class Equalization(Augmentation):
 
     draws = False
 
-    def __init__(self, value_range=(0, 255), bins=256, data_format=None, **kwargs):
+    def __init__(self, value_range: FloatOrSequence = (0, 255), bins: int = 256, data_format: str | None = None, **kwargs):
         super().__init__(data_format=data_format, **kwargs)
         self.value_range, self.bins = value_range_of(self, value_range), positive(self, bins=bins)
 
@@ -63,7 +66,14 @@ class ContrastLimitedAdaptiveHistogramEqualization(Augmentation):
 
     draws, always = False, True
 
-    def __init__(self, value_range=(0, 255), clip_limit=4.0, tile_grid_size=(8, 8), data_format=None, **kwargs):
+    def __init__(
+        self,
+        value_range: FloatOrSequence = (0, 255),
+        clip_limit: float = 4.0,
+        tile_grid_size: Sequence[int] = (8, 8),
+        data_format: str | None = None,
+        **kwargs,
+    ):
         super().__init__(data_format=data_format, **kwargs)
         self.value_range = value_range_of(self, value_range)
         self.clip_limit, self.tile_grid_size = clip_limit, tile_grid_size
@@ -121,7 +131,7 @@ def _neighbours(places, size, number):
 class RandomSharpness(Augmentation):
     """Moves images away from (factor above 0.5) or towards (below) a smoothed version of themselves."""
 
-    def __init__(self, factor, value_range=(0, 255), data_format=None, seed=None, **kwargs):
+    def __init__(self, factor, value_range: FloatOrSequence = (0, 255), data_format: str | None = None, seed=None, **kwargs):
         super().__init__(seed=seed, data_format=data_format, **kwargs)
         self.factor, self.value_range = bounds(self, factor, 0), value_range_of(self, value_range)
 
@@ -145,8 +155,15 @@ class RandomGaussianBlur(Augmentation):
     """
 
     def __init__(
-        self, factor=1.0, kernel_size=3, sigma=1.0, value_range=(0, 255), data_format=None, seed=None, **kwargs
-    ):  # fmt: skip
+        self,
+        factor: FloatOrSequence = 1.0,
+        kernel_size: IntOrSequence = 3,
+        sigma: FloatOrSequence = 1.0,
+        value_range: FloatOrSequence = (0, 255),
+        data_format: str | None = None,
+        seed=None,
+        **kwargs,
+    ):
         super().__init__(seed=seed, data_format=data_format, **kwargs)
         self.factor, self.sigma = bounds(self, factor, 0), bounds(self, sigma, 0, name="sigma")
         self.value_range = value_range_of(self, value_range)
@@ -167,7 +184,14 @@ class RandomGaussianBlur(Augmentation):
 class Solarization(Augmentation):
     """Adds a random amount and inverts pixels that are then above a random threshold; both are parts of the value range."""
 
-    def __init__(self, addition_factor=0.0, threshold_factor=0.0, value_range=(0, 255), seed=None, **kwargs):
+    def __init__(
+        self,
+        addition_factor: float = 0.0,
+        threshold_factor: float = 0.0,
+        value_range: FloatOrSequence = (0, 255),
+        seed=None,
+        **kwargs,
+    ):
         super().__init__(seed=seed, **kwargs)
         self.addition_factor = bounds(self, addition_factor, 0, name="addition_factor")
         self.threshold_factor = bounds(self, threshold_factor, 0, name="threshold_factor")

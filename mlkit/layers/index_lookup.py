@@ -10,6 +10,7 @@ import numpy as np
 
 from mlkit import ops
 from mlkit.config import floatx
+from mlkit.core.typing import DType
 from mlkit.layers.argument_checks import refuse
 from mlkit.layers.categories import encoded, output_mode_of
 from mlkit.layers.layer import Layer
@@ -21,15 +22,15 @@ class Lookup(Layer):
     def __init__(
         self,
         max_tokens=None,
-        num_oov_indices=1,
+        num_oov_indices: int = 1,
         mask_token=None,
         oov_token=None,
         vocabulary=None,
         idf_weights=None,
-        invert=False,
-        output_mode="int",
-        pad_to_max_tokens=False,
-        sparse=False,
+        invert: bool = False,
+        output_mode: str = "int",
+        pad_to_max_tokens: bool = False,
+        sparse: bool = False,
         salt=None,
         **kwargs,
     ):
@@ -95,7 +96,7 @@ class Lookup(Layer):
         self._number = {token: len(special) + i for i, token in enumerate(tokens)}
         self._idf = None if idf_weights is None else np.array(idf_weights, floatx())
 
-    def get_vocabulary(self, include_special_tokens=True):
+    def get_vocabulary(self, include_special_tokens: bool = True):
         """The tokens in the order of their indices."""
         tokens = list(self._tokens or [])
         return self._special + tokens if include_special_tokens else tokens
@@ -208,17 +209,17 @@ class StringLookup(Lookup):
     def __init__(
         self,
         max_tokens=None,
-        num_oov_indices=1,
+        num_oov_indices: int = 1,
         mask_token=None,
-        oov_token="[UNK]",
+        oov_token: str | None = "[UNK]",
         vocabulary=None,
         idf_weights=None,
-        invert=False,
-        output_mode="int",
-        pad_to_max_tokens=False,
-        sparse=False,
-        encoding="utf-8",
-        name=None,
+        invert: bool = False,
+        output_mode: str = "int",
+        pad_to_max_tokens: bool = False,
+        sparse: bool = False,
+        encoding: str = "utf-8",
+        name: str | None = None,
         salt=None,
         **kwargs,
     ):
@@ -264,19 +265,19 @@ class IntegerLookup(Lookup):
     def __init__(
         self,
         max_tokens=None,
-        num_oov_indices=1,
+        num_oov_indices: int = 1,
         mask_token=None,
-        oov_token=-1,
+        oov_token: int = -1,
         vocabulary=None,
-        vocabulary_dtype="int64",
+        vocabulary_dtype: DType = "int64",
         idf_weights=None,
-        invert=False,
-        output_mode="int",
-        sparse=False,
-        pad_to_max_tokens=False,
-        oov_method="floormod",
+        invert: bool = False,
+        output_mode: str = "int",
+        sparse: bool = False,
+        pad_to_max_tokens: bool = False,
+        oov_method: str | None = "floormod",
         salt=None,
-        name=None,
+        name: str | None = None,
         **kwargs,
     ):
         if vocabulary_dtype not in ("int64", "int32"):

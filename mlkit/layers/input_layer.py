@@ -3,6 +3,7 @@
 import warnings
 
 from mlkit.core import dtypes
+from mlkit.core.typing import Shape
 from mlkit.layers.layer import Layer
 from mlkit.objects.keras_tensor import KerasTensor, Node
 
@@ -13,14 +14,14 @@ class InputLayer(Layer):
     def __init__(
         self,
         shape=None,
-        batch_size=None,
+        batch_size: int | None = None,
         dtype=None,
         sparse=None,
         ragged=None,
         batch_shape=None,
         input_tensor=None,
-        optional=False,
-        name=None,
+        optional: bool = False,
+        name: str | None = None,
         **kwargs,
     ):
         if sparse or ragged:
@@ -74,8 +75,16 @@ class InputLayer(Layer):
 
 
 def Input(
-    shape=None, batch_size=None, dtype=None, sparse=None, ragged=None, batch_shape=None, name=None, tensor=None, optional=False
-):
+    shape: Shape | None = None,
+    batch_size: int | None = None,
+    dtype=None,
+    sparse=None,
+    ragged=None,
+    batch_shape: Shape | None = None,
+    name: str | None = None,
+    tensor=None,
+    optional: bool = False,
+) -> KerasTensor:
     """A KerasTensor that stands for the data of a model.
 
     shape: sizes without the batch axis, None where unknown. batch_size: the batch axis, unknown by default; batch_shape: both

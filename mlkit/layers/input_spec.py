@@ -21,9 +21,9 @@ class InputSpec(Configurable):
         max_ndim=None,
         min_ndim=None,
         axes=None,
-        allow_last_axis_squeeze=False,
-        name=None,
-        optional=False,
+        allow_last_axis_squeeze: bool = False,
+        name: str | None = None,
+        optional: bool = False,
     ):
         self.dtype = dtypes.standardize_dtype(dtype) if dtype is not None else None
         self.shape = tuple(shape) if shape is not None else None

@@ -1,6 +1,7 @@
 """Layer: options in `__init__`, weights in `build`, mathematics in `call`."""
 
 import functools
+from typing import Any
 
 from mlkit import activations, constraints, initializers, regularizers
 from mlkit.core import dtypes, locks, tree
@@ -9,6 +10,7 @@ from mlkit.core.messages import add_place
 from mlkit.core.spec import Spec, show
 from mlkit.core.state import state, swapped
 from mlkit.core.tensor import Tensor
+from mlkit.core.typing import Identifier, Shape
 from mlkit.dtype_policies import DTypePolicyMap
 from mlkit.dtype_policies import get as get_policy
 from mlkit.layers.call_info import build_parameters, build_shapes, call_info, in_inference, stated_outputs
@@ -57,7 +59,16 @@ class Layer(StatefulMixin, Operation):
     _declared_weights, _weight_options = {}, {}  # see `weights.weights`
     _needs_no_build = False  # True for layers without weights: they are built from the start, unless a subclass has a `build`
 
-    def __init__(self, *, activity_regularizer=None, trainable=True, dtype=None, autocast=True, name=None, **kwargs):
+    def __init__(
+        self,
+        *,
+        activity_regularizer: Identifier = None,
+        trainable: bool = True,
+        dtype=None,
+        autocast: bool = True,
+        name: str | None = None,
+        **kwargs,
+    ):
         input_shape = kwargs.pop("input_shape", None)
         if "input_dim" in kwargs:
             input_shape = (kwargs.pop("input_dim"),)
@@ -83,29 +94,29 @@ class Layer(StatefulMixin, Operation):
 
     # ---- for subclasses ------------------------------------------------------------------------------------------
 
-    def build(self, *args, **kwargs):
+    def build(self, *args, **kwargs) -> None:
         """Create the weights for inputs of the given shape (tuples with None for unknown sizes)."""
         self._open_scope()
         if type(self).build is Layer.build:  # else a subclass is about to make weights
             self.built = True
 
-    def call(self, *args, **kwargs):
+    def call(self, *args, **kwargs) -> Any:
         raise NotImplementedError(f"Layer {type(self).__name__} has no `call` method. Define call(self, inputs).")
 
     def add_weight(
         self,
         *args,
-        shape=None,
+        shape: Shape | int | None = None,
         initializer=None,
         dtype=None,
-        trainable=True,
-        autocast=True,
-        regularizer=None,
-        constraint=None,
-        aggregation="none",
-        overwrite_with_gradient=False,
-        name=None,
-    ):
+        trainable: bool = True,
+        autocast: bool = True,
+        regularizer: Identifier = None,
+        constraint: Identifier = None,
+        aggregation: str | None = "none",
+        overwrite_with_gradient: bool = False,
+        name: str | None = None,
+    ) -> Variable:
         """Create a variable that belongs to this layer.
 
         shape: tuple of sizes, () by default. initializer: name, object or callable; glorot_uniform for floats and zeros
@@ -142,7 +153,7 @@ class Layer(StatefulMixin, Operation):
                 options.setdefault(option, getattr(self, f"{declared}_{option}"))
         return self.add_weight(shape, **options)
 
-    def add_loss(self, loss):
+    def add_loss(self, loss) -> None:
         """Add a scalar tensor (or several) computed in `call` to the training loss."""
         call, (number, added) = state.call.number, state.losses.get(self, (None, None))
         if added is None or call not in (number, None):
@@ -156,13 +167,13 @@ class Layer(StatefulMixin, Operation):
             if type(state.top) is not Shapes and type(getattr(x, "data", None)) is not Spec:  # a run on shapes has no losses
                 added.append(x)
 
-    def compute_mask(self, inputs, previous_mask):
+    def compute_mask(self, inputs, previous_mask) -> Any:
         """Mask of the outputs; by default the inputs' mask passes on."""
         return previous_mask
 
     # ---- calling -------------------------------------------------------------------------------------------------
 
-    def __call__(self, *args, **kwargs):
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
         if has_symbol(args) or has_symbol(kwargs.values()):
             return self.symbolic_call(*args, **kwargs)
         info = call_info(type(self))
@@ -276,15 +287,15 @@ class Layer(StatefulMixin, Operation):
             )
 
     @property
-    def path(self):
+    def path(self) -> str:
         """Names of the enclosing layers and its own, joined by "/"."""
         return "/".join(self._scope or (self.name,))
 
-    def compute_output_spec(self, *args, **kwargs):
+    def compute_output_spec(self, *args, **kwargs) -> Any:
         """KerasTensor (or structure) that the layer returns for these KerasTensors. Found by running `call` on shapes."""
         return tree.map_structure(symbol, infer(self.__call__, args, kwargs))
 
-    def compute_output_shape(self, *args, **kwargs):
+    def compute_output_shape(self, *args, **kwargs) -> Any:
         """Shape of the outputs for inputs of a shape (tuples with None)."""
         info = call_info(type(self))
         symbols = [tree.map_shape_structure(lambda s: KerasTensor(s, self.compute_dtype), a) for a in args]
@@ -309,16 +320,16 @@ class Layer(StatefulMixin, Operation):
         self._dtype_policy = get_policy(value)
 
     @property
-    def dtype(self):
+    def dtype(self) -> str:
         """Dtype of the weights, as `variable_dtype`."""
         return self.variable_dtype
 
     @property
-    def compute_dtype(self):
+    def compute_dtype(self) -> str:
         return self.dtype_policy.compute_dtype
 
     @property
-    def variable_dtype(self):
+    def variable_dtype(self) -> str:
         return self.dtype_policy.variable_dtype
 
     @property
@@ -330,7 +341,7 @@ class Layer(StatefulMixin, Operation):
 
     _omitted_when_none = ("activity_regularizer",)  # as in Keras's configs
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         """The arguments of `__init__`, with name, trainable and dtype, as plain values."""
         config = self._common_config()
         for key, value in init_arguments(self).items():

@@ -4,6 +4,7 @@ import math
 
 from mlkit import ops
 from mlkit.core.dtypes import single_of
+from mlkit.core.typing import Axis
 from mlkit.layers.activation import Pointwise
 from mlkit.layers.argument_checks import axes_of, positive, require_axes, within
 from mlkit.layers.input_spec import InputSpec
@@ -21,7 +22,7 @@ class LayerNormalization(Layer):
 
     supports_masking = True
 
-    def __init__(self, axis=-1, epsilon=1e-3, center=True, scale=True, **kwargs):
+    def __init__(self, axis: Axis = -1, epsilon: float = 1e-3, center: bool = True, scale=True, **kwargs):
         self.rms_scaling = kwargs.pop("rms_scaling", False)
         super().__init__(**kwargs)
         if not isinstance(axis, (int, list, tuple)):
@@ -48,7 +49,7 @@ class LayerNormalization(Layer):
 class RMSNormalization(Layer):
     """Each sample divided by its root mean square along `axis` and scaled by a learned `scale` (Zhang and Sennrich, 2019)."""
 
-    def __init__(self, axis=-1, epsilon=1e-6, **kwargs):
+    def __init__(self, axis: Axis = -1, epsilon: float = 1e-6, **kwargs):
         super().__init__(**kwargs)
         axes_of(axis)
         self.axis, self.epsilon = axis, within(self, 0, math.inf, epsilon=epsilon)
@@ -65,7 +66,7 @@ class RMSNormalization(Layer):
 class UnitNormalization(Pointwise):
     """Each sample scaled to length 1 along `axis`."""
 
-    def __init__(self, axis=-1, **kwargs):
+    def __init__(self, axis: Axis = -1, **kwargs):
         super().__init__(**kwargs)
         if not isinstance(axis, (int, list, tuple)):
             raise TypeError(f"UnitNormalization: `axis` must be an int or a list of ints, but got {axis!r}.")
@@ -85,7 +86,7 @@ class GroupNormalization(Layer):
 
     supports_masking = True
 
-    def __init__(self, groups=32, axis=-1, epsilon=1e-3, center=True, scale=True, **kwargs):
+    def __init__(self, groups: int = 32, axis: Axis = -1, epsilon: float = 1e-3, center: bool = True, scale=True, **kwargs):
         super().__init__(**kwargs)
         self.groups = groups if groups == -1 else positive(self, groups=groups)
         (self.axis,) = axes_of(axis)

@@ -1,6 +1,7 @@
 """LoRA: fine-tuning a large weight by training two thin ones beside it."""
 
 from mlkit import initializers, ops
+from mlkit.core.typing import Identifier
 from mlkit.layers.argument_checks import positive, refuse
 
 
@@ -14,7 +15,7 @@ class LowRankMixin:
     lora_enabled = False
     _main_weight = "kernel"
 
-    def __init__(self, *args, lora_rank=None, lora_alpha=None, quantization_config=None, **kwargs):
+    def __init__(self, *args, lora_rank: int | None = None, lora_alpha=None, quantization_config=None, **kwargs):
         super().__init__(*args, **kwargs)
         refuse(self, quantization_config=quantization_config)
         self._set_low_rank(lora_rank, lora_alpha)
@@ -47,7 +48,7 @@ class LowRankMixin:
         a, b = self._thin_weights
         return getattr(self, f"_{self._main_weight}") + self.lora_alpha / self.lora_rank * ops.matmul(a, b)
 
-    def enable_lora(self, rank, lora_alpha=None, a_initializer="he_uniform", b_initializer="zeros"):
+    def enable_lora(self, rank, lora_alpha=None, a_initializer: Identifier = "he_uniform", b_initializer: Identifier = "zeros"):
         """Freeze the main weight and train a correction of the given rank, scaled by ``lora_alpha / rank`` (1 by default)."""
         name, weight = f"{type(self).__name__} {self.name!r}", self._main_weight
         if getattr(self, f"{weight}_constraint") is not None:

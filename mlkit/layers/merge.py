@@ -4,6 +4,7 @@ import functools
 
 from mlkit import ops
 from mlkit.core.spec import size_of
+from mlkit.core.typing import Axis, Structure
 from mlkit.layers.argument_checks import require_axes
 from mlkit.layers.layer import Layer
 from mlkit.layers.masks import mask_of
@@ -149,7 +150,7 @@ class Minimum(_Extremum):
 class Concatenate(Merge):
     """The inputs one after the other along `axis`; their other axes have equal sizes."""
 
-    def __init__(self, axis=-1, **kwargs):
+    def __init__(self, axis: Axis = -1, **kwargs):
         super().__init__(**kwargs)
         self.axis = axis
 
@@ -188,7 +189,7 @@ class Dot(Merge):
 
     exact = 2
 
-    def __init__(self, axes, normalize=False, **kwargs):
+    def __init__(self, axes, normalize: bool = False, **kwargs):
         super().__init__(**kwargs)
         if not isinstance(axes, int) and (
             not isinstance(axes, (list, tuple)) or len(axes) != 2 or not all(isinstance(a, int) for a in axes)
@@ -262,11 +263,11 @@ def minimum(inputs, **kwargs):
     return Minimum(**kwargs)(inputs)
 
 
-def concatenate(inputs, axis=-1, **kwargs):
+def concatenate(inputs, axis: Axis = -1, **kwargs):
     """A list of tensors one after the other, as the layer `Concatenate`."""
     return Concatenate(axis=axis, **kwargs)(inputs)
 
 
-def dot(inputs, axes=-1, **kwargs):
+def dot(inputs, axes: Structure = -1, **kwargs):
     """Products of two tensors summed along an axis, as the layer `Dot`."""
     return Dot(axes=axes, **kwargs)(inputs)

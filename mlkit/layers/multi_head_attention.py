@@ -1,6 +1,7 @@
 """Attention with heads: MultiHeadAttention and GroupedQueryAttention."""
 
 from mlkit import ops
+from mlkit.core.typing import Identifier
 from mlkit.layers.argument_checks import axes_of, positive
 from mlkit.layers.multi_head_base import LETTERS, HeadedAttention
 from mlkit.layers.weights import weights
@@ -28,15 +29,15 @@ class MultiHeadAttention(HeadedAttention):
         num_heads,
         key_dim,
         value_dim=None,
-        dropout=0.0,
-        use_bias=True,
+        dropout: float = 0.0,
+        use_bias: bool = True,
         output_shape=None,
         attention_axes=None,
         sliding_window=None,
         flash_attention=None,
         *,
-        activity_regularizer=None,
-        use_gate=False,
+        activity_regularizer: Identifier = None,
+        use_gate: bool = False,
         seed=None,
         **kwargs,
     ):
@@ -121,13 +122,13 @@ class GroupedQueryAttention(HeadedAttention):
         head_dim,
         num_query_heads,
         num_key_value_heads,
-        dropout=0.0,
-        use_bias=True,
+        dropout: float = 0.0,
+        use_bias: bool = True,
         sliding_window=None,
         flash_attention=None,
         *,
-        activity_regularizer=None,
-        use_gate=False,
+        activity_regularizer: Identifier = None,
+        use_gate: bool = False,
         seed=None,
         **kwargs,
     ):

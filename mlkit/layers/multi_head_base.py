@@ -3,6 +3,7 @@
 import math
 
 from mlkit import ops, regularizers
+from mlkit.core.typing import Identifier
 from mlkit.layers.activation import Softmax
 from mlkit.layers.argument_checks import positive, within
 from mlkit.layers.dropout import Dropout
@@ -22,12 +23,12 @@ class HeadedAttention(Layer):
 
     def __init__(
         self,
-        dropout=0.0,
-        use_bias=True,
+        dropout: float = 0.0,
+        use_bias: bool = True,
         sliding_window=None,
         flash_attention=None,
-        projections_regularizer=None,
-        use_gate=False,
+        projections_regularizer: Identifier = None,
+        use_gate: bool = False,
         seed=None,
         **kwargs,
     ):
@@ -77,9 +78,9 @@ class HeadedAttention(Layer):
         value_mask=None,
         key_mask=None,
         attention_mask=None,
-        return_attention_scores=False,
+        return_attention_scores: bool = False,
         training=None,
-        use_causal_mask=False,
+        use_causal_mask: bool = False,
     ):
         key = value if key is None else key
         masks = (query_mask, value_mask, key_mask, attention_mask, self.sliding_window)

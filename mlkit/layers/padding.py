@@ -1,7 +1,10 @@
 """Layers that add or remove margins of images and sequences, or repeat their positions."""
 
+from typing import Any
+
 from mlkit import ops
 from mlkit.core.spec import Dim
+from mlkit.core.typing import IntOrSequence
 from mlkit.layers.argument_checks import as_tuple, layout
 from mlkit.layers.input_spec import InputSpec
 from mlkit.layers.layer import Layer
@@ -27,7 +30,7 @@ class _Spatial(Layer):
     rank = None
     _needs_no_build = True
 
-    def __init__(self, data_format=None, **kwargs):
+    def __init__(self, data_format: str | None = None, **kwargs):
         super().__init__(**kwargs)
         self.data_format = "channels_last" if self.rank == 1 and data_format is None else layout(data_format)
         self.input_spec = InputSpec(ndim=self.rank + 2)
@@ -41,7 +44,7 @@ class _Spatial(Layer):
 class _ZeroPadding(_Spatial):
     """Zeros around the spatial axes. padding: an int, one int per axis, or one pair (before, after) per axis."""
 
-    def __init__(self, padding=1, data_format=None, **kwargs):
+    def __init__(self, padding: Any = 1, data_format: str | None = None, **kwargs):
         super().__init__(data_format=data_format, **kwargs)
         self._pairs = _pairs(padding, self.rank, "padding")
         self.padding = self._pairs[0] if self.rank == 1 else self._pairs
@@ -55,7 +58,7 @@ class _ZeroPadding(_Spatial):
 class _Cropping(_Spatial):
     """Without some positions at the ends of the spatial axes. cropping: an int, one int per axis, or one pair per axis."""
 
-    def __init__(self, cropping=1, data_format=None, **kwargs):
+    def __init__(self, cropping: Any = 1, data_format: str | None = None, **kwargs):
         super().__init__(data_format=data_format, **kwargs)
         self._pairs = _pairs(cropping, self.rank, "cropping")
         self.cropping = self._pairs[0] if self.rank == 1 else self._pairs
@@ -75,7 +78,7 @@ class _Cropping(_Spatial):
 class _UpSampling(_Spatial):
     """Each position repeated `size` times along the spatial axes."""
 
-    def __init__(self, size=2, data_format=None, **kwargs):
+    def __init__(self, size: IntOrSequence = 2, data_format: str | None = None, **kwargs):
         super().__init__(data_format=data_format, **kwargs)
         if self.rank == 1 and (not isinstance(size, int) or isinstance(size, bool)):
             raise TypeError(f"UpSampling1D: `size` must be an integer, but got {size!r}.")
@@ -113,7 +116,7 @@ class Cropping1D(_Cropping):
 
     rank = 1
 
-    def __init__(self, cropping=(1, 1), **kwargs):
+    def __init__(self, cropping: Any = (1, 1), **kwargs):
         super().__init__(cropping, **kwargs)
 
 
@@ -122,7 +125,7 @@ class Cropping2D(_Cropping):
 
     rank = 2
 
-    def __init__(self, cropping=((0, 0), (0, 0)), data_format=None, **kwargs):
+    def __init__(self, cropping: Any = ((0, 0), (0, 0)), data_format: str | None = None, **kwargs):
         super().__init__(cropping, data_format, **kwargs)
 
 
@@ -131,7 +134,7 @@ class Cropping3D(_Cropping):
 
     rank = 3
 
-    def __init__(self, cropping=((1, 1), (1, 1), (1, 1)), data_format=None, **kwargs):
+    def __init__(self, cropping: Any = ((1, 1), (1, 1), (1, 1)), data_format: str | None = None, **kwargs):
         super().__init__(cropping, data_format, **kwargs)
 
 
@@ -140,7 +143,7 @@ class UpSampling1D(_UpSampling):
 
     rank = 1
 
-    def __init__(self, size=2, **kwargs):
+    def __init__(self, size: IntOrSequence = 2, **kwargs):
         super().__init__(size, **kwargs)
 
 
@@ -149,7 +152,7 @@ class UpSampling2D(_UpSampling):
 
     rank = 2
 
-    def __init__(self, size=(2, 2), data_format=None, interpolation="nearest", **kwargs):
+    def __init__(self, size: IntOrSequence = (2, 2), data_format: str | None = None, interpolation: str = "nearest", **kwargs):
         super().__init__(size, data_format, **kwargs)
         known = ("nearest", "bilinear", "bicubic", "lanczos3", "lanczos5")
         self.interpolation = interpolation.lower()
@@ -170,5 +173,5 @@ class UpSampling3D(_UpSampling):
 
     rank = 3
 
-    def __init__(self, size=(2, 2, 2), data_format=None, **kwargs):
+    def __init__(self, size: IntOrSequence = (2, 2, 2), data_format: str | None = None, **kwargs):
         super().__init__(size, data_format, **kwargs)

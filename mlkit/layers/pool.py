@@ -2,6 +2,7 @@
 
 from mlkit import ops
 from mlkit.core.dtypes import single_of
+from mlkit.core.typing import IntOrSequence
 from mlkit.layers.argument_checks import as_tuple, layout, padding_name
 from mlkit.layers.input_spec import InputSpec
 from mlkit.layers.layer import Layer
@@ -13,7 +14,15 @@ class _Pooling(Layer):
     rank, statistic = None, None
     _needs_no_build = True
 
-    def __init__(self, pool_size=2, strides=None, padding="valid", data_format=None, name=None, **kwargs):
+    def __init__(
+        self,
+        pool_size: IntOrSequence = 2,
+        strides=None,
+        padding: str = "valid",
+        data_format: str | None = None,
+        name: str | None = None,
+        **kwargs,
+    ):
         super().__init__(name=name, **kwargs)
         self.pool_size = as_tuple(pool_size, self.rank, "pool_size")
         self.strides = self.pool_size if strides is None else as_tuple(strides, self.rank, "strides")
@@ -32,7 +41,7 @@ class _GlobalPooling(Layer):
     rank, statistic = None, None
     _needs_no_build = True
 
-    def __init__(self, data_format=None, keepdims=False, **kwargs):
+    def __init__(self, data_format: str | None = None, keepdims: bool = False, **kwargs):
         super().__init__(**kwargs)
         self.data_format, self.keepdims = layout(data_format), keepdims
         self.input_spec = InputSpec(ndim=self.rank + 2)
@@ -86,7 +95,7 @@ _GlobalAverage1D, GlobalAveragePooling2D, GlobalAveragePooling3D = _global_mean.
 class GlobalAveragePooling1D(_GlobalAverage1D):
     """The mean over all steps of (batch, steps, channels): (batch, channels). Masked steps do not count."""
 
-    def __init__(self, data_format=None, keepdims=False, **kwargs):
+    def __init__(self, data_format: str | None = None, keepdims: bool = False, **kwargs):
         super().__init__(data_format=data_format, keepdims=keepdims, **kwargs)
 
     def call(self, inputs, mask=None):

@@ -12,7 +12,7 @@ class AdaptivePooling(Layer):
     rank = None
     _needs_no_build = True
 
-    def __init__(self, output_size, data_format=None, **kwargs):
+    def __init__(self, output_size, data_format: str | None = None, **kwargs):
         super().__init__(**kwargs)
         if not isinstance(output_size, (int, tuple, list)):
             raise TypeError(

@@ -8,6 +8,7 @@ from mlkit import ops
 from mlkit.config import image_data_format
 from mlkit.core.dtypes import single_of
 from mlkit.core.ownership import own_arrays
+from mlkit.core.typing import Axis, TensorLike
 from mlkit.layers.argument_checks import axes_of, positive
 from mlkit.layers.augmentation import Augmentation, float_of, in_dtype, middle_part, moved
 from mlkit.layers.layer import Layer
@@ -23,7 +24,7 @@ class Rescaling(Layer):
     array([[0., 1.]], dtype=float32)
     """
 
-    def __init__(self, scale, offset=0.0, **kwargs):
+    def __init__(self, scale, offset: float = 0.0, **kwargs):
         super().__init__(**kwargs)
         self.autocast = False  # half floats cannot hold every pixel value, integers no result: only what is answered is cast
         self.scale, self.offset = own_arrays((scale, offset))
@@ -61,7 +62,7 @@ class Normalization(Layer):
     0.0
     """
 
-    def __init__(self, axis=-1, mean=None, variance=None, invert=False, **kwargs):
+    def __init__(self, axis: Axis = -1, mean=None, variance=None, invert: bool = False, **kwargs):
         super().__init__(**kwargs)
         self.autocast = False  # raw features and their variances may overflow half floats: only the result is cast
         self.axis = () if axis is None else axes_of(axis)
@@ -160,13 +161,13 @@ class Resizing(Augmentation):
         self,
         height,
         width,
-        interpolation="bilinear",
-        crop_to_aspect_ratio=False,
-        pad_to_aspect_ratio=False,
-        fill_mode="constant",
-        fill_value=0.0,
-        antialias=False,
-        data_format=None,
+        interpolation: str = "bilinear",
+        crop_to_aspect_ratio: bool = False,
+        pad_to_aspect_ratio: bool = False,
+        fill_mode: str = "constant",
+        fill_value: TensorLike = 0.0,
+        antialias: bool = False,
+        data_format: str | None = None,
         **kwargs,
     ):
         super().__init__(data_format=data_format, **kwargs)
@@ -175,7 +176,7 @@ class Resizing(Augmentation):
         self.crop_to_aspect_ratio, self.pad_to_aspect_ratio = crop_to_aspect_ratio, pad_to_aspect_ratio
         self.fill_mode, self.fill_value, self.antialias = fill_mode, fill_value, antialias
 
-    def transform_images(self, images, transformation=None, training=True):
+    def transform_images(self, images, transformation=None, training: bool = True):
         return in_dtype(self._resized(images, self.interpolation, self.antialias), self.compute_dtype)
 
     def changed_masks(self, masks):
@@ -215,11 +216,11 @@ class CenterCrop(Augmentation):
 
     draws, always, geometric, moves = False, True, True, True
 
-    def __init__(self, height, width, data_format=None, **kwargs):
+    def __init__(self, height, width, data_format: str | None = None, **kwargs):
         super().__init__(data_format=data_format, **kwargs)
         self.height, self.width = positive(self, height=height), positive(self, width=width)
 
-    def changed(self, images, interpolation="bilinear"):
+    def changed(self, images, interpolation: str = "bilinear"):
         rows = self.rows_axis
         height, width = images.shape[rows], images.shape[rows + 1]
         if height < self.height or width < self.width:

@@ -4,6 +4,7 @@ import functools
 import math
 
 from mlkit import ops, random
+from mlkit.core.typing import FloatOrSequence
 from mlkit.layers.argument_checks import positive, within
 from mlkit.layers.augmentation import Augmentation, bounds, value_range_of
 from mlkit.layers.call_info import call_info
@@ -70,12 +71,12 @@ class RandAugment(_OfOthers):
 
     def __init__(
         self,
-        value_range=(0, 255),
-        num_ops=2,
-        factor=0.5,
-        interpolation="bilinear",
+        value_range: FloatOrSequence = (0, 255),
+        num_ops: int = 2,
+        factor: FloatOrSequence = 0.5,
+        interpolation: str = "bilinear",
         seed=None,
-        data_format=None,
+        data_format: str | None = None,
         **kwargs,
     ):
         super().__init__(seed=seed, data_format=data_format, **kwargs)
@@ -103,15 +104,15 @@ class AugMix(_OfOthers):
 
     def __init__(
         self,
-        value_range=(0, 255),
-        num_chains=3,
-        chain_depth=3,
-        factor=0.3,
-        alpha=1.0,
-        all_ops=True,
-        interpolation="bilinear",
+        value_range: FloatOrSequence = (0, 255),
+        num_chains: int = 3,
+        chain_depth: int = 3,
+        factor: FloatOrSequence = 0.3,
+        alpha: FloatOrSequence = 1.0,
+        all_ops: bool = True,
+        interpolation: str = "bilinear",
         seed=None,
-        data_format=None,
+        data_format: str | None = None,
         **kwargs,
     ):
         super().__init__(seed=seed, data_format=data_format, **kwargs)
@@ -162,7 +163,7 @@ class Pipeline(Layer):
     (2, 8, 8, 3)
     """
 
-    def __init__(self, layers, name=None):
+    def __init__(self, layers, name: str | None = None):
         super().__init__(name=name)
         self._pipeline_layers = list(layers)
 
@@ -170,7 +171,7 @@ class Pipeline(Layer):
     def layers(self):
         return self._pipeline_layers
 
-    def call(self, inputs, training=True, mask=None):
+    def call(self, inputs, training: bool = True, mask=None):
         for layer in self._pipeline_layers:
             takes = call_info(type(layer))
             options = {"training": training} if takes.takes_training and training is not None else {}

@@ -3,6 +3,7 @@
 import math
 
 from mlkit import ops, random
+from mlkit.core.typing import FloatOrSequence, TensorLike
 from mlkit.layers.augmentation import Augmentation, bounds, chosen, per_image, value_range_of
 
 
@@ -11,7 +12,7 @@ class RandomFlip(Augmentation):
 
     geometric = moves = True
 
-    def __init__(self, mode="horizontal_and_vertical", seed=None, data_format=None, **kwargs):
+    def __init__(self, mode: str = "horizontal_and_vertical", seed=None, data_format: str | None = None, **kwargs):
         super().__init__(seed=seed, data_format=data_format, **kwargs)
         if mode not in ("horizontal", "vertical", "horizontal_and_vertical"):
             raise ValueError(
@@ -99,7 +100,14 @@ class RandomRotation(_Affine):
     bounds)."""
 
     def __init__(
-        self, factor, fill_mode="reflect", interpolation="bilinear", seed=None, fill_value=0.0, data_format=None, **kwargs
+        self,
+        factor,
+        fill_mode: str = "reflect",
+        interpolation: str = "bilinear",
+        seed=None,
+        fill_value: TensorLike = 0.0,
+        data_format: str | None = None,
+        **kwargs,
     ):
         super().__init__(fill_mode, interpolation, seed, fill_value, data_format, **kwargs)
         self.factor = bounds(self, factor)
@@ -122,11 +130,11 @@ class RandomZoom(_Affine):
         self,
         height_factor,
         width_factor=None,
-        fill_mode="reflect",
-        interpolation="bilinear",
+        fill_mode: str = "reflect",
+        interpolation: str = "bilinear",
         seed=None,
-        fill_value=0.0,
-        data_format=None,
+        fill_value: TensorLike = 0.0,
+        data_format: str | None = None,
         **kwargs,
     ):
         super().__init__(fill_mode, interpolation, seed, fill_value, data_format, **kwargs)
@@ -152,11 +160,11 @@ class RandomTranslation(_Affine):
         self,
         height_factor,
         width_factor,
-        fill_mode="reflect",
-        interpolation="bilinear",
+        fill_mode: str = "reflect",
+        interpolation: str = "bilinear",
         seed=None,
-        fill_value=0.0,
-        data_format=None,
+        fill_value: TensorLike = 0.0,
+        data_format: str | None = None,
         **kwargs,
     ):
         super().__init__(fill_mode, interpolation, seed, fill_value, data_format, **kwargs)
@@ -178,12 +186,12 @@ class RandomShear(_Affine):
 
     def __init__(
         self,
-        x_factor=0.0,
-        y_factor=0.0,
-        interpolation="bilinear",
-        fill_mode="reflect",
-        fill_value=0.0,
-        data_format=None,
+        x_factor: FloatOrSequence = 0.0,
+        y_factor: FloatOrSequence = 0.0,
+        interpolation: str = "bilinear",
+        fill_mode: str = "reflect",
+        fill_value: TensorLike = 0.0,
+        data_format: str | None = None,
         seed=None,
         **kwargs,
     ):
@@ -216,8 +224,15 @@ class RandomPerspective(_Warp):
     probability in `factor`."""
 
     def __init__(
-        self, factor=1.0, scale=1.0, interpolation="bilinear", fill_value=0.0, seed=None, data_format=None, **kwargs
-    ):  # fmt: skip
+        self,
+        factor: FloatOrSequence = 1.0,
+        scale: FloatOrSequence = 1.0,
+        interpolation: str = "bilinear",
+        fill_value: TensorLike = 0.0,
+        seed=None,
+        data_format: str | None = None,
+        **kwargs,
+    ):
         super().__init__("constant", interpolation, seed, fill_value, data_format, **kwargs)
         self.factor, self.scale = bounds(self, factor, 0), scale
         bounds(self, scale, 0, name="scale")
@@ -243,14 +258,14 @@ class RandomElasticTransform(_Warp):
 
     def __init__(
         self,
-        factor=1.0,
-        scale=1.0,
-        interpolation="bilinear",
-        fill_mode="reflect",
-        fill_value=0.0,
-        value_range=(0, 255),
+        factor: FloatOrSequence = 1.0,
+        scale: FloatOrSequence = 1.0,
+        interpolation: str = "bilinear",
+        fill_mode: str = "reflect",
+        fill_value: TensorLike = 0.0,
+        value_range: FloatOrSequence = (0, 255),
         seed=None,
-        data_format=None,
+        data_format: str | None = None,
         **kwargs,
     ):
         super().__init__(fill_mode, interpolation, seed, fill_value, data_format, **kwargs)

@@ -29,12 +29,12 @@ class RNN(Layer):
     def __init__(
         self,
         cell,
-        return_sequences=False,
-        return_state=False,
-        go_backwards=False,
-        stateful=False,
-        unroll=False,
-        zero_output_for_mask=False,
+        return_sequences: bool = False,
+        return_state: bool = False,
+        go_backwards: bool = False,
+        stateful: bool = False,
+        unroll: bool = False,
+        zero_output_for_mask: bool = False,
         **kwargs,
     ):
         super().__init__(**kwargs)
@@ -85,7 +85,7 @@ class RNN(Layer):
 
     reset_state = reset_states
 
-    def call(self, sequences, initial_state=None, mask=None, training=False):
+    def call(self, sequences, initial_state=None, mask=None, training: bool = False):
         if isinstance(mask, (list, tuple)):
             mask = mask[0]
         mask = None if mask is None else self._checked_mask(mask, sequences)
@@ -325,7 +325,7 @@ class SimpleRNN(_FusedRNN):
 class _GatedRNN(_FusedRNN):
     """One that may be told to run step by step."""
 
-    def __init__(self, *, use_cudnn="auto", **kwargs):
+    def __init__(self, *, use_cudnn: str = "auto", **kwargs):
         if use_cudnn not in ("auto", True, False):
             raise ValueError(f"{type(self).__name__}: `use_cudnn` must be 'auto', True or False, but got {use_cudnn!r}.")
         super().__init__(**kwargs)

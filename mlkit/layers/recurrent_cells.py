@@ -2,6 +2,7 @@
 
 from mlkit import activations, ops, random
 from mlkit.core import tree
+from mlkit.core.typing import Identifier
 from mlkit.layers.argument_checks import within
 from mlkit.layers.call_info import call_info
 from mlkit.layers.layer import Layer
@@ -17,7 +18,17 @@ class Cell(Layer):
 
     gates = 1  # units of the kernels are gates * units
 
-    def __init__(self, units, activation="tanh", use_bias=True, *, dropout=0.0, recurrent_dropout=0.0, seed=None, **kwargs):
+    def __init__(
+        self,
+        units,
+        activation: Identifier = "tanh",
+        use_bias: bool = True,
+        *,
+        dropout: float = 0.0,
+        recurrent_dropout: float = 0.0,
+        seed=None,
+        **kwargs,
+    ):
         super().__init__(**kwargs)
         if not isinstance(units, int) or units <= 0:
             raise ValueError(f"{type(self).__name__}: `units` must be a positive integer, but got {units!r}.")
@@ -53,7 +64,7 @@ class Cell(Layer):
         """The bias's initializer."""
         return self.bias_initializer
 
-    def get_initial_state(self, batch_size=None):
+    def get_initial_state(self, batch_size: int | None = None):
         """Zeros for each state."""
         sizes = self.state_size if isinstance(self.state_size, list) else [self.state_size]
         return [ops.zeros((batch_size, n), dtype=self.compute_dtype) for n in sizes]
@@ -100,7 +111,7 @@ class SimpleRNNCell(Cell):
         """Whether the fused op has the activation."""
         return self.activation in (activations.tanh, activations.sigmoid, activations.relu)
 
-    def call(self, sequence, states, training=False):
+    def call(self, sequence, states, training: bool = False):
         x, h = self.disturbed(sequence, states[0] if isinstance(states, (list, tuple)) else states, training)
         z = ops.matmul(x, self.kernel) + ops.matmul(h, self.recurrent_kernel)
         out = self.activation(z if self.bias is None else z + self.bias)
@@ -110,7 +121,16 @@ class SimpleRNNCell(Cell):
 class _GatedCell(Cell):
     """Cells with gates: a second activation for them."""
 
-    def __init__(self, units, activation="tanh", recurrent_activation="sigmoid", use_bias=True, *, implementation=2, **kwargs):
+    def __init__(
+        self,
+        units,
+        activation: Identifier = "tanh",
+        recurrent_activation: Identifier = "sigmoid",
+        use_bias: bool = True,
+        *,
+        implementation: int = 2,
+        **kwargs,
+    ):
         if implementation not in (0, 1, 2):
             raise ValueError(
                 f"{type(self).__name__}: `implementation` must be 0, 1 or 2 (all compute the same), but got {implementation!r}."
@@ -138,13 +158,13 @@ class LSTMCell(_GatedCell):
     def __init__(
         self,
         units,
-        activation="tanh",
-        recurrent_activation="sigmoid",
-        use_bias=True,
+        activation: Identifier = "tanh",
+        recurrent_activation: Identifier = "sigmoid",
+        use_bias: bool = True,
         *,
-        unit_forget_bias=True,
-        dropout=0.0,
-        recurrent_dropout=0.0,
+        unit_forget_bias: bool = True,
+        dropout: float = 0.0,
+        recurrent_dropout: float = 0.0,
         seed=None,
         **kwargs,
     ):
@@ -166,7 +186,7 @@ class LSTMCell(_GatedCell):
 
         return with_open_forget_gate
 
-    def call(self, inputs, states, training=False):
+    def call(self, inputs, states, training: bool = False):
         x, h = self.disturbed(inputs, states[0], training)
         z = ops.matmul(x, self.kernel) + ops.matmul(h, self.recurrent_kernel)
         i, f, c, o = ops.split(z if self.bias is None else z + self.bias, 4, axis=-1)
@@ -188,13 +208,13 @@ class GRUCell(_GatedCell):
     def __init__(
         self,
         units,
-        activation="tanh",
-        recurrent_activation="sigmoid",
-        use_bias=True,
+        activation: Identifier = "tanh",
+        recurrent_activation: Identifier = "sigmoid",
+        use_bias: bool = True,
         *,
-        dropout=0.0,
-        recurrent_dropout=0.0,
-        reset_after=True,
+        dropout: float = 0.0,
+        recurrent_dropout: float = 0.0,
+        reset_after: bool = True,
         seed=None,
         **kwargs,
     ):
@@ -203,7 +223,7 @@ class GRUCell(_GatedCell):
         self.reset_after = reset_after
         self.bias_rows = 2 if reset_after else None
 
-    def call(self, inputs, states, training=False):
+    def call(self, inputs, states, training: bool = False):
         alone = not isinstance(states, (list, tuple))
         old = states if alone else states[0]
         x, h = self.disturbed(inputs, old, training)
@@ -260,7 +280,7 @@ class StackedRNNCells(Layer):
     def output_size(self):
         return getattr(self.cells[-1], "output_size", tree.flatten(self.cells[-1].state_size)[0])
 
-    def get_initial_state(self, batch_size=None):
+    def get_initial_state(self, batch_size: int | None = None):
         return [initial_state(cell, batch_size, self.compute_dtype) for cell in self.cells]
 
     def begin_sequence(self, step, state, training):
@@ -269,7 +289,7 @@ class StackedRNNCells(Layer):
     def end_sequence(self):
         """Nothing is kept between sequences."""
 
-    def call(self, inputs, states, training=False, **kwargs):
+    def call(self, inputs, states, training: bool = False, **kwargs):
         new = []
         for cell, state in zip(self.cells, states):
             listed = isinstance(state, (list, tuple))

@@ -11,7 +11,7 @@ class Flatten(Layer):
     """All axes but the batch axis joined to one: (batch, ...) -> (batch, n). channels_first inputs are flattened as
     channels_last."""
 
-    def __init__(self, data_format=None, **kwargs):
+    def __init__(self, data_format: str | None = None, **kwargs):
         super().__init__(**kwargs)
         self.data_format = layout(data_format)
         self.input_spec = InputSpec(min_ndim=1)

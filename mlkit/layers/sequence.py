@@ -54,7 +54,7 @@ class Bidirectional(Layer):
     for the other direction, by default a copy of `layer`.
     """
 
-    def __init__(self, layer, merge_mode="concat", weights=None, backward_layer=None, **kwargs):
+    def __init__(self, layer, merge_mode: str | None = "concat", weights=None, backward_layer=None, **kwargs):
         if not isinstance(layer, Layer):
             raise ValueError(f"Bidirectional: `layer` must be a recurrent layer, but got {layer!r}.")
         if backward_layer is not None and not isinstance(backward_layer, Layer):

@@ -18,7 +18,7 @@ class SpectralNormalization(Wrapper):
     (2, 3)
     """
 
-    def __init__(self, layer, power_iterations=1, **kwargs):
+    def __init__(self, layer, power_iterations: int = 1, **kwargs):
         super().__init__(layer, **kwargs)
         self.power_iterations = positive(self, power_iterations=power_iterations)
 
@@ -43,7 +43,7 @@ class SpectralNormalization(Wrapper):
             f"SpectralNormalization: layer {self.layer.name!r} has neither `kernel` nor `embeddings` to normalize."
         )
 
-    def call(self, inputs, training=False):
+    def call(self, inputs, training: bool = False):
         if training:
             self._normalize()
         return ops.cast(self.layer(inputs), inputs.dtype)

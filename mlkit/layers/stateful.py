@@ -1,8 +1,12 @@
 """The state of a layer as its users see it: lists of variables, freezing, losses, weights as arrays, saving hooks."""
 
+from collections.abc import Sequence
+from typing import Any
+
 import numpy as np
 
 from mlkit.core.state import layers_changed, state
+from mlkit.core.typing import TensorLike
 from mlkit.layers.tracking import own_variables, owned, trainable_first, unique
 from mlkit.metrics import Metric
 from mlkit.objects.stateless import StatelessScope
@@ -30,7 +34,7 @@ class StatefulMixin:
         return owned(self, Metric)[0]
 
     @property
-    def variables(self):
+    def variables(self) -> list[Variable]:
         """All state: the weights and the states of seed generators, own first, then those of layers within."""
         own, generators = owned(self, Variable, SeedGenerator)
         found = trainable_first(own) + [g.state for g in generators]
@@ -39,7 +43,7 @@ class StatefulMixin:
         return unique(found)
 
     @property
-    def weights(self):
+    def weights(self) -> list[Variable]:
         """The variables without states of seed generators."""
         found = own_variables(self)
         for layer in self._layers:
@@ -47,29 +51,29 @@ class StatefulMixin:
         return unique(found)
 
     @property
-    def trainable_variables(self):
+    def trainable_variables(self) -> list[Variable]:
         """The variables that training changes; none if the layer is frozen."""
         return [v for v in self.variables if v.trainable] if self.trainable else []
 
     @property
-    def non_trainable_variables(self):
+    def non_trainable_variables(self) -> list[Variable]:
         return [v for v in self.variables if not v.trainable] if self.trainable else self.variables
 
     @property
-    def trainable_weights(self):
+    def trainable_weights(self) -> list[Variable]:
         return [v for v in self.weights if v.trainable] if self.trainable else []
 
     @property
-    def non_trainable_weights(self):
+    def non_trainable_weights(self) -> list[Variable]:
         return [v for v in self.weights if not v.trainable] if self.trainable else self.weights
 
     @property
-    def metrics(self):
+    def metrics(self) -> list[Metric]:
         """Metrics of this layer and of layers within."""
         return unique(self._metrics + [m for layer in self._layers for m in layer.metrics])
 
     @property
-    def metrics_variables(self):
+    def metrics_variables(self) -> list[Variable]:
         return [v for m in self.metrics for v in m.variables]
 
     @property
@@ -92,7 +96,7 @@ class StatefulMixin:
     # ---- losses --------------------------------------------------------------------------------------------------
 
     @property
-    def losses(self):
+    def losses(self) -> list[Any]:
         """Scalars added to the training loss: by `add_loss` in the last call that this thread made, and by weight regularizers."""
         return self._own_losses() + [
             v.regularizer(v.tracked_value()) for v in self.trainable_weights if v.regularizer is not None
@@ -108,7 +112,7 @@ class StatefulMixin:
         for layer in self._flatten_layers() if state.losses else ():
             state.losses.pop(layer, None)
 
-    def stateless_call(self, trainable_variables, non_trainable_variables, *args, return_losses=False, **kwargs):
+    def stateless_call(self, trainable_variables, non_trainable_variables, *args, return_losses: bool = False, **kwargs):
         """Call the layer with these values of its variables, and change none of them.
 
         trainable_variables, non_trainable_variables: values in the order of the properties of these names. Returns (outputs,
@@ -135,7 +139,7 @@ class StatefulMixin:
 
     # ---- weights as arrays ---------------------------------------------------------------------------------------
 
-    def count_params(self):
+    def count_params(self) -> int:
         """Number of scalars in the weights."""
         if not self.built:
             raise ValueError(
@@ -144,11 +148,11 @@ class StatefulMixin:
             )
         return sum(int(np.prod(v.shape)) for v in self.weights)
 
-    def get_weights(self):
+    def get_weights(self) -> list[np.ndarray]:
         """The weights as a list of NumPy arrays."""
         return [v.numpy() for v in self.weights]
 
-    def set_weights(self, weights):
+    def set_weights(self, weights: Sequence[TensorLike]) -> None:
         """Set the weights from a list of arrays in the order of `get_weights`. All shapes are checked before any is set."""
         own = self.weights
         if len(own) != len(weights):
@@ -180,7 +184,7 @@ class StatefulMixin:
         for i, v in enumerate(own):
             v.assign(np.asarray(store[str(i)]))
 
-    def get_build_config(self):
+    def get_build_config(self) -> dict[str, Any] | None:
         """The shapes the layer was built for, or None."""
         if not self._build_shapes:
             return None

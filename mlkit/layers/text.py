@@ -1,6 +1,8 @@
 """TextVectorization: texts cut into tokens, and the tokens numbered by a vocabulary."""
 
 import string
+from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 
@@ -34,18 +36,18 @@ class TextVectorization(Layer):
     def __init__(
         self,
         max_tokens=None,
-        standardize="lower_and_strip_punctuation",
-        split="whitespace",
+        standardize: str | Callable[..., Any] | None = "lower_and_strip_punctuation",
+        split: str | Callable[..., Any] | None = "whitespace",
         ngrams=None,
-        output_mode="int",
+        output_mode: str = "int",
         output_sequence_length=None,
-        pad_to_max_tokens=False,
+        pad_to_max_tokens: bool = False,
         vocabulary=None,
         idf_weights=None,
-        sparse=False,
-        ragged=False,
-        encoding="utf-8",
-        name=None,
+        sparse: bool = False,
+        ragged: bool = False,
+        encoding: str = "utf-8",
+        name: str | None = None,
         **kwargs,
     ):
         kwargs.pop("vocabulary_size", None)  # in configs only
@@ -90,7 +92,7 @@ class TextVectorization(Layer):
         sizes = range(1, self.ngrams + 1) if isinstance(self.ngrams, int) else self.ngrams
         return [" ".join(tokens[i : i + n]) for n in sizes for i in range(len(tokens) - n + 1)]
 
-    def adapt(self, data, batch_size=None, steps=None):
+    def adapt(self, data, batch_size: int | None = None, steps=None):
         """Take the vocabulary from texts: an array or list of strings, or an iterable of batches (the first `steps`)."""
         many = not isinstance(data, (np.ndarray, list, tuple))
         batches = (b for i, b in enumerate(data) if steps is None or i < steps) if many else [data]
@@ -115,7 +117,7 @@ class TextVectorization(Layer):
         found = self._lookup_layer(self._padded(self._cut(texts), self.output_sequence_length))
         return ops.reshape(found, (*shape, found.shape[-1]))
 
-    def get_vocabulary(self, include_special_tokens=True):
+    def get_vocabulary(self, include_special_tokens: bool = True):
         """The tokens in the order of their numbers."""
         return self._lookup_layer.get_vocabulary(include_special_tokens)
 

@@ -3,6 +3,7 @@
 import inspect
 
 from mlkit import ops
+from mlkit.core.typing import TensorLike
 from mlkit.layers.activation import Pointwise
 from mlkit.layers.layer import Layer
 from mlkit.objects.config_object import serialized
@@ -52,7 +53,7 @@ class Lambda(Layer):
 class Masking(Pointwise):
     """Marks steps whose features all equal `mask_value` as absent, and sets them to 0: later layers skip them."""
 
-    def __init__(self, mask_value=0.0, **kwargs):
+    def __init__(self, mask_value: TensorLike = 0.0, **kwargs):
         super().__init__(**kwargs)
         self.mask_value = mask_value
 

@@ -1,6 +1,7 @@
 """Losses: what training minimizes. Classes to configure, functions of one value a sample, and `get` by name."""
 
 import inspect
+from typing import Any
 
 from mlkit.losses.crossentropy import (
     BinaryCrossentropy,
@@ -62,7 +63,7 @@ def serialize(loss):
     return _lookup.serialize(loss)
 
 
-def deserialize(name, custom_objects=None):
+def deserialize(name, custom_objects: dict[str, Any] | None = None):
     """The loss that `serialize` wrote down. custom_objects: name -> class or function of one's own."""
     return _lookup.deserialize(name, custom_objects)
 

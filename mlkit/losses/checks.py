@@ -6,8 +6,10 @@ predictions (unknown sizes are not ints) and the options of the loss, and raises
 
 import numpy as np
 
+from mlkit.core.typing import Axis
 
-def checked_by(check, integer_targets=False):
+
+def checked_by(check, integer_targets: bool = False):
     """Decorator: `check(name, y_true, y_pred_shape, **options)` looks at the targets of this loss function.
 
     integer_targets: whether the targets are class numbers, which a loss must not round to its float dtype.
@@ -56,7 +58,7 @@ def probabilities(name, y_true, y_pred_shape, **_):
         )
 
 
-def labels(name, y_true, y_pred_shape, ignore_class=None, axis=-1, **_):
+def labels(name, y_true, y_pred_shape, ignore_class=None, axis: Axis = -1, **_):
     """Targets must be whole numbers in [0, classes), or `ignore_class`, of the predictions' shape without the class axis."""
     axis %= len(y_pred_shape)
     expected = y_pred_shape[:axis] + y_pred_shape[axis + 1 :]

@@ -4,13 +4,15 @@ import warnings
 
 from mlkit import ops
 from mlkit.config import epsilon
+from mlkit.core.tensor import Tensor
+from mlkit.core.typing import Axis, FloatOrSequence
 from mlkit.losses.checks import checked_by, labels, one_hot, probabilities
 from mlkit.losses.loss import LossFunctionWrapper
 from mlkit.losses.reduce import as_pair, as_single
 
 
 @checked_by(probabilities)
-def binary_crossentropy(y_true, y_pred, from_logits=False, label_smoothing=0.0, axis=-1):
+def binary_crossentropy(y_true, y_pred, from_logits: bool = False, label_smoothing: float = 0.0, axis: Axis = -1) -> Tensor:
     """Cross-entropy of independent yes/no targets, averaged over an axis.
 
     Args:
@@ -33,8 +35,15 @@ def binary_crossentropy(y_true, y_pred, from_logits=False, label_smoothing=0.0, 
 
 @checked_by(probabilities)
 def binary_focal_crossentropy(
-    y_true, y_pred, apply_class_balancing=False, alpha=0.25, gamma=2.0, from_logits=False, label_smoothing=0.0, axis=-1
-):
+    y_true,
+    y_pred,
+    apply_class_balancing: bool = False,
+    alpha: FloatOrSequence = 0.25,
+    gamma: float = 2.0,
+    from_logits: bool = False,
+    label_smoothing: float = 0.0,
+    axis: Axis = -1,
+) -> Tensor:
     """Binary cross-entropy in which well classified entries count less: each is multiplied by ``(1 - p_t)^gamma``.
 
     T.-Y. Lin et al., "Focal Loss for Dense Object Detection", 2017 (arXiv:1708.02002).
@@ -65,7 +74,9 @@ def binary_focal_crossentropy(
 
 
 @checked_by(one_hot)
-def categorical_crossentropy(y_true, y_pred, from_logits=False, label_smoothing=0.0, axis=-1):
+def categorical_crossentropy(
+    y_true, y_pred, from_logits: bool = False, label_smoothing: float = 0.0, axis: Axis = -1
+) -> Tensor:
     """Cross-entropy between target distributions (one-hot, say) and predicted ones, in nats.
 
     Args:
@@ -86,7 +97,15 @@ def categorical_crossentropy(y_true, y_pred, from_logits=False, label_smoothing=
 
 
 @checked_by(one_hot)
-def categorical_focal_crossentropy(y_true, y_pred, alpha=0.25, gamma=2.0, from_logits=False, label_smoothing=0.0, axis=-1):
+def categorical_focal_crossentropy(
+    y_true,
+    y_pred,
+    alpha: FloatOrSequence = 0.25,
+    gamma: float = 2.0,
+    from_logits: bool = False,
+    label_smoothing: float = 0.0,
+    axis: Axis = -1,
+) -> Tensor:
     """Categorical cross-entropy with each class's term multiplied by ``alpha (1 - p)^gamma``.
 
     T.-Y. Lin et al., "Focal Loss for Dense Object Detection", 2017 (arXiv:1708.02002).
@@ -113,7 +132,7 @@ def categorical_focal_crossentropy(y_true, y_pred, alpha=0.25, gamma=2.0, from_l
 
 
 @checked_by(labels, integer_targets=True)
-def sparse_categorical_crossentropy(y_true, y_pred, from_logits=False, ignore_class=None, axis=-1):
+def sparse_categorical_crossentropy(y_true, y_pred, from_logits: bool = False, ignore_class=None, axis: Axis = -1) -> Tensor:
     """Cross-entropy between class numbers and predicted distributions: ``-log p[label]``, in nats.
 
     Args:
@@ -145,7 +164,7 @@ def sparse_categorical_crossentropy(y_true, y_pred, from_logits=False, ignore_cl
 
 
 @checked_by(labels, integer_targets=True)
-def categorical_generalized_cross_entropy(y_true, y_pred, q):
+def categorical_generalized_cross_entropy(y_true, y_pred, q) -> Tensor:
     """``(1 - p[label]^q) / q``: between cross-entropy (q -> 0) and mean absolute error (q = 1), robust to wrong labels.
 
     Z. Zhang and M. Sabuncu, "Generalized Cross Entropy Loss for Training Deep Neural Networks with Noisy Labels", 2018
@@ -195,11 +214,11 @@ class BinaryCrossentropy(LossFunctionWrapper):
 
     def __init__(
         self,
-        from_logits=False,
-        label_smoothing=0.0,
-        axis=-1,
-        reduction="sum_over_batch_size",
-        name="binary_crossentropy",
+        from_logits: bool = False,
+        label_smoothing: float = 0.0,
+        axis: Axis = -1,
+        reduction: str | None = "sum_over_batch_size",
+        name: str | None = "binary_crossentropy",
         dtype=None,
     ):
         options = dict(from_logits=from_logits, label_smoothing=label_smoothing, axis=axis)
@@ -211,14 +230,14 @@ class BinaryFocalCrossentropy(LossFunctionWrapper):
 
     def __init__(
         self,
-        apply_class_balancing=False,
-        alpha=0.25,
-        gamma=2.0,
-        from_logits=False,
-        label_smoothing=0.0,
-        axis=-1,
-        reduction="sum_over_batch_size",
-        name="binary_focal_crossentropy",
+        apply_class_balancing: bool = False,
+        alpha: FloatOrSequence = 0.25,
+        gamma: float = 2.0,
+        from_logits: bool = False,
+        label_smoothing: float = 0.0,
+        axis: Axis = -1,
+        reduction: str | None = "sum_over_batch_size",
+        name: str | None = "binary_focal_crossentropy",
         dtype=None,
     ):
         options = dict(from_logits=from_logits, label_smoothing=label_smoothing, axis=axis)
@@ -231,11 +250,11 @@ class CategoricalCrossentropy(LossFunctionWrapper):
 
     def __init__(
         self,
-        from_logits=False,
-        label_smoothing=0.0,
-        axis=-1,
-        reduction="sum_over_batch_size",
-        name="categorical_crossentropy",
+        from_logits: bool = False,
+        label_smoothing: float = 0.0,
+        axis: Axis = -1,
+        reduction: str | None = "sum_over_batch_size",
+        name: str | None = "categorical_crossentropy",
         dtype=None,
     ):
         options = dict(from_logits=from_logits, label_smoothing=label_smoothing, axis=axis)
@@ -247,13 +266,13 @@ class CategoricalFocalCrossentropy(LossFunctionWrapper):
 
     def __init__(
         self,
-        alpha=0.25,
-        gamma=2.0,
-        from_logits=False,
-        label_smoothing=0.0,
-        axis=-1,
-        reduction="sum_over_batch_size",
-        name="categorical_focal_crossentropy",
+        alpha: FloatOrSequence = 0.25,
+        gamma: float = 2.0,
+        from_logits: bool = False,
+        label_smoothing: float = 0.0,
+        axis: Axis = -1,
+        reduction: str | None = "sum_over_batch_size",
+        name: str | None = "categorical_focal_crossentropy",
         dtype=None,
     ):
         options = dict(from_logits=from_logits, label_smoothing=label_smoothing, axis=axis, alpha=alpha, gamma=gamma)
@@ -271,11 +290,11 @@ class SparseCategoricalCrossentropy(LossFunctionWrapper):
 
     def __init__(
         self,
-        from_logits=False,
+        from_logits: bool = False,
         ignore_class=None,
-        reduction="sum_over_batch_size",
-        axis=-1,
-        name="sparse_categorical_crossentropy",
+        reduction: str | None = "sum_over_batch_size",
+        axis: Axis = -1,
+        name: str | None = "sparse_categorical_crossentropy",
         dtype=None,
     ):
         options = dict(from_logits=from_logits, ignore_class=ignore_class, axis=axis)
@@ -285,7 +304,13 @@ class SparseCategoricalCrossentropy(LossFunctionWrapper):
 class CategoricalGeneralizedCrossEntropy(LossFunctionWrapper):
     """`categorical_generalized_cross_entropy` as a loss. q: in (0, 1); other arguments as in `Loss`."""
 
-    def __init__(self, q=0.5, reduction="sum_over_batch_size", name="categorical_generalized_cross_entropy", dtype=None):
+    def __init__(
+        self,
+        q: float = 0.5,
+        reduction: str | None = "sum_over_batch_size",
+        name: str | None = "categorical_generalized_cross_entropy",
+        dtype=None,
+    ):
         if not 0 < q < 1:
             raise ValueError(f"CategoricalGeneralizedCrossEntropy: `q` must be between 0 and 1, but got {q}.")
         super().__init__(categorical_generalized_cross_entropy, reduction, name, dtype, q=q)

@@ -1,13 +1,14 @@
 """Hinge losses: the losses of maximum-margin classifiers."""
 
 from mlkit import ops
+from mlkit.core.tensor import Tensor
 from mlkit.losses.checks import checked_by, one_hot, same_shape
 from mlkit.losses.loss import LossFunctionWrapper
 from mlkit.losses.reduce import as_pair
 
 
 @checked_by(same_shape)
-def hinge(y_true, y_pred):
+def hinge(y_true, y_pred) -> Tensor:
     """Mean over the last axis of ``max(1 - y_true y_pred, 0)``.
 
     Args:
@@ -24,7 +25,7 @@ def hinge(y_true, y_pred):
 
 
 @checked_by(same_shape)
-def squared_hinge(y_true, y_pred):
+def squared_hinge(y_true, y_pred) -> Tensor:
     """Mean over the last axis of ``max(1 - y_true y_pred, 0)²``; arguments as in `hinge`.
 
     >>> float(squared_hinge([1.0, -1.0], [0.5, 0.5]))
@@ -34,7 +35,7 @@ def squared_hinge(y_true, y_pred):
 
 
 @checked_by(one_hot)
-def categorical_hinge(y_true, y_pred):
+def categorical_hinge(y_true, y_pred) -> Tensor:
     """``max(1 + best score of the wrong classes - score of the right one, 0)``.
 
     Args:
@@ -63,19 +64,19 @@ def _margin_violation(y_true, y_pred):
 class Hinge(LossFunctionWrapper):
     """`hinge` as a loss; arguments as in `Loss`."""
 
-    def __init__(self, reduction="sum_over_batch_size", name="hinge", dtype=None):
+    def __init__(self, reduction: str | None = "sum_over_batch_size", name: str | None = "hinge", dtype=None):
         super().__init__(hinge, reduction, name, dtype)
 
 
 class SquaredHinge(LossFunctionWrapper):
     """`squared_hinge` as a loss; arguments as in `Loss`."""
 
-    def __init__(self, reduction="sum_over_batch_size", name="squared_hinge", dtype=None):
+    def __init__(self, reduction: str | None = "sum_over_batch_size", name: str | None = "squared_hinge", dtype=None):
         super().__init__(squared_hinge, reduction, name, dtype)
 
 
 class CategoricalHinge(LossFunctionWrapper):
     """`categorical_hinge` as a loss; arguments as in `Loss`."""
 
-    def __init__(self, reduction="sum_over_batch_size", name="categorical_hinge", dtype=None):
+    def __init__(self, reduction: str | None = "sum_over_batch_size", name: str | None = "categorical_hinge", dtype=None):
         super().__init__(categorical_hinge, reduction, name, dtype)

@@ -1,8 +1,12 @@
 """The base class of losses, and the loss made of a function."""
 
+from typing import Any
+
 from mlkit import dtype_policies, ops
 from mlkit.core import dtypes, tree
 from mlkit.core.names import auto_name
+from mlkit.core.tensor import Tensor
+from mlkit.core.typing import Structure, TensorLike
 from mlkit.losses.reduce import (
     combine_masks,
     get_mask,
@@ -65,17 +69,17 @@ class Loss(Configurable):
     integer_targets = False  # whether `call` takes class numbers, which keep their dtype
     unlisted = ()  # arguments that Keras's config leaves out; ours has them where they differ from the default
 
-    def __init__(self, name=None, reduction="sum_over_batch_size", dtype=None):
+    def __init__(self, name: str | None = None, reduction: str | None = "sum_over_batch_size", dtype=None):
         self.name = name or auto_name(type(self).__name__)
         self.reduction = standardize_reduction(reduction)
         self._dtype = compute_dtype(dtype)
 
     @property
-    def dtype(self):
+    def dtype(self) -> str:
         """Name of the dtype the loss is computed in."""
         return self._dtype
 
-    def __call__(self, y_true, y_pred, sample_weight=None):
+    def __call__(self, y_true: Structure, y_pred: Structure, sample_weight: TensorLike | None = None) -> Tensor:
         """The reduced loss.
 
         Args:
@@ -99,7 +103,7 @@ class Loss(Configurable):
             dtype=self.dtype,
         )
 
-    def call(self, y_true, y_pred):
+    def call(self, y_true: Structure, y_pred: Structure) -> Tensor:
         """Losses, one an element or a sample. To be defined by subclasses."""
         raise NotImplementedError(f"{type(self).__name__} does not define `call(y_true, y_pred)`.")
 
@@ -114,7 +118,7 @@ class Loss(Configurable):
             ValueError: if the targets cannot be right for this loss.
         """
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         """What `__init__` takes, as a dict of plain values."""
         config = {"name": self.name, "reduction": self.reduction, **super().get_config()}
         if config.get("dtype") == dtypes.floatx():
@@ -131,7 +135,7 @@ class LossFunctionWrapper(FunctionOptions, Loss):
         **kwargs: Options passed to the function at each call; each is also an attribute of the loss.
     """
 
-    def __init__(self, fn, reduction="sum_over_batch_size", name=None, dtype=None, **kwargs):
+    def __init__(self, fn, reduction: str | None = "sum_over_batch_size", name: str | None = None, dtype=None, **kwargs):
         super().__init__(name=name, reduction=reduction, dtype=dtype)
         self.set_function(fn, kwargs)
 

@@ -25,7 +25,7 @@ def combine_masks(a, b):
     return ops.logical_and(a, b)
 
 
-def squeeze_or_expand_to_same_rank(x1, x2, expand_rank_1=True):
+def squeeze_or_expand_to_same_rank(x1, x2, expand_rank_1: bool = True):
     """Drop or add a trailing axis of size 1 where the ranks of two tensors differ by one.
 
     (N, 1) and (N,) become (N, 1) both, (N, T, 1) and (N, T) become (N, T) both; pairs that do not fit are returned as they are.
@@ -86,7 +86,7 @@ def apply_mask(sample_weight, mask, dtype, reduction):
     return sample_weight * mask
 
 
-def reduce_values(values, sample_weight=None, reduction="sum_over_batch_size"):
+def reduce_values(values, sample_weight=None, reduction: str | None = "sum_over_batch_size"):
     """Reduce (already weighted) values to a scalar; no reduction leaves them alone."""
     if reduction in (None, "none") or values.shape in ((), (0,)):
         return values
@@ -97,7 +97,7 @@ def reduce_values(values, sample_weight=None, reduction="sum_over_batch_size"):
     return ops.mean(values)
 
 
-def reduce_weighted_values(values, sample_weight=None, mask=None, reduction="sum_over_batch_size", dtype=None):
+def reduce_weighted_values(values, sample_weight=None, mask=None, reduction: str | None = "sum_over_batch_size", dtype=None):
     """Weight the values by `sample_weight` and `mask`, then reduce them.
 
     Args:

@@ -4,13 +4,15 @@ import math
 
 from mlkit import ops
 from mlkit.config import epsilon
+from mlkit.core.tensor import Tensor
+from mlkit.core.typing import Axis
 from mlkit.losses.checks import checked_by, same_shape
 from mlkit.losses.loss import LossFunctionWrapper
 from mlkit.losses.reduce import as_pair
 
 
 @checked_by(same_shape)
-def mean_squared_error(y_true, y_pred):
+def mean_squared_error(y_true, y_pred) -> Tensor:
     """Mean over the last axis of ``(y_true - y_pred)²``.
 
     Args:
@@ -28,7 +30,7 @@ def mean_squared_error(y_true, y_pred):
 
 
 @checked_by(same_shape)
-def mean_absolute_error(y_true, y_pred):
+def mean_absolute_error(y_true, y_pred) -> Tensor:
     """Mean over the last axis of ``|y_true - y_pred|``; shapes as in `mean_squared_error`.
 
     >>> float(mean_absolute_error([1.0, 2.0], [1.0, 4.0]))
@@ -39,7 +41,7 @@ def mean_absolute_error(y_true, y_pred):
 
 
 @checked_by(same_shape)
-def mean_absolute_percentage_error(y_true, y_pred):
+def mean_absolute_percentage_error(y_true, y_pred) -> Tensor:
     """Mean over the last axis of ``100 |y_true - y_pred| / |y_true|``; targets below epsilon count as epsilon.
 
     >>> round(float(mean_absolute_percentage_error([1.0, 2.0], [1.0, 3.0])), 4)
@@ -51,7 +53,7 @@ def mean_absolute_percentage_error(y_true, y_pred):
 
 
 @checked_by(same_shape)
-def mean_squared_logarithmic_error(y_true, y_pred):
+def mean_squared_logarithmic_error(y_true, y_pred) -> Tensor:
     """Mean over the last axis of ``(log(y_true + 1) - log(y_pred + 1))²``; values below epsilon count as epsilon.
 
     >>> round(float(mean_squared_logarithmic_error([0.0, 1.0], [0.0, 3.0])), 4)
@@ -63,7 +65,7 @@ def mean_squared_logarithmic_error(y_true, y_pred):
 
 
 @checked_by(same_shape)
-def huber(y_true, y_pred, delta=1.0):
+def huber(y_true, y_pred, delta: float = 1.0) -> Tensor:
     """Quadratic for small errors, linear for large: mean over the last axis of e²/2 if |e| <= delta else delta |e| - delta²/2.
 
     P. J. Huber, "Robust Estimation of a Location Parameter", 1964.
@@ -85,7 +87,7 @@ def huber(y_true, y_pred, delta=1.0):
 
 
 @checked_by(same_shape)
-def log_cosh(y_true, y_pred):
+def log_cosh(y_true, y_pred) -> Tensor:
     """Mean over the last axis of ``log(cosh(y_pred - y_true))``: about e²/2 for small errors, |e| - log 2 for large.
 
     >>> round(float(log_cosh([0.0, 0.0], [0.0, 1.0])), 4)
@@ -97,7 +99,7 @@ def log_cosh(y_true, y_pred):
 
 
 @checked_by(same_shape)
-def cosine_similarity(y_true, y_pred, axis=-1):
+def cosine_similarity(y_true, y_pred, axis: Axis = -1) -> Tensor:
     """Minus the cosine of the angle between targets and predictions: -1 for parallel vectors, 1 for opposite ones.
 
     Args:
@@ -116,7 +118,7 @@ def cosine_similarity(y_true, y_pred, axis=-1):
 
 
 @checked_by(same_shape)
-def kl_divergence(y_true, y_pred):
+def kl_divergence(y_true, y_pred) -> Tensor:
     """Kullback-Leibler divergence, the sum over the last axis of ``y_true log(y_true / y_pred)``, in nats.
 
     Args:
@@ -134,7 +136,7 @@ def kl_divergence(y_true, y_pred):
 
 
 @checked_by(same_shape)
-def poisson(y_true, y_pred):
+def poisson(y_true, y_pred) -> Tensor:
     """Negative log likelihood of counts under Poisson distributions of mean y_pred, without the term in y_true alone.
 
     Args:
@@ -158,28 +160,32 @@ class MeanSquaredError(LossFunctionWrapper):
     0.5
     """
 
-    def __init__(self, reduction="sum_over_batch_size", name="mean_squared_error", dtype=None):
+    def __init__(self, reduction: str | None = "sum_over_batch_size", name: str | None = "mean_squared_error", dtype=None):
         super().__init__(mean_squared_error, reduction, name, dtype)
 
 
 class MeanAbsoluteError(LossFunctionWrapper):
     """`mean_absolute_error` as a loss; arguments as in `Loss`."""
 
-    def __init__(self, reduction="sum_over_batch_size", name="mean_absolute_error", dtype=None):
+    def __init__(self, reduction: str | None = "sum_over_batch_size", name: str | None = "mean_absolute_error", dtype=None):
         super().__init__(mean_absolute_error, reduction, name, dtype)
 
 
 class MeanAbsolutePercentageError(LossFunctionWrapper):
     """`mean_absolute_percentage_error` as a loss; arguments as in `Loss`."""
 
-    def __init__(self, reduction="sum_over_batch_size", name="mean_absolute_percentage_error", dtype=None):
+    def __init__(
+        self, reduction: str | None = "sum_over_batch_size", name: str | None = "mean_absolute_percentage_error", dtype=None
+    ):
         super().__init__(mean_absolute_percentage_error, reduction, name, dtype)
 
 
 class MeanSquaredLogarithmicError(LossFunctionWrapper):
     """`mean_squared_logarithmic_error` as a loss; arguments as in `Loss`."""
 
-    def __init__(self, reduction="sum_over_batch_size", name="mean_squared_logarithmic_error", dtype=None):
+    def __init__(
+        self, reduction: str | None = "sum_over_batch_size", name: str | None = "mean_squared_logarithmic_error", dtype=None
+    ):
         super().__init__(mean_squared_logarithmic_error, reduction, name, dtype)
 
 
@@ -188,14 +194,16 @@ class Huber(LossFunctionWrapper):
 
     unlisted = ("delta",)
 
-    def __init__(self, delta=1.0, reduction="sum_over_batch_size", name="huber_loss", dtype=None):
+    def __init__(
+        self, delta: float = 1.0, reduction: str | None = "sum_over_batch_size", name: str | None = "huber_loss", dtype=None
+    ):
         super().__init__(huber, reduction, name, dtype, delta=delta)
 
 
 class LogCosh(LossFunctionWrapper):
     """`log_cosh` as a loss; arguments as in `Loss`."""
 
-    def __init__(self, reduction="sum_over_batch_size", name="log_cosh", dtype=None):
+    def __init__(self, reduction: str | None = "sum_over_batch_size", name: str | None = "log_cosh", dtype=None):
         super().__init__(log_cosh, reduction, name, dtype)
 
 
@@ -204,19 +212,21 @@ class CosineSimilarity(LossFunctionWrapper):
 
     unlisted = ("axis",)
 
-    def __init__(self, axis=-1, reduction="sum_over_batch_size", name="cosine_similarity", dtype=None):
+    def __init__(
+        self, axis: Axis = -1, reduction: str | None = "sum_over_batch_size", name: str | None = "cosine_similarity", dtype=None
+    ):
         super().__init__(cosine_similarity, reduction, name, dtype, axis=axis)
 
 
 class KLDivergence(LossFunctionWrapper):
     """`kl_divergence` as a loss; arguments as in `Loss`."""
 
-    def __init__(self, reduction="sum_over_batch_size", name="kl_divergence", dtype=None):
+    def __init__(self, reduction: str | None = "sum_over_batch_size", name: str | None = "kl_divergence", dtype=None):
         super().__init__(kl_divergence, reduction, name, dtype)
 
 
 class Poisson(LossFunctionWrapper):
     """`poisson` as a loss; arguments as in `Loss`."""
 
-    def __init__(self, reduction="sum_over_batch_size", name="poisson", dtype=None):
+    def __init__(self, reduction: str | None = "sum_over_batch_size", name: str | None = "poisson", dtype=None):
         super().__init__(poisson, reduction, name, dtype)

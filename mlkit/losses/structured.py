@@ -2,13 +2,15 @@
 
 from mlkit import ops
 from mlkit.config import epsilon
+from mlkit.core.tensor import Tensor
+from mlkit.core.typing import FloatOrSequence
 from mlkit.losses.checks import checked_by, label_vector, same_shape
 from mlkit.losses.loss import LossFunctionWrapper
 from mlkit.losses.reduce import as_pair, as_single
 
 
 @checked_by(same_shape)
-def dice(y_true, y_pred, axis=None):
+def dice(y_true, y_pred, axis=None) -> Tensor:
     """One minus the Dice coefficient ``2 |A ∩ B| / (|A| + |B|)`` of two soft regions.
 
     F. Milletari et al., "V-Net", 2016 (arXiv:1606.04797).
@@ -30,7 +32,7 @@ def dice(y_true, y_pred, axis=None):
 
 
 @checked_by(same_shape)
-def tversky(y_true, y_pred, alpha=0.5, beta=0.5, axis=None):
+def tversky(y_true, y_pred, alpha: FloatOrSequence = 0.5, beta: float = 0.5, axis=None) -> Tensor:
     """One minus the Tversky index ``|A ∩ B| / (|A ∩ B| + alpha |A - B| + beta |B - A|)``, A the target and B the prediction.
 
     S. Salehi et al., "Tversky loss function for image segmentation", 2017 (arXiv:1706.05721). Both at 0.5 give `dice`.
@@ -56,7 +58,9 @@ def tversky(y_true, y_pred, alpha=0.5, beta=0.5, axis=None):
 
 
 @checked_by(label_vector, integer_targets=True)
-def circle(y_true, y_pred, ref_labels=None, ref_embeddings=None, remove_diagonal=True, gamma=80, margin=0.4):
+def circle(
+    y_true, y_pred, ref_labels=None, ref_embeddings=None, remove_diagonal: bool = True, gamma: float = 80, margin: float = 0.4
+) -> Tensor:
     """Circle loss: pulls embeddings of one class together and pushes the others apart, the harder pairs the more.
 
     Y. Sun et al., "Circle Loss: A Unified Perspective of Pair Similarity Optimization", 2020 (arXiv:2002.10857).
@@ -106,7 +110,7 @@ def _check_sequences(name, y_true, y_pred_shape, **_):
 
 
 @checked_by(_check_sequences, integer_targets=True)
-def ctc(y_true, y_pred):
+def ctc(y_true, y_pred) -> Tensor:
     """Connectionist temporal classification: negative log likelihood of label sequences, over all their alignments.
 
     A. Graves et al., "Connectionist Temporal Classification", 2006.
@@ -129,14 +133,22 @@ def ctc(y_true, y_pred):
 class Dice(LossFunctionWrapper):
     """`dice` as a loss. axis: as there; other arguments as in `Loss`."""
 
-    def __init__(self, reduction="sum_over_batch_size", name="dice", axis=None, dtype=None):
+    def __init__(self, reduction: str | None = "sum_over_batch_size", name: str | None = "dice", axis=None, dtype=None):
         super().__init__(dice, reduction, name, dtype, axis=axis)
 
 
 class Tversky(LossFunctionWrapper):
     """`tversky` as a loss. alpha, beta, axis: as there; other arguments as in `Loss`."""
 
-    def __init__(self, alpha=0.5, beta=0.5, reduction="sum_over_batch_size", name="tversky", axis=None, dtype=None):
+    def __init__(
+        self,
+        alpha: FloatOrSequence = 0.5,
+        beta: float = 0.5,
+        reduction: str | None = "sum_over_batch_size",
+        name: str | None = "tversky",
+        axis=None,
+        dtype=None,
+    ):
         super().__init__(tversky, reduction, name, dtype, alpha=alpha, beta=beta, axis=axis)
 
 
@@ -145,11 +157,11 @@ class Circle(LossFunctionWrapper):
 
     def __init__(
         self,
-        gamma=80.0,
-        margin=0.4,
-        remove_diagonal=True,
-        reduction="sum_over_batch_size",
-        name="circle",
+        gamma: float = 80.0,
+        margin: float = 0.4,
+        remove_diagonal: bool = True,
+        reduction: str | None = "sum_over_batch_size",
+        name: str | None = "circle",
         dtype=None,
     ):
         options = dict(gamma=gamma, margin=margin, remove_diagonal=remove_diagonal)
@@ -159,5 +171,5 @@ class Circle(LossFunctionWrapper):
 class CTC(LossFunctionWrapper):
     """`ctc` as a loss; arguments as in `Loss`."""
 
-    def __init__(self, reduction="sum_over_batch_size", name="ctc", dtype=None):
+    def __init__(self, reduction: str | None = "sum_over_batch_size", name: str | None = "ctc", dtype=None):
         super().__init__(ctc, reduction, name, dtype)

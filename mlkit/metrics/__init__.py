@@ -1,5 +1,7 @@
 """Metrics: what is watched while training. Classes accumulate over batches, functions give one value a sample."""
 
+from typing import Any
+
 from mlkit.core.offer import offer
 from mlkit.objects.lookup import Lookup
 
@@ -57,7 +59,7 @@ def serialize(metric):
     return _lookup.serialize(metric)
 
 
-def deserialize(config, custom_objects=None):
+def deserialize(config, custom_objects: dict[str, Any] | None = None):
     """The metric that `serialize` wrote down. custom_objects: name -> class or function of one's own."""
     return _lookup.deserialize(config, custom_objects)
 

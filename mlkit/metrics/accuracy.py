@@ -2,6 +2,7 @@
 
 from mlkit import ops
 from mlkit.core.dtypes import floatx
+from mlkit.core.typing import FloatOrSequence
 from mlkit.losses.reduce import squeeze_or_expand_to_same_rank, without_half
 from mlkit.metrics.reduction import MeanMetricWrapper
 
@@ -16,7 +17,7 @@ def accuracy(y_true, y_pred):
     return ops.cast(ops.equal(*pair), floatx())
 
 
-def binary_accuracy(y_true, y_pred, threshold=0.5):
+def binary_accuracy(y_true, y_pred, threshold: FloatOrSequence = 0.5):
     """1 where ``y_pred > threshold`` agrees with a target of 0 or 1, else 0; any shape.
 
     >>> binary_accuracy([1.0, 0.0], [0.7, 0.6]).numpy()
@@ -68,7 +69,7 @@ def _matches(labels, y_pred):
     return ops.squeeze(matches, -1) if matches.ndim > 1 and matches.shape[-1] == 1 else matches
 
 
-def top_k_categorical_accuracy(y_true, y_pred, k=5):
+def top_k_categorical_accuracy(y_true, y_pred, k: int = 5):
     """1 where the right class is among the k most likely ones, else 0.
 
     Args:
@@ -85,7 +86,7 @@ def top_k_categorical_accuracy(y_true, y_pred, k=5):
     return sparse_top_k_categorical_accuracy(ops.argmax(y_true, axis=-1), y_pred, k)
 
 
-def sparse_top_k_categorical_accuracy(y_true, y_pred, k=5, from_sorted_ids=False):
+def sparse_top_k_categorical_accuracy(y_true, y_pred, k: int = 5, from_sorted_ids: bool = False):
     """1 where the right class is among the k most likely ones, else 0.
 
     Args:
@@ -127,7 +128,7 @@ class Accuracy(MeanMetricWrapper):
 
     _direction = "up"
 
-    def __init__(self, name="accuracy", dtype=None):
+    def __init__(self, name: str | None = "accuracy", dtype=None):
         super().__init__(accuracy, name, dtype)
 
 
@@ -136,7 +137,7 @@ class BinaryAccuracy(MeanMetricWrapper):
 
     _direction = "up"
 
-    def __init__(self, name="binary_accuracy", dtype=None, threshold=0.5):
+    def __init__(self, name: str | None = "binary_accuracy", dtype=None, threshold: FloatOrSequence = 0.5):
         super().__init__(binary_accuracy, name, dtype, threshold=threshold)
 
 
@@ -145,7 +146,7 @@ class CategoricalAccuracy(MeanMetricWrapper):
 
     _direction = "up"
 
-    def __init__(self, name="categorical_accuracy", dtype=None):
+    def __init__(self, name: str | None = "categorical_accuracy", dtype=None):
         super().__init__(categorical_accuracy, name, dtype)
 
 
@@ -154,7 +155,7 @@ class SparseCategoricalAccuracy(MeanMetricWrapper):
 
     _direction = "up"
 
-    def __init__(self, name="sparse_categorical_accuracy", dtype=None):
+    def __init__(self, name: str | None = "sparse_categorical_accuracy", dtype=None):
         super().__init__(sparse_categorical_accuracy, name, dtype)
 
 
@@ -163,7 +164,7 @@ class TopKCategoricalAccuracy(MeanMetricWrapper):
 
     _direction = "up"
 
-    def __init__(self, k=5, name="top_k_categorical_accuracy", dtype=None):
+    def __init__(self, k: int = 5, name: str | None = "top_k_categorical_accuracy", dtype=None):
         super().__init__(top_k_categorical_accuracy, name, dtype, k=k)
 
 
@@ -173,5 +174,7 @@ class SparseTopKCategoricalAccuracy(MeanMetricWrapper):
     _direction = "up"
     unlisted = ("from_sorted_ids",)
 
-    def __init__(self, k=5, name="sparse_top_k_categorical_accuracy", dtype=None, from_sorted_ids=False):
+    def __init__(
+        self, k: int = 5, name: str | None = "sparse_top_k_categorical_accuracy", dtype=None, from_sorted_ids: bool = False
+    ):
         super().__init__(sparse_top_k_categorical_accuracy, name, dtype, k=k, from_sorted_ids=from_sorted_ids)

@@ -38,16 +38,16 @@ class AUC(Metric):
 
     def __init__(
         self,
-        num_thresholds=200,
-        curve="ROC",
-        summation_method="interpolation",
-        name=None,
+        num_thresholds: int = 200,
+        curve: str = "ROC",
+        summation_method: str = "interpolation",
+        name: str | None = None,
         dtype=None,
         thresholds=None,
-        multi_label=False,
+        multi_label: bool = False,
         num_labels=None,
         label_weights=None,
-        from_logits=False,
+        from_logits: bool = False,
     ):
         self.curve = _one_of("curve", str(curve).upper(), CURVES)
         self.summation_method = _one_of("summation_method", str(summation_method).lower(), SUMMATIONS)

@@ -10,7 +10,9 @@ class OutcomeMetric(Metric):
 
     _direction = "up"
 
-    def __init__(self, thresholds, outcomes, name=None, dtype=None, top_k=None, class_id=None, variable_name=None):
+    def __init__(
+        self, thresholds, outcomes, name: str | None = None, dtype=None, top_k=None, class_id=None, variable_name=None
+    ):
         super().__init__(dtype, name)
         self.thresholds, self.top_k, self.class_id = thresholds, top_k, class_id
         self._even = evenly_spaced(thresholds)
@@ -50,7 +52,7 @@ class OutcomeCount(OutcomeMetric):
     outcome = None  # one of OUTCOMES
     _direction = None
 
-    def __init__(self, thresholds=None, name=None, dtype=None):
+    def __init__(self, thresholds=None, name: str | None = None, dtype=None):
         self.init_thresholds = thresholds
         super().__init__(threshold_list(thresholds, 0.5), (self.outcome,), name, dtype, variable_name="accumulator")
 
@@ -96,7 +98,7 @@ class FalseNegatives(OutcomeCount):
 class _Rate(OutcomeMetric):
     outcomes = ()  # the rate is the first over the sum of both
 
-    def __init__(self, thresholds=None, top_k=None, class_id=None, name=None, dtype=None):
+    def __init__(self, thresholds=None, top_k=None, class_id=None, name: str | None = None, dtype=None):
         self.init_thresholds = thresholds
         limits = threshold_list(thresholds, 0.5 if top_k is None else NEVER)
         super().__init__(limits, self.outcomes, name, dtype, top_k, class_id)
@@ -143,7 +145,7 @@ class _BestUnderConstraint(OutcomeMetric):
 
     given, wanted = None, None  # names of rates
 
-    def __init__(self, value, num_thresholds=200, class_id=None, name=None, dtype=None):
+    def __init__(self, value, num_thresholds: int = 200, class_id=None, name: str | None = None, dtype=None):
         if not 0 <= value <= 1:
             raise ValueError(f"{type(self).__name__}: `{self.given}` must be in [0, 1], but got {value}.")
         if num_thresholds <= 0:
@@ -178,7 +180,7 @@ class SensitivityAtSpecificity(_BestUnderConstraint):
 
     given, wanted = "specificity", "sensitivity"
 
-    def __init__(self, specificity, num_thresholds=200, class_id=None, name=None, dtype=None):
+    def __init__(self, specificity, num_thresholds: int = 200, class_id=None, name: str | None = None, dtype=None):
         super().__init__(specificity, num_thresholds, class_id, name, dtype)
         self.specificity = specificity
 
@@ -188,7 +190,7 @@ class SpecificityAtSensitivity(_BestUnderConstraint):
 
     given, wanted = "sensitivity", "specificity"
 
-    def __init__(self, sensitivity, num_thresholds=200, class_id=None, name=None, dtype=None):
+    def __init__(self, sensitivity, num_thresholds: int = 200, class_id=None, name: str | None = None, dtype=None):
         super().__init__(sensitivity, num_thresholds, class_id, name, dtype)
         self.sensitivity = sensitivity
 
@@ -198,7 +200,7 @@ class PrecisionAtRecall(_BestUnderConstraint):
 
     given, wanted = "recall", "precision"
 
-    def __init__(self, recall, num_thresholds=200, class_id=None, name=None, dtype=None):
+    def __init__(self, recall, num_thresholds: int = 200, class_id=None, name: str | None = None, dtype=None):
         super().__init__(recall, num_thresholds, class_id, name, dtype)
         self.recall = recall
 
@@ -208,6 +210,6 @@ class RecallAtPrecision(_BestUnderConstraint):
 
     given, wanted = "precision", "recall"
 
-    def __init__(self, precision, num_thresholds=200, class_id=None, name=None, dtype=None):
+    def __init__(self, precision, num_thresholds: int = 200, class_id=None, name: str | None = None, dtype=None):
         super().__init__(precision, num_thresholds, class_id, name, dtype)
         self.precision = precision

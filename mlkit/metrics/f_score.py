@@ -23,7 +23,7 @@ class FBetaScore(Metric):
 
     _direction = "up"
 
-    def __init__(self, average=None, beta=1.0, threshold=None, name="fbeta_score", dtype=None):
+    def __init__(self, average=None, beta: float = 1.0, threshold=None, name: str | None = "fbeta_score", dtype=None):
         super().__init__(dtype, name)
         if average not in (None, "micro", "macro", "weighted"):
             raise ValueError(f"FBetaScore: `average` must be None, 'micro', 'macro' or 'weighted', but got {average!r}.")
@@ -84,5 +84,5 @@ class FBetaScore(Metric):
 class F1Score(FBetaScore):
     """F-score with precision and recall on a par: `FBetaScore` with beta = 1. average, threshold: as there."""
 
-    def __init__(self, average=None, threshold=None, name="f1_score", dtype=None):
+    def __init__(self, average=None, threshold=None, name: str | None = "f1_score", dtype=None):
         super().__init__(average=average, beta=1.0, threshold=threshold, name=name, dtype=dtype)

@@ -1,10 +1,12 @@
 """Intersection over union of predicted and true regions, from a confusion matrix accumulated over batches."""
 
 import warnings
+from collections.abc import Sequence
 
 from mlkit import ops
 from mlkit.config import epsilon
 from mlkit.core import dtypes
+from mlkit.core.typing import Axis, FloatOrSequence
 from mlkit.metrics.metric import Metric
 
 
@@ -32,12 +34,12 @@ class IoU(Metric):
         self,
         num_classes,
         target_class_ids,
-        name=None,
+        name: str | None = None,
         dtype=None,
         ignore_class=None,
-        sparse_y_true=True,
-        sparse_y_pred=True,
-        axis=-1,
+        sparse_y_true: bool = True,
+        sparse_y_pred: bool = True,
+        axis: Axis = -1,
     ):
         super().__init__(dtype or "int", name)
         if max(target_class_ids) >= num_classes:
@@ -103,7 +105,9 @@ class BinaryIoU(IoU):
     0.5
     """
 
-    def __init__(self, target_class_ids=(0, 1), threshold=0.5, name=None, dtype=None):
+    def __init__(
+        self, target_class_ids: Sequence[int] = (0, 1), threshold: FloatOrSequence = 0.5, name: str | None = None, dtype=None
+    ):
         super().__init__(num_classes=2, target_class_ids=target_class_ids, name=name, dtype=dtype)
         self.threshold = threshold
 
@@ -116,19 +120,39 @@ class BinaryIoU(IoU):
 class MeanIoU(IoU):
     """`IoU` averaged over all classes; arguments as there."""
 
-    def __init__(self, num_classes, name=None, dtype=None, ignore_class=None, sparse_y_true=True, sparse_y_pred=True, axis=-1):
+    def __init__(
+        self,
+        num_classes,
+        name: str | None = None,
+        dtype=None,
+        ignore_class=None,
+        sparse_y_true: bool = True,
+        sparse_y_pred: bool = True,
+        axis: Axis = -1,
+    ):
         super().__init__(num_classes, range(num_classes), name, dtype, ignore_class, sparse_y_true, sparse_y_pred, axis)
 
 
 class OneHotIoU(IoU):
     """`IoU` for one-hot targets; arguments as there."""
 
-    def __init__(self, num_classes, target_class_ids, name=None, dtype=None, ignore_class=None, sparse_y_pred=False, axis=-1):
+    def __init__(
+        self,
+        num_classes,
+        target_class_ids,
+        name: str | None = None,
+        dtype=None,
+        ignore_class=None,
+        sparse_y_pred: bool = False,
+        axis: Axis = -1,
+    ):
         super().__init__(num_classes, target_class_ids, name, dtype, ignore_class, False, sparse_y_pred, axis)
 
 
 class OneHotMeanIoU(MeanIoU):
     """`IoU` averaged over all classes, for one-hot targets; arguments as there."""
 
-    def __init__(self, num_classes, name=None, dtype=None, ignore_class=None, sparse_y_pred=False, axis=-1):
+    def __init__(
+        self, num_classes, name: str | None = None, dtype=None, ignore_class=None, sparse_y_pred: bool = False, axis: Axis = -1
+    ):
         super().__init__(num_classes, name, dtype, ignore_class, False, sparse_y_pred, axis)

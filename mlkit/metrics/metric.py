@@ -2,11 +2,13 @@
 
 import contextlib
 import functools
+from typing import Any
 
 from mlkit import initializers, ops
 from mlkit.core import dtypes
 from mlkit.core.names import auto_name, name_scope
 from mlkit.core.state import state
+from mlkit.core.tensor import Tensor
 from mlkit.core.variable import alone
 from mlkit.losses.loss import compute_dtype, omit_defaults
 from mlkit.objects.config_object import Configurable
@@ -48,22 +50,24 @@ class Metric(Configurable):
             if name in vars(cls):
                 setattr(cls, name, _alone(vars(cls)[name]))
 
-    def __init__(self, dtype=None, name=None):
+    def __init__(self, dtype=None, name: str | None = None):
         self.name = name or auto_name(type(self).__name__)
         self._dtype = compute_dtype(dtype)
         self._added = []
 
     @property
-    def dtype(self):
+    def dtype(self) -> str:
         """Name of the dtype the metric is computed in."""
         return self._dtype
 
     @property
-    def accumulator_dtype(self):
+    def accumulator_dtype(self) -> str:
         """The dtype of sums over batches: the metric's own, but float32 for a half float, which cannot count beyond 2,048."""
         return dtypes.single_of(self.dtype) if dtypes.is_float(self.dtype) else self.dtype
 
-    def add_variable(self, shape, initializer, dtype=None, aggregation="sum", name=None):
+    def add_variable(
+        self, shape, initializer, dtype=None, aggregation: str | None = "sum", name: str | None = None
+    ) -> Variable:
         """A new state variable.
 
         Args:
@@ -90,12 +94,12 @@ class Metric(Configurable):
         self._added.append(variable)
         return variable
 
-    def add_weight(self, shape=(), initializer=None, dtype=None, name=None):
+    def add_weight(self, shape=(), initializer=None, dtype=None, name: str | None = None) -> Variable:
         """The same as `add_variable`, with Keras 2's defaults."""
         return self.add_variable(shape, initializer or "zeros", dtype=dtype, name=name)
 
     @property
-    def variables(self):
+    def variables(self) -> list[Variable]:
         """All state variables: its own, and those of metrics kept in its attributes."""
         attributes = [v for k, v in vars(self).items() if k != "_init_call" and type(v) not in (str, int, float, bool)]
         found = {id(v): v for v in _find(attributes, Variable)}
@@ -103,39 +107,39 @@ class Metric(Configurable):
             found.update((id(v), v) for v in metric.variables)
         return list(found.values())
 
-    def update_state(self, *args, **kwargs):
+    def update_state(self, *args: Any, **kwargs: Any) -> Any:
         """Take in one batch: ``update_state(y_true, y_pred, sample_weight=None)`` for the metrics of a model."""
         raise NotImplementedError(f"{type(self).__name__} does not define `update_state`.")
 
-    def result(self):
+    def result(self) -> Any:
         """The value over all batches since the last reset: a scalar, or a dict of scalars."""
         raise NotImplementedError(f"{type(self).__name__} does not define `result`.")
 
-    def reset_state(self):
+    def reset_state(self) -> None:
         """Forget all batches: every variable becomes zero."""
         variables = self.variables
         with alone(variables):
             for v in variables:
                 v.assign(ops.zeros(v.shape, dtype=v.dtype))
 
-    def __call__(self, *args, **kwargs):
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """Take in one batch and return the result."""
         self.update_state(*args, **kwargs)
         return self.result()
 
-    def stateless_update_state(self, metric_variables, *args, **kwargs):
+    def stateless_update_state(self, metric_variables, *args, **kwargs) -> list[Tensor]:
         """The values of the variables after an update that starts from `metric_variables`; the metric itself is unchanged."""
         with self._holding(metric_variables) as variables:
             self.update_state(*args, **kwargs)
             return [v.value for v in variables]
 
-    def stateless_result(self, metric_variables):
+    def stateless_result(self, metric_variables) -> Any:
         """The result for given values of the variables; the metric itself is unchanged."""
         with self._holding(metric_variables):
             result = self.result()
             return result.value if isinstance(result, Variable) else result
 
-    def stateless_reset_state(self):
+    def stateless_reset_state(self) -> list[Tensor]:
         """The values of the variables after a reset; the metric itself is unchanged."""
         with self._holding([v.value for v in self.variables]) as variables:
             self.reset_state()
@@ -159,7 +163,7 @@ class Metric(Configurable):
                 for v, value in zip(variables, before):
                     v.assign(value)
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         """What `__init__` takes, as a dict of plain values."""
         return omit_defaults({"name": self.name, "dtype": self.dtype, **super().get_config()}, self)
 

@@ -1,6 +1,7 @@
 """Metrics that are the running mean of a loss function."""
 
 from mlkit import losses
+from mlkit.core.typing import Axis
 from mlkit.metrics.reduction import MeanMetricWrapper
 
 
@@ -14,77 +15,79 @@ class MeanSquaredError(MeanMetricWrapper):
     0.5
     """
 
-    def __init__(self, name="mean_squared_error", dtype=None):
+    def __init__(self, name: str | None = "mean_squared_error", dtype=None):
         super().__init__(losses.mean_squared_error, name, dtype)
 
 
 class MeanAbsoluteError(MeanMetricWrapper):
     """Mean of `mlkit.losses.mean_absolute_error`."""
 
-    def __init__(self, name="mean_absolute_error", dtype=None):
+    def __init__(self, name: str | None = "mean_absolute_error", dtype=None):
         super().__init__(losses.mean_absolute_error, name, dtype)
 
 
 class MeanAbsolutePercentageError(MeanMetricWrapper):
     """Mean of `mlkit.losses.mean_absolute_percentage_error`."""
 
-    def __init__(self, name="mean_absolute_percentage_error", dtype=None):
+    def __init__(self, name: str | None = "mean_absolute_percentage_error", dtype=None):
         super().__init__(losses.mean_absolute_percentage_error, name, dtype)
 
 
 class MeanSquaredLogarithmicError(MeanMetricWrapper):
     """Mean of `mlkit.losses.mean_squared_logarithmic_error`."""
 
-    def __init__(self, name="mean_squared_logarithmic_error", dtype=None):
+    def __init__(self, name: str | None = "mean_squared_logarithmic_error", dtype=None):
         super().__init__(losses.mean_squared_logarithmic_error, name, dtype)
 
 
 class LogCoshError(MeanMetricWrapper):
     """Mean of `mlkit.losses.log_cosh`."""
 
-    def __init__(self, name="logcosh", dtype=None):
+    def __init__(self, name: str | None = "logcosh", dtype=None):
         super().__init__(losses.log_cosh, name, dtype)
 
 
 class KLDivergence(MeanMetricWrapper):
     """Mean of `mlkit.losses.kl_divergence`."""
 
-    def __init__(self, name="kl_divergence", dtype=None):
+    def __init__(self, name: str | None = "kl_divergence", dtype=None):
         super().__init__(losses.kl_divergence, name, dtype)
 
 
 class Poisson(MeanMetricWrapper):
     """Mean of `mlkit.losses.poisson`."""
 
-    def __init__(self, name="poisson", dtype=None):
+    def __init__(self, name: str | None = "poisson", dtype=None):
         super().__init__(losses.poisson, name, dtype)
 
 
 class Hinge(MeanMetricWrapper):
     """Mean of `mlkit.losses.hinge`."""
 
-    def __init__(self, name="hinge", dtype=None):
+    def __init__(self, name: str | None = "hinge", dtype=None):
         super().__init__(losses.hinge, name, dtype)
 
 
 class SquaredHinge(MeanMetricWrapper):
     """Mean of `mlkit.losses.squared_hinge`."""
 
-    def __init__(self, name="squared_hinge", dtype=None):
+    def __init__(self, name: str | None = "squared_hinge", dtype=None):
         super().__init__(losses.squared_hinge, name, dtype)
 
 
 class CategoricalHinge(MeanMetricWrapper):
     """Mean of `mlkit.losses.categorical_hinge`."""
 
-    def __init__(self, name="categorical_hinge", dtype=None):
+    def __init__(self, name: str | None = "categorical_hinge", dtype=None):
         super().__init__(losses.categorical_hinge, name, dtype)
 
 
 class BinaryCrossentropy(MeanMetricWrapper):
     """Mean of `mlkit.losses.binary_crossentropy`. from_logits, label_smoothing: as there."""
 
-    def __init__(self, name="binary_crossentropy", dtype=None, from_logits=False, label_smoothing=0):
+    def __init__(
+        self, name: str | None = "binary_crossentropy", dtype=None, from_logits: bool = False, label_smoothing: float = 0
+    ):
         options = dict(from_logits=from_logits, label_smoothing=label_smoothing)
         super().__init__(losses.binary_crossentropy, name, dtype, **options)
 
@@ -92,7 +95,14 @@ class BinaryCrossentropy(MeanMetricWrapper):
 class CategoricalCrossentropy(MeanMetricWrapper):
     """Mean of `mlkit.losses.categorical_crossentropy`. from_logits, label_smoothing, axis: as there."""
 
-    def __init__(self, name="categorical_crossentropy", dtype=None, from_logits=False, label_smoothing=0, axis=-1):
+    def __init__(
+        self,
+        name: str | None = "categorical_crossentropy",
+        dtype=None,
+        from_logits: bool = False,
+        label_smoothing: float = 0,
+        axis: Axis = -1,
+    ):
         options = dict(from_logits=from_logits, label_smoothing=label_smoothing, axis=axis)
         super().__init__(losses.categorical_crossentropy, name, dtype, **options)
 
@@ -103,6 +113,13 @@ class SparseCategoricalCrossentropy(MeanMetricWrapper):
     Without sample weights ignored entries count as zeros in the mean, as in Keras.
     """
 
-    def __init__(self, name="sparse_categorical_crossentropy", dtype=None, from_logits=False, ignore_class=None, axis=-1):
+    def __init__(
+        self,
+        name: str | None = "sparse_categorical_crossentropy",
+        dtype=None,
+        from_logits: bool = False,
+        ignore_class=None,
+        axis: Axis = -1,
+    ):
         options = dict(from_logits=from_logits, ignore_class=ignore_class, axis=axis)
         super().__init__(losses.sparse_categorical_crossentropy, name, dtype, **options)

@@ -37,7 +37,7 @@ def outcome_counts(
     even=False,
     top_k=None,
     class_id=None,
-    multi_label=False,
+    multi_label: bool = False,
     label_weights=None,
 ):
     """Weighted counts of the four outcomes at each threshold.

@@ -47,7 +47,7 @@ class Sum(Metric):
     9.0
     """
 
-    def __init__(self, name="sum", dtype=None):
+    def __init__(self, name: str | None = "sum", dtype=None):
         super().__init__(dtype, name)
         self.total = self.add_variable((), "zeros", dtype=self.accumulator_dtype, name="total")
 
@@ -72,7 +72,7 @@ class Mean(Metric):
     3.0
     """
 
-    def __init__(self, name="mean", dtype=None):
+    def __init__(self, name: str | None = "mean", dtype=None):
         super().__init__(dtype, name)
         self.total = self.add_variable((), "zeros", dtype=self.accumulator_dtype, name="total")
         self.count = self.add_variable((), "zeros", dtype=self.accumulator_dtype, name="count")
@@ -102,7 +102,7 @@ class MeanMetricWrapper(FunctionOptions, Mean):
         **kwargs: Options passed to the function at each call; each is also an attribute of the metric.
     """
 
-    def __init__(self, fn, name=None, dtype=None, **kwargs):
+    def __init__(self, fn, name: str | None = None, dtype=None, **kwargs):
         super().__init__(name, dtype)
         self.set_function(fn, kwargs)
         if hasattr(fn, "check_targets") and self._direction is None:  # one of the losses

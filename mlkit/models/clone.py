@@ -1,6 +1,7 @@
 """Copies of models, and models from JSON."""
 
 import json
+from typing import Any
 
 from mlkit.core import tree
 from mlkit.layers.input_layer import Input, InputLayer
@@ -13,7 +14,7 @@ from mlkit.objects.serialization import deserialize_keras_object
 __all__ = ["clone_model", "model_from_json"]
 
 
-def clone_model(model, input_tensors=None, clone_function=None, call_function=None, recursive=False, **kwargs):
+def clone_model(model, input_tensors=None, clone_function=None, call_function=None, recursive: bool = False, **kwargs):
     """A model of the same architecture with new layers and newly initialized weights.
 
     input_tensors: KerasTensors to start from. clone_function: layer -> layer, by default a copy by config. call_function:
@@ -83,6 +84,6 @@ def _clone_functional(model, input_tensors, copy, call_function):
     return Functional(inputs, outputs, name=model.name)
 
 
-def model_from_json(json_string, custom_objects=None):
+def model_from_json(json_string, custom_objects: dict[str, Any] | None = None):
     """The model that `model.to_json()` described, with newly initialized weights."""
     return deserialize_keras_object(json.loads(json_string), custom_objects=custom_objects)

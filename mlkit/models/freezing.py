@@ -23,7 +23,7 @@ def freeze(model, until=None):
     _settle(model)
 
 
-def unfreeze(model, since=None, batch_norm=True):
+def unfreeze(model, since=None, batch_norm: bool = True):
     """See `Model.unfreeze`."""
     leaves = leaf_layers(model)
     if since is None:

@@ -18,7 +18,7 @@ class Function:
     array([[3., 3., 3.]], dtype=float32)
     """
 
-    def __init__(self, inputs, outputs, name=None):
+    def __init__(self, inputs, outputs, name: str | None = None):
         self._inputs_struct, self._outputs_struct = inputs, outputs
         self._inputs, self._outputs = tree.flatten(inputs), tree.flatten(outputs)
         for kind, tensors in (("inputs", self._inputs), ("outputs", self._outputs)):

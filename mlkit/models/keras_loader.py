@@ -4,6 +4,7 @@ import contextlib
 import io
 import json
 import os
+from typing import Any
 
 from mlkit.models.model import Model
 from mlkit.models.saving.config_check import check_config, parse_json
@@ -24,7 +25,9 @@ from mlkit.objects import registry, serialization
 from mlkit.objects.errors import ModelFileError, reading, within
 
 
-def load_model(filepath, custom_objects=None, compile=True, safe_mode=True, allow_nonfinite=False):
+def load_model(
+    filepath, custom_objects: dict[str, Any] | None = None, compile=True, safe_mode: bool = True, allow_nonfinite: bool = False
+):
     """The model of a `.keras` file (or of a folder, as `zipped=False` writes it), from mlkit or Keras 3.
 
     filepath: path, or a binary file object. custom_objects: dict name -> class or function, for your own that are not

@@ -75,7 +75,7 @@ def refuse_pairs(model, method, x, y):
         )
 
 
-def callback_list(model, callbacks, verbose, epochs, steps, add_history=False):
+def callback_list(model, callbacks, verbose, epochs, steps, add_history: bool = False):
     """The callbacks of a loop as one, with a progress bar unless `verbose` is 0."""
     if isinstance(callbacks, CallbackList):
         return callbacks

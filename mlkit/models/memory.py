@@ -51,7 +51,7 @@ class MemoryReport:
     __repr__ = __str__
 
 
-def memory_report(model, x=None, y=None, sample_weight=None, batch_size=None, step=None):
+def memory_report(model, x=None, y=None, sample_weight=None, batch_size: int | None = None, step=None):
     """The MemoryReport of a model's step; see `Model.memory_report`."""
     if (x is None) == (batch_size is None):
         raise ValueError("memory_report: pass either a batch `x` (and `y`), or `batch_size`.")

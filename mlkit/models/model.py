@@ -1,8 +1,11 @@
 """Model: a layer that is trained, evaluated, asked for predictions, summarized and saved."""
 
+from typing import Any
+
 from mlkit import ops
 from mlkit.core import dtypes, tree
 from mlkit.core.messages import inside
+from mlkit.core.typing import Structure
 from mlkit.layers.layer import Layer
 from mlkit.models import freezing, memory, saving, summary
 from mlkit.models import state_tree as state_trees
@@ -32,7 +35,7 @@ class Model(LayerGraphMixin, Trainer, Layer):
             cls = Functional
         return Layer.__new__(cls, *args, **kwargs)
 
-    def __init__(self, *args, **kwargs):
+    def __init__(self, *args: Any, **kwargs: Any):
         inputs, outputs, kwargs = _split_functional(args, kwargs)
         Layer.__init__(self, **kwargs)
         Trainer.__init__(self)
@@ -46,18 +49,18 @@ class Model(LayerGraphMixin, Trainer, Layer):
             return x if isinstance(x, KerasTensor) else ops.cast(x, "float32")
         return super()._converted_input(x)
 
-    def call(self, inputs, training=None, mask=None):
+    def call(self, inputs: Structure, training: bool | None = None, mask: Structure = None) -> Any:
         if self._graph is None:
             raise NotImplementedError(f"Model {type(self).__name__} has no `call` method. Define call(self, inputs).")
         return self._call_graph(inputs, training, mask)
 
     @property
-    def layers(self):
+    def layers(self) -> list[Layer]:
         """The layers of the model, not those within them."""
         found = self._graph_layers if self._graph is not None else self._layers
         return list(found)
 
-    def get_layer(self, name=None, index=None):
+    def get_layer(self, name: str | None = None, index: int | None = None) -> Layer:
         """The layer of that name, or at that place in `layers`. Raises ValueError if there is none."""
         if (name is None) == (index is None):
             raise ValueError("get_layer: pass either `name` or `index`.")
@@ -104,7 +107,7 @@ class Model(LayerGraphMixin, Trainer, Layer):
         """
         freezing.freeze(self, until)
 
-    def unfreeze(self, since=None, batch_norm=True):
+    def unfreeze(self, since=None, batch_norm: bool = True):
         """Let all layers train again, or those from `since` on; the layers before stay as they are.
 
         since: the first layer to train, given like `until` of `freeze`. batch_norm: False leaves BatchNormalization layers as
@@ -115,8 +118,14 @@ class Model(LayerGraphMixin, Trainer, Layer):
         freezing.unfreeze(self, since, batch_norm)
 
     def summary(
-        self, line_length=None, positions=None, print_fn=None, expand_nested=False, show_trainable=False, layer_range=None
-    ):
+        self,
+        line_length: int | None = None,
+        positions=None,
+        print_fn=None,
+        expand_nested: bool = False,
+        show_trainable: bool = False,
+        layer_range=None,
+    ) -> None:
         """Print a table of the layers with output shapes and numbers of parameters.
 
         line_length: characters a line. positions: column ends as fractions or characters. print_fn: receives the text, print by
@@ -126,7 +135,7 @@ class Model(LayerGraphMixin, Trainer, Layer):
         text = summary.summary_text(self, line_length, positions, expand_nested, show_trainable, layer_range)
         (print_fn or print)(text)
 
-    def memory_report(self, x=None, y=None, sample_weight=None, batch_size=None, step=None):
+    def memory_report(self, x=None, y=None, sample_weight=None, batch_size: int | None = None, step=None) -> str:
         """The memory a step takes, known before the first one has run.
 
         x, y, sample_weight: a batch, of which only shapes and dtypes count; or batch_size: samples a batch, for models that
@@ -145,19 +154,19 @@ class Model(LayerGraphMixin, Trainer, Layer):
     def _repr_html_(self):
         return summary.summary_html(self)
 
-    def save(self, filepath, overwrite=True, zipped=None, **kwargs):
+    def save(self, filepath, overwrite: bool = True, zipped=None, **kwargs) -> None:
         """Save architecture, weights, optimizer and compile arguments to a `.keras` file, which Keras reads too."""
         saving.save_model(self, filepath, overwrite=overwrite, zipped=zipped, **kwargs)
 
-    def save_weights(self, filepath, overwrite=True, **kwargs):
+    def save_weights(self, filepath, overwrite: bool = True, **kwargs) -> None:
         """Save the weights to a `.weights.h5` file."""
         saving.save_weights(self, filepath, overwrite=overwrite, **kwargs)
 
-    def load_weights(self, filepath, skip_mismatch=False, **kwargs):
+    def load_weights(self, filepath, skip_mismatch: bool = False, **kwargs) -> None:
         """Load weights saved by `save_weights` or `save`, here or by Keras. All are checked before any is set."""
         saving.load_weights(self, filepath, skip_mismatch=skip_mismatch, **kwargs)
 
-    def get_state_tree(self, value_format="backend_tensor"):
+    def get_state_tree(self, value_format: str = "backend_tensor") -> dict[str, Any]:
         """All variables as nested dicts: kind ("trainable_variables", "non_trainable_variables", "optimizer_variables",
         "metrics_variables"), then the parts of the path. value_format: "backend_tensor" or "numpy_array".
 
@@ -168,16 +177,16 @@ class Model(LayerGraphMixin, Trainer, Layer):
         """
         return state_trees.read(self, value_format)
 
-    def set_state_tree(self, state_tree):
+    def set_state_tree(self, state_tree) -> None:
         """Assign the values of such nested dicts, which may hold some of the variables only."""
         state_trees.write(self, state_tree)
 
-    def export(self, filepath, format="tf_saved_model", verbose=None, input_signature=None, **kwargs):
+    def export(self, filepath, format: str = "tf_saved_model", verbose=None, input_signature=None, **kwargs) -> None:
         raise NotImplementedError(
             "Model.export: exporting to other formats is not supported. Use model.save for `.keras` files."
         )
 
-    def to_json(self, **kwargs):
+    def to_json(self, **kwargs) -> str:
         """The architecture as JSON text; `mlkit.models.model_from_json` reads it. kwargs: for `json.dumps`."""
         import json  # brings much with it that training does not need
 
@@ -187,18 +196,18 @@ class Model(LayerGraphMixin, Trainer, Layer):
         """None: the outputs have the masks that the layers within put on them."""
         return None
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         if self._graph is None or type(self).__init__ is not Functional.__init__:
             return super().get_config()
         return saving.functional_config(self)
 
     @classmethod
-    def from_config(cls, config, custom_objects=None):
+    def from_config(cls, config: dict[str, Any], custom_objects: dict[str, Any] | None = None) -> "Model":
         if saving.is_functional_config(config) and issubclass(cls, Model):
             return saving.functional_from_config(cls, config, custom_objects)
         return super().from_config(config)
 
-    def get_build_config(self):
+    def get_build_config(self) -> dict[str, Any] | None:
         if self._graph is not None:
             return {"input_shape": None}
         return super().get_build_config()
@@ -216,7 +225,7 @@ class Functional(Model):
     Inputs may be given to a call in the structure of `inputs`, as a list in their order, or as a dict by name.
     """
 
-    def __init__(self, inputs, outputs, name=None, **kwargs):
+    def __init__(self, inputs, outputs, name: str | None = None, **kwargs):
         trainable = kwargs.pop("trainable", None)
         Model.__init__(self, inputs=inputs, outputs=outputs, name=name, **kwargs)
         if trainable is False:

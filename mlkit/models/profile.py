@@ -78,7 +78,7 @@ class ProfileReport:
         return html(self)
 
 
-def profile(model, x, y=None, sample_weight=None, training=None, runs=10, cpu_time=False):
+def profile(model, x, y=None, sample_weight=None, training=None, runs: int = 10, cpu_time: bool = False):
     """Time every kernel of a compiled step.
 
     Args:

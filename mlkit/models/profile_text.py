@@ -32,7 +32,7 @@ def headline(report):
     )
 
 
-def text(report, most=25):
+def text(report, most: int = 25):
     """The report as text, with the `most` slowest layers and kernels."""
     lines = [headline(report)]
     for what, rows in tables(report, most):
@@ -42,7 +42,7 @@ def text(report, most=25):
     return "\n".join(lines)
 
 
-def html(report, most=25):
+def html(report, most: int = 25):
     """The report as HTML tables."""
     from html import escape  # its table of entities takes longer to import than this module
 

@@ -1,5 +1,8 @@
 """Sequential: a model that is a list of layers."""
 
+from collections.abc import Iterable
+from typing import Any
+
 from mlkit import layers, ops
 from mlkit.core import dtypes, locks, tree
 from mlkit.core.spec import show
@@ -28,14 +31,14 @@ class Sequential(Model):
 
     _is_functional, _is_made_of_layers = False, True
 
-    def __init__(self, layers=None, trainable=True, name=None, **kwargs):
+    def __init__(self, layers: Iterable[Any] | None = None, trainable: bool = True, name: str | None = None, **kwargs):
         super().__init__(trainable=trainable, name=name, **kwargs)
         self._stack = []  # InputLayer first, if there is one
         for layer in layers or ():
             self._append(layer)
         self._build_if_known()
 
-    def add(self, layer, rebuild=True):
+    def add(self, layer, rebuild: bool = True) -> None:
         """Append a layer (or a KerasTensor made by `Input` as the first one)."""
         self._append(layer)
         if rebuild:
@@ -43,7 +46,7 @@ class Sequential(Model):
         else:
             self._forget_graph()
 
-    def pop(self, rebuild=True):
+    def pop(self, rebuild: bool = True) -> Layer:
         """Remove the last layer and return it."""
         layer = self._stack.pop()
         self._forget_graph()
@@ -138,7 +141,7 @@ class Sequential(Model):
                 x = layer(x)
         return x
 
-    def __call__(self, inputs, *args, **kwargs):
+    def __call__(self, inputs, *args, **kwargs) -> Any:
         self._check_not_empty()
         if self._graph is None and not self.built:
             with locks.making:
@@ -162,7 +165,7 @@ class Sequential(Model):
             self._connect(self._stack[0].output)
 
     @property
-    def layers(self):
+    def layers(self) -> list[Layer]:
         """The layers, without the input layer."""
         return [layer for layer in self._stack if not isinstance(layer, InputLayer)]
 
@@ -170,7 +173,7 @@ class Sequential(Model):
     def _layers(self):
         return self.layers
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         config = {"name": self.name, "trainable": self.trainable, "dtype": serialized(self._dtype_policy)}
         config["layers"] = [serialize_keras_object(layer) for layer in self._stack]
         if self._graph is not None:
@@ -178,7 +181,7 @@ class Sequential(Model):
         return config
 
     @classmethod
-    def from_config(cls, config, custom_objects=None):
+    def from_config(cls, config, custom_objects: dict[str, Any] | None = None):
         options = {k: v for k, v in config.items() if k in ("name", "trainable")}
         if config.get("dtype") is not None:
             options["dtype"] = (

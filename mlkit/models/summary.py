@@ -8,7 +8,7 @@ from mlkit.core.spec import show
 _NESTED = "  "
 
 
-def rows(model, expand_nested=False, layer_range=None, depth=0):
+def rows(model, expand_nested: bool = False, layer_range=None, depth: int = 0):
     """(depth, name, type, output shape, number of parameters, Y, N or "frozen", names of the layers it is connected to) for
     each layer."""
     found = []
@@ -90,7 +90,14 @@ def _table(model, expand_nested, show_trainable, layer_range):
     return header, [_cells(r, connected, show_trainable) for r in rows(model, expand_nested, layer_range)]
 
 
-def summary_text(model, line_length=None, positions=None, expand_nested=False, show_trainable=False, layer_range=None):
+def summary_text(
+    model,
+    line_length: int | None = None,
+    positions=None,
+    expand_nested: bool = False,
+    show_trainable: bool = False,
+    layer_range=None,
+):
     """The summary as text with aligned columns; too long cells are cut with an ellipsis where `line_length` or `positions` say
     so."""
     header, body = _table(model, expand_nested, show_trainable, layer_range)

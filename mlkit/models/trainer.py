@@ -3,19 +3,26 @@
 import contextlib
 import inspect
 import warnings
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 
 from mlkit import data, ops, optimizers
+from mlkit.callbacks.history import History
 from mlkit.core import tree
 from mlkit.core.ownership import own_arrays
+from mlkit.core.tensor import Tensor
+from mlkit.core.typing import Structure
 from mlkit.data.batch import standardize_batch, unpack_x_y_sample_weight
 from mlkit.layers.tracking import unique
+from mlkit.metrics.metric import Metric
 from mlkit.metrics.reduction import Mean
 from mlkit.models import loops
 from mlkit.models.compiled import CompiledLoss, CompiledMetrics
 from mlkit.models.training import Training
 from mlkit.objects.serialization import deserialize_keras_object
+from mlkit.objects.variable import Variable
 from mlkit.ops.gradients import GradientTape
 
 
@@ -24,27 +31,27 @@ class Trainer:
 
     def __init__(self):
         self.stop_training = False
-        self.optimizer = None
-        self.loss = None
+        self.optimizer: optimizers.Optimizer | None = None
+        self.loss: Structure = None
         self.compiled = False
         self.run_eagerly = False
         self.steps_per_execution = 1
         self.jit_compile = "auto"
-        self.history = None
+        self.history: History | None = None
         self._training = Training()
 
     def compile(
         self,
-        optimizer="rmsprop",
-        loss=None,
-        loss_weights=None,
-        metrics=None,
-        weighted_metrics=None,
-        run_eagerly=False,
-        steps_per_execution=1,
-        jit_compile="auto",
-        auto_scale_loss=True,
-    ):
+        optimizer: str | Mapping[str, Any] | optimizers.Optimizer | None = "rmsprop",
+        loss: Structure = None,
+        loss_weights: Structure = None,
+        metrics: Structure = None,
+        weighted_metrics: Structure = None,
+        run_eagerly: bool = False,
+        steps_per_execution: int | str = 1,
+        jit_compile: bool | str = "auto",
+        auto_scale_loss: bool = True,
+    ) -> None:
         """Choose how to train.
 
         optimizer: name or Optimizer. loss: name, Loss or function ``(y_true, y_pred)``; for several outputs a list or a dict by
@@ -74,11 +81,11 @@ class Trainer:
         self.stop_training = False
         self.compiled = True
 
-    def get_compile_config(self):
+    def get_compile_config(self) -> dict[str, Any]:
         """The arguments of `compile` as plain values, the optimizer as it is now; {} for a model that is not compiled."""
         return self._training.config(self.optimizer) if self.compiled else {}
 
-    def compile_from_config(self, config):
+    def compile_from_config(self, config: dict[str, Any]) -> None:
         """Compile with what `get_compile_config` returned, and make the optimizer's variables.
 
         A model with a `compile` of its own is left alone, with a warning: what the arguments mean is its own matter.
@@ -101,7 +108,7 @@ class Trainer:
 
     # ---- steps: override these ---------------------------------------------------------------------------------------
 
-    def train_step(self, data):
+    def train_step(self, data: Structure) -> dict[str, Any]:
         """One update from a batch ``(x, y, sample_weight)`` of tensors. Returns logs: dict name -> scalar tensor."""
         x, y, sample_weight = unpack_x_y_sample_weight(data)
         with GradientTape() as tape:
@@ -115,14 +122,14 @@ class Trainer:
             self.optimizer.apply(tape.gradient(scaled, variables), variables)
         return self.compute_metrics(x, y, y_pred, sample_weight=sample_weight)
 
-    def test_step(self, data):
+    def test_step(self, data: Structure) -> dict[str, Any]:
         """Loss and metrics of a batch, without an update. Returns logs."""
         x, y, sample_weight = unpack_x_y_sample_weight(data)
         y_pred = self(x, training=False)
         self._track_loss(self._compute_loss(x, y, y_pred, sample_weight, training=False), x)
         return self.compute_metrics(x, y, y_pred, sample_weight=sample_weight)
 
-    def predict_step(self, data):
+    def predict_step(self, data: Structure) -> Structure:
         """Predictions for a batch."""
         x, _, _ = unpack_x_y_sample_weight(data)
         return self(x, training=False)
@@ -133,7 +140,14 @@ class Trainer:
         mode = {"training": training} if "training" in accepted or "kwargs" in accepted else {}
         return self.compute_loss(x=x, y=y, y_pred=y_pred, sample_weight=sample_weight, **mode)
 
-    def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True):
+    def compute_loss(
+        self,
+        x: Structure = None,
+        y: Structure = None,
+        y_pred: Structure = None,
+        sample_weight: Structure = None,
+        training: bool = True,
+    ) -> Tensor:
         """The scalar to minimize: the compiled losses plus those added by layers and regularizers."""
         compiled = self._training.loss
         total = compiled(y, y_pred, sample_weight) if compiled is not None and y is not None else None
@@ -151,14 +165,14 @@ class Trainer:
             raise ValueError("No loss to compute. Pass `loss` to compile(), or add losses in layers with add_loss().")
         return total
 
-    def compute_metrics(self, x, y, y_pred, sample_weight=None):
+    def compute_metrics(self, x: Structure, y: Structure, y_pred: Structure, sample_weight: Structure = None) -> dict[str, Any]:
         """Update the compiled metrics with a batch and return the logs."""
         compiled = self._training.metrics
         if compiled is not None and compiled.built and y is not None:
             compiled.update(y, y_pred, sample_weight)
         return self.get_metrics_result()
 
-    def get_metrics_result(self):
+    def get_metrics_result(self) -> dict[str, Any]:
         """Name -> value of the loss and all metrics since the last `reset_metrics`."""
         compiled = self._training.metrics
         logs = {}
@@ -181,21 +195,21 @@ class Trainer:
         self,
         x=None,
         y=None,
-        batch_size=None,
-        epochs=1,
-        verbose="auto",
+        batch_size: int | None = None,
+        epochs: int = 1,
+        verbose: bool | int | str = "auto",
         callbacks=None,
-        validation_split=0.0,
+        validation_split: float = 0.0,
         validation_data=None,
         shuffle=True,
-        class_weight=None,
+        class_weight: dict[Any, float] | None = None,
         sample_weight=None,
-        initial_epoch=0,
-        steps_per_epoch=None,
-        validation_steps=None,
-        validation_batch_size=None,
-        validation_freq=1,
-    ):
+        initial_epoch: int = 0,
+        steps_per_epoch: int | None = None,
+        validation_steps: int | None = None,
+        validation_batch_size: int | None = None,
+        validation_freq: int | Sequence[int] = 1,
+    ) -> History:
         """Train for a number of epochs. Returns the `History`, whose `history` holds logs by epoch.
 
         x, y, sample_weight: arrays (or structures of them), or x alone: a generator, PyDataset, DataLoader or any iterable of
@@ -253,14 +267,14 @@ class Trainer:
         self,
         x=None,
         y=None,
-        batch_size=None,
-        verbose="auto",
+        batch_size: int | None = None,
+        verbose: bool | int | str = "auto",
         sample_weight=None,
         steps=None,
         callbacks=None,
-        return_dict=False,
+        return_dict: bool = False,
         **kwargs,
-    ):
+    ) -> Any:
         """Loss and metrics on data, in test mode: a number, a list in the order of `metrics_names`, or (return_dict) a dict."""
         if kwargs:
             raise ValueError(f"evaluate: unknown arguments {sorted(kwargs)}.")
@@ -280,7 +294,7 @@ class Trainer:
             return logs
         return loops.as_list(self, logs)
 
-    def predict(self, x, batch_size=None, verbose="auto", steps=None, callbacks=None):
+    def predict(self, x, batch_size: int | None = None, verbose: bool | int | str = "auto", steps=None, callbacks=None) -> Any:
         """Predictions for data, batch by batch in test mode: a NumPy array (or structure of them)."""
         adapter = data.get_adapter(x, batch_size=batch_size, steps=steps)
         batches = data.EpochIterator(adapter, loops.max_steps(steps), self.steps_per_execution)
@@ -304,17 +318,19 @@ class Trainer:
             raise ValueError("predict: the data has no batches.")
         return tree.map_structure(lambda *parts: np.concatenate(parts) if len(parts) > 1 else np.array(parts[0]), *outputs)
 
-    def train_on_batch(self, x, y=None, sample_weight=None, class_weight=None, return_dict=False):
+    def train_on_batch(
+        self, x, y=None, sample_weight=None, class_weight: dict[Any, float] | None = None, return_dict: bool = False
+    ) -> Any:
         """One update on one batch; metrics are reset before. Returns the loss, or [loss, metrics...], or a dict."""
         self._assert_compiled("train_on_batch")
         return loops.on_batch(self, "train", (x, y, sample_weight), class_weight, return_dict)
 
-    def test_on_batch(self, x, y=None, sample_weight=None, return_dict=False):
+    def test_on_batch(self, x, y=None, sample_weight=None, return_dict: bool = False) -> Any:
         """Loss and metrics of one batch. Returns the loss, or [loss, metrics...], or a dict."""
         self._assert_compiled("test_on_batch")
         return loops.on_batch(self, "test", (x, y, sample_weight), None, return_dict)
 
-    def predict_on_batch(self, x):
+    def predict_on_batch(self, x) -> Any:
         """Predictions for one batch as NumPy arrays."""
         x, _, _ = standardize_batch((x,))
         self._training.prepare(self, (x, None, None), training=False)
@@ -323,20 +339,20 @@ class Trainer:
     # ---- metrics ---------------------------------------------------------------------------------------------------
 
     @property
-    def metrics(self):
+    def metrics(self) -> list[Metric]:
         """The loss tracker, the compiled metrics, and those of layers."""
         return unique(self._training.all_metrics + [m for layer in self._flatten_layers() for m in layer._metrics])
 
     @property
-    def metrics_names(self):
+    def metrics_names(self) -> list[str]:
         """Names of the metrics, the loss first."""
         return [m.name for m in self.metrics]
 
     @property
-    def metrics_variables(self):
+    def metrics_variables(self) -> list[Variable]:
         return [v for m in self.metrics for v in m.variables]
 
-    def reset_metrics(self):
+    def reset_metrics(self) -> None:
         """Set the loss tracker and all metrics back to their start."""
         for m in self.metrics:
             m.reset_state()
@@ -350,14 +366,14 @@ class Trainer:
 
     # ---- programs --------------------------------------------------------------------------------------------------
 
-    def make_train_function(self, force=False):
+    def make_train_function(self, force: bool = False) -> Callable[..., Any]:
         """Make the compiled train step (again, with force=True)."""
         return self._make("train", force)
 
-    def make_test_function(self, force=False):
+    def make_test_function(self, force: bool = False) -> Callable[..., Any]:
         return self._make("test", force)
 
-    def make_predict_function(self, force=False):
+    def make_predict_function(self, force: bool = False) -> Callable[..., Any]:
         return self._make("predict", force)
 
     def _make(self, step, force):

@@ -106,7 +106,7 @@ class Training:
 
     # ---- preparation -------------------------------------------------------------------------------------------------
 
-    def prepare(self, model, batch, training=True):
+    def prepare(self, model, batch, training: bool = True):
         """Before a step on NumPy data: build what is not built yet, by running the model on shapes, and check the batch."""
         x, y, sample_weight = batch
         y_pred = self._output_specs(model, x, training)

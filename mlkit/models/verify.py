@@ -57,7 +57,7 @@ class VerifyReport:
 _TOLERANCE = {"jax": 1e-3, "float64": 1e-3, "finite_diff": 2e-2}
 
 
-def verify(model, x, y, against="jax", raise_on_mismatch=False, tolerance=None):
+def verify(model, x, y, against: str = "jax", raise_on_mismatch: bool = False, tolerance=None):
     """Compare every layer's output and every variable's gradient of the loss with a second computation.
 
     x, y: a batch of data. against: "jax" (the forward computation evaluated and differentiated by JAX, which trusts neither our

@@ -13,7 +13,7 @@ class ModelFileError(ValueError):
     a.keras, config.json: it is not JSON. Save the model anew.
     """
 
-    def __init__(self, path, member="", reason="", hint=""):
+    def __init__(self, path, member: str = "", reason: str = "", hint: str = ""):
         self.path, self.member, self.reason, self.hint = str(path or ""), member, reason, hint
         place = ", ".join(p for p in (self.path, member) if p)
         text = f"{place}: {reason}" if place else reason
@@ -24,7 +24,7 @@ class ModelFileError(ValueError):
 
 
 @contextlib.contextmanager
-def reading(path, member=""):
+def reading(path, member: str = ""):
     """A block in which whatever goes wrong ends in a ModelFileError that names the file and the member of it."""
     try:
         yield

@@ -2,17 +2,20 @@
 
 import functools
 from collections import namedtuple
+from collections.abc import Callable, Iterable
+from typing import Any
 
 from mlkit.core import dtypes, locks, names, tree
 from mlkit.core.interpreter import on_shapes
 from mlkit.core.ownership import own_arrays
 from mlkit.core.spec import Dim, Spec, show, size_of
 from mlkit.core.tensor import Symbol, Tensor
+from mlkit.core.typing import DType, Methods, Shape
 
 KerasHistory = namedtuple("KerasHistory", ["operation", "node_index", "tensor_index"])
 
 
-class KerasTensor(Symbol):
+class KerasTensor(Symbol, Methods["KerasTensor"]):
     """A symbolic tensor: shape with None for unknown sizes, dtype, and the call that made it.
 
     Made by `mlkit.Input` and by calling layers and `mlkit.ops` functions on KerasTensors.
@@ -20,7 +23,16 @@ class KerasTensor(Symbol):
 
     __array_priority__ = 200
 
-    def __init__(self, shape, dtype="float32", sparse=False, ragged=False, record_history=True, name=None, spec=None):
+    def __init__(
+        self,
+        shape: Shape | None,
+        dtype: DType = "float32",
+        sparse: bool = False,
+        ragged: bool = False,
+        record_history: bool = True,
+        name: str | None = None,
+        spec=None,
+    ):
         if sparse or ragged:
             raise NotImplementedError("KerasTensor: `sparse` and `ragged` tensors are not supported.")
         if spec is None:
@@ -35,20 +47,20 @@ class KerasTensor(Symbol):
         self._keras_mask = None
 
     @property
-    def shape(self):
+    def shape(self) -> tuple[int | None, ...]:
         """Tuple of sizes, None where unknown."""
         return show(self.spec.shape)
 
     @property
-    def dtype(self):
+    def dtype(self) -> str:
         return self.spec.dtype
 
     @property
-    def ndim(self):
+    def ndim(self) -> int:
         return len(self.spec.shape)
 
     @property
-    def size(self):
+    def size(self) -> int | None:
         """Number of elements, None if unknown."""
         return show((size_of(self.spec.shape),))[0]
 
@@ -82,7 +94,7 @@ class Node:
         return [node_of(t) for t in self.input_tensors if t._keras_history is not None]
 
 
-def node_of(tensor):
+def node_of(tensor: KerasTensor) -> Node:
     """The node that made a KerasTensor."""
     operation, index, _ = tensor._keras_history
     return operation._inbound_nodes[index]
@@ -91,7 +103,7 @@ def node_of(tensor):
 class RecordedOp:
     """A public function of `mlkit.ops` called on KerasTensors: one operation of a functional model."""
 
-    def __init__(self, fn, name=None):
+    def __init__(self, fn, name: str | None = None):
         self.fn = fn
         self.name = name or names.auto_name(fn.__name__)
         self._inbound_nodes = []
@@ -105,7 +117,7 @@ class RecordedOp:
         return f"<RecordedOp {self.name}>"
 
 
-def has_symbol(values):
+def has_symbol(values: Iterable[Any]) -> bool:
     """Whether a KerasTensor is among the values or nested in them."""
     for v in values:
         t = type(v)
@@ -116,7 +128,7 @@ def has_symbol(values):
     return False
 
 
-def infer(fn, args, kwargs):
+def infer(fn, args, kwargs) -> Any:
     """Run a function on specs in place of KerasTensors: its outputs as Tensors that hold specs. It leaves no trace: what it assigns to
     variables is forgotten."""
     args, kwargs = tree.map_structure(_spec_only, (tuple(args), dict(kwargs)))
@@ -133,7 +145,7 @@ def _spec_only(a):
     return t
 
 
-def symbol(t):
+def symbol(t) -> Any:
     """The KerasTensor for a Tensor that holds a spec, or for an unknown size; anything else as it is.
 
     It has no mask: those are operations of the graph, which a layer's symbolic call notes.
@@ -143,7 +155,7 @@ def symbol(t):
     return KerasTensor(None, spec=t.spec) if type(t) is Tensor else t
 
 
-def record(operation, fn, args, kwargs):
+def record(operation, fn, args, kwargs) -> Any:
     """Call `fn` symbolically and note the call as a node of `operation`; its outputs as KerasTensors."""
     out = infer(getattr(fn, "symbolic", fn), args, kwargs)
     outputs = tree.map_structure(symbol, out)
@@ -151,7 +163,7 @@ def record(operation, fn, args, kwargs):
     return outputs
 
 
-def symbolic(rule):
+def symbolic(rule: Callable[..., Any]) -> Callable[..., Any]:
     """Decorator of a function that is laxer with KerasTensors than with values: `rule`, of the same arguments, gives what it will
     answer as far as shapes and dtypes go."""
 
@@ -162,7 +174,7 @@ def symbolic(rule):
     return mark
 
 
-def recordable(fn):
+def recordable(fn: Callable[..., Any]) -> Callable[..., Any]:
     """A function of tensors that, given KerasTensors, records itself as an operation of a functional model."""
 
     @functools.wraps(fn)

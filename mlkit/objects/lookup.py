@@ -2,6 +2,7 @@
 
 import inspect
 import sys
+from typing import Any
 
 from mlkit.core.names import to_snake_case
 from mlkit.objects import registry
@@ -31,7 +32,7 @@ class Lookup:
         """The class or function of that name, or None."""
         return getattr(sys.modules[self.module], self.names[name]) if name in self.names else None
 
-    def find(self, name, custom_objects=None):
+    def find(self, name, custom_objects: dict[str, Any] | None = None):
         """The class or function of that name, or None. Users' registered objects come after the built-in ones."""
         found = self.builtin(name)
         if found is not None:
@@ -70,7 +71,7 @@ class Lookup:
         """The object as plain data, which `deserialize` reads: a dict, or the name of a function."""
         return serialize_keras_object(obj)
 
-    def deserialize(self, config, custom_objects=None):
+    def deserialize(self, config, custom_objects: dict[str, Any] | None = None):
         """An object from what `serialize` returned, or from the short form ``{"class_name": ..., "config": {...}}``."""
         if isinstance(config, dict) and "class_name" in config and "module" not in config:
             cls = self.find(config["class_name"], custom_objects)

@@ -24,7 +24,7 @@ class Operation(Configurable):
     {'name': 'twice', 'factor': 2}
     """
 
-    def __init__(self, name=None):
+    def __init__(self, name: str | None = None):
         if name is not None and (not isinstance(name, str) or "/" in name):
             raise ValueError(f"{type(self).__name__}: `name` must be a string without '/', but got {name!r}.")
         self.name = name or names.auto_name(type(self).__name__)

@@ -9,6 +9,7 @@ import functools
 import importlib
 import inspect
 import threading
+from typing import Any
 
 NAMESPACES = {  # as in the module path after "keras." -> where mlkit has it
     "layers": "mlkit.layers",
@@ -144,7 +145,7 @@ def is_builtin(obj):
 # ---- the user's ----------------------------------------------------------------------------------------------------------
 
 
-def register_keras_serializable(package="Custom", name=None):
+def register_keras_serializable(package: str = "Custom", name: str | None = None):
     """Decorator: a class or function of yours that saved models may refer to, as ``"package>name"``.
 
     package: str that keeps equal names of different projects apart. name: str, the object's own name by default.
@@ -186,7 +187,7 @@ def get_registered_name(obj):
     return _registered_names.get(obj) or obj.__name__
 
 
-def get_registered_object(name, custom_objects=None, module_objects=None):
+def get_registered_object(name, custom_objects: dict[str, Any] | None = None, module_objects=None):
     """The class or function known under a name, or None: looked up in the open scopes, among the registered ones, in
     `custom_objects`, then in `module_objects` (dicts name -> object).
 

@@ -26,7 +26,7 @@ class SeedGenerator:
     (array([42,  0], dtype=uint32), array([42,  1], dtype=uint32))
     """
 
-    def __init__(self, seed=None, name=None, **kwargs):
+    def __init__(self, seed=None, name: str | None = None, **kwargs):
         if kwargs:
             raise ValueError(f"SeedGenerator: unknown arguments {sorted(kwargs)}. Expected `seed` and `name`.")
         if seed is not None and not _is_int(seed):
@@ -37,7 +37,7 @@ class SeedGenerator:
         with names.name_scope(self.name):
             self.state = Variable(_key(first), trainable=False, name="seed_generator_state")
 
-    def next(self, ordered=True):
+    def next(self, ordered: bool = True):
         """The current key (a uint32 tensor of shape (2,)); the state moves on.
 
         ordered: whether the count goes up by one; if False it jumps about.

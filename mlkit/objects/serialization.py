@@ -4,6 +4,7 @@ import contextlib
 import inspect
 import threading
 import warnings
+from typing import Any
 
 import numpy as np
 
@@ -126,7 +127,7 @@ def _serialize_function(function):
 # ---- reading -------------------------------------------------------------------------------------------------------------
 
 
-def deserialize_keras_object(config, custom_objects=None, safe_mode=True, **kwargs):
+def deserialize_keras_object(config, custom_objects: dict[str, Any] | None = None, safe_mode: bool = True, **kwargs):
     """The object that `serialize_keras_object` wrote.
 
     config: what it returned, or the same after a trip through JSON. custom_objects: dict name -> class or function, for

@@ -21,7 +21,7 @@ class StatelessScope(Values):
     (6.0, 1.0)
     """
 
-    def __init__(self, state_mapping=None, collect_losses=False, initialize_variables=True):
+    def __init__(self, state_mapping=None, collect_losses: bool = False, initialize_variables: bool = True):
         self.collect_losses, self.initialize_variables = collect_losses, initialize_variables
         self.losses = []
         super().__init__({})

@@ -1,10 +1,13 @@
 """Variable: the state of layers, optimizers, metrics and random generators."""
 
+import numpy as np
+
 from mlkit.core import dtypes, names
 from mlkit.core.interpreter import outside_trace
 from mlkit.core.spec import compatible, show
 from mlkit.core.state import state
 from mlkit.core.tensor import Tensor
+from mlkit.core.typing import Operators, TensorLike
 from mlkit.core.variable import BaseVariable, alone
 from mlkit.objects import registry
 from mlkit.primitives.convert import cast, convert_to_tensor
@@ -12,7 +15,7 @@ from mlkit.primitives.convert import cast, convert_to_tensor
 _AGGREGATIONS = (None, "none", "mean", "sum", "only_first_replica")
 
 
-class Variable(BaseVariable):
+class Variable(BaseVariable, Operators[Tensor]):
     """A tensor that can be assigned.
 
     initializer: the first value (array, tensor, number), or a callable ``(shape, dtype=...) -> tensor`` or the name of an
@@ -33,11 +36,11 @@ class Variable(BaseVariable):
         initializer,
         shape=None,
         dtype=None,
-        trainable=True,
-        autocast=True,
-        aggregation="none",
-        synchronization="auto",
-        name=None,
+        trainable: bool = True,
+        autocast: bool = True,
+        aggregation: str | None = "none",
+        synchronization: str = "auto",
+        name: str | None = None,
         **kwargs,
     ):
         if kwargs:
@@ -90,21 +93,21 @@ class Variable(BaseVariable):
         self._overwrite_with_gradient = value
 
     @property
-    def shape(self):
+    def shape(self) -> tuple[int, ...]:
         return self._value.shape
 
     @property
-    def dtype(self):
+    def dtype(self) -> str:
         """Name of the dtype it is read in: inside a layer under mixed precision the compute dtype."""
         own = self._value.dtype
         return state.call.autocast if self.autocast and state.call.autocast and dtypes.is_float(own) else own
 
     @property
-    def ndim(self):
+    def ndim(self) -> int:
         return len(self._value.shape)
 
     @property
-    def value(self):
+    def value(self) -> Tensor:
         """The current value, a Tensor."""
         t = self.tracked_value()
         wanted = state.call.autocast
@@ -112,14 +115,14 @@ class Variable(BaseVariable):
             t if wanted is None or not self.autocast or t.dtype == wanted or not dtypes.is_float(t.dtype) else cast(t, wanted)
         )
 
-    def numpy(self):
+    def numpy(self) -> np.ndarray:
         """A copy of the value as a NumPy array."""
         return self._value.numpy().copy()
 
     def __array__(self, dtype=None, copy=None):
         return self._value.__array__(dtype, copy)
 
-    def assign(self, value):
+    def assign(self, value: TensorLike) -> "Variable":
         """Set the value; shape must fit, the dtype is converted. Returns the variable."""
         t = convert_to_tensor(value, dtype=self._value.dtype)
         if not compatible(t.shape, self.shape):
@@ -129,13 +132,13 @@ class Variable(BaseVariable):
         self.write(t)
         return self
 
-    def assign_add(self, value):
+    def assign_add(self, value: TensorLike) -> "Variable":
         """Add to the value. Returns the variable."""
         value = _raw(value)
         with alone([self]):
             return self.assign(self.tracked_value() + value)
 
-    def assign_sub(self, value):
+    def assign_sub(self, value: TensorLike) -> "Variable":
         """Subtract from the value. Returns the variable."""
         value = _raw(value)
         with alone([self]):
@@ -144,13 +147,13 @@ class Variable(BaseVariable):
     def __repr__(self):
         return f"<Variable path={self.path}, shape={self.shape}, dtype={self._value.dtype}>\n{self._value.numpy()}"
 
-    def __len__(self):
+    def __len__(self) -> int:
         return len(self.value)
 
-    def __float__(self):
+    def __float__(self) -> float:
         return float(self.value)
 
-    def __int__(self):
+    def __int__(self) -> int:
         return int(self.value)
 
     def __bool__(self):

@@ -1,7 +1,12 @@
 """What `keras.ops` has about tensors as such: shape and dtype, slices, scatters, casts, gradients stopped and replaced."""
 
+from collections.abc import Callable
+from typing import Any
+
 from mlkit.core import dtypes
 from mlkit.core.spec import Dim, is_known, normalize_axis, show
+from mlkit.core.tensor import Tensor
+from mlkit.core.typing import Axis, DType, TensorLike
 from mlkit.objects.keras_tensor import KerasTensor
 from mlkit.ops import gradients
 from mlkit.ops.numpy.indexing import positions
@@ -17,12 +22,12 @@ __all__ = [
 ]  # fmt: skip
 
 
-def custom_gradient(f):
+def custom_gradient(f: Callable[..., Any]) -> Callable[..., Any]:
     """Give a function a gradient of its own: `f(*args)` returns (outputs, grad_fn), see `mlkit.custom_gradient`."""
     return gradients.custom_gradient(f)
 
 
-def shape(x):
+def shape(x: TensorLike):
     """The shape as a tuple. While a layer is traced it may hold unknown sizes, which can be computed with.
 
     >>> shape([[1, 2, 3]])
@@ -31,7 +36,7 @@ def shape(x):
     return x.shape if hasattr(x, "shape") else as_tensor(x).shape
 
 
-def dtype(x):
+def dtype(x: TensorLike) -> str:
     """The name of the dtype.
 
     >>> dtype([1.0])
@@ -40,7 +45,7 @@ def dtype(x):
     return x.dtype if isinstance(x, KerasTensor) else as_tensor(x).dtype
 
 
-def saturate_cast(x, dtype):
+def saturate_cast(x: TensorLike, dtype: DType) -> Tensor:
     """The tensor in another dtype; what that cannot hold becomes the nearest number it can.
 
     >>> saturate_cast([-3.0, 300.0], "uint8").numpy()
@@ -72,7 +77,7 @@ def _common_limits(source, target):
     return (target_low if target_low > low else None), (target_high if target_high < high else None)
 
 
-def stop_gradient(variable):
+def stop_gradient(variable: TensorLike) -> Tensor:
     """The same values, of which gradients know nothing.
 
     >>> import mlkit
@@ -83,7 +88,7 @@ def stop_gradient(variable):
     return el.stop_gradient(as_tensor(variable))
 
 
-def scatter(indices, values, shape):
+def scatter(indices: TensorLike, values: TensorLike, shape) -> Tensor:
     """Zeros in which `values` are added at `indices`; equal indices add up.
 
     indices: (..., k) integers, coordinates in the first k axes of `shape`. values: (..., *shape[k:]).
@@ -105,7 +110,7 @@ _REDUCTIONS = {
 }
 
 
-def scatter_update(inputs, indices, updates, reduction=None):
+def scatter_update(inputs: TensorLike, indices: TensorLike, updates: TensorLike, reduction=None) -> Tensor:
     """`inputs` with `updates` at `indices`: in place of the elements there, or combined with them.
 
     indices: (..., k) integers, coordinates in the first k axes. updates: (..., *inputs.shape[k:]).
@@ -120,7 +125,7 @@ def scatter_update(inputs, indices, updates, reduction=None):
     return _REDUCTIONS[reduction](inputs, _coordinates(indices, inputs), cast(updates, inputs.dtype))
 
 
-def _coordinates(indices, x):
+def _coordinates(indices, x) -> Tensor:
     """Indices with negative ones counted from the end of their axis."""
     indices = to_integer("scatter", indices)
     k = indices.shape[-1]
@@ -134,7 +139,7 @@ def _coordinates(indices, x):
     )
 
 
-def slice(inputs, start_indices, shape):
+def slice(inputs: TensorLike, start_indices: TensorLike, shape) -> Tensor:
     """The part of a tensor of the given shape that starts at `start_indices`, one for each axis. They may be tensors.
 
     A start too near the end is moved so that the part fits; a size of -1 means up to the end.
@@ -168,7 +173,7 @@ def slice(inputs, start_indices, shape):
     return x
 
 
-def slice_update(inputs, start_indices, updates):
+def slice_update(inputs: TensorLike, start_indices: TensorLike, updates: TensorLike) -> Tensor:
     """A tensor in which the part that starts at `start_indices` (one for each axis; may be tensors) is replaced by `updates`.
 
     >>> slice_update([1, 2, 3, 4], [1], [8, 9]).numpy()
@@ -202,7 +207,7 @@ def slice_update(inputs, start_indices, updates):
     return part if inside is None else el.where(inside, part, x)
 
 
-def _is_tensor(start):
+def _is_tensor(start) -> bool:
     return not isinstance(start, (int, Dim))
 
 
@@ -226,7 +231,7 @@ def _start(s):
     return int(t) if t.is_concrete else el.cast(t, dtype="int32") if t.dtype in dtypes.NARROW else t
 
 
-def unstack(x, num=None, axis=0):
+def unstack(x: TensorLike, num=None, axis: Axis = 0) -> list[Tensor]:
     """The slices along an axis, without that axis, as a list. `num` states how many where the size is unknown.
 
     >>> [int(part) for part in unstack([1, 2, 3])]

@@ -6,13 +6,15 @@ A. Rogozhnikov, Einops: Clear and Reliable Tensor Manipulations with Einstein-li
 import re
 
 from mlkit.core.spec import is_known, same_size, show, size_of
+from mlkit.core.tensor import Tensor
+from mlkit.core.typing import TensorLike
 from mlkit.ops.numpy.shaping import permuted, reshape
 from mlkit.primitives.convert import as_tensor
 
 __all__ = ["rearrange"]
 
 
-def rearrange(tensor, pattern, **axes_lengths):
+def rearrange(tensor: TensorLike, pattern: str, **axes_lengths) -> Tensor:
     """The elements with their axes split, reordered and joined as the pattern says.
 
     pattern: names of the axes, "->", the same names in a new order. Names in brackets are one axis: split on the left (all but

@@ -1,11 +1,16 @@
 """The public ways to ask for gradients, and for compiled functions: what is made of functions of tensors."""
 
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from typing import Any
+
 from mlkit.core import tree
 from mlkit.core.autograd import CustomVjp, Tape, alias, backward, is_on_tape, record
 from mlkit.core.function import function
 from mlkit.core.interpreter import untaped
 from mlkit.core.state import state
 from mlkit.core.tensor import Tensor
+from mlkit.core.typing import Axes, Structure, TensorLike
 from mlkit.core.variable import BaseVariable
 from mlkit.primitives.convert import as_tensor
 from mlkit.primitives.movement import full
@@ -31,11 +36,11 @@ class GradientTape(Tape):
     6.0
     """
 
-    def __init__(self, persistent=False, watch_accessed_variables=True):
+    def __init__(self, persistent: bool = False, watch_accessed_variables: bool = True):
         super().__init__(watch_accessed_variables)
         self.persistent = persistent
 
-    def watch(self, tensor):
+    def watch(self, tensor: Structure) -> None:
         """Follow a tensor, a Variable, or a nested structure of them."""
         self._check_unused("watch")
         for t in tree.flatten(tensor):
@@ -50,15 +55,17 @@ class GradientTape(Tape):
                 f"GradientTape.{what}: this tape has given its gradient. Use GradientTape(persistent=True) for several."
             )
 
-    def stop_recording(self):
+    def stop_recording(self) -> AbstractContextManager[None]:
         """A block inside the tape's block whose ops are not noted."""
         return untaped()
 
-    def reset(self):
+    def reset(self) -> None:
         """Forget what was noted."""
         self.records = {}
 
-    def gradient(self, target, sources, output_gradients=None, unconnected_gradients="none"):
+    def gradient(
+        self, target: TensorLike, sources: Structure, output_gradients: Structure = None, unconnected_gradients: str = "none"
+    ) -> Structure:
         """Gradient of the sum of `target` with respect to `sources`, in the structure of `sources`.
 
         target: tensor or structure of tensors. output_gradients: weights of the targets, in their structure (default: ones).
@@ -84,7 +91,7 @@ class GradientTape(Tape):
         return tree.pack_sequence_as(sources, gs)
 
 
-def value_and_grad(fn, argnums=0, has_aux=False):
+def value_and_grad(fn: Callable[..., Any], argnums: Axes = 0, has_aux: bool = False) -> Callable[..., Any]:
     """A function that returns (fn(*args), gradient of fn with respect to the arguments `argnums`).
 
     `fn` returns a scalar tensor, with has_aux=True a pair (scalar, anything). Arguments may be nested structures.
@@ -115,7 +122,7 @@ def value_and_grad(fn, argnums=0, has_aux=False):
     return run
 
 
-def grad(fn, argnums=0, has_aux=False):
+def grad(fn: Callable[..., Any], argnums: Axes = 0, has_aux: bool = False) -> Callable[..., Any]:
     """A function that returns the gradient of `fn`; see `value_and_grad`. With has_aux=True: (gradient, aux).
 
     >>> import mlkit
@@ -131,7 +138,7 @@ def grad(fn, argnums=0, has_aux=False):
     return run
 
 
-def custom_gradient(fn):
+def custom_gradient(fn: Callable[..., Any]) -> Callable[..., Any]:
     """Give a function a gradient of your own.
 
     `fn(*args)` returns (outputs, grad_fn); `grad_fn(*output_gradients)` returns the gradient of each argument.

@@ -1,16 +1,20 @@
 """vmap: a function of single elements as a function of all of them."""
 
+from collections.abc import Callable
+from typing import Any
+
 from mlkit.core import tree
 from mlkit.core.spec import Spec, normalize_axis, same_size, show
 from mlkit.core.state import state, swapped
 from mlkit.core.tensor import Tensor
+from mlkit.core.typing import Structure
 from mlkit.primitives.convert import as_tensor
 from mlkit.primitives.mapping import Mapping
 
 __all__ = ["vmap"]
 
 
-def vmap(fn, in_axes=0, out_axes=0):
+def vmap(fn: Callable[..., Any], in_axes: Structure = 0, out_axes: Structure = 0) -> Callable[..., Any]:
     """A function that calls `fn` for the elements of its arguments along an axis, all at once.
 
     The calls are one: each op in `fn` runs once for all elements. So randomness that does not depend on an element is the same for all,
@@ -60,12 +64,12 @@ def vmap(fn, in_axes=0, out_axes=0):
     return run
 
 
-def _entered(mapping, x, axis):
+def _entered(mapping, x, axis) -> Structure:
     x = as_tensor(x)
     return mapping.enter(x, normalize_axis("vmap", axis, x.ndim))
 
 
-def _left(mapping, t, axis):
+def _left(mapping, t, axis) -> Structure:
     return mapping.leave(t, normalize_axis("vmap", axis, t.ndim + 1))
 
 
@@ -87,18 +91,18 @@ def _size(pairs):
     return size, any(symbolic for _, symbolic in found)
 
 
-def _on_specs(fn, args, axes, kwargs):
+def _on_specs(fn, args, axes, kwargs) -> Structure:
     def element(argument, axis):
         return argument if axis is None else tree.map_structure(lambda x: _without(as_tensor(x), axis), argument)
 
     return fn(*(element(a, axis) for a, axis in zip(args, axes)), **{k: element(v, 0) for k, v in kwargs.items()})
 
 
-def _without(x, axis):
+def _without(x, axis) -> Structure:
     axis = normalize_axis("vmap", axis, x.ndim)
     return Tensor(Spec((*x.shape[:axis], *x.shape[axis + 1 :]), x.dtype))
 
 
-def _part_of(t, size, axis):
+def _part_of(t, size, axis) -> Structure:
     axis = normalize_axis("vmap", axis, t.ndim + 1)
     return Tensor(Spec((*t.shape[:axis], size, *t.shape[axis:]), t.dtype))

@@ -4,6 +4,8 @@ import math
 
 from mlkit.core import dtypes
 from mlkit.core.spec import Dim, Spec, is_known, normalize_axes, reduced, same_size, show, whole
+from mlkit.core.tensor import Tensor
+from mlkit.core.typing import Axis, TensorLike
 from mlkit.ops.linalg import slogdet
 from mlkit.ops.numpy.indexing import require_within
 from mlkit.primitives import elementwise as el
@@ -23,7 +25,7 @@ __all__ = [
 # ---- elementwise -----------------------------------------------------------------------------------------------------
 
 
-def rsqrt(x):
+def rsqrt(x: TensorLike) -> Tensor:
     """1 / sqrt(x).
 
     >>> rsqrt([4.0]).numpy()
@@ -32,22 +34,22 @@ def rsqrt(x):
     return el.rsqrt(to_float(x))
 
 
-def erf(x):
+def erf(x: TensorLike) -> Tensor:
     """The error function: 2 / sqrt(pi) times the integral of exp(-t^2) from 0 to x."""
     return el.erf(to_float(x))
 
 
-def erfc(x):
+def erfc(x: TensorLike) -> Tensor:
     """1 - erf(x), exact for large x too."""
     return el.erfc(to_real("erfc", x))
 
 
-def erfinv(x):
+def erfinv(x: TensorLike) -> Tensor:
     """The inverse of `erf`, for x in [-1, 1]."""
     return el.erfinv(to_float(x))
 
 
-def view_as_complex(x):
+def view_as_complex(x: TensorLike) -> Tensor:
     """Pairs (real, imaginary) in the last axis as complex numbers.
 
     >>> view_as_complex([3.0, 4.0]).numpy() == 3 + 4j
@@ -60,7 +62,7 @@ def view_as_complex(x):
     return el.complex_(real, imag)
 
 
-def view_as_real(x):
+def view_as_real(x: TensorLike) -> Tensor:
     """Complex numbers as pairs (real, imaginary) in a new last axis: the inverse of `view_as_complex`."""
     x = as_tensor(x)
     if x.dtype not in dtypes.COMPLEX:
@@ -72,7 +74,7 @@ def view_as_real(x):
 # ---- reductions ------------------------------------------------------------------------------------------------------
 
 
-def logsumexp(x, axis=None, keepdims=False):
+def logsumexp(x: TensorLike, axis: Axis = None, keepdims: bool = False) -> Tensor:
     """log(sum(exp(x))) over axes (None: all), without overflow.
 
     >>> round(float(logsumexp([1000.0, 1000.0])), 3)
@@ -86,7 +88,7 @@ def logsumexp(x, axis=None, keepdims=False):
     return total if keepdims else sh.reshape(total, shape=reduced(x.shape, axes, False))
 
 
-def logdet(x):
+def logdet(x: TensorLike) -> Tensor:
     """Logarithm of the absolute value of the determinant of matrices (..., n, n)."""
 
     return slogdet(x)[1]
@@ -129,7 +131,7 @@ _max = _segments("segment_max", mov.scatter_max, lambda dtype: -math.inf if dtyp
 _min = _segments("segment_min", mov.scatter_min, lambda dtype: math.inf if dtype in dtypes.FLOATS else dtypes.limits(dtype)[1])
 
 
-def segment_sum(data, segment_ids, num_segments=None, sorted=False):
+def segment_sum(data: TensorLike, segment_ids: TensorLike, num_segments: int | None = None, sorted: bool = False) -> Tensor:
     """Sums of the rows that have the same segment number.
 
     data: (rows, ...). segment_ids: (rows,); rows whose number is not in 0 ... num_segments - 1 are left out. num_segments: by
@@ -143,12 +145,12 @@ def segment_sum(data, segment_ids, num_segments=None, sorted=False):
     return _sum(data, segment_ids, num_segments, sorted)
 
 
-def segment_prod(data, segment_ids, num_segments=None, sorted=False):
+def segment_prod(data: TensorLike, segment_ids: TensorLike, num_segments: int | None = None, sorted: bool = False) -> Tensor:
     """Products of the rows that have the same segment number; see `segment_sum`. An empty segment gives 1."""
     return _prod(data, segment_ids, num_segments, sorted)
 
 
-def segment_max(data, segment_ids, num_segments=None, sorted=False):
+def segment_max(data: TensorLike, segment_ids: TensorLike, num_segments: int | None = None, sorted: bool = False) -> Tensor:
     """Largest elements of the rows that have the same segment number; see `segment_sum`. An empty segment gives the smallest
     value.
     """
@@ -157,7 +159,7 @@ def segment_max(data, segment_ids, num_segments=None, sorted=False):
     return _max(data, segment_ids, num_segments, sorted)
 
 
-def segment_min(data, segment_ids, num_segments=None, sorted=False):
+def segment_min(data: TensorLike, segment_ids: TensorLike, num_segments: int | None = None, sorted: bool = False) -> Tensor:
     """Smallest elements of the rows that have the same segment number; see `segment_sum`. An empty segment gives the largest
     value.
     """
@@ -169,7 +171,7 @@ def segment_min(data, segment_ids, num_segments=None, sorted=False):
 # ---- the largest -----------------------------------------------------------------------------------------------------
 
 
-def top_k(x, k, sorted=True):
+def top_k(x: TensorLike, k: int, sorted: bool = True) -> tuple[Tensor, ...]:
     """The k largest elements along the last axis, largest first, and their indices (int32); of equal ones the first.
 
     sorted: False allows any order; the order is the same.
@@ -193,7 +195,7 @@ def top_k(x, k, sorted=True):
     return mov.take_along_axis(x, indices, axis=last), indices
 
 
-def in_top_k(targets, predictions, k):
+def in_top_k(targets: TensorLike, predictions: TensorLike, k: int) -> Tensor:
     """Whether fewer than k classes are predicted higher than the target class.
 
     targets: class numbers (batch,), negative ones counted from the end. predictions: (batch, classes). Returns bool (batch,).
@@ -220,7 +222,7 @@ def in_top_k(targets, predictions, k):
 # ---- others ----------------------------------------------------------------------------------------------------------
 
 
-def cdist(x, y):
+def cdist(x: TensorLike, y: TensorLike) -> Tensor:
     """Euclidean distances between the rows of x (..., m, d) and of y (..., n, d): (..., m, n).
 
     >>> cdist([[0.0, 0.0]], [[3.0, 4.0]]).numpy()
@@ -235,7 +237,7 @@ def cdist(x, y):
     return el.sqrt(sum_(d * d, axes=(d.ndim - 1,), keepdims=False))
 
 
-def extract_sequences(x, sequence_length, sequence_stride):
+def extract_sequences(x: TensorLike, sequence_length: int, sequence_stride: int) -> Tensor:
     """Windows of the last axis: (..., n) -> (..., windows, sequence_length), one every sequence_stride elements.
 
     >>> extract_sequences([1, 2, 3, 4], 2, 1).numpy()
@@ -252,7 +254,7 @@ def extract_sequences(x, sequence_length, sequence_stride):
     return mov.take(x, window_positions(windows, sequence_length, sequence_stride), axis=x.ndim - 1)
 
 
-def window_positions(windows, length, stride):
+def window_positions(windows, length, stride) -> Tensor:
     """Where each element of each window lies: (windows, length)."""
     start = mov.iota(size=windows, dtype="int32") * stride
     return sh.reshape(start, shape=(windows, 1)) + mov.iota(size=length, dtype="int32")

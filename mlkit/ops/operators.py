@@ -3,6 +3,9 @@
 `mlkit` offers these classes from here, so that nobody meets one without its operators.
 """
 
+from collections.abc import Callable
+from typing import Any
+
 from mlkit.core.dtypes import NumberError
 from mlkit.core.tensor import Tensor
 from mlkit.objects.keras_tensor import KerasTensor
@@ -19,7 +22,7 @@ _LOGICAL = dict(and_="logical_and", or_="logical_or", xor="logical_xor")
 _UNARY = dict(neg="negative", abs="absolute", invert="bitwise_invert")
 
 
-def _forward(function, for_symbols):
+def _forward(function, for_symbols) -> Callable[..., Any]:
     """x + y. A Tensor leaves the operator to a KerasTensor on its right, which records it."""
 
     def method(self, other):
@@ -34,11 +37,11 @@ def _forward(function, for_symbols):
     return method
 
 
-def _leaves(other, for_symbols):
+def _leaves(other, for_symbols) -> bool:
     return isinstance(other, KerasTensor) and not for_symbols
 
 
-def _backward(function):
+def _backward(function) -> Callable[..., Any]:
     def method(self, other):
         try:
             return function(other, self)
@@ -49,7 +52,7 @@ def _backward(function):
     return method
 
 
-def install(plain, recordable):
+def install(plain, recordable) -> None:
     """Give the classes their operators: Tensor and Variable the plain functions, KerasTensor those that record themselves."""
     for cls, functions in ((Tensor, plain), (Variable, plain), (KerasTensor, recordable)):
         for name, public in (_BINARY if cls is Tensor else _BINARY | _LOGICAL).items():

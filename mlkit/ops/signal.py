@@ -6,6 +6,8 @@ import math
 
 from mlkit.core import dtypes
 from mlkit.core.spec import same_size, show, whole
+from mlkit.core.tensor import Tensor
+from mlkit.core.typing import TensorLike
 from mlkit.ops.math import extract_sequences, window_positions
 from mlkit.ops.numpy.padding import pad
 from mlkit.primitives import elementwise as el
@@ -17,7 +19,7 @@ from mlkit.primitives.convert import as_tensor, cast, to_float
 __all__ = ["fft", "fft2", "ifft2", "irfft", "istft", "rfft", "stft"]
 
 
-def _join(name, x):
+def _join(name, x) -> Tensor:
     """The pair as one complex tensor."""
     if not isinstance(x, (tuple, list)) or len(x) != 2:
         raise ValueError(f"{name}: expected a pair (real, imaginary) of tensors, but got {type(x).__name__}.")
@@ -32,11 +34,11 @@ def _join(name, x):
     return el.complex_(cast(real, wide), cast(imag, wide))
 
 
-def _part(z):
+def _part(z) -> tuple[Tensor, ...]:
     return el.real(z), el.imag(z)
 
 
-def fft(x):
+def fft(x: tuple[TensorLike, TensorLike]) -> tuple[Tensor, ...]:
     """Discrete Fourier transform along the last axis of a pair (real, imaginary).
 
     >>> real, imaginary = fft(([1.0, 1.0], [0.0, 0.0]))
@@ -46,29 +48,29 @@ def fft(x):
     return _part(fourier.fft(_join("fft", x)))
 
 
-def _two_axes(transform, z):
+def _two_axes(transform, z) -> Tensor:
     perm = (*range(z.ndim - 2), z.ndim - 1, z.ndim - 2)
     return sh.transpose(transform(sh.transpose(transform(z), perm=perm)), perm=perm)
 
 
-def _images(name, x):
+def _images(name, x) -> Tensor:
     z = _join(name, x)
     if z.ndim < 2:
         raise ValueError(f"{name}: expected tensors of two dimensions or more, but got shape {show(z.shape)}.")
     return z
 
 
-def fft2(x):
+def fft2(x: tuple[TensorLike, TensorLike]) -> tuple[Tensor, ...]:
     """Discrete Fourier transform along the last two axes of a pair (real, imaginary)."""
     return _part(_two_axes(fourier.fft, _images("fft2", x)))
 
 
-def ifft2(x):
+def ifft2(x: tuple[TensorLike, TensorLike]) -> tuple[Tensor, ...]:
     """The inverse of `fft2`."""
     return _part(_two_axes(fourier.ifft, _images("ifft2", x)))
 
 
-def _resized(x, size):
+def _resized(x, size) -> Tensor:
     """The last axis cut or filled with zeros to a size."""
     if size <= x.shape[-1]:
         return mov.slice_along(x, x.ndim - 1, 0, size)
@@ -76,7 +78,7 @@ def _resized(x, size):
     return mov.concat(x, zeros, axis=x.ndim - 1)
 
 
-def rfft(x, fft_length=None):
+def rfft(x: TensorLike, fft_length=None) -> tuple[Tensor, ...]:
     """Fourier transform of real numbers along the last axis: the first n // 2 + 1 elements as a pair (real, imaginary).
 
     fft_length: n, to which the axis is cut or filled with zeros; by default its size.
@@ -86,7 +88,7 @@ def rfft(x, fft_length=None):
     return _part(fourier.rfft(x if fft_length is None else _resized(x, whole("rfft", "`fft_length`", fft_length, least=1))))
 
 
-def irfft(x, fft_length=None):
+def irfft(x: tuple[TensorLike, TensorLike], fft_length=None) -> Tensor:
     """The inverse of `rfft`: a pair (real, imaginary) of n // 2 + 1 elements -> n real numbers.
 
     fft_length: n; by default twice (size of the last axis - 1).
@@ -112,7 +114,7 @@ def _check_frames(name, sequence_length, sequence_stride, fft_length):
         )
 
 
-def _window(name, window, sequence_length, fft_length, dtype):
+def _window(name, window, sequence_length, fft_length, dtype) -> Tensor:
     """The window centred in a frame of fft_length samples."""
     if window is None:  # all of the frame counts
         return mov.full(shape=(fft_length,), value=1, dtype=dtype)
@@ -129,7 +131,14 @@ def _window(name, window, sequence_length, fft_length, dtype):
     return mov.pad(w, value=0.0, low=(before,), high=(fft_length - sequence_length - before,), interior=(0,))
 
 
-def stft(x, sequence_length, sequence_stride, fft_length, window="hann", center=True):
+def stft(
+    x: TensorLike,
+    sequence_length: int,
+    sequence_stride: int,
+    fft_length,
+    window: TensorLike | str | None = "hann",
+    center: bool = True,
+) -> tuple[Tensor, ...]:
     """Short-time Fourier transform: the spectra of windows of a signal.
 
     x: float (..., samples). sequence_length: samples in a window, a window every sequence_stride samples. fft_length: samples
@@ -148,7 +157,15 @@ def stft(x, sequence_length, sequence_stride, fft_length, window="hann", center=
     return _part(fourier.rfft(extract_sequences(x, fft_length, sequence_stride) * window))
 
 
-def istft(x, sequence_length, sequence_stride, fft_length, length=None, window="hann", center=True):
+def istft(
+    x: TensorLike,
+    sequence_length: int,
+    sequence_stride: int,
+    fft_length,
+    length=None,
+    window: TensorLike | str | None = "hann",
+    center: bool = True,
+) -> Tensor:
     """The signal with these short-time spectra: the inverse of `stft`, by overlapping and adding.
 
     x: pair (real, imaginary) of shape (..., frames, fft_length // 2 + 1). length: samples of the result. The other arguments as
@@ -169,7 +186,7 @@ def istft(x, sequence_length, sequence_stride, fft_length, length=None, window="
     return mov.slice_along(signal, signal.ndim - 1, start, stop)
 
 
-def _overlap_add(frames, total, stride):
+def _overlap_add(frames, total, stride) -> Tensor:
     """(..., frames, length) -> (..., total): each frame added where it belongs."""
     *lead, count, length = frames.shape
     n = len(lead)

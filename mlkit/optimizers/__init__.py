@@ -1,6 +1,7 @@
 """Optimizers: how weights follow their gradients. Learning rate schedules are in `mlkit.optimizers.schedules`."""
 
 import inspect
+from typing import Any
 
 from mlkit.core.offer import offer
 from mlkit.objects.lookup import Lookup
@@ -48,6 +49,6 @@ def serialize(optimizer):
     return _lookup.serialize(optimizer)
 
 
-def deserialize(config, custom_objects=None):
+def deserialize(config, custom_objects: dict[str, Any] | None = None):
     """The optimizer that `serialize` wrote. custom_objects: name -> class, for classes that are not built in."""
     return _lookup.deserialize(config, custom_objects)

@@ -1,6 +1,7 @@
 """Adafactor: second moments of a matrix kept as one row and one column."""
 
 from mlkit import ops
+from mlkit.core.typing import LearningRate
 from mlkit.optimizers.optimizer import Optimizer, common_options
 from mlkit.optimizers.state import is_overwritten
 
@@ -17,12 +18,12 @@ class Adafactor(Optimizer):
     @common_options
     def __init__(
         self,
-        learning_rate=0.001,
-        beta_2_decay=-0.8,
-        epsilon_1=1e-30,
-        epsilon_2=1e-3,
-        clip_threshold=1.0,
-        relative_step=True,
+        learning_rate: LearningRate = 0.001,
+        beta_2_decay: float = -0.8,
+        epsilon_1: float = 1e-30,
+        epsilon_2: float = 1e-3,
+        clip_threshold: float = 1.0,
+        relative_step: bool = True,
         **options,
     ):
         super().__init__(learning_rate, **options)

@@ -1,6 +1,7 @@
 """Adagrad and Adadelta: the rate of each weight falls with the gradients it has seen."""
 
 from mlkit import initializers, ops
+from mlkit.core.typing import LearningRate
 from mlkit.optimizers.optimizer import Optimizer, common_options
 
 
@@ -12,7 +13,9 @@ class Adagrad(Optimizer):
     """
 
     @common_options
-    def __init__(self, learning_rate=0.001, initial_accumulator_value=0.1, epsilon=1e-7, **options):
+    def __init__(
+        self, learning_rate: LearningRate = 0.001, initial_accumulator_value: float = 0.1, epsilon: float = 1e-7, **options
+    ):
         super().__init__(learning_rate, **options)
         self.initial_accumulator_value, self.epsilon = initial_accumulator_value, epsilon
 
@@ -33,7 +36,7 @@ class Adadelta(Optimizer):
     """
 
     @common_options
-    def __init__(self, learning_rate=0.001, rho=0.95, epsilon=1e-7, **options):
+    def __init__(self, learning_rate: LearningRate = 0.001, rho: float = 0.95, epsilon: float = 1e-7, **options):
         super().__init__(learning_rate, **options)
         self.rho, self.epsilon = rho, epsilon
 

@@ -4,7 +4,9 @@ from mlkit import ops
 from mlkit.core.dtypes import single_of
 
 
-def clip_gradients(gradients, clipnorm=None, clipvalue=None, global_clipnorm=None):
+def clip_gradients(
+    gradients, clipnorm: float | None = None, clipvalue: float | None = None, global_clipnorm: float | None = None
+):
     """The gradients, limited by the one option that is set.
 
     gradients: list of tensors. clipnorm: largest norm of each. global_clipnorm: largest norm of all together.

@@ -1,6 +1,7 @@
 """FTRL: follow the regularized leader."""
 
 from mlkit import initializers, ops
+from mlkit.core.typing import LearningRate
 from mlkit.optimizers.optimizer import Optimizer, common_options
 
 
@@ -16,13 +17,13 @@ class Ftrl(Optimizer):
     @common_options
     def __init__(
         self,
-        learning_rate=0.001,
-        learning_rate_power=-0.5,
-        initial_accumulator_value=0.1,
-        l1_regularization_strength=0.0,
-        l2_regularization_strength=0.0,
-        l2_shrinkage_regularization_strength=0.0,
-        beta=0.0,
+        learning_rate: LearningRate = 0.001,
+        learning_rate_power: float = -0.5,
+        initial_accumulator_value: float = 0.1,
+        l1_regularization_strength: float = 0.0,
+        l2_regularization_strength: float = 0.0,
+        l2_shrinkage_regularization_strength: float = 0.0,
+        beta: float = 0.0,
         **options,
     ):
         super().__init__(learning_rate, **options)

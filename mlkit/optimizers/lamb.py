@@ -1,6 +1,7 @@
 """LAMB: Adam for large batches."""
 
 from mlkit import ops
+from mlkit.core.typing import LearningRate
 from mlkit.optimizers.adam import update_moments
 from mlkit.optimizers.optimizer import Optimizer, common_options
 
@@ -13,7 +14,9 @@ class Lamb(Optimizer):
     """
 
     @common_options
-    def __init__(self, learning_rate=0.001, beta_1=0.9, beta_2=0.999, epsilon=1e-7, **options):
+    def __init__(
+        self, learning_rate: LearningRate = 0.001, beta_1: float = 0.9, beta_2: float = 0.999, epsilon: float = 1e-7, **options
+    ):
         super().__init__(learning_rate, **options)
         self.beta_1, self.beta_2, self.epsilon = beta_1, beta_2, epsilon
 

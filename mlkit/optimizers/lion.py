@@ -1,6 +1,7 @@
 """Lion: steps of one size, in the direction of the sign of a moving average."""
 
 from mlkit import ops
+from mlkit.core.typing import LearningRate
 from mlkit.optimizers.optimizer import Optimizer, common_options
 
 
@@ -12,7 +13,7 @@ class Lion(Optimizer):
     """
 
     @common_options
-    def __init__(self, learning_rate=0.001, beta_1=0.9, beta_2=0.99, **options):
+    def __init__(self, learning_rate: LearningRate = 0.001, beta_1: float = 0.9, beta_2: float = 0.99, **options):
         super().__init__(learning_rate, **options)
         if not 0 < beta_1 <= 1:
             raise ValueError(f"Lion: `beta_1` must be in (0, 1] (at 0 it would be sign descent), but got {beta_1!r}.")

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import MutableMapping
+from typing import Any
 
 from mlkit.objects.config_object import Configurable
 from mlkit.objects.serialization import deserialize_keras_object
@@ -64,7 +65,7 @@ class OptimizerMap(MutableMapping, Configurable):
         return self[variable.path]
 
     @classmethod
-    def from_config(cls, config, custom_objects=None):
+    def from_config(cls, config, custom_objects: dict[str, Any] | None = None):
         """The map that `get_config` described."""
         return cls(**{k: deserialize_keras_object(v, custom_objects=custom_objects) for k, v in config.items()})
 
@@ -78,7 +79,7 @@ class MultiOptimizer(Optimizer):
 
     get_config = Configurable.get_config
 
-    def __init__(self, optimizer_map, loss_scale_factor=None, name=None):
+    def __init__(self, optimizer_map, loss_scale_factor: float | None = None, name: str | None = None):
         super().__init__(learning_rate=0.0, name=name)
         self.optimizer_map = optimizer_map
         self._inner, self._inner_of = [], {}  # optimizers; variable -> its optimizer

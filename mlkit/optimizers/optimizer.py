@@ -2,6 +2,8 @@
 
 import re
 import warnings
+from collections.abc import Iterable
+from typing import Any
 
 import numpy as np
 
@@ -10,6 +12,8 @@ from mlkit.core import names
 from mlkit.core.dtypes import floatx, result_type
 from mlkit.core.spec import broadcasts_to, show
 from mlkit.core.state import state, swapped
+from mlkit.core.tensor import Tensor
+from mlkit.core.typing import TensorLike
 from mlkit.core.variable import alone
 from mlkit.objects.config_object import Configurable, init_signature, serialized
 from mlkit.objects.registry import CustomObjectScope
@@ -57,16 +61,16 @@ class Optimizer(OptimizerState, Configurable):
     def __init__(
         self,
         learning_rate,
-        weight_decay=None,
-        clipnorm=None,
-        clipvalue=None,
-        global_clipnorm=None,
-        use_ema=False,
-        ema_momentum=0.99,
-        ema_overwrite_frequency=None,
-        loss_scale_factor=None,
-        gradient_accumulation_steps=None,
-        name=None,
+        weight_decay: float | None = None,
+        clipnorm: float | None = None,
+        clipvalue: float | None = None,
+        global_clipnorm: float | None = None,
+        use_ema: bool = False,
+        ema_momentum: float = 0.99,
+        ema_overwrite_frequency: int | None = None,
+        loss_scale_factor: float | None = None,
+        gradient_accumulation_steps: int | None = None,
+        name: str | None = None,
         **kwargs,
     ):
         self._variables = {}  # Variable -> None: a set in order of making
@@ -106,13 +110,13 @@ class Optimizer(OptimizerState, Configurable):
             raise ValueError(f"{cls}: `ema_overwrite_frequency` must be an integer >= 1 or None, but got {every!r}.")
 
     @property
-    def iterations(self):
+    def iterations(self) -> Variable | Tensor:
         """Number of updates done (a scalar integer Variable or tensor)."""
         steps = self.gradient_accumulation_steps
         return ops.floor_divide(self._iterations, steps) if steps else self._iterations
 
     @property
-    def learning_rate(self):
+    def learning_rate(self) -> Any:
         """The current learning rate: a Variable, or what the schedule or the callable gives. Assign it a float to change it."""
         rate = self._learning_rate
         if isinstance(rate, LearningRateSchedule):
@@ -120,7 +124,7 @@ class Optimizer(OptimizerState, Configurable):
         return rate() if callable(rate) else rate
 
     @learning_rate.setter
-    def learning_rate(self, value):
+    def learning_rate(self, value) -> Any:
         old = self._learning_rate
         if callable(value):
             self._learning_rate = value
@@ -167,7 +171,7 @@ class Optimizer(OptimizerState, Configurable):
         rate = initializers.Constant(value)
         return self.add_variable((), rate, dtype=floatx(), aggregation="only_first_replica", name="learning_rate")
 
-    def apply_gradients(self, grads_and_vars):
+    def apply_gradients(self, grads_and_vars: Iterable[tuple[TensorLike | None, Variable]]) -> Variable:
         """Update variables from pairs (gradient, variable). Returns the step counter."""
         pairs = list(grads_and_vars)
         if not pairs:
@@ -175,7 +179,7 @@ class Optimizer(OptimizerState, Configurable):
         self.apply(*zip(*pairs))
         return self._iterations
 
-    def apply(self, grads, trainable_variables=None):
+    def apply(self, grads: Iterable[TensorLike | None], trainable_variables: Iterable[Variable] | None = None) -> None:
         """Update variables by their gradients, and count the step.
 
         grads: list of tensors, or None for variables that the loss does not depend on (warns). trainable_variables: the
@@ -222,7 +226,7 @@ class Optimizer(OptimizerState, Configurable):
         tracked = [v for v in self._trainable_variables if v.trainable and not is_overwritten(v)] if self.use_ema else []
         return [(v, self.slot(v, "average")) for v in tracked]
 
-    def finalize_variable_values(self, var_list):
+    def finalize_variable_values(self, var_list: Iterable[Variable]) -> None:
         """Set the model's variables to their moving averages, if there are any; `fit` does it at its end."""
         if self.use_ema and int(self._iterations) > 0:  # before the first step the averages are 0
             averages.put_in_place(self.moving_averages, var_list, self.name)
@@ -315,7 +319,9 @@ class Optimizer(OptimizerState, Configurable):
         excluded = variable in self._undecayed or (self._undecayed_names and self._undecayed_names.search(variable.name))
         return None if excluded else self.weight_decay
 
-    def exclude_from_weight_decay(self, var_list=None, var_names=None):
+    def exclude_from_weight_decay(
+        self, var_list: Iterable[Variable] | None = None, var_names: Iterable[str] | None = None
+    ) -> None:
         """Leave variables out of weight decay: those in `var_list`, and those whose name matches a pattern of `var_names`.
 
         To be called before the optimizer is built, that is before the first step; else raises ValueError.
@@ -325,25 +331,25 @@ class Optimizer(OptimizerState, Configurable):
         self._undecayed = set(var_list or ())
         self._undecayed_names = re.compile("|".join(sorted(set(var_names)))) if var_names else None
 
-    def scale_loss(self, loss):
+    def scale_loss(self, loss: Tensor) -> Tensor:
         """The loss times `loss_scale_factor`, of which gradients are to be taken."""
         return loss if self.loss_scale_factor is None else loss * self.loss_scale_factor
 
-    def assign(self, variable, value):
+    def assign(self, variable, value) -> None:
         """``variable.assign(value)``; Keras's custom optimizers call it."""
         variable.assign(value)
 
-    def assign_add(self, variable, value):
+    def assign_add(self, variable, value) -> None:
         """``variable.assign_add(value)``."""
         variable.assign_add(value)
 
-    def assign_sub(self, variable, value):
+    def assign_sub(self, variable, value) -> None:
         """``variable.assign_sub(value)``."""
         variable.assign_sub(value)
 
     # ---- config ----------------------------------------------------------------------------------------------------------
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         """The arguments of `__init__` as plain data: the common ones, and those of the subclass kept under their own names."""
         arguments = [*init_signature(Optimizer).parameters, *init_signature(type(self)).parameters]
         config = {name: serialized(value) for name, value in vars(self).items() if name in arguments}
@@ -352,7 +358,7 @@ class Optimizer(OptimizerState, Configurable):
         return config
 
     @classmethod
-    def from_config(cls, config, custom_objects=None):
+    def from_config(cls, config, custom_objects: dict[str, Any] | None = None):
         """An optimizer made from what `get_config` returned, without its state."""
         with CustomObjectScope(custom_objects):
             return super().from_config(config)

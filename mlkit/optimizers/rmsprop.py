@@ -1,5 +1,6 @@
 """RMSprop: gradients divided by their running magnitude."""
 
+from mlkit.core.typing import LearningRate
 from mlkit.optimizers.optimizer import Optimizer, common_options
 from mlkit.primitives.fused import rmsprop_update
 
@@ -14,7 +15,15 @@ class RMSprop(Optimizer):
     """
 
     @common_options
-    def __init__(self, learning_rate=0.001, rho=0.9, momentum=0.0, epsilon=1e-7, centered=False, **options):
+    def __init__(
+        self,
+        learning_rate: LearningRate = 0.001,
+        rho: float = 0.9,
+        momentum: float = 0.0,
+        epsilon: float = 1e-7,
+        centered: bool = False,
+        **options,
+    ):
         super().__init__(learning_rate, **options)
         self.rho, self.momentum, self.epsilon, self.centered = rho, momentum, epsilon, centered
 

@@ -1,6 +1,7 @@
 """Schedule-free AdamW: averaging in place of a learning rate schedule."""
 
 from mlkit import ops
+from mlkit.core.typing import LearningRate
 from mlkit.optimizers.optimizer import Optimizer, common_options
 
 
@@ -12,7 +13,15 @@ class ScheduleFreeAdamW(Optimizer):
     """
 
     @common_options
-    def __init__(self, learning_rate=0.0025, beta_1=0.9, beta_2=0.999, epsilon=1e-8, warmup_steps=0, **options):
+    def __init__(
+        self,
+        learning_rate: LearningRate = 0.0025,
+        beta_1: float = 0.9,
+        beta_2: float = 0.999,
+        epsilon: float = 1e-8,
+        warmup_steps: int = 0,
+        **options,
+    ):
         super().__init__(learning_rate, **options)
         self.beta_1, self.beta_2, self.epsilon, self.warmup_steps = beta_1, beta_2, epsilon, warmup_steps
 

@@ -1,9 +1,11 @@
 """Learning rate schedules: callables from the number of steps done to the learning rate."""
 
 import math
+from typing import Any
 
 from mlkit import ops
 from mlkit.core.dtypes import floatx
+from mlkit.core.typing import FloatOrSequence
 from mlkit.objects.config_object import Configurable
 from mlkit.objects.lookup import Lookup
 
@@ -39,7 +41,9 @@ class ExponentialDecay(LearningRateSchedule):
     0.25
     """
 
-    def __init__(self, initial_learning_rate, decay_steps, decay_rate, staircase=False, name="ExponentialDecay"):
+    def __init__(
+        self, initial_learning_rate, decay_steps, decay_rate, staircase: bool = False, name: str | None = "ExponentialDecay"
+    ):
         self.initial_learning_rate, self.decay_steps, self.decay_rate = initial_learning_rate, decay_steps, decay_rate
         self.staircase, self.name = staircase, name
         _check_positive(self, "decay_steps")
@@ -56,7 +60,9 @@ class InverseTimeDecay(LearningRateSchedule):
     0.5
     """
 
-    def __init__(self, initial_learning_rate, decay_steps, decay_rate, staircase=False, name="InverseTimeDecay"):
+    def __init__(
+        self, initial_learning_rate, decay_steps, decay_rate, staircase: bool = False, name: str | None = "InverseTimeDecay"
+    ):
         self.initial_learning_rate, self.decay_steps, self.decay_rate = initial_learning_rate, decay_steps, decay_rate
         self.staircase, self.name = staircase, name
         _check_positive(self, "decay_steps")
@@ -76,7 +82,7 @@ class PiecewiseConstantDecay(LearningRateSchedule):
     (1.0, 0.5, 0.25)
     """
 
-    def __init__(self, boundaries, values, name="PiecewiseConstant"):
+    def __init__(self, boundaries, values, name: str | None = "PiecewiseConstant"):
         if len(boundaries) != len(values) - 1:
             raise ValueError(
                 f"PiecewiseConstantDecay: there must be one value more than boundaries, but got {len(boundaries)} boundaries "
@@ -101,7 +107,13 @@ class PolynomialDecay(LearningRateSchedule):
     """
 
     def __init__(
-        self, initial_learning_rate, decay_steps, end_learning_rate=0.0001, power=1.0, cycle=False, name="PolynomialDecay"
+        self,
+        initial_learning_rate,
+        decay_steps,
+        end_learning_rate: float = 0.0001,
+        power: float = 1.0,
+        cycle: bool = False,
+        name: str | None = "PolynomialDecay",
     ):
         self.initial_learning_rate, self.decay_steps = initial_learning_rate, decay_steps
         self.end_learning_rate, self.power, self.cycle, self.name = end_learning_rate, power, cycle, name
@@ -129,7 +141,15 @@ class CosineDecay(LearningRateSchedule):
     (0.5, 1.0, 0.5)
     """
 
-    def __init__(self, initial_learning_rate, decay_steps, alpha=0.0, name="CosineDecay", warmup_target=None, warmup_steps=0):
+    def __init__(
+        self,
+        initial_learning_rate,
+        decay_steps,
+        alpha: FloatOrSequence = 0.0,
+        name: str | None = "CosineDecay",
+        warmup_target=None,
+        warmup_steps: int = 0,
+    ):
         self.initial_learning_rate, self.decay_steps, self.alpha, self.name = initial_learning_rate, decay_steps, alpha, name
         self.warmup_target, self.warmup_steps = warmup_target, warmup_steps
         _check_positive(self, "decay_steps")
@@ -160,7 +180,15 @@ class CosineDecayRestarts(LearningRateSchedule):
     [1.0, 0.5, 0.5]
     """
 
-    def __init__(self, initial_learning_rate, first_decay_steps, t_mul=2.0, m_mul=1.0, alpha=0.0, name="SGDRDecay"):
+    def __init__(
+        self,
+        initial_learning_rate,
+        first_decay_steps,
+        t_mul: float = 2.0,
+        m_mul: float = 1.0,
+        alpha: FloatOrSequence = 0.0,
+        name: str | None = "SGDRDecay",
+    ):
         self.initial_learning_rate, self.first_decay_steps = initial_learning_rate, first_decay_steps
         self.t_mul, self.m_mul, self.alpha, self.name = t_mul, m_mul, alpha, name
         _check_positive(self, "first_decay_steps")
@@ -177,7 +205,7 @@ class CosineDecayRestarts(LearningRateSchedule):
         return self.initial_learning_rate * _cosine(progress, self.alpha, ops.power(self.m_mul, restarts))
 
 
-def one_cycle(max_learning_rate, total_steps, warmup=0.3, div_factor=25.0, final_div_factor=1e4):
+def one_cycle(max_learning_rate, total_steps, warmup: float = 0.3, div_factor: float = 25.0, final_div_factor: float = 1e4):
     """The one-cycle schedule: straight up to the highest learning rate, then down far below the first one along a cosine.
 
     Short trainings get by with much higher rates in this way (super-convergence: Smith & Topin 2017,
@@ -240,6 +268,6 @@ def serialize(learning_rate_schedule):
     return _lookup.serialize(learning_rate_schedule)
 
 
-def deserialize(config, custom_objects=None):
+def deserialize(config, custom_objects: dict[str, Any] | None = None):
     """The schedule that `serialize` wrote. custom_objects: name -> class, for classes that are not built in."""
     return _lookup.deserialize(config, custom_objects)

@@ -1,5 +1,6 @@
 """Stochastic gradient descent."""
 
+from mlkit.core.typing import LearningRate
 from mlkit.optimizers.optimizer import Optimizer, common_options
 from mlkit.primitives.fused import sgd_update
 
@@ -12,7 +13,7 @@ class SGD(Optimizer):
     """
 
     @common_options
-    def __init__(self, learning_rate=0.01, momentum=0.0, nesterov=False, **options):
+    def __init__(self, learning_rate: LearningRate = 0.01, momentum: float = 0.0, nesterov: bool = False, **options):
         super().__init__(learning_rate, **options)
         if not isinstance(momentum, float) or not 0 <= momentum <= 1:
             raise ValueError(f"SGD: `momentum` must be a float between 0 and 1, but got {momentum!r}.")

@@ -5,6 +5,7 @@ import warnings
 from mlkit import initializers
 from mlkit.core import locks, names
 from mlkit.core.interpreter import outside_trace
+from mlkit.core.typing import Identifier
 from mlkit.core.variable import alone
 from mlkit.objects.config_object import init_signature
 from mlkit.objects.variable import Variable
@@ -89,7 +90,15 @@ class OptimizerState:
         """The slot that `add_slots` made for a variable."""
         return self._slots[variable][name]
 
-    def add_variable(self, shape, initializer="zeros", dtype=None, aggregation="none", layout=None, name=None):
+    def add_variable(
+        self,
+        shape,
+        initializer: Identifier = "zeros",
+        dtype=None,
+        aggregation: str | None = "none",
+        layout=None,
+        name: str | None = None,
+    ):
         """A Variable that belongs to the optimizer: saved with it, and not trained."""
         if layout is not None:
             raise NotImplementedError("Optimizer.add_variable: `layout` (distributed tensors) is not supported.")
@@ -100,12 +109,12 @@ class OptimizerState:
         self._variables.setdefault(variable)
         return variable
 
-    def add_variable_from_reference(self, reference_variable, name=None, initializer="zeros"):
+    def add_variable_from_reference(self, reference_variable, name: str | None = None, initializer: Identifier = "zeros"):
         """A new Variable of the shape and dtype of a model's variable."""
         shape, dtype = reference_variable.shape, reference_variable.dtype
         return self.add_variable(shape, initializer, dtype, name=slot_name(reference_variable, name or "var"))
 
-    def add_optimizer_variables(self, trainable_variables, name, initializer="zeros"):
+    def add_optimizer_variables(self, trainable_variables, name, initializer: Identifier = "zeros"):
         """Lists of new Variables like the model's: one list for a `name`, a tuple of lists for a list of names."""
         every = [name] if isinstance(name, str) else list(name)
         initial = list(initializer) if isinstance(initializer, (list, tuple)) else [initializer] * len(every)

@@ -13,7 +13,9 @@ from mlkit.core.settings import image_data_format
 from mlkit.data.decode import central_box, convert_mode, resampling
 
 
-def load_img(path, color_mode="rgb", target_size=None, interpolation="nearest", keep_aspect_ratio=False):
+def load_img(
+    path, color_mode: str | None = "rgb", target_size=None, interpolation: str = "nearest", keep_aspect_ratio: bool = False
+):
     """Read an image file as a Pillow image.
 
     Args:
@@ -38,7 +40,7 @@ def load_img(path, color_mode="rgb", target_size=None, interpolation="nearest", 
     return image.resize(size, resampling(interpolation), box=central_box(image.size, size) if keep_aspect_ratio else None)
 
 
-def img_to_array(img, data_format=None, dtype=None):
+def img_to_array(img, data_format: str | None = None, dtype=None):
     """A Pillow image as an array.
 
     Args:
@@ -59,7 +61,7 @@ def img_to_array(img, data_format=None, dtype=None):
     return x.transpose(2, 0, 1) if _channels_first(data_format) else x
 
 
-def array_to_img(x, data_format=None, scale=True, dtype=None):
+def array_to_img(x, data_format: str | None = None, scale=True, dtype=None):
     """An array as a Pillow image.
 
     Args:
@@ -87,7 +89,7 @@ def array_to_img(x, data_format=None, scale=True, dtype=None):
     return Image.fromarray(x.astype("uint8"))
 
 
-def save_img(path, x, data_format=None, file_format=None, scale=True, **kwargs):
+def save_img(path, x, data_format: str | None = None, file_format=None, scale=True, **kwargs):
     """Write an array as an image file.
 
     Args:
@@ -108,7 +110,7 @@ def save_img(path, x, data_format=None, file_format=None, scale=True, **kwargs):
     image.save(path, format=file_format, **kwargs)
 
 
-def smart_resize(x, size, interpolation="bilinear", data_format="channels_last"):
+def smart_resize(x, size, interpolation: str = "bilinear", data_format: str | None = "channels_last"):
     """Resize images without distortion: the largest middle part of the right aspect ratio is cut out and resized.
 
     Args:

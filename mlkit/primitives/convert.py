@@ -6,6 +6,7 @@ from mlkit.core import dtypes
 from mlkit.core.spec import Dim, Spec, is_known, show, whole
 from mlkit.core.state import state
 from mlkit.core.tensor import Symbol, Tensor
+from mlkit.core.typing import TensorLike
 from mlkit.core.variable import BaseVariable
 from mlkit.primitives import elementwise as el
 from mlkit.primitives.movement import concat
@@ -18,7 +19,7 @@ _INTEGERS = dtypes.INTS + dtypes.UINTS
 _LARGE = 1 << 63  # integers beyond are converted with care
 
 
-def convert_to_tensor(x, dtype=None, sparse=None, ragged=None):
+def convert_to_tensor(x: TensorLike, dtype=None, sparse=None, ragged=None) -> Tensor:
     """A Tensor from a Tensor, Variable, NumPy array, number, nested list, or any array with `__array__`.
 
     dtype: name of the dtype; by default arrays keep theirs, Python floats become floatx and Python ints int32.
@@ -35,7 +36,7 @@ def convert_to_tensor(x, dtype=None, sparse=None, ragged=None):
     return t if t.dtype == dtype else el.cast(t, dtype=dtype)
 
 
-def as_tensor(x, dtype=None):
+def as_tensor(x: TensorLike, dtype=None) -> Tensor:
     """`convert_to_tensor` without checks; `dtype` matters only for Python numbers and lists."""
     if type(x) is Tensor:
         return x
@@ -98,7 +99,7 @@ def _host_array(x):
         raise ValueError(f"convert_to_tensor: {type(x).__name__} {x!r} cannot be converted to a tensor: {error}") from error
 
 
-def convert_to_numpy(x):
+def convert_to_numpy(x) -> np.ndarray:
     """The value as a NumPy array of its own, which may be written.
 
     >>> convert_to_numpy([1, 2])
@@ -107,12 +108,12 @@ def convert_to_numpy(x):
     return np.array(x) if isinstance(x, np.ndarray) else np.array(as_tensor(x).numpy())
 
 
-def is_tensor(x):
+def is_tensor(x) -> bool:
     """Whether x is a `Tensor` (a KerasTensor or a Variable is none)."""
     return type(x) is Tensor
 
 
-def cast(x, dtype):
+def cast(x: TensorLike, dtype) -> Tensor:
     """The tensor in another dtype.
 
     Floats to ints drop the fraction; anything to bool asks "is it not zero".
@@ -229,7 +230,7 @@ def to_integer(name, x):
     return el.cast(t, dtype="int32")
 
 
-def to_bool(x):
+def to_bool(x: TensorLike) -> Tensor:
     """The tensor as truth values: not zero is true."""
     t = as_tensor(x)
     return t if t.dtype == "bool" else el.not_equal(t, 0)

@@ -1,5 +1,7 @@
 """Samplers of distributions that are drawn by rejection: gamma, beta, binomial."""
 
+from mlkit.core.tensor import Tensor
+from mlkit.core.typing import DType
 from mlkit.objects.seed_generator import draw_seed
 from mlkit.primitives import elementwise as el
 from mlkit.primitives import random as bits
@@ -12,7 +14,7 @@ from mlkit.random.rejection import PROPOSALS, first_accepted
 from mlkit.random.samplers import float_dtype, without_gradient
 
 
-def gamma(shape, alpha, dtype=None, seed=None):
+def gamma(shape, alpha, dtype: DType | None = None, seed=None) -> Tensor:
     """Numbers of the gamma distribution with shape parameter `alpha` (a number or tensor) and scale 1.
 
     Differentiable in `alpha`: the gradient tells how each number moves when alpha grows and the number stays the same quantile.
@@ -26,7 +28,7 @@ def gamma(shape, alpha, dtype=None, seed=None):
     return cast(el.exp(log_gamma(draw_seed(seed), as_shape("random.gamma", shape), alpha)), dtype)
 
 
-def beta(shape, alpha, beta, dtype=None, seed=None):
+def beta(shape, alpha, beta, dtype: DType | None = None, seed=None) -> Tensor:
     """Numbers of the beta distribution: a / (a + b) for gamma-distributed a and b, from logarithms so that small ones do not
     vanish. Differentiable in `alpha` and `beta`, as `gamma` is.
     """
@@ -36,7 +38,7 @@ def beta(shape, alpha, beta, dtype=None, seed=None):
     return cast(el.sigmoid(log_gamma(key_a, shape, alpha) - log_gamma(key_b, shape, beta)), dtype)
 
 
-def binomial(shape, counts, probabilities, dtype=None, seed=None):
+def binomial(shape, counts, probabilities, dtype: DType | None = None, seed=None) -> Tensor:
     """Numbers of successes in `counts` trials that each succeed with probability `probabilities` (numbers or tensors).
 
     Whole numbers have no gradient: one asked for through them is an error.

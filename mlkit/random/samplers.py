@@ -8,6 +8,8 @@ import math
 from mlkit.core import dtypes
 from mlkit.core.autograd import as_function_of
 from mlkit.core.spec import broadcasts_to, normalize_axis, require_float, show, whole
+from mlkit.core.tensor import Tensor
+from mlkit.core.typing import Axis, DType
 from mlkit.objects.seed_generator import draw_seed
 from mlkit.primitives import elementwise as el
 from mlkit.primitives import random as bits
@@ -19,14 +21,14 @@ from mlkit.primitives.reduction import argmax
 from mlkit.primitives.shape import reshape
 
 
-def float_dtype(name, dtype):
+def float_dtype(name, dtype) -> Tensor:
     dtype = dtypes.standardize_dtype(dtype)
     if dtype not in dtypes.FLOATS:
         raise ValueError(f"random.{name}: expected a floating point `dtype`, but got {dtype!r}.")
     return dtype
 
 
-def uniform(shape, minval=0.0, maxval=1.0, dtype=None, seed=None):
+def uniform(shape, minval: float = 0.0, maxval: float = 1.0, dtype: DType | None = None, seed=None) -> Tensor:
     """Numbers spread evenly over [minval, maxval).
 
     shape: sizes. dtype: a float type, by default floatx. seed: int, SeedGenerator or None.
@@ -43,7 +45,7 @@ def uniform(shape, minval=0.0, maxval=1.0, dtype=None, seed=None):
     return _scale(draw(), maxval - minval, minval)
 
 
-def normal(shape, mean=0.0, stddev=1.0, dtype=None, seed=None):
+def normal(shape, mean: float = 0.0, stddev: float = 1.0, dtype: DType | None = None, seed=None) -> Tensor:
     """Numbers of the normal distribution with this mean and standard deviation.
 
     shape: sizes. dtype: a float type, by default floatx. seed: int, SeedGenerator or None.
@@ -52,7 +54,7 @@ def normal(shape, mean=0.0, stddev=1.0, dtype=None, seed=None):
     return _scale(bits.random_normal(draw_seed(seed), shape=as_shape("random.normal", shape), dtype=dtype), stddev, mean)
 
 
-def truncated_normal(shape, mean=0.0, stddev=1.0, dtype=None, seed=None):
+def truncated_normal(shape, mean: float = 0.0, stddev: float = 1.0, dtype: DType | None = None, seed=None) -> Tensor:
     """Numbers of the normal distribution, none more than two standard deviations from the mean.
 
     By the inverse of the cumulative distribution. shape: sizes. dtype: a float type, by default floatx. seed: int,
@@ -67,7 +69,7 @@ def truncated_normal(shape, mean=0.0, stddev=1.0, dtype=None, seed=None):
     return _scale(cast(x, dtype), stddev, mean)
 
 
-def without_gradient(name, arguments, samples):
+def without_gradient(name, arguments, samples) -> Tensor:
     """Samples through which no gradient can go to the arguments of their distribution."""
 
     def refuse(*_):
@@ -94,7 +96,7 @@ def _like(value, dtype):
     return float(value) if isinstance(value, (int, float)) else cast(value, dtype)
 
 
-def randint(shape, minval, maxval, dtype="int32", seed=None):
+def randint(shape, minval, maxval, dtype: DType = "int32", seed=None) -> Tensor:
     """Integers spread evenly over minval, ..., maxval - 1.
 
     minval, maxval: ints or integer tensors that broadcast with `shape`. dtype: an integer type. seed: int, SeedGenerator or
@@ -119,7 +121,7 @@ def randint(shape, minval, maxval, dtype="int32", seed=None):
     return cast(cast(el.mod(word, cast(high - low, "uint64")), "int64") + low, dtype)
 
 
-def categorical(logits, num_samples, dtype="int32", seed=None):
+def categorical(logits, num_samples, dtype: DType = "int32", seed=None) -> Tensor:
     """Class indices drawn with probabilities softmax(logits).
 
     logits: (batch, classes). Returns (batch, num_samples). By the Gumbel-max trick: the largest of logits + Gumbel noise.
@@ -137,7 +139,7 @@ def categorical(logits, num_samples, dtype="int32", seed=None):
     return without_gradient("categorical", (logits,), drawn)
 
 
-def dropout(inputs, rate, noise_shape=None, seed=None):
+def dropout(inputs, rate, noise_shape=None, seed=None) -> Tensor:
     """Elements set to 0 with probability `rate`, the others divided by 1 - rate, so that the expected value stays.
 
     noise_shape: shape of the mask, broadcast to the inputs; a None stands for the inputs' size of the same place.
@@ -155,7 +157,7 @@ def dropout(inputs, rate, noise_shape=None, seed=None):
     return masked_scale(x, keep, scale=1 / (1 - rate))
 
 
-def mask_shape(name, noise_shape, shape):
+def mask_shape(name, noise_shape, shape) -> Tensor:
     """The shape of a random mask for a tensor: its own, or that of `noise_shape` if it broadcasts to it."""
     if noise_shape is None:
         return shape
@@ -165,7 +167,7 @@ def mask_shape(name, noise_shape, shape):
     return sizes
 
 
-def shuffle(x, axis=0, seed=None):
+def shuffle(x, axis: Axis = 0, seed=None) -> Tensor:
     """The slices along one axis in random order."""
     x = as_tensor(x)
     axis = normalize_axis("random.shuffle", axis, x.ndim)

@@ -9,6 +9,7 @@ import math
 
 from mlkit import ops
 from mlkit.config import epsilon
+from mlkit.core.typing import DType, TensorLike
 
 __all__ = [
     "affine_transform",
@@ -25,7 +26,7 @@ __all__ = [
 _FORMATS = ("xyxy", "yxyx", "xywh", "center_xywh", "center_yxhw", "rel_xyxy", "rel_yxyx", "rel_xywh", "rel_center_xywh")
 
 
-def convert_format(boxes, source, target, height=None, width=None, dtype="float32"):
+def convert_format(boxes, source, target, height=None, width=None, dtype: DType = "float32"):
     """Boxes of the format `source` in the format `target`; a dict with "boxes" and "labels" is converted in "boxes".
 
     >>> import numpy
@@ -77,7 +78,7 @@ def _from_corners(corners, target, size):
     return [b, a, d, c] if kind in ("yxyx", "center_yxhw") else [a, b, c, d]
 
 
-def clip_to_image_size(bounding_boxes, height=None, width=None, bounding_box_format="xyxy"):
+def clip_to_image_size(bounding_boxes, height=None, width=None, bounding_box_format: str = "xyxy"):
     """The parts of boxes inside the image; the labels of boxes quite outside become -1.
 
     bounding_boxes: dict with "boxes" and "labels", of format "xyxy" or "rel_xyxy".
@@ -103,7 +104,7 @@ def _corners_only(name, bounding_box_format):
         raise NotImplementedError(f"{name}: format {bounding_box_format!r}; convert the boxes to 'xyxy' first.")
 
 
-def crop(boxes, top, left, height, width, bounding_box_format="xyxy"):
+def crop(boxes, top, left, height, width, bounding_box_format: str = "xyxy"):
     """Boxes as seen in the part of the image that begins at (top, left) and has this height and width."""
     _corners_only("crop", bounding_box_format)
     x1, y1, x2, y2 = ops.split(ops.convert_to_tensor(boxes), 4, axis=-1)
@@ -112,7 +113,7 @@ def crop(boxes, top, left, height, width, bounding_box_format="xyxy"):
     return ops.concatenate([x1, y1, x2, y2], axis=-1)
 
 
-def pad(boxes, top, left, height=None, width=None, bounding_box_format="xyxy"):
+def pad(boxes, top, left, height=None, width=None, bounding_box_format: str = "xyxy"):
     """Boxes as seen in the image with `top` rows and `left` columns added; height and width play no part."""
     _corners_only("pad", bounding_box_format)
     x1, y1, x2, y2 = ops.split(ops.convert_to_tensor(boxes), 4, axis=-1)
@@ -131,7 +132,7 @@ def affine_transform(
     width,
     center_x=None,
     center_y=None,
-    bounding_box_format="xyxy",
+    bounding_box_format: str = "xyxy",
 ):
     """The boxes around what becomes of boxes (batch, boxes, 4) when an image is turned, shifted, scaled and sheared.
 
@@ -164,7 +165,7 @@ def encode_box_to_deltas(
     boxes,
     anchor_format,
     box_format,
-    encoding_format="center_yxhw",
+    encoding_format: str = "center_yxhw",
     variance=None,
     image_shape=None,
 ):
@@ -187,7 +188,7 @@ def decode_deltas_to_boxes(
     boxes_delta,
     anchor_format,
     box_format,
-    encoded_format="center_yxhw",
+    encoded_format: str = "center_yxhw",
     variance=None,
     image_shape=None,
 ):
@@ -214,7 +215,7 @@ def _size(encoding, name, variance, image_shape):
     return (None, None) if image_shape is None else tuple(image_shape)[:2]
 
 
-def compute_iou(boxes1, boxes2, bounding_box_format, use_masking=False, mask_val=-1, image_shape=None):
+def compute_iou(boxes1, boxes2, bounding_box_format, use_masking: bool = False, mask_val: TensorLike = -1, image_shape=None):
     """Intersection over union of each of the first boxes with each of the second: (..., boxes1, boxes2).
 
     use_masking: boxes whose numbers are all negative stand for none; their values are `mask_val`. image_shape: (height, width,

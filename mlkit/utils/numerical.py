@@ -5,6 +5,7 @@ import numpy as np
 from mlkit import ops
 from mlkit.core import dtypes
 from mlkit.core.tensor import Tensor
+from mlkit.core.typing import Axis
 
 
 def to_categorical(x, num_classes=None):
@@ -40,7 +41,7 @@ def to_categorical(x, num_classes=None):
     return ops.convert_to_tensor(rows) if is_tensor else rows
 
 
-def normalize(x, axis=-1, order=2):
+def normalize(x, axis: Axis = -1, order: float = 2):
     """Scale slices of an array to norm 1; slices of zeros stay zero.
 
     Args:

@@ -30,7 +30,14 @@ class Progbar:
     """
 
     def __init__(
-        self, target, width=20, verbose=1, interval=0.05, stateful_metrics=None, stateless_metrics=None, unit_name="step"
+        self,
+        target,
+        width: int = 20,
+        verbose: bool | int | str = 1,
+        interval: float = 0.05,
+        stateful_metrics=None,
+        stateless_metrics=None,
+        unit_name: str = "step",
     ):
         if stateful_metrics is not None and stateless_metrics is not None:
             raise ValueError("Only one of `stateful_metrics` and `stateless_metrics` can be given: each implies the other.")
@@ -43,7 +50,7 @@ class Progbar:
         self._bar = None
         self.reset(target)
 
-    def reset(self, target, description=""):
+    def reset(self, target, description: str = ""):
         """Start over, for the next epoch say. In a notebook the bar on the page is used again."""
         self.target = target
         self.description = description

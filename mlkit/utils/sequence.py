@@ -2,8 +2,17 @@
 
 import numpy as np
 
+from mlkit.core.typing import DType, TensorLike
 
-def pad_sequences(sequences, maxlen=None, dtype="int32", padding="pre", truncating="pre", value=0.0):
+
+def pad_sequences(
+    sequences,
+    maxlen: int | None = None,
+    dtype: DType = "int32",
+    padding: str = "pre",
+    truncating: str = "pre",
+    value: TensorLike = 0.0,
+):
     """Bring sequences of different lengths to one length.
 
     Args:

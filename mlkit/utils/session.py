@@ -6,7 +6,7 @@ from mlkit.core.names import reset_names
 from mlkit.objects.keras_tensor import KerasTensor
 
 
-def clear_session(free_memory=True):
+def clear_session(free_memory: bool = True):
     """Start automatic names ("dense", "dense_1" ...) anew, and free the memory of models that are no longer in use.
 
     Args:

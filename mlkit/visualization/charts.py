@@ -25,7 +25,7 @@ class LineChart(Picture):
     True
     """
 
-    def __init__(self, lines, title="", x_label="", y_label="", log_x=False, marks=None):
+    def __init__(self, lines, title: str = "", x_label: str = "", y_label: str = "", log_x: bool = False, marks=None):
         self.lines = {label: _finite(*line) for label, line in lines.items()}
         self.title, self.x_label, self.y_label, self.log_x, self.marks = title, x_label, y_label, log_x, marks or {}
 
@@ -76,7 +76,7 @@ class LineChart(Picture):
         axes.legend()
 
 
-def learning_curves(history, head_epochs=0):
+def learning_curves(history, head_epochs: int = 0):
     """Loss and metrics by epoch, training and validation together.
 
     Args:

@@ -26,7 +26,7 @@ class ConfusionMatrix(Picture):
         """Share of right predictions."""
         return float(np.trace(self.counts) / max(self.counts.sum(), 1))
 
-    def most_confused(self, count=10):
+    def most_confused(self, count: int = 10):
         """The most frequent mistakes: list of (true class, predicted class, how often), most frequent first.
 
         >>> ConfusionMatrix([[5, 1], [2, 7]], ["cat", "dog"]).most_confused()

@@ -14,7 +14,7 @@ class Gallery(Picture):
     images: list of arrays (height, width, channels). captions: list of texts. columns: images in a row of the figure.
     """
 
-    def __init__(self, images, captions, title="", columns=4):
+    def __init__(self, images, captions, title: str = "", columns: int = 4):
         self.images, self.captions, self.title, self.columns = list(images), list(captions), title, columns
         if len(self.images) != len(self.captions):
             raise ValueError(f"Gallery: {len(self.images)} images, but {len(self.captions)} captions.")

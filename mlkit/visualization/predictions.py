@@ -28,11 +28,11 @@ class Predictions:
         """The `ConfusionMatrix`."""
         return confusion_matrix(self.labels, self.probabilities, self.class_names)
 
-    def most_wrong(self, count=12):
+    def most_wrong(self, count: int = 12):
         """`Gallery` of the wrong predictions the model is most sure of."""
         return self._gallery(self.worst[:count], "Most wrong")
 
-    def most_confused(self, count=12):
+    def most_confused(self, count: int = 12):
         """`Gallery` of the most frequent mistake: images of one class taken for one other, the surest of those kept."""
         said = self.probabilities.argmax(axis=1)
         for true, predicted, times in self.confusion_matrix().most_confused(len(self.worst)):
@@ -52,7 +52,7 @@ class Predictions:
         return self.class_names[number] if self.class_names else str(number)
 
 
-def predictions_of(model, x, y=None, class_names=None, keep=24):
+def predictions_of(model, x, y=None, class_names=None, keep: int = 24):
     """Let a classifier predict a labelled data set, and keep the images it is most wrong about.
 
     Args:

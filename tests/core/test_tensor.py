@@ -1,6 +1,8 @@
 """Tensors: operators, indexing, exchange with NumPy, errors of symbolic ones; state and devices."""
 
+import ast
 import copy
+import inspect
 import operator
 import pickle
 import subprocess
@@ -12,6 +14,7 @@ import pytest
 
 import mlkit
 from mlkit import ops
+from mlkit.core import typing
 from mlkit.core.backend import backend, device, get_backend, set_backend, using
 from mlkit.core.interpreter import EAGER
 from mlkit.core.spec import Spec
@@ -226,3 +229,18 @@ def test_without_reference_counts_all_memory_is_held(monkeypatch):
 def test_what_is_met_first_has_its_operators(text):
     """Names are imported when they are asked for: none may come without what attaches the operators."""
     subprocess.run([sys.executable, "-c", f"import numpy as np, mlkit\n{text}"], check=True)
+
+
+@pytest.mark.parametrize("cls", [mlkit.Tensor, mlkit.Variable, mlkit.KerasTensor])
+def test_type_checkers_are_told_of_all_operators(cls):
+    """What is attached is declared, and nothing else is."""
+    tree = ast.parse(inspect.getsource(typing))
+    declared = {
+        c.name: {f.name for f in ast.walk(c) if isinstance(f, ast.FunctionDef)}
+        for c in tree.body
+        if isinstance(c, ast.ClassDef)
+    }
+    attached = {name for name, f in vars(cls).items() if "operators" in str(getattr(getattr(f, "fget", f), "__module__", ""))}
+    wanted = declared["Operators"] | (declared["Methods"] if issubclass(cls, typing.Methods) else set())
+    assert attached == wanted - ({"__iter__"} if cls is mlkit.KerasTensor else set())
+    assert not vars(typing.Operators).keys() & (wanted - {"__eq__"})

@@ -8,7 +8,7 @@ from mlkit.objects.errors import ModelFileError
 
 
 @contextlib.contextmanager
-def replacing(filepath, overwrite=True):
+def replacing(filepath, overwrite: bool = True):
     """A block that writes a binary file; at its end the file takes the place of `filepath`, and after an error nothing has
     changed.
 

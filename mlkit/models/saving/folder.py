@@ -40,7 +40,7 @@ class Folder:
 
 
 @contextlib.contextmanager
-def replacing_folder(filepath, members, overwrite=True):
+def replacing_folder(filepath, members, overwrite: bool = True):
     """A block that fills the new folder it is given; at its end that takes the place of `filepath`, after an error nothing has
     changed. A folder there is replaced only if nothing but `members` (and "assets") lies in it.
     """

@@ -1,6 +1,7 @@
 """The graph of a functional model as config, and back: its layers, and for each the calls that were made of it."""
 
 import collections
+from typing import Any
 
 from mlkit.core import tree
 from mlkit.core.spec import Dim
@@ -100,7 +101,7 @@ def is_functional_config(config):
     return all(key in config for key in ("name", *_ENTRIES))
 
 
-def functional_from_config(cls, config, custom_objects=None):
+def functional_from_config(cls, config, custom_objects: dict[str, Any] | None = None):
     """A model of class `cls` with the layer graph of a config."""
     with custom_object_scope(custom_objects or {}):
         inputs, outputs = read_graph(config)

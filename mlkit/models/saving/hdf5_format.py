@@ -108,7 +108,7 @@ def messages(data, address):
     return found
 
 
-def unpack(layout, body, at=0):
+def unpack(layout, body, at: int = 0):
     """struct.unpack of the first bytes from `at`, in a FormatError if they are too few."""
     size = struct.calcsize(layout)
     if at + size > len(body):

@@ -30,7 +30,7 @@ class StoredTensor:
         """(first, last + 1) address of the values, or None."""
         return (self._values, self._values + self.nbytes) if isinstance(self._values, int) else None
 
-    def read(self, allow_nonfinite=False):
+    def read(self, allow_nonfinite: bool = False):
         """The values as a NumPy array. Raises ModelFileError for damage, and for NaN or infinity unless these are allowed."""
         raw = np.empty(self.nbytes, "uint8")
         if isinstance(self._values, int):

@@ -23,7 +23,7 @@ METADATA, CONFIG, WEIGHTS = "metadata.json", "config.json", "model.weights.h5"
 # ---- writing -------------------------------------------------------------------------------------------------------------
 
 
-def save_model(model, filepath, overwrite=True, zipped=None, **kwargs):
+def save_model(model, filepath, overwrite: bool = True, zipped=None, **kwargs):
     """Write a whole model, with the optimizer's state, to a `.keras` file that Keras 3 reads too.
 
     model: the model. filepath: path ending in ".keras", or a binary file object. overwrite: False refuses to replace a file.

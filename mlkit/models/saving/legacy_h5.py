@@ -6,7 +6,7 @@ from mlkit.models.saving.name_order import conflict, matched
 from mlkit.objects.errors import ModelFileError
 
 
-def read_legacy(model, tensors, by_name=False, skip_mismatch=False, allow_nonfinite=False):
+def read_legacy(model, tensors, by_name: bool = False, skip_mismatch: bool = False, allow_nonfinite: bool = False):
     """Set the weights of a model from a TensorFile in the older layout; where anything is wrong, none of them.
 
     by_name: match layers by name, leaving those without a counterpart alone. Otherwise the layers that have weights are

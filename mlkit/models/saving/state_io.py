@@ -66,7 +66,7 @@ class _Writer(collections.abc.MutableMapping):
 # ---- reading -------------------------------------------------------------------------------------------------------------
 
 
-def read_state(model, tensors, skip=(), skip_mismatch=False, allow_nonfinite=False):
+def read_state(model, tensors, skip=(), skip_mismatch: bool = False, allow_nonfinite: bool = False):
     """Set the variables of a model from a TensorFile; where anything is wrong, none of them.
 
     The file must hold exactly the tensors that the model has variables for, each of the same shape and dtype. Only an

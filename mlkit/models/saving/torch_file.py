@@ -48,7 +48,7 @@ class PermutedTensor:
         self.name, self.dtype, self.nbytes = stored.name, stored.dtype, stored.nbytes
         self.shape = tuple(stored.shape[i] for i in self._back)
 
-    def read(self, allow_nonfinite=False):
+    def read(self, allow_nonfinite: bool = False):
         """The values as a NumPy array; see StoredTensor.read."""
         return self._stored.read(allow_nonfinite).transpose(self._back)
 

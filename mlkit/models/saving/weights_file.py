@@ -11,7 +11,7 @@ from mlkit.models.saving.state_io import read_state
 from mlkit.objects.errors import ModelFileError, reading, within
 
 
-def save_weights(model, filepath, overwrite=True, max_shard_size=None, objects_to_skip=None):
+def save_weights(model, filepath, overwrite: bool = True, max_shard_size=None, objects_to_skip=None):
     """Write the weights of a built model to a `.weights.h5` file that Keras 3 reads too.
 
     filepath: path ending in ".weights.h5". overwrite: False refuses to replace a file. objects_to_skip: layers left out.
@@ -33,7 +33,9 @@ def save_weights(model, filepath, overwrite=True, max_shard_size=None, objects_t
         write_weights(model, file, objects_to_skip or ())
 
 
-def load_weights(model, filepath, skip_mismatch=False, objects_to_skip=None, by_name=None, allow_nonfinite=False):
+def load_weights(
+    model, filepath, skip_mismatch: bool = False, objects_to_skip=None, by_name=None, allow_nonfinite: bool = False
+):
     """Read weights into a built model, all of them or (where anything is wrong) none.
 
     filepath: a ".weights.h5" or ".keras" file, or an older ".h5" one. skip_mismatch: leave alone, with a warning, the

@@ -1,13 +1,17 @@
 """Prefixes of a sequence under an associative function."""
 
+from collections.abc import Callable
+from typing import Any
+
 from mlkit.core.spec import Dim, normalize_axis, same_size
 from mlkit.core.tensor import Tensor
+from mlkit.core.typing import Axis, Structure
 from mlkit.ops.control.structures import check_callable, restore, show_specs, tensors_of
 from mlkit.primitives.movement import concat, flip, slice_along
 from mlkit.primitives.shape import reshape
 
 
-def associative_scan(f, elems, reverse=False, axis=0):
+def associative_scan(f: Callable[..., Any], elems: Structure, reverse: bool = False, axis: Axis = 0) -> Structure:
     """All prefixes of `elems` along an axis, combined by an associative function: y[i] = f(y[i-1], x[i]).
 
     f: function of two structures like `elems`, which works on many elements at once. The number of its calls grows with the
@@ -33,12 +37,12 @@ def associative_scan(f, elems, reverse=False, axis=0):
     return restore(elems, [flip(x, axes=(axis,)) for x in out] if reverse else out)
 
 
-def _combine(f, like, a, b):
+def _combine(f, like, a, b) -> list[Tensor]:
     """f on two lists of tensors in the form of `like`; a list."""
     return tensors_of(f(restore(like, a), restore(like, b)))
 
 
-def _prefixes(f, xs, axis):
+def _prefixes(f, xs, axis) -> list[Tensor]:
     """Combine neighbours, find the prefixes of the half as many pairs, and fill in those between."""
     n = xs[0].shape[axis]
     if n < 2:
@@ -60,7 +64,7 @@ def _prefixes(f, xs, axis):
     return [_interleave(a, b, axis) for a, b in zip(even, odd)]
 
 
-def _interleave(even, odd, axis):
+def _interleave(even, odd, axis) -> Tensor:
     """even[0], odd[0], even[1], ...: `even` has as many elements as `odd` or one more."""
     n, m = even.shape[axis], odd.shape[axis]
     rest = None

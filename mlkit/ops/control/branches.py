@@ -1,11 +1,15 @@
 """Branches chosen by a value."""
 
+from collections.abc import Callable
+from typing import Any
+
 import numpy as np
 
 from mlkit.core import tree
 from mlkit.core.body import trace_body
 from mlkit.core.spec import Spec
 from mlkit.core.tensor import Tensor
+from mlkit.core.typing import Structure, TensorLike
 from mlkit.objects.keras_tensor import KerasTensor
 from mlkit.ops.control.structures import as_bool, body_tensors, check_callable, check_same, finish, merged
 from mlkit.primitives import elementwise as el
@@ -13,7 +17,7 @@ from mlkit.primitives.control import cond_op
 from mlkit.primitives.convert import as_tensor, to_integer
 
 
-def cond(pred, true_fn, false_fn):
+def cond(pred: TensorLike, true_fn: Callable[..., Any], false_fn: Callable[..., Any]) -> Structure:
     """`true_fn()` if `pred` is true, else `false_fn()`; only the chosen one runs.
 
     pred: bool or scalar tensor. true_fn, false_fn: functions without arguments whose results agree in structure, shapes and
@@ -42,12 +46,12 @@ def _symbols(structure):
     return tree.map_structure(lambda x: Tensor(x.spec) if isinstance(x, KerasTensor) else x, structure)
 
 
-def _concrete(structure):
+def _concrete(structure) -> Structure:
     """What a branch returned, arrays as Tensors: the caller may write into an array later."""
     return tree.map_structure(lambda x: as_tensor(x) if isinstance(x, (np.ndarray, np.generic)) else x, structure)
 
 
-def _staged_cond(pred, true_fn, false_fn):
+def _staged_cond(pred, true_fn, false_fn) -> Structure:
     yes, no = trace_body(true_fn, ()), trace_body(false_fn, ())
     check_same("cond", "the results of `true_fn` and `false_fn`", yes.out, no.out)
     written = list({**yes.writes, **no.writes})
@@ -56,7 +60,7 @@ def _staged_cond(pred, true_fn, false_fn):
     return finish(yes.out, out, written)
 
 
-def switch(index, branches, *operands):
+def switch(index, branches, *operands) -> Structure:
     """The result of ``branches[index](*operands)``; an index out of range counts as the nearest one.
 
     index: integer scalar. branches: functions of the operands whose results agree in structure, shapes and dtypes.
@@ -80,7 +84,7 @@ def switch(index, branches, *operands):
     return _switch_among(index, 0, branches, operands)
 
 
-def _switch_among(index, first, branches, operands):
+def _switch_among(index, first, branches, operands) -> Structure:
     """By halves: the number of decisions is the logarithm of the number of branches."""
     if len(branches) == 1:
         return branches[0](*operands)

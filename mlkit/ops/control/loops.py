@@ -1,9 +1,13 @@
 """Loops that run until a condition is false, or a number of times."""
 
 import itertools
+from collections.abc import Callable
+from typing import Any
 
 from mlkit.core.body import trace_body
 from mlkit.core.state import state
+from mlkit.core.tensor import Tensor
+from mlkit.core.typing import Structure
 from mlkit.ops.control.scans import scan
 from mlkit.ops.control.structures import (
     as_bool,
@@ -24,7 +28,7 @@ from mlkit.primitives.control import while_op
 from mlkit.primitives.convert import as_tensor, cast, to_integer
 
 
-def while_loop(cond, body, loop_vars, maximum_iterations=None):
+def while_loop(cond: Callable[..., Any], body: Callable[..., Any], loop_vars: Structure, maximum_iterations=None) -> Structure:
     """Run `body` as long as `cond` is true.
 
     loop_vars: tuple or list of values, given to both functions as arguments, or one value of any structure, given as one
@@ -61,7 +65,7 @@ def while_loop(cond, body, loop_vars, maximum_iterations=None):
     return type(loop_vars)(values) if type(loop_vars) is list else values if several else values[0]
 
 
-def _staged_while(cond, step, values, limit):
+def _staged_while(cond, step, values, limit) -> tuple[Tensor, ...]:
     if limit is not None:  # one more value of the state counts the turns
         values = (as_tensor(0, "int32"), *values)
         test_values, run = cond, step
@@ -89,7 +93,7 @@ def _staged_while(cond, step, values, limit):
     return out if limit is None else out[1:]
 
 
-def fori_loop(lower, upper, body_fun, init_val):
+def fori_loop(lower, upper, body_fun: Callable[..., Any], init_val: Structure) -> Structure:
     """`init_val` after ``value = body_fun(i, value)`` for i from `lower` up to, but without, `upper`.
 
     lower, upper: integers or integer scalars. With Python integers gradients flow through the loop in a traced function too.

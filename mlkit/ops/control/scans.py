@@ -1,10 +1,14 @@
 """Steps along the first axis of tensors, with or without a state that is carried from one to the next."""
 
+from collections.abc import Callable
+from typing import Any
+
 from mlkit.core import tree
 from mlkit.core.body import trace_body
 from mlkit.core.spec import Spec, same_size, whole
 from mlkit.core.state import state
 from mlkit.core.tensor import Tensor
+from mlkit.core.typing import Structure
 from mlkit.ops.control.structures import (
     as_tensors,
     body_tensors,
@@ -24,7 +28,9 @@ from mlkit.primitives.movement import full, slice_along
 from mlkit.primitives.shape import reshape
 
 
-def scan(f, init, xs=None, length=None, reverse=False, unroll=1):
+def scan(
+    f: Callable[..., Any], init: Structure, xs=None, length=None, reverse: bool = False, unroll: int = 1
+) -> tuple[Structure, Structure]:
     """Run ``carry, y = f(carry, x)`` over the slices x of `xs` along axis 0.
 
     init: the first carry; xs: tensor, structure of tensors or None; length: number of steps, needed if xs is None.
@@ -71,7 +77,7 @@ def _symbolic_scan(one, init, xs, n):
     return merged(init, carry), restore(y, [Tensor(Spec((n, *t.shape), t.dtype)) for t in tensors_of(y)])
 
 
-def _step_of(x, i):
+def _step_of(x, i) -> Structure:
     return reshape(slice_along(x, 0, i, i + 1), shape=x.shape[1:])
 
 
@@ -113,7 +119,7 @@ def _staged_scan(one, init, xs, n, reverse):
     return restore(carry, found[:k]), restore(y, found[k + len(written) :])
 
 
-def map(f, xs):
+def map(f: Callable[..., Any], xs: Structure) -> Structure:
     """The results of `f` for each slice of `xs` along axis 0, stacked.
 
     xs: tensor or structure of tensors with equal first sizes; f gets their slices in the same structure.
@@ -126,7 +132,7 @@ def map(f, xs):
     return scan(lambda _, x: (None, f(x)), None, xs)[1]
 
 
-def vectorized_map(function, elements):
+def vectorized_map(function, elements: Structure) -> Structure:
     """`map` for a function whose calls are independent of each other: all are made at once, see `mlkit.vmap`.
 
     >>> from mlkit import ops

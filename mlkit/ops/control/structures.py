@@ -4,27 +4,28 @@ from mlkit.core import tree
 from mlkit.core.spec import Dim, Spec, same_size
 from mlkit.core.state import state, swapped
 from mlkit.core.tensor import Tensor
+from mlkit.core.typing import Structure, TensorLike
 from mlkit.primitives.convert import as_tensor, cast
 from mlkit.primitives.shape import reshape
 
 
-def tensors_of(structure):
+def tensors_of(structure: Structure) -> list[Tensor]:
     """The leaves as Tensors; a leaf None is left out."""
     return [as_tensor(x) for x in tree.flatten(structure) if x is not None]
 
 
-def restore(structure, tensors):
+def restore(structure: Structure, tensors):
     """Tensors in the form of a structure; None stays None."""
     tensors = iter(tensors)
     return tree.map_structure(lambda x: None if x is None else next(tensors), structure)
 
 
-def as_tensors(structure):
+def as_tensors(structure: Structure):
     """The same structure with Tensors as leaves."""
     return tree.map_structure(lambda x: None if x is None else as_tensor(x), structure)
 
 
-def is_symbolic(tensors):
+def is_symbolic(tensors) -> bool:
     return any(type(t.data) is Spec for t in tensors)
 
 
@@ -32,11 +33,11 @@ def specs_of(tensors):
     return [t.spec for t in tensors]
 
 
-def show_specs(structure):
+def show_specs(structure: Structure):
     return tree.map_structure(lambda x: None if x is None else as_tensor(x).spec, structure)
 
 
-def check_same(name, what, before, after):
+def check_same(name: str, what, before, after):
     """Raise unless two structures have the same form and their tensors the same dtypes and shapes; the tensors' specs."""
     try:
         tree.assert_same_structure(before, after)
@@ -50,7 +51,7 @@ def check_same(name, what, before, after):
         )
 
 
-def _same_spec(a, b):
+def _same_spec(a, b) -> bool:
     return a.dtype == b.dtype and a.ndim == b.ndim and all(map(same_size, a.shape, b.shape))
 
 
@@ -63,29 +64,29 @@ def merged(before, after):
     return restore(before, map(one, tensors_of(before), tensors_of(after)))
 
 
-def check_callable(name, argument, value):
+def check_callable(name: str, argument, value):
     if not callable(value):
         raise TypeError(f"{name}: `{argument}` should be a callable. Received: {argument}={value!r}")
 
 
-def as_bool(x):
+def as_bool(x: TensorLike) -> Tensor:
     """A scalar tensor as a bool tensor of shape ()."""
     t = as_tensor(x)
     t = t if t.dtype == "bool" else cast(t, "bool")
     return t if t.shape == () else reshape(t, shape=())
 
 
-def body_tensors(body):
+def body_tensors(body) -> list[Tensor]:
     """What a body returned, as Tensors of its trace."""
     return [_staged_in(body, t) for t in tree.flatten(body.out) if t is not None]
 
 
-def _staged_in(body, x):
+def _staged_in(body, x) -> Structure:
     with swapped(top=body):
         return as_tensor(x)
 
 
-def finish(structure, out, written):
+def finish(structure: Structure, out, written):
     """The op's outputs: first what the function returns, then the new values of the variables it assigned."""
     n = len(out) - len(written)
     for v, t in zip(written, out[n:]):

@@ -2,6 +2,8 @@
 
 from mlkit.core import dtypes
 from mlkit.core.spec import is_known, show
+from mlkit.core.tensor import Tensor
+from mlkit.core.typing import TensorLike
 from mlkit.ops.image.layout import channels_last
 from mlkit.primitives import elementwise as el
 from mlkit.primitives.convert import as_tensor, cast
@@ -25,7 +27,7 @@ def _planes(name, images, data_format, floating=True):
     return x, axis, [slice_along(x, axis, i, i + 1) for i in range(3)] if x.shape[axis] != 1 else [x]
 
 
-def rgb_to_grayscale(images, data_format=None):
+def rgb_to_grayscale(images: TensorLike, data_format: str | None = None) -> Tensor:
     """The luminance 0.2989 R + 0.587 G + 0.114 B as a single channel; grey images are returned as they are.
 
     images: (height, width, 3), (batch, height, width, 3), or with channels first.
@@ -37,7 +39,7 @@ def rgb_to_grayscale(images, data_format=None):
     return cast(red * 0.2989 + green * 0.587 + blue * 0.114, x.dtype)
 
 
-def rgb_to_hsv(images, data_format=None):
+def rgb_to_hsv(images: TensorLike, data_format: str | None = None) -> Tensor:
     """Red, green and blue in [0, 1] -> hue, saturation and value in [0, 1]. A. R. Smith, SIGGRAPH 1978."""
     x, axis, planes = _planes("rgb_to_hsv", images, data_format)
     r, g, b = (el.where(abs(p) < _EPSILON[x.dtype], 0.0, p) for p in planes)
@@ -52,7 +54,7 @@ def rgb_to_hsv(images, data_format=None):
     return concat(hue, saturation, value, axis=axis)
 
 
-def hsv_to_rgb(images, data_format=None):
+def hsv_to_rgb(images: TensorLike, data_format: str | None = None) -> Tensor:
     """The inverse of `rgb_to_hsv`."""
     x, axis, (hue, saturation, value) = _planes("hsv_to_rgb", images, data_format)
     sector = el.mod(hue, 1.0) * 6

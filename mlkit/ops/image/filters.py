@@ -4,6 +4,8 @@ import numpy as np
 
 from mlkit.core import dtypes
 from mlkit.core.spec import compatible, show, whole
+from mlkit.core.tensor import Tensor
+from mlkit.core.typing import FloatOrSequence, IntOrSequence, TensorLike
 from mlkit.ops.image.layout import as_batch
 from mlkit.primitives import elementwise as el
 from mlkit.primitives.convert import as_tensor, cast
@@ -14,7 +16,7 @@ from mlkit.primitives.shape import reshape, sum_
 __all__ = ["gaussian_blur", "sobel_edges", "ssim"]
 
 
-def _along(x, axis, weights, padded=True):
+def _along(x, axis, weights, padded=True) -> Tensor:
     """Correlate one axis with a vector of weights (Python numbers or scalars), with zeros beyond the ends if `padded`."""
     taps = len(weights)
     if padded:
@@ -32,7 +34,7 @@ def _along(x, axis, weights, padded=True):
     return total
 
 
-def _gaussian(size, sigma, dtype):
+def _gaussian(size, sigma, dtype) -> list[Tensor]:
     """Weights that sum to 1, as a list of scalars."""
     x = (iota(size=size, dtype=dtype) - (size - 1) / 2) / sigma
     w = el.exp(-0.5 * (x * x))
@@ -40,13 +42,15 @@ def _gaussian(size, sigma, dtype):
     return [reshape(slice_along(w, 0, i, i + 1), shape=()) for i in range(size)]
 
 
-def blur(x, kernel_size, sigma):
+def blur(x: TensorLike, kernel_size: IntOrSequence, sigma) -> Tensor:
     """`gaussian_blur` of a batch with channels last. Separable: one axis after the other."""
     (width, height), (sigma_x, sigma_y) = kernel_size, sigma
     return _along(_along(x, 1, _gaussian(height, sigma_y, x.dtype)), 2, _gaussian(width, sigma_x, x.dtype))
 
 
-def gaussian_blur(images, kernel_size=(3, 3), sigma=(1.0, 1.0), data_format=None):
+def gaussian_blur(
+    images: TensorLike, kernel_size: IntOrSequence = (3, 3), sigma: FloatOrSequence = (1.0, 1.0), data_format: str | None = None
+) -> Tensor:
     """Images averaged with the weights of a Gaussian; beyond the edges lie zeros.
 
     images: float (height, width, channels), a batch of them, or with channels first. kernel_size: pixels (horizontally,
@@ -70,7 +74,7 @@ def gaussian_blur(images, kernel_size=(3, 3), sigma=(1.0, 1.0), data_format=None
     return restore(blur(x, [whole("gaussian_blur", "`kernel_size`", n, least=1) for n in kernel_size], deviations))
 
 
-def sobel_edges(images, data_format=None):
+def sobel_edges(images: TensorLike, data_format: str | None = None) -> Tensor:
     """Vertical and horizontal derivatives by Sobel's filters, in a new last axis: (..., 2) holds (d/dy, d/dx).
 
     images: a batch of images, channels last or first. Beyond the edges lie zeros.
@@ -86,7 +90,16 @@ def sobel_edges(images, data_format=None):
     return concat(*edges, axis=4)
 
 
-def ssim(image1, image2, max_val=1.0, filter_size=11, filter_sigma=1.5, k1=0.01, k2=0.03, data_format=None):
+def ssim(
+    image1: TensorLike,
+    image2: TensorLike,
+    max_val: float = 1.0,
+    filter_size: int = 11,
+    filter_sigma: float = 1.5,
+    k1: float = 0.01,
+    k2: float = 0.03,
+    data_format: str | None = None,
+) -> Tensor:
     """Structural similarity of two images, 1 for equal ones: a scalar, or a vector for batches.
 
     max_val: the largest value a pixel can have. filter_size, filter_sigma: of the Gaussian window. k1, k2: what steadies

@@ -1,6 +1,8 @@
 """Margins of images: added and cut off."""
 
 from mlkit.core.spec import is_known, whole
+from mlkit.core.tensor import Tensor
+from mlkit.core.typing import TensorLike
 from mlkit.ops.image.layout import as_batch
 from mlkit.primitives.movement import pad, slice_
 from mlkit.primitives.shape import reshape
@@ -25,15 +27,15 @@ def _check_margins(name, margins, x):
 
 
 def pad_images(
-    images,
+    images: TensorLike,
     top_padding=None,
     left_padding=None,
     bottom_padding=None,
     right_padding=None,
     target_height=None,
     target_width=None,
-    data_format=None,
-):
+    data_format: str | None = None,
+) -> Tensor:
     """Zeros around images. Of (top_padding, bottom_padding, target_height) two are given, and so of the other three.
 
     >>> pad_images([[[1.0]]], top_padding=1, left_padding=0, target_height=2, target_width=2).numpy()[..., 0]
@@ -59,15 +61,15 @@ def _solve(size, before, after, target):
 
 
 def crop_images(
-    images,
+    images: TensorLike,
     top_cropping=None,
     left_cropping=None,
     bottom_cropping=None,
     right_cropping=None,
     target_height=None,
     target_width=None,
-    data_format=None,
-):
+    data_format: str | None = None,
+) -> Tensor:
     """Images without margins. Of (top_cropping, bottom_cropping, target_height) two are given, and so of the other three."""
     x, restore = as_batch("crop_images", images, data_format)
     top, bottom, tall = _two(

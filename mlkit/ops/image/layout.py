@@ -2,11 +2,12 @@
 
 from mlkit.core.settings import image_data_format
 from mlkit.core.spec import show
+from mlkit.core.typing import TensorLike
 from mlkit.primitives.convert import as_tensor
 from mlkit.primitives.shape import reshape, transpose
 
 
-def channels_last(name, data_format):
+def channels_last(name: str, data_format) -> bool:
     """Whether channels come last; None means the global setting."""
     data_format = image_data_format() if data_format is None else str(data_format).lower()
     if data_format not in ("channels_last", "channels_first"):
@@ -14,7 +15,7 @@ def channels_last(name, data_format):
     return data_format == "channels_last"
 
 
-def as_batch(name, images, data_format):
+def as_batch(name: str, images: TensorLike, data_format):
     """(batch with channels last, function that gives a result of that form the form of the input)."""
     x = as_tensor(images)
     last = channels_last(name, data_format)
@@ -33,7 +34,7 @@ def as_batch(name, images, data_format):
     return x, restore
 
 
-def check_choice(name, argument, value, choices):
+def check_choice(name: str, argument, value, choices):
     """Raise unless `value` is one of the choices."""
     if value not in choices:
         raise ValueError(f"{name}: `{argument}` must be one of {', '.join(map(repr, choices))}, but got {value!r}.")

@@ -3,6 +3,8 @@
 import itertools
 
 from mlkit.core.spec import is_known, show, wholes, window_output, window_padding
+from mlkit.core.tensor import Tensor
+from mlkit.core.typing import IntOrSequence, TensorLike
 from mlkit.ops.image.layout import channels_last
 from mlkit.primitives.convert import as_tensor
 from mlkit.primitives.movement import concat, pad, slice_
@@ -11,7 +13,14 @@ from mlkit.primitives.shape import inverse_permutation, reshape, transpose
 __all__ = ["extract_patches", "extract_patches_3d"]
 
 
-def extract_patches(images, size, strides=None, dilation_rate=1, padding="valid", data_format=None):
+def extract_patches(
+    images: TensorLike,
+    size,
+    strides: IntOrSequence | None = None,
+    dilation_rate: IntOrSequence = 1,
+    padding: str = "valid",
+    data_format: str | None = None,
+) -> Tensor:
     """Patches of images, each flattened into the channels.
 
     images: (height, width, channels), a batch of them, or with channels first. size: of a patch, an int or (height, width);
@@ -30,12 +39,19 @@ def extract_patches(images, size, strides=None, dilation_rate=1, padding="valid"
     return _patches("extract_patches", images, 2, size, strides, dilation_rate, padding, data_format)
 
 
-def extract_patches_3d(volumes, size, strides=None, dilation_rate=1, padding="valid", data_format=None):
+def extract_patches_3d(
+    volumes: TensorLike,
+    size,
+    strides: IntOrSequence | None = None,
+    dilation_rate: IntOrSequence = 1,
+    padding: str = "valid",
+    data_format: str | None = None,
+) -> Tensor:
     """Patches of volumes (depth, height, width, channels), each flattened into the channels; see `extract_patches`."""
     return _patches("extract_patches_3d", volumes, 3, size, strides, dilation_rate, padding, data_format)
 
 
-def _patches(name, images, n, size, strides, dilation, padding, data_format):
+def _patches(name, images, n, size, strides, dilation, padding, data_format) -> Tensor:
     """For n spatial axes."""
     if isinstance(size, (list, tuple)) and len(size) != n:
         raise TypeError(f"{name}: `size` must be an integer or {n} of them, but is {size}.")
@@ -74,7 +90,7 @@ def _framed(x, n, size, strides, dilation, padding):
     return (pad(x, value=0, low=low, high=high, interior=(0,) * x.ndim) if any(low + high) else x), counts
 
 
-def _tiles(x, counts, size, strides, dilation):
+def _tiles(x, counts, size, strides, dilation) -> Tensor:
     """Patches side by side: a reshape and a transpose."""
     n, batch, channels = len(size), x.shape[0], x.shape[-1]
     stops = tuple(c * s for c, s in zip(counts, size))
@@ -87,7 +103,7 @@ def _tiles(x, counts, size, strides, dilation):
     return reshape(x, shape=(batch, *counts, length))
 
 
-def _windows(x, counts, size, strides, dilation):
+def _windows(x, counts, size, strides, dilation) -> Tensor:
     """For each pixel of a patch one strided slice."""
     batch, channels = x.shape[0], x.shape[-1]
     parts = []

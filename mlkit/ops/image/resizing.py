@@ -2,6 +2,8 @@
 
 from mlkit.core import dtypes
 from mlkit.core.spec import Dim, is_known, normalize_axis, require_elements, show
+from mlkit.core.tensor import Tensor
+from mlkit.core.typing import TensorLike
 from mlkit.ops.image.layout import as_batch, check_choice
 from mlkit.primitives import elementwise as el
 from mlkit.primitives.convert import as_shape, as_tensor, cast, require_real
@@ -19,16 +21,16 @@ _RESIZE = ("bilinear", "nearest", "lanczos3", "lanczos5", "bicubic")
 
 
 def resize(
-    images,
+    images: TensorLike,
     size,
-    interpolation="bilinear",
-    antialias=False,
-    crop_to_aspect_ratio=False,
-    pad_to_aspect_ratio=False,
-    fill_mode="constant",
-    fill_value=0.0,
-    data_format=None,
-):
+    interpolation: str = "bilinear",
+    antialias: bool = False,
+    crop_to_aspect_ratio: bool = False,
+    pad_to_aspect_ratio: bool = False,
+    fill_mode: str = "constant",
+    fill_value: TensorLike = 0.0,
+    data_format: str | None = None,
+) -> Tensor:
     """Images of size (height, width).
 
     images: (height, width, channels), (batch, height, width, channels), or with channels first. interpolation: "bilinear",
@@ -57,7 +59,7 @@ def resize(
     return restore(_back_to(_resized(x, size, interpolation, antialias), dtype))
 
 
-def _resized(x, size, interpolation, antialias):
+def _resized(x, size, interpolation, antialias) -> Tensor:
     if tuple(x.shape[1:3]) == size:
         return x
     require_elements("resize", x.shape, (1, 2))
@@ -74,7 +76,7 @@ def _resized(x, size, interpolation, antialias):
     return x
 
 
-def _back_to(x, dtype):
+def _back_to(x, dtype) -> Tensor:
     """The images in their own dtype: integers are rounded and kept in range."""
     if x.dtype == dtype:
         return x
@@ -84,7 +86,7 @@ def _back_to(x, dtype):
     return cast(x, dtype)
 
 
-def _crop_to_aspect(x, new_height, new_width):
+def _crop_to_aspect(x, new_height, new_width) -> Tensor:
     n, height, width, c = x.shape
     tall = max(min(height, int(width * new_height / new_width)), 1)
     wide = max(min(width, int(height * new_width / new_height)), 1)
@@ -92,7 +94,7 @@ def _crop_to_aspect(x, new_height, new_width):
     return slice_(x, starts=(0, top, left, 0), stops=(n, top + tall, left + wide, c), strides=(1,) * 4)
 
 
-def _pad_to_aspect(x, new_height, new_width, fill_value):
+def _pad_to_aspect(x, new_height, new_width, fill_value) -> Tensor:
     _, height, width, _ = x.shape
     top = (max(height, int(width * new_height / new_width)) - height) // 2
     left = 0 if top else (max(width, int(height * new_width / new_height)) - width) // 2
@@ -105,7 +107,9 @@ def _pad_to_aspect(x, new_height, new_width, fill_value):
 # ---- scale and translate ---------------------------------------------------------------------------------------------
 
 
-def scale_and_translate(images, output_shape, scale, translation, spatial_dims, method, antialias=True):
+def scale_and_translate(
+    images: TensorLike, output_shape, scale, translation: TensorLike, spatial_dims, method, antialias: bool = True
+) -> Tensor:
     """Images stretched by `scale` and moved by `translation` along the axes `spatial_dims`: new = old * scale + translation.
 
     images: any shape. output_shape: shape of the result. scale, translation: vectors, one number for each of spatial_dims.

@@ -7,6 +7,8 @@ import math
 from mlkit.core import dtypes
 from mlkit.core.machine import threshold
 from mlkit.core.spec import require_elements, show, size_of
+from mlkit.core.tensor import Tensor
+from mlkit.core.typing import FloatOrSequence, TensorLike
 from mlkit.objects.seed_generator import draw_seed
 from mlkit.ops.image.filters import blur
 from mlkit.ops.image.layout import as_batch, check_choice
@@ -28,7 +30,7 @@ _FILL_MODES = ("constant", "nearest", "wrap", "mirror", "reflect")
 # ---- sampling --------------------------------------------------------------------------------------------------------
 
 
-def _inside(index, size, fill_mode):
+def _inside(index, size, fill_mode) -> Tensor:
     """An index beyond the ends -> one within, by the fill mode. size: an int, or a tensor while it is unknown."""
     if fill_mode == "wrap":
         return el.mod(index, size)
@@ -39,13 +41,13 @@ def _inside(index, size, fill_mode):
     return el.minimum(el.maximum(index, 0), size - 1)
 
 
-def _there_and_back(index, period, twice):
+def _there_and_back(index, period, twice) -> Tensor:
     """The index within a period whose second half goes back. twice: 1 if the ends come two times in a row, else 0."""
     index = el.mod(index, period)
     return el.minimum(index, period - twice - index)
 
 
-def _round(x):
+def _round(x) -> Tensor:
     """Half away from 0."""
     return el.sign(x) * el.floor(abs(x) + 0.5)
 
@@ -86,7 +88,7 @@ def _product(op, parts):
     return None if parts[0] is None else functools.reduce(op, parts)
 
 
-def _interpolated(samples, corners, fill_value, dtype):
+def _interpolated(samples, corners, fill_value, dtype) -> Tensor:
     """The weighted sums of samples (n, channels...). dtype: of the sum."""
 
     def over_channels(x):
@@ -103,7 +105,9 @@ def _interpolated(samples, corners, fill_value, dtype):
     return cast(_round(total) if samples.dtype in dtypes.INTS + dtypes.UINTS else total, samples.dtype)
 
 
-def map_coordinates(inputs, coordinates, order, fill_mode="constant", fill_value=0):
+def map_coordinates(
+    inputs: TensorLike, coordinates: TensorLike, order, fill_mode: str = "constant", fill_value: TensorLike = 0
+) -> Tensor:
     """The values of `inputs` at fractional coordinates.
 
     inputs: n axes. coordinates: (n, ...): the first axis holds the coordinates, the others are the result's shape. order: 0
@@ -128,7 +132,7 @@ def map_coordinates(inputs, coordinates, order, fill_mode="constant", fill_value
     return _interpolated(reshape(x, shape=(size_of(x.shape),)), corners, fill_value, coordinates.dtype)
 
 
-def _sample_images(x, y_places, x_places, interpolation, fill_mode, fill_value):
+def _sample_images(x, y_places, x_places, interpolation, fill_mode, fill_value) -> Tensor:
     """Batch (n, h, w, c) at places (n, h', w')."""
     n, h, w, c = x.shape
     first = reshape(iota(size=n, dtype="int32") * size_operand(h * w, "int32"), shape=(n, 1, 1))
@@ -144,7 +148,7 @@ def _sample_images(x, y_places, x_places, interpolation, fill_mode, fill_value):
 # ---- maps of the plane -----------------------------------------------------------------------------------------------
 
 
-def _projected(transform, n, h, w):
+def _projected(transform, n, h, w) -> list[Tensor]:
     """Where each pixel (x, y) of the result comes from: ((a0 x + a1 y + a2) / k, (b0 x + b1 y + b2) / k), k = c0 x + c1 y + 1.
 
     transform: (n or 1, 8), in the order a, b, c.
@@ -164,7 +168,14 @@ def _check_images(name, interpolation, fill_mode):
     check_choice(name, "fill_mode", fill_mode, _FILL_MODES)
 
 
-def affine_transform(images, transform, interpolation="bilinear", fill_mode="constant", fill_value=0, data_format=None):
+def affine_transform(
+    images: TensorLike,
+    transform: TensorLike,
+    interpolation: str = "bilinear",
+    fill_mode: str = "constant",
+    fill_value: TensorLike = 0,
+    data_format: str | None = None,
+) -> Tensor:
     """Images moved by maps of the plane.
 
     transform: (8,) for all images or (batch, 8): [a0, a1, a2, b0, b1, b2, c0, c1]; the pixel (x, y) of the result comes from
@@ -183,7 +194,14 @@ def affine_transform(images, transform, interpolation="bilinear", fill_mode="con
     return restore(_sample_images(x, *_projected(transform, n, h, w), interpolation, fill_mode, fill_value))
 
 
-def perspective_transform(images, start_points, end_points, interpolation="bilinear", fill_value=0, data_format=None):
+def perspective_transform(
+    images: TensorLike,
+    start_points: TensorLike,
+    end_points: TensorLike,
+    interpolation: str = "bilinear",
+    fill_value: TensorLike = 0,
+    data_format: str | None = None,
+) -> Tensor:
     """Images distorted so that four points move to four others.
 
     start_points, end_points: (x, y) of each point, shape (4, 2) or (batch, 4, 2). interpolation: "nearest" or "bilinear".
@@ -205,7 +223,7 @@ def perspective_transform(images, start_points, end_points, interpolation="bilin
     return restore(_sample_images(x, *places, interpolation, "constant", fill_value))
 
 
-def _homography(start, end):
+def _homography(start, end) -> Tensor:
     """The eight numbers of the projective map from end to start points: (n, 4, 2) twice -> (n, 8).
 
     Hartley and Zisserman, Multiple View Geometry, 2nd ed., section 4.1.
@@ -224,15 +242,15 @@ _WIDE = 1 << 16  # pixels
 
 
 def elastic_transform(
-    images,
-    alpha=20.0,
-    sigma=5.0,
-    interpolation="bilinear",
-    fill_mode="reflect",
-    fill_value=0.0,
+    images: TensorLike,
+    alpha: FloatOrSequence = 20.0,
+    sigma: FloatOrSequence = 5.0,
+    interpolation: str = "bilinear",
+    fill_mode: str = "reflect",
+    fill_value: TensorLike = 0.0,
     seed=None,
-    data_format=None,
-):
+    data_format: str | None = None,
+) -> Tensor:
     """Images distorted by a smooth random displacement of their pixels.
 
     alpha: strength of the displacement, sigma: its smoothness, in pixels. interpolation, fill_mode, fill_value: as in

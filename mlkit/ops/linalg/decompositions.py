@@ -1,12 +1,14 @@
 """Matrices as products of simpler ones."""
 
+from mlkit.core.tensor import Tensor
+from mlkit.core.typing import TensorLike
 from mlkit.primitives.convert import to_float
 from mlkit.primitives.linalg import matrix, orthogonal, spectral, triangular
 
 __all__ = ["cholesky", "eig", "eigh", "lu_factor", "qr", "svd"]
 
 
-def cholesky(x, upper=False):
+def cholesky(x: TensorLike, upper: bool = False) -> Tensor:
     """The triangle l with x = l l^H, of symmetric (Hermitian) positive definite matrices (..., M, M).
 
     Only the symmetric part of x counts. upper: l^H instead. Raises ValueError where x is not square, or not positive definite
@@ -20,7 +22,7 @@ def cholesky(x, upper=False):
     return matrix.adjoint(factor) if upper else factor
 
 
-def lu_factor(x):
+def lu_factor(x: TensorLike) -> tuple[Tensor, ...]:
     """Triangles l u of matrices (..., M, N), by partial pivoting, as `scipy.linalg.lu_factor` gives them.
 
     Returns (lu, pivots): l (its diagonal of ones left out) and u in one (..., M, N), and int32 (..., min(M, N)): at step i,
@@ -35,7 +37,7 @@ def lu_factor(x):
     return lu, pivots
 
 
-def eigh(x):
+def eigh(x: TensorLike) -> tuple[Tensor, ...]:
     """Eigenvalues (ascending) and orthonormal eigenvectors (columns) of symmetric or Hermitian matrices (..., M, M).
 
     Returns ((..., M), (..., M, M)). Only the symmetric part of x counts; the signs of the vectors are the backend's choice.
@@ -46,7 +48,7 @@ def eigh(x):
     return spectral.eigh(to_float(x))
 
 
-def eig(x):
+def eig(x: TensorLike) -> tuple[Tensor, ...]:
     """Complex eigenvalues and right eigenvectors (columns) of square matrices (..., M, M), in no order.
 
     Returns ((..., M), (..., M, M)). Eigenvalues have a gradient, eigenvectors have none.
@@ -58,7 +60,7 @@ def eig(x):
     return spectral.eig(to_float(x))
 
 
-def qr(x, mode="reduced"):
+def qr(x: TensorLike, mode: str = "reduced") -> tuple[Tensor, ...]:
     """Matrices as products q r of orthonormal columns and an upper triangle.
 
     x: (..., M, N). mode: "reduced" gives q of shape (..., M, K) and r (..., K, N) with K = min(M, N); "complete" has K = M.
@@ -75,7 +77,7 @@ def qr(x, mode="reduced"):
     return orthogonal.qr(to_float(x), mode=mode)
 
 
-def svd(x, full_matrices=True, compute_uv=True):
+def svd(x: TensorLike, full_matrices: bool = True, compute_uv: bool = True) -> Tensor | tuple[Tensor, ...]:
     """Singular values and vectors: matrices (..., M, N) as u diag(s) vh.
 
     full_matrices: u is (..., M, M) and vh (..., N, N), else (..., M, K) and (..., K, N) with K = min(M, N).

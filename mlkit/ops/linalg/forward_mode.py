@@ -1,8 +1,12 @@
 """Directional derivatives."""
 
+from collections.abc import Callable
+from typing import Any
+
 from mlkit.core import dtypes, tree
 from mlkit.core.spec import Spec, compatible
 from mlkit.core.tensor import Tensor
+from mlkit.core.typing import Structure
 from mlkit.ops.gradients import GradientTape
 from mlkit.primitives.convert import as_tensor
 from mlkit.primitives.movement import full
@@ -11,7 +15,7 @@ from mlkit.primitives.shape import sum_
 __all__ = ["jvp"]
 
 
-def jvp(fun, primals, tangents, has_aux=False):
+def jvp(fun: Callable[..., Any], primals: Structure, tangents: Structure, has_aux: bool = False) -> tuple[Any, ...]:
     """The value of a function and its derivative along a direction.
 
     primals: the arguments of `fun`, a tuple or list of tensors or structures of them. tangents: the direction, structured and
@@ -57,17 +61,17 @@ def _check(primals, tangents):
         )
 
 
-def _fresh(x):
+def _fresh(x) -> Tensor:
     """A tensor of its own for each argument, so that one given twice counts as two."""
     x = as_tensor(x)
     return Tensor(x.data, x.node, x.slot)
 
 
-def _zeros(y):
+def _zeros(y) -> Tensor:
     return full(shape=y.shape, value=0, dtype=y.dtype)
 
 
-def _inner_product(xs, ys):
+def _inner_product(xs, ys) -> Tensor:
     terms = [sum_(x * y, axes=tuple(range(x.ndim)), keepdims=False) for x, y in zip(xs, ys) if x.dtype in dtypes.FLOATS]
     if not terms:
         raise TypeError(f"jvp: none of the primals is a float; dtypes are {[x.dtype for x in xs]}. Cast one with ops.cast.")

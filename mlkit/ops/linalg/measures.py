@@ -3,6 +3,8 @@
 import math
 
 from mlkit.core.spec import normalize_axis, reduced, show
+from mlkit.core.tensor import Tensor
+from mlkit.core.typing import Axis, TensorLike
 from mlkit.primitives import elementwise as el
 from mlkit.primitives.convert import cast, to_float, to_single
 from mlkit.primitives.linalg import matrix, spectral, triangular
@@ -12,7 +14,7 @@ from mlkit.primitives.shape import reshape, sum_, transpose
 __all__ = ["det", "matrix_rank", "norm", "slogdet"]
 
 
-def det(x):
+def det(x: TensorLike) -> Tensor:
     """Determinants (...,) of square matrices (..., M, M). The gradient needs matrices that are not singular.
 
     >>> float(det([[2.0, 0.0], [0.0, 4.0]]))
@@ -21,7 +23,7 @@ def det(x):
     return triangular.det(to_float(x))
 
 
-def slogdet(x):
+def slogdet(x: TensorLike) -> tuple[Tensor, ...]:
     """Sign and logarithm of the absolute value of determinants, both (...,), of square matrices (..., M, M).
 
     >>> sign, log = slogdet([[-1.0, 0.0], [0.0, 1.0]])
@@ -31,7 +33,7 @@ def slogdet(x):
     return triangular.slogdet(to_float(x))
 
 
-def matrix_rank(x, tol=None):
+def matrix_rank(x: TensorLike, tol=None) -> Tensor:
     """Number of singular values above `tol`, int32 (...,), of matrices (..., M, N).
 
     tol: a number; by default max(M, N) epsilon times the largest singular value.
@@ -47,7 +49,7 @@ def matrix_rank(x, tol=None):
     return sum_(el.cast(s > tol, dtype="int32"), axes=(s.ndim - 1,), keepdims=False)
 
 
-def norm(x, ord=None, axis=None, keepdims=False):
+def norm(x: TensorLike, ord=None, axis: Axis = None, keepdims: bool = False) -> Tensor:
     """Norms of vectors along one axis, or of matrices in two.
 
     axis: an int, a pair (rows, columns), or None for all axes: at most two of them, unless `ord` is None.
@@ -87,12 +89,12 @@ def _norm_axes(x, ord, axis):
     return axes
 
 
-def _euclid(x, axes):
+def _euclid(x, axes) -> Tensor:
     size = el.abs_(x)
     return el.sqrt(sum_(size * size, axes=axes, keepdims=True))
 
 
-def _vector_norm(x, ord, axes):
+def _vector_norm(x, ord, axes) -> Tensor:
     if isinstance(ord, str):
         raise ValueError(f"norm: Invalid `ord` argument for vector norm: expected a number or None, but got {ord!r}.")
     size, options = el.abs_(x), dict(axes=axes, keepdims=True)
@@ -109,7 +111,7 @@ def _vector_norm(x, ord, axes):
     return sum_(size ** float(ord), **options) ** (1.0 / ord)
 
 
-def _matrix_norm(x, ord, row, column):
+def _matrix_norm(x, ord, row, column) -> Tensor:
     """Along `row` the number of the row changes, so sums over it are column sums."""
     if ord in (1, -1, math.inf, -math.inf):
         along, across = (row, column) if ord in (1, -1) else (column, row)

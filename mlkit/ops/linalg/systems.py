@@ -1,6 +1,8 @@
 """Systems of linear equations, inverses, least squares."""
 
 from mlkit.core.spec import show
+from mlkit.core.tensor import Tensor
+from mlkit.core.typing import TensorLike
 from mlkit.primitives.convert import promote_tensors, to_float
 from mlkit.primitives.linalg import matrix, spectral, triangular
 from mlkit.primitives.linear import matmul
@@ -9,7 +11,7 @@ from mlkit.primitives.shape import reshape
 __all__ = ["cholesky_inverse", "inv", "lstsq", "pinv", "solve", "solve_triangular"]
 
 
-def _solved(name, solver, a, b, **params):
+def _solved(name, solver, a, b, **params) -> Tensor:
     """b with one axis less than a holds a vector for each system."""
     a, b = promote_tensors(a, b, floating=True)
     matrix.check_square(name, a)
@@ -21,7 +23,7 @@ def _solved(name, solver, a, b, **params):
     return reshape(x, shape=x.shape[:-1])
 
 
-def solve(a, b):
+def solve(a: TensorLike, b: TensorLike) -> Tensor:
     """x with a x = b.
 
     a: (..., M, M), not singular. b: (..., M, K), or (..., M) with one axis less than a. Returns the shape of b.
@@ -32,7 +34,7 @@ def solve(a, b):
     return _solved("solve", triangular.solve, a, b)
 
 
-def solve_triangular(a, b, lower=False):
+def solve_triangular(a: TensorLike, b: TensorLike, lower: bool = False) -> Tensor:
     """x with a x = b for triangular a (..., M, M), of which the other triangle is not read; b as in `solve`.
 
     >>> solve_triangular([[2.0, 0.0], [1.0, 4.0]], [2.0, 5.0], lower=True).numpy()
@@ -41,7 +43,7 @@ def solve_triangular(a, b, lower=False):
     return _solved("solve_triangular", triangular.triangular_solve, a, b, lower=bool(lower))
 
 
-def inv(x):
+def inv(x: TensorLike) -> Tensor:
     """The inverse of square matrices (..., M, M). For x in a x = b, `solve` is faster and more accurate.
 
     >>> inv([[2.0, 0.0], [0.0, 4.0]]).numpy()
@@ -53,7 +55,7 @@ def inv(x):
     return triangular.inverse(x)
 
 
-def cholesky_inverse(x, upper=False):
+def cholesky_inverse(x: TensorLike, upper: bool = False) -> Tensor:
     """The inverse of a matrix from its Cholesky factor x (..., M, M), as `cholesky(matrix, upper)` gives it.
 
     >>> cholesky_inverse([[2.0, 0.0], [0.0, 1.0]]).numpy()
@@ -66,7 +68,7 @@ def cholesky_inverse(x, upper=False):
     return matmul(inverse, matrix.adjoint(inverse)) if upper else matmul(matrix.adjoint(inverse), inverse)
 
 
-def pinv(x, rcond=None):
+def pinv(x: TensorLike, rcond=None) -> Tensor:
     """The Moore-Penrose inverse (..., N, M) of matrices (..., M, N).
 
     rcond: singular values up to rcond times the largest count as 0; by default 10 max(M, N) epsilon.
@@ -77,14 +79,14 @@ def pinv(x, rcond=None):
     return _pinv("pinv", to_float(x), rcond, factor=10)
 
 
-def _pinv(name, x, rcond, factor):
+def _pinv(name, x, rcond, factor) -> Tensor:
     matrix.check_known(name, x)
     if rcond is None:
         rcond = factor * max(x.shape[-2:]) * matrix.epsilon(x.dtype)
     return spectral.pinv(x, rcond=float(rcond))
 
 
-def lstsq(a, b, rcond=None):
+def lstsq(a: TensorLike, b: TensorLike, rcond=None) -> Tensor:
     """x for which |a x - b| is least, and among several such x the shortest.
 
     a: (M, N). b: (M,) or (M, K). rcond: singular values of a up to rcond times the largest count as 0; by default

@@ -4,6 +4,8 @@ import math
 import warnings
 
 from mlkit.core.spec import is_known, normalize_axes, normalize_axis
+from mlkit.core.tensor import Tensor
+from mlkit.core.typing import Axis, FloatOrSequence, TensorLike
 from mlkit.primitives import elementwise as el
 from mlkit.primitives import fused
 from mlkit.primitives.convert import as_tensor, cast, to_float, to_real, to_single
@@ -23,7 +25,7 @@ __all__ = [
 # ---- piecewise linear ------------------------------------------------------------------------------------------------
 
 
-def relu(x):
+def relu(x: TensorLike) -> Tensor:
     """max(x, 0). The gradient at 0 is 0.
 
     >>> relu([-1.0, 2.0]).numpy()
@@ -32,23 +34,23 @@ def relu(x):
     return fused.relu(as_tensor(x))
 
 
-def relu6(x):
+def relu6(x: TensorLike) -> Tensor:
     """min(max(x, 0), 6)."""
     return fused.relu6(to_float(x))
 
 
-def leaky_relu(x, negative_slope=0.2):
+def leaky_relu(x: TensorLike, negative_slope: float = 0.2) -> Tensor:
     """x where it is positive, else negative_slope * x. Maas, Hannun and Ng, ICML 2013."""
     x = to_float(x)
     return el.where(x >= 0, x, x * negative_slope)
 
 
-def hard_sigmoid(x):
+def hard_sigmoid(x: TensorLike) -> Tensor:
     """relu6(x + 3) / 6."""
     return relu6(to_float(x) + 3.0) / 6.0
 
 
-def hard_silu(x):
+def hard_silu(x: TensorLike) -> Tensor:
     """x * hard_sigmoid(x). Howard et al., "Searching for MobileNetV3", ICCV 2019."""
     x = to_float(x)
     return x * hard_sigmoid(x)
@@ -57,36 +59,36 @@ def hard_silu(x):
 hard_swish = hard_silu
 
 
-def hard_tanh(x):
+def hard_tanh(x: TensorLike) -> Tensor:
     """x clipped to [-1, 1]."""
     x = as_tensor(x)
     return el.where(x > 1, 1, el.where(x < -1, -1, x))
 
 
-def hard_shrink(x, threshold=0.5):
+def hard_shrink(x: TensorLike, threshold: float = 0.5) -> Tensor:
     """x where |x| > threshold, else 0."""
     x = to_float(x)
     return el.where(abs(x) > threshold, x, 0.0)
 
 
-def soft_shrink(x, threshold=0.5):
+def soft_shrink(x: TensorLike, threshold: float = 0.5) -> Tensor:
     """x moved towards 0 by the threshold; 0 where |x| <= threshold."""
     x = to_float(x)
     return el.where(x > threshold, x - threshold, el.where(x < -threshold, x + threshold, 0.0))
 
 
-def threshold(x, threshold, default_value):
+def threshold(x: TensorLike, threshold, default_value) -> Tensor:
     """x where it is above the threshold, else default_value."""
     x = to_float(x)
     return el.where(x > threshold, x, float(default_value))
 
 
-def sparse_sigmoid(x):
+def sparse_sigmoid(x: TensorLike) -> Tensor:
     """(x + 1) / 2 clipped to [0, 1]."""
     return 0.5 * el.minimum(el.maximum(to_float(x) + 1.0, 0.0), 2.0)
 
 
-def sparse_plus(x):
+def sparse_plus(x: TensorLike) -> Tensor:
     """0 below -1, x above 1, and (x + 1)^2 / 4 between, which joins them smoothly."""
     x = to_float(x)
     return el.where(x <= -1.0, 0.0, el.where(x >= 1.0, x, (x + 1.0) ** 2 / 4))
@@ -95,7 +97,7 @@ def sparse_plus(x):
 # ---- smooth ----------------------------------------------------------------------------------------------------------
 
 
-def sigmoid(x):
+def sigmoid(x: TensorLike) -> Tensor:
     """1 / (1 + exp(-x)).
 
     >>> sigmoid([0.0]).numpy()
@@ -104,35 +106,35 @@ def sigmoid(x):
     return el.sigmoid(to_float(x))
 
 
-def log_sigmoid(x):
+def log_sigmoid(x: TensorLike) -> Tensor:
     """log(sigmoid(x)), exact for large negative x too."""
     return -fused.softplus(-to_float(x))
 
 
-def softplus(x):
+def softplus(x: TensorLike) -> Tensor:
     """log(1 + exp(x)), without overflow."""
     return fused.softplus(to_float(x))
 
 
-def softsign(x):
+def softsign(x: TensorLike) -> Tensor:
     """x / (1 + |x|)."""
     x = to_float(x)
     return x / (abs(x) + 1)
 
 
-def squareplus(x, b=4):
+def squareplus(x: TensorLike, b: float = 4) -> Tensor:
     """(x + sqrt(x^2 + b)) / 2. Barron, arXiv:2112.11687."""
     x = to_float(x)
     return (x + el.sqrt(x * x + b)) / 2
 
 
-def tanh_shrink(x):
+def tanh_shrink(x: TensorLike) -> Tensor:
     """x - tanh(x)."""
     x = to_float(x)
     return x - el.tanh(x)
 
 
-def silu(x):
+def silu(x: TensorLike) -> Tensor:
     """x * sigmoid(x), also called swish. Elfwing, Uchibe and Doya, Neural Networks 107 (2018)."""
     return fused.silu(to_float(x))
 
@@ -140,30 +142,30 @@ def silu(x):
 swish = silu
 
 
-def gelu(x, approximate=True):
+def gelu(x: TensorLike, approximate: bool = True) -> Tensor:
     """x * (cumulative normal distribution at x); approximate: by tanh. Hendrycks and Gimpel, arXiv:1606.08415."""
     return fused.gelu(to_float(x), approximate=bool(approximate))
 
 
-def elu(x, alpha=1.0):
+def elu(x: TensorLike, alpha: FloatOrSequence = 1.0) -> Tensor:
     """x where it is positive, else alpha * (exp(x) - 1). Clevert, Unterthiner and Hochreiter, ICLR 2016."""
     x = to_float(x)
     positive = x > 0
     return el.where(positive, x, el.expm1(el.where(positive, 0.0, x)) * alpha)
 
 
-def selu(x):
+def selu(x: TensorLike) -> Tensor:
     """ELU with the two constants that keep mean and variance of activations. Klambauer et al., NeurIPS 2017."""
     return 1.0507009873554805 * elu(x, 1.6732632423543772)
 
 
-def celu(x, alpha=1.0):
+def celu(x: TensorLike, alpha: FloatOrSequence = 1.0) -> Tensor:
     """max(x, 0) + min(alpha * (exp(x / alpha) - 1), 0). Barron, arXiv:1704.07483."""
     x = to_float(x)
     return el.maximum(x, 0.0) + alpha * el.expm1(el.minimum(x, 0.0) / alpha)
 
 
-def glu(x, axis=-1):
+def glu(x: TensorLike, axis: Axis = -1) -> Tensor:
     """The first half of an axis times the sigmoid of the second. Dauphin et al., ICML 2017."""
     x = to_float(x)
     axis = normalize_axis("glu", axis, x.ndim)
@@ -176,7 +178,7 @@ def glu(x, axis=-1):
 # ---- over an axis ----------------------------------------------------------------------------------------------------
 
 
-def softmax(x, axis=-1):
+def softmax(x: TensorLike, axis: Axis = -1) -> Tensor:
     """exp(x) / sum(exp(x)) along an axis, a tuple of axes, or all (None).
 
     >>> softmax([0.0, math.log(3.0)]).numpy()
@@ -192,12 +194,12 @@ def softmax(x, axis=-1):
     return _over_axes("softmax", fused.softmax, x, axis)
 
 
-def log_softmax(x, axis=-1):
+def log_softmax(x: TensorLike, axis: Axis = -1) -> Tensor:
     """log(softmax(x)) along an axis, a tuple of axes, or all (None)."""
     return _over_axes("log_softmax", fused.log_softmax, to_real("log_softmax", x), axis)
 
 
-def _over_axes(name, op, x, axis):
+def _over_axes(name, op, x, axis) -> Tensor:
     """Apply an op of one axis to one, or to several made one."""
     if isinstance(axis, int):
         return op(x, axis=normalize_axis(name, axis, x.ndim))
@@ -209,7 +211,7 @@ def _over_axes(name, op, x, axis):
     return transpose(reshape(op(flat, axis=len(kept)), shape=moved.shape), perm=inverse_permutation(kept + axes))
 
 
-def sparsemax(x, axis=-1):
+def sparsemax(x: TensorLike, axis: Axis = -1) -> Tensor:
     """The point of the probability simplex nearest to x, along an axis. Martins and Astudillo, ICML 2016."""
     given = to_float(x)
     x = to_single(given)  # half floats cannot count

@@ -4,6 +4,8 @@ import math
 
 from mlkit.core import dtypes
 from mlkit.core.spec import broadcast, is_known, show
+from mlkit.core.tensor import Tensor
+from mlkit.core.typing import TensorLike
 from mlkit.primitives import elementwise as el
 from mlkit.primitives import fused
 from mlkit.primitives.convert import as_tensor, cast, promote_tensors, require_real, to_bool
@@ -16,16 +18,16 @@ __all__ = ["dot_product_attention"]
 
 
 def dot_product_attention(
-    query,
-    key,
-    value,
-    bias=None,
-    mask=None,
+    query: TensorLike,
+    key: TensorLike,
+    value: TensorLike,
+    bias: TensorLike | None = None,
+    mask: TensorLike | None = None,
     scale=None,
-    is_causal=False,
+    is_causal: bool = False,
     flash_attention=None,
     attn_logits_soft_cap=None,
-):
+) -> Tensor:
     """softmax(query key' * scale + bias) value, for every head.
 
     query: (batch, targets, heads, size). key, value: (batch, sources, heads, size), with as many heads or a divisor of them
@@ -70,20 +72,20 @@ def _check(query, key, value):
         )
 
 
-def _repeat_heads(x, times):
+def _repeat_heads(x, times) -> Tensor:
     batch, length, heads, size = x.shape
     x = broadcast_to(reshape(x, shape=(batch, length, heads, 1, size)), shape=(batch, length, heads, times, size))
     return reshape(x, shape=(batch, length, heads * times, size))
 
 
-def _of_one_batch(query, key, value, mask):
+def _of_one_batch(query, key, value, mask) -> list[Tensor]:
     """Query, key and value with the common batch size: one sample serves for all."""
     sizes = [(x.shape[0],) for x in (query, key, value, mask) if x is not None]
     (batch,) = broadcast("dot_product_attention, batch sizes", *sizes)
     return [broadcast_to(x, shape=(batch, *x.shape[1:])) if x.shape[0] == 1 != batch else x for x in (query, key, value)]
 
 
-def _four_axes(name, x):
+def _four_axes(name, x) -> Tensor:
     if x.ndim > 4:
         raise ValueError(
             f"dot_product_attention: the {name} must broadcast to (batch, heads, targets, sources), but has shape {show(x.shape)}."
@@ -91,7 +93,7 @@ def _four_axes(name, x):
     return reshape(x, shape=(1,) * (4 - x.ndim) + tuple(x.shape)) if x.ndim < 4 else x
 
 
-def _with_bias(query, key, value, bias, mask, scale, is_causal):
+def _with_bias(query, key, value, bias, mask, scale, is_causal) -> Tensor:
     q, k, v = (transpose(x, perm=(0, 2, 1, 3)) for x in (query, key, value))
     scores = matmul(q, swap(k)) * (scale if isinstance(scale, (int, float)) else cast(scale, q.dtype))
     if bias is not None:

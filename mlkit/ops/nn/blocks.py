@@ -1,7 +1,11 @@
 """Images taken apart into blocks and put together again."""
 
+from typing import Any
+
 from mlkit.core.settings import image_data_format
 from mlkit.core.spec import is_known, show, whole, wholes
+from mlkit.core.tensor import Tensor
+from mlkit.core.typing import IntOrSequence, TensorLike
 from mlkit.primitives.convert import as_tensor
 from mlkit.primitives.movement import concat, full, iota, pad, scatter_add, slice_
 from mlkit.primitives.shape import reshape, transpose
@@ -9,7 +13,7 @@ from mlkit.primitives.shape import reshape, transpose
 __all__ = ["depth_to_space", "fold", "space_to_depth", "unfold"]
 
 
-def _image_axes(name, x, block_size, data_format):
+def _image_axes(name, x, block_size, data_format) -> bool:
     """Whether channels come last, after checks."""
     data_format = data_format or image_data_format()
     if data_format not in ("channels_last", "channels_first"):
@@ -25,7 +29,7 @@ def _check_divisible(name, sizes, divisor, x):
         raise ValueError(f"{name}: {sizes} of shape {show(x.shape)} must be divisible by {divisor}.")
 
 
-def depth_to_space(x, block_size, data_format="channels_last"):
+def depth_to_space(x: TensorLike, block_size: int, data_format: str | None = "channels_last") -> Tensor:
     """Channels laid out as blocks of pixels: (n, h, w, c) -> (n, h * b, w * b, c / b^2). Shi et al., CVPR 2016.
 
     >>> depth_to_space([[[[1, 2, 3, 4]]]], 2).numpy()[0, :, :, 0]
@@ -44,7 +48,7 @@ def depth_to_space(x, block_size, data_format="channels_last"):
     return reshape(x, shape=(n, c, h * b, w * b))
 
 
-def space_to_depth(x, block_size, data_format="channels_last"):
+def space_to_depth(x: TensorLike, block_size: int, data_format: str | None = "channels_last") -> Tensor:
     """Blocks of pixels laid out as channels, the inverse of `depth_to_space`: (n, h, w, c) -> (n, h / b, w / b, c * b^2)."""
     x, b = as_tensor(x), block_size
     last = _image_axes("space_to_depth", x, b, data_format)
@@ -72,7 +76,9 @@ def _windows(size, kernel, dilation, padding, stride):
     return (size + 2 * padding - dilation * (kernel - 1) - 1) // stride + 1
 
 
-def unfold(x, kernel_size, dilation=1, padding=0, stride=1):
+def unfold(
+    x: TensorLike, kernel_size: IntOrSequence, dilation: IntOrSequence = 1, padding: Any = 0, stride: IntOrSequence = 1
+) -> Tensor:
     """All windows of images as columns: (n, c, h, w) -> (n, c * kh * kw, number of windows).
 
     kernel_size, dilation, padding, stride: ints or pairs.
@@ -101,7 +107,14 @@ def unfold(x, kernel_size, dilation=1, padding=0, stride=1):
     return reshape(columns, shape=(n, c * kernel[0] * kernel[1], positions[0] * positions[1]))
 
 
-def fold(x, output_size, kernel_size, dilation=1, padding=0, stride=1):
+def fold(
+    x: TensorLike,
+    output_size,
+    kernel_size: IntOrSequence,
+    dilation: IntOrSequence = 1,
+    padding: Any = 0,
+    stride: IntOrSequence = 1,
+) -> Tensor:
     """Windows added up in their places, the transpose of `unfold`: (n, c * kh * kw, number of windows) -> (n, c, h, w).
 
     output_size: (h, w). The other arguments as in `unfold`.
@@ -132,7 +145,7 @@ def fold(x, output_size, kernel_size, dilation=1, padding=0, stride=1):
     return slice_(image, starts=(0, 0, *padding), stops=stops, strides=(1,) * 4)
 
 
-def _coordinates(kernel, dilation, count, stride):
+def _coordinates(kernel, dilation, count, stride) -> Tensor:
     """Where element k of window m lies: (kernel, count)."""
     offset = reshape(iota(size=kernel, dtype="int32") * dilation, shape=(kernel, 1))
     return offset + iota(size=count, dtype="int32") * stride

@@ -2,6 +2,8 @@
 2016."""
 
 from mlkit.core.spec import is_known, same_size, show, wholes
+from mlkit.core.tensor import Tensor
+from mlkit.core.typing import IntOrSequence, TensorLike
 from mlkit.ops.nn.spatial import check_padding, from_last, is_channels_last, per_axis, spatial_rank, to_last
 from mlkit.primitives import window
 from mlkit.primitives.convert import promote_tensors
@@ -11,7 +13,14 @@ from mlkit.primitives.shape import reshape
 __all__ = ["conv", "conv_transpose", "depthwise_conv", "separable_conv"]
 
 
-def conv(inputs, kernel, strides=1, padding="valid", data_format=None, dilation_rate=1):
+def conv(
+    inputs: TensorLike,
+    kernel: TensorLike,
+    strides: IntOrSequence = 1,
+    padding: str = "valid",
+    data_format: str | None = None,
+    dilation_rate: IntOrSequence = 1,
+) -> Tensor:
     """Convolution in one to three spatial dimensions.
 
     inputs: (batch, *spatial, channels), for data_format="channels_first" (batch, channels, *spatial).
@@ -37,7 +46,14 @@ def conv(inputs, kernel, strides=1, padding="valid", data_format=None, dilation_
     return from_last(window.conv(x, w, groups=channels // each, **p), last)
 
 
-def depthwise_conv(inputs, kernel, strides=1, padding="valid", data_format=None, dilation_rate=1):
+def depthwise_conv(
+    inputs: TensorLike,
+    kernel: TensorLike,
+    strides: IntOrSequence = 1,
+    padding: str = "valid",
+    data_format: str | None = None,
+    dilation_rate: IntOrSequence = 1,
+) -> Tensor:
     """Convolution of each channel with filters of its own.
 
     inputs: (batch, *spatial, channels). kernel: (*window, channels, multiplier).
@@ -57,7 +73,15 @@ def depthwise_conv(inputs, kernel, strides=1, padding="valid", data_format=None,
     return from_last(y, last)
 
 
-def separable_conv(inputs, depthwise_kernel, pointwise_kernel, strides=1, padding="valid", data_format=None, dilation_rate=1):
+def separable_conv(
+    inputs: TensorLike,
+    depthwise_kernel: TensorLike,
+    pointwise_kernel: TensorLike,
+    strides: IntOrSequence = 1,
+    padding: str = "valid",
+    data_format: str | None = None,
+    dilation_rate: IntOrSequence = 1,
+) -> Tensor:
     """`depthwise_conv`, then a convolution with a window of one cell that mixes the channels.
 
     depthwise_kernel: (*window, channels, multiplier). pointwise_kernel: (*ones, channels * multiplier, filters).
@@ -71,7 +95,15 @@ def separable_conv(inputs, depthwise_kernel, pointwise_kernel, strides=1, paddin
     return conv(y, pointwise_kernel, data_format=data_format)
 
 
-def conv_transpose(inputs, kernel, strides=1, padding="valid", output_padding=None, data_format=None, dilation_rate=1):
+def conv_transpose(
+    inputs: TensorLike,
+    kernel: TensorLike,
+    strides: IntOrSequence = 1,
+    padding: str = "valid",
+    output_padding=None,
+    data_format: str | None = None,
+    dilation_rate: IntOrSequence = 1,
+) -> Tensor:
     """The adjoint of a convolution, which enlarges its input by the strides.
 
     inputs: (batch, *spatial, channels). kernel: (*window, filters, channels), the kernel of the convolution that maps back.
@@ -138,7 +170,7 @@ def _parameters(name, x, strides, padding, dilation):
     )
 
 
-def _checked(name, x, w):
+def _checked(name, x, w) -> Tensor:
     """x, whose rank must fit the kernel's."""
     rank = spatial_rank(name, x)
     if len(w.shape) != rank + 2:

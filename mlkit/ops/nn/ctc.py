@@ -7,6 +7,8 @@ import math
 
 from mlkit.core import dtypes
 from mlkit.core.spec import is_known, require, show
+from mlkit.core.tensor import Tensor
+from mlkit.core.typing import TensorLike
 from mlkit.ops.control.scans import scan
 from mlkit.ops.image.layout import check_choice
 from mlkit.ops.math import logsumexp, top_k
@@ -25,7 +27,7 @@ __all__ = ["ctc_decode", "ctc_loss"]
 _NEVER = -1e5  # logarithm of an impossible path's probability; finite, so that its gradient is
 
 
-def _column(x):
+def _column(x) -> Tensor:
     return reshape(x, shape=(*x.shape, 1))
 
 
@@ -35,14 +37,14 @@ def _scan(step, state, *sequences):
     return scan(lambda carry, xs: (step(carry, *xs), None), state, sequences)[0]
 
 
-def _time_first(x):
+def _time_first(x) -> Tensor:
     return transpose(x, perm=(1, 0, *range(2, x.ndim)))
 
 
 # ---- loss ------------------------------------------------------------------------------------------------------------
 
 
-def ctc_loss(target, output, target_length, output_length, mask_index=0):
+def ctc_loss(target: TensorLike, output: TensorLike, target_length, output_length, mask_index: int = 0) -> Tensor:
     """-log of the probability that a path through the outputs spells the target, repeats and blanks removed.
 
     target: class numbers (batch, labels). output: logits (batch, time, classes). target_length, output_length: (batch,), how
@@ -106,25 +108,25 @@ def _for_rows(name, x, **others):
         yield other
 
 
-def _with_blanks(target, blank):
+def _with_blanks(target, blank) -> Tensor:
     """a b -> _ a _ b _"""
     n, length = target.shape
     pairs = concat(_column(target), full(shape=(n, length, 1), value=blank, dtype="int32"), axis=2)
     return concat(full(shape=(n, 1), value=blank, dtype="int32"), reshape(pairs, shape=(n, 2 * length)), axis=1)
 
 
-def _may_skip(labels, blank):
+def _may_skip(labels, blank) -> Tensor:
     """Where a path may come from two states before: onto a label that differs from the one before it."""
     return el.not_equal(labels, _shifted(labels, 2, fill=blank))  # two blanks are equal too
 
 
-def _shifted(x, n, fill=_NEVER):
+def _shifted(x, n, fill=_NEVER) -> Tensor:
     """Moved n places to the right along axis 1."""
     head = full(shape=(x.shape[0], n), value=fill, dtype=x.dtype)
     return concat(head, slice_along(x, 1, 0, x.shape[1] - n), axis=1)
 
 
-def _log_sum(*xs):
+def _log_sum(*xs) -> Tensor:
     peak = xs[0]
     for x in xs[1:]:
         peak = el.maximum(peak, x)
@@ -138,7 +140,15 @@ def _log_sum(*xs):
 # ---- decoding --------------------------------------------------------------------------------------------------------
 
 
-def ctc_decode(inputs, sequence_lengths, strategy="greedy", beam_width=100, top_paths=1, merge_repeated=True, mask_index=0):
+def ctc_decode(
+    inputs: TensorLike,
+    sequence_lengths,
+    strategy: str = "greedy",
+    beam_width: int = 100,
+    top_paths: int = 1,
+    merge_repeated: bool = True,
+    mask_index: int = 0,
+) -> tuple[Tensor, ...]:
     """The most probable label sequences of CTC outputs.
 
     inputs: logits (batch, time, classes). sequence_lengths: (batch,). strategy: "greedy" (the best path) or "beam_search" (with
@@ -165,7 +175,7 @@ def ctc_decode(inputs, sequence_lengths, strategy="greedy", beam_width=100, top_
     return _beam_search(x, lengths, beam_width, top_paths, blank)
 
 
-def _greedy(x, lengths, merge_repeated, blank):
+def _greedy(x, lengths, merge_repeated, blank) -> tuple[Tensor, ...]:
     batch, time, _ = x.shape
     ended = iota(size=time, dtype="int32") >= _column(lengths)
     labels = el.where(ended, blank, argmax(x, axis=2))
@@ -179,7 +189,7 @@ def _greedy(x, lengths, merge_repeated, blank):
     return reshape(labels, shape=(1, batch, time)), -sum_(scores, axes=(1,), keepdims=True)
 
 
-def _beam_search(x, lengths, width, paths, blank):
+def _beam_search(x, lengths, width, paths, blank) -> tuple[Tensor, ...]:
     """Prefix beam search: Hannun et al., arXiv:1408.2873, algorithm 1, without a language model.
 
     A beam is a prefix with two scores: of the paths that end in a blank, and of those that end in its last label. Extending
@@ -207,7 +217,7 @@ def _beam_search(x, lengths, width, paths, blank):
     return _time_first(take_along_axis(labels, best, axis=1)), scores
 
 
-def _extend(state, p, width, blank):
+def _extend(state, p, width, blank) -> tuple[Tensor, ...]:
     """All beams one time step on, the best `width` kept. p: log-probabilities (batch, classes)."""
     labels, sizes, in_blank, in_label = state
     batch, classes = p.shape
@@ -237,14 +247,14 @@ def _extend(state, p, width, blank):
     return _gather_beams(chosen, state, stay_blank, stay_label, grown, classes)
 
 
-def _last_label(labels, sizes):
+def _last_label(labels, sizes) -> Tensor:
     """-1 for the empty prefix."""
     index = _column(el.maximum(sizes - 1, 0))
     last = reshape(take_along_axis(labels, index, axis=2), shape=sizes.shape)
     return el.where(sizes > 0, last, -1)
 
 
-def _is_child(labels, sizes, last, total):
+def _is_child(labels, sizes, last, total) -> Tensor:
     """Whether beam j is beam i with its own last label added: (batch, i, j)."""
     batch, width, time = labels.shape
     alive = total > -math.inf
@@ -256,7 +266,7 @@ def _is_child(labels, sizes, last, total):
     return el.and_(el.and_(same, longer), el.and_(_column(alive), reshape(alive, shape=(batch, 1, width))))
 
 
-def _gather_beams(chosen, state, stay_blank, stay_label, grown, classes):
+def _gather_beams(chosen, state, stay_blank, stay_label, grown, classes) -> tuple[Tensor, ...]:
     """The chosen candidates as beams: numbers below the width stay as they are, the others are beam * classes + label."""
     labels, sizes, _, _ = state
     batch, width, time = labels.shape

@@ -2,6 +2,8 @@
 
 from mlkit.core import dtypes
 from mlkit.core.spec import normalize_axis, whole
+from mlkit.core.tensor import Tensor
+from mlkit.core.typing import Axis, DType, TensorLike
 from mlkit.primitives import elementwise as el
 from mlkit.primitives.convert import as_tensor, cast, promote_tensors, require_real, to_single
 from mlkit.primitives.movement import iota
@@ -11,7 +13,7 @@ from mlkit.primitives.shape import reshape
 __all__ = ["multi_hot", "one_hot", "polar"]
 
 
-def one_hot(x, num_classes, axis=-1, dtype=None, sparse=False):
+def one_hot(x: TensorLike, num_classes: int, axis: Axis = -1, dtype: DType | None = None, sparse: bool = False) -> Tensor:
     """Each class number as a vector with a 1 in that place; a number that is no class gives zeros.
 
     x: integers. axis: where the new axis of size num_classes is put. dtype: by default floatx.
@@ -30,7 +32,9 @@ def one_hot(x, num_classes, axis=-1, dtype=None, sparse=False):
     return cast(el.equal(column, classes), dtypes.standardize_dtype(dtype))
 
 
-def multi_hot(inputs, num_classes=None, axis=-1, dtype=None, sparse=False, **kwargs):
+def multi_hot(
+    inputs: TensorLike, num_classes=None, axis: Axis = -1, dtype: DType | None = None, sparse: bool = False, **kwargs
+) -> Tensor:
     """Several class numbers as one vector with a 1 in each of those places.
 
     inputs: integers (..., labels), or (labels,). axis: where the axis of size num_classes is put. dtype: by default floatx.
@@ -51,7 +55,7 @@ def multi_hot(inputs, num_classes=None, axis=-1, dtype=None, sparse=False, **kwa
     return max_(hot, axes=(1 if x.ndim > 1 else 0,), keepdims=False)
 
 
-def polar(abs_, angle):
+def polar(abs_: TensorLike, angle: TensorLike) -> Tensor:
     """Complex numbers of these absolute values and angles (radians).
 
     >>> abs(complex(polar(2.0, 0.0)))

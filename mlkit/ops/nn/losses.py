@@ -4,6 +4,8 @@ import math
 
 from mlkit.core.settings import epsilon
 from mlkit.core.spec import normalize_axis, same_size, show
+from mlkit.core.tensor import Tensor
+from mlkit.core.typing import Axis, TensorLike
 from mlkit.ops.nn.encoding import one_hot
 from mlkit.primitives import elementwise as el
 from mlkit.primitives import fused
@@ -14,7 +16,7 @@ from mlkit.primitives.shape import reshape, sum_, transpose
 __all__ = ["binary_crossentropy", "categorical_crossentropy", "psnr", "sparse_categorical_crossentropy"]
 
 
-def _inside(probability):
+def _inside(probability) -> Tensor:
     """Clipped to [epsilon, 1 - epsilon], where logarithms are finite."""
     return el.minimum(el.maximum(probability, epsilon()), 1.0 - epsilon())
 
@@ -26,7 +28,7 @@ def _check_equal_shapes(name, target, output):
         )
 
 
-def binary_crossentropy(target, output, from_logits=False):
+def binary_crossentropy(target: TensorLike, output: TensorLike, from_logits: bool = False) -> Tensor:
     """-target * log(p) - (1 - target) * log(1 - p), element by element.
 
     target: 0, 1 or probabilities, of the output's shape. output: probabilities p, or with from_logits=True logits.
@@ -43,12 +45,12 @@ def binary_crossentropy(target, output, from_logits=False):
     return cast(-(target * el.log(p) + (1.0 - target) * el.log(1.0 - p)), dtype)
 
 
-def _log_probabilities(probabilities, axis):
+def _log_probabilities(probabilities, axis) -> Tensor:
     """Of what need not quite sum to 1, as after rounding."""
     return el.log(_inside(probabilities / sum_(probabilities, axes=(axis,), keepdims=True)))
 
 
-def categorical_crossentropy(target, output, from_logits=False, axis=-1):
+def categorical_crossentropy(target: TensorLike, output: TensorLike, from_logits: bool = False, axis: Axis = -1) -> Tensor:
     """-sum(target * log(p)) along the axis of classes.
 
     target: probabilities (or one-hot rows) of the output's shape. output: probabilities p, or with from_logits=True logits.
@@ -74,7 +76,9 @@ def _to_last(axis, ndim):
     return None if axis == ndim - 1 else (*range(axis), *range(axis + 1, ndim), axis)
 
 
-def sparse_categorical_crossentropy(target, output, from_logits=False, axis=-1):
+def sparse_categorical_crossentropy(
+    target: TensorLike, output: TensorLike, from_logits: bool = False, axis: Axis = -1
+) -> Tensor:
     """-log(p[target]): the cross-entropy for targets that are class numbers. A number that is no class gives 0.
 
     target: integers of the output's shape without the axis of classes (a last axis of size 1 is dropped).
@@ -104,7 +108,7 @@ def sparse_categorical_crossentropy(target, output, from_logits=False, axis=-1):
     return cast(-sum_(hot * log_p, axes=(axis,), keepdims=False), output.dtype)
 
 
-def psnr(x1, x2, max_val):
+def psnr(x1: TensorLike, x2: TensorLike, max_val) -> Tensor:
     """Peak signal-to-noise ratio of two images in decibels: 20 log10(max_val) - 10 log10(mean((x1 - x2)^2)).
 
     max_val: the largest value a pixel can have.

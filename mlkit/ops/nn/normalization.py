@@ -5,6 +5,8 @@ import warnings
 from mlkit.core import dtypes
 from mlkit.core.settings import epsilon as default_epsilon
 from mlkit.core.spec import normalize_axes, normalize_axis, same_size, show, size_of
+from mlkit.core.tensor import Tensor
+from mlkit.core.typing import Axis, TensorLike
 from mlkit.primitives import elementwise as el
 from mlkit.primitives import fused
 from mlkit.primitives.convert import as_tensor, cast, promote_tensors, to_float, to_single
@@ -14,11 +16,11 @@ from mlkit.primitives.shape import reshape, sum_
 __all__ = ["batch_normalization", "layer_normalization", "moments", "normalize", "rms_normalization"]
 
 
-def _mean(x, axes):
+def _mean(x, axes) -> Tensor:
     return sum_(x, axes=axes, keepdims=True) / size_operand(size_along(x, axes), x.dtype)
 
 
-def moments(x, axes, keepdims=False, synchronized=False):
+def moments(x: TensorLike, axes, keepdims: bool = False, synchronized: bool = False) -> tuple[Tensor, ...]:
     """Mean and (biased) variance over axes; half floats are averaged in float32.
 
     >>> mean, variance = moments([1.0, 3.0], axes=0)
@@ -43,7 +45,9 @@ def moments(x, axes, keepdims=False, synchronized=False):
     return found
 
 
-def batch_normalization(x, mean, variance, axis, offset=None, scale=None, epsilon=1e-3):
+def batch_normalization(
+    x: TensorLike, mean, variance: TensorLike, axis, offset: TensorLike | None = None, scale=None, epsilon: float = 1e-3
+) -> Tensor:
     """(x - mean) / sqrt(variance + epsilon) * scale + offset, with vectors along one axis of x.
 
     mean, variance, offset, scale: shape (x.shape[axis],). Ioffe and Szegedy, "Batch normalization", ICML 2015.
@@ -74,7 +78,9 @@ def _single(x):
     return to_single(x), x.dtype
 
 
-def layer_normalization(x, gamma=None, beta=None, axis=-1, epsilon=None, **kwargs):
+def layer_normalization(
+    x: TensorLike, gamma: TensorLike | None = None, beta: TensorLike | None = None, axis: Axis = -1, epsilon=None, **kwargs
+) -> Tensor:
     """(x - mean) / sqrt(variance + epsilon) * gamma + beta, with mean and variance of each sample over `axis` (an int or
     several).
 
@@ -110,7 +116,7 @@ def layer_normalization(x, gamma=None, beta=None, axis=-1, epsilon=None, **kwarg
     return cast(x * inverse + (shift if beta is None else shift + _along(beta, x, axes)), dtype)
 
 
-def _along(parameter, x, axes):
+def _along(parameter, x, axes) -> Tensor:
     """The parameter of the normalized axes, in a shape that broadcasts with x."""
     sizes = tuple(x.shape[a] for a in axes)
     if parameter.ndim == x.ndim and all(n == 1 or same_size(n, m) for n, m in zip(parameter.shape, x.shape)):
@@ -123,7 +129,7 @@ def _along(parameter, x, axes):
     return reshape(parameter, shape=tuple(s if i in axes else 1 for i, s in enumerate(x.shape)))
 
 
-def rms_normalization(x, scale=None, axis=-1, epsilon=None):
+def rms_normalization(x: TensorLike, scale=None, axis: Axis = -1, epsilon=None) -> Tensor:
     """x / sqrt(mean(x^2) + epsilon) * scale, with the mean over `axis`. Zhang and Sennrich, NeurIPS 2019."""
     epsilon = default_epsilon() if epsilon is None else epsilon
     x, dtype = _single(x)
@@ -133,7 +139,7 @@ def rms_normalization(x, scale=None, axis=-1, epsilon=None):
     return cast(y if scale is None else y * cast(scale, x.dtype), dtype)
 
 
-def normalize(x, axis=-1, order=2, epsilon=None):
+def normalize(x: TensorLike, axis: Axis = -1, order: float = 2, epsilon=None) -> Tensor:
     """x divided by its norm of the given order along an axis, or by epsilon where that is larger.
 
     >>> normalize([3.0, 4.0]).numpy()

@@ -3,6 +3,8 @@
 import numpy as np
 
 from mlkit.core.spec import is_known, show
+from mlkit.core.tensor import Tensor
+from mlkit.core.typing import IntOrSequence, TensorLike
 from mlkit.ops.nn.spatial import check_padding, from_last, is_channels_last, per_axis, spatial_rank, to_last
 from mlkit.primitives import elementwise as el
 from mlkit.primitives import window
@@ -14,7 +16,13 @@ from mlkit.primitives.shape import reshape, sum_
 __all__ = ["adaptive_average_pool", "adaptive_max_pool", "average_pool", "max_pool"]
 
 
-def max_pool(inputs, pool_size, strides=None, padding="valid", data_format=None):
+def max_pool(
+    inputs: TensorLike,
+    pool_size: IntOrSequence,
+    strides: IntOrSequence | None = None,
+    padding: str = "valid",
+    data_format: str | None = None,
+) -> Tensor:
     """The largest element of each window, in one to three spatial dimensions.
 
     inputs: (batch, *spatial, channels), for data_format="channels_first" (batch, channels, *spatial).
@@ -26,7 +34,13 @@ def max_pool(inputs, pool_size, strides=None, padding="valid", data_format=None)
     return _pool("max_pool", window.max_pool, _real("max_pool", inputs), pool_size, strides, padding, data_format)
 
 
-def average_pool(inputs, pool_size, strides=None, padding="valid", data_format=None):
+def average_pool(
+    inputs: TensorLike,
+    pool_size: IntOrSequence,
+    strides: IntOrSequence | None = None,
+    padding: str = "valid",
+    data_format: str | None = None,
+) -> Tensor:
     """The mean of each window, in one to three spatial dimensions; cells of the padding are not counted.
 
     Arguments as for `max_pool`.
@@ -37,13 +51,13 @@ def average_pool(inputs, pool_size, strides=None, padding="valid", data_format=N
     return _pool("average_pool", window.avg_pool, to_real("average_pool", inputs), pool_size, strides, padding, data_format)
 
 
-def _real(name, x):
+def _real(name, x) -> Tensor:
     x = as_tensor(x)
     require_real(name, x)
     return x
 
 
-def _pool(name, op, x, pool_size, strides, padding, data_format):
+def _pool(name, op, x, pool_size, strides, padding, data_format) -> Tensor:
     rank = spatial_rank(name, x)
     size = per_axis(name, "pool_size", pool_size, rank)
     strides = size if strides is None else per_axis(name, "strides", strides, rank)
@@ -51,7 +65,7 @@ def _pool(name, op, x, pool_size, strides, padding, data_format):
     return from_last(op(to_last(x, last), window=size, strides=strides, padding=check_padding(name, padding)), last)
 
 
-def adaptive_average_pool(inputs, output_size, data_format=None):
+def adaptive_average_pool(inputs: TensorLike, output_size, data_format: str | None = None) -> Tensor:
     """Mean over windows chosen so that the result has `output_size` cells along each spatial axis.
 
     Window i of m over n cells holds the cells floor(i n / m) to ceil((i + 1) n / m) - 1. inputs: (batch, *spatial, channels).
@@ -64,7 +78,7 @@ def adaptive_average_pool(inputs, output_size, data_format=None):
     )
 
 
-def adaptive_max_pool(inputs, output_size, data_format=None):
+def adaptive_max_pool(inputs: TensorLike, output_size, data_format: str | None = None) -> Tensor:
     """Maximum over windows chosen so that the result has `output_size` cells along each spatial axis; see
     `adaptive_average_pool`.
 
@@ -76,7 +90,7 @@ def adaptive_max_pool(inputs, output_size, data_format=None):
     )
 
 
-def _adaptive(name, x, output_size, data_format, op, reduce):
+def _adaptive(name, x, output_size, data_format, op, reduce) -> Tensor:
     rank = spatial_rank(name, x)
     target = per_axis(name, "output_size", output_size, rank)
     last = is_channels_last(name, data_format)
@@ -92,7 +106,7 @@ def _adaptive(name, x, output_size, data_format, op, reduce):
     return from_last(x, last)
 
 
-def _along(x, axis, n, m, reduce):
+def _along(x, axis, n, m, reduce) -> Tensor:
     """One axis from n to m cells: the cells of each window side by side, short windows filled with their last cell."""
     start = np.arange(m) * n // m
     length = -(-(np.arange(1, m + 1) * n) // m) - start
@@ -103,11 +117,11 @@ def _along(x, axis, n, m, reduce):
     return reduce(wide, axis + 1, real)
 
 
-def _largest(wide, axis, real):
+def _largest(wide, axis, real) -> Tensor:
     return max_(wide, axes=(axis,), keepdims=False)  # a cell that stands twice does no harm
 
 
-def _mean(wide, axis, real):
+def _mean(wide, axis, real) -> Tensor:
     weights = real / real.sum(axis=1, keepdims=True)
     shape = (*(1,) * (wide.ndim - weights.ndim), *weights.shape)
     weights = reshape(as_tensor(weights.astype("float32")), shape=shape)

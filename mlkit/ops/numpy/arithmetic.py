@@ -1,6 +1,8 @@
 """Sums, products, quotients and their kin, element by element."""
 
 from mlkit.core import dtypes
+from mlkit.core.tensor import Tensor
+from mlkit.core.typing import TensorLike
 from mlkit.primitives import elementwise as el
 from mlkit.primitives.convert import as_tensor, dtype_of, pair, promote, promote_tensors, require_real, to_bool, to_integer
 
@@ -11,7 +13,7 @@ __all__ = [
 ]  # fmt: skip
 
 
-def add(x1, x2):
+def add(x1: TensorLike, x2: TensorLike) -> Tensor:
     """x1 + x2.
 
     >>> add([1, 2], 0.5).numpy()
@@ -20,17 +22,17 @@ def add(x1, x2):
     return el.add(*pair(x1, x2))
 
 
-def subtract(x1, x2):
+def subtract(x1: TensorLike, x2: TensorLike) -> Tensor:
     """x1 - x2."""
     return el.sub(*pair(x1, x2))
 
 
-def multiply(x1, x2):
+def multiply(x1: TensorLike, x2: TensorLike) -> Tensor:
     """x1 * x2."""
     return el.mul(*pair(x1, x2))
 
 
-def divide(x1, x2):
+def divide(x1: TensorLike, x2: TensorLike) -> Tensor:
     """x1 / x2, a float also for integers.
 
     >>> divide([1, 2], 2).numpy()
@@ -42,12 +44,12 @@ def divide(x1, x2):
     return el.div(x1, x2)
 
 
-def true_divide(x1, x2):
+def true_divide(x1: TensorLike, x2: TensorLike) -> Tensor:
     """x1 / x2, as `divide`."""
     return divide(x1, x2)
 
 
-def divide_no_nan(x1, x2):
+def divide_no_nan(x1: TensorLike, x2: TensorLike) -> Tensor:
     """x1 / x2, and 0 where x2 is 0.
 
     >>> divide_no_nan([1.0, 2.0], [0.0, 4.0]).numpy()
@@ -58,12 +60,12 @@ def divide_no_nan(x1, x2):
     return el.where(zero, 0, el.div(x1, el.where(zero, 1, x2)))
 
 
-def floor_divide(x1, x2):
+def floor_divide(x1: TensorLike, x2: TensorLike) -> Tensor:
     """The largest integer not above x1 / x2, in the operands' dtype."""
     return el.floor_div(*_numbers(x1, x2))
 
 
-def mod(x1, x2):
+def mod(x1: TensorLike, x2: TensorLike) -> Tensor:
     """The remainder of `floor_divide`: it has the sign of x2, as in Python.
 
     >>> mod([-3, 3], 2).numpy()
@@ -72,7 +74,7 @@ def mod(x1, x2):
     return el.mod(*_numbers(x1, x2))
 
 
-def fmod(x1, x2):
+def fmod(x1: TensorLike, x2: TensorLike) -> Tensor:
     """The remainder of division rounded towards zero: it has the sign of x1, as in C.
 
     >>> fmod([-3, 3], 2).numpy()
@@ -85,7 +87,7 @@ def fmod(x1, x2):
     return el.mul(el.sign(x1), el.mod(el.abs_(x1), el.abs_(x2)))
 
 
-def power(x1, x2):
+def power(x1: TensorLike, x2: TensorLike) -> Tensor:
     """x1 to the power x2. Of integers only 1 and -1 have integers as negative powers: tensors of such powers of others are 0."""
     base, exponent = _numbers(x1, x2)
     if type(exponent) is int and exponent < 0:
@@ -101,7 +103,7 @@ def _numbers(x1, x2):
     return [x if type(x) is bool else el.cast(x, dtype="int32") for x in (x1, x2)]
 
 
-def square(x):
+def square(x: TensorLike) -> Tensor:
     """x * x; truth values count as int32."""
     x = as_tensor(x)
     if x.dtype == "bool":
@@ -109,12 +111,12 @@ def square(x):
     return el.mul(x, x)
 
 
-def negative(x):
+def negative(x: TensorLike) -> Tensor:
     """-x."""
     return el.neg(as_tensor(x))
 
 
-def absolute(x):
+def absolute(x: TensorLike) -> Tensor:
     """The distance from zero; of complex numbers the (real) modulus.
 
     >>> absolute([-1.5, 2.0]).numpy()
@@ -124,23 +126,23 @@ def absolute(x):
     return x if x.dtype == "bool" or x.dtype in dtypes.UINTS else el.abs_(x)
 
 
-def abs(x):
+def abs(x: TensorLike) -> Tensor:
     """`absolute`."""
     return absolute(x)
 
 
-def fabs(x):
+def fabs(x: TensorLike) -> Tensor:
     """The distance from zero as a float, also of integers."""
     x = as_tensor(x)
     return el.abs_(x if x.dtype in dtypes.FLOATS else el.cast(x, dtype=dtypes.float_of(x.dtype)))
 
 
-def sign(x):
+def sign(x: TensorLike) -> Tensor:
     """-1, 0 or 1 as x is negative, zero or positive; NaN stays NaN."""
     return el.sign(as_tensor(x))
 
 
-def reciprocal(x):
+def reciprocal(x: TensorLike) -> Tensor:
     """1 / x, a float also for integers."""
     return divide(1, x)
 
@@ -165,35 +167,35 @@ def _moved(x1, x2, move):
     return x1, x2
 
 
-def maximum(x1, x2):
+def maximum(x1: TensorLike, x2: TensorLike) -> Tensor:
     """The larger of x1 and x2, NaN if either is NaN."""
     return el.maximum(*pair(*_above(x1, x2)))
 
 
-def minimum(x1, x2):
+def minimum(x1: TensorLike, x2: TensorLike) -> Tensor:
     """The smaller of x1 and x2, NaN if either is NaN."""
     return el.minimum(*pair(*_below(x1, x2)))
 
 
-def fmax(x1, x2):
+def fmax(x1: TensorLike, x2: TensorLike) -> Tensor:
     """The larger of x1 and x2, ignoring NaN where only one is NaN."""
     x1, x2 = promote_tensors(x1, x2)
     return _ignoring_nan(el.maximum, x1, x2)
 
 
-def fmin(x1, x2):
+def fmin(x1: TensorLike, x2: TensorLike) -> Tensor:
     """The smaller of x1 and x2, ignoring NaN where only one is NaN."""
     x1, x2 = promote_tensors(x1, x2)
     return _ignoring_nan(el.minimum, x1, x2)
 
 
-def _ignoring_nan(choose, x1, x2):
+def _ignoring_nan(choose, x1, x2) -> Tensor:
     if x1.dtype not in dtypes.FLOATS:
         return choose(x1, x2)
     return choose(el.where(el.isnan(x1), x2, x1), el.where(el.isnan(x2), x1, x2))
 
 
-def clip(x, x_min, x_max):
+def clip(x: TensorLike, x_min: TensorLike, x_max: TensorLike) -> Tensor:
     """x where it lies between x_min and x_max, else the nearer of the two. Truth values count as int32.
 
     >>> clip([-2.0, 0.5, 7.0], 0.0, 1.0).numpy()
@@ -207,7 +209,7 @@ def clip(x, x_min, x_max):
     return x if x_max is None else minimum(*_above(x, x_max))
 
 
-def heaviside(x1, x2):
+def heaviside(x1: TensorLike, x2: TensorLike) -> Tensor:
     """The step function: 0 where x1 < 0, x2 where x1 is 0, 1 where x1 > 0.
 
     >>> heaviside([-1.0, 0.0, 3.0], 0.5).numpy()
@@ -220,12 +222,12 @@ def heaviside(x1, x2):
     return el.where(el.isnan(x1), x1, out)
 
 
-def gcd(x1, x2):
+def gcd(x1: TensorLike, x2: TensorLike) -> Tensor:
     """The greatest common divisor of integers, not negative."""
     return el.gcd(*promote_tensors(to_integer("gcd", x1), to_integer("gcd", x2)))
 
 
-def lcm(x1, x2):
+def lcm(x1: TensorLike, x2: TensorLike) -> Tensor:
     """The least common multiple of integers, not negative; 0 where an operand is 0."""
     x1, x2 = promote_tensors(to_integer("lcm", x1), to_integer("lcm", x2))
     divisor = el.gcd(x1, x2)

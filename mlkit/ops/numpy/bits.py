@@ -5,6 +5,8 @@ that come, and so it is here.
 """
 
 from mlkit.core import dtypes
+from mlkit.core.tensor import Tensor
+from mlkit.core.typing import DType, TensorLike
 from mlkit.objects.keras_tensor import symbolic
 from mlkit.primitives import elementwise as el
 from mlkit.primitives.convert import as_tensor, dtype_of, pair
@@ -20,25 +22,25 @@ def _alike(x, y):
 
 
 @symbolic(_alike)
-def bitwise_and(x, y):
+def bitwise_and(x: TensorLike, y: TensorLike) -> Tensor:
     """The bits that are set in both."""
     return el.and_(*pair(x, y))
 
 
 @symbolic(_alike)
-def bitwise_or(x, y):
+def bitwise_or(x: TensorLike, y: TensorLike) -> Tensor:
     """The bits that are set in either."""
     return el.or_(*pair(x, y))
 
 
 @symbolic(_alike)
-def bitwise_xor(x, y):
+def bitwise_xor(x: TensorLike, y: TensorLike) -> Tensor:
     """The bits that are set in one only."""
     return el.xor(*pair(x, y))
 
 
 @symbolic(as_tensor)
-def bitwise_invert(x):
+def bitwise_invert(x: TensorLike) -> Tensor:
     """Every bit turned over.
 
     >>> bitwise_invert([0, 5]).numpy()
@@ -48,7 +50,7 @@ def bitwise_invert(x):
 
 
 @symbolic(as_tensor)
-def bitwise_not(x):
+def bitwise_not(x: TensorLike) -> Tensor:
     """`bitwise_invert`."""
     return bitwise_invert(x)
 
@@ -65,30 +67,30 @@ def _shifted(x, y):
 
 
 @symbolic(_shifted)
-def bitwise_left_shift(x, y):
+def bitwise_left_shift(x: TensorLike, y: TensorLike) -> Tensor:
     """The bits of x moved y places to the left: x * 2**y."""
     return el.left_shift(*_shift(x, y))
 
 
 @symbolic(_shifted)
-def left_shift(x, y):
+def left_shift(x: TensorLike, y: TensorLike) -> Tensor:
     """`bitwise_left_shift`."""
     return bitwise_left_shift(x, y)
 
 
 @symbolic(_shifted)
-def bitwise_right_shift(x, y):
+def bitwise_right_shift(x: TensorLike, y: TensorLike) -> Tensor:
     """The bits of x moved y places to the right: x // 2**y."""
     return el.right_shift(*_shift(x, y))
 
 
 @symbolic(_shifted)
-def right_shift(x, y):
+def right_shift(x: TensorLike, y: TensorLike) -> Tensor:
     """`bitwise_right_shift`."""
     return bitwise_right_shift(x, y)
 
 
-def view(x, dtype=None):
+def view(x: TensorLike, dtype: DType | None = None) -> Tensor:
     """The same bytes read as another dtype. Where its width differs, the last axis shrinks or grows.
 
     >>> view([1.0], "int32").numpy()

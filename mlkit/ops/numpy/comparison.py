@@ -3,6 +3,8 @@
 import math
 
 from mlkit.core import dtypes
+from mlkit.core.tensor import Tensor
+from mlkit.core.typing import TensorLike
 from mlkit.ops.numpy import reductions
 from mlkit.primitives import elementwise as el
 from mlkit.primitives.convert import as_tensor, pair, promote_tensors, require_real, to_bool
@@ -13,7 +15,7 @@ __all__ = [
 ]  # fmt: skip
 
 
-def comparable(x1, x2):
+def comparable(x1: TensorLike, x2: TensorLike):
     """The operands of a comparison as `pair` gives them. A number beyond an integer dtype lies above or below all it can hold."""
     if type(x2) is int and type(x1) is not int:
         x1 = as_tensor(x1)
@@ -25,69 +27,69 @@ def comparable(x1, x2):
     return pair(x1, x2)
 
 
-def equal(x1, x2):
+def equal(x1: TensorLike, x2: TensorLike) -> Tensor:
     """x1 == x2, element by element."""
     return el.equal(*comparable(x1, x2))
 
 
-def not_equal(x1, x2):
+def not_equal(x1: TensorLike, x2: TensorLike) -> Tensor:
     """x1 != x2, element by element."""
     return el.not_equal(*comparable(x1, x2))
 
 
-def less(x1, x2):
+def less(x1: TensorLike, x2: TensorLike) -> Tensor:
     """x1 < x2, element by element."""
     return el.less(*comparable(x1, x2))
 
 
-def less_equal(x1, x2):
+def less_equal(x1: TensorLike, x2: TensorLike) -> Tensor:
     """x1 <= x2, element by element."""
     return el.less_equal(*comparable(x1, x2))
 
 
-def greater(x1, x2):
+def greater(x1: TensorLike, x2: TensorLike) -> Tensor:
     """x1 > x2, element by element."""
     x1, x2 = comparable(x1, x2)
     return el.less(x2, x1)
 
 
-def greater_equal(x1, x2):
+def greater_equal(x1: TensorLike, x2: TensorLike) -> Tensor:
     """x1 >= x2, element by element."""
     x1, x2 = comparable(x1, x2)
     return el.less_equal(x2, x1)
 
 
-def logical_and(x1, x2):
+def logical_and(x1: TensorLike, x2: TensorLike) -> Tensor:
     """Whether both are true (not zero)."""
     return el.and_(to_bool(x1), to_bool(x2))
 
 
-def logical_or(x1, x2):
+def logical_or(x1: TensorLike, x2: TensorLike) -> Tensor:
     """Whether either is true (not zero)."""
     return el.or_(to_bool(x1), to_bool(x2))
 
 
-def logical_xor(x1, x2):
+def logical_xor(x1: TensorLike, x2: TensorLike) -> Tensor:
     """Whether exactly one is true (not zero)."""
     return el.xor(to_bool(x1), to_bool(x2))
 
 
-def logical_not(x):
+def logical_not(x: TensorLike) -> Tensor:
     """Whether x is false (zero)."""
     return el.not_(to_bool(x))
 
 
-def isfinite(x):
+def isfinite(x: TensorLike) -> Tensor:
     """Whether x is neither infinite nor NaN."""
     return el.isfinite(as_tensor(x))
 
 
-def isnan(x):
+def isnan(x: TensorLike) -> Tensor:
     """Whether x is NaN."""
     return el.isnan(as_tensor(x))
 
 
-def isinf(x):
+def isinf(x: TensorLike) -> Tensor:
     """Whether x is infinite."""
     x = as_tensor(x)
     if x.dtype not in el.FLOATING:
@@ -95,23 +97,23 @@ def isinf(x):
     return el.not_(el.or_(el.isfinite(x), el.isnan(x)))
 
 
-def isposinf(x):
+def isposinf(x: TensorLike) -> Tensor:
     """Whether x is plus infinity."""
     x = as_tensor(x)
     return el.equal(x, math.inf) if x.dtype in dtypes.FLOATS else _never(x)
 
 
-def isneginf(x):
+def isneginf(x: TensorLike) -> Tensor:
     """Whether x is minus infinity."""
     x = as_tensor(x)
     return el.equal(x, -math.inf) if x.dtype in dtypes.FLOATS else _never(x)
 
 
-def _never(x):
+def _never(x) -> Tensor:
     return el.not_(el.isfinite(x))  # integers and truth values are always finite
 
 
-def signbit(x):
+def signbit(x: TensorLike) -> Tensor:
     """Whether the sign of x is negative, which -0.0's is too."""
     x = as_tensor(x)
     require_real("signbit", x)
@@ -121,7 +123,7 @@ def signbit(x):
     return el.less(el.bitcast(x, dtype=bits), 0)
 
 
-def isclose(x1, x2, rtol=1e-5, atol=1e-8, equal_nan=False):
+def isclose(x1: TensorLike, x2: TensorLike, rtol: float = 1e-5, atol: float = 1e-8, equal_nan: bool = False) -> Tensor:
     """Whether x1 and x2 differ by at most atol + rtol * abs(x2). Equal infinities are close; NaN to NaN only if `equal_nan`.
 
     >>> isclose([1.0, 2.0], [1.000001, 2.1]).numpy()
@@ -133,7 +135,7 @@ def isclose(x1, x2, rtol=1e-5, atol=1e-8, equal_nan=False):
     return el.or_(out, el.and_(el.isnan(x1), el.isnan(x2))) if equal_nan else out
 
 
-def allclose(x1, x2, rtol=1e-5, atol=1e-8, equal_nan=False):
+def allclose(x1: TensorLike, x2: TensorLike, rtol: float = 1e-5, atol: float = 1e-8, equal_nan: bool = False) -> Tensor:
     """Whether `isclose` holds everywhere: one truth value."""
 
     return reductions.all(isclose(x1, x2, rtol, atol, equal_nan))

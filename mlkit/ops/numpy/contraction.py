@@ -3,6 +3,7 @@
 import itertools
 
 from mlkit.core.spec import is_known, same_size, show, size_of
+from mlkit.core.tensor import Tensor
 from mlkit.ops.numpy.matrices import diagonal
 from mlkit.ops.numpy.reductions import sum as sum_over
 from mlkit.ops.numpy.shaping import moveaxis, permuted, reshape
@@ -13,7 +14,7 @@ from mlkit.primitives.convert import promote_tensors
 __all__ = ["einsum"]
 
 
-def einsum(subscripts, *operands, **kwargs):
+def einsum(subscripts: str, *operands, **kwargs) -> Tensor:
     """The sum of products that the subscripts describe.
 
     subscripts: for each operand a letter for each axis, separated by commas, then "->" and the letters of the result; letters
@@ -39,7 +40,7 @@ def einsum(subscripts, *operands, **kwargs):
     return permuted(x, tuple(map(labels.index, output)))
 
 
-def parse(subscripts, shapes):
+def parse(subscripts: str, shapes):
     """Labels of each operand's axes, and of the result's. "..." becomes labels ("...", i) counted from the last."""
     left, arrow, right = subscripts.replace(" ", "").partition("->")
     parts = left.split(",")

@@ -7,6 +7,7 @@ import numpy as np
 from mlkit.core import dtypes
 from mlkit.core.spec import Dim, ceil_div, is_known, whole
 from mlkit.core.tensor import Tensor
+from mlkit.core.typing import Axis, DType, TensorLike
 from mlkit.objects.variable import Variable
 from mlkit.ops.numpy.shaping import broadcast_to, moveaxis, reshape
 from mlkit.primitives import elementwise as el
@@ -19,65 +20,65 @@ __all__ = [
 ]  # fmt: skip
 
 
-def _filled(name, shape, value, dtype):
+def _filled(name, shape, value, dtype) -> Tensor:
     dtype = dtypes.standardize_dtype(dtype)
     return mov.full(shape=as_shape(name, shape), value=dtypes.as_number(value, dtype), dtype=dtype)
 
 
-def zeros(shape, dtype=None):
+def zeros(shape, dtype: DType | None = None) -> Tensor:
     """All zeros."""
     return _filled("zeros", shape, 0, dtype)
 
 
-def ones(shape, dtype=None):
+def ones(shape, dtype: DType | None = None) -> Tensor:
     """All ones."""
     return _filled("ones", shape, 1, dtype)
 
 
-def empty(shape, dtype=None):
+def empty(shape, dtype: DType | None = None) -> Tensor:
     """A tensor to be filled; its elements are zero."""
     return _filled("empty", shape, 0, dtype)
 
 
-def full(shape, fill_value, dtype=None):
+def full(shape, fill_value: TensorLike, dtype: DType | None = None) -> Tensor:
     """The same number everywhere, or a tensor broadcast to the shape."""
     if type(fill_value) in (bool, int, float):
         return _filled("full", shape, fill_value, dtype)
     return broadcast_to(cast(fill_value, dtypes.standardize_dtype(dtype)), as_shape("full", shape))
 
 
-def _like(x, value, dtype):
+def _like(x, value, dtype) -> Tensor:
     x = as_tensor(x)
     return mov.full(shape=x.shape, value=value, dtype=x.dtype if dtype is None else dtypes.standardize_dtype(dtype))
 
 
-def zeros_like(x, dtype=None):
+def zeros_like(x: TensorLike, dtype: DType | None = None) -> Tensor:
     """Zeros in the shape (and dtype, unless another is given) of x."""
     return _like(x, 0, dtype)
 
 
-def ones_like(x, dtype=None):
+def ones_like(x: TensorLike, dtype: DType | None = None) -> Tensor:
     """Ones in the shape (and dtype, unless another is given) of x."""
     return _like(x, 1, dtype)
 
 
-def empty_like(x, dtype=None):
+def empty_like(x: TensorLike, dtype: DType | None = None) -> Tensor:
     """A tensor to be filled, in the shape and dtype of x; its elements are zero."""
     return _like(x, 0, dtype)
 
 
-def full_like(x, fill_value, dtype=None):
+def full_like(x: TensorLike, fill_value: TensorLike, dtype: DType | None = None) -> Tensor:
     """The same number everywhere in the shape (and dtype, unless another is given) of x."""
     x = as_tensor(x)
     return full(x.shape, fill_value, x.dtype if dtype is None else dtype)
 
 
-def array(x, dtype=None):
+def array(x: TensorLike, dtype: DType | None = None) -> Tensor:
     """A tensor from anything: `convert_to_tensor`."""
     return convert_to_tensor(x, dtype)
 
 
-def copy(x):
+def copy(x: TensorLike) -> Tensor:
     """A tensor of the same elements."""
     return as_tensor(x)  # tensors never change
 
@@ -85,7 +86,7 @@ def copy(x):
 # ---- ranges ----------------------------------------------------------------------------------------------------------
 
 
-def arange(start, stop=None, step=None, dtype=None):
+def arange(start: TensorLike, stop=None, step=None, dtype: DType | None = None) -> Tensor:
     """start, start + step, ... up to but without stop. With one argument that is stop, and start is 0.
 
     >>> arange(3, 10, 3).numpy()
@@ -135,7 +136,15 @@ def _kind(a):
     return int if type(a) is Dim else a.dtype.name if isinstance(a, np.generic) else type(a)
 
 
-def linspace(start, stop, num=50, endpoint=True, retstep=False, dtype=None, axis=0):
+def linspace(
+    start: TensorLike,
+    stop: TensorLike,
+    num: int = 50,
+    endpoint: bool = True,
+    retstep: bool = False,
+    dtype: DType | None = None,
+    axis: Axis = 0,
+):
     """`num` evenly spaced numbers from start to stop, which is the last one if `endpoint`.
 
     start and stop may be tensors; the numbers lie along a new axis of the result. retstep: also return the step.
@@ -161,7 +170,15 @@ def linspace(start, stop, num=50, endpoint=True, retstep=False, dtype=None, axis
     return (out, step) if retstep else out
 
 
-def logspace(start, stop, num=50, endpoint=True, base=10, dtype=None, axis=0):
+def logspace(
+    start: TensorLike,
+    stop: TensorLike,
+    num: int = 50,
+    endpoint: bool = True,
+    base: float = 10,
+    dtype: DType | None = None,
+    axis: Axis = 0,
+) -> Tensor:
     """`num` numbers from base**start to base**stop, evenly spaced on a logarithmic scale."""
     num = whole("logspace", "`num`", num, least=0)
     if all(isinstance(n, (int, float)) for n in (start, stop, base)):
@@ -178,7 +195,9 @@ def _power(base, exponent):
         return math.inf
 
 
-def geomspace(start, stop, num=50, endpoint=True, dtype=None, axis=0):
+def geomspace(
+    start: TensorLike, stop: TensorLike, num: int = 50, endpoint: bool = True, dtype: DType | None = None, axis: Axis = 0
+) -> Tensor:
     """`num` numbers from start to stop with a constant ratio. Both must have the same sign.
 
     >>> geomspace(1.0, 8.0, 4).numpy().round(4)

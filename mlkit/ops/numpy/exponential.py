@@ -3,6 +3,8 @@
 import math
 
 from mlkit.core import dtypes
+from mlkit.core.tensor import Tensor
+from mlkit.core.typing import TensorLike
 from mlkit.primitives import elementwise as el
 from mlkit.primitives.convert import as_tensor, promote_tensors, require_real, to_float, to_integer, to_real
 
@@ -11,42 +13,42 @@ __all__ = [
 ]  # fmt: skip
 
 
-def exp(x):
+def exp(x: TensorLike) -> Tensor:
     """e to the power x."""
     return el.exp(to_float(x))
 
 
-def exp2(x):
+def exp2(x: TensorLike) -> Tensor:
     """2 to the power x."""
     return el.pow_(2.0, to_float(x))
 
 
-def expm1(x):
+def expm1(x: TensorLike) -> Tensor:
     """exp(x) - 1, exact also near 0."""
     return el.expm1(to_float(x))
 
 
-def log(x):
+def log(x: TensorLike) -> Tensor:
     """The natural logarithm."""
     return el.log(to_float(x))
 
 
-def log10(x):
+def log10(x: TensorLike) -> Tensor:
     """The logarithm to base 10."""
     return el.mul(el.log(to_float(x)), 1 / math.log(10))
 
 
-def log2(x):
+def log2(x: TensorLike) -> Tensor:
     """The logarithm to base 2."""
     return el.mul(el.log(to_float(x)), 1 / math.log(2))
 
 
-def log1p(x):
+def log1p(x: TensorLike) -> Tensor:
     """log(1 + x), exact also near 0."""
     return el.log1p(to_float(x))
 
 
-def logaddexp(x1, x2):
+def logaddexp(x1: TensorLike, x2: TensorLike) -> Tensor:
     """log(exp(x1) + exp(x2)) without overflow.
 
     >>> round(float(logaddexp(1000.0, 1002.0)), 2)
@@ -60,7 +62,7 @@ def logaddexp(x1, x2):
     return el.add(larger, el.log1p(el.exp(el.neg(gap))))
 
 
-def logaddexp2(x1, x2):
+def logaddexp2(x1: TensorLike, x2: TensorLike) -> Tensor:
     """log2(2**x1 + 2**x2) without overflow."""
     x1, x2 = promote_tensors(x1, x2, floating=True)
     require_real("logaddexp2", x1)
@@ -68,12 +70,12 @@ def logaddexp2(x1, x2):
     return el.mul(logaddexp(el.mul(x1, scale), el.mul(x2, scale)), 1 / scale)
 
 
-def sqrt(x):
+def sqrt(x: TensorLike) -> Tensor:
     """The square root."""
     return el.sqrt(to_float(x))
 
 
-def cbrt(x):
+def cbrt(x: TensorLike) -> Tensor:
     """The cube root, of negative numbers too."""
     x = to_real("cbrt", x)
     itself = el.or_(el.equal(x, 0), el.not_(el.isfinite(x)))
@@ -83,7 +85,7 @@ def cbrt(x):
     return el.where(itself, x, el.mul(el.sign(x), el.add(root, step)))
 
 
-def hypot(x1, x2):
+def hypot(x1: TensorLike, x2: TensorLike) -> Tensor:
     """The length of the hypotenuse, sqrt(x1**2 + x2**2), without overflow."""
     x1, x2 = (el.abs_(x) for x in promote_tensors(x1, x2, floating=True))
     longer, shorter = el.maximum(x1, x2), el.minimum(x1, x2)
@@ -92,7 +94,7 @@ def hypot(x1, x2):
     return el.where(el.isfinite(longer), out, longer)
 
 
-def ldexp(x1, x2):
+def ldexp(x1: TensorLike, x2: TensorLike) -> Tensor:
     """x1 * 2**x2 for integers x2.
 
     >>> ldexp([0.75, 1.5], [2, 1]).numpy()
@@ -128,7 +130,7 @@ _I0_FAR = (
 )  # fmt: skip
 
 
-def i0(x):
+def i0(x: TensorLike) -> Tensor:
     """The modified Bessel function of the first kind of order 0."""
     x = as_tensor(x)
     dtype = x.dtype if x.dtype in dtypes.FLOATS else "float64" if x.dtype == "int64" else dtypes.floatx()
@@ -139,7 +141,7 @@ def i0(x):
     return el.mul(el.exp(a), el.where(el.less_equal(a, 8.0), near, far))
 
 
-def _chebyshev(x, coefficients):
+def _chebyshev(x, coefficients) -> Tensor:
     """Half the difference of the last two terms of Clenshaw's recurrence."""
     b0, b1, b2 = el.mul(x, 0.0), el.mul(x, 0.0), None
     for c in coefficients:

@@ -2,8 +2,11 @@
 
 import itertools
 import re
+from collections.abc import Callable
+from typing import Any
 
 from mlkit.core.spec import broadcast, show, size_of
+from mlkit.core.tensor import Tensor
 from mlkit.ops.numpy.joining import stack
 from mlkit.ops.numpy.shaping import broadcast_to, reshape
 from mlkit.primitives.convert import as_tensor
@@ -13,7 +16,7 @@ __all__ = ["vectorize"]
 _LIST = r"\(\s*(?:\w+(?:\s*,\s*\w+)*)?\s*\)"
 
 
-def vectorize(pyfunc, *, excluded=None, signature=None):
+def vectorize(pyfunc: Callable[..., Any], *, excluded=None, signature=None) -> Callable[..., Any]:
     """A function that applies `pyfunc` to every element of broadcast arguments and stacks the results.
 
     excluded: positions and names of arguments to pass on whole.
@@ -64,7 +67,7 @@ def _aligned(xs, ranks):
     return [reshape(broadcast_to(x, (*lead, *core)), (size_of(lead), *core)) for x, core in zip(xs, cores)], lead
 
 
-def _stacked(results, lead):
+def _stacked(results, lead) -> Tensor:
     if not results:
         raise ValueError(f"vectorize: nothing to loop over: the shape is {show(lead)}.")
     if isinstance(results[0], tuple):

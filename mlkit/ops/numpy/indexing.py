@@ -7,6 +7,7 @@ import numpy as np
 from mlkit.core import dtypes
 from mlkit.core.spec import Dim, broadcast, is_known, same_size, show, size_of
 from mlkit.core.tensor import Tensor
+from mlkit.core.typing import TensorLike
 from mlkit.ops.numpy.shaping import broadcast_to, permuted, reshape, whole
 from mlkit.primitives import elementwise as el
 from mlkit.primitives import movement as mov
@@ -21,7 +22,7 @@ class BadIndex(IndexError, ValueError):
     """An index that does not fit: NumPy raises the one kind of error, Keras the other."""
 
 
-def get_item(x, key):
+def get_item(x: TensorLike, key) -> Tensor:
     """x[key], with all that NumPy offers: integers, slices, None, Ellipsis, integer arrays, and truth values (eager only).
 
     >>> get_item([[1, 2, 3], [4, 5, 6]], (slice(None), -1)).numpy()
@@ -60,7 +61,7 @@ def _expanded(x, keys):
     return keys, together
 
 
-def _picks(key):
+def _picks(key) -> bool:
     return type(key) in (Tensor, int, Dim)
 
 
@@ -89,7 +90,7 @@ def _standard(key, masks):
 # ---- integers and slices -----------------------------------------------------------------------------------------------
 
 
-def _basic(x, keys):
+def _basic(x, keys) -> Tensor:
     """Integers, slices and new axes: at most one slice, one flip and one reshape."""
     limits, flipped = [], []
     for axis, (k, n) in enumerate(zip((k for k in keys if k is not None), x.shape)):
@@ -142,7 +143,7 @@ def _bounds(start, stop, step, n):
 # ---- integer arrays ----------------------------------------------------------------------------------------------------
 
 
-def _by_arrays(x, keys, together):
+def _by_arrays(x, keys, together) -> Tensor:
     """Integer arrays pick elements; integers beside them count as arrays of shape ().
 
     The picked axes come where the arrays stood if those stood side by side, else first.
@@ -163,7 +164,7 @@ def _by_arrays(x, keys, together):
     return permuted(out, (*range(k, k + place), *range(k), *range(k + place, len(out.shape))))
 
 
-def flat_index(indices, sizes):
+def flat_index(indices: TensorLike, sizes) -> Tensor:
     """Coordinates along axes of the given sizes -> places in the flat tensor, broadcast."""
     try:
         shape = broadcast("get_item", *(i.shape for i in indices))
@@ -176,7 +177,7 @@ def flat_index(indices, sizes):
     return broadcast_to(flat, shape)
 
 
-def _add(a, b):
+def _add(a, b) -> Tensor:
     if a.dtype != b.dtype:
         a, b = (el.cast(t, dtype="int64") for t in (a, b))
     return el.add(a, b)
@@ -191,7 +192,7 @@ def require_within(what, index, low, high):
             raise BadIndex(f"{what} must be in {low} to {high - 1}, but one is {wrong}.")
 
 
-def positions(name, index, size):
+def positions(name: str, index, size) -> Tensor:
     """Indices with negative ones counted from the end. Out of range is an error when values are at hand."""
     if index.dtype in dtypes.NARROW:
         index = el.cast(index, dtype="int32")

@@ -4,6 +4,7 @@ import numpy as np
 
 from mlkit.core.spec import Spec, is_known, normalize_axis, show, whole
 from mlkit.core.tensor import Tensor
+from mlkit.core.typing import Axis, IntOrSequence, Structure, TensorLike
 from mlkit.ops.numpy.shaping import broadcast_to, expand_dims, ravel, reshape
 from mlkit.primitives import movement as mov
 from mlkit.primitives.convert import as_shape, as_tensor, promote_tensors
@@ -17,7 +18,7 @@ __all__ = [
 # ---- joining ---------------------------------------------------------------------------------------------------------
 
 
-def concatenate(xs, axis=0):
+def concatenate(xs: Structure, axis: Axis = 0) -> Tensor:
     """Tensors one after the other along an axis.
 
     >>> concatenate([[[1, 2]], [[3, 4]]], axis=1).numpy()
@@ -32,7 +33,7 @@ def concatenate(xs, axis=0):
     return mov.concat(*xs, axis=normalize_axis("concatenate", axis, len(xs[0].shape)))
 
 
-def stack(x, axis=0):
+def stack(x: TensorLike, axis: Axis = 0) -> Tensor:
     """Tensors of one shape side by side along a new axis.
 
     >>> stack([[1, 2], [3, 4]], axis=1).numpy()
@@ -49,28 +50,28 @@ def stack(x, axis=0):
     return mov.concat(*(expand_dims(t, axis) for t in xs), axis=axis)
 
 
-def append(x1, x2, axis=None):
+def append(x1: TensorLike, x2: TensorLike, axis: Axis = None) -> Tensor:
     """x2 after x1 along an axis; without axis both flat."""
     return concatenate([ravel(x1), ravel(x2)]) if axis is None else concatenate([x1, x2], axis)
 
 
-def hstack(xs):
+def hstack(xs: Structure) -> Tensor:
     """Joined along the second axis (1-D tensors along their only one)."""
     xs = [_at_least(1, x) for x in xs]
     return concatenate(xs, 0 if len(xs[0].shape) == 1 else 1)
 
 
-def vstack(xs):
+def vstack(xs: Structure) -> Tensor:
     """Joined along the first axis; 1-D tensors count as rows."""
     return concatenate([_at_least(2, x) for x in xs], 0)
 
 
-def dstack(xs):
+def dstack(xs: Structure) -> Tensor:
     """Joined along the third axis; lower ranks get axes of size 1 as NumPy's `atleast_3d` gives them."""
     return concatenate([_at_least(3, x) for x in xs], 2)
 
 
-def _at_least(rank, x):
+def _at_least(rank, x) -> Tensor:
     """x with at least `rank` axes: rows are added in front of vectors, a third axis behind."""
     x = as_tensor(x)
     n = len(x.shape)
@@ -80,7 +81,7 @@ def _at_least(rank, x):
     return expand_dims(x, new[rank][n])
 
 
-def meshgrid(*x, indexing="xy"):
+def meshgrid(*x, indexing: str = "xy") -> list[Tensor]:
     """Coordinates of a grid from those along its axes: one tensor for each axis.
 
     indexing: "xy" (the second axis of the results runs along the first argument) or "ij" (axes in the order of arguments).
@@ -101,7 +102,7 @@ def meshgrid(*x, indexing="xy"):
 # ---- cutting ---------------------------------------------------------------------------------------------------------
 
 
-def split(x, indices_or_sections, axis=0):
+def split(x: TensorLike, indices_or_sections: IntOrSequence, axis: Axis = 0) -> list[Tensor]:
     """A list of parts of an axis: so many of equal size, or cut before the given indices.
 
     >>> [part.shape for part in split([1, 2, 3, 4, 5, 6], 3)]
@@ -122,7 +123,7 @@ def split(x, indices_or_sections, axis=0):
     return [mov.slice_along(x, axis, i * step, (i + 1) * step) for i in range(parts)]
 
 
-def array_split(x, indices_or_sections, axis=0):
+def array_split(x: TensorLike, indices_or_sections: IntOrSequence, axis: Axis = 0) -> list[Tensor]:
     """As `split`, but the first parts may be one element longer than the others."""
     x = as_tensor(x)
     axis = normalize_axis("array_split", axis, len(x.shape))
@@ -141,7 +142,7 @@ def array_split(x, indices_or_sections, axis=0):
 _MOST = 1 << 20  # parts, of which most are empty
 
 
-def _are_several(indices_or_sections):
+def _are_several(indices_or_sections) -> bool:
     return isinstance(indices_or_sections, (list, tuple)) or getattr(indices_or_sections, "ndim", 0) > 0
 
 
@@ -152,7 +153,7 @@ def _number_of_parts(name, number, size):
     return number
 
 
-def _cut(name, x, indices, axis):
+def _cut(name, x, indices, axis) -> list[Tensor]:
     """Parts before, between and after indices, which may be negative and out of range as in slices."""
     size = x.shape[axis]
     if is_known(size):
@@ -164,18 +165,18 @@ def _cut(name, x, indices, axis):
     return [mov.slice_along(x, axis, a, a if is_known(a, b) and b < a else b) for a, b in zip(starts, stops)]
 
 
-def vsplit(x, indices_or_sections):
+def vsplit(x: TensorLike, indices_or_sections: IntOrSequence) -> list[Tensor]:
     """`split` along the first axis."""
     return split(x, indices_or_sections, 0)
 
 
-def hsplit(x, indices_or_sections):
+def hsplit(x: TensorLike, indices_or_sections: IntOrSequence) -> list[Tensor]:
     """`split` along the second axis (the only one of 1-D tensors)."""
     x = as_tensor(x)
     return split(x, indices_or_sections, 0 if len(x.shape) == 1 else 1)
 
 
-def dsplit(x, indices_or_sections):
+def dsplit(x: TensorLike, indices_or_sections: IntOrSequence) -> list[Tensor]:
     """`split` along the third axis."""
     x = as_tensor(x)
     if len(x.shape) < 3:
@@ -186,7 +187,7 @@ def dsplit(x, indices_or_sections):
 # ---- repeating -------------------------------------------------------------------------------------------------------
 
 
-def repeat(x, repeats, axis=None):
+def repeat(x: TensorLike, repeats: TensorLike, axis: Axis = None) -> Tensor:
     """Each element several times in a row, along an axis (of the flat tensor without axis).
 
     repeats: an int, or one for each element of the axis.
@@ -212,7 +213,7 @@ def repeat(x, repeats, axis=None):
     return mov.take(x, as_tensor(index), axis=axis)
 
 
-def tile(x, repeats):
+def tile(x: TensorLike, repeats: TensorLike) -> Tensor:
     """The whole tensor several times along each axis; `repeats` counts for the last axes.
 
     >>> tile([[1, 2]], (2, 2)).numpy()

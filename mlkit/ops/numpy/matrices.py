@@ -2,6 +2,8 @@
 
 from mlkit.core import dtypes
 from mlkit.core.spec import Dim, is_known, normalize_axis, show, size_of, whole
+from mlkit.core.tensor import Tensor
+from mlkit.core.typing import DType, TensorLike
 from mlkit.ops.numpy.reductions import sum as sum_over
 from mlkit.ops.numpy.shaping import broadcast_to, moveaxis, ravel, reshape
 from mlkit.primitives import elementwise as el
@@ -15,7 +17,7 @@ __all__ = ["diag", "diagflat", "diagonal", "eye", "identity", "trace", "tri", "t
 _FAR = 1 << 30  # a diagonal that lies outside of every matrix
 
 
-def _band(name, rows, columns, compare, k):
+def _band(name, rows, columns, compare, k) -> Tensor:
     """compare(column - k, row) for every place of a matrix, as truth values."""
     row = reshape(mov.iota(size=rows, dtype="int32"), (rows, 1))
     column = mov.iota(size=columns, dtype="int32")
@@ -24,7 +26,7 @@ def _band(name, rows, columns, compare, k):
     return compare(el.sub(column, k) if k else column, row)
 
 
-def eye(N, M=None, k=0, dtype=None):
+def eye(N, M=None, k: int = 0, dtype: DType | None = None) -> Tensor:
     """N x M (default N) with ones on the k-th diagonal, zeros elsewhere.
 
     >>> eye(2, 3, k=1).numpy()
@@ -34,34 +36,34 @@ def eye(N, M=None, k=0, dtype=None):
     return _new("eye", N, M, el.equal, k, dtype)
 
 
-def identity(n, dtype=None):
+def identity(n, dtype: DType | None = None) -> Tensor:
     """The n x n identity matrix."""
     return _new("identity", n, None, el.equal, 0, dtype)
 
 
-def tri(N, M=None, k=0, dtype=None):
+def tri(N, M=None, k: int = 0, dtype: DType | None = None) -> Tensor:
     """N x M (default N) with ones on and below the k-th diagonal, zeros above."""
     return _new("tri", N, M, el.less_equal, k, dtype)
 
 
-def _new(name, rows, columns, compare, k, dtype):
+def _new(name, rows, columns, compare, k, dtype) -> Tensor:
     """The band as a new matrix."""
     rows = whole(name, "the number of rows", rows, least=0)
     columns = rows if columns is None else whole(name, "the number of columns", columns, least=0)
     return cast(_band(name, rows, columns, compare, k), dtypes.standardize_dtype(dtype))
 
 
-def tril(x, k=0):
+def tril(x: TensorLike, k: int = 0) -> Tensor:
     """Matrices (the last two axes) with zeros above the k-th diagonal."""
     return _triangle("tril", as_tensor(x), k, keep_lower=True)
 
 
-def triu(x, k=0):
+def triu(x: TensorLike, k: int = 0) -> Tensor:
     """Matrices (the last two axes) with zeros below the k-th diagonal."""
     return _triangle("triu", as_tensor(x), whole("triu", "the diagonal `k`", k) - 1, keep_lower=False)
 
 
-def _triangle(name, x, k, keep_lower):
+def _triangle(name, x, k, keep_lower) -> Tensor:
     if len(x.shape) < 2:
         raise ValueError(f"{name}: the tensor needs two axes or more, but has shape {show(x.shape)}.")
     lower = _band(name, *x.shape[-2:], el.less_equal, k)
@@ -72,7 +74,7 @@ def _zero(x):
     return False if x.dtype == "bool" else 0
 
 
-def diag(x, k=0):
+def diag(x: TensorLike, k: int = 0) -> Tensor:
     """Of a vector the matrix with it on the k-th diagonal; of a matrix its k-th diagonal.
 
     >>> diag([1, 2]).numpy()
@@ -91,12 +93,12 @@ def diag(x, k=0):
     return el.where(_band("diag", size, size, el.equal, k), reshape(padded, (size, 1)), _zero(x))
 
 
-def diagflat(x, k=0):
+def diagflat(x: TensorLike, k: int = 0) -> Tensor:
     """The matrix with all elements of x on its k-th diagonal."""
     return diag(ravel(x), k)
 
 
-def diagonal(x, offset=0, axis1=0, axis2=1):
+def diagonal(x: TensorLike, offset: int = 0, axis1: int = 0, axis2: int = 1) -> Tensor:
     """The diagonals of the matrices in two axes, along a new last axis.
 
     >>> diagonal([[1, 2], [3, 4]]).numpy()
@@ -131,12 +133,12 @@ def _length(a, b):
     return sorted((0, min(a, b)))[-1]
 
 
-def trace(x, offset=0, axis1=0, axis2=1):
+def trace(x: TensorLike, offset: int = 0, axis1: int = 0, axis2: int = 1) -> Tensor:
     """The sum of the diagonals of the matrices in two axes."""
     return sum_over(diagonal(x, offset, axis1, axis2), axis=-1)
 
 
-def vander(x, N=None, increasing=False):
+def vander(x: TensorLike, N=None, increasing: bool = False) -> Tensor:
     """The powers of a vector's elements as columns: N of them, from the highest, or from 0 if `increasing`.
 
     >>> vander([1, 2, 3], 3).numpy()

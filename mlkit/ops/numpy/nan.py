@@ -3,6 +3,8 @@
 import math
 
 from mlkit.core import dtypes
+from mlkit.core.tensor import Tensor
+from mlkit.core.typing import Axis, DType, TensorLike
 from mlkit.ops.numpy import reductions as plain
 from mlkit.ops.numpy.statistics import order_statistic
 from mlkit.primitives import elementwise as el
@@ -14,33 +16,33 @@ __all__ = [
 ]  # fmt: skip
 
 
-def _replaced(x, value):
+def _replaced(x, value) -> Tensor:
     """x with NaN replaced by a number."""
     x = as_tensor(x)
     return el.where(el.isnan(x), value, x) if x.dtype in el.FLOATING else x
 
 
-def nansum(x, axis=None, keepdims=False):
+def nansum(x: TensorLike, axis: Axis = None, keepdims: bool = False) -> Tensor:
     """The sum over axes, NaN counting as 0."""
     return plain.sum(_replaced(x, 0.0), axis, keepdims)
 
 
-def nanprod(x, axis=None, keepdims=False):
+def nanprod(x: TensorLike, axis: Axis = None, keepdims: bool = False) -> Tensor:
     """The product over axes, NaN counting as 1."""
     return plain.prod(_replaced(x, 1.0), axis, keepdims)
 
 
-def nancumsum(x, axis=None, dtype=None):
+def nancumsum(x: TensorLike, axis: Axis = None, dtype: DType | None = None) -> Tensor:
     """Running sums along an axis, NaN counting as 0."""
     return plain.cumsum(_replaced(x, 0.0), axis, dtype)
 
 
-def nancumprod(x, axis=None, dtype=None):
+def nancumprod(x: TensorLike, axis: Axis = None, dtype: DType | None = None) -> Tensor:
     """Running products along an axis, NaN counting as 1."""
     return plain.cumprod(_replaced(x, 1.0), axis, dtype)
 
 
-def nanmax(x, axis=None, keepdims=False):
+def nanmax(x: TensorLike, axis: Axis = None, keepdims: bool = False) -> Tensor:
     """The largest element over axes that is not NaN; NaN where all are.
 
     >>> float(nanmax([1.0, math.nan]))
@@ -49,32 +51,32 @@ def nanmax(x, axis=None, keepdims=False):
     return _or_nan(x, plain.max(_replaced(x, -math.inf), axis, keepdims), axis, keepdims)
 
 
-def nanmin(x, axis=None, keepdims=False):
+def nanmin(x: TensorLike, axis: Axis = None, keepdims: bool = False) -> Tensor:
     """The smallest element over axes that is not NaN; NaN where all are."""
     return _or_nan(x, plain.min(_replaced(x, math.inf), axis, keepdims), axis, keepdims)
 
 
-def _or_nan(x, out, axis, keepdims):
+def _or_nan(x, out, axis, keepdims) -> Tensor:
     x = as_tensor(x)
     return el.where(plain.all(el.isnan(x), axis, keepdims), math.nan, out) if x.dtype in dtypes.FLOATS else out
 
 
-def nanargmax(x, axis=None, keepdims=False):
+def nanargmax(x: TensorLike, axis: Axis = None, keepdims: bool = False) -> Tensor:
     """Where the largest element that is not NaN lies, as `argmax` says; -1 where all are NaN."""
     return _place(x, plain.argmax(_replaced(x, -math.inf), axis, keepdims), axis, keepdims)
 
 
-def nanargmin(x, axis=None, keepdims=False):
+def nanargmin(x: TensorLike, axis: Axis = None, keepdims: bool = False) -> Tensor:
     """Where the smallest element that is not NaN lies, as `argmin` says; -1 where all are NaN."""
     return _place(x, plain.argmin(_replaced(x, math.inf), axis, keepdims), axis, keepdims)
 
 
-def _place(x, out, axis, keepdims):
+def _place(x, out, axis, keepdims) -> Tensor:
     x = as_tensor(x)
     return el.where(plain.all(el.isnan(x), axis, keepdims), -1, out) if x.dtype in dtypes.FLOATS else out
 
 
-def nanmean(x, axis=None, keepdims=False):
+def nanmean(x: TensorLike, axis: Axis = None, keepdims: bool = False) -> Tensor:
     """The mean over axes of what is not NaN; NaN where all is.
 
     >>> float(nanmean([1.0, math.nan, 3.0]))
@@ -86,12 +88,12 @@ def nanmean(x, axis=None, keepdims=False):
     return _mean(cast(x, dtypes.result_type(x.dtype, "float32")), el.isnan(x), axis, keepdims, x.dtype)
 
 
-def _mean(x, bad, axis, keepdims, dtype):
+def _mean(x, bad, axis, keepdims, dtype) -> Tensor:
     total = plain.sum(el.where(bad, 0.0, x), axis, keepdims)
     return cast(el.div(total, plain.sum(el.cast(el.not_(bad), dtype=x.dtype), axis, keepdims)), dtype)
 
 
-def nanvar(x, axis=None, keepdims=False):
+def nanvar(x: TensorLike, axis: Axis = None, keepdims: bool = False) -> Tensor:
     """The variance over axes of what is not NaN; NaN where all is."""
     x = to_float(x)
     wide = cast(x, dtypes.result_type(x.dtype, "float32"))
@@ -100,21 +102,21 @@ def nanvar(x, axis=None, keepdims=False):
     return _mean(el.mul(away, away), bad, axis, keepdims, x.dtype if x.dtype in dtypes.FLOATS else away.dtype)
 
 
-def nanstd(x, axis=None, keepdims=False):
+def nanstd(x: TensorLike, axis: Axis = None, keepdims: bool = False) -> Tensor:
     """The square root of `nanvar`."""
     return el.sqrt(nanvar(x, axis, keepdims))
 
 
-def nanmedian(x, axis=None, keepdims=False):
+def nanmedian(x: TensorLike, axis: Axis = None, keepdims: bool = False) -> Tensor:
     """The median over axes of what is not NaN; NaN where all is."""
     return order_statistic("nanmedian", x, 0.5, axis, "linear", keepdims, skip_nan=True)
 
 
-def nanquantile(x, q, axis=None, method="linear", keepdims=False):
+def nanquantile(x: TensorLike, q: TensorLike, axis: Axis = None, method: str = "linear", keepdims: bool = False) -> Tensor:
     """`quantile` of what is not NaN; NaN where all is."""
     return order_statistic("nanquantile", x, q, axis, method, keepdims, skip_nan=True)
 
 
-def nanpercentile(x, q, axis=None, method="linear", keepdims=False):
+def nanpercentile(x: TensorLike, q: TensorLike, axis: Axis = None, method: str = "linear", keepdims: bool = False) -> Tensor:
     """`percentile` of what is not NaN; NaN where all is."""
     return order_statistic("nanpercentile", x, el.div(to_single(q), 100.0), axis, method, keepdims, skip_nan=True)

@@ -5,6 +5,7 @@ import numpy as np
 from mlkit.core import dtypes
 from mlkit.core.spec import Spec, is_known, require_elements, whole
 from mlkit.core.tensor import Tensor
+from mlkit.core.typing import TensorLike
 from mlkit.objects.variable import Variable
 from mlkit.ops.numpy import reductions, statistics
 from mlkit.ops.numpy.shaping import broadcast_to, reshape
@@ -18,7 +19,7 @@ _BY_INDEX = ("edge", "reflect", "symmetric", "wrap")
 _BY_VALUE = ("linear_ramp", "maximum", "mean", "median", "minimum")
 
 
-def pad(x, pad_width, mode="constant", constant_values=None):
+def pad(x: TensorLike, pad_width, mode: str = "constant", constant_values: TensorLike | None = None) -> Tensor:
     """x with elements added before and after its axes.
 
     pad_width: ((before, after), ...) for each axis; (before, after) or an int for all.
@@ -67,7 +68,7 @@ def _per_axis(given, rank, name):
     return pairs
 
 
-def _constant(x, widths, values):
+def _constant(x, widths, values) -> Tensor:
     if isinstance(values, (list, tuple)) or (isinstance(values, np.ndarray) and values.ndim):
         pairs = _per_axis(values, len(x.shape), "constant_values")
         for axis, ((before, after), (low, high)) in enumerate(zip(widths, pairs)):
@@ -93,7 +94,7 @@ def _number(value):
     return value.item() if isinstance(value, (np.ndarray, np.generic)) else value
 
 
-def _by_index(x, axis, before, after, mode):
+def _by_index(x, axis, before, after, mode) -> Tensor:
     """Modes that repeat elements of the axis: picked by an index that NumPy itself pads."""
     n = x.shape[axis]
     if not is_known(n, before, after):
@@ -103,7 +104,7 @@ def _by_index(x, axis, before, after, mode):
     return mov.take(x, index, axis=axis)
 
 
-def _by_value(x, axis, before, after, mode):
+def _by_value(x, axis, before, after, mode) -> Tensor:
     """Modes that put one computed slice, or a ramp from it, at either end."""
     n = x.shape[axis]
     if mode == "linear_ramp":
@@ -119,13 +120,13 @@ def _by_value(x, axis, before, after, mode):
     return mov.concat(side(before, ends[0], True), x, side(after, ends[1], False), axis=axis)
 
 
-def _statistic(x, axis, mode):
+def _statistic(x, axis, mode) -> Tensor:
     function = dict(maximum=reductions.max, minimum=reductions.min, mean=reductions.mean, median=statistics.median)[mode]
     out = function(x, axis=axis, keepdims=True)
     return out if out.dtype == x.dtype else cast(el.round_(out), x.dtype)
 
 
-def _ramp(end, count, axis, rising):
+def _ramp(end, count, axis, rising) -> Tensor:
     """`count` steps from 0 to next to the end value (or back)."""
     dtype = dtypes.float_of(end.dtype)
     steps = mov.iota(size=count, dtype=dtype)

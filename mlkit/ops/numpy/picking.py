@@ -5,6 +5,7 @@ import numpy as np
 from mlkit.core import dtypes
 from mlkit.core.spec import Dim, Spec, is_known, normalize_axis, show, size_of
 from mlkit.core.tensor import Tensor
+from mlkit.core.typing import Axis, TensorLike
 from mlkit.ops.numpy.indexing import positions
 from mlkit.ops.numpy.shaping import ravel
 from mlkit.primitives import elementwise as el
@@ -15,7 +16,7 @@ from mlkit.primitives.reduction import size_operand
 __all__ = ["nonzero", "select", "take", "take_along_axis", "unravel_index", "where"]
 
 
-def where(condition, x1=None, x2=None):
+def where(condition: TensorLike, x1: TensorLike | None = None, x2: TensorLike | None = None) -> Tensor:
     """x1 where the condition is true (not zero), else x2. With the condition alone: `nonzero`.
 
     >>> where([True, False], 1.0, 0.0).numpy()
@@ -30,7 +31,7 @@ def where(condition, x1=None, x2=None):
     return el.where(condition, x1, x2)
 
 
-def select(condlist, choicelist, default=0):
+def select(condlist, choicelist, default: TensorLike = 0) -> Tensor:
     """Of several choices the one whose condition is the first that is true, element by element; `default` where none is.
 
     >>> select([[True, False], [True, True]], [[1, 1], [2, 2]]).numpy()
@@ -46,7 +47,7 @@ def select(condlist, choicelist, default=0):
     return out
 
 
-def nonzero(x):
+def nonzero(x: TensorLike) -> tuple[Tensor, ...]:
     """Where the elements are not zero: one int32 tensor of coordinates for each axis.
 
     Eager only: their number depends on values.
@@ -61,7 +62,7 @@ def nonzero(x):
     return tuple(as_tensor(i.astype("int32")) for i in np.nonzero(np.atleast_1d(x.numpy())))
 
 
-def take(x, indices, axis=None):
+def take(x: TensorLike, indices: TensorLike, axis: Axis = None) -> Tensor:
     """The slices at `indices` along an axis (elements of the flat tensor without axis). Negative indices count from the end.
 
     >>> take([[1, 2, 3], [4, 5, 6]], [0, -1], axis=1).numpy()
@@ -75,7 +76,7 @@ def take(x, indices, axis=None):
     return mov.take(x, positions("take", to_integer("take", indices), x.shape[axis]), axis=axis)
 
 
-def take_along_axis(x, indices, axis=None):
+def take_along_axis(x: TensorLike, indices: TensorLike, axis: Axis = None) -> Tensor:
     """Elements of x at `indices` along an axis, which has x's shape but for that axis (other axes may have size 1).
 
     Without axis: from the flat tensor.
@@ -87,7 +88,7 @@ def take_along_axis(x, indices, axis=None):
     return mov.take_along_axis(x, positions("take_along_axis", indices, x.shape[axis]), axis=axis)
 
 
-def unravel_index(indices, shape):
+def unravel_index(indices: TensorLike, shape) -> tuple[Tensor, ...]:
     """Places in a flat tensor -> coordinates in a tensor of `shape`, one tensor for each axis.
 
     >>> [i.tolist() for i in unravel_index([1, 5], (2, 3))]

@@ -1,6 +1,8 @@
 """Products of vectors, matrices and tensors, all by way of `matmul`."""
 
 from mlkit.core.spec import normalize_axis, require_elements, same_size, show, size_of
+from mlkit.core.tensor import Tensor
+from mlkit.core.typing import Axis, Structure, TensorLike
 from mlkit.ops.numpy.shaping import expand_dims, moveaxis, permuted, ravel, reshape
 from mlkit.primitives import elementwise as el
 from mlkit.primitives import linear
@@ -10,13 +12,13 @@ from mlkit.primitives.convert import as_tensor, promote_tensors
 __all__ = ["correlate", "cross", "dot", "inner", "kron", "matmul", "outer", "tensordot", "vdot"]
 
 
-def factors(x1, x2):
+def factors(x1: TensorLike, x2: TensorLike) -> list[Tensor]:
     """Operands of a product in one dtype; products of int8 are summed as int32."""
     x1, x2 = promote_tensors(x1, x2)
     return [el.cast(x, dtype="int32") for x in (x1, x2)] if x1.dtype == "int8" else [x1, x2]
 
 
-def matmul(x1, x2):
+def matmul(x1: TensorLike, x2: TensorLike) -> Tensor:
     """The matrix product over the last two axes; leading axes broadcast, a vector counts as one row or column.
 
     >>> matmul([[1, 2], [3, 4]], [1, 1]).numpy()
@@ -36,7 +38,7 @@ def matmul(x1, x2):
     return reshape(out, (*shape, *kept))
 
 
-def dot(x1, x2):
+def dot(x1: TensorLike, x2: TensorLike) -> Tensor:
     """The sum of products over the last axis of x1 and the last but one (of vectors the only one) of x2; scalars multiply."""
     x1, x2 = as_tensor(x1), as_tensor(x2)
     if not x1.shape or not x2.shape:
@@ -44,7 +46,7 @@ def dot(x1, x2):
     return tensordot(x1, x2, axes=([-1], [-1 if len(x2.shape) == 1 else -2]))
 
 
-def inner(x1, x2):
+def inner(x1: TensorLike, x2: TensorLike) -> Tensor:
     """The sum of products over the last axes of both; scalars multiply."""
     x1, x2 = as_tensor(x1), as_tensor(x2)
     if not x1.shape or not x2.shape:
@@ -52,7 +54,7 @@ def inner(x1, x2):
     return tensordot(x1, x2, axes=([-1], [-1]))
 
 
-def outer(x1, x2):
+def outer(x1: TensorLike, x2: TensorLike) -> Tensor:
     """All products of an element of x1 and one of x2, both flat: a matrix.
 
     >>> outer([1, 2], [3, 4]).numpy()
@@ -63,13 +65,13 @@ def outer(x1, x2):
     return el.mul(expand_dims(ravel(x1), 1), ravel(x2))
 
 
-def vdot(x1, x2):
+def vdot(x1: TensorLike, x2: TensorLike) -> Tensor:
     """The scalar product of both flat, with the conjugate of x1."""
     x1, x2 = (ravel(x) for x in factors(x1, x2))
     return dot(el.conj(x1) if x1.dtype.startswith("complex") else x1, x2)
 
 
-def tensordot(x1, x2, axes=2):
+def tensordot(x1: TensorLike, x2: TensorLike, axes: Structure = 2) -> Tensor:
     """The sum of products over axes of both.
 
     axes: a number n (the last n of x1 with the first n of x2), or a pair: axes of x1, axes of x2 (ints or lists).
@@ -99,7 +101,7 @@ def _paired_axes(axes, rank1, rank2):
     return tuple(tuple(normalize_axis("tensordot", a, n) for a in side) for side, n in zip(pairs, (rank1, rank2)))
 
 
-def kron(x1, x2):
+def kron(x1: TensorLike, x2: TensorLike) -> Tensor:
     """The Kronecker product: every element of x1 replaced by its product with x2.
 
     >>> kron([1, 10], [1, 2]).numpy()
@@ -113,7 +115,7 @@ def kron(x1, x2):
     return reshape(el.mul(a, b), [n * m for n, m in zip(s1, s2)])
 
 
-def cross(x1, x2, axisa=-1, axisb=-1, axisc=-1, axis=None):
+def cross(x1: TensorLike, x2: TensorLike, axisa: Axis = -1, axisb: Axis = -1, axisc: Axis = -1, axis: Axis = None) -> Tensor:
     """The vector product of vectors of 3 (or 2, with third component 0) elements along an axis of each.
 
     Of two vectors of 2 elements only the third component, without an axis for it.
@@ -142,11 +144,11 @@ def _components(x):
     return [reshape(mov.slice_along(x, n, i, i + 1), x.shape[:-1]) if x.shape[-1] != 2 or i < 2 else None for i in range(3)]
 
 
-def _times(a, b, like):
+def _times(a, b, like) -> Tensor:
     return el.mul(like, 0) if a is None or b is None else el.mul(a, b)
 
 
-def correlate(x1, x2, mode="valid"):
+def correlate(x1: TensorLike, x2: TensorLike, mode: str = "valid") -> Tensor:
     """The cross-correlation of two vectors: sums of products of x1 with x2 at every shift.
 
     mode: "valid" (shifts at which they overlap fully), "same" (as many as the longer has elements), "full" (all that overlap).

@@ -3,29 +3,31 @@
 import math
 
 from mlkit.core import dtypes
+from mlkit.core.tensor import Tensor
+from mlkit.core.typing import TensorLike
 from mlkit.primitives import elementwise as el
 from mlkit.primitives.convert import as_tensor, promote_tensors, require_real, to_float
 
 __all__ = ["ceil", "floor", "nan_to_num", "nextafter", "round", "trunc"]
 
 
-def ceil(x):
+def ceil(x: TensorLike) -> Tensor:
     """The smallest integer not below x, as a float."""
     return el.ceil(to_float(x))
 
 
-def floor(x):
+def floor(x: TensorLike) -> Tensor:
     """The largest integer not above x, as a float."""
     return el.floor(to_float(x))
 
 
-def trunc(x):
+def trunc(x: TensorLike) -> Tensor:
     """x without its fraction; integers as they are."""
     x = as_tensor(x)
     return el.mul(el.sign(x), el.floor(el.abs_(x))) if x.dtype in dtypes.FLOATS else x
 
 
-def round(x, decimals=0):
+def round(x: TensorLike, decimals: int = 0) -> Tensor:
     """x rounded to a number of decimals (negative: to tens, hundreds ...), halves to even. Integers stay integers.
 
     >>> round([0.5, 1.5, 2.345]).numpy()
@@ -47,7 +49,7 @@ def round(x, decimals=0):
     return el.cast(y, dtype=x.dtype)
 
 
-def nan_to_num(x, nan=0.0, posinf=None, neginf=None):
+def nan_to_num(x: TensorLike, nan: float = 0.0, posinf=None, neginf=None) -> Tensor:
     """x with NaN replaced by `nan` and infinities by `posinf` and `neginf` (default: the largest and smallest finite number).
 
     >>> nan_to_num([1.0, math.nan, math.inf], posinf=9.0).numpy()
@@ -62,6 +64,6 @@ def nan_to_num(x, nan=0.0, posinf=None, neginf=None):
     return el.where(el.equal(x, -math.inf), low if neginf is None else neginf, x)
 
 
-def nextafter(x1, x2):
+def nextafter(x1: TensorLike, x2: TensorLike) -> Tensor:
     """The number next to x1 on the way to x2 that the float dtype can represent."""
     return el.nextafter(*promote_tensors(x1, x2, floating=True))

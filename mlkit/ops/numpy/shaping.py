@@ -2,8 +2,11 @@
 
 import math
 import operator
+from collections.abc import Sequence
 
 from mlkit.core.spec import Dim, is_known, normalize_axes, normalize_axis, show, size_of, whole
+from mlkit.core.tensor import Tensor
+from mlkit.core.typing import Axis, Shape, TensorLike
 from mlkit.primitives import movement as mov
 from mlkit.primitives import shape as sh
 from mlkit.primitives.convert import as_shape, as_tensor
@@ -14,17 +17,17 @@ __all__ = [
 ]  # fmt: skip
 
 
-def ndim(x):
+def ndim(x: TensorLike) -> int:
     """The number of axes."""
     return len(as_tensor(x).shape)
 
 
-def size(x):
+def size(x: TensorLike) -> int:
     """The number of elements."""
     return size_of(as_tensor(x).shape)
 
 
-def reshape(x, newshape):
+def reshape(x: TensorLike, newshape: Shape) -> Tensor:
     """The elements in the same order under a new shape; one size may be -1, which means what is left.
 
     >>> reshape([[1, 2, 3], [4, 5, 6]], (3, -1)).shape
@@ -57,12 +60,12 @@ def _fill_in(old, new):
     return new[:place] + (left // by,) + new[place + 1 :]
 
 
-def ravel(x):
+def ravel(x: TensorLike) -> Tensor:
     """All elements along one axis."""
     return reshape(x, (-1,))
 
 
-def transpose(x, axes=None):
+def transpose(x: TensorLike, axes=None) -> Tensor:
     """The axes in another order; without `axes` reversed.
 
     >>> transpose([[1, 2, 3], [4, 5, 6]]).shape
@@ -75,12 +78,12 @@ def transpose(x, axes=None):
     return permuted(x, tuple(normalize_axis("transpose", operator.index(a), n) for a in axes))
 
 
-def permuted(x, perm):
+def permuted(x: TensorLike, perm) -> Tensor:
     """x with its axes in the order `perm` of non-negative ints; x itself where that is the order they have."""
     return x if perm == tuple(range(len(x.shape))) else sh.transpose(x, perm=perm)
 
 
-def swapaxes(x, axis1, axis2):
+def swapaxes(x: TensorLike, axis1: int, axis2: int) -> Tensor:
     """Two axes exchanged."""
     x = as_tensor(x)
     n = len(x.shape)
@@ -90,7 +93,7 @@ def swapaxes(x, axis1, axis2):
     return permuted(x, tuple(order))
 
 
-def moveaxis(x, source, destination):
+def moveaxis(x: TensorLike, source, destination) -> Tensor:
     """Axes moved to new places, the others in their order.
 
     >>> moveaxis([[[1, 2, 3]]], -1, 0).shape
@@ -110,7 +113,7 @@ def moveaxis(x, source, destination):
     return permuted(x, tuple(order))
 
 
-def expand_dims(x, axis):
+def expand_dims(x: TensorLike, axis) -> Tensor:
     """New axes of size 1 at the places `axis` (an int or several) of the result.
 
     >>> expand_dims([1, 2], -1).shape
@@ -125,7 +128,7 @@ def expand_dims(x, axis):
     return sh.reshape(x, shape=tuple(shape))
 
 
-def squeeze(x, axis=None):
+def squeeze(x: TensorLike, axis: Axis = None) -> Tensor:
     """Without axes of size 1: all of them, or those named.
 
     >>> squeeze([[[1], [2]]]).shape
@@ -143,31 +146,31 @@ def squeeze(x, axis=None):
     return sh.reshape(x, shape=tuple(s for i, s in enumerate(x.shape) if i not in axes))
 
 
-def broadcast_to(x, shape):
+def broadcast_to(x: TensorLike, shape) -> Tensor:
     """x repeated along axes of size 1, and new leading ones, until it has the shape."""
     x = as_tensor(x)
     shape = as_shape("broadcast_to", shape)
     return x if shape == x.shape else sh.broadcast_to(x, shape=shape)
 
 
-def flip(x, axis=None):
+def flip(x: TensorLike, axis: Axis = None) -> Tensor:
     """The elements of axes (default: all) in reverse order."""
     x = as_tensor(x)
     axes = normalize_axes("flip", axis, len(x.shape))
     return mov.flip(x, axes=axes) if axes else x
 
 
-def flipud(x):
+def flipud(x: TensorLike) -> Tensor:
     """The first axis (rows) in reverse order."""
     return flip(x, 0)
 
 
-def fliplr(x):
+def fliplr(x: TensorLike) -> Tensor:
     """The second axis (columns) in reverse order."""
     return flip(x, 1)
 
 
-def rot90(array, k=1, axes=(0, 1)):
+def rot90(array: TensorLike, k: int = 1, axes: Sequence[int] = (0, 1)) -> Tensor:
     """Turned k times by 90 degrees in the plane of two axes, from the first towards the second.
 
     >>> rot90([[1, 2], [3, 4]]).numpy()
@@ -189,7 +192,7 @@ def rot90(array, k=1, axes=(0, 1)):
     return flip(swapaxes(x, a, b), b) if turns else x
 
 
-def roll(x, shift, axis=None):
+def roll(x: TensorLike, shift, axis: Axis = None) -> Tensor:
     """Elements moved along axes by `shift` places; what leaves at one end enters at the other.
 
     Without axis: in the flat tensor.

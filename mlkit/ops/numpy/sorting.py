@@ -5,6 +5,7 @@ import numpy as np
 from mlkit.core import dtypes
 from mlkit.core.spec import Dim, Spec, is_known, normalize_axis, show, size_of, whole
 from mlkit.core.tensor import Tensor
+from mlkit.core.typing import Axis, TensorLike
 from mlkit.objects.keras_tensor import symbolic
 from mlkit.ops.numpy.comparison import comparable
 from mlkit.ops.numpy.creation import linspace
@@ -18,7 +19,7 @@ from mlkit.primitives.convert import as_tensor, cast, promote_tensors, to_single
 __all__ = ["argpartition", "argsort", "bincount", "digitize", "histogram", "isin", "searchsorted", "sort", "unique"]
 
 
-def sort(x, axis=-1):
+def sort(x: TensorLike, axis: Axis = -1) -> Tensor:
     """The elements along an axis in ascending order, NaN last; axis=None sorts the flat tensor.
 
     >>> sort([3, 1, 2]).numpy()
@@ -27,7 +28,7 @@ def sort(x, axis=-1):
     return _ordered(order.sort, as_tensor(x), axis)
 
 
-def argsort(x, axis=-1):
+def argsort(x: TensorLike, axis: Axis = -1) -> Tensor:
     """The indices (int32) that would sort along an axis; equal elements keep their order.
 
     >>> argsort([3, 1, 2]).numpy()
@@ -36,20 +37,20 @@ def argsort(x, axis=-1):
     return _ordered(order.argsort, as_tensor(x), axis)
 
 
-def _ordered(op, x, axis):
+def _ordered(op, x, axis) -> Tensor:
     if axis is None or not x.shape:
         x, axis = ravel(x), 0
     return op(x, axis=normalize_axis(op.name, axis, len(x.shape)))
 
 
-def _any_partition(x, kth, axis=-1):
+def _any_partition(x, kth, axis=-1) -> Tensor:
     if not isinstance(kth, (int, np.integer)):
         raise ValueError(f"argpartition: `kth` must be an int, but is {kth!r}.")
     return argsort(x, axis)  # sorting keeps the promise for every kth
 
 
 @symbolic(_any_partition)  # Keras asks whether there is a kth element when there are values
-def argpartition(x, kth, axis=-1):
+def argpartition(x: TensorLike, kth, axis: Axis = -1) -> Tensor:
     """Indices (int32) along an axis that put the kth smallest element in its sorted place, none larger before it."""
     x = as_tensor(x)
     found = _any_partition(x, kth, axis)
@@ -59,7 +60,7 @@ def argpartition(x, kth, axis=-1):
     return found
 
 
-def searchsorted(sorted_sequence, values, side="left"):
+def searchsorted(sorted_sequence: TensorLike, values: TensorLike, side: str = "left") -> Tensor:
     """Where values would go in a sorted vector (int32): before equal elements with side="left", after them with "right".
 
     >>> searchsorted([1, 3, 5], [3, 4]).numpy()
@@ -73,7 +74,7 @@ def searchsorted(sorted_sequence, values, side="left"):
     return order.searchsorted(line, values, side=side)
 
 
-def digitize(x, bins):
+def digitize(x: TensorLike, bins) -> Tensor:
     """The number (int32) of the bin that each element falls in: i where bins[i-1] <= x < bins[i]; bins may descend too.
 
     >>> digitize([0.5, 1.0, 9.0], [0.0, 1.0, 2.0]).numpy()
@@ -92,7 +93,7 @@ def digitize(x, bins):
     return el.where(ascending, rising, falling)
 
 
-def isin(x1, x2, assume_unique=False, invert=False):
+def isin(x1: TensorLike, x2: TensorLike, assume_unique: bool = False, invert: bool = False) -> Tensor:
     """Whether each element of x1 is (with `invert`: is not) among the elements of x2.
 
     assume_unique: promises that neither has equal elements; the result is the same.
@@ -111,7 +112,7 @@ def isin(x1, x2, assume_unique=False, invert=False):
 # ---- counting: the size of the result depends on values --------------------------------------------------------------
 
 
-def bincount(x, weights=None, minlength=0, sparse=False):
+def bincount(x: TensorLike, weights: TensorLike | None = None, minlength: int = 0, sparse: bool = False) -> Tensor:
     """How often each non-negative integer occurs in x, or the sum of the `weights` at its places; rows of a matrix one by one.
 
     The result has as many bins as the largest integer needs, at least `minlength`; so it is eager only.
@@ -141,7 +142,7 @@ def bincount(x, weights=None, minlength=0, sparse=False):
     return reshape(counts, (*x.shape[:-1], bins))
 
 
-def histogram(x, bins=10, range=None):
+def histogram(x: TensorLike, bins: int = 10, range=None) -> tuple[Tensor, ...]:
     """How many elements fall into each of equally wide bins, and the edges of the bins: (counts, edges), both floats.
 
     bins: a number of bins, or the increasing edges. range: (lowest, highest) edge, by default the extremes of x.
@@ -188,8 +189,15 @@ def _range(x, given):
 
 
 def unique(
-    x, sorted=True, return_index=False, return_inverse=False, return_counts=False, axis=None, size=None, fill_value=None
-):
+    x: TensorLike,
+    sorted: bool = True,
+    return_index: bool = False,
+    return_inverse: bool = False,
+    return_counts: bool = False,
+    axis: Axis = None,
+    size=None,
+    fill_value=None,
+) -> Tensor | tuple[Tensor, ...]:
     """The distinct elements (slices along `axis`) in ascending order. Eager only: their number depends on values.
 
     sorted: False permits any order; the result is sorted all the same. size: cut or fill up (with `fill_value`, by default the

@@ -2,6 +2,8 @@
 
 from mlkit.core import dtypes
 from mlkit.core.spec import is_known, normalize_axis, require_elements, same_size, show, size_of, whole
+from mlkit.core.tensor import Tensor
+from mlkit.core.typing import Axis, TensorLike
 from mlkit.ops.numpy.matrices import diagonal
 from mlkit.ops.numpy.products import matmul
 from mlkit.ops.numpy.reductions import any as any_over
@@ -18,13 +20,13 @@ from mlkit.primitives.shape import sum_
 __all__ = ["average", "corrcoef", "diff", "median", "percentile", "quantile", "std", "trapezoid", "var"]
 
 
-def var(x, axis=None, keepdims=False):
+def var(x: TensorLike, axis: Axis = None, keepdims: bool = False) -> Tensor:
     """The mean squared distance from the mean, over axes. Half floats are computed in float32."""
     x = as_tensor(x)
     return cast(_var("var", x, axis, keepdims), dtypes.float_of(x.dtype))
 
 
-def _var(name, x, axis, keepdims):
+def _var(name, x, axis, keepdims) -> Tensor:
     """The variance in float32 or wider."""
     x = to_single(x)
     axes = normalized(name, axis, x)
@@ -32,7 +34,7 @@ def _var(name, x, axis, keepdims):
     return mean(el.mul(away, away), axes, keepdims)
 
 
-def std(x, axis=None, keepdims=False):
+def std(x: TensorLike, axis: Axis = None, keepdims: bool = False) -> Tensor:
     """The square root of `var`. Half floats are computed in float32.
 
     >>> float(std([1.0, 3.0]))
@@ -42,7 +44,7 @@ def std(x, axis=None, keepdims=False):
     return cast(el.sqrt(_var("std", x, axis, keepdims)), dtypes.float_of(x.dtype))
 
 
-def average(x, axis=None, weights=None):
+def average(x: TensorLike, axis: Axis = None, weights: TensorLike | None = None) -> Tensor:
     """The mean over axes in which each element counts as much as its weight.
 
     weights: of x's shape, or a vector along the one axis. Default: equal weights.
@@ -66,12 +68,12 @@ def average(x, axis=None, weights=None):
     return cast(el.div(sum_over(el.mul(wide, weights), axes), sum_over(weights, axes)), x.dtype)
 
 
-def median(x, axis=None, keepdims=False):
+def median(x: TensorLike, axis: Axis = None, keepdims: bool = False) -> Tensor:
     """The middle element over axes, the mean of the two middle ones where their number is even."""
     return order_statistic("median", x, 0.5, axis, "linear", keepdims)
 
 
-def quantile(x, q, axis=None, method="linear", keepdims=False):
+def quantile(x: TensorLike, q: TensorLike, axis: Axis = None, method: str = "linear", keepdims: bool = False) -> Tensor:
     """The number that a share q (0 to 1) of the elements over axes lie below. NaN if one is NaN.
 
     q: a number or a vector, whose axis comes first in the result.
@@ -83,12 +85,12 @@ def quantile(x, q, axis=None, method="linear", keepdims=False):
     return order_statistic("quantile", x, q, axis, method, keepdims)
 
 
-def percentile(x, q, axis=None, method="linear", keepdims=False):
+def percentile(x: TensorLike, q: TensorLike, axis: Axis = None, method: str = "linear", keepdims: bool = False) -> Tensor:
     """`quantile` with q in percent, 0 to 100."""
     return order_statistic("percentile", x, el.div(to_single(q), 100.0), axis, method, keepdims)
 
 
-def order_statistic(name, x, q, axis, method, keepdims, skip_nan=False):
+def order_statistic(name: str, x: TensorLike, q: TensorLike, axis, method, keepdims, skip_nan: bool = False) -> Tensor:
     """Quantiles by sorting; with `skip_nan` of what is not NaN."""
     x = to_real(name, x)
     axes = normalized(name, axis, x)
@@ -118,7 +120,7 @@ def order_statistic(name, x, q, axis, method, keepdims, skip_nan=False):
     return reshape(out, (*q.shape, *kept))
 
 
-def _between(line, at, axis, method):
+def _between(line, at, axis, method) -> Tensor:
     """Values of a sorted line at fractional places."""
     if method == "nearest":
         return mov.take_along_axis(line, el.cast(el.round_(at), dtype="int32"), axis=axis)
@@ -134,7 +136,7 @@ def _between(line, at, axis, method):
     return el.where(el.equal(share, 0), low, cast(out, line.dtype))  # an infinite neighbour is no matter then
 
 
-def corrcoef(x):
+def corrcoef(x: TensorLike) -> Tensor:
     """The correlation coefficients of the rows of x (variables) over its columns (observations): a matrix.
 
     >>> corrcoef([[1.0, 2.0, 3.0], [3.0, 2.0, 1.0]]).numpy()
@@ -157,7 +159,7 @@ def corrcoef(x):
     return reshape(out, ()) if single else out
 
 
-def diff(a, n=1, axis=-1):
+def diff(a: TensorLike, n: int = 1, axis: Axis = -1) -> Tensor:
     """Differences of neighbours along an axis, taken n times; of truth values: whether they differ.
 
     >>> diff([1, 4, 9]).numpy()
@@ -178,7 +180,7 @@ def diff(a, n=1, axis=-1):
     return x
 
 
-def trapezoid(y, x=None, dx=1.0, axis=-1):
+def trapezoid(y: TensorLike, x=None, dx: float = 1.0, axis: Axis = -1) -> Tensor:
     """The integral of samples y along an axis by the trapezoidal rule.
 
     x: the places of the samples (a vector, or of y's shape); without it they are `dx` apart.

@@ -8,12 +8,13 @@ import numpy as np
 from mlkit.core import dtypes
 from mlkit.core.spec import Dim, Spec, whole
 from mlkit.core.tensor import Tensor
+from mlkit.core.typing import TensorLike
 from mlkit.primitives.convert import as_tensor, cast
 
 __all__ = ["bartlett", "blackman", "hamming", "hanning", "kaiser"]
 
 
-def bartlett(x):
+def bartlett(x: TensorLike) -> Tensor:
     """The triangular window of x elements, 0 at both ends.
 
     >>> bartlett(5).numpy()
@@ -22,22 +23,22 @@ def bartlett(x):
     return _window("bartlett", x)
 
 
-def blackman(x):
+def blackman(x: TensorLike) -> Tensor:
     """The Blackman window of x elements: three terms of cosines."""
     return _window("blackman", x)
 
 
-def hamming(x):
+def hamming(x: TensorLike) -> Tensor:
     """The Hamming window of x elements: a raised cosine with small steps at its ends."""
     return _window("hamming", x)
 
 
-def hanning(x):
+def hanning(x: TensorLike) -> Tensor:
     """The Hann window of x elements: a raised cosine, 0 at both ends."""
     return _window("hanning", x)
 
 
-def kaiser(x, beta):
+def kaiser(x: TensorLike, beta) -> Tensor:
     """The Kaiser window of x elements; a larger `beta` makes it narrower."""
     return _window("kaiser", x, float(beta))
 
@@ -45,7 +46,7 @@ def kaiser(x, beta):
 _MOST = 1 << 32
 
 
-def _window(name, x, *parameters):
+def _window(name, x, *parameters) -> Tensor:
     if isinstance(x, Tensor) and type(x.data) is Spec:
         return Tensor(Spec((Dim(),), dtypes.floatx()))
     if isinstance(x, Tensor) and x.shape == () and x.is_concrete and float(x).is_integer():
