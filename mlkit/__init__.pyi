@@ -37,6 +37,7 @@ from mlkit.initializers.initializer import Initializer as Initializer
 from mlkit.layers.input_layer import Input as Input
 from mlkit.layers.input_spec import InputSpec as InputSpec
 from mlkit.layers.layer import Layer as Layer
+from mlkit.layers.remat import RematScope as RematScope
 from mlkit.losses.loss import Loss as Loss
 from mlkit.metrics.metric import Metric as Metric
 from mlkit.models.function import Function as Function
@@ -55,6 +56,7 @@ from mlkit.ops.gradients import grad as grad
 from mlkit.ops.gradients import value_and_grad as value_and_grad
 from mlkit.ops.linalg.forward_mode import jvp as jvp
 from mlkit.ops.mapping import vmap as vmap
+from mlkit.ops.rematerialization import remat as remat
 from mlkit.optimizers.optimizer import Optimizer as Optimizer
 from mlkit.regularizers import Regularizer as Regularizer
 

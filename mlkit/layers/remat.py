@@ -28,7 +28,7 @@ class RematScope:
     ...     hidden = mlkit.layers.Dense(64, activation="relu")
     """
 
-    def __init__(self, mode="full", output_size_threshold=1024, layer_names=None):
+    def __init__(self, mode: str | None = "full", output_size_threshold: int = 1024, layer_names=None):
         if mode not in _MODES:
             raise ValueError(f"RematScope: `mode` must be one of {_MODES}, but got {mode!r}.")
         self.mode, self.output_size_threshold = mode, output_size_threshold

@@ -1,6 +1,8 @@
 """remat: what a function computes on the way is computed again for its gradient, rather than kept."""
 
 import weakref
+from collections.abc import Callable
+from typing import Any
 
 from mlkit.core import tree
 from mlkit.core.autograd import CustomVjp, record, vjp_of
@@ -13,7 +15,7 @@ from mlkit.primitives.movement import after
 __all__ = ["remat"]
 
 
-def remat(f):
+def remat(f: Callable[..., Any]) -> Callable[..., Any]:
     """A function that does what `f` does, and keeps for its gradient nothing but its arguments.
 
     In training the memory of intermediate results is traded for the time of a second run of `f`. Variables read in it have gradients as
