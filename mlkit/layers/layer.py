@@ -147,11 +147,9 @@ class Layer(StatefulMixin, Operation):
     def _make_weight(self, declared, shape, **options):
         """The weight that the class declares under this name, with the layer's options for it."""
         weight = self._declared_weights[declared]
-        options = {"name": weight.name or declared, "trainable": weight.trainable, "autocast": weight.autocast, **options}
-        for option in ("initializer", "regularizer", "constraint"):
-            if f"{declared}_{option}" in self._weight_options:
-                options.setdefault(option, getattr(self, f"{declared}_{option}"))
-        return self.add_weight(shape, **options)
+        chosen = {option: getattr(self, f"{declared}_{option}") for option in weight.options}
+        chosen.update(name=weight.name or declared, trainable=weight.trainable, autocast=weight.autocast)
+        return self.add_weight(shape, **{**chosen, **options})
 
     def add_loss(self, loss) -> None:
         """Add a scalar tensor (or several) computed in `call` to the training loss."""

@@ -23,6 +23,11 @@ class Weight:
     trainable: bool = True
     autocast: bool = True
 
+    @property
+    def options(self):
+        """What a layer's constructor takes for it."""
+        return ("initializer", "regularizer", "constraint") if self.trainable else ("initializer",)
+
 
 def weights(
     activity_regularizer: bool = False, after: dict[str, str] | None = None, **declared: Weight | str
