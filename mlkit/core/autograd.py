@@ -7,6 +7,8 @@ Method: Griewank and Walther, Evaluating Derivatives, 2nd ed., SIAM 2008, chapte
 """
 
 import itertools
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, Self
 
 from mlkit.core.interpreter import Interpreter
 from mlkit.core.spec import Spec
@@ -18,7 +20,7 @@ GRADIENT = "gradient"  # last name of the place of calls that a backward walk ma
 _numbers = itertools.count()
 
 
-def new_node():
+def new_node() -> int:
     """A number by which tapes know a tensor."""
     return next(_numbers)
 
@@ -28,12 +30,12 @@ class Record:
 
     __slots__ = ("op", "args", "params", "outs", "is_tuple", "place")
 
-    def __init__(self, op, args, params, outs, is_tuple):
+    def __init__(self, op: Any, args: tuple[Any, ...], params: dict[str, Any], outs: list[Any], is_tuple: bool):
         self.op, self.args, self.params, self.outs, self.is_tuple = op, args, params, outs, is_tuple
         self.place = state.call.path  # the layer, to which the gradient's calls belong too
 
 
-def record(op, args, params, out, tapes):
+def record(op: Any, args: tuple[Any, ...], params: dict[str, Any], out: Any, tapes: Iterable["Tape"]) -> None:
     """Note a call on those tapes that follow one of its arguments, and number its outputs."""
     tapes = [t for t in tapes if t.records and any(type(a) is Tensor and a.node in t.records for a in args)]
     is_tuple = type(out) is tuple
@@ -53,12 +55,18 @@ def record(op, args, params, out, tapes):
         o.node, o.slot = node, i
 
 
-def backward(records, targets, seeds, sources, consume=False):
+def backward(
+    records: dict[int, Any],
+    targets: Sequence[Tensor],
+    seeds: Sequence[Tensor],
+    sources: Sequence[Tensor],
+    consume: bool = False,
+) -> list[Tensor | None]:
     """Gradients of sum(target * seed) over all targets, for each source tensor; None where nothing depends on it.
 
     records: number -> Record (None for a watched tensor), in order of making. consume: forget each record once it is used.
     """
-    grads = {}  # (number, which output) -> gradient
+    grads: dict[Any, Tensor] = {}  # (number, which output) -> gradient
     for t, g in zip(targets, seeds):
         if t.node in records:
             _add(grads, t, g)
@@ -78,12 +86,12 @@ def backward(records, targets, seeds, sources, consume=False):
     return [grads.get((s.node, s.slot)) for s in sources]
 
 
-def _add(grads, tensor, g):
+def _add(grads: dict[Any, Tensor], tensor: Tensor, g: Tensor) -> None:
     key = tensor.node, tensor.slot
     grads[key] = grads[key] + g if key in grads else g
 
 
-def _depending(records, wanted):
+def _depending(records: dict[int, Any], wanted: set[Any]) -> dict[int, bool]:
     """The numbers of records that depend on wanted ones, these included, in order; a dict, for its fast `in`. Behind an op that has
     no gradient, such as `stop_gradient`, nothing does."""
     useful = {}
@@ -96,7 +104,7 @@ def _depending(records, wanted):
     return useful
 
 
-def _vjp(node, entry, gs):
+def _vjp(node: int, entry: Record, gs: list[Any]) -> Any:
     outer = state.call
     state.call = outer.at((*entry.place, GRADIENT))
     try:
@@ -105,7 +113,7 @@ def _vjp(node, entry, gs):
         state.call = outer
 
 
-def _vjp_here(node, entry, gs):
+def _vjp_here(node: int, entry: Record, gs: list[Any]) -> Any:
     op = entry.op
     outs = tuple(Tensor(d, node, i) for i, d in enumerate(entry.outs))
     g, out = (tuple(gs), outs) if entry.is_tuple else (gs[0], outs[0])
@@ -116,7 +124,7 @@ def _vjp_here(node, entry, gs):
     return (None,) * len(entry.args)
 
 
-def vjp_of(fn, args, g):
+def vjp_of(fn: Callable[..., Any], args: tuple[Any, ...], g: Any) -> tuple[Any, ...]:
     """Gradients of a function of tensors at `args` by taping it anew; `g` is one gradient or a tuple of them."""
     tape = Tape(watch_accessed_variables=False)
     inner = [alias(a) for a in args]
@@ -131,7 +139,7 @@ def vjp_of(fn, args, g):
     return tuple(next(found) if type(a) is Tensor else None for a in inner)
 
 
-def alias(a):
+def alias(a: Any) -> Any:
     """A tensor of the same value that is a place of its own for gradients; those of open tapes still pass through it."""
     if type(a) is not Tensor:
         return a
@@ -147,7 +155,7 @@ class _Alias:
     name, keep, fallback = "alias", "", None
 
     @staticmethod
-    def vjp(g, out, x):
+    def vjp(g: Tensor, out: Tensor, x: Tensor) -> tuple[Tensor]:
         return (g,)
 
 
@@ -159,16 +167,16 @@ class CustomVjp:
 
     name, fallback = "custom_gradient", None
 
-    def __init__(self, vjp, keep="x"):
+    def __init__(self, vjp: Callable[..., Any], keep: str = "x"):
         self.vjp, self.keep = vjp, keep
 
 
-def is_on_tape(args):
+def is_on_tape(args: Iterable[Any]) -> bool:
     """Whether a tape is open that knows one of the arguments."""
     return bool(state.top.tapes) and any(type(a) is Tensor and a.node is not None for a in args)
 
 
-def as_function_of(args, value, vjp):
+def as_function_of(args: Sequence[Tensor], value: Any, vjp: Callable[..., Any]) -> Any:
     """The tensor `value`, of which tapes shall know nothing but that its gradients are vjp(g, value, *args).
 
     For results that depend on `args` by another way than the ops that made them; nothing of `value` may be on a tape yet.
@@ -176,7 +184,7 @@ def as_function_of(args, value, vjp):
     if not is_on_tape(args):
         return value
     fresh = Tensor(value.data)
-    record(CustomVjp(vjp, keep="xy"), args, {}, fresh, state.top.tapes)
+    record(CustomVjp(vjp, keep="xy"), tuple(args), {}, fresh, state.top.tapes)
     return fresh
 
 
@@ -187,32 +195,32 @@ class Tape:
     watch_accessed_variables: follow trainable variables of their own accord.
     """
 
-    def __init__(self, watch_accessed_variables=True):
+    def __init__(self, watch_accessed_variables: bool = True):
         self.watch_accessed_variables = watch_accessed_variables
-        self.records = {}  # number -> Record, or None for what is watched; None once it has given its gradient
-        self._outer = None
+        self.records: Any = {}  # number -> Record, or None for what is watched; None once it has given its gradient
+        self._outer: Any = None
 
-    def __enter__(self):
+    def __enter__(self) -> Self:
         if self._outer is not None:
             raise RuntimeError(f"{type(self).__name__}: the tape is recording already.")
         self._outer = state.top
         state.top = Taping(self, self._outer)
         return self
 
-    def __exit__(self, *_):
+    def __exit__(self, *_: Any) -> None:
         state.top, self._outer = self._outer, None
 
-    def follow(self, tensor):
+    def follow(self, tensor: Tensor) -> None:
         """Note what depends on a tensor from now on."""
         if tensor.node is None:
             tensor.node = new_node()
         self.records.setdefault(tensor.node)
 
-    def follows(self, tensors):
+    def follows(self, tensors: Iterable[Any]) -> Any:
         """Of each, whether it is a tensor whose uses are noted."""
         return tuple(type(t) is Tensor and t.node is not None and t.node in (self.records or ()) for t in tensors)
 
-    def note_read(self, variable, value):
+    def note_read(self, variable: Any, value: Tensor) -> None:
         """A variable has been read: follow its value if it is trainable."""
         if variable.trainable and self.watch_accessed_variables and self.records is not None:
             self.follow(value)
@@ -221,14 +229,16 @@ class Tape:
 class Taping(Interpreter):
     """A tape is open: it notes what the interpreter below has made of a call."""
 
-    def __init__(self, tape, outer):
+    outer: Interpreter
+
+    def __init__(self, tape: Tape, outer: Interpreter):
         self.tape, self.outer = tape, outer
         self.tapes = (tape, *outer.tapes)
         self.trace, self.keeper, self.assigns = outer.trace, outer.keeper, outer.assigns
         self.has_values = outer.has_values
         self._below = outer.untaped()  # tapes one upon another note a call together
 
-    def apply(self, op, args, params):
+    def apply(self, op: Any, args: tuple[Any, ...], params: dict[str, Any]) -> Any:
         out = self._below.apply(op, args, params)
         for a in args:
             if type(a) is Tensor and a.node is not None:
@@ -236,13 +246,13 @@ class Taping(Interpreter):
                 break
         return out
 
-    def read(self, variable):
+    def read(self, variable: Any) -> Tensor:
         t = self.outer.read(variable)
         self.tape.note_read(variable, t)
         return t
 
-    def write(self, variable, tensor):
+    def write(self, variable: Any, tensor: Tensor) -> None:
         self.outer.write(variable, tensor)
 
-    def untaped(self):
+    def untaped(self) -> Interpreter:
         return self._below

@@ -39,7 +39,7 @@ class Executable:
 
     def __call__(self, arrays: list) -> list:
         """The arrays of the outputs. The list may be changed; the arrays, but for those that it `overwrites`, may not."""
-        return self._run(arrays)
+        return self._run(arrays)  # type: ignore[misc]  # without it, a subclass says what runs
 
     def current(self) -> "Executable":
         """What a call would run now, where this depends on settings; its `overwrites` are asked before it is called."""
@@ -132,7 +132,7 @@ def _built_in(module):
 
 _BUILT_IN = {"native": _built_in("mlkit.backends.native"), "jax": _built_in("mlkit.backends.jax_adapter")}
 _makers = dict(_BUILT_IN)
-_backends = {}
+_backends: dict[str, Any] = {}
 _making = threading.RLock()
 
 

@@ -1,5 +1,9 @@
 """Tracing the body of a control-flow op: a graph of its own that says what it takes from outside."""
 
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
+
+from mlkit.core.spec import Spec
 from mlkit.core.state import swapped
 from mlkit.core.tensor import Tensor, Value, Wrapped
 from mlkit.core.trace import Trace
@@ -9,18 +13,22 @@ class Body(Trace):
     """The trace of one body. Its graph's inputs are, in order: the explicit ones, what it captured from the traces around it,
     and the variables it read, once `close` has put them there."""
 
-    def __init__(self, specs):
+    out: Any  # what the function returned
+
+    def __init__(self, specs: Iterable[Spec]):
         super().__init__()
         self.explicit = [self.input(s) for s in specs]
         self.own = set(map(id, self.graph.inputs))  # the Values that belong to this graph
-        self.captured = {}  # (id of an outer Value, place on the outer tape) -> (outer Tensor, inner Tensor)
+        self.captured: dict[
+            Any, tuple[Tensor, Tensor]
+        ] = {}  # (id of an outer Value, place on the outer tape) -> (outer Tensor, inner Tensor)
 
-    def apply(self, op, args, params):
+    def apply(self, op: Any, args: tuple[Any, ...], params: dict[str, Any]) -> Any:
         out = super().apply(op, args, params)
         self.own.update(id(t.data) for t in (out if type(out) is tuple else (out,)))
         return out
 
-    def data_of(self, tensor):
+    def data_of(self, tensor: Tensor) -> Any:
         """The data of a tensor; a Value of a trace around this one becomes an input of the graph."""
         v = tensor.data
         if not isinstance(v, (Value, Wrapped)) or id(v) in self.own:
@@ -30,16 +38,16 @@ class Body(Trace):
             self.captured[key] = tensor, Tensor(Value(v.spec))
         return self.captured[key][1].data
 
-    def read_first(self, variable):
+    def read_first(self, variable: Any) -> Tensor:
         tensor = super().read_first(variable)
         self.own.add(id(tensor.data))
         return tensor
 
-    def after(self, variable):
+    def after(self, variable: Any) -> Any:
         """The value of a variable at the end, a Tensor."""
         return self.read(variable)
 
-    def close(self, outputs, carried=()):
+    def close(self, outputs: Sequence[Any], carried: Sequence[Any] = ()) -> Any:
         """Finish the graph. outputs: Tensors; carried: variables that are state of a loop, whose values at the start come right
         behind the explicit inputs. Returns what all other inputs are outside: the op's last operands."""
         for v in carried:
@@ -51,7 +59,7 @@ class Body(Trace):
         return [outer for outer, _ in self.captured.values()] + [v.tracked_value() for v in others]
 
 
-def trace_body(fn, specs):
+def trace_body(fn: Callable[..., Any], specs: Iterable[Spec]) -> Body:
     """Trace ``fn(*tensors)`` as a body; the Body, with what fn returned as its `out`."""
     body = Body(specs)
     with swapped(top=body):

@@ -15,17 +15,19 @@ class CallContext:
 
     __slots__ = ("path", "training", "autocast", "number")
 
-    def __init__(self, path=(), training=None, autocast=None, number=None):
+    def __init__(
+        self, path: tuple[str, ...] = (), training: bool | None = None, autocast: str | None = None, number: int | None = None
+    ):
         self.path, self.training, self.autocast, self.number = path, training, autocast, number
 
-    def enter(self, path):
+    def enter(self, path: tuple[str, ...]) -> "CallContext":
         """The context of a layer's call in this one."""
         return CallContext(path, self.training, self.autocast, self.number or next(_numbers))
 
-    def at(self, path):
+    def at(self, path: tuple[str, ...]) -> "CallContext":
         """The same with another path."""
         return CallContext(path, self.training, self.autocast, self.number)
 
-    def plain(self):
+    def plain(self) -> "CallContext":
         """The same where variables are read in their own dtype."""
         return CallContext(self.path, self.training, None, self.number)

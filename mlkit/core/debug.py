@@ -28,11 +28,11 @@ THRESHOLDS = os.environ.get("MLKIT_THRESHOLDS", "1") != "0"
 ONEDNN = os.environ.get("MLKIT_ONEDNN", "")
 
 
-def is_off(name):
+def is_off(name: str) -> bool:
     """Whether a graph pass is to be left out."""
     return name in PASSES_OFF or "all" in PASSES_OFF
 
 
-def say(text):
+def say(text: str) -> None:
     """Print a line of debug output."""
     print(f"[mlkit] {text}", file=sys.stderr)

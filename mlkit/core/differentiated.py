@@ -1,5 +1,8 @@
 """A compiled function under a tape: one program runs forwards and hands out what another needs to run backwards."""
 
+from collections.abc import Callable
+from typing import Any
+
 import numpy as np
 
 from mlkit.core import dtypes, locks, tree
@@ -7,17 +10,18 @@ from mlkit.core.autograd import CustomVjp, Tape, backward, record, vjp_of
 from mlkit.core.graph import Graph
 from mlkit.core.interpreter import EAGER, Values
 from mlkit.core.program import Program, is_array, is_tensor
+from mlkit.core.spec import Spec
 from mlkit.core.state import state
 from mlkit.core.tensor import Tensor, Value
 from mlkit.core.variable import BaseVariable
 
 
-def owned(array):
+def owned(array: Any) -> Any:
     """An array of the caller's as a Tensor: it is needed later, when the caller may have changed it."""
     return Tensor(state.backend.asarray(array, dtypes.name_of(array.dtype)))
 
 
-def zeros(spec):
+def zeros(spec: Spec) -> Tensor:
     return owned(np.zeros(spec.shape, dtypes.as_numpy(spec.dtype)))
 
 
@@ -28,13 +32,13 @@ class DifferentiatedProgram(Program):
     program needs of the forward one's intermediate results are further results of that.
     """
 
-    def __init__(self, fn, args, kwargs, wanted, due=False):
+    def __init__(self, fn: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any], wanted: Any, due: bool = False):
         self._function, self._wanted = fn, wanted
         super().__init__(self._forward, args, kwargs, due=due)
         self.name = getattr(fn, "__name__", type(fn).__name__)
         self._backward = None  # compiled when the first gradient is asked for
 
-    def _forward(self, *args, **kwargs):
+    def _forward(self, *args: Any, **kwargs: Any) -> Any:
         trace, tape = state.top, Tape()
         arrays = [t for t in tree.flatten((args, kwargs)) if type(t) is Tensor]
         sources = [t for t, w in zip(arrays, self._wanted) if w]
@@ -62,7 +66,7 @@ class DifferentiatedProgram(Program):
         self.gradient_graph = graph
         return out, [Tensor(v) for v, source in zip(needed, self._sources) if source is None]
 
-    def taped(self, args, kwargs, leaves, arrays):
+    def taped(self, args: tuple[Any, ...], kwargs: dict[str, Any], leaves: list[Any], arrays: list[Any]) -> Any:
         """Run it on these arguments, whose leaves and arrays are given, and note the call as one on the open tape."""
         with locks.Held(self._locks):
             values = [v.tracked_value() for v in self.reads]

@@ -7,6 +7,7 @@ integer never widens a float, and bfloat16 with float16 gives float32.
 
 import functools
 import math
+from typing import Any, Self
 
 import numpy as np
 
@@ -44,12 +45,12 @@ _ABOVE = {  # the lattice: each type and its direct successors
 _floatx = "float32"
 
 
-def floatx():
+def floatx() -> str:
     """Name of the default float dtype, ``"float32"`` unless `set_floatx` changed it."""
     return _floatx
 
 
-def set_floatx(value):
+def set_floatx(value: str) -> None:
     """Set the default float dtype: ``"float16"``, ``"bfloat16"``, ``"float32"`` or ``"float64"``."""
     global _floatx
     if value not in FLOATS:
@@ -59,7 +60,7 @@ def set_floatx(value):
 
 
 @functools.cache
-def as_numpy(name):
+def as_numpy(name: str) -> np.dtype:
     """The NumPy dtype of a dtype name; bfloat16 comes from ml_dtypes, imported on first use.
 
     >>> as_numpy("float32")
@@ -73,7 +74,7 @@ def as_numpy(name):
 
 
 @functools.cache
-def itemsize(name):
+def itemsize(name: str) -> int:
     """Bytes of one element.
 
     >>> itemsize("bfloat16")
@@ -85,7 +86,7 @@ def itemsize(name):
 _NAMES = {np.dtype(n): n for n in ALL if n != "bfloat16"}
 
 
-def name_of(dtype):
+def name_of(dtype: Any) -> str:
     """The name of a NumPy dtype object (the inverse of `as_numpy`), fast."""
     name = _NAMES.get(dtype)
     if name is None:
@@ -96,7 +97,7 @@ def name_of(dtype):
     return name
 
 
-def standardize_dtype(dtype):
+def standardize_dtype(dtype: Any) -> str:
     """A dtype given as None, name, Python type, NumPy or framework dtype -> its name.
 
     >>> standardize_dtype(None), standardize_dtype(int), standardize_dtype(np.float64)
@@ -120,28 +121,28 @@ def standardize_dtype(dtype):
     return text
 
 
-def is_float(dtype):
+def is_float(dtype: Any) -> bool:
     """Whether the dtype is a floating-point type (bfloat16 counts)."""
     return standardize_dtype(dtype) in FLOATS
 
 
-def is_int(dtype):
+def is_int(dtype: Any) -> bool:
     """Whether the dtype is a signed or unsigned integer type; bool is not."""
     return standardize_dtype(dtype) in INTS + UINTS
 
 
-def is_complex(dtype):
+def is_complex(dtype: Any) -> bool:
     """Whether the dtype is complex64 or complex128."""
     return standardize_dtype(dtype) in COMPLEX
 
 
 @functools.cache
-def _upper(name):
+def _upper(name: str) -> frozenset[str]:
     return frozenset((name,)).union(*(_upper(n) for n in _ABOVE[name]))
 
 
 @functools.cache
-def _promote(names):
+def _promote(names: frozenset[str]) -> str:
     bounds = frozenset.intersection(*(_upper(n) for n in names))
     least = next(n for n in bounds if bounds <= _upper(n))
     if least == "int64" and not names & {"int64", "uint64"}:
@@ -149,7 +150,7 @@ def _promote(names):
     return {WEAK_INT: "int32", WEAK_FLOAT: _floatx, WEAK_COMPLEX: "complex64"}.get(least, least)
 
 
-def result_type(*dtypes):
+def result_type(*dtypes: Any) -> str:
     """The dtype that operands of these dtypes are computed in.
 
     Arguments are dtype names, or the Python types bool, int, float, complex, which are weak.
@@ -167,7 +168,7 @@ def result_type(*dtypes):
     return names[0] if len(set(names)) == 1 and names[0] in ALL else _promote(frozenset(names))
 
 
-def float_of(dtype):
+def float_of(dtype: str) -> str:
     """The dtype a float-valued function (exp, mean, ...) returns for this input dtype: floats stay, the rest is floatx.
 
     64-bit integers go to floatx as in Keras; weak Python types are accepted.
@@ -175,7 +176,7 @@ def float_of(dtype):
     return result_type(dtype, float)
 
 
-def single_of(dtype):
+def single_of(dtype: str) -> str:
     """The dtype in which mathematics on values of this dtype is done: float32, or what is wider.
 
     Squares, sums and quotients of half floats and small integers overflow in their own dtype.
@@ -186,13 +187,13 @@ def single_of(dtype):
     return result_type(dtype, "float32")
 
 
-def holds(dtype, number):
+def holds(dtype: str, number: Any) -> bool:
     """Whether a number lies between the smallest and the largest value of a dtype."""
     low, high = limits(dtype)
     return low <= number <= high
 
 
-def as_number(number, dtype, function=None):
+def as_number(number: complex, dtype: str, function: str | None = None) -> Any:
     """A Python number as a Python number of a dtype's kind; integers drop the fraction, as casts do.
 
     Raises NumberError where the dtype is an integer one that does not hold it. (Floats round: what is too large is infinite.)
@@ -221,7 +222,7 @@ def as_number(number, dtype, function=None):
 class NumberError(OverflowError):
     """A Python number that a dtype does not hold. The public function that was given it is `named` in the message."""
 
-    def __init__(self, number, dtype):
+    def __init__(self, number: complex, dtype: str):
         low, high = limits(dtype)
         wider = next((d for d in ("int16", "int32", "int64") if all(holds(d, n) for n in (number, low, high))), floatx())
         shown = number if abs(number) < 1e300 or not isinstance(number, int) else f"of {number.bit_length()} bits"
@@ -229,9 +230,9 @@ class NumberError(OverflowError):
             f"the number {shown} does not fit into dtype {dtype}, which holds {low} to {high}. Compute in a wider dtype, for "
             f'example with ops.cast(x, "{wider}") of the tensors, or dtype="{wider}" where there is none.'
         )
-        self.function = None
+        self.function: str | None = None
 
-    def named(self, function):
+    def named(self, function: str) -> Self:
         """The error, with the name of the outermost function that let it out first."""
         if self.function is None:
             self.function = function
@@ -240,7 +241,7 @@ class NumberError(OverflowError):
 
 
 @functools.cache
-def limits(dtype):
+def limits(dtype: str) -> tuple[Any, Any]:
     """(smallest, largest) finite value of an int, bool or float dtype, as Python numbers."""
     if dtype == "bool":
         return False, True

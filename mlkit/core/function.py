@@ -9,6 +9,7 @@ import numpy as np
 
 from mlkit.core import debug, locks, tree
 from mlkit.core.differentiated import DifferentiatedProgram
+from mlkit.core.graph import Graph
 from mlkit.core.interpreter import EAGER
 from mlkit.core.program import Program, borrowed, is_array
 from mlkit.core.program_cache import cache, uses
@@ -25,29 +26,29 @@ class Traced:
     `key()` returns, and which of the variables it reads are trainable.
     """
 
-    def __init__(self, fn, key=None):
+    def __init__(self, fn: Callable[..., Any], key: Callable[[], Hashable] | None = None):
         self.fn, self.key = fn, key
-        self.programs = {}  # signature -> list of Programs
-        self._dropped = set()  # hashes of signatures whose programs were dropped
+        self.programs: dict[Any, list[Program]] = {}  # signature -> list of Programs
+        self._dropped: set[int] = set()  # hashes of signatures whose programs were dropped
         self.__name__ = getattr(fn, "__name__", type(fn).__name__)
-        self.__module__ = getattr(fn, "__module__", None)
+        self.__module__: str | None = getattr(fn, "__module__", None)  # type: ignore[assignment]
         self._retraces = Retraces(self.__name__)
 
-    def __reduce_ex__(self, protocol):
+    def __reduce_ex__(self, protocol: Any) -> Any:
         """Where a function was decorated, its name stands for what became of it: pickles and copies hold that, as of any function."""
         name = getattr(self.fn, "__qualname__", None)
-        named = getattr(sys.modules.get(self.__module__), name, None) if name else None
+        named = getattr(sys.modules.get(self.__module__ or ""), name, None) if name else None
         return name if named is self else super().__reduce_ex__(protocol)
 
-    def __getstate__(self):
+    def __getstate__(self) -> dict[str, Any]:
         """What copies and pickles hold: not the programs, which are made anew when they are needed."""
         return {"fn": self.fn, "key": self.key}
 
-    def __setstate__(self, own):
-        self.__init__(**own)
+    def __setstate__(self, own: dict[str, Any]) -> None:
+        self.__init__(**own)  # type: ignore[misc]
 
     @property
-    def traces(self):
+    def traces(self) -> int:
         """How often it was traced."""
         return self._retraces.count
 
@@ -64,10 +65,13 @@ class Traced:
         program.used = next(uses)
         return program.taped(args, kwargs, leaves, arrays) if taped else program(arrays)
 
-    def _program(self, args, kwargs, leaves, due=False, wanted=None):
+    def _program(
+        self, args: tuple[Any, ...], kwargs: dict[str, Any], leaves: list[Any], due: bool = False, wanted: Any = None
+    ) -> tuple[Any, list[Any]]:
         """The program for these arguments, and the arrays among them. due: it will be run at once. wanted: None, or of each array
         whether a tape may ask for its gradient."""
-        arrays, kinds = [], []
+        arrays: list[Any] = []
+        kinds: list[tuple[Any, ...]] = []
         for leaf in leaves:
             if is_array(leaf):
                 t = leaf if type(leaf) is Tensor else borrowed(leaf)
@@ -92,10 +96,10 @@ class Traced:
                     program = self._make(key, args, kwargs, due)
         return program, arrays
 
-    def _find(self, key):
+    def _find(self, key: tuple[Any, ...]) -> Program | None:
         return next((p for p in self.programs.get(key, ()) if p.fits()), None)
 
-    def _make(self, key, args, kwargs, due):
+    def _make(self, key: tuple[Any, ...], args: tuple[Any, ...], kwargs: dict[str, Any], due: bool) -> Program:
         *_, (backend, device, autocast, training, exact), own, wanted = key
         if wanted is None:
             program = Program(self.fn, args, kwargs, due=due)
@@ -108,22 +112,22 @@ class Traced:
         cache.add(program, again=hash(key) in self._dropped)
         return program
 
-    def forget(self, program, key):
+    def forget(self, program: Program, key: tuple[Any, ...]) -> None:
         """Drop a program, which is made anew if it is needed again."""
         self._dropped.add(hash(key))
         kept = [p for p in self.programs.pop(key, ()) if p is not program]
         if kept:
             self.programs[key] = kept
 
-    def program(self, *args, **kwargs):
+    def program(self, *args: Any, **kwargs: Any) -> Program:
         """The Program that a call with these arguments (tensors, arrays or Specs) runs; it is not run."""
         return self._program(args, kwargs, tree.flatten((args, kwargs)))[0]
 
-    def memory_report(self, *args, **kwargs):
+    def memory_report(self, *args: Any, **kwargs: Any) -> str:
         """The memory that a call with these arguments takes, as text, known without running it."""
         return self.program(*args, **kwargs).plan.report()
 
-    def graph(self, *args, **kwargs):
+    def graph(self, *args: Any, **kwargs: Any) -> Graph:
         """The traced graph for these arguments, before any pass, to read or print."""
         return Program(self.fn, args, kwargs, compiled=False).graph
 
@@ -146,15 +150,15 @@ def function(fn=None, *, key=None):
     return (lambda f: Traced(f, key)) if fn is None else Traced(fn, key)
 
 
-def _is_of_numpy(x):
+def _is_of_numpy(x: Any) -> bool:
     return isinstance(x, (np.ndarray, np.generic))
 
 
-def _is_symbolic(x):
+def _is_symbolic(x: Any) -> bool:
     return (type(x) is Tensor and type(x.data) is Spec) or isinstance(x, Symbol)
 
 
-def _form(structure):
+def _form(structure: Any) -> Any:
     """A hashable description of how a structure is nested."""
     if isinstance(structure, dict):
         return tuple((k, _form(v)) for k, v in structure.items())

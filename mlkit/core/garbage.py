@@ -4,6 +4,7 @@ import contextlib
 import gc
 import os
 import threading
+from collections.abc import Iterator
 
 _lock = threading.Lock()
 _open = 0  # blocks that threads are in
@@ -11,7 +12,7 @@ _was_on = False  # whether it was on before the first of them
 
 
 @contextlib.contextmanager
-def uncollected():
+def uncollected() -> Iterator[None]:
     """A block (or, as a decorator, a function) without garbage collection: going through the objects of a graph under construction
     again and again takes up to a fifth of the time in which it is made."""
     global _open, _was_on
@@ -29,7 +30,7 @@ def uncollected():
                 gc.enable()
 
 
-def _after_fork():
+def _after_fork() -> None:
     """The threads that were in such blocks stay behind with the parent."""
     global _lock, _open
     _lock = threading.Lock()

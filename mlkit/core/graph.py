@@ -1,6 +1,9 @@
 """Graph: a traced computation as a flat list of calls in the order they were made."""
 
-from mlkit.core.spec import Spec
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from mlkit.core.op import Op
 from mlkit.core.state import state
 from mlkit.core.tensor import Tensor, Value
 
@@ -14,11 +17,19 @@ class Call:
 
     __slots__ = ("op", "args", "inputs", "params", "outs", "is_tuple", "place")
 
-    def __init__(self, op, args, params, outs, is_tuple=False, place=()):
+    def __init__(
+        self,
+        op: Op,
+        args: Sequence[Any],
+        params: dict[str, Any],
+        outs: Sequence[Value],
+        is_tuple: bool = False,
+        place: tuple[Any, ...] = (),
+    ):
         self.op, self.args, self.params, self.outs, self.is_tuple, self.place = op, tuple(args), params, outs, is_tuple, place
         self.inputs = [a for a in args if type(a) is Value]
 
-    def with_args(self, args):
+    def with_args(self, args: Sequence[Any]) -> "Call":
         """The same call of other arguments; its outputs stay the same Values."""
         return Call(self.op, args, self.params, self.outs, self.is_tuple, self.place)
 
@@ -26,34 +37,36 @@ class Call:
 class Graph:
     """inputs: Values; calls: list of Call; outputs: Values or constants."""
 
-    def __init__(self, inputs=(), calls=(), outputs=()):
+    def __init__(self, inputs: Iterable[Value] = (), calls: Iterable[Call] = (), outputs: Iterable[Any] = ()):
         self.inputs, self.calls, self.outputs = list(inputs), list(calls), list(outputs)
         self.state = 0  # how many of the inputs, the last ones, are values of variables
-        self.successors = {}  # number of an input -> number of the output that takes its place when the graph has run
+        self.successors: dict[
+            int, int
+        ] = {}  # number of an input -> number of the output that takes its place when the graph has run
         self.is_pruned = False  # whether all calls are known to be needed
         self.is_due = False  # whether it will be run as soon as it is compiled
-        self.programs = {}  # its compiled forms, once backends have made them, under keys of theirs
+        self.programs: dict[Any, Any] = {}  # its compiled forms, once backends have made them, under keys of theirs
 
-    def like(self, calls=(), outputs=()):
+    def like(self, calls: Iterable[Call] = (), outputs: Iterable[Any] = ()) -> "Graph":
         """A graph with the same inputs and other calls."""
         new = Graph(self.inputs, calls, outputs)
         new.state, new.successors = self.state, self.successors
         return new
 
-    def unchanging(self):
+    def unchanging(self) -> set[Any]:
         """ids of the inputs that are values of variables to which the graph gives no new ones."""
         first = len(self.inputs) - self.state
         return {id(v) for i, v in enumerate(self.inputs) if i >= first and i not in self.successors}
 
-    def add(self, op, args, params):
+    def add(self, op: Op, args: Sequence[Any], params: dict[str, Any]) -> Any:
         """Append a call; its output Value, or a tuple of them."""
         result = op.spec(*map(spec_of, args), **params)
-        is_tuple = type(result) is tuple
-        outs = tuple(map(Value, result)) if is_tuple else (Value(result),)
+        is_tuple = isinstance(result, tuple)
+        outs = tuple(map(Value, result)) if isinstance(result, tuple) else (Value(result),)
         self.calls.append(Call(op, args, params, outs, is_tuple, state.call.path))
         return outs if is_tuple else outs[0]
 
-    def free_values(self):
+    def free_values(self) -> Any:
         """Values used but neither input nor computed here, in order of use: what a nested graph takes from outside."""
         known = set(map(id, self.inputs))
         free = []
@@ -69,7 +82,7 @@ class Graph:
                 free.append(v)
         return free
 
-    def check(self):
+    def check(self) -> "Graph":
         """Raise unless every value is defined once and before its use, and every output has the spec its op gives."""
         known = set()
 
@@ -85,7 +98,7 @@ class Graph:
                 if id(v) not in known:
                     raise ValueError(f"Graph.check: call {i} ({call.op.name}) uses {v}, which nothing before it defines.")
             result = call.op.spec(*map(spec_of, call.args), **call.params)
-            result = result if type(result) is tuple else (result,)
+            result = result if isinstance(result, tuple) else (result,)
             if list(result) != [v.spec for v in call.outs]:
                 raise ValueError(
                     f"Graph.check: call {i} ({call.op.name}) has outputs {call.outs}, but its spec gives {result}."
@@ -97,7 +110,7 @@ class Graph:
                 raise ValueError(f"Graph.check: output {v} is not defined.")
         return self
 
-    def run(self, *arguments):
+    def run(self, *arguments: Any) -> list[Any]:
         """Evaluate call by call through their ops on Tensors: under a tape, in another trace, on specs, or at once."""
         env = dict(zip(map(id, self.inputs), arguments))
 
@@ -109,8 +122,8 @@ class Graph:
             env.update(zip(map(id, call.outs), out if type(out) is tuple else (out,)))
         return [look_up(v) for v in self.outputs]
 
-    def __repr__(self):
-        names = {}
+    def __repr__(self) -> str:
+        names: dict[int, str] = {}
 
         def name(a):
             if type(a) is Value:
@@ -125,7 +138,7 @@ class Graph:
         return "\n".join([*lines, f"  return {', '.join(map(name, self.outputs))}"])
 
 
-def spec_of(a):
+def spec_of(a: Any) -> Any:
     """The Spec of a call's argument; scalars and None stand for themselves."""
     if type(a) is Value:
         return a.spec
@@ -134,14 +147,14 @@ def spec_of(a):
     return Tensor(a).spec
 
 
-def _show_constant(a):
+def _show_constant(a: Any) -> str:
     if a is None or isinstance(a, (bool, int, float, complex)):
         return repr(a)
     t = Tensor(a)
     return f"{t.numpy()}" if t.ndim == 0 else f"const {t.spec}"
 
 
-def _show_param(p):
+def _show_param(p: Any) -> str:
     if isinstance(p, Graph):
         return "{" + "; ".join(line.strip() for line in repr(p).splitlines()) + "}"
-    return p if isinstance(p, (str, Spec)) else repr(p)
+    return p if isinstance(p, str) else repr(p)

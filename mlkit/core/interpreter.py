@@ -5,6 +5,9 @@ hands on to the one it stands on, its `outer` (tapes, scopes that keep values ap
 a stack is put in force for a block by setting `state.top`, and put back likewise.
 """
 
+from contextlib import AbstractContextManager
+from typing import Any, Self
+
 import numpy as np
 
 from mlkit.core import dtypes
@@ -20,33 +23,33 @@ class Composed(Exception):
     """An interpreter cannot take an op whole: its composed form stands for it. refusal: the ShapesDiffer that says why, or None where
     the backend has no kernel."""
 
-    def __init__(self, refusal=None):
+    def __init__(self, refusal: Exception | None = None):
         self.refusal = refusal
 
 
 class Interpreter:
     """One way to read a program."""
 
-    outer = None  # what it stands on, if it hands on
-    trace = None  # the Trace that calls become part of, if one does
-    tapes = ()  # the open tapes that note calls, innermost first
-    keeper = None  # the innermost scope that keeps values of variables apart
+    outer: "Interpreter | None" = None  # what it stands on, if it hands on
+    trace: Any = None  # the Trace that calls become part of, if one does
+    tapes: tuple[Any, ...] = ()  # the open tapes that note calls, innermost first
+    keeper: Any = None  # the innermost scope that keeps values of variables apart
     has_values = True  # whether results have values at once, by which Python code may branch
     assigns = True  # whether what is assigned to a variable is at once what everybody reads
 
-    def apply(self, op, args, params):
+    def apply(self, op: Any, args: tuple[Any, ...], params: dict[str, Any]) -> Any:
         """The result of a call: a Tensor or a tuple of them. args: Tensors, Python scalars and None. Raises `Composed`."""
         raise NotImplementedError
 
-    def read(self, variable):
+    def read(self, variable: Any) -> Tensor:
         """The value of a variable, a Tensor in the variable's own dtype."""
         raise NotImplementedError
 
-    def write(self, variable, tensor):
+    def write(self, variable: Any, tensor: Tensor) -> None:
         """Set the value of a variable to a Tensor of its shape and dtype."""
         raise NotImplementedError
 
-    def untaped(self):
+    def untaped(self) -> "Interpreter":
         """The same stack without the tapes."""
         return self
 
@@ -54,7 +57,7 @@ class Interpreter:
 class Eager(Interpreter):
     """The backend's kernel runs now. A call with an argument that is known by its spec only has a result of that kind."""
 
-    def apply(self, op, args, params):
+    def apply(self, op: Any, args: tuple[Any, ...], params: dict[str, Any]) -> Any:
         data = []
         for a in args:
             if type(a) is Tensor:
@@ -79,10 +82,10 @@ class Eager(Interpreter):
             return _explain(op, args, params, error)
         raise Composed
 
-    def read(self, variable):
+    def read(self, variable: Any) -> Tensor:
         return variable._value
 
-    def write(self, variable, tensor):
+    def write(self, variable: Any, tensor: Tensor) -> None:
         with variable.lock:
             variable._value = Tensor(tensor.data, variable._value.node)
 
@@ -90,14 +93,14 @@ class Eager(Interpreter):
 class Aside(Eager):
     """Ops run at once and untaped though a trace is under way. Values that a scope keeps apart are kept apart here too."""
 
-    def __init__(self, keeper):
+    def __init__(self, keeper: Any):
         self.keeper, self.assigns = keeper, False
 
-    def read(self, variable):
+    def read(self, variable: Any) -> Tensor:
         t = self.keeper.find(variable)
         return variable._value if t is None else t
 
-    def write(self, variable, tensor):
+    def write(self, variable: Any, tensor: Tensor) -> None:
         self.keeper.write(variable, tensor)
 
 
@@ -106,42 +109,42 @@ class Shapes(Eager):
 
     assigns = False
 
-    def __init__(self, keeper=None):
+    def __init__(self, keeper: Any = None):
         self.keeper = keeper
-        self.written = {}
+        self.written: dict[Any, Tensor] = {}
 
-    def read(self, variable):
+    def read(self, variable: Any) -> Tensor:
         t = self.written.get(variable)
         if t is None and self.keeper is not None:
             t = self.keeper.find(variable)
         return variable._value if t is None else t
 
-    def write(self, variable, tensor):
+    def write(self, variable: Any, tensor: Tensor) -> None:
         self.written[variable] = tensor
 
 
 class Values:
     """A block in which variables have given values, a dict, and what is assigned stays in it."""
 
-    def __init__(self, values):
+    def __init__(self, values: dict[Any, Tensor]):
         self.values = values
-        self._outer = None
+        self._outer: Any = None
 
-    def __enter__(self):
+    def __enter__(self) -> Self:
         self._outer = state.top
         state.top = Keeping(self, self._outer)
         return self
 
-    def __exit__(self, *_):
+    def __exit__(self, *_: Any) -> None:
         state.top = self._outer
 
-    def find(self, variable):
+    def find(self, variable: Any) -> Tensor | None:
         """The variable's value in the block, or in blocks around it; None if it is the variable's own."""
         t = self.values.get(variable)
         keeper = self._outer.keeper
         return keeper.find(variable) if t is None and keeper is not None else t
 
-    def write(self, variable, tensor):
+    def write(self, variable: Any, tensor: Tensor) -> None:
         """Note an assignment."""
         self.values[variable] = Tensor(tensor.data, tensor.node, tensor.slot)
 
@@ -149,16 +152,17 @@ class Values:
 class Keeping(Interpreter):
     """Variables have the values that a block of `Values` has for them, and what is assigned stays there."""
 
+    outer: Interpreter
     assigns = False
 
-    def __init__(self, scope, outer):
+    def __init__(self, scope: Values, outer: Interpreter):
         self.keeper, self.outer = scope, outer
         self.trace, self.tapes, self.has_values = outer.trace, outer.tapes, outer.has_values
 
-    def apply(self, op, args, params):
+    def apply(self, op: Any, args: tuple[Any, ...], params: dict[str, Any]) -> Any:
         return self.outer.apply(op, args, params)
 
-    def read(self, variable):
+    def read(self, variable: Any) -> Tensor:
         t = self.keeper.values.get(variable)
         if t is None:
             return self.outer.read(variable)
@@ -166,17 +170,17 @@ class Keeping(Interpreter):
             tape.note_read(variable, t)
         return t
 
-    def write(self, variable, tensor):
+    def write(self, variable: Any, tensor: Tensor) -> None:
         self.keeper.write(variable, tensor)
 
-    def untaped(self):
+    def untaped(self) -> Interpreter:
         return Keeping(self.keeper, self.outer.untaped()) if self.tapes else self
 
 
 EAGER = State.top = Eager()
 
 
-def symbolic(op, args, params):
+def symbolic(op: Any, args: tuple[Any, ...], params: dict[str, Any]) -> Any:
     """The result of a call on specs, known by its spec."""
     try:
         return wrap(op.infer(args, params))
@@ -184,29 +188,29 @@ def symbolic(op, args, params):
         raise Composed(refusal) from None
 
 
-def wrap(result):
+def wrap(result: Any) -> Any:
     """An array, a Value or a Spec as a Tensor; a tuple of them as a tuple."""
     return tuple(map(Tensor, result)) if type(result) is tuple else Tensor(result)
 
 
-def on_shapes():
+def on_shapes() -> AbstractContextManager[None]:
     """A block in which functions run on specs, leaving no trace: no calls staged or taped, no variables changed."""
     return swapped(top=Shapes(state.top.keeper))
 
 
-def untaped():
+def untaped() -> AbstractContextManager[None]:
     """A block in which no tape notes calls."""
     return swapped(top=state.top.untaped())
 
 
-def outside_trace():
+def outside_trace() -> AbstractContextManager[None]:
     """A block in which ops run at once and untaped, and assignments last, though a trace or a run on shapes is under way (to create
     weights, say)."""
     keeper = state.top.keeper
     return swapped(top=EAGER if keeper is None else Aside(keeper), call=state.call.plain())
 
 
-def _explain(op, args, params, error):
+def _explain(op: Any, args: tuple[Any, ...], params: dict[str, Any], error: Exception) -> Any:
     """A kernel failed. Where the arguments are at fault, the spec says so in the user's words; where a parameter holds an unknown size
     (zeros of the batch's length, say), the result is symbolic."""
     if any(type(a) is Tensor and type(a.data) is Value for a in args):

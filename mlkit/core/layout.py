@@ -1,9 +1,10 @@
 """Where a tensor's elements lie in a piece of memory: a byte offset and one stride in bytes per axis, as in NumPy."""
 
 import math
+from collections.abc import Sequence
 
 
-def contiguous(shape, itemsize):
+def contiguous(shape: Sequence[int], itemsize: int) -> tuple[int, ...]:
     """The strides of a dense array in row-major order."""
     strides, step = [], itemsize
     for n in reversed(shape):
@@ -12,12 +13,12 @@ def contiguous(shape, itemsize):
     return tuple(reversed(strides))
 
 
-def is_contiguous(shape, strides, itemsize):
+def is_contiguous(shape: Sequence[int], strides: Sequence[int], itemsize: int) -> bool:
     """Whether elements lie densely in row-major order; the strides of axes of size 1 do not matter."""
     return 0 in shape or all(n == 1 or s == d for n, s, d in zip(shape, strides, contiguous(shape, itemsize)))
 
 
-def reshape(old, strides, new):
+def reshape(old: Sequence[int], strides: Sequence[int], new: Sequence[int]) -> tuple[int, ...] | None:
     """Strides of the same memory seen in the shape `new`, or None where the elements must be moved."""
     if 0 in old:
         return contiguous(new, 1)
@@ -45,20 +46,20 @@ def reshape(old, strides, new):
     return tuple(out)
 
 
-def transpose(strides, perm):
+def transpose(strides: Sequence[int], perm: Sequence[int]) -> tuple[int, ...]:
     return tuple(strides[p] for p in perm)
 
 
-def broadcast(old, strides, new):
+def broadcast(old: Sequence[int], strides: Sequence[int], new: Sequence[int]) -> tuple[int, ...]:
     """Strides of an array repeated to the shape `new`: 0 along the axes that are repeated."""
     lead = len(new) - len(old)
     return (0,) * lead + tuple(0 if n != m else s for n, m, s in zip(old, new[lead:], strides))
 
 
-def take_slice(strides, starts, steps):
+def take_slice(strides: Sequence[int], starts: Sequence[int], steps: Sequence[int]) -> tuple[int, tuple[int, ...]]:
     """(bytes to add to the offset, strides) of a slice."""
     return sum(a * s for a, s in zip(starts, strides)), tuple(s * k for s, k in zip(strides, steps))
 
 
-def nbytes(shape, itemsize):
+def nbytes(shape: Sequence[int], itemsize: int) -> int:
     return math.prod(shape) * itemsize

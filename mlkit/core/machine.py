@@ -16,7 +16,7 @@ from mlkit.core import debug
 CACHE_LINE = 64  # bytes, which is also what the widest vector loads ask for
 
 
-def usable_cores():
+def usable_cores() -> int:
     """How many cores this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
@@ -96,7 +96,7 @@ THRESHOLDS = {
 }
 
 
-def threshold(name):
+def threshold(name: str) -> int:
     """The size in force.
 
     >>> from mlkit.core.machine import THRESHOLDS

@@ -4,14 +4,17 @@ What becomes of a call is for the interpreter on top of the stack to say (`core.
 a tape notes it, or shapes alone are found.
 """
 
+from collections.abc import Callable, Iterable
+from typing import Any
+
 from mlkit.core import dtypes
 from mlkit.core.interpreter import EAGER, Composed
 from mlkit.core.spec import Spec, are_known
 from mlkit.core.state import state, swapped
 from mlkit.core.tensor import Tensor, Value
-from mlkit.core.traits import UNKNOWN
+from mlkit.core.traits import UNKNOWN, Traits
 
-OPS = {}  # name -> Op: all operations there are
+OPS: "dict[str, Op]" = {}  # name -> Op: all operations there are
 
 
 class Op:
@@ -35,22 +38,32 @@ class Op:
 
     __slots__ = ("name", "spec", "vjp", "keep", "fallback", "asks_first", "traits", "variants", "base", "_outputs")
 
-    def __init__(self, name, spec, vjp=None, keep="xy", fallback=None, asks_first=False, traits=UNKNOWN):
+    def __init__(
+        self,
+        name: str,
+        spec: Callable[..., Spec | tuple[Spec, ...]],
+        vjp: Callable[..., Any] | None = None,
+        keep: str = "xy",
+        fallback: Callable[..., Any] | None = None,
+        asks_first: bool = False,
+        traits: Traits = UNKNOWN,
+    ):
         if name in OPS:
             raise ValueError(f"Op {name!r} is defined twice.")
         self.name, self.spec, self.vjp, self.keep, self.fallback = name, spec, vjp, keep, fallback
         self.asks_first = asks_first or (fallback is not None and not traits.broadcasts)
-        self.traits, self.variants, self.base = traits, {}, None
-        self._outputs = {}  # what `outputs` has found
+        self.traits, self.variants = traits, dict[str, Op]()
+        self.base: Op | None = None
+        self._outputs: dict[Any, Any] = {}  # what `outputs` has found
         OPS[name] = self
 
-    def variant(self, kind, *args, **options):
+    def variant(self, kind: str, *args: Any, **options: Any) -> "Op":
         """A further op, `name`_`kind`, that is reached from this one as ``variants[kind]``; arguments as for `Op`."""
         made = self.variants[kind] = Op(f"{self.name}_{kind}", *args, **options)
         made.base = self
         return made
 
-    def __call__(self, *args, **params):
+    def __call__(self, *args: Any, **params: Any) -> Any:
         """Apply it to Tensors (and Python scalars, or None) and parameters; a Tensor or a tuple of them comes back."""
         try:
             return state.top.apply(self, args, params)
@@ -58,16 +71,16 @@ class Op:
             refusal = asked.refusal
         if refusal is not None:
             _require_composed(self, args, params, refusal)
-        return self.fallback(*args, **params)
+        return self.fallback(*args, **params)  # type: ignore[misc]  # who has none does not raise that
 
-    def __repr__(self):
+    def __repr__(self) -> str:
         return f"<Op {self.name}>"
 
-    def infer(self, args, params):
+    def infer(self, args: Iterable[Any], params: dict[str, Any]) -> Any:
         """The output Spec (or tuple) for tensors, arrays or specs as arguments."""
         return self.spec(*map(_spec_of, args), **params)
 
-    def outputs(self, arrays, params):
+    def outputs(self, arrays: Iterable[Any], params: dict[str, Any]) -> Any:
         """The output Spec (or tuple) for arrays, numbers or None as arguments, as `spec` says; it raises where they do not fit.
         The last answers are remembered."""
         key = (*[(a.shape, a.dtype) if hasattr(a, "shape") else (type(a), a) for a in arrays], *params.items())
@@ -87,17 +100,17 @@ class Op:
 _REMEMBERED = 256  # answers of each op
 
 
-def _spec_of_array(a):
+def _spec_of_array(a: Any) -> Any:
     return Spec(a.shape, dtypes.name_of(a.dtype)) if hasattr(a, "shape") else a
 
 
-def _spec_of(a):
+def _spec_of(a: Any) -> Any:
     if type(a) is Tensor:
         return a.spec
     return a.spec if type(a) is Value else a
 
 
-def _require_composed(op, args, params, refusal):
+def _require_composed(op: Op, args: tuple[Any, ...], params: dict[str, Any], refusal: Exception) -> None:
     """Raise what a fused op says of shapes that its kernels do not take, unless its composed form broadcasts them."""
     if op.fallback is None:
         raise refusal

@@ -1,5 +1,8 @@
 """Program: one trace of a function, compiled, with the variables that it reads and writes."""
 
+from collections.abc import Callable
+from typing import Any
+
 import numpy as np
 
 from mlkit.core import debug, dtypes, locks, tree
@@ -17,7 +20,9 @@ class Program:
     """One trace of a function, compiled: inputs are its array arguments followed by the variables it reads."""
 
     @uncollected()
-    def __init__(self, fn, args, kwargs, compiled=True, due=False):
+    def __init__(
+        self, fn: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any], compiled: bool = True, due: bool = False
+    ):
         trace = Trace()
 
         def symbol(leaf):
@@ -42,35 +47,35 @@ class Program:
         self.graph.successors = {place[v]: len(results) + i for i, v in enumerate(self.writes) if v in place}
         if debug.LEVEL >= 1:
             debug.say(f"traced {self.name}: {len(self.graph.calls)} calls, {len(self.graph.inputs)} inputs")
-        self.run = state.backend.compile(self.graph) if compiled else None
-        self.nbytes = self.run.nbytes if compiled else 0
-        self.home = None  # the function that keeps it, weakly, and its signature there
+        self.run: Any = state.backend.compile(self.graph) if compiled else None
+        self.nbytes = 0 if self.run is None else self.run.nbytes
+        self.home: Any = None  # the function that keeps it, weakly, and its signature there
         self.used = next(uses)  # when that was last
         self._locks = [v.lock for v in dict.fromkeys([*self.reads, *self.writes])]
 
     @property
-    def plan(self):
+    def plan(self) -> Any:
         """The Plan of its memory."""
         plan = self.run.plan
         if plan is None:
             raise NotImplementedError(f"memory_report: the {state.backend.name} backend does not plan memory itself.")
         return plan
 
-    def fits(self):
+    def fits(self) -> bool:
         """Whether the variables it reads are trainable or not as they were when it was traced."""
         return all(v.trainable is f for v, f in zip(self.reads, self.flags))
 
-    def drop(self):
+    def drop(self) -> None:
         """Have its function forget it."""
         function, key = self.home
         if function() is not None:
             function().forget(self, key)
 
-    def __repr__(self):
+    def __repr__(self) -> str:
         inputs = self.graph.inputs[: len(self.graph.inputs) - self.graph.state]
         return f"{self.name}({', '.join(f'{v.dtype}{list(v.shape)}' for v in inputs)})"
 
-    def __call__(self, arrays):
+    def __call__(self, arrays: list[Any]) -> Any:
         """Run it. What it reads is of one moment, and nobody else changes it before all is written."""
         if self.writes:
             with locks.Writing(self._locks):
@@ -79,7 +84,7 @@ class Program:
         arrays += [t.data for t in values]
         return self._packed(self.run(arrays))
 
-    def _run_alone(self, arrays):
+    def _run_alone(self, arrays: list[Any]) -> Any:
         run, values, first = self.run.current(), self._values(), len(arrays)
         arrays += [t.data for t in values]
         taken, nodes = [i - first for i in run.overwrites], [v._value.node for v in self.writes]
@@ -98,25 +103,25 @@ class Program:
             v._value = Tensor(a, node)
         return self._packed(results[:n])
 
-    def _values(self):
+    def _values(self) -> list[Any]:
         return [v._value for v in self.reads]
 
-    def _packed(self, results):
+    def _packed(self, results: list[Any]) -> Any:
         """What the function returns, of the arrays among it."""
         tensors = iter(results)
         return tree.pack_sequence_as(self.out, [s[0] if s else Tensor(next(tensors)) for s in self.static])
 
 
-def is_tensor(x):
+def is_tensor(x: Any) -> bool:
     return type(x) is Tensor or isinstance(x, BaseVariable)
 
 
-def is_array(x):
+def is_array(x: Any) -> bool:
     """Whether an argument of a traced function is data (becomes a graph input) rather than part of the signature."""
     return type(x) is Tensor or type(x) is Spec or isinstance(x, (np.ndarray, np.generic))
 
 
-def borrowed(x):
+def borrowed(x: Any) -> Tensor:
     """An array among the arguments as a Tensor for one run; a Spec as one without a value."""
     if type(x) is Tensor:
         return x

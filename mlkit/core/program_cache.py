@@ -7,6 +7,7 @@ is compiled once. (Method: the "ghost" entries of Megiddo and Modha, ARC: A self
 
 import itertools
 import weakref
+from typing import Any
 
 from mlkit.core import debug, locks
 
@@ -25,8 +26,8 @@ class ProgramCache:
     function forgets it by `drop`. One that is running runs to its end: its caller holds it.
     """
 
-    def __init__(self, limit):
-        self._programs = weakref.WeakSet()
+    def __init__(self, limit: int):
+        self._programs: weakref.WeakSet[Any] = weakref.WeakSet()
         self.limit = limit
 
     @property
@@ -34,18 +35,18 @@ class ProgramCache:
         return self._limit
 
     @limit.setter
-    def limit(self, nbytes):
+    def limit(self, nbytes: int):
         with locks.making:
             self._limit, self._room = nbytes, nbytes // AT_FIRST
             self._shrink()
 
     @property
-    def nbytes(self):
+    def nbytes(self) -> int:
         """What the programs kept now take, about."""
         with locks.making:
             return sum(p.nbytes for p in self._programs)
 
-    def add(self, program, again=False):
+    def add(self, program: Any, again: bool = False) -> None:
         """Keep a new program, and drop those used longest ago where there is no room for all. again: it was dropped before."""
         with locks.making:
             if again:
@@ -53,7 +54,7 @@ class ProgramCache:
             self._programs.add(program)
             self._shrink()
 
-    def _shrink(self):
+    def _shrink(self) -> None:
         kept = sorted(self._programs, key=lambda p: p.used)
         total = sum(p.nbytes for p in kept)
         while total > self._room and len(kept) > ALWAYS_KEPT:

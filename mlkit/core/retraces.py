@@ -3,6 +3,8 @@
 import inspect
 import reprlib
 import warnings
+from collections.abc import Callable
+from typing import Any
 
 from mlkit.core import tree
 
@@ -13,10 +15,10 @@ _SHOWN = 4  # values of what differed
 class Retraces:
     """What a function was traced for, trace by trace: {what: value}, both as text. name: the function's."""
 
-    def __init__(self, name):
-        self.name, self._seen, self.count = name, [], 0
+    def __init__(self, name: str):
+        self.name, self._seen, self.count = name, list[dict[Any, Any]](), 0
 
-    def note(self, fn, args, kwargs, others):
+    def note(self, fn: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any], others: dict[str, Any]) -> None:
         """Note a trace; warns after the 21st. others: {what: value} besides the arguments."""
         self.count += 1
         if self.count > MOST + 1:
@@ -31,7 +33,7 @@ class Retraces:
             )
             self._seen.clear()
 
-    def _differences(self):
+    def _differences(self) -> Any:
         """What differed, with its first values."""
         found = []
         for what in dict.fromkeys(k for seen in self._seen for k in seen):
@@ -44,7 +46,7 @@ class Retraces:
         return "; ".join(found) or "its variables or closures differed"
 
 
-def _arguments(fn, args, kwargs):
+def _arguments(fn: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> dict[Any, Any]:
     """{path of an argument: what it is}, for all leaves."""
     try:
         named = inspect.signature(fn).bind(*args, **kwargs).arguments
@@ -57,7 +59,7 @@ def _arguments(fn, args, kwargs):
     return found
 
 
-def _show(leaf):
+def _show(leaf: Any) -> str:
     if hasattr(leaf, "shape") and hasattr(leaf, "dtype"):
         return f"{leaf.dtype}{list(leaf.shape)}"
     return reprlib.repr(leaf)

@@ -3,23 +3,23 @@
 _epsilon, _image_data_format = 1e-7, "channels_last"
 
 
-def epsilon():
+def epsilon() -> float:
     """The small number that keeps divisions and logarithms finite, 1e-7 unless `set_epsilon` changed it."""
     return _epsilon
 
 
-def set_epsilon(value):
+def set_epsilon(value: float) -> None:
     """Set the value of `epsilon`."""
     global _epsilon
     _epsilon = float(value)
 
 
-def image_data_format():
+def image_data_format() -> str:
     """The default layout of images: ``"channels_last"`` unless `set_image_data_format` changed it."""
     return _image_data_format
 
 
-def set_image_data_format(data_format):
+def set_image_data_format(data_format: str) -> None:
     """Set the default layout of images: ``"channels_last"`` or ``"channels_first"``."""
     global _image_data_format
     if data_format not in ("channels_last", "channels_first"):
@@ -32,55 +32,55 @@ def set_image_data_format(data_format):
 _interactive, _filter_tracebacks, _max_epochs, _max_steps = True, True, None, None
 
 
-def enable_interactive_logging():
+def enable_interactive_logging() -> None:
     """Show progress bars and messages (the default)."""
     global _interactive
     _interactive = True
 
 
-def disable_interactive_logging():
+def disable_interactive_logging() -> None:
     """Show no progress bars where `verbose="auto"`; lines instead."""
     global _interactive
     _interactive = False
 
 
-def is_interactive_logging_enabled():
+def is_interactive_logging_enabled() -> bool:
     return _interactive
 
 
-def enable_traceback_filtering():
+def enable_traceback_filtering() -> None:
     """Kept for Keras code: mlkit's tracebacks are short as they are."""
     global _filter_tracebacks
     _filter_tracebacks = True
 
 
-def disable_traceback_filtering():
+def disable_traceback_filtering() -> None:
     """The opposite of `enable_traceback_filtering`."""
     global _filter_tracebacks
     _filter_tracebacks = False
 
 
-def is_traceback_filtering_enabled():
+def is_traceback_filtering_enabled() -> bool:
     return _filter_tracebacks
 
 
-def max_epochs():
+def max_epochs() -> int | None:
     """The most epochs any `fit` runs, or None: a brake for quick checks of long scripts."""
     return _max_epochs
 
 
-def set_max_epochs(max_epochs):
+def set_max_epochs(max_epochs: int | None) -> None:
     """Limit the epochs of every `fit`; None lifts the limit."""
     global _max_epochs
     _max_epochs = max_epochs
 
 
-def max_steps_per_epoch():
+def max_steps_per_epoch() -> int | None:
     """The most steps of any epoch, or None."""
     return _max_steps
 
 
-def set_max_steps_per_epoch(max_steps_per_epoch):
+def set_max_steps_per_epoch(max_steps_per_epoch: int | None) -> None:
     """Limit the steps of every epoch; None lifts the limit."""
     global _max_steps
     _max_steps = max_steps_per_epoch
@@ -91,18 +91,18 @@ def set_max_steps_per_epoch(max_steps_per_epoch):
 _flash_attention = None
 
 
-def enable_flash_attention():
+def enable_flash_attention() -> None:
     """Allow fused attention kernels where a backend has them."""
     global _flash_attention
     _flash_attention = True
 
 
-def disable_flash_attention():
+def disable_flash_attention() -> None:
     """Compute attention by its definition."""
     global _flash_attention
     _flash_attention = False
 
 
-def is_flash_attention_enabled():
+def is_flash_attention_enabled() -> bool | None:
     """True, False, or None where neither was chosen."""
     return _flash_attention

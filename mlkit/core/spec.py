@@ -1,6 +1,8 @@
 """Specs: what is known of a tensor before it has a value, and the shape arithmetic every op's `spec` is written with."""
 
 import operator
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, NoReturn, TypeAlias
 
 from mlkit.core import dtypes
 
@@ -14,14 +16,14 @@ class Dim:
 
     __slots__ = ("name", "made_by")
 
-    def __init__(self, name=None, made_by=None):
+    def __init__(self, name: str | None = None, made_by: tuple[Callable[..., Any], tuple[Any, ...]] | None = None):
         self.name = name
         self.made_by = made_by  # (function, operands) or None
 
-    def __repr__(self):
+    def __repr__(self) -> str:
         return self.name or "None"  # as users write it
 
-    def _unknown(self, other):
+    def _unknown(self, other: object) -> NoReturn:
         raise TypeError(
             "A size that is unknown (None) while the model is being built cannot be compared or used as a number. Give the axis a size "
             "in Input(shape=...), or compute with ops instead of Python numbers."
@@ -29,16 +31,33 @@ class Dim:
 
     __lt__ = __le__ = __gt__ = __ge__ = _unknown
 
-    def __index__(self):
+    def __index__(self) -> int:
         self._unknown(None)
 
     __int__ = __float__ = __index__
 
-    def __bool__(self):
+    def __bool__(self) -> bool:
         return True
 
+    if TYPE_CHECKING:  # below, one by one
 
-def _dim_operator(function, swap=False):
+        def __add__(self, other: "Size") -> "Size": ...
+        def __radd__(self, other: "Size") -> "Size": ...
+        def __sub__(self, other: "Size") -> "Size": ...
+        def __rsub__(self, other: "Size") -> "Size": ...
+        def __mul__(self, other: "Size") -> "Size": ...
+        def __rmul__(self, other: "Size") -> "Size": ...
+        def __floordiv__(self, other: "Size") -> "Size": ...
+        def __rfloordiv__(self, other: "Size") -> "Size": ...
+        def __mod__(self, other: "Size") -> "Size": ...
+        def __rmod__(self, other: "Size") -> "Size": ...
+        def __neg__(self) -> "Size": ...
+
+
+Size: TypeAlias = int | Dim
+
+
+def _dim_operator(function: Callable[..., Any], swap: bool = False) -> Callable[..., Any]:
     def method(self, other):
         if not isinstance(other, (int, Dim)):
             return NotImplemented
@@ -49,7 +68,7 @@ def _dim_operator(function, swap=False):
     return method
 
 
-def _without_arithmetic(function, a, b):
+def _without_arithmetic(function: Callable[..., Any], a: Size, b: Size) -> Size | None:
     """The result where it is one of the operands or the same for any size, else None."""
     if function is operator.add:
         return b if a == 0 else a if b == 0 else None
@@ -67,12 +86,12 @@ for _name, _f in dict(
 ).items():
     setattr(Dim, f"__{_name}__", _dim_operator(_f))
     setattr(Dim, f"__r{_name}__", _dim_operator(_f, swap=True))
-Dim.__neg__ = lambda self: 0 - self
+Dim.__neg__ = lambda self: 0 - self  # type: ignore[method-assign]
 
 
-def resolve(size, known):
+def resolve(size: Size, known: Mapping[Dim, int]) -> int:
     """The value of a size once some Dims are known: `known` maps Dim -> int. Raises KeyError for one that is not."""
-    if type(size) is not Dim:
+    if not isinstance(size, Dim):
         return size
     if size in known:
         return known[size]
@@ -91,63 +110,63 @@ class Spec:
 
     __slots__ = ("shape", "dtype")
 
-    def __init__(self, shape, dtype):
+    def __init__(self, shape: Iterable[Size], dtype: str):
         self.shape = tuple(shape)
         self.dtype = dtype
 
-    def __repr__(self):
+    def __repr__(self) -> str:
         return f"{self.dtype}[{', '.join(map(str, self.shape))}]"
 
-    def __eq__(self, other):
+    def __eq__(self, other: object) -> bool:
         return type(other) is Spec and self.shape == other.shape and self.dtype == other.dtype
 
-    def __hash__(self):
+    def __hash__(self) -> int:
         return hash((self.shape, self.dtype))
 
     @property
-    def ndim(self):
+    def ndim(self) -> int:
         return len(self.shape)
 
 
-def is_known(*sizes):
+def is_known(*sizes: Size) -> bool:
     """Whether every size is a number."""
     return all(type(s) is not Dim for s in sizes)
 
 
-def are_known(specs):
+def are_known(specs: Spec | tuple[Spec, ...]) -> bool:
     """Whether all sizes of one Spec, or of each in a tuple, are numbers."""
-    return all(is_known(*s.shape) for s in (specs if type(specs) is tuple else (specs,)))
+    return all(is_known(*s.shape) for s in (specs if isinstance(specs, tuple) else (specs,)))
 
 
-def same_size(a, b):
+def same_size(a: Size, b: Size) -> bool:
     """False only when both sizes are known and differ."""
     return a == b or not is_known(a, b)
 
 
-def compatible(shape, other):
+def compatible(shape: Sequence[Size], other: Sequence[Size]) -> bool:
     """Whether two shapes can be the same once their unknown sizes are known."""
     return len(shape) == len(other) and all(map(same_size, shape, other))
 
 
-def broadcasts_to(shape, other):
+def broadcasts_to(shape: Sequence[Size], other: Sequence[Size]) -> bool:
     """Whether a tensor of one shape can be broadcast to another, once unknown sizes are known."""
     return len(shape) <= len(other) and all(n == 1 or same_size(n, m) for n, m in zip(reversed(shape), reversed(other)))
 
 
-def size_of(shape):
+def size_of(shape: Iterable[Size]) -> Any:
     """Number of elements; a Dim if unknown."""
-    total = 1
+    total: Size = 1
     for s in shape:
         total = total * s
     return total
 
 
-def show(shape):
+def show(shape: Iterable[Size]) -> tuple[int | None, ...]:
     """A shape as users see it: unknown sizes are None."""
-    return tuple(None if type(s) is Dim else s for s in shape)
+    return tuple(None if isinstance(s, Dim) else s for s in shape)
 
 
-def broadcast(name, *shapes):
+def broadcast(name: str, *shapes: Sequence[Size]) -> tuple[Size, ...]:
     """The common shape by NumPy's rule. An unknown size gives way to a known one above 1; two unknown ones must be checked by
     the kernel and the first stands for both."""
     first = shapes[0]
@@ -169,7 +188,7 @@ def broadcast(name, *shapes):
     return tuple(out)
 
 
-def whole(name, what, number, least=None):
+def whole(name: str, what: str, number: Any, least: int | None = None) -> Any:
     """A count or a place as a Python int, from an int, an integer of NumPy or an integer tensor of one element; an unknown size stays
     one. Raise where what an op was given as `what` is no integer, or less than `least`."""
     if type(number) is Dim:
@@ -184,7 +203,7 @@ def whole(name, what, number, least=None):
     return number
 
 
-def wholes(name, what, value, n, least=None):
+def wholes(name: str, what: str, value: Any, n: int, least: int | None = None) -> tuple[Any, ...]:
     """One integer for each of n axes, from one for all of them or from a sequence."""
     values = tuple(value) if isinstance(value, (list, tuple)) else (value,) * n
     if len(values) != n:
@@ -197,7 +216,7 @@ class ShapesDiffer(ValueError):
     broadcast."""
 
 
-def require(name, what, spec, shape, dtype=None):
+def require(name: str, what: str, spec: Spec | None, shape: Sequence[Size], dtype: str | None = None) -> None:
     """Raise unless the tensor that an op was given as `what` has this shape, and this dtype if one is named. None is no tensor:
     what may be left out passes."""
     if spec is None:
@@ -208,19 +227,19 @@ def require(name, what, spec, shape, dtype=None):
         raise TypeError(f"{name}: {what} must be {dtype}, but is {spec.dtype}. Convert it with ops.cast first.")
 
 
-def require_float(name, what, spec):
+def require_float(name: str, what: str, spec: Spec) -> None:
     """Raise unless what an op was given as `what` is a tensor of real floats."""
     if spec.dtype not in dtypes.FLOATS:
         raise TypeError(f"{name}: {what} must be a float tensor, but is {spec.dtype}. Convert it with ops.cast first.")
 
 
-def require_elements(name, shape, axes):
+def require_elements(name: str, shape: Sequence[Size], axes: Iterable[int]) -> None:
     """Raise where there is nothing along some of the (normalized) axes."""
     if 0 in (shape[a] for a in axes):
         raise ValueError(f"{name}: shape {show(shape)} has no elements along axes {tuple(axes)} to choose from.")
 
 
-def normalize_axis(name, axis, ndim):
+def normalize_axis(name: str, axis: Any, ndim: int) -> int:
     """A possibly negative axis -> 0 <= axis < ndim."""
     if type(axis) is not int:
         axis = whole(name, "an axis", axis)
@@ -231,18 +250,18 @@ def normalize_axis(name, axis, ndim):
     return axis % ndim
 
 
-def normalize_axes(name, axes, ndim):
+def normalize_axes(name: str, axes: Any, ndim: int) -> tuple[int, ...]:
     """None (all), an int or a sequence -> a sorted tuple of distinct non-negative axes."""
     if axes is None:
         return tuple(range(ndim))
-    axes = tuple(axes) if hasattr(axes, "__iter__") and getattr(axes, "ndim", 1) else (axes,)
+    axes = tuple(axes) if hasattr(axes, "__iter__") and getattr(axes, "ndim", True) else (axes,)
     out = tuple(sorted(normalize_axis(name, a, ndim) for a in axes))
     if len(set(out)) != len(out):
         raise ValueError(f"{name}: axis {axes} names the same axis twice.")
     return out
 
 
-def reduced(shape, axes, keepdims):
+def reduced(shape: Sequence[Size], axes: Sequence[int], keepdims: bool) -> tuple[Size, ...]:
     """The shape after reducing over (normalized) axes."""
     if keepdims:
         return tuple(1 if i in axes else s for i, s in enumerate(shape))
@@ -252,17 +271,21 @@ def reduced(shape, axes, keepdims):
 # ---- windows: convolution and pooling ----------------------------------------------------------------------------
 
 
-def window_padding(padding, axis, size, window, stride, dilation=1):
+def window_padding(
+    padding: str | Sequence[tuple[int, int]], axis: int, size: int, window: int, stride: int, dilation: int = 1
+) -> tuple[int, int]:
     """(before, after) zeros along one spatial axis of known size. `padding` is "valid", "same" or one pair per axis."""
     if padding == "valid":
         return 0, 0
     if padding == "same":
         total = max((-(-size // stride) - 1) * stride + (window - 1) * dilation + 1 - size, 0)
         return total // 2, total - total // 2
-    return padding[axis]
+    return padding[axis]  # type: ignore[return-value]  # there are no other names
 
 
-def window_output(padding, axis, size, window, stride, dilation=1):
+def window_output(
+    padding: str | Sequence[tuple[int, int]], axis: int, size: Any, window: int, stride: int, dilation: int = 1
+) -> Any:
     """Number of window positions along one spatial axis; `size` may be unknown."""
     if padding == "same":
         return ceil_div(size, stride)
@@ -270,6 +293,6 @@ def window_output(padding, axis, size, window, stride, dilation=1):
     return (size + (before + after - (window - 1) * dilation - 1)) // stride + 1
 
 
-def ceil_div(a, b):
+def ceil_div(a: Any, b: Any) -> Any:
     """Ceiling of a / b for sizes known or not."""
     return -(-a // b) if type(a) is not Dim else Dim(made_by=(ceil_div, (a, b)))

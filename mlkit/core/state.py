@@ -5,24 +5,32 @@ import importlib
 import itertools
 import threading
 import weakref
+from collections.abc import Callable, Iterator
+from typing import Any
 
 from mlkit.core.call import CallContext
 
 
 class State(threading.local):
-    top = None  # the Interpreter that is asked first; `core.interpreter` puts one there that runs kernels
+    top: Any = None  # the Interpreter that is asked first; `core.interpreter` puts one there that runs kernels
     call = CallContext()  # of the innermost layer that is being called
-    device = None  # name given to `device(...)`, or None for the backend's default
-    variable_hook = None  # while a model file is read: (initializer, shape, dtype, path) -> initializer, or raises
-    times = None  # (list for the `Times` of programs made, clock) while `core.timing.collecting` is open
-    remat = None  # the RematScope that layers are being made in
-    update = None  # {call: result} shared by the steps of one update of an optimizer
+    device: str | None = None  # name given to `device(...)`, or None for the backend's default
+    variable_hook: Callable[..., Any] | None = (
+        None  # while a model file is read: (initializer, shape, dtype, path) -> initializer, or raises
+    )
+    times: tuple[list[Any], Callable[[], float]] | None = (
+        None  # (list for the `Times` of programs made, clock) while `core.timing.collecting` is open
+    )
+    remat: Any = None  # the RematScope that layers are being made in
+    update: dict[Any, Any] | None = None  # {call: result} shared by the steps of one update of an optimizer
     layer_version = 0  # of all threads: another number after each change of any layer's `trainable`
 
-    def __init__(self):
-        self.losses = weakref.WeakKeyDictionary()  # layer -> (number of the outermost call, what it added to the loss in it)
+    def __init__(self) -> None:
+        self.losses: weakref.WeakKeyDictionary[Any, Any] = (
+            weakref.WeakKeyDictionary()
+        )  # layer -> (number of the outermost call, what it added to the loss in it)
 
-    def __getattr__(self, name):
+    def __getattr__(self, name: str) -> Any:
         """The backend in force and the table of its kernels, when one of them is asked for first."""
         if name not in ("backend", "kernels"):
             raise AttributeError(f"the state has no {name!r}")
@@ -34,13 +42,13 @@ state = State()
 _versions = itertools.count(1)
 
 
-def layers_changed():
+def layers_changed() -> None:
     """Note that a layer has become trainable or frozen: programs in use are looked up anew."""
     State.layer_version = next(_versions)
 
 
 @contextlib.contextmanager
-def swapped(**values):
+def swapped(**values: Any) -> Iterator[None]:
     """Set attributes of the thread's state for a block, and put the old ones back."""
     own = state.__dict__
     old = {k: own[k] for k in values if k in own}

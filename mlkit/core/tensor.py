@@ -4,6 +4,8 @@ Its `data` is one of four things, and all know their shape and dtype: an array o
 `Value` of a graph under construction (staged), a `Spec` (known in kind only), or what an interpreter has `Wrapped`.
 """
 
+from typing import Any, NoReturn
+
 import numpy as np
 
 from mlkit.core import dtypes
@@ -21,51 +23,51 @@ class Tensor(Methods["Tensor"]):
     __slots__ = ("data", "node", "slot", "_keras_mask", "__weakref__")
     __array_priority__ = 100  # NumPy arrays on the left leave the operator to us
 
-    def __init__(self, data, node=None, slot=0):
+    def __init__(self, data: Any, node: int | None = None, slot: int = 0):
         self.data = data
         self.node = node  # number of the record that made it, by which gradient tapes know it; None if none follows it
         self.slot = slot  # which of the record's outputs it is
 
     @property
-    def shape(self):
+    def shape(self) -> tuple[Any, ...]:
         """Tuple of sizes. While a layer is traced with unknown sizes some are `Dim` objects, which can be computed with."""
         return self.data.shape
 
     @property
-    def ndim(self):
+    def ndim(self) -> int:
         return len(self.data.shape)
 
     @property
-    def dtype(self):
+    def dtype(self) -> str:
         """Name of the dtype, for example ``"float32"``."""
         d = self.data.dtype
         return d if type(d) is str else dtypes.name_of(d)
 
     @property
-    def spec(self):
+    def spec(self) -> Spec:
         d = self.data
         return d if type(d) is Spec else d.spec if isinstance(d, (Value, Wrapped)) else Spec(d.shape, self.dtype)
 
     @property
-    def size(self):
+    def size(self) -> Any:
         """Number of elements."""
         return size_of(self.data.shape)
 
     @property
-    def is_concrete(self):
+    def is_concrete(self) -> bool:
         """Whether it holds numbers (not a symbol of a graph or of a model under construction)."""
         return not isinstance(self.data, (Spec, Value, Wrapped))
 
     @property
-    def device(self):
+    def device(self) -> str | None:
         """Name of the device that holds it, for example ``"cpu:0"``."""
         return state.backend.device_of(self._array()) if self.is_concrete else state.device
 
-    def numpy(self):
+    def numpy(self) -> np.ndarray:
         """The value as a NumPy array, which must not be written: a read-only view where the backend allows."""
         return state.backend.to_numpy(self._array())
 
-    def _array(self):
+    def _array(self) -> Any:
         if not self.is_concrete:
             raise TypeError(
                 f"{self!r} has no value: it stands for a tensor of a graph or of a model under construction, so it cannot be "
@@ -74,7 +76,7 @@ class Tensor(Methods["Tensor"]):
             )
         return self.data
 
-    def __array__(self, dtype=None, copy=None):
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
         """NumPy's protocol. copy: True for memory of the caller's own, False to raise where a copy is needed, None for a view where
         one will do."""
         a = self.numpy()
@@ -84,73 +86,73 @@ class Tensor(Methods["Tensor"]):
             raise ValueError(f"A tensor of {self.dtype} cannot be an array of {np.dtype(dtype)} without a copy (copy=False).")
         return a.astype(dtype)
 
-    def __dlpack__(self, **kwargs):
+    def __dlpack__(self, **kwargs: Any) -> Any:
         """The value without a copy for another library; to be read only, for tensors do not change."""
         return self._exportable().__dlpack__(**kwargs)
 
-    def __dlpack_device__(self):
+    def __dlpack_device__(self) -> tuple[int, int]:
         return self._exportable().__dlpack_device__()
 
-    def _exportable(self):
+    def _exportable(self) -> Any:
         a = self._array()
         return a if hasattr(a, "__dlpack__") else np.asarray(a)
 
-    def item(self):
+    def item(self) -> Any:
         """The single element as a Python number."""
         return self.numpy().item()
 
-    def tolist(self):
+    def tolist(self) -> Any:
         return self.numpy().tolist()
 
-    def __float__(self):
+    def __float__(self) -> float:
         return float(self.item())
 
-    def __int__(self):
+    def __int__(self) -> int:
         return int(self.item())
 
-    def __index__(self):
+    def __index__(self) -> int:
         return self.numpy().__index__()
 
-    def __bool__(self):
+    def __bool__(self) -> bool:
         return bool(self.numpy())
 
-    def __complex__(self):
+    def __complex__(self) -> complex:
         return complex(self.item())
 
-    def __format__(self, spec):
+    def __format__(self, spec: str) -> str:
         return format(self.item() if self.is_concrete and self.ndim == 0 else str(self), spec)
 
-    def __len__(self):
+    def __len__(self) -> int:
         if not self.data.shape:
             raise TypeError("len() of a tensor without dimensions.")
         return self.data.shape[0]
 
-    def __repr__(self):
+    def __repr__(self) -> str:
         if not self.is_concrete:
             return f"<Tensor {self.spec}>"
         text = np.array2string(self.numpy(), threshold=40)
         return f"<Tensor {self.spec}\n{text}>" if self.ndim else f"<Tensor {self.spec} {text}>"
 
-    def __copy__(self):
+    def __copy__(self) -> "Tensor":
         return self
 
-    def __deepcopy__(self, memo):
+    def __deepcopy__(self, memo: dict[str, Any]) -> "Tensor":
         return Tensor(self.data)
 
-    def __reduce__(self):
+    def __reduce__(self) -> tuple[Any, ...]:
         return (from_numpy, (self.numpy(),)) if self.is_concrete else (Tensor, (self.spec,))
 
     __hash__ = object.__hash__
 
 
-def as_arrays(result):
+def as_arrays(result: Any) -> Any:
     """What a kernel returned (an array or a tuple of them) as arrays: NumPy gives scalars where there are no dimensions."""
     if type(result) is tuple:
         return tuple(map(as_arrays, result))
     return np.asarray(result) if isinstance(result, np.generic) else result
 
 
-def from_numpy(array):
+def from_numpy(array: np.ndarray) -> Tensor:
     """A copy of an array of NumPy, or of a scalar of it, as a Tensor of the same dtype."""
     return Tensor(state.backend.asarray(array, dtypes.name_of(array.dtype)))
 
@@ -160,10 +162,10 @@ class Value:
 
     __slots__ = ("spec", "shape", "dtype")
 
-    def __init__(self, spec):
+    def __init__(self, spec: Spec):
         self.spec, self.shape, self.dtype = spec, spec.shape, spec.dtype
 
-    def __repr__(self):
+    def __repr__(self) -> str:
         return f"<Value {self.spec}>"
 
 
@@ -171,20 +173,21 @@ class Wrapped:
     """What the data of a tensor is where an interpreter keeps more about it: it has the spec that the program sees."""
 
     __slots__ = ("spec",)
+    spec: Spec
 
     @property
-    def shape(self):
+    def shape(self) -> tuple[Any, ...]:
         return self.spec.shape
 
     @property
-    def dtype(self):
+    def dtype(self) -> str:
         return self.spec.dtype
 
 
 class Symbol:
     """What stands for a tensor of a model under construction: it has a `spec` and never a value."""
 
-    def no_value(self, *_, **__):
+    def no_value(self, *_: Any, **__: Any) -> NoReturn:
         """Raise: here a value was asked for."""
         raise TypeError(
             "A KerasTensor is symbolic: it stands for an input or result of a model under construction and has no value, so "

@@ -47,7 +47,7 @@ def flatten(structure: Any) -> list[Any]:
     """
     if not isinstance(structure, (list, tuple, dict)):
         return [structure]
-    out = []
+    out: list[Any] = []
     _flatten_into(structure, out)
     return out
 

@@ -7,6 +7,9 @@ users see of it.
 import contextlib
 import itertools
 import threading
+from collections.abc import Sequence
+from contextlib import AbstractContextManager
+from typing import Any
 
 from mlkit.core import autograd, locks
 from mlkit.core.spec import Spec
@@ -19,12 +22,12 @@ _numbers = itertools.count()
 class BaseVariable:
     """A tensor in a cell. The first value is a Tensor whose memory nobody else may write to."""
 
-    def __init__(self, value, trainable=True):
+    def __init__(self, value: Tensor, trainable: bool = True):
         self.number, self.lock = next(_numbers), threading.RLock()  # held while a value is read, changed and written back
         self._trainable = self.made_trainable = bool(trainable)
         self._value = Tensor(value.data, autograd.new_node())  # tapes know all its values by one number
 
-    def __getattr__(self, name):
+    def __getattr__(self, name: str) -> Any:
         """`_value` is not there while a program writes into its memory: wait until it is."""
         lock = vars(self).get("lock") if name == "_value" else None
         if lock is not None:
@@ -39,30 +42,30 @@ class BaseVariable:
         return self._trainable
 
     @trainable.setter
-    def trainable(self, value):
+    def trainable(self, value: bool):
         self._trainable = bool(value)
 
     @property
-    def value(self):
+    def value(self) -> Tensor:
         """The current value, a Tensor."""
         return self.tracked_value()
 
-    def tracked_value(self):
+    def tracked_value(self) -> Tensor:
         """The current value in its own dtype; what gradients with respect to the variable are taken for."""
         return state.top.read(self)
 
-    def write(self, t):
+    def write(self, t: Tensor) -> None:
         """Set the value to a Tensor of its shape and dtype, where values are kept just now."""
         if type(t.data) is not Spec:  # a symbolic run computes specs only, and those do not change
             state.top.write(self, t)
 
-    def __getstate__(self):
+    def __getstate__(self) -> dict[str, Any]:
         with self.lock:
             own = self.__dict__.copy()
         del own["lock"], own["number"]
         return own
 
-    def __setstate__(self, own):
+    def __setstate__(self, own: dict[str, Any]) -> None:
         """A copy is a variable of its own: locked alone, and another one to tapes."""
         self.__dict__.update(own)
         self.number, self.lock = next(_numbers), threading.RLock()
@@ -71,7 +74,7 @@ class BaseVariable:
     __hash__ = object.__hash__
 
 
-def alone(variables):
+def alone(variables: Sequence[Any]) -> AbstractContextManager[Any]:
     """A block in which no other thread changes these variables, or sees some of them changed and others not.
 
     Only where what is assigned is theirs at once: a trace and the like belong to one thread, and who makes one waits for no variable.
