@@ -1,5 +1,8 @@
 """Several elementwise ops as one program."""
 
+from collections.abc import Callable
+from typing import Any
+
 
 class Chain:
     """A small program of elementwise ops.
@@ -14,7 +17,7 @@ class Chain:
         self.operands, self.steps, self.outs = operands, tuple(steps), tuple(outs)
 
     @classmethod
-    def of(cls, calls, operands, outs):
+    def of(cls, calls, operands, outs) -> "Chain":
         """The chain of a graph's calls, each of one result. operands, outs: Values (or constants) that come in and go out."""
         number = {id(a): i for i, a in enumerate(operands)}
         steps = []
@@ -23,14 +26,14 @@ class Chain:
             number[id(c.outs[0])] = len(operands) + len(steps) - 1
         return cls(len(operands), steps, [number[id(v)] for v in outs])
 
-    def run(self, values, apply):
+    def run(self, values, apply: Callable[..., Any]):
         """The outputs for the values of the operands; ``apply(op, args, params)`` makes a step."""
         env = list(values)
         for op, args, params in self.steps:
             env.append(apply(op, [a[0] if type(a) is tuple else env[a] for a in args], params))
         return tuple(env[i] for i in self.outs)
 
-    def __repr__(self):
+    def __repr__(self) -> str:
         def show(a):
             return repr(a[0]) if type(a) is tuple else f"%{a}"
 

@@ -2,6 +2,7 @@
 
 import operator
 from collections.abc import Callable, Iterable
+from typing import Any
 
 from mlkit.core import debug
 from mlkit.core.graph import Call, Graph
@@ -46,19 +47,19 @@ class Target:
 class KernelTarget(Target):
     """A backend of which only the kernels are known: op name -> kernel."""
 
-    def __init__(self, kernels):
+    def __init__(self, kernels: dict[str, Any]):
         self.kernels = kernels
 
-    def runs(self, op):
+    def runs(self, op: Op) -> bool:
         return op.name in self.kernels
 
-    def lacks(self, call):
+    def lacks(self, call: Call) -> bool:
         if call.op.fallback is None:
             return False
         kernel = self.kernels.get(call.op.name)
         return kernel is None or (hasattr(kernel, "declines") and kernel.declines(*call.args, **call.params))
 
-    def evaluate(self, call):
+    def evaluate(self, call: Call):
         return as_arrays(self.kernels[call.op.name](*call.args, **call.params)) if self.runs(call.op) else None
 
 

@@ -7,6 +7,8 @@ that dies in it. What the graph returns never lies in the arena.
 
 import bisect
 import math
+from collections.abc import Callable
+from typing import Any
 
 from mlkit.compiler.passes import inplace
 from mlkit.compiler.passes.rewrite import count_uses
@@ -29,7 +31,7 @@ class Operand:
 
     __slots__ = ("shape", "dtype", "strides", "offset", "steady", "used")
 
-    def __init__(self, shape, dtype, strides=None, offset=0, steady=False, used=True):
+    def __init__(self, shape, dtype: str, strides=None, offset=0, steady: bool = False, used: bool = True):
         self.shape, self.dtype = shape, dtype
         self.strides = layout.contiguous(shape, dtypes.itemsize(dtype)) if strides is None else strides
         self.offset, self.steady, self.used = offset, steady, used
@@ -52,12 +54,14 @@ class Choice:
 
     __slots__ = ("kernel", "into", "params", "inplace", "aliases", "workspace", "prepared")
 
-    def __init__(self, kernel, params, into=None, inplace=(), aliases=False, workspace=0, prepared=None):
+    def __init__(
+        self, kernel, params: dict[str, Any], into=None, inplace=(), aliases: bool = False, workspace=0, prepared=None
+    ):
         self.kernel, self.params, self.into = kernel, params, into
         self.inplace, self.aliases, self.workspace, self.prepared = inplace, aliases, workspace, prepared
 
     @property
-    def writes(self):
+    def writes(self) -> bool:
         """Whether it writes its results into memory given to it."""
         return self.into is not None or self.prepared is not None
 
@@ -71,7 +75,7 @@ class Storage:
 
     __slots__ = ("kind", "nbytes", "first", "last", "owner", "offset", "merged", "reused")
 
-    def __init__(self, kind, owner, first, size=None):
+    def __init__(self, kind: str, owner: Any, first: int, size: int | None = None):
         self.kind, self.owner, self.first, self.last = kind, owner, first, first
         self.nbytes = layout.nbytes(owner.shape, dtypes.itemsize(owner.dtype)) if size is None else size
         self.offset = self.merged = None  # merged: the storage of another Value that this one takes over
@@ -93,17 +97,17 @@ class Place:
         return self._storage
 
     @property
-    def is_static(self):
+    def is_static(self) -> bool:
         """Whether it is a fixed part of the arena."""
         return self.strides is not None and self.storage.kind == "arena"
 
 
-def _may_be_view(call, choice):
+def _may_be_view(call, choice) -> bool:
     """Whether the result may be a view of the first argument."""
     return choice.aliases or call.op.traits.view is not None
 
 
-def _sees_constant(call, choice):
+def _sees_constant(call, choice) -> bool:
     """Whether the result may be a view of a constant."""
     return _may_be_view(call, choice) and type(call.args[0]) is not Value
 
@@ -116,9 +120,11 @@ class Plan:
     choose(call, operand): the Choice for a call; ``operand(x)`` gives the Operand for one of its arguments or results.
     """
 
-    def __init__(self, graph, choose, own_outputs=False):
-        self.graph, self.choices, self.workspaces = graph, [], {}
-        self.places = {}  # id of a Value -> Place
+    def __init__(self, graph, choose: Callable[..., Any], own_outputs: bool = False):
+        self.graph = graph
+        self.choices: list[Any] = []
+        self.workspaces: dict[int, Storage] = {}
+        self.places: dict[int, Place] = {}  # id of a Value -> Place
         self._steady, self._uses = graph.unchanging(), count_uses(graph)
         self._place_values(choose)
         self._keep_outputs(own_outputs)
@@ -129,21 +135,21 @@ class Plan:
         self.arena_bytes = arrange([s for s in storages if s.kind == "arena"] + list(self.workspaces.values()))
         self._count(storages)
 
-    def place(self, value):
+    def place(self, value: Value):
         return self.places[id(value)]
 
     def storages(self):
         """All pieces of memory, in order of birth."""
         return list(dict.fromkeys(p.storage for p in self.places.values()))
 
-    def is_view(self, call):
+    def is_view(self, call) -> bool:
         """Whether a call only looks at the memory of its first argument in another way."""
         source = call.args[0] if call.op.traits.view is not None else None
         return type(source) is Value and self.place(call.outs[0]).storage is self.place(source).storage
 
     # ---- where values lie --------------------------------------------------------------------------------------------
 
-    def _place_values(self, choose):
+    def _place_values(self, choose: Callable[..., Any]) -> None:
         for v in self.graph.inputs:
             self.places[id(v)] = Place(Storage("input", v, -1), 0, layout.contiguous(v.shape, dtypes.itemsize(v.dtype)))
         for i, call in enumerate(self.graph.calls):
@@ -163,7 +169,7 @@ class Plan:
             if choice.prepared is not None and choice.prepared.workspace:
                 self.workspaces[i] = Storage("arena", None, i, choice.prepared.workspace)
 
-    def operand(self, a):
+    def operand(self, a: Any) -> Any:
         """What is known of an argument, or of a result that has no place yet; scalars and None stand for themselves."""
         if type(a) is not Value:
             return Operand(a.shape, dtypes.name_of(a.dtype), a.strides, 0, True) if hasattr(a, "shape") else a
@@ -186,7 +192,7 @@ class Plan:
         found = call.op.traits.view(source, place.offset, place.strides, **call.params)
         return None if found is None else Place(place.storage, *found)
 
-    def _keep_outputs(self, own):
+    def _keep_outputs(self, own: bool) -> None:
         """What is returned lives in memory of its own, to the end and beyond."""
         graph, self.copies = self.graph, set()
         borrowed = {id(v) for v in graph.inputs[: len(graph.inputs) - graph.state]}  # the caller's, who may write there later
@@ -204,7 +210,7 @@ class Plan:
 
     # ---- how much memory that is -------------------------------------------------------------------------------------
 
-    def _count(self, storages):
+    def _count(self, storages) -> None:
         """Bytes by kind, and the largest sum at any time."""
         graph, n = self.graph, len(self.graph.calls)
         self.state_bytes = sum(self.place(v).storage.nbytes for v in graph.inputs[len(graph.inputs) - graph.state :])
@@ -295,7 +301,7 @@ class _Holes:
         self.end = offset + size
         return offset
 
-    def give(self, offset, size):
+    def give(self, offset, size) -> None:
         """A hole, joined with its neighbours."""
         i = bisect.bisect_left(self._offsets, offset)
         after = self._offsets[i] if i < len(self._offsets) else None
@@ -307,7 +313,7 @@ class _Holes:
             offset = before
         self._add(offset, size)
 
-    def _add(self, offset, size):
+    def _add(self, offset, size) -> None:
         self._size[offset] = size
         bisect.insort(self._offsets, offset)
         bisect.insort(self._by_size, (size, offset))

@@ -48,7 +48,7 @@ class Times:
         return "\n".join(lines)
 
 
-def times_for(graph, inner=False):
+def times_for(graph, inner: bool = False):
     """The `Times` that a new program of this graph must fill, or None: nobody asked, and the program need not stop to look."""
     if state.times is None and debug.LEVEL < 2:
         return None

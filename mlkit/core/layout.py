@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Sequence
+from typing import Any
 
 
 def contiguous(shape: Sequence[int], itemsize: int) -> tuple[int, ...]:
@@ -61,5 +62,5 @@ def take_slice(strides: Sequence[int], starts: Sequence[int], steps: Sequence[in
     return sum(a * s for a, s in zip(starts, strides)), tuple(s * k for s, k in zip(strides, steps))
 
 
-def nbytes(shape: Sequence[int], itemsize: int) -> int:
+def nbytes(shape: Sequence[Any], itemsize: int) -> int:
     return math.prod(shape) * itemsize

@@ -37,11 +37,15 @@ class Op:
     """
 
     __slots__ = ("name", "spec", "vjp", "keep", "fallback", "asks_first", "traits", "variants", "base", "_outputs")
+    spec: Callable[..., Any]
+    vjp: Any
+    fallback: Any
+    base: Any
 
     def __init__(
         self,
         name: str,
-        spec: Callable[..., Spec | tuple[Spec, ...]],
+        spec: Callable[..., Any],
         vjp: Callable[..., Any] | None = None,
         keep: str = "xy",
         fallback: Callable[..., Any] | None = None,
@@ -53,7 +57,7 @@ class Op:
         self.name, self.spec, self.vjp, self.keep, self.fallback = name, spec, vjp, keep, fallback
         self.asks_first = asks_first or (fallback is not None and not traits.broadcasts)
         self.traits, self.variants = traits, dict[str, Op]()
-        self.base: Op | None = None
+        self.base = None
         self._outputs: dict[Any, Any] = {}  # what `outputs` has found
         OPS[name] = self
 
@@ -71,7 +75,7 @@ class Op:
             refusal = asked.refusal
         if refusal is not None:
             _require_composed(self, args, params, refusal)
-        return self.fallback(*args, **params)  # type: ignore[misc]  # who has none does not raise that
+        return self.fallback(*args, **params)
 
     def __repr__(self) -> str:
         return f"<Op {self.name}>"

@@ -128,7 +128,7 @@ class Spec:
         return len(self.shape)
 
 
-def is_known(*sizes: Size) -> bool:
+def is_known(*sizes: Any) -> bool:
     """Whether every size is a number."""
     return all(type(s) is not Dim for s in sizes)
 
@@ -138,7 +138,7 @@ def are_known(specs: Spec | tuple[Spec, ...]) -> bool:
     return all(is_known(*s.shape) for s in (specs if isinstance(specs, tuple) else (specs,)))
 
 
-def same_size(a: Size, b: Size) -> bool:
+def same_size(a: Any, b: Any) -> bool:
     """False only when both sizes are known and differ."""
     return a == b or not is_known(a, b)
 
@@ -216,7 +216,7 @@ class ShapesDiffer(ValueError):
     broadcast."""
 
 
-def require(name: str, what: str, spec: Spec | None, shape: Sequence[Size], dtype: str | None = None) -> None:
+def require(name: str, what: str, spec: Spec | None, shape: Sequence[Any], dtype: str | None = None) -> None:
     """Raise unless the tensor that an op was given as `what` has this shape, and this dtype if one is named. None is no tensor:
     what may be left out passes."""
     if spec is None:

@@ -5,8 +5,11 @@ that size, the others none. It returns the results, each with the leading axis, 
 with all tensors repeated along such an axis, and at last the op is called once for each element.
 """
 
+from collections.abc import Callable
+from typing import Any
 
-def shifted(*names):
+
+def shifted(*names) -> Callable[..., Any]:
     """The rule of an op of tensors whose parameters of these names are axes, numbers or tuples of them."""
 
     def rule(op, args, has, size, params):
@@ -21,7 +24,7 @@ def _shift(axes):
     return tuple(a + 1 for a in axes) if isinstance(axes, (tuple, list)) else axes + 1
 
 
-def led(**firsts):
+def led(**firsts) -> Callable[..., Any]:
     """The rule of an op of one tensor whose parameters of these names have one number for each axis; these are for the leading one.
     A function is called with its size."""
 

@@ -1,10 +1,13 @@
 """Rules of `batch`, as in `axes`, that look at tensors in another shape."""
 
+from collections.abc import Callable
+from typing import Any
+
 from mlkit.core.tensor import Tensor
 from mlkit.primitives.shape import reshape
 
 
-def aligned(op, args, has, size, params):
+def aligned(op, args, has, size, params) -> Tensor:
     """The rule of ops that broadcast: each tensor gets axes of size 1 behind the leading one, as many as the longest has more."""
     rank = max(len(a.shape) - h for a, h in zip(args, has) if type(a) is Tensor)
     return op(*(_with_axes(a, rank + 1 - a.ndim) if h else a for a, h in zip(args, has)), **params)
@@ -17,11 +20,11 @@ def pointwise(op, args, has, size, params):
     return op(*args, **params) if alike else None
 
 
-def _with_axes(x, n):
+def _with_axes(x: Tensor, n) -> Tensor:
     return reshape(x, shape=(x.shape[0], *(1,) * n, *x.shape[1:])) if n else x
 
 
-def in_batches(*tensors, shapes=()):
+def in_batches(*tensors, shapes=()) -> Callable[..., Any]:
     """The rule of an op that works on each part of a batch (n, ...) alone: leading axis and batch are one.
 
     tensors: numbers of the arguments that are such batches, which must have the leading axis, as the others must not. shapes: parameters

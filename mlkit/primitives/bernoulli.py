@@ -5,7 +5,7 @@ from mlkit.core.spec import size_of
 SHARED = 1 << 10  # elements of which all have the same threshold
 
 
-def thresholds(shape, p):
+def thresholds(shape, p: float):
     """How `bernoulli` draws: (rows, width, whole, part). Of `rows` rows of ``width + 2`` random bytes the last two, an integer
     r with the low byte first, decide on the row's threshold, ``whole + (r < part)``; the others are true where they are below it.
 

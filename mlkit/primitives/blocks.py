@@ -1,7 +1,11 @@
 """Images whose channels lie in blocks: (batch, channels / block, height, width, block)."""
 
+from collections.abc import Sequence
 
-def shape_in_blocks(shape, block):
+from mlkit.core.spec import Size
+
+
+def shape_in_blocks(shape: Sequence[Size], block):
     n, h, w, c = shape
     return n, c // block, h, w, block
 

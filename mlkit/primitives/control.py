@@ -16,7 +16,7 @@ from mlkit.core.traits import Traits
 from mlkit.primitives.movement import full
 
 
-def _outputs(graph):
+def _outputs(graph) -> tuple[Spec, ...]:
     return tuple(map(spec_of, graph.outputs))
 
 
@@ -63,7 +63,7 @@ def _with_zeros(trace, values, like):
 # ---- cond ------------------------------------------------------------------------------------------------------------
 
 
-def _cond_spec(predicate, *operands, then, orelse):
+def _cond_spec(predicate: Spec, *operands, then, orelse) -> tuple[Spec, ...]:
     if predicate.shape != () or predicate.dtype != "bool":
         raise ValueError(f"cond: the predicate must be a bool scalar, but is {predicate}.")
     return _outputs(then)
@@ -125,7 +125,7 @@ while_op = Op(
 # ---- scan ------------------------------------------------------------------------------------------------------------
 
 
-def _scan_spec(*operands, body, xs, carry, length, reverse, save):
+def _scan_spec(*operands, body, xs, carry, length, reverse: bool, save: bool) -> tuple[Spec, ...]:
     state = operands[xs : xs + carry]
     for s, after in zip(state, _outputs(body)):
         if s != after:

@@ -1,9 +1,12 @@
 """From anything to tensors of one dtype: conversion, casting, promotion. What every public function does first."""
 
+from collections.abc import Sequence
+from typing import Any
+
 import numpy as np
 
 from mlkit.core import dtypes
-from mlkit.core.spec import Dim, Spec, is_known, show, whole
+from mlkit.core.spec import Dim, Size, Spec, is_known, show, whole
 from mlkit.core.state import state
 from mlkit.core.tensor import Symbol, Tensor
 from mlkit.core.typing import TensorLike
@@ -19,7 +22,7 @@ _INTEGERS = dtypes.INTS + dtypes.UINTS
 _LARGE = 1 << 63  # integers beyond are converted with care
 
 
-def convert_to_tensor(x: TensorLike, dtype=None, sparse=None, ragged=None) -> Tensor:
+def convert_to_tensor(x: TensorLike, dtype: str | None = None, sparse=None, ragged=None) -> Tensor:
     """A Tensor from a Tensor, Variable, NumPy array, number, nested list, or any array with `__array__`.
 
     dtype: name of the dtype; by default arrays keep theirs, Python floats become floatx and Python ints int32.
@@ -36,7 +39,7 @@ def convert_to_tensor(x: TensorLike, dtype=None, sparse=None, ragged=None) -> Te
     return t if t.dtype == dtype else el.cast(t, dtype=dtype)
 
 
-def as_tensor(x: TensorLike, dtype=None) -> Tensor:
+def as_tensor(x: TensorLike, dtype: str | None = None) -> Tensor:
     """`convert_to_tensor` without checks; `dtype` matters only for Python numbers and lists."""
     if type(x) is Tensor:
         return x
@@ -66,7 +69,7 @@ def _stacked(parts):
     return concat(*(reshape(t, shape=(1, *t.shape)) for t in parts), axis=0)
 
 
-def _of_python(host, dtype):
+def _of_python(host: Any, dtype: str) -> np.ndarray:
     """What NumPy made of Python numbers, in a dtype. An integer dtype must hold them: only what has a dtype already wraps around."""
     if dtype in _INTEGERS and host.dtype.kind in "iufO":
         for number in (host.min(), host.max()) if host.size else ():
@@ -74,7 +77,7 @@ def _of_python(host, dtype):
     return host.astype(dtypes.as_numpy(dtype))
 
 
-def _python_dtype(host):
+def _python_dtype(host: Any) -> str:
     """The dtype of Python numbers, which NumPy made 64 bits wide: half of that, unless an integer does not fit."""
     if host.dtype in (np.int64, object):  # NumPy makes objects of integers beyond 64 bits
         fits = not host.size or (host.max() < 2**31 and host.min() >= -(2**31))
@@ -90,7 +93,7 @@ def _leaves(x):
             yield e
 
 
-def _host_array(x):
+def _host_array(x) -> np.ndarray:
     try:
         if hasattr(x, "__array__") or not hasattr(x, "__dlpack__"):
             return np.asarray(x)
@@ -108,12 +111,12 @@ def convert_to_numpy(x) -> np.ndarray:
     return np.array(x) if isinstance(x, np.ndarray) else np.array(as_tensor(x).numpy())
 
 
-def is_tensor(x) -> bool:
+def is_tensor(x: object) -> bool:
     """Whether x is a `Tensor` (a KerasTensor or a Variable is none)."""
     return type(x) is Tensor
 
 
-def cast(x: TensorLike, dtype) -> Tensor:
+def cast(x: TensorLike, dtype: str) -> Tensor:
     """The tensor in another dtype.
 
     Floats to ints drop the fraction; anything to bool asks "is it not zero".
@@ -126,7 +129,7 @@ def cast(x: TensorLike, dtype) -> Tensor:
     return t if t.dtype == dtype else el.cast(t, dtype=dtype)
 
 
-def pair(x1, x2):
+def pair(x1: Tensor | float, x2: Tensor | float):
     """Two operands as `promote` gives them, by a short way for the common cases."""
     if type(x1) is Tensor:
         if type(x2) is Tensor:
@@ -142,28 +145,28 @@ def pair(x1, x2):
     return promote(x1, x2)
 
 
-def dtype_of(x1, x2):
+def dtype_of(x1: Any, x2: Any) -> str:
     """The dtype of operands that `pair` gave."""
     return (x1 if type(x1) is Tensor else x2).dtype
 
 
-def promote(*xs, floating=False):
+def promote(*xs, floating: bool = False):
     """The operands as Tensors of one common dtype; Python scalars stay scalars (if any operand is a tensor).
 
     floating: the common dtype is a float or complex one.
     """
     if _alike(xs) and (not floating or xs[0].dtype in el.FLOATING):
         return list(xs)
-    xs = [x if type(x) is Tensor or type(x) in _SCALARS else as_tensor(x) for x in xs]
-    dtype = dtypes.result_type(*{x.dtype if type(x) is Tensor else type(x) for x in xs})
+    operands = [x if type(x) is Tensor or type(x) in _SCALARS else as_tensor(x) for x in xs]
+    dtype = dtypes.result_type(*{x.dtype if type(x) is Tensor else type(x) for x in operands})
     if floating:
         dtype = dtypes.float_of(dtype)
-    if not any(type(x) is Tensor for x in xs):
-        xs[0] = as_tensor(xs[0], dtype)
-    return [_as(x, dtype) for x in xs]
+    if not any(type(x) is Tensor for x in operands):
+        operands[0] = as_tensor(operands[0], dtype)
+    return [_as(x, dtype) for x in operands]
 
 
-def _alike(xs):
+def _alike(xs) -> bool:
     """Whether all are Tensors of one dtype already."""
     if type(xs[0]) is not Tensor:
         return False
@@ -174,50 +177,50 @@ def _alike(xs):
     return True
 
 
-def promote_tensors(*xs, floating=False):
+def promote_tensors(*xs, floating: bool = False) -> list[Tensor]:
     """`promote`, with scalars as tensors of shape () too: for what is written with shapes."""
-    xs = promote(*xs, floating=floating)
-    if _alike(xs):
-        return xs
-    dtype = next(x.dtype for x in xs if type(x) is Tensor)
-    return [as_tensor(x, dtype) for x in xs]
+    operands = promote(*xs, floating=floating)
+    if _alike(operands):
+        return operands
+    dtype = next(x.dtype for x in operands if type(x) is Tensor)
+    return [as_tensor(x, dtype) for x in operands]
 
 
-def _as(x, dtype):
+def _as(x: Any, dtype: str) -> Tensor | float:
     if type(x) is Tensor:
         return x if x.dtype == dtype else el.cast(x, dtype=dtype)
     return dtypes.as_number(x, dtype)
 
 
-def to_float(x):
+def to_float(x: Tensor) -> Tensor:
     """The tensor in a float (or complex) dtype: what float-valued functions compute in."""
     t = as_tensor(x)
     d = t.dtype
     return t if d in dtypes.FLOATS or d in dtypes.COMPLEX else el.cast(t, dtype=dtypes.float_of(d))
 
 
-def to_real(name, x):
+def to_real(name: str, x: Tensor) -> Tensor:
     """`to_float` for what knows real numbers only."""
     t = to_float(x)
     require_real(name, t)
     return t
 
 
-def require_real(name, *tensors):
+def require_real(name: str, *tensors) -> None:
     """Raise for complex tensors, of which kernels would drop a part or which they cannot order."""
     for t in tensors:
         if t.dtype in dtypes.COMPLEX:
             raise TypeError(f"{name}: expected real numbers, but got {t.dtype}. Take ops.real, ops.imag or ops.absolute first.")
 
 
-def to_single(x):
+def to_single(x: Tensor) -> Tensor:
     """The tensor in float32 or wider: what sums, squares and quotients of values of any dtype are computed in."""
     t = as_tensor(x)
     dtype = dtypes.single_of(t.dtype)
     return t if t.dtype == dtype else el.cast(t, dtype=dtype)
 
 
-def to_integer(name, x):
+def to_integer(name: str, x: Tensor | float) -> Tensor:
     """An integer tensor: indices, or operands of functions that know integers only. Truth values count as int32.
 
     A symbolic float tensor passes as int32: `Input` is float by default, and what is fed decides.
@@ -236,7 +239,7 @@ def to_bool(x: TensorLike) -> Tensor:
     return t if t.dtype == "bool" else el.not_equal(t, 0)
 
 
-def as_shape(name, shape, least=0):
+def as_shape(name: str, shape: Sequence[Size], least=0):
     """A shape that an op was given as an int, a sequence or an integer tensor, as a tuple of ints and unknown sizes."""
     if isinstance(shape, Tensor):
         if type(shape.data) is Spec:

@@ -2,6 +2,8 @@
 parameters. A multiplication and the addition that follows count as two; an exponential as one."""
 
 import math
+from collections.abc import Callable
+from typing import Any
 
 
 def elements(spec):
@@ -24,7 +26,7 @@ def each_update(args, outs, params):
     return elements(args[-1])
 
 
-def passes_of_halving(factor):
+def passes_of_halving(factor) -> Callable[..., Any]:
     """Of what works along the last axis in log2 passes, each `factor` for an element."""
 
     def flops(args, outs, params):
@@ -33,7 +35,7 @@ def passes_of_halving(factor):
     return flops
 
 
-def of_matrices(count):
+def of_matrices(count: Callable[..., Any]) -> Callable[..., Any]:
     """Of dense linear algebra, for matrices (m, n) and, where there is a second argument, k right-hand sides: ``count(m, n, k)`` each.
 
     Counts are those of Golub and Van Loan, Matrix Computations, 4th ed., 2013."""

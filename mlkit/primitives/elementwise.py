@@ -1,6 +1,8 @@
 """Elementwise primitives. Operands of binary ops have one dtype already, or are Python scalars, which are weak."""
 
 import math
+from collections.abc import Callable
+from typing import Any
 
 from mlkit.core import dtypes
 from mlkit.core.op import Op
@@ -13,7 +15,7 @@ from mlkit.primitives.counts import free
 from mlkit.primitives.shape import sum_to
 
 
-def _operand_dtype(name, operands):
+def _operand_dtype(name: str, operands) -> str:
     found = {x.dtype for x in operands if type(x) is Spec}
     if len(found) > 1:
         raise TypeError(f"{name}: operands have dtypes {' and '.join(sorted(found))}. Convert them with ops.cast first.")
@@ -24,7 +26,7 @@ def _operand_dtype(name, operands):
     return dtype
 
 
-def _require_number(name, number, dtype):
+def _require_number(name: str, number, dtype: str) -> None:
     """Raise unless a number can stand beside tensors of a dtype: kernels take it into that dtype without asking."""
     if dtypes.result_type(dtype, type(number)) not in (dtype, "int32" if dtype == "bool" else dtype):
         raise TypeError(f"{name}: a tensor of {dtype} stands beside the {type(number).__name__} {number}. Cast it first.")
@@ -43,13 +45,13 @@ _WORDS = {  # dtypes that an op takes -> what its message calls them
 }  # fmt: skip
 
 
-def require_dtype(name, dtype, takes):
+def require_dtype(name: str, dtype: str, takes) -> None:
     """Raise unless the dtype is one of those that an op takes."""
     if dtype not in takes:
         raise TypeError(f"{name}: expected {_WORDS[takes]}, but got {dtype}. Convert it with ops.cast first.")
 
 
-def elementwise_spec(name, dtype=None, takes=dtypes.ALL):
+def elementwise_spec(name: str, dtype: str | None = None, takes=dtypes.ALL) -> Callable[..., Any]:
     """The spec rule of an op that works element by element with broadcasting; `dtype` if the result has another one."""
 
     def spec(*operands):
@@ -61,7 +63,7 @@ def elementwise_spec(name, dtype=None, takes=dtypes.ALL):
     return spec
 
 
-def float_spec(name, takes=FLOATING):
+def float_spec(name: str, takes=FLOATING) -> Callable[..., Any]:
     """The spec rule of an op of one tensor of floats (or of those dtypes) that keeps its shape and dtype."""
 
     def spec(x, **params):
@@ -71,14 +73,24 @@ def float_spec(name, takes=FLOATING):
     return spec
 
 
-def unary(name, vjp=None, keep="x", dtype=None, floating=False, takes=None, **traits):
+def unary(
+    name: str,
+    vjp: Callable[..., Any] | None = None,
+    keep: str = "x",
+    dtype: str | None = None,
+    floating: bool = False,
+    takes=None,
+    **traits,
+) -> Op:
     """An op of one tensor, of floats or the dtypes that it takes. `vjp(g, y, x)` returns the one gradient."""
     rule = None if vjp is None else lambda g, y, x: (vjp(g, y, x),)
     spec = float_spec(name, takes or FLOATING) if floating else elementwise_spec(name, dtype, takes or dtypes.ALL)
     return Op(name, spec, rule, keep, traits=Traits(True, broadcasts=not floating, **traits))
 
 
-def binary(name, vjp=None, keep="x", dtype=None, takes=dtypes.ALL, **traits):
+def binary(
+    name: str, vjp: Callable[..., Any] | None = None, keep: str = "x", dtype: str | None = None, takes=dtypes.ALL, **traits
+) -> Op:
     """An op of two broadcast operands. `vjp(g, z, x, y)` returns both gradients, still in the broadcast shape."""
 
     def rule(g, z, x, y):
@@ -88,7 +100,7 @@ def binary(name, vjp=None, keep="x", dtype=None, takes=dtypes.ALL, **traits):
     return Op(name, elementwise_spec(name, dtype, takes), vjp and rule, keep, traits=Traits(True, broadcasts=True, **traits))
 
 
-def _fit(g, x):
+def _fit(g: Tensor, x: Tensor | float) -> Tensor | None:
     return sum_to(g, x.shape) if g is not None and type(x) is Tensor else None
 
 
@@ -129,14 +141,14 @@ not_ = unary("not", keep="", takes=_BITS, involution=True)  # logical for bool, 
 stop_gradient = unary("stop_gradient", keep="", view=lambda x, offset, strides: (offset, strides), flops=free)
 
 
-def _cast_vjp(g, y, x, dtype):
+def _cast_vjp(g: Tensor, y: Tensor, x: Tensor, dtype: str) -> tuple[Tensor | None, ...]:
     return (cast(g, dtype=x.dtype) if x.dtype in FLOATING and dtype in FLOATING else None,)
 
 
 cast = Op("cast", lambda x, dtype: Spec(x.shape, dtype), _cast_vjp, keep="", traits=Traits(elementwise=True, flops=free))
 
 
-def _bitcast_spec(x, dtype):
+def _bitcast_spec(x: Spec, dtype: str) -> Spec:
     old, new = dtypes.as_numpy(x.dtype).itemsize, dtypes.as_numpy(dtype).itemsize
     if old == new:
         return Spec(x.shape, dtype)
@@ -150,7 +162,7 @@ bitcast = Op(
 )  # the bytes read as another dtype
 
 
-def _trigamma(x):
+def _trigamma(x: Tensor) -> Tensor:
     """The derivative of digamma: eight steps of its recurrence, then the asymptotic series (Abramowitz and Stegun, 6.4.12)."""
     small = less(x, 0.5)
     z = where(small, 1 - x, x)
@@ -167,12 +179,12 @@ def _trigamma(x):
 # ---- complex numbers: gradients are transposes of linear maps, without conjugation, as in JAX ----------------------------
 
 
-def _part_spec(x):
+def _part_spec(x: Spec) -> Spec:
     """Spec of a real-valued part of a number."""
     return Spec(x.shape, {"complex64": "float32", "complex128": "float64"}.get(x.dtype, x.dtype))
 
 
-def _abs_vjp(g, y, x):
+def _abs_vjp(g: Tensor, y: Tensor, x: Tensor) -> tuple[Tensor, ...]:
     return (g * sign(x) if x.dtype not in dtypes.COMPLEX else cast(g, dtype=x.dtype) * conj(sign(x)),)
 
 
@@ -189,7 +201,7 @@ imag = Op(
 )
 
 
-def _complex_spec(x, y):
+def _complex_spec(x: Spec, y: Spec) -> Spec:
     s = elementwise_spec("complex")(x, y)
     if s.dtype not in ("float32", "float64"):
         raise TypeError(f"complex: the parts must be float32 or float64, but are {s.dtype}.")
@@ -208,13 +220,13 @@ complex_ = Op(
 # ---- binary ----------------------------------------------------------------------------------------------------------
 
 
-def _share(g, z, x, y):
+def _share(g: Tensor, z: Tensor, x: Tensor, y: Tensor | float) -> tuple[Tensor, ...]:
     """Gradient of maximum and minimum: to the operand that was chosen, half to each where they are equal, none where one is NaN."""
     wx, wy = (cast(equal(a, z), dtype=g.dtype) for a in (x, y))
     return g * wx * (1 - 0.5 * wy), g * wy * (1 - 0.5 * wx)
 
 
-def _pow_vjp(g, z, x, y):
+def _pow_vjp(g: Tensor, z: Tensor, x: Tensor | float, y: Tensor | float) -> tuple[Tensor | None, ...]:
     if type(y) is not Tensor:  # a constant exponent: no logarithm needed
         return g * y * (x ** (y - 1)) if y != 0 else g * 0, None
     gx = g * y * (x ** (y - 1))
@@ -252,14 +264,14 @@ right_shift = binary("right_shift", keep="", takes=_INTEGERS, neutral=0)
 # ---- choose ----------------------------------------------------------------------------------------------------------
 
 
-def _where_spec(condition, x, y):
+def _where_spec(condition: Spec, x, y) -> Spec:
     if type(condition) is Spec and condition.dtype != "bool":
         raise TypeError(f"where: the condition must be bool, but is {condition.dtype}.")
     shape = broadcast("where", *(s.shape if type(s) is Spec else () for s in (condition, x, y)))
     return Spec(shape, _operand_dtype("where", (x, y)))
 
 
-def _where_vjp(g, z, condition, x, y):
+def _where_vjp(g: Tensor, z: Tensor, condition: Tensor, x: Tensor | float, y: Tensor | float) -> tuple[Tensor | None, ...]:
     return None, _fit(where(condition, g, 0.0), x), _fit(where(condition, 0.0, g), y)
 
 

@@ -1,8 +1,11 @@
 """Discrete Fourier transforms along the last axis."""
 
+from collections.abc import Callable
+from typing import Any
+
 from mlkit.core import dtypes
 from mlkit.core.op import Op
-from mlkit.core.spec import Spec, same_size, show
+from mlkit.core.spec import Size, Spec, same_size, show
 from mlkit.core.traits import Traits
 from mlkit.primitives import elementwise as el
 from mlkit.primitives.axes import on_last_axes
@@ -13,12 +16,12 @@ _REAL = {"complex64": "float32", "complex128": "float64"}
 _COMPLEX = {real: c for c, real in _REAL.items()}
 
 
-def _require_length(name, n):
+def _require_length(name: str, n: Size) -> None:
     if n == 0:
         raise ValueError(f"{name}: there is no transform of 0 numbers.")
 
 
-def _complex_spec(name):
+def _complex_spec(name: str) -> Callable[..., Any]:
     def spec(x):
         if x.dtype not in dtypes.COMPLEX or not x.shape:
             raise TypeError(f"{name}: expected a complex tensor of one dimension or more, but got {x}.")
@@ -34,7 +37,7 @@ fft = Op("fft", _complex_spec("fft"), lambda g, y, x: (fft(g),), keep="", traits
 ifft = Op("ifft", _complex_spec("ifft"), lambda g, y, x: (ifft(g),), keep="", traits=_transform)
 
 
-def _rfft_spec(x):
+def _rfft_spec(x: Spec) -> Spec:
     if x.dtype not in _COMPLEX or not x.shape:
         raise TypeError(f"rfft: expected a float32 or float64 tensor of one dimension or more, but got {x}.")
     _require_length("rfft", x.shape[-1])
@@ -50,7 +53,7 @@ def _rfft(x):
 rfft = Op("rfft", _rfft_spec, fallback=_rfft)
 
 
-def _irfft_spec(x, length):
+def _irfft_spec(x: Spec, length) -> Spec:
     _complex_spec("irfft")(x)
     _require_length("irfft", length)
     if not same_size(x.shape[-1], length // 2 + 1):

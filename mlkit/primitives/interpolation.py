@@ -2,6 +2,7 @@
 
 import functools
 import math
+from typing import Any
 
 from mlkit.core.spec import is_known
 from mlkit.primitives import elementwise as el
@@ -36,7 +37,7 @@ KERNELS = {
 }
 
 
-def weights(size, new_size, scale, translation, kernel, antialias, dtype):
+def weights(size: Any, new_size, scale, translation, kernel, antialias: bool, dtype: str):
     """Matrix (size, new_size) whose columns are the weights of a new sample; 0 for samples outside the image.
 
     antialias: when shrinking, the kernel is as much wider as the new samples are farther apart.
@@ -54,7 +55,7 @@ def weights(size, new_size, scale, translation, kernel, antialias, dtype):
     return el.where(inside, w, 0.0)
 
 
-def multiply_along(x, axis, matrix):
+def multiply_along(x, axis: int, matrix):
     """Contract one axis with the rows of a matrix."""
     order = (*(i for i in range(x.ndim) if i != axis), axis)
     return transpose(matmul(transpose(x, perm=order), matrix), perm=inverse_permutation(order))

@@ -14,7 +14,7 @@ def swap(x):
     return transpose(x, perm=(*range(n - 2), n - 1, n - 2))
 
 
-def _matmul_spec(a, b):
+def _matmul_spec(a: Spec, b: Spec) -> Spec:
     if len(a.shape) < 2 or len(b.shape) < 2:
         raise ValueError(f"matmul: both operands need two axes or more, but have shapes {show(a.shape)} and {show(b.shape)}.")
     if a.dtype != b.dtype:

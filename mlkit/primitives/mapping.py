@@ -5,7 +5,10 @@ and each call becomes one on these: by the rule that the op's record has (the tr
 form of a fused op, or, where there is no such way, once for each element.
 """
 
+from typing import Any
+
 from mlkit.core.interpreter import Composed, Interpreter, wrap
+from mlkit.core.op import Op
 from mlkit.core.spec import ShapesDiffer, Spec
 from mlkit.core.state import swapped
 from mlkit.core.tensor import Tensor, Wrapped
@@ -19,7 +22,7 @@ class Batched(Wrapped):
 
     __slots__ = ("tensor", "owner")
 
-    def __init__(self, tensor, owner):
+    def __init__(self, tensor: Tensor, owner):
         self.tensor, self.owner = tensor, owner
         self.spec = Spec(tensor.shape[1:], tensor.dtype)
 
@@ -27,6 +30,7 @@ class Batched(Wrapped):
 class Mapping(Interpreter):
     """A function is called once for `size` elements."""
 
+    outer: Interpreter
     assigns = has_values = False
 
     def __init__(self, size, outer):
@@ -35,17 +39,17 @@ class Mapping(Interpreter):
 
     # ---- what goes in and comes out ----------------------------------------------------------------------------------
 
-    def enter(self, tensor, axis):
+    def enter(self, tensor: Tensor, axis: int) -> Tensor:
         """A tensor as the function sees it, which is called for the parts along an axis."""
         return Tensor(Batched(moved(tensor, axis, 0), self))
 
-    def leave(self, tensor, axis):
+    def leave(self, tensor: Tensor, axis: int) -> Tensor:
         """A result of the function for all elements, along an axis."""
         if self._has(tensor):
             return moved(tensor.data.tensor, 0, axis)
         return moved(self._spread(tensor), 0, axis)
 
-    def _has(self, a):
+    def _has(self, a: Tensor | float) -> bool:
         return type(a) is Tensor and type(a.data) is Batched and a.data.owner is self
 
     def _spread(self, tensor):
@@ -53,7 +57,7 @@ class Mapping(Interpreter):
 
     # ---- as an interpreter -------------------------------------------------------------------------------------------
 
-    def apply(self, op, args, params):
+    def apply(self, op: Op, args: tuple[Any, ...], params: dict[str, Any]) -> Any:
         has = list(map(self._has, args))
         if True not in has:
             return self.outer.apply(op, args, params)
@@ -72,7 +76,7 @@ class Mapping(Interpreter):
                 out = self._one_by_one(op, inner, has, params, specs)
         return tuple(Tensor(Batched(t, self)) for t in out) if type(out) is tuple else Tensor(Batched(out, self))
 
-    def _by_rule(self, op, args, has, params):
+    def _by_rule(self, op: Op, args: list[Any], has: list[bool], params: dict[str, Any]) -> Any:
         rule = op.traits.batch or (aligned if op.traits.broadcasts else pointwise if op.traits.elementwise else None)
         if rule is None:
             return None
@@ -102,7 +106,7 @@ class Mapping(Interpreter):
         self.outer.write(variable, tensor)
 
 
-def moved(x, source, target):
+def moved(x: Tensor, source, target) -> Tensor:
     """The tensor with one axis moved to another place."""
     if source == target:
         return x

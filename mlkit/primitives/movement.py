@@ -1,8 +1,10 @@
 """Primitives that make, move and pick elements without computing."""
 
+from collections.abc import Sequence
+
 from mlkit.core import dtypes, layout
 from mlkit.core.op import Op
-from mlkit.core.spec import Dim, Spec, broadcast, is_known, normalize_axis, same_size, show, size_of
+from mlkit.core.spec import Dim, Size, Spec, broadcast, is_known, normalize_axis, same_size, show, size_of
 from mlkit.core.traits import Traits
 from mlkit.primitives import elementwise as el
 from mlkit.primitives.axes import led, shifted
@@ -12,7 +14,7 @@ from mlkit.primitives.shape import broadcast_to, reshape, transpose
 # ---- make ------------------------------------------------------------------------------------------------------------
 
 
-def _full_spec(shape, value, dtype):
+def _full_spec(shape: Sequence[Size], value, dtype: str) -> Spec:
     dtypes.as_number(value, dtype, "full")
     return Spec(shape, dtype)
 
@@ -25,8 +27,8 @@ iota = Op("iota", lambda size, dtype: Spec((size,), dtype), traits=_moving)  # 0
 # ---- slices and padding ----------------------------------------------------------------------------------------------
 
 
-def _slice_spec(x, starts, stops, strides):
-    shape = []
+def _slice_spec(x: Spec, starts, stops: Sequence[Size], strides) -> Spec:
+    shape: list[Size] = []
     for size, a, b, s in zip(x.shape, starts, stops, strides):
         if is_known(size, a, b) and not 0 <= a <= b <= size:
             raise ValueError(f"slice: from {a} to {b} does not lie within axis {len(shape)} of shape {show(x.shape)}.")
@@ -35,7 +37,7 @@ def _slice_spec(x, starts, stops, strides):
     return Spec(shape, x.dtype)
 
 
-def slice_size(a, b, s):
+def slice_size(a, b: Size, s) -> Size:
     if is_known(a, b):
         return max(0, -(-(b - a) // s))
     return (b - a + (s - 1)) // s if s != 1 else b - a
@@ -63,7 +65,7 @@ slice_ = Op(
 )
 
 
-def _pad_spec(x, value, low, high, interior):
+def _pad_spec(x: Spec, value, low, high, interior) -> Spec:
     dtypes.as_number(value, x.dtype, "pad")
     shape = [n + a + b + _spread(n, i) for n, a, b, i in zip(x.shape, low, high, interior)]
     if any(type(s) is int and s < 0 for s in shape):
@@ -71,7 +73,7 @@ def _pad_spec(x, value, low, high, interior):
     return Spec(shape, x.dtype)
 
 
-def _spread(n, interior):
+def _spread(n: Size, interior):
     """Elements added between n elements, `interior` in each gap."""
     if interior == 0 or n == 0:
         return 0
@@ -87,7 +89,7 @@ def _pad_vjp(g, y, x, value, low, high, interior):
 pad = Op("pad", _pad_spec, _pad_vjp, keep="", traits=Traits(flops=free, batch=led(low=0, high=0, interior=0)))
 
 
-def _concat_spec(*xs, axis):
+def _concat_spec(*xs, axis: int) -> Spec:
     first = xs[0]
     for x in xs[1:]:
         if len(x.shape) != len(first.shape) or any(
@@ -105,7 +107,7 @@ def _concat_spec(*xs, axis):
     return Spec(shape, first.dtype)
 
 
-def _concat_vjp(g, y, *xs, axis):
+def _concat_vjp(g, y, *xs, axis: int):
     gs, start = [], 0
     for x in xs:
         stop = start + x.shape[axis]
@@ -117,7 +119,7 @@ def _concat_vjp(g, y, *xs, axis):
 concat = Op("concat", _concat_spec, _concat_vjp, keep="", traits=Traits(flops=free, batch=shifted("axis")))
 
 
-def slice_along(x, axis, start, stop, stride=1):
+def slice_along(x, axis: int, start, stop, stride=1):
     """Elements start, start + stride, ... before stop of one axis, all of the others."""
     n = x.ndim
     return slice_(
@@ -128,7 +130,7 @@ def slice_along(x, axis, start, stop, stride=1):
     )
 
 
-def _flip_view(x, offset, strides, axes):
+def _flip_view(x, offset, strides, axes: tuple[int, ...]):
     more = sum((x.shape[a] - 1) * strides[a] for a in axes)
     return offset + more, tuple(-s if i in axes else s for i, s in enumerate(strides))
 
@@ -159,18 +161,18 @@ after = Op(
 # ---- picking by index ------------------------------------------------------------------------------------------------
 
 
-def check_index(name, index):
+def check_index(name: str, index: Spec) -> None:
     if index.dtype not in dtypes.INTS and index.dtype not in dtypes.UINTS:
         raise TypeError(f"{name}: indices must be integers, but have dtype {index.dtype}.")
 
 
-def _take_spec(x, index, axis):
+def _take_spec(x: Spec, index: Spec, axis: int) -> Spec:
     check_index("take", index)
     axis = normalize_axis("take", axis, len(x.shape))
     return Spec(x.shape[:axis] + index.shape + x.shape[axis + 1 :], x.dtype)
 
 
-def _take_vjp(g, y, x, index, axis):
+def _take_vjp(g, y, x, index, axis: int):
     """Put each slice back where it came from: index and gradient axes first, then sums along them."""
     n, k = len(x.shape), len(index.shape)
     g = transpose(g, perm=(*range(axis, axis + k), *range(axis), *range(axis + k, n - 1 + k)))
@@ -200,7 +202,7 @@ def _take_each(op, args, has, size, params):
 take = Op("take", _take_spec, _take_vjp, keep="1", traits=Traits(selects=True, flops=free, batch=_take_each))
 
 
-def _take_along_axis_spec(x, index, axis):
+def _take_along_axis_spec(x: Spec, index: Spec, axis: int) -> Spec:
     check_index("take_along_axis", index)
     if len(x.shape) != len(index.shape):
         raise ValueError(
@@ -211,7 +213,7 @@ def _take_along_axis_spec(x, index, axis):
     return Spec(shape, x.dtype)
 
 
-def _take_along_axis_vjp(g, y, x, index, axis):
+def _take_along_axis_vjp(g, y, x, index, axis: int):
     """Scatter by full coordinates: the picked axis by index, the others by their own position."""
     wide = tuple(x.shape[:axis]) + (index.shape[axis],) + tuple(x.shape[axis + 1 :])
     where_to = []
@@ -236,7 +238,7 @@ take_along_axis = Op(
 )
 
 
-def _scatter_spec(x, index, updates):
+def _scatter_spec(x: Spec, index: Spec, updates: Spec) -> Spec:
     check_index("scatter", index)
     k = index.shape[-1]
     expected = index.shape[:-1] + x.shape[k:]
@@ -282,7 +284,7 @@ scatter_add = Op(
 )
 
 
-def _sum_rows_spec(index, updates, size):
+def _sum_rows_spec(index: Spec, updates: Spec, size) -> Spec:
     check_index("sum_rows", index)
     if len(index.shape) != 1 or not updates.shape or not same_size(index.shape[0], updates.shape[0]):
         raise ValueError(

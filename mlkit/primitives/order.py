@@ -1,5 +1,8 @@
 """Primitives that put elements in order along one axis. Both are stable, ascending, and place NaN last."""
 
+from collections.abc import Callable
+from typing import Any
+
 from mlkit.core.op import Op
 from mlkit.core.spec import Spec, normalize_axis
 from mlkit.core.traits import Traits
@@ -8,7 +11,7 @@ from mlkit.primitives.counts import elements, passes_of_halving
 from mlkit.primitives.movement import take_along_axis
 
 
-def _order_spec(name, dtype=None):
+def _order_spec(name: str, dtype: str | None = None) -> Callable[..., Any]:
     def spec(x, axis):
         normalize_axis(name, axis, len(x.shape))
         return Spec(x.shape, dtype or x.dtype)
@@ -16,7 +19,7 @@ def _order_spec(name, dtype=None):
     return spec
 
 
-def _sort_vjp(g, y, x, axis):
+def _sort_vjp(g, y, x, axis: int):
     """Element i went to the place that the inverse of the ordering permutation names."""
     rank = argsort(argsort(x, axis=axis), axis=axis)
     return (take_along_axis(g, rank, axis=axis),)
@@ -28,7 +31,7 @@ sort = Op("sort", _order_spec("sort"), _sort_vjp, keep="x", traits=_ordering)
 argsort = Op("argsort", _order_spec("argsort", "int32"), keep="", traits=_ordering)
 
 
-def _searchsorted_spec(line, values, side):
+def _searchsorted_spec(line: Spec, values: Spec, side: str) -> Spec:
     return Spec(values.shape, "int32")
 
 

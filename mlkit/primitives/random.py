@@ -4,6 +4,8 @@ A key is a uint32 tensor of two elements; `mlkit.random.SeedGenerator` hands out
 """
 
 import math
+from collections.abc import Callable
+from typing import Any
 
 from mlkit.core import dtypes
 from mlkit.core.op import Op
@@ -18,7 +20,7 @@ from mlkit.primitives.shape import reshape
 _SIGNIFICANT = {"bfloat16": 8, "float16": 11, "float32": 24, "float64": 53}  # bits of a float's significand
 
 
-def _check_key(name, key):
+def _check_key(name: str, key: Spec) -> None:
     if key.dtype != "uint32" or not compatible(key.shape, (2,)):
         raise ValueError(
             f"{name}: a key must be a uint32 tensor of shape (2,), but got {key.dtype} of shape {show(key.shape)}. "
@@ -26,7 +28,7 @@ def _check_key(name, key):
         )
 
 
-def _spec(name, allowed):
+def _spec(name: str, allowed) -> Callable[..., Any]:
     def spec(key, shape, dtype, **limits):
         _check_key(name, key)
         if dtype not in allowed:
@@ -69,7 +71,7 @@ def _normal(key, shape, dtype):
 random_normal = Op("random_normal", _spec("random_normal", dtypes.FLOATS), fallback=_normal)  # mean 0, variance 1
 
 
-def _bernoulli_spec(key, shape, p):
+def _bernoulli_spec(key: Spec, shape, p: float) -> Spec:
     _check_key("bernoulli", key)
     if not 0 <= p <= 1:
         raise ValueError(f"bernoulli: the probability must be in [0, 1], but is {p}.")

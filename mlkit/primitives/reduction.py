@@ -1,6 +1,8 @@
 """Primitives that reduce axes (sums are in `shape`), and running sums along one."""
 
 import functools
+from collections.abc import Callable
+from typing import Any
 
 from mlkit.core import dtypes
 from mlkit.core.op import Op
@@ -13,14 +15,14 @@ from mlkit.primitives.movement import flip, full, pad, slice_along
 from mlkit.primitives.shape import reduce_spec, reshape, spread, sum_
 
 
-def _extreme_vjp(g, y, x, axes, keepdims):
+def _extreme_vjp(g, y, x, axes: tuple[int, ...], keepdims: bool):
     """To the elements that attain the extreme, in equal shares; to none where it is NaN."""
     chosen = el.cast(el.equal(x, spread(y, x, axes)), dtype=g.dtype)
     count = el.maximum(sum_(chosen, axes=axes, keepdims=True), 1)
     return (chosen * (spread(g, x, axes) / count),)
 
 
-def _in_single(rule):
+def _in_single(rule: Callable[..., Any]) -> Callable[..., Any]:
     """A gradient rule that computes in float32 where x is of half floats, whose range products of many leave."""
 
     @functools.wraps(rule)
@@ -34,7 +36,7 @@ def _in_single(rule):
 
 
 @_in_single
-def _prod_vjp(g, y, x, axes, keepdims):
+def _prod_vjp(g, y, x, axes: tuple[int, ...], keepdims: bool):
     """The product of all other elements, by running products from both ends, so that zeros do no harm."""
     axis = axes[0]
     if len(axes) > 1:  # one axis after the other
@@ -47,7 +49,7 @@ def _prod_vjp(g, y, x, axes, keepdims):
     return (spread(g, x, axes) * before * after,)
 
 
-def _shifted_cumprod(x, axis):
+def _shifted_cumprod(x, axis: int):
     """At position i the product of the elements before i."""
     if x.shape[axis] == 0:
         return x
@@ -65,7 +67,7 @@ max_ = Op("max", reduce_spec("max"), _extreme_vjp, traits=_reduction)
 min_ = Op("min", reduce_spec("min"), _extreme_vjp, traits=_reduction)
 
 
-def _arg_spec(name):
+def _arg_spec(name: str) -> Callable[..., Any]:
     def spec(x, axis):
         axis = normalize_axis(name, axis, len(x.shape))
         require_elements(name, x.shape, (axis,))
@@ -78,7 +80,7 @@ argmax = Op("argmax", _arg_spec("argmax"), traits=_place)  # the first of equal 
 argmin = Op("argmin", _arg_spec("argmin"), traits=_place)
 
 
-def _scan_spec(name):
+def _scan_spec(name: str) -> Callable[..., Any]:
     def spec(x, axis):
         normalize_axis(name, axis, len(x.shape))
         return x
@@ -86,12 +88,12 @@ def _scan_spec(name):
     return spec
 
 
-def _reverse_cumsum(x, axis):
+def _reverse_cumsum(x, axis: int):
     return flip(cumsum(flip(x, axes=(axis,)), axis=axis), axes=(axis,))
 
 
 @_in_single
-def _cumprod_vjp(g, y, x, axis):
+def _cumprod_vjp(g, y, x, axis: int):
     """dy_j / dx_i is (product before i) * (product between i and j). The sum over j obeys r_i = g_i + x_{i+1} r_{i+1}, which is
     solved by doubling, without a division, so that zeros do no harm.
 
@@ -105,7 +107,7 @@ def _cumprod_vjp(g, y, x, axis):
     return (_shifted_cumprod(x, axis) * r,)
 
 
-def _moved_up(x, axis, places):
+def _moved_up(x, axis: int, places):
     """At position i the element i + places, zero beyond the end."""
     n = x.shape[axis]
     tail = slice_along(x, axis, min(places, n), n)
@@ -117,12 +119,12 @@ cumsum = Op("cumsum", _scan_spec("cumsum"), lambda g, y, x, axis: (_reverse_cums
 cumprod = Op("cumprod", _scan_spec("cumprod"), _cumprod_vjp, keep="x", traits=_place)
 
 
-def size_along(x, axes):
+def size_along(x, axes: tuple[int, ...]):
     """Number of elements that are reduced together."""
     return size_of([x.shape[a] for a in axes])
 
 
-def size_operand(n, dtype):
+def size_operand(n, dtype: str):
     """A size to compute with: a Python number, or a sum of ones while it is unknown."""
     if is_known(n):
         return float(n) if dtype in dtypes.FLOATS else n

@@ -1,14 +1,17 @@
 """Primitives that look at a tensor in another shape, and the sum over axes, the gradient of repeating."""
 
+from collections.abc import Callable, Sequence
+from typing import Any
+
 from mlkit.core import layout
 from mlkit.core.op import Op
-from mlkit.core.spec import Spec, is_known, normalize_axes, reduced, require_elements, same_size, show, size_of
+from mlkit.core.spec import Size, Spec, is_known, normalize_axes, reduced, require_elements, same_size, show, size_of
 from mlkit.core.traits import Traits
 from mlkit.primitives.axes import led, shifted
 from mlkit.primitives.counts import each_input, free
 
 
-def _reshape_spec(x, shape):
+def _reshape_spec(x: Spec, shape: Sequence[Size]) -> Spec:
     if any(type(s) is int and s < 0 for s in shape):
         raise ValueError(f"reshape: sizes must not be negative, but the new shape is {show(shape)}.")
     if is_known(*x.shape, *shape) and size_of(x.shape) != size_of(shape):
@@ -33,13 +36,13 @@ reshape = Op(
 )
 
 
-def _transpose_spec(x, perm):
+def _transpose_spec(x: Spec, perm: tuple[int, ...]) -> Spec:
     if sorted(perm) != list(range(len(x.shape))):
         raise ValueError(f"transpose: axes {perm} are not a permutation of the {len(x.shape)} axes of shape {show(x.shape)}.")
     return Spec([x.shape[p] for p in perm], x.dtype)
 
 
-def inverse_permutation(perm):
+def inverse_permutation(perm: tuple[int, ...]):
     """The permutation that undoes `perm`."""
     return tuple(sorted(range(len(perm)), key=perm.__getitem__))
 
@@ -59,7 +62,7 @@ transpose = Op(
 )
 
 
-def _broadcast_to_spec(x, shape):
+def _broadcast_to_spec(x: Spec, shape: Sequence[Size]) -> Spec:
     if len(shape) < len(x.shape) or any(a != 1 and not same_size(a, b) for a, b in zip(x.shape[::-1], shape[::-1])):
         raise ValueError(f"broadcast_to: shape {show(x.shape)} cannot be broadcast to {show(shape)}.")
     return Spec(shape, x.dtype)
@@ -96,7 +99,7 @@ def sum_to(g, shape):
 # ---- reductions -------------------------------------------------------------------------------------------------------
 
 
-def reduce_spec(name):
+def reduce_spec(name: str) -> Callable[..., Any]:
     """The spec rule of a reduction over axes, a tuple of distinct non-negative integers."""
 
     def spec(x, axes, keepdims):
@@ -108,7 +111,7 @@ def reduce_spec(name):
     return spec
 
 
-def spread(g, x, axes):
+def spread(g, x, axes: tuple[int, ...]):
     """A reduced tensor (with or without kept axes) broadcast back to x's shape."""
     kept = tuple(1 if i in axes else s for i, s in enumerate(x.shape))
     return broadcast_to(g if g.shape == kept else reshape(g, shape=kept), shape=x.shape)

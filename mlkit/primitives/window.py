@@ -8,17 +8,19 @@ Parameters: strides, dilation: one int per spatial axis; padding: "valid", "same
 """
 
 import math
+from collections.abc import Callable, Sequence
+from typing import Any
 
 from mlkit.core import dtypes
 from mlkit.core.op import Op
-from mlkit.core.spec import Spec, is_known, require, require_float, same_size, show, window_output
+from mlkit.core.spec import Size, Spec, is_known, require, require_float, same_size, show, window_output
 from mlkit.core.traits import Images, Traits
 from mlkit.primitives import elementwise as el
 from mlkit.primitives.batching import in_batches
 from mlkit.primitives.counts import elements
 
 
-def _op(name, spec, vjp, keep="xy", **traits):
+def _op(name: str, spec: Callable[..., Any], vjp: Callable[..., Any], keep: str = "xy", **traits) -> Op:
     """Kernels here go over memory by shapes that they believe."""
     return Op(name, spec, vjp, keep, asks_first=True, traits=Traits(**traits))
 
@@ -26,13 +28,13 @@ def _op(name, spec, vjp, keep="xy", **traits):
 # ---- convolution -----------------------------------------------------------------------------------------------------
 
 
-def _conv_spec(x, w, strides, padding, dilation, groups):
+def _conv_spec(x: Spec, w: Spec, strides, padding, dilation, groups) -> Spec:
     _check_conv(x, w, strides, dilation, groups)
     spatial = _positions("conv", x.shape, w.shape[:-2], strides, padding, dilation)
     return Spec((x.shape[0], *spatial, w.shape[-1]), x.dtype)
 
 
-def _check_conv(x, w, strides, dilation, groups):
+def _check_conv(x: Spec, w: Spec, strides, dilation, groups) -> None:
     rank, channels = len(w.shape) - 2, x.shape[-1] if x.shape else None
     if len(x.shape) != rank + 2 or rank < 1:
         raise ValueError(
@@ -54,13 +56,13 @@ def _check_conv(x, w, strides, dilation, groups):
         raise ValueError(f"conv: {w.shape[-1]} filters cannot be divided into {groups} groups.")
 
 
-def _check_steps(name, rank, **steps):
+def _check_steps(name: str, rank: int, **steps) -> None:
     for what, values in steps.items():
         if len(values) != rank or any(s < 1 for s in values):
             raise ValueError(f"{name}: {what} must be {rank} positive integers, one per spatial axis, but are {values}.")
 
 
-def _positions(name, shape, window, strides, padding, dilation):
+def _positions(name: str, shape: Sequence[Size], window, strides, padding: str, dilation):
     """Number of places the window can take along each spatial axis."""
     out = [window_output(padding, i, n, k, s, d) for i, (n, k, s, d) in enumerate(zip(shape[1:-1], window, strides, dilation))]
     if any(type(n) is int and n < 0 or n == 0 and shape[i + 1] != 0 for i, n in enumerate(out)):
@@ -83,26 +85,26 @@ def _conv_kernel_vjp(h, y, x, g, shape, **p):
     return conv_input(g, h, shape=x.shape, **p), conv(x, h, **p)
 
 
-def _conv_input_spec(g, w, shape, **p):
+def _conv_input_spec(g: Spec, w: Spec, shape: Sequence[Size], **p) -> Spec:
     return _gradient_spec("conv_input", g, _conv_spec(Spec(shape, g.dtype), w, **p), Spec(shape, g.dtype))
 
 
-def _conv_kernel_spec(x, g, shape, **p):
+def _conv_kernel_spec(x: Spec, g: Spec, shape, **p) -> Spec:
     return _gradient_spec("conv_kernel", g, _conv_spec(x, Spec(shape, x.dtype), **p), Spec(shape, x.dtype))
 
 
-def _gradient_spec(name, g, forward, result):
+def _gradient_spec(name: str, g: Spec, forward: Spec, result: Spec) -> Spec:
     """`result`, if g is like what the forward op would give."""
     require(name, f"for a result of shape {show(result.shape)}, the gradient", g, forward.shape, forward.dtype)
     return result
 
 
-def _flops(image, window):
+def _flops(image: Callable[..., Any], window: Callable[..., Any]) -> Callable[..., Any]:
     """Of a product for each element of an image, which ``image(args, outs)`` gives, and each cell of the kernel for it."""
     return lambda args, outs, params: 2 * elements(image(args, outs)) * math.prod(window(args, params)[:-1])
 
 
-def channels_apart(images, params):
+def channels_apart(images, params: dict[str, Any]) -> bool:
     """Whether a convolution has one group, or one for each channel: then blocks of channels can be worked on apart."""
     return params["groups"] == 1 or all(v.shape[3] == params["groups"] for v in images)
 
@@ -138,7 +140,7 @@ conv_kernel = _op(  # shape: of the kernel
 # ---- pooling ---------------------------------------------------------------------------------------------------------
 
 
-def _pool_spec(name, takes):
+def _pool_spec(name: str, takes) -> Callable[..., Any]:
     def spec(x, window, strides, padding):
         rank = len(window)
         if len(x.shape) != rank + 2:
@@ -153,26 +155,26 @@ def _pool_spec(name, takes):
     return spec
 
 
-def _avg_pool_grad_spec(g, shape, **p):
+def _avg_pool_grad_spec(g: Spec, shape, **p) -> Spec:
     require_float("avg_pool_grad", "the gradient", g)
     result = Spec(shape, g.dtype)
     return _gradient_spec("avg_pool_grad", g, avg_pool.spec(result, **p), result)
 
 
-def _max_pool_grad_spec(x, y, g, **p):
+def _max_pool_grad_spec(x: Spec, y: Spec, g: Spec, **p) -> Spec:
     forward = max_pool.spec(x, **p)
     require("max_pool_grad", f"the maximum of x of shape {show(x.shape)}", y, forward.shape, x.dtype)
     return _gradient_spec("max_pool_grad", g, forward, x)
 
 
-def _max_pool_pick_spec(x, y, h, **p):
+def _max_pool_pick_spec(x: Spec, y: Spec, h: Spec, **p) -> Spec:
     forward = max_pool.spec(x, **p)
     require("max_pool_pick", f"the maximum of x of shape {show(x.shape)}", y, forward.shape, x.dtype)
     require("max_pool_pick", "what is picked from", h, x.shape, x.dtype)
     return y
 
 
-def _cells(windows):
+def _cells(windows: Callable[..., Any]) -> Callable[..., Any]:
     """Operations: one for each cell of each window. `windows`: (args, outs) -> the spec that has one element for a window."""
     return lambda args, outs, params: elements(windows(args, outs)) * math.prod(params["window"])
 

@@ -33,7 +33,7 @@ _ORDER = (
 PASSES = {module.PASS.name: module.PASS for module in _ORDER}  # in the order in which they are applied
 
 
-def optimize(graph, target, exact=False):
+def optimize(graph, target, exact: bool = False):
     """The graph made ready for a target by all passes. exact: only by those that keep every bit."""
     for p in PASSES.values():
         if not p.is_wanted(exact) or not p.has_work(graph):

@@ -5,6 +5,8 @@ which costs their kernel a copy of the smaller side. So the values of a graph fa
 its values does not fit in the cache, and then its neighbours, if they are not small.
 """
 
+from typing import Any
+
 from mlkit.compiler.contract import Pass
 from mlkit.compiler.passes.prune import prune
 from mlkit.compiler.passes.rewrite import Rewriter, is_scalar
@@ -29,15 +31,15 @@ def block_channels(graph, target):
     return _Layout(graph, block, chosen).run() if chosen else graph
 
 
-def _is_image(v):
+def _is_image(v: Value) -> bool:
     return type(v) is Value and len(v.shape) == 4 and v.dtype in ("float32", "bfloat16")
 
 
-def _bytes(v):
+def _bytes(v: Value):
     return nbytes(v.shape, itemsize(v.dtype))
 
 
-def _joins(call):
+def _joins(call) -> bool:
     """Whether an elementwise call joins images of one shape, with scalars and tensors that vary along the channels only."""
     if not call.op.traits.elementwise or call.is_tuple or not _is_image(call.outs[0]):
         return False
@@ -53,11 +55,11 @@ def _is_small(shape, image):
     return len(shape) == 4 and shape[1:3] == (1, 1) and shape[3] == image[3] and shape[0] in (1, image[0])
 
 
-def _is_spatial_sum(call):
+def _is_spatial_sum(call) -> bool:
     return call.op is sum_ and sorted(call.params["axes"]) == [1, 2] and _is_image(call.args[0])
 
 
-def _is_spread(call):
+def _is_spread(call) -> bool:
     """Whether a call repeats what does not vary along height and width."""
     return call.op is broadcast_to and _is_image(call.outs[0]) and _is_small(call.args[0].shape, call.outs[0].shape)
 
@@ -74,22 +76,22 @@ class _Groups:
             self._add(call)
         self._refuse(graph.outputs)
 
-    def chosen(self):
+    def chosen(self) -> set[Any]:
         """ids of the Values to lay in blocks."""
-        groups = {}
+        groups: dict[Any, list[Any]] = {}
         for key, v in self.members.items():
             groups.setdefault(self._root(key), []).append(v)
         bad = set(map(self._root, self.bad))
         size = {r: max(map(_bytes, g)) for r, g in groups.items()}
         taken = {r for r in groups if r not in bad and size[r] >= LARGE}
         edges = [tuple(map(self._root, e)) for e in self.edges]
-        grew = True
+        grew: Any = True
         while grew:
             grew = {b for e in edges for a, b in (e, e[::-1]) if a in taken and b not in taken | bad and size[b] >= MEDIUM}
             taken |= grew
         return {id(v) for r in taken for v in groups[r]}
 
-    def _add(self, call):
+    def _add(self, call) -> None:
         images = call.op.traits.images
         if images is not None:
             found = [call.args[i] for i in images.arguments if i < len(call.args) and call.args[i] is not None]
@@ -113,7 +115,7 @@ class _Groups:
         else:
             self._refuse([*call.args, *call.outs])
 
-    def _note(self, values):
+    def _note(self, values) -> None:
         for v in values:
             if _is_image(v):
                 self.members[id(v)] = v
@@ -121,7 +123,7 @@ class _Groups:
                 if v.shape[3] % self.block or v.shape[1] * v.shape[2] == 1:
                     self.bad.add(id(v))
 
-    def _refuse(self, values):
+    def _refuse(self, values) -> None:
         self._note(values)
         self.bad.update(id(v) for v in values if _is_image(v))
 
@@ -130,7 +132,7 @@ class _Groups:
             key = self.parent[key]
         return key
 
-    def _join(self, values):
+    def _join(self, values) -> None:
         for a, b in zip(values, values[1:]):
             self.parent[self._root(id(a))] = self._root(id(b))
 

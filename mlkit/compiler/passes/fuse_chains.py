@@ -8,6 +8,8 @@ the gradients of many slices, say. Where this raises the peak, chains are cut in
 """
 
 import heapq
+from collections.abc import Callable
+from typing import Any
 
 from mlkit.compiler.chain import Chain
 from mlkit.compiler.contract import Pass
@@ -36,7 +38,7 @@ def fuse_chains(graph, target):
     return next((cut for cut in tried if most_alive(cut) <= most), graph)
 
 
-def _fused(graph, groups, members, alone):
+def _fused(graph, groups, members, alone: Callable[..., Any]):
     """The graph with a chain for each of the lists of calls in `members` that is one."""
     chained = [len(g) > 1 or groups.fits[g[0]] and alone(graph.calls[g[0]]) for g in members]
     if not any(chained):
@@ -49,14 +51,14 @@ def _fused(graph, groups, members, alone):
 
 
 class _Groups:
-    def __init__(self, graph, fits, smallest):
+    def __init__(self, graph, fits: Callable[..., Any], smallest):
         self.calls = graph.calls
         self.outputs = {v for v in graph.outputs if type(v) is Value}
         self.maker = {v: i for i, c in enumerate(graph.calls) for v in c.outs}
         self.producers = [[self.maker[a] for a in c.inputs if a in self.maker] for c in graph.calls]
         self.fits = [size_of(c.outs[0].shape) >= smallest and fits(c) for c in graph.calls]
 
-    def _joined(self, i, j):
+    def _joined(self, i, j) -> bool:
         """Whether calls i and j, of which one uses the other's result, may be in one chain."""
         return self.fits[i] and self.fits[j] and self.calls[i].outs[0].shape == self.calls[j].outs[0].shape
 

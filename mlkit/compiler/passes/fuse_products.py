@@ -34,7 +34,7 @@ class _Fusion(Rewriter):
         return out
 
 
-def _added(rewriter, call, product, other):
+def _added(rewriter, call, product, other: Value) -> Value | None:
     """The sum with a bias or, as residual connections have many, with a tensor of the same shape."""
     y = product.outs[0]
     _, _, bias, residual = (*product.args, None, None)[:4]
@@ -46,18 +46,18 @@ def _added(rewriter, call, product, other):
         return _fused(rewriter, product, bias, other)
 
 
-def _activated(rewriter, call, product):
+def _activated(rewriter, call, product) -> Value | None:
     act = act_of(call)
     if act is not None and not product.params.get("act"):
         return _fused(rewriter, product, *(product.args[2:] or (None,)), act=act)
 
 
-def _fused(rewriter, product, *added, act=None):
+def _fused(rewriter, product, *added, act: str | None = None) -> Value:
     op = product.op.variants.get("bias_act", product.op)
     return rewriter.add(op, (*product.args[:2], *added), dict(product.params, act=act))
 
 
-def _is_bias(bias, y):
+def _is_bias(bias: Value, y: Value) -> bool:
     return hasattr(bias, "shape") and bias.shape == y.shape[-1:] and len(y.shape) > 1 and bias.dtype == y.dtype
 
 

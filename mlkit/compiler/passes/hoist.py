@@ -13,7 +13,7 @@ from mlkit.core.tensor import Value
 _SLACK = threshold("hoist")
 
 
-def hoist(graph):
+def hoist(graph: Graph):
     """(what is to be computed once, the rest), two graphs; the first is None if there is nothing.
 
     The results of the first are further inputs of the rest, behind the others, and count as its state.
@@ -34,7 +34,7 @@ def hoist(graph):
     return first, rest
 
 
-def _early(graph):
+def _early(graph: Graph):
     """The calls that depend on unchanging state and constants only, and make nothing much larger of it."""
     known, calls = graph.unchanging(), []
     for call in graph.calls:
@@ -48,7 +48,7 @@ def _size(values):
     return sum(nbytes(v.shape, itemsize(v.dtype)) for v in values)
 
 
-def _crossing(graph, early):
+def _crossing(graph: Graph, early):
     """(Values that the rest takes from the early calls, ids of early calls that belong to the rest as well: views come
     last)."""
     ids = set(map(id, early))

@@ -3,7 +3,7 @@
 from mlkit.core.tensor import Value
 
 
-def share(plan):
+def share(plan) -> None:
     """Join storages of a plan: those of results with those of arguments that die in the same call, and those of the new values
     of variables with those of the old ones where nobody reads these any more."""
     old = _predecessors(plan)
@@ -26,7 +26,7 @@ def share(plan):
                 _join(result, before)
 
 
-def _join(result, storage):
+def _join(result, storage) -> None:
     storage.last = max(storage.last, result.last)
     result.merged, storage.reused = storage, True
 
@@ -42,7 +42,7 @@ def _predecessors(plan):
     return found
 
 
-def _is_read_in_time(plan, call, k, partners):
+def _is_read_in_time(plan, call, k, partners) -> bool:
     """Whether what lies where argument k does is read before a result is written over it. An argument that is given twice is, where the
     only result may lie where either lies; else a kernel may write a first result before it reads the argument again."""
     storage = plan.place(call.args[k]).storage
@@ -53,7 +53,7 @@ def _is_read_in_time(plan, call, k, partners):
     return same and len(call.outs) == 1 and set(there) <= set(partners)
 
 
-def _may_take(plan, i, argument, result, before):
+def _may_take(plan, i, argument, result, before) -> bool:
     """Whether `result` of call i may lie where `argument` lies; `before`: storage of the old value it replaces, or None."""
     v = result.owner
     if type(argument) is not Value or argument.shape != v.shape or argument.dtype != v.dtype:

@@ -6,7 +6,7 @@ from mlkit.core.tensor import Value
 from mlkit.primitives.fused.recurrent import gru_grad, lstm_grad, rnn_grad
 
 
-def forward_of(call):
+def forward_of(call: Call) -> Call | None:
     """The forward call whose gradients a call computes, without results; None if it is no such gradient."""
     kept = call.op.traits.kept
     return Call(call.op.base, call.args[kept : kept + len(call.outs)], call.params, ()) if kept else None
@@ -38,7 +38,7 @@ def keep_for_gradients(graph, target):
     return graph.like([keepers.get(id(call)) or call for call in calls], graph.outputs)
 
 
-def _key(call):
+def _key(call: Call):
     return call.op, *map(id, call.args), *call.params.items()
 
 

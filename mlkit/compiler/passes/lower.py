@@ -8,7 +8,7 @@ from mlkit.core.tensor import Tensor
 from mlkit.core.trace import trace_into
 
 
-def lower(graph, target):
+def lower(graph: Graph, target) -> Graph:
     """The graph with only calls that the target can run, or whose op has no fallback."""
     if not any(map(target.lacks, graph.calls)):
         return graph
@@ -25,7 +25,7 @@ def lower(graph, target):
     return rewriter.run(rule)
 
 
-def _expanded(call):
+def _expanded(call) -> Graph:
     """The fallback of a call as a graph."""
     graph = Graph()
     args = [a if a is None or is_scalar(a) else Tensor(a) for a in call.args]

@@ -1,5 +1,8 @@
 """Patterns of calls, for passes that look for them and put something else in their place."""
 
+from collections.abc import Callable
+from typing import Any
+
 from mlkit.compiler.passes.rewrite import Rewriter
 from mlkit.core.op import Op
 
@@ -16,7 +19,7 @@ class Pattern:
 
     __slots__ = ("takes", "number", "names", "inner", "call", "alone")
 
-    def __init__(self, ops, *args, call=None, alone=False):
+    def __init__(self, ops, *args, call: str | None = None, alone: bool = False):
         ops = (ops,) if type(ops) is Op else ops
         self.takes = ops if callable(ops) else frozenset(ops).__contains__
         self.number, self.call, self.alone = len(args), call, alone
@@ -54,7 +57,7 @@ class Pattern:
         return () if self.alone and rewriter.uses.get(id(a)) != 1 else self.matches(rewriter, maker)
 
 
-def replaced(rewriter, call, pattern, by):
+def replaced(rewriter, call, pattern: Pattern, by: Callable[..., Any]):
     """What ``by(rewriter, call, **found)`` puts in the place of a call that fits a pattern; None where it does not fit or `by` says so."""
     for found in pattern.matches(rewriter, call):
         new = by(rewriter, call, **found)

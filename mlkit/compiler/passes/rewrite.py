@@ -3,6 +3,8 @@
 import collections
 import functools
 import itertools
+from collections.abc import Callable
+from typing import Any
 
 from mlkit.core.call import CallContext
 from mlkit.core.state import state
@@ -12,6 +14,8 @@ from mlkit.core.tensor import Value
 class Rewriter:
     """A graph in the making. `out` is the new graph, `made_by` maps the id of a Value in it to the Call that makes it, `uses` how
     often it is used in the old one. A subclass may have the rule of `run` as `_rule`."""
+
+    _rule: Callable[..., Any]
 
     def __init__(self, graph):
         self.old = graph
@@ -32,21 +36,21 @@ class Rewriter:
         call = self.made_by.get(id(a)) if type(a) is Value else None
         return call if call is not None and (op is None or call.op is op) else None
 
-    def add(self, op, args, params):
+    def add(self, op, args, params: dict[str, Any]) -> Value:
         """Stage a call in the new graph; its output, or a tuple of them."""
         result = self.out.add(op, args, params)
         self._note(self.out.calls[-1])
         return result
 
-    def keep(self, call):
+    def keep(self, call) -> None:
         self.out.calls.append(call)
         self._note(call)
 
-    def _note(self, call):
+    def _note(self, call) -> None:
         for v in call.outs:
             self.made_by[id(v)] = call
 
-    def run(self, rule=None):
+    def run(self, rule: Callable[..., Any] | None = None):
         """The new graph, or the old one if nothing is replaced. ``rule(call)``, with arguments already replaced, returns None to
         keep the call, or what stands for its one output (a tuple for several): a Value, an array or, where the op that uses it
         takes scalars, a number."""
@@ -63,7 +67,7 @@ class Rewriter:
         self.out.outputs = [self.now(v) for v in self.old.outputs]
         return self.out
 
-    def _visit(self, call, rule):
+    def _visit(self, call, rule: Callable[..., Any]) -> None:
         if not self._now.keys().isdisjoint(map(id, call.args)):
             call = call.with_args(tuple(map(self.now, call.args)))
         found = rule(call)
@@ -80,7 +84,7 @@ def param_key(p):
     return type(p), repr(p) if type(p) in (float, complex) else p
 
 
-def is_scalar(a):
+def is_scalar(a) -> bool:
     return type(a) in (bool, int, float, complex)
 
 

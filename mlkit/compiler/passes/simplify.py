@@ -5,6 +5,8 @@ result, but for the sign of zeros.
 """
 
 import functools
+from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 
@@ -21,15 +23,15 @@ from mlkit.primitives.movement import concat, flip, full, pad, slice_
 from mlkit.primitives.reduction import max_, min_, prod
 from mlkit.primitives.shape import broadcast_to, reshape, sum_, transpose
 
-RULES = []  # pairs (takes, function), where takes(op) says whether a rule may fit calls of an op
+RULES: list[tuple[Any, Any]] = []  # pairs (takes, function), where takes(op) says whether a rule may fit calls of an op
 
 
-def rule(*ops):
+def rule(*ops) -> Callable[..., Any]:
     """Make a function a rule for calls of these ops."""
     return rule_where(ops.__contains__)
 
 
-def rule_where(takes):
+def rule_where(takes) -> Callable[..., Any]:
     """Make a function a rule for calls of the ops that ``takes(op)`` is true of."""
 
     def note(function):
@@ -39,7 +41,7 @@ def rule_where(takes):
     return note
 
 
-def rule_of(*args, **options):
+def rule_of(*args, **options) -> Callable[..., Any]:
     """Make a function of (rewriter, call, **found) a rule for calls that fit a `Pattern`, of these arguments."""
     pattern = Pattern(*args, **options)
 
@@ -78,7 +80,7 @@ class _Simplifier(Rewriter):
     def run(self):
         return super().run(self._apply)
 
-    def add(self, op, args, params):
+    def add(self, op, args, params: dict[str, Any]) -> Value:
         """Stage a call of one output that a rule asks for, simplified itself."""
         call = Call(op, args, params, (Value(op.spec(*map(spec_of, args), **params)),))
         found = self._apply(call)
@@ -86,7 +88,7 @@ class _Simplifier(Rewriter):
             self.keep(call)
         return call.outs[0] if found is None else found
 
-    def _apply(self, call):
+    def _apply(self, call: Call) -> Value:
         for function in rules_of(call.op):
             found = function(self, call)
             if found is not None:
@@ -94,7 +96,7 @@ class _Simplifier(Rewriter):
         return _with_scalars(self, call)
 
 
-def _same(a, call):
+def _same(a: Value, call: Call) -> bool:
     """Whether a Value has the spec of a call's output."""
     return type(a) is Value and a.shape == call.outs[0].shape and a.dtype == call.outs[0].dtype
 
@@ -103,7 +105,7 @@ def _same(a, call):
 
 
 @rule_where(lambda op: op.traits.neutral is not None)
-def neutral(rewriter, call):
+def neutral(rewriter, call: Call) -> Value | None:
     """x + 0, x - 0, x * 1, x / 1, x ** 1 -> x, and the first and third the other way round"""
     x, y = call.args
     n = call.op.traits.neutral
@@ -114,14 +116,14 @@ def neutral(rewriter, call):
 
 
 @rule_where(lambda op: op.traits.involution)
-def twice(rewriter, call):
+def twice(rewriter, call: Call):
     """--x -> x, not not x -> x"""
     inner = rewriter.maker(call.args[0], call.op)
     return inner.args[0] if inner else None
 
 
 @rule_where(lambda op: op.traits.idempotent)
-def once_is_enough(rewriter, call):
+def once_is_enough(rewriter, call: Call):
     """maximum(x, x) -> x, relu(relu(x)) -> relu(x)"""
     x, y = call.args[0], call.args[-1]
     if len(call.args) == 1:
@@ -136,7 +138,7 @@ def of_negative(rewriter, call, x, y):
 
 
 @rule(el.pow_)
-def small_power(rewriter, call):
+def small_power(rewriter, call: Call) -> Value | None:
     """x ** 2 -> x * x, x ** 0.5 -> sqrt(x)"""
     x, y = call.args
     if type(x) is Value and is_scalar(y) and x.dtype in dtypes.FLOATS:
@@ -147,21 +149,21 @@ def small_power(rewriter, call):
 
 
 @rule(el.floor, el.ceil, el.round_)
-def round_already(rewriter, call):
+def round_already(rewriter, call: Call) -> Value | None:
     """floor of integers -> the integers"""
     x = call.args[0]
     return x if type(x) is Value and x.dtype not in dtypes.FLOATS else None
 
 
 @rule(el.where)
-def either_way(rewriter, call):
+def either_way(rewriter, call: Call):
     """where(c, x, x) -> x"""
     _, x, y = call.args
     return x if x is y and _same(x, call) else None
 
 
 @rule(relu_grad)
-def of_dropped(rewriter, call):
+def of_dropped(rewriter, call: Call):
     """relu_grad(masked_scale(g, keep), y) -> relu_grad(g * scale, z) if there is a z = masked_scale(y, keep): it is positive where
     both let the gradient pass, so neither y nor the mask must be kept"""
     g, y = call.args
@@ -174,7 +176,7 @@ def of_dropped(rewriter, call):
 
 
 @rule(el.where)
-def decided(rewriter, call):
+def decided(rewriter, call: Call):
     """where(True, x, y) -> x, where(False, x, y) -> y"""
     condition, x, y = call.args
     if not is_scalar(condition):
@@ -185,7 +187,7 @@ def decided(rewriter, call):
     return chosen if _same(chosen, call) else rewriter.add(broadcast_to, (chosen,), {"shape": out.shape})
 
 
-def _with_scalars(rewriter, call):
+def _with_scalars(rewriter, call: Call):
     """An elementwise op of a tensor that repeats one number, or is spread by broadcast_to, takes the number or the original."""
     if not call.op.traits.broadcasts:
         return None
@@ -206,7 +208,7 @@ def _source(rewriter, a):
     return maker.args[0] if maker.op is broadcast_to else a
 
 
-def _number(call):
+def _number(call: Call) -> complex:
     """The value of a `full` as a Python number of the kind of its dtype, rounded as its elements are."""
     value, dtype = call.params["value"], call.params["dtype"]
     if dtype in dtypes.FLOATS or dtype in dtypes.COMPLEX:
@@ -219,13 +221,13 @@ def _number(call):
 
 
 @rule(el.stop_gradient)
-def no_gradient_here(rewriter, call):
+def no_gradient_here(rewriter, call: Call) -> Value:
     """stop_gradient(x) -> x: when a graph is compiled, gradients are in it already"""
     return call.args[0]
 
 
 @rule(el.cast)
-def cast_chain(rewriter, call):
+def cast_chain(rewriter, call: Call) -> Value | None:
     """cast to the same dtype -> x; cast(cast(x)) -> cast(x) if the first one loses nothing"""
     x, dtype = call.args[0], call.params["dtype"]
     if _same(x, call):
@@ -246,13 +248,13 @@ def _exact(narrow, wide):
 
 
 @rule(reshape, broadcast_to, transpose, slice_, pad, concat, flip, sum_, prod, max_, min_)
-def same_again(rewriter, call):
+def same_again(rewriter, call: Call) -> Value | None:
     """reshape, broadcast_to, slice ... to the whole of x -> x"""
     if len(call.args) == 1 and _same(call.args[0], call) and _changes_nothing(call):
         return call.args[0]
 
 
-def _changes_nothing(call):
+def _changes_nothing(call: Call) -> bool:
     params, shape = call.params, call.args[0].shape
     if call.op is transpose:
         return [p for p in params["perm"] if shape[p] != 1] == [p for p in range(len(shape)) if shape[p] != 1]
@@ -262,14 +264,14 @@ def _changes_nothing(call):
 
 
 @rule(reshape, broadcast_to)
-def last_one_counts(rewriter, call):
+def last_one_counts(rewriter, call: Call) -> Value | None:
     """reshape(reshape(x)) -> reshape(x), broadcast_to(broadcast_to(x)) -> broadcast_to(x)"""
     inner = rewriter.maker(call.args[0], call.op)
     return rewriter.add(call.op, inner.args, call.params) if inner and type(inner.args[0]) is Value else None
 
 
 @rule_of(transpose, Pattern(transpose, "x", call="inner"))
-def transposes(rewriter, call, x, inner):
+def transposes(rewriter, call: Call, x: Value, inner: Call) -> Value:
     """transpose(transpose(x)) -> one transpose, or x"""
     perm = tuple(inner.params["perm"][p] for p in call.params["perm"])
     return x if perm == tuple(range(len(perm))) else rewriter.add(call.op, (x,), dict(perm=perm))
@@ -282,7 +284,7 @@ def flipped_back(rewriter, call, x, inner):
 
 
 @rule(sum_, prod, max_, min_)
-def of_single_elements(rewriter, call):
+def of_single_elements(rewriter, call: Call):
     """sum over axes of size 1 -> reshape"""
     x = call.args[0]
     if type(x) is Value and all(x.shape[a] == 1 for a in call.params["axes"]):
@@ -290,7 +292,7 @@ def of_single_elements(rewriter, call):
 
 
 @rule_of((reshape, broadcast_to, transpose, slice_, flip, el.cast, el.neg), Pattern(full, call="number"))
-def of_one_number(rewriter, call, number):
+def of_one_number(rewriter, call: Call, number: Call) -> Value | None:
     """reshape, cast ... of a tensor that repeats one number -> such a tensor"""
     out, value = call.outs[0], _number(number)
     if call.op is el.cast and (type(value) is complex or value != value or not _fits(value, out.dtype)):

@@ -1,6 +1,8 @@
 """Activations that pay as one kernel, and their gradients."""
 
 import math
+from collections.abc import Callable
+from typing import Any
 
 from mlkit.core import dtypes
 from mlkit.core.op import Op
@@ -12,7 +14,7 @@ _same = el.elementwise_spec
 _ELEMENTWISE = Traits(elementwise=True)
 
 
-def _gradient(op, fallback, vjp=None, keep="xy"):
+def _gradient(op: Op, fallback: Callable[..., Any], vjp: Callable[..., Any] | None = None, keep: str = "xy") -> Op:
     """The variant (g, kept tensor) -> gradient of an activation."""
     name = f"{op.name}_grad"
 
@@ -88,7 +90,7 @@ def _gelu(x, approximate):
     return 0.5 * x * (1 + el.erf(x * math.sqrt(0.5)))
 
 
-def _gelu_grad(g, x, approximate):
+def _gelu_grad(g, x, approximate: bool):
     if approximate:
         t = el.tanh(_TANH_SCALE * (x + _CUBIC * (x * x * x)))
         return g * (0.5 * (1 + t) + 0.5 * x * (1 - t * t) * (_TANH_SCALE + 3 * _TANH_SCALE * _CUBIC * (x * x)))

@@ -1,8 +1,10 @@
 """Scaled dot-product attention without the matrix of all scores in memory, and its gradient."""
 
+from collections.abc import Sequence
+
 from mlkit.core import dtypes
 from mlkit.core.op import Op
-from mlkit.core.spec import Spec, broadcasts_to, require, require_float, show
+from mlkit.core.spec import Size, Spec, broadcasts_to, require, require_float, show
 from mlkit.primitives import elementwise as el
 from mlkit.primitives.linear import matmul, swap
 from mlkit.primitives.movement import iota
@@ -13,7 +15,7 @@ from mlkit.primitives.shape import reshape, sum_, transpose
 MASKED = -0.7 * 3.4028234663852886e38
 
 
-def _attention_spec(q, k, v, mask, scale, causal, name="attention"):
+def _attention_spec(q: Spec, k: Spec, v: Spec, mask: Spec | None, scale: float, causal: bool, name: str = "attention") -> Spec:
     shapes = f"query {show(q.shape)}, key {show(k.shape)} and value {show(v.shape)}"
     if not len(q.shape) == len(k.shape) == len(v.shape) == 4:
         raise ValueError(f"{name}: expected tensors of shape (batch, length, heads, size), but got {shapes}.")
@@ -30,7 +32,7 @@ def _attention_spec(q, k, v, mask, scale, causal, name="attention"):
     return Spec((*q.shape[:3], v.shape[3]), q.dtype)
 
 
-def _check_mask(name, mask, scores):
+def _check_mask(name: str, mask: Spec, scores: Sequence[Size]) -> None:
     if mask.dtype != "bool":
         raise TypeError(f"{name}: the mask must be bool, but is {mask.dtype}.")
     if not broadcasts_to(mask.shape, scores):
@@ -45,7 +47,7 @@ def _heads_first(x):
     return transpose(x, perm=(0, 2, 1, 3))
 
 
-def _scores(q, k, mask, scale, causal):
+def _scores(q, k, mask, scale: float, causal: bool):
     """(batch, heads, queries, keys), and where they are masked, or None."""
     scores = matmul(_heads_first(q), swap(_heads_first(k))) * scale
     if causal:
@@ -57,7 +59,7 @@ def _scores(q, k, mask, scale, causal):
     return scores, mask
 
 
-def _probabilities(q, k, mask, scale, causal):
+def _probabilities(q, k, mask, scale: float, causal: bool):
     scores, mask = _scores(q, k, mask, scale, causal)
     e = el.exp(scores - max_(scores, axes=(3,), keepdims=True))
     return e / sum_(e, axes=(3,), keepdims=True), mask
@@ -68,13 +70,13 @@ def _widened(*xs):
     return (el.cast(x, dtype=dtypes.result_type(x.dtype, "float32")) for x in xs)
 
 
-def _attention(q, k, v, mask, scale, causal):
+def _attention(q, k, v, mask, scale: float, causal: bool):
     dtype, (q, k, v) = q.dtype, _widened(q, k, v)
     p, _ = _probabilities(q, k, mask, scale, causal)
     return el.cast(_heads_first(matmul(p, _heads_first(v))), dtype=dtype)
 
 
-def _attention_vjp(g, y, q, k, v, mask, scale, causal):
+def _attention_vjp(g, y, q, k, v, mask, scale: float, causal: bool):
     return *attention_grad(g, q, k, v, mask, scale=scale, causal=causal), None
 
 
@@ -84,13 +86,13 @@ def _attention_vjp(g, y, q, k, v, mask, scale, causal):
 attention = Op("attention", _attention_spec, _attention_vjp, "x", _attention)
 
 
-def _attention_grad_spec(g, q, k, v, mask, scale, causal):
+def _attention_grad_spec(g: Spec, q: Spec, k: Spec, v: Spec, mask: Spec | None, scale: float, causal: bool) -> tuple[Spec, ...]:
     y = _attention_spec(q, k, v, mask, scale, causal, "attention_grad")
     require("attention_grad", "the gradient", g, y.shape, y.dtype)
     return q, k, v
 
 
-def _attention_grad(g, q, k, v, mask, scale, causal):
+def _attention_grad(g, q, k, v, mask, scale: float, causal: bool):
     dtype, (g, q, k, v) = q.dtype, _widened(g, q, k, v)
     p, mask = _probabilities(q, k, mask, scale, causal)
     g_heads = _heads_first(g)

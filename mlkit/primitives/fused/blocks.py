@@ -21,7 +21,7 @@ def from_blocks(x):
     return reshape(transpose(x, perm=(0, 2, 3, 1, 4)), shape=plain_shape(x.shape))
 
 
-def _in_blocks(inner):
+def _in_blocks(inner) -> None:
     """Add the variant that does what `inner` does, with the images among its arguments `blocked` and its results `results` in blocks.
     Masks have the order of the images that they belong to."""
 

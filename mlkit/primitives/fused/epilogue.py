@@ -3,6 +3,8 @@
 Nobody writes these: the fusion pass puts them in place of the ops they are made of.
 """
 
+from typing import Any
+
 from mlkit.core.op import OPS
 from mlkit.core.spec import require, require_float
 from mlkit.core.traits import Images, Traits
@@ -11,22 +13,22 @@ from mlkit.primitives.linear import matmul
 from mlkit.primitives.shape import sum_
 from mlkit.primitives.window import channels_apart, conv
 
-_activations = {}  # name -> (op, its parameters), of the ops there were when it was last filled
+_activations: dict[str, Any] = {}  # name -> (op, its parameters), of the ops there were when it was last filled
 
 
-def activations():
+def activations() -> dict[str, Any]:
     """Name -> (op, its parameters) of all that may end a product."""
     return {name: (op, params) for op in OPS.values() for name, params in op.traits.epilogues.items()}
 
 
-def activation(name):
+def activation(name: str):
     """(op, its parameters) of an activation, or None where there is none of that name."""
     if name not in _activations:
         _activations.update(activations())
     return _activations.get(name)
 
 
-def act_of(call):
+def act_of(call) -> str | None:
     """The name by which a fused product knows the activation that a call is; None where it is none."""
     return next((name for name, params in call.op.traits.epilogues.items() if params == call.params), None)
 

@@ -1,12 +1,12 @@
 """Masking, as dropout does."""
 
 from mlkit.core.op import Op
-from mlkit.core.spec import ShapesDiffer, broadcasts_to, require_float, show
+from mlkit.core.spec import ShapesDiffer, Spec, broadcasts_to, require_float, show
 from mlkit.core.traits import Traits
 from mlkit.primitives import elementwise as el
 
 
-def _masked_scale_spec(x, keep, scale):
+def _masked_scale_spec(x: Spec, keep: Spec, scale: float) -> Spec:
     require_float("masked_scale", "x", x)
     if keep.dtype != "bool":
         raise TypeError(f"masked_scale: the mask must be bool, but is {keep.dtype}.")

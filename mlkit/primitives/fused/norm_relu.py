@@ -30,15 +30,15 @@ def unpack(mask, shape):
     return el.equal(reshape(slice_along(flat, 0, 0, size_of(shape)), shape=shape), 1)
 
 
-def _mask_shape(x):
+def _mask_shape(x: Spec):
     return (-(-size_of(x.shape) // 8),)
 
 
-def _spec(x, scale, offset, axes, epsilon):
+def _spec(x: Spec, scale: Spec | None, offset: Spec | None, axes: tuple[int, ...], epsilon: float) -> tuple[Spec, ...]:
     return *batch_norm.spec(x, scale, offset, axes, epsilon), Spec(_mask_shape(x), "uint8")
 
 
-def _fallback(x, scale, offset, axes, epsilon):
+def _fallback(x, scale, offset, axes: tuple[int, ...], epsilon: float):
     y, mean, variance = batch_norm(x, scale, offset, axes=axes, epsilon=epsilon)
     return relu(y), mean, variance, pack(y > 0)
 
@@ -48,12 +48,14 @@ def _fallback(x, scale, offset, axes, epsilon):
 batch_norm_relu = batch_norm.variant("relu", _spec, fallback=_fallback, traits=batch_norm.traits)
 
 
-def _grad_spec(g, x, scale, mean, variance, mask, axes, epsilon):
+def _grad_spec(
+    g: Spec, x: Spec, scale: Spec, mean: Spec, variance: Spec, mask: Spec, axes: tuple[int, ...], epsilon: float
+) -> tuple[Spec, ...]:
     require("batch_norm_relu_grad", "the mask", mask, _mask_shape(x), "uint8")
     return batch_norm_grad.spec(g, x, scale, mean, variance, axes, epsilon)
 
 
-def _grad_fallback(g, x, scale, mean, variance, mask, axes, epsilon):
+def _grad_fallback(g, x, scale, mean, variance, mask, axes: tuple[int, ...], epsilon: float):
     passed = el.where(unpack(mask, g.shape), g, 0.0)
     return batch_norm_grad(passed, x, scale, mean, variance, axes=axes, epsilon=epsilon)
 

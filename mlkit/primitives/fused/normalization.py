@@ -3,9 +3,12 @@
 Half floats are normalized in float32: x and y, and their gradients, may have such a dtype; all others are float32 then.
 """
 
+from collections.abc import Sequence
+from typing import Any
+
 from mlkit.core import dtypes
 from mlkit.core.op import Op
-from mlkit.core.spec import ShapesDiffer, Spec, normalize_axes, reduced, require, require_float, show
+from mlkit.core.spec import ShapesDiffer, Size, Spec, normalize_axes, reduced, require, require_float, show
 from mlkit.core.traits import Images, Traits
 from mlkit.primitives import elementwise as el
 from mlkit.primitives.fused.second_order import through_fallback
@@ -13,7 +16,7 @@ from mlkit.primitives.reduction import size_along, size_operand
 from mlkit.primitives.shape import reshape, sum_
 
 
-def _wide(dtype):
+def _wide(dtype: str) -> str:
     """The dtype of statistics, parameters and their gradients."""
     return dtypes.result_type(dtype, "float32")
 
@@ -22,7 +25,7 @@ def _widened(x):
     return el.cast(x, dtype=_wide(x.dtype))
 
 
-def _check(name, x, parameters, shape):
+def _check(name: str, x: Spec, parameters, shape) -> None:
     require_float(name, "x", x)
     for p in parameters:
         if p is not None and p.dtype != _wide(x.dtype):
@@ -33,17 +36,17 @@ def _check(name, x, parameters, shape):
             )
 
 
-def _check_gradient(name, g, x, mean, variance, row):
+def _check_gradient(name: str, g: Spec, x: Spec, mean: Spec, variance: Spec, row: Sequence[Size]) -> None:
     require(name, "the gradient", g, x.shape, x.dtype)
     require(name, "the mean", mean, row, _wide(x.dtype))
     require(name, "the variance", variance, row, _wide(x.dtype))
 
 
-def _mean(x, axes):
+def _mean(x, axes: tuple[int, ...]):
     return sum_(x, axes=axes, keepdims=True) / size_operand(size_along(x, axes), x.dtype)
 
 
-def _moments(x, axes):
+def _moments(x, axes: tuple[int, ...]):
     mean = _mean(x, axes)
     centred = x - mean
     return mean, _mean(centred * centred, axes)
@@ -52,23 +55,25 @@ def _moments(x, axes):
 # ---- batch normalization ---------------------------------------------------------------------------------------------
 
 
-def _along(p, x, axes):
+def _along(p, x, axes: tuple[int, ...]):
     """A vector of the kept axes in a shape that broadcasts with x."""
     return reshape(p, shape=reduced(x.shape, axes, True))
 
 
-def _kept(name, x, axes):
+def _kept(name: str, x: Spec, axes: tuple[int, ...]):
     """The shape of statistics over these axes."""
     return reduced(x.shape, normalize_axes(name, axes, len(x.shape)), False)
 
 
-def _batch_norm_spec(x, scale, offset, axes, epsilon):
+def _batch_norm_spec(
+    x: Spec, scale: Spec | None, offset: Spec | None, axes: tuple[int, ...], epsilon: float
+) -> tuple[Spec, ...]:
     shape = _kept("batch_norm", x, axes)
     _check("batch_norm", x, (scale, offset), shape)
     return x, Spec(shape, _wide(x.dtype)), Spec(shape, _wide(x.dtype))
 
 
-def _batch_norm(x, scale, offset, axes, epsilon):
+def _batch_norm(x, scale, offset, axes: tuple[int, ...], epsilon: float):
     dtype, x = x.dtype, _widened(x)
     mean, variance = _moments(x, axes)
     inverse = el.rsqrt(variance + epsilon)
@@ -81,7 +86,7 @@ def _batch_norm(x, scale, offset, axes, epsilon):
     return el.cast(x * inverse + shift, dtype=dtype), reshape(mean, shape=small), reshape(variance, shape=small)
 
 
-def _batch_norm_vjp(g, out, x, scale, offset, axes, epsilon):
+def _batch_norm_vjp(g, out, x, scale, offset, axes: tuple[int, ...], epsilon: float):
     gy, g_mean, g_variance = g
     if gy is None or g_mean is not None or g_variance is not None:  # rare: someone differentiates the statistics
         return through_fallback(batch_norm, g, (x, scale, offset), dict(axes=axes, epsilon=epsilon))
@@ -90,7 +95,7 @@ def _batch_norm_vjp(g, out, x, scale, offset, axes, epsilon):
     return dx, None if scale is None else d_scale, None if offset is None else d_offset
 
 
-def by_channel(images, params):
+def by_channel(images, params: dict[str, Any]) -> bool:
     """Whether images are normalized channel by channel."""
     return sorted(params["axes"]) == [0, 1, 2]
 
@@ -107,14 +112,16 @@ batch_norm = Op(
 )
 
 
-def _batch_norm_grad_spec(g, x, scale, mean, variance, axes, epsilon):
+def _batch_norm_grad_spec(
+    g: Spec, x: Spec, scale: Spec | None, mean: Spec, variance: Spec, axes: tuple[int, ...], epsilon: float
+) -> tuple[Spec, ...]:
     shape = _kept("batch_norm_grad", x, axes)
     _check("batch_norm_grad", x, (scale,), shape)
     _check_gradient("batch_norm_grad", g, x, mean, variance, shape)
     return x, mean, mean
 
 
-def _batch_norm_grad(g, x, scale, mean, variance, axes, epsilon):
+def _batch_norm_grad(g, x, scale, mean, variance, axes: tuple[int, ...], epsilon: float):
     dtype, g, x = x.dtype, _widened(g), _widened(x)
     inverse = el.rsqrt(_along(variance, x, axes) + epsilon)
     normal = (x - _along(mean, x, axes)) * inverse
@@ -137,24 +144,24 @@ batch_norm_grad = Op(
 # ---- layer normalization ---------------------------------------------------------------------------------------------
 
 
-def _row(name, x, rank):
+def _row(name: str, x: Spec, rank: int):
     """The shape of what is normalized together."""
     if not 0 < rank <= len(x.shape):
         raise ValueError(f"{name}: x of shape {show(x.shape)} has no {rank} last axes.")
     return x.shape[len(x.shape) - rank :]
 
 
-def _layer_norm_spec(x, scale, offset, rank, epsilon):
+def _layer_norm_spec(x: Spec, scale: Spec | None, offset: Spec | None, rank: int, epsilon: float) -> tuple[Spec, ...]:
     _check("layer_norm", x, (scale, offset), _row("layer_norm", x, rank))
     row = Spec(reduced(x.shape, _last(x, rank), True), _wide(x.dtype))
     return x, row, row
 
 
-def _last(x, rank):
+def _last(x, rank: int):
     return tuple(range(x.ndim - rank, x.ndim))
 
 
-def _layer_norm(x, scale, offset, rank, epsilon):
+def _layer_norm(x, scale, offset, rank: int, epsilon: float):
     dtype, x = x.dtype, _widened(x)
     mean, variance = _moments(x, _last(x, rank))
     inverse = el.rsqrt(variance + epsilon)
@@ -164,7 +171,7 @@ def _layer_norm(x, scale, offset, rank, epsilon):
     return el.cast(y if offset is None else y + offset, dtype=dtype), mean, variance
 
 
-def _layer_norm_vjp(g, out, x, scale, offset, rank, epsilon):
+def _layer_norm_vjp(g, out, x, scale, offset, rank: int, epsilon: float):
     gy, g_mean, g_variance = g
     if gy is None or g_mean is not None or g_variance is not None:
         return through_fallback(layer_norm, g, (x, scale, offset), dict(rank=rank, epsilon=epsilon))
@@ -177,14 +184,16 @@ def _layer_norm_vjp(g, out, x, scale, offset, rank, epsilon):
 layer_norm = Op("layer_norm", _layer_norm_spec, _layer_norm_vjp, "012y", _layer_norm)
 
 
-def _layer_norm_grad_spec(g, x, scale, mean, variance, rank, epsilon):
+def _layer_norm_grad_spec(
+    g: Spec, x: Spec, scale: Spec | None, mean: Spec, variance: Spec, rank: int, epsilon: float
+) -> tuple[Spec, ...]:
     vector = Spec(_row("layer_norm_grad", x, rank), _wide(x.dtype))
     _check("layer_norm_grad", x, (scale,), vector.shape)
     _check_gradient("layer_norm_grad", g, x, mean, variance, reduced(x.shape, _last(x, rank), True))
     return x, vector, vector
 
 
-def _layer_norm_grad(g, x, scale, mean, variance, rank, epsilon):
+def _layer_norm_grad(g, x, scale, mean, variance, rank: int, epsilon: float):
     dtype, g, x = x.dtype, _widened(g), _widened(x)
     last, lead = _last(x, rank), tuple(range(x.ndim - rank))
     inverse = el.rsqrt(variance + epsilon)

@@ -15,6 +15,9 @@ call but the first as further arguments then.
 See `compiler/passes/keep_for_gradients.py`.
 """
 
+from collections.abc import Callable
+from typing import Any
+
 from mlkit.core import dtypes
 from mlkit.core.op import Op
 from mlkit.core.spec import Spec, require, same_size, show
@@ -26,7 +29,9 @@ from mlkit.primitives.movement import concat, slice_along
 from mlkit.primitives.shape import reshape, sum_
 
 
-def _check(name, x, states, kernel, recurrent, bias, gates, bias_rows=()):
+def _check(
+    name: str, x: Spec, states: tuple[Spec, ...], kernel: Spec, recurrent: Spec, bias: Spec | None, gates, bias_rows=()
+) -> None:
     """bias_rows: sizes of the bias before its last axis."""
     batch, units = x.shape[0] if x.shape else None, recurrent.shape[0] if recurrent.shape else None
     for state in states:
@@ -55,7 +60,7 @@ def _check(name, x, states, kernel, recurrent, bias, gates, bias_rows=()):
     require(name, "the bias", bias, (*bias_rows, gates * units), x.dtype)
 
 
-def _check_gradient(name, g_outputs, g_states, x, states, kept):
+def _check_gradient(name: str, g_outputs: Spec | None, g_states, x: Spec, states: tuple[Spec, ...], kept) -> None:
     """kept: results of the forward call, the last one as its kernel likes it."""
     require(name, "the gradient of the outputs", g_outputs, (*x.shape[:2], states[0].shape[1]), x.dtype)
     for g in g_states:
@@ -75,13 +80,13 @@ def _split(x, n):
     return [slice_along(x, last, i * size, (i + 1) * size) for i in range(n)]
 
 
-def _times(x, reverse):
+def _times(x, reverse: bool):
     """The times in the order of the steps."""
     times = range(x.shape[1])
     return times[::-1] if reverse else times
 
 
-def _join(steps, reverse):
+def _join(steps, reverse: bool):
     """A list over the steps of (batch, features) -> (batch, time, features)."""
     return concat(*(reshape(s, shape=(s.shape[0], 1, *s.shape[1:])) for s in (steps[::-1] if reverse else steps)), axis=1)
 
@@ -114,13 +119,13 @@ def _total(*terms):
     return out
 
 
-def _results(x, states, keep):
+def _results(x: Spec, states: tuple[Spec, ...], keep) -> tuple[Spec, ...]:
     h = states[0]
     results = Spec((x.shape[0], x.shape[1], h.shape[-1]), x.dtype), *states
     return results if keep is None else (*results, keep)
 
 
-def _vjp(gradient):
+def _vjp(gradient: Callable[..., Any]) -> Callable[..., Any]:
     """That of an op, by what gives its gradient op."""
 
     def vjp(g, out, *args, **params):
@@ -133,12 +138,14 @@ def _vjp(gradient):
 # ---- LSTM ------------------------------------------------------------------------------------------------------------
 
 
-def _lstm_spec(x, h, c, kernel, recurrent, bias, reverse=False, keep=None):
+def _lstm_spec(
+    x: Spec, h: Spec, c: Spec, kernel: Spec, recurrent: Spec, bias: Spec | None, reverse: bool = False, keep=None
+) -> tuple[Spec, ...]:
     _check("lstm", x, (h, c), kernel, recurrent, bias, 4)
     return _results(x, (h, c), keep)
 
 
-def _lstm_steps(x, h, c, kernel, recurrent, bias, reverse):
+def _lstm_steps(x, h, c, kernel, recurrent, bias, reverse: bool):
     """For each step h and c after it, and i, f, candidate, o, tanh(c) and the h and c before."""
     z = _project(x, kernel, bias)
     for t in _times(x, reverse):
@@ -156,13 +163,25 @@ def _lstm(x, h, c, kernel, recurrent, bias, reverse=False):
     return _join([step[0] for step in steps], reverse), *steps[-1][:2]
 
 
-def _lstm_grad_spec(ghs, gh, gc, x, h, c, kernel, recurrent, bias, *kept, reverse=False):
+def _lstm_grad_spec(
+    ghs: Spec | None,
+    gh: Spec | None,
+    gc: Spec | None,
+    x: Spec,
+    h: Spec,
+    c: Spec,
+    kernel: Spec,
+    recurrent: Spec,
+    bias: Spec | None,
+    *kept,
+    reverse: bool = False,
+) -> tuple[Spec, ...]:
     _check("lstm_grad", x, (h, c), kernel, recurrent, bias, 4)
     _check_gradient("lstm_grad", ghs, (gh, gc), x, (h, c), kept)
     return x, h, c, kernel, recurrent, Spec((kernel.shape[1],), x.dtype)
 
 
-def _lstm_grad(ghs, gh, gc, x, h, c, kernel, recurrent, bias, reverse=False):
+def _lstm_grad(ghs, gh, gc, x, h, c, kernel, recurrent, bias, reverse: bool = False):
     """The steps the other way round."""
     steps = list(_lstm_steps(x, h, c, kernel, recurrent, bias, reverse))
     dh, dc = gh, gc
@@ -189,16 +208,25 @@ lstm_grad = lstm.variant("grad", _lstm_grad_spec, fallback=_lstm_grad, traits=Tr
 # ---- GRU -------------------------------------------------------------------------------------------------------------
 
 
-def _gru_spec(x, h, kernel, recurrent, bias, reset_after=True, reverse=False, keep=None):
+def _gru_spec(
+    x: Spec,
+    h: Spec,
+    kernel: Spec,
+    recurrent: Spec,
+    bias: Spec | None,
+    reset_after: bool = True,
+    reverse: bool = False,
+    keep=None,
+) -> tuple[Spec, ...]:
     _check("gru", x, (h,), kernel, recurrent, bias, 3, _bias_rows(reset_after))
     return _results(x, (h,), keep)
 
 
-def _bias_rows(reset_after):
+def _bias_rows(reset_after: bool):
     return (2,) if reset_after else ()
 
 
-def _biases(bias, reset_after):
+def _biases(bias, reset_after: bool):
     """The biases for the inputs and for the state."""
     if bias is None or not reset_after:
         return bias, None
@@ -211,7 +239,7 @@ def _for_gates(recurrent):
     return slice_along(recurrent, 1, 0, 2 * units), slice_along(recurrent, 1, 2 * units, 3 * units)
 
 
-def _gru_steps(x, h, kernel, recurrent, bias, reset_after, reverse):
+def _gru_steps(x, h, kernel, recurrent, bias, reset_after: bool, reverse: bool):
     """For each step h after it, and both gates, the candidate, what the reset gate multiplies and the h before."""
     input_bias, state_bias = _biases(bias, reset_after)
     for_gates, for_candidate = _for_gates(recurrent)
@@ -234,13 +262,24 @@ def _gru(x, h, kernel, recurrent, bias, reset_after=True, reverse=False):
     return _join(hs, reverse), hs[-1]
 
 
-def _gru_grad_spec(ghs, gh, x, h, kernel, recurrent, bias, *kept, reset_after=True, reverse=False):
+def _gru_grad_spec(
+    ghs: Spec | None,
+    gh: Spec | None,
+    x: Spec,
+    h: Spec,
+    kernel: Spec,
+    recurrent: Spec,
+    bias: Spec | None,
+    *kept,
+    reset_after: bool = True,
+    reverse: bool = False,
+) -> tuple[Spec, ...]:
     _check("gru_grad", x, (h,), kernel, recurrent, bias, 3, _bias_rows(reset_after))
     _check_gradient("gru_grad", ghs, (gh,), x, (h,), kept)
     return x, h, kernel, recurrent, Spec((*_bias_rows(reset_after), kernel.shape[1]), x.dtype)
 
 
-def _gru_grad(ghs, gh, x, h, kernel, recurrent, bias, reset_after=True, reverse=False):
+def _gru_grad(ghs, gh, x, h, kernel, recurrent, bias, reset_after: bool = True, reverse: bool = False):
     """The steps the other way round."""
     steps = list(_gru_steps(x, h, kernel, recurrent, bias, reset_after, reverse))
     for_gates, for_candidate = _for_gates(recurrent)
@@ -279,14 +318,16 @@ gru_grad = gru.variant("grad", _gru_grad_spec, fallback=_gru_grad, traits=Traits
 _ACTIVATIONS = {op.name: op for op in (el.tanh, el.sigmoid, relu)}  # whose gradients are functions of their results
 
 
-def _rnn_spec(x, h, kernel, recurrent, bias, activation, reverse=False, keep=None):
+def _rnn_spec(
+    x: Spec, h: Spec, kernel: Spec, recurrent: Spec, bias: Spec | None, activation: str, reverse: bool = False, keep=None
+) -> tuple[Spec, ...]:
     _check("rnn", x, (h,), kernel, recurrent, bias, 1)
     if activation not in _ACTIVATIONS:
         raise ValueError(f"rnn: unknown activation {activation!r}; known are {', '.join(_ACTIVATIONS)}.")
     return _results(x, (h,), keep)
 
 
-def _rnn_steps(x, h, kernel, recurrent, bias, activation, reverse):
+def _rnn_steps(x, h, kernel, recurrent, bias, activation: str, reverse: bool):
     """h after each step."""
     z = _project(x, kernel, bias)
     for t in _times(x, reverse):
@@ -299,13 +340,24 @@ def _rnn(x, h, kernel, recurrent, bias, activation, reverse=False):
     return _join(hs, reverse), hs[-1]
 
 
-def _rnn_grad_spec(ghs, gh, x, h, kernel, recurrent, bias, *kept, activation, reverse=False):
+def _rnn_grad_spec(
+    ghs: Spec | None,
+    gh: Spec | None,
+    x: Spec,
+    h: Spec,
+    kernel: Spec,
+    recurrent: Spec,
+    bias: Spec | None,
+    *kept,
+    activation: str,
+    reverse: bool = False,
+) -> tuple[Spec, ...]:
     _check("rnn_grad", x, (h,), kernel, recurrent, bias, 1)
     _check_gradient("rnn_grad", ghs, (gh,), x, (h,), kept)
     return x, h, kernel, recurrent, Spec((kernel.shape[1],), x.dtype)
 
 
-def _rnn_grad(ghs, gh, x, h, kernel, recurrent, bias, activation, reverse=False):
+def _rnn_grad(ghs, gh, x, h, kernel, recurrent, bias, activation: str, reverse: bool = False):
     """The steps the other way round."""
     hs = list(_rnn_steps(x, h, kernel, recurrent, bias, activation, reverse))
     dh, dzs = gh, []

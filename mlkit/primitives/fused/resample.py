@@ -5,6 +5,9 @@ x: (batch, *spatial, channels); size: the sizes of the spatial axes of the resul
 which half floats are computed in float32. Beyond the outermost centres, "linear" repeats the outermost elements.
 """
 
+from collections.abc import Callable
+from typing import Any
+
 from mlkit.core import dtypes
 from mlkit.core.op import Op
 from mlkit.core.spec import Spec, is_known, show
@@ -19,7 +22,7 @@ from mlkit.primitives.movement import take
 from mlkit.primitives.shape import broadcast_to, reshape, sum_
 
 
-def _spec(name):
+def _spec(name: str) -> Callable[..., Any]:
     def spec(x, size, method):
         if len(x.shape) != len(size) + 2:
             raise ValueError(
@@ -37,7 +40,7 @@ def _spec(name):
     return spec
 
 
-def _along_axes(rules):
+def _along_axes(rules: dict[str, Any]) -> Callable[..., Any]:
     """The fallback that applies the rule of the method to each axis in turn."""
 
     def fallback(x, size, method):
@@ -52,7 +55,7 @@ def _along_axes(rules):
     return fallback
 
 
-def _nearest(x, axis, new):
+def _nearest(x, axis: int, new):
     before, size, after = x.shape[:axis], x.shape[axis], x.shape[axis + 1 :]
     if new % size:
         return take(x, as_tensor(nearest_cells(size, new)), axis=axis)
@@ -60,7 +63,7 @@ def _nearest(x, axis, new):
     return reshape(wide, shape=(*before, new, *after))
 
 
-def _nearest_grad(g, axis, size):
+def _nearest_grad(g, axis: int, size):
     before, new, after = g.shape[:axis], g.shape[axis], g.shape[axis + 1 :]
     if new % size:
         x = Spec((*before, size, *after), g.dtype)
@@ -68,19 +71,19 @@ def _nearest_grad(g, axis, size):
     return sum_(reshape(g, shape=(*before, size, new // size, *after)), axes=(axis + 1,), keepdims=False)
 
 
-def _matrix(size, new, dtype):
+def _matrix(size, new, dtype: str):
     return weights(size, new, new / size, 0.0, triangle, False, dtype)
 
 
-def _linear(x, axis, new):
+def _linear(x, axis: int, new):
     return multiply_along(x, axis, _matrix(x.shape[axis], new, x.dtype))
 
 
-def _linear_grad(g, axis, size):
+def _linear_grad(g, axis: int, size):
     return multiply_along(g, axis, swap(_matrix(size, g.shape[axis], g.dtype)))
 
 
-def _flops(resampled, nearest):
+def _flops(resampled: Callable[..., Any], nearest) -> Callable[..., Any]:
     """Of linear interpolation a product and a sum for each of two neighbours an axis. `resampled` gives the spec of the resampled
     image; nearest: so many operations for each of its elements where the method is that."""
 

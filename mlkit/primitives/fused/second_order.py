@@ -1,9 +1,11 @@
 """What gradients of fused ops share."""
 
+from typing import Any
+
 from mlkit.core import autograd
 
 
-def through_fallback(op, g, args, params):
+def through_fallback(op, g, args, params: dict[str, Any]):
     """Gradients of an op by differentiating its fallback: for the case that some flow into the outputs that exist for the
     gradient's sake, as they do in second derivatives."""
     return autograd.vjp_of(lambda *xs: op.fallback(*xs, **params), args, g)

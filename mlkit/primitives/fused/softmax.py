@@ -1,5 +1,8 @@
 """Softmax, its logarithm, and the cross-entropy of both together, which never forms the probabilities."""
 
+from collections.abc import Callable
+from typing import Any
+
 from mlkit.core import dtypes
 from mlkit.core.op import Op
 from mlkit.core.spec import ShapesDiffer, Spec, normalize_axis, require, require_float, same_size, show
@@ -10,7 +13,7 @@ from mlkit.primitives.reduction import max_
 from mlkit.primitives.shape import reshape, sum_
 
 
-def _spec(name):
+def _spec(name: str) -> Callable[..., Any]:
     def spec(x, *others, axis):
         axis = normalize_axis(name, axis, len(x.shape))
         require_float(name, "x", x)
@@ -58,11 +61,11 @@ log_softmax_grad = Op(
 # ---- cross-entropy ---------------------------------------------------------------------------------------------------
 
 
-def _is_sparse(target):
+def _is_sparse(target) -> bool:
     return target.dtype in dtypes.INTS or target.dtype in dtypes.UINTS
 
 
-def _entropy_spec(logits, target):
+def _entropy_spec(logits: Spec, target: Spec) -> tuple[Spec, ...]:
     if not logits.shape or logits.shape[-1] == 0:
         raise ValueError(
             f"softmax_cross_entropy: logits need an axis of one class or more, but have shape {show(logits.shape)}."
@@ -107,7 +110,7 @@ def _entropy_vjp(g, out, logits, target):
     return softmax_cross_entropy_grad(g, logits, target, total), d_target
 
 
-def _entropy_grad_spec(g, logits, target, total):
+def _entropy_grad_spec(g: Spec, logits: Spec, target: Spec, total: Spec) -> Spec:
     row, _ = _entropy_spec(logits, target)
     require("softmax_cross_entropy_grad", "the gradient", g, row.shape, row.dtype)
     require("softmax_cross_entropy_grad", "the total", total, row.shape, row.dtype)

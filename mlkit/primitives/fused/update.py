@@ -4,6 +4,9 @@ All are called as (weight, slots ..., gradient, rate) and return the new weight 
 a scalar. Every rule works element by element, so backends may make a chain of it.
 """
 
+from collections.abc import Callable
+from typing import Any
+
 from mlkit.core.op import Op
 from mlkit.core.spec import ShapesDiffer, Spec, compatible
 from mlkit.core.traits import Traits
@@ -11,7 +14,7 @@ from mlkit.primitives import elementwise as el
 from mlkit.primitives.convert import cast, pair
 
 
-def _update(name, rule):
+def _update(name: str, rule: Callable[..., Any]) -> Op:
     """The op of a rule. It computes in the widest dtype; what it returns has the dtypes of what it replaces."""
 
     def spec(*specs, **params):
@@ -30,7 +33,7 @@ def _update(name, rule):
     return Op(name, spec, fallback=fallback, traits=Traits(elementwise=True))
 
 
-def _sgd(w, *rest, momentum, nesterov):
+def _sgd(w, *rest, momentum: float, nesterov: bool):
     *velocity, g, rate = rest
     step = g * rate
     if not velocity:
@@ -39,7 +42,7 @@ def _sgd(w, *rest, momentum, nesterov):
     return w + (v * momentum - step if nesterov else v), v
 
 
-def _adam(w, m, v, *rest, beta_1, beta_2, epsilon):
+def _adam(w, m, v, *rest, beta_1: float, beta_2: float, epsilon: float):
     *largest, g, rate = rest
     m = m + (g - m) * (1 - beta_1)
     v = v + (g * g - v) * (1 - beta_2)
@@ -48,12 +51,12 @@ def _adam(w, m, v, *rest, beta_1, beta_2, epsilon):
     return w - m * rate / (root + epsilon), m, v, *largest
 
 
-def _rmsprop(w, v, *rest, rho, epsilon, momentum, centered):
+def _rmsprop(w, v, *rest, rho: float, epsilon: float, momentum: float, centered: bool):
     *slots, g, rate = rest
     v = v * rho + g * g * (1 - rho)
-    slots = iter(slots)
-    velocity = [next(slots)] if momentum > 0 else []
-    mean = [next(slots) * rho + g * (1 - rho)] if centered else []
+    kept = iter(slots)
+    velocity = [next(kept)] if momentum > 0 else []
+    mean = [next(kept) * rho + g * (1 - rho)] if centered else []
     step = g * rate / el.sqrt((v - mean[0] * mean[0] if centered else v) + epsilon)
     velocity = [x * momentum + step for x in velocity]
     return w - (velocity[0] if velocity else step), v, *velocity, *mean

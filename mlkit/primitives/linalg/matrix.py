@@ -10,7 +10,7 @@ from mlkit.primitives.movement import iota
 from mlkit.primitives.shape import reshape
 
 
-def check_matrix(name, x):
+def check_matrix(name: str, x) -> None:
     """x has two axes or more and a float or complex dtype."""
     if len(x.shape) < 2:
         raise ValueError(
@@ -21,12 +21,12 @@ def check_matrix(name, x):
         raise TypeError(f"{name}: expected a float or complex matrix, but got dtype {x.dtype}. Convert it with ops.cast.")
 
 
-def same(a, b):
+def same(a, b) -> bool:
     """Whether sizes are equal, or both unknown. With one unknown, most likely a batch axis is where a matrix axis belongs."""
     return a == b or not (is_known(a) or is_known(b))
 
 
-def check_square(name, x):
+def check_square(name: str, x) -> None:
     """x is a square matrix, or a batch of them."""
     check_matrix(name, x)
     if not same(*x.shape[-2:]):
@@ -36,7 +36,7 @@ def check_square(name, x):
         )
 
 
-def check_known(name, x):
+def check_known(name: str, x) -> None:
     """The sizes of the matrices (not of the batch) are numbers, so that the smaller one is known."""
     check_matrix(name, x)
     if not is_known(*x.shape[-2:]):
@@ -45,7 +45,7 @@ def check_known(name, x):
         )
 
 
-def real_only(name, x):
+def real_only(name: str, x) -> None:
     """Gradients of what is no holomorphic function are for real matrices."""
     if x.dtype in dtypes.COMPLEX:
         raise NotImplementedError(f"{name}: complex matrices ({x.dtype}) have no gradient here, real ones do.")
@@ -88,16 +88,16 @@ def as_row(x):
     return reshape(x, shape=(*x.shape[:-1], 1, x.shape[-1]))
 
 
-def epsilon(dtype):
+def epsilon(dtype: str) -> float:
     """The spacing of numbers at 1 in the dtype a decomposition computes in; half floats compute in float32."""
     return float(np.finfo("float64" if dtype in ("float64", "complex128") else "float32").eps)
 
 
-def real_dtype(dtype):
+def real_dtype(dtype: str) -> str:
     """The dtype of absolute values."""
     return {"complex64": "float32", "complex128": "float64"}.get(dtype, dtype)
 
 
-def complex_dtype(dtype):
+def complex_dtype(dtype: str) -> str:
     """The dtype of eigenvalues of general matrices."""
     return "complex128" if dtype in ("float64", "complex128") else "complex64"

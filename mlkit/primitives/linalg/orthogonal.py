@@ -11,7 +11,7 @@ from mlkit.primitives.linear import matmul, swap
 from mlkit.primitives.movement import concat, full, slice_along
 
 
-def _qr_spec(x, mode):
+def _qr_spec(x: Spec, mode: str) -> tuple[Spec, ...]:
     check_known("qr", x)
     *batch, m, n = x.shape
     k = m if mode == "complete" else min(m, n)
@@ -22,7 +22,7 @@ def _zeros_like(x):
     return full(shape=x.shape, value=0, dtype=x.dtype)
 
 
-def _qr_vjp(g, out, x, mode):
+def _qr_vjp(g, out, x, mode: str):
     """Walter and Lehmann, "Algorithmic differentiation of linear algebra functions with application in optimum experimental
     design", 2013. Of a wide matrix [A | B] the square A fixes q, and r = [u | q^T B] (Roberts and Roberts, 2020)."""
     real_only("qr", x)

@@ -15,7 +15,7 @@ from mlkit.primitives.movement import slice_along
 # ---- eigenvalues -----------------------------------------------------------------------------------------------------
 
 
-def _eigh_spec(x):
+def _eigh_spec(x: Spec) -> tuple[Spec, ...]:
     matrix.check_square("eigh", x)
     return Spec(x.shape[:-1], matrix.real_dtype(x.dtype)), x
 
@@ -46,7 +46,7 @@ eigh = Op(
 )
 
 
-def _eig_spec(x):
+def _eig_spec(x: Spec) -> tuple[Spec, ...]:
     matrix.check_square("eig", x)
     dtype = matrix.complex_dtype(x.dtype)
     return Spec(x.shape[:-1], dtype), Spec(x.shape, dtype)
@@ -71,7 +71,7 @@ eig = Op("eig", _eig_spec, _eig_vjp, traits=Traits(flops=of_matrices(lambda m, n
 # ---- singular values -------------------------------------------------------------------------------------------------
 
 
-def _svd_spec(x, full_matrices):
+def _svd_spec(x: Spec, full_matrices: bool) -> tuple[Spec, ...]:
     matrix.check_known("svd", x)
     *batch, m, n = x.shape
     k = min(m, n)
@@ -79,7 +79,7 @@ def _svd_spec(x, full_matrices):
     return Spec((*batch, m, rows), x.dtype), Spec((*batch, k), matrix.real_dtype(x.dtype)), Spec((*batch, columns, n), x.dtype)
 
 
-def _svd_vjp(g, out, x, full_matrices):
+def _svd_vjp(g, out, x, full_matrices: bool):
     """Townsend, "Differentiating the singular value decomposition", 2016. The vectors of a full u or vh beyond the k singular
     values are arbitrary."""
     matrix.real_only("svd", x)
@@ -115,7 +115,7 @@ _whole = Traits(flops=of_matrices(lambda m, n, k: 4 * m * n * n + 8 * n**3), bat
 svd = Op("svd", _svd_spec, _svd_vjp, traits=_whole)  # -> u, descending s, vh with x = u diag(s) vh
 
 
-def _singular_values_spec(x):
+def _singular_values_spec(x: Spec) -> Spec:
     matrix.check_known("svd", x)
     return Spec((*x.shape[:-2], min(x.shape[-2:])), matrix.real_dtype(x.dtype))
 
@@ -138,13 +138,13 @@ singular_values = Op(
 # ---- pseudoinverse ---------------------------------------------------------------------------------------------------
 
 
-def _pinv_spec(x, rcond):
+def _pinv_spec(x: Spec, rcond: float) -> Spec:
     matrix.check_known("pinv", x)
     *batch, m, n = x.shape
     return Spec((*batch, n, m), x.dtype)
 
 
-def _pinv_vjp(g, y, x, rcond):
+def _pinv_vjp(g, y, x, rcond: float):
     """Golub and Pereyra, "The differentiation of pseudo-inverses and nonlinear least squares problems whose variables
     separate", 1973: at constant rank, also where singular values are equal."""
     matrix.real_only("pinv", x)

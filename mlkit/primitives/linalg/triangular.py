@@ -5,6 +5,9 @@ of rectangular matrices by de Hoog, Anderssen and Lukas, "Differentiation of mat
 factorization", 2011.
 """
 
+from collections.abc import Callable
+from typing import Any
+
 from mlkit.core.op import Op
 from mlkit.core.spec import Spec, broadcast, show
 from mlkit.core.traits import Traits
@@ -19,7 +22,7 @@ from mlkit.primitives.shape import broadcast_to, reshape, sum_to
 # ---- solvers ---------------------------------------------------------------------------------------------------------
 
 
-def _system_spec(name):
+def _system_spec(name: str) -> Callable[..., Any]:
     """(a, b) -> x of a x = b, for a (..., M, M) and b (..., M, K); leading axes broadcast."""
 
     def spec(a, b, **params):
@@ -42,7 +45,7 @@ def _solve_vjp(g, x, a, b):
     return sum_to(-matmul(gb, swap(x)), a.shape), sum_to(gb, b.shape)
 
 
-def _triangular_solve_vjp(g, x, a, b, lower):
+def _triangular_solve_vjp(g, x, a, b, lower: bool):
     gb = triangular_solve(swap(a), g, lower=not lower)
     ga = -matmul(gb, swap(x))
     return sum_to(matrix.lower(ga) if lower else matrix.upper(ga), a.shape), sum_to(gb, b.shape)
@@ -63,7 +66,7 @@ def inverse(x):
 # ---- determinants ----------------------------------------------------------------------------------------------------
 
 
-def _det_spec(x):
+def _det_spec(x: Spec) -> Spec:
     matrix.check_square("det", x)
     return Spec(x.shape[:-2], x.dtype)
 
@@ -77,7 +80,7 @@ _factoring = Traits(flops=of_matrices(lambda m, n, k: 2 * n**3 / 3), batch=on_la
 det = Op("det", _det_spec, lambda g, y, x: (_over_matrix(g * y) * swap(inverse(x)),), traits=_factoring)
 
 
-def _slogdet_spec(x):
+def _slogdet_spec(x: Spec) -> tuple[Spec, ...]:
     matrix.check_square("slogdet", x)
     return Spec(x.shape[:-2], x.dtype), Spec(x.shape[:-2], matrix.real_dtype(x.dtype))
 
@@ -95,7 +98,7 @@ slogdet = Op("slogdet", _slogdet_spec, _slogdet_vjp, keep="x", traits=_factoring
 # ---- Cholesky --------------------------------------------------------------------------------------------------------
 
 
-def _cholesky_spec(x):
+def _cholesky_spec(x: Spec) -> Spec:
     matrix.check_square("cholesky", x)
     return x
 
@@ -123,7 +126,7 @@ cholesky = Op(
 # ---- LU --------------------------------------------------------------------------------------------------------------
 
 
-def _lu_spec(x):
+def _lu_spec(x: Spec) -> tuple[Spec, ...]:
     matrix.check_known("lu_factor", x)
     *batch, m, n = x.shape
     return Spec(x.shape, x.dtype), Spec((*batch, min(m, n)), "int32"), Spec((*batch, m), "int32")
