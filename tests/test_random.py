@@ -8,8 +8,8 @@ from scipy import stats
 
 import mlkit
 from mlkit import ops, random
-from mlkit.backends.native.philox import philox
 from mlkit.core.op import OPS
+from mlkit.primitives.philox import philox
 
 
 def key(a, b=0):

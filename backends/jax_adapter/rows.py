@@ -7,8 +7,8 @@ import jax.numpy as jnp
 from jax import lax
 from jax.scipy import special
 
-from mlkit.backends.native.philox import philox
 from mlkit.core import dtypes
+from mlkit.primitives.philox import philox
 
 UNARY = dict(
     neg=jnp.negative, abs=jnp.abs, sign=jnp.sign, exp=jnp.exp, expm1=jnp.expm1, log=jnp.log, log1p=jnp.log1p, sqrt=jnp.sqrt,

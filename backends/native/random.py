@@ -6,9 +6,9 @@ import threading
 import numpy as np
 
 from mlkit.backends.native import pages, threads
-from mlkit.backends.native.philox import philox
 from mlkit.core import dtypes
 from mlkit.primitives.bernoulli import thresholds
+from mlkit.primitives.philox import philox
 
 BLOCK = 32  # bytes that the generator makes at once
 ROWS = 60  # of `bernoulli` at a time; four take a whole number of words
