@@ -144,8 +144,8 @@ def alias(a: Any) -> Any:
     if type(a) is not Tensor:
         return a
     t = Tensor(a.data)
-    if a.node is not None and state.top.tapes:
-        record(_ALIAS, (a,), {}, t, state.top.tapes)
+    if a.node is not None:
+        state.top.note(_ALIAS, (a,), t)
     return t
 
 
@@ -171,20 +171,13 @@ class CustomVjp:
         self.vjp, self.keep = vjp, keep
 
 
-def is_on_tape(args: Iterable[Any]) -> bool:
-    """Whether a tape is open that knows one of the arguments."""
-    return bool(state.top.tapes) and any(type(a) is Tensor and a.node is not None for a in args)
-
-
 def as_function_of(args: Sequence[Tensor], value: Any, vjp: Callable[..., Any]) -> Any:
     """The tensor `value`, of which tapes shall know nothing but that its gradients are vjp(g, value, *args).
 
     For results that depend on `args` by another way than the ops that made them; nothing of `value` may be on a tape yet.
     """
-    if not is_on_tape(args):
-        return value
     fresh = Tensor(value.data)
-    record(CustomVjp(vjp, keep="xy"), tuple(args), {}, fresh, state.top.tapes)
+    state.top.note(CustomVjp(vjp, keep="xy"), tuple(args), fresh)
     return fresh
 
 
@@ -253,6 +246,10 @@ class Taping(Interpreter):
 
     def write(self, variable: Any, tensor: Tensor) -> None:
         self.outer.write(variable, tensor)
+
+    def note(self, op: Any, args: tuple[Any, ...], out: Any) -> None:
+        record(op, args, {}, out, self.tapes)
+        self._below.note(op, args, out)
 
     def untaped(self) -> Interpreter:
         return self._below

@@ -29,13 +29,13 @@ class Body(Trace):
         return out
 
     def data_of(self, tensor: Tensor) -> Any:
-        """The data of a tensor; a Value of a trace around this one becomes an input of the graph."""
+        """The data of a tensor; a Value of a trace around this one, and what tapes may know, becomes an input of the graph."""
         v = tensor.data
-        if not isinstance(v, (Value, Wrapped)) or id(v) in self.own:
+        if tensor.node is None and not isinstance(v, (Value, Wrapped)) or id(v) in self.own:
             return v
         key = id(v), tensor.node, tensor.slot
         if key not in self.captured:
-            self.captured[key] = tensor, Tensor(Value(v.spec))
+            self.captured[key] = tensor, Tensor(Value(tensor.spec))
         return self.captured[key][1].data
 
     def read_first(self, variable: Any) -> Tensor:

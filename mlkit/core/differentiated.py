@@ -8,10 +8,10 @@ import numpy as np
 from mlkit.core import dtypes, locks, tree
 from mlkit.core.autograd import CustomVjp, Tape, backward, record, vjp_of
 from mlkit.core.graph import Graph
-from mlkit.core.interpreter import EAGER, Values
+from mlkit.core.interpreter import EAGER, Reading, Rerun
 from mlkit.core.program import Program, is_array, is_tensor
 from mlkit.core.spec import Spec
-from mlkit.core.state import state
+from mlkit.core.state import state, swapped
 from mlkit.core.tensor import Tensor, Value
 from mlkit.core.variable import BaseVariable
 
@@ -25,33 +25,56 @@ def zeros(spec: Spec) -> Tensor:
     return owned(np.zeros(spec.shape, dtypes.as_numpy(spec.dtype)))
 
 
+class Captured(Exception):
+    """The function uses tensors beside its arguments of which the open tape may be asked for gradients: its ops must be seen."""
+
+
+class _Asking(Tape):
+    """Follows the variables that the program is asked the gradients of."""
+
+    def __init__(self, flag: Callable[[Any], bool]):
+        super().__init__()
+        self._flag = flag
+
+    def note_read(self, variable: Any, value: Tensor) -> None:
+        if self._flag(variable):
+            self.follow(value)
+
+
 class DifferentiatedProgram(Program):
     """The program of a function whose gradients a tape may ask for.
 
-    wanted: of each array among the arguments, whether its gradient is. That of each trainable variable it reads is. What the backward
+    wanted: of each array among the arguments, whether its gradient is. That of each variable it reads that is trainable, or on the open
+    tape, is. Raises `Captured`. What the backward
     program needs of the forward one's intermediate results are further results of that.
     """
 
     def __init__(self, fn: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any], wanted: Any, due: bool = False):
         self._function, self._wanted = fn, wanted
+        self._open = state.top.tapes[0]
         super().__init__(self._forward, args, kwargs, due=due)
+        del self._open
         self.name = getattr(fn, "__name__", type(fn).__name__)
         self._backward = None  # compiled when the first gradient is asked for
 
     def _forward(self, *args: Any, **kwargs: Any) -> Any:
-        trace, tape = state.top, Tape()
+        trace, tape, reading = state.top, _Asking(self.flag), Reading(state.top, [self._open])
         arrays = [t for t in tree.flatten((args, kwargs)) if type(t) is Tensor]
         sources = [t for t, w in zip(arrays, self._wanted) if w]
-        with tape:
+        with swapped(top=reading), tape:
             for t in sources:
                 tape.follow(t)
             out = self._function(*args, **kwargs)
-        ends = [trace.read(x) if isinstance(x, BaseVariable) else x for x in tree.flatten(out) if is_tensor(x)]
+            leaves = tree.flatten(out)
+            reading.see(leaves)
+            ends = [x.tracked_value() if isinstance(x, BaseVariable) else x for x in leaves if is_tensor(x)]
+        if any(type(t.data) is not Value for t in reading.captured.values()):
+            raise Captured
         self._is_float = [dtypes.is_float(t.dtype) or t.dtype in dtypes.COMPLEX for t in ends]
         ends = [t for t, f in zip(ends, self._is_float) if f]
         calls, first = trace.graph.calls, len(trace.graph.calls)
         seeds = [Tensor(Value(t.spec)) for t in ends]
-        sources += [t for v, t in trace.reads.items() if v.trainable]
+        sources += [t for v, t in trace.reads.items() if self.flag(v)]
         grads = backward(tape.records, ends, seeds, sources, consume=True)
         self._has_gradient = [g is not None for g in grads]
         graph = Graph(calls=calls[first:], outputs=[g.data for g in grads if g is not None])
@@ -65,6 +88,10 @@ class DifferentiatedProgram(Program):
         self._sources = [given.get(id(v)) for v in needed]
         self.gradient_graph = graph
         return out, [Tensor(v) for v, source in zip(needed, self._sources) if source is None]
+
+    def flag(self, variable: Any) -> bool:
+        tape = vars(self).get("_open") or state.top.tapes[0]
+        return variable.trainable or tape.follows((variable._value,))[0]
 
     def taped(self, args: tuple[Any, ...], kwargs: dict[str, Any], leaves: list[Any], arrays: list[Any]) -> Any:
         """Run it on these arguments, whose leaves and arrays are given, and note the call as one on the open tape."""
@@ -98,7 +125,7 @@ class DifferentiatedProgram(Program):
         found = map(Tensor, self._backward(arrays))
         found = iter([next(found) if has else None for has in self._has_gradient])
         of_arrays = [next(found) if w else None for w in self._wanted]
-        return (*of_arrays, *(next(found) if trainable else None for trainable in self.flags))
+        return (*of_arrays, *(next(found) if asked else None for asked in self.flags))
 
     def _differentiated(self, args, kwargs, xs, gs):
         """The same as ops that tapes note: the function runs anew, on the values that its variables had."""
@@ -107,7 +134,7 @@ class DifferentiatedProgram(Program):
         def rerun(*tensors):
             given = iter(tensors[:n])
             again = tree.map_structure(lambda leaf: next(given) if is_array(leaf) else leaf, (args, kwargs))
-            with Values(dict(zip(self.reads, tensors[n:]))):
+            with Rerun(dict(zip(self.reads, tensors[n:]))):
                 out = self._function(*again[0], **again[1])
             return tuple(x.tracked_value() if isinstance(x, BaseVariable) else x for x in tree.flatten(out) if is_tensor(x))
 

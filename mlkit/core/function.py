@@ -8,7 +8,7 @@ from typing import Any, overload
 import numpy as np
 
 from mlkit.core import debug, locks, tree
-from mlkit.core.differentiated import DifferentiatedProgram
+from mlkit.core.differentiated import Captured, DifferentiatedProgram
 from mlkit.core.graph import Graph
 from mlkit.core.interpreter import EAGER
 from mlkit.core.program import Program, borrowed, is_array
@@ -29,6 +29,7 @@ class Traced:
     def __init__(self, fn: Callable[..., Any], key: Callable[[], Hashable] | None = None):
         self.fn, self.key = fn, key
         self.programs: dict[Any, list[Program]] = {}  # signature -> list of Programs
+        self._captures: set[Any] = set()  # signatures under a tape for which it uses other tensors of the tape
         self._dropped: set[int] = set()  # hashes of signatures whose programs were dropped
         self.__name__ = getattr(fn, "__name__", type(fn).__name__)
         self.__module__: str | None = getattr(fn, "__module__", None)  # type: ignore[assignment]
@@ -57,13 +58,19 @@ class Traced:
         top = state.top
         taped = len(top.tapes) == 1 and top.untaped() is EAGER
         if not (taped or top is EAGER) or debug.EAGER or any(map(_is_symbolic, leaves)):
-            if any(map(_is_of_numpy, leaves)):  # the function sees tensors, as when it is traced by itself
-                args, kwargs = tree.map_structure(lambda x: from_numpy(x) if _is_of_numpy(x) else x, (args, kwargs))
-            return self.fn(*args, **kwargs)  # a trace, a scope, or a tape on a tape must see its ops
+            return self._by_ops(args, kwargs, leaves)  # a trace, a scope, or a tape on a tape must see its ops
         wanted = top.tapes[0].follows(filter(is_array, leaves)) if taped else None
-        program, arrays = self._program(args, kwargs, leaves, due=True, wanted=wanted)
+        try:
+            program, arrays = self._program(args, kwargs, leaves, due=True, wanted=wanted)
+        except Captured:
+            return self._by_ops(args, kwargs, leaves)
         program.used = next(uses)
         return program.taped(args, kwargs, leaves, arrays) if taped else program(arrays)
+
+    def _by_ops(self, args: tuple[Any, ...], kwargs: dict[str, Any], leaves: list[Any]) -> Any:
+        if any(map(_is_of_numpy, leaves)):  # the function sees tensors, as when it is traced by itself
+            args, kwargs = tree.map_structure(lambda x: from_numpy(x) if _is_of_numpy(x) else x, (args, kwargs))
+        return self.fn(*args, **kwargs)
 
     def _program(
         self, args: tuple[Any, ...], kwargs: dict[str, Any], leaves: list[Any], due: bool = False, wanted: Any = None
@@ -89,6 +96,8 @@ class Traced:
                 f"{self.__name__}: the arguments of a compiled function must be tensors, arrays or hashable values, but one of "
                 f"{sorted({k[0].__name__ for k in kinds})} is none of these."
             ) from None
+        if key in self._captures:
+            raise Captured
         if program is None:
             with locks.making:
                 program = self._find(key)  # another thread may have been quicker
@@ -104,7 +113,11 @@ class Traced:
         if wanted is None:
             program = Program(self.fn, args, kwargs, due=due)
         else:
-            program = DifferentiatedProgram(self.fn, args, kwargs, wanted, due=due)
+            try:
+                program = DifferentiatedProgram(self.fn, args, kwargs, wanted, due=due)
+            except Captured:
+                self._captures.add(key)
+                raise
         others = {"the backend": backend, "the device": device, "autocast": autocast, "training": training, "exact": exact}
         self._retraces.note(self.fn, args, kwargs, {**others, "the key": own, "which variables are trainable": program.flags})
         self.programs.setdefault(key, []).append(program)

@@ -5,6 +5,7 @@ hands on to the one it stands on, its `outer` (tapes, scopes that keep values ap
 a stack is put in force for a block by setting `state.top`, and put back likewise.
 """
 
+from collections.abc import Iterable
 from contextlib import AbstractContextManager
 from typing import Any, Self
 
@@ -48,6 +49,20 @@ class Interpreter:
     def write(self, variable: Any, tensor: Tensor) -> None:
         """Set the value of a variable to a Tensor of its shape and dtype."""
         raise NotImplementedError
+
+    def note(self, op: Any, args: tuple[Any, ...], out: Any) -> None:
+        """Have tapes know that a result, fresh Tensors, is that of an op which only they see: it has a gradient of its own."""
+        if self.outer is not None:
+            self.outer.note(op, args, out)
+
+    def see(self, values: Iterable[Any]) -> None:
+        """A function uses or returns these."""
+        if self.outer is not None:
+            self.outer.see(values)
+
+    def replaced(self, x: Any) -> Any:
+        """What stands for an argument."""
+        return x if self.outer is None else self.outer.replaced(x)
 
     def untaped(self) -> "Interpreter":
         """The same stack without the tapes."""
@@ -149,6 +164,19 @@ class Values:
         self.values[variable] = Tensor(tensor.data, tensor.node, tensor.slot)
 
 
+class Rerun(Values):
+    """A block in which a function that has run already runs again, for its gradient: on the values that its variables had. To tapes, a
+    variable that is assigned stays what it was, as it is outside of scopes."""
+
+    def __init__(self, values: dict[Any, Tensor]):
+        super().__init__(dict(values))
+        self._given = values
+
+    def write(self, variable: Any, tensor: Tensor) -> None:
+        given = self._given.get(variable)
+        self.values[variable] = Tensor(tensor.data) if given is None else Tensor(tensor.data, given.node, given.slot)
+
+
 class Keeping(Interpreter):
     """Variables have the values that a block of `Values` has for them, and what is assigned stays there."""
 
@@ -175,6 +203,75 @@ class Keeping(Interpreter):
 
     def untaped(self) -> Interpreter:
         return Keeping(self.keeper, self.outer.untaped()) if self.tapes else self
+
+
+class Reading(Interpreter):
+    """Notes what a function uses beside its arguments: the values that variables have when they are read first, and tensors that one of
+    the given tapes follows."""
+
+    outer: Interpreter
+
+    def __init__(self, outer: Interpreter, tapes: Iterable[Any]):
+        self.outer, self._followed = outer, [t.records for t in tapes if t.records]
+        self.first: dict[Any, Tensor] = {}  # variable -> value
+        self.captured: dict[Any, Tensor] = {}  # (number, which output) -> tensor
+        self.trace, self.keeper, self.assigns, self.has_values = outer.trace, outer.keeper, outer.assigns, outer.has_values
+
+    def apply(self, op: Any, args: tuple[Any, ...], params: dict[str, Any]) -> Any:
+        self._keep(args)
+        return self.outer.apply(op, args, params)
+
+    def see(self, values: Iterable[Any]) -> None:
+        self._keep(values)
+        self.outer.see(values)
+
+    def _keep(self, values: Iterable[Any]) -> None:
+        for x in values:
+            if type(x) is Tensor and x.node is not None:
+                t = self.outer.replaced(x)
+                if any(t.node in records for records in self._followed):
+                    self.captured[x.node, x.slot] = t
+
+    def read(self, variable: Any) -> Tensor:
+        t = self.outer.read(variable)
+        self.first.setdefault(variable, t)
+        return t
+
+    def write(self, variable: Any, tensor: Tensor) -> None:
+        self.outer.write(variable, tensor)
+
+    def note(self, op: Any, args: tuple[Any, ...], out: Any) -> None:
+        self._keep(args)
+        self.outer.note(op, args, out)
+
+
+class Replacing(Interpreter):
+    """Other tensors stand for some. given: (number, which output) -> tensor"""
+
+    outer: Interpreter
+
+    def __init__(self, outer: Interpreter, given: dict[Any, Tensor]):
+        self.outer, self._given = outer, given
+        self.trace, self.tapes, self.keeper = outer.trace, outer.tapes, outer.keeper
+        self.assigns, self.has_values = outer.assigns, outer.has_values
+
+    def apply(self, op: Any, args: tuple[Any, ...], params: dict[str, Any]) -> Any:
+        return self.outer.apply(op, tuple(map(self.replaced, args)), params)
+
+    def replaced(self, x: Any) -> Any:
+        return self.outer.replaced(self._given.get((x.node, x.slot), x) if type(x) is Tensor else x)
+
+    def note(self, op: Any, args: tuple[Any, ...], out: Any) -> None:
+        self.outer.note(op, tuple(map(self.replaced, args)), out)
+
+    def read(self, variable: Any) -> Tensor:
+        return self.outer.read(variable)
+
+    def write(self, variable: Any, tensor: Tensor) -> None:
+        self.outer.write(variable, tensor)
+
+    def untaped(self) -> Interpreter:
+        return Replacing(self.outer.untaped(), self._given)
 
 
 EAGER = State.top = Eager()

@@ -34,7 +34,7 @@ class Program:
         leaves = tree.flatten(out)
         self.name = getattr(fn, "__name__", type(fn).__name__)
         self.reads, self.writes = list(trace.reads), list(trace.writes)
-        self.flags = [v.trainable for v in self.reads]
+        self.flags = list(map(self.flag, self.reads))
         self.static = [None if is_tensor(x) else (x,) for x in leaves]
         self.out = tree.map_structure(lambda x: None, out)  # the form only: the leaves would keep the trace alive
         results = [(trace.read(x) if isinstance(x, BaseVariable) else x).data for x in leaves if is_tensor(x)]
@@ -63,7 +63,11 @@ class Program:
 
     def fits(self) -> bool:
         """Whether the variables it reads are trainable or not as they were when it was traced."""
-        return all(v.trainable is f for v, f in zip(self.reads, self.flags))
+        return all(self.flag(v) is f for v, f in zip(self.reads, self.flags))
+
+    def flag(self, variable: Any) -> bool:
+        """What of a variable the trace depends on."""
+        return variable.trainable
 
     def drop(self) -> None:
         """Have its function forget it."""

@@ -5,7 +5,7 @@ from contextlib import AbstractContextManager
 from typing import Any
 
 from mlkit.core import tree
-from mlkit.core.autograd import CustomVjp, Tape, alias, backward, is_on_tape, record
+from mlkit.core.autograd import CustomVjp, Tape, alias, backward
 from mlkit.core.function import function
 from mlkit.core.interpreter import untaped
 from mlkit.core.state import state
@@ -152,11 +152,9 @@ def custom_gradient(fn: Callable[..., Any]) -> Callable[..., Any]:
     """
 
     def run(*args, **kwargs):
-        args = tuple(as_tensor(a) for a in args)
+        args = tuple(alias(as_tensor(a)) for a in args)  # `grad_fn` uses them too: tapes on which it runs know them
         with untaped():
-            out, grad_fn = fn(*(Tensor(a.data) if type(a) is Tensor else a for a in args), **kwargs)
-        if not is_on_tape(args):
-            return out
+            out, grad_fn = fn(*args, **kwargs)
 
         def vjp(g, y, *xs):
             gs = g if type(g) is tuple else (g,)
@@ -164,8 +162,9 @@ def custom_gradient(fn: Callable[..., Any]) -> Callable[..., Any]:
             return tuple(found) if isinstance(found, (tuple, list)) else (found,)
 
         flat = tree.flatten(out)
-        fresh = tuple(Tensor(t.data) for t in flat)
-        record(CustomVjp(vjp), args, {}, fresh if len(fresh) > 1 else fresh[0], state.top.tapes)
+        fresh = tuple(Tensor(t.data) if type(t) is Tensor else t for t in flat)
+        if fresh:
+            state.top.note(CustomVjp(vjp), args, fresh if len(fresh) > 1 else fresh[0])
         return tree.pack_sequence_as(out, list(fresh))
 
     return run

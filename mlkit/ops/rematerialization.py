@@ -6,7 +6,7 @@ from typing import Any
 
 from mlkit.core import tree
 from mlkit.core.autograd import CustomVjp, record, vjp_of
-from mlkit.core.interpreter import Interpreter, Values
+from mlkit.core.interpreter import Reading, Replacing, Rerun, Values
 from mlkit.core.state import state, swapped
 from mlkit.core.tensor import Tensor
 from mlkit.core.variable import BaseVariable
@@ -18,7 +18,8 @@ __all__ = ["remat"]
 def remat(f: Callable[..., Any]) -> Callable[..., Any]:
     """A function that does what `f` does, and keeps for its gradient nothing but its arguments.
 
-    In training the memory of intermediate results is traded for the time of a second run of `f`. Variables read in it have gradients as
+    In training the memory of intermediate results is traded for the time of a second run of `f`. Variables and tensors that it uses from
+    outside have gradients as
     usual; what it assigns, random states among it, is assigned once. `model.memory_report` shows what is won.
 
     Args:
@@ -40,34 +41,43 @@ def remat(f: Callable[..., Any]) -> Callable[..., Any]:
         tapes, context = state.top.tapes, state.call
         if not tapes:
             return f(*args, **kwargs)
-        leaves = list(map(_value, tree.flatten((args, kwargs))))
+        leaves = tree.flatten((args, kwargs))
         tensors = [x for x in leaves if type(x) is Tensor]
-        reading = Reading(state.top.untaped())
+        reading = Reading(state.top.untaped(), tapes)
+        a, k = tree.map_structure(lambda x: Tensor(x.data) if type(x) is Tensor else x, (args, kwargs))
         with swapped(top=reading):
-            out = f(*args, **kwargs)
+            out = f(*a, **k)
+            ends = list(map(_value, tree.flatten(out)))
+            reading.see(ends)
+        for t in reading.first.values():  # these are the variables' own
+            reading.captured.pop((t.node, t.slot), None)
         variables, values = list(reading.first), list(reading.first.values())
+        captured = list(reading.captured)
+        n, m = len(tensors), len(tensors) + len(values)
+        block = Rerun if type(state.top.keeper) in (type(None), Rerun) else Values
         for tape in tapes:
             for v, t in reading.first.items():
                 tape.note_read(v, t)
-        fresh = [Tensor(x.data) if type(x) is Tensor else x for x in map(_value, tree.flatten(out))]
+        fresh = [Tensor(x.data) if type(x) is Tensor else x for x in ends]
         results = tuple(x for x in fresh if type(x) is Tensor)
 
         def again(*xs):
             """The results for these tensors, and values of the variables."""
-            given = iter(xs[: len(tensors)])
+            given = iter(xs[:n])
+            replacing = Replacing(state.top, dict(zip(captured, xs[m:])))
             a, k = tree.pack_sequence_as((args, kwargs), [next(given) if type(x) is Tensor else x for x in leaves])
-            with Values(dict(zip(variables, xs[len(tensors) :]))), swapped(call=context, losses=weakref.WeakKeyDictionary()):
-                out = f(*a, **k)
-            return tuple(x for x in map(_value, tree.flatten(out)) if type(x) is Tensor)
+            with swapped(top=replacing, call=context, losses=weakref.WeakKeyDictionary()), block(dict(zip(variables, xs[n:m]))):
+                ends = map(_value, tree.flatten(f(*a, **k)))
+                return tuple(replacing.replaced(x) for x in ends if type(x) is Tensor)
 
         def vjp(g, y, *xs):
             gs = g if type(g) is tuple else (g,)
             arrived = next(h for h in gs if h is not None)
-            n = len(tensors)
             return vjp_of(again, (*(after(x, arrived) for x in xs[:n]), *xs[n:]), gs)
 
         if results:
-            record(CustomVjp(vjp), (*tensors, *values), {}, results if len(results) > 1 else results[0], tapes)
+            used = (*tensors, *values, *reading.captured.values())
+            record(CustomVjp(vjp), used, {}, results if len(results) > 1 else results[0], tapes)
         return tree.pack_sequence_as(out, fresh)
 
     return run
@@ -75,22 +85,3 @@ def remat(f: Callable[..., Any]) -> Callable[..., Any]:
 
 def _value(x):
     return x.tracked_value() if isinstance(x, BaseVariable) else x
-
-
-class Reading(Interpreter):
-    """Notes the values that variables have when they are read first."""
-
-    def __init__(self, outer):
-        self.outer, self.first = outer, {}
-        self.trace, self.keeper, self.assigns, self.has_values = outer.trace, outer.keeper, outer.assigns, outer.has_values
-
-    def apply(self, op, args, params):
-        return self.outer.apply(op, args, params)
-
-    def read(self, variable):
-        t = self.outer.read(variable)
-        self.first.setdefault(variable, t)
-        return t
-
-    def write(self, variable, tensor):
-        self.outer.write(variable, tensor)

@@ -7,14 +7,15 @@ form of a fused op, or, where there is no such way, once for each element.
 
 from typing import Any
 
+from mlkit.core.autograd import CustomVjp
 from mlkit.core.interpreter import Composed, Interpreter, wrap
 from mlkit.core.op import Op
 from mlkit.core.spec import ShapesDiffer, Spec
-from mlkit.core.state import swapped
+from mlkit.core.state import state, swapped
 from mlkit.core.tensor import Tensor, Wrapped
 from mlkit.primitives.batching import aligned, pointwise
 from mlkit.primitives.movement import concat, full, slice_along
-from mlkit.primitives.shape import broadcast_to, reshape, transpose
+from mlkit.primitives.shape import broadcast_to, reshape, sum_to, transpose
 
 
 class Batched(Wrapped):
@@ -33,15 +34,16 @@ class Mapping(Interpreter):
     outer: Interpreter
     assigns = has_values = False
 
-    def __init__(self, size, outer):
+    def __init__(self, size, outer, owner=None):
         self.size, self.outer = size, outer
+        self.owner = owner or self  # which Batched are its own
         self.trace, self.keeper = outer.trace, outer.keeper
 
     # ---- what goes in and comes out ----------------------------------------------------------------------------------
 
     def enter(self, tensor: Tensor, axis: int) -> Tensor:
         """A tensor as the function sees it, which is called for the parts along an axis."""
-        return Tensor(Batched(moved(tensor, axis, 0), self))
+        return self._batched(moved(tensor, axis, 0))
 
     def leave(self, tensor: Tensor, axis: int) -> Tensor:
         """A result of the function for all elements, along an axis."""
@@ -50,7 +52,10 @@ class Mapping(Interpreter):
         return moved(self._spread(tensor), 0, axis)
 
     def _has(self, a: Tensor | float) -> bool:
-        return type(a) is Tensor and type(a.data) is Batched and a.data.owner is self
+        return type(a) is Tensor and type(a.data) is Batched and a.data.owner is self.owner
+
+    def _batched(self, tensor):
+        return Tensor(Batched(tensor, self.owner))
 
     def _spread(self, tensor):
         return broadcast_to(tensor, shape=(self.size, *tensor.shape))
@@ -74,7 +79,7 @@ class Mapping(Interpreter):
                 raise Composed
             if out is None:
                 out = self._one_by_one(op, inner, has, params, specs)
-        return tuple(Tensor(Batched(t, self)) for t in out) if type(out) is tuple else Tensor(Batched(out, self))
+        return tuple(map(self._batched, out)) if type(out) is tuple else self._batched(out)
 
     def _by_rule(self, op: Op, args: list[Any], has: list[bool], params: dict[str, Any]) -> Any:
         rule = op.traits.batch or (aligned if op.traits.broadcasts else pointwise if op.traits.elementwise else None)
@@ -94,10 +99,33 @@ class Mapping(Interpreter):
         outs = [op(*(element(a, i) if h else a for a, h in zip(inner, has)), **params) for i in range(self.size)]
         return tuple(map(joined, zip(*outs))) if type(specs) is tuple else joined(outs)
 
-    def read(self, variable):
+    def note(self, op: Any, args: tuple[Any, ...], out: Any) -> None:
+        has, outs = list(map(self._has, args)), out if type(out) is tuple else (out,)
+        if True not in has:
+            self.outer.note(op, args, out)
+            return
+        inner = tuple(a.data.tensor if h else a for a, h in zip(args, has))
+        made = tuple(Tensor((o.data.tensor if self._has(o) else self._spread(o)).data) for o in outs)
+        for o, t in zip(outs, made):
+            o.data = Batched(t, self.owner)
+
+        def vjp(g, y, *xs):
+            mapping = Mapping(self.size, state.top, self.owner)
+            gs, ys = ([t if t is None else mapping._batched(t) for t in ts] for ts in (_several(g), _several(y)))
+            g, y = (tuple(gs), tuple(ys)) if type(out) is tuple else (gs[0], ys[0])
+            with swapped(top=mapping):
+                found = op.vjp(g, y, *(mapping._batched(x) if h else x for x, h in zip(xs, has)))
+            return tuple(
+                t if t is None else mapping.leave(t, 0) if h else sum_to(mapping.leave(t, 0), x.shape)
+                for t, x, h in zip(found, xs, has)
+            )
+
+        self.outer.note(CustomVjp(vjp, keep="xy"), inner, made if type(out) is tuple else made[0])
+
+    def read(self, variable: Any) -> Tensor:
         return self.outer.read(variable)
 
-    def write(self, variable, tensor):
+    def write(self, variable: Any, tensor: Tensor) -> None:
         if self._has(tensor):
             raise ValueError(
                 f"Variable {variable.path!r} cannot be assigned in a mapped function: there would be one value for each of its "
@@ -113,6 +141,10 @@ def moved(x: Tensor, source, target) -> Tensor:
     others = [a for a in range(x.ndim) if a != source]
     others.insert(target, source)
     return transpose(x, perm=tuple(others))
+
+
+def _several(x):
+    return x if type(x) is tuple else (x,)
 
 
 def element(x, i):
