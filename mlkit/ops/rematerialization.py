@@ -19,8 +19,7 @@ def remat(f: Callable[..., Any]) -> Callable[..., Any]:
     """A function that does what `f` does, and keeps for its gradient nothing but its arguments.
 
     In training the memory of intermediate results is traded for the time of a second run of `f`. Variables and tensors that it uses from
-    outside have gradients as
-    usual; what it assigns, random states among it, is assigned once. `model.memory_report` shows what is won.
+    outside have gradients as usual; what it assigns, random states among it, is assigned once. `model.memory_report` shows what is won.
 
     Args:
         f: A function of tensors and of structures of tensors, or a layer.
