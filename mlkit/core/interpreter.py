@@ -132,6 +132,10 @@ class Shapes(Eager):
         t = self.written.get(variable)
         if t is None and self.keeper is not None:
             t = self.keeper.find(variable)
+        if t is not None and isinstance(
+            t.data, (Value, Wrapped)
+        ):  # of a trace or a mapping around: the spec is what is known here
+            return Tensor(t.spec)
         return variable._value if t is None else t
 
     def write(self, variable: Any, tensor: Tensor) -> None:

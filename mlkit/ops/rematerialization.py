@@ -37,7 +37,8 @@ def remat(f: Callable[..., Any]) -> Callable[..., Any]:
     """
 
     def run(*args, **kwargs):
-        tapes, context = state.top.tapes, state.call
+        tapes = state.top.tapes
+        context = state.call.at(state.call.path)  # a copy: a layer changes its own behind its call
         if not tapes:
             return f(*args, **kwargs)
         leaves = tree.flatten((args, kwargs))
