@@ -4,6 +4,7 @@ import dataclasses
 import inspect
 import warnings
 from collections.abc import Callable, Mapping
+from typing import Any
 
 from mlkit import activations, config, layers
 from mlkit.applications.image_input import check_agreement, image_input, image_shape
@@ -68,12 +69,12 @@ class Architecture:
         include_top: bool = True,
         weights: str | None = "imagenet",
         input_tensor=None,
-        input_shape=None,
+        input_shape: Any = None,
         pooling=None,
         classes: int = 1000,
         classifier_activation: Identifier = "softmax",
         name: str | None = None,
-    ):
+    ) -> Any:
         """The model; the arguments are those of every constructor in this package."""
         source = WeightSource(weights, self.files.get(include_top))
         self._check(source, include_top, pooling, classes, name)
@@ -154,7 +155,14 @@ _ABOUT = """
     """
 
 
-def constructor(module, name, architecture, about, default_name=None, arguments=None):
+def constructor(
+    module: str,
+    name: str,
+    architecture: Any,
+    about: Any,
+    default_name: str | None = None,
+    arguments: Mapping[str, Any] | None = None,
+) -> Callable[..., Functional]:
     """The public function that builds an Architecture, with Keras's signature.
 
     module, name: of the function. architecture: an Architecture, or a function that makes one from arguments of the family's own.
@@ -163,11 +171,18 @@ def constructor(module, name, architecture, about, default_name=None, arguments=
     """
     usual = {p.name: p.default for p in inspect.signature(Architecture.build).parameters.values() if p.name != "self"}
     defaults = {**(arguments or usual), "name": default_name or name.lower()}
+    own = {} if isinstance(architecture, Architecture) else inspect.signature(architecture).parameters
+    typed = [*own.values(), *inspect.signature(Architecture.build).parameters.values()]
+    types = {p.name: p.annotation for p in typed if p.annotation is not p.empty}
     signature = inspect.Signature(
-        [inspect.Parameter(key, inspect.Parameter.POSITIONAL_OR_KEYWORD, default=value) for key, value in defaults.items()]
+        [
+            inspect.Parameter(
+                key, inspect.Parameter.POSITIONAL_OR_KEYWORD, default=value, annotation=types.get(key, inspect.Parameter.empty)
+            )
+            for key, value in defaults.items()
+        ],
+        return_annotation=Functional,
     )
-
-    own = () if isinstance(architecture, Architecture) else inspect.signature(architecture).parameters
 
     def make(*args, **kwargs):
         bound = signature.bind(*args, **kwargs)

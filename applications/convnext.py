@@ -1,6 +1,7 @@
 """ConvNeXt: a convolutional network in the manner of vision transformers (Liu et al., 2022)."""
 
 import functools
+from typing import Any
 
 from mlkit import initializers, layers
 from mlkit.applications.blocks import channel_axis
@@ -28,10 +29,10 @@ class LayerScale(layers.Layer):
         super().__init__(**kwargs)
         self.init_values, self.projection_dim = init_values, projection_dim
 
-    def build(self, input_shape):
+    def build(self, input_shape: Any) -> None:
         self.gamma = self.add_weight((self.projection_dim,), initializers.Constant(self.init_values))
 
-    def call(self, x):
+    def call(self, x: Any) -> Any:
         return x * self.gamma
 
 

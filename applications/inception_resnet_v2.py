@@ -1,5 +1,7 @@
 """Inception-ResNet V2: Inception blocks beside shortcuts (Szegedy et al., 2017)."""
 
+from typing import Any
+
 from mlkit import layers
 from mlkit.applications.blocks import batch_norm, channel_axis
 from mlkit.applications.classifier import Architecture, constructor, keras_files
@@ -22,7 +24,7 @@ class CustomScaleLayer(layers.Layer):
         super().__init__(**kwargs)
         self.scale = scale
 
-    def call(self, inputs):
+    def call(self, inputs: Any) -> Any:
         return inputs[0] + inputs[1] * self.scale
 
 

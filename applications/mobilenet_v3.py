@@ -123,7 +123,9 @@ def _files(kind, alpha, minimalistic):
     return keras_files("mobilenet_v3", f"{name}.h5", f"{name}_no_top_v2.h5", _DIGESTS[variant])
 
 
-def _architecture(kind, blocks, width, alpha, minimalistic, dropout_rate, include_preprocessing):
+def _architecture(
+    kind: str, blocks, width: int, alpha: float, minimalistic: bool, dropout_rate: float, include_preprocessing: bool
+) -> Architecture:
     width = divisible(width * alpha) if alpha > 1 else width
     return Architecture(
         functools.partial(

@@ -93,7 +93,7 @@ max_norm, non_neg, unit_norm, min_max_norm = MaxNorm, NonNeg, UnitNorm, MinMaxNo
 _lookup = Lookup("constraint", __name__, ["Constraint", "MaxNorm", "MinMaxNorm", "NonNeg", "UnitNorm"])
 
 
-def get(identifier):
+def get(identifier: Any) -> Any:
     """A constraint from a name ("non_neg"), a class, a config, or any callable; None gives None.
 
     >>> get("max_norm").max_value
@@ -102,11 +102,11 @@ def get(identifier):
     return _lookup.get(identifier)
 
 
-def serialize(constraint):
+def serialize(constraint) -> Any:
     """The constraint as a dict that `deserialize` reads."""
     return _lookup.serialize(constraint)
 
 
-def deserialize(config, custom_objects: dict[str, Any] | None = None):
+def deserialize(config: Any, custom_objects: dict[str, Any] | None = None) -> Any:
     """The constraint that `serialize` wrote. custom_objects: name -> class, for classes that are not built in."""
     return _lookup.deserialize(config, custom_objects)

@@ -88,20 +88,20 @@ class DTypePolicy(Configurable):
             return ops.cast(t, dtype) if autocast and dtypes.is_float(t.dtype) and t.dtype != dtype else t
         return x
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return {"name": self.name}
 
     @classmethod
-    def from_config(cls, config):
+    def from_config(cls, config: dict[str, Any]):
         return cls(**config)
 
-    def __eq__(self, other):
+    def __eq__(self, other: object):
         return type(other) is type(self) and other.name == self.name
 
-    def __hash__(self):
+    def __hash__(self) -> int:
         return hash(self.name)
 
-    def __repr__(self):
+    def __repr__(self) -> str:
         return f'<DTypePolicy "{self.name}">'
 
     def __reduce__(self):
@@ -172,7 +172,7 @@ class DTypePolicyMap(Configurable):
     def __contains__(self, path):
         return path in self._policy_map
 
-    def __len__(self):
+    def __len__(self) -> int:
         return len(self._policy_map)
 
     def __iter__(self):
@@ -187,7 +187,7 @@ class DTypePolicyMap(Configurable):
     def items(self):
         return self._policy_map.items()
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         default = self._default_policy_arg
         return {
             "default_policy": None if default is None else serialize(default),
@@ -195,17 +195,17 @@ class DTypePolicyMap(Configurable):
         }
 
     @classmethod
-    def from_config(cls, config):
+    def from_config(cls, config: dict[str, Any]):
         default = config.get("default_policy")
         return cls(None if default is None else get(default), {p: get(c) for p, c in (config.get("policy_map") or {}).items()})
 
-    def __eq__(self, other):
+    def __eq__(self, other: object):
         return isinstance(other, DTypePolicyMap) and self.get_config() == other.get_config()
 
-    def __hash__(self):
+    def __hash__(self) -> int:
         return hash((self.name, tuple(self._policy_map)))
 
-    def __repr__(self):
+    def __repr__(self) -> str:
         return f"<DTypePolicyMap default={self.default_policy}, {len(self)} paths>"
 
 
@@ -237,7 +237,7 @@ def set_dtype_policy(policy):
     _global_policy = get(policy)
 
 
-def get(identifier):
+def get(identifier: Any) -> Any:
     """A policy from a policy, a dtype name, a serialized policy, or None (the global one)."""
     if identifier is None:
         return dtype_policy()
@@ -255,11 +255,11 @@ def get(identifier):
         ) from error
 
 
-def serialize(dtype_policy):
+def serialize(dtype_policy) -> Any:
     """The policy as a config dict."""
     return serialize_keras_object(dtype_policy)
 
 
-def deserialize(config, custom_objects: dict[str, Any] | None = None):
+def deserialize(config: Any, custom_objects: dict[str, Any] | None = None) -> Any:
     """The policy from a config dict."""
     return deserialize_keras_object(config, custom_objects=custom_objects)

@@ -130,7 +130,7 @@ l1, l2, l1_l2, orthogonal_regularizer = L1, L2, L1L2, OrthogonalRegularizer
 _lookup = Lookup("regularizer", __name__, ["Regularizer", "L1", "L2", "L1L2", "OrthogonalRegularizer"])
 
 
-def get(identifier):
+def get(identifier: Any) -> Any:
     """A regularizer from a name ("l2"), a class, a config, or any callable; None gives None.
 
     >>> get("l2").l2
@@ -139,11 +139,11 @@ def get(identifier):
     return _lookup.get(identifier)
 
 
-def serialize(regularizer):
+def serialize(regularizer) -> Any:
     """The regularizer as a dict that `deserialize` reads."""
     return _lookup.serialize(regularizer)
 
 
-def deserialize(config, custom_objects: dict[str, Any] | None = None):
+def deserialize(config: Any, custom_objects: dict[str, Any] | None = None) -> Any:
     """The regularizer that `serialize` wrote. custom_objects: name -> class, for classes that are not built in."""
     return _lookup.deserialize(config, custom_objects)

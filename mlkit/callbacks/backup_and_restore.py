@@ -2,6 +2,7 @@
 
 import json
 import os
+from typing import Any
 
 from mlkit.callbacks.callback import Callback
 from mlkit.callbacks.save_interval import SaveInterval
@@ -37,7 +38,7 @@ class BackupAndRestore(Callback):
         self._interval = SaveInterval(save_freq)
         self._epoch = 0
 
-    def on_train_begin(self, logs=None):
+    def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
         states = self._states()
         if not states:
             return
@@ -63,16 +64,16 @@ class BackupAndRestore(Callback):
                 self._epoch = self.model._initial_epoch = state["epoch"]
                 return
 
-    def on_epoch_end(self, epoch, logs=None):
+    def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         self._epoch = epoch + 1
         if self.save_freq == "epoch":
             self._save()
 
-    def on_train_batch_end(self, batch, logs=None):
+    def on_train_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:
         if self._interval.is_due(batch):
             self._save()
 
-    def on_train_end(self, logs=None):
+    def on_train_end(self, logs: dict[str, Any] | None = None) -> None:
         if not self.delete_checkpoint:
             return
         for state in self._states():

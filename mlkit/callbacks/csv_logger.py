@@ -2,6 +2,7 @@
 
 import csv
 import os
+from typing import Any
 
 import numpy as np
 
@@ -26,14 +27,14 @@ class CSVLogger(Callback):
         self.writer = None
         self.csv_file = None
 
-    def on_train_begin(self, logs=None):
+    def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
         self._close()
         has_header = self.append and os.path.exists(self.filename) and os.path.getsize(self.filename) > 0
         self._write_header = not has_header
         self.csv_file = open(self.filename, "a" if self.append else "w", newline="")
         self.keys = None
 
-    def on_epoch_end(self, epoch, logs=None):
+    def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         logs = logs or {}
         if self.writer is None:
             self.keys = sorted(logs)
@@ -46,7 +47,7 @@ class CSVLogger(Callback):
         self.writer.writerow({"epoch": epoch, **{k: _cell(logs.get(k, "NA")) for k in self.keys}})
         self.csv_file.flush()
 
-    def on_train_end(self, logs=None):
+    def on_train_end(self, logs: dict[str, Any] | None = None) -> None:
         self._close()
 
     def _close(self):

@@ -1,5 +1,7 @@
 """EarlyStopping: ends training when a metric no longer improves."""
 
+from typing import Any
+
 from mlkit.callbacks.monitor import MonitorCallback
 from mlkit.utils.console import print_message
 
@@ -46,10 +48,10 @@ class EarlyStopping(MonitorCallback):
         self.best_epoch = 0
         self.best_weights = None
 
-    def on_train_begin(self, logs=None):
+    def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
         self._reset()
 
-    def on_epoch_end(self, epoch, logs=None):
+    def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         value = self.monitored(logs, "stop by")
         if value is None or epoch < self.start_from_epoch:
             return
@@ -65,7 +67,7 @@ class EarlyStopping(MonitorCallback):
             self.stopped_epoch = epoch
             self.model.stop_training = True
 
-    def on_train_end(self, logs=None):
+    def on_train_end(self, logs: dict[str, Any] | None = None) -> None:
         if self.stopped_epoch > 0 and self.verbose > 0:
             print_message(f"Epoch {self.stopped_epoch + 1}: early stopping")
         if self.restore_best_weights and self.best_weights is not None:

@@ -1,6 +1,7 @@
 """LearningRateScheduler: sets the learning rate of every epoch by a function."""
 
 import inspect
+from typing import Any
 
 from mlkit.callbacks.callback import Callback
 from mlkit.utils.console import print_message
@@ -21,7 +22,7 @@ class LearningRateScheduler(Callback):
         self.schedule = schedule
         self.verbose = verbose
 
-    def on_epoch_begin(self, epoch, logs=None):
+    def on_epoch_begin(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         for name, optimizer in named_optimizers(self.model):
             if not hasattr(optimizer, "learning_rate"):
                 raise ValueError(
@@ -38,7 +39,7 @@ class LearningRateScheduler(Callback):
             raise ValueError(f"LearningRateScheduler: `schedule` must return a float, but returned {rate!r} for epoch {epoch}.")
         return float(rate)
 
-    def on_epoch_end(self, epoch, logs=None):
+    def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         if logs is not None:
             log_learning_rates(self.model, logs)
 

@@ -2,6 +2,7 @@
 
 import os
 import warnings
+from typing import Any
 
 import numpy as np
 
@@ -29,7 +30,7 @@ class ModelCheckpoint(MonitorCallback):
 
     def __init__(
         self,
-        filepath,
+        filepath: str | os.PathLike,
         monitor: str = "val_loss",
         verbose: bool | int | str = 0,
         save_best_only: bool = False,
@@ -52,14 +53,14 @@ class ModelCheckpoint(MonitorCallback):
                 f"but is {self.filepath!r}."
             )
 
-    def on_epoch_begin(self, epoch, logs=None):
+    def on_epoch_begin(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         self._epoch = epoch
 
-    def on_train_batch_end(self, batch, logs=None):
+    def on_train_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:
         if self._interval.is_due(batch):
             self._save(self._epoch, batch, logs or {})
 
-    def on_epoch_end(self, epoch, logs=None):
+    def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         if self.save_freq == "epoch":
             self._save(epoch, None, logs or {})
 

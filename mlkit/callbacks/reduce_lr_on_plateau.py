@@ -1,5 +1,7 @@
 """ReduceLROnPlateau: lowers the learning rate when a metric no longer improves."""
 
+from typing import Any
+
 from mlkit.callbacks.learning_rate_scheduler import log_learning_rates, named_optimizers
 from mlkit.callbacks.monitor import MonitorCallback
 from mlkit.core.typing import FloatOrSequence
@@ -54,10 +56,10 @@ class ReduceLROnPlateau(MonitorCallback):
         """Whether a reduction is so recent that nothing is counted."""
         return self.cooldown_counter > 0
 
-    def on_train_begin(self, logs=None):
+    def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
         self._reset()
 
-    def on_epoch_end(self, epoch, logs=None):
+    def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         logs = {} if logs is None else logs
         log_learning_rates(self.model, logs)
         value = self.monitored(logs, "lower the learning rate by")

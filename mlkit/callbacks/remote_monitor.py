@@ -4,6 +4,7 @@ import json
 import urllib.parse
 import urllib.request
 import warnings
+from typing import Any
 
 from mlkit.callbacks.callback import Callback
 
@@ -36,7 +37,7 @@ class RemoteMonitor(Callback):
         self.headers = headers
         self.send_as_json = send_as_json
 
-    def on_epoch_end(self, epoch, logs=None):
+    def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         text = json.dumps({"epoch": epoch, **(logs or {})})
         if self.send_as_json:
             body, kind = text, "application/json"

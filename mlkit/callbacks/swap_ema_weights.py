@@ -1,5 +1,7 @@
 """SwapEMAWeights: evaluate with the moving average of the weights."""
 
+from typing import Any
+
 from mlkit.callbacks.callback import Callback
 
 
@@ -37,11 +39,11 @@ class SwapEMAWeights(Callback):
             average.assign(present)
         self._swapped = not self._swapped
 
-    def on_epoch_begin(self, epoch, logs=None):
+    def on_epoch_begin(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         if self.swap_on_epoch and self._swapped:
             self._swap()
 
-    def on_epoch_end(self, epoch, logs=None):
+    def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         if self.swap_on_epoch and not self._swapped:
             self._swap()
             if epoch == self.params["epochs"] - 1:
@@ -49,18 +51,18 @@ class SwapEMAWeights(Callback):
                 for weight, average in self._averages():
                     average.assign(weight)
 
-    def on_test_begin(self, logs=None):
+    def on_test_begin(self, logs: dict[str, Any] | None = None) -> None:
         if not self._swapped:
             self._swap()
 
-    def on_test_end(self, logs=None):
+    def on_test_end(self, logs: dict[str, Any] | None = None) -> None:
         if self._swapped:
             self._swap()
 
-    def on_predict_begin(self, logs=None):
+    def on_predict_begin(self, logs: dict[str, Any] | None = None) -> None:
         if not self._swapped:
             self._swap()
 
-    def on_predict_end(self, logs=None):
+    def on_predict_end(self, logs: dict[str, Any] | None = None) -> None:
         if self._swapped:
             self._swap()

@@ -1,6 +1,7 @@
 """TerminateOnNaN: ends training when the loss is no longer a number."""
 
 import math
+from typing import Any
 
 from mlkit.callbacks.callback import Callback
 from mlkit.utils.console import print_message
@@ -20,7 +21,7 @@ class TerminateOnNaN(Callback):
         super().__init__()
         self.raise_error = raise_error
 
-    def on_batch_end(self, batch, logs=None):
+    def on_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:
         loss = (logs or {}).get("loss")
         if loss is None or math.isfinite(loss):
             return

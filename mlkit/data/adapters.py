@@ -81,10 +81,10 @@ class Adapter:
         """The `(x, y, sample_weight)` batches of pass number `index`."""
         raise NotImplementedError(f"{type(self).__name__} must define `epoch(self, index)`.")
 
-    def on_epoch_begin(self):
+    def on_epoch_begin(self) -> None:
         """Called by the trainer before each epoch."""
 
-    def on_epoch_end(self):
+    def on_epoch_end(self) -> None:
         """Called by the trainer after each epoch."""
 
 
@@ -215,10 +215,10 @@ class PyDatasetAdapter(Adapter):
             return ordered_map(self.dataset.__getitem__, order, workers, self.dataset.max_queue_size)
         return map(self.dataset.__getitem__, order)
 
-    def on_epoch_begin(self):
+    def on_epoch_begin(self) -> None:
         self.dataset.on_epoch_begin()
 
-    def on_epoch_end(self):
+    def on_epoch_end(self) -> None:
         self.dataset.on_epoch_end()
 
 

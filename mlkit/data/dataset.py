@@ -69,7 +69,7 @@ class _Derived(BatchDataset):
     def epoch(self, index):
         return self._change(self._source.epoch(index))
 
-    def __len__(self):
+    def __len__(self) -> int:
         return self._length(len(self._source))
 
     def __getattr__(self, name):

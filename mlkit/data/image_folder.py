@@ -146,7 +146,7 @@ class ImageDataset(BatchDataset):
         self._decoding = {"size": image_size, "color_mode": color_mode, "interpolation": interpolation, "fit": fit}
         self._decoded = None  # number of the file -> its image, once `cache` is called
 
-    def __len__(self):
+    def __len__(self) -> int:
         return math.ceil(len(self.file_paths) / (self.batch_size or 1))
 
     def cache(self):

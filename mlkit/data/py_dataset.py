@@ -59,10 +59,10 @@ class PyDataset:
         count = self.num_batches
         return (self[i] for i in (itertools.count() if count is None else range(count)))
 
-    def on_epoch_begin(self):
+    def on_epoch_begin(self) -> None:
         """Called before the first batch of each epoch."""
 
-    def on_epoch_end(self):
+    def on_epoch_end(self) -> None:
         """Called after the last batch of each epoch."""
 
 

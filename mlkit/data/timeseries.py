@@ -71,7 +71,7 @@ class Windows(PyDataset):
         self._rng = np.random.RandomState(np.random.randint(2**31) if seed is None else seed)
         self.on_epoch_end()
 
-    def __len__(self):
+    def __len__(self) -> int:
         return math.ceil(len(self.starts) / (self.batch_size or 1))
 
     def __getitem__(self, index):
@@ -82,7 +82,7 @@ class Windows(PyDataset):
         x = self.data[np.add.outer(starts, self.offsets)]
         return x if self.targets is None else (x, self.targets[starts])
 
-    def on_epoch_end(self):
+    def on_epoch_end(self) -> None:
         """A new order of the windows for the next epoch."""
         if self.shuffle:
             self._rng.shuffle(self.starts)

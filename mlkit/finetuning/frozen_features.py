@@ -60,7 +60,7 @@ class FreshFeatures:
         self._batches = data.get_adapter(x, y, sample_weight, batch_size, shuffle=y is not None)
         self._run = function(lambda images: trunk(images, training=True))
 
-    def __len__(self):
+    def __len__(self) -> int:
         return self._batches.num_batches
 
     def __iter__(self):

@@ -1,6 +1,7 @@
 """A callback that keeps the best weights, over several trainings and of a model around the one that is trained."""
 
 import os
+from typing import Any
 
 import numpy as np
 
@@ -37,7 +38,7 @@ class KeepBest(MonitorCallback):
         if self.filepath is not None and not self.filepath.endswith((".weights.h5", ".keras")):
             raise ValueError(f"KeepBest: `filepath` must end in .weights.h5 or .keras, but is {self.filepath!r}.")
 
-    def on_epoch_end(self, epoch, logs=None):
+    def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         value = self.monitored(logs, "choose the best weights by")
         if value is None or not self.is_improvement(value, self.best):
             return

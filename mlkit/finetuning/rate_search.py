@@ -33,7 +33,7 @@ class LearningRateSearch:
         slope = np.gradient(self.smoothed[:end], np.log(self.rates[:end]))
         return float(self.rates[slope.argmin()])
 
-    def __repr__(self):
+    def __repr__(self) -> str:
         return f"<LearningRateSearch of {len(self.rates)} steps, suggestion {self.suggestion:.2g}>"
 
     def plot(self):
@@ -42,7 +42,7 @@ class LearningRateSearch:
         marks = {f"suggestion {self.suggestion:.2g}": self.suggestion}
         return LineChart(lines, "Learning rate search", "learning rate", "loss", log_x=True, marks=marks)
 
-    def _repr_html_(self):
+    def _repr_html_(self) -> str:
         return self.plot()._repr_html_()
 
 

@@ -29,7 +29,7 @@ class FineTuned:
     train: object
     validation: object
 
-    def __repr__(self):
+    def __repr__(self) -> str:
         return f"<FineTuned {self.model.name!r}, best value {self.best:.4g} in {len(self.history['loss'])} epochs>"
 
 

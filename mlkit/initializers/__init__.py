@@ -49,7 +49,7 @@ _lookup = Lookup(
 __all__ = [n for n, v in globals().items() if v in _CLASSES] + ["deserialize", "get", "serialize"]
 
 
-def get(identifier):
+def get(identifier: Any) -> Any:
     """An initializer from a name ("he_normal"), a class, a config, a callable, or the very values; None gives None.
 
     >>> type(get("glorot_uniform")).__name__
@@ -74,11 +74,11 @@ def _of_values(values):
     return initialize
 
 
-def serialize(initializer):
+def serialize(initializer) -> Any:
     """The initializer as a dict that `deserialize` reads."""
     return _lookup.serialize(initializer)
 
 
-def deserialize(config, custom_objects: dict[str, Any] | None = None):
+def deserialize(config: Any, custom_objects: dict[str, Any] | None = None) -> Any:
     """The initializer that `serialize` wrote. custom_objects: name -> class, for classes that are not built in."""
     return _lookup.deserialize(config, custom_objects)

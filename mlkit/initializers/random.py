@@ -2,6 +2,7 @@
 
 import math
 import random as python_random
+from typing import Any
 
 from mlkit import ops, random
 from mlkit.core.dtypes import standardize_dtype
@@ -28,7 +29,7 @@ class RandomInitializer(Initializer):
         self._given_seed = seed
         self.seed = python_random.randint(1, 10**9) if seed is None else seed
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), "seed": serialized(self._given_seed)}
 
 

@@ -1,5 +1,7 @@
 """Activations as layers."""
 
+from typing import Any
+
 from mlkit import activations, ops
 from mlkit.core.spec import Dim
 from mlkit.core.typing import Axis, FloatOrSequence
@@ -19,18 +21,18 @@ class Pointwise(Layer):
 class Activation(Pointwise):
     """Applies an activation function, given by name or as a function. Output shape = input shape."""
 
-    def __init__(self, activation, **kwargs):
+    def __init__(self, activation, **kwargs: Any):
         super().__init__(**kwargs)
         self.activation = activations.get(activation)
 
-    def call(self, inputs):
+    def call(self, inputs: Any) -> Any:
         return self.activation(inputs)
 
 
 class ReLU(Pointwise):
     """``max(x, 0)``, with options: at most `max_value`; `negative_slope` below `threshold`."""
 
-    def __init__(self, max_value=None, negative_slope: float = 0.0, threshold: FloatOrSequence = 0.0, **kwargs):
+    def __init__(self, max_value=None, negative_slope: float = 0.0, threshold: FloatOrSequence = 0.0, **kwargs: Any):
         super().__init__(**kwargs)
         for name, value in (("max_value", max_value), ("negative_slope", negative_slope), ("threshold", threshold)):
             if value is None and name == "max_value":
@@ -39,14 +41,14 @@ class ReLU(Pointwise):
                 raise ValueError(f"ReLU: `{name}` must not be negative, but got {value!r}.")
         self.max_value, self.negative_slope, self.threshold = max_value, negative_slope, threshold
 
-    def call(self, inputs):
+    def call(self, inputs: Any) -> Any:
         return activations.relu(inputs, negative_slope=self.negative_slope, max_value=self.max_value, threshold=self.threshold)
 
 
 class LeakyReLU(Pointwise):
     """``x`` above 0, ``negative_slope * x`` below (Maas et al., 2013)."""
 
-    def __init__(self, negative_slope: float = 0.3, **kwargs):
+    def __init__(self, negative_slope: float = 0.3, **kwargs: Any):
         if "alpha" in kwargs:
             negative_slope = kwargs.pop("alpha")
         super().__init__(**kwargs)
@@ -54,18 +56,18 @@ class LeakyReLU(Pointwise):
             raise ValueError(f"LeakyReLU: `negative_slope` must not be negative, but got {negative_slope!r}.")
         self.negative_slope = negative_slope
 
-    def call(self, inputs):
+    def call(self, inputs: Any) -> Any:
         return activations.leaky_relu(inputs, negative_slope=self.negative_slope)
 
 
 class ELU(Pointwise):
     """``x`` above 0, ``alpha * (exp(x) - 1)`` below (Clevert et al., 2015)."""
 
-    def __init__(self, alpha: FloatOrSequence = 1.0, **kwargs):
+    def __init__(self, alpha: FloatOrSequence = 1.0, **kwargs: Any):
         super().__init__(**kwargs)
         self.alpha = alpha
 
-    def call(self, inputs):
+    def call(self, inputs: Any) -> Any:
         return activations.elu(inputs, alpha=self.alpha)
 
 
@@ -78,11 +80,11 @@ class PReLU(Layer):
 
     supports_masking = True
 
-    def __init__(self, *, shared_axes=None, **kwargs):
+    def __init__(self, *, shared_axes=None, **kwargs: Any):
         super().__init__(**kwargs)
         self.shared_axes = shared_axes if shared_axes is None else list(axes_of(shared_axes))
 
-    def build(self, input_shape):
+    def build(self, input_shape: Any) -> None:
         shared = self.shared_axes or []
         if any(not 1 <= axis < len(input_shape) for axis in shared):
             raise ValueError(
@@ -98,19 +100,19 @@ class PReLU(Layer):
         axes = {axis: size for axis, size in enumerate(input_shape) if axis and axis not in shared} if shared else {}
         self.input_spec = InputSpec(ndim=len(input_shape), axes=axes)
 
-    def call(self, inputs):
+    def call(self, inputs: Any) -> Any:
         return ops.relu(inputs) - self.alpha * ops.relu(-inputs)
 
 
 class Softmax(Pointwise):
     """Exponentials normalized to sum 1 along `axis` (an int or several). `mask`: False elements get probability 0."""
 
-    def __init__(self, axis: Axis = -1, **kwargs):
+    def __init__(self, axis: Axis = -1, **kwargs: Any):
         super().__init__(**kwargs)
         axes_of(axis)
         self.axis = axis
 
-    def call(self, inputs, mask=None):
+    def call(self, inputs: Any, mask: Any = None) -> Any:
         if mask is None:
             return self._softmax(inputs)
         if mask.ndim > inputs.ndim or not _broadcasts(mask.shape, inputs.shape):

@@ -1,5 +1,7 @@
 """Attention without heads or projections: Attention (Luong) and AdditiveAttention (Bahdanau)."""
 
+from typing import Any
+
 from mlkit import ops, random
 from mlkit.core.dtypes import is_float, single_of
 from mlkit.layers.argument_checks import within
@@ -19,7 +21,7 @@ class Attention(Layer):
     (2, 5, 8)
     """
 
-    def __init__(self, use_scale: bool = False, score_mode: str = "dot", dropout: float = 0.0, seed=None, **kwargs):
+    def __init__(self, use_scale: bool = False, score_mode: str = "dot", dropout: float = 0.0, seed=None, **kwargs: Any):
         super().__init__(**kwargs)
         if score_mode not in ("dot", "concat"):
             raise ValueError(f"{type(self).__name__}: `score_mode` must be 'dot' or 'concat', but got {score_mode!r}.")
@@ -28,7 +30,7 @@ class Attention(Layer):
             self.seed_generator = random.SeedGenerator(seed)
         self.supports_masking = True
 
-    def build(self, input_shape):
+    def build(self, input_shape: Any) -> None:
         self._check(input_shape)
         self.scale = self.add_weight((), "ones", name="scale") if self.use_scale else None
         self.concat_score_weight = None
@@ -44,8 +46,13 @@ class Attention(Layer):
         return self.concat_score_weight * ops.sum(ops.tanh(both if self.scale is None else self.scale * both), axis=-1)
 
     def call(
-        self, inputs, mask=None, training: bool = False, return_attention_scores: bool = False, use_causal_mask: bool = False
-    ):
+        self,
+        inputs: Any,
+        mask: Any = None,
+        training: bool = False,
+        return_attention_scores: bool = False,
+        use_causal_mask: bool = False,
+    ) -> Any:
         self._check(inputs, mask)
         query, value, key = inputs[0], inputs[1], inputs[-1]
         query_mask, value_mask = mask[:2] if mask else (None, None)
@@ -76,7 +83,7 @@ class Attention(Layer):
             allowed = causal if allowed is None else ops.logical_and(allowed, causal)
         return allowed
 
-    def compute_mask(self, inputs, mask=None):
+    def compute_mask(self, inputs: Any, mask: Any = None) -> Any:
         self._check(inputs, mask)
         return None if mask is None or mask[0] is None else ops.convert_to_tensor(mask[0])
 
@@ -99,10 +106,10 @@ class AdditiveAttention(Attention):
     use_scale: have a weight for each feature; False: 1. dropout: of the scores.
     """
 
-    def __init__(self, use_scale: bool = True, dropout: float = 0.0, **kwargs):
+    def __init__(self, use_scale: bool = True, dropout: float = 0.0, **kwargs: Any):
         super().__init__(use_scale=use_scale, dropout=dropout, **kwargs)
 
-    def build(self, input_shape):
+    def build(self, input_shape: Any) -> None:
         self._check(input_shape)
         self.scale = self.add_weight(input_shape[0][-1:], name="scale") if self.use_scale else None
 
@@ -110,7 +117,7 @@ class AdditiveAttention(Attention):
         both = ops.tanh(_sums(query, key))
         return ops.sum(both if self.scale is None else self.scale * both, axis=-1)
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), "seed": self.seed}
 
 

@@ -2,6 +2,7 @@
 
 import math
 import warnings
+from typing import Any
 
 import numpy as np
 
@@ -37,7 +38,7 @@ class STFTSpectrogram(Layer):
         padding: str = "valid",
         expand_dims: bool = False,
         data_format: str | None = None,
-        **kwargs,
+        **kwargs: Any,
     ):
         positive(self, frame_length=frame_length)
         for name, value in (("frame_step", frame_step), ("fft_length", fft_length)):
@@ -69,13 +70,13 @@ class STFTSpectrogram(Layer):
             self._initializers["real"]((8, 1, 5))
         self.input_spec = InputSpec(ndim=3)
 
-    def build(self, input_shape):
+    def build(self, input_shape: Any) -> None:
         shape = (self.frame_length, 1, self._frequencies)
         for part, other in (("real", "imag"), ("imag", "real")):
             if self.mode != other:
                 setattr(self, f"{part}_kernel", self.add_weight(shape, self._initializers[part], name=f"{part}_kernel"))
 
-    def call(self, inputs):
+    def call(self, inputs: Any) -> Any:
         if not dtypes.is_float(inputs.dtype):
             raise TypeError(f"STFTSpectrogram {self.path!r}: expected inputs of a float dtype, but got {inputs.dtype}.")
         signal = inputs if self.data_format == "channels_first" else ops.transpose(inputs, (0, 2, 1))
@@ -141,7 +142,7 @@ class MelSpectrogram(Layer):
         mag_exp: float = 2.0,
         min_power: float = 1e-10,
         ref_power: float = 1.0,
-        **kwargs,
+        **kwargs: Any,
     ):
         super().__init__(**kwargs)
         for name, value in (
@@ -170,7 +171,7 @@ class MelSpectrogram(Layer):
         self.power_to_db, self.top_db, self.mag_exp = power_to_db, top_db, mag_exp
         self.min_power, self.ref_power = min_power, ref_power
 
-    def call(self, inputs):
+    def call(self, inputs: Any) -> Any:
         signal = ops.cast(inputs, self.compute_dtype if self.compute_dtype == "float64" else "float32")
         real, imag = ops.stft(
             signal,

@@ -1,5 +1,7 @@
 """Augmentation: the base of layers that change images in training, at random and one by one."""
 
+from typing import Any
+
 from mlkit import ops, random
 from mlkit.core import dtypes
 from mlkit.layers.argument_checks import layout
@@ -24,7 +26,7 @@ class Augmentation(Layer):
     draws = True  # False: nothing is random, and there is no seed
     always = False  # True: images are changed in inference too
 
-    def __init__(self, seed=None, data_format: str | None = None, bounding_box_format=None, **kwargs):
+    def __init__(self, seed=None, data_format: str | None = None, bounding_box_format=None, **kwargs: Any):
         super().__init__(**kwargs)
         self.autocast = self.autocast and dtypes.is_float(self.compute_dtype)  # integer layers round what they answer
         self.seed, self.data_format, self.bounding_box_format = seed, layout(data_format), bounding_box_format
@@ -115,7 +117,7 @@ class Augmentation(Layer):
         clipped = clip_to_image_size({**boxes, "boxes": moved}, height, width)
         return convert_format(clipped, "xyxy", self.bounding_box_format, height, width)
 
-    def call(self, data, training: bool = True):
+    def call(self, data, training: bool = True) -> Any:
         return self.applied(data, self.get_random_transformation(data, training=training), training or self.always)
 
     def applied(self, data, change, training):
@@ -138,7 +140,7 @@ class Augmentation(Layer):
             out[name] = _map(lambda x: ops.squeeze(x, 0), part) if alone else part
         return out if isinstance(data, dict) else out["images"]
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         config = {**super().get_config(), "data_format": self.data_format}
         if self.bounding_box_format is not None:
             config["bounding_box_format"] = self.bounding_box_format

@@ -1,6 +1,7 @@
 """Normalization layers."""
 
 import math
+from typing import Any
 
 from mlkit import ops
 from mlkit.core.dtypes import is_float, result_type
@@ -43,7 +44,7 @@ class BatchNormalization(Layer):
         renorm_clipping=None,
         renorm_momentum: float = 0.99,
         synchronized: bool = False,
-        **kwargs,
+        **kwargs: Any,
     ):
         super().__init__(**kwargs)
         refuse(self, synchronized=synchronized)
@@ -54,7 +55,7 @@ class BatchNormalization(Layer):
         self.epsilon = float(within(self, 0, math.inf, epsilon=epsilon))
         self.center, self.scale, self.synchronized = center, scale, synchronized
 
-    def build(self, input_shape):
+    def build(self, input_shape: Any) -> None:
         require_axes(self, self.axis, input_shape)
         size = input_shape[self.axis]
         if size is None:
@@ -78,7 +79,7 @@ class BatchNormalization(Layer):
         self.renorm_mean = self._make_weight("moving_mean", shape, name="renorm_mean")
         self.renorm_stddev = self._make_weight("moving_variance", shape, initializer=stddev, name="renorm_stddev")
 
-    def call(self, inputs, training=None, mask=None):
+    def call(self, inputs: Any, training: bool | None = None, mask: Any = None) -> Any:
         axis = self.axis % inputs.ndim
         uses_batch = training and self.trainable and 0 not in inputs.shape  # no samples have no statistics
         wide = result_type(inputs.dtype, "float32")

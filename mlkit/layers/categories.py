@@ -1,5 +1,7 @@
 """Numbers that name categories as vectors, and measured values as categories: CategoryEncoding, Discretization."""
 
+from typing import Any
+
 import numpy as np
 
 from mlkit import ops
@@ -46,7 +48,7 @@ class CategoryEncoding(Layer):
            [0., 0., 0., 1.]], dtype=float32)
     """
 
-    def __init__(self, num_tokens=None, output_mode: str = "multi_hot", sparse: bool = False, **kwargs):
+    def __init__(self, num_tokens=None, output_mode: str = "multi_hot", sparse: bool = False, **kwargs: Any):
         super().__init__(**kwargs)
         refuse(self, sparse=sparse)
         self.output_mode = output_mode_of(self, output_mode, ("count", "one_hot", "multi_hot"))
@@ -55,7 +57,7 @@ class CategoryEncoding(Layer):
         self.num_tokens = positive(self, num_tokens=num_tokens)
         self.autocast = False
 
-    def call(self, inputs, count_weights=None):
+    def call(self, inputs: Any, count_weights=None) -> Any:
         if count_weights is not None and self.output_mode != "count":
             raise ValueError(f"CategoryEncoding: `count_weights` is for output_mode='count', not {self.output_mode!r}.")
         inputs = ops.cast(ops.convert_to_tensor(inputs), "int32")
@@ -65,7 +67,7 @@ class CategoryEncoding(Layer):
         plain = isinstance(inputs, (list, tuple, int))  # numbers, not several tensors
         return super().__call__(np.asarray(inputs) if plain else inputs, *args, **kwargs)
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         config = super().get_config()
         config.pop("sparse")
         config.pop("autocast", None)
@@ -106,7 +108,7 @@ class Discretization(Layer):
         self._values = None  # (values in order, the weight of each) of the data seen by `adapt`
         self.autocast = False
 
-    def adapt(self, data, steps=None):
+    def adapt(self, data, steps=None) -> None:
         """Find the boundaries from data: an array, or an iterable of batches, of which the first `steps` are used."""
         if self.num_bins is None:
             raise ValueError("Discretization.adapt: the layer was made with `bin_boundaries`; use `num_bins` instead.")
@@ -136,7 +138,7 @@ class Discretization(Layer):
         totals = np.interp(quantiles, reached / reached[-1], reached)
         return np.stack([np.interp(quantiles, reached / reached[-1], values), np.diff(totals, prepend=0)])
 
-    def call(self, inputs):
+    def call(self, inputs: Any) -> Any:
         if self.bin_boundaries is None:
             raise ValueError(
                 f"Discretization {self.path!r} has no boundaries: call adapt(data) first, or give `bin_boundaries`."
@@ -145,12 +147,12 @@ class Discretization(Layer):
         dtype = "int32" if self.output_mode == "int" else self.compute_dtype
         return encoded(bins, self.output_mode, len(self.bin_boundaries) + 1, dtype)
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         names = ("bin_boundaries", "num_bins", "epsilon", "output_mode", "sparse", "name", "dtype")
         return {name: getattr(self, name) for name in names}
 
     @classmethod
-    def from_config(cls, config):
+    def from_config(cls, config: dict[str, Any]):
         """An adapted layer has both bins and boundaries."""
         adapted = config.get("num_bins") is not None and config.get("bin_boundaries") is not None
         layer = cls(**{**config, "bin_boundaries": None} if adapted else config)

@@ -1,5 +1,7 @@
 """Random changes of colors: brightness, contrast, hue, saturation and the like. Positions stay as they are."""
 
+from typing import Any
+
 from mlkit import ops, random
 from mlkit.core.typing import FloatOrSequence
 from mlkit.layers.augmentation import Augmentation, bounds, chosen, per_image, value_range_of
@@ -16,7 +18,7 @@ def rescaled(images, source, target):
 class RandomBrightness(Augmentation):
     """Adds a random number to all pixels of an image: a part of the value range between -factor and factor."""
 
-    def __init__(self, factor, value_range: FloatOrSequence = (0, 255), seed=None, **kwargs):
+    def __init__(self, factor, value_range: FloatOrSequence = (0, 255), seed=None, **kwargs: Any):
         super().__init__(seed=seed, **kwargs)
         self.factor, self.value_range = bounds(self, factor), value_range_of(self, value_range)
 
@@ -31,7 +33,7 @@ class RandomBrightness(Augmentation):
 class RandomContrast(Augmentation):
     """Scales the distance of pixels from the mean of their channel by a random factor in (1 - low, 1 + high)."""
 
-    def __init__(self, factor, value_range: FloatOrSequence = (0, 255), seed=None, **kwargs):
+    def __init__(self, factor, value_range: FloatOrSequence = (0, 255), seed=None, **kwargs: Any):
         super().__init__(seed=seed, **kwargs)
         self.factor, self.value_range = bounds(self, factor, 0), value_range_of(self, value_range)
         self._span = (1.0 - self.factor[0], 1.0 + self.factor[1])
@@ -47,7 +49,9 @@ class RandomContrast(Augmentation):
 class RandomColorDegeneration(Augmentation):
     """Fades colors: 0 keeps the image, 1 makes it gray, by a random factor."""
 
-    def __init__(self, factor, value_range: FloatOrSequence = (0, 255), data_format: str | None = None, seed=None, **kwargs):
+    def __init__(
+        self, factor, value_range: FloatOrSequence = (0, 255), data_format: str | None = None, seed=None, **kwargs: Any
+    ):
         super().__init__(seed=seed, data_format=data_format, **kwargs)
         self.factor, self.value_range = bounds(self, factor), value_range_of(self, value_range)
 
@@ -62,7 +66,7 @@ class RandomColorDegeneration(Augmentation):
 class RandomGrayscale(Augmentation):
     """Makes images gray with the probability `factor`; they keep three channels."""
 
-    def __init__(self, factor: FloatOrSequence = 0.5, data_format: str | None = None, seed=None, **kwargs):
+    def __init__(self, factor: FloatOrSequence = 0.5, data_format: str | None = None, seed=None, **kwargs: Any):
         super().__init__(seed=seed, data_format=data_format, **kwargs)
         bounds(self, factor, 0)
         self.factor = factor
@@ -77,7 +81,9 @@ class RandomGrayscale(Augmentation):
 class RandomHue(Augmentation):
     """Turns hues by a random part of half a turn, up to `factor` in either direction."""
 
-    def __init__(self, factor, value_range: FloatOrSequence = (0, 255), data_format: str | None = None, seed=None, **kwargs):
+    def __init__(
+        self, factor, value_range: FloatOrSequence = (0, 255), data_format: str | None = None, seed=None, **kwargs: Any
+    ):
         super().__init__(seed=seed, data_format=data_format, **kwargs)
         self.factor, self.value_range = bounds(self, factor, 0), value_range_of(self, value_range)
 
@@ -96,7 +102,9 @@ class RandomHue(Augmentation):
 class RandomSaturation(Augmentation):
     """Multiplies saturation by f / (1 - f), f random in `factor`: 0 makes images gray, 0.5 keeps them, 1 saturates them."""
 
-    def __init__(self, factor, value_range: FloatOrSequence = (0, 255), data_format: str | None = None, seed=None, **kwargs):
+    def __init__(
+        self, factor, value_range: FloatOrSequence = (0, 255), data_format: str | None = None, seed=None, **kwargs: Any
+    ):
         super().__init__(seed=seed, data_format=data_format, **kwargs)
         self.factor, self.value_range = bounds(self, factor), value_range_of(self, value_range)
 
@@ -121,7 +129,7 @@ class RandomInvert(Augmentation):
         value_range: FloatOrSequence = (0, 255),
         seed=None,
         data_format: str | None = None,
-        **kwargs,
+        **kwargs: Any,
     ):
         super().__init__(seed=seed, data_format=data_format, **kwargs)
         self.factor, self.value_range = bounds(self, factor, 0), value_range_of(self, value_range)
@@ -136,7 +144,9 @@ class RandomInvert(Augmentation):
 class RandomPosterization(Augmentation):
     """Keeps only the highest bits of each channel's 8, a random number of them in `factor`."""
 
-    def __init__(self, factor, value_range: FloatOrSequence = (0, 255), data_format: str | None = None, seed=None, **kwargs):
+    def __init__(
+        self, factor, value_range: FloatOrSequence = (0, 255), data_format: str | None = None, seed=None, **kwargs: Any
+    ):
         super().__init__(seed=seed, data_format=data_format, **kwargs)
         self.factor, self.value_range = bounds(self, factor, 1, 8), value_range_of(self, value_range)
         if any(f != int(f) for f in self.factor):
@@ -165,7 +175,7 @@ class RandomColorJitter(Augmentation):
         hue_factor=None,
         seed=None,
         data_format: str | None = None,
-        **kwargs,
+        **kwargs: Any,
     ):
         super().__init__(seed=seed, data_format=data_format, **kwargs)
         self.value_range = value_range_of(self, value_range)

@@ -1,5 +1,7 @@
 """Convolution layers with one kernel: Conv1D, Conv2D, Conv3D."""
 
+from typing import Any
+
 from mlkit import activations, ops
 from mlkit.core.typing import Identifier, IntOrSequence
 from mlkit.layers.argument_checks import as_tuple, layout, padding_name, positive
@@ -24,15 +26,15 @@ class BaseConv(Layer):
 
     def __init__(
         self,
-        filters,
-        kernel_size,
+        filters: int,
+        kernel_size: IntOrSequence,
         strides: IntOrSequence = 1,
         padding: str = "valid",
         data_format: str | None = None,
         dilation_rate: IntOrSequence = 1,
         activation: Identifier = None,
         use_bias: bool = True,
-        **kwargs,
+        **kwargs: Any,
     ):
         super().__init__(**kwargs)
         n = self.rank
@@ -85,8 +87,8 @@ class Conv(LowRankMixin, BaseConv):
 
     def __init__(
         self,
-        filters,
-        kernel_size,
+        filters: int,
+        kernel_size: IntOrSequence,
         strides: IntOrSequence = 1,
         padding: str = "valid",
         data_format: str | None = None,
@@ -94,14 +96,14 @@ class Conv(LowRankMixin, BaseConv):
         groups: int = 1,
         activation: Identifier = None,
         use_bias: bool = True,
-        **kwargs,
+        **kwargs: Any,
     ):
         super().__init__(filters, kernel_size, strides, padding, data_format, dilation_rate, activation, use_bias, **kwargs)
         self.groups = positive(self, groups=groups)
         if filters % groups:
             raise ValueError(f"{type(self).__name__}: `filters` ({filters}) must be a multiple of `groups` ({groups}).")
 
-    def build(self, input_shape):
+    def build(self, input_shape: Any) -> None:
         channels = self.input_channels(input_shape)
         if channels % self.groups:
             raise ValueError(
@@ -113,7 +115,7 @@ class Conv(LowRankMixin, BaseConv):
         if self.lora_rank:
             self.enable_lora(self.lora_rank, self.lora_alpha)
 
-    def call(self, inputs):
+    def call(self, inputs: Any) -> Any:
         return self.finish(
             ops.conv(
                 inputs,
@@ -132,7 +134,7 @@ class Conv1D(Conv):
     rank = 1
     paddings = ("valid", "same", "causal")
 
-    def call(self, inputs):
+    def call(self, inputs: Any) -> Any:
         if self.padding != "causal":
             return super().call(inputs)
         left = self.dilation_rate[0] * (self.kernel_size[0] - 1)

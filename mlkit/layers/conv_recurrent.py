@@ -1,5 +1,7 @@
 """Convolutional LSTMs: the matrix products of an LSTM replaced by convolutions."""
 
+from typing import Any
+
 from mlkit import ops
 from mlkit.core.typing import Identifier, IntOrSequence
 from mlkit.layers.argument_checks import as_tuple, layout, padding_name, positive
@@ -24,8 +26,8 @@ class ConvLSTMCell(LSTMCell):
 
     def __init__(
         self,
-        filters,
-        kernel_size,
+        filters: int,
+        kernel_size: IntOrSequence,
         strides: IntOrSequence = 1,
         padding: str = "valid",
         data_format: str | None = None,
@@ -38,7 +40,7 @@ class ConvLSTMCell(LSTMCell):
         dropout: float = 0.0,
         recurrent_dropout: float = 0.0,
         seed=None,
-        **kwargs,
+        **kwargs: Any,
     ):
         kwargs = {"dropout": dropout, "recurrent_dropout": recurrent_dropout, "seed": seed, **kwargs}
         filters = positive(self, filters=filters)
@@ -51,7 +53,7 @@ class ConvLSTMCell(LSTMCell):
         if max(self.strides) > 1 and max(self.dilation_rate) > 1:
             raise ValueError(f"ConvLSTM: strides {self.strides} and dilation {self.dilation_rate} cannot both be above 1.")
 
-    def build(self, input_shape):
+    def build(self, input_shape: Any) -> None:
         last = self.data_format == "channels_last"
         channels, spatial = (input_shape[-1], input_shape[1:-1]) if last else (input_shape[1], input_shape[2:])
         if channels is None or None in spatial:
@@ -74,7 +76,7 @@ class ConvLSTMCell(LSTMCell):
         """Zeros for h and c."""
         return [ops.zeros((batch_size, *self._state_shape), dtype=self.compute_dtype) for _ in "hc"]
 
-    def call(self, inputs, states, training: bool = False):
+    def call(self, inputs: Any, states, training: bool = False) -> Any:
         x, h = self.disturbed(inputs, states[0], training)
         channels = -1 if self.data_format == "channels_last" else 1
         z = self._convolved(x, self.kernel)
@@ -94,7 +96,7 @@ class _ConvLSTM(_CellRNN):
     cell_name = "conv_lstm_cell"
     last_arguments = ("seed", "return_sequences", "return_state", "go_backwards", "stateful")
 
-    def __init__(self, **kwargs):
+    def __init__(self, **kwargs: Any):
         super().__init__(**kwargs)
         self.input_spec = InputSpec(ndim=self.cell_class.rank + 3)
 

@@ -1,5 +1,7 @@
 """Convolutions built of others: transposed, depthwise, separable."""
 
+from typing import Any
+
 from mlkit import ops
 from mlkit.core.typing import Identifier, IntOrSequence
 from mlkit.layers.argument_checks import as_tuple, positive
@@ -17,8 +19,8 @@ class BaseConvTranspose(BaseConv):
 
     def __init__(
         self,
-        filters,
-        kernel_size,
+        filters: int,
+        kernel_size: IntOrSequence,
         strides: IntOrSequence = 1,
         padding: str = "valid",
         output_padding=None,
@@ -26,7 +28,7 @@ class BaseConvTranspose(BaseConv):
         dilation_rate: IntOrSequence = 1,
         activation: Identifier = None,
         use_bias: bool = True,
-        **kwargs,
+        **kwargs: Any,
     ):
         super().__init__(filters, kernel_size, strides, padding, data_format, dilation_rate, activation, use_bias, **kwargs)
         self.output_padding = (
@@ -38,13 +40,13 @@ class BaseConvTranspose(BaseConv):
                 f"{self.strides}."
             )
 
-    def build(self, input_shape):
+    def build(self, input_shape: Any) -> None:
         channels = self.input_channels(input_shape)
         self.kernel = self._make_weight("kernel", (*self.kernel_size, self.filters, channels))
         self.bias = self.add_bias()
         self.input_spec = InputSpec(ndim=self.rank + 2, axes={self.channel_axis: channels})
 
-    def call(self, inputs):
+    def call(self, inputs: Any) -> Any:
         return self.finish(
             ops.conv_transpose(
                 inputs,
@@ -83,8 +85,8 @@ class Conv3DTranspose(BaseConvTranspose):
 
     def __init__(
         self,
-        filters,
-        kernel_size,
+        filters: int,
+        kernel_size: IntOrSequence,
         strides: IntOrSequence = 1,
         padding: str = "valid",
         data_format: str | None = None,
@@ -92,7 +94,7 @@ class Conv3DTranspose(BaseConvTranspose):
         dilation_rate: IntOrSequence = 1,
         activation: Identifier = None,
         use_bias: bool = True,
-        **kwargs,
+        **kwargs: Any,
     ):
         super().__init__(
             filters, kernel_size, strides, padding, output_padding, data_format, dilation_rate, activation, use_bias, **kwargs
@@ -110,7 +112,7 @@ class BaseDepthwiseConv(BaseConv):
 
     def __init__(
         self,
-        kernel_size,
+        kernel_size: IntOrSequence,
         strides: IntOrSequence = 1,
         padding: str = "valid",
         depth_multiplier: int = 1,
@@ -118,21 +120,21 @@ class BaseDepthwiseConv(BaseConv):
         dilation_rate: IntOrSequence = 1,
         activation: Identifier = None,
         use_bias: bool = True,
-        **kwargs,
+        **kwargs: Any,
     ):
         self.depth_multiplier = positive(self, depth_multiplier=depth_multiplier)
         super().__init__(
             depth_multiplier, kernel_size, strides, padding, data_format, dilation_rate, activation, use_bias, **kwargs
         )
 
-    def build(self, input_shape):
+    def build(self, input_shape: Any) -> None:
         channels = self.input_channels(input_shape)
         self.kernel = self._make_weight("depthwise", (*self.kernel_size, channels, self.depth_multiplier))
         self.filters = channels * self.depth_multiplier
         self.bias = self.add_bias()
         self.input_spec = InputSpec(ndim=self.rank + 2, axes={self.channel_axis: channels})
 
-    def call(self, inputs):
+    def call(self, inputs: Any) -> Any:
         return self.finish(
             ops.depthwise_conv(
                 inputs,
@@ -170,8 +172,8 @@ class BaseSeparableConv(BaseConv):
 
     def __init__(
         self,
-        filters,
-        kernel_size,
+        filters: int,
+        kernel_size: IntOrSequence,
         strides: IntOrSequence = 1,
         padding: str = "valid",
         data_format: str | None = None,
@@ -179,12 +181,12 @@ class BaseSeparableConv(BaseConv):
         depth_multiplier: int = 1,
         activation: Identifier = None,
         use_bias: bool = True,
-        **kwargs,
+        **kwargs: Any,
     ):
         super().__init__(filters, kernel_size, strides, padding, data_format, dilation_rate, activation, use_bias, **kwargs)
         self.depth_multiplier = positive(self, depth_multiplier=depth_multiplier)
 
-    def build(self, input_shape):
+    def build(self, input_shape: Any) -> None:
         channels = self.input_channels(input_shape)
         self.depthwise_kernel = self._make_weight("depthwise", (*self.kernel_size, channels, self.depth_multiplier))
         self.pointwise_kernel = self._make_weight(
@@ -193,7 +195,7 @@ class BaseSeparableConv(BaseConv):
         self.bias = self.add_bias()
         self.input_spec = InputSpec(ndim=self.rank + 2, axes={self.channel_axis: channels})
 
-    def call(self, inputs):
+    def call(self, inputs: Any) -> Any:
         return self.finish(
             ops.separable_conv(
                 inputs,

@@ -2,6 +2,7 @@
 MixUp."""
 
 import math
+from typing import Any
 
 from mlkit import ops, random
 from mlkit.core.spec import Dim
@@ -27,7 +28,9 @@ class RandomCrop(Augmentation):
 
     geometric = always = moves = True
 
-    def __init__(self, height, width, seed=None, data_format: str | None = None, name: str | None = None, **kwargs):
+    def __init__(
+        self, height: int, width: int, seed=None, data_format: str | None = None, name: str | None = None, **kwargs: Any
+    ):
         super().__init__(seed=seed, data_format=data_format, name=name, **kwargs)
         self.height, self.width = positive(self, height=height), positive(self, width=width)
 
@@ -95,7 +98,7 @@ class RandomErasing(_Boxes):
         value_range: FloatOrSequence = (0, 255),
         seed=None,
         data_format: str | None = None,
-        **kwargs,
+        **kwargs: Any,
     ):
         super().__init__(seed=seed, data_format=data_format, **kwargs)
         self.factor, self.scale = bounds(self, factor, 0), bounds(self, scale, 0, name="scale")
@@ -125,7 +128,7 @@ class MixUp(Augmentation):
     alpha: the weights are drawn from Beta(alpha, alpha). Labels must be vectors, such as one-hot ones.
     """
 
-    def __init__(self, alpha: FloatOrSequence = 0.2, data_format: str | None = None, seed=None, **kwargs):
+    def __init__(self, alpha: FloatOrSequence = 0.2, data_format: str | None = None, seed=None, **kwargs: Any):
         super().__init__(seed=seed, data_format=data_format, **kwargs)
         self.alpha = within(self, 1e-6, math.inf, alpha=alpha)
 
@@ -159,7 +162,7 @@ class CutMix(_Boxes):
     factor: the part kept is drawn from Beta(f, f), f random in `factor`. Labels must be vectors, such as one-hot ones.
     """
 
-    def __init__(self, factor: FloatOrSequence = 1.0, seed=None, data_format: str | None = None, **kwargs):
+    def __init__(self, factor: FloatOrSequence = 1.0, seed=None, data_format: str | None = None, **kwargs: Any):
         super().__init__(seed=seed, data_format=data_format, **kwargs)
         self.factor = bounds(self, factor, 0)
 
@@ -192,7 +195,7 @@ class MaxNumBoundingBoxes(Augmentation):
 
     draws = False
 
-    def __init__(self, max_number, fill_value: TensorLike = -1, **kwargs):
+    def __init__(self, max_number, fill_value: TensorLike = -1, **kwargs: Any):
         super().__init__(**kwargs)
         self.max_number, self.fill_value = positive(self, max_number=max_number), int(fill_value)
 
@@ -207,7 +210,7 @@ class MaxNumBoundingBoxes(Augmentation):
         margins = [(0, 0), (0, self.max_number - x.shape[1])] + [(0, 0)] * (x.ndim - 2)
         return ops.pad(x, margins, constant_values=self.fill_value)
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         config = super().get_config()
         if self.fill_value == -1:
             config.pop("fill_value")  # Keras's config has none

@@ -1,5 +1,7 @@
 """Fully connected layers."""
 
+from typing import Any
+
 from mlkit import activations, ops
 from mlkit.core.typing import Identifier
 from mlkit.layers.argument_checks import positive
@@ -28,21 +30,21 @@ class Dense(LowRankMixin, Layer):
 
     def __init__(
         self,
-        units,
+        units: int,
         activation: Identifier = None,
         use_bias: bool = True,
         *,
         lora_rank: int | None = None,
         lora_alpha=None,
         quantization_config=None,
-        **kwargs,
+        **kwargs: Any,
     ):
         super().__init__(lora_rank=lora_rank, lora_alpha=lora_alpha, quantization_config=quantization_config, **kwargs)
         self.units, self.use_bias = positive(self, units=units), use_bias
         self.activation = activations.get(activation)
         self.input_spec = InputSpec(min_ndim=2)
 
-    def build(self, input_shape):
+    def build(self, input_shape: Any) -> None:
         size = input_shape[-1]
         if size is None:
             raise ValueError(
@@ -54,7 +56,7 @@ class Dense(LowRankMixin, Layer):
         if self.lora_rank:
             self.enable_lora(self.lora_rank, self.lora_alpha)
 
-    def call(self, inputs, training=None):
+    def call(self, inputs: Any, training: bool | None = None) -> Any:
         x = ops.matmul(inputs, self.kernel)
         if self.bias is not None:
             x = ops.add(x, self.bias)

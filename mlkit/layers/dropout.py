@@ -1,5 +1,7 @@
 """Layers that disturb their inputs in training, and leave them alone in inference."""
 
+from typing import Any
+
 from mlkit import ops, random, regularizers
 from mlkit.layers.activation import Pointwise
 from mlkit.layers.argument_checks import layout
@@ -10,14 +12,14 @@ from mlkit.random.samplers import mask_shape
 class Disturbance(Pointwise):
     """Base: `disturbed(inputs)` in training. `rate` between 0 and 1; `seed`: an integer makes the noise repeatable."""
 
-    def __init__(self, seed=None, **kwargs):
+    def __init__(self, seed=None, **kwargs: Any):
         super().__init__(**kwargs)
         self.seed = seed
         self.seed_generator = random.SeedGenerator(seed) if self.strength > 0 else None
 
     strength = 0  # how much; subclasses set it before this __init__
 
-    def call(self, inputs, training: bool = False):
+    def call(self, inputs: Any, training: bool = False) -> Any:
         return self.disturbed(inputs) if training and self.strength > 0 else inputs
 
 
@@ -52,7 +54,7 @@ class Dropout(Disturbance):
     np.float32(4.0)
     """
 
-    def __init__(self, rate, noise_shape=None, seed=None, **kwargs):
+    def __init__(self, rate: float, noise_shape=None, seed=None, **kwargs: Any):
         self.rate = self.strength = _checked_rate(self, rate)
         self.noise_shape = _checked_noise_shape(self, noise_shape)
         super().__init__(seed=seed, **kwargs)
@@ -68,17 +70,17 @@ class Dropout(Disturbance):
 class BaseSpatialDropout(Dropout):
     """Dropout of whole channels: positions of a map drop together."""
 
-    def __init__(self, rate, seed=None, name: str | None = None, dtype=None, **kwargs):
+    def __init__(self, rate: float, seed=None, name: str | None = None, dtype=None, **kwargs: Any):
         super().__init__(rate, seed=seed, name=name, dtype=dtype, **kwargs)
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return {"rate": self.rate, "seed": self.seed, "name": self.name, "dtype": self.dtype}
 
 
 class SpatialDropout1D(BaseSpatialDropout):
     """Dropout of whole channels of (batch, steps, channels)."""
 
-    def __init__(self, rate, seed=None, name: str | None = None, dtype=None):
+    def __init__(self, rate: float, seed=None, name: str | None = None, dtype=None):
         super().__init__(rate, seed=seed, name=name, dtype=dtype)
         self.input_spec = InputSpec(ndim=3)
 
@@ -89,7 +91,7 @@ class SpatialDropout1D(BaseSpatialDropout):
 class _SpatialDropoutND(BaseSpatialDropout):
     rank = None
 
-    def __init__(self, rate, data_format: str | None = None, seed=None, name: str | None = None, dtype=None):
+    def __init__(self, rate: float, data_format: str | None = None, seed=None, name: str | None = None, dtype=None):
         super().__init__(rate, seed=seed, name=name, dtype=dtype)
         self.data_format = layout(data_format)
         self.input_spec = InputSpec(ndim=self.rank + 2)
@@ -99,7 +101,7 @@ class _SpatialDropoutND(BaseSpatialDropout):
         batch = inputs.shape[0]
         return (batch, *ones, inputs.shape[-1]) if self.data_format == "channels_last" else (batch, inputs.shape[1], *ones)
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), "data_format": self.data_format}
 
 
@@ -118,7 +120,7 @@ class SpatialDropout3D(_SpatialDropoutND):
 class GaussianDropout(Disturbance):
     """Multiplies by noise of mean 1 and standard deviation sqrt(rate / (1 - rate)) (Srivastava et al., 2014)."""
 
-    def __init__(self, rate, seed=None, **kwargs):
+    def __init__(self, rate: float, seed=None, **kwargs: Any):
         self.rate = self.strength = _checked_rate(self, rate, below_one=True)
         super().__init__(seed=seed, **kwargs)
 
@@ -130,7 +132,7 @@ class GaussianDropout(Disturbance):
 class GaussianNoise(Disturbance):
     """Adds noise of mean 0 and the given standard deviation."""
 
-    def __init__(self, stddev, seed=None, **kwargs):
+    def __init__(self, stddev, seed=None, **kwargs: Any):
         self.stddev = self.strength = _checked_rate(self, stddev, "stddev")
         super().__init__(seed=seed, **kwargs)
 
@@ -144,7 +146,7 @@ class AlphaDropout(Disturbance):
 
     _lowest = -1.6732632423543772 * 1.0507009873554805
 
-    def __init__(self, rate, noise_shape=None, seed=None, **kwargs):
+    def __init__(self, rate: float, noise_shape=None, seed=None, **kwargs: Any):
         self.rate = self.strength = _checked_rate(self, rate, below_one=True)
         self.noise_shape = _checked_noise_shape(self, noise_shape)
         super().__init__(seed=seed, **kwargs)
@@ -160,16 +162,16 @@ class AlphaDropout(Disturbance):
 class ActivityRegularization(Pointwise):
     """Passes its inputs on, and adds ``l1 * sum|x| + l2 * sum x^2`` to the loss."""
 
-    def __init__(self, l1: float = 0.0, l2: float = 0.0, **kwargs):
+    def __init__(self, l1: float = 0.0, l2: float = 0.0, **kwargs: Any):
         if "activity_regularizer" in kwargs:
             raise TypeError("ActivityRegularization: pass `l1` and `l2`; it has no argument `activity_regularizer`.")
         super().__init__(activity_regularizer=regularizers.L1L2(l1=l1, l2=l2), **kwargs)
         self.l1, self.l2 = l1, l2
 
-    def call(self, inputs):
+    def call(self, inputs: Any) -> Any:
         return inputs
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         config = super().get_config()
         config.pop("activity_regularizer", None)
         return config

@@ -1,6 +1,7 @@
 """EinsumDense: a product of inputs and kernel over axes given by an Einstein equation."""
 
 import re
+from typing import Any
 
 from mlkit import activations, ops
 from mlkit.core.typing import Identifier
@@ -35,7 +36,7 @@ class EinsumDense(LowRankMixin, Layer):
         lora_alpha=None,
         gptq_unpacked_column_size=None,
         quantization_config=None,
-        **kwargs,
+        **kwargs: Any,
     ):
         super().__init__(lora_rank=lora_rank, lora_alpha=lora_alpha, quantization_config=quantization_config, **kwargs)
         refuse(self, gptq_unpacked_column_size=gptq_unpacked_column_size)
@@ -43,7 +44,7 @@ class EinsumDense(LowRankMixin, Layer):
         self.partial_output_shape = (output_shape,) if isinstance(output_shape, int) else tuple(output_shape)
         self.activation = activations.get(activation)
 
-    def build(self, input_shape):
+    def build(self, input_shape: Any) -> None:
         kernel_shape, bias_shape = self._weight_shapes(input_shape)
         self._kernel = self._make_weight("kernel", kernel_shape)
         self.bias = None if bias_shape is None else self._make_weight("bias", bias_shape)
@@ -85,11 +86,11 @@ class EinsumDense(LowRankMixin, Layer):
         ellipsis = len(input_shape) - len(inputs.replace(".", "")) if trailing else 0
         return kernel_shape, shape + (1,) * ellipsis
 
-    def call(self, inputs, training=None):
+    def call(self, inputs: Any, training: bool | None = None) -> Any:
         x = ops.einsum(self.equation, inputs, self.kernel)
         return self.activation(x if self.bias is None else x + self.bias)
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         config = super().get_config()
         config.pop("gptq_unpacked_column_size", None)
         config["output_shape"] = self.partial_output_shape

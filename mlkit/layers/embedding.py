@@ -2,6 +2,7 @@
 
 import math
 import warnings
+from typing import Any
 
 from mlkit import ops
 from mlkit.core import dtypes
@@ -27,15 +28,15 @@ class Embedding(LowRankMixin, Layer):
 
     def __init__(
         self,
-        input_dim,
-        output_dim,
+        input_dim: int,
+        output_dim: int,
         *,
         mask_zero: bool = False,
         weights=None,
         lora_rank: int | None = None,
         lora_alpha=None,
         quantization_config=None,
-        **kwargs,
+        **kwargs: Any,
     ):
         input_length = kwargs.pop("input_length", None)
         super().__init__(lora_rank=lora_rank, lora_alpha=lora_alpha, quantization_config=quantization_config, **kwargs)
@@ -49,7 +50,7 @@ class Embedding(LowRankMixin, Layer):
             self.build()
             self.set_weights(weights if isinstance(weights, list) else [weights])
 
-    def build(self, input_shape=None):
+    def build(self, input_shape: Any = None) -> None:
         if self.built:
             return
         self._embeddings = self._make_weight("embeddings", (self.input_dim, self.output_dim))
@@ -59,15 +60,15 @@ class Embedding(LowRankMixin, Layer):
     _main_weight = "embeddings"
     embeddings = property(LowRankMixin._low_rank_weight, doc="The table: a Variable, or with LoRA the corrected tensor.")
 
-    def call(self, inputs):
+    def call(self, inputs: Any) -> Any:
         if not dtypes.is_int(inputs.dtype):
             inputs = ops.cast(inputs, "int32")
         return ops.cast(ops.take(self.embeddings, inputs, axis=0), self.compute_dtype)
 
-    def compute_mask(self, inputs, mask=None):
+    def compute_mask(self, inputs: Any, mask: Any = None) -> Any:
         return ops.not_equal(inputs, 0) if self.mask_zero else None
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         config = super().get_config()
         config.pop("weights", None)
         return {**config, "quantization_config": None, "activity_regularizer": serialized(self.activity_regularizer)}
@@ -89,21 +90,21 @@ class ReversibleEmbedding(Embedding):
 
     def __init__(
         self,
-        input_dim,
-        output_dim,
+        input_dim: int,
+        output_dim: int,
         tie_weights: bool = True,
         *,
         mask_zero: bool = False,
         reverse_dtype=None,
         logit_soft_cap=None,
-        **kwargs,
+        **kwargs: Any,
     ):
         super().__init__(input_dim, output_dim, mask_zero=mask_zero, **kwargs)
         if logit_soft_cap is not None:
             within(self, 1e-6, math.inf, logit_soft_cap=logit_soft_cap)
         self.tie_weights, self.reverse_dtype, self.logit_soft_cap = tie_weights, reverse_dtype, logit_soft_cap
 
-    def build(self, input_shape=None):
+    def build(self, input_shape: Any = None) -> None:
         if self.built:
             return
         super().build(input_shape)
@@ -111,7 +112,7 @@ class ReversibleEmbedding(Embedding):
             shape = (self.output_dim, self.input_dim)
             self.reverse_embeddings = self.add_weight(shape, self.embeddings_initializer, name="reverse_embeddings")
 
-    def call(self, inputs, reverse: bool = False):
+    def call(self, inputs: Any, reverse: bool = False) -> Any:
         if not reverse:
             outputs = super().call(inputs)
             if self.mask_zero:
@@ -123,5 +124,5 @@ class ReversibleEmbedding(Embedding):
         cap = self.logit_soft_cap
         return logits if cap is None else ops.tanh(logits / cap) * cap
 
-    def compute_mask(self, inputs, mask=None):
+    def compute_mask(self, inputs: Any, mask: Any = None) -> Any:
         return None  # `call` knows the direction, and sets the mask

@@ -1,6 +1,7 @@
 """Changes of tones: contrast stretched, histograms equalized, edges sharpened or blurred, bright pixels inverted."""
 
 from collections.abc import Sequence
+from typing import Any
 
 from mlkit import ops, random
 from mlkit.core.typing import FloatOrSequence, IntOrSequence
@@ -14,7 +15,7 @@ class AutoContrast(Augmentation):
 
     draws, always = False, True
 
-    def __init__(self, value_range: FloatOrSequence = (0, 255), **kwargs):
+    def __init__(self, value_range: FloatOrSequence = (0, 255), **kwargs: Any):
         super().__init__(**kwargs)
         self.value_range = value_range_of(self, value_range)
 
@@ -34,7 +35,7 @@ class Equalization(Augmentation):
 
     draws = False
 
-    def __init__(self, value_range: FloatOrSequence = (0, 255), bins: int = 256, data_format: str | None = None, **kwargs):
+    def __init__(self, value_range: FloatOrSequence = (0, 255), bins: int = 256, data_format: str | None = None, **kwargs: Any):
         super().__init__(data_format=data_format, **kwargs)
         self.value_range, self.bins = value_range_of(self, value_range), positive(self, bins=bins)
 
@@ -72,7 +73,7 @@ class ContrastLimitedAdaptiveHistogramEqualization(Augmentation):
         clip_limit: float = 4.0,
         tile_grid_size: Sequence[int] = (8, 8),
         data_format: str | None = None,
-        **kwargs,
+        **kwargs: Any,
     ):
         super().__init__(data_format=data_format, **kwargs)
         self.value_range = value_range_of(self, value_range)
@@ -131,7 +132,9 @@ def _neighbours(places, size, number):
 class RandomSharpness(Augmentation):
     """Moves images away from (factor above 0.5) or towards (below) a smoothed version of themselves."""
 
-    def __init__(self, factor, value_range: FloatOrSequence = (0, 255), data_format: str | None = None, seed=None, **kwargs):
+    def __init__(
+        self, factor, value_range: FloatOrSequence = (0, 255), data_format: str | None = None, seed=None, **kwargs: Any
+    ):
         super().__init__(seed=seed, data_format=data_format, **kwargs)
         self.factor, self.value_range = bounds(self, factor, 0), value_range_of(self, value_range)
 
@@ -162,7 +165,7 @@ class RandomGaussianBlur(Augmentation):
         value_range: FloatOrSequence = (0, 255),
         data_format: str | None = None,
         seed=None,
-        **kwargs,
+        **kwargs: Any,
     ):
         super().__init__(seed=seed, data_format=data_format, **kwargs)
         self.factor, self.sigma = bounds(self, factor, 0), bounds(self, sigma, 0, name="sigma")
@@ -190,7 +193,7 @@ class Solarization(Augmentation):
         threshold_factor: float = 0.0,
         value_range: FloatOrSequence = (0, 255),
         seed=None,
-        **kwargs,
+        **kwargs: Any,
     ):
         super().__init__(seed=seed, **kwargs)
         self.addition_factor = bounds(self, addition_factor, 0, name="addition_factor")

@@ -5,6 +5,7 @@ lists, while data is prepared, and give tensors.
 """
 
 import collections
+from typing import Any
 
 import numpy as np
 
@@ -32,7 +33,7 @@ class Lookup(Layer):
         pad_to_max_tokens: bool = False,
         sparse: bool = False,
         salt=None,
-        **kwargs,
+        **kwargs: Any,
     ):
         kwargs.pop("vocabulary_size", None)  # in configs only
         super().__init__(**kwargs)
@@ -105,7 +106,7 @@ class Lookup(Layer):
         """Number of tokens with the special ones."""
         return len(self.get_vocabulary())
 
-    def adapt(self, data, steps=None):
+    def adapt(self, data, steps=None) -> None:
         """Take the tokens from data, the most frequent first: an array, or an iterable of batches (the first `steps`)."""
         counts, samples_with, samples = collections.Counter(), collections.Counter(), 0
         batches = [data] if isinstance(data, np.ndarray) or hasattr(data, "numpy") or isinstance(data, (list, tuple)) else data
@@ -137,7 +138,7 @@ class Lookup(Layer):
             return super().__call__(inputs, *args, **kwargs)
         return self._found(self._host(inputs))
 
-    def call(self, inputs):
+    def call(self, inputs: Any) -> Any:
         return self._found(self._host(ops.convert_to_numpy(inputs)))
 
     def _host(self, inputs):
@@ -182,7 +183,7 @@ class Lookup(Layer):
         found = np.array([names.get(n, self.oov_token) for n in numbers.reshape(-1).tolist()])
         return self._as_output(found.reshape(numbers.shape))
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         config = super().get_config()
         config.pop("autocast", None)
         config["vocabulary"] = self._tokens
@@ -221,7 +222,7 @@ class StringLookup(Lookup):
         encoding: str = "utf-8",
         name: str | None = None,
         salt=None,
-        **kwargs,
+        **kwargs: Any,
     ):
         for option, value in (("oov_method", "floormod"), ("vocabulary_dtype", "string")):  # in configs
             if kwargs.pop(option, value) != value:
@@ -278,7 +279,7 @@ class IntegerLookup(Lookup):
         oov_method: str | None = "floormod",
         salt=None,
         name: str | None = None,
-        **kwargs,
+        **kwargs: Any,
     ):
         if vocabulary_dtype not in ("int64", "int32"):
             raise ValueError(f"IntegerLookup: `vocabulary_dtype` must be 'int64' or 'int32', but got {vocabulary_dtype!r}.")

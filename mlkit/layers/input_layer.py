@@ -1,6 +1,7 @@
 """Input: where a functional model begins."""
 
 import warnings
+from typing import Any
 
 from mlkit.core import dtypes
 from mlkit.core.typing import Shape
@@ -22,7 +23,7 @@ class InputLayer(Layer):
         input_tensor=None,
         optional: bool = False,
         name: str | None = None,
-        **kwargs,
+        **kwargs: Any,
     ):
         if sparse or ragged:
             raise NotImplementedError("Input: `sparse` and `ragged` inputs are not supported.")
@@ -60,10 +61,10 @@ class InputLayer(Layer):
     def batch_size(self):
         return self.batch_shape[0]
 
-    def call(self, *args, **kwargs):
+    def call(self, *args, **kwargs) -> Any:
         raise NotImplementedError("An InputLayer stands for data and is not called.")
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return {
             "batch_shape": self.batch_shape,
             "dtype": self.dtype,

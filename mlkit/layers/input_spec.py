@@ -35,7 +35,7 @@ class InputSpec(Configurable):
         if rank and any(a >= rank for a in self.axes):
             raise ValueError(f"InputSpec: axes {list(self.axes)} are out of range for rank {rank}.")
 
-    def __repr__(self):
+    def __repr__(self) -> str:
         facts = {k: v for k, v in vars(self).items() if not k.startswith("_") and v not in (None, {}, False)}
         return f"InputSpec({', '.join(f'{k}={v}' for k, v in facts.items())})"
 

@@ -67,7 +67,7 @@ class Layer(StatefulMixin, Operation):
         dtype=None,
         autocast: bool = True,
         name: str | None = None,
-        **kwargs,
+        **kwargs: Any,
     ):
         input_shape = kwargs.pop("input_shape", None)
         if "input_dim" in kwargs:
@@ -165,7 +165,7 @@ class Layer(StatefulMixin, Operation):
             if type(state.top) is not Shapes and type(getattr(x, "data", None)) is not Spec:  # a run on shapes has no losses
                 added.append(x)
 
-    def compute_mask(self, inputs, previous_mask) -> Any:
+    def compute_mask(self, inputs: Any, previous_mask: Any) -> Any:
         """Mask of the outputs; by default the inputs' mask passes on."""
         return previous_mask
 
@@ -356,7 +356,7 @@ class Layer(StatefulMixin, Operation):
             config["activity_regularizer"] = serialized(self.activity_regularizer)
         return config
 
-    def __repr__(self):
+    def __repr__(self) -> str:
         return f"<{type(self).__name__} name={self.name}, built={self.built}>"
 
     def quantize(self, *args, **kwargs):

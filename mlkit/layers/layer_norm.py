@@ -1,6 +1,7 @@
 """Normalization of single samples: by layer, group, root mean square, unit length."""
 
 import math
+from typing import Any
 
 from mlkit import ops
 from mlkit.core.dtypes import single_of
@@ -22,7 +23,7 @@ class LayerNormalization(Layer):
 
     supports_masking = True
 
-    def __init__(self, axis: Axis = -1, epsilon: float = 1e-3, center: bool = True, scale=True, **kwargs):
+    def __init__(self, axis: Axis = -1, epsilon: float = 1e-3, center: bool = True, scale=True, **kwargs: Any):
         self.rms_scaling = kwargs.pop("rms_scaling", False)
         super().__init__(**kwargs)
         if not isinstance(axis, (int, list, tuple)):
@@ -30,49 +31,49 @@ class LayerNormalization(Layer):
         self.axis = list(axis) if isinstance(axis, (list, tuple)) else axis
         self.epsilon, self.center, self.scale = within(self, 0, math.inf, epsilon=epsilon), center, scale
 
-    def build(self, input_shape):
+    def build(self, input_shape: Any) -> None:
         require_axes(self, self.axis, input_shape)
         self.axis = sorted(axes_of(self.axis))
         shape = tuple(input_shape[a] for a in self.axis)
         self.gamma = self._make_weight("gamma", shape) if self.scale or self.rms_scaling else None
         self.beta = self._make_weight("beta", shape) if self.center and not self.rms_scaling else None
 
-    def call(self, inputs):
+    def call(self, inputs: Any) -> Any:
         x = ops.cast(inputs, single_of(inputs.dtype))
         y = ops.layer_normalization(x, self.gamma, self.beta, self.axis, self.epsilon, rms_scaling=self.rms_scaling)
         return ops.cast(y, self.compute_dtype)
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), "rms_scaling": self.rms_scaling}
 
 
 class RMSNormalization(Layer):
     """Each sample divided by its root mean square along `axis` and scaled by a learned `scale` (Zhang and Sennrich, 2019)."""
 
-    def __init__(self, axis: Axis = -1, epsilon: float = 1e-6, **kwargs):
+    def __init__(self, axis: Axis = -1, epsilon: float = 1e-6, **kwargs: Any):
         super().__init__(**kwargs)
         axes_of(axis)
         self.axis, self.epsilon = axis, within(self, 0, math.inf, epsilon=epsilon)
 
-    def build(self, input_shape):
+    def build(self, input_shape: Any) -> None:
         require_axes(self, self.axis, input_shape)
         self.axis = sorted(axes_of(self.axis))
         self.scale = self.add_weight(tuple(input_shape[a] for a in self.axis), "ones", name="scale")
 
-    def call(self, inputs):
+    def call(self, inputs: Any) -> Any:
         return ops.rms_normalization(inputs, scale=self.scale, axis=self.axis, epsilon=self.epsilon)
 
 
 class UnitNormalization(Pointwise):
     """Each sample scaled to length 1 along `axis`."""
 
-    def __init__(self, axis: Axis = -1, **kwargs):
+    def __init__(self, axis: Axis = -1, **kwargs: Any):
         super().__init__(**kwargs)
         if not isinstance(axis, (int, list, tuple)):
             raise TypeError(f"UnitNormalization: `axis` must be an int or a list of ints, but got {axis!r}.")
         self.axis = list(axis) if isinstance(axis, (list, tuple)) else axis
 
-    def call(self, inputs):
+    def call(self, inputs: Any) -> Any:
         axis = tuple(self.axis) if isinstance(self.axis, list) else self.axis
         x = ops.cast(inputs, single_of(inputs.dtype))
         square = ops.sum(ops.square(x), axis=axis, keepdims=True)
@@ -86,13 +87,15 @@ class GroupNormalization(Layer):
 
     supports_masking = True
 
-    def __init__(self, groups: int = 32, axis: Axis = -1, epsilon: float = 1e-3, center: bool = True, scale=True, **kwargs):
+    def __init__(
+        self, groups: int = 32, axis: Axis = -1, epsilon: float = 1e-3, center: bool = True, scale=True, **kwargs: Any
+    ):
         super().__init__(**kwargs)
         self.groups = groups if groups == -1 else positive(self, groups=groups)
         (self.axis,) = axes_of(axis)
         self.epsilon, self.center, self.scale = within(self, 0, math.inf, epsilon=epsilon), center, scale
 
-    def build(self, input_shape):
+    def build(self, input_shape: Any) -> None:
         require_axes(self, self.axis, input_shape)
         size = input_shape[self.axis]
         if size is None:
@@ -107,7 +110,7 @@ class GroupNormalization(Layer):
         self.beta = self._make_weight("beta", (size,)) if self.center else None
         self.input_spec = InputSpec(ndim=len(input_shape), axes={self.axis: size})
 
-    def call(self, inputs):
+    def call(self, inputs: Any) -> Any:
         axis = self.axis % inputs.ndim
         size = inputs.shape[axis]
         x = ops.cast(inputs, single_of(inputs.dtype))

@@ -1,5 +1,7 @@
 """LoRA: fine-tuning a large weight by training two thin ones beside it."""
 
+from typing import Any
+
 from mlkit import initializers, ops
 from mlkit.core.typing import Identifier
 from mlkit.layers.argument_checks import positive, refuse
@@ -15,7 +17,7 @@ class LowRankMixin:
     lora_enabled = False
     _main_weight = "kernel"
 
-    def __init__(self, *args, lora_rank: int | None = None, lora_alpha=None, quantization_config=None, **kwargs):
+    def __init__(self, *args, lora_rank: int | None = None, lora_alpha=None, quantization_config=None, **kwargs: Any):
         super().__init__(*args, **kwargs)
         refuse(self, quantization_config=quantization_config)
         self._set_low_rank(lora_rank, lora_alpha)
@@ -24,7 +26,7 @@ class LowRankMixin:
         """The rank, or None, and the scale of the correction, which is the rank by default."""
         self.lora_rank, self.lora_alpha = rank, rank if alpha is None else alpha
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         """Names the rank and the scale where there is a correction, as in Keras's configs."""
         config = {k: v for k, v in super().get_config().items() if k not in ("lora_rank", "lora_alpha")}
         return {**config, "lora_rank": self.lora_rank, "lora_alpha": self.lora_alpha} if self.lora_rank else config
@@ -81,14 +83,14 @@ class LowRankMixin:
         thin = self._thin_weights
         return [v for v in super()._saved_variables if all(v is not t for t in thin)]
 
-    def save_own_variables(self, store):
+    def save_own_variables(self, store) -> None:
         """Write the corrected weight, and the other ones."""
         super().save_own_variables(store)
         if self.lora_enabled:
             del store["0"]
             store["0"] = ops.convert_to_numpy(self._corrected())
 
-    def load_own_variables(self, store):
+    def load_own_variables(self, store) -> None:
         """Set the weights; with LoRA the correction starts anew from zero."""
         super().load_own_variables(store)
         for v in self._thin_weights:

@@ -1,6 +1,7 @@
 """Layers that join several inputs to one, and the same as functions."""
 
 import functools
+from typing import Any
 
 from mlkit import ops
 from mlkit.core.spec import size_of
@@ -18,7 +19,7 @@ class Merge(Layer):
     least = 1  # number of inputs
     exact = None
 
-    def build(self, input_shape):
+    def build(self, input_shape: Any) -> None:
         if not isinstance(input_shape, (list, tuple)) or not input_shape or not isinstance(input_shape[0], (list, tuple)):
             raise ValueError(
                 f"A {type(self).__name__} layer should be called on a list of tensors, but got an input of shape {input_shape}."
@@ -33,7 +34,7 @@ class Merge(Layer):
                 f"{type(self).__name__} {self.path!r}: inputs have different batch sizes: shapes {list(input_shape)}."
             )
 
-    def call(self, inputs):
+    def call(self, inputs: Any) -> Any:
         if not isinstance(inputs, (list, tuple)):
             raise ValueError(f"A {type(self).__name__} layer should be called on a list of tensors, but got {inputs!r}.")
         rank = max(x.ndim for x in inputs)
@@ -48,7 +49,7 @@ class Merge(Layer):
         """Two of the inputs combined."""
         raise NotImplementedError(f"{type(self).__name__} does not define `merge(a, b)`.")
 
-    def compute_mask(self, inputs, previous_mask):
+    def compute_mask(self, inputs: Any, previous_mask: Any) -> Any:
         masks = _checked_masks(inputs, previous_mask)
         if not masks or any(m is None for m in masks):
             return None  # an input without mask is valid everywhere
@@ -114,7 +115,7 @@ class Average(Merge):
     def merge(self, a, b):
         return ops.add(a, b)
 
-    def call(self, inputs):
+    def call(self, inputs: Any) -> Any:
         return super().call(inputs) / len(inputs)
 
 
@@ -150,11 +151,11 @@ class Minimum(_Extremum):
 class Concatenate(Merge):
     """The inputs one after the other along `axis`; their other axes have equal sizes."""
 
-    def __init__(self, axis: Axis = -1, **kwargs):
+    def __init__(self, axis: Axis = -1, **kwargs: Any):
         super().__init__(**kwargs)
         self.axis = axis
 
-    def build(self, input_shape):
+    def build(self, input_shape: Any) -> None:
         if len(input_shape) < 1 or not isinstance(input_shape[0], (tuple, list)):
             raise ValueError(
                 f"A Concatenate layer should be called on a list of tensors, but got an input of shape {input_shape}."
@@ -170,10 +171,10 @@ class Concatenate(Merge):
                     f"{list(input_shape)}."
                 )
 
-    def call(self, inputs):
+    def call(self, inputs: Any) -> Any:
         return ops.concatenate(list(inputs), axis=self.axis)
 
-    def compute_mask(self, inputs, previous_mask):
+    def compute_mask(self, inputs: Any, previous_mask: Any) -> Any:
         given = _checked_masks(inputs, previous_mask)
         if all(m is None for m in given):
             return None
@@ -189,7 +190,7 @@ class Dot(Merge):
 
     exact = 2
 
-    def __init__(self, axes, normalize: bool = False, **kwargs):
+    def __init__(self, axes, normalize: bool = False, **kwargs: Any):
         super().__init__(**kwargs)
         if not isinstance(axes, int) and (
             not isinstance(axes, (list, tuple)) or len(axes) != 2 or not all(isinstance(a, int) for a in axes)
@@ -197,7 +198,7 @@ class Dot(Merge):
             raise TypeError(f"Dot: `axes` must be an integer or a pair of integers, but got {axes!r}.")
         self.axes, self.normalize = axes, normalize
 
-    def build(self, input_shape):
+    def build(self, input_shape: Any) -> None:
         super_build = Merge.build.__wrapped__
         super_build(self, input_shape)
         a, b = input_shape
@@ -211,14 +212,14 @@ class Dot(Merge):
         i, j = (self.axes, self.axes) if isinstance(self.axes, int) else self.axes
         return i % n, j % m
 
-    def call(self, inputs):
+    def call(self, inputs: Any) -> Any:
         x, y = inputs
         i, j = self._axes_for(x.ndim, y.ndim)
         if self.normalize:
             x, y = ops.normalize(x, axis=i), ops.normalize(y, axis=j)
         return _batch_dot(x, y, i, j)
 
-    def compute_mask(self, inputs, previous_mask):
+    def compute_mask(self, inputs: Any, previous_mask: Any) -> Any:
         return None
 
 

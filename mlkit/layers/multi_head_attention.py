@@ -1,5 +1,7 @@
 """Attention with heads: MultiHeadAttention and GroupedQueryAttention."""
 
+from typing import Any
+
 from mlkit import ops
 from mlkit.core.typing import Identifier
 from mlkit.layers.argument_checks import axes_of, positive
@@ -26,8 +28,8 @@ class MultiHeadAttention(HeadedAttention):
 
     def __init__(
         self,
-        num_heads,
-        key_dim,
+        num_heads: int,
+        key_dim: int,
         value_dim=None,
         dropout: float = 0.0,
         use_bias: bool = True,
@@ -39,7 +41,7 @@ class MultiHeadAttention(HeadedAttention):
         activity_regularizer: Identifier = None,
         use_gate: bool = False,
         seed=None,
-        **kwargs,
+        **kwargs: Any,
     ):
         super().__init__(
             dropout=dropout,
@@ -59,7 +61,7 @@ class MultiHeadAttention(HeadedAttention):
         self.attention_axes = None if attention_axes is None else axes_of(attention_axes, "attention_axes")
         self.head_size = self.key_dim
 
-    def build(self, query_shape, value_shape, key_shape=None):
+    def build(self, query_shape, value_shape, key_shape=None) -> None:
         key_shape = value_shape if key_shape is None else key_shape
         if query_shape[-1] is None or value_shape[-1] is None or value_shape[1:-1] != key_shape[1:-1]:
             raise ValueError(
@@ -130,7 +132,7 @@ class GroupedQueryAttention(HeadedAttention):
         activity_regularizer: Identifier = None,
         use_gate: bool = False,
         seed=None,
-        **kwargs,
+        **kwargs: Any,
     ):
         super().__init__(
             dropout=dropout,
@@ -152,7 +154,7 @@ class GroupedQueryAttention(HeadedAttention):
                 f"{num_query_heads} and {num_key_value_heads}."
             )
 
-    def build(self, query_shape, value_shape, key_shape=None):
+    def build(self, query_shape, value_shape, key_shape=None) -> None:
         key_shape = value_shape if key_shape is None else key_shape
         if query_shape[-1] != value_shape[-1] or value_shape[1:-1] != key_shape[1:-1]:
             raise ValueError(

@@ -1,6 +1,7 @@
 """What attention layers with several heads share: projections, the mask of who may look at whom, and the products."""
 
 import math
+from typing import Any
 
 from mlkit import ops, regularizers
 from mlkit.core.typing import Identifier
@@ -30,7 +31,7 @@ class HeadedAttention(Layer):
         projections_regularizer: Identifier = None,
         use_gate: bool = False,
         seed=None,
-        **kwargs,
+        **kwargs: Any,
     ):
         super().__init__(**kwargs)
         if flash_attention and dropout:
@@ -79,9 +80,9 @@ class HeadedAttention(Layer):
         key_mask=None,
         attention_mask=None,
         return_attention_scores: bool = False,
-        training=None,
+        training: bool | None = None,
         use_causal_mask: bool = False,
-    ):
+    ) -> Any:
         key = value if key is None else key
         masks = (query_mask, value_mask, key_mask, attention_mask, self.sliding_window)
         own = type(self)._compute_attention is HeadedAttention._compute_attention
@@ -153,10 +154,10 @@ class HeadedAttention(Layer):
         """(1, targets, sources): True where the source is no later than the target."""
         return _distances(query, query if value is None else value) >= 0
 
-    def compute_mask(self, query, query_mask=None):
+    def compute_mask(self, query, query_mask=None) -> Any:
         return query_mask[0] if isinstance(query_mask, (list, tuple)) else query_mask
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         config = super().get_config()
         config["activity_regularizer"] = serialized(self._activity_regularizer)
         config.pop("flash_attention", None)

@@ -30,7 +30,7 @@ class _Spatial(Layer):
     rank = None
     _needs_no_build = True
 
-    def __init__(self, data_format: str | None = None, **kwargs):
+    def __init__(self, data_format: str | None = None, **kwargs: Any):
         super().__init__(**kwargs)
         self.data_format = "channels_last" if self.rank == 1 and data_format is None else layout(data_format)
         self.input_spec = InputSpec(ndim=self.rank + 2)
@@ -44,12 +44,12 @@ class _Spatial(Layer):
 class _ZeroPadding(_Spatial):
     """Zeros around the spatial axes. padding: an int, one int per axis, or one pair (before, after) per axis."""
 
-    def __init__(self, padding: Any = 1, data_format: str | None = None, **kwargs):
+    def __init__(self, padding: Any = 1, data_format: str | None = None, **kwargs: Any):
         super().__init__(data_format=data_format, **kwargs)
         self._pairs = _pairs(padding, self.rank, "padding")
         self.padding = self._pairs[0] if self.rank == 1 else self._pairs
 
-    def call(self, inputs):
+    def call(self, inputs: Any) -> Any:
         margins = [(0, 0)] * inputs.ndim
         margins[self.first : self.first + self.rank] = self._pairs
         return ops.pad(inputs, tuple(margins))
@@ -58,12 +58,12 @@ class _ZeroPadding(_Spatial):
 class _Cropping(_Spatial):
     """Without some positions at the ends of the spatial axes. cropping: an int, one int per axis, or one pair per axis."""
 
-    def __init__(self, cropping: Any = 1, data_format: str | None = None, **kwargs):
+    def __init__(self, cropping: Any = 1, data_format: str | None = None, **kwargs: Any):
         super().__init__(data_format=data_format, **kwargs)
         self._pairs = _pairs(cropping, self.rank, "cropping")
         self.cropping = self._pairs[0] if self.rank == 1 else self._pairs
 
-    def call(self, inputs):
+    def call(self, inputs: Any) -> Any:
         index = [slice(None)] * inputs.ndim
         for axis, (before, after) in enumerate(self._pairs, self.first):
             size = inputs.shape[axis]
@@ -78,14 +78,14 @@ class _Cropping(_Spatial):
 class _UpSampling(_Spatial):
     """Each position repeated `size` times along the spatial axes."""
 
-    def __init__(self, size: IntOrSequence = 2, data_format: str | None = None, **kwargs):
+    def __init__(self, size: IntOrSequence = 2, data_format: str | None = None, **kwargs: Any):
         super().__init__(data_format=data_format, **kwargs)
         if self.rank == 1 and (not isinstance(size, int) or isinstance(size, bool)):
             raise TypeError(f"UpSampling1D: `size` must be an integer, but got {size!r}.")
         sizes = as_tuple(size, self.rank, "size")
         self.size = sizes[0] if self.rank == 1 else sizes
 
-    def call(self, inputs):
+    def call(self, inputs: Any) -> Any:
         last = self.data_format == "channels_last"
         x = to_last(inputs, last)
         factors = (self.size,) if self.rank == 1 else self.size
@@ -116,7 +116,7 @@ class Cropping1D(_Cropping):
 
     rank = 1
 
-    def __init__(self, cropping: Any = (1, 1), **kwargs):
+    def __init__(self, cropping: Any = (1, 1), **kwargs: Any):
         super().__init__(cropping, **kwargs)
 
 
@@ -125,7 +125,7 @@ class Cropping2D(_Cropping):
 
     rank = 2
 
-    def __init__(self, cropping: Any = ((0, 0), (0, 0)), data_format: str | None = None, **kwargs):
+    def __init__(self, cropping: Any = ((0, 0), (0, 0)), data_format: str | None = None, **kwargs: Any):
         super().__init__(cropping, data_format, **kwargs)
 
 
@@ -134,7 +134,7 @@ class Cropping3D(_Cropping):
 
     rank = 3
 
-    def __init__(self, cropping: Any = ((1, 1), (1, 1), (1, 1)), data_format: str | None = None, **kwargs):
+    def __init__(self, cropping: Any = ((1, 1), (1, 1), (1, 1)), data_format: str | None = None, **kwargs: Any):
         super().__init__(cropping, data_format, **kwargs)
 
 
@@ -143,7 +143,7 @@ class UpSampling1D(_UpSampling):
 
     rank = 1
 
-    def __init__(self, size: IntOrSequence = 2, **kwargs):
+    def __init__(self, size: IntOrSequence = 2, **kwargs: Any):
         super().__init__(size, **kwargs)
 
 
@@ -152,14 +152,16 @@ class UpSampling2D(_UpSampling):
 
     rank = 2
 
-    def __init__(self, size: IntOrSequence = (2, 2), data_format: str | None = None, interpolation: str = "nearest", **kwargs):
+    def __init__(
+        self, size: IntOrSequence = (2, 2), data_format: str | None = None, interpolation: str = "nearest", **kwargs: Any
+    ):
         super().__init__(size, data_format, **kwargs)
         known = ("nearest", "bilinear", "bicubic", "lanczos3", "lanczos5")
         self.interpolation = interpolation.lower()
         if self.interpolation not in known:
             raise ValueError(f"UpSampling2D: `interpolation` must be one of {known}, but got {interpolation!r}.")
 
-    def call(self, inputs):
+    def call(self, inputs: Any) -> Any:
         if self.interpolation == "nearest":
             return super().call(inputs)
         h, w = inputs.shape[self.first], inputs.shape[self.first + 1]
@@ -173,5 +175,5 @@ class UpSampling3D(_UpSampling):
 
     rank = 3
 
-    def __init__(self, size: IntOrSequence = (2, 2, 2), data_format: str | None = None, **kwargs):
+    def __init__(self, size: IntOrSequence = (2, 2, 2), data_format: str | None = None, **kwargs: Any):
         super().__init__(size, data_format, **kwargs)

@@ -1,5 +1,7 @@
 """Pooling layers: the largest or the mean value of windows, or of whole images."""
 
+from typing import Any
+
 from mlkit import ops
 from mlkit.core.dtypes import single_of
 from mlkit.core.typing import IntOrSequence
@@ -21,7 +23,7 @@ class _Pooling(Layer):
         padding: str = "valid",
         data_format: str | None = None,
         name: str | None = None,
-        **kwargs,
+        **kwargs: Any,
     ):
         super().__init__(name=name, **kwargs)
         self.pool_size = as_tuple(pool_size, self.rank, "pool_size")
@@ -29,7 +31,7 @@ class _Pooling(Layer):
         self.padding, self.data_format = padding_name(padding), layout(data_format)
         self.input_spec = InputSpec(ndim=self.rank + 2)
 
-    def call(self, inputs):
+    def call(self, inputs: Any) -> Any:
         pool = ops.max_pool if self.statistic == "max" else ops.average_pool
         return pool(inputs, pool_size=self.pool_size, strides=self.strides, padding=self.padding, data_format=self.data_format)
 
@@ -41,7 +43,7 @@ class _GlobalPooling(Layer):
     rank, statistic = None, None
     _needs_no_build = True
 
-    def __init__(self, data_format: str | None = None, keepdims: bool = False, **kwargs):
+    def __init__(self, data_format: str | None = None, keepdims: bool = False, **kwargs: Any):
         super().__init__(**kwargs)
         self.data_format, self.keepdims = layout(data_format), keepdims
         self.input_spec = InputSpec(ndim=self.rank + 2)
@@ -51,7 +53,7 @@ class _GlobalPooling(Layer):
         first = 1 if self.data_format == "channels_last" else 2
         return tuple(range(first, first + self.rank))
 
-    def call(self, inputs):
+    def call(self, inputs: Any) -> Any:
         reduce = ops.max if self.statistic == "max" else ops.mean
         return reduce(inputs, axis=self.axes, keepdims=self.keepdims)
 
@@ -95,10 +97,10 @@ _GlobalAverage1D, GlobalAveragePooling2D, GlobalAveragePooling3D = _global_mean.
 class GlobalAveragePooling1D(_GlobalAverage1D):
     """The mean over all steps of (batch, steps, channels): (batch, channels). Masked steps do not count."""
 
-    def __init__(self, data_format: str | None = None, keepdims: bool = False, **kwargs):
+    def __init__(self, data_format: str | None = None, keepdims: bool = False, **kwargs: Any):
         super().__init__(data_format=data_format, keepdims=keepdims, **kwargs)
 
-    def call(self, inputs, mask=None):
+    def call(self, inputs: Any, mask: Any = None) -> Any:
         if mask is None:
             return super().call(inputs)
         axis = self.axes[0]
@@ -108,7 +110,7 @@ class GlobalAveragePooling1D(_GlobalAverage1D):
         total, count = (ops.sum(v, axis=axis, keepdims=self.keepdims) for v in counted)
         return ops.cast(total / count, inputs.dtype)
 
-    def compute_mask(self, inputs, previous_mask):
+    def compute_mask(self, inputs: Any, previous_mask: Any) -> Any:
         return None
 
 

@@ -1,5 +1,7 @@
 """Pooling to a given output size, whatever the input size."""
 
+from typing import Any
+
 from mlkit import ops
 from mlkit.layers.argument_checks import as_tuple, layout
 from mlkit.layers.input_spec import InputSpec
@@ -12,7 +14,7 @@ class AdaptivePooling(Layer):
     rank = None
     _needs_no_build = True
 
-    def __init__(self, output_size, data_format: str | None = None, **kwargs):
+    def __init__(self, output_size, data_format: str | None = None, **kwargs: Any):
         super().__init__(**kwargs)
         if not isinstance(output_size, (int, tuple, list)):
             raise TypeError(
@@ -23,12 +25,12 @@ class AdaptivePooling(Layer):
 
 
 class _Average(AdaptivePooling):
-    def call(self, inputs):
+    def call(self, inputs: Any) -> Any:
         return ops.adaptive_average_pool(inputs, self.output_size, data_format=self.data_format)
 
 
 class _Max(AdaptivePooling):
-    def call(self, inputs):
+    def call(self, inputs: Any) -> Any:
         return ops.adaptive_max_pool(inputs, self.output_size, data_format=self.data_format)
 
 

@@ -1,6 +1,7 @@
 """Layers that prepare images and numbers: Rescaling, Normalization, Resizing, CenterCrop."""
 
 import math
+from typing import Any
 
 import numpy as np
 
@@ -24,14 +25,14 @@ class Rescaling(Layer):
     array([[0., 1.]], dtype=float32)
     """
 
-    def __init__(self, scale, offset: float = 0.0, **kwargs):
+    def __init__(self, scale, offset: float = 0.0, **kwargs: Any):
         super().__init__(**kwargs)
         self.autocast = False  # half floats cannot hold every pixel value, integers no result: only what is answered is cast
         self.scale, self.offset = own_arrays((scale, offset))
         self.built = True
         self.supports_masking = True
 
-    def call(self, inputs):
+    def call(self, inputs: Any) -> Any:
         x = ops.cast(inputs, single_of(float_of(self.compute_dtype)))
         return in_dtype(x * self._vector(self.scale, x) + self._vector(self.offset, x), self.compute_dtype)
 
@@ -42,7 +43,7 @@ class Rescaling(Layer):
         first = value.ndim == 1 and image_data_format() == "channels_first"
         return ops.reshape(value, (-1, 1, 1)) if first else value
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         config = super().get_config()
         for name in ("scale", "offset"):
             value = getattr(self, name)
@@ -62,7 +63,7 @@ class Normalization(Layer):
     0.0
     """
 
-    def __init__(self, axis: Axis = -1, mean=None, variance=None, invert: bool = False, **kwargs):
+    def __init__(self, axis: Axis = -1, mean=None, variance=None, invert: bool = False, **kwargs: Any):
         super().__init__(**kwargs)
         self.autocast = False  # raw features and their variances may overflow half floats: only the result is cast
         self.axis = () if axis is None else axes_of(axis)
@@ -75,7 +76,7 @@ class Normalization(Layer):
         self.supports_masking = True
         self._statistics = None  # mean and variance in the shape they broadcast in
 
-    def build(self, input_shape):
+    def build(self, input_shape: Any) -> None:
         rank = len(input_shape)
         if not all(-rank <= a < rank for a in self.axis):
             raise ValueError(
@@ -100,7 +101,7 @@ class Normalization(Layer):
                 for v in (self.input_mean, self.input_variance)
             )
 
-    def adapt(self, data):
+    def adapt(self, data) -> None:
         """Take mean and variance from data: an array, a tensor, or an iterable of batches (tuples: the first part)."""
         if self.input_mean is not None:
             raise ValueError("Normalization.adapt: the layer was made with `mean` and `variance`, which adapt would overwrite.")
@@ -135,13 +136,13 @@ class Normalization(Layer):
             return tuple(map(ops.convert_to_tensor, self._statistics))
         return tuple(ops.reshape(v, self._broadcast_shape) for v in (self.adapt_mean, self.adapt_variance))
 
-    def call(self, inputs):
+    def call(self, inputs: Any) -> Any:
         x = ops.cast(inputs, single_of(self.compute_dtype))
         mean, variance = (ops.cast(v, x.dtype) for v in self._both())
         deviation = ops.maximum(ops.sqrt(variance), 1e-7)
         return in_dtype(mean + x * deviation if self.invert else (x - mean) / deviation, self.compute_dtype)
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         config = {k: v for k, v in super().get_config().items() if k not in ("mean", "variance", "autocast")}
         plain = lambda v: v.tolist() if isinstance(v, np.ndarray) else serialized(v)
         return {**config, "axis": self.axis or None, "mean": plain(self.input_mean), "variance": plain(self.input_variance)}
@@ -159,8 +160,8 @@ class Resizing(Augmentation):
 
     def __init__(
         self,
-        height,
-        width,
+        height: int,
+        width: int,
         interpolation: str = "bilinear",
         crop_to_aspect_ratio: bool = False,
         pad_to_aspect_ratio: bool = False,
@@ -168,7 +169,7 @@ class Resizing(Augmentation):
         fill_value: TensorLike = 0.0,
         antialias: bool = False,
         data_format: str | None = None,
-        **kwargs,
+        **kwargs: Any,
     ):
         super().__init__(data_format=data_format, **kwargs)
         self.height, self.width = positive(self, height=height), positive(self, width=width)
@@ -216,7 +217,7 @@ class CenterCrop(Augmentation):
 
     draws, always, geometric, moves = False, True, True, True
 
-    def __init__(self, height, width, data_format: str | None = None, **kwargs):
+    def __init__(self, height: int, width: int, data_format: str | None = None, **kwargs: Any):
         super().__init__(data_format=data_format, **kwargs)
         self.height, self.width = positive(self, height=height), positive(self, width=width)
 

@@ -2,6 +2,7 @@
 
 import functools
 import math
+from typing import Any
 
 from mlkit import ops, random
 from mlkit.core.typing import FloatOrSequence
@@ -77,7 +78,7 @@ class RandAugment(_OfOthers):
         interpolation: str = "bilinear",
         seed=None,
         data_format: str | None = None,
-        **kwargs,
+        **kwargs: Any,
     ):
         super().__init__(seed=seed, data_format=data_format, **kwargs)
         self.value_range = value_range_of(self, value_range)
@@ -113,7 +114,7 @@ class AugMix(_OfOthers):
         interpolation: str = "bilinear",
         seed=None,
         data_format: str | None = None,
-        **kwargs,
+        **kwargs: Any,
     ):
         super().__init__(seed=seed, data_format=data_format, **kwargs)
         self.value_range = value_range_of(self, value_range)
@@ -171,7 +172,7 @@ class Pipeline(Layer):
     def layers(self):
         return self._pipeline_layers
 
-    def call(self, inputs, training: bool = True, mask=None):
+    def call(self, inputs: Any, training: bool = True, mask: Any = None) -> Any:
         for layer in self._pipeline_layers:
             takes = call_info(type(layer))
             options = {"training": training} if takes.takes_training and training is not None else {}
@@ -181,5 +182,5 @@ class Pipeline(Layer):
             mask = masks_of(inputs)
         return inputs
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return {"layers": serialized(self._pipeline_layers), "name": self.name}

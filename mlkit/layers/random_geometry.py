@@ -1,6 +1,7 @@
 """Random changes of positions: flips, rotations, zooms, shifts, shears, perspectives and elastic distortions of images."""
 
 import math
+from typing import Any
 
 from mlkit import ops, random
 from mlkit.core.typing import FloatOrSequence, TensorLike
@@ -12,7 +13,7 @@ class RandomFlip(Augmentation):
 
     geometric = moves = True
 
-    def __init__(self, mode: str = "horizontal_and_vertical", seed=None, data_format: str | None = None, **kwargs):
+    def __init__(self, mode: str = "horizontal_and_vertical", seed=None, data_format: str | None = None, **kwargs: Any):
         super().__init__(seed=seed, data_format=data_format, **kwargs)
         if mode not in ("horizontal", "vertical", "horizontal_and_vertical"):
             raise ValueError(
@@ -49,7 +50,7 @@ class _Warp(Augmentation):
     geometric = True
     fill_modes = ("reflect", "wrap", "constant", "nearest")
 
-    def __init__(self, fill_mode, interpolation, seed, fill_value, data_format, **kwargs):
+    def __init__(self, fill_mode, interpolation, seed, fill_value, data_format, **kwargs: Any):
         super().__init__(seed=seed, data_format=data_format, **kwargs)
         for name, value, choices in (
             ("fill_mode", fill_mode, self.fill_modes),
@@ -107,7 +108,7 @@ class RandomRotation(_Affine):
         seed=None,
         fill_value: TensorLike = 0.0,
         data_format: str | None = None,
-        **kwargs,
+        **kwargs: Any,
     ):
         super().__init__(fill_mode, interpolation, seed, fill_value, data_format, **kwargs)
         self.factor = bounds(self, factor)
@@ -135,7 +136,7 @@ class RandomZoom(_Affine):
         seed=None,
         fill_value: TensorLike = 0.0,
         data_format: str | None = None,
-        **kwargs,
+        **kwargs: Any,
     ):
         super().__init__(fill_mode, interpolation, seed, fill_value, data_format, **kwargs)
         self.height_factor, self.width_factor = height_factor, width_factor
@@ -165,7 +166,7 @@ class RandomTranslation(_Affine):
         seed=None,
         fill_value: TensorLike = 0.0,
         data_format: str | None = None,
-        **kwargs,
+        **kwargs: Any,
     ):
         super().__init__(fill_mode, interpolation, seed, fill_value, data_format, **kwargs)
         self.height_factor, self.width_factor = height_factor, width_factor
@@ -193,7 +194,7 @@ class RandomShear(_Affine):
         fill_value: TensorLike = 0.0,
         data_format: str | None = None,
         seed=None,
-        **kwargs,
+        **kwargs: Any,
     ):
         super().__init__(fill_mode, interpolation, seed, fill_value, data_format, **kwargs)
         self.x_factor, self.y_factor = (
@@ -213,7 +214,7 @@ class RandomShear(_Affine):
         return one, shear_x, zero, shear_y, one, zero
 
     @classmethod
-    def from_config(cls, config):
+    def from_config(cls, config: dict[str, Any]):
         """A config holds the pairs (-f, f) of numbers f."""
         plain = {k: config[k][1] for k in ("x_factor", "y_factor") if k in config and config[k][0] == -config[k][1]}
         return super().from_config({**config, **plain})
@@ -231,7 +232,7 @@ class RandomPerspective(_Warp):
         fill_value: TensorLike = 0.0,
         seed=None,
         data_format: str | None = None,
-        **kwargs,
+        **kwargs: Any,
     ):
         super().__init__("constant", interpolation, seed, fill_value, data_format, **kwargs)
         self.factor, self.scale = bounds(self, factor, 0), scale
@@ -266,7 +267,7 @@ class RandomElasticTransform(_Warp):
         value_range: FloatOrSequence = (0, 255),
         seed=None,
         data_format: str | None = None,
-        **kwargs,
+        **kwargs: Any,
     ):
         super().__init__(fill_mode, interpolation, seed, fill_value, data_format, **kwargs)
         self.factor, self.scale = bounds(self, factor, 0), bounds(self, scale, 0, name="scale")

@@ -1,5 +1,7 @@
 """Recurrent layers: a cell over the steps of a sequence. SimpleRNN, LSTM and GRU run as one fused op where they can."""
 
+from typing import Any
+
 from mlkit import ops
 from mlkit.core import tree
 from mlkit.core.dtypes import is_float
@@ -35,7 +37,7 @@ class RNN(Layer):
         stateful: bool = False,
         unroll: bool = False,
         zero_output_for_mask: bool = False,
-        **kwargs,
+        **kwargs: Any,
     ):
         super().__init__(**kwargs)
         if isinstance(cell, (list, tuple)):
@@ -49,7 +51,7 @@ class RNN(Layer):
         self._states_kept = None
         self.input_spec = InputSpec(min_ndim=3)
 
-    def build(self, sequences_shape, initial_state_shape=None):
+    def build(self, sequences_shape, initial_state_shape=None) -> None:
         step = (sequences_shape[0], *sequences_shape[2:])
         if not self.cell.built:
             if isinstance(self.cell, Layer):
@@ -85,7 +87,7 @@ class RNN(Layer):
 
     reset_state = reset_states
 
-    def call(self, sequences, initial_state=None, mask=None, training: bool = False):
+    def call(self, sequences, initial_state=None, mask: Any = None, training: bool = False) -> Any:
         if isinstance(mask, (list, tuple)):
             mask = mask[0]
         mask = None if mask is None else self._checked_mask(mask, sequences)
@@ -173,14 +175,14 @@ class RNN(Layer):
         wide = (out.shape[0], sequences.shape[1], *out.shape[1:])
         return out, ops.broadcast_to(ops.expand_dims(out, 1), wide), new
 
-    def compute_mask(self, inputs, mask=None):
+    def compute_mask(self, inputs: Any, mask: Any = None) -> Any:
         mask = tree.flatten(mask)[0]
         out = mask if self.return_sequences else None
         if self.return_state:
             return [out, *[None] * len(tree.flatten(self.cell.state_size))]
         return out
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return {**self._common_config(), **{n: getattr(self, n) for n in _SEQUENCE_OPTIONS}, "cell": serialized(self.cell)}
 
 
@@ -204,7 +206,7 @@ class _CellRNN(RNN):
         if "cell_class" in vars(cls) and "__init__" not in vars(cls):
             cls.__init__ = with_common(cls.__init__, _arguments(cls))
 
-    def __init__(self, **kwargs):
+    def __init__(self, **kwargs: Any):
         sequence = {k: kwargs.pop(k) for k in _SEQUENCE_OPTIONS if k in kwargs}
         layer = {k: kwargs.pop(k) for k in _LAYER_OPTIONS if k in kwargs}
         dtype = kwargs.pop("dtype", None)
@@ -219,14 +221,14 @@ class _CellRNN(RNN):
             return getattr(self.cell, name)
         raise AttributeError(f"{type(self).__name__} has no attribute {name!r}.")
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         config = RNN.get_config(self)
         del config["cell"]
         own = {k: v for k, v in self.cell.get_config().items() if k not in ("name", "trainable", "dtype")}
         return {**config, **own, "activity_regularizer": serialized(self.activity_regularizer)}
 
     @classmethod
-    def from_config(cls, config):
+    def from_config(cls, config: dict[str, Any]):
         return cls(**deserialized_values(config))
 
 
@@ -325,7 +327,7 @@ class SimpleRNN(_FusedRNN):
 class _GatedRNN(_FusedRNN):
     """One that may be told to run step by step."""
 
-    def __init__(self, *, use_cudnn: str = "auto", **kwargs):
+    def __init__(self, *, use_cudnn: str = "auto", **kwargs: Any):
         if use_cudnn not in ("auto", True, False):
             raise ValueError(f"{type(self).__name__}: `use_cudnn` must be 'auto', True or False, but got {use_cudnn!r}.")
         super().__init__(**kwargs)

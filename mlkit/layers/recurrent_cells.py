@@ -1,5 +1,7 @@
 """Recurrent cells: one step of SimpleRNN, LSTM and GRU, and cells on top of one another."""
 
+from typing import Any
+
 from mlkit import activations, ops, random
 from mlkit.core import tree
 from mlkit.core.typing import Identifier
@@ -20,14 +22,14 @@ class Cell(Layer):
 
     def __init__(
         self,
-        units,
+        units: int,
         activation: Identifier = "tanh",
         use_bias: bool = True,
         *,
         dropout: float = 0.0,
         recurrent_dropout: float = 0.0,
         seed=None,
-        **kwargs,
+        **kwargs: Any,
     ):
         super().__init__(**kwargs)
         if not isinstance(units, int) or units <= 0:
@@ -50,7 +52,7 @@ class Cell(Layer):
 
     bias_rows = None  # a second axis of the bias
 
-    def build(self, input_shape):
+    def build(self, input_shape: Any) -> None:
         features = input_shape[-1]
         wide = self.gates * self.units
         self.kernel = self._make_weight("kernel", (features, wide))
@@ -111,7 +113,7 @@ class SimpleRNNCell(Cell):
         """Whether the fused op has the activation."""
         return self.activation in (activations.tanh, activations.sigmoid, activations.relu)
 
-    def call(self, sequence, states, training: bool = False):
+    def call(self, sequence, states, training: bool = False) -> Any:
         x, h = self.disturbed(sequence, states[0] if isinstance(states, (list, tuple)) else states, training)
         z = ops.matmul(x, self.kernel) + ops.matmul(h, self.recurrent_kernel)
         out = self.activation(z if self.bias is None else z + self.bias)
@@ -123,13 +125,13 @@ class _GatedCell(Cell):
 
     def __init__(
         self,
-        units,
+        units: int,
         activation: Identifier = "tanh",
         recurrent_activation: Identifier = "sigmoid",
         use_bias: bool = True,
         *,
         implementation: int = 2,
-        **kwargs,
+        **kwargs: Any,
     ):
         if implementation not in (0, 1, 2):
             raise ValueError(
@@ -157,7 +159,7 @@ class LSTMCell(_GatedCell):
 
     def __init__(
         self,
-        units,
+        units: int,
         activation: Identifier = "tanh",
         recurrent_activation: Identifier = "sigmoid",
         use_bias: bool = True,
@@ -166,7 +168,7 @@ class LSTMCell(_GatedCell):
         dropout: float = 0.0,
         recurrent_dropout: float = 0.0,
         seed=None,
-        **kwargs,
+        **kwargs: Any,
     ):
         kwargs = {"dropout": dropout, "recurrent_dropout": recurrent_dropout, "seed": seed, **kwargs}
         super().__init__(units, activation, recurrent_activation, use_bias, **kwargs)
@@ -186,7 +188,7 @@ class LSTMCell(_GatedCell):
 
         return with_open_forget_gate
 
-    def call(self, inputs, states, training: bool = False):
+    def call(self, inputs: Any, states, training: bool = False) -> Any:
         x, h = self.disturbed(inputs, states[0], training)
         z = ops.matmul(x, self.kernel) + ops.matmul(h, self.recurrent_kernel)
         i, f, c, o = ops.split(z if self.bias is None else z + self.bias, 4, axis=-1)
@@ -207,7 +209,7 @@ class GRUCell(_GatedCell):
 
     def __init__(
         self,
-        units,
+        units: int,
         activation: Identifier = "tanh",
         recurrent_activation: Identifier = "sigmoid",
         use_bias: bool = True,
@@ -216,14 +218,14 @@ class GRUCell(_GatedCell):
         recurrent_dropout: float = 0.0,
         reset_after: bool = True,
         seed=None,
-        **kwargs,
+        **kwargs: Any,
     ):
         kwargs = {"dropout": dropout, "recurrent_dropout": recurrent_dropout, "seed": seed, **kwargs}
         super().__init__(units, activation, recurrent_activation, use_bias, **kwargs)
         self.reset_after = reset_after
         self.bias_rows = 2 if reset_after else None
 
-    def call(self, inputs, states, training: bool = False):
+    def call(self, inputs: Any, states, training: bool = False) -> Any:
         alone = not isinstance(states, (list, tuple))
         old = states if alone else states[0]
         x, h = self.disturbed(inputs, old, training)
@@ -255,7 +257,7 @@ def initial_state(cell, batch_size, dtype):
 class StackedRNNCells(Layer):
     """Several cells, the output of each the input of the next, as one cell. The states are a list, one entry a cell."""
 
-    def __init__(self, cells, **kwargs):
+    def __init__(self, cells, **kwargs: Any):
         super().__init__(**kwargs)
         for cell in cells:
             for name in ("call", "state_size"):
@@ -263,7 +265,7 @@ class StackedRNNCells(Layer):
                     raise ValueError(f"StackedRNNCells: every cell must have `{name}`, but {cell!r} has not.")
         self.cells = list(cells)
 
-    def build(self, input_shape):
+    def build(self, input_shape: Any) -> None:
         for cell in self.cells:
             if not getattr(cell, "built", True):
                 cell.build(input_shape)
@@ -289,7 +291,7 @@ class StackedRNNCells(Layer):
     def end_sequence(self):
         """Nothing is kept between sequences."""
 
-    def call(self, inputs, states, training: bool = False, **kwargs):
+    def call(self, inputs: Any, states, training: bool = False, **kwargs) -> Any:
         new = []
         for cell, state in zip(self.cells, states):
             listed = isinstance(state, (list, tuple))

@@ -1,5 +1,7 @@
 """Layers around layers of sequences: Bidirectional, TimeDistributed."""
 
+from typing import Any
+
 from mlkit import ops
 from mlkit.core import tree
 from mlkit.core.spec import Dim, show
@@ -13,11 +15,11 @@ class TimeDistributed(Wrapper):
     """One layer applied to every step of (batch, time, ...). A mask (batch, time, ...) goes step by step to a layer that takes
     one."""
 
-    def __init__(self, layer, **kwargs):
+    def __init__(self, layer, **kwargs: Any):
         super().__init__(layer, **kwargs)
         self.supports_masking = True
 
-    def build(self, input_shape):
+    def build(self, input_shape: Any) -> None:
         if not isinstance(input_shape, (tuple, list)) or len(input_shape) < 3:
             raise ValueError(
                 f"TimeDistributed {self.path!r}: inputs must have at least 3 axes (batch, time, ...), but have shape "
@@ -27,7 +29,7 @@ class TimeDistributed(Wrapper):
             self.layer.build((input_shape[0], *input_shape[2:]))
             self.layer.built = True
 
-    def call(self, inputs, training=None, mask=None):
+    def call(self, inputs: Any, training: bool | None = None, mask: Any = None) -> Any:
         batch, time = inputs.shape[:2]
         takes = call_info(type(self.layer))
         options = {"training": training} if takes.takes_training else {}
@@ -54,7 +56,7 @@ class Bidirectional(Layer):
     for the other direction, by default a copy of `layer`.
     """
 
-    def __init__(self, layer, merge_mode: str | None = "concat", weights=None, backward_layer=None, **kwargs):
+    def __init__(self, layer, merge_mode: str | None = "concat", weights=None, backward_layer=None, **kwargs: Any):
         if not isinstance(layer, Layer):
             raise ValueError(f"Bidirectional: `layer` must be a recurrent layer, but got {layer!r}.")
         if backward_layer is not None and not isinstance(backward_layer, Layer):
@@ -90,7 +92,7 @@ class Bidirectional(Layer):
         self.input_spec = layer.input_spec
         self._initial_weights = weights
 
-    def build(self, sequences_shape, initial_state_shape=None):
+    def build(self, sequences_shape, initial_state_shape=None) -> None:
         for layer in (self.forward_layer, self.backward_layer):
             if not layer.built:
                 layer.build(sequences_shape)
@@ -98,7 +100,7 @@ class Bidirectional(Layer):
         if self._initial_weights is not None:
             self.set_weights(self._initial_weights)
 
-    def call(self, sequences, initial_state=None, mask=None, training=None):
+    def call(self, sequences, initial_state=None, mask: Any = None, training: bool | None = None) -> Any:
         starts = None, None
         if initial_state is not None:
             given = tree.flatten(initial_state)
@@ -136,16 +138,16 @@ class Bidirectional(Layer):
 
     reset_state = reset_states
 
-    def compute_mask(self, inputs, mask=None):
+    def compute_mask(self, inputs: Any, mask: Any = None) -> Any:
         mask = tree.flatten(mask)[0]
         out = mask if self.return_sequences else None
         outs = [out, out] if self.merge_mode is None else [out]
         return [*outs, *[None] * (len(tree.flatten(self.forward_layer.cell.state_size)) * 2)] if self.return_state else outs
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         both = {"layer": serialized(self.forward_layer), "backward_layer": serialized(self.backward_layer)}
         return {**self._common_config(), "merge_mode": self.merge_mode, **both}
 
     @classmethod
-    def from_config(cls, config):
+    def from_config(cls, config: dict[str, Any]):
         return cls(**deserialized_values(config))

@@ -1,5 +1,7 @@
 """SpectralNormalization: a wrapper that limits how much a layer can stretch its inputs."""
 
+from typing import Any
+
 from mlkit import initializers, ops
 from mlkit.core.dtypes import single_of
 from mlkit.layers.argument_checks import positive
@@ -18,11 +20,11 @@ class SpectralNormalization(Wrapper):
     (2, 3)
     """
 
-    def __init__(self, layer, power_iterations: int = 1, **kwargs):
+    def __init__(self, layer, power_iterations: int = 1, **kwargs: Any):
         super().__init__(layer, **kwargs)
         self.power_iterations = positive(self, power_iterations=power_iterations)
 
-    def build(self, input_shape):
+    def build(self, input_shape: Any) -> None:
         if not self.layer.built:
             self.layer.build(input_shape)
         self.kernel = self._weight_within()
@@ -43,7 +45,7 @@ class SpectralNormalization(Wrapper):
             f"SpectralNormalization: layer {self.layer.name!r} has neither `kernel` nor `embeddings` to normalize."
         )
 
-    def call(self, inputs, training: bool = False):
+    def call(self, inputs: Any, training: bool = False) -> Any:
         if training:
             self._normalize()
         return ops.cast(self.layer(inputs), inputs.dtype)

@@ -170,12 +170,12 @@ class StatefulMixin:
         """What `save_own_variables` writes and `load_own_variables` sets, in that order."""
         return own_variables(self)
 
-    def save_own_variables(self, store):
+    def save_own_variables(self, store) -> None:
         """Write the layer's own variables (not those of layers within) into a dict of arrays."""
         for i, v in enumerate(self._saved_variables):
             store[str(i)] = v.numpy()
 
-    def load_own_variables(self, store):
+    def load_own_variables(self, store) -> None:
         """Set the layer's own variables from what `save_own_variables` wrote."""
         own = self._saved_variables
         if len(store.keys()) != len(own):
@@ -192,7 +192,7 @@ class StatefulMixin:
             return {"input_shape": next(iter(self._build_shapes.values()))}
         return {"shapes_dict": dict(self._build_shapes)}
 
-    def build_from_config(self, config):
+    def build_from_config(self, config: dict[str, Any]) -> None:
         """Build for the shapes `get_build_config` returned."""
         if not config or self.built:
             return

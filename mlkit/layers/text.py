@@ -48,7 +48,7 @@ class TextVectorization(Layer):
         ragged: bool = False,
         encoding: str = "utf-8",
         name: str | None = None,
-        **kwargs,
+        **kwargs: Any,
     ):
         kwargs.pop("vocabulary_size", None)  # in configs only
         super().__init__(name=name, **kwargs)
@@ -92,7 +92,7 @@ class TextVectorization(Layer):
         sizes = range(1, self.ngrams + 1) if isinstance(self.ngrams, int) else self.ngrams
         return [" ".join(tokens[i : i + n]) for n in sizes for i in range(len(tokens) - n + 1)]
 
-    def adapt(self, data, batch_size: int | None = None, steps=None):
+    def adapt(self, data, batch_size: int | None = None, steps=None) -> None:
         """Take the vocabulary from texts: an array or list of strings, or an iterable of batches (the first `steps`)."""
         many = not isinstance(data, (np.ndarray, list, tuple))
         batches = (b for i, b in enumerate(data) if steps is None or i < steps) if many else [data]
@@ -129,7 +129,7 @@ class TextVectorization(Layer):
         """Number of tokens with the special ones."""
         return self._lookup_layer.vocabulary_size()
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         config = super().get_config()
         found = self._lookup_layer.get_config()
         found = {k: found[k] for k in ("vocabulary", "idf_weights", "vocabulary_size")}

@@ -1,6 +1,7 @@
 """Layers around functions and layers: Lambda, Identity, Masking, Wrapper."""
 
 import inspect
+from typing import Any
 
 from mlkit import ops
 from mlkit.core.typing import TensorLike
@@ -12,7 +13,7 @@ from mlkit.objects.config_object import serialized
 class Identity(Pointwise):
     """Returns its inputs."""
 
-    def call(self, inputs):
+    def call(self, inputs: Any) -> Any:
         return inputs
 
 
@@ -24,7 +25,7 @@ class Lambda(Layer):
     again with `custom_objects` when loading.
     """
 
-    def __init__(self, function, output_shape=None, mask=None, arguments=None, **kwargs):
+    def __init__(self, function, output_shape=None, mask=None, arguments=None, **kwargs: Any):
         super().__init__(**kwargs)
         self.function, self.arguments = function, arguments or {}
         self._output_shape, self.mask = output_shape, mask
@@ -32,14 +33,14 @@ class Lambda(Layer):
         parameters = inspect.signature(function).parameters if callable(function) else {}
         self._extra = [name for name in ("mask", "training") if name in parameters]
 
-    def call(self, inputs, mask=None, training=None):
+    def call(self, inputs: Any, mask: Any = None, training: bool | None = None) -> Any:
         given = {"mask": mask, "training": training}
         return self.function(inputs, **{**self.arguments, **{name: given[name] for name in self._extra}})
 
-    def compute_mask(self, inputs, mask=None):
+    def compute_mask(self, inputs: Any, mask: Any = None) -> Any:
         return self.mask(inputs, mask) if callable(self.mask) else self.mask
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         config = {k: v for k, v in super().get_config().items() if k in ("name", "trainable", "dtype")}
         config["function"] = serialized(self.function)
         if self._output_shape is not None:
@@ -53,14 +54,14 @@ class Lambda(Layer):
 class Masking(Pointwise):
     """Marks steps whose features all equal `mask_value` as absent, and sets them to 0: later layers skip them."""
 
-    def __init__(self, mask_value: TensorLike = 0.0, **kwargs):
+    def __init__(self, mask_value: TensorLike = 0.0, **kwargs: Any):
         super().__init__(**kwargs)
         self.mask_value = mask_value
 
-    def compute_mask(self, inputs, mask=None):
+    def compute_mask(self, inputs: Any, mask: Any = None) -> Any:
         return ops.any(ops.not_equal(inputs, self.mask_value), axis=-1)
 
-    def call(self, inputs):
+    def call(self, inputs: Any) -> Any:
         present = ops.any(ops.not_equal(inputs, self.mask_value), axis=-1, keepdims=True)
         return ops.where(present, inputs, 0)  # not a product: NaN may stand where nothing counts
 
@@ -68,13 +69,13 @@ class Masking(Pointwise):
 class Wrapper(Layer):
     """Base of layers around one other layer, kept as `layer`."""
 
-    def __init__(self, layer, **kwargs):
+    def __init__(self, layer, **kwargs: Any):
         if not isinstance(layer, Layer):
             raise ValueError(f"{type(self).__name__}: `layer` must be a Layer, but got {layer!r}.")
         super().__init__(**kwargs)
         self.layer = layer
 
-    def build(self, input_shape=None):
+    def build(self, input_shape: Any = None) -> None:
         if not self.layer.built:
             self.layer.build(input_shape)
             self.layer.built = True

@@ -6,7 +6,7 @@ predictions (unknown sizes are not ints) and the options of the loss, and raises
 
 import numpy as np
 
-from mlkit.core.typing import Axis
+from mlkit.core.typing import Axis, TensorLike
 
 
 def checked_by(check, integer_targets: bool = False):
@@ -23,13 +23,13 @@ def checked_by(check, integer_targets: bool = False):
     return mark
 
 
-def same_shape(name, y_true, y_pred_shape, **_):
+def same_shape(name, y_true: TensorLike, y_pred_shape, **_):
     """Targets must have the predictions' shape (a trailing axis of size 1 may be missing or extra)."""
     if not _fits(y_true.shape, y_pred_shape):
         raise ValueError(_shapes(name, y_true.shape, y_pred_shape) + _shape_advice(y_true.shape, y_pred_shape))
 
 
-def one_hot(name, y_true, y_pred_shape, **_):
+def one_hot(name, y_true: TensorLike, y_pred_shape, **_):
     """Targets must be class probabilities of the predictions' shape."""
     if _fits(y_true.shape, y_pred_shape):
         return
@@ -42,7 +42,7 @@ def one_hot(name, y_true, y_pred_shape, **_):
     raise ValueError(_shapes(name, y_true.shape, y_pred_shape) + advice)
 
 
-def probabilities(name, y_true, y_pred_shape, **_):
+def probabilities(name, y_true: TensorLike, y_pred_shape, **_):
     """Targets must have the predictions' shape and lie in [0, 1]."""
     same_shape(name, y_true, y_pred_shape)
     if y_true.dtype == bool or y_true.size == 0:
@@ -58,7 +58,7 @@ def probabilities(name, y_true, y_pred_shape, **_):
         )
 
 
-def labels(name, y_true, y_pred_shape, ignore_class=None, axis: Axis = -1, **_):
+def labels(name, y_true: TensorLike, y_pred_shape, ignore_class=None, axis: Axis = -1, **_):
     """Targets must be whole numbers in [0, classes), or `ignore_class`, of the predictions' shape without the class axis."""
     axis %= len(y_pred_shape)
     expected = y_pred_shape[:axis] + y_pred_shape[axis + 1 :]
@@ -91,7 +91,7 @@ def _label_advice(label):
     return f"Number the classes from 0, or give the last layer at least {int(label) + 1} units."
 
 
-def label_vector(name, y_true, y_pred_shape, **_):
+def label_vector(name, y_true: TensorLike, y_pred_shape, **_):
     """Targets must be one whole number a row of the predictions."""
     if not _fits(y_true.shape, y_pred_shape[:1]):
         advice = f"Expected one class number a row, shape {_show(y_pred_shape[:1])}."

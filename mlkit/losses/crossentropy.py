@@ -5,14 +5,16 @@ import warnings
 from mlkit import ops
 from mlkit.config import epsilon
 from mlkit.core.tensor import Tensor
-from mlkit.core.typing import Axis, FloatOrSequence
+from mlkit.core.typing import Axis, FloatOrSequence, TensorLike
 from mlkit.losses.checks import checked_by, labels, one_hot, probabilities
 from mlkit.losses.loss import LossFunctionWrapper
 from mlkit.losses.reduce import as_pair, as_single
 
 
 @checked_by(probabilities)
-def binary_crossentropy(y_true, y_pred, from_logits: bool = False, label_smoothing: float = 0.0, axis: Axis = -1) -> Tensor:
+def binary_crossentropy(
+    y_true: TensorLike, y_pred: TensorLike, from_logits: bool = False, label_smoothing: float = 0.0, axis: Axis = -1
+) -> Tensor:
     """Cross-entropy of independent yes/no targets, averaged over an axis.
 
     Args:
@@ -35,8 +37,8 @@ def binary_crossentropy(y_true, y_pred, from_logits: bool = False, label_smoothi
 
 @checked_by(probabilities)
 def binary_focal_crossentropy(
-    y_true,
-    y_pred,
+    y_true: TensorLike,
+    y_pred: TensorLike,
     apply_class_balancing: bool = False,
     alpha: FloatOrSequence = 0.25,
     gamma: float = 2.0,
@@ -75,7 +77,7 @@ def binary_focal_crossentropy(
 
 @checked_by(one_hot)
 def categorical_crossentropy(
-    y_true, y_pred, from_logits: bool = False, label_smoothing: float = 0.0, axis: Axis = -1
+    y_true: TensorLike, y_pred: TensorLike, from_logits: bool = False, label_smoothing: float = 0.0, axis: Axis = -1
 ) -> Tensor:
     """Cross-entropy between target distributions (one-hot, say) and predicted ones, in nats.
 
@@ -98,8 +100,8 @@ def categorical_crossentropy(
 
 @checked_by(one_hot)
 def categorical_focal_crossentropy(
-    y_true,
-    y_pred,
+    y_true: TensorLike,
+    y_pred: TensorLike,
     alpha: FloatOrSequence = 0.25,
     gamma: float = 2.0,
     from_logits: bool = False,
@@ -132,7 +134,9 @@ def categorical_focal_crossentropy(
 
 
 @checked_by(labels, integer_targets=True)
-def sparse_categorical_crossentropy(y_true, y_pred, from_logits: bool = False, ignore_class=None, axis: Axis = -1) -> Tensor:
+def sparse_categorical_crossentropy(
+    y_true: TensorLike, y_pred: TensorLike, from_logits: bool = False, ignore_class=None, axis: Axis = -1
+) -> Tensor:
     """Cross-entropy between class numbers and predicted distributions: ``-log p[label]``, in nats.
 
     Args:
@@ -164,7 +168,7 @@ def sparse_categorical_crossentropy(y_true, y_pred, from_logits: bool = False, i
 
 
 @checked_by(labels, integer_targets=True)
-def categorical_generalized_cross_entropy(y_true, y_pred, q) -> Tensor:
+def categorical_generalized_cross_entropy(y_true: TensorLike, y_pred: TensorLike, q) -> Tensor:
     """``(1 - p[label]^q) / q``: between cross-entropy (q -> 0) and mean absolute error (q = 1), robust to wrong labels.
 
     Z. Zhang and M. Sabuncu, "Generalized Cross Entropy Loss for Training Deep Neural Networks with Noisy Labels", 2018

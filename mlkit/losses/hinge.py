@@ -2,13 +2,14 @@
 
 from mlkit import ops
 from mlkit.core.tensor import Tensor
+from mlkit.core.typing import TensorLike
 from mlkit.losses.checks import checked_by, one_hot, same_shape
 from mlkit.losses.loss import LossFunctionWrapper
 from mlkit.losses.reduce import as_pair
 
 
 @checked_by(same_shape)
-def hinge(y_true, y_pred) -> Tensor:
+def hinge(y_true: TensorLike, y_pred: TensorLike) -> Tensor:
     """Mean over the last axis of ``max(1 - y_true y_pred, 0)``.
 
     Args:
@@ -25,7 +26,7 @@ def hinge(y_true, y_pred) -> Tensor:
 
 
 @checked_by(same_shape)
-def squared_hinge(y_true, y_pred) -> Tensor:
+def squared_hinge(y_true: TensorLike, y_pred: TensorLike) -> Tensor:
     """Mean over the last axis of ``max(1 - y_true y_pred, 0)²``; arguments as in `hinge`.
 
     >>> float(squared_hinge([1.0, -1.0], [0.5, 0.5]))
@@ -35,7 +36,7 @@ def squared_hinge(y_true, y_pred) -> Tensor:
 
 
 @checked_by(one_hot)
-def categorical_hinge(y_true, y_pred) -> Tensor:
+def categorical_hinge(y_true: TensorLike, y_pred: TensorLike) -> Tensor:
     """``max(1 + best score of the wrong classes - score of the right one, 0)``.
 
     Args:

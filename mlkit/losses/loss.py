@@ -31,13 +31,13 @@ class FunctionOptions:
         for key, value in options.items():
             setattr(self, key, value)
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         config = super().get_config()
         if "fn" in config:  # of a general wrapper; the classes that stand for one function take options only
             config.update({k: serialized(v) for k, v in self.options.items()})
         return config
 
-    def __repr__(self):
+    def __repr__(self) -> str:
         return f"<{type(self).__name__} name={self.name} fn={getattr(self.fn, '__name__', self.fn)} options={self.options}>"
 
 
@@ -143,7 +143,7 @@ class LossFunctionWrapper(FunctionOptions, Loss):
     def integer_targets(self):
         return getattr(self.fn, "integer_targets", False)
 
-    def call(self, y_true, y_pred):
+    def call(self, y_true: Any, y_pred: Any) -> Any:
         """The function applied to targets and predictions whose ranks are matched (a trailing axis of size 1)."""
         flat_true, flat_pred = tree.flatten(y_true), tree.flatten(y_pred)
         if len(flat_true) == len(flat_pred):

@@ -2,6 +2,7 @@
 
 from mlkit import ops
 from mlkit.core.dtypes import is_float, single_of
+from mlkit.core.typing import TensorLike
 
 REDUCTIONS = ("sum_over_batch_size", "mean", "mean_with_sample_weight", "sum", "none", None)
 
@@ -40,7 +41,7 @@ def squeeze_or_expand_to_same_rank(x1, x2, expand_rank_1: bool = True):
     return x1, x2
 
 
-def as_pair(y_true, y_pred):
+def as_pair(y_true: TensorLike, y_pred: TensorLike):
     """Targets and predictions as tensors of one dtype, float32 or wider, and, where a trailing 1 tells them apart, of one rank.
 
     The dtype follows the predictions; differences of small integers would wrap around, and squares of half floats overflow.

@@ -5,14 +5,14 @@ import math
 from mlkit import ops
 from mlkit.config import epsilon
 from mlkit.core.tensor import Tensor
-from mlkit.core.typing import Axis
+from mlkit.core.typing import Axis, TensorLike
 from mlkit.losses.checks import checked_by, same_shape
 from mlkit.losses.loss import LossFunctionWrapper
 from mlkit.losses.reduce import as_pair
 
 
 @checked_by(same_shape)
-def mean_squared_error(y_true, y_pred) -> Tensor:
+def mean_squared_error(y_true: TensorLike, y_pred: TensorLike) -> Tensor:
     """Mean over the last axis of ``(y_true - y_pred)²``.
 
     Args:
@@ -30,7 +30,7 @@ def mean_squared_error(y_true, y_pred) -> Tensor:
 
 
 @checked_by(same_shape)
-def mean_absolute_error(y_true, y_pred) -> Tensor:
+def mean_absolute_error(y_true: TensorLike, y_pred: TensorLike) -> Tensor:
     """Mean over the last axis of ``|y_true - y_pred|``; shapes as in `mean_squared_error`.
 
     >>> float(mean_absolute_error([1.0, 2.0], [1.0, 4.0]))
@@ -41,7 +41,7 @@ def mean_absolute_error(y_true, y_pred) -> Tensor:
 
 
 @checked_by(same_shape)
-def mean_absolute_percentage_error(y_true, y_pred) -> Tensor:
+def mean_absolute_percentage_error(y_true: TensorLike, y_pred: TensorLike) -> Tensor:
     """Mean over the last axis of ``100 |y_true - y_pred| / |y_true|``; targets below epsilon count as epsilon.
 
     >>> round(float(mean_absolute_percentage_error([1.0, 2.0], [1.0, 3.0])), 4)
@@ -53,7 +53,7 @@ def mean_absolute_percentage_error(y_true, y_pred) -> Tensor:
 
 
 @checked_by(same_shape)
-def mean_squared_logarithmic_error(y_true, y_pred) -> Tensor:
+def mean_squared_logarithmic_error(y_true: TensorLike, y_pred: TensorLike) -> Tensor:
     """Mean over the last axis of ``(log(y_true + 1) - log(y_pred + 1))²``; values below epsilon count as epsilon.
 
     >>> round(float(mean_squared_logarithmic_error([0.0, 1.0], [0.0, 3.0])), 4)
@@ -65,7 +65,7 @@ def mean_squared_logarithmic_error(y_true, y_pred) -> Tensor:
 
 
 @checked_by(same_shape)
-def huber(y_true, y_pred, delta: float = 1.0) -> Tensor:
+def huber(y_true: TensorLike, y_pred: TensorLike, delta: float = 1.0) -> Tensor:
     """Quadratic for small errors, linear for large: mean over the last axis of e²/2 if |e| <= delta else delta |e| - delta²/2.
 
     P. J. Huber, "Robust Estimation of a Location Parameter", 1964.
@@ -87,7 +87,7 @@ def huber(y_true, y_pred, delta: float = 1.0) -> Tensor:
 
 
 @checked_by(same_shape)
-def log_cosh(y_true, y_pred) -> Tensor:
+def log_cosh(y_true: TensorLike, y_pred: TensorLike) -> Tensor:
     """Mean over the last axis of ``log(cosh(y_pred - y_true))``: about e²/2 for small errors, |e| - log 2 for large.
 
     >>> round(float(log_cosh([0.0, 0.0], [0.0, 1.0])), 4)
@@ -99,7 +99,7 @@ def log_cosh(y_true, y_pred) -> Tensor:
 
 
 @checked_by(same_shape)
-def cosine_similarity(y_true, y_pred, axis: Axis = -1) -> Tensor:
+def cosine_similarity(y_true: TensorLike, y_pred: TensorLike, axis: Axis = -1) -> Tensor:
     """Minus the cosine of the angle between targets and predictions: -1 for parallel vectors, 1 for opposite ones.
 
     Args:
@@ -118,7 +118,7 @@ def cosine_similarity(y_true, y_pred, axis: Axis = -1) -> Tensor:
 
 
 @checked_by(same_shape)
-def kl_divergence(y_true, y_pred) -> Tensor:
+def kl_divergence(y_true: TensorLike, y_pred: TensorLike) -> Tensor:
     """Kullback-Leibler divergence, the sum over the last axis of ``y_true log(y_true / y_pred)``, in nats.
 
     Args:
@@ -136,7 +136,7 @@ def kl_divergence(y_true, y_pred) -> Tensor:
 
 
 @checked_by(same_shape)
-def poisson(y_true, y_pred) -> Tensor:
+def poisson(y_true: TensorLike, y_pred: TensorLike) -> Tensor:
     """Negative log likelihood of counts under Poisson distributions of mean y_pred, without the term in y_true alone.
 
     Args:

@@ -3,14 +3,14 @@
 from mlkit import ops
 from mlkit.config import epsilon
 from mlkit.core.tensor import Tensor
-from mlkit.core.typing import FloatOrSequence
+from mlkit.core.typing import FloatOrSequence, TensorLike
 from mlkit.losses.checks import checked_by, label_vector, same_shape
 from mlkit.losses.loss import LossFunctionWrapper
 from mlkit.losses.reduce import as_pair, as_single
 
 
 @checked_by(same_shape)
-def dice(y_true, y_pred, axis=None) -> Tensor:
+def dice(y_true: TensorLike, y_pred: TensorLike, axis=None) -> Tensor:
     """One minus the Dice coefficient ``2 |A ∩ B| / (|A| + |B|)`` of two soft regions.
 
     F. Milletari et al., "V-Net", 2016 (arXiv:1606.04797).
@@ -32,7 +32,7 @@ def dice(y_true, y_pred, axis=None) -> Tensor:
 
 
 @checked_by(same_shape)
-def tversky(y_true, y_pred, alpha: FloatOrSequence = 0.5, beta: float = 0.5, axis=None) -> Tensor:
+def tversky(y_true: TensorLike, y_pred: TensorLike, alpha: FloatOrSequence = 0.5, beta: float = 0.5, axis=None) -> Tensor:
     """One minus the Tversky index ``|A ∩ B| / (|A ∩ B| + alpha |A - B| + beta |B - A|)``, A the target and B the prediction.
 
     S. Salehi et al., "Tversky loss function for image segmentation", 2017 (arXiv:1706.05721). Both at 0.5 give `dice`.
@@ -59,7 +59,13 @@ def tversky(y_true, y_pred, alpha: FloatOrSequence = 0.5, beta: float = 0.5, axi
 
 @checked_by(label_vector, integer_targets=True)
 def circle(
-    y_true, y_pred, ref_labels=None, ref_embeddings=None, remove_diagonal: bool = True, gamma: float = 80, margin: float = 0.4
+    y_true: TensorLike,
+    y_pred: TensorLike,
+    ref_labels=None,
+    ref_embeddings=None,
+    remove_diagonal: bool = True,
+    gamma: float = 80,
+    margin: float = 0.4,
 ) -> Tensor:
     """Circle loss: pulls embeddings of one class together and pushes the others apart, the harder pairs the more.
 
@@ -110,7 +116,7 @@ def _check_sequences(name, y_true, y_pred_shape, **_):
 
 
 @checked_by(_check_sequences, integer_targets=True)
-def ctc(y_true, y_pred) -> Tensor:
+def ctc(y_true: TensorLike, y_pred: TensorLike) -> Tensor:
     """Connectionist temporal classification: negative log likelihood of label sequences, over all their alignments.
 
     A. Graves et al., "Connectionist Temporal Classification", 2006.

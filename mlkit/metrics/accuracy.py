@@ -2,12 +2,12 @@
 
 from mlkit import ops
 from mlkit.core.dtypes import floatx
-from mlkit.core.typing import FloatOrSequence
+from mlkit.core.typing import FloatOrSequence, TensorLike
 from mlkit.losses.reduce import squeeze_or_expand_to_same_rank, without_half
 from mlkit.metrics.reduction import MeanMetricWrapper
 
 
-def accuracy(y_true, y_pred):
+def accuracy(y_true: TensorLike, y_pred: TensorLike):
     """1 where a prediction equals its target, else 0; any shape.
 
     >>> accuracy([1, 2, 3], [1, 2, 4]).numpy()
@@ -17,7 +17,7 @@ def accuracy(y_true, y_pred):
     return ops.cast(ops.equal(*pair), floatx())
 
 
-def binary_accuracy(y_true, y_pred, threshold: FloatOrSequence = 0.5):
+def binary_accuracy(y_true: TensorLike, y_pred: TensorLike, threshold: FloatOrSequence = 0.5):
     """1 where ``y_pred > threshold`` agrees with a target of 0 or 1, else 0; any shape.
 
     >>> binary_accuracy([1.0, 0.0], [0.7, 0.6]).numpy()
@@ -28,7 +28,7 @@ def binary_accuracy(y_true, y_pred, threshold: FloatOrSequence = 0.5):
     return ops.cast(ops.equal(y_true, said), floatx())
 
 
-def categorical_accuracy(y_true, y_pred):
+def categorical_accuracy(y_true: TensorLike, y_pred: TensorLike):
     """1 where the most likely class is the right one, else 0.
 
     Args:
@@ -44,7 +44,7 @@ def categorical_accuracy(y_true, y_pred):
     return _matches(ops.argmax(y_true, axis=-1), y_pred)
 
 
-def sparse_categorical_accuracy(y_true, y_pred):
+def sparse_categorical_accuracy(y_true: TensorLike, y_pred: TensorLike):
     """1 where the most likely class is the right one, else 0.
 
     Args:
@@ -69,7 +69,7 @@ def _matches(labels, y_pred):
     return ops.squeeze(matches, -1) if matches.ndim > 1 and matches.shape[-1] == 1 else matches
 
 
-def top_k_categorical_accuracy(y_true, y_pred, k: int = 5):
+def top_k_categorical_accuracy(y_true: TensorLike, y_pred: TensorLike, k: int = 5):
     """1 where the right class is among the k most likely ones, else 0.
 
     Args:
@@ -86,7 +86,7 @@ def top_k_categorical_accuracy(y_true, y_pred, k: int = 5):
     return sparse_top_k_categorical_accuracy(ops.argmax(y_true, axis=-1), y_pred, k)
 
 
-def sparse_top_k_categorical_accuracy(y_true, y_pred, k: int = 5, from_sorted_ids: bool = False):
+def sparse_top_k_categorical_accuracy(y_true: TensorLike, y_pred: TensorLike, k: int = 5, from_sorted_ids: bool = False):
     """1 where the right class is among the k most likely ones, else 0.
 
     Args:

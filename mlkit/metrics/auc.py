@@ -1,10 +1,13 @@
 """Area under a curve that the threshold of a classifier draws, by Riemann sums over many thresholds."""
 
+from typing import Any
+
 import numpy as np
 
 from mlkit import ops
 from mlkit.config import epsilon
 from mlkit.core.spec import show
+from mlkit.core.typing import Structure, TensorLike
 from mlkit.losses.reduce import as_single
 from mlkit.metrics.confusion import share
 from mlkit.metrics.metric import Metric
@@ -76,7 +79,7 @@ class AUC(Metric):
             setattr(self, outcome, self.add_variable(shape, "zeros", name=outcome))
         self._built = True
 
-    def update_state(self, y_true, y_pred, sample_weight=None):
+    def update_state(self, y_true: Structure, y_pred: Structure, sample_weight: TensorLike | None = None) -> None:
         """Take in targets (0 or not 0) and scores of one shape, (batch, labels) if `multi_label`; weights of leading axes."""
         y_pred = ops.convert_to_tensor(y_pred)
         if not self._built:
@@ -94,7 +97,7 @@ class AUC(Metric):
         for outcome in OUTCOMES:
             getattr(self, outcome).assign_add(counts[outcome]())
 
-    def result(self):
+    def result(self) -> Any:
         if self.curve == "PR" and self.summation_method == "interpolation":
             return self._average(self._interpolated_pr())
         x, y = self._curve()
@@ -141,7 +144,7 @@ class AUC(Metric):
         weights = ops.convert_to_tensor(self.label_weights, dtype=by_label.dtype)
         return ops.divide_no_nan(ops.sum(by_label * weights), ops.sum(weights))
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         config = {**super().get_config(), "thresholds": self._given_thresholds}
         if self._given_thresholds is None:
             del config["thresholds"]

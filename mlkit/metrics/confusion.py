@@ -1,6 +1,9 @@
 """Counts of outcomes, precision and recall at given thresholds, and the best of one at a given value of the other."""
 
+from typing import Any
+
 from mlkit import ops
+from mlkit.core.typing import Structure, TensorLike
 from mlkit.metrics.metric import Metric
 from mlkit.metrics.outcomes import NEVER, OUTCOMES, evenly_spaced, outcome_counts, threshold_list
 
@@ -21,7 +24,7 @@ class OutcomeMetric(Metric):
         for variable in self._counts.values():
             setattr(self, variable.name, variable)
 
-    def update_state(self, y_true, y_pred, sample_weight=None):
+    def update_state(self, y_true: Structure, y_pred: Structure, sample_weight: TensorLike | None = None) -> None:
         """Take in targets (0 or not 0) and scores of one shape (batch, ...), and weights of leading axes."""
         variables = list(self._counts.values())
         counts = outcome_counts(
@@ -56,10 +59,10 @@ class OutcomeCount(OutcomeMetric):
         self.init_thresholds = thresholds
         super().__init__(threshold_list(thresholds, 0.5), (self.outcome,), name, dtype, variable_name="accumulator")
 
-    def result(self):
+    def result(self) -> Any:
         return self._single(ops.convert_to_tensor(self.accumulator))
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), "thresholds": self.init_thresholds}
 
 
@@ -103,11 +106,11 @@ class _Rate(OutcomeMetric):
         limits = threshold_list(thresholds, 0.5 if top_k is None else NEVER)
         super().__init__(limits, self.outcomes, name, dtype, top_k, class_id)
 
-    def result(self):
+    def result(self) -> Any:
         hits, misses = (self._counts[o].value for o in self.outcomes)
         return self._single(share(hits, misses))
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), "thresholds": self.init_thresholds}
 
 
@@ -160,7 +163,7 @@ class _BestUnderConstraint(OutcomeMetric):
             return share(tp, fp)
         return share(tn, fp) if name == "specificity" else share(tp, fn)  # sensitivity is another name of recall
 
-    def result(self):
+    def result(self) -> Any:
         allowed = self._rate(self.given) >= self.value
         return ops.max(ops.where(allowed, self._rate(self.wanted), 0.0))
 

@@ -1,8 +1,11 @@
 """F-scores: the weighted harmonic mean of precision and recall, a class at a time."""
 
+from typing import Any
+
 from mlkit import ops
 from mlkit.config import epsilon
 from mlkit.core.spec import show
+from mlkit.core.typing import Structure, TensorLike
 from mlkit.metrics.metric import Metric
 
 
@@ -47,7 +50,7 @@ class FBetaScore(Metric):
         self.intermediate_weights = self.add_variable(shape, "zeros", dtype=self.accumulator_dtype, name="intermediate_weights")
         self._built = True
 
-    def update_state(self, y_true, y_pred, sample_weight=None):
+    def update_state(self, y_true: Structure, y_pred: Structure, sample_weight: TensorLike | None = None) -> Any:
         """Take in one-hot (or multi-hot) targets and predictions of shape (batch, classes), weights of shape (batch,)."""
         y_true = ops.convert_to_tensor(y_true, dtype=self.accumulator_dtype)
         y_pred = ops.convert_to_tensor(y_pred, dtype=self.accumulator_dtype)
@@ -70,7 +73,7 @@ class FBetaScore(Metric):
         best = y_pred >= ops.max(y_pred, axis=-1, keepdims=True)
         return ops.logical_and(best, ops.abs(y_pred) > 1e-9)  # a row of zeros says no class at all
 
-    def result(self):
+    def result(self) -> Any:
         precision = self.true_positives / (self.true_positives + self.false_positives + epsilon())
         recall = self.true_positives / (self.true_positives + self.false_negatives + epsilon())
         b2 = self.beta**2

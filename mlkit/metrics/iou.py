@@ -2,11 +2,12 @@
 
 import warnings
 from collections.abc import Sequence
+from typing import Any
 
 from mlkit import ops
 from mlkit.config import epsilon
 from mlkit.core import dtypes
-from mlkit.core.typing import Axis, FloatOrSequence
+from mlkit.core.typing import Axis, FloatOrSequence, Structure, TensorLike
 from mlkit.metrics.metric import Metric
 
 
@@ -53,7 +54,7 @@ class IoU(Metric):
         shape = (num_classes, num_classes)
         self.total_cm = self.add_variable(shape, "zeros", dtype=self.dtype, name="total_confusion_matrix")
 
-    def update_state(self, y_true, y_pred, sample_weight=None):
+    def update_state(self, y_true: Structure, y_pred: Structure, sample_weight: TensorLike | None = None) -> None:
         """Take in targets and predictions of any shape (with a class axis where they are not class numbers)."""
         labels = self._labels(y_true, self.sparse_y_true)
         said = self._labels(y_pred, self.sparse_y_pred)
@@ -83,7 +84,7 @@ class IoU(Metric):
         weight = ops.convert_to_tensor(sample_weight, dtype=self.dtype)
         return ops.broadcast_to(ops.reshape(weight, (-1,)) if weight.ndim else weight, shape)
 
-    def result(self):
+    def result(self) -> Any:
         matrix = self.total_cm.value
         hits = ops.diagonal(matrix)
         union = ops.sum(matrix, axis=0) + ops.sum(matrix, axis=1) - hits
@@ -111,7 +112,7 @@ class BinaryIoU(IoU):
         super().__init__(num_classes=2, target_class_ids=target_class_ids, name=name, dtype=dtype)
         self.threshold = threshold
 
-    def update_state(self, y_true, y_pred, sample_weight=None):
+    def update_state(self, y_true: Structure, y_pred: Structure, sample_weight: TensorLike | None = None) -> None:
         """Take in targets of 0 and 1 and predictions of the same shape."""
         said = ops.greater_equal(ops.cast(y_pred, "float32"), self.threshold)
         super().update_state(y_true, ops.cast(said, "int32"), sample_weight)

@@ -9,6 +9,7 @@ from mlkit.core import dtypes
 from mlkit.core.names import auto_name, name_scope
 from mlkit.core.state import state
 from mlkit.core.tensor import Tensor
+from mlkit.core.typing import Shape
 from mlkit.core.variable import alone
 from mlkit.losses.loss import compute_dtype, omit_defaults
 from mlkit.objects.config_object import Configurable
@@ -94,7 +95,7 @@ class Metric(Configurable):
         self._added.append(variable)
         return variable
 
-    def add_weight(self, shape=(), initializer=None, dtype=None, name: str | None = None) -> Variable:
+    def add_weight(self, shape: Shape = (), initializer=None, dtype=None, name: str | None = None) -> Variable:
         """The same as `add_variable`, with Keras 2's defaults."""
         return self.add_variable(shape, initializer or "zeros", dtype=dtype, name=name)
 
@@ -167,7 +168,7 @@ class Metric(Configurable):
         """What `__init__` takes, as a dict of plain values."""
         return omit_defaults({"name": self.name, "dtype": self.dtype, **super().get_config()}, self)
 
-    def __repr__(self):
+    def __repr__(self) -> str:
         return f"<{type(self).__name__} name={self.name}>"
 
 

@@ -4,6 +4,7 @@ import numpy as np
 
 from mlkit import ops
 from mlkit.config import epsilon
+from mlkit.core.typing import TensorLike
 from mlkit.losses.reduce import squeeze_or_expand_to_same_rank
 
 NEVER = -1e10  # a score below every threshold
@@ -28,8 +29,8 @@ def evenly_spaced(thresholds):
 
 
 def outcome_counts(
-    y_true,
-    y_pred,
+    y_true: TensorLike,
+    y_pred: TensorLike,
     thresholds,
     sample_weight=None,
     *,

@@ -1,7 +1,10 @@
 """Sums and means over batches, and the mean of a function of targets and predictions."""
 
+from typing import Any
+
 from mlkit import ops
 from mlkit.core import dtypes, tree
+from mlkit.core.typing import Structure, TensorLike
 from mlkit.losses.loss import FunctionOptions
 from mlkit.losses.reduce import apply_mask, get_mask, squeeze_or_expand_to_same_rank
 from mlkit.metrics.metric import Metric
@@ -51,12 +54,12 @@ class Sum(Metric):
         super().__init__(dtype, name)
         self.total = self.add_variable((), "zeros", dtype=self.accumulator_dtype, name="total")
 
-    def update_state(self, values, sample_weight=None):
+    def update_state(self, values: TensorLike, sample_weight: TensorLike | None = None) -> None:
         """Add values of any shape, each times its weight."""
         values, _ = samplewise(values, sample_weight, ops.sum, self.accumulator_dtype)
         self.total.assign_add(ops.sum(values))
 
-    def result(self):
+    def result(self) -> Any:
         return ops.cast(self.total, self.dtype)
 
 
@@ -77,7 +80,7 @@ class Mean(Metric):
         self.total = self.add_variable((), "zeros", dtype=self.accumulator_dtype, name="total")
         self.count = self.add_variable((), "zeros", dtype=self.accumulator_dtype, name="count")
 
-    def update_state(self, values, sample_weight=None):
+    def update_state(self, values: TensorLike, sample_weight: TensorLike | None = None) -> None:
         """Take in values of shape (batch, ...), or a scalar that counts as one sample."""
         values, weights = samplewise(values, sample_weight, ops.mean, self.accumulator_dtype)
         self.total.assign_add(ops.sum(values))
@@ -86,7 +89,7 @@ class Mean(Metric):
         else:
             self.count.assign_add(values.shape[0] if values.ndim else 1)
 
-    def result(self):
+    def result(self) -> Any:
         return ops.cast(self._mean(), self.dtype)
 
     def _mean(self):
@@ -108,7 +111,7 @@ class MeanMetricWrapper(FunctionOptions, Mean):
         if hasattr(fn, "check_targets") and self._direction is None:  # one of the losses
             self._direction = "down"
 
-    def update_state(self, y_true, y_pred, sample_weight=None):
+    def update_state(self, y_true: Structure, y_pred: Structure, sample_weight: TensorLike | None = None) -> None:
         """Take in one batch.
 
         Args:

@@ -1,11 +1,12 @@
 """Metrics of regression that are no mean of a loss: root mean square, cosine, correlation, coefficient of determination."""
 
 import warnings
+from typing import Any
 
 from mlkit import ops
 from mlkit.config import epsilon
 from mlkit.core.spec import show
-from mlkit.core.typing import Axis
+from mlkit.core.typing import Axis, Structure, TensorLike
 from mlkit.losses import cosine_similarity as negated_cosine
 from mlkit.losses.reduce import as_pair
 from mlkit.metrics.metric import Metric
@@ -27,16 +28,16 @@ class RootMeanSquaredError(Mean):
     def __init__(self, name: str | None = "root_mean_squared_error", dtype=None):
         super().__init__(name, dtype)
 
-    def update_state(self, y_true, y_pred, sample_weight=None):
+    def update_state(self, y_true: Structure, y_pred: Structure, sample_weight: TensorLike | None = None) -> None:
         """Take in targets and predictions of one shape."""
         y_true, y_pred = as_pair(y_true, ops.convert_to_tensor(y_pred, dtype=self.accumulator_dtype))
         super().update_state(ops.square(y_pred - y_true), sample_weight=sample_weight)
 
-    def result(self):
+    def result(self) -> Any:
         return ops.cast(ops.sqrt(self._mean()), self.dtype)
 
 
-def cosine_similarity(y_true, y_pred, axis: Axis = -1):
+def cosine_similarity(y_true: TensorLike, y_pred: TensorLike, axis: Axis = -1):
     """Cosine of the angle between targets and predictions along an axis (the loss of this name is its negative)."""
     return -negated_cosine(y_true, y_pred, axis=axis)
 
@@ -55,7 +56,7 @@ class CosineSimilarity(MeanMetricWrapper):
         super().__init__(cosine_similarity, name, dtype, axis=axis)
 
 
-def pearson_correlation(y_true, y_pred, axis: Axis = -1):
+def pearson_correlation(y_true: TensorLike, y_pred: TensorLike, axis: Axis = -1):
     """Correlation coefficient of targets and predictions along an axis, in [-1, 1]; NaN where one of them is constant.
 
     >>> round(float(pearson_correlation([1.0, 2.0, 3.0], [2.0, 4.0, 6.0])), 4)
@@ -66,7 +67,7 @@ def pearson_correlation(y_true, y_pred, axis: Axis = -1):
     return ops.mean(y_true * y_pred, axis=axis)
 
 
-def concordance_correlation(y_true, y_pred, axis: Axis = -1):
+def concordance_correlation(y_true: TensorLike, y_pred: TensorLike, axis: Axis = -1):
     """Agreement of targets and predictions along an axis: correlation that also asks for equal mean and variance.
 
     L. Lin, "A Concordance Correlation Coefficient to Evaluate Reproducibility", 1989.
@@ -144,7 +145,7 @@ class R2Score(Metric):
         self.count = self.add_variable(outputs, "zeros", name="count")
         self._built = True
 
-    def update_state(self, y_true, y_pred, sample_weight=None):
+    def update_state(self, y_true: Structure, y_pred: Structure, sample_weight: TensorLike | None = None) -> None:
         """Take in targets and predictions of shape (batch, outputs), weights of shape (batch,) or (batch, outputs)."""
         y_true, y_pred = as_pair(y_true, ops.convert_to_tensor(y_pred, dtype=self.accumulator_dtype))
         if not self._built:
@@ -157,7 +158,7 @@ class R2Score(Metric):
         self.count.assign_add(ops.sum(weight, axis=0))
         self.num_samples.assign_add(ops.size(y_true))
 
-    def result(self):
+    def result(self) -> Any:
         total = self.squared_sum - self.sum * (self.sum / self.count)
         scores = 1.0 - self.total_mse / total
         scores = ops.where(ops.isinf(scores), 0.0, scores)

@@ -1,5 +1,7 @@
 """What `compile` was told about losses and metrics, resolved for the model's outputs at the first batch."""
 
+from typing import Any
+
 from mlkit import losses as losses_module
 from mlkit import metrics as metrics_module
 from mlkit import ops
@@ -26,7 +28,7 @@ class CompiledLoss:
         given = tree.flatten(self.user_loss)
         return len(given) == 1 and getattr(losses_module.get(given[0]), "integer_targets", False)
 
-    def build(self, outputs):
+    def build(self, outputs) -> None:
         """Resolve losses for these OutputNames."""
         self.outputs = outputs
         self.losses = [_loss(one) for one in outputs.spread(self.user_loss, "loss", repeat=True)]
@@ -85,7 +87,7 @@ class CompiledMetrics:
     def metrics(self):
         return [m for _, m, _, _ in self.entries]
 
-    def build(self, outputs, y, y_pred):
+    def build(self, outputs, y, y_pred) -> None:
         """Resolve metrics for these OutputNames, targets and predictions (anything with shapes)."""
         self.outputs = outputs
         targets, predictions = outputs.leaves(y, "targets `y`"), tree.flatten(y_pred)
@@ -122,7 +124,7 @@ class CompiledMetrics:
             else:
                 metric.update_state(targets[i], predictions[i])
 
-    def result(self):
+    def result(self) -> Any:
         """Name -> value of all metrics; those whose result is a dict are spread out."""
         logs = {}
         for name, metric, _, _ in self.entries:

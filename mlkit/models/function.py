@@ -1,5 +1,7 @@
 """Function: a part of a functional graph, from given KerasTensors to others, as something that can be run."""
 
+from typing import Any
+
 from mlkit.core import names, tree
 from mlkit.core.spec import Dim, resolve, show
 from mlkit.core.tensor import Tensor
@@ -51,11 +53,11 @@ class Function:
 
         return self.run(tree.map_structure(lambda x: x if type(x) is Tensor else convert_to_tensor(x), inputs))
 
-    def compute_output_spec(self, inputs):
+    def compute_output_spec(self, inputs) -> Any:
         """KerasTensors (in the structure of the outputs) that a call on such KerasTensors returns."""
         return tree.map_structure(symbol_of, infer(self.run, (inputs,), {}))
 
-    def compute_output_shape(self, input_shape):
+    def compute_output_shape(self, input_shape: Any) -> Any:
         """Shapes of the outputs for inputs of these shapes (in the structure of the inputs)."""
         dtypes = iter([t.dtype for t in self._inputs])
         inputs = tree.map_shape_structure(lambda s: KerasTensor(s, next(dtypes)), input_shape)

@@ -43,7 +43,7 @@ class MemoryReport:
             ("peak", self.peak),
         ]
 
-    def __str__(self):
+    def __str__(self) -> str:
         lines = [f"{f'memory of a {self.step} step':36}{'MB':>10}"]
         lines += [f"{label:36}{size / 1e6:10.2f}" for label, size in self._rows() if size]
         return "\n".join([*lines, f"most results at {self.peak_at}"] if self.results else lines)

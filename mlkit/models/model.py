@@ -73,7 +73,7 @@ class Model(LayerGraphMixin, Trainer, Layer):
                 return layer
         raise ValueError(f"get_layer: there is no layer {name!r}. Layers: {[layer.name for layer in self.layers]}.")
 
-    def build(self, input_shape=None):
+    def build(self, input_shape: Any = None) -> None:
         """Create all weights for inputs of this shape (structure of tuples with None)."""
         if self._graph is not None or input_shape is None:
             return
@@ -151,7 +151,7 @@ class Model(LayerGraphMixin, Trainer, Layer):
         """
         return memory.memory_report(self, x, y, sample_weight, batch_size, step)
 
-    def _repr_html_(self):
+    def _repr_html_(self) -> str:
         return summary.summary_html(self)
 
     def save(self, filepath, overwrite: bool = True, zipped=None, **kwargs) -> None:
@@ -192,7 +192,7 @@ class Model(LayerGraphMixin, Trainer, Layer):
 
         return json.dumps(serialize_keras_object(self), **kwargs)
 
-    def compute_mask(self, inputs, previous_mask=None):
+    def compute_mask(self, inputs: Any, previous_mask: Any = None) -> Any:
         """None: the outputs have the masks that the layers within put on them."""
         return None
 
@@ -212,7 +212,7 @@ class Model(LayerGraphMixin, Trainer, Layer):
             return {"input_shape": None}
         return super().get_build_config()
 
-    def build_from_config(self, config):
+    def build_from_config(self, config: dict[str, Any]) -> None:
         if config and config.get("input_shape") is not None and self._graph is None and not self.built:
             self.build(config["input_shape"])
         elif config and "shapes_dict" in config and not self.built:

@@ -71,10 +71,10 @@ class ProfileReport:
         """Seconds spent in kernels; the rest of `seconds` is the cost of calling them."""
         return sum(row.seconds for _, _, row in self.rows)
 
-    def __str__(self):
+    def __str__(self) -> str:
         return text(self)
 
-    def _repr_html_(self):
+    def _repr_html_(self) -> str:
         return html(self)
 
 

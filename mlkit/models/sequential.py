@@ -80,7 +80,7 @@ class Sequential(Model):
         if len(self._stack) > 1 and isinstance(self._stack[0], InputLayer):
             self._connect(self._stack[0].output)
 
-    def build(self, input_shape=None):
+    def build(self, input_shape: Any = None) -> Any:
         """Create the weights of all layers for inputs of this shape."""
         if input_shape is None:
             return
@@ -132,7 +132,7 @@ class Sequential(Model):
 
     _notes_masks = Layer._notes_masks  # as in Keras, where a Sequential converts its input like a layer
 
-    def call(self, inputs, training=None, mask=None):
+    def call(self, inputs: Any, training: bool | None = None, mask: Any = None) -> Any:
         if self._graph is not None:
             return self._call_graph(inputs, training, mask)
         x = inputs
@@ -181,7 +181,7 @@ class Sequential(Model):
         return config
 
     @classmethod
-    def from_config(cls, config, custom_objects: dict[str, Any] | None = None):
+    def from_config(cls, config: dict[str, Any], custom_objects: dict[str, Any] | None = None):
         options = {k: v for k, v in config.items() if k in ("name", "trainable")}
         if config.get("dtype") is not None:
             options["dtype"] = (
@@ -195,10 +195,10 @@ class Sequential(Model):
             model.build(config["build_input_shape"])
         return model
 
-    def get_build_config(self):
+    def get_build_config(self) -> dict[str, Any] | None:
         return {"input_shape": self.input_shape} if self._graph is not None else None
 
-    def build_from_config(self, config):
+    def build_from_config(self, config: dict[str, Any]) -> None:
         if config and config.get("input_shape") is not None and self._graph is None:
             self.build(config["input_shape"])
 

@@ -43,7 +43,7 @@ class VerifyReport:
         """The row with the largest error."""
         return max(self.rows, key=lambda r: r.error)
 
-    def __str__(self):
+    def __str__(self) -> str:
         width = max([len(r.layer) for r in self.rows] + [5])
         name = max([len(r.what) for r in self.rows] + [4])
         lines = [f"{'layer':{width}}  {'what':{name}}  {'shape':20}  largest relative error (against {self.against})"]

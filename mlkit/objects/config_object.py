@@ -1,6 +1,7 @@
 """Configurable: an object that can be written down as the arguments it was made with."""
 
 import inspect
+from typing import Any
 
 from mlkit.objects.serialization import deserialize_keras_object, serialize_keras_object
 
@@ -19,12 +20,12 @@ class Configurable:
         object.__setattr__(self, "_init_call", (args, kwargs))
         return self
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         """The arguments of `__init__` as a dict of plain values."""
         return {name: serialized(value) for name, value in init_arguments(self).items()}
 
     @classmethod
-    def from_config(cls, config):
+    def from_config(cls, config: dict[str, Any]):
         """An object made from what `get_config` returned.
 
         Serialized objects in it are brought back to life for constructors of mlkit; a user's own constructor gets the plain

@@ -64,7 +64,7 @@ class KerasTensor(Symbol, Methods["KerasTensor"]):
         """Number of elements, None if unknown."""
         return show((size_of(self.spec.shape),))[0]
 
-    def __repr__(self):
+    def __repr__(self) -> str:
         return f"<KerasTensor shape={self.shape}, dtype={self.dtype}, name={self.name}>"
 
     __hash__ = object.__hash__
@@ -113,7 +113,7 @@ class RecordedOp:
             return record(self, self.fn, args, kwargs)
         return self.fn(*args, **kwargs)
 
-    def __repr__(self):
+    def __repr__(self) -> str:
         return f"<RecordedOp {self.name}>"
 
 

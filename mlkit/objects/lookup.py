@@ -39,7 +39,7 @@ class Lookup:
             return found
         return registry.get_registered_object(name, custom_objects=custom_objects) or self.builtin(name.lower())
 
-    def get(self, identifier):
+    def get(self, identifier: Any):
         """An object from its name, its class, its serialized form, or itself. None gives None.
 
         Raises ValueError where nothing fits; the message proposes names that are near.
@@ -71,7 +71,7 @@ class Lookup:
         """The object as plain data, which `deserialize` reads: a dict, or the name of a function."""
         return serialize_keras_object(obj)
 
-    def deserialize(self, config, custom_objects: dict[str, Any] | None = None):
+    def deserialize(self, config: Any, custom_objects: dict[str, Any] | None = None):
         """An object from what `serialize` returned, or from the short form ``{"class_name": ..., "config": {...}}``."""
         if isinstance(config, dict) and "class_name" in config and "module" not in config:
             cls = self.find(config["class_name"], custom_objects)

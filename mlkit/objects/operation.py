@@ -1,6 +1,7 @@
 """Operation: a function with options and a name, that can be a node of a functional model. The base of layers."""
 
 import inspect
+from typing import Any
 
 from mlkit.core import names, tree
 from mlkit.core.messages import inside
@@ -30,7 +31,7 @@ class Operation(Configurable):
         self.name = name or names.auto_name(type(self).__name__)
         self._inbound_nodes = []
 
-    def call(self, *args, **kwargs):
+    def call(self, *args, **kwargs) -> Any:
         raise NotImplementedError(f"{type(self).__name__} has no `call` method. Define call(self, inputs).")
 
     def __call__(self, *args, **kwargs):
@@ -44,7 +45,7 @@ class Operation(Configurable):
         Node(self, args, kwargs, outputs)
         return outputs
 
-    def compute_output_spec(self, *args, **kwargs):
+    def compute_output_spec(self, *args, **kwargs) -> Any:
         """KerasTensor (or structure) that a call on these KerasTensors returns. Found by running `call` on shapes."""
         return tree.map_structure(symbol, infer(self.call, args, kwargs))
 
@@ -67,7 +68,7 @@ class Operation(Configurable):
             )
         return self._inbound_nodes[0]
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         """The name, and the arguments of `__init__` as plain values.
 
         Raises NotImplementedError for arguments that cannot be written down: then the class must have a `get_config` of its

@@ -103,7 +103,7 @@ def _public(namespace, name):
     return found if inspect.isfunction(found) and namespace in _WITH_FUNCTIONS else None
 
 
-def get(namespace, identifier):
+def get(namespace, identifier: Any) -> Any:
     """What `get` of a namespace makes of an identifier: ``get("initializers", "zeros")``."""
     return _namespace(namespace).get(identifier)
 

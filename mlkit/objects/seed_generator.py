@@ -1,6 +1,7 @@
 """SeedGenerator: the state of a random number generator, and the global one."""
 
 import random
+from typing import Any
 
 from mlkit.core import names
 from mlkit.core.interpreter import outside_trace
@@ -48,12 +49,12 @@ class SeedGenerator:
             self.state.assign(key + convert_to_tensor([0, step], dtype="uint32"))
         return key
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         """The arguments of `__init__`."""
         return {"seed": self.seed, "name": self.name}
 
     @classmethod
-    def from_config(cls, config):
+    def from_config(cls, config: dict[str, Any]):
         """A generator made from what `get_config` returned, at the start of its sequence."""
         return cls(**config)
 

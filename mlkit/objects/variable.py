@@ -144,7 +144,7 @@ class Variable(BaseVariable, Operators[Tensor]):
         with alone([self]):
             return self.assign(self.tracked_value() - value)
 
-    def __repr__(self):
+    def __repr__(self) -> str:
         return f"<Variable path={self.path}, shape={self.shape}, dtype={self._value.dtype}>\n{self._value.numpy()}"
 
     def __len__(self) -> int:
@@ -156,7 +156,7 @@ class Variable(BaseVariable, Operators[Tensor]):
     def __int__(self) -> int:
         return int(self.value)
 
-    def __bool__(self):
+    def __bool__(self) -> bool:
         raise TypeError(
             f"Variable {self.path!r} cannot be used as a condition. Compare with None to ask whether there is one, "
             "or take `bool(variable.value)` of a scalar."

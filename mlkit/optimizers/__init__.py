@@ -28,7 +28,7 @@ _offered, __getattr__, __dir__ = offer(__name__, {**_CLASSES, ".": "schedules"})
 __all__ = [*_offered, "deserialize", "get", "serialize"]
 
 
-def get(identifier):
+def get(identifier: Any) -> Any:
     """An optimizer from a name ("adam"), a class, a config, or itself; None gives None.
 
     >>> round(get("sgd").get_config()["learning_rate"], 6)
@@ -44,11 +44,11 @@ def get(identifier):
     return found
 
 
-def serialize(optimizer):
+def serialize(optimizer) -> Any:
     """The optimizer, without its state, as a dict that `deserialize` reads."""
     return _lookup.serialize(optimizer)
 
 
-def deserialize(config, custom_objects: dict[str, Any] | None = None):
+def deserialize(config: Any, custom_objects: dict[str, Any] | None = None) -> Any:
     """The optimizer that `serialize` wrote. custom_objects: name -> class, for classes that are not built in."""
     return _lookup.deserialize(config, custom_objects)

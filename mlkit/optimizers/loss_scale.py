@@ -32,7 +32,12 @@ class LossScaleOptimizer(Optimizer):
     get_config = Configurable.get_config
 
     def __init__(
-        self, inner_optimizer, initial_scale=2.0**15, dynamic_growth_steps: int = 2000, name: str | None = None, **kwargs
+        self,
+        inner_optimizer,
+        initial_scale: float = 2.0**15,
+        dynamic_growth_steps: int = 2000,
+        name: str | None = None,
+        **kwargs,
     ):
         if not kwargs.pop("dynamic", True):
             raise ValueError("LossScaleOptimizer: for a fixed scale set `loss_scale_factor` on the inner optimizer instead.")

@@ -54,7 +54,7 @@ class OptimizerMap(MutableMapping, Configurable):
     def __delitem__(self, key):
         del self._optimizer_map[key]
 
-    def __len__(self):
+    def __len__(self) -> int:
         return len(self._optimizer_map)
 
     def __iter__(self):
@@ -65,7 +65,7 @@ class OptimizerMap(MutableMapping, Configurable):
         return self[variable.path]
 
     @classmethod
-    def from_config(cls, config, custom_objects: dict[str, Any] | None = None):
+    def from_config(cls, config: dict[str, Any], custom_objects: dict[str, Any] | None = None):
         """The map that `get_config` described."""
         return cls(**{k: deserialize_keras_object(v, custom_objects=custom_objects) for k, v in config.items()})
 

@@ -358,7 +358,7 @@ class Optimizer(OptimizerState, Configurable):
         return config
 
     @classmethod
-    def from_config(cls, config, custom_objects: dict[str, Any] | None = None):
+    def from_config(cls, config: dict[str, Any], custom_objects: dict[str, Any] | None = None):
         """An optimizer made from what `get_config` returned, without its state."""
         with CustomObjectScope(custom_objects):
             return super().from_config(config)

@@ -263,11 +263,11 @@ _lookup = Lookup(
 )
 
 
-def serialize(learning_rate_schedule):
+def serialize(learning_rate_schedule) -> Any:
     """The schedule as a dict that `deserialize` reads."""
     return _lookup.serialize(learning_rate_schedule)
 
 
-def deserialize(config, custom_objects: dict[str, Any] | None = None):
+def deserialize(config: Any, custom_objects: dict[str, Any] | None = None) -> Any:
     """The schedule that `serialize` wrote. custom_objects: name -> class, for classes that are not built in."""
     return _lookup.deserialize(config, custom_objects)

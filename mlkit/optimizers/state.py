@@ -41,7 +41,7 @@ class OptimizerState:
         """The optimizer's state, in the order in which it is saved: step counter, learning rate, then what `build` made."""
         return list(self._variables)
 
-    def build(self, variables):
+    def build(self, variables) -> None:
         """Make the state for these trainable variables. If it is built, for those that are new; all others keep theirs."""
         with locks.making:  # another thread may be about it
             if not self.built or any(v not in self._indices for v in variables):
@@ -140,12 +140,12 @@ class OptimizerState:
             )
         self._assign_all(weights)
 
-    def save_own_variables(self, store):
+    def save_own_variables(self, store) -> None:
         """Write the variables into a dict-like `store` under "0", "1" ..."""
         for i, v in enumerate(self.variables):
             store[str(i)] = v.numpy()
 
-    def load_own_variables(self, store):
+    def load_own_variables(self, store) -> None:
         """Read the variables from a dict-like `store`. If their number differs nothing is read, with a warning."""
         if len(store.keys()) != len(self.variables):
             unbuilt = "" if self.built else " The optimizer has not been built yet."

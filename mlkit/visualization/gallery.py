@@ -19,7 +19,7 @@ class Gallery(Picture):
         if len(self.images) != len(self.captions):
             raise ValueError(f"Gallery: {len(self.images)} images, but {len(self.captions)} captions.")
 
-    def __len__(self):
+    def __len__(self) -> int:
         return len(self.images)
 
     def html(self):

@@ -22,10 +22,10 @@ class Picture:
         """Draw the picture into an empty matplotlib figure."""
         raise NotImplementedError(f"{type(self).__name__} must define draw(self, figure).")
 
-    def __repr__(self):
+    def __repr__(self) -> str:
         return f"<{type(self).__name__} {self.title!r}>"
 
-    def _repr_html_(self):
+    def _repr_html_(self) -> str:
         return self.html()
 
     def figure(self):

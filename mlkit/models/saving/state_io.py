@@ -59,7 +59,7 @@ class _Writer(collections.abc.MutableMapping):
     def __iter__(self):
         return iter(self._group)
 
-    def __len__(self):
+    def __len__(self) -> int:
         return len(self._group)
 
 
@@ -249,5 +249,5 @@ class _Store(collections.abc.Mapping):
     def __iter__(self):
         return iter(self._tensors)
 
-    def __len__(self):
+    def __len__(self) -> int:
         return len(self._tensors)
