@@ -1,7 +1,7 @@
 """Configurable: an object that can be written down as the arguments it was made with."""
 
 import inspect
-from typing import Any
+from typing import Any, Self
 
 from mlkit.objects.serialization import deserialize_keras_object, serialize_keras_object
 
@@ -14,7 +14,7 @@ class Configurable:
     made the object. Values that are themselves configurable are serialized by `mlkit.saving`.
     """
 
-    def __new__(cls, *args, **kwargs):
+    def __new__(cls, *args: Any, **kwargs: Any) -> Self:
         self = object.__new__(cls)
         # object.__setattr__: layers watch their attributes, and this one is no state of theirs
         object.__setattr__(self, "_init_call", (args, kwargs))
@@ -25,7 +25,7 @@ class Configurable:
         return {name: serialized(value) for name, value in init_arguments(self).items()}
 
     @classmethod
-    def from_config(cls, config: dict[str, Any]):
+    def from_config(cls, config: dict[str, Any]) -> Self:
         """An object made from what `get_config` returned.
 
         Serialized objects in it are brought back to life for constructors of mlkit; a user's own constructor gets the plain
@@ -35,7 +35,7 @@ class Configurable:
         return cls(**(deserialized_values(config) if own else config))
 
 
-def init_arguments(obj):
+def init_arguments(obj: Any) -> dict[str, Any]:
     """name -> value of each argument that `__init__` takes (keyword catch-alls left out)."""
     signature = init_signature(type(obj))
     args, kwargs = obj._init_call
@@ -59,7 +59,7 @@ def init_arguments(obj):
 _signatures = {}
 
 
-def init_signature(cls):
+def init_signature(cls: type) -> inspect.Signature:
     """Signature of a class's `__init__`, kept."""
     if cls not in _signatures:
         _signatures[cls] = inspect.signature(_any_arguments if cls.__init__ is object.__init__ else cls.__init__)
@@ -70,7 +70,7 @@ def _any_arguments(self, /, *args, **kwargs):
     """What `object.__init__` takes: of a function in C, `inspect` has to parse the signature from a text."""
 
 
-def serialized(value):
+def serialized(value: Any) -> Any:
     """A config value as plain data: numbers, strings, lists, dicts; configurable objects and functions as their serialized
     form."""
     if value is None or isinstance(value, (bool, int, float, str)):
@@ -82,12 +82,12 @@ def serialized(value):
     return serialize_keras_object(value)
 
 
-def deserialized_values(config):
+def deserialized_values(config: dict[str, Any]) -> dict[str, Any]:
     """The values of a config dict with serialized objects in it, and in lists there, brought back to life."""
     return {k: _deserialized(v) for k, v in config.items()}
 
 
-def _deserialized(value):
+def _deserialized(value: Any) -> Any:
     if isinstance(value, (list, tuple)) and any(isinstance(v, dict) for v in value):
         return [_deserialized(v) for v in value]
     if isinstance(value, dict) and "class_name" in value:

@@ -1,6 +1,8 @@
 """The one error that reading a model file can end in."""
 
 import contextlib
+from collections.abc import Iterator
+from typing import Any
 
 
 class ModelFileError(ValueError):
@@ -13,18 +15,18 @@ class ModelFileError(ValueError):
     a.keras, config.json: it is not JSON. Save the model anew.
     """
 
-    def __init__(self, path, member: str = "", reason: str = "", hint: str = ""):
+    def __init__(self, path: Any, member: str = "", reason: str = "", hint: str = ""):
         self.path, self.member, self.reason, self.hint = str(path or ""), member, reason, hint
         place = ", ".join(p for p in (self.path, member) if p)
         text = f"{place}: {reason}" if place else reason
         super().__init__(f"{text} {hint}" if hint else text)
 
-    def __reduce__(self):
+    def __reduce__(self) -> tuple[Any, ...]:
         return (ModelFileError, (self.path, self.member, self.reason, self.hint))
 
 
 @contextlib.contextmanager
-def reading(path, member: str = ""):
+def reading(path: Any, member: str = "") -> Iterator[None]:
     """A block in which whatever goes wrong ends in a ModelFileError that names the file and the member of it."""
     try:
         yield
@@ -39,7 +41,7 @@ def reading(path, member: str = ""):
 
 
 @contextlib.contextmanager
-def within(member):
+def within(member: str) -> Iterator[None]:
     """A block that reads a member of an archive: the places that errors name are within it."""
     try:
         yield
@@ -47,7 +49,7 @@ def within(member):
         raise ModelFileError(error.path, ", ".join(p for p in (member, error.member) if p), error.reason, error.hint) from error
 
 
-def _in_words(error):
+def _in_words(error: BaseException) -> str:
     if isinstance(error, RecursionError):
         return "the data are nested too deeply."
     if isinstance(error, MemoryError):

@@ -31,7 +31,7 @@ class KerasTensor(Symbol, Methods["KerasTensor"]):
         ragged: bool = False,
         record_history: bool = True,
         name: str | None = None,
-        spec=None,
+        spec: Spec | None = None,
     ):
         if sparse or ragged:
             raise NotImplementedError("KerasTensor: `sparse` and `ragged` tensors are not supported.")
@@ -76,7 +76,7 @@ class Node:
     arguments: (args, kwargs) as given, arrays copied: they are constants of the model; outputs: structure of KerasTensors.
     """
 
-    def __init__(self, operation, args, kwargs, outputs):
+    def __init__(self, operation: Any, args: tuple[Any, ...], kwargs: dict[str, Any], outputs: Any):
         self.operation, self.outputs = operation, outputs
         self.args, self.kwargs = own_arrays((args, kwargs))
         self.input_tensors = [t for t in tree.flatten((args, kwargs)) if isinstance(t, KerasTensor)]
@@ -89,7 +89,7 @@ class Node:
                 t._keras_history = KerasHistory(operation, index, i)
 
     @property
-    def parents(self):
+    def parents(self) -> list["Node"]:
         """The nodes that made its inputs."""
         return [node_of(t) for t in self.input_tensors if t._keras_history is not None]
 
@@ -103,12 +103,12 @@ def node_of(tensor: KerasTensor) -> Node:
 class RecordedOp:
     """A public function of `mlkit.ops` called on KerasTensors: one operation of a functional model."""
 
-    def __init__(self, fn, name: str | None = None):
+    def __init__(self, fn: Callable[..., Any], name: str | None = None):
         self.fn = fn
         self.name = name or names.auto_name(fn.__name__)
         self._inbound_nodes = []
 
-    def __call__(self, *args, **kwargs):
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
         if has_symbol(args) or has_symbol(kwargs.values()):
             return record(self, self.fn, args, kwargs)
         return self.fn(*args, **kwargs)
@@ -128,7 +128,7 @@ def has_symbol(values: Iterable[Any]) -> bool:
     return False
 
 
-def infer(fn, args, kwargs) -> Any:
+def infer(fn: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
     """Run a function on specs in place of KerasTensors: its outputs as Tensors that hold specs. It leaves no trace: what it assigns to
     variables is forgotten."""
     args, kwargs = tree.map_structure(_spec_only, (tuple(args), dict(kwargs)))
@@ -136,7 +136,7 @@ def infer(fn, args, kwargs) -> Any:
         return fn(*args, **kwargs)
 
 
-def _spec_only(a):
+def _spec_only(a: Any) -> Any:
     if not isinstance(a, KerasTensor):
         return a
     t = Tensor(a.spec)
@@ -145,7 +145,7 @@ def _spec_only(a):
     return t
 
 
-def symbol(t) -> Any:
+def symbol(t: Any) -> Any:
     """The KerasTensor for a Tensor that holds a spec, or for an unknown size; anything else as it is.
 
     It has no mask: those are operations of the graph, which a layer's symbolic call notes.
@@ -155,7 +155,7 @@ def symbol(t) -> Any:
     return KerasTensor(None, spec=t.spec) if type(t) is Tensor else t
 
 
-def record(operation, fn, args, kwargs) -> Any:
+def record(operation: Any, fn: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
     """Call `fn` symbolically and note the call as a node of `operation`; its outputs as KerasTensors."""
     out = infer(getattr(fn, "symbolic", fn), args, kwargs)
     outputs = tree.map_structure(symbol, out)

@@ -2,6 +2,7 @@
 
 import inspect
 import sys
+from collections.abc import Iterable
 from typing import Any
 
 from mlkit.core.names import to_snake_case
@@ -21,25 +22,25 @@ class Lookup:
     True
     """
 
-    def __init__(self, kind, module, names, aliases=None):
+    def __init__(self, kind: str, module: str, names: Iterable[str], aliases: dict[str, str] | None = None):
         self.kind, self.module = kind, module
         self.names = {}  # as users write it -> in the module
         for name in names:
             self.names.update({name: name, to_snake_case(name): name, name.lower(): name})
         self.names.update(aliases or {})
 
-    def builtin(self, name):
+    def builtin(self, name: str) -> Any:
         """The class or function of that name, or None."""
         return getattr(sys.modules[self.module], self.names[name]) if name in self.names else None
 
-    def find(self, name, custom_objects: dict[str, Any] | None = None):
+    def find(self, name: str, custom_objects: dict[str, Any] | None = None) -> Any:
         """The class or function of that name, or None. Users' registered objects come after the built-in ones."""
         found = self.builtin(name)
         if found is not None:
             return found
         return registry.get_registered_object(name, custom_objects=custom_objects) or self.builtin(name.lower())
 
-    def get(self, identifier: Any):
+    def get(self, identifier: Any) -> Any:
         """An object from its name, its class, its serialized form, or itself. None gives None.
 
         Raises ValueError where nothing fits; the message proposes names that are near.
@@ -56,7 +57,7 @@ class Lookup:
             raise ValueError(self.unknown(identifier))
         return found
 
-    def unknown(self, identifier):
+    def unknown(self, identifier: Any) -> str:
         """The message for something that is no such object."""
         import difflib  # brings much with it that only this message needs
 
@@ -67,11 +68,11 @@ class Lookup:
             "that kind; own ones are found by name after `register_keras_serializable`."
         )
 
-    def serialize(self, obj):
+    def serialize(self, obj: Any) -> Any:
         """The object as plain data, which `deserialize` reads: a dict, or the name of a function."""
         return serialize_keras_object(obj)
 
-    def deserialize(self, config: Any, custom_objects: dict[str, Any] | None = None):
+    def deserialize(self, config: Any, custom_objects: dict[str, Any] | None = None) -> Any:
         """An object from what `serialize` returned, or from the short form ``{"class_name": ..., "config": {...}}``."""
         if isinstance(config, dict) and "class_name" in config and "module" not in config:
             cls = self.find(config["class_name"], custom_objects)

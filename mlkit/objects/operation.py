@@ -31,37 +31,37 @@ class Operation(Configurable):
         self.name = name or names.auto_name(type(self).__name__)
         self._inbound_nodes = []
 
-    def call(self, *args, **kwargs) -> Any:
+    def call(self, *args: Any, **kwargs: Any) -> Any:
         raise NotImplementedError(f"{type(self).__name__} has no `call` method. Define call(self, inputs).")
 
-    def __call__(self, *args, **kwargs):
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
         if has_symbol(args) or has_symbol(kwargs.values()):
             return self.symbolic_call(*args, **kwargs)
         return self.call(*args, **kwargs)
 
-    def symbolic_call(self, *args, **kwargs):
+    def symbolic_call(self, *args: Any, **kwargs: Any) -> Any:
         """A call on KerasTensors: noted as a node of a functional model. Returns KerasTensors."""
         outputs = self.compute_output_spec(*args, **kwargs)
         Node(self, args, kwargs, outputs)
         return outputs
 
-    def compute_output_spec(self, *args, **kwargs) -> Any:
+    def compute_output_spec(self, *args: Any, **kwargs: Any) -> Any:
         """KerasTensor (or structure) that a call on these KerasTensors returns. Found by running `call` on shapes."""
         return tree.map_structure(symbol, infer(self.call, args, kwargs))
 
     @property
-    def input(self):
+    def input(self) -> Any:
         """The KerasTensor, or list of them, of the first symbolic call."""
         tensors = self._first_node("input").input_tensors
         return tensors[0] if len(tensors) == 1 else tensors
 
     @property
-    def output(self):
+    def output(self) -> Any:
         """The KerasTensor, or list of them, that the first symbolic call returned."""
         tensors = self._first_node("output").output_tensors
         return tensors[0] if len(tensors) == 1 else tensors
 
-    def _first_node(self, what):
+    def _first_node(self, what: str) -> Any:
         if not self._inbound_nodes:
             raise AttributeError(
                 f"{type(self).__name__} {self.name!r} was never called on KerasTensors, so `{what}` is not defined."

@@ -9,7 +9,8 @@ import functools
 import importlib
 import inspect
 import threading
-from typing import Any
+from collections.abc import Callable
+from typing import Any, Self
 
 NAMESPACES = {  # as in the module path after "keras." -> where mlkit has it
     "layers": "mlkit.layers",
@@ -49,7 +50,7 @@ _scopes = threading.local()
 # ---- mlkit's own ---------------------------------------------------------------------------------------------------------
 
 
-def namespace_of(module):
+def namespace_of(module: str) -> Any:
     """The key of NAMESPACES that a module path belongs to, "" for the top level, None for a foreign module.
 
     >>> namespace_of("keras.layers"), namespace_of("keras.src.layers.core.dense"), namespace_of("os.path")
@@ -65,7 +66,7 @@ def namespace_of(module):
     return two if two in NAMESPACES else rest[0] if rest[0] in NAMESPACES else None
 
 
-def builtin(module, name):
+def builtin(module: str, name: str) -> Any:
     """mlkit's class or function that a config calls `name` in `module`, or None.
 
     >>> builtin("keras.regularizers", "L2").__name__, builtin("os", "system")
@@ -81,18 +82,18 @@ def builtin(module, name):
     return None
 
 
-def builtin_anywhere(name):
+def builtin_anywhere(name: str) -> Any:
     """mlkit's class or function of that short name in the first namespace that has it, or None (configs without a module)."""
     return next((o for o in (_public(key, name) for key in NAMESPACES) if o is not None), None)
 
 
-def builtin_function(name):
+def builtin_function(name: str) -> Any:
     """mlkit's activation, loss or metric function of that name, or None."""
     found = (_public(key, name) for key in _WITH_FUNCTIONS)
     return next((o for o in found if inspect.isfunction(o)), None)
 
 
-def _public(namespace, name):
+def _public(namespace: Any, name: str) -> Any:
     if name.startswith("_") or name in _NO_OBJECTS:
         return None
     found = getattr(_namespace(namespace), name, None)
@@ -117,7 +118,7 @@ def _namespace(key):
         return None
 
 
-def wire_name(cls):
+def wire_name(cls: type) -> Any:
     """(module, class name) that Keras has for one of mlkit's public classes; None for all other classes.
 
     >>> from mlkit.regularizers import L2
@@ -128,7 +129,7 @@ def wire_name(cls):
 
 
 @functools.cache
-def _wire_name(cls):
+def _wire_name(cls: type) -> Any:
     own = namespace_of(cls.__module__)
     name = _PUBLIC_AS.get(cls.__name__, cls.__name__)
     for key in [own] * (own in NAMESPACES) + list(NAMESPACES):
@@ -137,7 +138,7 @@ def _wire_name(cls):
     return None
 
 
-def is_builtin(obj):
+def is_builtin(obj: Any) -> bool:
     """Whether it is mlkit's own: a public class, or one of the functions that configs name."""
     return wire_name(obj) is not None if inspect.isclass(obj) else builtin_function(getattr(obj, "__name__", "_")) is obj
 
@@ -145,7 +146,7 @@ def is_builtin(obj):
 # ---- the user's ----------------------------------------------------------------------------------------------------------
 
 
-def register_keras_serializable(package: str = "Custom", name: str | None = None):
+def register_keras_serializable(package: str = "Custom", name: str | None = None) -> Callable[..., Any]:
     """Decorator: a class or function of yours that saved models may refer to, as ``"package>name"``.
 
     package: str that keeps equal names of different projects apart. name: str, the object's own name by default.
@@ -172,12 +173,12 @@ def register_keras_serializable(package: str = "Custom", name: str | None = None
     return decorator
 
 
-def get_custom_objects():
+def get_custom_objects() -> dict[str, Any]:
     """The dictionary of registered objects itself: "package>name" -> class or function. Changes to it take effect."""
     return _registered
 
 
-def get_registered_name(obj):
+def get_registered_name(obj: Any) -> str:
     """The name a class or function is saved under: the registered one, else its own.
 
     >>> class Unknown: ...
@@ -187,7 +188,9 @@ def get_registered_name(obj):
     return _registered_names.get(obj) or obj.__name__
 
 
-def get_registered_object(name, custom_objects: dict[str, Any] | None = None, module_objects=None):
+def get_registered_object(
+    name: str, custom_objects: dict[str, Any] | None = None, module_objects: dict[str, Any] | None = None
+) -> Any:
     """The class or function known under a name, or None: looked up in the open scopes, among the registered ones, in
     `custom_objects`, then in `module_objects` (dicts name -> object).
 
@@ -210,15 +213,15 @@ class CustomObjectScope:
     True
     """
 
-    def __init__(self, custom_objects):
+    def __init__(self, custom_objects: dict[str, Any] | None):
         self.custom_objects = dict(custom_objects or {})
 
-    def __enter__(self):
+    def __enter__(self) -> Self:
         self._outer = scope_objects()
         _scopes.objects = {**self._outer, **self.custom_objects}
         return self
 
-    def __exit__(self, *_):
+    def __exit__(self, *_: Any) -> None:
         _scopes.objects = self._outer
 
 

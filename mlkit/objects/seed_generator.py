@@ -27,7 +27,7 @@ class SeedGenerator:
     (array([42,  0], dtype=uint32), array([42,  1], dtype=uint32))
     """
 
-    def __init__(self, seed=None, name: str | None = None, **kwargs):
+    def __init__(self, seed: int | None = None, name: str | None = None, **kwargs: Any):
         if kwargs:
             raise ValueError(f"SeedGenerator: unknown arguments {sorted(kwargs)}. Expected `seed` and `name`.")
         if seed is not None and not _is_int(seed):
@@ -38,7 +38,7 @@ class SeedGenerator:
         with names.name_scope(self.name):
             self.state = Variable(_key(first), trainable=False, name="seed_generator_state")
 
-    def next(self, ordered: bool = True):
+    def next(self, ordered: bool = True) -> Tensor:
         """The current key (a uint32 tensor of shape (2,)); the state moves on.
 
         ordered: whether the count goes up by one; if False it jumps about.
@@ -54,12 +54,12 @@ class SeedGenerator:
         return {"seed": self.seed, "name": self.name}
 
     @classmethod
-    def from_config(cls, config: dict[str, Any]):
+    def from_config(cls, config: dict[str, Any]) -> "SeedGenerator":
         """A generator made from what `get_config` returned, at the start of its sequence."""
         return cls(**config)
 
 
-def _is_int(x):
+def _is_int(x: object) -> bool:
     return hasattr(x, "__index__") and not isinstance(x, (bool, Tensor))
 
 
@@ -68,12 +68,12 @@ def _key(seed):
         return convert_to_tensor([int(seed) & _MASK, 0], dtype="uint32")
 
 
-def make_default_seed():
+def make_default_seed() -> int:
     """A seed from Python's `random` module."""
     return random.randint(1, 10**9)
 
 
-def global_seed_generator():
+def global_seed_generator() -> SeedGenerator:
     """The generator that `seed=None` means."""
     global _global
     if _global is None:
@@ -82,14 +82,14 @@ def global_seed_generator():
     return _global
 
 
-def set_global_seed(seed):
+def set_global_seed(seed: int) -> None:
     """Start the global generator anew. `mlkit.utils.set_random_seed` calls this and seeds Python and NumPy too."""
     state = global_seed_generator().state
     with outside_trace():
         state.assign(_key(seed))
 
 
-def draw_seed(seed):
+def draw_seed(seed: Any) -> Any:
     """A key from what users give as `seed`: None, an int, a SeedGenerator, or a key itself."""
     if isinstance(seed, SeedGenerator):
         return seed.next()

@@ -24,7 +24,7 @@ _place = threading.local()
 # ---- writing -------------------------------------------------------------------------------------------------------------
 
 
-def serialize_keras_object(obj):
+def serialize_keras_object(obj: Any) -> Any:
     """An object as data that JSON can hold.
 
     obj: a layer, model, loss ... (anything with `get_config`), a function by its name, a tensor or array by its values, or
@@ -75,7 +75,7 @@ def _form(class_name, **config):
     return {"class_name": class_name, "config": config}
 
 
-def keras_tensor_form(tensor):
+def keras_tensor_form(tensor: KerasTensor) -> dict[str, Any]:
     """A placeholder of a functional model by shape, dtype and the call that made it."""
     history = tensor._keras_history
     place = None if history is None else [history.operation.name, history.node_index, history.tensor_index]
@@ -127,7 +127,9 @@ def _serialize_function(function):
 # ---- reading -------------------------------------------------------------------------------------------------------------
 
 
-def deserialize_keras_object(config, custom_objects: dict[str, Any] | None = None, safe_mode: bool = True, **kwargs):
+def deserialize_keras_object(
+    config: Any, custom_objects: dict[str, Any] | None = None, safe_mode: bool = True, **kwargs
+) -> Any:
     """The object that `serialize_keras_object` wrote.
 
     config: what it returned, or the same after a trip through JSON. custom_objects: dict name -> class or function, for

@@ -1,5 +1,7 @@
 """Variable: the state of layers, optimizers, metrics and random generators."""
 
+from typing import Any
+
 import numpy as np
 
 from mlkit.core import dtypes, names
@@ -7,7 +9,7 @@ from mlkit.core.interpreter import outside_trace
 from mlkit.core.spec import compatible, show
 from mlkit.core.state import state
 from mlkit.core.tensor import Tensor
-from mlkit.core.typing import Operators, TensorLike
+from mlkit.core.typing import DType, Operators, Shape, TensorLike
 from mlkit.core.variable import BaseVariable, alone
 from mlkit.objects import registry
 from mlkit.primitives.convert import cast, convert_to_tensor
@@ -33,15 +35,15 @@ class Variable(BaseVariable, Operators[Tensor]):
 
     def __init__(
         self,
-        initializer,
-        shape=None,
-        dtype=None,
+        initializer: Any,
+        shape: Shape | None = None,
+        dtype: DType | None = None,
         trainable: bool = True,
         autocast: bool = True,
         aggregation: str | None = "none",
         synchronization: str = "auto",
         name: str | None = None,
-        **kwargs,
+        **kwargs: Any,
     ):
         if kwargs:
             raise ValueError(f"Variable: unknown arguments {sorted(kwargs)}.")
@@ -60,12 +62,12 @@ class Variable(BaseVariable, Operators[Tensor]):
             super().__init__(_initial_value(initializer, shape, dtype, self.path), trainable)
 
     @property
-    def regularizer(self):
+    def regularizer(self) -> Any:
         """Callable value -> scalar penalty added to the training loss, or None."""
         return self._regularizer
 
     @regularizer.setter
-    def regularizer(self, value):
+    def regularizer(self, value: Any) -> None:
         if value is not None and not callable(value):
             raise ValueError(f"Variable {self.path!r}: `regularizer` must be a Regularizer or None, but got {value!r}.")
         self._regularizer = value
@@ -119,7 +121,7 @@ class Variable(BaseVariable, Operators[Tensor]):
         """A copy of the value as a NumPy array."""
         return self._value.numpy().copy()
 
-    def __array__(self, dtype=None, copy=None):
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
         return self._value.__array__(dtype, copy)
 
     def assign(self, value: TensorLike) -> "Variable":
