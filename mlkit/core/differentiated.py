@@ -32,12 +32,12 @@ class Captured(Exception):
 class _Asking(Tape):
     """Follows the variables that the program is asked the gradients of."""
 
-    def __init__(self, flag: Callable[[Any], bool]):
+    def __init__(self, is_asked: Callable[[Any], bool]):
         super().__init__()
-        self._flag = flag
+        self._is_asked = is_asked
 
     def note_read(self, variable: Any, value: Tensor) -> None:
-        if self._flag(variable):
+        if self._is_asked(variable):
             self.follow(value)
 
 
@@ -58,7 +58,7 @@ class DifferentiatedProgram(Program):
         self._backward = None  # compiled when the first gradient is asked for
 
     def _forward(self, *args: Any, **kwargs: Any) -> Any:
-        trace, tape, reading = state.top, _Asking(self.flag), Reading(state.top, [self._open])
+        trace, tape, reading = state.top, _Asking(self._is_asked), Reading(state.top, [self._open])
         arrays = [t for t in tree.flatten((args, kwargs)) if type(t) is Tensor]
         sources = [t for t, w in zip(arrays, self._wanted) if w]
         with swapped(top=reading), tape:
@@ -74,7 +74,7 @@ class DifferentiatedProgram(Program):
         ends = [t for t, f in zip(ends, self._is_float) if f]
         calls, first = trace.graph.calls, len(trace.graph.calls)
         seeds = [Tensor(Value(t.spec)) for t in ends]
-        sources += [t for v, t in trace.reads.items() if self.flag(v)]
+        sources += [t for v, t in trace.reads.items() if self._is_asked(v)]
         grads = backward(tape.records, ends, seeds, sources, consume=True)
         self._has_gradient = [g is not None for g in grads]
         graph = Graph(calls=calls[first:], outputs=[g.data for g in grads if g is not None])
@@ -89,7 +89,11 @@ class DifferentiatedProgram(Program):
         self.gradient_graph = graph
         return out, [Tensor(v) for v, source in zip(needed, self._sources) if source is None]
 
-    def flag(self, variable: Any) -> bool:
+    def current_flags(self) -> list[bool]:
+        """Of each variable it reads, whether its gradient may be asked for."""
+        return list(map(self._is_asked, self.reads))
+
+    def _is_asked(self, variable: Any) -> bool:
         tape = vars(self).get("_open") or state.top.tapes[0]
         return variable.trainable or tape.follows((variable._value,))[0]
 

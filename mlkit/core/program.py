@@ -34,7 +34,7 @@ class Program:
         leaves = tree.flatten(out)
         self.name = getattr(fn, "__name__", type(fn).__name__)
         self.reads, self.writes = list(trace.reads), list(trace.writes)
-        self.flags = list(map(self.flag, self.reads))
+        self.flags = self.current_flags()
         self.static = [None if is_tensor(x) else (x,) for x in leaves]
         self.out = tree.map_structure(lambda x: None, out)  # the form only: the leaves would keep the trace alive
         results = [(trace.read(x) if isinstance(x, BaseVariable) else x).data for x in leaves if is_tensor(x)]
@@ -63,11 +63,11 @@ class Program:
 
     def fits(self) -> bool:
         """Whether the variables it reads are trainable or not as they were when it was traced."""
-        return all(self.flag(v) is f for v, f in zip(self.reads, self.flags))
+        return self.current_flags() == self.flags
 
-    def flag(self, variable: Any) -> bool:
-        """What of a variable the trace depends on."""
-        return variable.trainable
+    def current_flags(self) -> list[bool]:
+        """What of the variables it reads the trace depends on: of each, whether it is trainable."""
+        return [v.trainable for v in self.reads]
 
     def drop(self) -> None:
         """Have its function forget it."""
