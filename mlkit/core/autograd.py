@@ -230,12 +230,13 @@ class Taping(Interpreter):
         self.trace, self.keeper, self.assigns = outer.trace, outer.keeper, outer.assigns
         self.has_values = outer.has_values
         self._below = outer.untaped()  # tapes one upon another note a call together
+        self._replaces = outer.replaces()
 
     def apply(self, op: Any, args: tuple[Any, ...], params: dict[str, Any]) -> Any:
         out = self._below.apply(op, args, params)
         for a in args:
             if type(a) is Tensor and a.node is not None:
-                record(op, args, params, out, self.tapes)
+                record(op, self._as_below(args), params, out, self.tapes)
                 break
         return out
 
@@ -248,8 +249,12 @@ class Taping(Interpreter):
         self.outer.write(variable, tensor)
 
     def note(self, op: Any, args: tuple[Any, ...], out: Any) -> None:
-        record(op, args, {}, out, self.tapes)
+        record(op, self._as_below(args), {}, out, self.tapes)
         self._below.note(op, args, out)
+
+    def _as_below(self, args: tuple[Any, ...]) -> tuple[Any, ...]:
+        """The arguments as the interpreters below take them, tapes among them."""
+        return tuple(map(self.outer.replaced, args)) if self._replaces else args
 
     def untaped(self) -> Interpreter:
         return self._below

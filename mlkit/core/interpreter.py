@@ -64,6 +64,10 @@ class Interpreter:
         """What stands for an argument."""
         return x if self.outer is None else self.outer.replaced(x)
 
+    def replaces(self) -> bool:
+        """Whether another tensor may stand for an argument."""
+        return self.outer is not None and self.outer.replaces()
+
     def untaped(self) -> "Interpreter":
         """The same stack without the tapes."""
         return self
@@ -264,6 +268,9 @@ class Replacing(Interpreter):
 
     def replaced(self, x: Any) -> Any:
         return self.outer.replaced(self._given.get((x.node, x.slot), x) if type(x) is Tensor else x)
+
+    def replaces(self) -> bool:
+        return True
 
     def note(self, op: Any, args: tuple[Any, ...], out: Any) -> None:
         self.outer.note(op, tuple(map(self.replaced, args)), out)

@@ -37,6 +37,11 @@ def uses_a_tensor_twice_differentiated(made, x, v):
     return made(lambda a: mlkit.grad(lambda b: ops.sum(b * b * y))(a))(x)
 
 
+def uses_a_part_of_a_tensor_pushed_forward(made, x, v):
+    y = x * v
+    return made(lambda a: mlkit.jvp(lambda b: b * b * y[0], (a,), (a * 2.0,))[1])(x)
+
+
 def uses_a_tensor_with_a_custom_gradient(made, x, v):
     y = x * v
     twice = mlkit.custom_gradient(lambda a, b: (a * b, lambda g: (g * b, g * a * 7)))
@@ -92,6 +97,7 @@ CASES = [
     returns_a_tensor,
     uses_its_argument_from_outside,
     uses_a_tensor_twice_differentiated,
+    uses_a_part_of_a_tensor_pushed_forward,
     uses_a_tensor_with_a_custom_gradient,
     uses_a_tensor_in_a_scan,
     assigns,
