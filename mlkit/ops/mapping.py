@@ -77,10 +77,14 @@ def _size(pairs):
     """How many elements there are, and whether they are known by their specs only."""
     found = []
     for argument, axis in pairs:
-        for x in [] if axis is None else map(as_tensor, tree.flatten(argument)):
+        for leaf in [] if axis is None else tree.flatten(argument):
+            if leaf is None:
+                raise ValueError("vmap: a mapped argument is None. Give it the axis None in `in_axes`.")
+            x = as_tensor(leaf)
             if not x.ndim:
                 raise ValueError(
-                    "vmap: a mapped argument must have an axis, but one is a scalar. Give it the axis None in `in_axes`."
+                    "vmap: a mapped argument must have an axis, but one is a scalar. Give it the axis None in `in_axes`, "
+                    "or, if it is a keyword argument, bind it outside: vmap(lambda x: f(x, name=value))."
                 )
             found.append((x.shape[normalize_axis("vmap", axis, x.ndim)], type(x.data) is Spec))
     if not found:

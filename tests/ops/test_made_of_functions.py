@@ -175,3 +175,13 @@ def test_a_mapped_function_refuses_gradients_of_whole_numbers():
 
     with pytest.raises(ValueError, match="stop_gradient"):
         mlkit.grad(f)(x)
+
+
+def test_a_mapped_function_says_which_arguments_cannot_be_mapped():
+    x = ops.convert_to_tensor(X)
+    with pytest.raises(ValueError, match="argument is None. Give it the axis None"):
+        mlkit.vmap(lambda a, b: a)(x, None)
+    with pytest.raises(ValueError, match="keyword argument, bind it outside"):
+        mlkit.vmap(lambda a, b: a * b)(x, b=3.0)
+    assert mlkit.vmap(lambda a, b: a, in_axes=(0, None))(x, None).shape == (3,)
+    assert state.top is EAGER
