@@ -49,7 +49,9 @@ def vmap(fn: Callable[..., Any], in_axes: Structure = 0, out_axes: Structure = 0
         pairs = [(argument, axis) for argument, axis in zip(args, axes)] + [(value, 0) for value in kwargs.values()]
         size, symbolic = _size(pairs)
         if symbolic:
-            return tree.map_structure(lambda t: _part_of(as_tensor(t), size, out_axes), _on_specs(fn, args, axes, kwargs))
+            return tree.map_structure(
+                lambda t: None if t is None else _part_of(as_tensor(t), size, out_axes), _on_specs(fn, args, axes, kwargs)
+            )
         mapping = Mapping(size, state.top)
 
         def element(argument, axis):

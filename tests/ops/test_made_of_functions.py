@@ -185,3 +185,10 @@ def test_a_mapped_function_says_which_arguments_cannot_be_mapped():
         mlkit.vmap(lambda a, b: a * b)(x, b=3.0)
     assert mlkit.vmap(lambda a, b: a, in_axes=(0, None))(x, None).shape == (3,)
     assert state.top is EAGER
+
+
+def test_a_mapped_function_may_return_none_where_only_specs_are_known():
+    x = mlkit.KerasTensor((None, 3))
+    out = ops.vectorized_map(lambda r: {"sum": ops.sum(r), "none": None}, x)
+    assert out["sum"].shape == (None,)
+    assert out["none"] is None
