@@ -1,6 +1,5 @@
 """Initializers: distributions, fans, seeds, configs as in Keras, lookup by name."""
 
-import inspect
 import math
 import os
 import random as python_random
@@ -15,6 +14,7 @@ import mlkit.random
 from mlkit import initializers, ops
 from mlkit.initializers.constant import named_window
 from mlkit.objects.variable import Variable
+from tests.signatures import untyped
 
 # class, options, variance in a weight of shape (200, 300), largest absolute value in standard deviations
 CUT = 2 / 0.8796256610342398
@@ -152,7 +152,7 @@ def test_config_as_in_keras(cls, options):
 @pytest.mark.parametrize("cls", NAMES)
 def test_signature_and_names(cls):
     ours, theirs = getattr(initializers, cls), getattr(keras.initializers, cls)
-    assert inspect.signature(ours.__init__) == inspect.signature(theirs.__init__)
+    assert untyped(ours.__init__) == untyped(theirs.__init__)
     snake = next(n for n in dir(keras.initializers) if n.islower() and getattr(keras.initializers, n) is theirs)
     for name in (cls, snake):
         assert getattr(initializers, name) is ours

@@ -1,12 +1,11 @@
 """Every optimizer and every option against Keras: numbers over several steps, state, configs and signatures."""
 
-import inspect
-
 import numpy as np
 import pytest
 
 from mlkit import optimizers
 from tests.optimizers.against_keras import both, gradients, keras, keras_step, run, to_numpy
+from tests.signatures import untyped
 
 # within Keras, of its own variables
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
@@ -140,7 +139,7 @@ def test_config(cls, options):
 
 @pytest.mark.parametrize("cls", [*CLASSES, "Optimizer", "MultiOptimizer", "LossScaleOptimizer", "OptimizerMap"])
 def test_signature(cls):
-    ours, theirs = (inspect.signature(getattr(m, cls).__init__) for m in (optimizers, keras.optimizers))
+    ours, theirs = (untyped(getattr(m, cls).__init__) for m in (optimizers, keras.optimizers))
     assert ours == theirs
 
 
