@@ -215,6 +215,8 @@ class _Writer:
 
     def _call(self, i, call, choice):
         """The line of a call; empty if there is nothing to do when the plan is run."""
+        if not call.outs:  # a loop of which nothing is wanted
+            return ""
         places = [self.plan.place(v) for v in call.outs]
         if self.plan.is_view(call) and (places[0].is_static or id(call.outs[0]) not in self._seen):
             return ""

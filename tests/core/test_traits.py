@@ -292,7 +292,7 @@ def softstep(monkeypatch):
     del OPS["softstep"]
 
 
-def test_a_record_is_enough_for_an_activation_that_ends_products(softstep):
+def test_a_record_is_enough_for_an_activation_that_ends_products(softstep, all_passes):
     rng = np.random.default_rng(0)
     x, w, b = (ops.convert_to_tensor(rng.normal(size=shape).astype("float32")) for shape in ((6, 5), (5, 4), (4,)))
     dense = lambda x, w, b: softstep(ops.matmul(x, w) + b)
