@@ -10,7 +10,7 @@ def most_alive(graph):
     for i, call in enumerate(graph.calls):
         last.update(dict.fromkeys(call.inputs, i))
     kept = {v for v in graph.outputs if type(v) is Value}
-    views = [c for c in graph.calls if c.op.traits.view and c.inputs]
+    views = [c for c in graph.calls if c.op.traits.view and type(c.args[0]) is Value]
     for view in reversed(views):  # what it looks at is needed as long as it is
         source, seen = view.args[0], view.outs[0]
         last[source] = max(last[source], last.pop(seen, 0))

@@ -7,6 +7,7 @@ import mlkit
 from mlkit import ops
 from mlkit.core import tree
 from mlkit.ops.gradients import GradientTape
+from mlkit.primitives.movement import after
 from tests.ops.checks import call_of, flat, host, is_float
 from tests.ops.sample import gather, ids, is_smooth
 
@@ -137,6 +138,12 @@ def test_structures_and_other_values_pass():
     assert tree.map_structure(lambda v: v, out)["text"] == "kept"
     assert out["n"] is None
     assert tape.gradient(y, x).tolist() == [5.0, 5.0]
+
+
+def test_a_constant_is_there_at_any_time():
+    constant = ops.ones((2, 3))
+    found = mlkit.function(lambda x: (after(constant, x), after(ops.ones(2), x) * ops.sum(x)))(ops.ones(4))
+    assert [t.tolist() for t in found] == [[[1.0] * 3] * 2, [4.0, 4.0]]
 
 
 def test_a_wrong_mode_is_refused():
