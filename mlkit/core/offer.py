@@ -3,12 +3,11 @@
 import importlib
 import sys
 from collections.abc import Callable
-from typing import Any
 
 from mlkit.core.garbage import uncollected
 
 
-def offer(package: str, homes: dict[str, str]) -> tuple[list[str], Callable[[str], Any], Callable[[], list[str]]]:
+def offer(package: str, homes: dict[str, str]) -> tuple[list[str], Callable[[str], object], Callable[[], list[str]]]:
     """A package's ``__all__, __getattr__, __dir__ = offer(__name__, homes)``.
 
     homes: module -> the names it defines, in one string. Modules are named in full, or from the package on, as ".dense"; the
@@ -22,7 +21,7 @@ def offer(package: str, homes: dict[str, str]) -> tuple[list[str], Callable[[str
     namespace = vars(sys.modules[package])
 
     @uncollected()  # what is imported stays
-    def find(name: str) -> Any:
+    def find(name: str) -> object:
         home = home_of.get(name)
         if home is None:
             raise AttributeError(f"module {package!r} has no attribute {name!r}")
