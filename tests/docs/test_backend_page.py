@@ -42,8 +42,3 @@ def test_it_passes_a_part(installed):
     ]
     assert run(installed, *(f"tests/{f}" for f in files)) > 100
     assert run(installed, "tests/ops/test_ops.py", "-k", "test_spec or test_fused or test_bad_input", "--share", "1/10") > 250
-
-
-@pytest.mark.slow
-def test_it_passes_all(installed):
-    assert run(installed) > 10000

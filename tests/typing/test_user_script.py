@@ -11,6 +11,7 @@ import pytest
 
 ROOT = pathlib.Path(__file__).parents[2]
 SCRIPT = pathlib.Path(__file__).with_name("user_script.py")
+NEEDS_NODE = pytest.mark.skipif(shutil.which("node") is None, reason="pyright is a program for node")
 
 
 def test_it_runs(capsys):
@@ -30,11 +31,13 @@ def checked(folder, text):
     return [(d["range"]["start"]["line"] + 1, d["message"]) for d in errors]
 
 
+@NEEDS_NODE
 @pytest.mark.slow
 def test_a_type_checker_finds_nothing_wrong(tmp_path):
     assert checked(tmp_path, SCRIPT.read_text()) == []
 
 
+@NEEDS_NODE
 @pytest.mark.slow
 def test_a_type_checker_knows_the_types(tmp_path):
     wrong = [
