@@ -10,7 +10,7 @@ import itertools
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Self
 
-from mlkit.core.interpreter import Interpreter
+from mlkit.core.interpreter import Handing, Interpreter
 from mlkit.core.spec import Spec
 from mlkit.core.state import state
 from mlkit.core.tensor import Tensor
@@ -219,16 +219,12 @@ class Tape:
             self.follow(value)
 
 
-class Taping(Interpreter):
+class Taping(Handing):
     """A tape is open: it notes what the interpreter below has made of a call."""
 
-    outer: Interpreter
-
     def __init__(self, tape: Tape, outer: Interpreter):
-        self.tape, self.outer = tape, outer
-        self.tapes = (tape, *outer.tapes)
-        self.trace, self.keeper, self.assigns = outer.trace, outer.keeper, outer.assigns
-        self.has_values = outer.has_values
+        super().__init__(outer)
+        self.tape, self.tapes = tape, (tape, *outer.tapes)
         self._below = outer.untaped()  # tapes one upon another note a call together
         self._replaces = outer.replaces()
 
@@ -244,9 +240,6 @@ class Taping(Interpreter):
         t = self.outer.read(variable)
         self.tape.note_read(variable, t)
         return t
-
-    def write(self, variable: Any, tensor: Tensor) -> None:
-        self.outer.write(variable, tensor)
 
     def note(self, op: Any, args: tuple[Any, ...], out: Any) -> None:
         record(op, self._as_below(args), {}, out, self.tapes)

@@ -19,9 +19,8 @@ class Body(Trace):
         super().__init__()
         self.explicit = [self.input(s) for s in specs]
         self.own = set(map(id, self.graph.inputs))  # the Values that belong to this graph
-        self.captured: dict[
-            Any, tuple[Tensor, Tensor]
-        ] = {}  # (id of an outer Value, place on the outer tape) -> (outer Tensor, inner Tensor)
+        # (id of an outer Value, place on the outer tape) -> (outer Tensor, inner Tensor)
+        self.captured: dict[Any, tuple[Tensor, Tensor]] = {}
 
     def apply(self, op: Any, args: tuple[Any, ...], params: dict[str, Any]) -> Any:
         out = super().apply(op, args, params)
@@ -42,10 +41,6 @@ class Body(Trace):
         tensor = super().read_first(variable)
         self.own.add(id(tensor.data))
         return tensor
-
-    def after(self, variable: Any) -> Any:
-        """The value of a variable at the end, a Tensor."""
-        return self.read(variable)
 
     def close(self, outputs: Sequence[Any], carried: Sequence[Any] = ()) -> Any:
         """Finish the graph. outputs: Tensors; carried: variables that are state of a loop, whose values at the start come right

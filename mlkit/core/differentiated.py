@@ -1,5 +1,6 @@
 """A compiled function under a tape: one program runs forwards and hands out what another needs to run backwards."""
 
+import functools
 from collections.abc import Callable
 from typing import Any
 
@@ -13,7 +14,7 @@ from mlkit.core.program import Program, is_array, is_tensor
 from mlkit.core.spec import Spec
 from mlkit.core.state import state, swapped
 from mlkit.core.tensor import Tensor, Value
-from mlkit.core.variable import BaseVariable
+from mlkit.core.variable import value_of
 
 
 def owned(array: Any) -> Any:
@@ -29,6 +30,11 @@ class Captured(Exception):
     """The function uses tensors beside its arguments of which the open tape may be asked for gradients: its ops must be seen."""
 
 
+def _is_asked(tape: Tape, variable: Any) -> bool:
+    """Whether a tape may be asked for the gradient of a variable."""
+    return variable.trainable or tape.follows((variable._value,))[0]
+
+
 class _Asking(Tape):
     """Follows the variables that the program is asked the gradients of."""
 
@@ -42,23 +48,23 @@ class _Asking(Tape):
 
 
 class DifferentiatedProgram(Program):
-    """The program of a function whose gradients a tape may ask for.
+    """The program of a function whose gradients a tape may ask for. What the backward program needs of the forward one's intermediate
+    results are further results of that.
 
-    wanted: of each array among the arguments, whether its gradient is. That of each variable it reads that is trainable, or on the open
-    tape, is. Raises `Captured`. What the backward
-    program needs of the forward one's intermediate results are further results of that.
+    wanted: of each array among the arguments, whether its gradient is. So is that of each variable read that is trainable or on the open
+    tape. Raises `Captured`.
     """
 
     def __init__(self, fn: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any], wanted: Any, due: bool = False):
         self._function, self._wanted = fn, wanted
-        self._open = state.top.tapes[0]
-        super().__init__(self._forward, args, kwargs, due=due)
-        del self._open
+        super().__init__(functools.partial(self._forward, state.top.tapes[0]), args, kwargs, due=due)
         self.name = getattr(fn, "__name__", type(fn).__name__)
         self._backward = None  # compiled when the first gradient is asked for
 
-    def _forward(self, *args: Any, **kwargs: Any) -> Any:
-        trace, tape, reading = state.top, _Asking(self._is_asked), Reading(state.top, [self._open])
+    def _forward(self, opened: Tape, /, *args: Any, **kwargs: Any) -> Any:
+        """The function's results and what the backward program needs besides. opened: the tape that may ask for gradients."""
+        is_asked = functools.partial(_is_asked, opened)
+        trace, tape, reading = state.top, _Asking(is_asked), Reading(state.top, [opened])
         arrays = [t for t in tree.flatten((args, kwargs)) if type(t) is Tensor]
         sources = [t for t, w in zip(arrays, self._wanted) if w]
         with swapped(top=reading), tape:
@@ -67,14 +73,14 @@ class DifferentiatedProgram(Program):
             out = self._function(*args, **kwargs)
             leaves = tree.flatten(out)
             reading.see(leaves)
-            ends = [x.tracked_value() if isinstance(x, BaseVariable) else x for x in leaves if is_tensor(x)]
+            ends = [value_of(x) for x in leaves if is_tensor(x)]
         if any(type(t.data) is not Value for t in reading.captured.values()):
             raise Captured
         self._is_float = [dtypes.is_float(t.dtype) or t.dtype in dtypes.COMPLEX for t in ends]
         ends = [t for t, f in zip(ends, self._is_float) if f]
         calls, first = trace.graph.calls, len(trace.graph.calls)
         seeds = [Tensor(Value(t.spec)) for t in ends]
-        sources += [t for v, t in trace.reads.items() if self._is_asked(v)]
+        sources += [t for v, t in trace.reads.items() if is_asked(v)]
         grads = backward(tape.records, ends, seeds, sources, consume=True)
         self._has_gradient = [g is not None for g in grads]
         graph = Graph(calls=calls[first:], outputs=[g.data for g in grads if g is not None])
@@ -91,11 +97,7 @@ class DifferentiatedProgram(Program):
 
     def current_flags(self) -> list[bool]:
         """Of each variable it reads, whether its gradient may be asked for."""
-        return list(map(self._is_asked, self.reads))
-
-    def _is_asked(self, variable: Any) -> bool:
-        tape = vars(self).get("_open") or state.top.tapes[0]
-        return variable.trainable or tape.follows((variable._value,))[0]
+        return [_is_asked(state.top.tapes[0], v) for v in self.reads]
 
     def taped(self, args: tuple[Any, ...], kwargs: dict[str, Any], leaves: list[Any], arrays: list[Any]) -> Any:
         """Run it on these arguments, whose leaves and arrays are given, and note the call as one on the open tape."""
@@ -140,6 +142,6 @@ class DifferentiatedProgram(Program):
             again = tree.map_structure(lambda leaf: next(given) if is_array(leaf) else leaf, (args, kwargs))
             with Rerun(dict(zip(self.reads, tensors[n:]))):
                 out = self._function(*again[0], **again[1])
-            return tuple(x.tracked_value() if isinstance(x, BaseVariable) else x for x in tree.flatten(out) if is_tensor(x))
+            return tuple(value_of(x) for x in tree.flatten(out) if is_tensor(x))
 
         return vjp_of(rerun, xs, tuple(gs))

@@ -1,7 +1,7 @@
 """Interpreters: the ways to read a program. Each op call, and each reading and writing of a variable, is asked of the one on top.
 
 `state.top` is the top of the thread's stack. An interpreter either answers itself (`Eager`, `Shapes`, a `Trace`), or adds something and
-hands on to the one it stands on, its `outer` (tapes, scopes that keep values apart, `vmap`). They do not change once they are made, so
+hands on to the one it stands on (a `Handing`: tapes, scopes that keep values apart, `vmap`). They do not change once they are made, so
 a stack is put in force for a block by setting `state.top`, and put back likewise.
 """
 
@@ -31,7 +31,6 @@ class Composed(Exception):
 class Interpreter:
     """One way to read a program."""
 
-    outer: "Interpreter | None" = None  # what it stands on, if it hands on
     trace: Any = None  # the Trace that calls become part of, if one does
     tapes: tuple[Any, ...] = ()  # the open tapes that note calls, innermost first
     keeper: Any = None  # the innermost scope that keeps values of variables apart
@@ -52,25 +51,51 @@ class Interpreter:
 
     def note(self, op: Any, args: tuple[Any, ...], out: Any) -> None:
         """Have tapes know that a result, fresh Tensors, is that of an op which only they see: it has a gradient of its own."""
-        if self.outer is not None:
-            self.outer.note(op, args, out)
 
     def see(self, values: Iterable[Any]) -> None:
         """A function uses or returns these."""
-        if self.outer is not None:
-            self.outer.see(values)
 
     def replaced(self, x: Any) -> Any:
         """What stands for an argument."""
-        return x if self.outer is None else self.outer.replaced(x)
+        return x
 
     def replaces(self) -> bool:
         """Whether another tensor may stand for an argument."""
-        return self.outer is not None and self.outer.replaces()
+        return False
 
     def untaped(self) -> "Interpreter":
         """The same stack without the tapes."""
         return self
+
+
+class Handing(Interpreter):
+    """One that stands on another, its `outer`, and hands on to it what it does not do itself."""
+
+    def __init__(self, outer: Interpreter):
+        self.outer = outer
+        self.trace, self.tapes, self.keeper = outer.trace, outer.tapes, outer.keeper
+        self.has_values, self.assigns = outer.has_values, outer.assigns
+
+    def apply(self, op: Any, args: tuple[Any, ...], params: dict[str, Any]) -> Any:
+        return self.outer.apply(op, args, params)
+
+    def read(self, variable: Any) -> Tensor:
+        return self.outer.read(variable)
+
+    def write(self, variable: Any, tensor: Tensor) -> None:
+        self.outer.write(variable, tensor)
+
+    def note(self, op: Any, args: tuple[Any, ...], out: Any) -> None:
+        self.outer.note(op, args, out)
+
+    def see(self, values: Iterable[Any]) -> None:
+        self.outer.see(values)
+
+    def replaced(self, x: Any) -> Any:
+        return self.outer.replaced(x)
+
+    def replaces(self) -> bool:
+        return self.outer.replaces()
 
 
 class Eager(Interpreter):
@@ -90,10 +115,8 @@ class Eager(Interpreter):
         try:
             if op.asks_first:
                 specs = op.outputs(data, params)
-                if kernel is None and not are_known(
-                    specs
-                ):  # a parameter holds an unknown size; the composed form would compute
-                    return wrap(specs)
+                if kernel is None and not are_known(specs):
+                    return wrap(specs)  # a parameter holds an unknown size; the composed form would compute
             if kernel is not None:
                 result = kernel(*data, **params)
                 return Tensor(result) if type(result) is _ndarray else wrap(as_arrays(result))
@@ -136,11 +159,10 @@ class Shapes(Eager):
         t = self.written.get(variable)
         if t is None and self.keeper is not None:
             t = self.keeper.find(variable)
-        if t is not None and isinstance(
-            t.data, (Value, Wrapped)
-        ):  # of a trace or a mapping around: the spec is what is known here
-            return Tensor(t.spec)
-        return variable._value if t is None else t
+        if t is None:
+            return variable._value
+        is_around = isinstance(t.data, (Value, Wrapped))  # of a trace or a mapping: the spec is what is known here
+        return Tensor(t.spec) if is_around else t
 
     def write(self, variable: Any, tensor: Tensor) -> None:
         self.written[variable] = tensor
@@ -185,18 +207,12 @@ class Rerun(Values):
         self.values[variable] = Tensor(tensor.data) if given is None else Tensor(tensor.data, given.node, given.slot)
 
 
-class Keeping(Interpreter):
+class Keeping(Handing):
     """Variables have the values that a block of `Values` has for them, and what is assigned stays there."""
 
-    outer: Interpreter
-    assigns = False
-
     def __init__(self, scope: Values, outer: Interpreter):
-        self.keeper, self.outer = scope, outer
-        self.trace, self.tapes, self.has_values = outer.trace, outer.tapes, outer.has_values
-
-    def apply(self, op: Any, args: tuple[Any, ...], params: dict[str, Any]) -> Any:
-        return self.outer.apply(op, args, params)
+        super().__init__(outer)
+        self.keeper, self.assigns = scope, False
 
     def read(self, variable: Any) -> Tensor:
         t = self.keeper.values.get(variable)
@@ -213,17 +229,15 @@ class Keeping(Interpreter):
         return Keeping(self.keeper, self.outer.untaped()) if self.tapes else self
 
 
-class Reading(Interpreter):
+class Reading(Handing):
     """Notes what a function uses beside its arguments: the values that variables have when they are read first, and tensors that one of
     the given tapes follows."""
 
-    outer: Interpreter
-
     def __init__(self, outer: Interpreter, tapes: Iterable[Any]):
-        self.outer, self._followed = outer, [t.records for t in tapes if t.records]
+        super().__init__(outer)
+        self._followed = [t.records for t in tapes if t.records]
         self.first: dict[Any, Tensor] = {}  # variable -> value
         self.captured: dict[Any, Tensor] = {}  # (number, which output) -> tensor
-        self.trace, self.keeper, self.assigns, self.has_values = outer.trace, outer.keeper, outer.assigns, outer.has_values
 
     def apply(self, op: Any, args: tuple[Any, ...], params: dict[str, Any]) -> Any:
         self._keep(args)
@@ -245,23 +259,17 @@ class Reading(Interpreter):
         self.first.setdefault(variable, t)
         return t
 
-    def write(self, variable: Any, tensor: Tensor) -> None:
-        self.outer.write(variable, tensor)
-
     def note(self, op: Any, args: tuple[Any, ...], out: Any) -> None:
         self._keep(args)
         self.outer.note(op, args, out)
 
 
-class Replacing(Interpreter):
+class Replacing(Handing):
     """Other tensors stand for some. given: (number, which output) -> tensor"""
 
-    outer: Interpreter
-
     def __init__(self, outer: Interpreter, given: dict[Any, Tensor]):
-        self.outer, self._given = outer, given
-        self.trace, self.tapes, self.keeper = outer.trace, outer.tapes, outer.keeper
-        self.assigns, self.has_values = outer.assigns, outer.has_values
+        super().__init__(outer)
+        self._given = given
 
     def apply(self, op: Any, args: tuple[Any, ...], params: dict[str, Any]) -> Any:
         return self.outer.apply(op, tuple(map(self.replaced, args)), params)
@@ -274,12 +282,6 @@ class Replacing(Interpreter):
 
     def note(self, op: Any, args: tuple[Any, ...], out: Any) -> None:
         self.outer.note(op, tuple(map(self.replaced, args)), out)
-
-    def read(self, variable: Any) -> Tensor:
-        return self.outer.read(variable)
-
-    def write(self, variable: Any, tensor: Tensor) -> None:
-        self.outer.write(variable, tensor)
 
     def untaped(self) -> Interpreter:
         return Replacing(self.outer.untaped(), self._given)

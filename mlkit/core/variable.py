@@ -74,6 +74,11 @@ class BaseVariable:
     __hash__ = object.__hash__
 
 
+def value_of(x: Any) -> Any:
+    """The value of a variable in its own dtype, which tapes know it by; anything else as it is."""
+    return x.tracked_value() if isinstance(x, BaseVariable) else x
+
+
 def alone(variables: Sequence[Any]) -> AbstractContextManager[Any]:
     """A block in which no other thread changes these variables, or sees some of them changed and others not.
 

@@ -10,7 +10,7 @@ from mlkit.core.spec import compatible, show
 from mlkit.core.state import state
 from mlkit.core.tensor import Tensor
 from mlkit.core.typing import DType, Operators, Shape, TensorLike
-from mlkit.core.variable import BaseVariable, alone
+from mlkit.core.variable import BaseVariable, alone, value_of
 from mlkit.objects import registry
 from mlkit.primitives.convert import cast, convert_to_tensor
 
@@ -136,13 +136,13 @@ class Variable(BaseVariable, Operators[Tensor]):
 
     def assign_add(self, value: TensorLike) -> "Variable":
         """Add to the value. Returns the variable."""
-        value = _raw(value)
+        value = value_of(value)
         with alone([self]):
             return self.assign(self.tracked_value() + value)
 
     def assign_sub(self, value: TensorLike) -> "Variable":
         """Subtract from the value. Returns the variable."""
-        value = _raw(value)
+        value = value_of(value)
         with alone([self]):
             return self.assign(self.tracked_value() - value)
 
@@ -165,10 +165,6 @@ class Variable(BaseVariable, Operators[Tensor]):
         )
 
 
-def _raw(value):
-    return value.tracked_value() if isinstance(value, Variable) else value
-
-
 def _initial_value(initializer, shape, dtype, path):
     if isinstance(initializer, str):
         initializer = registry.get("initializers", initializer)
@@ -187,9 +183,7 @@ def _initial_value(initializer, shape, dtype, path):
         value = convert_to_tensor(value)
     else:
         made = False
-        value = convert_to_tensor(
-            initializer.tracked_value() if isinstance(initializer, Variable) else initializer, dtype=dtype
-        )
+        value = convert_to_tensor(value_of(initializer), dtype=dtype)
         if shape is not None and tuple(shape) != value.shape:
             raise ValueError(f"Variable {path!r}: the value has shape {value.shape}, but `shape` is {tuple(shape)}.")
     if not value.is_concrete:

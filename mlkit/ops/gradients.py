@@ -11,7 +11,7 @@ from mlkit.core.interpreter import untaped
 from mlkit.core.state import state
 from mlkit.core.tensor import Tensor
 from mlkit.core.typing import Axes, Structure, TensorLike
-from mlkit.core.variable import BaseVariable
+from mlkit.core.variable import value_of
 from mlkit.primitives.convert import as_tensor
 from mlkit.primitives.movement import full
 
@@ -44,7 +44,7 @@ class GradientTape(Tape):
         """Follow a tensor, a Variable, or a nested structure of them."""
         self._check_unused("watch")
         for t in tree.flatten(tensor):
-            t = t.tracked_value() if isinstance(t, BaseVariable) else t
+            t = value_of(t)
             if type(t) is not Tensor:
                 raise TypeError(f"GradientTape.watch: expected tensors or variables, but got {type(t).__name__}.")
             self.follow(t)
@@ -76,8 +76,8 @@ class GradientTape(Tape):
             raise ValueError(
                 f'GradientTape: `unconnected_gradients` must be "none" or "zero", but got {unconnected_gradients!r}.'
             )
-        targets = [t.tracked_value() if isinstance(t, BaseVariable) else t for t in tree.flatten(target)]
-        places = [s.tracked_value() if isinstance(s, BaseVariable) else s for s in tree.flatten(sources)]
+        targets = list(map(value_of, tree.flatten(target)))
+        places = list(map(value_of, tree.flatten(sources)))
         if output_gradients is None:
             seeds = [full(shape=t.shape, value=1, dtype=t.dtype) for t in targets]
         else:

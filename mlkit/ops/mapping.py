@@ -1,5 +1,7 @@
 """vmap: a function of single elements as a function of all of them."""
 
+import contextlib
+import functools
 from collections.abc import Callable
 from typing import Any
 
@@ -48,31 +50,26 @@ def vmap(fn: Callable[..., Any], in_axes: Structure = 0, out_axes: Structure = 0
             raise ValueError(f"vmap: `in_axes` has {len(axes)} entries, but the function is called with {len(args)} arguments.")
         pairs = [(argument, axis) for argument, axis in zip(args, axes)] + [(value, 0) for value in kwargs.values()]
         size, symbolic = _size(pairs)
-        if symbolic:
-            return tree.map_structure(
-                lambda t: None if t is None else _part_of(as_tensor(t), size, out_axes), _on_specs(fn, args, axes, kwargs)
-            )
         mapping = Mapping(size, state.top)
+        enter, leave = (_without, functools.partial(_along, size)) if symbolic else (mapping.enter, mapping.leave)
 
-        def element(argument, axis):
-            return argument if axis is None else tree.map_structure(lambda x: _entered(mapping, x, axis), argument)
+        def entered(argument, axis):
+            def one(x):
+                x = as_tensor(x)
+                return enter(x, normalize_axis("vmap", axis, x.ndim))
 
-        args = [element(a, axis) for a, axis in zip(args, axes)]
-        kwargs = {k: element(v, 0) for k, v in kwargs.items()}
-        with swapped(top=mapping):
+            return argument if axis is None else tree.map_structure(one, argument)
+
+        def left(t):
+            return None if t is None else leave(t, normalize_axis("vmap", out_axes, t.ndim + 1))
+
+        args = [entered(a, axis) for a, axis in zip(args, axes)]
+        kwargs = {k: entered(v, 0) for k, v in kwargs.items()}
+        with contextlib.nullcontext() if symbolic else swapped(top=mapping):
             out = tree.map_structure(lambda x: None if x is None else as_tensor(x), fn(*args, **kwargs))
-        return tree.map_structure(lambda t: None if t is None else _left(mapping, t, out_axes), out)
+        return tree.map_structure(left, out)
 
     return run
-
-
-def _entered(mapping, x, axis) -> Structure:
-    x = as_tensor(x)
-    return mapping.enter(x, normalize_axis("vmap", axis, x.ndim))
-
-
-def _left(mapping, t, axis) -> Structure:
-    return mapping.leave(t, normalize_axis("vmap", axis, t.ndim + 1))
 
 
 def _size(pairs):
@@ -97,18 +94,11 @@ def _size(pairs):
     return size, any(symbolic for _, symbolic in found)
 
 
-def _on_specs(fn, args, axes, kwargs) -> Structure:
-    def element(argument, axis):
-        return argument if axis is None else tree.map_structure(lambda x: _without(as_tensor(x), axis), argument)
-
-    return fn(*(element(a, axis) for a, axis in zip(args, axes)), **{k: element(v, 0) for k, v in kwargs.items()})
-
-
-def _without(x, axis) -> Structure:
-    axis = normalize_axis("vmap", axis, x.ndim)
+def _without(x, axis) -> Tensor:
+    """The spec of one part along an axis."""
     return Tensor(Spec((*x.shape[:axis], *x.shape[axis + 1 :]), x.dtype))
 
 
-def _part_of(t, size, axis) -> Structure:
-    axis = normalize_axis("vmap", axis, t.ndim + 1)
+def _along(size, t, axis) -> Tensor:
+    """The spec of all parts, of which there are so many."""
     return Tensor(Spec((*t.shape[:axis], size, *t.shape[axis:]), t.dtype))

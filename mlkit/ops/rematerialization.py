@@ -9,7 +9,7 @@ from mlkit.core.autograd import CustomVjp, record, vjp_of
 from mlkit.core.interpreter import Reading, Replacing, Rerun, Values
 from mlkit.core.state import state, swapped
 from mlkit.core.tensor import Tensor
-from mlkit.core.variable import BaseVariable
+from mlkit.core.variable import value_of
 from mlkit.primitives.movement import after
 
 __all__ = ["remat"]
@@ -38,16 +38,16 @@ def remat(f: Callable[..., Any]) -> Callable[..., Any]:
 
     def run(*args, **kwargs):
         tapes = state.top.tapes
-        context = state.call.at(state.call.path)  # a copy: a layer changes its own behind its call
         if not tapes:
             return f(*args, **kwargs)
+        context = state.call.at(state.call.path)  # a copy: a layer changes its own behind its call
         leaves = tree.flatten((args, kwargs))
         tensors = [x for x in leaves if type(x) is Tensor]
         reading = Reading(state.top.untaped(), tapes)
         a, k = tree.map_structure(lambda x: Tensor(x.data) if type(x) is Tensor else x, (args, kwargs))
         with swapped(top=reading):
             out = f(*a, **k)
-            ends = list(map(_value, tree.flatten(out)))
+            ends = list(map(value_of, tree.flatten(out)))
             reading.see(ends)
         for t in reading.first.values():  # these are the variables' own
             reading.captured.pop((t.node, t.slot), None)
@@ -67,7 +67,7 @@ def remat(f: Callable[..., Any]) -> Callable[..., Any]:
             replacing = Replacing(state.top, dict(zip(captured, xs[m:])))
             a, k = tree.pack_sequence_as((args, kwargs), [next(given) if type(x) is Tensor else x for x in leaves])
             with swapped(top=replacing, call=context, losses=weakref.WeakKeyDictionary()), block(dict(zip(variables, xs[n:m]))):
-                ends = map(_value, tree.flatten(f(*a, **k)))
+                ends = map(value_of, tree.flatten(f(*a, **k)))
                 return tuple(replacing.replaced(x) for x in ends if type(x) is Tensor)
 
         def vjp(g, y, *xs):
@@ -81,7 +81,3 @@ def remat(f: Callable[..., Any]) -> Callable[..., Any]:
         return tree.pack_sequence_as(out, fresh)
 
     return run
-
-
-def _value(x):
-    return x.tracked_value() if isinstance(x, BaseVariable) else x

@@ -12,8 +12,7 @@ from mlkit.core.tensor import Symbol, Tensor
 from mlkit.core.typing import TensorLike
 from mlkit.core.variable import BaseVariable
 from mlkit.primitives import elementwise as el
-from mlkit.primitives.movement import concat
-from mlkit.primitives.shape import reshape
+from mlkit.primitives.movement import stacked
 
 __all__ = ["cast", "convert_to_numpy", "convert_to_tensor", "is_tensor"]
 
@@ -66,7 +65,7 @@ def _stacked(parts):
     if len({t.shape for t in parts if is_known(*t.shape)}) > 1 or len({len(t.shape) for t in parts}) > 1:
         shapes = ", ".join(str(show(t.shape)) for t in parts)
         raise ValueError(f"convert_to_tensor: the tensors in a list must have one shape, but have {shapes}.")
-    return concat(*(reshape(t, shape=(1, *t.shape)) for t in parts), axis=0)
+    return stacked(parts)
 
 
 def _of_python(host: Any, dtype: str) -> np.ndarray:

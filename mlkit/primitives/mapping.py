@@ -8,14 +8,14 @@ form of a fused op, or, where there is no such way, once for each element.
 from typing import Any
 
 from mlkit.core.autograd import CustomVjp
-from mlkit.core.interpreter import Composed, Interpreter, wrap
+from mlkit.core.interpreter import Composed, Handing, wrap
 from mlkit.core.op import Op
 from mlkit.core.spec import ShapesDiffer, Spec
 from mlkit.core.state import state, swapped
 from mlkit.core.tensor import Tensor, Wrapped
 from mlkit.primitives.batching import aligned, pointwise
-from mlkit.primitives.movement import concat, full, slice_along
-from mlkit.primitives.shape import broadcast_to, reshape, sum_to, transpose
+from mlkit.primitives.movement import element, full, stacked
+from mlkit.primitives.shape import broadcast_to, sum_to, transpose
 
 
 class Batched(Wrapped):
@@ -28,16 +28,14 @@ class Batched(Wrapped):
         self.spec = Spec(tensor.shape[1:], tensor.dtype)
 
 
-class Mapping(Interpreter):
+class Mapping(Handing):
     """A function is called once for `size` elements."""
 
-    outer: Interpreter
-    assigns = has_values = False
-
     def __init__(self, size, outer, owner=None):
-        self.size, self.outer = size, outer
-        self.owner = owner or self  # which Batched are its own
-        self.trace, self.keeper = outer.trace, outer.keeper
+        super().__init__(outer)
+        self.size, self.owner = size, owner or self  # owner: whose Batched are its own
+        self.tapes = ()  # those below see the calls that it makes
+        self.assigns = self.has_values = False
 
     # ---- what goes in and comes out ----------------------------------------------------------------------------------
 
@@ -97,7 +95,7 @@ class Mapping(Interpreter):
             zeros = tuple(full(shape=(0, *s.shape), value=0, dtype=s.dtype) for s in several)
             return zeros if type(specs) is tuple else zeros[0]
         outs = [op(*(element(a, i) if h else a for a, h in zip(inner, has)), **params) for i in range(self.size)]
-        return tuple(map(joined, zip(*outs))) if type(specs) is tuple else joined(outs)
+        return tuple(map(stacked, zip(*outs))) if type(specs) is tuple else stacked(outs)
 
     def note(self, op: Any, args: tuple[Any, ...], out: Any) -> None:
         has, outs = list(map(self._has, args)), out if type(out) is tuple else (out,)
@@ -122,9 +120,6 @@ class Mapping(Interpreter):
 
         self.outer.note(CustomVjp(vjp, keep="xy"), inner, made if type(out) is tuple else made[0])
 
-    def read(self, variable: Any) -> Tensor:
-        return self.outer.read(variable)
-
     def write(self, variable: Any, tensor: Tensor) -> None:
         if self._has(tensor):
             raise ValueError(
@@ -145,13 +140,3 @@ def moved(x: Tensor, source, target) -> Tensor:
 
 def _several(x):
     return x if type(x) is tuple else (x,)
-
-
-def element(x, i):
-    """x[i]"""
-    return reshape(slice_along(x, 0, i, i + 1), shape=x.shape[1:])
-
-
-def joined(tensors):
-    """Tensors side by side along a new first axis."""
-    return concat(*(reshape(t, shape=(1, *t.shape)) for t in tensors), axis=0)

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from mlkit.core import dtypes, layout
 from mlkit.core.op import Op
 from mlkit.core.spec import Dim, Size, Spec, broadcast, is_known, normalize_axis, same_size, show, size_of
+from mlkit.core.tensor import Tensor
 from mlkit.core.traits import Traits
 from mlkit.primitives import elementwise as el
 from mlkit.primitives.axes import led, shifted
@@ -128,6 +129,16 @@ def slice_along(x, axis: int, start, stop, stride=1):
         stops=tuple(stop if i == axis else x.shape[i] for i in range(n)),
         strides=tuple(stride if i == axis else 1 for i in range(n)),
     )
+
+
+def element(x: Tensor, i: int, axis: int = 0) -> Tensor:
+    """What lies at one place of an axis, without that axis."""
+    return reshape(slice_along(x, axis, i, i + 1), shape=(*x.shape[:axis], *x.shape[axis + 1 :]))
+
+
+def stacked(tensors: Sequence[Tensor]) -> Tensor:
+    """Tensors of one shape side by side along a new first axis."""
+    return concat(*(reshape(t, shape=(1, *t.shape)) for t in tensors), axis=0)
 
 
 def _flip_view(x, offset, strides, axes: tuple[int, ...]):

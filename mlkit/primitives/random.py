@@ -14,7 +14,7 @@ from mlkit.core.traits import Traits
 from mlkit.primitives import elementwise as el
 from mlkit.primitives.bernoulli import thresholds
 from mlkit.primitives.counts import free
-from mlkit.primitives.movement import concat, slice_along
+from mlkit.primitives.movement import concat, element, slice_along
 from mlkit.primitives.shape import reshape
 
 _SIGNIFICANT = {"bfloat16": 8, "float16": 11, "float32": 24, "float64": 53}  # bits of a float's significand
@@ -93,4 +93,4 @@ bernoulli = Op("bernoulli", _bernoulli_spec, fallback=_bernoulli)  # true with p
 def split(key, n):
     """n keys (each uint32[2]) made from one, for samplers that need several independent sets of numbers."""
     rows = random_bits(key, shape=(n, 2), dtype="uint32")
-    return [reshape(slice_along(rows, 0, i, i + 1), shape=(2,)) for i in range(n)]
+    return [element(rows, i) for i in range(n)]

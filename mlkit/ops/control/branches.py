@@ -55,7 +55,7 @@ def _staged_cond(pred, true_fn, false_fn) -> Structure:
     yes, no = trace_body(true_fn, ()), trace_body(false_fn, ())
     check_same("cond", "the results of `true_fn` and `false_fn`", yes.out, no.out)
     written = list({**yes.writes, **no.writes})
-    extra = [b.close([*body_tensors(b), *map(b.after, written)]) for b in (yes, no)]
+    extra = [b.close([*body_tensors(b), *map(b.read, written)]) for b in (yes, no)]
     out = cond_op(pred, *extra[0], *extra[1], then=yes.graph, orelse=no.graph)
     return finish(yes.out, out, written)
 

@@ -86,7 +86,7 @@ def _staged_while(cond, step, values, limit) -> tuple[Tensor, ...]:
     body = trace_body(call(step), specs_of(start))
     written = list(body.writes)
     of_test = test.close([test.out], carried=written)
-    of_body = body.close([*body_tensors(body), *map(body.after, written)], carried=written)
+    of_body = body.close([*body_tensors(body), *map(body.read, written)], carried=written)
     begin = [*start, *(v.tracked_value() for v in written)]
     out = while_op(*begin, *of_test, *of_body, test=test.graph, body=body.graph, state=len(begin))
     out = finish(values, out, written)

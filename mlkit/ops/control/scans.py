@@ -24,8 +24,7 @@ from mlkit.ops.control.structures import (
 from mlkit.ops.mapping import vmap
 from mlkit.ops.numpy import stack
 from mlkit.primitives.control import scan_op
-from mlkit.primitives.movement import full, slice_along
-from mlkit.primitives.shape import reshape
+from mlkit.primitives.movement import element, full
 
 
 def scan(
@@ -77,17 +76,13 @@ def _symbolic_scan(one, init, xs, n):
     return merged(init, carry), restore(y, [Tensor(Spec((n, *t.shape), t.dtype)) for t in tensors_of(y)])
 
 
-def _step_of(x, i) -> Structure:
-    return reshape(slice_along(x, 0, i, i + 1), shape=x.shape[1:])
-
-
 def _unrolled_scan(one, init, xs, n, reverse):
     if n == 0:  # nothing runs, but the form of the ys must be known
         _, y = _symbolic_scan(one, tree.map_structure(lambda t: None if t is None else Tensor(t.spec), init), xs, 0)
         return init, tree.map_structure(lambda t: None if t is None else full(shape=t.shape, value=0, dtype=t.dtype), y)
     steps, carry, ys = tensors_of(xs), init, []
     for i in range(n - 1, -1, -1) if reverse else range(n):
-        carry, y = one(carry, restore(xs, [_step_of(x, i) for x in steps]))
+        carry, y = one(carry, restore(xs, [element(x, i) for x in steps]))
         carry = as_tensors(carry)
         ys.append(y)
     if reverse:
@@ -106,7 +101,7 @@ def _staged_scan(one, init, xs, n, reverse):
     carry, y = trace.out
     written = list(trace.writes)
     after = body_tensors(trace)
-    outputs = [*after[: len(start)], *[trace.after(v) for v in written], *after[len(start) :]]
+    outputs = [*after[: len(start)], *[trace.read(v) for v in written], *after[len(start) :]]
     extra = trace.close(outputs, carried=written)
     found = scan_op(
         *steps, *start, *(v.tracked_value() for v in written), *extra,

@@ -9,7 +9,7 @@ from mlkit.core.typing import FloatOrSequence, IntOrSequence, TensorLike
 from mlkit.ops.image.layout import as_batch
 from mlkit.primitives import elementwise as el
 from mlkit.primitives.convert import as_tensor, cast
-from mlkit.primitives.movement import concat, iota, pad, slice_along
+from mlkit.primitives.movement import concat, element, iota, pad, slice_along
 from mlkit.primitives.reduction import size_along, size_operand
 from mlkit.primitives.shape import reshape, sum_
 
@@ -39,7 +39,7 @@ def _gaussian(size, sigma, dtype) -> list[Tensor]:
     x = (iota(size=size, dtype=dtype) - (size - 1) / 2) / sigma
     w = el.exp(-0.5 * (x * x))
     w = w / sum_(w, axes=(0,), keepdims=True)
-    return [reshape(slice_along(w, 0, i, i + 1), shape=()) for i in range(size)]
+    return [element(w, i) for i in range(size)]
 
 
 def blur(x: TensorLike, kernel_size: IntOrSequence, sigma) -> Tensor:
@@ -66,7 +66,7 @@ def gaussian_blur(
         sigma = cast(sigma, x.dtype)
         if sigma.shape != (2,):
             raise ValueError(f"gaussian_blur: `sigma` must be a pair, but is a tensor of shape {show(sigma.shape)}.")
-        deviations = [reshape(slice_along(sigma, 0, i, i + 1), shape=()) for i in range(2)]
+        deviations = [element(sigma, i) for i in range(2)]
     if isinstance(kernel_size, np.ndarray):
         kernel_size = kernel_size.tolist()
     if not isinstance(kernel_size, (tuple, list)) or len(kernel_size) != 2 or len(deviations) != 2:

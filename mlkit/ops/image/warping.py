@@ -15,7 +15,7 @@ from mlkit.ops.image.layout import as_batch, check_choice
 from mlkit.ops.linalg.systems import solve
 from mlkit.primitives import elementwise as el
 from mlkit.primitives.convert import as_tensor, cast
-from mlkit.primitives.movement import concat, iota, slice_along, take
+from mlkit.primitives.movement import concat, element, iota, slice_along, take
 from mlkit.primitives.random import random_normal, split
 from mlkit.primitives.reduction import size_operand
 from mlkit.primitives.shape import broadcast_to, reshape
@@ -127,7 +127,7 @@ def map_coordinates(
     check_choice("map_coordinates", "order", order, (0, 1))
     check_choice("map_coordinates", "fill_mode", fill_mode, _FILL_MODES)
     coordinates = cast(coordinates, dtypes.float_of(coordinates.dtype))
-    places = [reshape(slice_along(coordinates, 0, i, i + 1), shape=coordinates.shape[1:]) for i in range(x.ndim)]
+    places = [element(coordinates, i) for i in range(x.ndim)]
     corners = _corners(x.shape, places, order, fill_mode)
     return _interpolated(reshape(x, shape=(size_of(x.shape),)), corners, fill_value, coordinates.dtype)
 
@@ -140,7 +140,7 @@ def _sample_images(x, y_places, x_places, interpolation, fill_mode, fill_value) 
     rows, dtype = reshape(x, shape=(n * h * w, c)), y_places.dtype
     if type(c) is not int or not 0 < c <= _FEW:
         return _interpolated(rows, corners, fill_value, dtype)
-    planes = [reshape(slice_along(rows, 1, i, i + 1), shape=(n * h * w,)) for i in range(c)]
+    planes = [element(rows, i, axis=1) for i in range(c)]
     results = [_interpolated(plane, corners, fill_value, dtype) for plane in planes]
     return concat(*(reshape(r, shape=(*r.shape, 1)) for r in results), axis=3)
 

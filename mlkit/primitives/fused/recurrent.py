@@ -25,7 +25,7 @@ from mlkit.core.traits import Traits
 from mlkit.primitives import elementwise as el
 from mlkit.primitives.fused.activation import relu
 from mlkit.primitives.linear import matmul, swap
-from mlkit.primitives.movement import concat, slice_along
+from mlkit.primitives.movement import concat, element, slice_along
 from mlkit.primitives.shape import reshape, sum_
 
 
@@ -67,11 +67,6 @@ def _check_gradient(name: str, g_outputs: Spec | None, g_states, x: Spec, states
         require(name, "the gradient of a state", g, states[0].shape, x.dtype)
     for last in kept[:-1]:
         require(name, "a last state", last, states[0].shape, x.dtype)
-
-
-def _step(x, t):
-    """x[:, t]"""
-    return reshape(slice_along(x, 1, t, t + 1), shape=(x.shape[0], *x.shape[2:]))
 
 
 def _split(x, n):
@@ -149,7 +144,7 @@ def _lstm_steps(x, h, c, kernel, recurrent, bias, reverse: bool):
     """For each step h and c after it, and i, f, candidate, o, tanh(c) and the h and c before."""
     z = _project(x, kernel, bias)
     for t in _times(x, reverse):
-        zi, zf, zc, zo = _split(_step(z, t) + matmul(h, recurrent), 4)
+        zi, zf, zc, zo = _split(element(z, t, axis=1) + matmul(h, recurrent), 4)
         i, f, candidate, o = el.sigmoid(zi), el.sigmoid(zf), el.tanh(zc), el.sigmoid(zo)
         before = h, c
         c = f * c + i * candidate
@@ -188,7 +183,7 @@ def _lstm_grad(ghs, gh, gc, x, h, c, kernel, recurrent, bias, reverse: bool = Fa
     dzs = []
     for t, step in zip(_times(x, not reverse), reversed(steps)):
         i, f, candidate, o, th, _, before = step[2]
-        dh = _total(dh, None if ghs is None else _step(ghs, t), th * 0)
+        dh = _total(dh, None if ghs is None else element(ghs, t, axis=1), th * 0)
         dc = _total(dc, dh * o * (1 - th * th))
         di, df = dc * candidate * i * (1 - i), dc * before * f * (1 - f)
         dg, do = dc * i * (1 - candidate * candidate), dh * th * o * (1 - o)
@@ -230,7 +225,7 @@ def _biases(bias, reset_after: bool):
     """The biases for the inputs and for the state."""
     if bias is None or not reset_after:
         return bias, None
-    return (reshape(slice_along(bias, 0, i, i + 1), shape=(bias.shape[1],)) for i in range(2))
+    return (element(bias, i) for i in range(2))
 
 
 def _for_gates(recurrent):
@@ -245,7 +240,7 @@ def _gru_steps(x, h, kernel, recurrent, bias, reset_after: bool, reverse: bool):
     for_gates, for_candidate = _for_gates(recurrent)
     z = _project(x, kernel, input_bias)
     for t in _times(x, reverse):
-        xz, xr, xh = _split(_step(z, t), 3)
+        xz, xr, xh = _split(element(z, t, axis=1), 3)
         if reset_after:
             sz, sr, inner = _split(_project(h, recurrent, state_bias), 3)
         else:
@@ -287,7 +282,7 @@ def _gru_grad(ghs, gh, x, h, kernel, recurrent, bias, reset_after: bool = True, 
     dxs, dss = [], []  # gradients of what the kernel gives, and of what the recurrent kernel gives
     for t, step in zip(_times(x, not reverse), reversed(steps)):
         update, reset, candidate, inner, before = step[1]
-        dh = _total(dh, None if ghs is None else _step(ghs, t), inner * 0)
+        dh = _total(dh, None if ghs is None else element(ghs, t, axis=1), inner * 0)
         du = dh * (before - candidate) * update * (1 - update)
         dc = dh * (1 - update) * (1 - candidate * candidate)
         d_chosen = dc if reset_after else matmul(dc, swap(for_candidate))
@@ -331,7 +326,7 @@ def _rnn_steps(x, h, kernel, recurrent, bias, activation: str, reverse: bool):
     """h after each step."""
     z = _project(x, kernel, bias)
     for t in _times(x, reverse):
-        h = _ACTIVATIONS[activation](_step(z, t) + matmul(h, recurrent))
+        h = _ACTIVATIONS[activation](element(z, t, axis=1) + matmul(h, recurrent))
         yield h
 
 
@@ -362,7 +357,7 @@ def _rnn_grad(ghs, gh, x, h, kernel, recurrent, bias, activation: str, reverse: 
     hs = list(_rnn_steps(x, h, kernel, recurrent, bias, activation, reverse))
     dh, dzs = gh, []
     for t, y in zip(_times(x, not reverse), reversed(hs)):
-        dh = _total(dh, None if ghs is None else _step(ghs, t), y * 0)
+        dh = _total(dh, None if ghs is None else element(ghs, t, axis=1), y * 0)
         dzs += _ACTIVATIONS[activation].vjp(dh, y, y)
         dh = matmul(dzs[-1], swap(recurrent))
     dz, before = _join(dzs, not reverse), _join([h, *hs[:-1]], reverse)
