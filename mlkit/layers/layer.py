@@ -18,6 +18,7 @@ from mlkit.layers.input_spec import check_inputs
 from mlkit.layers.masks import fill_masks, record_masks, set_masks
 from mlkit.layers.stateful import StatefulMixin
 from mlkit.layers.tracking import owned, unique
+from mlkit.layers.weights import by_position
 from mlkit.objects.config_object import init_arguments, serialized
 from mlkit.objects.keras_tensor import KerasTensor, Node, has_symbol, infer, symbol
 from mlkit.objects.operation import Operation
@@ -124,7 +125,7 @@ class Layer(StatefulMixin, Operation):
         Variable.
         """
         if args:
-            shape, initializer, dtype = _positional(args, shape, initializer, dtype)
+            shape, initializer, dtype = by_position(args, shape, initializer, dtype)
         if self.built and state.call.autocast is not None:  # autocast is on in `call` only
             raise ValueError(
                 f"add_weight: layer {self.path!r} cannot add new elements of state in `call`, which runs many times. Make "
@@ -391,19 +392,6 @@ def _prepared(build):
         return result
 
     return run
-
-
-def _positional(args, *named):
-    """Shape, initializer and dtype of `add_weight`: the first ones may be positional. A name there comes from old code: say
-    so."""
-    if isinstance(args[0], str):
-        raise ValueError(f"add_weight: the name must be given as a keyword argument: `name={args[0]!r}`.")
-    if len(args) > len(named):
-        raise TypeError(f"add_weight: takes at most 3 positional arguments (shape, initializer, dtype), but got {len(args)}.")
-    for word, value in zip(("shape", "initializer", "dtype"), named[: len(args)]):
-        if value is not None:
-            raise ValueError(f"add_weight: `{word}` was passed both positionally and as a keyword argument.")
-    return (*args, *named[len(args) :])
 
 
 def _describe(arguments):

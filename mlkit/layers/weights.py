@@ -1,8 +1,7 @@
 """What a layer class declares of its weights: the options that its constructor takes for them, and how they are made."""
 
-import dataclasses
 from collections.abc import Callable
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
 
 from mlkit import constraints, initializers, regularizers
 from mlkit.objects.signatures import argument, with_common
@@ -10,8 +9,7 @@ from mlkit.objects.signatures import argument, with_common
 L = TypeVar("L", bound=type)
 
 
-@dataclasses.dataclass(frozen=True)
-class Weight:
+class Weight(NamedTuple):
     """One weight of a layer class.
 
     initializer: the default one. name: of the variable, where that is not what its options begin with. trainable: False for
@@ -73,3 +71,16 @@ def weights(
         return cls
 
     return declare
+
+
+def by_position(args, *named):
+    """Shape, initializer and dtype of `add_weight`: the first ones may be positional. A name there comes from old code: say
+    so."""
+    if isinstance(args[0], str):
+        raise ValueError(f"add_weight: the name must be given as a keyword argument: `name={args[0]!r}`.")
+    if len(args) > len(named):
+        raise TypeError(f"add_weight: takes at most 3 positional arguments (shape, initializer, dtype), but got {len(args)}.")
+    for word, value in zip(("shape", "initializer", "dtype"), named[: len(args)]):
+        if value is not None:
+            raise ValueError(f"add_weight: `{word}` was passed both positionally and as a keyword argument.")
+    return (*args, *named[len(args) :])

@@ -4,8 +4,8 @@ import functools
 
 import numpy as np
 
+from mlkit import callbacks as library  # each is imported when a loop needs it: single steps need none
 from mlkit import config, data
-from mlkit.callbacks.callback_list import CallbackList
 from mlkit.core import tree
 from mlkit.core.tensor import Tensor
 from mlkit.data.batch import standardize_batch, with_class_weight
@@ -77,10 +77,10 @@ def refuse_pairs(model, method, x, y):
 
 def callback_list(model, callbacks, verbose, epochs, steps, add_history: bool = False):
     """The callbacks of a loop as one, with a progress bar unless `verbose` is 0."""
-    if isinstance(callbacks, CallbackList):
+    if isinstance(callbacks, library.CallbackList):
         return callbacks
     verbose = _verbosity(verbose)
-    return CallbackList(
+    return library.CallbackList(
         callbacks, add_history, add_progbar=verbose != 0, verbose=verbose, epochs=epochs, steps=steps, model=model
     )
 
