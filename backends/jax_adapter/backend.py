@@ -4,7 +4,6 @@ import contextlib
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 
 from mlkit.backends.jax_adapter.evaluation import ROWS, evaluate, exact, x64
 from mlkit.backends.jax_adapter.oracle import oracle
@@ -51,9 +50,6 @@ class JaxBackend(Backend):
     def own(self, array):
         with self._context():
             return array if isinstance(array, jax.Array) else jnp.array(array)
-
-    def to_numpy(self, array):
-        return np.asarray(array)
 
     def devices(self):
         return [_name(d) for d in jax.devices()]

@@ -38,11 +38,6 @@ class NativeBackend(Backend):
     def own(self, array):
         return np.array(array)
 
-    def to_numpy(self, array):
-        view = np.asarray(array).view()
-        view.flags.writeable = False  # tensors do not change
-        return view
-
     def num_threads(self):
         return threads.count()
 

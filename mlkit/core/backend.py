@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from mlkit.core import debug, dtypes
+from mlkit.core.control_flow import control_flow
 from mlkit.core.garbage import uncollected
 from mlkit.core.graph import Graph
 from mlkit.core.interpreter import EAGER
@@ -47,12 +48,12 @@ class Executable:
 
 
 class Backend(abc.ABC):
-    """What mlkit asks of a backend. One must have a name, kernels and a way to and from NumPy; the rest has defaults, which are right
-    for arrays on one device that are computed at once. See docs/backend.md.
+    """What mlkit asks of a backend. One must have a name, kernels and a way from NumPy; the rest has defaults, which are right for
+    arrays on one device that are computed at once. See docs/backend.md.
 
     name     as in `mlkit.config.set_backend(name)`
-    kernels  op name -> kernel of the backend's arrays; where that of a fused op is absent, its fallback runs. A kernel may also be given
-             arrays of NumPy or another backend: values made while that was in force
+    kernels  op name -> kernel of the backend's arrays; where that of a fused op is absent, its fallback runs, where that of a control
+             op, `control_flow`. A kernel may also be given arrays of NumPy or another backend: values made while that was in force
     """
 
     name: str
@@ -65,9 +66,11 @@ class Backend(abc.ABC):
         """An array of the backend from a NumPy array (or anything NumPy can read): a copy, unless the memory is given away
         (`owned`), which nobody may write to from then on."""
 
-    @abc.abstractmethod
     def to_numpy(self, array: Array) -> np.ndarray:
-        """The array as a NumPy array, which nobody writes to."""
+        """The array as a NumPy array that cannot be written: tensors do not change."""
+        view = np.asarray(array).view()
+        view.flags.writeable = False
+        return view
 
     def borrow(self, host, dtype: str) -> Array:
         """An array for one run of a compiled program, from a NumPy array whose memory it may share: programs neither keep nor
@@ -153,9 +156,6 @@ def register_backend(name, make):
     ...
     ...     def asarray(self, host, dtype, owned=False):
     ...         return np.array(host, dtype)
-    ...
-    ...     def to_numpy(self, array):
-    ...         return array
     >>> mlkit.config.register_backend("mine", Mine)
     >>> mlkit.config.set_backend("mine")
     >>> mlkit.ops.add(1.0, 2.0).item()
@@ -215,6 +215,14 @@ def _checked(name, made):
             raise TypeError(f"The backend {name!r} has no {attribute!r}. See docs/backend.md.")
     if made.name != name:
         raise ValueError(f"The backend registered as {name!r} says that its name is {made.name!r}. The two must be equal.")
+    return _with_control_flow(made)
+
+
+def _with_control_flow(made):
+    """The backend, which runs bodies from Python where it has no kernels of its own for them."""
+    general = control_flow(made)
+    if not general.keys() <= made.kernels.keys():
+        made.kernels = {**general, **made.kernels}
     return made
 
 
@@ -263,6 +271,6 @@ def device(device_name):
     there = state.backend.devices()
     if full not in there:
         raise ValueError(f"device: there is no {device_name!r} on backend {state.backend.name!r}. Devices: {', '.join(there)}.")
-    chosen = state.backend.on(full)
+    chosen = _with_control_flow(state.backend.on(full))
     with swapped(device=full, backend=chosen, kernels=chosen.kernels):
         yield

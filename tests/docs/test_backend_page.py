@@ -12,10 +12,13 @@ ROOT = pathlib.Path(__file__).parents[2]
 BLOCKS = re.findall(r"```python\n(.*?)```", (ROOT / "docs/backend.md").read_text(), re.DOTALL)
 
 
+PLAIN = next(block for block in BLOCKS if "class PlainBackend" in block)
+
+
 @pytest.fixture
 def installed(tmp_path):
     """A folder with the page's backend as an installed package."""
-    (tmp_path / "plain_backend.py").write_text(next(block for block in BLOCKS if "class PlainBackend" in block))
+    (tmp_path / "plain_backend.py").write_text(PLAIN)
     info = tmp_path / "plain_backend-0.1.dist-info"
     info.mkdir()
     (info / "METADATA").write_text("Metadata-Version: 2.1\nName: plain-backend\nVersion: 0.1\n")
@@ -30,6 +33,10 @@ def run(installed, *arguments):
     done = subprocess.run(command, capture_output=True, text=True, env=env, cwd=ROOT)
     assert done.returncode == 0, done.stdout[-4000:] + done.stderr[-1000:]
     return int(re.search(r"(\d+) passed", done.stdout).group(1))
+
+
+def test_it_has_sixty_lines_at_most():
+    assert len(PLAIN.splitlines()) <= 60
 
 
 def test_it_passes_a_part(installed):

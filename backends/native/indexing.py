@@ -1,83 +1,17 @@
-"""Kernels of the reductions and of what moves and picks elements, written once over an array module `xp`, numpy today."""
+"""Kernels that take elements by indices and scatter updates to them, written once over an array module `xp`, numpy today."""
 
 import math
 
 import numpy as np
 
 from mlkit.backends.native import pages
-from mlkit.backends.native.elementwise import is_half, quietly, single
-from mlkit.core import dtypes
+from mlkit.backends.native.elementwise import is_half
 from mlkit.core.machine import threshold
 
 
 def make(xp):
     """Op name -> kernel."""
-    return {**_reductions(xp), **_movement(xp), **_picking(xp)}
 
-
-def _reductions(xp):
-    # Sums and products stay in the input's dtype; half floats accumulate in float32.
-
-    def total(function):
-        def kernel(x, axes, keepdims):
-            out = function(x, axis=axes, keepdims=keepdims, dtype=xp.float32 if is_half(x) else x.dtype)
-            return out.astype(x.dtype, copy=False)
-
-        return quietly(xp, kernel)
-
-    def extreme(function):
-        return lambda x, axes, keepdims: function(single(x), axis=axes, keepdims=keepdims).astype(x.dtype, copy=False)
-
-    def scan(function):
-        def kernel(x, axis):
-            return function(x, axis=axis, dtype=xp.float32 if is_half(x) else x.dtype).astype(x.dtype, copy=False)
-
-        return quietly(xp, kernel)
-
-    return dict(
-        sum=total(xp.sum),
-        prod=total(xp.prod),
-        max=extreme(xp.max),
-        min=extreme(xp.min),
-        argmax=lambda x, axis: xp.argmax(single(x), axis=axis).astype("int32"),
-        argmin=lambda x, axis: xp.argmin(single(x), axis=axis).astype("int32"),
-        cumsum=scan(xp.cumsum),
-        cumprod=scan(xp.cumprod),
-    )
-
-
-def _movement(xp):
-    def pad(x, value, low, high, interior):
-        shape = [n + a + b + max(n - 1, 0) * i for n, a, b, i in zip(x.shape, low, high, interior)]
-        out = xp.full(shape, value, x.dtype)
-        out[tuple(slice(a, a + (n - 1) * (i + 1) + 1 if n else a, i + 1) for n, a, i in zip(x.shape, low, interior))] = x
-        return out
-
-    def full(shape, value, dtype):
-        # Zeros too are written: reading memory that the system gives blank, then writing it, takes two page faults a page.
-        dtype = dtypes.as_numpy(dtype)
-        if xp is not np:
-            return xp.full(shape, value, dtype)
-        out = pages.empty(shape, dtype)
-        pages.fill(out, value)
-        pages.join(out)
-        return out
-
-    return dict(
-        full=full,
-        iota=lambda size, dtype: xp.arange(size).astype(dtypes.as_numpy(dtype)),
-        reshape=lambda x, shape: x.reshape(shape),
-        transpose=lambda x, perm: x.transpose(perm),
-        broadcast_to=lambda x, shape: xp.broadcast_to(x, shape),
-        slice=lambda x, starts, stops, strides: x[tuple(map(slice, starts, stops, strides))],
-        pad=pad,
-        concat=lambda *xs, axis: xp.concatenate(xs, axis),
-        flip=lambda x, axes: xp.flip(x, axes),
-        after=lambda x, g: x,
-    )
-
-
-def _picking(xp):
     def take_along_axis(x, index, axis):
         lead = [max(a, b) if min(a, b) == 1 else a for a, b in zip(x.shape, index.shape)]
         if index.size and not (-x.shape[axis] <= index.min() and index.max() < x.shape[axis]):
