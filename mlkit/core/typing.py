@@ -1,7 +1,7 @@
 """What the parameters of public functions and classes may be, for their signatures; and Python's operators, for type checkers."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Generic, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, SupportsIndex, TypeAlias, TypeVar
 
 import numpy as np
 
@@ -75,6 +75,9 @@ class Methods(Operators[Result]):
 TensorLike: TypeAlias = Operators[Any] | np.ndarray | np.generic | complex | Sequence[Any]
 Structure: TypeAlias = Any  # lists, tuples and dicts of them, nested in any way
 Shape: TypeAlias = Sequence[int | None]
+ShapeLike: TypeAlias = (
+    SupportsIndex | Sequence[SupportsIndex | None] | Operators[Any] | np.ndarray
+)  # of what an op makes: one size, or several, which may be tensors
 Axes: TypeAlias = int | Sequence[int]
 Axis: TypeAlias = Axes | None
 IntOrSequence: TypeAlias = int | Sequence[int]  # one for all axes, or one for each

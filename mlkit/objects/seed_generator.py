@@ -1,7 +1,7 @@
 """SeedGenerator: the state of a random number generator, and the global one."""
 
 import random
-from typing import Any
+from typing import Any, TypeAlias
 
 from mlkit.core import names
 from mlkit.core.interpreter import outside_trace
@@ -59,11 +59,16 @@ class SeedGenerator:
         return cls(**config)
 
 
+Seed: TypeAlias = (
+    int | SeedGenerator | None
+)  # what users give: the same numbers at each call, those of a generator, or the global one's
+
+
 def _is_int(x: object) -> bool:
     return hasattr(x, "__index__") and not isinstance(x, (bool, Tensor))
 
 
-def _key(seed):
+def _key(seed: int) -> Tensor:
     with outside_trace():
         return convert_to_tensor([int(seed) & _MASK, 0], dtype="uint32")
 
@@ -89,7 +94,7 @@ def set_global_seed(seed: int) -> None:
         state.assign(_key(seed))
 
 
-def draw_seed(seed: Any) -> Any:
+def draw_seed(seed: Seed | Tensor) -> Tensor:
     """A key from what users give as `seed`: None, an int, a SeedGenerator, or a key itself."""
     if isinstance(seed, SeedGenerator):
         return seed.next()

@@ -6,7 +6,7 @@ from typing import Any
 from mlkit.core import dtypes
 from mlkit.core.spec import Dim, is_known, normalize_axis, show
 from mlkit.core.tensor import Tensor
-from mlkit.core.typing import Axis, DType, TensorLike
+from mlkit.core.typing import DType, ShapeLike, TensorLike
 from mlkit.objects.keras_tensor import KerasTensor
 from mlkit.ops import gradients
 from mlkit.ops.numpy.indexing import positions
@@ -27,7 +27,7 @@ def custom_gradient(f: Callable[..., Any]) -> Callable[..., Any]:
     return gradients.custom_gradient(f)
 
 
-def shape(x: TensorLike):
+def shape(x: TensorLike) -> tuple[Any, ...]:
     """The shape as a tuple. While a layer is traced it may hold unknown sizes, which can be computed with.
 
     >>> shape([[1, 2, 3]])
@@ -66,7 +66,7 @@ def saturate_cast(x: TensorLike, dtype: DType) -> Tensor:
     return result if high in (None, highest) else el.where(x > high, highest, result)
 
 
-def _common_limits(source, target):
+def _common_limits(source: str, target: str) -> tuple[Any, Any]:
     """The limits of the target that the source can go beyond, as the source can represent them; None where it cannot."""
     (low, high), (target_low, target_high) = dtypes.limits(source), dtypes.limits(target)
     if source in dtypes.FLOATS and target not in dtypes.FLOATS:
@@ -88,7 +88,7 @@ def stop_gradient(variable: TensorLike) -> Tensor:
     return el.stop_gradient(as_tensor(variable))
 
 
-def scatter(indices: TensorLike, values: TensorLike, shape) -> Tensor:
+def scatter(indices: TensorLike, values: TensorLike, shape: ShapeLike) -> Tensor:
     """Zeros in which `values` are added at `indices`; equal indices add up.
 
     indices: (..., k) integers, coordinates in the first k axes of `shape`. values: (..., *shape[k:]).
@@ -110,7 +110,7 @@ _REDUCTIONS = {
 }
 
 
-def scatter_update(inputs: TensorLike, indices: TensorLike, updates: TensorLike, reduction=None) -> Tensor:
+def scatter_update(inputs: TensorLike, indices: TensorLike, updates: TensorLike, reduction: str | None = None) -> Tensor:
     """`inputs` with `updates` at `indices`: in place of the elements there, or combined with them.
 
     indices: (..., k) integers, coordinates in the first k axes. updates: (..., *inputs.shape[k:]).
@@ -125,7 +125,7 @@ def scatter_update(inputs: TensorLike, indices: TensorLike, updates: TensorLike,
     return _REDUCTIONS[reduction](inputs, _coordinates(indices, inputs), cast(updates, inputs.dtype))
 
 
-def _coordinates(indices, x) -> Tensor:
+def _coordinates(indices: TensorLike, x: Tensor) -> Tensor:
     """Indices with negative ones counted from the end of their axis."""
     indices = to_integer("scatter", indices)
     k = indices.shape[-1]
@@ -139,7 +139,7 @@ def _coordinates(indices, x) -> Tensor:
     )
 
 
-def slice(inputs: TensorLike, start_indices: TensorLike, shape) -> Tensor:
+def slice(inputs: TensorLike, start_indices: TensorLike, shape: ShapeLike) -> Tensor:
     """The part of a tensor of the given shape that starts at `start_indices`, one for each axis. They may be tensors.
 
     A start too near the end is moved so that the part fits; a size of -1 means up to the end.
@@ -207,11 +207,11 @@ def slice_update(inputs: TensorLike, start_indices: TensorLike, updates: TensorL
     return part if inside is None else el.where(inside, part, x)
 
 
-def _is_tensor(start) -> bool:
+def _is_tensor(start: object) -> bool:
     return not isinstance(start, (int, Dim))
 
 
-def _starts(start_indices, x):
+def _starts(start_indices: TensorLike, x: Tensor) -> list[Any]:
     """One start for each axis: an int where it is known, else an integer tensor."""
     if not isinstance(start_indices, (list, tuple)):
         t = to_integer("slice", start_indices)
@@ -224,14 +224,14 @@ def _starts(start_indices, x):
     return starts
 
 
-def _start(s):
+def _start(s: Any) -> Any:
     if type(s) in (int, Dim):
         return s
     t = to_integer("slice", s)
     return int(t) if t.is_concrete else el.cast(t, dtype="int32") if t.dtype in dtypes.NARROW else t
 
 
-def unstack(x: TensorLike, num=None, axis: Axis = 0) -> list[Tensor]:
+def unstack(x: TensorLike, num: int | None = None, axis: int = 0) -> list[Tensor]:
     """The slices along an axis, without that axis, as a list. `num` states how many where the size is unknown.
 
     >>> [int(part) for part in unstack([1, 2, 3])]

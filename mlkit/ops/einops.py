@@ -4,8 +4,10 @@ A. Rogozhnikov, Einops: Clear and Reliable Tensor Manipulations with Einstein-li
 """
 
 import re
+from collections.abc import Mapping, Sequence
+from typing import Any
 
-from mlkit.core.spec import is_known, same_size, show, size_of
+from mlkit.core.spec import Size, is_known, same_size, show, size_of
 from mlkit.core.tensor import Tensor
 from mlkit.core.typing import TensorLike
 from mlkit.ops.numpy.shaping import permuted, reshape
@@ -43,14 +45,14 @@ def rearrange(tensor: TensorLike, pattern: str, **axes_lengths) -> Tensor:
     return reshape(x, [size_of([sizes[name] for name in group]) for group in after])
 
 
-def _groups(side, pattern):
+def _groups(side: str, pattern: str) -> list[list[str]]:
     """One list of names for each axis of one side of a pattern."""
     if not re.fullmatch(r"(\s*(\w+|\([\w\s]*\)))*\s*", side):
         raise ValueError(f"rearrange: {side.strip()!r} in the pattern {pattern!r} is not a list of names and bracketed names.")
     return [part.strip("()").split() for part in re.findall(r"\w+|\([\w\s]*\)", side)]
 
 
-def _split(group, size, lengths, pattern):
+def _split(group: Sequence[str], size: Size, lengths: Mapping[str, int], pattern: str) -> dict[str, Any]:
     """The size of each name of a group: those given, and what is left for one other."""
     found = {name: lengths[name] for name in group if name in lengths}
     missing = [name for name in group if name not in lengths]

@@ -36,7 +36,7 @@ class GradientTape(Tape):
     6.0
     """
 
-    def __init__(self, persistent: bool = False, watch_accessed_variables: bool = True):
+    def __init__(self, persistent: bool = False, watch_accessed_variables: bool = True) -> None:
         super().__init__(watch_accessed_variables)
         self.persistent = persistent
 
@@ -49,7 +49,7 @@ class GradientTape(Tape):
                 raise TypeError(f"GradientTape.watch: expected tensors or variables, but got {type(t).__name__}.")
             self.follow(t)
 
-    def _check_unused(self, what):
+    def _check_unused(self, what: str) -> None:
         if self.records is None:
             raise RuntimeError(
                 f"GradientTape.{what}: this tape has given its gradient. Use GradientTape(persistent=True) for several."
@@ -102,7 +102,7 @@ def value_and_grad(fn: Callable[..., Any], argnums: Axes = 0, has_aux: bool = Fa
     (8.0, 12.0)
     """
 
-    def run(*args, **kwargs):
+    def run(*args: Any, **kwargs: Any) -> tuple[Structure, Structure]:
         single = isinstance(argnums, int)
         wanted = (argnums,) if single else tuple(argnums)
         args = list(args)
@@ -131,7 +131,7 @@ def grad(fn: Callable[..., Any], argnums: Axes = 0, has_aux: bool = False) -> Ca
     """
     both = value_and_grad(fn, argnums, has_aux)
 
-    def run(*args, **kwargs):
+    def run(*args: Any, **kwargs: Any) -> Structure:
         out, gs = both(*args, **kwargs)
         return (gs, out[1]) if has_aux else gs
 
@@ -151,12 +151,12 @@ def custom_gradient(fn: Callable[..., Any]) -> Callable[..., Any]:
     1.0
     """
 
-    def run(*args, **kwargs):
+    def run(*args: Any, **kwargs: Any) -> Structure:
         args = tuple(alias(as_tensor(a)) for a in args)  # `grad_fn` uses them too: tapes on which it runs know them
         with untaped():
             out, grad_fn = fn(*args, **kwargs)
 
-        def vjp(g, y, *xs):
+        def vjp(g: Structure, y: Structure, *xs: Any) -> tuple[Tensor | None, ...]:
             gs = g if type(g) is tuple else (g,)
             found = grad_fn(*gs)
             return tuple(found) if isinstance(found, (tuple, list)) else (found,)

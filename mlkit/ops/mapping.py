@@ -2,14 +2,14 @@
 
 import contextlib
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from mlkit.core import tree
-from mlkit.core.spec import Spec, normalize_axis, same_size, show
+from mlkit.core.spec import Size, Spec, normalize_axis, same_size, show
 from mlkit.core.state import state, swapped
 from mlkit.core.tensor import Tensor
-from mlkit.core.typing import Structure
+from mlkit.core.typing import Structure, TensorLike
 from mlkit.primitives.convert import as_tensor
 from mlkit.primitives.mapping import Mapping
 
@@ -44,7 +44,7 @@ def vmap(fn: Callable[..., Any], in_axes: Structure = 0, out_axes: Structure = 0
     (5, 3)
     """
 
-    def run(*args, **kwargs):
+    def run(*args: Any, **kwargs: Any) -> Structure:
         axes = in_axes if isinstance(in_axes, (tuple, list)) else (in_axes,) * len(args)
         if len(axes) != len(args):
             raise ValueError(f"vmap: `in_axes` has {len(axes)} entries, but the function is called with {len(args)} arguments.")
@@ -53,14 +53,14 @@ def vmap(fn: Callable[..., Any], in_axes: Structure = 0, out_axes: Structure = 0
         mapping = Mapping(size, state.top)
         enter, leave = (_without, functools.partial(_along, size)) if symbolic else (mapping.enter, mapping.leave)
 
-        def entered(argument, axis):
-            def one(x):
+        def entered(argument: Structure, axis: Structure) -> Structure:
+            def one(x: TensorLike) -> Tensor:
                 x = as_tensor(x)
                 return enter(x, normalize_axis("vmap", axis, x.ndim))
 
             return argument if axis is None else tree.map_structure(one, argument)
 
-        def left(t):
+        def left(t: TensorLike | None) -> Tensor | None:
             return None if t is None else leave(t, normalize_axis("vmap", out_axes, t.ndim + 1))
 
         args = [entered(a, axis) for a, axis in zip(args, axes)]
@@ -72,7 +72,7 @@ def vmap(fn: Callable[..., Any], in_axes: Structure = 0, out_axes: Structure = 0
     return run
 
 
-def _size(pairs):
+def _size(pairs: Sequence[tuple[Any, Any]]) -> tuple[Size, bool]:
     """How many elements there are, and whether they are known by their specs only."""
     found = []
     for argument, axis in pairs:
@@ -94,11 +94,11 @@ def _size(pairs):
     return size, any(symbolic for _, symbolic in found)
 
 
-def _without(x, axis) -> Tensor:
+def _without(x: Tensor, axis: int) -> Tensor:
     """The spec of one part along an axis."""
     return Tensor(Spec((*x.shape[:axis], *x.shape[axis + 1 :]), x.dtype))
 
 
-def _along(size, t, axis) -> Tensor:
+def _along(size: Size, t: Tensor, axis: int) -> Tensor:
     """The spec of all parts, of which there are so many."""
     return Tensor(Spec((*t.shape[:axis], size, *t.shape[axis:]), t.dtype))

@@ -1,9 +1,12 @@
 """Special functions, reductions by segment, the largest elements, distances."""
 
 import math
+from collections.abc import Callable
+from typing import Any
 
 from mlkit.core import dtypes
-from mlkit.core.spec import Dim, Spec, is_known, normalize_axes, reduced, same_size, show, whole
+from mlkit.core.op import Op
+from mlkit.core.spec import Dim, Size, Spec, is_known, normalize_axes, reduced, same_size, show, whole
 from mlkit.core.tensor import Tensor
 from mlkit.core.typing import Axis, TensorLike
 from mlkit.ops.linalg import slogdet
@@ -94,10 +97,10 @@ def logdet(x: TensorLike) -> Tensor:
     return slogdet(x)[1]
 
 
-def _segments(name, combine, start):
+def _segments(name: str, combine: Op, start: Callable[[str], Any]) -> Callable[..., Tensor]:
     """A reduction by segment: `combine` is a scatter, `start` the value of an empty segment (a function of the dtype)."""
 
-    def reduce(data, segment_ids, num_segments=None, sorted=False):
+    def reduce(data: TensorLike, segment_ids: TensorLike, num_segments: int | None = None, sorted: bool = False) -> Tensor:
         data, ids = as_tensor(data), as_tensor(segment_ids)
         if ids.ndim != 1 or not data.ndim or not same_size(ids.shape[0], data.shape[0]):
             raise ValueError(
@@ -115,7 +118,7 @@ def _segments(name, combine, start):
     return reduce
 
 
-def _count_segments(name, ids):
+def _count_segments(name: str, ids: Tensor) -> Size:
     if type(ids.data) is Spec:
         return Dim()  # only the rank of the result is known
     if not ids.is_concrete:
@@ -254,7 +257,7 @@ def extract_sequences(x: TensorLike, sequence_length: int, sequence_stride: int)
     return mov.take(x, window_positions(windows, sequence_length, sequence_stride), axis=x.ndim - 1)
 
 
-def window_positions(windows, length, stride) -> Tensor:
+def window_positions(windows: Size, length: Size, stride: int) -> Tensor:
     """Where each element of each window lies: (windows, length)."""
     start = mov.iota(size=windows, dtype="int32") * stride
     return sh.reshape(start, shape=(windows, 1)) + mov.iota(size=length, dtype="int32")

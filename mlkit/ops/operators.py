@@ -3,7 +3,7 @@
 `mlkit` offers these classes from here, so that nobody meets one without its operators.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from mlkit.core.dtypes import NumberError
@@ -22,10 +22,10 @@ _LOGICAL = dict(and_="logical_and", or_="logical_or", xor="logical_xor")
 _UNARY = dict(neg="negative", abs="absolute", invert="bitwise_invert")
 
 
-def _forward(function, for_symbols) -> Callable[..., Any]:
+def _forward(function: Callable[..., Any], for_symbols: bool) -> Callable[..., Any]:
     """x + y. A Tensor leaves the operator to a KerasTensor on its right, which records it."""
 
-    def method(self, other):
+    def method(self: Any, other: Any) -> Any:
         if type(other) is not Tensor and (other is None or isinstance(other, (str, bytes)) or _leaves(other, for_symbols)):
             return NotImplemented
         try:
@@ -37,12 +37,12 @@ def _forward(function, for_symbols) -> Callable[..., Any]:
     return method
 
 
-def _leaves(other, for_symbols) -> bool:
+def _leaves(other: object, for_symbols: bool) -> bool:
     return isinstance(other, KerasTensor) and not for_symbols
 
 
-def _backward(function) -> Callable[..., Any]:
-    def method(self, other):
+def _backward(function: Callable[..., Any]) -> Callable[..., Any]:
+    def method(self: Any, other: Any) -> Any:
         try:
             return function(other, self)
         except NumberError as error:
@@ -52,7 +52,7 @@ def _backward(function) -> Callable[..., Any]:
     return method
 
 
-def install(plain, recordable) -> None:
+def install(plain: Mapping[str, Callable[..., Any]], recordable: Mapping[str, Callable[..., Any]]) -> None:
     """Give the classes their operators: Tensor and Variable the plain functions, KerasTensor those that record themselves."""
     for cls, functions in ((Tensor, plain), (Variable, plain), (KerasTensor, recordable)):
         for name, public in (_BINARY if cls is Tensor else _BINARY | _LOGICAL).items():
@@ -74,11 +74,11 @@ def install(plain, recordable) -> None:
         cls.squeeze = lambda self, axis=None, f=functions["squeeze"]: f(self, axis)
 
 
-def _is_one_sequence(shape):
+def _is_one_sequence(shape: tuple[Any, ...]) -> bool:
     return len(shape) == 1 and isinstance(shape[0], (tuple, list))
 
 
-def _iterate(self):
+def _iterate(self: Any) -> Iterator[Any]:
     if not self.shape:
         raise TypeError("iteration over a tensor without dimensions.")
     return (self[i] for i in range(self.shape[0]))

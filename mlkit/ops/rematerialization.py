@@ -9,6 +9,7 @@ from mlkit.core.autograd import CustomVjp, record, vjp_of
 from mlkit.core.interpreter import Reading, Replacing, Rerun, Values
 from mlkit.core.state import state, swapped
 from mlkit.core.tensor import Tensor
+from mlkit.core.typing import Structure
 from mlkit.core.variable import value_of
 from mlkit.primitives.movement import after
 
@@ -36,7 +37,7 @@ def remat(f: Callable[..., Any]) -> Callable[..., Any]:
     True
     """
 
-    def run(*args, **kwargs):
+    def run(*args: Any, **kwargs: Any) -> Structure:
         tapes = state.top.tapes
         if not tapes:
             return f(*args, **kwargs)
@@ -61,7 +62,7 @@ def remat(f: Callable[..., Any]) -> Callable[..., Any]:
         fresh = [Tensor(x.data) if type(x) is Tensor else x for x in ends]
         results = tuple(x for x in fresh if type(x) is Tensor)
 
-        def again(*xs):
+        def again(*xs: Any) -> tuple[Any, ...]:
             """The results for these tensors, and values of the variables."""
             given = iter(xs[:n])
             replacing = Replacing(state.top, dict(zip(captured, xs[m:])))
@@ -70,7 +71,7 @@ def remat(f: Callable[..., Any]) -> Callable[..., Any]:
                 ends = map(value_of, tree.flatten(f(*a, **k)))
                 return tuple(replacing.replaced(x) for x in ends if type(x) is Tensor)
 
-        def vjp(g, y, *xs):
+        def vjp(g: Structure, y: Structure, *xs: Any) -> tuple[Tensor | None, ...]:
             gs = g if type(g) is tuple else (g,)
             arrived = next(h for h in gs if h is not None)
             return vjp_of(again, (*(after(x, arrived) for x in xs[:n]), *xs[n:]), gs)

@@ -5,7 +5,8 @@ tensors.
 import math
 
 from mlkit.core import dtypes
-from mlkit.core.spec import same_size, show, whole
+from mlkit.core.op import Op
+from mlkit.core.spec import Size, same_size, show, whole
 from mlkit.core.tensor import Tensor
 from mlkit.core.typing import TensorLike
 from mlkit.ops.math import extract_sequences, window_positions
@@ -19,7 +20,7 @@ from mlkit.primitives.convert import as_tensor, cast, to_float
 __all__ = ["fft", "fft2", "ifft2", "irfft", "istft", "rfft", "stft"]
 
 
-def _join(name, x) -> Tensor:
+def _join(name: str, x: tuple[TensorLike, TensorLike]) -> Tensor:
     """The pair as one complex tensor."""
     if not isinstance(x, (tuple, list)) or len(x) != 2:
         raise ValueError(f"{name}: expected a pair (real, imaginary) of tensors, but got {type(x).__name__}.")
@@ -34,7 +35,7 @@ def _join(name, x) -> Tensor:
     return el.complex_(cast(real, wide), cast(imag, wide))
 
 
-def _part(z) -> tuple[Tensor, ...]:
+def _part(z: Tensor) -> tuple[Tensor, Tensor]:
     return el.real(z), el.imag(z)
 
 
@@ -48,12 +49,12 @@ def fft(x: tuple[TensorLike, TensorLike]) -> tuple[Tensor, ...]:
     return _part(fourier.fft(_join("fft", x)))
 
 
-def _two_axes(transform, z) -> Tensor:
+def _two_axes(transform: Op, z: Tensor) -> Tensor:
     perm = (*range(z.ndim - 2), z.ndim - 1, z.ndim - 2)
     return sh.transpose(transform(sh.transpose(transform(z), perm=perm)), perm=perm)
 
 
-def _images(name, x) -> Tensor:
+def _images(name: str, x: tuple[TensorLike, TensorLike]) -> Tensor:
     z = _join(name, x)
     if z.ndim < 2:
         raise ValueError(f"{name}: expected tensors of two dimensions or more, but got shape {show(z.shape)}.")
@@ -70,7 +71,7 @@ def ifft2(x: tuple[TensorLike, TensorLike]) -> tuple[Tensor, ...]:
     return _part(_two_axes(fourier.ifft, _images("ifft2", x)))
 
 
-def _resized(x, size) -> Tensor:
+def _resized(x: Tensor, size: int) -> Tensor:
     """The last axis cut or filled with zeros to a size."""
     if size <= x.shape[-1]:
         return mov.slice_along(x, x.ndim - 1, 0, size)
@@ -78,7 +79,7 @@ def _resized(x, size) -> Tensor:
     return mov.concat(x, zeros, axis=x.ndim - 1)
 
 
-def rfft(x: TensorLike, fft_length=None) -> tuple[Tensor, ...]:
+def rfft(x: TensorLike, fft_length: int | None = None) -> tuple[Tensor, Tensor]:
     """Fourier transform of real numbers along the last axis: the first n // 2 + 1 elements as a pair (real, imaginary).
 
     fft_length: n, to which the axis is cut or filled with zeros; by default its size.
@@ -88,7 +89,7 @@ def rfft(x: TensorLike, fft_length=None) -> tuple[Tensor, ...]:
     return _part(fourier.rfft(x if fft_length is None else _resized(x, whole("rfft", "`fft_length`", fft_length, least=1))))
 
 
-def irfft(x: tuple[TensorLike, TensorLike], fft_length=None) -> Tensor:
+def irfft(x: tuple[TensorLike, TensorLike], fft_length: int | None = None) -> Tensor:
     """The inverse of `rfft`: a pair (real, imaginary) of n // 2 + 1 elements -> n real numbers.
 
     fft_length: n; by default twice (size of the last axis - 1).
@@ -103,7 +104,7 @@ def irfft(x: tuple[TensorLike, TensorLike], fft_length=None) -> Tensor:
 # ---- short-time spectra ----------------------------------------------------------------------------------------------
 
 
-def _check_frames(name, sequence_length, sequence_stride, fft_length):
+def _check_frames(name: str, sequence_length: int, sequence_stride: int, fft_length: int) -> None:
     sizes = dict(sequence_length=sequence_length, sequence_stride=sequence_stride, fft_length=fft_length)
     for argument, value in sizes.items():
         if not isinstance(value, int) or value < 1:
@@ -114,7 +115,7 @@ def _check_frames(name, sequence_length, sequence_stride, fft_length):
         )
 
 
-def _window(name, window, sequence_length, fft_length, dtype) -> Tensor:
+def _window(name: str, window: TensorLike | str | None, sequence_length: int, fft_length: int, dtype: str) -> Tensor:
     """The window centred in a frame of fft_length samples."""
     if window is None:  # all of the frame counts
         return mov.full(shape=(fft_length,), value=1, dtype=dtype)
@@ -135,10 +136,10 @@ def stft(
     x: TensorLike,
     sequence_length: int,
     sequence_stride: int,
-    fft_length,
+    fft_length: int,
     window: TensorLike | str | None = "hann",
     center: bool = True,
-) -> tuple[Tensor, ...]:
+) -> tuple[Tensor, Tensor]:
     """Short-time Fourier transform: the spectra of windows of a signal.
 
     x: float (..., samples). sequence_length: samples in a window, a window every sequence_stride samples. fft_length: samples
@@ -158,11 +159,11 @@ def stft(
 
 
 def istft(
-    x: TensorLike,
+    x: tuple[TensorLike, TensorLike],
     sequence_length: int,
     sequence_stride: int,
-    fft_length,
-    length=None,
+    fft_length: int,
+    length: int | None = None,
     window: TensorLike | str | None = "hann",
     center: bool = True,
 ) -> Tensor:
@@ -186,7 +187,7 @@ def istft(
     return mov.slice_along(signal, signal.ndim - 1, start, stop)
 
 
-def _overlap_add(frames, total, stride) -> Tensor:
+def _overlap_add(frames: Tensor, total: Size, stride: int) -> Tensor:
     """(..., frames, length) -> (..., total): each frame added where it belongs."""
     *lead, count, length = frames.shape
     n = len(lead)

@@ -1,15 +1,15 @@
 """From anything to tensors of one dtype: conversion, casting, promotion. What every public function does first."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
 
 from mlkit.core import dtypes
-from mlkit.core.spec import Dim, Size, Spec, is_known, show, whole
+from mlkit.core.spec import Dim, Spec, is_known, show, whole
 from mlkit.core.state import state
 from mlkit.core.tensor import Symbol, Tensor
-from mlkit.core.typing import TensorLike
+from mlkit.core.typing import DType, TensorLike
 from mlkit.core.variable import BaseVariable
 from mlkit.primitives import elementwise as el
 from mlkit.primitives.movement import stacked
@@ -21,7 +21,9 @@ _INTEGERS = dtypes.INTS + dtypes.UINTS
 _LARGE = 1 << 63  # integers beyond are converted with care
 
 
-def convert_to_tensor(x: TensorLike, dtype: str | None = None, sparse=None, ragged=None) -> Tensor:
+def convert_to_tensor(
+    x: TensorLike, dtype: DType | None = None, sparse: bool | None = None, ragged: bool | None = None
+) -> Tensor:
     """A Tensor from a Tensor, Variable, NumPy array, number, nested list, or any array with `__array__`.
 
     dtype: name of the dtype; by default arrays keep theirs, Python floats become floatx and Python ints int32.
@@ -38,7 +40,7 @@ def convert_to_tensor(x: TensorLike, dtype: str | None = None, sparse=None, ragg
     return t if t.dtype == dtype else el.cast(t, dtype=dtype)
 
 
-def as_tensor(x: TensorLike, dtype: str | None = None) -> Tensor:
+def as_tensor(x: TensorLike, dtype: DType | None = None) -> Tensor:
     """`convert_to_tensor` without checks; `dtype` matters only for Python numbers and lists."""
     if type(x) is Tensor:
         return x
@@ -59,7 +61,7 @@ def as_tensor(x: TensorLike, dtype: str | None = None) -> Tensor:
     return Tensor(state.backend.asarray(host, dtypes.name_of(host.dtype), owned=written))
 
 
-def _stacked(parts):
+def _stacked(parts: Sequence[TensorLike]) -> Tensor:
     """Tensors as the rows of one."""
     parts = promote_tensors(*parts)
     if len({t.shape for t in parts if is_known(*t.shape)}) > 1 or len({len(t.shape) for t in parts}) > 1:
@@ -84,7 +86,7 @@ def _python_dtype(host: Any) -> str:
     return {"float64": dtypes.floatx(), "complex128": "complex64"}.get(host.dtype.name) or dtypes.name_of(host.dtype)
 
 
-def _leaves(x):
+def _leaves(x: Sequence[Any]) -> Iterator[Any]:
     for e in x:
         if isinstance(e, (list, tuple)):
             yield from _leaves(e)
@@ -92,7 +94,7 @@ def _leaves(x):
             yield e
 
 
-def _host_array(x) -> np.ndarray:
+def _host_array(x: Any) -> np.ndarray:
     try:
         if hasattr(x, "__array__") or not hasattr(x, "__dlpack__"):
             return np.asarray(x)
@@ -101,7 +103,7 @@ def _host_array(x) -> np.ndarray:
         raise ValueError(f"convert_to_tensor: {type(x).__name__} {x!r} cannot be converted to a tensor: {error}") from error
 
 
-def convert_to_numpy(x) -> np.ndarray:
+def convert_to_numpy(x: TensorLike) -> np.ndarray:
     """The value as a NumPy array of its own, which may be written.
 
     >>> convert_to_numpy([1, 2])
@@ -115,7 +117,7 @@ def is_tensor(x: object) -> bool:
     return type(x) is Tensor
 
 
-def cast(x: TensorLike, dtype: str) -> Tensor:
+def cast(x: TensorLike, dtype: DType) -> Tensor:
     """The tensor in another dtype.
 
     Floats to ints drop the fraction; anything to bool asks "is it not zero".
@@ -128,7 +130,7 @@ def cast(x: TensorLike, dtype: str) -> Tensor:
     return t if t.dtype == dtype else el.cast(t, dtype=dtype)
 
 
-def pair(x1: Tensor | float, x2: Tensor | float):
+def pair(x1: TensorLike, x2: TensorLike) -> Sequence[Any]:
     """Two operands as `promote` gives them, by a short way for the common cases."""
     if type(x1) is Tensor:
         if type(x2) is Tensor:
@@ -149,7 +151,7 @@ def dtype_of(x1: Any, x2: Any) -> str:
     return (x1 if type(x1) is Tensor else x2).dtype
 
 
-def promote(*xs, floating: bool = False):
+def promote(*xs: Any, floating: bool = False) -> list[Any]:
     """The operands as Tensors of one common dtype; Python scalars stay scalars (if any operand is a tensor).
 
     floating: the common dtype is a float or complex one.
@@ -165,7 +167,7 @@ def promote(*xs, floating: bool = False):
     return [_as(x, dtype) for x in operands]
 
 
-def _alike(xs) -> bool:
+def _alike(xs: Sequence[Any]) -> bool:
     """Whether all are Tensors of one dtype already."""
     if type(xs[0]) is not Tensor:
         return False
@@ -176,7 +178,7 @@ def _alike(xs) -> bool:
     return True
 
 
-def promote_tensors(*xs, floating: bool = False) -> list[Tensor]:
+def promote_tensors(*xs: TensorLike, floating: bool = False) -> list[Tensor]:
     """`promote`, with scalars as tensors of shape () too: for what is written with shapes."""
     operands = promote(*xs, floating=floating)
     if _alike(operands):
@@ -191,35 +193,35 @@ def _as(x: Any, dtype: str) -> Tensor | float:
     return dtypes.as_number(x, dtype)
 
 
-def to_float(x: Tensor) -> Tensor:
+def to_float(x: TensorLike) -> Tensor:
     """The tensor in a float (or complex) dtype: what float-valued functions compute in."""
     t = as_tensor(x)
     d = t.dtype
     return t if d in dtypes.FLOATS or d in dtypes.COMPLEX else el.cast(t, dtype=dtypes.float_of(d))
 
 
-def to_real(name: str, x: Tensor) -> Tensor:
+def to_real(name: str, x: TensorLike) -> Tensor:
     """`to_float` for what knows real numbers only."""
     t = to_float(x)
     require_real(name, t)
     return t
 
 
-def require_real(name: str, *tensors) -> None:
+def require_real(name: str, *tensors: Tensor) -> None:
     """Raise for complex tensors, of which kernels would drop a part or which they cannot order."""
     for t in tensors:
         if t.dtype in dtypes.COMPLEX:
             raise TypeError(f"{name}: expected real numbers, but got {t.dtype}. Take ops.real, ops.imag or ops.absolute first.")
 
 
-def to_single(x: Tensor) -> Tensor:
+def to_single(x: TensorLike) -> Tensor:
     """The tensor in float32 or wider: what sums, squares and quotients of values of any dtype are computed in."""
     t = as_tensor(x)
     dtype = dtypes.single_of(t.dtype)
     return t if t.dtype == dtype else el.cast(t, dtype=dtype)
 
 
-def to_integer(name: str, x: Tensor | float) -> Tensor:
+def to_integer(name: str, x: TensorLike) -> Tensor:
     """An integer tensor: indices, or operands of functions that know integers only. Truth values count as int32.
 
     A symbolic float tensor passes as int32: `Input` is float by default, and what is fed decides.
@@ -238,7 +240,7 @@ def to_bool(x: TensorLike) -> Tensor:
     return t if t.dtype == "bool" else el.not_equal(t, 0)
 
 
-def as_shape(name: str, shape: Sequence[Size], least=0):
+def as_shape(name: str, shape: Any, least: int | None = 0) -> tuple[Any, ...]:
     """A shape that an op was given as an int, a sequence or an integer tensor, as a tuple of ints and unknown sizes."""
     if isinstance(shape, Tensor):
         if type(shape.data) is Spec:

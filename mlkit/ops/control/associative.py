@@ -1,6 +1,6 @@
 """Prefixes of a sequence under an associative function."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from mlkit.core.spec import Dim, normalize_axis, same_size
@@ -37,18 +37,18 @@ def associative_scan(f: Callable[..., Any], elems: Structure, reverse: bool = Fa
     return restore(elems, [flip(x, axes=(axis,)) for x in out] if reverse else out)
 
 
-def _combine(f, like, a, b) -> list[Tensor]:
+def _combine(f: Callable[..., Any], like: Structure, a: Sequence[Tensor], b: Sequence[Tensor]) -> list[Tensor]:
     """f on two lists of tensors in the form of `like`; a list."""
     return tensors_of(f(restore(like, a), restore(like, b)))
 
 
-def _prefixes(f, xs, axis) -> list[Tensor]:
+def _prefixes(f: Callable[..., Any], xs: Structure, axis: int) -> list[Tensor]:
     """Combine neighbours, find the prefixes of the half as many pairs, and fill in those between."""
     n = xs[0].shape[axis]
     if n < 2:
         return xs
 
-    def part(x, start, stop, stride=1):
+    def part(x: Tensor, start: int, stop: int, stride: int = 1) -> Tensor:
         return slice_along(x, axis, start, stop, stride)
 
     pairs = f([part(x, 0, n - 1, 2) for x in xs], [part(x, 1, n, 2) for x in xs])
@@ -64,7 +64,7 @@ def _prefixes(f, xs, axis) -> list[Tensor]:
     return [_interleave(a, b, axis) for a, b in zip(even, odd)]
 
 
-def _interleave(even, odd, axis) -> Tensor:
+def _interleave(even: Tensor, odd: Tensor, axis: int) -> Tensor:
     """even[0], odd[0], even[1], ...: `even` has as many elements as `odd` or one more."""
     n, m = even.shape[axis], odd.shape[axis]
     rest = None

@@ -1,6 +1,6 @@
 """Branches chosen by a value."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -41,17 +41,17 @@ def cond(pred: TensorLike, true_fn: Callable[..., Any], false_fn: Callable[..., 
     return _concrete(true_fn() if pred else false_fn())
 
 
-def _symbols(structure):
+def _symbols(structure: Structure) -> Structure:
     """KerasTensors that a closure brought along, as Tensors."""
     return tree.map_structure(lambda x: Tensor(x.spec) if isinstance(x, KerasTensor) else x, structure)
 
 
-def _concrete(structure) -> Structure:
+def _concrete(structure: Structure) -> Structure:
     """What a branch returned, arrays as Tensors: the caller may write into an array later."""
     return tree.map_structure(lambda x: as_tensor(x) if isinstance(x, (np.ndarray, np.generic)) else x, structure)
 
 
-def _staged_cond(pred, true_fn, false_fn) -> Structure:
+def _staged_cond(pred: Tensor, true_fn: Callable[..., Any], false_fn: Callable[..., Any]) -> Structure:
     yes, no = trace_body(true_fn, ()), trace_body(false_fn, ())
     check_same("cond", "the results of `true_fn` and `false_fn`", yes.out, no.out)
     written = list({**yes.writes, **no.writes})
@@ -60,7 +60,7 @@ def _staged_cond(pred, true_fn, false_fn) -> Structure:
     return finish(yes.out, out, written)
 
 
-def switch(index, branches, *operands) -> Structure:
+def switch(index: TensorLike, branches: Sequence[Callable[..., Any]], *operands: Structure) -> Structure:
     """The result of ``branches[index](*operands)``; an index out of range counts as the nearest one.
 
     index: integer scalar. branches: functions of the operands whose results agree in structure, shapes and dtypes.
@@ -84,7 +84,7 @@ def switch(index, branches, *operands) -> Structure:
     return _switch_among(index, 0, branches, operands)
 
 
-def _switch_among(index, first, branches, operands) -> Structure:
+def _switch_among(index: Tensor, first: int, branches: Sequence[Callable[..., Any]], operands: Sequence[Any]) -> Structure:
     """By halves: the number of decisions is the logarithm of the number of branches."""
     if len(branches) == 1:
         return branches[0](*operands)

@@ -7,7 +7,7 @@ from typing import Any
 from mlkit.core.body import trace_body
 from mlkit.core.state import state
 from mlkit.core.tensor import Tensor
-from mlkit.core.typing import Structure
+from mlkit.core.typing import Structure, TensorLike
 from mlkit.ops.control.scans import scan
 from mlkit.ops.control.structures import (
     as_bool,
@@ -28,7 +28,9 @@ from mlkit.primitives.control import while_op
 from mlkit.primitives.convert import as_tensor, cast, to_integer
 
 
-def while_loop(cond: Callable[..., Any], body: Callable[..., Any], loop_vars: Structure, maximum_iterations=None) -> Structure:
+def while_loop(
+    cond: Callable[..., Any], body: Callable[..., Any], loop_vars: Structure, maximum_iterations: int | None = None
+) -> Structure:
     """Run `body` as long as `cond` is true.
 
     loop_vars: tuple or list of values, given to both functions as arguments, or one value of any structure, given as one
@@ -44,7 +46,7 @@ def while_loop(cond: Callable[..., Any], body: Callable[..., Any], loop_vars: St
     several = isinstance(loop_vars, (list, tuple))
     values = tuple(loop_vars) if several else (loop_vars,)
 
-    def step(*values):
+    def step(*values: Structure) -> tuple[Structure, ...]:
         out = body(*values)
         out = tuple(out) if several and isinstance(out, (list, tuple)) else (out,)
         check_same("while_loop", "`loop_vars` and what `body` makes of them", values, out)
@@ -65,18 +67,18 @@ def while_loop(cond: Callable[..., Any], body: Callable[..., Any], loop_vars: St
     return type(loop_vars)(values) if type(loop_vars) is list else values if several else values[0]
 
 
-def _staged_while(cond, step, values, limit) -> tuple[Tensor, ...]:
+def _staged_while(cond: Callable[..., Any], step: Callable[..., Any], values: Structure, limit: int | None) -> Structure:
     if limit is not None:  # one more value of the state counts the turns
         values = (as_tensor(0, "int32"), *values)
         test_values, run = cond, step
 
-        def cond(turn, *vs):
+        def cond(turn: Tensor, *vs: Structure) -> Tensor:
             return el.and_(el.less(turn, int(limit)), as_bool(test_values(*vs)))
 
-        def step(turn, *vs):
+        def step(turn: Tensor, *vs: Structure) -> tuple[Structure, ...]:
             return (turn + 1, *run(*vs))
 
-    def call(fn):
+    def call(fn: Callable[..., Any]) -> Callable[..., Any]:
         return lambda *tensors: fn(*restore(values, tensors))
 
     start = tensors_of(values)
@@ -93,7 +95,7 @@ def _staged_while(cond, step, values, limit) -> tuple[Tensor, ...]:
     return out if limit is None else out[1:]
 
 
-def fori_loop(lower, upper, body_fun: Callable[..., Any], init_val: Structure) -> Structure:
+def fori_loop(lower: TensorLike, upper: TensorLike, body_fun: Callable[..., Any], init_val: Structure) -> Structure:
     """`init_val` after ``value = body_fun(i, value)`` for i from `lower` up to, but without, `upper`.
 
     lower, upper: integers or integer scalars. With Python integers gradients flow through the loop in a traced function too.

@@ -5,7 +5,7 @@ from typing import Any
 
 from mlkit.core import tree
 from mlkit.core.body import trace_body
-from mlkit.core.spec import Spec, same_size, whole
+from mlkit.core.spec import Size, Spec, same_size, whole
 from mlkit.core.state import state
 from mlkit.core.tensor import Tensor
 from mlkit.core.typing import Structure
@@ -28,7 +28,12 @@ from mlkit.primitives.movement import element, full
 
 
 def scan(
-    f: Callable[..., Any], init: Structure, xs=None, length=None, reverse: bool = False, unroll: int = 1
+    f: Callable[..., Any],
+    init: Structure,
+    xs: Structure = None,
+    length: int | None = None,
+    reverse: bool = False,
+    unroll: int = 1,
 ) -> tuple[Structure, Structure]:
     """Run ``carry, y = f(carry, x)`` over the slices x of `xs` along axis 0.
 
@@ -56,7 +61,7 @@ def scan(
             f"scan: all `xs` must have the same first size and `length` be that, but got {show_specs(xs)}, length={length}."
         )
 
-    def one(carry, x):
+    def one(carry: Structure, x: Structure) -> tuple[Structure, ...]:
         out = f(carry, x)
         if not isinstance(out, (tuple, list)) or len(out) != 2:
             raise ValueError(f"scan: `f` must return a pair (carry, y), but returned {out!r}.")
@@ -70,13 +75,15 @@ def scan(
     return _staged_scan(one, init, xs, n, reverse)
 
 
-def _symbolic_scan(one, init, xs, n):
+def _symbolic_scan(one: Callable[..., Any], init: Structure, xs: Structure, n: Size | None) -> tuple[Structure, Structure]:
     slices = [Tensor(Spec(t.shape[1:], t.dtype)) for t in tensors_of(xs)]
     carry, y = one(init, restore(xs, slices))
     return merged(init, carry), restore(y, [Tensor(Spec((n, *t.shape), t.dtype)) for t in tensors_of(y)])
 
 
-def _unrolled_scan(one, init, xs, n, reverse):
+def _unrolled_scan(
+    one: Callable[..., Any], init: Structure, xs: Structure, n: int, reverse: bool
+) -> tuple[Structure, Structure]:
     if n == 0:  # nothing runs, but the form of the ys must be known
         _, y = _symbolic_scan(one, tree.map_structure(lambda t: None if t is None else Tensor(t.spec), init), xs, 0)
         return init, tree.map_structure(lambda t: None if t is None else full(shape=t.shape, value=0, dtype=t.dtype), y)
@@ -90,11 +97,13 @@ def _unrolled_scan(one, init, xs, n, reverse):
     return carry, tree.map_structure(lambda *parts: None if parts[0] is None else stack(parts), *ys)
 
 
-def _staged_scan(one, init, xs, n, reverse):
+def _staged_scan(
+    one: Callable[..., Any], init: Structure, xs: Structure, n: Size, reverse: bool
+) -> tuple[Structure, Structure]:
     steps, start = tensors_of(xs), tensors_of(init)
     slices = [Spec(t.shape[1:], t.dtype) for t in steps]
 
-    def body(*tensors):
+    def body(*tensors: Tensor) -> tuple[Structure, Structure]:
         return one(restore(init, tensors[len(steps) :]), restore(xs, tensors[: len(steps)]))
 
     trace = trace_body(body, [*slices, *specs_of(start)])
@@ -127,7 +136,7 @@ def map(f: Callable[..., Any], xs: Structure) -> Structure:
     return scan(lambda _, x: (None, f(x)), None, xs)[1]
 
 
-def vectorized_map(function, elements: Structure) -> Structure:
+def vectorized_map(function: Callable[..., Any], elements: Structure) -> Structure:
     """`map` for a function whose calls are independent of each other: all are made at once, see `mlkit.vmap`.
 
     >>> from mlkit import ops

@@ -1,6 +1,10 @@
 """What control flow does with structures of tensors: take apart, put together, compare."""
 
+from collections.abc import Iterable, Sequence
+from typing import Any
+
 from mlkit.core import tree
+from mlkit.core.body import Body
 from mlkit.core.spec import Dim, Spec, same_size
 from mlkit.core.state import state, swapped
 from mlkit.core.tensor import Tensor
@@ -14,30 +18,30 @@ def tensors_of(structure: Structure) -> list[Tensor]:
     return [as_tensor(x) for x in tree.flatten(structure) if x is not None]
 
 
-def restore(structure: Structure, tensors):
+def restore(structure: Structure, tensors: Iterable[Tensor]) -> Structure:
     """Tensors in the form of a structure; None stays None."""
     tensors = iter(tensors)
     return tree.map_structure(lambda x: None if x is None else next(tensors), structure)
 
 
-def as_tensors(structure: Structure):
+def as_tensors(structure: Structure) -> Structure:
     """The same structure with Tensors as leaves."""
     return tree.map_structure(lambda x: None if x is None else as_tensor(x), structure)
 
 
-def is_symbolic(tensors) -> bool:
+def is_symbolic(tensors: Iterable[Tensor]) -> bool:
     return any(type(t.data) is Spec for t in tensors)
 
 
-def specs_of(tensors):
+def specs_of(tensors: Iterable[Tensor]) -> list[Spec]:
     return [t.spec for t in tensors]
 
 
-def show_specs(structure: Structure):
+def show_specs(structure: Structure) -> Structure:
     return tree.map_structure(lambda x: None if x is None else as_tensor(x).spec, structure)
 
 
-def check_same(name: str, what, before, after):
+def check_same(name: str, what: str, before: Structure, after: Structure) -> None:
     """Raise unless two structures have the same form and their tensors the same dtypes and shapes; the tensors' specs."""
     try:
         tree.assert_same_structure(before, after)
@@ -51,20 +55,20 @@ def check_same(name: str, what, before, after):
         )
 
 
-def _same_spec(a, b) -> bool:
+def _same_spec(a: Tensor, b: Tensor) -> bool:
     return a.dtype == b.dtype and a.ndim == b.ndim and all(map(same_size, a.shape, b.shape))
 
 
-def merged(before, after):
+def merged(before: Structure, after: Structure) -> Structure:
     """Specs that stand for either of two structures of tensors."""
 
-    def one(a, b):
+    def one(a: Tensor, b: Tensor) -> Tensor:
         return Tensor(Spec((m if m is n or m == n else Dim() for m, n in zip(a.shape, b.shape)), a.dtype))
 
     return restore(before, map(one, tensors_of(before), tensors_of(after)))
 
 
-def check_callable(name: str, argument, value):
+def check_callable(name: str, argument: str, value: object) -> None:
     if not callable(value):
         raise TypeError(f"{name}: `{argument}` should be a callable. Received: {argument}={value!r}")
 
@@ -76,17 +80,17 @@ def as_bool(x: TensorLike) -> Tensor:
     return t if t.shape == () else reshape(t, shape=())
 
 
-def body_tensors(body) -> list[Tensor]:
+def body_tensors(body: Body) -> list[Tensor]:
     """What a body returned, as Tensors of its trace."""
     return [_staged_in(body, t) for t in tree.flatten(body.out) if t is not None]
 
 
-def _staged_in(body, x) -> Structure:
+def _staged_in(body: Body, x: Tensor) -> Structure:
     with swapped(top=body):
         return as_tensor(x)
 
 
-def finish(structure: Structure, out, written):
+def finish(structure: Structure, out: Sequence[Tensor], written: Sequence[Any]) -> Structure:
     """The op's outputs: first what the function returns, then the new values of the variables it assigned."""
     n = len(out) - len(written)
     for v, t in zip(written, out[n:]):

@@ -14,7 +14,7 @@ __all__ = ["hsv_to_rgb", "rgb_to_grayscale", "rgb_to_hsv"]
 _EPSILON = {"bfloat16": 2.0**-7, "float16": 2.0**-10, "float32": 2.0**-23, "float64": 2.0**-52}
 
 
-def _planes(name, images, data_format, floating=True):
+def _planes(name: str, images: TensorLike, data_format: str | None, floating: bool = True) -> tuple[Tensor, int, list[Tensor]]:
     """(the three colour planes, each with an axis of size 1 for the channel; that axis)"""
     x = as_tensor(images)
     if x.ndim not in (3, 4):
@@ -59,7 +59,7 @@ def hsv_to_rgb(images: TensorLike, data_format: str | None = None) -> Tensor:
     x, axis, (hue, saturation, value) = _planes("hsv_to_rgb", images, data_format)
     sector = el.mod(hue, 1.0) * 6
 
-    def channel(strength):
+    def channel(strength: Tensor) -> Tensor:
         strength = el.minimum(el.maximum(strength, 0.0), 1.0)
         return value * (1 - saturation + saturation * strength)
 

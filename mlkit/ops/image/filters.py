@@ -1,5 +1,8 @@
 """Filters of small windows, and the structural similarity of images."""
 
+from collections.abc import Sequence
+from typing import Any
+
 import numpy as np
 
 from mlkit.core import dtypes
@@ -16,7 +19,7 @@ from mlkit.primitives.shape import reshape, sum_
 __all__ = ["gaussian_blur", "sobel_edges", "ssim"]
 
 
-def _along(x, axis, weights, padded=True) -> Tensor:
+def _along(x: Tensor, axis: int, weights: Sequence[Any], padded: bool = True) -> Tensor:
     """Correlate one axis with a vector of weights (Python numbers or scalars), with zeros beyond the ends if `padded`."""
     taps = len(weights)
     if padded:
@@ -34,7 +37,7 @@ def _along(x, axis, weights, padded=True) -> Tensor:
     return total
 
 
-def _gaussian(size, sigma, dtype) -> list[Tensor]:
+def _gaussian(size: int, sigma: float, dtype: str) -> list[Tensor]:
     """Weights that sum to 1, as a list of scalars."""
     x = (iota(size=size, dtype=dtype) - (size - 1) / 2) / sigma
     w = el.exp(-0.5 * (x * x))
@@ -42,7 +45,7 @@ def _gaussian(size, sigma, dtype) -> list[Tensor]:
     return [element(w, i) for i in range(size)]
 
 
-def blur(x: TensorLike, kernel_size: IntOrSequence, sigma) -> Tensor:
+def blur(x: Tensor, kernel_size: Sequence[int], sigma: Sequence[float]) -> Tensor:
     """`gaussian_blur` of a batch with channels last. Separable: one axis after the other."""
     (width, height), (sigma_x, sigma_y) = kernel_size, sigma
     return _along(_along(x, 1, _gaussian(height, sigma_y, x.dtype)), 2, _gaussian(width, sigma_x, x.dtype))
@@ -113,7 +116,7 @@ def ssim(
     a, b = (cast(x, dtypes.float_of(dtype)) for x in (a, b))
     weights = _gaussian(whole("ssim", "`filter_size`", filter_size, least=1), filter_sigma, a.dtype)
 
-    def average(x):
+    def average(x: Tensor) -> Tensor:
         return _along(_along(x, 1, weights, padded=False), 2, weights, padded=False)
 
     c1, c2 = (k1 * max_val) ** 2, (k2 * max_val) ** 2

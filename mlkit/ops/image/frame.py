@@ -1,6 +1,9 @@
 """Margins of images: added and cut off."""
 
-from mlkit.core.spec import is_known, whole
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from mlkit.core.spec import Size, is_known, whole
 from mlkit.core.tensor import Tensor
 from mlkit.core.typing import TensorLike
 from mlkit.ops.image.layout import as_batch
@@ -10,7 +13,7 @@ from mlkit.primitives.shape import reshape
 __all__ = ["crop_images", "pad_images"]
 
 
-def _two(name, **sizes):
+def _two(name: str, **sizes: int | None) -> Iterator[Any]:
     """The two margins and the target size of an axis, of which exactly two are given, and None."""
     if list(sizes.values()).count(None) != 1:
         listed = ", ".join(f"{k}={v}" for k, v in sizes.items())
@@ -18,7 +21,7 @@ def _two(name, **sizes):
     return (None if v is None else whole(name, f"`{k}`", v, least=0) for k, v in sizes.items())
 
 
-def _check_margins(name, margins, x):
+def _check_margins(name: str, margins: Sequence[Size], x: Tensor) -> None:
     if any(is_known(m) and m < 0 for m in margins):
         raise ValueError(
             f"{name}: the target does not fit images of {x.shape[1]} x {x.shape[2]} pixels: margins {margins} would be "
@@ -28,12 +31,12 @@ def _check_margins(name, margins, x):
 
 def pad_images(
     images: TensorLike,
-    top_padding=None,
-    left_padding=None,
-    bottom_padding=None,
-    right_padding=None,
-    target_height=None,
-    target_width=None,
+    top_padding: int | None = None,
+    left_padding: int | None = None,
+    bottom_padding: int | None = None,
+    right_padding: int | None = None,
+    target_height: int | None = None,
+    target_width: int | None = None,
     data_format: str | None = None,
 ) -> Tensor:
     """Zeros around images. Of (top_padding, bottom_padding, target_height) two are given, and so of the other three.
@@ -51,7 +54,7 @@ def pad_images(
     return restore(reshape(y, shape=(x.shape[0], height, width, x.shape[3])))
 
 
-def _solve(size, before, after, target):
+def _solve(size: Size, before: Any, after: Any, target: Any) -> tuple[Any, Any, Any]:
     """before + size + after = target, for the one that is None."""
     if target is None:
         return before, after, before + size + after
@@ -62,12 +65,12 @@ def _solve(size, before, after, target):
 
 def crop_images(
     images: TensorLike,
-    top_cropping=None,
-    left_cropping=None,
-    bottom_cropping=None,
-    right_cropping=None,
-    target_height=None,
-    target_width=None,
+    top_cropping: int | None = None,
+    left_cropping: int | None = None,
+    bottom_cropping: int | None = None,
+    right_cropping: int | None = None,
+    target_height: int | None = None,
+    target_width: int | None = None,
     data_format: str | None = None,
 ) -> Tensor:
     """Images without margins. Of (top_cropping, bottom_cropping, target_height) two are given, and so of the other three."""

@@ -1,8 +1,10 @@
 """Patches cut from images and volumes."""
 
 import itertools
+from collections.abc import Sequence
+from typing import Any
 
-from mlkit.core.spec import is_known, show, wholes, window_output, window_padding
+from mlkit.core.spec import Size, is_known, show, wholes, window_output, window_padding
 from mlkit.core.tensor import Tensor
 from mlkit.core.typing import IntOrSequence, TensorLike
 from mlkit.ops.image.layout import channels_last
@@ -15,7 +17,7 @@ __all__ = ["extract_patches", "extract_patches_3d"]
 
 def extract_patches(
     images: TensorLike,
-    size,
+    size: IntOrSequence,
     strides: IntOrSequence | None = None,
     dilation_rate: IntOrSequence = 1,
     padding: str = "valid",
@@ -41,7 +43,7 @@ def extract_patches(
 
 def extract_patches_3d(
     volumes: TensorLike,
-    size,
+    size: IntOrSequence,
     strides: IntOrSequence | None = None,
     dilation_rate: IntOrSequence = 1,
     padding: str = "valid",
@@ -51,7 +53,16 @@ def extract_patches_3d(
     return _patches("extract_patches_3d", volumes, 3, size, strides, dilation_rate, padding, data_format)
 
 
-def _patches(name, images, n, size, strides, dilation, padding, data_format) -> Tensor:
+def _patches(
+    name: str,
+    images: TensorLike,
+    n: int,
+    size: IntOrSequence,
+    strides: IntOrSequence | None,
+    dilation: IntOrSequence,
+    padding: str,
+    data_format: str | None,
+) -> Tensor:
     """For n spatial axes."""
     if isinstance(size, (list, tuple)) and len(size) != n:
         raise TypeError(f"{name}: `size` must be an integer or {n} of them, but is {size}.")
@@ -79,7 +90,9 @@ def _patches(name, images, n, size, strides, dilation, padding, data_format) -> 
     return reshape(y, shape=y.shape[1:]) if single else y
 
 
-def _framed(x, n, size, strides, dilation, padding):
+def _framed(
+    x: Tensor, n: int, size: Sequence[int], strides: Sequence[int], dilation: Sequence[int], padding: str
+) -> tuple[Tensor, list[Any]]:
     """(x with the padding, number of patches along each axis)"""
     sizes = x.shape[1 : n + 1]
     counts = [window_output(padding, i, *args) for i, args in enumerate(zip(sizes, size, strides, dilation))]
@@ -90,7 +103,7 @@ def _framed(x, n, size, strides, dilation, padding):
     return (pad(x, value=0, low=low, high=high, interior=(0,) * x.ndim) if any(low + high) else x), counts
 
 
-def _tiles(x, counts, size, strides, dilation) -> Tensor:
+def _tiles(x: Tensor, counts: Sequence[Size], size: Sequence[int], strides: Sequence[int], dilation: Sequence[int]) -> Tensor:
     """Patches side by side: a reshape and a transpose."""
     n, batch, channels = len(size), x.shape[0], x.shape[-1]
     stops = tuple(c * s for c, s in zip(counts, size))
@@ -103,7 +116,7 @@ def _tiles(x, counts, size, strides, dilation) -> Tensor:
     return reshape(x, shape=(batch, *counts, length))
 
 
-def _windows(x, counts, size, strides, dilation) -> Tensor:
+def _windows(x: Tensor, counts: Sequence[Size], size: Sequence[int], strides: Sequence[int], dilation: Sequence[int]) -> Tensor:
     """For each pixel of a patch one strided slice."""
     batch, channels = x.shape[0], x.shape[-1]
     parts = []

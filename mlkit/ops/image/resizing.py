@@ -1,9 +1,11 @@
 """Images of another size, by separable interpolation."""
 
+from collections.abc import Sequence
+
 from mlkit.core import dtypes
-from mlkit.core.spec import Dim, is_known, normalize_axis, require_elements, show
+from mlkit.core.spec import Dim, Size, is_known, normalize_axis, require_elements, show
 from mlkit.core.tensor import Tensor
-from mlkit.core.typing import TensorLike
+from mlkit.core.typing import ShapeLike, TensorLike
 from mlkit.ops.image.layout import as_batch, check_choice
 from mlkit.primitives import elementwise as el
 from mlkit.primitives.convert import as_shape, as_tensor, cast, require_real
@@ -22,7 +24,7 @@ _RESIZE = ("bilinear", "nearest", "lanczos3", "lanczos5", "bicubic")
 
 def resize(
     images: TensorLike,
-    size,
+    size: ShapeLike,
     interpolation: str = "bilinear",
     antialias: bool = False,
     crop_to_aspect_ratio: bool = False,
@@ -59,7 +61,7 @@ def resize(
     return restore(_back_to(_resized(x, size, interpolation, antialias), dtype))
 
 
-def _resized(x, size, interpolation, antialias) -> Tensor:
+def _resized(x: Tensor, size: Sequence[Size], interpolation: str, antialias: bool) -> Tensor:
     if tuple(x.shape[1:3]) == size:
         return x
     require_elements("resize", x.shape, (1, 2))
@@ -76,7 +78,7 @@ def _resized(x, size, interpolation, antialias) -> Tensor:
     return x
 
 
-def _back_to(x, dtype) -> Tensor:
+def _back_to(x: Tensor, dtype: str) -> Tensor:
     """The images in their own dtype: integers are rounded and kept in range."""
     if x.dtype == dtype:
         return x
@@ -86,7 +88,7 @@ def _back_to(x, dtype) -> Tensor:
     return cast(x, dtype)
 
 
-def _crop_to_aspect(x, new_height, new_width) -> Tensor:
+def _crop_to_aspect(x: Tensor, new_height: int, new_width: int) -> Tensor:
     n, height, width, c = x.shape
     tall = max(min(height, int(width * new_height / new_width)), 1)
     wide = max(min(width, int(height * new_width / new_height)), 1)
@@ -94,7 +96,7 @@ def _crop_to_aspect(x, new_height, new_width) -> Tensor:
     return slice_(x, starts=(0, top, left, 0), stops=(n, top + tall, left + wide, c), strides=(1,) * 4)
 
 
-def _pad_to_aspect(x, new_height, new_width, fill_value) -> Tensor:
+def _pad_to_aspect(x: Tensor, new_height: int, new_width: int, fill_value: TensorLike) -> Tensor:
     _, height, width, _ = x.shape
     top = (max(height, int(width * new_height / new_width)) - height) // 2
     left = 0 if top else (max(width, int(height * new_width / new_height)) - width) // 2
@@ -108,7 +110,13 @@ def _pad_to_aspect(x, new_height, new_width, fill_value) -> Tensor:
 
 
 def scale_and_translate(
-    images: TensorLike, output_shape, scale, translation: TensorLike, spatial_dims, method, antialias: bool = True
+    images: TensorLike,
+    output_shape: ShapeLike,
+    scale: TensorLike,
+    translation: TensorLike,
+    spatial_dims: Sequence[int],
+    method: str,
+    antialias: bool = True,
 ) -> Tensor:
     """Images stretched by `scale` and moved by `translation` along the axes `spatial_dims`: new = old * scale + translation.
 

@@ -3,13 +3,15 @@
 import functools
 import itertools
 import math
+from collections.abc import Iterable, Sequence
 
 from mlkit.core import dtypes
 from mlkit.core.machine import threshold
-from mlkit.core.spec import require_elements, show, size_of
+from mlkit.core.op import Op
+from mlkit.core.spec import Size, require_elements, show, size_of
 from mlkit.core.tensor import Tensor
 from mlkit.core.typing import FloatOrSequence, TensorLike
-from mlkit.objects.seed_generator import draw_seed
+from mlkit.objects.seed_generator import Seed, draw_seed
 from mlkit.ops.image.filters import blur
 from mlkit.ops.image.layout import as_batch, check_choice
 from mlkit.ops.linalg.systems import solve
@@ -30,7 +32,7 @@ _FILL_MODES = ("constant", "nearest", "wrap", "mirror", "reflect")
 # ---- sampling --------------------------------------------------------------------------------------------------------
 
 
-def _inside(index, size, fill_mode) -> Tensor:
+def _inside(index: Tensor, size: Size, fill_mode: str) -> Tensor:
     """An index beyond the ends -> one within, by the fill mode. size: an int, or a tensor while it is unknown."""
     if fill_mode == "wrap":
         return el.mod(index, size)
@@ -41,18 +43,18 @@ def _inside(index, size, fill_mode) -> Tensor:
     return el.minimum(el.maximum(index, 0), size - 1)
 
 
-def _there_and_back(index, period, twice) -> Tensor:
+def _there_and_back(index: Tensor, period: Tensor | Size, twice: Tensor | Size) -> Tensor:
     """The index within a period whose second half goes back. twice: 1 if the ends come two times in a row, else 0."""
     index = el.mod(index, period)
     return el.minimum(index, period - twice - index)
 
 
-def _round(x) -> Tensor:
+def _round(x: Tensor) -> Tensor:
     """Half away from 0."""
     return el.sign(x) * el.floor(abs(x) + 0.5)
 
 
-def _neighbours(place, order):
+def _neighbours(place: Tensor, order: int) -> list[tuple[Tensor, Tensor | None]]:
     """The samples next to a place along one axis, and their weights."""
     if order == 0:
         return [(cast(_round(place), "int32"), None)]
@@ -62,7 +64,9 @@ def _neighbours(place, order):
     return [(index, 1 - weight), (index + 1, weight)]
 
 
-def _corners(sizes, places, order, fill_mode, first_row=None):
+def _corners(
+    sizes: Sequence[Size], places: Sequence[Tensor], order: int, fill_mode: str, first_row: Tensor | None = None
+) -> list[tuple[Tensor, Tensor | None, Tensor | None]]:
     """The samples around each place: [(number of the sample, weight or None, whether it lies on the grid or None)].
 
     sizes: of the grid's axes. places: for each of them a float tensor, all of one shape. first_row: what is added to the number
@@ -84,14 +88,16 @@ def _corners(sizes, places, order, fill_mode, first_row=None):
     return corners
 
 
-def _product(op, parts):
+def _product(op: Op, parts: Iterable[Tensor | None]) -> Tensor | None:
     return None if parts[0] is None else functools.reduce(op, parts)
 
 
-def _interpolated(samples, corners, fill_value, dtype) -> Tensor:
+def _interpolated(
+    samples: Tensor, corners: Sequence[tuple[Tensor, Tensor | None, Tensor | None]], fill_value: TensorLike, dtype: str
+) -> Tensor:
     """The weighted sums of samples (n, channels...). dtype: of the sum."""
 
-    def over_channels(x):
+    def over_channels(x: Tensor) -> Tensor:
         return reshape(x, shape=(*x.shape, *(1,) * (samples.ndim - 1)))
 
     total = None
@@ -106,7 +112,7 @@ def _interpolated(samples, corners, fill_value, dtype) -> Tensor:
 
 
 def map_coordinates(
-    inputs: TensorLike, coordinates: TensorLike, order, fill_mode: str = "constant", fill_value: TensorLike = 0
+    inputs: TensorLike, coordinates: TensorLike, order: int, fill_mode: str = "constant", fill_value: TensorLike = 0
 ) -> Tensor:
     """The values of `inputs` at fractional coordinates.
 
@@ -132,7 +138,9 @@ def map_coordinates(
     return _interpolated(reshape(x, shape=(size_of(x.shape),)), corners, fill_value, coordinates.dtype)
 
 
-def _sample_images(x, y_places, x_places, interpolation, fill_mode, fill_value) -> Tensor:
+def _sample_images(
+    x: Tensor, y_places: Tensor, x_places: Tensor, interpolation: str, fill_mode: str, fill_value: TensorLike
+) -> Tensor:
     """Batch (n, h, w, c) at places (n, h', w')."""
     n, h, w, c = x.shape
     first = reshape(iota(size=n, dtype="int32") * size_operand(h * w, "int32"), shape=(n, 1, 1))
@@ -148,7 +156,7 @@ def _sample_images(x, y_places, x_places, interpolation, fill_mode, fill_value) 
 # ---- maps of the plane -----------------------------------------------------------------------------------------------
 
 
-def _projected(transform, n, h, w) -> list[Tensor]:
+def _projected(transform: Tensor, n: Size, h: Size, w: Size) -> list[Tensor]:
     """Where each pixel (x, y) of the result comes from: ((a0 x + a1 y + a2) / k, (b0 x + b1 y + b2) / k), k = c0 x + c1 y + 1.
 
     transform: (n or 1, 8), in the order a, b, c.
@@ -163,7 +171,7 @@ def _projected(transform, n, h, w) -> list[Tensor]:
     return [broadcast_to(p, shape=(n, h, w)) for p in places]
 
 
-def _check_images(name, interpolation, fill_mode):
+def _check_images(name: str, interpolation: str, fill_mode: str) -> None:
     check_choice(name, "interpolation", interpolation, tuple(_ORDERS))
     check_choice(name, "fill_mode", fill_mode, _FILL_MODES)
 
@@ -223,7 +231,7 @@ def perspective_transform(
     return restore(_sample_images(x, *places, interpolation, "constant", fill_value))
 
 
-def _homography(start, end) -> Tensor:
+def _homography(start: Tensor, end: Tensor) -> Tensor:
     """The eight numbers of the projective map from end to start points: (n, 4, 2) twice -> (n, 8).
 
     Hartley and Zisserman, Multiple View Geometry, 2nd ed., section 4.1.
@@ -248,7 +256,7 @@ def elastic_transform(
     interpolation: str = "bilinear",
     fill_mode: str = "reflect",
     fill_value: TensorLike = 0.0,
-    seed=None,
+    seed: Seed = None,
     data_format: str | None = None,
 ) -> Tensor:
     """Images distorted by a smooth random displacement of their pixels.

@@ -1,6 +1,6 @@
 """Directional derivatives."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from mlkit.core import dtypes, tree
@@ -48,7 +48,7 @@ def jvp(fun: Callable[..., Any], primals: Structure, tangents: Structure, has_au
     return (value, tangent, aux) if has_aux else (value, tangent)
 
 
-def _check(primals, tangents):
+def _check(primals: Structure, tangents: Structure) -> None:
     for name, value in (("primals", primals), ("tangents", tangents)):
         if not isinstance(value, (list, tuple)):
             raise TypeError(
@@ -61,17 +61,17 @@ def _check(primals, tangents):
         )
 
 
-def _fresh(x) -> Tensor:
+def _fresh(x: Tensor) -> Tensor:
     """A tensor of its own for each argument, so that one given twice counts as two."""
     x = as_tensor(x)
     return Tensor(x.data, x.node, x.slot)
 
 
-def _zeros(y) -> Tensor:
+def _zeros(y: Tensor) -> Tensor:
     return full(shape=y.shape, value=0, dtype=y.dtype)
 
 
-def _inner_product(xs, ys) -> Tensor:
+def _inner_product(xs: Sequence[Tensor], ys: Sequence[Tensor]) -> Tensor:
     terms = [sum_(x * y, axes=tuple(range(x.ndim)), keepdims=False) for x, y in zip(xs, ys) if x.dtype in dtypes.FLOATS]
     if not terms:
         raise TypeError(f"jvp: none of the primals is a float; dtypes are {[x.dtype for x in xs]}. Cast one with ops.cast.")

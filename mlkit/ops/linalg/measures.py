@@ -1,6 +1,7 @@
 """Numbers that describe a matrix: determinant, rank, norms."""
 
 import math
+from typing import Any
 
 from mlkit.core.spec import normalize_axis, reduced, show
 from mlkit.core.tensor import Tensor
@@ -33,7 +34,7 @@ def slogdet(x: TensorLike) -> tuple[Tensor, ...]:
     return triangular.slogdet(to_float(x))
 
 
-def matrix_rank(x: TensorLike, tol=None) -> Tensor:
+def matrix_rank(x: TensorLike, tol: TensorLike | None = None) -> Tensor:
     """Number of singular values above `tol`, int32 (...,), of matrices (..., M, N).
 
     tol: a number; by default max(M, N) epsilon times the largest singular value.
@@ -49,7 +50,7 @@ def matrix_rank(x: TensorLike, tol=None) -> Tensor:
     return sum_(el.cast(s > tol, dtype="int32"), axes=(s.ndim - 1,), keepdims=False)
 
 
-def norm(x: TensorLike, ord=None, axis: Axis = None, keepdims: bool = False) -> Tensor:
+def norm(x: TensorLike, ord: float | str | None = None, axis: Axis = None, keepdims: bool = False) -> Tensor:
     """Norms of vectors along one axis, or of matrices in two.
 
     axis: an int, a pair (rows, columns), or None for all axes: at most two of them, unless `ord` is None.
@@ -76,7 +77,7 @@ def norm(x: TensorLike, ord=None, axis: Axis = None, keepdims: bool = False) -> 
     return out if keepdims else reshape(out, shape=reduced(x.shape, axes, False))
 
 
-def _norm_axes(x, ord, axis):
+def _norm_axes(x: Tensor, ord: float | str | None, axis: Axis) -> tuple[int, ...]:
     axes = tuple(range(x.ndim)) if axis is None else (axis,) if isinstance(axis, int) else tuple(axis)
     axes = tuple(normalize_axis("norm", a, x.ndim) for a in axes)
     if len(set(axes)) != len(axes):
@@ -89,12 +90,12 @@ def _norm_axes(x, ord, axis):
     return axes
 
 
-def _euclid(x, axes) -> Tensor:
+def _euclid(x: Tensor, axes: tuple[int, ...]) -> Tensor:
     size = el.abs_(x)
     return el.sqrt(sum_(size * size, axes=axes, keepdims=True))
 
 
-def _vector_norm(x, ord, axes) -> Tensor:
+def _vector_norm(x: Tensor, ord: Any, axes: tuple[int, ...]) -> Tensor:
     if isinstance(ord, str):
         raise ValueError(f"norm: Invalid `ord` argument for vector norm: expected a number or None, but got {ord!r}.")
     size, options = el.abs_(x), dict(axes=axes, keepdims=True)
@@ -111,7 +112,7 @@ def _vector_norm(x, ord, axes) -> Tensor:
     return sum_(size ** float(ord), **options) ** (1.0 / ord)
 
 
-def _matrix_norm(x, ord, row, column) -> Tensor:
+def _matrix_norm(x: Tensor, ord: Any, row: int, column: int) -> Tensor:
     """Along `row` the number of the row changes, so sums over it are column sums."""
     if ord in (1, -1, math.inf, -math.inf):
         along, across = (row, column) if ord in (1, -1) else (column, row)

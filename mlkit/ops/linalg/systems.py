@@ -1,5 +1,8 @@
 """Systems of linear equations, inverses, least squares."""
 
+from typing import Any
+
+from mlkit.core.op import Op
 from mlkit.core.spec import show
 from mlkit.core.tensor import Tensor
 from mlkit.core.typing import TensorLike
@@ -11,7 +14,7 @@ from mlkit.primitives.shape import reshape
 __all__ = ["cholesky_inverse", "inv", "lstsq", "pinv", "solve", "solve_triangular"]
 
 
-def _solved(name, solver, a, b, **params) -> Tensor:
+def _solved(name: str, solver: Op, a: TensorLike, b: TensorLike, **params: Any) -> Tensor:
     """b with one axis less than a holds a vector for each system."""
     a, b = promote_tensors(a, b, floating=True)
     matrix.check_square(name, a)
@@ -68,7 +71,7 @@ def cholesky_inverse(x: TensorLike, upper: bool = False) -> Tensor:
     return matmul(inverse, matrix.adjoint(inverse)) if upper else matmul(matrix.adjoint(inverse), inverse)
 
 
-def pinv(x: TensorLike, rcond=None) -> Tensor:
+def pinv(x: TensorLike, rcond: TensorLike | None = None) -> Tensor:
     """The Moore-Penrose inverse (..., N, M) of matrices (..., M, N).
 
     rcond: singular values up to rcond times the largest count as 0; by default 10 max(M, N) epsilon.
@@ -79,14 +82,14 @@ def pinv(x: TensorLike, rcond=None) -> Tensor:
     return _pinv("pinv", to_float(x), rcond, factor=10)
 
 
-def _pinv(name, x, rcond, factor) -> Tensor:
+def _pinv(name: str, x: Tensor, rcond: TensorLike | None, factor: float) -> Tensor:
     matrix.check_known(name, x)
     if rcond is None:
         rcond = factor * max(x.shape[-2:]) * matrix.epsilon(x.dtype)
     return spectral.pinv(x, rcond=float(rcond))
 
 
-def lstsq(a: TensorLike, b: TensorLike, rcond=None) -> Tensor:
+def lstsq(a: TensorLike, b: TensorLike, rcond: TensorLike | None = None) -> Tensor:
     """x for which |a x - b| is least, and among several such x the shortest.
 
     a: (M, N). b: (M,) or (M, K). rcond: singular values of a up to rcond times the largest count as 0; by default

@@ -3,6 +3,7 @@
 import math
 import warnings
 
+from mlkit.core.op import Op
 from mlkit.core.spec import is_known, normalize_axes, normalize_axis
 from mlkit.core.tensor import Tensor
 from mlkit.core.typing import Axis, FloatOrSequence, TensorLike
@@ -77,7 +78,7 @@ def soft_shrink(x: TensorLike, threshold: float = 0.5) -> Tensor:
     return el.where(x > threshold, x - threshold, el.where(x < -threshold, x + threshold, 0.0))
 
 
-def threshold(x: TensorLike, threshold, default_value) -> Tensor:
+def threshold(x: TensorLike, threshold: float, default_value: float) -> Tensor:
     """x where it is above the threshold, else default_value."""
     x = to_float(x)
     return el.where(x > threshold, x, float(default_value))
@@ -199,7 +200,7 @@ def log_softmax(x: TensorLike, axis: Axis = -1) -> Tensor:
     return _over_axes("log_softmax", fused.log_softmax, to_real("log_softmax", x), axis)
 
 
-def _over_axes(name, op, x, axis) -> Tensor:
+def _over_axes(name: str, op: Op, x: Tensor, axis: Axis) -> Tensor:
     """Apply an op of one axis to one, or to several made one."""
     if isinstance(axis, int):
         return op(x, axis=normalize_axis(name, axis, x.ndim))

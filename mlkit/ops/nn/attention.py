@@ -1,6 +1,7 @@
 """Dot-product attention."""
 
 import math
+from typing import Any
 
 from mlkit.core import dtypes
 from mlkit.core.spec import broadcast, is_known, show
@@ -23,10 +24,10 @@ def dot_product_attention(
     value: TensorLike,
     bias: TensorLike | None = None,
     mask: TensorLike | None = None,
-    scale=None,
+    scale: TensorLike | None = None,
     is_causal: bool = False,
-    flash_attention=None,
-    attn_logits_soft_cap=None,
+    flash_attention: bool | None = None,
+    attn_logits_soft_cap: float | None = None,
 ) -> Tensor:
     """softmax(query key' * scale + bias) value, for every head.
 
@@ -59,7 +60,7 @@ def dot_product_attention(
     return cast(_with_bias(*wide, bias, mask, scale, is_causal), query.dtype)
 
 
-def _check(query, key, value):
+def _check(query: Tensor, key: Tensor, value: Tensor) -> None:
     shapes = f"query {show(query.shape)}, key {show(key.shape)}, value {show(value.shape)}"
     if not query.ndim == key.ndim == value.ndim == 4:
         raise ValueError(f"dot_product_attention: expected tensors of shape (batch, length, heads, size), but got {shapes}.")
@@ -72,20 +73,20 @@ def _check(query, key, value):
         )
 
 
-def _repeat_heads(x, times) -> Tensor:
+def _repeat_heads(x: Tensor, times: int) -> Tensor:
     batch, length, heads, size = x.shape
     x = broadcast_to(reshape(x, shape=(batch, length, heads, 1, size)), shape=(batch, length, heads, times, size))
     return reshape(x, shape=(batch, length, heads * times, size))
 
 
-def _of_one_batch(query, key, value, mask) -> list[Tensor]:
+def _of_one_batch(query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None) -> list[Any]:
     """Query, key and value with the common batch size: one sample serves for all."""
     sizes = [(x.shape[0],) for x in (query, key, value, mask) if x is not None]
     (batch,) = broadcast("dot_product_attention, batch sizes", *sizes)
     return [broadcast_to(x, shape=(batch, *x.shape[1:])) if x.shape[0] == 1 != batch else x for x in (query, key, value)]
 
 
-def _four_axes(name, x) -> Tensor:
+def _four_axes(name: str, x: Tensor) -> Tensor:
     if x.ndim > 4:
         raise ValueError(
             f"dot_product_attention: the {name} must broadcast to (batch, heads, targets, sources), but has shape {show(x.shape)}."
@@ -93,7 +94,9 @@ def _four_axes(name, x) -> Tensor:
     return reshape(x, shape=(1,) * (4 - x.ndim) + tuple(x.shape)) if x.ndim < 4 else x
 
 
-def _with_bias(query, key, value, bias, mask, scale, is_causal) -> Tensor:
+def _with_bias(
+    query: Tensor, key: Tensor, value: Tensor, bias: Tensor | None, mask: Tensor | None, scale: Any, is_causal: bool
+) -> Tensor:
     q, k, v = (transpose(x, perm=(0, 2, 1, 3)) for x in (query, key, value))
     scores = matmul(q, swap(k)) * (scale if isinstance(scale, (int, float)) else cast(scale, q.dtype))
     if bias is not None:

@@ -1,9 +1,10 @@
 """Images taken apart into blocks and put together again."""
 
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from mlkit.core.settings import image_data_format
-from mlkit.core.spec import is_known, show, whole, wholes
+from mlkit.core.spec import Size, is_known, show, whole, wholes
 from mlkit.core.tensor import Tensor
 from mlkit.core.typing import IntOrSequence, TensorLike
 from mlkit.primitives.convert import as_tensor
@@ -13,7 +14,7 @@ from mlkit.primitives.shape import reshape, transpose
 __all__ = ["depth_to_space", "fold", "space_to_depth", "unfold"]
 
 
-def _image_axes(name, x, block_size, data_format) -> bool:
+def _image_axes(name: str, x: Tensor, block_size: int, data_format: str | None) -> bool:
     """Whether channels come last, after checks."""
     data_format = data_format or image_data_format()
     if data_format not in ("channels_last", "channels_first"):
@@ -24,7 +25,7 @@ def _image_axes(name, x, block_size, data_format) -> bool:
     return data_format == "channels_last"
 
 
-def _check_divisible(name, sizes, divisor, x):
+def _check_divisible(name: str, sizes: Sequence[Size], divisor: int, x: Tensor) -> None:
     if is_known(*sizes) and any(s % divisor for s in sizes):
         raise ValueError(f"{name}: {sizes} of shape {show(x.shape)} must be divisible by {divisor}.")
 
@@ -65,19 +66,23 @@ def space_to_depth(x: TensorLike, block_size: int, data_format: str | None = "ch
 # ---- sliding blocks --------------------------------------------------------------------------------------------------
 
 
-def _pairs(name, kernel_size, dilation, padding, stride):
+def _pairs(name: str, kernel_size: Any, dilation: Any, padding: Any, stride: Any) -> Iterator[tuple[int, ...]]:
     """Each of these for height and width."""
     least = {"kernel_size": (kernel_size, 1), "dilation": (dilation, 1), "padding": (padding, 0), "stride": (stride, 1)}
     return (wholes(name, f"`{argument}`", value, 2, low) for argument, (value, low) in least.items())
 
 
-def _windows(size, kernel, dilation, padding, stride):
+def _windows(size: Size, kernel: int, dilation: int, padding: int, stride: int) -> Any:
     """Number of window positions along one axis."""
     return (size + 2 * padding - dilation * (kernel - 1) - 1) // stride + 1
 
 
 def unfold(
-    x: TensorLike, kernel_size: IntOrSequence, dilation: IntOrSequence = 1, padding: Any = 0, stride: IntOrSequence = 1
+    x: TensorLike,
+    kernel_size: IntOrSequence,
+    dilation: IntOrSequence = 1,
+    padding: IntOrSequence = 0,
+    stride: IntOrSequence = 1,
 ) -> Tensor:
     """All windows of images as columns: (n, c, h, w) -> (n, c * kh * kw, number of windows).
 
@@ -109,10 +114,10 @@ def unfold(
 
 def fold(
     x: TensorLike,
-    output_size,
+    output_size: IntOrSequence,
     kernel_size: IntOrSequence,
     dilation: IntOrSequence = 1,
-    padding: Any = 0,
+    padding: IntOrSequence = 0,
     stride: IntOrSequence = 1,
 ) -> Tensor:
     """Windows added up in their places, the transpose of `unfold`: (n, c * kh * kw, number of windows) -> (n, c, h, w).
@@ -145,7 +150,7 @@ def fold(
     return slice_(image, starts=(0, 0, *padding), stops=stops, strides=(1,) * 4)
 
 
-def _coordinates(kernel, dilation, count, stride) -> Tensor:
+def _coordinates(kernel: int, dilation: int, count: Size, stride: int) -> Tensor:
     """Where element k of window m lies: (kernel, count)."""
     offset = reshape(iota(size=kernel, dtype="int32") * dilation, shape=(kernel, 1))
     return offset + iota(size=count, dtype="int32") * stride

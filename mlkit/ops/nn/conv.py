@@ -1,7 +1,9 @@
 """Convolutions of `keras.ops.nn`. The mathematics: Dumoulin and Visin, A guide to convolution arithmetic for deep learning,
 2016."""
 
-from mlkit.core.spec import is_known, same_size, show, wholes
+from typing import Any
+
+from mlkit.core.spec import Size, is_known, same_size, show, wholes
 from mlkit.core.tensor import Tensor
 from mlkit.core.typing import IntOrSequence, TensorLike
 from mlkit.ops.nn.spatial import check_padding, from_last, is_channels_last, per_axis, spatial_rank, to_last
@@ -100,7 +102,7 @@ def conv_transpose(
     kernel: TensorLike,
     strides: IntOrSequence = 1,
     padding: str = "valid",
-    output_padding=None,
+    output_padding: IntOrSequence | None = None,
     data_format: str | None = None,
     dilation_rate: IntOrSequence = 1,
 ) -> Tensor:
@@ -138,7 +140,7 @@ def conv_transpose(
     return from_last(y, last)
 
 
-def _enlarged(n, window, stride, padding, extra):
+def _enlarged(n: Size, window: int, stride: int, padding: str, extra: int | None) -> tuple[Any, tuple[Any, Any], Any]:
     """Along one axis: the size that windows reach, the cells (before, after) that are cut off it, and zeros to append.
 
     `window` counts its dilation. All windows together cover (n - 1) * stride + window cells.
@@ -160,7 +162,7 @@ def _enlarged(n, window, stride, padding, extra):
     return (n - 1) * stride + window - before - after, (before, max(after, 0)), margin
 
 
-def _parameters(name, x, strides, padding, dilation):
+def _parameters(name: str, x: Tensor, strides: IntOrSequence, padding: str, dilation: IntOrSequence) -> dict[str, Any]:
     """Parameters of the primitive, after checks."""
     rank = x.ndim - 2
     return dict(
@@ -170,7 +172,7 @@ def _parameters(name, x, strides, padding, dilation):
     )
 
 
-def _checked(name, x, w) -> Tensor:
+def _checked(name: str, x: Tensor, w: Tensor) -> Tensor:
     """x, whose rank must fit the kernel's."""
     rank = spatial_rank(name, x)
     if len(w.shape) != rank + 2:
@@ -183,7 +185,7 @@ def _checked(name, x, w) -> Tensor:
     return x
 
 
-def _check_channels(name, x, w, channels, layout):
+def _check_channels(name: str, x: Tensor, w: Tensor, channels: Size, layout: str) -> None:
     if not channels or not same_size(x.shape[-1], channels):
         raise ValueError(
             f"{name}: the inputs have {x.shape[-1]} channels (shape {show(x.shape)}, channels last), but the kernel of shape "

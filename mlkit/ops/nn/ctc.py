@@ -4,11 +4,13 @@ Graves, Fernández, Gomez and Schmidhuber, "Connectionist temporal classificatio
 """
 
 import math
+from collections.abc import Callable, Iterator
+from typing import Any
 
 from mlkit.core import dtypes
 from mlkit.core.spec import is_known, require, show
 from mlkit.core.tensor import Tensor
-from mlkit.core.typing import TensorLike
+from mlkit.core.typing import Structure, TensorLike
 from mlkit.ops.control.scans import scan
 from mlkit.ops.image.layout import check_choice
 from mlkit.ops.math import logsumexp, top_k
@@ -27,24 +29,26 @@ __all__ = ["ctc_decode", "ctc_loss"]
 _NEVER = -1e5  # logarithm of an impossible path's probability; finite, so that its gradient is
 
 
-def _column(x) -> Tensor:
+def _column(x: Tensor) -> Tensor:
     return reshape(x, shape=(*x.shape, 1))
 
 
-def _scan(step, state, *sequences):
+def _scan(step: Callable[..., Any], state: Structure, *sequences: Tensor) -> Structure:
     """The state after `step(state, *slices)` for each slice of the sequences' first axis."""
 
     return scan(lambda carry, xs: (step(carry, *xs), None), state, sequences)[0]
 
 
-def _time_first(x) -> Tensor:
+def _time_first(x: Tensor) -> Tensor:
     return transpose(x, perm=(1, 0, *range(2, x.ndim)))
 
 
 # ---- loss ------------------------------------------------------------------------------------------------------------
 
 
-def ctc_loss(target: TensorLike, output: TensorLike, target_length, output_length, mask_index: int = 0) -> Tensor:
+def ctc_loss(
+    target: TensorLike, output: TensorLike, target_length: TensorLike, output_length: TensorLike, mask_index: int = 0
+) -> Tensor:
     """-log of the probability that a path through the outputs spells the target, repeats and blanks removed.
 
     target: class numbers (batch, labels). output: logits (batch, time, classes). target_length, output_length: (batch,), how
@@ -76,7 +80,7 @@ def ctc_loss(target: TensorLike, output: TensorLike, target_length, output_lengt
     running = iota(size=time, dtype="int32") < _column(output_length)
     skips = _may_skip(labels, mask_index)
 
-    def step(alpha, log_p, running):
+    def step(alpha: Tensor, log_p: Tensor, running: Tensor) -> Tensor:
         one, two = _shifted(alpha, 1), el.where(skips, _shifted(alpha, 2), _NEVER)
         moved = _log_sum(alpha, one, two) + log_p
         return el.where(_column(running), moved, alpha)
@@ -91,14 +95,14 @@ def ctc_loss(target: TensorLike, output: TensorLike, target_length, output_lengt
     return -logsumexp(el.where(final, alpha, _NEVER), axis=1)
 
 
-def _check_blank(name, blank, x):
+def _check_blank(name: str, blank: int, x: Tensor) -> None:
     if is_known(x.shape[2]) and not 0 <= blank < x.shape[2]:
         raise ValueError(
             f"{name}: `mask_index` {blank} is none of the {x.shape[2]} classes of outputs of shape {show(x.shape)}."
         )
 
 
-def _for_rows(name, x, **others):
+def _for_rows(name: str, x: Tensor, **others: Tensor) -> Iterator[Tensor]:
     """What belongs to the rows of x: tensors with its batch size as their first; one length stands for all."""
     batch = x.shape[0]
     for what, other in others.items():
@@ -108,19 +112,19 @@ def _for_rows(name, x, **others):
         yield other
 
 
-def _with_blanks(target, blank) -> Tensor:
+def _with_blanks(target: Tensor, blank: int) -> Tensor:
     """a b -> _ a _ b _"""
     n, length = target.shape
     pairs = concat(_column(target), full(shape=(n, length, 1), value=blank, dtype="int32"), axis=2)
     return concat(full(shape=(n, 1), value=blank, dtype="int32"), reshape(pairs, shape=(n, 2 * length)), axis=1)
 
 
-def _may_skip(labels, blank) -> Tensor:
+def _may_skip(labels: Tensor, blank: int) -> Tensor:
     """Where a path may come from two states before: onto a label that differs from the one before it."""
     return el.not_equal(labels, _shifted(labels, 2, fill=blank))  # two blanks are equal too
 
 
-def _shifted(x, n, fill=_NEVER) -> Tensor:
+def _shifted(x: Tensor, n: int, fill: float = _NEVER) -> Tensor:
     """Moved n places to the right along axis 1."""
     head = full(shape=(x.shape[0], n), value=fill, dtype=x.dtype)
     return concat(head, slice_along(x, 1, 0, x.shape[1] - n), axis=1)
@@ -142,13 +146,13 @@ def _log_sum(*xs) -> Tensor:
 
 def ctc_decode(
     inputs: TensorLike,
-    sequence_lengths,
+    sequence_lengths: TensorLike,
     strategy: str = "greedy",
     beam_width: int = 100,
     top_paths: int = 1,
     merge_repeated: bool = True,
-    mask_index: int = 0,
-) -> tuple[Tensor, ...]:
+    mask_index: int | None = 0,
+) -> tuple[Tensor, Tensor]:
     """The most probable label sequences of CTC outputs.
 
     inputs: logits (batch, time, classes). sequence_lengths: (batch,). strategy: "greedy" (the best path) or "beam_search" (with
@@ -175,7 +179,7 @@ def ctc_decode(
     return _beam_search(x, lengths, beam_width, top_paths, blank)
 
 
-def _greedy(x, lengths, merge_repeated, blank) -> tuple[Tensor, ...]:
+def _greedy(x: Tensor, lengths: Tensor, merge_repeated: bool, blank: int) -> tuple[Tensor, Tensor]:
     batch, time, _ = x.shape
     ended = iota(size=time, dtype="int32") >= _column(lengths)
     labels = el.where(ended, blank, argmax(x, axis=2))
@@ -189,7 +193,7 @@ def _greedy(x, lengths, merge_repeated, blank) -> tuple[Tensor, ...]:
     return reshape(labels, shape=(1, batch, time)), -sum_(scores, axes=(1,), keepdims=True)
 
 
-def _beam_search(x, lengths, width, paths, blank) -> tuple[Tensor, ...]:
+def _beam_search(x: Tensor, lengths: Tensor, width: int, paths: int, blank: int) -> tuple[Tensor, Tensor]:
     """Prefix beam search: Hannun et al., arXiv:1408.2873, algorithm 1, without a language model.
 
     A beam is a prefix with two scores: of the paths that end in a blank, and of those that end in its last label. Extending
@@ -206,7 +210,7 @@ def _beam_search(x, lengths, width, paths, blank) -> tuple[Tensor, ...]:
         never,
     )
 
-    def step(state, p, running):
+    def step(state: tuple[Tensor, ...], p: Tensor, running: Tensor) -> tuple[Tensor, ...]:
         new = _extend(state, p, width, blank)
         return tuple(el.where(reshape(running, shape=(batch, *(1,) * (n.ndim - 1))), n, s) for n, s in zip(new, state))
 
@@ -217,7 +221,7 @@ def _beam_search(x, lengths, width, paths, blank) -> tuple[Tensor, ...]:
     return _time_first(take_along_axis(labels, best, axis=1)), scores
 
 
-def _extend(state, p, width, blank) -> tuple[Tensor, ...]:
+def _extend(state: tuple[Tensor, ...], p: Tensor, width: int, blank: int) -> tuple[Tensor, ...]:
     """All beams one time step on, the best `width` kept. p: log-probabilities (batch, classes)."""
     labels, sizes, in_blank, in_label = state
     batch, classes = p.shape
@@ -247,14 +251,14 @@ def _extend(state, p, width, blank) -> tuple[Tensor, ...]:
     return _gather_beams(chosen, state, stay_blank, stay_label, grown, classes)
 
 
-def _last_label(labels, sizes) -> Tensor:
+def _last_label(labels: Tensor, sizes: Tensor) -> Tensor:
     """-1 for the empty prefix."""
     index = _column(el.maximum(sizes - 1, 0))
     last = reshape(take_along_axis(labels, index, axis=2), shape=sizes.shape)
     return el.where(sizes > 0, last, -1)
 
 
-def _is_child(labels, sizes, last, total) -> Tensor:
+def _is_child(labels: Tensor, sizes: Tensor, last: Tensor, total: Tensor) -> Tensor:
     """Whether beam j is beam i with its own last label added: (batch, i, j)."""
     batch, width, time = labels.shape
     alive = total > -math.inf
@@ -266,7 +270,9 @@ def _is_child(labels, sizes, last, total) -> Tensor:
     return el.and_(el.and_(same, longer), el.and_(_column(alive), reshape(alive, shape=(batch, 1, width))))
 
 
-def _gather_beams(chosen, state, stay_blank, stay_label, grown, classes) -> tuple[Tensor, ...]:
+def _gather_beams(
+    chosen: Tensor, state: tuple[Tensor, ...], stay_blank: Tensor, stay_label: Tensor, grown: Tensor, classes: int
+) -> tuple[Tensor, ...]:
     """The chosen candidates as beams: numbers below the width stay as they are, the others are beam * classes + label."""
     labels, sizes, _, _ = state
     batch, width, time = labels.shape

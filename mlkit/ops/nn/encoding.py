@@ -1,5 +1,7 @@
 """Class numbers as vectors of zeros and ones, and complex numbers from their polar form."""
 
+from typing import Any
+
 from mlkit.core import dtypes
 from mlkit.core.spec import normalize_axis, whole
 from mlkit.core.tensor import Tensor
@@ -33,7 +35,12 @@ def one_hot(x: TensorLike, num_classes: int, axis: Axis = -1, dtype: DType | Non
 
 
 def multi_hot(
-    inputs: TensorLike, num_classes=None, axis: Axis = -1, dtype: DType | None = None, sparse: bool = False, **kwargs
+    inputs: TensorLike,
+    num_classes: int | None = None,
+    axis: Axis = -1,
+    dtype: DType | None = None,
+    sparse: bool = False,
+    **kwargs: Any,
 ) -> Tensor:
     """Several class numbers as one vector with a 1 in each of those places.
 

@@ -16,12 +16,12 @@ from mlkit.primitives.shape import reshape, sum_, transpose
 __all__ = ["binary_crossentropy", "categorical_crossentropy", "psnr", "sparse_categorical_crossentropy"]
 
 
-def _inside(probability) -> Tensor:
+def _inside(probability: Tensor) -> Tensor:
     """Clipped to [epsilon, 1 - epsilon], where logarithms are finite."""
     return el.minimum(el.maximum(probability, epsilon()), 1.0 - epsilon())
 
 
-def _check_equal_shapes(name, target, output):
+def _check_equal_shapes(name: str, target: Tensor, output: Tensor) -> None:
     if len(target.shape) != len(output.shape) or not all(map(same_size, target.shape, output.shape)):
         raise ValueError(
             f"{name}: `target` and `output` must have the same shape, but have {show(target.shape)} and {show(output.shape)}."
@@ -45,7 +45,7 @@ def binary_crossentropy(target: TensorLike, output: TensorLike, from_logits: boo
     return cast(-(target * el.log(p) + (1.0 - target) * el.log(1.0 - p)), dtype)
 
 
-def _log_probabilities(probabilities, axis) -> Tensor:
+def _log_probabilities(probabilities: Tensor, axis: int) -> Tensor:
     """Of what need not quite sum to 1, as after rounding."""
     return el.log(_inside(probabilities / sum_(probabilities, axes=(axis,), keepdims=True)))
 
@@ -71,7 +71,7 @@ def categorical_crossentropy(target: TensorLike, output: TensorLike, from_logits
     return cast(-sum_(to_single(target) * log_p, axes=(axis,), keepdims=False), output.dtype)
 
 
-def _to_last(axis, ndim):
+def _to_last(axis: int, ndim: int) -> tuple[int, ...]:
     """The permutation that puts an axis last; None if it is there."""
     return None if axis == ndim - 1 else (*range(axis), *range(axis + 1, ndim), axis)
 
@@ -108,7 +108,7 @@ def sparse_categorical_crossentropy(
     return cast(-sum_(hot * log_p, axes=(axis,), keepdims=False), output.dtype)
 
 
-def psnr(x1: TensorLike, x2: TensorLike, max_val) -> Tensor:
+def psnr(x1: TensorLike, x2: TensorLike, max_val: TensorLike) -> Tensor:
     """Peak signal-to-noise ratio of two images in decibels: 20 log10(max_val) - 10 log10(mean((x1 - x2)^2)).
 
     max_val: the largest value a pixel can have.

@@ -1,6 +1,8 @@
 """Means and variances, and normalization by them."""
 
 import warnings
+from collections.abc import Sequence
+from typing import Any
 
 from mlkit.core import dtypes
 from mlkit.core.settings import epsilon as default_epsilon
@@ -16,11 +18,11 @@ from mlkit.primitives.shape import reshape, sum_
 __all__ = ["batch_normalization", "layer_normalization", "moments", "normalize", "rms_normalization"]
 
 
-def _mean(x, axes) -> Tensor:
+def _mean(x: Tensor, axes: tuple[int, ...]) -> Tensor:
     return sum_(x, axes=axes, keepdims=True) / size_operand(size_along(x, axes), x.dtype)
 
 
-def moments(x: TensorLike, axes, keepdims: bool = False, synchronized: bool = False) -> tuple[Tensor, ...]:
+def moments(x: TensorLike, axes: Axis, keepdims: bool = False, synchronized: bool = False) -> tuple[Tensor, Tensor]:
     """Mean and (biased) variance over axes; half floats are averaged in float32.
 
     >>> mean, variance = moments([1.0, 3.0], axes=0)
@@ -46,7 +48,13 @@ def moments(x: TensorLike, axes, keepdims: bool = False, synchronized: bool = Fa
 
 
 def batch_normalization(
-    x: TensorLike, mean, variance: TensorLike, axis, offset: TensorLike | None = None, scale=None, epsilon: float = 1e-3
+    x: TensorLike,
+    mean: TensorLike,
+    variance: TensorLike,
+    axis: int,
+    offset: TensorLike | None = None,
+    scale: TensorLike | None = None,
+    epsilon: float = 1e-3,
 ) -> Tensor:
     """(x - mean) / sqrt(variance + epsilon) * scale + offset, with vectors along one axis of x.
 
@@ -72,14 +80,19 @@ def batch_normalization(
     return x * inverse + (shift if offset is None else shift + offset)
 
 
-def _single(x):
+def _single(x: TensorLike) -> tuple[Tensor, str]:
     """The tensor in float32 or wider, and the dtype of the result."""
     x = as_tensor(x)
     return to_single(x), x.dtype
 
 
 def layer_normalization(
-    x: TensorLike, gamma: TensorLike | None = None, beta: TensorLike | None = None, axis: Axis = -1, epsilon=None, **kwargs
+    x: TensorLike,
+    gamma: TensorLike | None = None,
+    beta: TensorLike | None = None,
+    axis: Axis = -1,
+    epsilon: float | None = None,
+    **kwargs: Any,
 ) -> Tensor:
     """(x - mean) / sqrt(variance + epsilon) * gamma + beta, with mean and variance of each sample over `axis` (an int or
     several).
@@ -116,7 +129,7 @@ def layer_normalization(
     return cast(x * inverse + (shift if beta is None else shift + _along(beta, x, axes)), dtype)
 
 
-def _along(parameter, x, axes) -> Tensor:
+def _along(parameter: Tensor, x: Tensor, axes: Sequence[int]) -> Tensor:
     """The parameter of the normalized axes, in a shape that broadcasts with x."""
     sizes = tuple(x.shape[a] for a in axes)
     if parameter.ndim == x.ndim and all(n == 1 or same_size(n, m) for n, m in zip(parameter.shape, x.shape)):
@@ -129,7 +142,7 @@ def _along(parameter, x, axes) -> Tensor:
     return reshape(parameter, shape=tuple(s if i in axes else 1 for i, s in enumerate(x.shape)))
 
 
-def rms_normalization(x: TensorLike, scale=None, axis: Axis = -1, epsilon=None) -> Tensor:
+def rms_normalization(x: TensorLike, scale: TensorLike | None = None, axis: Axis = -1, epsilon: float | None = None) -> Tensor:
     """x / sqrt(mean(x^2) + epsilon) * scale, with the mean over `axis`. Zhang and Sennrich, NeurIPS 2019."""
     epsilon = default_epsilon() if epsilon is None else epsilon
     x, dtype = _single(x)
@@ -139,7 +152,7 @@ def rms_normalization(x: TensorLike, scale=None, axis: Axis = -1, epsilon=None) 
     return cast(y if scale is None else y * cast(scale, x.dtype), dtype)
 
 
-def normalize(x: TensorLike, axis: Axis = -1, order: float = 2, epsilon=None) -> Tensor:
+def normalize(x: TensorLike, axis: int = -1, order: int = 2, epsilon: float | None = None) -> Tensor:
     """x divided by its norm of the given order along an axis, or by epsilon where that is larger.
 
     >>> normalize([3.0, 4.0]).numpy()

@@ -1,7 +1,10 @@
 """Pooling functions of `keras.ops.nn`."""
 
+from collections.abc import Callable
+
 import numpy as np
 
+from mlkit.core.op import Op
 from mlkit.core.spec import is_known, show
 from mlkit.core.tensor import Tensor
 from mlkit.core.typing import IntOrSequence, TensorLike
@@ -51,13 +54,15 @@ def average_pool(
     return _pool("average_pool", window.avg_pool, to_real("average_pool", inputs), pool_size, strides, padding, data_format)
 
 
-def _real(name, x) -> Tensor:
+def _real(name: str, x: TensorLike) -> Tensor:
     x = as_tensor(x)
     require_real(name, x)
     return x
 
 
-def _pool(name, op, x, pool_size, strides, padding, data_format) -> Tensor:
+def _pool(
+    name: str, op: Op, x: Tensor, pool_size: IntOrSequence, strides: IntOrSequence | None, padding: str, data_format: str | None
+) -> Tensor:
     rank = spatial_rank(name, x)
     size = per_axis(name, "pool_size", pool_size, rank)
     strides = size if strides is None else per_axis(name, "strides", strides, rank)
@@ -65,7 +70,7 @@ def _pool(name, op, x, pool_size, strides, padding, data_format) -> Tensor:
     return from_last(op(to_last(x, last), window=size, strides=strides, padding=check_padding(name, padding)), last)
 
 
-def adaptive_average_pool(inputs: TensorLike, output_size, data_format: str | None = None) -> Tensor:
+def adaptive_average_pool(inputs: TensorLike, output_size: IntOrSequence, data_format: str | None = None) -> Tensor:
     """Mean over windows chosen so that the result has `output_size` cells along each spatial axis.
 
     Window i of m over n cells holds the cells floor(i n / m) to ceil((i + 1) n / m) - 1. inputs: (batch, *spatial, channels).
@@ -78,7 +83,7 @@ def adaptive_average_pool(inputs: TensorLike, output_size, data_format: str | No
     )
 
 
-def adaptive_max_pool(inputs: TensorLike, output_size, data_format: str | None = None) -> Tensor:
+def adaptive_max_pool(inputs: TensorLike, output_size: IntOrSequence, data_format: str | None = None) -> Tensor:
     """Maximum over windows chosen so that the result has `output_size` cells along each spatial axis; see
     `adaptive_average_pool`.
 
@@ -90,7 +95,14 @@ def adaptive_max_pool(inputs: TensorLike, output_size, data_format: str | None =
     )
 
 
-def _adaptive(name, x, output_size, data_format, op, reduce) -> Tensor:
+def _adaptive(
+    name: str,
+    x: Tensor,
+    output_size: IntOrSequence,
+    data_format: str | None,
+    op: Op,
+    reduce: Callable[[Tensor, int, np.ndarray], Tensor],
+) -> Tensor:
     rank = spatial_rank(name, x)
     target = per_axis(name, "output_size", output_size, rank)
     last = is_channels_last(name, data_format)
@@ -106,7 +118,7 @@ def _adaptive(name, x, output_size, data_format, op, reduce) -> Tensor:
     return from_last(x, last)
 
 
-def _along(x, axis, n, m, reduce) -> Tensor:
+def _along(x: Tensor, axis: int, n: int, m: int, reduce: Callable[[Tensor, int, np.ndarray], Tensor]) -> Tensor:
     """One axis from n to m cells: the cells of each window side by side, short windows filled with their last cell."""
     start = np.arange(m) * n // m
     length = -(-(np.arange(1, m + 1) * n) // m) - start
@@ -117,11 +129,11 @@ def _along(x, axis, n, m, reduce) -> Tensor:
     return reduce(wide, axis + 1, real)
 
 
-def _largest(wide, axis, real) -> Tensor:
+def _largest(wide: Tensor, axis: int, real: np.ndarray) -> Tensor:
     return max_(wide, axes=(axis,), keepdims=False)  # a cell that stands twice does no harm
 
 
-def _mean(wide, axis, real) -> Tensor:
+def _mean(wide: Tensor, axis: int, real: np.ndarray) -> Tensor:
     weights = real / real.sum(axis=1, keepdims=True)
     shape = (*(1,) * (wide.ndim - weights.ndim), *weights.shape)
     weights = reshape(as_tensor(weights.astype("float32")), shape=shape)

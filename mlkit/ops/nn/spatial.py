@@ -9,13 +9,13 @@ import operator
 from mlkit.core.settings import image_data_format
 from mlkit.core.spec import show
 from mlkit.core.tensor import Tensor
-from mlkit.core.typing import TensorLike
+from mlkit.core.typing import IntOrSequence
 from mlkit.primitives.shape import transpose
 
 LARGEST = 2**48  # no memory has more addresses
 
 
-def per_axis(function, name: str, value, rank):
+def per_axis(function: str, name: str, value: IntOrSequence, rank: int) -> tuple[int, ...]:
     """An int, or a sequence of `rank` ints, as a tuple of positive ints."""
     values = tuple(value) if hasattr(value, "__iter__") else (value,) * rank
     if len(values) != rank or not all(hasattr(v, "__index__") and v >= 1 for v in values):
@@ -27,7 +27,7 @@ def per_axis(function, name: str, value, rank):
     return tuple(map(operator.index, values))
 
 
-def spatial_rank(function, x: TensorLike, most: int = 3):
+def spatial_rank(function: str, x: Tensor, most: int = 3) -> int:
     """Number of spatial axes of a batch of images, after a check."""
     rank = len(x.shape) - 2
     if not 1 <= rank <= most:
@@ -38,7 +38,7 @@ def spatial_rank(function, x: TensorLike, most: int = 3):
     return rank
 
 
-def check_padding(function, padding) -> str:
+def check_padding(function: str, padding: str) -> str:
     """The padding in lower case."""
     lower = padding.lower() if isinstance(padding, str) else padding
     if lower not in ("valid", "same"):
@@ -46,7 +46,7 @@ def check_padding(function, padding) -> str:
     return lower
 
 
-def is_channels_last(function, data_format) -> bool:
+def is_channels_last(function: str, data_format: str | None) -> bool:
     """Whether the data format (None: the configured one) puts channels last."""
     data_format = data_format or image_data_format()
     if data_format not in ("channels_last", "channels_first"):
@@ -54,11 +54,11 @@ def is_channels_last(function, data_format) -> bool:
     return data_format == "channels_last"
 
 
-def to_last(x: TensorLike, last) -> Tensor:
+def to_last(x: Tensor, last: bool) -> Tensor:
     """Channels moved to the end, if they are not there."""
     return x if last else transpose(x, perm=(0, *range(2, x.ndim), 1))
 
 
-def from_last(x: TensorLike, last) -> Tensor:
+def from_last(x: Tensor, last: bool) -> Tensor:
     """Channels moved back behind the batch axis, if that is where they were."""
     return x if last else transpose(x, perm=(0, x.ndim - 1, *range(1, x.ndim - 1)))

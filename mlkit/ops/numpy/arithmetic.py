@@ -1,6 +1,10 @@
 """Sums, products, quotients and their kin, element by element."""
 
+from collections.abc import Callable, Sequence
+from typing import Any
+
 from mlkit.core import dtypes
+from mlkit.core.op import Op
 from mlkit.core.tensor import Tensor
 from mlkit.core.typing import TensorLike
 from mlkit.primitives import elementwise as el
@@ -95,7 +99,7 @@ def power(x1: TensorLike, x2: TensorLike) -> Tensor:
     return el.pow_(base, exponent)
 
 
-def _numbers(x1, x2):
+def _numbers(x1: TensorLike, x2: TensorLike) -> Sequence[Any]:
     """Operands of one dtype that is not bool: truth values count as int32."""
     x1, x2 = pair(x1, x2)
     if dtype_of(x1, x2) != "bool":
@@ -147,17 +151,17 @@ def reciprocal(x: TensorLike) -> Tensor:
     return divide(1, x)
 
 
-def _above(x1, x2):
+def _above(x1: TensorLike, x2: TensorLike) -> Sequence[Any]:
     """The operands, a number below all that the other's integer dtype holds as the least of that dtype: neither is the larger one."""
     return _moved(x1, x2, lambda number, low, high: max(number, low))
 
 
-def _below(x1, x2):
+def _below(x1: TensorLike, x2: TensorLike) -> Sequence[Any]:
     """The same of a number above them."""
     return _moved(x1, x2, lambda number, low, high: min(number, high))
 
 
-def _moved(x1, x2, move):
+def _moved(x1: TensorLike, x2: TensorLike, move: Callable[[Any], Any]) -> Sequence[Any]:
     if type(x1) is int and type(x2) is not int:
         return _moved(x2, x1, move)[::-1]
     if type(x2) is int and type(x1) is not int:
@@ -189,7 +193,7 @@ def fmin(x1: TensorLike, x2: TensorLike) -> Tensor:
     return _ignoring_nan(el.minimum, x1, x2)
 
 
-def _ignoring_nan(choose, x1, x2) -> Tensor:
+def _ignoring_nan(choose: Op, x1: TensorLike, x2: TensorLike) -> Tensor:
     if x1.dtype not in dtypes.FLOATS:
         return choose(x1, x2)
     return choose(el.where(el.isnan(x1), x2, x1), el.where(el.isnan(x2), x1, x2))

@@ -4,6 +4,9 @@ A KerasTensor may be of floats, the dtype of an Input for which none is given: K
 that come, and so it is here.
 """
 
+from collections.abc import Sequence
+from typing import Any
+
 from mlkit.core import dtypes
 from mlkit.core.tensor import Tensor
 from mlkit.core.typing import DType, TensorLike
@@ -17,7 +20,7 @@ __all__ = [
 ]  # fmt: skip
 
 
-def _alike(x, y):
+def _alike(x: TensorLike, y: TensorLike) -> Sequence[Any]:
     return el.maximum(*pair(x, y))
 
 
@@ -55,14 +58,14 @@ def bitwise_not(x: TensorLike) -> Tensor:
     return bitwise_invert(x)
 
 
-def _shift(x, y):
+def _shift(x: TensorLike, y: TensorLike) -> Sequence[Any]:
     x, y = pair(x, y)
     if dtype_of(x, y) == "bool":
         x, y = (el.cast(as_tensor(t), dtype="int32") for t in (x, y))
     return x, y
 
 
-def _shifted(x, y):
+def _shifted(x: TensorLike, y: TensorLike) -> Any:
     return el.maximum(*_shift(x, y))
 
 

@@ -1,6 +1,8 @@
 """Comparisons and logic: results are truth values (dtype bool)."""
 
 import math
+from collections.abc import Sequence
+from typing import Any
 
 from mlkit.core import dtypes
 from mlkit.core.tensor import Tensor
@@ -15,7 +17,7 @@ __all__ = [
 ]  # fmt: skip
 
 
-def comparable(x1: TensorLike, x2: TensorLike):
+def comparable(x1: TensorLike, x2: TensorLike) -> Sequence[Any]:
     """The operands of a comparison as `pair` gives them. A number beyond an integer dtype lies above or below all it can hold."""
     if type(x2) is int and type(x1) is not int:
         x1 = as_tensor(x1)
@@ -109,7 +111,7 @@ def isneginf(x: TensorLike) -> Tensor:
     return el.equal(x, -math.inf) if x.dtype in dtypes.FLOATS else _never(x)
 
 
-def _never(x) -> Tensor:
+def _never(x: Tensor) -> Tensor:
     return el.not_(el.isfinite(x))  # integers and truth values are always finite
 
 

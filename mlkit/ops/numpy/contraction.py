@@ -1,8 +1,10 @@
 """einsum: sums of products in Einstein's notation, operand by operand, each step one `matmul` where it can be."""
 
 import itertools
+from collections.abc import Collection, Mapping, Sequence
+from typing import Any
 
-from mlkit.core.spec import is_known, same_size, show, size_of
+from mlkit.core.spec import Size, is_known, same_size, show, size_of
 from mlkit.core.tensor import Tensor
 from mlkit.ops.numpy.matrices import diagonal
 from mlkit.ops.numpy.reductions import sum as sum_over
@@ -40,7 +42,7 @@ def einsum(subscripts: str, *operands, **kwargs) -> Tensor:
     return permuted(x, tuple(map(labels.index, output)))
 
 
-def parse(subscripts: str, shapes):
+def parse(subscripts: str, shapes: Sequence[Sequence[Size]]) -> tuple[list[list[Any]], list[Any]]:
     """Labels of each operand's axes, and of the result's. "..." becomes labels ("...", i) counted from the last."""
     left, arrow, right = subscripts.replace(" ", "").partition("->")
     parts = left.split(",")
@@ -63,7 +65,7 @@ def parse(subscripts: str, shapes):
     return inputs, output
 
 
-def _labels(part, rank, subscripts, shape):
+def _labels(part: str, rank: int, subscripts: str, shape: Sequence[Size]) -> list[Any]:
     before, ellipsis, after = part.partition("...")
     free = rank - len(before) - len(after)
     if free < 0 or (free and not ellipsis):
@@ -71,7 +73,7 @@ def _labels(part, rank, subscripts, shape):
     return [*before, *(("...", i) for i in range(free, 0, -1)), *after]
 
 
-def _check_sizes(subscripts, inputs, shapes):
+def _check_sizes(subscripts: str, inputs: Sequence[Sequence[Any]], shapes: Sequence[Sequence[Size]]) -> None:
     sizes = {}
     for labels, shape in zip(inputs, shapes):
         for label, n in zip(labels, shape):
@@ -84,7 +86,7 @@ def _check_sizes(subscripts, inputs, shapes):
             sizes[label] = n if old == 1 else old
 
 
-def _without_repeats(x, labels):
+def _without_repeats(x: Tensor, labels: Sequence[Any]) -> tuple[Tensor, list[Any]]:
     """A label that an operand has twice means the diagonal."""
     labels = list(labels)
     for label in set(labels):
@@ -96,10 +98,10 @@ def _without_repeats(x, labels):
     return x, labels
 
 
-def _cheapest(terms):
+def _cheapest(terms: Sequence[tuple[Tensor, list[Any]]]) -> tuple[int, ...]:
     """The two operands whose product is smallest; unknown sizes count as 100."""
 
-    def cost(pair):
+    def cost(pair: tuple[int, ...]) -> int:
         (x, first), (y, second) = (terms[i] for i in pair)
         sizes = {**dict(zip(second, y.shape)), **dict(zip(first, x.shape))}
         return size_of(n if is_known(n) else 100 for n in sizes.values())
@@ -107,18 +109,20 @@ def _cheapest(terms):
     return min(itertools.combinations(range(len(terms)), 2), key=cost)
 
 
-def _summed(x, labels, needed):
+def _summed(x: Tensor, labels: list[Any], needed: Collection[Any]) -> tuple[Tensor, list[Any]]:
     axes = tuple(i for i, label in enumerate(labels) if label not in needed)
     return (sum_over(x, axes) if axes else x), [label for label in labels if label in needed]
 
 
-def _squeezed(x, labels, other):
+def _squeezed(x: Tensor, labels: list[Any], other: Mapping[Any, Size]) -> tuple[Tensor, list[Any]]:
     """Without axes of size 1 that the other operand has in full: they broadcast."""
     kept = [i for i, label in enumerate(labels) if not (x.shape[i] == 1 and other.get(label, 1) != 1)]
     return reshape(x, tuple(x.shape[i] for i in kept)), [labels[i] for i in kept]
 
 
-def _product(first, second, needed):
+def _product(
+    first: tuple[Tensor, list[Any]], second: tuple[Tensor, list[Any]], needed: Collection[Any]
+) -> tuple[Tensor, list[Any]]:
     """Two operands multiplied and summed over all labels that nothing else needs."""
     sizes = [dict(zip(labels, x.shape)) for x, labels in (first, second)]
     (x, a), (y, b) = _squeezed(*first, sizes[1]), _squeezed(*second, sizes[0])
@@ -130,7 +134,7 @@ def _product(first, second, needed):
     columns = [label for label in b if label not in a]
     size = {**dict(zip(b, y.shape)), **dict(zip(a, x.shape))}
 
-    def matrix(t, labels, *groups):
+    def matrix(t: Tensor, labels: list[Any], *groups: Sequence[Any]) -> Tensor:
         t = permuted(t, tuple(labels.index(label) for group in groups for label in group))
         return reshape(t, (*(size[label] for label in batch), *(size_of([size[label] for label in g]) for g in groups[1:])))
 

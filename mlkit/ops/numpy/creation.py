@@ -1,13 +1,14 @@
 """Tensors from shapes and ranges. The default dtype is the default float type, as in Keras."""
 
 import math
+from typing import Any
 
 import numpy as np
 
 from mlkit.core import dtypes
 from mlkit.core.spec import Dim, ceil_div, is_known, whole
 from mlkit.core.tensor import Tensor
-from mlkit.core.typing import Axis, DType, TensorLike
+from mlkit.core.typing import DType, ShapeLike, TensorLike
 from mlkit.objects.variable import Variable
 from mlkit.ops.numpy.shaping import broadcast_to, moveaxis, reshape
 from mlkit.primitives import elementwise as el
@@ -20,34 +21,34 @@ __all__ = [
 ]  # fmt: skip
 
 
-def _filled(name, shape, value, dtype) -> Tensor:
+def _filled(name: str, shape: ShapeLike, value: float, dtype: DType | None) -> Tensor:
     dtype = dtypes.standardize_dtype(dtype)
     return mov.full(shape=as_shape(name, shape), value=dtypes.as_number(value, dtype), dtype=dtype)
 
 
-def zeros(shape, dtype: DType | None = None) -> Tensor:
+def zeros(shape: ShapeLike, dtype: DType | None = None) -> Tensor:
     """All zeros."""
     return _filled("zeros", shape, 0, dtype)
 
 
-def ones(shape, dtype: DType | None = None) -> Tensor:
+def ones(shape: ShapeLike, dtype: DType | None = None) -> Tensor:
     """All ones."""
     return _filled("ones", shape, 1, dtype)
 
 
-def empty(shape, dtype: DType | None = None) -> Tensor:
+def empty(shape: ShapeLike, dtype: DType | None = None) -> Tensor:
     """A tensor to be filled; its elements are zero."""
     return _filled("empty", shape, 0, dtype)
 
 
-def full(shape, fill_value: TensorLike, dtype: DType | None = None) -> Tensor:
+def full(shape: ShapeLike, fill_value: TensorLike, dtype: DType | None = None) -> Tensor:
     """The same number everywhere, or a tensor broadcast to the shape."""
     if type(fill_value) in (bool, int, float):
         return _filled("full", shape, fill_value, dtype)
     return broadcast_to(cast(fill_value, dtypes.standardize_dtype(dtype)), as_shape("full", shape))
 
 
-def _like(x, value, dtype) -> Tensor:
+def _like(x: TensorLike, value: TensorLike, dtype: DType | None) -> Tensor:
     x = as_tensor(x)
     return mov.full(shape=x.shape, value=value, dtype=x.dtype if dtype is None else dtypes.standardize_dtype(dtype))
 
@@ -86,7 +87,9 @@ def copy(x: TensorLike) -> Tensor:
 # ---- ranges ----------------------------------------------------------------------------------------------------------
 
 
-def arange(start: TensorLike, stop=None, step=None, dtype: DType | None = None) -> Tensor:
+def arange(
+    start: TensorLike, stop: TensorLike | None = None, step: TensorLike | None = None, dtype: DType | None = None
+) -> Tensor:
     """start, start + step, ... up to but without stop. With one argument that is stop, and start is 0.
 
     >>> arange(3, 10, 3).numpy()
@@ -116,21 +119,21 @@ def arange(start: TensorLike, stop=None, step=None, dtype: DType | None = None) 
 _MOST = 1 << 40  # numbers of a range: more than fit in any memory
 
 
-def _require(dtype, *ends):
+def _require(dtype: str, *ends: Any) -> None:
     """Raise unless a dtype holds what a range lies between. Ends that are tensors, and None for no dtype, pass."""
     for end in ends if dtype is not None else ():
         if isinstance(end, (int, float)):
             dtypes.as_number(end, dtypes.standardize_dtype(dtype))
 
 
-def _number(a):
+def _number(a: Any) -> Any:
     """A limit of a range as a Python or NumPy number, or an unknown size."""
     if isinstance(a, (Tensor, Variable)):
         return as_tensor(a).numpy()[()]
     return a[()] if isinstance(a, np.ndarray) else a
 
 
-def _kind(a):
+def _kind(a: Any) -> Any:
     if a is None:
         return None
     return int if type(a) is Dim else a.dtype.name if isinstance(a, np.generic) else type(a)
@@ -143,8 +146,8 @@ def linspace(
     endpoint: bool = True,
     retstep: bool = False,
     dtype: DType | None = None,
-    axis: Axis = 0,
-):
+    axis: int = 0,
+) -> Tensor | tuple[Tensor, Tensor]:
     """`num` evenly spaced numbers from start to stop, which is the last one if `endpoint`.
 
     start and stop may be tensors; the numbers lie along a new axis of the result. retstep: also return the step.
@@ -177,7 +180,7 @@ def logspace(
     endpoint: bool = True,
     base: float = 10,
     dtype: DType | None = None,
-    axis: Axis = 0,
+    axis: int = 0,
 ) -> Tensor:
     """`num` numbers from base**start to base**stop, evenly spaced on a logarithmic scale."""
     num = whole("logspace", "`num`", num, least=0)
@@ -188,7 +191,7 @@ def logspace(
     return out if dtype is None else cast(out, dtype)
 
 
-def _power(base, exponent):
+def _power(base: float, exponent: Any) -> float:
     try:
         return float(base) ** exponent
     except OverflowError:
@@ -196,7 +199,7 @@ def _power(base, exponent):
 
 
 def geomspace(
-    start: TensorLike, stop: TensorLike, num: int = 50, endpoint: bool = True, dtype: DType | None = None, axis: Axis = 0
+    start: TensorLike, stop: TensorLike, num: int = 50, endpoint: bool = True, dtype: DType | None = None, axis: int = 0
 ) -> Tensor:
     """`num` numbers from start to stop with a constant ratio. Both must have the same sign.
 

@@ -1,6 +1,7 @@
 """Powers, roots, exponentials and logarithms. Integers are computed in the default float dtype."""
 
 import math
+from collections.abc import Sequence
 
 from mlkit.core import dtypes
 from mlkit.core.tensor import Tensor
@@ -141,7 +142,7 @@ def i0(x: TensorLike) -> Tensor:
     return el.mul(el.exp(a), el.where(el.less_equal(a, 8.0), near, far))
 
 
-def _chebyshev(x, coefficients) -> Tensor:
+def _chebyshev(x: Tensor, coefficients: Sequence[float]) -> Tensor:
     """Half the difference of the last two terms of Clenshaw's recurrence."""
     b0, b1, b2 = el.mul(x, 0.0), el.mul(x, 0.0), None
     for c in coefficients:

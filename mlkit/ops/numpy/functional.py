@@ -2,11 +2,12 @@
 
 import itertools
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Sequence
 from typing import Any
 
-from mlkit.core.spec import broadcast, show, size_of
+from mlkit.core.spec import Size, broadcast, show, size_of
 from mlkit.core.tensor import Tensor
+from mlkit.core.typing import Structure
 from mlkit.ops.numpy.joining import stack
 from mlkit.ops.numpy.shaping import broadcast_to, reshape
 from mlkit.primitives.convert import as_tensor
@@ -16,7 +17,9 @@ __all__ = ["vectorize"]
 _LIST = r"\(\s*(?:\w+(?:\s*,\s*\w+)*)?\s*\)"
 
 
-def vectorize(pyfunc: Callable[..., Any], *, excluded=None, signature=None) -> Callable[..., Any]:
+def vectorize(
+    pyfunc: Callable[..., Any], *, excluded: Collection[int | str] | None = None, signature: str | None = None
+) -> Callable[..., Any]:
     """A function that applies `pyfunc` to every element of broadcast arguments and stacks the results.
 
     excluded: positions and names of arguments to pass on whole.
@@ -29,7 +32,7 @@ def vectorize(pyfunc: Callable[..., Any], *, excluded=None, signature=None) -> C
     excluded = set() if excluded is None else set(excluded)
     ranks = None if signature is None else _core_ranks(signature)
 
-    def call(*args, **kwargs):
+    def call(*args: Any, **kwargs: Any) -> Structure:
         loops = [i for i in range(len(args)) if i not in excluded]
         names = [k for k in kwargs if k not in excluded]
         xs = [as_tensor(a) for a in (*(args[i] for i in loops), *(kwargs[k] for k in names))]
@@ -50,14 +53,14 @@ def vectorize(pyfunc: Callable[..., Any], *, excluded=None, signature=None) -> C
     return call
 
 
-def _core_ranks(signature):
+def _core_ranks(signature: str) -> list[int]:
     """Number of core axes of each argument."""
     if not re.fullmatch(rf"{_LIST}(?:\s*,\s*{_LIST})*\s*->\s*{_LIST}(?:\s*,\s*{_LIST})*", signature.strip()):
         raise ValueError(f"vectorize: {signature!r} is no signature. Expected something like '(n,m),(m)->(n)'.")
     return [len(re.findall(r"\w+", part)) for part in re.findall(_LIST, signature.split("->")[0])]
 
 
-def _aligned(xs, ranks):
+def _aligned(xs: Sequence[Tensor], ranks: Sequence[int]) -> tuple[tuple[Any, ...], list[Tensor]]:
     """Arguments with the axes to loop over broadcast and made one; and the shape of those axes."""
     for x, r in zip(xs, ranks):
         if len(x.shape) < r:
@@ -67,7 +70,7 @@ def _aligned(xs, ranks):
     return [reshape(broadcast_to(x, (*lead, *core)), (size_of(lead), *core)) for x, core in zip(xs, cores)], lead
 
 
-def _stacked(results, lead) -> Tensor:
+def _stacked(results: Sequence[Any], lead: Sequence[Size]) -> Structure:
     if not results:
         raise ValueError(f"vectorize: nothing to loop over: the shape is {show(lead)}.")
     if isinstance(results[0], tuple):

@@ -1,11 +1,13 @@
 """NumPy's indexing `x[key]`, written in slices, reshapes and takes, so that it is differentiable and can be traced."""
 
 import operator
+from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
 from mlkit.core import dtypes
-from mlkit.core.spec import Dim, broadcast, is_known, same_size, show, size_of
+from mlkit.core.spec import Dim, Size, broadcast, is_known, same_size, show, size_of
 from mlkit.core.tensor import Tensor
 from mlkit.core.typing import TensorLike
 from mlkit.ops.numpy.shaping import broadcast_to, permuted, reshape, whole
@@ -22,7 +24,7 @@ class BadIndex(IndexError, ValueError):
     """An index that does not fit: NumPy raises the one kind of error, Keras the other."""
 
 
-def get_item(x: TensorLike, key) -> Tensor:
+def get_item(x: TensorLike, key: Any) -> Tensor:
     """x[key], with all that NumPy offers: integers, slices, None, Ellipsis, integer arrays, and truth values (eager only).
 
     >>> get_item([[1, 2, 3], [4, 5, 6]], (slice(None), -1)).numpy()
@@ -38,7 +40,7 @@ def get_item(x: TensorLike, key) -> Tensor:
     return _basic(x, keys)
 
 
-def _expanded(x, keys):
+def _expanded(x: Tensor, keys: tuple[Any, ...]) -> tuple[list[Any], bool]:
     """One entry for each axis, None for new ones: int (or unknown size), slice, or integer Tensor.
 
     Also whether the arrays and integers stand side by side.
@@ -61,11 +63,11 @@ def _expanded(x, keys):
     return keys, together
 
 
-def _picks(key) -> bool:
+def _picks(key: Any) -> bool:
     return type(key) in (Tensor, int, Dim)
 
 
-def _standard(key, masks):
+def _standard(key: Any, masks: dict[int, int]) -> list[Any]:
     """The entries that one entry of a key stands for: a truth array becomes the places where it is true."""
     if key is None or key is Ellipsis or type(key) in (int, slice, Dim):
         return [key]
@@ -90,7 +92,7 @@ def _standard(key, masks):
 # ---- integers and slices -----------------------------------------------------------------------------------------------
 
 
-def _basic(x, keys) -> Tensor:
+def _basic(x: Tensor, keys: Sequence[Any]) -> Tensor:
     """Integers, slices and new axes: at most one slice, one flip and one reshape."""
     limits, flipped = [], []
     for axis, (k, n) in enumerate(zip((k for k in keys if k is not None), x.shape)):
@@ -111,14 +113,14 @@ def _basic(x, keys) -> Tensor:
     return reshape(x, tuple(n for n, kept in shape if kept))
 
 
-def _single(k, n, axis, x):
+def _single(k: int, n: Size, axis: int, x: Tensor) -> tuple[Any, Any, int]:
     if is_known(k, n) and not -n <= k < n:
         raise BadIndex(f"get_item: index {k} is out of range for axis {axis} of shape {show(x.shape)}.")
     k = k + n if is_known(k) and k < 0 else k
     return k, k + 1, 1
 
 
-def _slice_of(k, n, axis, x):
+def _slice_of(k: slice, n: Size, axis: int, x: Tensor) -> tuple[Any, Any, int]:
     """(low, high, step): the elements low, low + abs(step), ... below high, to be turned round if the step is negative."""
     step = 1 if k.step is None else operator.index(k.step)
     if step == 0:
@@ -132,7 +134,7 @@ def _slice_of(k, n, axis, x):
     return low, high, step
 
 
-def _bounds(start, stop, step, n):
+def _bounds(start: int | None, stop: int | None, step: int, n: int) -> tuple[int, int]:
     """The lowest element of a slice of n elements, and the one after its highest."""
     picked = range(*slice(start, stop, step).indices(n))
     if not picked:
@@ -143,7 +145,7 @@ def _bounds(start, stop, step, n):
 # ---- integer arrays ----------------------------------------------------------------------------------------------------
 
 
-def _by_arrays(x, keys, together) -> Tensor:
+def _by_arrays(x: Tensor, keys: Sequence[Any], together: bool) -> Tensor:
     """Integer arrays pick elements; integers beside them count as arrays of shape ().
 
     The picked axes come where the arrays stood if those stood side by side, else first.
@@ -164,7 +166,7 @@ def _by_arrays(x, keys, together) -> Tensor:
     return permuted(out, (*range(k, k + place), *range(k), *range(k + place, len(out.shape))))
 
 
-def flat_index(indices: TensorLike, sizes) -> Tensor:
+def flat_index(indices: Sequence[Tensor], sizes: Sequence[Size]) -> Tensor:
     """Coordinates along axes of the given sizes -> places in the flat tensor, broadcast."""
     try:
         shape = broadcast("get_item", *(i.shape for i in indices))
@@ -177,13 +179,13 @@ def flat_index(indices: TensorLike, sizes) -> Tensor:
     return broadcast_to(flat, shape)
 
 
-def _add(a, b) -> Tensor:
+def _add(a: Tensor, b: Tensor) -> Tensor:
     if a.dtype != b.dtype:
         a, b = (el.cast(t, dtype="int64") for t in (a, b))
     return el.add(a, b)
 
 
-def require_within(what, index, low, high):
+def require_within(what: str, index: Tensor, low: Size, high: Size) -> None:
     """Raise unless all integers are in low ... high - 1, where they are at hand and the limits known. what: what they are, in words."""
     if index.is_concrete and index.node is None and is_known(low, high):
         host = index.numpy()
@@ -192,7 +194,7 @@ def require_within(what, index, low, high):
             raise BadIndex(f"{what} must be in {low} to {high - 1}, but one is {wrong}.")
 
 
-def positions(name: str, index, size) -> Tensor:
+def positions(name: str, index: Tensor, size: Size) -> Tensor:
     """Indices with negative ones counted from the end. Out of range is an error when values are at hand."""
     if index.dtype in dtypes.NARROW:
         index = el.cast(index, dtype="int32")

@@ -1,8 +1,11 @@
 """Joining tensors, cutting them up, repeating and padding them."""
 
+from collections.abc import Sequence
+from typing import Any
+
 import numpy as np
 
-from mlkit.core.spec import Spec, is_known, normalize_axis, show, whole
+from mlkit.core.spec import Size, Spec, is_known, normalize_axis, show, whole
 from mlkit.core.tensor import Tensor
 from mlkit.core.typing import Axis, IntOrSequence, Structure, TensorLike
 from mlkit.ops.numpy.shaping import broadcast_to, expand_dims, ravel, reshape
@@ -71,7 +74,7 @@ def dstack(xs: Structure) -> Tensor:
     return concatenate([_at_least(3, x) for x in xs], 2)
 
 
-def _at_least(rank, x) -> Tensor:
+def _at_least(rank: int, x: Tensor) -> Tensor:
     """x with at least `rank` axes: rows are added in front of vectors, a third axis behind."""
     x = as_tensor(x)
     n = len(x.shape)
@@ -142,18 +145,18 @@ def array_split(x: TensorLike, indices_or_sections: IntOrSequence, axis: Axis = 
 _MOST = 1 << 20  # parts, of which most are empty
 
 
-def _are_several(indices_or_sections) -> bool:
+def _are_several(indices_or_sections: object) -> bool:
     return isinstance(indices_or_sections, (list, tuple)) or getattr(indices_or_sections, "ndim", 0) > 0
 
 
-def _number_of_parts(name, number, size):
+def _number_of_parts(name: str, number: Any, size: Size) -> int:
     number = whole(name, "the number of parts", number, least=1)
     if number > _MOST and is_known(size) and number > size:
         raise ValueError(f"{name}: an axis of size {size} cannot be cut into {number} parts; there are at most {_MOST}.")
     return number
 
 
-def _cut(name, x, indices, axis) -> list[Tensor]:
+def _cut(name: str, x: Tensor, indices: Sequence[int], axis: int) -> list[Tensor]:
     """Parts before, between and after indices, which may be negative and out of range as in slices."""
     size = x.shape[axis]
     if is_known(size):

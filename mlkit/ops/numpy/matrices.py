@@ -1,7 +1,8 @@
 """Identity, triangles and diagonals: masks made by comparing the numbers of rows and columns."""
 
 from mlkit.core import dtypes
-from mlkit.core.spec import Dim, is_known, normalize_axis, show, size_of, whole
+from mlkit.core.op import Op
+from mlkit.core.spec import Dim, Size, is_known, normalize_axis, show, size_of, whole
 from mlkit.core.tensor import Tensor
 from mlkit.core.typing import DType, TensorLike
 from mlkit.ops.numpy.reductions import sum as sum_over
@@ -17,7 +18,7 @@ __all__ = ["diag", "diagflat", "diagonal", "eye", "identity", "trace", "tri", "t
 _FAR = 1 << 30  # a diagonal that lies outside of every matrix
 
 
-def _band(name, rows, columns, compare, k) -> Tensor:
+def _band(name: str, rows: Size, columns: Size, compare: Op, k: int) -> Tensor:
     """compare(column - k, row) for every place of a matrix, as truth values."""
     row = reshape(mov.iota(size=rows, dtype="int32"), (rows, 1))
     column = mov.iota(size=columns, dtype="int32")
@@ -26,7 +27,7 @@ def _band(name, rows, columns, compare, k) -> Tensor:
     return compare(el.sub(column, k) if k else column, row)
 
 
-def eye(N, M=None, k: int = 0, dtype: DType | None = None) -> Tensor:
+def eye(N: int, M: int | None = None, k: int = 0, dtype: DType | None = None) -> Tensor:
     """N x M (default N) with ones on the k-th diagonal, zeros elsewhere.
 
     >>> eye(2, 3, k=1).numpy()
@@ -36,17 +37,17 @@ def eye(N, M=None, k: int = 0, dtype: DType | None = None) -> Tensor:
     return _new("eye", N, M, el.equal, k, dtype)
 
 
-def identity(n, dtype: DType | None = None) -> Tensor:
+def identity(n: int, dtype: DType | None = None) -> Tensor:
     """The n x n identity matrix."""
     return _new("identity", n, None, el.equal, 0, dtype)
 
 
-def tri(N, M=None, k: int = 0, dtype: DType | None = None) -> Tensor:
+def tri(N: int, M: int | None = None, k: int = 0, dtype: DType | None = None) -> Tensor:
     """N x M (default N) with ones on and below the k-th diagonal, zeros above."""
     return _new("tri", N, M, el.less_equal, k, dtype)
 
 
-def _new(name, rows, columns, compare, k, dtype) -> Tensor:
+def _new(name: str, rows: int, columns: int | None, compare: Op, k: int, dtype: DType | None) -> Tensor:
     """The band as a new matrix."""
     rows = whole(name, "the number of rows", rows, least=0)
     columns = rows if columns is None else whole(name, "the number of columns", columns, least=0)
@@ -63,14 +64,14 @@ def triu(x: TensorLike, k: int = 0) -> Tensor:
     return _triangle("triu", as_tensor(x), whole("triu", "the diagonal `k`", k) - 1, keep_lower=False)
 
 
-def _triangle(name, x, k, keep_lower) -> Tensor:
+def _triangle(name: str, x: Tensor, k: int, keep_lower: bool) -> Tensor:
     if len(x.shape) < 2:
         raise ValueError(f"{name}: the tensor needs two axes or more, but has shape {show(x.shape)}.")
     lower = _band(name, *x.shape[-2:], el.less_equal, k)
     return el.where(lower, x, _zero(x)) if keep_lower else el.where(lower, _zero(x), x)
 
 
-def _zero(x):
+def _zero(x: Tensor) -> float:
     return False if x.dtype == "bool" else 0
 
 
@@ -126,7 +127,7 @@ def diagonal(x: TensorLike, offset: int = 0, axis1: int = 0, axis2: int = 1) -> 
     return mov.take(flat, place, axis=rank - 2)
 
 
-def _length(a, b):
+def _length(a: int, b: int) -> int:
     """The shorter of two sizes, not below 0."""
     if not is_known(a, b):
         return Dim(made_by=(_length, (a, b)))
@@ -138,7 +139,7 @@ def trace(x: TensorLike, offset: int = 0, axis1: int = 0, axis2: int = 1) -> Ten
     return sum_over(diagonal(x, offset, axis1, axis2), axis=-1)
 
 
-def vander(x: TensorLike, N=None, increasing: bool = False) -> Tensor:
+def vander(x: TensorLike, N: int | None = None, increasing: bool = False) -> Tensor:
     """The powers of a vector's elements as columns: N of them, from the highest, or from 0 if `increasing`.
 
     >>> vander([1, 2, 3], 3).numpy()

@@ -16,7 +16,7 @@ __all__ = [
 ]  # fmt: skip
 
 
-def _replaced(x, value) -> Tensor:
+def _replaced(x: Tensor, value: float) -> Tensor:
     """x with NaN replaced by a number."""
     x = as_tensor(x)
     return el.where(el.isnan(x), value, x) if x.dtype in el.FLOATING else x
@@ -56,7 +56,7 @@ def nanmin(x: TensorLike, axis: Axis = None, keepdims: bool = False) -> Tensor:
     return _or_nan(x, plain.min(_replaced(x, math.inf), axis, keepdims), axis, keepdims)
 
 
-def _or_nan(x, out, axis, keepdims) -> Tensor:
+def _or_nan(x: Tensor, out: Tensor, axis: Axis, keepdims: bool) -> Tensor:
     x = as_tensor(x)
     return el.where(plain.all(el.isnan(x), axis, keepdims), math.nan, out) if x.dtype in dtypes.FLOATS else out
 
@@ -71,7 +71,7 @@ def nanargmin(x: TensorLike, axis: Axis = None, keepdims: bool = False) -> Tenso
     return _place(x, plain.argmin(_replaced(x, math.inf), axis, keepdims), axis, keepdims)
 
 
-def _place(x, out, axis, keepdims) -> Tensor:
+def _place(x: Tensor, out: Tensor, axis: Axis, keepdims: bool) -> Tensor:
     x = as_tensor(x)
     return el.where(plain.all(el.isnan(x), axis, keepdims), -1, out) if x.dtype in dtypes.FLOATS else out
 
@@ -88,7 +88,7 @@ def nanmean(x: TensorLike, axis: Axis = None, keepdims: bool = False) -> Tensor:
     return _mean(cast(x, dtypes.result_type(x.dtype, "float32")), el.isnan(x), axis, keepdims, x.dtype)
 
 
-def _mean(x, bad, axis, keepdims, dtype) -> Tensor:
+def _mean(x: Tensor, bad: Tensor, axis: Axis, keepdims: bool, dtype: str) -> Tensor:
     total = plain.sum(el.where(bad, 0.0, x), axis, keepdims)
     return cast(el.div(total, plain.sum(el.cast(el.not_(bad), dtype=x.dtype), axis, keepdims)), dtype)
 

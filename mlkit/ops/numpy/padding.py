@@ -1,5 +1,8 @@
 """Padding in all of NumPy's modes."""
 
+from collections.abc import Sequence
+from typing import Any
+
 import numpy as np
 
 from mlkit.core import dtypes
@@ -19,7 +22,12 @@ _BY_INDEX = ("edge", "reflect", "symmetric", "wrap")
 _BY_VALUE = ("linear_ramp", "maximum", "mean", "median", "minimum")
 
 
-def pad(x: TensorLike, pad_width, mode: str = "constant", constant_values: TensorLike | None = None) -> Tensor:
+def pad(
+    x: TensorLike,
+    pad_width: int | Sequence[int] | Sequence[Sequence[int]],
+    mode: str = "constant",
+    constant_values: TensorLike | None = None,
+) -> Tensor:
     """x with elements added before and after its axes.
 
     pad_width: ((before, after), ...) for each axis; (before, after) or an int for all.
@@ -49,7 +57,7 @@ def pad(x: TensorLike, pad_width, mode: str = "constant", constant_values: Tenso
     return x
 
 
-def _per_axis(given, rank, name):
+def _per_axis(given: Any, rank: int, name: str) -> tuple[tuple[Any, Any], ...]:
     """One (before, after) for each axis."""
     if isinstance(given, (Tensor, Variable, np.ndarray)):
         given = np.asarray(given).tolist()
@@ -68,7 +76,7 @@ def _per_axis(given, rank, name):
     return pairs
 
 
-def _constant(x, widths, values) -> Tensor:
+def _constant(x: Tensor, widths: Sequence[tuple[int, int]], values: Any) -> Tensor:
     if isinstance(values, (list, tuple)) or (isinstance(values, np.ndarray) and values.ndim):
         pairs = _per_axis(values, len(x.shape), "constant_values")
         for axis, ((before, after), (low, high)) in enumerate(zip(widths, pairs)):
@@ -86,7 +94,7 @@ def _constant(x, widths, values) -> Tensor:
     return el.where(inside, mov.pad(x, value=0, low=low, high=high, interior=gaps), cast(values, x.dtype))
 
 
-def _number(value):
+def _number(value: Any) -> Any:
     """The value as a Python number, None if a symbolic tensor holds it."""
     if isinstance(value, (Tensor, Variable)):
         value = as_tensor(value)
@@ -94,7 +102,7 @@ def _number(value):
     return value.item() if isinstance(value, (np.ndarray, np.generic)) else value
 
 
-def _by_index(x, axis, before, after, mode) -> Tensor:
+def _by_index(x: Tensor, axis: int, before: int, after: int, mode: str) -> Tensor:
     """Modes that repeat elements of the axis: picked by an index that NumPy itself pads."""
     n = x.shape[axis]
     if not is_known(n, before, after):
@@ -104,7 +112,7 @@ def _by_index(x, axis, before, after, mode) -> Tensor:
     return mov.take(x, index, axis=axis)
 
 
-def _by_value(x, axis, before, after, mode) -> Tensor:
+def _by_value(x: Tensor, axis: int, before: int, after: int, mode: str) -> Tensor:
     """Modes that put one computed slice, or a ramp from it, at either end."""
     n = x.shape[axis]
     if mode == "linear_ramp":
@@ -112,7 +120,7 @@ def _by_value(x, axis, before, after, mode) -> Tensor:
     else:
         ends = (_statistic(x, axis, mode),) * 2
 
-    def side(count, end, rising):
+    def side(count: int, end: Tensor, rising: bool) -> Tensor:
         if mode == "linear_ramp":
             return _ramp(end, count, axis, rising)
         return broadcast_to(end, (*x.shape[:axis], count, *x.shape[axis + 1 :]))
@@ -120,13 +128,13 @@ def _by_value(x, axis, before, after, mode) -> Tensor:
     return mov.concat(side(before, ends[0], True), x, side(after, ends[1], False), axis=axis)
 
 
-def _statistic(x, axis, mode) -> Tensor:
+def _statistic(x: Tensor, axis: int, mode: str) -> Tensor:
     function = dict(maximum=reductions.max, minimum=reductions.min, mean=reductions.mean, median=statistics.median)[mode]
     out = function(x, axis=axis, keepdims=True)
     return out if out.dtype == x.dtype else cast(el.round_(out), x.dtype)
 
 
-def _ramp(end, count, axis, rising) -> Tensor:
+def _ramp(end: Tensor, count: int, axis: int, rising: bool) -> Tensor:
     """`count` steps from 0 to next to the end value (or back)."""
     dtype = dtypes.float_of(end.dtype)
     steps = mov.iota(size=count, dtype=dtype)

@@ -1,11 +1,13 @@
 """Choosing elements: by index, by condition, by place."""
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from mlkit.core import dtypes
 from mlkit.core.spec import Dim, Spec, is_known, normalize_axis, show, size_of
 from mlkit.core.tensor import Tensor
-from mlkit.core.typing import Axis, TensorLike
+from mlkit.core.typing import Axis, ShapeLike, TensorLike
 from mlkit.ops.numpy.indexing import positions
 from mlkit.ops.numpy.shaping import ravel
 from mlkit.primitives import elementwise as el
@@ -31,7 +33,7 @@ def where(condition: TensorLike, x1: TensorLike | None = None, x2: TensorLike | 
     return el.where(condition, x1, x2)
 
 
-def select(condlist, choicelist, default: TensorLike = 0) -> Tensor:
+def select(condlist: Sequence[TensorLike], choicelist: Sequence[TensorLike], default: TensorLike = 0) -> Tensor:
     """Of several choices the one whose condition is the first that is true, element by element; `default` where none is.
 
     >>> select([[True, False], [True, True]], [[1, 1], [2, 2]]).numpy()
@@ -88,7 +90,7 @@ def take_along_axis(x: TensorLike, indices: TensorLike, axis: Axis = None) -> Te
     return mov.take_along_axis(x, positions("take_along_axis", indices, x.shape[axis]), axis=axis)
 
 
-def unravel_index(indices: TensorLike, shape) -> tuple[Tensor, ...]:
+def unravel_index(indices: TensorLike, shape: ShapeLike) -> tuple[Tensor, ...]:
     """Places in a flat tensor -> coordinates in a tensor of `shape`, one tensor for each axis.
 
     >>> [i.tolist() for i in unravel_index([1, 5], (2, 3))]

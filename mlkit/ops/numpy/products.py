@@ -1,5 +1,7 @@
 """Products of vectors, matrices and tensors, all by way of `matmul`."""
 
+from typing import Any
+
 from mlkit.core.spec import normalize_axis, require_elements, same_size, show, size_of
 from mlkit.core.tensor import Tensor
 from mlkit.core.typing import Axis, Structure, TensorLike
@@ -92,7 +94,7 @@ def tensordot(x1: TensorLike, x2: TensorLike, axes: Structure = 2) -> Tensor:
     return reshape(linear.matmul(a, b), (*row_sizes, *column_sizes))
 
 
-def _paired_axes(axes, rank1, rank2):
+def _paired_axes(axes: Any, rank1: int, rank2: int) -> tuple[tuple[int, ...], tuple[int, ...]]:
     if isinstance(axes, int):
         if not 0 <= axes <= rank1 or axes > rank2:
             raise ValueError(f"tensordot: {axes} axes cannot be summed over in tensors of {rank1} and {rank2} axes.")
@@ -139,12 +141,12 @@ def cross(x1: TensorLike, x2: TensorLike, axisa: Axis = -1, axisb: Axis = -1, ax
     return moveaxis(mov.concat(*(expand_dims(c, -1) for c in (first, second, third)), axis=len(third.shape)), -1, axisc)
 
 
-def _components(x):
+def _components(x: Tensor) -> list[Tensor]:
     n = len(x.shape) - 1
     return [reshape(mov.slice_along(x, n, i, i + 1), x.shape[:-1]) if x.shape[-1] != 2 or i < 2 else None for i in range(3)]
 
 
-def _times(a, b, like) -> Tensor:
+def _times(a: Tensor, b: Tensor, like: Tensor) -> Tensor:
     return el.mul(like, 0) if a is None or b is None else el.mul(a, b)
 
 

@@ -5,6 +5,7 @@ size 1.
 """
 
 from mlkit.core import dtypes
+from mlkit.core.op import Op
 from mlkit.core.spec import normalize_axes, normalize_axis, reduced, size_of
 from mlkit.core.tensor import Tensor
 from mlkit.core.typing import Axis, DType, TensorLike
@@ -24,7 +25,7 @@ __all__ = [
 _WIDER = {"bool": "int32", "int8": "int32", "int16": "int32", "uint8": "uint32", "uint16": "uint32"}
 
 
-def normalized(name: str, axis, x: TensorLike):
+def normalized(name: str, axis: Axis, x: Tensor) -> tuple[int, ...]:
     """The axes of x that `axis` means: a sorted tuple of non-negative ints."""
     n = len(x.shape)
     if type(axis) is int and -n <= axis < n:
@@ -89,7 +90,9 @@ def amin(x: TensorLike, axis: Axis = None, keepdims: bool = False) -> Tensor:
     return min(x, axis, keepdims)
 
 
-def _extreme(name, reduce, choose, x, axis, keepdims, initial) -> Tensor:
+def _extreme(
+    name: str, reduce: Op, choose: Op, x: TensorLike, axis: Axis, keepdims: bool, initial: TensorLike | None
+) -> Tensor:
     axes = normalized(name, axis, x)
     if initial is None:
         return reduce(x, axes=axes, keepdims=bool(keepdims))
@@ -114,7 +117,7 @@ def any(x: TensorLike, axis: Axis = None, keepdims: bool = False) -> Tensor:
     return _truth("any", red.max_, False, to_bool(x), axis, keepdims)
 
 
-def _truth(name, reduce, empty, x, axis, keepdims) -> Tensor:
+def _truth(name: str, reduce: Op, empty: bool, x: TensorLike, axis: Axis, keepdims: bool) -> Tensor:
     axes = normalized(name, axis, x)
     if red.size_along(x, axes) == 0:
         return full(shape=reduced(x.shape, axes, keepdims), value=empty, dtype="bool")
@@ -141,7 +144,7 @@ def argmin(x: TensorLike, axis: Axis = None, keepdims: bool = False) -> Tensor:
     return _place("argmin", red.argmin, x, axis, keepdims)
 
 
-def _place(name, op, x, axis, keepdims) -> Tensor:
+def _place(name: str, op: Op, x: TensorLike, axis: Axis, keepdims: bool) -> Tensor:
     x = as_tensor(x)
     if axis is None:
         out = op(reshape(x, shape=(size_of(x.shape),)), axis=0)
@@ -165,7 +168,7 @@ def cumprod(x: TensorLike, axis: Axis = None, dtype: DType | None = None) -> Ten
     return _running("cumprod", red.cumprod, x, axis, dtype)
 
 
-def _running(name, op, x, axis, dtype) -> Tensor:
+def _running(name: str, op: Op, x: TensorLike, axis: Axis, dtype: DType | None) -> Tensor:
     x = as_tensor(x)
     x = cast(x, dtype if dtype is not None else "int32" if x.dtype == "bool" else x.dtype)
     if axis is None:

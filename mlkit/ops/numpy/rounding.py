@@ -49,7 +49,7 @@ def round(x: TensorLike, decimals: int = 0) -> Tensor:
     return el.cast(y, dtype=x.dtype)
 
 
-def nan_to_num(x: TensorLike, nan: float = 0.0, posinf=None, neginf=None) -> Tensor:
+def nan_to_num(x: TensorLike, nan: float = 0.0, posinf: float | None = None, neginf: float | None = None) -> Tensor:
     """x with NaN replaced by `nan` and infinities by `posinf` and `neginf` (default: the largest and smallest finite number).
 
     >>> nan_to_num([1.0, math.nan, math.inf], posinf=9.0).numpy()

@@ -3,10 +3,11 @@
 import math
 import operator
 from collections.abc import Sequence
+from typing import Any
 
-from mlkit.core.spec import Dim, is_known, normalize_axes, normalize_axis, show, size_of, whole
+from mlkit.core.spec import Dim, Size, is_known, normalize_axes, normalize_axis, show, size_of, whole
 from mlkit.core.tensor import Tensor
-from mlkit.core.typing import Axis, Shape, TensorLike
+from mlkit.core.typing import Axes, Axis, IntOrSequence, Shape, ShapeLike, TensorLike
 from mlkit.primitives import movement as mov
 from mlkit.primitives import shape as sh
 from mlkit.primitives.convert import as_shape, as_tensor
@@ -40,7 +41,7 @@ def reshape(x: TensorLike, newshape: Shape) -> Tensor:
     return x if shape == x.shape else sh.reshape(x, shape=shape)
 
 
-def _fill_in(old, new):
+def _fill_in(old: Sequence[Size], new: Sequence[Size]) -> tuple[Any, ...]:
     """The new shape with its -1 computed. Unknown sizes that stand in both shapes cancel."""
     place = new.index(-1)
     rest = list(new[:place] + new[place + 1 :])
@@ -65,7 +66,7 @@ def ravel(x: TensorLike) -> Tensor:
     return reshape(x, (-1,))
 
 
-def transpose(x: TensorLike, axes=None) -> Tensor:
+def transpose(x: TensorLike, axes: Sequence[int] | None = None) -> Tensor:
     """The axes in another order; without `axes` reversed.
 
     >>> transpose([[1, 2, 3], [4, 5, 6]]).shape
@@ -78,7 +79,7 @@ def transpose(x: TensorLike, axes=None) -> Tensor:
     return permuted(x, tuple(normalize_axis("transpose", operator.index(a), n) for a in axes))
 
 
-def permuted(x: TensorLike, perm) -> Tensor:
+def permuted(x: Tensor, perm: tuple[int, ...]) -> Tensor:
     """x with its axes in the order `perm` of non-negative ints; x itself where that is the order they have."""
     return x if perm == tuple(range(len(x.shape))) else sh.transpose(x, perm=perm)
 
@@ -93,7 +94,7 @@ def swapaxes(x: TensorLike, axis1: int, axis2: int) -> Tensor:
     return permuted(x, tuple(order))
 
 
-def moveaxis(x: TensorLike, source, destination) -> Tensor:
+def moveaxis(x: TensorLike, source: Axes, destination: Axes) -> Tensor:
     """Axes moved to new places, the others in their order.
 
     >>> moveaxis([[[1, 2, 3]]], -1, 0).shape
@@ -113,7 +114,7 @@ def moveaxis(x: TensorLike, source, destination) -> Tensor:
     return permuted(x, tuple(order))
 
 
-def expand_dims(x: TensorLike, axis) -> Tensor:
+def expand_dims(x: TensorLike, axis: Axes) -> Tensor:
     """New axes of size 1 at the places `axis` (an int or several) of the result.
 
     >>> expand_dims([1, 2], -1).shape
@@ -146,7 +147,7 @@ def squeeze(x: TensorLike, axis: Axis = None) -> Tensor:
     return sh.reshape(x, shape=tuple(s for i, s in enumerate(x.shape) if i not in axes))
 
 
-def broadcast_to(x: TensorLike, shape) -> Tensor:
+def broadcast_to(x: TensorLike, shape: ShapeLike) -> Tensor:
     """x repeated along axes of size 1, and new leading ones, until it has the shape."""
     x = as_tensor(x)
     shape = as_shape("broadcast_to", shape)
@@ -192,7 +193,7 @@ def rot90(array: TensorLike, k: int = 1, axes: Sequence[int] = (0, 1)) -> Tensor
     return flip(swapaxes(x, a, b), b) if turns else x
 
 
-def roll(x: TensorLike, shift, axis: Axis = None) -> Tensor:
+def roll(x: TensorLike, shift: IntOrSequence, axis: Axis = None) -> Tensor:
     """Elements moved along axes by `shift` places; what leaves at one end enters at the other.
 
     Without axis: in the flat tensor.

@@ -1,8 +1,12 @@
 """Order: sorting, searching in sorted tensors, counting in bins, distinct elements."""
 
+from collections.abc import Sequence
+from typing import Any
+
 import numpy as np
 
 from mlkit.core import dtypes
+from mlkit.core.op import Op
 from mlkit.core.spec import Dim, Spec, is_known, normalize_axis, show, size_of, whole
 from mlkit.core.tensor import Tensor
 from mlkit.core.typing import Axis, TensorLike
@@ -37,20 +41,20 @@ def argsort(x: TensorLike, axis: Axis = -1) -> Tensor:
     return _ordered(order.argsort, as_tensor(x), axis)
 
 
-def _ordered(op, x, axis) -> Tensor:
+def _ordered(op: Op, x: TensorLike, axis: Axis) -> Tensor:
     if axis is None or not x.shape:
         x, axis = ravel(x), 0
     return op(x, axis=normalize_axis(op.name, axis, len(x.shape)))
 
 
-def _any_partition(x, kth, axis=-1) -> Tensor:
+def _any_partition(x: TensorLike, kth: int, axis: Axis = -1) -> Tensor:
     if not isinstance(kth, (int, np.integer)):
         raise ValueError(f"argpartition: `kth` must be an int, but is {kth!r}.")
     return argsort(x, axis)  # sorting keeps the promise for every kth
 
 
 @symbolic(_any_partition)  # Keras asks whether there is a kth element when there are values
-def argpartition(x: TensorLike, kth, axis: Axis = -1) -> Tensor:
+def argpartition(x: TensorLike, kth: int, axis: Axis = -1) -> Tensor:
     """Indices (int32) along an axis that put the kth smallest element in its sorted place, none larger before it."""
     x = as_tensor(x)
     found = _any_partition(x, kth, axis)
@@ -74,7 +78,7 @@ def searchsorted(sorted_sequence: TensorLike, values: TensorLike, side: str = "l
     return order.searchsorted(line, values, side=side)
 
 
-def digitize(x: TensorLike, bins) -> Tensor:
+def digitize(x: TensorLike, bins: TensorLike) -> Tensor:
     """The number (int32) of the bin that each element falls in: i where bins[i-1] <= x < bins[i]; bins may descend too.
 
     >>> digitize([0.5, 1.0, 9.0], [0.0, 1.0, 2.0]).numpy()
@@ -142,7 +146,7 @@ def bincount(x: TensorLike, weights: TensorLike | None = None, minlength: int = 
     return reshape(counts, (*x.shape[:-1], bins))
 
 
-def histogram(x: TensorLike, bins: int = 10, range=None) -> tuple[Tensor, ...]:
+def histogram(x: TensorLike, bins: TensorLike = 10, range: tuple[float, float] | None = None) -> tuple[Tensor, Tensor]:
     """How many elements fall into each of equally wide bins, and the edges of the bins: (counts, edges), both floats.
 
     bins: a number of bins, or the increasing edges. range: (lowest, highest) edge, by default the extremes of x.
@@ -171,7 +175,7 @@ def histogram(x: TensorLike, bins: int = 10, range=None) -> tuple[Tensor, ...]:
     return cast(counts, x.dtype), edges
 
 
-def _range(x, given):
+def _range(x: Tensor, given: tuple[float, float] | None) -> tuple[Tensor, Tensor]:
     """The outer edges of a histogram, apart from one another."""
 
     if given is not None:
@@ -195,8 +199,8 @@ def unique(
     return_inverse: bool = False,
     return_counts: bool = False,
     axis: Axis = None,
-    size=None,
-    fill_value=None,
+    size: int | None = None,
+    fill_value: TensorLike | None = None,
 ) -> Tensor | tuple[Tensor, ...]:
     """The distinct elements (slices along `axis`) in ascending order. Eager only: their number depends on values.
 
@@ -225,7 +229,7 @@ def unique(
     return out if len(out) > 1 else out[0]
 
 
-def _unique_specs(x, axis, size, flags):
+def _unique_specs(x: Tensor, axis: Axis, size: int | None, flags: Sequence[bool]) -> Any:
     """What `unique` gives for a symbolic tensor."""
     n = Dim() if size is None else size
     if axis is None:
@@ -238,7 +242,7 @@ def _unique_specs(x, axis, size, flags):
     return out if len(out) > 1 else out[0]
 
 
-def _sized(name, a, size, fill_value, axis):
+def _sized(name: str, a: np.ndarray, size: int, fill_value: Any, axis: Any) -> np.ndarray:
     """A result of `unique` cut or filled up to `size` elements: values with `fill_value`, counts with 0."""
     axis = axis if name == "values" else 0
     kept = a.take(range(min(size, a.shape[axis])), axis)

@@ -26,7 +26,7 @@ def var(x: TensorLike, axis: Axis = None, keepdims: bool = False) -> Tensor:
     return cast(_var("var", x, axis, keepdims), dtypes.float_of(x.dtype))
 
 
-def _var(name, x, axis, keepdims) -> Tensor:
+def _var(name: str, x: TensorLike, axis: Axis, keepdims: bool) -> Tensor:
     """The variance in float32 or wider."""
     x = to_single(x)
     axes = normalized(name, axis, x)
@@ -90,7 +90,9 @@ def percentile(x: TensorLike, q: TensorLike, axis: Axis = None, method: str = "l
     return order_statistic("percentile", x, el.div(to_single(q), 100.0), axis, method, keepdims)
 
 
-def order_statistic(name: str, x: TensorLike, q: TensorLike, axis, method, keepdims, skip_nan: bool = False) -> Tensor:
+def order_statistic(
+    name: str, x: TensorLike, q: TensorLike, axis: Axis, method: str, keepdims: bool, skip_nan: bool = False
+) -> Tensor:
     """Quantiles by sorting; with `skip_nan` of what is not NaN."""
     x = to_real(name, x)
     axes = normalized(name, axis, x)
@@ -120,7 +122,7 @@ def order_statistic(name: str, x: TensorLike, q: TensorLike, axis, method, keepd
     return reshape(out, (*q.shape, *kept))
 
 
-def _between(line, at, axis, method) -> Tensor:
+def _between(line: Tensor, at: Tensor, axis: int, method: str) -> Tensor:
     """Values of a sorted line at fractional places."""
     if method == "nearest":
         return mov.take_along_axis(line, el.cast(el.round_(at), dtype="int32"), axis=axis)
@@ -180,7 +182,7 @@ def diff(a: TensorLike, n: int = 1, axis: Axis = -1) -> Tensor:
     return x
 
 
-def trapezoid(y: TensorLike, x=None, dx: float = 1.0, axis: Axis = -1) -> Tensor:
+def trapezoid(y: TensorLike, x: TensorLike | None = None, dx: float = 1.0, axis: Axis = -1) -> Tensor:
     """The integral of samples y along an axis by the trapezoidal rule.
 
     x: the places of the samples (a vector, or of y's shape); without it they are `dx` apart.

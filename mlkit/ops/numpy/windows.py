@@ -38,7 +38,7 @@ def hanning(x: TensorLike) -> Tensor:
     return _window("hanning", x)
 
 
-def kaiser(x: TensorLike, beta) -> Tensor:
+def kaiser(x: TensorLike, beta: float) -> Tensor:
     """The Kaiser window of x elements; a larger `beta` makes it narrower."""
     return _window("kaiser", x, float(beta))
 
@@ -46,7 +46,7 @@ def kaiser(x: TensorLike, beta) -> Tensor:
 _MOST = 1 << 32
 
 
-def _window(name, x, *parameters) -> Tensor:
+def _window(name: str, x: TensorLike, *parameters: float) -> Tensor:
     if isinstance(x, Tensor) and type(x.data) is Spec:
         return Tensor(Spec((Dim(),), dtypes.floatx()))
     if isinstance(x, Tensor) and x.shape == () and x.is_concrete and float(x).is_integer():
