@@ -117,7 +117,7 @@ class Drawing:
         """Add a line; names of its results."""
         try:
             result = eval(text, self.env)
-        except REFUSALS as error:
+        except (MemoryError, *REFUSALS) as error:
             raise Refused(f"{text}: {error}") from error
         except Exception as error:
             raise Crash(self.program([Line((), text)], []), error) from error

@@ -37,14 +37,21 @@ EXACT = {
 def spread(graph, arrays, seed=0):
     """For each output of a graph, how far it moves: an array of the output's shape. Fused ops of half floats round at their end, and
     some within; both are tried."""
-    found = [
-        _spread(lower(g, KernelTarget(kernels)), arrays, seed)
-        for g, kernels in ((_in_single(graph), {}), (graph, _FusedInHalves()))
-    ]
-    return list(map(np.maximum, *found))
+    *_, found = growing(graph, arrays, seed)
+    return found
 
 
-def _spread(graph, arrays, seed):
+def growing(graph, arrays, seed=0):
+    """What is known of the spread after each run; it only grows, so whoever has seen enough may stop."""
+    first = None
+    for g, kernels in ((_in_single(graph), {}), (graph, _FusedInHalves())):
+        for found in _growing(lower(g, KernelTarget(kernels)), arrays, seed):
+            best = found if first is None else list(map(np.maximum, first, found))
+            yield best
+        first = best
+
+
+def _growing(graph, arrays, seed):
     plain = _run(graph, arrays, None)
     out = [np.zeros(np.shape(a)) for a in plain]
     rng = np.random.default_rng(seed)
@@ -52,14 +59,15 @@ def _spread(graph, arrays, seed):
         try:
             moved_results = _run(graph, arrays, change)
         except IndexError:  # an index that was computed from floats has left its axis: rounding decides everything
-            return [np.full(a.shape, np.inf) for a in out]
+            yield [np.full(a.shape, np.inf) for a in out]
+            return
         for k, a in enumerate(moved_results):
             with np.errstate(all="ignore"):
                 moved = np.abs(wide(a) - wide(plain[k]))
             differs = np.not_equal(wide(a), wide(plain[k])) & ~(np.isnan(wide(a)) & np.isnan(wide(plain[k])))
             moved = np.where(differs & ~np.isfinite(moved), np.inf, np.where(differs, moved, 0))
             out[k] = np.maximum(out[k], moved)
-    return [FACTOR * _whole_if_lost(a, p) for a, p in zip(out, plain)]
+        yield [FACTOR * _whole_if_lost(a, p) for a, p in zip(out, plain)]
 
 
 def _whole_if_lost(moved, plain):
