@@ -114,3 +114,18 @@ def test_arguments_by_position():
 def test_wrong_arguments(args, kwargs, message):
     with pytest.raises(TypeError, match=message):
         mlkit.layers.Dense(*args, **kwargs)
+
+
+WITHOUT_ARGUMENTS = [
+    pytest.param(ours, id=f"{namespace}.{name}")
+    for namespace in ("initializers", "constraints", "regularizers")
+    for name, ours in public(getattr(mlkit, namespace)).items()
+    if inspect.isclass(ours) and ours.__init__ is object.__init__
+]
+
+
+@pytest.mark.parametrize("cls", WITHOUT_ARGUMENTS)
+def test_what_takes_no_arguments_refuses_them(cls):
+    for args, kwargs in ((5,), {}), ((), {"minimum": 5}):
+        with pytest.raises(TypeError, match=f"{cls.__name__} takes no arguments"):
+            cls(*args, **kwargs)

@@ -15,6 +15,8 @@ class Configurable:
     """
 
     def __new__(cls, *args: Any, **kwargs: Any) -> Self:
+        if (args or kwargs) and cls.__init__ is object.__init__:  # which says nothing where there is a `__new__`
+            raise TypeError(f"{cls.__name__} takes no arguments, but got {', '.join([*map(repr, args), *kwargs])}.")
         self = object.__new__(cls)
         # object.__setattr__: layers watch their attributes, and this one is no state of theirs
         object.__setattr__(self, "_init_call", (args, kwargs))
