@@ -17,9 +17,7 @@ LAYERS = next(c["layers"] for c in CONTRACTS if c["type"] == "layers")
 HEIGHT = {room: -i for i, layer in enumerate(LAYERS) for room in re.split(r"\s*[|:]\s*", layer)}
 
 # Packages that are optional, or that take longer to import than what asks for them: a function that needs one imports it.
-LATE = set(
-    "PIL concurrent ctypes difflib h5py html http importlib ipywidgets json logging matplotlib ml_dtypes queue tqdm urllib".split()
-)
+LATE = set("PIL concurrent ctypes h5py html http importlib ipywidgets json logging matplotlib queue tqdm urllib".split())
 
 
 def parsed():
@@ -61,10 +59,10 @@ def upward(name, tree):
     ]
 
 
-def late(tree):
+def late(tree, allowed=LATE):
     """Imports within functions, but of packages that may come late."""
     within = {n for f in ast.walk(tree) if isinstance(f, (ast.FunctionDef, ast.AsyncFunctionDef)) for n in ast.walk(f)}
-    return [(node.lineno, other) for node, other in imported(tree) if node in within and other.split(".")[0] not in LATE]
+    return [(node.lineno, other) for node, other in imported(tree) if node in within and other.split(".")[0] not in allowed]
 
 
 def test_every_room_has_its_place():
@@ -78,6 +76,13 @@ def test_the_docs_show_this_order():
 
 def test_nothing_is_imported_from_above():
     found = {str(file): bad for name, (file, tree) in MODULES.items() if (bad := upward(name, tree))}
+    assert not found
+
+
+def test_the_engine_imports_nothing_within_functions():
+    """What is heavy and seldom needed is a `Deferred` there."""
+    engine = {"core", "primitives", "compiler", "objects"}
+    found = {str(file): bad for name, (file, tree) in MODULES.items() if room(name) in engine and (bad := late(tree, ()))}
     assert not found
 
 

@@ -11,12 +11,15 @@ import numpy as np
 
 from mlkit.core import debug, dtypes
 from mlkit.core.control_flow import control_flow
+from mlkit.core.deferred import Deferred
 from mlkit.core.garbage import uncollected
 from mlkit.core.graph import Graph
 from mlkit.core.interpreter import EAGER
 from mlkit.core.program_cache import BYTES_OF_A_CALL
 from mlkit.core.state import State, state, swapped
 from mlkit.core.tensor import Tensor
+
+metadata = Deferred("importlib.metadata")  # takes as long to import as all of core
 
 Array = Any  # whatever arrays the backend computes with: they have a `shape` and a `dtype`
 Kernel = Callable[..., Any]  # kernel(*arrays, **params) -> array, or a tuple of them
@@ -202,8 +205,6 @@ def backends():
 
 def _installed():
     """Name -> entry point of the backends of installed packages."""
-    from importlib import metadata  # takes as long to import as all of core, and is seldom needed
-
     return {point.name: point for point in metadata.entry_points(group=ENTRY_POINTS)}
 
 

@@ -11,6 +11,10 @@ from typing import Any, Self
 
 import numpy as np
 
+from mlkit.core.deferred import Deferred
+
+ml_dtypes = Deferred("ml_dtypes")  # takes a tenth of the time that importing all the rest does
+
 HALF = ("bfloat16", "float16")
 FLOATS = ("bfloat16", "float16", "float32", "float64")
 INTS = ("int8", "int16", "int32", "int64")
@@ -67,8 +71,6 @@ def as_numpy(name: str) -> np.dtype:
     dtype('float32')
     """
     if name == "bfloat16":
-        import ml_dtypes  # takes a tenth of the time that importing all the rest does
-
         return np.dtype(ml_dtypes.bfloat16)
     return np.dtype(name)
 

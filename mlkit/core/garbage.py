@@ -3,27 +3,27 @@
 import contextlib
 import gc
 import os
-import threading
-from collections.abc import Iterator
+from _thread import allocate_lock
 
-_lock = threading.Lock()
+_lock = allocate_lock()  # a `threading.Lock`, without that module: `import mlkit` comes here
 _open = 0  # blocks that threads are in
 _was_on = False  # whether it was on before the first of them
 
 
-@contextlib.contextmanager
-def uncollected() -> Iterator[None]:
+class uncollected(contextlib.ContextDecorator):
     """A block (or, as a decorator, a function) without garbage collection: going through the objects of a graph under construction
     again and again takes up to a fifth of the time in which it is made."""
-    global _open, _was_on
-    with _lock:
-        if not _open:
-            _was_on = gc.isenabled()
-            gc.disable()
-        _open += 1
-    try:
-        yield
-    finally:
+
+    def __enter__(self) -> None:
+        global _open, _was_on
+        with _lock:
+            if not _open:
+                _was_on = gc.isenabled()
+                gc.disable()
+            _open += 1
+
+    def __exit__(self, *error: object) -> None:
+        global _open
         with _lock:
             _open = max(_open - 1, 0)
             if not _open and _was_on:
@@ -33,7 +33,7 @@ def uncollected() -> Iterator[None]:
 def _after_fork() -> None:
     """The threads that were in such blocks stay behind with the parent."""
     global _lock, _open
-    _lock = threading.Lock()
+    _lock = allocate_lock()
     if _open:
         _open = 0
         if _was_on:

@@ -3,11 +3,14 @@
 import fnmatch
 
 from mlkit import layers
+from mlkit.core.deferred import Deferred
 from mlkit.core.state import layers_changed
 from mlkit.layers.input_layer import InputLayer
 from mlkit.layers.layer import Layer
 from mlkit.layers.tracking import unique
 from mlkit.models.trainer import Trainer
+
+difflib = Deferred("difflib")  # only for one message
 
 __all__ = ["freeze", "leaf_layers", "unfreeze", "weighted_layers"]
 
@@ -104,8 +107,6 @@ def _found(model, leaves, target):
         raise ValueError(f"Model {model.name!r} has several layers {target!r}: {[p for p, _ in named]}. Give the path of one.")
     matching = named or [(p, x) for p, x in leaves if fnmatch.fnmatchcase(p, target) or fnmatch.fnmatchcase(x.name, target)]
     if not matching:
-        import difflib  # only for this message
-
         names = [layer.name for _, layer in leaves + nested]
         close = difflib.get_close_matches(str(target), names, 3) or names[:3] + names[-3:]
         raise ValueError(

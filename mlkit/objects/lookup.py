@@ -5,9 +5,12 @@ import sys
 from collections.abc import Iterable
 from typing import Any
 
+from mlkit.core.deferred import Deferred
 from mlkit.core.names import to_snake_case
 from mlkit.objects import registry
 from mlkit.objects.serialization import deserialize_keras_object, serialize_keras_object
+
+difflib = Deferred("difflib")  # brings much with it that only one message needs
 
 
 class Lookup:
@@ -59,8 +62,6 @@ class Lookup:
 
     def unknown(self, identifier: Any) -> str:
         """The message for something that is no such object."""
-        import difflib  # brings much with it that only this message needs
-
         near = difflib.get_close_matches(identifier, self.names, n=3) if isinstance(identifier, str) else ()
         hint = f" Did you mean {' or '.join(map(repr, near))}?" if near else ""
         return (
