@@ -1,7 +1,11 @@
 """Several elementwise ops as one program."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
+
+from mlkit.core.graph import Call
+from mlkit.core.op import Op
+from mlkit.core.tensor import Value
 
 
 class Chain:
@@ -13,11 +17,11 @@ class Chain:
 
     __slots__ = ("operands", "steps", "outs")
 
-    def __init__(self, operands, steps, outs):
+    def __init__(self, operands: int, steps: Iterable[tuple[Op, tuple[Any, ...], dict[str, Any]]], outs: Iterable[int]) -> None:
         self.operands, self.steps, self.outs = operands, tuple(steps), tuple(outs)
 
     @classmethod
-    def of(cls, calls, operands, outs) -> "Chain":
+    def of(cls, calls: Iterable[Call], operands: Sequence[Any], outs: Iterable[Value]) -> "Chain":
         """The chain of a graph's calls, each of one result. operands, outs: Values (or constants) that come in and go out."""
         number = {id(a): i for i, a in enumerate(operands)}
         steps = []
@@ -26,7 +30,7 @@ class Chain:
             number[id(c.outs[0])] = len(operands) + len(steps) - 1
         return cls(len(operands), steps, [number[id(v)] for v in outs])
 
-    def run(self, values, apply: Callable[..., Any]):
+    def run(self, values: Iterable[Any], apply: Callable[..., Any]) -> tuple[Any, ...]:
         """The outputs for the values of the operands; ``apply(op, args, params)`` makes a step."""
         env = list(values)
         for op, args, params in self.steps:
@@ -34,7 +38,7 @@ class Chain:
         return tuple(env[i] for i in self.outs)
 
     def __repr__(self) -> str:
-        def show(a):
+        def show(a: Any) -> str:
             return repr(a[0]) if type(a) is tuple else f"%{a}"
 
         parts = []

@@ -27,7 +27,7 @@ class Target:
         """Whether a call of a fused op must be replaced by its fallback."""
         return False
 
-    def evaluate(self, call: Call):
+    def evaluate(self, call: Call) -> Any:
         """The results of a call of constants, an array or a tuple of them; None where they are not known while compiling."""
         return None
 
@@ -47,7 +47,7 @@ class Target:
 class KernelTarget(Target):
     """A backend of which only the kernels are known: op name -> kernel."""
 
-    def __init__(self, kernels: dict[str, Any]):
+    def __init__(self, kernels: dict[str, Any]) -> None:
         self.kernels = kernels
 
     def runs(self, op: Op) -> bool:
@@ -59,7 +59,7 @@ class KernelTarget(Target):
         kernel = self.kernels.get(call.op.name)
         return kernel is None or (hasattr(kernel, "declines") and kernel.declines(*call.args, **call.params))
 
-    def evaluate(self, call: Call):
+    def evaluate(self, call: Call) -> Any:
         return as_arrays(self.kernels[call.op.name](*call.args, **call.params)) if self.runs(call.op) else None
 
 
@@ -83,7 +83,7 @@ class Pass:
         exact: bool = False,
         needs: Iterable[Op] = (),
         optional: bool = True,
-    ):
+    ) -> None:
         self.name, self.run, self.exact, self.needs, self.optional = name, run, exact, frozenset(needs), optional
 
     def is_wanted(self, exact: bool) -> bool:

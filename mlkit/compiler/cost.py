@@ -5,11 +5,14 @@ element, one FLOP for each of its results (an exponential too).
 """
 
 import functools
+from collections.abc import Collection
+from typing import Any
 
 from mlkit.compiler.passes.keep_for_gradients import forward_of, without_kept
 from mlkit.core import dtypes, layout
 from mlkit.core.call import CallContext
-from mlkit.core.graph import Graph, spec_of
+from mlkit.core.graph import Call, Graph, spec_of
+from mlkit.core.op import Op
 from mlkit.core.spec import Spec
 from mlkit.core.state import swapped
 from mlkit.core.tensor import Tensor, Value
@@ -17,7 +20,7 @@ from mlkit.core.trace import Trace
 from mlkit.primitives.counts import elements
 
 
-def call_flops(call):
+def call_flops(call: Call) -> int:
     """Floating-point operations of a Call; a multiplication and the addition that follows count as two."""
     traits = call.op.traits
     if traits.flops is not None:
@@ -29,14 +32,14 @@ def call_flops(call):
     return sum(map(elements, call.outs))
 
 
-def _fallback_flops(call, only=None):
+def _fallback_flops(call: Call, only: Collection[Op] | None = None) -> int:
     """Those of a fused op; of a gradient without what the forward call keeps for it."""
     flops = graph_flops(fallback_graph(without_kept(call)), only)
     forward = forward_of(call)
     return flops if forward is None else flops - graph_flops(fallback_graph(forward), only)
 
 
-def graph_flops(graph, only=None):
+def graph_flops(graph: Graph, only: Collection[Op] | None = None) -> int:
     """FLOPs of all calls of a graph, or of those in it, in its fused ops and in their bodies whose op is one of `only`."""
     total = 0
     for call in graph.calls:
@@ -50,7 +53,7 @@ def graph_flops(graph, only=None):
     return total
 
 
-def call_bytes(call):
+def call_bytes(call: Call) -> int:
     """Bytes a Call reads and writes at least: all its arguments and outputs once."""
     read = [_nbytes(spec_of(a)) for a in call.args]
     written = sum(_nbytes(v.spec) for v in call.outs)
@@ -59,11 +62,11 @@ def call_bytes(call):
     return sum(read) + written
 
 
-def _nbytes(spec):
+def _nbytes(spec: Any) -> int:
     return layout.nbytes(spec.shape, dtypes.as_numpy(spec.dtype).itemsize) if type(spec) is Spec else 0
 
 
-def fallback_graph(call):
+def fallback_graph(call: Call) -> Graph:
     """The calls that a fused op stands for, as a graph."""
     args = [Tensor(Value(spec_of(a))) if hasattr(a, "shape") else a for a in call.args]
     trace = Trace(Graph())

@@ -1,10 +1,11 @@
 """How much memory the results of a graph take at any time, before there is a plan."""
 
 from mlkit.core import dtypes, layout
+from mlkit.core.graph import Graph
 from mlkit.core.tensor import Value
 
 
-def most_alive(graph):
+def most_alive(graph: Graph) -> int:
     """Bytes of the results that are alive together where these are most: about what the arena of a plan will take."""
     last = {}  # Value -> number of the last call that needs it
     for i, call in enumerate(graph.calls):

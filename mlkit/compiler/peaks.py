@@ -3,13 +3,15 @@
 import concurrent.futures
 import functools
 import time
-from typing import NamedTuple
+from collections.abc import Callable
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from mlkit.core.function import function
 from mlkit.core.machine import usable_cores
 from mlkit.core.state import state
+from mlkit.core.tensor import Tensor
 from mlkit.primitives.linear import matmul
 from mlkit.primitives.movement import full
 from mlkit.primitives.window import conv as convolution
@@ -23,16 +25,16 @@ class Peaks(NamedTuple):
 
 
 @functools.cache
-def machine_peaks(clock=time.perf_counter):
+def machine_peaks(clock: Callable[[], float] = time.perf_counter) -> Peaks:
     """The machine's `Peaks`, measured once, which takes about a second."""
     return measure_peaks(clock=clock)
 
 
-def measure_peaks(repeat=15, clock=time.perf_counter):
+def measure_peaks(repeat: int = 15, clock: Callable[[], float] = time.perf_counter) -> Peaks:
     """The `Peaks` of the fastest of `repeat` runs of a large product, a large convolution, and a copy between arrays that no
     cache holds. clock: gives seconds."""
 
-    def filled(*shape):
+    def filled(*shape: int) -> Tensor:
         return full(shape=shape, value=0.5, dtype="float32")
 
     product = function(matmul)
@@ -45,10 +47,10 @@ def measure_peaks(repeat=15, clock=time.perf_counter):
     return Peaks(max(rates), _bandwidth(repeat, clock))
 
 
-def _fastest(run, repeat, clock):
+def _fastest(run: Callable[[], Any], repeat: int, clock: Callable[[], float]) -> float:
     """Seconds of the fastest run, after one that is not counted."""
 
-    def once():
+    def once() -> float:
         start = clock()
         run()
         state.backend.synchronize()
@@ -58,7 +60,7 @@ def _fastest(run, repeat, clock):
     return min(once() for _ in range(repeat))
 
 
-def _bandwidth(repeat, clock, size=1 << 24):
+def _bandwidth(repeat: int, clock: Callable[[], float], size: int = 1 << 24) -> float:
     """Bytes a second of a copy of float32 arrays in as many parts as there are cores."""
     threads = usable_cores()
     source, target = np.ones(size, "float32"), np.empty(size, "float32")

@@ -7,12 +7,13 @@ that dies in it. What the graph returns never lies in the arena.
 
 import bisect
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from mlkit.compiler.passes import inplace
 from mlkit.compiler.passes.rewrite import count_uses
 from mlkit.core import debug, dtypes, layout
+from mlkit.core.graph import Call, Graph
 from mlkit.core.machine import CACHE_LINE
 from mlkit.core.tensor import Value
 
@@ -31,13 +32,21 @@ class Operand:
 
     __slots__ = ("shape", "dtype", "strides", "offset", "steady", "used")
 
-    def __init__(self, shape, dtype: str, strides=None, offset=0, steady: bool = False, used: bool = True):
+    def __init__(
+        self,
+        shape: Sequence[Any],
+        dtype: str,
+        strides: Sequence[int] | None = None,
+        offset: int = 0,
+        steady: bool = False,
+        used: bool = True,
+    ) -> None:
         self.shape, self.dtype = shape, dtype
         self.strides = layout.contiguous(shape, dtypes.itemsize(dtype)) if strides is None else strides
         self.offset, self.steady, self.used = offset, steady, used
 
     @property
-    def ndim(self):
+    def ndim(self) -> int:
         return len(self.shape)
 
 
@@ -55,8 +64,15 @@ class Choice:
     __slots__ = ("kernel", "into", "params", "inplace", "aliases", "workspace", "prepared")
 
     def __init__(
-        self, kernel, params: dict[str, Any], into=None, inplace=(), aliases: bool = False, workspace=0, prepared=None
-    ):
+        self,
+        kernel: Any,
+        params: dict[str, Any],
+        into: Callable[..., Any] | None = None,
+        inplace: Sequence[tuple[int, int]] = (),
+        aliases: bool = False,
+        workspace: int = 0,
+        prepared: Any = None,
+    ) -> None:
         self.kernel, self.params, self.into = kernel, params, into
         self.inplace, self.aliases, self.workspace, self.prepared = inplace, aliases, workspace, prepared
 
@@ -75,10 +91,11 @@ class Storage:
 
     __slots__ = ("kind", "nbytes", "first", "last", "owner", "offset", "merged", "reused")
 
-    def __init__(self, kind: str, owner: Any, first: int, size: int | None = None):
+    def __init__(self, kind: str, owner: Any, first: int, size: int | None = None) -> None:
         self.kind, self.owner, self.first, self.last = kind, owner, first, first
         self.nbytes = layout.nbytes(owner.shape, dtypes.itemsize(owner.dtype)) if size is None else size
-        self.offset = self.merged = None  # merged: the storage of another Value that this one takes over
+        self.offset: Any = None  # bytes, once they are known
+        self.merged: Storage | None = None  # the storage of another Value that this one takes over
         self.reused = False  # whether another Value takes this one over
 
 
@@ -87,11 +104,11 @@ class Place:
 
     __slots__ = ("_storage", "offset", "strides")
 
-    def __init__(self, storage, offset=0, strides=None):
+    def __init__(self, storage: Storage, offset: int = 0, strides: Sequence[int] | None = None) -> None:
         self._storage, self.offset, self.strides = storage, offset, strides
 
     @property
-    def storage(self):
+    def storage(self) -> Storage:
         while self._storage.merged is not None:
             self._storage = self._storage.merged
         return self._storage
@@ -102,12 +119,12 @@ class Place:
         return self.strides is not None and self.storage.kind == "arena"
 
 
-def _may_be_view(call, choice) -> bool:
+def _may_be_view(call: Call, choice: Choice) -> bool:
     """Whether the result may be a view of the first argument."""
     return choice.aliases or call.op.traits.view is not None
 
 
-def _sees_constant(call, choice) -> bool:
+def _sees_constant(call: Call, choice: Choice) -> bool:
     """Whether the result may be a view of a constant."""
     return _may_be_view(call, choice) and type(call.args[0]) is not Value
 
@@ -120,7 +137,7 @@ class Plan:
     choose(call, operand): the Choice for a call; ``operand(x)`` gives the Operand for one of its arguments or results.
     """
 
-    def __init__(self, graph, choose: Callable[..., Any], own_outputs: bool = False):
+    def __init__(self, graph: Graph, choose: Callable[..., Any], own_outputs: bool = False) -> None:
         self.graph = graph
         self.choices: list[Any] = []
         self.workspaces: dict[int, Storage] = {}
@@ -135,14 +152,14 @@ class Plan:
         self.arena_bytes = arrange([s for s in storages if s.kind == "arena"] + list(self.workspaces.values()))
         self._count(storages)
 
-    def place(self, value: Value):
+    def place(self, value: Value) -> Place:
         return self.places[id(value)]
 
-    def storages(self):
+    def storages(self) -> list[Storage]:
         """All pieces of memory, in order of birth."""
         return list(dict.fromkeys(p.storage for p in self.places.values()))
 
-    def is_view(self, call) -> bool:
+    def is_view(self, call: Call) -> bool:
         """Whether a call only looks at the memory of its first argument in another way."""
         source = call.args[0] if call.op.traits.view is not None else None
         return type(source) is Value and self.place(call.outs[0]).storage is self.place(source).storage
@@ -178,7 +195,7 @@ class Plan:
             return Operand(a.shape, a.dtype, used=id(a) in self._uses)
         return Operand(a.shape, a.dtype, place.strides, place.offset, id(place.storage.owner) in self._steady)
 
-    def _as_view(self, call, choice):
+    def _as_view(self, call: Call, choice: Choice) -> Place | None:
         """The Place of a call's result in its argument's memory, or None where it has memory of its own."""
         if not _may_be_view(call, choice) or type(call.args[0]) is not Value:
             return None
@@ -189,7 +206,8 @@ class Plan:
         (v,) = call.outs
         if 0 in v.shape:  # there is nothing to see, and a slice of nothing begins nowhere
             return Place(place.storage, 0, layout.contiguous(v.shape, dtypes.itemsize(v.dtype)))
-        found = call.op.traits.view(source, place.offset, place.strides, **call.params)
+        view = call.op.traits.view
+        found = None if view is None else view(source, place.offset, place.strides, **call.params)
         return None if found is None else Place(place.storage, *found)
 
     def _keep_outputs(self, own: bool) -> None:
@@ -210,7 +228,7 @@ class Plan:
 
     # ---- how much memory that is -------------------------------------------------------------------------------------
 
-    def _count(self, storages) -> None:
+    def _count(self, storages: Sequence[Storage]) -> None:
         """Bytes by kind, and the largest sum at any time."""
         graph, n = self.graph, len(self.graph.calls)
         self.state_bytes = sum(self.place(v).storage.nbytes for v in graph.inputs[len(graph.inputs) - graph.state :])
@@ -233,7 +251,7 @@ class Plan:
         self.result_bytes = most  # fresh and made arrays and workspaces together, where they are most
         self.peak_bytes = self.input_bytes + self.constant_bytes + self.arena_bytes + most
 
-    def report(self):
+    def report(self) -> str:
         """The memory of one run as a text of one line for each kind."""
         rows = [
             ("weights and other state", self.state_bytes),
@@ -255,12 +273,12 @@ class Plan:
 # ---- the arena -----------------------------------------------------------------------------------------------------------
 
 
-def arrange(storages):
+def arrange(storages: Sequence[Storage]) -> int:
     """Give each storage an offset so that those alive at the same time do not overlap; the bytes that takes.
 
     Best fit: in order of birth each takes the smallest hole that holds it. (The problem is strip packing, which is NP-hard.)
     """
-    dying = {}
+    dying: dict[int, list[Storage]] = {}
     for s in storages:
         dying.setdefault(s.last, []).append(s)
     holes, clock, k = _Holes(), sorted(dying), 0
@@ -273,19 +291,20 @@ def arrange(storages):
     return holes.end
 
 
-def _padded(s):
+def _padded(s: Storage) -> int:
     return max(math.ceil(s.nbytes / ALIGNMENT), 1) * ALIGNMENT
 
 
 class _Holes:
     """The free places in memory that ends at `end` and grows where none is large enough."""
 
-    def __init__(self):
+    def __init__(self) -> None:
         self.end = 0
-        self._size = {}  # offset -> size
-        self._offsets, self._by_size = [], []  # sorted: offsets, and pairs (size, offset)
+        self._size: dict[int, int] = {}  # offset -> size
+        self._offsets: list[int] = []  # sorted, as the next
+        self._by_size: list[tuple[int, int]] = []  # pairs (size, offset)
 
-    def take(self, size):
+    def take(self, size: int) -> int:
         """Offset of so many bytes: in the smallest hole that holds them, or at the end."""
         i = bisect.bisect_left(self._by_size, (size, -1))
         if i < len(self._by_size):
@@ -301,7 +320,7 @@ class _Holes:
         self.end = offset + size
         return offset
 
-    def give(self, offset, size) -> None:
+    def give(self, offset: int, size: int) -> None:
         """A hole, joined with its neighbours."""
         i = bisect.bisect_left(self._offsets, offset)
         after = self._offsets[i] if i < len(self._offsets) else None
@@ -313,12 +332,12 @@ class _Holes:
             offset = before
         self._add(offset, size)
 
-    def _add(self, offset, size) -> None:
+    def _add(self, offset: int, size: int) -> None:
         self._size[offset] = size
         bisect.insort(self._offsets, offset)
         bisect.insort(self._by_size, (size, offset))
 
-    def _remove(self, offset):
+    def _remove(self, offset: int) -> int:
         """Its size."""
         size = self._size.pop(offset)
         del self._offsets[bisect.bisect_left(self._offsets, offset)]

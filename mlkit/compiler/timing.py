@@ -3,8 +3,10 @@
 import atexit
 import contextlib
 import time
+from collections.abc import Callable, Iterator
 
 from mlkit.core import debug
+from mlkit.core.graph import Graph
 from mlkit.core.state import state, swapped
 
 
@@ -15,12 +17,12 @@ class Times:
     the call that runs it; clock: gives seconds.
     """
 
-    def __init__(self, graph, inner=False, clock=time.perf_counter):
+    def __init__(self, graph: Graph, inner: bool = False, clock: Callable[[], float] = time.perf_counter) -> None:
         self.graph, self.inner, self.clock = graph, inner, clock
         self.seconds, self.runs = [0.0] * len(graph.calls), 0
         self._last = 0.0
 
-    def tick(self, i):
+    def tick(self, i: int) -> None:
         """Called after call i, and with -1 at the start of a run."""
         now = self.clock()
         if i < 0:
@@ -29,14 +31,14 @@ class Times:
             self.seconds[i] += now - self._last
         self._last = self.clock()
 
-    def take(self):
+    def take(self) -> list[float]:
         """The seconds of each call so far; counting starts anew."""
         seconds, self.seconds = self.seconds, [0.0] * len(self.seconds)
         return seconds
 
-    def table(self, most=30):
+    def table(self, most: int = 30) -> str:
         """The ops that took most, with their share and number of calls, as text."""
-        by_op = {}
+        by_op: dict[str, tuple[float, int]] = {}
         for call, s in zip(self.graph.calls, self.seconds):
             total, count = by_op.get(call.op.name, (0.0, 0))
             by_op[call.op.name] = total + s, count + 1
@@ -48,7 +50,7 @@ class Times:
         return "\n".join(lines)
 
 
-def times_for(graph, inner: bool = False):
+def times_for(graph: Graph, inner: bool = False) -> Times | None:
     """The `Times` that a new program of this graph must fill, or None: nobody asked, and the program need not stop to look."""
     if state.times is None and debug.LEVEL < 2:
         return None
@@ -62,8 +64,8 @@ def times_for(graph, inner: bool = False):
 
 
 @contextlib.contextmanager
-def collecting(clock=time.perf_counter):
+def collecting(clock: Callable[[], float] = time.perf_counter) -> Iterator[list[Times]]:
     """A block in which programs are made with times; yields the list of their `Times`, which grows with each program made."""
-    found = []
+    found: list[Times] = []
     with swapped(times=(found, clock)):
         yield found

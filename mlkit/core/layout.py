@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from typing import Any
 
 
-def contiguous(shape: Sequence[int], itemsize: int) -> tuple[int, ...]:
+def contiguous(shape: Sequence[Any], itemsize: int) -> tuple[int, ...]:
     """The strides of a dense array in row-major order."""
     strides, step = [], itemsize
     for n in reversed(shape):

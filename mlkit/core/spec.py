@@ -55,6 +55,7 @@ class Dim:
 
 
 Size: TypeAlias = int | Dim
+Padding: TypeAlias = str | Sequence[tuple[int, int]]  # "valid", "same", or (before, after) of each spatial axis
 
 
 def _dim_operator(function: Callable[..., Any], swap: bool = False) -> Callable[..., Any]:
@@ -271,9 +272,7 @@ def reduced(shape: Sequence[Size], axes: Sequence[int], keepdims: bool) -> tuple
 # ---- windows: convolution and pooling ----------------------------------------------------------------------------
 
 
-def window_padding(
-    padding: str | Sequence[tuple[int, int]], axis: int, size: int, window: int, stride: int, dilation: int = 1
-) -> tuple[int, int]:
+def window_padding(padding: Padding, axis: int, size: int, window: int, stride: int, dilation: int = 1) -> tuple[int, int]:
     """(before, after) zeros along one spatial axis of known size. `padding` is "valid", "same" or one pair per axis."""
     if padding == "valid":
         return 0, 0
@@ -283,9 +282,7 @@ def window_padding(
     return padding[axis]  # type: ignore[return-value]  # there are no other names
 
 
-def window_output(
-    padding: str | Sequence[tuple[int, int]], axis: int, size: Any, window: int, stride: int, dilation: int = 1
-) -> Any:
+def window_output(padding: Padding, axis: int, size: Any, window: int, stride: int, dilation: int = 1) -> Any:
     """Number of window positions along one spatial axis; `size` may be unknown."""
     if padding == "same":
         return ceil_div(size, stride)

@@ -1,11 +1,14 @@
 """How true and false are drawn from random bytes: what the op's definition and a backend's kernel have in common."""
 
-from mlkit.core.spec import size_of
+from collections.abc import Sequence
+from typing import Any
+
+from mlkit.core.spec import Size, size_of
 
 SHARED = 1 << 10  # elements of which all have the same threshold
 
 
-def thresholds(shape, p: float):
+def thresholds(shape: Sequence[Size], p: float) -> tuple[Any, Any, int, int]:
     """How `bernoulli` draws: (rows, width, whole, part). Of `rows` rows of ``width + 2`` random bytes the last two, an integer
     r with the low byte first, decide on the row's threshold, ``whole + (r < part)``; the others are true where they are below it.
 

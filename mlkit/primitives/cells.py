@@ -3,7 +3,7 @@
 import numpy as np
 
 
-def nearest_cells(size, new) -> np.ndarray:
+def nearest_cells(size: int, new: int) -> np.ndarray:
     """Those of `size` cells that the centres of `new` ones lie in: floor((i + 1/2) size / new). Where a centre lies between two cells,
     rounding decides; this is how XLA rounds for Keras on JAX."""
     step = np.float32(size) * (np.float32(1) / np.float32(new))

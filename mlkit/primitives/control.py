@@ -3,32 +3,35 @@
 What a graph takes from outside is among the op's operands. All three return tuples.
 """
 
+from collections.abc import Callable, Iterable, Sequence
 from itertools import islice
+from typing import Any, NoReturn
 
 from mlkit.core import dtypes
 from mlkit.core.autograd import vjp_of
-from mlkit.core.body import trace_body
-from mlkit.core.graph import spec_of
+from mlkit.core.body import Body, trace_body
+from mlkit.core.graph import Graph, spec_of
 from mlkit.core.op import Op
-from mlkit.core.spec import Spec
+from mlkit.core.spec import Size, Spec
 from mlkit.core.state import swapped
+from mlkit.core.tensor import Tensor
 from mlkit.core.traits import Traits
 from mlkit.primitives.movement import full
 
 
-def _outputs(graph) -> tuple[Spec, ...]:
+def _outputs(graph: Graph) -> tuple[Spec, ...]:
     return tuple(map(spec_of, graph.outputs))
 
 
-def _is_float(x):
+def _is_float(x: Tensor) -> bool:
     return dtypes.is_float(x.dtype) or dtypes.is_complex(x.dtype)
 
 
-def _zeros(x):
+def _zeros(x: Tensor) -> Tensor:
     return full(shape=x.shape, value=0, dtype=x.dtype)
 
 
-def _gradients(graph, xs, gs):
+def _gradients(graph: Graph, xs: tuple[Tensor, ...], gs: Sequence[Tensor | None]) -> list[Tensor | None]:
     """Inside a body: gradients of a graph's outputs (weighted by gs, which may be None) for each of xs; None for what is no float
     and where no gradient arrives. A gradient that is known to be zero must not become an array of zeros: behind it a derivative
     may be infinite, and zero times that is NaN."""
@@ -36,25 +39,25 @@ def _gradients(graph, xs, gs):
     return [g if _is_float(x) else None for x, g in zip(xs, found)]
 
 
-def _some(values, like):
+def _some(values: Iterable[Tensor], like: Sequence[Any]) -> list[Tensor | None]:
     """The next of `values` for each that is not None in `like`."""
     values = iter(values)
     return [None if x is None else next(values) for x in like]
 
 
-def _present(values):
+def _present(values: Iterable[Tensor | None]) -> list[Tensor]:
     return [v for v in values if v is not None]
 
 
-def _either(a, b):
+def _either(a: Tensor | None, b: Tensor | None) -> Tensor | None:
     return b if a is None else a
 
 
-def _sum(a, b):
+def _sum(a: Tensor | None, b: Tensor | None) -> Tensor | None:
     return _either(a, b) if a is None or b is None else a + b
 
 
-def _with_zeros(trace, values, like):
+def _with_zeros(trace: Body, values: Sequence[Tensor | None], like: Sequence[Tensor | None]) -> list[Any]:
     """Inside a traced body: its values, and zeros for each that is None where `like` is not."""
     with swapped(top=trace):
         return [_zeros(x) if v is None and x is not None else v for v, x in zip(values, like)]
@@ -63,17 +66,19 @@ def _with_zeros(trace, values, like):
 # ---- cond ------------------------------------------------------------------------------------------------------------
 
 
-def _cond_spec(predicate: Spec, *operands, then, orelse) -> tuple[Spec, ...]:
+def _cond_spec(predicate: Spec, *operands: Spec, then: Graph, orelse: Graph) -> tuple[Spec, ...]:
     if predicate.shape != () or predicate.dtype != "bool":
         raise ValueError(f"cond: the predicate must be a bool scalar, but is {predicate}.")
     return _outputs(then)
 
 
-def _cond_vjp(g, out, predicate, *operands, then, orelse):
+def _cond_vjp(
+    g: Sequence[Tensor | None], out: tuple[Tensor, ...], predicate: Tensor, *operands: Tensor, then: Graph, orelse: Graph
+) -> tuple[Tensor | None, ...]:
     """Each branch of the gradient runs its branch again and differentiates it; what only the other's gradient reaches gets zeros."""
     n, seeds = len(then.inputs), _present(g)
 
-    def gradient_of(graph, own):
+    def gradient_of(graph: Graph, own: Sequence[Tensor]) -> Body:
         body = lambda *args: _gradients(graph, args[: len(own)], _some(args[len(own) :], g))
         return trace_body(body, [t.spec for t in (*own, *seeds)])
 
@@ -99,14 +104,14 @@ cond_op = Op(
 # ---- while -----------------------------------------------------------------------------------------------------------
 
 
-def _while_vjp(*_, **__):
+def _while_vjp(*_: Any, **__: Any) -> NoReturn:
     raise NotImplementedError(
         "while_loop has no gradient: how often it runs is known only when it runs. Use ops.fori_loop with Python integers as "
         "bounds, or ops.scan; or stop the gradient with ops.stop_gradient."
     )
 
 
-def _flops_of_one_turn(params, cost):
+def _flops_of_one_turn(params: dict[str, Any], cost: Callable[[Graph], int]) -> int:
     """How many turns there are only the run knows."""
     return cost(params["test"]) + cost(params["body"])
 
@@ -125,7 +130,7 @@ while_op = Op(
 # ---- scan ------------------------------------------------------------------------------------------------------------
 
 
-def _scan_spec(*operands, body, xs, carry, length, reverse: bool, save: bool) -> tuple[Spec, ...]:
+def _scan_spec(*operands: Spec, body: Graph, xs: int, carry: int, length: Size, reverse: bool, save: bool) -> tuple[Spec, ...]:
     state = operands[xs : xs + carry]
     for s, after in zip(state, _outputs(body)):
         if s != after:
@@ -135,7 +140,17 @@ def _scan_spec(*operands, body, xs, carry, length, reverse: bool, save: bool) ->
     return *state, *ys, *saved
 
 
-def _scan_vjp(g, out, *operands, body, xs, carry, length, reverse, save):
+def _scan_vjp(
+    g: Sequence[Tensor | None],
+    out: tuple[Tensor, ...],
+    *operands: Tensor,
+    body: Graph,
+    xs: int,
+    carry: int,
+    length: Size,
+    reverse: bool,
+    save: bool,
+) -> tuple[Tensor | None, ...]:
     """A scan in the other direction over the saved carries; each step runs the body again and differentiates it.
 
     It carries the gradients of the state and of what all steps share, but only of those that a gradient reaches: which these are
@@ -150,10 +165,10 @@ def _scan_vjp(g, out, *operands, body, xs, carry, length, reverse, save):
     held = [*state, *shared]
     start = [h if _is_float(x) else None for x, h in zip(state, g_state)] + [None] * len(shared)
 
-    def one_step(*args):
-        args = iter(args)
-        x, before = list(islice(args, xs)), list(islice(args, carry))
-        gs, held_gs, constants = _some(args, g_along), _some(args, start), list(args)
+    def one_step(*args: Tensor) -> list[Tensor | None]:
+        given = iter(args)
+        x, before = list(islice(given, xs)), list(islice(given, carry))
+        gs, held_gs, constants = _some(given, g_along), _some(given, start), list(given)
         found = _gradients(body, (*x, *before, *constants), (*held_gs[:carry], *gs[:n_ys]))
         late = [h if _is_float(x) else None for x, h in zip(state, gs[n_ys:])] + held_gs[carry:]
         return [*map(_sum, late, found[xs:]), *found[:xs]]

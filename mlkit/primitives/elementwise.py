@@ -1,7 +1,7 @@
 """Elementwise primitives. Operands of binary ops have one dtype already, or are Python scalars, which are weak."""
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from mlkit.core import dtypes
@@ -15,7 +15,7 @@ from mlkit.primitives.counts import free
 from mlkit.primitives.shape import sum_to
 
 
-def _operand_dtype(name: str, operands) -> str:
+def _operand_dtype(name: str, operands: Sequence[Any]) -> str:
     found = {x.dtype for x in operands if type(x) is Spec}
     if len(found) > 1:
         raise TypeError(f"{name}: operands have dtypes {' and '.join(sorted(found))}. Convert them with ops.cast first.")
@@ -26,7 +26,7 @@ def _operand_dtype(name: str, operands) -> str:
     return dtype
 
 
-def _require_number(name: str, number, dtype: str) -> None:
+def _require_number(name: str, number: complex, dtype: str) -> None:
     """Raise unless a number can stand beside tensors of a dtype: kernels take it into that dtype without asking."""
     if dtypes.result_type(dtype, type(number)) not in (dtype, "int32" if dtype == "bool" else dtype):
         raise TypeError(f"{name}: a tensor of {dtype} stands beside the {type(number).__name__} {number}. Cast it first.")
@@ -45,16 +45,16 @@ _WORDS = {  # dtypes that an op takes -> what its message calls them
 }  # fmt: skip
 
 
-def require_dtype(name: str, dtype: str, takes) -> None:
+def require_dtype(name: str, dtype: str, takes: tuple[str, ...]) -> None:
     """Raise unless the dtype is one of those that an op takes."""
     if dtype not in takes:
         raise TypeError(f"{name}: expected {_WORDS[takes]}, but got {dtype}. Convert it with ops.cast first.")
 
 
-def elementwise_spec(name: str, dtype: str | None = None, takes=dtypes.ALL) -> Callable[..., Any]:
+def elementwise_spec(name: str, dtype: str | None = None, takes: tuple[str, ...] = dtypes.ALL) -> Callable[..., Any]:
     """The spec rule of an op that works element by element with broadcasting; `dtype` if the result has another one."""
 
-    def spec(*operands):
+    def spec(*operands: Any) -> Spec:
         shape = broadcast(name, *(x.shape if type(x) is Spec else () for x in operands))
         own = _operand_dtype(name, operands)
         require_dtype(name, own, takes)
@@ -63,10 +63,10 @@ def elementwise_spec(name: str, dtype: str | None = None, takes=dtypes.ALL) -> C
     return spec
 
 
-def float_spec(name: str, takes=FLOATING) -> Callable[..., Any]:
+def float_spec(name: str, takes: tuple[str, ...] = FLOATING) -> Callable[..., Any]:
     """The spec rule of an op of one tensor of floats (or of those dtypes) that keeps its shape and dtype."""
 
-    def spec(x, **params):
+    def spec(x: Spec, **params: Any) -> Spec:
         require_dtype(name, x.dtype, takes)
         return x
 
@@ -79,8 +79,8 @@ def unary(
     keep: str = "x",
     dtype: str | None = None,
     floating: bool = False,
-    takes=None,
-    **traits,
+    takes: tuple[str, ...] | None = None,
+    **traits: Any,
 ) -> Op:
     """An op of one tensor, of floats or the dtypes that it takes. `vjp(g, y, x)` returns the one gradient."""
     rule = None if vjp is None else lambda g, y, x: (vjp(g, y, x),)
@@ -89,12 +89,17 @@ def unary(
 
 
 def binary(
-    name: str, vjp: Callable[..., Any] | None = None, keep: str = "x", dtype: str | None = None, takes=dtypes.ALL, **traits
+    name: str,
+    vjp: Callable[..., Any] | None = None,
+    keep: str = "x",
+    dtype: str | None = None,
+    takes: tuple[str, ...] = dtypes.ALL,
+    **traits: Any,
 ) -> Op:
     """An op of two broadcast operands. `vjp(g, z, x, y)` returns both gradients, still in the broadcast shape."""
 
-    def rule(g, z, x, y):
-        gx, gy = vjp(g, z, x, y)
+    def rule(g: Tensor, z: Tensor, x: Any, y: Any) -> tuple[Tensor | None, ...]:
+        gx, gy = vjp(g, z, x, y)  # type: ignore[misc]  # without one there is no rule either
         return _fit(gx, x), _fit(gy, y)
 
     return Op(name, elementwise_spec(name, dtype, takes), vjp and rule, keep, traits=Traits(True, broadcasts=True, **traits))
@@ -264,7 +269,7 @@ right_shift = binary("right_shift", keep="", takes=_INTEGERS, neutral=0)
 # ---- choose ----------------------------------------------------------------------------------------------------------
 
 
-def _where_spec(condition: Spec, x, y) -> Spec:
+def _where_spec(condition: Spec, x: Spec | complex, y: Spec | complex) -> Spec:
     if type(condition) is Spec and condition.dtype != "bool":
         raise TypeError(f"where: the condition must be bool, but is {condition.dtype}.")
     shape = broadcast("where", *(s.shape if type(s) is Spec else () for s in (condition, x, y)))

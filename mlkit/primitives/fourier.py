@@ -6,6 +6,7 @@ from typing import Any
 from mlkit.core import dtypes
 from mlkit.core.op import Op
 from mlkit.core.spec import Size, Spec, same_size, show
+from mlkit.core.tensor import Tensor
 from mlkit.core.traits import Traits
 from mlkit.primitives import elementwise as el
 from mlkit.primitives.axes import on_last_axes
@@ -22,7 +23,7 @@ def _require_length(name: str, n: Size) -> None:
 
 
 def _complex_spec(name: str) -> Callable[..., Any]:
-    def spec(x):
+    def spec(x: Spec) -> Spec:
         if x.dtype not in dtypes.COMPLEX or not x.shape:
             raise TypeError(f"{name}: expected a complex tensor of one dimension or more, but got {x}.")
         _require_length(name, x.shape[-1])
@@ -44,7 +45,7 @@ def _rfft_spec(x: Spec) -> Spec:
     return Spec((*x.shape[:-1], x.shape[-1] // 2 + 1), _COMPLEX[x.dtype])
 
 
-def _rfft(x):
+def _rfft(x: Tensor) -> Tensor:
     zeros = full(shape=x.shape, value=0, dtype=x.dtype)
     return slice_along(fft(el.complex_(x, zeros)), x.ndim - 1, 0, x.shape[-1] // 2 + 1)
 
@@ -53,7 +54,7 @@ def _rfft(x):
 rfft = Op("rfft", _rfft_spec, fallback=_rfft)
 
 
-def _irfft_spec(x: Spec, length) -> Spec:
+def _irfft_spec(x: Spec, length: int) -> Spec:
     _complex_spec("irfft")(x)
     _require_length("irfft", length)
     if not same_size(x.shape[-1], length // 2 + 1):
@@ -63,7 +64,7 @@ def _irfft_spec(x: Spec, length) -> Spec:
     return Spec((*x.shape[:-1], length), _REAL[x.dtype])
 
 
-def _irfft(x, length):
+def _irfft(x: Tensor, length: int) -> Tensor:
     """The full spectrum, whose upper half is the conjugate of the lower one backwards."""
     last, half = x.ndim - 1, length // 2 + 1
     ends = el.real(x)  # the first, and for even lengths the middle element count as real

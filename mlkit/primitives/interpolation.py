@@ -2,27 +2,29 @@
 
 import functools
 import math
+from collections.abc import Callable
 from typing import Any
 
 from mlkit.core.spec import is_known
+from mlkit.core.tensor import Tensor
 from mlkit.primitives import elementwise as el
 from mlkit.primitives.linear import matmul
 from mlkit.primitives.movement import iota
 from mlkit.primitives.shape import inverse_permutation, reshape, sum_, transpose
 
 
-def triangle(x):
+def triangle(x: Tensor) -> Tensor:
     return el.maximum(1 - x, 0.0)
 
 
-def _cubic(x):
+def _cubic(x: Tensor) -> Tensor:
     """R. Keys, "Cubic convolution interpolation for digital image processing", IEEE Trans. ASSP 29 (1981), with a = -1/2."""
     near = ((1.5 * x - 2.5) * x) * x + 1
     far = ((-0.5 * x + 2.5) * x - 4) * x + 2
     return el.where(x >= 2, 0.0, el.where(x >= 1, far, near))
 
 
-def _lanczos(radius, x):
+def _lanczos(radius: int, x: Tensor) -> Tensor:
     """C. E. Duchon, "Lanczos filtering in one and two dimensions", J. Applied Meteorology 18 (1979)."""
     safe = el.where(x > 1e-3, x, 1.0)
     y = radius * el.sin(math.pi * safe) * el.sin(math.pi * safe / radius) / (math.pi**2 * safe * safe)
@@ -37,7 +39,15 @@ KERNELS = {
 }
 
 
-def weights(size: Any, new_size, scale, translation, kernel, antialias: bool, dtype: str):
+def weights(
+    size: Any,
+    new_size: Any,
+    scale: float | Tensor,
+    translation: float | Tensor,
+    kernel: Callable[[Tensor], Tensor],
+    antialias: bool,
+    dtype: str,
+) -> Tensor:
     """Matrix (size, new_size) whose columns are the weights of a new sample; 0 for samples outside the image.
 
     antialias: when shrinking, the kernel is as much wider as the new samples are farther apart.
@@ -55,7 +65,7 @@ def weights(size: Any, new_size, scale, translation, kernel, antialias: bool, dt
     return el.where(inside, w, 0.0)
 
 
-def multiply_along(x, axis: int, matrix):
+def multiply_along(x: Tensor, axis: int, matrix: Tensor) -> Tensor:
     """Contract one axis with the rows of a matrix."""
     order = (*(i for i in range(x.ndim) if i != axis), axis)
     return transpose(matmul(transpose(x, perm=order), matrix), perm=inverse_permutation(order))

@@ -5,12 +5,13 @@ and each call becomes one on these: by the rule that the op's record has (the tr
 form of a fused op, or, where there is no such way, once for each element.
 """
 
+from collections.abc import Sequence
 from typing import Any
 
 from mlkit.core.autograd import CustomVjp
-from mlkit.core.interpreter import Composed, Handing, wrap
+from mlkit.core.interpreter import Composed, Handing, Interpreter, wrap
 from mlkit.core.op import Op
-from mlkit.core.spec import ShapesDiffer, Spec
+from mlkit.core.spec import ShapesDiffer, Size, Spec
 from mlkit.core.state import state, swapped
 from mlkit.core.tensor import Tensor, Wrapped
 from mlkit.primitives.batching import aligned, pointwise
@@ -23,7 +24,7 @@ class Batched(Wrapped):
 
     __slots__ = ("tensor", "owner")
 
-    def __init__(self, tensor: Tensor, owner):
+    def __init__(self, tensor: Tensor, owner: "Mapping"):
         self.tensor, self.owner = tensor, owner
         self.spec = Spec(tensor.shape[1:], tensor.dtype)
 
@@ -31,7 +32,7 @@ class Batched(Wrapped):
 class Mapping(Handing):
     """A function is called once for `size` elements."""
 
-    def __init__(self, size, outer, owner=None):
+    def __init__(self, size: Size, outer: Interpreter, owner: "Mapping | None" = None):
         super().__init__(outer)
         self.size, self.owner = size, owner or self  # owner: whose Batched are its own
         self.tapes = ()  # those below see the calls that it makes
@@ -52,10 +53,10 @@ class Mapping(Handing):
     def _has(self, a: Tensor | float) -> bool:
         return type(a) is Tensor and type(a.data) is Batched and a.data.owner is self.owner
 
-    def _batched(self, tensor):
+    def _batched(self, tensor: Tensor) -> Tensor:
         return Tensor(Batched(tensor, self.owner))
 
-    def _spread(self, tensor):
+    def _spread(self, tensor: Tensor) -> Tensor:
         return broadcast_to(tensor, shape=(self.size, *tensor.shape))
 
     # ---- as an interpreter -------------------------------------------------------------------------------------------
@@ -89,7 +90,7 @@ class Mapping(Handing):
             out = rule(op, args, [type(a) is Tensor for a in args], self.size, params)
         return out
 
-    def _one_by_one(self, op, inner, has, params, specs):
+    def _one_by_one(self, op: Op, inner: Sequence[Any], has: Sequence[bool], params: dict[str, Any], specs: Any) -> Any:
         if not self.size:
             several = specs if type(specs) is tuple else (specs,)
             zeros = tuple(full(shape=(0, *s.shape), value=0, dtype=s.dtype) for s in several)
@@ -107,7 +108,7 @@ class Mapping(Handing):
         for o, t in zip(outs, made):
             o.data = Batched(t, self.owner)
 
-        def vjp(g, y, *xs):
+        def vjp(g: Any, y: Any, *xs: Any) -> tuple[Tensor | None, ...]:
             mapping = Mapping(self.size, state.top, self.owner)
             gs, ys = ([t if t is None else mapping._batched(t) for t in ts] for ts in (_several(g), _several(y)))
             g, y = (tuple(gs), tuple(ys)) if type(out) is tuple else (gs[0], ys[0])
@@ -129,7 +130,7 @@ class Mapping(Handing):
         self.outer.write(variable, tensor)
 
 
-def moved(x: Tensor, source, target) -> Tensor:
+def moved(x: Tensor, source: int, target: int) -> Tensor:
     """The tensor with one axis moved to another place."""
     if source == target:
         return x
@@ -138,5 +139,5 @@ def moved(x: Tensor, source, target) -> Tensor:
     return transpose(x, perm=tuple(others))
 
 
-def _several(x):
+def _several(x: Any) -> tuple[Any, ...]:
     return x if type(x) is tuple else (x,)

@@ -1,6 +1,7 @@
 """Primitives that make, move and pick elements without computing."""
 
 from collections.abc import Sequence
+from typing import Any
 
 from mlkit.core import dtypes, layout
 from mlkit.core.op import Op
@@ -15,7 +16,7 @@ from mlkit.primitives.shape import broadcast_to, reshape, transpose
 # ---- make ------------------------------------------------------------------------------------------------------------
 
 
-def _full_spec(shape: Sequence[Size], value, dtype: str) -> Spec:
+def _full_spec(shape: Sequence[Size], value: complex, dtype: str) -> Spec:
     dtypes.as_number(value, dtype, "full")
     return Spec(shape, dtype)
 
@@ -28,7 +29,7 @@ iota = Op("iota", lambda size, dtype: Spec((size,), dtype), traits=_moving)  # 0
 # ---- slices and padding ----------------------------------------------------------------------------------------------
 
 
-def _slice_spec(x: Spec, starts, stops: Sequence[Size], strides) -> Spec:
+def _slice_spec(x: Spec, starts: Sequence[Size], stops: Sequence[Size], strides: tuple[int, ...]) -> Spec:
     shape: list[Size] = []
     for size, a, b, s in zip(x.shape, starts, stops, strides):
         if is_known(size, a, b) and not 0 <= a <= b <= size:
@@ -38,20 +39,24 @@ def _slice_spec(x: Spec, starts, stops: Sequence[Size], strides) -> Spec:
     return Spec(shape, x.dtype)
 
 
-def slice_size(a, b: Size, s) -> Size:
+def slice_size(a: Size, b: Size, s: int) -> Size:
     if is_known(a, b):
         return max(0, -(-(b - a) // s))
     return (b - a + (s - 1)) // s if s != 1 else b - a
 
 
-def _slice_vjp(g, y, x, starts, stops, strides):
+def _slice_vjp(
+    g: Tensor, y: Tensor, x: Tensor, starts: Sequence[Size], stops: Sequence[Size], strides: tuple[int, ...]
+) -> tuple[Tensor | None, ...]:
     """Zeros everywhere else: interior zeros by stride, then the margins."""
     after = [n - (a + (m - 1) * s + 1) if m != 0 else n - a for n, a, m, s in zip(x.shape, starts, g.shape, strides)]
     inner = tuple(s - 1 for s in strides)
     return (pad(g, value=0.0, low=tuple(starts), high=tuple(after), interior=inner),)
 
 
-def _slice_view(x, offset, steps, starts, stops, strides):
+def _slice_view(
+    x: Any, offset: int, steps: tuple[int, ...], starts: Sequence[int], stops: Sequence[int], strides: tuple[int, ...]
+) -> tuple[int, tuple[int, ...]]:
     more, new = layout.take_slice(steps, starts, strides)
     return offset + more, new
 
@@ -66,7 +71,7 @@ slice_ = Op(
 )
 
 
-def _pad_spec(x: Spec, value, low, high, interior) -> Spec:
+def _pad_spec(x: Spec, value: complex, low: Sequence[int], high: Sequence[int], interior: Sequence[int]) -> Spec:
     dtypes.as_number(value, x.dtype, "pad")
     shape = [n + a + b + _spread(n, i) for n, a, b, i in zip(x.shape, low, high, interior)]
     if any(type(s) is int and s < 0 for s in shape):
@@ -74,14 +79,16 @@ def _pad_spec(x: Spec, value, low, high, interior) -> Spec:
     return Spec(shape, x.dtype)
 
 
-def _spread(n: Size, interior):
+def _spread(n: Size, interior: int) -> Size:
     """Elements added between n elements, `interior` in each gap."""
     if interior == 0 or n == 0:
         return 0
     return (n - 1) * interior
 
 
-def _pad_vjp(g, y, x, value, low, high, interior):
+def _pad_vjp(
+    g: Tensor, y: Tensor, x: Tensor, value: complex, low: Sequence[int], high: Sequence[int], interior: Sequence[int]
+) -> tuple[Tensor | None, ...]:
     stops = tuple(a + n + _spread(n, i) for n, a, i in zip(x.shape, low, interior))
     return (slice_(g, starts=tuple(low), stops=stops, strides=tuple(i + 1 for i in interior)),)
 
@@ -108,7 +115,7 @@ def _concat_spec(*xs, axis: int) -> Spec:
     return Spec(shape, first.dtype)
 
 
-def _concat_vjp(g, y, *xs, axis: int):
+def _concat_vjp(g: Tensor, y: Tensor, *xs: Tensor, axis: int) -> tuple[Tensor | None, ...]:
     gs, start = [], 0
     for x in xs:
         stop = start + x.shape[axis]
@@ -120,7 +127,7 @@ def _concat_vjp(g, y, *xs, axis: int):
 concat = Op("concat", _concat_spec, _concat_vjp, keep="", traits=Traits(flops=free, batch=shifted("axis")))
 
 
-def slice_along(x, axis: int, start, stop, stride=1):
+def slice_along(x: Tensor, axis: int, start: Size, stop: Size, stride: int = 1) -> Tensor:
     """Elements start, start + stride, ... before stop of one axis, all of the others."""
     n = x.ndim
     return slice_(
@@ -141,7 +148,7 @@ def stacked(tensors: Sequence[Tensor]) -> Tensor:
     return concat(*(reshape(t, shape=(1, *t.shape)) for t in tensors), axis=0)
 
 
-def _flip_view(x, offset, strides, axes: tuple[int, ...]):
+def _flip_view(x: Any, offset: int, strides: tuple[int, ...], axes: tuple[int, ...]) -> tuple[int, tuple[int, ...]]:
     more = sum((x.shape[a] - 1) * strides[a] for a in axes)
     return offset + more, tuple(-s if i in axes else s for i, s in enumerate(strides))
 
@@ -183,7 +190,7 @@ def _take_spec(x: Spec, index: Spec, axis: int) -> Spec:
     return Spec(x.shape[:axis] + index.shape + x.shape[axis + 1 :], x.dtype)
 
 
-def _take_vjp(g, y, x, index, axis: int):
+def _take_vjp(g: Tensor, y: Tensor | None, x: Any, index: Tensor, axis: int) -> tuple[Tensor | None, ...]:
     """Put each slice back where it came from: index and gradient axes first, then sums along them."""
     n, k = len(x.shape), len(index.shape)
     g = transpose(g, perm=(*range(axis, axis + k), *range(axis), *range(axis + k, n - 1 + k)))
@@ -193,7 +200,7 @@ def _take_vjp(g, y, x, index, axis: int):
     return transpose(out, perm=(*range(1, axis + 1), 0, *range(axis + 1, n))), None
 
 
-def _take_each(op, args, has, size, params):
+def _take_each(op: Op, args: Sequence[Any], has: Sequence[bool], size: Size, params: dict[str, Any]) -> Tensor | None:
     """One index for all; one x for all: then what is taken lies behind the axes before; or each its own, from one long axis of all."""
     (x, index), axis = args, params["axis"]
     if not has[1]:
@@ -224,7 +231,7 @@ def _take_along_axis_spec(x: Spec, index: Spec, axis: int) -> Spec:
     return Spec(shape, x.dtype)
 
 
-def _take_along_axis_vjp(g, y, x, index, axis: int):
+def _take_along_axis_vjp(g: Tensor, y: Tensor, x: Tensor, index: Tensor, axis: int) -> tuple[Tensor | None, ...]:
     """Scatter by full coordinates: the picked axis by index, the others by their own position."""
     wide = tuple(x.shape[:axis]) + (index.shape[axis],) + tuple(x.shape[axis + 1 :])
     where_to = []
@@ -261,7 +268,7 @@ def _scatter_spec(x: Spec, index: Spec, updates: Spec) -> Spec:
     return x
 
 
-def gather_nd(x, index):
+def gather_nd(x: Tensor, index: Tensor) -> Tensor:
     """x[index[..., 0], index[..., 1], ...]: the slices at the coordinates in the last axis of index."""
     k = index.shape[-1]
     lead = x.shape[:k]
@@ -272,7 +279,7 @@ def gather_nd(x, index):
     return take(reshape(x, shape=(size_of(lead), *x.shape[k:])), flat, axis=0)
 
 
-def _scatter_each(op, args, has, size, params):
+def _scatter_each(op: Op, args: Sequence[Any], has: Sequence[bool], size: Size, params: dict[str, Any]) -> Tensor | None:
     """The leading axis is one more coordinate."""
     if not all(has):
         return None
@@ -295,7 +302,7 @@ scatter_add = Op(
 )
 
 
-def _sum_rows_spec(index: Spec, updates: Spec, size) -> Spec:
+def _sum_rows_spec(index: Spec, updates: Spec, size: int) -> Spec:
     check_index("sum_rows", index)
     if len(index.shape) != 1 or not updates.shape or not same_size(index.shape[0], updates.shape[0]):
         raise ValueError(
@@ -305,7 +312,7 @@ def _sum_rows_spec(index: Spec, updates: Spec, size) -> Spec:
     return Spec((size, *updates.shape[1:]), updates.dtype)
 
 
-def _sum_rows(index, updates, size):
+def _sum_rows(index: Tensor, updates: Tensor, size: int) -> Tensor:
     zeros = full(shape=(size, *updates.shape[1:]), value=0, dtype=updates.dtype)
     return scatter_add(zeros, reshape(index, shape=(*index.shape, 1)), updates)
 
@@ -321,18 +328,18 @@ sum_rows = Op(
 )
 
 
-def _scatter_mul_vjp(g, y, x, index, updates):
+def _scatter_mul_vjp(g: Tensor, y: Tensor, x: Tensor, index: Tensor, updates: Tensor) -> tuple[Tensor | None, ...]:
     """By division, so a factor of zero gets no gradient of its own."""
     gy = g * y
     safe_x, safe_updates = (_no_zero(t) for t in (x, updates))
     return gy / safe_x, None, gather_nd(gy, index) / safe_updates
 
 
-def _no_zero(x):
+def _no_zero(x: Tensor) -> Tensor:
     return x + el.cast(el.equal(x, 0), dtype=x.dtype)
 
 
-def _scatter_extreme_vjp(g, y, x, index, updates):
+def _scatter_extreme_vjp(g: Tensor, y: Tensor, x: Tensor, index: Tensor, updates: Tensor) -> tuple[Tensor | None, ...]:
     """In equal shares to all that attain the extreme."""
     mine = el.cast(el.equal(x, y), dtype=g.dtype)
     theirs = el.cast(el.equal(updates, gather_nd(y, index)), dtype=g.dtype)
@@ -345,7 +352,7 @@ scatter_max = Op("scatter_max", _scatter_spec, _scatter_extreme_vjp, asks_first=
 scatter_min = Op("scatter_min", _scatter_spec, _scatter_extreme_vjp, asks_first=True, traits=_combining)
 
 
-def _scatter_set_vjp(g, y, x, index, updates):
+def _scatter_set_vjp(g: Tensor, y: Tensor, x: Tensor, index: Tensor, updates: Tensor) -> tuple[Tensor | None, ...]:
     zeros = full(shape=updates.shape, value=0, dtype=g.dtype)
     return scatter_set(g, index, zeros), None, gather_nd(g, index)
 

@@ -4,12 +4,13 @@ A key is a uint32 tensor of two elements; `mlkit.random.SeedGenerator` hands out
 """
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Sequence
 from typing import Any
 
 from mlkit.core import dtypes
 from mlkit.core.op import Op
-from mlkit.core.spec import Spec, compatible, show, size_of
+from mlkit.core.spec import Size, Spec, compatible, show, size_of
+from mlkit.core.tensor import Tensor
 from mlkit.core.traits import Traits
 from mlkit.primitives import elementwise as el
 from mlkit.primitives.bernoulli import thresholds
@@ -28,8 +29,8 @@ def _check_key(name: str, key: Spec) -> None:
         )
 
 
-def _spec(name: str, allowed) -> Callable[..., Any]:
-    def spec(key, shape, dtype, **limits):
+def _spec(name: str, allowed: Collection[str]) -> Callable[..., Any]:
+    def spec(key: Spec, shape: Sequence[Size], dtype: str, **limits: float) -> Spec:
         _check_key(name, key)
         if dtype not in allowed:
             raise ValueError(f"{name}: dtype {dtype!r} is not possible. Expected one of {', '.join(allowed)}.")
@@ -43,7 +44,7 @@ def _spec(name: str, allowed) -> Callable[..., Any]:
 random_bits = Op("random_bits", _spec("random_bits", dtypes.UINTS), traits=Traits(flops=free))
 
 
-def _uniform(key, shape, dtype, low=0.0, high=1.0):
+def _uniform(key: Tensor, shape: Sequence[Size], dtype: str, low: float = 0.0, high: float = 1.0) -> Tensor:
     """The upper bits of an integer, as many as the float holds exactly, times a power of two: never rounded up to 1."""
     n = _SIGNIFICANT[dtype]
     word = 64 if n > 32 else 32
@@ -55,7 +56,7 @@ def _uniform(key, shape, dtype, low=0.0, high=1.0):
 random_uniform = Op("random_uniform", _spec("random_uniform", dtypes.FLOATS), fallback=_uniform)  # in [low, high), numbers
 
 
-def _normal(key, shape, dtype):
+def _normal(key: Tensor, shape: Sequence[Size], dtype: str) -> Tensor:
     """Box and Muller, "A note on the generation of random normal deviates", Ann. Math. Stat. 29 (1958)."""
     if dtype in ("float16", "bfloat16"):
         return el.cast(_normal(key, shape, "float32"), dtype=dtype)
@@ -71,14 +72,14 @@ def _normal(key, shape, dtype):
 random_normal = Op("random_normal", _spec("random_normal", dtypes.FLOATS), fallback=_normal)  # mean 0, variance 1
 
 
-def _bernoulli_spec(key: Spec, shape, p: float) -> Spec:
+def _bernoulli_spec(key: Spec, shape: Sequence[Size], p: float) -> Spec:
     _check_key("bernoulli", key)
     if not 0 <= p <= 1:
         raise ValueError(f"bernoulli: the probability must be in [0, 1], but is {p}.")
     return Spec(shape, "bool")
 
 
-def _bernoulli(key, shape, p):
+def _bernoulli(key: Tensor, shape: Sequence[Size], p: float) -> Tensor:
     rows, width, whole, part = thresholds(shape, p)
     numbers = el.cast(random_bits(key, shape=(rows, width + 2), dtype="uint8"), dtype="int32")
     low, high = (slice_along(numbers, 1, width + i, width + i + 1) for i in range(2))
@@ -90,7 +91,7 @@ def _bernoulli(key, shape, p):
 bernoulli = Op("bernoulli", _bernoulli_spec, fallback=_bernoulli)  # true with probability p, a Python number
 
 
-def split(key, n):
+def split(key: Tensor, n: int) -> list[Tensor]:
     """n keys (each uint32[2]) made from one, for samplers that need several independent sets of numbers."""
     rows = random_bits(key, shape=(n, 2), dtype="uint32")
     return [element(rows, i) for i in range(n)]

@@ -6,7 +6,8 @@ from typing import Any
 
 from mlkit.core import dtypes
 from mlkit.core.op import Op
-from mlkit.core.spec import Spec, is_known, normalize_axis, reduced, require_elements, size_of
+from mlkit.core.spec import Size, Spec, is_known, normalize_axis, reduced, require_elements, size_of
+from mlkit.core.tensor import Tensor
 from mlkit.core.traits import Traits
 from mlkit.primitives import elementwise as el
 from mlkit.primitives.axes import shifted
@@ -15,7 +16,7 @@ from mlkit.primitives.movement import flip, full, pad, slice_along
 from mlkit.primitives.shape import reduce_spec, reshape, spread, sum_
 
 
-def _extreme_vjp(g, y, x, axes: tuple[int, ...], keepdims: bool):
+def _extreme_vjp(g: Tensor, y: Tensor, x: Tensor, axes: tuple[int, ...], keepdims: bool) -> tuple[Tensor | None, ...]:
     """To the elements that attain the extreme, in equal shares; to none where it is NaN."""
     chosen = el.cast(el.equal(x, spread(y, x, axes)), dtype=g.dtype)
     count = el.maximum(sum_(chosen, axes=axes, keepdims=True), 1)
@@ -26,7 +27,7 @@ def _in_single(rule: Callable[..., Any]) -> Callable[..., Any]:
     """A gradient rule that computes in float32 where x is of half floats, whose range products of many leave."""
 
     @functools.wraps(rule)
-    def wide(g, y, x, **params):
+    def wide(g: Tensor, y: Tensor | None, x: Tensor, **params: Any) -> tuple[Tensor | None, ...]:
         if x.dtype not in dtypes.HALF:
             return rule(g, y, x, **params)
         (slope,) = rule(el.cast(g, dtype="float32"), None, el.cast(x, dtype="float32"), **params)
@@ -36,7 +37,7 @@ def _in_single(rule: Callable[..., Any]) -> Callable[..., Any]:
 
 
 @_in_single
-def _prod_vjp(g, y, x, axes: tuple[int, ...], keepdims: bool):
+def _prod_vjp(g: Tensor, y: Tensor | None, x: Tensor, axes: tuple[int, ...], keepdims: bool) -> tuple[Tensor | None, ...]:
     """The product of all other elements, by running products from both ends, so that zeros do no harm."""
     axis = axes[0]
     if len(axes) > 1:  # one axis after the other
@@ -49,7 +50,7 @@ def _prod_vjp(g, y, x, axes: tuple[int, ...], keepdims: bool):
     return (spread(g, x, axes) * before * after,)
 
 
-def _shifted_cumprod(x, axis: int):
+def _shifted_cumprod(x: Tensor, axis: int) -> Tensor:
     """At position i the product of the elements before i."""
     if x.shape[axis] == 0:
         return x
@@ -68,7 +69,7 @@ min_ = Op("min", reduce_spec("min"), _extreme_vjp, traits=_reduction)
 
 
 def _arg_spec(name: str) -> Callable[..., Any]:
-    def spec(x, axis):
+    def spec(x: Spec, axis: int) -> Spec:
         axis = normalize_axis(name, axis, len(x.shape))
         require_elements(name, x.shape, (axis,))
         return Spec(reduced(x.shape, (axis,), False), "int32")
@@ -81,19 +82,19 @@ argmin = Op("argmin", _arg_spec("argmin"), traits=_place)
 
 
 def _scan_spec(name: str) -> Callable[..., Any]:
-    def spec(x, axis):
+    def spec(x: Spec, axis: int) -> Spec:
         normalize_axis(name, axis, len(x.shape))
         return x
 
     return spec
 
 
-def _reverse_cumsum(x, axis: int):
+def _reverse_cumsum(x: Tensor, axis: int) -> Tensor:
     return flip(cumsum(flip(x, axes=(axis,)), axis=axis), axes=(axis,))
 
 
 @_in_single
-def _cumprod_vjp(g, y, x, axis: int):
+def _cumprod_vjp(g: Tensor, y: Tensor, x: Tensor, axis: int) -> tuple[Tensor | None, ...]:
     """dy_j / dx_i is (product before i) * (product between i and j). The sum over j obeys r_i = g_i + x_{i+1} r_{i+1}, which is
     solved by doubling, without a division, so that zeros do no harm.
 
@@ -107,7 +108,7 @@ def _cumprod_vjp(g, y, x, axis: int):
     return (_shifted_cumprod(x, axis) * r,)
 
 
-def _moved_up(x, axis: int, places):
+def _moved_up(x: Tensor, axis: int, places: int) -> Tensor:
     """At position i the element i + places, zero beyond the end."""
     n = x.shape[axis]
     tail = slice_along(x, axis, min(places, n), n)
@@ -119,12 +120,12 @@ cumsum = Op("cumsum", _scan_spec("cumsum"), lambda g, y, x, axis: (_reverse_cums
 cumprod = Op("cumprod", _scan_spec("cumprod"), _cumprod_vjp, keep="x", traits=_place)
 
 
-def size_along(x, axes: tuple[int, ...]):
+def size_along(x: Tensor, axes: tuple[int, ...]) -> Any:
     """Number of elements that are reduced together."""
     return size_of([x.shape[a] for a in axes])
 
 
-def size_operand(n, dtype: str):
+def size_operand(n: Size, dtype: str) -> Any:
     """A size to compute with: a Python number, or a sum of ones while it is unknown."""
     if is_known(n):
         return float(n) if dtype in dtypes.FLOATS else n

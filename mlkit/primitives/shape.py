@@ -6,6 +6,7 @@ from typing import Any
 from mlkit.core import layout
 from mlkit.core.op import Op
 from mlkit.core.spec import Size, Spec, is_known, normalize_axes, reduced, require_elements, same_size, show, size_of
+from mlkit.core.tensor import Tensor
 from mlkit.core.traits import Traits
 from mlkit.primitives.axes import led, shifted
 from mlkit.primitives.counts import each_input, free
@@ -22,7 +23,7 @@ def _reshape_spec(x: Spec, shape: Sequence[Size]) -> Spec:
     return Spec(shape, x.dtype)
 
 
-def _reshape_view(x, offset, strides, shape):
+def _reshape_view(x: Any, offset: int, strides: tuple[int, ...], shape: tuple[int, ...]) -> tuple[int, tuple[int, ...]] | None:
     new = layout.reshape(x.shape, strides, shape)
     return None if new is None else (offset, new)
 
@@ -42,12 +43,12 @@ def _transpose_spec(x: Spec, perm: tuple[int, ...]) -> Spec:
     return Spec([x.shape[p] for p in perm], x.dtype)
 
 
-def inverse_permutation(perm: tuple[int, ...]):
+def inverse_permutation(perm: tuple[int, ...]) -> tuple[int, ...]:
     """The permutation that undoes `perm`."""
     return tuple(sorted(range(len(perm)), key=perm.__getitem__))
 
 
-def _transposed(op, args, has, size, params):
+def _transposed(op: Op, args: Sequence[Any], has: Sequence[bool], size: Size, params: dict[str, Any]) -> Tensor:
     return op(*args, perm=(0, *(p + 1 for p in params["perm"])))
 
 
@@ -68,7 +69,7 @@ def _broadcast_to_spec(x: Spec, shape: Sequence[Size]) -> Spec:
     return Spec(shape, x.dtype)
 
 
-def _broadcast(op, args, has, size, params):
+def _broadcast(op: Op, args: Sequence[Any], has: Sequence[bool], size: Size, params: dict[str, Any]) -> Tensor:
     (x,), shape = args, params["shape"]
     x = reshape(x, shape=(size, *(1,) * (len(shape) + 1 - x.ndim), *x.shape[1:]))
     return op(x, shape=(size, *shape))
@@ -85,7 +86,7 @@ broadcast_to = Op(
 )
 
 
-def sum_to(g, shape):
+def sum_to(g: Tensor, shape: Sequence[Size]) -> Tensor:
     """Sum over the axes along which `shape` was broadcast to g's shape: the gradient of broadcasting."""
     if g.shape == shape:
         return g
@@ -102,7 +103,7 @@ def sum_to(g, shape):
 def reduce_spec(name: str) -> Callable[..., Any]:
     """The spec rule of a reduction over axes, a tuple of distinct non-negative integers."""
 
-    def spec(x, axes, keepdims):
+    def spec(x: Spec, axes: tuple[int, ...], keepdims: bool) -> Spec:
         axes = normalize_axes(name, axes, len(x.shape))
         if name in ("max", "min"):
             require_elements(name, x.shape, axes)
@@ -111,7 +112,7 @@ def reduce_spec(name: str) -> Callable[..., Any]:
     return spec
 
 
-def spread(g, x, axes: tuple[int, ...]):
+def spread(g: Tensor, x: Tensor, axes: tuple[int, ...]) -> Tensor:
     """A reduced tensor (with or without kept axes) broadcast back to x's shape."""
     kept = tuple(1 if i in axes else s for i, s in enumerate(x.shape))
     return broadcast_to(g if g.shape == kept else reshape(g, shape=kept), shape=x.shape)

@@ -13,7 +13,8 @@ from typing import Any
 
 from mlkit.core import dtypes
 from mlkit.core.op import Op
-from mlkit.core.spec import Size, Spec, is_known, require, require_float, same_size, show, window_output
+from mlkit.core.spec import Padding, Size, Spec, is_known, require, require_float, same_size, show, window_output
+from mlkit.core.tensor import Tensor
 from mlkit.core.traits import Images, Traits
 from mlkit.primitives import elementwise as el
 from mlkit.primitives.batching import in_batches
@@ -28,13 +29,13 @@ def _op(name: str, spec: Callable[..., Any], vjp: Callable[..., Any], keep: str 
 # ---- convolution -----------------------------------------------------------------------------------------------------
 
 
-def _conv_spec(x: Spec, w: Spec, strides, padding, dilation, groups) -> Spec:
+def _conv_spec(x: Spec, w: Spec, strides: tuple[int, ...], padding: Padding, dilation: tuple[int, ...], groups: int) -> Spec:
     _check_conv(x, w, strides, dilation, groups)
     spatial = _positions("conv", x.shape, w.shape[:-2], strides, padding, dilation)
     return Spec((x.shape[0], *spatial, w.shape[-1]), x.dtype)
 
 
-def _check_conv(x: Spec, w: Spec, strides, dilation, groups) -> None:
+def _check_conv(x: Spec, w: Spec, strides: tuple[int, ...], dilation: tuple[int, ...], groups: int) -> None:
     rank, channels = len(w.shape) - 2, x.shape[-1] if x.shape else None
     if len(x.shape) != rank + 2 or rank < 1:
         raise ValueError(
@@ -62,7 +63,14 @@ def _check_steps(name: str, rank: int, **steps) -> None:
             raise ValueError(f"{name}: {what} must be {rank} positive integers, one per spatial axis, but are {values}.")
 
 
-def _positions(name: str, shape: Sequence[Size], window, strides, padding: str, dilation):
+def _positions(
+    name: str,
+    shape: Sequence[Size],
+    window: Sequence[Any],
+    strides: tuple[int, ...],
+    padding: Padding,
+    dilation: tuple[int, ...],
+) -> list[Any]:
     """Number of places the window can take along each spatial axis."""
     out = [window_output(padding, i, n, k, s, d) for i, (n, k, s, d) in enumerate(zip(shape[1:-1], window, strides, dilation))]
     if any(type(n) is int and n < 0 or n == 0 and shape[i + 1] != 0 for i, n in enumerate(out)):
@@ -73,23 +81,23 @@ def _positions(name: str, shape: Sequence[Size], window, strides, padding: str, 
     return out
 
 
-def _conv_vjp(g, y, x, w, **p):
+def _conv_vjp(g: Tensor, y: Tensor, x: Tensor, w: Tensor, **p: Any) -> tuple[Tensor | None, ...]:
     return conv_input(g, w, shape=x.shape, **p), conv_kernel(x, g, shape=w.shape, **p)
 
 
-def _conv_input_vjp(h, y, g, w, shape, **p):
+def _conv_input_vjp(h: Tensor, y: Tensor, g: Tensor, w: Tensor, shape: Sequence[Size], **p: Any) -> tuple[Tensor | None, ...]:
     return conv(h, w, **p), conv_kernel(h, g, shape=w.shape, **p)
 
 
-def _conv_kernel_vjp(h, y, x, g, shape, **p):
+def _conv_kernel_vjp(h: Tensor, y: Tensor, x: Tensor, g: Tensor, shape: Sequence[Size], **p: Any) -> tuple[Tensor | None, ...]:
     return conv_input(g, h, shape=x.shape, **p), conv(x, h, **p)
 
 
-def _conv_input_spec(g: Spec, w: Spec, shape: Sequence[Size], **p) -> Spec:
+def _conv_input_spec(g: Spec, w: Spec, shape: Sequence[Size], **p: Any) -> Spec:
     return _gradient_spec("conv_input", g, _conv_spec(Spec(shape, g.dtype), w, **p), Spec(shape, g.dtype))
 
 
-def _conv_kernel_spec(x: Spec, g: Spec, shape, **p) -> Spec:
+def _conv_kernel_spec(x: Spec, g: Spec, shape: Sequence[Size], **p: Any) -> Spec:
     return _gradient_spec("conv_kernel", g, _conv_spec(x, Spec(shape, x.dtype), **p), Spec(shape, x.dtype))
 
 
@@ -104,7 +112,7 @@ def _flops(image: Callable[..., Any], window: Callable[..., Any]) -> Callable[..
     return lambda args, outs, params: 2 * elements(image(args, outs)) * math.prod(window(args, params)[:-1])
 
 
-def channels_apart(images, params: dict[str, Any]) -> bool:
+def channels_apart(images: Any, params: dict[str, Any]) -> bool:
     """Whether a convolution has one group, or one for each channel: then blocks of channels can be worked on apart."""
     return params["groups"] == 1 or all(v.shape[3] == params["groups"] for v in images)
 
@@ -140,8 +148,8 @@ conv_kernel = _op(  # shape: of the kernel
 # ---- pooling ---------------------------------------------------------------------------------------------------------
 
 
-def _pool_spec(name: str, takes) -> Callable[..., Any]:
-    def spec(x, window, strides, padding):
+def _pool_spec(name: str, takes: tuple[str, ...]) -> Callable[..., Any]:
+    def spec(x: Spec, window: tuple[int, ...], strides: tuple[int, ...], padding: str) -> Spec:
         rank = len(window)
         if len(x.shape) != rank + 2:
             raise ValueError(
@@ -155,19 +163,19 @@ def _pool_spec(name: str, takes) -> Callable[..., Any]:
     return spec
 
 
-def _avg_pool_grad_spec(g: Spec, shape, **p) -> Spec:
+def _avg_pool_grad_spec(g: Spec, shape: Sequence[Size], **p: Any) -> Spec:
     require_float("avg_pool_grad", "the gradient", g)
     result = Spec(shape, g.dtype)
     return _gradient_spec("avg_pool_grad", g, avg_pool.spec(result, **p), result)
 
 
-def _max_pool_grad_spec(x: Spec, y: Spec, g: Spec, **p) -> Spec:
+def _max_pool_grad_spec(x: Spec, y: Spec, g: Spec, **p: Any) -> Spec:
     forward = max_pool.spec(x, **p)
     require("max_pool_grad", f"the maximum of x of shape {show(x.shape)}", y, forward.shape, x.dtype)
     return _gradient_spec("max_pool_grad", g, forward, x)
 
 
-def _max_pool_pick_spec(x: Spec, y: Spec, h: Spec, **p) -> Spec:
+def _max_pool_pick_spec(x: Spec, y: Spec, h: Spec, **p: Any) -> Spec:
     forward = max_pool.spec(x, **p)
     require("max_pool_pick", f"the maximum of x of shape {show(x.shape)}", y, forward.shape, x.dtype)
     require("max_pool_pick", "what is picked from", h, x.shape, x.dtype)

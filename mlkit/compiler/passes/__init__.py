@@ -7,6 +7,7 @@ Each can be switched off, to find out which one is to blame: ``MLKIT_PASSES_OFF=
 `inplace` and `hoist` are part of making the plan, exact, and can be switched off too; `lower` is needed and stays.
 """
 
+from mlkit.compiler.contract import Target
 from mlkit.compiler.passes import (
     block_channels,
     cse,
@@ -25,6 +26,7 @@ from mlkit.compiler.passes import (
     zero_sums,
 )
 from mlkit.core import debug
+from mlkit.core.graph import Graph
 
 _ORDER = (
     prune, lower, simplify, cse, fold, fold_pads, fold_scales, zero_sums, update_rows, fuse_norm_relu, fuse_products, keep_wide,
@@ -33,7 +35,7 @@ _ORDER = (
 PASSES = {module.PASS.name: module.PASS for module in _ORDER}  # in the order in which they are applied
 
 
-def optimize(graph, target, exact: bool = False):
+def optimize(graph: Graph, target: Target, exact: bool = False) -> Graph:
     """The graph made ready for a target by all passes. exact: only by those that keep every bit."""
     for p in PASSES.values():
         if not p.is_wanted(exact) or not p.has_work(graph):

@@ -5,12 +5,14 @@ which costs their kernel a copy of the smaller side. So the values of a graph fa
 its values does not fit in the cache, and then its neighbours, if they are not small.
 """
 
+from collections.abc import Iterable, Sequence
 from typing import Any
 
-from mlkit.compiler.contract import Pass
+from mlkit.compiler.contract import Pass, Target
 from mlkit.compiler.passes.prune import prune
 from mlkit.compiler.passes.rewrite import Rewriter, is_scalar
 from mlkit.core.dtypes import itemsize
+from mlkit.core.graph import Call, Graph
 from mlkit.core.layout import nbytes
 from mlkit.core.machine import threshold
 from mlkit.core.tensor import Value
@@ -22,7 +24,7 @@ LARGE = threshold("block_channels")
 MEDIUM = threshold("block_channels_beside")
 
 
-def block_channels(graph, target):
+def block_channels(graph: Graph, target: Target) -> Graph:
     """The graph with images in blocks of channels where that gains."""
     block, graph = target.channel_block, prune(graph)
     if block is None:
@@ -35,11 +37,11 @@ def _is_image(v: Value) -> bool:
     return type(v) is Value and len(v.shape) == 4 and v.dtype in ("float32", "bfloat16")
 
 
-def _bytes(v: Value):
+def _bytes(v: Value) -> int:
     return nbytes(v.shape, itemsize(v.dtype))
 
 
-def _joins(call) -> bool:
+def _joins(call: Call) -> bool:
     """Whether an elementwise call joins images of one shape, with scalars and tensors that vary along the channels only."""
     if not call.op.traits.elementwise or call.is_tuple or not _is_image(call.outs[0]):
         return False
@@ -49,17 +51,17 @@ def _joins(call) -> bool:
     )
 
 
-def _is_small(shape, image):
+def _is_small(shape: Sequence[Any], image: Sequence[Any]) -> bool:
     """Whether something broadcasts to an image and does not vary along height and width."""
     shape = (1,) * (4 - len(shape)) + tuple(shape)
     return len(shape) == 4 and shape[1:3] == (1, 1) and shape[3] == image[3] and shape[0] in (1, image[0])
 
 
-def _is_spatial_sum(call) -> bool:
+def _is_spatial_sum(call: Call) -> bool:
     return call.op is sum_ and sorted(call.params["axes"]) == [1, 2] and _is_image(call.args[0])
 
 
-def _is_spread(call) -> bool:
+def _is_spread(call: Call) -> bool:
     """Whether a call repeats what does not vary along height and width."""
     return call.op is broadcast_to and _is_image(call.outs[0]) and _is_small(call.args[0].shape, call.outs[0].shape)
 
@@ -67,8 +69,11 @@ def _is_spread(call) -> bool:
 class _Groups:
     """Values that must lie alike, by a representative."""
 
-    def __init__(self, graph, block):
-        self.parent, self.members, self.bad, self.edges = {}, {}, set(), []
+    def __init__(self, graph: Graph, block: int) -> None:
+        self.parent: dict[int, int] = {}
+        self.members: dict[int, Value] = {}
+        self.bad: set[int] = set()
+        self.edges: list[tuple[int, int]] = []
         self.block = block
         for v in graph.inputs:
             self._refuse([v])
@@ -91,7 +96,7 @@ class _Groups:
             taken |= grew
         return {id(v) for r in taken for v in groups[r]}
 
-    def _add(self, call) -> None:
+    def _add(self, call: Call) -> None:
         images = call.op.traits.images
         if images is not None:
             found = [call.args[i] for i in images.arguments if i < len(call.args) and call.args[i] is not None]
@@ -115,7 +120,7 @@ class _Groups:
         else:
             self._refuse([*call.args, *call.outs])
 
-    def _note(self, values) -> None:
+    def _note(self, values: Iterable[Any]) -> None:
         for v in values:
             if _is_image(v):
                 self.members[id(v)] = v
@@ -123,16 +128,16 @@ class _Groups:
                 if v.shape[3] % self.block or v.shape[1] * v.shape[2] == 1:
                     self.bad.add(id(v))
 
-    def _refuse(self, values) -> None:
+    def _refuse(self, values: Sequence[Any]) -> None:
         self._note(values)
         self.bad.update(id(v) for v in values if _is_image(v))
 
-    def _root(self, key):
+    def _root(self, key: int) -> int:
         while self.parent[key] != key:
             key = self.parent[key]
         return key
 
-    def _join(self, values) -> None:
+    def _join(self, values: Sequence[Value]) -> None:
         for a, b in zip(values, values[1:]):
             self.parent[self._root(id(a))] = self._root(id(b))
 
@@ -140,17 +145,18 @@ class _Groups:
 class _Layout(Rewriter):
     """Rewrites calls for the chosen Values; what stands for one of them lies in blocks."""
 
-    def __init__(self, graph, block, chosen):
+    def __init__(self, graph: Graph, block: int, chosen: set[int]) -> None:
         super().__init__(graph)
         self.block, self.chosen = block, chosen
-        self.laid = set()  # ids of new Values in blocks
+        self.laid: set[int] = set()  # ids of new Values in blocks
 
-    def _rule(self, call):
+    def _rule(self, call: Call) -> Any:
         wanted = [id(v) in self.chosen for v in call.outs]
         if not any(wanted) and not any(id(a) in self.laid for a in call.args):
             return None
-        if call.op.traits.images is not None:
-            return self._images(call, wanted)
+        images = call.op.traits.images
+        if images is not None:
+            return self._images(call, images.arguments, wanted)
         if call.op is sum_:
             return self._sum(call)
         if call.op is broadcast_to:
@@ -159,26 +165,26 @@ class _Layout(Rewriter):
         args = [a if is_scalar(a) or id(a) in self.laid else self._small(a) for a in call.args]
         return self._note_laid(self.add(call.op, args, call.params))
 
-    def _images(self, call, wanted):
-        numbers = [i for i in call.op.traits.images.arguments if i < len(call.args) and id(call.args[i]) in self.laid]
+    def _images(self, call: Call, arguments: Iterable[int], wanted: Sequence[bool]) -> Any:
+        numbers = [i for i in arguments if i < len(call.args) and id(call.args[i]) in self.laid]
         layout = dict(block=self.block, blocked=tuple(numbers), results=tuple(i for i, w in enumerate(wanted) if w))
         outs = self.add(call.op.variants["in_blocks"], call.args, {**layout, **call.params})
         several = outs if call.is_tuple else (outs,)
         self.laid.update(id(v) for v, w in zip(several, wanted) if w)
         return outs
 
-    def _sum(self, call):
+    def _sum(self, call: Call) -> Value:
         total = self.add(call.op, call.args, dict(axes=(2, 3), keepdims=False))
         return self.add(reshape, (total,), dict(shape=call.outs[0].shape))
 
-    def _small(self, a):
+    def _small(self, a: Any) -> Any:
         """Something that varies along batch and channels only, so that it broadcasts to images in blocks."""
         if len(a.shape) == 0:
             return a
         n = a.shape[0] if len(a.shape) == 4 else 1
         return self.add(reshape, (a,), dict(shape=(n, a.shape[-1] // self.block, 1, 1, self.block)))
 
-    def _note_laid(self, v):
+    def _note_laid(self, v: Value) -> Value:
         self.laid.add(id(v))
         return v
 

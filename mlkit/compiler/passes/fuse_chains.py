@@ -8,14 +8,14 @@ the gradients of many slices, say. Where this raises the peak, chains are cut in
 """
 
 import heapq
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
 from mlkit.compiler.chain import Chain
-from mlkit.compiler.contract import Pass
+from mlkit.compiler.contract import Pass, Target
 from mlkit.compiler.liveness import most_alive
 from mlkit.compiler.passes.prune import prune
-from mlkit.core.graph import Call
+from mlkit.core.graph import Call, Graph
 from mlkit.core.machine import threshold
 from mlkit.core.spec import size_of
 from mlkit.core.tensor import Value
@@ -26,7 +26,7 @@ READS = 8, 4, 2  # arrays that a segment reads, tried in turn
 LONGEST = 64  # calls in a chain: the work of planning one grows with the square
 
 
-def fuse_chains(graph, target):
+def fuse_chains(graph: Graph, target: Target) -> Graph:
     """The graph with chains of elementwise ops as calls of `fused_elementwise`."""
     graph = prune(graph)
     groups, alone = _Groups(graph, target.can_chain, SMALLEST), target.gains_alone
@@ -38,7 +38,7 @@ def fuse_chains(graph, target):
     return next((cut for cut in tried if most_alive(cut) <= most), graph)
 
 
-def _fused(graph, groups, members, alone: Callable[..., Any]):
+def _fused(graph: Graph, groups: "_Groups", members: Sequence[list[int]], alone: Callable[..., Any]) -> Graph:
     """The graph with a chain for each of the lists of calls in `members` that is one."""
     chained = [len(g) > 1 or groups.fits[g[0]] and alone(graph.calls[g[0]]) for g in members]
     if not any(chained):
@@ -51,21 +51,22 @@ def _fused(graph, groups, members, alone: Callable[..., Any]):
 
 
 class _Groups:
-    def __init__(self, graph, fits: Callable[..., Any], smallest):
+    def __init__(self, graph: Graph, fits: Callable[..., Any], smallest: int) -> None:
         self.calls = graph.calls
         self.outputs = {v for v in graph.outputs if type(v) is Value}
         self.maker = {v: i for i, c in enumerate(graph.calls) for v in c.outs}
         self.producers = [[self.maker[a] for a in c.inputs if a in self.maker] for c in graph.calls]
         self.fits = [size_of(c.outs[0].shape) >= smallest and fits(c) for c in graph.calls]
 
-    def _joined(self, i, j) -> bool:
+    def _joined(self, i: int, j: int) -> bool:
         """Whether calls i and j, of which one uses the other's result, may be in one chain."""
         return self.fits[i] and self.fits[j] and self.calls[i].outs[0].shape == self.calls[j].outs[0].shape
 
-    def find(self):
+    def find(self) -> dict[int, list[int]]:
         """First member of each group -> its members, in order."""
         n = len(self.calls)
-        stage, users = [0] * n, [[] for _ in range(n)]
+        stage = [0] * n
+        users: list[list[int]] = [[] for _ in range(n)]
         for i in range(n):
             for p in self.producers[i]:
                 users[p].append(i)
@@ -75,7 +76,7 @@ class _Groups:
                 stage[i] = min(stage[u] for u in users[i])
         parent = list(range(n))
 
-        def root(i):
+        def root(i: int) -> int:
             while parent[i] != i:
                 parent[i] = parent[parent[i]]
                 i = parent[i]
@@ -85,18 +86,20 @@ class _Groups:
             for p in self.producers[i]:
                 if self._joined(p, i) and stage[p] == stage[i]:
                     parent[root(p)] = root(i)
-        members = {}
+        members: dict[int, list[int]] = {}
         for i in range(n):
             members.setdefault(root(i), []).append(i)
         return members
 
-    def segments(self, members, reads=LONGEST):
+    def segments(self, members: Iterable[list[int]], reads: int = LONGEST) -> list[list[int]]:
         """The groups cut into parts that are not too long and take at most so many results of calls outside (or those of one call, if they
         are more). Views are not counted: what they look at is there anyway."""
         return [part for group in members for part in (self._cut(group, reads) if len(group) > 1 else (group,))]
 
-    def _cut(self, group, reads):
-        part, own, taken = [], set(), set()
+    def _cut(self, group: Sequence[int], reads: int) -> Iterator[list[int]]:
+        part: list[int] = []
+        own: set[int] = set()
+        taken: set[int] = set()
         for i in group:
             made = {p for p in self.producers[i] if self.calls[p].op.traits.view is None}
             if part and (len(part) == LONGEST or len(taken | made - own) > reads):
@@ -108,7 +111,7 @@ class _Groups:
         yield part
 
 
-def _needed_outside(graph, groups, members):
+def _needed_outside(graph: Graph, groups: _Groups, members: Sequence[list[int]]) -> set[Value]:
     """The Values that something outside their own group uses."""
     group_of = {i: r for r, g in enumerate(members) for i in g}
     wanted = set(groups.outputs)
@@ -119,7 +122,7 @@ def _needed_outside(graph, groups, members):
     return wanted
 
 
-def _chain(calls, wanted):
+def _chain(calls: Sequence[Call], wanted: set[Value]) -> Call:
     """One call for several; its outputs are the Values of theirs that are wanted outside."""
     inner = {id(c.outs[0]) for c in calls}
     operands = list({id(a): a for c in calls for a in c.args if hasattr(a, "shape") and id(a) not in inner}.values())
@@ -128,10 +131,11 @@ def _chain(calls, wanted):
     return Call(fused_elementwise, operands, dict(chain=chain), tuple(outs), True, calls[-1].place)
 
 
-def _ordered(calls, rank):
+def _ordered(calls: Sequence[Call], rank: Sequence[int]) -> list[Call]:
     """The calls so that each comes after those it needs, else by rank."""
     maker = {id(v): i for i, c in enumerate(calls) for v in c.outs}
-    users, missing = [[] for _ in calls], [0] * len(calls)
+    users: list[list[int]] = [[] for _ in calls]
+    missing = [0] * len(calls)
     for i, c in enumerate(calls):
         for p in {maker[id(a)] for a in c.args if type(a) is Value and id(a) in maker}:
             users[p].append(i)

@@ -1,10 +1,13 @@
 """Fusion of matrix products and convolutions with what follows them: a bias, a tensor added, an activation."""
 
-from mlkit.compiler.contract import Pass
+from typing import Any
+
+from mlkit.compiler.contract import Pass, Target
 from mlkit.compiler.passes.pattern import Pattern, replaced
 from mlkit.compiler.passes.prune import prune
 from mlkit.compiler.passes.rewrite import Rewriter
 from mlkit.core.dtypes import FLOATS
+from mlkit.core.graph import Call, Graph
 from mlkit.core.tensor import Value
 from mlkit.primitives.elementwise import add
 from mlkit.primitives.fused.epilogue import act_of, conv_bias_act, matmul_bias_act
@@ -17,7 +20,7 @@ _SUM = Pattern(add, _PRODUCT, "other")
 _ACTIVATION = Pattern(lambda op: op.traits.epilogues, _PRODUCT)
 
 
-def fuse_products(graph, target):
+def fuse_products(graph: Graph, target: Target) -> Graph:
     """The graph with product + bias + tensor + activation as one call, where nobody else needs what lies between."""
     if not all(map(target.runs, _FUSED)):
         return graph
@@ -25,7 +28,7 @@ def fuse_products(graph, target):
 
 
 class _Fusion(Rewriter):
-    def _rule(self, call):
+    def _rule(self, call: Call) -> Any:
         if call.outs[0].dtype not in FLOATS:
             return None
         out = replaced(self, call, _SUM, _added) if call.op is add else replaced(self, call, _ACTIVATION, _activated)
@@ -34,7 +37,7 @@ class _Fusion(Rewriter):
         return out
 
 
-def _added(rewriter, call, product, other: Value) -> Value | None:
+def _added(rewriter: Rewriter, call: Call, product: Call, other: Value) -> Value | None:
     """The sum with a bias or, as residual connections have many, with a tensor of the same shape."""
     y = product.outs[0]
     _, _, bias, residual = (*product.args, None, None)[:4]
@@ -46,13 +49,13 @@ def _added(rewriter, call, product, other: Value) -> Value | None:
         return _fused(rewriter, product, bias, other)
 
 
-def _activated(rewriter, call, product) -> Value | None:
+def _activated(rewriter: Rewriter, call: Call, product: Call) -> Value | None:
     act = act_of(call)
     if act is not None and not product.params.get("act"):
         return _fused(rewriter, product, *(product.args[2:] or (None,)), act=act)
 
 
-def _fused(rewriter, product, *added, act: str | None = None) -> Value:
+def _fused(rewriter: Rewriter, product: Call, *added: Any, act: str | None = None) -> Value:
     op = product.op.variants.get("bias_act", product.op)
     return rewriter.add(op, (*product.args[:2], *added), dict(product.params, act=act))
 

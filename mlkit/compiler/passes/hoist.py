@@ -3,9 +3,11 @@
 In inference that is, for example, the scale and shift of each normalization, and the convolution kernels they are folded into.
 """
 
+from collections.abc import Iterable, Sequence
+
 from mlkit.compiler.passes.prune import prune
 from mlkit.core.dtypes import itemsize
-from mlkit.core.graph import Graph
+from mlkit.core.graph import Call, Graph
 from mlkit.core.layout import nbytes
 from mlkit.core.machine import threshold
 from mlkit.core.tensor import Value
@@ -13,7 +15,7 @@ from mlkit.core.tensor import Value
 _SLACK = threshold("hoist")
 
 
-def hoist(graph: Graph):
+def hoist(graph: Graph) -> tuple[Graph | None, Graph]:
     """(what is to be computed once, the rest), two graphs; the first is None if there is nothing.
 
     The results of the first are further inputs of the rest, behind the others, and count as its state.
@@ -34,7 +36,7 @@ def hoist(graph: Graph):
     return first, rest
 
 
-def _early(graph: Graph):
+def _early(graph: Graph) -> list[Call]:
     """The calls that depend on unchanging state and constants only, and make nothing much larger of it."""
     known, calls = graph.unchanging(), []
     for call in graph.calls:
@@ -44,11 +46,11 @@ def _early(graph: Graph):
     return calls
 
 
-def _size(values):
+def _size(values: Iterable[Value]) -> int:
     return sum(nbytes(v.shape, itemsize(v.dtype)) for v in values)
 
 
-def _crossing(graph: Graph, early):
+def _crossing(graph: Graph, early: Sequence[Call]) -> tuple[list[Value], set[int]]:
     """(Values that the rest takes from the early calls, ids of early calls that belong to the rest as well: views come
     last)."""
     ids = set(map(id, early))

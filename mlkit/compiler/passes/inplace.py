@@ -1,9 +1,13 @@
 """In place: a call writes its result where an argument lies that nobody needs any more."""
 
+from collections.abc import Sequence
+from typing import Any
+
+from mlkit.core.graph import Call
 from mlkit.core.tensor import Value
 
 
-def share(plan) -> None:
+def share(plan: Any) -> None:
     """Join storages of a plan: those of results with those of arguments that die in the same call, and those of the new values
     of variables with those of the old ones where nobody reads these any more."""
     old = _predecessors(plan)
@@ -26,14 +30,15 @@ def share(plan) -> None:
                 _join(result, before)
 
 
-def _join(result, storage) -> None:
+def _join(result: Any, storage: Any) -> None:
     storage.last = max(storage.last, result.last)
     result.merged, storage.reused = storage, True
 
 
-def _predecessors(plan):
+def _predecessors(plan: Any) -> dict[int, Any]:
     """id of the Value that is a variable's new value -> storage of the old value, where memory may be handed on."""
-    graph, found = plan.graph, {}
+    graph = plan.graph
+    found: dict[int, Any] = {}
     for i, o in graph.successors.items():
         v, old = graph.outputs[o], graph.inputs[i]
         if type(v) is Value and plan.place(v).storage.kind == "fresh" and plan.place(old).storage.last < len(graph.calls):
@@ -42,7 +47,7 @@ def _predecessors(plan):
     return found
 
 
-def _is_read_in_time(plan, call, k, partners) -> bool:
+def _is_read_in_time(plan: Any, call: Call, k: int, partners: Sequence[int]) -> bool:
     """Whether what lies where argument k does is read before a result is written over it. An argument that is given twice is, where the
     only result may lie where either lies; else a kernel may write a first result before it reads the argument again."""
     storage = plan.place(call.args[k]).storage
@@ -53,7 +58,7 @@ def _is_read_in_time(plan, call, k, partners) -> bool:
     return same and len(call.outs) == 1 and set(there) <= set(partners)
 
 
-def _may_take(plan, i, argument, result, before) -> bool:
+def _may_take(plan: Any, i: int, argument: Any, result: Any, before: Any) -> bool:
     """Whether `result` of call i may lie where `argument` lies; `before`: storage of the old value it replaces, or None."""
     v = result.owner
     if type(argument) is not Value or argument.shape != v.shape or argument.dtype != v.dtype:

@@ -1,7 +1,10 @@
 """Recurrent ops keep for their gradients what these would compute again."""
 
-from mlkit.compiler.contract import Pass
-from mlkit.core.graph import Call
+from typing import Any
+
+from mlkit.compiler.contract import Pass, Target
+from mlkit.core.graph import Call, Graph
+from mlkit.core.spec import Spec
 from mlkit.core.tensor import Value
 from mlkit.primitives.fused.recurrent import gru_grad, lstm_grad, rnn_grad
 
@@ -12,7 +15,7 @@ def forward_of(call: Call) -> Call | None:
     return Call(call.op.base, call.args[kept : kept + len(call.outs)], call.params, ()) if kept else None
 
 
-def without_kept(call):
+def without_kept(call: Call) -> Call:
     """The call as it would be without this pass."""
     kept = call.op.traits.kept
     if kept:
@@ -22,7 +25,7 @@ def without_kept(call):
     return Call(call.op, call.args, {k: v for k, v in call.params.items() if k != "keep"}, call.outs[:-1], True, call.place)
 
 
-def keep_for_gradients(graph, target):
+def keep_for_gradients(graph: Graph, target: Target) -> Graph:
     """The graph in which each gradient gets the last states of the forward call of the same arguments, and what that one kept."""
     keeping = {call.op.base for call in graph.calls if call.op.traits.kept}
     makers, keepers, calls = {}, {}, []
@@ -38,13 +41,15 @@ def keep_for_gradients(graph, target):
     return graph.like([keepers.get(id(call)) or call for call in calls], graph.outputs)
 
 
-def _key(call: Call):
+def _key(call: Call) -> tuple[Any, ...]:
     return call.op, *map(id, call.args), *call.params.items()
 
 
-def _keeper(call, spec):
+def _keeper(call: Call, spec: Spec | None) -> Call | None:
     """The call with one result more, what it keeps; None where there is no Spec of that."""
-    return spec and Call(call.op, call.args, {**call.params, "keep": spec}, (*call.outs, Value(spec)), True, call.place)
+    if spec is None:
+        return None
+    return Call(call.op, call.args, {**call.params, "keep": spec}, (*call.outs, Value(spec)), True, call.place)
 
 
 PASS = Pass("keep_for_gradients", keep_for_gradients, needs=(lstm_grad, gru_grad, rnn_grad))

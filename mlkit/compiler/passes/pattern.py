@@ -1,9 +1,10 @@
 """Patterns of calls, for passes that look for them and put something else in their place."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from mlkit.compiler.passes.rewrite import Rewriter
+from mlkit.core.graph import Call, Graph
 from mlkit.core.op import Op
 
 
@@ -19,14 +20,16 @@ class Pattern:
 
     __slots__ = ("takes", "number", "names", "inner", "call", "alone")
 
-    def __init__(self, ops, *args, call: str | None = None, alone: bool = False):
+    def __init__(
+        self, ops: Op | Iterable[Op] | Callable[[Op], Any], *args: Any, call: str | None = None, alone: bool = False
+    ) -> None:
         ops = (ops,) if type(ops) is Op else ops
         self.takes = ops if callable(ops) else frozenset(ops).__contains__
         self.number, self.call, self.alone = len(args), call, alone
         self.names = [(i, a) for i, a in enumerate(args) if type(a) is str]
         self.inner = [(i, a) for i, a in enumerate(args) if type(a) is Pattern]
 
-    def matches(self, rewriter, call):
+    def matches(self, rewriter: Rewriter, call: Call) -> Sequence[dict[str, Any]]:
         """What is found in a call, name -> argument or Call, for each way in which it fits."""
         if not self.takes(call.op) or self.number > len(call.args):
             return ()
@@ -35,9 +38,9 @@ class Pattern:
             return [*found, *self._found(rewriter, call, call.args[::-1])]
         return found
 
-    def _found(self, rewriter, call, args):
+    def _found(self, rewriter: Rewriter, call: Call, args: Sequence[Any]) -> Sequence[dict[str, Any]]:
         """The matches with the arguments in this order."""
-        ways = [{}]
+        ways: list[dict[str, Any]] = [{}]
         for i, pattern in self.inner:
             within = pattern._makers(rewriter, args[i])
             if not within:
@@ -49,7 +52,7 @@ class Pattern:
                 way[self.call] = call
         return ways
 
-    def _makers(self, rewriter, a):
+    def _makers(self, rewriter: Rewriter, a: Any) -> Sequence[dict[str, Any]]:
         """The matches of what makes an argument."""
         maker = rewriter.made_by.get(id(a))
         if maker is None or not self.takes(maker.op) or a is not maker.outs[0]:
@@ -57,7 +60,7 @@ class Pattern:
         return () if self.alone and rewriter.uses.get(id(a)) != 1 else self.matches(rewriter, maker)
 
 
-def replaced(rewriter, call, pattern: Pattern, by: Callable[..., Any]):
+def replaced(rewriter: Rewriter, call: Call, pattern: Pattern, by: Callable[..., Any]) -> Any:
     """What ``by(rewriter, call, **found)`` puts in the place of a call that fits a pattern; None where it does not fit or `by` says so."""
     for found in pattern.matches(rewriter, call):
         new = by(rewriter, call, **found)
@@ -66,11 +69,11 @@ def replaced(rewriter, call, pattern: Pattern, by: Callable[..., Any]):
     return None
 
 
-def rewritten(graph, *rules):
+def rewritten(graph: Graph, *rules: tuple[Pattern, Callable[..., Any]]) -> Graph:
     """The graph with calls replaced by rules, pairs (pattern, by), of which the first that fits counts."""
     rewriter = Rewriter(graph)
 
-    def rule(call):
+    def rule(call: Call) -> Any:
         for pattern, by in rules:
             if pattern.takes(call.op):  # of most calls that is all that is asked
                 new = replaced(rewriter, call, pattern, by)

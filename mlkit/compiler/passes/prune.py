@@ -1,10 +1,11 @@
 """Dead code: calls whose results reach no output are dropped."""
 
-from mlkit.compiler.contract import Pass
+from mlkit.compiler.contract import Pass, Target
+from mlkit.core.graph import Graph
 from mlkit.core.tensor import Value
 
 
-def prune(graph, target=None):
+def prune(graph: Graph, target: Target | None = None) -> Graph:
     """The graph without calls that no output depends on."""
     if graph.is_pruned:
         return graph

@@ -6,7 +6,8 @@ from typing import Any
 
 from mlkit.core import dtypes
 from mlkit.core.op import Op
-from mlkit.core.spec import require
+from mlkit.core.spec import Spec, require
+from mlkit.core.tensor import Tensor
 from mlkit.core.traits import Traits
 from mlkit.primitives import elementwise as el
 
@@ -18,7 +19,7 @@ def _gradient(op: Op, fallback: Callable[..., Any], vjp: Callable[..., Any] | No
     """The variant (g, kept tensor) -> gradient of an activation."""
     name = f"{op.name}_grad"
 
-    def spec(g, kept, **params):
+    def spec(g: Spec, kept: Spec, **params: Any) -> Spec:
         el.require_dtype(name, kept.dtype, dtypes.FLOATS)
         require(name, "the gradient", g, kept.shape, kept.dtype)
         return kept
@@ -74,7 +75,7 @@ silu = Op(
 )
 
 
-def _silu_grad(g, x):
+def _silu_grad(g: Tensor, x: Tensor) -> Tensor:
     s = el.sigmoid(x)
     return g * (s * (1 + x * (1 - s)))
 
@@ -84,13 +85,13 @@ silu_grad = _gradient(silu, _silu_grad)
 _TANH_SCALE, _CUBIC = math.sqrt(2 / math.pi), 0.044715
 
 
-def _gelu(x, approximate):
+def _gelu(x: Tensor, approximate: bool) -> Tensor:
     if approximate:
         return 0.5 * x * (1 + el.tanh(_TANH_SCALE * (x + _CUBIC * (x * x * x))))
     return 0.5 * x * (1 + el.erf(x * math.sqrt(0.5)))
 
 
-def _gelu_grad(g, x, approximate: bool):
+def _gelu_grad(g: Tensor, x: Tensor, approximate: bool) -> Tensor:
     if approximate:
         t = el.tanh(_TANH_SCALE * (x + _CUBIC * (x * x * x)))
         return g * (0.5 * (1 + t) + 0.5 * x * (1 - t * t) * (_TANH_SCALE + 3 * _TANH_SCALE * _CUBIC * (x * x)))

@@ -1,10 +1,11 @@
 """Scaled dot-product attention without the matrix of all scores in memory, and its gradient."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from mlkit.core import dtypes
 from mlkit.core.op import Op
 from mlkit.core.spec import Size, Spec, broadcasts_to, require, require_float, show
+from mlkit.core.tensor import Tensor
 from mlkit.primitives import elementwise as el
 from mlkit.primitives.linear import matmul, swap
 from mlkit.primitives.movement import iota
@@ -42,12 +43,12 @@ def _check_mask(name: str, mask: Spec, scores: Sequence[Size]) -> None:
         )
 
 
-def _heads_first(x):
+def _heads_first(x: Tensor) -> Tensor:
     """(batch, length, heads, size) <-> (batch, heads, length, size)"""
     return transpose(x, perm=(0, 2, 1, 3))
 
 
-def _scores(q, k, mask, scale: float, causal: bool):
+def _scores(q: Tensor, k: Tensor, mask: Tensor | None, scale: float, causal: bool) -> tuple[Tensor, Tensor | None]:
     """(batch, heads, queries, keys), and where they are masked, or None."""
     scores = matmul(_heads_first(q), swap(_heads_first(k))) * scale
     if causal:
@@ -59,24 +60,26 @@ def _scores(q, k, mask, scale: float, causal: bool):
     return scores, mask
 
 
-def _probabilities(q, k, mask, scale: float, causal: bool):
+def _probabilities(q: Tensor, k: Tensor, mask: Tensor | None, scale: float, causal: bool) -> tuple[Tensor, Tensor | None]:
     scores, mask = _scores(q, k, mask, scale, causal)
     e = el.exp(scores - max_(scores, axes=(3,), keepdims=True))
     return e / sum_(e, axes=(3,), keepdims=True), mask
 
 
-def _widened(*xs):
+def _widened(*xs: Tensor) -> Iterator[Tensor]:
     """Half floats in float32, in which attention is computed."""
     return (el.cast(x, dtype=dtypes.result_type(x.dtype, "float32")) for x in xs)
 
 
-def _attention(q, k, v, mask, scale: float, causal: bool):
+def _attention(q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None, scale: float, causal: bool) -> Tensor:
     dtype, (q, k, v) = q.dtype, _widened(q, k, v)
     p, _ = _probabilities(q, k, mask, scale, causal)
     return el.cast(_heads_first(matmul(p, _heads_first(v))), dtype=dtype)
 
 
-def _attention_vjp(g, y, q, k, v, mask, scale: float, causal: bool):
+def _attention_vjp(
+    g: Tensor, y: Tensor, q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None, scale: float, causal: bool
+) -> tuple[Tensor | None, ...]:
     return *attention_grad(g, q, k, v, mask, scale=scale, causal=causal), None
 
 
@@ -92,7 +95,9 @@ def _attention_grad_spec(g: Spec, q: Spec, k: Spec, v: Spec, mask: Spec | None, 
     return q, k, v
 
 
-def _attention_grad(g, q, k, v, mask, scale: float, causal: bool):
+def _attention_grad(
+    g: Tensor, q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None, scale: float, causal: bool
+) -> tuple[Tensor, Tensor, Tensor]:
     dtype, (g, q, k, v) = q.dtype, _widened(g, q, k, v)
     p, mask = _probabilities(q, k, mask, scale, causal)
     g_heads = _heads_first(g)

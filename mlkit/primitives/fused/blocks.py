@@ -2,30 +2,34 @@
 a kernel that goes over them block by block finds what it has just written in the cache. Nobody writes these ops: the layout pass
 puts them in place of those that they do the work of."""
 
-from mlkit.core.op import OPS
+from collections.abc import Collection
+from typing import Any
+
+from mlkit.core.op import OPS, Op
 from mlkit.core.spec import Spec, is_known, show
+from mlkit.core.tensor import Tensor
 from mlkit.primitives.blocks import plain_shape, shape_in_blocks
 from mlkit.primitives.fused import epilogue, wide  # noqa: F401  (they define ops of images too)
 from mlkit.primitives.fused.norm_relu import batch_norm_relu, batch_norm_relu_grad, pack, unpack
 from mlkit.primitives.shape import reshape, transpose
 
 
-def to_blocks(x, block):
+def to_blocks(x: Tensor, block: int) -> Tensor:
     """(batch, height, width, channels) -> (batch, channels / block, height, width, block)"""
     n, h, w, c = x.shape
     return transpose(reshape(x, shape=(n, h, w, c // block, block)), perm=(0, 3, 1, 2, 4))
 
 
-def from_blocks(x):
+def from_blocks(x: Tensor) -> Tensor:
     """`to_blocks` undone."""
     return reshape(transpose(x, perm=(0, 2, 3, 1, 4)), shape=plain_shape(x.shape))
 
 
-def _in_blocks(inner) -> None:
+def _in_blocks(inner: Op) -> None:
     """Add the variant that does what `inner` does, with the images among its arguments `blocked` and its results `results` in blocks.
     Masks have the order of the images that they belong to."""
 
-    def spec(*args, block, blocked, results, **params):
+    def spec(*args: Any, block: int, blocked: Collection[int], results: Collection[int], **params: Any) -> Any:
         for i in blocked:
             if len(args[i].shape) != 5 or args[i].shape[-1] != block:
                 raise ValueError(
@@ -43,13 +47,13 @@ def _in_blocks(inner) -> None:
         several = tuple(Spec(shape_in_blocks(o.shape, block), o.dtype) if i in results else o for i, o in enumerate(several))
         return several if type(outs) is tuple else several[0]
 
-    def fallback(*args, block, blocked, results, **params):
+    def fallback(*args: Any, block: int, blocked: Collection[int], results: Collection[int], **params: Any) -> Any:
         shape = args[0].shape
         plain = [from_blocks(a) if i in blocked else a for i, a in enumerate(args)]
         if inner is batch_norm_relu_grad:
             plain[5] = pack(from_blocks(unpack(args[5], shape)))
         outs = inner(*plain, **params)
-        several = outs if type(outs) is tuple else (outs,)
+        several = list(outs) if type(outs) is tuple else [outs]
         several = [to_blocks(o, block) if i in results else o for i, o in enumerate(several)]
         if inner is batch_norm_relu:
             several[3] = pack(to_blocks(unpack(several[3], plain_shape(shape)), block))

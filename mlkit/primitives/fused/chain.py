@@ -1,11 +1,13 @@
 """Several elementwise ops as one, so that a backend can do them in one pass over memory. The fusion pass makes these."""
 
+from typing import Any
+
 from mlkit.core.op import Op
 from mlkit.core.spec import Spec, compatible, show
 from mlkit.core.traits import Traits
 
 
-def _spec(*specs, chain) -> tuple[Spec, ...]:
+def _spec(*specs: Any, chain: Any) -> tuple[Spec, ...]:
     outs = chain.run(specs, lambda op, args, params: op.spec(*args, **params))
     if not all(compatible(o.shape, outs[0].shape) for o in outs):
         shapes = ", ".join(str(show(o.shape)) for o in outs)

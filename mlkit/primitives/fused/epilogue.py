@@ -5,8 +5,10 @@ Nobody writes these: the fusion pass puts them in place of the ops they are made
 
 from typing import Any
 
-from mlkit.core.op import OPS
-from mlkit.core.spec import require, require_float
+from mlkit.core.graph import Call
+from mlkit.core.op import OPS, Op
+from mlkit.core.spec import Spec, require, require_float
+from mlkit.core.tensor import Tensor
 from mlkit.core.traits import Images, Traits
 from mlkit.primitives.fused.second_order import through_fallback
 from mlkit.primitives.linear import matmul
@@ -21,24 +23,24 @@ def activations() -> dict[str, Any]:
     return {name: (op, params) for op in OPS.values() for name, params in op.traits.epilogues.items()}
 
 
-def activation(name: str):
+def activation(name: str) -> Any:
     """(op, its parameters) of an activation, or None where there is none of that name."""
     if name not in _activations:
         _activations.update(activations())
     return _activations.get(name)
 
 
-def act_of(call) -> str | None:
+def act_of(call: Call) -> str | None:
     """The name by which a fused product knows the activation that a call is; None where it is none."""
     return next((name for name, params in call.op.traits.epilogues.items() if params == call.params), None)
 
 
-def _with_bias_act(inner, images=None):
+def _with_bias_act(inner: Op, images: Images | None = None) -> Op:
     """The variant x, w, bias (or None), residual (optional) -> act(inner(x, w) + bias + residual) of an op; other parameters are
     inner's."""
     name = f"{inner.name}_bias_act"
 
-    def spec(x, w, bias, residual=None, *, act, **params):
+    def spec(x: Spec, w: Spec, bias: Spec | None, residual: Spec | None = None, *, act: str | None, **params: Any) -> Spec:
         if act is not None and activation(act) is None:
             known = ", ".join(map(repr, (None, *activations())))
             raise ValueError(f"{name}: unknown activation {act!r}. Expected one of {known}.")
@@ -48,7 +50,9 @@ def _with_bias_act(inner, images=None):
         require(name, "what is added", residual, out.shape, out.dtype)
         return out
 
-    def fallback(x, w, bias, residual=None, *, act, **params):
+    def fallback(
+        x: Tensor, w: Tensor, bias: Tensor | None, residual: Tensor | None = None, *, act: str | None, **params: Any
+    ) -> Tensor:
         z = inner(x, w, **params)
         z = z if bias is None else z + bias
         z = z if residual is None else z + residual
@@ -57,7 +61,9 @@ def _with_bias_act(inner, images=None):
         last, options = activation(act)
         return last(z, **options)
 
-    def vjp(g, y, x, w, bias, *residual, act, **params):
+    def vjp(
+        g: Tensor, y: Tensor, x: Tensor, w: Tensor, bias: Tensor | None, *residual: Tensor, act: str | None, **params: Any
+    ) -> tuple[Tensor | None, ...]:
         dz = g
         if act is not None:
             last, options = activation(act)

@@ -1,8 +1,11 @@
 """Batch normalization with relu behind it, and its gradient. Nobody writes these: the fusion pass puts them in place of the ops they
 are made of."""
 
+from collections.abc import Sequence
+
 from mlkit.core.op import Op
-from mlkit.core.spec import Spec, require, size_of
+from mlkit.core.spec import Size, Spec, require, size_of
+from mlkit.core.tensor import Tensor
 from mlkit.primitives import elementwise as el
 from mlkit.primitives.fused.activation import relu
 from mlkit.primitives.fused.normalization import batch_norm, batch_norm_grad
@@ -10,12 +13,12 @@ from mlkit.primitives.movement import iota, pad, slice_along
 from mlkit.primitives.shape import reshape, sum_
 
 
-def _bits():
+def _bits() -> Tensor:
     """0, 1, ..., 7"""
     return iota(size=8, dtype="int32")
 
 
-def pack(positive):
+def pack(positive: Tensor) -> Tensor:
     """Bools as bits of bytes: eight in each, the first as its lowest bit, zeros at the end."""
     flat = reshape(el.cast(positive, dtype="int32"), shape=(positive.size,))
     flat = pad(flat, value=0, low=(0,), high=(-positive.size % 8,), interior=(0,))
@@ -23,14 +26,14 @@ def pack(positive):
     return el.cast(sum_(el.left_shift(octets, _bits()), axes=(1,), keepdims=False), dtype="uint8")
 
 
-def unpack(mask, shape):
+def unpack(mask: Tensor, shape: Sequence[Size]) -> Tensor:
     """The first bits as bools of this shape."""
     bits = el.right_shift(el.cast(reshape(mask, shape=(mask.size, 1)), dtype="int32"), _bits())
     flat = reshape(el.mod(bits, 2), shape=(bits.size,))
     return el.equal(reshape(slice_along(flat, 0, 0, size_of(shape)), shape=shape), 1)
 
 
-def _mask_shape(x: Spec):
+def _mask_shape(x: Spec) -> tuple[Size, ...]:
     return (-(-size_of(x.shape) // 8),)
 
 
@@ -38,7 +41,9 @@ def _spec(x: Spec, scale: Spec | None, offset: Spec | None, axes: tuple[int, ...
     return *batch_norm.spec(x, scale, offset, axes, epsilon), Spec(_mask_shape(x), "uint8")
 
 
-def _fallback(x, scale, offset, axes: tuple[int, ...], epsilon: float):
+def _fallback(
+    x: Tensor, scale: Tensor | None, offset: Tensor | None, axes: tuple[int, ...], epsilon: float
+) -> tuple[Tensor, ...]:
     y, mean, variance = batch_norm(x, scale, offset, axes=axes, epsilon=epsilon)
     return relu(y), mean, variance, pack(y > 0)
 
@@ -55,7 +60,16 @@ def _grad_spec(
     return batch_norm_grad.spec(g, x, scale, mean, variance, axes, epsilon)
 
 
-def _grad_fallback(g, x, scale, mean, variance, mask, axes: tuple[int, ...], epsilon: float):
+def _grad_fallback(
+    g: Tensor,
+    x: Tensor,
+    scale: Tensor | None,
+    mean: Tensor,
+    variance: Tensor,
+    mask: Tensor,
+    axes: tuple[int, ...],
+    epsilon: float,
+) -> tuple[Tensor, ...]:
     passed = el.where(unpack(mask, g.shape), g, 0.0)
     return batch_norm_grad(passed, x, scale, mean, variance, axes=axes, epsilon=epsilon)
 

@@ -3,12 +3,13 @@
 Half floats are normalized in float32: x and y, and their gradients, may have such a dtype; all others are float32 then.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from mlkit.core import dtypes
 from mlkit.core.op import Op
 from mlkit.core.spec import ShapesDiffer, Size, Spec, normalize_axes, reduced, require, require_float, show
+from mlkit.core.tensor import Tensor
 from mlkit.core.traits import Images, Traits
 from mlkit.primitives import elementwise as el
 from mlkit.primitives.fused.second_order import through_fallback
@@ -21,11 +22,11 @@ def _wide(dtype: str) -> str:
     return dtypes.result_type(dtype, "float32")
 
 
-def _widened(x):
+def _widened(x: Tensor) -> Tensor:
     return el.cast(x, dtype=_wide(x.dtype))
 
 
-def _check(name: str, x: Spec, parameters, shape) -> None:
+def _check(name: str, x: Spec, parameters: Iterable[Spec | None], shape: Sequence[Size]) -> None:
     require_float(name, "x", x)
     for p in parameters:
         if p is not None and p.dtype != _wide(x.dtype):
@@ -42,11 +43,11 @@ def _check_gradient(name: str, g: Spec, x: Spec, mean: Spec, variance: Spec, row
     require(name, "the variance", variance, row, _wide(x.dtype))
 
 
-def _mean(x, axes: tuple[int, ...]):
+def _mean(x: Tensor, axes: tuple[int, ...]) -> Tensor:
     return sum_(x, axes=axes, keepdims=True) / size_operand(size_along(x, axes), x.dtype)
 
 
-def _moments(x, axes: tuple[int, ...]):
+def _moments(x: Tensor, axes: tuple[int, ...]) -> tuple[Tensor, Tensor]:
     mean = _mean(x, axes)
     centred = x - mean
     return mean, _mean(centred * centred, axes)
@@ -55,12 +56,12 @@ def _moments(x, axes: tuple[int, ...]):
 # ---- batch normalization ---------------------------------------------------------------------------------------------
 
 
-def _along(p, x, axes: tuple[int, ...]):
+def _along(p: Tensor, x: Tensor, axes: tuple[int, ...]) -> Tensor:
     """A vector of the kept axes in a shape that broadcasts with x."""
     return reshape(p, shape=reduced(x.shape, axes, True))
 
 
-def _kept(name: str, x: Spec, axes: tuple[int, ...]):
+def _kept(name: str, x: Spec, axes: tuple[int, ...]) -> tuple[Size, ...]:
     """The shape of statistics over these axes."""
     return reduced(x.shape, normalize_axes(name, axes, len(x.shape)), False)
 
@@ -73,7 +74,9 @@ def _batch_norm_spec(
     return x, Spec(shape, _wide(x.dtype)), Spec(shape, _wide(x.dtype))
 
 
-def _batch_norm(x, scale, offset, axes: tuple[int, ...], epsilon: float):
+def _batch_norm(
+    x: Tensor, scale: Tensor | None, offset: Tensor | None, axes: tuple[int, ...], epsilon: float
+) -> tuple[Tensor, Tensor, Tensor]:
     dtype, x = x.dtype, _widened(x)
     mean, variance = _moments(x, axes)
     inverse = el.rsqrt(variance + epsilon)
@@ -86,7 +89,15 @@ def _batch_norm(x, scale, offset, axes: tuple[int, ...], epsilon: float):
     return el.cast(x * inverse + shift, dtype=dtype), reshape(mean, shape=small), reshape(variance, shape=small)
 
 
-def _batch_norm_vjp(g, out, x, scale, offset, axes: tuple[int, ...], epsilon: float):
+def _batch_norm_vjp(
+    g: Sequence[Tensor | None],
+    out: tuple[Tensor, ...],
+    x: Tensor,
+    scale: Tensor | None,
+    offset: Tensor | None,
+    axes: tuple[int, ...],
+    epsilon: float,
+) -> tuple[Tensor | None, ...]:
     gy, g_mean, g_variance = g
     if gy is None or g_mean is not None or g_variance is not None:  # rare: someone differentiates the statistics
         return through_fallback(batch_norm, g, (x, scale, offset), dict(axes=axes, epsilon=epsilon))
@@ -95,7 +106,7 @@ def _batch_norm_vjp(g, out, x, scale, offset, axes: tuple[int, ...], epsilon: fl
     return dx, None if scale is None else d_scale, None if offset is None else d_offset
 
 
-def by_channel(images, params: dict[str, Any]) -> bool:
+def by_channel(images: Any, params: dict[str, Any]) -> bool:
     """Whether images are normalized channel by channel."""
     return sorted(params["axes"]) == [0, 1, 2]
 
@@ -121,7 +132,9 @@ def _batch_norm_grad_spec(
     return x, mean, mean
 
 
-def _batch_norm_grad(g, x, scale, mean, variance, axes: tuple[int, ...], epsilon: float):
+def _batch_norm_grad(
+    g: Tensor, x: Tensor, scale: Tensor | None, mean: Tensor, variance: Tensor, axes: tuple[int, ...], epsilon: float
+) -> tuple[Tensor, Tensor, Tensor]:
     dtype, g, x = x.dtype, _widened(g), _widened(x)
     inverse = el.rsqrt(_along(variance, x, axes) + epsilon)
     normal = (x - _along(mean, x, axes)) * inverse
@@ -144,7 +157,7 @@ batch_norm_grad = Op(
 # ---- layer normalization ---------------------------------------------------------------------------------------------
 
 
-def _row(name: str, x: Spec, rank: int):
+def _row(name: str, x: Spec, rank: int) -> tuple[Size, ...]:
     """The shape of what is normalized together."""
     if not 0 < rank <= len(x.shape):
         raise ValueError(f"{name}: x of shape {show(x.shape)} has no {rank} last axes.")
@@ -157,11 +170,13 @@ def _layer_norm_spec(x: Spec, scale: Spec | None, offset: Spec | None, rank: int
     return x, row, row
 
 
-def _last(x, rank: int):
+def _last(x: Spec | Tensor, rank: int) -> tuple[int, ...]:
     return tuple(range(x.ndim - rank, x.ndim))
 
 
-def _layer_norm(x, scale, offset, rank: int, epsilon: float):
+def _layer_norm(
+    x: Tensor, scale: Tensor | None, offset: Tensor | None, rank: int, epsilon: float
+) -> tuple[Tensor, Tensor, Tensor]:
     dtype, x = x.dtype, _widened(x)
     mean, variance = _moments(x, _last(x, rank))
     inverse = el.rsqrt(variance + epsilon)
@@ -171,7 +186,15 @@ def _layer_norm(x, scale, offset, rank: int, epsilon: float):
     return el.cast(y if offset is None else y + offset, dtype=dtype), mean, variance
 
 
-def _layer_norm_vjp(g, out, x, scale, offset, rank: int, epsilon: float):
+def _layer_norm_vjp(
+    g: Sequence[Tensor | None],
+    out: tuple[Tensor, ...],
+    x: Tensor,
+    scale: Tensor | None,
+    offset: Tensor | None,
+    rank: int,
+    epsilon: float,
+) -> tuple[Tensor | None, ...]:
     gy, g_mean, g_variance = g
     if gy is None or g_mean is not None or g_variance is not None:
         return through_fallback(layer_norm, g, (x, scale, offset), dict(rank=rank, epsilon=epsilon))
@@ -193,7 +216,9 @@ def _layer_norm_grad_spec(
     return x, vector, vector
 
 
-def _layer_norm_grad(g, x, scale, mean, variance, rank: int, epsilon: float):
+def _layer_norm_grad(
+    g: Tensor, x: Tensor, scale: Tensor | None, mean: Tensor, variance: Tensor, rank: int, epsilon: float
+) -> tuple[Tensor, Tensor, Tensor]:
     dtype, g, x = x.dtype, _widened(g), _widened(x)
     last, lead = _last(x, rank), tuple(range(x.ndim - rank))
     inverse = el.rsqrt(variance + epsilon)

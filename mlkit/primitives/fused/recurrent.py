@@ -15,12 +15,13 @@ call but the first as further arguments then.
 See `compiler/passes/keep_for_gradients.py`.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from mlkit.core import dtypes
 from mlkit.core.op import Op
 from mlkit.core.spec import Spec, require, same_size, show
+from mlkit.core.tensor import Tensor
 from mlkit.core.traits import Traits
 from mlkit.primitives import elementwise as el
 from mlkit.primitives.fused.activation import relu
@@ -30,10 +31,18 @@ from mlkit.primitives.shape import reshape, sum_
 
 
 def _check(
-    name: str, x: Spec, states: tuple[Spec, ...], kernel: Spec, recurrent: Spec, bias: Spec | None, gates, bias_rows=()
+    name: str,
+    x: Spec,
+    states: tuple[Spec, ...],
+    kernel: Spec,
+    recurrent: Spec,
+    bias: Spec | None,
+    gates: int,
+    bias_rows: tuple[int, ...] = (),
 ) -> None:
     """bias_rows: sizes of the bias before its last axis."""
-    batch, units = x.shape[0] if x.shape else None, recurrent.shape[0] if recurrent.shape else None
+    batch: Any = x.shape[0] if x.shape else None
+    units: Any = recurrent.shape[0] if recurrent.shape else None
     for state in states:
         if len(state.shape) != 2:
             raise ValueError(f"{name}: a state must have the axes (batch, units), but has shape {show(state.shape)}.")
@@ -60,7 +69,9 @@ def _check(
     require(name, "the bias", bias, (*bias_rows, gates * units), x.dtype)
 
 
-def _check_gradient(name: str, g_outputs: Spec | None, g_states, x: Spec, states: tuple[Spec, ...], kept) -> None:
+def _check_gradient(
+    name: str, g_outputs: Spec | None, g_states: Sequence[Spec | None], x: Spec, states: tuple[Spec, ...], kept: Any
+) -> None:
     """kept: results of the forward call, the last one as its kernel likes it."""
     require(name, "the gradient of the outputs", g_outputs, (*x.shape[:2], states[0].shape[1]), x.dtype)
     for g in g_states:
@@ -69,43 +80,43 @@ def _check_gradient(name: str, g_outputs: Spec | None, g_states, x: Spec, states
         require(name, "a last state", last, states[0].shape, x.dtype)
 
 
-def _split(x, n):
+def _split(x: Tensor, n: int) -> list[Tensor]:
     """n equal parts of the last axis."""
     last, size = x.ndim - 1, x.shape[-1] // n
     return [slice_along(x, last, i * size, (i + 1) * size) for i in range(n)]
 
 
-def _times(x, reverse: bool):
+def _times(x: Tensor, reverse: bool) -> range:
     """The times in the order of the steps."""
     times = range(x.shape[1])
     return times[::-1] if reverse else times
 
 
-def _join(steps, reverse: bool):
+def _join(steps: Sequence[Tensor], reverse: bool) -> Tensor:
     """A list over the steps of (batch, features) -> (batch, time, features)."""
     return concat(*(reshape(s, shape=(s.shape[0], 1, *s.shape[1:])) for s in (steps[::-1] if reverse else steps)), axis=1)
 
 
-def _last_axis(*parts):
+def _last_axis(*parts: Tensor) -> Tensor:
     return concat(*parts, axis=parts[0].ndim - 1)
 
 
-def _project(x, kernel, bias):
+def _project(x: Tensor, kernel: Tensor, bias: Tensor | None) -> Tensor:
     """All time steps at once: one large product."""
     z = matmul(x, kernel)
     return z if bias is None else z + bias
 
 
-def _flat(x):
+def _flat(x: Tensor) -> Tensor:
     return reshape(x, shape=(x.shape[0] * x.shape[1], x.shape[2]))
 
 
-def _weight_grad(inputs, dz):
+def _weight_grad(inputs: Tensor, dz: Tensor) -> Tensor:
     """Summed over batch and time."""
     return matmul(swap(_flat(inputs)), _flat(dz))
 
 
-def _total(*terms):
+def _total(*terms: Tensor | None) -> Tensor:
     """The sum of those that are not None."""
     found = [t for t in terms if t is not None]
     out = found[0]
@@ -114,7 +125,7 @@ def _total(*terms):
     return out
 
 
-def _results(x: Spec, states: tuple[Spec, ...], keep) -> tuple[Spec, ...]:
+def _results(x: Spec, states: tuple[Spec, ...], keep: Spec | None) -> tuple[Spec, ...]:
     h = states[0]
     results = Spec((x.shape[0], x.shape[1], h.shape[-1]), x.dtype), *states
     return results if keep is None else (*results, keep)
@@ -123,7 +134,7 @@ def _results(x: Spec, states: tuple[Spec, ...], keep) -> tuple[Spec, ...]:
 def _vjp(gradient: Callable[..., Any]) -> Callable[..., Any]:
     """That of an op, by what gives its gradient op."""
 
-    def vjp(g, out, *args, **params):
+    def vjp(g: Sequence[Tensor | None], out: tuple[Tensor, ...], *args: Any, **params: Any) -> tuple[Tensor | None, ...]:
         *found, d_bias = gradient()(*g, *args, **params)
         return *found, None if args[-1] is None else d_bias
 
@@ -134,13 +145,15 @@ def _vjp(gradient: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def _lstm_spec(
-    x: Spec, h: Spec, c: Spec, kernel: Spec, recurrent: Spec, bias: Spec | None, reverse: bool = False, keep=None
+    x: Spec, h: Spec, c: Spec, kernel: Spec, recurrent: Spec, bias: Spec | None, reverse: bool = False, keep: Spec | None = None
 ) -> tuple[Spec, ...]:
     _check("lstm", x, (h, c), kernel, recurrent, bias, 4)
     return _results(x, (h, c), keep)
 
 
-def _lstm_steps(x, h, c, kernel, recurrent, bias, reverse: bool):
+def _lstm_steps(
+    x: Tensor, h: Tensor, c: Tensor, kernel: Tensor, recurrent: Tensor, bias: Tensor | None, reverse: bool
+) -> Iterator[tuple[Any, ...]]:
     """For each step h and c after it, and i, f, candidate, o, tanh(c) and the h and c before."""
     z = _project(x, kernel, bias)
     for t in _times(x, reverse):
@@ -153,7 +166,9 @@ def _lstm_steps(x, h, c, kernel, recurrent, bias, reverse: bool):
         yield h, c, (i, f, candidate, o, th, *before)
 
 
-def _lstm(x, h, c, kernel, recurrent, bias, reverse=False):
+def _lstm(
+    x: Tensor, h: Tensor, c: Tensor, kernel: Tensor, recurrent: Tensor, bias: Tensor | None, reverse: bool = False
+) -> tuple[Tensor, ...]:
     steps = list(_lstm_steps(x, h, c, kernel, recurrent, bias, reverse))
     return _join([step[0] for step in steps], reverse), *steps[-1][:2]
 
@@ -176,7 +191,18 @@ def _lstm_grad_spec(
     return x, h, c, kernel, recurrent, Spec((kernel.shape[1],), x.dtype)
 
 
-def _lstm_grad(ghs, gh, gc, x, h, c, kernel, recurrent, bias, reverse: bool = False):
+def _lstm_grad(
+    ghs: Tensor | None,
+    gh: Tensor | None,
+    gc: Tensor | None,
+    x: Tensor,
+    h: Tensor,
+    c: Tensor,
+    kernel: Tensor,
+    recurrent: Tensor,
+    bias: Tensor | None,
+    reverse: bool = False,
+) -> tuple[Tensor | None, ...]:
     """The steps the other way round."""
     steps = list(_lstm_steps(x, h, c, kernel, recurrent, bias, reverse))
     dh, dc = gh, gc
@@ -211,30 +237,32 @@ def _gru_spec(
     bias: Spec | None,
     reset_after: bool = True,
     reverse: bool = False,
-    keep=None,
+    keep: Spec | None = None,
 ) -> tuple[Spec, ...]:
     _check("gru", x, (h,), kernel, recurrent, bias, 3, _bias_rows(reset_after))
     return _results(x, (h,), keep)
 
 
-def _bias_rows(reset_after: bool):
+def _bias_rows(reset_after: bool) -> tuple[int, ...]:
     return (2,) if reset_after else ()
 
 
-def _biases(bias, reset_after: bool):
+def _biases(bias: Tensor | None, reset_after: bool) -> tuple[Tensor | None, Tensor | None]:
     """The biases for the inputs and for the state."""
     if bias is None or not reset_after:
         return bias, None
-    return (element(bias, i) for i in range(2))
+    return element(bias, 0), element(bias, 1)
 
 
-def _for_gates(recurrent):
+def _for_gates(recurrent: Tensor) -> tuple[Tensor, Tensor]:
     """The recurrent kernel's parts for both gates and for the candidate."""
     units = recurrent.shape[0]
     return slice_along(recurrent, 1, 0, 2 * units), slice_along(recurrent, 1, 2 * units, 3 * units)
 
 
-def _gru_steps(x, h, kernel, recurrent, bias, reset_after: bool, reverse: bool):
+def _gru_steps(
+    x: Tensor, h: Tensor, kernel: Tensor, recurrent: Tensor, bias: Tensor | None, reset_after: bool, reverse: bool
+) -> Iterator[tuple[Any, ...]]:
     """For each step h after it, and both gates, the candidate, what the reset gate multiplies and the h before."""
     input_bias, state_bias = _biases(bias, reset_after)
     for_gates, for_candidate = _for_gates(recurrent)
@@ -252,7 +280,15 @@ def _gru_steps(x, h, kernel, recurrent, bias, reset_after: bool, reverse: bool):
         yield h, (update, reset, candidate, inner, before)
 
 
-def _gru(x, h, kernel, recurrent, bias, reset_after=True, reverse=False):
+def _gru(
+    x: Tensor,
+    h: Tensor,
+    kernel: Tensor,
+    recurrent: Tensor,
+    bias: Tensor | None,
+    reset_after: bool = True,
+    reverse: bool = False,
+) -> tuple[Tensor, ...]:
     hs = [h for h, _ in _gru_steps(x, h, kernel, recurrent, bias, reset_after, reverse)]
     return _join(hs, reverse), hs[-1]
 
@@ -274,7 +310,17 @@ def _gru_grad_spec(
     return x, h, kernel, recurrent, Spec((*_bias_rows(reset_after), kernel.shape[1]), x.dtype)
 
 
-def _gru_grad(ghs, gh, x, h, kernel, recurrent, bias, reset_after: bool = True, reverse: bool = False):
+def _gru_grad(
+    ghs: Tensor | None,
+    gh: Tensor | None,
+    x: Tensor,
+    h: Tensor,
+    kernel: Tensor,
+    recurrent: Tensor,
+    bias: Tensor | None,
+    reset_after: bool = True,
+    reverse: bool = False,
+) -> tuple[Tensor | None, ...]:
     """The steps the other way round."""
     steps = list(_gru_steps(x, h, kernel, recurrent, bias, reset_after, reverse))
     for_gates, for_candidate = _for_gates(recurrent)
@@ -314,7 +360,14 @@ _ACTIVATIONS = {op.name: op for op in (el.tanh, el.sigmoid, relu)}  # whose grad
 
 
 def _rnn_spec(
-    x: Spec, h: Spec, kernel: Spec, recurrent: Spec, bias: Spec | None, activation: str, reverse: bool = False, keep=None
+    x: Spec,
+    h: Spec,
+    kernel: Spec,
+    recurrent: Spec,
+    bias: Spec | None,
+    activation: str,
+    reverse: bool = False,
+    keep: Spec | None = None,
 ) -> tuple[Spec, ...]:
     _check("rnn", x, (h,), kernel, recurrent, bias, 1)
     if activation not in _ACTIVATIONS:
@@ -322,7 +375,9 @@ def _rnn_spec(
     return _results(x, (h,), keep)
 
 
-def _rnn_steps(x, h, kernel, recurrent, bias, activation: str, reverse: bool):
+def _rnn_steps(
+    x: Tensor, h: Tensor, kernel: Tensor, recurrent: Tensor, bias: Tensor | None, activation: str, reverse: bool
+) -> Iterator[Tensor]:
     """h after each step."""
     z = _project(x, kernel, bias)
     for t in _times(x, reverse):
@@ -330,7 +385,9 @@ def _rnn_steps(x, h, kernel, recurrent, bias, activation: str, reverse: bool):
         yield h
 
 
-def _rnn(x, h, kernel, recurrent, bias, activation, reverse=False):
+def _rnn(
+    x: Tensor, h: Tensor, kernel: Tensor, recurrent: Tensor, bias: Tensor | None, activation: str, reverse: bool = False
+) -> tuple[Tensor, ...]:
     hs = list(_rnn_steps(x, h, kernel, recurrent, bias, activation, reverse))
     return _join(hs, reverse), hs[-1]
 
@@ -352,7 +409,17 @@ def _rnn_grad_spec(
     return x, h, kernel, recurrent, Spec((kernel.shape[1],), x.dtype)
 
 
-def _rnn_grad(ghs, gh, x, h, kernel, recurrent, bias, activation: str, reverse: bool = False):
+def _rnn_grad(
+    ghs: Tensor | None,
+    gh: Tensor | None,
+    x: Tensor,
+    h: Tensor,
+    kernel: Tensor,
+    recurrent: Tensor,
+    bias: Tensor | None,
+    activation: str,
+    reverse: bool = False,
+) -> tuple[Tensor | None, ...]:
     """The steps the other way round."""
     hs = list(_rnn_steps(x, h, kernel, recurrent, bias, activation, reverse))
     dh, dzs = gh, []

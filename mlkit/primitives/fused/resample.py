@@ -5,12 +5,13 @@ x: (batch, *spatial, channels); size: the sizes of the spatial axes of the resul
 which half floats are computed in float32. Beyond the outermost centres, "linear" repeats the outermost elements.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from mlkit.core import dtypes
 from mlkit.core.op import Op
 from mlkit.core.spec import Spec, is_known, show
+from mlkit.core.tensor import Tensor
 from mlkit.core.traits import Traits
 from mlkit.primitives import elementwise as el
 from mlkit.primitives.cells import nearest_cells
@@ -23,7 +24,7 @@ from mlkit.primitives.shape import broadcast_to, reshape, sum_
 
 
 def _spec(name: str) -> Callable[..., Any]:
-    def spec(x, size, method):
+    def spec(x: Spec, size: Sequence[int], method: str) -> Spec:
         if len(x.shape) != len(size) + 2:
             raise ValueError(
                 f"{name}: {len(size)} sizes need an input of {len(size) + 2} axes (batch, {len(size)} spatial, channels), "
@@ -43,7 +44,7 @@ def _spec(name: str) -> Callable[..., Any]:
 def _along_axes(rules: dict[str, Any]) -> Callable[..., Any]:
     """The fallback that applies the rule of the method to each axis in turn."""
 
-    def fallback(x, size, method):
+    def fallback(x: Tensor, size: Sequence[int], method: str) -> Tensor:
         dtype = x.dtype
         if method == "linear":
             x = el.cast(x, dtype=dtypes.result_type(dtype, "float32"))
@@ -55,7 +56,7 @@ def _along_axes(rules: dict[str, Any]) -> Callable[..., Any]:
     return fallback
 
 
-def _nearest(x, axis: int, new):
+def _nearest(x: Tensor, axis: int, new: int) -> Tensor:
     before, size, after = x.shape[:axis], x.shape[axis], x.shape[axis + 1 :]
     if new % size:
         return take(x, as_tensor(nearest_cells(size, new)), axis=axis)
@@ -63,7 +64,7 @@ def _nearest(x, axis: int, new):
     return reshape(wide, shape=(*before, new, *after))
 
 
-def _nearest_grad(g, axis: int, size):
+def _nearest_grad(g: Tensor, axis: int, size: int) -> Tensor:
     before, new, after = g.shape[:axis], g.shape[axis], g.shape[axis + 1 :]
     if new % size:
         x = Spec((*before, size, *after), g.dtype)
@@ -71,23 +72,23 @@ def _nearest_grad(g, axis: int, size):
     return sum_(reshape(g, shape=(*before, size, new // size, *after)), axes=(axis + 1,), keepdims=False)
 
 
-def _matrix(size, new, dtype: str):
+def _matrix(size: int, new: int, dtype: str) -> Tensor:
     return weights(size, new, new / size, 0.0, triangle, False, dtype)
 
 
-def _linear(x, axis: int, new):
+def _linear(x: Tensor, axis: int, new: int) -> Tensor:
     return multiply_along(x, axis, _matrix(x.shape[axis], new, x.dtype))
 
 
-def _linear_grad(g, axis: int, size):
+def _linear_grad(g: Tensor, axis: int, size: int) -> Tensor:
     return multiply_along(g, axis, swap(_matrix(size, g.shape[axis], g.dtype)))
 
 
-def _flops(resampled: Callable[..., Any], nearest) -> Callable[..., Any]:
+def _flops(resampled: Callable[..., Any], nearest: int) -> Callable[..., Any]:
     """Of linear interpolation a product and a sum for each of two neighbours an axis. `resampled` gives the spec of the resampled
     image; nearest: so many operations for each of its elements where the method is that."""
 
-    def flops(args, outs, params):
+    def flops(args: Sequence[Any], outs: Sequence[Spec], params: dict[str, Any]) -> int:
         return elements(resampled(args, outs)) * (nearest if params["method"] == "nearest" else 2 * 2 ** len(params["size"]))
 
     return flops

@@ -1,11 +1,12 @@
 """Softmax, its logarithm, and the cross-entropy of both together, which never forms the probabilities."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from mlkit.core import dtypes
 from mlkit.core.op import Op
 from mlkit.core.spec import ShapesDiffer, Spec, normalize_axis, require, require_float, same_size, show
+from mlkit.core.tensor import Tensor
 from mlkit.primitives import elementwise as el
 from mlkit.primitives.fused.second_order import through_fallback
 from mlkit.primitives.movement import iota
@@ -14,7 +15,7 @@ from mlkit.primitives.shape import reshape, sum_
 
 
 def _spec(name: str) -> Callable[..., Any]:
-    def spec(x, *others, axis):
+    def spec(x: Spec, *others: Spec, axis: int) -> Spec:
         axis = normalize_axis(name, axis, len(x.shape))
         require_float(name, "x", x)
         if x.shape[axis] == 0:
@@ -26,17 +27,17 @@ def _spec(name: str) -> Callable[..., Any]:
     return spec
 
 
-def _shifted(x, axis):
+def _shifted(x: Tensor, axis: int) -> Tensor:
     """Less the largest of each row: no exponential overflows."""
     return x - el.stop_gradient(max_(x, axes=(axis,), keepdims=True))
 
 
-def _softmax(x, axis):
+def _softmax(x: Tensor, axis: int) -> Tensor:
     e = el.exp(_shifted(x, axis))
     return e / sum_(e, axes=(axis,), keepdims=True)
 
 
-def _log_softmax(x, axis):
+def _log_softmax(x: Tensor, axis: int) -> Tensor:
     z = _shifted(x, axis)
     return z - el.log(sum_(el.exp(z), axes=(axis,), keepdims=True))
 
@@ -61,7 +62,7 @@ log_softmax_grad = Op(
 # ---- cross-entropy ---------------------------------------------------------------------------------------------------
 
 
-def _is_sparse(target) -> bool:
+def _is_sparse(target: Spec | Tensor) -> bool:
     return target.dtype in dtypes.INTS or target.dtype in dtypes.UINTS
 
 
@@ -84,7 +85,7 @@ def _entropy_spec(logits: Spec, target: Spec) -> tuple[Spec, ...]:
     return row, row
 
 
-def _dense(target, logits):
+def _dense(target: Tensor, logits: Tensor) -> Tensor:
     """Class numbers as rows with a one; a number that is no class gives a row of zeros."""
     if not _is_sparse(target):
         return target
@@ -92,7 +93,7 @@ def _dense(target, logits):
     return el.cast(el.equal(reshape(target, shape=(*target.shape, 1)), classes), dtype=logits.dtype)
 
 
-def _entropy(logits, target):
+def _entropy(logits: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
     last = logits.ndim - 1
     peak = el.stop_gradient(max_(logits, axes=(last,), keepdims=True))
     total = el.log(sum_(el.exp(logits - peak), axes=(last,), keepdims=True)) + peak
@@ -100,14 +101,16 @@ def _entropy(logits, target):
     return loss, reshape(total, shape=loss.shape)
 
 
-def _entropy_vjp(g, out, logits, target):
+def _entropy_vjp(
+    g: Sequence[Tensor | None], out: tuple[Tensor, ...], logits: Tensor, target: Tensor
+) -> tuple[Tensor | None, ...]:
     if g[0] is None or g[1] is not None:
         return through_fallback(softmax_cross_entropy, g, (logits, target), {})
-    g, total = g[0], out[1]
+    gy, total = g[0], out[1]
     d_target = None
     if not _is_sparse(target) and target.node is not None:
-        d_target = reshape(g, shape=(*g.shape, 1)) * (reshape(total, shape=(*total.shape, 1)) - logits)
-    return softmax_cross_entropy_grad(g, logits, target, total), d_target
+        d_target = reshape(gy, shape=(*gy.shape, 1)) * (reshape(total, shape=(*total.shape, 1)) - logits)
+    return softmax_cross_entropy_grad(gy, logits, target, total), d_target
 
 
 def _entropy_grad_spec(g: Spec, logits: Spec, target: Spec, total: Spec) -> Spec:
@@ -117,7 +120,7 @@ def _entropy_grad_spec(g: Spec, logits: Spec, target: Spec, total: Spec) -> Spec
     return logits
 
 
-def _entropy_grad(g, logits, target, total):
+def _entropy_grad(g: Tensor, logits: Tensor, target: Tensor, total: Tensor) -> Tensor:
     t = _dense(target, logits)
     p = el.exp(logits - reshape(total, shape=(*total.shape, 1)))
     return reshape(g, shape=(*g.shape, 1)) * (p * sum_(t, axes=(t.ndim - 1,), keepdims=True) - t)

@@ -9,6 +9,7 @@ from typing import Any
 
 from mlkit.core.op import Op
 from mlkit.core.spec import ShapesDiffer, Spec, compatible
+from mlkit.core.tensor import Tensor
 from mlkit.core.traits import Traits
 from mlkit.primitives import elementwise as el
 from mlkit.primitives.convert import cast, pair
@@ -17,7 +18,7 @@ from mlkit.primitives.convert import cast, pair
 def _update(name: str, rule: Callable[..., Any]) -> Op:
     """The op of a rule. It computes in the widest dtype; what it returns has the dtypes of what it replaces."""
 
-    def spec(*specs, **params):
+    def spec(*specs: Spec, **params: Any) -> tuple[Spec, ...]:
         *kept, gradient, rate = specs
         if not all(compatible(s.shape, gradient.shape) for s in kept) or getattr(rate, "shape", None) != ():
             raise ShapesDiffer(
@@ -27,13 +28,13 @@ def _update(name: str, rule: Callable[..., Any]) -> Op:
             el.require_dtype(name, s.dtype, el.FLOATING)
         return tuple(Spec(s.shape, s.dtype) for s in kept)
 
-    def fallback(*args, **params):
+    def fallback(*args: Tensor, **params: Any) -> tuple[Tensor, ...]:
         return tuple(cast(new, old.dtype) for new, old in zip(rule(*args, **params), args))
 
     return Op(name, spec, fallback=fallback, traits=Traits(elementwise=True))
 
 
-def _sgd(w, *rest, momentum: float, nesterov: bool):
+def _sgd(w: Tensor, *rest: Tensor, momentum: float, nesterov: bool) -> tuple[Tensor, ...]:
     *velocity, g, rate = rest
     step = g * rate
     if not velocity:
@@ -42,7 +43,7 @@ def _sgd(w, *rest, momentum: float, nesterov: bool):
     return w + (v * momentum - step if nesterov else v), v
 
 
-def _adam(w, m, v, *rest, beta_1: float, beta_2: float, epsilon: float):
+def _adam(w: Tensor, m: Tensor, v: Tensor, *rest: Tensor, beta_1: float, beta_2: float, epsilon: float) -> tuple[Tensor, ...]:
     *largest, g, rate = rest
     m = m + (g - m) * (1 - beta_1)
     v = v + (g * g - v) * (1 - beta_2)
@@ -51,7 +52,9 @@ def _adam(w, m, v, *rest, beta_1: float, beta_2: float, epsilon: float):
     return w - m * rate / (root + epsilon), m, v, *largest
 
 
-def _rmsprop(w, v, *rest, rho: float, epsilon: float, momentum: float, centered: bool):
+def _rmsprop(
+    w: Tensor, v: Tensor, *rest: Tensor, rho: float, epsilon: float, momentum: float, centered: bool
+) -> tuple[Tensor, ...]:
     *slots, g, rate = rest
     v = v * rho + g * g * (1 - rho)
     kept = iter(slots)

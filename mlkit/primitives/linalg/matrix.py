@@ -3,14 +3,15 @@
 import numpy as np
 
 from mlkit.core import dtypes
-from mlkit.core.spec import is_known, show
+from mlkit.core.spec import Size, Spec, is_known, show
+from mlkit.core.tensor import Tensor
 from mlkit.primitives import elementwise as el
 from mlkit.primitives.linear import swap
 from mlkit.primitives.movement import iota
 from mlkit.primitives.shape import reshape
 
 
-def check_matrix(name: str, x) -> None:
+def check_matrix(name: str, x: Spec | Tensor) -> None:
     """x has two axes or more and a float or complex dtype."""
     if len(x.shape) < 2:
         raise ValueError(
@@ -21,12 +22,12 @@ def check_matrix(name: str, x) -> None:
         raise TypeError(f"{name}: expected a float or complex matrix, but got dtype {x.dtype}. Convert it with ops.cast.")
 
 
-def same(a, b) -> bool:
+def same(a: Size, b: Size) -> bool:
     """Whether sizes are equal, or both unknown. With one unknown, most likely a batch axis is where a matrix axis belongs."""
     return a == b or not (is_known(a) or is_known(b))
 
 
-def check_square(name: str, x) -> None:
+def check_square(name: str, x: Spec | Tensor) -> None:
     """x is a square matrix, or a batch of them."""
     check_matrix(name, x)
     if not same(*x.shape[-2:]):
@@ -36,7 +37,7 @@ def check_square(name: str, x) -> None:
         )
 
 
-def check_known(name: str, x) -> None:
+def check_known(name: str, x: Spec | Tensor) -> None:
     """The sizes of the matrices (not of the batch) are numbers, so that the smaller one is known."""
     check_matrix(name, x)
     if not is_known(*x.shape[-2:]):
@@ -45,45 +46,45 @@ def check_known(name: str, x) -> None:
         )
 
 
-def real_only(name: str, x) -> None:
+def real_only(name: str, x: Tensor) -> None:
     """Gradients of what is no holomorphic function are for real matrices."""
     if x.dtype in dtypes.COMPLEX:
         raise NotImplementedError(f"{name}: complex matrices ({x.dtype}) have no gradient here, real ones do.")
 
 
-def offsets(x):
+def offsets(x: Tensor) -> Tensor:
     """Column number minus row number of each element of the matrices of x: 0 on the diagonal, above 0 over it."""
     m, n = x.shape[-2:]
     columns = reshape(iota(size=n, dtype="int32"), shape=(1, n))
     return columns - reshape(iota(size=m, dtype="int32"), shape=(m, 1))
 
 
-def lower(x, k=0):
+def lower(x: Tensor, k: int = 0) -> Tensor:
     """Zeros over the k-th diagonal."""
     return el.where(offsets(x) <= k, x, 0.0)
 
 
-def upper(x, k=0):
+def upper(x: Tensor, k: int = 0) -> Tensor:
     """Zeros under the k-th diagonal."""
     return el.where(offsets(x) >= k, x, 0.0)
 
 
-def identity_like(x):
+def identity_like(x: Tensor) -> Tensor:
     """The identity matrix of the size of the square matrices of x, without batch axes."""
     return el.cast(el.equal(offsets(x), 0), dtype=x.dtype)
 
 
-def adjoint(x):
+def adjoint(x: Tensor) -> Tensor:
     """The conjugate transpose."""
     return el.conj(swap(x)) if x.dtype in dtypes.COMPLEX else swap(x)
 
 
-def as_column(x):
+def as_column(x: Tensor) -> Tensor:
     """A vector as a matrix of one column."""
     return reshape(x, shape=(*x.shape, 1))
 
 
-def as_row(x):
+def as_row(x: Tensor) -> Tensor:
     """A vector as a matrix of one row."""
     return reshape(x, shape=(*x.shape[:-1], 1, x.shape[-1]))
 

@@ -1,7 +1,10 @@
 """QR decomposition."""
 
+from collections.abc import Sequence
+
 from mlkit.core.op import Op
 from mlkit.core.spec import Spec
+from mlkit.core.tensor import Tensor
 from mlkit.core.traits import Traits
 from mlkit.primitives.axes import on_last_axes
 from mlkit.primitives.counts import of_matrices
@@ -18,11 +21,11 @@ def _qr_spec(x: Spec, mode: str) -> tuple[Spec, ...]:
     return Spec((*batch, m, k), x.dtype), Spec((*batch, k, n), x.dtype)
 
 
-def _zeros_like(x):
+def _zeros_like(x: Tensor) -> Tensor:
     return full(shape=x.shape, value=0, dtype=x.dtype)
 
 
-def _qr_vjp(g, out, x, mode: str):
+def _qr_vjp(g: Sequence[Tensor | None], out: tuple[Tensor, ...], x: Tensor, mode: str) -> tuple[Tensor | None, ...]:
     """Walter and Lehmann, "Algorithmic differentiation of linear algebra functions with application in optimum experimental
     design", 2013. Of a wide matrix [A | B] the square A fixes q, and r = [u | q^T B] (Roberts and Roberts, 2020)."""
     real_only("qr", x)
@@ -43,7 +46,7 @@ def _qr_vjp(g, out, x, mode: str):
     return (concat(ga, matmul(q, gv), axis=axis),)
 
 
-def _tall_vjp(gq, gr, q, r):
+def _tall_vjp(gq: Tensor, gr: Tensor, q: Tensor, r: Tensor) -> Tensor:
     """(gq + q sym(r gr^T - gq^T q)) r^-T, where sym mirrors the lower triangle."""
     inner = matmul(r, swap(gr)) - matmul(swap(gq), q)
     mirrored = lower(inner) + swap(lower(inner, -1))

@@ -1,8 +1,11 @@
 """Eigenvalue and singular value decompositions, and the pseudoinverse."""
 
+from collections.abc import Sequence
+
 from mlkit.core import dtypes
 from mlkit.core.op import Op
 from mlkit.core.spec import Spec
+from mlkit.core.tensor import Tensor
 from mlkit.core.traits import Traits
 from mlkit.primitives import elementwise as el
 from mlkit.primitives.axes import on_last_axes
@@ -20,18 +23,18 @@ def _eigh_spec(x: Spec) -> tuple[Spec, ...]:
     return Spec(x.shape[:-1], matrix.real_dtype(x.dtype)), x
 
 
-def _gap_inverse(w):
+def _gap_inverse(w: Tensor) -> Tensor:
     """1 / (w_j - w_i), and 0 where they are equal: eigenvectors of equal eigenvalues may be any basis and have no gradient."""
     gap = matrix.as_row(w) - matrix.as_column(w)
     equal = el.equal(gap, 0)
     return el.where(equal, 0.0, 1 / el.where(equal, 1.0, gap))
 
 
-def _eigh_vjp(g, out, x):
+def _eigh_vjp(g: Sequence[Tensor | None], out: tuple[Tensor, ...], x: Tensor) -> tuple[Tensor | None, ...]:
     """Giles 2008, section 3.1, for the symmetric part of x."""
     matrix.real_only("eigh", x)
     (gw, gv), (w, v) = g, out
-    inner = 0.0
+    inner: Tensor | float = 0.0
     if gw is not None:
         inner = matrix.as_row(gw) * matrix.identity_like(v)
     if gv is not None:
@@ -52,7 +55,7 @@ def _eig_spec(x: Spec) -> tuple[Spec, ...]:
     return Spec(x.shape[:-1], dtype), Spec(x.shape, dtype)
 
 
-def _eig_vjp(g, out, x):
+def _eig_vjp(g: tuple[Tensor, Tensor | None], out: tuple[Tensor, ...], x: Tensor) -> tuple[Tensor | None, ...]:
     """Eigenvalues only (Giles 2008, section 3.1): v^-T diag(gw) v^T."""
     (gw, gv), (_, v) = g, out
     if gv is not None:
@@ -79,7 +82,7 @@ def _svd_spec(x: Spec, full_matrices: bool) -> tuple[Spec, ...]:
     return Spec((*batch, m, rows), x.dtype), Spec((*batch, k), matrix.real_dtype(x.dtype)), Spec((*batch, columns, n), x.dtype)
 
 
-def _svd_vjp(g, out, x, full_matrices: bool):
+def _svd_vjp(g: Sequence[Tensor | None], out: tuple[Tensor, ...], x: Tensor, full_matrices: bool) -> tuple[Tensor | None, ...]:
     """Townsend, "Differentiating the singular value decomposition", 2016. The vectors of a full u or vh beyond the k singular
     values are arbitrary."""
     matrix.real_only("svd", x)
@@ -92,7 +95,8 @@ def _svd_vjp(g, out, x, full_matrices: bool):
         )
     axis, k = x.ndim - 1, min(m, n)
     u, s, v = slice_along(out[0], axis, 0, k), out[1], swap(slice_along(out[2], axis - 1, 0, k))
-    inner, gaps = 0.0, _gap_inverse(s * s)
+    inner: Tensor | float = 0.0
+    gaps = _gap_inverse(s * s)
     if gs is not None:
         inner = matrix.as_row(gs) * matrix.identity_like(gaps)
     outer = None
@@ -120,7 +124,7 @@ def _singular_values_spec(x: Spec) -> Spec:
     return Spec((*x.shape[:-2], min(x.shape[-2:])), matrix.real_dtype(x.dtype))
 
 
-def _singular_values_vjp(g, y, x):
+def _singular_values_vjp(g: Tensor, y: Tensor, x: Tensor) -> tuple[Tensor | None, ...]:
     matrix.real_only("svd", x)
     u, _, vh = svd(x, full_matrices=False)
     return (matmul(u * matrix.as_row(g), vh),)
@@ -144,7 +148,7 @@ def _pinv_spec(x: Spec, rcond: float) -> Spec:
     return Spec((*batch, n, m), x.dtype)
 
 
-def _pinv_vjp(g, y, x, rcond: float):
+def _pinv_vjp(g: Tensor, y: Tensor, x: Tensor, rcond: float) -> tuple[Tensor | None, ...]:
     """Golub and Pereyra, "The differentiation of pseudo-inverses and nonlinear least squares problems whose variables
     separate", 1973: at constant rank, also where singular values are equal."""
     matrix.real_only("pinv", x)

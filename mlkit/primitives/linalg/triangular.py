@@ -5,11 +5,12 @@ of rectangular matrices by de Hoog, Anderssen and Lukas, "Differentiation of mat
 factorization", 2011.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from mlkit.core.op import Op
 from mlkit.core.spec import Spec, broadcast, show
+from mlkit.core.tensor import Tensor
 from mlkit.core.traits import Traits
 from mlkit.primitives.axes import on_last_axes
 from mlkit.primitives.counts import of_matrices
@@ -25,7 +26,7 @@ from mlkit.primitives.shape import broadcast_to, reshape, sum_to
 def _system_spec(name: str) -> Callable[..., Any]:
     """(a, b) -> x of a x = b, for a (..., M, M) and b (..., M, K); leading axes broadcast."""
 
-    def spec(a, b, **params):
+    def spec(a: Spec, b: Spec, **params: Any) -> Spec:
         matrix.check_square(name, a)
         matrix.check_matrix(name, b)
         if a.dtype != b.dtype:
@@ -40,12 +41,12 @@ def _system_spec(name: str) -> Callable[..., Any]:
     return spec
 
 
-def _solve_vjp(g, x, a, b):
+def _solve_vjp(g: Tensor, x: Tensor, a: Tensor, b: Tensor) -> tuple[Tensor | None, ...]:
     gb = solve(swap(a), g)
     return sum_to(-matmul(gb, swap(x)), a.shape), sum_to(gb, b.shape)
 
 
-def _triangular_solve_vjp(g, x, a, b, lower: bool):
+def _triangular_solve_vjp(g: Tensor, x: Tensor, a: Tensor, b: Tensor, lower: bool) -> tuple[Tensor | None, ...]:
     gb = triangular_solve(swap(a), g, lower=not lower)
     ga = -matmul(gb, swap(x))
     return sum_to(matrix.lower(ga) if lower else matrix.upper(ga), a.shape), sum_to(gb, b.shape)
@@ -58,7 +59,7 @@ solve = Op("solve", _system_spec("solve"), _solve_vjp, traits=_elimination)
 triangular_solve = Op("triangular_solve", _system_spec("solve_triangular"), _triangular_solve_vjp, traits=_substitution)
 
 
-def inverse(x):
+def inverse(x: Tensor) -> Tensor:
     """The inverse of square matrices."""
     return solve(x, matrix.identity_like(x))
 
@@ -71,7 +72,7 @@ def _det_spec(x: Spec) -> Spec:
     return Spec(x.shape[:-2], x.dtype)
 
 
-def _over_matrix(g):
+def _over_matrix(g: Tensor) -> Tensor:
     """One number per matrix, to be multiplied with all its elements."""
     return reshape(g, shape=(*g.shape, 1, 1))
 
@@ -85,7 +86,7 @@ def _slogdet_spec(x: Spec) -> tuple[Spec, ...]:
     return Spec(x.shape[:-2], x.dtype), Spec(x.shape[:-2], matrix.real_dtype(x.dtype))
 
 
-def _slogdet_vjp(g, out, x):
+def _slogdet_vjp(g: Sequence[Tensor | None], out: tuple[Tensor, ...], x: Tensor) -> tuple[Tensor | None, ...]:
     """The sign of a real matrix is constant."""
     matrix.real_only("slogdet", x)
     return (None if g[1] is None else _over_matrix(g[1]) * swap(inverse(x)),)
@@ -103,7 +104,7 @@ def _cholesky_spec(x: Spec) -> Spec:
     return x
 
 
-def _cholesky_vjp(g, y, x):
+def _cholesky_vjp(g: Tensor, y: Tensor, x: Tensor) -> tuple[Tensor | None, ...]:
     """The symmetric part of l^-T phi(l^T g) l^-1, where phi halves the diagonal of the lower triangle."""
     matrix.real_only("cholesky", x)
     product = matmul(swap(y), g)
@@ -132,14 +133,14 @@ def _lu_spec(x: Spec) -> tuple[Spec, ...]:
     return Spec(x.shape, x.dtype), Spec((*batch, min(m, n)), "int32"), Spec((*batch, m), "int32")
 
 
-def _lu_vjp(g, out, x):
+def _lu_vjp(g: Sequence[Tensor | None], out: tuple[Tensor, ...], x: Tensor) -> tuple[Tensor | None, ...]:
     """Rows in pivot order; of a wide or tall matrix the square part decides, the rest follows from it."""
-    g, packed, permutation = g[0], out[0], out[2]
-    if g is None:
+    gy, packed, permutation = g[0], out[0], out[2]
+    if gy is None:
         return (None,)
     m, n = x.shape[-2:]
     k, row, column = min(m, n), x.ndim - 2, x.ndim - 1
-    gl, gu = matrix.lower(g, -1), matrix.upper(g)
+    gl, gu = matrix.lower(gy, -1), matrix.upper(gy)
     square = slice_along(slice_along(packed, row, 0, k), column, 0, k)
     l = matrix.lower(square, -1) + matrix.identity_like(square)
     u = matrix.upper(square)
