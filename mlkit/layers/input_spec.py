@@ -60,6 +60,9 @@ def check_inputs(spec, inputs, name):
             raise ValueError(f"{which[0].upper()}{which[1:]} {name!r} does not fit: {problem}. Found shape {shape}.")
 
 
+_OR_CHANNELS = ", x[None], or that of the channels, x[..., None]"
+
+
 def _problem(s, x):
     if x is None or not hasattr(x, "shape"):
         return f"expected a tensor, but got {x!r}"
@@ -71,7 +74,7 @@ def _problem(s, x):
             shape = (*shape, 1)
     rank = len(shape)
     if s.ndim is not None and rank != s.ndim:
-        hint = " (is the batch axis missing?)" if rank == s.ndim - 1 else ""
+        hint = f" (is an axis missing: that of the batch{_OR_CHANNELS if s.ndim > 3 else ''}?)" if rank == s.ndim - 1 else ""
         return f"expected {s.ndim} dimensions, found {rank}{hint}"
     if s.max_ndim is not None and rank > s.max_ndim:
         return f"expected at most {s.max_ndim} dimensions, found {rank}"

@@ -18,7 +18,7 @@ from mlkit.data.batch import standardize_batch, unpack_x_y_sample_weight
 from mlkit.layers.tracking import unique
 from mlkit.metrics.metric import Metric
 from mlkit.metrics.reduction import Mean
-from mlkit.models import loops
+from mlkit.models import checks, loops
 from mlkit.models.compiled import CompiledLoss, CompiledMetrics
 from mlkit.models.training import Training
 from mlkit.objects.serialization import deserialize_keras_object
@@ -209,6 +209,7 @@ class Trainer:
         validation_steps: int | None = None,
         validation_batch_size: int | None = None,
         validation_freq: int | Sequence[int] = 1,
+        check: bool = True,
     ) -> History:
         """Train for a number of epochs. Returns the `History`, whose `history` holds logs by epoch.
 
@@ -216,14 +217,16 @@ class Trainer:
         batches. batch_size: samples a batch, 32 by default, for arrays. verbose: 0 silent, 1 progress bar, 2 a line an epoch,
         "auto". validation_split: share of the arrays' end kept for validation. validation_data: (x, y) or (x, y,
         sample_weight), or a dataset. class_weight: dict class -> weight. initial_epoch, steps_per_epoch, validation_steps: as
-        they say. validation_freq: epochs between validations, or the list of epochs (from 1) to validate after.
+        they say. validation_freq: epochs between validations, or the list of epochs (from 1) to validate after. check: look for
+        usual mistakes in data and model first, as the method `check` does.
 
         Ctrl-C stops training and raises KeyboardInterrupt, as any error does: `on_train_end` is not called, the epochs that were
         finished are in `model.history`, and the model stays usable.
         """
         self._assert_compiled("fit")
         loops.refuse_pairs(self, "fit", x, y)
-        if validation_split and validation_data is None:
+        splits = bool(validation_split) and validation_data is None
+        if splits:
             (x, y, sample_weight), validation_data = data.train_validation_split((x, y, sample_weight), validation_split)
         validation = None
         if validation_data is not None:
@@ -244,13 +247,17 @@ class Trainer:
         self.stop_training = False
         self._training.program(self, "train")
         self._initial_epoch = initial_epoch
+        watched = checks.before_fit(self, adapter, validation, splits, class_weight, callbacks) if check else None
         callbacks.on_train_begin()  # BackupAndRestore may set a later epoch to begin with
         logs = {}
         try:
             for epoch in range(self._initial_epoch, epochs):
                 self.reset_metrics()
                 callbacks.on_epoch_begin(epoch)
-                logs = loops.run_epoch(self, "train", batches.epoch(epoch), callbacks)
+                steps = batches.epoch(epoch)
+                if watched is not None:
+                    steps, watched = watched(steps), None
+                logs = loops.run_epoch(self, "train", steps, callbacks)
                 if validation is not None and loops.validates(epoch, validation_freq):
                     val = self.evaluate(validation, verbose=0, callbacks=callbacks, return_dict=True, steps=validation_steps)
                     logs.update({f"val_{k}": v for k, v in val.items()})
@@ -262,6 +269,34 @@ class Trainer:
                 self.optimizer.finalize_variable_values(self.trainable_weights)
         callbacks.on_train_end(logs)
         return self.history
+
+    def check(
+        self, x, y=None, sample_weight=None, validation_data=None, class_weight: dict[Any, float] | None = None
+    ) -> list[str]:
+        """Look for the usual mistakes before training, as `fit` does: labels out of range, logits into a loss of probabilities,
+        NaN, pixels that nothing scales, metrics that do not fit the labels, a validation part with one class only, and some more.
+
+        Args:
+            x, y, sample_weight, class_weight: As for `fit`, arrays.
+            validation_data: ``(x, y)`` or None.
+
+        Returns:
+            What was warned of, in words.
+
+        Raises:
+            ValueError: Training would be on nonsense: labels that no output stands for, NaN in the data.
+
+        >>> import mlkit, numpy as np, warnings
+        >>> model = mlkit.Sequential([mlkit.Input((3,)), mlkit.layers.Dense(2)])
+        >>> model.compile("sgd", "sparse_categorical_crossentropy")
+        >>> with warnings.catch_warnings(action="ignore"):
+        ...     print(*model.check(np.eye(3), np.array([0, 1, 1])))
+        the loss 'sparse_categorical_crossentropy' expects probabilities, ...
+        """
+        self._assert_compiled("check")
+        adapter = data.get_adapter(x, y, sample_weight)
+        validation = data.get_adapter(*validation_data) if validation_data is not None else None
+        return checks.of_arrays(self, adapter, validation, False, class_weight)
 
     def evaluate(
         self,

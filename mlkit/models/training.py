@@ -29,7 +29,7 @@ class Training:
     arguments: of `compile`. loss, metrics: what is made of them; no loss where none was given. tracker: the mean of the total
     loss. programs: step -> compiled function. The other fields are kept because they take long to find, each with what it was
     found for: outputs: key of inputs -> specs of the model's outputs; known_metrics: (traces, metrics) of the programs; frozen:
-    (version of layers, flags of each).
+    (version of layers, flags of each). said: the warnings that `fit` has given of data and model.
     """
 
     arguments: dict | None = None
@@ -40,6 +40,7 @@ class Training:
     outputs: dict[tuple, object] = dataclasses.field(default_factory=dict)
     known_metrics: tuple[int, list] | None = None
     frozen: tuple[int, tuple] | None = None
+    said: set[str] = dataclasses.field(default_factory=set)
 
     def without_programs(self):
         """What copies and pickles hold; programs are made anew when they are needed."""
@@ -107,11 +108,12 @@ class Training:
     # ---- preparation -------------------------------------------------------------------------------------------------
 
     def prepare(self, model, batch, training: bool = True):
-        """Before a step on NumPy data: build what is not built yet, by running the model on shapes, and check the batch."""
+        """Before a step on NumPy data: build what is not built yet, by running the model on shapes, and check the batch. The specs
+        of the model's outputs."""
         x, y, sample_weight = batch
         y_pred = self._output_specs(model, x, training)
         if y_pred is None or self.metrics is None:
-            return
+            return y_pred
         if y is not None and (self.loss is not None and not self.loss.built or not self.metrics.built):
             outputs = OutputNames(y_pred, model.output_names if model._graph is not None else None)
             with locks.making:
@@ -124,6 +126,7 @@ class Training:
         optimizer = model.optimizer
         if training and optimizer is not None and not optimizer.built and (variables := model.trainable_variables):
             optimizer.build(variables)
+        return y_pred
 
     def _output_specs(self, model, x, training):
         """Specs of the model's outputs for NumPy inputs, kept by the inputs' shapes."""

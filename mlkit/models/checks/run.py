@@ -1,0 +1,92 @@
+"""The checks as `fit` runs them."""
+
+from __future__ import annotations
+
+import functools
+import warnings
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from mlkit.core import tree
+from mlkit.data.adapters import ArrayAdapter
+from mlkit.data.arrays import take
+from mlkit.models.checks import inputs, parts, progress, settings, targets  # noqa: F401 (each adds its checks)
+from mlkit.models.checks.case import CHECKS, Case
+from mlkit.models.trainer import Trainer
+
+HOW = "check=False in fit leaves these checks out."
+
+
+def of_arrays(
+    model: Any, adapter: Any, validation: Any, is_split: bool, class_weight: Any, nonfinite: bool = False
+) -> list[str]:
+    """Check the arrays of two adapters (of the data and of the validation data): raise ValueError for what makes training
+    senseless, warn of the rest, once a model, and return it."""
+    judged = validation.data[:2] if isinstance(validation, ArrayAdapter) else None
+    return _check(model, adapter.data, judged, is_split, class_weight, adapter.batch_size, nonfinite)
+
+
+def before_fit(
+    model: Any, adapter: Any, validation: Any, is_split: bool, class_weight: Any, callbacks: Any
+) -> Callable[[Iterator], Iterator]:
+    """Check arrays now, and the first batch of other data when it comes. Returns what the batches of the first epoch go
+    through."""
+    nonfinite = any(getattr(c, "handles_nonfinite", False) for c in callbacks.callbacks)
+    if isinstance(adapter, ArrayAdapter):
+        of_arrays(model, adapter, validation and validation.adapter, is_split, class_weight, nonfinite)
+        return functools.partial(watched, model, None)
+    look_at = functools.partial(
+        _check, model, judged=None, is_split=False, class_weight=class_weight, batch_size=None, nonfinite=nonfinite
+    )
+    return functools.partial(watched, model, look_at)
+
+
+def _check(model, arrays, judged, is_split, class_weight, batch_size, nonfinite):
+    if type(model).train_step is not Trainer.train_step:
+        return []  # what the data mean is its own matter
+    first = tuple(None if part is None else tree.map_structure(_first, part) for part in arrays)
+    specs = model._training.prepare(model, first, training=True)  # the model is built, as the first step would
+    case = Case(model, specs, *arrays, judged, is_split, class_weight, batch_size, nonfinite)
+    found = [(text, fatal) for check, fatal in CHECKS for text in check(case)]
+    if fatal := [text for text, is_fatal in found if is_fatal]:
+        raise ValueError(" ".join(text[:1].upper() + text[1:] for text in fatal))
+    for text, _ in found:
+        _warn(model, text)
+    return [text for text, _ in found]
+
+
+def _first(array):
+    return None if array is None else take(array, slice(0, 1))
+
+
+def _warn(model, text):
+    if text not in model._training.said:
+        model._training.said.add(text)
+        warnings.warn(f"Model {model.name!r}: {text} ({HOW})", stacklevel=6)
+
+
+def watched(model: Any, look_at_first: Callable[[Any], Any] | None, batches: Iterator) -> Iterator:
+    """The batches of the first epoch; the first one is looked at, and after some steps layers that have not moved are named.
+
+    look_at_first: called with the first batch before it is used.
+    """
+    watch, after = None, progress.STEPS * model.steps_per_execution
+    try:
+        for k, batch in enumerate(batches):
+            if k == 0:
+                if look_at_first is not None:
+                    look_at_first(batch)
+                watch = progress.Watch(model) if progress.applies(model) else None
+            if k == after and watch is not None:
+                _say(model, watch)
+                watch = None
+            yield batch
+        if watch is not None and k + 1 >= progress.STEPS:
+            _say(model, watch)
+    finally:
+        batches.close()
+
+
+def _say(model, watch):
+    if text := progress.said_of(watch):
+        _warn(model, text)
