@@ -1,5 +1,6 @@
 # Written by .ci/stubs.py: run it after a change of what this module offers.
 
+from mlkit.models import checks as checks
 from mlkit.models import saving as saving
 from mlkit.models.clone import clone_model as clone_model
 from mlkit.models.clone import model_from_json as model_from_json

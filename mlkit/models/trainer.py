@@ -416,6 +416,11 @@ class Trainer:
             self._training.programs.pop(step, None)
         return self._training.program(self, step)
 
+    @property
+    def _has_own_step(self):
+        """Whether a subclass says what a training step is; then `fit` knows neither what the data mean nor what moves."""
+        return type(self).train_step is not Trainer.train_step
+
     def _assert_compiled(self, method):
         if not self.compiled:
             raise ValueError(f"{method}: the model is not compiled. Call model.compile(optimizer, loss, ...) first.")

@@ -7,7 +7,6 @@ from typing import Any
 import numpy as np
 
 from mlkit.layers.tracking import own_variables
-from mlkit.models.trainer import Trainer
 
 STEPS = 3  # a gate that begins at 0 lets gradients through from the second step on
 LARGEST = 1 << 24  # bytes of a variable that is watched; all of them may have four times as many
@@ -36,7 +35,7 @@ def applies(model: Any) -> bool:
     optimizer = getattr(model.optimizer, "inner_optimizer", model.optimizer)
     return (
         model.built
-        and type(model).train_step is Trainer.train_step
+        and not model._has_own_step
         and optimizer is model.optimizer
         and optimizer is not None
         and not optimizer.gradient_accumulation_steps

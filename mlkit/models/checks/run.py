@@ -12,7 +12,6 @@ from mlkit.data.adapters import ArrayAdapter
 from mlkit.data.arrays import take
 from mlkit.models.checks import inputs, parts, progress, settings, targets  # noqa: F401 (each adds its checks)
 from mlkit.models.checks.case import CHECKS, Case
-from mlkit.models.trainer import Trainer
 
 HOW = "check=False in fit leaves these checks out."
 
@@ -42,8 +41,8 @@ def before_fit(
 
 
 def _check(model, arrays, judged, is_split, class_weight, batch_size, nonfinite):
-    if type(model).train_step is not Trainer.train_step:
-        return []  # what the data mean is its own matter
+    if model._has_own_step:
+        return []
     first = tuple(None if part is None else tree.map_structure(_first, part) for part in arrays)
     specs = model._training.prepare(model, first, training=True)  # the model is built, as the first step would
     case = Case(model, specs, *arrays, judged, is_split, class_weight, batch_size, nonfinite)
