@@ -6,6 +6,7 @@ from mlkit import backend as backend
 from mlkit import callbacks as callbacks
 from mlkit import config as config
 from mlkit import constraints as constraints
+from mlkit import data as data
 from mlkit import datasets as datasets
 from mlkit import dtype_policies as dtype_policies
 from mlkit import finetuning as finetuning

@@ -1,21 +1,17 @@
 """Data: arrays, datasets and image folders become batches; standard data sets are downloaded or come with the package."""
 
-from mlkit.data.adapters import Adapter, get_adapter
-from mlkit.data.arrays import train_validation_split
-from mlkit.data.batch import class_weight_to_sample_weight, pack_x_y_sample_weight, unpack_x_y_sample_weight
-from mlkit.data.epochs import EpochIterator
-from mlkit.data.prefetch import ordered_map, prefetch
-from mlkit.data.py_dataset import PyDataset
+from mlkit.core.offer import offer
 
-__all__ = [
-    "Adapter",
-    "EpochIterator",
-    "PyDataset",
-    "class_weight_to_sample_weight",
-    "get_adapter",
-    "ordered_map",
-    "pack_x_y_sample_weight",
-    "prefetch",
-    "train_validation_split",
-    "unpack_x_y_sample_weight",
-]
+__all__, __getattr__, __dir__ = offer(
+    __name__,
+    {
+        ".adapters": "Adapter get_adapter",
+        ".arrays": "train_validation_split",
+        ".batch": "class_weight_to_sample_weight pack_x_y_sample_weight unpack_x_y_sample_weight",
+        ".dataset": "AUTOTUNE Dataset DatasetIterator INFINITE_CARDINALITY UNKNOWN_CARDINALITY",
+        ".epochs": "EpochIterator",
+        ".pipeline.elements": "Strings TensorSpec",
+        ".workers": "ordered_map prefetch",
+        ".py_dataset": "PyDataset",
+    },
+)

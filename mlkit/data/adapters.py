@@ -10,8 +10,8 @@ import numpy as np
 from mlkit.core import tree
 from mlkit.data import arrays
 from mlkit.data.batch import standardize_batch, with_class_weight
-from mlkit.data.prefetch import ordered_map
 from mlkit.data.py_dataset import PyDataset
+from mlkit.data.workers import ordered_map
 
 DEFAULT_BATCH_SIZE = 32
 
@@ -230,16 +230,20 @@ class IterableAdapter(Adapter):
         self.class_weight = class_weight
         self.one_pass = hasattr(iterable, "__next__")
         self.num_batches = _length_of(iterable)
-        self.overlaps = not hasattr(iterable, "epoch")  # image folders and the like have threads of their own
+        self.overlaps = not getattr(getattr(iterable, "_node", None), "works_ahead", hasattr(iterable, "epoch"))
 
     def epoch(self, index):
         source = self.iterable.epoch(index) if hasattr(self.iterable, "epoch") else iter(self.iterable)
         return self._batches(source)
 
     def _batches(self, source):
-        for position, batch in enumerate(source):
-            batch = standardize_batch(batch, position)
-            yield batch if self.class_weight is None else with_class_weight(batch, self.class_weight)
+        try:
+            for position, batch in enumerate(source):
+                batch = standardize_batch(batch, position)
+                yield batch if self.class_weight is None else with_class_weight(batch, self.class_weight)
+        finally:
+            if not self.one_pass and hasattr(source, "close"):
+                source.close()
 
 
 def _length_of(iterable):

@@ -3,7 +3,7 @@
 import itertools
 import warnings
 
-from mlkit.data.prefetch import prefetch
+from mlkit.data.workers import prefetch
 
 
 class EpochIterator:

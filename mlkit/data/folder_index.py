@@ -121,3 +121,23 @@ def split_files(files, validation_split, subset, shuffle, seed, verbose=True):
         for name in names:
             print_message(f"Using {len(parts[name].paths)} files for {name}.")
     return [parts[name] for name in names]
+
+
+def check_label_mode(label_mode, files=None):
+    """Raise ValueError unless it is a kind of labels, and one for the classes of these files."""
+    if label_mode not in ("int", "categorical", "binary", None):
+        raise ValueError(f"`label_mode` must be 'int', 'categorical', 'binary' or None, but is {label_mode!r}.")
+    if label_mode == "binary" and files is not None and files.class_names is not None and len(files.class_names) != 2:
+        raise ValueError(
+            f'label_mode="binary" needs exactly 2 classes, but there are {len(files.class_names)}: {files.class_names}.'
+        )
+
+
+def targets(files, rows, label_mode):
+    """The labels of some files: int32 (n,), float32 (n, 1) of two classes, or one-hot float32 (n, classes)."""
+    labels = files.labels[rows]
+    if label_mode == "int":
+        return labels.astype("int32")
+    if label_mode == "binary":
+        return labels.astype("float32")[:, None]
+    return np.eye(len(files.class_names), dtype="float32")[labels]

@@ -9,10 +9,12 @@ import numpy as np
 
 from mlkit.core.machine import usable_cores
 from mlkit.core.settings import image_data_format
-from mlkit.data.dataset import BatchDataset
+from mlkit.data.dataset import Dataset
 from mlkit.data.decode import CHANNELS, check_color_mode, decode_image, resampling, unreadable
-from mlkit.data.folder_index import index_folder, split_files
-from mlkit.data.prefetch import ordered_map, prefetch
+from mlkit.data.folder_index import check_label_mode, index_folder, split_files, targets
+from mlkit.data.pipeline.elements import TensorSpec, map_spec
+from mlkit.data.pipeline.node import Node, Pass
+from mlkit.data.workers import ordered_map, prefetch
 
 FORMATS = (".bmp", ".gif", ".jpeg", ".jpg", ".png")
 
@@ -73,8 +75,7 @@ def image_dataset_from_directory(
     """
     if format != "tf":
         raise NotImplementedError(f"image_dataset_from_directory: format={format!r} is not supported; leave `format` out.")
-    if label_mode not in ("int", "categorical", "binary", None):
-        raise ValueError(f"`label_mode` must be 'int', 'categorical', 'binary' or None, but is {label_mode!r}.")
+    check_label_mode(label_mode)
     if crop_to_aspect_ratio and pad_to_aspect_ratio:
         raise ValueError("Only one of `crop_to_aspect_ratio` and `pad_to_aspect_ratio` can be True.")
     if on_corrupt not in ("warn", "skip", "raise"):
@@ -84,10 +85,7 @@ def image_dataset_from_directory(
     seed = int(np.random.randint(10**6)) if seed is None and not validation_split else seed
     labels = None if label_mode is None else labels
     files = index_folder(directory, labels, FORMATS, class_names, shuffle, seed, follow_links, verbose)
-    if label_mode == "binary" and labels is not None and len(files.class_names) != 2:
-        raise ValueError(
-            f'label_mode="binary" needs exactly 2 classes, but there are {len(files.class_names)}: {files.class_names}.'
-        )
+    check_label_mode(label_mode, files)
     options = {
         "label_mode": None if labels is None else label_mode,
         "color_mode": color_mode,
@@ -102,7 +100,7 @@ def image_dataset_from_directory(
     parts = split_files(files, validation_split, subset, shuffle, seed, verbose)
     # in "both" the validation part keeps its order, as it does in Keras
     shuffles = [shuffle and not (subset == "both" and i == 1) for i in range(len(parts))]
-    datasets = [ImageDataset(part, shuffle=s, **options) for part, s in zip(parts, shuffles)]
+    datasets = [ImageDataset(Images(part, shuffle=s, **options)) for part, s in zip(parts, shuffles)]
     return datasets if subset == "both" else datasets[0]
 
 
@@ -120,72 +118,113 @@ def _data_format(data_format):
     return data_format
 
 
-class ImageDataset(BatchDataset):
+class ImageDataset(Dataset):
     """Batches of labelled images, made by `image_dataset_from_directory`.
 
     `class_names`, `file_paths` and `labels` tell what it holds; `corrupt_files` maps unreadable files to the reason;
     `workers` threads decode (as many as there are processors unless set).
     """
 
+    def __init__(self, node):
+        super().__init__(node)
+        self.file_paths, self.labels, self.class_names = node.files.paths, node.files.labels, node.files.class_names
+        self.image_size, self.channels, self.corrupt_files = node.image_size, node.channels, node.corrupt_files
+
+    @property
+    def workers(self) -> int:
+        return self._node.workers
+
+    @workers.setter
+    def workers(self, count: int) -> None:
+        self._node.workers = count
+
+    def cache(self, filename: str = "", name: str | None = None):
+        """The same dataset, which keeps decoded images in memory: passes after the first read no files. Each still has an order
+        of its own. An image takes height x width x channels bytes. filename: keep the batches of one pass in this file instead."""
+        if filename:
+            return super().cache(filename, name)
+        node = copy.copy(self._node)
+        node.decoded, node.name = {}, name
+        return ImageDataset(node)
+
+
+class Images(Node):
+    """Batches of images, decoded by threads. Their order follows from the seed and the number of the pass.
+
+    fit: see `decode_image`. label_mode: None for images alone. on_corrupt: "warn", "skip" or "raise".
+    """
+
+    works_ahead = True
+
     def __init__(
         self, files, label_mode, color_mode, batch_size, image_size, interpolation, fit, data_format, shuffle, seed, on_corrupt
     ):
-        self.file_paths = files.paths
-        self.labels = files.labels
-        self.class_names = files.class_names
-        self.label_mode = label_mode
-        self.batch_size = batch_size
-        self.image_size = image_size
-        self.channels = CHANNELS[color_mode]
-        self.data_format = data_format
-        self.shuffle = shuffle
-        self.seed = seed
-        self.on_corrupt = on_corrupt
+        super().__init__()
+        self.files, self.label_mode, self.batch_size, self.image_size = files, label_mode, batch_size, image_size
+        self.channels, self.data_format = CHANNELS[color_mode], data_format
+        self.shuffle, self.seed, self.on_corrupt = shuffle, seed, on_corrupt
         self.corrupt_files = {}
         self.workers = min(usable_cores(), 16)
+        self.decoded = None  # number of the file -> its image, once `cache` is called
         self._decoding = {"size": image_size, "color_mode": color_mode, "interpolation": interpolation, "fit": fit}
-        self._decoded = None  # number of the file -> its image, once `cache` is called
 
-    def __len__(self) -> int:
-        return math.ceil(len(self.file_paths) / (self.batch_size or 1))
+    def cardinality(self):
+        return math.ceil(len(self.files.paths) / (self.batch_size or 1))
 
-    def cache(self):
-        """The same dataset, which keeps decoded images in memory: epochs after the first read no files. Each still has an order
-        of its own. An image takes height x width x channels bytes."""
-        cached = copy.copy(self)
-        cached._decoded = {}
-        return cached
+    def spec(self):
+        first = self.data_format == "channels_first"
+        shape = (self.channels, *self.image_size) if first else (*self.image_size, self.channels)
+        images, labels = TensorSpec(shape), {
+            "int": TensorSpec((), "int32"),
+            "binary": TensorSpec((1,)),
+            "categorical": TensorSpec((len(self.files.class_names or ()),)),
+        }.get(self.label_mode)  # fmt: skip
+        kind = images if labels is None else (images, labels)
+        return kind if self.batch_size is None else map_spec(lambda s: s.batched(None), kind)
 
-    def epoch(self, index):
-        """The batches of epoch number `index`, decoded ahead."""
-        order = np.arange(len(self.file_paths))
+    class Pass(Pass):
+        saved = ("position",)  # in the order of the files
+
+        def begin(self):
+            self.position, self.batches = 0, None
+
+        def __next__(self):
+            if self.batches is None:
+                self.batches = prefetch(self.node.batches(self.epoch, self.position), size=1)
+            self.position, batch = next(self.batches)
+            return batch
+
+        def close(self):
+            if self.batches is not None:
+                self.batches.close()
+
+    def batches(self, epoch, position):
+        """(position behind it, batch) of what follows a position in the order of the pass."""
+        order = np.arange(len(self.files.paths))
         if self.shuffle:
-            order = np.random.default_rng([self.seed, index]).permutation(order)
-        return prefetch(self._batches(order), size=1)
-
-    def _batches(self, order):
+            order = np.random.default_rng([self.seed, epoch]).permutation(order)
         known = len(self.corrupt_files)
         size = self.batch_size or 1
-        images = ordered_map(self._load, order, self.workers, ahead=2 * size)
+        images = ordered_map(self._load, order[position:], self.workers, ahead=2 * size)
         try:
-            for start in range(0, len(order), size):
+            for start in range(position, len(order), size):
                 rows = order[start : start + size]
                 pairs = [(i, image) for i, image in zip(rows, images) if image is not None]
                 if pairs:
-                    yield self._assemble(*zip(*pairs))
+                    yield start + size, self._assemble(*zip(*pairs))
         finally:
             images.close()
         self._report(known)
 
     def _load(self, index):
-        if self._decoded is None:
+        if self.decoded is None:
             return self._decode(index)
-        if index not in self._decoded:
-            self._decoded[index] = self._decode(index)
-        return self._decoded[index]
+        if index not in self.decoded:
+            self.decoded[index] = self._decode(index)
+        return self.decoded[index]
 
     def _decode(self, index):
-        path = self.file_paths[index]
+        path = self.files.paths[index]
         try:
             return decode_image(path, **self._decoding)
         except unreadable() as error:
@@ -203,22 +242,14 @@ class ImageDataset(BatchDataset):
             x = np.ascontiguousarray(x.transpose(0, 3, 1, 2))
         if self.label_mode is None:
             return x if self.batch_size else x[0]
-        y = self._targets(np.asarray(rows))
-        return (x, y) if self.batch_size else (x[0], y[0])
-
-    def _targets(self, rows):
-        labels = self.labels[rows]
-        if self.label_mode == "int":
-            return labels.astype("int32")
-        if self.label_mode == "binary":
-            return labels.astype("float32")[:, None]
-        return np.eye(len(self.class_names), dtype="float32")[labels]
+        y = targets(self.files, np.asarray(rows), self.label_mode)
+        return (x, y) if self.batch_size else (x[0], np.asarray(y[0]))
 
     def _report(self, known):
-        """Warn of the files found broken since the epoch began."""
+        """Warn of the files found broken since the pass began."""
         broken = list(self.corrupt_files.items())
         broken[known:] = sorted(broken[known:])  # the threads found them in any order
-        if len(broken) == len(self.file_paths):
+        if len(broken) == len(self.files.paths):
             raise ValueError(
                 f"None of the {len(broken)} image files could be read. The first: {broken[0][0]} ({broken[0][1]})."
             )
@@ -226,6 +257,6 @@ class ImageDataset(BatchDataset):
             shown = "".join(f"\n  {path} ({reason})" for path, reason in broken[known : known + 10])
             more = f"\n  and {len(broken) - known - 10} more (see `corrupt_files`)" if len(broken) > known + 10 else ""
             warnings.warn(
-                f"{len(broken)} of {len(self.file_paths)} image files could not be read and were left out:{shown}{more}",
+                f"{len(broken)} of {len(self.files.paths)} image files could not be read and were left out:{shown}{more}",
                 stacklevel=2,
             )

@@ -1,10 +1,12 @@
 """Sliding windows over a time series."""
 
-import math
-
 import numpy as np
 
-from mlkit.data.py_dataset import PyDataset
+from mlkit.data.dataset import Dataset
+from mlkit.data.pipeline import elements
+from mlkit.data.pipeline.elements import TensorSpec
+from mlkit.data.pipeline.node import Node
+from mlkit.data.pipeline.sources import Counted
 
 
 def timeseries_dataset_from_array(
@@ -31,10 +33,10 @@ def timeseries_dataset_from_array(
         batch_size: windows in a batch; None yields windows one by one.
         shuffle, seed: a new order each epoch, following from the seed.
         start_index, end_index: only the part `data[start_index:end_index]` is used.
-        format: for Keras scripts, "tf" only; the elements are NumPy arrays.
+        format: for Keras scripts, "tf" only.
 
     Returns:
-        A `PyDataset` whose batches are `x` (batch, sequence_length, ...) or `(x, y)`.
+        A `Dataset` whose batches are `x` (batch, sequence_length, ...) or `(x, y)`.
 
     >>> windows = timeseries_dataset_from_array(np.arange(5), np.arange(5) * 10, sequence_length=3, batch_size=2)
     >>> [(x.tolist(), y.tolist()) for x, y in windows]
@@ -58,31 +60,30 @@ def timeseries_dataset_from_array(
             f"at sampling_rate={sampling_rate} spans."
         )
     starts = np.arange(0, count, sequence_stride)
-    return Windows(data, targets, starts, np.arange(sequence_length) * sampling_rate, batch_size, shuffle, seed)
+    windows = Dataset(Windows(data, targets, starts, np.arange(sequence_length) * sampling_rate))
+    windows = windows.shuffle(len(starts), seed) if shuffle else windows
+    return windows if batch_size is None else windows.batch(batch_size)
 
 
-class Windows(PyDataset):
-    """Windows of a time series, made by `timeseries_dataset_from_array`."""
+class Windows(Node):
+    """Windows of a time series, each with its target."""
 
-    def __init__(self, data, targets, starts, offsets, batch_size, shuffle, seed):
+    Pass = Counted
+
+    def __init__(self, data, targets, starts, offsets):
         super().__init__()
         self.data, self.targets, self.starts, self.offsets = data, targets, starts, offsets
-        self.batch_size, self.shuffle = batch_size, shuffle
-        self._rng = np.random.RandomState(np.random.randint(2**31) if seed is None else seed)
-        self.on_epoch_end()
 
-    def __len__(self) -> int:
-        return math.ceil(len(self.starts) / (self.batch_size or 1))
+    def cardinality(self):
+        return len(self.starts)
 
-    def __getitem__(self, index):
-        if self.batch_size is None:
-            starts = self.starts[index]
-        else:
-            starts = self.starts[index * self.batch_size : (index + 1) * self.batch_size]
+    def spec(self):
+        return elements.map_spec(TensorSpec.unbatched, elements.spec_of(self.block(slice(1))))
+
+    def at(self, i):
+        return elements.row(self.block(slice(i, i + 1)), 0)
+
+    def block(self, numbers):
+        starts = self.starts[numbers]
         x = self.data[np.add.outer(starts, self.offsets)]
         return x if self.targets is None else (x, self.targets[starts])
-
-    def on_epoch_end(self) -> None:
-        """A new order of the windows for the next epoch."""
-        if self.shuffle:
-            self._rng.shuffle(self.starts)

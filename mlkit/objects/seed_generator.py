@@ -13,6 +13,10 @@ _MASK = 0xFFFFFFFF
 _global = None
 
 
+class SeedState(Variable):
+    """The state of a SeedGenerator: two uint32, a seed and a count."""
+
+
 class SeedGenerator:
     """Hands out a new key at each call of `next`.
 
@@ -36,7 +40,7 @@ class SeedGenerator:
         self.seed = seed
         first = make_default_seed() if seed is None else seed
         with names.name_scope(self.name):
-            self.state = Variable(_key(first), trainable=False, name="seed_generator_state")
+            self.state = SeedState(_key(first), trainable=False, name="seed_generator_state")
 
     def next(self, ordered: bool = True) -> Tensor:
         """The current key (a uint32 tensor of shape (2,)); the state moves on.

@@ -228,15 +228,18 @@ def test_time_series_windows():
     assert x[0].tolist() == [5, 6, 7, 8]
     assert len(x) == 4
     assert y.tolist() == [105, 106, 107, 108]
-    single = list(windows(data, data, 2, batch_size=None))
+    single = windows(data, data, 2, batch_size=None)
     assert len(single) == 19
-    assert single[3][0].tolist() == [3, 4]
-    assert single[3][1] == 3
+    x, y = list(single)[3]
+    assert x.tolist() == [3, 4]
+    assert int(y) == 3
+    assert windows(data, data, 2).element_spec[0].shape == (None, 2)
     shuffled = windows(data, None, 2, batch_size=32, shuffle=True, seed=1)
-    first = shuffled[0]
-    assert np.array_equal(first, windows(data, None, 2, batch_size=32, shuffle=True, seed=1)[0])
-    shuffled.on_epoch_end()
-    assert not np.array_equal(first, shuffled[0])
+    (first,), (second,) = shuffled, shuffled
+    (again,) = windows(data, None, 2, batch_size=32, shuffle=True, seed=1)
+    assert np.array_equal(first, again)
+    assert not np.array_equal(first, second)
+    assert sorted(first.numpy()[:, 0].tolist()) == list(range(19))
     for bad, words in (({"sequence_length": 30}, "No window"), ({"sampling_rate": 0}, "at least 1")):
         with pytest.raises(ValueError, match=words):
             windows(**{"data": data, "targets": None, "sequence_length": 3, **bad})
