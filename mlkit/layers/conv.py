@@ -115,17 +115,19 @@ class Conv(LowRankMixin, BaseConv):
         if self.lora_rank:
             self.enable_lora(self.lora_rank, self.lora_alpha)
 
-    def call(self, inputs: Any) -> Any:
-        return self.finish(
-            ops.conv(
-                inputs,
-                self.kernel,
-                strides=self.strides,
-                padding=self.padding,
-                dilation_rate=self.dilation_rate,
-                data_format=self.data_format,
-            )
+    def convolution_op(self, inputs: Any, kernel: Any) -> Any:
+        """The convolution alone, without bias and activation. Subclasses may override it, say to change the kernel first."""
+        return ops.conv(
+            inputs,
+            kernel,
+            strides=self.strides,
+            padding="valid" if self.padding == "causal" else self.padding,
+            dilation_rate=self.dilation_rate,
+            data_format=self.data_format,
         )
+
+    def call(self, inputs: Any) -> Any:
+        return self.finish(self.convolution_op(inputs, self.kernel))
 
 
 class Conv1D(Conv):
@@ -135,20 +137,11 @@ class Conv1D(Conv):
     paddings = ("valid", "same", "causal")
 
     def call(self, inputs: Any) -> Any:
-        if self.padding != "causal":
-            return super().call(inputs)
-        left = self.dilation_rate[0] * (self.kernel_size[0] - 1)
-        margins = [[0, 0], [left, 0], [0, 0]] if self.data_format == "channels_last" else [[0, 0], [0, 0], [left, 0]]
-        return self.finish(
-            ops.conv(
-                ops.pad(inputs, margins),
-                self.kernel,
-                strides=self.strides,
-                padding="valid",
-                dilation_rate=self.dilation_rate,
-                data_format=self.data_format,
-            )
-        )
+        if self.padding == "causal":
+            left = self.dilation_rate[0] * (self.kernel_size[0] - 1)
+            margins = [[0, 0], [left, 0], [0, 0]] if self.data_format == "channels_last" else [[0, 0], [0, 0], [left, 0]]
+            inputs = ops.pad(inputs, margins)
+        return super().call(inputs)
 
 
 class Conv2D(Conv):

@@ -35,20 +35,12 @@ class Cell(Layer):
         if not isinstance(units, int) or units <= 0:
             raise ValueError(f"{type(self).__name__}: `units` must be a positive integer, but got {units!r}.")
         self.units, self.use_bias, self.seed = units, use_bias, seed
+        self.state_size = self.output_size = units  # attributes, which subclasses may set
         self.activation = activations.get(activation)
         self.dropout = within(self, 0, 1, dropout=dropout)
         self.recurrent_dropout = within(self, 0, 1, recurrent_dropout=recurrent_dropout)
         self.seed_generator = random.SeedGenerator(seed)  # without dropout too: files hold its state
         self._masks = None  # dropout masks of the sequence under way: (of the inputs, of the state)
-
-    @property
-    def state_size(self):
-        """Size of each state; a list if there are several."""
-        return self.units
-
-    @property
-    def output_size(self):
-        return self.units
 
     bias_rows = None  # a second axis of the bias
 
@@ -173,10 +165,7 @@ class LSTMCell(_GatedCell):
         kwargs = {"dropout": dropout, "recurrent_dropout": recurrent_dropout, "seed": seed, **kwargs}
         super().__init__(units, activation, recurrent_activation, use_bias, **kwargs)
         self.unit_forget_bias = unit_forget_bias
-
-    @property
-    def state_size(self):
-        return [self.units, self.units]
+        self.state_size = [units, units]
 
     def bias_start(self):
         if not self.unit_forget_bias:

@@ -28,7 +28,7 @@ class CompiledLoss:
         given = tree.flatten(self.user_loss)
         return len(given) == 1 and getattr(losses_module.get(given[0]), "integer_targets", False)
 
-    def build(self, outputs) -> None:
+    def build(self, outputs, y, y_pred) -> None:
         """Resolve losses for these OutputNames."""
         self.outputs = outputs
         self.losses = [_loss(one) for one in outputs.spread(self.user_loss, "loss", repeat=True)]
@@ -70,10 +70,11 @@ class CompiledLoss:
         return self.outputs.leaves(sample_weight, "sample_weight")
 
 
-class CompiledMetrics:
-    """The metrics of a model's outputs, weighted by sample weights or not."""
+class CompiledMetrics(metrics_module.Metric):
+    """The metrics of a model's outputs, weighted by sample weights or not, as one metric whose result is a dict."""
 
     def __init__(self, metrics, weighted_metrics):
+        super().__init__(name="compile_metrics")
         self.user_metrics, self.user_weighted = metrics, weighted_metrics
         for one in tree.flatten([metrics, weighted_metrics]):
             if isinstance(one, str) and one not in (*_ACCURACIES, *_CROSSENTROPIES):
@@ -85,7 +86,16 @@ class CompiledMetrics:
 
     @property
     def metrics(self):
+        """The metrics themselves; none before the first batch."""
         return [m for _, m, _, _ in self.entries]
+
+    @property
+    def variables(self):
+        return [v for m in self.metrics for v in m.variables]
+
+    def reset_state(self) -> None:
+        for m in self.metrics:
+            m.reset_state()
 
     def build(self, outputs, y, y_pred) -> None:
         """Resolve metrics for these OutputNames, targets and predictions (anything with shapes)."""
@@ -100,19 +110,22 @@ class CompiledMetrics:
                             f"compile: {what} {one!r} needs targets for output {outputs.names[i]!r}, but `y` has none."
                         )
                     metric = _metric(one, targets[i], predictions[i])
-                    self.entries.append((self._log_name(one, metric, i), metric, i, weighted))
+                    self.entries.append((self._log_name(metric, i, weighted), metric, i, weighted))
         self.built = True
 
-    def _log_name(self, given, metric, index):
-        name = given if isinstance(given, str) else metric.name
-        name = name if len(self.outputs.names) == 1 else f"{self.outputs.names[index]}_{name}"
+    def _log_name(self, metric, index, weighted):
+        """The metric's name behind that of its output. Names that are taken get a number, weighted ones say so first."""
         taken = {n for n, _, _, _ in self.entries}
-        number, base = 1, name
+        output = f"{self.outputs.names[index]}_" if len(self.outputs.names) > 1 else ""
+        base = f"{output}{metric.name}"
+        if weighted and base in taken:
+            base = f"{output}weighted_{metric.name}"
+        name, number = base, 1
         while name in taken:
             name, number = f"{base}_{number}", number + 1
         return name
 
-    def update(self, y, y_pred, sample_weight=None):
+    def update_state(self, y, y_pred, sample_weight=None):
         targets, predictions = self.outputs.leaves(y, "targets `y`"), tree.flatten(y_pred)
         if sample_weight is not None and not tree.is_nested(sample_weight):
             weights = [sample_weight] * len(predictions)

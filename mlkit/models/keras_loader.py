@@ -40,9 +40,11 @@ def load_model(
     with _container(filepath) as (archive, path), reading(path), registry.CustomObjectScope(custom_objects):
         _check_version(parse_json(archive.read(METADATA), path, METADATA), path)
         config = parse_json(archive.read(CONFIG), path, CONFIG)
+        if not compile:
+            config.pop("compile_config", None)  # it may name losses that are not known here
         check_config(config, path, CONFIG)
         tensors = open_weights(archive, path)
-        model = _build(config, tensors, compile, path)
+        model = _build(config, tensors, path)
         with within(WEIGHTS), reading(path):
             read_state(model, tensors, allow_nonfinite=allow_nonfinite)
     return model
@@ -69,7 +71,7 @@ def _check_version(metadata, path):
         raise ModelFileError(path, METADATA, f"it was written in the format of Keras {version!r}; versions 2.13 to 3 are read.")
 
 
-def _build(config, tensors, compile, path):
+def _build(config, tensors, path):
     """The model of a config, with all its variables but not their values."""
     compile_config = config.pop("compile_config", None)
     optimizer_bytes = sum(t.nbytes for t in tensors.tensors.values() if t.name.startswith("optimizer/"))
@@ -79,7 +81,7 @@ def _build(config, tensors, compile, path):
             model = serialization.deserialize_keras_object(config)
         if not isinstance(model, Model):
             raise ModelFileError(path, CONFIG, f"it describes a {type(model).__name__}, not a model.")
-        if compile and compile_config:
+        if compile_config:
             # an optimizer that has made no step yet is stored without its moments, which take up to 4 times the weights
             with memory_budget(max(optimizer_bytes, 4 * model_bytes)), serialization.at("compile_config"):
                 model.compile_from_config(compile_config)

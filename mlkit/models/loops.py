@@ -8,7 +8,7 @@ from mlkit import callbacks as library  # each is imported when a loop needs it:
 from mlkit import config, data
 from mlkit.core import tree
 from mlkit.core.tensor import Tensor
-from mlkit.data.batch import standardize_batch, with_class_weight
+from mlkit.data.batch import pack_x_y_sample_weight, standardize_batch, with_class_weight
 
 
 def run_epoch(model, step, batches, callbacks):
@@ -43,14 +43,15 @@ def _run_step(model, step, batch, refuse_nonfinite=True):
     if step == "train" and refuse_nonfinite:
         _check_finite(batch[0], "The inputs")
         _check_finite(batch[1], "The targets")
-    model._training.prepare(model, batch, training=step == "train")
-    return model._training.program(model, step)(trimmed(batch))
+    model._training.prepare(model, batch, step)
+    return model._training.program(model, step)(packed(batch))
 
 
 def as_list(model, logs):
     """A single number, or the values in the order of `metrics_names`; those under other names, as of metrics of several outputs,
     come last, in the order of these names, as in Keras."""
-    known = dict.fromkeys(m.name for m in model._training.metrics_of(model) if m.name in logs)
+    metrics = [m for one in model._training.metrics_of(model) for m in getattr(one, "metrics", [one])]
+    known = dict.fromkeys(m.name for m in metrics if m.name in logs)
     values = [logs[name] for name in (*known, *sorted(set(logs) - set(known)))]
     return values[0] if len(values) == 1 else values
 
@@ -104,10 +105,9 @@ def grouped(batches, size):
         yield _Group(first, group, size)
 
 
-def trimmed(batch):
-    """(x, y, sample_weight) without what is None at the end, as custom train steps expect it."""
-    x, y, w = batch
-    return (x, y, w) if w is not None else (x, y) if y is not None else (x,)
+def packed(batch):
+    """What a step gets for (x, y, sample_weight): without what is None at the end, and inputs alone as they are, as in Keras."""
+    return batch if batch[2] is not None else pack_x_y_sample_weight(*batch)
 
 
 def _numbers(logs):

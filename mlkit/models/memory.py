@@ -8,7 +8,7 @@ from mlkit.core.spec import Spec
 from mlkit.data.arrays import take
 from mlkit.data.batch import standardize_batch
 from mlkit.layers.tracking import unique
-from mlkit.models.loops import trimmed
+from mlkit.models.loops import packed
 
 __all__ = ["MemoryReport", "memory_report"]
 
@@ -82,8 +82,8 @@ def _standardized(model, batch, step):
     batch = tree.map_structure(lambda a: None if a is None else take(a, slice(None)), standardize_batch(batch))
     if step == "predict":
         batch = (batch[0], None, None)
-    model._training.prepare(model, batch, training=step == "train")
-    return trimmed(batch)
+    model._training.prepare(model, batch, step)
+    return packed(batch)
 
 
 def _blank_batch(model, batch_size, step):

@@ -55,6 +55,10 @@ class Model(LayerGraphMixin, Trainer, Layer):
         return self._call_graph(inputs, training, mask)
 
     @property
+    def _has_call(self):
+        return self._graph is not None or type(self).call is not Model.call
+
+    @property
     def layers(self) -> list[Layer]:
         """The layers of the model, not those within them."""
         found = self._graph_layers if self._graph is not None else self._layers

@@ -13,6 +13,7 @@ from mlkit.core.graph import spec_of
 from mlkit.core.program import Program
 from mlkit.core.state import state, swapped
 from mlkit.data.batch import standardize_batch
+from mlkit.models.loops import packed
 from mlkit.models.profile_text import html, text
 
 __all__ = ["ProfileReport", "profile"]
@@ -104,9 +105,9 @@ def profile(model, x, y=None, sample_weight=None, training=None, runs: int = 10,
     if training:
         model._assert_compiled("profile")
     batch = standardize_batch((x, y, sample_weight) if training else (x,))
-    model._training.prepare(model, batch, training=training)
+    model._training.prepare(model, batch, "train" if training else "predict")
     step = model.train_step if training else model.predict_step
-    data = tuple(part for part in batch if part is not None)
+    data = packed(batch)
     clock = time.process_time if cpu_time else time.perf_counter
     with _parts_named(model), collecting(clock) as found:
         program = Program(lambda data: step(data), (data,), {})

@@ -70,8 +70,11 @@ class Trainer:
             if not isinstance(chosen, optimizers.LossScaleOptimizer):
                 chosen = optimizers.LossScaleOptimizer(chosen, name="loss_scale_optimizer")
         compiled_loss = CompiledLoss(loss, loss_weights) if loss is not None else None
-        compiled_metrics = CompiledMetrics(metrics, weighted_metrics)
-        self.optimizer, self.loss = chosen, loss
+        has_metrics = metrics is not None or weighted_metrics is not None
+        compiled_metrics = CompiledMetrics(metrics, weighted_metrics) if has_metrics else None
+        self.optimizer = chosen
+        if loss is not None or self.loss is (self._training.arguments or {}).get("loss"):  # one set by the user's class stays
+            self.loss = loss
         self.run_eagerly, self.steps_per_execution, self.jit_compile = run_eagerly, steps_per_execution, jit_compile
         arguments = dict(
             optimizer=optimizer, loss=loss, loss_weights=loss_weights, metrics=metrics, weighted_metrics=weighted_metrics,
@@ -149,8 +152,10 @@ class Trainer:
         training: bool = True,
     ) -> Tensor:
         """The scalar to minimize: the compiled losses plus those added by layers and regularizers."""
-        compiled = self._training.loss
-        total = compiled(y, y_pred, sample_weight) if compiled is not None and y is not None else None
+        compiled, total = self._training.loss, None
+        if compiled is not None and y is not None:
+            self._training.build_for(self, y, y_pred)
+            total = compiled(y, y_pred, sample_weight)
         for extra in self.losses:
             extra = ops.cast(extra, "float32")
             total = extra if total is None else total + extra
@@ -168,21 +173,17 @@ class Trainer:
     def compute_metrics(self, x: Structure, y: Structure, y_pred: Structure, sample_weight: Structure = None) -> dict[str, Any]:
         """Update the compiled metrics with a batch and return the logs."""
         compiled = self._training.metrics
-        if compiled is not None and compiled.built and y is not None:
-            compiled.update(y, y_pred, sample_weight)
+        if compiled is not None and y is not None:
+            self._training.build_for(self, y, y_pred)
+            compiled.update_state(y, y_pred, sample_weight)
         return self.get_metrics_result()
 
     def get_metrics_result(self) -> dict[str, Any]:
         """Name -> value of the loss and all metrics since the last `reset_metrics`."""
-        compiled = self._training.metrics
         logs = {}
-        shared = set(map(id, self._training.compiled_metrics))
         for m in self.metrics:
-            if id(m) not in shared:
-                value = m.result()
-                logs.update(value if isinstance(value, dict) else {m.name: value})
-        if compiled is not None:
-            logs.update(compiled.result())
+            value = m.result()
+            logs.update(value if isinstance(value, dict) else {m.name: value})
         return logs
 
     def _track_loss(self, loss, x):
@@ -342,8 +343,9 @@ class Trainer:
             for group in loops.grouped(epoch, self.steps_per_execution):
                 callbacks.on_predict_batch_begin(group.first)
                 for bx, _, _ in group.batches:
-                    self._training.prepare(self, (bx, None, None), training=False)
-                    out = tree.map_structure(loops.host, step((bx,)))
+                    batch = bx, None, None
+                    self._training.prepare(self, batch, "predict")
+                    out = tree.map_structure(loops.host, step(loops.packed(batch)))
                     outputs.append(out)
                 callbacks.on_predict_batch_end(group.last, {"outputs": out})
                 if self.stop_predicting:
@@ -367,15 +369,16 @@ class Trainer:
 
     def predict_on_batch(self, x) -> Any:
         """Predictions for one batch as NumPy arrays."""
-        x, _, _ = standardize_batch((x,))
-        self._training.prepare(self, (x, None, None), training=False)
-        return tree.map_structure(lambda t: np.array(loops.host(t)), self._training.program(self, "predict")((x,)))
+        batch = standardize_batch((x,))
+        self._training.prepare(self, batch, "predict")
+        outputs = self._training.program(self, "predict")(loops.packed(batch))
+        return tree.map_structure(lambda t: np.array(loops.host(t)), outputs)
 
     # ---- metrics ---------------------------------------------------------------------------------------------------
 
     @property
     def metrics(self) -> list[Metric]:
-        """The loss tracker, the compiled metrics, and those of layers."""
+        """The loss tracker, the compiled metrics as one named "compile_metrics", and those of layers."""
         return unique(self._training.all_metrics + [m for layer in self._flatten_layers() for m in layer._metrics])
 
     @property
@@ -411,6 +414,9 @@ class Trainer:
     def make_predict_function(self, force: bool = False) -> Callable[..., Any]:
         return self._make("predict", force)
 
+    def _is_overridden(self, method):
+        return getattr(type(self), method) is not getattr(Trainer, method)
+
     def _make(self, step, force):
         if force:
             self._training.programs.pop(step, None)
@@ -419,7 +425,7 @@ class Trainer:
     @property
     def _has_own_step(self):
         """Whether a subclass says what a training step is; then `fit` knows neither what the data mean nor what moves."""
-        return type(self).train_step is not Trainer.train_step
+        return self._is_overridden("train_step")
 
     def _assert_compiled(self, method):
         if not self.compiled:

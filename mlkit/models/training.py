@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+import inspect
 from collections.abc import Callable
 
 from mlkit import optimizers
@@ -26,7 +27,7 @@ _SHAPES_KEPT = 256  # of inputs for which a model remembers what it returns
 class Training:
     """Made anew by each `compile`; that of a model that is not compiled has programs only.
 
-    arguments: of `compile`. loss, metrics: what is made of them; no loss where none was given. tracker: the mean of the total
+    arguments: of `compile`. loss, metrics: what is made of them; None where none were given. tracker: the mean of the total
     loss. programs: step -> compiled function. The other fields are kept because they take long to find, each with what it was
     found for: outputs: key of inputs -> specs of the model's outputs; known_metrics: (traces, metrics) of the programs; frozen:
     (version of layers, flags of each). said: the warnings that `fit` has given of data and model.
@@ -58,15 +59,10 @@ class Training:
     # ---- metrics ---------------------------------------------------------------------------------------------------
 
     @property
-    def compiled_metrics(self):
-        """The metrics that `compile` was given."""
-        return self.metrics.metrics if self.metrics is not None else []
-
-    @property
     def all_metrics(self):
-        """The loss tracker, the compiled metrics, and the trackers of the losses of several outputs."""
-        found = [self.tracker] if self.tracker is not None else []
-        return found + self.compiled_metrics + (self.loss.trackers if self.loss is not None else [])
+        """The loss tracker, the compiled metrics as one, and the trackers of the losses of several outputs."""
+        found = [m for m in (self.tracker, self.metrics) if m is not None]
+        return found + (self.loss.trackers if self.loss is not None else [])
 
     def metrics_of(self, model):
         """`model.metrics`, without looking for some in all layers anew: compiled steps know those of their trace only."""
@@ -81,7 +77,7 @@ class Training:
 
     def program(self, model, step):
         """The step ("train", "test" or "predict") as a compiled function, or the plain method if running eagerly."""
-        method = getattr(model, f"{step}_step")
+        method = _step_method(model, step)
         if model.run_eagerly or model.jit_compile is False:
             return method
         if step not in self.programs:
@@ -107,26 +103,38 @@ class Training:
 
     # ---- preparation -------------------------------------------------------------------------------------------------
 
-    def prepare(self, model, batch, training: bool = True):
+    def prepare(self, model, batch, step: str = "train"):
         """Before a step on NumPy data: build what is not built yet, by running the model on shapes, and check the batch. The specs
-        of the model's outputs."""
-        x, y, sample_weight = batch
-        y_pred = self._output_specs(model, x, training)
-        if y_pred is None or self.metrics is None:
-            return y_pred
-        if y is not None and (self.loss is not None and not self.loss.built or not self.metrics.built):
-            outputs = OutputNames(y_pred, model.output_names if model._graph is not None else None)
-            with locks.making:
-                if self.loss is not None and not self.loss.built:
-                    self.loss.build(outputs)
-                if not self.metrics.built:
-                    self.metrics.build(outputs, y, y_pred)
-        if y is not None and self.loss is not None:
-            self.loss.check_targets(y, y_pred)
+        of the model's outputs; None where a step of a user's own needs none."""
+        (x, y, _), y_pred = batch, None
+        if self._asks_for_outputs(model, step):
+            y_pred = self._output_specs(model, x, step == "train")
+            if step != "predict" and y_pred is not None and y is not None:
+                self.build_for(model, y, y_pred)
+                if self.loss is not None:
+                    self.loss.check_targets(y, y_pred)
         optimizer = model.optimizer
-        if training and optimizer is not None and not optimizer.built and (variables := model.trainable_variables):
+        if step == "train" and optimizer is not None and not optimizer.built and (variables := model.trainable_variables):
             optimizer.build(variables)
         return y_pred
+
+    def build_for(self, model, y, y_pred):
+        """Resolve losses and metrics for these targets and predictions (anything with shapes), where that is not done."""
+        unbuilt = [part for part in (self.loss, self.metrics) if part is not None and not part.built]
+        if unbuilt:
+            outputs = OutputNames(y_pred, model.output_names if model._graph is not None else None)
+            with locks.making:
+                for part in unbuilt:
+                    if not part.built:
+                        part.build(outputs, y, y_pred)
+
+    def _asks_for_outputs(self, model, step):
+        """Whether the model's outputs have to be known before a step. One of a user's own need not call the model, which need
+        not have a `call`."""
+        if not model._is_overridden(f"{step}_step"):
+            return True
+        unbuilt = self.metrics is not None and not self.metrics.built
+        return model._has_call and (not model.built or self.loss is not None or unbuilt)
 
     def _output_specs(self, model, x, training):
         """Specs of the model's outputs for NumPy inputs, kept by the inputs' shapes."""
@@ -142,6 +150,26 @@ class Training:
                 raise ValueError(f"Model {model.name!r}: `call` must return tensors, but returned {out!r}.")
             self.outputs[shapes, model.built] = out
         return self.outputs[shapes, model.built]
+
+
+def _step_method(model, step):
+    """The model's `train_step`, `test_step` or `predict_step`.
+
+    Raises TypeError for one that is written for Keras's JAX backend and takes the variables of the model as its first argument.
+    """
+    name = f"{step}_step"
+    method = getattr(model, name)
+    if model._is_overridden(name):
+        needed = [
+            p.name for p in inspect.signature(method).parameters.values() if p.default is p.empty and p.kind < p.VAR_POSITIONAL
+        ]
+        if len(needed) == 2:
+            raise TypeError(
+                f"{type(model).__name__}.{name}(self, {', '.join(needed)}) is written for Keras's JAX backend, where a step takes "
+                f"and returns the variables. Here variables are changed in place: write {name}(self, data), with the gradients from "
+                "mlkit.GradientTape, and return the logs."
+            )
+    return method
 
 
 def _symbolic(array, batch):

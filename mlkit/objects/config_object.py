@@ -1,5 +1,6 @@
 """Configurable: an object that can be written down as the arguments it was made with."""
 
+import functools
 import inspect
 from typing import Any, Self
 
@@ -11,7 +12,8 @@ class Configurable:
     like.
 
     Each argument is read back from the attribute of the same name; where a class keeps no such attribute, from the call that
-    made the object. Values that are themselves configurable are serialized by `mlkit.saving`.
+    made the object. Values that are themselves configurable are serialized by `mlkit.saving`. In a class with a `get_config` of
+    its own, ``super().get_config()`` holds the arguments of the base's `__init__` only, as in Keras.
     """
 
     def __new__(cls, *args: Any, **kwargs: Any) -> Self:
@@ -33,20 +35,18 @@ class Configurable:
         Serialized objects in it are brought back to life for constructors of mlkit; a user's own constructor gets the plain
         config, as in Keras, and calls `deserialize_keras_object` where it wants objects.
         """
-        own = getattr(cls.__init__, "__module__", "mlkit.").startswith("mlkit.")
-        return cls(**(deserialized_values(config) if own else config))
+        return cls(**(deserialized_values(config) if _is_own(cls.__init__) else config))
 
 
 def init_arguments(obj: Any) -> dict[str, Any]:
-    """name -> value of each argument that `__init__` takes (keyword catch-alls left out)."""
-    signature = init_signature(type(obj))
+    """name -> value of each argument that the `__init__` to be described takes (keyword catch-alls left out)."""
     args, kwargs = obj._init_call
     try:
-        given = signature.bind(None, *args, **kwargs).arguments
+        given = init_signature(type(obj)).bind(None, *args, **kwargs).arguments
     except TypeError:  # made by other means, e.g. copied: attributes must do
         given = {}
     values = {}
-    for name, parameter in list(signature.parameters.items())[1:]:
+    for name, parameter in list(init_signature(described(type(obj))).parameters.items())[1:]:
         if parameter.kind in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD):
             continue
         if hasattr(obj, name):
@@ -56,6 +56,20 @@ def init_arguments(obj: Any) -> dict[str, Any]:
         elif parameter.default is not parameter.empty:
             values[name] = parameter.default
     return values
+
+
+@functools.cache
+def described(cls: type) -> type:
+    """The class whose `__init__` the library's `get_config` describes for objects of `cls`: `cls` itself, or the library's class
+    behind the last one of a user's that overrides `get_config` and so adds what its own `__init__` takes."""
+    line = cls.__mro__
+    overriding = [i for i, c in enumerate(line) if "get_config" in vars(c) and not _is_own(c)]
+    return next(filter(_is_own, line[overriding[-1] :]), cls) if overriding else cls
+
+
+def _is_own(obj):
+    """Whether a class, or a method of one, is the library's."""
+    return getattr(obj, "__module__", "mlkit.").startswith("mlkit.")
 
 
 _signatures = {}

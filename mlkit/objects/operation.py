@@ -5,7 +5,7 @@ from typing import Any
 
 from mlkit.core import names, tree
 from mlkit.core.messages import inside
-from mlkit.objects.config_object import Configurable, init_arguments, init_signature, serialized
+from mlkit.objects.config_object import Configurable, described, init_arguments, init_signature, serialized
 from mlkit.objects.keras_tensor import Node, has_symbol, infer, symbol
 
 
@@ -74,7 +74,8 @@ class Operation(Configurable):
         Raises NotImplementedError for arguments that cannot be written down: then the class must have a `get_config` of its
         own.
         """
-        kinds = {p.kind for p in init_signature(type(self)).parameters.values()}
+        parameters = init_signature(described(type(self))).parameters
+        kinds = {p.kind for p in parameters.values()}
         config = init_arguments(self)
         try:
             if inspect.Parameter.VAR_POSITIONAL in kinds:
@@ -84,5 +85,5 @@ class Operation(Configurable):
             raise NotImplementedError(
                 f"{type(self).__name__} cannot be described by the arguments of its `__init__`: {inside(error)}. Define `get_config`."
             ) from error
-        takes_name = "name" in init_signature(type(self)).parameters or inspect.Parameter.VAR_KEYWORD in kinds
+        takes_name = "name" in parameters or inspect.Parameter.VAR_KEYWORD in kinds
         return {"name": self.name, **config} if takes_name else config

@@ -15,7 +15,7 @@ from mlkit.core.state import state, swapped
 from mlkit.core.tensor import Tensor
 from mlkit.core.typing import TensorLike
 from mlkit.core.variable import alone
-from mlkit.objects.config_object import Configurable, init_signature, serialized
+from mlkit.objects.config_object import Configurable, described, init_signature, serialized
 from mlkit.objects.registry import CustomObjectScope
 from mlkit.objects.signatures import with_common
 from mlkit.objects.variable import Variable
@@ -351,7 +351,7 @@ class Optimizer(OptimizerState, Configurable):
 
     def get_config(self) -> dict[str, Any]:
         """The arguments of `__init__` as plain data: the common ones, and those of the subclass kept under their own names."""
-        arguments = [*init_signature(Optimizer).parameters, *init_signature(type(self)).parameters]
+        arguments = [*init_signature(Optimizer).parameters, *init_signature(described(type(self))).parameters]
         config = {name: serialized(value) for name, value in vars(self).items() if name in arguments}
         rate = self._learning_rate
         config["learning_rate"] = float(rate.numpy()) if isinstance(rate, Variable) else serialized(rate)

@@ -16,7 +16,7 @@ def to_categorical(x, num_classes=None):
         num_classes: length of a row; max(x) + 1 unless given.
 
     Returns:
-        Array of shape `x.shape + (num_classes,)` of the default float type; a tensor where x is a tensor.
+        Array of shape `x.shape + (num_classes,)`, float64 as in Keras; a tensor of the default float type where x is one.
 
     Raises:
         ValueError: a label lies outside [0, num_classes).
@@ -36,7 +36,7 @@ def to_categorical(x, num_classes=None):
             f"to_categorical: the labels span {labels.min()} to {labels.max()}, but must lie in [0, {num_classes}). "
             "Pass a larger `num_classes`, or renumber the labels from 0."
         )
-    rows = np.zeros((*labels.shape, num_classes), dtypes.as_numpy(dtypes.floatx()))
+    rows = np.zeros((*labels.shape, num_classes), dtypes.as_numpy(dtypes.floatx()) if is_tensor else "float64")
     np.put_along_axis(rows, labels[..., None], 1, axis=-1)
     return ops.convert_to_tensor(rows) if is_tensor else rows
 

@@ -45,6 +45,24 @@ def test_as_keras(sample):
     _check_config(ours, theirs)
 
 
+@pytest.mark.parametrize("sample", SAMPLES, ids=str)
+def test_subclass_that_writes_its_own_config(sample):
+    """`super().get_config()` holds what the base's constructor takes, and nothing of the subclass's."""
+    layer = make(sample, mlkit.layers)
+
+    class Mine(type(layer)):
+        def __init__(self, *args, helper=None, **kwargs):
+            super().__init__(*args, **kwargs)
+            self.helper = helper
+
+        def get_config(self):
+            return super().get_config()
+
+    args, kwargs = layer._init_call
+    mine = Mine(*args, helper=object(), **{**kwargs, "name": layer.name})
+    assert as_data(mine.get_config()) == as_data(layer.get_config())
+
+
 def _check_training_call(sample, ours, theirs, inputs):
     """Outputs, losses and updated weights of a call in training mode."""
     if sample.random or "training" not in mlkit.layers.call_info.call_info(type(ours)).names:

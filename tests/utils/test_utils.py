@@ -26,7 +26,7 @@ class TestToCategorical:
         labels = np.random.RandomState(0).randint(0, 5, shape)
         rows = utils.to_categorical(labels, 5)
         assert rows.shape == (*(shape[:-1] if shape[-1] == 1 and len(shape) > 1 else shape), 5)
-        assert rows.dtype == "float32"
+        assert rows.dtype == "float64"  # as in Keras
         assert (rows.sum(-1) == 1).all()
         assert np.array_equal(rows.argmax(-1).ravel(), labels.ravel())
 

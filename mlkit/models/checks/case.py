@@ -95,7 +95,8 @@ class Case:
         if loss is None or not loss.built or y is None:
             return []
         targets = [None if t is None else rows(t) for t in loss.outputs.leaves(y, "targets `y`")]
-        entries = [[(n, m) for n, m, i, _ in metrics.entries if i == k] for k in range(len(targets))]
+        known = metrics.entries if metrics is not None else []
+        entries = [[(n, m) for n, m, i, _ in known if i == k] for k in range(len(targets))]
         shapes = [tuple(n if isinstance(n, int) else None for n in s.shape) for s in tree.flatten(self.specs)]
         return [
             Output(f" of output {name!r}" if len(targets) > 1 else "", shape, one, own, target, last_activation(self.model, k))

@@ -44,7 +44,7 @@ def _check(model, arrays, judged, is_split, class_weight, batch_size, nonfinite)
     if model._has_own_step:
         return []
     first = tuple(None if part is None else tree.map_structure(_first, part) for part in arrays)
-    specs = model._training.prepare(model, first, training=True)  # the model is built, as the first step would
+    specs = model._training.prepare(model, first)  # the model is built, as the first step would
     case = Case(model, specs, *arrays, judged, is_split, class_weight, batch_size, nonfinite)
     found = [(text, fatal) for check, fatal in CHECKS for text in check(case)]
     if fatal := [text for text, is_fatal in found if is_fatal]:
