@@ -13,17 +13,21 @@ _STATE = "training_state.json"
 class BackupAndRestore(Callback):
     """Keeps the state of training in a folder, and begins from there when `fit` is called again after a crash.
 
-    The state is the epoch and the weights of model and optimizer, random seeds among them. Each backup is a new file; then a
-    small file that names it is replaced, so a crash in between leaves the backup before.
+    The state is all that decides what comes next: the variables of model, optimizer and metrics, random states, the place in the
+    data and its order, and what other callbacks know (`Callback.get_state`). So a run that was killed and is called again ends in the
+    very numbers of one that was not, if its data are the same again. Each backup is a new file; then a small file that names it is
+    replaced, so a crash in between leaves the backup before.
 
     Args:
         backup_dir: folder of the backup, for this run alone.
-        save_freq: "epoch", or a number of batches. A backup within an epoch is resumed at the beginning of that epoch.
+        save_freq: "epoch", or a number of batches; then training goes on in the middle of an epoch.
         double_checkpoint: whether to keep the backup before the last as well, and to use it if the last cannot be read.
         delete_checkpoint: whether to remove the backup when training has come to its end.
 
     Example: `model.fit(x, y, epochs=100, callbacks=[BackupAndRestore("backup")])`
     """
+
+    comes_last = True
 
     def __init__(
         self, backup_dir, save_freq: int | str = "epoch", double_checkpoint: bool = False, delete_checkpoint: bool = True
@@ -38,7 +42,14 @@ class BackupAndRestore(Callback):
         self._interval = SaveInterval(save_freq)
         self._epoch = 0
 
+    def get_state(self) -> dict[str, Any]:
+        return {"interval": self._interval.get_state()}
+
+    def set_state(self, state: dict[str, Any]) -> None:
+        self._interval.set_state(state["interval"])
+
     def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
+        self._clean()
         states = self._states()
         if not states:
             return
@@ -56,12 +67,12 @@ class BackupAndRestore(Callback):
         """Load the first state that can be read."""
         for i, state in enumerate(states):
             try:
-                self.model.load_weights(self._path(state["weights"]))
+                self.model._load_run(self._path(state["weights"]))
             except (OSError, ValueError):
                 if i + 1 == len(states):
                     raise
             else:
-                self._epoch = self.model._initial_epoch = state["epoch"]
+                self._epoch = state["epoch"]
                 return
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
@@ -86,8 +97,8 @@ class BackupAndRestore(Callback):
         os.makedirs(self.backup_dir, exist_ok=True)
         states = self._states()
         number = states[0]["number"] + 1 if states else 0
-        new = {"number": number, "epoch": self._epoch, "weights": f"backup_{number}.weights.h5"}
-        self.model.save_weights(self._path(new["weights"]), overwrite=True)
+        new = {"number": number, "epoch": self._epoch, "weights": f"backup_{number}.npz"}
+        self.model._save_run(self._path(new["weights"]), self._epoch)
         kept = 2 if self.double_checkpoint else 1
         with open(self._path(_STATE + ".part"), "w") as file:
             json.dump([new, *states][:kept], file)
@@ -101,6 +112,12 @@ class BackupAndRestore(Callback):
             return []
         with open(self._path(_STATE)) as file:
             return json.load(file)
+
+    def _clean(self):
+        """Remove what a process that was killed has left half written."""
+        for name in os.listdir(self.backup_dir) if os.path.isdir(self.backup_dir) else ():
+            if name == _STATE + ".part" or name.startswith(".backup_") and name.endswith(".tmp"):
+                self._remove(name)
 
     def _path(self, name):
         return os.path.join(self.backup_dir, name)

@@ -19,6 +19,8 @@ class Callback:
     # defaults of the class, so that a subclass whose __init__ does not call super().__init__() works
     params = None
     _model = None
+    kept: tuple[str, ...] = ()  # attributes that change while training goes on and decide what comes next
+    comes_last = False  # whether its turn comes when all others have had theirs
 
     def __init__(self):
         """Nothing to set: `params` and `model` come with `set_params` and `set_model`."""
@@ -35,6 +37,16 @@ class Callback:
     def set_params(self, params):
         """Called once before the work begins."""
         self.params = params
+
+    def get_state(self) -> dict[str, Any]:
+        """What `BackupAndRestore` is to keep of this callback, so that training goes on as if it had not stopped: numbers, strings,
+        NumPy arrays, and lists and dicts of them."""
+        return {name: getattr(self, name) for name in self.kept}
+
+    def set_state(self, state: dict[str, Any]) -> None:
+        """What `get_state` returned, once all callbacks have been through `on_train_begin`."""
+        for name, value in state.items():
+            setattr(self, name, value)
 
     def on_batch_begin(self, batch: int, logs: dict[str, Any] | None = None) -> None:
         """Older name of `on_train_batch_begin`."""

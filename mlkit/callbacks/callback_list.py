@@ -70,7 +70,8 @@ class CallbackList(Callback):
     def listeners(self, hook):
         """The callbacks' methods of this name, those left out that do nothing. Kept from the first call on."""
         if hook not in self._listeners:
-            self._listeners[hook] = [getattr(c, hook) for c in self.callbacks if _listens(c, hook)]
+            in_turn = sorted(self.callbacks, key=lambda c: c.comes_last)
+            self._listeners[hook] = [getattr(c, hook) for c in in_turn if _listens(c, hook)]
         return self._listeners[hook]
 
     def _call(self, hook, *args):

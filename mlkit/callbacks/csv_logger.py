@@ -34,6 +34,20 @@ class CSVLogger(Callback):
         self.csv_file = open(self.filename, "a" if self.append else "w", newline="")
         self.keys = None
 
+    def get_state(self) -> dict[str, Any]:
+        """The rows so far: those that a run wrote after its last backup are written again."""
+        with open(self.filename, newline="") as file:
+            return {"text": file.read(), "keys": self.keys}
+
+    def set_state(self, state: dict[str, Any]) -> None:
+        self._close()
+        self.csv_file = open(self.filename, "w", newline="")
+        self.csv_file.write(state["text"])
+        self.csv_file.flush()
+        self._write_header, self.keys = not state["text"], state["keys"]
+        if self.keys is not None:
+            self.writer = csv.DictWriter(self.csv_file, ["epoch", *self.keys], delimiter=self.sep)
+
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         logs = logs or {}
         if self.writer is None:

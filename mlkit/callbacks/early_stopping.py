@@ -22,6 +22,8 @@ class EarlyStopping(MonitorCallback):
     Example: `model.fit(x, y, epochs=100, validation_split=0.1, callbacks=[EarlyStopping(patience=3)])`
     """
 
+    kept = ("wait", "stopped_epoch", "best", "best_epoch", "best_weights")
+
     def __init__(
         self,
         monitor: str = "val_loss",

@@ -16,6 +16,8 @@ class History(Callback):
     ({'loss': [2.0, 1.0]}, [0, 1])
     """
 
+    kept = ("history", "epoch")
+
     def __init__(self):
         super().__init__()
         self.history: dict[str, list[Any]] = {}

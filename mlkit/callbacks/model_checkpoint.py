@@ -53,6 +53,13 @@ class ModelCheckpoint(MonitorCallback):
                 f"but is {self.filepath!r}."
             )
 
+    def get_state(self) -> dict[str, Any]:
+        return {"best": self.best, "interval": self._interval.get_state()}
+
+    def set_state(self, state: dict[str, Any]) -> None:
+        self.best = state["best"]
+        self._interval.set_state(state["interval"])
+
     def on_epoch_begin(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         self._epoch = epoch
 

@@ -24,6 +24,8 @@ class ReduceLROnPlateau(MonitorCallback):
     Example: `model.fit(x, y, epochs=100, validation_split=0.1, callbacks=[ReduceLROnPlateau(factor=0.5, patience=3)])`
     """
 
+    kept = ("best", "wait", "cooldown_counter")
+
     def __init__(
         self,
         monitor: str = "val_loss",

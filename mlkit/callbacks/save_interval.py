@@ -26,3 +26,10 @@ class SaveInterval:
             return False
         self._since = 0
         return True
+
+    def get_state(self):
+        """The counts, to go on with in another process."""
+        return [self._last, self._since]
+
+    def set_state(self, state):
+        self._last, self._since = state

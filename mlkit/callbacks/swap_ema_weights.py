@@ -16,6 +16,8 @@ class SwapEMAWeights(Callback):
             callbacks such as `ModelCheckpoint` that come after this one in the list.
     """
 
+    kept = ("_swapped",)
+
     def __init__(self, swap_on_epoch: bool = False):
         super().__init__()
         self.swap_on_epoch = swap_on_epoch

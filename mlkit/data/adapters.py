@@ -1,5 +1,6 @@
 """Whatever `fit` is given, as epochs of batches: `adapter.epoch(i)` yields `(x, y, sample_weight)` triples of NumPy arrays."""
 
+import functools
 import itertools
 import math
 import random
@@ -81,6 +82,13 @@ class Adapter:
         """The `(x, y, sample_weight)` batches of pass number `index`."""
         raise NotImplementedError(f"{type(self).__name__} must define `epoch(self, index)`.")
 
+    def get_order(self, under_way):
+        """What decides the order of the pass under way, or else of the next one, as plain values; None where nothing is drawn."""
+        return None
+
+    def set_order(self, order):
+        """Let the next pass that begins be the one whose order this is."""
+
     def on_epoch_begin(self) -> None:
         """Called by the trainer before each epoch."""
 
@@ -92,18 +100,45 @@ class _Orders:
     """Random orders of the passes: pass i gets the i-th draw, also when training resumes there.
 
     It does not hold the adapter that draws: the two would keep the data alive until the next garbage collection.
+
+    get_state, set_state: of the generator that is drawn from. is_shared: whether others draw from it too, who say themselves
+    where it stands between passes.
     """
 
-    def __init__(self):
-        self._drawn = 0
+    def __init__(self, get_state, set_state, is_shared):
+        self._drawn, self._before = 0, None  # before: the generator's state as it was before the last draw
+        self._again = None  # such a state, from which an order that was drawn in another process is to be drawn again
+        self._get_state, self._set_state, self._is_shared = get_state, set_state, is_shared
 
     def of_pass(self, index, draw):
-        order = draw()
-        self._drawn += 1
+        order = self._draw(draw)
         while self._drawn <= index:
-            order = draw()
-            self._drawn += 1
+            order = self._draw(draw)
         return order
+
+    def _draw(self, draw):
+        self._drawn += 1
+        now, again, self._again = self._get_state(), self._again, None
+        self._before = now if again is None else again
+        if again is None:
+            return draw()
+        self._set_state(again)
+        order = draw()
+        self._set_state(now)
+        return order
+
+    def get(self, under_way):
+        """How many orders were drawn before that of a pass, and the generator's state then."""
+        if under_way and self._drawn:
+            return {"drawn": self._drawn - 1, "generator": self._before}
+        return {"drawn": self._drawn, "generator": None if self._is_shared else self._get_state()}
+
+    def set(self, order):
+        self._drawn = order["drawn"]
+        if self._is_shared:
+            self._again = order["generator"]
+        else:
+            self._set_state(order["generator"])
 
 
 class ArrayAdapter(Adapter):
@@ -136,7 +171,14 @@ class ArrayAdapter(Adapter):
         self.num_batches = math.ceil(self.num_samples / self.batch_size)
         self.shuffle = shuffle
         self._rng = np.random if seed is None else np.random.RandomState(seed)
-        self._orders = _Orders()
+        self._orders = _Orders(self._rng.get_state, self._rng.set_state, seed is None)
+
+    def get_order(self, under_way):
+        return self._orders.get(under_way) if self.shuffle else None
+
+    def set_order(self, order):
+        if order is not None:
+            self._orders.set(order)
 
     def epoch(self, index):
         # drawn here and not in the generator, so that the order does not depend on when its first batch is asked for
@@ -180,7 +222,7 @@ class PyDatasetAdapter(Adapter):
         self.shuffle = shuffle
         self.class_weight = class_weight
         self._rng = random if seed is None else random.Random(seed)
-        self._orders = _Orders()
+        self._orders = _Orders(self._rng.getstate, functools.partial(_set_state, self._rng), seed is None)
         if dataset.use_multiprocessing:
             warnings.warn(
                 f"{type(dataset).__name__}: use_multiprocessing=True runs its {dataset.workers} workers as threads, since a "
@@ -192,6 +234,13 @@ class PyDatasetAdapter(Adapter):
     def num_batches(self):
         """Asked anew each time: a dataset may change its length between epochs."""
         return self.dataset.num_batches
+
+    def get_order(self, under_way):
+        return self._orders.get(under_way) if self.shuffle else None
+
+    def set_order(self, order):
+        if order is not None:
+            self._orders.set(order)
 
     def epoch(self, index):
         count = self.num_batches
@@ -244,6 +293,12 @@ class IterableAdapter(Adapter):
         finally:
             if not self.one_pass and hasattr(source, "close"):
                 source.close()
+
+
+def _set_state(rng, state):
+    """Of a generator of Python's, whose state may have been a list on its way."""
+    version, numbers, gauss = state
+    rng.setstate((version, tuple(numbers), gauss))
 
 
 def _length_of(iterable):

@@ -33,52 +33,84 @@ class EpochIterator:
         self._passes = 0  # passes begun
         self._left = None  # batches left in it, or None where unknown
         self._seen = None  # length of an epoch, learned from data that does not tell
+        self._number, self._taken = 0, 0  # the pass of the next batch, and how many of it have been given out
+        self._given = 0  # how many batches of the epoch under way have been given out
+        self._wanted = None  # the state to go on with
 
     @property
     def num_batches(self):
         """Batches an epoch, or None while unknown."""
         return self.steps_per_epoch or self.adapter.num_batches or self._seen
 
+    def get_state(self):
+        """Where the next batch lies: the number of the pass, how many batches of it and of the epoch have been given out, and its
+        order."""
+        order = self.adapter.get_order(self._taken > 0)
+        return {"pass": self._number, "taken": self._taken, "given": self._given, "order": order}
+
+    def set_state(self, state):
+        """Go on there with the next epoch. What the data themselves draw follows from their seeds: batches are counted. How many
+        batches of the epoch have been given out."""
+        self._wanted, self._passes, self._given = state, state["pass"], state["given"]
+        return self._given
+
     def epoch(self, index):
         """The batches of epoch number `index`. Close the iterator (or run it out) before the next epoch."""
+        if self._wanted is None:
+            self._given = 0
         self.adapter.on_epoch_begin()
         try:
             yield from self._whole_pass(index) if self.steps_per_epoch is None else self._steps(index)
+            self._given = 0
         finally:
             self.adapter.on_epoch_end()
 
     def _whole_pass(self, index):
-        count = 0
-        batches = self._ahead(self.adapter.epoch(index))
+        batches = self._ahead(self._started(index))
         try:
             for batch in batches:
-                count += 1
+                self._taken, self._given = self._taken + 1, self._given + 1
                 yield batch
         finally:
             batches.close()
-        if count == 0:
+        if self._taken == 0:
             self._warn_out_of_data(index)
-        self._seen = self._seen or count
+        self._seen = self._seen or self._taken
+        self._number, self._taken = index + 1, 0
+
+    def _started(self, number):
+        """The batches of a pass, from where they are to go on."""
+        wanted, self._wanted = self._wanted, None
+        if wanted is not None:
+            number = wanted["pass"] if wanted["taken"] else number
+            self.adapter.set_order(wanted["order"])
+        batches = self.adapter.epoch(number)
+        self._number, self._taken = number, wanted["taken"] if wanted is not None else 0
+        for _ in range(self._taken):
+            next(batches, None)
+        return batches
 
     def _steps(self, index):
         if self._pass is None:
             self._begin_pass(max(index, self._passes))
-        steps = self.steps_per_epoch if self._left is None else min(self._left, self.steps_per_epoch)
+        wanted = self.steps_per_epoch - self._given
+        steps = wanted if self._left is None else min(self._left, wanted)
         count = 0
         batches = self._ahead(itertools.islice(self._pass, steps))
         try:
             for batch in batches:
-                count += 1
+                count, self._taken, self._given = count + 1, self._taken + 1, self._given + 1
                 if self._left is not None:
                     self._left -= 1
                 yield batch
         finally:
             batches.close()
-        if count < self.steps_per_epoch:
+        if count < wanted:
             self._warn_out_of_data(index)
             self._left = 0
         if self._left == 0:
             self._pass = None
+            self._number, self._taken = self._number + 1, 0
 
     def _ahead(self, batches):
         """The batches, the next one made while the current one is used where that pays; something that can be closed."""
@@ -87,9 +119,9 @@ class EpochIterator:
         return batches if hasattr(batches, "close") else (b for b in batches)
 
     def _begin_pass(self, number):
-        self._pass = self.adapter.epoch(number)
-        self._passes = number + 1
-        self._left = self.adapter.num_batches
+        self._pass = self._started(number)
+        self._passes = self._number + 1
+        self._left = self.adapter.num_batches and self.adapter.num_batches - self._taken
 
     def _warn_out_of_data(self, index):
         wanted = f" of {self.steps_per_epoch} steps" if self.steps_per_epoch else ""

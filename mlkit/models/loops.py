@@ -11,13 +11,16 @@ from mlkit.core.tensor import Tensor
 from mlkit.data.batch import pack_x_y_sample_weight, standardize_batch, with_class_weight
 
 
-def run_epoch(model, step, batches, callbacks):
-    """Run a step over the batches of an epoch with callbacks; the last logs as numbers."""
-    out = {}
+def run_epoch(model, step, batches, callbacks, first=0, logs=None):
+    """Run a step over the batches of an epoch with callbacks; the last logs as numbers.
+
+    first, logs: the number of the first batch, and the logs before it, where an epoch goes on.
+    """
+    out = logs or {}
     begin, end = getattr(callbacks, f"on_{step}_batch_begin"), getattr(callbacks, f"on_{step}_batch_end")
     refuse_nonfinite = not any(getattr(c, "handles_nonfinite", False) for c in callbacks.callbacks)
     try:
-        for group in grouped(batches, model.steps_per_execution):
+        for group in grouped(batches, model.steps_per_execution, first):
             begin(group.first)
             for batch in group.batches:
                 out = _run_step(model, step, batch, refuse_nonfinite)
@@ -94,8 +97,8 @@ class _Group:
         self.first, self.batches, self.last = first, batches, first + size - 1
 
 
-def grouped(batches, size):
-    first, group = 0, []
+def grouped(batches, size, first=0):
+    group = []
     for batch in batches:
         group.append(batch)
         if len(group) == size:

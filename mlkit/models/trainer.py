@@ -18,8 +18,9 @@ from mlkit.data.batch import standardize_batch, unpack_x_y_sample_weight
 from mlkit.layers.tracking import unique
 from mlkit.metrics.metric import Metric
 from mlkit.metrics.reduction import Mean
-from mlkit.models import checks, loops
+from mlkit.models import checks, loops, run_state
 from mlkit.models.compiled import CompiledLoss, CompiledMetrics
+from mlkit.models.run_state import Run
 from mlkit.models.training import Training
 from mlkit.objects.serialization import deserialize_keras_object
 from mlkit.objects.variable import Variable
@@ -249,16 +250,19 @@ class Trainer:
         self._training.program(self, "train")
         self._initial_epoch = initial_epoch
         watched = checks.before_fit(self, adapter, validation, splits, class_weight, callbacks) if check else None
-        callbacks.on_train_begin()  # BackupAndRestore may set a later epoch to begin with
+        run = self._training.run = Run(callbacks, batches)
         logs = {}
         try:
-            for epoch in range(self._initial_epoch, epochs):
+            callbacks.on_train_begin()  # BackupAndRestore may set a later epoch to begin with
+            resumed = run_state.begin(self, run)
+            for epoch in range(self._initial_epoch, 0 if self.stop_training else epochs):
                 self.reset_metrics()
                 callbacks.on_epoch_begin(epoch)
                 steps = batches.epoch(epoch)
-                if watched is not None:
-                    steps, watched = watched(steps), None
-                logs = loops.run_epoch(self, "train", steps, callbacks)
+                for change in filter(None, (resumed, watched)):
+                    steps = change(steps)
+                logs = loops.run_epoch(self, "train", steps, callbacks, run.first, run.logs)
+                resumed, watched, run.first, run.logs = None, None, 0, None
                 if validation is not None and loops.validates(epoch, validation_freq):
                     val = self.evaluate(validation, verbose=0, callbacks=callbacks, return_dict=True, steps=validation_steps)
                     logs.update({f"val_{k}": v for k, v in val.items()})
@@ -266,6 +270,7 @@ class Trainer:
                 if self.stop_training:
                     break
         finally:  # also where training is interrupted
+            self._training.run = None
             if hasattr(self.optimizer, "finalize_variable_values"):
                 self.optimizer.finalize_variable_values(self.trainable_weights)
         callbacks.on_train_end(logs)
@@ -401,6 +406,14 @@ class Trainer:
             return self.reset_metrics()
         for m in self._training.metrics_of(self):
             m.reset_state()
+
+    def _save_run(self, path, epoch):
+        """Write all that decides how the `fit` under way goes on, with this epoch."""
+        run_state.save(self, path, epoch)
+
+    def _load_run(self, path):
+        """Let the `fit` under way go on from what `_save_run` wrote."""
+        self._initial_epoch = run_state.load(self, path)
 
     # ---- programs --------------------------------------------------------------------------------------------------
 

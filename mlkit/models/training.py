@@ -17,6 +17,7 @@ from mlkit.layers.call_info import call_info
 from mlkit.metrics.reduction import Mean
 from mlkit.models.compiled import CompiledLoss, CompiledMetrics
 from mlkit.models.outputs import OutputNames
+from mlkit.models.run_state import Run
 from mlkit.objects.keras_tensor import infer
 from mlkit.objects.serialization import serialize_keras_object
 
@@ -30,7 +31,7 @@ class Training:
     arguments: of `compile`. loss, metrics: what is made of them; None where none were given. tracker: the mean of the total
     loss. programs: step -> compiled function. The other fields are kept because they take long to find, each with what it was
     found for: outputs: key of inputs -> specs of the model's outputs; known_metrics: (traces, metrics) of the programs; frozen:
-    (version of layers, flags of each). said: the warnings that `fit` has given of data and model.
+    (version of layers, flags of each). run: the `fit` under way. said: the warnings that `fit` has given of data and model.
     """
 
     arguments: dict | None = None
@@ -41,6 +42,7 @@ class Training:
     outputs: dict[tuple, object] = dataclasses.field(default_factory=dict)
     known_metrics: tuple[int, list] | None = None
     frozen: tuple[int, tuple] | None = None
+    run: Run | None = None
     said: set[str] = dataclasses.field(default_factory=set)
 
     def without_programs(self):

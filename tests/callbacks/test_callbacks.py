@@ -341,7 +341,7 @@ class TestBackupAndRestore:
         with pytest.raises(RuntimeError, match="power cut"):
             trained(callbacks.BackupAndRestore(tmp_path / "b"), Interrupt(3))
         model, history = trained(callbacks.BackupAndRestore(tmp_path / "b"))
-        assert history.epoch == [3, 4]
+        assert history.epoch == [0, 1, 2, 3, 4]
         for a, b in zip(model.get_weights(), expected.get_weights()):
             assert np.allclose(a, b, atol=1e-6)
         assert not (tmp_path / "b").exists(), "the backup is gone when training has come to its end"
@@ -352,7 +352,10 @@ class TestBackupAndRestore:
             fit(model, callbacks.BackupAndRestore(tmp_path, double_checkpoint=True), Interrupt(2), epochs=4)
         newest = json.loads((tmp_path / "training_state.json").read_text())[0]
         (tmp_path / newest["weights"]).write_bytes(b"damaged")
-        assert fit(model, callbacks.BackupAndRestore(tmp_path), epochs=4).epoch == [1, 2, 3]
+        begun = []
+        record = callbacks.LambdaCallback(on_epoch_begin=lambda epoch, logs: begun.append(epoch))
+        assert fit(model, callbacks.BackupAndRestore(tmp_path), record, epochs=4).epoch == [0, 1, 2, 3]
+        assert begun == [1, 2, 3]
 
     def test_other_files_stay(self, tmp_path):
         (tmp_path / "mine.txt").write_text("keep")

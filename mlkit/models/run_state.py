@@ -1,0 +1,165 @@
+"""A run of `fit` as a file: all that decides how it goes on, so that one that was killed ends in the same numbers as one that was not.
+
+The file is an archive of arrays without pickled objects. One of them, "state", is JSON: epoch, place in the data, random states,
+what callbacks know; arrays in it are named by their numbers in the archive. The others are the variables: of the model (random seeds
+among them), the optimizer and the metrics.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import json
+import random
+import zipfile
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+
+from mlkit.models.saving.atomic import replacing
+from mlkit.objects.seed_generator import global_seed_generator
+
+_VERSION = 1
+
+
+class Run:
+    """What a `fit` under way consists of: the callbacks, and the batches by epoch.
+
+    first, logs: how many batches of its first epoch have run before, and what they gave. wanted: a state that it is to begin with.
+    """
+
+    def __init__(self, callbacks: Any, batches: Any):
+        self.callbacks, self.batches = callbacks, batches
+        self.first, self.logs, self.wanted = 0, None, None
+
+
+def save(model: Any, path: str, epoch: int) -> None:
+    """Write the run that the model is in; epoch: the one to go on with."""
+    state: dict[str, Any] = {"version": _VERSION, "epoch": epoch, "random": _random_state()}
+    run = model._training.run
+    if run is not None:
+        state["batches"], state["stop"] = run.batches.get_state(), model.stop_training
+        state["logs"] = {k: np.asarray(v).item() for k, v in model.get_metrics_result().items() if np.size(v) == 1}
+        state["callbacks"] = [[type(c).__name__, c.get_state()] for c in _with_states(run.callbacks)]
+    arrays = {f"variable {k}": v.numpy() for k, v in enumerate(_variables(model))}
+    metrics = {f"metric {k}": v.numpy() for k, v in enumerate(model.metrics_variables)}
+    state["paths"] = [v.path for v in _variables(model)]
+    text = json.dumps(_packed(state, arrays))
+    with replacing(path) as file:
+        np.savez(file, allow_pickle=False, state=np.frombuffer(text.encode(), "uint8"), **arrays, **metrics)
+
+
+def load(model: Any, path: str) -> int:
+    """Set the model's and the optimizer's variables, and let the run under way go on from there. The epoch to go on with.
+
+    Raises:
+        ValueError: The file is damaged, or is of another model; nothing has changed then.
+    """
+    try:
+        with np.load(path, allow_pickle=False) as archive:
+            arrays = dict(archive)
+        state = _unpacked(json.loads(arrays.pop("state").tobytes()), arrays)
+        version = state["version"]
+    except (KeyError, ValueError, EOFError, zipfile.BadZipFile) as error:
+        raise ValueError(f"{path} is damaged, or no backup: {error}") from error
+    if version != _VERSION:
+        raise ValueError(f"{path} was written by another version of mlkit (form {version}, expected {_VERSION}).")
+    variables = _variables(model)
+    values = [arrays.get(f"variable {k}") for k in range(len(state["paths"]))]
+    expected, found = [(v.path, tuple(v.shape)) for v in variables], [(p, a.shape) for p, a in zip(state["paths"], values)]
+    if [s for _, s in expected] != [s for _, s in found]:
+        k = next((k for k, (a, b) in enumerate(zip(expected, found)) if a[1] != b[1]), min(len(expected), len(found)))
+        here, there = (f"{p[k][0]} {p[k][1]}" if k < len(p) else "nothing" for p in (expected, found))
+        raise ValueError(
+            f"{path} is of another model: variable {k} is {here} here and {there} there. Begin with an empty folder, or build the "
+            "model as it was."
+        )
+    for variable, value in zip(variables, values):
+        variable.assign(value)
+    if model._training.run is not None:
+        state["metrics"] = [arrays[f"metric {k}"] for k in range(sum(name.startswith("metric ") for name in arrays))]
+        model._training.run.wanted = state
+    return state["epoch"]
+
+
+def begin(model: Any, run: Run) -> Callable[[Iterator], Iterator] | None:
+    """After all callbacks have begun: give them and the data back what they knew. What the batches of the first epoch go through;
+    None where training begins at the beginning."""
+    state, run.wanted = run.wanted, None
+    if state is None:
+        return None
+    known = [list(one) for one in state["callbacks"]]
+    for callback in _with_states(run.callbacks):
+        place = next((k for k, (name, _) in enumerate(known) if name == type(callback).__name__), None)
+        if place is not None:
+            callback.set_state(known.pop(place)[1])
+    model.stop_training = state["stop"]
+    _set_random_state(state["random"])
+    run.first, run.logs = run.batches.set_state(state["batches"]), state["logs"]
+    return functools.partial(_resumed, model, state) if run.first else None
+
+
+def _resumed(model, state, batches):
+    """The batches that are left of an epoch; before the first one all is as it was when the backup was made."""
+    with contextlib.closing(batches):
+        first = next(batches, None)
+        if first is not None:
+            model._training.prepare(model, first, training=True)
+        for variable, value in zip(model.metrics_variables, state["metrics"]):
+            variable.assign(value)
+        _set_random_state(state["random"])
+        if first is not None:
+            yield first
+            yield from batches
+
+
+def _variables(model):
+    optimizer = model.optimizer.variables if model.optimizer is not None else []
+    seen = {id(v) for v in model.metrics_variables}
+    found = {id(v): v for v in [*model.variables, *optimizer] if id(v) not in seen}
+    return list(found.values())
+
+
+def _with_states(callbacks):
+    return [c for c in callbacks.callbacks if hasattr(c, "get_state") and hasattr(c, "set_state")]
+
+
+# ---- random numbers --------------------------------------------------------------------------------------------------------------
+
+
+def _random_state():
+    return {
+        "numpy": list(np.random.get_state()),
+        "python": random.getstate(),
+        "global": global_seed_generator().state.numpy(),
+    }
+
+
+def _set_random_state(state):
+    np.random.set_state(tuple(state["numpy"]))
+    version, numbers, gauss = state["python"]
+    random.setstate((version, tuple(numbers), gauss))
+    global_seed_generator().state.assign(state["global"])
+
+
+# ---- JSON ------------------------------------------------------------------------------------------------------------------------
+
+
+def _packed(value, arrays):
+    """With arrays moved into `arrays` and their names in their places."""
+    if isinstance(value, dict):
+        return {k: _packed(v, arrays) for k, v in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_packed(v, arrays) for v in value]
+    if isinstance(value, np.ndarray):
+        name = f"array {len(arrays)}"
+        arrays[name] = value
+        return {"$array": name}
+    return value.item() if isinstance(value, np.generic) else value
+
+
+def _unpacked(value, arrays):
+    if isinstance(value, dict):
+        return arrays[value["$array"]] if set(value) == {"$array"} else {k: _unpacked(v, arrays) for k, v in value.items()}
+    return [_unpacked(v, arrays) for v in value] if isinstance(value, list) else value
