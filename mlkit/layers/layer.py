@@ -16,16 +16,14 @@ from mlkit.dtype_policies import get as get_policy
 from mlkit.layers.call_info import build_parameters, build_shapes, call_info, in_inference, stated_outputs
 from mlkit.layers.input_spec import check_inputs
 from mlkit.layers.masks import fill_masks, record_masks, set_masks
-from mlkit.layers.stateful import StatefulMixin
-from mlkit.layers.tracking import owned, unique
+from mlkit.layers.stateful import Stateful
 from mlkit.layers.weights import by_position
 from mlkit.objects.config_object import init_arguments, serialized
 from mlkit.objects.keras_tensor import KerasTensor, Node, has_symbol, infer, symbol
-from mlkit.objects.operation import Operation
 from mlkit.objects.variable import Variable
 
 
-class Layer(StatefulMixin, Operation):
+class Layer(Stateful):
     """A piece of a model: a function of tensors together with its state.
 
     Subclasses store their options in `__init__` under the arguments' names, create weights in `build(input_shape)` with
@@ -53,7 +51,6 @@ class Layer(StatefulMixin, Operation):
         if "compute_mask" in vars(cls) and "supports_masking" not in vars(cls):
             cls.supports_masking = True
 
-    _frozen = False  # by Model.freeze: not trainable, and as in inference whatever the caller says
     _remat = None  # the RematScope it was made in
     supports_masking = False  # whether outputs get masks, by `compute_mask`
     _augments = False  # whether it only changes images in training: nothing in it is learned, nothing frozen
@@ -79,17 +76,14 @@ class Layer(StatefulMixin, Operation):
                 setattr(self, option, value if value is None else get(value))
         if kwargs:
             raise ValueError(f"{type(self).__name__}: unrecognized keyword arguments {sorted(kwargs)}.")
-        Operation.__init__(self, name)
+        Stateful.__init__(self, name, trainable)
         self.built = self._needs_no_build and type(self).build is Layer.build
         self._scope = None  # path of names, fixed when first built or called
-        self._trainable = bool(trainable)
         self._dtype_policy = get_policy(dtype)
         self.autocast = bool(autocast)
         self.activity_regularizer = regularizers.get(activity_regularizer)
         self.input_spec = None
         self._input_shape_arg = tuple(input_shape) if input_shape is not None else None
-        self._own_weights = []  # made by add_weight, in that order
-        self._build_shapes = None
         if state.remat is not None:
             self._remat = state.remat
 
@@ -362,17 +356,6 @@ class Layer(StatefulMixin, Operation):
 
     def quantize(self, *args, **kwargs):
         raise NotImplementedError("Layer.quantize: quantization is not supported.")
-
-    @property
-    def _layers(self):
-        """The layers within, in the order they were set."""
-        return owned(self, Layer)[0]
-
-    def _flatten_layers(self, recursive=True, include_self=True):
-        found = [self] if include_self else []
-        for layer in self._layers:
-            found += layer._flatten_layers() if recursive else [layer]
-        return unique(found)
 
 
 def _prepared(build):

@@ -9,13 +9,36 @@ from mlkit.core.state import layers_changed, state
 from mlkit.core.typing import TensorLike
 from mlkit.layers.tracking import own_variables, owned, trainable_first, unique
 from mlkit.metrics import Metric
+from mlkit.objects.operation import Operation
 from mlkit.objects.stateless import StatelessScope
 from mlkit.objects.variable import Variable
 from mlkit.random import SeedGenerator
 
 
-class StatefulMixin:
-    """The part of `Layer` about variables."""
+class Stateful(Operation):
+    """An operation with state: variables of its own and, within it, operations that have theirs. The base of layers."""
+
+    _frozen = False  # by Model.freeze: not trainable, and as in inference whatever the caller says
+
+    def __init__(self, name: str | None = None, trainable: bool = True):
+        Operation.__init__(self, name)  # by its name: a model has other bases, which take other arguments
+        self.built = False
+        self._trainable = bool(trainable)
+        self._own_weights = []  # made by add_weight, in that order
+        self._build_shapes = None
+
+    @property
+    def _layers(self):
+        """The layers within, in the order they were set."""
+        return owned(self, Stateful)[0]
+
+    def _flatten_layers(self, recursive=True, include_self=True):
+        found = [self] if include_self else []
+        for layer in self._layers:
+            found += layer._flatten_layers() if recursive else [layer]
+        return unique(found)
+
+    # ---- lists of variables --------------------------------------------------------------------------------------
 
     @property
     def _trainable_variables(self):

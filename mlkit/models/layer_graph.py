@@ -1,4 +1,4 @@
-"""The layer graph of a model made from KerasTensors: its inputs and outputs, and how a call runs it."""
+"""The layer graph of a model made from KerasTensors: its layers, and how a call of the model runs them."""
 
 import warnings
 
@@ -9,99 +9,52 @@ from mlkit.core.state import state
 from mlkit.core.tensor import Tensor
 from mlkit.layers.input_layer import Input, InputLayer
 from mlkit.layers.layer import Layer
-from mlkit.models.function import Function, input_shapes
+from mlkit.models.function import Function
 from mlkit.models.graph_order import ordered_operations
 from mlkit.objects.keras_tensor import KerasTensor
 
 
-class LayerGraphMixin:
-    """The part of `Model` about its layer graph, if it has one (`_graph`, a Function)."""
+class LayerGraph(Function):
+    """The layers between KerasTensors, as a model runs them: inputs may come in any structure that says which is which.
 
-    _graph = None
-    _sizes_from_data = False  # whether nobody stated the inputs' sizes: then the layers say which other sizes are right
+    name: the model's. any_sizes: whether nobody stated the inputs' sizes; then the layers say which other sizes are right.
+    """
 
-    def _init_graph(self, inputs, outputs):
+    def __init__(self, inputs, outputs, name: str, any_sizes: bool = False):
         inputs = tree.map_structure(_checked_input, inputs)
         new_inputs = tree.map_structure(_as_input, inputs)
         if any(a is not b for a, b in zip(tree.flatten(inputs), tree.flatten(new_inputs))):
             outputs = Function(inputs, outputs).run(new_inputs)  # inputs in the middle of a graph: copy what comes after
             inputs = new_inputs
-        self._graph = Function(inputs, outputs, name=self.name)
-        self._operations = ordered_operations(self._graph._inputs, self._graph._outputs)
-        self._graph_layers = [op for op in self._operations if isinstance(op, Layer)]
-        self.built = True
+        super().__init__(inputs, outputs, name)
+        self._operations = ordered_operations(self._inputs, self._outputs)  # Keras's order, input layers included
+        self._any_sizes = any_sizes
 
     @property
-    def _is_functional(self):
-        """Whether it was made from KerasTensors; a Sequential is a list of layers, though it may have a graph."""
-        return self._graph is not None
-
-    @property
-    def _is_made_of_layers(self):
-        """Whether its parts are its `layers`, and not what its attributes hold."""
-        return self._graph is not None
-
-    def _known_graph(self, what):
-        if self._graph is None:
-            raise AttributeError(
-                f"Model {self.name!r} has no `{what}`: it is not made from KerasTensors, or does not know its input shape yet. "
-                "Start it with an Input, or build it."
-            )
-        return self._graph
-
-    @property
-    def inputs(self):
-        """The input KerasTensors, flat."""
-        return self._known_graph("inputs").inputs
-
-    @property
-    def outputs(self):
-        """The output KerasTensors, flat."""
-        return self._known_graph("outputs").outputs
-
-    @property
-    def input(self):
-        return self._graph._inputs_struct if self._graph else super().input
-
-    @property
-    def output(self):
-        return self._graph._outputs_struct if self._graph else super().output
-
-    @property
-    def input_shape(self):
-        return input_shapes(self._known_graph("input_shape"))
-
-    @property
-    def output_shape(self):
-        return tree.map_structure(lambda t: show(t.spec.shape), self._known_graph("output_shape")._outputs_struct)
+    def layers(self):
+        """The layers among the operations."""
+        return [op for op in self._operations if isinstance(op, Layer)]
 
     @property
     def input_names(self):
-        return [t._keras_history.operation.name for t in self._graph._inputs]
+        return [t._keras_history.operation.name for t in self._inputs]
 
     @property
     def output_names(self):
-        return [t._keras_history.operation.name for t in self._graph._outputs]
+        return [t._keras_history.operation.name for t in self._outputs]
 
-    @property
-    def operations(self):
-        """Layers and recorded functions of the graph, input layers included, in Keras's order."""
-        return list(self._operations)
-
-    def _notes_masks(self, args, kwargs):
-        return self._graph is not None or super()._notes_masks(args, kwargs)  # a graph converts each input for itself
-
-    def _call_graph(self, inputs, training=None, mask=None):
-        inputs = self._standardized_inputs(inputs)
+    def call(self, inputs, mask=None):
+        """The outputs for inputs as a model is given them, and their masks."""
+        inputs = self._standardized(inputs)
         for x, m in zip(tree.flatten(inputs), tree.flatten(mask) if mask is not None else ()):
             if m is not None:
                 x._keras_mask = m
-        return self._graph.run(inputs, None if state.call.training is None else _call_as_told)
+        return self.run(inputs, None if state.call.training is None else _call_as_told)
 
-    def _standardized_inputs(self, inputs):
+    def _standardized(self, inputs):
         """The given inputs in the structure of the graph's; missing last axes of size 1 are added, extra ones dropped."""
-        struct = self._graph._inputs_struct
-        symbols = self._graph._inputs
+        struct = self._inputs_struct
+        symbols = self._inputs
         self._check_structure(inputs)
         if isinstance(inputs, dict) and not isinstance(struct, dict):
             flat = self._by_name(inputs)
@@ -120,9 +73,9 @@ class LayerGraphMixin:
 
     def _check_structure(self, inputs):
         """Warn of inputs in another structure than the model's; an error where their order would be a guess."""
-        struct = self._graph._inputs_struct
+        struct = self._inputs_struct
         by_name = isinstance(inputs, dict) and not isinstance(struct, dict)
-        alone = not tree.is_nested(inputs) and len(self._graph._inputs) == 1 and not isinstance(struct, dict)
+        alone = not tree.is_nested(inputs) and len(self._inputs) == 1 and not isinstance(struct, dict)
         if by_name or alone:
             return
         try:
@@ -161,7 +114,7 @@ class LayerGraphMixin:
             x = ops.squeeze(x, axis=-1)
         elif len(x.shape) == rank - 1 and rank and expected[-1] == 1:
             x = ops.expand_dims(x, axis=-1)
-        sizes = () if self._sizes_from_data else zip(x.shape[1:], expected[1:])
+        sizes = () if self._any_sizes else zip(x.shape[1:], expected[1:])
         if len(x.shape) != rank or any(e is not None and type(s) is int and s != e for s, e in sizes):
             hint = " Is the batch axis missing?" if len(x.shape) == rank - 1 else ""
             raise ValueError(

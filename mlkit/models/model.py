@@ -5,11 +5,13 @@ from typing import Any
 from mlkit import ops
 from mlkit.core import dtypes, tree
 from mlkit.core.messages import inside
+from mlkit.core.spec import show
 from mlkit.core.typing import Structure
 from mlkit.layers.layer import Layer
 from mlkit.models import freezing, memory, saving, summary
 from mlkit.models import state_tree as state_trees
-from mlkit.models.layer_graph import LayerGraphMixin
+from mlkit.models.function import input_shapes
+from mlkit.models.layer_graph import LayerGraph
 from mlkit.models.trainer import Trainer
 from mlkit.objects.keras_tensor import KerasTensor, infer
 from mlkit.objects.serialization import serialize_keras_object
@@ -17,7 +19,7 @@ from mlkit.objects.serialization import serialize_keras_object
 __all__ = ["Functional", "Model"]
 
 
-class Model(LayerGraphMixin, Trainer, Layer):
+class Model(Trainer, Layer):
     """A trainable model, made in one of two ways.
 
     From KerasTensors: ``Model(inputs, outputs)`` holds the layers between them. By subclassing: layers are set in `__init__`
@@ -30,6 +32,8 @@ class Model(LayerGraphMixin, Trainer, Layer):
     10
     """
 
+    _graph: LayerGraph | None = None  # of a model made from KerasTensors, and of a Sequential that knows its inputs
+
     def __new__(cls, *args, **kwargs):
         if cls is Model and _is_functional_call(args, kwargs):
             cls = Functional
@@ -40,7 +44,12 @@ class Model(LayerGraphMixin, Trainer, Layer):
         Layer.__init__(self, **kwargs)
         Trainer.__init__(self)
         if inputs is not None:
-            self._init_graph(inputs, outputs)
+            self._set_graph(inputs, outputs)
+
+    def _set_graph(self, inputs, outputs, any_sizes=False):
+        self._graph = LayerGraph(inputs, outputs, self.name, any_sizes)
+        self._graph_layers = self._graph.layers  # what a model owns is found among its attributes
+        self.built = True
 
     def _converted_input(self, x):
         """Under half floats float32 stays what it is: the layers cast, and some (Embedding, Normalization) read what half floats
@@ -52,7 +61,69 @@ class Model(LayerGraphMixin, Trainer, Layer):
     def call(self, inputs: Structure, training: bool | None = None, mask: Structure = None) -> Any:
         if self._graph is None:
             raise NotImplementedError(f"Model {type(self).__name__} has no `call` method. Define call(self, inputs).")
-        return self._call_graph(inputs, training, mask)
+        return self._graph.call(inputs, mask)
+
+    # ---- the layer graph -----------------------------------------------------------------------------------------
+
+    @property
+    def _is_functional(self):
+        """Whether it was made from KerasTensors; a Sequential is a list of layers, though it may have a graph."""
+        return self._graph is not None
+
+    @property
+    def _is_made_of_layers(self):
+        """Whether its parts are its `layers`, and not what its attributes hold."""
+        return self._graph is not None
+
+    def _known_graph(self, what):
+        if self._graph is None:
+            raise AttributeError(
+                f"Model {self.name!r} has no `{what}`: it is not made from KerasTensors, or does not know its input shape yet. "
+                "Start it with an Input, or build it."
+            )
+        return self._graph
+
+    @property
+    def inputs(self):
+        """The input KerasTensors, flat."""
+        return self._known_graph("inputs").inputs
+
+    @property
+    def outputs(self):
+        """The output KerasTensors, flat."""
+        return self._known_graph("outputs").outputs
+
+    @property
+    def input(self):
+        return self._graph._inputs_struct if self._graph else super().input
+
+    @property
+    def output(self):
+        return self._graph._outputs_struct if self._graph else super().output
+
+    @property
+    def input_shape(self):
+        return input_shapes(self._known_graph("input_shape"))
+
+    @property
+    def output_shape(self):
+        return tree.map_structure(lambda t: show(t.spec.shape), self._known_graph("output_shape")._outputs_struct)
+
+    @property
+    def input_names(self):
+        return self._known_graph("input_names").input_names
+
+    @property
+    def output_names(self):
+        return self._known_graph("output_names").output_names
+
+    @property
+    def operations(self):
+        """Layers and recorded functions of the graph, input layers included, in Keras's order."""
+        return self._known_graph("operations").operations
+
+    def _notes_masks(self, args, kwargs):
+        return self._graph is not None or super()._notes_masks(args, kwargs)  # a graph converts each input for itself
 
     @property
     def _has_call(self):

@@ -30,6 +30,7 @@ class Sequential(Model):
     """
 
     _is_functional, _is_made_of_layers = False, True
+    _sizes_from_data = False  # whether the first inputs gave the input shape, and nobody stated it
 
     def __init__(self, layers: Iterable[Any] | None = None, trainable: bool = True, name: str | None = None, **kwargs):
         super().__init__(trainable=trainable, name=name, **kwargs)
@@ -128,13 +129,13 @@ class Sequential(Model):
             ) from error
         except NotImplementedError:
             return  # a layer without symbolic form: run layer by layer on data
-        self._init_graph(inputs, x)
+        self._set_graph(inputs, x, self._sizes_from_data)
 
     _notes_masks = Layer._notes_masks  # as in Keras, where a Sequential converts its input like a layer
 
     def call(self, inputs: Any, training: bool | None = None, mask: Any = None) -> Any:
         if self._graph is not None:
-            return self._call_graph(inputs, training, mask)
+            return self._graph.call(inputs, mask)
         x = inputs
         for layer in self._stack:
             if not isinstance(layer, InputLayer):

@@ -82,6 +82,7 @@ def test_training_is_the_same(options, eager):
         np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-5)
 
 
+@pytest.mark.native("plans")
 def test_memory_is_saved():
     """The blocks of a deep model keep their inputs only."""
 

@@ -15,9 +15,7 @@ from mlkit.metrics import Metric
 from mlkit.optimizers import Optimizer
 
 # attributes of mlkit's own that only repeat what stands elsewhere, or that refer to what is no part of the model
-_SKIPPED = set(
-    "_init_call _inbound_nodes _graph _graph_layers _operations _stack _programs _training operations history".split()
-)
+_SKIPPED = set("_init_call _inbound_nodes _graph _graph_layers _stack _programs _training operations history".split())
 
 
 _KINDS = Layer, Metric, Optimizer, Loss
