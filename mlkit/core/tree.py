@@ -26,6 +26,13 @@ def _children(x: Any) -> list[Any]:
     return [x[k] for k in _keys(x)] if isinstance(x, dict) else list(x)
 
 
+def _aligned(first: Any, *others: Any) -> Iterable[tuple[Any, ...]]:
+    """The corresponding children of containers of one form: of dicts those of one key, in whatever order each has them."""
+    if isinstance(first, dict):
+        return [(first[k], *(other[k] for other in others)) for k in _keys(first)]
+    return zip(first, *others)
+
+
 def _like(x: Any, children: list[Any]) -> Any:
     """A container of x's kind around new children."""
     if isinstance(x, dict):
@@ -83,7 +90,7 @@ def map_structure(func: Callable[..., Any], *structures: Any, none_is_leaf: bool
         return func(*structures) if none_is_leaf or first is not None else None
     for other in structures[1:]:
         _assert_same_node(first, other)
-    return _like(first, [map_structure(func, *parts, none_is_leaf=none_is_leaf) for parts in zip(*map(_children, structures))])
+    return _like(first, [map_structure(func, *parts, none_is_leaf=none_is_leaf) for parts in _aligned(*structures)])
 
 
 def _map_one(func: Callable[..., Any], x: Any, none_is_leaf: bool) -> Any:
@@ -101,11 +108,8 @@ def map_structure_up_to(shallow_structure: Any, func: Callable[..., Any], *struc
     if not is_nested(shallow_structure):
         return func(*structures)
     for s in structures:
-        if not is_nested(s) or len(s) != len(shallow_structure):
-            raise ValueError(f"The structures differ: {shallow_structure!r} against {s!r}.")
-        if isinstance(shallow_structure, dict) and set(shallow_structure) != set(s):
-            raise ValueError(f"The structures have different keys: {list(shallow_structure)} against {list(s)}.")
-    parts = zip(_children(shallow_structure), *map(_children, structures))
+        _assert_same_node(shallow_structure, s)
+    parts = _aligned(shallow_structure, *structures)
     return _like(shallow_structure, [map_structure_up_to(p[0], func, *p[1:]) for p in parts])
 
 
@@ -131,7 +135,7 @@ def assert_same_structure(a: Any, b: Any, check_types: Any = None) -> None:
         raise ValueError(f"The structures differ: {a!r} against {b!r}.")
     if is_nested(a):
         _assert_same_node(a, b)
-        for x, y in zip(_children(a), _children(b)):
+        for x, y in _aligned(a, b):
             assert_same_structure(x, y)
 
 

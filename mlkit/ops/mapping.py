@@ -24,15 +24,19 @@ def vmap(fn: Callable[..., Any], in_axes: Structure = 0, out_axes: Structure = 0
 
     Args:
         fn: A function of tensors, and of structures of tensors.
-        in_axes: The axis along which the elements of each argument lie: an integer, or a tuple or list with an integer or None for each
-            positional argument. None: the argument is the same for all elements. Keyword arguments are mapped along axis 0.
-        out_axes: The axis along which the elements of results shall lie.
+        in_axes: The axis along which the elements of each argument lie: an integer for all, or a tuple or list with an entry for each
+            positional argument, which may be a structure itself, of axes for the parts of a dict, list or tuple. None: the argument, or
+            part, is the same for all elements. Keyword arguments are mapped along axis 0.
+        out_axes: The axis along which the elements of results shall lie: an integer for all, or a structure of them for the parts of what
+            `fn` returns. None: the result is the same for all elements, and is returned once.
 
     Returns:
         A function of the arguments of `fn`.
 
     Raises:
-        ValueError: If the axes of the arguments have different sizes, or nothing is mapped.
+        TypeError: If `in_axes` is a structure, but no tuple or list.
+        ValueError: If the axes of the arguments have different sizes, nothing is mapped, a structure of axes does not fit what it is for,
+            or a result that differs between the elements has the axis None.
 
     >>> import mlkit
     >>> from mlkit import ops
@@ -42,56 +46,80 @@ def vmap(fn: Callable[..., Any], in_axes: Structure = 0, out_axes: Structure = 0
     >>> each = mlkit.vmap(mlkit.grad(lambda w, a: ops.sum(w * a) ** 2), in_axes=(None, 0))  # a gradient for each sample
     >>> each(ops.ones(3), x).shape
     (5, 3)
+    >>> layer = {"w": ops.ones((3, 2)), "b": ops.ones((5, 2))}  # a bias for each sample
+    >>> mlkit.vmap(lambda p, a: ops.matmul(a, p["w"]) + p["b"], in_axes=({"w": None, "b": 0}, 0), out_axes=1)(layer, x).shape
+    (2, 5)
     """
 
     def run(*args: Any, **kwargs: Any) -> Structure:
-        axes = in_axes if isinstance(in_axes, (tuple, list)) else (in_axes,) * len(args)
-        if len(axes) != len(args):
-            raise ValueError(f"vmap: `in_axes` has {len(axes)} entries, but the function is called with {len(args)} arguments.")
-        pairs = [(argument, axis) for argument, axis in zip(args, axes)] + [(value, 0) for value in kwargs.values()]
-        size, symbolic = _size(pairs)
+        axes = _axes_of_arguments(in_axes, args) + [0] * len(tree.flatten(kwargs))
+        leaves = [x if axis is None else _mapped(x) for x, axis in zip(tree.flatten((args, kwargs)), axes)]
+        size, symbolic = _size([(x, axis) for x, axis in zip(leaves, axes) if axis is not None])
         mapping = Mapping(size, state.top)
         enter, leave = (_without, functools.partial(_along, size)) if symbolic else (mapping.enter, mapping.leave)
 
-        def entered(argument: Structure, axis: Structure) -> Structure:
-            def one(x: TensorLike) -> Tensor:
-                x = as_tensor(x)
-                return enter(x, normalize_axis("vmap", axis, x.ndim))
+        def left(x: TensorLike | None, axis: int | None) -> Tensor | None:
+            if x is None:
+                return None
+            t = as_tensor(x)
+            return leave(t, axis if axis is None else normalize_axis("vmap", axis, t.ndim + 1))
 
-            return argument if axis is None else tree.map_structure(one, argument)
-
-        def left(t: TensorLike | None) -> Tensor | None:
-            return None if t is None else leave(t, normalize_axis("vmap", out_axes, t.ndim + 1))
-
-        args = [entered(a, axis) for a, axis in zip(args, axes)]
-        kwargs = {k: entered(v, 0) for k, v in kwargs.items()}
+        leaves = [x if axis is None else enter(x, normalize_axis("vmap", axis, x.ndim)) for x, axis in zip(leaves, axes)]
+        args, kwargs = tree.pack_sequence_as((args, kwargs), leaves)
         with contextlib.nullcontext() if symbolic else swapped(top=mapping):
             out = tree.map_structure(lambda x: None if x is None else as_tensor(x), fn(*args, **kwargs))
-        return tree.map_structure(left, out)
+        return tree.pack_sequence_as(out, map(left, tree.flatten(out), _one_for_each("out_axes", out_axes, out)))
 
     return run
 
 
-def _size(pairs: Sequence[tuple[Any, Any]]) -> tuple[Size, bool]:
+def _axes_of_arguments(in_axes: Structure, args: tuple[Any, ...]) -> list[int | None]:
+    """The axis, or None, of each leaf of the positional arguments."""
+    if not tree.is_nested(in_axes):
+        in_axes = (in_axes,) * len(args)
+    if not isinstance(in_axes, (tuple, list)):
+        raise TypeError(
+            f"vmap: `in_axes` must be an axis, None, or a tuple with an entry for each argument, but got {in_axes!r}."
+        )
+    if len(in_axes) != len(args):
+        raise ValueError(f"vmap: `in_axes` has {len(in_axes)} entries, but the function is called with {len(args)} arguments.")
+    return _one_for_each("in_axes", tuple(in_axes), args)
+
+
+def _one_for_each(name: str, axes: Structure, structure: Structure) -> list[int | None]:
+    """An axis for each leaf of a structure. One that `axes` has in the place of a part is that of all leaves of the part."""
+
+    def of_part(axis: int | None, part: Structure) -> Structure:
+        return tree.map_structure(lambda _: axis, part)
+
+    try:
+        each = tree.map_structure_up_to(axes, of_part, axes, structure)
+    except ValueError as error:
+        raise ValueError(f"vmap: `{name}` does not fit what it is for. {error}") from None
+    return tree.flatten(tree.map_structure(lambda _, axis: axis, structure, each))  # in the order of the structure's leaves
+
+
+def _mapped(x: TensorLike | None) -> Tensor:
+    """What is to be mapped, as a tensor."""
+    if x is None:
+        raise ValueError("vmap: a mapped argument is None. Give it the axis None in `in_axes`.")
+    t = as_tensor(x)
+    if not t.ndim:
+        raise ValueError(
+            "vmap: a mapped argument must have an axis, but one is a scalar. Give it the axis None in `in_axes`, "
+            "or, if it is a keyword argument, bind it outside: vmap(lambda x: f(x, name=value))."
+        )
+    return t
+
+
+def _size(mapped: Sequence[tuple[Tensor, int]]) -> tuple[Size, bool]:
     """How many elements there are, and whether they are known by their specs only."""
-    found = []
-    for argument, axis in pairs:
-        for leaf in [] if axis is None else tree.flatten(argument):
-            if leaf is None:
-                raise ValueError("vmap: a mapped argument is None. Give it the axis None in `in_axes`.")
-            x = as_tensor(leaf)
-            if not x.ndim:
-                raise ValueError(
-                    "vmap: a mapped argument must have an axis, but one is a scalar. Give it the axis None in `in_axes`, "
-                    "or, if it is a keyword argument, bind it outside: vmap(lambda x: f(x, name=value))."
-                )
-            found.append((x.shape[normalize_axis("vmap", axis, x.ndim)], type(x.data) is Spec))
-    if not found:
+    if not mapped:
         raise ValueError("vmap: there is nothing to map over: at least one argument must have an axis in `in_axes`.")
-    size = found[0][0]
-    if any(not same_size(s, size) for s, _ in found):
-        raise ValueError(f"vmap: mapped axes must have one size, but have {show(s for s, _ in found)}.")
-    return size, any(symbolic for _, symbolic in found)
+    sizes = [x.shape[normalize_axis("vmap", axis, x.ndim)] for x, axis in mapped]
+    if any(not same_size(s, sizes[0]) for s in sizes):
+        raise ValueError(f"vmap: mapped axes must have one size, but have {show(sizes)}.")
+    return sizes[0], any(type(x.data) is Spec for x, _ in mapped)
 
 
 def _without(x: Tensor, axis: int) -> Tensor:
@@ -99,6 +127,6 @@ def _without(x: Tensor, axis: int) -> Tensor:
     return Tensor(Spec((*x.shape[:axis], *x.shape[axis + 1 :]), x.dtype))
 
 
-def _along(size: Size, t: Tensor, axis: int) -> Tensor:
-    """The spec of all parts, of which there are so many."""
-    return Tensor(Spec((*t.shape[:axis], size, *t.shape[axis:]), t.dtype))
+def _along(size: Size, t: Tensor, axis: int | None) -> Tensor:
+    """The spec of all parts, of which there are so many; of any of them where there is no axis."""
+    return t if axis is None else Tensor(Spec((*t.shape[:axis], size, *t.shape[axis:]), t.dtype))

@@ -44,8 +44,14 @@ class Mapping(Handing):
         """A tensor as the function sees it, which is called for the parts along an axis."""
         return self._batched(moved(tensor, axis, 0))
 
-    def leave(self, tensor: Tensor, axis: int) -> Tensor:
-        """A result of the function for all elements, along an axis."""
+    def leave(self, tensor: Tensor, axis: int | None) -> Tensor:
+        """A result of the function for all elements, along an axis; without one the result, if it is the same for all."""
+        if axis is None:
+            if self._has(tensor):
+                raise ValueError(
+                    "vmap: a result differs between the elements, so it must have an axis in `out_axes`, not None."
+                )
+            return tensor
         if self._has(tensor):
             return moved(tensor.data.tensor, 0, axis)
         return moved(self._spread(tensor), 0, axis)

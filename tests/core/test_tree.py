@@ -35,6 +35,25 @@ def test_map_over_several():
     assert tree.map_structure_up_to([0, 0], sum, [[1, 2], [3, 4]]) == [3, 7]
 
 
+def test_dicts_of_several_orders_go_together_by_their_keys():
+    keras_tree = pytest.importorskip("keras").tree
+    ordered, plain = collections.OrderedDict(b=1, a=[2]), {"a": [20], "b": 10}
+    pair = lambda x, y: (x, y)
+    for a, b in ((ordered, plain), (plain, ordered)):
+        assert tree.map_structure(pair, a, b) == keras_tree.map_structure(pair, a, b)
+        assert tree.map_structure_up_to(a, pair, a, b) == keras_tree.map_structure_up_to(a, pair, a, b)
+        tree.assert_same_structure(a, b)
+        assert tree.map_structure(pair, a, b)["b"] == (a["b"], b["b"])
+
+
+def test_map_up_to_takes_one_kind_of_container():
+    keras_tree = pytest.importorskip("keras").tree
+    for shallow, other in (((0, 0), [1, 2]), ([0, 0], {"a": 1, "b": 2}), ({"a": 0}, [1]), ((0, 0), (1,))):
+        for library in (tree, keras_tree):
+            with pytest.raises(ValueError, match=r".+"):
+                library.map_structure_up_to(shallow, max, shallow, other)
+
+
 def test_container_kinds_are_kept():
     made = tree.map_structure(lambda x: x, Point(1, [2]))
     assert type(made) is Point
