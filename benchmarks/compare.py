@@ -99,7 +99,7 @@ def process(command, environment, timeout):
 
 def peak(timeout):
     """GFLOP/s of mlkit's fastest large product or convolution, in a list; an empty one if mlkit does not run."""
-    code = "from mlkit.compiler.peaks import measure_peaks; from timing import clock; print(measure_peaks(clock=clock).flops / 1e9)"
+    code = "from mlkit.compiler.roofline import measure_peaks; from timing import clock; print(measure_peaks(clock=clock).flops / 1e9)"
     path = os.pathsep.join([str(pathlib.Path(__file__).parent), os.environ.get("PYTHONPATH", "")])
     try:
         return [process([sys.executable, "-c", code], {"PYTHONPATH": path}, timeout)]

@@ -52,10 +52,10 @@ def _convolution(size):
 CASES = {
     "fuse_chains": Case("compiler.passes.fuse_chains", "SMALLEST", lambda n: (lambda x: (x * 2 + 1) * x - x / 3, [drawn(n)])),
     "chain_at_a_time": Case(
-        "backends.native.chain", "BLOCK", lambda n: (lambda x: ops.exp(-x * x) * x + 1, [drawn(1 << 21)]), at_a_time=True
+        "backends.native.tiled_chain", "BLOCK", lambda n: (lambda x: ops.exp(-x * x) * x + 1, [drawn(1 << 21)]), at_a_time=True
     ),
     "columns_at_a_time": Case("backends.native.geometry", "BLOCK_BYTES", _convolution, at_a_time=True),
-    "chain_alone": Case("backends.native.onednn.chain", "ALONE", lambda n: (lambda x, y: x * y, [drawn(n), drawn(n)])),
+    "chain_alone": Case("backends.native.onednn.post_op_chain", "ALONE", lambda n: (lambda x, y: x * y, [drawn(n), drawn(n)])),
     "onednn_sum": Case(
         "backends.native.onednn.reduction", "SMALL", lambda n: (lambda x: ops.sum(x, axis=0), [drawn(*_rows(n, 64))])
     ),

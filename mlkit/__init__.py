@@ -5,7 +5,7 @@
 
 import os
 
-from mlkit.core.offer import offer
+from mlkit.core.lazy_import import offer
 
 __version__ = "0.1.0"
 

@@ -1,6 +1,6 @@
 """Saving and loading models, and the registry of your own classes: the names of `keras.saving`."""
 
-from mlkit.core.offer import offer
+from mlkit.core.lazy_import import offer
 
 __all__, __getattr__, __dir__ = offer(
     __name__,

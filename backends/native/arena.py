@@ -5,7 +5,7 @@ import weakref
 
 import numpy as np
 
-from mlkit.backends.native import pages
+from mlkit.backends.native import memory_pages
 from mlkit.core.machine import CACHE_LINE
 
 
@@ -27,8 +27,8 @@ class Arena(threading.local):
     def expect(self, nbytes):
         """Say that a block of so many bytes will be asked for, or a larger one, when a plan is made."""
         block = self.current()
-        if self.xp is np and pages.is_large(nbytes) and (block is None or block.nbytes < nbytes):
-            self._coming = pages.Coming(nbytes)
+        if self.xp is np and memory_pages.is_large(nbytes) and (block is None or block.nbytes < nbytes):
+            self._coming = memory_pages.Coming(nbytes)
 
     def lend(self, bound, nbytes):
         """Give a `Bound` the block, of at least so many bytes."""
@@ -62,8 +62,8 @@ class Bound:
 
 def aligned(xp, nbytes):
     """An array of bytes that begins at a multiple of the alignment."""
-    if xp is np and pages.is_large(nbytes):
-        return np.ndarray(nbytes, "uint8", pages.reserve(nbytes))
+    if xp is np and memory_pages.is_large(nbytes):
+        return np.ndarray(nbytes, "uint8", memory_pages.reserve(nbytes))
     raw = xp.empty(nbytes + CACHE_LINE, "uint8")
     start = -raw.ctypes.data % CACHE_LINE
     return raw[start : start + nbytes]

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from mlkit.backends.native import into, pointwise, threads
+from mlkit.backends.native import out_kernels, pointwise, threads
 from mlkit.backends.native.arena import Arena
 from mlkit.backends.native.check import checked
 from mlkit.backends.native.compile import compile_graph
@@ -24,7 +24,7 @@ class NativeBackend(Backend):
         if debug.CHECK:
             plain = self.kernels
             self.kernels = {name: checked(name, kernel, plain) for name, kernel in plain.items()}
-        self.pointwise, self.into = pointwise.make(np), into.make(np)  # kernels that write into memory given to them
+        self.pointwise, self.into = pointwise.make(np), out_kernels.make(np)  # kernels that write into memory given to them
         self.target = NativeTarget(self.kernels, self.pointwise)
         self.arena = Arena(np)
 

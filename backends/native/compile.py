@@ -6,7 +6,7 @@ import threading
 
 import numpy as np
 
-from mlkit.backends.native import arena, pages, threads, versions
+from mlkit.backends.native import arena, memory_pages, threads, version_counters
 from mlkit.backends.native.check import CheckedProgram
 from mlkit.backends.native.pointwise import typed_scalars
 from mlkit.backends.native.prologue import Prologue
@@ -18,7 +18,7 @@ from mlkit.compiler.plan import Plan
 from mlkit.compiler.timing import times_for
 from mlkit.core import debug, dtypes
 from mlkit.core.backend import Executable
-from mlkit.core.garbage import uncollected
+from mlkit.core.garbage_collection import uncollected
 from mlkit.core.graph import Graph
 from mlkit.core.ownership import held_elsewhere
 from mlkit.core.program_cache import BYTES_OF_A_CALL
@@ -115,14 +115,14 @@ class _Form(Executable):
         for i in self.overwrites:
             arrays[i] = _exclusive(arrays, i, self.backend.xp)
         if self.overwrites:
-            versions.written([arrays[i] for i in self.overwrites])
+            version_counters.written([arrays[i] for i in self.overwrites])
         bound = getattr(self._local, "bound", None)
         run = bound and bound.run
         if run is not None:
             return run(arrays)
         bound = self._local.bound = self._bind()
         results = bound.run(arrays)
-        pages.join(bound.block)  # now that they have come in
+        memory_pages.join(bound.block)  # now that they have come in
         return results
 
     @uncollected()
@@ -150,7 +150,7 @@ def _exclusive(arrays, i, xp):
     """An array whose memory nobody else can see: the one in the list if only the list and the variable it came from hold it."""
     shared = held_elsewhere(arrays, i)
     a = arrays[i]
-    return xp.array(a, order="C") if shared or not pages.owns_memory(a) else a
+    return xp.array(a, order="C") if shared or not memory_pages.owns_memory(a) else a
 
 
 class _Writer:

@@ -4,7 +4,7 @@ import math
 
 from mlkit.backends.native.elementwise import is_half
 from mlkit.backends.native.matmul import as_matrix
-from mlkit.backends.native.special import make as special_functions
+from mlkit.backends.native.special_functions import make as special_functions
 
 
 def make(xp):

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from mlkit.backends.native import pages
+from mlkit.backends.native import memory_pages
 from mlkit.core import dtypes
 
 
@@ -20,9 +20,9 @@ def make(xp):
         dtype = dtypes.as_numpy(dtype)
         if xp is not np:
             return xp.full(shape, value, dtype)
-        out = pages.empty(shape, dtype)
-        pages.fill(out, value)
-        pages.join(out)
+        out = memory_pages.empty(shape, dtype)
+        memory_pages.fill(out, value)
+        memory_pages.join(out)
         return out
 
     return dict(

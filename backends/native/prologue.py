@@ -2,7 +2,7 @@
 
 import weakref
 
-from mlkit.backends.native import versions
+from mlkit.backends.native import version_counters
 
 _results = weakref.WeakValueDictionary()  # (the graph as text, ids of the arrays) -> Results, shared by programs
 
@@ -35,12 +35,12 @@ class Results:
     """Arrays that a program made of others, which it does not keep alive."""
 
     def __init__(self, inputs, program):
-        self.made_of = [(weakref.ref(a), versions.stamp(a)) for a in inputs]
+        self.made_of = [(weakref.ref(a), version_counters.stamp(a)) for a in inputs]
         self.arrays = program(list(inputs))
 
     def hold_for(self, arrays, indices):
         """Whether these are the arrays they were made of, unchanged."""
-        stamp = versions.stamp
+        stamp = version_counters.stamp
         for i, (ref, then) in zip(indices, self.made_of):
             a = arrays[i]
             if ref() is not a or stamp(a) != then:

@@ -5,7 +5,7 @@ import threading
 
 import numpy as np
 
-from mlkit.backends.native import pages, threads
+from mlkit.backends.native import memory_pages, threads
 from mlkit.core import dtypes
 from mlkit.primitives.bernoulli import thresholds
 from mlkit.primitives.philox import philox
@@ -74,7 +74,7 @@ def _floats(stream):
 
     def uniform(key, shape, dtype, low=0.0, high=1.0):
         if dtype in ("float32", "float64"):
-            return _uniform(stream, key, pages.empty(shape, dtype), low, high)
+            return _uniform(stream, key, memory_pages.empty(shape, dtype), low, high)
         n = {"float16": 11, "bfloat16": 8}[dtype]
         fine = uniform(key, shape, "float32")
         x = (np.floor(fine * 2.0**n) * 2.0**-n).astype(dtypes.as_numpy(dtype))
@@ -110,7 +110,7 @@ def _uniform(stream, key, out, low, high):
             part += low
 
     threads.in_parts(fill, flat.size, block)
-    pages.join(out)
+    memory_pages.join(out)
     return out
 
 

@@ -1,6 +1,6 @@
 """The choice of a kernel for each call of a graph, made once, when the plan is made."""
 
-from mlkit.backends.native import chain, control, pointwise
+from mlkit.backends.native import control, pointwise, tiled_chain
 from mlkit.backends.native.table import Rows
 from mlkit.compiler.plan import Choice
 from mlkit.core.graph import Graph, spec_of
@@ -53,9 +53,9 @@ def _row(backend, kernel, call, operand):
 
 def _chain(backend, program, call):
     specs = [spec_of(a) for a in call.args]
-    program = chain.in_single(program, specs)
-    run = chain.BlockedChain(backend.xp, program, specs, backend.pointwise)
-    return Choice(run, {}, run, chain.inplace_pairs(program, specs))
+    program = tiled_chain.in_single(program, specs)
+    run = tiled_chain.BlockedChain(backend.xp, program, specs, backend.pointwise)
+    return Choice(run, {}, run, tiled_chain.inplace_pairs(program, specs))
 
 
 def _workspace(kernel, call):

@@ -11,8 +11,8 @@ from mlkit.core.state import swapped
 from mlkit.core.tensor import Tensor
 
 _PARTS = (
-    "elementwise", "special", "reduction", "movement", "indexing", "sorting", "matmul", "random", "fused", "norm", "attention",
-    "recurrent", "fourier", "window", "epilogue", "wide", "linalg", "control", "chain", "update",
+    "elementwise", "special_functions", "reduction", "movement", "indexing", "sorting", "matmul", "random", "fused", "norm",
+    "attention", "recurrent", "fourier", "window", "epilogue", "widening", "linalg", "control", "tiled_chain", "update",
 )  # fmt: skip
 
 

@@ -1,10 +1,10 @@
 """What the native engine answers to passes."""
 
 from mlkit.backends.native import pointwise
-from mlkit.backends.native.onednn.blocks import channel_block
+from mlkit.backends.native.onednn.blocked_images import channel_block
 from mlkit.backends.native.table import Rows
 from mlkit.compiler.contract import KernelTarget
-from mlkit.primitives.fused.chain import fused_elementwise
+from mlkit.primitives.fused.elementwise_chain import fused_elementwise
 
 
 class NativeTarget(KernelTarget):

@@ -1,6 +1,6 @@
 """Callbacks: what happens beside the training steps (stopping, saving, logging, changing the learning rate)."""
 
-from mlkit.core.offer import offer
+from mlkit.core.lazy_import import offer
 
 __all__, __getattr__, __dir__ = offer(
     __name__,

@@ -12,7 +12,7 @@ import numpy as np
 from mlkit.core import debug, dtypes
 from mlkit.core.control_flow import control_flow
 from mlkit.core.deferred import Deferred
-from mlkit.core.garbage import uncollected
+from mlkit.core.garbage_collection import uncollected
 from mlkit.core.graph import Graph
 from mlkit.core.interpreter import EAGER
 from mlkit.core.program_cache import BYTES_OF_A_CALL

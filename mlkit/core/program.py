@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from mlkit.core import debug, dtypes, locks, tree
-from mlkit.core.garbage import uncollected
+from mlkit.core.garbage_collection import uncollected
 from mlkit.core.ownership import held_elsewhere
 from mlkit.core.program_cache import uses
 from mlkit.core.spec import Spec

@@ -1,6 +1,6 @@
 """Data: arrays, datasets and image folders become batches; standard data sets are downloaded or come with the package."""
 
-from mlkit.core.offer import offer
+from mlkit.core.lazy_import import offer
 
 __all__, __getattr__, __dir__ = offer(
     __name__,

@@ -1,6 +1,6 @@
 """Fine-tuning: a pretrained network, a new head, and the steps to train them on images of your own."""
 
-from mlkit.core.offer import offer
+from mlkit.core.lazy_import import offer
 
 __all__, __getattr__, __dir__ = offer(
     __name__,

@@ -1,6 +1,6 @@
 """Layers: the namespace `keras.layers`."""
 
-from mlkit.core.offer import offer
+from mlkit.core.lazy_import import offer
 
 _HOMES = {
     ".layer": "Layer",

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from mlkit.core.offer import offer
+from mlkit.core.lazy_import import offer
 from mlkit.objects.lookup import Lookup
 
 _FUNCTIONS = {

@@ -1,6 +1,6 @@
 """Models: the namespace `keras.models`."""
 
-from mlkit.core.offer import offer
+from mlkit.core.lazy_import import offer
 
 __all__, __getattr__, __dir__ = offer(
     __name__,

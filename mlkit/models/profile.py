@@ -5,7 +5,7 @@ import time
 from dataclasses import dataclass
 
 from mlkit.compiler.cost import call_bytes, call_flops
-from mlkit.compiler.peaks import Peaks, machine_peaks
+from mlkit.compiler.roofline import Peaks, machine_peaks
 from mlkit.compiler.timing import collecting
 from mlkit.core import tree
 from mlkit.core.autograd import GRADIENT

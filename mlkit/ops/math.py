@@ -15,9 +15,9 @@ from mlkit.primitives import elementwise as el
 from mlkit.primitives import movement as mov
 from mlkit.primitives import shape as sh
 from mlkit.primitives.convert import as_tensor, cast, promote_tensors, require_real, to_float, to_real, to_single
-from mlkit.primitives.order import argsort
 from mlkit.primitives.reduction import max_, size_operand
 from mlkit.primitives.shape import sum_
+from mlkit.primitives.sorting import argsort
 
 __all__ = [
     "cdist", "erf", "erfc", "erfinv", "extract_sequences", "in_top_k", "logdet", "logsumexp", "rsqrt", "segment_max",

@@ -3,7 +3,7 @@
 import inspect
 from typing import Any
 
-from mlkit.core.offer import offer
+from mlkit.core.lazy_import import offer
 from mlkit.objects.lookup import Lookup
 from mlkit.optimizers.optimizer import Optimizer
 

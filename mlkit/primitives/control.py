@@ -9,7 +9,7 @@ from typing import Any, NoReturn
 
 from mlkit.core import dtypes
 from mlkit.core.autograd import vjp_of
-from mlkit.core.body import Body, trace_body
+from mlkit.core.body_trace import Body, trace_body
 from mlkit.core.graph import Graph, spec_of
 from mlkit.core.op import Op
 from mlkit.core.spec import Size, Spec

@@ -3,7 +3,7 @@
 Every function takes a `seed`: None (the global generator), an int (the same numbers at each call), or a `SeedGenerator`.
 """
 
-from mlkit.core.offer import offer
+from mlkit.core.lazy_import import offer
 from mlkit.ops import operators as _operators  # noqa: F401  (which what is drawn must have)
 
 __all__, __getattr__, __dir__ = offer(

@@ -16,9 +16,9 @@ from mlkit.primitives import random as bits
 from mlkit.primitives.convert import as_shape, as_tensor, cast, to_float
 from mlkit.primitives.fused import masked_scale
 from mlkit.primitives.movement import full, take
-from mlkit.primitives.order import argsort
 from mlkit.primitives.reduction import argmax
 from mlkit.primitives.shape import reshape
+from mlkit.primitives.sorting import argsort
 
 
 def float_dtype(name, dtype) -> Tensor:

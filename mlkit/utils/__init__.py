@@ -1,6 +1,6 @@
 """Utilities under the names of `keras.utils`. Each comes from the module where it belongs, loaded when it is asked for."""
 
-from mlkit.core.offer import offer
+from mlkit.core.lazy_import import offer
 
 __all__, __getattr__, __dir__ = offer(
     __name__,

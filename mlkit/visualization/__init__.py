@@ -3,7 +3,7 @@
 Every picture has `figure()`, a matplotlib figure, and `save(path)`; in a notebook it shows itself.
 """
 
-from mlkit.core.offer import offer
+from mlkit.core.lazy_import import offer
 
 __all__, __getattr__, __dir__ = offer(
     __name__,

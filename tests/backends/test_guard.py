@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from mlkit.backends.native.onednn import constants as c
-from mlkit.backends.native.onednn import guard, steps
+from mlkit.backends.native.onednn import guard, kernel_steps
 from mlkit.backends.native.onednn.library import library
 from mlkit.backends.native.onednn.memory import dense
 from mlkit.backends.native.onednn.primitive import reorder
@@ -65,12 +65,12 @@ def test_a_byte_written_beside_a_buffer(monkeypatch, place):
         run()
 
 
-@pytest.mark.skipif(not steps.can_fork(), reason="needs OpenMP")
+@pytest.mark.skipif(not kernel_steps.can_fork(), reason="needs OpenMP")
 def test_an_error_beside_other_branches_is_raised():
     def fail():
         raise guard.GuardError("here")
 
-    run = steps.side_by_side([[lambda: 0], [fail]])
+    run = kernel_steps.side_by_side([[lambda: 0], [fail]])
     with pytest.raises(guard.GuardError, match="here"):
         run()
-    assert not steps.side_by_side([[lambda: 0], [lambda: 0]])()
+    assert not kernel_steps.side_by_side([[lambda: 0], [lambda: 0]])()

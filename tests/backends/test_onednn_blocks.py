@@ -4,12 +4,12 @@ import numpy as np
 import pytest
 
 import mlkit
-from mlkit.backends.native.onednn import blocks, library
+from mlkit.backends.native.onednn import blocked_images, library
 from mlkit.core.op import OPS
 from tests.backends.test_onednn import compare, drawn, reference, row_of
 
 pytestmark = pytest.mark.skipif(library.library() is None, reason="oneDNN is not installed")
-BLOCK = blocks.channel_block() or 8
+BLOCK = blocked_images.channel_block() or 8
 
 
 def laid(x):

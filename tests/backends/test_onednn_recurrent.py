@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 import mlkit
-from mlkit.backends.native.onednn import library, nets, recurrent
+from mlkit.backends.native.onednn import library, recurrent, recurrent_primitives
 from tests.backends.test_onednn import check, compare, drawn, reference, row_of
 
 pytestmark = pytest.mark.skipif(library.library() is None, reason="oneDNN is not installed")
@@ -64,7 +64,7 @@ def test_gradients_of_what_is_kept_for_any_number_of_threads(name, options, part
 
 @kinds
 def test_weights_that_no_cache_holds_are_shared_by_all_threads(name, options, monkeypatch):
-    monkeypatch.setattr(nets, "CACHED", 0)
+    monkeypatch.setattr(recurrent_primitives, "CACHED", 0)
     args, g = arguments(name, (5, 3, 4, 6), True, **options)
     assert row_of(name).keeps(*args[:2], **options).shape[0] == 1
     check(name, *args, **options)

@@ -10,7 +10,7 @@ from mlkit.backends.native.onednn import library, resample
 from mlkit.backends.native.onednn.densify import Densified
 from mlkit.core.backend import get_backend
 from mlkit.core.op import OPS
-from mlkit.primitives.cells import nearest_cells
+from mlkit.primitives.nearest_neighbor import nearest_cells
 from tests.backends.test_onednn import check, drawn, nothing_is_quick, row_of  # noqa: F401
 
 pytestmark = pytest.mark.skipif(library.library() is None, reason="oneDNN is not installed")

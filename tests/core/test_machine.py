@@ -45,7 +45,7 @@ def test_cores_are_those_this_process_may_use():
 
 def test_all_are_zero_where_the_environment_says_so():
     text = (
-        "import mlkit.backends.native.threads as t, mlkit.backends.native.pages as p, mlkit.compiler.passes.fold as f;"
+        "import mlkit.backends.native.threads as t, mlkit.backends.native.memory_pages as p, mlkit.compiler.passes.fold as f;"
         "print(t.FOR_A_THREAD, p.LARGE, f.LARGEST)"
     )
     found = run_without("-c", text)

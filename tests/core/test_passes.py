@@ -37,10 +37,10 @@ def checked_graphs(monkeypatch):
 @pytest.fixture
 def small_chains(monkeypatch):
     """Chains of however small arrays, in blocks of a few elements."""
-    from mlkit.backends.native import chain
+    from mlkit.backends.native import tiled_chain
 
     monkeypatch.setattr(sys.modules["mlkit.compiler.passes.fuse_chains"], "SMALLEST", 0)
-    monkeypatch.setattr(chain, "BLOCK", 7)
+    monkeypatch.setattr(tiled_chain, "BLOCK", 7)
 
 
 def graph_of(fn, *args):

@@ -16,7 +16,7 @@ import pytest
 import mlkit
 from mlkit import layers, ops
 from mlkit.backends.native.onednn.library import library
-from mlkit.core import garbage
+from mlkit.core import garbage_collection
 
 RNG = np.random.default_rng(0)
 X = RNG.normal(size=(16, 8)).astype("float32")
@@ -385,7 +385,7 @@ def test_garbage_collection_comes_back():
 
     def work():
         for _ in range(300):
-            with garbage.uncollected():
+            with garbage_collection.uncollected():
                 assert not gc.isenabled()
 
     together(*[work] * 6)

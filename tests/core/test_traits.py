@@ -21,7 +21,7 @@ from mlkit.core.spec import Spec
 from mlkit.core.state import swapped
 from mlkit.core.tensor import Tensor, Value, as_arrays
 from mlkit.core.traits import Traits
-from mlkit.primitives.fused.blocks import from_blocks, to_blocks
+from mlkit.primitives.fused.blocked_images import from_blocks, to_blocks
 from mlkit.primitives.fused.epilogue import matmul_bias_act
 from mlkit.primitives.fused.norm_relu import pack, unpack
 from tests.ops.checks import call_of

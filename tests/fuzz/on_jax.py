@@ -7,7 +7,7 @@ from mlkit.backends.jax_adapter import linalg
 from mlkit.backends.jax_adapter.evaluation import exact
 from mlkit.backends.jax_adapter.oracle import differentiated
 from mlkit.core import dtypes
-from mlkit.core.garbage import uncollected
+from mlkit.core.garbage_collection import uncollected
 from mlkit.core.program import Program as Traced
 from mlkit.core.tensor import Tensor
 from mlkit.ops import convert_to_tensor

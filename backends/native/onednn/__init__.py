@@ -42,7 +42,8 @@ from mlkit.backends.native.onednn import openmp
 threads.openmp = openmp
 
 _FAMILIES = (
-    "conv", "matmul", "chain", "eltwise", "norm", "pool", "softmax", "attention", "recurrent", "reduction", "resample", "blocks",
+    "conv", "matmul", "post_op_chain", "eltwise", "norm", "pool", "softmax", "attention", "recurrent", "reduction", "resample",
+    "blocked_images",
 )  # fmt: skip
 
 

@@ -8,10 +8,10 @@ import math
 import numpy as np
 
 from mlkit.backends.native.onednn import constants as c
+from mlkit.backends.native.onednn.building_blocks import Declined, binary, copied, function, product, rows_dense, transposed
 from mlkit.backends.native.onednn.densify import is_dense
 from mlkit.backends.native.onednn.kernel import Kernel
 from mlkit.backends.native.onednn.memory import dense, strided
-from mlkit.backends.native.onednn.parts import Declined, binary, copied, function, product, rows_dense, transposed
 from mlkit.backends.native.onednn.row import FLOATS, Row, element_strides
 from mlkit.backends.native.onednn.softmax import backward as softmax_grad
 from mlkit.backends.native.onednn.softmax import forward as softmax

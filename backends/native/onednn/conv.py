@@ -6,10 +6,10 @@ from ctypes import c_int
 from mlkit.backends.native.geometry import Geometry
 from mlkit.backends.native.onednn import constants as c
 from mlkit.backends.native.onednn.activation import RESIDUAL, is_known, post_ops
+from mlkit.backends.native.onednn.building_blocks import rows_dense
 from mlkit.backends.native.onednn.densify import is_dense
 from mlkit.backends.native.onednn.kernel import Kernel
 from mlkit.backends.native.onednn.memory import anyhow, dense, dims, strided
-from mlkit.backends.native.onednn.parts import rows_dense
 from mlkit.backends.native.onednn.primitive import Primitive, or_none
 from mlkit.backends.native.onednn.row import FLOATS, Row, element_strides
 from mlkit.compiler.plan import Operand

@@ -11,9 +11,9 @@ import weakref
 
 import numpy as np
 
-from mlkit.backends.native import versions
+from mlkit.backends.native import version_counters
 from mlkit.backends.native.onednn import constants as c
-from mlkit.backends.native.onednn import copies, steps
+from mlkit.backends.native.onednn import kernel_steps, reordered_copies
 from mlkit.backends.native.onednn.handover import Memory, address_of, execution
 from mlkit.backends.native.onednn.memory import dense
 from mlkit.backends.native.onednn.primitive import reorder
@@ -127,9 +127,9 @@ class Kernel:
         slots = {i: _Slot(strided) for i, (a, o) in enumerate(zip(arrays, self.operands)) if a is None and hasattr(o, "shape")}
         if self.workspace and arrays[-1] is None:
             slots[len(self.operands)] = _Slot(strided)
-        runs = steps.alone_where_small(self._executions(_Memories(arrays, self.operands, slots)))
+        runs = kernel_steps.alone_where_small(self._executions(_Memories(arrays, self.operands, slots)))
         if not slots:
-            return runs[0] if len(runs) == 1 else functools.partial(steps.run_all, runs)
+            return runs[0] if len(runs) == 1 else functools.partial(kernel_steps.run_all, runs)
         return _dynamic(list(slots.values()), runs)
 
     def _executions(self, memories):
@@ -138,7 +138,7 @@ class Kernel:
         for primitive, places, is_small in self._steps:
             if places is None:
                 branches = [[run for run, _ in branch._executions(memories)] for branch in primitive]
-                found.append((steps.side_by_side(branches), False))
+                found.append((kernel_steps.side_by_side(branches), False))
                 continue
             tensors = {name: memories.memory(place) for name, place in places.items()}
             if primitive.scratchpad_bytes and c.SCRATCHPAD not in tensors:
@@ -217,8 +217,8 @@ class _Memories:
 
     def _kept(self, k, wanted, offset, desc, conversion):
         if k not in self.slots:  # a constant
-            copy = copies.of(self.arrays[k], offset, desc, wanted, conversion)
-            copy.renew(self.arrays[k], versions.stamp(self.arrays[k]))
+            copy = reordered_copies.of(self.arrays[k], offset, desc, wanted, conversion)
+            copy.renew(self.arrays[k], version_counters.stamp(self.arrays[k]))
             return Memory(wanted, copy.address, copy)
         memory = Memory(wanted)
         self.slots[k].kept.append(_Kept(memory, wanted, self.operands[k].offset + offset, desc, conversion))
@@ -256,11 +256,11 @@ class _Slot:
 
     def refresh(self, array):
         """Bring the kept copies up to date."""
-        now = self.stamp = versions.stamp(array)
+        now = self.stamp = version_counters.stamp(array)
         array = array if self.held is None else self.held
         for k in self.kept:
             if k.copy is None or k.copy.array() is not array:
-                k.copy = copies.of(array, k.offset, k.desc, k.wanted, k.conversion)
+                k.copy = reordered_copies.of(array, k.offset, k.desc, k.wanted, k.conversion)
                 k.memory.point(k.copy.address)
             if k.copy.stamp != now:
                 k.copy.renew(array, now)
@@ -283,7 +283,7 @@ def _nothing():
 def _dynamic(slots, runs):
     """A function of the slots' arrays that runs the steps."""
     kept = [(k, s) for k, s in enumerate(slots) if s.kept]
-    stamp = versions.stamp
+    stamp = version_counters.stamp
 
     def run(*arrays):
         for slot, a in zip(slots, arrays):
@@ -292,6 +292,6 @@ def _dynamic(slots, runs):
         for k, slot in kept:
             if stamp(arrays[k]) != slot.stamp:
                 slot.refresh(arrays[k])
-        return steps.run_all(runs)
+        return kernel_steps.run_all(runs)
 
     return run

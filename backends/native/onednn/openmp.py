@@ -2,7 +2,7 @@
 
 import ctypes
 
-from mlkit.backends.native.onednn import steps
+from mlkit.backends.native.onednn import kernel_steps
 from mlkit.backends.native.onednn.library import library, load
 
 
@@ -20,7 +20,7 @@ def choose(number):
 
 def beside_one_another(tasks):
     """Run functions at the same time. False, and none has run, where it cannot."""
-    if not steps.can_fork():
+    if not kernel_steps.can_fork():
         return False
-    steps.side_by_side([[task] for task in tasks])()
+    kernel_steps.side_by_side([[task] for task in tasks])()
     return True

@@ -8,8 +8,18 @@ it again.
 from mlkit.backends.native.onednn import constants as c
 from mlkit.backends.native.onednn.densify import is_dense
 from mlkit.backends.native.onednn.kernel import padded
-from mlkit.backends.native.onednn.nets import GRU, LBR_GRU, LSTM, RNN, backward, forward, kept, number_of_parts, parts_of
 from mlkit.backends.native.onednn.recurrent_call import D_LAST_STATES, D_STATES, D_WEIGHTS, LAST_STATES, RecurrentCall
+from mlkit.backends.native.onednn.recurrent_primitives import (
+    GRU,
+    LBR_GRU,
+    LSTM,
+    RNN,
+    backward,
+    forward,
+    kept,
+    number_of_parts,
+    parts_of,
+)
 from mlkit.backends.native.onednn.row import Row
 from mlkit.core.spec import Spec
 

@@ -5,11 +5,11 @@ import weakref
 import numpy as np
 
 from mlkit.backends.native.onednn import constants as c
+from mlkit.backends.native.onednn.building_blocks import binary, copied, rows_dense
 from mlkit.backends.native.onednn.kernel import Kernel, padded
 from mlkit.backends.native.onednn.memory import dense, strided
-from mlkit.backends.native.onednn.nets import LBR_GRU, forward, is_cached, kept, parts_of
-from mlkit.backends.native.onednn.parts import binary, copied, rows_dense
 from mlkit.backends.native.onednn.primitive import reorder
+from mlkit.backends.native.onednn.recurrent_primitives import LBR_GRU, forward, is_cached, kept, parts_of
 
 STATES, LAST_STATES, WEIGHTS = (c.SRC_1, c.SRC_2), (c.DST_1, c.DST_2), (c.WEIGHTS, c.WEIGHTS_1)
 D_STATES, D_LAST_STATES, D_WEIGHTS = (

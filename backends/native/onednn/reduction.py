@@ -7,10 +7,10 @@ import math
 import numpy as np
 
 from mlkit.backends.native.onednn import constants as c
+from mlkit.backends.native.onednn.building_blocks import Declined, product, rows_dense
 from mlkit.backends.native.onednn.densify import is_dense
 from mlkit.backends.native.onednn.kernel import Kernel
 from mlkit.backends.native.onednn.memory import dense
-from mlkit.backends.native.onednn.parts import Declined, product, rows_dense
 from mlkit.backends.native.onednn.row import FLOATS, Row
 from mlkit.core.dtypes import as_numpy
 from mlkit.core.machine import threshold

@@ -14,7 +14,7 @@ from mlkit.backends.native.onednn.row import FLOATS, Row
 from mlkit.compiler.plan import Operand
 from mlkit.core.dtypes import name_of
 from mlkit.core.machine import threshold
-from mlkit.primitives.cells import nearest_cells
+from mlkit.primitives.nearest_neighbor import nearest_cells
 
 # oneDNN writes a table of each axis when the primitive is made, without asking whether there is memory for it
 LONGEST = 1 << 24

@@ -16,8 +16,8 @@ from mlkit.core.graph import Call, Graph
 from mlkit.core.layout import nbytes
 from mlkit.core.machine import threshold
 from mlkit.core.tensor import Value
-from mlkit.primitives.blocks import shape_in_blocks
-from mlkit.primitives.fused.blocks import OF_IMAGES
+from mlkit.primitives.blocked_layout import shape_in_blocks
+from mlkit.primitives.fused.blocked_images import OF_IMAGES
 from mlkit.primitives.shape import broadcast_to, reshape, sum_
 
 LARGE = threshold("block_channels")

@@ -19,7 +19,7 @@ from mlkit.core.graph import Call, Graph
 from mlkit.core.machine import threshold
 from mlkit.core.spec import size_of
 from mlkit.core.tensor import Value
-from mlkit.primitives.fused.chain import fused_elementwise
+from mlkit.primitives.fused.elementwise_chain import fused_elementwise
 
 SMALLEST = threshold("fuse_chains")
 READS = 8, 4, 2  # arrays that a segment reads, tried in turn

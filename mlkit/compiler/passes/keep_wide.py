@@ -8,7 +8,7 @@ from mlkit.compiler.passes.rewrite import Rewriter
 from mlkit.core.graph import Call, Graph
 from mlkit.core.tensor import Value
 from mlkit.primitives.elementwise import cast
-from mlkit.primitives.fused.wide import conv_kernel_wide, matmul_wide, sum_wide
+from mlkit.primitives.fused.widening import conv_kernel_wide, matmul_wide, sum_wide
 from mlkit.primitives.shape import reshape
 
 

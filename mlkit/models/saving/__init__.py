@@ -1,6 +1,6 @@
 """Reading and writing models: `.keras`, `.weights.h5`, the weights of older `.h5` files. Public names: `mlkit.saving`."""
 
-from mlkit.core.offer import offer
+from mlkit.core.lazy_import import offer
 
 __all__, __getattr__, __dir__ = offer(
     __name__,

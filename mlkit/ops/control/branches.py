@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from mlkit.core import tree
-from mlkit.core.body import trace_body
+from mlkit.core.body_trace import trace_body
 from mlkit.core.spec import Spec
 from mlkit.core.tensor import Tensor
 from mlkit.core.typing import Structure, TensorLike

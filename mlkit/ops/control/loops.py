@@ -4,7 +4,7 @@ import itertools
 from collections.abc import Callable
 from typing import Any
 
-from mlkit.core.body import trace_body
+from mlkit.core.body_trace import trace_body
 from mlkit.core.state import state
 from mlkit.core.tensor import Tensor
 from mlkit.core.typing import Structure, TensorLike

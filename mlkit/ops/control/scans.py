@@ -4,7 +4,7 @@ from collections.abc import Callable
 from typing import Any
 
 from mlkit.core import tree
-from mlkit.core.body import trace_body
+from mlkit.core.body_trace import trace_body
 from mlkit.core.spec import Size, Spec, same_size, whole
 from mlkit.core.state import state
 from mlkit.core.tensor import Tensor

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from mlkit.core import tree
-from mlkit.core.body import Body
+from mlkit.core.body_trace import Body
 from mlkit.core.spec import Dim, Spec, same_size
 from mlkit.core.state import state, swapped
 from mlkit.core.tensor import Tensor

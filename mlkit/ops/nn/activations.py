@@ -11,9 +11,9 @@ from mlkit.primitives import elementwise as el
 from mlkit.primitives import fused
 from mlkit.primitives.convert import as_tensor, cast, to_float, to_real, to_single
 from mlkit.primitives.movement import flip, iota, slice_along
-from mlkit.primitives.order import sort
 from mlkit.primitives.reduction import cumsum
 from mlkit.primitives.shape import inverse_permutation, reshape, sum_, transpose
+from mlkit.primitives.sorting import sort
 
 __all__ = [
     "celu", "elu", "gelu", "glu", "hard_shrink", "hard_sigmoid", "hard_silu", "hard_swish", "hard_tanh", "leaky_relu",

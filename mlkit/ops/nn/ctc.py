@@ -20,9 +20,9 @@ from mlkit.primitives import elementwise as el
 from mlkit.primitives import fused
 from mlkit.primitives.convert import cast, to_real
 from mlkit.primitives.movement import concat, full, iota, slice_along, take_along_axis
-from mlkit.primitives.order import argsort
 from mlkit.primitives.reduction import argmax, max_
 from mlkit.primitives.shape import broadcast_to, reshape, sum_, transpose
+from mlkit.primitives.sorting import argsort
 
 __all__ = ["ctc_decode", "ctc_loss"]
 

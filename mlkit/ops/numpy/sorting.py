@@ -16,8 +16,8 @@ from mlkit.ops.numpy.creation import linspace
 from mlkit.ops.numpy.shaping import expand_dims, ravel, reshape
 from mlkit.primitives import elementwise as el
 from mlkit.primitives import movement as mov
-from mlkit.primitives import order
 from mlkit.primitives import reduction as red
+from mlkit.primitives import sorting
 from mlkit.primitives.convert import as_tensor, cast, promote_tensors, to_single
 
 __all__ = ["argpartition", "argsort", "bincount", "digitize", "histogram", "isin", "searchsorted", "sort", "unique"]
@@ -29,7 +29,7 @@ def sort(x: TensorLike, axis: Axis = -1) -> Tensor:
     >>> sort([3, 1, 2]).numpy()
     array([1, 2, 3], dtype=int32)
     """
-    return _ordered(order.sort, as_tensor(x), axis)
+    return _ordered(sorting.sort, as_tensor(x), axis)
 
 
 def argsort(x: TensorLike, axis: Axis = -1) -> Tensor:
@@ -38,7 +38,7 @@ def argsort(x: TensorLike, axis: Axis = -1) -> Tensor:
     >>> argsort([3, 1, 2]).numpy()
     array([1, 2, 0], dtype=int32)
     """
-    return _ordered(order.argsort, as_tensor(x), axis)
+    return _ordered(sorting.argsort, as_tensor(x), axis)
 
 
 def _ordered(op: Op, x: TensorLike, axis: Axis) -> Tensor:
@@ -75,7 +75,7 @@ def searchsorted(sorted_sequence: TensorLike, values: TensorLike, side: str = "l
         raise ValueError(f"searchsorted: the sorted sequence must be a vector, but has shape {show(line.shape)}.")
     if side not in ("left", "right"):
         raise ValueError(f"searchsorted: `side` must be 'left' or 'right', but is {side!r}.")
-    return order.searchsorted(line, values, side=side)
+    return sorting.searchsorted(line, values, side=side)
 
 
 def digitize(x: TensorLike, bins: TensorLike) -> Tensor:
@@ -87,11 +87,11 @@ def digitize(x: TensorLike, bins: TensorLike) -> Tensor:
     x, bins = promote_tensors(x, bins)
     if len(bins.shape) != 1:
         raise ValueError(f"digitize: `bins` must be a vector, but has shape {show(bins.shape)}.")
-    rising = order.searchsorted(bins, x, side="right")
+    rising = sorting.searchsorted(bins, x, side="right")
     n = bins.shape[0]
     if n == 0:
         return rising
-    falling = el.sub(n, order.searchsorted(mov.flip(bins, axes=(0,)), x, side="right"))
+    falling = el.sub(n, sorting.searchsorted(mov.flip(bins, axes=(0,)), x, side="right"))
     ends = mov.slice_along(bins, 0, 0, 1), mov.slice_along(bins, 0, n - 1, n)
     ascending = reshape(el.less_equal(*ends), ())
     return el.where(ascending, rising, falling)
@@ -103,12 +103,12 @@ def isin(x1: TensorLike, x2: TensorLike, assume_unique: bool = False, invert: bo
     assume_unique: promises that neither has equal elements; the result is the same.
     """
     x1, x2 = promote_tensors(*comparable(x1, x2))
-    line = order.sort(ravel(x2), axis=0)
+    line = sorting.sort(ravel(x2), axis=0)
     n = line.shape[0]
     if n == 0:
         found = el.not_equal(x1, x1)
     else:
-        place = el.minimum(order.searchsorted(line, x1, side="left"), n - 1)
+        place = el.minimum(sorting.searchsorted(line, x1, side="left"), n - 1)
         found = el.equal(mov.take(line, place, axis=0), x1)
     return el.not_(found) if invert else found
 
@@ -169,8 +169,8 @@ def histogram(x: TensorLike, bins: TensorLike = 10, range: tuple[float, float] |
         edges = cast(bins, x.dtype)
     n = edges.shape[0]
     inner, last = mov.slice_along(edges, 0, 0, n - 1), mov.slice_along(edges, 0, n - 1, n)
-    line = order.sort(x, axis=0)
-    below = mov.concat(order.searchsorted(line, inner, side="left"), order.searchsorted(line, last, side="right"), axis=0)
+    line = sorting.sort(x, axis=0)
+    below = mov.concat(sorting.searchsorted(line, inner, side="left"), sorting.searchsorted(line, last, side="right"), axis=0)
     counts = el.sub(mov.slice_along(below, 0, 1, n), mov.slice_along(below, 0, 0, n - 1))
     return cast(counts, x.dtype), edges
 

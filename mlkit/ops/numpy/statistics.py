@@ -12,7 +12,7 @@ from mlkit.ops.numpy.reductions import sum as sum_over
 from mlkit.ops.numpy.shaping import broadcast_to, expand_dims, permuted, ravel, reshape, transpose
 from mlkit.primitives import elementwise as el
 from mlkit.primitives import movement as mov
-from mlkit.primitives import order
+from mlkit.primitives import sorting
 from mlkit.primitives.convert import as_tensor, cast, promote_tensors, to_float, to_real, to_single
 from mlkit.primitives.reduction import size_along, size_operand
 from mlkit.primitives.shape import sum_
@@ -102,7 +102,7 @@ def order_statistic(
     n = size_along(x, axes)
     if type(n) is int and n == 0:
         raise ValueError(f"{name}: shape {show(x.shape)} has no elements along axes {axes} to choose from.")
-    line = order.sort(reshape(permuted(x, (*rest, *axes)), (*sizes, n)), axis=len(rest))
+    line = sorting.sort(reshape(permuted(x, (*rest, *axes)), (*sizes, n)), axis=len(rest))
     q = as_tensor(q)
     if q.is_concrete and q.size and not 0 <= q.numpy().min() <= q.numpy().max() <= 1:
         raise ValueError(f"{name}: `q` must lie between 0 and 1 (percentiles: 100), but is {q.numpy()}.")

@@ -14,12 +14,12 @@ from mlkit.core.spec import Spec, is_known, show
 from mlkit.core.tensor import Tensor
 from mlkit.core.traits import Traits
 from mlkit.primitives import elementwise as el
-from mlkit.primitives.cells import nearest_cells
 from mlkit.primitives.convert import as_tensor
 from mlkit.primitives.counts import elements
 from mlkit.primitives.interpolation import multiply_along, triangle, weights
 from mlkit.primitives.linear import swap
 from mlkit.primitives.movement import take
+from mlkit.primitives.nearest_neighbor import nearest_cells
 from mlkit.primitives.shape import broadcast_to, reshape, sum_
 
 

@@ -17,8 +17,8 @@ from mlkit.primitives.counts import of_matrices
 from mlkit.primitives.linalg import matrix
 from mlkit.primitives.linear import matmul, swap
 from mlkit.primitives.movement import concat, slice_along, take_along_axis
-from mlkit.primitives.order import argsort
 from mlkit.primitives.shape import broadcast_to, reshape, sum_to
+from mlkit.primitives.sorting import argsort
 
 # ---- solvers ---------------------------------------------------------------------------------------------------------
 

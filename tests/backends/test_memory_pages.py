@@ -4,23 +4,23 @@ import numpy as np
 import pytest
 
 import mlkit
-from mlkit.backends.native import pages, threads
+from mlkit.backends.native import memory_pages, threads
 from mlkit.backends.native.arena import Arena
 from mlkit.compiler.liveness import most_alive
 from mlkit.core.backend import get_backend
 
-LARGE = pages.LARGE
+LARGE = memory_pages.LARGE
 
 
 @pytest.mark.parametrize("shape", [(3, 5), (LARGE // 16, 8), (0, 4), ()])
 def test_an_empty_array_is_its_own(shape):
-    a = pages.empty(shape, "float32")
+    a = memory_pages.empty(shape, "float32")
     assert a.shape == shape
     assert a.dtype == "float32"
-    assert pages.owns_memory(a)
+    assert memory_pages.owns_memory(a)
     a[...] = 2.0
     assert a.sum() == 2.0 * a.size
-    assert not pages.owns_memory(a[...])
+    assert not memory_pages.owns_memory(a[...])
 
 
 @pytest.mark.parametrize("size", [LARGE, 3 * LARGE + 8])

@@ -4,7 +4,7 @@ import importlib
 import sys
 from collections.abc import Callable
 
-from mlkit.core.garbage import uncollected
+from mlkit.core.garbage_collection import uncollected
 
 
 def offer(package: str, homes: dict[str, str]) -> tuple[list[str], Callable[[str], object], Callable[[], list[str]]]:

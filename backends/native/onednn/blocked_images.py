@@ -8,7 +8,7 @@ from mlkit.backends.native.onednn.row import Row
 from mlkit.compiler.plan import Operand
 from mlkit.core.op import OPS
 from mlkit.core.spec import Spec
-from mlkit.primitives.blocks import plain_shape
+from mlkit.primitives.blocked_layout import plain_shape
 
 TAGS = {8: c.TAG_IN_8, 16: c.TAG_IN_16}
 

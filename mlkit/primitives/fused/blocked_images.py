@@ -8,8 +8,8 @@ from typing import Any
 from mlkit.core.op import OPS, Op
 from mlkit.core.spec import Spec, is_known, show
 from mlkit.core.tensor import Tensor
-from mlkit.primitives.blocks import plain_shape, shape_in_blocks
-from mlkit.primitives.fused import epilogue, wide  # noqa: F401  (they define ops of images too)
+from mlkit.primitives.blocked_layout import plain_shape, shape_in_blocks
+from mlkit.primitives.fused import epilogue, widening  # noqa: F401  (they define ops of images too)
 from mlkit.primitives.fused.norm_relu import batch_norm_relu, batch_norm_relu_grad, pack, unpack
 from mlkit.primitives.shape import reshape, transpose
 

@@ -9,9 +9,9 @@ from typing import NamedTuple
 
 from mlkit.backends.native import threads
 from mlkit.backends.native.onednn import constants as c
+from mlkit.backends.native.onednn.kernel_steps import can_fork, made_alone
 from mlkit.backends.native.onednn.memory import anyhow, dense
 from mlkit.backends.native.onednn.primitive import Primitive, or_none
-from mlkit.backends.native.onednn.steps import can_fork, made_alone
 from mlkit.core.machine import threshold
 
 FORWARD_IN_TIME, BACKWARD_IN_TIME = 1, 2

@@ -3,15 +3,15 @@
 from ctypes import c_float, c_int
 
 from mlkit.backends.native import update
-from mlkit.backends.native.chain import fold_axes, with_rounded_numbers
 from mlkit.backends.native.onednn import constants as c
+from mlkit.backends.native.onednn.chain_passes import GRADIENTS, can_cover, cover, is_known
 from mlkit.backends.native.onednn.densify import is_dense
 from mlkit.backends.native.onednn.kernel import Kernel
 from mlkit.backends.native.onednn.library import library
 from mlkit.backends.native.onednn.memory import dense
-from mlkit.backends.native.onednn.passes import GRADIENTS, can_cover, cover, is_known
 from mlkit.backends.native.onednn.primitive import Primitive, or_none, reorder
 from mlkit.backends.native.onednn.row import FLOATS, Row
+from mlkit.backends.native.tiled_chain import fold_axes, with_rounded_numbers
 from mlkit.core.machine import threshold
 from mlkit.core.spec import Spec, size_of
 from mlkit.primitives.elementwise import cast

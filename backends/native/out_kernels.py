@@ -5,7 +5,7 @@ An op without one here, or whose kernel here does not accept a dtype, returns an
 
 import numpy as np
 
-from mlkit.backends.native import pages
+from mlkit.backends.native import memory_pages
 
 
 def make(xp):
@@ -18,7 +18,7 @@ def make(xp):
         return index
 
     def full(shape, value, dtype, out):
-        pages.fill(out, value)
+        memory_pages.fill(out, value)
 
     def reshape(x, shape, out):
         """Reached only where the elements must be moved."""
