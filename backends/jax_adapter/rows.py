@@ -45,6 +45,13 @@ def _bitcast(x, dtype):
     return y.reshape(*x.shape[:-1], -1) if wide < old else y
 
 
+def _take(x, index, axis):
+    """JAX forgets axes of the index where there is nothing to take."""
+    if x.shape[axis]:
+        return jnp.take(x, index, axis)
+    return jnp.zeros(x.shape[:axis] + index.shape + x.shape[axis + 1 :], x.dtype)
+
+
 def _rounding(function):
     """Integers are round already."""
     return lambda x: function(x) if jnp.issubdtype(x.dtype, jnp.inexact) else x
@@ -81,7 +88,7 @@ MOVE = dict(
     concat=lambda *xs, axis: jnp.concatenate(xs, axis),
     flip=lambda x, axes: jnp.flip(x, axes),
     after=lambda x, g: lax.optimization_barrier((x, g))[0],
-    take=lambda x, index, axis: jnp.take(x, index, axis),
+    take=_take,
     take_along_axis=lambda x, index, axis: jnp.take_along_axis(x, index, axis),
     sort=lambda x, axis: jnp.sort(x, axis=axis, stable=True),
     argsort=lambda x, axis: jnp.argsort(x, axis=axis, stable=True).astype("int32"),

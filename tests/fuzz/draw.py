@@ -23,6 +23,7 @@ SHAPES = {
     "large": [(131072,), (131075,), (257, 512), (8, 128, 129)],
 }
 SIZES = ("tiny",) * 11 + ("medium",) * 7 + ("empty",) + ("large",)
+MOST_RESULTS = 300  # of a line: a program whose lines unstack a long axis takes minutes to compile
 SLACK = 4.0  # how far numbers may lie outside what a row of the table would draw
 
 
@@ -122,6 +123,8 @@ class Drawing:
         except Exception as error:
             raise Crash(self.program([Line((), text)], []), error) from error
         leaves = tree.flatten(result)
+        if len(leaves) > MOST_RESULTS:
+            raise Refused(f"{text}: {len(leaves)} results")
         if not isinstance(result, (Tensor, list, tuple)) or any(isinstance(x, (list, tuple)) for x in result_of(result)):
             text = f"mlkit.tree.flatten({text})"
         first = len([n for line in self.lines for n in line.names])
