@@ -198,7 +198,9 @@ def _rnn(xp):
             xp.maximum(z, 0, out=z)
 
     def act_grad(dh, y, activation):
-        return xp.where(y > 0, dh, 0) if activation == "relu" else dh * (1 - y * y) if activation == "tanh" else dh * (y - y * y)
+        return (
+            xp.where(y > 0, dh, 0) if activation == "relu" else dh * (1 - y * y) if activation == "tanh" else dh * (y - y * y)
+        )
 
     def rnn(x, h, kernel, recurrent, bias, activation, reverse=False, keep=None):
         """Kept is h at all times."""
