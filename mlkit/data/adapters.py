@@ -4,6 +4,7 @@ import functools
 import itertools
 import math
 import random
+import sys
 import warnings
 
 import numpy as np
@@ -11,7 +12,9 @@ import numpy as np
 from mlkit.core import tree
 from mlkit.data import arrays
 from mlkit.data.batch import standardize_batch, with_class_weight
+from mlkit.data.pipeline.node import INFINITE, UNKNOWN
 from mlkit.data.py_dataset import PyDataset
+from mlkit.data.tables import Rows, Stream, has_rows
 from mlkit.data.workers import ordered_map
 
 DEFAULT_BATCH_SIZE = 32
@@ -23,8 +26,9 @@ def get_adapter(
     """The adapter for data of any supported kind.
 
     Args:
-        x: an array, tensor, table or list of numbers, or a structure of them; a `PyDataset`; a generator; or any iterable of
-            batches (torch `DataLoader`, `tf.data.Dataset`, image folder ...). An adapter is returned as it is.
+        x: an array, tensor, table (pandas, polars, pyarrow) or list of numbers, or a structure of them; a `PyDataset`; a generator;
+            rows with named columns (Hugging Face `datasets`); or any iterable of batches (`Dataset`, image folders, torch
+            `DataLoader`, grain loaders, `tf.data.Dataset` ...). An adapter is returned as it is.
         y, sample_weight: targets and weights, only beside arrays; a dataset yields them itself.
         batch_size: samples a batch, only for arrays; 32 unless given (or as many as make `steps` batches).
         shuffle: whether to visit samples (arrays) or batches (`PyDataset`) in a new random order each epoch; "batch" shuffles
@@ -45,6 +49,10 @@ def get_adapter(
     if arrays.is_array_structure(x):
         return ArrayAdapter(x, y, sample_weight, batch_size, shuffle, steps, class_weight, seed)
     _refuse_beside_dataset(x, y=y, sample_weight=sample_weight)
+    if has_rows(x):
+        if hasattr(x, "__len__"):
+            return TableAdapter(x, batch_size, shuffle, steps, class_weight, seed)
+        return IterableAdapter(Stream(x, batch_size_of(batch_size)), class_weight)
     if batch_size is not None:
         warnings.warn(f"`batch_size={batch_size}` has no effect: {type(x).__name__} makes the batches itself.", stacklevel=3)
     if isinstance(x, PyDataset):
@@ -75,6 +83,7 @@ class Adapter:
 
     num_batches = None
     batch_size = None
+    is_endless = False  # whether passes are known to have no end
     one_pass = False  # whether the data can be gone through only once, as a generator's
     overlaps = False  # whether it pays to make the next batch in a thread while a step runs: not where that is only a copy
 
@@ -141,34 +150,15 @@ class _Orders:
             self._set_state(order["generator"])
 
 
-class ArrayAdapter(Adapter):
-    """Arrays in memory, cut into batches; the last one may be smaller."""
+class _RowAdapter(Adapter):
+    """Rows that can be asked for by number, cut into batches; the last one may be smaller. A subclass defines `_rows(index)`."""
 
-    def __init__(
-        self,
-        x,
-        y=None,
-        sample_weight=None,
-        batch_size: int | None = None,
-        shuffle=False,
-        steps=None,
-        class_weight=None,
-        seed=None,
-    ):
+    def _cut(self, num_samples, batch_size, shuffle, steps, seed):
         if shuffle not in (True, False, "batch"):
             raise ValueError(f"`shuffle` must be True, False or 'batch', but is {shuffle!r}.")
-        if class_weight is not None and sample_weight is not None:
-            raise ValueError("Pass `class_weight` or `sample_weight`, not both: multiply them yourself where both are meant.")
-        for name, part in (("y", y), ("sample_weight", sample_weight)):
-            if not arrays.is_array_structure(part):
-                raise ValueError(f"`{name}` must be arrays when `x` is, but is of type {type(part).__name__}.")
-        x, y, sample_weight = (arrays.to_arrays(part) for part in (x, y, sample_weight))
-        if class_weight is not None:
-            x, y, sample_weight = with_class_weight((x, y, None), class_weight)
-        self.num_samples = arrays.check_arrays(x, y, sample_weight)
-        self.data = (x, y, arrays.match_sample_weight(y, sample_weight))
-        self.batch_size = _checked_batch_size(batch_size, self.num_samples, steps)
-        self.num_batches = math.ceil(self.num_samples / self.batch_size)
+        self.num_samples = num_samples
+        self.batch_size = batch_size_of(batch_size, num_samples, steps)
+        self.num_batches = math.ceil(num_samples / self.batch_size)
         self.shuffle = shuffle
         self._rng = np.random if seed is None else np.random.RandomState(seed)
         self._orders = _Orders(self._rng.get_state, self._rng.set_state, seed is None)
@@ -194,15 +184,59 @@ class ArrayAdapter(Adapter):
     def _batches(self, order):
         for start in range(0, self.num_samples, self.batch_size):
             rows = slice(start, start + self.batch_size)
-            index = rows if order is None else order[rows]
-            yield tuple(_take(part, index) for part in self.data)
+            yield self._rows(rows if order is None else order[rows])
+
+
+class ArrayAdapter(_RowAdapter):
+    """Arrays in memory, or mapped from files, of which a batch reads its rows only."""
+
+    def __init__(
+        self,
+        x,
+        y=None,
+        sample_weight=None,
+        batch_size: int | None = None,
+        shuffle=False,
+        steps=None,
+        class_weight=None,
+        seed=None,
+    ):
+        if class_weight is not None and sample_weight is not None:
+            raise ValueError("Pass `class_weight` or `sample_weight`, not both: multiply them yourself where both are meant.")
+        for name, part in (("y", y), ("sample_weight", sample_weight)):
+            if not arrays.is_array_structure(part):
+                raise ValueError(f"`{name}` must be arrays when `x` is, but is of type {type(part).__name__}.")
+        x, y, sample_weight = (arrays.to_arrays(part) for part in (x, y, sample_weight))
+        if class_weight is not None:
+            x, y, sample_weight = with_class_weight((x, y, None), class_weight)
+        count = arrays.check_arrays(x, y, sample_weight)
+        self.data = (x, y, arrays.match_sample_weight(y, sample_weight))
+        self._cut(count, batch_size, shuffle, steps, seed)
+
+    def _rows(self, index):
+        return tuple(_take(part, index) for part in self.data)
+
+
+class TableAdapter(_RowAdapter):
+    """Rows with named columns, of which one may hold the labels; a batch reads its rows only."""
+
+    overlaps = True
+
+    def __init__(self, table, batch_size=None, shuffle=False, steps=None, class_weight=None, seed=None):
+        self.data, self.class_weight = Rows(table), class_weight
+        self._cut(len(self.data), batch_size, shuffle, steps, seed)
+
+    def _rows(self, index):
+        batch = standardize_batch(self.data.take(index))
+        return batch if self.class_weight is None else with_class_weight(batch, self.class_weight)
 
 
 def _take(structure, index):
     return tree.map_structure(lambda a: None if a is None else arrays.take(a, index), structure)
 
 
-def _checked_batch_size(batch_size, num_samples, steps):
+def batch_size_of(batch_size, num_samples=None, steps=None):
+    """The batch size that is asked for, checked, or that makes so many batches, or the default one."""
     if batch_size is None:
         return math.ceil(num_samples / steps) if steps else DEFAULT_BATCH_SIZE
     if isinstance(batch_size, bool) or not isinstance(batch_size, (int, np.integer)) or batch_size < 1:
@@ -278,7 +312,10 @@ class IterableAdapter(Adapter):
         self.iterable = iterable
         self.class_weight = class_weight
         self.one_pass = hasattr(iterable, "__next__")
-        self.num_batches = _length_of(iterable)
+        count = _length_of(iterable)
+        self.is_endless = count == INFINITE
+        self.num_batches = count if count >= 0 else None
+        # image folders and the like have threads of their own
         self.overlaps = not getattr(getattr(iterable, "_node", None), "works_ahead", hasattr(iterable, "epoch"))
 
     def epoch(self, index):
@@ -302,11 +339,11 @@ def _set_state(rng, state):
 
 
 def _length_of(iterable):
-    """Number of batches, or None where the iterable does not know (a torch loader over a stream, an endless tf.data set)."""
-    if hasattr(iterable, "cardinality"):  # tf.data: negative for endless and unknown
-        count = int(iterable.cardinality())
-        return count if count >= 0 else None
+    """Number of batches, INFINITE, or UNKNOWN where the iterable does not know (a torch loader over a stream)."""
+    if hasattr(iterable, "cardinality"):  # tf.data's and ours
+        return int(iterable.cardinality())
     try:
-        return len(iterable)
+        count = len(iterable)
     except TypeError:
-        return None
+        return UNKNOWN
+    return INFINITE if count >= sys.maxsize else count  # grain's endless ones

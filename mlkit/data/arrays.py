@@ -1,6 +1,7 @@
 """Data in memory: arrays, tensors, pandas tables and lists of numbers, checked, split and cut into batches."""
 
 import math
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -11,9 +12,11 @@ _NUMBERS = (bool, int, float, complex, str, bytes, np.number, np.bool_)
 
 
 def is_array(x):
-    """Whether x can be cut along its first axis: an array, tensor, pandas object, scipy matrix, or (nested) list of numbers."""
+    """Whether x can be cut along its first axis: an array, tensor, table, scipy matrix, (nested) list of numbers, or column of one."""
     if isinstance(x, (list, tuple)):
         return _is_list_of_numbers(x)
+    if isinstance(x, Sequence) and not isinstance(x, (str, bytes)):  # a range, a column of a Hugging Face data set
+        return len(x) > 0 and (isinstance(x[0], _NUMBERS) or is_array(x[0]))
     return hasattr(x, "__array__") or hasattr(x, "toarray") or (hasattr(x, "shape") and callable(getattr(x, "numpy", None)))
 
 

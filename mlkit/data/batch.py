@@ -64,7 +64,8 @@ def standardize_batch(data, position=None):
         if leaf is not None:
             if leaf.ndim == 0:
                 raise ValueError(
-                    f"Batch {position} holds the scalar {leaf!r}. Expected arrays whose first axis counts the batch's samples."
+                    f"Batch {position} holds the scalar {leaf!r}. Expected arrays whose first axis counts the batch's samples: "
+                    "datasets must yield batches (`dataset.batch(32)`), not samples."
                 )
             lengths.add(leaf.shape[0])
     if len(lengths) > 1:

@@ -27,6 +27,11 @@ class EpochIterator:
     def __init__(self, adapter, steps_per_epoch: int | None = None, steps_per_execution: int | str = 1):
         if steps_per_epoch is not None and steps_per_epoch < 1:
             raise ValueError(f"`steps_per_epoch` must be a positive integer or None, but is {steps_per_epoch!r}.")
+        if steps_per_epoch is None and adapter.is_endless:
+            raise ValueError(
+                "The dataset is endless (`repeat()` without a number), so an epoch would be too. Pass the number of batches: "
+                "`steps_per_epoch` for training, `validation_steps` or `steps` else; or leave `repeat` out."
+            )
         self.adapter = adapter
         self.steps_per_epoch = steps_per_epoch and -(-steps_per_epoch // steps_per_execution) * steps_per_execution
         self._pass = None  # iterator of the pass under way

@@ -1,6 +1,5 @@
 """Functions of elements: map (by workers, if asked), filter, take_while, interleave, scan, unique."""
 
-import multiprocessing
 import pickle
 import weakref
 from typing import Any
@@ -8,12 +7,15 @@ from typing import Any
 import numpy as np
 
 from mlkit.core import dtypes, tree
+from mlkit.core.deferred import Deferred
 from mlkit.data.pipeline import elements
 from mlkit.data.pipeline.ahead import Prefetch
 from mlkit.data.pipeline.calls import Call
 from mlkit.data.pipeline.node import INFINITE, INNER, UNKNOWN, Node, Pass
 from mlkit.data.workers import OrderedMap, end_pool, thread_pool
 from mlkit.objects.seed_generator import global_seed_generator, set_global_seed
+
+multiprocessing = Deferred("multiprocessing")  # only for processes
 
 
 class Map(Node):
