@@ -62,5 +62,6 @@ _HOMES = {
     ".crop_and_mix": "CutMix MaxNumBoundingBoxes MixUp RandomCrop RandomErasing",
     ".rand_augment": "AugMix Pipeline RandAugment",
     ".audio": "MelSpectrogram STFTSpectrogram",
+    ".serialization": "deserialize serialize",
 }
 __all__, __getattr__, __dir__ = offer(__name__, _HOMES)

@@ -161,6 +161,8 @@ from mlkit.layers.reshape import RepeatVector as RepeatVector
 from mlkit.layers.reshape import Reshape as Reshape
 from mlkit.layers.sequence import Bidirectional as Bidirectional
 from mlkit.layers.sequence import TimeDistributed as TimeDistributed
+from mlkit.layers.serialization import deserialize as deserialize
+from mlkit.layers.serialization import serialize as serialize
 from mlkit.layers.spectral_norm import SpectralNormalization as SpectralNormalization
 from mlkit.layers.text import TextVectorization as TextVectorization
 from mlkit.layers.wrappers import Identity as Identity

@@ -5,6 +5,7 @@ lists, while data is prepared, and give tensors.
 """
 
 import collections
+import os
 from typing import Any
 
 import numpy as np
@@ -96,6 +97,11 @@ class Lookup(Layer):
         self._tokens = tokens
         self._number = {token: len(special) + i for i, token in enumerate(tokens)}
         self._idf = None if idf_weights is None else np.array(idf_weights, floatx())
+
+    def load_assets(self, dir_path):
+        """Read the vocabulary that Keras writes beside the variables of an adapted layer; ours stands in the config."""
+        if self._tokens is None:
+            self.set_vocabulary(os.path.join(dir_path, "vocabulary.txt"))
 
     def get_vocabulary(self, include_special_tokens: bool = True):
         """The tokens in the order of their indices."""

@@ -125,6 +125,10 @@ class TextVectorization(Layer):
         """Set the tokens: a list, or the path of a text file, one token a line."""
         self._lookup_layer.set_vocabulary(vocabulary, idf_weights)
 
+    def load_assets(self, dir_path):
+        """Read the vocabulary as Keras writes it."""
+        self._lookup_layer.load_assets(dir_path)
+
     def vocabulary_size(self):
         """Number of tokens with the special ones."""
         return self._lookup_layer.vocabulary_size()

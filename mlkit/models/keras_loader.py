@@ -1,4 +1,4 @@
-"""Reading a `.keras` file: the model of its config, with the weights stored beside it."""
+"""Reading a model file, `.keras` or the older `.h5`: the model of its config, with the weights stored beside it."""
 
 import contextlib
 import io
@@ -7,11 +7,15 @@ import os
 from typing import Any
 
 from mlkit.models.model import Model
-from mlkit.models.saving.config_check import check_config, parse_json
+from mlkit.models.saving.assets import read_assets
+from mlkit.models.saving.config_check import check_config, check_depth, parse_json
 from mlkit.models.saving.folder import Folder
 from mlkit.models.saving.guard import memory_budget
+from mlkit.models.saving.hdf5_reader import TensorFile
+from mlkit.models.saving.keras2_config import modern_training, modernized
 from mlkit.models.saving.keras_file import (
     CONFIG,
+    LEGACY,
     METADATA,
     WEIGHTS,
     check_path,
@@ -20,6 +24,7 @@ from mlkit.models.saving.keras_file import (
     opened,
     with_members,
 )
+from mlkit.models.saving.legacy_h5 import legacy_texts, read_legacy, read_legacy_optimizer
 from mlkit.models.saving.state_io import read_state
 from mlkit.objects import registry, serialization
 from mlkit.objects.errors import ModelFileError, reading, within
@@ -28,15 +33,17 @@ from mlkit.objects.errors import ModelFileError, reading, within
 def load_model(
     filepath, custom_objects: dict[str, Any] | None = None, compile=True, safe_mode: bool = True, allow_nonfinite: bool = False
 ):
-    """The model of a `.keras` file (or of a folder, as `zipped=False` writes it), from mlkit or Keras 3.
+    """The model of a `.keras` file (or of a folder, as `zipped=False` writes it), from mlkit or Keras 3, or of an older `.h5` file.
 
-    filepath: path, or a binary file object. custom_objects: dict name -> class or function, for your own that are not
+    filepath: path, or a binary file object (of a `.keras` file). custom_objects: dict name -> class or function, for your own that are not
     registered. compile: whether to compile it as it was. allow_nonfinite: whether weights may be NaN or infinite.
 
     A file cannot make it run code, import modules or take more memory than its weights need. `safe_mode=False` is refused.
     Raises ModelFileError for a file that is damaged, foreign, inconsistent or asks for something unknown.
     """
     serialization.check_safe_mode(safe_mode)
+    if not isinstance(filepath, io.IOBase) and os.fspath(filepath).endswith(LEGACY):
+        return _load_legacy(filepath, custom_objects, compile, allow_nonfinite)
     with _container(filepath) as (archive, path), reading(path), registry.CustomObjectScope(custom_objects):
         _check_version(parse_json(archive.read(METADATA), path, METADATA), path)
         config = parse_json(archive.read(CONFIG), path, CONFIG)
@@ -47,7 +54,30 @@ def load_model(
         model = _build(config, tensors, path)
         with within(WEIGHTS), reading(path):
             read_state(model, tensors, allow_nonfinite=allow_nonfinite)
+        read_assets(model, archive)
     return model
+
+
+def _load_legacy(filepath, custom_objects, compile, allow_nonfinite):
+    """The model of an `.h5` file: other spellings, the same checks."""
+    with opened(filepath) as (file, path), reading(path), registry.CustomObjectScope(custom_objects):
+        tensors = TensorFile(file, path)
+        text, training = legacy_texts(tensors)
+        config = modernized(_legacy_json(text, path, "model_config"))
+        if compile and training:
+            config["compile_config"] = modern_training(_legacy_json(training, path, "training_config"))
+        check_config(config, path, "model_config")
+        model = _build(config, tensors, path)
+        read_legacy(model, tensors, allow_nonfinite=allow_nonfinite)
+        if compile and training:
+            read_legacy_optimizer(model, tensors, allow_nonfinite)
+    return model
+
+
+def _legacy_json(text, path, member):
+    parsed = parse_json(text.encode(), path, member)
+    check_depth(parsed, path, member)
+    return parsed
 
 
 @contextlib.contextmanager
@@ -74,7 +104,7 @@ def _check_version(metadata, path):
 def _build(config, tensors, path):
     """The model of a config, with all its variables but not their values."""
     compile_config = config.pop("compile_config", None)
-    optimizer_bytes = sum(t.nbytes for t in tensors.tensors.values() if t.name.startswith("optimizer/"))
+    optimizer_bytes = sum(t.nbytes for t in tensors.tensors.values() if t.name.startswith(("optimizer/", "optimizer_weights/")))
     model_bytes = sum(t.nbytes for t in tensors.tensors.values()) - optimizer_bytes
     with reading(path, CONFIG), registry.object_sharing("read"):
         with memory_budget(model_bytes + 4 * model_bytes * _has_compile_config(config)):

@@ -50,6 +50,11 @@ _scopes = threading.local()
 # ---- mlkit's own ---------------------------------------------------------------------------------------------------------
 
 
+def public_name(name: str) -> str:
+    """The name under which Keras exports a class whose own name is another."""
+    return _PUBLIC_AS.get(name, name)
+
+
 def namespace_of(module: str) -> Any:
     """The key of NAMESPACES that a module path belongs to, "" for the top level, None for a foreign module.
 
@@ -131,7 +136,7 @@ def wire_name(cls: type) -> Any:
 @functools.cache
 def _wire_name(cls: type) -> Any:
     own = namespace_of(cls.__module__)
-    name = _PUBLIC_AS.get(cls.__name__, cls.__name__)
+    name = public_name(cls.__name__)
     for key in [own] * (own in NAMESPACES) + list(NAMESPACES):
         if _public(key, name) is cls:
             return _WRITTEN_AS.get((key, name), f"keras.{key}"), name

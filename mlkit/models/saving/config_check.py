@@ -48,6 +48,17 @@ def _too_deep(path, member, place=""):
     return ModelFileError(path, member, f"it is nested deeper than {MAX_DEPTH} levels{place}.")
 
 
+def check_depth(config, path, member):
+    """Refuse data that are nested too deeply for code that descends into them."""
+    todo = [(config, 1)]
+    while todo:
+        value, depth = todo.pop()
+        if depth > MAX_DEPTH:
+            raise _too_deep(path, member)
+        inner = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
+        todo.extend((v, depth + 1) for v in inner if isinstance(v, (dict, list)))
+
+
 def check_config(config, path, member):
     """Refuse a model's config that is too deep, has too many layers, or names a class or function that is not known.
 

@@ -1,27 +1,25 @@
-"""A model as a folder: the three members of a `.keras` file as files (`save_model(..., zipped=False)`), under the same
+"""A model as a folder: the members of a `.keras` file as files (`save_model(..., zipped=False)`), under the same
 rules."""
 
 import contextlib
 import os
 import secrets
 import shutil
-import stat
 
+from mlkit.models.saving.assets import files_below
+from mlkit.models.saving.zip_reader import check_name
 from mlkit.objects.errors import ModelFileError
 
 
 class Folder:
-    """The regular files of a folder, read like the members of an Archive. Links and folders within are refused, except for the
-    empty "assets" that Keras makes."""
+    """The regular files of a folder, read like the members of an Archive. Links are refused, and folders other than "assets"."""
 
     def __init__(self, path):
         self.path, self.members, self._open = path, {}, contextlib.ExitStack()
-        for entry in os.scandir(path):
-            if entry.name == "assets" and entry.is_dir(follow_symlinks=False) and not os.listdir(entry.path):
-                continue
-            if not stat.S_ISREG(entry.stat(follow_symlinks=False).st_mode):
-                raise ModelFileError(path, entry.name, "it is a link or a folder; a model's folder has three plain files.")
-            self.members[entry.name] = entry.path
+        seen = set()
+        for name, file in files_below(path):
+            check_name(name, path, seen)
+            self.members[name] = file
 
     def __contains__(self, name):
         return name in self.members

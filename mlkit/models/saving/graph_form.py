@@ -170,7 +170,16 @@ def _arguments(node):
         return tuple(deserialize_keras_object(node["args"])), deserialize_keras_object(node["kwargs"])
     # up to Keras 2: [[layer, call, output, kwargs], ...]
     placeholders = [_placeholder(p[:3]) for p in node]
-    return (placeholders[0] if len(placeholders) == 1 else placeholders,), dict(node[0][3]) if len(node[0]) > 3 else {}
+    named = dict(node[0][3]) if len(node[0]) > 3 else {}
+    return (placeholders[0] if len(placeholders) == 1 else placeholders,), {k: _old_argument(v) for k, v in named.items()}
+
+
+def _old_argument(value):
+    """An argument by name: a tensor as [layer, call, output], else as it is."""
+    is_place = (
+        isinstance(value, list) and len(value) == 3 and isinstance(value[0], str) and all(type(n) is int for n in value[1:])
+    )
+    return _placeholder(value) if is_place else value
 
 
 def _placeholder(history):

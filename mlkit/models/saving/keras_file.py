@@ -1,23 +1,27 @@
-"""The `.keras` file: a zip archive of metadata.json, config.json and model.weights.h5, as in Keras 3."""
+"""The `.keras` file: a zip archive of metadata.json, config.json, model.weights.h5 and, it may be, assets of layers, as in Keras 3."""
 
 import contextlib
 import datetime
 import io
 import json
 import os
+import shutil
 import tempfile
 import warnings
 import zipfile
 
+from mlkit.models.saving.assets import ASSETS, written_assets
 from mlkit.models.saving.atomic import replacing
 from mlkit.models.saving.folder import replacing_folder
 from mlkit.models.saving.hdf5_reader import TensorFile
+from mlkit.models.saving.legacy_h5 import write_legacy_model
 from mlkit.models.saving.state_io import write_state
 from mlkit.models.saving.zip_reader import Archive
 from mlkit.objects import registry, serialization
 from mlkit.objects.errors import ModelFileError, reading, within
 
 KERAS_VERSION = "3.15.1"  # the format written, and the newest read for certain
+LEGACY = (".h5", ".hdf5")  # endings of the older format
 METADATA, CONFIG, WEIGHTS = "metadata.json", "config.json", "model.weights.h5"
 
 # ---- writing -------------------------------------------------------------------------------------------------------------
@@ -26,13 +30,16 @@ METADATA, CONFIG, WEIGHTS = "metadata.json", "config.json", "model.weights.h5"
 def save_model(model, filepath, overwrite: bool = True, zipped=None, **kwargs):
     """Write a whole model, with the optimizer's state, to a `.keras` file that Keras 3 reads too.
 
-    model: the model. filepath: path ending in ".keras", or a binary file object. overwrite: False refuses to replace a file.
-    zipped: False for a folder of the file's three members instead; its path must not end in ".keras".
+    model: the model. filepath: path ending in ".keras" (or ".h5", the older format), or a binary file object. overwrite: False
+    refuses to replace a file. zipped: False for a folder of the file's three members instead; its path must not end in ".keras".
+    include_optimizer (".h5" only): False leaves out what `compile` was given, and the optimizer's state.
 
     The file comes into being complete or not at all: it is written next to its place and then renamed.
     Raises ValueError for another ending, and for arguments that Keras 3 has given up.
     """
-    _check_arguments(filepath, zipped, kwargs)
+    is_legacy = not isinstance(filepath, io.IOBase) and os.fspath(filepath).endswith(LEGACY)
+    include_optimizer = kwargs.pop("include_optimizer", True)
+    _check_arguments(filepath, zipped, is_legacy or include_optimizer, kwargs)
     if not model.built:
         warnings.warn(
             f"Model {model.name!r} is saved before it is built, so without weights. Call it on data or build() it first.",
@@ -45,17 +52,20 @@ def save_model(model, filepath, overwrite: bool = True, zipped=None, **kwargs):
         _write_folder(model, filepath, overwrite)
         return
     with replacing(filepath, overwrite) as file:
-        _write_archive(model, file)
+        if is_legacy:
+            write_legacy_model(model, file, include_optimizer, KERAS_VERSION)
+        else:
+            _write_archive(model, file)
 
 
-def _check_arguments(filepath, zipped, kwargs):
+def _check_arguments(filepath, zipped, include_optimizer, kwargs):
     is_file = isinstance(filepath, io.IOBase)
     text = "" if is_file else os.fspath(filepath)
     if kwargs.pop("save_format", None) is not None and not text.endswith((".keras", ".h5", ".hdf5")):
         raise ValueError("The `save_format` argument is deprecated in Keras 3: the ending of the path says it. Use '.keras'.")
-    if not kwargs.pop("include_optimizer", True):
+    if not include_optimizer:
         raise NotImplementedError(
-            "save_model: `include_optimizer=False` is not supported. Use save_weights(), or compile anew after loading."
+            "save_model: `include_optimizer=False` is for '.h5' files. Use save_weights(), or load with compile=False."
         )
     if kwargs:
         raise ValueError(f"The following argument(s) are not supported: {sorted(kwargs)}.")
@@ -69,9 +79,7 @@ def _check_arguments(filepath, zipped, kwargs):
         if is_file:
             raise ValueError("With `zipped=False`, the path must name a folder, but is a file object.")
         return
-    if text.endswith((".h5", ".hdf5")):
-        raise NotImplementedError("save_model: writing older '.h5' model files is not supported. Save to a '.keras' file.")
-    if not is_file and not text.endswith(".keras"):
+    if not is_file and not text.endswith((".keras", *LEGACY)):
         raise ValueError(f"Invalid filepath extension for saving: expected '.keras', but got {text!r}.")
 
 
@@ -91,6 +99,9 @@ def _write_folder(model, filepath, overwrite):
                 file.write(text)
         with open(os.path.join(folder, WEIGHTS), "x+b") as file:
             write_weights(model, file)
+        for name, path in written_assets(model):
+            os.makedirs(os.path.dirname(os.path.join(folder, name)), exist_ok=True)
+            shutil.copyfile(path, os.path.join(folder, name))
 
 
 def _write_archive(model, file):
@@ -106,6 +117,8 @@ def _write_archive(model, file):
             with archive.open(WEIGHTS, "w", force_zip64=size >= 2**31) as member:
                 while piece := weights.read(2**20):
                     member.write(piece)
+        for asset, path in written_assets(model):
+            archive.write(path, asset)
 
 
 def write_weights(model, file, skip=()):
@@ -120,17 +133,10 @@ def write_weights(model, file, skip=()):
 
 
 def check_path(path):
-    if path.endswith((".h5", ".hdf5")):
-        raise ModelFileError(
-            path,
-            "",
-            "whole models in the older '.h5' format are not read.",
-            "Build the model and use model.load_weights(), or save it as '.keras' with Keras 3.",
-        )
     if path.startswith("hf://"):
         raise ModelFileError(path, "", "files on the Hugging Face Hub are not fetched.", "Download the '.keras' file first.")
     if not path.endswith(".keras"):
-        raise ModelFileError(path, "", "File format not supported: expected a '.keras' file.")
+        raise ModelFileError(path, "", "File format not supported: expected a '.keras' file, or an older '.h5' one.")
 
 
 @contextlib.contextmanager
@@ -160,11 +166,9 @@ def open_archive(file, path):
 def with_members(archive, path):
     """The Archive or Folder, if it has the members of a `.keras` file and no others."""
     for name in archive.members:
-        if name.startswith("assets/"):
-            raise ModelFileError(path, name, "layers with assets are not supported.")
-        if name not in (METADATA, CONFIG, WEIGHTS):
+        if name not in (METADATA, CONFIG, WEIGHTS) and not name.startswith(ASSETS):
             raise ModelFileError(
-                path, name, "a .keras file has no such member.", "If the file was repacked, pack only its three members."
+                path, name, "a .keras file has no such member.", "If the file was repacked, pack only its own members."
             )
     for name in (METADATA, CONFIG, WEIGHTS):
         if name not in archive:

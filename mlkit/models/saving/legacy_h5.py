@@ -1,9 +1,103 @@
-"""Weights in `.h5` files of Keras 1 and 2 (and of `model.save("x.h5")` in Keras 3): layers by position or by name."""
+"""Files `.h5` of Keras 1 and 2 (and of `model.save("x.h5")` in Keras 3): configs as attributes, the weights of layers by position
+or by name."""
 
+import json
 import warnings
 
+import numpy as np
+
 from mlkit.models.saving.name_order import conflict, matched
+from mlkit.models.saving.zip_reader import check_name
+from mlkit.objects import registry, serialization
 from mlkit.objects.errors import ModelFileError
+
+_ATTRIBUTE_BYTES = 64_512  # what the header of a group holds; longer lists are spread over several attributes
+_WEIGHTS, _OPTIMIZER, _TOP_LEVEL = "model_weights", "optimizer_weights", "top_level_model_weights"
+
+# ---- writing -------------------------------------------------------------------------------------------------------------
+
+
+def write_legacy_model(model, file, include_optimizer, keras_version):
+    """Write a whole model into a binary file object, in the form that Keras 3 writes for paths ending in ".h5"."""
+    import h5py  # only here: files are read without it
+
+    with registry.object_sharing("write"):
+        form = serialization.serialize_keras_object(model)
+    compiled = form.get("compile_config") if include_optimizer else None
+    with h5py.File(file, "w") as h5:
+        origin = {"backend": b"jax", "keras_version": keras_version.encode()}  # one that Keras 3 knows
+        h5.attrs.update(origin)
+        name = form["registered_name"] or form["class_name"]
+        h5.attrs["model_config"] = json.dumps({"class_name": name, "config": form["config"]}).encode()
+        if compiled:
+            optimizer = compiled.pop("optimizer", None)
+            if isinstance(optimizer, str):
+                optimizer = serialization.serialize_keras_object(model.optimizer)
+            h5.attrs["training_config"] = json.dumps({**compiled, "optimizer_config": optimizer}).encode()
+        weights = h5.create_group(_WEIGHTS)
+        weights.attrs.update(origin)
+        _write_list(weights, "layer_names", [layer.name for layer in model.layers])
+        for layer in sorted(model.layers, key=lambda layer: layer.name):
+            check_name(layer.name, "")
+            _write_variables(weights.create_group(layer.name), _in_old_order(layer))
+        _write_variables(weights.create_group(_TOP_LEVEL), _top_level(model))
+        if compiled and model.optimizer.variables:
+            _write_variables(h5.create_group(_OPTIMIZER), model.optimizer.variables)
+
+
+def _in_old_order(layer):
+    return layer.trainable_weights + layer.non_trainable_weights
+
+
+def _write_variables(group, variables):
+    _write_list(group, "weight_names", [v.path for v in variables])
+    for v in variables:
+        check_name(v.path, "")
+        value = np.asarray(v.numpy())
+        if value.dtype.kind not in "fiub":
+            raise ModelFileError("", v.path, f"'.h5' model files hold no {v.dtype}.", "Save to a '.keras' file.")
+        group.create_dataset(v.path, data=value)
+
+
+def _write_list(group, name, texts):
+    found = np.asarray([t.encode() for t in texts]) if texts else np.asarray([], "float64")
+    parts = -(-max(found.nbytes, 1) // _ATTRIBUTE_BYTES)
+    if parts == 1:
+        group.attrs[name] = found
+        return
+    for i, part in enumerate(np.array_split(found, parts + 1)):
+        group.attrs[f"{name}{i}"] = part
+
+
+# ---- reading -------------------------------------------------------------------------------------------------------------
+
+
+def legacy_texts(tensors):
+    """(config of the model, what it was compiled with or None) in an `.h5` file, as JSON texts."""
+    model, training = (tensors.attribute("", name) for name in ("model_config", "training_config"))
+    if not isinstance(model, str):
+        raise ModelFileError(
+            tensors.path,
+            "model_config",
+            "the file holds no model config, so no whole model.",
+            "If it holds weights: build the model and use model.load_weights().",
+        )
+    return model, training
+
+
+def read_legacy_optimizer(model, tensors, allow_nonfinite: bool = False):
+    """Set the optimizer's state from the file if it is that of such an optimizer; else it starts afresh, with a warning."""
+    if _OPTIMIZER not in tensors.groups or model.optimizer is None:
+        return
+    stored = _weights(tensors, _OPTIMIZER)
+    model.optimizer.build(model.trainable_variables)
+    own = model.optimizer.variables
+    problem = _difference("the optimizer", own, stored)
+    if problem is not None:
+        warnings.warn(f"{tensors.path}: the optimizer's state is not loaded; it starts afresh: {problem}", stacklevel=3)
+        return
+    for v, value in [(v, t.read(allow_nonfinite)) for v, t in zip(own, stored)]:
+        v.assign(value)
 
 
 def read_legacy(model, tensors, by_name: bool = False, skip_mismatch: bool = False, allow_nonfinite: bool = False):
@@ -13,11 +107,11 @@ def read_legacy(model, tensors, by_name: bool = False, skip_mismatch: bool = Fal
     matched in order, or by name where the file has the same names in another order; their numbers must be equal.
     skip_mismatch: leave alone, with a warning, what differs in number, shape or dtype.
     """
-    root = "model_weights" if "model_weights" in tensors.groups else ""
+    root = _WEIGHTS if _WEIGHTS in tensors.groups else ""
     saved = _saved_layers(tensors, root)
-    own = [(layer, layer.trainable_weights + layer.non_trainable_weights) for layer in model.layers]
+    own = [(layer, _in_old_order(layer)) for layer in model.layers]
     pairs = _by_name(saved, own) if by_name else _by_position(saved, own, tensors.path)
-    top = f"{root}/top_level_model_weights".lstrip("/")
+    top = f"{root}/{_TOP_LEVEL}".lstrip("/")
     if top in tensors.groups:
         pairs.append(("the model itself", _top_level(model), _weights(tensors, top)))
     plan = []
@@ -53,7 +147,7 @@ def _saved_layers(tensors, root):
 
 def saved_layer_names(tensors):
     """Names of the layers that have weights in the file, as a set."""
-    return {name for name, _ in _saved_layers(tensors, "model_weights" if "model_weights" in tensors.groups else "")}
+    return {name for name, _ in _saved_layers(tensors, _WEIGHTS if _WEIGHTS in tensors.groups else "")}
 
 
 def _weights(tensors, group):
@@ -108,7 +202,7 @@ def _top_level(model):
 
 def _difference(name, variables, stored):
     if len(variables) != len(stored):
-        return f"Weight count mismatch: the layer has {len(variables)} weights, but {len(stored)} are stored."
+        return f"Weight count mismatch: there are {len(variables)} weights, but {len(stored)} are stored."
     for v, t in zip(variables, stored):
         if tuple(v.shape) != t.shape:
             return f"{t.name} has shape {t.shape}, but the weight {v.path!r} has shape {tuple(v.shape)}."

@@ -91,6 +91,11 @@ def function_of(module, name):
     return _functions().get((module.replace("keras.ops.", "keras.src.ops.", 1), name))
 
 
+def module_of(name):
+    """The module of Keras's class of operations of that name, or None."""
+    return next((module for module, known in _functions() if known == name), None)
+
+
 @functools.cache
 def _functions():
     table = {}

@@ -20,10 +20,6 @@ _LISTED = 5  # how many of many problems a message names
 def write_state(model, file, skip=()):
     """Write the variables of a model and of everything in it into an open h5py.File. skip: objects left out."""
     for path, part in parts(model, skip):
-        if hasattr(part, "save_assets"):
-            raise NotImplementedError(
-                f"{type(part).__name__} has a save_assets() method; assets in model files are not supported."
-            )
         if hasattr(part, "save_own_variables"):
             part.save_own_variables(_Writer(file, path, getattr(part, "name", None)))
 

@@ -66,5 +66,5 @@ def test_refused(tmp_path):
     with pytest.raises(ModelFileError, match="missing"):
         mlkit.saving.load_model(tmp_path / "model")
     (tmp_path / "model" / "config.json").symlink_to(tmp_path / "config.json")
-    with pytest.raises(ModelFileError, match="a link or a folder"):
+    with pytest.raises(ModelFileError, match="a link or device"):
         mlkit.saving.load_model(tmp_path / "model")
