@@ -8,27 +8,41 @@ from mlkit.utils.console import print_message
 
 
 class TerminateOnNaN(Callback):
-    """Ends training at the first batch after which the loss is NaN or infinite.
+    """Ends training at the first batch after which the loss is NaN or infinite, and says where that came from.
 
     Args:
         raise_error: whether to raise RuntimeError at once (so that `on_train_end` of other callbacks, which may delete a
             backup, does not run) or to stop quietly.
+        find: whether to run that batch once more, op by op, to name the layer, op and place, and to give the model the weights
+            from before it. For that each step leaves the weights it began with in memory.
+
+    >>> import mlkit, numpy as np
+    >>> model = mlkit.Sequential([mlkit.Input((2,)), mlkit.layers.Lambda(mlkit.ops.log), mlkit.layers.Dense(1)])
+    >>> model.compile("sgd", "mse")
+    >>> _ = model.fit([[1.0, 2.0], [1.0, 0.0]], [0.0, 1.0], callbacks=[TerminateOnNaN()], verbose=0)
+    Batch 0: the loss is inf; training ends. It came from the op 'log' in layer '...', first at (1, 1) of (2, 2); ...
     """
 
     handles_nonfinite = True  # fit leaves non-finite data to this callback, and does not refuse it
 
-    def __init__(self, raise_error: bool = False):
+    def __init__(self, raise_error: bool = False, find: bool = True):
         super().__init__()
-        self.raise_error = raise_error
+        self.raise_error, self.find = raise_error, find
+        self._held = None
+
+    def on_train_batch_begin(self, batch: int, logs: dict[str, Any] | None = None) -> None:
+        self._held = self.model._values_before_step() if self.find and hasattr(self.model, "_values_before_step") else None
 
     def on_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:
         loss = (logs or {}).get("loss")
+        held, self._held = self._held, None
         if loss is None or math.isfinite(loss):
             return
+        where = " " + self.model._explain_nonfinite(held) if held is not None else ""
         if self.raise_error:
             raise RuntimeError(
-                f"The loss is {loss} after batch {batch}. Expected a finite number: look for NaN or Inf in the data, lower the "
+                f"The loss is {loss} after batch {batch}.{where} Expected a finite number: look for NaN or Inf in the data, lower the "
                 "learning rate, or clip the gradients (`clipnorm` of the optimizer)."
             )
-        print_message(f"Batch {batch}: the loss is {loss}; training ends.")
+        print_message(f"Batch {batch}: the loss is {loss}; training ends.{where}")
         self.model.stop_training = True

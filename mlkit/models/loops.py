@@ -21,6 +21,8 @@ def run_epoch(model, step, batches, callbacks, first=0, logs=None):
     refuse_nonfinite = not any(getattr(c, "handles_nonfinite", False) for c in callbacks.callbacks)
     try:
         for group in grouped(batches, model.steps_per_execution, first):
+            if model._training.run is not None and step == "train":
+                model._training.run.group = group.batches
             begin(group.first)
             for batch in group.batches:
                 out = _run_step(model, step, batch, refuse_nonfinite)

@@ -18,7 +18,7 @@ from mlkit.data.batch import standardize_batch, unpack_x_y_sample_weight
 from mlkit.layers.tracking import unique
 from mlkit.metrics.metric import Metric
 from mlkit.metrics.reduction import Mean
-from mlkit.models import checks, loops, run_state
+from mlkit.models import checks, loops, nonfinite, run_state
 from mlkit.models.compiled import CompiledLoss, CompiledMetrics
 from mlkit.models.run_state import Run
 from mlkit.models.training import Training
@@ -406,6 +406,18 @@ class Trainer:
             return self.reset_metrics()
         for m in self._training.metrics_of(self):
             m.reset_state()
+
+    def _values_before_step(self):
+        """What `_explain_nonfinite` takes. All variables are made first, which a step would make on its way."""
+        run = self._training.run
+        if run is not None and run.group and self.optimizer is not None and not self.optimizer.built and not self._has_own_step:
+            self._training.prepare(self, run.group[0])
+        return nonfinite.values_of(self)
+
+    def _explain_nonfinite(self, values):
+        """In words, where the last batches of `fit` give a number that is not finite, from these values on; variables get them."""
+        run = self._training.run
+        return nonfinite.explain(self, values, run.group if run is not None else [])
 
     def _save_run(self, path, epoch):
         """Write all that decides how the `fit` under way goes on, with this epoch."""

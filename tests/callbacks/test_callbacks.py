@@ -4,11 +4,12 @@ import csv
 import json
 import operator
 import os
+import re
 
 import numpy as np
 import pytest
 
-from mlkit import callbacks, layers, metrics, optimizers, saving
+from mlkit import callbacks, layers, metrics, ops, optimizers, saving
 from mlkit.callbacks import CallbackList
 from mlkit.callbacks.callback import HOOKS
 from mlkit.models import Sequential
@@ -452,6 +453,32 @@ class TestTerminateOnNaN:
         with pytest.raises(RuntimeError, match="after batch"):
             fit(self.model(), last, callbacks.TerminateOnNaN(raise_error=True))
         assert not ended
+
+    @pytest.mark.parametrize("together", [1, 2])
+    @pytest.mark.parametrize(
+        ("layer", "words"),
+        [
+            (lambda t: ops.log(t), r"op 'log' in layer '[\w/]*lambda\w*', first at \(\d, \d\)"),
+            (lambda t: t / 0.0, "op 'div' in layer"),
+            (lambda t: t * 1e30, "op 'm[a-z]*' behind the layers"),
+        ],
+    )
+    def test_it_says_where_the_first_number_that_is_none_came_from(self, capsys, layer, words, together):
+        model = Sequential([layers.Input((3,)), layers.Dense(4), layers.Dropout(0.2), layers.Lambda(layer), layers.Dense(1)])
+        model.compile("adam", "mse", steps_per_execution=together)
+        x = np.random.default_rng(0).normal(size=(32, 3)).astype("float32")
+        model.fit(x, x[:, :1], batch_size=8, verbose=0, callbacks=[callbacks.TerminateOnNaN()], check=False)
+        assert re.search(words, capsys.readouterr().out)
+        for v in [*model.variables, *model.optimizer.variables]:
+            assert np.isfinite(v.numpy()).all(), "the model is as it was before that batch"
+
+    def test_rows_of_the_data_are_named(self, capsys):
+        x = X.copy()
+        x[9, 0] = np.nan
+        model = Sequential([layers.Input((4,)), layers.Dense(1)])
+        model.compile("sgd", "mse")
+        model.fit(x, Y, batch_size=8, shuffle=False, verbose=0, callbacks=[callbacks.TerminateOnNaN()], check=False)
+        assert "x, row 1 of the batch" in capsys.readouterr().out
 
 
 class TestProgbarLogger:

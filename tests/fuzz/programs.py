@@ -6,14 +6,19 @@ printed as a script. What is found depends on the seeds alone, not on how many p
 
 import argparse
 import collections
+import contextlib
 import functools
 import multiprocessing
 import os
+import resource
+import signal
 import sys
 import time
 
 CHUNK = 24  # programs in one compilation of JAX
 PART = 20 * CHUNK  # programs that a process is given at a time
+SECONDS = 120  # a program that takes longer is a finding too
+BYTES = 10 << 30  # of addresses that a process may have: one that takes more would be killed, and its part be lost
 
 ENDING = """
 {imports}
@@ -79,9 +84,14 @@ def _chunk(seeds, report, exact, every, shrink):
     asked = []
     for seed in seeds:
         report.programs += 1
+        program = None
         try:
-            program = draw(seed)
-            eager = compare.check(program, exact)
+            with _limited(SECONDS):
+                program = draw(seed)
+                eager = compare.check(program, exact)
+        except _TooLong:
+            if program is not None:  # what is slow to draw is only large
+                report.failed(seed, "time", f"time: more than {SECONDS} s", program)
         except Crash as crash:
             failed(seed, compare.Disagreement(f"eager {type(crash.error).__name__}", str(crash)), crash.program)
         except compare.Disagreement as found:
@@ -97,6 +107,26 @@ def _chunk(seeds, report, exact, every, shrink):
             report.judged += 1
         except compare.Disagreement as found:
             failed(seed, found, program)
+
+
+class _TooLong(BaseException):
+    """A program has not come to its end in time."""
+
+
+@contextlib.contextmanager
+def _limited(seconds):
+    """A block that ends in _TooLong after so many seconds."""
+
+    def end(*_):
+        raise _TooLong
+
+    before = signal.signal(signal.SIGALRM, end)
+    signal.alarm(seconds)
+    try:
+        yield
+    finally:
+        signal.alarm(0)
+        signal.signal(signal.SIGALRM, before)
 
 
 def _jax_answers(programs):
@@ -133,6 +163,7 @@ def _fails(kind, exact, program):
 
 def _part(chosen, seeds):
     """The Report for a part of the seeds, in this process or one of several."""
+    resource.setrlimit(resource.RLIMIT_AS, (BYTES, resource.getrlimit(resource.RLIMIT_AS)[1]))
     report = run(seeds, chosen.exact, chosen.every, chosen.shrink)
     if "jax" in sys.modules:
         sys.modules["jax"].clear_caches()
