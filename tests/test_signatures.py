@@ -22,6 +22,7 @@ DIFFERENT = {
     "KerasTensor": "`spec` gives one the very sizes that a symbolic run has found",
     "Variable": "`layout` says how a variable lies on several devices, which mlkit does not have",
     "Sequential": "Keras hides its arguments behind *args",
+    "TerminateOnNaN": "`find`: whether to say where the NaN came from",
     "ReduceLROnPlateau": "Keras drops keywords that it does not know; mlkit refuses them",
     "load_model": "`allow_nonfinite`: files with NaN are refused unless one asks for them",
     "load_weights": "Keras's `objects_to_skip` and `by_name` are named, and `allow_nonfinite` is ours",

@@ -106,7 +106,7 @@ def _resumed(model, state, batches):
     with contextlib.closing(batches):
         first = next(batches, None)
         if first is not None:
-            model._training.prepare(model, first, training=True)
+            model._training.prepare(model, first)
         for variable, value in zip(model.metrics_variables, state["metrics"]):
             variable.assign(value)
         _set_random_state(state["random"])

@@ -410,7 +410,13 @@ class Trainer:
     def _values_before_step(self):
         """What `_explain_nonfinite` takes. All variables are made first, which a step would make on its way."""
         run = self._training.run
-        if run is not None and run.group and self.optimizer is not None and not self.optimizer.built and not self._has_own_step:
+        if (
+            run is not None
+            and run.group
+            and self.optimizer is not None
+            and not self.optimizer.built
+            and not self._is_overridden("train_step")
+        ):
             self._training.prepare(self, run.group[0])
         return nonfinite.values_of(self)
 
@@ -446,11 +452,6 @@ class Trainer:
         if force:
             self._training.programs.pop(step, None)
         return self._training.program(self, step)
-
-    @property
-    def _has_own_step(self):
-        """Whether a subclass says what a training step is; then `fit` knows neither what the data mean nor what moves."""
-        return self._is_overridden("train_step")
 
     def _assert_compiled(self, method):
         if not self.compiled:

@@ -35,7 +35,7 @@ def applies(model: Any) -> bool:
     optimizer = getattr(model.optimizer, "inner_optimizer", model.optimizer)
     return (
         model.built
-        and not model._has_own_step
+        and not model._is_overridden("train_step")
         and optimizer is model.optimizer
         and optimizer is not None
         and not optimizer.gradient_accumulation_steps

@@ -41,7 +41,7 @@ def before_fit(
 
 
 def _check(model, arrays, judged, is_split, class_weight, batch_size, nonfinite):
-    if model._has_own_step:
+    if model._is_overridden("train_step"):
         return []
     first = tuple(None if part is None else tree.map_structure(_first, part) for part in arrays)
     specs = model._training.prepare(model, first)  # the model is built, as the first step would
