@@ -17,4 +17,6 @@ class Deferred:
         self._name = name
 
     def __getattr__(self, attribute: str) -> Any:
+        if attribute.startswith("__"):  # what looks at objects in general does not ask for the module
+            raise AttributeError(attribute)
         return getattr(importlib.import_module(self._name), attribute)

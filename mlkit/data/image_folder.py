@@ -12,6 +12,7 @@ from mlkit.core.settings import image_data_format
 from mlkit.data.dataset import Dataset
 from mlkit.data.decode import CHANNELS, check_color_mode, decode_image, resampling, unreadable
 from mlkit.data.folder_index import check_label_mode, index_folder, split_files, targets
+from mlkit.data.grain_format import check_format, in_format
 from mlkit.data.pipeline.elements import TensorSpec, map_spec
 from mlkit.data.pipeline.node import Node, Pass
 from mlkit.data.workers import ordered_map, prefetch
@@ -63,7 +64,7 @@ def image_dataset_from_directory(
         crop_to_aspect_ratio: cut the largest middle part of the right aspect ratio out, and do not distort.
         pad_to_aspect_ratio: add black borders, and do not distort.
         data_format: "channels_last" or "channels_first"; `mlkit.config.image_data_format()` unless given.
-        format: for Keras scripts, "tf" only.
+        format: "tf" for a `Dataset`, "grain" for a `grain.IterDataset`.
         verbose: whether to print how many files there are.
         on_corrupt: what to do about files that cannot be read: "warn": leave them out, and name and count them in one warning
             an epoch; "skip": leave them out in silence (`corrupt_files` of the dataset names them); "raise": ValueError.
@@ -73,8 +74,7 @@ def image_dataset_from_directory(
 
     Example: `train, val = image_dataset_from_directory("photos", validation_split=0.2, subset="both", seed=1)`
     """
-    if format != "tf":
-        raise NotImplementedError(f"image_dataset_from_directory: format={format!r} is not supported; leave `format` out.")
+    check_format("image_dataset_from_directory", format)
     check_label_mode(label_mode)
     if crop_to_aspect_ratio and pad_to_aspect_ratio:
         raise ValueError("Only one of `crop_to_aspect_ratio` and `pad_to_aspect_ratio` can be True.")
@@ -101,7 +101,7 @@ def image_dataset_from_directory(
     # in "both" the validation part keeps its order, as it does in Keras
     shuffles = [shuffle and not (subset == "both" and i == 1) for i in range(len(parts))]
     datasets = [ImageDataset(Images(part, shuffle=s, **options)) for part, s in zip(parts, shuffles)]
-    return datasets if subset == "both" else datasets[0]
+    return in_format(datasets if subset == "both" else datasets[0], format)
 
 
 def _pair(image_size):

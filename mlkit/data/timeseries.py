@@ -3,6 +3,7 @@
 import numpy as np
 
 from mlkit.data.dataset import Dataset
+from mlkit.data.grain_format import check_format, in_format
 from mlkit.data.pipeline import elements
 from mlkit.data.pipeline.elements import TensorSpec
 from mlkit.data.pipeline.node import Node
@@ -33,7 +34,7 @@ def timeseries_dataset_from_array(
         batch_size: windows in a batch; None yields windows one by one.
         shuffle, seed: a new order each epoch, following from the seed.
         start_index, end_index: only the part `data[start_index:end_index]` is used.
-        format: for Keras scripts, "tf" only.
+        format: "tf" for a `Dataset`, "grain" for a `grain.IterDataset`.
 
     Returns:
         A `Dataset` whose batches are `x` (batch, sequence_length, ...) or `(x, y)`.
@@ -42,8 +43,7 @@ def timeseries_dataset_from_array(
     >>> [(x.tolist(), y.tolist()) for x, y in windows]
     [([[0, 1, 2], [1, 2, 3]], [0, 10]), ([[2, 3, 4]], [20])]
     """
-    if format != "tf":
-        raise NotImplementedError(f"timeseries_dataset_from_array: format={format!r} is not supported; leave `format` out.")
+    check_format("timeseries_dataset_from_array", format)
     steps = {"sequence_length": sequence_length, "sequence_stride": sequence_stride, "sampling_rate": sampling_rate}
     for name, number in steps.items():
         if number < 1:
@@ -62,7 +62,7 @@ def timeseries_dataset_from_array(
     starts = np.arange(0, count, sequence_stride)
     windows = Dataset(Windows(data, targets, starts, np.arange(sequence_length) * sampling_rate))
     windows = windows.shuffle(len(starts), seed) if shuffle else windows
-    return windows if batch_size is None else windows.batch(batch_size)
+    return in_format(windows if batch_size is None else windows.batch(batch_size), format)
 
 
 class Windows(Node):

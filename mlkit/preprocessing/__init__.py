@@ -7,6 +7,7 @@ __all__, __getattr__, __dir__ = offer(
     {
         ".": "image sequence",
         "mlkit.data.image_folder": "image_dataset_from_directory",
+        "mlkit.data.text_folder": "text_dataset_from_directory",
         "mlkit.data.timeseries": "timeseries_dataset_from_array",
     },
 )

@@ -6,10 +6,13 @@ __all__, __getattr__, __dir__ = offer(
     __name__,
     {
         "mlkit.core.dtypes": "standardize_dtype",
+        "mlkit.data.audio_folder": "audio_dataset_from_directory",
         "mlkit.data.batch": "pack_x_y_sample_weight unpack_x_y_sample_weight",
         "mlkit.data.download": "get_file",
         "mlkit.data.image_folder": "image_dataset_from_directory",
         "mlkit.data.py_dataset": "PyDataset Sequence",
+        "mlkit.data.split": "split_dataset",
+        "mlkit.data.text_folder": "text_dataset_from_directory",
         "mlkit.data.timeseries": "timeseries_dataset_from_array",
         "mlkit.saving": (
             "CustomObjectScope custom_object_scope deserialize_keras_object get_custom_objects get_registered_name "

@@ -4,12 +4,15 @@ from mlkit.core.dtypes import standardize_dtype as standardize_dtype
 from mlkit.core.settings import disable_interactive_logging as disable_interactive_logging
 from mlkit.core.settings import enable_interactive_logging as enable_interactive_logging
 from mlkit.core.settings import is_interactive_logging_enabled as is_interactive_logging_enabled
+from mlkit.data.audio_folder import audio_dataset_from_directory as audio_dataset_from_directory
 from mlkit.data.batch import pack_x_y_sample_weight as pack_x_y_sample_weight
 from mlkit.data.batch import unpack_x_y_sample_weight as unpack_x_y_sample_weight
 from mlkit.data.download import get_file as get_file
 from mlkit.data.image_folder import image_dataset_from_directory as image_dataset_from_directory
 from mlkit.data.py_dataset import PyDataset as PyDataset
 from mlkit.data.py_dataset import Sequence as Sequence
+from mlkit.data.split import split_dataset as split_dataset
+from mlkit.data.text_folder import text_dataset_from_directory as text_dataset_from_directory
 from mlkit.data.timeseries import timeseries_dataset_from_array as timeseries_dataset_from_array
 from mlkit.objects.registry import CustomObjectScope as CustomObjectScope
 from mlkit.objects.registry import custom_object_scope as custom_object_scope

@@ -243,5 +243,5 @@ def test_time_series_windows():
     for bad, words in (({"sequence_length": 30}, "No window"), ({"sampling_rate": 0}, "at least 1")):
         with pytest.raises(ValueError, match=words):
             windows(**{"data": data, "targets": None, "sequence_length": 3, **bad})
-    with pytest.raises(NotImplementedError, match="grain"):
-        windows(data, None, 3, format="grain")
+    with pytest.raises(ValueError, match="'tf'"):
+        windows(data, None, 3, format="torch")

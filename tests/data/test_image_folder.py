@@ -200,7 +200,7 @@ BAD = {
     "split of nothing": ({"validation_split": 0.01, "subset": "both"}, ValueError, "cannot be split"),
     "number of labels": ({"labels": [0, 1]}, ValueError, "2 labels"),
     "policy": ({"on_corrupt": "ignore"}, ValueError, "on_corrupt"),
-    "grain": ({"format": "grain"}, NotImplementedError, "grain"),
+    "format": ({"format": "torch"}, ValueError, "'tf'"),
 }
 
 
