@@ -1,16 +1,25 @@
 """ProgbarLogger: progress and metrics on the screen."""
 
+import sys
+import time
 from typing import Any
 
 from mlkit.callbacks.callback import Callback
+from mlkit.utils.console import print_message
 from mlkit.utils.progbar import Progbar
+
+try:
+    import resource
+except ImportError:  # Windows has none
+    resource = None
 
 
 class ProgbarLogger(Callback):
     """Shows a bar for each epoch of `fit`, for `evaluate` and for `predict`; `verbose` of those methods governs it.
 
     On a terminal each epoch has a bar, in a notebook one bar serves all epochs, and where the output is no terminal each epoch
-    prints one line at its end (as it does with `verbose=2`).
+    prints one line at its end (as it does with `verbose=2`). With `verbose=2` a last line of `fit` tells the time of all, how many
+    programs were traced for it (one for each step and shape of a batch; more cost time) and the largest memory of the process so far.
     """
 
     def __init__(self):
@@ -20,6 +29,7 @@ class ProgbarLogger(Callback):
         self.epochs = 1
         self.target = None
         self._in_fit = False
+        self._begun, self._epochs, self._traces = 0.0, 0, 0
 
     def set_params(self, params):
         super().set_params(params)
@@ -30,10 +40,24 @@ class ProgbarLogger(Callback):
 
     def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
         self._in_fit = True
+        self._begun, self._epochs, self._traces = time.perf_counter(), 0, getattr(self.model, "_traces", 0)
 
     def on_train_end(self, logs: dict[str, Any] | None = None) -> None:
         self._in_fit = False
         self._close()
+        if self.verbose == 2:
+            print_message(self._summary())
+
+    def _summary(self):
+        traces = getattr(self.model, "_traces", 0) - self._traces
+        parts = [
+            f"{self._epochs} epoch{'s' if self._epochs != 1 else ''} in {time.perf_counter() - self._begun:.1f}s",
+            f"{traces} program{'s' if traces != 1 else ''} traced",
+        ]
+        if resource is not None:
+            unit = 1 if sys.platform == "darwin" else 1024  # bytes there, kilobytes elsewhere
+            parts.append(f"at most {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 1e6:.0f} MB in use")
+        return " - ".join(parts)
 
     def on_epoch_begin(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         self._restart(f"Epoch {epoch + 1}/{self.epochs}" if self.epochs and self.epochs > 1 else "")
@@ -42,6 +66,7 @@ class ProgbarLogger(Callback):
         self._update(batch, logs)
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
+        self._epochs += 1
         self._finish(logs)
 
     def on_test_begin(self, logs: dict[str, Any] | None = None) -> None:

@@ -445,6 +445,11 @@ class Trainer:
     def make_predict_function(self, force: bool = False) -> Callable[..., Any]:
         return self._make("predict", force)
 
+    @property
+    def _traces(self):
+        """How many programs have been traced for the steps."""
+        return sum(getattr(p, "traces", 0) for p in self._training.programs.values())
+
     def _is_overridden(self, method):
         return getattr(type(self), method) is not getattr(Trainer, method)
 

@@ -489,6 +489,12 @@ class TestProgbarLogger:
         assert lines[0].startswith("Epoch 1/2 - 4/4 - ")
         assert "val_loss: " in lines[1]
 
+    def test_the_last_line_tells_time_programs_and_memory(self, capsys):
+        x = np.zeros((20, 4), "float32")
+        make_model().fit(x, x[:, :1], batch_size=8, epochs=3, verbose=2, check=False)  # 8, 8 and 4 samples
+        last = capsys.readouterr().out.splitlines()[-1]
+        assert re.fullmatch(r"3 epochs in \d+\.\ds - 2 programs traced( - at most \d+ MB in use)?", last)
+
     def test_generators_without_a_length(self, capsys):
         def batches():
             while True:
