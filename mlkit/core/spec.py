@@ -162,7 +162,7 @@ def size_of(shape: Iterable[Size]) -> Any:
     return total
 
 
-def show(shape: Iterable[Size]) -> tuple[int | None, ...]:
+def show(shape: Iterable[Size | None]) -> tuple[int | None, ...]:
     """A shape as users see it: unknown sizes are None."""
     return tuple(None if isinstance(s, Dim) else s for s in shape)
 

@@ -21,6 +21,7 @@ class Tensor(Methods["Tensor"]):
     """
 
     __slots__ = ("data", "node", "slot", "_keras_mask", "__weakref__")
+    _keras_mask: Any
     __array_priority__ = 100  # NumPy arrays on the left leave the operator to us
 
     def __init__(self, data: Any, node: int | None = None, slot: int = 0):

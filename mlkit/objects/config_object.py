@@ -46,7 +46,7 @@ def init_arguments(obj: Any) -> dict[str, Any]:
     except TypeError:  # made by other means, e.g. copied: attributes must do
         given = {}
     values = {}
-    for name, parameter in list(init_signature(described(type(obj))).parameters.items())[1:]:
+    for name, parameter in list(init_signature(described(type(obj))).parameters.items())[1:]:  # type: ignore[arg-type]  # classes are hashable
         if parameter.kind in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD):
             continue
         if hasattr(obj, name):
@@ -67,22 +67,23 @@ def described(cls: type) -> type:
     return next(filter(_is_own, line[overriding[-1] :]), cls) if overriding else cls
 
 
-def _is_own(obj):
+def _is_own(obj: Any) -> bool:
     """Whether a class, or a method of one, is the library's."""
     return getattr(obj, "__module__", "mlkit.").startswith("mlkit.")
 
 
-_signatures = {}
+_signatures: dict[type, inspect.Signature] = {}
 
 
 def init_signature(cls: type) -> inspect.Signature:
     """Signature of a class's `__init__`, kept."""
     if cls not in _signatures:
-        _signatures[cls] = inspect.signature(_any_arguments if cls.__init__ is object.__init__ else cls.__init__)
+        init = cls.__init__  # type: ignore[misc]  # that of this class and no other
+        _signatures[cls] = inspect.signature(_any_arguments if init is object.__init__ else init)
     return _signatures[cls]
 
 
-def _any_arguments(self, /, *args, **kwargs):
+def _any_arguments(self, /, *args: Any, **kwargs: Any) -> None:
     """What `object.__init__` takes: of a function in C, `inspect` has to parse the signature from a text."""
 
 

@@ -43,8 +43,8 @@ class KerasTensor(Symbol, Methods["KerasTensor"]):
         self.sparse = self.ragged = False
         self.record_history = record_history
         self.name = name or names.auto_name(type(self).__name__)
-        self._keras_history = None
-        self._keras_mask = None
+        self._keras_history: KerasHistory | None = None
+        self._keras_mask: KerasTensor | None = None
 
     @property
     def shape(self) -> tuple[int | None, ...]:
@@ -96,7 +96,7 @@ class Node:
 
 def node_of(tensor: KerasTensor) -> Node:
     """The node that made a KerasTensor."""
-    operation, index, _ = tensor._keras_history
+    operation, index, _ = tensor._keras_history  # type: ignore[misc]  # an `Input` has one too
     return operation._inbound_nodes[index]
 
 
@@ -106,7 +106,7 @@ class RecordedOp:
     def __init__(self, fn: Callable[..., Any], name: str | None = None):
         self.fn = fn
         self.name = name or names.auto_name(fn.__name__)
-        self._inbound_nodes = []
+        self._inbound_nodes: list[Node] = []
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         if has_symbol(args) or has_symbol(kwargs.values()):
@@ -167,7 +167,7 @@ def symbolic(rule: Callable[..., Any]) -> Callable[..., Any]:
     """Decorator of a function that is laxer with KerasTensors than with values: `rule`, of the same arguments, gives what it will
     answer as far as shapes and dtypes go."""
 
-    def mark(fn):
+    def mark(fn: Any) -> Any:
         fn.symbolic = rule
         return fn
 
@@ -178,7 +178,7 @@ def recordable(fn: Callable[..., Any]) -> Callable[..., Any]:
     """A function of tensors that, given KerasTensors, records itself as an operation of a functional model."""
 
     @functools.wraps(fn)
-    def call(*args, **kwargs):
+    def call(*args: Any, **kwargs: Any) -> Any:
         try:
             if has_symbol(args) or (kwargs and has_symbol(kwargs.values())):
                 return record(RecordedOp(fn), fn, args, kwargs)

@@ -27,7 +27,7 @@ class Lookup:
 
     def __init__(self, kind: str, module: str, names: Iterable[str], aliases: dict[str, str] | None = None):
         self.kind, self.module = kind, module
-        self.names = {}  # as users write it -> in the module
+        self.names: dict[str, str] = {}  # as users write it -> in the module
         for name in names:
             self.names.update({name: name, to_snake_case(name): name, name.lower(): name})
         self.names.update(aliases or {})

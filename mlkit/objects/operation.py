@@ -29,7 +29,7 @@ class Operation(Configurable):
         if name is not None and (not isinstance(name, str) or "/" in name):
             raise ValueError(f"{type(self).__name__}: `name` must be a string without '/', but got {name!r}.")
         self.name = name or names.auto_name(type(self).__name__)
-        self._inbound_nodes = []
+        self._inbound_nodes: list[Node] = []
 
     def call(self, *args: Any, **kwargs: Any) -> Any:
         raise NotImplementedError(f"{type(self).__name__} has no `call` method. Define call(self, inputs).")
@@ -74,7 +74,7 @@ class Operation(Configurable):
         Raises NotImplementedError for arguments that cannot be written down: then the class must have a `get_config` of its
         own.
         """
-        parameters = init_signature(described(type(self))).parameters
+        parameters = init_signature(described(type(self))).parameters  # type: ignore[arg-type]  # classes are hashable
         kinds = {p.kind for p in parameters.values()}
         config = init_arguments(self)
         try:

@@ -9,8 +9,8 @@ import functools
 import importlib
 import inspect
 import threading
-from collections.abc import Callable
-from typing import Any, Self
+from collections.abc import Callable, Iterator
+from typing import Any, Self, TypeVar
 
 NAMESPACES = {  # as in the module path after "keras." -> where mlkit has it
     "layers": "mlkit.layers",
@@ -42,8 +42,10 @@ _WRITTEN_AS = {  # Keras's own spelling of the module where it is not "keras." +
 
 _PUBLIC_AS = {"GroupedQueryAttention": "GroupQueryAttention"}  # a class that Keras exports under another name than its own
 
-_registered = {}  # "package>name" -> class or function
-_registered_names = {}  # class or function -> "package>name"
+Registered = TypeVar("Registered", bound=Callable[..., Any])  # a class or a function, which a decorator gives back
+
+_registered: dict[str, Any] = {}  # "package>name" -> class or function
+_registered_names: dict[Any, str] = {}  # class or function -> "package>name"
 _scopes = threading.local()
 
 
@@ -55,7 +57,7 @@ def public_name(name: str) -> str:
     return _PUBLIC_AS.get(name, name)
 
 
-def namespace_of(module: str) -> Any:
+def namespace_of(module: str | None) -> str | None:
     """The key of NAMESPACES that a module path belongs to, "" for the top level, None for a foreign module.
 
     >>> namespace_of("keras.layers"), namespace_of("keras.src.layers.core.dense"), namespace_of("os.path")
@@ -71,7 +73,7 @@ def namespace_of(module: str) -> Any:
     return two if two in NAMESPACES else rest[0] if rest[0] in NAMESPACES else None
 
 
-def builtin(module: str, name: str) -> Any:
+def builtin(module: str | None, name: str) -> Any:
     """mlkit's class or function that a config calls `name` in `module`, or None.
 
     >>> builtin("keras.regularizers", "L2").__name__, builtin("os", "system")
@@ -98,7 +100,7 @@ def builtin_function(name: str) -> Any:
     return next((o for o in found if inspect.isfunction(o)), None)
 
 
-def _public(namespace: Any, name: str) -> Any:
+def _public(namespace: str, name: str) -> Any:
     if name.startswith("_") or name in _NO_OBJECTS:
         return None
     found = getattr(_namespace(namespace), name, None)
@@ -109,12 +111,12 @@ def _public(namespace: Any, name: str) -> Any:
     return found if inspect.isfunction(found) and namespace in _WITH_FUNCTIONS else None
 
 
-def get(namespace, identifier: Any) -> Any:
+def get(namespace: str, identifier: Any) -> Any:
     """What `get` of a namespace makes of an identifier: ``get("initializers", "zeros")``."""
     return _namespace(namespace).get(identifier)
 
 
-def _namespace(key):
+def _namespace(key: str) -> Any:
     try:
         return importlib.import_module(NAMESPACES[key])  # one of the constants above
     except ModuleNotFoundError as error:
@@ -123,7 +125,7 @@ def _namespace(key):
         return None
 
 
-def wire_name(cls: type) -> Any:
+def wire_name(cls: type) -> tuple[str, str] | None:
     """(module, class name) that Keras has for one of mlkit's public classes; None for all other classes.
 
     >>> from mlkit.regularizers import L2
@@ -134,10 +136,10 @@ def wire_name(cls: type) -> Any:
 
 
 @functools.cache
-def _wire_name(cls: type) -> Any:
+def _wire_name(cls: type) -> tuple[str, str] | None:
     own = namespace_of(cls.__module__)
     name = public_name(cls.__name__)
-    for key in [own] * (own in NAMESPACES) + list(NAMESPACES):
+    for key in [own, *NAMESPACES] if own in NAMESPACES else NAMESPACES:
         if _public(key, name) is cls:
             return _WRITTEN_AS.get((key, name), f"keras.{key}"), name
     return None
@@ -151,7 +153,7 @@ def is_builtin(obj: Any) -> bool:
 # ---- the user's ----------------------------------------------------------------------------------------------------------
 
 
-def register_keras_serializable(package: str = "Custom", name: str | None = None) -> Callable[..., Any]:
+def register_keras_serializable(package: str = "Custom", name: str | None = None) -> Callable[[Registered], Registered]:
     """Decorator: a class or function of yours that saved models may refer to, as ``"package>name"``.
 
     package: str that keeps equal names of different projects apart. name: str, the object's own name by default.
@@ -165,7 +167,7 @@ def register_keras_serializable(package: str = "Custom", name: str | None = None
     ('shop>double', True)
     """
 
-    def decorator(obj):
+    def decorator(obj: Registered) -> Registered:
         if inspect.isclass(obj) and not hasattr(obj, "get_config"):
             raise ValueError(
                 f"register_keras_serializable: the class {obj.__name__} has no get_config() method, so it cannot be saved."
@@ -233,7 +235,7 @@ class CustomObjectScope:
 custom_object_scope = CustomObjectScope
 
 
-def scope_objects():
+def scope_objects() -> dict[str, Any]:
     """The objects of the open CustomObjectScopes of this thread."""
     return getattr(_scopes, "objects", {})
 
@@ -244,12 +246,14 @@ def scope_objects():
 class Sharing:
     """The objects that a config being written, or being read, mentions more than once."""
 
-    def __init__(self):
-        self.written = {}  # id of an object -> (the object, kept alive; its number; its config)
-        self.read = {}  # number -> object
-        self.lambdas = set()
+    def __init__(self) -> None:
+        self.written: dict[
+            int, tuple[Any, int, dict[str, Any]]
+        ] = {}  # id of an object -> (the object, kept alive; its number; its config)
+        self.read: dict[int, Any] = {}  # number -> object
+        self.lambdas: set[Callable[..., Any]] = set()
 
-    def note_written(self, obj, config):
+    def note_written(self, obj: Any, config: dict[str, Any]) -> None:
         """Number an object that comes up a second time, in both of its configs."""
         if id(obj) not in self.written:
             self.written[id(obj)] = (obj, len(self.written) + 1, config)
@@ -257,7 +261,7 @@ class Sharing:
         _, number, first = self.written[id(obj)]
         first["shared_object_id"] = config["shared_object_id"] = number
 
-    def note_lambda(self, function):
+    def note_lambda(self, function: Callable[..., Any]) -> None:
         """All lambdas have the same name, so a file can hold one at most."""
         self.lambdas.add(function)
         if len(self.lambdas) > 1:
@@ -267,13 +271,13 @@ class Sharing:
             )
 
 
-def sharing(purpose):
+def sharing(purpose: str) -> Sharing | None:
     """The Sharing of the block in force if it is for this purpose, "write" or "read", else None."""
     return _scopes.sharing.get(purpose) if hasattr(_scopes, "sharing") else None
 
 
 @contextlib.contextmanager
-def object_sharing(purpose):
+def object_sharing(purpose: str) -> Iterator[Sharing]:
     """A block within which an object written several times ("write") is read back as one object ("read").
 
     Layers write configs of others while they are read, so the one must not count for the other.

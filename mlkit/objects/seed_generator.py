@@ -1,7 +1,7 @@
 """SeedGenerator: the state of a random number generator, and the global one."""
 
 import random
-from typing import Any, TypeAlias
+from typing import Any, SupportsInt, TypeAlias
 
 from mlkit.core import names
 from mlkit.core.interpreter import outside_trace
@@ -72,7 +72,7 @@ def _is_int(x: object) -> bool:
     return hasattr(x, "__index__") and not isinstance(x, (bool, Tensor))
 
 
-def _key(seed: int) -> Tensor:
+def _key(seed: SupportsInt) -> Tensor:
     with outside_trace():
         return convert_to_tensor([int(seed) & _MASK, 0], dtype="uint32")
 

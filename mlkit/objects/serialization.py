@@ -4,7 +4,8 @@ import contextlib
 import inspect
 import threading
 import warnings
-from typing import Any
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, NoReturn
 
 import numpy as np
 
@@ -54,7 +55,7 @@ def serialize_keras_object(obj: Any) -> Any:
     return _serialize_object(obj)
 
 
-def _special_form(obj):
+def _special_form(obj: Any) -> dict[str, Any] | None:
     """The forms marked by a class name in underscores, for values that JSON lacks; None for others."""
     if isinstance(obj, bytes):
         return _form("__bytes__", value=obj.decode("utf-8"))
@@ -71,7 +72,7 @@ def _special_form(obj):
     return None
 
 
-def _form(class_name, **config):
+def _form(class_name: str, **config: Any) -> dict[str, Any]:
     return {"class_name": class_name, "config": config}
 
 
@@ -82,7 +83,7 @@ def keras_tensor_form(tensor: KerasTensor) -> dict[str, Any]:
     return _form("__keras_tensor__", shape=tensor.shape, dtype=tensor.dtype, keras_history=place)
 
 
-def _serialize_object(obj):
+def _serialize_object(obj: Any) -> dict[str, Any]:
     if inspect.isroutine(obj):
         return _serialize_function(obj)
     cls = type(obj)
@@ -105,15 +106,17 @@ def _serialize_object(obj):
         value = get() if get is not None else None
         if value is not None:
             made[key] = serialize_keras_object(value)
-    if registry.sharing("write") is not None:
-        registry.sharing("write").note_written(obj, made)
+    sharing = registry.sharing("write")
+    if sharing is not None:
+        sharing.note_written(obj, made)
     return made
 
 
-def _serialize_function(function):
+def _serialize_function(function: Callable[..., Any]) -> dict[str, Any]:
     name = registry.get_registered_name(function)
-    if name == "<lambda>" and registry.sharing("write") is not None:
-        registry.sharing("write").note_lambda(function)
+    sharing = registry.sharing("write")
+    if name == "<lambda>" and sharing is not None:
+        sharing.note_lambda(function)
     built_in = registry.builtin_function(name)
     if built_in is not None and built_in is not function and name != "<lambda>":
         warnings.warn(
@@ -128,7 +131,7 @@ def _serialize_function(function):
 
 
 def deserialize_keras_object(
-    config: Any, custom_objects: dict[str, Any] | None = None, safe_mode: bool = True, **kwargs
+    config: Any, custom_objects: dict[str, Any] | None = None, safe_mode: bool = True, **kwargs: Any
 ) -> Any:
     """The object that `serialize_keras_object` wrote.
 
@@ -155,7 +158,7 @@ def deserialize_keras_object(
         return _revive(config)
 
 
-def check_safe_mode(safe_mode):
+def check_safe_mode(safe_mode: bool) -> None:
     """`safe_mode=False` asks for the execution of code that a file carries, which has no implementation here."""
     if not safe_mode:
         raise ValueError(
@@ -165,7 +168,7 @@ def check_safe_mode(safe_mode):
 
 
 @contextlib.contextmanager
-def at(key):
+def at(key: str | int) -> Iterator[None]:
     """A block that reads the part `key` of a config. An error that leaves it carries the place in `config_place`."""
     path = _place.__dict__.setdefault("path", [])
     path.append(key)
@@ -173,21 +176,21 @@ def at(key):
         yield
     except Exception as error:
         if not hasattr(error, "config_place"):
-            error.config_place = place()
+            error.config_place = place()  # type: ignore[attr-defined]
             if not isinstance(error, ModelFileError):
-                error.add_note(f"at {error.config_place} of the config being read")
+                error.add_note(f"at {place()} of the config being read")
         raise
     finally:
         path.pop()
 
 
-def place():
+def place() -> str:
     """The path of the config part being read, for example ``config.layers[3].config``."""
     parts = _place.__dict__.get("path", ())
     return "".join(f"[{p}]" if isinstance(p, int) else f".{p}" for p in parts).lstrip(".")
 
 
-def _revive(config):
+def _revive(config: Any) -> Any:
     if config is None or isinstance(config, _PLAIN):
         return config
     if isinstance(config, (list, tuple)):
@@ -202,24 +205,24 @@ def _revive(config):
     return _revive_function(config) if name == "function" else _revive_instance(config)
 
 
-def _revive_at(key, config):
+def _revive_at(key: str | int, config: Any) -> Any:
     if config is None or isinstance(config, _PLAIN):
         return config
     with at(key):
         return _revive(config)
 
 
-def _revive_keras_tensor(inner):
+def _revive_keras_tensor(inner: dict[str, Any]) -> KerasTensor:
     tensor = KerasTensor(tuple(inner["shape"]), dtype=inner["dtype"])
-    tensor._pre_serialization_keras_history = inner["keras_history"]
+    tensor._pre_serialization_keras_history = inner["keras_history"]  # type: ignore[attr-defined]
     return tensor
 
 
-def _revive_tensor(inner):
+def _revive_tensor(inner: dict[str, Any]) -> Tensor:
     return convert_to_tensor(inner["value"], dtype=inner["dtype"])
 
 
-def _refuse_lambda(inner):
+def _refuse_lambda(inner: dict[str, Any]) -> NoReturn:
     raise ValueError(
         "It holds a lambda as Python byte code. Running it would be arbitrary code execution, so mlkit does not. Save the "
         "model anew with a named function in place of the lambda, and pass that function in custom_objects={name: function}."
@@ -237,7 +240,7 @@ _FORMS = {
 }
 
 
-def _revive_function(config):
+def _revive_function(config: dict[str, Any]) -> Any:
     name = config["config"]
     if not isinstance(name, str):
         raise TypeError(f"Expected 'config' to be a non-null str, the name of a function, but got {name!r}.")
@@ -247,7 +250,7 @@ def _revive_function(config):
     return found
 
 
-def _revive_instance(config):
+def _revive_instance(config: dict[str, Any]) -> Any:
     inner = config["config"] if config["config"] is not None else {}
     if not isinstance(inner, dict):
         raise TypeError(f"Expected 'config' to be a dict for class {config['class_name']!r}, but got {inner!r}.")
@@ -276,7 +279,7 @@ def _revive_instance(config):
     return made
 
 
-def _from_config(cls, inner):
+def _from_config(cls: Any, inner: dict[str, Any]) -> Any:
     try:
         return cls.from_config(dict(inner))
     except Exception as error:
@@ -290,7 +293,7 @@ def _from_config(cls, inner):
         ) from error
 
 
-def find_object(config):
+def find_object(config: dict[str, Any]) -> Any:
     """The class or function that a config of the form {"module", "class_name", "registered_name", ...} names, or None."""
     module, name, registered = config.get("module"), config["class_name"], config.get("registered_name")
     if name == "function":
@@ -301,11 +304,11 @@ def find_object(config):
             else None
         )
         users = _user_object(name, config)
-        allowed = (name, "function")
+        allowed = {name, "function"}
     else:
         own = registry.builtin_anywhere(name) if module is None and "module" not in config else registry.builtin(module, name)
         users = _user_object(registered or name, config) or _user_object(name, config)
-        allowed = (name,)
+        allowed = {name}
     if own is None:
         return users
     if registered and registered not in allowed:
@@ -320,7 +323,7 @@ def find_object(config):
     return own
 
 
-def _user_object(name, config=None):
+def _user_object(name: str, config: dict[str, Any] | None = None) -> Any:
     found = registry.get_registered_object(name)
     if found is None and config is not None and ">" not in name and config["class_name"] == "function":
         # up to Keras 3.6 registered functions were saved without their package
@@ -329,14 +332,14 @@ def _user_object(name, config=None):
     return found
 
 
-def _unknown(kind, name):
+def _unknown(kind: str, name: str) -> str:
     return (
         f"Could not locate {kind} {name!r}. It is none of mlkit's own. If it is yours, decorate it with "
         f"@mlkit.saving.register_keras_serializable() and import it before loading, or pass custom_objects={{{name!r}: ...}}."
     )
 
 
-def _with_module_object(config, module_objects):
+def _with_module_object(config: Any, module_objects: Mapping[str, Any]) -> Any:
     """A short form, by name or {"class_name", "config"}, completed from a module's own table of objects."""
     if isinstance(config, str):
         found = module_objects.get(config)

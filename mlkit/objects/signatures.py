@@ -2,14 +2,18 @@
 
 import functools
 import inspect
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any
 
 
-def argument(name, default):
+def argument(name: str, default: Any) -> inspect.Parameter:
     """A parameter that may be given by position or by name."""
     return inspect.Parameter(name, inspect.Parameter.POSITIONAL_OR_KEYWORD, default=default)
 
 
-def with_common(init, common, after=None):
+def with_common(
+    init: Callable[..., None], common: Iterable[inspect.Parameter], after: Mapping[str, str] | None = None
+) -> Callable[..., None]:
     """`init(self, ..., **kwargs)` with the parameters `common` in its signature too; they reach it by name, in `kwargs`.
 
     They stand after its positional parameters and before its keyword-only ones, and all may be given by position. Those that it
@@ -26,25 +30,25 @@ def with_common(init, common, after=None):
     own = list(inspect.signature(init).parameters.values())
     first = [p for p in own if p.kind is p.POSITIONAL_OR_KEYWORD]
     (rest,) = (p for p in own if p.kind is p.VAR_KEYWORD)
-    named = {p.name for p in own}
+    named, follows = {p.name for p in own}, after or {}
     ordered = [p for p in common if p.name not in named]
     for p in own:
         if p.kind is p.KEYWORD_ONLY:
-            place = [q.name for q in ordered].index(after[p.name]) + 1 if p.name in (after or {}) else len(ordered)
+            place = [q.name for q in ordered].index(follows[p.name]) + 1 if p.name in follows else len(ordered)
             ordered.insert(place, argument(p.name, p.default))
     count, names = len(first), [p.name for p in ordered]
 
     @functools.wraps(init)
-    def wrapper(*args, **kwargs):
+    def wrapper(*args: Any, **kwargs: Any) -> None:
         if len(args) > count:
             args, kwargs = args[:count], _named(init, names, args[count:], kwargs)
         return init(*args, **kwargs)
 
-    wrapper.__signature__ = inspect.Signature([*first, *ordered, rest.replace(name="kwargs")])
+    wrapper.__signature__ = inspect.Signature([*first, *ordered, rest.replace(name="kwargs")])  # type: ignore[attr-defined]
     return wrapper
 
 
-def _named(init, names, values, kwargs):
+def _named(init: Callable[..., None], names: Sequence[str], values: Sequence[Any], kwargs: dict[str, Any]) -> dict[str, Any]:
     """The keywords, with these values of the first names added."""
     if len(values) > len(names):
         raise TypeError(f"{init.__qualname__}() got {len(values) - len(names)} positional arguments too many.")

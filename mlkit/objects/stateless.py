@@ -1,6 +1,10 @@
 """StatelessScope: variables take other values inside a block, and what is assigned there stays apart."""
 
+from collections.abc import Iterable
+
 from mlkit.core.interpreter import Values
+from mlkit.core.tensor import Tensor
+from mlkit.core.typing import TensorLike
 from mlkit.objects.variable import Variable
 from mlkit.primitives.convert import cast, convert_to_tensor
 
@@ -21,9 +25,14 @@ class StatelessScope(Values):
     (6.0, 1.0)
     """
 
-    def __init__(self, state_mapping=None, collect_losses: bool = False, initialize_variables: bool = True):
+    def __init__(
+        self,
+        state_mapping: Iterable[tuple[Variable, TensorLike]] | None = None,
+        collect_losses: bool = False,
+        initialize_variables: bool = True,
+    ) -> None:
         self.collect_losses, self.initialize_variables = collect_losses, initialize_variables
-        self.losses = []
+        self.losses: list[Tensor] = []
         super().__init__({})
         for variable, value in state_mapping or ():
             if not isinstance(variable, Variable):
@@ -35,13 +44,13 @@ class StatelessScope(Values):
                 )
             self.values[variable] = t
 
-    def add_loss(self, loss):
+    def add_loss(self, loss: Tensor) -> None:
         self.losses.append(loss)
 
-    def add_update(self, update):
+    def add_update(self, update: tuple[Variable, Tensor]) -> None:
         """Note an assignment: a pair (variable, value)."""
         self.write(*update)
 
-    def get_current_value(self, variable):
+    def get_current_value(self, variable: Variable) -> Tensor | None:
         """What the variable is in the block: assigned or mapped; None if neither."""
         return self.values.get(variable)

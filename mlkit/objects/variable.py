@@ -73,23 +73,23 @@ class Variable(BaseVariable, Operators[Tensor]):
         self._regularizer = value
 
     @property
-    def constraint(self):
+    def constraint(self) -> Any:
         """Callable value -> value applied after each optimizer update, or None."""
         return self._constraint
 
     @constraint.setter
-    def constraint(self, value):
+    def constraint(self, value: Any) -> None:
         if value is not None and not callable(value):
             raise ValueError(f"Variable {self.path!r}: `constraint` must be a Constraint or None, but got {value!r}.")
         self._constraint = value
 
     @property
-    def overwrite_with_gradient(self):
+    def overwrite_with_gradient(self) -> bool:
         """Whether an optimizer step replaces the value with the gradient."""
         return self._overwrite_with_gradient
 
     @overwrite_with_gradient.setter
-    def overwrite_with_gradient(self, value):
+    def overwrite_with_gradient(self, value: bool) -> None:
         if not isinstance(value, bool):
             raise TypeError(f"Variable {self.path!r}: `overwrite_with_gradient` must be True or False, but got {value!r}.")
         self._overwrite_with_gradient = value
@@ -165,7 +165,7 @@ class Variable(BaseVariable, Operators[Tensor]):
         )
 
 
-def _initial_value(initializer, shape, dtype, path):
+def _initial_value(initializer: Any, shape: Shape | None, dtype: DType | None, path: str) -> Tensor:
     if isinstance(initializer, str):
         initializer = registry.get("initializers", initializer)
     if callable(initializer):
@@ -199,14 +199,14 @@ def _initial_value(initializer, shape, dtype, path):
 class AutocastScope:
     """A block in which float variables are read in `dtype` (None: in their own)."""
 
-    def __init__(self, dtype):
+    def __init__(self, dtype: str | None) -> None:
         self.dtype = dtype
 
-    def __enter__(self):
+    def __enter__(self) -> "AutocastScope":
         self._outer = state.call
         state.call = self._outer.plain()
         state.call.autocast = self.dtype
         return self
 
-    def __exit__(self, *_):
+    def __exit__(self, *_: Any) -> None:
         state.call = self._outer
