@@ -12,6 +12,7 @@ from mlkit import dtype_policies as dtype_policies
 from mlkit import finetuning as finetuning
 from mlkit import initializers as initializers
 from mlkit import layers as layers
+from mlkit import legacy as legacy
 from mlkit import losses as losses
 from mlkit import metrics as metrics
 from mlkit import mixed_precision as mixed_precision

@@ -5,6 +5,8 @@ import sys
 
 from mlkit import demo
 from mlkit.finetuning import command
+from mlkit.models.saving.contents import described, differences
+from mlkit.objects.errors import ModelFileError
 
 
 def main(arguments=None):
@@ -20,10 +22,30 @@ def main(arguments=None):
     own.add_argument("--seed", type=int, default=1, help="seed of the weights, the order and the split (default 1)")
     own.add_argument("--save", metavar="FILE", help="where to keep the model, ending in .keras (default: a temporary file)")
     command.add_arguments(commands.add_parser("finetune", help="fine-tune a pretrained image classifier on a folder of photos"))
+    shown = commands.add_parser("inspect", help="say what a model file holds: config, layers, tensors")
+    shown.add_argument("file", help="a .keras, .weights.h5, .h5 or .safetensors file")
+    compared = commands.add_parser("diff", help="say where two model files differ; exit status 1 if they do")
+    compared.add_argument("files", nargs=2, metavar="FILE")
     options = parser.parse_args(arguments)
+    if options.command in ("inspect", "diff"):
+        return _look(options)
     if options.command == "finetune":
         return command.run(options)
     return demo.run(epochs=options.epochs, seed=options.seed, path=options.save)
+
+
+def _look(options):
+    """Print what a file holds, or where two differ. The exit status: 2 for files that cannot be read."""
+    try:
+        if options.command == "inspect":
+            print(described(options.file))
+            return 0
+        found = differences(*options.files)
+    except ModelFileError as error:
+        print(error, file=sys.stderr)
+        return 2
+    print("\n".join(found) or "Both files hold the same.")
+    return 1 if found else 0
 
 
 if __name__ == "__main__":

@@ -7,6 +7,7 @@ __all__, __getattr__, __dir__ = offer(
     {
         "mlkit.models.keras_loader": "load_model",
         "mlkit.models.saving": "load_weights save_model save_weights",
+        "mlkit.models.saving.file_editor": "KerasFileEditor",
         "mlkit.objects.errors": "ModelFileError",
         "mlkit.objects.registry": (
             "CustomObjectScope custom_object_scope get_custom_objects get_registered_name get_registered_object "

@@ -21,10 +21,10 @@ def write_state(model, file, skip=()):
     """Write the variables of a model and of everything in it into an open h5py.File. skip: objects left out."""
     for path, part in parts(model, skip):
         if hasattr(part, "save_own_variables"):
-            part.save_own_variables(_Writer(file, path, getattr(part, "name", None)))
+            part.save_own_variables(VariableWriter(file, path, getattr(part, "name", None)))
 
 
-class _Writer(collections.abc.MutableMapping):
+class VariableWriter(collections.abc.MutableMapping):
     """What `save_own_variables` writes into: a dict of arrays that is a group of the file, made when it is first needed."""
 
     def __init__(self, file, path, name):
