@@ -2,7 +2,10 @@
 weights and another bias. Only where all of these are state that the graph does not change: they are then computed once.
 
 Of bfloat16 a normalization makes float32, and of its result bfloat16. What is folded is computed in float32 too, before the weights are
-rounded, so that the product is rounded once less."""
+rounded, so that the product is rounded once less.
+
+Not a list of patterns: between a product of bfloat16 and the cast that ends it there may be any number of scales and shifts, each of
+which must find the product that the one before has made."""
 
 from collections.abc import Sequence
 from typing import Any

@@ -1,4 +1,6 @@
-"""Products and sums of bfloat16 that are cast to float32 at once, as gradients of weights are: left in float32, unrounded."""
+"""Products and sums of bfloat16 that are cast to float32 at once, as gradients of weights are: left in float32, unrounded.
+
+Not a pattern: that looks from a call to what makes its arguments, and here all that is done with a result decides."""
 
 from typing import Any
 
