@@ -7,7 +7,7 @@ from mlkit.core.typing import Identifier, IntOrSequence
 from mlkit.layers.argument_checks import as_tuple, layout, padding_name, positive
 from mlkit.layers.input_spec import InputSpec
 from mlkit.layers.layer import Layer
-from mlkit.layers.lora import LowRankMixin
+from mlkit.layers.lora import LowRankLayer
 from mlkit.layers.weights import weights
 
 
@@ -78,7 +78,7 @@ class BaseConv(Layer):
 
 
 @weights(kernel="glorot_uniform", bias="zeros", activity_regularizer=True)
-class Conv(LowRankMixin, BaseConv):
+class Conv(LowRankLayer, BaseConv):
     """A convolution with one kernel.
 
     groups: input and output channels are split into that many independent groups. lora_rank, lora_alpha: train a low-rank

@@ -6,13 +6,12 @@ from mlkit import activations, ops
 from mlkit.core.typing import Identifier
 from mlkit.layers.argument_checks import positive
 from mlkit.layers.input_spec import InputSpec
-from mlkit.layers.layer import Layer
-from mlkit.layers.lora import LowRankMixin
+from mlkit.layers.lora import LowRankLayer
 from mlkit.layers.weights import weights
 
 
 @weights(kernel="glorot_uniform", bias="zeros", activity_regularizer=True)
-class Dense(LowRankMixin, Layer):
+class Dense(LowRankLayer):
     """``activation(inputs @ kernel + bias)`` along the last axis.
 
     units: size of the output's last axis. activation: name or function. use_bias: whether to add a bias. The initializers,

@@ -6,14 +6,13 @@ from typing import Any
 from mlkit import activations, ops
 from mlkit.core.typing import Identifier
 from mlkit.layers.argument_checks import refuse
-from mlkit.layers.layer import Layer
-from mlkit.layers.lora import LowRankMixin
+from mlkit.layers.lora import LowRankLayer
 from mlkit.layers.weights import weights
 from mlkit.objects.config_object import serialized
 
 
 @weights(kernel="glorot_uniform", bias="zeros")
-class EinsumDense(LowRankMixin, Layer):
+class EinsumDense(LowRankLayer):
     """``activation(einsum(equation, inputs, kernel) + bias)``.
 
     equation: such as "abc,cd->abd"; "..." may stand for leading or trailing axes. output_shape: sizes of the output without the

@@ -7,14 +7,13 @@ from typing import Any
 from mlkit import ops
 from mlkit.core import dtypes
 from mlkit.layers.argument_checks import positive, within
-from mlkit.layers.layer import Layer
-from mlkit.layers.lora import LowRankMixin
+from mlkit.layers.lora import LowRankLayer
 from mlkit.layers.weights import weights
 from mlkit.objects.config_object import serialized
 
 
 @weights(embeddings="uniform")
-class Embedding(LowRankMixin, Layer):
+class Embedding(LowRankLayer):
     """Integers to vectors: (batch, ...) -> (batch, ..., output_dim).
 
     input_dim: number of different integers, which are 0 ... input_dim - 1. output_dim: size of the vectors. mask_zero: 0 stands
@@ -58,7 +57,7 @@ class Embedding(LowRankMixin, Layer):
             self.enable_lora(self.lora_rank, self.lora_alpha)
 
     _main_weight = "embeddings"
-    embeddings = property(LowRankMixin._low_rank_weight, doc="The table: a Variable, or with LoRA the corrected tensor.")
+    embeddings = property(LowRankLayer._low_rank_weight, doc="The table: a Variable, or with LoRA the corrected tensor.")
 
     def call(self, inputs: Any) -> Any:
         if not dtypes.is_int(inputs.dtype):

@@ -5,9 +5,10 @@ from typing import Any
 from mlkit import initializers, ops
 from mlkit.core.typing import Identifier
 from mlkit.layers.argument_checks import positive, refuse
+from mlkit.layers.layer import Layer
 
 
-class LowRankMixin:
+class LowRankLayer(Layer):
     """A layer whose main weight may be frozen and corrected by ``alpha / rank * a @ b`` (Hu et al., "LoRA", 2021).
 
     The layer keeps the weight, say `kernel`, as `_kernel` and reads it as `kernel`; the thin ones are `lora_kernel_a` and
