@@ -1,6 +1,7 @@
 """What the parameters of public functions and classes may be, for their signatures; and Python's operators, for type checkers."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+import os
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Generic, SupportsIndex, TypeAlias, TypeVar
 
 import numpy as np
@@ -73,6 +74,7 @@ class Methods(Operators[Result]):
 
 
 TensorLike: TypeAlias = Operators[Any] | np.ndarray | np.generic | complex | Sequence[Any]
+Data: TypeAlias = Iterable[Any]  # arrays, structures of them, or what gives batches of them
 Structure: TypeAlias = Any  # lists, tuples and dicts of them, nested in any way
 Shape: TypeAlias = Sequence[int | None]
 ShapeLike: TypeAlias = (
@@ -87,3 +89,4 @@ Identifier: TypeAlias = (
     str | Mapping[str, Any] | Callable[..., Any] | TensorLike | None
 )  # what a `get` finds: a name, a config, itself
 LearningRate: TypeAlias = float | Callable[..., Any] | Mapping[str, Any] | Operators[Any]
+FilePath: TypeAlias = str | os.PathLike[str]

@@ -1,9 +1,11 @@
 """Copies of models, and models from JSON."""
 
 import json
+from collections.abc import Callable
 from typing import Any
 
 from mlkit.core import tree
+from mlkit.core.typing import Structure
 from mlkit.layers.input_layer import Input, InputLayer
 from mlkit.layers.layer import Layer
 from mlkit.models.model import Functional, Model
@@ -14,7 +16,14 @@ from mlkit.objects.serialization import deserialize_keras_object
 __all__ = ["clone_model", "model_from_json"]
 
 
-def clone_model(model, input_tensors=None, clone_function=None, call_function=None, recursive: bool = False, **kwargs):
+def clone_model(
+    model: Model,
+    input_tensors: Structure = None,
+    clone_function: Callable[[Layer], Layer] | None = None,
+    call_function: Callable[..., Any] | None = None,
+    recursive: bool = False,
+    **kwargs: Any,
+) -> Model:
     """A model of the same architecture with new layers and newly initialized weights.
 
     input_tensors: KerasTensors to start from. clone_function: layer -> layer, by default a copy by config. call_function:
@@ -29,7 +38,7 @@ def clone_model(model, input_tensors=None, clone_function=None, call_function=No
     if kwargs:
         raise ValueError(f"clone_model: unknown arguments {sorted(kwargs)}.")
 
-    def copy(layer):
+    def copy(layer: Layer) -> Layer:
         if recursive and isinstance(layer, Model) and layer._graph is not None:
             return clone_model(layer, clone_function=clone_function, call_function=call_function, recursive=True)
         return clone_function(layer) if clone_function is not None else type(layer).from_config(layer.get_config())
@@ -45,7 +54,9 @@ def clone_model(model, input_tensors=None, clone_function=None, call_function=No
     return _clone_functional(model, input_tensors, copy, call_function)
 
 
-def _clone_sequential(model, input_tensors, copy, call_function):
+def _clone_sequential(
+    model: Sequential, input_tensors: Structure, copy: Callable[[Layer], Layer], call_function: Callable[..., Any] | None
+) -> Sequential:
     if call_function is not None:
         raise ValueError("clone_model: `call_function` needs a functional model.")
     layers = [copy(layer) if not isinstance(layer, InputLayer) else layer for layer in model._stack]
@@ -57,10 +68,12 @@ def _clone_sequential(model, input_tensors, copy, call_function):
     return Sequential(layers, name=model.name, trainable=model.trainable)
 
 
-def _clone_functional(model, input_tensors, copy, call_function):
+def _clone_functional(
+    model: Model, input_tensors: Structure, copy: Callable[[Layer], Layer], call_function: Callable[..., Any] | None
+) -> Model:
     clones = {}
 
-    def call(operation, args, kwargs):
+    def call(operation: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         if id(operation) not in clones:
             clones[id(operation)] = copy(operation) if isinstance(operation, Layer) else operation
         clone = clones[id(operation)]
@@ -84,6 +97,6 @@ def _clone_functional(model, input_tensors, copy, call_function):
     return Functional(inputs, outputs, name=model.name)
 
 
-def model_from_json(json_string, custom_objects: dict[str, Any] | None = None):
+def model_from_json(json_string: str, custom_objects: dict[str, Any] | None = None) -> Model:
     """The model that `model.to_json()` described, with newly initialized weights."""
     return deserialize_keras_object(json.loads(json_string), custom_objects=custom_objects)

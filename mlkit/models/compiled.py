@@ -6,6 +6,10 @@ from mlkit import losses as losses_module
 from mlkit import metrics as metrics_module
 from mlkit import ops
 from mlkit.core import tree
+from mlkit.core.tensor import Tensor
+from mlkit.core.typing import Identifier, Structure
+from mlkit.models.outputs import OutputNames
+from mlkit.objects.variable import Variable
 
 _ACCURACIES = ("accuracy", "acc")
 _CROSSENTROPIES = ("crossentropy", "ce")
@@ -14,7 +18,7 @@ _CROSSENTROPIES = ("crossentropy", "ce")
 class CompiledLoss:
     """The weighted sum of the losses of a model's outputs."""
 
-    def __init__(self, loss, loss_weights=None):
+    def __init__(self, loss: Structure, loss_weights: Structure = None):
         self.user_loss, self.user_weights = loss, loss_weights
         for one in tree.flatten(loss):
             if one is not None:
@@ -23,12 +27,12 @@ class CompiledLoss:
         self.trackers = []
 
     @property
-    def takes_class_numbers(self):
+    def takes_class_numbers(self) -> bool:
         """Whether the targets are class numbers (of one output; class weights work for no more)."""
         given = tree.flatten(self.user_loss)
         return len(given) == 1 and getattr(losses_module.get(given[0]), "integer_targets", False)
 
-    def build(self, outputs, y, y_pred) -> None:
+    def build(self, outputs: OutputNames, y: Structure, y_pred: Structure) -> None:
         """Resolve losses for these OutputNames."""
         self.outputs = outputs
         self.losses = [_loss(one) for one in outputs.spread(self.user_loss, "loss", repeat=True)]
@@ -39,7 +43,7 @@ class CompiledLoss:
         self.trackers = [metrics_module.Mean(name=f"{n}_loss") for n in named] if len(outputs.names) > 1 else []
         self.built = True
 
-    def check_targets(self, y, y_pred):
+    def check_targets(self, y: Structure, y_pred: Structure) -> None:
         """Let each loss look at its targets on the host (NumPy arrays) before a step."""
         targets = self.outputs.leaves(y, "targets `y`")
         for name, one, target, spec in zip(self.outputs.names, self.losses, targets, tree.flatten(y_pred)):
@@ -49,7 +53,7 @@ class CompiledLoss:
                 raise ValueError(f"No targets were given for output {name!r}, which has the loss {one.name!r}. Pass `y`.")
             one.check_targets(target, spec)
 
-    def __call__(self, y_true, y_pred, sample_weight=None):
+    def __call__(self, y_true: Structure, y_pred: Structure, sample_weight: Structure = None) -> Tensor:
         targets = self.outputs.leaves(y_true, "targets `y`")
         weights = self._sample_weights(sample_weight)
         total, parts = None, []
@@ -64,7 +68,7 @@ class CompiledLoss:
             tracker.update_state(value, sample_weight=_batch_size(y_pred))
         return total
 
-    def _sample_weights(self, sample_weight):
+    def _sample_weights(self, sample_weight: Structure) -> list[Any]:
         if sample_weight is not None and not tree.is_nested(sample_weight):
             return [sample_weight] * len(self.losses)
         return self.outputs.leaves(sample_weight, "sample_weight")
@@ -73,7 +77,7 @@ class CompiledLoss:
 class CompiledMetrics(metrics_module.Metric):
     """The metrics of a model's outputs, weighted by sample weights or not, as one metric whose result is a dict."""
 
-    def __init__(self, metrics, weighted_metrics):
+    def __init__(self, metrics: Structure, weighted_metrics: Structure):
         super().__init__(name="compile_metrics")
         self.user_metrics, self.user_weighted = metrics, weighted_metrics
         for one in tree.flatten([metrics, weighted_metrics]):
@@ -85,19 +89,19 @@ class CompiledMetrics(metrics_module.Metric):
         self.entries = []  # (name in logs, metric, index of the output, weighted)
 
     @property
-    def metrics(self):
+    def metrics(self) -> list[Any]:
         """The metrics themselves; none before the first batch."""
         return [m for _, m, _, _ in self.entries]
 
     @property
-    def variables(self):
+    def variables(self) -> list[Variable]:
         return [v for m in self.metrics for v in m.variables]
 
     def reset_state(self) -> None:
         for m in self.metrics:
             m.reset_state()
 
-    def build(self, outputs, y, y_pred) -> None:
+    def build(self, outputs: OutputNames, y: Structure, y_pred: Structure) -> None:
         """Resolve metrics for these OutputNames, targets and predictions (anything with shapes)."""
         self.outputs = outputs
         targets, predictions = outputs.leaves(y, "targets `y`"), tree.flatten(y_pred)
@@ -113,7 +117,7 @@ class CompiledMetrics(metrics_module.Metric):
                     self.entries.append((self._log_name(metric, i, weighted), metric, i, weighted))
         self.built = True
 
-    def _log_name(self, metric, index, weighted):
+    def _log_name(self, metric: Any, index: int, weighted: bool) -> str:
         """The metric's name behind that of its output. Names that are taken get a number, weighted ones say so first."""
         taken = {n for n, _, _, _ in self.entries}
         output = f"{self.outputs.names[index]}_" if len(self.outputs.names) > 1 else ""
@@ -125,7 +129,7 @@ class CompiledMetrics(metrics_module.Metric):
             name, number = f"{base}_{number}", number + 1
         return name
 
-    def update_state(self, y, y_pred, sample_weight=None):
+    def update_state(self, y: Structure, y_pred: Structure, sample_weight: Structure = None) -> None:
         targets, predictions = self.outputs.leaves(y, "targets `y`"), tree.flatten(y_pred)
         if sample_weight is not None and not tree.is_nested(sample_weight):
             weights = [sample_weight] * len(predictions)
@@ -146,7 +150,7 @@ class CompiledMetrics(metrics_module.Metric):
         return logs
 
 
-def _groups(given, outputs, what):
+def _groups(given: Structure, outputs: OutputNames, what: str) -> list[list[Any]]:
     """Metrics as one list an output."""
     if given is None:
         return [[] for _ in outputs.names]
@@ -158,7 +162,7 @@ def _groups(given, outputs, what):
     return [[m for m in tree.flatten(g) if m is not None] for g in outputs.spread(given, what)]
 
 
-def _loss(identifier):
+def _loss(identifier: Identifier) -> Any:
     if identifier is None:
         return None
     found = losses_module.get(identifier)
@@ -167,7 +171,7 @@ def _loss(identifier):
     return losses_module.LossFunctionWrapper(found, name=getattr(found, "__name__", None))
 
 
-def _metric(identifier, y, y_pred):
+def _metric(identifier: Identifier, y: Structure, y_pred: Structure) -> Any:
     """The metric for a name, object or function; "accuracy" and "crossentropy" by the kind of targets."""
     if isinstance(identifier, str) and identifier in _ACCURACIES:
         kind = {"binary": "BinaryAccuracy", "sparse": "SparseCategoricalAccuracy", "dense": "CategoricalAccuracy"}
@@ -183,7 +187,7 @@ def _metric(identifier, y, y_pred):
     return metrics_module.MeanMetricWrapper(found, name=getattr(found, "__name__", None))
 
 
-def _target_kind(y, y_pred):
+def _target_kind(y: Structure, y_pred: Structure) -> str:
     """ "binary", "sparse" (class numbers) or "dense" (one-hot), from the shapes of targets and predictions."""
     if len(y_pred.shape) == 0 or y_pred.shape[-1] == 1:
         return "binary"
@@ -195,6 +199,6 @@ def _target_kind(y, y_pred):
     return "binary" if same_rank and y.shape[-1] != 1 and len(y_pred.shape) == 1 else "sparse"
 
 
-def _batch_size(y_pred):
+def _batch_size(y_pred: Structure) -> int:
     first = tree.flatten(y_pred)[0]
     return first.shape[0] if first.shape else 1

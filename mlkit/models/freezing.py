@@ -1,6 +1,7 @@
 """Freezing: layers that training leaves altogether alone, until they are unfrozen."""
 
 import fnmatch
+from typing import Any
 
 from mlkit import layers
 from mlkit.core.deferred import Deferred
@@ -15,7 +16,7 @@ difflib = Deferred("difflib")  # only for one message
 __all__ = ["freeze", "leaf_layers", "unfreeze", "weighted_layers"]
 
 
-def freeze(model, until=None):
+def freeze(model: Any, until: Any = None) -> None:
     """See `Model.freeze`."""
     leaves = leaf_layers(model)
     for leaf in leaves if until is None else leaves[: _position(model, until)]:
@@ -26,7 +27,7 @@ def freeze(model, until=None):
     _settle(model)
 
 
-def unfreeze(model, since=None, batch_norm: bool = True):
+def unfreeze(model: Any, since: Any = None, batch_norm: bool = True) -> None:
     """See `Model.unfreeze`."""
     leaves = leaf_layers(model)
     if since is None:
@@ -39,7 +40,7 @@ def unfreeze(model, since=None, batch_norm: bool = True):
     _settle(model)
 
 
-def _leaves(model, path=""):
+def _leaves(model: Any, path: str = "") -> Any:
     """(path, layer) of all layers in order; a nested model gives way to its layers."""
     found = []
     for layer in model.layers:
@@ -49,17 +50,17 @@ def _leaves(model, path=""):
     return [(p, leaf) for p, leaf in found if not (id(leaf) in seen or seen.add(id(leaf)))]
 
 
-def leaf_layers(model):
+def leaf_layers(model: Any) -> list[Layer]:
     """All layers of a model in order; a nested model gives way to its layers."""
     return [leaf for _, leaf in _leaves(model)]
 
 
-def weighted_layers(model):
+def weighted_layers(model: Any) -> list[Layer]:
     """The layers of a built model that have weights, in order; a nested model gives way to its layers."""
     return [leaf for leaf in leaf_layers(model) if leaf.weights]
 
 
-def _containers(model):
+def _containers(model: Any):
     """The nested models, innermost first, then the model."""
     found = []
     for layer in model.layers:
@@ -68,7 +69,7 @@ def _containers(model):
     return [*unique(found), model]
 
 
-def _settle(model):
+def _settle(model: Any) -> None:
     """A nested model is trainable if a part of it is, and frozen if all of it is."""
     for container in _containers(model):
         parts = [layer for layer in container.layers if not _stays(layer)]
@@ -80,12 +81,12 @@ def _settle(model):
     layers_changed()
 
 
-def _stays(layer):
+def _stays(layer: Layer) -> bool:
     """Whether there is nothing in the layer to freeze: random changes of images are no part of what was learned."""
     return isinstance(layer, InputLayer) or layer._augments
 
 
-def _position(model, target):
+def _position(model: Any, target):
     """Index among `_leaves` of the layer that `target` means; for a nested model, of its first layer."""
     leaves = _leaves(model)
     layer = _found(model, leaves, target)
@@ -96,7 +97,7 @@ def _position(model, target):
     raise ValueError(f"Layer {layer.name!r} is not one of model {model.name!r}.")
 
 
-def _found(model, leaves, target):
+def _found(model: Any, leaves, target):
     if isinstance(target, Layer):
         return target
     if isinstance(target, int):

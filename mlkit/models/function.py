@@ -1,11 +1,13 @@
 """Function: a part of a functional graph, from given KerasTensors to others, as something that can be run."""
 
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from mlkit.core import names, tree
 from mlkit.core.spec import Dim, resolve, show
 from mlkit.core.tensor import Tensor
-from mlkit.objects.keras_tensor import KerasTensor, RecordedOp, has_symbol, infer, node_of, record
+from mlkit.core.typing import Structure
+from mlkit.objects.keras_tensor import KerasTensor, Node, RecordedOp, has_symbol, infer, node_of, record
 from mlkit.objects.keras_tensor import symbol as symbol_of
 from mlkit.ops import convert_to_tensor
 
@@ -20,7 +22,7 @@ class Function:
     array([[3., 3., 3.]], dtype=float32)
     """
 
-    def __init__(self, inputs, outputs, name: str | None = None):
+    def __init__(self, inputs: Structure, outputs: Structure, name: str | None = None):
         self._inputs_struct, self._outputs_struct = inputs, outputs
         self._inputs, self._outputs = tree.flatten(inputs), tree.flatten(outputs)
         for kind, tensors in (("inputs", self._inputs), ("outputs", self._outputs)):
@@ -35,25 +37,25 @@ class Function:
         self._operations = _distinct([n.operation for n in self._nodes])
 
     @property
-    def operations(self):
+    def operations(self) -> list[Any]:
         """The distinct layers and recorded functions, in the order they run."""
         return list(self._operations)
 
     @property
-    def inputs(self):
+    def inputs(self) -> list[KerasTensor]:
         return list(self._inputs)
 
     @property
-    def outputs(self):
+    def outputs(self) -> list[KerasTensor]:
         return list(self._outputs)
 
-    def __call__(self, inputs):
+    def __call__(self, inputs: Structure) -> Structure:
         if has_symbol((inputs,)):
             return record(self, self.run, (inputs,), {})
 
         return self.run(tree.map_structure(lambda x: x if type(x) is Tensor else convert_to_tensor(x), inputs))
 
-    def compute_output_spec(self, inputs) -> Any:
+    def compute_output_spec(self, inputs: Structure) -> Any:
         """KerasTensors (in the structure of the outputs) that a call on such KerasTensors returns."""
         return tree.map_structure(symbol_of, infer(self.run, (inputs,), {}))
 
@@ -63,7 +65,7 @@ class Function:
         inputs = tree.map_shape_structure(lambda s: KerasTensor(s, next(dtypes)), input_shape)
         return tree.map_structure(lambda t: t.shape, self.compute_output_spec(inputs))
 
-    def run(self, inputs, call=None):
+    def run(self, inputs: Structure, call: Callable[..., Any] | None = None) -> Structure:
         """The outputs for `inputs` (Tensors). `call(operation, args, kwargs)` may stand in for `operation(*args, **kwargs)`."""
         flat = tree.flatten(inputs)
         if len(flat) != len(self._inputs):
@@ -73,7 +75,7 @@ class Function:
             values[id(symbol)] = x
             _learn_sizes(symbol, x, sizes)
 
-        def look_up(a):
+        def look_up(a: Any) -> Any:
             if isinstance(a, KerasTensor):
                 return values[id(a)]
             return resolve(a, sizes) if type(a) is Dim else a
@@ -89,17 +91,17 @@ class Function:
         return tree.pack_sequence_as(self._outputs_struct, [values[id(t)] for t in self._outputs])
 
 
-def _learn_sizes(symbol, x, sizes):
+def _learn_sizes(symbol: KerasTensor, x: Tensor, sizes: dict[Any, Any]) -> None:
     for size, actual in zip(symbol.spec.shape, getattr(x, "shape", ())):
         if type(size) is Dim:
             sizes.setdefault(size, actual)
 
 
-def _distinct(items):
+def _distinct(items: Iterable[Any]) -> list[Any]:
     return list({id(x): x for x in items}.values())
 
 
-def sort_nodes(inputs, outputs):
+def sort_nodes(inputs: Sequence[KerasTensor], outputs: Sequence[KerasTensor]) -> list[Node]:
     """The nodes between inputs and outputs, each after those it needs. Raises ValueError if an output needs an input not
     given."""
     given = set(map(id, inputs))
@@ -128,6 +130,6 @@ def sort_nodes(inputs, outputs):
     return order
 
 
-def input_shapes(function):
+def input_shapes(function: "Function") -> Any:
     """Shapes of a Function's inputs, in their structure."""
     return tree.map_structure(lambda t: show(t.spec.shape), function._inputs_struct)

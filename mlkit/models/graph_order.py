@@ -1,9 +1,12 @@
 """The order of the layers in a functional model, which is the order of its weights in lists and files: that of Keras 3."""
 
-from mlkit.objects.keras_tensor import node_of
+from collections.abc import Sequence
+from typing import Any
+
+from mlkit.objects.keras_tensor import KerasTensor, Node, node_of
 
 
-def ordered_operations(inputs, outputs):
+def ordered_operations(inputs: Sequence[KerasTensor], outputs: Sequence[KerasTensor]) -> list[Any]:
     """The distinct operations between KerasTensors, inputs' layers included.
 
     Sorted by their largest distance from the outputs, the farthest first; among equals, by when a depth-first walk from the
@@ -24,7 +27,7 @@ def ordered_operations(inputs, outputs):
     return sorted(depth, key=lambda op: (-depth[op], met[op]))
 
 
-def _walk(inputs, outputs):
+def _walk(inputs: Sequence[KerasTensor], outputs: Sequence[KerasTensor]) -> tuple[dict[Any, int], list[Node]]:
     """Operations numbered as a depth-first walk from the outputs meets them, and the nodes, each after those it needs."""
     given = set(map(id, inputs))
     met, nodes, seen = {}, [], set()

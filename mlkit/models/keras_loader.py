@@ -4,8 +4,10 @@ import contextlib
 import io
 import json
 import os
+from collections.abc import Iterator, Mapping
 from typing import Any
 
+from mlkit.core.typing import FilePath
 from mlkit.models.model import Model
 from mlkit.models.saving.assets import read_assets
 from mlkit.models.saving.config_check import check_config, check_depth, parse_json
@@ -31,8 +33,12 @@ from mlkit.objects.errors import ModelFileError, reading, within
 
 
 def load_model(
-    filepath, custom_objects: dict[str, Any] | None = None, compile=True, safe_mode: bool = True, allow_nonfinite: bool = False
-):
+    filepath: FilePath,
+    custom_objects: dict[str, Any] | None = None,
+    compile: bool = True,
+    safe_mode: bool = True,
+    allow_nonfinite: bool = False,
+) -> Model:
     """The model of a `.keras` file (or of a folder, as `zipped=False` writes it), from mlkit or Keras 3, or of an older `.h5` file.
 
     filepath: path, or a binary file object (of a `.keras` file). custom_objects: dict name -> class or function, for your own that are not
@@ -81,7 +87,7 @@ def _legacy_json(text, path, member):
 
 
 @contextlib.contextmanager
-def _container(filepath):
+def _container(filepath: FilePath) -> Iterator[Any]:
     """(checked Archive or Folder, name for messages) of what `load_model` was given."""
     if not isinstance(filepath, io.IOBase):
         path = os.fspath(filepath)
@@ -94,14 +100,14 @@ def _container(filepath):
         yield open_archive(file, path), path
 
 
-def _check_version(metadata, path):
+def _check_version(metadata: Mapping[str, Any], path: str) -> None:
     version = metadata.get("keras_version")
     major = version.split(".")[0] if isinstance(version, str) else None
     if major not in ("2", "3"):
         raise ModelFileError(path, METADATA, f"it was written in the format of Keras {version!r}; versions 2.13 to 3 are read.")
 
 
-def _build(config, tensors, path):
+def _build(config: dict[str, Any], tensors: TensorFile, path: str) -> Model:
     """The model of a config, with all its variables but not their values."""
     compile_config = config.pop("compile_config", None)
     optimizer_bytes = sum(t.nbytes for t in tensors.tensors.values() if t.name.startswith(("optimizer/", "optimizer_weights/")))
@@ -118,6 +124,6 @@ def _build(config, tensors, path):
     return model
 
 
-def _has_compile_config(config):
+def _has_compile_config(config: Any) -> bool:
     """Whether a model within the model was compiled too, and so has an optimizer."""
     return '"compile_config": {"' in json.dumps(config)

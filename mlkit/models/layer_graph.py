@@ -1,12 +1,14 @@
 """The layer graph of a model made from KerasTensors: its layers, and how a call of the model runs them."""
 
 import warnings
+from typing import Any
 
 from mlkit import ops
 from mlkit.core import tree
 from mlkit.core.spec import Spec, show
 from mlkit.core.state import state
 from mlkit.core.tensor import Tensor
+from mlkit.core.typing import Structure
 from mlkit.layers.input_layer import Input, InputLayer
 from mlkit.layers.layer import Layer
 from mlkit.models.function import Function
@@ -20,7 +22,7 @@ class LayerGraph(Function):
     name: the model's. any_sizes: whether nobody stated the inputs' sizes; then the layers say which other sizes are right.
     """
 
-    def __init__(self, inputs, outputs, name: str, any_sizes: bool = False):
+    def __init__(self, inputs: Structure, outputs: Structure, name: str, any_sizes: bool = False):
         inputs = tree.map_structure(_checked_input, inputs)
         new_inputs = tree.map_structure(_as_input, inputs)
         if any(a is not b for a, b in zip(tree.flatten(inputs), tree.flatten(new_inputs))):
@@ -31,19 +33,19 @@ class LayerGraph(Function):
         self._any_sizes = any_sizes
 
     @property
-    def layers(self):
+    def layers(self) -> list[Layer]:
         """The layers among the operations."""
         return [op for op in self._operations if isinstance(op, Layer)]
 
     @property
-    def input_names(self):
+    def input_names(self) -> list[str]:
         return [t._keras_history.operation.name for t in self._inputs]
 
     @property
-    def output_names(self):
+    def output_names(self) -> list[str]:
         return [t._keras_history.operation.name for t in self._outputs]
 
-    def call(self, inputs, mask=None):
+    def call(self, inputs: Structure, mask: Structure = None) -> Structure:
         """The outputs for inputs as a model is given them, and their masks."""
         inputs = self._standardized(inputs)
         for x, m in zip(tree.flatten(inputs), tree.flatten(mask) if mask is not None else ()):
@@ -51,7 +53,7 @@ class LayerGraph(Function):
                 x._keras_mask = m
         return self.run(inputs, None if state.call.training is None else _call_as_told)
 
-    def _standardized(self, inputs):
+    def _standardized(self, inputs: Structure) -> Structure:
         """The given inputs in the structure of the graph's; missing last axes of size 1 are added, extra ones dropped."""
         struct = self._inputs_struct
         symbols = self._inputs
@@ -71,7 +73,7 @@ class LayerGraph(Function):
             raise ValueError(f"Model {self.name!r} has {len(symbols)} input(s) {self.input_names}, but {len(flat)} were given.")
         return tree.pack_sequence_as(struct, [self._fitted(x, s) for x, s in zip(flat, symbols)])
 
-    def _check_structure(self, inputs):
+    def _check_structure(self, inputs: Structure) -> None:
         """Warn of inputs in another structure than the model's; an error where their order would be a guess."""
         struct = self._inputs_struct
         by_name = isinstance(inputs, dict) and not isinstance(struct, dict)
@@ -92,7 +94,7 @@ class LayerGraph(Function):
             if not any(type(getattr(x, "data", None)) is Spec for x in tree.flatten(inputs)):  # said once: when it runs on data
                 warnings.warn(message, stacklevel=2)
 
-    def _by_name(self, inputs):
+    def _by_name(self, inputs: Structure) -> Structure:
         missing = [n for n in self.input_names if n not in inputs]
         if missing:
             raise ValueError(
@@ -127,18 +129,18 @@ class LayerGraph(Function):
         return x
 
 
-def _call_as_told(operation, args, kwargs):
+def _call_as_told(operation: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
     """A call of the graph when the caller says whether it trains: that counts, and not what the graph was made with."""
     return operation(*args, **{k: v for k, v in kwargs.items() if k != "training"})
 
 
-def _checked_input(t):
+def _checked_input(t: Any) -> KerasTensor:
     if not isinstance(t, KerasTensor):
         raise ValueError(f"Model: `inputs` must be KerasTensors made by Input(), but got {t!r}.")
     return t
 
 
-def _as_input(t):
+def _as_input(t: KerasTensor) -> KerasTensor:
     """The tensor itself if an InputLayer made it, else a new input of its shape."""
     if t._keras_history is not None and isinstance(t._keras_history.operation, InputLayer):
         return t

@@ -1,17 +1,22 @@
 """The loops over batches and epochs, and what they do around each step, as functions of a model."""
 
 import functools
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 
 from mlkit import callbacks as library  # each is imported when a loop needs it: single steps need none
 from mlkit import config, data
+from mlkit.callbacks.callback_list import CallbackList
 from mlkit.core import tree
 from mlkit.core.tensor import Tensor
 from mlkit.data.batch import pack_x_y_sample_weight, standardize_batch, with_class_weight
 
 
-def run_epoch(model, step, batches, callbacks, first=0, logs=None):
+def run_epoch(
+    model: Any, step: str, batches: Iterable[Any], callbacks: CallbackList, first: int = 0, logs: dict[str, Any] | None = None
+) -> dict[str, float]:
     """Run a step over the batches of an epoch with callbacks; the last logs as numbers.
 
     first, logs: the number of the first batch, and the logs before it, where an epoch goes on.
@@ -34,7 +39,7 @@ def run_epoch(model, step, batches, callbacks, first=0, logs=None):
     return _numbers(out)
 
 
-def on_batch(model, step, batch, class_weight, return_dict):
+def on_batch(model: Any, step: str, batch: tuple[Any, ...], class_weight: Mapping[Any, float] | None, return_dict: bool) -> Any:
     """Run a step on one batch, with the metrics reset before."""
     batch = standardize_batch(batch)
     if class_weight is not None:
@@ -44,7 +49,7 @@ def on_batch(model, step, batch, class_weight, return_dict):
     return logs if return_dict else as_list(model, logs)
 
 
-def _run_step(model, step, batch, refuse_nonfinite=True):
+def _run_step(model: Any, step: str, batch: tuple[Any, ...], refuse_nonfinite: bool = True) -> dict[str, Any]:
     if step == "train" and refuse_nonfinite:
         _check_finite(batch[0], "The inputs")
         _check_finite(batch[1], "The targets")
@@ -52,7 +57,7 @@ def _run_step(model, step, batch, refuse_nonfinite=True):
     return model._training.program(model, step)(packed(batch))
 
 
-def as_list(model, logs):
+def as_list(model: Any, logs: dict[str, Any]) -> Any:
     """A single number, or the values in the order of `metrics_names`; those under other names, as of metrics of several outputs,
     come last, in the order of these names, as in Keras."""
     metrics = [m for one in model._training.metrics_of(model) for m in getattr(one, "metrics", [one])]
@@ -61,7 +66,7 @@ def as_list(model, logs):
     return values[0] if len(values) == 1 else values
 
 
-def class_weights(model, class_weight):
+def class_weights(model: Any, class_weight: Mapping[Any, float] | None) -> Any:
     """The function labels -> weights; the loss knows whether labels are class numbers or one-hot rows."""
     if class_weight is None:
         return None
@@ -70,7 +75,7 @@ def class_weights(model, class_weight):
     return functools.partial(data.class_weight_to_sample_weight, class_weight=class_weight, class_numbers=numbers)
 
 
-def refuse_pairs(model, method, x, y):
+def refuse_pairs(model: Any, method: str, x: Any, y: Any) -> None:
     """A list of tuples (x, y) is no structure of inputs, though it looks like one."""
     pairs = y is None and isinstance(x, list) and x and all(isinstance(p, tuple) and len(p) in (2, 3) for p in x)
     if pairs and model.loss is not None:
@@ -81,7 +86,9 @@ def refuse_pairs(model, method, x, y):
         )
 
 
-def callback_list(model, callbacks, verbose, epochs, steps, add_history: bool = False):
+def callback_list(
+    model: Any, callbacks: Any, verbose: bool | int | str, epochs: int, steps: int | None, add_history: bool = False
+) -> CallbackList:
     """The callbacks of a loop as one, with a progress bar unless `verbose` is 0."""
     if isinstance(callbacks, library.CallbackList):
         return callbacks
@@ -95,11 +102,11 @@ class _Group:
     """Batches that run between two callbacks, and the numbers these get; a group that is not full counts as one, as in
     Keras."""
 
-    def __init__(self, first, batches, size):
+    def __init__(self, first: int, batches: list[Any], size: int):
         self.first, self.batches, self.last = first, batches, first + size - 1
 
 
-def grouped(batches, size, first=0):
+def grouped(batches: Iterable[Any], size: int, first: int = 0) -> Iterator[Any]:
     group = []
     for batch in batches:
         group.append(batch)
@@ -115,45 +122,45 @@ def packed(batch):
     return batch if batch[2] is not None else pack_x_y_sample_weight(*batch)
 
 
-def _numbers(logs):
+def _numbers(logs: Mapping[str, Any]) -> dict[str, Any]:
     """Logs as Python floats (arrays stay arrays)."""
     if not isinstance(logs, dict):
         logs = {"loss": logs}
     return {k: _number(v) for k, v in logs.items()}
 
 
-def _number(value):
+def _number(value: Any) -> Any:
     value = host(value)
     return float(value) if isinstance(value, np.ndarray) and value.size == 1 else value
 
 
-def host(x):
+def host(x: Tensor) -> np.ndarray:
     return np.asarray(x.numpy()) if type(x) is Tensor else x
 
 
-def validates(epoch, freq):
+def validates(epoch: int, freq: int | Sequence[int]) -> bool:
     return (epoch + 1) % freq == 0 if isinstance(freq, int) else (epoch + 1) in freq
 
 
-def _verbosity(verbose):
+def _verbosity(verbose: bool | int | str) -> int:
     if verbose == "auto":
         return 1 if config.is_interactive_logging_enabled() else 2
     return int(verbose)
 
 
-def max_epochs(epochs):
+def max_epochs(epochs: int) -> int:
     limit = config.max_epochs()
     return min(epochs, limit) if limit is not None else epochs
 
 
-def max_steps(steps):
+def max_steps(steps: int | None) -> int | None:
     limit = config.max_steps_per_epoch()
     if limit is None:
         return steps
     return min(steps, limit) if steps is not None else limit
 
 
-def _check_finite(x, what):
+def _check_finite(x: Any, what: str) -> None:
     """Raise ValueError if a float array holds NaN or infinity. A sum (which may overflow) finds them in one pass; only then
     they are looked for."""
     for a in tree.flatten(x):
@@ -167,6 +174,6 @@ def _check_finite(x, what):
                 )
 
 
-def _sum_is_finite(a):
+def _sum_is_finite(a: np.ndarray) -> bool:
     with np.errstate(all="ignore"):
         return np.isfinite(a.sum(dtype=None if a.dtype.itemsize >= 4 else np.float32))

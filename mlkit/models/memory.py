@@ -1,10 +1,13 @@
 """memory_report: the memory a step of a model takes, known from its plan before the step has run."""
 
+from typing import Any
+
 import numpy as np
 
 from mlkit.core import dtypes, tree
 from mlkit.core.function import Traced
 from mlkit.core.spec import Spec
+from mlkit.core.typing import Data
 from mlkit.data.arrays import take
 from mlkit.data.batch import standardize_batch
 from mlkit.layers.tracking import unique
@@ -31,7 +34,7 @@ class MemoryReport:
         call = plan.graph.calls[plan.peak_call] if plan.graph.calls else None
         self.peak_at = "" if call is None else f"{'/'.join(call.place) or 'the step'}: {call.op.name}"
 
-    def _rows(self):
+    def _rows(self) -> list[tuple[str, int]]:
         return [
             ("weights", self.weights),
             ("optimizer", self.optimizer),
@@ -51,7 +54,14 @@ class MemoryReport:
     __repr__ = __str__
 
 
-def memory_report(model, x=None, y=None, sample_weight=None, batch_size: int | None = None, step=None):
+def memory_report(
+    model: Any,
+    x: Data | None = None,
+    y: Data | None = None,
+    sample_weight: Data | None = None,
+    batch_size: int | None = None,
+    step: str | None = None,
+) -> "MemoryReport":
     """The MemoryReport of a model's step; see `Model.memory_report`."""
     if (x is None) == (batch_size is None):
         raise ValueError("memory_report: pass either a batch `x` (and `y`), or `batch_size`.")

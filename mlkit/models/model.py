@@ -1,12 +1,13 @@
 """Model: a layer that is trained, evaluated, asked for predictions, summarized and saved."""
 
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from mlkit import ops
 from mlkit.core import dtypes, tree
 from mlkit.core.messages import inside
 from mlkit.core.spec import show
-from mlkit.core.typing import Structure
+from mlkit.core.typing import Data, FilePath, Structure
 from mlkit.layers.layer import Layer
 from mlkit.models import freezing, memory, saving, summary
 from mlkit.models import state_tree as state_trees
@@ -34,7 +35,7 @@ class Model(Trainer, Layer):
 
     _graph: LayerGraph | None = None  # of a model made from KerasTensors, and of a Sequential that knows its inputs
 
-    def __new__(cls, *args, **kwargs):
+    def __new__(cls, *args: Any, **kwargs: Any) -> Any:
         if cls is Model and _is_functional_call(args, kwargs):
             cls = Functional
         return Layer.__new__(cls, *args, **kwargs)
@@ -51,7 +52,7 @@ class Model(Trainer, Layer):
         self._graph_layers = self._graph.layers  # what a model owns is found among its attributes
         self.built = True
 
-    def _converted_input(self, x):
+    def _converted_input(self, x: Any) -> Any:
         """Under half floats float32 stays what it is: the layers cast, and some (Embedding, Normalization) read what half floats
         cannot hold."""
         if self.compute_dtype in dtypes.HALF and getattr(x, "dtype", None) in ("float32", "float64"):
@@ -84,41 +85,41 @@ class Model(Trainer, Layer):
         return self._graph
 
     @property
-    def inputs(self):
+    def inputs(self) -> list[KerasTensor]:
         """The input KerasTensors, flat."""
         return self._known_graph("inputs").inputs
 
     @property
-    def outputs(self):
+    def outputs(self) -> list[KerasTensor]:
         """The output KerasTensors, flat."""
         return self._known_graph("outputs").outputs
 
     @property
-    def input(self):
+    def input(self) -> Structure:
         return self._graph._inputs_struct if self._graph else super().input
 
     @property
-    def output(self):
+    def output(self) -> Structure:
         return self._graph._outputs_struct if self._graph else super().output
 
     @property
-    def input_shape(self):
+    def input_shape(self) -> Any:
         return input_shapes(self._known_graph("input_shape"))
 
     @property
-    def output_shape(self):
+    def output_shape(self) -> Any:
         return tree.map_structure(lambda t: show(t.spec.shape), self._known_graph("output_shape")._outputs_struct)
 
     @property
-    def input_names(self):
+    def input_names(self) -> list[str]:
         return self._known_graph("input_names").input_names
 
     @property
-    def output_names(self):
+    def output_names(self) -> list[str]:
         return self._known_graph("output_names").output_names
 
     @property
-    def operations(self):
+    def operations(self) -> list[Any]:
         """Layers and recorded functions of the graph, input layers included, in Keras's order."""
         return self._known_graph("operations").operations
 
@@ -161,7 +162,7 @@ class Model(Trainer, Layer):
                 "If its `call` needs other inputs, build it by calling it on real data."
             ) from error
 
-    def freeze(self, until=None):
+    def freeze(self, until: Layer | str | int | None = None) -> None:
         """Freeze all layers, or those before `until`: their weights, their statistics and their noise.
 
         A frozen layer gets no gradients, and it runs as in inference whoever calls it: BatchNormalization neither uses nor
@@ -182,7 +183,7 @@ class Model(Trainer, Layer):
         """
         freezing.freeze(self, until)
 
-    def unfreeze(self, since=None, batch_norm: bool = True):
+    def unfreeze(self, since: Layer | str | int | None = None, batch_norm: bool = True) -> None:
         """Let all layers train again, or those from `since` on; the layers before stay as they are.
 
         since: the first layer to train, given like `until` of `freeze`. batch_norm: False leaves BatchNormalization layers as
@@ -195,11 +196,11 @@ class Model(Trainer, Layer):
     def summary(
         self,
         line_length: int | None = None,
-        positions=None,
-        print_fn=None,
+        positions: Sequence[float] | None = None,
+        print_fn: Callable[[str], Any] | None = None,
         expand_nested: bool = False,
         show_trainable: bool = False,
-        layer_range=None,
+        layer_range: Sequence[str] | None = None,
     ) -> None:
         """Print a table of the layers with output shapes and numbers of parameters.
 
@@ -210,7 +211,14 @@ class Model(Trainer, Layer):
         text = summary.summary_text(self, line_length, positions, expand_nested, show_trainable, layer_range)
         (print_fn or print)(text)
 
-    def memory_report(self, x=None, y=None, sample_weight=None, batch_size: int | None = None, step=None) -> str:
+    def memory_report(
+        self,
+        x: Data | None = None,
+        y: Data | None = None,
+        sample_weight: Data | None = None,
+        batch_size: int | None = None,
+        step: str | None = None,
+    ) -> memory.MemoryReport:
         """The memory a step takes, known before the first one has run.
 
         x, y, sample_weight: a batch, of which only shapes and dtypes count; or batch_size: samples a batch, for models that
@@ -229,15 +237,15 @@ class Model(Trainer, Layer):
     def _repr_html_(self) -> str:
         return summary.summary_html(self)
 
-    def save(self, filepath, overwrite: bool = True, zipped=None, **kwargs) -> None:
+    def save(self, filepath: FilePath, overwrite: bool = True, zipped: bool | None = None, **kwargs: Any) -> None:
         """Save architecture, weights, optimizer and compile arguments to a `.keras` file, which Keras reads too."""
         saving.save_model(self, filepath, overwrite=overwrite, zipped=zipped, **kwargs)
 
-    def save_weights(self, filepath, overwrite: bool = True, **kwargs) -> None:
+    def save_weights(self, filepath: FilePath, overwrite: bool = True, **kwargs: Any) -> None:
         """Save the weights to a `.weights.h5` file."""
         saving.save_weights(self, filepath, overwrite=overwrite, **kwargs)
 
-    def load_weights(self, filepath, skip_mismatch: bool = False, **kwargs) -> None:
+    def load_weights(self, filepath: FilePath, skip_mismatch: bool = False, **kwargs: Any) -> None:
         """Load weights saved by `save_weights` or `save`, here or by Keras. All are checked before any is set."""
         saving.load_weights(self, filepath, skip_mismatch=skip_mismatch, **kwargs)
 
@@ -252,16 +260,23 @@ class Model(Trainer, Layer):
         """
         return state_trees.read(self, value_format)
 
-    def set_state_tree(self, state_tree) -> None:
+    def set_state_tree(self, state_tree: Mapping[str, Any]) -> None:
         """Assign the values of such nested dicts, which may hold some of the variables only."""
         state_trees.write(self, state_tree)
 
-    def export(self, filepath, format: str = "tf_saved_model", verbose=None, input_signature=None, **kwargs) -> None:
+    def export(
+        self,
+        filepath: FilePath,
+        format: str = "tf_saved_model",
+        verbose: bool | None = None,
+        input_signature: Any = None,
+        **kwargs: Any,
+    ) -> None:
         raise NotImplementedError(
             "Model.export: exporting to other formats is not supported. Use model.save for `.keras` files."
         )
 
-    def to_json(self, **kwargs) -> str:
+    def to_json(self, **kwargs: Any) -> str:
         """The architecture as JSON text; `mlkit.models.model_from_json` reads it. kwargs: for `json.dumps`."""
         import json  # brings much with it that training does not need
 
@@ -300,18 +315,18 @@ class Functional(Model):
     Inputs may be given to a call in the structure of `inputs`, as a list in their order, or as a dict by name.
     """
 
-    def __init__(self, inputs, outputs, name: str | None = None, **kwargs):
+    def __init__(self, inputs: Structure, outputs: Structure, name: str | None = None, **kwargs: Any):
         trainable = kwargs.pop("trainable", None)
         Model.__init__(self, inputs=inputs, outputs=outputs, name=name, **kwargs)
         if trainable is False:
             self.trainable = False
 
 
-def _is_functional_call(args, kwargs):
+def _is_functional_call(args: Sequence[Any], kwargs: Mapping[str, Any]) -> bool:
     return len(args) >= 2 or (len(args) == 1 and "outputs" in kwargs) or ("inputs" in kwargs and "outputs" in kwargs)
 
 
-def _split_functional(args, kwargs):
+def _split_functional(args: Sequence[Any], kwargs: Mapping[str, Any]) -> tuple[Any, Any, dict[str, Any]]:
     """(inputs or None, outputs or None, other keyword arguments) of a call of `Model`."""
     kwargs = dict(kwargs)
     if not _is_functional_call(args, kwargs):

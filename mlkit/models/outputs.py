@@ -1,6 +1,10 @@
 """The outputs of a model by name: how losses, metrics, targets and weights given for several outputs find their places."""
 
+from collections.abc import Sequence
+from typing import Any
+
 from mlkit.core import tree
+from mlkit.core.typing import Structure
 
 
 class OutputNames:
@@ -10,7 +14,7 @@ class OutputNames:
     ...
     """
 
-    def __init__(self, y_pred, names=None):
+    def __init__(self, y_pred: Structure, names: Sequence[str] | None = None):
         self.single = not tree.is_nested(y_pred)
         self.is_dict = isinstance(y_pred, dict)
         leaves = tree.flatten(y_pred)
@@ -22,7 +26,7 @@ class OutputNames:
             self.names = [f"output_{i + 1}" for i in range(len(leaves))]
         self.has_loss = [True] * len(self.names)  # targets may be given for these outputs alone
 
-    def spread(self, value, what, repeat=False):
+    def spread(self, value: Any, what: str, repeat: bool = False) -> list[Any]:
         """`value` as a list, one entry an output; None where nothing is given.
 
         value: one entry for a single output, a list in order, or a dict by name. repeat: a single entry serves all outputs.
@@ -46,7 +50,7 @@ class OutputNames:
             return [value] * n
         raise ValueError(f"`{what}` is one entry, but the model has {n} outputs {self.names}: pass a list or a dict by name.")
 
-    def leaves(self, structure, what):
+    def leaves(self, structure: Structure, what: str) -> list[Any]:
         """Arrays given for the outputs (targets, weights), in order."""
         if structure is None:
             return [None] * len(self.names)

@@ -3,6 +3,7 @@
 import contextlib
 import time
 from dataclasses import dataclass
+from typing import Any
 
 from mlkit.compiler.cost import call_bytes, call_flops
 from mlkit.compiler.roofline import Peaks, machine_peaks
@@ -12,6 +13,7 @@ from mlkit.core.autograd import GRADIENT
 from mlkit.core.graph import spec_of
 from mlkit.core.program import Program
 from mlkit.core.state import state, swapped
+from mlkit.core.typing import Data
 from mlkit.data.batch import standardize_batch
 from mlkit.models.loops import packed
 from mlkit.models.profile_text import html, text
@@ -33,7 +35,7 @@ class Row:
     flops: int
     bytes: int
 
-    def limit(self, peaks):
+    def limit(self, peaks: Peaks) -> Any:
         """The seconds that its operations or its bytes need at the machine's peaks, whichever are more (the "roofline" of
         Williams et al., CACM 2009)."""
         return max(self.flops / peaks.flops, self.bytes / peaks.bandwidth)
@@ -53,22 +55,22 @@ class ProfileReport:
     peaks: Peaks
 
     @property
-    def by_layer(self):
+    def by_layer(self) -> list[Row]:
         """A Row for each layer, the slowest first; "loss", "metrics" and "optimizer" stand for what belongs to no layer."""
         return _grouped((layer, row) for layer, _, row in self.rows)
 
     @property
-    def by_kernel(self):
+    def by_kernel(self) -> list[Row]:
         """A Row for each kernel, the slowest first."""
         return _grouped((kernel, row) for _, kernel, row in self.rows)
 
     @property
-    def by_call(self):
+    def by_call(self) -> list[Row]:
         """A Row for each call, the slowest first."""
         return sorted((row for _, _, row in self.rows), key=lambda row: -row.seconds)
 
     @property
-    def kernel_seconds(self):
+    def kernel_seconds(self) -> float:
         """Seconds spent in kernels; the rest of `seconds` is the cost of calling them."""
         return sum(row.seconds for _, _, row in self.rows)
 
@@ -79,7 +81,15 @@ class ProfileReport:
         return html(self)
 
 
-def profile(model, x, y=None, sample_weight=None, training=None, runs: int = 10, cpu_time: bool = False):
+def profile(
+    model: Any,
+    x: Data,
+    y: Data | None = None,
+    sample_weight: Data | None = None,
+    training: bool | None = None,
+    runs: int = 10,
+    cpu_time: bool = False,
+) -> "ProfileReport":
     """Time every kernel of a compiled step.
 
     Args:

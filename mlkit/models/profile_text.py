@@ -1,9 +1,11 @@
 """A profile as text, and as HTML for notebooks."""
 
+from typing import Any
+
 HEADS = ("time", "gradient", "share", "calls", "MB", "MFLOP", "GFLOP/s", "GB/s", "of limit")
 
 
-def cells(row, report):
+def cells(row: Any, report: Any) -> tuple[Any, ...]:
     """The figures of a Row as texts, in the order of HEADS."""
     seconds = row.seconds or 1e-12
     return (
@@ -19,12 +21,12 @@ def cells(row, report):
     )
 
 
-def tables(report, most):
+def tables(report: Any, most: int) -> Any:
     """(what a row is, its Rows) for the tables by layer and by kernel."""
     return ("layer", report.by_layer[:most]), ("kernel", report.by_kernel[:most])
 
 
-def headline(report):
+def headline(report: Any) -> str:
     rest = report.seconds - report.kernel_seconds
     return (
         f"{report.what}: {report.seconds * 1e3:.3f} ms, of which {rest * 1e3:.3f} ms between kernels ({len(report.rows)} of "
@@ -32,7 +34,7 @@ def headline(report):
     )
 
 
-def text(report, most: int = 25):
+def text(report: Any, most: int = 25) -> str:
     """The report as text, with the `most` slowest layers and kernels."""
     lines = [headline(report)]
     for what, rows in tables(report, most):
@@ -42,7 +44,7 @@ def text(report, most: int = 25):
     return "\n".join(lines)
 
 
-def html(report, most: int = 25):
+def html(report: Any, most: int = 25) -> str:
     """The report as HTML tables."""
     from html import escape  # its table of entities takes longer to import than this module
 

@@ -1,12 +1,13 @@
 """Sequential: a model that is a list of layers."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from mlkit import layers, ops
 from mlkit.core import dtypes, locks, tree
 from mlkit.core.spec import show
 from mlkit.core.tensor import Tensor
+from mlkit.core.typing import Structure
 from mlkit.layers.call_info import call_info
 from mlkit.layers.input_layer import InputLayer
 from mlkit.layers.layer import Layer
@@ -32,14 +33,14 @@ class Sequential(Model):
     _is_functional, _is_made_of_layers = False, True
     _sizes_from_data = False  # whether the first inputs gave the input shape, and nobody stated it
 
-    def __init__(self, layers: Iterable[Any] | None = None, trainable: bool = True, name: str | None = None, **kwargs):
+    def __init__(self, layers: Iterable[Any] | None = None, trainable: bool = True, name: str | None = None, **kwargs: Any):
         super().__init__(trainable=trainable, name=name, **kwargs)
         self._stack = []  # InputLayer first, if there is one
         for layer in layers or ():
             self._append(layer)
         self._build_if_known()
 
-    def add(self, layer, rebuild: bool = True) -> None:
+    def add(self, layer: Layer | KerasTensor | Callable[..., Any], rebuild: bool = True) -> None:
         """Append a layer (or a KerasTensor made by `Input` as the first one)."""
         self._append(layer)
         if rebuild:
@@ -55,7 +56,7 @@ class Sequential(Model):
             self._build_if_known()
         return layer
 
-    def _append(self, layer):
+    def _append(self, layer: Any) -> None:
         if isinstance(layer, KerasTensor) and layer._keras_history is not None:
             layer = layer._keras_history.operation
         if not isinstance(layer, Layer):
@@ -72,16 +73,16 @@ class Sequential(Model):
             self._stack.append(InputLayer(batch_shape=layer.inputs[0].shape, dtype=layer.inputs[0].dtype))
         self._stack.append(layer)
 
-    def _forget_graph(self):
+    def _forget_graph(self) -> None:
         self._graph, self.built = None, False
         self._programs = {}
 
-    def _build_if_known(self):
+    def _build_if_known(self) -> None:
         self._forget_graph()
         if len(self._stack) > 1 and isinstance(self._stack[0], InputLayer):
             self._connect(self._stack[0].output)
 
-    def build(self, input_shape: Any = None) -> Any:
+    def build(self, input_shape: Any = None) -> None:
         """Create the weights of all layers for inputs of this shape."""
         if input_shape is None:
             return
@@ -96,11 +97,11 @@ class Sequential(Model):
             self._stack.insert(0, InputLayer(batch_shape=tuple(input_shape), dtype=dtypes.single_of(self.compute_dtype)))
             self._connect(self._stack[0].output)
 
-    def _check_not_empty(self):
+    def _check_not_empty(self) -> None:
         if not self._stack:
             raise ValueError(f"Sequential {self.name!r} has no layers and cannot be built or called. Add layers first.")
 
-    def _check_known_shape(self, input_shape):
+    def _check_known_shape(self, input_shape: Any) -> None:
         known = self.input_shape
         if not (_one_fits(known, input_shape) if tree.is_shape(known) else known == input_shape):
             raise ValueError(
@@ -108,11 +109,11 @@ class Sequential(Model):
                 f"so it cannot be built for {input_shape}. Make a new model for that shape."
             )
 
-    def _build_structured(self, input_shape):
+    def _build_structured(self, input_shape: Any) -> None:
         inputs = tree.map_shape_structure(lambda s: InputLayer(batch_shape=s).output, input_shape)
         self._connect(inputs)
 
-    def _connect(self, inputs):
+    def _connect(self, inputs: Structure) -> None:
         try:
             x = inputs
             with self._scoped():
@@ -142,7 +143,7 @@ class Sequential(Model):
                 x = layer(x)
         return x
 
-    def __call__(self, inputs, *args, **kwargs) -> Any:
+    def __call__(self, inputs: Structure, *args: Any, **kwargs: Any) -> Any:
         self._check_not_empty()
         if self._graph is None and not self.built:
             with locks.making:
@@ -150,8 +151,8 @@ class Sequential(Model):
                     self._build_for_inputs(inputs)
         return super().__call__(inputs, *args, **kwargs)
 
-    def _build_for_inputs(self, inputs):
-        def symbol(x):
+    def _build_for_inputs(self, inputs: Structure) -> None:
+        def symbol(x: Any) -> KerasTensor:
             t = x if isinstance(x, (Tensor, KerasTensor)) else ops.convert_to_tensor(x)
             shape = show(t.spec.shape)
             return InputLayer(batch_shape=(None, *shape[1:]) if shape else shape, dtype=_input_dtype(t, self)).output
@@ -171,7 +172,7 @@ class Sequential(Model):
         return [layer for layer in self._stack if not isinstance(layer, InputLayer)]
 
     @property
-    def _layers(self):
+    def _layers(self) -> list[Layer]:
         return self.layers
 
     def get_config(self) -> dict[str, Any]:
@@ -182,7 +183,7 @@ class Sequential(Model):
         return config
 
     @classmethod
-    def from_config(cls, config: dict[str, Any], custom_objects: dict[str, Any] | None = None):
+    def from_config(cls, config: dict[str, Any], custom_objects: dict[str, Any] | None = None) -> "Sequential":
         options = {k: v for k, v in config.items() if k in ("name", "trainable")}
         if config.get("dtype") is not None:
             options["dtype"] = (

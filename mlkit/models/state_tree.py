@@ -1,7 +1,10 @@
 """The state of a model as nested dicts, by the paths of its variables."""
 
+from collections.abc import Mapping
+from typing import Any
 
-def read(model, value_format):
+
+def read(model: Any, value_format: str) -> dict[str, Any]:
     """{kind of variable: nested dict of values}, as `Model.get_state_tree` describes."""
     if value_format not in ("backend_tensor", "numpy_array"):
         raise ValueError(f"get_state_tree: `value_format` must be 'backend_tensor' or 'numpy_array', but got {value_format!r}.")
@@ -9,7 +12,7 @@ def read(model, value_format):
     return {kind: _nested(variables, as_array) for kind, variables in _variables(model).items()}
 
 
-def write(model, state_tree):
+def write(model: Any, state_tree: Mapping[str, Any]) -> None:
     """Assign the values of a tree as `read` makes it; it may hold a part of the variables only. All names are checked first."""
     known = _variables(model)
     found = []

@@ -1,6 +1,8 @@
 """The table of a model's layers: as text, and as HTML for notebooks."""
 
 import re
+from collections.abc import Sequence
+from typing import Any
 
 from mlkit.core import dtypes, tree
 from mlkit.core.spec import show
@@ -8,7 +10,9 @@ from mlkit.core.spec import show
 _NESTED = "  "
 
 
-def rows(model, expand_nested: bool = False, layer_range=None, depth: int = 0):
+def rows(
+    model: Any, expand_nested: bool = False, layer_range: Sequence[str] | None = None, depth: int = 0
+) -> list[tuple[Any, ...]]:
     """(depth, name, type, output shape, number of parameters, Y, N or "frozen", names of the layers it is connected to) for
     each layer."""
     found = []
@@ -48,7 +52,7 @@ def _selected(layers, layer_range):
     return layers[min(places[0]) : max(places[1]) + 1]
 
 
-def totals(model):
+def totals(model: Any) -> list[str]:
     """Lines on the numbers of parameters, with their size in memory."""
     kinds = [("Total", model.weights), ("Trainable", model.trainable_weights), ("Non-trainable", model.non_trainable_weights)]
     optimizer = getattr(model, "optimizer", None)
@@ -83,7 +87,7 @@ def _cells(row, connected, trainable):
     return cells
 
 
-def _table(model, expand_nested, show_trainable, layer_range):
+def _table(model: Any, expand_nested, show_trainable, layer_range):
     show_trainable = show_trainable or any(layer._frozen for layer in model._flatten_layers())
     connected = getattr(model, "_is_functional", False)
     header = ["Layer (type)", "Output Shape", "Param #"] + ["Connected to"] * connected + ["Trainable"] * show_trainable
@@ -91,13 +95,13 @@ def _table(model, expand_nested, show_trainable, layer_range):
 
 
 def summary_text(
-    model,
+    model: Any,
     line_length: int | None = None,
-    positions=None,
+    positions: Sequence[float] | None = None,
     expand_nested: bool = False,
     show_trainable: bool = False,
-    layer_range=None,
-):
+    layer_range: Sequence[str] | None = None,
+) -> str:
     """The summary as text with aligned columns; too long cells are cut with an ellipsis where `line_length` or `positions` say
     so."""
     header, body = _table(model, expand_nested, show_trainable, layer_range)
@@ -116,7 +120,7 @@ def summary_text(
     return "\n".join([f'Model: "{model.name}"', rule, line(header), rule, *map(line, body), rule, *totals(model)])
 
 
-def summary_html(model):
+def summary_html(model: Any) -> str:
     """The summary as an HTML table."""
     import html  # its table of entities takes longer to import than this module; only notebooks want it
 

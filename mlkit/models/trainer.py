@@ -9,11 +9,12 @@ from typing import Any
 import numpy as np
 
 from mlkit import data, ops, optimizers
+from mlkit.callbacks.callback import Callback
 from mlkit.callbacks.history import History
 from mlkit.core import tree
 from mlkit.core.ownership import own_arrays
 from mlkit.core.tensor import Tensor
-from mlkit.core.typing import Structure
+from mlkit.core.typing import Data, Structure
 from mlkit.data.batch import standardize_batch, unpack_x_y_sample_weight
 from mlkit.layers.tracking import unique
 from mlkit.metrics.metric import Metric
@@ -106,7 +107,7 @@ class Trainer:
         if self.optimizer is not None and self.built:
             self.optimizer.build(self.trainable_variables)
 
-    def __getstate__(self):
+    def __getstate__(self) -> dict[str, Any]:
         """What copies and pickles hold: all but the compiled programs."""
         return {**self.__dict__, "_training": self._training.without_programs()}
 
@@ -138,7 +139,7 @@ class Trainer:
         x, _, _ = unpack_x_y_sample_weight(data)
         return self(x, training=False)
 
-    def _compute_loss(self, x, y, y_pred, sample_weight, training):
+    def _compute_loss(self, x: Structure, y: Structure, y_pred: Structure, sample_weight: Structure, training: bool) -> Tensor:
         """`compute_loss`, also of users whose override does not take `training`."""
         accepted = inspect.signature(self.compute_loss).parameters
         mode = {"training": training} if "training" in accepted or "kwargs" in accepted else {}
@@ -187,7 +188,7 @@ class Trainer:
             logs.update(value if isinstance(value, dict) else {m.name: value})
         return logs
 
-    def _track_loss(self, loss, x):
+    def _track_loss(self, loss: Tensor, x: Structure) -> None:
         leaves = [t for t in tree.flatten(x) if t is not None and getattr(t, "shape", ())]
         self._training.tracker.update_state(loss, sample_weight=leaves[0].shape[0] if leaves else 1)
 
@@ -195,17 +196,17 @@ class Trainer:
 
     def fit(
         self,
-        x=None,
-        y=None,
+        x: Data | None = None,
+        y: Data | None = None,
         batch_size: int | None = None,
         epochs: int = 1,
         verbose: bool | int | str = "auto",
-        callbacks=None,
+        callbacks: Callback | Sequence[Callback] | None = None,
         validation_split: float = 0.0,
-        validation_data=None,
-        shuffle=True,
+        validation_data: Data | None = None,
+        shuffle: bool | str = True,
         class_weight: dict[Any, float] | None = None,
-        sample_weight=None,
+        sample_weight: Data | None = None,
         initial_epoch: int = 0,
         steps_per_epoch: int | None = None,
         validation_steps: int | None = None,
@@ -277,7 +278,12 @@ class Trainer:
         return self.history
 
     def check(
-        self, x, y=None, sample_weight=None, validation_data=None, class_weight: dict[Any, float] | None = None
+        self,
+        x: Data,
+        y: Data | None = None,
+        sample_weight: Data | None = None,
+        validation_data: Data | None = None,
+        class_weight: dict[Any, float] | None = None,
     ) -> list[str]:
         """Look for the usual mistakes before training, as `fit` does: labels out of range, logits into a loss of probabilities,
         NaN, pixels that nothing scales, metrics that do not fit the labels, a validation part with one class only, and some more.
@@ -306,15 +312,15 @@ class Trainer:
 
     def evaluate(
         self,
-        x=None,
-        y=None,
+        x: Data | None = None,
+        y: Data | None = None,
         batch_size: int | None = None,
         verbose: bool | int | str = "auto",
-        sample_weight=None,
-        steps=None,
-        callbacks=None,
+        sample_weight: Data | None = None,
+        steps: int | None = None,
+        callbacks: Callback | Sequence[Callback] | None = None,
         return_dict: bool = False,
-        **kwargs,
+        **kwargs: Any,
     ) -> Any:
         """Loss and metrics on data, in test mode: a number, a list in the order of `metrics_names`, or (return_dict) a dict."""
         if kwargs:
@@ -335,7 +341,14 @@ class Trainer:
             return logs
         return loops.as_list(self, logs)
 
-    def predict(self, x, batch_size: int | None = None, verbose: bool | int | str = "auto", steps=None, callbacks=None) -> Any:
+    def predict(
+        self,
+        x: Data,
+        batch_size: int | None = None,
+        verbose: bool | int | str = "auto",
+        steps: int | None = None,
+        callbacks: Callback | Sequence[Callback] | None = None,
+    ) -> Any:
         """Predictions for data, batch by batch in test mode: a NumPy array (or structure of them)."""
         adapter = data.get_adapter(x, batch_size=batch_size, steps=steps)
         batches = data.EpochIterator(adapter, loops.max_steps(steps), self.steps_per_execution)
@@ -361,18 +374,25 @@ class Trainer:
         return tree.map_structure(lambda *parts: np.concatenate(parts) if len(parts) > 1 else np.array(parts[0]), *outputs)
 
     def train_on_batch(
-        self, x, y=None, sample_weight=None, class_weight: dict[Any, float] | None = None, return_dict: bool = False
+        self,
+        x: Data,
+        y: Data | None = None,
+        sample_weight: Data | None = None,
+        class_weight: dict[Any, float] | None = None,
+        return_dict: bool = False,
     ) -> Any:
         """One update on one batch; metrics are reset before. Returns the loss, or [loss, metrics...], or a dict."""
         self._assert_compiled("train_on_batch")
         return loops.on_batch(self, "train", (x, y, sample_weight), class_weight, return_dict)
 
-    def test_on_batch(self, x, y=None, sample_weight=None, return_dict: bool = False) -> Any:
+    def test_on_batch(
+        self, x: Data, y: Data | None = None, sample_weight: Data | None = None, return_dict: bool = False
+    ) -> Any:
         """Loss and metrics of one batch. Returns the loss, or [loss, metrics...], or a dict."""
         self._assert_compiled("test_on_batch")
         return loops.on_batch(self, "test", (x, y, sample_weight), None, return_dict)
 
-    def predict_on_batch(self, x) -> Any:
+    def predict_on_batch(self, x: Data) -> Any:
         """Predictions for one batch as NumPy arrays."""
         batch = standardize_batch((x,))
         self._training.prepare(self, batch, "predict")
@@ -400,7 +420,7 @@ class Trainer:
         for m in self.metrics:
             m.reset_state()
 
-    def _reset_before_batch(self):
+    def _reset_before_batch(self) -> None:
         """`reset_metrics`, without looking for metrics anew."""
         if type(self).reset_metrics is not Trainer.reset_metrics:
             return self.reset_metrics()
@@ -453,11 +473,11 @@ class Trainer:
     def _is_overridden(self, method):
         return getattr(type(self), method) is not getattr(Trainer, method)
 
-    def _make(self, step, force):
+    def _make(self, step: str, force: bool) -> Callable[..., Any]:
         if force:
             self._training.programs.pop(step, None)
         return self._training.program(self, step)
 
-    def _assert_compiled(self, method):
+    def _assert_compiled(self, method: str) -> None:
         if not self.compiled:
             raise ValueError(f"{method}: the model is not compiled. Call model.compile(optimizer, loss, ...) first.")

@@ -6,6 +6,7 @@ import dataclasses
 import functools
 import inspect
 from collections.abc import Callable
+from typing import Any
 
 from mlkit import optimizers
 from mlkit.core import dtypes, locks, tree
@@ -13,7 +14,9 @@ from mlkit.core.function import function
 from mlkit.core.spec import Dim, Spec
 from mlkit.core.state import State
 from mlkit.core.tensor import Tensor
+from mlkit.core.typing import Structure
 from mlkit.layers.call_info import call_info
+from mlkit.metrics.metric import Metric
 from mlkit.metrics.reduction import Mean
 from mlkit.models.compiled import CompiledLoss, CompiledMetrics
 from mlkit.models.outputs import OutputNames
@@ -45,11 +48,11 @@ class Training:
     run: Run | None = None
     said: set[str] = dataclasses.field(default_factory=set)
 
-    def without_programs(self):
+    def without_programs(self) -> Training:
         """What copies and pickles hold; programs are made anew when they are needed."""
         return Training(self.arguments, self.loss, self.metrics, self.tracker)
 
-    def config(self, optimizer):
+    def config(self, optimizer: Any) -> dict[str, Any]:
         """The arguments of `compile` as plain values, with the optimizer as it is now."""
         if not self.arguments:
             return {}
@@ -61,12 +64,12 @@ class Training:
     # ---- metrics ---------------------------------------------------------------------------------------------------
 
     @property
-    def all_metrics(self):
+    def all_metrics(self) -> list[Metric]:
         """The loss tracker, the compiled metrics as one, and the trackers of the losses of several outputs."""
         found = [m for m in (self.tracker, self.metrics) if m is not None]
         return found + (self.loss.trackers if self.loss is not None else [])
 
-    def metrics_of(self, model):
+    def metrics_of(self, model: Any) -> list[Metric]:
         """`model.metrics`, without looking for some in all layers anew: compiled steps know those of their trace only."""
         traces = sum(p.traces for p in self.programs.values())
         if not traces:
@@ -77,14 +80,14 @@ class Training:
 
     # ---- programs --------------------------------------------------------------------------------------------------
 
-    def program(self, model, step):
+    def program(self, model: Any, step: str) -> Callable[..., Any]:
         """The step ("train", "test" or "predict") as a compiled function, or the plain method if running eagerly."""
         method = _step_method(model, step)
         if model.run_eagerly or model.jit_compile is False:
             return method
         if step not in self.programs:
 
-            def run(data):
+            def run(data: Any) -> Any:
                 try:
                     return method(data)
                 finally:
@@ -94,7 +97,7 @@ class Training:
             return self.programs.setdefault(step, function(run, key=functools.partial(self._trainable_key, model)))
         return self.programs[step]
 
-    def _trainable_key(self, model):
+    def _trainable_key(self, model: Any) -> tuple[Any, ...]:
         """Frozen layers and the optimizer's version: a part of a compiled step's signature, so that changes take effect at
         once."""
         known = self.frozen
@@ -105,7 +108,7 @@ class Training:
 
     # ---- preparation -------------------------------------------------------------------------------------------------
 
-    def prepare(self, model, batch, step: str = "train"):
+    def prepare(self, model: Any, batch: tuple[Any, ...], step: str = "train") -> None:
         """Before a step on NumPy data: build what is not built yet, by running the model on shapes, and check the batch. The specs
         of the model's outputs; None where a step of a user's own needs none."""
         (x, y, _), y_pred = batch, None
@@ -120,7 +123,7 @@ class Training:
             optimizer.build(variables)
         return y_pred
 
-    def build_for(self, model, y, y_pred):
+    def build_for(self, model: Any, y: Structure, y_pred: Structure) -> None:
         """Resolve losses and metrics for these targets and predictions (anything with shapes), where that is not done."""
         unbuilt = [part for part in (self.loss, self.metrics) if part is not None and not part.built]
         if unbuilt:
@@ -130,7 +133,7 @@ class Training:
                     if not part.built:
                         part.build(outputs, y, y_pred)
 
-    def _asks_for_outputs(self, model, step):
+    def _asks_for_outputs(self, model: Any, step: str):
         """Whether the model's outputs have to be known before a step. One of a user's own need not call the model, which need
         not have a `call`."""
         if not model._is_overridden(f"{step}_step"):
@@ -138,7 +141,7 @@ class Training:
         unbuilt = self.metrics is not None and not self.metrics.built
         return model._has_call and (not model.built or self.loss is not None or unbuilt)
 
-    def _output_specs(self, model, x, training):
+    def _output_specs(self, model: Any, x: Structure, training: bool) -> Structure:
         """Specs of the model's outputs for NumPy inputs, kept by the inputs' shapes."""
         for oldest in list(self.outputs)[:-_SHAPES_KEPT]:
             self.outputs.pop(oldest, None)
@@ -154,7 +157,7 @@ class Training:
         return self.outputs[shapes, model.built]
 
 
-def _step_method(model, step):
+def _step_method(model: Any, step: str):
     """The model's `train_step`, `test_step` or `predict_step`.
 
     Raises TypeError for one that is written for Keras's JAX backend and takes the variables of the model as its first argument.

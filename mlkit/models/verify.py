@@ -1,6 +1,7 @@
 """verify: a model's outputs and gradients held against a second opinion, layer by layer."""
 
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 
@@ -9,6 +10,7 @@ from mlkit.core.backend import using
 from mlkit.core.state import swapped
 from mlkit.core.tensor import Tensor, Value
 from mlkit.core.trace import Trace
+from mlkit.core.typing import Data
 from mlkit.objects.stateless import StatelessScope
 from mlkit.ops import convert_to_tensor
 from mlkit.ops.gradients import GradientTape
@@ -35,7 +37,7 @@ class VerifyReport:
     rows: list = field(default_factory=list)
 
     @property
-    def ok(self):
+    def ok(self) -> bool:
         return all(r.error <= self.tolerance for r in self.rows)
 
     @property
@@ -57,7 +59,9 @@ class VerifyReport:
 _TOLERANCE = {"jax": 1e-3, "float64": 1e-3, "finite_diff": 2e-2}
 
 
-def verify(model, x, y, against: str = "jax", raise_on_mismatch: bool = False, tolerance=None):
+def verify(
+    model: Any, x: Data, y: Data | None, against: str = "jax", raise_on_mismatch: bool = False, tolerance: float | None = None
+) -> "VerifyReport":
     """Compare every layer's output and every variable's gradient of the loss with a second computation.
 
     x, y: a batch of data. against: "jax" (the forward computation evaluated and differentiated by JAX, which trusts neither our

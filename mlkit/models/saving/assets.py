@@ -8,6 +8,7 @@ than the call.
 import os
 import stat
 import tempfile
+from typing import Any
 
 from mlkit.models.saving.walk import parts
 from mlkit.models.saving.zip_reader import check_name
@@ -16,7 +17,7 @@ from mlkit.objects.errors import ModelFileError
 ASSETS = "assets/"
 
 
-def written_assets(model):
+def written_assets(model: Any):
     """(name of the member, path of the file) of all that the parts of a model write; a file is there until the next is asked for."""
     for place, part in parts(model):
         if not hasattr(part, "save_assets"):
@@ -43,7 +44,7 @@ def files_below(folder):
                 raise ModelFileError(folder, prefix + entry.name, "it is a link or device; a model has plain files.")
 
 
-def read_assets(model, archive):
+def read_assets(model: Any, archive):
     """Hand the parts of a new model their assets. archive: a checked Archive or Folder.
 
     Raises ModelFileError for assets that no part of the model asks for.

@@ -3,12 +3,15 @@
 import contextlib
 import os
 import secrets
+from collections.abc import Iterator
+from typing import IO
 
+from mlkit.core.typing import FilePath
 from mlkit.objects.errors import ModelFileError
 
 
 @contextlib.contextmanager
-def replacing(filepath, overwrite: bool = True):
+def replacing(filepath: FilePath, overwrite: bool = True) -> Iterator[IO[bytes]]:
     """A block that writes a binary file; at its end the file takes the place of `filepath`, and after an error nothing has
     changed.
 
@@ -35,7 +38,7 @@ def replacing(filepath, overwrite: bool = True):
     _sync_folder(os.path.dirname(target))
 
 
-def _sync_folder(folder):
+def _sync_folder(folder: str) -> None:
     """Make the renaming itself durable, where the system lets folders be opened."""
     if not hasattr(os, "O_DIRECTORY"):
         return

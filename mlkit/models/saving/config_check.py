@@ -2,6 +2,7 @@
 
 import json
 import re
+from typing import Any
 
 from mlkit.core.messages import inside
 from mlkit.models.saving import op_names
@@ -19,7 +20,7 @@ _OBJECT_KEYS = {  # what an object's description may consist of; the last three 
 _MODULE = re.compile(r"[A-Za-z_][A-Za-z0-9_.<>-]{0,199}")
 
 
-def parse_json(data, path, member):
+def parse_json(data: bytes, path: str, member: str) -> Any:
     """Bytes -> dict, within the budgets of depth, size and number of values."""
     if len(data) > MAX_BYTES:
         raise ModelFileError(path, member, f"it has {len(data):,} bytes; at most {MAX_BYTES:,} are read.")
@@ -44,11 +45,11 @@ def parse_json(data, path, member):
     return parsed
 
 
-def _too_deep(path, member, place=""):
+def _too_deep(path: str, member: str, place: str = "") -> ModelFileError:
     return ModelFileError(path, member, f"it is nested deeper than {MAX_DEPTH} levels{place}.")
 
 
-def check_depth(config, path, member):
+def check_depth(config: Any, path: str, member: str) -> None:
     """Refuse data that are nested too deeply for code that descends into them."""
     todo = [(config, 1)]
     while todo:
@@ -59,7 +60,7 @@ def check_depth(config, path, member):
         todo.extend((v, depth + 1) for v in inner if isinstance(v, (dict, list)))
 
 
-def check_config(config, path, member):
+def check_config(config: Any, path: str, member: str) -> None:
     """Refuse a model's config that is too deep, has too many layers, or names a class or function that is not known.
 
     Works without recursion and makes no object, so that a bad file is refused before anything is built. What stands inside the
@@ -86,11 +87,11 @@ def check_config(config, path, member):
             todo.extend((v, (k, place), depth + 1) for k, v in value.items() if isinstance(v, (dict, list)))
 
 
-def _is_object(value):
+def _is_object(value: Any) -> bool:
     return isinstance(value.get("class_name"), str) and "config" in value and not value["class_name"].startswith("__")
 
 
-def _parts_to_check(value, place, path, member):
+def _parts_to_check(value: Any, place: Any, path: str, member: str) -> list[tuple[Any, Any]]:
     """The nested parts of an object's description, once its class is known and its keys are those there are."""
     unknown = set(value) - _OBJECT_KEYS
     if unknown:
@@ -102,7 +103,7 @@ def _parts_to_check(value, place, path, member):
 _VERSION_HINT = "The file is damaged, or needs a newer version of mlkit."
 
 
-def _is_own(value, place, path, member):
+def _is_own(value: Any, place: Any, path: str, member: str) -> bool:
     """Whether the object is of mlkit's own kind (its config then is checked too). Raises for one that is not known at all."""
     module, name = value.get("module"), value["class_name"]
     if not (module is None or (isinstance(module, str) and _MODULE.fullmatch(module))):
@@ -135,7 +136,7 @@ def _is_own(value, place, path, member):
     return registry.is_builtin(found)
 
 
-def _show(place):
+def _show(place: Any) -> str:
     """The linked place as ``config.layers[3]``."""
     parts = []
     while place is not None:

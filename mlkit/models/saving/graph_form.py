@@ -1,10 +1,12 @@
 """The graph of a functional model as config, and back: its layers, and for each the calls that were made of it."""
 
 import collections
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from mlkit.core import tree
 from mlkit.core.spec import Dim
+from mlkit.core.typing import Structure
 from mlkit.models.saving import op_names
 from mlkit.objects.keras_tensor import KerasTensor, RecordedOp
 from mlkit.objects.registry import custom_object_scope
@@ -15,14 +17,14 @@ _ENTRIES = ("layers", "input_layers", "output_layers")  # of a config
 # ---- writing -------------------------------------------------------------------------------------------------------------
 
 
-def functional_config(model):
+def functional_config(model: Any) -> dict[str, Any]:
     """The config of a functional model: its layers, and the calls that connect them, in Keras's form."""
     graph = model._graph
     form = graph_config(model.operations, graph._nodes, graph._inputs_struct, graph._outputs_struct)
     return {"name": model.name, "trainable": model.trainable, **form}
 
 
-def graph_config(operations, nodes, inputs, outputs):
+def graph_config(operations: Sequence[Any], nodes: Sequence[Any], inputs: Structure, outputs: Structure) -> dict[str, Any]:
     """The entries "layers", "input_layers" and "output_layers" of a functional model's config.
 
     operations: layers and recorded functions in the model's order. nodes: the calls that belong to the model. inputs, outputs:
@@ -76,7 +78,7 @@ def _recorded_form(operation, calls, number):
     }
 
 
-def _call_form(args, kwargs, number):
+def _call_form(args: tuple[Any, ...], kwargs: dict[str, Any], number):
     def one(value):
         if isinstance(value, Dim):
             raise ValueError(
@@ -96,12 +98,12 @@ def _call_form(args, kwargs, number):
 # ---- reading -------------------------------------------------------------------------------------------------------------
 
 
-def is_functional_config(config):
+def is_functional_config(config: Any) -> bool:
     """Whether a config describes a layer graph."""
     return all(key in config for key in ("name", *_ENTRIES))
 
 
-def functional_from_config(cls, config, custom_objects: dict[str, Any] | None = None):
+def functional_from_config(cls: Any, config: dict[str, Any], custom_objects: dict[str, Any] | None = None) -> Any:
     """A model of class `cls` with the layer graph of a config."""
     with custom_object_scope(custom_objects or {}):
         inputs, outputs = read_graph(config)
@@ -113,7 +115,7 @@ def functional_from_config(cls, config, custom_objects: dict[str, Any] | None = 
     return model
 
 
-def read_graph(config):
+def read_graph(config: dict[str, Any]) -> Any:
     """(inputs, outputs), structures of KerasTensors, from the entries that `graph_config` made.
 
     Layers are made first, then called in an order in which each finds its arguments; the time is linear in the number of calls.
@@ -251,7 +253,7 @@ def _output(operation, index, slot):
     return nodes[index].output_tensors[slot]
 
 
-def _map_places(function, structure):
+def _map_places(function: Callable[..., Any], structure):
     """`function` applied to each [name, call, output] of a structure."""
     if isinstance(structure, dict):
         return {k: _map_places(function, v) for k, v in structure.items()}

@@ -22,7 +22,7 @@ def memory_budget(nbytes):
     """
     left = nbytes + SMALL
 
-    def new_variable(initializer, shape, dtype, path):
+    def new_variable(initializer, shape, dtype, path: str):
         nonlocal left
         need = math.prod(shape) * dtypes.as_numpy(dtype).itemsize
         left -= need

@@ -9,6 +9,10 @@ https://support.hdfgroup.org/documentation/hdf5/latest/_f_m_t3.html (the section
 import math
 import os
 import struct
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
 
 UNDEFINED = 2**64 - 1
 SIGNATURE = b"\x89HDF\r\n\x1a\n"
@@ -27,14 +31,14 @@ class FormatError(ValueError):
 class Bytes:
     """A file as a range of addresses. However its structures refer to one another, not much more than its size is read."""
 
-    def __init__(self, file):
+    def __init__(self, file: Any):
         self._file = file
         self.size = file.seek(0, os.SEEK_END)
         self._left = 4 * self.size + 2**16
         self._read = set()
         self.heaps = {}  # address of a heap of strings -> index -> bytes
 
-    def at(self, address, count):
+    def at(self, address: int, count: int) -> bytes:
         """`count` bytes of structure at an address."""
         if address < 0 or count < 0 or address + count > self.size:
             raise FormatError("a structure lies outside of the file, which is damaged or truncated.")
@@ -47,13 +51,13 @@ class Bytes:
             raise FormatError("the file is truncated.")
         return found
 
-    def once(self, address):
+    def once(self, address: int) -> None:
         """Note that the structure at an address is being read. Raises FormatError the second time."""
         if address in self._read:
             raise FormatError("it is reached by several names or by a cycle of groups.")
         self._read.add(address)
 
-    def read_into(self, address, buffer):
+    def read_into(self, address: int, buffer: np.ndarray) -> None:
         """Fill a writable buffer with the values at an address."""
         view = memoryview(buffer)
         self._file.seek(address)
@@ -64,7 +68,7 @@ class Bytes:
             view = view[n:]
 
 
-def root_address(data):
+def root_address(data: Bytes) -> int:
     """Address of the root group's header (II.A superblock)."""
     block = data.at(0, 96)
     if block[8] != 0:
@@ -82,7 +86,7 @@ def root_address(data):
     return struct.unpack("<Q", block[64:72])[0]
 
 
-def messages(data, address):
+def messages(data: Bytes, address: int) -> list[tuple[int, bytes]]:
     """[(type, bytes)] of an object's header (IV.A.1.a)."""
     data.once(address)
     version, _, count, _, size = struct.unpack("<BBHII", data.at(address, 12))
@@ -108,7 +112,7 @@ def messages(data, address):
     return found
 
 
-def unpack(layout, body, at: int = 0):
+def unpack(layout: str, body: bytes, at: int = 0) -> tuple[Any, ...]:
     """struct.unpack of the first bytes from `at`, in a FormatError if they are too few."""
     size = struct.calcsize(layout)
     if at + size > len(body):
@@ -119,7 +123,7 @@ def unpack(layout, body, at: int = 0):
 # ---- groups --------------------------------------------------------------------------------------------------------------
 
 
-def children(data, body):
+def children(data: Bytes, body: bytes) -> Iterator[tuple[str, int]]:
     """(name, header address or None for a soft link) of a group, from its symbol table message (IV.A.2.r)."""
     tree, heap = unpack("<2Q", body)
     head = data.at(heap, 32)
@@ -140,7 +144,7 @@ def children(data, body):
             raise FormatError("the table of a group is damaged.")
 
 
-def _tree_children(data, address, head):
+def _tree_children(data: Bytes, address: int, head: bytes) -> list[int]:
     """Addresses below a node of a group's B-tree (III.A.1)."""
     if head[4] != 0:
         raise FormatError("the table of a group is damaged.")
@@ -149,7 +153,7 @@ def _tree_children(data, address, head):
     return [unpack("<Q", body, 16 * i + 8)[0] for i in range(count)]
 
 
-def _symbols(data, address, head, names):
+def _symbols(data: Bytes, address: int, head: bytes, names: bytes) -> Iterator[tuple[str, int]]:
     """The entries of a leaf of a group's B-tree (III.B, III.C)."""
     (count,) = unpack("<H", head, 6)
     body = data.at(address + 8, 40 * count)
@@ -161,7 +165,7 @@ def _symbols(data, address, head, names):
         yield names[name_at:end].decode("utf-8", "replace"), None if cache == 2 else target
 
 
-def link_kind(body):
+def link_kind(body: bytes) -> str:
     """What a link message is (IV.A.2.g), for the message that refuses it."""
     kind = body[2] if len(body) > 2 and body[1] & 8 else 0
     return {0: "a link of newer form", 1: "a soft link (SoftLink)"}.get(kind, "an external link (ExternalLink)")
@@ -170,7 +174,7 @@ def link_kind(body):
 # ---- tensors -------------------------------------------------------------------------------------------------------------
 
 
-def shape_of(body):
+def shape_of(body: bytes) -> tuple[int, ...] | None:
     """The shape in a dataspace message (IV.A.2.b), None for a null space."""
     version, rank, _, kind = unpack("<4B", body)
     if version not in (1, 2) or rank > 32:
@@ -180,7 +184,7 @@ def shape_of(body):
     return unpack(f"<{rank}Q", body, 8 if version == 1 else 4)
 
 
-def dtype_of(body):
+def dtype_of(body: bytes) -> tuple[str | None, int]:
     """(name, size in bytes) from a datatype message (IV.A.2.d). The name is "opaque" for bare bytes, None for no number."""
     first, bits, bits_high = body[0], *unpack("<BH", body, 1)
     (size,) = unpack("<I", body, 4)
@@ -200,14 +204,14 @@ def dtype_of(body):
     return None, size
 
 
-def _is_bool(body, version, count):
+def _is_bool(body: bytes, version: int, count: int) -> bool:
     """Whether an enumeration is h5py's FALSE = 0, TRUE = 1 of one byte."""
     base, size = dtype_of(body[8:]) if len(body) >= 20 and body[8] & 15 == 0 else (None, 0)
     names = (b"FALSE\0", b"TRUE\0") if version >= 3 else (b"FALSE\0\0\0", b"TRUE\0\0\0\0")
     return base == "int8" and size == 1 and count == 2 and body[20:].startswith(b"".join(names) + b"\0\1")
 
 
-def values_of(data, body, shape, itemsize):
+def values_of(data: Bytes, body: bytes, shape: tuple[int, ...], itemsize: int) -> int | bytes:
     """Where the values of a tensor are, from its layout message (IV.A.2.i): an address, or the bytes themselves.
 
     Raises FormatError unless exactly the bytes that the shape needs are stored, in one piece.
@@ -239,7 +243,7 @@ def values_of(data, body, shape, itemsize):
 # ---- attributes ----------------------------------------------------------------------------------------------------------
 
 
-def attribute(body):
+def attribute(body: bytes) -> tuple[str, bytes, tuple[int, ...], bytes]:
     """(name, datatype bytes, shape, value bytes) of an attribute message (IV.A.2.m)."""
     version, _, name_size, type_size, space_size = unpack("<2B3H", body)
     if version not in (1, 2, 3):
@@ -253,7 +257,7 @@ def attribute(body):
     return name.rstrip(b"\0").decode("utf-8", "replace"), datatype, shape_of(space), body[at:]
 
 
-def texts(data, datatype, shape, value):
+def texts(data: Bytes, datatype: bytes, shape: tuple[int, ...], value: bytes) -> str | list[str] | None:
     """The strings in an attribute's value: a list, or one string for a scalar; None if it holds none."""
     count = math.prod(shape) if shape is not None else 0
     (size,) = unpack("<I", datatype, 4)
@@ -270,7 +274,7 @@ def texts(data, datatype, shape, value):
     return found if shape else found[0] if found else None
 
 
-def _from_heap(data, length, address, index):
+def _from_heap(data: Bytes, length: int, address: int, index: int) -> bytes:
     """A string of variable length from the global heap (III.E)."""
     if address not in data.heaps:
         data.heaps[address] = dict(_heap_objects(data, address))
@@ -279,7 +283,7 @@ def _from_heap(data, length, address, index):
     return data.heaps[address][index][:length].rstrip(b"\0")
 
 
-def _heap_objects(data, address):
+def _heap_objects(data: Bytes, address: int):
     head = data.at(address, 16)
     (size,) = unpack("<Q", head, 8)
     if head[:4] != b"GCOL":

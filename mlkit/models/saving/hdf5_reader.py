@@ -2,6 +2,7 @@
 
 import itertools
 import math
+from typing import Any
 
 import numpy as np
 
@@ -20,7 +21,7 @@ class StoredTensor:
 
     __slots__ = ("_data", "_values", "dtype", "name", "nbytes", "path", "shape")
 
-    def __init__(self, data, path, name, shape, dtype, values):
+    def __init__(self, data: form.Bytes, path: str, name: str, shape: tuple[int, ...], dtype: str, values: int | bytes):
         self._data, self._values = data, values  # the values: an address, or bytes
         self.path, self.name, self.shape, self.dtype = path, name, shape, dtype
         self.nbytes = math.prod(shape) * dtypes.as_numpy(dtype).itemsize
@@ -30,7 +31,7 @@ class StoredTensor:
         """(first, last + 1) address of the values, or None."""
         return (self._values, self._values + self.nbytes) if isinstance(self._values, int) else None
 
-    def read(self, allow_nonfinite: bool = False):
+    def read(self, allow_nonfinite: bool = False) -> np.ndarray:
         """The values as a NumPy array. Raises ModelFileError for damage, and for NaN or infinity unless these are allowed."""
         raw = np.empty(self.nbytes, "uint8")
         if isinstance(self._values, int):
@@ -53,7 +54,7 @@ class StoredTensor:
         return values
 
 
-def is_finite(values):
+def is_finite(values: np.ndarray) -> bool:
     """Whether a float array has neither NaN nor infinity; without a temporary of its size."""
     if values.size == 0:
         return True
@@ -72,7 +73,7 @@ class TensorFile:
     groups that are reached twice, overlapping or missing data.
     """
 
-    def __init__(self, file, path):
+    def __init__(self, file: Any, path: str):
         self.path = path
         self._attributes = {"": []}  # group -> bodies of its attribute messages
         self.tensors = {}
@@ -100,7 +101,7 @@ class TensorFile:
         """Names of all groups; "" is the root."""
         return self._attributes.keys()
 
-    def attribute(self, group, name):
+    def attribute(self, group: str, name: str) -> str | list[str] | None:
         """A text or list of texts kept as attribute of a group, or None."""
         try:
             for body in self._attributes[group]:
@@ -111,7 +112,7 @@ class TensorFile:
             raise ModelFileError(self.path, f"{group}@{name}", str(error)) from error
         return None
 
-    def _object(self, place, messages):
+    def _object(self, place: str, messages: list[tuple[int, bytes]]):
         """Note a group or tensor; what is in it still to be visited."""
         if len(self.tensors) + len(self._attributes) > MAX_OBJECTS:
             raise form.FormatError(f"the file holds more than {MAX_OBJECTS:,} groups and tensors.")
@@ -120,7 +121,7 @@ class TensorFile:
             return []
         return self._group(place, messages)
 
-    def _group(self, place, messages):
+    def _group(self, place: str, messages: list[tuple[int, bytes]]):
         for kind, body in messages:
             if kind == _LINK:
                 raise form.FormatError(f"it has {form.link_kind(body)} in it. Links are not read.")
@@ -136,7 +137,7 @@ class TensorFile:
             found.append((f"{place}/{name}" if place else name, address))
         return found
 
-    def _tensor(self, place, messages):
+    def _tensor(self, place: str, messages: list[tuple[int, bytes]]):
         parts = dict(messages)
         if _EXTERNAL in parts:
             raise form.FormatError("its values lie in another file (external storage).")
@@ -158,7 +159,7 @@ class TensorFile:
             )
         return StoredTensor(self._data, self.path, place, shape, dtype, form.values_of(self._data, parts[_LAYOUT], shape, size))
 
-    def _parsed_attributes(self, messages):
+    def _parsed_attributes(self, messages: list[tuple[int, bytes]]):
         return [form.attribute(body) for kind, body in messages if kind == _ATTRIBUTE]
 
     def _check_overlaps(self):

@@ -4,6 +4,7 @@ Only the spelling changes here: whatever results goes through the same checks as
 """
 
 import warnings
+from collections.abc import Callable
 from typing import Any
 
 from mlkit.models.saving import op_names
@@ -178,7 +179,7 @@ def _value(key, value):
     return {**value, "module": module} if known else value
 
 
-def _lambda_function(function):
+def _lambda_function(function: Callable[..., Any]):
     if isinstance(function, list):  # byte code, defaults and closure
         return {"class_name": "__lambda__", "config": {"code": function[0] if function else ""}}
     return function

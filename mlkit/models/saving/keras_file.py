@@ -9,7 +9,10 @@ import shutil
 import tempfile
 import warnings
 import zipfile
+from collections.abc import Collection, Iterator, Mapping
+from typing import IO, Any
 
+from mlkit.core.typing import FilePath
 from mlkit.models.saving.assets import ASSETS, written_assets
 from mlkit.models.saving.atomic import replacing
 from mlkit.models.saving.folder import replacing_folder
@@ -27,7 +30,7 @@ METADATA, CONFIG, WEIGHTS = "metadata.json", "config.json", "model.weights.h5"
 # ---- writing -------------------------------------------------------------------------------------------------------------
 
 
-def save_model(model, filepath, overwrite: bool = True, zipped=None, **kwargs):
+def save_model(model: Any, filepath: FilePath, overwrite: bool = True, zipped: bool | None = None, **kwargs: Any) -> None:
     """Write a whole model, with the optimizer's state, to a `.keras` file that Keras 3 reads too.
 
     model: the model. filepath: path ending in ".keras" (or ".h5", the older format), or a binary file object. overwrite: False
@@ -58,7 +61,7 @@ def save_model(model, filepath, overwrite: bool = True, zipped=None, **kwargs):
             _write_archive(model, file)
 
 
-def _check_arguments(filepath, zipped, include_optimizer, kwargs):
+def _check_arguments(filepath: FilePath, zipped: bool | None, include_optimizer, kwargs: Mapping[str, Any]) -> None:
     is_file = isinstance(filepath, io.IOBase)
     text = "" if is_file else os.fspath(filepath)
     if kwargs.pop("save_format", None) is not None and not text.endswith((".keras", ".h5", ".hdf5")):
@@ -83,7 +86,7 @@ def _check_arguments(filepath, zipped, include_optimizer, kwargs):
         raise ValueError(f"Invalid filepath extension for saving: expected '.keras', but got {text!r}.")
 
 
-def _texts(model):
+def _texts(model: Any) -> dict[str, str]:
     """The contents of metadata.json and config.json."""
     with registry.object_sharing("write"):
         config = serialization.serialize_keras_object(model)
@@ -91,7 +94,7 @@ def _texts(model):
     return {METADATA: json.dumps(metadata), CONFIG: json.dumps(config)}
 
 
-def _write_folder(model, filepath, overwrite):
+def _write_folder(model: Any, filepath: FilePath, overwrite: bool) -> None:
     texts = _texts(model)
     with replacing_folder(filepath, (METADATA, CONFIG, WEIGHTS), overwrite) as folder:
         for name, text in texts.items():
@@ -104,7 +107,7 @@ def _write_folder(model, filepath, overwrite):
             shutil.copyfile(path, os.path.join(folder, name))
 
 
-def _write_archive(model, file):
+def _write_archive(model: Any, file: IO[bytes]) -> None:
     texts = _texts(model)
     with zipfile.ZipFile(file, "w") as archive:
         for name, text in texts.items():
@@ -121,7 +124,7 @@ def _write_archive(model, file):
             archive.write(path, asset)
 
 
-def write_weights(model, file, skip=()):
+def write_weights(model: Any, file: IO[bytes], skip: Collection[Any] = ()) -> None:
     """Write the weights of a model as HDF5 into a binary file object."""
     import h5py  # only here: files are read without it
 
@@ -132,7 +135,7 @@ def write_weights(model, file, skip=()):
 # ---- reading -------------------------------------------------------------------------------------------------------------
 
 
-def check_path(path):
+def check_path(path: str) -> None:
     if path.startswith("hf://"):
         raise ModelFileError(path, "", "files on the Hugging Face Hub are not fetched.", "Download the '.keras' file first.")
     if not path.endswith(".keras"):
@@ -140,7 +143,7 @@ def check_path(path):
 
 
 @contextlib.contextmanager
-def opened(filepath):
+def opened(filepath: FilePath) -> Iterator[IO[bytes]]:
     """(binary file, name for messages) of a path or of a file object, which stays open."""
     if isinstance(filepath, io.IOBase):
         yield filepath, str(getattr(filepath, "name", "<file object>"))
@@ -156,14 +159,14 @@ def opened(filepath):
         yield file, path
 
 
-def open_archive(file, path):
+def open_archive(file: IO[bytes], path: str) -> Archive:
     """The checked Archive of a `.keras` file."""
     with reading(path):
         archive = Archive(file, path)
     return with_members(archive, path)
 
 
-def with_members(archive, path):
+def with_members(archive: Any, path: str) -> Any:
     """The Archive or Folder, if it has the members of a `.keras` file and no others."""
     for name in archive.members:
         if name not in (METADATA, CONFIG, WEIGHTS) and not name.startswith(ASSETS):
@@ -176,7 +179,7 @@ def with_members(archive, path):
     return archive
 
 
-def open_weights(archive, path):
+def open_weights(archive: Any, path: str) -> TensorFile:
     """The checked TensorFile within an archive."""
     with within(WEIGHTS), reading(path):
         return TensorFile(archive.open(WEIGHTS), path)

@@ -3,9 +3,11 @@ or by name."""
 
 import json
 import warnings
+from typing import IO, Any
 
 import numpy as np
 
+from mlkit.models.saving.hdf5_reader import StoredTensor, TensorFile
 from mlkit.models.saving.name_order import conflict, matched
 from mlkit.models.saving.zip_reader import check_name
 from mlkit.objects import registry, serialization
@@ -17,7 +19,7 @@ _WEIGHTS, _OPTIMIZER, _TOP_LEVEL = "model_weights", "optimizer_weights", "top_le
 # ---- writing -------------------------------------------------------------------------------------------------------------
 
 
-def write_legacy_model(model, file, include_optimizer, keras_version):
+def write_legacy_model(model: Any, file: IO[bytes], include_optimizer: bool, keras_version: str) -> None:
     """Write a whole model into a binary file object, in the form that Keras 3 writes for paths ending in ".h5"."""
     import h5py  # only here: files are read without it
 
@@ -49,7 +51,7 @@ def _in_old_order(layer):
     return layer.trainable_weights + layer.non_trainable_weights
 
 
-def _write_variables(group, variables):
+def _write_variables(group: str, variables):
     _write_list(group, "weight_names", [v.path for v in variables])
     for v in variables:
         check_name(v.path, "")
@@ -59,7 +61,7 @@ def _write_variables(group, variables):
         group.create_dataset(v.path, data=value)
 
 
-def _write_list(group, name, texts):
+def _write_list(group: str, name, texts):
     found = np.asarray([t.encode() for t in texts]) if texts else np.asarray([], "float64")
     parts = -(-max(found.nbytes, 1) // _ATTRIBUTE_BYTES)
     if parts == 1:
@@ -72,7 +74,7 @@ def _write_list(group, name, texts):
 # ---- reading -------------------------------------------------------------------------------------------------------------
 
 
-def legacy_texts(tensors):
+def legacy_texts(tensors: TensorFile):
     """(config of the model, what it was compiled with or None) in an `.h5` file, as JSON texts."""
     model, training = (tensors.attribute("", name) for name in ("model_config", "training_config"))
     if not isinstance(model, str):
@@ -85,7 +87,7 @@ def legacy_texts(tensors):
     return model, training
 
 
-def read_legacy_optimizer(model, tensors, allow_nonfinite: bool = False):
+def read_legacy_optimizer(model: Any, tensors: TensorFile, allow_nonfinite: bool = False):
     """Set the optimizer's state from the file if it is that of such an optimizer; else it starts afresh, with a warning."""
     if _OPTIMIZER not in tensors.groups or model.optimizer is None:
         return
@@ -100,7 +102,9 @@ def read_legacy_optimizer(model, tensors, allow_nonfinite: bool = False):
         v.assign(value)
 
 
-def read_legacy(model, tensors, by_name: bool = False, skip_mismatch: bool = False, allow_nonfinite: bool = False):
+def read_legacy(
+    model: Any, tensors: TensorFile, by_name: bool = False, skip_mismatch: bool = False, allow_nonfinite: bool = False
+) -> None:
     """Set the weights of a model from a TensorFile in the older layout; where anything is wrong, none of them.
 
     by_name: match layers by name, leaving those without a counterpart alone. Otherwise the layers that have weights are
@@ -131,7 +135,7 @@ def read_legacy(model, tensors, by_name: bool = False, skip_mismatch: bool = Fal
             layer.finalize_state()
 
 
-def _saved_layers(tensors, root):
+def _saved_layers(tensors: TensorFile, root: str) -> list[tuple[str, list[StoredTensor]]]:
     """[(layer name, its tensors in order)] of the layers that have any."""
     names = _list(tensors, root, "layer_names")
     if not names:
@@ -145,12 +149,12 @@ def _saved_layers(tensors, root):
     return [(name, stored) for name, stored in found if stored]
 
 
-def saved_layer_names(tensors):
+def saved_layer_names(tensors: TensorFile):
     """Names of the layers that have weights in the file, as a set."""
     return {name for name, _ in _saved_layers(tensors, _WEIGHTS if _WEIGHTS in tensors.groups else "")}
 
 
-def _weights(tensors, group):
+def _weights(tensors: TensorFile, group: str) -> list[StoredTensor]:
     if group not in tensors.groups:
         raise ModelFileError(tensors.path, group, "the file lists this layer, but does not hold it.")
     found = []
@@ -162,7 +166,7 @@ def _weights(tensors, group):
     return found
 
 
-def _list(tensors, group, name):
+def _list(tensors: TensorFile, group: str, name: str) -> list[str]:
     """A list kept as attribute; a long one is spread over name0, name1 ..."""
     whole = tensors.attribute(group, name)
     if whole is not None:
@@ -173,7 +177,7 @@ def _list(tensors, group, name):
     return [n for part in parts for n in part]
 
 
-def _by_position(saved, own, path):
+def _by_position(saved, own, path: str):
     """[(name, variables, tensors, or why the layer has none)]."""
     own = [(layer, variables) for layer, variables in own if variables]
     if len(saved) != len(own):
@@ -195,7 +199,7 @@ def _by_name(saved, own):
     return [(layer.name, variables, stored[layer.name]) for layer, variables in own if layer.name in stored]
 
 
-def _top_level(model):
+def _top_level(model: Any):
     wanted = set(map(id, model.weights))
     return [v for v in model._trainable_variables + model._non_trainable_variables if id(v) in wanted]
 

@@ -78,7 +78,7 @@ def places_by_name(listed, tensors):
     return places, conflicts
 
 
-def translated(path, places):
+def translated(path: str, places):
     """A path in the file: that of the innermost part around it which has another place there."""
     keys = path.split("/")
     for i in range(len(keys), 0, -1):
@@ -87,6 +87,6 @@ def translated(path, places):
     return path
 
 
-def _name_in(tensors, path):
+def _name_in(tensors, path: str):
     group = f"{path}/vars"
     return tensors.attribute(group, "name") if group in tensors.groups else None

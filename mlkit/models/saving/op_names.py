@@ -6,6 +6,8 @@ class's config, tensors the arguments of the call. Which parameters are which fo
 
 import functools
 import inspect
+from collections.abc import Callable, Mapping
+from typing import Any
 
 from mlkit import ops
 
@@ -64,7 +66,7 @@ _EXCEPTIONS = {  # function -> its call parameters, where the names mislead
 }  # fmt: skip
 
 
-def class_of(function):
+def class_of(function: Callable[..., Any]) -> tuple[str, str]:
     """(module, class name) that Keras has for a function of `mlkit.ops`.
 
     >>> from mlkit import ops
@@ -77,16 +79,16 @@ def class_of(function):
     return _MODULE_OF.get(name, _NUMPY), _CLASS_OF.get(name) or _capitals(name)
 
 
-def _capitals(name):
+def _capitals(name: str) -> str:
     return "".join(part[:1].upper() + part[1:] for part in name.split("_"))
 
 
-def is_operation(module):
+def is_operation(module: str) -> bool:
     """Whether a module path is one that Keras's operation classes live in."""
     return isinstance(module, str) and module.startswith(("keras.src.ops.", "keras.ops."))
 
 
-def function_of(module, name):
+def function_of(module: str, name: str) -> Callable[..., Any] | None:
     """The function of `mlkit.ops` for a class of operations that a config names, or None."""
     return _functions().get((module.replace("keras.ops.", "keras.src.ops.", 1), name))
 
@@ -97,7 +99,7 @@ def module_of(name):
 
 
 @functools.cache
-def _functions():
+def _functions() -> dict[tuple[str, str], Callable[..., Any]]:
     table = {}
     for name in dir(ops):
         function = getattr(ops, name)
@@ -108,11 +110,11 @@ def _functions():
 
 
 @functools.cache
-def _parameters(function):
+def _parameters(function: Callable[..., Any]) -> Mapping[str, Any]:
     return inspect.signature(function).parameters
 
 
-def call_parameters(function):
+def call_parameters(function: Callable[..., Any]) -> list[str]:
     """Names of the parameters that are arguments of the call, in order; a name with a star takes any number."""
     parameters = _parameters(function)
     if function.__name__ in _EXCEPTIONS:
@@ -124,7 +126,7 @@ def call_parameters(function):
     ]
 
 
-def to_class_form(function, args, kwargs):
+def to_class_form(function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[Any, dict[str, Any]]:
     """A call ``function(*args, **kwargs)`` -> (call arguments, config) of Keras's class for it."""
     bound = inspect.signature(function).bind(*args, **kwargs)
     bound.apply_defaults()
@@ -141,7 +143,9 @@ def to_class_form(function, args, kwargs):
     return call, given
 
 
-def from_class_form(function, args, kwargs, config):
+def from_class_form(
+    function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any], config: dict[str, Any]
+) -> tuple[tuple[Any, ...], dict[str, Any]]:
     """The arguments of Keras's class for a function -> (args, kwargs) of the function itself."""
     names = call_parameters(function)
     if function.__name__ == "get_item" and len(args) > 1 and isinstance(args[1], list):
@@ -153,5 +157,5 @@ def from_class_form(function, args, kwargs, config):
     return (), {**dict(zip(names, args)), **kwargs, **config}
 
 
-def _is_keyword(function, name):
+def _is_keyword(function: Callable[..., Any], name: str) -> bool:
     return _parameters(function)[name].kind is inspect.Parameter.KEYWORD_ONLY

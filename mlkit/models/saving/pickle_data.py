@@ -5,6 +5,7 @@ here; an object is made only by the functions that the caller passes, by name.
 """
 
 import pickletools
+from typing import IO
 
 from mlkit.core.messages import inside
 
@@ -28,7 +29,7 @@ class PickleError(ValueError):
     """A pickle is damaged, or asks for something that is not admitted."""
 
 
-def load_pickle(file, makers, persistent=None):
+def load_pickle(file: IO[bytes], makers, persistent=None):
     """The object that the next pickle in a binary file describes.
 
     makers: "module.name" -> function that stands for the callable of that name. persistent: function of the tuples by which the

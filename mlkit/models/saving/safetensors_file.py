@@ -3,6 +3,7 @@
 import json
 import math
 import os
+from typing import IO
 
 from mlkit.core import dtypes
 from mlkit.models.saving import hdf5_format as form
@@ -17,7 +18,7 @@ _DTYPES = {
 }  # fmt: skip
 
 
-def read_safetensors(file, path):
+def read_safetensors(file: IO[bytes], path: str) -> dict[str, StoredTensor]:
     """The tensors of a file: name -> StoredTensor, not read yet.
 
     file: binary file object, seekable. path: what error messages call it.
@@ -44,7 +45,7 @@ def read_safetensors(file, path):
         return found
 
 
-def _tensor(name, entry, data, start, path, names):
+def _tensor(name, entry, data, start, path: str, names):
     check_name(name, path, names)
     if not isinstance(entry, dict) or set(entry) != {"dtype", "shape", "data_offsets"}:
         raise ModelFileError(path, name, "its entry in the header should have dtype, shape and data_offsets.")
@@ -60,7 +61,7 @@ def _tensor(name, entry, data, start, path, names):
     return StoredTensor(data, path, name, tuple(shape), dtype, start + offsets[0])
 
 
-def _check_extents(tensors, start, size, path):
+def _check_extents(tensors, start, size, path: str):
     """The values must fill the file without gap and overlap: then there is one way only to read it."""
     at = start
     for first, last, name in sorted((*t.extent, t.name) for t in tensors.values()):

@@ -2,10 +2,13 @@
 
 import collections
 import warnings
+from collections.abc import Collection, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 
 from mlkit.core import dtypes
+from mlkit.models.saving.hdf5_reader import TensorFile
 from mlkit.models.saving.name_order import places_by_name, translated
 from mlkit.models.saving.walk import parts
 from mlkit.models.saving.zip_reader import check_name
@@ -17,7 +20,7 @@ _LISTED = 5  # how many of many problems a message names
 # ---- writing -------------------------------------------------------------------------------------------------------------
 
 
-def write_state(model, file, skip=()):
+def write_state(model: Any, file: Any, skip: Collection[Any] = ()) -> None:
     """Write the variables of a model and of everything in it into an open h5py.File. skip: objects left out."""
     for path, part in parts(model, skip):
         if hasattr(part, "save_own_variables"):
@@ -27,7 +30,7 @@ def write_state(model, file, skip=()):
 class VariableWriter(collections.abc.MutableMapping):
     """What `save_own_variables` writes into: a dict of arrays that is a group of the file, made when it is first needed."""
 
-    def __init__(self, file, path, name):
+    def __init__(self, file: Any, path: str, name: str):
         self._file, self._path, self._made = file, f"{path}/vars" if path else "vars", None
         check_name(self._path, "")
         if isinstance(name, str):
@@ -39,7 +42,7 @@ class VariableWriter(collections.abc.MutableMapping):
             self._made = self._file.create_group(self._path)
         return self._made
 
-    def __setitem__(self, key, value):
+    def __setitem__(self, key: str, value: Any) -> None:
         check_name(key, self._path)
         value = np.asarray(value.numpy() if hasattr(value, "numpy") else value)
         dataset = self._group.create_dataset(key, data=value)
@@ -62,7 +65,9 @@ class VariableWriter(collections.abc.MutableMapping):
 # ---- reading -------------------------------------------------------------------------------------------------------------
 
 
-def read_state(model, tensors, skip=(), skip_mismatch: bool = False, allow_nonfinite: bool = False):
+def read_state(
+    model: Any, tensors: TensorFile, skip: Collection[Any] = (), skip_mismatch: bool = False, allow_nonfinite: bool = False
+) -> None:
     """Set the variables of a model from a TensorFile; where anything is wrong, none of them.
 
     The file must hold exactly the tensors that the model has variables for, each of the same shape and dtype. Only an
@@ -95,7 +100,7 @@ def read_state(model, tensors, skip=(), skip_mismatch: bool = False, allow_nonfi
     _assign(model, plan, allow_nonfinite)
 
 
-def _groups_of(tensors):
+def _groups_of(tensors: TensorFile):
     """Group -> {name: tensor}."""
     groups = collections.defaultdict(dict)
     for name, tensor in tensors.tensors.items():
@@ -104,7 +109,7 @@ def _groups_of(tensors):
     return groups
 
 
-def _group_name(path, aliases, tensors):
+def _group_name(path: str, aliases, tensors: TensorFile):
     """The group of a part: by its path, or by another one if the file knows it under that."""
     name = f"{path}/vars" if path else "vars"
     if name in tensors.groups:
@@ -120,18 +125,18 @@ def _group_name(path, aliases, tensors):
     return name
 
 
-def _is_optimizer(part):
+def _is_optimizer(part: Any) -> bool:
     return isinstance(part, Optimizer)
 
 
-def _variables(part):
+def _variables(part: Any) -> list[Any]:
     """The variables that `load_own_variables` will set, in order; None if the method is a user's and may set what it likes."""
     if not type(part).load_own_variables.__module__.startswith("mlkit."):
         return None
     return part.variables if _is_optimizer(part) else part._saved_variables
 
 
-def _optimizer_state(model, optimizer, stored, moved):
+def _optimizer_state(model: Any, optimizer, stored, moved):
     """The variables and tensors to be compared. An optimizer saved before its first step has a counter and a rate only.
 
     moved: whether layers have other places in the file; the optimizer's variables, which have no names, would be those of others.
@@ -200,7 +205,7 @@ def _left_over(groups, used):
     ]
 
 
-def _report(problems, path, skip_mismatch):
+def _report(problems, path: str, skip_mismatch):
     listed = "\n  ".join(f"{place}: {reason}" for place, reason in problems[:_LISTED])
     more = f"\n  and {len(problems) - _LISTED} more" if len(problems) > _LISTED else ""
     if skip_mismatch:
@@ -216,7 +221,7 @@ def _report(problems, path, skip_mismatch):
     )
 
 
-def _assign(model, plan, allow_nonfinite):
+def _assign(model: Any, plan: Sequence[Any], allow_nonfinite: bool) -> None:
     """Set everything; after an error put everything back."""
     before = [(v, v.tracked_value()) for v in model.variables]
     before += [(v, v.tracked_value()) for part, own, _ in plan if _is_optimizer(part) for v in own]
@@ -236,10 +241,10 @@ def _assign(model, plan, allow_nonfinite):
 class _Store(collections.abc.Mapping):
     """What `load_own_variables` reads from: name -> array, read when asked for."""
 
-    def __init__(self, tensors, allow_nonfinite):
+    def __init__(self, tensors: Mapping[str, Any], allow_nonfinite: bool):
         self._tensors, self._allow_nonfinite = tensors, allow_nonfinite
 
-    def __getitem__(self, key):
+    def __getitem__(self, key: str) -> np.ndarray:
         return self._tensors[key].read(self._allow_nonfinite)
 
     def __iter__(self):

@@ -4,6 +4,9 @@ pickle."""
 import dataclasses
 import functools
 import math
+from typing import IO, Any
+
+import numpy as np
 
 from mlkit.core import dtypes
 from mlkit.models.saving import hdf5_format as form
@@ -48,12 +51,12 @@ class PermutedTensor:
         self.name, self.dtype, self.nbytes = stored.name, stored.dtype, stored.nbytes
         self.shape = tuple(stored.shape[i] for i in self._back)
 
-    def read(self, allow_nonfinite: bool = False):
+    def read(self, allow_nonfinite: bool = False) -> np.ndarray:
         """The values as a NumPy array; see StoredTensor.read."""
         return self._stored.read(allow_nonfinite).transpose(self._back)
 
 
-def read_torch_file(file, path):
+def read_torch_file(file: IO[bytes], path: str) -> dict[str, Any]:
     """The tensors of a state dict: name -> StoredTensor, not read yet.
 
     file: binary file object, seekable. path: what error messages call it.
@@ -75,7 +78,7 @@ def read_torch_file(file, path):
         return found
 
 
-def _tensors_of(content, path):
+def _tensors_of(content, path: str):
     """The entries of the state dict that are tensors."""
     for key in _WRAPPERS:
         if isinstance(content, dict) and isinstance(content.get(key), dict):
@@ -86,7 +89,7 @@ def _tensors_of(content, path):
     return found
 
 
-def _unpickle(file, storages):
+def _unpickle(file: IO[bytes], storages):
     """The content of a pickle; storages: filled with those it refers to, by key."""
 
     def persistent(reference):
@@ -125,7 +128,7 @@ def _bytes_of(storage):
     return storage.count * dtypes.as_numpy(storage.dtype).itemsize
 
 
-def _read_archive(file, path):
+def _read_archive(file: IO[bytes], path: str):
     """(content, key of a storage -> address) of a zip archive."""
     archive = Archive(file, path)
     pickles = [name for name in archive.members if name.endswith("/data.pkl")]
@@ -147,7 +150,7 @@ def _read_archive(file, path):
     return content, starts
 
 
-def _read_older(file, path):
+def _read_older(file: IO[bytes], path: str):
     """The same of a file of the older form: five pickles, then each storage behind its length."""
     plain = functools.partial(load_pickle, file, {})
     head = file.read(15)

@@ -7,6 +7,8 @@ holds the variables.
 
 import functools
 import inspect
+from collections.abc import Collection, Iterator
+from typing import Any
 
 from mlkit.core.names import to_snake_case
 from mlkit.layers.layer import Layer
@@ -21,12 +23,12 @@ _SKIPPED = set("_init_call _inbound_nodes _graph _graph_layers _stack _programs 
 _KINDS = Layer, Metric, Optimizer, Loss
 
 
-def is_part(obj):
+def is_part(obj: object) -> bool:
     """Whether an object is one whose attributes are looked through."""
     return isinstance(obj, _KINDS)
 
 
-def parts(root, skip=(), aliases=None, listed=None):
+def parts(root: Any, skip: Collection[Any] = (), aliases: Any = None, listed: Any = None) -> Iterator[Any]:
     """(path, object) for a model and everything in it, each object once, in the order Keras 3 has.
 
     skip: objects left out. aliases: a dict of lists that receives, by path, the other paths of objects found in several places.
@@ -35,7 +37,7 @@ def parts(root, skip=(), aliases=None, listed=None):
     paths = {id(obj): None for obj in skip}
     containers = set()
 
-    def of_object(obj, path):
+    def of_object(obj, path: str):
         if id(obj) in paths:
             if aliases is not None and paths[id(obj)] is not None:
                 aliases[paths[id(obj)]].append(path)
@@ -45,7 +47,7 @@ def parts(root, skip=(), aliases=None, listed=None):
         for name, value in _attributes(obj):
             yield from of_value(value, f"{path}/{name}" if path else name)
 
-    def of_value(value, path):
+    def of_value(value, path: str):
         if is_part(value):
             yield from of_object(value, path)
         elif isinstance(value, (list, tuple, dict)):
@@ -67,7 +69,7 @@ def parts(root, skip=(), aliases=None, listed=None):
     yield from of_object(root, "")
 
 
-def _numbered(name, used):
+def _numbered(name: str, used: dict[str, int]) -> str:
     used[name] = used.get(name, -1) + 1
     return f"{name}_{used[name]}" if used[name] else name
 
@@ -95,7 +97,7 @@ def _value_of(obj, name):
 
 
 @functools.cache
-def _properties(cls):
+def _properties(cls) -> frozenset[str]:
     """Names of a class's properties: attributes that are computed, and may give parts."""
     return frozenset(
         n
@@ -105,7 +107,7 @@ def _properties(cls):
 
 
 @functools.cache
-def _base_names(base):
+def _base_names(base: type) -> frozenset[str]:
     """Attributes that every layer (metric, optimizer, loss) has; they hold no parts of their own."""
     names = set(dir(base))
     if base is _KINDS[0]:

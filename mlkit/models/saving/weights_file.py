@@ -1,8 +1,11 @@
 """Files of weights only: `.weights.h5`, the weights within a `.keras` file, and those of older `.h5` files."""
 
 import os
+from collections.abc import Iterable
 from contextlib import nullcontext
+from typing import IO, Any
 
+from mlkit.core.typing import FilePath
 from mlkit.models.saving.atomic import replacing
 from mlkit.models.saving.hdf5_reader import TensorFile
 from mlkit.models.saving.keras_file import WEIGHTS, open_archive, open_weights, opened, write_weights
@@ -11,7 +14,13 @@ from mlkit.models.saving.state_io import read_state
 from mlkit.objects.errors import ModelFileError, reading, within
 
 
-def save_weights(model, filepath, overwrite: bool = True, max_shard_size=None, objects_to_skip=None):
+def save_weights(
+    model: Any,
+    filepath: FilePath,
+    overwrite: bool = True,
+    max_shard_size: float | None = None,
+    objects_to_skip: Iterable[Any] | None = None,
+) -> None:
     """Write the weights of a built model to a `.weights.h5` file that Keras 3 reads too.
 
     filepath: path ending in ".weights.h5". overwrite: False refuses to replace a file. objects_to_skip: layers left out.
@@ -34,8 +43,13 @@ def save_weights(model, filepath, overwrite: bool = True, max_shard_size=None, o
 
 
 def load_weights(
-    model, filepath, skip_mismatch: bool = False, objects_to_skip=None, by_name=None, allow_nonfinite: bool = False
-):
+    model: Any,
+    filepath: FilePath,
+    skip_mismatch: bool = False,
+    objects_to_skip: Iterable[Any] | None = None,
+    by_name: bool | None = None,
+    allow_nonfinite: bool = False,
+) -> None:
     """Read weights into a built model, all of them or (where anything is wrong) none.
 
     filepath: a ".weights.h5" or ".keras" file, or an older ".h5" one. skip_mismatch: leave alone, with a warning, the
@@ -73,12 +87,12 @@ def load_weights(
             read_state(model, tensors, objects_to_skip or (), skip_mismatch, allow_nonfinite)
 
 
-def _tensors(file, path):
+def _tensors(file: IO[bytes], path: str) -> TensorFile:
     with reading(path):
         return TensorFile(file, path)
 
 
-def layer_names(path):
+def layer_names(path: FilePath) -> list[str]:
     """Names of the layers that have weights in a file of weights, as a set, for messages; empty where they are not told."""
     with opened(path) as (file, _):
         if path.endswith(".keras"):
@@ -86,7 +100,7 @@ def layer_names(path):
         return _names_in(_tensors(file, path))
 
 
-def _names_in(tensors):
+def _names_in(tensors: TensorFile) -> list[str]:
     if any(tensors.attribute(root, "layer_names") for root in ("", "model_weights") if root in tensors.groups):
         return saved_layer_names(tensors)
     with_weights = {name.rpartition("/")[0] for name in tensors.tensors}

@@ -6,6 +6,7 @@ import re
 import struct
 import zipfile
 import zlib
+from typing import IO, Any
 
 from mlkit.core.messages import inside
 from mlkit.objects.errors import ModelFileError
@@ -27,14 +28,14 @@ _FOREIGN = {
 }
 
 
-def file_kind(head):
+def file_kind(head: bytes) -> str:
     """What a file that starts with these bytes is, in words."""
     if not head.strip(b"\0"):
         return "empty" if not head else "a run of zero bytes"
     return next((words for start, words in _FOREIGN.items() if head.startswith(start)), "of an unknown kind")
 
 
-def check_name(name, path, seen=None):
+def check_name(name: str, path: str, seen: set[str] | None = None) -> None:
     """Refuse a name of a member, group or tensor that could be read as something else: rules for all containers."""
     parts = name.split("/")
     if not _NAME.fullmatch(name) or name.startswith("/") or any(p in ("", ".", "..") or _DEVICES.fullmatch(p) for p in parts):
@@ -55,7 +56,7 @@ class Archive:
     compression, overlapping members, wrong checksums, surplus bytes around it.
     """
 
-    def __init__(self, file, path):
+    def __init__(self, file: IO[bytes], path: str):
         self.path = path
         self.size = file.seek(0, os.SEEK_END)
         _check_ends(file, self.size, path)
@@ -81,26 +82,26 @@ class Archive:
         for name in self.members:
             self._check_sum(name)
 
-    def __contains__(self, name):
+    def __contains__(self, name: str) -> bool:
         return name in self.members
 
-    def read(self, name):
+    def read(self, name: str) -> bytes:
         """The bytes of a member."""
         with self._zip.open(self.members[name]) as f:
             return f.read()
 
-    def start(self, name):
+    def start(self, name: str) -> int:
         """Address in the file at which the data of a member begin."""
         return self._starts[name]
 
-    def open(self, name):
+    def open(self, name: str) -> "Section":
         """A member as a seekable binary file; a stored one is read in place."""
         info = self.members[name]
         if info.compress_type == 0:
             return Section(self._file, self._starts[name], info.file_size)
         return io.BytesIO(self.read(name))
 
-    def _data_starts(self):
+    def _data_starts(self) -> dict[str, int]:
         """Where each member's data begin; on the way, refuse members that overlap or leave the file."""
         starts, taken = {}, []
         for name, info in self.members.items():
@@ -117,7 +118,7 @@ class Archive:
                 raise ModelFileError(self.path, name, "it overlaps with another member of the archive.")
         return starts
 
-    def _check_sum(self, name):
+    def _check_sum(self, name: str) -> None:
         """Read a member through, piece by piece, which compares its size and checksum."""
         try:
             size = 0
@@ -132,7 +133,7 @@ class Archive:
             raise ModelFileError(self.path, name, f"it has {size:,} bytes instead of {self.members[name].file_size:,}.")
 
 
-def _check_ends(file, size, path):
+def _check_ends(file: IO[bytes], size: int, path: str) -> None:
     """Whether the file begins and ends as an archive does, with a directory of moderate size.
 
     The directory must be the last thing in the file: then there is one way only to read it.
@@ -161,7 +162,7 @@ def _check_ends(file, size, path):
         raise ModelFileError(path, "", f"the archive lists {count:,} members; at most {MAX_MEMBERS:,} are read.")
 
 
-def _check_member(info, path):
+def _check_member(info, path: str):
     kind = info.external_attr >> 28  # file type bits of a Unix mode: 0 none, 4 folder, 8 regular file
     if info.is_dir() or (info.create_system == 3 and kind not in (0, 8)):
         raise ModelFileError(path, info.orig_filename, "it is no regular file but a folder, link or device.")
@@ -178,23 +179,23 @@ def _check_member(info, path):
 class Section(io.RawIOBase):
     """A part of a file as a file."""
 
-    def __init__(self, file, start, size):
+    def __init__(self, file: IO[bytes], start: int, size: int):
         self._file, self._start, self._size, self._at = file, start, size, 0
 
-    def readable(self):
+    def readable(self) -> bool:
         return True
 
-    def seekable(self):
+    def seekable(self) -> bool:
         return True
 
-    def seek(self, offset, whence=os.SEEK_SET):
+    def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
         self._at = max(0, offset + {os.SEEK_SET: 0, os.SEEK_CUR: self._at, os.SEEK_END: self._size}[whence])
         return self._at
 
-    def tell(self):
+    def tell(self) -> int:
         return self._at
 
-    def readinto(self, buffer):
+    def readinto(self, buffer: Any) -> int:
         n = max(0, min(len(buffer), self._size - self._at))
         self._file.seek(self._start + self._at)
         data = self._file.read(n)
