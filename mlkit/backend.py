@@ -12,6 +12,7 @@ from mlkit.config import (
 from mlkit.core.dtypes import is_float as is_float_dtype
 from mlkit.core.dtypes import is_int as is_int_dtype
 from mlkit.core.dtypes import result_type, standardize_dtype
+from mlkit.core.names import get_uid
 from mlkit.utils.session import clear_session, is_keras_tensor
 
 __all__ = [
@@ -19,6 +20,7 @@ __all__ = [
     "clear_session",
     "epsilon",
     "floatx",
+    "get_uid",
     "image_data_format",
     "is_float_dtype",
     "is_int_dtype",

@@ -129,3 +129,23 @@ def set_num_threads(number):
     if type(number) is not int or number < 1:
         raise ValueError(f"set_num_threads: expected a positive int, but got {number!r}.")
     state.backend.set_num_threads(number)
+
+
+# ---- what other libraries have -------------------------------------------------------------------------------------------
+
+
+def enable_unsafe_deserialization():
+    """Refused: there is no switch that lets a model file run code.
+
+    Raises:
+        ValueError: always, with what to do instead.
+    """
+    raise ValueError(
+        "enable_unsafe_deserialization: no file or config runs code here, and no switch changes that. Write lambdas as named "
+        "functions, and pass these and classes of your own in custom_objects={name: ...}."
+    )
+
+
+def is_nnx_enabled():
+    """False: layers are not modules of Flax's NNX."""
+    return False

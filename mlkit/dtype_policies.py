@@ -8,6 +8,7 @@ from mlkit.core import dtypes
 from mlkit.core.tensor import Tensor
 from mlkit.objects.config_object import Configurable
 from mlkit.objects.keras_tensor import KerasTensor
+from mlkit.objects.refused import refused
 from mlkit.objects.serialization import deserialize_keras_object, serialize_keras_object
 
 __all__ = [
@@ -263,3 +264,12 @@ def serialize(dtype_policy) -> Any:
 def deserialize(config: Any, custom_objects: dict[str, Any] | None = None) -> Any:
     """The policy from a config dict."""
     return deserialize_keras_object(config, custom_objects=custom_objects)
+
+
+# ---- quantized weights ---------------------------------------------------------------------------------------------------
+
+_NOT_QUANTIZED = "weights of 8 bits and fewer are not supported. Use 'float16', 'bfloat16' or a 'mixed_' policy."
+AWQDTypePolicy, GPTQDTypePolicy, Int4DTypePolicy, QuantizedDTypePolicy, QuantizedFloat8DTypePolicy = (
+    refused(name, _NOT_QUANTIZED)
+    for name in "AWQDTypePolicy GPTQDTypePolicy Int4DTypePolicy QuantizedDTypePolicy QuantizedFloat8DTypePolicy".split()
+)

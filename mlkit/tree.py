@@ -2,6 +2,7 @@
 
 from mlkit.core.tree import (
     MAP_TO_NONE,
+    assert_same_paths,
     assert_same_structure,
     flatten,
     flatten_with_path,
@@ -16,6 +17,7 @@ from mlkit.core.tree import (
 
 __all__ = [
     "MAP_TO_NONE",
+    "assert_same_paths",
     "assert_same_structure",
     "flatten",
     "flatten_with_path",

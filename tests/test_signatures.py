@@ -30,6 +30,10 @@ DIFFERENT = {
     "image_dataset_from_directory": "`on_corrupt` says what becomes of files that are no images",
     "AveragePooling1D": "a pool size of 2 is the default, as in the other poolings and in Keras 2",
 }
+_REFUSED = (
+    "OrbaxCheckpoint TFSMLayer AWQDTypePolicy GPTQDTypePolicy Int4DTypePolicy QuantizedDTypePolicy QuantizedFloat8DTypePolicy"
+)
+DIFFERENT |= {name: "it refuses to be made, whatever it is given" for name in _REFUSED.split()}
 DIFFERENT |= {f"AveragePooling{n}D": "as AveragePooling1D" for n in "23"}
 DIFFERENT |= {f"AvgPool{n}D": "as AveragePooling1D" for n in "123"}
 

@@ -17,6 +17,7 @@ __all__, __getattr__, __dir__ = offer(
         ".monitor": "MonitorCallback",
         ".progbar_logger": "ProgbarLogger",
         ".reduce_lr_on_plateau": "ReduceLROnPlateau",
+        ".refused": "OrbaxCheckpoint",
         ".remote_monitor": "RemoteMonitor",
         ".swap_ema_weights": "SwapEMAWeights",
         ".terminate_on_nan": "TerminateOnNaN",

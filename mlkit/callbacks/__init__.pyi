@@ -12,6 +12,7 @@ from mlkit.callbacks.model_checkpoint import ModelCheckpoint as ModelCheckpoint
 from mlkit.callbacks.monitor import MonitorCallback as MonitorCallback
 from mlkit.callbacks.progbar_logger import ProgbarLogger as ProgbarLogger
 from mlkit.callbacks.reduce_lr_on_plateau import ReduceLROnPlateau as ReduceLROnPlateau
+from mlkit.callbacks.refused import OrbaxCheckpoint as OrbaxCheckpoint
 from mlkit.callbacks.remote_monitor import RemoteMonitor as RemoteMonitor
 from mlkit.callbacks.swap_ema_weights import SwapEMAWeights as SwapEMAWeights
 from mlkit.callbacks.terminate_on_nan import TerminateOnNaN as TerminateOnNaN

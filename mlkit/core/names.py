@@ -30,6 +30,11 @@ def uniquify(name: str) -> str:
     return f"{name}_{n}" if n else name
 
 
+def get_uid(prefix: str = "") -> int:
+    """How often names with this prefix have been asked for, this time included."""
+    return next(_counts.setdefault(prefix, itertools.count())) + 1
+
+
 def reset_names() -> None:
     """Start automatic names anew."""
     _counts.clear()

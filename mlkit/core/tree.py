@@ -139,6 +139,19 @@ def assert_same_structure(a: Any, b: Any, check_types: Any = None) -> None:
             assert_same_structure(x, y)
 
 
+def assert_same_paths(a: Any, b: Any) -> None:
+    """Raise ValueError unless the leaves of both have the same paths, whatever their containers are.
+
+    >>> assert_same_paths([0, {"b": 1}], (2, {"b": 3}))
+    """
+    paths = [{path for path, _ in flatten_with_path(structure)} for structure in (a, b)]
+    if paths[0] != paths[1]:
+        alone = " ".join(
+            f"Only in `{n}`: {sorted(one - two, key=str)}." for n, one, two in zip("ab", paths, paths[::-1]) if one - two
+        )
+        raise ValueError(f"`a` and `b` don't have the same paths. {alone}")
+
+
 def _assert_same_node(a: Any, b: Any) -> None:
     same_kind = isinstance(a, dict) == isinstance(b, dict) and (
         isinstance(a, dict) or isinstance(a, list) == isinstance(b, list)

@@ -49,6 +49,8 @@ _HOMES = {
     ".attention": "AdditiveAttention Attention",
     ".preprocess": "CenterCrop Normalization Rescaling Resizing",
     ".categories": "CategoryEncoding Discretization",
+    ".hashing": "HashedCrossing Hashing",
+    ".refused": "TFSMLayer",
     ".index_lookup": "IntegerLookup StringLookup",
     ".text": "TextVectorization",
     ".random_geometry": "RandomElasticTransform RandomFlip RandomPerspective RandomRotation RandomShear RandomTranslation RandomZoom",

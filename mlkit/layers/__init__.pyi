@@ -66,6 +66,8 @@ from mlkit.layers.enhance import Equalization as Equalization
 from mlkit.layers.enhance import RandomGaussianBlur as RandomGaussianBlur
 from mlkit.layers.enhance import RandomSharpness as RandomSharpness
 from mlkit.layers.enhance import Solarization as Solarization
+from mlkit.layers.hashing import HashedCrossing as HashedCrossing
+from mlkit.layers.hashing import Hashing as Hashing
 from mlkit.layers.index_lookup import IntegerLookup as IntegerLookup
 from mlkit.layers.index_lookup import StringLookup as StringLookup
 from mlkit.layers.input_layer import Input as Input
@@ -155,6 +157,7 @@ from mlkit.layers.recurrent_cells import GRUCell as GRUCell
 from mlkit.layers.recurrent_cells import LSTMCell as LSTMCell
 from mlkit.layers.recurrent_cells import SimpleRNNCell as SimpleRNNCell
 from mlkit.layers.recurrent_cells import StackedRNNCells as StackedRNNCells
+from mlkit.layers.refused import TFSMLayer as TFSMLayer
 from mlkit.layers.reshape import Flatten as Flatten
 from mlkit.layers.reshape import Permute as Permute
 from mlkit.layers.reshape import RepeatVector as RepeatVector

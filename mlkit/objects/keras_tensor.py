@@ -100,6 +100,29 @@ def node_of(tensor: KerasTensor) -> Node:
     return operation._inbound_nodes[index]
 
 
+def get_source_inputs(tensor: KerasTensor) -> list[KerasTensor]:
+    """The inputs that a KerasTensor is computed from, in the order they are first used.
+
+    >>> import mlkit
+    >>> x, y = mlkit.Input((2,)), mlkit.Input((2,))
+    >>> [t is x for t in get_source_inputs(mlkit.ops.tanh(x + y))]
+    [True, False]
+    """
+    sources: dict[int, KerasTensor] = {}
+    todo, seen = [tensor], set()
+    while todo:
+        t = todo.pop()
+        if id(t) in seen:
+            continue
+        seen.add(id(t))
+        node = node_of(t) if t._keras_history is not None else None
+        if node is None or not node.input_tensors:
+            sources.update((id(source), source) for source in (node.output_tensors if node is not None else [t]))
+        else:
+            todo.extend(reversed(node.input_tensors))
+    return list(sources.values())
+
+
 class RecordedOp:
     """A public function of `mlkit.ops` called on KerasTensors: one operation of a functional model."""
 

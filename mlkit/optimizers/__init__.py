@@ -24,7 +24,7 @@ _CLASSES = {
 }
 _lookup = Lookup("optimizer", __name__, " ".join(_CLASSES.values()).split())
 
-_offered, __getattr__, __dir__ = offer(__name__, {**_CLASSES, ".": "schedules"})
+_offered, __getattr__, __dir__ = offer(__name__, {**_CLASSES, ".": "legacy schedules"})
 __all__ = [*_offered, "deserialize", "get", "serialize"]
 
 

@@ -1,5 +1,6 @@
 # Written by .ci/stubs.py: run it after a change of what this module offers.
 
+from mlkit.optimizers import legacy as legacy
 from mlkit.optimizers import schedules as schedules
 from mlkit.optimizers.adafactor import Adafactor as Adafactor
 from mlkit.optimizers.adagrad import Adadelta as Adadelta

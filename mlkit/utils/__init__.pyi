@@ -14,6 +14,7 @@ from mlkit.data.py_dataset import Sequence as Sequence
 from mlkit.data.split import split_dataset as split_dataset
 from mlkit.data.text_folder import text_dataset_from_directory as text_dataset_from_directory
 from mlkit.data.timeseries import timeseries_dataset_from_array as timeseries_dataset_from_array
+from mlkit.objects.keras_tensor import get_source_inputs as get_source_inputs
 from mlkit.objects.registry import CustomObjectScope as CustomObjectScope
 from mlkit.objects.registry import custom_object_scope as custom_object_scope
 from mlkit.objects.registry import get_custom_objects as get_custom_objects
@@ -27,6 +28,8 @@ from mlkit.preprocessing.image import img_to_array as img_to_array
 from mlkit.preprocessing.image import load_img as load_img
 from mlkit.preprocessing.image import save_img as save_img
 from mlkit.utils import bounding_boxes as bounding_boxes
+from mlkit.utils import legacy as legacy
+from mlkit.utils.named_values import Config as Config
 from mlkit.utils.numerical import normalize as normalize
 from mlkit.utils.numerical import to_categorical as to_categorical
 from mlkit.utils.progbar import Progbar as Progbar

@@ -6,6 +6,8 @@ differentiable where mathematics allows. This module gathers the public names of
 
 import importlib
 
+from mlkit.core.lazy_import import offer
+
 _PARTS = (
     "arithmetic", "bits", "comparison", "complex_numbers", "contraction", "creation", "exponential", "functional", "indexing",
     "joining", "matrices", "nan", "padding", "picking", "products", "reductions", "rounding", "shaping", "sorting",
@@ -17,3 +19,5 @@ for _part in _PARTS:
     _module = importlib.import_module(f"mlkit.ops.numpy.{_part}")
     __all__ += _module.__all__
     globals().update({_name: getattr(_module, _name) for _name in _module.__all__})
+
+_, __getattr__, _ = offer(__name__, {"mlkit.ops.linalg": "slogdet"})  # shown in both; it stands above this package

@@ -1,0 +1,81 @@
+"""Bins of Hashing and HashedCrossing are TensorFlow's; the expected ones stand in Keras's documentation."""
+
+import numpy as np
+import pytest
+
+import mlkit
+from mlkit.utils.fingerprints import farm_fingerprint
+
+LETTERS = [["A"], ["B"], ["C"], ["D"], ["E"]]
+
+
+def bins(inputs, **options):
+    return mlkit.layers.Hashing(num_bins=3, **options)(inputs).numpy()
+
+
+@pytest.mark.parametrize(
+    ("options", "expected"),
+    [({}, [1, 0, 1, 1, 2]), ({"salt": [133, 137]}, [1, 2, 1, 0, 2]), ({"salt": 133}, [0, 0, 2, 1, 0])],
+)
+def test_letters(options, expected):
+    found = bins(LETTERS, **options)
+    assert found.dtype == "int64"
+    assert found.ravel().tolist() == expected
+
+
+def test_a_masked_value_has_a_bin_of_its_own():
+    assert bins([["A"], ["B"], [""], ["C"], ["D"]], mask_value="").ravel().tolist() == [1, 1, 0, 2, 2]
+
+
+@pytest.mark.parametrize(
+    ("length", "expected"),
+    [(3, 3091163115821544028), (7, 15062398191181189679), (12, 2344409068416288835), (24, 1720933946053627091),
+     (50, 4607997358663321893), (64, 6916188127298655160), (65, 4935023790501551929), (130, 15322557606825096686)],
+)  # fmt: skip
+def test_fingerprints_of_all_lengths(length, expected):
+    """As pyfarmhash gives them."""
+    assert farm_fingerprint(b"x" * length) == expected
+
+
+def test_numbers_are_hashed_as_their_digits():
+    for numbers in (np.array([[1, -20]]), np.array([[1.7, -20.0]]), mlkit.ops.convert_to_tensor([[1, -20]])):
+        assert np.array_equal(bins(numbers), bins([["1", "-20"]]))
+
+
+@pytest.mark.parametrize("mode", ["one_hot", "multi_hot", "count"])
+def test_output_modes(mode):
+    found = bins([["A", "C", "B"]], output_mode=mode)
+    same = mlkit.layers.CategoryEncoding(3, output_mode=mode)(bins([["A", "C", "B"]]))
+    assert np.array_equal(found, same)
+    assert found.dtype == "float32"
+
+
+def test_crossings():
+    a, b = np.array(["A", "B", "A", "B", "A"]), np.array([101, 101, 101, 102, 102])
+    crossing = mlkit.layers.HashedCrossing(num_bins=5)
+    assert crossing((a, b)).numpy().tolist() == [1, 4, 1, 1, 3]
+    assert crossing((a[:, None], b[:, None])).shape == (5, 1)
+    one_hot = mlkit.layers.HashedCrossing(num_bins=5, output_mode="one_hot")((a, b)).numpy()
+    assert one_hot.argmax(-1).tolist() == [1, 4, 1, 1, 3]
+    for inputs in (a, (a,), (a, b[:3]), (a, np.ones(5)), (np.ones((5, 2), int),) * 2):
+        with pytest.raises(ValueError, match="HashedCrossing"):
+            crossing(inputs)
+
+
+@pytest.mark.parametrize("layer", [
+    lambda: mlkit.layers.Hashing(4, mask_value="x", salt=3, name="h"), lambda: mlkit.layers.HashedCrossing(4, "one_hot", name="c"),
+])  # fmt: skip
+def test_configs(layer):
+    config = layer().get_config()
+    again = mlkit.layers.deserialize(mlkit.layers.serialize(layer()))
+    assert again.get_config() == config
+    assert config["num_bins"] == 4
+
+
+@pytest.mark.parametrize("make", [
+    lambda: mlkit.layers.Hashing(0), lambda: mlkit.layers.Hashing(3, salt=[1, 2, 3]), lambda: mlkit.layers.Hashing(3, dtype="float32"),
+    lambda: mlkit.layers.Hashing(3, output_mode="text"), lambda: mlkit.layers.HashedCrossing(3, output_mode="count"),
+])  # fmt: skip
+def test_arguments(make):
+    with pytest.raises(ValueError):
+        make()
