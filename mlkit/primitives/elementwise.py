@@ -176,7 +176,15 @@ def _trigamma(x: Tensor) -> Tensor:
         value = value + 1 / ((z + k) * (z + k))
     z = z + 8
     s = 1 / (z * z)
-    value = value + (1 + 0.5 / z + s * (1 / 6 - s * (1 / 30 - s * (1 / 42 - s * (1 / 30 - s * (5 / 66)))))) / z
+    value = (
+        value
+        + (
+            1
+            + 0.5 / z
+            + s * (1 / 6 - s * (1 / 30 - s * (1 / 42 - s * (1 / 30 - s * (5 / 66 - s * (691 / 2730 - s * (7 / 6)))))))
+        )
+        / z
+    )
     reflected = (math.pi / sin(where(small, x, 0.5) * math.pi)) ** 2 - value
     return where(small, reflected, value)
 

@@ -2,7 +2,9 @@
 
 import numpy as np
 import pytest
+from scipy import special
 
+import mlkit
 from mlkit import ops
 from mlkit.core.op import OPS
 
@@ -24,3 +26,10 @@ def test_what_a_mask_drops_is_0_whatever_it_was(name, dtype, size):
 
 def test_nothing_is_taken_from_an_empty_axis():
     assert ops.take(np.zeros((2, 0, 3)), np.zeros((0, 4), "int32"), axis=1).shape == (2, 0, 4, 3)
+
+
+def test_the_gradient_of_digamma_is_exact_to_the_last_places():
+    x = np.random.default_rng(0).uniform(-4.0, 30.0, 200)
+    found = mlkit.grad(lambda t: ops.sum(OPS["digamma"](t)))(ops.convert_to_tensor(x)).numpy()
+    wanted = np.where(x > 0, special.polygamma(1, np.abs(x)), (np.pi / np.sin(np.pi * x)) ** 2 - special.polygamma(1, 1 - x))
+    np.testing.assert_allclose(found, wanted, rtol=1e-14)
