@@ -12,10 +12,13 @@ import numpy as np
 
 from mlkit import ops
 from mlkit.config import floatx
+from mlkit.core.tensor import Symbol, Tensor
 from mlkit.core.typing import DType
+from mlkit.layers import in_tensorflow
 from mlkit.layers.argument_checks import refuse
 from mlkit.layers.categories import encoded, output_mode_of
 from mlkit.layers.layer import Layer
+from mlkit.primitives.convert import host_array
 
 
 class Lookup(Layer):
@@ -139,8 +142,9 @@ class Lookup(Layer):
 
     # ---- looking up ---------------------------------------------------------------------------------------------------
 
+    @in_tensorflow.entrance
     def __call__(self, inputs, *args, **kwargs):
-        if hasattr(inputs, "dtype") and not isinstance(inputs, np.ndarray):
+        if isinstance(inputs, (Tensor, Symbol)):
             return super().__call__(inputs, *args, **kwargs)
         return self._found(self._host(inputs))
 
@@ -148,7 +152,7 @@ class Lookup(Layer):
         return self._found(self._host(ops.convert_to_numpy(inputs)))
 
     def _host(self, inputs):
-        return np.asarray(inputs)
+        return host_array(inputs)
 
     def _found(self, inputs):
         if self._tokens is None:

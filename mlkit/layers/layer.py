@@ -13,6 +13,7 @@ from mlkit.core.tensor import Tensor
 from mlkit.core.typing import Identifier, Shape
 from mlkit.dtype_policies import DTypePolicyMap
 from mlkit.dtype_policies import get as get_policy
+from mlkit.layers import in_tensorflow
 from mlkit.layers.call_info import build_parameters, build_shapes, call_info, in_inference, stated_outputs
 from mlkit.layers.input_spec import check_inputs
 from mlkit.layers.masks import fill_masks, record_masks, set_masks
@@ -21,6 +22,7 @@ from mlkit.layers.weights import by_position
 from mlkit.objects.config_object import init_arguments, serialized
 from mlkit.objects.keras_tensor import KerasTensor, Node, has_symbol, infer, symbol
 from mlkit.objects.variable import Variable
+from mlkit.primitives.convert import ForeignSymbol
 
 
 class Layer(Stateful):
@@ -166,6 +168,8 @@ class Layer(Stateful):
 
     # ---- calling -------------------------------------------------------------------------------------------------
 
+    autograph_info__: Any = {}  # by this name TensorFlow's AutoGraph knows that it is not to rewrite the code of calls
+
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         if has_symbol(args) or has_symbol(kwargs.values()):
             return self.symbolic_call(*args, **kwargs)
@@ -200,6 +204,8 @@ class Layer(Stateful):
             if self.activity_regularizer is not None:
                 self._penalize(out)
             return out
+        except ForeignSymbol as error:
+            return in_tensorflow.called(self, args, kwargs, error)
         except Exception as error:
             add_place(error, self.path, _describe((args, kwargs)))
             raise

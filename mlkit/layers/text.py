@@ -7,9 +7,12 @@ from typing import Any
 import numpy as np
 
 from mlkit import ops
+from mlkit.core.tensor import Symbol, Tensor
+from mlkit.layers import in_tensorflow
 from mlkit.layers.argument_checks import refuse
 from mlkit.layers.index_lookup import StringLookup
 from mlkit.layers.layer import Layer
+from mlkit.primitives.convert import host_array
 
 _PUNCTUATION = str.maketrans("", "", string.punctuation)
 
@@ -77,20 +80,25 @@ class TextVectorization(Layer):
 
     def tokens(self, text):
         """The tokens of one text."""
-        text = text.decode(self.encoding) if isinstance(text, bytes) else str(text)
+        text = self._text(text)
         if callable(self.standardize):
-            text = self.standardize(text)
+            text = self._text(self.standardize(text))
         elif self.standardize is not None:
             text = text.lower() if "lower" in self.standardize else text
             text = text.translate(_PUNCTUATION) if "punctuation" in self.standardize else text
         if callable(self.split):
-            tokens = list(self.split(text))
+            tokens = [self._text(t) for t in host_array(self.split(text))]
         else:
             tokens = text.split() if self.split == "whitespace" else list(text) if self.split == "character" else [text]
         if self.ngrams is None:
             return tokens
         sizes = range(1, self.ngrams + 1) if isinstance(self.ngrams, int) else self.ngrams
         return [" ".join(tokens[i : i + n]) for n in sizes for i in range(len(tokens) - n + 1)]
+
+    def _text(self, text):
+        """A string as `str`, whether it comes from Python, NumPy or TensorFlow, whose functions of strings may be given."""
+        text = text.numpy() if callable(getattr(text, "numpy", None)) else text
+        return text.decode(self.encoding) if isinstance(text, bytes) else str(text)
 
     def adapt(self, data, batch_size: int | None = None, steps=None) -> None:
         """Take the vocabulary from texts: an array or list of strings, or an iterable of batches (the first `steps`)."""
@@ -106,13 +114,14 @@ class TextVectorization(Layer):
         length = max(map(len, rows), default=0) if length is None else length
         return np.array([(row + [""] * length)[:length] for row in rows], dtype=object).reshape(len(rows), length)
 
+    @in_tensorflow.entrance
     def __call__(self, inputs):
-        if hasattr(inputs, "dtype") and not isinstance(inputs, np.ndarray):
+        if isinstance(inputs, (Tensor, Symbol)):
             raise TypeError(
                 f"TextVectorization {self.path!r}: tensors hold no strings. Call the layer on arrays or lists of strings, "
                 "while data is prepared, and let the model begin with the numbers it gives."
             )
-        texts = np.asarray(inputs)
+        texts = host_array(inputs)
         shape = texts.shape[:-1] if texts.ndim > 1 and texts.shape[-1] == 1 else texts.shape
         found = self._lookup_layer(self._padded(self._cut(texts), self.output_sequence_length))
         return ops.reshape(found, (*shape, found.shape[-1]))

@@ -8,6 +8,7 @@ from mlkit.core import dtypes, locks, tree
 from mlkit.core.spec import show
 from mlkit.core.tensor import Tensor
 from mlkit.core.typing import Structure
+from mlkit.layers import in_tensorflow
 from mlkit.layers.call_info import call_info
 from mlkit.layers.input_layer import InputLayer
 from mlkit.layers.layer import Layer
@@ -143,6 +144,7 @@ class Sequential(Model):
                 x = layer(x)
         return x
 
+    @in_tensorflow.entrance
     def __call__(self, inputs: Structure, *args: Any, **kwargs: Any) -> Any:
         self._check_not_empty()
         if self._graph is None and not self.built:

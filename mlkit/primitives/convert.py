@@ -53,7 +53,7 @@ def as_tensor(x: TensorLike, dtype: DType | None = None) -> Tensor:
     if isinstance(x, (list, tuple)) and any(isinstance(e, (Tensor, BaseVariable, Dim)) for e in _leaves(x)):
         return _stacked([as_tensor(e, dtype) for e in x])
     written = isinstance(x, (*_SCALARS, list, tuple)) and not isinstance(x, np.generic)  # in Python: no array that others hold
-    host = x if isinstance(x, (np.ndarray, np.generic)) else _host_array(x)
+    host = x if isinstance(x, (np.ndarray, np.generic)) else host_array(x)
     if host.dtype == object and not (written and all(type(e) in _SCALARS for e in host.flat)):
         raise ValueError(f"convert_to_tensor: {x!r} is not a number or a regular array of numbers.")
     if written:
@@ -94,13 +94,24 @@ def _leaves(x: Sequence[Any]) -> Iterator[Any]:
             yield e
 
 
-def _host_array(x: Any) -> np.ndarray:
+class ForeignSymbol(NotImplementedError):
+    """A symbol of another library's graph was given where values are needed."""
+
+
+def host_array(x: Any) -> np.ndarray:
+    """Anything with values as an array of NumPy."""
     try:
         if hasattr(x, "__array__") or not hasattr(x, "__dlpack__"):
             return np.asarray(x)
         return np.from_dlpack(x)
     except (TypeError, ValueError) as error:
         raise ValueError(f"convert_to_tensor: {type(x).__name__} {x!r} cannot be converted to a tensor: {error}") from error
+    except NotImplementedError as error:  # of TensorFlow, whose symbols have no values
+        raise ForeignSymbol(
+            f"{type(x).__module__.partition('.')[0]}'s symbol {getattr(x, 'name', x)!r} has no value: it stands in a function that is "
+            "being traced, by tf.data's map or tf.function. There, layers can be called on it, and mlkit.ops functions within "
+            "tf.numpy_function; or build the pipeline with mlkit.data.Dataset, whose functions get tensors with values."
+        ) from error
 
 
 def convert_to_numpy(x: TensorLike) -> np.ndarray:
