@@ -21,8 +21,6 @@ ABSENT = {  # name, or beginning of names -> why
     "callbacks.TensorBoard": "open",
     "distillation.": "open",
     "utils.FeatureSpace": "open",
-    "utils.model_to_dot": "open",
-    "utils.plot_model": "open",
     "visualization.": "open",
     "wrappers.": "open",
 }
