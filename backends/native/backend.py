@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from mlkit.backends.native import out_kernels, pointwise, threads
+from mlkit.backends.native import elementwise_out, out_kernels, threads
 from mlkit.backends.native.arena import Arena
 from mlkit.backends.native.check import checked
 from mlkit.backends.native.compile import compile_graph
@@ -24,8 +24,8 @@ class NativeBackend(Backend):
         if debug.CHECK:
             plain = self.kernels
             self.kernels = {name: checked(name, kernel, plain) for name, kernel in plain.items()}
-        self.pointwise, self.into = pointwise.make(np), out_kernels.make(np)  # kernels that write into memory given to them
-        self.target = NativeTarget(self.kernels, self.pointwise)
+        self.elementwise_out, self.out_kernels = elementwise_out.make(np), out_kernels.make(np)
+        self.target = NativeTarget(self.kernels, self.elementwise_out)
         self.arena = Arena(np)
 
     def asarray(self, host, dtype, owned=False):

@@ -8,7 +8,7 @@ import numpy as np
 
 from mlkit.backends.native import arena, memory_pages, threads, version_counters
 from mlkit.backends.native.check import CheckedProgram
-from mlkit.backends.native.pointwise import typed_scalars
+from mlkit.backends.native.elementwise_out import typed_scalars
 from mlkit.backends.native.prologue import Prologue
 from mlkit.backends.native.select import as_eager, select
 from mlkit.compiler.liveness import most_alive
@@ -209,7 +209,7 @@ class _Writer:
         return f"{quiet}, alone" if is_mixed and any(map(self._may_use_blas, of_numpy)) else quiet
 
     def _may_use_blas(self, call):
-        return call.op.name not in self.backend.into and not self.backend.target.can_chain(call)
+        return call.op.name not in self.backend.out_kernels and not self.backend.target.can_chain(call)
 
     # ---- one call ----------------------------------------------------------------------------------------------------
 

@@ -1,6 +1,6 @@
 """Matrix product or convolution, then bias, something added and activation in place, over `xp`."""
 
-from mlkit.backends.native import fused, matmul, pointwise, window
+from mlkit.backends.native import elementwise_out, fused, matmul, window
 from mlkit.backends.native.table import ByFallback
 from mlkit.primitives.fused.epilogue import activation
 
@@ -36,7 +36,7 @@ def _followed_by(accepts, product, finish):
 
 
 def _finish(xp):
-    into, others = pointwise.make(xp), fused.make(xp)
+    into, others = elementwise_out.make(xp), fused.make(xp)
 
     def activated(y, act):
         op, params = activation(act)

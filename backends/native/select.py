@@ -1,12 +1,12 @@
 """The choice of a kernel for each call of a graph, made once, when the plan is made."""
 
-from mlkit.backends.native import control, pointwise, tiled_chain
+from mlkit.backends.native import control, elementwise_out, tiled_chain
 from mlkit.backends.native.table import Rows
 from mlkit.compiler.plan import Choice
 from mlkit.core.graph import Graph, spec_of
 from mlkit.primitives import elementwise as el
 
-ALIASING = (el.real, el.imag, el.bitcast, *pointwise.ROUNDING)  # ops whose kernels may return a view of their argument
+ALIASING = (el.real, el.imag, el.bitcast, *elementwise_out.ROUNDING)  # ops whose kernels may return a view of their argument
 
 
 def select(backend, call, operand):
@@ -35,8 +35,8 @@ def _of_numpy(backend, kernel, call):
         return _chain(backend, kernel.as_chain(call.args, params), call)
     if backend.target.can_chain(call):
         every = [(0, k) for k in range(len(call.args))]
-        return Choice(kernel, params, backend.pointwise[name], every)
-    accepts, into = backend.into.get(name, (None, None))
+        return Choice(kernel, params, backend.elementwise_out[name], every)
+    accepts, into = backend.out_kernels.get(name, (None, None))
     if into is not None and not accepts(call.outs[0].dtype):
         into = None
     into, inplace = into or getattr(kernel, "into", None), getattr(kernel, "inplace", ())
@@ -54,7 +54,7 @@ def _row(backend, kernel, call, operand):
 def _chain(backend, program, call):
     specs = [spec_of(a) for a in call.args]
     program = tiled_chain.in_single(program, specs)
-    run = tiled_chain.BlockedChain(backend.xp, program, specs, backend.pointwise)
+    run = tiled_chain.BlockedChain(backend.xp, program, specs, backend.elementwise_out)
     return Choice(run, {}, run, tiled_chain.inplace_pairs(program, specs))
 
 

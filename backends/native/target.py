@@ -1,6 +1,6 @@
 """What the native engine answers to passes."""
 
-from mlkit.backends.native import pointwise
+from mlkit.backends.native import elementwise_out
 from mlkit.backends.native.onednn.blocked_images import channel_block
 from mlkit.backends.native.table import Rows
 from mlkit.compiler.contract import KernelTarget
@@ -8,21 +8,21 @@ from mlkit.primitives.fused.elementwise_chain import fused_elementwise
 
 
 class NativeTarget(KernelTarget):
-    """kernels: op name -> kernel; into: op name -> elementwise kernel that writes into given memory."""
+    """kernels: op name -> kernel; elementwise_out: the same of those that write into given memory."""
 
-    def __init__(self, kernels, into):
+    def __init__(self, kernels, elementwise_out):
         super().__init__(kernels)
-        self.into = into
+        self.elementwise_out = elementwise_out
 
     @property
     def channel_block(self):
         return channel_block()
 
     def can_chain(self, call):
-        if call.op.name not in self.into:
+        if call.op.name not in self.elementwise_out:
             return False
         tensor = next((a for a in call.args if hasattr(a, "dtype")), None)
-        return tensor is not None and pointwise.accepts(call.op, tensor.dtype)
+        return tensor is not None and elementwise_out.accepts(call.op, tensor.dtype)
 
     def gains_alone(self, call):
         """Those of bfloat16 and its comparisons do, which chains compute in float32, and what a row for chains asks for."""

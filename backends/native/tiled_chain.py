@@ -4,7 +4,7 @@ import itertools
 import math
 import threading
 
-from mlkit.backends.native.pointwise import typed_scalars
+from mlkit.backends.native.elementwise_out import typed_scalars
 from mlkit.compiler.chain import Chain
 from mlkit.core import dtypes
 from mlkit.core.machine import threshold
@@ -33,11 +33,11 @@ class BlockedChain:
     Results that are returned are written where they belong, the others in scratch blocks, used again once they are dead.
     """
 
-    def __init__(self, xp, chain, specs, pointwise):
+    def __init__(self, xp, chain, specs, kernels):
         env = specs_of(chain, specs)
         self.shape = env[-1].shape
         self.xp = xp
-        self.steps, self.scratch = _assign(chain, env, pointwise)
+        self.steps, self.scratch = _assign(chain, env, kernels)
         arrays = [*specs, *(env[i] for i in chain.outs)]
         self.folded, self.blocks = _blocks([s.shape for s in arrays], self.shape)
         self.local = threading.local()
@@ -116,7 +116,7 @@ def in_single(chain, specs):
     return Chain(chain.operands, steps, outs)
 
 
-def _assign(chain, env, pointwise):
+def _assign(chain, env, kernels):
     """Steps as (kernel, args, out, params) over one list: operands, outputs, scratch; and the dtypes of the scratch blocks."""
     n = chain.operands
     last = {a: i for i, (_, args, _) in enumerate(chain.steps) for a in args if type(a) is int}
@@ -137,7 +137,7 @@ def _assign(chain, env, pointwise):
             else:
                 home[n + i] = first_scratch + len(scratch)
                 scratch.append(dtypes.as_numpy(dtype))
-        steps.append((pointwise[op.name], found, home[n + i], params))
+        steps.append((kernels[op.name], found, home[n + i], params))
     return steps, scratch
 
 

@@ -149,7 +149,7 @@ def test_numbers_stand_for_tensors_that_repeat_them(calls):
 
 
 def test_what_is_written_by_element_in_plans_is_elementwise():
-    assert all(OPS[name].traits.elementwise for name in get_backend("native").pointwise)
+    assert all(OPS[name].traits.elementwise for name in get_backend("native").elementwise_out)
 
 
 # ---- costs -----------------------------------------------------------------------------------------------------------
@@ -258,7 +258,9 @@ def test_involutions_undo_themselves_and_idempotent_ops_repeat_nothing(calls):
 
 # ---- names -----------------------------------------------------------------------------------------------------------
 
-BY_NAME = re.compile(r"op\.name\s*(?:==|!=|in\b|not in\b)(?! self\.(?:backend\.)?(?:kernels|into)\b)|\bOPS\[[\"']")
+BY_NAME = re.compile(
+    r"op\.name\s*(?:==|!=|in\b|not in\b)(?! self\.(?:backend\.)?(?:kernels|out_kernels|elementwise_out)\b)|\bOPS\[[\"']"
+)
 
 
 @pytest.mark.parametrize("room", ["core", "primitives", "compiler", "backends"])
