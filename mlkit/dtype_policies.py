@@ -1,11 +1,13 @@
 """Dtype policies: in which dtype a layer keeps its weights and in which it computes."""
 
 import re
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, TypeAlias
 
 from mlkit import ops
 from mlkit.core import dtypes
 from mlkit.core.tensor import Tensor
+from mlkit.core.typing import DType
 from mlkit.objects.config_object import Configurable
 from mlkit.objects.keras_tensor import KerasTensor
 from mlkit.objects.refused import refused
@@ -210,6 +212,9 @@ class DTypePolicyMap(Configurable):
         return f"<DTypePolicyMap default={self.default_policy}, {len(self)} paths>"
 
 
+DTypeOrPolicy: TypeAlias = (
+    DType | DTypePolicy | DTypePolicyMap | Mapping[str, Any] | None
+)  # what `get` finds: a dtype, a policy, its name or config; None is the global one
 _global_policy = None
 
 

@@ -4,7 +4,7 @@ from typing import Any
 
 from mlkit import activations, ops
 from mlkit.core.spec import Dim
-from mlkit.core.typing import Axis, FloatOrSequence
+from mlkit.core.typing import Axis, Identifier
 from mlkit.layers.argument_checks import axes_of
 from mlkit.layers.input_spec import InputSpec
 from mlkit.layers.layer import Layer
@@ -21,7 +21,7 @@ class Pointwise(Layer):
 class Activation(Pointwise):
     """Applies an activation function, given by name or as a function. Output shape = input shape."""
 
-    def __init__(self, activation, **kwargs: Any):
+    def __init__(self, activation: Identifier, **kwargs: Any):
         super().__init__(**kwargs)
         self.activation = activations.get(activation)
 
@@ -32,7 +32,7 @@ class Activation(Pointwise):
 class ReLU(Pointwise):
     """``max(x, 0)``, with options: at most `max_value`; `negative_slope` below `threshold`."""
 
-    def __init__(self, max_value=None, negative_slope: float = 0.0, threshold: FloatOrSequence = 0.0, **kwargs: Any):
+    def __init__(self, max_value: float | None = None, negative_slope: float = 0.0, threshold: float = 0.0, **kwargs: Any):
         super().__init__(**kwargs)
         for name, value in (("max_value", max_value), ("negative_slope", negative_slope), ("threshold", threshold)):
             if value is None and name == "max_value":
@@ -63,7 +63,7 @@ class LeakyReLU(Pointwise):
 class ELU(Pointwise):
     """``x`` above 0, ``alpha * (exp(x) - 1)`` below (Clevert et al., 2015)."""
 
-    def __init__(self, alpha: FloatOrSequence = 1.0, **kwargs: Any):
+    def __init__(self, alpha: float = 1.0, **kwargs: Any):
         super().__init__(**kwargs)
         self.alpha = alpha
 
@@ -80,7 +80,7 @@ class PReLU(Layer):
 
     supports_masking = True
 
-    def __init__(self, *, shared_axes=None, **kwargs: Any):
+    def __init__(self, *, shared_axes: Axis = None, **kwargs: Any):
         super().__init__(**kwargs)
         self.shared_axes = shared_axes if shared_axes is None else list(axes_of(shared_axes))
 

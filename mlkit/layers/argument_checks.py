@@ -2,18 +2,20 @@
 
 import math
 import numbers
+from collections.abc import Collection, Sequence
+from typing import Any
 
 from mlkit.config import image_data_format
 
 
-def refuse(layer, **options):
+def refuse(layer: Any, **options: Any) -> None:
     """Raise NotImplementedError for options of Keras that are not supported yet and are not None (or False)."""
     for name, value in options.items():
         if value not in (None, False):
             raise NotImplementedError(f"{type(layer).__name__}: `{name}` is not supported; leave it at its default.")
 
 
-def positive(layer, zero: bool = False, **option):
+def positive(layer: Any, zero: bool = False, **option: Any) -> None:
     """The value of the one option given, which must be a positive integer (zero allowed if `zero`)."""
     ((name, value),) = option.items()
     if not isinstance(value, numbers.Integral) or isinstance(value, bool) or value < (0 if zero else 1):
@@ -22,7 +24,7 @@ def positive(layer, zero: bool = False, **option):
     return int(value)
 
 
-def within(layer, low, high, **option):
+def within(layer: Any, low: float, high: float, **option: Any) -> None:
     """The value of the one option given, which must be a number from `low` to `high`."""
     ((name, value),) = option.items()
     if not isinstance(value, numbers.Real) or isinstance(value, bool) or not low <= value <= high:
@@ -31,7 +33,7 @@ def within(layer, low, high, **option):
     return value
 
 
-def as_tuple(value, n, name, zero: bool = False):
+def as_tuple(value: Any, n: int, name: str, zero: bool = False) -> tuple[int, ...]:
     """An int or a sequence of n ints -> a tuple of n positive ints (zero allowed if `zero`).
 
     >>> as_tuple(3, 2, "kernel_size")
@@ -48,7 +50,7 @@ def as_tuple(value, n, name, zero: bool = False):
     return values
 
 
-def layout(data_format):
+def layout(data_format: str | None) -> str:
     """The given data format, or the default one; raises ValueError for an unknown one."""
     data_format = image_data_format() if data_format is None else data_format
     if data_format not in ("channels_last", "channels_first"):
@@ -56,7 +58,7 @@ def layout(data_format):
     return data_format
 
 
-def padding_name(padding, allowed=("valid", "same")):
+def padding_name(padding: str, allowed: Collection[str] = ("valid", "same")) -> str:
     """The padding in lower case; raises ValueError for an unknown one."""
     name = padding.lower() if isinstance(padding, str) else padding
     if name not in allowed:
@@ -64,7 +66,7 @@ def padding_name(padding, allowed=("valid", "same")):
     return name
 
 
-def axes_of(axis, name: str | None = "axis"):
+def axes_of(axis: Any, name: str | None = "axis") -> Any:
     """An axis or a sequence of axes -> tuple of axes.
 
     >>> axes_of(-1), axes_of([1, 2])
@@ -76,7 +78,7 @@ def axes_of(axis, name: str | None = "axis"):
     return axes
 
 
-def require_axes(layer, axis, shape, name: str | None = "axis"):
+def require_axes(layer: Any, axis: Any, shape: Sequence[Any], name: str | None = "axis") -> None:
     """Raise unless a layer's axis, or each of its axes, is one of inputs of this shape."""
     if not all(-len(shape) <= a < len(shape) for a in axes_of(axis)):
         raise ValueError(

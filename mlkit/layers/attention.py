@@ -4,8 +4,10 @@ from typing import Any
 
 from mlkit import ops, random
 from mlkit.core.dtypes import is_float, single_of
+from mlkit.core.typing import Structure
 from mlkit.layers.argument_checks import within
 from mlkit.layers.layer import Layer
+from mlkit.objects.seed_generator import Seed
 
 
 class Attention(Layer):
@@ -21,7 +23,9 @@ class Attention(Layer):
     (2, 5, 8)
     """
 
-    def __init__(self, use_scale: bool = False, score_mode: str = "dot", dropout: float = 0.0, seed=None, **kwargs: Any):
+    def __init__(
+        self, use_scale: bool = False, score_mode: str = "dot", dropout: float = 0.0, seed: Seed = None, **kwargs: Any
+    ):
         super().__init__(**kwargs)
         if score_mode not in ("dot", "concat"):
             raise ValueError(f"{type(self).__name__}: `score_mode` must be 'dot' or 'concat', but got {score_mode!r}.")
@@ -37,7 +41,7 @@ class Attention(Layer):
         if self.score_mode == "concat":
             self.concat_score_weight = self.add_weight((), "ones", name="concat_score_weight")
 
-    def _calculate_scores(self, query, key):
+    def _calculate_scores(self, query: Structure, key: Structure):
         """(batch, targets, sources)"""
         if self.score_mode == "dot":
             scores = ops.matmul(query, ops.swapaxes(key, -2, -1))
@@ -87,7 +91,7 @@ class Attention(Layer):
         self._check(inputs, mask)
         return None if mask is None or mask[0] is None else ops.convert_to_tensor(mask[0])
 
-    def _check(self, inputs, mask=None):
+    def _check(self, inputs: Structure, mask=None):
         """Raise ValueError unless there are two or three inputs, and as many masks."""
         name = f"{type(self).__name__} {self.path!r}"
         several = isinstance(inputs, (list, tuple)) and not isinstance(inputs[0], (int, type(None)))  # and no single shape
@@ -113,7 +117,7 @@ class AdditiveAttention(Attention):
         self._check(input_shape)
         self.scale = self.add_weight(input_shape[0][-1:], name="scale") if self.use_scale else None
 
-    def _calculate_scores(self, query, key):
+    def _calculate_scores(self, query: Structure, key: Structure):
         both = ops.tanh(_sums(query, key))
         return ops.sum(both if self.scale is None else self.scale * both, axis=-1)
 
@@ -121,6 +125,6 @@ class AdditiveAttention(Attention):
         return {**super().get_config(), "seed": self.seed}
 
 
-def _sums(query, key):
+def _sums(query: Structure, key: Structure):
     """(batch, targets, sources, size)"""
     return ops.expand_dims(query, -2) + ops.expand_dims(key, -3)

@@ -1,11 +1,14 @@
 """Augmentation: the base of layers that change images in training, at random and one by one."""
 
+from collections.abc import Sequence
 from typing import Any
 
 from mlkit import ops, random
 from mlkit.core import dtypes
+from mlkit.core.tensor import Tensor
 from mlkit.layers.argument_checks import layout
 from mlkit.layers.layer import Layer
+from mlkit.objects.seed_generator import Seed
 from mlkit.utils.bounding_boxes import clip_to_image_size, convert_format
 
 
@@ -26,7 +29,9 @@ class Augmentation(Layer):
     draws = True  # False: nothing is random, and there is no seed
     always = False  # True: images are changed in inference too
 
-    def __init__(self, seed=None, data_format: str | None = None, bounding_box_format=None, **kwargs: Any):
+    def __init__(
+        self, seed: Seed = None, data_format: str | None = None, bounding_box_format: str | None = None, **kwargs: Any
+    ):
         super().__init__(**kwargs)
         self.autocast = self.autocast and dtypes.is_float(self.compute_dtype)  # integer layers round what they answer
         self.seed, self.data_format, self.bounding_box_format = seed, layout(data_format), bounding_box_format
@@ -36,33 +41,33 @@ class Augmentation(Layer):
 
     # ---- for subclasses ------------------------------------------------------------------------------------------
 
-    def drawn(self, images, batch, seed):
+    def drawn(self, images: Tensor, batch: Any, seed: Any) -> dict[str, Any] | None:
         """name -> numbers of a random change; the last argument is the seed for draws."""
         return {}
 
-    def changed(self, images, **change):
+    def changed(self, images: Tensor, **change: Any) -> Any:
         """A batch of images of the working dtype with the change applied."""
         raise NotImplementedError
 
-    def changed_masks(self, masks, **change):
+    def changed_masks(self, masks: Tensor, **change: Any) -> Any:
         """Segmentation masks with the change applied, for geometric layers: labels must not be mixed."""
         raise NotImplementedError
 
-    def changed_boxes(self, boxes, height, width, **change):
+    def changed_boxes(self, boxes: Any, height: Any, width: Any, **change: Any) -> Any:
         """Corners (batch, boxes, 4) in pixels, with the change applied, for geometric layers."""
         raise NotImplementedError(f"{type(self).__name__}: bounding boxes do not follow the images yet; pass images and masks.")
 
-    def output_size(self, height, width):
+    def output_size(self, height: Any, width: Any) -> tuple[Any, Any]:
         """Height and width of the changed images."""
         return height, width
 
     @property
-    def float_dtype(self):
+    def float_dtype(self) -> str:
         """The dtype in which numbers are computed."""
         return float_of(self.compute_dtype)
 
     @property
-    def working_dtype(self):
+    def working_dtype(self) -> str:
         """The dtype of the images that are changed."""
         return self.compute_dtype if self.moves else self.float_dtype
 
@@ -72,17 +77,17 @@ class Augmentation(Layer):
         return self.dtype_policy if dtypes.is_float(self.compute_dtype) else "float32"
 
     @property
-    def rows_axis(self):
+    def rows_axis(self) -> int:
         """The axis of image rows in a batch; columns follow."""
         return 1 if self.data_format == "channels_last" else 2
 
     @property
-    def channel_axis(self):
+    def channel_axis(self) -> int:
         return -1 if self.data_format == "channels_last" else 1
 
     # ---- the parts of a call ---------------------------------------------------------------------------------------
 
-    def get_random_transformation(self, data, training: bool = True, seed=None):
+    def get_random_transformation(self, data: Any, training: bool = True, seed: Seed = None) -> Any:
         """The numbers of a change for each image of a batch (or for a single image), as a dict; None in inference."""
         images = data["images"] if isinstance(data, dict) else data
         if not training and not self.always:
@@ -91,20 +96,20 @@ class Augmentation(Layer):
         change = self.drawn(images, batch, self.generator if seed is None else seed) if training and self.draws else {}
         return {**change, "input_shape": images.shape} if self.geometric else change
 
-    def transform_images(self, images, transformation=None, training: bool = True):
+    def transform_images(self, images: Tensor, transformation: Any = None, training: bool = True) -> Any:
         if training and transformation is not None:
             images = self.changed(in_dtype(images, self.working_dtype), **_numbers(transformation))
         return in_dtype(images, self.compute_dtype)
 
-    def transform_labels(self, labels, transformation=None, training: bool = True):
+    def transform_labels(self, labels: Any, transformation: Any = None, training: bool = True) -> Any:
         return labels
 
-    def transform_segmentation_masks(self, segmentation_masks, transformation=None, training: bool = True):
+    def transform_segmentation_masks(self, segmentation_masks: Any, transformation: Any = None, training: bool = True) -> Any:
         if not self.geometric or not training or transformation is None:
             return segmentation_masks
         return self.changed_masks(segmentation_masks, **_numbers(transformation))
 
-    def transform_bounding_boxes(self, bounding_boxes, transformation=None, training: bool = True):
+    def transform_bounding_boxes(self, bounding_boxes: Any, transformation: Any = None, training: bool = True) -> Any:
         if not self.geometric or not training or transformation is None:
             return bounding_boxes
         if self.bounding_box_format is None:
@@ -117,10 +122,10 @@ class Augmentation(Layer):
         clipped = clip_to_image_size({**boxes, "boxes": moved}, height, width)
         return convert_format(clipped, "xyxy", self.bounding_box_format, height, width)
 
-    def call(self, data, training: bool = True) -> Any:
+    def call(self, data: Any, training: bool = True) -> Any:
         return self.applied(data, self.get_random_transformation(data, training=training), training or self.always)
 
-    def applied(self, data, change, training):
+    def applied(self, data: Any, change: Any, training: bool | None) -> Any:
         """Images, or all parts of a dict, with the change."""
         parts = data if isinstance(data, dict) else {"images": data}
         images = parts["images"]
@@ -155,7 +160,7 @@ _METHODS = {
 }
 
 
-def _numbers(transformation):
+def _numbers(transformation: Any):
     """What `changed` takes: all but the shape."""
     return {k: v for k, v in transformation.items() if k != "input_shape"}
 
@@ -167,7 +172,7 @@ def _map(fn, part):
 # ---- options and draws ----------------------------------------------------------------------------------------------------
 
 
-def bounds(layer, factor, low: float = -1, high: float = 1, name: str | None = "factor"):
+def bounds(layer: Any, factor: Any, low: float = -1, high: float = 1, name: str | None = "factor") -> tuple[float, float]:
     """A number f or a pair -> (least, greatest), within [low, high]; f means (-f, f), cut at `low`."""
     pair = isinstance(factor, (tuple, list))
     values = tuple(factor) if pair else (factor,)
@@ -178,12 +183,12 @@ def bounds(layer, factor, low: float = -1, high: float = 1, name: str | None = "
     return tuple(sorted(factor)) if pair else (max(-abs(factor), low), abs(factor))
 
 
-def float_of(dtype):
+def float_of(dtype: str) -> str:
     """A float dtype itself; float32 for integers."""
     return dtype if dtypes.is_float(dtype) else "float32"
 
 
-def in_dtype(images, dtype):
+def in_dtype(images: Tensor, dtype: str) -> Tensor:
     """Images in a dtype: as integers rounded, and cut at the limits of the dtype."""
     images = ops.convert_to_tensor(images)
     if dtypes.is_float(dtype) or images.dtype == dtype:
@@ -191,7 +196,7 @@ def in_dtype(images, dtype):
     return ops.saturate_cast(ops.round(images), dtype)
 
 
-def value_range_of(layer, value_range):
+def value_range_of(layer: Any, value_range: Sequence[float]) -> tuple[float, float]:
     """The range as a sorted list of two numbers."""
     pair = isinstance(value_range, (tuple, list)) and len(value_range) == 2
     if not pair or not all(isinstance(v, (int, float)) for v in value_range) or value_range[0] == value_range[1]:
@@ -201,26 +206,26 @@ def value_range_of(layer, value_range):
     return sorted(value_range)
 
 
-def middle_part(height, width, new_height, new_width):
+def middle_part(height: Any, width: Any, new_height, new_width):
     """(top, left, height, width) of the largest middle part of an image that has the ratio of the new size."""
     tall = max(min(height, int(width * new_height / new_width)), 1)
     wide = max(min(width, int(height * new_width / new_height)), 1)
     return (height - tall) // 2, (width - wide) // 2, tall, wide
 
 
-def moved(boxes, top, left, scale_y: float = 1, scale_x: float = 1):
+def moved(boxes: Any, top: Any, left: Any, scale_y: float = 1, scale_x: float = 1) -> Any:
     """Corners as seen from (top, left), then scaled."""
     x1, y1, x2, y2 = ops.split(boxes, 4, axis=-1)
     top, left = ops.cast(top, boxes.dtype), ops.cast(left, boxes.dtype)
     return ops.concatenate([(x1 - left) * scale_x, (y1 - top) * scale_y, (x2 - left) * scale_x, (y2 - top) * scale_y], axis=-1)
 
 
-def per_image(x):
+def per_image(x: Tensor) -> Tensor:
     """(batch,) -> (batch, 1, 1, 1)"""
     return ops.reshape(x, (-1, 1, 1, 1))
 
 
-def chosen(batch, factor, seed):
+def chosen(batch: Any, factor: Any, seed: Any):
     """Which images are changed, booleans (batch,): each with a probability that is itself drawn from `factor`."""
     probability = random.uniform((batch,), *factor, seed=seed)
     return random.uniform((batch,), seed=seed) < probability

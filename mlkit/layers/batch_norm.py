@@ -5,7 +5,7 @@ from typing import Any
 
 from mlkit import ops
 from mlkit.core.dtypes import is_float, result_type
-from mlkit.core.typing import Axis
+from mlkit.core.typing import Axes, Axis, DType, Structure
 from mlkit.layers.argument_checks import axes_of, refuse, require_axes, within
 from mlkit.layers.input_spec import InputSpec
 from mlkit.layers.layer import Layer
@@ -38,10 +38,10 @@ class BatchNormalization(Layer):
         momentum: float = 0.99,
         epsilon: float = 1e-3,
         center: bool = True,
-        scale=True,
+        scale: bool = True,
         *,
         renorm: bool = False,
-        renorm_clipping=None,
+        renorm_clipping: dict[str, float] | None = None,
         renorm_momentum: float = 0.99,
         synchronized: bool = False,
         **kwargs: Any,
@@ -72,7 +72,7 @@ class BatchNormalization(Layer):
         self.input_spec = InputSpec(ndim=len(input_shape), axes={self.axis: size})
 
     def _build_renorm(self, shape):
-        def stddev(shape, dtype=None):
+        def stddev(shape, dtype: DType | None = None):
             return ops.sqrt(self.moving_variance_initializer(shape, dtype=dtype))
 
         self.moving_stddev = self._make_weight("moving_variance", shape, initializer=stddev, name="moving_stddev")
@@ -93,7 +93,7 @@ class BatchNormalization(Layer):
             y = self._normalized(x, self.moving_mean, self.moving_variance, axis, self.beta, self.gamma)
         return ops.cast(y, self.compute_dtype)
 
-    def _normalized(self, x, mean, variance, axis, offset, scale):
+    def _normalized(self, x, mean, variance, axis, offset, scale: bool):
         return ops.batch_normalization(x, mean, variance, axis, offset=offset, scale=scale, epsilon=self.epsilon)
 
     def _fused(self, x, axis, wide):
@@ -136,7 +136,7 @@ class BatchNormalization(Layer):
         scale, offset = (r, d) if self.gamma is None else (r * self.gamma, d * self.gamma)
         return offset if self.beta is None else offset + self.beta, scale
 
-    def _moments(self, x, axes, mask):
+    def _moments(self, x, axes: Axes, mask):
         if mask is not None and mask.ndim != x.ndim - 1:
             raise ValueError(
                 f"BatchNormalization: the mask must have one axis less than the inputs; shapes: {mask.shape} and {x.shape}."
@@ -151,7 +151,7 @@ class BatchNormalization(Layer):
         return ops.squeeze(mean, axes), ops.squeeze(variance, axes)
 
 
-def _move(average, value, momentum):
+def _move(average, value: Structure, momentum):
     """Update a moving average."""
     average.assign(ops.cast(average, value.dtype) * momentum + ops.stop_gradient(value) * (1.0 - momentum))
 

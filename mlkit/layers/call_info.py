@@ -2,10 +2,13 @@
 
 import functools
 import inspect
+from collections.abc import Callable
+from typing import Any
 
 from mlkit.core import tree
 from mlkit.core.spec import Dim, Spec, show
 from mlkit.core.tensor import Tensor
+from mlkit.core.typing import DType
 from mlkit.objects.keras_tensor import symbol
 
 
@@ -13,7 +16,7 @@ class CallInfo:
     """names: parameters of `call` in order, `required` those without default; whether it takes `training`; mask_parameters:
     `mask` and those named after an argument; stated: the user's method that states the outputs' shapes, if there is one."""
 
-    def __init__(self, cls):
+    def __init__(self, cls: type):
         parameters = list(inspect.signature(cls.call).parameters.values())[1:]
         self.parameters = {p.name: p for p in parameters}
         self.names = [p.name for p in parameters if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)]
@@ -27,13 +30,13 @@ class CallInfo:
 
 
 @functools.cache
-def call_info(cls):
+def call_info(cls: type):
     """The CallInfo of a layer class."""
     return CallInfo(cls)
 
 
 @functools.cache
-def build_parameters(build):
+def build_parameters(build: Callable[..., Any]):
     """Names of the shapes a `build` method asks for; None if it takes anything."""
     parameters = list(inspect.signature(build).parameters.values())[1:]
     if any(p.kind is p.VAR_POSITIONAL for p in parameters):
@@ -41,7 +44,7 @@ def build_parameters(build):
     return [p.name for p in parameters if p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY)]
 
 
-def build_shapes(cls, info, args, kwargs):
+def build_shapes(cls: type, info: "CallInfo", args: tuple[Any, ...], kwargs: dict[str, Any]):
     """The (args, kwargs) `build` is called with, for the arguments of a call.
 
     A `build` with one parameter gets the shape of the first tensor argument; one with several gets those of the arguments they
@@ -51,7 +54,7 @@ def build_shapes(cls, info, args, kwargs):
     return shape_arguments(cls, cls.build, info, shapes)
 
 
-def shape_arguments(cls, method, info, shapes):
+def shape_arguments(cls: type, method: str, info: "CallInfo", shapes: Any):
     """(args, kwargs) of shapes for a method: the first shape alone, or each under the name of its argument of `call`."""
     wanted = build_parameters(method) or []
     if len(wanted) <= 1 or not shapes:
@@ -71,7 +74,7 @@ def shape_arguments(cls, method, info, shapes):
     return (), {name: shapes[name.removesuffix("_shape")] for name in wanted if name.removesuffix("_shape") in shapes}
 
 
-def in_inference(info, args, kwargs):
+def in_inference(info: "CallInfo", args: tuple[Any, ...], kwargs: dict[str, Any]):
     """The (args, kwargs) of a call with `training=False`, whatever they say."""
     if info.takes_training and "training" in info.names:
         place = info.names.index("training")
@@ -80,7 +83,7 @@ def in_inference(info, args, kwargs):
     return args, {**kwargs, "training": False}
 
 
-def _tensor_shapes(info, args, kwargs):
+def _tensor_shapes(info: "CallInfo", args: tuple[Any, ...], kwargs: dict[str, Any]):
     """argument of `call` -> shape or structure of shapes, for the arguments with tensors."""
     shapes = {}
     for name, value in {**dict(zip(info.names, args)), **kwargs}.items():
@@ -92,7 +95,7 @@ def _tensor_shapes(info, args, kwargs):
 # ---- what users state about outputs --------------------------------------------------------------------------------------
 
 
-def _stated(cls):
+def _stated(cls: type):
     """Name of the method by which a user's class states its outputs without running `call`; None if it has none."""
     for base in cls.__mro__:
         if base.__module__.startswith("mlkit."):
@@ -103,7 +106,7 @@ def _stated(cls):
     return None
 
 
-def stated_outputs(layer, info, args, kwargs):
+def stated_outputs(layer: Any, info: "CallInfo", args: tuple[Any, ...], kwargs: dict[str, Any]):
     """The outputs, as tensors without values, that a layer states by `compute_output_spec` or `compute_output_shape`."""
     tensors = [t for t in tree.flatten((args, kwargs)) if type(t) is Tensor]
     batch = tensors[0].shape[0] if tensors[0].ndim else None
@@ -116,7 +119,7 @@ def stated_outputs(layer, info, args, kwargs):
     return tree.map_shape_structure(lambda shape: _unvalued(shape, layer.compute_dtype, batch), made)
 
 
-def _unvalued(shape, dtype, batch):
+def _unvalued(shape, dtype: DType | None, batch: Any):
     """A tensor without value; its first size, if unknown, is that of the inputs' batch."""
     sizes = [(batch if i == 0 and batch is not None else Dim()) if n is None else n for i, n in enumerate(shape)]
     return Tensor(Spec(sizes, dtype))

@@ -1,16 +1,19 @@
 """Numbers that name categories as vectors, and measured values as categories: CategoryEncoding, Discretization."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
 from mlkit import ops
 from mlkit.core.ownership import own_arrays
+from mlkit.core.typing import DType, Structure, TensorLike
+from mlkit.dtype_policies import DTypeOrPolicy
 from mlkit.layers.argument_checks import positive, refuse
 from mlkit.layers.layer import Layer
 
 
-def encoded(indices, mode, depth, dtype, weights=None):
+def encoded(indices, mode, depth, dtype: DType | None, weights=None):
     """Indices below `depth` as they are ("int"), as one-hot vectors, or the samples' values (last axis) together.
 
     "multi_hot": 1 for each index that occurs in a sample; "count": how often it does, or the sum of its `weights`.
@@ -28,7 +31,7 @@ def encoded(indices, mode, depth, dtype, weights=None):
     return ops.sum(each, axis=1 if indices.ndim > 1 else 0)
 
 
-def output_mode_of(layer, mode, allowed):
+def output_mode_of(layer: Any, mode, allowed):
     """The mode under its present name; ValueError for unknown ones."""
     mode = {"binary": "multi_hot", "tf-idf": "tf_idf"}.get(mode, mode)
     if mode not in allowed:
@@ -48,7 +51,7 @@ class CategoryEncoding(Layer):
            [0., 0., 0., 1.]], dtype=float32)
     """
 
-    def __init__(self, num_tokens=None, output_mode: str = "multi_hot", sparse: bool = False, **kwargs: Any):
+    def __init__(self, num_tokens: int | None = None, output_mode: str = "multi_hot", sparse: bool = False, **kwargs: Any):
         super().__init__(**kwargs)
         refuse(self, sparse=sparse)
         self.output_mode = output_mode_of(self, output_mode, ("count", "one_hot", "multi_hot"))
@@ -57,13 +60,13 @@ class CategoryEncoding(Layer):
         self.num_tokens = positive(self, num_tokens=num_tokens)
         self.autocast = False
 
-    def call(self, inputs: Any, count_weights=None) -> Any:
+    def call(self, inputs: Any, count_weights: TensorLike | None = None) -> Any:
         if count_weights is not None and self.output_mode != "count":
             raise ValueError(f"CategoryEncoding: `count_weights` is for output_mode='count', not {self.output_mode!r}.")
         inputs = ops.cast(ops.convert_to_tensor(inputs), "int32")
         return encoded(inputs, self.output_mode, self.num_tokens, self.compute_dtype, count_weights)
 
-    def __call__(self, inputs, *args, **kwargs):
+    def __call__(self, inputs: Structure, *args: Any, **kwargs: Any) -> Any:
         plain = isinstance(inputs, (list, tuple, int))  # numbers, not several tensors
         return super().__call__(np.asarray(inputs) if plain else inputs, *args, **kwargs)
 
@@ -87,12 +90,12 @@ class Discretization(Layer):
 
     def __init__(
         self,
-        bin_boundaries=None,
-        num_bins=None,
+        bin_boundaries: Sequence[float] | None = None,
+        num_bins: int | None = None,
         epsilon: float = 0.01,
         output_mode: str = "int",
         sparse: bool = False,
-        dtype=None,
+        dtype: DTypeOrPolicy = None,
         name: str | None = None,
     ):
         super().__init__(name=name, dtype=dtype)
@@ -108,7 +111,7 @@ class Discretization(Layer):
         self._values = None  # (values in order, the weight of each) of the data seen by `adapt`
         self.autocast = False
 
-    def adapt(self, data, steps=None) -> None:
+    def adapt(self, data: Any, steps: int | None = None) -> None:
         """Find the boundaries from data: an array, or an iterable of batches, of which the first `steps` are used."""
         if self.num_bins is None:
             raise ValueError("Discretization.adapt: the layer was made with `bin_boundaries`; use `num_bins` instead.")
@@ -152,7 +155,7 @@ class Discretization(Layer):
         return {name: getattr(self, name) for name in names}
 
     @classmethod
-    def from_config(cls, config: dict[str, Any]):
+    def from_config(cls, config: dict[str, Any]) -> "Discretization":
         """An adapted layer has both bins and boundaries."""
         adapted = config.get("num_bins") is not None and config.get("bin_boundaries") is not None
         layer = cls(**{**config, "bin_boundaries": None} if adapted else config)

@@ -1,13 +1,16 @@
 """Random changes of colors: brightness, contrast, hue, saturation and the like. Positions stay as they are."""
 
+from collections.abc import Sequence
 from typing import Any
 
 from mlkit import ops, random
+from mlkit.core.tensor import Tensor
 from mlkit.core.typing import FloatOrSequence
 from mlkit.layers.augmentation import Augmentation, bounds, chosen, per_image, value_range_of
+from mlkit.objects.seed_generator import Seed
 
 
-def rescaled(images, source, target):
+def rescaled(images: Tensor, source: Sequence[float], target: Sequence[float]) -> Tensor:
     """Values of the range `source` mapped to the range `target`."""
     if tuple(source) == tuple(target):
         return images
@@ -18,30 +21,30 @@ def rescaled(images, source, target):
 class RandomBrightness(Augmentation):
     """Adds a random number to all pixels of an image: a part of the value range between -factor and factor."""
 
-    def __init__(self, factor, value_range: FloatOrSequence = (0, 255), seed=None, **kwargs: Any):
+    def __init__(self, factor: FloatOrSequence, value_range: FloatOrSequence = (0, 255), seed: Seed = None, **kwargs: Any):
         super().__init__(seed=seed, **kwargs)
         self.factor, self.value_range = bounds(self, factor), value_range_of(self, value_range)
 
-    def drawn(self, images, batch, seed):
+    def drawn(self, images: Tensor, batch: Any, seed: Any) -> dict[str, Any] | None:
         low, high = self.value_range
         return {"rgb_delta": per_image(random.uniform((batch,), *self.factor, seed=seed)) * (high - low)}
 
-    def changed(self, images, rgb_delta):
+    def changed(self, images: Tensor, rgb_delta: Tensor) -> Any:
         return ops.clip(images + ops.cast(rgb_delta, images.dtype), *self.value_range)
 
 
 class RandomContrast(Augmentation):
     """Scales the distance of pixels from the mean of their channel by a random factor in (1 - low, 1 + high)."""
 
-    def __init__(self, factor, value_range: FloatOrSequence = (0, 255), seed=None, **kwargs: Any):
+    def __init__(self, factor: FloatOrSequence, value_range: FloatOrSequence = (0, 255), seed: Seed = None, **kwargs: Any):
         super().__init__(seed=seed, **kwargs)
         self.factor, self.value_range = bounds(self, factor, 0), value_range_of(self, value_range)
         self._span = (1.0 - self.factor[0], 1.0 + self.factor[1])
 
-    def drawn(self, images, batch, seed):
+    def drawn(self, images: Tensor, batch: Any, seed: Any) -> dict[str, Any] | None:
         return {"contrast_factor": per_image(random.uniform((batch,), *self._span, seed=seed))}
 
-    def changed(self, images, contrast_factor):
+    def changed(self, images: Tensor, contrast_factor: Tensor) -> Any:
         mean = ops.mean(images, axis=(self.rows_axis, self.rows_axis + 1), keepdims=True)
         return ops.clip((images - mean) * ops.cast(contrast_factor, images.dtype) + mean, *self.value_range)
 
@@ -50,15 +53,20 @@ class RandomColorDegeneration(Augmentation):
     """Fades colors: 0 keeps the image, 1 makes it gray, by a random factor."""
 
     def __init__(
-        self, factor, value_range: FloatOrSequence = (0, 255), data_format: str | None = None, seed=None, **kwargs: Any
+        self,
+        factor: FloatOrSequence,
+        value_range: FloatOrSequence = (0, 255),
+        data_format: str | None = None,
+        seed: Seed = None,
+        **kwargs: Any,
     ):
         super().__init__(seed=seed, data_format=data_format, **kwargs)
         self.factor, self.value_range = bounds(self, factor), value_range_of(self, value_range)
 
-    def drawn(self, images, batch, seed):
+    def drawn(self, images: Tensor, batch: Any, seed: Any) -> dict[str, Any] | None:
         return {"factor": per_image(random.uniform((batch,), *self.factor, seed=seed))}
 
-    def changed(self, images, factor):
+    def changed(self, images: Tensor, factor: Tensor) -> Any:
         gray = ops.image.rgb_to_grayscale(images, data_format=self.data_format)
         return ops.clip(images + ops.cast(factor, images.dtype) * (gray - images), *self.value_range)
 
@@ -66,15 +74,15 @@ class RandomColorDegeneration(Augmentation):
 class RandomGrayscale(Augmentation):
     """Makes images gray with the probability `factor`; they keep three channels."""
 
-    def __init__(self, factor: FloatOrSequence = 0.5, data_format: str | None = None, seed=None, **kwargs: Any):
+    def __init__(self, factor: FloatOrSequence = 0.5, data_format: str | None = None, seed: Seed = None, **kwargs: Any):
         super().__init__(seed=seed, data_format=data_format, **kwargs)
         bounds(self, factor, 0)
         self.factor = factor
 
-    def drawn(self, images, batch, seed):
+    def drawn(self, images: Tensor, batch: Any, seed: Any) -> dict[str, Any] | None:
         return {"chosen": random.uniform((batch,), seed=seed) < self.factor}
 
-    def changed(self, images, chosen):
+    def changed(self, images: Tensor, chosen: Tensor) -> Any:
         return ops.where(per_image(chosen), ops.image.rgb_to_grayscale(images, data_format=self.data_format), images)
 
 
@@ -82,16 +90,21 @@ class RandomHue(Augmentation):
     """Turns hues by a random part of half a turn, up to `factor` in either direction."""
 
     def __init__(
-        self, factor, value_range: FloatOrSequence = (0, 255), data_format: str | None = None, seed=None, **kwargs: Any
+        self,
+        factor: FloatOrSequence,
+        value_range: FloatOrSequence = (0, 255),
+        data_format: str | None = None,
+        seed: Seed = None,
+        **kwargs: Any,
     ):
         super().__init__(seed=seed, data_format=data_format, **kwargs)
         self.factor, self.value_range = bounds(self, factor, 0), value_range_of(self, value_range)
 
-    def drawn(self, images, batch, seed):
+    def drawn(self, images: Tensor, batch: Any, seed: Any) -> dict[str, Any] | None:
         sign = ops.where(random.uniform((batch,), seed=seed) > 0.5, -1.0, 1.0)
         return {"factor": sign * random.uniform((batch,), *self.factor, seed=seed) * 0.5}
 
-    def changed(self, images, factor):
+    def changed(self, images: Tensor, factor: Tensor) -> Any:
         images = ops.image.rgb_to_hsv(rescaled(images, self.value_range, (0, 1)), data_format=self.data_format)
         hue, *others = ops.split(images, 3, axis=self.channel_axis)
         turned = (hue + per_image(ops.cast(factor, images.dtype))) % 1
@@ -103,16 +116,21 @@ class RandomSaturation(Augmentation):
     """Multiplies saturation by f / (1 - f), f random in `factor`: 0 makes images gray, 0.5 keeps them, 1 saturates them."""
 
     def __init__(
-        self, factor, value_range: FloatOrSequence = (0, 255), data_format: str | None = None, seed=None, **kwargs: Any
+        self,
+        factor: FloatOrSequence,
+        value_range: FloatOrSequence = (0, 255),
+        data_format: str | None = None,
+        seed: Seed = None,
+        **kwargs: Any,
     ):
         super().__init__(seed=seed, data_format=data_format, **kwargs)
         self.factor, self.value_range = bounds(self, factor), value_range_of(self, value_range)
 
-    def drawn(self, images, batch, seed):
+    def drawn(self, images: Tensor, batch: Any, seed: Any) -> dict[str, Any] | None:
         factor = random.uniform((batch,), *self.factor, seed=seed)
         return {"factor": factor / (1 - factor + 1e-7)}
 
-    def changed(self, images, factor):
+    def changed(self, images: Tensor, factor: Tensor) -> Any:
         images = ops.image.rgb_to_hsv(rescaled(images, self.value_range, (0, 1)), data_format=self.data_format)
         hue, saturation, value = ops.split(images, 3, axis=self.channel_axis)
         saturation = ops.clip(saturation * per_image(ops.cast(factor, images.dtype)), 0, 1)
@@ -127,17 +145,17 @@ class RandomInvert(Augmentation):
         self,
         factor: FloatOrSequence = 1.0,
         value_range: FloatOrSequence = (0, 255),
-        seed=None,
+        seed: Seed = None,
         data_format: str | None = None,
         **kwargs: Any,
     ):
         super().__init__(seed=seed, data_format=data_format, **kwargs)
         self.factor, self.value_range = bounds(self, factor, 0), value_range_of(self, value_range)
 
-    def drawn(self, images, batch, seed):
+    def drawn(self, images: Tensor, batch: Any, seed: Any) -> dict[str, Any] | None:
         return {"apply_inversion": chosen(batch, self.factor, seed)}
 
-    def changed(self, images, apply_inversion):
+    def changed(self, images: Tensor, apply_inversion: Tensor) -> Any:
         return ops.where(per_image(apply_inversion), sum(self.value_range) - images, images)
 
 
@@ -145,19 +163,24 @@ class RandomPosterization(Augmentation):
     """Keeps only the highest bits of each channel's 8, a random number of them in `factor`."""
 
     def __init__(
-        self, factor, value_range: FloatOrSequence = (0, 255), data_format: str | None = None, seed=None, **kwargs: Any
+        self,
+        factor: FloatOrSequence,
+        value_range: FloatOrSequence = (0, 255),
+        data_format: str | None = None,
+        seed: Seed = None,
+        **kwargs: Any,
     ):
         super().__init__(seed=seed, data_format=data_format, **kwargs)
         self.factor, self.value_range = bounds(self, factor, 1, 8), value_range_of(self, value_range)
         if any(f != int(f) for f in self.factor):
             raise ValueError(f"RandomPosterization: `factor` is a number of bits, from 1 to 8, but got {factor!r}.")
 
-    def drawn(self, images, batch, seed):
+    def drawn(self, images: Tensor, batch: Any, seed: Any) -> dict[str, Any] | None:
         low, high = self.factor
         bits = random.randint((batch,), low, high, seed=seed) if low != high else ops.full((batch,), low, dtype="int32")
         return {"shift_factor": 8 - bits}
 
-    def changed(self, images, shift_factor):
+    def changed(self, images: Tensor, shift_factor: Tensor) -> Any:
         step = per_image(ops.cast(2 ** ops.cast(shift_factor, "int32"), images.dtype))
         levels = ops.floor(ops.floor(rescaled(images, self.value_range, (0, 255))) / step) * step
         return rescaled(levels, (0, 255), self.value_range)
@@ -169,11 +192,11 @@ class RandomColorJitter(Augmentation):
     def __init__(
         self,
         value_range: FloatOrSequence = (0, 255),
-        brightness_factor=None,
-        contrast_factor=None,
-        saturation_factor=None,
-        hue_factor=None,
-        seed=None,
+        brightness_factor: FloatOrSequence | None = None,
+        contrast_factor: FloatOrSequence | None = None,
+        saturation_factor: FloatOrSequence | None = None,
+        hue_factor: FloatOrSequence | None = None,
+        seed: Seed = None,
         data_format: str | None = None,
         **kwargs: Any,
     ):
@@ -188,7 +211,7 @@ class RandomColorJitter(Augmentation):
             None if factor is None else cls(factor, **options) for cls, factor in zip(classes, factors)
         )
 
-    def changed(self, images):
+    def changed(self, images: Tensor) -> Any:
         for layer in (self.random_brightness, self.random_contrast, self.random_saturation, self.random_hue):
             images = images if layer is None else layer(images, training=True)
         return images

@@ -3,6 +3,7 @@
 from typing import Any
 
 from mlkit import activations, ops
+from mlkit.core.tensor import Tensor
 from mlkit.core.typing import Identifier, IntOrSequence
 from mlkit.layers.argument_checks import as_tuple, layout, padding_name, positive
 from mlkit.layers.input_spec import InputSpec
@@ -52,10 +53,10 @@ class BaseConv(Layer):
         self.input_spec = InputSpec(ndim=n + 2)
 
     @property
-    def channel_axis(self):
+    def channel_axis(self) -> int:
         return -1 if self.data_format == "channels_last" else 1
 
-    def input_channels(self, input_shape):
+    def input_channels(self, input_shape: Any) -> int:
         """The size of the channel axis, which must be known."""
         channels = input_shape[self.channel_axis]
         if channels is None:
@@ -65,11 +66,11 @@ class BaseConv(Layer):
             )
         return channels
 
-    def add_bias(self):
+    def add_bias(self) -> None:
         """The bias weight, or None."""
         return self._make_weight("bias", (self.filters,)) if self.use_bias else None
 
-    def finish(self, x):
+    def finish(self, x: Tensor) -> Tensor:
         """Bias and activation."""
         if self.bias is not None:
             shape = (-1,) if self.data_format == "channels_last" else (-1, *(1,) * self.rank)

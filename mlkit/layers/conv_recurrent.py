@@ -1,8 +1,9 @@
 """Convolutional LSTMs: the matrix products of an LSTM replaced by convolutions."""
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from mlkit import ops
+from mlkit.core.tensor import Tensor
 from mlkit.core.typing import Identifier, IntOrSequence
 from mlkit.layers.argument_checks import as_tuple, layout, padding_name, positive
 from mlkit.layers.input_spec import InputSpec
@@ -10,6 +11,7 @@ from mlkit.layers.recurrent import _CellRNN
 from mlkit.layers.recurrent_cells import LSTMCell
 from mlkit.layers.weights import Weight, weights
 from mlkit.objects.keras_tensor import KerasTensor
+from mlkit.objects.seed_generator import Seed
 
 
 @weights(
@@ -39,7 +41,7 @@ class ConvLSTMCell(LSTMCell):
         unit_forget_bias: bool = True,
         dropout: float = 0.0,
         recurrent_dropout: float = 0.0,
-        seed=None,
+        seed: Seed = None,
         **kwargs: Any,
     ):
         kwargs = {"dropout": dropout, "recurrent_dropout": recurrent_dropout, "seed": seed, **kwargs}
@@ -72,11 +74,11 @@ class ConvLSTMCell(LSTMCell):
         options = {"data_format": self.data_format, "dilation_rate": self.dilation_rate}
         return ops.conv(x, kernel, strides=self.strides, padding=self.padding, **options)
 
-    def get_initial_state(self, batch_size: int | None = None):
+    def get_initial_state(self, batch_size: int | None = None) -> list[Tensor]:
         """Zeros for h and c."""
         return [ops.zeros((batch_size, *self._state_shape), dtype=self.compute_dtype) for _ in "hc"]
 
-    def call(self, inputs: Any, states, training: bool = False) -> Any:
+    def call(self, inputs: Any, states: Any, training: bool = False) -> Any:
         x, h = self.disturbed(inputs, states[0], training)
         channels = -1 if self.data_format == "channels_last" else 1
         z = self._convolved(x, self.kernel)
@@ -96,9 +98,15 @@ class _ConvLSTM(_CellRNN):
     cell_name = "conv_lstm_cell"
     last_arguments = ("seed", "return_sequences", "return_state", "go_backwards", "stateful")
 
-    def __init__(self, **kwargs: Any):
-        super().__init__(**kwargs)
-        self.input_spec = InputSpec(ndim=self.cell_class.rank + 3)
+    if TYPE_CHECKING:  # first those of the cell, as it takes them; the others by position too
+
+        def __init__(self, filters: int, kernel_size: IntOrSequence, *args: Any, **kwargs: Any): ...
+
+    else:
+
+        def __init__(self, **kwargs: Any):
+            super().__init__(**kwargs)
+            self.input_spec = InputSpec(ndim=self.cell_class.rank + 3)
 
 
 class ConvLSTM1DCell(ConvLSTMCell):

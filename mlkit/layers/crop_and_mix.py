@@ -6,7 +6,8 @@ from typing import Any
 
 from mlkit import ops, random
 from mlkit.core.spec import Dim
-from mlkit.core.typing import FloatOrSequence, TensorLike
+from mlkit.core.tensor import Tensor
+from mlkit.core.typing import DType, FloatOrSequence
 from mlkit.layers.argument_checks import positive, within
 from mlkit.layers.augmentation import (
     Augmentation,
@@ -18,6 +19,7 @@ from mlkit.layers.augmentation import (
     per_image,
     value_range_of,
 )
+from mlkit.objects.seed_generator import Seed
 
 
 class RandomCrop(Augmentation):
@@ -29,12 +31,12 @@ class RandomCrop(Augmentation):
     geometric = always = moves = True
 
     def __init__(
-        self, height: int, width: int, seed=None, data_format: str | None = None, name: str | None = None, **kwargs: Any
+        self, height: int, width: int, seed: Seed = None, data_format: str | None = None, name: str | None = None, **kwargs: Any
     ):
         super().__init__(seed=seed, data_format=data_format, name=name, **kwargs)
         self.height, self.width = positive(self, height=height), positive(self, width=width)
 
-    def drawn(self, images, batch, seed):
+    def drawn(self, images: Tensor, batch: Any, seed: Any) -> dict[str, Any] | None:
         alone = len(images.shape) == 3
         rows, columns = images.shape[self.rows_axis - alone], images.shape[self.rows_axis + 1 - alone]
         if Dim not in (type(rows), type(columns)) and (rows <= self.height or columns <= self.width):
@@ -42,7 +44,7 @@ class RandomCrop(Augmentation):
         places = (rows - self.height + 1, columns - self.width + 1)
         return dict(zip(("top", "left"), (ops.cast(random.uniform((), seed=seed) * n, "int32") for n in places)))
 
-    def changed(self, images, top=None, left=None, interpolation: str = "bilinear"):
+    def changed(self, images: Tensor, top: Any = None, left: Any = None, interpolation: str = "bilinear") -> Any:
         if top is None:
             options = {"interpolation": interpolation, "crop_to_aspect_ratio": True, "data_format": self.data_format}
             return in_dtype(ops.image.resize(images, (self.height, self.width), **options), images.dtype)
@@ -50,16 +52,16 @@ class RandomCrop(Augmentation):
             images = ops.take(images, start + ops.arange(size, dtype="int32"), axis=axis)
         return images
 
-    def changed_masks(self, masks, **change):
+    def changed_masks(self, masks: Tensor, **change: Any) -> Any:
         return self.changed(masks, **change, interpolation="nearest")
 
-    def changed_boxes(self, boxes, height, width, top=None, left=None):
+    def changed_boxes(self, boxes: Any, height: Any, width: Any, top: Any = None, left: Any = None) -> Any:
         if top is not None:
             return moved(boxes, top, left)
         top, left, rows, columns = middle_part(height, width, self.height, self.width)
         return moved(boxes, top, left, self.height / rows, self.width / columns)
 
-    def output_size(self, height, width):
+    def output_size(self, height: Any, width: Any) -> tuple[Any, Any]:
         return self.height, self.width
 
 
@@ -68,7 +70,7 @@ class _Boxes(Augmentation):
 
     moves = True
 
-    def _box(self, images, batch, widths, heights, seed):
+    def _box(self, images: Tensor, batch: Any, widths, heights, seed: Any):
         """(booleans (batch, height, width, 1), the part of the area outside) for boxes of these parts of the sizes."""
         alone = len(images.shape) == 3
         rows, columns = images.shape[self.rows_axis - alone], images.shape[self.rows_axis + 1 - alone]
@@ -94,9 +96,9 @@ class RandomErasing(_Boxes):
         self,
         factor: FloatOrSequence = 1.0,
         scale: FloatOrSequence = (0.02, 0.33),
-        fill_value=None,
+        fill_value: float | None = None,
         value_range: FloatOrSequence = (0, 255),
-        seed=None,
+        seed: Seed = None,
         data_format: str | None = None,
         **kwargs: Any,
     ):
@@ -104,7 +106,7 @@ class RandomErasing(_Boxes):
         self.factor, self.scale = bounds(self, factor, 0), bounds(self, scale, 0, name="scale")
         self.fill_value, self.value_range = fill_value, value_range_of(self, value_range)
 
-    def drawn(self, images, batch, seed):
+    def drawn(self, images: Tensor, batch: Any, seed: Any) -> dict[str, Any] | None:
         parts = ops.sqrt(random.uniform((batch, 2), *self.scale, seed=seed))
         box, _ = self._box(images, batch, parts[:, 0], parts[:, 1], seed)
         if self.fill_value is None:
@@ -116,7 +118,7 @@ class RandomErasing(_Boxes):
                 fill = ops.reshape(fill, (-1,) if self.channel_axis == -1 else (-1, 1, 1))
         return {"apply_erasing": chosen(batch, self.factor, seed), "batch_masks": box, "fill_value": fill}
 
-    def changed(self, images, apply_erasing, batch_masks, fill_value):
+    def changed(self, images: Tensor, apply_erasing: Tensor, batch_masks: Tensor, fill_value: Any) -> Any:
         erased = ops.logical_and(batch_masks, per_image(apply_erasing))
         fill = ops.clip(ops.cast(fill_value, "float32"), *map(float, self.value_range))
         return ops.where(erased, in_dtype(fill, images.dtype), images)
@@ -128,26 +130,26 @@ class MixUp(Augmentation):
     alpha: the weights are drawn from Beta(alpha, alpha). Labels must be vectors, such as one-hot ones.
     """
 
-    def __init__(self, alpha: FloatOrSequence = 0.2, data_format: str | None = None, seed=None, **kwargs: Any):
+    def __init__(self, alpha: float = 0.2, data_format: str | None = None, seed: Seed = None, **kwargs: Any):
         super().__init__(seed=seed, data_format=data_format, **kwargs)
         self.alpha = within(self, 1e-6, math.inf, alpha=alpha)
 
-    def drawn(self, images, batch, seed):
+    def drawn(self, images: Tensor, batch: Any, seed: Any) -> dict[str, Any] | None:
         order = random.shuffle(ops.arange(batch, dtype="int32"), seed=seed)
         return {"mix_weight": random.beta((batch,), self.alpha, self.alpha, seed=seed), "permutation_order": order}
 
-    def changed(self, images, mix_weight, permutation_order):
+    def changed(self, images: Tensor, mix_weight: Tensor, permutation_order: Tensor) -> Any:
         weight = ops.cast(per_image(mix_weight), images.dtype)
         return weight * images + (1 - weight) * ops.take(images, permutation_order, axis=0)
 
-    def transform_labels(self, labels, transformation=None, training: bool = True):
+    def transform_labels(self, labels: Any, transformation: Any = None, training: bool = True) -> Any:
         if not training or transformation is None:
             return labels
         return _averaged(labels, transformation["mix_weight"], transformation["permutation_order"], self.float_dtype)
 
     transform_segmentation_masks = transform_labels
 
-    def transform_bounding_boxes(self, bounding_boxes, transformation=None, training: bool = True):
+    def transform_bounding_boxes(self, bounding_boxes: Any, transformation: Any = None, training: bool = True) -> Any:
         """The boxes of both images: {"boxes": (batch, boxes, 4), "labels": (batch, boxes)}."""
         if not training or transformation is None:
             return bounding_boxes
@@ -162,31 +164,31 @@ class CutMix(_Boxes):
     factor: the part kept is drawn from Beta(f, f), f random in `factor`. Labels must be vectors, such as one-hot ones.
     """
 
-    def __init__(self, factor: FloatOrSequence = 1.0, seed=None, data_format: str | None = None, **kwargs: Any):
+    def __init__(self, factor: FloatOrSequence = 1.0, seed: Seed = None, data_format: str | None = None, **kwargs: Any):
         super().__init__(seed=seed, data_format=data_format, **kwargs)
         self.factor = bounds(self, factor, 0)
 
-    def drawn(self, images, batch, seed):
+    def drawn(self, images: Tensor, batch: Any, seed: Any) -> dict[str, Any] | None:
         alpha = random.uniform((), *self.factor, seed=seed) + 1e-6
         side = ops.sqrt(1 - random.beta((batch,), alpha, alpha, seed=seed))
         box, kept = self._box(images, batch, side, side, seed)
         order = random.shuffle(ops.arange(batch, dtype="int32"), seed=seed)
         return {"permutation_order": order, "batch_masks": box, "mix_weight": kept}
 
-    def changed(self, images, permutation_order, batch_masks, mix_weight):
+    def changed(self, images: Tensor, permutation_order: Tensor, batch_masks: Tensor, mix_weight: Tensor) -> Any:
         return ops.where(batch_masks, ops.take(images, permutation_order, axis=0), images)
 
-    def transform_labels(self, labels, transformation=None, training: bool = True):
+    def transform_labels(self, labels: Any, transformation: Any = None, training: bool = True) -> Any:
         if not training or transformation is None:
             return labels
         return _averaged(labels, transformation["mix_weight"], transformation["permutation_order"], self.float_dtype)
 
-    def transform_segmentation_masks(self, segmentation_masks, transformation=None, training: bool = True):
+    def transform_segmentation_masks(self, segmentation_masks: Any, transformation: Any = None, training: bool = True) -> Any:
         return (
             segmentation_masks if not training or transformation is None else self.changed(segmentation_masks, **transformation)
         )
 
-    def transform_bounding_boxes(self, bounding_boxes, transformation=None, training: bool = True):
+    def transform_bounding_boxes(self, bounding_boxes: Any, transformation: Any = None, training: bool = True) -> Any:
         raise NotImplementedError("CutMix: bounding boxes are not supported; pass images, labels and masks.")
 
 
@@ -195,14 +197,14 @@ class MaxNumBoundingBoxes(Augmentation):
 
     draws = False
 
-    def __init__(self, max_number, fill_value: TensorLike = -1, **kwargs: Any):
+    def __init__(self, max_number: int, fill_value: float = -1, **kwargs: Any):
         super().__init__(**kwargs)
         self.max_number, self.fill_value = positive(self, max_number=max_number), int(fill_value)
 
-    def changed(self, images):
+    def changed(self, images: Tensor) -> Any:
         return images
 
-    def transform_bounding_boxes(self, bounding_boxes, transformation=None, training: bool = True):
+    def transform_bounding_boxes(self, bounding_boxes: Any, transformation: Any = None, training: bool = True) -> Any:
         return {k: self._fitted(ops.convert_to_tensor(v)) for k, v in bounding_boxes.items()}
 
     def _fitted(self, x):
@@ -217,7 +219,7 @@ class MaxNumBoundingBoxes(Augmentation):
         return config
 
 
-def _averaged(labels, weight, order, dtype):
+def _averaged(labels: Any, weight, order, dtype: DType | None):
     """Each label, with this weight, and the one that `order` names, with the rest."""
     labels = ops.cast(labels, dtype)
     weight = ops.cast(ops.reshape(weight, (-1, *(1,) * (labels.ndim - 1))), dtype)

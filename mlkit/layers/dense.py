@@ -34,8 +34,8 @@ class Dense(LowRankLayer):
         use_bias: bool = True,
         *,
         lora_rank: int | None = None,
-        lora_alpha=None,
-        quantization_config=None,
+        lora_alpha: float | None = None,
+        quantization_config: Any = None,
         **kwargs: Any,
     ):
         super().__init__(lora_rank=lora_rank, lora_alpha=lora_alpha, quantization_config=quantization_config, **kwargs)

@@ -3,16 +3,19 @@
 from typing import Any
 
 from mlkit import ops, random, regularizers
+from mlkit.core.typing import Shape, Structure
+from mlkit.dtype_policies import DTypeOrPolicy
 from mlkit.layers.activation import Pointwise
 from mlkit.layers.argument_checks import layout
 from mlkit.layers.input_spec import InputSpec
+from mlkit.objects.seed_generator import Seed
 from mlkit.random.samplers import mask_shape
 
 
 class Disturbance(Pointwise):
     """Base: `disturbed(inputs)` in training. `rate` between 0 and 1; `seed`: an integer makes the noise repeatable."""
 
-    def __init__(self, seed=None, **kwargs: Any):
+    def __init__(self, seed: Seed = None, **kwargs: Any):
         super().__init__(**kwargs)
         self.seed = seed
         self.seed_generator = random.SeedGenerator(seed) if self.strength > 0 else None
@@ -23,7 +26,7 @@ class Disturbance(Pointwise):
         return self.disturbed(inputs) if training and self.strength > 0 else inputs
 
 
-def _checked_rate(layer, rate, name="rate", below_one=False):
+def _checked_rate(layer: Any, rate, name="rate", below_one=False):
     if below_one and rate == 1:
         raise ValueError(
             f"{type(layer).__name__}: Invalid value for `{name}`: it divides by 1 - {name}, so it must be below 1."
@@ -35,7 +38,7 @@ def _checked_rate(layer, rate, name="rate", below_one=False):
     return rate
 
 
-def _checked_noise_shape(layer, noise_shape):
+def _checked_noise_shape(layer: Any, noise_shape: Shape | None):
     if noise_shape is None:
         return None
     if not isinstance(noise_shape, (tuple, list)) or any(not (n is None or isinstance(n, int) and n > 0) for n in noise_shape):
@@ -54,15 +57,15 @@ class Dropout(Disturbance):
     np.float32(4.0)
     """
 
-    def __init__(self, rate: float, noise_shape=None, seed=None, **kwargs: Any):
+    def __init__(self, rate: float, noise_shape: Shape | None = None, seed: Seed = None, **kwargs: Any):
         self.rate = self.strength = _checked_rate(self, rate)
         self.noise_shape = _checked_noise_shape(self, noise_shape)
         super().__init__(seed=seed, **kwargs)
 
-    def disturbed(self, inputs):
+    def disturbed(self, inputs: Structure) -> Any:
         return random.dropout(inputs, self.rate, noise_shape=self.mask_shape(inputs), seed=self.seed_generator)
 
-    def mask_shape(self, inputs):
+    def mask_shape(self, inputs: Structure) -> Any:
         """Shape of the random mask, None where it is the inputs'."""
         return self.noise_shape
 
@@ -70,7 +73,7 @@ class Dropout(Disturbance):
 class BaseSpatialDropout(Dropout):
     """Dropout of whole channels: positions of a map drop together."""
 
-    def __init__(self, rate: float, seed=None, name: str | None = None, dtype=None, **kwargs: Any):
+    def __init__(self, rate: float, seed: Seed = None, name: str | None = None, dtype: DTypeOrPolicy = None, **kwargs: Any):
         super().__init__(rate, seed=seed, name=name, dtype=dtype, **kwargs)
 
     def get_config(self) -> dict[str, Any]:
@@ -80,23 +83,30 @@ class BaseSpatialDropout(Dropout):
 class SpatialDropout1D(BaseSpatialDropout):
     """Dropout of whole channels of (batch, steps, channels)."""
 
-    def __init__(self, rate: float, seed=None, name: str | None = None, dtype=None):
+    def __init__(self, rate: float, seed: Seed = None, name: str | None = None, dtype: DTypeOrPolicy = None):
         super().__init__(rate, seed=seed, name=name, dtype=dtype)
         self.input_spec = InputSpec(ndim=3)
 
-    def mask_shape(self, inputs):
+    def mask_shape(self, inputs: Structure) -> Any:
         return (inputs.shape[0], 1, inputs.shape[2])
 
 
 class _SpatialDropoutND(BaseSpatialDropout):
     rank = None
 
-    def __init__(self, rate: float, data_format: str | None = None, seed=None, name: str | None = None, dtype=None):
+    def __init__(
+        self,
+        rate: float,
+        data_format: str | None = None,
+        seed: Seed = None,
+        name: str | None = None,
+        dtype: DTypeOrPolicy = None,
+    ):
         super().__init__(rate, seed=seed, name=name, dtype=dtype)
         self.data_format = layout(data_format)
         self.input_spec = InputSpec(ndim=self.rank + 2)
 
-    def mask_shape(self, inputs):
+    def mask_shape(self, inputs: Structure) -> Any:
         ones = (1,) * self.rank
         batch = inputs.shape[0]
         return (batch, *ones, inputs.shape[-1]) if self.data_format == "channels_last" else (batch, inputs.shape[1], *ones)
@@ -120,11 +130,11 @@ class SpatialDropout3D(_SpatialDropoutND):
 class GaussianDropout(Disturbance):
     """Multiplies by noise of mean 1 and standard deviation sqrt(rate / (1 - rate)) (Srivastava et al., 2014)."""
 
-    def __init__(self, rate: float, seed=None, **kwargs: Any):
+    def __init__(self, rate: float, seed: Seed = None, **kwargs: Any):
         self.rate = self.strength = _checked_rate(self, rate, below_one=True)
         super().__init__(seed=seed, **kwargs)
 
-    def disturbed(self, inputs):
+    def disturbed(self, inputs: Structure) -> Any:
         deviation = (self.rate / (1.0 - self.rate)) ** 0.5
         return inputs * random.normal(inputs.shape, 1.0, deviation, dtype=inputs.dtype, seed=self.seed_generator)
 
@@ -132,11 +142,11 @@ class GaussianDropout(Disturbance):
 class GaussianNoise(Disturbance):
     """Adds noise of mean 0 and the given standard deviation."""
 
-    def __init__(self, stddev, seed=None, **kwargs: Any):
+    def __init__(self, stddev: float, seed: Seed = None, **kwargs: Any):
         self.stddev = self.strength = _checked_rate(self, stddev, "stddev")
         super().__init__(seed=seed, **kwargs)
 
-    def disturbed(self, inputs):
+    def disturbed(self, inputs: Structure) -> Any:
         return inputs + random.normal(inputs.shape, 0.0, self.stddev, dtype=inputs.dtype, seed=self.seed_generator)
 
 
@@ -146,12 +156,12 @@ class AlphaDropout(Disturbance):
 
     _lowest = -1.6732632423543772 * 1.0507009873554805
 
-    def __init__(self, rate: float, noise_shape=None, seed=None, **kwargs: Any):
+    def __init__(self, rate: float, noise_shape: Shape | None = None, seed: Seed = None, **kwargs: Any):
         self.rate = self.strength = _checked_rate(self, rate, below_one=True)
         self.noise_shape = _checked_noise_shape(self, noise_shape)
         super().__init__(seed=seed, **kwargs)
 
-    def disturbed(self, inputs):
+    def disturbed(self, inputs: Structure) -> Any:
         shape = mask_shape("AlphaDropout", self.noise_shape, inputs.shape)
         kept = ops.cast(random.uniform(shape, seed=self.seed_generator) >= self.rate, inputs.dtype)
         a = ((1 - self.rate) * (1 + self.rate * self._lowest**2)) ** -0.5

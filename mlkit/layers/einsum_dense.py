@@ -4,7 +4,7 @@ import re
 from typing import Any
 
 from mlkit import activations, ops
-from mlkit.core.typing import Identifier
+from mlkit.core.typing import Identifier, Shape, Structure
 from mlkit.layers.argument_checks import refuse
 from mlkit.layers.lora import LowRankLayer
 from mlkit.layers.weights import weights
@@ -26,15 +26,15 @@ class EinsumDense(LowRankLayer):
 
     def __init__(
         self,
-        equation,
-        output_shape,
+        equation: str,
+        output_shape: int | Shape,
         activation: Identifier = None,
-        bias_axes=None,
+        bias_axes: str | None = None,
         *,
         lora_rank: int | None = None,
-        lora_alpha=None,
-        gptq_unpacked_column_size=None,
-        quantization_config=None,
+        lora_alpha: float | None = None,
+        gptq_unpacked_column_size: int | None = None,
+        quantization_config: Any = None,
         **kwargs: Any,
     ):
         super().__init__(lora_rank=lora_rank, lora_alpha=lora_alpha, quantization_config=quantization_config, **kwargs)
@@ -50,7 +50,7 @@ class EinsumDense(LowRankLayer):
         if self.lora_rank:
             self.enable_lora(self.lora_rank, self.lora_alpha)
 
-    def _weight_shapes(self, input_shape):
+    def _weight_shapes(self, input_shape: Any):
         """Sizes of the kernel's and the bias's axes, looked up by letter in the input and the output."""
         match = re.fullmatch(r"([a-zA-Z.]+),([a-zA-Z]+)->([a-zA-Z.]+)", self.equation.replace(" ", ""))
         if match is None:
@@ -105,7 +105,7 @@ def _sizes(letters, shape):
     return dict(zip(named, shape))
 
 
-def _output_sizes(output, inputs, given, partial, rank):
+def _output_sizes(output, inputs: Structure, given, partial, rank):
     """letter -> size of the output; `partial` has no batch axis, and None where the input's size is meant."""
     named = output.replace("...", "")
     if output.startswith("..."):

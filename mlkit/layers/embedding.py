@@ -6,6 +6,7 @@ from typing import Any
 
 from mlkit import ops
 from mlkit.core import dtypes
+from mlkit.core.typing import DType
 from mlkit.layers.argument_checks import positive, within
 from mlkit.layers.lora import LowRankLayer
 from mlkit.layers.weights import weights
@@ -31,10 +32,10 @@ class Embedding(LowRankLayer):
         output_dim: int,
         *,
         mask_zero: bool = False,
-        weights=None,
+        weights: Any = None,
         lora_rank: int | None = None,
-        lora_alpha=None,
-        quantization_config=None,
+        lora_alpha: float | None = None,
+        quantization_config: Any = None,
         **kwargs: Any,
     ):
         input_length = kwargs.pop("input_length", None)
@@ -94,8 +95,8 @@ class ReversibleEmbedding(Embedding):
         tie_weights: bool = True,
         *,
         mask_zero: bool = False,
-        reverse_dtype=None,
-        logit_soft_cap=None,
+        reverse_dtype: DType | None = None,
+        logit_soft_cap: float | None = None,
         **kwargs: Any,
     ):
         super().__init__(input_dim, output_dim, mask_zero=mask_zero, **kwargs)

@@ -4,10 +4,12 @@ from collections.abc import Sequence
 from typing import Any
 
 from mlkit import ops, random
+from mlkit.core.tensor import Tensor
 from mlkit.core.typing import FloatOrSequence, IntOrSequence
 from mlkit.layers.argument_checks import as_tuple, positive
 from mlkit.layers.augmentation import Augmentation, bounds, chosen, per_image, value_range_of
 from mlkit.layers.color import rescaled
+from mlkit.objects.seed_generator import Seed
 
 
 class AutoContrast(Augmentation):
@@ -19,7 +21,7 @@ class AutoContrast(Augmentation):
         super().__init__(**kwargs)
         self.value_range = value_range_of(self, value_range)
 
-    def changed(self, images):
+    def changed(self, images: Tensor) -> Any:
         axes = (self.rows_axis, self.rows_axis + 1)
         low, high = ops.min(images, axis=axes, keepdims=True), ops.max(images, axis=axes, keepdims=True)
         flat = high == low  # channels of one value stay as they are
@@ -39,7 +41,7 @@ class Equalization(Augmentation):
         super().__init__(data_format=data_format, **kwargs)
         self.value_range, self.bins = value_range_of(self, value_range), positive(self, bins=bins)
 
-    def changed(self, images):
+    def changed(self, images: Tensor) -> Any:
         levels = rescaled(images, self.value_range, (0, 255))
         channels = ops.unstack(levels, axis=self.channel_axis)
         equal = ops.stack([self._equalized(c) for c in channels], axis=self.channel_axis)
@@ -79,7 +81,7 @@ class ContrastLimitedAdaptiveHistogramEqualization(Augmentation):
         self.value_range = value_range_of(self, value_range)
         self.clip_limit, self.tile_grid_size = clip_limit, tile_grid_size
 
-    def changed(self, images):
+    def changed(self, images: Tensor) -> Any:
         first = self.data_format == "channels_first"
         x = ops.transpose(images, (0, 2, 3, 1)) if first else images
         levels = ops.cast(rescaled(x, self.value_range, (0, 255)), "float32")
@@ -133,15 +135,20 @@ class RandomSharpness(Augmentation):
     """Moves images away from (factor above 0.5) or towards (below) a smoothed version of themselves."""
 
     def __init__(
-        self, factor, value_range: FloatOrSequence = (0, 255), data_format: str | None = None, seed=None, **kwargs: Any
+        self,
+        factor: FloatOrSequence,
+        value_range: FloatOrSequence = (0, 255),
+        data_format: str | None = None,
+        seed: Seed = None,
+        **kwargs: Any,
     ):
         super().__init__(seed=seed, data_format=data_format, **kwargs)
         self.factor, self.value_range = bounds(self, factor, 0), value_range_of(self, value_range)
 
-    def drawn(self, images, batch, seed):
+    def drawn(self, images: Tensor, batch: Any, seed: Any) -> dict[str, Any] | None:
         return {"factor": random.uniform((batch,), *self.factor, seed=seed)}
 
-    def changed(self, images, factor):
+    def changed(self, images: Tensor, factor: Any) -> Any:
         a, b = 1 / 13, 5 / 13
         kernel = ops.convert_to_tensor([[a, a, a], [a, b, a], [a, a, a]], dtype=images.dtype)
         kernel = ops.tile(ops.reshape(kernel, (3, 3, 1, 1)), (1, 1, images.shape[self.channel_axis], 1))
@@ -164,7 +171,7 @@ class RandomGaussianBlur(Augmentation):
         sigma: FloatOrSequence = 1.0,
         value_range: FloatOrSequence = (0, 255),
         data_format: str | None = None,
-        seed=None,
+        seed: Seed = None,
         **kwargs: Any,
     ):
         super().__init__(seed=seed, data_format=data_format, **kwargs)
@@ -174,11 +181,11 @@ class RandomGaussianBlur(Augmentation):
         if any(n % 2 == 0 for n in self.kernel_size):
             raise ValueError(f"RandomGaussianBlur: `kernel_size` must be an odd number or two, but got {kernel_size!r}.")
 
-    def drawn(self, images, batch, seed):
+    def drawn(self, images: Tensor, batch: Any, seed: Any) -> dict[str, Any] | None:
         sigma = random.uniform((2,), *self.sigma, seed=seed) + 1e-6
         return {"should_apply_blur": chosen(batch, self.factor, seed), "blur_factor": sigma}
 
-    def changed(self, images, should_apply_blur, blur_factor):
+    def changed(self, images: Tensor, should_apply_blur: Tensor, blur_factor: Tensor) -> Any:
         options = {"kernel_size": self.kernel_size, "data_format": self.data_format}
         blurred = ops.image.gaussian_blur(images, sigma=ops.cast(blur_factor, images.dtype), **options)
         return ops.clip(ops.where(per_image(should_apply_blur), blurred, images), *self.value_range)
@@ -192,7 +199,7 @@ class Solarization(Augmentation):
         addition_factor: float = 0.0,
         threshold_factor: float = 0.0,
         value_range: FloatOrSequence = (0, 255),
-        seed=None,
+        seed: Seed = None,
         **kwargs: Any,
     ):
         super().__init__(seed=seed, **kwargs)
@@ -200,11 +207,11 @@ class Solarization(Augmentation):
         self.threshold_factor = bounds(self, threshold_factor, 0, name="threshold_factor")
         self.value_range = value_range_of(self, value_range)
 
-    def drawn(self, images, batch, seed):
+    def drawn(self, images: Tensor, batch: Any, seed: Any) -> dict[str, Any] | None:
         factors = {"additions": self.addition_factor, "thresholds": self.threshold_factor}
         return {name: 255 * per_image(random.uniform((batch,), *f, seed=seed)) for name, f in factors.items()}
 
-    def changed(self, images, additions, thresholds):
+    def changed(self, images: Tensor, additions: Tensor, thresholds: Tensor) -> Any:
         levels = ops.clip(rescaled(images, self.value_range, (0, 255)) + ops.cast(additions, images.dtype), 0, 255)
         levels = ops.where(levels < ops.cast(thresholds, images.dtype), levels, 255 - levels)
         return rescaled(levels, (0, 255), self.value_range)

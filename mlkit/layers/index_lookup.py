@@ -13,7 +13,7 @@ import numpy as np
 from mlkit import ops
 from mlkit.config import floatx
 from mlkit.core.tensor import Symbol, Tensor
-from mlkit.core.typing import DType
+from mlkit.core.typing import DType, FilePath, Structure
 from mlkit.layers import in_tensorflow
 from mlkit.layers.argument_checks import refuse
 from mlkit.layers.categories import encoded, output_mode_of
@@ -26,12 +26,12 @@ class Lookup(Layer):
 
     def __init__(
         self,
-        max_tokens=None,
+        max_tokens: int | None = None,
         num_oov_indices: int = 1,
         mask_token=None,
         oov_token=None,
-        vocabulary=None,
-        idf_weights=None,
+        vocabulary: Any = None,
+        idf_weights: Any = None,
         invert: bool = False,
         output_mode: str = "int",
         pad_to_max_tokens: bool = False,
@@ -72,7 +72,7 @@ class Lookup(Layer):
         mask = [self.mask_token] if self.mask_token is not None and self.output_mode == "int" else []
         return mask + [self.oov_token] * self.num_oov_indices
 
-    def set_vocabulary(self, vocabulary, idf_weights=None):
+    def set_vocabulary(self, vocabulary: Any, idf_weights: Any = None) -> None:
         """Set the tokens: a list, with or without the special ones at its start, or the path of a text file, one token a line.
 
         idf_weights: the weight of each token, for output_mode "tf_idf".
@@ -101,21 +101,21 @@ class Lookup(Layer):
         self._number = {token: len(special) + i for i, token in enumerate(tokens)}
         self._idf = None if idf_weights is None else np.array(idf_weights, floatx())
 
-    def load_assets(self, dir_path):
+    def load_assets(self, dir_path: FilePath) -> None:
         """Read the vocabulary that Keras writes beside the variables of an adapted layer; ours stands in the config."""
         if self._tokens is None:
             self.set_vocabulary(os.path.join(dir_path, "vocabulary.txt"))
 
-    def get_vocabulary(self, include_special_tokens: bool = True):
+    def get_vocabulary(self, include_special_tokens: bool = True) -> list[Any]:
         """The tokens in the order of their indices."""
         tokens = list(self._tokens or [])
         return self._special + tokens if include_special_tokens else tokens
 
-    def vocabulary_size(self):
+    def vocabulary_size(self) -> int:
         """Number of tokens with the special ones."""
         return len(self.get_vocabulary())
 
-    def adapt(self, data, steps=None) -> None:
+    def adapt(self, data: Any, steps: int | None = None) -> None:
         """Take the tokens from data, the most frequent first: an array, or an iterable of batches (the first `steps`)."""
         counts, samples_with, samples = collections.Counter(), collections.Counter(), 0
         batches = [data] if isinstance(data, np.ndarray) or hasattr(data, "numpy") or isinstance(data, (list, tuple)) else data
@@ -135,7 +135,7 @@ class Lookup(Layer):
         weights = [np.log(1 + samples / (1 + samples_with[t])) for t in order]
         self.set_vocabulary(order, weights if self.output_mode == "tf_idf" else None)
 
-    def _rows(self, batch):
+    def _rows(self, batch: Any):
         """The tokens of each sample."""
         host = self._host(batch)
         return host.reshape(len(host), -1).tolist() if host.ndim else [[host.item()]]
@@ -143,7 +143,7 @@ class Lookup(Layer):
     # ---- looking up ---------------------------------------------------------------------------------------------------
 
     @in_tensorflow.entrance
-    def __call__(self, inputs, *args, **kwargs):
+    def __call__(self, inputs: Structure, *args: Any, **kwargs: Any) -> Any:
         if isinstance(inputs, (Tensor, Symbol)):
             return super().__call__(inputs, *args, **kwargs)
         return self._found(self._host(inputs))
@@ -151,10 +151,10 @@ class Lookup(Layer):
     def call(self, inputs: Any) -> Any:
         return self._found(self._host(ops.convert_to_numpy(inputs)))
 
-    def _host(self, inputs):
+    def _host(self, inputs: Structure):
         return host_array(inputs)
 
-    def _found(self, inputs):
+    def _found(self, inputs: Structure):
         if self._tokens is None:
             raise ValueError(f"{type(self).__name__} {self.path!r} has no vocabulary: call adapt(data), or give `vocabulary`.")
         if self.invert:
@@ -219,12 +219,12 @@ class StringLookup(Lookup):
 
     def __init__(
         self,
-        max_tokens=None,
+        max_tokens: int | None = None,
         num_oov_indices: int = 1,
         mask_token=None,
         oov_token: str | None = "[UNK]",
-        vocabulary=None,
-        idf_weights=None,
+        vocabulary: Any = None,
+        idf_weights: Any = None,
         invert: bool = False,
         output_mode: str = "int",
         pad_to_max_tokens: bool = False,
@@ -256,7 +256,7 @@ class StringLookup(Lookup):
             **kwargs,
         )
 
-    def _token(self, value):
+    def _token(self, value: Structure):
         return value.decode(self.encoding) if isinstance(value, bytes) else str(value)
 
     def _as_output(self, tokens):
@@ -275,13 +275,13 @@ class IntegerLookup(Lookup):
 
     def __init__(
         self,
-        max_tokens=None,
+        max_tokens: int | None = None,
         num_oov_indices: int = 1,
         mask_token=None,
         oov_token: int = -1,
-        vocabulary=None,
+        vocabulary: Any = None,
         vocabulary_dtype: DType = "int64",
-        idf_weights=None,
+        idf_weights: Any = None,
         invert: bool = False,
         output_mode: str = "int",
         sparse: bool = False,
@@ -312,7 +312,7 @@ class IntegerLookup(Lookup):
             **kwargs,
         )
 
-    def _token(self, value):
+    def _token(self, value: Structure):
         return int(value)
 
     def _bucket(self, token):

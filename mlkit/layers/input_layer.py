@@ -4,7 +4,8 @@ import warnings
 from typing import Any
 
 from mlkit.core import dtypes
-from mlkit.core.typing import Shape
+from mlkit.core.typing import DType, Shape
+from mlkit.dtype_policies import DTypeOrPolicy
 from mlkit.layers.layer import Layer
 from mlkit.objects.keras_tensor import KerasTensor, Node
 
@@ -16,7 +17,7 @@ class InputLayer(Layer):
         self,
         shape=None,
         batch_size: int | None = None,
-        dtype=None,
+        dtype: DTypeOrPolicy = None,
         sparse=None,
         ragged=None,
         batch_shape=None,
@@ -54,14 +55,14 @@ class InputLayer(Layer):
         Node(self, (), {}, symbol)
 
     @property
-    def dtype(self):
+    def dtype(self) -> str:
         return self._dtype
 
     @property
-    def batch_size(self):
+    def batch_size(self) -> int | None:
         return self.batch_shape[0]
 
-    def call(self, *args, **kwargs) -> Any:
+    def call(self, *args: Any, **kwargs: Any) -> Any:
         raise NotImplementedError("An InputLayer stands for data and is not called.")
 
     def get_config(self) -> dict[str, Any]:
@@ -78,12 +79,12 @@ class InputLayer(Layer):
 def Input(
     shape: Shape | None = None,
     batch_size: int | None = None,
-    dtype=None,
-    sparse=None,
-    ragged=None,
+    dtype: DType | None = None,
+    sparse: bool | None = None,
+    ragged: bool | None = None,
     batch_shape: Shape | None = None,
     name: str | None = None,
-    tensor=None,
+    tensor: Any = None,
     optional: bool = False,
 ) -> KerasTensor:
     """A KerasTensor that stands for the data of a model.

@@ -1,7 +1,11 @@
 """InputSpec: what a layer accepts, checked before its mathematics, with messages in the user's terms."""
 
+from typing import Any
+
 from mlkit.core import dtypes, tree
 from mlkit.core.spec import Dim, show
+from mlkit.core.typing import Axes, Structure
+from mlkit.dtype_policies import DTypeOrPolicy
 from mlkit.objects.config_object import Configurable
 
 
@@ -15,12 +19,12 @@ class InputSpec(Configurable):
 
     def __init__(
         self,
-        dtype=None,
+        dtype: DTypeOrPolicy = None,
         shape=None,
         ndim=None,
         max_ndim=None,
         min_ndim=None,
-        axes=None,
+        axes: Axes = None,
         allow_last_axis_squeeze: bool = False,
         name: str | None = None,
         optional: bool = False,
@@ -40,7 +44,7 @@ class InputSpec(Configurable):
         return f"InputSpec({', '.join(f'{k}={v}' for k, v in facts.items())})"
 
 
-def check_inputs(spec, inputs, name):
+def check_inputs(spec: Any, inputs: Structure, name: str) -> None:
     """Raise ValueError unless the inputs (structure of tensors) fit the InputSpec or structure of them."""
     specs, given = tree.flatten(spec), tree.flatten(inputs)
     if isinstance(inputs, dict) and all(isinstance(s, InputSpec) and s.name for s in specs):

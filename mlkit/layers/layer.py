@@ -10,8 +10,8 @@ from mlkit.core.messages import add_place
 from mlkit.core.spec import Spec, show
 from mlkit.core.state import state, swapped
 from mlkit.core.tensor import Tensor
-from mlkit.core.typing import Identifier, Shape
-from mlkit.dtype_policies import DTypePolicyMap
+from mlkit.core.typing import DType, Identifier, Shape, Structure
+from mlkit.dtype_policies import DTypeOrPolicy, DTypePolicyMap
 from mlkit.dtype_policies import get as get_policy
 from mlkit.layers import in_tensorflow
 from mlkit.layers.call_info import build_parameters, build_shapes, call_info, in_inference, stated_outputs
@@ -46,7 +46,7 @@ class Layer(Stateful):
     (2, 3)
     """
 
-    def __init_subclass__(cls, **kwargs):
+    def __init_subclass__(cls, **kwargs: Any):
         super().__init_subclass__(**kwargs)
         if "build" in vars(cls):
             cls.build = _prepared(cls.build)
@@ -64,7 +64,7 @@ class Layer(Stateful):
         *,
         activity_regularizer: Identifier = None,
         trainable: bool = True,
-        dtype=None,
+        dtype: DTypeOrPolicy = None,
         autocast: bool = True,
         name: str | None = None,
         **kwargs: Any,
@@ -91,21 +91,21 @@ class Layer(Stateful):
 
     # ---- for subclasses ------------------------------------------------------------------------------------------
 
-    def build(self, *args, **kwargs) -> None:
+    def build(self, *args: Any, **kwargs: Any) -> None:
         """Create the weights for inputs of the given shape (tuples with None for unknown sizes)."""
         self._open_scope()
         if type(self).build is Layer.build:  # else a subclass is about to make weights
             self.built = True
 
-    def call(self, *args, **kwargs) -> Any:
+    def call(self, *args: Any, **kwargs: Any) -> Any:
         raise NotImplementedError(f"Layer {type(self).__name__} has no `call` method. Define call(self, inputs).")
 
     def add_weight(
         self,
-        *args,
+        *args: Any,
         shape: Shape | int | None = None,
-        initializer=None,
-        dtype=None,
+        initializer: Identifier = None,
+        dtype: DType | None = None,
         trainable: bool = True,
         autocast: bool = True,
         regularizer: Identifier = None,
@@ -148,7 +148,7 @@ class Layer(Stateful):
         chosen.update(name=weight.name or declared, trainable=weight.trainable, autocast=weight.autocast)
         return self.add_weight(shape, **{**chosen, **options})
 
-    def add_loss(self, loss) -> None:
+    def add_loss(self, loss: Any) -> None:
         """Add a scalar tensor (or several) computed in `call` to the training loss."""
         call, (number, added) = state.call.number, state.losses.get(self, (None, None))
         if added is None or call not in (number, None):
@@ -212,21 +212,21 @@ class Layer(Stateful):
         finally:
             state.call = outer
 
-    def symbolic_call(self, *args, **kwargs):
+    def symbolic_call(self, *args: Any, **kwargs: Any) -> Any:
         """A call on KerasTensors: noted as a node of a functional model. Returns KerasTensors."""
         outputs = tree.map_structure(symbol, infer(self.__call__, args, kwargs))
         Node(self, args, record_masks(self, args, kwargs, outputs), outputs)
         return outputs
 
-    def _notes_masks(self, args, kwargs):
+    def _notes_masks(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> bool:
         """Whether the node of such a call holds the masks that ride on its arguments: in Keras where it converts none."""
         return not kwargs and len(args) == 1 and getattr(args[0], "dtype", None) == self.compute_dtype
 
-    def _converted(self, args, kwargs):
+    def _converted(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[Any, Any]:
         """Arrays as tensors, float ones in the compute dtype."""
         return tuple(map(self._converted_input, args)), {k: self._converted_input(v) for k, v in kwargs.items()}
 
-    def _converted_input(self, x):
+    def _converted_input(self, x: Any) -> Any:
         dtype, autocast = self.compute_dtype, self.autocast
         if type(x) is Tensor and (x.dtype == dtype or not autocast):
             return x
@@ -238,7 +238,7 @@ class Layer(Stateful):
             y._keras_mask = mask
         return y
 
-    def _fill_training(self, context, info, args, kwargs):
+    def _fill_training(self, context, info, args: Any, kwargs):
         """The training flag: the caller's, else that of the outer layer, else the signature's default."""
         given = kwargs.pop("training", None)
         if info.takes_training and "training" in info.names and info.names.index("training") < len(args):
@@ -253,7 +253,7 @@ class Layer(Stateful):
 
     _passes_training = False  # whether a `call` with **kwargs wants `training` in them
 
-    def _penalize(self, outputs):
+    def _penalize(self, outputs: Structure):
         """Add the activity regularizer's penalty, per sample."""
         for x in tree.flatten(outputs):
             if type(x) is Tensor:
@@ -262,7 +262,7 @@ class Layer(Stateful):
 
     # ---- building ------------------------------------------------------------------------------------------------
 
-    def _build_for(self, info, args, kwargs):
+    def _build_for(self, info, args: Any, kwargs):
         """Build for the shapes of these call arguments, in one thread."""
         shapes, named_shapes = build_shapes(type(self), info, args, kwargs)
         with locks.making:
@@ -270,7 +270,7 @@ class Layer(Stateful):
                 self.build(*shapes, **named_shapes)
                 self.built = True
 
-    def _open_scope(self):
+    def _open_scope(self) -> None:
         if self._scope is None:
             self._scope = (*state.call.path, self.name)
         return self._scope
@@ -279,7 +279,7 @@ class Layer(Stateful):
         """A block in which what is made belongs to this layer."""
         return swapped(call=state.call.at(self._open_scope()))
 
-    def _check_initialized(self):
+    def _check_initialized(self) -> None:
         if "_scope" not in vars(self):
             raise RuntimeError(
                 f"Layer {type(self).__name__} was not initialized: call super().__init__() at the start of its __init__()."
@@ -290,11 +290,11 @@ class Layer(Stateful):
         """Names of the enclosing layers and its own, joined by "/"."""
         return "/".join(self._scope or (self.name,))
 
-    def compute_output_spec(self, *args, **kwargs) -> Any:
+    def compute_output_spec(self, *args: Any, **kwargs: Any) -> Any:
         """KerasTensor (or structure) that the layer returns for these KerasTensors. Found by running `call` on shapes."""
         return tree.map_structure(symbol, infer(self.__call__, args, kwargs))
 
-    def compute_output_shape(self, *args, **kwargs) -> Any:
+    def compute_output_shape(self, *args: Any, **kwargs: Any) -> Any:
         """Shape of the outputs for inputs of a shape (tuples with None)."""
         info = call_info(type(self))
         symbols = [tree.map_shape_structure(lambda s: KerasTensor(s, self.compute_dtype), a) for a in args]
@@ -310,12 +310,12 @@ class Layer(Stateful):
     # ---- dtype ---------------------------------------------------------------------------------------------------
 
     @property
-    def dtype_policy(self):
+    def dtype_policy(self) -> Any:
         policy = self._dtype_policy
         return policy[self.path] if isinstance(policy, DTypePolicyMap) else policy
 
     @dtype_policy.setter
-    def dtype_policy(self, value):
+    def dtype_policy(self, value: DTypeOrPolicy) -> None:
         self._dtype_policy = get_policy(value)
 
     @property
@@ -332,7 +332,7 @@ class Layer(Stateful):
         return self.dtype_policy.variable_dtype
 
     @property
-    def input_dtype(self):
+    def input_dtype(self) -> str:
         """Dtype float inputs are cast to."""
         return self.compute_dtype
 
@@ -350,7 +350,7 @@ class Layer(Stateful):
             config[key] = activations.serialize(value) if is_function and "activation" in key else serialized(value)
         return config
 
-    def _common_config(self):
+    def _common_config(self) -> dict[str, Any]:
         """What the config of every layer holds."""
         config = {"name": self.name, "trainable": self._trainable, "dtype": serialized(self._dtype_policy)}
         if self.activity_regularizer is not None:
@@ -360,7 +360,7 @@ class Layer(Stateful):
     def __repr__(self) -> str:
         return f"<{type(self).__name__} name={self.name}, built={self.built}>"
 
-    def quantize(self, *args, **kwargs):
+    def quantize(self, *args: Any, **kwargs: Any) -> None:
         raise NotImplementedError("Layer.quantize: quantization is not supported.")
 
 
@@ -368,7 +368,7 @@ def _prepared(build):
     """`build` run outside any trace, in the layer's name scope, and noted."""
 
     @functools.wraps(build)
-    def run(self, *args, **kwargs):
+    def run(self, *args: Any, **kwargs: Any):
         self._check_initialized()
         with locks.making, outside_trace(), self._scoped():
             result = build(self, *args, **kwargs)

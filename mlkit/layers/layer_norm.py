@@ -23,7 +23,7 @@ class LayerNormalization(Layer):
 
     supports_masking = True
 
-    def __init__(self, axis: Axis = -1, epsilon: float = 1e-3, center: bool = True, scale=True, **kwargs: Any):
+    def __init__(self, axis: Axis = -1, epsilon: float = 1e-3, center: bool = True, scale: bool = True, **kwargs: Any):
         self.rms_scaling = kwargs.pop("rms_scaling", False)
         super().__init__(**kwargs)
         if not isinstance(axis, (int, list, tuple)):
@@ -88,7 +88,7 @@ class GroupNormalization(Layer):
     supports_masking = True
 
     def __init__(
-        self, groups: int = 32, axis: Axis = -1, epsilon: float = 1e-3, center: bool = True, scale=True, **kwargs: Any
+        self, groups: int = 32, axis: Axis = -1, epsilon: float = 1e-3, center: bool = True, scale: bool = True, **kwargs: Any
     ):
         super().__init__(**kwargs)
         self.groups = groups if groups == -1 else positive(self, groups=groups)

@@ -18,7 +18,14 @@ class LowRankLayer(Layer):
     lora_enabled = False
     _main_weight = "kernel"
 
-    def __init__(self, *args, lora_rank: int | None = None, lora_alpha=None, quantization_config=None, **kwargs: Any):
+    def __init__(
+        self,
+        *args: Any,
+        lora_rank: int | None = None,
+        lora_alpha: float | None = None,
+        quantization_config: Any = None,
+        **kwargs: Any,
+    ):
         super().__init__(*args, **kwargs)
         refuse(self, quantization_config=quantization_config)
         self._set_low_rank(lora_rank, lora_alpha)
@@ -51,7 +58,13 @@ class LowRankLayer(Layer):
         a, b = self._thin_weights
         return getattr(self, f"_{self._main_weight}") + self.lora_alpha / self.lora_rank * ops.matmul(a, b)
 
-    def enable_lora(self, rank, lora_alpha=None, a_initializer: Identifier = "he_uniform", b_initializer: Identifier = "zeros"):
+    def enable_lora(
+        self,
+        rank: int,
+        lora_alpha: float | None = None,
+        a_initializer: Identifier = "he_uniform",
+        b_initializer: Identifier = "zeros",
+    ) -> None:
         """Freeze the main weight and train a correction of the given rank, scaled by ``lora_alpha / rank`` (1 by default)."""
         name, weight = f"{type(self).__name__} {self.name!r}", self._main_weight
         if getattr(self, f"{weight}_constraint") is not None:
@@ -84,14 +97,14 @@ class LowRankLayer(Layer):
         thin = self._thin_weights
         return [v for v in super()._saved_variables if all(v is not t for t in thin)]
 
-    def save_own_variables(self, store) -> None:
+    def save_own_variables(self, store: Any) -> None:
         """Write the corrected weight, and the other ones."""
         super().save_own_variables(store)
         if self.lora_enabled:
             del store["0"]
             store["0"] = ops.convert_to_numpy(self._corrected())
 
-    def load_own_variables(self, store) -> None:
+    def load_own_variables(self, store: Any) -> None:
         """Set the weights; with LoRA the correction starts anew from zero."""
         super().load_own_variables(store)
         for v in self._thin_weights:

@@ -1,19 +1,21 @@
 """Masks: boolean tensors that ride on tensors (as `_keras_mask`) and say which steps count."""
 
 import warnings
+from typing import Any
 
 from mlkit.core import tree
 from mlkit.core.tensor import Tensor
+from mlkit.core.typing import Structure
 from mlkit.layers.call_info import call_info
 from mlkit.objects.keras_tensor import KerasTensor
 
 
-def mask_of(x):
+def mask_of(x: Any) -> Any:
     """The mask that rides on a tensor, or None."""
     return getattr(x, "_keras_mask", None)
 
 
-def masks_of(inputs):
+def masks_of(inputs: Structure) -> Any:
     """The masks on a tensor or structure of tensors, in the same structure; None if there is none at all."""
     if type(inputs) is Tensor:
         return mask_of(inputs)
@@ -23,7 +25,7 @@ def masks_of(inputs):
     return masks if any(m is not None for m in tree.flatten(masks)) else None
 
 
-def fill_masks(info, args, kwargs):
+def fill_masks(info: Any, args: Any, kwargs: dict[str, Any]) -> Any:
     """Pass the masks on the arguments of a call to those of its mask parameters that were not given. Returns the first argument's
     mask.
 
@@ -50,7 +52,7 @@ def _holds_tensors(x):
     return isinstance(x, (list, tuple, dict)) and any(type(t) in (Tensor, KerasTensor) for t in tree.flatten(x))
 
 
-def set_masks(layer, inputs, outputs, previous):
+def set_masks(layer: Any, inputs: Structure, outputs: Structure, previous: Any) -> None:
     """Put the outputs' masks, by the layer's `compute_mask`, on them; warn where a layer loses a mask."""
     if not layer.supports_masking:
         if previous is not None:
@@ -71,7 +73,7 @@ def set_masks(layer, inputs, outputs, previous):
             x._keras_mask = mask
 
 
-def record_masks(layer, args, kwargs, outputs):
+def record_masks(layer: Any, args: tuple[Any, ...], kwargs: dict[str, Any], outputs: Structure) -> None:
     """Put masks on the KerasTensors a symbolic call returned. Returns the call's keyword arguments for its node.
 
     What `compute_mask` does with KerasTensors are operations of the graph, as in Keras: they count in its order of layers, which

@@ -1,11 +1,13 @@
 """Layers that join several inputs to one, and the same as functions."""
 
 import functools
+from collections.abc import Sequence
 from typing import Any
 
 from mlkit import ops
 from mlkit.core.spec import size_of
-from mlkit.core.typing import Axis, Structure
+from mlkit.core.tensor import Tensor
+from mlkit.core.typing import Axes, Structure
 from mlkit.layers.argument_checks import require_axes
 from mlkit.layers.layer import Layer
 from mlkit.layers.masks import mask_of
@@ -41,11 +43,11 @@ class Merge(Layer):
         xs = [_with_rank(x, rank) for x in inputs]
         return self.merge_all(xs, [_present(x) for x in xs])
 
-    def merge_all(self, xs, masks):
+    def merge_all(self, xs: Sequence[Tensor], masks: Any) -> Any:
         """All inputs combined; `masks` say which elements of each are present, None: all."""
         return functools.reduce(self.merge, xs)
 
-    def merge(self, a, b):
+    def merge(self, a: Tensor, b: Tensor) -> Tensor:
         """Two of the inputs combined."""
         raise NotImplementedError(f"{type(self).__name__} does not define `merge(a, b)`.")
 
@@ -56,7 +58,7 @@ class Merge(Layer):
         return functools.reduce(ops.logical_or, masks)
 
 
-def _checked_masks(inputs, masks):
+def _checked_masks(inputs: Structure, masks: Tensor):
     """The list of masks, one (or None) for each of the inputs; [] where there are none."""
     if masks is None:
         return []
@@ -83,7 +85,7 @@ def _with_rank(x, rank):
 class Add(Merge):
     """The sum of the inputs."""
 
-    def merge(self, a, b):
+    def merge(self, a: Tensor, b: Tensor) -> Tensor:
         return ops.add(a, b)
 
 
@@ -92,27 +94,27 @@ class Subtract(Merge):
 
     exact = 2
 
-    def merge(self, a, b):
+    def merge(self, a: Tensor, b: Tensor) -> Tensor:
         return ops.subtract(a, b)
 
 
 class Multiply(Merge):
     """The product of the inputs. What a mask leaves out counts as 1, and gives 0 where all inputs leave it out."""
 
-    def merge_all(self, xs, masks):
+    def merge_all(self, xs: Sequence[Tensor], masks: Any) -> Any:
         out = super().merge_all([x if m is None else ops.where(m, x, 1) for x, m in zip(xs, masks)], masks)
         if any(m is None for m in masks):
             return out
         return ops.where(functools.reduce(ops.logical_or, masks), out, 0)
 
-    def merge(self, a, b):
+    def merge(self, a: Tensor, b: Tensor) -> Tensor:
         return ops.multiply(a, b)
 
 
 class Average(Merge):
     """The mean of the inputs."""
 
-    def merge(self, a, b):
+    def merge(self, a: Tensor, b: Tensor) -> Tensor:
         return ops.add(a, b)
 
     def call(self, inputs: Any) -> Any:
@@ -122,7 +124,7 @@ class Average(Merge):
 class _Extremum(Merge):
     """One of the inputs element by element. What a mask leaves out counts as the other inputs' choice so far."""
 
-    def merge_all(self, xs, masks):
+    def merge_all(self, xs: Sequence[Tensor], masks: Any) -> Any:
         out, present = xs[0], masks[0]
         for x, m in zip(xs[1:], masks[1:]):
             if m is not None:
@@ -137,21 +139,21 @@ class _Extremum(Merge):
 class Maximum(_Extremum):
     """The largest of the inputs."""
 
-    def merge(self, a, b):
+    def merge(self, a: Tensor, b: Tensor) -> Tensor:
         return ops.maximum(a, b)
 
 
 class Minimum(_Extremum):
     """The smallest of the inputs."""
 
-    def merge(self, a, b):
+    def merge(self, a: Tensor, b: Tensor) -> Tensor:
         return ops.minimum(a, b)
 
 
 class Concatenate(Merge):
     """The inputs one after the other along `axis`; their other axes have equal sizes."""
 
-    def __init__(self, axis: Axis = -1, **kwargs: Any):
+    def __init__(self, axis: int = -1, **kwargs: Any):
         super().__init__(**kwargs)
         self.axis = axis
 
@@ -190,7 +192,7 @@ class Dot(Merge):
 
     exact = 2
 
-    def __init__(self, axes, normalize: bool = False, **kwargs: Any):
+    def __init__(self, axes: Axes, normalize: bool = False, **kwargs: Any):
         super().__init__(**kwargs)
         if not isinstance(axes, int) and (
             not isinstance(axes, (list, tuple)) or len(axes) != 2 or not all(isinstance(a, int) for a in axes)
@@ -234,41 +236,41 @@ def _batch_dot(x, y, i, j):
     return ops.reshape(ops.matmul(x, y), (batch, *(sizes_x + sizes_y or [1])))
 
 
-def add(inputs, **kwargs):
+def add(inputs: Sequence[Any], **kwargs: Any) -> Any:
     """The sum of a list of tensors, as the layer `Add`."""
     return Add(**kwargs)(inputs)
 
 
-def subtract(inputs, **kwargs):
+def subtract(inputs: Sequence[Any], **kwargs: Any) -> Any:
     """The first of two tensors less the second, as the layer `Subtract`."""
     return Subtract(**kwargs)(inputs)
 
 
-def multiply(inputs, **kwargs):
+def multiply(inputs: Sequence[Any], **kwargs: Any) -> Any:
     """The product of a list of tensors, as the layer `Multiply`."""
     return Multiply(**kwargs)(inputs)
 
 
-def average(inputs, **kwargs):
+def average(inputs: Sequence[Any], **kwargs: Any) -> Any:
     """The mean of a list of tensors, as the layer `Average`."""
     return Average(**kwargs)(inputs)
 
 
-def maximum(inputs, **kwargs):
+def maximum(inputs: Sequence[Any], **kwargs: Any) -> Any:
     """The largest of a list of tensors, as the layer `Maximum`."""
     return Maximum(**kwargs)(inputs)
 
 
-def minimum(inputs, **kwargs):
+def minimum(inputs: Sequence[Any], **kwargs: Any) -> Any:
     """The smallest of a list of tensors, as the layer `Minimum`."""
     return Minimum(**kwargs)(inputs)
 
 
-def concatenate(inputs, axis: Axis = -1, **kwargs):
+def concatenate(inputs: Sequence[Any], axis: int = -1, **kwargs: Any) -> Any:
     """A list of tensors one after the other, as the layer `Concatenate`."""
     return Concatenate(axis=axis, **kwargs)(inputs)
 
 
-def dot(inputs, axes: Structure = -1, **kwargs):
+def dot(inputs: Sequence[Any], axes: Axes = -1, **kwargs: Any) -> Any:
     """Products of two tensors summed along an axis, as the layer `Dot`."""
     return Dot(axes=axes, **kwargs)(inputs)

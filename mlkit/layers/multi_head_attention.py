@@ -3,10 +3,11 @@
 from typing import Any
 
 from mlkit import ops
-from mlkit.core.typing import Identifier
+from mlkit.core.typing import Axis, Identifier
 from mlkit.layers.argument_checks import axes_of, positive
 from mlkit.layers.multi_head_base import LETTERS, HeadedAttention
 from mlkit.layers.weights import weights
+from mlkit.objects.seed_generator import Seed
 
 
 @weights(kernel="glorot_uniform", bias="zeros", after={"activity_regularizer": "bias_regularizer"})
@@ -30,17 +31,17 @@ class MultiHeadAttention(HeadedAttention):
         self,
         num_heads: int,
         key_dim: int,
-        value_dim=None,
+        value_dim: int | None = None,
         dropout: float = 0.0,
         use_bias: bool = True,
-        output_shape=None,
-        attention_axes=None,
-        sliding_window=None,
-        flash_attention=None,
+        output_shape: Any = None,
+        attention_axes: Axis = None,
+        sliding_window: int | None = None,
+        flash_attention: bool | None = None,
         *,
         activity_regularizer: Identifier = None,
         use_gate: bool = False,
-        seed=None,
+        seed: Seed = None,
         **kwargs: Any,
     ):
         super().__init__(
@@ -61,7 +62,7 @@ class MultiHeadAttention(HeadedAttention):
         self.attention_axes = None if attention_axes is None else axes_of(attention_axes, "attention_axes")
         self.head_size = self.key_dim
 
-    def build(self, query_shape, value_shape, key_shape=None) -> None:
+    def build(self, query_shape: Any, value_shape: Any, key_shape: Any = None) -> None:
         key_shape = value_shape if key_shape is None else key_shape
         if query_shape[-1] is None or value_shape[-1] is None or value_shape[1:-1] != key_shape[1:-1]:
             raise ValueError(
@@ -121,17 +122,17 @@ class GroupedQueryAttention(HeadedAttention):
 
     def __init__(
         self,
-        head_dim,
-        num_query_heads,
-        num_key_value_heads,
+        head_dim: int,
+        num_query_heads: int,
+        num_key_value_heads: int,
         dropout: float = 0.0,
         use_bias: bool = True,
-        sliding_window=None,
-        flash_attention=None,
+        sliding_window: int | None = None,
+        flash_attention: bool | None = None,
         *,
         activity_regularizer: Identifier = None,
         use_gate: bool = False,
-        seed=None,
+        seed: Seed = None,
         **kwargs: Any,
     ):
         super().__init__(
@@ -154,7 +155,7 @@ class GroupedQueryAttention(HeadedAttention):
                 f"{num_query_heads} and {num_key_value_heads}."
             )
 
-    def build(self, query_shape, value_shape, key_shape=None) -> None:
+    def build(self, query_shape: Any, value_shape: Any, key_shape: Any = None) -> None:
         key_shape = value_shape if key_shape is None else key_shape
         if query_shape[-1] != value_shape[-1] or value_shape[1:-1] != key_shape[1:-1]:
             raise ValueError(

@@ -4,13 +4,14 @@ import math
 from typing import Any
 
 from mlkit import ops, regularizers
-from mlkit.core.typing import Identifier
+from mlkit.core.typing import Axes, Identifier, Structure
 from mlkit.layers.activation import Softmax
 from mlkit.layers.argument_checks import positive, within
 from mlkit.layers.dropout import Dropout
 from mlkit.layers.einsum_dense import EinsumDense
 from mlkit.layers.layer import Layer
 from mlkit.objects.config_object import serialized
+from mlkit.objects.seed_generator import Seed
 
 LETTERS = "abcdefghijklmnopqrstuvwxyz"  # names of axes
 
@@ -26,11 +27,11 @@ class HeadedAttention(Layer):
         self,
         dropout: float = 0.0,
         use_bias: bool = True,
-        sliding_window=None,
-        flash_attention=None,
+        sliding_window: int | None = None,
+        flash_attention: bool | None = None,
         projections_regularizer: Identifier = None,
         use_gate: bool = False,
-        seed=None,
+        seed: Seed = None,
         **kwargs: Any,
     ):
         super().__init__(**kwargs)
@@ -43,7 +44,7 @@ class HeadedAttention(Layer):
         self._activity_regularizer = regularizers.get(projections_regularizer)  # each projection penalizes its outputs
         self.supports_masking = True
 
-    def _projection(self, name, equation, sizes, bias_axes, input_shape, activation=None):
+    def _projection(self, name, equation, sizes, bias_axes, input_shape: Any, activation=None):
         """A built EinsumDense with the options for weights. sizes: of the last axes of its outputs."""
         options = {option: getattr(self, option) for option in self._weight_options}
         for option in ("kernel_initializer", "bias_initializer"):  # each projection draws numbers of its own
@@ -64,7 +65,7 @@ class HeadedAttention(Layer):
         layer.build(input_shape)
         return layer
 
-    def _build_attention(self, axes):
+    def _build_attention(self, axes: Axes):
         """The parts between the projections, for attention over these axes."""
         self._axes = axes
         self._softmax = Softmax(axis=tuple(range(-len(axes), 0)), dtype=self.dtype_policy, name="softmax")
@@ -72,13 +73,13 @@ class HeadedAttention(Layer):
 
     def call(
         self,
-        query,
-        value,
-        key=None,
-        query_mask=None,
-        value_mask=None,
-        key_mask=None,
-        attention_mask=None,
+        query: Structure,
+        value: Structure,
+        key: Structure = None,
+        query_mask: Any = None,
+        value_mask: Any = None,
+        key_mask: Any = None,
+        attention_mask: Any = None,
         return_attention_scores: bool = False,
         training: bool | None = None,
         use_causal_mask: bool = False,
@@ -103,11 +104,11 @@ class HeadedAttention(Layer):
 
     def _compute_attention(
         self,
-        query,
-        key,
-        value,
-        attention_mask=None,
-        training=None,
+        query: Structure,
+        key: Structure,
+        value: Structure,
+        attention_mask: Any = None,
+        training: bool | None = None,
         return_attention_scores=False,
         use_causal_mask=False,
     ):
@@ -131,12 +132,12 @@ class HeadedAttention(Layer):
 
     def _compute_attention_mask(
         self,
-        query,
-        value,
-        query_mask=None,
-        value_mask=None,
-        key_mask=None,
-        attention_mask=None,
+        query: Structure,
+        value: Structure,
+        query_mask: Any = None,
+        value_mask: Any = None,
+        key_mask: Any = None,
+        attention_mask: Any = None,
         use_causal_mask=False,
     ):
         """True where a target may look at a source, (batch, targets, sources), by all that restricts it; None: everywhere."""
@@ -150,11 +151,11 @@ class HeadedAttention(Layer):
             mask = _both(mask, ops.abs(_distances(query, value)) < self.sliding_window)
         return mask if attention_mask is None else _both(mask, ops.cast(attention_mask, "bool"))
 
-    def _compute_causal_mask(self, query, value=None):
+    def _compute_causal_mask(self, query: Structure, value: Structure = None):
         """(1, targets, sources): True where the source is no later than the target."""
         return _distances(query, query if value is None else value) >= 0
 
-    def compute_mask(self, query, query_mask=None) -> Any:
+    def compute_mask(self, query: Structure, query_mask: Any = None) -> Any:
         return query_mask[0] if isinstance(query_mask, (list, tuple)) else query_mask
 
     def get_config(self) -> dict[str, Any]:
@@ -168,20 +169,20 @@ def _both(mask, other):
     return other if mask is None else ops.logical_and(mask, other)
 
 
-def _distances(query, value):
+def _distances(query: Structure, value: Structure):
     """(1, targets, sources): how far each target is behind each source."""
     targets, sources = (ops.cumsum(ops.ones((x.shape[1],), "int32")) for x in (query, value))
     return ops.expand_dims(targets, (0, 2)) - ops.expand_dims(sources, (0, 1))
 
 
-def _with_heads_axis(mask, rank, axes):
+def _with_heads_axis(mask, rank, axes: Axes):
     """A mask with axes of size 1 before its `2 * axes` last ones, so that it broadcasts over the heads."""
     return (
         ops.expand_dims(mask, tuple(range(-2 * axes - (rank - len(mask.shape)), -2 * axes))) if len(mask.shape) < rank else mask
     )
 
 
-def _equations(rank, axes):
+def _equations(rank, axes: Axes):
     """Einsum equations for scores from (key, query) and for outputs from (scores, value), heads and size last."""
     letters = iter(LETTERS)
     target = [next(letters) for _ in range(rank)]  # of the query: batch, positions ..., heads, size

@@ -4,7 +4,7 @@ from typing import Any
 
 from mlkit import ops
 from mlkit.core.spec import Dim
-from mlkit.core.typing import IntOrSequence
+from mlkit.core.typing import IntOrSequence, Structure
 from mlkit.layers.argument_checks import as_tuple, layout
 from mlkit.layers.input_spec import InputSpec
 from mlkit.layers.layer import Layer
@@ -12,7 +12,7 @@ from mlkit.ops.nn.spatial import from_last, to_last
 from mlkit.primitives.fused import resample
 
 
-def _pairs(value, n, name):
+def _pairs(value: Structure, n, name):
     """An int, n ints, or n pairs -> a tuple of n pairs (before, after)."""
     if isinstance(value, int):
         value = (value,) * n

@@ -3,6 +3,7 @@
 from typing import Any
 
 from mlkit import ops
+from mlkit.core.typing import IntOrSequence
 from mlkit.layers.argument_checks import as_tuple, layout
 from mlkit.layers.input_spec import InputSpec
 from mlkit.layers.layer import Layer
@@ -14,7 +15,7 @@ class AdaptivePooling(Layer):
     rank = None
     _needs_no_build = True
 
-    def __init__(self, output_size, data_format: str | None = None, **kwargs: Any):
+    def __init__(self, output_size: IntOrSequence, data_format: str | None = None, **kwargs: Any):
         super().__init__(**kwargs)
         if not isinstance(output_size, (int, tuple, list)):
             raise TypeError(

@@ -9,7 +9,8 @@ from mlkit import ops
 from mlkit.config import image_data_format
 from mlkit.core.dtypes import single_of
 from mlkit.core.ownership import own_arrays
-from mlkit.core.typing import Axis, TensorLike
+from mlkit.core.tensor import Tensor
+from mlkit.core.typing import Axis, FloatOrSequence, Structure, TensorLike
 from mlkit.layers.argument_checks import axes_of, positive
 from mlkit.layers.augmentation import Augmentation, float_of, in_dtype, middle_part, moved
 from mlkit.layers.layer import Layer
@@ -25,7 +26,7 @@ class Rescaling(Layer):
     array([[0., 1.]], dtype=float32)
     """
 
-    def __init__(self, scale, offset: float = 0.0, **kwargs: Any):
+    def __init__(self, scale: FloatOrSequence, offset: float = 0.0, **kwargs: Any):
         super().__init__(**kwargs)
         self.autocast = False  # half floats cannot hold every pixel value, integers no result: only what is answered is cast
         self.scale, self.offset = own_arrays((scale, offset))
@@ -36,7 +37,7 @@ class Rescaling(Layer):
         x = ops.cast(inputs, single_of(float_of(self.compute_dtype)))
         return in_dtype(x * self._vector(self.scale, x) + self._vector(self.offset, x), self.compute_dtype)
 
-    def _vector(self, value, x):
+    def _vector(self, value: Structure, x):
         if isinstance(value, (int, float)):
             return value
         value = ops.convert_to_tensor(value, dtype=x.dtype)
@@ -63,7 +64,14 @@ class Normalization(Layer):
     0.0
     """
 
-    def __init__(self, axis: Axis = -1, mean=None, variance=None, invert: bool = False, **kwargs: Any):
+    def __init__(
+        self,
+        axis: Axis = -1,
+        mean: TensorLike | None = None,
+        variance: TensorLike | None = None,
+        invert: bool = False,
+        **kwargs: Any,
+    ):
         super().__init__(**kwargs)
         self.autocast = False  # raw features and their variances may overflow half floats: only the result is cast
         self.axis = () if axis is None else axes_of(axis)
@@ -101,7 +109,7 @@ class Normalization(Layer):
                 for v in (self.input_mean, self.input_variance)
             )
 
-    def adapt(self, data) -> None:
+    def adapt(self, data: Any) -> None:
         """Take mean and variance from data: an array, a tensor, or an iterable of batches (tuples: the first part)."""
         if self.input_mean is not None:
             raise ValueError("Normalization.adapt: the layer was made with `mean` and `variance`, which adapt would overwrite.")
@@ -123,12 +131,12 @@ class Normalization(Layer):
         self.count.assign(int(count))
 
     @property
-    def mean(self):
+    def mean(self) -> Any:
         """The means, in a shape that broadcasts with the inputs."""
         return self._both()[0]
 
     @property
-    def variance(self):
+    def variance(self) -> Any:
         return self._both()[1]
 
     def _both(self):
@@ -177,13 +185,13 @@ class Resizing(Augmentation):
         self.crop_to_aspect_ratio, self.pad_to_aspect_ratio = crop_to_aspect_ratio, pad_to_aspect_ratio
         self.fill_mode, self.fill_value, self.antialias = fill_mode, fill_value, antialias
 
-    def transform_images(self, images, transformation=None, training: bool = True):
+    def transform_images(self, images: Tensor, transformation: Any = None, training: bool = True) -> Any:
         return in_dtype(self._resized(images, self.interpolation, self.antialias), self.compute_dtype)
 
-    def changed_masks(self, masks):
+    def changed_masks(self, masks: Tensor) -> Any:
         return self._resized(masks, "nearest", False)
 
-    def _resized(self, images, interpolation, antialias):
+    def _resized(self, images: Tensor, interpolation, antialias):
         return ops.image.resize(
             images,
             (self.height, self.width),
@@ -196,7 +204,7 @@ class Resizing(Augmentation):
             data_format=self.data_format,
         )
 
-    def changed_boxes(self, boxes, height, width):
+    def changed_boxes(self, boxes: Any, height: Any, width: Any) -> Any:
         top, left, tall, wide = 0, 0, height, width
         if self.crop_to_aspect_ratio:
             top, left, tall, wide = middle_part(height, width, self.height, self.width)
@@ -205,7 +213,7 @@ class Resizing(Augmentation):
             top, left = (height - tall) // 2, (width - wide) // 2
         return moved(boxes, top, left, self.height / tall, self.width / wide)
 
-    def output_size(self, height, width):
+    def output_size(self, height: Any, width: Any) -> tuple[Any, Any]:
         return self.height, self.width
 
 
@@ -221,7 +229,7 @@ class CenterCrop(Augmentation):
         super().__init__(data_format=data_format, **kwargs)
         self.height, self.width = positive(self, height=height), positive(self, width=width)
 
-    def changed(self, images, interpolation: str = "bilinear"):
+    def changed(self, images: Tensor, interpolation: str = "bilinear") -> Any:
         rows = self.rows_axis
         height, width = images.shape[rows], images.shape[rows + 1]
         if height < self.height or width < self.width:
@@ -232,14 +240,14 @@ class CenterCrop(Augmentation):
         index[rows], index[rows + 1] = slice(top, top + self.height), slice(left, left + self.width)
         return images[tuple(index)]
 
-    def changed_masks(self, masks):
+    def changed_masks(self, masks: Tensor) -> Any:
         return self.changed(masks, interpolation="nearest")
 
-    def changed_boxes(self, boxes, height, width):
+    def changed_boxes(self, boxes: Any, height: Any, width: Any) -> Any:
         if height >= self.height and width >= self.width:
             return moved(boxes, (height - self.height) // 2, (width - self.width) // 2)
         top, left, tall, wide = middle_part(height, width, self.height, self.width)
         return moved(boxes, top, left, self.height / tall, self.width / wide)
 
-    def output_size(self, height, width):
+    def output_size(self, height: Any, width: Any) -> tuple[Any, Any]:
         return self.height, self.width

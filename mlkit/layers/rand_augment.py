@@ -2,9 +2,11 @@
 
 import functools
 import math
+from collections.abc import Sequence
 from typing import Any
 
 from mlkit import ops, random
+from mlkit.core.tensor import Tensor
 from mlkit.core.typing import FloatOrSequence
 from mlkit.layers.argument_checks import positive, within
 from mlkit.layers.augmentation import Augmentation, bounds, value_range_of
@@ -15,6 +17,7 @@ from mlkit.layers.layer import Layer
 from mlkit.layers.masks import masks_of
 from mlkit.layers.random_geometry import RandomRotation, RandomShear, RandomTranslation
 from mlkit.objects.config_object import serialized
+from mlkit.objects.seed_generator import Seed
 
 
 class _OfOthers(Augmentation):
@@ -23,7 +26,7 @@ class _OfOthers(Augmentation):
     geometric = True
     names = ()
 
-    def _make(self, factor, value_range, interpolation, seed, data_format):
+    def _make(self, factor: Any, value_range, interpolation, seed: Any, data_format):
         base = {"data_format": data_format, "dtype": self.working_policy}
         moving = {"interpolation": interpolation, "seed": seed, **base}
         colors = {"value_range": value_range, **base}
@@ -44,18 +47,18 @@ class _OfOthers(Augmentation):
         for name in self.names:
             setattr(self, name, makers[name]())
 
-    def _draw_all(self, images, seed):
+    def _draw_all(self, images: Tensor, seed: Any):
         return {name: getattr(self, name).get_random_transformation(images, seed=seed) for name in self.names}
 
-    def _chosen(self, index, data, changes, method):
+    def _chosen(self, index, data: Any, changes, method):
         """What the augmentation of this number (a tensor) makes of the data; numbers beyond the last change nothing."""
         branches = [functools.partial(getattr(getattr(self, n), method), transformation=changes[n]) for n in self.names]
         return ops.switch(index, [*branches, lambda x: x], data)
 
-    def changed(self, images, **change):
+    def changed(self, images: Tensor, **change: Any) -> Any:
         return self.mixed(images, "transform_images", **change)
 
-    def changed_masks(self, masks, **change):
+    def changed_masks(self, masks: Tensor, **change: Any) -> Any:
         return self.mixed(masks, "transform_segmentation_masks", **change)
 
 
@@ -76,7 +79,7 @@ class RandAugment(_OfOthers):
         num_ops: int = 2,
         factor: FloatOrSequence = 0.5,
         interpolation: str = "bilinear",
-        seed=None,
+        seed: Seed = None,
         data_format: str | None = None,
         **kwargs: Any,
     ):
@@ -86,11 +89,11 @@ class RandAugment(_OfOthers):
         self.factor = bounds(self, factor, 0)
         self._make(self.factor, value_range, interpolation, seed, data_format)
 
-    def drawn(self, images, batch, seed):
+    def drawn(self, images: Tensor, batch: Any, seed: Any) -> dict[str, Any] | None:
         numbers = random.randint((self.num_ops,), 0, len(self.names), seed=seed)
         return {"layer_idxes": numbers, "transforms": self._draw_all(images, seed)}
 
-    def mixed(self, data, method, layer_idxes, transforms):
+    def mixed(self, data: Any, method: str, layer_idxes: Any, transforms: Any) -> Any:
         for i in range(self.num_ops):
             data = self._chosen(layer_idxes[i], data, transforms, method)
         return data
@@ -112,7 +115,7 @@ class AugMix(_OfOthers):
         alpha: FloatOrSequence = 1.0,
         all_ops: bool = True,
         interpolation: str = "bilinear",
-        seed=None,
+        seed: Seed = None,
         data_format: str | None = None,
         **kwargs: Any,
     ):
@@ -126,7 +129,7 @@ class AugMix(_OfOthers):
         self.names = _MOVING + (_COLORS if all_ops else ()) + _TONES
         self._make(self.factor, value_range, interpolation, seed, data_format)
 
-    def drawn(self, images, batch, seed):
+    def drawn(self, images: Tensor, batch: Any, seed: Any) -> dict[str, Any] | None:
         shares = random.gamma((self.num_chains,), self.alpha, seed=seed)
         steps = [
             [
@@ -141,10 +144,10 @@ class AugMix(_OfOthers):
             "chain_transforms": steps,
         }
 
-    def changed(self, images, **change):
+    def changed(self, images: Tensor, **change: Any) -> Any:
         return ops.clip(super().changed(images, **change), *self.value_range)
 
-    def mixed(self, data, method, chain_mixing_weights, weight_sample, chain_transforms):
+    def mixed(self, data: Any, method: str, chain_mixing_weights: Any, weight_sample: Any, chain_transforms: Any) -> Any:
         total = 0
         for i, chain in enumerate(chain_transforms):
             out = data
@@ -164,12 +167,12 @@ class Pipeline(Layer):
     (2, 8, 8, 3)
     """
 
-    def __init__(self, layers, name: str | None = None):
+    def __init__(self, layers: Sequence[Any], name: str | None = None):
         super().__init__(name=name)
         self._pipeline_layers = list(layers)
 
     @property
-    def layers(self):
+    def layers(self) -> list[Any]:
         return self._pipeline_layers
 
     def call(self, inputs: Any, training: bool = True, mask: Any = None) -> Any:

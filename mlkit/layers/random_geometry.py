@@ -4,8 +4,10 @@ import math
 from typing import Any
 
 from mlkit import ops, random
+from mlkit.core.tensor import Tensor
 from mlkit.core.typing import FloatOrSequence, TensorLike
 from mlkit.layers.augmentation import Augmentation, bounds, chosen, per_image, value_range_of
+from mlkit.objects.seed_generator import Seed
 
 
 class RandomFlip(Augmentation):
@@ -13,7 +15,7 @@ class RandomFlip(Augmentation):
 
     geometric = moves = True
 
-    def __init__(self, mode: str = "horizontal_and_vertical", seed=None, data_format: str | None = None, **kwargs: Any):
+    def __init__(self, mode: str = "horizontal_and_vertical", seed: Seed = None, data_format: str | None = None, **kwargs: Any):
         super().__init__(seed=seed, data_format=data_format, **kwargs)
         if mode not in ("horizontal", "vertical", "horizontal_and_vertical"):
             raise ValueError(
@@ -21,19 +23,19 @@ class RandomFlip(Augmentation):
             )
         self.mode = mode
 
-    def drawn(self, images, batch, seed):
+    def drawn(self, images: Tensor, batch: Any, seed: Any) -> dict[str, Any] | None:
         return {word: random.uniform((batch,), seed=seed) < 0.5 for word in ("horizontal", "vertical") if word in self.mode}
 
-    def changed(self, images, **flips):
+    def changed(self, images: Tensor, **flips: Any) -> Any:
         for word, flip in flips.items():
             axis = self.rows_axis + (word == "horizontal")
             images = ops.where(per_image(flip), ops.flip(images, axis=axis), images)
         return images
 
-    def changed_masks(self, masks, **flips):
+    def changed_masks(self, masks: Tensor, **flips: Any) -> Any:
         return self.changed(masks, **flips)
 
-    def changed_boxes(self, boxes, height, width, horizontal=None, vertical=None):
+    def changed_boxes(self, boxes: Any, height: Any, width: Any, horizontal: Any = None, vertical: Any = None) -> Any:
         x1, y1, x2, y2 = ops.split(boxes, 4, axis=-1)
         if horizontal is not None:
             flip = ops.reshape(horizontal, (-1, 1, 1))
@@ -50,7 +52,7 @@ class _Warp(Augmentation):
     geometric = True
     fill_modes = ("reflect", "wrap", "constant", "nearest")
 
-    def __init__(self, fill_mode, interpolation, seed, fill_value, data_format, **kwargs: Any):
+    def __init__(self, fill_mode, interpolation, seed: Seed, fill_value, data_format, **kwargs: Any):
         super().__init__(seed=seed, data_format=data_format, **kwargs)
         for name, value, choices in (
             ("fill_mode", fill_mode, self.fill_modes),
@@ -60,19 +62,19 @@ class _Warp(Augmentation):
                 raise ValueError(f"{type(self).__name__}: `{name}` must be one of {choices}, but got {value!r}.")
         self.fill_mode, self.interpolation, self.fill_value = fill_mode, interpolation, fill_value
 
-    def changed(self, images, **change):
+    def changed(self, images: Tensor, **change: Any) -> Any:
         alone = images.ndim == 3
         out = self.warped(ops.expand_dims(images, 0) if alone else images, self.interpolation, **change)
         return ops.squeeze(out, 0) if alone else out
 
-    def changed_masks(self, masks, **change):
+    def changed_masks(self, masks: Tensor, **change: Any) -> Any:
         return self.warped(masks, "nearest", **change)
 
 
 class _Affine(_Warp):
     """Base of affine changes: `matrix(height, width, ...)` maps positions of the output to positions of the input."""
 
-    def warped(self, images, interpolation, **change):
+    def warped(self, images: Tensor, interpolation: str, **change: Any) -> Tensor:
         rows = self.matrix(images.shape[self.rows_axis], images.shape[self.rows_axis + 1], **change)
         zero = ops.zeros_like(rows[0])
         return ops.image.affine_transform(
@@ -84,7 +86,7 @@ class _Affine(_Warp):
             data_format=self.data_format,
         )
 
-    def changed_boxes(self, boxes, height, width, **change):
+    def changed_boxes(self, boxes: Any, height: Any, width: Any, **change: Any) -> Any:
         """The boxes around the moved corners."""
         a, b, c, d, e, f = (ops.reshape(n, (-1, 1, 1)) for n in self.matrix(height, width, **change))
         x1, y1, x2, y2 = ops.split(boxes, 4, axis=-1)
@@ -102,10 +104,10 @@ class RandomRotation(_Affine):
 
     def __init__(
         self,
-        factor,
+        factor: FloatOrSequence,
         fill_mode: str = "reflect",
         interpolation: str = "bilinear",
-        seed=None,
+        seed: Seed = None,
         fill_value: TensorLike = 0.0,
         data_format: str | None = None,
         **kwargs: Any,
@@ -113,10 +115,10 @@ class RandomRotation(_Affine):
         super().__init__(fill_mode, interpolation, seed, fill_value, data_format, **kwargs)
         self.factor = bounds(self, factor)
 
-    def drawn(self, images, batch, seed):
+    def drawn(self, images: Tensor, batch: Any, seed: Any) -> dict[str, Any] | None:
         return {"angle": random.uniform((batch,), *self.factor, seed=seed) * (2 * math.pi)}
 
-    def matrix(self, height, width, angle):
+    def matrix(self, height: Any, width: Any, angle: Tensor) -> Tensor:
         cos, sin = ops.cos(angle), ops.sin(angle)
         w, h = width - 1, height - 1
         x = (w - (cos * w - sin * h)) * 0.5
@@ -129,11 +131,11 @@ class RandomZoom(_Affine):
 
     def __init__(
         self,
-        height_factor,
-        width_factor=None,
+        height_factor: FloatOrSequence,
+        width_factor: FloatOrSequence | None = None,
         fill_mode: str = "reflect",
         interpolation: str = "bilinear",
-        seed=None,
+        seed: Seed = None,
         fill_value: TensorLike = 0.0,
         data_format: str | None = None,
         **kwargs: Any,
@@ -143,12 +145,12 @@ class RandomZoom(_Affine):
         self._height = bounds(self, height_factor, name="height_factor")
         self._width = None if width_factor is None else bounds(self, width_factor, name="width_factor")
 
-    def drawn(self, images, batch, seed):
+    def drawn(self, images: Tensor, batch: Any, seed: Any) -> dict[str, Any] | None:
         height = random.uniform((batch,), *self._height, seed=seed) + 1
         width = height if self._width is None else random.uniform((batch,), *self._width, seed=seed) + 1
         return {"height_zoom": height, "width_zoom": width}
 
-    def matrix(self, height, width, height_zoom, width_zoom):
+    def matrix(self, height: Any, width: Any, height_zoom: Tensor, width_zoom: Tensor) -> Tensor:
         zero = ops.zeros_like(height_zoom)
         x, y = (1 - width_zoom) * (width - 1) * 0.5, (1 - height_zoom) * (height - 1) * 0.5
         return width_zoom, zero, x, zero, height_zoom, y
@@ -159,11 +161,11 @@ class RandomTranslation(_Affine):
 
     def __init__(
         self,
-        height_factor,
-        width_factor,
+        height_factor: FloatOrSequence,
+        width_factor: FloatOrSequence,
         fill_mode: str = "reflect",
         interpolation: str = "bilinear",
-        seed=None,
+        seed: Seed = None,
         fill_value: TensorLike = 0.0,
         data_format: str | None = None,
         **kwargs: Any,
@@ -173,11 +175,11 @@ class RandomTranslation(_Affine):
         self._height = bounds(self, height_factor, name="height_factor")
         self._width = bounds(self, width_factor, name="width_factor")
 
-    def drawn(self, images, batch, seed):
+    def drawn(self, images: Tensor, batch: Any, seed: Any) -> dict[str, Any] | None:
         height = random.uniform((batch,), *self._height, seed=seed)
         return {"height_shift": height, "width_shift": random.uniform((batch,), *self._width, seed=seed)}
 
-    def matrix(self, height, width, height_shift, width_shift):
+    def matrix(self, height: Any, width: Any, height_shift: Tensor, width_shift: Tensor) -> Tensor:
         one, zero = ops.ones_like(height_shift), ops.zeros_like(height_shift)
         return one, zero, -width_shift * width, zero, one, -height_shift * height
 
@@ -193,7 +195,7 @@ class RandomShear(_Affine):
         fill_mode: str = "reflect",
         fill_value: TensorLike = 0.0,
         data_format: str | None = None,
-        seed=None,
+        seed: Seed = None,
         **kwargs: Any,
     ):
         super().__init__(fill_mode, interpolation, seed, fill_value, data_format, **kwargs)
@@ -203,18 +205,18 @@ class RandomShear(_Affine):
         bounds(self, x_factor, 0, name="x_factor")
         bounds(self, y_factor, 0, name="y_factor")
 
-    def drawn(self, images, batch, seed):
+    def drawn(self, images: Tensor, batch: Any, seed: Any) -> dict[str, Any] | None:
         sign = ops.where(random.uniform((batch, 1), seed=seed) > 0.5, -1.0, 1.0)
         sizes = [random.uniform((batch, 1), *f, seed=seed) for f in (self.x_factor, self.y_factor)]
         return {"shear_factor": ops.concatenate(sizes, axis=1) * sign}
 
-    def matrix(self, height, width, shear_factor):
+    def matrix(self, height: Any, width: Any, shear_factor: Tensor) -> Tensor:
         shear_x, shear_y = shear_factor[:, 0], shear_factor[:, 1]
         one, zero = ops.ones_like(shear_x), ops.zeros_like(shear_x)
         return one, shear_x, zero, shear_y, one, zero
 
     @classmethod
-    def from_config(cls, config: dict[str, Any]):
+    def from_config(cls, config: dict[str, Any]) -> "RandomShear":
         """A config holds the pairs (-f, f) of numbers f."""
         plain = {k: config[k][1] for k in ("x_factor", "y_factor") if k in config and config[k][0] == -config[k][1]}
         return super().from_config({**config, **plain})
@@ -230,7 +232,7 @@ class RandomPerspective(_Warp):
         scale: FloatOrSequence = 1.0,
         interpolation: str = "bilinear",
         fill_value: TensorLike = 0.0,
-        seed=None,
+        seed: Seed = None,
         data_format: str | None = None,
         **kwargs: Any,
     ):
@@ -238,7 +240,7 @@ class RandomPerspective(_Warp):
         self.factor, self.scale = bounds(self, factor, 0), scale
         bounds(self, scale, 0, name="scale")
 
-    def drawn(self, images, batch, seed):
+    def drawn(self, images: Tensor, batch: Any, seed: Any) -> dict[str, Any] | None:
         alone = len(images.shape) == 3
         height, width = images.shape[self.rows_axis - alone], images.shape[self.rows_axis + 1 - alone]
         corners = [[0.0, 0.0], [width - 1, 0.0], [0.0, height - 1], [width - 1, height - 1]]
@@ -246,7 +248,9 @@ class RandomPerspective(_Warp):
         part = random.uniform((batch, 4, 2), -0.5 * self.scale, 0.5 * self.scale, seed=seed)
         return {"apply_perspective": chosen(batch, self.factor, seed), "start_points": start, "end_points": start * (1 + part)}
 
-    def warped(self, images, interpolation, apply_perspective, start_points, end_points):
+    def warped(
+        self, images: Tensor, interpolation: str, apply_perspective: Tensor, start_points: Tensor, end_points: Tensor
+    ) -> Tensor:
         options = {"interpolation": interpolation, "fill_value": self.fill_value, "data_format": self.data_format}
         moved = ops.image.perspective_transform(images, start_points, end_points, **options)
         return ops.where(per_image(apply_perspective), moved, images)
@@ -265,7 +269,7 @@ class RandomElasticTransform(_Warp):
         fill_mode: str = "reflect",
         fill_value: TensorLike = 0.0,
         value_range: FloatOrSequence = (0, 255),
-        seed=None,
+        seed: Seed = None,
         data_format: str | None = None,
         **kwargs: Any,
     ):
@@ -273,12 +277,14 @@ class RandomElasticTransform(_Warp):
         self.factor, self.scale = bounds(self, factor, 0), bounds(self, scale, 0, name="scale")
         self.value_range = value_range_of(self, value_range)
 
-    def drawn(self, images, batch, seed):
+    def drawn(self, images: Tensor, batch: Any, seed: Any) -> dict[str, Any] | None:
         strength = random.uniform((), *self.scale, seed=seed)
         noise_seed = random.randint((2,), 0, 2**30, seed=seed)  # one field of shifts for images and masks
         return {"apply_transform": chosen(batch, self.factor, seed), "distortion_factor": strength, "seed": noise_seed}
 
-    def warped(self, images, interpolation, apply_transform, distortion_factor, seed):
+    def warped(
+        self, images: Tensor, interpolation: str, apply_transform: Tensor, distortion_factor: Tensor, seed: Any
+    ) -> Tensor:
         height, width = images.shape[self.rows_axis], images.shape[self.rows_axis + 1]
         moved = ops.image.elastic_transform(
             images,

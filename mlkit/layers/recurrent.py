@@ -1,11 +1,13 @@
 """Recurrent layers: a cell over the steps of a sequence. SimpleRNN, LSTM and GRU run as one fused op where they can."""
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from mlkit import ops
 from mlkit.core import tree
 from mlkit.core.dtypes import is_float
 from mlkit.core.spec import Dim, compatible, show
+from mlkit.core.tensor import Tensor
+from mlkit.core.typing import Identifier, Structure
 from mlkit.layers.call_info import call_info
 from mlkit.layers.input_spec import InputSpec
 from mlkit.layers.layer import Layer
@@ -30,7 +32,7 @@ class RNN(Layer):
 
     def __init__(
         self,
-        cell,
+        cell: Any,
         return_sequences: bool = False,
         return_state: bool = False,
         go_backwards: bool = False,
@@ -52,7 +54,7 @@ class RNN(Layer):
         self._states_kept = None
         self.input_spec = InputSpec(min_ndim=3)
 
-    def build(self, sequences_shape, initial_state_shape=None) -> None:
+    def build(self, sequences_shape: Any, initial_state_shape: Any = None) -> None:
         step = (sequences_shape[0], *sequences_shape[2:])
         if not self.cell.built:
             if isinstance(self.cell, Layer):
@@ -61,7 +63,7 @@ class RNN(Layer):
         if self.stateful and self.states is None:
             self._create_states(sequences_shape[0])
 
-    def _create_states(self, batch):
+    def _create_states(self, batch: Any):
         if batch is None:
             raise ValueError(
                 f"{type(self).__name__} {self.path!r}: stateful=True needs a known batch size: Input(batch_shape=(batch, time, "
@@ -70,17 +72,17 @@ class RNN(Layer):
         zeros = self.get_initial_state(batch)
         self._states_kept = tree.map_structure(lambda z: Variable(z, trainable=False, name="rnn_state"), zeros)
 
-    def get_initial_state(self, batch_size):
+    def get_initial_state(self, batch_size: Any) -> list[Tensor]:
         """The states a sequence begins with: what the cell gives, by default zeros. A list (nested for stacked cells)."""
         states = initial_state(self.cell, batch_size, self.compute_dtype)
         return list(states) if isinstance(states, (list, tuple)) else [states]
 
     @property
-    def states(self):
+    def states(self) -> Any:
         """The Variables in which a stateful layer keeps its states; they are no weights of it. None before it is built."""
         return self._states_kept
 
-    def reset_states(self):
+    def reset_states(self) -> None:
         """Set the states of a stateful layer back to zero."""
         if self.states is not None:
             for v in tree.flatten(self.states):
@@ -88,7 +90,7 @@ class RNN(Layer):
 
     reset_state = reset_states
 
-    def call(self, sequences, initial_state=None, mask: Any = None, training: bool = False) -> Any:
+    def call(self, sequences: Structure, initial_state: Structure = None, mask: Any = None, training: bool = False) -> Any:
         if isinstance(mask, (list, tuple)):
             mask = mask[0]
         mask = None if mask is None else self._checked_mask(mask, sequences)
@@ -107,7 +109,7 @@ class RNN(Layer):
         out = outputs if self.return_sequences else last
         return (out, *states) if self.return_state else out
 
-    def _checked_states(self, given, sequences):
+    def _checked_states(self, given, sequences: Structure):
         """The states to begin with, as the cell orders them, if they are as many and as large as those it begins with itself."""
         own = self.get_initial_state(sequences.shape[0])
         found = [ops.cast(s, self.compute_dtype) for s in tree.flatten(given)]
@@ -122,7 +124,7 @@ class RNN(Layer):
             )
         return tree.pack_sequence_as(own, found)
 
-    def _checked_mask(self, mask, sequences):
+    def _checked_mask(self, mask, sequences: Structure):
         """A truth value for each sample and step. Those of one sample hold for all."""
         mask, wanted = ops.convert_to_tensor(mask), sequences.shape[:2]
         if mask.shape[:1] == (1,):
@@ -134,7 +136,7 @@ class RNN(Layer):
             )
         return mask
 
-    def run(self, sequences, states, mask, training):
+    def run(self, sequences: Structure, states: Any, mask: Any, training: bool | None) -> Any:
         """(last output, outputs of all steps, last states), of any dtype."""
         time = sequences.shape[1]
         if type(time) is Dim:
@@ -168,7 +170,7 @@ class RNN(Layer):
                 self.cell.end_sequence()
         return (outputs[-1] if self.zero_output_for_mask else out), ops.stack(outputs, axis=1), states
 
-    def _run_on_unknown_length(self, sequences, states, training):
+    def _run_on_unknown_length(self, sequences: Structure, states: Any, training: bool | None):
         """Only shapes are asked for: one step has them all."""
         first = sequences[:, 0]
         out, new = self.cell(first, states)
@@ -202,7 +204,7 @@ class _CellRNN(RNN):
     cell_name = None  # the same in all layers of a class: it is part of the weights' paths
     last_arguments = ("seed", *_SEQUENCE_OPTIONS[:5])  # in Keras's order
 
-    def __init_subclass__(cls, **kwargs):
+    def __init_subclass__(cls, **kwargs: Any):
         super().__init_subclass__(**kwargs)
         if "cell_class" in vars(cls) and "__init__" not in vars(cls):
             cls.__init__ = with_common(cls.__init__, _arguments(cls))
@@ -249,11 +251,11 @@ def _arguments(cls):
 class _FusedRNN(_CellRNN):
     """A recurrent layer whose whole sequence is one fused op, where recurrent dropout and activations allow."""
 
-    def run_fused(self, *args, reverse):
+    def run_fused(self, *args: Any, reverse: bool) -> Any:
         """(x, *states, kernel, recurrent kernel, bias) -> outputs of all times, *last states"""
         raise NotImplementedError
 
-    def run(self, sequences, states, mask, training):
+    def run(self, sequences: Structure, states: Any, mask, training: bool | None):
         cell = self.cell
         if not is_float(sequences.dtype):
             sequences = ops.cast(sequences, self.compute_dtype)
@@ -271,13 +273,13 @@ class _FusedRNN(_CellRNN):
             last, outputs = states[0], ops.flip(outputs, axis=1) if self.go_backwards else outputs  # in the order of the steps
         return last, outputs, states
 
-    def _can_fuse(self, sequences, training):
+    def _can_fuse(self, sequences: Structure, training: bool | None):
         cell = self.cell
         if not cell.is_standard or (training and cell.recurrent_dropout):
             return False
         return sequences.dtype != "float16" and type(sequences.shape[1]) is not Dim
 
-    def _run_present(self, sequences, states, weights, mask):
+    def _run_present(self, sequences: Structure, states: Any, weights, mask):
         """`run` where some steps are left out. The others come first, so that what these give cannot depend on them."""
         mask = ops.cast(mask, "bool")
         mask = ops.flip(mask, axis=1) if self.go_backwards else mask
@@ -293,7 +295,7 @@ class _FusedRNN(_CellRNN):
         outputs = _after(outputs, ops.where(mask, count, 0) if self.zero_output_for_mask else count)
         return outputs[:, -1] if self.zero_output_for_mask else last, outputs, ends
 
-    def _holding(self, sequences, absent, kernel):
+    def _holding(self, sequences: Structure, absent, kernel):
         """Sequences and kernel with one more feature, by which steps left out hold the LSTM's second state: it closes the input
         gate and opens the forget gate."""
         gates = ops.repeat(ops.convert_to_tensor([[-1e4, 1e4, 0.0, 0.0]], dtype=kernel.dtype), self.cell.units, axis=1)
@@ -309,7 +311,7 @@ def _at(x, times):
     return ops.take(ops.reshape(x, (batch * time, *rest)), rows, axis=0)
 
 
-def _after(outputs, count):
+def _after(outputs: Structure, count):
     """The outputs after so many steps, 0 after none. count: (batch, any)."""
     return ops.where(ops.expand_dims(count > 0, 2), _at(outputs, ops.maximum(count - 1, 0)), 0)
 
@@ -319,9 +321,14 @@ class SimpleRNN(_FusedRNN):
     RNN."""
 
     cell_class, cell_name = SimpleRNNCell, "simple_rnn_cell"
+
+    if TYPE_CHECKING:  # first those of the cell, as it takes them; the others by position too
+
+        def __init__(self, units: int, activation: Identifier = "tanh", use_bias: bool = True, *args: Any, **kwargs: Any): ...
+
     last_arguments = (*_SEQUENCE_OPTIONS[:5], "seed")
 
-    def run_fused(self, *args, reverse):
+    def run_fused(self, *args: Any, reverse: bool) -> Any:
         return fused.rnn(*args, activation=self.cell.activation.__name__, reverse=reverse)
 
 
@@ -334,7 +341,7 @@ class _GatedRNN(_FusedRNN):
         super().__init__(**kwargs)
         self.use_cudnn = use_cudnn
 
-    def _can_fuse(self, sequences, training):
+    def _can_fuse(self, sequences: Structure, training: bool | None):
         return bool(self.use_cudnn) and super()._can_fuse(sequences, training)
 
 
@@ -349,7 +356,18 @@ class LSTM(_GatedRNN):
 
     cell_class, cell_name = LSTMCell, "lstm_cell"
 
-    def run_fused(self, *args, reverse):
+    if TYPE_CHECKING:  # first those of the cell, as it takes them; the others by position too
+
+        def __init__(
+            self,
+            units: int,
+            activation: Identifier = "tanh",
+            recurrent_activation: Identifier = "sigmoid",
+            *args: Any,
+            **kwargs: Any,
+        ): ...
+
+    def run_fused(self, *args: Any, reverse: bool) -> Any:
         return fused.lstm(*args, reverse=reverse)
 
 
@@ -359,5 +377,16 @@ class GRU(_GatedRNN):
     cell_class, cell_name = GRUCell, "gru_cell"
     last_arguments = (*_CellRNN.last_arguments, "reset_after")
 
-    def run_fused(self, *args, reverse):
+    if TYPE_CHECKING:  # first those of the cell, as it takes them; the others by position too
+
+        def __init__(
+            self,
+            units: int,
+            activation: Identifier = "tanh",
+            recurrent_activation: Identifier = "sigmoid",
+            *args: Any,
+            **kwargs: Any,
+        ): ...
+
+    def run_fused(self, *args: Any, reverse: bool) -> Any:
         return fused.gru(*args, reset_after=self.cell.reset_after, reverse=reverse)

@@ -1,14 +1,17 @@
 """Recurrent cells: one step of SimpleRNN, LSTM and GRU, and cells on top of one another."""
 
+from collections.abc import Sequence
 from typing import Any
 
 from mlkit import activations, ops, random
 from mlkit.core import tree
-from mlkit.core.typing import Identifier
+from mlkit.core.tensor import Tensor
+from mlkit.core.typing import DType, Identifier, Structure
 from mlkit.layers.argument_checks import within
 from mlkit.layers.call_info import call_info
 from mlkit.layers.layer import Layer
 from mlkit.layers.weights import Weight, weights
+from mlkit.objects.seed_generator import Seed
 
 
 @weights(kernel="glorot_uniform", recurrent=Weight("orthogonal", "recurrent_kernel"), bias="zeros")
@@ -28,7 +31,7 @@ class Cell(Layer):
         *,
         dropout: float = 0.0,
         recurrent_dropout: float = 0.0,
-        seed=None,
+        seed: Seed = None,
         **kwargs: Any,
     ):
         super().__init__(**kwargs)
@@ -54,16 +57,16 @@ class Cell(Layer):
             shape = (wide,) if self.bias_rows is None else (self.bias_rows, wide)
             self.bias = self._make_weight("bias", shape, initializer=self.bias_start())
 
-    def bias_start(self):
+    def bias_start(self) -> Any:
         """The bias's initializer."""
         return self.bias_initializer
 
-    def get_initial_state(self, batch_size: int | None = None):
+    def get_initial_state(self, batch_size: int | None = None) -> list[Tensor]:
         """Zeros for each state."""
         sizes = self.state_size if isinstance(self.state_size, list) else [self.state_size]
         return [ops.zeros((batch_size, n), dtype=self.compute_dtype) for n in sizes]
 
-    def begin_sequence(self, step, state, training):
+    def begin_sequence(self, step: Any, state: Any, training: bool | None) -> None:
         """Draw the dropout masks that all steps of a sequence share."""
         self._masks = None
         if training and self.disturbs:
@@ -72,10 +75,10 @@ class Cell(Layer):
                 for x, rate in ((step, self.dropout), (state, self.recurrent_dropout))
             )
 
-    def end_sequence(self):
+    def end_sequence(self) -> None:
         self._masks = None
 
-    def disturbed(self, inputs, state, training):
+    def disturbed(self, inputs: Structure, state: Any, training: bool | None) -> Any:
         """Inputs and state with dropout applied."""
         alone = self._masks is None
         if alone:
@@ -85,14 +88,14 @@ class Cell(Layer):
             self._masks = None
         return (inputs if for_inputs is None else inputs * for_inputs, state if for_state is None else state * for_state)
 
-    def disturbed_sequence(self, sequences, state):
+    def disturbed_sequence(self, sequences: Structure, state: Any) -> Any:
         """All steps with the dropout of inputs applied, which is one for all of them."""
         self.begin_sequence(sequences[:, 0], state, True)
         (for_inputs, _), self._masks = self._masks, None
         return sequences * ops.expand_dims(for_inputs, 1)
 
     @property
-    def disturbs(self):
+    def disturbs(self) -> bool:
         """Whether there is any dropout."""
         return bool(self.dropout or self.recurrent_dropout)
 
@@ -101,11 +104,11 @@ class SimpleRNNCell(Cell):
     """``activation(inputs @ kernel + state @ recurrent_kernel + bias)``."""
 
     @property
-    def is_standard(self):
+    def is_standard(self) -> bool:
         """Whether the fused op has the activation."""
         return self.activation in (activations.tanh, activations.sigmoid, activations.relu)
 
-    def call(self, sequence, states, training: bool = False) -> Any:
+    def call(self, sequence: Structure, states: Any, training: bool = False) -> Any:
         x, h = self.disturbed(sequence, states[0] if isinstance(states, (list, tuple)) else states, training)
         z = ops.matmul(x, self.kernel) + ops.matmul(h, self.recurrent_kernel)
         out = self.activation(z if self.bias is None else z + self.bias)
@@ -133,7 +136,7 @@ class _GatedCell(Cell):
         self.recurrent_activation = activations.get(recurrent_activation)
 
     @property
-    def is_standard(self):
+    def is_standard(self) -> bool:
         """Whether the cell computes what the fused op does."""
         return (self.activation, self.recurrent_activation) == (activations.tanh, activations.sigmoid)
 
@@ -159,7 +162,7 @@ class LSTMCell(_GatedCell):
         unit_forget_bias: bool = True,
         dropout: float = 0.0,
         recurrent_dropout: float = 0.0,
-        seed=None,
+        seed: Seed = None,
         **kwargs: Any,
     ):
         kwargs = {"dropout": dropout, "recurrent_dropout": recurrent_dropout, "seed": seed, **kwargs}
@@ -167,17 +170,17 @@ class LSTMCell(_GatedCell):
         self.unit_forget_bias = unit_forget_bias
         self.state_size = [units, units]
 
-    def bias_start(self):
+    def bias_start(self) -> Any:
         if not self.unit_forget_bias:
             return self.bias_initializer
         n, start = self.units, self.bias_initializer
 
-        def with_open_forget_gate(shape, dtype=None):
+        def with_open_forget_gate(shape, dtype: DType | None = None):
             return ops.concatenate([start((n,), dtype=dtype), ops.ones((n,), dtype=dtype), start((2 * n,), dtype=dtype)])
 
         return with_open_forget_gate
 
-    def call(self, inputs: Any, states, training: bool = False) -> Any:
+    def call(self, inputs: Any, states: Any, training: bool = False) -> Any:
         x, h = self.disturbed(inputs, states[0], training)
         z = ops.matmul(x, self.kernel) + ops.matmul(h, self.recurrent_kernel)
         i, f, c, o = ops.split(z if self.bias is None else z + self.bias, 4, axis=-1)
@@ -206,7 +209,7 @@ class GRUCell(_GatedCell):
         dropout: float = 0.0,
         recurrent_dropout: float = 0.0,
         reset_after: bool = True,
-        seed=None,
+        seed: Seed = None,
         **kwargs: Any,
     ):
         kwargs = {"dropout": dropout, "recurrent_dropout": recurrent_dropout, "seed": seed, **kwargs}
@@ -214,7 +217,7 @@ class GRUCell(_GatedCell):
         self.reset_after = reset_after
         self.bias_rows = 2 if reset_after else None
 
-    def call(self, inputs: Any, states, training: bool = False) -> Any:
+    def call(self, inputs: Any, states: Any, training: bool = False) -> Any:
         alone = not isinstance(states, (list, tuple))
         old = states if alone else states[0]
         x, h = self.disturbed(inputs, old, training)
@@ -235,7 +238,7 @@ class GRUCell(_GatedCell):
         return out, out if alone else [out]
 
 
-def initial_state(cell, batch_size, dtype):
+def initial_state(cell: Any, batch_size: int | None, dtype: str) -> Any:
     """The states a cell begins a sequence with: what it says itself, else zeros of its `state_size`."""
     if hasattr(cell, "get_initial_state"):
         return cell.get_initial_state(batch_size=batch_size)
@@ -246,7 +249,7 @@ def initial_state(cell, batch_size, dtype):
 class StackedRNNCells(Layer):
     """Several cells, the output of each the input of the next, as one cell. The states are a list, one entry a cell."""
 
-    def __init__(self, cells, **kwargs: Any):
+    def __init__(self, cells: Sequence[Any], **kwargs: Any):
         super().__init__(**kwargs)
         for cell in cells:
             for name in ("call", "state_size"):
@@ -264,23 +267,23 @@ class StackedRNNCells(Layer):
             input_shape = (input_shape[0], *((size,) if isinstance(size, int) else size))
 
     @property
-    def state_size(self):
+    def state_size(self) -> Any:
         return [cell.state_size for cell in self.cells]
 
     @property
-    def output_size(self):
+    def output_size(self) -> Any:
         return getattr(self.cells[-1], "output_size", tree.flatten(self.cells[-1].state_size)[0])
 
-    def get_initial_state(self, batch_size: int | None = None):
+    def get_initial_state(self, batch_size: int | None = None) -> list[Tensor]:
         return [initial_state(cell, batch_size, self.compute_dtype) for cell in self.cells]
 
-    def begin_sequence(self, step, state, training):
+    def begin_sequence(self, step: Any, state: Any, training: bool | None) -> None:
         """Each cell draws masks at its own first step."""
 
-    def end_sequence(self):
+    def end_sequence(self) -> None:
         """Nothing is kept between sequences."""
 
-    def call(self, inputs: Any, states, training: bool = False, **kwargs) -> Any:
+    def call(self, inputs: Any, states: Any, training: bool = False, **kwargs: Any) -> Any:
         new = []
         for cell, state in zip(self.cells, states):
             listed = isinstance(state, (list, tuple))

@@ -2,6 +2,8 @@
 
 import math
 import weakref
+from collections.abc import Sequence
+from typing import Any
 
 from mlkit.core import tree
 from mlkit.core.interpreter import on_shapes
@@ -28,21 +30,21 @@ class RematScope:
     ...     hidden = mlkit.layers.Dense(64, activation="relu")
     """
 
-    def __init__(self, mode: str | None = "full", output_size_threshold: int = 1024, layer_names=None):
+    def __init__(self, mode: str | None = "full", output_size_threshold: int = 1024, layer_names: Sequence[str] | None = None):
         if mode not in _MODES:
             raise ValueError(f"RematScope: `mode` must be one of {_MODES}, but got {mode!r}.")
         self.mode, self.output_size_threshold = mode, output_size_threshold
         self.layer_names = list(layer_names or []) if mode == "list_of_layers" else []
         self._outer = None
 
-    def __enter__(self):
+    def __enter__(self) -> "RematScope":
         self._outer, state.remat = state.remat, self
         return self
 
-    def __exit__(self, *_):
+    def __exit__(self, *_: Any) -> None:
         state.remat, self._outer = self._outer, None
 
-    def run(self, layer, args, kwargs):
+    def run(self, layer: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         """What the layer's `call` returns."""
         if not state.top.tapes or self.mode is None:
             return layer.call(*args, **kwargs)
@@ -56,14 +58,14 @@ class RematScope:
         )
         return _with_losses(layer, args, kwargs) if chosen else layer.call(*args, **kwargs)
 
-    def _is_large(self, layer, args, kwargs):
+    def _is_large(self, layer: Any, args, kwargs):
         with on_shapes():
             a, k = tree.map_structure(lambda x: Tensor(x.spec) if type(x) is Tensor else x, (args, kwargs))
             outputs = [t for t in tree.flatten(layer.call(*a, **k)) if type(t) is Tensor]
         return sum(math.prod(s for s in t.shape if type(s) is int) for t in outputs) > self.output_size_threshold
 
 
-def _with_activation(layer):
+def _with_activation(layer: Any):
     """A layer of the same state whose activation function is rematerialized; the layer itself if it has none."""
     if not callable(getattr(layer, "activation", None)):
         return layer
@@ -72,11 +74,11 @@ def _with_activation(layer):
     return twin
 
 
-def _with_losses(layer, args, kwargs):
+def _with_losses(layer: Any, args, kwargs):
     """The rematerialized call. Losses added in it are results of it, which have gradients."""
     owners = []
 
-    def run(*args, **kwargs):
+    def run(*args: Any, **kwargs: Any):
         with swapped(losses=weakref.WeakKeyDictionary()):
             out = layer.call(*args, **kwargs)
             added = [(owner, loss) for owner, (_, losses) in state.losses.items() for loss in losses]

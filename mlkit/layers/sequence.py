@@ -5,6 +5,8 @@ from typing import Any
 from mlkit import ops
 from mlkit.core import tree
 from mlkit.core.spec import Dim, show
+from mlkit.core.tensor import Tensor
+from mlkit.core.typing import Structure
 from mlkit.layers.call_info import call_info
 from mlkit.layers.layer import Layer
 from mlkit.layers.wrappers import Wrapper
@@ -15,7 +17,7 @@ class TimeDistributed(Wrapper):
     """One layer applied to every step of (batch, time, ...). A mask (batch, time, ...) goes step by step to a layer that takes
     one."""
 
-    def __init__(self, layer, **kwargs: Any):
+    def __init__(self, layer: Layer, **kwargs: Any):
         super().__init__(layer, **kwargs)
         self.supports_masking = True
 
@@ -40,7 +42,7 @@ class TimeDistributed(Wrapper):
         out = self.layer(ops.reshape(inputs, (batch * time, *inputs.shape[2:])), **options)
         return ops.reshape(out, (batch, time, *out.shape[1:]))
 
-    def _check_mask(self, mask, inputs):
+    def _check_mask(self, mask, inputs: Structure):
         known = zip(mask.shape[:2], inputs.shape[:2])
         if mask.ndim < 2 or any(m != n for m, n in known if Dim not in (type(m), type(n))):
             raise ValueError(
@@ -56,7 +58,14 @@ class Bidirectional(Layer):
     for the other direction, by default a copy of `layer`.
     """
 
-    def __init__(self, layer, merge_mode: str | None = "concat", weights=None, backward_layer=None, **kwargs: Any):
+    def __init__(
+        self,
+        layer: Layer,
+        merge_mode: str | None = "concat",
+        weights: Any = None,
+        backward_layer: Layer | None = None,
+        **kwargs: Any,
+    ):
         if not isinstance(layer, Layer):
             raise ValueError(f"Bidirectional: `layer` must be a recurrent layer, but got {layer!r}.")
         if backward_layer is not None and not isinstance(backward_layer, Layer):
@@ -92,7 +101,7 @@ class Bidirectional(Layer):
         self.input_spec = layer.input_spec
         self._initial_weights = weights
 
-    def build(self, sequences_shape, initial_state_shape=None) -> None:
+    def build(self, sequences_shape: Any, initial_state_shape: Any = None) -> None:
         for layer in (self.forward_layer, self.backward_layer):
             if not layer.built:
                 layer.build(sequences_shape)
@@ -100,7 +109,9 @@ class Bidirectional(Layer):
         if self._initial_weights is not None:
             self.set_weights(self._initial_weights)
 
-    def call(self, sequences, initial_state=None, mask: Any = None, training: bool | None = None) -> Any:
+    def call(
+        self, sequences: Structure, initial_state: Structure = None, mask: Any = None, training: bool | None = None
+    ) -> Any:
         starts = None, None
         if initial_state is not None:
             given = tree.flatten(initial_state)
@@ -122,7 +133,7 @@ class Bidirectional(Layer):
             return out
         return (*out, *states) if isinstance(out, tuple) else (out, *states)
 
-    def _merged(self, a, b):
+    def _merged(self, a: Tensor, b: Tensor):
         if self.merge_mode is None:
             return (a, b)
         if self.merge_mode == "concat":
@@ -131,7 +142,7 @@ class Bidirectional(Layer):
             return a * b
         return (a + b) * (0.5 if self.merge_mode == "ave" else 1)
 
-    def reset_states(self):
+    def reset_states(self) -> None:
         """Set the states of both layers back to zero."""
         self.forward_layer.reset_states()
         self.backward_layer.reset_states()
@@ -149,5 +160,5 @@ class Bidirectional(Layer):
         return {**self._common_config(), "merge_mode": self.merge_mode, **both}
 
     @classmethod
-    def from_config(cls, config: dict[str, Any]):
+    def from_config(cls, config: dict[str, Any]) -> "Bidirectional":
         return cls(**deserialized_values(config))

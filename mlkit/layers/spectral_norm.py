@@ -6,6 +6,7 @@ from mlkit import initializers, ops
 from mlkit.core.dtypes import single_of
 from mlkit.layers.argument_checks import positive
 from mlkit.layers.input_spec import InputSpec
+from mlkit.layers.layer import Layer
 from mlkit.layers.wrappers import Wrapper
 from mlkit.objects.variable import AutocastScope
 
@@ -20,7 +21,7 @@ class SpectralNormalization(Wrapper):
     (2, 3)
     """
 
-    def __init__(self, layer, power_iterations: int = 1, **kwargs: Any):
+    def __init__(self, layer: Layer, power_iterations: int = 1, **kwargs: Any):
         super().__init__(layer, **kwargs)
         self.power_iterations = positive(self, power_iterations=power_iterations)
 

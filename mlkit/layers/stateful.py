@@ -100,12 +100,12 @@ class Stateful(Operation):
         return [v for m in self.metrics for v in m.variables]
 
     @property
-    def trainable(self):
+    def trainable(self) -> bool:
         """Whether training changes the weights. Setting it sets it for all layers within."""
         return self._trainable
 
     @trainable.setter
-    def trainable(self, value):
+    def trainable(self, value: bool) -> None:
         value = bool(value)
         self._trainable = value
         if value:
@@ -135,7 +135,14 @@ class Stateful(Operation):
         for layer in self._flatten_layers() if state.losses else ():
             state.losses.pop(layer, None)
 
-    def stateless_call(self, trainable_variables, non_trainable_variables, *args, return_losses: bool = False, **kwargs):
+    def stateless_call(
+        self,
+        trainable_variables: Sequence[TensorLike],
+        non_trainable_variables: Sequence[TensorLike],
+        *args: Any,
+        return_losses: bool = False,
+        **kwargs: Any,
+    ) -> tuple[Any, ...]:
         """Call the layer with these values of its variables, and change none of them.
 
         trainable_variables, non_trainable_variables: values in the order of the properties of these names. Returns (outputs,
@@ -193,12 +200,12 @@ class Stateful(Operation):
         """What `save_own_variables` writes and `load_own_variables` sets, in that order."""
         return own_variables(self)
 
-    def save_own_variables(self, store) -> None:
+    def save_own_variables(self, store: Any) -> None:
         """Write the layer's own variables (not those of layers within) into a dict of arrays."""
         for i, v in enumerate(self._saved_variables):
             store[str(i)] = v.numpy()
 
-    def load_own_variables(self, store) -> None:
+    def load_own_variables(self, store: Any) -> None:
         """Set the layer's own variables from what `save_own_variables` wrote."""
         own = self._saved_variables
         if len(store.keys()) != len(own):

@@ -8,6 +8,7 @@ import numpy as np
 
 from mlkit import ops
 from mlkit.core.tensor import Symbol, Tensor
+from mlkit.core.typing import FilePath, IntOrSequence, Structure
 from mlkit.layers import in_tensorflow
 from mlkit.layers.argument_checks import refuse
 from mlkit.layers.index_lookup import StringLookup
@@ -38,15 +39,15 @@ class TextVectorization(Layer):
 
     def __init__(
         self,
-        max_tokens=None,
+        max_tokens: int | None = None,
         standardize: str | Callable[..., Any] | None = "lower_and_strip_punctuation",
         split: str | Callable[..., Any] | None = "whitespace",
-        ngrams=None,
+        ngrams: IntOrSequence | None = None,
         output_mode: str = "int",
-        output_sequence_length=None,
+        output_sequence_length: int | None = None,
         pad_to_max_tokens: bool = False,
-        vocabulary=None,
-        idf_weights=None,
+        vocabulary: Any = None,
+        idf_weights: Any = None,
         sparse: bool = False,
         ragged: bool = False,
         encoding: str = "utf-8",
@@ -78,7 +79,7 @@ class TextVectorization(Layer):
         )
         self.output_mode, self.built = self._lookup_layer.output_mode, True
 
-    def tokens(self, text):
+    def tokens(self, text: Any) -> Any:
         """The tokens of one text."""
         text = self._text(text)
         if callable(self.standardize):
@@ -100,7 +101,7 @@ class TextVectorization(Layer):
         text = text.numpy() if callable(getattr(text, "numpy", None)) else text
         return text.decode(self.encoding) if isinstance(text, bytes) else str(text)
 
-    def adapt(self, data, batch_size: int | None = None, steps=None) -> None:
+    def adapt(self, data: Any, batch_size: int | None = None, steps: int | None = None) -> None:
         """Take the vocabulary from texts: an array or list of strings, or an iterable of batches (the first `steps`)."""
         many = not isinstance(data, (np.ndarray, list, tuple))
         batches = (b for i, b in enumerate(data) if steps is None or i < steps) if many else [data]
@@ -115,7 +116,7 @@ class TextVectorization(Layer):
         return np.array([(row + [""] * length)[:length] for row in rows], dtype=object).reshape(len(rows), length)
 
     @in_tensorflow.entrance
-    def __call__(self, inputs):
+    def __call__(self, inputs: Structure) -> Any:
         if isinstance(inputs, (Tensor, Symbol)):
             raise TypeError(
                 f"TextVectorization {self.path!r}: tensors hold no strings. Call the layer on arrays or lists of strings, "
@@ -126,19 +127,19 @@ class TextVectorization(Layer):
         found = self._lookup_layer(self._padded(self._cut(texts), self.output_sequence_length))
         return ops.reshape(found, (*shape, found.shape[-1]))
 
-    def get_vocabulary(self, include_special_tokens: bool = True):
+    def get_vocabulary(self, include_special_tokens: bool = True) -> list[str]:
         """The tokens in the order of their numbers."""
         return self._lookup_layer.get_vocabulary(include_special_tokens)
 
-    def set_vocabulary(self, vocabulary, idf_weights=None):
+    def set_vocabulary(self, vocabulary: Any, idf_weights: Any = None) -> None:
         """Set the tokens: a list, or the path of a text file, one token a line."""
         self._lookup_layer.set_vocabulary(vocabulary, idf_weights)
 
-    def load_assets(self, dir_path):
+    def load_assets(self, dir_path: FilePath) -> None:
         """Read the vocabulary as Keras writes it."""
         self._lookup_layer.load_assets(dir_path)
 
-    def vocabulary_size(self):
+    def vocabulary_size(self) -> int:
         """Number of tokens with the special ones."""
         return self._lookup_layer.vocabulary_size()
 

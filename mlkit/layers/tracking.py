@@ -3,6 +3,10 @@
 Nothing is registered: a list that grows, a dict, an attribute that is replaced are all seen as they are.
 """
 
+from collections.abc import Iterable
+from typing import Any
+
+from mlkit.core.typing import Structure
 from mlkit.objects.variable import Variable
 
 # attributes of layers and models that refer to things they do not own
@@ -26,7 +30,7 @@ _PLAIN = frozenset((type(None), bool, int, float, str))  # most attributes, pass
 _CONTAINERS = (list, tuple, dict)
 
 
-def owned(layer, *kinds):
+def owned(layer: Any, *kinds: type) -> list[Any]:
     """For each of the given types a list of the distinct objects of it in a layer's attributes and the containers there, in the
     order they were set."""
     found, seen, wanted = [[] for _ in kinds], set(), kinds + _CONTAINERS
@@ -36,7 +40,7 @@ def owned(layer, *kinds):
     return found
 
 
-def _collect(value, kinds, wanted, found, seen):
+def _collect(value: Structure, kinds, wanted, found, seen):
     if id(value) in seen:
         return
     seen.add(id(value))  # containers may hold themselves
@@ -49,18 +53,18 @@ def _collect(value, kinds, wanted, found, seen):
             _collect(v, kinds, wanted, found, seen)
 
 
-def unique(items):
+def unique(items: Iterable[Any]) -> list[Any]:
     """The items without repetitions, by identity."""
     seen = set()
     return [x for x in items if not (id(x) in seen or seen.add(id(x)))]
 
 
-def own_variables(layer):
+def own_variables(layer: Any) -> list[Variable]:
     """The layer's own variables (not those of layers within): first those made trainable, then the others."""
     (found,) = owned(layer, Variable)
     return trainable_first(found)
 
 
-def trainable_first(variables):
+def trainable_first(variables: Iterable[Variable]) -> list[Variable]:
     """First those made trainable, then the others."""
     return [v for v in variables if v.made_trainable] + [v for v in variables if not v.made_trainable]

@@ -1,6 +1,7 @@
 """Layers around functions and layers: Lambda, Identity, Masking, Wrapper."""
 
 import inspect
+from collections.abc import Callable
 from typing import Any
 
 from mlkit import ops
@@ -25,7 +26,14 @@ class Lambda(Layer):
     again with `custom_objects` when loading.
     """
 
-    def __init__(self, function, output_shape=None, mask=None, arguments=None, **kwargs: Any):
+    def __init__(
+        self,
+        function: Callable[..., Any],
+        output_shape: Any = None,
+        mask: Any = None,
+        arguments: dict[str, Any] | None = None,
+        **kwargs: Any,
+    ):
         super().__init__(**kwargs)
         self.function, self.arguments = function, arguments or {}
         self._output_shape, self.mask = output_shape, mask
@@ -69,7 +77,7 @@ class Masking(Pointwise):
 class Wrapper(Layer):
     """Base of layers around one other layer, kept as `layer`."""
 
-    def __init__(self, layer, **kwargs: Any):
+    def __init__(self, layer: Layer, **kwargs: Any):
         if not isinstance(layer, Layer):
             raise ValueError(f"{type(self).__name__}: `layer` must be a Layer, but got {layer!r}.")
         super().__init__(**kwargs)

@@ -3,6 +3,7 @@
 import inspect
 from typing import Any
 
+from mlkit.core.typing import Identifier
 from mlkit.losses.crossentropy import (
     BinaryCrossentropy,
     BinaryFocalCrossentropy,
@@ -58,17 +59,17 @@ _lookup = Lookup("loss", __name__, _NAMES, {**_ALIASES, **{short.upper(): name f
 __all__ = [*_NAMES, "deserialize", "get", "serialize"]
 
 
-def serialize(loss):
+def serialize(loss: Any) -> Any:
     """A loss (object or function) as plain data: a dict, or a name."""
     return _lookup.serialize(loss)
 
 
-def deserialize(name, custom_objects: dict[str, Any] | None = None):
+def deserialize(name: Any, custom_objects: dict[str, Any] | None = None) -> Any:
     """The loss that `serialize` wrote down. custom_objects: name -> class or function of one's own."""
     return _lookup.deserialize(name, custom_objects)
 
 
-def get(identifier):
+def get(identifier: Identifier) -> Any:
     """A loss by name, config dict, class, or the object itself; None for None.
 
     >>> get("mse").__name__, type(get("MeanSquaredError")).__name__

@@ -4,18 +4,21 @@ A loss function names its check with `@checked_by(check)`; a check is called wit
 predictions (unknown sizes are not ints) and the options of the loss, and raises ValueError.
 """
 
+from collections.abc import Callable, Sequence
+from typing import Any
+
 import numpy as np
 
 from mlkit.core.typing import Axis, TensorLike
 
 
-def checked_by(check, integer_targets: bool = False):
+def checked_by(check: Callable[..., Any], integer_targets: bool = False) -> Callable[..., Any]:
     """Decorator: `check(name, y_true, y_pred_shape, **options)` looks at the targets of this loss function.
 
     integer_targets: whether the targets are class numbers, which a loss must not round to its float dtype.
     """
 
-    def mark(fn):
+    def mark(fn: Callable[..., Any]):
         fn.check_targets = lambda y_true, y_pred_shape, **options: check(fn.__name__, y_true, y_pred_shape, **options)
         fn.integer_targets = integer_targets
         return fn
@@ -23,13 +26,13 @@ def checked_by(check, integer_targets: bool = False):
     return mark
 
 
-def same_shape(name, y_true: TensorLike, y_pred_shape, **_):
+def same_shape(name: str, y_true: TensorLike, y_pred_shape: Sequence[Any], **_: Any) -> None:
     """Targets must have the predictions' shape (a trailing axis of size 1 may be missing or extra)."""
     if not _fits(y_true.shape, y_pred_shape):
         raise ValueError(_shapes(name, y_true.shape, y_pred_shape) + _shape_advice(y_true.shape, y_pred_shape))
 
 
-def one_hot(name, y_true: TensorLike, y_pred_shape, **_):
+def one_hot(name: str, y_true: TensorLike, y_pred_shape: Sequence[Any], **_: Any) -> None:
     """Targets must be class probabilities of the predictions' shape."""
     if _fits(y_true.shape, y_pred_shape):
         return
@@ -42,7 +45,7 @@ def one_hot(name, y_true: TensorLike, y_pred_shape, **_):
     raise ValueError(_shapes(name, y_true.shape, y_pred_shape) + advice)
 
 
-def probabilities(name, y_true: TensorLike, y_pred_shape, **_):
+def probabilities(name: str, y_true: TensorLike, y_pred_shape: Sequence[Any], **_: Any) -> None:
     """Targets must have the predictions' shape and lie in [0, 1]."""
     same_shape(name, y_true, y_pred_shape)
     if y_true.dtype == bool or y_true.size == 0:
@@ -58,7 +61,9 @@ def probabilities(name, y_true: TensorLike, y_pred_shape, **_):
         )
 
 
-def labels(name, y_true: TensorLike, y_pred_shape, ignore_class=None, axis: Axis = -1, **_):
+def labels(
+    name: str, y_true: TensorLike, y_pred_shape: Sequence[Any], ignore_class: int | None = None, axis: Axis = -1, **_: Any
+) -> None:
     """Targets must be whole numbers in [0, classes), or `ignore_class`, of the predictions' shape without the class axis."""
     axis %= len(y_pred_shape)
     expected = y_pred_shape[:axis] + y_pred_shape[axis + 1 :]
@@ -91,7 +96,7 @@ def _label_advice(label):
     return f"Number the classes from 0, or give the last layer at least {int(label) + 1} units."
 
 
-def label_vector(name, y_true: TensorLike, y_pred_shape, **_):
+def label_vector(name: str, y_true: TensorLike, y_pred_shape: Sequence[Any], **_: Any) -> None:
     """Targets must be one whole number a row of the predictions."""
     if not _fits(y_true.shape, y_pred_shape[:1]):
         advice = f"Expected one class number a row, shape {_show(y_pred_shape[:1])}."
@@ -115,7 +120,7 @@ def _show(shape):
     return f"({', '.join(sizes)}{',' if len(sizes) == 1 else ''})"
 
 
-def _shapes(name, true, pred):
+def _shapes(name: str, true, pred):
     return f"{name}: y_true has shape {_show(true)} and y_pred has shape {_show(pred)}, which do not belong together. "
 
 
@@ -125,6 +130,6 @@ def _shape_advice(true, pred):
     return "Change the last layer (its units) or reshape the targets until both have the same shape."
 
 
-def _refuse_value(name, y_true, bad, rule):
+def _refuse_value(name: str, y_true: Any, bad, rule):
     index = tuple(int(i) for i in np.argwhere(bad)[0])
     raise ValueError(f"{name}: y_true{list(index)} is {y_true[index]}, {rule} ({int(bad.sum())} such values in this batch.)")

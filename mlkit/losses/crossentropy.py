@@ -1,11 +1,13 @@
 """Cross-entropies: the losses of classification, with their focal and generalized forms."""
 
 import warnings
+from typing import Any
 
 from mlkit import ops
 from mlkit.config import epsilon
 from mlkit.core.tensor import Tensor
 from mlkit.core.typing import Axis, FloatOrSequence, TensorLike
+from mlkit.dtype_policies import DTypeOrPolicy
 from mlkit.losses.checks import checked_by, labels, one_hot, probabilities
 from mlkit.losses.loss import LossFunctionWrapper
 from mlkit.losses.reduce import as_pair, as_single
@@ -135,7 +137,7 @@ def categorical_focal_crossentropy(
 
 @checked_by(labels, integer_targets=True)
 def sparse_categorical_crossentropy(
-    y_true: TensorLike, y_pred: TensorLike, from_logits: bool = False, ignore_class=None, axis: Axis = -1
+    y_true: TensorLike, y_pred: TensorLike, from_logits: bool = False, ignore_class: int | None = None, axis: Axis = -1
 ) -> Tensor:
     """Cross-entropy between class numbers and predicted distributions: ``-log p[label]``, in nats.
 
@@ -168,7 +170,7 @@ def sparse_categorical_crossentropy(
 
 
 @checked_by(labels, integer_targets=True)
-def categorical_generalized_cross_entropy(y_true: TensorLike, y_pred: TensorLike, q) -> Tensor:
+def categorical_generalized_cross_entropy(y_true: TensorLike, y_pred: TensorLike, q: float) -> Tensor:
     """``(1 - p[label]^q) / q``: between cross-entropy (q -> 0) and mean absolute error (q = 1), robust to wrong labels.
 
     Z. Zhang and M. Sabuncu, "Generalized Cross Entropy Loss for Training Deep Neural Networks with Noisy Labels", 2018
@@ -190,11 +192,11 @@ def categorical_generalized_cross_entropy(y_true: TensorLike, y_pred: TensorLike
     return (1.0 - ops.power(ops.sum(y_pred * chosen, axis=-1), q)) / q
 
 
-def _smooth(y_true, amount, classes):
+def _smooth(y_true: Any, amount, classes):
     return y_true * (1.0 - amount) + amount / classes if amount else y_true
 
 
-def _categorical_pair(y_true, y_pred, label_smoothing, axis, name):
+def _categorical_pair(y_true: Any, y_pred, label_smoothing, axis: Axis, name: str):
     if not isinstance(axis, int) or isinstance(axis, bool):
         raise ValueError(f"{name}: `axis` must be an int, but got {axis!r}.")
     y_pred = as_single(y_pred)
@@ -223,7 +225,7 @@ class BinaryCrossentropy(LossFunctionWrapper):
         axis: Axis = -1,
         reduction: str | None = "sum_over_batch_size",
         name: str | None = "binary_crossentropy",
-        dtype=None,
+        dtype: DTypeOrPolicy = None,
     ):
         options = dict(from_logits=from_logits, label_smoothing=label_smoothing, axis=axis)
         super().__init__(binary_crossentropy, reduction, name, dtype, **options)
@@ -242,7 +244,7 @@ class BinaryFocalCrossentropy(LossFunctionWrapper):
         axis: Axis = -1,
         reduction: str | None = "sum_over_batch_size",
         name: str | None = "binary_focal_crossentropy",
-        dtype=None,
+        dtype: DTypeOrPolicy = None,
     ):
         options = dict(from_logits=from_logits, label_smoothing=label_smoothing, axis=axis)
         options.update(apply_class_balancing=apply_class_balancing, alpha=alpha, gamma=gamma)
@@ -259,7 +261,7 @@ class CategoricalCrossentropy(LossFunctionWrapper):
         axis: Axis = -1,
         reduction: str | None = "sum_over_batch_size",
         name: str | None = "categorical_crossentropy",
-        dtype=None,
+        dtype: DTypeOrPolicy = None,
     ):
         options = dict(from_logits=from_logits, label_smoothing=label_smoothing, axis=axis)
         super().__init__(categorical_crossentropy, reduction, name, dtype, **options)
@@ -277,7 +279,7 @@ class CategoricalFocalCrossentropy(LossFunctionWrapper):
         axis: Axis = -1,
         reduction: str | None = "sum_over_batch_size",
         name: str | None = "categorical_focal_crossentropy",
-        dtype=None,
+        dtype: DTypeOrPolicy = None,
     ):
         options = dict(from_logits=from_logits, label_smoothing=label_smoothing, axis=axis, alpha=alpha, gamma=gamma)
         super().__init__(categorical_focal_crossentropy, reduction, name, dtype, **options)
@@ -295,11 +297,11 @@ class SparseCategoricalCrossentropy(LossFunctionWrapper):
     def __init__(
         self,
         from_logits: bool = False,
-        ignore_class=None,
+        ignore_class: int | None = None,
         reduction: str | None = "sum_over_batch_size",
         axis: Axis = -1,
         name: str | None = "sparse_categorical_crossentropy",
-        dtype=None,
+        dtype: DTypeOrPolicy = None,
     ):
         options = dict(from_logits=from_logits, ignore_class=ignore_class, axis=axis)
         super().__init__(sparse_categorical_crossentropy, reduction, name, dtype, **options)
@@ -313,7 +315,7 @@ class CategoricalGeneralizedCrossEntropy(LossFunctionWrapper):
         q: float = 0.5,
         reduction: str | None = "sum_over_batch_size",
         name: str | None = "categorical_generalized_cross_entropy",
-        dtype=None,
+        dtype: DTypeOrPolicy = None,
     ):
         if not 0 < q < 1:
             raise ValueError(f"CategoricalGeneralizedCrossEntropy: `q` must be between 0 and 1, but got {q}.")

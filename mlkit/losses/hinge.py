@@ -1,8 +1,11 @@
 """Hinge losses: the losses of maximum-margin classifiers."""
 
+from typing import Any
+
 from mlkit import ops
 from mlkit.core.tensor import Tensor
 from mlkit.core.typing import TensorLike
+from mlkit.dtype_policies import DTypeOrPolicy
 from mlkit.losses.checks import checked_by, one_hot, same_shape
 from mlkit.losses.loss import LossFunctionWrapper
 from mlkit.losses.reduce import as_pair
@@ -55,7 +58,7 @@ def categorical_hinge(y_true: TensorLike, y_pred: TensorLike) -> Tensor:
     return ops.maximum(wrong - right + 1.0, 0.0)
 
 
-def _margin_violation(y_true, y_pred):
+def _margin_violation(y_true: Any, y_pred):
     y_true, y_pred = as_pair(y_true, y_pred)
     binary = ops.all(ops.logical_or(ops.equal(y_true, 0), ops.equal(y_true, 1)))
     y_true = ops.where(binary, 2.0 * y_true - 1.0, y_true)
@@ -65,19 +68,23 @@ def _margin_violation(y_true, y_pred):
 class Hinge(LossFunctionWrapper):
     """`hinge` as a loss; arguments as in `Loss`."""
 
-    def __init__(self, reduction: str | None = "sum_over_batch_size", name: str | None = "hinge", dtype=None):
+    def __init__(self, reduction: str | None = "sum_over_batch_size", name: str | None = "hinge", dtype: DTypeOrPolicy = None):
         super().__init__(hinge, reduction, name, dtype)
 
 
 class SquaredHinge(LossFunctionWrapper):
     """`squared_hinge` as a loss; arguments as in `Loss`."""
 
-    def __init__(self, reduction: str | None = "sum_over_batch_size", name: str | None = "squared_hinge", dtype=None):
+    def __init__(
+        self, reduction: str | None = "sum_over_batch_size", name: str | None = "squared_hinge", dtype: DTypeOrPolicy = None
+    ):
         super().__init__(squared_hinge, reduction, name, dtype)
 
 
 class CategoricalHinge(LossFunctionWrapper):
     """`categorical_hinge` as a loss; arguments as in `Loss`."""
 
-    def __init__(self, reduction: str | None = "sum_over_batch_size", name: str | None = "categorical_hinge", dtype=None):
+    def __init__(
+        self, reduction: str | None = "sum_over_batch_size", name: str | None = "categorical_hinge", dtype: DTypeOrPolicy = None
+    ):
         super().__init__(categorical_hinge, reduction, name, dtype)

@@ -1,12 +1,14 @@
 """The base class of losses, and the loss made of a function."""
 
+from collections.abc import Callable
 from typing import Any
 
 from mlkit import dtype_policies, ops
 from mlkit.core import dtypes, tree
 from mlkit.core.names import auto_name
 from mlkit.core.tensor import Tensor
-from mlkit.core.typing import Structure, TensorLike
+from mlkit.core.typing import DType, Structure, TensorLike
+from mlkit.dtype_policies import DTypeOrPolicy
 from mlkit.losses.reduce import (
     combine_masks,
     get_mask,
@@ -17,7 +19,7 @@ from mlkit.losses.reduce import (
 from mlkit.objects.config_object import Configurable, init_signature, serialized
 
 
-def compute_dtype(dtype):
+def compute_dtype(dtype: DTypeOrPolicy) -> str:
     """Name of the dtype to compute in, given None (floatx), a dtype, or a DTypePolicy or its name."""
     return dtype_policies.get(dtype or dtypes.floatx()).compute_dtype
 
@@ -25,7 +27,7 @@ def compute_dtype(dtype):
 class FunctionOptions:
     """What losses and metrics made of a function share: its options, kept as attributes and written into the config."""
 
-    def set_function(self, fn, options):
+    def set_function(self, fn: Callable[..., Any], options: dict[str, Any]) -> None:
         """Keep the function and its options; each option becomes an attribute."""
         self.fn, self.options = fn, options
         for key, value in options.items():
@@ -41,7 +43,7 @@ class FunctionOptions:
         return f"<{type(self).__name__} name={self.name} fn={getattr(self.fn, '__name__', self.fn)} options={self.options}>"
 
 
-def omit_defaults(config, obj):
+def omit_defaults(config: dict[str, Any], obj: Any) -> dict[str, Any]:
     """The config without the arguments that Keras's config lacks (`obj.unlisted`), unless they differ from their default."""
     parameters = init_signature(type(obj)).parameters
     return {k: v for k, v in config.items() if k not in obj.unlisted or k not in parameters or v != parameters[k].default}
@@ -69,7 +71,7 @@ class Loss(Configurable):
     integer_targets = False  # whether `call` takes class numbers, which keep their dtype
     unlisted = ()  # arguments that Keras's config leaves out; ours has them where they differ from the default
 
-    def __init__(self, name: str | None = None, reduction: str | None = "sum_over_batch_size", dtype=None):
+    def __init__(self, name: str | None = None, reduction: str | None = "sum_over_batch_size", dtype: DTypeOrPolicy = None):
         self.name = name or auto_name(type(self).__name__)
         self.reduction = standardize_reduction(reduction)
         self._dtype = compute_dtype(dtype)
@@ -107,7 +109,7 @@ class Loss(Configurable):
         """Losses, one an element or a sample. To be defined by subclasses."""
         raise NotImplementedError(f"{type(self).__name__} does not define `call(y_true, y_pred)`.")
 
-    def check_targets(self, y_true, y_pred_spec):
+    def check_targets(self, y_true: Any, y_pred_spec: Any) -> None:
         """Look at the targets before a training step, on the host. The trainer calls it; the base class accepts everything.
 
         Args:
@@ -135,12 +137,19 @@ class LossFunctionWrapper(FunctionOptions, Loss):
         **kwargs: Options passed to the function at each call; each is also an attribute of the loss.
     """
 
-    def __init__(self, fn, reduction: str | None = "sum_over_batch_size", name: str | None = None, dtype=None, **kwargs):
+    def __init__(
+        self,
+        fn: Callable[..., Any],
+        reduction: str | None = "sum_over_batch_size",
+        name: str | None = None,
+        dtype: DTypeOrPolicy = None,
+        **kwargs: Any,
+    ):
         super().__init__(name=name, reduction=reduction, dtype=dtype)
         self.set_function(fn, kwargs)
 
     @property
-    def integer_targets(self):
+    def integer_targets(self) -> bool:
         return getattr(self.fn, "integer_targets", False)
 
     def call(self, y_true: Any, y_pred: Any) -> Any:
@@ -152,13 +161,13 @@ class LossFunctionWrapper(FunctionOptions, Loss):
             y_pred = tree.pack_sequence_as(y_pred, [p for _, p in pairs])
         return self.fn(y_true, y_pred, **self.options)
 
-    def check_targets(self, y_true, y_pred_spec):
+    def check_targets(self, y_true: Any, y_pred_spec: Any) -> None:
         check = getattr(self.fn, "check_targets", None)
         if check is not None:
             check(y_true, tuple(y_pred_spec.shape), **self.options)
 
 
-def _to_tensors(structure, dtype):
+def _to_tensors(structure, dtype: DType | None):
     """A structure with its leaves as tensors; lists of plain numbers are leaves too."""
     if all(isinstance(leaf, (bool, int, float)) for leaf in tree.flatten(structure)):
         return ops.convert_to_tensor(structure, dtype=dtype)

@@ -1,32 +1,35 @@
 """From one loss per element to the number that is minimized: ranks, sample weights, masks, reduction."""
 
+from typing import Any
+
 from mlkit import ops
 from mlkit.core.dtypes import is_float, single_of
+from mlkit.core.tensor import Tensor
 from mlkit.core.typing import TensorLike
 
 REDUCTIONS = ("sum_over_batch_size", "mean", "mean_with_sample_weight", "sum", "none", None)
 
 
-def standardize_reduction(reduction):
+def standardize_reduction(reduction: str | None) -> str:
     """The reduction itself if it is one of `REDUCTIONS`; else ValueError."""
     if reduction not in REDUCTIONS:
         raise ValueError(f"Invalid value for argument `reduction`: {reduction!r}. Expected one of {REDUCTIONS}.")
     return reduction
 
 
-def get_mask(x):
+def get_mask(x: Any) -> Any:
     """The mask that a layer or a loss left on a tensor, or None."""
     return getattr(x, "_keras_mask", None)
 
 
-def combine_masks(a, b):
+def combine_masks(a: Any, b: Any) -> Any:
     """Both masks at once; None stands for "all valid"."""
     if a is None or b is None:
         return b if a is None else a
     return ops.logical_and(a, b)
 
 
-def squeeze_or_expand_to_same_rank(x1, x2, expand_rank_1: bool = True):
+def squeeze_or_expand_to_same_rank(x1: Tensor, x2: Tensor, expand_rank_1: bool = True) -> tuple[Tensor, Tensor]:
     """Drop or add a trailing axis of size 1 where the ranks of two tensors differ by one.
 
     (N, 1) and (N,) become (N, 1) both, (N, T, 1) and (N, T) become (N, T) both; pairs that do not fit are returned as they are.
@@ -41,7 +44,7 @@ def squeeze_or_expand_to_same_rank(x1, x2, expand_rank_1: bool = True):
     return x1, x2
 
 
-def as_pair(y_true: TensorLike, y_pred: TensorLike):
+def as_pair(y_true: TensorLike, y_pred: TensorLike) -> tuple[Tensor, Tensor]:
     """Targets and predictions as tensors of one dtype, float32 or wider, and, where a trailing 1 tells them apart, of one rank.
 
     The dtype follows the predictions; differences of small integers would wrap around, and squares of half floats overflow.
@@ -50,19 +53,19 @@ def as_pair(y_true: TensorLike, y_pred: TensorLike):
     return squeeze_or_expand_to_same_rank(ops.cast(y_true, y_pred.dtype), y_pred)
 
 
-def as_single(x):
+def as_single(x: TensorLike) -> Tensor:
     """The tensor in float32, or in its own dtype if that is wider: what losses and metrics compute in."""
     x = ops.convert_to_tensor(x)
     return ops.cast(x, single_of(x.dtype))
 
 
-def without_half(x):
+def without_half(x: Tensor) -> Tensor:
     """The tensor with half floats as float32; integers and truth values are compared exactly as they are."""
     x = ops.convert_to_tensor(x)
     return ops.cast(x, single_of(x.dtype)) if is_float(x.dtype) else x
 
 
-def align_weights(values, weights):
+def align_weights(values: Tensor, weights: Tensor) -> Tensor:
     """Values and weights of ranks that broadcast: weights for the leading axes get trailing axes of size 1."""
     values, weights = squeeze_or_expand_to_same_rank(values, weights)
     for _ in range(values.ndim - weights.ndim if weights.ndim else 0):
@@ -70,7 +73,7 @@ def align_weights(values, weights):
     return values, weights
 
 
-def apply_mask(sample_weight, mask, dtype, reduction):
+def apply_mask(sample_weight: Any, mask: Any, dtype: str, reduction: str | None) -> Any:
     """The weights with those of masked entries set to 0; None if there is neither weight nor mask.
 
     Under the mean reductions, which divide by the number of all entries, the valid ones are scaled by total / valid, so that
@@ -87,7 +90,7 @@ def apply_mask(sample_weight, mask, dtype, reduction):
     return sample_weight * mask
 
 
-def reduce_values(values, sample_weight=None, reduction: str | None = "sum_over_batch_size"):
+def reduce_values(values: Tensor, sample_weight: Any = None, reduction: str | None = "sum_over_batch_size") -> Tensor:
     """Reduce (already weighted) values to a scalar; no reduction leaves them alone."""
     if reduction in (None, "none") or values.shape in ((), (0,)):
         return values
@@ -98,7 +101,13 @@ def reduce_values(values, sample_weight=None, reduction: str | None = "sum_over_
     return ops.mean(values)
 
 
-def reduce_weighted_values(values, sample_weight=None, mask=None, reduction: str | None = "sum_over_batch_size", dtype=None):
+def reduce_weighted_values(
+    values: Tensor,
+    sample_weight: Any = None,
+    mask: Any = None,
+    reduction: str | None = "sum_over_batch_size",
+    dtype: str | None = None,
+) -> Tensor:
     """Weight the values by `sample_weight` and `mask`, then reduce them.
 
     Args:

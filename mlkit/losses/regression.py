@@ -6,6 +6,7 @@ from mlkit import ops
 from mlkit.config import epsilon
 from mlkit.core.tensor import Tensor
 from mlkit.core.typing import Axis, TensorLike
+from mlkit.dtype_policies import DTypeOrPolicy
 from mlkit.losses.checks import checked_by, same_shape
 from mlkit.losses.loss import LossFunctionWrapper
 from mlkit.losses.reduce import as_pair
@@ -160,14 +161,24 @@ class MeanSquaredError(LossFunctionWrapper):
     0.5
     """
 
-    def __init__(self, reduction: str | None = "sum_over_batch_size", name: str | None = "mean_squared_error", dtype=None):
+    def __init__(
+        self,
+        reduction: str | None = "sum_over_batch_size",
+        name: str | None = "mean_squared_error",
+        dtype: DTypeOrPolicy = None,
+    ):
         super().__init__(mean_squared_error, reduction, name, dtype)
 
 
 class MeanAbsoluteError(LossFunctionWrapper):
     """`mean_absolute_error` as a loss; arguments as in `Loss`."""
 
-    def __init__(self, reduction: str | None = "sum_over_batch_size", name: str | None = "mean_absolute_error", dtype=None):
+    def __init__(
+        self,
+        reduction: str | None = "sum_over_batch_size",
+        name: str | None = "mean_absolute_error",
+        dtype: DTypeOrPolicy = None,
+    ):
         super().__init__(mean_absolute_error, reduction, name, dtype)
 
 
@@ -175,7 +186,10 @@ class MeanAbsolutePercentageError(LossFunctionWrapper):
     """`mean_absolute_percentage_error` as a loss; arguments as in `Loss`."""
 
     def __init__(
-        self, reduction: str | None = "sum_over_batch_size", name: str | None = "mean_absolute_percentage_error", dtype=None
+        self,
+        reduction: str | None = "sum_over_batch_size",
+        name: str | None = "mean_absolute_percentage_error",
+        dtype: DTypeOrPolicy = None,
     ):
         super().__init__(mean_absolute_percentage_error, reduction, name, dtype)
 
@@ -184,7 +198,10 @@ class MeanSquaredLogarithmicError(LossFunctionWrapper):
     """`mean_squared_logarithmic_error` as a loss; arguments as in `Loss`."""
 
     def __init__(
-        self, reduction: str | None = "sum_over_batch_size", name: str | None = "mean_squared_logarithmic_error", dtype=None
+        self,
+        reduction: str | None = "sum_over_batch_size",
+        name: str | None = "mean_squared_logarithmic_error",
+        dtype: DTypeOrPolicy = None,
     ):
         super().__init__(mean_squared_logarithmic_error, reduction, name, dtype)
 
@@ -195,7 +212,11 @@ class Huber(LossFunctionWrapper):
     unlisted = ("delta",)
 
     def __init__(
-        self, delta: float = 1.0, reduction: str | None = "sum_over_batch_size", name: str | None = "huber_loss", dtype=None
+        self,
+        delta: float = 1.0,
+        reduction: str | None = "sum_over_batch_size",
+        name: str | None = "huber_loss",
+        dtype: DTypeOrPolicy = None,
     ):
         super().__init__(huber, reduction, name, dtype, delta=delta)
 
@@ -203,7 +224,9 @@ class Huber(LossFunctionWrapper):
 class LogCosh(LossFunctionWrapper):
     """`log_cosh` as a loss; arguments as in `Loss`."""
 
-    def __init__(self, reduction: str | None = "sum_over_batch_size", name: str | None = "log_cosh", dtype=None):
+    def __init__(
+        self, reduction: str | None = "sum_over_batch_size", name: str | None = "log_cosh", dtype: DTypeOrPolicy = None
+    ):
         super().__init__(log_cosh, reduction, name, dtype)
 
 
@@ -213,7 +236,11 @@ class CosineSimilarity(LossFunctionWrapper):
     unlisted = ("axis",)
 
     def __init__(
-        self, axis: Axis = -1, reduction: str | None = "sum_over_batch_size", name: str | None = "cosine_similarity", dtype=None
+        self,
+        axis: Axis = -1,
+        reduction: str | None = "sum_over_batch_size",
+        name: str | None = "cosine_similarity",
+        dtype: DTypeOrPolicy = None,
     ):
         super().__init__(cosine_similarity, reduction, name, dtype, axis=axis)
 
@@ -221,12 +248,16 @@ class CosineSimilarity(LossFunctionWrapper):
 class KLDivergence(LossFunctionWrapper):
     """`kl_divergence` as a loss; arguments as in `Loss`."""
 
-    def __init__(self, reduction: str | None = "sum_over_batch_size", name: str | None = "kl_divergence", dtype=None):
+    def __init__(
+        self, reduction: str | None = "sum_over_batch_size", name: str | None = "kl_divergence", dtype: DTypeOrPolicy = None
+    ):
         super().__init__(kl_divergence, reduction, name, dtype)
 
 
 class Poisson(LossFunctionWrapper):
     """`poisson` as a loss; arguments as in `Loss`."""
 
-    def __init__(self, reduction: str | None = "sum_over_batch_size", name: str | None = "poisson", dtype=None):
+    def __init__(
+        self, reduction: str | None = "sum_over_batch_size", name: str | None = "poisson", dtype: DTypeOrPolicy = None
+    ):
         super().__init__(poisson, reduction, name, dtype)

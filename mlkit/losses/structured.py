@@ -1,16 +1,20 @@
 """Losses whose value depends on many entries at once: overlap of regions, similarity of embeddings, alignment of sequences."""
 
+from collections.abc import Sequence
+from typing import Any
+
 from mlkit import ops
 from mlkit.config import epsilon
 from mlkit.core.tensor import Tensor
-from mlkit.core.typing import FloatOrSequence, TensorLike
+from mlkit.core.typing import Axis, FloatOrSequence, TensorLike
+from mlkit.dtype_policies import DTypeOrPolicy
 from mlkit.losses.checks import checked_by, label_vector, same_shape
 from mlkit.losses.loss import LossFunctionWrapper
 from mlkit.losses.reduce import as_pair, as_single
 
 
 @checked_by(same_shape)
-def dice(y_true: TensorLike, y_pred: TensorLike, axis=None) -> Tensor:
+def dice(y_true: TensorLike, y_pred: TensorLike, axis: Axis = None) -> Tensor:
     """One minus the Dice coefficient ``2 |A ∩ B| / (|A| + |B|)`` of two soft regions.
 
     F. Milletari et al., "V-Net", 2016 (arXiv:1606.04797).
@@ -32,7 +36,9 @@ def dice(y_true: TensorLike, y_pred: TensorLike, axis=None) -> Tensor:
 
 
 @checked_by(same_shape)
-def tversky(y_true: TensorLike, y_pred: TensorLike, alpha: FloatOrSequence = 0.5, beta: float = 0.5, axis=None) -> Tensor:
+def tversky(
+    y_true: TensorLike, y_pred: TensorLike, alpha: FloatOrSequence = 0.5, beta: float = 0.5, axis: Axis = None
+) -> Tensor:
     """One minus the Tversky index ``|A ∩ B| / (|A ∩ B| + alpha |A - B| + beta |B - A|)``, A the target and B the prediction.
 
     S. Salehi et al., "Tversky loss function for image segmentation", 2017 (arXiv:1706.05721). Both at 0.5 give `dice`.
@@ -61,8 +67,8 @@ def tversky(y_true: TensorLike, y_pred: TensorLike, alpha: FloatOrSequence = 0.5
 def circle(
     y_true: TensorLike,
     y_pred: TensorLike,
-    ref_labels=None,
-    ref_embeddings=None,
+    ref_labels: TensorLike | None = None,
+    ref_embeddings: TensorLike | None = None,
     remove_diagonal: bool = True,
     gamma: float = 80,
     margin: float = 0.4,
@@ -107,7 +113,7 @@ def _logsumexp(x, chosen):
     return ops.where(some, total, float("-inf"))
 
 
-def _check_sequences(name, y_true, y_pred_shape, **_):
+def _check_sequences(name: str, y_true: Any, y_pred_shape: Sequence[Any], **_: Any):
     if y_true.ndim != 2 or len(y_pred_shape) != 3:
         raise ValueError(
             f"{name}: y_true must hold class numbers of shape (batch, length) and y_pred logits of shape (batch, length, "
@@ -139,7 +145,13 @@ def ctc(y_true: TensorLike, y_pred: TensorLike) -> Tensor:
 class Dice(LossFunctionWrapper):
     """`dice` as a loss. axis: as there; other arguments as in `Loss`."""
 
-    def __init__(self, reduction: str | None = "sum_over_batch_size", name: str | None = "dice", axis=None, dtype=None):
+    def __init__(
+        self,
+        reduction: str | None = "sum_over_batch_size",
+        name: str | None = "dice",
+        axis: Axis = None,
+        dtype: DTypeOrPolicy = None,
+    ):
         super().__init__(dice, reduction, name, dtype, axis=axis)
 
 
@@ -152,8 +164,8 @@ class Tversky(LossFunctionWrapper):
         beta: float = 0.5,
         reduction: str | None = "sum_over_batch_size",
         name: str | None = "tversky",
-        axis=None,
-        dtype=None,
+        axis: Axis = None,
+        dtype: DTypeOrPolicy = None,
     ):
         super().__init__(tversky, reduction, name, dtype, alpha=alpha, beta=beta, axis=axis)
 
@@ -168,7 +180,7 @@ class Circle(LossFunctionWrapper):
         remove_diagonal: bool = True,
         reduction: str | None = "sum_over_batch_size",
         name: str | None = "circle",
-        dtype=None,
+        dtype: DTypeOrPolicy = None,
     ):
         options = dict(gamma=gamma, margin=margin, remove_diagonal=remove_diagonal)
         super().__init__(circle, reduction, name, dtype, **options)
@@ -177,5 +189,5 @@ class Circle(LossFunctionWrapper):
 class CTC(LossFunctionWrapper):
     """`ctc` as a loss; arguments as in `Loss`."""
 
-    def __init__(self, reduction: str | None = "sum_over_batch_size", name: str | None = "ctc", dtype=None):
+    def __init__(self, reduction: str | None = "sum_over_batch_size", name: str | None = "ctc", dtype: DTypeOrPolicy = None):
         super().__init__(ctc, reduction, name, dtype)

@@ -3,6 +3,7 @@
 from typing import Any
 
 from mlkit.core.lazy_import import offer
+from mlkit.core.typing import Identifier
 from mlkit.objects.lookup import Lookup
 
 _FUNCTIONS = {
@@ -54,17 +55,17 @@ _offered, __getattr__, __dir__ = offer(__name__, _HOMES)
 __all__ = [*_offered, "deserialize", "get", "serialize"]
 
 
-def serialize(metric):
+def serialize(metric: Any) -> Any:
     """A metric (object or function) as plain data: a dict, or a name."""
     return _lookup.serialize(metric)
 
 
-def deserialize(config, custom_objects: dict[str, Any] | None = None):
+def deserialize(config: Any, custom_objects: dict[str, Any] | None = None) -> Any:
     """The metric that `serialize` wrote down. custom_objects: name -> class or function of one's own."""
     return _lookup.deserialize(config, custom_objects)
 
 
-def get(identifier):
+def get(identifier: Identifier) -> Any:
     """A metric by name, config dict, class, or the object itself; None for None.
 
     >>> type(get("mse")).__name__, type(get("AUC")).__name__

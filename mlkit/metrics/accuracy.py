@@ -2,12 +2,14 @@
 
 from mlkit import ops
 from mlkit.core.dtypes import floatx
+from mlkit.core.tensor import Tensor
 from mlkit.core.typing import FloatOrSequence, TensorLike
+from mlkit.dtype_policies import DTypeOrPolicy
 from mlkit.losses.reduce import squeeze_or_expand_to_same_rank, without_half
 from mlkit.metrics.reduction import MeanMetricWrapper
 
 
-def accuracy(y_true: TensorLike, y_pred: TensorLike):
+def accuracy(y_true: TensorLike, y_pred: TensorLike) -> Tensor:
     """1 where a prediction equals its target, else 0; any shape.
 
     >>> accuracy([1, 2, 3], [1, 2, 4]).numpy()
@@ -17,7 +19,7 @@ def accuracy(y_true: TensorLike, y_pred: TensorLike):
     return ops.cast(ops.equal(*pair), floatx())
 
 
-def binary_accuracy(y_true: TensorLike, y_pred: TensorLike, threshold: FloatOrSequence = 0.5):
+def binary_accuracy(y_true: TensorLike, y_pred: TensorLike, threshold: FloatOrSequence = 0.5) -> Tensor:
     """1 where ``y_pred > threshold`` agrees with a target of 0 or 1, else 0; any shape.
 
     >>> binary_accuracy([1.0, 0.0], [0.7, 0.6]).numpy()
@@ -28,7 +30,7 @@ def binary_accuracy(y_true: TensorLike, y_pred: TensorLike, threshold: FloatOrSe
     return ops.cast(ops.equal(y_true, said), floatx())
 
 
-def categorical_accuracy(y_true: TensorLike, y_pred: TensorLike):
+def categorical_accuracy(y_true: TensorLike, y_pred: TensorLike) -> Tensor:
     """1 where the most likely class is the right one, else 0.
 
     Args:
@@ -44,7 +46,7 @@ def categorical_accuracy(y_true: TensorLike, y_pred: TensorLike):
     return _matches(ops.argmax(y_true, axis=-1), y_pred)
 
 
-def sparse_categorical_accuracy(y_true: TensorLike, y_pred: TensorLike):
+def sparse_categorical_accuracy(y_true: TensorLike, y_pred: TensorLike) -> Tensor:
     """1 where the most likely class is the right one, else 0.
 
     Args:
@@ -69,7 +71,7 @@ def _matches(labels, y_pred):
     return ops.squeeze(matches, -1) if matches.ndim > 1 and matches.shape[-1] == 1 else matches
 
 
-def top_k_categorical_accuracy(y_true: TensorLike, y_pred: TensorLike, k: int = 5):
+def top_k_categorical_accuracy(y_true: TensorLike, y_pred: TensorLike, k: int = 5) -> Tensor:
     """1 where the right class is among the k most likely ones, else 0.
 
     Args:
@@ -86,7 +88,9 @@ def top_k_categorical_accuracy(y_true: TensorLike, y_pred: TensorLike, k: int = 
     return sparse_top_k_categorical_accuracy(ops.argmax(y_true, axis=-1), y_pred, k)
 
 
-def sparse_top_k_categorical_accuracy(y_true: TensorLike, y_pred: TensorLike, k: int = 5, from_sorted_ids: bool = False):
+def sparse_top_k_categorical_accuracy(
+    y_true: TensorLike, y_pred: TensorLike, k: int = 5, from_sorted_ids: bool = False
+) -> Tensor:
     """1 where the right class is among the k most likely ones, else 0.
 
     Args:
@@ -128,7 +132,7 @@ class Accuracy(MeanMetricWrapper):
 
     _direction = "up"
 
-    def __init__(self, name: str | None = "accuracy", dtype=None):
+    def __init__(self, name: str | None = "accuracy", dtype: DTypeOrPolicy = None):
         super().__init__(accuracy, name, dtype)
 
 
@@ -137,7 +141,7 @@ class BinaryAccuracy(MeanMetricWrapper):
 
     _direction = "up"
 
-    def __init__(self, name: str | None = "binary_accuracy", dtype=None, threshold: FloatOrSequence = 0.5):
+    def __init__(self, name: str | None = "binary_accuracy", dtype: DTypeOrPolicy = None, threshold: FloatOrSequence = 0.5):
         super().__init__(binary_accuracy, name, dtype, threshold=threshold)
 
 
@@ -146,7 +150,7 @@ class CategoricalAccuracy(MeanMetricWrapper):
 
     _direction = "up"
 
-    def __init__(self, name: str | None = "categorical_accuracy", dtype=None):
+    def __init__(self, name: str | None = "categorical_accuracy", dtype: DTypeOrPolicy = None):
         super().__init__(categorical_accuracy, name, dtype)
 
 
@@ -155,7 +159,7 @@ class SparseCategoricalAccuracy(MeanMetricWrapper):
 
     _direction = "up"
 
-    def __init__(self, name: str | None = "sparse_categorical_accuracy", dtype=None):
+    def __init__(self, name: str | None = "sparse_categorical_accuracy", dtype: DTypeOrPolicy = None):
         super().__init__(sparse_categorical_accuracy, name, dtype)
 
 
@@ -164,7 +168,7 @@ class TopKCategoricalAccuracy(MeanMetricWrapper):
 
     _direction = "up"
 
-    def __init__(self, k: int = 5, name: str | None = "top_k_categorical_accuracy", dtype=None):
+    def __init__(self, k: int = 5, name: str | None = "top_k_categorical_accuracy", dtype: DTypeOrPolicy = None):
         super().__init__(top_k_categorical_accuracy, name, dtype, k=k)
 
 
@@ -175,6 +179,10 @@ class SparseTopKCategoricalAccuracy(MeanMetricWrapper):
     unlisted = ("from_sorted_ids",)
 
     def __init__(
-        self, k: int = 5, name: str | None = "sparse_top_k_categorical_accuracy", dtype=None, from_sorted_ids: bool = False
+        self,
+        k: int = 5,
+        name: str | None = "sparse_top_k_categorical_accuracy",
+        dtype: DTypeOrPolicy = None,
+        from_sorted_ids: bool = False,
     ):
         super().__init__(sparse_top_k_categorical_accuracy, name, dtype, k=k, from_sorted_ids=from_sorted_ids)

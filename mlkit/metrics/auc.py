@@ -7,7 +7,8 @@ import numpy as np
 from mlkit import ops
 from mlkit.config import epsilon
 from mlkit.core.spec import show
-from mlkit.core.typing import Structure, TensorLike
+from mlkit.core.typing import FloatOrSequence, Structure, TensorLike
+from mlkit.dtype_policies import DTypeOrPolicy
 from mlkit.losses.reduce import as_single
 from mlkit.metrics.confusion import share
 from mlkit.metrics.metric import Metric
@@ -45,11 +46,11 @@ class AUC(Metric):
         curve: str = "ROC",
         summation_method: str = "interpolation",
         name: str | None = None,
-        dtype=None,
-        thresholds=None,
+        dtype: DTypeOrPolicy = None,
+        thresholds: FloatOrSequence | None = None,
         multi_label: bool = False,
-        num_labels=None,
-        label_weights=None,
+        num_labels: int | None = None,
+        label_weights: TensorLike | None = None,
         from_logits: bool = False,
     ):
         self.curve = _one_of("curve", str(curve).upper(), CURVES)

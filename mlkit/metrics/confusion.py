@@ -1,9 +1,12 @@
 """Counts of outcomes, precision and recall at given thresholds, and the best of one at a given value of the other."""
 
+from collections.abc import Sequence
 from typing import Any
 
 from mlkit import ops
-from mlkit.core.typing import Structure, TensorLike
+from mlkit.core.tensor import Tensor
+from mlkit.core.typing import FloatOrSequence, Structure, TensorLike
+from mlkit.dtype_policies import DTypeOrPolicy
 from mlkit.metrics.metric import Metric
 from mlkit.metrics.outcomes import NEVER, OUTCOMES, evenly_spaced, outcome_counts, threshold_list
 
@@ -14,7 +17,14 @@ class OutcomeMetric(Metric):
     _direction = "up"
 
     def __init__(
-        self, thresholds, outcomes, name: str | None = None, dtype=None, top_k=None, class_id=None, variable_name=None
+        self,
+        thresholds: FloatOrSequence | None,
+        outcomes: Sequence[str],
+        name: str | None = None,
+        dtype: DTypeOrPolicy = None,
+        top_k: int | None = None,
+        class_id: int | None = None,
+        variable_name: str | None = None,
     ):
         super().__init__(dtype, name)
         self.thresholds, self.top_k, self.class_id = thresholds, top_k, class_id
@@ -44,7 +54,7 @@ class OutcomeMetric(Metric):
         return values[0] if len(self.thresholds) == 1 else values
 
 
-def share(a, b):
+def share(a: Tensor, b: Tensor) -> Tensor:
     """``a / (a + b)``, 0 where both are 0."""
     return ops.divide_no_nan(a, a + b)
 
@@ -55,7 +65,7 @@ class OutcomeCount(OutcomeMetric):
     outcome = None  # one of OUTCOMES
     _direction = None
 
-    def __init__(self, thresholds=None, name: str | None = None, dtype=None):
+    def __init__(self, thresholds: FloatOrSequence | None = None, name: str | None = None, dtype: DTypeOrPolicy = None):
         self.init_thresholds = thresholds
         super().__init__(threshold_list(thresholds, 0.5), (self.outcome,), name, dtype, variable_name="accumulator")
 
@@ -101,7 +111,14 @@ class FalseNegatives(OutcomeCount):
 class _Rate(OutcomeMetric):
     outcomes = ()  # the rate is the first over the sum of both
 
-    def __init__(self, thresholds=None, top_k=None, class_id=None, name: str | None = None, dtype=None):
+    def __init__(
+        self,
+        thresholds: FloatOrSequence | None = None,
+        top_k: int | None = None,
+        class_id: int | None = None,
+        name: str | None = None,
+        dtype: DTypeOrPolicy = None,
+    ):
         self.init_thresholds = thresholds
         limits = threshold_list(thresholds, 0.5 if top_k is None else NEVER)
         super().__init__(limits, self.outcomes, name, dtype, top_k, class_id)
@@ -148,7 +165,14 @@ class _BestUnderConstraint(OutcomeMetric):
 
     given, wanted = None, None  # names of rates
 
-    def __init__(self, value, num_thresholds: int = 200, class_id=None, name: str | None = None, dtype=None):
+    def __init__(
+        self,
+        value,
+        num_thresholds: int = 200,
+        class_id: int | None = None,
+        name: str | None = None,
+        dtype: DTypeOrPolicy = None,
+    ):
         if not 0 <= value <= 1:
             raise ValueError(f"{type(self).__name__}: `{self.given}` must be in [0, 1], but got {value}.")
         if num_thresholds <= 0:
@@ -157,7 +181,7 @@ class _BestUnderConstraint(OutcomeMetric):
         super().__init__([i / n for i in range(n + 1)] if n else [0.5], OUTCOMES, name, dtype, class_id=class_id)
         self.value, self.num_thresholds = value, num_thresholds
 
-    def _rate(self, name):
+    def _rate(self, name: str | None):
         tp, fp, tn, fn = (self._counts[o].value for o in OUTCOMES)
         if name == "precision":
             return share(tp, fp)
@@ -183,7 +207,14 @@ class SensitivityAtSpecificity(_BestUnderConstraint):
 
     given, wanted = "specificity", "sensitivity"
 
-    def __init__(self, specificity, num_thresholds: int = 200, class_id=None, name: str | None = None, dtype=None):
+    def __init__(
+        self,
+        specificity: float,
+        num_thresholds: int = 200,
+        class_id: int | None = None,
+        name: str | None = None,
+        dtype: DTypeOrPolicy = None,
+    ):
         super().__init__(specificity, num_thresholds, class_id, name, dtype)
         self.specificity = specificity
 
@@ -193,7 +224,14 @@ class SpecificityAtSensitivity(_BestUnderConstraint):
 
     given, wanted = "sensitivity", "specificity"
 
-    def __init__(self, sensitivity, num_thresholds: int = 200, class_id=None, name: str | None = None, dtype=None):
+    def __init__(
+        self,
+        sensitivity: float,
+        num_thresholds: int = 200,
+        class_id: int | None = None,
+        name: str | None = None,
+        dtype: DTypeOrPolicy = None,
+    ):
         super().__init__(sensitivity, num_thresholds, class_id, name, dtype)
         self.sensitivity = sensitivity
 
@@ -203,7 +241,14 @@ class PrecisionAtRecall(_BestUnderConstraint):
 
     given, wanted = "recall", "precision"
 
-    def __init__(self, recall, num_thresholds: int = 200, class_id=None, name: str | None = None, dtype=None):
+    def __init__(
+        self,
+        recall: float,
+        num_thresholds: int = 200,
+        class_id: int | None = None,
+        name: str | None = None,
+        dtype: DTypeOrPolicy = None,
+    ):
         super().__init__(recall, num_thresholds, class_id, name, dtype)
         self.recall = recall
 
@@ -213,6 +258,13 @@ class RecallAtPrecision(_BestUnderConstraint):
 
     given, wanted = "precision", "recall"
 
-    def __init__(self, precision, num_thresholds: int = 200, class_id=None, name: str | None = None, dtype=None):
+    def __init__(
+        self,
+        precision: float,
+        num_thresholds: int = 200,
+        class_id: int | None = None,
+        name: str | None = None,
+        dtype: DTypeOrPolicy = None,
+    ):
         super().__init__(precision, num_thresholds, class_id, name, dtype)
         self.precision = precision

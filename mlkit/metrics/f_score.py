@@ -6,6 +6,7 @@ from mlkit import ops
 from mlkit.config import epsilon
 from mlkit.core.spec import show
 from mlkit.core.typing import Structure, TensorLike
+from mlkit.dtype_policies import DTypeOrPolicy
 from mlkit.metrics.metric import Metric
 
 
@@ -26,7 +27,14 @@ class FBetaScore(Metric):
 
     _direction = "up"
 
-    def __init__(self, average=None, beta: float = 1.0, threshold=None, name: str | None = "fbeta_score", dtype=None):
+    def __init__(
+        self,
+        average: str | None = None,
+        beta: float = 1.0,
+        threshold: float | None = None,
+        name: str | None = "fbeta_score",
+        dtype: DTypeOrPolicy = None,
+    ):
         super().__init__(dtype, name)
         if average not in (None, "micro", "macro", "weighted"):
             raise ValueError(f"FBetaScore: `average` must be None, 'micro', 'macro' or 'weighted', but got {average!r}.")
@@ -87,5 +95,11 @@ class FBetaScore(Metric):
 class F1Score(FBetaScore):
     """F-score with precision and recall on a par: `FBetaScore` with beta = 1. average, threshold: as there."""
 
-    def __init__(self, average=None, threshold=None, name: str | None = "f1_score", dtype=None):
+    def __init__(
+        self,
+        average: str | None = None,
+        threshold: float | None = None,
+        name: str | None = "f1_score",
+        dtype: DTypeOrPolicy = None,
+    ):
         super().__init__(average=average, beta=1.0, threshold=threshold, name=name, dtype=dtype)

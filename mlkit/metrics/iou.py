@@ -8,6 +8,7 @@ from mlkit import ops
 from mlkit.config import epsilon
 from mlkit.core import dtypes
 from mlkit.core.typing import Axis, FloatOrSequence, Structure, TensorLike
+from mlkit.dtype_policies import DTypeOrPolicy
 from mlkit.metrics.metric import Metric
 
 
@@ -33,11 +34,11 @@ class IoU(Metric):
 
     def __init__(
         self,
-        num_classes,
-        target_class_ids,
+        num_classes: int,
+        target_class_ids: Sequence[int],
         name: str | None = None,
-        dtype=None,
-        ignore_class=None,
+        dtype: DTypeOrPolicy = None,
+        ignore_class: int | None = None,
         sparse_y_true: bool = True,
         sparse_y_pred: bool = True,
         axis: Axis = -1,
@@ -72,7 +73,7 @@ class IoU(Metric):
     def _in_range(self, labels):
         return ops.logical_and(labels >= 0, labels < self.num_classes)
 
-    def _weights(self, sample_weight, shape):
+    def _weights(self, sample_weight: Any, shape):
         if sample_weight is None:
             return ops.ones(shape, dtype=self.dtype)
         if dtypes.is_float(getattr(sample_weight, "dtype", "int32")) and dtypes.is_int(self.dtype):
@@ -107,7 +108,11 @@ class BinaryIoU(IoU):
     """
 
     def __init__(
-        self, target_class_ids: Sequence[int] = (0, 1), threshold: FloatOrSequence = 0.5, name: str | None = None, dtype=None
+        self,
+        target_class_ids: Sequence[int] = (0, 1),
+        threshold: FloatOrSequence = 0.5,
+        name: str | None = None,
+        dtype: DTypeOrPolicy = None,
     ):
         super().__init__(num_classes=2, target_class_ids=target_class_ids, name=name, dtype=dtype)
         self.threshold = threshold
@@ -123,10 +128,10 @@ class MeanIoU(IoU):
 
     def __init__(
         self,
-        num_classes,
+        num_classes: int,
         name: str | None = None,
-        dtype=None,
-        ignore_class=None,
+        dtype: DTypeOrPolicy = None,
+        ignore_class: int | None = None,
         sparse_y_true: bool = True,
         sparse_y_pred: bool = True,
         axis: Axis = -1,
@@ -139,11 +144,11 @@ class OneHotIoU(IoU):
 
     def __init__(
         self,
-        num_classes,
-        target_class_ids,
+        num_classes: int,
+        target_class_ids: Sequence[int],
         name: str | None = None,
-        dtype=None,
-        ignore_class=None,
+        dtype: DTypeOrPolicy = None,
+        ignore_class: int | None = None,
         sparse_y_pred: bool = False,
         axis: Axis = -1,
     ):
@@ -154,6 +159,12 @@ class OneHotMeanIoU(MeanIoU):
     """`IoU` averaged over all classes, for one-hot targets; arguments as there."""
 
     def __init__(
-        self, num_classes, name: str | None = None, dtype=None, ignore_class=None, sparse_y_pred: bool = False, axis: Axis = -1
+        self,
+        num_classes: int,
+        name: str | None = None,
+        dtype: DTypeOrPolicy = None,
+        ignore_class: int | None = None,
+        sparse_y_pred: bool = False,
+        axis: Axis = -1,
     ):
         super().__init__(num_classes, name, dtype, ignore_class, False, sparse_y_pred, axis)

@@ -2,6 +2,7 @@
 
 import contextlib
 import functools
+from collections.abc import Sequence
 from typing import Any
 
 from mlkit import initializers, ops
@@ -9,8 +10,9 @@ from mlkit.core import dtypes
 from mlkit.core.names import auto_name, name_scope
 from mlkit.core.state import state
 from mlkit.core.tensor import Tensor
-from mlkit.core.typing import Shape
+from mlkit.core.typing import DType, Identifier, Shape, TensorLike
 from mlkit.core.variable import alone
+from mlkit.dtype_policies import DTypeOrPolicy
 from mlkit.losses.loss import compute_dtype, omit_defaults
 from mlkit.objects.config_object import Configurable
 from mlkit.objects.variable import Variable
@@ -45,13 +47,13 @@ class Metric(Configurable):
     unlisted = ()  # arguments that Keras's config leaves out; ours has them where they differ from the default
     _direction = None  # "up" if more is better, "down" if less is; None if it cannot be known
 
-    def __init_subclass__(cls, **kwargs):
+    def __init_subclass__(cls, **kwargs: Any):
         super().__init_subclass__(**kwargs)
         for name in ("update_state", "result", "reset_state"):
             if name in vars(cls):
                 setattr(cls, name, _alone(vars(cls)[name]))
 
-    def __init__(self, dtype=None, name: str | None = None):
+    def __init__(self, dtype: DTypeOrPolicy = None, name: str | None = None):
         self.name = name or auto_name(type(self).__name__)
         self._dtype = compute_dtype(dtype)
         self._added = []
@@ -67,7 +69,12 @@ class Metric(Configurable):
         return dtypes.single_of(self.dtype) if dtypes.is_float(self.dtype) else self.dtype
 
     def add_variable(
-        self, shape, initializer, dtype=None, aggregation: str | None = "sum", name: str | None = None
+        self,
+        shape: Shape,
+        initializer: Identifier,
+        dtype: DType | None = None,
+        aggregation: str | None = "sum",
+        name: str | None = None,
     ) -> Variable:
         """A new state variable.
 
@@ -95,7 +102,9 @@ class Metric(Configurable):
         self._added.append(variable)
         return variable
 
-    def add_weight(self, shape: Shape = (), initializer=None, dtype=None, name: str | None = None) -> Variable:
+    def add_weight(
+        self, shape: Shape = (), initializer: Identifier = None, dtype: DType | None = None, name: str | None = None
+    ) -> Variable:
         """The same as `add_variable`, with Keras 2's defaults."""
         return self.add_variable(shape, initializer or "zeros", dtype=dtype, name=name)
 
@@ -128,13 +137,13 @@ class Metric(Configurable):
         self.update_state(*args, **kwargs)
         return self.result()
 
-    def stateless_update_state(self, metric_variables, *args, **kwargs) -> list[Tensor]:
+    def stateless_update_state(self, metric_variables: Sequence[TensorLike], *args: Any, **kwargs: Any) -> list[Tensor]:
         """The values of the variables after an update that starts from `metric_variables`; the metric itself is unchanged."""
         with self._holding(metric_variables) as variables:
             self.update_state(*args, **kwargs)
             return [v.value for v in variables]
 
-    def stateless_result(self, metric_variables) -> Any:
+    def stateless_result(self, metric_variables: Sequence[TensorLike]) -> Any:
         """The result for given values of the variables; the metric itself is unchanged."""
         with self._holding(metric_variables):
             result = self.result()
@@ -176,7 +185,7 @@ def _alone(method):
     """A method of metrics during which no other thread changes their variables: an update reads several, computes, and writes them."""
 
     @functools.wraps(method)
-    def run(self, *args, **kwargs):
+    def run(self, *args: Any, **kwargs: Any):
         if state.top.trace is not None:
             return method(self, *args, **kwargs)
         with alone(self.variables):

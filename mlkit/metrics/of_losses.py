@@ -2,6 +2,7 @@
 
 from mlkit import losses
 from mlkit.core.typing import Axis
+from mlkit.dtype_policies import DTypeOrPolicy
 from mlkit.metrics.reduction import MeanMetricWrapper
 
 
@@ -15,70 +16,70 @@ class MeanSquaredError(MeanMetricWrapper):
     0.5
     """
 
-    def __init__(self, name: str | None = "mean_squared_error", dtype=None):
+    def __init__(self, name: str | None = "mean_squared_error", dtype: DTypeOrPolicy = None):
         super().__init__(losses.mean_squared_error, name, dtype)
 
 
 class MeanAbsoluteError(MeanMetricWrapper):
     """Mean of `mlkit.losses.mean_absolute_error`."""
 
-    def __init__(self, name: str | None = "mean_absolute_error", dtype=None):
+    def __init__(self, name: str | None = "mean_absolute_error", dtype: DTypeOrPolicy = None):
         super().__init__(losses.mean_absolute_error, name, dtype)
 
 
 class MeanAbsolutePercentageError(MeanMetricWrapper):
     """Mean of `mlkit.losses.mean_absolute_percentage_error`."""
 
-    def __init__(self, name: str | None = "mean_absolute_percentage_error", dtype=None):
+    def __init__(self, name: str | None = "mean_absolute_percentage_error", dtype: DTypeOrPolicy = None):
         super().__init__(losses.mean_absolute_percentage_error, name, dtype)
 
 
 class MeanSquaredLogarithmicError(MeanMetricWrapper):
     """Mean of `mlkit.losses.mean_squared_logarithmic_error`."""
 
-    def __init__(self, name: str | None = "mean_squared_logarithmic_error", dtype=None):
+    def __init__(self, name: str | None = "mean_squared_logarithmic_error", dtype: DTypeOrPolicy = None):
         super().__init__(losses.mean_squared_logarithmic_error, name, dtype)
 
 
 class LogCoshError(MeanMetricWrapper):
     """Mean of `mlkit.losses.log_cosh`."""
 
-    def __init__(self, name: str | None = "logcosh", dtype=None):
+    def __init__(self, name: str | None = "logcosh", dtype: DTypeOrPolicy = None):
         super().__init__(losses.log_cosh, name, dtype)
 
 
 class KLDivergence(MeanMetricWrapper):
     """Mean of `mlkit.losses.kl_divergence`."""
 
-    def __init__(self, name: str | None = "kl_divergence", dtype=None):
+    def __init__(self, name: str | None = "kl_divergence", dtype: DTypeOrPolicy = None):
         super().__init__(losses.kl_divergence, name, dtype)
 
 
 class Poisson(MeanMetricWrapper):
     """Mean of `mlkit.losses.poisson`."""
 
-    def __init__(self, name: str | None = "poisson", dtype=None):
+    def __init__(self, name: str | None = "poisson", dtype: DTypeOrPolicy = None):
         super().__init__(losses.poisson, name, dtype)
 
 
 class Hinge(MeanMetricWrapper):
     """Mean of `mlkit.losses.hinge`."""
 
-    def __init__(self, name: str | None = "hinge", dtype=None):
+    def __init__(self, name: str | None = "hinge", dtype: DTypeOrPolicy = None):
         super().__init__(losses.hinge, name, dtype)
 
 
 class SquaredHinge(MeanMetricWrapper):
     """Mean of `mlkit.losses.squared_hinge`."""
 
-    def __init__(self, name: str | None = "squared_hinge", dtype=None):
+    def __init__(self, name: str | None = "squared_hinge", dtype: DTypeOrPolicy = None):
         super().__init__(losses.squared_hinge, name, dtype)
 
 
 class CategoricalHinge(MeanMetricWrapper):
     """Mean of `mlkit.losses.categorical_hinge`."""
 
-    def __init__(self, name: str | None = "categorical_hinge", dtype=None):
+    def __init__(self, name: str | None = "categorical_hinge", dtype: DTypeOrPolicy = None):
         super().__init__(losses.categorical_hinge, name, dtype)
 
 
@@ -86,7 +87,11 @@ class BinaryCrossentropy(MeanMetricWrapper):
     """Mean of `mlkit.losses.binary_crossentropy`. from_logits, label_smoothing: as there."""
 
     def __init__(
-        self, name: str | None = "binary_crossentropy", dtype=None, from_logits: bool = False, label_smoothing: float = 0
+        self,
+        name: str | None = "binary_crossentropy",
+        dtype: DTypeOrPolicy = None,
+        from_logits: bool = False,
+        label_smoothing: float = 0,
     ):
         options = dict(from_logits=from_logits, label_smoothing=label_smoothing)
         super().__init__(losses.binary_crossentropy, name, dtype, **options)
@@ -98,7 +103,7 @@ class CategoricalCrossentropy(MeanMetricWrapper):
     def __init__(
         self,
         name: str | None = "categorical_crossentropy",
-        dtype=None,
+        dtype: DTypeOrPolicy = None,
         from_logits: bool = False,
         label_smoothing: float = 0,
         axis: Axis = -1,
@@ -116,9 +121,9 @@ class SparseCategoricalCrossentropy(MeanMetricWrapper):
     def __init__(
         self,
         name: str | None = "sparse_categorical_crossentropy",
-        dtype=None,
+        dtype: DTypeOrPolicy = None,
         from_logits: bool = False,
-        ignore_class=None,
+        ignore_class: int | None = None,
         axis: Axis = -1,
     ):
         options = dict(from_logits=from_logits, ignore_class=ignore_class, axis=axis)

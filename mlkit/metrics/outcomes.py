@@ -1,17 +1,20 @@
 """True and false positives and negatives at several thresholds at once: what precision, recall and AUC are made of."""
 
+from collections.abc import Sequence
+from typing import Any
+
 import numpy as np
 
 from mlkit import ops
 from mlkit.config import epsilon
-from mlkit.core.typing import TensorLike
+from mlkit.core.typing import DType, FloatOrSequence, TensorLike
 from mlkit.losses.reduce import squeeze_or_expand_to_same_rank
 
 NEVER = -1e10  # a score below every threshold
 OUTCOMES = ("true_positives", "false_positives", "true_negatives", "false_negatives")
 
 
-def threshold_list(thresholds, default):
+def threshold_list(thresholds: FloatOrSequence | None, default: Sequence[float]) -> list[float]:
     """Thresholds given as None, a number or a list, as a list of floats in [0, 1]."""
     if thresholds is None:
         return [default]
@@ -22,7 +25,7 @@ def threshold_list(thresholds, default):
     return thresholds
 
 
-def evenly_spaced(thresholds):
+def evenly_spaced(thresholds: Sequence[float]) -> bool:
     """Whether thresholds divide [0, 1] into equal parts, so that a score's bucket can be computed instead of searched."""
     n = len(thresholds)
     return n >= 3 and np.allclose(thresholds, np.arange(n, dtype="float32") / (n - 1), atol=epsilon())
@@ -31,16 +34,16 @@ def evenly_spaced(thresholds):
 def outcome_counts(
     y_true: TensorLike,
     y_pred: TensorLike,
-    thresholds,
-    sample_weight=None,
+    thresholds: Sequence[float],
+    sample_weight: Any = None,
     *,
-    dtype,
-    even=False,
-    top_k=None,
-    class_id=None,
+    dtype: str,
+    even: bool = False,
+    top_k: int | None = None,
+    class_id: int | None = None,
     multi_label: bool = False,
-    label_weights=None,
-):
+    label_weights: TensorLike | None = None,
+) -> Any:
     """Weighted counts of the four outcomes at each threshold.
 
     Args:
@@ -86,14 +89,14 @@ def outcome_counts(
     }
 
 
-def _count_by_comparison(y_pred, thresholds):
+def _count_by_comparison(y_pred, thresholds: FloatOrSequence | None):
     """Functions (samples, labels) -> (thresholds, labels): sums of x where the score is above each threshold, and where not."""
     limits = ops.reshape(ops.convert_to_tensor(np.asarray(thresholds, "float64"), dtype=y_pred.dtype), (-1, 1, 1))
     above = ops.cast(ops.greater(y_pred[None], limits), y_pred.dtype)
     return (lambda x: ops.sum(above * x, axis=1)), (lambda x: ops.sum((1.0 - above) * x, axis=1))
 
 
-def _count_by_bucket(y_pred, thresholds):
+def _count_by_bucket(y_pred, thresholds: FloatOrSequence | None):
     """The same for evenly spaced thresholds: a score goes to the bucket numbered by how many thresholds it exceeds."""
     n, labels = len(thresholds), y_pred.shape[1]
     least = 1 if thresholds[0] < 0 else 0  # a first threshold just below 0 is exceeded by every score
@@ -110,7 +113,7 @@ def _count_by_bucket(y_pred, thresholds):
     return above, lambda x: ops.cumsum(in_buckets(x), axis=0)
 
 
-def _weights(sample_weight, label_weights, y_pred, dtype):
+def _weights(sample_weight: Any, label_weights: TensorLike | None, y_pred, dtype: DType | None):
     """One weight an entry, in a shape that broadcasts to the predictions."""
     weight = ops.cast(1.0 if sample_weight is None else sample_weight, dtype)
     if weight.ndim:

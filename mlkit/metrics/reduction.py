@@ -1,16 +1,18 @@
 """Sums and means over batches, and the mean of a function of targets and predictions."""
 
+from collections.abc import Callable
 from typing import Any
 
 from mlkit import ops
 from mlkit.core import dtypes, tree
 from mlkit.core.typing import Structure, TensorLike
+from mlkit.dtype_policies import DTypeOrPolicy
 from mlkit.losses.loss import FunctionOptions
 from mlkit.losses.reduce import apply_mask, get_mask, squeeze_or_expand_to_same_rank
 from mlkit.metrics.metric import Metric
 
 
-def samplewise(values, sample_weight, reduce, dtype):
+def samplewise(values: Any, sample_weight: Any, reduce: Callable[..., Any], dtype: str) -> Any:
     """Weighted values and weights, both reduced to one a sample.
 
     Args:
@@ -50,7 +52,7 @@ class Sum(Metric):
     9.0
     """
 
-    def __init__(self, name: str | None = "sum", dtype=None):
+    def __init__(self, name: str | None = "sum", dtype: DTypeOrPolicy = None):
         super().__init__(dtype, name)
         self.total = self.add_variable((), "zeros", dtype=self.accumulator_dtype, name="total")
 
@@ -75,7 +77,7 @@ class Mean(Metric):
     3.0
     """
 
-    def __init__(self, name: str | None = "mean", dtype=None):
+    def __init__(self, name: str | None = "mean", dtype: DTypeOrPolicy = None):
         super().__init__(dtype, name)
         self.total = self.add_variable((), "zeros", dtype=self.accumulator_dtype, name="total")
         self.count = self.add_variable((), "zeros", dtype=self.accumulator_dtype, name="count")
@@ -105,7 +107,7 @@ class MeanMetricWrapper(FunctionOptions, Mean):
         **kwargs: Options passed to the function at each call; each is also an attribute of the metric.
     """
 
-    def __init__(self, fn, name: str | None = None, dtype=None, **kwargs):
+    def __init__(self, fn: Callable[..., Any], name: str | None = None, dtype: DTypeOrPolicy = None, **kwargs: Any):
         super().__init__(name, dtype)
         self.set_function(fn, kwargs)
         if hasattr(fn, "check_targets") and self._direction is None:  # one of the losses

@@ -6,7 +6,9 @@ from typing import Any
 from mlkit import ops
 from mlkit.config import epsilon
 from mlkit.core.spec import show
+from mlkit.core.tensor import Tensor
 from mlkit.core.typing import Axis, Structure, TensorLike
+from mlkit.dtype_policies import DTypeOrPolicy
 from mlkit.losses import cosine_similarity as negated_cosine
 from mlkit.losses.reduce import as_pair
 from mlkit.metrics.metric import Metric
@@ -25,7 +27,7 @@ class RootMeanSquaredError(Mean):
 
     _direction = "down"
 
-    def __init__(self, name: str | None = "root_mean_squared_error", dtype=None):
+    def __init__(self, name: str | None = "root_mean_squared_error", dtype: DTypeOrPolicy = None):
         super().__init__(name, dtype)
 
     def update_state(self, y_true: Structure, y_pred: Structure, sample_weight: TensorLike | None = None) -> None:
@@ -37,7 +39,7 @@ class RootMeanSquaredError(Mean):
         return ops.cast(ops.sqrt(self._mean()), self.dtype)
 
 
-def cosine_similarity(y_true: TensorLike, y_pred: TensorLike, axis: Axis = -1):
+def cosine_similarity(y_true: TensorLike, y_pred: TensorLike, axis: Axis = -1) -> Tensor:
     """Cosine of the angle between targets and predictions along an axis (the loss of this name is its negative)."""
     return -negated_cosine(y_true, y_pred, axis=axis)
 
@@ -52,11 +54,11 @@ class CosineSimilarity(MeanMetricWrapper):
     _direction = "up"
     unlisted = ("axis",)
 
-    def __init__(self, name: str | None = "cosine_similarity", dtype=None, axis: Axis = -1):
+    def __init__(self, name: str | None = "cosine_similarity", dtype: DTypeOrPolicy = None, axis: Axis = -1):
         super().__init__(cosine_similarity, name, dtype, axis=axis)
 
 
-def pearson_correlation(y_true: TensorLike, y_pred: TensorLike, axis: Axis = -1):
+def pearson_correlation(y_true: TensorLike, y_pred: TensorLike, axis: Axis = -1) -> Tensor:
     """Correlation coefficient of targets and predictions along an axis, in [-1, 1]; NaN where one of them is constant.
 
     >>> round(float(pearson_correlation([1.0, 2.0, 3.0], [2.0, 4.0, 6.0])), 4)
@@ -67,7 +69,7 @@ def pearson_correlation(y_true: TensorLike, y_pred: TensorLike, axis: Axis = -1)
     return ops.mean(y_true * y_pred, axis=axis)
 
 
-def concordance_correlation(y_true: TensorLike, y_pred: TensorLike, axis: Axis = -1):
+def concordance_correlation(y_true: TensorLike, y_pred: TensorLike, axis: Axis = -1) -> Tensor:
     """Agreement of targets and predictions along an axis: correlation that also asks for equal mean and variance.
 
     L. Lin, "A Concordance Correlation Coefficient to Evaluate Reproducibility", 1989.
@@ -87,7 +89,7 @@ class PearsonCorrelation(MeanMetricWrapper):
 
     _direction = "up"
 
-    def __init__(self, name: str | None = "pearson_correlation", dtype=None, axis: Axis = -1):
+    def __init__(self, name: str | None = "pearson_correlation", dtype: DTypeOrPolicy = None, axis: Axis = -1):
         super().__init__(pearson_correlation, name, dtype, axis=axis)
 
 
@@ -96,7 +98,7 @@ class ConcordanceCorrelation(MeanMetricWrapper):
 
     _direction = "up"
 
-    def __init__(self, name: str | None = "concordance_correlation", dtype=None, axis: Axis = -1):
+    def __init__(self, name: str | None = "concordance_correlation", dtype: DTypeOrPolicy = None, axis: Axis = -1):
         super().__init__(concordance_correlation, name, dtype, axis=axis)
 
 
@@ -120,7 +122,7 @@ class R2Score(Metric):
         class_aggregation: str | None = "uniform_average",
         num_regressors: int = 0,
         name: str | None = "r2_score",
-        dtype=None,
+        dtype: DTypeOrPolicy = None,
     ):
         super().__init__(dtype, name)
         aggregations = (None, "uniform_average", "variance_weighted_average")

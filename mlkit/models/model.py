@@ -1,7 +1,7 @@
 """Model: a layer that is trained, evaluated, asked for predictions, summarized and saved."""
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import Any, Self
 
 from mlkit import ops
 from mlkit.core import dtypes, tree
@@ -35,7 +35,7 @@ class Model(Trainer, Layer):
 
     _graph: LayerGraph | None = None  # of a model made from KerasTensors, and of a Sequential that knows its inputs
 
-    def __new__(cls, *args: Any, **kwargs: Any) -> Any:
+    def __new__(cls, *args: Any, **kwargs: Any) -> Self:
         if cls is Model and _is_functional_call(args, kwargs):
             cls = Functional
         return Layer.__new__(cls, *args, **kwargs)

@@ -44,7 +44,7 @@ def get(identifier: Any) -> Any:
     return found
 
 
-def serialize(optimizer) -> Any:
+def serialize(optimizer: Any) -> Any:
     """The optimizer, without its state, as a dict that `deserialize` reads."""
     return _lookup.serialize(optimizer)
 

@@ -1,7 +1,12 @@
 """Adafactor: second moments of a matrix kept as one row and one column."""
 
+from collections.abc import Sequence
+from typing import Any
+
 from mlkit import ops
+from mlkit.core.tensor import Tensor
 from mlkit.core.typing import LearningRate
+from mlkit.objects.variable import Variable
 from mlkit.optimizers.optimizer import Optimizer, common_options
 from mlkit.optimizers.state import is_overwritten
 
@@ -24,13 +29,13 @@ class Adafactor(Optimizer):
         epsilon_2: float = 1e-3,
         clip_threshold: float = 1.0,
         relative_step: bool = True,
-        **options,
+        **options: Any,
     ):
         super().__init__(learning_rate, **options)
         self.beta_2_decay, self.epsilon_1, self.epsilon_2 = beta_2_decay, epsilon_1, epsilon_2
         self.clip_threshold, self.relative_step = clip_threshold, relative_step
 
-    def build_slots(self, variables):
+    def build_slots(self, variables: Sequence[Variable]) -> None:
         for v in variables:
             if is_overwritten(v):
                 continue
@@ -42,7 +47,7 @@ class Adafactor(Optimizer):
                 self._add_slot(v, "column", "zeros", (), "int32")
             self.add_slots([v], velocity="zeros")
 
-    def update_step(self, gradient, variable, learning_rate):
+    def update_step(self, gradient: Tensor, variable: Variable, learning_rate: Any) -> None:
         step = self.step_number(variable)
         keep = 1 - ops.power(step, self.beta_2_decay)
         square = ops.square(gradient) + self.epsilon_1
@@ -61,6 +66,6 @@ class Adafactor(Optimizer):
         variable.assign_sub(ops.maximum(_rms(variable), self.epsilon_2) * rate * direction)
 
 
-def _rms(x):
+def _rms(x: Tensor):
     """Root mean square of all elements."""
     return ops.sqrt(ops.mean(ops.square(x)))

@@ -1,7 +1,12 @@
 """Adagrad and Adadelta: the rate of each weight falls with the gradients it has seen."""
 
+from collections.abc import Sequence
+from typing import Any
+
 from mlkit import initializers, ops
+from mlkit.core.tensor import Tensor
 from mlkit.core.typing import LearningRate
+from mlkit.objects.variable import Variable
 from mlkit.optimizers.optimizer import Optimizer, common_options
 
 
@@ -14,15 +19,15 @@ class Adagrad(Optimizer):
 
     @common_options
     def __init__(
-        self, learning_rate: LearningRate = 0.001, initial_accumulator_value: float = 0.1, epsilon: float = 1e-7, **options
+        self, learning_rate: LearningRate = 0.001, initial_accumulator_value: float = 0.1, epsilon: float = 1e-7, **options: Any
     ):
         super().__init__(learning_rate, **options)
         self.initial_accumulator_value, self.epsilon = initial_accumulator_value, epsilon
 
-    def build_slots(self, variables):
+    def build_slots(self, variables: Sequence[Variable]) -> None:
         self.add_slots(variables, accumulator=initializers.Constant(self.initial_accumulator_value))
 
-    def update_step(self, gradient, variable, learning_rate):
+    def update_step(self, gradient: Tensor, variable: Variable, learning_rate: Any) -> None:
         total = self.slot(variable, "accumulator")
         total.assign_add(ops.square(gradient))
         variable.assign_sub(learning_rate * gradient / ops.sqrt(total + self.epsilon))
@@ -36,14 +41,14 @@ class Adadelta(Optimizer):
     """
 
     @common_options
-    def __init__(self, learning_rate: LearningRate = 0.001, rho: float = 0.95, epsilon: float = 1e-7, **options):
+    def __init__(self, learning_rate: LearningRate = 0.001, rho: float = 0.95, epsilon: float = 1e-7, **options: Any):
         super().__init__(learning_rate, **options)
         self.rho, self.epsilon = rho, epsilon
 
-    def build_slots(self, variables):
+    def build_slots(self, variables: Sequence[Variable]) -> None:
         self.add_slots(variables, accumulated_grad="zeros", accumulated_delta_var="zeros")
 
-    def update_step(self, gradient, variable, learning_rate):
+    def update_step(self, gradient: Tensor, variable: Variable, learning_rate: Any) -> None:
         squares, step_squares = self.slot(variable, "accumulated_grad"), self.slot(variable, "accumulated_delta_var")
         squares.assign(self.rho * squares + (1 - self.rho) * ops.square(gradient))
         step = ops.sqrt(step_squares + self.epsilon) * gradient / ops.sqrt(squares + self.epsilon)

@@ -1,23 +1,28 @@
 """Adam and its closest relatives: AdamW, Adamax, Nadam."""
 
+from collections.abc import Sequence
+from typing import Any
+
 from mlkit import ops
+from mlkit.core.tensor import Tensor
 from mlkit.core.typing import LearningRate
+from mlkit.objects.variable import Variable
 from mlkit.optimizers.optimizer import Optimizer, common_options
 from mlkit.primitives.fused import adam_update
 
 
-def update_moments(m, v, gradient, beta_1, beta_2):
+def update_moments(m: Any, v: Any, gradient: Tensor, beta_1: float, beta_2: float) -> tuple[Tensor, Tensor]:
     """Move the averages of gradients (m) and of their squares (v) towards those of this step."""
     m.assign_add((gradient - m) * (1 - beta_1))
     v.assign_add((ops.square(gradient) - v) * (1 - beta_2))
 
 
-def adam_step(m, v, step, learning_rate, beta_1, beta_2, epsilon):
+def adam_step(m: Any, v: Any, step: Any, learning_rate: Any, beta_1: float, beta_2: float, epsilon: float) -> Tensor:
     """Adam's change of a weight. m, v: the moments. step: number of this update, from 1, a float scalar."""
     return m * unbiased_rate(step, learning_rate, beta_1, beta_2) / (ops.sqrt(v) + epsilon)
 
 
-def unbiased_rate(step, learning_rate, beta_1, beta_2):
+def unbiased_rate(step: Any, learning_rate: Any, beta_1: float, beta_2: float) -> Any:
     """The rate that makes up for moments that start at 0. step: as in `adam_step`."""
     return learning_rate * ops.sqrt(1 - ops.power(beta_2, step)) / (1 - ops.power(beta_1, step))
 
@@ -38,17 +43,17 @@ class Adam(Optimizer):
         beta_2: float = 0.999,
         epsilon: float = 1e-7,
         amsgrad: bool = False,
-        **options,
+        **options: Any,
     ):
         super().__init__(learning_rate, **options)
         self.beta_1, self.beta_2, self.epsilon, self.amsgrad = beta_1, beta_2, epsilon, amsgrad
 
-    def build_slots(self, variables):
+    def build_slots(self, variables: Sequence[Variable]) -> None:
         self.add_slots(variables, momentum="zeros", velocity="zeros")
         if self.amsgrad:
             self.add_slots(variables, velocity_hat="zeros")
 
-    def update_step(self, gradient, variable, learning_rate):
+    def update_step(self, gradient: Tensor, variable: Variable, learning_rate: Any) -> None:
         slots = ["momentum", "velocity", "velocity_hat"] if self.amsgrad else ["momentum", "velocity"]
         rate = self.once(unbiased_rate, self.step_number(variable), learning_rate, self.beta_1, self.beta_2)
         constants = dict(beta_1=self.beta_1, beta_2=self.beta_2, epsilon=self.epsilon)
@@ -70,7 +75,7 @@ class AdamW(Adam):
         beta_2: float = 0.999,
         epsilon: float = 1e-7,
         amsgrad: bool = False,
-        **options,
+        **options: Any,
     ):
         if weight_decay is None:
             raise ValueError("AdamW: `weight_decay` must be a float, but got None. Use Adam for no weight decay.")
@@ -86,15 +91,20 @@ class Adamax(Optimizer):
 
     @common_options
     def __init__(
-        self, learning_rate: LearningRate = 0.001, beta_1: float = 0.9, beta_2: float = 0.999, epsilon: float = 1e-7, **options
+        self,
+        learning_rate: LearningRate = 0.001,
+        beta_1: float = 0.9,
+        beta_2: float = 0.999,
+        epsilon: float = 1e-7,
+        **options: Any,
     ):
         super().__init__(learning_rate, **options)
         self.beta_1, self.beta_2, self.epsilon = beta_1, beta_2, epsilon
 
-    def build_slots(self, variables):
+    def build_slots(self, variables: Sequence[Variable]) -> None:
         self.add_slots(variables, momentum="zeros", norm="zeros")
 
-    def update_step(self, gradient, variable, learning_rate):
+    def update_step(self, gradient: Tensor, variable: Variable, learning_rate: Any) -> None:
         m, u = self.slot(variable, "momentum"), self.slot(variable, "norm")
         m.assign_add((gradient - m) * (1 - self.beta_1))
         u.assign(ops.maximum(self.beta_2 * u, ops.abs(gradient)))
@@ -110,24 +120,29 @@ class Nadam(Optimizer):
 
     @common_options
     def __init__(
-        self, learning_rate: LearningRate = 0.001, beta_1: float = 0.9, beta_2: float = 0.999, epsilon: float = 1e-7, **options
+        self,
+        learning_rate: LearningRate = 0.001,
+        beta_1: float = 0.9,
+        beta_2: float = 0.999,
+        epsilon: float = 1e-7,
+        **options: Any,
     ):
         super().__init__(learning_rate, **options)
         self.beta_1, self.beta_2, self.epsilon = beta_1, beta_2, epsilon
 
-    def build_slots(self, variables):
+    def build_slots(self, variables: Sequence[Variable]) -> None:
         self.add_slots(variables, momentum="zeros", velocity="zeros")
         self._u_product = self._add_slot(None, "u_product", "ones", (), variables[0].dtype if variables else None)
 
-    def _momentum_at(self, step):
+    def _momentum_at(self, step: Any):
         return self.beta_1 * (1.0 - 0.5 * ops.power(0.96, step))
 
-    def update_all(self, grads, variables, learning_rate):
+    def update_all(self, grads: Sequence[Tensor | None], variables: Sequence[Variable], learning_rate: Any) -> None:
         step = self.step_number(self._u_product)
         self._u_product.assign(self._u_product * self._momentum_at(step))  # of all steps, once a step
         super().update_all(grads, variables, learning_rate)
 
-    def update_step(self, gradient, variable, learning_rate):
+    def update_step(self, gradient: Tensor, variable: Variable, learning_rate: Any) -> None:
         m, v = self.slot(variable, "momentum"), self.slot(variable, "velocity")
         update_moments(m, v, gradient, self.beta_1, self.beta_2)
         step = self.step_number(variable)

@@ -1,12 +1,18 @@
 """Limits on gradients, by value or by norm."""
 
+from collections.abc import Sequence
+
 from mlkit import ops
 from mlkit.core.dtypes import single_of
+from mlkit.core.tensor import Tensor
 
 
 def clip_gradients(
-    gradients, clipnorm: float | None = None, clipvalue: float | None = None, global_clipnorm: float | None = None
-):
+    gradients: Sequence[Tensor | None],
+    clipnorm: float | None = None,
+    clipvalue: float | None = None,
+    global_clipnorm: float | None = None,
+) -> list[Tensor | None]:
     """The gradients, limited by the one option that is set.
 
     gradients: list of tensors. clipnorm: largest norm of each. global_clipnorm: largest norm of all together.
@@ -24,14 +30,14 @@ def clip_gradients(
     return gradients
 
 
-def clip_by_norm(gradient, limit):
+def clip_by_norm(gradient: Tensor, limit: float) -> Tensor:
     """The gradient, scaled down to norm `limit` where it is longer."""
     wide = ops.cast(gradient, single_of(gradient.dtype))  # squares of half floats overflow
     norm = ops.sqrt(ops.sum(ops.square(wide)))
     return ops.cast(wide * limit / ops.maximum(norm, limit), gradient.dtype)
 
 
-def clip_by_global_norm(gradients, limit):
+def clip_by_global_norm(gradients: Sequence[Tensor | None], limit: float) -> list[Tensor | None]:
     """The gradients, scaled down together where their common norm exceeds `limit`. An infinite one makes all of them NaN."""
     norm = global_norm(gradients)
     scale = limit * ops.minimum(1.0 / norm, 1.0 / limit)
@@ -39,7 +45,7 @@ def clip_by_global_norm(gradients, limit):
     return [ops.cast(ops.cast(g, scale.dtype) * scale, g.dtype) for g in gradients]
 
 
-def global_norm(gradients):
+def global_norm(gradients: Sequence[Tensor | None]) -> Tensor:
     """The Euclidean norm of all gradients taken as one vector, in float32 or wider."""
     wide = (ops.cast(g, single_of(g.dtype)) for g in gradients)
     return ops.sqrt(sum(ops.sum(ops.square(g)) for g in wide))

@@ -1,7 +1,12 @@
 """FTRL: follow the regularized leader."""
 
+from collections.abc import Sequence
+from typing import Any
+
 from mlkit import initializers, ops
+from mlkit.core.tensor import Tensor
 from mlkit.core.typing import LearningRate
+from mlkit.objects.variable import Variable
 from mlkit.optimizers.optimizer import Optimizer, common_options
 
 
@@ -24,7 +29,7 @@ class Ftrl(Optimizer):
         l2_regularization_strength: float = 0.0,
         l2_shrinkage_regularization_strength: float = 0.0,
         beta: float = 0.0,
-        **options,
+        **options: Any,
     ):
         super().__init__(learning_rate, **options)
         if learning_rate_power > 0:
@@ -38,10 +43,10 @@ class Ftrl(Optimizer):
             if name.endswith(("_strength", "_accumulator_value")) and value < 0:
                 raise ValueError(f"Ftrl: `{name}` needs to be positive or zero, but got {value!r}.")
 
-    def build_slots(self, variables):
+    def build_slots(self, variables: Sequence[Variable]) -> None:
         self.add_slots(variables, accumulator=initializers.Constant(self.initial_accumulator_value), linear="zeros")
 
-    def update_step(self, gradient, variable, learning_rate):
+    def update_step(self, gradient: Tensor, variable: Variable, learning_rate: Any) -> None:
         squares, linear = self.slot(variable, "accumulator"), self.slot(variable, "linear")
         new_squares = squares + ops.square(gradient)
         old_power, new_power = (ops.power(s, -self.learning_rate_power) for s in (squares, new_squares))

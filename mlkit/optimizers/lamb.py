@@ -1,7 +1,12 @@
 """LAMB: Adam for large batches."""
 
+from collections.abc import Sequence
+from typing import Any
+
 from mlkit import ops
+from mlkit.core.tensor import Tensor
 from mlkit.core.typing import LearningRate
+from mlkit.objects.variable import Variable
 from mlkit.optimizers.adam import update_moments
 from mlkit.optimizers.optimizer import Optimizer, common_options
 
@@ -15,15 +20,20 @@ class Lamb(Optimizer):
 
     @common_options
     def __init__(
-        self, learning_rate: LearningRate = 0.001, beta_1: float = 0.9, beta_2: float = 0.999, epsilon: float = 1e-7, **options
+        self,
+        learning_rate: LearningRate = 0.001,
+        beta_1: float = 0.9,
+        beta_2: float = 0.999,
+        epsilon: float = 1e-7,
+        **options: Any,
     ):
         super().__init__(learning_rate, **options)
         self.beta_1, self.beta_2, self.epsilon = beta_1, beta_2, epsilon
 
-    def build_slots(self, variables):
+    def build_slots(self, variables: Sequence[Variable]) -> None:
         self.add_slots(variables, momentum="zeros", velocity="zeros")
 
-    def update_step(self, gradient, variable, learning_rate):
+    def update_step(self, gradient: Tensor, variable: Variable, learning_rate: Any) -> None:
         m, v = self.slot(variable, "momentum"), self.slot(variable, "velocity")
         update_moments(m, v, gradient, self.beta_1, self.beta_2)
         step = self.step_number(variable)

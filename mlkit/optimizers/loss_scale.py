@@ -1,7 +1,12 @@
 """Loss scaling that finds its own scale, for training in float16."""
 
+from collections.abc import Sequence
+from typing import Any
+
 from mlkit import initializers, ops
+from mlkit.core.tensor import Tensor
 from mlkit.objects.config_object import Configurable
+from mlkit.objects.variable import Variable
 from mlkit.optimizers.accumulation import keep_where
 from mlkit.optimizers.optimizer import Optimizer
 from mlkit.optimizers.state import is_overwritten
@@ -33,11 +38,11 @@ class LossScaleOptimizer(Optimizer):
 
     def __init__(
         self,
-        inner_optimizer,
+        inner_optimizer: Any,
         initial_scale: float = 2.0**15,
         dynamic_growth_steps: int = 2000,
         name: str | None = None,
-        **kwargs,
+        **kwargs: Any,
     ):
         if not kwargs.pop("dynamic", True):
             raise ValueError("LossScaleOptimizer: for a fixed scale set `loss_scale_factor` on the inner optimizer instead.")
@@ -51,42 +56,42 @@ class LossScaleOptimizer(Optimizer):
         self.initial_scale, self.dynamic_growth_steps = initial_scale, dynamic_growth_steps
         inner_optimizer.loss_scale_factor = None
 
-    def build_slots(self, variables):
+    def build_slots(self, variables: Sequence[Variable]) -> None:
         self.step_counter = self._add_slot(None, "step_counter", "zeros", (), "int")
         self.dynamic_scale = self._add_slot(None, "dynamic_scale", initializers.Constant(self.initial_scale), (), "float32")
         self.inner_optimizer.build(variables)
 
     @property
-    def variables(self):
+    def variables(self) -> list[Variable]:
         return super().variables + self.inner_optimizer.variables
 
     @property
-    def version(self):
+    def version(self) -> int:
         return super().version + self.inner_optimizer.version
 
     @property
-    def iterations(self):
+    def iterations(self) -> Variable:
         return self.inner_optimizer.iterations
 
     @property
-    def learning_rate(self):
+    def learning_rate(self) -> Any:
         """The inner optimizer's learning rate."""
         return self.inner_optimizer.learning_rate
 
     @learning_rate.setter
-    def learning_rate(self, value):
+    def learning_rate(self, value: Any) -> None:
         self.inner_optimizer.learning_rate = value
 
     @property
-    def rate_factors(self):
+    def rate_factors(self) -> Any:
         """The inner optimizer's factors."""
         return self.inner_optimizer.rate_factors
 
     @rate_factors.setter
-    def rate_factors(self, factors):
+    def rate_factors(self, factors: Any) -> None:
         self.inner_optimizer.rate_factors = factors
 
-    def apply(self, grads, trainable_variables=None):
+    def apply(self, grads: Sequence[Tensor | None], trainable_variables: Sequence[Variable] | None = None) -> None:
         """Update variables by the gradients of the scaled loss; leave them if a gradient is not finite."""
         grads = list(grads)
         if not grads:
@@ -95,7 +100,7 @@ class LossScaleOptimizer(Optimizer):
         with self._alone(variables):
             self._apply_if_finite(grads, variables)
 
-    def _apply_if_finite(self, grads, variables):
+    def _apply_if_finite(self, grads: Sequence[Tensor | None], variables: Sequence[Variable]):
         scale, finite = self.dynamic_scale.value, self.check_finite(grads)
         unscaled = [g if g is None or is_overwritten(v) else g / scale for g, v in zip(grads, variables)]
         state = variables + self.inner_optimizer.variables
@@ -105,14 +110,14 @@ class LossScaleOptimizer(Optimizer):
         self.step_counter.assign(ops.where(finite, good_steps, 0))
         self.dynamic_scale.assign(ops.where(finite, ops.where(grown, scale * 2.0, scale), scale * 0.5))
 
-    def check_finite(self, grads):
+    def check_finite(self, grads: Sequence[Tensor | None]) -> Tensor:
         """Whether all gradients are free of NaN and Inf: a boolean scalar tensor."""
         finite = [ops.all(ops.isfinite(g)) for g in grads if g is not None]
         return ops.all(ops.stack(finite)) if finite else ops.convert_to_tensor(True)
 
-    def scale_loss(self, loss):
+    def scale_loss(self, loss: Tensor) -> Tensor:
         """The loss times the current scale."""
         return ops.multiply(loss, self.dynamic_scale if self.built else self.initial_scale)
 
-    def finalize_variable_values(self, var_list):
+    def finalize_variable_values(self, var_list: Sequence[Variable]) -> None:
         self.inner_optimizer.finalize_variable_values(var_list)

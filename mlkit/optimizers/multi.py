@@ -1,11 +1,13 @@
 """Different optimizers for different weights of one model."""
 
 import re
-from collections.abc import MutableMapping
+from collections.abc import Iterator, Mapping, MutableMapping, Sequence
 from typing import Any
 
+from mlkit.core.tensor import Tensor
 from mlkit.objects.config_object import Configurable
 from mlkit.objects.serialization import deserialize_keras_object
+from mlkit.objects.variable import Variable
 from mlkit.optimizers.loss_scale import LossScaleOptimizer
 from mlkit.optimizers.optimizer import Optimizer
 
@@ -22,7 +24,7 @@ class OptimizerMap(MutableMapping, Configurable):
     ('SGD', 'Adam')
     """
 
-    def __init__(self, default_optimizer, optimizer_map=None):
+    def __init__(self, default_optimizer: Any, optimizer_map: Mapping[str, Any] | None = None):
         if not isinstance(default_optimizer, Optimizer):
             raise TypeError(f"OptimizerMap: `default_optimizer` must be an Optimizer, but got {default_optimizer!r}.")
         if optimizer_map is not None and not isinstance(optimizer_map, dict):
@@ -31,11 +33,11 @@ class OptimizerMap(MutableMapping, Configurable):
         self._optimizer_map = {} if optimizer_map is None else optimizer_map
 
     @property
-    def optimizer_map(self):
+    def optimizer_map(self) -> dict[str, Any]:
         """The dict of paths and patterns."""
         return self._optimizer_map
 
-    def __getitem__(self, key):
+    def __getitem__(self, key: str) -> Any:
         if key in self._optimizer_map:
             return self._optimizer_map[key]
         patterns = [p for p in self._optimizer_map if re.fullmatch(p, key)]
@@ -43,7 +45,7 @@ class OptimizerMap(MutableMapping, Configurable):
             raise ValueError(f"Multiple optimizers assigned to variable {key!r}: it matches {patterns}.")
         return self._optimizer_map[patterns[0]] if patterns else self.default_optimizer
 
-    def __setitem__(self, key, optimizer):
+    def __setitem__(self, key: str, optimizer: Any) -> None:
         if key in self._optimizer_map:
             raise ValueError(f"OptimizerMap: {key!r} has {self._optimizer_map[key]!r} already; delete that first.")
         if not isinstance(key, str):
@@ -51,21 +53,21 @@ class OptimizerMap(MutableMapping, Configurable):
         check_inner(optimizer, key)
         self._optimizer_map[key] = optimizer
 
-    def __delitem__(self, key):
+    def __delitem__(self, key: str) -> None:
         del self._optimizer_map[key]
 
     def __len__(self) -> int:
         return len(self._optimizer_map)
 
-    def __iter__(self):
+    def __iter__(self) -> Iterator[str]:
         return iter(self._optimizer_map)
 
-    def __call__(self, variable):
+    def __call__(self, variable: Variable) -> Any:
         """The optimizer for a variable."""
         return self[variable.path]
 
     @classmethod
-    def from_config(cls, config: dict[str, Any], custom_objects: dict[str, Any] | None = None):
+    def from_config(cls, config: dict[str, Any], custom_objects: dict[str, Any] | None = None) -> "OptimizerMap":
         """The map that `get_config` described."""
         return cls(**{k: deserialize_keras_object(v, custom_objects=custom_objects) for k, v in config.items()})
 
@@ -79,7 +81,7 @@ class MultiOptimizer(Optimizer):
 
     get_config = Configurable.get_config
 
-    def __init__(self, optimizer_map, loss_scale_factor: float | None = None, name: str | None = None):
+    def __init__(self, optimizer_map: Any, loss_scale_factor: float | None = None, name: str | None = None):
         super().__init__(learning_rate=0.0, name=name)
         self.optimizer_map = optimizer_map
         self._inner, self._inner_of = [], {}  # optimizers; variable -> its optimizer
@@ -88,12 +90,12 @@ class MultiOptimizer(Optimizer):
                 self._adopt(optimizer)
         self.loss_scale_factor = loss_scale_factor
 
-    def _adopt(self, optimizer):
+    def _adopt(self, optimizer: Any):
         if all(o is not optimizer for o in self._inner):
             optimizer.loss_scale_factor = self.loss_scale_factor
             self._inner.append(optimizer)
 
-    def build_slots(self, variables):
+    def build_slots(self, variables: Sequence[Variable]) -> None:
         for v in variables:
             optimizer = self.optimizer_map(v)
             check_inner(optimizer, v.path)
@@ -105,47 +107,47 @@ class MultiOptimizer(Optimizer):
                 optimizer.build(own)
 
     @property
-    def optimizers(self):
+    def optimizers(self) -> list[Any]:
         """The inner optimizers."""
         return self._inner
 
     @property
-    def variables(self):
+    def variables(self) -> list[Variable]:
         return super().variables + [v for optimizer in self._inner for v in optimizer.variables]
 
     @property
-    def version(self):
+    def version(self) -> int:
         return super().version + sum(optimizer.version for optimizer in self._inner)
 
     @property
-    def learning_rate(self):
+    def learning_rate(self) -> Any:
         raise AttributeError("A MultiOptimizer has no learning rate of its own; use those of its `optimizers`.")
 
     @learning_rate.setter
-    def learning_rate(self, value):
+    def learning_rate(self, value: Any) -> None:
         raise AttributeError("The learning rate of a MultiOptimizer cannot be set; set those of its `optimizers`.")
 
     @property
-    def rate_factors(self):
+    def rate_factors(self) -> Any:
         """None: the inner optimizers have rates, and factors, of their own."""
         return None
 
     @rate_factors.setter
-    def rate_factors(self, factors):
+    def rate_factors(self, factors: Any) -> None:
         raise AttributeError("The rate factors of a MultiOptimizer cannot be set; set those of its `optimizers`.")
 
     @property
-    def loss_scale_factor(self):
+    def loss_scale_factor(self) -> float | None:
         """What the loss is multiplied by, and gradients are divided by, or None. The same for all inner optimizers."""
         return self._loss_scale_factor
 
     @loss_scale_factor.setter
-    def loss_scale_factor(self, value):
+    def loss_scale_factor(self, value: float | None) -> None:
         self._loss_scale_factor = value
         for optimizer in vars(self).get("_inner", ()):
             optimizer.loss_scale_factor = value
 
-    def apply(self, grads, trainable_variables=None):
+    def apply(self, grads: Sequence[Tensor | None], trainable_variables: Sequence[Variable] | None = None) -> None:
         """Let each inner optimizer update its variables."""
         grads = list(grads)
         if not grads:
@@ -158,14 +160,14 @@ class MultiOptimizer(Optimizer):
                     optimizer.apply_gradients(own)
             self._iterations.assign_add(1)
 
-    def finalize_variable_values(self, var_list):
+    def finalize_variable_values(self, var_list: Sequence[Variable]) -> None:
         for optimizer in self._inner:
             own = [v for v in var_list if self._inner_of[v] is optimizer]
             if own:
                 optimizer.finalize_variable_values(own)
 
 
-def check_inner(optimizer, owner):
+def check_inner(optimizer: Any, owner: str) -> None:
     """Raise ValueError unless this optimizer can work within a MultiOptimizer."""
     if not isinstance(optimizer, Optimizer):
         raise ValueError(f"The optimizer for {owner!r} must be an Optimizer, but is {optimizer!r}.")

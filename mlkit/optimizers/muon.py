@@ -2,9 +2,13 @@
 
 import math
 import re
+from collections.abc import Sequence
+from typing import Any
 
 from mlkit import ops
+from mlkit.core.tensor import Tensor
 from mlkit.core.typing import LearningRate
+from mlkit.objects.variable import Variable
 from mlkit.optimizers.adam import adam_step, update_moments
 from mlkit.optimizers.optimizer import Optimizer, common_options
 
@@ -31,7 +35,7 @@ class Muon(Optimizer):
         epsilon: float = 1e-7,
         weight_decay: float | None = 0.004,
         *,
-        exclude_layers=None,
+        exclude_layers: Sequence[str] | None = None,
         exclude_embeddings: bool = True,
         muon_a: float = 3.4445,
         muon_b: float = -4.7750,
@@ -41,7 +45,7 @@ class Muon(Optimizer):
         ns_steps: int = 5,
         nesterov: bool = True,
         rms_rate: float = 0.2,
-        **options,
+        **options: Any,
     ):
         super().__init__(learning_rate, weight_decay=weight_decay, **options)
         self.adam_beta_1, self.adam_beta_2, self.epsilon = adam_beta_1, adam_beta_2, epsilon
@@ -50,21 +54,21 @@ class Muon(Optimizer):
         self.muon_a, self.muon_b, self.muon_c, self.ns_steps = muon_a, muon_b, muon_c, ns_steps
         self.momentum, self.nesterov, self.rms_rate = momentum, nesterov, rms_rate
 
-    def _uses_adamw(self, variable):
+    def _uses_adamw(self, variable: Variable):
         embedding = self.exclude_embeddings and "embedding" in variable.path.lower()
         return len(variable.shape) != 2 or embedding or any(re.search(p, variable.path) for p in self.exclude_layers)
 
-    def build_slots(self, variables):
+    def build_slots(self, variables: Sequence[Variable]) -> None:
         for v in variables:
             self.add_slots([v], momentum="zeros")
             if self._uses_adamw(v):
                 self.add_slots([v], velocity="zeros")
 
-    def _decay_of(self, variable):
+    def _decay_of(self, variable: Variable):
         decay = super()._decay_of(variable)
         return self.adam_weight_decay if decay is not None and self._uses_adamw(variable) else decay
 
-    def update_step(self, gradient, variable, learning_rate):
+    def update_step(self, gradient: Tensor, variable: Variable, learning_rate: Any) -> None:
         m = self.slot(variable, "momentum")
         if self._uses_adamw(variable):
             v, betas = self.slot(variable, "velocity"), (self.adam_beta_1, self.adam_beta_2)
@@ -76,11 +80,11 @@ class Muon(Optimizer):
         ahead = gradient + self.momentum * m if self.nesterov else m
         variable.assign_sub(self.lr_adjust(learning_rate * self.zeropower_via_newtonschulz5(ahead, self.ns_steps)))
 
-    def lr_adjust(self, x):
+    def lr_adjust(self, x: Tensor) -> Any:
         """A step scaled by ``rms_rate * sqrt(max(x.shape))``, which gives it the root mean square `rms_rate`."""
         return x if self.rms_rate is None else x * (math.sqrt(max(x.shape)) * self.rms_rate)
 
-    def zeropower_via_newtonschulz5(self, x, steps):
+    def zeropower_via_newtonschulz5(self, x: Tensor, steps: int) -> Tensor:
         """Nearly the orthogonal matrix nearest to `x`: `steps` iterations push the singular values towards 1."""
         if len(x.shape) < 2:
             raise ValueError(f"Muon orthogonalizes matrices, but got a tensor of shape {tuple(x.shape)}.")

@@ -2,18 +2,19 @@
 
 import re
 import warnings
-from collections.abc import Iterable
-from typing import Any
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, TypeVar
 
 import numpy as np
 
 from mlkit import initializers, ops
 from mlkit.core import names
 from mlkit.core.dtypes import floatx, result_type
+from mlkit.core.op import Op
 from mlkit.core.spec import broadcasts_to, show
 from mlkit.core.state import state, swapped
 from mlkit.core.tensor import Tensor
-from mlkit.core.typing import TensorLike
+from mlkit.core.typing import LearningRate, TensorLike
 from mlkit.core.variable import alone
 from mlkit.objects.config_object import Configurable, described, init_signature, serialized
 from mlkit.objects.registry import CustomObjectScope
@@ -24,6 +25,8 @@ from mlkit.optimizers.clipping import clip_gradients
 from mlkit.optimizers.rate_factors import RateFactors
 from mlkit.optimizers.schedules import LearningRateSchedule
 from mlkit.optimizers.state import OptimizerState, is_overwritten
+
+Init = TypeVar("Init", bound=Callable[..., None])  # an `__init__`, which type checkers go on seeing as it is written
 
 
 class Optimizer(OptimizerState, Configurable):
@@ -60,7 +63,7 @@ class Optimizer(OptimizerState, Configurable):
 
     def __init__(
         self,
-        learning_rate,
+        learning_rate: LearningRate,
         weight_decay: float | None = None,
         clipnorm: float | None = None,
         clipvalue: float | None = None,
@@ -71,7 +74,7 @@ class Optimizer(OptimizerState, Configurable):
         loss_scale_factor: float | None = None,
         gradient_accumulation_steps: int | None = None,
         name: str | None = None,
-        **kwargs,
+        **kwargs: Any,
     ):
         self._variables = {}  # Variable -> None: a set in order of making
         if kwargs.pop("decay", None) is not None:
@@ -124,7 +127,7 @@ class Optimizer(OptimizerState, Configurable):
         return rate() if callable(rate) else rate
 
     @learning_rate.setter
-    def learning_rate(self, value) -> Any:
+    def learning_rate(self, value: Any) -> Any:
         old = self._learning_rate
         if callable(value):
             self._learning_rate = value
@@ -139,7 +142,7 @@ class Optimizer(OptimizerState, Configurable):
             old.assign(value)
 
     @property
-    def rate_factors(self):
+    def rate_factors(self) -> Any:
         """Factors on the learning rate: a dict Variable -> factor, or a function of the variable; None for 1 everywhere.
 
         Whatever the learning rate is (a number, a schedule), weights named here take it times their factor, in their updates
@@ -158,11 +161,11 @@ class Optimizer(OptimizerState, Configurable):
         return self._rate_factors.given
 
     @rate_factors.setter
-    def rate_factors(self, factors):
+    def rate_factors(self, factors: Any) -> None:
         self._rate_factors = RateFactors(factors)
         self._version += 1  # compiled steps hold the old factors
 
-    def _rate_variable(self, value):
+    def _rate_variable(self, value: Any):
         if not isinstance(value, float):
             raise ValueError(
                 f"{type(self).__name__}: `learning_rate` must be a float, a LearningRateSchedule or a callable, "
@@ -194,7 +197,7 @@ class Optimizer(OptimizerState, Configurable):
         with self._alone(v for _, v in pairs):
             self._apply(pairs)
 
-    def _alone(self, variables):
+    def _alone(self, variables: Sequence[Variable]):
         """A block in which no other thread changes these variables and the optimizer's own."""
         return alone([*variables, *self.variables])
 
@@ -221,7 +224,7 @@ class Optimizer(OptimizerState, Configurable):
         self._iterations.assign_add(1)
 
     @property
-    def moving_averages(self):
+    def moving_averages(self) -> Any:
         """Pairs (weight, Variable with its moving average); none without `use_ema`, nor for frozen weights."""
         tracked = [v for v in self._trainable_variables if v.trainable and not is_overwritten(v)] if self.use_ema else []
         return [(v, self.slot(v, "average")) for v in tracked]
@@ -231,7 +234,7 @@ class Optimizer(OptimizerState, Configurable):
         if self.use_ema and int(self._iterations) > 0:  # before the first step the averages are 0
             averages.put_in_place(self.moving_averages, var_list, self.name)
 
-    def _checked(self, grads, variables):
+    def _checked(self, grads: Sequence[Tensor | None], variables: Sequence[Variable]):
         if variables is None:
             if not self.built:
                 raise ValueError(
@@ -260,32 +263,34 @@ class Optimizer(OptimizerState, Configurable):
                 )
         return variables
 
-    def _update(self, grads, variables):
+    def _update(self, grads: Sequence[Tensor | None], variables: Sequence[Variable]):
         grads = self._clip_gradients(grads)
         learning_rate = self.learning_rate
         self._apply_weight_decay(variables, learning_rate)
         self.update_all(grads, variables, learning_rate)
 
-    def update_all(self, grads, variables, learning_rate):
+    def update_all(self, grads: Sequence[Tensor | None], variables: Sequence[Variable], learning_rate: Any) -> None:
         """One update of all variables; gradients are clipped, weights decayed."""
         with swapped(update={}):
             for g, v in zip(grads, variables):
                 self.update_step(g, v, self.once(ops.cast, self._rate_factors.rate_of(v, learning_rate), v.dtype))
 
-    def update_step(self, gradient, variable, learning_rate):
+    def update_step(self, gradient: Tensor, variable: Variable, learning_rate: Any) -> None:
         """The rule: change `variable`, and its slots, given its gradient and a scalar rate, both of its dtype."""
         raise NotImplementedError(
             f"The optimizer {type(self).__name__} must define update_step(self, gradient, variable, learning_rate)."
         )
 
-    def update_fused(self, op, variable, slots, gradient, rate, **constants):
+    def update_fused(
+        self, op: Op, variable: Variable, slots: Sequence[Variable], gradient: Tensor, rate: Any, **constants: Any
+    ) -> None:
         """Change a variable, and its slots of these names, by one of the ops in `mlkit/primitives/fused/update.py`."""
         changed = [variable, *(self.slot(variable, name) for name in slots)]
         results = op(*(v.tracked_value() for v in changed), gradient, ops.convert_to_tensor(rate), **constants)
         for v, new in zip(changed, results):
             v.assign(new)
 
-    def once(self, function, *args):
+    def once(self, function: Callable[..., Any], *args: Any) -> Any:
         """``function(*args)``. In one update of all variables it is called once for the same arguments."""
         results = state.update
         if results is None:
@@ -295,7 +300,7 @@ class Optimizer(OptimizerState, Configurable):
             results[key] = args, function(*args)  # kept with the arguments, so that no others get their ids
         return results[key][1]
 
-    def step_number(self, variable):
+    def step_number(self, variable: Variable) -> Tensor:
         """Number of the present update, from 1, as a float scalar for computing with a variable.
 
         It is at least float32, and so is what it is combined with: half precision cannot count, nor tell 0.999 from 1.
@@ -305,16 +310,16 @@ class Optimizer(OptimizerState, Configurable):
     def _next_number(self, dtype):
         return ops.cast(self.iterations + 1, dtype)
 
-    def _clip_gradients(self, grads):
+    def _clip_gradients(self, grads: Sequence[Tensor | None]):
         return clip_gradients(grads, self.clipnorm, self.clipvalue, self.global_clipnorm)
 
-    def _apply_weight_decay(self, variables, learning_rate):
+    def _apply_weight_decay(self, variables: Sequence[Variable], learning_rate: Any):
         for v in variables:
             decay = self._decay_of(v)
             if decay is not None:
                 v.assign(v - v * decay * ops.cast(self._rate_factors.rate_of(v, learning_rate), v.dtype))
 
-    def _decay_of(self, variable):
+    def _decay_of(self, variable: Variable):
         """The weight decay of a variable, or None."""
         excluded = variable in self._undecayed or (self._undecayed_names and self._undecayed_names.search(variable.name))
         return None if excluded else self.weight_decay
@@ -335,15 +340,15 @@ class Optimizer(OptimizerState, Configurable):
         """The loss times `loss_scale_factor`, of which gradients are to be taken."""
         return loss if self.loss_scale_factor is None else loss * self.loss_scale_factor
 
-    def assign(self, variable, value) -> None:
+    def assign(self, variable: Variable, value: Any) -> None:
         """``variable.assign(value)``; Keras's custom optimizers call it."""
         variable.assign(value)
 
-    def assign_add(self, variable, value) -> None:
+    def assign_add(self, variable: Variable, value: Any) -> None:
         """``variable.assign_add(value)``."""
         variable.assign_add(value)
 
-    def assign_sub(self, variable, value) -> None:
+    def assign_sub(self, variable: Variable, value: Any) -> None:
         """``variable.assign_sub(value)``."""
         variable.assign_sub(value)
 
@@ -358,13 +363,13 @@ class Optimizer(OptimizerState, Configurable):
         return config
 
     @classmethod
-    def from_config(cls, config: dict[str, Any], custom_objects: dict[str, Any] | None = None):
+    def from_config(cls, config: dict[str, Any], custom_objects: dict[str, Any] | None = None) -> "Optimizer":
         """An optimizer made from what `get_config` returned, without its state."""
         with CustomObjectScope(custom_objects):
             return super().from_config(config)
 
 
-def _present(grads, variables):
+def _present(grads: Sequence[Tensor | None], variables: Sequence[Variable]):
     """The pairs (gradient, variable) whose gradient is there; warns of the others."""
     pairs = [(g, v) for g, v in zip(grads, variables) if g is not None]
     if not pairs:
@@ -378,7 +383,7 @@ def _present(grads, variables):
     return pairs
 
 
-def common_options(init):
+def common_options(init: Init) -> Init:
     """Decorator of an `__init__(self, learning_rate, ..., **options)`: its signature lists the options of `Optimizer` by name.
 
     They come after the positional arguments and before the keyword-only ones, and may be given by position as well.

@@ -3,6 +3,9 @@
 import dataclasses
 import numbers
 from collections.abc import Callable
+from typing import Any
+
+from mlkit.objects.variable import Variable
 
 
 @dataclasses.dataclass
@@ -11,7 +14,7 @@ class RateFactors:
 
     given: dict | Callable | None = None
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         if self.given is None or callable(self.given):
             return
         if not isinstance(self.given, dict):
@@ -20,7 +23,7 @@ class RateFactors:
             _check(factor, variable)
         self.given = dict(self.given)
 
-    def rate_of(self, variable, learning_rate):
+    def rate_of(self, variable: Variable, learning_rate: Any) -> Any:
         """The learning rate of a variable."""
         if self.given is None:
             return learning_rate
@@ -28,7 +31,7 @@ class RateFactors:
         return learning_rate if factor == 1 else learning_rate * factor
 
 
-def _check(factor, variable):
+def _check(factor, variable: Variable):
     if isinstance(factor, bool) or not isinstance(factor, numbers.Real) or not factor >= 0:
         raise ValueError(f"`rate_factors`: the factor of {variable.path!r} must be a number >= 0, but is {factor!r}.")
     return factor

@@ -1,7 +1,12 @@
 """Schedule-free AdamW: averaging in place of a learning rate schedule."""
 
+from collections.abc import Sequence
+from typing import Any
+
 from mlkit import ops
+from mlkit.core.tensor import Tensor
 from mlkit.core.typing import LearningRate
+from mlkit.objects.variable import Variable
 from mlkit.optimizers.optimizer import Optimizer, common_options
 
 
@@ -20,16 +25,16 @@ class ScheduleFreeAdamW(Optimizer):
         beta_2: float = 0.999,
         epsilon: float = 1e-8,
         warmup_steps: int = 0,
-        **options,
+        **options: Any,
     ):
         super().__init__(learning_rate, **options)
         self.beta_1, self.beta_2, self.epsilon, self.warmup_steps = beta_1, beta_2, epsilon, warmup_steps
 
-    def build_slots(self, variables):
+    def build_slots(self, variables: Sequence[Variable]) -> None:
         for v in variables:  # z starts at the weights
             self.add_slots([v], momentum=lambda shape, dtype, v=v: v.value, velocity="zeros")
 
-    def update_step(self, gradient, variable, learning_rate):
+    def update_step(self, gradient: Tensor, variable: Variable, learning_rate: Any) -> None:
         step = self.step_number(variable)
         if self.warmup_steps > 0:
             learning_rate = learning_rate * ops.minimum(step / self.warmup_steps, 1.0)

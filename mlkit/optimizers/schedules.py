@@ -1,11 +1,13 @@
 """Learning rate schedules: callables from the number of steps done to the learning rate."""
 
 import math
+from collections.abc import Sequence
 from typing import Any
 
 from mlkit import ops
 from mlkit.core.dtypes import floatx
-from mlkit.core.typing import FloatOrSequence
+from mlkit.core.tensor import Tensor
+from mlkit.core.typing import FloatOrSequence, TensorLike
 from mlkit.objects.config_object import Configurable
 from mlkit.objects.lookup import Lookup
 
@@ -29,7 +31,7 @@ class LearningRateSchedule(Configurable):
     (0.20000000298023224, {'start': 0.8})
     """
 
-    def __call__(self, step):
+    def __call__(self, step: TensorLike) -> Tensor:
         """The learning rate (a scalar tensor) after `step` steps (a scalar integer tensor, or an int)."""
         raise NotImplementedError(f"The learning rate schedule {type(self).__name__} must define __call__(self, step).")
 
@@ -42,13 +44,18 @@ class ExponentialDecay(LearningRateSchedule):
     """
 
     def __init__(
-        self, initial_learning_rate, decay_steps, decay_rate, staircase: bool = False, name: str | None = "ExponentialDecay"
+        self,
+        initial_learning_rate: float,
+        decay_steps: int,
+        decay_rate: float,
+        staircase: bool = False,
+        name: str | None = "ExponentialDecay",
     ):
         self.initial_learning_rate, self.decay_steps, self.decay_rate = initial_learning_rate, decay_steps, decay_rate
         self.staircase, self.name = staircase, name
         _check_positive(self, "decay_steps")
 
-    def __call__(self, step):
+    def __call__(self, step: TensorLike) -> Tensor:
         periods = _float(step) / self.decay_steps
         return self.initial_learning_rate * ops.power(self.decay_rate, ops.floor(periods) if self.staircase else periods)
 
@@ -61,13 +68,18 @@ class InverseTimeDecay(LearningRateSchedule):
     """
 
     def __init__(
-        self, initial_learning_rate, decay_steps, decay_rate, staircase: bool = False, name: str | None = "InverseTimeDecay"
+        self,
+        initial_learning_rate: float,
+        decay_steps: int,
+        decay_rate: float,
+        staircase: bool = False,
+        name: str | None = "InverseTimeDecay",
     ):
         self.initial_learning_rate, self.decay_steps, self.decay_rate = initial_learning_rate, decay_steps, decay_rate
         self.staircase, self.name = staircase, name
         _check_positive(self, "decay_steps")
 
-    def __call__(self, step):
+    def __call__(self, step: TensorLike) -> Tensor:
         periods = _float(step) / self.decay_steps
         return self.initial_learning_rate / (1.0 + self.decay_rate * (ops.floor(periods) if self.staircase else periods))
 
@@ -82,7 +94,7 @@ class PiecewiseConstantDecay(LearningRateSchedule):
     (1.0, 0.5, 0.25)
     """
 
-    def __init__(self, boundaries, values, name: str | None = "PiecewiseConstant"):
+    def __init__(self, boundaries: Sequence[float], values: Sequence[float], name: str | None = "PiecewiseConstant"):
         if len(boundaries) != len(values) - 1:
             raise ValueError(
                 f"PiecewiseConstantDecay: there must be one value more than boundaries, but got {len(boundaries)} boundaries "
@@ -90,7 +102,7 @@ class PiecewiseConstantDecay(LearningRateSchedule):
             )
         self.boundaries, self.values, self.name = boundaries, values, name
 
-    def __call__(self, step):
+    def __call__(self, step: TensorLike) -> Tensor:
         rate = ops.convert_to_tensor(self.values[0])
         for boundary, value in zip(self.boundaries, self.values[1:]):
             rate = ops.where(ops.greater(step, boundary), value, rate)
@@ -108,8 +120,8 @@ class PolynomialDecay(LearningRateSchedule):
 
     def __init__(
         self,
-        initial_learning_rate,
-        decay_steps,
+        initial_learning_rate: float,
+        decay_steps: int,
         end_learning_rate: float = 0.0001,
         power: float = 1.0,
         cycle: bool = False,
@@ -119,7 +131,7 @@ class PolynomialDecay(LearningRateSchedule):
         self.end_learning_rate, self.power, self.cycle, self.name = end_learning_rate, power, cycle, name
         _check_positive(self, "decay_steps")
 
-    def __call__(self, step):
+    def __call__(self, step: TensorLike) -> Tensor:
         step = _float(step)
         if self.cycle:
             period = self.decay_steps * ops.maximum(ops.ceil(step / self.decay_steps), 1.0)
@@ -143,18 +155,18 @@ class CosineDecay(LearningRateSchedule):
 
     def __init__(
         self,
-        initial_learning_rate,
-        decay_steps,
+        initial_learning_rate: float,
+        decay_steps: int,
         alpha: FloatOrSequence = 0.0,
         name: str | None = "CosineDecay",
-        warmup_target=None,
+        warmup_target: float | None = None,
         warmup_steps: int = 0,
     ):
         self.initial_learning_rate, self.decay_steps, self.alpha, self.name = initial_learning_rate, decay_steps, alpha, name
         self.warmup_target, self.warmup_steps = warmup_target, warmup_steps
         _check_positive(self, "decay_steps")
 
-    def __call__(self, step):
+    def __call__(self, step: TensorLike) -> Tensor:
         step = _float(step)
         if self.warmup_target is None:
             return self._decayed(self.initial_learning_rate, step)
@@ -163,7 +175,7 @@ class CosineDecay(LearningRateSchedule):
         warming = self.initial_learning_rate + (self.warmup_target - self.initial_learning_rate) * progress
         return ops.where(step < self.warmup_steps, warming, self._decayed(self.warmup_target, step - self.warmup_steps))
 
-    def _decayed(self, start, step):
+    def _decayed(self, start, step: TensorLike):
         progress = ops.minimum(step, self.decay_steps) / self.decay_steps
         return start * _cosine(progress, self.alpha)
 
@@ -182,8 +194,8 @@ class CosineDecayRestarts(LearningRateSchedule):
 
     def __init__(
         self,
-        initial_learning_rate,
-        first_decay_steps,
+        initial_learning_rate: float,
+        first_decay_steps: int,
         t_mul: float = 2.0,
         m_mul: float = 1.0,
         alpha: FloatOrSequence = 0.0,
@@ -193,7 +205,7 @@ class CosineDecayRestarts(LearningRateSchedule):
         self.t_mul, self.m_mul, self.alpha, self.name = t_mul, m_mul, alpha, name
         _check_positive(self, "first_decay_steps")
 
-    def __call__(self, step):
+    def __call__(self, step: TensorLike) -> Tensor:
         periods = _float(step) / self.first_decay_steps  # time in units of the first decay
         if self.t_mul == 1.0:
             restarts = ops.floor(periods)
@@ -205,7 +217,9 @@ class CosineDecayRestarts(LearningRateSchedule):
         return self.initial_learning_rate * _cosine(progress, self.alpha, ops.power(self.m_mul, restarts))
 
 
-def one_cycle(max_learning_rate, total_steps, warmup: float = 0.3, div_factor: float = 25.0, final_div_factor: float = 1e4):
+def one_cycle(
+    max_learning_rate: float, total_steps: int, warmup: float = 0.3, div_factor: float = 25.0, final_div_factor: float = 1e4
+) -> "LearningRateSchedule":
     """The one-cycle schedule: straight up to the highest learning rate, then down far below the first one along a cosine.
 
     Short trainings get by with much higher rates in this way (super-convergence: Smith & Topin 2017,
@@ -246,7 +260,7 @@ def _cosine(progress, alpha, height=1.0):
     return (1.0 - alpha) * (0.5 * height * (1.0 + ops.cos(math.pi * progress))) + alpha
 
 
-def _float(step):
+def _float(step: TensorLike):
     return ops.cast(step, floatx())
 
 
@@ -263,7 +277,7 @@ _lookup = Lookup(
 )
 
 
-def serialize(learning_rate_schedule) -> Any:
+def serialize(learning_rate_schedule: Any) -> Any:
     """The schedule as a dict that `deserialize` reads."""
     return _lookup.serialize(learning_rate_schedule)
 

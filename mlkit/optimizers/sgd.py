@@ -1,6 +1,11 @@
 """Stochastic gradient descent."""
 
+from collections.abc import Sequence
+from typing import Any
+
+from mlkit.core.tensor import Tensor
 from mlkit.core.typing import LearningRate
+from mlkit.objects.variable import Variable
 from mlkit.optimizers.optimizer import Optimizer, common_options
 from mlkit.primitives.fused import sgd_update
 
@@ -13,17 +18,17 @@ class SGD(Optimizer):
     """
 
     @common_options
-    def __init__(self, learning_rate: LearningRate = 0.01, momentum: float = 0.0, nesterov: bool = False, **options):
+    def __init__(self, learning_rate: LearningRate = 0.01, momentum: float = 0.0, nesterov: bool = False, **options: Any):
         super().__init__(learning_rate, **options)
         if not isinstance(momentum, float) or not 0 <= momentum <= 1:
             raise ValueError(f"SGD: `momentum` must be a float between 0 and 1, but got {momentum!r}.")
         self.momentum, self.nesterov = momentum, nesterov
 
-    def build_slots(self, variables):
+    def build_slots(self, variables: Sequence[Variable]) -> None:
         if self.momentum:
             self.add_slots(variables, momentum="zeros")
 
-    def update_step(self, gradient, variable, learning_rate):
+    def update_step(self, gradient: Tensor, variable: Variable, learning_rate: Any) -> None:
         slots = ["momentum"] if self.momentum else []
         options = dict(momentum=self.momentum, nesterov=self.nesterov)
         self.update_fused(sgd_update, variable, slots, gradient, learning_rate, **options)

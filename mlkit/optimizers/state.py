@@ -1,11 +1,14 @@
 """What an optimizer remembers: its variables, the slots it keeps for each weight, and their way to files and back."""
 
 import warnings
+from collections.abc import Sequence
+from typing import Any
 
 from mlkit import initializers
 from mlkit.core import locks, names
 from mlkit.core.interpreter import outside_trace
-from mlkit.core.typing import Identifier
+from mlkit.core.tensor import Tensor
+from mlkit.core.typing import DType, Identifier, Shape, TensorLike
 from mlkit.core.variable import alone
 from mlkit.objects.config_object import init_signature
 from mlkit.objects.variable import Variable
@@ -22,7 +25,7 @@ class OptimizerState:
         self._indices = {}  # trainable variable -> its position
         self._slots = {}  # trainable variable (None: all of them) -> {name: Variable}
 
-    def __setattr__(self, name, value):
+    def __setattr__(self, name: str, value: Any) -> None:
         if name != "_variables" and "_variables" not in vars(self):
             raise RuntimeError(f"{type(self).__name__}.__init__ must call super().__init__() before it sets `{name}`.")
         super().__setattr__(name, value)
@@ -32,22 +35,22 @@ class OptimizerState:
             super().__setattr__("_version", self._version + 1)
 
     @property
-    def version(self):
+    def version(self) -> int:
         """A number that changes with every option assigned: a compiled step is good for one version only."""
         return self._version
 
     @property
-    def variables(self):
+    def variables(self) -> list[Variable]:
         """The optimizer's state, in the order in which it is saved: step counter, learning rate, then what `build` made."""
         return list(self._variables)
 
-    def build(self, variables) -> None:
+    def build(self, variables: Sequence[Variable]) -> None:
         """Make the state for these trainable variables. If it is built, for those that are new; all others keep theirs."""
         with locks.making:  # another thread may be about it
             if not self.built or any(v not in self._indices for v in variables):
                 self._build(variables)
 
-    def _build(self, variables):
+    def _build(self, variables: Sequence[Variable]):
         for slots in self._slots.values():  # they come again, in the new order
             for slot in slots.values():
                 self._variables.pop(slot, None)
@@ -62,10 +65,10 @@ class OptimizerState:
             self.build_slots(variables)
         self.built = True
 
-    def build_slots(self, variables):
+    def build_slots(self, variables: Sequence[Variable]) -> None:
         """Make the state that the update rule needs, with `add_slots`. The order is that of saved files."""
 
-    def add_slots(self, variables, **initial):
+    def add_slots(self, variables: Sequence[Variable], **initial) -> None:
         """For each variable a slot of its shape and dtype by each name: ``add_slots(variables, momentum="zeros")``.
 
         initial: slot name -> initializer. `slot` finds them again.
@@ -75,7 +78,7 @@ class OptimizerState:
                 for name, initializer in initial.items():
                     self._add_slot(variable, name, initializer)
 
-    def _add_slot(self, owner, name, initializer, shape=None, dtype=None):
+    def _add_slot(self, owner, name: str, initializer, shape: Shape = None, dtype: DType | None = None):
         """The slot of a variable (or, with owner None, of the optimizer), made if it is not there yet."""
         slots = self._slots.setdefault(owner, {})
         if name not in slots:
@@ -86,19 +89,19 @@ class OptimizerState:
         self._variables.setdefault(slots[name])
         return slots[name]
 
-    def slot(self, variable, name):
+    def slot(self, variable: Variable, name: str) -> Variable:
         """The slot that `add_slots` made for a variable."""
         return self._slots[variable][name]
 
     def add_variable(
         self,
-        shape,
+        shape: Shape,
         initializer: Identifier = "zeros",
-        dtype=None,
+        dtype: DType | None = None,
         aggregation: str | None = "none",
-        layout=None,
+        layout: Any = None,
         name: str | None = None,
-    ):
+    ) -> Variable:
         """A Variable that belongs to the optimizer: saved with it, and not trained."""
         if layout is not None:
             raise NotImplementedError("Optimizer.add_variable: `layout` (distributed tensors) is not supported.")
@@ -109,12 +112,16 @@ class OptimizerState:
         self._variables.setdefault(variable)
         return variable
 
-    def add_variable_from_reference(self, reference_variable, name: str | None = None, initializer: Identifier = "zeros"):
+    def add_variable_from_reference(
+        self, reference_variable: Variable, name: str | None = None, initializer: Identifier = "zeros"
+    ) -> Variable:
         """A new Variable of the shape and dtype of a model's variable."""
         shape, dtype = reference_variable.shape, reference_variable.dtype
         return self.add_variable(shape, initializer, dtype, name=slot_name(reference_variable, name or "var"))
 
-    def add_optimizer_variables(self, trainable_variables, name, initializer: Identifier = "zeros"):
+    def add_optimizer_variables(
+        self, trainable_variables: Sequence[Variable] | None, name: str | Sequence[str], initializer: Identifier = "zeros"
+    ) -> Any:
         """Lists of new Variables like the model's: one list for a `name`, a tuple of lists for a list of names."""
         every = [name] if isinstance(name, str) else list(name)
         initial = list(initializer) if isinstance(initializer, (list, tuple)) else [initializer] * len(every)
@@ -126,12 +133,12 @@ class OptimizerState:
                 made.append(None if is_overwritten(v) else self.add_variable_from_reference(v, n, i))
         return lists[0] if isinstance(name, str) else lists
 
-    def _get_variable_index(self, variable):
+    def _get_variable_index(self, variable: Variable):
         return self._indices[variable]
 
     # ---- values in and out -----------------------------------------------------------------------------------------------
 
-    def set_weights(self, weights):
+    def set_weights(self, weights: Sequence[TensorLike]) -> None:
         """Assign all variables of a built optimizer, given values in the order of `variables`."""
         if not self.built:
             raise ValueError(
@@ -140,12 +147,12 @@ class OptimizerState:
             )
         self._assign_all(weights)
 
-    def save_own_variables(self, store) -> None:
+    def save_own_variables(self, store: Any) -> None:
         """Write the variables into a dict-like `store` under "0", "1" ..."""
         for i, v in enumerate(self.variables):
             store[str(i)] = v.numpy()
 
-    def load_own_variables(self, store) -> None:
+    def load_own_variables(self, store: Any) -> None:
         """Read the variables from a dict-like `store`. If their number differs nothing is read, with a warning."""
         if len(store.keys()) != len(self.variables):
             unbuilt = "" if self.built else " The optimizer has not been built yet."
@@ -170,7 +177,12 @@ class OptimizerState:
         for v, value in zip(variables, values):
             v.assign(value)
 
-    def stateless_apply(self, optimizer_variables, grads, trainable_variables):
+    def stateless_apply(
+        self,
+        optimizer_variables: Sequence[TensorLike],
+        grads: Sequence[Tensor | None],
+        trainable_variables: Sequence[TensorLike],
+    ) -> tuple[list[Tensor], list[Tensor]]:
         """One update as a pure function: nothing is assigned.
 
         optimizer_variables, grads, trainable_variables: lists of tensors, as `variables` and the weights it was built for.
@@ -197,11 +209,11 @@ class OptimizerState:
                     v.assign(value)
 
 
-def is_overwritten(variable):
+def is_overwritten(variable: Variable) -> bool:
     """Whether a variable is set to its "gradient" instead of being updated by it."""
     return getattr(variable, "overwrite_with_gradient", False)
 
 
-def slot_name(variable, name):
+def slot_name(variable: Variable, name: str) -> str:
     """Name of a weight's slot: its path and the slot's own name."""
     return f"{getattr(variable, 'path', variable.name).replace('/', '_')}_{name}"
