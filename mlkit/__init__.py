@@ -16,7 +16,7 @@ if not os.path.isdir(os.path.join(__path__[0], "backends")) and os.path.isdir(os
 
 _HOMES = {
     ".": (
-        "activations applications backend callbacks config constraints data datasets dtype_policies finetuning initializers "
+        "activations applications backend callbacks config constraints data datasets distillation dtype_policies finetuning initializers "
         "layers legacy losses metrics mixed_precision models ops optimizers preprocessing random regularizers saving tree utils "
         "visualization"
     ),

@@ -8,6 +8,7 @@ from mlkit import config as config
 from mlkit import constraints as constraints
 from mlkit import data as data
 from mlkit import datasets as datasets
+from mlkit import distillation as distillation
 from mlkit import dtype_policies as dtype_policies
 from mlkit import finetuning as finetuning
 from mlkit import initializers as initializers

@@ -19,9 +19,7 @@ ABSENT = {  # name, or beginning of names -> why
     "layers.JaxLayer": "open",
     "layers.TorchModuleWrapper": "open",
     "callbacks.TensorBoard": "open",
-    "distillation.": "open",
     "utils.FeatureSpace": "open",
-    "visualization.": "open",
     "wrappers.": "open",
 }
 REFUSED = {  # what resolves and refuses to be used: the names of Keras -> a word of the reason

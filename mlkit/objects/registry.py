@@ -25,6 +25,7 @@ NAMESPACES = {  # as in the module path after "keras." -> where mlkit has it
     "activations": "mlkit.activations",
     "dtype_policies": "mlkit.dtype_policies",
     "random": "mlkit.random",
+    "distillation": "mlkit.distillation",
     "applications.convnext": "mlkit.applications.convnext",
     "applications.inception_resnet_v2": "mlkit.applications.inception_resnet_v2",
 }

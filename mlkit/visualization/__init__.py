@@ -9,9 +9,11 @@ __all__, __getattr__, __dir__ = offer(
     __name__,
     {
         ".activation_maps": "grad_cam",
+        ".annotations": "draw_bounding_boxes draw_segmentation_masks",
         ".charts": "LineChart learning_curves",
         ".confusion": "ConfusionMatrix confusion_matrix",
         ".gallery": "Gallery",
+        ".image_gallery": "plot_bounding_box_gallery plot_image_gallery plot_segmentation_mask_gallery",
         ".picture": "Page Picture",
         ".predictions": "Predictions predictions_of",
     },
