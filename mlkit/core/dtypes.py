@@ -118,6 +118,11 @@ def standardize_dtype(dtype: Any) -> str:
     text = str(text).removeprefix("torch.").removeprefix("jax.numpy.").removeprefix("numpy.")
     if text in ("bool_", "bool"):
         text = "bool"
+    if text == "string":
+        raise ValueError(
+            "Invalid dtype 'string': tensors hold numbers, so models have no string inputs. Turn strings into numbers while data is "
+            "prepared, by TextVectorization, StringLookup or Hashing, in dataset.map for instance, and let the model begin with these."
+        )
     if text not in ALL:
         raise ValueError(f"Invalid dtype: {dtype!r}. Supported: {', '.join(ALL)}.")
     return text

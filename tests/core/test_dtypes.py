@@ -19,6 +19,8 @@ def test_names():
         dtypes.standardize_dtype("float31")
     with pytest.raises(ValueError, match="Unsupported dtype"):
         dtypes.name_of(np.dtype("datetime64[s]"))
+    with pytest.raises(ValueError, match="TextVectorization"):
+        dtypes.standardize_dtype("string")
 
 
 def test_frameworks_dtypes():
