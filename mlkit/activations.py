@@ -9,7 +9,9 @@ from mlkit.core.typing import Axis, FloatOrSequence, TensorLike
 from mlkit.objects.lookup import Lookup
 
 
-def relu(x: TensorLike, negative_slope: float = 0.0, max_value=None, threshold: FloatOrSequence = 0.0) -> Tensor:
+def relu(
+    x: TensorLike, negative_slope: float = 0.0, max_value: float | None = None, threshold: FloatOrSequence = 0.0
+) -> Tensor:
     """``max(x, 0)``, with options for the leaky, the capped and the thresholded form.
 
     x: tensor. negative_slope: slope below `threshold`. max_value: the largest value of the result, or None.
@@ -119,7 +121,7 @@ def tanh_shrink(x: TensorLike) -> Tensor:
     return ops.tanh_shrink(x)
 
 
-def threshold(x: TensorLike, threshold, default_value) -> Tensor:
+def threshold(x: TensorLike, threshold: float, default_value: float) -> Tensor:
     """x where it exceeds `threshold`, `default_value` elsewhere."""
     return ops.threshold(x, threshold, default_value)
 
@@ -196,7 +198,7 @@ def get(identifier: Any) -> Any:
     return linear if identifier is None else _lookup.get(identifier)
 
 
-def serialize(activation) -> Any:
+def serialize(activation: Any) -> Any:
     """The activation as plain data: its name where it is one of these functions, else a dict.
 
     >>> serialize(swish)

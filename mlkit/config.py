@@ -28,12 +28,12 @@ from mlkit.core.state import state
 # ---- dtype policy -------------------------------------------------------------------------------------------------------
 
 
-def dtype_policy():
+def dtype_policy() -> dtype_policies.DTypePolicy | dtype_policies.DTypePolicyMap:
     """The dtype policy of layers that are given no `dtype`."""
     return dtype_policies.dtype_policy()
 
 
-def set_dtype_policy(policy):
+def set_dtype_policy(policy: str | dtype_policies.DTypePolicy | dtype_policies.DTypePolicyMap) -> None:
     """Set the dtype policy of layers made from now on: a name such as ``"mixed_bfloat16"`` or a DTypePolicy."""
     dtype_policies.set_dtype_policy(policy)
 
@@ -41,13 +41,13 @@ def set_dtype_policy(policy):
 # ---- compiled programs --------------------------------------------------------------------------------------------------
 
 
-def exact():
+def exact() -> bool:
     """Whether compiled functions give, to the bit, what their ops give one by one. False unless `set_exact` or the environment
     variable ``MLKIT_EXACT=1`` changed it."""
     return debug.EXACT
 
 
-def set_exact(value):
+def set_exact(value: bool) -> None:
     """Choose whether compiled functions, `fit` and `predict` among them, give to the bit what their ops give one by one.
 
     Otherwise passes may fuse and reorder what is computed; `docs/how_it_works.md` lists them with what each may change. Exact programs
@@ -70,7 +70,7 @@ def set_exact(value):
     debug.EXACT = value
 
 
-def program_memory():
+def program_memory() -> int:
     """How many bytes the compiled programs that are kept may take together: 512 MB unless `set_program_memory` or the environment
     variable ``MLKIT_PROGRAM_MEMORY`` changed it.
 
@@ -80,7 +80,7 @@ def program_memory():
     return program_cache.cache.limit
 
 
-def set_program_memory(nbytes):
+def set_program_memory(nbytes: int) -> None:
     """Choose how many bytes compiled programs may take together.
 
     A program is made for each shape of the arguments of a compiled function, of `fit` and `predict` among them. Where new ones find no
@@ -109,7 +109,7 @@ def set_program_memory(nbytes):
 # ---- threads -----------------------------------------------------------------------------------------------------------
 
 
-def num_threads():
+def num_threads() -> int:
     """The number of threads that kernels use: what was set, else OMP_NUM_THREADS, else one for each core.
 
     >>> num_threads() >= 1
@@ -121,7 +121,7 @@ def num_threads():
     return number
 
 
-def set_num_threads(number):
+def set_num_threads(number: int) -> None:
     """Use so many threads for kernels from now on. Results depend on the number, in their last bits, and on nothing else.
 
     Raises ValueError unless `number` is a positive int.

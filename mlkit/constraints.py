@@ -1,11 +1,13 @@
 """Weight constraints: projections applied to a weight after each optimizer update."""
 
+from collections.abc import Callable
 from typing import Any
 
 from mlkit import ops
 from mlkit.config import epsilon
 from mlkit.core import dtypes
-from mlkit.core.typing import Axis
+from mlkit.core.tensor import Tensor
+from mlkit.core.typing import Axes, Axis, TensorLike
 from mlkit.objects.config_object import Configurable
 from mlkit.objects.lookup import Lookup
 
@@ -25,7 +27,7 @@ class Constraint(Configurable):
     array([0.5, 1. ], dtype=float32)
     """
 
-    def __call__(self, w):
+    def __call__(self, w: TensorLike) -> Tensor:
         """The admissible weight for `w`, of the same shape."""
         return w
 
@@ -40,7 +42,7 @@ class MaxNorm(Constraint):
     def __init__(self, max_value: float = 2, axis: Axis = 0):
         self.max_value, self.axis = max_value, axis
 
-    def __call__(self, w):
+    def __call__(self, w: TensorLike) -> Tensor:
         return _with_norm(w, self.axis, lambda norm: ops.clip(norm, 0, self.max_value))
 
 
@@ -51,7 +53,7 @@ class NonNeg(Constraint):
     array([0., 2.], dtype=float32)
     """
 
-    def __call__(self, w):
+    def __call__(self, w: TensorLike) -> Tensor:
         return ops.maximum(w, 0)
 
 
@@ -61,7 +63,7 @@ class UnitNorm(Constraint):
     def __init__(self, axis: Axis = 0):
         self.axis = axis
 
-    def __call__(self, w):
+    def __call__(self, w: TensorLike) -> Tensor:
         return _with_norm(w, self.axis, lambda norm: 1.0)
 
 
@@ -74,14 +76,14 @@ class MinMaxNorm(Constraint):
     def __init__(self, min_value: float = 0.0, max_value: float = 1.0, rate: float = 1.0, axis: Axis = 0):
         self.min_value, self.max_value, self.rate, self.axis = min_value, max_value, rate, axis
 
-    def __call__(self, w):
-        def wanted(norm):
+    def __call__(self, w: TensorLike) -> Tensor:
+        def wanted(norm: Tensor) -> Tensor:
             return self.rate * ops.clip(norm, self.min_value, self.max_value) + (1 - self.rate) * norm
 
         return _with_norm(w, self.axis, wanted)
 
 
-def _with_norm(w, axis, wanted):
+def _with_norm(w: TensorLike, axis: Axes, wanted: Callable[[Tensor], Any]) -> Tensor:
     """`w` scaled so that its norm along `axis` is ``wanted(norm)``; zero weights stay zero."""
     wide = ops.cast(w, dtypes.single_of(w.dtype))  # squares of half floats overflow
     norm = ops.sqrt(ops.sum(ops.square(wide), axis=axis, keepdims=True))
@@ -102,7 +104,7 @@ def get(identifier: Any) -> Any:
     return _lookup.get(identifier)
 
 
-def serialize(constraint) -> Any:
+def serialize(constraint: Any) -> Any:
     """The constraint as a dict that `deserialize` reads."""
     return _lookup.serialize(constraint)
 

@@ -1,7 +1,7 @@
 """Dtype policies: in which dtype a layer keeps its weights and in which it computes."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any, TypeAlias
 
 from mlkit import ops
@@ -38,7 +38,7 @@ class DTypePolicy(Configurable):
     'bfloat16'
     """
 
-    def __init__(self, name: str | None = None, source_name=None):
+    def __init__(self, name: str | None = None, source_name: str | None = None):
         if name is None:
             name = dtype_policy().name
         if not isinstance(name, str):
@@ -47,7 +47,7 @@ class DTypePolicy(Configurable):
         self._source_name = source_name
         self._variable_dtype, self._compute_dtype = self._parse(name)
 
-    def _parse(self, name):
+    def _parse(self, name: str) -> tuple[str, str]:
         if name in _MIXED:
             return "float32", _MIXED[name]
         if "_from_" in name and name.startswith(_QUANTIZED):
@@ -64,25 +64,25 @@ class DTypePolicy(Configurable):
         return dtype, dtype
 
     @property
-    def name(self):
+    def name(self) -> str:
         return self._name
 
     @property
-    def variable_dtype(self):
+    def variable_dtype(self) -> str:
         """Dtype of the weights."""
         return self._variable_dtype
 
     @property
-    def compute_dtype(self):
+    def compute_dtype(self) -> str:
         """Dtype inputs are cast to and results have."""
         return self._compute_dtype
 
     @property
-    def quantization_mode(self):
+    def quantization_mode(self) -> str | None:
         """None: quantization is not supported."""
         return None
 
-    def convert_input(self, x, autocast, dtype):
+    def convert_input(self, x: Any, autocast: bool, dtype: str) -> Any:
         """One argument of a layer call as a tensor; float tensors in the compute dtype where `autocast` says so."""
         if isinstance(x, (Tensor, KerasTensor)):
             return ops.cast(x, dtype) if autocast and dtypes.is_float(x.dtype) and x.dtype != dtype else x
@@ -95,7 +95,7 @@ class DTypePolicy(Configurable):
         return {"name": self.name}
 
     @classmethod
-    def from_config(cls, config: dict[str, Any]):
+    def from_config(cls, config: dict[str, Any]) -> "DTypePolicy":
         return cls(**config)
 
     def __eq__(self, other: object):
@@ -107,7 +107,7 @@ class DTypePolicy(Configurable):
     def __repr__(self) -> str:
         return f'<DTypePolicy "{self.name}">'
 
-    def __reduce__(self):
+    def __reduce__(self) -> tuple[Any, ...]:
         return (type(self).from_config, (self.get_config(),))
 
 
@@ -121,7 +121,7 @@ class DTypePolicyMap(Configurable):
     matched as regular expressions when no path is equal.
     """
 
-    def __init__(self, default_policy=None, policy_map=None):
+    def __init__(self, default_policy: Any = None, policy_map: Mapping[str, Any] | None = None):
         if isinstance(default_policy, DTypePolicyMap):
             raise ValueError("DTypePolicyMap: `default_policy` cannot be a DTypePolicyMap.")
         if policy_map is not None and not isinstance(policy_map, dict):
@@ -132,29 +132,29 @@ class DTypePolicyMap(Configurable):
             self[path] = policy
 
     @property
-    def default_policy(self):
+    def default_policy(self) -> DTypePolicy:
         return self._default_policy_arg or dtype_policy()
 
     @property
-    def name(self):
+    def name(self) -> str:
         return "map_" + self.default_policy.name
 
     @property
-    def variable_dtype(self):
+    def variable_dtype(self) -> str:
         return self.default_policy.variable_dtype
 
     @property
-    def compute_dtype(self):
+    def compute_dtype(self) -> str:
         return self.default_policy.compute_dtype
 
     @property
-    def quantization_mode(self):
+    def quantization_mode(self) -> str | None:
         return None
 
-    def convert_input(self, x, autocast, dtype):
+    def convert_input(self, x: Any, autocast: bool, dtype: str) -> Any:
         return self.default_policy.convert_input(x, autocast, dtype)
 
-    def __getitem__(self, path):
+    def __getitem__(self, path: str) -> DTypePolicy:
         if path in self._policy_map:
             return self._policy_map[path]
         found = [key for key in self._policy_map if re.search(key, path)]
@@ -162,32 +162,32 @@ class DTypePolicyMap(Configurable):
             raise ValueError(f"DTypePolicyMap: the path {path!r} matches several keys: {found}.")
         return self._policy_map[found[0]] if found else self.default_policy
 
-    def __setitem__(self, path, policy):
+    def __setitem__(self, path: str, policy: Any) -> None:
         if path in self._policy_map:
             raise ValueError(f"DTypePolicyMap: {path!r} already has the policy {self._policy_map[path]}. Delete it first.")
         if isinstance(policy, DTypePolicyMap):
             raise ValueError("DTypePolicyMap: a policy of the map cannot be a DTypePolicyMap itself.")
         self._policy_map[path] = get(policy)
 
-    def __delitem__(self, path):
+    def __delitem__(self, path: str) -> None:
         del self._policy_map[path]
 
-    def __contains__(self, path):
+    def __contains__(self, path: str) -> bool:
         return path in self._policy_map
 
     def __len__(self) -> int:
         return len(self._policy_map)
 
-    def __iter__(self):
+    def __iter__(self) -> Iterator[str]:
         return iter(self._policy_map)
 
-    def keys(self):
+    def keys(self) -> Any:
         return self._policy_map.keys()
 
-    def values(self):
+    def values(self) -> Any:
         return self._policy_map.values()
 
-    def items(self):
+    def items(self) -> Any:
         return self._policy_map.items()
 
     def get_config(self) -> dict[str, Any]:
@@ -198,7 +198,7 @@ class DTypePolicyMap(Configurable):
         }
 
     @classmethod
-    def from_config(cls, config: dict[str, Any]):
+    def from_config(cls, config: dict[str, Any]) -> "DTypePolicyMap":
         default = config.get("default_policy")
         return cls(None if default is None else get(default), {p: get(c) for p, c in (config.get("policy_map") or {}).items()})
 
@@ -218,7 +218,7 @@ DTypeOrPolicy: TypeAlias = (
 _global_policy = None
 
 
-def dtype_policy():
+def dtype_policy() -> "DTypePolicy | DTypePolicyMap":
     """The policy of layers that are given no `dtype`."""
     global _global_policy
     if _global_policy is None:
@@ -226,7 +226,7 @@ def dtype_policy():
     return _global_policy
 
 
-def set_dtype_policy(policy):
+def set_dtype_policy(policy: Any) -> None:
     """Set the policy of layers made from now on: a name or a DTypePolicy. Raises ValueError for None.
 
     >>> import mlkit
@@ -261,7 +261,7 @@ def get(identifier: Any) -> Any:
         ) from error
 
 
-def serialize(dtype_policy) -> Any:
+def serialize(dtype_policy: Any) -> Any:
     """The policy as a config dict."""
     return serialize_keras_object(dtype_policy)
 

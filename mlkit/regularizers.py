@@ -5,7 +5,8 @@ from typing import Any
 
 from mlkit import ops
 from mlkit.core.dtypes import is_float, single_of
-from mlkit.core.typing import FloatOrSequence
+from mlkit.core.tensor import Tensor
+from mlkit.core.typing import FloatOrSequence, TensorLike
 from mlkit.objects.config_object import Configurable
 from mlkit.objects.lookup import Lookup
 
@@ -25,7 +26,7 @@ class Regularizer(Configurable):
     0.3
     """
 
-    def __call__(self, x):
+    def __call__(self, x: TensorLike) -> Tensor:
         """The penalty of tensor `x`."""
         return 0.0
 
@@ -43,7 +44,7 @@ class L1L2(Regularizer):
         self.l1 = _factor("l1", 0.0 if l1 is None else l1)
         self.l2 = _factor("l2", 0.0 if l2 is None else l2)
 
-    def __call__(self, x):
+    def __call__(self, x: TensorLike) -> Tensor:
         own, x = _own_and_single(x)
         penalty = ops.zeros((), dtype=x.dtype)
         if self.l1:
@@ -63,7 +64,7 @@ class L1(Regularizer):
     def __init__(self, l1: float = 0.01):
         self.l1 = _factor("l1", 0.01 if l1 is None else l1)
 
-    def __call__(self, x):
+    def __call__(self, x: TensorLike) -> Tensor:
         own, x = _own_and_single(x)
         return ops.cast(self.l1 * ops.sum(ops.absolute(x)), own)
 
@@ -78,7 +79,7 @@ class L2(Regularizer):
     def __init__(self, l2: float = 0.01):
         self.l2 = _factor("l2", 0.01 if l2 is None else l2)
 
-    def __call__(self, x):
+    def __call__(self, x: TensorLike) -> Tensor:
         own, x = _own_and_single(x)
         return ops.cast(self.l2 * ops.sum(ops.square(x)), own)
 
@@ -100,7 +101,7 @@ class OrthogonalRegularizer(Regularizer):
             raise ValueError(f'OrthogonalRegularizer: `mode` must be "rows" or "columns", but got {mode!r}.')
         self.mode = mode
 
-    def __call__(self, x):
+    def __call__(self, x: TensorLike) -> Tensor:
         if len(x.shape) != 2:
             raise ValueError(f"OrthogonalRegularizer works on matrices, but got a tensor of shape {tuple(x.shape)}.")
         own, x = _own_and_single(x)
@@ -111,7 +112,7 @@ class OrthogonalRegularizer(Regularizer):
         return ops.cast(self.factor * 0.5 * ops.sum(ops.absolute(cosines)) / pairs, own)
 
 
-def _own_and_single(x):
+def _own_and_single(x: TensorLike) -> tuple[str, Tensor]:
     """The dtype of the weights, which the penalty has too, and the weights in float32 or wider: sums of half floats overflow on the way.
     Whole numbers, as layers may answer, have a penalty in floats."""
     x = ops.convert_to_tensor(x)
@@ -119,7 +120,7 @@ def _own_and_single(x):
     return x.dtype if is_float(x.dtype) else single.dtype, single
 
 
-def _factor(name, value):
+def _factor(name: str, value: float) -> float:
     if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value) or value < 0:
         raise ValueError(f"Regularizer: `{name}` must be a finite non-negative number, but got {value!r}.")
     return float(value)
@@ -139,7 +140,7 @@ def get(identifier: Any) -> Any:
     return _lookup.get(identifier)
 
 
-def serialize(regularizer) -> Any:
+def serialize(regularizer: Any) -> Any:
     """The regularizer as a dict that `deserialize` reads."""
     return _lookup.serialize(regularizer)
 

@@ -6,6 +6,7 @@ from typing import Any
 
 from mlkit.callbacks.callback import Callback
 from mlkit.callbacks.save_interval import SaveInterval
+from mlkit.core.typing import FilePath
 
 _STATE = "training_state.json"
 
@@ -30,7 +31,11 @@ class BackupAndRestore(Callback):
     comes_last = True
 
     def __init__(
-        self, backup_dir, save_freq: int | str = "epoch", double_checkpoint: bool = False, delete_checkpoint: bool = True
+        self,
+        backup_dir: FilePath,
+        save_freq: int | str = "epoch",
+        double_checkpoint: bool = False,
+        delete_checkpoint: bool = True,
     ):
         super().__init__()
         if not backup_dir:
@@ -63,7 +68,7 @@ class BackupAndRestore(Callback):
             optimizer.build(self.model.trainable_variables)
         self._load(states)
 
-    def _load(self, states):
+    def _load(self, states: Any) -> None:
         """Load the first state that can be read."""
         for i, state in enumerate(states):
             try:
@@ -93,7 +98,7 @@ class BackupAndRestore(Callback):
         if os.path.isdir(self.backup_dir) and not os.listdir(self.backup_dir):
             os.rmdir(self.backup_dir)  # whatever else lies there is not ours to delete
 
-    def _save(self):
+    def _save(self) -> None:
         os.makedirs(self.backup_dir, exist_ok=True)
         states = self._states()
         number = states[0]["number"] + 1 if states else 0
@@ -119,9 +124,9 @@ class BackupAndRestore(Callback):
             if name == _STATE + ".part" or name.startswith(".backup_") and name.endswith(".tmp"):
                 self._remove(name)
 
-    def _path(self, name):
+    def _path(self, name: str) -> str:
         return os.path.join(self.backup_dir, name)
 
-    def _remove(self, name):
+    def _remove(self, name: str) -> None:
         if os.path.exists(self._path(name)):
             os.remove(self._path(name))

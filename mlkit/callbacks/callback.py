@@ -26,15 +26,15 @@ class Callback:
         """Nothing to set: `params` and `model` come with `set_params` and `set_model`."""
 
     @property
-    def model(self):
+    def model(self) -> Any:
         """The model at work."""
         return self._model
 
-    def set_model(self, model):
+    def set_model(self, model: Any) -> None:
         """Called once before the work begins."""
         self._model = model
 
-    def set_params(self, params):
+    def set_params(self, params: dict[str, Any]) -> None:
         """Called once before the work begins."""
         self.params = params
 

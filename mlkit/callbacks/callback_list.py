@@ -1,5 +1,8 @@
 """CallbackList: calls every callback that listens to a turn, with logs of Python floats."""
 
+from collections.abc import Callable, Sequence
+from typing import Any
+
 from mlkit.callbacks.callback import HOOKS, Callback
 from mlkit.callbacks.history import History
 from mlkit.callbacks.progbar_logger import ProgbarLogger
@@ -20,7 +23,14 @@ class CallbackList(Callback):
     for the device. The hooks cost nothing where nobody overrides them.
     """
 
-    def __init__(self, callbacks=None, add_history: bool = False, add_progbar: bool = False, model=None, **params):
+    def __init__(
+        self,
+        callbacks: Callback | Sequence[Any] | None = None,
+        add_history: bool = False,
+        add_progbar: bool = False,
+        model: Any = None,
+        **params: Any,
+    ):
         super().__init__()
         self.callbacks = tree.flatten(callbacks) if callbacks else []
         for callback in self.callbacks:
@@ -37,20 +47,20 @@ class CallbackList(Callback):
         self.set_model(model)
         self.set_params(params)
 
-    def _find(self, cls):
+    def _find(self, cls: type[Callback]) -> Any:
         return next((c for c in self.callbacks if isinstance(c, cls)), None)
 
     @property
-    def history(self):
+    def history(self) -> History | None:
         """The `History` among the callbacks, or None."""
         return self._find(History)
 
-    def append(self, callback):
+    def append(self, callback: Callback) -> None:
         """Add a callback at the end."""
         self.callbacks.append(callback)
         self._listeners.clear()
 
-    def set_model(self, model):
+    def set_model(self, model: Any) -> None:
         """Make the model known to every callback, and its history to the model."""
         if model is None:
             return
@@ -60,21 +70,21 @@ class CallbackList(Callback):
         for callback in self.callbacks:
             callback.set_model(model)
 
-    def set_params(self, params):
+    def set_params(self, params: dict[str, Any]) -> None:
         """Make the parameters known to every callback."""
         super().set_params(params)
         if params:
             for callback in self.callbacks:
                 callback.set_params(params)
 
-    def listeners(self, hook):
+    def listeners(self, hook: str) -> list[Callable[..., Any]]:
         """The callbacks' methods of this name, those left out that do nothing. Kept from the first call on."""
         if hook not in self._listeners:
             in_turn = sorted(self.callbacks, key=lambda c: c.comes_last)
             self._listeners[hook] = [getattr(c, hook) for c in in_turn if _listens(c, hook)]
         return self._listeners[hook]
 
-    def _call(self, hook, *args):
+    def _call(self, hook: str, *args: Any) -> None:
         listeners = self.listeners(hook)
         if listeners:
             logs = _OnceRead(args[-1])
@@ -86,29 +96,29 @@ class CallbackList(Callback):
 class _OnceRead:
     """Logs that are turned into Python floats when somebody reads them: one and the same dict for all."""
 
-    def __init__(self, logs):
+    def __init__(self, logs: dict[str, Any] | None):
         self._logs, self._read = logs, None
 
-    def __call__(self):
+    def __call__(self) -> dict[str, Any]:
         if self._read is None:
             self._read = python_logs(self._logs)
         return self._read
 
 
-def _listens(callback, hook):
+def _listens(callback: Callback, hook: str) -> bool:
     """Whether a callback overrides the hook, in its class or on the instance (or the older name, for the training batches)."""
     names = [hook, hook.replace("_train", "")] if hook.startswith("on_train_batch") else [hook]
     return any(getattr(getattr(callback, name), "__func__", None) is not getattr(Callback, name) for name in names)
 
 
-def _calls_all(hook):
+def _calls_all(hook: str) -> Callable[..., None]:
     if hook.split("_")[1] == "epoch" or "batch" in hook:
 
-        def call(self, index, logs=None):
+        def call(self, index: int, logs: dict[str, Any] | None = None):
             self._call(hook, index, logs)
     else:
 
-        def call(self, logs=None):
+        def call(self, logs: dict[str, Any] | None = None):
             self._call(hook, logs)
 
     call.__name__ = hook
@@ -120,7 +130,7 @@ for _hook in HOOKS:
     setattr(CallbackList, _hook, _calls_all(_hook))
 
 
-def python_logs(logs):
+def python_logs(logs: dict[str, Any] | None) -> dict[str, Any]:
     """Logs, sorted by name, with scalars as Python floats; a function without arguments is called for them.
 
     >>> import numpy as np

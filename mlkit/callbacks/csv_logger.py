@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from mlkit.callbacks.callback import Callback
+from mlkit.core.typing import FilePath
 
 
 class CSVLogger(Callback):
@@ -18,7 +19,7 @@ class CSVLogger(Callback):
         append: whether to go on with an existing file (its header is not repeated) or to overwrite it.
     """
 
-    def __init__(self, filename, separator: str = ",", append: bool = False):
+    def __init__(self, filename: FilePath, separator: str = ",", append: bool = False):
         super().__init__()
         self.filename = os.fspath(filename)
         self.sep = separator
@@ -64,13 +65,13 @@ class CSVLogger(Callback):
     def on_train_end(self, logs: dict[str, Any] | None = None) -> None:
         self._close()
 
-    def _close(self):
+    def _close(self) -> None:
         if self.csv_file is not None:
             self.csv_file.close()
         self.csv_file = self.writer = None
 
 
-def _cell(value):
+def _cell(value: Any) -> Any:
     if isinstance(value, str) or np.ndim(value) == 0:
         return value
     return f'"[{", ".join(map(str, np.asarray(value).tolist()))}]"'

@@ -31,7 +31,7 @@ class EarlyStopping(MonitorCallback):
         patience: int = 0,
         verbose: bool | int | str = 0,
         mode: str = "auto",
-        baseline=None,
+        baseline: float | None = None,
         restore_best_weights: bool = False,
         start_from_epoch: int = 0,
     ):
@@ -43,7 +43,7 @@ class EarlyStopping(MonitorCallback):
         self.start_from_epoch = start_from_epoch
         self._reset()
 
-    def _reset(self):
+    def _reset(self) -> None:
         self.wait = 0  # epochs since the last improvement
         self.stopped_epoch = 0
         self.best = None

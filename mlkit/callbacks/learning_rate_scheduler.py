@@ -1,6 +1,7 @@
 """LearningRateScheduler: sets the learning rate of every epoch by a function."""
 
 import inspect
+from collections.abc import Callable
 from typing import Any
 
 from mlkit.callbacks.callback import Callback
@@ -17,7 +18,7 @@ class LearningRateScheduler(Callback):
     Example: `LearningRateScheduler(lambda epoch, rate: rate if epoch < 10 else rate * 0.9)`
     """
 
-    def __init__(self, schedule, verbose: bool | int | str = 0):
+    def __init__(self, schedule: Callable[..., Any], verbose: bool | int | str = 0):
         super().__init__()
         self.schedule = schedule
         self.verbose = verbose
@@ -33,7 +34,7 @@ class LearningRateScheduler(Callback):
             if self.verbose > 0:
                 print_message(f"Epoch {epoch + 1}: {name} set to {rate:.6g}.")
 
-    def _scheduled(self, epoch, present):
+    def _scheduled(self, epoch: int, present: float) -> float:
         rate = self.schedule(epoch, present) if _takes_two(self.schedule) else self.schedule(epoch)
         if not hasattr(rate, "__float__") or isinstance(rate, (bool, int)):
             raise ValueError(f"LearningRateScheduler: `schedule` must return a float, but returned {rate!r} for epoch {epoch}.")
@@ -44,7 +45,7 @@ class LearningRateScheduler(Callback):
             log_learning_rates(self.model, logs)
 
 
-def _takes_two(function):
+def _takes_two(function: Callable[..., Any]) -> bool:
     try:
         inspect.signature(function).bind(0, 0.0)
     except TypeError:
@@ -54,7 +55,7 @@ def _takes_two(function):
     return True
 
 
-def named_optimizers(model):
+def named_optimizers(model: Any) -> Any:
     """(name of its learning rate in the logs, optimizer) of the model's optimizer, or of each where it has several."""
     several = getattr(model.optimizer, "optimizers", None)
     if several is None:
@@ -62,7 +63,7 @@ def named_optimizers(model):
     return [(f"learning_rate_{optimizer.name}", optimizer) for optimizer in several]
 
 
-def log_learning_rates(model, logs):
+def log_learning_rates(model: Any, logs: dict[str, Any] | None) -> None:
     """Add the present learning rates to the logs."""
     for name, optimizer in named_optimizers(model):
         logs[name] = float(optimizer.learning_rate)

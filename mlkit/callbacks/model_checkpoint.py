@@ -37,7 +37,7 @@ class ModelCheckpoint(MonitorCallback):
         save_weights_only: bool = False,
         mode: str = "auto",
         save_freq: int | str = "epoch",
-        initial_value_threshold=None,
+        initial_value_threshold: float | None = None,
     ):
         super().__init__(monitor, mode, initial_value_threshold)
         self.filepath = os.fspath(filepath)
@@ -71,7 +71,7 @@ class ModelCheckpoint(MonitorCallback):
         if self.save_freq == "epoch":
             self._save(epoch, None, logs or {})
 
-    def _save(self, epoch, batch, logs):
+    def _save(self, epoch: int, batch: int | None, logs: dict[str, Any] | None):
         path = self._path(epoch, batch, logs)
         reason = self._reason(logs)
         if reason is None:
@@ -88,7 +88,7 @@ class ModelCheckpoint(MonitorCallback):
         if self.verbose > 0:
             print_message(f"Epoch {epoch + 1}: {reason}model saved to {path}")
 
-    def _reason(self, logs):
+    def _reason(self, logs: dict[str, Any] | None):
         """Why the model is to be saved, for the message; None if it is not."""
         if not self.save_best_only:
             return ""
@@ -103,7 +103,7 @@ class ModelCheckpoint(MonitorCallback):
         before, self.best = self.best, value
         return f"{self.monitor} improved from {_number(before)} to {_number(value)}, "
 
-    def _path(self, epoch, batch, logs):
+    def _path(self, epoch: int, batch: int | None, logs: dict[str, Any] | None) -> str:
         fields = {"epoch": epoch + 1, **logs}
         if batch is not None:
             fields.setdefault("batch", batch + 1)
@@ -116,5 +116,5 @@ class ModelCheckpoint(MonitorCallback):
             ) from error
 
 
-def _number(value):
+def _number(value: Any) -> Any:
     return "None" if value is None else f"{value:.5f}"

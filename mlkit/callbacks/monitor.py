@@ -2,6 +2,7 @@
 
 import operator
 import warnings
+from typing import Any
 
 from mlkit.callbacks.callback import Callback
 
@@ -16,7 +17,7 @@ class MonitorCallback(Callback):
         min_delta: least change that counts.
     """
 
-    def __init__(self, monitor: str = "val_loss", mode: str = "auto", baseline=None, min_delta: float = 0):
+    def __init__(self, monitor: str = "val_loss", mode: str = "auto", baseline: float | None = None, min_delta: float = 0):
         super().__init__()
         if mode not in ("auto", "min", "max"):
             warnings.warn(
@@ -30,7 +31,7 @@ class MonitorCallback(Callback):
         self.min_delta = abs(min_delta)
         self.monitor_op = None  # operator.lt or operator.gt, once known
 
-    def is_improvement(self, value, reference):
+    def is_improvement(self, value: float, reference: float | None) -> bool:
         """Whether `value` is better than `reference` by more than `min_delta`; anything is better than None and NaN."""
         if self.monitor_op is None:  # not before: metrics get their names at the first step
             self.monitor_op = {"min": operator.lt, "max": operator.gt}[self._direction()]
@@ -39,7 +40,7 @@ class MonitorCallback(Callback):
         margin = self.min_delta if self.monitor_op is operator.gt else -self.min_delta
         return self.monitor_op(value - margin, reference)
 
-    def monitored(self, logs, purpose):
+    def monitored(self, logs: dict[str, Any] | None, purpose: str) -> float | None:
         """The value watched, or None with a warning that names those there are."""
         value = (logs or {}).get(self.monitor)
         if value is None:

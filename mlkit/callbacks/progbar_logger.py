@@ -31,7 +31,7 @@ class ProgbarLogger(Callback):
         self._in_fit = False
         self._begun, self._epochs, self._traces = 0.0, 0, 0
 
-    def set_params(self, params):
+    def set_params(self, params: dict[str, Any]) -> None:
         super().set_params(params)
         verbose = params.get("verbose", 1)
         self.verbose = 1 if verbose in ("auto", True) else int(verbose)
@@ -97,7 +97,7 @@ class ProgbarLogger(Callback):
             self.progbar = Progbar(self.target, verbose=self.verbose, stateless_metrics=())
         self.progbar.reset(self.target, description)
 
-    def _update(self, batch, logs):
+    def _update(self, batch: int, logs: dict[str, Any] | None):
         # a group of batches that run as one counts as full, also when it is the smaller rest of the data
         seen = batch + 1 if self.target is None else min(batch + 1, self.target)
         if self.progbar.is_due():
@@ -105,18 +105,18 @@ class ProgbarLogger(Callback):
         else:
             self.progbar.seen = seen
 
-    def _finish(self, logs):
+    def _finish(self, logs: dict[str, Any] | None):
         if self.target is None:  # learned in the first epoch
             self.target = self.progbar.target = self.progbar.seen
         self.progbar.update(self.progbar.seen, _read(logs).items(), finalize=True)
 
-    def _close(self):
+    def _close(self) -> None:
         if self.progbar is not None:
             self.progbar.close()
             self.progbar = None
 
 
-def _read(logs):
+def _read(logs: dict[str, Any] | None):
     """The logs as a dict. `CallbackList` gives a function that reads them, which waits for the step: called only to show
     them."""
     return (logs() if callable(logs) else logs) or {}

@@ -4,7 +4,6 @@ from typing import Any
 
 from mlkit.callbacks.learning_rate_scheduler import log_learning_rates, named_optimizers
 from mlkit.callbacks.monitor import MonitorCallback
-from mlkit.core.typing import FloatOrSequence
 from mlkit.utils.console import print_message
 
 
@@ -29,7 +28,7 @@ class ReduceLROnPlateau(MonitorCallback):
     def __init__(
         self,
         monitor: str = "val_loss",
-        factor: FloatOrSequence = 0.1,
+        factor: float = 0.1,
         patience: int = 10,
         verbose: bool | int | str = 0,
         mode: str = "auto",
@@ -49,12 +48,12 @@ class ReduceLROnPlateau(MonitorCallback):
         self.min_lr = min_lr
         self._reset()
 
-    def _reset(self):
+    def _reset(self) -> None:
         self.best = None
         self.wait = 0
         self.cooldown_counter = 0
 
-    def in_cooldown(self):
+    def in_cooldown(self) -> bool:
         """Whether a reduction is so recent that nothing is counted."""
         return self.cooldown_counter > 0
 
@@ -79,7 +78,7 @@ class ReduceLROnPlateau(MonitorCallback):
                 self.cooldown_counter = self.cooldown
                 self.wait = 0
 
-    def _reduce(self, epoch):
+    def _reduce(self, epoch: int):
         """Lower the learning rate of every optimizer that stands above `min_lr`; whether any did."""
         reduced = False
         for name, optimizer in named_optimizers(self.model):

@@ -4,6 +4,7 @@ import json
 import urllib.parse
 import urllib.request
 import warnings
+from collections.abc import Mapping
 from typing import Any
 
 from mlkit.callbacks.callback import Callback
@@ -26,8 +27,8 @@ class RemoteMonitor(Callback):
         self,
         root: str = "http://localhost:9000",
         path: str = "/publish/epoch/end/",
-        field: str | None = "data",
-        headers=None,
+        field: str = "data",
+        headers: Mapping[str, str] | None = None,
         send_as_json: bool = False,
     ):
         super().__init__()

@@ -9,14 +9,14 @@ class SaveInterval:
     [False, False, True, False, False, True]
     """
 
-    def __init__(self, save_freq):
+    def __init__(self, save_freq: int | str):
         if save_freq != "epoch" and (isinstance(save_freq, bool) or not isinstance(save_freq, int) or save_freq < 1):
             raise ValueError(f"`save_freq` must be 'epoch' or a positive number of batches, but is {save_freq!r}.")
         self.save_freq = save_freq
         self._last = -1  # last batch of the epoch seen
         self._since = 0  # batches since the last save
 
-    def is_due(self, batch):
+    def is_due(self, batch: int) -> bool:
         """Whether to save after this batch."""
         if self.save_freq == "epoch":
             return False

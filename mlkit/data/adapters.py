@@ -6,10 +6,13 @@ import math
 import random
 import sys
 import warnings
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any
 
 import numpy as np
 
 from mlkit.core import tree
+from mlkit.core.typing import Data, Structure
 from mlkit.data import arrays
 from mlkit.data.batch import standardize_batch, with_class_weight
 from mlkit.data.pipeline.node import INFINITE, UNKNOWN
@@ -21,8 +24,15 @@ DEFAULT_BATCH_SIZE = 32
 
 
 def get_adapter(
-    x, y=None, sample_weight=None, batch_size: int | None = None, shuffle=False, steps=None, class_weight=None, seed=None
-):
+    x: Any,
+    y: Data | None = None,
+    sample_weight: Data | None = None,
+    batch_size: int | None = None,
+    shuffle: bool | str = False,
+    steps: int | None = None,
+    class_weight: Any = None,
+    seed: int | None = None,
+) -> "Adapter":
     """The adapter for data of any supported kind.
 
     Args:
@@ -65,7 +75,7 @@ def get_adapter(
     return IterableAdapter(x, class_weight)
 
 
-def _refuse_beside_dataset(x, **parts):
+def _refuse_beside_dataset(x: Any, **parts: Any) -> None:
     for name, part in parts.items():
         if part is not None:
             raise ValueError(
@@ -87,7 +97,7 @@ class Adapter:
     one_pass = False  # whether the data can be gone through only once, as a generator's
     overlaps = False  # whether it pays to make the next batch in a thread while a step runs: not where that is only a copy
 
-    def epoch(self, index):
+    def epoch(self, index: int) -> Iterator[Any]:
         """The `(x, y, sample_weight)` batches of pass number `index`."""
         raise NotImplementedError(f"{type(self).__name__} must define `epoch(self, index)`.")
 
@@ -119,7 +129,7 @@ class _Orders:
         self._again = None  # such a state, from which an order that was drawn in another process is to be drawn again
         self._get_state, self._set_state, self._is_shared = get_state, set_state, is_shared
 
-    def of_pass(self, index, draw):
+    def of_pass(self, index: int, draw: Callable[[], np.ndarray]) -> np.ndarray:
         order = self._draw(draw)
         while self._drawn <= index:
             order = self._draw(draw)
@@ -153,7 +163,7 @@ class _Orders:
 class _RowAdapter(Adapter):
     """Rows that can be asked for by number, cut into batches; the last one may be smaller. A subclass defines `_rows(index)`."""
 
-    def _cut(self, num_samples, batch_size, shuffle, steps, seed):
+    def _cut(self, num_samples, batch_size, shuffle: bool | str, steps: int | None, seed: int | None):
         if shuffle not in (True, False, "batch"):
             raise ValueError(f"`shuffle` must be True, False or 'batch', but is {shuffle!r}.")
         self.num_samples = num_samples
@@ -170,7 +180,7 @@ class _RowAdapter(Adapter):
         if order is not None:
             self._orders.set(order)
 
-    def epoch(self, index):
+    def epoch(self, index: int):
         # drawn here and not in the generator, so that the order does not depend on when its first batch is asked for
         return self._batches(self._orders.of_pass(index, self._permutation) if self.shuffle else None)
 
@@ -192,14 +202,14 @@ class ArrayAdapter(_RowAdapter):
 
     def __init__(
         self,
-        x,
-        y=None,
-        sample_weight=None,
+        x: Data,
+        y: Data | None = None,
+        sample_weight: Data | None = None,
         batch_size: int | None = None,
-        shuffle=False,
-        steps=None,
-        class_weight=None,
-        seed=None,
+        shuffle: bool | str = False,
+        steps: int | None = None,
+        class_weight: Any = None,
+        seed: int | None = None,
     ):
         if class_weight is not None and sample_weight is not None:
             raise ValueError("Pass `class_weight` or `sample_weight`, not both: multiply them yourself where both are meant.")
@@ -213,7 +223,7 @@ class ArrayAdapter(_RowAdapter):
         self.data = (x, y, arrays.match_sample_weight(y, sample_weight))
         self._cut(count, batch_size, shuffle, steps, seed)
 
-    def _rows(self, index):
+    def _rows(self, index: int):
         return tuple(_take(part, index) for part in self.data)
 
 
@@ -222,20 +232,28 @@ class TableAdapter(_RowAdapter):
 
     overlaps = True
 
-    def __init__(self, table, batch_size=None, shuffle=False, steps=None, class_weight=None, seed=None):
+    def __init__(
+        self,
+        table,
+        batch_size=None,
+        shuffle: bool | str = False,
+        steps: int | None = None,
+        class_weight: Any = None,
+        seed: int | None = None,
+    ):
         self.data, self.class_weight = Rows(table), class_weight
         self._cut(len(self.data), batch_size, shuffle, steps, seed)
 
-    def _rows(self, index):
+    def _rows(self, index: int):
         batch = standardize_batch(self.data.take(index))
         return batch if self.class_weight is None else with_class_weight(batch, self.class_weight)
 
 
-def _take(structure, index):
+def _take(structure: Structure, index: Any) -> Structure:
     return tree.map_structure(lambda a: None if a is None else arrays.take(a, index), structure)
 
 
-def batch_size_of(batch_size, num_samples=None, steps=None):
+def batch_size_of(batch_size, num_samples=None, steps: int | None = None):
     """The batch size that is asked for, checked, or that makes so many batches, or the default one."""
     if batch_size is None:
         return math.ceil(num_samples / steps) if steps else DEFAULT_BATCH_SIZE
@@ -248,10 +266,10 @@ class PyDatasetAdapter(Adapter):
     """A `PyDataset`, its batches prepared by `dataset.workers` threads, in an order that depends only on seed and epoch."""
 
     @property
-    def overlaps(self):
+    def overlaps(self) -> bool:
         return self.dataset.workers == 1  # more of them work ahead already; with none the caller's thread is asked for
 
-    def __init__(self, dataset, shuffle=False, class_weight=None, seed=None):
+    def __init__(self, dataset: PyDataset, shuffle: bool | str = False, class_weight: Any = None, seed: int | None = None):
         self.dataset = dataset
         self.shuffle = shuffle
         self.class_weight = class_weight
@@ -265,7 +283,7 @@ class PyDatasetAdapter(Adapter):
             )
 
     @property
-    def num_batches(self):
+    def num_batches(self) -> int | None:
         """Asked anew each time: a dataset may change its length between epochs."""
         return self.dataset.num_batches
 
@@ -276,23 +294,23 @@ class PyDatasetAdapter(Adapter):
         if order is not None:
             self._orders.set(order)
 
-    def epoch(self, index):
+    def epoch(self, index: int) -> Iterator[Any]:
         count = self.num_batches
         if count is None:
             return self._batches(itertools.count())
         return self._batches(self._orders.of_pass(index, self._permutation) if self.shuffle else range(count))
 
-    def _permutation(self):
+    def _permutation(self) -> np.ndarray:
         order = list(range(self.num_batches))
         self._rng.shuffle(order)
         return order
 
-    def _batches(self, order):
+    def _batches(self, order: Iterable[int]) -> Iterator[Any]:
         for position, batch in enumerate(self._raw_batches(order)):
             batch = standardize_batch(batch, position)
             yield batch if self.class_weight is None else with_class_weight(batch, self.class_weight)
 
-    def _raw_batches(self, order):
+    def _raw_batches(self, order: Iterable[int]) -> Iterator[Any]:
         workers = self.dataset.workers
         if workers > 1 or (workers > 0 and self.dataset.use_multiprocessing):
             return ordered_map(self.dataset.__getitem__, order, workers, self.dataset.max_queue_size)
@@ -308,7 +326,7 @@ class PyDatasetAdapter(Adapter):
 class IterableAdapter(Adapter):
     """Any iterable of batches. One that offers `epoch(i)` is asked for it; an iterator (a generator) is gone through once."""
 
-    def __init__(self, iterable, class_weight=None):
+    def __init__(self, iterable: Iterable[Any], class_weight: Any = None):
         self.iterable = iterable
         self.class_weight = class_weight
         self.one_pass = hasattr(iterable, "__next__")
@@ -318,11 +336,11 @@ class IterableAdapter(Adapter):
         # image folders and the like have threads of their own
         self.overlaps = not getattr(getattr(iterable, "_node", None), "works_ahead", hasattr(iterable, "epoch"))
 
-    def epoch(self, index):
+    def epoch(self, index: int) -> Iterator[Any]:
         source = self.iterable.epoch(index) if hasattr(self.iterable, "epoch") else iter(self.iterable)
         return self._batches(source)
 
-    def _batches(self, source):
+    def _batches(self, source: Iterable[Any]) -> Iterator[Any]:
         try:
             for position, batch in enumerate(source):
                 batch = standardize_batch(batch, position)
@@ -338,7 +356,7 @@ def _set_state(rng, state):
     rng.setstate((version, tuple(numbers), gauss))
 
 
-def _length_of(iterable):
+def _length_of(iterable: Iterable[Any]) -> int | None:
     """Number of batches, INFINITE, or UNKNOWN where the iterable does not know (a torch loader over a stream)."""
     if hasattr(iterable, "cardinality"):  # tf.data's and ours
         return int(iterable.cardinality())

@@ -2,16 +2,18 @@
 
 import math
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
 from mlkit.core import dtypes, tree
+from mlkit.core.typing import Structure
 from mlkit.data.batch import describe_sizes, to_numpy
 
 _NUMBERS = (bool, int, float, complex, str, bytes, np.number, np.bool_)
 
 
-def is_array(x):
+def is_array(x: object) -> bool:
     """Whether x can be cut along its first axis: an array, tensor, table, scipy matrix, (nested) list of numbers, or column of one."""
     if isinstance(x, (list, tuple)):
         return _is_list_of_numbers(x)
@@ -20,14 +22,14 @@ def is_array(x):
     return hasattr(x, "__array__") or hasattr(x, "toarray") or (hasattr(x, "shape") and callable(getattr(x, "numpy", None)))
 
 
-def _is_list_of_numbers(x):
+def _is_list_of_numbers(x: Any) -> bool:
     """[1, 2] and [[1, 2], [3, 4]] are data; [array, array] is a structure of two inputs."""
     while isinstance(x, (list, tuple)) and len(x):
         x = x[0]
     return isinstance(x, _NUMBERS)
 
 
-def is_array_structure(x):
+def is_array_structure(x: Any) -> bool:
     """Whether x is an array or a non-empty list, tuple or dict of arrays (None allowed among them)."""
     if x is None or is_array(x):
         return True
@@ -35,7 +37,7 @@ def is_array_structure(x):
     return len(children) > 0 and all(is_array_structure(c) for c in children)
 
 
-def to_arrays(structure):
+def to_arrays(structure: Structure) -> Structure:
     """The structure with NumPy arrays for leaves; tensors and tables are converted without copying where possible."""
     if structure is None:
         return None
@@ -49,7 +51,7 @@ def to_arrays(structure):
     return array
 
 
-def check_arrays(x, y=None, sample_weight=None):
+def check_arrays(x: Structure, y: Structure = None, sample_weight: Structure = None) -> int:
     """The number of samples that all arrays share.
 
     Raises:
@@ -75,7 +77,7 @@ def check_arrays(x, y=None, sample_weight=None):
     return sizes.pop()
 
 
-def match_sample_weight(y, sample_weight):
+def match_sample_weight(y: Structure, sample_weight: Structure) -> Structure:
     """Sample weights in the form of the targets: one array of per-sample weights serves every output."""
     if sample_weight is None or not tree.is_nested(y):
         return sample_weight
@@ -95,7 +97,7 @@ def match_sample_weight(y, sample_weight):
     return tree.map_structure(lambda _: sample_weight, y)
 
 
-def take(array, index):
+def take(array: Any, index: Any) -> np.ndarray:
     """The rows of a batch; floats come out in the default float type, so a batch has the dtype the model computes with."""
     rows = array[index] if isinstance(index, slice) else np.take(array, index, axis=0)
     if rows.dtype.kind == "f":
@@ -103,7 +105,7 @@ def take(array, index):
     return rows
 
 
-def train_validation_split(arrays, validation_split):
+def train_validation_split(arrays: tuple[Any, ...], validation_split: float) -> tuple[tuple[Any, ...], tuple[Any, ...]]:
     """Cut the last part of the arrays off for validation, in the order given.
 
     Args:

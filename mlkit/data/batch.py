@@ -1,11 +1,15 @@
 """What one batch is: `x`, `(x,)`, `(x, y)` or `(x, y, sample_weight)`, each a structure of NumPy arrays."""
 
+from collections.abc import Mapping
+from typing import Any
+
 import numpy as np
 
 from mlkit.core import dtypes, tree
+from mlkit.core.typing import Structure
 
 
-def unpack_x_y_sample_weight(data):
+def unpack_x_y_sample_weight(data: Structure) -> tuple[Any, Any, Any]:
     """Split what a dataset yields into inputs, targets and sample weights.
 
     Args:
@@ -27,7 +31,7 @@ def unpack_x_y_sample_weight(data):
     return (*data, None, None)[:3]
 
 
-def pack_x_y_sample_weight(x, y=None, sample_weight=None):
+def pack_x_y_sample_weight(x: Structure, y: Structure = None, sample_weight: Structure = None) -> Structure:
     """Put inputs, targets and sample weights into the shortest tuple that `unpack_x_y_sample_weight` reads back.
 
     Returns:
@@ -43,7 +47,7 @@ def pack_x_y_sample_weight(x, y=None, sample_weight=None):
     return (x,) if isinstance(x, (tuple, list)) else x
 
 
-def to_numpy(leaf):
+def to_numpy(leaf: Any) -> Any:
     """A batch's leaf as a NumPy array: arrays, mlkit, torch and TensorFlow tensors, pandas, numbers; None stays None."""
     if leaf is None or isinstance(leaf, np.ndarray):
         return leaf
@@ -56,7 +60,7 @@ def to_numpy(leaf):
     return np.asarray(leaf)
 
 
-def standardize_batch(data, position=None):
+def standardize_batch(data: Structure, position: int | None = None) -> tuple[Any, Any, Any]:
     """The `(x, y, sample_weight)` triple of NumPy structures of what a dataset yielded, checked for equal lengths."""
     triple = tuple(None if part is None else tree.map_structure(to_numpy, part) for part in unpack_x_y_sample_weight(data))
     lengths = set()
@@ -76,14 +80,14 @@ def standardize_batch(data, position=None):
     return triple
 
 
-def describe_sizes(x, y, sample_weight):
+def describe_sizes(x: Structure, y: Structure, sample_weight: Structure) -> str:
     """For messages: "x: 32, y: 31"."""
     parts = (("x", x), ("y", y), ("sample_weight", sample_weight))
     sizes = {name: [str(len(leaf)) for leaf in tree.flatten(part) if leaf is not None] for name, part in parts}
     return ", ".join(f"{name}: {'/'.join(values)}" for name, values in sizes.items() if values)
 
 
-def class_weight_to_sample_weight(y, class_weight, class_numbers: bool = False):
+def class_weight_to_sample_weight(y: Any, class_weight: Mapping[Any, float], class_numbers: bool = False) -> np.ndarray:
     """The weight of each sample by its class.
 
     Args:
@@ -108,7 +112,7 @@ def class_weight_to_sample_weight(y, class_weight, class_numbers: bool = False):
     return weights[which.reshape(labels.shape)]
 
 
-def with_class_weight(batch, class_weight):
+def with_class_weight(batch: tuple[Any, Any, Any], class_weight: Any) -> tuple[Any, Any, Any]:
     """A batch triple whose sample weights follow from its labels. class_weight: dict, or a function labels -> weights."""
     x, y, sample_weight = batch
     if sample_weight is not None:

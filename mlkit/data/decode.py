@@ -1,5 +1,8 @@
 """Image files of any common kind as uint8 arrays of one size."""
 
+from collections.abc import Sequence
+from typing import Any
+
 import numpy as np
 from PIL import Image, ImageOps
 
@@ -30,7 +33,7 @@ def unreadable():
     return OSError, ValueError, SyntaxError, EOFError, Image.DecompressionBombError
 
 
-def check_color_mode(color_mode):
+def check_color_mode(color_mode: str) -> None:
     """Raise ValueError unless it is one of the three colour modes."""
     if color_mode not in _MODES:
         raise ValueError(f"`color_mode` must be 'grayscale', 'rgb' or 'rgba', but is {color_mode!r}.")
@@ -46,7 +49,9 @@ def convert_mode(image, color_mode):
     return image if image.mode == _MODES[color_mode] else image.convert(_MODES[color_mode])
 
 
-def decode_image(file, size, color_mode: str | None = "rgb", interpolation: str = "bilinear", fit: str = "stretch"):
+def decode_image(
+    file: Any, size: Sequence[int] | None, color_mode: str | None = "rgb", interpolation: str = "bilinear", fit: str = "stretch"
+) -> np.ndarray:
     """Read an image file, turn it as its EXIF orientation says, and bring it to a size.
 
     Large JPEG photos are decoded at a half, quarter or eighth of their size where that still is twice the size wanted. Filters

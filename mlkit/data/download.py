@@ -5,6 +5,7 @@ import os
 import sys
 
 from mlkit.core.messages import inside
+from mlkit.core.typing import FilePath
 from mlkit.data.archive import unpack
 from mlkit.utils import console
 
@@ -13,24 +14,24 @@ _ATTEMPTS = 3
 _TIMEOUT = 60.0  # seconds without a byte
 
 
-def cache_folder():
+def cache_folder() -> str:
     """Where downloaded files are kept: the environment variable MLKIT_HOME, or `~/.mlkit`."""
     return os.path.expanduser(os.environ.get("MLKIT_HOME") or os.path.join("~", ".mlkit"))
 
 
 def get_file(
-    fname=None,
-    origin=None,
+    fname: FilePath | None = None,
+    origin: str | None = None,
     untar: bool = False,
-    md5_hash=None,
-    file_hash=None,
+    md5_hash: str | None = None,
+    file_hash: str | None = None,
     cache_subdir: str = "datasets",
     hash_algorithm: str = "auto",
     extract: bool = False,
     archive_format: str = "auto",
-    cache_dir=None,
+    cache_dir: FilePath | None = None,
     force_download: bool = False,
-):
+) -> str:
     """Download a file once, and unpack it if asked to.
 
     An interrupted download is resumed where its hash is known; the file appears under its name only when it is complete and
@@ -97,7 +98,7 @@ def _expected(md5_hash, file_hash, algorithm):
     return algorithm, file_hash.lower()
 
 
-def hash_file(path, algorithm: str = "sha256"):
+def hash_file(path: FilePath, algorithm: str = "sha256") -> str:
     """The hash of a file as hexadecimal digits."""
     with open(path, "rb") as file:
         return hashlib.file_digest(file, lambda: hashlib.new(algorithm, usedforsecurity=False)).hexdigest()

@@ -2,7 +2,10 @@
 
 import itertools
 import warnings
+from collections.abc import Iterator
+from typing import Any
 
+from mlkit.data.adapters import Adapter
 from mlkit.data.workers import prefetch
 
 
@@ -24,7 +27,7 @@ class EpochIterator:
     [[1.0, 2.0], [3.0, 4.0]]
     """
 
-    def __init__(self, adapter, steps_per_epoch: int | None = None, steps_per_execution: int | str = 1):
+    def __init__(self, adapter: Adapter, steps_per_epoch: int | None = None, steps_per_execution: int | str = 1):
         if steps_per_epoch is not None and steps_per_epoch < 1:
             raise ValueError(f"`steps_per_epoch` must be a positive integer or None, but is {steps_per_epoch!r}.")
         if steps_per_epoch is None and adapter.is_endless:
@@ -43,7 +46,7 @@ class EpochIterator:
         self._wanted = None  # the state to go on with
 
     @property
-    def num_batches(self):
+    def num_batches(self) -> int | None:
         """Batches an epoch, or None while unknown."""
         return self.steps_per_epoch or self.adapter.num_batches or self._seen
 
@@ -59,7 +62,7 @@ class EpochIterator:
         self._wanted, self._passes, self._given = state, state["pass"], state["given"]
         return self._given
 
-    def epoch(self, index):
+    def epoch(self, index: int) -> Iterator[Any]:
         """The batches of epoch number `index`. Close the iterator (or run it out) before the next epoch."""
         if self._wanted is None:
             self._given = 0
@@ -70,7 +73,7 @@ class EpochIterator:
         finally:
             self.adapter.on_epoch_end()
 
-    def _whole_pass(self, index):
+    def _whole_pass(self, index: int) -> Iterator[Any]:
         batches = self._ahead(self._started(index))
         try:
             for batch in batches:
@@ -95,7 +98,7 @@ class EpochIterator:
             next(batches, None)
         return batches
 
-    def _steps(self, index):
+    def _steps(self, index: int) -> Iterator[Any]:
         if self._pass is None:
             self._begin_pass(max(index, self._passes))
         wanted = self.steps_per_epoch - self._given
@@ -117,18 +120,18 @@ class EpochIterator:
             self._pass = None
             self._number, self._taken = self._number + 1, 0
 
-    def _ahead(self, batches):
+    def _ahead(self, batches: Iterator[Any]) -> Iterator[Any]:
         """The batches, the next one made while the current one is used where that pays; something that can be closed."""
         if self.adapter.overlaps:
             return prefetch(batches, size=1, own=True)
         return batches if hasattr(batches, "close") else (b for b in batches)
 
-    def _begin_pass(self, number):
+    def _begin_pass(self, number: int) -> Any:
         self._pass = self._started(number)
         self._passes = self._number + 1
         self._left = self.adapter.num_batches and self.adapter.num_batches - self._taken
 
-    def _warn_out_of_data(self, index):
+    def _warn_out_of_data(self, index: int) -> None:
         wanted = f" of {self.steps_per_epoch} steps" if self.steps_per_epoch else ""
         hint = (
             "A generator is used up after one pass: make it endless (`while True`), or pass a re-iterable dataset."

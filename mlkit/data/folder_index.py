@@ -2,9 +2,12 @@
 
 import dataclasses
 import os
+from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
+from mlkit.core.typing import FilePath
 from mlkit.utils.console import print_message
 
 
@@ -16,14 +19,21 @@ class Files:
     labels: np.ndarray | None
     class_names: list | None
 
-    def part(self, rows):
+    def part(self, rows: Any) -> "Files":
         """The files of a slice."""
         return Files(self.paths[rows], None if self.labels is None else self.labels[rows], self.class_names)
 
 
 def index_folder(
-    directory, labels, formats, class_names=None, shuffle=True, seed=None, follow_links: bool = False, verbose=True
-):
+    directory: FilePath,
+    labels: str | Sequence[int] | None,
+    formats: tuple[str, ...],
+    class_names: Sequence[str] | None = None,
+    shuffle: bool = True,
+    seed: int | None = None,
+    follow_links: bool = False,
+    verbose: bool = True,
+) -> Files:
     """List the files of a folder whose names end in one of `formats`, sorted, or in the random order that the seed gives.
 
     Args:
@@ -53,7 +63,7 @@ def index_folder(
     return files
 
 
-def _inferred(directory, formats, class_names, follow_links):
+def _inferred(directory: FilePath, formats: tuple[str, ...], class_names: Sequence[str] | None, follow_links: bool) -> Files:
     folders = sorted(e.name for e in os.scandir(directory) if e.is_dir() and not e.name.startswith("."))
     if class_names is not None:
         missing = sorted(set(class_names) - set(folders))
@@ -74,7 +84,13 @@ def _inferred(directory, formats, class_names, follow_links):
     return Files(paths, np.array(labels, "int32"), folders)
 
 
-def _given(directory, labels, formats, class_names, follow_links):
+def _given(
+    directory: FilePath,
+    labels: str | Sequence[int] | None,
+    formats: tuple[str, ...],
+    class_names: Sequence[str] | None,
+    follow_links: bool,
+) -> Files:
     if class_names is not None:
         raise ValueError('`class_names` can only be passed with labels="inferred"; with a list they are the sorted labels.')
     paths = _walk(directory, formats, follow_links)
@@ -89,12 +105,14 @@ def _given(directory, labels, formats, class_names, follow_links):
     return Files(paths, np.asarray(labels, "int32"), [str(label) for label in sorted(set(labels))])
 
 
-def _walk(folder, formats, follow_links):
+def _walk(folder: str, formats: tuple[str, ...], follow_links: bool) -> list[str]:
     walk = sorted(os.walk(folder, followlinks=follow_links), key=lambda entry: entry[0])
     return [os.path.join(root, name) for root, _, names in walk for name in sorted(names) if name.lower().endswith(formats)]
 
 
-def split_files(files, validation_split, subset, shuffle, seed, verbose=True):
+def split_files(
+    files: Files, validation_split: float | None, subset: str | None, shuffle: bool, seed: int | None, verbose: bool = True
+) -> list[Files]:
     """The parts asked for: `[files]` without a split, `[training, validation]` for `subset="both"`, else the one named.
 
     The last part of the files is for validation; give two calls the same seed, or their parts overlap.

@@ -4,11 +4,13 @@ import copy
 import math
 import warnings
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
 from mlkit.core.machine import usable_cores
 from mlkit.core.settings import image_data_format
+from mlkit.core.typing import FilePath
 from mlkit.data.dataset import Dataset
 from mlkit.data.decode import CHANNELS, check_color_mode, decode_image, resampling, unreadable
 from mlkit.data.folder_index import check_label_mode, index_folder, split_files, targets
@@ -21,26 +23,26 @@ FORMATS = (".bmp", ".gif", ".jpeg", ".jpg", ".png")
 
 
 def image_dataset_from_directory(
-    directory,
+    directory: FilePath,
     labels: str | Sequence[int] | None = "inferred",
     label_mode: str | None = "int",
-    class_names=None,
+    class_names: Sequence[str] | None = None,
     color_mode: str | None = "rgb",
     batch_size: int | None = 32,
     image_size: Sequence[int] = (256, 256),
-    shuffle=True,
-    seed=None,
-    validation_split=None,
-    subset=None,
+    shuffle: bool = True,
+    seed: int | None = None,
+    validation_split: float | None = None,
+    subset: str | None = None,
     interpolation: str = "bilinear",
     follow_links: bool = False,
     crop_to_aspect_ratio: bool = False,
     pad_to_aspect_ratio: bool = False,
     data_format: str | None = None,
     format: str = "tf",
-    verbose=True,
+    verbose: bool = True,
     on_corrupt: str = "warn",
-):
+) -> Any:
     """Batches of the images in a folder, labelled by its sub-folders.
 
     Images are decoded by several threads while the model trains. Order and content depend only on the seed, the epoch and the
@@ -138,7 +140,7 @@ class ImageDataset(Dataset):
     def workers(self, count: int) -> None:
         self._node.workers = count
 
-    def cache(self, filename: str = "", name: str | None = None):
+    def cache(self, filename: str = "", name: str | None = None) -> Dataset:
         """The same dataset, which keeps decoded images in memory: passes after the first read no files. Each still has an order
         of its own. An image takes height x width x channels bytes. filename: keep the batches of one pass in this file instead."""
         if filename:

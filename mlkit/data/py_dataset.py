@@ -1,6 +1,8 @@
 """PyDataset: the base class of a dataset that is written in Python and knows its batches by number."""
 
 import itertools
+from collections.abc import Iterator
+from typing import Any
 
 
 class PyDataset:
@@ -40,13 +42,13 @@ class PyDataset:
         self.use_multiprocessing = use_multiprocessing
         self.max_queue_size = max_queue_size
 
-    def __getitem__(self, index):
+    def __getitem__(self, index: int) -> Any:
         raise NotImplementedError(
             f"{type(self).__name__} must define `__getitem__(self, index)`, which returns batch number `index`."
         )
 
     @property
-    def num_batches(self):
+    def num_batches(self) -> int | None:
         """Number of batches of an epoch; None: endless."""
         if hasattr(self, "__len__"):
             return len(self)
@@ -55,7 +57,7 @@ class PyDataset:
             "or the property `num_batches` (None for endless data)."
         )
 
-    def __iter__(self):
+    def __iter__(self) -> Iterator[Any]:
         count = self.num_batches
         return (self[i] for i in (itertools.count() if count is None else range(count)))
 

@@ -1,7 +1,10 @@
 """Sliding windows over a time series."""
 
+from typing import Any
+
 import numpy as np
 
+from mlkit.core.typing import TensorLike
 from mlkit.data.dataset import Dataset
 from mlkit.data.grain_format import check_format, in_format
 from mlkit.data.pipeline import elements
@@ -11,18 +14,18 @@ from mlkit.data.pipeline.sources import Counted
 
 
 def timeseries_dataset_from_array(
-    data,
-    targets,
-    sequence_length,
+    data: TensorLike,
+    targets: TensorLike | None,
+    sequence_length: int,
     sequence_stride: int = 1,
     sampling_rate: int = 1,
     batch_size: int | None = 128,
-    shuffle=False,
-    seed=None,
-    start_index=None,
-    end_index=None,
+    shuffle: bool = False,
+    seed: int | None = None,
+    start_index: int | None = None,
+    end_index: int | None = None,
     format: str = "tf",
-):
+) -> Any:
     """Sliding windows over a time series, as a dataset of batches.
 
     Args:
@@ -70,7 +73,7 @@ class Windows(Node):
 
     Pass = Counted
 
-    def __init__(self, data, targets, starts, offsets):
+    def __init__(self, data: np.ndarray, targets: np.ndarray | None, starts: np.ndarray, offsets: np.ndarray):
         super().__init__()
         self.data, self.targets, self.starts, self.offsets = data, targets, starts, offsets
 

@@ -7,6 +7,8 @@ import collections
 import contextlib
 import contextvars
 import threading
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any
 
 from mlkit.core.ownership import own_arrays
 from mlkit.core.state import state, swapped
@@ -99,7 +101,7 @@ class Prefetched:
     __del__ = close
 
 
-def prefetch(iterable, size: IntOrSequence = 2, own: bool = False):
+def prefetch(iterable: Iterable[Any], size: int = 2, own: bool = False) -> Iterator[Any]:
     """Iterate in a background thread, up to `size` elements ahead of the consumer.
 
     An exception of the iterable is raised in the consumer, where its element would have been, with the traceback of where it
@@ -199,7 +201,7 @@ def end_pool(pool):
     pool.shutdown(wait=True, cancel_futures=True)
 
 
-def ordered_map(function, items, workers, ahead):
+def ordered_map(function: Callable[[Any], Any], items: Iterable[Any], workers: int, ahead: int) -> Iterator[Any]:
     """`map(function, items)` by several threads: results in order, at most `ahead` of them made before they are asked for.
 
     >>> list(ordered_map(abs, [-1, 2, -3], workers=2, ahead=2))

@@ -2,6 +2,7 @@
 
 import importlib.resources
 import os
+from typing import Any
 
 import numpy as np
 
@@ -12,7 +13,7 @@ from mlkit.data.download import cache_folder
 CLASS_NAMES = ("background", "tree")
 
 
-def folder():
+def folder() -> str:
     """The photos as a folder for `image_dataset_from_directory` and `mlkit.finetune`.
 
     It holds `train` (250 photos a class, from one landscape) and `test` (150 a class, from another), each with the sub-folders
@@ -31,7 +32,7 @@ def folder():
     return path
 
 
-def load_data():
+def load_data() -> tuple[Any, ...]:
     """The photos as arrays.
 
     Returns:

@@ -3,10 +3,14 @@
 One feature, B, was built on the assumption that the share of Black residents influences prices; use `california_housing`.
 """
 
+import numpy as np
+
 from mlkit.datasets.source import fetch, split_table
 
 
-def load_data(path: str = "boston_housing.npz", test_split: float = 0.2, seed: int = 113):
+def load_data(
+    path: str = "boston_housing.npz", test_split: float = 0.2, seed: int = 113
+) -> tuple[tuple[np.ndarray, np.ndarray], tuple[np.ndarray, np.ndarray]]:
     """Download the Boston housing data.
 
     Args:

@@ -1,9 +1,13 @@
 """California housing: 20,640 districts of the 1990 census, 8 features, median house value in $ (Pace and Barry 1997)."""
 
+import numpy as np
+
 from mlkit.datasets.source import fetch, split_table
 
 
-def load_data(version: str = "large", path: str = "california_housing.npz", test_split: float = 0.2, seed: int = 113):
+def load_data(
+    version: str = "large", path: str = "california_housing.npz", test_split: float = 0.2, seed: int = 113
+) -> tuple[tuple[np.ndarray, np.ndarray], tuple[np.ndarray, np.ndarray]]:
     """Download the California housing data.
 
     Args:

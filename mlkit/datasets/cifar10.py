@@ -9,7 +9,7 @@ from mlkit.data.download import get_file
 from mlkit.data.plain_pickle import load_pickle
 
 
-def load_data():
+def load_data() -> tuple[tuple[np.ndarray, np.ndarray], tuple[np.ndarray, np.ndarray]]:
     """Download CIFAR-10.
 
     Returns:

@@ -2,11 +2,13 @@
 
 import os
 
+import numpy as np
+
 from mlkit.data.download import get_file
 from mlkit.datasets.cifar10 import read_batch
 
 
-def load_data(label_mode: str | None = "fine"):
+def load_data(label_mode: str | None = "fine") -> tuple[tuple[np.ndarray, np.ndarray], tuple[np.ndarray, np.ndarray]]:
     """Download CIFAR-100.
 
     Args:

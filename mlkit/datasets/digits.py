@@ -6,7 +6,7 @@ import io
 import numpy as np
 
 
-def load_data(test_size: int = 500, seed: int = 0):
+def load_data(test_size: int = 500, seed: int = 0) -> tuple[tuple[np.ndarray, np.ndarray], tuple[np.ndarray, np.ndarray]]:
     """The packaged digits, split into training and test parts.
 
     Args:

@@ -15,7 +15,7 @@ _HASHES = {
 }
 
 
-def load_data():
+def load_data() -> tuple[tuple[np.ndarray, np.ndarray], tuple[np.ndarray, np.ndarray]]:
     """Download Fashion-MNIST.
 
     Returns:

@@ -2,6 +2,8 @@
 
 import json
 
+import numpy as np
+
 from mlkit.data.plain_pickle import load_npz
 from mlkit.datasets.source import fetch, shuffled
 from mlkit.datasets.text import drop_long, limit_words, number_words, ragged
@@ -16,7 +18,7 @@ def load_data(
     start_char: int = 1,
     oov_char: int = 2,
     index_from: int = 3,
-):
+) -> tuple[tuple[np.ndarray, np.ndarray], tuple[np.ndarray, np.ndarray]]:
     """Download the reviews.
 
     Args:
@@ -42,7 +44,7 @@ def load_data(
     return (ragged(texts[: len(x_train)]), y_train), (ragged(texts[len(x_train) :]), y_test)
 
 
-def get_word_index(path: str = "imdb_word_index.json"):
+def get_word_index(path: str = "imdb_word_index.json") -> dict[str, int]:
     """Dict from word to its number; in the data of `load_data` the number is larger by `index_from`."""
     with open(fetch(path, "imdb_word_index.json", "bfafd718b763782e994055a2d397834f")) as file:
         return json.load(file)

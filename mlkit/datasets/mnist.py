@@ -5,7 +5,7 @@ import numpy as np
 from mlkit.datasets.source import fetch
 
 
-def load_data(path: str = "mnist.npz"):
+def load_data(path: str = "mnist.npz") -> tuple[tuple[np.ndarray, np.ndarray], tuple[np.ndarray, np.ndarray]]:
     """Download MNIST.
 
     Args:

@@ -25,7 +25,7 @@ def load_data(
     start_char: int = 1,
     oov_char: int = 2,
     index_from: int = 3,
-):
+) -> tuple[tuple[np.ndarray, np.ndarray], tuple[np.ndarray, np.ndarray]]:
     """Download the newswires.
 
     Args:
@@ -50,12 +50,12 @@ def load_data(
     return (ragged(texts[:cut]), np.array(labels[:cut])), (ragged(texts[cut:]), np.array(labels[cut:]))
 
 
-def get_word_index(path: str = "reuters_word_index.json"):
+def get_word_index(path: str = "reuters_word_index.json") -> dict[str, int]:
     """Dict from word to its number; in the data of `load_data` the number is larger by `index_from`."""
     with open(fetch(path, "reuters_word_index.json", "4d44cc38712099c9e383dc6e5f11a921")) as file:
         return json.load(file)
 
 
-def get_label_names():
+def get_label_names() -> tuple[str, ...]:
     """The names of the 46 topics, in the order of their numbers."""
     return tuple(_TOPICS.split())

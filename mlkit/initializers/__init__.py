@@ -1,6 +1,7 @@
 """Weight initializers: callables ``(shape, dtype) -> tensor`` that give weights their first values."""
 
 import inspect
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -8,6 +9,8 @@ import numpy as np
 from mlkit import ops
 from mlkit.core.dtypes import standardize_dtype
 from mlkit.core.names import to_snake_case
+from mlkit.core.tensor import Tensor
+from mlkit.core.typing import DType, Shape, TensorLike
 from mlkit.initializers.constant import STFT, Constant, Identity, Ones, Zeros
 from mlkit.initializers.initializer import Initializer, compute_fans
 from mlkit.initializers.random import (
@@ -63,8 +66,8 @@ def get(identifier: Any) -> Any:
     return _lookup.get(identifier)
 
 
-def _of_values(values):
-    def initialize(shape, dtype=None):
+def _of_values(values: TensorLike) -> Callable[..., Any]:
+    def initialize(shape: Shape, dtype: DType | None = None) -> Tensor:
         if tuple(shape) != tuple(values.shape):
             raise ValueError(
                 f"The values given as initializer have shape {tuple(values.shape)}, but the weight has {tuple(shape)}."
@@ -74,7 +77,7 @@ def _of_values(values):
     return initialize
 
 
-def serialize(initializer) -> Any:
+def serialize(initializer: Any) -> Any:
     """The initializer as a dict that `deserialize` reads."""
     return _lookup.serialize(initializer)
 

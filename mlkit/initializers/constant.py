@@ -5,7 +5,8 @@ import numpy as np
 from mlkit import ops
 from mlkit.core.dtypes import standardize_dtype
 from mlkit.core.ownership import own_arrays
-from mlkit.core.typing import FloatOrSequence, TensorLike
+from mlkit.core.tensor import Tensor
+from mlkit.core.typing import DType, FloatOrSequence, Shape, TensorLike
 from mlkit.initializers.initializer import Initializer
 
 
@@ -21,21 +22,21 @@ class Constant(Initializer):
     def __init__(self, value: TensorLike = 0.0):
         self.value = own_arrays(value)
 
-    def __call__(self, shape, dtype=None):
+    def __call__(self, shape: Shape, dtype: DType | None = None) -> Tensor:
         return ops.broadcast_to(ops.cast(self.value, standardize_dtype(dtype)), shape)
 
 
 class Zeros(Initializer):
     """Every element is 0."""
 
-    def __call__(self, shape, dtype=None):
+    def __call__(self, shape: Shape, dtype: DType | None = None) -> Tensor:
         return ops.zeros(shape, dtype=standardize_dtype(dtype))
 
 
 class Ones(Initializer):
     """Every element is 1."""
 
-    def __call__(self, shape, dtype=None):
+    def __call__(self, shape: Shape, dtype: DType | None = None) -> Tensor:
         return ops.ones(shape, dtype=standardize_dtype(dtype))
 
 
@@ -50,7 +51,7 @@ class Identity(Initializer):
     def __init__(self, gain: FloatOrSequence = 1.0):
         self.gain = gain
 
-    def __call__(self, shape, dtype=None):
+    def __call__(self, shape: Shape, dtype: DType | None = None) -> Tensor:
         if len(shape) != 2:
             raise ValueError(f"Identity initializes matrices, but the shape is {tuple(shape)}.")
         return self.gain * ops.eye(*shape, dtype=standardize_dtype(dtype))
@@ -77,7 +78,7 @@ class STFT(Initializer):
             named_window(window, 1, periodic)  # complains now about a name it does not know
         self.side, self.window, self.scaling, self.periodic = side, window, scaling, periodic
 
-    def __call__(self, shape, dtype=None):
+    def __call__(self, shape: Shape, dtype: DType | None = None) -> Tensor:
         frame_length, _, bins = shape
         frequency = np.arange(bins) / (2 * (bins - 1))
         angle = -2 * np.pi * np.arange(frame_length).reshape(-1, 1, 1) * frequency
@@ -86,7 +87,7 @@ class STFT(Initializer):
             kernel = kernel * self._scaled_window(frame_length)
         return ops.broadcast_to(ops.cast(kernel, standardize_dtype(dtype)), shape)
 
-    def _scaled_window(self, frame_length):
+    def _scaled_window(self, frame_length: int) -> np.ndarray:
         """The window as (frame_length, 1, 1), divided by what `scaling` asks for."""
         named = isinstance(self.window, str)
         window = named_window(self.window, frame_length, self.periodic) if named else np.asarray(self.window, "float64")
@@ -110,7 +111,7 @@ _COSINE_SUMS = {  # a[0] - a[1] cos(x) + a[2] cos(2x) - ...: Harris 1978 (https:
 }
 
 
-def named_window(name, length, periodic):
+def named_window(name: str, length: int, periodic: bool) -> np.ndarray:
     """A window function of signal processing as an array of shape (length,), float64.
 
     name: a sum of cosines ("hann", "hamming", "blackman", "nuttall", "blackmanharris", "flattop", "boxcar"), "bartlett",

@@ -1,7 +1,10 @@
 """Initializer: the base class, and the fans that the variance-scaling family needs."""
 
 import math
+from collections.abc import Sequence
 
+from mlkit.core.tensor import Tensor
+from mlkit.core.typing import Axis, DType, Shape
 from mlkit.objects.config_object import Configurable
 
 
@@ -16,16 +19,16 @@ class Initializer(Configurable):
     array([0., 1., 0., 1.], dtype=float32)
     """
 
-    def __call__(self, shape, dtype=None):
+    def __call__(self, shape: Shape, dtype: DType | None = None) -> Tensor:
         """The first value. shape: tuple of ints. dtype: name; `mlkit.config.floatx()` by default."""
         raise NotImplementedError(f"The initializer {type(self).__name__} must define __call__(self, shape, dtype=None).")
 
-    def clone(self):
+    def clone(self) -> "Initializer":
         """An initializer made from the same config. One without a seed draws other numbers."""
         return type(self).from_config(self.get_config())
 
 
-def compute_fans(shape, input_axes=None, output_axes=None):
+def compute_fans(shape: Sequence[int], input_axes: Axis = None, output_axes: Axis = None) -> tuple[int, int]:
     """How many inputs and outputs a weight of this shape connects: (fan_in, fan_out).
 
     shape: of a weight whose last two axes are (inputs, outputs), the ones before them a convolution's window.

@@ -6,9 +6,11 @@ from typing import Any
 
 from mlkit import ops, random
 from mlkit.core.dtypes import standardize_dtype
-from mlkit.core.typing import FloatOrSequence
+from mlkit.core.tensor import Tensor
+from mlkit.core.typing import Axis, DType, FloatOrSequence, Shape
 from mlkit.initializers.initializer import Initializer, compute_fans
 from mlkit.objects.config_object import serialized
+from mlkit.objects.seed_generator import Seed
 from mlkit.objects.serialization import deserialize_keras_object
 
 
@@ -19,7 +21,7 @@ class RandomInitializer(Initializer):
     drawn from Python's `random`, which `mlkit.utils.set_random_seed` seeds.
     """
 
-    def __init__(self, seed=None):
+    def __init__(self, seed: Seed = None):
         if isinstance(seed, dict):
             seed = deserialize_keras_object(seed)
         if seed is not None and (isinstance(seed, bool) or not isinstance(seed, (int, random.SeedGenerator))):
@@ -40,11 +42,11 @@ class RandomNormal(RandomInitializer):
     (2, 3)
     """
 
-    def __init__(self, mean: float = 0.0, stddev: float = 0.05, seed=None):
+    def __init__(self, mean: float = 0.0, stddev: float = 0.05, seed: Seed = None):
         self.mean, self.stddev = mean, stddev
         super().__init__(seed)
 
-    def __call__(self, shape, dtype=None):
+    def __call__(self, shape: Shape, dtype: DType | None = None) -> Tensor:
         return random.normal(shape, mean=self.mean, stddev=self.stddev, dtype=dtype, seed=self.seed)
 
 
@@ -54,22 +56,22 @@ class TruncatedNormal(RandomInitializer):
     `stddev` is that of the distribution before it is cut; after it is 0.88 times that.
     """
 
-    def __init__(self, mean: float = 0.0, stddev: float = 0.05, seed=None):
+    def __init__(self, mean: float = 0.0, stddev: float = 0.05, seed: Seed = None):
         self.mean, self.stddev = mean, stddev
         super().__init__(seed)
 
-    def __call__(self, shape, dtype=None):
+    def __call__(self, shape: Shape, dtype: DType | None = None) -> Tensor:
         return random.truncated_normal(shape, mean=self.mean, stddev=self.stddev, dtype=dtype, seed=self.seed)
 
 
 class RandomUniform(RandomInitializer):
     """Uniform distribution over ``[minval, maxval)``."""
 
-    def __init__(self, minval: float = -0.05, maxval: float = 0.05, seed=None):
+    def __init__(self, minval: float = -0.05, maxval: float = 0.05, seed: Seed = None):
         self.minval, self.maxval = minval, maxval
         super().__init__(seed)
 
-    def __call__(self, shape, dtype=None):
+    def __call__(self, shape: Shape, dtype: DType | None = None) -> Tensor:
         return random.uniform(shape, minval=self.minval, maxval=self.maxval, dtype=dtype, seed=self.seed)
 
 
@@ -92,9 +94,9 @@ class VarianceScaling(RandomInitializer):
         scale: FloatOrSequence = 1.0,
         mode: str = "fan_in",
         distribution: str = "truncated_normal",
-        seed=None,
-        input_axes=None,
-        output_axes=None,
+        seed: Seed = None,
+        input_axes: Axis = None,
+        output_axes: Axis = None,
     ):
         if scale <= 0:
             raise ValueError(f"{type(self).__name__}: `scale` must be positive, but got {scale!r}.")
@@ -111,7 +113,7 @@ class VarianceScaling(RandomInitializer):
         self.input_axes, self.output_axes = input_axes, output_axes
         super().__init__(seed)
 
-    def __call__(self, shape, dtype=None):
+    def __call__(self, shape: Shape, dtype: DType | None = None) -> Tensor:
         fan_in, fan_out = compute_fans(shape, self.input_axes, self.output_axes)
         n = {"fan_in": fan_in, "fan_out": fan_out, "fan_avg": (fan_in + fan_out) / 2}[self.mode]
         stddev = math.sqrt(self.scale / max(1.0, n))
@@ -126,42 +128,42 @@ class VarianceScaling(RandomInitializer):
 class GlorotUniform(VarianceScaling):
     """Uniform, variance ``2 / (fan_in + fan_out)``. Glorot & Bengio 2010, https://proceedings.mlr.press/v9/glorot10a.html."""
 
-    def __init__(self, seed=None, input_axes=None, output_axes=None):
+    def __init__(self, seed: Seed = None, input_axes: Axis = None, output_axes: Axis = None):
         super().__init__(1.0, "fan_avg", "uniform", seed, input_axes, output_axes)
 
 
 class GlorotNormal(VarianceScaling):
     """Truncated normal, variance ``2 / (fan_in + fan_out)``. Glorot & Bengio 2010, see `GlorotUniform`."""
 
-    def __init__(self, seed=None, input_axes=None, output_axes=None):
+    def __init__(self, seed: Seed = None, input_axes: Axis = None, output_axes: Axis = None):
         super().__init__(1.0, "fan_avg", "truncated_normal", seed, input_axes, output_axes)
 
 
 class LecunNormal(VarianceScaling):
     """Truncated normal, variance ``1 / fan_in``; goes with SELU. Klambauer et al. 2017, https://arxiv.org/abs/1706.02515."""
 
-    def __init__(self, seed=None, input_axes=None, output_axes=None):
+    def __init__(self, seed: Seed = None, input_axes: Axis = None, output_axes: Axis = None):
         super().__init__(1.0, "fan_in", "truncated_normal", seed, input_axes, output_axes)
 
 
 class LecunUniform(VarianceScaling):
     """Uniform, variance ``1 / fan_in``. Klambauer et al. 2017, https://arxiv.org/abs/1706.02515."""
 
-    def __init__(self, seed=None, input_axes=None, output_axes=None):
+    def __init__(self, seed: Seed = None, input_axes: Axis = None, output_axes: Axis = None):
         super().__init__(1.0, "fan_in", "uniform", seed, input_axes, output_axes)
 
 
 class HeNormal(VarianceScaling):
     """Truncated normal, variance ``2 / fan_in``; goes with ReLU. He et al. 2015, https://arxiv.org/abs/1502.01852."""
 
-    def __init__(self, seed=None, input_axes=None, output_axes=None):
+    def __init__(self, seed: Seed = None, input_axes: Axis = None, output_axes: Axis = None):
         super().__init__(2.0, "fan_in", "truncated_normal", seed, input_axes, output_axes)
 
 
 class HeUniform(VarianceScaling):
     """Uniform, variance ``2 / fan_in``. He et al. 2015, https://arxiv.org/abs/1502.01852."""
 
-    def __init__(self, seed=None, input_axes=None, output_axes=None):
+    def __init__(self, seed: Seed = None, input_axes: Axis = None, output_axes: Axis = None):
         super().__init__(2.0, "fan_in", "uniform", seed, input_axes, output_axes)
 
 
@@ -176,11 +178,11 @@ class Orthogonal(RandomInitializer):
     True
     """
 
-    def __init__(self, gain: FloatOrSequence = 1.0, seed=None):
+    def __init__(self, gain: FloatOrSequence = 1.0, seed: Seed = None):
         self.gain = gain
         super().__init__(seed)
 
-    def __call__(self, shape, dtype=None):
+    def __call__(self, shape: Shape, dtype: DType | None = None) -> Tensor:
         if len(shape) < 2:
             raise ValueError(f"Orthogonal initializes weights of two axes or more, but the shape is {tuple(shape)}.")
         dtype = standardize_dtype(dtype)

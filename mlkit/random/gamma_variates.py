@@ -6,10 +6,14 @@ reparameterization gradients", NeurIPS 2018.
 """
 
 import functools
+from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
 from mlkit.core.autograd import as_function_of
+from mlkit.core.spec import Size
+from mlkit.core.tensor import Tensor
 from mlkit.primitives import elementwise as el
 from mlkit.primitives import random as bits
 from mlkit.primitives.convert import as_tensor, cast
@@ -17,17 +21,17 @@ from mlkit.primitives.shape import broadcast_to
 from mlkit.random.rejection import PROPOSALS, first_accepted
 
 
-def log_gamma(key, shape, alpha):
+def log_gamma(key: Tensor, shape: Sequence[Size], alpha: Any) -> Tensor:
     """Logarithm of gamma variates, float32, differentiable in alpha."""
     alpha = broadcast_to(cast(as_tensor(alpha), "float32"), shape=shape)
     return as_function_of((alpha,), _draw(key, shape, el.stop_gradient(alpha)), _vjp)
 
 
-def _vjp(g, log_x, alpha):
+def _vjp(g: Tensor, log_x: Tensor, alpha: Any) -> tuple[Tensor | None, ...]:
     return (g * cast(_slope(cast(log_x, "float64"), cast(alpha, "float64")), g.dtype),)
 
 
-def _draw(key, shape, alpha):
+def _draw(key: Tensor, shape: Sequence[Size], alpha: Any) -> Tensor:
     """G. Marsaglia and W. W. Tsang, "A simple method for generating gamma variables", ACM TOMS 26 (2000)."""
     small = alpha < 1
     d = el.where(small, alpha + 1, alpha) - 1 / 3
@@ -42,7 +46,7 @@ def _draw(key, shape, alpha):
     return el.log(d) + log_v + el.where(small, boost, 0.0)
 
 
-def _log_uniform(key, shape):
+def _log_uniform(key: Tensor, shape: Sequence[Size]) -> Tensor:
     """Logarithm of a uniform number in (0, 1]."""
     return el.log1p(-bits.random_uniform(key, shape=shape, dtype="float32"))
 
@@ -62,12 +66,12 @@ _DECAY = 16.0  # the integrals end where their integrand has fallen to exp(-_DEC
 _NODES = 16  # of the integrals, which they give to 1e-6 of their value
 
 
-def _slope(log_x, alpha):
+def _slope(log_x: Tensor, alpha: Any) -> Tensor:
     c = log_x - el.digamma(alpha)
     return el.where(log_x <= 0, _series(el.exp(el.minimum(log_x, 0.0)), alpha, c), _integral(log_x, alpha, c))
 
 
-def _series(x, alpha, c):
+def _series(x: Tensor, alpha: Any, c: Any) -> Tensor:
     """The first integral, of which exp(-x exp(-s)) is taken as a power series: for x up to 1."""
     total, term = 0.0, 1.0
     for n in range(_TERMS):
@@ -77,7 +81,7 @@ def _series(x, alpha, c):
     return el.exp(x) * total
 
 
-def _integral(log_x, alpha, c):
+def _integral(log_x: Tensor, alpha: Any, c: Any) -> Tensor:
     """The integral that decays, by the quadrature of Gauss and Legendre: for x from 1 on."""
     x = el.exp(el.maximum(log_x, 0.0))
     excess = x - alpha

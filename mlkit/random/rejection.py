@@ -1,5 +1,6 @@
 """Rejection sampling without loops: some proposals for each element at once, of which the first accepted one counts."""
 
+from mlkit.core.tensor import Tensor
 from mlkit.primitives.convert import cast
 from mlkit.primitives.movement import take_along_axis
 from mlkit.primitives.reduction import argmax
@@ -8,7 +9,7 @@ from mlkit.primitives.shape import reshape
 PROPOSALS = 16  # for each element
 
 
-def first_accepted(accepted, proposals):
+def first_accepted(accepted: Tensor, proposals: Tensor) -> Tensor:
     """Of proposals along the first axis the first accepted one."""
     index = argmax(cast(accepted, "int32"), axis=0)
     index = reshape(index, shape=(1, *index.shape))

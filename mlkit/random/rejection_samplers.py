@@ -1,8 +1,8 @@
 """Samplers of distributions that are drawn by rejection: gamma, beta, binomial."""
 
 from mlkit.core.tensor import Tensor
-from mlkit.core.typing import DType
-from mlkit.objects.seed_generator import draw_seed
+from mlkit.core.typing import DType, ShapeLike, TensorLike
+from mlkit.objects.seed_generator import Seed, draw_seed
 from mlkit.primitives import elementwise as el
 from mlkit.primitives import random as bits
 from mlkit.primitives.convert import as_shape, as_tensor, cast
@@ -14,7 +14,7 @@ from mlkit.random.rejection import PROPOSALS, first_accepted
 from mlkit.random.samplers import float_dtype, without_gradient
 
 
-def gamma(shape, alpha, dtype: DType | None = None, seed=None) -> Tensor:
+def gamma(shape: ShapeLike, alpha: TensorLike, dtype: DType | None = None, seed: Seed | Tensor = None) -> Tensor:
     """Numbers of the gamma distribution with shape parameter `alpha` (a number or tensor) and scale 1.
 
     Differentiable in `alpha`: the gradient tells how each number moves when alpha grows and the number stays the same quantile.
@@ -28,7 +28,9 @@ def gamma(shape, alpha, dtype: DType | None = None, seed=None) -> Tensor:
     return cast(el.exp(log_gamma(draw_seed(seed), as_shape("random.gamma", shape), alpha)), dtype)
 
 
-def beta(shape, alpha, beta, dtype: DType | None = None, seed=None) -> Tensor:
+def beta(
+    shape: ShapeLike, alpha: TensorLike, beta: TensorLike, dtype: DType | None = None, seed: Seed | Tensor = None
+) -> Tensor:
     """Numbers of the beta distribution: a / (a + b) for gamma-distributed a and b, from logarithms so that small ones do not
     vanish. Differentiable in `alpha` and `beta`, as `gamma` is.
     """
@@ -38,7 +40,9 @@ def beta(shape, alpha, beta, dtype: DType | None = None, seed=None) -> Tensor:
     return cast(el.sigmoid(log_gamma(key_a, shape, alpha) - log_gamma(key_b, shape, beta)), dtype)
 
 
-def binomial(shape, counts, probabilities, dtype: DType | None = None, seed=None) -> Tensor:
+def binomial(
+    shape: ShapeLike, counts: TensorLike, probabilities: TensorLike, dtype: DType | None = None, seed: Seed | Tensor = None
+) -> Tensor:
     """Numbers of successes in `counts` trials that each succeed with probability `probabilities` (numbers or tensors).
 
     Whole numbers have no gradient: one asked for through them is an error.
@@ -54,7 +58,7 @@ def binomial(shape, counts, probabilities, dtype: DType | None = None, seed=None
     return without_gradient("binomial", arguments, cast(el.where(p > 0.5, n - k, k), dtype))
 
 
-def _binomial_inversion(key, n, p):
+def _binomial_inversion(key: Tensor, n: Tensor, p: Tensor) -> Tensor:
     """For a mean below 10: how many of the cumulative probabilities of 0, 1, ... 63 a uniform number exceeds."""
     k = reshape(iota(size=64, dtype="float64"), shape=(64, *(1,) * n.ndim))
     k = el.minimum(k, n)
@@ -63,7 +67,7 @@ def _binomial_inversion(key, n, p):
     return sum_(cast(cumsum(mass, axis=0) <= u, "float64"), axes=(0,), keepdims=False)
 
 
-def _binomial_rejection(key, n, p):
+def _binomial_rejection(key: Tensor, n: Tensor, p: Tensor) -> Tensor:
     """Algorithm BTRS of W. Hörmann, "The generation of binomial random variates", J. Stat. Comput. Simul. 46 (1993)."""
     spread = el.sqrt(n * p * (1 - p))
     b = 1.15 + 2.53 * spread
@@ -82,10 +86,10 @@ def _binomial_rejection(key, n, p):
     return first_accepted(el.and_(inside, height <= log_mass), k)
 
 
-def _log(p):
+def _log(p: Tensor) -> Tensor:
     return el.log(el.maximum(p, 1e-300))
 
 
-def _log_ways(n, k):
+def _log_ways(n: Tensor, k: Tensor) -> Tensor:
     """log of n choose k, less log n!."""
     return -el.lgamma(k + 1) - el.lgamma(n - k + 1)

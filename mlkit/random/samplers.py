@@ -4,13 +4,15 @@ alike.
 
 import functools
 import math
+from collections.abc import Sequence
+from typing import Any, NoReturn
 
 from mlkit.core import dtypes
 from mlkit.core.autograd import as_function_of
-from mlkit.core.spec import broadcasts_to, normalize_axis, require_float, show, whole
+from mlkit.core.spec import Size, broadcasts_to, normalize_axis, require_float, show, whole
 from mlkit.core.tensor import Tensor
-from mlkit.core.typing import Axis, DType
-from mlkit.objects.seed_generator import draw_seed
+from mlkit.core.typing import DType, Shape, ShapeLike, TensorLike
+from mlkit.objects.seed_generator import Seed, draw_seed
 from mlkit.primitives import elementwise as el
 from mlkit.primitives import random as bits
 from mlkit.primitives.convert import as_shape, as_tensor, cast, to_float
@@ -21,14 +23,16 @@ from mlkit.primitives.shape import reshape
 from mlkit.primitives.sorting import argsort
 
 
-def float_dtype(name, dtype) -> Tensor:
+def float_dtype(name: str, dtype: DType | None) -> Tensor:
     dtype = dtypes.standardize_dtype(dtype)
     if dtype not in dtypes.FLOATS:
         raise ValueError(f"random.{name}: expected a floating point `dtype`, but got {dtype!r}.")
     return dtype
 
 
-def uniform(shape, minval: float = 0.0, maxval: float = 1.0, dtype: DType | None = None, seed=None) -> Tensor:
+def uniform(
+    shape: ShapeLike, minval: float = 0.0, maxval: float = 1.0, dtype: DType | None = None, seed: Seed | Tensor = None
+) -> Tensor:
     """Numbers spread evenly over [minval, maxval).
 
     shape: sizes. dtype: a float type, by default floatx. seed: int, SeedGenerator or None.
@@ -45,7 +49,9 @@ def uniform(shape, minval: float = 0.0, maxval: float = 1.0, dtype: DType | None
     return _scale(draw(), maxval - minval, minval)
 
 
-def normal(shape, mean: float = 0.0, stddev: float = 1.0, dtype: DType | None = None, seed=None) -> Tensor:
+def normal(
+    shape: ShapeLike, mean: float = 0.0, stddev: float = 1.0, dtype: DType | None = None, seed: Seed | Tensor = None
+) -> Tensor:
     """Numbers of the normal distribution with this mean and standard deviation.
 
     shape: sizes. dtype: a float type, by default floatx. seed: int, SeedGenerator or None.
@@ -54,7 +60,9 @@ def normal(shape, mean: float = 0.0, stddev: float = 1.0, dtype: DType | None = 
     return _scale(bits.random_normal(draw_seed(seed), shape=as_shape("random.normal", shape), dtype=dtype), stddev, mean)
 
 
-def truncated_normal(shape, mean: float = 0.0, stddev: float = 1.0, dtype: DType | None = None, seed=None) -> Tensor:
+def truncated_normal(
+    shape: ShapeLike, mean: float = 0.0, stddev: float = 1.0, dtype: DType | None = None, seed: Seed | Tensor = None
+) -> Tensor:
     """Numbers of the normal distribution, none more than two standard deviations from the mean.
 
     By the inverse of the cumulative distribution. shape: sizes. dtype: a float type, by default floatx. seed: int,
@@ -69,10 +77,10 @@ def truncated_normal(shape, mean: float = 0.0, stddev: float = 1.0, dtype: DType
     return _scale(cast(x, dtype), stddev, mean)
 
 
-def without_gradient(name, arguments, samples) -> Tensor:
+def without_gradient(name: str, arguments: Sequence[Any], samples: Tensor) -> Tensor:
     """Samples through which no gradient can go to the arguments of their distribution."""
 
-    def refuse(*_):
+    def refuse(*_: Any) -> NoReturn:
         raise ValueError(
             f"random.{name}: a gradient was asked for through its samples, which have none: whole numbers do not move with "
             "the arguments of the distribution. Put ops.stop_gradient around the samples."
@@ -81,22 +89,24 @@ def without_gradient(name, arguments, samples) -> Tensor:
     return as_function_of(arguments, samples, refuse)
 
 
-def _is_number(x, value):
+def _is_number(x: Any, value: float) -> bool:
     return isinstance(x, (int, float)) and x == value
 
 
-def _scale(x, factor, offset):
+def _scale(x: Tensor, factor: Any, offset: Any) -> Tensor:
     """x * factor + offset in x's dtype; factor and offset are numbers or tensors."""
     if not _is_number(factor, 1):
         x = x * _like(factor, x.dtype)
     return x if _is_number(offset, 0) else x + _like(offset, x.dtype)
 
 
-def _like(value, dtype):
+def _like(value: Any, dtype: str) -> Any:
     return float(value) if isinstance(value, (int, float)) else cast(value, dtype)
 
 
-def randint(shape, minval, maxval, dtype: DType = "int32", seed=None) -> Tensor:
+def randint(
+    shape: ShapeLike, minval: TensorLike, maxval: TensorLike, dtype: DType = "int32", seed: Seed | Tensor = None
+) -> Tensor:
     """Integers spread evenly over minval, ..., maxval - 1.
 
     minval, maxval: ints or integer tensors that broadcast with `shape`. dtype: an integer type. seed: int, SeedGenerator or
@@ -121,7 +131,7 @@ def randint(shape, minval, maxval, dtype: DType = "int32", seed=None) -> Tensor:
     return cast(cast(el.mod(word, cast(high - low, "uint64")), "int64") + low, dtype)
 
 
-def categorical(logits, num_samples, dtype: DType = "int32", seed=None) -> Tensor:
+def categorical(logits: TensorLike, num_samples: int, dtype: DType = "int32", seed: Seed | Tensor = None) -> Tensor:
     """Class indices drawn with probabilities softmax(logits).
 
     logits: (batch, classes). Returns (batch, num_samples). By the Gumbel-max trick: the largest of logits + Gumbel noise.
@@ -139,7 +149,7 @@ def categorical(logits, num_samples, dtype: DType = "int32", seed=None) -> Tenso
     return without_gradient("categorical", (logits,), drawn)
 
 
-def dropout(inputs, rate, noise_shape=None, seed=None) -> Tensor:
+def dropout(inputs: TensorLike, rate: float, noise_shape: Shape | None = None, seed: Seed | Tensor = None) -> Tensor:
     """Elements set to 0 with probability `rate`, the others divided by 1 - rate, so that the expected value stays.
 
     noise_shape: shape of the mask, broadcast to the inputs; a None stands for the inputs' size of the same place.
@@ -157,7 +167,7 @@ def dropout(inputs, rate, noise_shape=None, seed=None) -> Tensor:
     return masked_scale(x, keep, scale=1 / (1 - rate))
 
 
-def mask_shape(name, noise_shape, shape) -> Tensor:
+def mask_shape(name: str, noise_shape: Shape | None, shape: Sequence[Size]) -> Tensor:
     """The shape of a random mask for a tensor: its own, or that of `noise_shape` if it broadcasts to it."""
     if noise_shape is None:
         return shape
@@ -167,7 +177,7 @@ def mask_shape(name, noise_shape, shape) -> Tensor:
     return sizes
 
 
-def shuffle(x, axis: Axis = 0, seed=None) -> Tensor:
+def shuffle(x: TensorLike, axis: int = 0, seed: Seed | Tensor = None) -> Tensor:
     """The slices along one axis in random order."""
     x = as_tensor(x)
     axis = normalize_axis("random.shuffle", axis, x.ndim)

@@ -6,10 +6,13 @@ top, left, bottom, right; "xywh" left, top, width, height; "center_xywh" and "ce
 """
 
 import math
+from collections.abc import Sequence
+from typing import Any
 
 from mlkit import ops
 from mlkit.config import epsilon
-from mlkit.core.typing import DType, TensorLike
+from mlkit.core.tensor import Tensor
+from mlkit.core.typing import DType, Structure, TensorLike
 
 __all__ = [
     "affine_transform",
@@ -26,7 +29,9 @@ __all__ = [
 _FORMATS = ("xyxy", "yxyx", "xywh", "center_xywh", "center_yxhw", "rel_xyxy", "rel_yxyx", "rel_xywh", "rel_center_xywh")
 
 
-def convert_format(boxes, source, target, height=None, width=None, dtype: DType = "float32"):
+def convert_format(
+    boxes: Structure, source: str, target: str, height: Any = None, width: Any = None, dtype: DType = "float32"
+) -> Structure:
     """Boxes of the format `source` in the format `target`; a dict with "boxes" and "labels" is converted in "boxes".
 
     >>> import numpy
@@ -51,7 +56,7 @@ def convert_format(boxes, source, target, height=None, width=None, dtype: DType 
     return ops.concatenate(_from_corners(corners, target, size), axis=-1)
 
 
-def _to_corners(numbers, source, size):
+def _to_corners(numbers: Sequence[Tensor], source: str, size: Sequence[Any]) -> Sequence[Tensor]:
     """left, top, right, bottom in pixels."""
     kind = source.removeprefix("rel_")
     a, b, c, d = numbers
@@ -66,7 +71,7 @@ def _to_corners(numbers, source, size):
     return a, b, c, d
 
 
-def _from_corners(corners, target, size):
+def _from_corners(corners: Sequence[Tensor], target: str, size: Sequence[Any]) -> Sequence[Tensor]:
     kind = target.removeprefix("rel_")
     a, b, c, d = corners
     if target.startswith("rel_"):
@@ -78,7 +83,9 @@ def _from_corners(corners, target, size):
     return [b, a, d, c] if kind in ("yxyx", "center_yxhw") else [a, b, c, d]
 
 
-def clip_to_image_size(bounding_boxes, height=None, width=None, bounding_box_format: str = "xyxy"):
+def clip_to_image_size(
+    bounding_boxes: dict[str, Any], height: Any = None, width: Any = None, bounding_box_format: str = "xyxy"
+) -> dict[str, Any]:
     """The parts of boxes inside the image; the labels of boxes quite outside become -1.
 
     bounding_boxes: dict with "boxes" and "labels", of format "xyxy" or "rel_xyxy".
@@ -99,12 +106,12 @@ def clip_to_image_size(bounding_boxes, height=None, width=None, bounding_box_for
     return {**bounding_boxes, "boxes": boxes, "labels": ops.where(seen, labels, -ops.ones_like(labels))}
 
 
-def _corners_only(name, bounding_box_format):
+def _corners_only(name: str, bounding_box_format: str) -> None:
     if bounding_box_format != "xyxy":
         raise NotImplementedError(f"{name}: format {bounding_box_format!r}; convert the boxes to 'xyxy' first.")
 
 
-def crop(boxes, top, left, height, width, bounding_box_format: str = "xyxy"):
+def crop(boxes: Structure, top: Any, left: Any, height: Any, width: Any, bounding_box_format: str = "xyxy") -> Tensor:
     """Boxes as seen in the part of the image that begins at (top, left) and has this height and width."""
     _corners_only("crop", bounding_box_format)
     x1, y1, x2, y2 = ops.split(ops.convert_to_tensor(boxes), 4, axis=-1)
@@ -113,7 +120,9 @@ def crop(boxes, top, left, height, width, bounding_box_format: str = "xyxy"):
     return ops.concatenate([x1, y1, x2, y2], axis=-1)
 
 
-def pad(boxes, top, left, height=None, width=None, bounding_box_format: str = "xyxy"):
+def pad(
+    boxes: Structure, top: Any, left: Any, height: Any = None, width: Any = None, bounding_box_format: str = "xyxy"
+) -> Tensor:
     """Boxes as seen in the image with `top` rows and `left` columns added; height and width play no part."""
     _corners_only("pad", bounding_box_format)
     x1, y1, x2, y2 = ops.split(ops.convert_to_tensor(boxes), 4, axis=-1)
@@ -121,19 +130,19 @@ def pad(boxes, top, left, height=None, width=None, bounding_box_format: str = "x
 
 
 def affine_transform(
-    boxes,
-    angle,
-    translate_x,
-    translate_y,
-    scale,
-    shear_x,
-    shear_y,
-    height,
-    width,
-    center_x=None,
-    center_y=None,
+    boxes: Structure,
+    angle: TensorLike,
+    translate_x: TensorLike,
+    translate_y: TensorLike,
+    scale: TensorLike,
+    shear_x: TensorLike,
+    shear_y: TensorLike,
+    height: Any,
+    width: Any,
+    center_x: TensorLike | None = None,
+    center_y: TensorLike | None = None,
     bounding_box_format: str = "xyxy",
-):
+) -> Tensor:
     """The boxes around what becomes of boxes (batch, boxes, 4) when an image is turned, shifted, scaled and sheared.
 
     angle, shear_x, shear_y: in degrees, (batch,). translate_x, translate_y, center_x, center_y: parts of the image's width and
@@ -161,14 +170,14 @@ def affine_transform(
 
 
 def encode_box_to_deltas(
-    anchors,
-    boxes,
-    anchor_format,
-    box_format,
+    anchors: TensorLike,
+    boxes: Structure,
+    anchor_format: str,
+    box_format: str,
     encoding_format: str = "center_yxhw",
-    variance=None,
-    image_shape=None,
-):
+    variance: Sequence[float] | None = None,
+    image_shape: Sequence[int] | None = None,
+) -> Tensor:
     """What a detector is to predict for boxes, given anchors: shifts in units of the anchor, and logarithms of size ratios.
 
     variance: four numbers the targets are divided by. image_shape: (height, width, channels), for relative formats. Ren et al.,
@@ -184,14 +193,14 @@ def encode_box_to_deltas(
 
 
 def decode_deltas_to_boxes(
-    anchors,
-    boxes_delta,
-    anchor_format,
-    box_format,
+    anchors: TensorLike,
+    boxes_delta: Structure,
+    anchor_format: str,
+    box_format: str,
     encoded_format: str = "center_yxhw",
-    variance=None,
-    image_shape=None,
-):
+    variance: Sequence[float] | None = None,
+    image_shape: Sequence[int] | None = None,
+) -> Structure:
     """The boxes that predictions mean: the inverse of `encode_box_to_deltas`. Dicts by level are decoded one by one."""
     if isinstance(anchors, dict) and isinstance(boxes_delta, dict):
         options = (anchor_format, box_format, encoded_format, variance, image_shape)
@@ -206,7 +215,7 @@ def decode_deltas_to_boxes(
     return convert_format(boxes, encoded_format, box_format, *size)
 
 
-def _size(encoding, name, variance, image_shape):
+def _size(encoding, name, variance: Sequence[float] | None, image_shape: Sequence[int] | None):
     """(height, width) for conversions, once the options are found good."""
     if encoding not in ("center_xywh", "center_yxhw"):
         raise ValueError(f"`{name}` must be 'center_xywh' or 'center_yxhw', but got {encoding!r}.")
@@ -215,7 +224,14 @@ def _size(encoding, name, variance, image_shape):
     return (None, None) if image_shape is None else tuple(image_shape)[:2]
 
 
-def compute_iou(boxes1, boxes2, bounding_box_format, use_masking: bool = False, mask_val: TensorLike = -1, image_shape=None):
+def compute_iou(
+    boxes1: TensorLike,
+    boxes2: TensorLike,
+    bounding_box_format: str,
+    use_masking: bool = False,
+    mask_val: TensorLike = -1,
+    image_shape: Sequence[int] | None = None,
+) -> Tensor:
     """Intersection over union of each of the first boxes with each of the second: (..., boxes1, boxes2).
 
     use_masking: boxes whose numbers are all negative stand for none; their values are `mask_val`. image_shape: (height, width,
@@ -241,7 +257,9 @@ def compute_iou(boxes1, boxes2, bounding_box_format, use_masking: bool = False, 
     return ops.where(absent, ops.cast(mask_val, out.dtype), out)
 
 
-def compute_ciou(boxes1, boxes2, bounding_box_format, image_shape=None):
+def compute_ciou(
+    boxes1: TensorLike, boxes2: TensorLike, bounding_box_format: str, image_shape: Sequence[int] | None = None
+) -> Tensor:
     """Complete intersection over union of boxes with those at the same place: lower for distant middles and other shapes.
 
     Zheng et al., Distance-IoU loss, 2020.

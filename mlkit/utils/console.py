@@ -5,7 +5,7 @@ import sys
 from mlkit.core.settings import is_interactive_logging_enabled
 
 
-def print_message(text):
+def print_message(text: str) -> None:
     """Print a line, or log it (to "mlkit", level INFO) when interactive logging is off. Characters the output cannot show
     become "?"."""
     if not is_interactive_logging_enabled():
@@ -17,11 +17,11 @@ def print_message(text):
     print(str(text).encode(encoding, "replace").decode(encoding), flush=True)
 
 
-def in_notebook():
+def in_notebook() -> bool:
     """Whether the code runs in a Jupyter kernel, whose output is a page and no terminal."""
     return "ipykernel" in sys.modules and type(sys.modules["IPython"].get_ipython()).__name__ == "ZMQInteractiveShell"
 
 
-def is_live():
+def is_live() -> bool:
     """Whether the output can be overwritten, so that a moving bar makes sense."""
     return is_interactive_logging_enabled() and (in_notebook() or bool(getattr(sys.stdout, "isatty", bool)()))

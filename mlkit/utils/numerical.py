@@ -1,14 +1,16 @@
 """Small array helpers: one-hot labels and row normalization."""
 
+from typing import Any
+
 import numpy as np
 
 from mlkit import ops
 from mlkit.core import dtypes
 from mlkit.core.tensor import Tensor
-from mlkit.core.typing import Axis
+from mlkit.core.typing import TensorLike
 
 
-def to_categorical(x, num_classes=None):
+def to_categorical(x: TensorLike, num_classes: int | None = None) -> Any:
     """One-hot encode integer labels.
 
     Args:
@@ -41,7 +43,7 @@ def to_categorical(x, num_classes=None):
     return ops.convert_to_tensor(rows) if is_tensor else rows
 
 
-def normalize(x, axis: Axis = -1, order: float = 2):
+def normalize(x: TensorLike, axis: int = -1, order: int = 2) -> Any:
     """Scale slices of an array to norm 1; slices of zeros stay zero.
 
     Args:

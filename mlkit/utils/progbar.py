@@ -2,6 +2,8 @@
 
 import sys
 import time
+from collections.abc import Iterable
+from typing import Any
 
 import numpy as np
 
@@ -31,12 +33,12 @@ class Progbar:
 
     def __init__(
         self,
-        target,
+        target: int | None,
         width: int = 20,
         verbose: bool | int | str = 1,
         interval: float = 0.05,
-        stateful_metrics=None,
-        stateless_metrics=None,
+        stateful_metrics: Iterable[str] | None = None,
+        stateless_metrics: Iterable[str] | None = None,
         unit_name: str = "step",
     ):
         if stateful_metrics is not None and stateless_metrics is not None:
@@ -50,7 +52,7 @@ class Progbar:
         self._bar = None
         self.reset(target)
 
-    def reset(self, target, description: str = ""):
+    def reset(self, target: int | None, description: str = "") -> None:
         """Start over, for the next epoch say. In a notebook the bar on the page is used again."""
         self.target = target
         self.description = description
@@ -61,7 +63,7 @@ class Progbar:
         if self._bar is not None:
             self._bar.reset(total=target)
 
-    def update(self, current, values=None, finalize=None):
+    def update(self, current: int, values: Iterable[tuple[str, Any]] | None = None, finalize: bool | None = None) -> None:
         """Tell that `current` steps are done.
 
         Args:
@@ -78,21 +80,21 @@ class Progbar:
         if finalize and (self.verbose == 2 or (self.verbose == 1 and (not console.is_live() or console.in_notebook()))):
             console.print_message(self._line(current))
 
-    def is_due(self):
+    def is_due(self) -> bool:
         """Whether an update now would draw: the bar is drawn once in `interval` seconds, and on a live display only."""
         return self.verbose == 1 and time.perf_counter() - self._drawn >= self.interval and console.is_live()
 
-    def add(self, n, values=None):
+    def add(self, n: int, values: Iterable[tuple[str, Any]] | None = None) -> None:
         """Tell that n more steps are done."""
         self.update(self.seen + n, values)
 
-    def close(self):
+    def close(self) -> None:
         """Leave the bar as it stands and stop drawing it."""
         if self._bar is not None:
             self._bar.close()
             self._bar = None
 
-    def _add(self, name, value, steps, finalize):
+    def _add(self, name, value, steps, finalize: bool | None):
         averaged = name not in self.stateful_metrics if self.stateful_metrics is not None else name in self.stateless_metrics
         value = float(np.mean(value))
         if not averaged or finalize or name not in self._sums:  # the values given at the end are the final ones, as in Keras
@@ -101,7 +103,7 @@ class Progbar:
             self._sums[name][0] += value * steps
             self._sums[name][1] += steps
 
-    def _draw(self, current, finalize):
+    def _draw(self, current: int, finalize: bool | None):
         now = time.perf_counter()
         if not finalize and now - self._drawn < self.interval:
             return
@@ -119,7 +121,7 @@ class Progbar:
     def _values(self):
         return " - ".join(f"{name}: {_short(total / count)}" for name, (total, count) in self._sums.items())
 
-    def _line(self, current):
+    def _line(self, current: int):
         seconds = time.perf_counter() - self._start
         each = f"{_duration(seconds / max(current, 1))}/{self.unit_name}"
         count = f"{current}/{self.target}" if self.target else f"{current} {self.unit_name}s"
@@ -143,9 +145,9 @@ def _new_bar(total, unit, width, elapsed):
     return bar
 
 
-def _short(value):
+def _short(value: Any) -> str:
     return f"{value:.4f}" if abs(value) > 1e-3 or value == 0 else f"{value:.4e}"
 
 
-def _duration(seconds):
+def _duration(seconds: float) -> str:
     return f"{seconds:.0f}s" if seconds >= 1 else f"{seconds * 1e3:.0f}ms" if seconds >= 1e-3 else f"{seconds * 1e6:.0f}us"

@@ -7,7 +7,7 @@ import numpy as np
 from mlkit.random import set_global_seed
 
 
-def set_random_seed(seed):
+def set_random_seed(seed: int) -> None:
     """Seed Python's `random`, NumPy's global generator and mlkit's: a program that begins with this repeats itself.
 
     Args:

@@ -1,18 +1,21 @@
 """Sequences of different lengths brought to one."""
 
+from collections.abc import Sequence
+from typing import Any
+
 import numpy as np
 
 from mlkit.core.typing import DType, TensorLike
 
 
 def pad_sequences(
-    sequences,
+    sequences: Sequence[Sequence[Any]],
     maxlen: int | None = None,
     dtype: DType = "int32",
     padding: str = "pre",
     truncating: str = "pre",
     value: TensorLike = 0.0,
-):
+) -> np.ndarray:
     """Bring sequences of different lengths to one length.
 
     Args:

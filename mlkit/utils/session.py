@@ -6,7 +6,7 @@ from mlkit.core.names import reset_names
 from mlkit.objects.keras_tensor import KerasTensor
 
 
-def clear_session(free_memory: bool = True):
+def clear_session(free_memory: bool = True) -> None:
     """Start automatic names ("dense", "dense_1" ...) anew, and free the memory of models that are no longer in use.
 
     Args:
@@ -17,6 +17,6 @@ def clear_session(free_memory: bool = True):
         gc.collect()
 
 
-def is_keras_tensor(x):
+def is_keras_tensor(x: object) -> bool:
     """Whether x is a symbolic tensor of the functional API."""
     return isinstance(x, KerasTensor)

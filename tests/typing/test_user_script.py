@@ -51,5 +51,15 @@ def test_a_type_checker_knows_the_types(tmp_path):
         "keras.Input((3,)) + None",
         "keras.Sequential().count_params().upper()",
         "keras.ops.zeros((2,)).nummpy()",
+        'keras.ops.zeros("ab")',
+        'keras.ops.moments(keras.ops.ones((2, 2)), axes="all")',
+        'keras.random.normal((2,), seed="one")',
+        'keras.layers.LSTM("many")',
+        'keras.optimizers.SGD(momentum="big")',
+        "keras.Sequential().fit(3)",
+        "keras.Sequential().fit([1.0], callbacks=[print])",
+        "keras.Sequential().save(3)",
+        'keras.models.load_model("m.keras").sumary()',
+        'keras.callbacks.LearningRateScheduler("slow")',
     ]
     assert [line for line, _ in checked(tmp_path, "\n".join(wrong) + "\n")] == [*range(2, len(wrong) + 1)]

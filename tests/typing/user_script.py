@@ -52,6 +52,27 @@ def functional():
     return keras.models.clone_model(model)
 
 
+@keras.saving.register_keras_serializable()
+class Half(Layer):
+    def call(self, inputs):
+        return inputs / 2.0
+
+
+def recurrent():
+    def batches():
+        while True:
+            yield x[:4, None], y[:4]
+
+    lines: list[str] = []
+    cell = layers.LSTM(4, "tanh", dtype=keras.dtype_policies.DTypePolicy("float32"), seed=1)
+    model = keras.Sequential([cell, Half(name="half"), Dense(3)])
+    model.compile(keras.optimizers.Adam(weight_decay=0.01, clipnorm=1.0), "sparse_categorical_crossentropy")
+    history = model.fit(batches(), steps_per_epoch=2, verbose=0, callbacks=EarlyStopping("loss"))
+    model.summary(print_fn=lines.append)
+    assert model.get_layer("half").count_params() + 1 == len(history.epoch)
+    return "".join(lines)
+
+
 def train_step():
     layer = Dense(3, kernel_initializer=keras.initializers.HeNormal(seed=0), kernel_regularizer=keras.regularizers.L2(1e-4))
     layer.build((None, 8))
@@ -77,6 +98,12 @@ def transforms():
     noise = keras.random.normal((2, 2), seed=keras.random.SeedGenerator(1))
     flipped = ops.image.resize(ops.nn.relu(ops.zeros((4, 4, 3))), (2, 2))
     singular = ops.linalg.svd(noise, compute_uv=False)
+    counts, edges = ops.histogram(t[0], bins=[-9.0, 0.0, 9.0])
+    mean, variance = ops.moments(ops.reshape(t, ops.shape(t)), axes=0)
+    assert counts.shape == (2,)
+    assert edges.shape == (3,)
+    assert mean.shape == variance.shape == (8,)
+    assert ops.full(np.int64(2), 1.0).shape == ops.unstack(ops.zeros((3, 2)))[0].shape == (2,)
     return value, slope, rows.numpy(), compiled(t, t).dtype, total.numpy(), flipped.shape, singular[0] > 0, ops.numpy.add(1, 2)
 
 
@@ -96,6 +123,6 @@ def save_and_load(folder):
 if __name__ == "__main__":
     import tempfile
 
-    print(sequential(), functional().count_params(), train_step(), transforms())
+    print(sequential(), functional().count_params(), len(recurrent()), train_step(), transforms())
     with tempfile.TemporaryDirectory() as place:
         print(save_and_load(place))
