@@ -58,17 +58,16 @@ def vmap(fn: Callable[..., Any], in_axes: Structure = 0, out_axes: Structure = 0
         mapping = Mapping(size, state.top)
         enter, leave = (_without, functools.partial(_along, size)) if symbolic else (mapping.enter, mapping.leave)
 
-        def left(x: TensorLike | None, axis: int | None) -> Tensor | None:
-            if x is None:
-                return None
-            t = as_tensor(x)
-            return leave(t, axis if axis is None else normalize_axis("vmap", axis, t.ndim + 1))
+        def left(t: Tensor | None, axis: int | None) -> Tensor | None:
+            return None if t is None else leave(t, axis if axis is None else normalize_axis("vmap", axis, t.ndim + 1))
 
-        leaves = [x if axis is None else enter(x, normalize_axis("vmap", axis, x.ndim)) for x, axis in zip(leaves, axes)]
-        args, kwargs = tree.pack_sequence_as((args, kwargs), leaves)
+        pairs = zip(leaves, axes)
+        leaves = iter([x if axis is None else enter(x, normalize_axis("vmap", axis, x.ndim)) for x, axis in pairs])
+        args, kwargs = tree.map_structure(lambda _: next(leaves), (args, kwargs))
         with contextlib.nullcontext() if symbolic else swapped(top=mapping):
             out = tree.map_structure(lambda x: None if x is None else as_tensor(x), fn(*args, **kwargs))
-        return tree.pack_sequence_as(out, map(left, tree.flatten(out), _one_for_each("out_axes", out_axes, out)))
+        places = iter(_one_for_each("out_axes", out_axes, out))
+        return tree.map_structure(lambda t: left(t, next(places)), out)
 
     return run
 
@@ -83,11 +82,13 @@ def _axes_of_arguments(in_axes: Structure, args: tuple[Any, ...]) -> list[int | 
         )
     if len(in_axes) != len(args):
         raise ValueError(f"vmap: `in_axes` has {len(in_axes)} entries, but the function is called with {len(args)} arguments.")
-    return _one_for_each("in_axes", tuple(in_axes), args)
+    return [axis for axes, argument in zip(in_axes, args) for axis in _one_for_each("in_axes", axes, argument)]
 
 
 def _one_for_each(name: str, axes: Structure, structure: Structure) -> list[int | None]:
     """An axis for each leaf of a structure. One that `axes` has in the place of a part is that of all leaves of the part."""
+    if not tree.is_nested(axes):
+        return [axes] * len(tree.flatten(structure))
 
     def of_part(axis: int | None, part: Structure) -> Structure:
         return tree.map_structure(lambda _: axis, part)
