@@ -27,6 +27,7 @@ from mlkit import saving as saving
 from mlkit import tree as tree
 from mlkit import utils as utils
 from mlkit import visualization as visualization
+from mlkit import wrappers as wrappers
 from mlkit.about import show_config as show_config
 from mlkit.core.backend import device as device
 from mlkit.core.function import function as function

@@ -20,7 +20,6 @@ ABSENT = {  # name, or beginning of names -> why
     "layers.TorchModuleWrapper": "open",
     "callbacks.TensorBoard": "open",
     "utils.FeatureSpace": "open",
-    "wrappers.": "open",
 }
 REFUSED = {  # what resolves and refuses to be used: the names of Keras -> a word of the reason
     "layers.TFSMLayer": "SavedModel",

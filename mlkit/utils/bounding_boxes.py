@@ -23,6 +23,7 @@ __all__ = [
     "crop",
     "decode_deltas_to_boxes",
     "encode_box_to_deltas",
+    "non_max_suppression",
     "pad",
 ]
 
@@ -275,3 +276,35 @@ def compute_ciou(
     ratios = [ops.arctan(s[..., 0] / (s[..., 1] + epsilon())) for s in (side_a, side_b)]
     shape = (4 / math.pi**2) * (ratios[1] - ratios[0]) ** 2
     return iou - distance - shape * shape / (shape - iou + 1 + epsilon())
+
+
+def non_max_suppression(boxes, scores, iou_threshold: float, max_output: int, bounding_box_format: str = "xyxy"):
+    """Indices of the boxes that remain where of those which overlap only the best is kept, the best first.
+
+    boxes: (boxes, 4). scores: (boxes,). iou_threshold: boxes that overlap a better one by more are dropped. max_output: length of the
+    result, whatever is found: (max_output,), int32, -1 behind the last.
+
+    >>> import numpy
+    >>> boxes = numpy.array([[0, 0, 2, 2], [0, 0, 2, 2.1], [5, 5, 6, 6]])
+    >>> non_max_suppression(boxes, numpy.array([0.5, 0.9, 0.1]), 0.5, 3).numpy().tolist()
+    [1, 2, -1]
+    """
+    boxes, scores = ops.convert_to_tensor(boxes), ops.convert_to_tensor(scores, dtype="float32")
+    if boxes.ndim != 2 or scores.shape != boxes.shape[:1]:
+        raise ValueError(
+            f"non_max_suppression: expected `boxes` of shape (boxes, 4) and `scores` of shape (boxes,), but got {boxes.shape} and "
+            f"{scores.shape}."
+        )
+    overlaps = compute_iou(boxes, boxes, bounding_box_format) > iou_threshold
+    places = ops.arange(max_output, dtype="int32")
+
+    def keep_best(i, state):
+        left, found = state
+        best = ops.cast(ops.argmax(left), "int32")
+        index = ops.where(ops.max(left) > -math.inf, best, -1)
+        itself = ops.arange(left.shape[0], dtype="int32") == best
+        left = ops.where(ops.logical_or(ops.take(overlaps, best, axis=0), itself), -math.inf, left)
+        return left, ops.where(places == i, index, found)
+
+    start = scores, ops.full((max_output,), -1, dtype="int32")
+    return ops.fori_loop(0, max_output, keep_best, start)[1]

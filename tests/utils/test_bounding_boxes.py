@@ -61,3 +61,28 @@ def test_bad_formats():
     ):
         with pytest.raises(ValueError, match=match):
             ours.convert_format(*arguments)
+
+
+def suppressed(boxes, scores, threshold):
+    """The same, one box after the other."""
+    kept = []
+    for i in np.argsort(-scores):
+        overlaps = [float(ours.compute_iou(boxes[i : i + 1], boxes[j : j + 1], "xyxy").numpy()[0, 0]) for j in kept]
+        if not any(o > threshold for o in overlaps):
+            kept.append(int(i))
+    return kept
+
+
+@pytest.mark.parametrize("threshold", [0.1, 0.5])
+def test_non_max_suppression(threshold):
+    corner = rng.uniform(0, 20, size=(14, 2))
+    boxes = np.concatenate([corner, corner + rng.uniform(5, 15, size=(14, 2))], -1).astype("float32")
+    scores = rng.uniform(size=14).astype("float32")
+    kept = suppressed(boxes, scores, threshold)
+    found = ours.non_max_suppression(boxes, scores, threshold, 20).numpy()
+    assert found.tolist() == kept + [-1] * (20 - len(kept))
+    assert ours.non_max_suppression(boxes, scores, threshold, 2).numpy().tolist() == kept[:2]
+    moved = ours.convert_format(boxes, "xyxy", "center_xywh")
+    assert ours.non_max_suppression(moved, scores, threshold, 20, "center_xywh").numpy().tolist() == found.tolist()
+    with pytest.raises(ValueError, match="non_max_suppression"):
+        ours.non_max_suppression(boxes, scores[1:], threshold, 2)
