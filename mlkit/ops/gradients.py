@@ -103,21 +103,20 @@ def value_and_grad(fn: Callable[..., Any], argnums: Axes = 0, has_aux: bool = Fa
     """
 
     def run(*args: Any, **kwargs: Any) -> tuple[Structure, Structure]:
-        single = isinstance(argnums, int)
-        wanted = (argnums,) if single else tuple(argnums)
-        args = list(args)
+        wanted = (argnums,) if isinstance(argnums, int) else tuple(argnums)
+        given = list(args)
         for i in wanted:
-            args[i] = tree.map_structure(lambda a: alias(as_tensor(a)), args[i])
+            given[i] = tree.map_structure(lambda a: alias(as_tensor(a)), given[i])
         with GradientTape() as tape:
-            tape.watch([args[i] for i in wanted])
-            out = fn(*args, **kwargs)
+            tape.watch([given[i] for i in wanted])
+            out = fn(*given, **kwargs)
         value = as_tensor(out[0] if has_aux else out)
         if value.ndim:
             raise ValueError(
                 f"grad: the function must return a scalar, but returned shape {value.shape}. Reduce it with ops.sum."
             )
-        gs = tape.gradient(value, [args[i] for i in wanted], unconnected_gradients="zero")
-        return out, gs[0] if single else tuple(gs)
+        gs = tape.gradient(value, [given[i] for i in wanted], unconnected_gradients="zero")
+        return out, gs[0] if isinstance(argnums, int) else tuple(gs)
 
     return run
 

@@ -109,11 +109,11 @@ def _segments(name: str, combine: Op, start: Callable[[str], Any]) -> Callable[.
                 f"and {show(data.shape)}."
             )
         ids = cast(ids, "int32") if ids.dtype in dtypes.FLOATS else ids
-        num_segments = _count_segments(name, ids) if num_segments is None else whole(name, "`num_segments`", num_segments, 0)
-        first = mov.full(shape=(num_segments + 1, *data.shape[1:]), value=start(data.dtype), dtype=data.dtype)
-        n = size_operand(num_segments, ids.dtype)
+        count = _count_segments(name, ids) if num_segments is None else whole(name, "`num_segments`", num_segments, 0)
+        first = mov.full(shape=(count + 1, *data.shape[1:]), value=start(data.dtype), dtype=data.dtype)
+        n = size_operand(count, ids.dtype)
         ids = el.where(el.and_(ids >= 0, ids < n), ids, n)  # one more segment for those that are left out
-        return mov.slice_along(combine(first, sh.reshape(ids, shape=(*ids.shape, 1)), data), 0, 0, num_segments)
+        return mov.slice_along(combine(first, sh.reshape(ids, shape=(*ids.shape, 1)), data), 0, 0, count)
 
     return reduce
 

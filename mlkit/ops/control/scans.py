@@ -55,7 +55,7 @@ def scan(
     if not steps and length is None:
         raise ValueError("scan: got no `xs` to scan over and `length` not provided.")
     length = None if length is None else whole("scan", "`length`", length, least=0)
-    n = steps[0].shape[0] if steps else length
+    n: Any = steps[0].shape[0] if steps else length
     if any(not same_size(t.shape[0], n) for t in steps) or (length is not None and not same_size(n, length)):
         raise ValueError(
             f"scan: all `xs` must have the same first size and `length` be that, but got {show_specs(xs)}, length={length}."
@@ -75,7 +75,7 @@ def scan(
     return _staged_scan(one, init, xs, n, reverse)
 
 
-def _symbolic_scan(one: Callable[..., Any], init: Structure, xs: Structure, n: Size | None) -> tuple[Structure, Structure]:
+def _symbolic_scan(one: Callable[..., Any], init: Structure, xs: Structure, n: Size) -> tuple[Structure, Structure]:
     slices = [Tensor(Spec(t.shape[1:], t.dtype)) for t in tensors_of(xs)]
     carry, y = one(init, restore(xs, slices))
     return merged(init, carry), restore(y, [Tensor(Spec((n, *t.shape), t.dtype)) for t in tensors_of(y)])

@@ -82,7 +82,7 @@ def pinv(x: TensorLike, rcond: TensorLike | None = None) -> Tensor:
     return _pinv("pinv", to_float(x), rcond, factor=10)
 
 
-def _pinv(name: str, x: Tensor, rcond: TensorLike | None, factor: float) -> Tensor:
+def _pinv(name: str, x: Tensor, rcond: Any, factor: float) -> Tensor:
     matrix.check_known(name, x)
     if rcond is None:
         rcond = factor * max(x.shape[-2:]) * matrix.epsilon(x.dtype)
