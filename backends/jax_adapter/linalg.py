@@ -11,6 +11,12 @@ def _triangular_solve(a, b, lower):
     return solve_triangular(a, b, lower=lower)
 
 
+def _singular_values(x):
+    if x.dtype.itemsize > 2:
+        return jnp.linalg.svd(x, compute_uv=False)
+    return jnp.linalg.svd(x.astype("float32"), compute_uv=False).astype(x.dtype)  # LAPACK has no half floats
+
+
 ROWS = dict(
     solve=jnp.linalg.solve,
     triangular_solve=_triangular_solve,
@@ -22,6 +28,6 @@ ROWS = dict(
     eigh=lambda x: tuple(jnp.linalg.eigh(x)),
     eig=lambda x: tuple(jnp.linalg.eig(x)),
     svd=lambda x, full_matrices: tuple(jnp.linalg.svd(x, full_matrices)),
-    singular_values=lambda x: jnp.linalg.svd(x, compute_uv=False),
+    singular_values=_singular_values,
     pinv=lambda x, rcond: jnp.linalg.pinv(x, rtol=rcond),
 )
