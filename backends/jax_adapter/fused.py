@@ -50,7 +50,7 @@ def _over_time(step, state, z, reverse):
 
 
 ROWS = dict(
-    relu=jax.nn.relu,
+    relu=lambda x: jnp.maximum(x, jnp.zeros((), x.dtype)),  # jax.nn.relu makes int64 of truth values
     silu=jax.nn.silu,
     gelu=lambda x, approximate: jax.nn.gelu(x, approximate),
     softplus=jax.nn.softplus,

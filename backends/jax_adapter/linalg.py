@@ -11,10 +11,18 @@ def _triangular_solve(a, b, lower):
     return solve_triangular(a, b, lower=lower)
 
 
-def _singular_values(x):
-    if x.dtype.itemsize > 2:
-        return jnp.linalg.svd(x, compute_uv=False)
-    return jnp.linalg.svd(x.astype("float32"), compute_uv=False).astype(x.dtype)  # LAPACK has no half floats
+def _in_single(row):
+    """Half floats, which LAPACK does not have, are computed in float32 and rounded."""
+
+    def run(*args, **params):
+        half = next((a.dtype for a in args if hasattr(a, "dtype") and a.dtype.itemsize == 2 and a.dtype != "int16"), None)
+        if half is None:
+            return row(*args, **params)
+        out = row(*(a.astype("float32") if getattr(a, "dtype", None) == half else a for a in args), **params)
+        rounded = tuple(o.astype(half) if o.dtype == "float32" else o for o in (out if type(out) is tuple else (out,)))
+        return rounded if type(out) is tuple else rounded[0]
+
+    return run
 
 
 ROWS = dict(
@@ -28,6 +36,7 @@ ROWS = dict(
     eigh=lambda x: tuple(jnp.linalg.eigh(x)),
     eig=lambda x: tuple(jnp.linalg.eig(x)),
     svd=lambda x, full_matrices: tuple(jnp.linalg.svd(x, full_matrices)),
-    singular_values=_singular_values,
+    singular_values=lambda x: jnp.linalg.svd(x, compute_uv=False),
     pinv=lambda x, rcond: jnp.linalg.pinv(x, rtol=rcond),
 )
+ROWS = {name: _in_single(row) for name, row in ROWS.items()}
