@@ -2,20 +2,22 @@
 
 import functools
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from mlkit import callbacks as library  # each is imported when a loop needs it: single steps need none
 from mlkit import config, data
-from mlkit.callbacks.callback_list import CallbackList
 from mlkit.core import tree
 from mlkit.core.tensor import Tensor
 from mlkit.data.batch import pack_x_y_sample_weight, standardize_batch, with_class_weight
 
+if TYPE_CHECKING:
+    from mlkit.callbacks.callback_list import CallbackList
+
 
 def run_epoch(
-    model: Any, step: str, batches: Iterable[Any], callbacks: CallbackList, first: int = 0, logs: dict[str, Any] | None = None
+    model: Any, step: str, batches: Iterable[Any], callbacks: "CallbackList", first: int = 0, logs: dict[str, Any] | None = None
 ) -> dict[str, float]:
     """Run a step over the batches of an epoch with callbacks; the last logs as numbers.
 
@@ -88,7 +90,7 @@ def refuse_pairs(model: Any, method: str, x: Any, y: Any) -> None:
 
 def callback_list(
     model: Any, callbacks: Any, verbose: bool | int | str, epochs: int, steps: int | None, add_history: bool = False
-) -> CallbackList:
+) -> "CallbackList":
     """The callbacks of a loop as one, with a progress bar unless `verbose` is 0."""
     if isinstance(callbacks, library.CallbackList):
         return callbacks
