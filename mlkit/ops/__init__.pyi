@@ -42,11 +42,13 @@ from mlkit.ops.linalg.systems import pinv as pinv
 from mlkit.ops.linalg.systems import solve as solve
 from mlkit.ops.linalg.systems import solve_triangular as solve_triangular
 from mlkit.ops.math import cdist as cdist
+from mlkit.ops.math import digamma as digamma
 from mlkit.ops.math import erf as erf
 from mlkit.ops.math import erfc as erfc
 from mlkit.ops.math import erfinv as erfinv
 from mlkit.ops.math import extract_sequences as extract_sequences
 from mlkit.ops.math import in_top_k as in_top_k
+from mlkit.ops.math import lgamma as lgamma
 from mlkit.ops.math import logdet as logdet
 from mlkit.ops.math import logsumexp as logsumexp
 from mlkit.ops.math import rsqrt as rsqrt

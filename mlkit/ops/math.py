@@ -20,9 +20,8 @@ from mlkit.primitives.shape import sum_
 from mlkit.primitives.sorting import argsort
 
 __all__ = [
-    "cdist", "erf", "erfc", "erfinv", "extract_sequences", "in_top_k", "logdet", "logsumexp", "rsqrt", "segment_max",
-    "segment_min",
-    "segment_prod", "segment_sum", "top_k", "view_as_complex", "view_as_real",
+    "cdist", "digamma", "erf", "erfc", "erfinv", "extract_sequences", "in_top_k", "lgamma", "logdet", "logsumexp", "rsqrt",
+    "segment_max", "segment_min", "segment_prod", "segment_sum", "top_k", "view_as_complex", "view_as_real",
 ]  # fmt: skip
 
 # ---- elementwise -----------------------------------------------------------------------------------------------------
@@ -50,6 +49,24 @@ def erfc(x: TensorLike) -> Tensor:
 def erfinv(x: TensorLike) -> Tensor:
     """The inverse of `erf`, for x in [-1, 1]."""
     return el.erfinv(to_float(x))
+
+
+def lgamma(x: TensorLike) -> Tensor:
+    """The logarithm of the gamma function's magnitude; log((x - 1)!) for whole numbers.
+
+    >>> lgamma([1.0, 5.0]).numpy().round(4)
+    array([0.    , 3.1781], dtype=float32)
+    """
+    return el.lgamma(to_real("lgamma", x))
+
+
+def digamma(x: TensorLike) -> Tensor:
+    """The derivative of `lgamma`.
+
+    >>> digamma([1.0]).numpy().round(4)
+    array([-0.5772], dtype=float32)
+    """
+    return el.digamma(to_real("digamma", x))
 
 
 def view_as_complex(x: TensorLike) -> Tensor:

@@ -13,6 +13,8 @@ SAMPLES = [
     S("erfc", const([-3.0, 5.0, 9.0]), _second=False),
     S("erfinv", unit(2, 3)),
     S("erfinv", const([-1.0, -0.999, 0.0, 1.0]), _grad=False),
+    *[S(name, pos(2, 3), _keras=False) for name in ("lgamma", "digamma")],
+    S("lgamma", const([-2.5, -0.5, 0.3, 40.0]), _keras=False),
     S("view_as_complex", f(3, 2), _grad=False),
     S("view_as_real", cplx(2, 3), _grad=False),
     S("logsumexp", f(2, 3)),
