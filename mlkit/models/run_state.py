@@ -9,16 +9,17 @@ from __future__ import annotations
 
 import contextlib
 import functools
-import json
 import random
-import zipfile
 from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
 
+from mlkit.core.deferred import Deferred
 from mlkit.models.saving.atomic import replacing
 from mlkit.objects.seed_generator import global_seed_generator
+
+json, zipfile = Deferred("json"), Deferred("zipfile")
 
 _VERSION = 1
 
