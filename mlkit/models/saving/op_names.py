@@ -47,8 +47,8 @@ _MODULE_OF = {
 }
 _NUMPY = "keras.src.ops.numpy"
 _ALIASES = ("abs", "conj", "hard_swish", "swish")  # second names: a class is read as the function of the first
-_WITHOUT_CLASS = (  # a file cannot hold the functions that these call
-    "vectorize associative_scan cond fori_loop jvp map scan switch vectorized_map while_loop"
+_WITHOUT_CLASS = (  # a file cannot hold the functions that these call; Keras has no digamma and lgamma
+    "vectorize associative_scan cond fori_loop jvp map scan switch vectorized_map while_loop digamma lgamma"
 ).split()
 
 _TENSORS = frozenset(  # parameters that are arguments of the call; all others are options
