@@ -65,13 +65,14 @@ def stub(name, tree):
 
 
 def _namespaces(module):
-    """The packages within one that it has as attributes, where it does not list them: `ops.nn`. The root lists its own."""
+    """The packages within one that it has as attributes and that offer something, where it does not list them: `ops.nn`. The root
+    lists its own."""
     if any(inspect.ismodule(getattr(module, n)) for n in module.__all__):
         return set()
     within = f"{module.__name__}."
     return {
         n for n, v in vars(module).items()
-        if n[0] != "_" and inspect.ismodule(v) and v.__name__.startswith(within) and hasattr(v, "__path__")
+        if n[0] != "_" and inspect.ismodule(v) and v.__name__.startswith(within) and hasattr(v, "__path__") and hasattr(v, "__all__")
     }  # fmt: skip
 
 

@@ -1,6 +1,5 @@
 # Written by .ci/stubs.py: run it after a change of what this module offers.
 
-from mlkit.data import pipeline as pipeline
 from mlkit.data.adapters import Adapter as Adapter
 from mlkit.data.adapters import get_adapter as get_adapter
 from mlkit.data.arrays import train_validation_split as train_validation_split
