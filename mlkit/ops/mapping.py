@@ -62,8 +62,8 @@ def vmap(fn: Callable[..., Any], in_axes: Structure = 0, out_axes: Structure = 0
             return None if t is None else leave(t, axis if axis is None else normalize_axis("vmap", axis, t.ndim + 1))
 
         pairs = zip(leaves, axes)
-        leaves = iter([x if axis is None else enter(x, normalize_axis("vmap", axis, x.ndim)) for x, axis in pairs])
-        args, kwargs = tree.map_structure(lambda _: next(leaves), (args, kwargs))
+        entered = iter([x if axis is None else enter(x, normalize_axis("vmap", axis, x.ndim)) for x, axis in pairs])
+        args, kwargs = tree.map_structure(lambda _: next(entered), (args, kwargs))
         with contextlib.nullcontext() if symbolic else swapped(top=mapping):
             out = tree.map_structure(lambda x: None if x is None else as_tensor(x), fn(*args, **kwargs))
         places = iter(_one_for_each("out_axes", out_axes, out))
