@@ -274,7 +274,7 @@ class PyDatasetAdapter(Adapter):
         self.shuffle = shuffle
         self.class_weight = class_weight
         self._rng = random if seed is None else random.Random(seed)
-        self._orders = _Orders(self._rng.getstate, functools.partial(_set_state, self._rng), seed is None)
+        self._orders = _Orders(self._rng.getstate, functools.partial(set_state_of, self._rng), seed is None)
         if dataset.use_multiprocessing:
             warnings.warn(
                 f"{type(dataset).__name__}: use_multiprocessing=True runs its {dataset.workers} workers as threads, since a "
@@ -350,7 +350,7 @@ class IterableAdapter(Adapter):
                 source.close()
 
 
-def _set_state(rng, state):
+def set_state_of(rng, state):
     """Of a generator of Python's, whose state may have been a list on its way."""
     version, numbers, gauss = state
     rng.setstate((version, tuple(numbers), gauss))

@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 
 from mlkit.core.deferred import Deferred
+from mlkit.data.adapters import set_state_of
 from mlkit.models.saving.atomic import replacing
 from mlkit.objects.seed_generator import global_seed_generator
 
@@ -43,10 +44,11 @@ def save(model: Any, path: str, epoch: int) -> None:
     if run is not None:
         state["batches"], state["stop"] = run.batches.get_state(), model.stop_training
         state["logs"] = {k: np.asarray(v).item() for k, v in model.get_metrics_result().items() if np.size(v) == 1}
-        state["callbacks"] = [[type(c).__name__, c.get_state()] for c in _with_states(run.callbacks)]
-    arrays = {f"variable {k}": v.numpy() for k, v in enumerate(_variables(model))}
+        state["callbacks"] = [[type(c).__name__, c.get_state()] for c in run.callbacks.callbacks]
+    variables = _variables(model)
+    arrays = {f"variable {k}": v.numpy() for k, v in enumerate(variables)}
     metrics = {f"metric {k}": v.numpy() for k, v in enumerate(model.metrics_variables)}
-    state["paths"] = [v.path for v in _variables(model)]
+    state["paths"] = [v.path for v in variables]
     text = json.dumps(_packed(state, arrays))
     with replacing(path) as file:
         np.savez(file, allow_pickle=False, state=np.frombuffer(text.encode(), "uint8"), **arrays, **metrics)
@@ -92,7 +94,7 @@ def begin(model: Any, run: Run) -> Callable[[Iterator], Iterator] | None:
     if state is None:
         return None
     known = [list(one) for one in state["callbacks"]]
-    for callback in _with_states(run.callbacks):
+    for callback in run.callbacks.callbacks:
         place = next((k for k, (name, _) in enumerate(known) if name == type(callback).__name__), None)
         if place is not None:
             callback.set_state(known.pop(place)[1])
@@ -123,10 +125,6 @@ def _variables(model):
     return list(found.values())
 
 
-def _with_states(callbacks):
-    return [c for c in callbacks.callbacks if hasattr(c, "get_state") and hasattr(c, "set_state")]
-
-
 # ---- random numbers --------------------------------------------------------------------------------------------------------------
 
 
@@ -140,8 +138,7 @@ def _random_state():
 
 def _set_random_state(state):
     np.random.set_state(tuple(state["numpy"]))
-    version, numbers, gauss = state["python"]
-    random.setstate((version, tuple(numbers), gauss))
+    set_state_of(random, state["python"])
     global_seed_generator().state.assign(state["global"])
 
 

@@ -16,7 +16,7 @@ class Watch:
     """The weights as they were, and which layers have not moved since."""
 
     def __init__(self, model: Any):
-        self.model, self.layers, left = model, [], 4 * LARGEST
+        self.layers, left = [], 4 * LARGEST
         for layer in model._flatten_layers():
             own = [v for v in own_variables(layer) if v.trainable and layer.trainable]
             size = sum(4 * int(np.prod(v.shape)) for v in own)
@@ -40,7 +40,7 @@ def applies(model: Any) -> bool:
         and optimizer is not None
         and not optimizer.gradient_accumulation_steps
         and not callable(getattr(optimizer, "_learning_rate", None))
-        and any(True for _ in model.trainable_weights)
+        and bool(model.trainable_weights)
     )
 
 
