@@ -94,6 +94,7 @@ class Adapter:
     num_batches = None
     batch_size = None
     is_endless = False  # whether passes are known to have no end
+    shuffle: bool | str = False  # whether the order of each pass is drawn, by `_orders`
     one_pass = False  # whether the data can be gone through only once, as a generator's
     overlaps = False  # whether it pays to make the next batch in a thread while a step runs: not where that is only a copy
 
@@ -103,10 +104,12 @@ class Adapter:
 
     def get_order(self, under_way):
         """What decides the order of the pass under way, or else of the next one, as plain values; None where nothing is drawn."""
-        return None
+        return self._orders.get(under_way) if self.shuffle else None
 
     def set_order(self, order):
         """Let the next pass that begins be the one whose order this is."""
+        if order is not None:
+            self._orders.set(order)
 
     def on_epoch_begin(self) -> None:
         """Called by the trainer before each epoch."""
@@ -172,13 +175,6 @@ class _RowAdapter(Adapter):
         self.shuffle = shuffle
         self._rng = np.random if seed is None else np.random.RandomState(seed)
         self._orders = _Orders(self._rng.get_state, self._rng.set_state, seed is None)
-
-    def get_order(self, under_way):
-        return self._orders.get(under_way) if self.shuffle else None
-
-    def set_order(self, order):
-        if order is not None:
-            self._orders.set(order)
 
     def epoch(self, index: int):
         # drawn here and not in the generator, so that the order does not depend on when its first batch is asked for
@@ -286,13 +282,6 @@ class PyDatasetAdapter(Adapter):
     def num_batches(self) -> int | None:
         """Asked anew each time: a dataset may change its length between epochs."""
         return self.dataset.num_batches
-
-    def get_order(self, under_way):
-        return self._orders.get(under_way) if self.shuffle else None
-
-    def set_order(self, order):
-        if order is not None:
-            self._orders.set(order)
 
     def epoch(self, index: int) -> Iterator[Any]:
         count = self.num_batches
