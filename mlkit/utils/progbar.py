@@ -1,6 +1,5 @@
-"""Progbar: a tqdm bar where somebody watches, one plain line where the output goes to a file."""
+"""Progbar: a moving line where somebody watches, one plain line where the output goes to a file."""
 
-import sys
 import time
 from collections.abc import Iterable
 from typing import Any
@@ -8,12 +7,14 @@ from typing import Any
 import numpy as np
 
 from mlkit.utils import console
-
-_FORMAT = "{desc}{n_fmt}/{total_fmt} |{bar:%d}| {elapsed}<{remaining}{postfix}"
+from mlkit.utils.progress_line import last_lines, moving_line
 
 
 class Progbar:
     """Shows how far a loop has come, with running values.
+
+    On a terminal and in a notebook it is one line that moves and, when all is done, becomes the line that stays. Where the line is
+    too narrow, long names are shortened; numbers never are.
 
     Args:
         target: number of steps, or None where unknown.
@@ -49,19 +50,18 @@ class Progbar:
         self.unit_name = unit_name
         self.stateful_metrics = set(stateful_metrics or ()) if stateless_metrics is None else None
         self.stateless_metrics = None if stateless_metrics is None else set(stateless_metrics)
-        self._bar = None
+        self._columns = 0  # that the moving line takes; 0 while there is none
         self.reset(target)
 
     def reset(self, target: int | None, description: str = "") -> None:
-        """Start over, for the next epoch say. In a notebook the bar on the page is used again."""
+        """Start over, for the next epoch say."""
+        self.close()
         self.target = target
         self.description = description
         self.seen = 0
         self._sums = {}  # name -> [sum of values, their number]
         self._start = time.perf_counter()
         self._drawn = 0.0
-        if self._bar is not None:
-            self._bar.reset(total=target)
 
     def update(self, current: int, values: Iterable[tuple[str, Any]] | None = None, finalize: bool | None = None) -> None:
         """Tell that `current` steps are done.
@@ -77,8 +77,8 @@ class Progbar:
         self.seen = current
         if self.verbose == 1 and console.is_live():
             self._draw(current, finalize)
-        if finalize and (self.verbose == 2 or (self.verbose == 1 and (not console.is_live() or console.in_notebook()))):
-            console.print_message(self._line(current))
+        elif finalize and self.verbose in (1, 2):
+            console.print_message(self._last(current, None))
 
     def is_due(self) -> bool:
         """Whether an update now would draw: the bar is drawn once in `interval` seconds, and on a live display only."""
@@ -89,10 +89,10 @@ class Progbar:
         self.update(self.seen + n, values)
 
     def close(self) -> None:
-        """Leave the bar as it stands and stop drawing it."""
-        if self._bar is not None:
-            self._bar.close()
-            self._bar = None
+        """Leave the line as it stands and draw no more of it."""
+        if self._columns:
+            console.redraw(self._text, self._columns, "\n")
+            self._columns = 0
 
     def _add(self, name, value, steps, finalize: bool | None):
         averaged = name not in self.stateful_metrics if self.stateful_metrics is not None else name in self.stateless_metrics
@@ -108,41 +108,32 @@ class Progbar:
         if not finalize and now - self._drawn < self.interval:
             return
         self._drawn = now
-        if self._bar is None:
-            self._bar = _new_bar(self.target, self.unit_name, self.width, now - self._start)
-        self._bar.n = current
-        self._bar.total = self.target
-        self._bar.set_description_str(self.description and self.description + " ", refresh=False)
-        self._bar.set_postfix_str(self._values(), refresh=False)
-        self._bar.refresh()
-        if finalize and not console.in_notebook():
-            self.close()
+        if finalize:
+            console.redraw(self._last(current, console.columns()), self._columns, "\n")
+            self._columns = 0
+        else:
+            self._text = self._moving(current, now - self._start)
+            self._columns = console.redraw(self._text, self._columns)
 
-    def _values(self):
-        return " - ".join(f"{name}: {_short(total / count)}" for name, (total, count) in self._sums.items())
+    def _moving(self, current, seconds):
+        done = min(current / self.target, 1.0) if self.target else None
+        count = f"{current}/{self.target}" if self.target else str(current)
+        left = f"<{_clock(seconds * (1 - done) / done)}" if done else ""
+        plain = not console.can_show("━╌…")
+        return moving_line(
+            self.description, count, done, self.width, _clock(seconds) + left, self._values(), console.columns(), plain
+        )
 
-    def _line(self, current: int):
+    def _last(self, current, width):
+        """The text that stays."""
         seconds = time.perf_counter() - self._start
         each = f"{_duration(seconds / max(current, 1))}/{self.unit_name}"
         count = f"{current}/{self.target}" if self.target else f"{current} {self.unit_name}s"
-        return " - ".join(part for part in (self.description, count, f"{seconds:.0f}s", each, self._values()) if part)
+        parts = [part for part in (self.description, count, f"{seconds:.0f}s", each) if part]
+        return last_lines(parts, self._values(), width, not console.can_show("…"))
 
-
-def _new_bar(total, unit, width, elapsed):
-    import tqdm  # takes long to import; only where a bar is seen
-
-    cls = tqdm.tqdm
-    if console.in_notebook():
-        try:
-            import ipywidgets  # noqa: F401  tqdm draws its notebook bar with it, and warns where it is missing
-            import tqdm.notebook
-
-            cls = tqdm.notebook.tqdm
-        except ImportError:
-            cls = tqdm.tqdm
-    bar = cls(total=total, unit=unit, bar_format=_FORMAT % width, file=sys.stdout, leave=True, dynamic_ncols=True)
-    bar.start_t -= elapsed  # the first step counts too
-    return bar
+    def _values(self):
+        return [(name, _short(total / count)) for name, (total, count) in self._sums.items()]
 
 
 def _short(value: Any) -> str:
@@ -151,3 +142,14 @@ def _short(value: Any) -> str:
 
 def _duration(seconds: float) -> str:
     return f"{seconds:.0f}s" if seconds >= 1 else f"{seconds * 1e3:.0f}ms" if seconds >= 1e-3 else f"{seconds * 1e6:.0f}us"
+
+
+def _clock(seconds: float) -> str:
+    minutes, seconds = divmod(round(seconds), 60)
+    return (
+        f"{seconds}s"
+        if not minutes
+        else f"{minutes}:{seconds:02d}"
+        if minutes < 60
+        else f"{minutes // 60}:{minutes % 60:02d}:{seconds:02d}"
+    )
