@@ -17,9 +17,10 @@ except ImportError:  # Windows has none
 class ProgbarLogger(Callback):
     """Shows a bar for each epoch of `fit`, for `evaluate` and for `predict`; `verbose` of those methods governs it.
 
-    On a terminal and in a notebook each epoch has one moving line, which becomes the line that stays; where the output is neither,
-    each epoch prints one line at its end (as it does with `verbose=2`). With `verbose=2` a last line of `fit` tells the time of all, how many
-    programs were traced for it (one for each step and shape of a batch; more cost time) and the largest memory of the process so far.
+    On a terminal and in a notebook each epoch has one moving line, which becomes the line that stays; where the output is
+    neither, each epoch prints one line at its end (as it does with `verbose=2`). With `verbose=2` a last line of `fit` tells the
+    time of all, how many programs were traced for it (one for each step and shape of a batch; more cost time) and the largest
+    memory of the process so far.
     """
 
     def __init__(self):

@@ -16,6 +16,7 @@ from mlkit.models.layer_graph import LayerGraph
 from mlkit.models.trainer import Trainer
 from mlkit.objects.keras_tensor import KerasTensor, infer
 from mlkit.objects.serialization import serialize_keras_object
+from mlkit.utils.console import print_message
 
 __all__ = ["Functional", "Model"]
 
@@ -209,7 +210,7 @@ class Model(Trainer, Layer):
         patterns) of the first and last layer to show.
         """
         text = summary.summary_text(self, line_length, positions, expand_nested, show_trainable, layer_range)
-        (print_fn or print)(text)
+        (print_fn or print_message)(text)
 
     def memory_report(
         self,

@@ -6,10 +6,8 @@ import unicodedata
 
 from mlkit.core.settings import is_interactive_logging_enabled
 
-
-_ASCII = str.maketrans(
-    {"─": "-", "…": "~", "×": "x", "–": "-", "·": "."}
-)  # what stands for a drawn character where it cannot be shown
+# what stands for a drawn character where it cannot be shown
+_ASCII = {ord(drawn): plain for drawn, plain in {"─": "-", "…": "~", "×": "x", "·": "."}.items()}
 _PAGE_COLUMNS = 100  # that a notebook's page shows
 
 

@@ -522,7 +522,9 @@ class TestProgbarLogger:
 
         monkeypatch.setattr(console, "in_notebook", lambda: True)
         monkeypatch.setattr(
-            callbacks.ProgbarLogger, "on_train_batch_end", lambda self, batch, logs=None: self.progbar.update(batch + 1)
+            callbacks.ProgbarLogger,
+            "on_train_batch_end",
+            lambda self, batch, logs=None: self.progbar.update(batch + 1, finalize=False),
         )
         fit(make_model(), verbose=1, epochs=3, validation_data=(X, Y))
         stay = [line.split("\r")[-1] for line in capsys.readouterr().out.split("\n")]  # what a page shows
