@@ -1,7 +1,8 @@
 """The loops over batches and epochs, and what they do around each step, as functions of a model."""
 
+import contextlib
 import functools
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -11,9 +12,52 @@ from mlkit import config, data
 from mlkit.core import tree
 from mlkit.core.tensor import Tensor
 from mlkit.data.batch import pack_x_y_sample_weight, standardize_batch, with_class_weight
+from mlkit.models import run_state
+from mlkit.models.run_state import Run
 
 if TYPE_CHECKING:
     from mlkit.callbacks.callback_list import CallbackList
+
+
+def run_epochs(
+    model: Any,
+    batches: data.EpochIterator,
+    epochs: int,
+    callbacks: "CallbackList",
+    validation: data.EpochIterator | None,
+    validation_freq: int | Sequence[int],
+    watched: Callable[[Iterator[Any]], Iterator[Any]] | None,
+) -> None:
+    """Train until the last epoch, with validation; what `fit` does once its arguments are understood.
+
+    watched: what the batches of the first epoch go through.
+    """
+    run = model._training.run = Run(callbacks, batches)
+    logs: dict[str, Any] = {}
+    try:
+        callbacks.on_train_begin()  # BackupAndRestore may set a later epoch to begin with
+        resumed = run_state.begin(model, run)
+        for epoch in range(model._initial_epoch, 0 if model.stop_training else epochs):
+            model.reset_metrics()
+            callbacks.on_epoch_begin(epoch)
+            steps = batches.epoch(epoch)
+            for change in filter(None, (resumed, watched)):
+                steps = change(steps)
+            logs = run_epoch(model, "train", steps, callbacks, run.first, run.logs)
+            resumed, watched, run.first, run.logs = None, None, 0, None
+            if validation is not None and _validates(epoch, validation_freq):
+                val = model.evaluate(
+                    validation, verbose=0, callbacks=callbacks, return_dict=True, steps=validation.steps_per_epoch
+                )
+                logs.update({f"val_{k}": v for k, v in val.items()})
+            callbacks.on_epoch_end(epoch, logs)
+            if model.stop_training:
+                break
+    finally:  # also where training is interrupted
+        model._training.run = None
+        if hasattr(model.optimizer, "finalize_variable_values"):
+            model.optimizer.finalize_variable_values(model.trainable_weights)
+    callbacks.on_train_end(logs)
 
 
 def run_epoch(
@@ -27,7 +71,7 @@ def run_epoch(
     begin, end = getattr(callbacks, f"on_{step}_batch_begin"), getattr(callbacks, f"on_{step}_batch_end")
     refuse_nonfinite = not any(getattr(c, "handles_nonfinite", False) for c in callbacks.callbacks)
     try:
-        for group in grouped(batches, model.steps_per_execution, first):
+        for group in _grouped(batches, model.steps_per_execution, first):
             if model._training.run is not None and step == "train":
                 model._training.run.group = group.batches
             begin(group.first)
@@ -39,6 +83,28 @@ def run_epoch(
     finally:
         batches.close()
     return _numbers(out)
+
+
+def run_predict(model: Any, batches: data.EpochIterator, callbacks: "CallbackList") -> Any:
+    """The predictions for all batches as NumPy arrays."""
+    callbacks.on_predict_begin()
+    step = model._training.program(model, "predict")
+    outputs = []
+    with contextlib.closing(batches.epoch(0)) as epoch:  # data made in a thread ends with the loop, however that ends
+        for group in _grouped(epoch, model.steps_per_execution):
+            callbacks.on_predict_batch_begin(group.first)
+            for bx, _, _ in group.batches:
+                batch = bx, None, None
+                model._training.prepare(model, batch, "predict")
+                out = tree.map_structure(host, step(packed(batch)))
+                outputs.append(out)
+            callbacks.on_predict_batch_end(group.last, {"outputs": out})
+            if model.stop_predicting:
+                break
+    callbacks.on_predict_end()
+    if not outputs:
+        raise ValueError("predict: the data has no batches.")
+    return tree.map_structure(lambda *parts: np.concatenate(parts) if len(parts) > 1 else np.array(parts[0]), *outputs)
 
 
 def on_batch(model: Any, step: str, batch: tuple[Any, ...], class_weight: Mapping[Any, float] | None, return_dict: bool) -> Any:
@@ -108,7 +174,7 @@ class _Group:
         self.first, self.batches, self.last = first, batches, first + size - 1
 
 
-def grouped(batches: Iterable[Any], size: int, first: int = 0) -> Iterator[Any]:
+def _grouped(batches: Iterable[Any], size: int, first: int = 0) -> Iterator[Any]:
     group = []
     for batch in batches:
         group.append(batch)
@@ -140,7 +206,7 @@ def host(x: Tensor) -> np.ndarray:
     return np.asarray(x.numpy()) if type(x) is Tensor else x
 
 
-def validates(epoch: int, freq: int | Sequence[int]) -> bool:
+def _validates(epoch: int, freq: int | Sequence[int]) -> bool:
     return (epoch + 1) % freq == 0 if isinstance(freq, int) else (epoch + 1) in freq
 
 

@@ -1,6 +1,5 @@
 """Trainer: compile, fit and the like, and the one train step that eager and compiled runs share."""
 
-import contextlib
 import inspect
 import warnings
 from collections.abc import Callable, Mapping, Sequence
@@ -21,7 +20,6 @@ from mlkit.metrics.metric import Metric
 from mlkit.metrics.reduction import Mean
 from mlkit.models import checks, loops, nonfinite, run_state
 from mlkit.models.compiled import CompiledLoss, CompiledMetrics
-from mlkit.models.run_state import Run
 from mlkit.models.training import Training
 from mlkit.objects.serialization import deserialize_keras_object
 from mlkit.objects.variable import Variable
@@ -251,30 +249,7 @@ class Trainer:
         self._training.program(self, "train")
         self._initial_epoch = initial_epoch
         watched = checks.before_fit(self, adapter, validation, splits, class_weight, callbacks) if check else None
-        run = self._training.run = Run(callbacks, batches)
-        logs = {}
-        try:
-            callbacks.on_train_begin()  # BackupAndRestore may set a later epoch to begin with
-            resumed = run_state.begin(self, run)
-            for epoch in range(self._initial_epoch, 0 if self.stop_training else epochs):
-                self.reset_metrics()
-                callbacks.on_epoch_begin(epoch)
-                steps = batches.epoch(epoch)
-                for change in filter(None, (resumed, watched)):
-                    steps = change(steps)
-                logs = loops.run_epoch(self, "train", steps, callbacks, run.first, run.logs)
-                resumed, watched, run.first, run.logs = None, None, 0, None
-                if validation is not None and loops.validates(epoch, validation_freq):
-                    val = self.evaluate(validation, verbose=0, callbacks=callbacks, return_dict=True, steps=validation_steps)
-                    logs.update({f"val_{k}": v for k, v in val.items()})
-                callbacks.on_epoch_end(epoch, logs)
-                if self.stop_training:
-                    break
-        finally:  # also where training is interrupted
-            self._training.run = None
-            if hasattr(self.optimizer, "finalize_variable_values"):
-                self.optimizer.finalize_variable_values(self.trainable_weights)
-        callbacks.on_train_end(logs)
+        loops.run_epochs(self, batches, epochs, callbacks, validation, validation_freq, watched)
         return self.history
 
     def check(
@@ -354,24 +329,7 @@ class Trainer:
         batches = data.EpochIterator(adapter, loops.max_steps(steps), self.steps_per_execution)
         callbacks = loops.callback_list(self, callbacks, verbose, 1, batches.num_batches)
         self.stop_predicting = False
-        callbacks.on_predict_begin()
-        step = self._training.program(self, "predict")
-        outputs = []
-        with contextlib.closing(batches.epoch(0)) as epoch:  # data made in a thread ends with the loop, however that ends
-            for group in loops.grouped(epoch, self.steps_per_execution):
-                callbacks.on_predict_batch_begin(group.first)
-                for bx, _, _ in group.batches:
-                    batch = bx, None, None
-                    self._training.prepare(self, batch, "predict")
-                    out = tree.map_structure(loops.host, step(loops.packed(batch)))
-                    outputs.append(out)
-                callbacks.on_predict_batch_end(group.last, {"outputs": out})
-                if self.stop_predicting:
-                    break
-        callbacks.on_predict_end()
-        if not outputs:
-            raise ValueError("predict: the data has no batches.")
-        return tree.map_structure(lambda *parts: np.concatenate(parts) if len(parts) > 1 else np.array(parts[0]), *outputs)
+        return loops.run_predict(self, batches, callbacks)
 
     def train_on_batch(
         self,
