@@ -10,13 +10,17 @@ from mlkit.core.tensor import Tensor
 from mlkit.core.typing import DType
 from mlkit.objects.config_object import Configurable
 from mlkit.objects.keras_tensor import KerasTensor
-from mlkit.objects.refused import refused
 from mlkit.objects.serialization import deserialize_keras_object, serialize_keras_object
 
 __all__ = [
+    "AWQDTypePolicy",
     "DTypePolicy",
     "DTypePolicyMap",
     "FloatDTypePolicy",
+    "GPTQDTypePolicy",
+    "Int4DTypePolicy",
+    "QuantizedDTypePolicy",
+    "QuantizedFloat8DTypePolicy",
     "deserialize",
     "dtype_policy",
     "get",
@@ -24,7 +28,7 @@ __all__ = [
     "set_dtype_policy",
 ]
 
-_QUANTIZED = ("int8", "int4", "float8", "gptq", "awq")  # beginnings of Keras's names of policies of quantized layers
+_QUANTIZED = ("int8", "float8", "int4", "gptq", "awq")  # modes, with which the names of such policies begin
 _MIXED = {"mixed_float16": "float16", "mixed_bfloat16": "bfloat16"}
 
 
@@ -38,28 +42,24 @@ class DTypePolicy(Configurable):
     'bfloat16'
     """
 
-    def __init__(self, name: str | None = None, source_name: str | None = None):
+    def __init__(self, name: str | None = None):
         if name is None:
             name = dtype_policy().name
-        if not isinstance(name, str):
-            raise TypeError(f"DTypePolicy: `name` must be a string such as 'float32' or 'mixed_float16', but got {name!r}.")
         self._name = name
-        self._source_name = source_name
         self._variable_dtype, self._compute_dtype = self._parse(name)
 
     def _parse(self, name: str) -> tuple[str, str]:
+        """The dtypes of the weights and of the computation."""
+        title = type(self).__name__
+        if not isinstance(name, str):
+            raise TypeError(f"{title}: `name` must be a string such as 'float32' or 'mixed_float16', but got {name!r}.")
         if name in _MIXED:
             return "float32", _MIXED[name]
-        if "_from_" in name and name.startswith(_QUANTIZED):
-            raise NotImplementedError(
-                f"DTypePolicy: quantized layers are not supported, so there is no policy {name!r}. Use "
-                f"{name.split('_from_')[1]!r}."
-            )
         try:
             dtype = dtypes.standardize_dtype(name)
         except ValueError as error:
             raise ValueError(
-                f"DTypePolicy: cannot interpret {name!r}. Expected a dtype name such as 'float32', or one of {list(_MIXED)}."
+                f"{title}: cannot interpret {name!r}. Expected a dtype name such as 'float32', or one of {list(_MIXED)}."
             ) from error
         return dtype, dtype
 
@@ -79,7 +79,7 @@ class DTypePolicy(Configurable):
 
     @property
     def quantization_mode(self) -> str | None:
-        """None: quantization is not supported."""
+        """In which form of few bits weights are kept; None: in none."""
         return None
 
     def convert_input(self, x: Any, autocast: bool, dtype: str) -> Any:
@@ -99,13 +99,15 @@ class DTypePolicy(Configurable):
         return cls(**config)
 
     def __eq__(self, other: object):
-        return type(other) is type(self) and other.name == self.name
+        return type(other) is type(self) and other.get_config() == self.get_config()
 
     def __hash__(self) -> int:
         return hash(self.name)
 
     def __repr__(self) -> str:
-        return f'<DTypePolicy "{self.name}">'
+        return f'<{type(self).__name__} "{self.name}">'
+
+    _deferred = {"name": None}  # the arguments with which a policy becomes that of the run which reads it
 
     def __reduce__(self) -> tuple[Any, ...]:
         return (type(self).from_config, (self.get_config(),))
@@ -114,11 +116,117 @@ class DTypePolicy(Configurable):
 FloatDTypePolicy = DTypePolicy  # Keras's second name of the class
 
 
+# ---- quantized weights ---------------------------------------------------------------------------------------------------
+
+
+class QuantizedDTypePolicy(DTypePolicy):
+    """The policy of a layer whose weights are kept in few bits, as files and maps of policies name it.
+
+    No layer computes so: one with such a policy raises NotImplementedError when it is to make its weights.
+
+    Args:
+        mode: "int8", "float8", "int4", "gptq" or "awq".
+        source_name: The policy that the layer had before; by default the global one.
+
+    >>> policy = get("int8_from_mixed_bfloat16")
+    >>> policy.quantization_mode, policy.compute_dtype
+    ('int8', 'bfloat16')
+    """
+
+    def __init__(self, mode: str, source_name: str | None = None):
+        if source_name is None:
+            source_name = dtype_policy().name
+        self._variable_dtype, self._compute_dtype = self._parse(source_name)
+        self._mode = self._parse_mode(mode)
+        if self._mode == "int8" and self.compute_dtype == "float16":
+            raise ValueError(
+                f"{type(self).__name__}: 'int8' doesn't work well with the compute dtype 'float16'; use 'bfloat16'."
+            )
+        self._name, self._source_name = f"{mode}_from_{source_name}", source_name
+
+    def _parse_mode(self, mode: str) -> str:
+        """The mode without what stands behind it."""
+        if mode not in _QUANTIZED:
+            raise ValueError(f"{type(self).__name__}: `mode` must be one of {_QUANTIZED}, but got {mode!r}.")
+        return mode
+
+    @property
+    def quantization_mode(self) -> str:
+        return self._mode
+
+    def get_config(self) -> dict[str, Any]:
+        return {"mode": self.name.split("_from_")[0], "source_name": self._source_name}
+
+    _deferred = {"source_name": None}
+
+
+class QuantizedFloat8DTypePolicy(QuantizedDTypePolicy):
+    """Weights and activations of 8 bits that are floats. amax_history_length: of how many steps the greatest values are kept."""
+
+    default_amax_history_length = 1024
+
+    def __init__(self, mode: str, source_name: str | None = None, amax_history_length: int = 1024):
+        super().__init__(mode, source_name)
+        if type(amax_history_length) is not int:
+            raise TypeError(
+                f"{type(self).__name__}: `amax_history_length` must be an integer, but got {amax_history_length!r}."
+            )
+        self.amax_history_length = amax_history_length
+
+    def get_config(self) -> dict[str, Any]:
+        return {**super().get_config(), "amax_history_length": self.amax_history_length}
+
+
+class _GroupedDTypePolicy(QuantizedDTypePolicy):
+    """Base of policies whose mode says more: ``"gptq/4/128"``. `forms`: the mode, then for each number its name and what it may be,
+    None for -1 or any positive integer."""
+
+    forms: tuple[str, dict[str, tuple[int, ...] | None]]
+
+    def _parse_mode(self, mode: str) -> str:
+        title, (self.mode, parts) = type(self).__name__, self.forms
+        expected = "/".join([self.mode, *(f"<{name}>" for name in parts)])
+        first, *numbers = mode.split("/") if isinstance(mode, str) else (None,)
+        if first != self.mode or len(numbers) != len(parts) or not all(re.fullmatch(r"-?\d+", n) for n in numbers):
+            raise ValueError(f"{title}: invalid `mode` {mode!r}. Expected {expected!r}, of integers.")
+        for (name, allowed), number in zip(parts.items(), map(int, numbers)):
+            if number not in allowed if allowed else number < -1 or number == 0:
+                raise ValueError(f"{title}: `{name}` must be {allowed or '-1 or positive'}, but is {number} in {mode!r}.")
+            setattr(self, name, number)
+        return self.mode
+
+
+class Int4DTypePolicy(_GroupedDTypePolicy):
+    """Weights of 4 bits with a scale for each block of so many: mode "int4/128", or -1 for one scale for each channel."""
+
+    forms = "int4", {"block_size": None}
+
+
+class GPTQDTypePolicy(_GroupedDTypePolicy):
+    """Weights rounded by GPTQ (Frantar et al., 2022): mode "gptq/4/128", bits and size of a group."""
+
+    forms = "gptq", {"weight_bits": (2, 3, 4, 8), "group_size": None}
+
+
+class AWQDTypePolicy(_GroupedDTypePolicy):
+    """Weights rounded by AWQ (Lin et al., 2023): mode "awq/4/128", bits and size of a group."""
+
+    forms = "awq", {"weight_bits": (4,), "group_size": None}
+
+
+def _quantized(name: str) -> QuantizedDTypePolicy:
+    """The policy of a name such as "int8_from_float32"."""
+    mode, _, source_name = name.partition("_from_")
+    grouped = {"gptq": GPTQDTypePolicy, "awq": AWQDTypePolicy, "int4": Int4DTypePolicy, "float8": QuantizedFloat8DTypePolicy}
+    cls = QuantizedDTypePolicy if mode == "int4" else grouped.get(mode.split("/")[0], QuantizedDTypePolicy)
+    return cls(mode, source_name)
+
+
 class DTypePolicyMap(Configurable):
     """Policies by layer path, with a default for paths not named; use as the `dtype` of a composite layer.
 
-    default_policy: policy for all other paths, by default the global one. policy_map: dict path -> policy or name; keys are
-    matched as regular expressions when no path is equal.
+    default_policy: policy for all other paths. By default it is the global one, and the policies of a map that is read from a config
+    are too. policy_map: dict path -> policy or name; keys are matched with whole paths as regular expressions when no path is equal.
     """
 
     def __init__(self, default_policy: Any = None, policy_map: Mapping[str, Any] | None = None):
@@ -149,7 +257,7 @@ class DTypePolicyMap(Configurable):
 
     @property
     def quantization_mode(self) -> str | None:
-        return None
+        return self.default_policy.quantization_mode
 
     def convert_input(self, x: Any, autocast: bool, dtype: str) -> Any:
         return self.default_policy.convert_input(x, autocast, dtype)
@@ -157,7 +265,7 @@ class DTypePolicyMap(Configurable):
     def __getitem__(self, path: str) -> DTypePolicy:
         if path in self._policy_map:
             return self._policy_map[path]
-        found = [key for key in self._policy_map if re.search(key, path)]
+        found = [key for key in self._policy_map if re.fullmatch(key, path)]
         if len(found) > 1:
             raise ValueError(f"DTypePolicyMap: the path {path!r} matches several keys: {found}.")
         return self._policy_map[found[0]] if found else self.default_policy
@@ -192,10 +300,11 @@ class DTypePolicyMap(Configurable):
 
     def get_config(self) -> dict[str, Any]:
         default = self._default_policy_arg
-        return {
-            "default_policy": None if default is None else serialize(default),
-            "policy_map": {path: serialize(policy) for path, policy in self._policy_map.items()},
-        }
+        policies = {path: serialize(policy) for path, policy in self._policy_map.items()}
+        if default is None:
+            for path, policy in self.items():
+                policies[path]["config"].update(policy._deferred)
+        return {"default_policy": None if default is None else serialize(default), "policy_map": policies}
 
     @classmethod
     def from_config(cls, config: dict[str, Any]) -> "DTypePolicyMap":
@@ -203,7 +312,9 @@ class DTypePolicyMap(Configurable):
         return cls(None if default is None else get(default), {p: get(c) for p, c in (config.get("policy_map") or {}).items()})
 
     def __eq__(self, other: object):
-        return isinstance(other, DTypePolicyMap) and self.get_config() == other.get_config()
+        if not isinstance(other, DTypePolicyMap):
+            return False
+        return (self._default_policy_arg, self._policy_map) == (other._default_policy_arg, other._policy_map)
 
     def __hash__(self) -> int:
         return hash((self.name, tuple(self._policy_map)))
@@ -252,7 +363,8 @@ def get(identifier: Any) -> Any:
     if isinstance(identifier, dict):
         return deserialize(identifier)
     if isinstance(identifier, str):
-        return DTypePolicy(identifier)
+        quantized = "_from_" in identifier and identifier.startswith(_QUANTIZED)
+        return _quantized(identifier) if quantized else DTypePolicy(identifier)
     try:
         return DTypePolicy(dtypes.standardize_dtype(identifier))
     except ValueError as error:
@@ -269,12 +381,3 @@ def serialize(dtype_policy: Any) -> Any:
 def deserialize(config: Any, custom_objects: dict[str, Any] | None = None) -> Any:
     """The policy from a config dict."""
     return deserialize_keras_object(config, custom_objects=custom_objects)
-
-
-# ---- quantized weights ---------------------------------------------------------------------------------------------------
-
-_NOT_QUANTIZED = "weights of 8 bits and fewer are not supported. Use 'float16', 'bfloat16' or a 'mixed_' policy."
-AWQDTypePolicy, GPTQDTypePolicy, Int4DTypePolicy, QuantizedDTypePolicy, QuantizedFloat8DTypePolicy = (
-    refused(name, _NOT_QUANTIZED)
-    for name in "AWQDTypePolicy GPTQDTypePolicy Int4DTypePolicy QuantizedDTypePolicy QuantizedFloat8DTypePolicy".split()
-)

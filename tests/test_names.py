@@ -26,7 +26,6 @@ REFUSED = {  # what resolves and refuses to be used: the names of Keras -> a wor
     "callbacks.OrbaxCheckpoint": "ModelCheckpoint",
     "config.enable_unsafe_deserialization": "custom_objects",
     **{f"optimizers.legacy.{n}": f"optimizers.{n}" for n in ("Adagrad", "Adam", "Ftrl", "Optimizer", "RMSprop", "SGD")},
-    **{f"dtype_policies.{n}DTypePolicy": "bfloat16" for n in ("AWQ", "GPTQ", "Int4", "Quantized", "QuantizedFloat8")},
 }
 
 

@@ -16,9 +16,6 @@ NAMESPACES = (
 
 # what differs, and why
 DIFFERENT = {
-    "DTypePolicy": "source_name is what Keras's own policies of quantization take",
-    "FloatDTypePolicy": "as DTypePolicy",
-    "Policy": "as DTypePolicy",
     "KerasTensor": "`spec` gives one the very sizes that a symbolic run has found",
     "Variable": "`layout` says how a variable lies on several devices, which mlkit does not have",
     "Sequential": "Keras hides its arguments behind *args",
@@ -30,10 +27,7 @@ DIFFERENT = {
     "image_dataset_from_directory": "`on_corrupt` says what becomes of files that are no images",
     "AveragePooling1D": "a pool size of 2 is the default, as in the other poolings and in Keras 2",
 }
-_REFUSED = (
-    "OrbaxCheckpoint TFSMLayer AWQDTypePolicy GPTQDTypePolicy Int4DTypePolicy QuantizedDTypePolicy QuantizedFloat8DTypePolicy"
-)
-DIFFERENT |= {name: "it refuses to be made, whatever it is given" for name in _REFUSED.split()}
+DIFFERENT |= {name: "it refuses to be made, whatever it is given" for name in ("OrbaxCheckpoint", "TFSMLayer")}
 DIFFERENT |= {f"AveragePooling{n}D": "as AveragePooling1D" for n in "23"}
 DIFFERENT |= {f"AvgPool{n}D": "as AveragePooling1D" for n in "123"}
 

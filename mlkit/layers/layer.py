@@ -127,6 +127,11 @@ class Layer(Stateful):
                 f"add_weight: layer {self.path!r} cannot add new elements of state in `call`, which runs many times. Make "
                 "weights in `build`."
             )
+        if (policy := self.dtype_policy).quantization_mode is not None:
+            raise NotImplementedError(
+                f"{type(self).__name__} {self.path!r}: quantized layers are not supported, so none can have weights by the policy "
+                f"{policy.name!r}. Use 'float16', 'bfloat16' or a 'mixed_' policy."
+            )
         dtype = dtypes.standardize_dtype(dtype) if dtype is not None else self.variable_dtype
         shape = () if shape is None else (shape,) if isinstance(shape, int) else tuple(shape)
         if initializer is None:
