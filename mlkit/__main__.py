@@ -15,7 +15,9 @@ def main(arguments=None):
     Args:
         arguments: list of strings; those of the command line unless given.
     """
-    parser = argparse.ArgumentParser(prog="python -m mlkit", description="mlkit: a Keras-style deep-learning library")
+    if hasattr(sys.stdout, "reconfigure"):
+        sys.stdout.reconfigure(errors="replace")  # names of classes and files need not be in the terminal's alphabet
+    parser = _Parser(prog="python -m mlkit", description="mlkit: a Keras-style deep-learning library")
     commands = parser.add_subparsers(dest="command", required=True)
     own = commands.add_parser("demo", help="train a convolutional network on handwritten digits that come with the package")
     own.add_argument("--epochs", type=int, default=10, help="passes over the training digits (default 10)")
@@ -29,9 +31,20 @@ def main(arguments=None):
     options = parser.parse_args(arguments)
     if options.command in ("inspect", "diff"):
         return _look(options)
-    if options.command == "finetune":
+    if options.command == "demo":
+        return demo.run(epochs=options.epochs, seed=options.seed, path=options.save)
+    try:
         return command.run(options)
-    return demo.run(epochs=options.epochs, seed=options.seed, path=options.save)
+    except KeyboardInterrupt:
+        print("mlkit finetune: stopped by Ctrl-C.", file=sys.stderr)
+        return command.INTERRUPTED
+
+
+class _Parser(argparse.ArgumentParser):
+    """Says what is wrong with the arguments in one line."""
+
+    def error(self, message):
+        self.exit(2, f"{self.prog}: {message} (--help says what there is)\n")
 
 
 def _look(options):

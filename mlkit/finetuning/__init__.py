@@ -10,5 +10,6 @@ __all__, __getattr__, __dir__ = offer(
         ".keep_best": "KeepBest",
         ".rate_search": "LearningRateSearch",
         ".recipe": "FineTuned",
+        ".recorder": "Recorder",
     },
 )

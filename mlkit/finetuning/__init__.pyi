@@ -7,3 +7,4 @@ from mlkit.finetuning.groups import layer_groups as layer_groups
 from mlkit.finetuning.keep_best import KeepBest as KeepBest
 from mlkit.finetuning.rate_search import LearningRateSearch as LearningRateSearch
 from mlkit.finetuning.recipe import FineTuned as FineTuned
+from mlkit.finetuning.recorder import Recorder as Recorder

@@ -57,7 +57,10 @@ class FreshFeatures:
     """
 
     def __init__(self, trunk, x, y=None, sample_weight=None, batch_size: int | None = None):
-        self._batches = data.get_adapter(x, y, sample_weight, batch_size, shuffle=y is not None)
+        shuffle = y is not None
+        # with a seed of its own, pass number i has the same order whether the passes before it were run or not
+        seed = int(np.random.randint(2**31 - 1)) if shuffle else None
+        self._batches = data.get_adapter(x, y, sample_weight, batch_size, shuffle, seed=seed)
         self._run = function(lambda images: trunk(images, training=True))
 
     def __len__(self) -> int:

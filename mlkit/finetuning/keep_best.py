@@ -30,6 +30,8 @@ class KeepBest(MonitorCallback):
     True
     """
 
+    kept = ("best", "weights")
+
     def __init__(self, model, monitor: str = "val_accuracy", mode: str = "auto", filepath=None):
         super().__init__(monitor, mode)
         self.target = model
@@ -42,8 +44,7 @@ class KeepBest(MonitorCallback):
         value = self.monitored(logs, "choose the best weights by")
         if value is None or not self.is_improvement(value, self.best):
             return
-        self.best = value
-        self.weights = [np.array(w) for w in self.target.get_weights()]
+        self.best, self.weights = value, [np.array(w) for w in self.target.get_weights()]  # both or, after Ctrl-C, none
         if self.filepath is not None:
             save = self.target.save_weights if self.filepath.endswith(".h5") else self.target.save
             save(self.filepath, overwrite=True)

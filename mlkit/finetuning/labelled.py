@@ -1,6 +1,8 @@
 """The data of a fine-tuning: folders, data sets or arrays, and what their labels ask of a head."""
 
 import dataclasses
+import hashlib
+import itertools
 import os
 
 import numpy as np
@@ -43,11 +45,11 @@ class Labelled:
         return count
 
 
-def labelled(train, validation, image_size, batch_size, classes, seed, verbose):
+def labelled(train, validation, image_size, batch_size, classes, seed):
     """Whatever `finetune` was given, as `Labelled`."""
     code = []
     if isinstance(train, (str, os.PathLike)):
-        train, validation, code = _from_folders(train, validation, image_size or (224, 224), batch_size, seed, verbose)
+        train, validation, code = _from_folders(train, validation, image_size or (224, 224), batch_size, seed)
     elif image_size is not None:
         raise ValueError("finetune: `image_size` is for folders; the images of other data have a size. Leave it out.")
     if isinstance(validation, (str, os.PathLike)):
@@ -66,13 +68,23 @@ def labelled(train, validation, image_size, batch_size, classes, seed, verbose):
     return Labelled(train, validation, batch_size if arrays else None, tuple(np.shape(x)[1:]), *head, names, code)
 
 
-def _from_folders(train, validation, image_size, batch_size, seed, verbose):
+def fingerprint(labelled: Labelled) -> str | None:
+    """A text that differs as soon as there are other photos, other labels or another order; None for data that has no files."""
+    parts = [part for part in (labelled.train, labelled.validation) if hasattr(part, "file_paths")]
+    if not parts:
+        return None
+    found = hashlib.sha256()
+    for part in parts:
+        for path, label in itertools.zip_longest(part.file_paths, () if part.labels is None else part.labels):
+            found.update(f"{path}|{os.path.getsize(path)}|{label}\n".encode("utf-8", "surrogateescape"))
+    return found.hexdigest()
+
+
+def _from_folders(train, validation, image_size, batch_size, seed):
     train, image_size = os.fspath(train), tuple(image_size)
     # what is made here only tells what there is, quietly: the script makes it again
     common = {"image_size": image_size, "batch_size": batch_size, "seed": seed, "verbose": False}
-    options = f"image_size={image_size!r}, batch_size={batch_size!r}, seed={seed!r}" + (
-        ", verbose=False" if verbose == 0 else ""
-    )
+    options = f"image_size={image_size!r}, batch_size={batch_size!r}, seed={seed!r}, verbose=False"
     make = "keras.utils.image_dataset_from_directory"
     if validation is None:
         sets = image_dataset_from_directory(train, validation_split=0.2, subset="both", **common)

@@ -1,13 +1,21 @@
 """`finetune`: the whole recipe in one call."""
 
 import dataclasses
+import inspect
 import linecache
+import math
+import os
 
+from mlkit import callbacks as library
 from mlkit import layers
-from mlkit.core.typing import LearningRate
-from mlkit.finetuning.labelled import labelled
-from mlkit.finetuning.pretrained import ignored, pretrained
+from mlkit.data.adapters import DEFAULT_BATCH_SIZE
+from mlkit.finetuning.labelled import Labelled, fingerprint, labelled
+from mlkit.finetuning.options import check_options
+from mlkit.finetuning.output_folder import OutputFolder, bytes_needed
+from mlkit.finetuning.pretrained import Pretrained, ignored, pretrained
+from mlkit.finetuning.recorder import MODEL, read_history
 from mlkit.finetuning.script import script_of
+from mlkit.models.keras_loader import load_model
 from mlkit.utils.console import print_message
 
 
@@ -17,7 +25,7 @@ class FineTuned:
 
     model: from images as they are (pixels 0 to 255) to class probabilities, with its best weights. history: name -> list of
     values by epoch, of both phases. head_epochs: how many of these are of the first phase. best: the value of the best epoch.
-    class_names: or None. script: the script that was run. train, validation: the data.
+    class_names: or None. script: the script that was run. train, validation: the data. interrupted: whether Ctrl-C stopped it.
     """
 
     model: object
@@ -28,9 +36,12 @@ class FineTuned:
     script: str
     train: object
     validation: object
+    interrupted: bool = False
 
     def __repr__(self) -> str:
-        return f"<FineTuned {self.model.name!r}, best value {self.best:.4g} in {len(self.history['loss'])} epochs>"
+        epochs = len(self.history.get("loss", []))
+        stopped = ", interrupted" if self.interrupted else ""
+        return f"<FineTuned {self.model.name!r}, best value {self.best:.4g} in {epochs} epochs{stopped}>"
 
 
 def finetune(
@@ -46,15 +57,19 @@ def finetune(
     classes=None,
     head_epochs: int = 15,
     epochs: int = 3,
-    learning_rate: LearningRate = 3e-3,
-    fine_learning_rate=None,
+    learning_rate: float = 3e-3,
+    fine_learning_rate: float | None = None,
     decay: float = 2.6,
     dropout: float = 0.2,
     monitor: str = "val_accuracy",
     seed: int = 0,
+    callbacks=None,
     save_to=None,
+    output=None,
+    resume: bool = False,
+    overwrite: bool = False,
     verbose: bool | int | str = "auto",
-):
+) -> "FineTuned":
     """Fine-tune a pretrained image classifier on images of your own, and print the script that does the same.
 
     The network gets its own preprocessing in front, so that the model takes images as they are, and a new head. First the head
@@ -62,6 +77,9 @@ def finetune(
     computed once and kept, which makes epochs after the first many times faster. Then all layers train at a lower rate, which
     falls further towards the input (`discriminative_rates`); BatchNormalization stays in inference. Both phases follow a
     one-cycle schedule. The weights of the best epoch are restored.
+
+    All arguments and data are checked before the first step. Ctrl-C stops the recipe as a whole: what is returned has the best
+    weights so far and says `interrupted`. (Before an epoch has ended there is nothing to return: KeyboardInterrupt is raised.)
 
     Args:
         model: name of a model of `mlkit.applications` ("MobileNetV2"), its constructor, or a Model (its last Dense layer makes
@@ -82,7 +100,13 @@ def finetune(
         dropout: before the head.
         monitor: the value by which the best epoch is chosen.
         seed: of everything random.
+        callbacks: callbacks for the `fit` of both phases.
         save_to: path of a `.keras` file for the result, or None.
+        output: a folder that holds, from the first epoch on, the best model so far, its classes, the history, the script and
+            backups (see `Recorder`); None writes nothing.
+        resume: go on with the run in `output` where it was killed or stopped, to the same numbers as without the break; begin
+            one if there is none.
+        overwrite: replace the run in `output`.
         verbose: of `fit`; with 0 the script is not printed either.
 
     Returns:
@@ -93,25 +117,91 @@ def finetune(
 
     Example: `mlkit.finetune("MobileNetV2", "photos", image_size=(160, 160)).model.save("photos.keras")`
     """
-    if head_epochs + epochs < 1 or min(head_epochs, epochs) < 0:
-        raise ValueError(
-            f"finetune: there must be epochs to train for, but got {head_epochs} for the head and {epochs} for all."
-        )
-    data = labelled(train, validation, image_size, batch_size, classes, seed, verbose)
-    source = pretrained(model, weights, data.shape, preprocess)
-    settings = {
-        "seed": seed, "dropout": dropout, "monitor": monitor, "head_epochs": head_epochs, "epochs": epochs, "decay": decay,
-        "learning_rate": learning_rate, "fine_learning_rate": fine_learning_rate or learning_rate / 10, "batch_size": batch_size,
-        "verbose": verbose, "save_to": save_to,
-    }  # fmt: skip
-    script = script_of(data, source, _layers(augmentation), settings)
-    if verbose != 0:
+    return plan(**locals()).run()
+
+
+@dataclasses.dataclass
+class Plan:
+    """A fine-tuning that has been checked and can begin. names: what its script finds defined; notes: what was found on the way
+    that a person should know. finished: whether the output folder holds the result already."""
+
+    data: Labelled
+    source: Pretrained
+    script: str
+    settings: dict
+    names: dict
+    folder: OutputFolder | None
+    finished: bool
+
+    def run(self) -> FineTuned:
+        """Train. See `finetune`."""
+        if self.finished:
+            return self._read()
+        names = dict(self.names)
+        interrupted = False
+        with ignored(self.source.warnings):
+            try:
+                run_script(self.script, names)
+            except KeyboardInterrupt:
+                recorder = names.get("recorder")
+                if recorder is None or recorder.best.weights is None:
+                    raise  # nothing has been learned
+                recorder.stop()
+                if self.settings["save_to"]:
+                    recorder.model.save(self.settings["save_to"])
+                interrupted = True
+        if self.folder is not None and not interrupted:
+            self.folder.finish()
+        recorder = names["recorder"]
+        history = _joined([phase.history for phase in recorder.phases])
+        return self._result(recorder.model, history, recorder.best.best, names, interrupted)
+
+    def _read(self):
+        """The result of a run that has come to its end before."""
+        names = dict(self.names)
+        run_script("\n".join(["import mlkit as keras", "from mlkit import finetuning", *self.data.code]), names)
+        model = load_model(os.path.join(self.folder.path, MODEL))
+        history, best = read_history(self.folder.path, self.settings["monitor"])
+        return self._result(model, history, best, names, False)
+
+    def _result(self, model, history, best, names, interrupted):
+        head_epochs, class_names = self.settings["head_epochs"], self.data.class_names
+        return FineTuned(model, history, head_epochs, best, class_names, self.script, names["train"], names["val"], interrupted)
+
+
+_DEFAULTS = {p.name: p.default for p in inspect.signature(finetune).parameters.values() if p.kind is p.KEYWORD_ONLY}
+
+
+def plan(model, train, validation=None, **options) -> Plan:
+    """Check what `finetune` was given (options are those of it), print what is to be run, and make the output folder ready.
+
+    Raises ValueError where something does not fit; nothing has been written then.
+    """
+    options = {**_DEFAULTS, **options}
+    check_options(options)
+    size, verbose = options["batch_size"] or DEFAULT_BATCH_SIZE, options["verbose"]
+    data = labelled(train, validation, options["image_size"], size, options["classes"], options["seed"])
+    source = pretrained(model, options["weights"], data.shape, options["preprocess"])
+    changes = _layers(options["augmentation"])
+    names = ("seed", "dropout", "monitor", "head_epochs", "epochs", "decay", "learning_rate", "verbose")
+    settings = {name: options[name] for name in names}
+    settings["fine_learning_rate"] = options["fine_learning_rate"] or options["learning_rate"] / 10
+    settings["batch_size"] = size
+    for name in ("save_to", "output"):
+        settings[name] = None if options[name] is None else os.fspath(options[name])
+    callbacks = library.CallbackList(options["callbacks"]).callbacks  # which checks them
+    settings["callbacks"] = bool(callbacks)
+    folder, finished = None, False
+    if settings["output"] is not None:
+        folder = OutputFolder(settings["output"])
+        kept = script_of(data, source, changes, {**settings, "verbose": "auto"})  # how much is shown is no part of the run
+        needed = bytes_needed(source.base.count_params())
+        finished = folder.begin(kept, fingerprint(data), options["resume"], options["overwrite"], needed)
+    script = script_of(data, source, changes, settings)
+    if verbose != 0 and not finished:
         print_message(script)
-    with ignored(source.warnings):
-        names = _run(script, {"train": data.train, "val": data.validation, "pretrained": model, "preprocess": preprocess})
-    history = _joined([phase.history for phase in names["phases"]])
-    best, trained = names["best"], names["model"]
-    return FineTuned(trained, history, head_epochs, best.best, data.class_names, script, names["train"], names["val"])
+    found = {"train": data.train, "val": data.validation, "pretrained": model, "preprocess": options["preprocess"]}
+    return Plan(data, source, script, settings, {**found, "callbacks": callbacks}, folder, finished)
 
 
 def _layers(augmentation):
@@ -124,14 +214,15 @@ def _layers(augmentation):
     return list(augmentation)
 
 
-def _run(script, names):
-    """Run the script and return all names it defines. Its lines show in tracebacks."""
+def run_script(script: str, names: dict) -> None:
+    """Run a script, which adds the names it defines to `names`. Its lines show in tracebacks."""
     place = f"<finetune script {id(names)}>"
     linecache.cache[place] = len(script), None, script.splitlines(True), place
     exec(compile(script, place, "exec"), names)
-    return names
 
 
 def _joined(histories):
-    """One dict of lists of several."""
-    return {k: sum((h.get(k, []) for h in histories), []) for k in histories[-1]}
+    """One dict of lists of several; what one of them lacks is NaN there, so that all lists have a value an epoch."""
+    lengths = [max(map(len, h.values()), default=0) for h in histories]
+    names = dict.fromkeys(name for h in histories for name in h)
+    return {name: sum((h.get(name, [math.nan] * n) for h, n in zip(histories, lengths)), []) for name in names}

@@ -19,8 +19,7 @@ inputs = x = keras.Input({shape!r})
 x = layers.Dropout({dropout!r}, name="head_dropout")(features)
 outputs = layers.Dense({units!r}, activation={activation!r}, name="head")(x)
 model = keras.Model(inputs, outputs)
-best = finetuning.KeepBest(model, monitor={monitor!r})
-phases = []
+recorder = finetuning.Recorder({recorder})
 """
 
 _HEAD = """
@@ -31,8 +30,8 @@ trunk, head = keras.Model(inputs, features), keras.Model(features, outputs)
 head_val = finetuning.features(trunk, {val_once})
 schedule = one_cycle({rate!r}, total_steps={steps!r})
 head.compile(keras.optimizers.Adam(schedule), {loss!r}, metrics=["accuracy"])
-phases += [head.fit({head_fit}, epochs={epochs!r}, validation_data=head_val, callbacks=[best]{verbose})]
-best.restore()
+head.fit({head_fit}, epochs={epochs!r}, validation_data=head_val, callbacks={head_callbacks}{verbose})
+recorder.restore_best()
 """
 
 _ALL = """
@@ -41,8 +40,7 @@ _ALL = """
 optimizer = keras.optimizers.Adam(one_cycle({rate!r}, total_steps={steps!r}))
 optimizer.rate_factors = finetuning.discriminative_rates(model, decay={decay!r})
 model.compile(optimizer, {loss!r}, metrics=["accuracy"])
-phases += [model.fit({fit}, epochs={epochs!r}, validation_data=val, callbacks=[best]{verbose})]
-best.restore()
+model.fit({fit}, epochs={epochs!r}, validation_data=val, callbacks={callbacks}{verbose})
 """
 
 
@@ -54,13 +52,17 @@ def script_of(data, source, augmentation, settings):
     steps, loss = data.steps(), data.loss
     fit = f"*train, batch_size={data.batch_size}" if data.is_arrays else "train"
     verbose = "" if settings["verbose"] == "auto" else f", verbose={settings['verbose']!r}"
-    common = {"loss": loss, "fit": fit, "verbose": verbose}
+    own = settings["callbacks"]
+    callbacks, head_callbacks = (
+        f"[*recorder.phase({name!r}), *callbacks]" if own else f"recorder.phase({name!r})" for name in ("all", "head")
+    )
+    common = {"loss": loss, "fit": fit, "verbose": verbose, "callbacks": callbacks, "head_callbacks": head_callbacks}
     before = "".join(f"x = {code_of(layer)}(x)\n" for layer in augmentation)
     before += f"x = {source.preprocess_code}\n" if source.preprocess_code else ""
     text = _HEADER.format(seed=settings["seed"], data="\n".join(data.code or ["# train, val: the data that was passed"]) + "\n")
     text += _MODEL.format(
         base="\n".join(source.code), shape=data.shape, before=before, dropout=settings["dropout"], units=data.units,
-        activation=data.activation, monitor=settings["monitor"],
+        activation=data.activation, recorder=_recorder(data, settings),
     )  # fmt: skip
     head_epochs, epochs = settings["head_epochs"], settings["epochs"]
     if head_epochs:
@@ -80,7 +82,17 @@ def script_of(data, source, augmentation, settings):
             rate=float(f"{settings['fine_learning_rate']:.6g}"), steps=epochs * steps, epochs=epochs, decay=settings["decay"],
             freeze="" if head_epochs else 'model.freeze(until="head_dropout")\n', **common,
         )  # fmt: skip
+    text += "recorder.finish()\n"
     return text + (f"model.save({settings['save_to']!r})\n" if settings["save_to"] else "")
+
+
+def _recorder(data, settings):
+    """The arguments of the recorder."""
+    text = f"model, monitor={settings['monitor']!r}"
+    if settings["output"] is not None:
+        text += f", folder={settings['output']!r}"
+        text += ", class_names=train.class_names" if data.class_names else ""
+    return text
 
 
 def code_of(layer):

@@ -35,7 +35,16 @@ def test_train_and_test_folders(tmp_path, capsys):
     printed = capsys.readouterr().out
     assert "Accuracy on the validation photos" in printed
     assert "Accuracy on the test photos" in printed
-    files = {"model.keras", "classes.json", "script.py", "history.csv", "report.html", "curves.png", "confusion.png"}
+    files = {
+        "model.keras",
+        "classes.json",
+        "script.py",
+        "run.json",
+        "history.csv",
+        "report.html",
+        "curves.png",
+        "confusion.png",
+    }
     assert {f.name for f in out.iterdir()} == files
     assert json.loads((out / "classes.json").read_text()) == ["above", "below"]
     assert (out / "history.csv").read_text().startswith("epoch,")
@@ -55,9 +64,35 @@ def test_one_folder_and_no_matplotlib(tmp_path, capsys, monkeypatch):
     assert "test photos" not in printed
 
 
-def test_no_such_folder():
-    with pytest.raises(SystemExit, match="no folder 'nowhere'"):
-        main(["finetune", "nowhere"])
+MISTAKES = {
+    "no such folder": (["nowhere"], "no folder 'nowhere'"),
+    "no such model": (["PHOTOS", "--model", "MobileNet99"], "MobileNet99"),
+    "no such option": (["PHOTOS", "--head-epoch", "x"], "--head-epoch"),
+    "no epochs": (["PHOTOS", "--head-epochs", "0", "--epochs", "0"], "epochs to train"),
+    "two wishes": (["PHOTOS", "--resume", "--overwrite"], "not allowed with"),
+    "no such weights": (["PHOTOS", "--weights", "nowhere.keras"], "nowhere.keras"),
+    "a file in place of the folder": (["PHOTOS", "--output", "FILE"], "a file is in its place"),
+    "a file above the folder": (["PHOTOS", "--output", "FILE/out"], "cannot be"),
+}
+
+
+@pytest.mark.parametrize("name", MISTAKES)
+def test_mistakes_are_one_line_and_nothing_is_written(name, tmp_path, capsys, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    folder(tmp_path / "photos", 20)
+    (tmp_path / "file").touch()
+    arguments, words = MISTAKES[name]
+    arguments = [a.replace("PHOTOS", str(tmp_path / "photos")).replace("FILE", str(tmp_path / "file")) for a in arguments]
+    try:
+        status = main(["finetune", *QUICK, *arguments])
+    except SystemExit as error:
+        status = error.code
+    printed = capsys.readouterr()
+    assert status == 2
+    assert words in printed.err
+    assert printed.err.count("\n") == 1
+    assert "loss:" not in printed.out
+    assert {p.name for p in tmp_path.iterdir()} == {"photos", "file"}
 
 
 def test_which_folders_are_parts_and_which_are_classes(tmp_path):

@@ -1,0 +1,54 @@
+"""Which options of a fine-tuning are possible: said before anything is computed."""
+
+import os
+from typing import Any
+
+import numpy as np
+
+MONITORS = ("val_accuracy", "val_loss", "accuracy", "loss")
+
+
+def check_options(options: dict[str, Any]) -> None:
+    """Raise ValueError unless the plain options of `finetune` are of a kind and size that training can use."""
+    head_epochs, epochs = options["head_epochs"], options["epochs"]
+    for name in ("head_epochs", "epochs", "batch_size", "seed"):
+        _whole(name, options[name], 1 if name == "batch_size" else 0)
+    if head_epochs + epochs < 1:
+        raise ValueError(
+            f"finetune: there must be epochs to train for, but got {head_epochs} for the head and {epochs} for all."
+        )
+    for name in ("learning_rate", "fine_learning_rate"):
+        if options[name] is not None:
+            _number(name, options[name], "positive", lambda v: v > 0)
+    _number("decay", options["decay"], "at least 1", lambda v: v >= 1)
+    _number("dropout", options["dropout"], "at least 0 and below 1", lambda v: 0 <= v < 1)
+    if options["monitor"] not in MONITORS:
+        raise ValueError(f"finetune: `monitor` must be one of {', '.join(MONITORS)}, but is {options['monitor']!r}.")
+    if options["save_to"] is not None:
+        check_model_path(options["save_to"])
+    if options["output"] is None and (options["resume"] or options["overwrite"]):
+        raise ValueError("finetune: `resume` and `overwrite` are about the folder `output`. Pass it, too.")
+    if options["resume"] and options["overwrite"]:
+        raise ValueError("finetune: `resume` goes on with the run in the folder, `overwrite` replaces it. Pass one of them.")
+
+
+def check_model_path(path: Any) -> None:
+    """Raise ValueError unless a `.keras` file can be written there."""
+    path = os.fspath(path)
+    folder = os.path.dirname(os.path.abspath(path))
+    if not path.endswith(".keras"):
+        raise ValueError(f"finetune: `save_to` must end in .keras, but is {path!r}.")
+    if not os.path.isdir(folder):
+        raise ValueError(f"finetune: `save_to` is {path!r}, but there is no folder {folder}.")
+    if os.path.isdir(path) or not os.access(folder, os.W_OK):
+        raise ValueError(f"finetune: `save_to` is {path!r}, which cannot be written.")
+
+
+def _whole(name, value, least):
+    if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < least:
+        raise ValueError(f"finetune: `{name}` must be a whole number, {least} or more, but is {value!r}.")
+
+
+def _number(name, value, words, holds):
+    if isinstance(value, bool) or not isinstance(value, (int, float, np.number)) or not holds(value) or not np.isfinite(value):
+        raise ValueError(f"finetune: `{name}` must be a number, {words}, but is {value!r}.")
