@@ -18,7 +18,6 @@ ABSENT = {  # name, or beginning of names -> why
     "layers.FlaxLayer": "open",
     "layers.JaxLayer": "open",
     "layers.TorchModuleWrapper": "open",
-    "callbacks.TensorBoard": "open",
     "utils.FeatureSpace": "open",
 }
 REFUSED = {  # what resolves and refuses to be used: the names of Keras -> a word of the reason

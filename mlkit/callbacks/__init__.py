@@ -20,6 +20,7 @@ __all__, __getattr__, __dir__ = offer(
         ".refused": "OrbaxCheckpoint",
         ".remote_monitor": "RemoteMonitor",
         ".swap_ema_weights": "SwapEMAWeights",
+        ".tensorboard": "TensorBoard",
         ".terminate_on_nan": "TerminateOnNaN",
     },
 )

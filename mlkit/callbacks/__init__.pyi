@@ -15,4 +15,5 @@ from mlkit.callbacks.reduce_lr_on_plateau import ReduceLROnPlateau as ReduceLROn
 from mlkit.callbacks.refused import OrbaxCheckpoint as OrbaxCheckpoint
 from mlkit.callbacks.remote_monitor import RemoteMonitor as RemoteMonitor
 from mlkit.callbacks.swap_ema_weights import SwapEMAWeights as SwapEMAWeights
+from mlkit.callbacks.tensorboard import TensorBoard as TensorBoard
 from mlkit.callbacks.terminate_on_nan import TerminateOnNaN as TerminateOnNaN

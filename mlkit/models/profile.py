@@ -16,7 +16,7 @@ from mlkit.core.state import state, swapped
 from mlkit.core.typing import Data
 from mlkit.data.batch import standardize_batch
 from mlkit.models.loops import packed
-from mlkit.models.profile_text import html, text
+from mlkit.models.profile_text import html, markdown, text
 
 __all__ = ["ProfileReport", "profile"]
 
@@ -73,6 +73,10 @@ class ProfileReport:
     def kernel_seconds(self) -> float:
         """Seconds spent in kernels; the rest of `seconds` is the cost of calling them."""
         return sum(row.seconds for _, _, row in self.rows)
+
+    def markdown(self) -> str:
+        """The tables in Markdown."""
+        return markdown(self)
 
     def __str__(self) -> str:
         return text(self)

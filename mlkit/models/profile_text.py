@@ -1,4 +1,4 @@
-"""A profile as text, and as HTML for notebooks."""
+"""A profile as text, as HTML for notebooks, and as Markdown."""
 
 from typing import Any
 
@@ -42,6 +42,15 @@ def text(report: Any, most: int = 25) -> str:
         lines += ["", f"{what:{width}}" + "".join(f"{h:>11}" for h in HEADS)]
         lines += [f"{row.name:{width}}" + "".join(f"{c:>11}" for c in cells(row, report)) for row in rows]
     return "\n".join(lines)
+
+
+def markdown(report: Any, most: int = 25) -> str:
+    """The report as tables in Markdown."""
+    parts = [headline(report)]
+    for what, rows in tables(report, most):
+        lines = [(what, *HEADS), ("---", *("---:" for _ in HEADS)), *((row.name, *cells(row, report)) for row in rows)]
+        parts.append("\n".join(f"| {' | '.join(line)} |" for line in lines))
+    return "\n\n".join(parts)
 
 
 def html(report: Any, most: int = 25) -> str:

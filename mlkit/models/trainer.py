@@ -20,6 +20,7 @@ from mlkit.metrics.metric import Metric
 from mlkit.metrics.reduction import Mean
 from mlkit.models import checks, loops, nonfinite, run_state
 from mlkit.models.compiled import CompiledLoss, CompiledMetrics
+from mlkit.models.profile import profile
 from mlkit.models.training import Training
 from mlkit.objects.serialization import deserialize_keras_object
 from mlkit.objects.variable import Variable
@@ -402,6 +403,10 @@ class Trainer:
         """In words, where the last batches of `fit` give a number that is not finite, from these values on; variables get them."""
         run = self._training.run
         return nonfinite.explain(self, values, run.group if run is not None else [])
+
+    def _profile_last_batch(self, runs):
+        """A `ProfileReport` of a training step on the batch that `fit` has run last."""
+        return profile(self, *self._training.run.group[-1], training=True, runs=runs)
 
     def _save_run(self, path, epoch):
         """Write all that decides how the `fit` under way goes on, with this epoch."""
