@@ -69,7 +69,8 @@ def image_dataset_from_directory(
         format: "tf" for a `Dataset`, "grain" for a `grain.IterDataset`.
         verbose: whether to print how many files there are.
         on_corrupt: what to do about files that cannot be read: "warn": leave them out, and name and count them in one warning
-            an epoch; "skip": leave them out in silence (`corrupt_files` of the dataset names them); "raise": ValueError.
+            an epoch; "skip": leave them out in silence (`corrupt_files` of the dataset names them); "nan": put an image of NaN in
+            the place of each, so that its predictions are NaN; "raise": ValueError.
 
     Returns:
         An `ImageDataset` of float32 images in [0, 255]; a pair of them for `subset="both"`.
@@ -80,8 +81,8 @@ def image_dataset_from_directory(
     check_label_mode(label_mode)
     if crop_to_aspect_ratio and pad_to_aspect_ratio:
         raise ValueError("Only one of `crop_to_aspect_ratio` and `pad_to_aspect_ratio` can be True.")
-    if on_corrupt not in ("warn", "skip", "raise"):
-        raise ValueError(f"`on_corrupt` must be 'warn', 'skip' or 'raise', but is {on_corrupt!r}.")
+    if on_corrupt not in ("warn", "skip", "nan", "raise"):
+        raise ValueError(f"`on_corrupt` must be 'warn', 'skip', 'nan' or 'raise', but is {on_corrupt!r}.")
     check_color_mode(color_mode)
     resampling(interpolation)
     seed = int(np.random.randint(10**6)) if seed is None and not validation_split else seed
@@ -125,12 +126,27 @@ class ImageDataset(Dataset):
 
     `class_names`, `file_paths` and `labels` tell what it holds; `corrupt_files` maps unreadable files to the reason;
     `workers` threads decode (as many as there are processors unless set).
+
+    Without `shuffle`, `file_paths` and `labels` go with what a pass yields, one by one: after a pass the files that it could not
+    read are in neither of them (unless `on_corrupt="nan"` keeps their place), so that `zip(data.file_paths, model.predict(data))`
+    pairs files and predictions. `files` has all, as they were found.
     """
 
     def __init__(self, node):
         super().__init__(node)
-        self.file_paths, self.labels, self.class_names = node.files.paths, node.files.labels, node.files.class_names
+        self.files, self.class_names = node.files, node.files.class_names
         self.image_size, self.channels, self.corrupt_files = node.image_size, node.channels, node.corrupt_files
+
+    @property
+    def file_paths(self) -> list[str]:
+        """The files in the order of a pass that is not shuffled, without those known to be unreadable."""
+        return [self.files.paths[i] for i in self._node.rows()] if self.corrupt_files else self.files.paths
+
+    @property
+    def labels(self) -> np.ndarray | None:
+        """The labels of `file_paths`, or None."""
+        labels = self.files.labels
+        return labels if labels is None or not self.corrupt_files else labels[self._node.rows()]
 
     @property
     def workers(self) -> int:
@@ -153,7 +169,7 @@ class ImageDataset(Dataset):
 class Images(Node):
     """Batches of images, decoded by threads. Their order follows from the seed and the number of the pass.
 
-    fit: see `decode_image`. label_mode: None for images alone. on_corrupt: "warn", "skip" or "raise".
+    fit: see `decode_image`. label_mode: None for images alone. on_corrupt: "warn", "skip", "nan" or "raise".
     """
 
     works_ahead = True
@@ -211,12 +227,17 @@ class Images(Node):
         try:
             for start in range(position, len(order), size):
                 rows = order[start : start + size]
-                pairs = [(i, image) for i, image in zip(rows, images) if image is not None]
+                pairs = [(i, image) for i, image in zip(rows, images) if image is not None or self.on_corrupt == "nan"]
                 if pairs:
                     yield start + size, self._assemble(*zip(*pairs))
         finally:
             images.close()
         self._report(known)
+
+    def rows(self):
+        """The numbers of the files that have a place in a pass, as far as it is known which can be read."""
+        left_out = () if self.on_corrupt == "nan" else self.corrupt_files
+        return [i for i, path in enumerate(self.files.paths) if path not in left_out]
 
     def _load(self, index):
         if self.decoded is None:
@@ -239,7 +260,7 @@ class Images(Node):
     def _assemble(self, rows, images):
         x = np.empty((len(images), *self.image_size, self.channels), "float32")
         for slot, image in zip(x, images):
-            slot[...] = image
+            slot[...] = np.nan if image is None else image
         if self.data_format == "channels_first":
             x = np.ascontiguousarray(x.transpose(0, 3, 1, 2))
         if self.label_mode is None:

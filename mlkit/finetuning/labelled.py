@@ -2,7 +2,6 @@
 
 import dataclasses
 import hashlib
-import itertools
 import os
 
 import numpy as np
@@ -70,12 +69,12 @@ def labelled(train, validation, image_size, batch_size, classes, seed):
 
 def fingerprint(labelled: Labelled) -> str | None:
     """A text that differs as soon as there are other photos, other labels or another order; None for data that has no files."""
-    parts = [part for part in (labelled.train, labelled.validation) if hasattr(part, "file_paths")]
+    parts = [part.files for part in (labelled.train, labelled.validation) if hasattr(part, "files")]
     if not parts:
         return None
     found = hashlib.sha256()
     for part in parts:
-        for path, label in itertools.zip_longest(part.file_paths, () if part.labels is None else part.labels):
+        for path, label in zip(part.paths, part.labels):
             found.update(f"{path}|{os.path.getsize(path)}|{label}\n".encode("utf-8", "surrogateescape"))
     return found.hexdigest()
 

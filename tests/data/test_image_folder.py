@@ -1,5 +1,6 @@
 """Folders of images: every kind of file, the same content for the same seed whatever the threads, broken files named."""
 
+import os
 import shutil
 
 import numpy as np
@@ -117,6 +118,27 @@ def test_policies_for_broken_files(folder, recwarn):
     assert not recwarn.list
     with pytest.raises(ValueError, match=r"2\.png could not be read"):
         epoch(load(folder, on_corrupt="raise"))
+
+
+def test_files_and_what_a_pass_yields_stay_paired(folder):
+    (folder / "ant" / "2.png").write_bytes(b"")
+    (folder / "bee" / "0.png").write_bytes(b"no picture")
+    for cached in (False, True):
+        data = load(folder, shuffle=False, batch_size=4, on_corrupt="skip")
+        data = data.cache() if cached else data
+        assert len(data.file_paths) == 12, "nothing has been read yet"
+        for _ in range(2):
+            x, y = epoch(data)
+            assert len(x) == len(data.file_paths) == len(data.labels) == 10
+            assert y.tolist() == data.labels.tolist()
+            assert [data.class_names[k] for k in y] == [p.split(os.sep)[-2] for p in data.file_paths]
+        assert len(data.files.paths) == 12
+    data = load(folder, shuffle=False, batch_size=4, on_corrupt="nan")
+    x, y = epoch(data)
+    gaps = [i for i, path in enumerate(data.file_paths) if path in data.corrupt_files]
+    assert len(x) == len(data.file_paths) == 12
+    assert np.flatnonzero(np.isnan(x).all(axis=(1, 2, 3))).tolist() == gaps == [2, 6]
+    assert not np.isnan(np.delete(x, gaps, axis=0)).any()
 
 
 def test_an_image_that_claims_to_be_huge_is_broken(folder):
