@@ -3,6 +3,7 @@
 from typing import Any
 
 from mlkit.callbacks.callback import Callback
+from mlkit.pictures.charts import learning_curves
 
 
 class History(Callback):
@@ -22,6 +23,9 @@ class History(Callback):
         super().__init__()
         self.history: dict[str, list[Any]] = {}
         self.epoch: list[int] = []
+
+    def _repr_html_(self) -> str | None:
+        return learning_curves(self).html() if self.history else None
 
     def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
         self.epoch = []

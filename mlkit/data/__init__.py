@@ -13,5 +13,6 @@ __all__, __getattr__, __dir__ = offer(
         ".pipeline.elements": "Strings TensorSpec",
         ".workers": "ordered_map prefetch",
         ".py_dataset": "PyDataset",
+        ".samples": "show_batch",
     },
 )

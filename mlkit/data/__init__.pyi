@@ -12,6 +12,7 @@ from mlkit.data.epochs import EpochIterator as EpochIterator
 from mlkit.data.pipeline.elements import Strings as Strings
 from mlkit.data.pipeline.elements import TensorSpec as TensorSpec
 from mlkit.data.py_dataset import PyDataset as PyDataset
+from mlkit.data.samples import show_batch as show_batch
 from mlkit.data.workers import ordered_map as ordered_map
 from mlkit.data.workers import prefetch as prefetch
 

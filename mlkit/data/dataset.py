@@ -16,6 +16,7 @@ from mlkit.data.pipeline.calls import present
 from mlkit.data.pipeline.elements import TensorSpec, dtype_name, is_node, to_element
 from mlkit.data.pipeline.node import INFINITE, UNKNOWN, Node
 from mlkit.data.randomness import fresh_seed
+from mlkit.data.samples import dataset_html
 from mlkit.data.transformations import AUTOTUNE, Transformations
 from mlkit.ops import convert_to_tensor
 
@@ -254,6 +255,9 @@ class Dataset(Transformations):
         except Exception:  # functions fail on the first element; that shows when it is gone through
             kind = ""
         return f"<{type(self).__name__} {self._node.chain()}{kind}>"
+
+    def _repr_html_(self) -> str | None:
+        return dataset_html(self)
 
 
 class DatasetIterator:

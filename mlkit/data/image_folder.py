@@ -156,6 +156,10 @@ class ImageDataset(Dataset):
     def workers(self, count: int) -> None:
         self._node.workers = count
 
+    def with_paths(self, epoch: int = 0) -> Any:
+        """The batches of a pass as `(images, labels or None, paths)`, whatever its order; files that cannot be read are in none."""
+        return self._node.with_paths(epoch)
+
     def cache(self, filename: str = "", name: str | None = None) -> Dataset:
         """The same dataset, which keeps decoded images in memory: passes after the first read no files. Each still has an order
         of its own. An image takes height x width x channels bytes. filename: keep the batches of one pass in this file instead."""
@@ -218,6 +222,18 @@ class Images(Node):
 
     def batches(self, epoch, position):
         """(position behind it, batch) of what follows a position in the order of the pass."""
+        for behind, rows, images in self._read(epoch, position):
+            yield behind, self._assemble(rows, images)
+
+    def with_paths(self, epoch):
+        """(images, labels or None, paths of the files) batch by batch."""
+        for _, rows, images in self._read(epoch, 0):
+            batch = self._assemble(rows, images)
+            x, y = (batch, None) if self.label_mode is None else batch
+            yield x, y, [self.files.paths[i] for i in rows]
+
+    def _read(self, epoch, position):
+        """(position behind them, numbers of the files, their images) for each batch that follows a position."""
         order = np.arange(len(self.files.paths))
         if self.shuffle:
             order = np.random.default_rng([self.seed, epoch]).permutation(order)
@@ -229,7 +245,7 @@ class Images(Node):
                 rows = order[start : start + size]
                 pairs = [(i, image) for i, image in zip(rows, images) if image is not None or self.on_corrupt == "nan"]
                 if pairs:
-                    yield start + size, self._assemble(*zip(*pairs))
+                    yield start + size, *zip(*pairs)
         finally:
             images.close()
         self._report(known)

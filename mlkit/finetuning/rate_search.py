@@ -7,7 +7,7 @@ import numpy as np
 
 from mlkit import data
 from mlkit.objects.variable import Variable
-from mlkit.visualization import LineChart
+from mlkit.pictures.charts import LineChart
 
 
 @dataclasses.dataclass(repr=False)

@@ -10,11 +10,13 @@ __all__, __getattr__, __dir__ = offer(
     {
         ".activation_maps": "grad_cam",
         ".annotations": "draw_bounding_boxes draw_segmentation_masks",
-        ".charts": "LineChart learning_curves",
+        "mlkit.pictures.charts": "LineChart learning_curves",
         ".confusion": "ConfusionMatrix confusion_matrix",
-        ".gallery": "Gallery",
+        "mlkit.pictures.gallery": "Gallery",
         ".image_gallery": "plot_bounding_box_gallery plot_image_gallery plot_segmentation_mask_gallery",
-        ".picture": "Page Picture",
+        "mlkit.pictures.picture": "Page Picture",
+        "mlkit.pictures.table": "Table",
+        "mlkit.data.samples": "show_batch",
         ".predictions": "Predictions predictions_of",
     },
 )

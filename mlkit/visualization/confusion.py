@@ -1,10 +1,11 @@
 """The confusion matrix: which class was taken for which."""
 
-import html
-
 import numpy as np
 
-from mlkit.visualization.picture import Picture
+from mlkit.pictures.picture import Picture
+from mlkit.pictures.words import escaped, in_figure, shorter
+
+_IN_HTML, _IN_FIGURE = 30, 60  # classes that are shown one by one
 
 
 class ConfusionMatrix(Picture):
@@ -40,32 +41,57 @@ class ConfusionMatrix(Picture):
     def _shares(self):
         return self.counts / np.maximum(self.counts.sum(axis=1, keepdims=True), 1)
 
+    def _worst(self, count):
+        """Numbers of the classes with the most mistakes, as true or as predicted class, in their order."""
+        wrong = self.counts * ~np.eye(len(self.counts), dtype=bool)
+        return np.sort(np.argsort(-(wrong.sum(axis=0) + wrong.sum(axis=1)), kind="stable")[:count])
+
     def html(self):
-        names = [html.escape(n) for n in self.class_names]
-        rows = [f"<tr><th>true \\ predicted</th>{''.join(f'<th>{n}</th>' for n in names)}</tr>"]
-        for name, counts, shares in zip(names, self.counts, self._shares()):
-            cells = "".join(map(_cell, counts, shares))
-            rows.append(f'<tr><th style="text-align:left">{name}</th>{cells}</tr>')
-        mistakes = "; ".join(f"{html.escape(t)} as {html.escape(p)}: {n}" for t, p, n in self.most_confused(5)) or "none"
-        below = f"<p>Accuracy {self.accuracy:.1%}. Most confused: {mistakes}.</p>"
-        return f'<h3>{self.title}</h3><table style="border-collapse:collapse">{"".join(rows)}</table>{below}'
+        shown = self._worst(_IN_HTML)
+        names = [self.class_names[i] for i in shown]
+        heads = "".join(_head(name, "max-width:8em") for name in names)
+        rows = [f"<tr><th>true \\ predicted</th>{heads}</tr>"]
+        for name, counts, shares in zip(names, self.counts[np.ix_(shown, shown)], self._shares()[np.ix_(shown, shown)]):
+            rows.append(f"<tr>{_head(name, 'text-align:left;max-width:16em')}{''.join(map(_cell, counts, shares))}</tr>")
+        mistakes = "; ".join(f"{escaped(t)} as {escaped(p)}: {n}" for t, p, n in self.most_confused(5)) or "none"
+        left = (
+            f"The {len(shown)} of {len(self.counts)} classes with the most mistakes. " if len(shown) < len(self.counts) else ""
+        )
+        below = f"<p>{left}Accuracy {self.accuracy:.1%}. Most confused: {mistakes}.</p>"
+        table = f'<table style="border-collapse:collapse">{"".join(rows)}</table>'
+        return f'<h3>{self.title}</h3><div style="overflow-x:auto">{table}</div>{below}'
+
+    @property
+    def size(self):
+        inches = 3.5 + 0.3 * min(max(len(self.counts), 8), _IN_FIGURE // 2)
+        return inches, inches * 0.85
 
     def draw(self, figure):
         axes = figure.add_subplot()
         shares = self._shares()
         axes.imshow(shares, cmap="Blues", vmin=0, vmax=1)
-        ticks = range(len(self.class_names))
-        axes.set_xticks(ticks, self.class_names, rotation=90 if len(self.class_names) > 4 else 0)
-        axes.set_yticks(ticks, self.class_names)
+        names = [in_figure(name, 20) for name in self.class_names]
+        if len(names) <= _IN_FIGURE:
+            size = 9 if len(names) <= 20 else 6
+            axes.set_xticks(
+                range(len(names)), names, fontsize=size, rotation=90 if max(map(len, names)) * len(names) > 40 else 0
+            )
+            axes.set_yticks(range(len(names)), names, fontsize=size)
         axes.set(xlabel="predicted", ylabel="true", title=f"{self.title} (accuracy {self.accuracy:.1%})")
         if len(self.class_names) <= 20:
             for (i, j), n in np.ndenumerate(self.counts):
                 axes.text(j, i, str(n), ha="center", va="center", color="white" if shares[i, j] > 0.5 else "black")
 
 
+def _head(name, style):
+    return f'<th style="overflow-wrap:anywhere;{style}" title="{escaped(name)}">{escaped(shorter(name, 40))}</th>'
+
+
 def _cell(count, share):
-    blue = f"background:rgba(31,119,180,{share:.2f});color:{'white' if share > 0.6 else 'black'}"
-    return f'<td style="text-align:center;padding:0.4em 0.8em;{blue}">{count}</td>'
+    # the background covers the page's, so that the number can be read on light pages and on dark ones
+    red, green, blue = (round(255 + (c - 255) * share) for c in (31, 119, 180))
+    colors = f"background:rgb({red},{green},{blue});color:{'white' if share > 0.9 else 'black'}"
+    return f'<td style="text-align:center;padding:0.4em 0.8em;{colors}">{count}</td>'
 
 
 def confusion_matrix(labels, predictions, class_names=None):

@@ -1,11 +1,13 @@
 """Picture: something to look at, as HTML and as a matplotlib figure."""
 
 import base64
-import html
 import io
 import os
+import warnings
 
 import numpy as np
+
+from mlkit.pictures.words import escaped, families, missing_glyphs
 
 
 class Picture:
@@ -30,8 +32,10 @@ class Picture:
 
     def figure(self):
         """The picture as a new matplotlib `Figure`. Raises ImportError without matplotlib (`pip install matplotlib`)."""
-        figure = _figure_class()(figsize=self.size, layout="constrained")
-        self.draw(figure)
+        figure_class, context = _matplotlib()
+        figure = figure_class(figsize=self.size, layout="constrained")
+        with context({"font.family": families()}):
+            self.draw(figure)
         return figure
 
     def save(self, path):
@@ -39,15 +43,21 @@ class Picture:
         (png, svg, pdf) need matplotlib."""
         path = os.fspath(path)
         if not path.endswith(".html"):
-            self.figure().savefig(path)
+            figure = self.figure()
+            with warnings.catch_warnings(record=True) as told:
+                warnings.simplefilter("always")
+                figure.savefig(path)
+            for text in dict.fromkeys(missing_glyphs(w) or str(w.message) for w in told):
+                warnings.warn(f"{path}: {text}", stacklevel=2)
             return
         with open(path, "w", encoding="utf-8") as file:
-            file.write(_PAGE.format(title=html.escape(self.title), body=self.html()))
+            file.write(_PAGE.format(title=escaped(self.title), body=self.html()))
 
 
 _PAGE = """<!doctype html>
 <html><head><meta charset="utf-8"><title>{title}</title>
-<style>body {{font-family: sans-serif; margin: 2em; max-width: 60em}} td, th {{padding: 0.2em 0.6em}}</style></head>
+<style>:root {{color-scheme: light dark}} body {{font-family: sans-serif; margin: 2em; max-width: 75em}}
+td, th {{padding: 0.2em 0.6em}}</style></head>
 <body>{body}</body></html>
 """
 
@@ -59,8 +69,8 @@ class Page(Picture):
         self.title, self.parts = title, parts
 
     def html(self):
-        shown = [p.html() if isinstance(p, Picture) else f"<p>{html.escape(str(p))}</p>" for p in self.parts]
-        return "\n".join([f"<h2>{html.escape(self.title)}</h2>", *shown])
+        shown = [p.html() if isinstance(p, Picture) else f"<p>{escaped(p)}</p>" for p in self.parts]
+        return "\n".join([f"<h2>{escaped(self.title)}</h2>", *shown])
 
     @property
     def pictures(self):
@@ -78,15 +88,17 @@ class Page(Picture):
             picture.draw(place)
 
 
-def _figure_class():
+def _matplotlib():
+    """Its class of figures and its context of settings."""
     try:
-        from matplotlib.figure import Figure  # optional
+        from matplotlib import rc_context  # optional
+        from matplotlib.figure import Figure
     except ImportError as error:
         raise ImportError(
             "Figures are drawn by matplotlib, which is not installed: pip install matplotlib. "
             "Without it pictures show themselves in notebooks, and `save` writes .html files."
         ) from error
-    return Figure
+    return Figure, rc_context
 
 
 def as_pixels(image):

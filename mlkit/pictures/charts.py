@@ -1,11 +1,11 @@
 """Charts of lines, and learning curves."""
 
-import html
 import math
 
 import numpy as np
 
-from mlkit.visualization.picture import Page, Picture
+from mlkit.pictures.picture import Page, Picture
+from mlkit.pictures.words import escaped, in_figure, shorter
 
 COLORS = ("#1f77b4", "#ff7f0e", "#2ca02c", "#d62728", "#9467bd", "#8c564b")
 _WIDTH, _HEIGHT, _LEFT, _RIGHT, _TOP, _BOTTOM = 560, 300, 62, 16, 34, 46
@@ -43,7 +43,7 @@ class LineChart(Picture):
             if len(x) == 1:
                 parts.append(f'<circle cx="{x_at(x[0]):.1f}" cy="{y_at(y[0]):.1f}" r="3" fill="{color}"/>')
         for i, (label, color) in enumerate(zip(self.lines, _cycled(len(self.lines)))):
-            parts.append(_text(_WIDTH - _RIGHT - 6, _TOP + 14 + 15 * i, label, "end", color))
+            parts.append(_text(_WIDTH - _RIGHT - 6, _TOP + 14 + 15 * i, shorter(label, 40), "end", color))
         size = f'width="{_WIDTH}" height="{_HEIGHT}" viewBox="0 0 {_WIDTH} {_HEIGHT}"'
         return f'<svg xmlns="http://www.w3.org/2000/svg" {size} font-family="sans-serif" font-size="12">{"".join(parts)}</svg>'
 
@@ -55,10 +55,10 @@ class LineChart(Picture):
         for y in y_ticks:
             yield _line(_LEFT, y_at(y), right, y_at(y), "#e6e6e6") + _text(_LEFT - 6, y_at(y) + 4, f"{y:g}", "end")
         yield _line(_LEFT, bottom, right, bottom, "#444") + _line(_LEFT, bottom, _LEFT, _TOP, "#444")
-        yield _text((_LEFT + right) / 2, _HEIGHT - 10, self.x_label)
+        yield _text((_LEFT + right) / 2, _HEIGHT - 10, shorter(self.x_label, 60))
         middle = (bottom + _TOP) / 2
-        yield f'<g transform="rotate(-90 14 {middle})">{_text(14, middle, self.y_label)}</g>'
-        yield f'<g font-weight="bold">{_text((_LEFT + right) / 2, 20, self.title)}</g>'
+        yield f'<g transform="rotate(-90 14 {middle})">{_text(14, middle, shorter(self.y_label, 36))}</g>'
+        yield f'<g font-weight="bold">{_text((_LEFT + right) / 2, 20, shorter(self.title, 60))}</g>'
 
     def _marks(self, x_at):
         for label, x in self.marks.items():
@@ -68,10 +68,11 @@ class LineChart(Picture):
     def draw(self, figure):
         axes = figure.add_subplot()
         for label, (x, y) in self.lines.items():
-            axes.plot(x, y, marker="o" if len(x) == 1 else None, label=label)
+            axes.plot(x, y, marker="o" if len(x) == 1 else None, label=in_figure(label))
         for label, x in self.marks.items():
-            axes.axvline(x, color="gray", linestyle="--", label=label)
-        axes.set(title=self.title, xlabel=self.x_label, ylabel=self.y_label, xscale="log" if self.log_x else "linear")
+            axes.axvline(x, color="gray", linestyle="--", label=in_figure(label))
+        axes.set(title=in_figure(self.title, 60), xlabel=in_figure(self.x_label, 40), ylabel=in_figure(self.y_label, 40))
+        axes.set_xscale("log" if self.log_x else "linear")
         axes.grid(alpha=0.3)
         axes.legend()
 
@@ -152,4 +153,4 @@ def _line(x1, y1, x2, y2, color, dashes=None):
 
 
 def _text(x, y, text, anchor="middle", color="#333"):
-    return f'<text x="{x:.1f}" y="{y:.1f}" text-anchor="{anchor}" fill="{color}">{html.escape(str(text))}</text>'
+    return f'<text x="{x:.1f}" y="{y:.1f}" text-anchor="{anchor}" fill="{color}">{escaped(text)}</text>'

@@ -1,0 +1,49 @@
+"""Names of any length and in any script, in HTML and in figures."""
+
+import functools
+
+# Fonts that have what matplotlib's own lacks: Chinese, Japanese, Korean, emoji. Those that are installed are used.
+_OTHERS = (
+    "Noto Sans CJK SC", "Noto Sans CJK JP", "Noto Sans SC", "Source Han Sans SC", "WenQuanYi Zen Hei", "WenQuanYi Micro Hei",
+    "Microsoft YaHei", "SimHei", "PingFang SC", "Hiragino Sans", "Hiragino Sans GB", "Heiti SC", "Arial Unicode MS", "IPAGothic",
+    "Malgun Gothic", "Apple SD Gothic Neo", "Noto Emoji", "Segoe UI Emoji", "Segoe UI Symbol", "Symbola", "Unifont", "Unifont Upper",
+)  # fmt: skip
+_MISSING = "a figure lacks characters of its names, for no font has them: install one, for example Noto Sans CJK or Noto Emoji"
+
+
+def escaped(text) -> str:
+    """Text as HTML shows it. What no encoding has (names of files in a strange one) becomes "?"."""
+    import html  # its table of entities takes longer to import than this module
+
+    return html.escape(str(text).encode("utf-8", "replace").decode("utf-8"))
+
+
+def shorter(text, most: int = 28) -> str:
+    """A text of no more than so many characters: its middle gives way.
+
+    >>> shorter("a photo of a very small cat", 15)
+    'a photo…all cat'
+    """
+    text = " ".join(str(text).split())
+    if len(text) <= most:
+        return text
+    return text[: most // 2] + "…" + text[len(text) - (most - 1 - most // 2) :]
+
+
+def in_figure(text, most: int = 28) -> str:
+    """A name as matplotlib draws it: short, and a dollar sign is a dollar sign and begins no formula."""
+    return shorter(text, most).replace("$", r"\$")
+
+
+@functools.cache
+def families() -> list[str]:
+    """Names of fonts for matplotlib: its own, and those behind it that have what it lacks."""
+    from matplotlib import font_manager  # optional
+
+    known = set(font_manager.get_font_names())
+    return ["DejaVu Sans", *(name for name in _OTHERS if name in known)]
+
+
+def missing_glyphs(warning) -> str | None:
+    """What to say instead of matplotlib's warning, if it is one of characters that no font has."""
+    return _MISSING if "missing from" in str(warning.message) and "Glyph" in str(warning.message) else None
