@@ -2,12 +2,14 @@
 
 import dataclasses
 import os
-from collections.abc import Sequence
+import warnings
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
 from mlkit.core.typing import FilePath
+from mlkit.data.folder_walk import FolderWalk
 from mlkit.utils.console import print_message
 
 
@@ -20,8 +22,13 @@ class Files:
     class_names: list | None
 
     def part(self, rows: Any) -> "Files":
-        """The files of a slice."""
-        return Files(self.paths[rows], None if self.labels is None else self.labels[rows], self.class_names)
+        """The files of a slice, or of an array of numbers."""
+        paths = self.paths[rows] if isinstance(rows, slice) else [self.paths[i] for i in rows]
+        return Files(paths, None if self.labels is None else self.labels[rows], self.class_names)
+
+    def counts(self) -> dict[str, int]:
+        """Name of the class -> number of files."""
+        return dict(zip(self.class_names, np.bincount(self.labels, minlength=len(self.class_names)).tolist()))
 
 
 def index_folder(
@@ -33,25 +40,32 @@ def index_folder(
     seed: int | None = None,
     follow_links: bool = False,
     verbose: bool = True,
+    advice: Mapping[str, str] | None = None,
 ) -> Files:
     """List the files of a folder whose names end in one of `formats`, sorted, or in the random order that the seed gives.
+
+    Warns of sub-folders that cannot be read, of classes without a file and of files that `advice` knows.
 
     Args:
         labels: "inferred" (by sub-folder), None, or a list of integers for the files in the order of their sorted paths.
         class_names: sub-folders to use, in the order of their labels.
+        advice: what to say about files with other endings: ending -> a few words.
 
     Returns:
         `Files`.
     """
     directory = os.fspath(directory)
-    if not os.path.isdir(directory):
-        raise FileNotFoundError(f"There is no folder {directory!r} (looked for it in {os.getcwd()!r}).")
-    if labels == "inferred":
-        files = _inferred(directory, formats, class_names, follow_links)
-    else:
-        files = _given(directory, labels, formats, class_names, follow_links)
+    walk = FolderWalk(directory, formats, follow_links)
+    files = _inferred(walk, class_names) if labels == "inferred" else _given(walk, labels, class_names)
+    notes = walk.notes(advice or {})
     if not files.paths:
-        raise ValueError(f"No files found in {directory!r}. Expected names ending in {', '.join(formats)}.")
+        passed = f" Passed over: {'; '.join(notes)}." if notes else ""
+        raise ValueError(f"No files found in {directory!r}. Expected names ending in {', '.join(formats)}.{passed}")
+    if labels == "inferred":
+        empty = [name for name, count in files.counts().items() if not count]
+        notes += [f"no file in {'class' if len(empty) == 1 else 'classes'} {_few(empty)}"] if empty else []
+    if notes:
+        warnings.warn(f"{directory}: {'; '.join(notes)}.", stacklevel=3)
     if verbose:
         classes = "" if labels is None else f" belonging to {len(files.class_names)} classes"
         print_message(f"Found {len(files.paths)} files{classes}.")
@@ -63,51 +77,45 @@ def index_folder(
     return files
 
 
-def _inferred(directory: FilePath, formats: tuple[str, ...], class_names: Sequence[str] | None, follow_links: bool) -> Files:
-    folders = sorted(e.name for e in os.scandir(directory) if e.is_dir() and not e.name.startswith("."))
+def _inferred(walk: FolderWalk, class_names: Sequence[str] | None) -> Files:
+    folders = walk.class_folders()
     if class_names is not None:
         missing = sorted(set(class_names) - set(folders))
         if missing:
             raise ValueError(
-                f"`class_names` names {missing}, which are no sub-folders of {directory!r}. Those there are: {folders}."
+                f"`class_names` names {missing}, which are no sub-folders of {walk.directory!r}. Those there are: {folders}."
             )
         folders = list(class_names)
     if not folders:
         raise ValueError(
-            f"{directory!r} has no sub-folders, so no classes. Pass labels=None to read its images without labels."
+            f"{walk.directory!r} has no sub-folders, so no classes. Pass labels=None to read its images without labels."
         )
     paths, labels = [], []
     for label, folder in enumerate(folders):
-        found = _walk(os.path.join(directory, folder), formats, follow_links)
+        found = walk.files(folder)
         paths += found
         labels += [label] * len(found)
     return Files(paths, np.array(labels, "int32"), folders)
 
 
-def _given(
-    directory: FilePath,
-    labels: str | Sequence[int] | None,
-    formats: tuple[str, ...],
-    class_names: Sequence[str] | None,
-    follow_links: bool,
-) -> Files:
+def _given(walk: FolderWalk, labels: str | Sequence[int] | None, class_names: Sequence[str] | None) -> Files:
     if class_names is not None:
         raise ValueError('`class_names` can only be passed with labels="inferred"; with a list they are the sorted labels.')
-    paths = _walk(directory, formats, follow_links)
+    paths = walk.files()
     if labels is None:
         return Files(paths, None, None)
     if isinstance(labels, str) or not hasattr(labels, "__len__"):
         raise ValueError(f'`labels` must be "inferred", None or a list of integers, but is {labels!r}.')
     if len(labels) != len(paths):
         raise ValueError(
-            f"`labels` holds {len(labels)} labels, but {directory!r} holds {len(paths)} files. They must be as many."
+            f"`labels` holds {len(labels)} labels, but {walk.directory!r} holds {len(paths)} files. They must be as many."
         )
     return Files(paths, np.asarray(labels, "int32"), [str(label) for label in sorted(set(labels))])
 
 
-def _walk(folder: str, formats: tuple[str, ...], follow_links: bool) -> list[str]:
-    walk = sorted(os.walk(folder, followlinks=follow_links), key=lambda entry: entry[0])
-    return [os.path.join(root, name) for root, _, names in walk for name in sorted(names) if name.lower().endswith(formats)]
+def _few(names: Sequence[str]) -> str:
+    shown = ", ".join(names[:5])
+    return f"{shown} and {len(names) - 5} more" if len(names) > 5 else shown
 
 
 def split_files(
@@ -152,8 +160,10 @@ def check_label_mode(label_mode, files=None):
 
 
 def targets(files, rows, label_mode):
-    """The labels of some files: int32 (n,), float32 (n, 1) of two classes, or one-hot float32 (n, classes)."""
+    """The labels of some files: int32 (n,), float32 (n, 1) of two classes, one-hot float32 (n, classes), or the rows as they are."""
     labels = files.labels[rows]
+    if label_mode == "rows":
+        return labels
     if label_mode == "int":
         return labels.astype("int32")
     if label_mode == "binary":

@@ -15,11 +15,10 @@ from mlkit.data.dataset import Dataset
 from mlkit.data.decode import CHANNELS, check_color_mode, decode_image, resampling, unreadable
 from mlkit.data.folder_index import check_label_mode, index_folder, split_files, targets
 from mlkit.data.grain_format import check_format, in_format
+from mlkit.data.photo_kinds import advice, readable_formats
 from mlkit.data.pipeline.elements import TensorSpec, map_spec
 from mlkit.data.pipeline.node import Node, Pass
 from mlkit.data.workers import ordered_map, prefetch
-
-FORMATS = (".bmp", ".gif", ".jpeg", ".jpg", ".png")
 
 
 def image_dataset_from_directory(
@@ -44,6 +43,10 @@ def image_dataset_from_directory(
     on_corrupt: str = "warn",
 ) -> Any:
     """Batches of the images in a folder, labelled by its sub-folders.
+
+    All kinds that Pillow reads here are taken: JPEG, PNG, GIF, BMP, TIFF, and WebP, AVIF and JPEG 2000 where it was built with them;
+    HEIC where pillow-heif is installed. A warning says which images were passed over, which sub-folders cannot be read and which
+    classes have no file.
 
     Images are decoded by several threads while the model trains. Order and content depend only on the seed, the epoch and the
     position, whatever the number of threads (see `ImageDataset.augment` for random changes of images).
@@ -87,7 +90,8 @@ def image_dataset_from_directory(
     resampling(interpolation)
     seed = int(np.random.randint(10**6)) if seed is None and not validation_split else seed
     labels = None if label_mode is None else labels
-    files = index_folder(directory, labels, FORMATS, class_names, shuffle, seed, follow_links, verbose)
+    formats = readable_formats()
+    files = index_folder(directory, labels, formats, class_names, shuffle, seed, follow_links, verbose, advice())
     check_label_mode(label_mode, files)
     options = {
         "label_mode": None if labels is None else label_mode,

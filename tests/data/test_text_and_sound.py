@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 import mlkit
-from mlkit.data import Dataset, folder_index, image_folder, sound
+from mlkit.data import Dataset, folder_index, folder_walk, image_folder, sound
 from mlkit.data.labelled_files import FileNames
 from mlkit.utils import audio_dataset_from_directory, split_dataset, text_dataset_from_directory
 
@@ -153,7 +153,7 @@ def test_a_folder_of_very_many_files_takes_little_memory(monkeypatch):
     """A path, a label, a place in the order: nothing is read or kept that is not in a batch."""
     count, read = 100_000, []
     names = [f"{i:06}.png" for i in range(count)]
-    monkeypatch.setattr(folder_index.os, "walk", lambda folder, followlinks: iter([(folder, [], list(names))]))
+    monkeypatch.setattr(folder_walk.FolderWalk, "_listed", lambda self, folder: (list(names), []))
     monkeypatch.setattr(folder_index.os.path, "isdir", lambda path: True)
     monkeypatch.setattr(image_folder, "decode_image", lambda path, **options: read.append(path) or np.zeros((8, 8, 3), "uint8"))
     tracemalloc.start()
