@@ -9,6 +9,7 @@ from mlkit.config import floatx
 from mlkit.layers.argument_checks import positive, refuse
 from mlkit.layers.categories import encoded
 from mlkit.layers.layer import Layer
+from mlkit.primitives.convert import host_array
 from mlkit.utils.fingerprints import combined_fingerprint, farm_fingerprint, sip_hash
 
 _CROSSING_START = 0xDECAFCAFFE  # what TensorFlow begins a crossing with
@@ -120,6 +121,9 @@ class HashedCrossing(_Hashed):
 
 
 def _on_host(values):
-    """An array of strings or of numbers."""
-    array = np.asarray(ops.convert_to_numpy(values) if hasattr(values, "numpy") else values)
-    return np.char.decode(array, "utf-8") if array.dtype.kind == "S" else array
+    """An array of `str` or of numbers."""
+    array = host_array(values)
+    if array.dtype.kind in "OST":  # objects, as datasets hold strings, may be bytes
+        texts = [v.decode("utf-8") if isinstance(v, bytes) else v for v in array.ravel().tolist()]
+        return np.array(texts or np.zeros(0, str)).reshape(array.shape)
+    return array

@@ -79,3 +79,19 @@ def test_configs(layer):
 def test_arguments(make):
     with pytest.raises(ValueError):
         make()
+
+
+def test_strings_are_the_same_in_every_form():
+    """A list, NumPy's three kinds of strings, objects of `bytes` or `str`, and what datasets hand on."""
+    words = ["a", "wörd", "c"]
+    data = mlkit.data.Dataset.from_tensor_slices(words).batch(3)
+    encoded = [w.encode() for w in words]
+    forms = [words, np.array(words), np.array(encoded), np.array(words, object), np.array(encoded, object), next(iter(data))]
+    numbers = [7, 8, 9]
+    for layer in (mlkit.layers.Hashing(1000), mlkit.layers.Hashing(1000, mask_value="c"), mlkit.layers.Hashing(1000, salt=5)):
+        found = [layer(form).numpy().tolist() for form in forms]
+        assert found == [found[0]] * len(forms)
+    crossed = [mlkit.layers.HashedCrossing(1000)((form, numbers)).numpy().tolist() for form in forms]
+    assert crossed == [crossed[0]] * len(forms)
+    mapped = data.map(lambda x: mlkit.layers.Hashing(1000)(x))
+    assert next(iter(mapped)).numpy().tolist() == mlkit.layers.Hashing(1000)(words).numpy().tolist()
