@@ -1,6 +1,7 @@
 """Random changes of positions: flips, rotations, zooms, shifts, shears, perspectives and elastic distortions of images."""
 
 import math
+from collections.abc import Iterator
 from typing import Any
 
 from mlkit import ops, random
@@ -8,6 +9,7 @@ from mlkit.core.tensor import Tensor
 from mlkit.core.typing import FloatOrSequence, TensorLike
 from mlkit.layers.augmentation import Augmentation, bounds, chosen, per_image, value_range_of
 from mlkit.objects.seed_generator import Seed
+from mlkit.ops.image.warping import homography
 
 
 class RandomFlip(Augmentation):
@@ -24,26 +26,47 @@ class RandomFlip(Augmentation):
         self.mode = mode
 
     def drawn(self, images: Tensor, batch: Any, seed: Any) -> dict[str, Any] | None:
-        return {word: random.uniform((batch,), seed=seed) < 0.5 for word in ("horizontal", "vertical") if word in self.mode}
+        return {"flips": random.uniform((batch, 1, 1, len(self._directions)), seed=seed) < 0.5}
 
-    def changed(self, images: Tensor, **flips: Any) -> Any:
-        for word, flip in flips.items():
+    @property
+    def _directions(self) -> list[str]:
+        return [word for word in ("horizontal", "vertical") if word in self.mode]
+
+    def _flipped(self, flips: Tensor) -> Iterator[tuple[str, Tensor]]:
+        """(direction, which images are flipped in it). The last axis of `flips` counts directions, or has one entry for all."""
+        each = ops.reshape(flips, (-1, flips.shape[-1]))
+        for i, word in enumerate(self._directions):
+            yield word, each[:, min(i, each.shape[1] - 1)]
+
+    def changed(self, images: Tensor, flips: Tensor) -> Any:
+        for word, flip in self._flipped(flips):
             axis = self.rows_axis + (word == "horizontal")
             images = ops.where(per_image(flip), ops.flip(images, axis=axis), images)
         return images
 
-    def changed_masks(self, masks: Tensor, **flips: Any) -> Any:
-        return self.changed(masks, **flips)
+    def changed_masks(self, masks: Tensor, flips: Tensor) -> Any:
+        return self.changed(masks, flips)
 
-    def changed_boxes(self, boxes: Any, height: Any, width: Any, horizontal: Any = None, vertical: Any = None) -> Any:
+    def changed_boxes(self, boxes: Any, height: Any, width: Any, flips: Tensor) -> Any:
         x1, y1, x2, y2 = ops.split(boxes, 4, axis=-1)
-        if horizontal is not None:
-            flip = ops.reshape(horizontal, (-1, 1, 1))
-            x1, x2 = ops.where(flip, width - x2, x1), ops.where(flip, width - x1, x2)
-        if vertical is not None:
-            flip = ops.reshape(vertical, (-1, 1, 1))
-            y1, y2 = ops.where(flip, height - y2, y1), ops.where(flip, height - y1, y2)
+        for word, flip in self._flipped(flips):
+            flip = ops.reshape(flip, (-1, *(1,) * (boxes.ndim - 1)))
+            if word == "horizontal":
+                x1, x2 = ops.where(flip, width - x2, x1), ops.where(flip, width - x1, x2)
+            else:
+                y1, y2 = ops.where(flip, height - y2, y1), ops.where(flip, height - y1, y2)
         return ops.concatenate([x1, y1, x2, y2], axis=-1)
+
+
+def box_corners(boxes: Tensor) -> tuple[Tensor, Tensor]:
+    """x and y of the four corners of boxes (..., 4)."""
+    x1, y1, x2, y2 = ops.split(boxes, 4, axis=-1)
+    return ops.concatenate([x1, x2, x2, x1], axis=-1), ops.concatenate([y1, y1, y2, y2], axis=-1)
+
+
+def box_around(x: Tensor, y: Tensor) -> Tensor:
+    """The boxes (..., 4) around points whose x and y are these."""
+    return ops.stack([edge(m, axis=-1) for edge in (ops.min, ops.max) for m in (x, y)], axis=-1)
 
 
 class _Warp(Augmentation):
@@ -89,13 +112,13 @@ class _Affine(_Warp):
     def changed_boxes(self, boxes: Any, height: Any, width: Any, **change: Any) -> Any:
         """The boxes around the moved corners."""
         a, b, c, d, e, f = (ops.reshape(n, (-1, 1, 1)) for n in self.matrix(height, width, **change))
-        x1, y1, x2, y2 = ops.split(boxes, 4, axis=-1)
-        # the matrix is about middles of pixels, half a pixel from their corners, and is to be inverted
-        x = ops.concatenate([x1, x2, x2, x1], axis=-1) - 0.5 - c
-        y = ops.concatenate([y1, y1, y2, y2], axis=-1) - 0.5 - f
+        x, y = box_corners(boxes)
+        x, y = (
+            x - 0.5 - c,
+            y - 0.5 - f,
+        )  # the matrix is about middles of pixels, half a pixel from their corners; it is inverted here
         scale = a * e - b * d
-        moved = (e * x - b * y) / scale + 0.5, (a * y - d * x) / scale + 0.5
-        return ops.stack([edge(m, axis=-1) for edge in (ops.min, ops.max) for m in moved], axis=-1)
+        return box_around((e * x - b * y) / scale + 0.5, (a * y - d * x) / scale + 0.5)
 
 
 class RandomRotation(_Affine):
@@ -254,6 +277,16 @@ class RandomPerspective(_Warp):
         options = {"interpolation": interpolation, "fill_value": self.fill_value, "data_format": self.data_format}
         moved = ops.image.perspective_transform(images, start_points, end_points, **options)
         return ops.where(per_image(apply_perspective), moved, images)
+
+    def changed_boxes(
+        self, boxes: Any, height: Any, width: Any, apply_perspective: Tensor, start_points: Tensor, end_points: Tensor
+    ) -> Any:
+        start, end = (ops.cast(points, boxes.dtype) for points in (start_points, end_points))
+        x, y = box_corners(boxes)
+        a, b, c, d, e, f, g, h = ops.split(ops.expand_dims(homography(end, start), 1), 8, axis=-1)
+        k = g * x + h * y + 1
+        moved = box_around((a * x + b * y + c) / k, (d * x + e * y + f) / k)
+        return ops.where(ops.reshape(apply_perspective, (-1, 1, 1)), moved, boxes)
 
 
 class RandomElasticTransform(_Warp):

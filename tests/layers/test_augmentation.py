@@ -1,5 +1,6 @@
 """Augmentation layers: a change that is known gives the pixels one computes by hand; labels and masks follow the images."""
 
+import keras
 import numpy as np
 import pytest
 
@@ -77,6 +78,7 @@ def test_labels_and_masks_follow():
         lambda **o: layers.RandomZoom((0.3, 0.4), fill_mode="constant", seed=1, **o),
         lambda **o: layers.RandomRotation((0.25, 0.25), fill_mode="constant", seed=1, **o),
         lambda **o: layers.RandomShear(x_factor=(0.2, 0.2), fill_mode="constant", seed=1, **o),
+        lambda **o: layers.RandomPerspective(scale=0.4, seed=1, **o),
         lambda **o: layers.RandomCrop(24, 30, seed=1, **o),
         lambda **o: layers.RandomCrop(60, 30, seed=1, **o),
         lambda **o: layers.CenterCrop(24, 30, **o),
@@ -99,6 +101,26 @@ def test_boxes_follow(layer):
         found = [columns.min() / width, rows.min() / height, np.ptp(columns) / width, np.ptp(rows) / height]
         np.testing.assert_allclose([left, top, w, h], found, atol=0.08)
         assert label == 7
+
+
+@pytest.mark.parametrize("name", ["RandomFlip", "RandomPerspective"])
+def test_changes_are_those_of_keras(name):
+    """A change that Keras has drawn, and its boxes: those who call the parts of a layer pass it about."""
+    x = images()
+    boxes = {"boxes": np.array([[[1, 2, 5, 4], [0, 0, 3, 6]]] * 4, "float32"), "labels": np.zeros((4, 2))}
+    ours, theirs = (getattr(k.layers, name)(bounding_box_format="xyxy", seed=1) for k in (mlkit, keras))
+    change = {k: v if k == "input_shape" else np.asarray(v) for k, v in theirs.get_random_transformation(x).items()}
+    assert set(ours.get_random_transformation(x)) == set(change)
+    moved, expected = (np.asarray(layer.transform_images(x, change, training=True)) for layer in (ours, theirs))
+    np.testing.assert_allclose(moved, expected, atol=2e-3)
+    expected = theirs.transform_bounding_boxes(dict(boxes), change, training=True)
+    found = ours.transform_bounding_boxes(boxes, change, training=True)
+    np.testing.assert_allclose(found["boxes"].numpy(), np.asarray(expected["boxes"]), atol=2e-3)
+
+
+def test_flips_are_independent():
+    flips = layers.RandomFlip(seed=1).get_random_transformation(images(200, 2, 2, 1))["flips"].numpy().reshape(-1, 2)
+    assert len(np.unique(flips, axis=0)) == 4
 
 
 def test_boxes_need_a_format():

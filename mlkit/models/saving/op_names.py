@@ -18,7 +18,10 @@ _CLASS_OF = {  # where the class is not the function's name in capitals
     "rms_normalization": "RMSNorm", "searchsorted": "SearchSorted", "stft": "STFT", "svd": "SVD", "swish": "Silu",
     "abs": "Absolute", "conj": "Conjugate",
 }  # fmt: skip
-_OF_CORE = "cast convert_to_tensor saturate_cast scatter scatter_update slice slice_update stop_gradient unstack".split()
+_OF_CORE = (
+    "associative_scan cast convert_to_tensor map saturate_cast scan scatter scatter_update slice slice_update stop_gradient switch "
+    "unstack vectorized_map"
+).split()
 _OF_MATH = (
     "cdist erf erfc erfinv extract_sequences fft fft2 ifft2 in_top_k irfft istft logdet logsumexp rfft rsqrt segment_max "
     "segment_min segment_prod segment_sum stft top_k view_as_complex view_as_real"
@@ -47,8 +50,8 @@ _MODULE_OF = {
 }
 _NUMPY = "keras.src.ops.numpy"
 _ALIASES = ("abs", "conj", "hard_swish", "swish")  # second names: a class is read as the function of the first
-_WITHOUT_CLASS = (  # a file cannot hold the functions that these call; Keras has no digamma and lgamma
-    "vectorize associative_scan cond fori_loop jvp map scan switch vectorized_map while_loop digamma lgamma"
+_WITHOUT_CLASS = (  # Keras's classes do not tell the functions that these call; it has no digamma and lgamma
+    "vectorize cond fori_loop jvp while_loop digamma lgamma"
 ).split()
 
 _TENSORS = frozenset(  # parameters that are arguments of the call; all others are options
@@ -62,7 +65,8 @@ _EXCEPTIONS = {  # function -> its call parameters, where the names mislead
     "histogram": ("x",), "unique": ("x",), "threshold": ("x",), "get_item": ("x", "key"),
     "isclose": ("x1", "x2", "rtol", "atol"), "arange": ("start", "stop", "step"),
     "linspace": ("start", "stop"), "logspace": ("start", "stop"), "geomspace": ("start", "stop"),
-    "pad": ("x", "constant_values"), "full": ("fill_value",),
+    "pad": ("x", "constant_values"), "full": ("fill_value",), "associative_scan": ("f", "elems"), "map": ("f", "xs"),
+    "scan": ("f", "init", "xs"), "switch": ("index", "branches", "*operands"), "vectorized_map": ("elements",),
 }  # fmt: skip
 
 
@@ -118,7 +122,7 @@ def call_parameters(function: Callable[..., Any]) -> list[str]:
     """Names of the parameters that are arguments of the call, in order; a name with a star takes any number."""
     parameters = _parameters(function)
     if function.__name__ in _EXCEPTIONS:
-        return [p for p in _EXCEPTIONS[function.__name__] if p in parameters]
+        return [p for p in _EXCEPTIONS[function.__name__] if p.lstrip("*") in parameters]
     return [
         f"*{p.name}" if p.kind is p.VAR_POSITIONAL else p.name
         for p in parameters.values()

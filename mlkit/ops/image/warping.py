@@ -227,11 +227,11 @@ def perspective_transform(
     if start.ndim == 2:
         start, end = (reshape(p, shape=(1, 4, 2)) for p in (start, end))
     n, h, w, _ = x.shape
-    places = _projected(_homography(start, end), n, h, w)
+    places = _projected(homography(start, end), n, h, w)
     return restore(_sample_images(x, *places, interpolation, "constant", fill_value))
 
 
-def _homography(start: Tensor, end: Tensor) -> Tensor:
+def homography(start: Tensor, end: Tensor) -> Tensor:
     """The eight numbers of the projective map from end to start points: (n, 4, 2) twice -> (n, 8).
 
     Hartley and Zisserman, Multiple View Geometry, 2nd ed., section 4.1.

@@ -5,9 +5,10 @@ import operator
 from collections.abc import Sequence
 from typing import Any
 
-from mlkit.core.spec import Dim, Size, is_known, normalize_axes, normalize_axis, show, size_of, whole
+from mlkit.core.spec import Dim, Size, Spec, is_known, normalize_axes, normalize_axis, show, size_of, whole
 from mlkit.core.tensor import Tensor
 from mlkit.core.typing import Axes, Axis, IntOrSequence, Shape, ShapeLike, TensorLike
+from mlkit.objects.keras_tensor import symbolic
 from mlkit.primitives import movement as mov
 from mlkit.primitives import shape as sh
 from mlkit.primitives.convert import as_shape, as_tensor
@@ -23,6 +24,11 @@ def ndim(x: TensorLike) -> int:
     return len(as_tensor(x).shape)
 
 
+def _number(x: Tensor) -> Tensor:
+    return Tensor(Spec((), "int32"))
+
+
+@symbolic(_number)  # as in Keras an operation of the model, whether all sizes are known or not
 def size(x: TensorLike) -> int:
     """The number of elements."""
     return size_of(as_tensor(x).shape)

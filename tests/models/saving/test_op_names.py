@@ -43,7 +43,51 @@ def test_names_and_parameters_are_those_of_keras(name):
 def test_operations_that_call_functions_have_no_form():
     with pytest.raises(ValueError, match="ops.cond has no form in model files"):
         op_names.class_of(ops.cond)
-    assert op_names.function_of("keras.src.ops.core", "Map") is None
+    assert op_names.function_of("keras.src.ops.core", "WhileLoop") is None
+
+
+def doubled(x):
+    return x + x
+
+
+def added(a, b):
+    return a + b
+
+
+def carried(total, x):
+    return total + x, total * x
+
+
+WITH_FUNCTIONS = {
+    "map": lambda o, x: o.map(doubled, x),
+    "vectorized_map": lambda o, x: o.vectorized_map(doubled, x),
+    "scan": lambda o, x: o.scan(carried, o.zeros((3,)), x)[1],
+    "associative_scan": lambda o, x: o.associative_scan(added, x),
+    "switch": lambda o, x: o.switch(o.cast(o.sum(x) > 0, "int32"), [doubled, doubled], x),
+}
+
+
+@pytest.mark.parametrize("writer, reader", [(mlkit, keras), (keras, mlkit), (mlkit, mlkit)])
+@pytest.mark.parametrize("name", WITH_FUNCTIONS)
+def test_files_name_the_functions_that_operations_call(name, writer, reader, tmp_path):
+    for library in (writer, reader):
+        for function in (doubled, added, carried):
+            library.saving.register_keras_serializable("test")(function)
+    x = writer.Input((3,), batch_size=4)
+    model = writer.Model(x, WITH_FUNCTIONS[name](writer.ops, x))
+    model.save(tmp_path / "m.keras")
+    again = reader.saving.load_model(tmp_path / "m.keras")
+    values = np.random.default_rng(0).normal(size=(4, 3)).astype("float32")
+    np.testing.assert_allclose(np.asarray(again(values)), np.asarray(model(values)), rtol=1e-6)
+
+
+def test_a_function_that_nobody_registered_is_named_by_who_loads():
+    x = mlkit.Input((3,))
+    config = mlkit.Model(x, ops.vectorized_map(lambda v: v + 1, x)).get_config()
+    with pytest.raises(TypeError, match="Could not locate function '<lambda>'"):
+        mlkit.Model.from_config(config)
+    again = mlkit.Model.from_config(config, custom_objects={"<lambda>": lambda v: v + 2})
+    np.testing.assert_array_equal(again(np.zeros((1, 3))).numpy(), 2)
 
 
 def test_calls_come_back():
