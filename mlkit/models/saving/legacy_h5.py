@@ -7,6 +7,7 @@ from typing import IO, Any
 
 import numpy as np
 
+from mlkit.models.saving.converted import in_dtypes_of, warn_of_conversion
 from mlkit.models.saving.hdf5_reader import StoredTensor, TensorFile
 from mlkit.models.saving.name_order import conflict, matched
 from mlkit.models.saving.zip_reader import check_name
@@ -103,13 +104,19 @@ def read_legacy_optimizer(model: Any, tensors: TensorFile, allow_nonfinite: bool
 
 
 def read_legacy(
-    model: Any, tensors: TensorFile, by_name: bool = False, skip_mismatch: bool = False, allow_nonfinite: bool = False
+    model: Any,
+    tensors: TensorFile,
+    by_name: bool = False,
+    skip_mismatch: bool = False,
+    allow_nonfinite: bool = False,
+    convert: bool = False,
 ) -> None:
     """Set the weights of a model from a TensorFile in the older layout; where anything is wrong, none of them.
 
     by_name: match layers by name, leaving those without a counterpart alone. Otherwise the layers that have weights are
     matched in order, or by name where the file has the same names in another order; their numbers must be equal.
-    skip_mismatch: leave alone, with a warning, what differs in number, shape or dtype.
+    skip_mismatch: leave alone, with a warning, what differs in number, shape or dtype. convert: floats of another float dtype fit
+    too, and are converted, with a warning.
     """
     root = _WEIGHTS if _WEIGHTS in tensors.groups else ""
     saved = _saved_layers(tensors, root)
@@ -120,6 +127,8 @@ def read_legacy(
         pairs.append(("the model itself", _top_level(model), _weights(tensors, top)))
     plan = []
     for name, variables, stored in pairs:
+        if convert and not isinstance(stored, str) and len(stored) == len(variables):
+            stored = in_dtypes_of(variables, stored)
         problem = stored if isinstance(stored, str) else _difference(name, variables, stored)
         if problem is None:
             plan += zip(variables, stored)
@@ -127,6 +136,7 @@ def read_legacy(
             warnings.warn(f"{tensors.path}: {name} is left alone: {problem}", stacklevel=3)
         else:
             raise ModelFileError(tensors.path, name, problem, "The file belongs to another model.")
+    warn_of_conversion((t for _, t in plan), tensors.path)
     values = [(v, t.read(allow_nonfinite)) for v, t in plan]
     for v, value in values:
         v.assign(value)

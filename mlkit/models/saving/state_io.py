@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from mlkit.core import dtypes
+from mlkit.models.saving.converted import in_dtypes_of, warn_of_conversion
 from mlkit.models.saving.hdf5_reader import TensorFile
 from mlkit.models.saving.name_order import places_by_name, translated
 from mlkit.models.saving.walk import parts
@@ -66,13 +67,19 @@ class VariableWriter(collections.abc.MutableMapping):
 
 
 def read_state(
-    model: Any, tensors: TensorFile, skip: Collection[Any] = (), skip_mismatch: bool = False, allow_nonfinite: bool = False
+    model: Any,
+    tensors: TensorFile,
+    skip: Collection[Any] = (),
+    skip_mismatch: bool = False,
+    allow_nonfinite: bool = False,
+    convert: bool = False,
 ) -> None:
     """Set the variables of a model from a TensorFile; where anything is wrong, none of them.
 
     The file must hold exactly the tensors that the model has variables for, each of the same shape and dtype. Only an
     optimizer's state may be missing, or too much. skip: objects left alone. skip_mismatch: parts that do not fit are left
-    alone, with a warning. Layers of a list that the file names in another order are matched by their names.
+    alone, with a warning. convert: floats of another float dtype fit too, and are converted, with a warning. Layers of a list that
+    the file names in another order are matched by their names.
     """
     groups = _groups_of(tensors)
     plan, problems, used, aliases, listed = [], [], set(), collections.defaultdict(list), collections.defaultdict(list)
@@ -87,6 +94,9 @@ def read_state(
         own = _variables(part)
         if _is_optimizer(part):
             own, stored = _optimizer_state(model, part, stored, bool(places))
+        if convert and own is not None:
+            keys = [key for key in map(str, range(len(own))) if key in stored]
+            stored = {**stored, **dict(zip(keys, in_dtypes_of([own[int(key)] for key in keys], [stored[key] for key in keys])))}
         found = (
             [(group, conflicts[path])] if path in conflicts else [] if own is None else _differences(own, stored, group, part)
         )
@@ -97,6 +107,7 @@ def read_state(
         problems += _left_over(groups, used)
     if problems:
         _report(problems, tensors.path, skip_mismatch)
+    warn_of_conversion((t for _, _, stored in plan for t in stored.values()), tensors.path)
     _assign(model, plan, allow_nonfinite)
 
 

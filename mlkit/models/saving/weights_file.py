@@ -1,6 +1,8 @@
 """Files of weights only: `.weights.h5`, the weights within a `.keras` file, and those of older `.h5` files."""
 
+import numbers
 import os
+import warnings
 from collections.abc import Iterable
 from contextlib import nullcontext
 from typing import IO, Any
@@ -10,7 +12,8 @@ from mlkit.models.saving.atomic import replacing
 from mlkit.models.saving.hdf5_reader import TensorFile
 from mlkit.models.saving.keras_file import WEIGHTS, open_archive, open_weights, opened, write_weights
 from mlkit.models.saving.legacy_h5 import read_legacy, saved_layer_names
-from mlkit.models.saving.state_io import read_state
+from mlkit.models.saving.shards import ENDING, opened_shards, writing_shards
+from mlkit.models.saving.state_io import read_state, write_state
 from mlkit.objects.errors import ModelFileError, reading, within
 
 
@@ -23,21 +26,32 @@ def save_weights(
 ) -> None:
     """Write the weights of a built model to a `.weights.h5` file that Keras 3 reads too.
 
-    filepath: path ending in ".weights.h5". overwrite: False refuses to replace a file. objects_to_skip: layers left out.
-    `max_shard_size` is not supported.
+    filepath: path ending in ".weights.h5". overwrite: False refuses to replace a file. max_shard_size: the weights go into several
+    files of at most so many GB; the path is that of the file which lists them and ends in ".weights.json". objects_to_skip: layers
+    left out.
     """
     path = os.fspath(filepath)
+    ending = ".weights.h5"
     if max_shard_size is not None:
-        raise NotImplementedError(
-            "save_weights: `max_shard_size` is not supported. All weights go into one '.weights.h5' file."
-        )
-    if not path.endswith(".weights.h5"):
-        raise ValueError(f"The filename must end in `.weights.h5`, but got {path!r}.")
+        if isinstance(max_shard_size, bool) or not isinstance(max_shard_size, numbers.Real) or not max_shard_size > 0:
+            raise ValueError(f"save_weights: `max_shard_size` must be a positive number of GB, but got {max_shard_size!r}.")
+        if path.endswith(ending):
+            warnings.warn(
+                f"save_weights: with `max_shard_size` the file that lists the others ends in {ENDING!r}.", stacklevel=3
+            )
+            path = path.removesuffix(ending) + ENDING
+        ending = ENDING
+    if not path.endswith(ending):
+        raise ValueError(f"The filename must end in `{ending}`, but got {path!r}.")
     if not model.built:
         raise ValueError(
             f"You are saving a model that has not yet been built: {model.name!r} has no weights. Call it on data or build() "
             "it first."
         )
+    if max_shard_size is not None:
+        with writing_shards(path, max_shard_size, overwrite) as shards:
+            write_state(model, shards, objects_to_skip or ())
+        return
     with replacing(path, overwrite) as file:
         write_weights(model, file, objects_to_skip or ())
 
@@ -52,8 +66,9 @@ def load_weights(
 ) -> None:
     """Read weights into a built model, all of them or (where anything is wrong) none.
 
-    filepath: a ".weights.h5" or ".keras" file, or an older ".h5" one. skip_mismatch: leave alone, with a warning, the
-    layers whose weights differ in number, shape or dtype. objects_to_skip: layers left alone (".weights.h5"). by_name: for
+    filepath: a ".weights.h5", ".weights.json" (see `max_shard_size` of `save_weights`) or ".keras" file, or an older ".h5" one.
+    Floats of another float dtype than the variables have are converted, with a warning. skip_mismatch: leave alone, with a warning,
+    the layers whose weights differ in number, shape or dtype. objects_to_skip: layers left alone (".weights.h5"). by_name: for
     ".h5", match layers by name instead of by position. allow_nonfinite: whether weights may be NaN or infinite.
 
     Where the file holds the layers' names, those matched by position are compared (automatic names without their numbers): the
@@ -62,11 +77,13 @@ def load_weights(
     Raises ModelFileError for a file that is damaged, foreign or does not fit.
     """
     path = os.fspath(filepath)
-    is_new = path.endswith(".weights.h5")
+    is_new = path.endswith((".weights.h5", ENDING))
     is_legacy = path.endswith((".h5", ".hdf5")) and not is_new
     if not (is_new or is_legacy or path.endswith(".keras")):
         raise ModelFileError(
-            path, "", "File format not supported: expected '.weights.h5', '.keras' or, from older versions, '.h5'."
+            path,
+            "",
+            "File format not supported: expected '.weights.h5', '.weights.json', '.keras' or, from older versions, '.h5'.",
         )
     if by_name is not None and not is_legacy:
         raise ValueError(f"`by_name` only supports loading legacy '.h5' or '.hdf5' files, but got {path!r}.")
@@ -77,14 +94,18 @@ def load_weights(
             f"You are loading weights into a model that has not yet been built: {model.name!r}. Call it on data or build() "
             "it first."
         )
+    if path.endswith(ENDING):
+        with reading(path), opened_shards(path) as shards:
+            read_state(model, shards, objects_to_skip or (), skip_mismatch, allow_nonfinite, convert=True)
+        return
     with opened(path) as (file, _):
         if is_legacy:
             with reading(path):
-                read_legacy(model, _tensors(file, path), bool(by_name), skip_mismatch, allow_nonfinite)
+                read_legacy(model, _tensors(file, path), bool(by_name), skip_mismatch, allow_nonfinite, convert=True)
             return
         tensors = _tensors(file, path) if is_new else open_weights(open_archive(file, path), path)
         with nullcontext() if is_new else within(WEIGHTS), reading(path):
-            read_state(model, tensors, objects_to_skip or (), skip_mismatch, allow_nonfinite)
+            read_state(model, tensors, objects_to_skip or (), skip_mismatch, allow_nonfinite, convert=True)
 
 
 def _tensors(file: IO[bytes], path: str) -> TensorFile:
@@ -94,6 +115,9 @@ def _tensors(file: IO[bytes], path: str) -> TensorFile:
 
 def layer_names(path: FilePath) -> list[str]:
     """Names of the layers that have weights in a file of weights, as a set, for messages; empty where they are not told."""
+    if path.endswith(ENDING):
+        with opened_shards(path) as shards:
+            return _names_in(shards)
     with opened(path) as (file, _):
         if path.endswith(".keras"):
             return _names_in(open_weights(open_archive(file, path), path))

@@ -318,8 +318,6 @@ def test_arguments_of_save_and_load(tmp_path):
         saving.save_model(model, tmp_path / "m.keras", include_optimizer=False)
     with pytest.raises(ValueError, match="must end in `.weights.h5`"):
         model.save_weights(tmp_path / "m.h5")
-    with pytest.raises(NotImplementedError, match="max_shard_size"):
-        model.save_weights(tmp_path / "m.weights.json", max_shard_size=1)
     with pytest.raises(ModelFileError, match="not supported"):
         model.load_weights(tmp_path / "m.pkl")
     with pytest.raises(ValueError, match="`by_name` only"):
