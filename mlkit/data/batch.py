@@ -61,23 +61,25 @@ def to_numpy(leaf: Any) -> Any:
 
 
 def standardize_batch(data: Structure, position: int | None = None) -> tuple[Any, Any, Any]:
-    """The `(x, y, sample_weight)` triple of NumPy structures of what a dataset yielded, checked for equal lengths."""
-    triple = tuple(None if part is None else tree.map_structure(to_numpy, part) for part in unpack_x_y_sample_weight(data))
-    lengths = set()
-    for leaf in tree.flatten(triple):
-        if leaf is not None:
-            if leaf.ndim == 0:
-                raise ValueError(
-                    f"Batch {position} holds the scalar {leaf!r}. Expected arrays whose first axis counts the batch's samples: "
-                    "datasets must yield batches (`dataset.batch(32)`), not samples."
-                )
-            lengths.add(leaf.shape[0])
-    if len(lengths) > 1:
+    """The `(x, y, sample_weight)` triple of NumPy structures of what a dataset yielded.
+
+    Targets and sample weights must have one length. Inputs may have others: the nodes and edges of graphs, a bag with one label.
+    """
+    x, y, sample_weight = (
+        None if part is None else tree.map_structure(to_numpy, part) for part in unpack_x_y_sample_weight(data)
+    )
+    for leaf in tree.flatten((x, y, sample_weight)):
+        if leaf is not None and leaf.ndim == 0:
+            raise ValueError(
+                f"Batch {position} holds the scalar {leaf!r}. Expected arrays whose first axis counts the batch's samples: "
+                "datasets must yield batches (`dataset.batch(32)`), not samples."
+            )
+    if len({leaf.shape[0] for leaf in tree.flatten((y, sample_weight)) if leaf is not None}) > 1:
         raise ValueError(
-            f"The arrays of batch {position} have unequal lengths: {describe_sizes(*triple)}. "
-            "Every array of a batch must hold the same number of samples."
+            f"The arrays of batch {position} have unequal lengths: {describe_sizes(x, y, sample_weight)}. "
+            "Targets and sample weights must be given for the same number of samples."
         )
-    return triple
+    return x, y, sample_weight
 
 
 def describe_sizes(x: Structure, y: Structure, sample_weight: Structure) -> str:

@@ -108,12 +108,12 @@ class Training:
 
     # ---- preparation -------------------------------------------------------------------------------------------------
 
-    def prepare(self, model: Any, batch: tuple[Any, ...], step: str = "train") -> None:
+    def prepare(self, model: Any, batch: tuple[Any, ...], step: str = "train", exact: bool = False) -> None:
         """Before a step on NumPy data: build what is not built yet, by running the model on shapes, and check the batch. The specs
-        of the model's outputs; None where a step of a user's own needs none."""
+        of the model's outputs; None where a step of a user's own needs none. exact: for this number of samples and no other."""
         (x, y, _), y_pred = batch, None
         if self._asks_for_outputs(model, step):
-            y_pred = self._output_specs(model, x, step == "train")
+            y_pred = self._output_specs(model, x, step == "train", exact)
             if step != "predict" and y_pred is not None and y is not None:
                 self.build_for(model, y, y_pred)
                 if self.loss is not None:
@@ -141,20 +141,24 @@ class Training:
         unbuilt = self.metrics is not None and not self.metrics.built
         return model._has_call and (not model.built or self.loss is not None or unbuilt)
 
-    def _output_specs(self, model: Any, x: Structure, training: bool) -> Structure:
+    def _output_specs(self, model: Any, x: Structure, training: bool, exact: bool) -> Structure:
         """Specs of the model's outputs for NumPy inputs, kept by the inputs' shapes."""
         for oldest in list(self.outputs)[:-_SHAPES_KEPT]:
             self.outputs.pop(oldest, None)
-        shapes = tuple((a.shape[1:], a.dtype.str) for a in tree.flatten(x) if a is not None)
-        if (shapes, model.built) not in self.outputs:
-            batch = Dim()
-            symbols = tree.map_structure(lambda a: None if a is None else _symbolic(a, batch), x)
+        leaves = [a for a in tree.flatten(x) if a is not None]
+        lengths = [a.shape[:1] for a in leaves]  # inputs of one length share a size that is not known
+        shapes = tuple((a.shape[1:], a.dtype.str) for a in leaves)
+        key = shapes, tuple(lengths if exact else map(lengths.index, lengths)), model.built
+        if key not in self.outputs:
+            sizes = {length: length if exact else (Dim(),) for length in lengths if length}
+            symbols = tree.map_structure(lambda a: None if a is None else _symbolic(a, sizes.get(a.shape[:1], ())), x)
             out = infer(model, (symbols,), {"training": training} if call_info(type(model)).takes_training else {})
             model._clear_losses()
             if any(type(t) is not Tensor for t in tree.flatten(out)):
                 raise ValueError(f"Model {model.name!r}: `call` must return tensors, but returned {out!r}.")
-            self.outputs[shapes, model.built] = out
-        return self.outputs[shapes, model.built]
+            self.outputs[(*key[:-1], model.built)] = out  # it may have been built just now
+            return out
+        return self.outputs[key]
 
 
 def _step_method(model: Any, step: str):
@@ -177,6 +181,5 @@ def _step_method(model: Any, step: str):
     return method
 
 
-def _symbolic(array, batch):
-    shape = (batch, *array.shape[1:]) if array.ndim else ()
-    return Tensor(Spec(shape, dtypes.name_of(array.dtype)))
+def _symbolic(array, length):
+    return Tensor(Spec((*length, *array.shape[1:]), dtypes.name_of(array.dtype)))

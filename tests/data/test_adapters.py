@@ -246,7 +246,9 @@ ERRORS = {
     "targets of another kind": (lambda: get_adapter(np.zeros(2), iter([])), "`y` must be arrays"),
     "four parts": (lambda: batches(get_adapter(iter([(1, 2, 3, 4)]))), "4 parts"),
     "scalar in a batch": (lambda: batches(get_adapter(iter([(np.zeros(2), 1.0)]))), "Batch 0 holds the scalar"),
-    "unequal batch": (lambda: batches(get_adapter(iter([(np.zeros(2), np.zeros(3))]))), "batch 0 have unequal lengths"),
+    "unequal weights": (
+        lambda: batches(get_adapter(iter([(np.zeros(2), np.zeros(3), np.ones(2))]))), "batch 0 have unequal lengths",
+    ),
 }  # fmt: skip
 
 

@@ -234,3 +234,36 @@ def test_groups_of_steps_from_data_of_unknown_length(size, expected, data):
     )
     assert numbers == expected
     assert model.optimizer.iterations.numpy() == 5
+
+
+class OfBags(mlkit.Model):
+    """The mean of each bag of inputs: `segments` says in which of two bags a row lies."""
+
+    def __init__(self):
+        super().__init__()
+        self.dense = layers.Dense(1)
+
+    def call(self, inputs):
+        x, segments = inputs
+        return self.dense(mlkit.ops.segment_sum(x, segments, num_segments=2))
+
+
+def test_inputs_of_a_generator_may_have_other_lengths_than_targets():
+    """As nodes of graphs, with the targets of graphs."""
+    rng = np.random.default_rng(0)
+    steps = [
+        ((rng.normal(size=(n, 4)).astype("float32"), np.array([0] * (n - 1) + [1])), np.ones((2, 1), "float32"))
+        for n in (3, 5, 3)
+    ]
+    model = OfBags()
+    model.compile("sgd", "mse")
+    losses = model.fit((step for _ in range(20) for step in steps), steps_per_epoch=3, epochs=20, verbose=0).history["loss"]
+    assert losses[-1] < losses[0]
+    assert model.predict((step[:1] for step in steps), verbose=0).shape == (6, 1)
+    np.testing.assert_allclose(
+        model.evaluate(iter(steps), verbose=0),
+        np.average([((model(x).numpy() - y) ** 2).mean() for x, y in steps], weights=[3, 5, 3]),
+        rtol=1e-5,
+    )
+    with pytest.raises(ValueError, match="They differ in the number of samples"):
+        small_model().fit(iter([(np.zeros((4, 4)), np.zeros((3, 1)))]), verbose=0)

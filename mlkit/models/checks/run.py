@@ -43,6 +43,9 @@ def before_fit(
 def _check(model, arrays, judged, is_split, class_weight, batch_size, nonfinite):
     if model._is_overridden("train_step"):
         return []
+    if len({leaf.shape[0] for leaf in tree.flatten(arrays) if leaf is not None}) > 1:  # there are no rows to judge
+        model._training.prepare(model, arrays, exact=True)
+        return []
     first = tuple(None if part is None else tree.map_structure(_first, part) for part in arrays)
     specs = model._training.prepare(model, first)  # the model is built, as the first step would
     case = Case(model, specs, *arrays, judged, is_split, class_weight, batch_size, nonfinite)
