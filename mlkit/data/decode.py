@@ -4,7 +4,10 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-from PIL import Image, ImageOps
+
+from mlkit.core.deferred import Deferred
+
+Image, ImageOps = Deferred("PIL.Image"), Deferred("PIL.ImageOps")  # what knows of photos need not have any
 
 CHANNELS = {"grayscale": 1, "rgb": 3, "rgba": 4}
 _MODES = {"grayscale": "L", "rgb": "RGB", "rgba": "RGBA"}
@@ -67,11 +70,18 @@ def decode_image(
     Returns:
         uint8 array (height, width, channels).
     """
-    height, width = size
     with Image.open(file) as image:
-        longest = 2 * max(height, width)
+        longest = 2 * max(size)
         image.draft("L" if color_mode == "grayscale" else None, (longest, longest))
-        image = convert_mode(ImageOps.exif_transpose(image), color_mode)
+        return fitted(image, size, color_mode, interpolation, fit)
+
+
+def fitted(
+    image: Any, size: Sequence[int], color_mode: str, interpolation: str = "bilinear", fit: str = "stretch"
+) -> np.ndarray:
+    """A Pillow image as `decode_image` gives that of a file."""
+    height, width = size
+    image = convert_mode(ImageOps.exif_transpose(image), color_mode)
     if image.size != (width, height):
         image = _FITS[fit](image, (width, height), resampling(interpolation))
     array = np.asarray(image)

@@ -160,6 +160,11 @@ class ImageDataset(Dataset):
     def workers(self, count: int) -> None:
         self._node.workers = count
 
+    @property
+    def decoding(self) -> dict[str, Any]:
+        """How files become images: "size", "color_mode", "interpolation" and "fit"."""
+        return dict(self._node._decoding)
+
     def with_paths(self, epoch: int = 0) -> Any:
         """The batches of a pass as `(images, labels or None, paths)`, whatever its order; files that cannot be read are in none."""
         return self._node.with_paths(epoch)

@@ -19,6 +19,7 @@ inputs = x = keras.Input({shape!r})
 x = layers.Dropout({dropout!r}, name="head_dropout")(features)
 outputs = layers.Dense({units!r}, activation={activation!r}, name="head")(x)
 model = keras.Model(inputs, outputs)
+model.image_task = keras.models.ImageTask.of(train{kind})  # its file will know the classes, and how photos are read
 recorder = finetuning.Recorder({recorder})
 """
 
@@ -62,7 +63,7 @@ def script_of(data, source, augmentation, settings):
     text = _HEADER.format(seed=settings["seed"], data="\n".join(data.code or ["# train, val: the data that was passed"]) + "\n")
     text += _MODEL.format(
         base="\n".join(source.code), shape=data.shape, before=before, dropout=settings["dropout"], units=data.units,
-        activation=data.activation, recorder=_recorder(data, settings),
+        activation=data.activation, recorder=_recorder(data, settings), kind=_kind(data),
     )  # fmt: skip
     head_epochs, epochs = settings["head_epochs"], settings["epochs"]
     if head_epochs:
@@ -93,6 +94,13 @@ def _recorder(data, settings):
         text += f", folder={settings['output']!r}"
         text += ", class_names=train.class_names" if data.class_names else ""
     return text
+
+
+def _kind(data):
+    """What the outputs are, where they are not the probabilities of one class of several."""
+    if data.activation == "softmax" or (data.activation == "sigmoid" and data.units == 1):
+        return ""
+    return ", 'several'" if data.activation == "sigmoid" else ", 'values'"
 
 
 def code_of(layer):

@@ -6,6 +6,8 @@ __all__, __getattr__, __dir__ = offer(
     __name__,
     {
         ".model": "Functional Model",
+        ".image_task": "ImageTask",
+        ".answers": "Answer answers_of classify",
         ".sequential": "Sequential",
         ".function": "Function",
         ".clone": "clone_model model_from_json",

@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from mlkit.core.typing import FilePath
+from mlkit.models.image_task import ImageTask
 from mlkit.models.model import Model
 from mlkit.models.saving.assets import read_assets
 from mlkit.models.saving.config_check import check_config, check_depth, parse_json
@@ -17,6 +18,7 @@ from mlkit.models.saving.hdf5_reader import TensorFile
 from mlkit.models.saving.keras2_config import modern_training, modernized
 from mlkit.models.saving.keras_file import (
     CONFIG,
+    IMAGE_TASK,
     LEGACY,
     METADATA,
     WEIGHTS,
@@ -51,7 +53,9 @@ def load_model(
     if not isinstance(filepath, io.IOBase) and os.fspath(filepath).endswith(LEGACY):
         return _load_legacy(filepath, custom_objects, compile, allow_nonfinite)
     with _container(filepath) as (archive, path), reading(path), registry.CustomObjectScope(custom_objects):
-        _check_version(parse_json(archive.read(METADATA), path, METADATA), path)
+        metadata = parse_json(archive.read(METADATA), path, METADATA)
+        _check_version(metadata, path)
+        task = _image_task(metadata, path)
         config = parse_json(archive.read(CONFIG), path, CONFIG)
         if not compile:
             config.pop("compile_config", None)  # it may name losses that are not known here
@@ -61,7 +65,17 @@ def load_model(
         with within(WEIGHTS), reading(path):
             read_state(model, tensors, allow_nonfinite=allow_nonfinite)
         read_assets(model, archive)
+        with reading(path, METADATA):
+            model.image_task = task
     return model
+
+
+def _image_task(metadata, path):
+    if IMAGE_TASK not in metadata:
+        return None
+    check_depth(metadata[IMAGE_TASK], path, METADATA)
+    with reading(path, METADATA):
+        return ImageTask.from_config(metadata[IMAGE_TASK])
 
 
 def _load_legacy(filepath, custom_objects, compile, allow_nonfinite):

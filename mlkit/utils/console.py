@@ -1,10 +1,11 @@
 """What mlkit prints, and whether anybody watches: a terminal, a notebook, or a log file."""
 
-import shutil
 import sys
-import unicodedata
 
+from mlkit.core.deferred import Deferred
 from mlkit.core.settings import is_interactive_logging_enabled
+
+shutil, unicodedata = Deferred("shutil"), Deferred("unicodedata")  # only where a line is drawn
 
 # what stands for a drawn character where it cannot be shown
 _ASCII = {ord(drawn): plain for drawn, plain in {"─": "-", "…": "~", "×": "x", "·": "."}.items()}

@@ -26,6 +26,7 @@ from mlkit.objects.errors import ModelFileError, reading, within
 KERAS_VERSION = "3.15.1"  # the format written, and the newest read for certain
 LEGACY = (".h5", ".hdf5")  # endings of the older format
 METADATA, CONFIG, WEIGHTS = "metadata.json", "config.json", "model.weights.h5"
+IMAGE_TASK = "mlkit_image_task"  # within the metadata, of which Keras reads what it knows
 
 # ---- writing -------------------------------------------------------------------------------------------------------------
 
@@ -91,6 +92,8 @@ def _texts(model: Any) -> dict[str, str]:
     with registry.object_sharing("write"):
         config = serialization.serialize_keras_object(model)
     metadata = {"keras_version": KERAS_VERSION, "date_saved": datetime.datetime.now().strftime("%Y-%m-%d@%H:%M:%S")}
+    if model.image_task is not None:
+        metadata[IMAGE_TASK] = model.image_task.get_config()
     return {METADATA: json.dumps(metadata), CONFIG: json.dumps(config)}
 
 
