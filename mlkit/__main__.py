@@ -4,9 +4,13 @@ import argparse
 import sys
 
 from mlkit import demo
-from mlkit.finetuning import command
+from mlkit.finetuning import command, predict_command
 from mlkit.models.saving.contents import described, differences
 from mlkit.objects.errors import ModelFileError
+
+_PHOTOS = {
+    "predict": (predict_command, "say what a model sees in photos: as a CSV file, as lines or as a page"),
+}
 
 
 def main(arguments=None):
@@ -24,6 +28,8 @@ def main(arguments=None):
     own.add_argument("--seed", type=int, default=1, help="seed of the weights, the order and the split (default 1)")
     own.add_argument("--save", metavar="FILE", help="where to keep the model, ending in .keras (default: a temporary file)")
     command.add_arguments(commands.add_parser("finetune", help="fine-tune a pretrained image classifier on a folder of photos"))
+    for name, (module, words) in _PHOTOS.items():
+        module.add_arguments(commands.add_parser(name, help=words))
     shown = commands.add_parser("inspect", help="say what a model file holds: config, layers, tensors")
     shown.add_argument("file", help="a .keras, .weights.h5, .h5 or .safetensors file")
     compared = commands.add_parser("diff", help="say where two model files differ; exit status 1 if they do")
@@ -34,10 +40,15 @@ def main(arguments=None):
     if options.command == "demo":
         return demo.run(epochs=options.epochs, seed=options.seed, path=options.save)
     try:
-        return command.run(options)
+        return _PHOTOS[options.command][0].run(options) if options.command in _PHOTOS else command.run(options)
     except KeyboardInterrupt:
-        print("mlkit finetune: stopped by Ctrl-C.", file=sys.stderr)
+        print(f"mlkit {options.command}: stopped by Ctrl-C.", file=sys.stderr)
         return command.INTERRUPTED
+    except (ValueError, OSError, ImportError) as error:
+        if options.command not in _PHOTOS:
+            raise
+        print(f"mlkit {options.command}: {error}", file=sys.stderr)
+        return 2
 
 
 class _Parser(argparse.ArgumentParser):

@@ -17,7 +17,9 @@ LAYERS = next(c["layers"] for c in CONTRACTS if c["type"] == "layers")
 HEIGHT = {room: -i for i, layer in enumerate(LAYERS) for room in re.split(r"\s*[|:]\s*", layer)}
 
 # Packages that are optional, or that take longer to import than what asks for them: a function that needs one imports it.
-LATE = set("PIL concurrent ctypes h5py html http importlib ipywidgets json logging matplotlib queue tqdm urllib".split())
+LATE = set(
+    "PIL concurrent ctypes h5py html http importlib ipywidgets json logging matplotlib pillow_heif queue tqdm urllib".split()
+)
 
 
 def parsed():
