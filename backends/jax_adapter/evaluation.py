@@ -4,7 +4,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from mlkit.backends.jax_adapter import control, fused, linalg, rows, windows
+from mlkit.backends.jax_adapter import control, foreign, fused, linalg, rows, windows
 from mlkit.core.interpreter import EAGER
 from mlkit.core.state import swapped
 from mlkit.core.tensor import Tensor
@@ -31,5 +31,5 @@ def _constant(a):
 
 
 ROWS = {  # op name -> function of jax arrays
-    **rows.ROWS, **fused.ROWS, **windows.ROWS, **linalg.ROWS, **control.make(evaluate),
+    **rows.ROWS, **fused.ROWS, **windows.ROWS, **linalg.ROWS, **foreign.ROWS, **control.make(evaluate),
 }  # fmt: skip

@@ -6,17 +6,25 @@ from typing import Any
 
 class Deferred:
     """A module that is imported when it is first asked for something. It is named at the head of the module that uses it, as any
-    other import is.
+    other import is. missing: what is said where it is not installed.
 
     >>> difflib = Deferred("difflib")
     >>> difflib.get_close_matches("ad", ["add", "sub"])
     ['add']
     """
 
-    def __init__(self, name: str):
-        self._name = name
+    def __init__(self, name: str, missing: str | None = None):
+        self._name, self._missing = name, missing
 
     def __getattr__(self, attribute: str) -> Any:
         if attribute.startswith("__"):  # what looks at objects in general does not ask for the module
             raise AttributeError(attribute)
-        return getattr(importlib.import_module(self._name), attribute)
+        return getattr(self._module(), attribute)
+
+    def _module(self) -> Any:
+        try:
+            return importlib.import_module(self._name)
+        except ModuleNotFoundError as error:
+            if self._missing is None or not self._name.startswith(error.name or self._name):
+                raise
+            raise ImportError(self._missing) from None

@@ -50,6 +50,8 @@ _HOMES = {
     ".preprocess": "CenterCrop Normalization Rescaling Resizing",
     ".categories": "CategoryEncoding Discretization",
     ".hashing": "HashedCrossing Hashing",
+    ".jax_layer": "FlaxLayer JaxLayer",
+    ".torch_module": "TorchModuleWrapper",
     ".refused": "TFSMLayer",
     ".index_lookup": "IntegerLookup StringLookup",
     ".text": "TextVectorization",

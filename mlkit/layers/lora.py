@@ -95,7 +95,8 @@ class LowRankLayer(Layer):
     @property
     def _saved_variables(self):
         thin = self._thin_weights
-        return [v for v in super()._saved_variables if all(v is not t for t in thin)]
+        own = [v for v in super()._saved_variables.values() if all(v is not t for t in thin)]
+        return {str(i): v for i, v in enumerate(own)}
 
     def save_own_variables(self, store: Any) -> None:
         """Write the corrected weight, and the other ones."""

@@ -197,13 +197,13 @@ class Stateful(Operation):
 
     @property
     def _saved_variables(self):
-        """What `save_own_variables` writes and `load_own_variables` sets, in that order."""
-        return own_variables(self)
+        """Name in files -> variable: what `save_own_variables` writes and `load_own_variables` sets."""
+        return {str(i): v for i, v in enumerate(own_variables(self))}
 
     def save_own_variables(self, store: Any) -> None:
         """Write the layer's own variables (not those of layers within) into a dict of arrays."""
-        for i, v in enumerate(self._saved_variables):
-            store[str(i)] = v.numpy()
+        for name, v in self._saved_variables.items():
+            store[name] = v.numpy()
 
     def load_own_variables(self, store: Any) -> None:
         """Set the layer's own variables from what `save_own_variables` wrote."""
@@ -211,8 +211,8 @@ class Stateful(Operation):
         if len(store.keys()) != len(own):
             hint = "" if self.built else " The layer is not built: build it or call it once before loading."
             raise ValueError(f"Layer {self.name!r} has {len(own)} variables, but {len(store.keys())} were saved for it.{hint}")
-        for i, v in enumerate(own):
-            v.assign(np.asarray(store[str(i)]))
+        for name, v in own.items():
+            v.assign(np.asarray(store[name]))
 
     def get_build_config(self) -> dict[str, Any] | None:
         """The shapes the layer was built for, or None."""

@@ -140,11 +140,15 @@ def _is_optimizer(part: Any) -> bool:
     return isinstance(part, Optimizer)
 
 
-def _variables(part: Any) -> list[Any]:
-    """The variables that `load_own_variables` will set, in order; None if the method is a user's and may set what it likes."""
+def _variables(part: Any) -> dict[str, Any] | None:
+    """Name -> variable, those that `load_own_variables` will set; None if the method is a user's and may set what it likes."""
     if not type(part).load_own_variables.__module__.startswith("mlkit."):
         return None
-    return part.variables if _is_optimizer(part) else part._saved_variables
+    return _numbered(part.variables) if _is_optimizer(part) else part._saved_variables
+
+
+def _numbered(variables):
+    return {str(i): v for i, v in enumerate(variables)}
 
 
 def _optimizer_state(model: Any, optimizer, stored, moved):
@@ -156,7 +160,7 @@ def _optimizer_state(model: Any, optimizer, stored, moved):
         optimizer.build(model.trainable_variables)
     own = optimizer.variables
     if len(stored) <= 2 < len(own):
-        return own[: len(stored)], stored
+        return _numbered(own[: len(stored)]), stored
     if len(stored) != len(own) or (stored and moved):
         if stored:
             why = (
@@ -165,8 +169,8 @@ def _optimizer_state(model: Any, optimizer, stored, moved):
                 else f"it has {len(own)} variables, but {len(stored)} are stored"
             )
             warnings.warn(f"The state of optimizer {optimizer.name!r} is not loaded: {why}. It starts afresh.", stacklevel=3)
-        return [], {}
-    return own, stored
+        return {}, {}
+    return _numbered(own), stored
 
 
 def _differences(own, stored, group, part):
@@ -184,10 +188,10 @@ def _differences(own, stored, group, part):
             )
         ]
     found = []
-    for i, v in enumerate(own):
-        tensor = stored.get(str(i))
+    for name, v in own.items():
+        tensor = stored.get(name)
         if tensor is None:
-            found.append((f"{group}/{i}", f"it is missing: nothing is stored for the variable {v.path!r}."))
+            found.append((f"{group}/{name}", f"it is missing: nothing is stored for the variable {v.path!r}."))
         elif tensor.shape != tuple(v.shape):
             found.append(
                 (tensor.name, f"shapes must match: it has shape {tensor.shape}, the variable {v.path!r} {tuple(v.shape)}.")
@@ -235,12 +239,12 @@ def _report(problems, path: str, skip_mismatch):
 def _assign(model: Any, plan: Sequence[Any], allow_nonfinite: bool) -> None:
     """Set everything; after an error put everything back."""
     before = [(v, v.tracked_value()) for v in model.variables]
-    before += [(v, v.tracked_value()) for part, own, _ in plan if _is_optimizer(part) for v in own]
+    before += [(v, v.tracked_value()) for part, own, _ in plan if _is_optimizer(part) for v in own.values()]
     try:
         for part, own, stored in plan:
             if _is_optimizer(part) and len(own) < len(part.variables):
-                for i, v in enumerate(own):
-                    v.assign(stored[str(i)].read(allow_nonfinite))
+                for name, v in own.items():
+                    v.assign(stored[name].read(allow_nonfinite))
             else:
                 part.load_own_variables(_Store(stored, allow_nonfinite))
     except BaseException:
