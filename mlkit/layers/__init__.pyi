@@ -73,6 +73,8 @@ from mlkit.layers.index_lookup import StringLookup as StringLookup
 from mlkit.layers.input_layer import Input as Input
 from mlkit.layers.input_layer import InputLayer as InputLayer
 from mlkit.layers.input_spec import InputSpec as InputSpec
+from mlkit.layers.jax_layer import FlaxLayer as FlaxLayer
+from mlkit.layers.jax_layer import JaxLayer as JaxLayer
 from mlkit.layers.layer import Layer as Layer
 from mlkit.layers.layer_norm import GroupNormalization as GroupNormalization
 from mlkit.layers.layer_norm import LayerNormalization as LayerNormalization
@@ -168,6 +170,7 @@ from mlkit.layers.serialization import deserialize as deserialize
 from mlkit.layers.serialization import serialize as serialize
 from mlkit.layers.spectral_norm import SpectralNormalization as SpectralNormalization
 from mlkit.layers.text import TextVectorization as TextVectorization
+from mlkit.layers.torch_module import TorchModuleWrapper as TorchModuleWrapper
 from mlkit.layers.wrappers import Identity as Identity
 from mlkit.layers.wrappers import Lambda as Lambda
 from mlkit.layers.wrappers import Masking as Masking
