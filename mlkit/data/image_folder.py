@@ -97,7 +97,7 @@ def image_dataset_from_directory(
         "label_mode": None if labels is None else label_mode,
         "color_mode": color_mode,
         "batch_size": batch_size,
-        "image_size": _pair(image_size),
+        "image_size": pair_of_pixels(image_size),
         "interpolation": interpolation,
         "fit": "crop" if crop_to_aspect_ratio else "pad" if pad_to_aspect_ratio else "stretch",
         "data_format": _data_format(data_format),
@@ -111,7 +111,8 @@ def image_dataset_from_directory(
     return in_format(datasets if subset == "both" else datasets[0], format)
 
 
-def _pair(image_size):
+def pair_of_pixels(image_size: int | Sequence[int]) -> tuple[int, int]:
+    """(height, width), also where one number stands for both. Raises ValueError unless these are whole numbers above 0."""
     pair = (image_size, image_size) if isinstance(image_size, int) else tuple(image_size)
     if len(pair) != 2 or not all(isinstance(n, (int, np.integer)) and n > 0 for n in pair):
         raise ValueError(f"`image_size` must be (height, width) in pixels, but is {image_size!r}.")
@@ -140,6 +141,7 @@ class ImageDataset(Dataset):
         super().__init__(node)
         self.files, self.class_names = node.files, node.files.class_names
         self.image_size, self.channels, self.corrupt_files = node.image_size, node.channels, node.corrupt_files
+        self.label_mode = node.label_mode
 
     @property
     def file_paths(self) -> list[str]:
@@ -182,7 +184,8 @@ class ImageDataset(Dataset):
 class Images(Node):
     """Batches of images, decoded by threads. Their order follows from the seed and the number of the pass.
 
-    fit: see `decode_image`. label_mode: None for images alone. on_corrupt: "warn", "skip", "nan" or "raise".
+    fit: see `decode_image`. label_mode: None for images alone, "rows" for the files' labels as they are. on_corrupt: "warn", "skip",
+    "nan" or "raise".
     """
 
     works_ahead = True
@@ -209,6 +212,7 @@ class Images(Node):
             "int": TensorSpec((), "int32"),
             "binary": TensorSpec((1,)),
             "categorical": TensorSpec((len(self.files.class_names or ()),)),
+            "rows": TensorSpec(np.shape(self.files.labels)[1:]),
         }.get(self.label_mode)  # fmt: skip
         kind = images if labels is None else (images, labels)
         return kind if self.batch_size is None else map_spec(lambda s: s.batched(None), kind)

@@ -4,6 +4,10 @@ import functools
 
 from PIL import Image, features
 
+from mlkit.core.deferred import Deferred
+
+pillow_heif = Deferred("pillow_heif")  # an optional package
+
 HEIF = (".heic", ".heif")
 _ALWAYS = (".bmp", ".gif", ".jfif", ".jpe", ".jpeg", ".jpg", ".png", ".tif", ".tiff")
 _WHERE_BUILT_IN = {"webp": (".webp",), "avif": (".avif",), "jpg_2000": (".j2k", ".jp2")}  # Pillow's name of the codec
@@ -40,8 +44,7 @@ def advice() -> dict[str, str]:
 def _heif_opens():
     """Whether Pillow opens photos of iPhones, for which pillow-heif has to be installed."""
     try:
-        import pillow_heif
+        pillow_heif.register_heif_opener()
     except ImportError:
         return ".heic" in Image.registered_extensions()
-    pillow_heif.register_heif_opener()
     return True

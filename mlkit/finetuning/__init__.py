@@ -8,6 +8,7 @@ __all__, __getattr__, __dir__ = offer(
         ".frozen_features": "FreshFeatures features",
         ".groups": "discriminative_rates layer_groups",
         ".keep_best": "KeepBest",
+        ".photo_data": "photo_datasets",
         ".rate_search": "LearningRateSearch",
         ".recipe": "FineTuned",
         ".recorder": "Recorder",

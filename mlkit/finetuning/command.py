@@ -5,11 +5,15 @@ import os
 import sys
 import time
 import traceback
+import warnings
 
 from mlkit import visualization
-from mlkit.data.image_folder import image_dataset_from_directory
+from mlkit.data.label_table import TASKS
 from mlkit.datasets import aerial_trees
 from mlkit.finetuning import report
+from mlkit.finetuning.layout import parts
+from mlkit.finetuning.photo_checks import check_duplicates
+from mlkit.finetuning.photo_data import photo_dataset, read_photos
 from mlkit.finetuning.recipe import plan
 from mlkit.finetuning.recorder import MODEL
 from mlkit.utils.console import print_message
@@ -22,6 +26,19 @@ def add_arguments(parser):
     parser.add_argument(
         "folder", nargs="?", help="folder with one sub-folder of images a class, or with folders `train`, `val` and `test` "
         "that hold such; without it 800 aerial photos that come with the package are used",
+    )  # fmt: skip
+    parser.add_argument("--labels", metavar="FILE", help="a CSV file of names of photos and labels, in place of sub-folders")
+    parser.add_argument(
+        "--task",
+        choices=TASKS,
+        help="kind of labels in the CSV file, if it cannot be told: one class a photo, several, or numbers",
+    )
+    parser.add_argument(
+        "--resize", default="stretch", choices=("stretch", "crop", "pad"), help="how photos get their size (default stretch)"
+    )
+    parser.add_argument(
+        "--split", default="stratified", choices=("stratified", "random"),
+        help="how a fifth is set aside where there is no folder `val`: of each class (default), or of all",
     )  # fmt: skip
     parser.add_argument(
         "--model", default="EfficientNetLite0", help="a model of mlkit.applications (default EfficientNetLite0)"
@@ -54,9 +71,7 @@ def run(options):
         planned = plan(options.model, train, validation, **_arguments(options, size))
         judged = None
         if test is not None:
-            judged = image_dataset_from_directory(
-                test, image_size=(size, size), class_names=planned.data.class_names, shuffle=False, verbose=False
-            )
+            judged = _test_photos(test, planned, options, (size, size))
     except (ValueError, OSError, ImportError) as error:
         return refuse("finetune", error)
     again = f"The same command with --resume goes on from there (folder {options.output})."
@@ -73,19 +88,21 @@ def run(options):
         "output": options.output,
         "classes": done.class_names,
     }
-    result |= {"epochs": len(next(iter(done.history.values()))), "validation_accuracy": done.best}
+    result |= {"epochs": len(next(iter(done.history.values()))), planned.settings["monitor"]: done.best}
     if done.interrupted:
-        _tell(options, result, f"Stopped by Ctrl-C after {result['epochs']} whole epochs. The best model so far, {done.best:.1%} "
-              f"right on the validation photos, is in {os.path.join(options.output, MODEL)}. {again}")  # fmt: skip
+        kept = f"The best model so far ({planned.best_text(done)}) is in {os.path.join(options.output, MODEL)}."
+        _tell(options, result, f"Stopped by Ctrl-C after {result['epochs']} whole epochs. {kept} {again}")
         return INTERRUPTED
-    say(f"\nTrained for {time.perf_counter() - start:.0f} s. Accuracy on the validation photos: {done.best:.1%}")
+    say(f"\nTrained for {time.perf_counter() - start:.0f} s. {planned.best_text(done).capitalize()}")
     try:
-        found = visualization.predictions_of(done.model, done.validation if judged is None else judged)
         if judged is not None:
-            result["test_accuracy"] = found.accuracy
-            say(f"Accuracy on the test photos in {test}: {found.accuracy:.1%}")
-        for true, predicted, count in found.confusion_matrix().most_confused(5):
-            say(f"  {count} x {true} taken for {predicted}")
+            result["test"] = planned.evaluate(done.model, judged)
+            say(f"On the test photos in {test}: {', '.join(f'{name} {value:.4g}' for name, value in result['test'].items())}")
+        found = None
+        if planned.data.head.task == "classification":
+            found = visualization.predictions_of(done.model, done.validation if judged is None else judged)
+            for true, predicted, count in found.confusion_matrix().most_confused(5):
+                say(f"  {count} x {true} taken for {predicted}")
         report.write(options.output, done, found, say)
     except Exception as error:  # whatever it is: what was trained is on the disk
         print(f"mlkit finetune: the model is in {options.output}, but its report failed.", file=sys.stderr)
@@ -94,6 +111,15 @@ def run(options):
     result["files"] = sorted(name for name in os.listdir(options.output) if not name.startswith("."))
     _tell(options, result, f"Written to {options.output}: {', '.join(result['files'])}")
     return 0
+
+
+def _test_photos(folder, planned, options, image_size):
+    """The photos to test on, with the classes trained on."""
+    data = planned.data
+    files, _ = read_photos(folder, options.labels, data.head.task, data.class_names)
+    for note in check_duplicates({"training": data.train.files, "test": files}):
+        warnings.warn(f"finetune: {note}.", stacklevel=3)
+    return photo_dataset(files, data.head.task, image_size, options.batch_size, options.resize, False, False, options.seed)
 
 
 def refuse(command, error):
@@ -107,6 +133,10 @@ def _arguments(options, size):
     return {
         "weights": None if options.weights.lower() == "none" else options.weights,
         "augmentation": options.augment,
+        "labels": options.labels,
+        "task": options.task,
+        "resize": options.resize,
+        "split": options.split,
         "image_size": (size, size),
         "batch_size": options.batch_size,
         "head_epochs": options.head_epochs,
@@ -136,18 +166,3 @@ def _folder(options, say):
 
     say("No folder given: the photos are 800 aerial ones, of tree crowns and of what lies between.")
     return aerial_trees.folder(), options.size or 96
-
-
-def parts(folder):
-    """(folder to train on, for validation or None, to test on or None).
-
-    These are its sub-folders `train`, `val` (or `validation`) and `test`, if it has `train` and no others; else it is itself the
-    one to train on, and its sub-folders are classes.
-    """
-    if not os.path.isdir(folder):
-        raise FileNotFoundError(f"There is no folder {folder!r}.")
-    within = {e.name for e in os.scandir(folder) if e.is_dir() and not e.name.startswith(".")}
-    if len(within) < 2 or "train" not in within or within - {"train", "val", "validation", "test"}:
-        return folder, None, None
-    paths = {name: os.path.join(folder, name) for name in within}
-    return paths["train"], paths.get("val") or paths.get("validation"), paths.get("test")

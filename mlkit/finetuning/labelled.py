@@ -3,13 +3,30 @@
 import dataclasses
 import hashlib
 import os
+from typing import Any
 
 import numpy as np
 
 from mlkit import data
-from mlkit.data.image_folder import image_dataset_from_directory
+from mlkit.data.image_folder import ImageDataset, pair_of_pixels
+from mlkit.data.label_table import TASKS
+from mlkit.finetuning.photo_checks import check_classes, check_duplicates, counts_text
+from mlkit.finetuning.photo_data import photo_datasets
 
 CACHED_BYTES = 1 << 30  # decoded photos of a folder stay in memory up to this
+
+
+@dataclasses.dataclass(frozen=True)
+class Head:
+    """What labels ask of the last layer and of training. metric: its name, as given to `compile`. monitor: the value by which the
+    best epoch is chosen unless another one is asked for."""
+
+    task: str
+    units: int
+    activation: str | None
+    loss: str
+    metric: str = "accuracy"
+    monitor: str = "val_accuracy"
 
 
 @dataclasses.dataclass
@@ -17,19 +34,20 @@ class Labelled:
     """Training and validation data for `fit`, and what a head for it looks like.
 
     train, validation: data sets, or tuples of arrays. batch_size: for arrays, else None. shape: (height, width, channels) of
-    the images. units, activation, loss: of the head. class_names: or None. code: lines that make `train` and `val`; empty where
-    they were passed.
+    the images. class_names: or None. code: lines that make `train` and `val`; empty where they were passed. first: the first
+    images. notes: what a person should know about the data. summary: what there is, in words; "" where that is not known.
     """
 
-    train: object
-    validation: object
+    train: Any
+    validation: Any
     batch_size: int | None
     shape: tuple
-    units: int
-    activation: str
-    loss: str
+    head: Head
     class_names: list | None
     code: list
+    first: np.ndarray
+    notes: list
+    summary: str
 
     @property
     def is_arrays(self):
@@ -44,13 +62,33 @@ class Labelled:
         return count
 
 
-def labelled(train, validation, image_size, batch_size, classes, seed):
-    """Whatever `finetune` was given, as `Labelled`."""
-    code = []
+def labelled(
+    train, validation, image_size=None, batch_size=32, classes=None, seed=0, fold=None, *, labels=None, task=None,
+    resize="stretch", split="stratified",
+) -> Labelled:  # fmt: skip
+    """Whatever `finetune` was given, as `Labelled`. Arguments are those of `finetune`."""
+    if task not in (None, *TASKS):
+        raise ValueError(f"finetune: `task` must be one of {', '.join(TASKS)}, but is {task!r}.")
+    code, notes, summary = [], [], ""
     if isinstance(train, (str, os.PathLike)):
-        train, validation, code = _from_folders(train, validation, image_size or (224, 224), batch_size, seed)
+        options = {
+            "labels": labels,
+            "task": task,
+            "batch_size": batch_size,
+            "resize": resize,
+            "split": split,
+            "fold": fold or None,
+        }
+        train, validation, code = _from_folders(train, validation, image_size or (224, 224), {**options, "seed": seed})
+        task = {"rows": "multi_label" if train.class_names else "regression"}.get(train.label_mode, "classification")
+        parts = {"training": train.files, "validation": validation.files}
+        notes, summary = [*check_classes(parts), *check_duplicates(parts)], counts_text(parts)
     elif image_size is not None:
         raise ValueError("finetune: `image_size` is for folders; the images of other data have a size. Leave it out.")
+    elif labels is not None:
+        raise ValueError(
+            "finetune: `labels` is a table beside a folder of photos; other data bring their labels. Leave it out."
+        )
     if isinstance(validation, (str, os.PathLike)):
         raise ValueError("finetune: where `validation` is a folder, `train` must be one, too.")
     if validation is None:
@@ -63,13 +101,16 @@ def labelled(train, validation, image_size, batch_size, classes, seed):
     known = len(names) if names else None
     if classes and known and classes != known:
         raise ValueError(f"finetune: `classes` is {classes}, but the data has the classes {names}. Leave `classes` out.")
-    head = _head(y, classes or known, arrays)
-    return Labelled(train, validation, batch_size if arrays else None, tuple(np.shape(x)[1:]), *head, names, code)
+    head = head_for(y, classes or known, arrays, task)
+    first = np.asarray(x[:32])
+    return Labelled(
+        train, validation, batch_size if arrays else None, tuple(np.shape(x)[1:]), head, names, code, first, notes, summary
+    )
 
 
-def fingerprint(labelled: Labelled) -> str | None:
+def identity(labelled: Labelled) -> str | None:
     """A text that differs as soon as there are other photos, other labels or another order; None for data that has no files."""
-    parts = [part.files for part in (labelled.train, labelled.validation) if hasattr(part, "files")]
+    parts = [part.files for part in (labelled.train, labelled.validation) if isinstance(part, ImageDataset)]
     if not parts:
         return None
     found = hashlib.sha256()
@@ -79,26 +120,22 @@ def fingerprint(labelled: Labelled) -> str | None:
     return found.hexdigest()
 
 
-def _from_folders(train, validation, image_size, batch_size, seed):
-    train, image_size = os.fspath(train), tuple(image_size)
-    # what is made here only tells what there is, quietly: the script makes it again
-    common = {"image_size": image_size, "batch_size": batch_size, "seed": seed, "verbose": False}
-    options = f"image_size={image_size!r}, batch_size={batch_size!r}, seed={seed!r}, verbose=False"
-    make = "keras.utils.image_dataset_from_directory"
-    if validation is None:
-        sets = image_dataset_from_directory(train, validation_split=0.2, subset="both", **common)
-        code = [f"train, val = {make}(", f"    {train!r}, {options}, validation_split=0.2, subset='both'", ")"]
-    else:
+def _from_folders(train, validation, image_size, options):
+    train, image_size = os.fspath(train), pair_of_pixels(image_size)
+    if validation is not None:
         if not isinstance(validation, (str, os.PathLike)):
             raise ValueError("finetune: where `train` is a folder, `validation` must be one, too, or None to split `train`.")
         validation = os.fspath(validation)
-        sets = [image_dataset_from_directory(train, **common)]
-        sets.append(image_dataset_from_directory(validation, class_names=sets[0].class_names, shuffle=False, **common))
-        code = [
-            f"train = {make}({train!r}, {options})",
-            f"val = {make}({validation!r}, {options}, class_names=train.class_names, shuffle=False)",
-        ]
-    size = sum(len(part.file_paths) for part in sets) * image_size[0] * image_size[1] * sets[0].channels
+    if isinstance(options["labels"], os.PathLike):
+        options = {**options, "labels": os.fspath(options["labels"])}
+    # what is made here only tells what there is: the script makes it again
+    sets = photo_datasets(train, validation, image_size=image_size, **options)
+    usual = {"labels": None, "task": None, "resize": "stretch", "split": "stratified", "fold": None}
+    given = {"image_size": image_size, **{k: v for k, v in options.items() if v != usual.get(k, "")}}
+    folders = repr(train) if validation is None else f"{train!r}, {validation!r}"
+    arguments = ", ".join(f"{k}={v!r}" for k, v in given.items())
+    code = [f"train, val = finetuning.photo_datasets({folders}, {arguments})"]
+    size = sum(len(part.files.paths) for part in sets) * image_size[0] * image_size[1] * sets[0].channels
     if size <= CACHED_BYTES:
         code.append(f"train, val = train.cache(), val.cache()  # {max(1, round(size / 1e6))} MB: no file is decoded twice")
     return *sets, code
@@ -115,17 +152,26 @@ def _first_batch(dataset):
     return x, y
 
 
-def _head(y, classes, all_labels):
-    """(units, activation, loss) for labels like these."""
-    if y.ndim == 2 and y.shape[1] > 1:
-        return y.shape[1], "softmax", "categorical_crossentropy"
+def head_for(y: np.ndarray, classes: int | None, all_labels: bool, task: str | None = None) -> Head:
+    """The head for labels like these. all_labels: whether these are all, so that classes can be counted."""
+    if task == "regression":
+        if y.dtype.kind not in "fiu" or y.ndim > 2:
+            raise ValueError(f"finetune: numbers to predict must have shape (batch,) or (batch, n), but have {y.shape}.")
+        return Head(task, 1 if y.ndim == 1 else y.shape[1], None, "mse", "mae", "val_loss")
+    if y.ndim == 2 and (y.shape[1] > 1 or task == "multi_label"):
+        several = task == "multi_label" or (task is None and np.isin(y, (0, 1)).all() and (y.sum(axis=1) != 1).any())
+        if several:
+            return Head("multi_label", y.shape[1], "sigmoid", "binary_crossentropy")
+        return Head("classification", y.shape[1], "softmax", "categorical_crossentropy")
+    if task == "multi_label":
+        raise ValueError(f"finetune: several labels a photo are rows of 0 and 1, (batch, classes), but have shape {y.shape}.")
     if y.ndim == 2:
-        return 1, "sigmoid", "binary_crossentropy"
+        return Head("classification", 1, "sigmoid", "binary_crossentropy")
     if y.ndim != 1 or y.dtype.kind not in "iu":
         raise ValueError(
             f"finetune: labels must be class numbers (batch,), one-hot rows (batch, classes) or 0/1 (batch, 1), but have shape "
-            f"{y.shape} and dtype {y.dtype}."
+            f"{y.shape} and dtype {y.dtype}. (For numbers to predict pass task='regression'.)"
         )
     if classes is None and not all_labels:
         raise ValueError("finetune: pass `classes`, the number of classes: the data set has no `class_names` to count.")
-    return classes or int(y.max()) + 1, "softmax", "sparse_categorical_crossentropy"
+    return Head("classification", classes or int(y.max()) + 1, "softmax", "sparse_categorical_crossentropy")

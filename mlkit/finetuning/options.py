@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-MONITORS = ("val_accuracy", "val_loss", "accuracy", "loss")
+from mlkit.finetuning.labelled import Head
 
 
 def check_options(options: dict[str, Any]) -> None:
@@ -22,14 +22,23 @@ def check_options(options: dict[str, Any]) -> None:
             _number(name, options[name], "positive", lambda v: v > 0)
     _number("decay", options["decay"], "at least 1", lambda v: v >= 1)
     _number("dropout", options["dropout"], "at least 0 and below 1", lambda v: 0 <= v < 1)
-    if options["monitor"] not in MONITORS:
-        raise ValueError(f"finetune: `monitor` must be one of {', '.join(MONITORS)}, but is {options['monitor']!r}.")
+    for name, choices in {"resize": ("stretch", "crop", "pad"), "split": ("stratified", "random")}.items():
+        if options[name] not in choices:
+            raise ValueError(f"finetune: `{name}` must be one of {', '.join(choices)}, but is {options[name]!r}.")
     if options["save_to"] is not None:
         check_model_path(options["save_to"])
     if options["output"] is None and (options["resume"] or options["overwrite"]):
         raise ValueError("finetune: `resume` and `overwrite` are about the folder `output`. Pass it, too.")
     if options["resume"] and options["overwrite"]:
         raise ValueError("finetune: `resume` goes on with the run in the folder, `overwrite` replaces it. Pass one of them.")
+
+
+def monitor_for(head: Head, wanted: str | None) -> str:
+    """The value by which the best epoch is chosen: the one wanted, if it is there, or that of the task."""
+    there = (f"val_{head.metric}", "val_loss", head.metric, "loss")
+    if wanted is not None and wanted not in there:
+        raise ValueError(f"finetune: `monitor` must be one of {', '.join(there)}, but is {wanted!r}.")
+    return wanted or head.monitor
 
 
 def check_model_path(path: Any) -> None:

@@ -5,12 +5,13 @@ import inspect
 import linecache
 import math
 import os
+import warnings
 
 from mlkit import callbacks as library
 from mlkit import layers
 from mlkit.data.adapters import DEFAULT_BATCH_SIZE
-from mlkit.finetuning.labelled import Labelled, fingerprint, labelled
-from mlkit.finetuning.options import check_options
+from mlkit.finetuning.labelled import Labelled, identity, labelled
+from mlkit.finetuning.options import check_options, monitor_for
 from mlkit.finetuning.output_folder import OutputFolder, bytes_needed
 from mlkit.finetuning.pretrained import Pretrained, ignored, pretrained
 from mlkit.finetuning.recorder import MODEL, read_history
@@ -52,7 +53,11 @@ def finetune(
     weights: str | None = "imagenet",
     preprocess: str = "auto",
     augmentation=None,
+    labels=None,
+    task: str | None = None,
     image_size=None,
+    resize: str = "stretch",
+    split: str = "stratified",
     batch_size: int | None = 32,
     classes=None,
     head_epochs: int = 15,
@@ -61,7 +66,7 @@ def finetune(
     fine_learning_rate: float | None = None,
     decay: float = 2.6,
     dropout: float = 0.2,
-    monitor: str = "val_accuracy",
+    monitor: str | None = None,
     seed: int = 0,
     callbacks=None,
     save_to=None,
@@ -84,13 +89,20 @@ def finetune(
     Args:
         model: name of a model of `mlkit.applications` ("MobileNetV2"), its constructor, or a Model (its last Dense layer makes
             way for the new head).
-        train: a folder with one sub-folder a class, a data set of images and labels, or a tuple (images, labels) of arrays.
+        train: a folder with one sub-folder a class, a folder of photos beside a table of `labels`, a data set of images and labels,
+            or a tuple (images, labels) of arrays.
         validation: the same for choosing the best epoch; of a folder a fifth is set aside if this is None.
+        labels: a CSV file, below the folder or not, whose columns are names of photos and classes; classes with ";" or "|" between
+            them, or a column of 0 and 1 for each, where a photo has several; or numbers to be predicted.
+        task: "classification", "multi_label" (several labels a photo) or "regression" (numbers); told from the labels unless
+            given. Arrays of numbers need it.
         weights: what the constructor takes: "imagenet", a path, or None for random ones. A Model has its own.
         preprocess: "auto", what the weights were trained with: the application's `preprocess_input`, or the mode "torch" for a
             file of PyTorch; a function of images or a layer; None.
         augmentation: None; True for flips, small rotations and zooms; or a list of layers.
         image_size: (height, width) that images of folders are brought to, (224, 224) unless given; other data have a size.
+        resize: how photos of folders are brought there: "stretch", "crop" to the middle or "pad" with black borders.
+        split: how photos are set aside: "stratified", a fifth of each class, or "random", a fifth of all.
         batch_size: for folders and arrays, and for training the head on features.
         classes: number of classes, for data sets of class numbers that have no `class_names`.
         head_epochs, epochs: epochs of the two phases; 0 leaves one out.
@@ -98,7 +110,7 @@ def finetune(
         fine_learning_rate: the highest of the second; a tenth of the first unless given.
         decay: how much lower the rate is from one third of the network to the one before.
         dropout: before the head.
-        monitor: the value by which the best epoch is chosen.
+        monitor: the value by which the best epoch is chosen: "val_accuracy", or for numbers "val_loss", unless given.
         seed: of everything random.
         callbacks: callbacks for the `fit` of both phases.
         save_to: path of a `.keras` file for the result, or None.
@@ -156,6 +168,18 @@ class Plan:
         history = _joined([phase.history for phase in recorder.phases])
         return self._result(recorder.model, history, recorder.best.best, names, interrupted)
 
+    def best_text(self, done: FineTuned) -> str:
+        """The best value, in words."""
+        monitor = self.settings["monitor"]
+        if monitor == "val_accuracy":
+            return f"accuracy on the validation photos: {done.best:.1%}"
+        return f"{monitor} {done.best:.4g}"
+
+    def evaluate(self, model, photos) -> dict[str, float]:
+        """Loss and metric on other photos."""
+        model.compile(loss=self.data.head.loss, metrics=[self.data.head.metric])
+        return model.evaluate(photos, verbose=0, return_dict=True)
+
     def _read(self):
         """The result of a run that has come to its end before."""
         names = dict(self.names)
@@ -180,13 +204,14 @@ def plan(model, train, validation=None, **options) -> Plan:
     options = {**_DEFAULTS, **options}
     check_options(options)
     size, verbose = options["batch_size"] or DEFAULT_BATCH_SIZE, options["verbose"]
-    data = labelled(train, validation, options["image_size"], size, options["classes"], options["seed"])
+    names = ("labels", "task", "image_size", "resize", "split", "classes", "seed")
+    data = labelled(train, validation, batch_size=size, **{name: options[name] for name in names})
     source = pretrained(model, options["weights"], data.shape, options["preprocess"])
     changes = _layers(options["augmentation"])
-    names = ("seed", "dropout", "monitor", "head_epochs", "epochs", "decay", "learning_rate", "verbose")
+    names = ("seed", "dropout", "head_epochs", "epochs", "decay", "learning_rate", "verbose")
     settings = {name: options[name] for name in names}
     settings["fine_learning_rate"] = options["fine_learning_rate"] or options["learning_rate"] / 10
-    settings["batch_size"] = size
+    settings["batch_size"], settings["monitor"] = size, monitor_for(data.head, options["monitor"])
     for name in ("save_to", "output"):
         settings[name] = None if options[name] is None else os.fspath(options[name])
     callbacks = library.CallbackList(options["callbacks"]).callbacks  # which checks them
@@ -196,8 +221,12 @@ def plan(model, train, validation=None, **options) -> Plan:
         folder = OutputFolder(settings["output"])
         kept = script_of(data, source, changes, {**settings, "verbose": "auto"})  # how much is shown is no part of the run
         needed = bytes_needed(source.base.count_params())
-        finished = folder.begin(kept, fingerprint(data), options["resume"], options["overwrite"], needed)
+        finished = folder.begin(kept, identity(data), options["resume"], options["overwrite"], needed)
+    for note in data.notes:
+        warnings.warn(f"finetune: {note}.", stacklevel=3)
     script = script_of(data, source, changes, settings)
+    if verbose != 0 and data.summary:
+        print_message(data.summary)
     if verbose != 0 and not finished:
         print_message(script)
     found = {"train": data.train, "val": data.validation, "pretrained": model, "preprocess": options["preprocess"]}

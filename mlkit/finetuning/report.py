@@ -8,14 +8,17 @@ from mlkit import visualization
 def write(folder, done, found, say):
     """Write the report into a folder: the page, and where matplotlib is installed figures.
 
-    done: `FineTuned`. found: `Predictions`. say: prints a line.
+    done: `FineTuned`. found: `Predictions`, or None where the task is not classification. say: prints a line.
     """
-    curves, matrix, wrong = visualization.learning_curves(done), found.confusion_matrix(), found.most_wrong()
-    pictures = [curves, matrix, found.most_confused(), wrong]
-    if len(wrong):
-        pictures.append(visualization.grad_cam(done.model, wrong.images, class_names=done.class_names))
-    visualization.Page("Fine-tuning", *pictures).save(os.path.join(folder, "report.html"))
-    for name, picture in {"curves.png": curves, "confusion.png": matrix}.items():
+    figures = {"curves.png": visualization.learning_curves(done)}
+    shown = list(figures.values())
+    if found is not None:
+        figures["confusion.png"], wrong = found.confusion_matrix(), found.most_wrong()
+        shown += [figures["confusion.png"], found.most_confused(), wrong]
+        if len(wrong):
+            shown.append(visualization.grad_cam(done.model, wrong.images, class_names=done.class_names))
+    visualization.Page("Fine-tuning", *shown).save(os.path.join(folder, "report.html"))
+    for name, picture in figures.items():
         try:
             picture.save(os.path.join(folder, name))
         except ImportError as error:

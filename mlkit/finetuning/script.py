@@ -30,7 +30,7 @@ trunk, head = keras.Model(inputs, features), keras.Model(features, outputs)
 {head_train}
 head_val = finetuning.features(trunk, {val_once})
 schedule = one_cycle({rate!r}, total_steps={steps!r})
-head.compile(keras.optimizers.Adam(schedule), {loss!r}, metrics=["accuracy"])
+head.compile(keras.optimizers.Adam(schedule), {loss!r}, metrics=[{metric!r}])
 head.fit({head_fit}, epochs={epochs!r}, validation_data=head_val, callbacks={head_callbacks}{verbose})
 recorder.restore_best()
 """
@@ -40,7 +40,7 @@ _ALL = """
 {freeze}model.unfreeze(batch_norm=False)
 optimizer = keras.optimizers.Adam(one_cycle({rate!r}, total_steps={steps!r}))
 optimizer.rate_factors = finetuning.discriminative_rates(model, decay={decay!r})
-model.compile(optimizer, {loss!r}, metrics=["accuracy"])
+model.compile(optimizer, {loss!r}, metrics=[{metric!r}])
 model.fit({fit}, epochs={epochs!r}, validation_data=val, callbacks={callbacks}{verbose})
 """
 
@@ -50,20 +50,27 @@ def script_of(data, source, augmentation, settings):
 
     data: `Labelled`. source: `Pretrained`. augmentation: list of layers. settings: the other arguments of `finetune`, a dict.
     """
-    steps, loss = data.steps(), data.loss
+    steps, head = data.steps(), data.head
     fit = f"*train, batch_size={data.batch_size}" if data.is_arrays else "train"
     verbose = "" if settings["verbose"] == "auto" else f", verbose={settings['verbose']!r}"
     own = settings["callbacks"]
     callbacks, head_callbacks = (
         f"[*recorder.phase({name!r}), *callbacks]" if own else f"recorder.phase({name!r})" for name in ("all", "head")
     )
-    common = {"loss": loss, "fit": fit, "verbose": verbose, "callbacks": callbacks, "head_callbacks": head_callbacks}
+    common = {
+        "loss": head.loss,
+        "metric": head.metric,
+        "fit": fit,
+        "verbose": verbose,
+        "callbacks": callbacks,
+        "head_callbacks": head_callbacks,
+    }
     before = "".join(f"x = {code_of(layer)}(x)\n" for layer in augmentation)
     before += f"x = {source.preprocess_code}\n" if source.preprocess_code else ""
     text = _HEADER.format(seed=settings["seed"], data="\n".join(data.code or ["# train, val: the data that was passed"]) + "\n")
     text += _MODEL.format(
-        base="\n".join(source.code), shape=data.shape, before=before, dropout=settings["dropout"], units=data.units,
-        activation=data.activation, recorder=_recorder(data, settings), kind=_kind(data),
+        base="\n".join(source.code), shape=data.shape, before=before, dropout=settings["dropout"], units=head.units,
+        activation=head.activation, recorder=_recorder(data, settings), kind=_kind(head),
     )  # fmt: skip
     head_epochs, epochs = settings["head_epochs"], settings["epochs"]
     if head_epochs:
@@ -96,11 +103,9 @@ def _recorder(data, settings):
     return text
 
 
-def _kind(data):
+def _kind(head):
     """What the outputs are, where they are not the probabilities of one class of several."""
-    if data.activation == "softmax" or (data.activation == "sigmoid" and data.units == 1):
-        return ""
-    return ", 'several'" if data.activation == "sigmoid" else ", 'values'"
+    return {"multi_label": ", 'several'", "regression": ", 'values'"}.get(head.task, "")
 
 
 def code_of(layer):

@@ -8,7 +8,7 @@ import pytest
 
 import mlkit
 from mlkit.__main__ import main
-from mlkit.finetuning.command import parts
+from mlkit.finetuning.layout import parts
 from tests.finetuning.pictures import folder
 
 QUICK = [
@@ -34,7 +34,8 @@ def test_train_and_test_folders(tmp_path, capsys):
     assert main(["finetune", str(tmp_path / "photos"), *QUICK, "--output", str(out)]) == 0
     printed = capsys.readouterr().out
     assert "Accuracy on the validation photos" in printed
-    assert "Accuracy on the test photos" in printed
+    assert "On the test photos in" in printed
+    assert "20 photos: 16 for training, 4 for validation, of 2 classes" in printed
     files = {
         "model.keras",
         "classes.json",
@@ -104,6 +105,9 @@ def test_which_folders_are_parts_and_which_are_classes(tmp_path):
 
     assert made("train", "test")[1] == ["train", None, "test"]
     assert made("train", "val", "test")[1] == ["train", "val", "test"]
+    assert made("train", "valid", "test")[1] == ["train", "valid", "test"]
+    assert made("Train", "Val", "__MACOSX")[1] == ["Train", "Val", None]
+    assert made("train", "val", "valid")[1] == ["train-val-valid", None, None]
     assert made("train", "validation")[1] == ["train", "validation", None]
     root, found = made("train", "bus")
     assert found == [root.name, None, None], "trains and buses are classes"

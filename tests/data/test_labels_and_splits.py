@@ -1,0 +1,116 @@
+"""Tables of labels, and files cut into parts by class."""
+
+import numpy as np
+import pytest
+
+from mlkit.data.class_split import fold_by_class, split_by_class
+from mlkit.data.duplicates import duplicates
+from mlkit.data.folder_index import Files
+from mlkit.data.label_table import read_label_table
+
+
+def files(*counts):
+    labels = np.concatenate([[k] * n for k, n in enumerate(counts)]).astype("int32")
+    return Files([f"{i}.jpg" for i in range(len(labels))], labels, [f"c{k}" for k in range(len(counts))])
+
+
+@pytest.mark.parametrize("seed", range(5))
+@pytest.mark.parametrize("counts", [(60, 2, 5), (1, 1, 10), (2, 2), (100, 1)])
+def test_each_part_has_its_share_of_each_class(counts, seed):
+    whole = files(*counts)
+    train, val = split_by_class(whole, 0.2, seed)
+    assert sorted(train.paths + val.paths) == sorted(whole.paths)
+    for name, n in whole.counts().items():
+        assert train.counts()[name] >= 1
+        assert val.counts()[name] == (min(max(round(0.2 * n), 1), n - 1))
+    assert split_by_class(whole, 0.2, seed)[1].paths == val.paths
+    assert all(whole.labels[whole.paths.index(p)] == k for p, k in zip(val.paths, val.labels))
+
+
+def test_each_file_is_in_one_fold_and_classes_are_spread():
+    whole = files(13, 5, 2)
+    parts = [fold_by_class(whole, i, 4, seed=3) for i in range(4)]
+    assert sorted(p for _, val in parts for p in val.paths) == sorted(whole.paths)
+    for train, val in parts:
+        assert not set(train.paths) & set(val.paths)
+        assert 4 <= len(val.paths) <= 6
+        assert abs(val.counts()["c0"] - 13 / 4) < 1.5
+    with pytest.raises(ValueError, match="cannot be cut into 30 folds"):
+        fold_by_class(whole, 0, 30, seed=0)
+
+
+def test_equal_files_are_found(tmp_path):
+    for name, content in {"a": b"1234", "b": b"1234", "c": b"1243", "d": b"12345", "e": b"", "f": b""}.items():
+        (tmp_path / name).write_bytes(content)
+    paths = [str(tmp_path / name) for name in "abcdefg"]
+    assert duplicates(paths) == [paths[:2]]
+
+
+@pytest.fixture
+def photos(tmp_path):
+    for name in ("1.jpg", "2.jpg", "more/3.png", "more/4.webp"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).touch()
+    return tmp_path
+
+
+def read(photos, text, **options):
+    (photos / "labels.csv").write_text(text, encoding="utf-8")
+    return read_label_table("labels.csv", photos, **options)
+
+
+def test_a_class_a_photo(photos):
+    found, task = read(photos, "\ufefflabel,filename\ncat,2.jpg\ndog,more/3.png\ncat,4\n\n")
+    assert task == "classification"
+    assert [p.removeprefix(str(photos) + "/") for p in found.paths] == ["2.jpg", "more/3.png", "more/4.webp"]
+    assert found.class_names == ["cat", "dog"]
+    assert found.labels.tolist() == [0, 1, 0]
+    assert read(photos, "id\tbreed\n1\t3\n2\t5\n")[0].class_names == ["3", "5"]
+    assert read(photos, "id;breed\n1;b\n2;a\n", class_names=["b", "a"])[0].labels.tolist() == [0, 1]
+
+
+def test_several_classes_a_photo(photos):
+    found, task = read(photos, "photo,tags\n1.jpg,sea; sky\n2.jpg,sky\n3.png,sea|boat\n")
+    assert (task, found.class_names) == ("multi_label", ["boat", "sea", "sky"])
+    assert found.labels.tolist() == [[0, 1, 1], [0, 0, 1], [1, 1, 0]]
+    found, task = read(photos, "photo,sea,sky\n1.jpg,1,1\n2.jpg,0,0\n")
+    assert (task, found.class_names, found.labels.tolist()) == ("multi_label", ["sea", "sky"], [[1, 1], [0, 0]])
+    assert split_by_class(found, 0.5, 0)
+
+
+def test_numbers(photos):
+    found, task = read(photos, "photo,age\n1.jpg,1.5\n2.jpg,2\n")
+    assert (task, found.class_names, found.labels.tolist()) == ("regression", None, [[1.5], [2]])
+    assert read(photos, "photo,age\n1.jpg,1\n2.jpg,2\n", task="regression")[0].labels.tolist() == [[1], [2]]
+    assert read(photos, "photo,x,y\n1.jpg,3,2\n2.jpg,2,1\n")[1] == "regression"
+    with pytest.raises(ValueError, match="must be numbers"):
+        read(photos, "photo,age\n1.jpg,old\n", task="regression")
+
+
+BAD = {
+    "photos missing": ("file,label\n1.jpg,a\n9.jpg,b\n", r"9\.jpg are not below"),
+    "twice": ("file,label\n1.jpg,a\n1.jpg,b\n", "in the table twice"),
+    "empty cell": ("file,label\n1.jpg,\n", "line 2: there is an empty cell"),
+    "cells": ("file,label\n1.jpg,a,b\n", "line 2: 3 cells"),
+    "one column": ("file\n1.jpg\n", "only"),
+    "nothing": ("file,label\n", "a line for each photo"),
+    "columns": ("file,a,b\n1.jpg,1,0\n2.jpg,x,0\n", "must"),
+}
+
+
+@pytest.mark.parametrize("name", BAD)
+def test_tables_that_do_not_fit_say_where(name, photos):
+    text, words = BAD[name]
+    with pytest.raises(ValueError, match=words):
+        read(photos, text, task="classification" if name == "columns" else None)
+
+
+def test_no_table(photos):
+    with pytest.raises(FileNotFoundError, match="no table of labels 'other.csv'"):
+        read_label_table("other.csv", photos)
+    (photos / "sub").mkdir()
+    (photos / "sub" / "1.jpg").touch()
+    (photos / "1.jpg").unlink()
+    (photos / "more" / "1.jpg").touch()
+    with pytest.raises(ValueError, match=r"1\.jpg are there several times"):
+        read(photos, "file,label\n1.jpg,a\n")
