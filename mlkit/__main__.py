@@ -4,11 +4,12 @@ import argparse
 import sys
 
 from mlkit import demo
-from mlkit.finetuning import command, predict_command
+from mlkit.finetuning import command, photos_command, predict_command
 from mlkit.models.saving.contents import described, differences
 from mlkit.objects.errors import ModelFileError
 
 _PHOTOS = {
+    "photos": (photos_command, "look at a folder of photos before training: counts, broken files, duplicates, a page"),
     "predict": (predict_command, "say what a model sees in photos: as a CSV file, as lines or as a page"),
 }
 

@@ -1,5 +1,6 @@
 # Written by .ci/stubs.py: run it after a change of what this module offers.
 
+from mlkit.data import verify_images as verify_images
 from mlkit.data.adapters import Adapter as Adapter
 from mlkit.data.adapters import get_adapter as get_adapter
 from mlkit.data.arrays import train_validation_split as train_validation_split
@@ -13,6 +14,7 @@ from mlkit.data.pipeline.elements import Strings as Strings
 from mlkit.data.pipeline.elements import TensorSpec as TensorSpec
 from mlkit.data.py_dataset import PyDataset as PyDataset
 from mlkit.data.samples import show_batch as show_batch
+from mlkit.data.verify_images import PhotoFolder as PhotoFolder
 from mlkit.data.workers import ordered_map as ordered_map
 from mlkit.data.workers import prefetch as prefetch
 
