@@ -134,7 +134,8 @@ class Transformations:
         return self._then(functions.Scan(self._node, to_element(initial_state), self._call(scan_func, "scan", name)), name)
 
     def augment(self, layers: Any, seed: int = 0) -> Self:
-        """Run layers such as `RandomFlip` on the images of every batch, as in training.
+        """Run layers such as `RandomFlip` on the images of every batch, as in training. Layers that mix images, such as `MixUp`,
+        mix their labels, too.
 
         What they do to a batch depends only on `seed`, the pass and the number of the batch: not on how many batches were
         asked for before, nor on threads. layers: a layer or a list of them.
@@ -145,7 +146,11 @@ class Transformations:
 
         def changed(images: Any, *rest: Any) -> Any:
             for layer in many:
-                images = layer(images, training=True)
+                if rest and hasattr(layer, "transform_labels"):
+                    both = layer({"images": images, "labels": rest[0]}, training=True)
+                    images, rest = both["images"], (both["labels"], *rest[1:])
+                else:
+                    images = layer(images, training=True)
             return (images, *rest) if rest else images
 
         return self._then(functions.Map(self._node, self._call(self._compiled(changed), "augment", None, seed)), None)

@@ -43,13 +43,23 @@ def add_arguments(parser):
     parser.add_argument(
         "--model", default="EfficientNetLite0", help="a model of mlkit.applications (default EfficientNetLite0)"
     )
-    parser.add_argument("--weights", default="imagenet", help='"imagenet" (default), a file, or "none" for random weights')
+    parser.add_argument(
+        "--weights",
+        default="imagenet",
+        help='"imagenet" (default), a file of weights, the model.keras of an earlier run, or "none"',
+    )
     parser.add_argument("--size", type=int, help="height and width in pixels (default 224; 96 for the packaged photos)")
     parser.add_argument("--head-epochs", type=int, default=15, help="epochs for the new head alone (default 15)")
     parser.add_argument("--epochs", type=int, default=2, help="epochs for all layers (default 2)")
     parser.add_argument("--batch-size", type=int, default=32, help="images a batch (default 32)")
     parser.add_argument("--learning-rate", type=float, default=3e-3, help="the highest for the head (default 0.003)")
-    parser.add_argument("--augment", action="store_true", help="flip, rotate and zoom images at random")
+    parser.add_argument(
+        "--augment", nargs="?", const="light", choices=("light", "strong"),
+        help='change images at random: "light" (flips, small rotations and zooms) unless "strong" is said',
+    )  # fmt: skip
+    parser.add_argument("--mixup", type=float, default=0.0, help="average images in pairs, with this alpha (0.2 is usual)")
+    parser.add_argument("--label-smoothing", type=float, default=0.0, help="share of a label that all classes get")
+    parser.add_argument("--balance", action="store_true", help="let rare classes count as much as others")
     parser.add_argument("--seed", type=int, default=0, help="seed of everything random (default 0)")
     parser.add_argument("--output", default="finetuned", help='folder for what is written (default "finetuned")')
     used = parser.add_mutually_exclusive_group()
@@ -71,7 +81,7 @@ def run(options):
         planned = plan(options.model, train, validation, **_arguments(options, size))
         judged = None
         if test is not None:
-            judged = _test_photos(test, planned, options, (size, size))
+            judged = _test_photos(test, planned, options)
     except (ValueError, OSError, ImportError) as error:
         return refuse("finetune", error)
     again = f"The same command with --resume goes on from there (folder {options.output})."
@@ -113,13 +123,15 @@ def run(options):
     return 0
 
 
-def _test_photos(folder, planned, options, image_size):
+def _test_photos(folder, planned, options):
     """The photos to test on, with the classes trained on."""
     data = planned.data
     files, _ = read_photos(folder, options.labels, data.head.task, data.class_names)
     for note in check_duplicates({"training": data.train.files, "test": files}):
         warnings.warn(f"finetune: {note}.", stacklevel=3)
-    return photo_dataset(files, data.head.task, image_size, options.batch_size, options.resize, False, False, options.seed)
+    return photo_dataset(
+        files, data.head.task, data.train.image_size, options.batch_size, options.resize, False, False, options.seed
+    )
 
 
 def refuse(command, error):
@@ -132,12 +144,15 @@ def refuse(command, error):
 def _arguments(options, size):
     return {
         "weights": None if options.weights.lower() == "none" else options.weights,
-        "augmentation": options.augment,
+        "augment": options.augment,
+        "mixup": options.mixup,
+        "label_smoothing": options.label_smoothing,
+        "class_weight": "balanced" if options.balance else None,
         "labels": options.labels,
         "task": options.task,
         "resize": options.resize,
         "split": options.split,
-        "image_size": (size, size),
+        "image_size": size,
         "batch_size": options.batch_size,
         "head_epochs": options.head_epochs,
         "epochs": options.epochs,
@@ -162,7 +177,7 @@ def _tell(options, result, text):
 def _folder(options, say):
     """(folder, pixels): those given, or of the photos that come with the package."""
     if options.folder is not None:
-        return options.folder, options.size or 224
+        return options.folder, options.size
 
     say("No folder given: the photos are 800 aerial ones, of tree crowns and of what lies between.")
     return aerial_trees.folder(), options.size or 96

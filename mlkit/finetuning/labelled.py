@@ -35,7 +35,8 @@ class Labelled:
 
     train, validation: data sets, or tuples of arrays. batch_size: for arrays, else None. shape: (height, width, channels) of
     the images. class_names: or None. code: lines that make `train` and `val`; empty where they were passed. first: the first
-    images. notes: what a person should know about the data. summary: what there is, in words; "" where that is not known.
+    images. notes: what a person should know about the data. summary: what there is, in words; "" where that is not known. mixed:
+    whether `code` makes a data set of mixed images of what was passed.
     """
 
     train: Any
@@ -48,14 +49,16 @@ class Labelled:
     first: np.ndarray
     notes: list
     summary: str
+    mixed: bool = False
 
     @property
     def is_arrays(self):
-        return isinstance(self.train, tuple)
+        """Whether `fit` gets arrays."""
+        return isinstance(self.train, tuple) and not self.mixed
 
     def steps(self):
         """Batches an epoch."""
-        parts = self.train if self.is_arrays else (self.train,)
+        parts = self.train if isinstance(self.train, tuple) else (self.train,)
         count = data.get_adapter(*parts, batch_size=self.batch_size).num_batches
         if count is None:
             raise ValueError("finetune: the training data does not know its number of batches. Give it a `__len__`.")
@@ -64,7 +67,7 @@ class Labelled:
 
 def labelled(
     train, validation, image_size=None, batch_size=32, classes=None, seed=0, fold=None, *, labels=None, task=None,
-    resize="stretch", split="stratified",
+    resize="stretch", split="stratified", one_hot=False,
 ) -> Labelled:  # fmt: skip
     """Whatever `finetune` was given, as `Labelled`. Arguments are those of `finetune`."""
     if task not in (None, *TASKS):
@@ -78,6 +81,7 @@ def labelled(
             "resize": resize,
             "split": split,
             "fold": fold or None,
+            "one_hot": one_hot,
         }
         train, validation, code = _from_folders(train, validation, image_size or (224, 224), {**options, "seed": seed})
         task = {"rows": "multi_label" if train.class_names else "regression"}.get(train.label_mode, "classification")
@@ -130,7 +134,7 @@ def _from_folders(train, validation, image_size, options):
         options = {**options, "labels": os.fspath(options["labels"])}
     # what is made here only tells what there is: the script makes it again
     sets = photo_datasets(train, validation, image_size=image_size, **options)
-    usual = {"labels": None, "task": None, "resize": "stretch", "split": "stratified", "fold": None}
+    usual = {"labels": None, "task": None, "resize": "stretch", "split": "stratified", "fold": None, "one_hot": False}
     given = {"image_size": image_size, **{k: v for k, v in options.items() if v != usual.get(k, "")}}
     folders = repr(train) if validation is None else f"{train!r}, {validation!r}"
     arguments = ", ".join(f"{k}={v!r}" for k, v in given.items())

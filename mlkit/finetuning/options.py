@@ -21,6 +21,8 @@ def check_options(options: dict[str, Any]) -> None:
         if options[name] is not None:
             _number(name, options[name], "positive", lambda v: v > 0)
     _number("decay", options["decay"], "at least 1", lambda v: v >= 1)
+    _number("mixup", options["mixup"], "0 or more", lambda v: v >= 0)
+    _number("label_smoothing", options["label_smoothing"], "at least 0 and below 1", lambda v: 0 <= v < 1)
     _number("dropout", options["dropout"], "at least 0 and below 1", lambda v: 0 <= v < 1)
     for name, choices in {"resize": ("stretch", "crop", "pad"), "split": ("stratified", "random")}.items():
         if options[name] not in choices:

@@ -5,10 +5,13 @@ import dataclasses
 import difflib
 import os
 import warnings
+from typing import Any
 
 from mlkit import applications, layers
 from mlkit.applications.classifier import PreprocessingWarning
 from mlkit.models import Model
+from mlkit.models.freezing import weighted_layers
+from mlkit.models.keras_loader import load_model
 
 
 @dataclasses.dataclass
@@ -16,10 +19,26 @@ class Pretrained:
     """base: images, preprocessed -> features (batch, n). code: the lines that make it. preprocess_code: what images `x` need
     before, or None. warnings: categories of warnings about what these lines take care of."""
 
-    base: object
+    base: Model
     code: list
     preprocess_code: str | None
     warnings: tuple = ()
+
+    @property
+    def groups(self) -> int:
+        """Groups of layers with rates of their own: three, or as many as there are layers to make them of."""
+        return min(3, max(2, len(weighted_layers(self.base)) + 1))
+
+
+def opened(model: Any, weights: Any) -> tuple[Any, list[str]]:
+    """(model, code): a `.keras` file, given as the model or as the weights, is loaded; what else is given stays as it is.
+
+    code: the lines that load it.
+    """
+    for path in (weights, model):
+        if isinstance(path, (str, os.PathLike)) and os.fspath(path).endswith(".keras"):
+            return load_model(path), [f"pretrained = keras.models.load_model({os.fspath(path)!r})"]
+    return model, []
 
 
 def pretrained(model, weights, image_shape, preprocess: str = "auto"):
@@ -31,8 +50,13 @@ def pretrained(model, weights, image_shape, preprocess: str = "auto"):
     if isinstance(model, str):
         model = _application(model)
     if isinstance(model, Model):
-        if weights != "imagenet":
+        if weights != "imagenet" and not os.fspath(weights or "").endswith(".keras"):
             raise ValueError(f"finetune: `weights` is {weights!r}, but model {model.name!r} has its own. Leave `weights` out.")
+        wanted = model.input_shape[1:] if isinstance(model.input_shape, tuple) else None
+        if wanted is None or len(wanted) != len(image_shape) or any(a not in (None, b) for a, b in zip(wanted, image_shape)):
+            raise ValueError(
+                f"finetune: model {model.name!r} takes {wanted}, but the images are {image_shape}. Bring them to one size."
+            )
         return _headless(model, preprocess)
     home = getattr(model, "__module__", "")
     if not callable(model) or not home.startswith("mlkit.applications."):
@@ -78,6 +102,8 @@ def _application(name):
 
 def _headless(model, preprocess):
     """A model up to what its last Dense layer takes, as one row of features an image."""
+    if preprocess == "auto" and model.image_task is not None:
+        preprocess = None  # a model of `finetune`, which has it within
     if preprocess == "auto":
         raise ValueError(
             f"finetune: what images need before model {model.name!r} is not known. Pass `preprocess`: a function such as "
@@ -87,6 +113,9 @@ def _headless(model, preprocess):
     last = model.layers[-1]
     features, code = model.output, ["base = pretrained  # the model that was passed"]
     if isinstance(last, layers.Dense):
+        before = model.layers[-2] if len(model.layers) > 1 else None
+        if isinstance(before, layers.Dropout) and before.output is last.input:
+            last = before  # the new head has one of its own
         features, code = last.input, [f"base = keras.Model(pretrained.input, pretrained.get_layer({last.name!r}).input)"]
     base = model if features is model.output else Model(model.input, features)
     if len(features.shape) == 4:

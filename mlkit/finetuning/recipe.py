@@ -8,14 +8,18 @@ import os
 import warnings
 
 from mlkit import callbacks as library
-from mlkit import layers
+from mlkit.core.settings import image_data_format
 from mlkit.data.adapters import DEFAULT_BATCH_SIZE
+from mlkit.finetuning.augmentation import Augmentation, augmentation_layers
+from mlkit.finetuning.class_weights import class_weights
 from mlkit.finetuning.labelled import Labelled, identity, labelled
 from mlkit.finetuning.options import check_options, monitor_for
 from mlkit.finetuning.output_folder import OutputFolder, bytes_needed
-from mlkit.finetuning.pretrained import Pretrained, ignored, pretrained
+from mlkit.finetuning.pretrained import Pretrained, ignored, opened, pretrained
 from mlkit.finetuning.recorder import MODEL, read_history
 from mlkit.finetuning.script import script_of
+from mlkit.finetuning.soft_labels import softened
+from mlkit.models import Model
 from mlkit.models.keras_loader import load_model
 from mlkit.utils.console import print_message
 
@@ -52,7 +56,8 @@ def finetune(
     *,
     weights: str | None = "imagenet",
     preprocess: str = "auto",
-    augmentation=None,
+    augment: Augmentation = None,
+    augmentation: Augmentation = None,
     labels=None,
     task: str | None = None,
     image_size=None,
@@ -68,6 +73,9 @@ def finetune(
     dropout: float = 0.2,
     monitor: str | None = None,
     seed: int = 0,
+    class_weight=None,
+    mixup: float = 0.0,
+    label_smoothing: float = 0.0,
     callbacks=None,
     save_to=None,
     output=None,
@@ -87,8 +95,8 @@ def finetune(
     weights so far and says `interrupted`. (Before an epoch has ended there is nothing to return: KeyboardInterrupt is raised.)
 
     Args:
-        model: name of a model of `mlkit.applications` ("MobileNetV2"), its constructor, or a Model (its last Dense layer makes
-            way for the new head).
+        model: name of a model of `mlkit.applications` ("MobileNetV2"), its constructor, or a Model or its `.keras` file: also one
+            that `finetune` made (the last Dense layer makes way for the new head, and the layers before it are trained further).
         train: a folder with one sub-folder a class, a folder of photos beside a table of `labels`, a data set of images and labels,
             or a tuple (images, labels) of arrays.
         validation: the same for choosing the best epoch; of a folder a fifth is set aside if this is None.
@@ -96,11 +104,15 @@ def finetune(
             them, or a column of 0 and 1 for each, where a photo has several; or numbers to be predicted.
         task: "classification", "multi_label" (several labels a photo) or "regression" (numbers); told from the labels unless
             given. Arrays of numbers need it.
-        weights: what the constructor takes: "imagenet", a path, or None for random ones. A Model has its own.
+        weights: what the constructor takes: "imagenet", a path, or None for random ones. A Model has its own. A `.keras` file is
+            taken for a model.
         preprocess: "auto", what the weights were trained with: the application's `preprocess_input`, or the mode "torch" for a
-            file of PyTorch; a function of images or a layer; None.
-        augmentation: None; True for flips, small rotations and zooms; or a list of layers.
-        image_size: (height, width) that images of folders are brought to, (224, 224) unless given; other data have a size.
+            file of PyTorch, or none for a model that `finetune` made; a function of images or a layer; None.
+        augment: None; "light" for flips, small rotations and zooms; "strong" for larger ones and for changes of place, brightness
+            and contrast; a layer or a list of layers.
+        augmentation: an older name of `augment`.
+        image_size: (height, width), or one number for both, that images of folders are brought to; that of the model, or 224,
+            unless given. Other data have a size.
         resize: how photos of folders are brought there: "stretch", "crop" to the middle or "pad" with black borders.
         split: how photos are set aside: "stratified", a fifth of each class, or "random", a fifth of all.
         batch_size: for folders and arrays, and for training the head on features.
@@ -112,6 +124,9 @@ def finetune(
         dropout: before the head.
         monitor: the value by which the best epoch is chosen: "val_accuracy", or for numbers "val_loss", unless given.
         seed: of everything random.
+        class_weight: "balanced", so that rare classes count as much as others; a dict from class (name or number) to weight; None.
+        mixup: the alpha of `MixUp`, which averages images and their labels in pairs (0.2 is usual); 0 for none.
+        label_smoothing: how much of a label is spread over all classes, below 1 (0.1 is usual).
         callbacks: callbacks for the `fit` of both phases.
         save_to: path of a `.keras` file for the result, or None.
         output: a folder that holds, from the first epoch on, the best model so far, its classes, the history, the script and
@@ -204,16 +219,26 @@ def plan(model, train, validation=None, **options) -> Plan:
     options = {**_DEFAULTS, **options}
     check_options(options)
     size, verbose = options["batch_size"] or DEFAULT_BATCH_SIZE, options["verbose"]
+    model, loading = opened(model, options["weights"])
+    if options["image_size"] is None and isinstance(train, (str, os.PathLike)) and isinstance(model, Model):
+        options["image_size"] = _input_size(model)
     names = ("labels", "task", "image_size", "resize", "split", "classes", "seed")
-    data = labelled(train, validation, batch_size=size, **{name: options[name] for name in names})
+    one_hot = bool(options["mixup"] or options["label_smoothing"])
+    data = labelled(train, validation, batch_size=size, one_hot=one_hot, **{name: options[name] for name in names})
+    data = softened(data, options["mixup"], options["label_smoothing"], options["seed"])
     source = pretrained(model, options["weights"], data.shape, options["preprocess"])
-    changes = _layers(options["augmentation"])
-    names = ("seed", "dropout", "head_epochs", "epochs", "decay", "learning_rate", "verbose")
+    source.code[:0] = loading
+    if options["augment"] is not None and options["augmentation"] is not None:
+        raise ValueError("finetune: `augmentation` is an older name of `augment`. Pass one of them.")
+    changes = augmentation_layers(options["augmentation"] if options["augment"] is None else options["augment"])
+    _check_pixels(data, source.preprocess_code)
+    names = ("seed", "dropout", "head_epochs", "epochs", "decay", "learning_rate", "verbose", "mixup", "label_smoothing")
     settings = {name: options[name] for name in names}
     settings["fine_learning_rate"] = options["fine_learning_rate"] or options["learning_rate"] / 10
     settings["batch_size"], settings["monitor"] = size, monitor_for(data.head, options["monitor"])
     for name in ("save_to", "output"):
         settings[name] = None if options[name] is None else os.fspath(options[name])
+    settings["class_weight"] = class_weights(options["class_weight"], data)
     callbacks = library.CallbackList(options["callbacks"]).callbacks  # which checks them
     settings["callbacks"] = bool(callbacks)
     folder, finished = None, False
@@ -233,14 +258,24 @@ def plan(model, train, validation=None, **options) -> Plan:
     return Plan(data, source, script, settings, {**found, "callbacks": callbacks}, folder, finished)
 
 
-def _layers(augmentation):
-    if augmentation is True:
-        return [layers.RandomFlip("horizontal"), layers.RandomRotation(0.05), layers.RandomZoom(0.1)]
-    if augmentation in (None, False):
-        return []
-    if not isinstance(augmentation, (list, tuple)):
-        raise ValueError(f"finetune: `augmentation` must be None, True or a list of layers, but is {augmentation!r}.")
-    return list(augmentation)
+def _input_size(model):
+    """The (height, width) that a model takes, or None if it takes any."""
+    shape = model.input_shape
+    axes = (2, 3) if image_data_format() == "channels_first" else (1, 2)
+    size = tuple(shape[a] for a in axes) if isinstance(shape, tuple) and len(shape) == 4 else (None,)
+    return None if None in size else size
+
+
+def _check_pixels(data, preprocess):
+    """Warn of images in 0..1 where the model will take them for pixels."""
+    first = data.first
+    if preprocess is not None and first.dtype.kind == "f" and first.size and 0 < first.max() <= 1 and first.min() >= -1:
+        warnings.warn(
+            f"finetune: the images hold values from {first.min():.2g} to {first.max():.2g}, but are taken for pixels from 0 to 255, which "
+            "the preprocessing in the model scales: nearly all is lost. Multiply them by 255, or pass preprocess=None if the model "
+            "takes them as they are.",
+            stacklevel=4,
+        )
 
 
 def run_script(script: str, names: dict) -> None:

@@ -30,8 +30,8 @@ trunk, head = keras.Model(inputs, features), keras.Model(features, outputs)
 {head_train}
 head_val = finetuning.features(trunk, {val_once})
 schedule = one_cycle({rate!r}, total_steps={steps!r})
-head.compile(keras.optimizers.Adam(schedule), {loss!r}, metrics=[{metric!r}])
-head.fit({head_fit}, epochs={epochs!r}, validation_data=head_val, callbacks={head_callbacks}{verbose})
+head.compile(keras.optimizers.Adam(schedule), {loss}, metrics=[{metric!r}])
+head.fit({head_fit}, epochs={epochs!r}, validation_data=head_val, callbacks={head_callbacks}{weights}{verbose})
 recorder.restore_best()
 """
 
@@ -39,9 +39,9 @@ _ALL = """
 # 2. All of it, slower, and slower still towards the input. BatchNormalization keeps what it has learned
 {freeze}model.unfreeze(batch_norm=False)
 optimizer = keras.optimizers.Adam(one_cycle({rate!r}, total_steps={steps!r}))
-optimizer.rate_factors = finetuning.discriminative_rates(model, decay={decay!r})
-model.compile(optimizer, {loss!r}, metrics=[{metric!r}])
-model.fit({fit}, epochs={epochs!r}, validation_data=val, callbacks={callbacks}{verbose})
+optimizer.rate_factors = finetuning.discriminative_rates(model, decay={decay!r}{groups})
+model.compile(optimizer, {loss}, metrics=[{metric!r}])
+model.fit({fit}, epochs={epochs!r}, validation_data=val, callbacks={callbacks}{weights}{verbose})
 """
 
 
@@ -57,8 +57,10 @@ def script_of(data, source, augmentation, settings):
     callbacks, head_callbacks = (
         f"[*recorder.phase({name!r}), *callbacks]" if own else f"recorder.phase({name!r})" for name in ("all", "head")
     )
+    weights = "" if settings["class_weight"] is None else f", class_weight={settings['class_weight']!r}"
     common = {
-        "loss": head.loss,
+        "weights": weights,
+        "loss": _loss(head, settings["label_smoothing"]),
         "metric": head.metric,
         "fit": fit,
         "verbose": verbose,
@@ -77,7 +79,7 @@ def script_of(data, source, augmentation, settings):
         in_batches = f", batch_size={settings['batch_size']}"
         train = f"*train{in_batches}" if data.is_arrays else "train"
         val = f"*val{in_batches}" if isinstance(data.validation, (tuple, list)) else "val"
-        if augmentation:
+        if augmentation or data.mixed or settings["mixup"]:
             head_train, head_fit = f"head_train = finetuning.FreshFeatures(trunk, {train})  # augmented images do", "head_train"
         else:
             head_train, head_fit = f"head_train = finetuning.features(trunk, {train})", f"*head_train{in_batches}"
@@ -88,6 +90,7 @@ def script_of(data, source, augmentation, settings):
     if epochs:
         text += _ALL.format(
             rate=float(f"{settings['fine_learning_rate']:.6g}"), steps=epochs * steps, epochs=epochs, decay=settings["decay"],
+            groups="" if source.groups == 3 else f", groups={source.groups}",
             freeze="" if head_epochs else 'model.freeze(until="head_dropout")\n', **common,
         )  # fmt: skip
     text += "recorder.finish()\n"
@@ -103,6 +106,11 @@ def _recorder(data, settings):
     return text
 
 
+def _loss(head, label_smoothing):
+    """The code of the loss."""
+    return f"keras.losses.CategoricalCrossentropy(label_smoothing={label_smoothing!r})" if label_smoothing else repr(head.loss)
+
+
 def _kind(head):
     """What the outputs are, where they are not the probabilities of one class of several."""
     return {"multi_label": ", 'several'", "regression": ", 'values'"}.get(head.task, "")
@@ -116,9 +124,7 @@ def code_of(layer):
     "layers.RandomFlip(mode='horizontal')"
     """
     if getattr(layers, type(layer).__name__, None) is not type(layer):
-        raise ValueError(
-            f"finetune: `augmentation` may hold layers of mlkit.layers, but got {layer!r}. Put others into the data."
-        )
+        raise ValueError(f"finetune: `augment` may hold layers of mlkit.layers, but got {layer!r}. Put others into the data.")
     parameters = init_signature(type(layer)).parameters
     config = layer.get_config()
     given = {k: v for k, v in config.items() if k in parameters and v != parameters[k].default and k not in ("name", "dtype")}

@@ -104,6 +104,9 @@ def _found(model: Any, leaves, target):
         return model.get_layer(index=target)
     nested = [(c.name, c) for c in _containers(model)[:-1]]
     named = [(path, layer) for path, layer in leaves + nested if target in (path, layer.name)]
+    named = [
+        (path, layer) for path, layer in named if path == target
+    ] or named  # the layer itself before those within nested models
     if len(named) > 1:
         raise ValueError(f"Model {model.name!r} has several layers {target!r}: {[p for p, _ in named]}. Give the path of one.")
     matching = named or [(p, x) for p, x in leaves if fnmatch.fnmatchcase(p, target) or fnmatch.fnmatchcase(x.name, target)]

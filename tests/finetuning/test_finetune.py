@@ -104,7 +104,7 @@ def test_a_frozen_network_runs_once(monkeypatch):
 
 def test_augmented_images_are_seen_anew_in_each_epoch():
     train = pictures(16)
-    options = {**QUICK, "augmentation": [layers.RandomFlip("horizontal"), layers.RandomZoom(0.2, seed=3)], "preprocess": SCALE}
+    options = {**QUICK, "augment": [layers.RandomFlip("horizontal"), layers.RandomZoom(0.2, seed=3)], "preprocess": SCALE}
     done = mlkit.finetune(small_net(), train, train, **options)
     assert "x = layers.RandomFlip(mode='horizontal')(x)\nx = layers.RandomZoom(height_factor=0.2, seed=3)(x)" in done.script
     assert "head_train = finetuning.FreshFeatures(trunk, *train, batch_size=8)" in done.script
@@ -169,7 +169,7 @@ BAD = {
     "labels": ({"train": (pictures(4)[0], np.ones(4))}, "class numbers"),
     "weights of a model": ({"weights": None}, "has its own"),
     "size of arrays": ({"image_size": (8, 8)}, "for folders"),
-    "augmentation": ({"augmentation": "flip"}, "list of layers"),
+    "augmentation": ({"augment": "flip"}, "list of layers"),
     "classes": ({"train": [pictures(4)].__iter__()}, "pass `classes`"),
     "folder for one": ({"validation": "somewhere"}, "must be one, too"),
 }

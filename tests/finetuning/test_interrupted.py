@@ -17,7 +17,7 @@ OPTIONS = {"preprocess": SCALE, "batch_size": 8, "head_epochs": 3, "epochs": 3, 
 BATCHES = 3  # an epoch of 24 photos
 KINDS = {
     "features": {},
-    "augmented": {"augmentation": [layers.RandomFlip("horizontal"), layers.RandomZoom(0.2)]},
+    "augmented": {"augment": [layers.RandomFlip("horizontal"), layers.RandomZoom(0.2)]},
 }
 
 
