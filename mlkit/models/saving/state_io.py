@@ -95,8 +95,8 @@ def read_state(
         if _is_optimizer(part):
             own, stored = _optimizer_state(model, part, stored, bool(places))
         if convert and own is not None:
-            keys = [key for key in map(str, range(len(own))) if key in stored]
-            stored = {**stored, **dict(zip(keys, in_dtypes_of([own[int(key)] for key in keys], [stored[key] for key in keys])))}
+            keys = [key for key in own if key in stored]
+            stored = {**stored, **dict(zip(keys, in_dtypes_of([own[key] for key in keys], [stored[key] for key in keys])))}
         found = (
             [(group, conflicts[path])] if path in conflicts else [] if own is None else _differences(own, stored, group, part)
         )
