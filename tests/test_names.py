@@ -15,7 +15,6 @@ ABSENT = {  # name, or beginning of names -> why
     "quantizers.": "weights are not quantized",
     "Quantizer": "weights are not quantized",
     "SymbolicScope": "there is no backend that needs to be told; ops run on shapes by themselves",
-    "utils.FeatureSpace": "open",
 }
 REFUSED = {  # what resolves and refuses to be used: the names of Keras -> a word of the reason
     "layers.TFSMLayer": "SavedModel",

@@ -6,8 +6,12 @@ import numpy as np
 
 from mlkit import ops
 from mlkit.config import floatx
+from mlkit.core import tree
+from mlkit.core.spec import show
+from mlkit.core.tensor import Symbol, Tensor
+from mlkit.layers import in_tensorflow
 from mlkit.layers.argument_checks import positive, refuse
-from mlkit.layers.categories import encoded
+from mlkit.layers.categories import encoded, numbers_like
 from mlkit.layers.layer import Layer
 from mlkit.primitives.convert import host_array
 from mlkit.utils.fingerprints import combined_fingerprint, farm_fingerprint, sip_hash
@@ -28,9 +32,10 @@ class _Hashed(Layer):
         self.num_bins = positive(self, num_bins=num_bins)
         self.output_mode, self.sparse, self.autocast, self.built = output_mode, sparse, False, True
 
-    def __call__(self, inputs, *args, **kwargs):
-        if hasattr(inputs, "dtype") and not isinstance(inputs, np.ndarray):
-            return super().__call__(inputs, *args, **kwargs)
+    @in_tensorflow.entrance
+    def __call__(self, inputs: Any) -> Any:
+        if any(isinstance(x, Symbol) or numbers_like(x) is not None for x in tree.flatten(inputs)):
+            return super().__call__(inputs)
         return self.call(inputs)
 
     def _encoded(self, bins):
@@ -61,6 +66,9 @@ class Hashing(_Hashed):
         self.mask_value, self.salt = mask_value, pair if pair is None else list(pair)
 
     def call(self, inputs: Any) -> Any:
+        unknown = numbers_like(inputs)
+        if unknown is not None:
+            return self._encoded(unknown)
         values = _on_host(inputs)
         values = values.astype("int64") if values.dtype.kind == "f" else values
         masks = self.mask_value is not None and self.num_bins > 1
@@ -97,12 +105,15 @@ class HashedCrossing(_Hashed):
             raise ValueError(
                 f"HashedCrossing: the inputs must be a list or tuple of two features or more, but got {inputs!r:.200}."
             )
-        features = [_on_host(x) for x in inputs]
-        shapes = [x.shape for x in features]
+        unknown = numbers_like(inputs[0])
+        features = [_on_host(x) for x in inputs] if unknown is None else inputs
+        shapes = [show(x.shape) for x in features]
         if len(set(shapes)) > 1 or len(shapes[0]) > 2 or (len(shapes[0]) == 2 and shapes[0][1] != 1):
             raise ValueError(
                 f"HashedCrossing: all features must have the same shape, (batch,) or (batch, 1), but got {shapes}."
             )
+        if unknown is not None:
+            return self._encoded(unknown)
         if any(x.dtype.kind == "f" for x in features):
             raise ValueError("HashedCrossing: features must be strings or whole numbers. Discretization makes numbers whole.")
         rows = zip(*(x.ravel().tolist() for x in features))
@@ -122,7 +133,7 @@ class HashedCrossing(_Hashed):
 
 def _on_host(values):
     """An array of `str` or of numbers."""
-    array = host_array(values)
+    array = host_array(ops.convert_to_numpy(values) if isinstance(values, Tensor) else values)
     if array.dtype.kind in "OST":  # objects, as datasets hold strings, may be bytes
         texts = [v.decode("utf-8") if isinstance(v, bytes) else v for v in array.ravel().tolist()]
         return np.array(texts or np.zeros(0, str)).reshape(array.shape)

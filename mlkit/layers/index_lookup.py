@@ -16,7 +16,7 @@ from mlkit.core.tensor import Symbol, Tensor
 from mlkit.core.typing import DType, FilePath, Structure
 from mlkit.layers import in_tensorflow
 from mlkit.layers.argument_checks import refuse
-from mlkit.layers.categories import encoded, output_mode_of
+from mlkit.layers.categories import encoded, numbers_like, output_mode_of
 from mlkit.layers.layer import Layer
 from mlkit.primitives.convert import host_array
 
@@ -149,6 +149,9 @@ class Lookup(Layer):
         return self._found(self._host(inputs))
 
     def call(self, inputs: Any) -> Any:
+        unknown = None if self.invert else numbers_like(inputs)
+        if unknown is not None:
+            return self._encoded(unknown)
         return self._found(self._host(ops.convert_to_numpy(inputs)))
 
     def _host(self, inputs: Structure):

@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from mlkit.core.typing import FilePath
+from mlkit.models.feature_space import FeatureSpace
 from mlkit.models.image_task import ImageTask
 from mlkit.models.model import Model
 from mlkit.models.saving.assets import read_assets
@@ -65,8 +66,9 @@ def load_model(
         with within(WEIGHTS), reading(path):
             read_state(model, tensors, allow_nonfinite=allow_nonfinite)
         read_assets(model, archive)
-        with reading(path, METADATA):
-            model.image_task = task
+        if task is not None:
+            with reading(path, METADATA):
+                model.image_task = task
     return model
 
 
@@ -129,7 +131,7 @@ def _build(config: dict[str, Any], tensors: TensorFile, path: str) -> Model:
     with reading(path, CONFIG), registry.object_sharing("read"):
         with memory_budget(model_bytes + 4 * model_bytes * _has_compile_config(config)):
             model = serialization.deserialize_keras_object(config)
-        if not isinstance(model, Model):
+        if not isinstance(model, (Model, FeatureSpace)):
             raise ModelFileError(path, CONFIG, f"it describes a {type(model).__name__}, not a model.")
         if compile_config:
             # an optimizer that has made no step yet is stored without its moments, which take up to 4 times the weights

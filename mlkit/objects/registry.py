@@ -14,6 +14,7 @@ from typing import Any, Self, TypeVar
 
 NAMESPACES = {  # as in the module path after "keras." -> where mlkit has it
     "layers": "mlkit.layers",
+    "layers.preprocessing.feature_space": "mlkit.layers.features",
     "models": "mlkit.models",
     "losses": "mlkit.losses",
     "metrics": "mlkit.metrics",
@@ -26,6 +27,7 @@ NAMESPACES = {  # as in the module path after "keras." -> where mlkit has it
     "dtype_policies": "mlkit.dtype_policies",
     "random": "mlkit.random",
     "distillation": "mlkit.distillation",
+    "utils": "mlkit.utils",
     "applications.convnext": "mlkit.applications.convnext",
     "applications.inception_resnet_v2": "mlkit.applications.inception_resnet_v2",
 }
@@ -37,6 +39,10 @@ _WRITTEN_AS = {  # Keras's own spelling of the module where it is not "keras." +
     ("models", "Sequential"): "keras",
     ("models", "Functional"): "keras.src.models.functional",
     ("dtype_policies", "DTypePolicy"): "keras",
+    **{
+        ("layers.preprocessing.feature_space", name): "keras.src.layers.preprocessing.feature_space"
+        for name in ("Cross", "Feature", "TFDConcat", "TFDIdentity")
+    },
     ("applications.convnext", "LayerScale"): "keras.src.applications.convnext",
     ("applications.inception_resnet_v2", "CustomScaleLayer"): "keras.src.applications.inception_resnet_v2",
 }
@@ -70,8 +76,8 @@ def namespace_of(module: str | None) -> str | None:
     rest = rest[1:] if rest[:1] == ["src"] else rest
     if not rest:
         return ""
-    two = ".".join(rest[:2])
-    return two if two in NAMESPACES else rest[0] if rest[0] in NAMESPACES else None
+    beginnings = (".".join(rest[:n]) for n in range(len(rest), 0, -1))
+    return next((name for name in beginnings if name in NAMESPACES), None)
 
 
 def builtin(module: str | None, name: str) -> Any:

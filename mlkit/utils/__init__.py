@@ -20,6 +20,7 @@ __all__, __getattr__, __dir__ = offer(
         ),
         "mlkit.config": "disable_interactive_logging enable_interactive_logging is_interactive_logging_enabled",
         "mlkit.preprocessing.image": "array_to_img img_to_array load_img save_img",
+        "mlkit.models.feature_space": "FeatureSpace",
         "mlkit.models.diagram": "model_to_dot plot_model",
         "mlkit.objects.keras_tensor": "get_source_inputs",
         ".named_values": "Config",

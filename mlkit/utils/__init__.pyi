@@ -16,6 +16,7 @@ from mlkit.data.text_folder import text_dataset_from_directory as text_dataset_f
 from mlkit.data.timeseries import timeseries_dataset_from_array as timeseries_dataset_from_array
 from mlkit.models.diagram import model_to_dot as model_to_dot
 from mlkit.models.diagram import plot_model as plot_model
+from mlkit.models.feature_space import FeatureSpace as FeatureSpace
 from mlkit.objects.keras_tensor import get_source_inputs as get_source_inputs
 from mlkit.objects.registry import CustomObjectScope as CustomObjectScope
 from mlkit.objects.registry import custom_object_scope as custom_object_scope

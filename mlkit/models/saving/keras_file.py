@@ -92,8 +92,9 @@ def _texts(model: Any) -> dict[str, str]:
     with registry.object_sharing("write"):
         config = serialization.serialize_keras_object(model)
     metadata = {"keras_version": KERAS_VERSION, "date_saved": datetime.datetime.now().strftime("%Y-%m-%d@%H:%M:%S")}
-    if model.image_task is not None:
-        metadata[IMAGE_TASK] = model.image_task.get_config()
+    task = getattr(model, "image_task", None)  # a FeatureSpace has none
+    if task is not None:
+        metadata[IMAGE_TASK] = task.get_config()
     return {METADATA: json.dumps(metadata), CONFIG: json.dumps(config)}
 
 

@@ -196,7 +196,7 @@ def _differences(own, stored, group, part):
             found.append(
                 (tensor.name, f"shapes must match: it has shape {tensor.shape}, the variable {v.path!r} {tuple(v.shape)}.")
             )
-        elif tensor.dtype != v.dtype and not (_is_optimizer(part) and _is_counter(tensor, v)):
+        elif tensor.dtype != v.dtype and not _is_counter(tensor, v):
             found.append(
                 (
                     tensor.name,
@@ -207,7 +207,7 @@ def _differences(own, stored, group, part):
 
 
 def _is_counter(tensor, variable):
-    """Keras counts steps in 32 or 64 bits, depending on its backend."""
+    """Keras counts steps and samples in 32 or 64 bits, depending on its backend."""
     return tensor.shape == () and {tensor.dtype, variable.dtype} == {"int32", "int64"}
 
 
