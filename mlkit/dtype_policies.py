@@ -1,7 +1,7 @@
 """Dtype policies: in which dtype a layer keeps its weights and in which it computes."""
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, MutableMapping
 from typing import Any, TypeAlias
 
 from mlkit import ops
@@ -222,7 +222,7 @@ def _quantized(name: str) -> QuantizedDTypePolicy:
     return cls(mode, source_name)
 
 
-class DTypePolicyMap(Configurable):
+class DTypePolicyMap(Configurable, MutableMapping):
     """Policies by layer path, with a default for paths not named; use as the `dtype` of a composite layer.
 
     default_policy: policy for all other paths. By default it is the global one, and the policies of a map that is read from a config
@@ -288,15 +288,6 @@ class DTypePolicyMap(Configurable):
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._policy_map)
-
-    def keys(self) -> Any:
-        return self._policy_map.keys()
-
-    def values(self) -> Any:
-        return self._policy_map.values()
-
-    def items(self) -> Any:
-        return self._policy_map.items()
 
     def get_config(self) -> dict[str, Any]:
         default = self._default_policy_arg

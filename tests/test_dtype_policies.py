@@ -102,3 +102,26 @@ def test_maps_without_default_follow_the_run_that_reads_them(mixed):
     again = mlkit.dtype_policies.get(mlkit.dtype_policies.serialize(policies))
     assert [again[path].name for path in "abc"] == ["mixed_bfloat16", "int8_from_mixed_bfloat16", "mixed_bfloat16"]
     assert [policies[path].name for path in "ab"] == ["float32", "int8_from_float32"]
+
+
+def test_maps_are_mappings():
+    for k in (mlkit, keras):
+        policies = k.dtype_policies.DTypePolicyMap("float32", {"a": k.DTypePolicy("bfloat16"), "b": k.DTypePolicy("float16")})
+        assert policies.pop("a").name == "bfloat16"
+        assert [(path, policy.name) for path, policy in policies.items()] == [("b", "float16")]
+        policies.clear()
+        assert len(policies) == 0
+
+
+def test_constructors_of_users_get_dtypes_by_name():
+    for k in (mlkit, keras):
+
+        class Scaled(k.layers.Dense):
+            def __init__(self, units, dtype=None, **kwargs):
+                self.given = dtype
+                super().__init__(units, dtype=dtype, **kwargs)
+
+        for policy, wanted in (("bfloat16", "bfloat16"), ("mixed_float16", "mixed_float16"), ("int8_from_float32", None)):
+            config = k.layers.Dense(2, dtype=policy).get_config()
+            given = Scaled.from_config({name: config[name] for name in ("units", "dtype", "name")}).given
+            assert given == (wanted or k.dtype_policies.get(policy))

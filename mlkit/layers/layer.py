@@ -1,6 +1,7 @@
 """Layer: options in `__init__`, weights in `build`, mathematics in `call`."""
 
 import functools
+from collections.abc import Callable
 from typing import Any
 
 from mlkit import activations, constraints, initializers, regularizers
@@ -129,7 +130,7 @@ class Layer(Stateful):
             )
         if (policy := self.dtype_policy).quantization_mode is not None:
             raise NotImplementedError(
-                f"{type(self).__name__} {self.path!r}: quantized layers are not supported, so none can have weights by the policy "
+                f"{type(self).__name__} {self.path!r}: quantized layers are not supported: it can have no weights by the policy "
                 f"{policy.name!r}. Use 'float16', 'bfloat16' or a 'mixed_' policy."
             )
         dtype = dtypes.standardize_dtype(dtype) if dtype is not None else self.variable_dtype
@@ -202,7 +203,7 @@ class Layer(Stateful):
             if info.stated is not None and any(type(getattr(t, "data", None)) is Spec for t in tree.flatten((args, kwargs))):
                 out = stated_outputs(self, info, args, kwargs)
             else:
-                out = self.call(*args, **kwargs) if self._remat is None else self._remat.run(self, args, kwargs)
+                out = self.call(*args, **kwargs) if self._remat is None else self._remat.run(self, self.call, args, kwargs)
             inner.autocast = outer.autocast
             if mask is not None or type(self).compute_mask is not Layer.compute_mask:
                 set_masks(self, first, out, mask)
@@ -364,6 +365,12 @@ class Layer(Stateful):
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} name={self.name}, built={self.built}>"
+
+    def rematerialized_call(self, layer_call: Callable[..., Any], *args: Any, **kwargs: Any) -> Callable[..., Any]:
+        """`layer_call`, a method of the layer, as its RematScope has it run; as it is where there is none."""
+        if self._remat is None:
+            return layer_call
+        return lambda *args, **kwargs: self._remat.run(self, layer_call, args, kwargs)
 
     def quantize(self, *args: Any, **kwargs: Any) -> None:
         raise NotImplementedError("Layer.quantize: quantization is not supported.")

@@ -12,7 +12,7 @@ from mlkit.layers.call_info import call_info
 from mlkit.layers.input_spec import InputSpec
 from mlkit.layers.layer import Layer
 from mlkit.layers.recurrent_cells import GRUCell, LSTMCell, SimpleRNNCell, StackedRNNCells, initial_state
-from mlkit.objects.config_object import deserialized_values, init_signature, serialized
+from mlkit.objects.config_object import deserialized_values, init_signature, made, serialized
 from mlkit.objects.signatures import argument, with_common
 from mlkit.objects.variable import Variable
 from mlkit.primitives import fused
@@ -232,7 +232,7 @@ class _CellRNN(RNN):
 
     @classmethod
     def from_config(cls, config: dict[str, Any]):
-        return cls(**deserialized_values(config))
+        return made(cls, deserialized_values(config))
 
 
 def _cell_options(cls):

@@ -1,8 +1,9 @@
 """RematScope: layers made in the block compute what they have computed a second time for their gradients, instead of keeping it."""
 
 import math
+import types
 import weakref
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from mlkit.core import tree
@@ -44,43 +45,43 @@ class RematScope:
     def __exit__(self, *_: Any) -> None:
         state.remat, self._outer = self._outer, None
 
-    def run(self, layer: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-        """What the layer's `call` returns."""
+    def run(self, layer: Any, call: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        """What `call`, a method of the layer, returns."""
         if not state.top.tapes or self.mode is None:
-            return layer.call(*args, **kwargs)
+            return call(*args, **kwargs)
         if self.mode == "activations":
-            return _with_activation(layer).call(*args, **kwargs)
+            return _with_activation(layer, call)(*args, **kwargs)
         chosen = (
             self.mode == "full"
             or layer.name in self.layer_names
             or self.mode == "larger_than"
-            and self._is_large(layer, args, kwargs)
+            and self._is_large(call, args, kwargs)
         )
-        return _with_losses(layer, args, kwargs) if chosen else layer.call(*args, **kwargs)
+        return _with_losses(call, args, kwargs) if chosen else call(*args, **kwargs)
 
-    def _is_large(self, layer: Any, args, kwargs):
+    def _is_large(self, call: Callable[..., Any], args, kwargs):
         with on_shapes():
             a, k = tree.map_structure(lambda x: Tensor(x.spec) if type(x) is Tensor else x, (args, kwargs))
-            outputs = [t for t in tree.flatten(layer.call(*a, **k)) if type(t) is Tensor]
+            outputs = [t for t in tree.flatten(call(*a, **k)) if type(t) is Tensor]
         return sum(math.prod(s for s in t.shape if type(s) is int) for t in outputs) > self.output_size_threshold
 
 
-def _with_activation(layer: Any):
-    """A layer of the same state whose activation function is rematerialized; the layer itself if it has none."""
-    if not callable(getattr(layer, "activation", None)):
-        return layer
+def _with_activation(layer: Any, call: Callable[..., Any]) -> Callable[..., Any]:
+    """The method of a layer of the same state whose activation function is rematerialized; `call` itself if it has none."""
+    if not callable(getattr(layer, "activation", None)) or getattr(call, "__self__", None) is not layer:
+        return call
     twin = object.__new__(type(layer))
     vars(twin).update(vars(layer), activation=remat(layer.activation))
-    return twin
+    return types.MethodType(call.__func__, twin)
 
 
-def _with_losses(layer: Any, args, kwargs):
+def _with_losses(call: Callable[..., Any], args, kwargs):
     """The rematerialized call. Losses added in it are results of it, which have gradients."""
     owners = []
 
     def run(*args: Any, **kwargs: Any):
         with swapped(losses=weakref.WeakKeyDictionary()):
-            out = layer.call(*args, **kwargs)
+            out = call(*args, **kwargs)
             added = [(owner, loss) for owner, (_, losses) in state.losses.items() for loss in losses]
         owners[:] = [owner for owner, _ in added]
         return out, [loss for _, loss in added]

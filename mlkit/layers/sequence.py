@@ -10,7 +10,7 @@ from mlkit.core.typing import Structure
 from mlkit.layers.call_info import call_info
 from mlkit.layers.layer import Layer
 from mlkit.layers.wrappers import Wrapper
-from mlkit.objects.config_object import deserialized_values, serialized
+from mlkit.objects.config_object import deserialized_values, made, serialized
 
 
 class TimeDistributed(Wrapper):
@@ -161,4 +161,4 @@ class Bidirectional(Layer):
 
     @classmethod
     def from_config(cls, config: dict[str, Any]) -> "Bidirectional":
-        return cls(**deserialized_values(config))
+        return made(cls, deserialized_values(config))

@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 
+from mlkit import dtype_policies
 from mlkit.core.state import layers_changed, state
 from mlkit.core.typing import TensorLike
 from mlkit.layers.tracking import own_variables, owned, trainable_first, unique
@@ -231,3 +232,12 @@ class Stateful(Operation):
         elif "input_shape" in config:
             self.build(config["input_shape"])
         self.built = True
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any]) -> Any:
+        """A layer made from what `get_config` returned. Users' constructors get a dtype by its name, and other policies as objects."""
+        dtype = config.get("dtype")
+        if isinstance(dtype, dict):
+            policy = dtype_policies.get(dtype)
+            config = {**config, "dtype": policy.name if type(policy) is dtype_policies.DTypePolicy else policy}
+        return super().from_config(config)

@@ -4,6 +4,7 @@ import functools
 import inspect
 from typing import Any, Self
 
+from mlkit.objects.errors import ConfigError, ModelFileError
 from mlkit.objects.serialization import deserialize_keras_object, serialize_keras_object
 
 
@@ -34,8 +35,21 @@ class Configurable:
 
         Serialized objects in it are brought back to life for constructors of mlkit; a user's own constructor gets the plain
         config, as in Keras, and calls `deserialize_keras_object` where it wants objects.
+
+        Raises:
+            ConfigError: If the arguments are not those of the class; it is a TypeError and a ValueError.
         """
-        return cls(**(deserialized_values(config) if _is_own(cls.__init__) else config))
+        return made(cls, deserialized_values(config) if _is_own(cls.__init__) else config)
+
+
+def made(cls: type, arguments: dict[str, Any]) -> Any:
+    """An object of the class with these arguments, which a config holds."""
+    try:
+        return cls(**arguments)
+    except (ConfigError, ModelFileError):
+        raise
+    except (TypeError, ValueError) as error:
+        raise ConfigError(*error.args) from error
 
 
 def init_arguments(obj: Any) -> dict[str, Any]:

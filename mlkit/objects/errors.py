@@ -1,4 +1,4 @@
-"""The one error that reading a model file can end in."""
+"""The one error that reading a model file can end in, and that of a config."""
 
 import contextlib
 from collections.abc import Iterator
@@ -22,7 +22,16 @@ class ModelFileError(ValueError):
         super().__init__(f"{text} {hint}" if hint else text)
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return (ModelFileError, (self.path, self.member, self.reason, self.hint))
+        return (type(self), (self.path, self.member, self.reason, self.hint))
+
+
+class ModelFileTypeError(ModelFileError, TypeError):
+    """A ModelFileError whose cause was a TypeError, as which Keras's users expect it."""
+
+
+class ConfigError(ValueError, TypeError):
+    """An object cannot be made from its config. Constructors raise ValueError, and Keras's `from_config` raises TypeError: it is
+    both."""
 
 
 @contextlib.contextmanager
@@ -37,7 +46,15 @@ def reading(path: Any, member: str = "") -> Iterator[None]:
         raise ModelFileError(path, ", ".join(p for p in (member, place) if p), error.reason, error.hint) from error
     except Exception as error:
         place = getattr(error, "config_place", "")
-        raise ModelFileError(path, ", ".join(p for p in (member, place) if p), _in_words(error)) from error
+        kind = ModelFileTypeError if isinstance(error, TypeError) else ModelFileError
+        hint = _OBJECTS if "'dict' object" in str(error) else ""
+        raise kind(path, ", ".join(p for p in (member, place) if p), _in_words(error), hint) from error
+
+
+_OBJECTS = (
+    "A class of yours got the config of an argument in place of the object: let its from_config() make it with "
+    "mlkit.saving.deserialize_keras_object()."
+)
 
 
 @contextlib.contextmanager

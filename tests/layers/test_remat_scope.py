@@ -62,3 +62,21 @@ def test_the_second_run_computes_in_the_first_ones_dtype():
         tape.gradient(y, layer.trainable_variables)
         assert len(seen) > 1
         assert set(seen) == {("float16", "float16")}
+
+
+def test_a_method_of_a_layer_may_be_rematerialized():
+    """What a layer's call is when Keras's scope has it run: for layers that call others by hand."""
+    x = mlkit.ops.convert_to_tensor(X)
+    plain = mlkit.layers.Dense(4, "tanh")
+    assert plain.rematerialized_call(plain.call, x) == plain.call
+    for options in [*MODES, {"mode": None}]:
+        with mlkit.RematScope(**options):
+            layer = mlkit.layers.Dense(4, "tanh", name="hidden")
+        wanted = layer(x)
+        call = layer.rematerialized_call(layer.call, x)
+        gradient = mlkit.grad(lambda a, call=call: mlkit.ops.sum(call(a) ** 2))(x)
+        np.testing.assert_allclose(call(x).numpy(), wanted.numpy(), rtol=1e-6)
+        kernel = layer.kernel.numpy()
+        np.testing.assert_allclose(
+            gradient.numpy(), (2 * wanted.numpy() * (1 - wanted.numpy() ** 2)) @ kernel.T, rtol=1e-4, atol=1e-5
+        )

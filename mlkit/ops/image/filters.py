@@ -1,6 +1,6 @@
 """Filters of small windows, and the structural similarity of images."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -9,6 +9,7 @@ from mlkit.core import dtypes
 from mlkit.core.spec import compatible, show, whole
 from mlkit.core.tensor import Tensor
 from mlkit.core.typing import FloatOrSequence, IntOrSequence, TensorLike
+from mlkit.objects.keras_tensor import symbolic
 from mlkit.ops.image.layout import as_batch
 from mlkit.primitives import elementwise as el
 from mlkit.primitives.convert import as_tensor, cast
@@ -51,18 +52,29 @@ def blur(x: Tensor, kernel_size: Sequence[int], sigma: Sequence[float]) -> Tenso
     return _along(_along(x, 1, _gaussian(height, sigma_y, x.dtype)), 2, _gaussian(width, sigma_x, x.dtype))
 
 
+def _to_blur(images: TensorLike, data_format: str | None) -> tuple[Tensor, Callable[[Tensor], Tensor]]:
+    x, restore = as_batch("gaussian_blur", images, data_format)
+    if x.dtype not in dtypes.FLOATS:
+        raise ValueError(f"gaussian_blur: expected images of a float dtype, but got {x.dtype}.")
+    return x, restore
+
+
+def _blurred(images: TensorLike, kernel_size: Any = None, sigma: Any = None, data_format: str | None = None) -> Tensor:
+    x, restore = _to_blur(images, data_format)
+    return restore(x)
+
+
+@symbolic(_blurred)  # the sizes of a kernel change no shape: they may be known later
 def gaussian_blur(
     images: TensorLike, kernel_size: IntOrSequence = (3, 3), sigma: FloatOrSequence = (1.0, 1.0), data_format: str | None = None
 ) -> Tensor:
     """Images averaged with the weights of a Gaussian; beyond the edges lie zeros.
 
     images: float (height, width, channels), a batch of them, or with channels first. kernel_size: pixels (horizontally,
-    vertically).
-    sigma: standard deviations in pixels, in the same order; numbers or a tensor.
+    vertically), numbers or a tensor whose values are known. sigma: standard deviations in pixels, in the same order; numbers or a
+    tensor.
     """
-    x, restore = as_batch("gaussian_blur", images, data_format)
-    if x.dtype not in dtypes.FLOATS:
-        raise ValueError(f"gaussian_blur: expected images of a float dtype, but got {x.dtype}.")
+    x, restore = _to_blur(images, data_format)
     if isinstance(sigma, (tuple, list)):
         deviations = [s if isinstance(s, (int, float)) else cast(s, x.dtype) for s in sigma]
     else:
@@ -70,8 +82,8 @@ def gaussian_blur(
         if sigma.shape != (2,):
             raise ValueError(f"gaussian_blur: `sigma` must be a pair, but is a tensor of shape {show(sigma.shape)}.")
         deviations = [element(sigma, i) for i in range(2)]
-    if isinstance(kernel_size, np.ndarray):
-        kernel_size = kernel_size.tolist()
+    if isinstance(kernel_size, np.ndarray) or (isinstance(kernel_size, Tensor) and kernel_size.is_concrete):
+        kernel_size = np.asarray(kernel_size).tolist()
     if not isinstance(kernel_size, (tuple, list)) or len(kernel_size) != 2 or len(deviations) != 2:
         raise ValueError(f"gaussian_blur: `kernel_size` and `sigma` must be pairs, but got {kernel_size!r} and {sigma!r}.")
     return restore(blur(x, [whole("gaussian_blur", "`kernel_size`", n, least=1) for n in kernel_size], deviations))

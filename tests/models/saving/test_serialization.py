@@ -4,10 +4,12 @@ import importlib
 import inspect
 import json
 import os
+import pickle
 
 import numpy as np
 import pytest
 
+import mlkit
 from mlkit import ops, saving
 from mlkit.objects import registry
 
@@ -182,3 +184,31 @@ def test_objects_without_config_cannot_be_saved():
         saving.serialize_keras_object(object())
     with pytest.raises(ValueError, match="no get_config"):
         saving.register_keras_serializable()(object)
+
+
+def test_errors_of_configs_are_of_both_kinds():
+    """Keras's `from_config` raises TypeError whatever is wrong, and constructors ValueError."""
+    for config in ({"units": 3.5}, {"units": 3, "unit": 4}):
+        with pytest.raises(TypeError) as error:
+            mlkit.layers.Dense.from_config(config)
+        assert isinstance(error.value, ValueError)
+    with pytest.raises(ValueError, match="units"):
+        mlkit.layers.LSTM.from_config({"units": -1})
+
+
+class Wrapping(mlkit.layers.Layer):
+    def __init__(self, inner, **kwargs):
+        super().__init__(**kwargs)
+        self.inner = inner
+
+    def call(self, x):
+        return self.inner(x)
+
+
+def test_arguments_that_nobody_deserialized_are_named(tmp_path):
+    x = mlkit.Input((3,))
+    mlkit.Model(x, Wrapping(mlkit.layers.Dense(2))(x)).save(tmp_path / "m.keras")
+    with pytest.raises(TypeError, match="from_config.*deserialize_keras_object") as error:
+        mlkit.saving.load_model(tmp_path / "m.keras", custom_objects={"Wrapping": Wrapping})
+    assert isinstance(error.value, mlkit.saving.ModelFileError)
+    assert str(pickle.loads(pickle.dumps(error.value))) == str(error.value)
