@@ -4,6 +4,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from mlkit.callbacks.callback import HOOKS, Callback
+from mlkit.callbacks.foreign import ForeignCallback, is_callback
 from mlkit.callbacks.history import History
 from mlkit.callbacks.progbar_logger import ProgbarLogger
 from mlkit.core import tree
@@ -13,7 +14,7 @@ class CallbackList(Callback):
     """Several callbacks that act as one.
 
     Args:
-        callbacks: a callback, or a (nested) list of them.
+        callbacks: a callback, or a (nested) list of them. Objects of other classes count if they have some of the methods.
         add_history: whether to add a `History` where there is none.
         add_progbar: whether to add a `ProgbarLogger` where there is none.
         model: the model at work.
@@ -32,13 +33,7 @@ class CallbackList(Callback):
         **params: Any,
     ):
         super().__init__()
-        self.callbacks = tree.flatten(callbacks) if callbacks else []
-        for callback in self.callbacks:
-            if not isinstance(callback, Callback):
-                raise TypeError(
-                    f"`callbacks` holds {callback!r} of type {type(callback).__name__}. Expected instances of "
-                    "`mlkit.callbacks.Callback`" + (" (an instance, not the class)." if isinstance(callback, type) else ".")
-                )
+        self.callbacks = [_as_callback(c) for c in tree.flatten(callbacks)] if callbacks else []
         if add_history and self._find(History) is None:
             self.callbacks.append(History())
         if add_progbar and self._find(ProgbarLogger) is None:
@@ -57,7 +52,7 @@ class CallbackList(Callback):
 
     def append(self, callback: Callback) -> None:
         """Add a callback at the end."""
-        self.callbacks.append(callback)
+        self.callbacks.append(_as_callback(callback))
         self._listeners.clear()
 
     def set_model(self, model: Any) -> None:
@@ -103,6 +98,17 @@ class _OnceRead:
         if self._read is None:
             self._read = python_logs(self._logs)
         return self._read
+
+
+def _as_callback(obj: Any) -> Callback:
+    if isinstance(obj, Callback):
+        return obj
+    if not is_callback(obj):
+        raise TypeError(
+            f"`callbacks` holds {obj!r} of type {type(obj).__name__}. Expected instances of `mlkit.callbacks.Callback`"
+            + (" (an instance, not the class)." if isinstance(obj, type) else ", or objects with methods of its names.")
+        )
+    return ForeignCallback(obj)
 
 
 def _listens(callback: Callback, hook: str) -> bool:
