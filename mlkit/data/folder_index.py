@@ -13,6 +13,10 @@ from mlkit.data.folder_walk import FolderWalk
 from mlkit.utils.console import print_message
 
 
+class PassedOverWarning(UserWarning):
+    """Something in a folder is no part of the data: files that cannot be read here, folders, classes without a file."""
+
+
 @dataclasses.dataclass
 class Files:
     """Paths, their integer labels (or None) and the names of the classes (or None)."""
@@ -65,7 +69,7 @@ def index_folder(
         empty = [name for name, count in files.counts().items() if not count]
         notes += [f"no file in {'class' if len(empty) == 1 else 'classes'} {_few(empty)}"] if empty else []
     if notes:
-        warnings.warn(f"{directory}: {'; '.join(notes)}.", stacklevel=3)
+        warnings.warn(f"{directory}: {'; '.join(notes)}.", PassedOverWarning, stacklevel=3)
     if verbose:
         classes = "" if labels is None else f" belonging to {len(files.class_names)} classes"
         print_message(f"Found {len(files.paths)} files{classes}.")

@@ -12,8 +12,6 @@ from mlkit.data.label_table import TASKS
 from mlkit.datasets import aerial_trees
 from mlkit.finetuning import report
 from mlkit.finetuning.layout import parts
-from mlkit.finetuning.photo_checks import check_duplicates
-from mlkit.finetuning.photo_data import photo_dataset, read_photos
 from mlkit.finetuning.recipe import plan
 from mlkit.finetuning.recorder import MODEL
 from mlkit.utils.console import print_message
@@ -71,19 +69,27 @@ def add_arguments(parser):
 
 
 def run(options):
-    """Fine-tune as the parsed arguments say. Returns the exit status: 0; 2 where something does not fit, 1 where a disk was full,
-    130 after Ctrl-C."""
+    """Fine-tune as the parsed arguments say. Returns the exit status: 0; 2 where something does not fit; 1 where training or the
+    report failed, as on a full disk; 130 after Ctrl-C."""
     say = _silent if options.json or options.quiet else print_message
     start = time.perf_counter()
-    try:
-        folder, size = _folder(options, say)
-        train, validation, test = parts(folder)
-        planned = plan(options.model, train, validation, **_arguments(options, size))
-        judged = None
-        if test is not None:
-            judged = _test_photos(test, planned, options)
-    except (ValueError, OSError, ImportError) as error:
-        return refuse("finetune", error)
+    with warnings.catch_warnings():
+        warnings.showwarning = _show_warning
+        try:
+            folder, size = _folder(options, say)
+            train, validation, test = parts(folder)
+            planned = plan(options.model, train, validation, test=test, **_arguments(options, size))
+        except (ValueError, OSError, ImportError) as error:
+            return refuse("finetune", error)
+        done = _trained(planned, options)
+        if isinstance(done, int):
+            return done
+        say(f"\nTrained for {time.perf_counter() - start:.0f} s. {planned.best_text(done).capitalize()}")
+        return _judged(planned, done, options, say)
+
+
+def _trained(planned, options):
+    """The `FineTuned`, or the exit status where training did not come to its end."""
     again = f"The same command with --resume goes on from there (folder {options.output})."
     try:
         done = planned.run()
@@ -93,24 +99,24 @@ def run(options):
     except OSError as error:
         print(f"mlkit finetune: {error}. What earlier epochs wrote is whole. {again}", file=sys.stderr)
         return 1
-    result = {
-        "status": "interrupted" if done.interrupted else "finished",
-        "output": options.output,
-        "classes": done.class_names,
-    }
-    result |= {"epochs": len(next(iter(done.history.values()))), planned.settings["monitor"]: done.best}
-    if done.interrupted:
-        kept = f"The best model so far ({planned.best_text(done)}) is in {os.path.join(options.output, MODEL)}."
-        _tell(options, result, f"Stopped by Ctrl-C after {result['epochs']} whole epochs. {kept} {again}")
-        return INTERRUPTED
-    say(f"\nTrained for {time.perf_counter() - start:.0f} s. {planned.best_text(done).capitalize()}")
+    if not done.interrupted:
+        return done
+    result = _result(planned, done, options)
+    kept = f"The best model so far ({planned.best_text(done)}) is in {os.path.join(options.output, MODEL)}."
+    _tell(options, result, f"Stopped by Ctrl-C after {result['epochs']} whole epochs. {kept} {again}")
+    return INTERRUPTED
+
+
+def _judged(planned, done, options, say):
+    """Write the report. The exit status."""
+    result, test = _result(planned, done, options), planned.data.test
     try:
-        if judged is not None:
-            result["test"] = planned.evaluate(done.model, judged)
-            say(f"On the test photos in {test}: {', '.join(f'{name} {value:.4g}' for name, value in result['test'].items())}")
+        if test is not None:
+            result["test"] = planned.evaluate(done.model, test)
+            say(f"On the test photos: {', '.join(f'{name} {value:.4g}' for name, value in result['test'].items())}")
         found = None
         if planned.data.head.task == "classification":
-            found = visualization.predictions_of(done.model, done.validation if judged is None else judged)
+            found = visualization.predictions_of(done.model, done.validation if test is None else test)
             for true, predicted, count in found.confusion_matrix().most_confused(5):
                 say(f"  {count} x {true} taken for {predicted}")
         report.write(options.output, done, found, say)
@@ -123,21 +129,29 @@ def run(options):
     return 0
 
 
-def _test_photos(folder, planned, options):
-    """The photos to test on, with the classes trained on."""
-    data = planned.data
-    files, _ = read_photos(folder, options.labels, data.head.task, data.class_names)
-    for note in check_duplicates({"training": data.train.files, "test": files}):
-        warnings.warn(f"finetune: {note}.", stacklevel=3)
-    return photo_dataset(
-        files, data.head.task, data.train.image_size, options.batch_size, options.resize, False, False, options.seed
-    )
+def _result(planned, done, options):
+    """What --json prints."""
+    return {
+        "status": "interrupted" if done.interrupted else "finished",
+        "output": options.output,
+        "classes": done.class_names,
+        "epochs": len(next(iter(done.history.values()))),
+        planned.settings["monitor"]: done.best,
+    }
+
+
+def _show_warning(message, *place, **more):
+    """A warning as one line."""
+    print(f"mlkit finetune: {_one_line(message)}", file=sys.stderr)
+
+
+def _one_line(message):
+    return " ".join(str(message).removeprefix("finetune: ").split())
 
 
 def refuse(command, error):
     """Say in one line, on the error output, why a command cannot begin. The exit status."""
-    text = " ".join(str(error).removeprefix(f"{command}: ").split())
-    print(f"mlkit {command}: {text}", file=sys.stderr)
+    print(f"mlkit {command}: {_one_line(error)}", file=sys.stderr)
     return 2
 
 

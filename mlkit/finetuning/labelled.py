@@ -11,7 +11,7 @@ from mlkit import data
 from mlkit.data.image_folder import ImageDataset, pair_of_pixels
 from mlkit.data.label_table import TASKS
 from mlkit.finetuning.photo_checks import check_classes, check_duplicates, counts_text
-from mlkit.finetuning.photo_data import photo_datasets
+from mlkit.finetuning.photo_data import photo_dataset, photo_datasets, read_photos
 
 CACHED_BYTES = 1 << 30  # decoded photos of a folder stay in memory up to this
 
@@ -35,8 +35,8 @@ class Labelled:
 
     train, validation: data sets, or tuples of arrays. batch_size: for arrays, else None. shape: (height, width, channels) of
     the images. class_names: or None. code: lines that make `train` and `val`; empty where they were passed. first: the first
-    images. notes: what a person should know about the data. summary: what there is, in words; "" where that is not known. mixed:
-    whether `code` makes a data set of mixed images of what was passed.
+    images. notes: what a person should know about the data. summary: what there is, in words; "" where that is not known. test:
+    photos for the end, or None. mixed: whether `code` makes a data set of mixed images of what was passed.
     """
 
     train: Any
@@ -49,6 +49,7 @@ class Labelled:
     first: np.ndarray
     notes: list
     summary: str
+    test: ImageDataset | None = None
     mixed: bool = False
 
     @property
@@ -67,7 +68,7 @@ class Labelled:
 
 def labelled(
     train, validation, image_size=None, batch_size=32, classes=None, seed=0, fold=None, *, labels=None, task=None,
-    resize="stretch", split="stratified", one_hot=False,
+    resize="stretch", split="stratified", one_hot=False, test=None,
 ) -> Labelled:  # fmt: skip
     """Whatever `finetune` was given, as `Labelled`. Arguments are those of `finetune`."""
     if task not in (None, *TASKS):
@@ -86,7 +87,13 @@ def labelled(
         train, validation, code = _from_folders(train, validation, image_size or (224, 224), {**options, "seed": seed})
         task = {"rows": "multi_label" if train.class_names else "regression"}.get(train.label_mode, "classification")
         parts = {"training": train.files, "validation": validation.files}
+        if test is not None:
+            files, _ = read_photos(test, labels, task, train.class_names)
+            test = photo_dataset(files, task, train.image_size, batch_size, resize, one_hot, shuffle=False, seed=seed)
+            parts["test"] = files
         notes, summary = [*check_classes(parts), *check_duplicates(parts)], counts_text(parts)
+    elif test is not None:
+        raise ValueError("finetune: `test` is a folder beside one to train on.")
     elif image_size is not None:
         raise ValueError("finetune: `image_size` is for folders; the images of other data have a size. Leave it out.")
     elif labels is not None:
@@ -120,8 +127,15 @@ def identity(labelled: Labelled) -> str | None:
     found = hashlib.sha256()
     for part in parts:
         for path, label in zip(part.paths, part.labels):
-            found.update(f"{path}|{os.path.getsize(path)}|{label}\n".encode("utf-8", "surrogateescape"))
+            found.update(f"{path}|{_size(path)}|{label}\n".encode("utf-8", "surrogateescape"))
     return found.hexdigest()
+
+
+def _size(path):
+    try:
+        return os.path.getsize(path)
+    except OSError:  # a link to a file that is gone
+        return -1
 
 
 def _from_folders(train, validation, image_size, options):

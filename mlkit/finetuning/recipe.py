@@ -10,6 +10,7 @@ import warnings
 from mlkit import callbacks as library
 from mlkit.core.settings import image_data_format
 from mlkit.data.adapters import DEFAULT_BATCH_SIZE
+from mlkit.data.folder_index import PassedOverWarning
 from mlkit.finetuning.augmentation import Augmentation, augmentation_layers
 from mlkit.finetuning.class_weights import class_weights
 from mlkit.finetuning.labelled import Labelled, identity, labelled
@@ -166,7 +167,7 @@ class Plan:
             return self._read()
         names = dict(self.names)
         interrupted = False
-        with ignored(self.source.warnings):
+        with ignored((*self.source.warnings, PassedOverWarning)):  # of what has been said by now
             try:
                 run_script(self.script, names)
             except KeyboardInterrupt:
@@ -211,8 +212,10 @@ class Plan:
 _DEFAULTS = {p.name: p.default for p in inspect.signature(finetune).parameters.values() if p.kind is p.KEYWORD_ONLY}
 
 
-def plan(model, train, validation=None, **options) -> Plan:
+def plan(model, train, validation=None, test=None, **options) -> Plan:
     """Check what `finetune` was given (options are those of it), print what is to be run, and make the output folder ready.
+
+    test: a folder of photos that the result will be judged by: checked with the others, kept in `data`.
 
     Raises ValueError where something does not fit; nothing has been written then.
     """
@@ -224,7 +227,7 @@ def plan(model, train, validation=None, **options) -> Plan:
         options["image_size"] = _input_size(model)
     names = ("labels", "task", "image_size", "resize", "split", "classes", "seed")
     one_hot = bool(options["mixup"] or options["label_smoothing"])
-    data = labelled(train, validation, batch_size=size, one_hot=one_hot, **{name: options[name] for name in names})
+    data = labelled(train, validation, batch_size=size, one_hot=one_hot, test=test, **{name: options[name] for name in names})
     data = softened(data, options["mixup"], options["label_smoothing"], options["seed"])
     source = pretrained(model, options["weights"], data.shape, options["preprocess"])
     source.code[:0] = loading

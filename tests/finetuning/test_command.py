@@ -34,8 +34,8 @@ def test_train_and_test_folders(tmp_path, capsys):
     assert main(["finetune", str(tmp_path / "photos"), *QUICK, "--output", str(out)]) == 0
     printed = capsys.readouterr().out
     assert "Accuracy on the validation photos" in printed
-    assert "On the test photos in" in printed
-    assert "20 photos: 16 for training, 4 for validation, of 2 classes" in printed
+    assert "On the test photos: " in printed
+    assert "28 photos: 16 for training, 4 for validation, 8 for test, of 2 classes" in printed
     files = {
         "model.keras",
         "classes.json",
@@ -51,6 +51,15 @@ def test_train_and_test_folders(tmp_path, capsys):
     assert (out / "history.csv").read_text().startswith("epoch,")
     assert mlkit.models.load_model(out / "model.keras").output_shape == (None, 2)
     assert all(word in (out / "report.html").read_text() for word in ("<svg", "Confusion matrix", "Most wrong"))
+
+
+def test_the_test_photos_are_checked_before_the_first_step(tmp_path, capsys):
+    folder(tmp_path / "photos" / "train", 20)
+    folder(tmp_path / "photos" / "test" / "dogs", 8, seed=1)
+    assert main(["finetune", str(tmp_path / "photos"), *QUICK, "--output", str(tmp_path / "out")]) == 2
+    printed = capsys.readouterr()
+    assert "has photos of dogs, which are no classes to train on: above, below" in printed.err
+    assert not (tmp_path / "out").exists()
 
 
 def test_one_folder_and_no_matplotlib(tmp_path, capsys, monkeypatch):
