@@ -4,13 +4,15 @@ import argparse
 import sys
 
 from mlkit import demo
-from mlkit.finetuning import command, photos_command, predict_command
+from mlkit.finetuning import clean_command, command, judge_command, photos_command, predict_command
 from mlkit.models.saving.contents import described, differences
 from mlkit.objects.errors import ModelFileError
 
 _PHOTOS = {
     "photos": (photos_command, "look at a folder of photos before training: counts, broken files, duplicates, a page"),
     "predict": (predict_command, "say what a model sees in photos: as a CSV file, as lines or as a page"),
+    "judge": (judge_command, "judge a model, or two, on photos whose classes are known"),
+    "clean": (clean_command, "list the photos whose labels are likely wrong, and move those that you decide on"),
 }
 
 
@@ -48,8 +50,7 @@ def main(arguments=None):
     except (ValueError, OSError, ImportError) as error:
         if options.command not in _PHOTOS:
             raise
-        print(f"mlkit {options.command}: {error}", file=sys.stderr)
-        return 2
+        return command.refuse(options.command, error)
 
 
 class _Parser(argparse.ArgumentParser):

@@ -5,6 +5,7 @@ from mlkit.core.lazy_import import offer
 __all__, __getattr__, __dir__ = offer(
     __name__,
     {
+        ".cross_validation": "cross_validated",
         ".frozen_features": "FreshFeatures features",
         ".groups": "discriminative_rates layer_groups",
         ".keep_best": "KeepBest",

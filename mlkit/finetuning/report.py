@@ -14,9 +14,10 @@ def write(folder, done, found, say):
     shown = list(figures.values())
     if found is not None:
         figures["confusion.png"], wrong = found.confusion_matrix(), found.most_wrong()
-        shown += [figures["confusion.png"], found.most_confused(), wrong]
+        shown.append(found.report())
         if len(wrong):
             shown.append(visualization.grad_cam(done.model, wrong.images, class_names=done.class_names))
+        found.to_csv(os.path.join(folder, "predictions.csv"))
     visualization.Page("Fine-tuning", *shown).save(os.path.join(folder, "report.html"))
     for name, picture in figures.items():
         try:

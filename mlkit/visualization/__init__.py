@@ -11,6 +11,8 @@ __all__, __getattr__, __dir__ = offer(
         ".activation_maps": "grad_cam",
         ".annotations": "draw_bounding_boxes draw_segmentation_masks",
         "mlkit.pictures.charts": "LineChart learning_curves",
+        ".cleaning": "ToClean apply_labels",
+        ".comparison": "Comparison compare",
         ".confusion": "ConfusionMatrix confusion_matrix",
         "mlkit.pictures.gallery": "Gallery",
         ".image_gallery": "plot_bounding_box_gallery plot_image_gallery plot_segmentation_mask_gallery",
@@ -18,5 +20,6 @@ __all__, __getattr__, __dir__ = offer(
         "mlkit.pictures.table": "Table",
         "mlkit.data.samples": "show_batch",
         ".predictions": "Predictions predictions_of",
+        ".scores": "Calibration ClassScores",
     },
 )

@@ -10,6 +10,10 @@ from mlkit.pictures.table import Table as Table
 from mlkit.visualization.activation_maps import grad_cam as grad_cam
 from mlkit.visualization.annotations import draw_bounding_boxes as draw_bounding_boxes
 from mlkit.visualization.annotations import draw_segmentation_masks as draw_segmentation_masks
+from mlkit.visualization.cleaning import ToClean as ToClean
+from mlkit.visualization.cleaning import apply_labels as apply_labels
+from mlkit.visualization.comparison import Comparison as Comparison
+from mlkit.visualization.comparison import compare as compare
 from mlkit.visualization.confusion import ConfusionMatrix as ConfusionMatrix
 from mlkit.visualization.confusion import confusion_matrix as confusion_matrix
 from mlkit.visualization.image_gallery import plot_bounding_box_gallery as plot_bounding_box_gallery
@@ -17,3 +21,5 @@ from mlkit.visualization.image_gallery import plot_image_gallery as plot_image_g
 from mlkit.visualization.image_gallery import plot_segmentation_mask_gallery as plot_segmentation_mask_gallery
 from mlkit.visualization.predictions import Predictions as Predictions
 from mlkit.visualization.predictions import predictions_of as predictions_of
+from mlkit.visualization.scores import Calibration as Calibration
+from mlkit.visualization.scores import ClassScores as ClassScores

@@ -1,5 +1,6 @@
 """What a classifier says to a labelled data set, and where it is wrong."""
 
+import csv
 import heapq
 import os
 
@@ -8,7 +9,9 @@ import numpy as np
 from mlkit import data
 from mlkit.pictures.gallery import Gallery
 from mlkit.pictures.picture import Page
+from mlkit.visualization.cleaning import ToClean, suspects
 from mlkit.visualization.confusion import as_classes, confusion_matrix
+from mlkit.visualization.scores import Calibration, ClassScores, interval
 
 
 class Predictions:
@@ -26,13 +29,77 @@ class Predictions:
         return f"<Predictions of {len(self.labels)} images, accuracy {self.accuracy:.1%}>"
 
     def _repr_html_(self) -> str:
-        title = f"Predictions of {len(self.labels)} images"
-        return Page(title, f"Accuracy {self.accuracy:.1%}", self.confusion_matrix(), self.most_wrong()).html()
+        return Page(
+            f"Predictions of {len(self.labels)} images", self.summary(), self.confusion_matrix(), self.most_wrong()
+        ).html()
 
     @property
     def accuracy(self):
         """Share of images whose most probable class is the right one."""
-        return float((self.probabilities.argmax(axis=1) == self.labels).mean())
+        return float(self._right().mean())
+
+    @property
+    def names(self) -> list[str]:
+        """The names of the classes, or their numbers."""
+        return list(map(str, self.class_names or range(self.probabilities.shape[1])))
+
+    def _right(self):
+        return self.probabilities.argmax(axis=1) == self.labels
+
+    def summary(self) -> str:
+        """Accuracy with its 95 % interval, and the mean recall and F1 of the classes."""
+        low, high = interval(int(self._right().sum()), len(self.labels))
+        scores = self.by_class()
+        parts = [f"Accuracy {self.accuracy:.1%} of {len(self.labels)} photos (95 %: {low:.1%} to {high:.1%})"]
+        if self.probabilities.shape[1] > 10:
+            best = np.argpartition(-self.probabilities, 4, axis=1)[:, :5]
+            parts.append(f"right class among the first five {(best == self.labels[:, None]).any(axis=1).mean():.1%}")
+        parts.append(f"mean recall of the classes {scores.balanced_accuracy:.1%}, mean F1 {scores.macro_f1:.3f}")
+        return ", ".join(parts) + "."
+
+    def by_class(self) -> ClassScores:
+        """Recall, precision and F1 of each class."""
+        return ClassScores(self.confusion_matrix().counts, self.names)
+
+    def calibration(self) -> Calibration:
+        """How far its probabilities can be believed."""
+        return Calibration(self.probabilities.max(axis=1), self._right())
+
+    def report(self, *others) -> Page:
+        """Everything on one page, whatever the number of classes. others: more pictures, such as `grad_cam` of the most wrong."""
+        parts = [self.summary(), self.by_class(), self.confusion_matrix(), self.calibration(), self.most_confused()]
+        return Page("Predictions", *parts, self.most_wrong(), *others)
+
+    def subset(self, rows) -> "Predictions":
+        """Those of some of the images, in this order."""
+        rows = np.asarray(rows)
+        place = {int(row): i for i, row in enumerate(rows)}
+        worst = [(sure, place[i], image) for sure, i, image in self.worst if i in place]
+        paths = [self.file_paths[i] for i in rows] if self.file_paths else None
+        return Predictions(self.probabilities[rows], self.labels[rows], self.class_names, worst, paths)
+
+    def to_csv(self, path, top: int = 5) -> None:
+        """Write a row for each image: its file (or number), the label, what was said and how surely, and the next best classes."""
+        names, count = self.names, min(top, self.probabilities.shape[1])
+        with open(path, "w", encoding="utf-8", errors="surrogateescape", newline="") as file:
+            rows = csv.writer(file)
+            said = [f"{word}_{i}" for i in range(1, count + 1) for word in ("class", "probability")]
+            rows.writerow(["photo", "label", "right", *said])
+            for i, (p, label) in enumerate(zip(self.probabilities, self.labels)):
+                order = np.argsort(-p, kind="stable")[:count]
+                cells = [cell for j in order for cell in (names[j], f"{p[j]:.6g}")]
+                rows.writerow([self.file_paths[i] if self.file_paths else i, names[label], int(order[0] == label), *cells])
+
+    def to_clean(self) -> ToClean:
+        """The photos whose labels are likely wrong (see `ToClean`). The model must not have been trained on them: take photos of
+        validation, or `finetuning.cross_validated` for those of training."""
+        rows, better = suspects(self.probabilities, self.labels)
+        images = {i: image for _, i, image in self.worst}
+        name = lambda i: self.file_paths[i] if self.file_paths else i
+        found = [
+            (name(i), self.names[self.labels[i]], self.names[b], float(self.probabilities[i, b])) for i, b in zip(rows, better)
+        ]
+        return ToClean(found, {name(i): images[i] for i in rows if i in images})
 
     def confusion_matrix(self):
         """The `ConfusionMatrix`."""
@@ -67,7 +134,7 @@ class Predictions:
         return self.class_names[number] if self.class_names else str(number)
 
 
-def predictions_of(model, x, y=None, class_names=None, keep: int = 24):
+def predictions_of(model, x, y=None, class_names=None, keep: int = 24, augment=None, times: int = 4):
     """Let a classifier predict a labelled data set, and keep the images it is most wrong about.
 
     Args:
@@ -75,16 +142,29 @@ def predictions_of(model, x, y=None, class_names=None, keep: int = 24):
         x, y: images and labels, or a data set of batches, whose `class_names` count. An `ImageDataset` tells the file of each image.
         class_names: list of names.
         keep: how many wrong images to keep at most.
+        augment: augmentation at test time. "flip": the mean over each image and its mirror image; a layer such as `RandomFlip`, or a
+            list of such: the mean over the image and `times - 1` changes of it.
+        times: how often an image is judged with layers of augmentation.
 
     Returns:
         `Predictions`.
     """
     class_names = class_names or getattr(x, "class_names", None)
+    known = getattr(model, "class_names", None)
+    if known and class_names and list(known) != list(class_names):
+        raise ValueError(
+            f"predictions_of: the model's classes are {_few(known)}, but those of the data are {_few(class_names)}: their numbers "
+            "mean something else. Pass the folder `class_names=model.class_names`."
+        )
+    class_names = class_names or known
     rows, labels, worst, paths, seen = [], [], [], [], 0
     for bx, by, files in _batches(x, y):
         if by is None:
             raise ValueError("predictions_of: the data has no labels.")
-        p, true = _both_classes(model.predict_on_batch(bx)), as_classes(by)
+        p, true = (
+            np.mean([_both_classes(model.predict_on_batch(v)) for v in _views(bx, augment, times)], axis=0),
+            as_classes(by),
+        )
         said = p.argmax(axis=1)
         for i in np.flatnonzero(said != true):
             entry = (float(p[i, said[i]]), seen + int(i), bx[i])
@@ -106,6 +186,27 @@ def _batches(x, y):
         return
     for bx, by, _ in data.get_adapter(x, y).epoch(0):
         yield bx, by, None
+
+
+def _few(names):
+    return f"{', '.join(map(str, names[:8]))}{f' and {len(names) - 8} more' if len(names) > 8 else ''}"
+
+
+def _views(images, augment, times):
+    """The images, and what augmentation makes of them."""
+    yield images
+    if augment is None:
+        return
+    if isinstance(augment, str):
+        if augment != "flip":
+            raise ValueError(f"predictions_of: `augment` must be 'flip', a layer or a list of layers, but is {augment!r}.")
+        yield np.ascontiguousarray(np.asarray(images)[:, :, ::-1])
+        return
+    for _ in range(times - 1):
+        changed = images
+        for layer in augment if isinstance(augment, (list, tuple)) else [augment]:
+            changed = layer(changed, training=True)
+        yield np.asarray(changed)
 
 
 def _both_classes(p):

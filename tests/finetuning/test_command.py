@@ -45,6 +45,7 @@ def test_train_and_test_folders(tmp_path, capsys):
         "report.html",
         "curves.png",
         "confusion.png",
+        "predictions.csv",
     }
     assert {f.name for f in out.iterdir()} == files
     assert json.loads((out / "classes.json").read_text()) == ["above", "below"]
