@@ -10,6 +10,7 @@ from mlkit.core.tensor import Tensor
 from mlkit.core.typing import DType
 from mlkit.objects.config_object import Configurable
 from mlkit.objects.keras_tensor import KerasTensor
+from mlkit.objects.registry import CustomObjectScope
 from mlkit.objects.serialization import deserialize_keras_object, serialize_keras_object
 
 __all__ = [
@@ -298,9 +299,11 @@ class DTypePolicyMap(Configurable, MutableMapping):
         return {"default_policy": None if default is None else serialize(default), "policy_map": policies}
 
     @classmethod
-    def from_config(cls, config: dict[str, Any]) -> "DTypePolicyMap":
+    def from_config(cls, config: dict[str, Any], custom_objects: dict[str, Any] | None = None) -> "DTypePolicyMap":
         default = config.get("default_policy")
-        return cls(None if default is None else get(default), {p: get(c) for p, c in (config.get("policy_map") or {}).items()})
+        with CustomObjectScope(custom_objects):
+            policies = {path: get(policy) for path, policy in (config.get("policy_map") or {}).items()}
+            return cls(None if default is None else get(default), policies)
 
     def __eq__(self, other: object):
         if not isinstance(other, DTypePolicyMap):

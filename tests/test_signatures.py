@@ -27,7 +27,8 @@ DIFFERENT = {
     "image_dataset_from_directory": "`on_corrupt` says what becomes of files that are no images",
     "AveragePooling1D": "a pool size of 2 is the default, as in the other poolings and in Keras 2",
 }
-DIFFERENT |= {name: "it refuses to be made, whatever it is given" for name in ("OrbaxCheckpoint", "TFSMLayer")}
+REFUSED = ("OrbaxCheckpoint", "TFSMLayer")
+DIFFERENT |= {name: "it refuses to be made, whatever it is given" for name in REFUSED}
 DIFFERENT |= {f"AveragePooling{n}D": "as AveragePooling1D" for n in "23"}
 DIFFERENT |= {f"AvgPool{n}D": "as AveragePooling1D" for n in "123"}
 
@@ -84,6 +85,110 @@ def test_arguments(ours, theirs, request):
         assert not same(ours, theirs), f"remove {name} from the table"
     else:
         assert same(ours, theirs), f"\n{inspect.signature(ours)}\n{inspect.signature(theirs)}"
+
+
+# ---- methods -------------------------------------------------------------------------------------------------------------
+
+ABSENT_METHODS = {  # a method of Keras's classes -> why it is not there
+    **dict.fromkeys(
+        "quantized_build quantized_call get_quantization_layer_structure".split(),
+        "layers are not quantized",
+    ),
+    "add_metric": "in Keras it is there to raise NotImplementedError",
+    **dict.fromkeys(
+        "compute_loss_and_updates stateless_compute_loss jax_state_sync convert_weight inner_loop transpose_last_axis "
+        "linear_to_mel_weight_matrix get_elastic_transform_params get_transformed_x_y get_shifted_bbox get_clipped_bbox "
+        "interpolate_pr_auc normalized_weights get_dropout_mask get_recurrent_dropout_mask reset_dropout_mask "
+        "reset_recurrent_dropout_mask get_monitor_value".split(),
+        "parts of Keras's own implementation",
+    ),
+    **dict.fromkeys(
+        "transform_single_image transform_single_label transform_single_bounding_box transform_single_segmentation_mask".split(),
+        "a single image is a batch of one: transform_images and the like take it",
+    ),
+    **dict.fromkeys("update_state reset_state finalize_state save_assets".split(), "adapt() does what the state is for"),
+    **dict.fromkeys(
+        [f"Function.{method}" for method in "call from_config get_config symbolic_call rematerialized_call".split()],
+        "a function of symbolic tensors is called, and is no layer",
+    ),
+    "Operation.rematerialized_call": "layers are rematerialized, not what they are made of",
+}
+DIFFERENT_METHODS = {  # (class or *, method) -> why it does not take all that Keras's takes
+    ("*", "train_step"): "the form of Keras's JAX backend takes the state too; that without is the form here",
+    ("*", "test_step"): "as train_step",
+    ("*", "predict_step"): "as train_step",
+    ("*", "compute_mask"): "Keras has four names for the mask; each class here has one of them",
+    ("*", "call"): "Keras's RMSNormalization alone calls its inputs x",
+    ("*", "build"): "Keras's optimizers have two names for the variables, of which the base's holds for all here",
+    ("Adadelta", "update_step"): "the name of the gradient is that of all other optimizers",
+    ("RandomGrayscale", "get_random_transformation"): "its first argument has the name it has in all other layers",
+    ("RandomGrayscale", "transform_labels"): "as get_random_transformation",
+    ("RandomGrayscale", "transform_segmentation_masks"): "as get_random_transformation",
+    ("*", "add_variable"): "an older name of add_weight, whose arguments it has",
+    ("Config", "get"): "the name of a key is that of mappings",
+    ("Config", "pop"): "as get",
+    ("KerasTensor", "reshape"): "sizes may be given one by one",
+    ("TorchModuleWrapper", "from_config"): "there is no safe mode to turn off",
+    **{
+        ("CallbackList", f"on_{when}_{edge}"): "one function calls all: the number has one name"
+        for when in ("batch", "epoch", "train_batch", "test_batch", "predict_batch")
+        for edge in ("begin", "end")
+    },
+}
+
+
+def methods():
+    """(class here, class of Keras, name) of all public methods of Keras's public classes that can be made here."""
+    seen = set()
+    for pair in pairs():
+        ours, theirs = pair.values
+        name = pair.id.split(".")[-1]
+        if inspect.isclass(ours) and inspect.isclass(theirs) and (ours, theirs) not in seen and name not in REFUSED:
+            seen.add((ours, theirs))
+            for method, value in inspect.getmembers(theirs):
+                if not method.startswith("_") and callable(value) and not inspect.isclass(value):
+                    yield name, ours, theirs, method
+
+
+def takes_all(ours, theirs):
+    """Whether a method can be called in every way in which the other can: by the same names, at the same places, with the same
+    defaults. It may take more, by name and by `**kwargs`."""
+    own, wanted = (list(inspect.signature(f).parameters.values()) for f in (ours, theirs))
+    kinds = {p.kind for p in own}
+    named = {p.name: (i, p) for i, p in enumerate(own)}
+    for i, p in enumerate(wanted):
+        if p.kind in (p.VAR_POSITIONAL, p.VAR_KEYWORD) or p.name == "_":
+            continue  # what goes on to others, and what has no name
+        if p.name not in named:
+            if p.VAR_KEYWORD not in kinds or (p.default is p.empty and p.VAR_POSITIONAL not in kinds):
+                return False
+            continue
+        place, own_p = named[p.name]
+        if p.kind is p.POSITIONAL_OR_KEYWORD and (own_p.kind is p.KEYWORD_ONLY or place != i):
+            return False
+        if p.default is not p.empty and not same_default(own_p.default, p.default):
+            return False
+    extra = [p for p in own if p.name not in {w.name for w in wanted} and p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY)]
+    return all(p.default is not p.empty for p in extra) or any(p.name == "_" for p in wanted)
+
+
+def test_methods_take_what_those_of_keras_take():
+    wrong, absent, used = [], set(), set()
+    for name, ours, theirs, method in methods():
+        if not hasattr(ours, method):
+            key = next((k for k in (method, f"{name}.{method}") if k in ABSENT_METHODS), None)
+            absent.add(key)
+            if key is None:
+                wrong.append(f"{name}.{method} is not there")
+        elif not takes_all(getattr(ours, method), getattr(theirs, method)):
+            key = next((k for k in ((name, method), ("*", method)) if k in DIFFERENT_METHODS), None)
+            used.add(key)
+            if key is None:
+                signatures = [inspect.signature(getattr(cls, method)) for cls in (ours, theirs)]
+                wrong.append(f"{name}.{method}: {signatures[0]} for {signatures[1]}")
+    assert wrong == []
+    assert sorted(set(ABSENT_METHODS) - absent) == [], "remove these from the table"
+    assert sorted(set(DIFFERENT_METHODS) - used) == [], "remove these from the table"
 
 
 @pytest.mark.parametrize("name", ["Dense", "LSTM", "ConvLSTM2D", "Conv3DTranspose"])

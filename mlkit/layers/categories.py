@@ -166,9 +166,9 @@ class Discretization(Layer):
         return {name: getattr(self, name) for name in names}
 
     @classmethod
-    def from_config(cls, config: dict[str, Any]) -> "Discretization":
+    def from_config(cls, config: dict[str, Any], custom_objects: dict[str, Any] | None = None) -> "Discretization":
         """An adapted layer has both bins and boundaries."""
         adapted = config.get("num_bins") is not None and config.get("bin_boundaries") is not None
-        layer = cls(**{**config, "bin_boundaries": None} if adapted else config)
+        layer = super().from_config({**config, "bin_boundaries": None} if adapted else config, custom_objects)
         layer.bin_boundaries = config.get("bin_boundaries")
         return layer

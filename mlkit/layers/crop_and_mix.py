@@ -147,7 +147,8 @@ class MixUp(Augmentation):
             return labels
         return _averaged(labels, transformation["mix_weight"], transformation["permutation_order"], self.float_dtype)
 
-    transform_segmentation_masks = transform_labels
+    def transform_segmentation_masks(self, segmentation_masks: Any, transformation: Any = None, training: bool = True) -> Any:
+        return self.transform_labels(segmentation_masks, transformation, training)
 
     def transform_bounding_boxes(self, bounding_boxes: Any, transformation: Any = None, training: bool = True) -> Any:
         """The boxes of both images: {"boxes": (batch, boxes, 4), "labels": (batch, boxes)}."""

@@ -147,6 +147,8 @@ class Layer(Stateful):
         self._own_weights.append(v)
         return v
 
+    add_variable = add_weight  # its older name
+
     def _make_weight(self, declared, shape, **options):
         """The weight that the class declares under this name, with the layer's options for it."""
         weight = self._declared_weights[declared]
@@ -341,6 +343,10 @@ class Layer(Stateful):
     def input_dtype(self) -> str:
         """Dtype float inputs are cast to."""
         return self.compute_dtype
+
+    @property
+    def quantization_mode(self) -> str | None:
+        return self.dtype_policy.quantization_mode
 
     # ---- config ----------------------------------------------------------------------------------------------------
 

@@ -239,10 +239,10 @@ class RandomShear(_Affine):
         return one, shear_x, zero, shear_y, one, zero
 
     @classmethod
-    def from_config(cls, config: dict[str, Any]) -> "RandomShear":
+    def from_config(cls, config: dict[str, Any], custom_objects: dict[str, Any] | None = None) -> "RandomShear":
         """A config holds the pairs (-f, f) of numbers f."""
         plain = {k: config[k][1] for k in ("x_factor", "y_factor") if k in config and config[k][0] == -config[k][1]}
-        return super().from_config({**config, **plain})
+        return super().from_config({**config, **plain}, custom_objects)
 
 
 class RandomPerspective(_Warp):

@@ -12,7 +12,7 @@ from mlkit.layers.call_info import call_info
 from mlkit.layers.input_spec import InputSpec
 from mlkit.layers.layer import Layer
 from mlkit.layers.recurrent_cells import GRUCell, LSTMCell, SimpleRNNCell, StackedRNNCells, initial_state
-from mlkit.objects.config_object import deserialized_values, init_signature, made, serialized
+from mlkit.objects.config_object import init_signature, serialized
 from mlkit.objects.signatures import argument, with_common
 from mlkit.objects.variable import Variable
 from mlkit.primitives import fused
@@ -230,9 +230,7 @@ class _CellRNN(RNN):
         own = {k: v for k, v in self.cell.get_config().items() if k not in ("name", "trainable", "dtype")}
         return {**config, **own, "activity_regularizer": serialized(self.activity_regularizer)}
 
-    @classmethod
-    def from_config(cls, config: dict[str, Any]):
-        return made(cls, deserialized_values(config))
+    _config_holds_objects = True
 
 
 def _cell_options(cls):

@@ -10,7 +10,7 @@ from mlkit.core.typing import Structure
 from mlkit.layers.call_info import call_info
 from mlkit.layers.layer import Layer
 from mlkit.layers.wrappers import Wrapper
-from mlkit.objects.config_object import deserialized_values, made, serialized
+from mlkit.objects.config_object import serialized
 
 
 class TimeDistributed(Wrapper):
@@ -159,6 +159,4 @@ class Bidirectional(Layer):
         both = {"layer": serialized(self.forward_layer), "backward_layer": serialized(self.backward_layer)}
         return {**self._common_config(), "merge_mode": self.merge_mode, **both}
 
-    @classmethod
-    def from_config(cls, config: dict[str, Any]) -> "Bidirectional":
-        return made(cls, deserialized_values(config))
+    _config_holds_objects = True

@@ -10,7 +10,9 @@ from mlkit.core.state import layers_changed, state
 from mlkit.core.typing import TensorLike
 from mlkit.layers.tracking import own_variables, owned, trainable_first, unique
 from mlkit.metrics import Metric
+from mlkit.objects.config_object import deserialized_values
 from mlkit.objects.operation import Operation
+from mlkit.objects.registry import CustomObjectScope
 from mlkit.objects.stateless import StatelessScope
 from mlkit.objects.variable import Variable
 from mlkit.random import SeedGenerator
@@ -234,10 +236,16 @@ class Stateful(Operation):
         self.built = True
 
     @classmethod
-    def from_config(cls, config: dict[str, Any]) -> Any:
-        """A layer made from what `get_config` returned. Users' constructors get a dtype by its name, and other policies as objects."""
+    def from_config(cls, config: dict[str, Any], custom_objects: dict[str, Any] | None = None) -> Any:
+        """A layer made from what `get_config` returned. Users' constructors get a dtype by its name, and other policies as objects.
+
+        custom_objects: classes and functions by the names that the config has for them.
+        """
         dtype = config.get("dtype")
         if isinstance(dtype, dict):
             policy = dtype_policies.get(dtype)
             config = {**config, "dtype": policy.name if type(policy) is dtype_policies.DTypePolicy else policy}
-        return super().from_config(config)
+        with CustomObjectScope(custom_objects):
+            return super().from_config(deserialized_values(config) if cls._config_holds_objects else config)
+
+    _config_holds_objects = False  # whether users' constructors get objects for the configs within, not the configs

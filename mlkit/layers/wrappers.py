@@ -9,6 +9,7 @@ from mlkit.core.typing import TensorLike
 from mlkit.layers.activation import Pointwise
 from mlkit.layers.layer import Layer
 from mlkit.objects.config_object import serialized
+from mlkit.objects.serialization import check_safe_mode
 
 
 class Identity(Pointwise):
@@ -57,6 +58,13 @@ class Lambda(Layer):
             config["mask"] = serialized(self.mask)
         config["arguments"] = serialized(self.arguments)
         return config
+
+    @classmethod
+    def from_config(
+        cls, config: dict[str, Any], custom_objects: dict[str, Any] | None = None, safe_mode: bool | None = None
+    ) -> "Lambda":
+        check_safe_mode(safe_mode is not False)
+        return super().from_config(config, custom_objects)
 
 
 class Masking(Pointwise):

@@ -212,3 +212,17 @@ def test_arguments_that_nobody_deserialized_are_named(tmp_path):
         mlkit.saving.load_model(tmp_path / "m.keras", custom_objects={"Wrapping": Wrapping})
     assert isinstance(error.value, mlkit.saving.ModelFileError)
     assert str(pickle.loads(pickle.dumps(error.value))) == str(error.value)
+
+
+def test_layers_are_made_with_custom_objects():
+    class Cell(mlkit.layers.SimpleRNNCell):
+        pass
+
+    config = mlkit.layers.RNN(Cell(2)).get_config()
+    with pytest.raises(TypeError, match="Cell"):
+        mlkit.layers.RNN.from_config(config)
+    again = mlkit.layers.RNN.from_config(config, custom_objects={"Cell": Cell})
+    assert type(again.cell) is Cell
+    assert again.get_config() == config
+    with pytest.raises(ValueError, match="custom_objects"):
+        mlkit.layers.Lambda.from_config({"function": "f"}, safe_mode=False)
