@@ -113,10 +113,10 @@ def labelled(
     if classes and known and classes != known:
         raise ValueError(f"finetune: `classes` is {classes}, but the data has the classes {names}. Leave `classes` out.")
     head = head_for(y, classes or known, arrays, task)
-    first = np.asarray(x[:32])
     return Labelled(
-        train, validation, batch_size if arrays else None, tuple(np.shape(x)[1:]), head, names, code, first, notes, summary
-    )
+        train=train, validation=validation, test=test, batch_size=batch_size if arrays else None, shape=tuple(np.shape(x)[1:]),
+        head=head, class_names=names, code=code, first=np.asarray(x[:32]), notes=notes, summary=summary,
+    )  # fmt: skip
 
 
 def identity(labelled: Labelled) -> str | None:
