@@ -85,7 +85,7 @@ class TensorBoard(Callback):
         if embeddings_metadata and not self.embeddings_freq:
             warnings.warn("TensorBoard: without `embeddings_freq` nothing is written that `embeddings_metadata` belongs to.")
         self._train, self._validation = (EventFile(os.path.join(self.log_dir, run)) for run in ("train", "validation"))
-        self._projector: Projector | None = None
+        self._projector = Projector(self.log_dir, embeddings_metadata)
         self._train_batch = self._test_batch = 0  # batches begun
         self._wrote_graph = False
 
@@ -93,8 +93,8 @@ class TensorBoard(Callback):
 
     def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
         self._train_batch, self._wrote_graph = 0, False
-        if self.embeddings_freq:
-            self._projector = Projector(self.log_dir, self.model, self.embeddings_metadata)
+        if self.embeddings_freq and self.model.built:
+            self._projector.tables(self.model)  # what does not fit is said before the first epoch
 
     def on_epoch_begin(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         self._epoch_begun = time.perf_counter(), _iterations(self.model)
@@ -125,8 +125,8 @@ class TensorBoard(Callback):
         self._write(self._validation, "epoch_{}", {n[4:]: v for n, v in logs.items() if n.startswith("val_")}, epoch)
         if (self.histogram_freq or self.write_images) and epoch % (self.histogram_freq or 1) == 0:
             self._write_weights(epoch)
-        if self._projector is not None and epoch % self.embeddings_freq == 0:
-            self._projector.write()
+        if self.embeddings_freq and epoch % self.embeddings_freq == 0:
+            self._projector.write(self.model)
         self._train.flush()
         self._validation.flush()
 
@@ -139,6 +139,11 @@ class TensorBoard(Callback):
         self._validation.flush()
 
     def on_train_end(self, logs: dict[str, Any] | None = None) -> None:
+        if self._train_batch < self._first_profiled:
+            warnings.warn(
+                f"TensorBoard: nothing was profiled, for training ended with batch {self._train_batch}, before that of "
+                f"profile_batch={self.profile_batch!r}."
+            )
         self._train.close()
         self._validation.close()
 

@@ -239,6 +239,32 @@ def test_embeddings_that_are_not_there(tmp_path):
     assert len(metadata) == 2
 
 
+class Late(keras.Model):
+    """Makes its layers when it is built."""
+
+    def build(self, shapes):
+        self.words = LAYERS.Embedding(20, 4, name="words")
+        self.out = LAYERS.Dense(3)
+
+    def call(self, inputs):
+        return self.out(LAYERS.Flatten()(self.words(inputs[0])))
+
+
+def test_embeddings_of_a_model_that_is_built_late(tmp_path):
+    model = Late()
+    model.compile("sgd", keras.losses.SparseCategoricalCrossentropy(from_logits=True))
+    run(model, TensorBoard(tmp_path, embeddings_freq=1, embeddings_metadata={"words": "wörter.tsv"}), epochs=1)
+    config = (tmp_path / "projector_config.pbtxt").read_text(encoding="utf-8")
+    assert 'metadata_path: "wörter.tsv"' in config
+    [file] = (tmp_path / "embeddings").iterdir()
+    assert np.loadtxt(file).shape == (20, 4)
+
+
+def test_a_batch_that_never_came(tmp_path):
+    with pytest.warns(UserWarning, match="ended with batch 8, before that of profile_batch=9"):
+        run(make_model(), TensorBoard(tmp_path, profile_batch=9), epochs=1, validation_split=0.0)
+
+
 def test_goes_on_where_a_run_broke_off(tmp_path):
     class PowerCut(keras.callbacks.Callback):
         def on_train_batch_end(self, batch, logs=None):
