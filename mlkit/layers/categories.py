@@ -8,8 +8,6 @@ import numpy as np
 from mlkit import ops
 from mlkit.core.dtypes import single_of
 from mlkit.core.ownership import own_arrays
-from mlkit.core.spec import Spec
-from mlkit.core.tensor import Tensor
 from mlkit.core.typing import DType, Structure, TensorLike
 from mlkit.dtype_policies import DTypeOrPolicy
 from mlkit.layers.argument_checks import positive, refuse
@@ -32,11 +30,6 @@ def encoded(indices, mode, depth, dtype: DType | None, weights=None):
     if weights is not None:
         each = each * ops.cast(ops.expand_dims(weights, -1), dtype)
     return ops.sum(each, axis=1 if indices.ndim > 1 else 0)
-
-
-def numbers_like(x: Any) -> Tensor | None:
-    """Of a tensor that stands for the input of a model, whole numbers of its shape, which have no value either; None of others."""
-    return Tensor(Spec(x.shape, "int64")) if type(x) is Tensor and type(x.data) is Spec else None
 
 
 def output_mode_of(layer: Any, mode, allowed):

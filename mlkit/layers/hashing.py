@@ -8,10 +8,11 @@ from mlkit import ops
 from mlkit.config import floatx
 from mlkit.core import tree
 from mlkit.core.spec import show
-from mlkit.core.tensor import Symbol, Tensor
+from mlkit.core.tensor import Tensor
 from mlkit.layers import in_tensorflow
 from mlkit.layers.argument_checks import positive, refuse
-from mlkit.layers.categories import encoded, numbers_like
+from mlkit.layers.categories import encoded
+from mlkit.layers.host_numbers import HostNumbers, is_symbolic
 from mlkit.layers.layer import Layer
 from mlkit.primitives.convert import host_array
 from mlkit.utils.fingerprints import combined_fingerprint, farm_fingerprint, sip_hash
@@ -31,10 +32,11 @@ class _Hashed(Layer):
         refuse(self, sparse=sparse)
         self.num_bins = positive(self, num_bins=num_bins)
         self.output_mode, self.sparse, self.autocast, self.built = output_mode, sparse, False, True
+        self._on_host = HostNumbers(self._bins)
 
     @in_tensorflow.entrance
     def __call__(self, inputs: Any) -> Any:
-        if any(isinstance(x, Symbol) or numbers_like(x) is not None for x in tree.flatten(inputs)):
+        if any(map(is_symbolic, tree.flatten(inputs))):
             return super().__call__(inputs)
         return self.call(inputs)
 
@@ -66,17 +68,16 @@ class Hashing(_Hashed):
         self.mask_value, self.salt = mask_value, pair if pair is None else list(pair)
 
     def call(self, inputs: Any) -> Any:
-        unknown = numbers_like(inputs)
-        if unknown is not None:
-            return self._encoded(unknown)
-        values = _on_host(inputs)
+        return self._encoded(self._on_host(inputs) if is_symbolic(inputs) else self._bins(_host(inputs)))
+
+    def _bins(self, values):
         values = values.astype("int64") if values.dtype.kind == "f" else values
         masks = self.mask_value is not None and self.num_bins > 1
         count = self.num_bins - masks
         distinct, places = np.unique(values, return_inverse=True)  # equal values are hashed once
         hashed = [self._hash(value) % count + masks for value in distinct.tolist()]
         bins = np.array(hashed, "int64")[places].reshape(values.shape)
-        return self._encoded(np.where(values == self.mask_value, 0, bins) if masks else bins)
+        return np.where(values == self.mask_value, 0, bins) if masks else bins
 
     def _hash(self, value):
         data = str(value).encode()
@@ -105,19 +106,20 @@ class HashedCrossing(_Hashed):
             raise ValueError(
                 f"HashedCrossing: the inputs must be a list or tuple of two features or more, but got {inputs!r:.200}."
             )
-        unknown = numbers_like(inputs[0])
-        features = [_on_host(x) for x in inputs] if unknown is None else inputs
+        symbolic = any(map(is_symbolic, inputs))
+        features = inputs if symbolic else [_host(x) for x in inputs]
         shapes = [show(x.shape) for x in features]
         if len(set(shapes)) > 1 or len(shapes[0]) > 2 or (len(shapes[0]) == 2 and shapes[0][1] != 1):
             raise ValueError(
                 f"HashedCrossing: all features must have the same shape, (batch,) or (batch, 1), but got {shapes}."
             )
-        if unknown is not None:
-            return self._encoded(unknown)
-        if any(x.dtype.kind == "f" for x in features):
+        if any("float" in str(x.dtype) for x in features):
             raise ValueError("HashedCrossing: features must be strings or whole numbers. Discretization makes numbers whole.")
+        return self._encoded(self._on_host(*features) if symbolic else self._bins(*features))
+
+    def _bins(self, *features):
         rows = zip(*(x.ravel().tolist() for x in features))
-        return self._encoded(np.array([self._crossed(row) for row in rows], "int64").reshape(shapes[0]))
+        return np.array([self._crossed(row) for row in rows], "int64").reshape(features[0].shape)
 
     def _crossed(self, row):
         result = _CROSSING_START
@@ -131,7 +133,7 @@ class HashedCrossing(_Hashed):
         return {name: getattr(self, name) for name in names}
 
 
-def _on_host(values):
+def _host(values):
     """An array of `str` or of numbers."""
     array = host_array(ops.convert_to_numpy(values) if isinstance(values, Tensor) else values)
     if array.dtype.kind in "OST":  # objects, as datasets hold strings, may be bytes

@@ -16,7 +16,8 @@ from mlkit.core.tensor import Symbol, Tensor
 from mlkit.core.typing import DType, FilePath, Structure
 from mlkit.layers import in_tensorflow
 from mlkit.layers.argument_checks import refuse
-from mlkit.layers.categories import encoded, numbers_like, output_mode_of
+from mlkit.layers.categories import encoded, output_mode_of
+from mlkit.layers.host_numbers import HostNumbers, is_symbolic
 from mlkit.layers.layer import Layer
 from mlkit.primitives.convert import host_array
 
@@ -62,6 +63,7 @@ class Lookup(Layer):
         )
         self.invert, self.pad_to_max_tokens, self.autocast, self.built = invert, pad_to_max_tokens, False, True
         self._tokens = self._idf = None
+        self._on_host = HostNumbers(self._numbers)
         if vocabulary is not None:
             self.set_vocabulary(vocabulary, idf_weights)
 
@@ -149,23 +151,27 @@ class Lookup(Layer):
         return self._found(self._host(inputs))
 
     def call(self, inputs: Any) -> Any:
-        unknown = None if self.invert else numbers_like(inputs)
-        if unknown is not None:
-            return self._encoded(unknown)
+        if is_symbolic(inputs) and not self.invert:
+            self._assert_vocabulary()
+            return self._encoded(self._on_host(inputs))
         return self._found(self._host(ops.convert_to_numpy(inputs)))
 
     def _host(self, inputs: Structure):
         return host_array(inputs)
 
-    def _found(self, inputs: Structure):
+    def _assert_vocabulary(self):
         if self._tokens is None:
             raise ValueError(f"{type(self).__name__} {self.path!r} has no vocabulary: call adapt(data), or give `vocabulary`.")
-        if self.invert:
-            return self._named(inputs)
+
+    def _found(self, inputs: Structure):
+        self._assert_vocabulary()
+        return self._named(inputs) if self.invert else self._encoded(ops.convert_to_tensor(self._numbers(inputs)))
+
+    def _numbers(self, inputs: np.ndarray) -> np.ndarray:
         # equal tokens are looked up once
         distinct, places = np.unique(inputs, return_inverse=True)
         numbers = np.array([self._index(self._token(t)) for t in distinct.tolist()], "int64")
-        return self._encoded(ops.convert_to_tensor(numbers[places].reshape(inputs.shape)))
+        return numbers[places].reshape(inputs.shape)
 
     def _index(self, token):
         if token in self._number:

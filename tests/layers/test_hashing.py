@@ -95,3 +95,41 @@ def test_strings_are_the_same_in_every_form():
     assert crossed == [crossed[0]] * len(forms)
     mapped = data.map(lambda x: mlkit.layers.Hashing(1000)(x))
     assert next(iter(mapped)).numpy().tolist() == mlkit.layers.Hashing(1000)(words).numpy().tolist()
+
+
+NUMBERS = np.array([[5], [1], [-7], [100000]])
+ON_THE_HOST = [
+    lambda: mlkit.layers.Hashing(5),
+    lambda: mlkit.layers.Hashing(5, mask_value=1, salt=3),
+    lambda: mlkit.layers.Hashing(5, output_mode="one_hot"),
+    lambda: mlkit.layers.IntegerLookup(vocabulary=[1, 5]),
+    lambda: mlkit.layers.IntegerLookup(vocabulary=[1, 5], num_oov_indices=3),
+    lambda: mlkit.layers.IntegerLookup(vocabulary=[1, 5], output_mode="multi_hot"),
+    lambda: mlkit.layers.IntegerLookup(vocabulary=[1, 5], output_mode="tf_idf", idf_weights=[0.5, 0.25]),
+]
+
+
+@pytest.mark.parametrize("make", ON_THE_HOST)
+def test_numbers_within_a_model(make):
+    """What is looked up on the host stands in compiled programs too."""
+    layer = make()
+    x = mlkit.Input((1,), dtype="int64")
+    model = mlkit.Model(x, layer(x))
+    wanted = layer(NUMBERS).numpy()
+    found = model.predict(NUMBERS, verbose=0)
+    np.testing.assert_array_equal(found, wanted)
+    assert found.dtype == wanted.dtype
+    assert (None, *wanted.shape[1:]) == model.output_shape
+    trained = mlkit.Sequential([x, layer, mlkit.layers.Rescaling(0.1), mlkit.layers.Dense(1)])
+    trained.compile("sgd", "mse")
+    assert np.isfinite(trained.fit(NUMBERS, np.ones((4, 1)), verbose=0, check=False).history["loss"]).all()
+
+
+def test_crosses_within_a_model():
+    x, y = mlkit.Input((1,), dtype="int64"), mlkit.Input((1,), dtype="int64")
+    for mode in ("int", "one_hot"):
+        layer = mlkit.layers.HashedCrossing(9, mode)
+        found = mlkit.Model([x, y], layer([x, y])).predict([NUMBERS, NUMBERS[::-1]], verbose=0)
+        np.testing.assert_array_equal(found, layer([NUMBERS, NUMBERS[::-1]]).numpy())
+    with pytest.raises(ValueError, match="whole numbers"):
+        layer([x, mlkit.Input((1,))])

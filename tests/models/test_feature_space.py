@@ -193,16 +193,23 @@ def test_a_model_of_encoded_features():
     np.testing.assert_allclose(inference.predict(arrays, verbose=0), training.predict(numbers(rows), verbose=0), rtol=1e-5)
 
 
-def test_encoded_whole_numbers_have_known_sizes():
+def test_a_model_of_raw_whole_numbers():
+    """Looked up, hashed and crossed within the model's program."""
+    names = ("rooms", "zip", "age", "income")
     made = FeatureSpace(
-        {"rooms": "integer_categorical", "zip": "integer_hashed"}, crosses=[("rooms", "zip")], crossing_dim=7, hashing_dim=3
+        {"rooms": "integer_categorical", "zip": "integer_hashed", "age": "float_normalized", "income": "float_discretized"},
+        crosses=[("rooms", "zip"), ("rooms", "income")],
+        crossing_dim=7,
+        hashing_dim=3,
+        num_discretization_bins=4,
     )
-    made.adapt({"rooms": TABLE["rooms"], "zip": TABLE["zip"]})
-    assert made.get_encoded_features().shape == (None, 5 + 3 + 7)
+    rows = {name: TABLE[name] for name in names}
+    made.adapt(rows)
+    assert made.get_encoded_features().shape == (None, 5 + 3 + 1 + 4 + 7 + 7)
     assert made.get_encoded_features() is made.get_encoded_features()
-    one = made({"rooms": 4, "zip": 9999})
-    model = keras.Model(made.get_encoded_features(), layers.Dense(2)(made.get_encoded_features()))
-    assert model.predict(one[None], verbose=0).shape == (1, 2)
+    model = keras.Model(made.get_inputs(), made.get_encoded_features())
+    arrays = {name: np.array(values)[:, None] for name, values in rows.items()}
+    np.testing.assert_allclose(model.predict(arrays, verbose=0), made(rows).numpy(), rtol=1e-6)
 
 
 # ---- files -----------------------------------------------------------------------------------------------------------------
