@@ -14,6 +14,7 @@ from mlkit.finetuning import report
 from mlkit.finetuning.layout import parts
 from mlkit.finetuning.recipe import plan
 from mlkit.finetuning.recorder import MODEL
+from mlkit.objects.errors import ModelFileError
 from mlkit.utils.console import print_message
 
 INTERRUPTED = 130  # the exit status after Ctrl-C, as of other programs
@@ -96,8 +97,8 @@ def _trained(planned, options):
     except KeyboardInterrupt:
         print_message("Stopped before the first epoch had ended: there is nothing to keep yet.")
         return INTERRUPTED
-    except OSError as error:
-        print(f"mlkit finetune: {error}. What earlier epochs wrote is whole. {again}", file=sys.stderr)
+    except (OSError, ModelFileError) as error:
+        print(f"mlkit finetune: {_one_line(error).rstrip('.')}. What earlier epochs wrote is whole. {again}", file=sys.stderr)
         return 1
     if not done.interrupted:
         return done

@@ -60,7 +60,7 @@ class OutputFolder:
             elif not run["finished"]:
                 self._write_run(photos, finished=False)  # which shows that the folder can be written to
         except (OSError, ValueError) as error:
-            reason = getattr(error, "strerror", None) or error
+            reason = str(getattr(error, "strerror", None) or error).rstrip(".")
             raise ValueError(f"The output folder {self.path} cannot be written to: {reason}.") from error
         return bool(resume and run is not None and run["finished"])
 
