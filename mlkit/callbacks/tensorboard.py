@@ -52,7 +52,7 @@ class TensorBoard(Callback):
     ['train', 'validation']
     """
 
-    kept = ("_train_batch", "_test_batch", "_wrote_graph")
+    kept = ("_train_batch", "_wrote_graph")
 
     def __init__(
         self,
@@ -86,7 +86,7 @@ class TensorBoard(Callback):
             warnings.warn("TensorBoard: without `embeddings_freq` nothing is written that `embeddings_metadata` belongs to.")
         self._train, self._validation = (EventFile(os.path.join(self.log_dir, run)) for run in ("train", "validation"))
         self._projector = Projector(self.log_dir, embeddings_metadata)
-        self._train_batch = self._test_batch = 0  # batches begun
+        self._train_batch = 0  # batches begun since training began
         self._wrote_graph = False
 
     # ---- turns -----------------------------------------------------------------------------------------------------
@@ -130,9 +130,6 @@ class TensorBoard(Callback):
         self._train.flush()
         self._validation.flush()
 
-    def on_test_batch_begin(self, batch: int, logs: dict[str, Any] | None = None) -> None:
-        self._test_batch += 1
-
     def on_test_end(self, logs: dict[str, Any] | None = None) -> None:
         if self.model.optimizer is not None:
             self._write(self._validation, "evaluation_{}_vs_iterations", logs or {}, _iterations(self.model))
@@ -167,7 +164,11 @@ class TensorBoard(Callback):
         self._train.flush()
 
     def _write_profile(self):
-        report = self.model._profile_last_batch(runs=self._last_profiled - self._first_profiled + 1)
+        try:
+            report = self.model._profile_last_batch(runs=self._last_profiled - self._first_profiled + 1)
+        except NotImplementedError as error:  # of backends that cannot; training goes on
+            warnings.warn(f"TensorBoard: nothing was profiled. {error}")
+            return
         self._train.text("profile", report.markdown(), step=self._train_batch)
         self._train.flush()
 

@@ -163,6 +163,7 @@ def test_weights_that_are_not_finite(tmp_path):
     assert np.isnan(read.numbers("train", "epoch_loss"))
 
 
+@pytest.mark.compiled("the graph is that of the compiled step")
 def test_graphs(tmp_path):
     model = make_model()
     run(model, TensorBoard(tmp_path), epochs=1)
@@ -190,6 +191,7 @@ class Own(keras.Model):
         return self.dense(LAYERS.Flatten()(inputs[1]))
 
 
+@pytest.mark.compiled("the graph is that of the compiled step")
 @pytest.mark.parametrize("eagerly", [False, True])
 def test_graphs_of_models_with_a_call_of_their_own(tmp_path, eagerly):
     model = Own()
@@ -218,6 +220,17 @@ def test_profile(tmp_path, batches, step):
     assert found == step
     rows = [line.split(" | ")[0].strip("| ") for line in text.item().decode().splitlines() if line.startswith("|")]
     assert {"layer", "conv", "inner/dense", "optimizer", "kernel", "matmul"} <= set(rows)
+
+
+def test_where_nothing_can_be_profiled(tmp_path, monkeypatch):
+    model = make_model()
+
+    def refuse(runs):
+        raise NotImplementedError("This backend does not time its kernels.")
+
+    monkeypatch.setattr(model, "_profile_last_batch", refuse)
+    with pytest.warns(UserWarning, match=r"nothing was profiled. This backend"):
+        assert run(model, TensorBoard(tmp_path, profile_batch=2), epochs=2).epoch == [0, 1]
 
 
 @pytest.mark.parametrize("metadata", ["words.tsv", {"words": "words.tsv"}, None])
