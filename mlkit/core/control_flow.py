@@ -1,10 +1,12 @@
-"""Control flow for backends that have none of their own: bodies are compiled one by one, and run from Python."""
+"""Control flow for backends that have none of their own: bodies are compiled one by one, and run from Python, as functions of other
+libraries are."""
 
+from mlkit.core import dtypes
 from mlkit.core.graph import spec_of
 
 
 def control_flow(backend):
-    """Kernels of the ops `cond`, `while` and `scan`, made of a backend's `compile` and its kernels for moving elements.
+    """Kernels of the ops `cond`, `while`, `scan` and `foreign_call`, made of a backend's `compile` and its kernels for moving elements.
 
     Args:
         backend: The `mlkit.core.backend.Backend`.
@@ -59,4 +61,8 @@ def control_flow(backend):
             return kernels["full"](shape=(0, *spec.shape), value=0, dtype=spec.dtype)
         return kernels["concat"](*(kernels["reshape"](a, shape=(1, *spec.shape)) for a in arrays), axis=0)
 
-    return {"cond": cond, "while": while_, "scan": scan}
+    def foreign_call(*arrays, function):
+        results = function.run(*map(backend.to_numpy, arrays))
+        return tuple(backend.asarray(result, dtypes.name_of(result.dtype)) for result in results)
+
+    return {"cond": cond, "while": while_, "scan": scan, "foreign_call": foreign_call}

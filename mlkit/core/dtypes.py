@@ -21,6 +21,13 @@ INTS = ("int8", "int16", "int32", "int64")
 UINTS = ("uint8", "uint16", "uint32", "uint64")
 NARROW = ("uint8", "uint16", "int8", "int16")  # integers that many an axis is too long for: places are computed in int32
 COMPLEX = ("complex64", "complex128")
+STRING = "string"  # of symbols alone: no tensor with a value has it
+STRING_KINDS = "OSTU"  # of dtypes of NumPy that hold strings: objects among them, as `str` or `bytes`
+NO_STRINGS = (
+    "tensors hold numbers. Turn strings into numbers by TextVectorization, StringLookup, Hashing or HashedCrossing: behind "
+    "Input(dtype='string') in a functional model or a Sequential, or while data is prepared. (In a model written as a class these layers "
+    "may stand in `call` where it is compiled with run_eagerly=True.)"
+)
 ALL = ("bool", *UINTS, *INTS, *FLOATS, *COMPLEX)
 
 WEAK_INT, WEAK_FLOAT, WEAK_COMPLEX = "int", "float", "complex"  # what a Python scalar counts as
@@ -94,6 +101,8 @@ def name_of(dtype: Any) -> str:
     if name is None:
         name = np.dtype(dtype).name
         if name not in ALL:
+            if np.dtype(dtype).kind in STRING_KINDS:
+                raise ValueError(f"Unsupported dtype {name!r}: {NO_STRINGS}")
             raise ValueError(f"Unsupported dtype {name!r}. Supported: {', '.join(ALL)}.")
         _NAMES[dtype] = name
     return name
@@ -118,14 +127,17 @@ def standardize_dtype(dtype: Any) -> str:
     text = str(text).removeprefix("torch.").removeprefix("jax.numpy.").removeprefix("numpy.")
     if text in ("bool_", "bool"):
         text = "bool"
-    if text == "string":
-        raise ValueError(
-            "Invalid dtype 'string': tensors hold numbers, so models have no string inputs. Turn strings into numbers while data is "
-            "prepared, by TextVectorization, StringLookup or Hashing, in dataset.map for instance, and let the model begin with these."
-        )
+    if text == STRING:
+        raise ValueError(f"Invalid dtype 'string': {NO_STRINGS}")
     if text not in ALL:
         raise ValueError(f"Invalid dtype: {dtype!r}. Supported: {', '.join(ALL)}.")
     return text
+
+
+def is_string(x: Any) -> bool:
+    """Whether an array or a symbol is of strings; an array of objects counts as one."""
+    dtype = getattr(x, "dtype", None)
+    return dtype == STRING if type(dtype) is str else getattr(dtype, "kind", "none") in STRING_KINDS
 
 
 def is_float(dtype: Any) -> bool:

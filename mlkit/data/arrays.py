@@ -124,7 +124,7 @@ def train_validation_split(arrays: tuple[Any, ...], validation_split: float) -> 
             f"`validation_split` needs arrays or tensors, but the data holds {', '.join(kinds) or type(arrays).__name__}. "
             "Pass `validation_data` instead."
         )
-    arrays = to_arrays(arrays)
+    arrays = tuple(map(to_arrays, arrays)) if isinstance(arrays, tuple) else to_arrays(arrays)  # x may be a list of numbers
     leaves = [leaf for leaf in tree.flatten(arrays) if leaf is not None]
     if not leaves:
         return arrays, arrays

@@ -2,7 +2,7 @@
 
 import itertools
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from mlkit.data.adapters import Adapter
@@ -20,6 +20,7 @@ class EpochIterator:
         adapter: from `get_adapter`.
         steps_per_epoch: batches an epoch, or None.
         steps_per_execution: batches that run as one; an epoch has whole numbers of them, so `steps_per_epoch` is rounded up.
+        change: what is made of each batch, in the thread that makes the next one, or None.
 
     >>> from mlkit.data.adapters import get_adapter
     >>> batches = EpochIterator(get_adapter([1.0, 2.0, 3.0, 4.0], batch_size=1), steps_per_epoch=2)
@@ -27,7 +28,13 @@ class EpochIterator:
     [[1.0, 2.0], [3.0, 4.0]]
     """
 
-    def __init__(self, adapter: Adapter, steps_per_epoch: int | None = None, steps_per_execution: int | str = 1):
+    def __init__(
+        self,
+        adapter: Adapter,
+        steps_per_epoch: int | None = None,
+        steps_per_execution: int | str = 1,
+        change: Callable[[Any], Any] | None = None,
+    ):
         if steps_per_epoch is not None and steps_per_epoch < 1:
             raise ValueError(f"`steps_per_epoch` must be a positive integer or None, but is {steps_per_epoch!r}.")
         if steps_per_epoch is None and adapter.is_endless:
@@ -35,7 +42,7 @@ class EpochIterator:
                 "The dataset is endless (`repeat()` without a number), so an epoch would be too. Pass the number of batches: "
                 "`steps_per_epoch` for training, `validation_steps` or `steps` else; or leave `repeat` out."
             )
-        self.adapter = adapter
+        self.adapter, self.change = adapter, change
         self.steps_per_epoch = steps_per_epoch and -(-steps_per_epoch // steps_per_execution) * steps_per_execution
         self._pass = None  # iterator of the pass under way
         self._passes = 0  # passes begun
@@ -96,7 +103,7 @@ class EpochIterator:
         self._number, self._taken = number, wanted["taken"] if wanted is not None else 0
         for _ in range(self._taken):
             next(batches, None)
-        return batches
+        return batches if self.change is None else _changed(self.change, batches)
 
     def _steps(self, index: int) -> Iterator[Any]:
         if self._pass is None:
@@ -122,7 +129,7 @@ class EpochIterator:
 
     def _ahead(self, batches: Iterator[Any]) -> Iterator[Any]:
         """The batches, the next one made while the current one is used where that pays; something that can be closed."""
-        if self.adapter.overlaps:
+        if self.adapter.overlaps or self.change is not None:
             return prefetch(batches, size=1, own=True)
         return batches if hasattr(batches, "close") else (b for b in batches)
 
@@ -139,3 +146,12 @@ class EpochIterator:
             else "Lower `steps_per_epoch`, or let the dataset repeat."
         )
         warnings.warn(f"The data ran out in epoch {index + 1}{wanted}; the epoch ends early. {hint}", stacklevel=4)
+
+
+def _changed(change, batches):
+    """What `change` makes of each batch; closed with them."""
+    try:
+        yield from map(change, batches)
+    finally:
+        if hasattr(batches, "close"):
+            batches.close()

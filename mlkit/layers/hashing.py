@@ -23,6 +23,8 @@ _CROSSING_START = 0xDECAFCAFFE  # what TensorFlow begins a crossing with
 class _Hashed(Layer):
     """A layer that works on host arrays: of strings, or of whole numbers."""
 
+    _takes_strings = True
+
     def __init__(self, num_bins: int, output_mode: str, allowed, sparse: bool, dtype, **kwargs: Any):
         if output_mode not in allowed:
             raise ValueError(

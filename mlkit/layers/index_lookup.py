@@ -1,7 +1,7 @@
 """Tokens to numbers by a vocabulary: IntegerLookup and StringLookup.
 
 Strings are looked up where they are, on the host: tensors hold numbers only. So string layers are called on NumPy arrays or
-lists, while data is prepared, and give tensors.
+lists, by who prepares data or by a model before its program, and give tensors.
 """
 
 import collections
@@ -12,6 +12,8 @@ import numpy as np
 
 from mlkit import ops
 from mlkit.config import floatx
+from mlkit.core.dtypes import STRING
+from mlkit.core.spec import Spec
 from mlkit.core.tensor import Symbol, Tensor
 from mlkit.core.typing import DType, FilePath, Structure
 from mlkit.layers import in_tensorflow
@@ -150,9 +152,18 @@ class Lookup(Layer):
             return super().__call__(inputs, *args, **kwargs)
         return self._found(self._host(inputs))
 
+    _takes_strings = True
+
+    @property
+    def _runs_on_host(self) -> bool:
+        return self.invert  # names are no numbers that an op could return
+
     def call(self, inputs: Any) -> Any:
+        if self.invert and type(getattr(inputs, "data", None)) is Spec:
+            return Tensor(Spec(inputs.shape, self.vocabulary_dtype))
         if is_symbolic(inputs) and not self.invert:
-            self._assert_vocabulary()
+            if self.output_mode == "tf_idf" or (self.output_mode != "int" and not self.pad_to_max_tokens):
+                self._assert_vocabulary()  # what is returned has its size
             return self._encoded(self._on_host(inputs))
         return self._found(self._host(ops.convert_to_numpy(inputs)))
 
@@ -164,10 +175,10 @@ class Lookup(Layer):
             raise ValueError(f"{type(self).__name__} {self.path!r} has no vocabulary: call adapt(data), or give `vocabulary`.")
 
     def _found(self, inputs: Structure):
-        self._assert_vocabulary()
         return self._named(inputs) if self.invert else self._encoded(ops.convert_to_tensor(self._numbers(inputs)))
 
     def _numbers(self, inputs: np.ndarray) -> np.ndarray:
+        self._assert_vocabulary()
         # equal tokens are looked up once
         distinct, places = np.unique(inputs, return_inverse=True)
         numbers = np.array([self._index(self._token(t)) for t in distinct.tolist()], "int64")
@@ -198,6 +209,7 @@ class Lookup(Layer):
 
     def _named(self, numbers):
         """The tokens of these indices; unknown tokens are `oov_token`."""
+        self._assert_vocabulary()
         names = dict(enumerate(self.get_vocabulary()))
         found = np.array([names.get(n, self.oov_token) for n in numbers.reshape(-1).tolist()])
         return self._as_output(found.reshape(numbers.shape))
@@ -264,6 +276,12 @@ class StringLookup(Lookup):
             name=name,
             **kwargs,
         )
+
+    vocabulary_dtype = STRING
+
+    @property
+    def _reads(self) -> str:
+        return "int64" if self.invert else STRING
 
     def _token(self, value: Structure):
         return value.decode(self.encoding) if isinstance(value, bytes) else str(value)

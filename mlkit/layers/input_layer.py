@@ -47,7 +47,7 @@ class InputLayer(Layer):
             raise ValueError("Input: `batch_size` goes with `shape`, not with `batch_shape`.")
         super().__init__(name=name, dtype=None)
         self.batch_shape = tuple(batch_shape)
-        self._dtype = dtypes.standardize_dtype(dtype)
+        self._dtype = dtype if dtype == dtypes.STRING else dtypes.standardize_dtype(dtype)
         self.sparse = self.ragged = False
         self.optional = optional
         self.built = True
@@ -90,7 +90,8 @@ def Input(
     """A KerasTensor that stands for the data of a model.
 
     shape: sizes without the batch axis, None where unknown. batch_size: the batch axis, unknown by default; batch_shape: both
-    together. dtype: floatx by default. tensor: an existing KerasTensor to start from. optional: None may be fed.
+    together. dtype: floatx by default; "string" for texts, which layers such as TextVectorization turn into numbers
+    in front of the model's program. tensor: an existing KerasTensor to start from. optional: None may be fed.
 
     >>> import mlkit
     >>> mlkit.Input((28, 28, 1)).shape

@@ -20,8 +20,8 @@ from mlkit.layers.input_spec import check_inputs
 from mlkit.layers.masks import fill_masks, record_masks, set_masks
 from mlkit.layers.stateful import Stateful
 from mlkit.layers.weights import by_position
-from mlkit.objects.config_object import init_arguments, serialized
-from mlkit.objects.keras_tensor import KerasTensor, Node, has_symbol, infer, symbol
+from mlkit.objects.config_object import init_arguments, is_own, serialized
+from mlkit.objects.keras_tensor import KerasTensor, Node, has_symbol, infer, refuse_strings, symbol
 from mlkit.objects.variable import Variable
 from mlkit.primitives.convert import ForeignSymbol
 
@@ -54,6 +54,9 @@ class Layer(Stateful):
         if "compute_mask" in vars(cls) and "supports_masking" not in vars(cls):
             cls.supports_masking = True
 
+    _runs_on_host = False  # whether no op does what it does with numbers, so that a model runs it before its program
+    _takes_strings = False  # whether it can be called on strings
+    _reads: str | None = None  # the dtype of its inputs, where that is no float
     _remat = None  # the RematScope it was made in
     supports_masking = False  # whether outputs get masks, by `compute_mask`
     _augments = False  # whether it only changes images in training: nothing in it is learned, nothing frozen
@@ -222,6 +225,8 @@ class Layer(Stateful):
 
     def symbolic_call(self, *args: Any, **kwargs: Any) -> Any:
         """A call on KerasTensors: noted as a node of a functional model. Returns KerasTensors."""
+        if not self._takes_strings:
+            refuse_strings(f"{type(self).__name__} {self.path!r}", args, kwargs)
         outputs = tree.map_structure(symbol, infer(self.__call__, args, kwargs))
         Node(self, args, record_masks(self, args, kwargs, outputs), outputs)
         return outputs
@@ -240,6 +245,10 @@ class Layer(Stateful):
             return x
         if tree.is_nested(x):
             return tree.map_structure(self._converted_input, x)
+        if dtypes.is_string(x):
+            if is_own(type(self)) and not self._takes_strings:
+                raise TypeError(f"{type(self).__name__} {self.path!r}: expected numbers, but got strings: {dtypes.NO_STRINGS}")
+            return x  # for layers within
         mask = getattr(x, "_keras_mask", None)
         y = self._dtype_policy.convert_input(x, autocast, dtype)
         if mask is not None:

@@ -7,6 +7,8 @@ from typing import Any
 import numpy as np
 
 from mlkit import ops
+from mlkit.core.dtypes import STRING
+from mlkit.core.spec import Dim, Spec
 from mlkit.core.tensor import Symbol, Tensor
 from mlkit.core.typing import FilePath, IntOrSequence, Structure
 from mlkit.layers import in_tensorflow
@@ -25,7 +27,8 @@ class TextVectorization(Layer):
     or a function of a text. split: "whitespace", "character", None, or a function that gives a text's tokens. ngrams: n, or a
     tuple of them: also that many tokens in a row, joined by spaces, are tokens. output_mode: "int" (sequences, cut or padded to
     `output_sequence_length`, else to the longest), "multi_hot", "count" or "tf_idf". vocabulary: list of tokens or the path of
-    a file; by default `adapt` finds the most frequent ones. Called on arrays or lists of strings, while data is prepared.
+    a file; by default `adapt` finds the most frequent ones. Called on arrays or lists of strings, while data is prepared, or
+    behind `Input(dtype="string")` in a model.
 
     >>> import mlkit
     >>> layer = mlkit.layers.TextVectorization()
@@ -36,6 +39,8 @@ class TextVectorization(Layer):
     array([[1, 4],
            [2, 0]])
     """
+
+    _takes_strings, _reads = True, STRING
 
     def __init__(
         self,
@@ -117,15 +122,23 @@ class TextVectorization(Layer):
 
     @in_tensorflow.entrance
     def __call__(self, inputs: Structure) -> Any:
-        if isinstance(inputs, (Tensor, Symbol)):
-            raise TypeError(
-                f"TextVectorization {self.path!r}: tensors hold no strings. Call the layer on arrays or lists of strings, "
-                "while data is prepared, and let the model begin with the numbers it gives."
-            )
+        return super().__call__(inputs) if isinstance(inputs, (Tensor, Symbol)) else self.call(inputs)
+
+    def call(self, inputs: Any) -> Any:
+        if type(inputs) is Tensor:
+            if type(inputs.data) is Spec:
+                return self._outputs_for(inputs.shape)
+            raise TypeError(f"TextVectorization {self.path!r}: expected strings, but got {inputs.spec}.")
         texts = host_array(inputs)
-        shape = texts.shape[:-1] if texts.ndim > 1 and texts.shape[-1] == 1 else texts.shape
+        shape = _without_last(texts.shape)
         found = self._lookup_layer(self._padded(self._cut(texts), self.output_sequence_length))
         return ops.reshape(found, (*shape, found.shape[-1]))
+
+    def _outputs_for(self, shape):
+        """What is known of the outputs for texts of this shape."""
+        tokens = Tensor(Spec((Dim(), self.output_sequence_length or Dim()), STRING))
+        found = self._lookup_layer(tokens)
+        return Tensor(Spec((*_without_last(shape), found.shape[-1]), found.dtype))
 
     def get_vocabulary(self, include_special_tokens: bool = True) -> list[str]:
         """The tokens in the order of their numbers."""
@@ -148,3 +161,8 @@ class TextVectorization(Layer):
         found = self._lookup_layer.get_config()
         found = {k: found[k] for k in ("vocabulary", "idf_weights", "vocabulary_size")}
         return {**config, **found}
+
+
+def _without_last(shape):
+    """The shape of texts, of which each may stand in an axis of its own."""
+    return shape[:-1] if len(shape) > 1 and shape[-1] == 1 else shape

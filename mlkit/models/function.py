@@ -1,15 +1,17 @@
 """Function: a part of a functional graph, from given KerasTensors to others, as something that can be run."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from types import MappingProxyType
 from typing import Any
 
-from mlkit.core import names, tree
+from mlkit.core import dtypes, names, tree
 from mlkit.core.spec import Dim, resolve, show
 from mlkit.core.tensor import Tensor
 from mlkit.core.typing import Structure
 from mlkit.objects.keras_tensor import KerasTensor, Node, RecordedOp, has_symbol, infer, node_of, record
 from mlkit.objects.keras_tensor import symbol as symbol_of
 from mlkit.ops import convert_to_tensor
+from mlkit.primitives.convert import host_array
 
 
 class Function:
@@ -53,7 +55,7 @@ class Function:
         if has_symbol((inputs,)):
             return record(self, self.run, (inputs,), {})
 
-        return self.run(tree.map_structure(lambda x: x if type(x) is Tensor else convert_to_tensor(x), inputs))
+        return self.run(tree.map_structure(_as_value, inputs))
 
     def compute_output_spec(self, inputs: Structure) -> Any:
         """KerasTensors (in the structure of the outputs) that a call on such KerasTensors returns."""
@@ -73,28 +75,56 @@ class Function:
         values, sizes = {}, {}
         for symbol, x in zip(self._inputs, flat):
             values[id(symbol)] = x
-            _learn_sizes(symbol, x, sizes)
-
-        def look_up(a: Any) -> Any:
-            if isinstance(a, KerasTensor):
-                return values[id(a)]
-            return resolve(a, sizes) if type(a) is Dim else a
-
-        for node in self._nodes:
-            args, kwargs = tree.map_structure(look_up, (node.args, node.kwargs))
-            operation = node.operation
-            out = operation(*args, **kwargs) if call is None else call(operation, args, kwargs)
-            for symbol, x in zip(node.output_tensors, tree.flatten(out)):
-                values[id(symbol)] = x
-                if isinstance(symbol, KerasTensor) and type(operation) is RecordedOp:
-                    _learn_sizes(symbol, x, sizes)
+            learn_sizes(symbol, x, sizes)
+        run_nodes(self._nodes, values, sizes, call)
         return tree.pack_sequence_as(self._outputs_struct, [values[id(t)] for t in self._outputs])
 
 
-def _learn_sizes(symbol: KerasTensor, x: Tensor, sizes: dict[Any, Any]) -> None:
+def run_nodes(
+    nodes: Iterable[Node],
+    values: dict[int, Any],
+    sizes: dict[Any, Any],
+    call: Callable[..., Any] | None = None,
+    given: Mapping[int, Any] = MappingProxyType({}),
+) -> None:
+    """Make the calls of these nodes, in order.
+
+    values: id of a KerasTensor -> its value; it gets those of the results. sizes: unknown size -> what it is. call: see
+    `Function.run`. given: id of a node -> what its call gets as first argument instead.
+    """
+
+    def look_up(a: Any) -> Any:
+        if isinstance(a, KerasTensor):
+            return values[id(a)]
+        return resolve(a, sizes) if type(a) is Dim else a
+
+    for node in nodes:
+        if id(node) in given:
+            rest, kwargs = tree.map_structure(look_up, (node.args[1:], node.kwargs))
+            args = (given[id(node)], *rest)
+        else:
+            args, kwargs = tree.map_structure(look_up, (node.args, node.kwargs))
+        operation = node.operation
+        out = operation(*args, **kwargs) if call is None else call(operation, args, kwargs)
+        for symbol, x in zip(node.output_tensors, tree.flatten(out)):
+            values[id(symbol)] = x
+            if isinstance(symbol, KerasTensor) and type(operation) is RecordedOp:
+                learn_sizes(symbol, x, sizes)
+
+
+def learn_sizes(symbol: KerasTensor, x: Tensor, sizes: dict[Any, Any]) -> None:
+    """Note the unknown sizes of a KerasTensor as they are in its value."""
     for size, actual in zip(symbol.spec.shape, getattr(x, "shape", ())):
         if type(size) is Dim:
             sizes.setdefault(size, actual)
+
+
+def _as_value(x: Any) -> Any:
+    """A tensor, or an array of strings as it is."""
+    if type(x) is Tensor:
+        return x
+    array = host_array(x)
+    return array if dtypes.is_string(array) else convert_to_tensor(x)
 
 
 def _distinct(items: Iterable[Any]) -> list[Any]:

@@ -4,7 +4,7 @@ import warnings
 from typing import Any
 
 from mlkit import ops
-from mlkit.core import tree
+from mlkit.core import dtypes, tree
 from mlkit.core.spec import Spec, show
 from mlkit.core.state import state
 from mlkit.core.tensor import Tensor
@@ -13,7 +13,9 @@ from mlkit.layers.input_layer import Input, InputLayer
 from mlkit.layers.layer import Layer
 from mlkit.models.function import Function
 from mlkit.models.graph_order import ordered_operations
+from mlkit.models.host_part import Prepared, split
 from mlkit.objects.keras_tensor import KerasTensor
+from mlkit.primitives.convert import host_array
 
 
 class LayerGraph(Function):
@@ -31,6 +33,7 @@ class LayerGraph(Function):
         super().__init__(inputs, outputs, name)
         self._operations = ordered_operations(self._inputs, self._outputs)  # Keras's order, input layers included
         self._any_sizes = any_sizes
+        self.host = split(self._inputs, self._outputs, self._nodes, name)
 
     @property
     def layers(self) -> list[Layer]:
@@ -46,12 +49,21 @@ class LayerGraph(Function):
         return [t._keras_history.operation.name for t in self._outputs]
 
     def call(self, inputs: Structure, mask: Structure = None) -> Structure:
-        """The outputs for inputs as a model is given them, and their masks."""
+        """The outputs for inputs as a model is given them, or prepared, and their masks."""
+        if self.host is not None:
+            return self._behind_host(inputs if type(inputs) is Prepared else self.prepared(inputs))
         inputs = self._standardized(inputs)
         for x, m in zip(tree.flatten(inputs), tree.flatten(mask) if mask is not None else ()):
             if m is not None:
                 x._keras_mask = m
         return self.run(inputs, None if state.call.training is None else _call_as_told)
+
+    def prepared(self, inputs: Structure) -> Prepared:
+        """What the host part makes of inputs as a model is given them."""
+        return self.host.prepared(tree.flatten(self._standardized(inputs)))
+
+    def _behind_host(self, prepared: Prepared) -> Structure:
+        return self.host.run(prepared, self._outputs_struct, None if state.call.training is None else _call_as_told)
 
     def _standardized(self, inputs: Structure) -> Structure:
         """The given inputs in the structure of the graph's; missing last axes of size 1 are added, extra ones dropped."""
@@ -107,6 +119,8 @@ class LayerGraph(Function):
             if symbol._keras_history.operation.optional:
                 return None
             raise ValueError(f"Model {self.name!r}: the input {symbol.name!r} is None, but it is not optional.")
+        if symbol.dtype == dtypes.STRING:
+            return self._fitted_strings(x, symbol)
         expected = show(symbol.spec.shape)
         if not isinstance(x, (Tensor, KerasTensor)):
             x = ops.convert_to_tensor(x)
@@ -116,17 +130,37 @@ class LayerGraph(Function):
             x = ops.squeeze(x, axis=-1)
         elif len(x.shape) == rank - 1 and rank and expected[-1] == 1:
             x = ops.expand_dims(x, axis=-1)
-        sizes = () if self._any_sizes else zip(x.shape[1:], expected[1:])
+        self._check_shape(x, symbol)
+        x = ops.cast(x, symbol.dtype) if x.dtype != symbol.dtype else x
+        if mask is not None:
+            x._keras_mask = mask
+        return x
+
+    def _fitted_strings(self, x, symbol):
+        """An array of strings, or a tensor that is known to be of them."""
+        if type(x) is not Tensor:
+            x = host_array(x)
+        if not dtypes.is_string(x):
+            raise TypeError(f"Model {self.name!r}: input {symbol.name!r} expects strings, but was given {x.dtype} values.")
+        rank, shape = symbol.ndim, tuple(x.shape)
+        if len(shape) == rank + 1 and shape[-1] == 1:
+            shape = shape[:-1]
+        elif len(shape) == rank - 1 and rank and symbol.shape[-1] == 1:
+            shape = (*shape, 1)
+        if shape != tuple(x.shape):
+            x = Tensor(Spec(shape, dtypes.STRING)) if type(x) is Tensor else x.reshape(shape)
+        self._check_shape(x, symbol)
+        return x
+
+    def _check_shape(self, x, symbol):
+        expected = show(symbol.spec.shape)
+        rank, sizes = len(expected), () if self._any_sizes else zip(x.shape[1:], expected[1:])
         if len(x.shape) != rank or any(e is not None and type(s) is int and s != e for s, e in sizes):
             hint = " Is the batch axis missing?" if len(x.shape) == rank - 1 else ""
             raise ValueError(
                 f"Model {self.name!r}: input {symbol.name!r} expects shape {expected}, but was given shape "
                 f"{show(x.shape)}.{hint}"
             )
-        x = ops.cast(x, symbol.dtype) if x.dtype != symbol.dtype else x
-        if mask is not None:
-            x._keras_mask = mask
-        return x
 
 
 def _call_as_told(operation: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:

@@ -109,7 +109,7 @@ def run_predict(model: Any, batches: data.EpochIterator, callbacks: "CallbackLis
 
 def on_batch(model: Any, step: str, batch: tuple[Any, ...], class_weight: Mapping[Any, float] | None, return_dict: bool) -> Any:
     """Run a step on one batch, with the metrics reset before."""
-    batch = standardize_batch(batch)
+    batch = model._prepared_batch(standardize_batch(batch))
     if class_weight is not None:
         batch = with_class_weight(batch, class_weights(model, class_weight))
     model._reset_before_batch()
@@ -141,6 +141,11 @@ def class_weights(model: Any, class_weight: Mapping[Any, float] | None) -> Any:
     compiled = model._training.loss
     numbers = compiled is not None and compiled.takes_class_numbers
     return functools.partial(data.class_weight_to_sample_weight, class_weight=class_weight, class_numbers=numbers)
+
+
+def in_front(model: Any) -> Callable[[Any], Any] | None:
+    """What is made of each batch before a step gets it, or None."""
+    return model._prepared_batch if model._has_host_part else None
 
 
 def refuse_pairs(model: Any, method: str, x: Any, y: Any) -> None:

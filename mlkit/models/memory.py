@@ -90,6 +90,7 @@ def memory_report(
 def _standardized(model, batch, step):
     """What `fit` gives to the step for this batch; everything that the first step builds is built."""
     batch = tree.map_structure(lambda a: None if a is None else take(a, slice(None)), standardize_batch(batch))
+    batch = model._prepared_batch(batch)
     if step == "predict":
         batch = (batch[0], None, None)
     model._training.prepare(model, batch, step)
@@ -105,6 +106,8 @@ def _blank_batch(model, batch_size, step):
         raise ValueError(f"memory_report: the sizes of the inputs {unknown} are unknown. Pass a batch `x` (and `y`).")
 
     def blank(t):
+        if t.dtype == dtypes.STRING:
+            return np.full((batch_size, *t.shape[1:]), "")
         return _zeros((batch_size, *t.shape[1:]), t.dtype)
 
     x = tree.map_structure(blank, model._graph._inputs_struct)

@@ -8,14 +8,17 @@ from mlkit.core import dtypes, tree
 from mlkit.core.messages import inside
 from mlkit.core.spec import show
 from mlkit.core.typing import Data, FilePath, Structure
+from mlkit.data.arrays import is_array
+from mlkit.data.batch import to_numpy
 from mlkit.layers.layer import Layer
 from mlkit.models import freezing, memory, saving, summary
 from mlkit.models import state_tree as state_trees
 from mlkit.models.function import input_shapes
+from mlkit.models.host_part import Prepared
 from mlkit.models.image_task import ImageTask
 from mlkit.models.layer_graph import LayerGraph
 from mlkit.models.trainer import Trainer
-from mlkit.objects.keras_tensor import KerasTensor, infer
+from mlkit.objects.keras_tensor import KerasTensor, has_symbol, infer
 from mlkit.objects.serialization import serialize_keras_object
 from mlkit.utils.console import print_message
 
@@ -54,6 +57,45 @@ class Model(Trainer, Layer):
         self._graph = LayerGraph(inputs, outputs, self.name, any_sizes)
         self._graph_layers = self._graph.layers  # what a model owns is found among its attributes
         self.built = True
+
+    # ---- strings: what runs on the host, before the program ------------------------------------------------------------
+
+    @property
+    def _takes_strings(self) -> bool:
+        """Whether the model can be called on strings: where it begins with layers that turn them into numbers."""
+        return self._has_host_part
+
+    @property
+    def _has_host_part(self):
+        return self._graph is not None and self._graph.host is not None
+
+    def _prepared(self, inputs: Structure) -> Structure:
+        """Inputs as they come into the model's program, after layers that look at strings or single values; other models' inputs as
+        they are. The model can be called on either.
+
+        >>> import mlkit, numpy as np
+        >>> text = mlkit.Input((), dtype="string")
+        >>> model = mlkit.Model(text, mlkit.layers.StringLookup(vocabulary=["a", "b"])(text))
+        >>> model._prepared(np.array(["b", "x"]))["0000"].numpy()
+        array([2, 0])
+        """
+        if not self._has_host_part or type(inputs) is Prepared:
+            return inputs
+        return self._graph.prepared(with_arrays(inputs))
+
+    def _prepared_batch(self, batch: tuple[Any, ...]) -> tuple[Any, ...]:
+        """The `(x, y, sample_weight)` of NumPy arrays that a step gets."""
+        if not self._has_host_part:
+            return batch
+        x, *rest = batch
+        return tree.map_structure(to_numpy, self._prepared(x)), *rest
+
+    def _converted(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[Any, Any]:
+        if self._has_host_part:
+            if has_symbol(args):
+                return args, dict(kwargs)
+            args = (*map(self._prepared, args[:1]), *args[1:])
+        return super()._converted(args, kwargs)
 
     def _converted_input(self, x: Any) -> Any:
         """Under half floats float32 stays what it is: the layers cast, and some (Embedding, Normalization) read what half floats
@@ -362,6 +404,13 @@ class Functional(Model):
         Model.__init__(self, inputs=inputs, outputs=outputs, name=name, **kwargs)
         if trainable is False:
             self.trainable = False
+
+
+def with_arrays(inputs: Structure) -> Structure:
+    """Lists of numbers or strings as arrays: one input each."""
+    if isinstance(inputs, (list, tuple)):
+        return to_numpy(inputs) if is_array(inputs) else type(inputs)(map(with_arrays, inputs))
+    return {k: with_arrays(v) for k, v in inputs.items()} if isinstance(inputs, dict) else inputs
 
 
 def _is_functional_call(args: Sequence[Any], kwargs: Mapping[str, Any]) -> bool:

@@ -118,7 +118,7 @@ def profile(
     training = y is not None if training is None else training
     if training:
         model._assert_compiled("profile")
-    batch = standardize_batch((x, y, sample_weight) if training else (x,))
+    batch = model._prepared_batch(standardize_batch((x, y, sample_weight) if training else (x,)))
     model._training.prepare(model, batch, "train" if training else "predict")
     step = model.train_step if training else model.predict_step
     data = packed(batch)

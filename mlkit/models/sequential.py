@@ -12,7 +12,7 @@ from mlkit.layers import in_tensorflow
 from mlkit.layers.call_info import call_info
 from mlkit.layers.input_layer import InputLayer
 from mlkit.layers.layer import Layer
-from mlkit.models.model import Model
+from mlkit.models.model import Model, with_arrays
 from mlkit.objects.config_object import serialized
 from mlkit.objects.keras_tensor import KerasTensor
 from mlkit.objects.serialization import deserialize_keras_object, serialize_keras_object
@@ -95,7 +95,8 @@ class Sequential(Model):
         elif isinstance(self._stack[0], InputLayer):
             self._connect(self._stack[0].output)
         else:
-            self._stack.insert(0, InputLayer(batch_shape=tuple(input_shape), dtype=dtypes.single_of(self.compute_dtype)))
+            dtype = self._stack[0]._reads or dtypes.single_of(self.compute_dtype)
+            self._stack.insert(0, InputLayer(batch_shape=tuple(input_shape), dtype=dtype))
             self._connect(self._stack[0].output)
 
     def _check_not_empty(self) -> None:
@@ -144,17 +145,33 @@ class Sequential(Model):
                 x = layer(x)
         return x
 
+    @property
+    def _has_host_part(self) -> bool:
+        if self._graph is not None or not self._stack:
+            return super()._has_host_part
+        return self._stack[0]._takes_strings  # which it is not built yet
+
+    def _prepared(self, inputs: Structure) -> Structure:
+        """Inputs as they come into the model's program; see `Model._prepared`."""
+        if self._graph is None and self._has_host_part:
+            with locks.making:
+                if self._graph is None:
+                    self._build_for_inputs(with_arrays(inputs))
+        return super()._prepared(inputs)
+
     @in_tensorflow.entrance
     def __call__(self, inputs: Structure, *args: Any, **kwargs: Any) -> Any:
         self._check_not_empty()
         if self._graph is None and not self.built:
             with locks.making:
                 if self._graph is None and not self.built:
-                    self._build_for_inputs(inputs)
+                    self._build_for_inputs(with_arrays(inputs) if self._has_host_part else inputs)
         return super().__call__(inputs, *args, **kwargs)
 
     def _build_for_inputs(self, inputs: Structure) -> None:
         def symbol(x: Any) -> KerasTensor:
+            if self._has_host_part and dtypes.is_string(x):
+                return InputLayer(batch_shape=(None, *x.shape[1:]), dtype=dtypes.STRING).output
             t = x if isinstance(x, (Tensor, KerasTensor)) else ops.convert_to_tensor(x)
             shape = show(t.spec.shape)
             return InputLayer(batch_shape=(None, *shape[1:]) if shape else shape, dtype=_input_dtype(t, self)).output
@@ -217,4 +234,5 @@ def _is_number_list(x):
 
 
 def _input_dtype(tensor, model):
-    return dtypes.single_of(model.compute_dtype) if dtypes.is_float(tensor.dtype) else tensor.dtype
+    is_float = tensor.dtype != dtypes.STRING and dtypes.is_float(tensor.dtype)
+    return dtypes.single_of(model.compute_dtype) if is_float else tensor.dtype

@@ -239,11 +239,11 @@ class Trainer:
                 else (validation_data, None, None)
             )
             adapter = data.get_adapter(vx, vy, vw, validation_batch_size or batch_size, steps=validation_steps)
-            validation = data.EpochIterator(adapter, validation_steps, self.steps_per_execution)
+            validation = data.EpochIterator(adapter, validation_steps, self.steps_per_execution, loops.in_front(self))
         adapter = data.get_adapter(
             x, y, sample_weight, batch_size, shuffle, steps_per_epoch, loops.class_weights(self, class_weight)
         )
-        batches = data.EpochIterator(adapter, loops.max_steps(steps_per_epoch), self.steps_per_execution)
+        batches = data.EpochIterator(adapter, loops.max_steps(steps_per_epoch), self.steps_per_execution, loops.in_front(self))
         epochs = loops.max_epochs(epochs)
         callbacks = loops.callback_list(self, callbacks, verbose, epochs, batches.num_batches, add_history=True)
         self.stop_training = False
@@ -306,7 +306,7 @@ class Trainer:
         batches = x
         if not isinstance(x, data.EpochIterator):
             adapter = data.get_adapter(x, y, sample_weight, batch_size, steps=steps)
-            batches = data.EpochIterator(adapter, loops.max_steps(steps), self.steps_per_execution)
+            batches = data.EpochIterator(adapter, loops.max_steps(steps), self.steps_per_execution, loops.in_front(self))
         callbacks = loops.callback_list(self, callbacks, verbose, 1, batches.num_batches)
         self.stop_evaluating = False
         self.reset_metrics()
@@ -327,7 +327,7 @@ class Trainer:
     ) -> Any:
         """Predictions for data, batch by batch in test mode: a NumPy array (or structure of them)."""
         adapter = data.get_adapter(x, batch_size=batch_size, steps=steps)
-        batches = data.EpochIterator(adapter, loops.max_steps(steps), self.steps_per_execution)
+        batches = data.EpochIterator(adapter, loops.max_steps(steps), self.steps_per_execution, loops.in_front(self))
         callbacks = loops.callback_list(self, callbacks, verbose, 1, batches.num_batches)
         self.stop_predicting = False
         return loops.run_predict(self, batches, callbacks)
@@ -353,7 +353,7 @@ class Trainer:
 
     def predict_on_batch(self, x: Data) -> Any:
         """Predictions for one batch as NumPy arrays."""
-        batch = standardize_batch((x,))
+        batch = self._prepared_batch(standardize_batch((x,)))
         self._training.prepare(self, batch, "predict")
         outputs = self._training.program(self, "predict")(loops.packed(batch))
         return tree.map_structure(lambda t: np.array(loops.host(t)), outputs)

@@ -182,4 +182,5 @@ def _step_method(model: Any, step: str):
 
 
 def _symbolic(array, length):
-    return Tensor(Spec((*length, *array.shape[1:]), dtypes.name_of(array.dtype)))
+    dtype = dtypes.STRING if dtypes.is_string(array) else dtypes.name_of(array.dtype)
+    return Tensor(Spec((*length, *array.shape[1:]), dtype))

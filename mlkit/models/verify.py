@@ -74,7 +74,7 @@ def verify(
     if against not in _TOLERANCE:
         raise ValueError(f"verify: `against` must be one of {list(_TOLERANCE)}, but got {against!r}.")
     model._assert_compiled("verify")
-    batch = _arrays(x), _arrays(y), None
+    batch = model._prepared_batch((_arrays(x), _arrays(y), None))
     model._training.prepare(model, batch)
     run = Recorded(model, *batch[:2])
     report = VerifyReport(against, _TOLERANCE[against] if tolerance is None else tolerance)

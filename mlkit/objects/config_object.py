@@ -39,7 +39,7 @@ class Configurable:
         Raises:
             ConfigError: If the arguments are not those of the class; it is a TypeError and a ValueError.
         """
-        return made(cls, deserialized_values(config) if _is_own(cls.__init__) else config)
+        return made(cls, deserialized_values(config) if is_own(cls.__init__) else config)
 
 
 def made(cls: type, arguments: dict[str, Any]) -> Any:
@@ -77,11 +77,11 @@ def described(cls: type) -> type:
     """The class whose `__init__` the library's `get_config` describes for objects of `cls`: `cls` itself, or the library's class
     behind the last one of a user's that overrides `get_config` and so adds what its own `__init__` takes."""
     line = cls.__mro__
-    overriding = [i for i, c in enumerate(line) if "get_config" in vars(c) and not _is_own(c)]
-    return next(filter(_is_own, line[overriding[-1] :]), cls) if overriding else cls
+    overriding = [i for i, c in enumerate(line) if "get_config" in vars(c) and not is_own(c)]
+    return next(filter(is_own, line[overriding[-1] :]), cls) if overriding else cls
 
 
-def _is_own(obj: Any) -> bool:
+def is_own(obj: Any) -> bool:
     """Whether a class, or a method of one, is the library's."""
     return getattr(obj, "__module__", "mlkit.").startswith("mlkit.")
 

@@ -38,7 +38,8 @@ class KerasTensor(Symbol, Methods["KerasTensor"]):
         if spec is None:
             if not isinstance(shape, (tuple, list)):
                 raise ValueError(f"KerasTensor: `shape` must be a tuple of ints and None, but got {shape!r}.")
-            spec = Spec((Dim() if s is None else s for s in shape), dtypes.standardize_dtype(dtype))
+            kind = dtype if dtype == dtypes.STRING else dtypes.standardize_dtype(dtype)
+            spec = Spec((Dim() if s is None else s for s in shape), kind)
         self.spec = spec
         self.sparse = self.ragged = False
         self.record_history = record_history
@@ -151,6 +152,16 @@ def has_symbol(values: Iterable[Any]) -> bool:
     return False
 
 
+def refuse_strings(what: str, *arguments: Any) -> None:
+    """Raise if a KerasTensor of strings is among the arguments of a call of what computes with numbers."""
+    for t in tree.flatten(arguments):
+        if isinstance(t, KerasTensor) and t.dtype == dtypes.STRING:
+            raise TypeError(
+                f"{what}: expected numbers, but {t.name!r} holds strings, shape {t.shape}. Turn them into numbers first, by "
+                "TextVectorization, StringLookup, Hashing or HashedCrossing."
+            )
+
+
 def infer(fn: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
     """Run a function on specs in place of KerasTensors: its outputs as Tensors that hold specs. It leaves no trace: what it assigns to
     variables is forgotten."""
@@ -180,6 +191,8 @@ def symbol(t: Any) -> Any:
 
 def record(operation: Any, fn: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
     """Call `fn` symbolically and note the call as a node of `operation`; its outputs as KerasTensors."""
+    if type(operation) is RecordedOp:
+        refuse_strings(f"ops.{fn.__name__}", args, kwargs)
     out = infer(getattr(fn, "symbolic", fn), args, kwargs)
     outputs = tree.map_structure(symbol, out)
     Node(operation, tuple(args), dict(kwargs), outputs)

@@ -78,7 +78,9 @@ class Case:
 
     @functools.cached_property
     def inputs(self) -> list[Input]:
-        """All arrays of `x`."""
+        """All arrays of `x`; none where layers on the host have made others of them."""
+        if self.model._has_host_part:
+            return []
         return [Input(name, rows(a), first_operations(self.model, k)) for k, (name, a) in enumerate(named("x", self.x))]
 
     @functools.cached_property

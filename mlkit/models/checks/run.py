@@ -22,7 +22,8 @@ def of_arrays(
     """Check the arrays of two adapters (of the data and of the validation data): raise ValueError for what makes training
     senseless, warn of the rest, once a model, and return it."""
     judged = validation.data[:2] if isinstance(validation, ArrayAdapter) else None
-    return _check(model, adapter.data, judged, is_split, class_weight, adapter.batch_size, nonfinite)
+    arrays = model._prepared_batch(adapter.data)
+    return _check(model, arrays, judged, is_split, class_weight, adapter.batch_size, nonfinite)
 
 
 def before_fit(
@@ -31,7 +32,7 @@ def before_fit(
     """Check arrays now, and the first batch of other data when it comes. Returns what the batches of the first epoch go
     through."""
     nonfinite = any(getattr(c, "handles_nonfinite", False) for c in callbacks.callbacks)
-    if isinstance(adapter, ArrayAdapter):
+    if isinstance(adapter, ArrayAdapter) and not model._has_host_part:
         of_arrays(model, adapter, validation and validation.adapter, is_split, class_weight, nonfinite)
         return functools.partial(watched, model, None)
     look_at = functools.partial(
