@@ -26,7 +26,7 @@ class Gallery(Picture):
 
     def html(self):
         style = "display:inline-block;vertical-align:top;width:160px;margin:4px;text-align:center;font-size:90%"
-        style += ";overflow-wrap:anywhere"
+        style += ";overflow-wrap:anywhere;white-space:pre-line"
         tags = [
             f'<div style="{style}" title="{escaped(hint)}">{image_tag(image, 150)}<br/>{escaped(caption)}</div>'
             for image, caption, hint in zip(self.images, self.captions, self.hints)

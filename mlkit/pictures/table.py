@@ -2,6 +2,7 @@
 
 from mlkit.pictures.picture import Picture
 from mlkit.pictures.words import escaped, in_figure
+from mlkit.utils.console import shown_width
 
 _SEARCHED = 30  # rows from which on a table can be searched
 _DRAWN = 40  # rows of a figure
@@ -29,9 +30,9 @@ class Table(Picture):
 
     def __str__(self) -> str:
         lines = [list(map(str, self.header)), *([_shown(cell) for cell in row] for row in self.rows)]
-        widths = [max(map(len, column)) for column in zip(*lines)]
-        right = [self.rows and all(_is_number(row[i]) for row in self.rows) for i in range(len(widths))]
-        text = ["  ".join(c.rjust(w) if r else c.ljust(w) for c, w, r in zip(line, widths, right)).rstrip() for line in lines]
+        widths = [max(map(shown_width, column)) for column in zip(*lines)]
+        right = [bool(self.rows) and all(_is_number(row[i]) for row in self.rows) for i in range(len(widths))]
+        text = ["  ".join(map(_padded, line, widths, right)).rstrip() for line in lines]
         return "\n".join([*([self.title] if self.title else []), *text])
 
     def html(self):
@@ -57,8 +58,13 @@ class Table(Picture):
             axes.table(cells, colLabels=[in_figure(name) for name in self.header], loc="upper center", edges="horizontal")
 
 
+def _padded(text, width, right):
+    space = " " * (width - shown_width(text))
+    return space + text if right else text + space
+
+
 def _is_number(cell):
-    return isinstance(cell, (int, float))
+    return isinstance(cell, (int, float)) or cell == "-"  # which stands where there is none
 
 
 def _shown(cell):
@@ -66,5 +72,5 @@ def _shown(cell):
 
 
 def _cell(cell):
-    align = "right" if _is_number(cell) else "left"
-    return f'<td style="text-align:{align};overflow-wrap:anywhere">{escaped(_shown(cell))}</td>'
+    style = "text-align:right;white-space:nowrap" if _is_number(cell) else "text-align:left;overflow-wrap:anywhere"
+    return f'<td style="{style}">{escaped(_shown(cell))}</td>'
