@@ -11,6 +11,7 @@ __all__, __getattr__, __dir__ = offer(
         ".keep_best": "KeepBest",
         ".photo_data": "photo_datasets",
         ".rate_search": "LearningRateSearch",
+        ".several_runs": "SeveralRuns finetune_several",
         ".recipe": "FineTuned",
         ".recorder": "Recorder",
     },

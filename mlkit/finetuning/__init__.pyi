@@ -10,3 +10,5 @@ from mlkit.finetuning.photo_data import photo_datasets as photo_datasets
 from mlkit.finetuning.rate_search import LearningRateSearch as LearningRateSearch
 from mlkit.finetuning.recipe import FineTuned as FineTuned
 from mlkit.finetuning.recorder import Recorder as Recorder
+from mlkit.finetuning.several_runs import SeveralRuns as SeveralRuns
+from mlkit.finetuning.several_runs import finetune_several as finetune_several

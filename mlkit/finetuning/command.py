@@ -10,7 +10,7 @@ import warnings
 from mlkit import visualization
 from mlkit.data.label_table import TASKS
 from mlkit.datasets import aerial_trees
-from mlkit.finetuning import report
+from mlkit.finetuning import report, seeds_command
 from mlkit.finetuning.layout import parts
 from mlkit.finetuning.recipe import plan
 from mlkit.finetuning.recorder import MODEL
@@ -60,6 +60,9 @@ def add_arguments(parser):
     parser.add_argument("--label-smoothing", type=float, default=0.0, help="share of a label that all classes get")
     parser.add_argument("--balance", action="store_true", help="let rare classes count as much as others")
     parser.add_argument("--seed", type=int, default=0, help="seed of everything random (default 0)")
+    parser.add_argument(
+        "--seeds", type=int, default=1, help="train so many times, each from a seed of its own, and tell the spread"
+    )
     parser.add_argument("--output", default="finetuned", help='folder for what is written (default "finetuned")')
     used = parser.add_mutually_exclusive_group()
     used.add_argument("--resume", action="store_true", help="go on with the run in the output folder, to the same numbers")
@@ -72,6 +75,8 @@ def add_arguments(parser):
 def run(options):
     """Fine-tune as the parsed arguments say. Returns the exit status: 0; 2 where something does not fit; 1 where training or the
     report failed, as on a full disk; 130 after Ctrl-C."""
+    if options.seeds != 1:
+        return seeds_command.run(options, run)
     say = _silent if options.json or options.quiet else print_message
     start = time.perf_counter()
     with warnings.catch_warnings():
