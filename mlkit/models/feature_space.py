@@ -126,19 +126,21 @@ class FeatureSpace(Layer):
     def adapt(self, dataset: Any) -> None:
         """Let the layers learn from data what they need: vocabularies, means, boundaries of bins.
 
-        dataset: a dict of arrays or lists, or an iterable of dicts of values or of batches (a Dataset, of tf.data too), which
-        is gone through once for each layer that learns.
+        dataset: a dict of arrays or lists, or a table of pandas; or an iterable of dicts of values or of batches (a Dataset, of
+        tf.data too), which is gone through once for each layer that learns.
         """
-        if iter(dataset) is dataset:
+        table = _columns(dataset)
+        if table is None and (not hasattr(dataset, "__iter__") or iter(dataset) is dataset):
             raise ValueError(
-                f"FeatureSpace.adapt: {type(dataset).__name__} can be gone through once only, but each layer goes through the data. "
-                "Give a dict of arrays or a Dataset."
+                f"FeatureSpace.adapt: got {type(dataset).__name__}. Give a dict of arrays, or a Dataset of dicts, through which each "
+                "layer can go anew."
             )
-        for name, layer in self.preprocessors.items():
-            if name not in self._given:
-                layer.adapt(_batches(dataset, name, self.features[name]))
+        learning = {name: layer for name, layer in self.preprocessors.items() if name not in self._given}
+        self._is_adapted = not learning
         self.one_hot_encoders.clear()  # their sizes may be others now
         self.encoded_features = None
+        for name, layer in learning.items():
+            layer.adapt(_batches(dataset if table is None else table, name, self.features[name]))
         self._is_adapted = self.built = True
 
     def _assert_adapted(self) -> None:
@@ -167,8 +169,9 @@ class FeatureSpace(Layer):
     @in_tensorflow.entrance
     def __call__(self, data: Mapping[str, Any]) -> Any:
         self._assert_adapted()
-        if not isinstance(data, Mapping):
-            raise ValueError(f"FeatureSpace: it can only be called with a dict, but got {data!r:.200}.")
+        given, data = data, _columns(data)
+        if data is None:
+            raise ValueError(f"FeatureSpace: it can only be called with a dict, but got {given!r:.200}.")
         if set(data) != set(self.features):
             raise ValueError(
                 f"FeatureSpace: the features are {sorted(self.features)}, but the data have {sorted(map(str, data))}."
@@ -249,15 +252,20 @@ def _is_given(layer: Any) -> bool:
     return isinstance(layer, (Lookup, TextVectorization)) and len(layer.get_vocabulary(include_special_tokens=False)) > 0
 
 
+def _columns(data: Any) -> dict[str, Any] | None:
+    """A dict, or a table such as pandas', as a dict of columns; None for other things."""
+    return {name: data[name] for name in data.keys()} if hasattr(data, "keys") else None
+
+
 def _batches(dataset: Any, name: str, feature: Feature) -> Iterator[np.ndarray]:
     """A column's values by batches, with two axes or more."""
-    if isinstance(dataset, Mapping):
-        column = _with_two_axes(_typed(dataset[name], feature))
+    if isinstance(dataset, dict):
+        column = _with_two_axes(_typed(_value(dataset, name), feature))
         yield from (host_array(column[i : i + _BATCH]) for i in range(0, len(column), _BATCH))
         return
     alone = []
     for row in dataset:
-        value = host_array(_typed(_row(row)[name], feature))
+        value = host_array(_typed(_value(row, name), feature))
         if value.ndim:
             yield _with_two_axes(value)
             continue
@@ -269,13 +277,15 @@ def _batches(dataset: Any, name: str, feature: Feature) -> Iterator[np.ndarray]:
         yield np.array(alone, value.dtype)[:, None]
 
 
-def _row(row: Any) -> Mapping[str, Any]:
+def _value(row: Any, name: str) -> Any:
     if not isinstance(row, Mapping):
         raise ValueError(
             f"FeatureSpace.adapt: the data must consist of dicts from column name to value, but hold {type(row).__name__}. Leave out "
             "labels: dataset.map(lambda x, y: x)."
         )
-    return row
+    if name not in row:
+        raise ValueError(f"FeatureSpace.adapt: the data have no column {name!r}, only {sorted(map(str, row))}.")
+    return row[name]
 
 
 def _typed(value: Any, feature: Feature) -> Any:

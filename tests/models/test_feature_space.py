@@ -3,6 +3,7 @@
 import json
 
 import numpy as np
+import pandas
 import pytest
 
 import mlkit as keras
@@ -96,6 +97,22 @@ FORMS = {
 @pytest.mark.parametrize("form", FORMS)
 def test_adapts_to_data_of_any_form(form):
     np.testing.assert_allclose(space("one_hot", "concat", FORMS[form])(TABLE).numpy(), vectors(), atol=1e-5)
+
+
+def test_tables_of_pandas():
+    table = pandas.DataFrame(TABLE).astype({"city": "category"})
+    np.testing.assert_allclose(space("one_hot", "concat", table)(table).numpy(), vectors(), atol=1e-5)
+
+
+def test_adapting_that_fails_leaves_nothing_half_done():
+    made = space("one_hot", "concat")
+    made(TABLE)
+    with pytest.raises(ValueError, match="could not convert"):
+        made.adapt({**TABLE, "rooms": [*range(7), 7], "income": ["much"] * 8})
+    with pytest.raises(ValueError, match=r"`.adapt\(dataset\)` first"):
+        made(TABLE)
+    made.adapt(TABLE)
+    np.testing.assert_allclose(made(TABLE).numpy(), vectors(), atol=1e-5)
 
 
 def test_adapts_to_other_data_anew():
@@ -277,8 +294,11 @@ def test_mistakes():
         space()({"age": 3})
     with pytest.raises(ValueError, match=r"dataset.map\(lambda x, y: x\)"):
         space(adapted=keras.data.Dataset.from_tensor_slices((TABLE, [0] * 8)))
-    with pytest.raises(ValueError, match="gone through once only"):
-        space(adapted=iter([row(0)]))
+    for wrong in (iter([row(0)]), 5):
+        with pytest.raises(ValueError, match="Give a dict of arrays, or a Dataset of dicts"):
+            space(adapted=wrong)
+    with pytest.raises(ValueError, match="have no column 'age', only"):
+        space(adapted={"height": [1.0]})
     with pytest.raises(ValueError, match="'city' has not been encoded"):
         space("int", "concat")(TABLE)
     with pytest.raises(ValueError, match="feature 'a' has output_mode='one_hot'"):
