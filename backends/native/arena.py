@@ -3,11 +3,6 @@
 import threading
 import weakref
 
-import numpy as np
-
-from mlkit.backends.native import memory_pages
-from mlkit.core.machine import CACHE_LINE
-
 
 class Arena(threading.local):
     """The block itself is held by the programs bound to it, so that it goes when the last of them does, or when a larger one takes its
@@ -16,8 +11,8 @@ class Arena(threading.local):
     _block = None  # weak reference
     _coming = None
 
-    def __init__(self, xp):
-        self.xp = xp
+    def __init__(self, device):
+        self.device = device
         self._bound = weakref.WeakSet()
 
     def current(self):
@@ -27,8 +22,8 @@ class Arena(threading.local):
     def expect(self, nbytes):
         """Say that a block of so many bytes will be asked for, or a larger one, when a plan is made."""
         block = self.current()
-        if self.xp is np and memory_pages.is_large(nbytes) and (block is None or block.nbytes < nbytes):
-            self._coming = memory_pages.Coming(nbytes)
+        if block is None or block.nbytes < nbytes:
+            self._coming = self.device.coming(nbytes)
 
     def lend(self, bound, nbytes):
         """Give a `Bound` the block, of at least so many bytes."""
@@ -43,7 +38,7 @@ class Arena(threading.local):
             for other in self._bound:
                 other.release()
             self._bound.clear()
-            block = coming.claim(nbytes) if coming is not None else aligned(self.xp, nbytes)
+            block = coming.claim(nbytes) if coming is not None else self.device.reserve(nbytes)
             self._block = weakref.ref(block)
         return block
 
@@ -58,12 +53,3 @@ class Bound:
 
     def release(self):
         self.block = self.run = None
-
-
-def aligned(xp, nbytes):
-    """An array of bytes that begins at a multiple of the alignment."""
-    if xp is np and memory_pages.is_large(nbytes):
-        return np.ndarray(nbytes, "uint8", memory_pages.reserve(nbytes))
-    raw = xp.empty(nbytes + CACHE_LINE, "uint8")
-    start = -raw.ctypes.data % CACHE_LINE
-    return raw[start : start + nbytes]

@@ -6,6 +6,7 @@ from mlkit.backends.native import elementwise_out, out_kernels, threads
 from mlkit.backends.native.arena import Arena
 from mlkit.backends.native.check import checked
 from mlkit.backends.native.compile import compile_graph
+from mlkit.backends.native.cpu import CPU
 from mlkit.backends.native.onednn.library import describe
 from mlkit.backends.native.table import build_kernels
 from mlkit.backends.native.target import NativeTarget
@@ -18,15 +19,16 @@ class NativeBackend(Backend):
 
     name = "native"
 
-    def __init__(self):
-        self.xp = np
-        self.kernels = build_kernels(np)
+    def __init__(self, device=CPU):
+        self.device, self.xp = device, device.xp
+        device.backend = self
+        self.kernels = build_kernels(self.xp)
         if debug.CHECK:
             plain = self.kernels
             self.kernels = {name: checked(name, kernel, plain) for name, kernel in plain.items()}
-        self.elementwise_out, self.out_kernels = elementwise_out.make(np), out_kernels.make(np)
+        self.elementwise_out, self.out_kernels = elementwise_out.make(self.xp), out_kernels.make(self.xp)
         self.target = NativeTarget(self.kernels, self.elementwise_out)
-        self.arena = Arena(np)
+        self.arena = Arena(device)
 
     def asarray(self, host, dtype, owned=False):
         return (np.asarray if owned else np.array)(host, dtypes.as_numpy(dtype))

@@ -1,12 +1,11 @@
 """From a graph to a program: a Python function of one line a kernel, which runs in memory laid out beforehand."""
 
-import contextlib
 import functools
 import threading
 
 import numpy as np
 
-from mlkit.backends.native import arena, memory_pages, threads, version_counters
+from mlkit.backends.native.arena import Bound
 from mlkit.backends.native.check import CheckedProgram
 from mlkit.backends.native.elementwise_out import typed_scalars
 from mlkit.backends.native.prologue import Prologue
@@ -58,7 +57,7 @@ class Program(Executable):
     def current(self):
         """Its form for the number of threads now in force: a function of the inputs' arrays, with `overwrites`."""
         form = self._form
-        if form.epoch != threads.epoch:
+        if form.epoch != self.backend.device.epoch:
             form = self._form = _Form(self, form.plan.graph)
         return form
 
@@ -94,8 +93,8 @@ class _Form(Executable):
     def __init__(self, program, graph):
         self.backend, self.inner, self.exact = program.backend, program.inner, program.exact
         self.prologue, self.times = program.prologue, program.times
-        self.epoch = threads.epoch
-        threads.apply()  # before primitives are made: some have the number of threads in them
+        self.epoch = self.backend.device.epoch
+        self.backend.device.prepare()  # before primitives are made: some have the number of threads in them
         choose = as_eager if self.exact else select
         self.plan = Plan(graph, lambda call, operand: choose(self.backend, call, operand), own_outputs=self.inner)
         self.overwrites = self.plan.overwrites
@@ -113,32 +112,32 @@ class _Form(Executable):
             if not arrays[i].flags.c_contiguous and not self.exact:  # else: sums depend on how what they add lies in memory
                 arrays[i] = self.backend.xp.ascontiguousarray(arrays[i])
         for i in self.overwrites:
-            arrays[i] = _exclusive(arrays, i, self.backend.xp)
+            arrays[i] = _exclusive(arrays, i, self.backend.device)
         if self.overwrites:
-            version_counters.written([arrays[i] for i in self.overwrites])
+            self.backend.device.written([arrays[i] for i in self.overwrites])
         bound = getattr(self._local, "bound", None)
         run = bound and bound.run
         if run is not None:
             return run(arrays)
         bound = self._local.bound = self._bind()
         results = bound.run(arrays)
-        memory_pages.join(bound.block)  # now that they have come in
+        self.backend.device.settle(bound.block)  # now that its pages have come in
         return results
 
     @uncollected()
     def _bind(self):
         """Make the arrays in the arena, and the function that uses them."""
-        threads.apply()
+        device = self.backend.device
+        device.prepare()
         size = max(self.plan.arena_bytes, 1)
-        xp = self.backend.xp
-        bound = arena.Bound()
+        bound = Bound()
         if self.inner:
-            bound.block = arena.aligned(xp, size)
+            bound.block = device.reserve(size)
         else:
             self.backend.arena.lend(bound, size)
         env = dict(self._names, tick=self.times and self.times.tick)
         for name, (offset, shape, strides, dtype) in self._views.items():
-            env[name] = xp.ndarray(shape, dtypes.as_numpy(dtype), bound.block, offset, strides)
+            env[name] = device.view(bound.block, shape, dtype, offset, strides)
         for name, (prepared, arrays) in self._bindings.items():
             env[name] = prepared.bind([env.get(a) if type(a) is str else a for a in arrays])
         exec(self._code, env)
@@ -146,11 +145,11 @@ class _Form(Executable):
         return bound
 
 
-def _exclusive(arrays, i, xp):
+def _exclusive(arrays, i, device):
     """An array whose memory nobody else can see: the one in the list if only the list and the variable it came from hold it."""
     shared = held_elsewhere(arrays, i)
     a = arrays[i]
-    return xp.array(a, order="C") if shared or not memory_pages.owns_memory(a) else a
+    return device.xp.array(a, order="C") if shared or not device.owns(a) else a
 
 
 class _Writer:
@@ -162,9 +161,8 @@ class _Writer:
 
     def __init__(self, backend, plan, ticks=False):
         self.backend, self.plan, self.ticks = backend, plan, ticks  # ticks: whether to note the time after each call
-        xp = backend.xp
-        quiet, fail = getattr(xp, "errstate", _nothing), functools.partial(_fail, plan.graph)
-        self.names = {"empty": xp.empty, "array": xp.array, "quiet": quiet, "fail": fail, "alone": threads.one_blas_thread}
+        xp, device, fail = backend.xp, backend.device, functools.partial(_fail, plan.graph)
+        self.names = {"empty": xp.empty, "array": xp.array, "quiet": device.quiet, "fail": fail, "alone": device.alone}
         self.views, self._view_names, self.bindings = {}, {}, {}
         self._seen = _seen_by_kernels(plan)
         self._of_value = {}  # id of a Value -> its name
@@ -328,11 +326,6 @@ def _is_literal(p):
     if type(p) is tuple:
         return all(map(_is_literal, p))
     return p is None or type(p) in (bool, int, str) or (type(p) is float and np.isfinite(p))
-
-
-@contextlib.contextmanager
-def _nothing(**_):
-    yield
 
 
 def _identifier(name):

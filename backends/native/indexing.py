@@ -4,7 +4,7 @@ import math
 
 import numpy as np
 
-from mlkit.backends.native import memory_pages
+from mlkit.backends.native.device import device_of
 from mlkit.backends.native.elementwise import is_half
 from mlkit.core.machine import threshold
 
@@ -51,8 +51,10 @@ def make(xp):
 
     add_rows = _by_rows(xp, xp.add)
 
+    fill = device_of(xp).fill
+
     def sum_rows_into(index, updates, size, out):
-        memory_pages.fill(out, 0)
+        fill(out, 0)
         width = math.prod(updates.shape[1:])
         row, updates, out = flat_rows((size,), index[:, None]), updates.reshape(index.size, width), out.reshape(size, width)
         order = xp.argsort(row, kind="stable")

@@ -13,7 +13,7 @@ import threading
 import numpy as np
 
 from mlkit.backends.native import threads
-from mlkit.core.machine import threshold
+from mlkit.core.machine import CACHE_LINE, threshold
 
 LARGE = threshold("pages")
 AT_ONCE = 1 << 23  # bytes whose pages a thread asks for before it looks whether it is to stop
@@ -32,6 +32,15 @@ def is_large(nbytes):
     return nbytes >= max(LARGE, 1) and sys.platform == "linux"
 
 
+def block(nbytes):
+    """An array of bytes that begins at a multiple of a cache line."""
+    if is_large(nbytes):
+        return np.ndarray(nbytes, "uint8", reserve(nbytes))
+    raw = np.empty(nbytes + CACHE_LINE, "uint8")
+    start = -raw.ctypes.data % CACHE_LINE
+    return raw[start : start + nbytes]
+
+
 def empty(shape, dtype):
     """An array of its own, not filled."""
     dtype = np.dtype(dtype)
@@ -45,10 +54,8 @@ def owns_memory(array):
 
 
 def fill(array, value):
-    """Write a number into all elements of a dense array; of a large one of NumPy's by all threads."""
-    if not isinstance(array, np.ndarray):
-        array.fill(value)
-    elif array.size < threads.FOR_A_THREAD:
+    """Write a number into all elements of a dense array, a large one by all threads."""
+    if array.size < threads.FOR_A_THREAD:
         np.copyto(array, value, "unsafe")
     else:
         flat = array.reshape(-1)

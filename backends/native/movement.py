@@ -1,13 +1,12 @@
 """Kernels that make arrays and move their elements, written once over an array module `xp`, numpy today."""
 
-import numpy as np
-
-from mlkit.backends.native import memory_pages
+from mlkit.backends.native.device import device_of
 from mlkit.core import dtypes
 
 
 def make(xp):
     """Op name -> kernel."""
+    device = device_of(xp)
 
     def pad(x, value, low, high, interior):
         shape = [n + a + b + max(n - 1, 0) * i for n, a, b, i in zip(x.shape, low, high, interior)]
@@ -16,14 +15,7 @@ def make(xp):
         return out
 
     def full(shape, value, dtype):
-        # Zeros too are written: reading memory that the system gives blank, then writing it, takes two page faults a page.
-        dtype = dtypes.as_numpy(dtype)
-        if xp is not np:
-            return xp.full(shape, value, dtype)
-        out = memory_pages.empty(shape, dtype)
-        memory_pages.fill(out, value)
-        memory_pages.join(out)
-        return out
+        return device.full(shape, value, dtypes.as_numpy(dtype))
 
     return dict(
         full=full,

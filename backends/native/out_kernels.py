@@ -5,7 +5,7 @@ An op without one here, or whose kernel here does not accept a dtype, returns an
 
 import numpy as np
 
-from mlkit.backends.native import memory_pages
+from mlkit.backends.native.device import device_of
 
 
 def make(xp):
@@ -17,8 +17,10 @@ def make(xp):
             raise IndexError(f"take: an index is out of range for size {size}.")
         return index
 
+    fill = device_of(xp).fill
+
     def full(shape, value, dtype, out):
-        memory_pages.fill(out, value)
+        fill(out, value)
 
     def reshape(x, shape, out):
         """Reached only where the elements must be moved."""

@@ -25,7 +25,7 @@ def as_eager(backend, call, operand):
     kernel = backend.kernels.get(call.op.name)
     if kernel is None:
         raise NotImplementedError(f"The {backend.name} backend has no kernel for {call.op.name!r}.")
-    return Choice(kernel, call.params, aliases=call.op in ALIASING, workspace=_workspace(kernel, call))
+    return Choice(kernel, call.params, aliases=call.op in ALIASING, workspace=_workspace(backend, kernel, call))
 
 
 def _of_numpy(backend, kernel, call):
@@ -40,7 +40,7 @@ def _of_numpy(backend, kernel, call):
     if into is not None and not accepts(call.outs[0].dtype):
         into = None
     into, inplace = into or getattr(kernel, "into", None), getattr(kernel, "inplace", ())
-    return Choice(kernel, params, into, inplace, aliases=call.op in ALIASING, workspace=_workspace(kernel, call))
+    return Choice(kernel, params, into, inplace, aliases=call.op in ALIASING, workspace=_workspace(backend, kernel, call))
 
 
 def _row(backend, kernel, call, operand):
@@ -58,11 +58,11 @@ def _chain(backend, program, call):
     return Choice(run, {}, run, tiled_chain.inplace_pairs(program, specs))
 
 
-def _workspace(kernel, call):
+def _workspace(backend, kernel, call):
     """Bytes a kernel takes besides its results: what it says itself, or what the plans of its bodies need."""
     if hasattr(kernel, "workspace"):
         return kernel.workspace(*call.args, **call.params)
     bodies = [p for p in call.params.values() if type(p) is Graph]
     if not bodies:
         return 0
-    return max(p.arena_bytes + p.result_bytes for p in (control.program(b).plan for b in bodies))
+    return max(p.arena_bytes + p.result_bytes for p in (control.program(backend, b).plan for b in bodies))

@@ -4,7 +4,7 @@ import importlib
 
 import numpy as np
 
-from mlkit.backends.native import onednn
+from mlkit.backends.native.device import device_of
 from mlkit.core.interpreter import EAGER
 from mlkit.core.op import OPS
 from mlkit.core.state import swapped
@@ -74,12 +74,12 @@ class ByFallback:
 
 
 def build_kernels(xp):
-    """Op name -> kernel over the array module `xp` (numpy; another with its functions would do)."""
-    table = _rows_over(xp, _PARTS)
-    if xp is np:
-        for row in onednn.rows():
-            old = table.get(row.name) or ByFallback(row.name)
-            table[row.name] = [row, *(old if isinstance(old, list) else [(None, old)])]
+    """Op name -> kernel over the array module `xp`: its device's own rows, then those that any array module runs."""
+    device = device_of(xp)
+    table = {**_rows_over(xp, _PARTS), **device.kernels()}
+    for row in device.rows():
+        old = table.get(row.name) or ByFallback(row.name)
+        table[row.name] = [row, *(old if isinstance(old, list) else [(None, old)])]
     return _kernels(table)
 
 

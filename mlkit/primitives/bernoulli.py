@@ -17,3 +17,9 @@ def thresholds(shape: Sequence[Size], p: float) -> tuple[Any, Any, int, int]:
     n = size_of(shape)
     width = min(max(n, 1), SHARED)
     return -(-n // width), width, *divmod(round(p * 2**24), 2**16)
+
+
+def limits(xp: Any, last: Any, whole: int, part: int) -> Any:
+    """The thresholds of rows from the two bytes at their ends, arrays of the module `xp`; see `thresholds`."""
+    up = xp.ascontiguousarray(last).view("uint16") < part
+    return (up + xp.uint16(whole)).astype("uint8" if whole < 255 else "uint16")

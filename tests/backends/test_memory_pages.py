@@ -6,6 +6,7 @@ import pytest
 import mlkit
 from mlkit.backends.native import memory_pages, threads
 from mlkit.backends.native.arena import Arena
+from mlkit.backends.native.cpu import CPU
 from mlkit.compiler.liveness import most_alive
 from mlkit.core.backend import get_backend
 
@@ -25,7 +26,7 @@ def test_an_empty_array_is_its_own(shape):
 
 @pytest.mark.parametrize("size", [LARGE, 3 * LARGE + 8])
 def test_expected_memory_gets_the_size_it_turns_out_to_need(size):
-    arena = Arena(np)
+    arena = Arena(CPU)
     arena.expect(2 * LARGE)
     block = arena.at_least(size)
     assert block.nbytes == size
@@ -36,7 +37,7 @@ def test_expected_memory_gets_the_size_it_turns_out_to_need(size):
 
 
 def test_small_memory_is_not_expected():
-    arena = Arena(np)
+    arena = Arena(CPU)
     arena.expect(1024)
     assert arena.at_least(4096).nbytes == 4096
 

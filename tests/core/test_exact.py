@@ -9,6 +9,7 @@ import pytest
 import mlkit
 from mlkit import layers, ops
 from mlkit.compiler.passes import PASSES
+from mlkit.core.backend import get_backend
 
 pytestmark = [pytest.mark.native("exact programs"), pytest.mark.compiled("programs")]
 
@@ -124,7 +125,7 @@ def test_bodies_are_compiled_for_each_way_of_computing():
     for exact in (False, True, False):
         mlkit.config.set_exact(exact)
         try:
-            kinds.append(control.program(body).exact)
+            kinds.append(control.program(get_backend("native"), body).exact)
         finally:
             mlkit.config.set_exact(False)
     assert kinds == [False, True, False]

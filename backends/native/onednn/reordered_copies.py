@@ -2,9 +2,7 @@
 
 import weakref
 
-import numpy as np
-
-from mlkit.backends.native.arena import aligned
+from mlkit.backends.native import memory_pages
 from mlkit.backends.native.onednn import constants as c
 from mlkit.backends.native.onednn.handover import Memory, address_of, execution
 
@@ -18,7 +16,7 @@ class Copy:
 
     def __init__(self, array, offset, desc, wanted, conversion):
         self.array, self.offset, self.desc, self.wanted = weakref.ref(array), offset, desc, wanted
-        self._memory = aligned(np, wanted.nbytes)
+        self._memory = memory_pages.block(wanted.nbytes)
         self.address, self.stamp = address_of(self._memory), None
         self._source = Memory(desc)
         self._run = execution(conversion, {c.FROM: self._source, c.TO: Memory(wanted, self.address)})

@@ -1,0 +1,39 @@
+"""The CPU as a `Device`: pages of the system's memory, threads, and oneDNN's rows."""
+
+import numpy as np
+
+from mlkit.backends.native import memory_pages, onednn, random_numpy, threads, version_counters
+from mlkit.backends.native.device import Device, register
+from mlkit.core import dtypes
+
+
+class Cpu(Device):
+    """NumPy's arrays."""
+
+    alone = threads.one_blas_thread
+    empty, fill = staticmethod(memory_pages.empty), staticmethod(memory_pages.fill)
+    owns, settle = staticmethod(memory_pages.owns_memory), staticmethod(memory_pages.join)
+    prepare, written = staticmethod(threads.apply), staticmethod(version_counters.written)
+    kernels, rows = staticmethod(random_numpy.make), staticmethod(onednn.rows)
+
+    @property
+    def epoch(self):
+        return threads.epoch
+
+    reserve = staticmethod(memory_pages.block)
+
+    def coming(self, nbytes):
+        return memory_pages.Coming(nbytes) if memory_pages.is_large(nbytes) else None
+
+    def view(self, block, shape, dtype, offset, strides):
+        return np.ndarray(shape, dtypes.as_numpy(dtype), block, offset, strides)
+
+    def full(self, shape, value, dtype):
+        # Zeros too are written: reading memory that the system gives blank, then writing it, takes two page faults a page.
+        out = memory_pages.empty(shape, dtype)
+        memory_pages.fill(out, value)
+        memory_pages.join(out)
+        return out
+
+
+CPU = register(Cpu(np))

@@ -1,0 +1,84 @@
+"""Device: what plans and kernels that are written over an array module ask of where they run: its memory, and what stands around calls."""
+
+import contextlib
+
+from mlkit.core import dtypes
+
+
+class Device:
+    """A device whose arrays a module `xp` makes, with NumPy's functions. What is right for most is given here.
+
+    backend   the backend that computes there, which says so when it is made
+    epoch     counts changes of what programs are prepared for (the number of threads): those prepared before are prepared anew
+    alone     a block in which kernels of NumPy keep to the thread that calls them
+    kernels() those of ops that it computes in a way of its own: op name -> kernel
+    rows()    kernels beside those over `xp`, which come first: objects as `table.Rows` has them, each with the `name` of its op
+    """
+
+    backend = None
+    epoch = 0
+    alone = contextlib.nullcontext()
+
+    def __init__(self, xp):
+        self.xp = xp
+        self.quiet = getattr(xp, "errstate", lambda **_: contextlib.nullcontext())
+
+    def kernels(self):
+        return {}
+
+    def rows(self):
+        return ()
+
+    # ---- memory ------------------------------------------------------------------------------------------------------
+
+    def reserve(self, nbytes):
+        """A block of memory, an array of bytes that begins where the widest loads may begin."""
+        return self.xp.empty(nbytes, "uint8")
+
+    def coming(self, nbytes):
+        """Memory that is being made ready meanwhile, with a method `claim(nbytes)` that gives the block; None where that is no use."""
+
+    def view(self, block, shape, dtype, offset, strides):
+        """An array that lies in a block."""
+        return self.xp.ndarray(shape, dtypes.as_numpy(dtype), block.data + offset, strides)
+
+    def empty(self, shape, dtype):
+        """An array of its own, not filled."""
+        return self.xp.empty(shape, dtype)
+
+    def full(self, shape, value, dtype):
+        """An array of its own with one number in all places."""
+        return self.xp.full(shape, value, dtype)
+
+    def fill(self, array, value):
+        """Write a number into all elements of a dense array."""
+        array.fill(value)
+
+    def owns(self, array):
+        """Whether nothing but this array has its memory."""
+        return array.base is None
+
+    def settle(self, array):
+        """Memory has been written to from end to end for the first time."""
+
+    # ---- running -----------------------------------------------------------------------------------------------------
+
+    def prepare(self):
+        """Before primitives are made, and before a program is bound to memory."""
+
+    def written(self, arrays):
+        """A program writes into arrays that were made before."""
+
+
+_known = {}  # array module -> its Device, where more is known of it than `Device` gives
+
+
+def register(device):
+    """Have `device_of` find it."""
+    _known[device.xp] = device
+    return device
+
+
+def device_of(xp):
+    """The Device of an array module."""
+    return _known.get(xp) or Device(xp)

@@ -1,0 +1,394 @@
+"""A strict double of CuPy over NumPy: runs code written for CuPy where there is no GPU, and refuses what CuPy refuses.
+
+Names and signatures are those recorded from a wheel (`record_cupy.py`). It refuses names and keywords that CuPy lacks, methods of ufuncs
+that CuPy lacks, arrays of NumPy among those of the device, conversions to NumPy that nobody asked for. It counts kernels launched, copies
+to the device, and waits for the device, by the line of mlkit that waits; while a stream is captured a wait is an error, as on a GPU.
+
+It does not see: CuPy's type promotion and order of sums (NumPy's are used), `-ftz`, indices that CuPy wraps where NumPy raises, errors
+that a GPU reports late, how long anything takes, and all that cuDNN computes.
+
+>>> import numpy as np, fake_cupy
+>>> x = fake_cupy.module.asarray(np.arange(3.0))
+>>> float(fake_cupy.module.sum(x))
+3.0
+>>> fake_cupy.module.add(x, np.arange(3.0))
+Traceback (most recent call last):
+  ...
+TypeError: Unsupported type <class 'numpy.ndarray'>
+"""
+
+import collections
+import contextlib
+import dataclasses
+import inspect
+import json
+import numbers
+import pathlib
+import sys
+import types
+
+import numpy as np
+
+NAMES = json.loads(pathlib.Path(__file__).with_name("cupy_names.json").read_text())
+
+
+@dataclasses.dataclass
+class Counts:
+    """What the device was asked for."""
+
+    launches: int = 0
+    uploads: int = 0
+    waits: collections.Counter = dataclasses.field(default_factory=collections.Counter)
+    is_capturing: bool = False
+
+    def clear(self):
+        self.launches = self.uploads = 0
+        self.waits.clear()
+
+
+counts = Counts()
+
+
+@contextlib.contextmanager
+def capture():
+    """A block as while a stream is captured: nothing in it may wait for the device."""
+    counts.is_capturing = True
+    try:
+        yield
+    finally:
+        counts.is_capturing = False
+
+
+def _wait(what):
+    if counts.is_capturing:
+        raise RuntimeError(f"{what}: the device is waited for while its stream is captured")
+    frame = sys._getframe(1)
+    while frame and "mlkit" not in frame.f_code.co_filename and "backends" not in frame.f_code.co_filename:
+        frame = frame.f_back
+    counts.waits[f"{what} at {frame.f_code.co_filename}:{frame.f_lineno}" if frame else what] += 1
+
+
+# ---- arrays ------------------------------------------------------------------------------------------------------------
+
+
+class MemoryPointer:
+    """A place in memory of the device."""
+
+    def __init__(self, host, offset=0):
+        self.host, self.offset = host, offset
+        self.ptr = host.ctypes.data + offset
+
+    def __add__(self, offset):
+        return MemoryPointer(self.host, self.offset + offset)
+
+
+class ndarray:
+    """An array of the device, which is one of NumPy's within."""
+
+    __slots__ = ("_host", "__weakref__")
+    __hash__ = None
+
+    def __init__(self, shape, dtype=float, memptr=None, strides=None, order="C"):
+        if memptr is not None and not isinstance(memptr, MemoryPointer):
+            raise TypeError(f"Argument 'memptr' has incorrect type (expected MemoryPointer, got {type(memptr).__name__})")
+        if memptr is None:
+            self._host = np.empty(shape, dtype, order)
+        else:
+            raw = np.frombuffer(memptr.host.reshape(-1).view("uint8"), "uint8")
+            self._host = np.ndarray(shape, dtype, raw, memptr.offset, strides)
+
+    @classmethod
+    def around(cls, host):
+        self = object.__new__(cls)
+        self._host = host
+        return self
+
+    # ---- ways to the host: none in silence
+
+    def __array__(self, *_, **__):
+        raise TypeError(
+            "Implicit conversion to a NumPy array is not allowed. Please use `.get()` to construct a NumPy array explicitly."
+        )
+
+    def get(self, stream=None, order="C", out=None, blocking=True):
+        _wait("get")
+        return self._host.copy()
+
+    def item(self, *args):
+        _wait("item")
+        return self._host.item(*args)
+
+    def tolist(self):
+        _wait("tolist")
+        return self._host.tolist()
+
+    def __bool__(self):
+        _wait("bool")
+        return bool(self._host)
+
+    def __int__(self):
+        _wait("int")
+        return int(self._host)
+
+    __index__ = __int__
+
+    def __float__(self):
+        _wait("float")
+        return float(self._host)
+
+    def __complex__(self):
+        _wait("complex")
+        return complex(self._host)
+
+    # ---- looks
+
+    def __repr__(self):
+        return f"fake_cupy.{self._host!r}"
+
+    def __len__(self):
+        return len(self._host)
+
+    def __iter__(self):
+        if self._host.ndim == 0:
+            raise TypeError("iteration over a 0-d array")
+        return (ndarray.around(self._host[i : i + 1].reshape(self._host.shape[1:])) for i in range(len(self._host)))
+
+    @property
+    def data(self):
+        return MemoryPointer(self._host)
+
+    @property
+    def base(self):
+        base = self._host.base
+        return ndarray.around(base) if isinstance(base, np.ndarray) else base
+
+    @property
+    def T(self):
+        return ndarray.around(self._host.T)
+
+    def __getattr__(self, name):
+        if name not in NAMES["cupy.ndarray"]:
+            raise AttributeError(f"'cupy.ndarray' object has no attribute {name!r}")
+        value = getattr(self._host, name)
+        if not callable(value):
+            return _to_device(value)
+        return _checked(f"ndarray.{name}", value, NAMES["cupy.ndarray"][name])
+
+    # ---- parts
+
+    def __getitem__(self, key):
+        picked = self._host[_key(key)]
+        if any(isinstance(k, (ndarray, list)) for k in (key if isinstance(key, tuple) else (key,))):
+            counts.launches += 1
+        return ndarray.around(np.asarray(picked))
+
+    def __setitem__(self, key, value):
+        counts.launches += 1
+        self._host[_key(key)] = _to_host(value)
+
+    # ---- functions of NumPy called with arrays of the device
+
+    def __array_ufunc__(self, function, method, *args, **kwargs):
+        if method != "__call__" or NAMES["cupy"].get(function.__name__) != "ufunc":
+            return NotImplemented
+        return getattr(module, function.__name__)(*args, **kwargs)
+
+    def __array_function__(self, function, _, args, kwargs):
+        if function.__name__ not in NAMES["cupy"]:
+            return NotImplemented
+        return getattr(module, function.__name__)(*args, **kwargs)
+
+
+def _key(key):
+    if isinstance(key, tuple):
+        return tuple(map(_key, key))
+    if isinstance(key, ndarray):
+        if key.dtype == bool:
+            _wait("index by a mask")
+        return key._host
+    if isinstance(key, slice):
+        return slice(*(int(e) if isinstance(e, ndarray) else e for e in (key.start, key.stop, key.step)))
+    if isinstance(key, np.ndarray) and key.ndim:
+        raise TypeError("an array of NumPy as index of one of the device: CuPy would copy it in silence")
+    return key
+
+
+def _to_host(value):
+    if isinstance(value, ndarray):
+        return value._host
+    if isinstance(value, np.ndarray):
+        raise TypeError("Unsupported type <class 'numpy.ndarray'>")
+    if isinstance(value, (tuple, list)):
+        return type(value)(map(_to_host, value))
+    if isinstance(value, dict):
+        return {k: _to_host(v) for k, v in value.items()}
+    return value
+
+
+def _to_device(value):
+    if isinstance(value, np.ndarray):
+        return ndarray.around(value)
+    if isinstance(value, np.generic) and not isinstance(value, np.dtype):
+        return ndarray.around(np.asarray(value))
+    if isinstance(value, (tuple, list)) and any(isinstance(v, (np.ndarray, np.generic)) for v in value):
+        return type(value)(map(_to_device, value)) if type(value) in (tuple, list) else tuple(map(_to_device, value))
+    return value
+
+
+def _launch(function, args, kwargs):
+    counts.launches += 1
+    out = kwargs.get("out")
+    with np.errstate(all="ignore"):
+        result = function(*_to_host(args), **_to_host(kwargs))
+    return out if isinstance(out, ndarray) else _to_device(result)
+
+
+def _operator(name):
+    own, is_inplace = getattr(np.ndarray, name), name.startswith("__i") and name != "__invert__"
+
+    def run(self, *others):
+        for other in others:
+            if isinstance(other, np.ndarray):
+                raise TypeError("Unsupported type <class 'numpy.ndarray'>")
+            if not isinstance(other, (ndarray, numbers.Number, np.generic)):
+                return NotImplemented
+        result = _launch(own, (self, *others), {})
+        return self if is_inplace else result
+
+    return run
+
+
+_BINARY = "add sub mul truediv floordiv mod pow matmul and or xor lshift rshift".split()
+for _name in (
+    *_BINARY, *(f"r{n}" for n in _BINARY), *(f"i{n}" for n in _BINARY),
+    "lt", "le", "gt", "ge", "eq", "ne", "neg", "pos", "abs", "invert",
+):  # fmt: skip
+    setattr(ndarray, f"__{_name}__", _operator(f"__{_name}__"))
+
+
+# ---- functions ---------------------------------------------------------------------------------------------------------
+
+_KINDS = inspect.Parameter
+_VIEWS = {
+    "reshape", "transpose", "broadcast_to", "swapaxes", "moveaxis", "expand_dims", "squeeze", "flip", "broadcast_arrays", "view",
+    "ravel", "result_type", "asarray", "ascontiguousarray", "empty", "empty_like", "real", "imag", "diagonal", "issubdtype",
+}  # fmt: skip
+
+
+def _signature(recorded):
+    """An `inspect.Signature` of what was recorded."""
+    parameters, kind = [], _KINDS.POSITIONAL_OR_KEYWORD
+    for p in recorded:
+        if p == "*":
+            kind = _KINDS.KEYWORD_ONLY
+        elif p.startswith("**"):
+            parameters.append(_KINDS(p[2:], _KINDS.VAR_KEYWORD))
+        elif p.startswith("*"):
+            parameters.append(_KINDS(p[1:], _KINDS.VAR_POSITIONAL))
+            kind = _KINDS.KEYWORD_ONLY
+        else:
+            parameters.append(_KINDS(p.rstrip("="), kind, default=None if p.endswith("=") else _KINDS.empty))
+    return inspect.Signature(parameters)
+
+
+def _checked(name, function, recorded):
+    """A function of NumPy that takes what CuPy's takes."""
+    signature = _signature(recorded) if recorded is not None else None
+    is_view = name.split(".")[-1] in _VIEWS
+
+    def run(*args, **kwargs):
+        if signature is not None:
+            try:
+                signature.bind(*args, **kwargs)
+            except TypeError as error:
+                raise TypeError(f"cupy.{name}: {error}") from None
+        kwargs.pop("blocking", None)
+        if is_view:
+            return _to_device(function(*_to_host(args), **_to_host(kwargs)))
+        return _launch(function, args, kwargs)
+
+    run.__name__ = name
+    return run
+
+
+_METHODS = {  # of ufuncs -> the ufuncs that have it
+    "reduce": ("add", "multiply"),
+    "accumulate": ("add", "multiply"),
+    "reduceat": ("add",),
+    "at": ("add", "subtract", "maximum", "minimum", "bitwise_and", "bitwise_or", "bitwise_xor"),
+}
+
+
+class ufunc:
+    """A function of elements, with the methods that CuPy has of it."""
+
+    def __init__(self, name):
+        self.__name__, self._own = name, getattr(np, name)
+        self.nin, self.nout = self._own.nin, self._own.nout
+
+    def __call__(self, *args, **kwargs):
+        if wrong := set(kwargs) - {"out", "casting", "dtype"}:
+            raise TypeError(f"Wrong arguments {wrong}")
+        for a in args:
+            if not isinstance(a, (ndarray, numbers.Number, np.generic)):
+                raise TypeError(f"Unsupported type {type(a)}")
+        if not isinstance(kwargs.get("out"), (ndarray, tuple, type(None))):
+            raise TypeError("Output arguments type must be cupy.ndarray")
+        return _launch(self._own, args, kwargs)
+
+    def __getattr__(self, name):
+        if name not in _METHODS or self.__name__ not in _METHODS[name]:
+            raise NotImplementedError(f"cupy.{self.__name__}.{name} is not supported")
+        own = getattr(self._own, name)
+        return lambda *args, **kwargs: _launch(own, args, kwargs)
+
+
+class Module(types.ModuleType):
+    """A module of CuPy: its names, as functions of NumPy."""
+
+    def __init__(self, name, own):
+        super().__init__(name)
+        self._own = own
+
+    def __getattr__(self, name):
+        kinds = NAMES.get(self.__name__, {})
+        if name.startswith("_") or name not in kinds:
+            raise AttributeError(f"module {self.__name__!r} has no attribute {name!r}")
+        kind, own = kinds[name], getattr(self._own, name, None)
+        if kind == "module":
+            value = Module(f"{self.__name__}.{name}", own)
+        elif kind == "ufunc" and isinstance(own, np.ufunc):
+            value = ufunc(name)
+        elif kind in ("type", "value") or own is None:
+            value = own
+        else:
+            value = _checked(f"{self.__name__}.{name}".removeprefix("cupy."), own, kind)
+        setattr(self, name, value)
+        return value
+
+
+module = Module("cupy", np)
+module.ndarray = ndarray
+
+
+def _array(obj, dtype=None, copy=True, order="K", subok=False, ndmin=0, *, blocking=False):
+    if isinstance(obj, ndarray):
+        counts.launches += 1
+        return ndarray.around(np.array(obj._host, dtype, order=order, ndmin=ndmin))
+    counts.uploads += 1
+    return ndarray.around(np.array(obj, dtype, order=order, ndmin=ndmin))
+
+
+def _asarray(a, dtype=None, order=None, *, copy=None, blocking=False):
+    if not isinstance(a, ndarray):
+        counts.uploads += 1
+        return ndarray.around(np.array(a, dtype, order=order))
+    if dtype is None or a.dtype == np.dtype(dtype):
+        return a
+    return _launch(lambda x: x.astype(dtype), (a,), {})
+
+
+module.array, module.asarray = _array, _asarray
+module.asnumpy = lambda a, stream=None, order="C", out=None, *, blocking=True: (
+    a.get() if isinstance(a, ndarray) else np.asarray(a)
+)
