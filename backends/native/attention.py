@@ -27,7 +27,7 @@ def make(xp):
         s = xp.matmul(q, k.transpose(0, 2, 1))
         s *= scale
         if mask is not None:
-            s[xp.broadcast_to(~mask, s.shape)] = MASKED
+            xp.copyto(s, s.dtype.type(MASKED), where=~mask)
         return s
 
     def probabilities(q, k, mask, scale):

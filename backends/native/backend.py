@@ -15,19 +15,22 @@ from mlkit.core.backend import Backend
 
 
 class NativeBackend(Backend):
-    """NumPy arrays on the CPU."""
+    """Arrays of a device, the CPU's NumPy unless it is said.
+
+    device: what plans ask of it; table: op name -> kernel of its arrays; kernels: the same for callers who may have other arrays.
+    """
 
     name = "native"
 
     def __init__(self, device=CPU):
         self.device, self.xp = device, device.xp
         device.backend = self
-        self.kernels = build_kernels(self.xp)
+        self.table = self.kernels = build_kernels(self.xp)
         if debug.CHECK:
-            plain = self.kernels
-            self.kernels = {name: checked(name, kernel, plain) for name, kernel in plain.items()}
+            plain = self.table
+            self.table = self.kernels = {name: checked(name, kernel, plain) for name, kernel in plain.items()}
         self.elementwise_out, self.out_kernels = elementwise_out.make(self.xp), out_kernels.make(self.xp)
-        self.target = NativeTarget(self.kernels, self.elementwise_out)
+        self.target = NativeTarget(self.table, self.elementwise_out, device)
         self.arena = Arena(device)
 
     def asarray(self, host, dtype, owned=False):

@@ -235,7 +235,9 @@ class _Writer:
             return f"{''.join(prepare)}{self._bound(i, call, choice.prepared)}"
         out = f"({', '.join(outs)},)" if call.is_tuple else outs[0]
         kernel = self._constant(f"{_identifier(call.op.name)}_{i}", choice.into)
-        args = typed_scalars(call.op, call.args, call.outs[0].dtype) if choice.inplace else call.args
+        args = (
+            typed_scalars(call.op, call.args, call.outs[0].dtype, self.backend.device.scalar) if choice.inplace else call.args
+        )
         return f"{''.join(prepare)}{kernel}({', '.join(filter(None, [self._arguments(args, choice, i), f'out={out}']))})"
 
     def _bound(self, i, call, prepared):

@@ -4,6 +4,7 @@ import numpy as np
 
 from mlkit.backends.native import memory_pages, onednn, random_numpy, threads, version_counters
 from mlkit.backends.native.device import Device, register
+from mlkit.backends.native.onednn.blocked_images import channel_block
 from mlkit.core import dtypes
 
 
@@ -14,6 +15,7 @@ class Cpu(Device):
     empty, fill = staticmethod(memory_pages.empty), staticmethod(memory_pages.fill)
     owns, settle = staticmethod(memory_pages.owns_memory), staticmethod(memory_pages.join)
     prepare, written = staticmethod(threads.apply), staticmethod(version_counters.written)
+    channel_block, scalar = staticmethod(channel_block), staticmethod(np.asarray)
     kernels, rows = staticmethod(random_numpy.make), staticmethod(onednn.rows)
 
     @property

@@ -2,6 +2,7 @@
 
 import contextlib
 
+from mlkit.backends.native.tiled_chain import BlockedChain
 from mlkit.core import dtypes
 
 
@@ -60,6 +61,28 @@ class Device:
 
     def settle(self, array):
         """Memory has been written to from end to end for the first time."""
+
+    def channel_block(self):
+        """How many channels lie together in images in blocks; None where no kernel gains by that."""
+
+    def chain(self, chain, specs, kernels):
+        """A function (*operands, out=) that runs a chain of elementwise ops. kernels: those that write into given memory."""
+        return BlockedChain(self.xp, chain, specs, kernels, self.scalar)
+
+    def scalar(self, value, dtype):
+        """A Python number as kernels of `xp` take it fastest."""
+        return dtype.type(value)
+
+    def indices(self, index, low, high, message):
+        """The indices, of which each must be from `low` to below `high`.
+
+        Raises:
+            IndexError: One is not; a device that would have to wait to know may say so later, and computes with some other index
+                till then.
+        """
+        if index.size and (index.min() < low or index.max() >= high):
+            raise IndexError(message)
+        return index
 
     # ---- running -----------------------------------------------------------------------------------------------------
 

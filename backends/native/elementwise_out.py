@@ -122,8 +122,8 @@ def accepts(op, dtype):
     return not (op in (*ROUNDING, el.div) and (dtypes.is_int(dtype) or dtype == "bool"))
 
 
-def typed_scalars(op, args, dtype):
-    """The arguments with Python scalars as arrays of shape (), which NumPy takes faster than scalars.
+def typed_scalars(op, args, dtype, scalar=np.asarray):
+    """The arguments with Python scalars as `scalar(value, dtype)`: arrays of shape (), which NumPy takes faster than scalars.
 
     args: arrays, Values or Specs among the scalars, whose dtype is that of the others; dtype: the result's, if there are none.
     """
@@ -134,6 +134,6 @@ def typed_scalars(op, args, dtype):
     def one(i, a):
         if hasattr(a, "dtype"):
             return a
-        return np.asarray(a, bool if op is el.where and i == 0 else own)
+        return scalar(a, np.dtype(bool) if op is el.where and i == 0 else np.dtype(own))
 
     return [one(i, a) for i, a in enumerate(args)]

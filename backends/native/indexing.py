@@ -1,5 +1,6 @@
 """Kernels that take elements by indices and scatter updates to them, written once over an array module `xp`, numpy today."""
 
+import itertools
 import math
 
 import numpy as np
@@ -11,11 +12,16 @@ from mlkit.core.machine import threshold
 
 def make(xp):
     """Op name -> kernel."""
+    device = device_of(xp)
+
+    def take(x, index, axis):
+        n = x.shape[axis]
+        return xp.take(x, device.indices(index, -n, n, f"take: an index is out of range for size {n}."), axis)
 
     def take_along_axis(x, index, axis):
         lead = [max(a, b) if min(a, b) == 1 else a for a, b in zip(x.shape, index.shape)]
-        if index.size and not (-x.shape[axis] <= index.min() and index.max() < x.shape[axis]):
-            raise IndexError(f"take_along_axis: an index is out of range for size {x.shape[axis]}.")
+        n = x.shape[axis]
+        index = device.indices(index, -n, n, f"take_along_axis: an index is out of range for size {n}.")
         shape = tuple(x.shape[axis] if i == axis else n for i, n in enumerate(lead))
         wide = tuple(index.shape[axis] if i == axis else n for i, n in enumerate(lead))
         return xp.take_along_axis(xp.broadcast_to(x, shape), xp.broadcast_to(index, wide), axis)
@@ -24,9 +30,8 @@ def make(xp):
         """Coordinates in the first axes of `shape` -> numbers of rows, checked."""
         row = xp.zeros(index.shape[:-1], "int64")
         for i, n in enumerate(shape):
-            if index.size and (index[..., i].min() < 0 or index[..., i].max() >= n):
-                raise IndexError(f"scatter: an index along axis {i} is out of range for size {n}.")
-            row = row * n + index[..., i].astype("int64", copy=False)  # int64 + uint64 would be floats
+            part = device.indices(index[..., i], 0, n, f"scatter: an index along axis {i} is out of range for size {n}.")
+            row = row * n + part.astype("int64", copy=False)  # int64 + uint64 would be floats
         return row.ravel()
 
     def scatter(combine):
@@ -51,10 +56,8 @@ def make(xp):
 
     add_rows = _by_rows(xp, xp.add)
 
-    fill = device_of(xp).fill
-
     def sum_rows_into(index, updates, size, out):
-        fill(out, 0)
+        device.fill(out, 0)
         width = math.prod(updates.shape[1:])
         row, updates, out = flat_rows((size,), index[:, None]), updates.reshape(index.size, width), out.reshape(size, width)
         order = xp.argsort(row, kind="stable")
@@ -71,7 +74,7 @@ def make(xp):
 
     sum_rows.into = sum_rows_into
     return dict(
-        take=lambda x, index, axis: xp.take(x, index, axis),
+        take=(lambda x, index, axis: np.take(x, index, axis)) if xp is np else take,  # NumPy looks at the indices itself
         take_along_axis=take_along_axis,
         sum_rows=sum_rows,
         scatter_add=scatter(add_rows),
@@ -89,6 +92,7 @@ BLOCK = threshold("rows_at_a_time")
 
 def _by_rows(xp, function):
     """out[row] = function(out[row], updates) with repeated rows, which are sorted into runs first. Half floats in float32."""
+    has_runs = xp is np or function is xp.add  # CuPy sums runs, and has no `reduceat` of other functions
 
     def combine(out, row, updates):
         if updates.size == 0:
@@ -102,7 +106,7 @@ def _by_rows(xp, function):
         order = xp.argsort(row, kind="stable")
         row = row[order]
         starts = xp.flatnonzero(xp.concatenate([xp.ones(1, bool), row[1:] != row[:-1]]))
-        if out.shape[1] >= WIDE:
+        if out.shape[1] >= WIDE or not has_runs:
             in_rounds(out, row, updates, order, starts)
             return
         runs = updates[order] if starts.size == row.size else function.reduceat(updates[order], starts, axis=0, dtype=out.dtype)
@@ -112,12 +116,12 @@ def _by_rows(xp, function):
         """The first rows of all runs, then the second ones and so on, but each long run at once; `reduceat` of wide rows takes
         several times longer."""
         counts = xp.diff(xp.append(starts, row.size))
-        is_long = counts > LONG
+        is_long = (counts > LONG) & has_runs
         for a, n in zip(starts[is_long].tolist(), counts[is_long].tolist()):
             function(out[row[a]], function.reduce(updates[order[a : a + n]], axis=0, dtype=out.dtype), out=out[row[a]])
         starts, counts = starts[~is_long], counts[~is_long]
         step = max(BLOCK // (out.shape[1] * out.itemsize), 1)
-        for i in range(LONG):
+        for i in itertools.count():
             for a in range(0, starts.size, step):
                 first = starts[a : a + step]
                 rows = row[first]

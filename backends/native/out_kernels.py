@@ -12,15 +12,10 @@ def make(xp):
     """Op name -> (accepts(dtype), kernel)."""
     unchecked = dict(mode="wrap") if xp is np else {}  # NumPy copies the whole result where it checks indices itself
 
-    def checked(index, size):
-        if index.size and not (-size <= index.min() and index.max() < size):
-            raise IndexError(f"take: an index is out of range for size {size}.")
-        return index
-
-    fill = device_of(xp).fill
+    device = device_of(xp)
 
     def full(shape, value, dtype, out):
-        fill(out, value)
+        device.fill(out, value)
 
     def reshape(x, shape, out):
         """Reached only where the elements must be moved."""
@@ -35,13 +30,17 @@ def make(xp):
 
         return kernel
 
+    def extreme(function):
+        return lambda x, axes, keepdims, out: function(x, axes, out=out, keepdims=keepdims)
+
     def pad(x, value, low, high, interior, out):
         out.fill(value)
         places = zip(x.shape, low, interior)
         out[tuple(slice(a, a + (n - 1) * (i + 1) + 1 if n else a, i + 1) for n, a, i in places)] = x
 
     def take(x, index, axis, out):
-        xp.take(x, checked(index, x.shape[axis]), axis, out=out, **unchecked)
+        n = x.shape[axis]
+        xp.take(x, device.indices(index, -n, n, f"take: an index is out of range for size {n}."), axis, out=out, **unchecked)
 
     return dict(
         full=(_any, full),
@@ -51,8 +50,8 @@ def make(xp):
         take=(_any, take),
         sum=(_is_wide, reduction(xp.add)),
         prod=(_is_wide, reduction(xp.multiply)),
-        max=(_is_not_half, reduction(xp.maximum)),
-        min=(_is_not_half, reduction(xp.minimum)),
+        max=(_is_not_half, extreme(xp.max)),
+        min=(_is_not_half, extreme(xp.min)),
     )
 
 

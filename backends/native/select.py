@@ -12,7 +12,7 @@ ALIASING = (el.real, el.imag, el.bitcast, *elementwise_out.ROUNDING)  # ops whos
 def select(backend, call, operand):
     """The Choice for a call. operand: a function from its arguments and results to what the plan knows of them."""
     name, params = call.op.name, call.params
-    kernel = backend.kernels.get(name)
+    kernel = backend.table.get(name)
     if kernel is None:
         raise NotImplementedError(f"The {backend.name} backend has no kernel for {name!r}.")
     if isinstance(kernel, Rows):
@@ -22,7 +22,7 @@ def select(backend, call, operand):
 
 def as_eager(backend, call, operand):
     """The Choice of the very kernel that runs the op outside plans, which makes its result itself: exact programs get no other."""
-    kernel = backend.kernels.get(call.op.name)
+    kernel = backend.table.get(call.op.name)
     if kernel is None:
         raise NotImplementedError(f"The {backend.name} backend has no kernel for {call.op.name!r}.")
     return Choice(kernel, call.params, aliases=call.op in ALIASING, workspace=_workspace(backend, kernel, call))
@@ -54,7 +54,7 @@ def _row(backend, kernel, call, operand):
 def _chain(backend, program, call):
     specs = [spec_of(a) for a in call.args]
     program = tiled_chain.in_single(program, specs)
-    run = tiled_chain.BlockedChain(backend.xp, program, specs, backend.elementwise_out)
+    run = backend.device.chain(program, specs, backend.elementwise_out)
     return Choice(run, {}, run, tiled_chain.inplace_pairs(program, specs))
 
 

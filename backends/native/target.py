@@ -1,22 +1,21 @@
 """What the native engine answers to passes."""
 
 from mlkit.backends.native import elementwise_out
-from mlkit.backends.native.onednn.blocked_images import channel_block
 from mlkit.backends.native.table import Rows
 from mlkit.compiler.contract import KernelTarget
 from mlkit.primitives.fused.elementwise_chain import fused_elementwise
 
 
 class NativeTarget(KernelTarget):
-    """kernels: op name -> kernel; elementwise_out: the same of those that write into given memory."""
+    """kernels: op name -> kernel; elementwise_out: the same of those that write into given memory; device: where they run."""
 
-    def __init__(self, kernels, elementwise_out):
+    def __init__(self, kernels, elementwise_out, device):
         super().__init__(kernels)
-        self.elementwise_out = elementwise_out
+        self.elementwise_out, self.device = elementwise_out, device
 
     @property
     def channel_block(self):
-        return channel_block()
+        return self.device.channel_block()
 
     def can_chain(self, call):
         if call.op.name not in self.elementwise_out:

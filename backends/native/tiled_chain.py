@@ -33,11 +33,11 @@ class BlockedChain:
     Results that are returned are written where they belong, the others in scratch blocks, used again once they are dead.
     """
 
-    def __init__(self, xp, chain, specs, kernels):
+    def __init__(self, xp, chain, specs, kernels, scalar):
         env = specs_of(chain, specs)
         self.shape = env[-1].shape
         self.xp = xp
-        self.steps, self.scratch = _assign(chain, env, kernels)
+        self.steps, self.scratch = _assign(chain, env, kernels, scalar)
         arrays = [*specs, *(env[i] for i in chain.outs)]
         self.folded, self.blocks = _blocks([s.shape for s in arrays], self.shape)
         self.local = threading.local()
@@ -116,7 +116,7 @@ def in_single(chain, specs):
     return Chain(chain.operands, steps, outs)
 
 
-def _assign(chain, env, kernels):
+def _assign(chain, env, kernels, scalar):
     """Steps as (kernel, args, out, params) over one list: operands, outputs, scratch; and the dtypes of the scratch blocks."""
     n = chain.operands
     last = {a: i for i, (_, args, _) in enumerate(chain.steps) for a in args if type(a) is int}
@@ -125,7 +125,7 @@ def _assign(chain, env, kernels):
     scratch, free, steps = [], {}, []
     for i, (op, args, params) in enumerate(chain.steps):
         specs = [a[0] if type(a) is tuple else env[a] for a in args]
-        arrays = typed_scalars(op, specs, env[n + i].dtype)
+        arrays = typed_scalars(op, specs, env[n + i].dtype, scalar)
         found = [home[a] if type(a) is int else scalar for a, scalar in zip(args, arrays)]
         for a in {a for a in args if type(a) is int}:
             if a >= n and a not in chain.outs and last[a] == i:

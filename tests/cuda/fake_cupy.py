@@ -337,7 +337,9 @@ class ufunc:
         return _launch(self._own, args, kwargs)
 
     def __getattr__(self, name):
-        if name not in _METHODS or self.__name__ not in _METHODS[name]:
+        if name not in _METHODS:
+            raise AttributeError(f"'cupy.ufunc' object has no attribute {name!r}")
+        if self.__name__ not in _METHODS[name]:
             raise NotImplementedError(f"cupy.{self.__name__}.{name} is not supported")
         own = getattr(self._own, name)
         return lambda *args, **kwargs: _launch(own, args, kwargs)

@@ -10,7 +10,7 @@ import re
 import types
 
 PLACE = pathlib.Path(__file__).with_name("cupy_names.json")
-MODULES = ("cupy", "cupy.linalg", "cupy.fft", "cupy.random")
+MODULES = ("cupy", "cupy.lib", "cupy.lib.stride_tricks", "cupy.linalg", "cupy.fft", "cupy.random")
 
 
 def signature(function):

@@ -1,0 +1,71 @@
+"""CudaBackend: what mlkit asks of a backend, for one GPU. Kernels take arrays of NumPy too, which are copied to the GPU first."""
+
+import numpy as np
+
+from mlkit.backends.native.backend import NativeBackend
+from mlkit.backends.native.cuda.device import Cuda
+from mlkit.backends.native.device import register
+from mlkit.core import dtypes
+
+
+class CudaBackend(NativeBackend):
+    """CuPy's arrays on one GPU.
+
+    Args:
+        xp: CuPy.
+        number: Of the GPU.
+        host: The backend of the CPU.
+    """
+
+    def __init__(self, xp, number, host):
+        super().__init__(register(Cuda(xp, number)))
+        self.host = host
+        self.kernels = {name: _adopting(xp, kernel) for name, kernel in self.table.items()}
+
+    def asarray(self, host, dtype, owned=False):
+        if isinstance(host, self.xp.ndarray):
+            return host.astype(dtypes.as_numpy(dtype))
+        return self.xp.asarray(np.asarray(host, dtypes.as_numpy(dtype)))
+
+    def to_numpy(self, array):
+        is_here = isinstance(array, self.xp.ndarray)
+        host = array.get() if is_here else np.asarray(array)
+        self.device.raise_doubts()
+        view = host.view()
+        view.flags.writeable = False
+        return view
+
+    def borrow(self, host, dtype):
+        return self.asarray(host, dtype)
+
+    def own(self, array):
+        return self.xp.array(array)
+
+    def devices(self):
+        return self.host.devices()
+
+    def on(self, device):
+        return self.host.on(device)
+
+    def device_of(self, array):
+        return self.device.name if isinstance(array, self.xp.ndarray) else self.host.device_of(array)
+
+    def synchronize(self):
+        self.device.wait()
+
+    def num_threads(self):
+        return self.host.num_threads()
+
+    def set_num_threads(self, number):
+        self.host.set_num_threads(number)
+
+
+def _adopting(xp, kernel):
+    """The kernel, which finds arrays of NumPy on the GPU."""
+
+    def run(*args, **params):
+        if any(type(a) is np.ndarray for a in args):
+            args = [xp.asarray(a) if type(a) is np.ndarray else a for a in args]
+        return kernel(*args, **params)
+
+    return run
