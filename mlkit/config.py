@@ -2,7 +2,7 @@
 
 from mlkit import dtype_policies
 from mlkit.core import debug, program_cache
-from mlkit.core.backend import backend, register_backend, set_backend
+from mlkit.core.backend import backend, register_backend, set_backend, set_device
 from mlkit.core.dtypes import floatx, set_floatx
 from mlkit.core.settings import (
     disable_flash_attention,

@@ -51,6 +51,10 @@ class JaxBackend(Backend):
         with self._context():
             return array if isinstance(array, jax.Array) else jnp.array(array)
 
+    @property
+    def device_name(self):
+        return _name(self._device)
+
     def devices(self):
         return [_name(d) for d in jax.devices()]
 

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from mlkit.backends.native import elementwise_out, out_kernels, threads
+from mlkit.backends.native import cuda, elementwise_out, out_kernels, threads
 from mlkit.backends.native.arena import Arena
 from mlkit.backends.native.check import checked
 from mlkit.backends.native.compile import compile_graph
@@ -32,6 +32,20 @@ class NativeBackend(Backend):
         self.elementwise_out, self.out_kernels = elementwise_out.make(self.xp), out_kernels.make(self.xp)
         self.target = NativeTarget(self.table, self.elementwise_out, device)
         self.arena = Arena(device)
+        self.array_type = self.xp.ndarray
+
+    def devices(self):
+        return [*cuda.names(), self.device.name]
+
+    def on(self, device):
+        return self if device == self.device.name else cuda.backend(device, host=self)
+
+    @property
+    def device_name(self):
+        return self.device.name
+
+    def default(self):
+        return self.on(self.devices()[0])
 
     def asarray(self, host, dtype, owned=False):
         return (np.asarray if owned else np.array)(host, dtypes.as_numpy(dtype))
@@ -41,7 +55,11 @@ class NativeBackend(Backend):
         return array if array.flags.aligned else array.copy()
 
     def own(self, array):
-        return np.array(array)
+        return np.array(array if isinstance(array, np.ndarray) else self.to_numpy(array))
+
+    def adopt(self, array):
+        """An array of the device from one of another."""
+        return np.asarray(self.to_numpy(array))
 
     def num_threads(self):
         return threads.count()
@@ -50,7 +68,7 @@ class NativeBackend(Backend):
         threads.choose(number)
 
     def libraries(self):
-        return {"oneDNN": describe(), "threads": str(threads.count())}
+        return {"oneDNN": describe(), "threads": str(threads.count()), **cuda.libraries()}
 
     def compile(self, graph, inner=False):
         """A program of the graph. inner: of the body of a control-flow op."""

@@ -108,7 +108,11 @@ class _Form(Executable):
     def __call__(self, arrays):
         if self.prologue is not None:
             arrays.extend(self.prologue.results(arrays))
+        own = self.backend.array_type
         for i in range(len(arrays)):  # by number: a name for an array would hold it, and then nobody could write into it
+            if type(arrays[i]) is not own:
+                arrays[i] = self.backend.adopt(arrays[i])
+                self.moved = True
             if not arrays[i].flags.c_contiguous and not self.exact:  # else: sums depend on how what they add lies in memory
                 arrays[i] = self.backend.xp.ascontiguousarray(arrays[i])
         for i in self.overwrites:

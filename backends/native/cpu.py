@@ -11,6 +11,7 @@ from mlkit.core import dtypes
 class Cpu(Device):
     """NumPy's arrays."""
 
+    name = "cpu:0"
     alone = threads.one_blas_thread
     empty, fill = staticmethod(memory_pages.empty), staticmethod(memory_pages.fill)
     owns, settle = staticmethod(memory_pages.owns_memory), staticmethod(memory_pages.join)

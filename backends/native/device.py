@@ -11,6 +11,7 @@ class Device:
 
     backend   the backend that computes there, which says so when it is made
     epoch     counts changes of what programs are prepared for (the number of threads): those prepared before are prepared anew
+    smallest_chain  as `Target` has it
     alone     a block in which kernels of NumPy keep to the thread that calls them
     kernels() those of ops that it computes in a way of its own: op name -> kernel
     rows()    kernels beside those over `xp`, which come first: objects as `table.Rows` has them, each with the `name` of its op
@@ -18,6 +19,7 @@ class Device:
 
     backend = None
     epoch = 0
+    smallest_chain = None
     alone = contextlib.nullcontext()
 
     def __init__(self, xp):

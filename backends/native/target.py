@@ -14,6 +14,10 @@ class NativeTarget(KernelTarget):
         self.elementwise_out, self.device = elementwise_out, device
 
     @property
+    def smallest_chain(self):
+        return self.device.smallest_chain
+
+    @property
     def channel_block(self):
         return self.device.channel_block()
 

@@ -19,6 +19,8 @@ class Target:
 
     channel_block: int | None = None  # how many channels lie together in images in blocks; None where no kernel gains by that
 
+    smallest_chain: int | None = None  # elements from which on an op gains by being in a chain; None: those of a CPU's cache
+
     def runs(self, op: Op) -> bool:
         """Whether there is a kernel of an op."""
         return False

@@ -31,11 +31,13 @@ class Executable:
     nbytes      about how many bytes it takes while it does not run
     plan        the `mlkit.compiler.plan.Plan` of its memory, or None where memory is not planned beforehand
     overwrites  numbers of the inputs that a run writes into; they belong to variables, and nobody else holds them then
+    moved       whether a run has brought inputs from another device, which are in the list of arrays now; False again once it is seen
     """
 
     nbytes: int
     plan: Any = None
     overwrites: Sequence[int] = ()
+    moved: bool = False
 
     def __init__(self, graph: Graph, run: Callable[[list], list] | None = None):
         self.nbytes = BYTES_OF_A_CALL * len(graph.calls)
@@ -71,6 +73,9 @@ class Backend(abc.ABC):
 
     def to_numpy(self, array: Array) -> np.ndarray:
         """The array as a NumPy array that cannot be written: tensors do not change."""
+        owner = _owners.get(type(array), self)
+        if owner is not self:
+            return owner.to_numpy(array)
         view = np.asarray(array).view()
         view.flags.writeable = False
         return view
@@ -94,9 +99,19 @@ class Backend(abc.ABC):
         """The backend whose arrays are made on one of the devices: itself, or one bound to it."""
         return self
 
+    def default(self) -> "Backend":
+        """The backend bound to the device that is used unless another one is asked for."""
+        return self
+
+    @property
+    def device_name(self) -> str:
+        """Name of the device that this one is bound to."""
+        return self.devices()[0]
+
     def device_of(self, array: Array) -> str:
         """Name of the device that holds an array."""
-        return self.devices()[0]
+        owner = _owners.get(type(array), self)
+        return self.device_name if owner is self else owner.device_of(array)
 
     def synchronize(self) -> None:
         """Wait until everything asked for has been computed."""
@@ -125,6 +140,14 @@ class Backend(abc.ABC):
             return [t.data if type(t) is Tensor else self.asarray(t, v.dtype) for t, v in zip(found, graph.outputs)]
 
         return Executable(graph, run)
+
+
+_owners: dict[type, Backend] = {}  # type of arrays that NumPy cannot read -> a backend that has such
+
+
+def register_arrays(kind: type, owner: Backend) -> None:
+    """Have all backends ask one for what arrays of a type hold, and where they are."""
+    _owners[kind] = owner
 
 
 # ---- the registry ------------------------------------------------------------------------------------------------------
@@ -239,14 +262,52 @@ def set_backend(backend):
     Raises:
         ValueError: If there is none of that name; the message lists those there are.
     """
-    chosen = get_backend(backend)
+    _use(get_backend(backend).default())
+
+
+def set_device(device_name):
+    """Make tensors, and compute, on a device from now on, in all threads. Values made before move there when they are used.
+
+    Args:
+        device_name: "cpu:0", "cuda:0" …; "cpu" and "cuda" are the first of their kind, and "gpu" is another name of "cuda".
+
+    Raises:
+        ValueError: There is no such device; the message lists those there are.
+
+    >>> import mlkit
+    >>> mlkit.config.set_device("cpu")
+    """
+    _use(_bound(device_name, "set_device")[1])
+
+
+def _use(chosen):
+    chosen = _with_control_flow(chosen)
     for holder in (State, state):  # the default of new threads, and this one, where a block may have set its own
         holder.backend, holder.kernels = chosen, chosen.kernels
 
 
+def _bound(device_name, caller):
+    """(full name of a device, the backend in force, bound to it)."""
+    kind, _, number = str(device_name).lower().partition(":")
+    wanted = [f"{name}:{number or 0}" for name in (kind, _OTHER_NAMES.get(kind)) if name]
+    there = state.backend.devices()
+    full = next((name for name in wanted if name in there), None)
+    if full is None:
+        raise ValueError(
+            f"{caller}: there is no {device_name!r} on backend {state.backend.name!r}. Devices: {', '.join(there)}."
+        )
+    return full, _with_control_flow(state.backend.on(full))
+
+
+_OTHER_NAMES = {"gpu": "cuda", "cuda": "gpu"}  # of kinds of devices: backends list one of the two
+
+
 def choose_default():
-    """Use the backend that MLKIT_BACKEND names, native unless it does."""
-    set_backend(debug.BACKEND)
+    """Use the backend that MLKIT_BACKEND names, native unless it does, on the device that MLKIT_DEVICE names, or its default."""
+    if not debug.DEVICE:
+        return set_backend(debug.BACKEND)
+    _use(get_backend(debug.BACKEND))
+    set_device(debug.DEVICE)
 
 
 def backend():
@@ -257,7 +318,7 @@ def backend():
 @contextlib.contextmanager
 def using(name):
     """A block in which another backend is in force in this thread."""
-    b = get_backend(name)
+    b = get_backend(name).default()
     with swapped(backend=b, kernels=b.kernels):
         yield b
 
@@ -268,10 +329,6 @@ def device(device_name):
 
     Raises ValueError for a device that is not there; the message lists those that are.
     """
-    full = device_name if isinstance(device_name, str) and ":" in device_name else f"{device_name}:0"
-    there = state.backend.devices()
-    if full not in there:
-        raise ValueError(f"device: there is no {device_name!r} on backend {state.backend.name!r}. Devices: {', '.join(there)}.")
-    chosen = _with_control_flow(state.backend.on(full))
+    full, chosen = _bound(device_name, "device")
     with swapped(device=full, backend=chosen, kernels=chosen.kernels):
         yield

@@ -7,6 +7,7 @@ MLKIT_PASSES_OFF  names of graph passes to leave out, separated by commas; "all"
 MLKIT_EAGER    1 nothing is traced: compiled functions run op by op
 MLKIT_EXACT    1 compiled functions compute what their ops do one by one, to the bit (`mlkit.config.set_exact`)
 MLKIT_PROGRAM_MEMORY  bytes of compiled programs that are kept, 536870912 by default (`mlkit.config.set_program_memory`)
+MLKIT_DEVICE   the device to compute on, such as cpu or cuda:0; the backend's own choice if it is not set
 MLKIT_BACKEND  native, jax or the name of an installed backend: the one in force at import
 MLKIT_THRESHOLDS  0 all sizes from which another way of computing pays are 0 (`mlkit/core/machine.py`)
 MLKIT_ONEDNN   path of the oneDNN library to use; 0, "off" or "none" for none
@@ -24,6 +25,7 @@ EAGER = os.environ.get("MLKIT_EAGER", "0") == "1"
 EXACT = os.environ.get("MLKIT_EXACT", "0") == "1"
 PROGRAM_MEMORY = int(os.environ.get("MLKIT_PROGRAM_MEMORY", 1 << 29))
 BACKEND = os.environ.get("MLKIT_BACKEND", "native")
+DEVICE = os.environ.get("MLKIT_DEVICE", "")
 THRESHOLDS = os.environ.get("MLKIT_THRESHOLDS", "1") != "0"
 ONEDNN = os.environ.get("MLKIT_ONEDNN", "")
 

@@ -345,5 +345,18 @@ def _explain(op: Any, args: tuple[Any, ...], params: dict[str, Any], error: Exce
         if isinstance(error, MemoryError) or needed > _VAST:
             results = " and ".join(map(str, several))
             raise MemoryError(f"{op.name}: there is no memory for {results}, {needed:,} bytes.") from None
+        _refuse_other_devices(op, args, error)
         raise error
     return wrap(specs)
+
+
+def _refuse_other_devices(op: Any, args: tuple[Any, ...], error: Exception) -> None:
+    """Say so, if it failed because an argument lies on another device than the one that computes."""
+    here = state.backend.device_name
+    places = [state.backend.device_of(a.data) if type(a) is Tensor else here for a in args]
+    if any(place != here for place in places):
+        listed = ", ".join(f"argument {i} is on {place}" for i, place in enumerate(places) if type(args[i]) is Tensor)
+        raise ValueError(
+            f"{op.name}: {here} computes, but {listed}. Compute where they are (`with mlkit.device({max(places)!r}):`), or pass their "
+            "`.numpy()`."
+        ) from error

@@ -84,9 +84,16 @@ class Program:
         if self.writes:
             with locks.Writing(self._locks):
                 return self._run_alone(arrays)
-        values = locks.together(self._values, self._locks)  # held to the end, so that nobody else writes into their memory
+        run, values = (
+            self.run.current(),
+            locks.together(self._values, self._locks),
+        )  # held, so that nobody else writes into their memory
+        first = len(arrays)
         arrays += [t.data for t in values]
-        return self._packed(self.run(arrays))
+        results = run(arrays)
+        if run.moved:
+            self._move(run, arrays[first:], values)
+        return self._packed(results)
 
     def _run_alone(self, arrays: list[Any]) -> Any:
         run, values, first = self.run.current(), self._values(), len(arrays)
@@ -98,6 +105,8 @@ class Program:
                 if held_elsewhere(values, k, owners=0):
                     arrays[first + k] = state.backend.own(values[k].data)
             results = run(arrays)
+            if run.moved:
+                self._move(run, arrays[first:], values)
         except BaseException:
             for k in taken:
                 vars(self.reads[k]).setdefault("_value", values[k])
@@ -106,6 +115,14 @@ class Program:
         for v, a, node in zip(self.writes, results[n:], nodes):
             v._value = Tensor(a, node)
         return self._packed(results[:n])
+
+    def _move(self, run: Any, arrays: list[Any], values: list[Any]) -> None:
+        """Let variables whose values came from another device have those that the run brought."""
+        run.moved = False
+        for v, array, value in zip(self.reads, arrays, values):
+            if array is not value.data and vars(v).get("_value") is value:
+                with v.lock:
+                    v._value = Tensor(array, value.node)
 
     def _values(self) -> list[Any]:
         return [v._value for v in self.reads]

@@ -1,6 +1,13 @@
 """Settings that hold for all threads: small number, layout of images, logging, limits. `mlkit.config` shows them to users."""
 
+import os
+
 _epsilon, _image_data_format = 1e-7, "channels_last"
+
+
+def cache_folder() -> str:
+    """Where downloaded files and compiled kernels are kept: the environment variable MLKIT_HOME, or `~/.mlkit`."""
+    return os.path.expanduser(os.environ.get("MLKIT_HOME") or os.path.join("~", ".mlkit"))
 
 
 def epsilon() -> float:

@@ -5,6 +5,7 @@ import os
 import sys
 
 from mlkit.core.messages import inside
+from mlkit.core.settings import cache_folder
 from mlkit.core.typing import FilePath
 from mlkit.data.archive import unpack
 from mlkit.utils import console
@@ -12,11 +13,6 @@ from mlkit.utils import console
 _CHUNK = 1 << 20
 _ATTEMPTS = 3
 _TIMEOUT = 60.0  # seconds without a byte
-
-
-def cache_folder() -> str:
-    """Where downloaded files are kept: the environment variable MLKIT_HOME, or `~/.mlkit`."""
-    return os.path.expanduser(os.environ.get("MLKIT_HOME") or os.path.join("~", ".mlkit"))
 
 
 def get_file(

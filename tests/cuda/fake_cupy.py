@@ -7,7 +7,9 @@ to the device, and waits for the device, by the line of mlkit that waits; while 
 It does not see: CuPy's type promotion and order of sums (NumPy's are used), `-ftz`, indices that CuPy wraps where NumPy raises, errors
 that a GPU reports late, how long anything takes, and all that cuDNN computes.
 
->>> import numpy as np, fake_cupy
+>>> import numpy as np
+>>> from tests.cuda import fake_cupy
+from tests.cuda import fake_cupy
 >>> x = fake_cupy.module.asarray(np.arange(3.0))
 >>> float(fake_cupy.module.sum(x))
 3.0
@@ -161,6 +163,10 @@ class ndarray:
     def base(self):
         base = self._host.base
         return ndarray.around(base) if isinstance(base, np.ndarray) else base
+
+    @property
+    def device(self):
+        return types.SimpleNamespace(id=0)
 
     @property
     def T(self):

@@ -2,9 +2,29 @@
 
 The graph, its passes and the plan are those of the CPU; arrays are CuPy's, and the kernels those written once over an array module. Nothing
 outside of this folder names CUDA. `library` finds what must be there and says in words what is missing; `device` is what plans ask of the
-memory; `backend` is what mlkit asks.
+memory, `chain` and `module` make kernels of chains of elementwise ops; `backend` is what mlkit asks.
 """
 
-from mlkit.backends.native.cuda.library import find, usable
+import functools
 
-__all__ = ["find", "usable"]
+from mlkit.backends.native.cuda import library
+from mlkit.core.deferred import Deferred
+
+_backend, _device = Deferred("mlkit.backends.native.cuda.backend"), Deferred("mlkit.backends.native.cuda.device")
+
+
+def names():
+    """Names of the GPUs that can be computed on."""
+    return [f"cuda:{number}" for number in range(library.usable())]
+
+
+def libraries():
+    """Name -> version and place of what computing on GPUs takes, or why none is used."""
+    found = library.find()
+    return {"CUDA": found.reason, **found.versions} if found.reason else found.versions
+
+
+@functools.cache
+def backend(name, host):
+    """The backend of one GPU. host: that of the CPU."""
+    return _backend.CudaBackend(_device.Cuda(library.find().module, int(name.partition(":")[2])), host)

@@ -3,23 +3,24 @@
 import numpy as np
 
 from mlkit.backends.native.backend import NativeBackend
-from mlkit.backends.native.cuda.device import Cuda
 from mlkit.backends.native.device import register
 from mlkit.core import dtypes
+from mlkit.core.backend import register_arrays
 
 
 class CudaBackend(NativeBackend):
     """CuPy's arrays on one GPU.
 
     Args:
-        xp: CuPy.
-        number: Of the GPU.
+        device: The GPU, a `cuda.device.Cuda`.
         host: The backend of the CPU.
     """
 
-    def __init__(self, xp, number, host):
-        super().__init__(register(Cuda(xp, number)))
+    def __init__(self, device, host):
+        super().__init__(register(device))
+        xp = device.xp
         self.host = host
+        register_arrays(xp.ndarray, self)
         self.kernels = {name: _adopting(xp, kernel) for name, kernel in self.table.items()}
 
     def asarray(self, host, dtype, owned=False):
@@ -41,6 +42,10 @@ class CudaBackend(NativeBackend):
     def own(self, array):
         return self.xp.array(array)
 
+    def adopt(self, array):
+        """An array of the GPU from one of NumPy or of another GPU."""
+        return self.xp.asarray(array)
+
     def devices(self):
         return self.host.devices()
 
@@ -48,7 +53,7 @@ class CudaBackend(NativeBackend):
         return self.host.on(device)
 
     def device_of(self, array):
-        return self.device.name if isinstance(array, self.xp.ndarray) else self.host.device_of(array)
+        return f"cuda:{array.device.id}" if isinstance(array, self.xp.ndarray) else self.host.device_name
 
     def synchronize(self):
         self.device.wait()

@@ -1,15 +1,44 @@
 """A GPU as a `Device`: its memory is CuPy's pool, and one stream computes."""
 
+import functools
+
+import numpy as np
+
+from mlkit.backends.native.cuda.chain import BLOCK, ChainKernel
+from mlkit.backends.native.cuda.module import of_device
 from mlkit.backends.native.device import Device
 
 
 class Cuda(Device):
-    """One GPU, on which the arrays of `xp` lie, which is CuPy."""
+    """One GPU.
 
-    def __init__(self, xp, number=0):
+    Args:
+        xp: CuPy, whose arrays lie there.
+        number: Which one.
+        modules: Where kernels are compiled, a `module.Modules`; NVRTC's unless given.
+    """
+
+    def __init__(self, xp, number=0, modules=None):
         super().__init__(xp)
         self.number, self.name = number, f"cuda:{number}"
+        self.modules = modules or of_device(xp, number)
         self._doubts = {}  # message -> whether all is well so far, one truth value on the device
+
+    smallest_chain = 1  # a launch costs more than what a small op computes
+
+    @functools.cached_property
+    def most_blocks(self):
+        """Blocks of threads of which it has work enough for all its multiprocessors."""
+        return 16 * self.xp.cuda.Device(self.number).attributes["MultiProcessorCount"]
+
+    def chain(self, chain, specs, kernels):
+        """A kernel of its own; step by step where a step has no expression in CUDA C."""
+        try:
+            kernel = ChainKernel(chain, specs)
+        except NotImplementedError:
+            return super().chain(chain, specs, kernels)
+        self.modules.want(kernel)
+        return LaunchedChain(self, kernel)
 
     def indices(self, index, low, high, message):
         """The device is not waited for: that one is out of range is noted there, and told by `raise_doubts`."""
@@ -37,3 +66,25 @@ class Cuda(Device):
         with self.xp.cuda.Device(self.number):
             free, total = self.xp.cuda.runtime.memGetInfo()
         return free + self.xp.get_default_memory_pool().free_bytes(), total
+
+
+class LaunchedChain:
+    """A chain of a plan: one launch."""
+
+    def __init__(self, device, kernel):
+        self.device, self.kernel = device, kernel
+        self._sizes = [(np.uint32 if kernel.size < 2**32 // 2 else np.int64)(n) for n in kernel.sizes()]
+
+    def __call__(self, *operands, out):
+        kernel, xp = self.kernel, self.device.xp
+        outs = out if type(out) is tuple else (out,)
+        if not kernel.size:
+            return
+        operands = [xp.ascontiguousarray(a) for a in operands]
+        dense = [o if o.flags.c_contiguous else xp.empty(o.shape, o.dtype) for o in outs]
+        wide = kernel.is_flat and all(a.data.ptr % min(4 * a.itemsize, 16) == 0 for a in (*operands, *dense) if a.size > 1)
+        function = self.device.modules.function(kernel.name)
+        function((kernel.blocks(self.device.most_blocks),), (BLOCK,), (*operands, *dense, *self._sizes, np.int32(wide)))
+        for o, d in zip(outs, dense):
+            if o is not d:
+                o[...] = d

@@ -7,12 +7,16 @@ no LD_LIBRARY_PATH, no compiler.
 import ctypes
 import functools
 import importlib
-import importlib.metadata
 import os
 import pathlib
 import sys
 import warnings
 from typing import NamedTuple
+
+from mlkit.core import debug
+from mlkit.core.deferred import Deferred
+
+metadata = Deferred("importlib.metadata")
 
 PIP = 'pip install "mlkit-engine[cuda]"'
 PIP_12 = 'pip install "mlkit-engine[cuda12]"'
@@ -60,8 +64,8 @@ class System:
         found = {}
         for name in _PACKAGES:
             try:
-                found[name] = importlib.metadata.version(name)
-            except importlib.metadata.PackageNotFoundError:
+                found[name] = metadata.version(name)
+            except metadata.PackageNotFoundError:
                 pass
         return found
 
@@ -177,7 +181,12 @@ def find():
 
 
 def usable():
-    """How many GPUs can be computed on. Says once, as a warning, why none can although there is one."""
+    """How many GPUs can be computed on. Says once, as a warning, why none can although there is one.
+
+    None is looked for where MLKIT_DEVICE says that the CPU computes.
+    """
+    if debug.DEVICE.lower().startswith("cpu"):
+        return 0
     found = find()
     if found.module is None:
         _warn(found.reason if found.devices or "driver (libcuda" in found.reason else "")

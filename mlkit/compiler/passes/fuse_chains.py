@@ -29,7 +29,8 @@ LONGEST = 64  # calls in a chain: the work of planning one grows with the square
 def fuse_chains(graph: Graph, target: Target) -> Graph:
     """The graph with chains of elementwise ops as calls of `fused_elementwise`."""
     graph = prune(graph)
-    groups, alone = _Groups(graph, target.can_chain, SMALLEST), target.gains_alone
+    smallest = SMALLEST if target.smallest_chain is None else target.smallest_chain
+    groups, alone = _Groups(graph, target.can_chain, smallest), target.gains_alone
     members = groups.segments(groups.find().values())
     fused = _fused(graph, groups, members, alone)
     if fused is graph or most_alive(fused) <= (most := most_alive(graph)):

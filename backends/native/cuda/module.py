@@ -1,0 +1,102 @@
+"""From the text of kernels to functions on the GPU: NVRTC compiles all that are wanted at once, and a folder keeps what it made.
+
+One call of the compiler takes a quarter of a second whatever it gets, so kernels are collected until the first of them is launched. Only
+machine code (cubin) is loaded: a driver may be older than the PTX that NVRTC writes.
+"""
+
+import contextlib
+import hashlib
+import os
+import pathlib
+import secrets
+import threading
+
+from mlkit.backends.native.cuda.expressions import HELPERS
+from mlkit.core.settings import cache_folder
+
+OPTIONS = ("--std=c++17",)
+
+
+class Modules:
+    """The kernels of one GPU.
+
+    Args:
+        compile: Function (text) -> machine code.
+        load: Function (machine code) -> object with `get_function(name)`.
+        key: What machine code depends on besides the text, as text: architecture and version of the compiler.
+    """
+
+    def __init__(self, compile, load, key):
+        self._compile, self._load, self._key = compile, load, key
+        self._wanted, self._functions = {}, {}  # name -> text; name -> function
+        self._lock = threading.Lock()
+
+    def want(self, kernel):
+        """Have a kernel, anything with a `name` and a `text`, ready for `function`. Of one name there is one text."""
+        with self._lock:
+            if kernel.name not in self._functions:
+                self._wanted[kernel.name] = kernel.text
+
+    def function(self, name):
+        """The function of a kernel that was wanted; all that are wanted so far are compiled with it."""
+        found = self._functions.get(name)
+        if found is None:
+            with self._lock:
+                self._make_all()
+                found = self._functions[name]
+        return found
+
+    def _make_all(self):
+        if not self._wanted:
+            return
+        names = sorted(self._wanted)
+        text = HELPERS + "".join(self._wanted[name] for name in names)
+        module = self._load(self._code(text))
+        self._functions.update((name, module.get_function(name)) for name in names)
+        self._wanted.clear()
+
+    def _code(self, text):
+        """The machine code of a text, from the folder if it has been compiled before."""
+        key = hashlib.sha256(f"{self._key}\n{text}".encode()).hexdigest()
+        path = pathlib.Path(cache_folder(), "kernels", f"{key}.cubin")
+        with contextlib.suppress(OSError):
+            return path.read_bytes()
+        code = self._compile(text)
+        with contextlib.suppress(OSError):  # a folder that cannot be written costs time, no more
+            path.parent.mkdir(parents=True, exist_ok=True)
+            part = path.with_suffix(f".{secrets.token_hex(4)}.tmp")
+            part.write_bytes(code)
+            os.replace(part, path)
+        return code
+
+
+def of_device(xp, number):
+    """The `Modules` of one GPU, compiled by the NVRTC that CuPy has loaded."""
+    nvrtc = xp.cuda.nvrtc
+    architecture = f"sm_{xp.cuda.Device(number).compute_capability}"
+    version = ".".join(map(str, nvrtc.getVersion()))
+
+    def load(code):
+        with xp.cuda.Device(number):
+            module = xp.cuda.function.Module()
+            module.load(code)
+        return module
+
+    return Modules(lambda text: compiled(nvrtc, text, architecture), load, f"{architecture} {version}")
+
+
+def compiled(nvrtc, text, architecture, options=()):
+    """The machine code of a text for an architecture such as "sm_90".
+
+    Raises:
+        RuntimeError: The compiler refuses the text; what it says is in the message.
+    """
+    program = nvrtc.createProgram(text, "mlkit.cu", (), ())
+    try:
+        try:
+            nvrtc.compileProgram(program, [f"--gpu-architecture={architecture}", *OPTIONS, *options])
+        except nvrtc.NVRTCError as error:
+            raise RuntimeError(f"NVRTC refuses kernels for {architecture}:\n{nvrtc.getProgramLog(program)}") from error
+        return nvrtc.getCUBIN(program)
+    finally:
+        nvrtc.destroyProgram(program)

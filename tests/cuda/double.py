@@ -1,0 +1,64 @@
+"""A GPU of which there is none: the backend of "cuda:0" over the double of CuPy."""
+
+import numpy as np
+
+from mlkit.backends.native.backend import NativeBackend
+from mlkit.backends.native.cpu import Cpu
+from mlkit.backends.native.cuda.backend import CudaBackend
+from mlkit.backends.native.cuda.device import Cuda
+from mlkit.core.backend import get_backend
+from tests.cuda import fake_cupy
+
+
+class Interpreted:
+    """Compiles nothing: a kernel of a chain is computed step by step by NumPy, and counted as the one launch that it is."""
+
+    def __init__(self):
+        self._kernels = {}
+
+    def want(self, kernel):
+        self._kernels[kernel.name] = kernel
+
+    def function(self, name):
+        kernel = self._kernels[name]
+        table = get_backend("native").table
+
+        def run(blocks, threads, args):
+            n = kernel.chain.operands
+            operands = [a._host for a in args[:n]]
+            with np.errstate(all="ignore"):
+                found = kernel.chain.run(operands, lambda op, xs, params: table[op.name](*xs, **params))
+            fake_cupy.counts.launches += 1
+            for out, value in zip(args[n:], found):
+                np.copyto(out._host, value, casting="unsafe")
+
+        return run
+
+
+class DoubleOfGpu(Cuda):
+    most_blocks = 4
+
+    def __init__(self, modules=None):
+        super().__init__(fake_cupy.module, 0, modules or Interpreted())
+
+    def wait(self):
+        pass
+
+
+class WithoutOneDnn(Cpu):
+    """The CPU's kernels over NumPy alone: those that a GPU runs too, so that results can be compared to the last places."""
+
+    def rows(self):
+        return ()
+
+    def channel_block(self):
+        return None
+
+
+def make_gpu(modules=None):
+    """The backend of the GPU that is not there."""
+    return CudaBackend(DoubleOfGpu(modules), get_backend("native"))
+
+
+def make_reference():
+    return NativeBackend(WithoutOneDnn(np))

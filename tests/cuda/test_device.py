@@ -1,0 +1,101 @@
+"""Tensors of a GPU among others: where they are, how they come to NumPy, what moves and what is refused."""
+
+import numpy as np
+import pytest
+
+import mlkit
+from mlkit import layers, ops
+from mlkit.core.state import state, swapped
+from mlkit.primitives import movement
+from tests.cuda import fake_cupy
+
+
+@pytest.fixture
+def beside(gpu, monkeypatch):
+    """The CPU in force, and the GPU to be had by its name."""
+    from mlkit.backends.native import cuda
+
+    monkeypatch.setattr(cuda, "names", lambda: ["cuda:0"])
+    monkeypatch.setattr(cuda, "backend", lambda name, host: gpu)
+    return gpu
+
+
+def test_devices_are_listed_and_named_in_all_ways(beside):
+    assert state.backend.devices() == ["cuda:0", "cpu:0"]
+    for name in ("cuda:0", "gpu:0", "cuda", "GPU"):
+        with mlkit.device(name):
+            assert ops.ones(2).device == "cuda:0"
+            with mlkit.device("cpu"):
+                assert ops.ones(2).device == "cpu:0"
+    with pytest.raises(ValueError, match="no 'cuda:1' on backend 'native'. Devices: cuda:0, cpu:0"):
+        with mlkit.device("cuda:1"):
+            pass
+
+
+def test_a_device_is_set_for_all_threads(beside, use):
+    use(state.backend)
+    mlkit.config.set_device("gpu")
+    assert ops.ones(2).device == "cuda:0"
+    mlkit.config.set_device("cpu")
+    assert ops.ones(2).device == "cpu:0"
+
+
+def test_tensors_know_their_device_and_values_outside_of_the_block(beside):
+    with mlkit.device("cuda:0"):
+        x = ops.arange(3.0) * 2
+    assert x.device == "cuda:0"
+    np.testing.assert_array_equal(x.numpy(), [0, 2, 4])
+    assert x.numpy().flags.writeable is False
+    assert x.tolist() == [0, 2, 4]
+    assert float(x[1]) == 2
+
+
+def test_arrays_of_numpy_go_where_the_op_runs(beside):
+    with mlkit.device("cuda:0"):
+        assert (ops.ones(3) + np.arange(3.0, dtype="float32")).device == "cuda:0"
+        assert ops.add(np.ones(3), 1).device == "cuda:0"
+
+
+def test_values_of_two_devices_in_one_op_are_named(beside):
+    with mlkit.device("cuda:0"):
+        x = ops.ones((2, 3))
+    with pytest.raises(ValueError, match="cpu:0 computes, but argument 0 is on cpu:0, argument 1 is on cuda:0"):
+        ops.matmul(ops.ones((4, 2)), x)
+
+
+def test_a_model_made_on_the_cpu_trains_on_the_gpu(beside):
+    mlkit.utils.set_random_seed(0)
+    model = mlkit.Sequential([mlkit.Input((3,)), layers.Dense(4, "relu"), layers.Dense(1)])
+    model.compile("adam", "mse")
+    x, y = np.random.default_rng(0).normal(size=(8, 3)).astype("float32"), np.ones((8, 1), "float32")
+    before = model.predict(x, verbose=0)
+    with mlkit.device("gpu"):
+        np.testing.assert_allclose(model.predict(x, verbose=0), before, rtol=1e-6)
+        model.fit(x, y, epochs=2, verbose=0)
+        assert {v.value.device for v in model.trainable_variables + model.optimizer.variables} == {"cuda:0"}
+    assert model.predict(x, verbose=0).shape == (8, 1)  # on the CPU again, where its weights move to
+
+
+@pytest.mark.parametrize("staged", [False, True])
+def test_an_index_out_of_range_is_said_when_a_result_is_read(gpu, staged):
+    take = mlkit.function(lambda x, i: movement.take(x, i, axis=0)) if staged else lambda x, i: movement.take(x, i, axis=0)
+    with swapped(backend=gpu, kernels=gpu.kernels):
+        x = ops.arange(3.0)
+        fake_cupy.counts.clear()
+        wrong = take(x, ops.convert_to_tensor(np.array([0, 3])))
+        assert not fake_cupy.counts.waits
+        with pytest.raises(IndexError, match="take: an index is out of range for size 3"):
+            wrong.numpy()
+        np.testing.assert_array_equal(take(x, ops.convert_to_tensor(np.array([-1, 0]))).numpy(), [2, 0])
+
+
+def test_random_numbers_are_those_of_the_cpu(gpu):
+    def draw():
+        return [f((5, 7), seed=3).numpy() for f in (mlkit.random.uniform, mlkit.random.normal)] + [
+            mlkit.random.randint((9,), 0, 100, seed=4).numpy(), mlkit.random.binomial((6,), 5, 0.5, seed=5).numpy(),
+        ]  # fmt: skip
+
+    on_cpu = draw()
+    with swapped(backend=gpu, kernels=gpu.kernels):
+        for a, b in zip(draw(), on_cpu):
+            np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-6)

@@ -1,0 +1,65 @@
+"""The text of every kernel is compiled for the architectures that are supported; none may keep values in memory for want of registers."""
+
+import re
+
+import pytest
+
+from mlkit.backends.native.cuda.chain import ChainKernel
+from mlkit.backends.native.cuda.expressions import HELPERS
+from mlkit.backends.native.cuda.module import Modules, compiled
+from mlkit.backends.native.tiled_chain import in_single
+from mlkit.core.spec import Spec
+from tests.cuda.test_chains import ALL, LONG
+
+nvrtc = pytest.importorskip(
+    "cupy", reason='NVRTC comes with CuPy: pip install "mlkit-engine[cuda]"', exc_type=ImportError
+).cuda.nvrtc
+
+ARCHITECTURES = ("sm_75", "sm_80", "sm_86", "sm_89", "sm_90", "sm_100", "sm_120")
+
+
+def texts(cases):
+    kernels = [ChainKernel(in_single(chain, specs), specs) for chain, specs in cases]
+    return {k.name: k.text for k in kernels}
+
+
+def log_of(text, architecture):
+    """What the assembler says of the kernels of a text."""
+    program = nvrtc.createProgram(HELPERS + text, "mlkit.cu", (), ())
+    nvrtc.compileProgram(program, [f"--gpu-architecture={architecture}", "--std=c++17", "--ptxas-options=-v"])
+    return nvrtc.getProgramLog(program)
+
+
+@pytest.mark.parametrize("architecture", ARCHITECTURES)
+def test_chains(architecture):
+    few = [(chain, [Spec((64,), d) for d in operands]) for _, operands, _, chain in ALL[:: 1 if architecture == "sm_90" else 9]]
+    broadcast = [(LONG, [Spec(s, "float32") for s in shapes]) for shapes in ([(5, 37)] * 3, [(3, 1, 4), (2, 1), (3, 2, 4)])]
+    found = texts(few + broadcast)
+    log = log_of("".join(found.values()), architecture)
+    assert len(re.findall(r"Used \d+ registers", log)) == len(found)
+    assert [n for n in re.findall(r"(\d+) bytes spill", log) if int(n)] == []
+
+
+def test_machine_code_is_kept_and_a_refused_text_is_shown(tmp_path, monkeypatch):
+    monkeypatch.setenv("MLKIT_HOME", str(tmp_path))
+    calls = []
+
+    def compile(text):
+        calls.append(text)
+        return compiled(nvrtc, text, "sm_90")
+
+    class Loaded:
+        def __init__(self, code):
+            assert code[:4] == b"\x7fELF"
+
+        def get_function(self, name):
+            return name
+
+    kernel = ChainKernel(LONG, [Spec((5, 37), "float32")] * 3)
+    for _ in range(2):  # two processes
+        modules = Modules(compile, Loaded, "sm_90")
+        modules.want(kernel)
+        assert modules.function(kernel.name) == kernel.name
+    assert len(calls) == 1
+    with pytest.raises(RuntimeError, match="NVRTC refuses kernels for sm_90:[^$]*nonsense"):
+        compiled(nvrtc, "nonsense", "sm_90")
