@@ -186,8 +186,9 @@ def test_new_shapes_share_one_arena():
 
 def test_arena_goes_with_the_last_program():
     from mlkit.backends.native.arena import Arena
+    from mlkit.backends.native.cpu import CPU
 
-    arena = Arena(np)
+    arena = Arena(CPU)
     block = arena.at_least(1000)
     assert block.ctypes.data % 64 == 0
     assert arena.at_least(10) is block
