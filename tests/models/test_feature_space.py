@@ -191,23 +191,25 @@ def test_nothing_to_learn_needs_no_adapting():
 # ---- models ----------------------------------------------------------------------------------------------------------------
 
 
-def test_a_model_of_encoded_features():
-    """Trained on prepared data, used on raw data: the same layers in two models."""
-    numbers = FeatureSpace(
-        {"age": "float_normalized", "income": "float_discretized", "height": "float"}, num_discretization_bins=4
-    )
-    numbers.adapt(TABLE | {"age": TABLE["age"]})
-    encoded, raw = numbers.get_encoded_features(), numbers.get_inputs()
-    assert encoded.shape == (None, 6)
-    assert {name: value.shape for name, value in raw.items()} == dict.fromkeys(("age", "income", "height"), (None, 1))
+def test_a_model_of_encoded_features(tmp_path):
+    """Trained on prepared data, used on raw data, texts among them: the same layers in two models."""
+    made = space("one_hot", "concat")
+    encoded, raw = made.get_encoded_features(), made.get_inputs()
+    assert encoded.shape == (None, vectors().shape[1])
+    assert {name: (value.shape, value.dtype) for name, value in raw.items()} == {
+        name: ((None, 1), feature.dtype) for name, feature in made.features.items()
+    }
     outputs = layers.Dense(1, activation="sigmoid")(layers.Dense(4, activation="relu")(encoded))
     training, inference = keras.Model(encoded, outputs), keras.Model(raw, outputs)
     training.compile("adam", "binary_crossentropy")
-    rows = {name: TABLE[name] for name in raw}
-    data = keras.data.Dataset.from_tensor_slices((rows, [0, 1] * 4)).batch(4).map(lambda x, y: (numbers(x), y))
+    data = keras.data.Dataset.from_tensor_slices((TABLE, [0, 1] * 4)).batch(4).map(lambda x, y: (made(x), y))
     training.fit(data, epochs=2, verbose=0)
-    arrays = {name: np.array(values, "float32")[:, None] for name, values in rows.items()}
-    np.testing.assert_allclose(inference.predict(arrays, verbose=0), training.predict(numbers(rows), verbose=0), rtol=1e-5)
+    wanted = training.predict(made(TABLE), verbose=0)
+    columns = {name: np.array(values)[:, None] for name, values in TABLE.items()}
+    np.testing.assert_allclose(inference.predict(columns, verbose=0), wanted, rtol=1e-5)
+    inference.save(tmp_path / "model.keras")
+    read = keras.models.load_model(tmp_path / "model.keras")
+    np.testing.assert_allclose(read.predict(columns, verbose=0), wanted, rtol=1e-5)
 
 
 def test_a_model_of_raw_whole_numbers():
