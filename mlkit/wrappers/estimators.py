@@ -14,7 +14,7 @@ try:
     from sklearn.base import BaseEstimator, ClassifierMixin, RegressorMixin, TransformerMixin
     from sklearn.preprocessing import OneHotEncoder
     from sklearn.utils.multiclass import type_of_target
-    from sklearn.utils.validation import check_is_fitted, validate_data
+    from sklearn.utils.validation import check_is_fitted, column_or_1d, validate_data
 except ImportError:
     BaseEstimator, ClassifierMixin, RegressorMixin, TransformerMixin = (type(name, (), {}) for name in "abcd")
     validate_data = None
@@ -43,8 +43,13 @@ class _Estimator(BaseEstimator):
         return type(self)(self.model, self.warm_start, self.model_kwargs, self.fit_kwargs)  # `fit` copies the model
 
     def fit(self, X, y, **kwargs: Any):
-        """Fit the model. X: (samples, features). y: (samples,) or (samples, outputs). kwargs: for `Model.fit`, before `fit_kwargs`."""
+        """Fit the model. X: (samples, features). y: (samples,) or (samples, outputs). kwargs: for `Model.fit`, before `fit_kwargs`.
+
+        Targets that are a single column count as (samples,), with scikit-learn's warning.
+        """
         X, y = validate_data(self, X, y, multi_output=True)
+        if y.ndim == 2 and y.shape[1] == 1:
+            y = column_or_1d(y, warn=True)
         targets = self._encoded(y)
         model = self._model_for(X, targets)
         if not model.compiled or not model.loss or not model.optimizer:
