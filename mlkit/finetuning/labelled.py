@@ -150,7 +150,7 @@ def _from_folders(train, validation, image_size, options):
     sets = photo_datasets(train, validation, image_size=image_size, **options)
     usual = {"labels": None, "task": None, "resize": "stretch", "split": "stratified", "fold": None, "one_hot": False}
     given = {"image_size": image_size, **{k: v for k, v in options.items() if v != usual.get(k, "")}}
-    folders = repr(train) if validation is None else f"{train!r}, {validation!r}"
+    folders = ", ".join(repr(os.path.abspath(part)) for part in (train, validation) if part is not None)  # from anywhere
     arguments = ", ".join(f"{k}={v!r}" for k, v in given.items())
     code = [f"train, val = finetuning.photo_datasets({folders}, {arguments})"]
     size = sum(len(part.files.paths) for part in sets) * image_size[0] * image_size[1] * sets[0].channels

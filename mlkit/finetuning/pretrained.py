@@ -37,7 +37,7 @@ def opened(model: Any, weights: Any) -> tuple[Any, list[str]]:
     """
     for path in (weights, model):
         if isinstance(path, (str, os.PathLike)) and os.fspath(path).endswith(".keras"):
-            return load_model(path), [f"pretrained = keras.models.load_model({os.fspath(path)!r})"]
+            return load_model(path), [f"pretrained = keras.models.load_model({os.path.abspath(path)!r})"]
     return model, []
 
 
@@ -64,7 +64,8 @@ def pretrained(model, weights, image_shape, preprocess: str = "auto"):
             "finetune: `model` must be the name of a model in mlkit.applications, its constructor or a Model, but is "
             f"{model!r}."
         )
-    weights = os.fspath(weights) if isinstance(weights, os.PathLike) else weights  # a script has it as text
+    if isinstance(weights, os.PathLike) or (isinstance(weights, str) and os.path.isfile(weights)):
+        weights = os.path.abspath(os.fspath(weights))  # a script has it as text, and runs anywhere
     module = home.removeprefix("mlkit.")
     code = [
         f"base = keras.{module}.{model.__name__}(",

@@ -22,7 +22,7 @@ from mlkit.finetuning.script import script_of
 from mlkit.finetuning.soft_labels import softened
 from mlkit.models import Model
 from mlkit.models.keras_loader import load_model
-from mlkit.utils.console import print_message
+from mlkit.utils.console import print_folded, print_message
 
 
 @dataclasses.dataclass(repr=False)
@@ -240,7 +240,7 @@ def plan(model, train, validation=None, test=None, **options) -> Plan:
     settings["fine_learning_rate"] = options["fine_learning_rate"] or options["learning_rate"] / 10
     settings["batch_size"], settings["monitor"] = size, monitor_for(data.head, options["monitor"])
     for name in ("save_to", "output"):
-        settings[name] = None if options[name] is None else os.fspath(options[name])
+        settings[name] = None if options[name] is None else os.path.abspath(os.fspath(options[name]))  # a script runs anywhere
     settings["class_weight"] = class_weights(options["class_weight"], data)
     callbacks = library.CallbackList(options["callbacks"]).callbacks  # which checks them
     settings["callbacks"] = bool(callbacks)
@@ -256,7 +256,7 @@ def plan(model, train, validation=None, test=None, **options) -> Plan:
     if verbose != 0 and data.summary:
         print_message(data.summary)
     if verbose != 0 and not finished:
-        print_message(script)
+        print_folded("The script that runs", script)
     found = {"train": data.train, "val": data.validation, "pretrained": model, "preprocess": options["preprocess"]}
     return Plan(data, source, script, settings, {**found, "callbacks": callbacks}, folder, finished)
 

@@ -6,6 +6,7 @@ from mlkit.core.deferred import Deferred
 from mlkit.core.settings import is_interactive_logging_enabled
 
 shutil, unicodedata = Deferred("shutil"), Deferred("unicodedata")  # only where a line is drawn
+IPython_display = Deferred("IPython.display")  # only in a notebook, which has it
 
 # what stands for a drawn character where it cannot be shown
 _ASCII = {ord(drawn): plain for drawn, plain in {"─": "-", "…": "~", "×": "x", "·": "."}.items()}
@@ -21,6 +22,17 @@ def print_message(text: str) -> None:
         logging.getLogger("mlkit").info(text)
         return
     print(_showable(str(text)), flush=True)
+
+
+def print_folded(title: str, text: str) -> None:
+    """Print a long text; in a notebook only its title is seen, until it is clicked on."""
+    if not (in_notebook() and is_interactive_logging_enabled()):
+        print_message(text)
+        return
+    import html  # its table of entities takes longer to import than this module
+
+    folded = f"<details><summary>{html.escape(title)}</summary><pre>{html.escape(text)}</pre></details>"
+    IPython_display.display({"text/html": folded, "text/plain": text}, raw=True)
 
 
 def redraw(text: str, drawn: int, end: str = "") -> int:
