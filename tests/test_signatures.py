@@ -106,7 +106,7 @@ ABSENT_METHODS = {  # a method of Keras's classes -> why it is not there
         "transform_single_image transform_single_label transform_single_bounding_box transform_single_segmentation_mask".split(),
         "a single image is a batch of one: transform_images and the like take it",
     ),
-    **dict.fromkeys("update_state reset_state finalize_state save_assets".split(), "adapt() does what the state is for"),
+    "save_assets": "vocabularies stand in configs",
     **dict.fromkeys(
         [f"Function.{method}" for method in "call from_config get_config symbolic_call rematerialized_call".split()],
         "a function of symbolic tensors is called, and is no layer",

@@ -116,13 +116,29 @@ class Discretization(Layer):
         """Find the boundaries from data: an array, or an iterable of batches, of which the first `steps` are used."""
         if self.num_bins is None:
             raise ValueError("Discretization.adapt: the layer was made with `bin_boundaries`; use `num_bins` instead.")
-        self._values = np.zeros((2, 0))
+        self.reset_state()
         batches = [data] if hasattr(data, "shape") or (isinstance(data, list) and np.ndim(data[0]) == 0) else data
         for i, batch in enumerate(batches):
             if steps is not None and i >= steps:
                 break
-            self._add(np.sort(np.asarray(ops.convert_to_numpy(batch), "float64").reshape(-1)))
-        self.bin_boundaries = self._compressed(1 / self.num_bins)[0, :-1].astype("float32").tolist()
+            self.update_state(batch)
+        self.finalize_state()
+
+    def reset_state(self) -> None:
+        """Forget the data that `update_state` has seen."""
+        if self.num_bins is not None:
+            self._values = np.zeros((2, 0))
+
+    def update_state(self, data: Any) -> None:
+        """Take a batch into account; `finalize_state` finds the boundaries of all of them."""
+        if self._values is None:
+            self.reset_state()
+        self._add(np.sort(np.asarray(ops.convert_to_numpy(data), "float64").reshape(-1)))
+
+    def finalize_state(self) -> None:
+        """Set the boundaries to those of the data seen since the last reset, if there is any."""
+        if self.num_bins is not None and self._values is not None:
+            self.bin_boundaries = self._compressed(1 / self.num_bins)[0, :-1].astype("float32").tolist()
 
     def _add(self, values):
         """Merge sorted values into those kept: every so many of them, with that weight."""

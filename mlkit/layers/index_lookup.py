@@ -24,6 +24,24 @@ from mlkit.layers.layer import Layer
 from mlkit.primitives.convert import host_array
 
 
+class _Seen:
+    """How often tokens occur, and in how many samples."""
+
+    def __init__(self):
+        self.times, self.samples_with, self.samples = collections.Counter(), collections.Counter(), 0
+
+    def add(self, tokens: list[Any]) -> None:
+        self.times.update(tokens)
+        self.samples_with.update(set(tokens))
+        self.samples += 1
+
+    def most_frequent_first(self, without: set[Any]) -> list[Any]:
+        return sorted(set(self.times) - without, key=lambda t: (self.times[t], t), reverse=True)
+
+    def inverse_frequencies(self, tokens: list[Any]) -> list[float]:
+        return [np.log(1 + self.samples / (1 + self.samples_with[t])) for t in tokens]
+
+
 class Lookup(Layer):
     """Base of lookups: index 0 for the mask token, if there is one, then the indices of unknown tokens, then the vocabulary."""
 
@@ -64,7 +82,7 @@ class Lookup(Layer):
             oov_token,
         )
         self.invert, self.pad_to_max_tokens, self.autocast, self.built = invert, pad_to_max_tokens, False, True
-        self._tokens = self._idf = None
+        self._tokens = self._idf = self._seen = None
         self._on_host = HostNumbers(self._numbers)
         if vocabulary is not None:
             self.set_vocabulary(vocabulary, idf_weights)
@@ -121,23 +139,35 @@ class Lookup(Layer):
 
     def adapt(self, data: Any, steps: int | None = None) -> None:
         """Take the tokens from data, the most frequent first: an array, or an iterable of batches (the first `steps`)."""
-        counts, samples_with, samples = collections.Counter(), collections.Counter(), 0
+        self.reset_state()
         batches = [data] if isinstance(data, np.ndarray) or hasattr(data, "numpy") or isinstance(data, (list, tuple)) else data
         for i, batch in enumerate(batches):
             if steps is not None and i >= steps:
                 break
-            for row in self._rows(batch):
-                tokens = [self._token(t) for t in row]
-                counts.update(tokens)
-                samples_with.update(set(tokens))
-                samples += 1
-        for token in (self.mask_token, self.oov_token):
-            counts.pop(token, None)
-        order = sorted(counts, key=lambda t: (counts[t], t), reverse=True)
+            self.update_state(batch)
+        if self._seen is None:
+            raise ValueError(f"{type(self).__name__}.adapt: the data has no batches.")
+        self.finalize_state()
+
+    def reset_state(self) -> None:
+        """Forget the tokens that `update_state` has counted."""
+        self._seen = None
+
+    def update_state(self, data: Any) -> None:
+        """Count the tokens of a batch; `finalize_state` makes the vocabulary of all of them."""
+        self._seen = self._seen or _Seen()
+        for row in self._rows(data):
+            self._seen.add([self._token(t) for t in row])
+
+    def finalize_state(self) -> None:
+        """Take the tokens that have been counted since the last reset, if there are any, as the vocabulary."""
+        seen, self._seen = self._seen, None
+        if seen is None:
+            return
+        tokens = seen.most_frequent_first({self.mask_token, self.oov_token})
         if self.max_tokens is not None:
-            order = order[: self.max_tokens - len(self._special)]
-        weights = [np.log(1 + samples / (1 + samples_with[t])) for t in order]
-        self.set_vocabulary(order, weights if self.output_mode == "tf_idf" else None)
+            tokens = tokens[: self.max_tokens - len(self._special)]
+        self.set_vocabulary(tokens, seen.inverse_frequencies(tokens) if self.output_mode == "tf_idf" else None)
 
     def _rows(self, batch: Any):
         """The tokens of each sample."""

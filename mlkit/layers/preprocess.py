@@ -130,6 +130,9 @@ class Normalization(Layer):
         self.adapt_variance.assign(square / count)
         self.count.assign(int(count))
 
+    def finalize_state(self) -> None:
+        """Called where mean and variance were set from outside, as from files: the layer reads them at each call."""
+
     @property
     def mean(self) -> Any:
         """The means, in a shape that broadcasts with the inputs."""

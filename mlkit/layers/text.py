@@ -112,6 +112,18 @@ class TextVectorization(Layer):
         batches = (b for i, b in enumerate(data) if steps is None or i < steps) if many else [data]
         self._lookup_layer.adapt(self._padded(self._cut(batch)) for batch in batches)
 
+    def reset_state(self) -> None:
+        """Forget the texts that `update_state` has seen."""
+        self._lookup_layer.reset_state()
+
+    def update_state(self, data: Any) -> None:
+        """Count the tokens of a batch of texts; `finalize_state` makes the vocabulary of all of them."""
+        self._lookup_layer.update_state(self._padded(self._cut(data)))
+
+    def finalize_state(self) -> None:
+        """Take the tokens that have been counted since the last reset, if there are any, as the vocabulary."""
+        self._lookup_layer.finalize_state()
+
     def _cut(self, texts):
         return [self.tokens(t) for t in np.asarray(texts).reshape(-1).tolist()]
 

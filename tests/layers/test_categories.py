@@ -81,3 +81,33 @@ def test_text_vectorization():
     np.testing.assert_array_equal(pairs(["abc", "abab"]).numpy(), [[0, 1, 1], [1, 2, 0]])
     with pytest.raises(ValueError, match="standardize"):
         layers.TextVectorization(standardize="upper")
+
+
+BATCHES = [np.array(rows) for rows in ([["a", "b"], ["a", "c"]], [["b", "a"], ["d", "d"]])]
+ADAPTED = {  # layer and its batches
+    "StringLookup": (lambda: layers.StringLookup(max_tokens=4, output_mode="tf_idf"), BATCHES),
+    "IntegerLookup": (layers.IntegerLookup, [np.array([[3, 1], [3, 3]]), np.array([[4, 1]])]),
+    "TextVectorization": (layers.TextVectorization, [np.array(["a b a", "c"]), np.array(["b b", "a"])]),
+    "Discretization": (lambda: layers.Discretization(num_bins=3), [np.arange(9.0), np.arange(5.0)]),
+}
+
+
+@pytest.mark.parametrize("name", ADAPTED)
+def test_adapting_by_hand(name):
+    """Batch by batch, as `adapt` does it; a second run begins anew."""
+    make, batches = ADAPTED[name]
+    whole, by_hand = make(), make()
+    whole.adapt(iter(batches))
+    for _ in range(2):
+        by_hand.reset_state()
+        for batch in batches:
+            by_hand.update_state(batch)
+        by_hand.finalize_state()
+        by_hand.finalize_state()  # with nothing new
+        assert {**by_hand.get_config(), "name": whole.name} == whole.get_config()
+        np.testing.assert_array_equal(by_hand(batches[0]).numpy(), whole(batches[0]).numpy())
+
+
+def test_data_without_batches_are_said():
+    with pytest.raises(ValueError, match="no batches"):
+        layers.StringLookup().adapt(iter([]))
