@@ -12,7 +12,7 @@ from mlkit.data.label_table import TASKS
 from mlkit.datasets import aerial_trees
 from mlkit.finetuning import report, seeds_command
 from mlkit.finetuning.layout import parts
-from mlkit.finetuning.recipe import plan
+from mlkit.finetuning.recipe import finetune, plan
 from mlkit.finetuning.recorder import MODEL
 from mlkit.objects.errors import ModelFileError
 from mlkit.utils.console import print_message
@@ -39,6 +39,9 @@ def add_arguments(parser):
         "--split", default="stratified", choices=("stratified", "random"),
         help="how a fifth is set aside where there is no folder `val`: of each class (default), or of all",
     )  # fmt: skip
+    parser.add_argument(
+        "--k-folds", type=int, metavar="K", help="cross-validate: train K times, each time with another part set aside"
+    )
     parser.add_argument(
         "--model", default="EfficientNetLite0", help="a model of mlkit.applications (default EfficientNetLite0)"
     )
@@ -84,6 +87,8 @@ def run(options):
         try:
             folder, size = _folder(options, say)
             train, validation, test = parts(folder)
+            if options.k_folds is not None:
+                return _cross_validate(train, validation, options, size)
             planned = plan(options.model, train, validation, test=test, **_arguments(options, size))
         except (ValueError, OSError, ImportError) as error:
             return refuse("finetune", error)
@@ -92,6 +97,18 @@ def run(options):
             return done
         say(f"\nTrained for {time.perf_counter() - start:.0f} s. {planned.best_text(done).capitalize()}")
         return _judged(planned, done, options, say)
+
+
+def _cross_validate(train, validation, options, size):
+    """Train once for each fold, and say how well. The exit status."""
+    done = finetune(options.model, train, validation, k_folds=options.k_folds, **_arguments(options, size))
+    result = {"status": "interrupted" if done.interrupted else "finished", "output": options.output, "folds": done.values}
+    result |= {"monitor": done.monitor, "mean": done.mean, "spread": done.spread}
+    values = ", ".join(f"{value:.4g}" for value in done.values)
+    _tell(
+        options, result, f"{done.monitor} of {len(done.folds)} folds: {values}; mean {done.mean:.4g}, spread {done.spread:.2g}"
+    )
+    return INTERRUPTED if done.interrupted else 0
 
 
 def _trained(planned, options):

@@ -9,7 +9,7 @@ from typing import Any
 from mlkit.finetuning.recorder import CLASSES, HISTORY, MODEL, remove_backups, write_text
 
 RUN, SCRIPT = "run.json", "script.py"
-REPORT = ("report.html", "curves.png", "confusion.png")
+REPORT = ("report.html", "predictions.csv", "curves.png", "confusion.png")
 
 
 class OutputFolder:

@@ -13,6 +13,7 @@ from mlkit.data.adapters import DEFAULT_BATCH_SIZE
 from mlkit.data.folder_index import PassedOverWarning
 from mlkit.finetuning.augmentation import Augmentation, augmentation_layers
 from mlkit.finetuning.class_weights import class_weights
+from mlkit.finetuning.folds import CrossValidated, cross_validated
 from mlkit.finetuning.labelled import Labelled, identity, labelled
 from mlkit.finetuning.options import check_options, monitor_for
 from mlkit.finetuning.output_folder import OutputFolder, bytes_needed
@@ -64,6 +65,7 @@ def finetune(
     image_size=None,
     resize: str = "stretch",
     split: str = "stratified",
+    k_folds: int | None = None,
     batch_size: int | None = 32,
     classes=None,
     head_epochs: int = 15,
@@ -83,7 +85,7 @@ def finetune(
     resume: bool = False,
     overwrite: bool = False,
     verbose: bool | int | str = "auto",
-) -> "FineTuned":
+) -> FineTuned | CrossValidated:
     """Fine-tune a pretrained image classifier on images of your own, and print the script that does the same.
 
     The network gets its own preprocessing in front, so that the model takes images as they are, and a new head. First the head
@@ -116,6 +118,8 @@ def finetune(
             unless given. Other data have a size.
         resize: how photos of folders are brought there: "stretch", "crop" to the middle or "pad" with black borders.
         split: how photos are set aside: "stratified", a fifth of each class, or "random", a fifth of all.
+        k_folds: cut the photos of a folder into so many parts by class, and train once for each, with all others, to see how much of
+            the result is luck. `output` gets a folder for each.
         batch_size: for folders and arrays, and for training the head on features.
         classes: number of classes, for data sets of class numbers that have no `class_names`.
         head_epochs, epochs: epochs of the two phases; 0 leaves one out.
@@ -138,14 +142,15 @@ def finetune(
         verbose: of `fit`; with 0 the script is not printed either.
 
     Returns:
-        A `FineTuned`.
+        A `FineTuned`; a `CrossValidated` for `k_folds`.
 
     Raises:
         ValueError: arguments that do not fit each other or the data; the message says which.
 
     Example: `mlkit.finetune("MobileNetV2", "photos", image_size=(160, 160)).model.save("photos.keras")`
     """
-    return plan(**locals()).run()
+    arguments = {name: value for name, value in locals().items() if name != "k_folds"}
+    return plan(**arguments).run() if k_folds is None else cross_validated(plan, k_folds, arguments)
 
 
 @dataclasses.dataclass
@@ -212,10 +217,11 @@ class Plan:
 _DEFAULTS = {p.name: p.default for p in inspect.signature(finetune).parameters.values() if p.kind is p.KEYWORD_ONLY}
 
 
-def plan(model, train, validation=None, test=None, **options) -> Plan:
+def plan(model, train, validation=None, test=None, fold=None, **options) -> Plan:
     """Check what `finetune` was given (options are those of it), print what is to be run, and make the output folder ready.
 
-    test: a folder of photos that the result will be judged by: checked with the others, kept in `data`.
+    test: a folder of photos that the result will be judged by: checked with the others, kept in `data`. fold: (i, k) to set part
+    number i of k aside.
 
     Raises ValueError where something does not fit; nothing has been written then.
     """
@@ -227,7 +233,9 @@ def plan(model, train, validation=None, test=None, **options) -> Plan:
         options["image_size"] = _input_size(model)
     names = ("labels", "task", "image_size", "resize", "split", "classes", "seed")
     one_hot = bool(options["mixup"] or options["label_smoothing"])
-    data = labelled(train, validation, batch_size=size, one_hot=one_hot, test=test, **{name: options[name] for name in names})
+    data = labelled(
+        train, validation, batch_size=size, one_hot=one_hot, test=test, fold=fold, **{name: options[name] for name in names}
+    )
     data = softened(data, options["mixup"], options["label_smoothing"], options["seed"])
     source = pretrained(model, options["weights"], data.shape, options["preprocess"])
     source.code[:0] = loading

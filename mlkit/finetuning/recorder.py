@@ -10,8 +10,11 @@ from mlkit.callbacks.backup_and_restore import BackupAndRestore
 from mlkit.callbacks.callback import Callback
 from mlkit.core.typing import FilePath
 from mlkit.finetuning.keep_best import KeepBest
+from mlkit.finetuning.remaining import Remaining
 from mlkit.models.saving.atomic import replacing
+from mlkit.utils.console import print_message
 
+_TITLES = {"head": "the head alone", "all": "all layers"}
 MODEL, CLASSES, HISTORY, BACKUP = "model.keras", "classes.json", "history.csv", "backup"
 
 
@@ -93,13 +96,17 @@ class Recorder:
 
 
 class Phase(Callback):
-    """Collects the epochs of one phase. Its state for a backup includes the random seeds of the part of the model that does not
-    train, such as layers that change images at random before a frozen network."""
+    """Collects the epochs of one phase, and says (where `fit` is not silent) that it begins and about how long it will take. Its
+    state for a backup includes the random seeds of the part of the model that does not train, such as layers that change images at
+    random before a frozen network."""
+
+    comes_last = True  # behind the line of the epoch
 
     def __init__(self, recorder: Recorder, name: str):
         super().__init__()
         self.recorder, self.name = recorder, name
         self.rows: list[dict[str, Any]] = []
+        self.remaining = Remaining()
 
     @property
     def history(self) -> dict[str, list[Any]]:
@@ -115,11 +122,30 @@ class Phase(Callback):
         for variable, value in zip(self._seeds(), state["seeds"]):
             variable.assign(value)
         self.recorder.write_history()
+        self._say(f"Phase {self._number()} goes on after epoch {len(self.rows)}.")
+
+    def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
+        epochs = self.params["epochs"]
+        title = _TITLES.get(self.name, self.name)
+        self._say(f"Phase {self._number()}, {title}: {epochs} epoch{'s' if epochs != 1 else ''}")
+
+    def on_epoch_begin(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
+        self.remaining.begin()
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         rate = float(self.model.optimizer.learning_rate)
         self.rows.append({"phase": self.name, "learning_rate": rate, **(logs or {})})
         self.recorder.write_history()
+        text = self.remaining.end(self.params["epochs"] - epoch - 1)
+        if text:
+            self._say(f"{text} left in phase {self._number()}.")
+
+    def _number(self):
+        return self.recorder.phases.index(self) + 1
+
+    def _say(self, text):
+        if self.params["verbose"]:
+            print_message(text)
 
     def _seeds(self):
         trained = {id(v) for v in self.model.variables}

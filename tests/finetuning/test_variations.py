@@ -122,3 +122,28 @@ def test_nothing_is_said_of_pixels_that_are_taken_as_they_are():
     x, y = pictures(16)
     finetune((x / 255, y), pictures(8, seed=1), preprocess=None)
     finetune((x.astype("float32"), y), pictures(8, seed=1))
+
+
+def test_folds(photos, tmp_path, capsys):
+    model = small_net()
+    before = model.get_weights()
+    done = finetune(photos, model=model, image_size=16, k_folds=4, output=tmp_path / "out", verbose=2)
+    assert all(map(np.array_equal, before, model.get_weights())), "each fold begins with these"
+    files = [set(fold.validation.files.paths) for fold in done.folds]
+    assert sum(map(len, files)) == len(set().union(*files)) == 40
+    assert done.values == [fold.best for fold in done.folds]
+    assert done.mean == pytest.approx(np.mean(done.values))
+    assert repr(done).startswith("<CrossValidated val_accuracy")
+    assert sorted(p.name for p in (tmp_path / "out").iterdir()) == ["fold_1", "fold_2", "fold_3", "fold_4"]
+    printed = capsys.readouterr().out
+    assert printed.count("Phase 1, the head alone: 1 epoch\n") == printed.count("Phase 2, all layers: 1 epoch\n") == 4
+    for options, words in (({"k_folds": 1}, "2 or more"), ({"k_folds": 3, "validation": photos}, "leave `validation` out")):
+        with pytest.raises(ValueError, match=words):
+            finetune(photos, model=model, image_size=16, **options)
+
+
+def test_folds_from_the_command_line(photos, tmp_path, capsys):
+    finetune(photos, image_size=16, save_to=str(tmp_path / "first.keras"))
+    command = ["finetune", str(photos), "--weights", str(tmp_path / "first.keras"), "--output", str(tmp_path / "out")]
+    assert main([*command, "--k-folds", "2", "--head-epochs", "1", "--epochs", "0", "--quiet"]) == 0
+    assert capsys.readouterr().out.startswith("val_accuracy of 2 folds: ")
