@@ -33,6 +33,7 @@ def add_arguments(parser):
         metavar="FILE",
         help="a page, too: counts, the least sure photos, a table",
     )
+    parser.add_argument("--flip", action="store_true", help="take the mean over each photo and its mirror image")
     parser.add_argument("--batch-size", type=int, default=32, help="photos a batch (default 32)")
     parser.add_argument("--json", action="store_true", help="print one JSON object a photo")
     parser.add_argument("--quiet", action="store_true", help="show no progress")
@@ -45,7 +46,7 @@ def run(options):
     bar = Progbar(len(photos), unit_name="photo", verbose=0 if options.quiet or not (options.csv or options.html) else 1)
     page, broken = _Page(options.model) if options.html else None, []
     with _rows(options) as write:
-        for answer in answers_of(model, photos, options.top, options.batch_size):
+        for answer in answers_of(model, photos, options.top, options.batch_size, "flip" if options.flip else None):
             write(answer)
             if page:
                 page.add(answer)

@@ -23,6 +23,8 @@ from mlkit.finetuning.script import script_of
 from mlkit.finetuning.soft_labels import softened
 from mlkit.models import Model
 from mlkit.models.keras_loader import load_model
+from mlkit.pictures.charts import learning_curves
+from mlkit.pictures.picture import Page
 from mlkit.utils.console import print_folded, print_message
 
 
@@ -49,6 +51,9 @@ class FineTuned:
         epochs = len(self.history.get("loss", []))
         stopped = ", interrupted" if self.interrupted else ""
         return f"<FineTuned {self.model.name!r}, best value {self.best:.4g} in {epochs} epochs{stopped}>"
+
+    def _repr_html_(self) -> str:
+        return Page(repr(self), learning_curves(self)).html() if self.history.get("loss") else repr(self)
 
 
 def finetune(

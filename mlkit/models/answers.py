@@ -15,6 +15,7 @@ from mlkit.data.folder_walk import FolderWalk
 from mlkit.data.photo_kinds import advice, readable_formats
 from mlkit.data.workers import ordered_map
 from mlkit.models.image_task import ImageTask
+from mlkit.models.views import check_views, views
 
 Image = Deferred("PIL.Image")
 
@@ -55,12 +56,12 @@ class Answer(Sequence):
         return f"<{self.photo}: {self.error or ', '.join(shown)}>"
 
 
-def classify(model: Any, photos: Any, top: int | None = None, batch_size: int = 32) -> Any:
+def classify(model: Any, photos: Any, top: int | None = None, batch_size: int = 32, augment: Any = None, times: int = 4) -> Any:
     """See `Model.classify`."""
     single = isinstance(photos, Image.Image) or (
         os.path.isfile(photos) if isinstance(photos, (str, os.PathLike)) else isinstance(photos, np.ndarray) and photos.ndim < 4
     )
-    found = list(answers_of(model, photos, top, batch_size))
+    found = list(answers_of(model, photos, top, batch_size, augment, times))
     broken = [a for a in found if a.error is not None]
     if broken and (single or len(broken) == len(found)):
         raise ValueError(f"classify: {broken[0].photo} could not be read ({broken[0].error}).")
@@ -71,15 +72,18 @@ def classify(model: Any, photos: Any, top: int | None = None, batch_size: int = 
     return found[0] if single else found
 
 
-def answers_of(model: Any, photos: Any, top: int | None = None, batch_size: int = 32) -> Iterator[Answer]:
+def answers_of(
+    model: Any, photos: Any, top: int | None = None, batch_size: int = 32, augment: Any = None, times: int = 4
+) -> Iterator[Answer]:
     """An `Answer` for each photo, in their order, as they are ready: no more than a few batches are in memory.
 
-    photos: see `Model.classify`. A photo that cannot be read has an answer that says why.
+    photos, augment, times: see `Model.classify`. A photo that cannot be read has an answer that says why.
     """
     if not isinstance(batch_size, (int, np.integer)) or batch_size < 1:
         raise ValueError(f"classify: `batch_size` must be a whole number from 1 on, but is {batch_size!r}.")
     if top is not None and (not isinstance(top, (int, np.integer)) or top < 1):
         raise ValueError(f"classify: `top` must be a whole number from 1 on, or None for all, but is {top!r}.")
+    check_views(augment, times)
     task = model.image_task or ImageTask()
     decoding = {"size": _size(model, task), "color_mode": _color_mode(model, task)}
     decoding |= {"interpolation": task.interpolation, "fit": task.fit}
@@ -90,7 +94,7 @@ def answers_of(model: Any, photos: Any, top: int | None = None, batch_size: int 
         pairs = zip(waiting, pictures)
         while batch := list(itertools.islice(pairs, batch_size)):
             good = [picture for _, picture in batch if not isinstance(picture, str)]
-            rows = iter(_rows(model, np.stack(good), task) if good else ())
+            rows = iter(_rows(model, np.stack(good), task, augment, times) if good else ())
             for (photo, _), picture in batch:
                 broken = isinstance(picture, str)
                 yield Answer(photo, () if broken else _ranked(next(rows), task, top), picture if broken else None, task.kind)
@@ -175,9 +179,10 @@ def _color_mode(model, task):
     return by_channels.get(channels, task.color_mode) if channels != CHANNELS[task.color_mode] else task.color_mode
 
 
-def _rows(model, images, task):
+def _rows(model, images, task, augment, times):
     """Probabilities (batch, classes), or values."""
-    out = np.asarray(model.predict_on_batch(images.astype("float32")), "float64")
+    seen = views(images.astype("float32"), augment, times)
+    out = np.mean([np.asarray(model.predict_on_batch(view), "float64") for view in seen], axis=0)
     if out.ndim != 2:
         raise ValueError(f"classify: the model must give one row an image, but gave shape {out.shape}.")
     if task.kind == "values":

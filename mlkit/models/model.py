@@ -301,12 +301,14 @@ class Model(Trainer, Layer):
         names = None if self._image_task is None else self._image_task.class_names
         return None if names is None else list(names)
 
-    def classify(self, photos: Any, top: int | None = None, batch_size: int = 32) -> Any:
+    def classify(self, photos: Any, top: int | None = None, batch_size: int = 32, augment: Any = None, times: int = 4) -> Any:
         """Names of classes with their probabilities, for photos as they are.
 
         photos: a path, a folder (with all below it), a Pillow image, an array (height, width, channels) of pixels from 0 to 255, a
         batch of these, or an iterable of any. Each is brought to the size, and in the way, that `image_task` says. top: how many
-        classes to name, all unless given. Photos that cannot be read are named in a warning; their answers have an `error`.
+        classes to name, all unless given. augment, times: judge each photo in several views: "flip" for its mirror image besides,
+        or layers of augmentation, by which it is seen `times` times. Photos that cannot be read are named in a warning; their
+        answers have an `error`.
 
         Returns an `Answer` for a single photo, else a list of them: `(name, probability)` pairs, the most probable first.
 
@@ -317,7 +319,7 @@ class Model(Trainer, Layer):
         >>> model.classify(np.zeros((20, 30, 3), "uint8"))
         <0: cat 50.0%, dog 50.0%>
         """
-        return models.classify(self, photos, top, batch_size)
+        return models.classify(self, photos, top, batch_size, augment, times)
 
     # ---- files ---------------------------------------------------------------------------------------------------
 

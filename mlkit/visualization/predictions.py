@@ -7,6 +7,7 @@ import os
 import numpy as np
 
 from mlkit import data
+from mlkit.models.views import check_views, views
 from mlkit.pictures.gallery import Gallery
 from mlkit.pictures.picture import Page
 from mlkit.visualization.cleaning import ToClean, suspects
@@ -149,6 +150,7 @@ def predictions_of(model, x, y=None, class_names=None, keep: int = 24, augment=N
     Returns:
         `Predictions`.
     """
+    check_views(augment, times)
     class_names = class_names or getattr(x, "class_names", None)
     known = getattr(model, "class_names", None)
     if known and class_names and list(known) != list(class_names):
@@ -161,8 +163,10 @@ def predictions_of(model, x, y=None, class_names=None, keep: int = 24, augment=N
     for bx, by, files in _batches(x, y):
         if by is None:
             raise ValueError("predictions_of: the data has no labels.")
+        if np.ndim(by) == 2 and np.shape(by)[1] > 1 and not np.allclose(np.sum(by, axis=1), 1, atol=1e-3):
+            raise ValueError("predictions_of: the labels are several a photo, but one class of each is looked at here.")
         p, true = (
-            np.mean([_both_classes(model.predict_on_batch(v)) for v in _views(bx, augment, times)], axis=0),
+            np.mean([_both_classes(model.predict_on_batch(v)) for v in views(bx, augment, times)], axis=0),
             as_classes(by),
         )
         said = p.argmax(axis=1)
@@ -190,23 +194,6 @@ def _batches(x, y):
 
 def _few(names):
     return f"{', '.join(map(str, names[:8]))}{f' and {len(names) - 8} more' if len(names) > 8 else ''}"
-
-
-def _views(images, augment, times):
-    """The images, and what augmentation makes of them."""
-    yield images
-    if augment is None:
-        return
-    if isinstance(augment, str):
-        if augment != "flip":
-            raise ValueError(f"predictions_of: `augment` must be 'flip', a layer or a list of layers, but is {augment!r}.")
-        yield np.ascontiguousarray(np.asarray(images)[:, :, ::-1])
-        return
-    for _ in range(times - 1):
-        changed = images
-        for layer in augment if isinstance(augment, (list, tuple)) else [augment]:
-            changed = layer(changed, training=True)
-        yield np.asarray(changed)
 
 
 def _both_classes(p):

@@ -3,11 +3,13 @@
 import os
 import subprocess
 import sys
+import weakref
 
 import numpy as np
 
 import mlkit
 from mlkit.utils import console
+from tests.finetuning.pictures import pictures, small_net
 from tests.finetuning.test_command import folder
 
 
@@ -35,6 +37,18 @@ def test_it_runs_from_anywhere_and_saves_the_same(tmp_path, monkeypatch):
         assert a.image_task == b.image_task
         assert a.class_names == ["above", "below"]
         assert all(map(np.array_equal, a.get_weights(), b.get_weights())), "to the bit"
+
+
+def test_five_in_a_loop_leave_nothing_behind():
+    x, y = pictures(24)
+    left = []
+    for _ in range(5):
+        done = mlkit.finetune(small_net(), (x, y), (x[:8], y[:8]), preprocess=None, head_epochs=1, epochs=1, verbose=0)
+        assert "<svg" in done._repr_html_()
+        left.append(weakref.ref(done.model))
+        del done
+        mlkit.utils.clear_session()
+    assert [ref() for ref in left] == [None] * 5
 
 
 def test_a_notebook_folds_it(monkeypatch, capsys):

@@ -185,6 +185,18 @@ def test_one_output_several_classes_and_values():
     assert [name for name, _ in values.classify(photo(230))] == ["age", "weight"]
 
 
+def test_several_views():
+    model = mlkit.Sequential([mlkit.Input((8, 8, 3)), layers.Flatten(), layers.Dense(2, "softmax")])
+    x = np.random.default_rng(0).integers(0, 3, (8, 8, 3)).astype("uint8")
+    plain, mirrored = (dict(model.classify(v)) for v in (x, np.ascontiguousarray(x[:, ::-1])))
+    both = dict(model.classify(x, augment="flip"))
+    assert both == pytest.approx({name: (plain[name] + mirrored[name]) / 2 for name in plain})
+    noisy = dict(model.classify(x, augment=layers.RandomFlip(seed=1), times=3))
+    assert noisy != plain
+    with pytest.raises(ValueError, match="'flip'"):
+        model.classify(x, augment="spin")
+
+
 def test_messages():
     with pytest.raises(ValueError, match="does not say how large"):
         mlkit.Sequential([mlkit.Input((None, None, 3)), layers.GlobalAveragePooling2D(), layers.Dense(2)]).classify(photo(1))

@@ -205,3 +205,9 @@ def test_augmentation_at_test_time():
     assert not np.allclose(several.probabilities, look.predictions_of(model, x, y).probabilities)
     with pytest.raises(ValueError, match="'flip'"):
         look.predictions_of(model, x, y, augment="rotate")
+
+
+def test_several_labels_a_photo_are_refused():
+    model = mlkit.Sequential([mlkit.Input((4, 4, 3)), layers.Flatten(), layers.Dense(3, "sigmoid")])
+    with pytest.raises(ValueError, match="several a photo"):
+        look.predictions_of(model, np.zeros((2, 4, 4, 3)), np.array([[1, 1, 0], [0, 1, 0]]))
