@@ -38,7 +38,7 @@ class KerasTensor(Symbol, Methods["KerasTensor"]):
         if spec is None:
             if not isinstance(shape, (tuple, list)):
                 raise ValueError(f"KerasTensor: `shape` must be a tuple of ints and None, but got {shape!r}.")
-            kind = dtype if dtype == dtypes.STRING else dtypes.standardize_dtype(dtype)
+            kind = dtypes.STRING if dtype == dtypes.STRING else dtypes.standardize_dtype(dtype)
             spec = Spec((Dim() if s is None else s for s in shape), kind)
         self.spec = spec
         self.sparse = self.ragged = False
