@@ -4,6 +4,7 @@ import base64
 import contextlib
 import hashlib
 import io
+import threading
 from collections.abc import Sequence
 from typing import Any
 
@@ -15,6 +16,7 @@ from mlkit.objects import registry
 from mlkit.objects.seed_generator import draw_seed
 from mlkit.primitives.foreign import call_foreign
 
+_running = threading.RLock()  # a module holds the weights of one call at a time
 _own_pickles: set[bytes] = set()  # digests of those that this process has written: they hold what it knows already
 
 
@@ -49,8 +51,8 @@ class TorchModuleWrapper(Layer):
     @property
     def module(self) -> Any:
         """The module, with the layer's weights of this moment. What is changed in it does not change the layer."""
-        state = {**dict(self._module.named_parameters()), **dict(self._module.named_buffers())}
-        with torch.no_grad():
+        with _running, torch.no_grad():
+            state = self._tensors()
             for name, variable in self._named():
                 state[name].copy_(tensor_of(variable.numpy()))
         return self._module
@@ -58,6 +60,10 @@ class TorchModuleWrapper(Layer):
     def parameters(self, recurse: bool = True) -> Any:
         """The module's parameters, as `module` gives them."""
         return self.module.parameters(recurse=recurse)
+
+    def _tensors(self):
+        """Those of the module itself, by name."""
+        return {**dict(self._module.named_parameters()), **dict(self._module.named_buffers())}
 
     def _named(self):
         return [*self._parameters.items(), *self._buffers.items()]
@@ -91,9 +97,9 @@ class TorchModuleWrapper(Layer):
     @property
     def _saved_variables(self):
         """Under the names that the module's `state_dict` has for them."""
-        tensors = {**dict(self._module.named_parameters()), **dict(self._module.named_buffers())}
+        with _running:
+            tensors, found = self._tensors(), self._module.state_dict(keep_vars=True)  # where tied parameters occur twice
         variables = {id(tensors[name]): variable for name, variable in self._named()}
-        found = self._module.state_dict(keep_vars=True)  # tied parameters occur twice
         return {name: variables[id(t)] for name, t in found.items() if id(t) in variables}
 
     def __getstate__(self) -> dict[str, Any]:
@@ -137,8 +143,8 @@ class _Call:
             state = dict(zip(names, tensors[n:]))
             for name in buffers:
                 state[name] = state[name].detach().clone()  # it writes into these
-            module.train(mode)
-            with _seeded(tensors[-1] if mode else None), autocast():
+            with _running, _seeded(tensors[-1] if mode else None), autocast():
+                module.train(mode)
                 results = torch.func.functional_call(module, state, args, kwargs)
             leaves = tree.flatten(results)
             noted["form"] = tree.map_structure(lambda x: 0, results)

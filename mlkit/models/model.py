@@ -97,6 +97,11 @@ class Model(Trainer, Layer):
             args = (*map(self._prepared, args[:1]), *args[1:])
         return super()._converted(args, kwargs)
 
+    def compute_output_shape(self, *args: Any, **kwargs: Any) -> Any:
+        if self._has_host_part and len(args) == 1 and not kwargs:
+            return self._graph.compute_output_shape(*args)  # it knows which inputs are strings
+        return super().compute_output_shape(*args, **kwargs)
+
     def _converted_input(self, x: Any) -> Any:
         """Under half floats float32 stays what it is: the layers cast, and some (Embedding, Normalization) read what half floats
         cannot hold."""

@@ -1,6 +1,8 @@
 """TorchModuleWrapper: PyTorch computes and differentiates, the rest is ours. Needs PyTorch."""
 
+import concurrent.futures
 import copy
+import time
 
 import numpy as np
 import pytest
@@ -197,6 +199,25 @@ def test_files(tmp_path):
     with pytest.raises(ValueError, match="has 2 variables, but received 9"):
         other.load_weights(tmp_path / "m.weights.h5")
     np.testing.assert_array_equal(copy.deepcopy(model).predict(X, verbose=0), expected)
+
+
+def test_threads_share_a_module():
+    class Slow(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.factor = nn.Parameter(torch.ones(()))
+
+        def forward(self, x):
+            time.sleep(0.002)
+            return x * self.factor
+
+    net = Slow()
+    wrappers = [layers.TorchModuleWrapper(net) for _ in range(3)]
+    for i, layer in enumerate(wrappers):
+        layer.set_weights([np.float32(i)])
+    with concurrent.futures.ThreadPoolExecutor(3) as pool:
+        found = list(pool.map(lambda i: float(wrappers[i % 3](mlkit.ops.ones(()), training=False)), range(30)))
+    assert found == [float(i % 3) for i in range(30)]
 
 
 def test_refused():

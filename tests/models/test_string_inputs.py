@@ -161,6 +161,8 @@ def test_shapes():
     lookup = layers.StringLookup(vocabulary=["a", "b"])
     assert (lookup(two).shape, lookup(two).dtype) == ((None, 2), "int64")
     assert layers.StringLookup(max_tokens=9, output_mode="multi_hot", pad_to_max_tokens=True)(two).shape == (None, 9)
+    assert classifier().compute_output_shape((None,)) == (None, 1)
+    assert features().compute_output_shape({"text": (5, 1), "city": (5, 1), "size": (5, 3), "code": (5, 1)}) == (5, 27)
     assert layers.Hashing(4, output_mode="one_hot")(text).shape == (None, 4)
     assert layers.StringLookup(vocabulary=["a"], invert=True)(mlkit.Input((2,), dtype="int64")).dtype == "string"
     with pytest.raises(ValueError, match="no vocabulary: call adapt"):
