@@ -147,8 +147,8 @@ class Training:
             self.outputs.pop(oldest, None)
         leaves = [a for a in tree.flatten(x) if a is not None]
         lengths = [a.shape[:1] for a in leaves]  # inputs of one length share a size that is not known
-        shapes = tuple((a.shape[1:], a.dtype.str) for a in leaves)
-        key = shapes, tuple(lengths if exact else map(lengths.index, lengths)), model.built
+        shapes = tuple([(a.shape[1:], a.dtype.str) for a in leaves])
+        key = shapes, tuple(lengths) if exact else tuple([lengths.index(n) for n in lengths]), model.built
         if key not in self.outputs:
             sizes = {length: length if exact else (Dim(),) for length in lengths if length}
             symbols = tree.map_structure(lambda a: None if a is None else _symbolic(a, sizes.get(a.shape[:1], ())), x)
