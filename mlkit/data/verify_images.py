@@ -14,6 +14,7 @@ from mlkit.core.typing import FilePath
 from mlkit.data.decode import fitted, unreadable
 from mlkit.data.folder_walk import FolderWalk
 from mlkit.data.photo_kinds import advice, readable_formats
+from mlkit.data.photo_layout import parts as layout
 from mlkit.data.workers import ordered_map
 from mlkit.pictures.gallery import Gallery
 from mlkit.pictures.picture import Page, Picture
@@ -22,7 +23,7 @@ from mlkit.utils.progbar import Progbar
 
 Image, hashlib = Deferred("PIL.Image"), Deferred("hashlib")
 
-PARTS = {"train": "train", "val": "val", "valid": "val", "validation": "val", "test": "test"}
+_PARTS = ("train", "val", "test")
 _ODD_RATIO = 3.0  # of the longer side to the shorter
 _SMALL_SIDE = 32  # pixels
 _THUMBNAIL = (96, 96)
@@ -63,12 +64,13 @@ def verify_images(folder: FilePath, smallest_class: int = 10, samples: int = 3, 
     """
     walk = FolderWalk(folder, readable_formats())
     paths = walk.files()
-    parts = _has_parts(walk.directory)
+    folders = layout(walk.directory)
+    parts = {os.path.basename(f): part for f, part in zip(folders, _PARTS) if f is not None and f != walk.directory}
     seen: collections.Counter[Any] = collections.Counter()
     jobs = []
     for path in paths:
         within = os.path.relpath(path, walk.directory).split(os.sep)[:-1]
-        part = PARTS[within.pop(0)] if parts and within and within[0] in PARTS else ""
+        part = parts[within.pop(0)] if within and within[0] in parts else ""
         label = within[0] if within else ""
         seen[part, label] += 1
         jobs.append((path, part, label, seen[part, label] <= samples))
@@ -79,11 +81,6 @@ def verify_images(folder: FilePath, smallest_class: int = 10, samples: int = 3, 
         bar.add(1)
     empty = [] if parts else [name for name in walk.class_folders() if not seen["", name]]
     return PhotoFolder(walk.directory, photos, walk.notes(advice()), dict(walk.others), empty, smallest_class)
-
-
-def _has_parts(folder):
-    names = {entry.name for entry in os.scandir(folder) if entry.is_dir() and not entry.name.startswith(".")}
-    return "train" in names and not names - set(PARTS)
 
 
 def _looked_at(job):
@@ -116,7 +113,7 @@ class PhotoFolder(Picture):
         self.broken = {p.path: p.error for p in photos if p.error is not None}
         self.classes = dict(sorted(collections.Counter(p.label for p in self.good if p.label).items()))
         parts = collections.Counter(p.part for p in self.good if p.part)
-        self.parts = {part: parts[part] for part in dict.fromkeys(PARTS.values()) if part in parts}
+        self.parts = {part: parts[part] for part in _PARTS if part in parts}
         self._notes, self._empty = notes, empty
 
     @property

@@ -9,9 +9,9 @@ import warnings
 
 from mlkit import visualization
 from mlkit.data.label_table import TASKS
+from mlkit.data.photo_layout import parts
 from mlkit.datasets import aerial_trees
 from mlkit.finetuning import report, seeds_command
-from mlkit.finetuning.layout import parts
 from mlkit.finetuning.recipe import finetune, plan
 from mlkit.finetuning.recorder import MODEL
 from mlkit.objects.errors import ModelFileError

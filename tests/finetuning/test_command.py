@@ -8,7 +8,7 @@ import pytest
 
 import mlkit
 from mlkit.__main__ import main
-from mlkit.finetuning.layout import parts
+from mlkit.data.photo_layout import parts
 from tests.finetuning.pictures import folder
 
 QUICK = [
