@@ -6,7 +6,7 @@ __all__, __getattr__, __dir__ = offer(
     __name__,
     {
         ".cross_validation": "cross_validated",
-        ".folds": "CrossValidated",
+        ".folds": "Folds",
         ".frozen_features": "FreshFeatures features",
         ".groups": "discriminative_rates layer_groups",
         ".keep_best": "KeepBest",

@@ -1,7 +1,7 @@
 # Written by .ci/stubs.py: run it after a change of what this module offers.
 
 from mlkit.finetuning.cross_validation import cross_validated as cross_validated
-from mlkit.finetuning.folds import CrossValidated as CrossValidated
+from mlkit.finetuning.folds import Folds as Folds
 from mlkit.finetuning.frozen_features import FreshFeatures as FreshFeatures
 from mlkit.finetuning.frozen_features import features as features
 from mlkit.finetuning.groups import discriminative_rates as discriminative_rates

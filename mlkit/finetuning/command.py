@@ -106,7 +106,7 @@ def _cross_validate(train, validation, options, size):
     result |= {"monitor": done.monitor, "mean": done.mean, "spread": done.spread}
     values = ", ".join(f"{value:.4g}" for value in done.values)
     _tell(
-        options, result, f"{done.monitor} of {len(done.folds)} folds: {values}; mean {done.mean:.4g}, spread {done.spread:.2g}"
+        options, result, f"{done.monitor} of {len(done.runs)} folds: {values}; mean {done.mean:.4g}, spread {done.spread:.2g}"
     )
     return INTERRUPTED if done.interrupted else 0
 

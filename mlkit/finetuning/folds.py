@@ -12,21 +12,21 @@ from mlkit.models import Model
 
 
 @dataclasses.dataclass(repr=False)
-class CrossValidated:
+class Folds:
     """What `finetune` returns for `k_folds`.
 
-    folds: a `FineTuned` for each part. monitor: the value that was watched. interrupted: whether Ctrl-C stopped it, so that folds
+    runs: a `FineTuned` for each part. monitor: the value that was watched. interrupted: whether Ctrl-C stopped it, so that folds
     are missing or not trained to the end.
     """
 
-    folds: list
+    runs: list
     monitor: str
     interrupted: bool = False
 
     @property
     def values(self) -> list[float]:
         """The best value of each fold."""
-        return [fold.best for fold in self.folds]
+        return [run.best for run in self.runs]
 
     @property
     def mean(self) -> float:
@@ -36,14 +36,14 @@ class CrossValidated:
     @property
     def spread(self) -> float:
         """Their standard deviation, of a sample; NaN for one alone."""
-        return float(np.std(self.values, ddof=1)) if len(self.folds) > 1 else float("nan")
+        return float(np.std(self.values, ddof=1)) if len(self.runs) > 1 else float("nan")
 
     def __repr__(self) -> str:
         stopped = ", interrupted" if self.interrupted else ""
-        return f"<CrossValidated {self.monitor} {self.mean:.4g} \u00b1 {self.spread:.2g} in {len(self.folds)} folds{stopped}>"
+        return f"<Folds {self.monitor} {self.mean:.4g} ± {self.spread:.2g} in {len(self.runs)} folds{stopped}>"
 
 
-def cross_validated(plan: Callable[..., Any], k_folds: int, arguments: dict[str, Any]) -> CrossValidated:
+def run_folds(plan: Callable[..., Any], k_folds: int, arguments: dict[str, Any]) -> Folds:
     """Run the recipe for each fold.
 
     plan: makes a plan of arguments. arguments: those of `finetune`, whose `output` gets a folder `fold_1` ... within.
@@ -64,4 +64,4 @@ def cross_validated(plan: Callable[..., Any], k_folds: int, arguments: dict[str,
         monitor = planned.settings["monitor"]
         if done[-1].interrupted:
             break
-    return CrossValidated(done, monitor, done[-1].interrupted)
+    return Folds(done, monitor, done[-1].interrupted)

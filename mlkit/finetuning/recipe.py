@@ -13,7 +13,7 @@ from mlkit.data.adapters import DEFAULT_BATCH_SIZE
 from mlkit.data.folder_index import PassedOverWarning
 from mlkit.finetuning.augmentation import Augmentation, augmentation_layers
 from mlkit.finetuning.class_weights import class_weights
-from mlkit.finetuning.folds import CrossValidated, cross_validated
+from mlkit.finetuning.folds import Folds, run_folds
 from mlkit.finetuning.labelled import Labelled, identity, labelled
 from mlkit.finetuning.options import check_options, monitor_for
 from mlkit.finetuning.output_folder import OutputFolder, bytes_needed
@@ -90,7 +90,7 @@ def finetune(
     resume: bool = False,
     overwrite: bool = False,
     verbose: bool | int | str = "auto",
-) -> FineTuned | CrossValidated:
+) -> FineTuned | Folds:
     """Fine-tune a pretrained image classifier on images of your own, and print the script that does the same.
 
     The network gets its own preprocessing in front, so that the model takes images as they are, and a new head. First the head
@@ -147,7 +147,7 @@ def finetune(
         verbose: of `fit`; with 0 the script is not printed either.
 
     Returns:
-        A `FineTuned`; a `CrossValidated` for `k_folds`.
+        A `FineTuned`; a `Folds` for `k_folds`.
 
     Raises:
         ValueError: arguments that do not fit each other or the data; the message says which.
@@ -155,7 +155,7 @@ def finetune(
     Example: `mlkit.finetune("MobileNetV2", "photos", image_size=(160, 160)).model.save("photos.keras")`
     """
     arguments = {name: value for name, value in locals().items() if name != "k_folds"}
-    return plan(**arguments).run() if k_folds is None else cross_validated(plan, k_folds, arguments)
+    return plan(**arguments).run() if k_folds is None else run_folds(plan, k_folds, arguments)
 
 
 @dataclasses.dataclass

@@ -129,11 +129,11 @@ def test_folds(photos, tmp_path, capsys):
     before = model.get_weights()
     done = finetune(photos, model=model, image_size=16, k_folds=4, output=tmp_path / "out", verbose=2)
     assert all(map(np.array_equal, before, model.get_weights())), "each fold begins with these"
-    files = [set(fold.validation.files.paths) for fold in done.folds]
+    files = [set(fold.validation.files.paths) for fold in done.runs]
     assert sum(map(len, files)) == len(set().union(*files)) == 40
-    assert done.values == [fold.best for fold in done.folds]
+    assert done.values == [fold.best for fold in done.runs]
     assert done.mean == pytest.approx(np.mean(done.values))
-    assert repr(done).startswith("<CrossValidated val_accuracy")
+    assert repr(done).startswith("<Folds val_accuracy")
     assert sorted(p.name for p in (tmp_path / "out").iterdir()) == ["fold_1", "fold_2", "fold_3", "fold_4"]
     printed = capsys.readouterr().out
     assert printed.count("Phase 1, the head alone: 1 epoch\n") == printed.count("Phase 2, all layers: 1 epoch\n") == 4
