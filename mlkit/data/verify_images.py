@@ -2,6 +2,7 @@
 
 import collections
 import dataclasses
+import functools
 import os
 from collections.abc import Iterable
 from typing import Any
@@ -12,6 +13,7 @@ from mlkit.core.deferred import Deferred
 from mlkit.core.machine import usable_cores
 from mlkit.core.typing import FilePath
 from mlkit.data.decode import fitted, unreadable
+from mlkit.data.duplicates import duplicates
 from mlkit.data.folder_walk import FolderWalk
 from mlkit.data.photo_kinds import advice, readable_formats
 from mlkit.data.photo_layout import parts as layout
@@ -21,7 +23,7 @@ from mlkit.pictures.picture import Page, Picture
 from mlkit.pictures.table import Table
 from mlkit.utils.progbar import Progbar
 
-Image, hashlib = Deferred("PIL.Image"), Deferred("hashlib")
+Image = Deferred("PIL.Image")
 
 _PARTS = ("train", "val", "test")
 _ODD_RATIO = 3.0  # of the longer side to the shorter
@@ -43,7 +45,6 @@ class Photo:
     error: str | None = None
     kind: str = ""
     size: tuple[int, int] = (0, 0)
-    hash: str = ""
     sample: Any = None
 
 
@@ -87,14 +88,11 @@ def _looked_at(job):
     path, part, label, sampled = job
     photo = Photo(path, part, label)
     try:
-        with open(path, "rb") as file:
-            photo.hash = hashlib.file_digest(file, "blake2b").hexdigest()[:32]
-            file.seek(0)
-            with Image.open(file) as image:
-                photo.kind, photo.size = image.format or "", image.size
-                image.draft(None, (_THUMBNAIL[0] * 2, _THUMBNAIL[1] * 2))
-                image.load()  # all of it: a file may be cut off anywhere
-                photo.sample = fitted(image, _THUMBNAIL, "rgb", fit="pad") if sampled else None
+        with Image.open(path) as image:
+            photo.kind, photo.size = image.format or "", image.size
+            image.draft(None, (_THUMBNAIL[0] * 2, _THUMBNAIL[1] * 2))
+            image.load()  # all of it: a file may be cut off anywhere
+            photo.sample = fitted(image, _THUMBNAIL, "rgb", fit="pad") if sampled else None
     except unreadable() as error:
         photo.error = f"{type(error).__name__}: {str(error).replace(path, os.path.basename(path))}"
     return photo
@@ -119,13 +117,12 @@ class PhotoFolder(Picture):
     @property
     def duplicates(self) -> list[list[str]]:
         """Groups of paths whose files hold the same."""
-        return [[p.path for p in group] for group in self._same()]
+        return [[p.path for p in group] for group in self._same]
 
+    @functools.cached_property
     def _same(self):
-        groups = collections.defaultdict(list)
-        for photo in self.good:
-            groups[photo.hash].append(photo)
-        return [group for group in groups.values() if len(group) > 1]
+        known = {p.path: p for p in self.good}
+        return [[known[path] for path in group] for group in duplicates(known)]
 
     @property
     def odd(self) -> list[str]:
@@ -139,7 +136,7 @@ class PhotoFolder(Picture):
             found.append("There are no photos.")
         if self.broken:
             found.append(f"{_files(len(self.broken))} cannot be read: {_few(map(self._short, self.broken))}.")
-        same = self._same()
+        same = self._same
         for what, differ in (("parts", lambda p: p.part), ("classes", lambda p: p.label)):
             across = [group for group in same if len({differ(p) for p in group}) > 1]
             if across:

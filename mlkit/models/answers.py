@@ -10,6 +10,7 @@ import numpy as np
 
 from mlkit.core.deferred import Deferred
 from mlkit.core.machine import usable_cores
+from mlkit.core.settings import image_data_format
 from mlkit.data.decode import CHANNELS, decode_image, fitted, unreadable
 from mlkit.data.folder_walk import FolderWalk
 from mlkit.data.photo_kinds import advice, readable_formats
@@ -159,8 +160,11 @@ def _of_array(array, decoding):
 
 
 def _input_shape(model):
+    """(batch, height, width, channels) of what the model takes."""
     shape = getattr(model, "input_shape", None) if model.built else None
-    return shape if isinstance(shape, tuple) and len(shape) == 4 else (None,) * 4
+    if not isinstance(shape, tuple) or len(shape) != 4:
+        return (None,) * 4
+    return (shape[0], *shape[2:], shape[1]) if image_data_format() == "channels_first" else shape
 
 
 def _size(model, task):
@@ -182,6 +186,8 @@ def _color_mode(model, task):
 def _rows(model, images, task, augment, times):
     """Probabilities (batch, classes), or values."""
     seen = views(images.astype("float32"), augment, times)
+    if image_data_format() == "channels_first":
+        seen = (np.ascontiguousarray(np.moveaxis(np.asarray(view), -1, 1)) for view in seen)
     out = np.mean([np.asarray(model.predict_on_batch(view), "float64") for view in seen], axis=0)
     if out.ndim != 2:
         raise ValueError(f"classify: the model must give one row an image, but gave shape {out.shape}.")

@@ -197,6 +197,18 @@ def test_several_views():
         model.classify(x, augment="spin")
 
 
+def test_channels_first():
+    mlkit.config.set_image_data_format("channels_first")
+    try:
+        model = mlkit.Sequential([mlkit.Input((3, 8, 9)), layers.GlobalAveragePooling2D(), layers.Dense(2, "softmax")])
+        red = np.zeros((20, 20, 3), "uint8")
+        red[..., 0] = 200
+        expected = model.predict(np.moveaxis(np.broadcast_to(red[:8, :9], (1, 8, 9, 3)), -1, 1).astype("float32"), verbose=0)[0]
+        assert dict(model.classify(red)) == pytest.approx({"0": expected[0], "1": expected[1]}, abs=1e-5)
+    finally:
+        mlkit.config.set_image_data_format("channels_last")
+
+
 def test_messages():
     with pytest.raises(ValueError, match="does not say how large"):
         mlkit.Sequential([mlkit.Input((None, None, 3)), layers.GlobalAveragePooling2D(), layers.Dense(2)]).classify(photo(1))
