@@ -14,6 +14,6 @@ __all__, __getattr__, __dir__ = offer(
         ".workers": "ordered_map prefetch",
         ".py_dataset": "PyDataset",
         ".samples": "show_batch",
-        ".verify_images": "PhotoFolder verify_images",
+        ".photo_folder": "PhotoFolder verify_images",
     },
 )

@@ -1,10 +1,15 @@
 """Packages that import what they offer when it is asked for."""
 
 import importlib
+import inspect
+import pathlib
+import pkgutil
 import subprocess
 import sys
 
 import pytest
+
+import mlkit
 
 PACKAGES = ["mlkit", "mlkit.layers", "mlkit.metrics", "mlkit.models", "mlkit.optimizers", "mlkit.utils"]
 
@@ -19,9 +24,16 @@ def test_all_that_is_offered_is_there(name):
         assert offered in dir(package)
 
 
-def test_what_is_not_offered_is_missing():
-    import mlkit
+def test_nothing_is_offered_under_the_name_of_a_module():
+    """Who imports the module would find it in the place of what is offered: Python binds it to its package."""
+    for folder in sorted({file.parent for file in pathlib.Path(mlkit.__file__).parent.rglob("__init__.pyi")}):
+        package = importlib.import_module(".".join(("mlkit", *folder.relative_to(pathlib.Path(mlkit.__file__).parent).parts)))
+        modules = {module.name for module in pkgutil.iter_modules([str(folder)])}
+        offered = modules & set(package.__all__) if "__getattr__" in vars(package) else set()
+        assert all(inspect.ismodule(getattr(package, name)) for name in offered), package
 
+
+def test_what_is_not_offered_is_missing():
     with pytest.raises(AttributeError, match="module 'mlkit.layers' has no attribute 'Dance'"):
         exec("mlkit.layers.Dance", {"mlkit": mlkit})
 
