@@ -117,7 +117,8 @@ def _trained(planned, options):
     try:
         done = planned.run()
     except KeyboardInterrupt:
-        print_message("Stopped before the first epoch had ended: there is nothing to keep yet.")
+        result = {"status": "interrupted", "output": options.output, "epochs": 0}
+        _tell(options, result, "Stopped before the first epoch had ended: there is nothing to keep yet.")
         return INTERRUPTED
     except (OSError, ModelFileError) as error:
         print(f"mlkit finetune: {_one_line(error).rstrip('.')}. What earlier epochs wrote is whole. {again}", file=sys.stderr)

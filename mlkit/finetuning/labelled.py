@@ -8,12 +8,9 @@ from typing import Any
 import numpy as np
 
 from mlkit import data
-from mlkit.data.image_folder import ImageDataset, pair_of_pixels
+from mlkit.data.image_folder import ImageDataset
 from mlkit.data.label_table import TASKS
-from mlkit.finetuning.photo_checks import check_classes, check_duplicates, counts_text
-from mlkit.finetuning.photo_data import photo_dataset, photo_datasets, read_photos
-
-CACHED_BYTES = 1 << 30  # decoded photos of a folder stay in memory up to this
+from mlkit.finetuning.from_folders import from_folders
 
 
 @dataclasses.dataclass(frozen=True)
@@ -45,10 +42,10 @@ class Labelled:
     shape: tuple
     head: Head
     class_names: list | None
-    code: list
     first: np.ndarray
-    notes: list
-    summary: str
+    code: list = dataclasses.field(default_factory=list)
+    notes: list = dataclasses.field(default_factory=list)
+    summary: str = ""
     test: ImageDataset | None = None
     mixed: bool = False
 
@@ -70,36 +67,21 @@ def labelled(
     train, validation, image_size=None, batch_size=32, classes=None, seed=0, fold=None, *, labels=None, task=None,
     resize="stretch", split="stratified", one_hot=False, test=None,
 ) -> Labelled:  # fmt: skip
-    """Whatever `finetune` was given, as `Labelled`. Arguments are those of `finetune`."""
+    """Whatever `finetune` was given, as `Labelled`. Arguments are those of `finetune` and `photo_datasets`."""
     if task not in (None, *TASKS):
         raise ValueError(f"finetune: `task` must be one of {', '.join(TASKS)}, but is {task!r}.")
-    code, notes, summary = [], [], ""
+    found = None
     if isinstance(train, (str, os.PathLike)):
-        options = {
-            "labels": labels,
-            "task": task,
-            "batch_size": batch_size,
-            "resize": resize,
-            "split": split,
-            "fold": fold or None,
-            "one_hot": one_hot,
-        }
-        train, validation, code = _from_folders(train, validation, image_size or (224, 224), {**options, "seed": seed})
-        task = {"rows": "multi_label" if train.class_names else "regression"}.get(train.label_mode, "classification")
-        parts = {"training": train.files, "validation": validation.files}
-        if test is not None:
-            files, _ = read_photos(test, labels, task, train.class_names)
-            test = photo_dataset(files, task, train.image_size, batch_size, resize, one_hot, shuffle=False, seed=seed)
-            parts["test"] = files
-        notes, summary = [*check_classes(parts), *check_duplicates(parts)], counts_text(parts)
-    elif test is not None:
-        raise ValueError("finetune: `test` is a folder beside one to train on.")
-    elif image_size is not None:
-        raise ValueError("finetune: `image_size` is for folders; the images of other data have a size. Leave it out.")
-    elif labels is not None:
-        raise ValueError(
-            "finetune: `labels` is a table beside a folder of photos; other data bring their labels. Leave it out."
-        )
+        how = {"labels": labels, "task": task, "batch_size": batch_size, "resize": resize, "split": split, "fold": fold or None}
+        how |= {"one_hot": one_hot, "seed": seed}
+        found = from_folders(train, validation, test, image_size or (224, 224), how)
+        train, validation, task = found.train, found.validation, found.task
+    else:
+        for_folders = {"image_size": image_size, "labels": labels, "test": test, "fold": fold}
+        for_folders |= {"resize": None if resize == "stretch" else resize, "split": None if split == "stratified" else split}
+        for name, value in for_folders.items():
+            if value is not None:
+                raise ValueError(f"finetune: `{name}` is for folders; other data are taken as they are. Leave it out.")
     if isinstance(validation, (str, os.PathLike)):
         raise ValueError("finetune: where `validation` is a folder, `train` must be one, too.")
     if validation is None:
@@ -112,10 +94,10 @@ def labelled(
     known = len(names) if names else None
     if classes and known and classes != known:
         raise ValueError(f"finetune: `classes` is {classes}, but the data has the classes {names}. Leave `classes` out.")
-    head = head_for(y, classes or known, arrays, task)
+    told = {} if found is None else {name: getattr(found, name) for name in ("test", "code", "notes", "summary")}
     return Labelled(
-        train=train, validation=validation, test=test, batch_size=batch_size if arrays else None, shape=tuple(np.shape(x)[1:]),
-        head=head, class_names=names, code=code, first=np.asarray(x[:32]), notes=notes, summary=summary,
+        train=train, validation=validation, batch_size=batch_size if arrays else None, shape=tuple(np.shape(x)[1:]),
+        head=head_for(y, classes or known, arrays, task), class_names=names, first=np.asarray(x[:32]), **told,
     )  # fmt: skip
 
 
@@ -136,27 +118,6 @@ def _size(path):
         return os.path.getsize(path)
     except OSError:  # a link to a file that is gone
         return -1
-
-
-def _from_folders(train, validation, image_size, options):
-    train, image_size = os.fspath(train), pair_of_pixels(image_size)
-    if validation is not None:
-        if not isinstance(validation, (str, os.PathLike)):
-            raise ValueError("finetune: where `train` is a folder, `validation` must be one, too, or None to split `train`.")
-        validation = os.fspath(validation)
-    if isinstance(options["labels"], os.PathLike):
-        options = {**options, "labels": os.fspath(options["labels"])}
-    # what is made here only tells what there is: the script makes it again
-    sets = photo_datasets(train, validation, image_size=image_size, **options)
-    usual = {"labels": None, "task": None, "resize": "stretch", "split": "stratified", "fold": None, "one_hot": False}
-    given = {"image_size": image_size, **{k: v for k, v in options.items() if v != usual.get(k, "")}}
-    folders = ", ".join(repr(os.path.abspath(part)) for part in (train, validation) if part is not None)  # from anywhere
-    arguments = ", ".join(f"{k}={v!r}" for k, v in given.items())
-    code = [f"train, val = finetuning.photo_datasets({folders}, {arguments})"]
-    size = sum(len(part.files.paths) for part in sets) * image_size[0] * image_size[1] * sets[0].channels
-    if size <= CACHED_BYTES:
-        code.append(f"train, val = train.cache(), val.cache()  # {max(1, round(size / 1e6))} MB: no file is decoded twice")
-    return *sets, code
 
 
 def _first_batch(dataset):

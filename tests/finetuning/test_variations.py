@@ -117,6 +117,12 @@ def test_pixels_that_are_scaled_already_are_said():
         finetune((x / 255, y), pictures(8, seed=1))
 
 
+@pytest.mark.parametrize("options", [{"resize": "crop"}, {"split": "random"}, {"labels": "labels.csv"}, {"image_size": 16}])
+def test_what_is_for_folders_is_not_ignored_for_other_data(options):
+    with pytest.raises(ValueError, match=f"`{[*options][0]}` is for folders"):
+        finetune(pictures(16), pictures(8, seed=1), **options)
+
+
 @pytest.mark.filterwarnings("error:.*from 0 to 255")
 def test_nothing_is_said_of_pixels_that_are_taken_as_they_are():
     x, y = pictures(16)
