@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Self
 
-from mlkit import models, ops
+from mlkit import ops
 from mlkit.core import dtypes, tree
 from mlkit.core.messages import inside
 from mlkit.core.spec import show
@@ -15,8 +15,8 @@ from mlkit.models import freezing, memory, saving, summary
 from mlkit.models import state_tree as state_trees
 from mlkit.models.function import input_shapes
 from mlkit.models.host_part import Prepared
-from mlkit.models.image_task import ImageTask
 from mlkit.models.layer_graph import LayerGraph
+from mlkit.models.photo_methods import PhotoMethods
 from mlkit.models.trainer import Trainer
 from mlkit.objects.keras_tensor import KerasTensor, has_symbol, infer
 from mlkit.objects.serialization import serialize_keras_object
@@ -25,7 +25,7 @@ from mlkit.utils.console import print_message
 __all__ = ["Functional", "Model"]
 
 
-class Model(Trainer, Layer):
+class Model(PhotoMethods, Trainer, Layer):
     """A trainable model, made in one of two ways.
 
     From KerasTensors: ``Model(inputs, outputs)`` holds the layers between them. By subclassing: layers are set in `__init__`
@@ -38,7 +38,6 @@ class Model(Trainer, Layer):
     10
     """
 
-    _image_task: ImageTask | None = None
     _graph: LayerGraph | None = None  # of a model made from KerasTensors, and of a Sequential that knows its inputs
 
     def __new__(cls, *args: Any, **kwargs: Any) -> Self:
@@ -286,45 +285,6 @@ class Model(Trainer, Layer):
 
     def _repr_html_(self) -> str:
         return summary.summary_html(self)
-
-    # ---- photos --------------------------------------------------------------------------------------------------
-
-    @property
-    def image_task(self) -> ImageTask | None:
-        """What the model knows of its task with images, an `ImageTask`; it is saved with the model. `mlkit.finetune` sets it."""
-        return self._image_task
-
-    @image_task.setter
-    def image_task(self, task: ImageTask | None) -> None:
-        if task is not None:
-            task.check_outputs(getattr(self, "output_shape", None) if self._graph is not None else None)
-        self._image_task = task
-
-    @property
-    def class_names(self) -> list[str] | None:
-        """Names of the classes, as `image_task` tells them, or None."""
-        names = None if self._image_task is None else self._image_task.class_names
-        return None if names is None else list(names)
-
-    def classify(self, photos: Any, top: int | None = None, batch_size: int = 32, augment: Any = None, times: int = 4) -> Any:
-        """Names of classes with their probabilities, for photos as they are.
-
-        photos: a path, a folder (with all below it), a Pillow image, an array (height, width, channels) of pixels from 0 to 255, a
-        batch of these, or an iterable of any. Each is brought to the size, and in the way, that `image_task` says. top: how many
-        classes to name, all unless given. augment, times: judge each photo in several views: "flip" for its mirror image besides,
-        or layers of augmentation, by which it is seen `times` times. Photos that cannot be read are named in a warning; their
-        answers have an `error`.
-
-        Returns an `Answer` for a single photo, else a list of them: `(name, probability)` pairs, the most probable first.
-
-        >>> import mlkit, numpy as np
-        >>> layers = [mlkit.Input((8, 8, 3)), mlkit.layers.Flatten(), mlkit.layers.Dense(2, "softmax", kernel_initializer="zeros")]
-        >>> model = mlkit.Sequential(layers)
-        >>> model.image_task = mlkit.models.ImageTask(["cat", "dog"])
-        >>> model.classify(np.zeros((20, 30, 3), "uint8"))
-        <0: cat 50.0%, dog 50.0%>
-        """
-        return models.classify(self, photos, top, batch_size, augment, times)
 
     # ---- files ---------------------------------------------------------------------------------------------------
 

@@ -43,6 +43,6 @@ class Gallery(Picture):
         for i, (image, caption) in enumerate(zip(self.images, self.captions)):
             axes = figure.add_subplot(rows, columns, i + 1)
             axes.imshow(as_pixels(image), cmap="gray" if np.ndim(as_pixels(image)) == 2 else None)
-            axes.set_title("\n".join(in_figure(line) for line in str(caption).split("\n")), fontsize=8)
+            axes.set_title("\n".join(in_figure(line, 26) for line in str(caption).split("\n")), fontsize=7)
             axes.axis("off")
         figure.suptitle(in_figure(self.title, 60))

@@ -1,12 +1,18 @@
 """Names of any length and in any script, in HTML and in figures."""
 
+import contextlib
 import functools
+import os
 
 # Fonts that have what matplotlib's own lacks: Chinese, Japanese, Korean, emoji. Those that are installed are used.
 _OTHERS = (
     "Noto Sans CJK SC", "Noto Sans CJK JP", "Noto Sans SC", "Source Han Sans SC", "WenQuanYi Zen Hei", "WenQuanYi Micro Hei",
     "Microsoft YaHei", "SimHei", "PingFang SC", "Hiragino Sans", "Hiragino Sans GB", "Heiti SC", "Arial Unicode MS", "IPAGothic",
     "Malgun Gothic", "Apple SD Gothic Neo", "Noto Emoji", "Segoe UI Emoji", "Segoe UI Symbol", "Symbola", "Unifont", "Unifont Upper",
+)  # fmt: skip
+_FILES = (  # with which the names of their files begin
+    "notosanscjk", "notosanssc", "sourcehansans", "wqy", "msyh", "simhei", "pingfang", "hiragino", "arialuni", "ipag", "malgun",
+    "notoemoji", "seguiemj", "seguisym", "symbola", "unifont",
 )  # fmt: skip
 _MISSING = "a figure lacks characters of its names, for no font has them: install one, for example Noto Sans CJK or Noto Emoji"
 
@@ -41,6 +47,12 @@ def families() -> list[str]:
     from matplotlib import font_manager  # optional
 
     known = set(font_manager.get_font_names())
+    if not known.intersection(_OTHERS):  # it lists the fonts once, and does not notice what is installed later
+        for path in font_manager.findSystemFonts():
+            if os.path.basename(path).lower().replace("-", "").startswith(_FILES):
+                with contextlib.suppress(NotImplementedError, RuntimeError, OSError):  # of a kind it cannot draw
+                    font_manager.fontManager.addfont(path)
+        known = set(font_manager.get_font_names())
     return ["DejaVu Sans", *(name for name in _OTHERS if name in known)]
 
 

@@ -49,7 +49,13 @@ class ConfusionMatrix(Picture):
     def html(self):
         shown = self._worst(_IN_HTML)
         names = [self.class_names[i] for i in shown]
-        heads = "".join(_head(name, "max-width:8em") for name in names)
+        # many names stand upright, or each would be a letter wide
+        upright = (
+            "writing-mode:vertical-rl;white-space:nowrap;text-align:left;padding-bottom:1em"
+            if len(names) > 10
+            else "max-width:8em"
+        )
+        heads = "".join(_head(name, upright) for name in names)
         rows = [f"<tr><th>true \\ predicted</th>{heads}</tr>"]
         for name, counts, shares in zip(names, self.counts[np.ix_(shown, shown)], self._shares()[np.ix_(shown, shown)]):
             rows.append(f"<tr>{_head(name, 'text-align:left;max-width:16em')}{''.join(map(_cell, counts, shares))}</tr>")
