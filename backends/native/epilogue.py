@@ -44,7 +44,7 @@ def _finish(xp):
         if in_place is not None:
             in_place(y, out=y, **params)
             return y
-        return others.get(op.name, ByFallback(op.name))(y, **params)
+        return others.get(op.name, ByFallback(op.name, xp))(y, **params)
 
     def finish(y, bias, residual, act):
         """Half floats keep their dtype: NumPy computes them in float32 element by element."""

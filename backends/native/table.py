@@ -2,8 +2,6 @@
 
 import importlib
 
-import numpy as np
-
 from mlkit.backends.native.device import device_of
 from mlkit.core.interpreter import EAGER
 from mlkit.core.op import OPS
@@ -64,13 +62,14 @@ class Rows:
 class ByFallback:
     """The kernel for where all rows of a fused op decline that has no other."""
 
-    def __init__(self, name):
-        self.name = name
+    def __init__(self, name, xp):
+        self.name, self.xp = name, xp
 
     def __call__(self, *args, **params):
         with swapped(top=EAGER):
             outs = OPS[self.name].fallback(*(Tensor(a) if hasattr(a, "shape") else a for a in args), **params)
-        return tuple(np.array(o.data) for o in outs) if type(outs) is tuple else np.array(outs.data)
+        copy = self.xp.array  # of NumPy's results that have no axes it makes arrays
+        return tuple(copy(o.data) for o in outs) if type(outs) is tuple else copy(outs.data)
 
 
 def build_kernels(xp):
@@ -78,7 +77,7 @@ def build_kernels(xp):
     device = device_of(xp)
     table = {**_rows_over(xp, _PARTS), **device.kernels()}
     for row in device.rows():
-        old = table.get(row.name) or ByFallback(row.name)
+        old = table.get(row.name) or ByFallback(row.name, xp)
         table[row.name] = [row, *(old if isinstance(old, list) else [(None, old)])]
     return _kernels(table)
 

@@ -15,7 +15,7 @@
 
 #define MLKIT_HOST
 #define __global__
-#define __device__ static
+#define __device__
 #define __forceinline__ inline
 #define __launch_bounds__(...)
 #define __shared__ static
@@ -136,6 +136,6 @@ template <class T> T __shfl_sync(unsigned, T value, int lane, int = 32) { return
 static float float_of(unsigned bits) { float x; std::memcpy(&x, &bits, 4); return x; }
 static unsigned bits_of(float x) { unsigned bits; std::memcpy(&bits, &x, 4); return bits; }
 static double double_of(unsigned long long bits) { double x; std::memcpy(&x, &bits, 8); return x; }
-static unsigned __umulhi(unsigned a, unsigned b) { return (unsigned)((uint64_t)a * b >> 32); }
+static unsigned long long upper_of_product(unsigned long long a, unsigned long long b) { return (unsigned __int128)a * b >> 64; }
 static float half_to_float(unsigned short h) { _Float16 x; std::memcpy(&x, &h, 2); return (float)x; }
 static unsigned short float_to_half(float f) { _Float16 x = (_Float16)f; unsigned short h; std::memcpy(&h, &x, 2); return h; }

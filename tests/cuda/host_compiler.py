@@ -11,18 +11,17 @@ import tempfile
 
 import numpy as np
 
-from mlkit.backends.native.cuda.expressions import HELPERS
+from mlkit.backends.native.cuda.module import whole_text
 from tests.cuda.fake_cupy import counts, ndarray
 
 HEADER = pathlib.Path(__file__).with_name("cuda_on_host.h")
 COMPILER = shutil.which("g++")
 
 
-def compile_on_host(texts, options=("-O1",)):
-    """A `ctypes.CDLL` of kernels. texts: name -> CUDA C."""
-    source = "\n".join(
-        ['#include "cuda_on_host.h"', HELPERS, *texts.values(), *(_entry(name, text) for name, text in texts.items())]
-    )
+def compile_on_host(kernels, options=("-O1",)):
+    """A `ctypes.CDLL` of kernels. kernels: name -> kernel."""
+    entries = (_entry(name, kernel.text) for name, kernel in kernels.items())
+    source = "\n".join(['#include "cuda_on_host.h"', whole_text(kernels.values()), *entries])
     key = hashlib.sha256(f"{HEADER.read_text()}{source}{options}".encode()).hexdigest()[:24]
     folder = pathlib.Path(tempfile.gettempdir()) / f"mlkit-kernels-{os.getuid()}"
     folder.mkdir(exist_ok=True)
@@ -67,14 +66,14 @@ class HostModules:
 
     def __init__(self, order=0, options=("-O1",)):
         self.order, self.options = order, options
-        self.texts, self._functions = {}, {}
+        self.kernels, self._functions = {}, {}
 
     def want(self, kernel):
-        self.texts.setdefault(kernel.name, kernel.text)
+        self.kernels.setdefault(kernel.name, kernel)
 
     def function(self, name):
         if name not in self._functions:
-            wanted = {n: t for n, t in self.texts.items() if n not in self._functions}
+            wanted = {n: t for n, t in self.kernels.items() if n not in self._functions}
             library = compile_on_host(wanted, self.options)
             self._functions.update({n: self._launcher(library, n) for n in wanted})
         return self._functions[name]

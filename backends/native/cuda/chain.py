@@ -22,6 +22,8 @@ class ChainKernel:
     elements; chain, specs: what it was made of; is_flat: whether four elements are neighbours in all operands.
     """
 
+    parts = ()
+
     def __init__(self, chain, specs):
         self.chain, self.specs = chain, specs
         self.env = specs_of(chain, specs)

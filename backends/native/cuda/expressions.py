@@ -30,6 +30,7 @@ struct alignas(2) bfloat_bits { unsigned short bits; };
 __device__ __forceinline__ float float_of(unsigned bits) { return __uint_as_float(bits); }
 __device__ __forceinline__ unsigned bits_of(float x) { return __float_as_uint(x); }
 __device__ __forceinline__ double double_of(unsigned long long bits) { return __longlong_as_double(bits); }
+__device__ __forceinline__ unsigned long long upper_of_product(unsigned long long a, unsigned long long b) { return __umul64hi(a, b); }
 __device__ __forceinline__ float half_to_float(unsigned short h) { float f; asm("cvt.f32.f16 %0, %1;" : "=f"(f) : "h"(h)); return f; }
 __device__ __forceinline__ unsigned short float_to_half(float f) {
     unsigned short h; asm("cvt.rn.f16.f32 %0, %1;" : "=h"(h) : "f"(f)); return h;
@@ -97,6 +98,8 @@ template <class T> __device__ __forceinline__ T to_right(T a, T b) {
 }
 __device__ __forceinline__ float logistic(float x) { return 1.0f / (1.0f + expf(-x)); }
 __device__ __forceinline__ double logistic(double x) { return 1.0 / (1.0 + exp(-x)); }
+__device__ __forceinline__ float infinity(float) { return float_of(0x7f800000u); }
+__device__ __forceinline__ double infinity(double) { return double_of(0x7ff0000000000000ull); }
 template <class T> struct alignas(4 * sizeof(T) > 16 ? 16 : 4 * sizeof(T)) Four { T v[4]; };
 """
 

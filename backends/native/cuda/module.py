@@ -12,6 +12,7 @@ import secrets
 import threading
 
 from mlkit.backends.native.cuda.expressions import HELPERS
+from mlkit.backends.native.cuda.row import text_of
 from mlkit.core.settings import cache_folder
 
 OPTIONS = ("--std=c++17",)
@@ -28,14 +29,14 @@ class Modules:
 
     def __init__(self, compile, load, key):
         self._compile, self._load, self._key = compile, load, key
-        self._wanted, self._functions = {}, {}  # name -> text; name -> function
+        self._wanted, self._functions = {}, {}  # name -> kernel; name -> function
         self._lock = threading.Lock()
 
     def want(self, kernel):
-        """Have a kernel, anything with a `name` and a `text`, ready for `function`. Of one name there is one text."""
+        """Have a kernel ready for `function`: anything with a `name`, a `text`, and `parts`, the files that the text stands on."""
         with self._lock:
             if kernel.name not in self._functions:
-                self._wanted[kernel.name] = kernel.text
+                self._wanted[kernel.name] = kernel
 
     def function(self, name):
         """The function of a kernel that was wanted; all that are wanted so far are compiled with it."""
@@ -50,7 +51,7 @@ class Modules:
         if not self._wanted:
             return
         names = sorted(self._wanted)
-        text = HELPERS + "".join(self._wanted[name] for name in names)
+        text = whole_text([self._wanted[name] for name in names])
         module = self._load(self._code(text))
         self._functions.update((name, module.get_function(name)) for name in names)
         self._wanted.clear()
@@ -68,6 +69,12 @@ class Modules:
             part.write_bytes(code)
             os.replace(part, path)
         return code
+
+
+def whole_text(kernels):
+    """What is compiled for some kernels: each file that they stand on once."""
+    parts = dict.fromkeys(part for kernel in kernels for part in kernel.parts)
+    return "".join([HELPERS, *map(text_of, parts), *(kernel.text for kernel in kernels)])
 
 
 def of_device(xp, number):

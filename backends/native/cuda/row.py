@@ -1,0 +1,125 @@
+"""Rows of the kernel table whose kernels are written in CUDA C, in the files of `kernels/`.
+
+A file holds templates over the type in memory `T` and the type that is computed in, `W`: float for halves and float32, double for float64.
+A row makes a function of one for the dtypes of a call.
+"""
+
+import functools
+import math
+import pathlib
+
+import numpy as np
+
+from mlkit.backends.native.cuda.expressions import C_TYPES, STORED
+from mlkit.core import dtypes
+from mlkit.core.op import OPS
+
+FLOATS = ("float16", "bfloat16", "float32", "float64")
+_FOLDER = pathlib.Path(__file__).with_name("kernels")
+
+
+@functools.cache
+def text_of(part):
+    """The text of a file of `kernels/`, by its name without ending."""
+    return (_FOLDER / f"{part}.cu").read_text()
+
+
+class Kernel:
+    """A function for the dtypes of a call: what `module.Modules` is asked for.
+
+    Args:
+        name: Of the function.
+        parameters: As C has them.
+        call: The call of a template that is its body.
+        parts: Names of the files that it stands on, in their order.
+    """
+
+    def __init__(self, name, parameters, call, parts):
+        self.name, self.parts = name, parts
+        self.text = f'extern "C" __global__ void __launch_bounds__(256) {name}({parameters}) {{ {call}; }}\n'
+
+
+class KernelRow:
+    """A row for the op `name`.
+
+    parts                     files of `kernels/` that its kernels stand on
+    fits(*args, **params)     whether it is right for these arguments
+    launch(args, outs, params)  write the results; all arrays are dense and not empty
+    """
+
+    name = None
+    parts = ()
+    dtypes = FLOATS  # of the first argument
+
+    def __init__(self, device):
+        self.device = device
+
+    def fits(self, *args, **params):
+        return True
+
+    def launch(self, args, outs, params):
+        raise NotImplementedError
+
+    # ---- the protocol of rows (see mlkit/backends/native/table.py) ---------------------------------------------------
+
+    def accepts(self, *args, **params):
+        first = next(a for a in args if hasattr(a, "dtype"))
+        if dtypes.name_of(first.dtype) not in self.dtypes or any(0 in a.shape for a in args if hasattr(a, "shape")):
+            return False
+        return self.fits(*args, **params)
+
+    def __call__(self, *args, **params):
+        specs = OPS[self.name].outputs(args, params)
+        several = type(specs) is tuple
+        outs = tuple(self.device.xp.empty(s.shape, dtypes.as_numpy(s.dtype)) for s in (specs if several else (specs,)))
+        self.into(*args, out=outs if several else outs[0], **params)
+        return outs if several else outs[0]
+
+    def into(self, *args, out, **params):
+        xp = self.device.xp
+        outs = out if type(out) is tuple else (out,)
+        if any(o.size for o in outs):
+            dense = [o if o.flags.c_contiguous else xp.empty(o.shape, o.dtype) for o in outs]
+            self.launch([xp.ascontiguousarray(a) if hasattr(a, "shape") else a for a in args], dense, params)
+            for o, d in zip(outs, dense):
+                if o is not d:
+                    o[...] = d
+
+    # ---- for subclasses ----------------------------------------------------------------------------------------------
+
+    def run(self, function, parameters, call, blocks, threads, args):
+        """Launch a function, made of templates if it has not been made yet. args: arrays and numbers of NumPy."""
+        kernel = _kernel(f"mlkit_{function}", parameters, call, self.parts)  # not the name of a template
+        self.device.modules.want(kernel)
+        self.device.modules.function(kernel.name)((blocks,), (threads,), tuple(args))
+
+
+@functools.cache
+def _kernel(function, parameters, call, parts):
+    return Kernel(function, parameters, call, parts)
+
+
+def stored(*arrays):
+    """C's types of what lies in memory."""
+    return [STORED[dtypes.name_of(a.dtype)] for a in arrays]
+
+
+def computed(array):
+    """C's type that its elements are computed in."""
+    return C_TYPES[dtypes.name_of(array.dtype)]
+
+
+def last_axes(x, rank=1):
+    """(rows, elements of each) where the last axes of an array are taken together."""
+    size = math.prod(x.shape[x.ndim - rank :])
+    return x.size // max(size, 1), size
+
+
+def threads_for(size):
+    """Threads of a block that works on so many elements: whole warps, 256 at most."""
+    return min(256, -(-size // 32) * 32)
+
+
+def number(value):
+    """A size as a kernel takes it."""
+    return np.int64(value)

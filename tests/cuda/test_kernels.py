@@ -1,0 +1,142 @@
+"""Kernels of our own in CUDA C, run on the host in several orders of their threads: as the reference computes them."""
+
+import numpy as np
+import pytest
+
+from mlkit.backends.native.cuda.device import Cuda
+from mlkit.core import dtypes
+from tests.cuda import fake_cupy
+from tests.cuda.double import DoubleOfGpu, make_reference
+from tests.cuda.host_compiler import COMPILER, HostModules
+
+pytestmark = pytest.mark.skipif(COMPILER is None, reason="these tests compile kernels with g++, which is not there")
+
+F = ("float32", "float16", "bfloat16", "float64")
+TOLERANCE = {"float16": 2e-3, "bfloat16": 1.6e-2, "float32": 3e-6, "float64": 1e-12}
+SIZES = [(1, 1), (3, 7), (2, 33), (5, 257), (4, 1000)]
+KEY = np.array([7, 2**31 + 5], "uint32")
+
+
+def f(*shape, dtype="float32", seed=0, scale=2.0):
+    return (np.random.default_rng(seed).normal(size=shape) * scale).astype(dtypes.as_numpy(dtype))
+
+
+def classes(rows, size, dtype):
+    found = np.random.default_rng(1).integers(0, size, rows).astype(dtype)
+    if dtype == "int32":
+        found[0] = -1  # no class
+    return found
+
+
+def softmaxes():
+    for dtype in F:
+        for shape in SIZES if dtype == "float32" else SIZES[1:3]:
+            for name in ("softmax", "log_softmax"):
+                yield name, [f(*shape, dtype=dtype)], dict(axis=-1)
+                yield f"{name}_grad", [f(*shape, dtype=dtype), f(*shape, dtype=dtype, seed=1, scale=0.5)], dict(axis=1)
+            rows, size = shape
+            for target in (classes(rows, size, "int32"), classes(rows, size, "int64"), np.abs(f(*shape, dtype=dtype, seed=3))):
+                yield "softmax_cross_entropy", [f(*shape, dtype=dtype), target], {}
+                g, total = (f(rows, dtype=dtype, seed=s) for s in (4, 5))
+                yield "softmax_cross_entropy_grad", [g, f(*shape, dtype=dtype), target, total], {}
+    yield "softmax", [np.array([[np.inf, 1, 2], [np.nan, 1, 2], [-np.inf, 0, 1]], "float32")], dict(axis=-1)
+
+
+def randoms():
+    for n in (1, 3, 8, 31, 32, 33, 1000):
+        for dtype in ("uint8", "uint16", "uint32", "uint64"):
+            yield "random_bits", [KEY], dict(shape=(n,), dtype=dtype)
+        for dtype in ("float32", "float64"):
+            yield "random_uniform", [KEY], dict(shape=(n,), dtype=dtype)
+            yield "random_uniform", [KEY], dict(shape=(n, 2), dtype=dtype, low=-3.0, high=0.5)
+        for p in (0.0, 0.3, 0.5, 1.0):
+            yield "bernoulli", [KEY], dict(shape=(n, 3), p=p)
+    yield "bernoulli", [KEY], dict(shape=(3000,), p=0.1)
+
+
+CASES = [*softmaxes(), *randoms()]
+EXACT = ("random_bits", "bernoulli")
+
+
+def ident(case):
+    name, args, params = case
+    return f"{name}-{args[0].dtype}-{'x'.join(map(str, params.get('shape', args[0].shape)))}"
+
+
+@pytest.fixture(scope="module")
+def reference():
+    return make_reference()
+
+
+class Collecting:
+    """Runs nothing, and notes which kernels are asked for."""
+
+    def __init__(self):
+        self.kernels = {}
+
+    def want(self, kernel):
+        self.kernels[kernel.name] = kernel
+
+    def function(self, name):
+        return lambda blocks, threads, args: None
+
+
+def rows_of(modules):
+    """Name of an op -> its row on a device with these modules."""
+    return {row.name: row for row in Cuda.rows(DoubleOfGpu(modules))}
+
+
+def kernels_of_cases():
+    """All kernels that the cases need."""
+    found = Collecting()
+    rows = rows_of(found)
+    for name, args, params in CASES:
+        rows[name](*map(fake_cupy.module.asarray, args), **params)
+    return found.kernels
+
+
+@pytest.fixture(scope="module", params=[0, 1, 5], ids=["in order", "backwards", "scattered"])
+def rows(request):
+    """The rows on a device that runs its kernels, compiled all at once, on the host."""
+    modules = HostModules(request.param)
+    modules.kernels = kernels_of_cases()
+    return rows_of(modules)
+
+
+@pytest.mark.parametrize("case", CASES, ids=ident)
+def test_as_the_reference(case, rows, reference):
+    name, args, params = case
+    row, arrays = rows[name], [fake_cupy.module.asarray(a) for a in args]
+    assert row.accepts(*arrays, **params)
+    fake_cupy.counts.clear()
+    found = row(*arrays, **params)
+    assert fake_cupy.counts.launches == 1
+    assert not fake_cupy.counts.waits
+    with np.errstate(all="ignore"):
+        wanted = reference.table[name](*args, **params)
+    for got, a in zip(found if type(found) is tuple else (found,), wanted if type(wanted) is tuple else (wanted,)):
+        got = got.get()
+        assert (got.shape, got.dtype) == (a.shape, a.dtype)
+        if a.dtype.kind in "biu":
+            np.testing.assert_array_equal(got, a)
+        else:
+            tolerance = TOLERANCE[dtypes.name_of(a.dtype)]
+            a, got = a.astype("float64"), got.astype("float64")
+            scale = np.max(np.abs(a), initial=1.0, where=np.isfinite(a))  # sums are taken in another order
+            np.testing.assert_allclose(got, a, rtol=tolerance, atol=tolerance * scale)
+
+
+@pytest.mark.parametrize("name, args, params", [
+    ("softmax", [f(3, 4)], dict(axis=0)), ("softmax", [f(0, 4)], dict(axis=-1)),
+    ("random_uniform", [KEY], dict(shape=(3,), dtype="float16")),
+], ids=["another axis", "nothing", "halves"])  # fmt: skip
+def test_what_is_left_to_other_kernels(name, args, params, rows):
+    assert not rows[name].accepts(*args, **params)
+
+
+def test_results_that_are_parts_of_others_are_written_in_place(rows, reference):
+    xp = fake_cupy.module
+    whole, x = xp.asarray(np.zeros((3, 8), "float32")), f(3, 4)
+    rows["softmax"].into(xp.asarray(np.asfortranarray(x)), out=whole[:, 2:6], axis=-1)
+    np.testing.assert_allclose(whole.get()[:, 2:6], reference.table["softmax"](x, axis=-1), rtol=1e-6)
+    assert not whole.get()[:, [0, 1, 6, 7]].any()
