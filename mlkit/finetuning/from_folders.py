@@ -48,7 +48,7 @@ def from_folders(train: Any, validation: Any, test: Any, image_size: Any, how: d
 def _code(train, validation, size, how, sets):
     """The lines that make the data sets."""
     given = {"image_size": size, **{name: value for name, value in how.items() if value != _USUAL.get(name, "")}}
-    folders = [repr(os.fspath(folder)) for folder in (train, validation) if folder is not None]
+    folders = [repr(os.path.abspath(folder)) for folder in (train, validation) if folder is not None]  # it runs from anywhere
     arguments = ", ".join([*folders, *(f"{name}={value!r}" for name, value in given.items())])
     code = [f"train, val = finetuning.photo_datasets({arguments})"]
     decoded = sum(len(part.files.paths) for part in sets) * size[0] * size[1] * sets[0].channels
