@@ -65,9 +65,11 @@ def pytest_collection_modifyitems(config, items):
 def _same_settings():
     """A test may change the float type, the policy, the image layout or the backend; the next one starts with the defaults."""
     from mlkit import config
+    from mlkit.core import backend as registry
     from mlkit.core.backend import set_backend
     from mlkit.core.state import state
 
+    known = dict(registry._makers)
     before = config.floatx(), config.image_data_format(), config.epsilon(), config.dtype_policy()
     backend = state.backend.name
     yield
@@ -76,6 +78,9 @@ def _same_settings():
     config.set_epsilon(before[2])
     config.set_dtype_policy(before[3])
     set_backend(backend)
+    if registry._makers != known:  # a test has made others known
+        registry._makers.clear()
+        registry._makers.update(known)
 
 
 @pytest.fixture(scope="module")

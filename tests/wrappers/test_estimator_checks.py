@@ -1,6 +1,7 @@
 """scikit-learn's own checks of estimators, as Keras runs them for its wrappers."""
 
 import contextlib
+import functools
 import unittest
 
 import numpy as np
@@ -43,9 +44,17 @@ UNMET = {  # of classifiers, as in Keras's list
 }
 
 
-@estimator_checks.parametrize_with_checks(
-    ESTIMATORS, expected_failed_checks=lambda e: UNMET if isinstance(e, mlkit.wrappers.SKLearnClassifier) else {}
-)
+def checks():
+    """An estimator and a check for each; sklearn's own names of them hold addresses of functions, which differ between processes."""
+    for estimator in ESTIMATORS:
+        expected = UNMET if isinstance(estimator, mlkit.wrappers.SKLearnClassifier) else {}
+        for own, check in estimator_checks.estimator_checks_generator(estimator, mark=None):
+            name = check.func.__name__ if isinstance(check, functools.partial) else check.__name__
+            marks = [pytest.mark.xfail(reason=expected[name], strict=False)] if name in expected else []
+            yield pytest.param(own, check, id=f"{type(estimator).__name__}-{name}", marks=marks)
+
+
+@pytest.mark.parametrize("estimator, check", checks())
 def test_checks(estimator, check):
     mlkit.utils.set_random_seed(0)
     with contextlib.suppress(unittest.SkipTest):  # what does not apply: estimators say that they are not deterministic
