@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from mlkit.backends.native import cuda, elementwise_out, out_kernels, threads
+from mlkit.backends.native import elementwise_out, out_kernels, threads
 from mlkit.backends.native.arena import Arena
 from mlkit.backends.native.check import checked
 from mlkit.backends.native.compile import compile_graph
@@ -17,13 +17,14 @@ from mlkit.core.backend import Backend
 class NativeBackend(Backend):
     """Arrays of a device, the CPU's NumPy unless it is said.
 
-    device: what plans ask of it; table: op name -> kernel of its arrays; kernels: the same for callers who may have other arrays.
+    device: what plans ask of it; others: of the CPU, a module that knows further devices, with `names`, `backend` and `libraries`.
+    table: op name -> kernel of its arrays; kernels: the same for callers who may have other arrays.
     """
 
     name = "native"
 
-    def __init__(self, device=CPU):
-        self.device, self.xp = device, device.xp
+    def __init__(self, device=CPU, others=None):
+        self.device, self.xp, self.others = device, device.xp, others
         device.backend = self
         self.table = self.kernels = build_kernels(self.xp)
         if debug.CHECK:
@@ -35,10 +36,10 @@ class NativeBackend(Backend):
         self.array_type = self.xp.ndarray
 
     def devices(self):
-        return [*cuda.names(), self.device.name]
+        return [*(self.others.names() if self.others else ()), self.device.name]
 
     def on(self, device):
-        return self if device == self.device.name else cuda.backend(device, host=self)
+        return self if device == self.device.name else self.others.backend(device, host=self)
 
     @property
     def device_name(self):
@@ -68,7 +69,7 @@ class NativeBackend(Backend):
         threads.choose(number)
 
     def libraries(self):
-        return {"oneDNN": describe(), "threads": str(threads.count()), **cuda.libraries()}
+        return {"oneDNN": describe(), "threads": str(threads.count()), **(self.others.libraries() if self.others else {})}
 
     def compile(self, graph, inner=False):
         """A program of the graph. inner: of the body of a control-flow op."""
