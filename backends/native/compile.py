@@ -242,7 +242,8 @@ class _Writer:
         args = (
             typed_scalars(call.op, call.args, call.outs[0].dtype, self.backend.device.scalar) if choice.inplace else call.args
         )
-        return f"{''.join(prepare)}{kernel}({', '.join(filter(None, [self._arguments(args, choice, i), f'out={out}']))})"
+        room = f"scratch={self._scratch(i)}" if i in self.plan.workspaces else None
+        return f"{''.join(prepare)}{kernel}({', '.join(filter(None, [self._arguments(args, choice, i), f'out={out}', room]))})"
 
     def _bound(self, i, call, prepared):
         """The call of something bound to memory, with the arrays that are known only now."""
@@ -257,11 +258,15 @@ class _Writer:
                 fixed.append(None)
                 given.append(self._name(a if place.strides is None else place.storage.owner))
         if i in self.plan.workspaces:
-            storage = self.plan.workspaces[i]
-            fixed.append(self._arena_view(storage.offset, (storage.nbytes,), (1,), "uint8"))
+            fixed.append(self._scratch(i))
         name = f"{_identifier(call.op.name)}_{i}"
         self.bindings[name] = prepared, fixed
         return f"{name}({', '.join(given)}) and fail({i})"
+
+    def _scratch(self, i):
+        """The name of the temporary memory of a call."""
+        storage = self.plan.workspaces[i]
+        return self._arena_view(storage.offset, (storage.nbytes,), (1,), "uint8")
 
     def _arguments(self, args, choice, i):
         named = [f"{k}={self._parameter(p, f'{k}_{i}')}" for k, p in choice.params.items()]

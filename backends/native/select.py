@@ -40,7 +40,9 @@ def _of_numpy(backend, kernel, call):
     if into is not None and not accepts(call.outs[0].dtype):
         into = None
     into, inplace = into or getattr(kernel, "into", None), getattr(kernel, "inplace", ())
-    return Choice(kernel, params, into, inplace, aliases=call.op in ALIASING, workspace=_workspace(backend, kernel, call))
+    scratch = kernel.scratch(*call.args, **params) if hasattr(kernel, "scratch") else 0
+    workspace = _workspace(backend, kernel, call)
+    return Choice(kernel, params, into, inplace, aliases=call.op in ALIASING, workspace=workspace, scratch=scratch)
 
 
 def _row(backend, kernel, call, operand):

@@ -19,7 +19,8 @@ class Rows:
     """Several kernels for one op, best first. The last one accepts everything.
 
     A row is a pair (accepts, kernel), where `accepts(*args, **params)` looks at shapes and dtypes only, so that a plan can choose
-    once; or an object with
+    once. A kernel may have `into`, the same with an argument `out`, for plans; if it has `scratch(*args, **params)` beside it, `into` is
+    given an array of so many bytes as its argument `scratch`, unless they are none. Or a row is an object with
 
     accepts(*args, **params)         the same; it may decline anything
     __call__(*arrays, **params)      the kernel; it returns NotImplemented to decline after all

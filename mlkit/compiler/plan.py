@@ -59,9 +59,10 @@ class Choice:
     aliases    whether the result may be a view of the first argument
     workspace  bytes it allocates besides its results while it runs
     prepared   instead of kernel and into: something that is bound to memory before the first run (see docs/backend.md)
+    scratch    bytes of temporary memory that `into` or `prepared` is given, which the plan has a place for
     """
 
-    __slots__ = ("kernel", "into", "params", "inplace", "aliases", "workspace", "prepared")
+    __slots__ = ("kernel", "into", "params", "inplace", "aliases", "workspace", "prepared", "scratch")
 
     def __init__(
         self,
@@ -72,9 +73,11 @@ class Choice:
         aliases: bool = False,
         workspace: int = 0,
         prepared: Any = None,
+        scratch: int = 0,
     ) -> None:
         self.kernel, self.params, self.into = kernel, params, into
         self.inplace, self.aliases, self.workspace, self.prepared = inplace, aliases, workspace, prepared
+        self.scratch = scratch if prepared is None else prepared.workspace
 
     @property
     def writes(self) -> bool:
@@ -183,8 +186,8 @@ class Plan:
                     self.places[id(v)] = Place(Storage("arena", v, i), 0, layout.contiguous(v.shape, dtypes.itemsize(v.dtype)))
                 else:
                     self.places[id(v)] = Place(Storage("constant" if _sees_constant(call, choice) else "made", v, i))
-            if choice.prepared is not None and choice.prepared.workspace:
-                self.workspaces[i] = Storage("arena", None, i, choice.prepared.workspace)
+            if choice.scratch:
+                self.workspaces[i] = Storage("arena", None, i, choice.scratch)
 
     def operand(self, a: Any) -> Any:
         """What is known of an argument, or of a result that has no place yet; scalars and None stand for themselves."""

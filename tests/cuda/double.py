@@ -38,7 +38,7 @@ class Interpreted:
 
 
 class DoubleOfGpu(Cuda):
-    """Without modules that run kernels, those of rows are computed by NumPy, and counted as one launch each."""
+    """Without modules that run kernels, those of rows are computed by NumPy, and counted as the launches that they are."""
 
     most_blocks = 4
 
@@ -49,17 +49,17 @@ class DoubleOfGpu(Cuda):
         rows = super().rows()
         if type(self.modules) is Interpreted:
             for row in rows:
-                row.launch = functools.partial(_by_numpy, row.name)
+                row.launch = functools.partial(_by_numpy, row)
         return rows
 
     def wait(self):
         pass
 
 
-def _by_numpy(name, args, outs, params):
-    fake_cupy.counts.launches += 1
+def _by_numpy(row, args, outs, params):
+    fake_cupy.counts.launches += row.launches
     with np.errstate(all="ignore"):
-        found = make_reference().table[name](*(a._host if isinstance(a, fake_cupy.ndarray) else a for a in args), **params)
+        found = make_reference().table[row.name](*(a._host if isinstance(a, fake_cupy.ndarray) else a for a in args), **params)
     for out, value in zip(outs, found if type(found) is tuple else (found,)):
         np.copyto(out._host, value, casting="unsafe")
 

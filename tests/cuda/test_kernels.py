@@ -3,8 +3,11 @@
 import numpy as np
 import pytest
 
+import mlkit
 from mlkit.backends.native.cuda.device import Cuda
 from mlkit.core import dtypes
+from mlkit.core.state import swapped
+from mlkit.primitives.fused.normalization import batch_norm
 from tests.cuda import fake_cupy
 from tests.cuda.double import DoubleOfGpu, make_reference
 from tests.cuda.host_compiler import COMPILER, HostModules
@@ -54,7 +57,41 @@ def randoms():
     yield "bernoulli", [KEY], dict(shape=(3000,), p=0.1)
 
 
-CASES = [*softmaxes(), *randoms()]
+def norms():
+    for dtype in F:
+        wide = "float64" if dtype == "float64" else "float32"
+
+        def g(*shape, seed=0, scale=1.0, dtype=wide):
+            return f(*shape, dtype=dtype, seed=seed, scale=scale) + 0
+
+        for shape in [(300, 5), (2, 3, 3, 40), (1, 2), (9, 64)] if dtype == "float32" else [(70, 5), (2, 3, 3, 40)]:
+            x = f(*shape, dtype=dtype) + dtypes.as_numpy(dtype).type(3)
+            columns, axes, p = shape[-1:], tuple(range(len(shape) - 1)), dict(epsilon=1e-3)
+            scale, offset, mean, variance = (
+                g(*columns, seed=1),
+                g(*columns, seed=2),
+                g(*columns, seed=3),
+                g(*columns, seed=4) ** 2,
+            )
+            slope = f(*shape, dtype=dtype, seed=5)
+            mask = np.random.default_rng(6).integers(0, 256, -(-x.size // 8)).astype("uint8")
+            for a, b in ((scale, offset), (None, None), (scale, None)):
+                yield "batch_norm", [x, a, b], dict(p, axes=axes)
+                yield "batch_norm_relu", [x, a, b], dict(p, axes=axes)
+                yield "batch_norm_grad", [slope, x, a, mean, variance], dict(p, axes=axes)
+                yield "batch_norm_relu_grad", [slope, x, a, mean, variance, mask], dict(p, axes=axes)
+            rows = (*shape[:-1], 1)
+            mean, variance = g(*rows, seed=3), g(*rows, seed=4) ** 2
+            for a, b in ((scale, offset), (None, None), (scale, None)):
+                yield "layer_norm", [x, a, b], dict(p, rank=1)
+                yield "layer_norm_grad", [slope, x, a, mean, variance], dict(p, rank=1)
+    x, slope, ones = f(4, 2, 3, 5), f(4, 2, 3, 5, seed=1), (4, 1, 1, 1)
+    yield "layer_norm", [x, f(2, 3, 5), None], dict(rank=3, epsilon=1e-6)
+    yield "layer_norm_grad", [slope, x, f(2, 3, 5), f(*ones), f(*ones) ** 2], dict(rank=3, epsilon=1e-6)
+    yield "batch_norm", [x, None, None], dict(axes=(0, 1), epsilon=1e-6)
+
+
+CASES = [*softmaxes(), *randoms(), *norms()]
 EXACT = ("random_bits", "bernoulli")
 
 
@@ -66,6 +103,10 @@ def ident(case):
 @pytest.fixture(scope="module")
 def reference():
     return make_reference()
+
+
+def on_device(a):
+    return a if a is None else fake_cupy.module.asarray(a)
 
 
 class Collecting:
@@ -91,7 +132,7 @@ def kernels_of_cases():
     found = Collecting()
     rows = rows_of(found)
     for name, args, params in CASES:
-        rows[name](*map(fake_cupy.module.asarray, args), **params)
+        rows[name](*map(on_device, args), **params)
     return found.kernels
 
 
@@ -106,11 +147,11 @@ def rows(request):
 @pytest.mark.parametrize("case", CASES, ids=ident)
 def test_as_the_reference(case, rows, reference):
     name, args, params = case
-    row, arrays = rows[name], [fake_cupy.module.asarray(a) for a in args]
+    row, arrays = rows[name], [on_device(a) for a in args]
     assert row.accepts(*arrays, **params)
     fake_cupy.counts.clear()
     found = row(*arrays, **params)
-    assert fake_cupy.counts.launches == 1
+    assert fake_cupy.counts.launches == row.launches
     assert not fake_cupy.counts.waits
     with np.errstate(all="ignore"):
         wanted = reference.table[name](*args, **params)
@@ -140,3 +181,17 @@ def test_results_that_are_parts_of_others_are_written_in_place(rows, reference):
     rows["softmax"].into(xp.asarray(np.asfortranarray(x)), out=whole[:, 2:6], axis=-1)
     np.testing.assert_allclose(whole.get()[:, 2:6], reference.table["softmax"](x, axis=-1), rtol=1e-6)
     assert not whole.get()[:, [0, 1, 6, 7]].any()
+
+
+def test_temporary_memory_is_a_part_of_the_plan(gpu, monkeypatch):
+    row, given = gpu.table["batch_norm"].rows[0][1], []
+    launch = row.launch
+    monkeypatch.setattr(row, "launch", lambda args, outs, params: (given.append(outs[-1]), launch(args, outs, params)))
+    x = f(300, 5)
+    with swapped(backend=gpu, kernels=gpu.kernels):
+        normalize = mlkit.function(lambda x: batch_norm(x, None, None, axes=(0,), epsilon=1e-3)[0])
+        for _ in range(2):
+            normalize(mlkit.ops.convert_to_tensor(x))
+    block = gpu.arena.current()
+    assert [g.nbytes for g in given] == [row.scratch(x, None, None, (0,), 1e-3)] * 2
+    assert all(0 <= g.data.ptr - block.data.ptr <= block.nbytes - g.nbytes for g in given)

@@ -6,15 +6,17 @@ import pytest
 
 from mlkit.backends.native.cuda.chain import ChainKernel
 from mlkit.backends.native.cuda.expressions import HELPERS
-from mlkit.backends.native.cuda.module import Modules, compiled
+from mlkit.backends.native.cuda.module import Modules, compiled, whole_text
 from mlkit.backends.native.tiled_chain import in_single
 from mlkit.core.spec import Spec
 from tests.cuda.test_chains import ALL, LONG
+from tests.cuda.test_kernels import kernels_of_cases
 
 nvrtc = pytest.importorskip(
     "cupy", reason='NVRTC comes with CuPy: pip install "mlkit-engine[cuda]"', exc_type=ImportError
 ).cuda.nvrtc
 
+MOST_REGISTERS = {"float": 64, "double": 96}  # a multiprocessor has them for four blocks of 256 threads, or two
 ARCHITECTURES = ("sm_75", "sm_80", "sm_86", "sm_89", "sm_90", "sm_100", "sm_120")
 
 
@@ -38,6 +40,16 @@ def test_chains(architecture):
     log = log_of("".join(found.values()), architecture)
     assert len(re.findall(r"Used \d+ registers", log)) == len(found)
     assert [n for n in re.findall(r"(\d+) bytes spill", log) if int(n)] == []
+
+
+@pytest.mark.parametrize("architecture", ARCHITECTURES)
+def test_kernels(architecture):
+    kernels = kernels_of_cases().values()
+    log = log_of(whole_text(kernels)[len(HELPERS) :], architecture)
+    found = dict(re.findall(r"Compiling entry function '(\w+)'.*?Used (\d+) registers", log, re.DOTALL))
+    assert set(found) == {k.name for k in kernels}
+    assert [n for n in re.findall(r"(\d+) bytes spill", log) if int(n)] == []
+    assert {n: r for n, r in found.items() if int(r) > MOST_REGISTERS["double" if "double" in n else "float"]} == {}
 
 
 def test_machine_code_is_kept_and_a_refused_text_is_shown(tmp_path, monkeypatch):

@@ -4,7 +4,7 @@ import functools
 
 import numpy as np
 
-from mlkit.backends.native.cuda import random, softmax
+from mlkit.backends.native.cuda import norm, random, softmax
 from mlkit.backends.native.cuda.chain import BLOCK, ChainKernel
 from mlkit.backends.native.cuda.module import of_device
 from mlkit.backends.native.device import Device
@@ -26,7 +26,7 @@ class Cuda(Device):
         self._doubts = {}  # message -> whether all is well so far, one truth value on the device
 
     def rows(self):
-        return [row for family in (random, softmax) for row in family.rows(self)]
+        return [row for family in (norm, random, softmax) for row in family.rows(self)]
 
     smallest_chain = 1  # a launch costs more than what a small op computes
 

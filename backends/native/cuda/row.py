@@ -7,6 +7,7 @@ A row makes a function of one for the dtypes of a call.
 import functools
 import math
 import pathlib
+import re
 
 import numpy as np
 
@@ -15,6 +16,7 @@ from mlkit.core import dtypes
 from mlkit.core.op import OPS
 
 FLOATS = ("float16", "bfloat16", "float32", "float64")
+NOTHING = np.uint64(0)  # as an argument: a pointer to nothing
 _FOLDER = pathlib.Path(__file__).with_name("kernels")
 
 
@@ -42,20 +44,27 @@ class Kernel:
 class KernelRow:
     """A row for the op `name`.
 
-    parts                     files of `kernels/` that its kernels stand on
-    fits(*args, **params)     whether it is right for these arguments
-    launch(args, outs, params)  write the results; all arrays are dense and not empty
+    parts                       files of `kernels/` that its kernels stand on
+    fits(*args, **params)       whether it is right for these arguments
+    scratch(*args, **params)    bytes of temporary memory that it needs
+    launch(args, outs, params)  write the results; all arrays are dense and not empty. Behind the results `outs` has the temporary memory,
+                                an array of bytes, if there is any.
+    launches                    so many kernels are started
     """
 
     name = None
     parts = ()
     dtypes = FLOATS  # of the first argument
+    launches = 1
 
     def __init__(self, device):
         self.device = device
 
     def fits(self, *args, **params):
         return True
+
+    def scratch(self, *args, **params):
+        return 0
 
     def launch(self, args, outs, params):
         raise NotImplementedError
@@ -75,17 +84,36 @@ class KernelRow:
         self.into(*args, out=outs if several else outs[0], **params)
         return outs if several else outs[0]
 
-    def into(self, *args, out, **params):
+    def into(self, *args, out, scratch=None, **params):
+        """scratch: the temporary memory, given by plans."""
         xp = self.device.xp
         outs = out if type(out) is tuple else (out,)
         if any(o.size for o in outs):
             dense = [o if o.flags.c_contiguous else xp.empty(o.shape, o.dtype) for o in outs]
-            self.launch([xp.ascontiguousarray(a) if hasattr(a, "shape") else a for a in args], dense, params)
+            if scratch is None and (wanted := self.scratch(*args, **params)):
+                scratch = xp.empty(wanted, "uint8")
+            room = [] if scratch is None else [scratch]
+            self.launch([xp.ascontiguousarray(a) if hasattr(a, "shape") else a for a in args], dense + room, params)
             for o, d in zip(outs, dense):
                 if o is not d:
                     o[...] = d
 
     # ---- for subclasses ----------------------------------------------------------------------------------------------
+
+    def start(self, template, types, arguments, blocks, threads=256):
+        """Launch a template.
+
+        Args:
+            template: Its name.
+            types: What stands between its angle brackets.
+            arguments: (type in C, name, value) for each; a pointer's value is an array, or None.
+            blocks, threads: How many.
+        """
+        name = re.sub(r"\W+", "_", "_".join([template, *types]))
+        parameters = ", ".join(f"{kind} {argument}" for kind, argument, _ in arguments)
+        call = f"{template}<{', '.join(types)}>({', '.join(argument for _, argument, _ in arguments)})"
+        values = [NOTHING if value is None else value for _, _, value in arguments]
+        self.run(name, parameters, call, blocks, threads, values)
 
     def run(self, function, parameters, call, blocks, threads, args):
         """Launch a function, made of templates if it has not been made yet. args: arrays and numbers of NumPy."""
@@ -111,8 +139,8 @@ def computed(array):
 
 def last_axes(x, rank=1):
     """(rows, elements of each) where the last axes of an array are taken together."""
-    size = math.prod(x.shape[x.ndim - rank :])
-    return x.size // max(size, 1), size
+    split = len(x.shape) - rank
+    return math.prod(x.shape[:split]), math.prod(x.shape[split:])
 
 
 def threads_for(size):
