@@ -49,7 +49,14 @@ _HOMES = {
     ".finetuning.rate_search": "lr_find",
     ".finetuning.recipe": "finetune",
 }
-__all__, __getattr__, __dir__ = offer(__name__, _HOMES)
+_ABSENT = {  # of Keras
+    "distribution": "a model runs on one device. See docs/keras_differences.md.",
+    "export": "models are saved as files (`model.save`), not as programs of other runtimes. See docs/keras_differences.md.",
+    "quantizers": "weights are not quantized. See docs/keras_differences.md.",
+    "Quantizer": "weights are not quantized. See docs/keras_differences.md.",
+    "SymbolicScope": "ops run on shapes by themselves: compute without a scope.",
+}
+__all__, __getattr__, __dir__ = offer(__name__, _HOMES, _ABSENT)
 
 
 def version() -> str:

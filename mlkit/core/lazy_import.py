@@ -7,11 +7,13 @@ from collections.abc import Callable
 from mlkit.core.garbage_collection import uncollected
 
 
-def offer(package: str, homes: dict[str, str]) -> tuple[list[str], Callable[[str], object], Callable[[], list[str]]]:
+def offer(
+    package: str, homes: dict[str, str], absent: dict[str, str] | None = None
+) -> tuple[list[str], Callable[[str], object], Callable[[], list[str]]]:
     """A package's ``__all__, __getattr__, __dir__ = offer(__name__, homes)``.
 
     homes: module -> the names it defines, in one string. Modules are named in full, or from the package on, as ".dense"; the
-    names at "." are modules of the package themselves.
+    names at "." are modules of the package themselves. absent: names that are looked for and are not there -> why.
 
     >>> import mlkit
     >>> mlkit.layers.Dense.__module__, "Dense" in dir(mlkit.layers), hasattr(mlkit.layers, "Dance")
@@ -24,7 +26,8 @@ def offer(package: str, homes: dict[str, str]) -> tuple[list[str], Callable[[str
     def find(name: str) -> object:
         home = home_of.get(name)
         if home is None:
-            raise AttributeError(f"module {package!r} has no attribute {name!r}")
+            why = f": {absent[name]}" if absent and name in absent else ""
+            raise AttributeError(f"module {package!r} has no attribute {name!r}{why}")
         found = importlib.import_module(f".{name}" if home == "." else home, package)
         value = namespace[name] = found if home == "." else getattr(found, name)
         return value
