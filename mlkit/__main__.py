@@ -5,6 +5,7 @@ import sys
 
 from mlkit import demo
 from mlkit.finetuning import clean_command, command, judge_command, photos_command, predict_command
+from mlkit.finetuning.command_messages import refuse, warnings_as_lines
 from mlkit.models.saving.contents import described, differences
 from mlkit.objects.errors import ModelFileError
 
@@ -37,20 +38,25 @@ def main(arguments=None):
     shown.add_argument("file", help="a .keras, .weights.h5, .h5 or .safetensors file")
     compared = commands.add_parser("diff", help="say where two model files differ; exit status 1 if they do")
     compared.add_argument("files", nargs=2, metavar="FILE")
-    options = parser.parse_args(arguments)
+    options, unknown = parser.parse_known_args(arguments)
+    if unknown:
+        commands.choices[options.command].error(f"unrecognized arguments: {' '.join(unknown)}")
     if options.command in ("inspect", "diff"):
         return _look(options)
     if options.command == "demo":
         return demo.run(epochs=options.epochs, seed=options.seed, path=options.save)
     try:
-        return _PHOTOS[options.command][0].run(options) if options.command in _PHOTOS else command.run(options)
+        if options.command == "finetune":
+            return command.run(options)
+        with warnings_as_lines(options.command):
+            return _PHOTOS[options.command][0].run(options)
     except KeyboardInterrupt:
         print(f"mlkit {options.command}: stopped by Ctrl-C.", file=sys.stderr)
         return command.INTERRUPTED
     except (ValueError, OSError, ImportError) as error:
         if options.command not in _PHOTOS:
             raise
-        return command.refuse(options.command, error)
+        return refuse(options.command, error)
 
 
 class _Parser(argparse.ArgumentParser):

@@ -61,11 +61,13 @@ def index_folder(
     directory = os.fspath(directory)
     walk = FolderWalk(directory, formats, follow_links)
     files = _inferred(walk, class_names) if labels == "inferred" else _given(walk, labels, class_names)
+    loose = [os.path.basename(path) for path in walk.loose_files()] if labels == "inferred" else []
     notes = walk.notes(advice or {})
     if not files.paths:
         passed = f" Passed over: {'; '.join(notes)}." if notes else ""
         raise ValueError(f"No files found in {directory!r}. Expected names ending in {', '.join(formats)}.{passed}")
     if labels == "inferred":
+        notes += [f"{_few(loose)} {'lies' if len(loose) == 1 else 'lie'} in no sub-folder, so in no class"] if loose else []
         empty = [name for name, count in files.counts().items() if not count]
         notes += [f"no file in {'class' if len(empty) == 1 else 'classes'} {_few(empty)}"] if empty else []
     if notes:

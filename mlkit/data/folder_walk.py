@@ -36,6 +36,11 @@ class FolderWalk:
         found = self._within(os.path.join(self.directory, folder) if folder else self.directory, ())
         return [path for _, paths in sorted(found, key=lambda entry: entry[0]) for path in paths]
 
+    def loose_files(self) -> list[str]:
+        """The paths of the files that lie in the folder itself, beside its sub-folders."""
+        files, _ = self._listed(self.directory)
+        return [os.path.join(self.directory, name) for name in sorted(files)]
+
     def notes(self, advice: Mapping[str, str]) -> list[str]:
         """In words: folders that could not be read, and files of the kinds that there is some advice about."""
         notes = [f"folder {path} cannot be read ({reason})" for path, reason in sorted(self.unreadable.items())]

@@ -144,7 +144,10 @@ class PhotoFolder(Picture):
                 found.append(f"{_files(len(across))} in several {what}, the same to the byte: {pairs}.")
         if same:
             copies = sum(len(group) - 1 for group in same)
-            found.append(f"{_files(copies)} {'are' if copies > 1 else 'is'} a copy of another: see `duplicates`.")
+            found.append(f"{_files(copies)} {'are' if copies > 1 else 'is'} a copy of another.")
+        loose = [p.path for p in self.good if not p.label]
+        if loose and self.classes:
+            found.append(f"{_files(len(loose))} in no sub-folder, so in no class: {_few(map(self._short, loose))}.")
         if self.good and len(self.classes) == 1:
             found.append(f"There is one class only: {next(iter(self.classes))}.")
         if self._empty:
@@ -177,7 +180,7 @@ class PhotoFolder(Picture):
     def _sizes(self):
         sizes = np.array([p.size for p in self.good])
         if not len(sizes):
-            return "-"
+            return ""
         (w0, h0), (w, h), (w1, h1) = sizes.min(axis=0), np.median(sizes, axis=0), sizes.max(axis=0)
         return f"{w0} x {h0} to {w1} x {h1} pixels, half of them below {w:.0f} x {h:.0f}"
 
@@ -186,7 +189,8 @@ class PhotoFolder(Picture):
         parts = f" in {', '.join(f'{part} {n}' for part, n in self.parts.items())}" if self.parts else ""
         others = sum(self.others.values())
         lines = [f"{_files(len(self.good))} of {_classes(len(self.classes))}{parts}: {kinds or 'none'}", self._sizes()]
-        return lines + ([f"{others} other files"] if others else [])
+        lines.append(f"{others} other file{'s' if others != 1 else ''}" if others else "")
+        return [line for line in lines if line]
 
     def _table(self):
         names = sorted({*self.classes, *self._empty})

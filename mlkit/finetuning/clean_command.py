@@ -1,5 +1,6 @@
 """`python -m mlkit clean`: labels that are likely wrong, for a person to decide on, and what was decided done."""
 
+from mlkit.finetuning.command_messages import check_places
 from mlkit.finetuning.cross_validation import cross_validated
 from mlkit.finetuning.judge_command import folder_for
 from mlkit.models import load_model
@@ -31,6 +32,7 @@ def run(options):
         return 0
     if not options.model:
         raise ValueError("pass --model, the model that is to judge the photos, or --apply, a list with your decisions.")
+    check_places(options.csv, options.html)
     model = load_model(options.model, compile=False)
     listed = cross_validated(model, folder_for(model, options.folder), folds=options.folds, seed=options.seed).to_clean()
     listed.save(options.csv)

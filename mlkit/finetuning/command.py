@@ -5,13 +5,13 @@ import os
 import sys
 import time
 import traceback
-import warnings
 
 from mlkit import visualization
 from mlkit.data.label_table import TASKS
 from mlkit.data.photo_layout import parts
 from mlkit.datasets import aerial_trees
 from mlkit.finetuning import report, seeds_command
+from mlkit.finetuning.command_messages import one_line, refuse, warnings_as_lines
 from mlkit.finetuning.recipe import finetune, plan
 from mlkit.finetuning.recorder import MODEL
 from mlkit.objects.errors import ModelFileError
@@ -50,7 +50,9 @@ def add_arguments(parser):
         default="imagenet",
         help='"imagenet" (default), a file of weights, the model.keras of an earlier run, or "none"',
     )
-    parser.add_argument("--size", type=int, help="height and width in pixels (default 224; 96 for the packaged photos)")
+    parser.add_argument(
+        "--size", "--image-size", type=int, help="height and width in pixels (default 224; 96 for the packaged photos)"
+    )
     parser.add_argument("--head-epochs", type=int, default=15, help="epochs for the new head alone (default 15)")
     parser.add_argument("--epochs", type=int, default=2, help="epochs for all layers (default 2)")
     parser.add_argument("--batch-size", type=int, default=32, help="images a batch (default 32)")
@@ -82,8 +84,7 @@ def run(options):
         return seeds_command.run(options, run)
     say = _silent if options.json or options.quiet else print_message
     start = time.perf_counter()
-    with warnings.catch_warnings():
-        warnings.showwarning = _show_warning
+    with warnings_as_lines("finetune"):
         try:
             folder, size = _folder(options, say)
             train, validation, test = parts(folder)
@@ -121,7 +122,7 @@ def _trained(planned, options):
         _tell(options, result, "Stopped before the first epoch had ended: there is nothing to keep yet.")
         return INTERRUPTED
     except (OSError, ModelFileError) as error:
-        print(f"mlkit finetune: {_one_line(error).rstrip('.')}. What earlier epochs wrote is whole. {again}", file=sys.stderr)
+        print(f"mlkit finetune: {one_line(error).rstrip('.')}. What earlier epochs wrote is whole. {again}", file=sys.stderr)
         return 1
     if not done.interrupted:
         return done
@@ -164,21 +165,6 @@ def _result(planned, done, options):
     }
 
 
-def _show_warning(message, *place, **more):
-    """A warning as one line."""
-    print(f"mlkit finetune: {_one_line(message)}", file=sys.stderr)
-
-
-def _one_line(message):
-    return " ".join(str(message).removeprefix("finetune: ").split())
-
-
-def refuse(command, error):
-    """Say in one line, on the error output, why a command cannot begin. The exit status."""
-    print(f"mlkit {command}: {_one_line(error)}", file=sys.stderr)
-    return 2
-
-
 def _arguments(options, size):
     return {
         "weights": None if options.weights.lower() == "none" else options.weights,
@@ -218,4 +204,4 @@ def _folder(options, say):
         return options.folder, options.size
 
     say("No folder given: the photos are 800 aerial ones, of tree crowns and of what lies between.")
-    return aerial_trees.folder(), options.size or 96
+    return aerial_trees.folder(), 96 if options.size is None else options.size

@@ -3,6 +3,7 @@
 import numpy as np
 
 from mlkit import Input, Model, Sequential, layers
+from mlkit.data.class_split import fold_numbers
 from mlkit.finetuning.frozen_features import features
 from mlkit.losses import SparseCategoricalCrossentropy
 from mlkit.optimizers import Adam
@@ -34,7 +35,7 @@ def cross_validated(
     classes = max(len(names or ()), int(y.max()) + 1)
     if not 2 <= folds <= len(y):
         raise ValueError(f"cross_validated: `folds` must be from 2 to the number of photos, {len(y)}, but is {folds}.")
-    part = _parts(y, folds, np.random.default_rng(seed))
+    part = fold_numbers(y, folds, seed)
     mean, spread = x.mean(axis=0), x.std(axis=0) + 1e-6
     x = (x - mean) / spread
     probabilities = np.zeros((len(y), classes), "float32")
@@ -49,15 +50,6 @@ def cross_validated(
         head.fit(x[order], y[order], batch_size=32, epochs=epochs, shuffle=False, verbose=0, check=False)
         probabilities[held] = head.predict(x[held], verbose=0)
     return Predictions(probabilities, y, names, [], paths)
-
-
-def _parts(labels, folds, rng):
-    """The number of the part for each photo: those of a class are spread over all parts."""
-    part = np.empty(len(labels), "int64")
-    for label in np.unique(labels):
-        rows = rng.permutation(np.flatnonzero(labels == label))
-        part[rows] = (np.arange(len(rows)) + rng.integers(folds)) % folds
-    return part
 
 
 def _read(model, data):

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from mlkit.finetuning.output_folder import OutputFolder
 from mlkit.models import Model
 
 
@@ -51,9 +52,14 @@ def run_folds(plan: Callable[..., Any], k_folds: int, arguments: dict[str, Any])
     if isinstance(k_folds, bool) or not isinstance(k_folds, (int, np.integer)) or k_folds < 2:
         raise ValueError(f"finetune: `k_folds` must be a whole number, 2 or more, but is {k_folds!r}.")
     if not isinstance(arguments["train"], (str, os.PathLike)) or arguments["validation"] is not None:
-        raise ValueError("finetune: `k_folds` cuts a folder of photos into parts; leave `validation` out.")
+        raise ValueError(
+            "finetune: `k_folds` cuts a folder of photos, with one sub-folder a class, into parts; leave `validation` out "
+            "(from the command line: pass the folder of the training photos)."
+        )
     if arguments["save_to"] is not None:
         raise ValueError("finetune: `k_folds` gives a model for each part: pass `output`, a folder, in place of `save_to`.")
+    if arguments["output"] is not None:
+        OutputFolder(arguments["output"]).check_for_several()
     start = arguments["model"]
     done, monitor = [], ""
     for i in range(k_folds):

@@ -31,7 +31,7 @@ def from_folders(train: Any, validation: Any, test: Any, image_size: Any, how: d
     if validation is not None and not isinstance(validation, (str, os.PathLike)):
         raise ValueError("finetune: where `train` is a folder, `validation` must be one, too, or None to split `train`.")
     size = pair_of_pixels(image_size)
-    how = {**how, "labels": None if how["labels"] is None else os.fspath(how["labels"])}
+    how = {**how, "labels": _place(how["labels"], train)}
     # what is made here only tells what there is: the script makes it again
     sets = photo_datasets(train, validation, image_size=size, **how)
     task = {"rows": "multi_label" if sets[0].class_names else "regression"}.get(sets[0].label_mode, "classification")
@@ -43,6 +43,13 @@ def from_folders(train: Any, validation: Any, test: Any, image_size: Any, how: d
         tested = photo_dataset(parts["test"], task, size, *same, shuffle=False, seed=how["seed"])
     notes = [*check_classes(parts), *check_duplicates(parts)]
     return FolderData(*sets, tested, task, _code(train, validation, size, how, sets), notes, counts_text(parts))
+
+
+def _place(labels, folder):
+    """The path of the table as the script gives it, which runs from anywhere: below the folder, or in full."""
+    if labels is None or os.path.isfile(os.path.join(folder, labels)):
+        return None if labels is None else os.fspath(labels)
+    return os.path.abspath(labels)
 
 
 def _code(train, validation, size, how, sets):

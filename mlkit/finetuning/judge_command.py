@@ -1,9 +1,14 @@
 """`python -m mlkit judge`: how good a model is on photos whose classes are known, alone or beside another."""
 
 import os
+import warnings
 
 from mlkit.core.deferred import Deferred
-from mlkit.data.image_folder import image_dataset_from_directory
+from mlkit.core.settings import image_data_format
+from mlkit.data.image_folder import ImageDataset, Images, pair_of_pixels
+from mlkit.data.photo_layout import parts
+from mlkit.finetuning.command_messages import check_places
+from mlkit.finetuning.photo_data import read_photos
 from mlkit.models import ImageTask, load_model
 from mlkit.utils.console import print_message
 from mlkit.visualization import compare, grad_cam, predictions_of
@@ -26,6 +31,7 @@ def add_arguments(parser):
 
 def run(options):
     """Judge as the parsed arguments say. Returns the exit status."""
+    check_places(options.csv, options.html)
     model = load_model(options.model, compile=False)
     found = _predictions(model, options)
     result = {"photos": len(found.labels), "accuracy": found.accuracy, "calibration_error": found.calibration().error}
@@ -56,14 +62,18 @@ def _predictions(model, options):
 
 
 def folder_for(model, folder, batch_size: int = 32):
-    """The photos of a folder as a data set for a model: its classes, its way of reading photos."""
+    """The photos of a folder as a data set for a model: its classes (of which some may have no photo), its way of reading photos."""
+    _, *others = parts(folder)
+    if found := [part for part in others if part]:
+        raise ValueError(f"{folder!r} holds folders of parts: pass one of them, such as {found[-1]!r}.")
+    files, _ = read_photos(folder, class_names=model.class_names)
+    lacking = [name for name, count in files.counts().items() if not count]
+    if lacking:
+        warnings.warn(f"{folder}: no photo of {', '.join(lacking[:8])}{' ...' if len(lacking) > 8 else ''}.", stacklevel=2)
     task = model.image_task or ImageTask()
     size = task.image_size or model.input_shape[1:3]
-    fit = {f"{task.fit}_to_aspect_ratio": True} if task.fit != "stretch" else {}
-    return image_dataset_from_directory(
-        folder, class_names=model.class_names, color_mode=task.color_mode, batch_size=batch_size, image_size=size, shuffle=False,
-        interpolation=task.interpolation, verbose=False, **fit,
-    )  # fmt: skip
+    reading = (task.color_mode, batch_size, pair_of_pixels(size), task.interpolation, task.fit, image_data_format())
+    return ImageDataset(Images(files, "int", *reading, shuffle=False, seed=0, on_corrupt="warn"))
 
 
 def _told_apart(*paths):

@@ -74,7 +74,7 @@ def labelled(
     if isinstance(train, (str, os.PathLike)):
         how = {"labels": labels, "task": task, "batch_size": batch_size, "resize": resize, "split": split, "fold": fold or None}
         how |= {"one_hot": one_hot, "seed": seed}
-        found = from_folders(train, validation, test, image_size or (224, 224), how)
+        found = from_folders(train, validation, test, (224, 224) if image_size is None else image_size, how)
         train, validation, task = found.train, found.validation, found.task
     else:
         for_folders = {"image_size": image_size, "labels": labels, "test": test, "fold": fold}
@@ -109,7 +109,7 @@ def identity(labelled: Labelled) -> str | None:
     found = hashlib.sha256()
     for part in parts:
         for path, label in zip(part.paths, part.labels):
-            found.update(f"{path}|{_size(path)}|{label}\n".encode("utf-8", "surrogateescape"))
+            found.update(f"{os.path.abspath(path)}|{_size(path)}|{label}\n".encode("utf-8", "surrogateescape"))
     return found.hexdigest()
 
 

@@ -39,9 +39,9 @@ class OutputFolder:
         if resume and run is not None:
             self._check_same(script, photos, run)
         elif run is not None and not overwrite:
-            state = "finished" if run["finished"] else "unfinished"
+            state = "a finished" if run["finished"] else "an unfinished"
             raise ValueError(
-                f"{self.path} holds a {state} run already. Ask for it to go on (resume=True, --resume) or to be replaced "
+                f"{self.path} holds {state} run already. Ask for it to go on (resume=True, --resume) or to be replaced "
                 "(overwrite=True, --overwrite), or choose another folder."
             )
         free = shutil.disk_usage(_existing(self.path)).free
@@ -63,6 +63,11 @@ class OutputFolder:
             reason = str(getattr(error, "strerror", None) or error).rstrip(".")
             raise ValueError(f"The output folder {self.path} cannot be written to: {reason}.") from error
         return bool(resume and run is not None and run["finished"])
+
+    def check_for_several(self) -> None:
+        """Raise ValueError if a run lies in the folder itself, where those of several would lie in folders within."""
+        if self._run() is not None:
+            raise ValueError(f"{self.path} holds a run already, and several cannot be kept below it. Choose another folder.")
 
     def finish(self) -> None:
         """Say that the run in it has come to its end."""

@@ -11,6 +11,7 @@ from mlkit.core.settings import image_data_format
 from mlkit.core.typing import FilePath
 from mlkit.data.class_split import fold_by_class, split_by_class
 from mlkit.data.folder_index import Files, index_folder
+from mlkit.data.folder_walk import FolderWalk
 from mlkit.data.image_folder import ImageDataset, Images
 from mlkit.data.label_table import read_label_table
 from mlkit.data.photo_kinds import advice, readable_formats
@@ -72,14 +73,15 @@ def read_photos(
         return read_label_table(labels, folder, task, class_names)
     if task not in (None, "classification"):
         raise ValueError(f"Sub-folders stand for classes; for the task {task!r} pass `labels`, a table of labels.")
+    if not FolderWalk(folder, ()).class_folders():
+        tables = [e.name for e in os.scandir(folder) if e.name.lower().endswith(".csv")]
+        hint = f" There is a table in it: pass labels={tables[0]!r} (--labels {tables[0]})." if tables else ""
+        raise ValueError(
+            f"{os.fspath(folder)!r} has no sub-folders, so no classes. Give each class a sub-folder, or pass a table of labels.{hint}"
+        )
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
-        try:
-            files = index_folder(folder, "inferred", readable_formats(), shuffle=False, verbose=False, advice=advice())
-        except ValueError as error:
-            tables = [e.name for e in os.scandir(folder) if e.name.lower().endswith(".csv")]
-            hint = f" There is a table in it: pass labels={tables[0]!r} (--labels {tables[0]})." if tables else ""
-            raise ValueError(f"{error}{hint}") from error
+        files = index_folder(folder, "inferred", readable_formats(), shuffle=False, verbose=False, advice=advice())
     for warning in caught:
         warnings.warn(str(warning.message), warning.category, stacklevel=4)
     found = files.counts()
@@ -88,7 +90,7 @@ def read_photos(
         unknown = [name for name in names if name not in class_names]
         if unknown:
             raise ValueError(
-                f"{os.fspath(folder)!r} has photos of {', '.join(unknown)}, which are no classes to train on: {', '.join(class_names)}."
+                f"{os.fspath(folder)!r} has photos of {', '.join(unknown)}, which are none of the classes: {', '.join(class_names)}."
             )
         names = list(class_names)
     number = {name: i for i, name in enumerate(names)}

@@ -2,6 +2,7 @@
 
 from mlkit.core.deferred import Deferred
 from mlkit.data import verify_images
+from mlkit.finetuning.command_messages import check_places
 from mlkit.utils.console import print_message
 
 json = Deferred("json")
@@ -19,7 +20,8 @@ def add_arguments(parser):
 
 
 def run(options):
-    """Look as the parsed arguments say. Returns the exit status: 1 where photos cannot be read."""
+    """Look as the parsed arguments say. Returns the exit status: 1 where photos cannot be read or there are none."""
+    check_places(options.html)
     found = verify_images(options.folder, options.smallest_class, verbose=not (options.quiet or options.json))
     if options.json:
         print_message(json.dumps(found.get_config(), ensure_ascii=False))
@@ -29,4 +31,4 @@ def run(options):
         found.save(options.html)
         if not (options.json or options.quiet):
             print_message(f"Written to {options.html}")
-    return 1 if found.broken else 0
+    return 1 if found.broken or not found.photos else 0

@@ -7,6 +7,7 @@ import sys
 
 from mlkit.core.deferred import Deferred
 from mlkit.data.decode import decode_image
+from mlkit.finetuning.command_messages import check_places
 from mlkit.models import answers_of, load_model
 from mlkit.models.answers import photos_of
 from mlkit.pictures.gallery import Gallery
@@ -41,6 +42,7 @@ def add_arguments(parser):
 
 def run(options):
     """Answer as the parsed arguments say. Returns the exit status."""
+    check_places(options.csv, options.html)
     model = load_model(options.model, compile=False)
     photos = [path for given in options.photos for path, _ in photos_of(given)]
     bar = Progbar(len(photos), unit_name="photo", verbose=0 if options.quiet or not (options.csv or options.html) else 1)

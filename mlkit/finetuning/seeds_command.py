@@ -5,9 +5,10 @@ import copy
 import csv
 import io
 import os
-import sys
 
 from mlkit.core.deferred import Deferred
+from mlkit.finetuning.command_messages import refuse
+from mlkit.finetuning.output_folder import OutputFolder
 from mlkit.finetuning.several_runs import describe, folder_of, is_better
 from mlkit.utils.console import print_message
 
@@ -17,8 +18,11 @@ json = Deferred("json")
 def run(options, run_once):
     """Run the command for each seed, each into a folder of its own. Returns the exit status: that of the first run that failed."""
     if options.seeds < 1:
-        print("mlkit finetune: --seeds must be a number from 1 on", file=sys.stderr)
-        return 2
+        return refuse("finetune", ValueError(f"--seeds must be a number from 1 on, but is {options.seeds}."))
+    try:
+        OutputFolder(options.output).check_for_several()
+    except ValueError as error:
+        return refuse("finetune", error)
     values, monitor = {}, ""
     for seed in range(options.seed, options.seed + options.seeds):
         one = copy.copy(options)

@@ -4,6 +4,7 @@ import dataclasses
 import os
 import statistics
 
+from mlkit.finetuning.output_folder import OutputFolder
 from mlkit.finetuning.recipe import FineTuned, plan
 from mlkit.pictures.picture import Page, Picture
 from mlkit.pictures.table import Table
@@ -77,6 +78,8 @@ def finetune_several(model, train, validation=None, *, seeds=3, **options) -> Se
     if not seeds or len(set(seeds)) < len(seeds) or "seed" in options:
         raise ValueError(f"finetune_several: `seeds` must be a number from 1 on or a list of different seeds, but is {seeds}.")
     output, save_to = options.pop("output", None), options.pop("save_to", None)
+    if output is not None:
+        OutputFolder(output).check_for_several()
     best, values, monitor = None, {}, ""
     for seed in seeds:
         place = None if output is None else folder_of(output, seed)

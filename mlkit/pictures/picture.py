@@ -7,7 +7,7 @@ import warnings
 
 import numpy as np
 
-from mlkit.pictures.words import escaped, families, missing_glyphs
+from mlkit.pictures.words import any_weight, escaped, families, missing_glyphs
 
 
 class Picture:
@@ -44,7 +44,7 @@ class Picture:
         path = os.fspath(path)
         if not path.endswith(".html"):
             figure = self.figure()
-            with warnings.catch_warnings(record=True) as told:
+            with any_weight(), warnings.catch_warnings(record=True) as told:
                 warnings.simplefilter("always")
                 figure.savefig(path)
             for text in dict.fromkeys(missing_glyphs(w) or str(w.message) for w in told):

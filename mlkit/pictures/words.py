@@ -3,6 +3,7 @@
 import contextlib
 import functools
 import os
+from collections.abc import Iterator
 
 # Fonts that have what matplotlib's own lacks: Chinese, Japanese, Korean, emoji. Those that are installed are used.
 _OTHERS = (
@@ -59,3 +60,20 @@ def families() -> list[str]:
 def missing_glyphs(warning) -> str | None:
     """What to say instead of matplotlib's warning, if it is one of characters that no font has."""
     return _MISSING if "missing from" in str(warning.message) and "Glyph" in str(warning.message) else None
+
+
+@contextlib.contextmanager
+def any_weight() -> Iterator[None]:
+    """Within, matplotlib does not report that a font which stands in for its own has another weight than the one asked for."""
+    import logging  # figures only
+
+    def is_news(record):
+        text = record.getMessage()
+        return not ("font weight" in text and any(name in text for name in _OTHERS))
+
+    log = logging.getLogger("matplotlib.font_manager")
+    log.addFilter(is_news)
+    try:
+        yield
+    finally:
+        log.removeFilter(is_news)

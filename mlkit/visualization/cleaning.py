@@ -20,7 +20,8 @@ _PICTURED = 24
 
 
 def suspects(probabilities, labels):
-    """Numbers of the rows whose label is likely wrong, the most likely first, and the classes suggested for them.
+    """Numbers of the rows whose label is likely wrong, the most likely first, and the classes suggested for them. Of a class of
+    one photo nothing is said, and it is not suggested.
 
     >>> p = [[0.9, 0.1], [0.8, 0.2], [0.1, 0.9], [0.2, 0.8], [0.1, 0.9]]
     >>> suspects(p, [0, 0, 1, 1, 0])
@@ -31,13 +32,13 @@ def suspects(probabilities, labels):
     count = np.bincount(labels, minlength=p.shape[1])
     usual, square = (np.bincount(labels, v, minlength=p.shape[1]) / np.maximum(count, 1) for v in (own, own**2))
     usual -= np.sqrt(np.maximum(square - usual**2, 0))
-    usual[count == 0] = np.inf  # no photo bears the label: there is nothing to compare with
+    usual[count < 2] = np.inf  # with no other photo of the label there is nothing to compare with, nor to learn it from
     # a class may be suggested where the model is as sure of it as usual, and surer than of the label
     sure = np.where((p >= usual) & (p > own[:, None]), p, -1.0)
     sure[np.arange(len(p)), labels] = -1.0
     better = sure.argmax(axis=1)
     margin = sure[np.arange(len(p)), better] - own
-    found = np.flatnonzero(sure.max(axis=1) >= 0)
+    found = np.flatnonzero((sure.max(axis=1) >= 0) & (count[labels] > 1))
     found = found[np.argsort(-margin[found], kind="stable")]
     return found, better[found]
 

@@ -59,7 +59,7 @@ def test_the_test_photos_are_checked_before_the_first_step(tmp_path, capsys):
     folder(tmp_path / "photos" / "test" / "dogs", 8, seed=1)
     assert main(["finetune", str(tmp_path / "photos"), *QUICK, "--output", str(tmp_path / "out")]) == 2
     printed = capsys.readouterr()
-    assert "has photos of dogs, which are no classes to train on: above, below" in printed.err
+    assert "has photos of dogs, which are none of the classes: above, below" in printed.err
     assert not (tmp_path / "out").exists()
 
 
@@ -79,6 +79,10 @@ MISTAKES = {
     "no such folder": (["nowhere"], "no folder 'nowhere'"),
     "no such model": (["PHOTOS", "--model", "MobileNet99"], "MobileNet99"),
     "no such option": (["PHOTOS", "--head-epoch", "x"], "--head-epoch"),
+    "no pixels": (["PHOTOS", "--size", "0"], "`image_size` must be"),
+    "an option of another name": (["PHOTOS", "--pixels", "8"], "mlkit finetune: unrecognized arguments: --pixels 8"),
+    "folds of nothing": (["PHOTOS", "--k-folds", "99"], "2 to 20 folds"),
+    "a folder without classes": (["PHOTOS/above"], "Give each class a sub-folder, or pass a table of labels"),
     "no epochs": (["PHOTOS", "--head-epochs", "0", "--epochs", "0"], "epochs to train"),
     "two wishes": (["PHOTOS", "--resume", "--overwrite"], "not allowed with"),
     "no such weights": (["PHOTOS", "--weights", "nowhere.keras"], "nowhere.keras"),
@@ -122,3 +126,20 @@ def test_which_folders_are_parts_and_which_are_classes(tmp_path):
     root, found = made("train", "bus")
     assert found == [root.name, None, None], "trains and buses are classes"
     assert made("train")[1] == ["train", None, None]
+
+
+def test_several_runs_are_not_mixed_with_one(tmp_path, capsys):
+    folder(tmp_path / "photos", 20)
+    run = ["finetune", str(tmp_path / "photos"), *QUICK, "--output", str(tmp_path / "out"), "--quiet"]
+    assert main(run) == 0
+    for several in (["--seeds", "2"], ["--k-folds", "2"]):
+        assert main([*run, *several]) == 2
+        assert "several cannot be kept below it" in capsys.readouterr().err
+    assert not [p for p in (tmp_path / "out").iterdir() if p.is_dir()]
+
+
+def test_a_run_goes_on_by_another_spelling_of_the_same_folder(tmp_path, capsys, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    folder(tmp_path / "photos", 20)
+    assert main(["finetune", "photos", *QUICK, "--output", "out", "--quiet"]) == 0
+    assert main(["finetune", str(tmp_path / "photos"), *QUICK, "--output", "out", "--quiet", "--resume"]) == 0

@@ -3,6 +3,7 @@
 import csv
 import json
 import os
+import shutil
 
 import numpy as np
 import pytest
@@ -74,6 +75,9 @@ def test_cleaning(place, capsys):
         ("judge nothing.keras p", "nothing.keras"),
         ("judge good.keras nowhere", "nowhere"),
         ("judge good.keras p/dark", "no sub-folders"),
+        ("judge good.keras p --html nowhere/r.html", "no folder"),
+        ("judge good.keras p --csv p", "a folder has that name"),
+        ("clean p --model good.keras --csv nowhere/l.csv", "no folder"),
     ],
 )
 def test_mistakes_are_one_line_and_status_2(place, capsys, arguments, words):
@@ -81,6 +85,27 @@ def test_mistakes_are_one_line_and_status_2(place, capsys, arguments, words):
     shown = capsys.readouterr().err
     assert words in shown
     assert shown.count("\n") == 1
+
+
+def test_parts_of_a_folder_are_judged_one_at_a_time(place, capsys):
+    os.makedirs("all/train")
+    os.rename("p", "all/test")
+    assert main("judge good.keras all".split()) == 2
+    assert "pass one of them, such as 'all/test'" in capsys.readouterr().err
+
+
+def test_a_class_without_a_photo_is_said_and_the_others_are_judged(place, capsys):
+    shutil.rmtree("p/light")
+    assert main("judge good.keras p --json".split()) == 0
+    shown = capsys.readouterr()
+    assert shown.err == "mlkit judge: p: no photo of light.\n"
+    assert json.loads(shown.out)["photos"] == 29
+
+
+def test_classes_of_one_photo_are_not_judged_by_it():
+    p = [[0.9, 0.1, 0.0], [0.8, 0.2, 0.0], [0.1, 0.8, 0.1], [0.2, 0.7, 0.1], [0.5, 0.4, 0.1]]
+    rows, suggested = mlkit.visualization.cleaning.suspects(p, [0, 0, 1, 1, 2])
+    assert len(rows) == len(suggested) == 0
 
 
 def test_classes_in_another_order_are_refused(place):

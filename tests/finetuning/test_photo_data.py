@@ -70,7 +70,7 @@ def test_what_will_not_go_well_is_said_before_training(name, tmp_path):
 REFUSED = {
     "one class": ({"a": 9}, None, "nothing to tell apart"),
     "one photo each": ({f"{i}": 1 for i in range(30)}, None, "30 classes of one photo each"),
-    "unknown class": ({"a": 9, "b": 9}, {"a": 2, "dog": 2}, "photos of dog, which are no classes to train on: a, b"),
+    "unknown class": ({"a": 9, "b": 9}, {"a": 2, "dog": 2}, "photos of dog, which are none of the classes: a, b"),
     "no photos": ({"a": 0}, None, "No files found"),
 }
 

@@ -65,6 +65,7 @@ def test_lines_and_json(place, capsys):
         ("predict m.keras nowhere", "nowhere"),
         ("predict photos/more/broken.jpg photos", "broken.jpg"),
         ("predict m.keras photos --csv no/where.csv", "where.csv"),
+        ("predict m.keras photos --html no/where.html", "no folder"),
         ("predict m.keras photos --top 0", "top"),
     ],
 )
@@ -73,3 +74,9 @@ def test_mistakes_are_one_line_and_status_2(place, capsys, arguments, words):
     shown = capsys.readouterr().err
     assert words in shown
     assert shown.count("\n") == 1
+
+
+def test_what_is_passed_over_is_said_in_one_line(place, capsys):
+    (place / "photos" / "new.heic").touch()
+    assert main("predict m.keras photos --quiet --csv a.csv".split()) in (0, 1)
+    assert capsys.readouterr().err.startswith("mlkit predict: photos: 1 .heic file: pip install pillow-heif.\n")
