@@ -82,7 +82,6 @@ __device__ void cross_entropy_of_weights_gradient(const T* g, const T* x, const 
         for (long long i = r * size + threadIdx.x; i < (r + 1) * size; i += blockDim.x) weight += (W)load(target[i]);
         weight = of_block<Sum>(weight);
         W slope = load(g[r]);
-#pragma unroll 1  // else exponentials of doubles take more registers than there are for all threads
         for (long long i = r * size + threadIdx.x; i < (r + 1) * size; i += blockDim.x)
             store(dx[i], slope * (exponential((W)load(x[i]) - all) * weight - (W)load(target[i])));
     }
