@@ -39,7 +39,7 @@ def _of_numpy(backend, kernel, call):
     accepts, into = backend.out_kernels.get(name, (None, None))
     if into is not None and not accepts(call.outs[0].dtype):
         into = None
-    into, inplace = into or getattr(kernel, "into", None), getattr(kernel, "inplace", ())
+    into, inplace = getattr(kernel, "into", None) or into, getattr(kernel, "inplace", ())
     scratch = kernel.scratch(*call.args, **params) if hasattr(kernel, "scratch") else 0
     workspace = _workspace(backend, kernel, call)
     return Choice(kernel, params, into, inplace, aliases=call.op in ALIASING, workspace=workspace, scratch=scratch)

@@ -133,6 +133,13 @@ template <class T> T __shfl_xor_sync(unsigned, T value, int mask, int = 32) { re
 template <class T> T __shfl_down_sync(unsigned, T value, unsigned by, int = 32) { return host::shuffle(value, host::current->number % 32 + by); }
 template <class T> T __shfl_sync(unsigned, T value, int lane, int = 32) { return host::shuffle(value, lane); }
 
+static unsigned __ballot_sync(unsigned, bool yes) {
+    unsigned found = 0;
+    for (unsigned lane = 0; lane < 32; ++lane) found |= (unsigned)host::shuffle((int)yes, lane) << lane;
+    return found;
+}
+static unsigned bits_in(unsigned x) { return __builtin_popcount(x); }
+
 static float float_of(unsigned bits) { float x; std::memcpy(&x, &bits, 4); return x; }
 static unsigned bits_of(float x) { unsigned bits; std::memcpy(&bits, &x, 4); return bits; }
 static double double_of(unsigned long long bits) { double x; std::memcpy(&x, &bits, 8); return x; }

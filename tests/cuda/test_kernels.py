@@ -91,7 +91,34 @@ def norms():
     yield "batch_norm", [x, None, None], dict(axes=(0, 1), epsilon=1e-6)
 
 
-CASES = [*softmaxes(), *randoms(), *norms()]
+def indexings():
+    def ints(high, *shape, low=0, dtype="int32"):
+        return np.random.default_rng(9).integers(low, high, shape).astype(dtype)
+
+    for dtype in ("float32", "float16", "float64", "bool", "int8", "complex128"):
+        for shape, axis in (((9, 16), 0), ((9, 5), 0), ((3, 9, 2), 1), ((3, 9), 1)):
+            yield "take", [f(*shape).astype(dtype), ints(9, 4, 3, low=-9, dtype="int64" if axis else "int32")], dict(axis=axis)
+    for dtype in ("uint8", "int16", "uint32"):
+        yield "take", [f(9, 7), ints(9, 12, dtype=dtype)], dict(axis=0)
+    for shape, axis in (((9, 5), 0), ((3, 9, 2), 1), ((3, 9), 1)):
+        index = ints(9, *(4 if i == axis else n for i, n in enumerate(shape)), low=-9)
+        yield "take_along_axis", [f(*shape), index], dict(axis=axis)
+        yield "take_along_axis", [f(*shape, dtype="bfloat16"), index.astype("int64")], dict(axis=axis)
+    for dtype in (*F, "int32", "int64"):
+        for count, size, width in ((1, 1, 1), (7, 3, 5), (50, 20, 40), (300, 9, 3)):
+            updates = f(count, width).astype(dtypes.as_numpy(dtype))
+            yield "sum_rows", [ints(size, count), updates], dict(size=size)
+            yield "scatter_add", [f(size, width).astype(updates.dtype), ints(size, count, 1, dtype="int64"), updates], {}
+    yield "sum_rows", [ints(5, 6, dtype="uint16"), f(6, 2, 300)], dict(size=5)
+    yield "sum_rows", [ints(20, 9000), f(9000, 2)], dict(size=20)
+    yield "take", [f(4, 5), np.array([3, 0], "uint64")], dict(axis=0)
+    yield "take", [f(4, 5), np.array([3, -1], "int64")], dict(axis=1)
+    yield "take_along_axis", [f(9, 5), ints(9, 4, 5)], dict(axis=0)
+    yield "scatter_add", [f(3, 4, 2), ints(3, 5, 6, 2), f(5, 6, 2)], {}
+    yield "scatter_add", [f(3, 4, 3), ints(3, 11, 3), f(11)], {}
+
+
+CASES = [*softmaxes(), *randoms(), *norms(), *indexings()]
 EXACT = ("random_bits", "bernoulli")
 
 
@@ -150,21 +177,39 @@ def test_as_the_reference(case, rows, reference):
     row, arrays = rows[name], [on_device(a) for a in args]
     assert row.accepts(*arrays, **params)
     fake_cupy.counts.clear()
+    flags = len(row.device._doubts)
     found = row(*arrays, **params)
-    assert fake_cupy.counts.launches == row.launches
+    flags = len(row.device._doubts) - flags  # truth values that kernels write into, made now
+    assert fake_cupy.counts.launches == row.launches + flags
     assert not fake_cupy.counts.waits
+    row.device.raise_doubts()
     with np.errstate(all="ignore"):
         wanted = reference.table[name](*args, **params)
     for got, a in zip(found if type(found) is tuple else (found,), wanted if type(wanted) is tuple else (wanted,)):
         got = got.get()
         assert (got.shape, got.dtype) == (a.shape, a.dtype)
-        if a.dtype.kind in "biu":
+        if a.dtype.kind in "biuc":
             np.testing.assert_array_equal(got, a)
         else:
             tolerance = TOLERANCE[dtypes.name_of(a.dtype)]
             a, got = a.astype("float64"), got.astype("float64")
             scale = np.max(np.abs(a), initial=1.0, where=np.isfinite(a))  # sums are taken in another order
             np.testing.assert_allclose(got, a, rtol=tolerance, atol=tolerance * scale)
+
+
+@pytest.mark.parametrize("name, args, params, message", [
+    ("take", [f(3, 4), np.array([0, 3])], dict(axis=0), "take: an index is out of range for size 3"),
+    ("take", [f(3, 4), np.array([0, -5])], dict(axis=1), "take: an index is out of range for size 4"),
+    ("take", [f(3, 4), np.array([0, 2**64 - 1], "uint64")], dict(axis=0), "take: an index is out of range for size 3"),
+    ("take_along_axis", [f(9, 5), np.full((4, 5), 9, "int32")], dict(axis=0), "take_along_axis: an index is out of range for size 9"),
+    ("sum_rows", [np.array([1, -1], "int32"), f(2, 5)], dict(size=3), "scatter: an index along axis 0 is out of range for size 3"),
+    ("scatter_add", [f(3, 4, 2), np.array([[1, 4]], "int32"), f(1, 2)], {}, "scatter: an index along axis 1 is out of range for size 4"),
+], ids=str)  # fmt: skip
+def test_an_index_out_of_range_is_noted(name, args, params, message, rows):
+    row = rows[name]
+    row(*map(on_device, args), **params)
+    with pytest.raises(IndexError, match=message):
+        row.device.raise_doubts()
 
 
 @pytest.mark.parametrize("name, args, params", [

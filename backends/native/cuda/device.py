@@ -4,7 +4,7 @@ import functools
 
 import numpy as np
 
-from mlkit.backends.native.cuda import norm, random, softmax
+from mlkit.backends.native.cuda import indexing, norm, random, softmax
 from mlkit.backends.native.cuda.chain import BLOCK, ChainKernel
 from mlkit.backends.native.cuda.module import of_device
 from mlkit.backends.native.device import Device
@@ -26,7 +26,7 @@ class Cuda(Device):
         self._doubts = {}  # message -> whether all is well so far, one truth value on the device
 
     def rows(self):
-        return [row for family in (norm, random, softmax) for row in family.rows(self)]
+        return [row for family in (indexing, norm, random, softmax) for row in family.rows(self)]
 
     smallest_chain = 1  # a launch costs more than what a small op computes
 
@@ -53,6 +53,13 @@ class Cuda(Device):
         if known is not fine:
             xp.logical_and(known, fine, out=known)
         return xp.clip(index, low, high - 1)
+
+    def fine(self, message):
+        """A truth value on the device for kernels that check indices themselves, who write False: then `raise_doubts` has the message."""
+        known = self._doubts.get(message)
+        if known is None:
+            known = self._doubts[message] = self.xp.ones((), bool)
+        return known
 
     def raise_doubts(self):
         """Raise IndexError if an index was out of range since the last time."""

@@ -53,6 +53,7 @@ class KernelRow:
     launch(args, outs, params)  write the results; all arrays are dense and not empty. Behind the results `outs` has the temporary memory,
                                 an array of bytes, if there is any.
     launches                    so many kernels are started
+    checks(*args, **params)     (indices, lowest, end, message) for each that kernels check: they write False into `device.fine(message)`
     """
 
     name = None
@@ -68,6 +69,9 @@ class KernelRow:
 
     def scratch(self, *args, **params):
         return 0
+
+    def checks(self, *args, **params):
+        return ()
 
     def launch(self, args, outs, params):
         raise NotImplementedError
@@ -96,7 +100,7 @@ class KernelRow:
             if scratch is None and (wanted := self.scratch(*args, **params)):
                 scratch = xp.empty(wanted, "uint8")
             room = [] if scratch is None else [scratch]
-            self.launch([xp.ascontiguousarray(a) if hasattr(a, "shape") else a for a in args], dense + room, params)
+            self.launch([_dense(xp, a) for a in args], dense + room, params)
             for o, d in zip(outs, dense):
                 if o is not d:
                     o[...] = d
@@ -123,6 +127,10 @@ class KernelRow:
         kernel = _kernel(f"mlkit_{function}", parameters, call, self.parts)  # not the name of a template
         self.device.modules.want(kernel)
         self.device.modules.function(kernel.name)((blocks,), (threads,), tuple(args))
+
+
+def _dense(xp, a):
+    return xp.ascontiguousarray(a) if hasattr(a, "shape") and not a.flags.c_contiguous else a
 
 
 @functools.cache

@@ -1,0 +1,122 @@
+// Elements taken by indices, and rows added to others by indices. `fine` becomes false where an index is out of range.
+
+// Memory that is moved as it is, 1 to 16 bytes at once.
+struct alignas(16) sixteen_bytes { unsigned long long halves[2]; };
+
+// An index from -n to below n as a number from 0 on.
+template <class I> __device__ __forceinline__ long long place_of(I index, long long n, bool* fine) {
+    long long i = (long long)index;
+    if (I(-1) > I(0) && i < 0) i = n;  // an unsigned number above all others
+    if (i < -n || i >= n) {
+        *fine = false;
+        return 0;
+    }
+    return i < 0 ? i + n : i;
+}
+
+// y[a, j, b] = x[a, index[j], b] for `outer` a, `count` j and `inner` b; N is the type that numbers elements.
+template <class U, class I, class N>
+__device__ void take(const U* x, const I* index, U* y, bool* fine, long long outer, long long n, long long count, long long inner) {
+    N all = (N)(outer * count * inner), step = (N)gridDim.x * blockDim.x;
+    for (N i = blockIdx.x * (N)blockDim.x + threadIdx.x; i < all; i += step) {
+        N row = i / (N)inner, a = row / (N)count;
+        long long from = place_of(index[row - a * (N)count], n, fine);
+        y[i] = x[((long long)a * n + from) * inner + (i - row * (N)inner)];
+    }
+}
+
+// y[a, j, b] = x[a, index[a, j, b], b]
+template <class U, class I, class N>
+__device__ void take_along_axis(const U* x, const I* index, U* y, bool* fine, long long outer, long long n, long long count, long long inner) {
+    N all = (N)(outer * count * inner), step = (N)gridDim.x * blockDim.x;
+    for (N i = blockIdx.x * (N)blockDim.x + threadIdx.x; i < all; i += step) {
+        N row = i / (N)inner, a = row / (N)count;
+        y[i] = x[((long long)a * n + place_of(index[i], n, fine)) * inner + (i - row * (N)inner)];
+    }
+}
+
+// The number of the row at coordinates in axes of sizes n0, n1 …; -1 for none.
+template <class I>
+__device__ void rows_at(const I* index, long long* row, bool* fine0, bool* fine1, bool* fine2, bool* fine3, long long count, int axes,
+                        long long n0, long long n1, long long n2, long long n3) {
+    const long long sizes[4] = {n0, n1, n2, n3};
+    bool* fine[4] = {fine0, fine1, fine2, fine3};
+    long long step = (long long)gridDim.x * blockDim.x;
+    for (long long j = blockIdx.x * (long long)blockDim.x + threadIdx.x; j < count; j += step) {
+        long long found = 0;
+#pragma unroll
+        for (int a = 0; a < 4; ++a)
+            if (a < axes) {
+                long long i = (long long)index[j * axes + a];
+                bool is_in = i >= 0 && i < sizes[a];
+                if (!is_in) *fine[a] = false;
+                found = is_in && found >= 0 ? found * sizes[a] + i : -1;
+            }
+        row[j] = found;
+    }
+}
+
+// y[r] = start[r] + the sum of the updates whose index is r, one after the other; without `start` they begin at 0.
+//
+// A warp has a row, a block eight. It looks through all indices for those of its rows, and keeps them in their order; the warps then go
+// through what was kept. So nothing is sorted, nothing is added at once by two, and two runs give the same bits.
+template <class T, class W, class I>
+__device__ void add_rows(const T* start, const I* index, const T* updates, T* y, bool* fine, long long size, long long count, long long width) {
+    const int most = 4096, at_once = 1024;
+    __shared__ unsigned kept[most];  // 8 times the number of an update, and which row
+    __shared__ unsigned of_warps[8];
+    unsigned lane = threadIdx.x % 32, warp = threadIdx.x / 32;
+    long long first = blockIdx.x * 8ll, own = first + warp;
+    unsigned n = 0;
+    bool is_first = true;
+    for (long long from = 0; from < count; from += at_once) {
+        unsigned hits[4], before = 0;
+        int places[4];
+        for (int k = 0; k < 4; ++k) {
+            long long j = from + warp * 128 + k * 32 + lane, r = j < count ? (long long)index[j] : first;
+            if (fine && blockIdx.x == 0 && (r < 0 || r >= size)) *fine = false;
+            places[k] = j < count && r >= first && r < first + 8 && r < size ? (int)(r - first) : -1;
+            hits[k] = __ballot_sync(~0u, places[k] >= 0);
+            before += bits_in(hits[k]);
+        }
+        if (lane == 0) of_warps[warp] = before;
+        __syncthreads();
+        unsigned at = n;
+        for (unsigned w = 0; w < 8; ++w) {
+            if (w < warp) at += of_warps[w];
+            n += of_warps[w];
+        }
+        for (int k = 0; k < 4; ++k) {
+            if (places[k] >= 0)
+                kept[at + bits_in(hits[k] & (1u << lane) - 1)] = (unsigned)(from + warp * 128 + k * 32 + lane) << 3 | (unsigned)places[k];
+            at += bits_in(hits[k]);
+        }
+        __syncthreads();
+        bool is_last = from + at_once >= count;
+        if (!is_last && n + at_once <= most) continue;
+        for (long long c0 = 0; own < size && c0 < width; c0 += 256) {
+            W sums[8];
+#pragma unroll
+            for (int k = 0; k < 8; ++k) {
+                long long c = c0 + 32 * k + lane, i = own * width + c;
+                sums[k] = c >= width ? W(0) : !is_first ? (W)load(y[i]) : start ? (W)load(start[i]) : W(0);
+            }
+            for (unsigned e = 0; e < n; ++e) {
+                if ((kept[e] & 7u) != warp) continue;
+                const T* update = updates + (long long)(kept[e] >> 3) * width;
+#pragma unroll
+                for (int k = 0; k < 8; ++k) {
+                    long long c = c0 + 32 * k + lane;
+                    if (c < width) sums[k] += (W)load(update[c]);
+                }
+            }
+#pragma unroll
+            for (int k = 0; k < 8; ++k) {
+                long long c = c0 + 32 * k + lane;
+                if (c < width) store(y[own * width + c], sums[k]);
+            }
+        }
+        __syncthreads();
+        n = 0, is_first = false;
+    }
+}
