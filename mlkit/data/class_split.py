@@ -32,7 +32,7 @@ def fold_by_class(files: Files, number: int, folds: int, seed: int) -> tuple[Fil
     [{'a': 2, 'b': 1, 'c': 0}, {'a': 2, 'b': 1, 'c': 0}, {'a': 2, 'b': 1, 'c': 0}]
     """
     if not 2 <= folds <= len(files.paths):
-        raise ValueError(f"{len(files.paths)} files can be cut into 2 to {len(files.paths)} folds, but not into {folds}.")
+        raise ValueError(f"{len(files.paths)} files cannot be cut into {folds} folds, but into 2 to {len(files.paths)}.")
     if not 0 <= number < folds:
         raise ValueError(f"Of {folds} folds there are the numbers 0 to {folds - 1}, but not {number}.")
     return _parted(files, fold_numbers(files.labels, folds, seed) == number)

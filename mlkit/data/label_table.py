@@ -1,19 +1,23 @@
 """A table of labels beside one folder of photos: `labels.csv`."""
 
+import collections
 import csv
+import io
 import os
+import warnings
 from collections.abc import Sequence
 
 import numpy as np
 
 from mlkit.core.typing import FilePath
-from mlkit.data.folder_index import Files
+from mlkit.data.folder_index import Files, PassedOverWarning
 from mlkit.data.folder_walk import FolderWalk
 from mlkit.data.photo_kinds import readable_formats
 
 TASKS = ("classification", "multi_label", "regression")
 _FILE_COLUMNS = ("file", "filename", "file_name", "image", "image_id", "img", "path", "photo", "id", "name")
 _SEPARATORS = (";", "|")
+_FLAGS = {"0": 0.0, "1": 1.0, "0.0": 0.0, "1.0": 1.0, "false": 0.0, "true": 1.0}  # as spreadsheets and pandas write them
 
 
 def read_label_table(
@@ -23,7 +27,8 @@ def read_label_table(
 
     The first column (or the one called "file", "image", "path" or the like) names the photos: paths below the folder, or names
     that are found anywhere below it; the ending may be left out. One more column holds a class, classes with ";" or "|" between
-    them, or a number that is no whole one; several more hold 0 and 1 (a class each) or numbers.
+    them, or a number that is no whole one; several more hold 0 and 1 (a class each) or numbers. Columns without a name, such as
+    pandas' row numbers, are left out. Photos that the table does not name are no part of the data, which a warning says.
 
     Args:
         path: a `.csv` (or tab-separated) file, below the folder or not, with a line of names.
@@ -42,28 +47,25 @@ def read_label_table(
     header, rows = _read(path)
     key = next((i for i, name in enumerate(header) if name.strip().lower() in _FILE_COLUMNS), 0)
     names = [row[key].strip() for row in rows]
-    columns = [[row[i].strip() for row in rows] for i in range(len(header)) if i != key]
+    labelled = [i for i, name in enumerate(header) if i != key and name.strip()]
+    columns, others = [[row[i].strip() for row in rows] for i in labelled], [header[i].strip() for i in labelled]
     if not columns:
         raise ValueError(f"{path}: there must be a column of file names and one of labels, but there is only {header}.")
     if task not in (None, *TASKS):
         raise ValueError(f"`task` must be one of {', '.join(TASKS)}, but is {task!r}.")
-    for line, row in enumerate(rows, 2):
-        if "" in [cell.strip() for cell in row]:
+    for line, cells in enumerate(zip(names, *columns), 2):
+        if "" in cells:
             raise ValueError(
-                f"{path}, line {line}: there is an empty cell in {row}. Give the photo a label, or take the line out."
+                f"{path}, line {line}: there is an empty cell in {list(cells)}. Give the photo a label, or take the line out."
             )
-    paths = _paths(path, names, directory)
+    paths = _paths(path, header[key].strip(), names, directory)
     task = task or _task(columns)
-    others = [name for i, name in enumerate(header) if i != key]
     if task == "regression":
-        numbers = [_numbers(column) for column in columns]
-        if any(n is None for n in numbers):
-            raise ValueError(f"{path}: for regression all labels must be numbers.")
-        return Files(paths, np.stack(numbers, axis=1).astype("float32"), None), task
+        return Files(paths, _values(path, others, columns), None), task
     if len(columns) > 1:
-        if not all(set(column) <= {"0", "1"} for column in columns):
-            raise ValueError(f"{path}: several columns of labels ({', '.join(others)}) must hold 0 or 1 each, or numbers.")
-        labels = np.stack([np.array(column, "float32") for column in columns], axis=1)
+        if not _are_flags(columns):
+            raise ValueError(f"{path}: {_too_many(others)}")
+        labels = np.array([[_FLAGS[cell.lower()] for cell in column] for column in columns], "float32").T
         return _in_order(path, Files(paths, labels, others), class_names), "multi_label"
     if task == "multi_label":
         sets = [{part.strip() for part in _parts(cell) if part.strip()} for cell in columns[0]]
@@ -84,22 +86,37 @@ def _found(path, directory):
 
 
 def _read(path):
-    with open(path, encoding="utf-8-sig", newline="") as file:
-        text = file.read()
+    """(cells of the first line, cells of the others)."""
+    with open(path, "rb") as file:
+        data = file.read()
+    utf16 = data.startswith((b"\xff\xfe", b"\xfe\xff"))  # "Unicode text" of spreadsheets
+    try:
+        text = data.decode("utf-16" if utf16 else "utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = data[: error.start].count(b"\n") + 1
+        raise ValueError(
+            f"{path}, line {line}: this is no text in UTF-8. Save the table as CSV with UTF-8 encoding."
+        ) from error
     first = text.partition("\n")[0]
     delimiter = max(",\t;", key=first.count)
-    rows = [row for row in csv.reader(text.splitlines(), delimiter=delimiter) if any(cell.strip() for cell in row)]
+    lines = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter)
+    rows = [row for row in lines if any(cell.strip() for cell in row)]
     if len(rows) < 2:
         raise ValueError(f"{path}: expected a line of names and a line for each photo.")
     header, *rows = rows
     for line, row in enumerate(rows, 2):
         if len(row) != len(header):
             raise ValueError(f"{path}, line {line}: {len(row)} cells, but the first line has {len(header)}.")
+    twice = [name for name, count in collections.Counter(filter(None, map(str.strip, header))).items() if count > 1]
+    if twice:
+        raise ValueError(f"{path}: several columns are called {twice[0]!r}. Give each a name of its own.")
+    if any(cell.strip().lower().endswith(readable_formats()) for cell in header):
+        raise ValueError(f"{path}: the first line must name the columns, but it is {header}. Put `file,label` above it.")
     return header, rows
 
 
-def _paths(table, names, directory):
-    """The paths of the photos that a table names."""
+def _paths(table, column, names, directory):
+    """The paths of the photos that a table names in this column."""
     there = FolderWalk(directory, readable_formats()).files()
     exact: dict[str, list[str]] = {}
     known: dict[str, list[str]] = {}
@@ -110,31 +127,62 @@ def _paths(table, names, directory):
             known.setdefault(name, []).append(path)
     paths, missing, unclear = [], [], []
     for name in names:
+        if os.path.isabs(name):
+            name = os.path.relpath(name, os.path.abspath(directory))
         name = name.replace("\\", "/").removeprefix("./")
         found = exact.get(name) or known.get(name, [])
         (missing if not found else unclear if len(found) > 1 else paths).append(found[0] if len(found) == 1 else name)
     for what, wrong in (("are not below", missing), ("are there several times below", unclear)):
         if wrong:
             more = f" and {len(wrong) - 3} more" if len(wrong) > 3 else ""
-            raise ValueError(f"{table}: photos {', '.join(wrong[:3])}{more} {what} {directory!r}.")
-    if len(set(paths)) < len(paths):
-        twice = next(p for i, p in enumerate(paths) if p in paths[:i])
-        raise ValueError(f"{table}: {twice} is in the table twice.")
+            raise ValueError(
+                f"{table}: photos {', '.join(wrong[:3])}{more} {what} {directory!r} (names are taken from column {column!r})."
+            )
+    twice = [path for path, count in collections.Counter(paths).items() if count > 1]
+    if twice:
+        raise ValueError(f"{table}: {twice[0]} is in the table twice.")
+    if left := len(there) - len(paths):
+        are = "photos are" if left > 1 else "photo is"
+        warnings.warn(f"{directory}: {left} {are} not in {table}, so left out.", PassedOverWarning, stacklevel=4)
     return paths
 
 
 def _task(columns):
     if len(columns) > 1:
-        return "multi_label" if all(set(column) <= {"0", "1"} for column in columns) else "regression"
+        numbers = not _are_flags(columns) and all(_numbers(column) is not None for column in columns)
+        return "regression" if numbers else "multi_label"
     numbers = _numbers(columns[0])
     if numbers is not None and (numbers != np.round(numbers)).any():
         return "regression"
     return "multi_label" if any(s in cell for cell in columns[0] for s in _SEPARATORS) else "classification"
 
 
+def _are_flags(columns):
+    return all(cell.lower() in _FLAGS for column in columns for cell in set(column))
+
+
+def _values(path, names, columns):
+    """The numbers to be predicted, float32 (photos, columns)."""
+    found = {name: _numbers(column) for name, column in zip(names, columns)}
+    for name, numbers in found.items():
+        if numbers is None or not np.isfinite(numbers).all():
+            raise ValueError(
+                f"{path}: for regression all labels must be numbers, but not all in column {name!r} are (finite) ones."
+            )
+    return np.stack(list(found.values()), axis=1).astype("float32")
+
+
+def _too_many(names):
+    return (
+        f"several columns of labels ({', '.join(names)}) must hold 0 or 1 each, or numbers. Take out those that are no labels; "
+        "one column can hold several classes, with `;` between them."
+    )
+
+
 def _numbers(cells):
+    """The cells as numbers, also with a decimal comma; None if one is no number."""
     try:
-        return np.array([float(cell) for cell in cells])
+        return np.array([float(cell.replace(",", ".")) for cell in cells])
     except ValueError:
         return None
 

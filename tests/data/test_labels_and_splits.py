@@ -5,7 +5,7 @@ import pytest
 
 from mlkit.data.class_split import fold_by_class, split_by_class
 from mlkit.data.duplicates import duplicates
-from mlkit.data.folder_index import Files
+from mlkit.data.folder_index import Files, PassedOverWarning
 from mlkit.data.label_table import read_label_table
 
 
@@ -55,7 +55,7 @@ def photos(tmp_path):
 
 
 def read(photos, text, **options):
-    (photos / "labels.csv").write_text(text, encoding="utf-8")
+    (photos / "labels.csv").write_text(text, encoding="utf-8", errors="surrogateescape")
     return read_label_table("labels.csv", photos, **options)
 
 
@@ -94,6 +94,11 @@ BAD = {
     "cells": ("file,label\n1.jpg,a,b\n", "line 2: 3 cells"),
     "one column": ("file\n1.jpg\n", "only"),
     "nothing": ("file,label\n", "a line for each photo"),
+    "no line of names": ("1.jpg,a\n2.jpg,b\n", "first line must name the columns"),
+    "not UTF-8": ("file,label\n1.jpg,a\n2.jpg,b\udce4\n", "line 3: this is no text in UTF-8"),
+    "not a number": ("file,x\n1.jpg,0.5\n2.jpg,nan\n", "'x' are .finite. ones"),
+    "more columns": ("file,label,split\n1.jpg,a,train\n2.jpg,b,val\n", r"label, split\) must hold 0 or 1"),
+    "names of columns": ("file,x,x\n1.jpg,1,0.5\n", "several columns are called 'x'"),
     "columns": ("file,a,b\n1.jpg,1,0\n2.jpg,x,0\n", "must"),
 }
 
@@ -103,6 +108,33 @@ def test_tables_that_do_not_fit_say_where(name, photos):
     text, words = BAD[name]
     with pytest.raises(ValueError, match=words):
         read(photos, text, task="classification" if name == "columns" else None)
+
+
+SAME = {
+    "quotes": 'file,label\n"1.jpg","a"\n"2.jpg","b, or\n""c"""\n',
+    "UTF-16": "file\tlabel\n1.jpg\ta\n2.jpg\tb".encode("utf-16"),
+    "row numbers": ",file,label\n0,1.jpg,a\n1,2.jpg,b\n",
+    "flags": "file,a,b\n1.jpg,True,False\n2.jpg,False,True\n",
+    "numbers that are flags": "file,a,b\n1.jpg,1.0,0.0\n2.jpg,0.0,1.0\n",
+    "whole paths": "file,label\nHERE/1.jpg,a\nHERE/2.jpg,b\n",
+}
+
+
+@pytest.mark.parametrize("name", SAME)
+def test_tables_as_programs_write_them(name, photos):
+    text = SAME[name]
+    data = text if isinstance(text, bytes) else text.replace("HERE", str(photos)).encode()
+    (photos / "labels.csv").write_bytes(data)
+    with pytest.warns(PassedOverWarning, match="2 photos are not in .*labels.csv, so left out"):
+        found, _ = read_label_table("labels.csv", photos)
+    labels = found.labels.argmax(axis=1) if found.labels.ndim == 2 else found.labels
+    assert (len(found.class_names), labels.tolist()) == (2, [0, 1])
+    assert [p[-5:] for p in found.paths] == ["1.jpg", "2.jpg"]
+
+
+def test_decimal_commas_are_numbers(photos):
+    found, task = read(photos, "file;age\n1.jpg;1,5\n2.jpg;2,25\n")
+    assert (task, found.labels.tolist()) == ("regression", [[1.5], [2.25]])
 
 
 def test_no_table(photos):

@@ -81,7 +81,7 @@ MISTAKES = {
     "no such option": (["PHOTOS", "--head-epoch", "x"], "--head-epoch"),
     "no pixels": (["PHOTOS", "--size", "0"], "`image_size` must be"),
     "an option of another name": (["PHOTOS", "--pixels", "8"], "mlkit finetune: unrecognized arguments: --pixels 8"),
-    "folds of nothing": (["PHOTOS", "--k-folds", "99"], "2 to 20 folds"),
+    "folds of nothing": (["PHOTOS", "--k-folds", "99"], "20 files cannot be cut into 99 folds, but into 2 to 20"),
     "a folder without classes": (["PHOTOS/above"], "Give each class a sub-folder, or pass a table of labels"),
     "no epochs": (["PHOTOS", "--head-epochs", "0", "--epochs", "0"], "epochs to train"),
     "two wishes": (["PHOTOS", "--resume", "--overwrite"], "not allowed with"),
