@@ -4,7 +4,7 @@ Calls are grouped by stages, so that no chain waits for what itself delivers: al
 chain the stage stays, along any other it rises. Calls of one stage that are joined by such edges form a chain.
 
 A chain needs all that it reads at once, where its calls would have let go of one array before they asked for the next: in the sum of
-the gradients of many slices, say. Where this raises the peak, chains are cut into segments that read a few arrays each.
+the gradients of many slices, say. Where this raises the peak by more than a page, chains are cut into segments that read a few arrays each.
 """
 
 import heapq
@@ -23,6 +23,7 @@ from mlkit.primitives.fused.elementwise_chain import fused_elementwise
 
 SMALLEST = threshold("fuse_chains")
 READS = 8, 4, 2  # arrays that a segment reads, tried in turn
+PAGE = 4096  # bytes: numbers that are kept a while longer are no reason to do without chains
 LONGEST = 64  # calls in a chain: the work of planning one grows with the square
 
 
@@ -33,7 +34,7 @@ def fuse_chains(graph: Graph, target: Target) -> Graph:
     groups, alone = _Groups(graph, target.can_chain, smallest), target.gains_alone
     members = groups.segments(groups.find().values())
     fused = _fused(graph, groups, members, alone)
-    if fused is graph or most_alive(fused) <= (most := most_alive(graph)):
+    if fused is graph or most_alive(fused) <= (most := most_alive(graph) + PAGE):
         return fused
     tried = (_fused(graph, groups, groups.segments(members, reads), alone) for reads in READS)
     return next((cut for cut in tried if most_alive(cut) <= most), graph)
