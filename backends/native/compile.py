@@ -1,7 +1,6 @@
 """From a graph to a program: a Python function of one line a kernel, which runs in memory laid out beforehand."""
 
 import functools
-import threading
 
 import numpy as np
 
@@ -56,8 +55,9 @@ class Program(Executable):
 
     def current(self):
         """Its form for the number of threads now in force: a function of the inputs' arrays, with `overwrites`."""
-        form = self._form
-        if form.epoch != self.backend.device.epoch:
+        form, device = self._form, self.backend.device
+        device.enter()
+        if form.epoch != device.epoch:
             form = self._form = _Form(self, form.plan.graph)
         return form
 
@@ -85,7 +85,8 @@ class Program(Executable):
 
 
 class _Form(Executable):
-    """The plan of a program's graph as Python source, and per thread that source bound to arrays in an arena.
+    """The plan of a program's graph as Python source, and, per thread where threads have memory of their own, that source bound to
+    arrays in an arena.
 
     overwrites: as the plan has it; epoch: that of the number of threads it is made for.
     """
@@ -101,7 +102,7 @@ class _Form(Executable):
         writer = _Writer(self.backend, self.plan, ticks=self.times is not None)
         self.source, self._names, self._views, self._bindings = writer.source(), writer.names, writer.views, writer.bindings
         self._code = compile(self.source, "<plan>", "exec")
-        self._local = threading.local()
+        self._local = self.backend.device.local()
         if debug.LEVEL >= 4:
             debug.say(f"source of the plan\n{self.source}")
 
@@ -135,17 +136,19 @@ class _Form(Executable):
         device.prepare()
         size = max(self.plan.arena_bytes, 1)
         bound = Bound()
-        if self.inner:
-            bound.block = device.reserve(size)
-        else:
-            self.backend.arena.lend(bound, size)
+        with device.lock:
+            if self.inner:
+                bound.block = device.reserve(size)
+            else:
+                self.backend.arena.lend(bound, size)
         env = dict(self._names, tick=self.times and self.times.tick)
         for name, (offset, shape, strides, dtype) in self._views.items():
             env[name] = device.view(bound.block, shape, dtype, offset, strides)
         for name, (prepared, arrays) in self._bindings.items():
             env[name] = prepared.bind([env.get(a) if type(a) is str else a for a in arrays])
         exec(self._code, env)
-        bound.run = env.pop("run")  # popped: no cycle keeps the old arrays alive
+        run = env.pop("run")  # popped: no cycle keeps the old arrays alive
+        bound.run = device.runner(run, self.plan, whole=not self.inner and self.times is None)
         return bound
 
 

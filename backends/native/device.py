@@ -1,6 +1,7 @@
 """Device: what plans and kernels that are written over an array module ask of where they run: its memory, and what stands around calls."""
 
 import contextlib
+import threading
 
 from mlkit.backends.native.tiled_chain import BlockedChain
 from mlkit.core import dtypes
@@ -13,6 +14,8 @@ class Device:
     epoch     counts changes of what programs are prepared for (the number of threads): those prepared before are prepared anew
     smallest_chain  as `Target` has it
     alone     a block in which kernels of NumPy keep to the thread that calls them
+    local()   an object for what each thread that computes has of its own: memory that programs run in, and those bound to it
+    lock      a block that is held while programs are bound to memory, where threads share it
     kernels() those of ops that it computes in a way of its own: op name -> kernel
     rows()    kernels beside those over `xp`, which come first: objects as `table.Rows` has them, each with the `name` of its op
     """
@@ -21,6 +24,8 @@ class Device:
     epoch = 0
     smallest_chain = None
     alone = contextlib.nullcontext()
+    local = threading.local
+    lock = contextlib.nullcontext()
 
     def __init__(self, xp):
         self.xp = xp
@@ -87,6 +92,14 @@ class Device:
         return index
 
     # ---- running -----------------------------------------------------------------------------------------------------
+
+    def enter(self):
+        """The thread is about to run a program here."""
+
+    def runner(self, run, plan, whole):
+        """A function that runs a program, given the one that runs it kernel by kernel. whole: it is no part of another one, and nobody
+        asks how long its kernels take."""
+        return run
 
     def prepare(self):
         """Before primitives are made, and before a program is bound to memory."""

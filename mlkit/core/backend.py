@@ -15,6 +15,7 @@ from mlkit.core.deferred import Deferred
 from mlkit.core.garbage_collection import uncollected
 from mlkit.core.graph import Graph
 from mlkit.core.interpreter import EAGER
+from mlkit.core.ownership import own_arrays
 from mlkit.core.program_cache import BYTES_OF_A_CALL
 from mlkit.core.state import State, state, swapped
 from mlkit.core.tensor import Tensor
@@ -84,6 +85,11 @@ class Backend(abc.ABC):
         """An array for one run of a compiled program, from a NumPy array whose memory it may share: programs neither keep nor
         return what they are passed. What does not run to its end before the call returns must copy."""
         return self.asarray(host, dtype)
+
+    def ahead(self, batch: Any) -> Any:
+        """A batch (a structure of arrays of NumPy and others) made ready by another thread while the step before runs: nobody writes into
+        what is returned, whoever gave it may into what was given."""
+        return own_arrays(batch)
 
     def own(self, array: Array) -> Array:
         """The array itself if nobody else can change it, else a copy."""

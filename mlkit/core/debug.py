@@ -5,6 +5,7 @@ MLKIT_CHECK    1 each kernel's result is compared with its spec and searched for
 MLKIT_GUARD    1 what a C library works on lies between guard bytes, which are checked after each call
 MLKIT_PASSES_OFF  names of graph passes to leave out, separated by commas; "all" for all of them
 MLKIT_EAGER    1 nothing is traced: compiled functions run op by op
+MLKIT_CAPTURE  0 on GPUs programs are launched kernel by kernel, not as graphs
 MLKIT_EXACT    1 compiled functions compute what their ops do one by one, to the bit (`mlkit.config.set_exact`)
 MLKIT_PROGRAM_MEMORY  bytes of compiled programs that are kept, 536870912 by default (`mlkit.config.set_program_memory`)
 MLKIT_DEVICE   the device to compute on, such as cpu or cuda:0; the backend's own choice if it is not set
@@ -22,6 +23,7 @@ GUARD = os.environ.get("MLKIT_GUARD", "0") == "1"
 PASSES_OFF = set(filter(None, os.environ.get("MLKIT_PASSES_OFF", "").split(",")))
 CHECK_GRAPHS = False  # set by tests: Graph.check() after each pass
 EAGER = os.environ.get("MLKIT_EAGER", "0") == "1"
+CAPTURE = os.environ.get("MLKIT_CAPTURE", "1") != "0"
 EXACT = os.environ.get("MLKIT_EXACT", "0") == "1"
 PROGRAM_MEMORY = int(os.environ.get("MLKIT_PROGRAM_MEMORY", 1 << 29))
 BACKEND = os.environ.get("MLKIT_BACKEND", "native")

@@ -10,7 +10,6 @@ import threading
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
-from mlkit.core.ownership import own_arrays
 from mlkit.core.state import state, swapped
 from mlkit.core.typing import IntOrSequence
 
@@ -106,8 +105,8 @@ def prefetch(iterable: Iterable[Any], size: int = 2, own: bool = False) -> Itera
 
     An exception of the iterable is raised in the consumer, where its element would have been, with the traceback of where it
     arose. When the consumer stops early (break, an error, or `close()`), the thread ends before its next element. The thread
-    sees the consumer's backend and device, and its context variables. own: copy an element's arrays before the next is asked
-    for, which the iterable may write into the same ones.
+    sees the consumer's backend and device, and its context variables. own: have the backend make an element its own before the
+    next is asked for, which the iterable may write into the same arrays.
 
     >>> list(prefetch(range(3)))
     [0, 1, 2]
@@ -123,7 +122,7 @@ def _produce(iterable, shared, around, own):
             while shared.has_room():
                 with shared.making:
                     item = next(iterator)
-                    shared.put(own_arrays(item) if own else item)
+                    shared.put(state.backend.ahead(item) if own else item)
     except StopIteration:
         pass
     except BaseException as raised:  # whatever it is, it belongs to the consumer

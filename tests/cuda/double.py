@@ -10,6 +10,7 @@ from mlkit.backends.native.cuda.backend import CudaBackend
 from mlkit.backends.native.cuda.device import Cuda
 from mlkit.core.backend import get_backend
 from tests.cuda import fake_cupy
+from tests.cuda.fake_cuda import submit
 
 
 class Interpreted:
@@ -28,11 +29,15 @@ class Interpreted:
         def run(blocks, threads, args):
             n = kernel.chain.operands
             operands = [a._host for a in args[:n]]
-            with np.errstate(all="ignore"):
+            outs = [a._host for a in args[n:] if isinstance(a, fake_cupy.ndarray)]
+
+            def compute():
                 found = kernel.chain.run(operands, lambda op, xs, params: table[op.name](*xs, **params))
+                for out, value in zip(outs, found):
+                    np.copyto(out, value, casting="unsafe")
+
             fake_cupy.counts.launches += 1
-            for out, value in zip(args[n:], found):
-                np.copyto(out._host, value, casting="unsafe")
+            submit(compute, outs)
 
         return run
 
@@ -52,24 +57,25 @@ class DoubleOfGpu(Cuda):
                 row.launch = functools.partial(_by_numpy, row)
         return rows
 
-    def wait(self):
-        pass
-
 
 def _by_numpy(row, args, outs, params):
     fake_cupy.counts.launches += row.launches
     hosts = [a._host if isinstance(a, fake_cupy.ndarray) else a for a in args]
-    is_fine = True
-    for index, low, end, message in row.checks(*hosts, **params):
-        inside = bool(np.all((index >= low) & (index < end)))
-        row.device.fine(message)._host[...] &= inside
-        is_fine &= inside
-    if not is_fine:
-        return
-    with np.errstate(all="ignore"):
+    checks = [(*rest, row.device.fine(message)._host) for *rest, message in row.checks(*hosts, **params)]
+
+    def compute():
+        is_fine = True
+        for index, low, end, flag in checks:
+            inside = bool(np.all((index >= low) & (index < end)))
+            flag[...] &= inside
+            is_fine &= inside
+        if not is_fine:
+            return
         found = make_reference().table[row.name](*hosts, **params)
-    for out, value in zip(outs, found if type(found) is tuple else (found,)):
-        np.copyto(out._host, value, casting="unsafe")
+        for out, value in zip(outs, found if type(found) is tuple else (found,)):
+            np.copyto(out._host, value, casting="unsafe")
+
+    submit(compute, [o._host for o in outs] + [flag for *_, flag in checks])
 
 
 class WithoutOneDnn(Cpu):

@@ -2,7 +2,7 @@
 
 Names and signatures are those recorded from a wheel (`record_cupy.py`). It refuses names and keywords that CuPy lacks, methods of ufuncs
 that CuPy lacks, arrays of NumPy among those of the device, conversions to NumPy that nobody asked for. It counts kernels launched, copies
-to the device, and waits for the device, by the line of mlkit that waits; while a stream is captured a wait is an error, as on a GPU.
+to the device, and waits for the device, by the line of mlkit that waits. Streams, graphs and memory are in `fake_cuda`.
 
 It does not see: CuPy's type promotion and order of sums (NumPy's are used), `-ftz`, indices that CuPy wraps where NumPy raises, errors
 that a GPU reports late, how long anything takes, and all that cuDNN computes.
@@ -19,55 +19,20 @@ Traceback (most recent call last):
 TypeError: Unsupported type <class 'numpy.ndarray'>
 """
 
-import collections
 import contextlib
-import dataclasses
+import ctypes
 import inspect
 import json
 import numbers
 import pathlib
-import sys
 import types
 
 import numpy as np
 
+from tests.cuda.fake_cuda import counts, cuda, default_pool, lease, submit
+from tests.cuda.fake_cuda import wait as _wait
+
 NAMES = json.loads(pathlib.Path(__file__).with_name("cupy_names.json").read_text())
-
-
-@dataclasses.dataclass
-class Counts:
-    """What the device was asked for."""
-
-    launches: int = 0
-    uploads: int = 0
-    waits: collections.Counter = dataclasses.field(default_factory=collections.Counter)
-    is_capturing: bool = False
-
-    def clear(self):
-        self.launches = self.uploads = 0
-        self.waits.clear()
-
-
-counts = Counts()
-
-
-@contextlib.contextmanager
-def capture():
-    """A block as while a stream is captured: nothing in it may wait for the device."""
-    counts.is_capturing = True
-    try:
-        yield
-    finally:
-        counts.is_capturing = False
-
-
-def _wait(what):
-    if counts.is_capturing:
-        raise RuntimeError(f"{what}: the device is waited for while its stream is captured")
-    frame = sys._getframe(1)
-    while frame and "mlkit" not in frame.f_code.co_filename and "backends" not in frame.f_code.co_filename:
-        frame = frame.f_back
-    counts.waits[f"{what} at {frame.f_code.co_filename}:{frame.f_lineno}" if frame else what] += 1
 
 
 # ---- arrays ------------------------------------------------------------------------------------------------------------
@@ -77,17 +42,31 @@ class MemoryPointer:
     """A place in memory of the device."""
 
     def __init__(self, host, offset=0):
-        self.host, self.offset = host, offset
+        self.host, self.offset, self.mem = host, offset, lease(host)
         self.ptr = host.ctypes.data + offset
 
     def __add__(self, offset):
         return MemoryPointer(self.host, self.offset + offset)
 
+    def _bytes(self, size):
+        return np.frombuffer(self.host.reshape(-1).view("uint8"), "uint8")[self.offset : self.offset + size]
+
+    def copy_from_device_async(self, src, size, stream=None):
+        counts.launches += 1
+        to, of = self._bytes(size), src._bytes(size)
+        submit(lambda: np.copyto(to, of), [to])
+
+    def copy_from_host_async(self, mem, size, stream=None):
+        counts.uploads += 1
+        to = self._bytes(size)
+        with stream or contextlib.nullcontext():
+            submit(lambda: ctypes.memmove(to.ctypes.data, mem, size) and None, [to])
+
 
 class ndarray:
     """An array of the device, which is one of NumPy's within."""
 
-    __slots__ = ("_host", "__weakref__")
+    __slots__ = ("_host", "_lease", "__weakref__")
     __hash__ = None
 
     def __init__(self, shape, dtype=float, memptr=None, strides=None, order="C"):
@@ -98,11 +77,12 @@ class ndarray:
         else:
             raw = np.frombuffer(memptr.host.reshape(-1).view("uint8"), "uint8")
             self._host = np.ndarray(shape, dtype, raw, memptr.offset, strides)
+        self._lease = lease(self._host)
 
     @classmethod
     def around(cls, host):
         self = object.__new__(cls)
-        self._host = host
+        self._host, self._lease = host, lease(host)
         return self
 
     # ---- ways to the host: none in silence
@@ -178,19 +158,21 @@ class ndarray:
         value = getattr(self._host, name)
         if not callable(value):
             return _to_device(value)
-        return _checked(f"ndarray.{name}", value, NAMES["cupy.ndarray"][name])
+        return _checked(f"ndarray.{name}", value, NAMES["cupy.ndarray"][name], self._host if name in _IN_PLACE else None)
 
     # ---- parts
 
     def __getitem__(self, key):
-        picked = self._host[_key(key)]
+        host, places = self._host, _key(key)
         if any(isinstance(k, (ndarray, list)) for k in (key if isinstance(key, tuple) else (key,))):
             counts.launches += 1
-        return ndarray.around(np.asarray(picked))
+            return ndarray.around(submit(lambda: np.array(host[places])))
+        return ndarray.around(np.asarray(host[places]))
 
     def __setitem__(self, key, value):
         counts.launches += 1
-        self._host[_key(key)] = _to_host(value)
+        host, places, value = self._host, _key(key), _to_host(value)
+        submit(lambda: host.__setitem__(places, value), [host])
 
     # ---- functions of NumPy called with arrays of the device
 
@@ -241,11 +223,16 @@ def _to_device(value):
     return value
 
 
-def _launch(function, args, kwargs):
+_IN_PLACE = {"fill", "sort", "partition", "put", "copyto", "place", "putmask", "fill_diagonal", "put_along_axis", "at"}
+
+
+def _launch(function, args, kwargs, written=None):
+    """Have a function of NumPy computed. written: an array of NumPy that it writes besides `out`."""
     counts.launches += 1
     out = kwargs.get("out")
-    with np.errstate(all="ignore"):
-        result = function(*_to_host(args), **_to_host(kwargs))
+    hosts, named = _to_host(args), _to_host(kwargs)
+    into = [h for h in (named.get("out") if isinstance(out, tuple) else [named.get("out")]) if h is not None]
+    result = submit(lambda: function(*hosts, **named), into if written is None else [*into, written])
     return out if isinstance(out, ndarray) else _to_device(result)
 
 
@@ -258,7 +245,7 @@ def _operator(name):
                 raise TypeError("Unsupported type <class 'numpy.ndarray'>")
             if not isinstance(other, (ndarray, numbers.Number, np.generic)):
                 return NotImplemented
-        result = _launch(own, (self, *others), {})
+        result = _launch(own, (self, *others), {}, self._host if is_inplace else None)
         return self if is_inplace else result
 
     return run
@@ -281,6 +268,12 @@ _VIEWS = {
 }  # fmt: skip
 
 
+def _is_a_copy(result, *args):
+    """Whether what may be a view holds elements that had to be copied, by a kernel."""
+    arrays = [a for a in args if isinstance(a, np.ndarray)]
+    return isinstance(result, np.ndarray) and bool(arrays) and not any(np.may_share_memory(result, a) for a in arrays)
+
+
 def _signature(recorded):
     """An `inspect.Signature` of what was recorded."""
     parameters, kind = [], _KINDS.POSITIONAL_OR_KEYWORD
@@ -297,8 +290,8 @@ def _signature(recorded):
     return inspect.Signature(parameters)
 
 
-def _checked(name, function, recorded):
-    """A function of NumPy that takes what CuPy's takes."""
+def _checked(name, function, recorded, written=None):
+    """A function of NumPy that takes what CuPy's takes. written: the array that it writes, of methods."""
     signature = _signature(recorded) if recorded is not None else None
     is_view = name.split(".")[-1] in _VIEWS
 
@@ -310,8 +303,12 @@ def _checked(name, function, recorded):
                 raise TypeError(f"cupy.{name}: {error}") from None
         kwargs.pop("blocking", None)
         if is_view:
-            return _to_device(function(*_to_host(args), **_to_host(kwargs)))
-        return _launch(function, args, kwargs)
+            hosts, named = _to_host(args), _to_host(kwargs)
+            result = function(*hosts, **named)
+            if name == "empty_like" or not _is_a_copy(result, getattr(function, "__self__", None), *hosts):
+                return _to_device(result)
+        of_first = name.split(".")[-1] in _IN_PLACE and written is None and isinstance(args[0], ndarray)
+        return _launch(function, args, kwargs, args[0]._host if of_first else written)
 
     run.__name__ = name
     return run
@@ -348,7 +345,7 @@ class ufunc:
         if self.__name__ not in _METHODS[name]:
             raise NotImplementedError(f"cupy.{self.__name__}.{name} is not supported")
         own = getattr(self._own, name)
-        return lambda *args, **kwargs: _launch(own, args, kwargs)
+        return lambda *args, **kwargs: _launch(own, args, kwargs, args[0]._host if name == "at" else None)
 
 
 class Module(types.ModuleType):
@@ -376,24 +373,31 @@ class Module(types.ModuleType):
 
 
 module = Module("cupy", np)
-module.ndarray = ndarray
+module.ndarray, module.cuda = ndarray, cuda
+module.get_default_memory_pool = lambda: default_pool
 
 
 def _array(obj, dtype=None, copy=True, order="K", subok=False, ndmin=0, *, blocking=False):
     if isinstance(obj, ndarray):
         counts.launches += 1
-        return ndarray.around(np.array(obj._host, dtype, order=order, ndmin=ndmin))
-    counts.uploads += 1
-    return ndarray.around(np.array(obj, dtype, order=order, ndmin=ndmin))
+        return ndarray.around(submit(lambda: np.array(obj._host, dtype, order=order, ndmin=ndmin)))
+    return _uploaded(np.array(obj, dtype, order=order, ndmin=ndmin))
 
 
 def _asarray(a, dtype=None, order=None, *, copy=None, blocking=False):
     if not isinstance(a, ndarray):
-        counts.uploads += 1
-        return ndarray.around(np.array(a, dtype, order=order))
+        return _uploaded(np.array(a, dtype, order=order))
     if dtype is None or a.dtype == np.dtype(dtype):
         return a
     return _launch(lambda x: x.astype(dtype), (a,), {})
+
+
+def _uploaded(host):
+    """A copy from the host, which is done before the call returns: the memory it comes from is not pinned."""
+    counts.uploads += 1
+    if cuda.get_current_stream().is_capturing():
+        cuda.get_current_stream().refuse("a copy from memory that is not pinned while a stream is captured")
+    return ndarray.around(submit(lambda: host))
 
 
 module.array, module.asarray = _array, _asarray

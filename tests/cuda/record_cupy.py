@@ -10,7 +10,17 @@ import re
 import types
 
 PLACE = pathlib.Path(__file__).with_name("cupy_names.json")
-MODULES = ("cupy", "cupy.lib", "cupy.lib.stride_tricks", "cupy.linalg", "cupy.fft", "cupy.random")
+CLASSES = ("Device", "Event", "Graph", "MemoryPointer", "MemoryPool", "Stream")  # of cupy.cuda
+MODULES = (
+    "cupy",
+    "cupy.cuda",
+    "cupy.cuda.runtime",
+    "cupy.lib",
+    "cupy.lib.stride_tricks",
+    "cupy.linalg",
+    "cupy.fft",
+    "cupy.random",
+)
 
 
 def signature(function):
@@ -57,6 +67,8 @@ def record():
     for path in MODULES:
         module = importlib.import_module(path)
         names[path] = {n: kind_of(getattr(module, n), cupy) for n in sorted(dir(module)) if not n.startswith("_")}
+    for name in CLASSES:
+        names[f"cupy.cuda.{name}"] = {n: "value" for n in dir(getattr(cupy.cuda, name)) if not n.startswith("_")}
     methods = {n: getattr(cupy.ndarray, n) for n in sorted(dir(cupy.ndarray)) if not n.startswith("_")}
     names["cupy.ndarray"] = {n: signature(m) if callable(m) else "value" for n, m in methods.items()}
     text = json.dumps({"version": cupy.__version__, **names}, sort_keys=True)

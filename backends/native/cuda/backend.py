@@ -3,6 +3,7 @@
 import numpy as np
 
 from mlkit.backends.native.backend import NativeBackend
+from mlkit.backends.native.cuda.uploads import Uploads
 from mlkit.backends.native.device import register
 from mlkit.core import dtypes
 from mlkit.core.backend import register_arrays
@@ -21,14 +22,17 @@ class CudaBackend(NativeBackend):
         xp = device.xp
         self.host = host
         register_arrays(xp.ndarray, self)
-        self.kernels = {name: _adopting(xp, kernel) for name, kernel in self.table.items()}
+        self.kernels = {name: _adopting(device, kernel) for name, kernel in self.table.items()}
+        self._uploads = Uploads(device)
 
     def asarray(self, host, dtype, owned=False):
+        self.device.enter()
         if isinstance(host, self.xp.ndarray):
             return host.astype(dtypes.as_numpy(dtype))
         return self.xp.asarray(np.asarray(host, dtypes.as_numpy(dtype)))
 
     def to_numpy(self, array):
+        self.device.enter()
         is_here = isinstance(array, self.xp.ndarray)
         host = array.get() if is_here else np.asarray(array)
         self.device.raise_doubts()
@@ -37,13 +41,20 @@ class CudaBackend(NativeBackend):
         return view
 
     def borrow(self, host, dtype):
-        return self.asarray(host, dtype)
+        sent = self._uploads.find(host)
+        return self.asarray(host, dtype) if sent is None else sent
+
+    def ahead(self, batch):
+        self.device.enter()
+        return self._uploads.send(batch)
 
     def own(self, array):
+        self.device.enter()
         return self.xp.array(array)
 
     def adopt(self, array):
         """An array of the GPU from one of NumPy or of another GPU."""
+        self.device.enter()
         return self.xp.asarray(array)
 
     def devices(self):
@@ -65,10 +76,12 @@ class CudaBackend(NativeBackend):
         self.host.set_num_threads(number)
 
 
-def _adopting(xp, kernel):
+def _adopting(device, kernel):
     """The kernel, which finds arrays of NumPy on the GPU."""
+    xp = device.xp
 
     def run(*args, **params):
+        device.enter()
         if any(type(a) is np.ndarray for a in args):
             args = [xp.asarray(a) if type(a) is np.ndarray else a for a in args]
         return kernel(*args, **params)

@@ -1,12 +1,18 @@
-"""A GPU as a `Device`: its memory is CuPy's pool, and one stream computes."""
+"""A GPU as a `Device`: its memory is CuPy's pool, and one stream computes for all threads."""
 
+import contextlib
 import functools
+import threading
+import types
 
 import numpy as np
 
+from mlkit.backends.native import version_counters
 from mlkit.backends.native.cuda import indexing, norm, random, softmax
+from mlkit.backends.native.cuda.captured import CapturedProgram, LockedProgram, can_capture
 from mlkit.backends.native.cuda.chain import BLOCK, ChainKernel
 from mlkit.backends.native.cuda.module import of_device
+from mlkit.backends.native.cuda.streams import Streams
 from mlkit.backends.native.device import Device
 
 
@@ -23,12 +29,17 @@ class Cuda(Device):
         super().__init__(xp)
         self.number, self.name = number, f"cuda:{number}"
         self.modules = modules or of_device(xp, number)
-        self._doubts = {}  # message -> whether all is well so far, one truth value on the device
+        self.streams = Streams(xp, number)
+        self.lock = threading.RLock()  # held while a program is launched; then the order in the stream keeps their memory apart
+        self._doubts = {}  # (message, id) -> whether all is well so far, one truth value on the device
+        self._noting = threading.local()  # .doubts: message -> the same, of the program that the thread launches
+
+    local = types.SimpleNamespace  # what threads have of their own on the CPU they share here
+    written = staticmethod(version_counters.written)
+    smallest_chain = 1  # a launch costs more than what a small op computes
 
     def rows(self):
         return [row for family in (indexing, norm, random, softmax) for row in family.rows(self)]
-
-    smallest_chain = 1  # a launch costs more than what a small op computes
 
     @functools.cached_property
     def most_blocks(self):
@@ -49,28 +60,66 @@ class Cuda(Device):
         xp = self.xp
         low = 0 if index.dtype.kind == "u" else low
         fine = xp.all((index >= low) & (index < high))
-        known = self._doubts.setdefault(message, fine)
+        doubts, key = self._noted(message)
+        known = doubts.setdefault(key, fine)
         if known is not fine:
             xp.logical_and(known, fine, out=known)
         return xp.clip(index, low, high - 1)
 
     def fine(self, message):
         """A truth value on the device for kernels that check indices themselves, who write False: then `raise_doubts` has the message."""
-        known = self._doubts.get(message)
+        doubts, key = self._noted(message)
+        known = doubts.get(key)
         if known is None:
-            known = self._doubts[message] = self.xp.ones((), bool)
+            known = doubts[key] = self.xp.ones((), bool)
         return known
+
+    def _noted(self, message):
+        """Where a truth value is noted: (dict, key)."""
+        doubts = getattr(self._noting, "doubts", None)
+        return (self._doubts, (message, None)) if doubts is None else (doubts, message)
+
+    @contextlib.contextmanager
+    def noting(self, flags):
+        """A block in which this thread notes in a dict of its own whether indices are in range: message -> truth value on the device."""
+        before = getattr(self._noting, "doubts", None)
+        self._noting.doubts = flags
+        try:
+            yield
+        finally:
+            self._noting.doubts = before
+
+    def doubt(self, flags):
+        """Have truth values looked at when something is read: message -> truth value, which is true again once that has been told."""
+        for message, flag in flags.items():
+            self._doubts[message, id(flag)] = flag
 
     def raise_doubts(self):
         """Raise IndexError if an index was out of range since the last time."""
+        if not self._doubts:
+            return
         doubts, self._doubts = self._doubts, {}
-        for message, fine in doubts.items():
-            if not bool(fine):
-                raise IndexError(message)
+        wrong = [(message, flag) for (message, _), flag in doubts.items() if not bool(flag)]
+        for _, flag in wrong:
+            flag.fill(True)
+        if wrong:
+            raise IndexError(wrong[0][0])
+
+    # ---- running -------------------------------------------------------------------------------------------------------
+
+    def enter(self):
+        self.streams.enter()
+
+    def runner(self, run, plan, whole):
+        return CapturedProgram(self, run, plan) if whole and can_capture(plan.graph) else LockedProgram(self, run)
 
     def wait(self):
         """Until everything asked for has been computed."""
-        self.xp.cuda.get_current_stream().synchronize()
+        self.streams.computing.synchronize()
+
+    def copy(self, array, into):
+        """Copy a dense array into another one of the same kind."""
+        into.data.copy_from_device_async(array.data, array.nbytes)
 
     def memory(self):
         """(bytes that can be had, bytes there are)."""
