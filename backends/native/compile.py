@@ -35,22 +35,23 @@ def compile_graph(backend, graph, inner=False):
         return CheckedProgram(backend, graph)
     if graph.is_due:
         backend.arena.expect(most_alive(graph))
-    exact = debug.EXACT
+    exact, name = debug.EXACT, graph.name
     graph = optimize(graph, backend.target, exact)
     first, rest = (None, graph) if debug.is_off("hoist") else hoist(graph)
     prologue = None
     if first is not None:
         numbers = {id(v): i for i, v in enumerate(graph.inputs)}
         prologue = Prologue(Program(backend, first, inner=True, exact=exact), [numbers[id(v)] for v in first.inputs])
-    return Program(backend, rest, inner, exact, prologue)
+    return Program(backend, rest, inner, exact, prologue, name)
 
 
 class Program(Executable):
-    """A graph with what it is made into for the number of threads in force. prologue: what computes further inputs, or None."""
+    """A graph with what it is made into for the number of threads in force. prologue: what computes further inputs, or None; name: of the
+    function that it was traced from."""
 
-    def __init__(self, backend, graph, inner=False, exact=False, prologue=None):
+    def __init__(self, backend, graph, inner=False, exact=False, prologue=None, name=""):
         self.backend, self.inner, self.exact, self.prologue = backend, inner, exact, prologue
-        self.times = times_for(graph, inner)
+        self.times, self.name = times_for(graph, inner), name
         self._form = _Form(self, graph)
 
     def current(self):
@@ -93,7 +94,7 @@ class _Form(Executable):
 
     def __init__(self, program, graph):
         self.backend, self.inner, self.exact = program.backend, program.inner, program.exact
-        self.prologue, self.times = program.prologue, program.times
+        self.prologue, self.times, self.name = program.prologue, program.times, program.name
         self.epoch = self.backend.device.epoch
         self.backend.device.prepare()  # before primitives are made: some have the number of threads in them
         choose = as_eager if self.exact else select
@@ -137,6 +138,7 @@ class _Form(Executable):
         size = max(self.plan.arena_bytes, 1)
         bound = Bound()
         with device.lock:
+            device.check_room(self.plan, self.name)
             if self.inner:
                 bound.block = device.reserve(size)
             else:

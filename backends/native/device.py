@@ -91,6 +91,9 @@ class Device:
             raise IndexError(message)
         return index
 
+    def check_room(self, plan, name):
+        """Raise MemoryError where it is known beforehand that a program cannot be run. name: of the function it was traced from."""
+
     # ---- running -----------------------------------------------------------------------------------------------------
 
     def enter(self):

@@ -44,6 +44,7 @@ class Graph:
             int, int
         ] = {}  # number of an input -> number of the output that takes its place when the graph has run
         self.is_pruned = False  # whether all calls are known to be needed
+        self.name = ""  # of the function that it was traced from
         self.is_due = False  # whether it will be run as soon as it is compiled
         self.programs: dict[Any, Any] = {}  # its compiled forms, once backends have made them, under keys of theirs
 

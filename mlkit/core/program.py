@@ -39,6 +39,7 @@ class Program:
         self.out = tree.map_structure(lambda x: None, out)  # the form only: the leaves would keep the trace alive
         results = [(trace.read(x) if isinstance(x, BaseVariable) else x).data for x in leaves if is_tensor(x)]
         self.graph = trace.graph
+        self.graph.name = self.name
         first = len(self.graph.inputs)
         self.graph.inputs += [t.data for t in trace.reads.values()]
         self.graph.state, self.graph.is_due = len(self.reads), due

@@ -113,3 +113,34 @@ def disable_flash_attention() -> None:
 def is_flash_attention_enabled() -> bool | None:
     """True, False, or None where neither was chosen."""
     return _flash_attention
+
+
+# ---- float32 on GPUs -------------------------------------------------------------------------------------------------
+
+_float32 = "tf32"
+
+
+def float32() -> str:
+    """How GPUs compute products of float32: "tf32" unless `set_float32` changed it."""
+    return _float32
+
+
+def set_float32(mode: str) -> None:
+    """Choose how GPUs compute products of float32. The CPU computes them exactly always.
+
+    Args:
+        mode: ``"tf32"``: factors are rounded to 11 significant bits and sums are of float32, several times as fast on cards of compute
+            capability 8.0 and later, and what TensorFlow and JAX do by default. ``"exact"``: as on the CPU.
+
+    Raises:
+        ValueError: It is neither.
+
+    >>> set_float32("exact")
+    >>> float32()
+    'exact'
+    >>> set_float32("tf32")
+    """
+    global _float32
+    if mode not in ("tf32", "exact"):
+        raise ValueError(f'set_float32: expected "tf32" or "exact", but got {mode!r}.')
+    _float32 = "tf32" if mode == "tf32" else "exact"

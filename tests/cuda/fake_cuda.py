@@ -35,9 +35,13 @@ class Counts:
 class CUDARuntimeError(RuntimeError):
     """As CuPy raises where a function of CUDA fails."""
 
+    __module__ = "cupy_backends.cuda.api.runtime"
+
 
 class OutOfMemoryError(MemoryError):
     """As CuPy's."""
+
+    __module__ = "cupy.cuda.memory"
 
 
 counts = Counts()

@@ -375,6 +375,12 @@ class Module(types.ModuleType):
 module = Module("cupy", np)
 module.ndarray, module.cuda = ndarray, cuda
 module.get_default_memory_pool = lambda: default_pool
+products = []  # what was asked of products of float32: (dtype, way)
+module._core = types.SimpleNamespace(
+    _routines_linalg=types.SimpleNamespace(
+        COMPUTE_TYPE_TF32="tf32", COMPUTE_TYPE_FP32="float32", set_compute_type=lambda dtype, way: products.append((dtype, way))
+    )
+)
 
 
 def _array(obj, dtype=None, copy=True, order="K", subok=False, ndmin=0, *, blocking=False):

@@ -109,3 +109,11 @@ def test_a_machine_without_a_gpu_is_silent(asked):
 def test_who_asks_for_the_cpu_is_told_nothing(asked, monkeypatch):
     monkeypatch.setattr("mlkit.core.debug.DEVICE", "cpu")
     assert asked(search(Machine(packages=()))) == []
+
+
+def test_a_gpu_is_described():
+    from tests.cuda import fake_cupy
+
+    assert library.describe(fake_cupy.module, 0) == (
+        "a GPU that is not there, compute capability 9.0, 16384 MB free of 16384 MB"
+    )

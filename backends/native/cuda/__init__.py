@@ -2,7 +2,8 @@
 
 The graph, its passes and the plan are those of the CPU; arrays are CuPy's, and the kernels those written once over an array module. Nothing
 outside of this folder names CUDA. `library` finds what must be there and says in words what is missing; `device` is what plans ask of the
-memory, `chain` and `module` make kernels of chains of elementwise ops; `backend` is what mlkit asks.
+memory, `streams` in what order it computes, `captured` how a program becomes one launch, `uploads` how batches come there, `words` what
+users are told; `chain` and `module` make kernels of chains of elementwise ops, `row` those in CUDA C; `backend` is what mlkit asks.
 """
 
 import functools
@@ -19,9 +20,10 @@ def names():
 
 
 def libraries():
-    """Name -> version and place of what computing on GPUs takes, or why none is used."""
+    """Name -> version and place of what computing on GPUs takes, or why none is used; and what GPUs there are."""
     found = library.find()
-    return {"CUDA": found.reason, **found.versions} if found.reason else found.versions
+    cards = {} if found.module is None else {name: library.describe(found.module, i) for i, name in enumerate(names())}
+    return {**({"CUDA": found.reason} if found.reason else {}), **found.versions, **cards}
 
 
 @functools.cache

@@ -4,6 +4,7 @@ import numpy as np
 
 from mlkit.backends.native.backend import NativeBackend
 from mlkit.backends.native.cuda.uploads import Uploads
+from mlkit.backends.native.cuda.words import in_words, is_of_cuda, translated
 from mlkit.backends.native.device import register
 from mlkit.core import dtypes
 from mlkit.core.backend import register_arrays
@@ -25,12 +26,14 @@ class CudaBackend(NativeBackend):
         self.kernels = {name: _adopting(device, kernel) for name, kernel in self.table.items()}
         self._uploads = Uploads(device)
 
+    @in_words
     def asarray(self, host, dtype, owned=False):
         self.device.enter()
         if isinstance(host, self.xp.ndarray):
             return host.astype(dtypes.as_numpy(dtype))
         return self.xp.asarray(np.asarray(host, dtypes.as_numpy(dtype)))
 
+    @in_words
     def to_numpy(self, array):
         self.device.enter()
         is_here = isinstance(array, self.xp.ndarray)
@@ -44,14 +47,17 @@ class CudaBackend(NativeBackend):
         sent = self._uploads.find(host)
         return self.asarray(host, dtype) if sent is None else sent
 
+    @in_words
     def ahead(self, batch):
         self.device.enter()
         return self._uploads.send(batch)
 
+    @in_words
     def own(self, array):
         self.device.enter()
         return self.xp.array(array)
 
+    @in_words
     def adopt(self, array):
         """An array of the GPU from one of NumPy or of another GPU."""
         self.device.enter()
@@ -66,6 +72,7 @@ class CudaBackend(NativeBackend):
     def device_of(self, array):
         return f"cuda:{array.device.id}" if isinstance(array, self.xp.ndarray) else self.host.device_name
 
+    @in_words
     def synchronize(self):
         self.device.wait()
 
@@ -84,6 +91,11 @@ def _adopting(device, kernel):
         device.enter()
         if any(type(a) is np.ndarray for a in args):
             args = [xp.asarray(a) if type(a) is np.ndarray else a for a in args]
-        return kernel(*args, **params)
+        try:
+            return kernel(*args, **params)
+        except Exception as error:
+            if not is_of_cuda(error):
+                raise
+            raise translated(device, error) from error
 
     return run

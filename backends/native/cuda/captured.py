@@ -10,6 +10,7 @@ what the graph writes between its kernels must be nobody else's for as long as t
 
 import weakref
 
+from mlkit.backends.native.cuda.words import in_words
 from mlkit.core import debug
 from mlkit.core.graph import Graph
 
@@ -32,6 +33,7 @@ class LockedProgram:
     def __init__(self, device, run):
         self.device, self.run = device, run
 
+    @in_words
     def __call__(self, arrays):
         with self.device.lock:
             return self.run(arrays)
@@ -60,6 +62,7 @@ class CapturedProgram:
         self._was_elsewhere = False
         weakref.finalize(self, _drop, device, self._recording).atexit = False
 
+    @in_words
     def __call__(self, arrays):
         with self.device.lock:
             if self._failed:

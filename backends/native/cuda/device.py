@@ -4,16 +4,18 @@ import contextlib
 import functools
 import threading
 import types
+import warnings
 
 import numpy as np
 
 from mlkit.backends.native import version_counters
-from mlkit.backends.native.cuda import indexing, norm, random, softmax
+from mlkit.backends.native.cuda import indexing, norm, random, softmax, words
 from mlkit.backends.native.cuda.captured import CapturedProgram, LockedProgram, can_capture
 from mlkit.backends.native.cuda.chain import BLOCK, ChainKernel
 from mlkit.backends.native.cuda.module import of_device
 from mlkit.backends.native.cuda.streams import Streams
 from mlkit.backends.native.device import Device
+from mlkit.core import settings
 
 
 class Cuda(Device):
@@ -31,6 +33,7 @@ class Cuda(Device):
         self.modules = modules or of_device(xp, number)
         self.streams = Streams(xp, number)
         self.lock = threading.RLock()  # held while a program is launched; then the order in the stream keeps their memory apart
+        self._float32 = None  # how products of it are computed; CuPy has not been told yet
         self._doubts = {}  # (message, id) -> whether all is well so far, one truth value on the device
         self._noting = threading.local()  # .doubts: message -> the same, of the program that the thread launches
 
@@ -109,8 +112,20 @@ class Cuda(Device):
 
     def enter(self):
         self.streams.enter()
+        if settings.float32() is not self._float32:
+            self._set_products(settings.float32())
+
+    def _set_products(self, mode):
+        """Compute products of float32 in another way from now on; graphs hold the old one, so programs are prepared anew."""
+        products = self.xp._core._routines_linalg
+        kind = products.COMPUTE_TYPE_TF32 if mode == "tf32" else products.COMPUTE_TYPE_FP32
+        products.set_compute_type("float32", kind)
+        self._float32 = mode
+        self.epoch += 1
 
     def runner(self, run, plan, whole):
+        if words.has_bfloat16(plan.graph):
+            self._warn_of_bfloat16()
         return CapturedProgram(self, run, plan) if whole and can_capture(plan.graph) else LockedProgram(self, run)
 
     def wait(self):
@@ -121,11 +136,30 @@ class Cuda(Device):
         """Copy a dense array into another one of the same kind."""
         into.data.copy_from_device_async(array.data, array.nbytes)
 
+    # ---- how much memory there is --------------------------------------------------------------------------------------
+
     def memory(self):
         """(bytes that can be had, bytes there are)."""
         with self.xp.cuda.Device(self.number):
             free, total = self.xp.cuda.runtime.memGetInfo()
-        return free + self.xp.get_default_memory_pool().free_bytes(), total
+            return free + self.xp.get_default_memory_pool().free_bytes(), total
+
+    def taken_by_others(self):
+        """Bytes that are neither free nor in this program's pool."""
+        with self.xp.cuda.Device(self.number):
+            free, total = self.xp.cuda.runtime.memGetInfo()
+            return total - free - self.xp.get_default_memory_pool().total_bytes()
+
+    def check_room(self, plan, name):
+        block = self.backend.arena.current()
+        words.check_room(
+            self, plan, name and f"a {name.replace('_', ' ')}" or "a program", 0 if block is None else block.nbytes
+        )
+
+    @functools.cache  # noqa: B019  # said once; devices live as long as the process
+    def _warn_of_bfloat16(self):
+        if text := words.old_card(self):
+            warnings.warn(text, stacklevel=2)
 
 
 class LaunchedChain:

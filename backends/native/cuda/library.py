@@ -198,3 +198,16 @@ def usable():
 def _warn(reason):
     if reason:
         warnings.warn(f"The CPU computes: {reason}. (MLKIT_DEVICE=cpu says that this is meant.)", stacklevel=2)
+
+
+def describe(module, number):
+    """One line about a GPU: name, compute capability, memory."""
+    properties, (free, total) = module.cuda.runtime.getDeviceProperties(number), _memory(module, number)
+    name = properties["name"].decode(errors="replace")
+    capability = f"{properties['major']}.{properties['minor']}"
+    return f"{name}, compute capability {capability}, {free >> 20} MB free of {total >> 20} MB"
+
+
+def _memory(module, number):
+    with module.cuda.Device(number):
+        return module.cuda.runtime.memGetInfo()
