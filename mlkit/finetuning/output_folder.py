@@ -7,8 +7,10 @@ import shutil
 from typing import Any
 
 from mlkit.finetuning.recorder import CLASSES, HISTORY, MODEL, remove_backups, write_text
+from mlkit.models.saving.atomic import remove_unfinished
 
 RUN, SCRIPT = "run.json", "script.py"
+_OWN = (RUN, MODEL, HISTORY, CLASSES, SCRIPT)
 REPORT = ("report.html", "predictions.csv", "curves.png", "confusion.png")
 
 
@@ -52,6 +54,8 @@ class OutputFolder:
             )
         try:
             os.makedirs(self.path, exist_ok=True)
+            for name in _OWN:
+                remove_unfinished(self._at(name))
             if run is not None and not resume:
                 self._clear()
             if run is None or not resume:
@@ -110,7 +114,7 @@ class OutputFolder:
 
     def _clear(self):
         remove_backups(self.path)
-        for name in (RUN, MODEL, HISTORY, CLASSES, SCRIPT, *REPORT):
+        for name in (*_OWN, *REPORT):
             if os.path.lexists(self._at(name)):
                 os.remove(self._at(name))
 

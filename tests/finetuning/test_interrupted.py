@@ -122,6 +122,16 @@ def test_a_used_folder_asks_what_to_do(data, tmp_path):
     assert (out / "notes.txt").read_text() == "mine"
 
 
+def test_what_a_killed_process_had_half_written_is_removed(data, tmp_path):
+    out = tmp_path / "out"
+    run(data, out, head_epochs=1, epochs=0)
+    names = {p.name for p in out.iterdir()}
+    for name in (".model.keras.0a1b2c3d.tmp", ".history.csv.0a1b2c3d.tmp", ".model.keras.mine.tmp", "model.keras.0a1b2c3d.tmp"):
+        (out / name).touch()
+    run(data, out, head_epochs=1, epochs=0, resume=True)
+    assert {p.name for p in out.iterdir()} == names | {".model.keras.mine.tmp", "model.keras.0a1b2c3d.tmp"}
+
+
 def test_other_photos_are_not_gone_on_with(tmp_path):
     photos = folder(tmp_path / "photos")
     options = {**OPTIONS, "image_size": (16, 16), "output": tmp_path / "out"}

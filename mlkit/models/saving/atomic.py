@@ -20,7 +20,8 @@ def replacing(filepath: FilePath, overwrite: bool = True) -> Iterator[IO[bytes]]
     target = os.path.realpath(filepath)
     if os.path.exists(target) and not overwrite:
         raise ModelFileError(filepath, "", "the file exists, and overwrite=False was given.")
-    temporary = os.path.join(os.path.dirname(target), f".{os.path.basename(target)}.{secrets.token_hex(4)}.tmp")
+    before, after = _unfinished(target)
+    temporary = os.path.join(os.path.dirname(target), f"{before}{secrets.token_hex(4)}{after}")
     try:
         file = open(temporary, "x+b")
     except OSError as error:
@@ -36,6 +37,19 @@ def replacing(filepath: FilePath, overwrite: bool = True) -> Iterator[IO[bytes]]
             os.remove(temporary)
         raise
     _sync_folder(os.path.dirname(target))
+
+
+def remove_unfinished(filepath: FilePath) -> None:
+    """Remove what processes that were killed while they wrote this file have left. Nobody may be writing it now."""
+    folder, (before, after) = os.path.dirname(os.path.realpath(filepath)), _unfinished(os.path.realpath(filepath))
+    for name in os.listdir(folder) if os.path.isdir(folder) else ():
+        if name.startswith(before) and name.endswith(after) and len(name) == len(before) + 8 + len(after):
+            os.remove(os.path.join(folder, name))
+
+
+def _unfinished(target):
+    """How the name of a file that is being written begins and ends; between them are eight random characters."""
+    return f".{os.path.basename(target)}.", ".tmp"
 
 
 def _sync_folder(folder: str) -> None:
