@@ -26,7 +26,7 @@ class NativeBackend(Backend):
     def __init__(self, device=CPU, others=None):
         self.device, self.xp, self.others = device, device.xp, others
         device.backend = self
-        self.table = self.kernels = build_kernels(self.xp)
+        self.table = self.kernels = build_kernels(device)
         if debug.CHECK:
             plain = self.table
             self.table = self.kernels = {name: checked(name, kernel, plain) for name, kernel in plain.items()}

@@ -2,7 +2,6 @@
 
 import importlib
 
-from mlkit.backends.native.device import device_of
 from mlkit.core.interpreter import EAGER
 from mlkit.core.op import OPS
 from mlkit.core.state import swapped
@@ -73,9 +72,9 @@ class ByFallback:
         return tuple(copy(o.data) for o in outs) if type(outs) is tuple else copy(outs.data)
 
 
-def build_kernels(xp):
-    """Op name -> kernel over the array module `xp`: its device's own rows, then those that any array module runs."""
-    device = device_of(xp)
+def build_kernels(device):
+    """Op name -> kernel: the device's own rows, then those that any array module runs."""
+    xp = device.xp
     table = {**_rows_over(xp, _PARTS), **device.kernels()}
     for row in device.rows():
         old = table.get(row.name) or ByFallback(row.name, xp)

@@ -118,7 +118,29 @@ def indexings():
     yield "scatter_add", [f(3, 4, 3), ints(3, 11, 3), f(11)], {}
 
 
-CASES = [*softmaxes(), *randoms(), *norms(), *indexings()]
+def pools():
+    table = make_reference().table
+    for dtype in (*F, "int32", "uint8"):
+        for shape, window, strides, padding in (
+            ((2, 7, 3), (3,), (2,), "same"), ((2, 6, 5, 3), (2, 2), (2, 2), "valid"), ((1, 7, 6, 2), (3, 3), (2, 2), "same"),
+            ((2, 5, 4, 2), (3, 2), (1, 1), "same"), ((1, 4, 5, 4, 2), (2, 2, 3), (2, 1, 2), "same"), ((1, 9, 4, 2), (2, 3), (3, 4), "same"),
+        ):  # fmt: skip
+            p = dict(window=window, strides=strides, padding=padding)
+            x = np.round(f(*shape)).astype(dtypes.as_numpy(dtype))  # many are equal
+            y = table["max_pool"](x, **p)
+            yield "max_pool", [x], p
+            if dtype in F:
+                g = np.round(f(*y.shape, seed=1)).astype(x.dtype)
+                yield "max_pool_grad", [x, y, g], p
+                yield "avg_pool", [x], p
+                yield "avg_pool_grad", [g], dict(p, shape=shape)
+    x, p = f(2, 6, 3), dict(window=(3,), strides=(1,), padding="same")
+    x[0, 2, 1], x[1] = np.nan, -np.inf
+    yield "max_pool", [x], p
+    yield "max_pool_grad", [x, table["max_pool"](x, **p), f(2, 6, 3, seed=1)], p
+
+
+CASES = [*softmaxes(), *randoms(), *norms(), *indexings(), *pools()]
 EXACT = ("random_bits", "bernoulli")
 
 

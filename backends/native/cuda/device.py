@@ -9,7 +9,7 @@ import warnings
 import numpy as np
 
 from mlkit.backends.native import version_counters
-from mlkit.backends.native.cuda import indexing, norm, random, softmax, words
+from mlkit.backends.native.cuda import families, words
 from mlkit.backends.native.cuda.captured import CapturedProgram, LockedProgram, can_capture
 from mlkit.backends.native.cuda.chain import BLOCK, ChainKernel
 from mlkit.backends.native.cuda.module import of_device
@@ -42,7 +42,7 @@ class Cuda(Device):
     smallest_chain = 1  # a launch costs more than what a small op computes
 
     def rows(self):
-        return [row for family in (indexing, norm, random, softmax) for row in family.rows(self)]
+        return families.rows(self)
 
     @functools.cached_property
     def most_blocks(self):
