@@ -28,7 +28,8 @@ def run(options):
     """List, or do what was decided. Returns the exit status."""
     if options.apply:
         moved = apply_labels(options.folder, options.apply)
-        print_message("\n".join([*(f"{old} -> {new}" for old, new in moved), f"{len(moved)} photos were moved."]))
+        count = f"{len(moved)} photos were moved.{'' if moved else ' No row has an action.'}"
+        print_message("\n".join([*(f"{old} -> {new}" for old, new in moved), count]))
         return 0
     if not options.model:
         raise ValueError("pass --model, the model that is to judge the photos, or --apply, a list with your decisions.")

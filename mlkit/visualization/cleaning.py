@@ -156,7 +156,11 @@ def _decided(path):
         missing = {"photo", "label", "suggested", "action"} - set(rows.fieldnames or ())
         if missing:
             raise ValueError(f"apply_labels: {path} lacks the columns {sorted(missing)}.")
-        found = [(number, {**row, "action": (row["action"] or "").strip().lower()}) for number, row in enumerate(rows, 2)]
+        listed = list(enumerate(rows, 2))
+        longer = [number for number, row in listed if None in row]
+        if longer:
+            raise ValueError(f"apply_labels: nothing was moved, for row {longer[0]} of {path} has more cells than the first.")
+        found = [(number, {**row, "action": (row["action"] or "").strip().lower()}) for number, row in listed]
     unknown = sorted({row["action"] for _, row in found} - set(ACTIONS))
     if unknown:
         raise ValueError(f"apply_labels: nothing was moved, for actions are move and remove (or nothing), but found {unknown}.")

@@ -87,6 +87,13 @@ def test_mistakes_are_one_line_and_status_2(place, capsys, arguments, words):
     assert shown.count("\n") == 1
 
 
+def test_a_decision_in_a_cell_of_no_column_is_refused(place, capsys):
+    (place / "labels.csv").write_text("photo,label,suggested,probability,action\np/light/d07.png,light,dark,0.9,,move\n")
+    assert main("clean p --apply labels.csv".split()) == 2
+    assert "row 2 of labels.csv has more cells" in capsys.readouterr().err
+    assert (place / "p" / "light" / "d07.png").exists()
+
+
 def test_parts_of_a_folder_are_judged_one_at_a_time(place, capsys):
     os.makedirs("all/train")
     os.rename("p", "all/test")

@@ -60,7 +60,8 @@ class ShardWriter:
             self.close()
             shard = f"{self._base}_{len(self._names):05}{_SHARD}"
             self._names.append(os.path.basename(shard))
-            self._file, self._filled = h5py.File(self._files.enter_context(replacing(shard)), "w"), 0
+            file = self._files.enter_context(replacing(shard))
+            self._file, self._filled = self._files.enter_context(h5py.File(file, "w")), 0  # closed before `file` is
         self._filled += size
         self.total += size
         held = self.places.setdefault(f"/{path}", [])

@@ -1,5 +1,6 @@
 """Files of weights: in several parts, and for variables of another float dtype."""
 
+import gc
 import json
 import warnings
 
@@ -56,6 +57,18 @@ def test_shards_that_cannot_be_written_leave_nothing(tmp_path):
     with pytest.warns(UserWarning, match="weights.json"):
         make(mlkit).save_weights(tmp_path / "m.weights.h5", max_shard_size=1)
     assert sorted(p.name for p in tmp_path.iterdir()) == ["m.weights.json", "m_00000.weights.h5"]
+
+
+def test_a_file_begun_is_closed_where_a_later_tensor_is_too_large(tmp_path, monkeypatch):
+    noise = []
+    monkeypatch.setattr("sys.unraisablehook", noise.append)
+    layers = mlkit.layers
+    model = mlkit.Sequential([mlkit.Input((2,)), layers.Dense(3), layers.Dense(64)])
+    with pytest.raises(ValueError, match="max_shard_size"):
+        model.save_weights(tmp_path / "m.weights.json", max_shard_size=100 / 2**30)
+    gc.collect()
+    assert not noise
+    assert list(tmp_path.iterdir()) == []
 
 
 DAMAGES = {
