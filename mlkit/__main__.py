@@ -3,7 +3,7 @@
 import argparse
 import sys
 
-from mlkit import demo
+from mlkit import demo, selftest
 from mlkit.finetuning import clean_command, command, judge_command, photos_command, predict_command
 from mlkit.finetuning.command_messages import refuse, warnings_as_lines
 from mlkit.models.saving.contents import described, differences
@@ -34,6 +34,9 @@ def main(arguments=None):
     command.add_arguments(commands.add_parser("finetune", help="fine-tune a pretrained image classifier on a folder of photos"))
     for name, (module, words) in _PHOTOS.items():
         module.add_arguments(commands.add_parser(name, help=words))
+    commands.add_parser(
+        "selftest", help="check in half a minute that this machine computes right; prints what an issue should say"
+    )
     shown = commands.add_parser("inspect", help="say what a model file holds: config, layers, tensors")
     shown.add_argument("file", help="a .keras, .weights.h5, .h5 or .safetensors file")
     compared = commands.add_parser("diff", help="say where two model files differ; exit status 1 if they do")
@@ -43,6 +46,8 @@ def main(arguments=None):
         commands.choices[options.command].error(f"unrecognized arguments: {' '.join(unknown)}")
     if options.command in ("inspect", "diff"):
         return _look(options)
+    if options.command == "selftest":
+        return selftest.run()
     if options.command == "demo":
         return demo.run(epochs=options.epochs, seed=options.seed, path=options.save)
     try:

@@ -1,0 +1,40 @@
+"""What is to run on a GPU comes to its end over the double; what it finds there is said to be of none."""
+
+import json
+import os
+import pathlib
+import subprocess
+import sys
+
+SCRIPT = pathlib.Path(__file__).with_name("on_device.py")
+
+
+def test_all_parts_come_to_their_end(tmp_path):
+    out = tmp_path / "found.json"
+    command = [sys.executable, str(SCRIPT), "--double", "--quick", "--out", str(out)]
+    subprocess.run(command, check=True, timeout=240, capture_output=True)
+    report = json.loads(out.read_text())
+    assert report["executed on"] == "a double, no GPU"
+    parts = report["parts"]
+    assert list(parts) == ["versions", "samples", "first steps", "captured", "demo", "kernels", "steps"]
+    assert {name: found["error"] for name, found in parts.items() if "error" in found} == {}
+    assert parts["samples"]["wrong"] == {}
+    assert parts["samples"]["run"] > 10
+    assert parts["captured"]["graph equals kernels to the bit"]
+    assert parts["captured"]["largest difference to the CPU"] < 1e-4
+    wrong = [
+        f"{name}: {value}" for part in ("kernels", "steps") for name, value in parts[part].items() if isinstance(value, str)
+    ]
+    assert wrong == []
+
+
+def test_a_part_that_fails_is_named_and_the_others_go_on(tmp_path):
+    """Without the double, and told to use the CPU, there is no GPU to be had."""
+    out = tmp_path / "found.json"
+    subprocess.run(
+        [sys.executable, str(SCRIPT), "--part", "captured", "--out", str(out), "--quick"],
+        check=True,
+        timeout=60,
+        env={**os.environ, "MLKIT_DEVICE": "cpu"},
+    )
+    assert "no GPU" in json.loads(out.read_text())["error"]
