@@ -42,4 +42,6 @@ def test_pictures_and_verdicts():
 def test_the_command_line_explains_itself():
     done = subprocess.run([sys.executable, "-m", "mlkit"], capture_output=True, text=True)
     assert done.returncode == 2
-    assert "demo" in done.stderr
+    assert "--help says what there is" in done.stderr
+    done = subprocess.run([sys.executable, "-m", "mlkit", "--help"], capture_output=True, text=True)
+    assert "demo" in done.stdout

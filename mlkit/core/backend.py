@@ -14,7 +14,7 @@ from mlkit.core.control_flow import control_flow
 from mlkit.core.deferred import Deferred
 from mlkit.core.garbage_collection import uncollected
 from mlkit.core.graph import Graph
-from mlkit.core.interpreter import EAGER
+from mlkit.core.interpreter import EAGER, watch_devices
 from mlkit.core.ownership import own_arrays
 from mlkit.core.program_cache import BYTES_OF_A_CALL
 from mlkit.core.state import State, state, swapped
@@ -91,6 +91,10 @@ class Backend(abc.ABC):
         what is returned, whoever gave it may into what was given."""
         return own_arrays(batch)
 
+    def adopt(self, array: Array) -> Array:
+        """An array of this device from one of another."""
+        return self.asarray(self.to_numpy(array), dtypes.name_of(array.dtype))
+
     def own(self, array: Array) -> Array:
         """The array itself if nobody else can change it, else a copy."""
         return self.asarray(self.to_numpy(array), dtypes.name_of(array.dtype))
@@ -154,6 +158,7 @@ _owners: dict[type, Backend] = {}  # type of arrays that NumPy cannot read -> a 
 def register_arrays(kind: type, owner: Backend) -> None:
     """Have all backends ask one for what arrays of a type hold, and where they are."""
     _owners[kind] = owner
+    watch_devices()
 
 
 # ---- the registry ------------------------------------------------------------------------------------------------------

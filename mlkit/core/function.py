@@ -86,7 +86,7 @@ class Traced:
                 kinds.append((Tensor, t.shape, t.dtype))
             else:
                 kinds.append((type(leaf), leaf))  # 1, 1.0 and True are equal, but not the same
-        surroundings = state.backend.name, state.device, state.call.autocast, state.call.training, debug.EXACT
+        surroundings = state.backend, state.device, state.call.autocast, state.call.training, debug.EXACT
         own = self.key() if self.key else None
         key = tuple(kinds), _form(args), _form(kwargs), surroundings, own, wanted
         try:
@@ -118,7 +118,7 @@ class Traced:
             except Captured:
                 self._captures.add(key)
                 raise
-        others = {"the backend": backend, "the device": device, "autocast": autocast, "training": training, "exact": exact}
+        others = {"the backend": backend.name, "the device": device, "autocast": autocast, "training": training, "exact": exact}
         self._retraces.note(self.fn, args, kwargs, {**others, "the key": own, "which variables are trainable": program.flags})
         self.programs.setdefault(key, []).append(program)
         program.home = weakref.ref(self), key

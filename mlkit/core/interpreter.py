@@ -350,6 +350,19 @@ def _explain(op: Any, args: tuple[Any, ...], params: dict[str, Any], error: Exce
     return wrap(specs)
 
 
+def watch_devices() -> None:
+    """From now on there are several devices: variables that are read move to the one that computes. (Reading takes longer then.)"""
+    Eager.read = _read_here  # type: ignore[method-assign]
+
+
+def _read_here(self: Eager, variable: Any) -> Tensor:
+    t, backend = variable._value, state.backend
+    if t.is_concrete and backend.device_of(t.data) != backend.device_name:
+        with variable.lock:
+            t = variable._value = Tensor(backend.adopt(t.data), t.node)
+    return t
+
+
 def _refuse_other_devices(op: Any, args: tuple[Any, ...], error: Exception) -> None:
     """Say so, if it failed because an argument lies on another device than the one that computes."""
     here = state.backend.device_name

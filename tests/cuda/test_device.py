@@ -76,6 +76,19 @@ def test_a_model_made_on_the_cpu_trains_on_the_gpu(beside):
     assert model.predict(x, verbose=0).shape == (8, 1)  # on the CPU again, where its weights move to
 
 
+def test_variables_move_to_where_they_are_read(beside):
+    with mlkit.device("gpu"):
+        v = mlkit.Variable([1.0, 2.0])
+        mlkit.random.uniform((2,))  # draws from the global seed, a variable
+        assert v.value.device == "cuda:0"
+    assert (v + 1).device == "cpu:0"
+    mlkit.random.uniform((2,))
+    with mlkit.device("gpu"):
+        v.assign_add([1.0, 1.0])
+        assert v.value.device == "cuda:0"
+    np.testing.assert_array_equal(v.numpy(), [2, 3])
+
+
 @pytest.mark.parametrize("staged", [False, True])
 def test_an_index_out_of_range_is_said_when_a_result_is_read(gpu, staged):
     take = mlkit.function(lambda x, i: movement.take(x, i, axis=0)) if staged else lambda x, i: movement.take(x, i, axis=0)
