@@ -16,7 +16,7 @@ if not os.path.isdir(os.path.join(__path__[0], "backends")) and os.path.isdir(os
 
 _HOMES = {
     ".": (
-        "activations applications backend callbacks config constraints data datasets distillation dtype_policies finetuning initializers "
+        "activations applications backend callbacks config constraints data datasets distillation dtype_policies export finetuning initializers "
         "layers legacy losses metrics mixed_precision models ops optimizers preprocessing random regularizers saving tree utils "
         "visualization wrappers"
     ),
@@ -51,7 +51,6 @@ _HOMES = {
 }
 _ABSENT = {  # of Keras
     "distribution": "a model runs on one device. See docs/keras_differences.md.",
-    "export": "models are saved as files (`model.save`), not as programs of other runtimes. See docs/keras_differences.md.",
     "quantizers": "weights are not quantized. See docs/keras_differences.md.",
     "Quantizer": "weights are not quantized. See docs/keras_differences.md.",
     "SymbolicScope": "ops run on shapes by themselves: compute without a scope.",

@@ -10,6 +10,7 @@ from mlkit import data as data
 from mlkit import datasets as datasets
 from mlkit import distillation as distillation
 from mlkit import dtype_policies as dtype_policies
+from mlkit import export as export
 from mlkit import finetuning as finetuning
 from mlkit import initializers as initializers
 from mlkit import layers as layers

@@ -4,6 +4,7 @@ import argparse
 import sys
 
 from mlkit import demo, selftest
+from mlkit.export.onnx_format import verify
 from mlkit.finetuning import clean_command, command, judge_command, photos_command, predict_command
 from mlkit.finetuning.command_messages import refuse, warnings_as_lines
 from mlkit.models.saving.contents import described, differences
@@ -39,6 +40,10 @@ def main(arguments=None):
     )
     shown = commands.add_parser("inspect", help="say what a model file holds: config, layers, tensors")
     shown.add_argument("file", help="a .keras, .weights.h5, .h5 or .safetensors file")
+    verified = commands.add_parser(
+        "verify-file", help="run an exported file on the sample that it holds; exit status 1 if it differs"
+    )
+    verified.add_argument("file", help="an .onnx file written by Model.export")
     compared = commands.add_parser("diff", help="say where two model files differ; exit status 1 if they do")
     compared.add_argument("files", nargs=2, metavar="FILE")
     options, unknown = parser.parse_known_args(arguments)
@@ -48,6 +53,12 @@ def main(arguments=None):
         return _look(options)
     if options.command == "selftest":
         return selftest.run()
+    if options.command == "verify-file":
+        difference = verify(options.file)
+        print(
+            f"{options.file}: {'as' if difference <= 1 else 'not as'} the model answered ({difference:.2g} of what is allowed)"
+        )
+        return int(difference > 1)
     if options.command == "demo":
         return demo.run(epochs=options.epochs, seed=options.seed, path=options.save)
     try:

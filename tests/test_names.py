@@ -49,9 +49,11 @@ def test_all_public_names_resolve_or_say_why_not():
             resolved(path)
         except AttributeError as error:
             missing[path] = str(error)
-    assert [path for path in missing if path.split(".")[0] not in mlkit._ABSENT] == []
-    assert [path for path, said in missing.items() if mlkit._ABSENT[path.split(".")[0]] not in said] == []
-    assert set(mlkit._ABSENT) == {path.split(".")[0] for path in missing}  # none is out of date
+    reasons = {**mlkit._ABSENT, **{f"export.{name}": why for name, why in mlkit.export._ABSENT.items()}}
+    of = {path: next((key for key in reasons if path == key or path.startswith(f"{key}.")), None) for path in missing}
+    assert [path for path in missing if of[path] is None] == []
+    assert [path for path, said in missing.items() if reasons[of[path]] not in said] == []
+    assert set(reasons) == set(of.values())  # none is out of date
 
 
 @pytest.mark.parametrize("path", REFUSED)

@@ -125,6 +125,7 @@ DIFFERENT_METHODS = {  # (class or *, method) -> why it does not take all that K
     ("RandomGrayscale", "transform_labels"): "as get_random_transformation",
     ("RandomGrayscale", "transform_segmentation_masks"): "as get_random_transformation",
     ("*", "add_variable"): "an older name of add_weight, whose arguments it has",
+    ("*", "export"): "the suffix of the file chooses the format; Keras's default is a program of TensorFlow's",
     ("Config", "get"): "the name of a key is that of mappings",
     ("Config", "pop"): "as get",
     ("KerasTensor", "reshape"): "sizes may be given one by one",

@@ -5,6 +5,7 @@ from typing import Any, Self
 
 from mlkit import ops
 from mlkit.core import dtypes, tree
+from mlkit.core.deferred import Deferred
 from mlkit.core.messages import inside
 from mlkit.core.spec import show
 from mlkit.core.typing import Data, FilePath, Structure
@@ -21,6 +22,8 @@ from mlkit.models.trainer import Trainer
 from mlkit.objects.keras_tensor import KerasTensor, has_symbol, infer
 from mlkit.objects.serialization import serialize_keras_object
 from mlkit.utils.console import print_message
+
+_export = Deferred("mlkit.export.model_export")  # takes its time to import, and is seldom needed
 
 __all__ = ["Functional", "Model"]
 
@@ -211,6 +214,28 @@ class Model(PhotoMethods, Trainer, Layer):
                 "If its `call` needs other inputs, build it by calling it on real data."
             ) from error
 
+    def export(
+        self,
+        filepath: FilePath,
+        format: str | None = None,
+        verbose: bool | None = None,
+        input_signature: Any = None,
+        **options: Any,
+    ) -> None:
+        """Write the model, as it is in inference, as a program of another runtime.
+
+        filepath: of the file; its suffix chooses the format where none is given. format: "onnx". verbose: whether to print what was
+        written; None does. input_signature: list of one `InputSpec` (or tensor) for each input, for models that do not tell their
+        inputs, or to fix sizes. options: of "onnx": `opset_version`, 21 by default; `check=False`, not to run the file.
+
+        The file's inputs and outputs have the model's names; the batch is free. ONNX Runtime runs the file on a golden sample before
+        it is kept, which is in it too: ``mlkit verify-file FILE`` repeats that where the file is used.
+
+        Raises NotImplementedError, naming op and layer, where something cannot be written, and RuntimeError where the file answers
+        something else than `predict`; no file is left then. See docs/export.md.
+        """
+        _export.export_model(self, filepath, format, verbose, input_signature, **options)
+
     def freeze(self, until: Layer | str | int | None = None) -> None:
         """Freeze all layers, or those before `until`: their weights, their statistics and their noise.
 
@@ -314,18 +339,6 @@ class Model(PhotoMethods, Trainer, Layer):
     def set_state_tree(self, state_tree: Mapping[str, Any]) -> None:
         """Assign the values of such nested dicts, which may hold some of the variables only."""
         state_trees.write(self, state_tree)
-
-    def export(
-        self,
-        filepath: FilePath,
-        format: str = "tf_saved_model",
-        verbose: bool | None = None,
-        input_signature: Any = None,
-        **kwargs: Any,
-    ) -> None:
-        raise NotImplementedError(
-            "Model.export: exporting to other formats is not supported. Use model.save for `.keras` files."
-        )
 
     def to_json(self, **kwargs: Any) -> str:
         """The architecture as JSON text; `mlkit.models.model_from_json` reads it. kwargs: for `json.dumps`."""

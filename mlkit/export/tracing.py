@@ -1,0 +1,94 @@
+"""The inference graph of a model: traced with a batch of any size, its weights as constants, and what follows from them computed."""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from mlkit.compiler.contract import Target
+from mlkit.compiler.passes.cse import cse
+from mlkit.compiler.passes.fold_pads import fold_pads
+from mlkit.compiler.passes.fold_scales import fold_scales
+from mlkit.compiler.passes.lower import lower
+from mlkit.compiler.passes.prune import prune
+from mlkit.compiler.passes.rewrite import Rewriter
+from mlkit.compiler.passes.simplify import simplify
+from mlkit.core.graph import Call, Graph
+from mlkit.core.op import OPS, Op
+from mlkit.core.program import Program
+from mlkit.core.spec import Spec, are_known
+from mlkit.core.state import state
+from mlkit.core.tensor import Tensor, Value
+
+
+class Format(Target):
+    """A format as a target of passes: it runs the ops it has rows for, and the rest is made of these.
+
+    Args:
+        rows: Op -> row.
+        takes: Function (call) -> whether its row takes this very call.
+    """
+
+    def __init__(self, rows: dict[Op, Any], takes: Callable[[Call], bool]):
+        self.rows, self.takes = rows, takes
+
+    def runs(self, op: Op) -> bool:
+        return op in self.rows
+
+    def lacks(self, call: Call) -> bool:
+        return call.op.fallback is not None and not (call.op in self.rows and self.takes(call))
+
+
+def inference_graph(fn: Callable[..., Any], specs: Sequence[Spec], target: Format) -> Graph:
+    """The graph of a function of tensors, ready for a format.
+
+    Args:
+        fn: Called with one Tensor for each spec; returns a Tensor or a structure of them.
+        specs: Shapes and dtypes of the arguments; sizes may be unknown.
+        target: The format.
+
+    Raises:
+        NotImplementedError: An op has no row and no other form; it is named with its layer.
+    """
+    program = Program(fn, tuple(specs), {}, compiled=False)
+    graph = program.graph
+    graph.outputs = graph.outputs[: len(graph.outputs) - len(program.writes)]
+    for step in (prune, simplify, cse, fold_pads, fold_scales):
+        graph = step(graph, target)
+    graph = lower(_with_constants(graph, [v.value for v in program.reads]), target)
+    graph = _folded(prune(simplify(graph, target)))
+    for call in graph.calls:
+        if call.op not in target.rows or not target.takes(call):
+            raise NotImplementedError(
+                f"{call.op.name} in {'/'.join(call.place) or 'the model itself'}: the format has nothing for it"
+                f"{'' if call.op not in target.rows else ' with ' + str(call.params)}."
+            )
+    return graph
+
+
+def _with_constants(graph: Graph, values: Sequence[Tensor]) -> Graph:
+    """The graph with values in place of the inputs that stand for variables."""
+    first = len(graph.inputs) - graph.state
+    known = {id(v): t.numpy() for v, t in zip(graph.inputs[first:], values)}
+    calls = [c.with_args([known.get(id(a), a) if type(a) is Value else a for a in c.args]) for c in graph.calls]
+    return Graph(graph.inputs[:first], calls, [known.get(id(v), v) for v in graph.outputs])
+
+
+def _folded(graph: Graph) -> Graph:
+    """The graph with calls of constants replaced by their values, whatever their size."""
+
+    def rule(call: Call) -> Any:
+        if any(type(a) is Value for a in call.args) or not are_known(tuple(v.spec for v in call.outs)):
+            return None
+        kernel = state.kernels.get(call.op.name)
+        if kernel is None:
+            return None
+        found = kernel(*call.args, **call.params)
+        return tuple(map(np.asarray, found)) if call.is_tuple else np.asarray(found)
+
+    return prune(Rewriter(graph).run(rule))
+
+
+def op(name: str) -> Op:
+    """An op by its name, as rows name them."""
+    return OPS[name]
