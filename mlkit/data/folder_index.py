@@ -19,16 +19,18 @@ class PassedOverWarning(UserWarning):
 
 @dataclasses.dataclass
 class Files:
-    """Paths, their integer labels (or None) and the names of the classes (or None)."""
+    """Paths, their integer labels (or None) and the names of the classes (or None). value_names: of the columns of labels that are
+    numbers to be predicted."""
 
     paths: list
     labels: np.ndarray | None
     class_names: list | None
+    value_names: list | None = None
 
     def part(self, rows: Any) -> "Files":
         """The files of a slice, or of an array of numbers."""
         paths = self.paths[rows] if isinstance(rows, slice) else [self.paths[i] for i in rows]
-        return Files(paths, None if self.labels is None else self.labels[rows], self.class_names)
+        return dataclasses.replace(self, paths=paths, labels=None if self.labels is None else self.labels[rows])
 
     def counts(self) -> dict[str, int]:
         """Name of the class -> number of files."""

@@ -61,7 +61,7 @@ def read_label_table(
     paths = _paths(path, header[key].strip(), names, directory)
     task = task or _task(columns)
     if task == "regression":
-        return Files(paths, _values(path, others, columns), None), task
+        return Files(paths, _values(path, others, columns), None, others), task
     if len(columns) > 1:
         if not _are_flags(columns):
             raise ValueError(f"{path}: {_too_many(others)}")

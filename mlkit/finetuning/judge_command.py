@@ -63,6 +63,8 @@ def _predictions(model, options):
 
 def folder_for(model, folder, batch_size: int = 32):
     """The photos of a folder as a data set for a model: its classes (of which some may have no photo), its way of reading photos."""
+    if model.image_task is not None and model.image_task.kind == "values":
+        raise ValueError(f"model {model.name!r} predicts numbers, but sub-folders stand for classes.")
     _, *others = parts(folder)
     if found := [part for part in others if part]:
         raise ValueError(f"{folder!r} holds folders of parts: pass one of them, such as {found[-1]!r}.")

@@ -26,7 +26,7 @@ def add_arguments(parser):
     parser.add_argument("model", help="a .keras file of mlkit.finetune, or of any model with an `image_task`")
     parser.add_argument("photos", nargs="+", help="folders, with all below them, and photos")
     parser.add_argument("--csv", metavar="FILE", help="where to write a row for each photo; without it they are printed")
-    parser.add_argument("--top", type=int, default=1, help="how many classes to name (default 1)")
+    parser.add_argument("--top", type=int, help="how many classes to name (default 1)")
     parser.add_argument(
         "--html",
         nargs="?",
@@ -36,7 +36,7 @@ def add_arguments(parser):
     )
     parser.add_argument("--flip", action="store_true", help="take the mean over each photo and its mirror image")
     parser.add_argument("--batch-size", type=int, default=32, help="photos a batch (default 32)")
-    parser.add_argument("--json", action="store_true", help="print one JSON object a photo")
+    parser.add_argument("--json", action="store_true", help="print one JSON object a photo, and nothing else")
     parser.add_argument("--quiet", action="store_true", help="show no progress")
 
 
@@ -44,11 +44,17 @@ def run(options):
     """Answer as the parsed arguments say. Returns the exit status."""
     check_places(options.csv, options.html)
     model = load_model(options.model, compile=False)
+    names = _value_names(model)
+    if names and options.top is not None:
+        raise ValueError(f"--top is for classes, but the model predicts numbers: {', '.join(names)}. Leave it out.")
+    top = None if names else 1 if options.top is None else options.top
     photos = [path for given in options.photos for path, _ in photos_of(given)]
-    bar = Progbar(len(photos), unit_name="photo", verbose=0 if options.quiet or not (options.csv or options.html) else 1)
-    page, broken = _Page(options.model) if options.html else None, []
-    with _rows(options) as write:
-        for answer in answers_of(model, photos, options.top, options.batch_size, "flip" if options.flip else None):
+    written = [name for name in (options.csv, options.html) if name]
+    shown = bool(written) and not (options.quiet or options.json)
+    bar = Progbar(len(photos), unit_name="photo", verbose=1 if shown else 0)
+    page, broken = (_ValuesPage(options.model, names) if names else _Page(options.model)) if options.html else None, []
+    with _rows(options, top, names) as write:
+        for answer in answers_of(model, photos, top, options.batch_size, "flip" if options.flip else None):
             write(answer)
             if page:
                 page.add(answer)
@@ -61,27 +67,34 @@ def run(options):
         print(f"{answer.photo}: {answer.error}", file=sys.stderr)
     if broken:
         print(f"{len(broken)} of {len(photos)} photos could not be read.", file=sys.stderr)
-    written = [name for name in (options.csv, options.html) if name]
-    if written and not options.quiet:
-        print_message(f"{len(photos) - len(broken)} photos, written to {' and '.join(written)}")
+    if shown:
+        count = len(photos) - len(broken)
+        print_message(f"{count} photo{'s' if count != 1 else ''}, written to {' and '.join(written)}")
     return 1 if broken else 0
 
 
+def _value_names(model):
+    """The names of the numbers that a model predicts; None of one that tells classes."""
+    task = model.image_task
+    if task is None or task.kind != "values":
+        return None
+    return list(task.class_names or map(str, range(model.output_shape[-1])))
+
+
 @contextlib.contextmanager
-def _rows(options):
+def _rows(options, top, names):
     """A function that writes an answer, to the CSV file or as a line."""
     if not options.csv:
         yield (lambda a: print_message(json.dumps(_as_json(a), ensure_ascii=False))) if options.json else _printed
         return
+    columns = names or [f"{word}_{i}" for i in range(1, top + 1) for word in ("class", "probability")]
     with open(options.csv, "w", encoding="utf-8-sig", newline="") as file:  # spreadsheets take that for UTF-8
         rows = csv.writer(file)
-        rows.writerow(
-            ["photo", *(f"{word}_{i}" for i in range(1, options.top + 1) for word in ("class", "probability")), "error"]
-        )
+        rows.writerow(["photo", *columns, "error"])
 
         def write(answer):
-            said = [value for name, p in answer.ranked for value in (name, f"{p:.6g}")]
-            rows.writerow([_text(answer.photo), *said, *[""] * (2 * options.top - len(said)), answer.error or ""])
+            said = [cell for name, p in answer.ranked for cell in ([] if names else [name]) + [f"{p:.6g}"]]
+            rows.writerow([_text(answer.photo), *said, *[""] * (len(columns) - len(said)), answer.error or ""])
             if options.json:
                 print_message(json.dumps(_as_json(answer), ensure_ascii=False))
 
@@ -94,13 +107,42 @@ def _printed(answer):
 
 
 def _as_json(answer):
-    said = {"classes": [{"name": name, "probability": round(p, 6)} for name, p in answer.ranked]}
+    if answer.kind == "values":
+        said = {"values": {name: float(f"{p:.6g}") for name, p in answer.ranked}}
+    else:
+        said = {"classes": [{"name": name, "probability": round(p, 6)} for name, p in answer.ranked]}
     return {"photo": _text(answer.photo), **({"error": answer.error} if answer.error is not None else said)}
 
 
 def _text(path):
     """A path that any file can hold."""
     return path.encode("utf-8", "replace").decode("utf-8")
+
+
+class _ValuesPage:
+    """Gathers the numbers predicted."""
+
+    def __init__(self, model, names):
+        self.model, self.names, self.rows, self.broken, self.seen = model, names, [], [], 0
+
+    def add(self, answer):
+        self.seen += 1
+        if answer.error is not None:
+            self.broken.append([answer.photo, answer.error])
+        elif len(self.rows) < _LISTED:
+            self.rows.append([answer.photo, *(value for _, value in answer.ranked)])
+
+    def save(self, path):
+        table = Table(["photo", *self.names], self.rows, _listed(self.seen))
+        Page("Predictions", f"{self.seen} photos, answered by {self.model}", table, *_unread(self.broken)).save(path)
+
+
+def _listed(seen):
+    return f"Photos{f' (first {_LISTED})' if seen > _LISTED else ''}"
+
+
+def _unread(broken):
+    return [Table(["photo", "reason"], broken, "Could not be read")] if broken else []
 
 
 class _Page:
@@ -126,13 +168,8 @@ class _Page:
         captions = [", ".join(f"{name} {p:.0%}" for name, p in a.ranked[:3]) for a in answers]
         counts = sorted(self.counts.items(), key=lambda pair: -pair[1])
         parts = [
-            f"{self.seen} photos, answered by {self.model}",
             Table(["class", "photos"], counts, "How many of each"),
             Gallery(images, captions, "Least sure", hints=[a.photo for a in answers]),
-            Table(
-                ["photo", "class", "probability"], self.rows, f"Photos{f' (first {_LISTED})' if self.seen > _LISTED else ''}"
-            ),
+            Table(["photo", "class", "probability"], self.rows, _listed(self.seen)),
         ]
-        if self.broken:
-            parts.append(Table(["photo", "reason"], self.broken, "Could not be read"))
-        Page("Predictions", *parts).save(path)
+        Page("Predictions", f"{self.seen} photos, answered by {self.model}", *parts, *_unread(self.broken)).save(path)

@@ -21,7 +21,7 @@ __all__ = ["ImageTask"]
 class ImageTask:
     """The task of a model of images. As `model.image_task` it is saved with the model, so that `model.classify` needs only photos.
 
-    class_names: names of the outputs, or None for numbers. image_size: (height, width) in pixels, or None for what the model's
+    class_names: names of the outputs (of values, too), or None. image_size: (height, width) in pixels, or None for what the model's
     input says. color_mode, interpolation, fit ("stretch", "crop" or "pad"): how a photo gets there, as in
     `image_dataset_from_directory`. kind: "one" class a photo, "several", or "values" that are no probabilities. data: fingerprint
     of the data that the model was trained on, or None.
@@ -65,7 +65,7 @@ class ImageTask:
         """
         decoding = getattr(data, "decoding", None)
         if decoding is not None:
-            size, names = decoding["size"], getattr(data, "class_names", None)
+            size, names = decoding["size"], data.class_names or data.files.value_names
             rest = {key: decoding[key] for key in ("color_mode", "interpolation", "fit")}
             return cls(names, size, kind=kind, data=fingerprint(data), **rest)
         images = data[0] if isinstance(data, (tuple, list)) else None

@@ -123,6 +123,8 @@ def test_a_table_of_labels(task, tmp_path):
     best = min if monitor == "val_loss" else max
     assert done.best == best(done.history[monitor])
     assert "labels='labels.csv'" in done.script
+    names = {"classification": ["high", "low"], "multi_label": ["any", "high", "low"], "regression": ["label"]}
+    assert list(done.model.image_task.class_names) == names[task]
     names = {"pretrained": small_net(), "preprocess": OPTIONS["preprocess"]}
     exec(done.script, names)
     assert all(map(np.array_equal, done.model.get_weights(), names["model"].get_weights()))

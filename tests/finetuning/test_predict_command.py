@@ -80,3 +80,20 @@ def test_what_is_passed_over_is_said_in_one_line(place, capsys):
     (place / "photos" / "new.heic").touch()
     assert main("predict m.keras photos --quiet --csv a.csv".split()) in (0, 1)
     assert capsys.readouterr().err.startswith("mlkit predict: photos: 1 .heic file: pip install pillow-heif.\n")
+
+
+def test_numbers_have_the_names_of_their_columns(place, capsys):
+    inputs = mlkit.Input((None, None, 3))
+    model = mlkit.Model(inputs, mlkit.layers.Dense(2)(mlkit.layers.GlobalAveragePooling2D()(inputs)))
+    model.image_task = mlkit.models.ImageTask(["age", "height"], (8, 8), kind="values")
+    model.save(place / "numbers.keras")
+    assert main("predict numbers.keras photos --json --csv n.csv --html n.html".split()) in (0, 1)
+    lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    values = [list(line["values"]) for line in lines if "values" in line]
+    assert values
+    assert all(names == ["age", "height"] for names in values)
+    assert (place / "n.csv").read_text(encoding="utf-8-sig").startswith("photo,age,height,error\n")
+    assert "height" in (place / "n.html").read_text(encoding="utf-8")
+    assert main("predict numbers.keras photos --top 1".split()) == 2
+    assert main("judge numbers.keras photos".split()) == 2
+    assert "predicts numbers" in capsys.readouterr().err
