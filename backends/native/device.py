@@ -76,6 +76,10 @@ class Device:
         """A function (*operands, out=) that runs a chain of elementwise ops. kernels: those that write into given memory."""
         return BlockedChain(self.xp, chain, specs, kernels, self.scalar)
 
+    def cells(self, plain):
+        """What recurrent nets do element by element in a step, an object as `recurrent.Cells`. plain: the one over `xp`."""
+        return plain
+
     def scalar(self, value, dtype):
         """A Python number as kernels of `xp` take it fastest."""
         return dtype.type(value)

@@ -4,6 +4,7 @@ Half floats are computed in float32, and what is kept for gradients stays so: a 
 derivative vanishes.
 """
 
+from mlkit.backends.native.device import device_of
 from mlkit.backends.native.elementwise import is_half
 from mlkit.backends.native.fused import in_single
 from mlkit.backends.native.matmul import as_matrix
@@ -13,7 +14,8 @@ from mlkit.core.spec import Spec
 
 def make(xp):
     """Op name -> kernel."""
-    table = {**_lstm(xp), **_gru(xp), **_rnn(xp)}
+    cells = device_of(xp).cells(Cells(xp))
+    table = {**_lstm(xp, cells), **_gru(xp, cells), **_rnn(xp)}
     results = {"lstm": 3, "gru": 2, "rnn": 2}  # what is kept comes behind
     kernels = {name: in_single(xp, kernel, results.get(name)) for name, kernel in table.items()}
     kernels["lstm"].keeps = lambda x, h, *_, **__: _kept(x, 7, h.shape[1], x.shape[0])
@@ -49,7 +51,104 @@ def _sigmoid(xp, z):
     xp.reciprocal(z, out=z)
 
 
-def _lstm(xp):
+class Cells:
+    """What a step does element by element, besides its product. All write into arrays that they are given; `ghs`, the gradient of a
+    step's result, may be None."""
+
+    def __init__(self, xp):
+        self.xp = xp
+
+    def lstm(self, z, step, c, hs):
+        """
+        Args:
+            z: The inputs' part of the sums in the gates.
+            step: What is kept (7, units, batch), of which the first four are the product with the state, without `z`.
+            c: Before and after (units, batch).
+            hs: The result (batch, units).
+        """
+        xp, gates, (i, f, candidate, o, th, before, h) = self.xp, step[:4], step
+        gates += z
+        xp.tanh(candidate, out=th)
+        _sigmoid(xp, gates)
+        candidate[...] = th
+        before[...] = c
+        c *= f
+        c += i * candidate
+        xp.tanh(c, out=th)
+        xp.multiply(o, th, out=h)
+        hs[...] = h.T
+
+    def lstm_grad(self, step, ghs, dh, dc, now, dz):
+        """dh: what later steps give, of no use afterwards; dc: after and before; now, dz: where the gradients of the sums in the gates go,
+        both of them."""
+        xp, (i, f, candidate, o, th, before, _) = self.xp, step
+        if ghs is not None:
+            dh += ghs.T
+        xp.multiply(dh, th, out=now[3])
+        now[3] *= o - o * o
+        dh *= o
+        dh *= 1 - th * th
+        dc += dh
+        xp.multiply(dc, candidate, out=now[0])
+        now[0] *= i - i * i
+        xp.multiply(dc, before, out=now[1])
+        now[1] *= f - f * f
+        xp.multiply(dc, i, out=now[2])
+        now[2] *= 1 - candidate * candidate
+        dc *= f
+        dz[...] = now
+
+    def gru(self, z, product, bias, h, step, hs):
+        """Of nets that reset after the product. z, product: the parts of the inputs and of the state, to which `bias` is added unless it
+        is None; h: before; step: what is kept; hs: after."""
+        xp, u = self.xp, h.shape[1]
+        update_reset, candidate, inner = step[:, : 2 * u], step[:, 2 * u : 3 * u], step[:, 3 * u : 4 * u]
+        if bias is not None:
+            product += bias
+        xp.add(z[:, : 2 * u], product[:, : 2 * u], out=update_reset)
+        _sigmoid(xp, update_reset)
+        inner[...] = product[:, 2 * u :]
+        xp.multiply(update_reset[:, u:], inner, out=candidate)
+        candidate += z[:, 2 * u :]
+        xp.tanh(candidate, out=candidate)
+        _mixed(xp, h, update_reset[:, :u], candidate, hs)
+        step[:, 4 * u :] = hs
+
+    def gru_grad(self, step, before, ghs, product, dh, dx, ds):
+        """dh: what later steps give besides `product`, and what this one gives, without its product; dx, ds: the gradients of the sums in
+        the gates, and of the state's part of them."""
+        xp, u = self.xp, dh.shape[1]
+        update, reset, candidate, inner = (step[:, k * u : (k + 1) * u] for k in range(4))
+        du, dr, dc = (dx[:, k * u : (k + 1) * u] for k in range(3))
+        dh += product
+        if ghs is not None:
+            dh += ghs
+        _gate_gradients(xp, dh, before, update, candidate, du, dc)
+        xp.multiply(dc, inner, out=dr)
+        dr *= reset - reset * reset
+        ds[:, : 2 * u] = dx[:, : 2 * u]
+        xp.multiply(dc, reset, out=ds[:, 2 * u :])
+        dh *= update
+
+
+def _mixed(xp, h, update, candidate, out):
+    """A GRU's state after a step."""
+    xp.subtract(h, candidate, out=out)
+    out *= update
+    out += candidate
+
+
+def _gate_gradients(xp, dh, before, update, candidate, du, dc):
+    """The gradients of the sums in a GRU's update gate and in its candidate."""
+    xp.subtract(before, candidate, out=du)
+    du *= dh
+    du *= update - update * update
+    xp.subtract(1, update, out=dc)
+    dc *= dh
+    dc *= 1 - candidate * candidate
+
+
+def _lstm(xp, cells):
     """Inside, all is transposed: (units, batch), so that gates are dense and one matrix product gives all of them."""
 
     def lstm(x, h, c, kernel, recurrent, bias, reverse=False, keep=None):
@@ -62,21 +161,12 @@ def _lstm(xp):
         z = z.reshape(time, 4, u, batch)
         kept = xp.empty((time if keep else 1, 7, u, batch), x.dtype)
         hs = xp.empty((batch, time, u), x.dtype)
-        back, h, c = xp.ascontiguousarray(recurrent.T), xp.ascontiguousarray(h.T), xp.ascontiguousarray(c.T)
+        back, h, c = xp.ascontiguousarray(recurrent.T), xp.ascontiguousarray(h.T), xp.array(c.T, order="C")
         for t in _times(time, reverse):
             step = kept[t if keep else 0]
-            gates, (i, f, candidate, o, th, before, new) = step[:4], step
-            xp.matmul(back, h, out=gates.reshape(4 * u, batch))
-            gates += z[t]
-            xp.tanh(candidate, out=th)
-            _sigmoid(xp, gates)
-            candidate[...] = th
-            before[...] = c
-            c = f * c
-            c += i * candidate
-            xp.tanh(c, out=th)
-            h = xp.multiply(o, th, out=new)
-            hs[:, t] = h.T
+            xp.matmul(back, h, out=step[:4].reshape(4 * u, batch))
+            cells.lstm(z[t], step, c, hs[:, t])
+            h = step[6]
         results = hs, xp.ascontiguousarray(h.T), xp.ascontiguousarray(c.T)
         return (*results, kept) if keep else results
 
@@ -84,26 +174,12 @@ def _lstm(xp):
         kept = (kept or lstm(x, h, c, kernel, recurrent, bias, reverse, keep=True))[-1]
         time, _, u, batch = kept.shape
         dz = xp.empty((4, u, time, batch), kept.dtype)
-        dh, dc = (xp.zeros((u, batch), kept.dtype) if g is None else g.T.copy() for g in (gh, gc))
+        dh, dc = (xp.zeros((u, batch), kept.dtype) if g is None else xp.array(g.T, order="C") for g in (gh, gc))
+        now = xp.empty((4, u, batch), kept.dtype)
+        ghs = ghs if ghs is None else xp.ascontiguousarray(ghs)
         for t in _times(time, not reverse):
-            i, f, candidate, o, th, before, _ = kept[t]
-            now = xp.empty((4, u, batch), kept.dtype)
-            if ghs is not None:
-                dh += ghs[:, t].T
-            xp.multiply(dh, th, out=now[3])
-            now[3] *= o - o * o
-            dh *= o
-            dh *= 1 - th * th
-            dc += dh
-            xp.multiply(dc, candidate, out=now[0])
-            now[0] *= i - i * i
-            xp.multiply(dc, before, out=now[1])
-            now[1] *= f - f * f
-            xp.multiply(dc, i, out=now[2])
-            now[2] *= 1 - candidate * candidate
+            cells.lstm_grad(kept[t], None if ghs is None else ghs[:, t], dh, dc, now, dz[:, :, t])
             dh = xp.matmul(recurrent, now.reshape(4 * u, batch))
-            dc *= f
-            dz[:, :, t] = now
         dz = dz.reshape(4 * u, time * batch)
         dx = xp.matmul(kernel, dz).reshape(len(kernel), time, batch).transpose(2, 1, 0)
         before = _states(xp, h, kept[:, 6].transpose(0, 2, 1), reverse)
@@ -113,11 +189,11 @@ def _lstm(xp):
     return dict(lstm=lstm, lstm_grad=lstm_grad)
 
 
-def _gru(xp):
+def _gru(xp, cells):
     def gru(x, h, kernel, recurrent, bias, reset_after=True, reverse=False, keep=None):
         """Kept are, for each step, both gates, the candidate, what the reset gate multiplies, and h."""
         batch, time, _ = x.shape
-        u = h.shape[1]
+        u, h = h.shape[1], xp.ascontiguousarray(h)
         z = xp.matmul(as_matrix(_time_first(x)), kernel)
         if bias is not None:
             z += bias[0] if reset_after else bias
@@ -125,24 +201,23 @@ def _gru(xp):
         hs, kept = xp.empty((time, batch, u), x.dtype), xp.empty((time if keep else 1, batch, 5 * u), x.dtype)
         at_once, for_candidate = recurrent if reset_after else recurrent[:, : 2 * u], recurrent[:, 2 * u :]
         product = xp.empty((batch, at_once.shape[1]), x.dtype)
+        of_state = xp.ascontiguousarray(bias[1]) if bias is not None and reset_after else None
         for t in _times(time, reverse):
             xp.matmul(h, at_once, out=product)
-            if bias is not None and reset_after:
-                product += bias[1]
             step = kept[t if keep else 0]
+            if reset_after:
+                cells.gru(z[t], product, of_state, h, step, hs[t])
+                h = hs[t]
+                continue
             update_reset, candidate, inner = step[:, : 2 * u], step[:, 2 * u : 3 * u], step[:, 3 * u : 4 * u]
-            xp.add(z[t][:, : 2 * u], product[:, : 2 * u], out=update_reset)
+            xp.add(z[t][:, : 2 * u], product, out=update_reset)
             _sigmoid(xp, update_reset)
-            inner[...] = product[:, 2 * u :] if reset_after else h
-            xp.multiply(update_reset[:, u:], inner, out=candidate)
-            if not reset_after:
-                candidate[...] = xp.matmul(candidate, for_candidate)
+            inner[...] = h
+            candidate[...] = xp.matmul(xp.multiply(update_reset[:, u:], inner, out=candidate), for_candidate)
             candidate += z[t][:, 2 * u :]
             xp.tanh(candidate, out=candidate)
-            new = xp.subtract(h, candidate, out=hs[t])
-            new *= update_reset[:, :u]
-            new += candidate
-            h = step[:, 4 * u :] = new
+            _mixed(xp, h, update_reset[:, :u], candidate, hs[t])
+            h = step[:, 4 * u :] = hs[t]
         results = _time_first(hs), h.copy()
         return (*results, kept) if keep else results
 
@@ -153,28 +228,29 @@ def _gru(xp):
         dxs, dss = xp.empty((2, time, batch, 3 * u), kept.dtype)  # gradients of the sums in the gates, and of the state's part
         back = xp.ascontiguousarray(recurrent.T)
         at_once, for_candidate = back if reset_after else back[: 2 * u], back[2 * u :]
-        dh = xp.zeros_like(h) if gh is None else gh.copy()
-        product = xp.empty_like(h)
+        dh = xp.zeros(h.shape, h.dtype) if gh is None else xp.array(gh, order="C")
+        product = xp.zeros(h.shape, h.dtype)
+        ghs = ghs if ghs is None else xp.ascontiguousarray(ghs)
         for t in _times(time, not reverse):
+            now = before[t * batch : (t + 1) * batch]
+            if reset_after:
+                cells.gru_grad(kept[t], now, None if ghs is None else ghs[:, t], product, dh, dxs[t], dss[t])
+                xp.matmul(dss[t], back, out=product)
+                continue
             update, reset, candidate, inner = (kept[t][:, k * u : (k + 1) * u] for k in range(4))
             du, dr, dc = (dxs[t][:, k * u : (k + 1) * u] for k in range(3))
             if ghs is not None:
                 dh += ghs[:, t]
-            xp.subtract(before[t * batch : (t + 1) * batch], candidate, out=du)
-            du *= dh
-            du *= update - update * update
-            xp.subtract(1, update, out=dc)
-            dc *= dh
-            dc *= 1 - candidate * candidate
-            d_chosen = dc if reset_after else xp.matmul(dc, for_candidate)
+            _gate_gradients(xp, dh, now, update, candidate, du, dc)
+            d_chosen = xp.matmul(dc, for_candidate)
             xp.multiply(d_chosen, inner, out=dr)
             dr *= reset - reset * reset
             dss[t][:, : 2 * u] = dxs[t][:, : 2 * u]
-            d_inner = xp.multiply(d_chosen, reset, out=dss[t][:, 2 * u :])
             dh *= update
-            dh += xp.matmul(dss[t][:, : at_once.shape[0]], at_once, out=product)
-            if not reset_after:
-                dh += d_inner
+            dh += xp.matmul(dss[t][:, : 2 * u], at_once, out=product)
+            dh += d_chosen * reset
+        if reset_after:
+            dh += product
         dxs, dss = as_matrix(dxs), as_matrix(dss)
         dx = _time_first(xp.matmul(dxs, kernel.T).reshape(time, batch, len(kernel)))
         d_kernel = xp.matmul(as_matrix(_time_first(x)).T, dxs)

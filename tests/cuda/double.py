@@ -8,6 +8,7 @@ from mlkit.backends.native.backend import NativeBackend
 from mlkit.backends.native.cpu import Cpu
 from mlkit.backends.native.cuda.backend import CudaBackend
 from mlkit.backends.native.cuda.device import Cuda
+from mlkit.backends.native.recurrent import Cells
 from mlkit.core.backend import get_backend
 from tests.cuda import fake_cupy
 from tests.cuda.fake_cuda import submit
@@ -56,6 +57,23 @@ class DoubleOfGpu(Cuda):
             for row in rows:
                 row.launch = functools.partial(_by_numpy, row)
         return rows
+
+    def cells(self, plain):
+        return CountedCells() if type(self.modules) is Interpreted else super().cells(plain)
+
+
+class CountedCells:
+    """The cells of recurrent nets by NumPy, each counted as the one launch that it is."""
+
+    def __getattr__(self, name):
+        cell = getattr(Cells(np), name)
+
+        def run(*arrays):
+            hosts = [a._host if isinstance(a, fake_cupy.ndarray) else a for a in arrays]
+            fake_cupy.counts.launches += 1
+            submit(lambda: cell(*hosts), [h for h in hosts if h is not None])
+
+        return run
 
 
 def _by_numpy(row, args, outs, params):

@@ -13,6 +13,7 @@ from mlkit.backends.native.cuda import families, words
 from mlkit.backends.native.cuda.captured import CapturedProgram, LockedProgram, can_capture
 from mlkit.backends.native.cuda.chain import BLOCK, ChainKernel
 from mlkit.backends.native.cuda.module import of_device
+from mlkit.backends.native.cuda.recurrent import LaunchedCells
 from mlkit.backends.native.cuda.streams import Streams
 from mlkit.backends.native.device import Device
 from mlkit.core import settings
@@ -57,6 +58,9 @@ class Cuda(Device):
             return super().chain(chain, specs, kernels)
         self.modules.want(kernel)
         return LaunchedChain(self, kernel)
+
+    def cells(self, plain):
+        return LaunchedCells(self)
 
     def indices(self, index, low, high, message):
         """The device is not waited for: that one is out of range is noted there, and told by `raise_doubts`."""

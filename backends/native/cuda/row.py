@@ -44,10 +44,39 @@ class Kernel:
         self.text = f'extern "C" __global__ void __launch_bounds__({bounds}) {name}({parameters}) {{ {call}; }}\n'
 
 
-class KernelRow:
+class Launcher:
+    """What launches kernels of a GPU. parts: files of `kernels/` that they stand on."""
+
+    parts = ()
+
+    def __init__(self, device):
+        self.device = device
+
+    def start(self, template, types, arguments, blocks, threads=256):
+        """Launch a template.
+
+        Args:
+            template: Its name.
+            types: What stands between its angle brackets.
+            arguments: (type in C, name, value) for each; a pointer's value is an array, or None.
+            blocks, threads: How many.
+        """
+        name = re.sub(r"\W+", "_", "_".join([template, *types]))
+        parameters = ", ".join(f"{kind} {argument}" for kind, argument, _ in arguments)
+        call = f"{template}<{', '.join(types)}>({', '.join(argument for _, argument, _ in arguments)})"
+        values = [NOTHING if value is None else value for _, _, value in arguments]
+        self.run(name, parameters, call, blocks, threads, values)
+
+    def run(self, function, parameters, call, blocks, threads, args):
+        """Launch a function, made of templates if it has not been made yet. args: arrays and numbers of NumPy."""
+        kernel = _kernel(f"mlkit_{function}", parameters, call, self.parts)  # not the name of a template
+        self.device.modules.want(kernel)
+        self.device.modules.function(kernel.name)((blocks,), (threads,), tuple(args))
+
+
+class KernelRow(Launcher):
     """A row for the op `name`.
 
-    parts                       files of `kernels/` that its kernels stand on
     fits(*args, **params)       whether it is right for these arguments
     scratch(*args, **params)    bytes of temporary memory that it needs
     launch(args, outs, params)  write the results; all arrays are dense and not empty. Behind the results `outs` has the temporary memory,
@@ -57,12 +86,8 @@ class KernelRow:
     """
 
     name = None
-    parts = ()
     dtypes = FLOATS  # of the first argument
     launches = 1
-
-    def __init__(self, device):
-        self.device = device
 
     def fits(self, *args, **params):
         return True
@@ -104,29 +129,6 @@ class KernelRow:
             for o, d in zip(outs, dense):
                 if o is not d:
                     o[...] = d
-
-    # ---- for subclasses ----------------------------------------------------------------------------------------------
-
-    def start(self, template, types, arguments, blocks, threads=256):
-        """Launch a template.
-
-        Args:
-            template: Its name.
-            types: What stands between its angle brackets.
-            arguments: (type in C, name, value) for each; a pointer's value is an array, or None.
-            blocks, threads: How many.
-        """
-        name = re.sub(r"\W+", "_", "_".join([template, *types]))
-        parameters = ", ".join(f"{kind} {argument}" for kind, argument, _ in arguments)
-        call = f"{template}<{', '.join(types)}>({', '.join(argument for _, argument, _ in arguments)})"
-        values = [NOTHING if value is None else value for _, _, value in arguments]
-        self.run(name, parameters, call, blocks, threads, values)
-
-    def run(self, function, parameters, call, blocks, threads, args):
-        """Launch a function, made of templates if it has not been made yet. args: arrays and numbers of NumPy."""
-        kernel = _kernel(f"mlkit_{function}", parameters, call, self.parts)  # not the name of a template
-        self.device.modules.want(kernel)
-        self.device.modules.function(kernel.name)((blocks,), (threads,), tuple(args))
 
 
 def _dense(xp, a):
