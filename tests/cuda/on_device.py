@@ -225,6 +225,45 @@ def steps(machine):
     return found
 
 
+def pytorch(machine):
+    """The same steps written by hand in PyTorch, where it is there: channels_last, fused optimizers, autocast."""
+    try:
+        import torch
+    except ImportError:
+        return {"left out": "PyTorch is not installed"}
+    if not torch.cuda.is_available():
+        return {"left out": "PyTorch sees no GPU"}
+    from torch_nets import task
+
+    torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = True
+    found = {"PyTorch": torch.__version__}
+    for policy in ("float32", "mixed_bfloat16"):
+        for name in ("mlp", "convnet", "lstm", "cifar_resnet", "transformer"):
+            job = task(name)
+            job.net.cuda().train()
+            job.x, job.y, optimizer = job.x.cuda(), job.y.cuda(), job.make_optimizer()
+
+            def step(job=job, optimizer=optimizer, is_half=policy != "float32"):
+                with torch.autocast("cuda", torch.bfloat16, enabled=is_half):
+                    loss = job.loss(job.net(job.x), job.y)
+                optimizer.zero_grad()
+                loss.backward()
+                optimizer.step()
+
+            torch.cuda.reset_peak_memory_stats()
+            for _ in range(3):
+                step()
+            torch.cuda.synchronize()
+            start = time.perf_counter()
+            for _ in range(20):
+                step()
+            torch.cuda.synchronize()
+            found[f"{name} {policy}"] = {
+                "step ms": 50 * (time.perf_counter() - start), "peak bytes": torch.cuda.max_memory_allocated(),
+            }  # fmt: skip
+    return found
+
+
 PARTS = {  # name -> (function, seconds, processes)
     "versions": (versions, 30, 1),
     "samples": (samples, 150, 8),
@@ -233,6 +272,7 @@ PARTS = {  # name -> (function, seconds, processes)
     "demo": (demo, 60, 1),
     "kernels": (kernels, 40, 1),
     "steps": (steps, 90, 1),
+    "pytorch": (pytorch, 60, 1),
 }
 
 

@@ -15,6 +15,7 @@ MODULES = (
     "cupy",
     "cupy.cuda",
     "cupy.cuda.runtime",
+    "cupy._core._routines_linalg",
     "cupy.lib",
     "cupy.lib.stride_tricks",
     "cupy.linalg",

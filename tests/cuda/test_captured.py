@@ -307,6 +307,7 @@ def test_the_double_has_only_names_that_cupy_has():
     for kind in (fake_cuda.Stream, fake_cuda.Event, fake_cuda.Graph, fake_cuda.MemoryPool, fake_cuda.Device):
         own = {n for n in vars(kind) if not n.startswith("_")} - {"refuse", "take", "give"}
         assert own <= set(fake_cupy.NAMES[f"cupy.cuda.{kind.__name__}"])
+    assert set(vars(fake_cupy.module._core._routines_linalg)) <= set(fake_cupy.NAMES["cupy._core._routines_linalg"])
     assert set(vars(fake_cuda.cuda)) <= set(fake_cupy.NAMES["cupy.cuda"])
     assert {n for n in vars(fake_cuda.runtime) if not n.startswith("_")} - {"free", "total"} <= set(
         fake_cupy.NAMES["cupy.cuda.runtime"]

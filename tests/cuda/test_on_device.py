@@ -16,7 +16,7 @@ def test_all_parts_come_to_their_end(tmp_path):
     report = json.loads(out.read_text())
     assert report["executed on"] == "a double, no GPU"
     parts = report["parts"]
-    assert list(parts) == ["versions", "samples", "first steps", "captured", "demo", "kernels", "steps"]
+    assert list(parts) == ["versions", "samples", "first steps", "captured", "demo", "kernels", "steps", "pytorch"]
     assert {name: found["error"] for name, found in parts.items() if "error" in found} == {}
     assert parts["samples"]["wrong"] == {}
     assert parts["samples"]["run"] > 10

@@ -122,7 +122,8 @@ class Cuda(Device):
     def _set_products(self, mode):
         """Compute products of float32 in another way from now on; graphs hold the old one, so programs are prepared anew."""
         products = self.xp._core._routines_linalg
-        kind = products.COMPUTE_TYPE_TF32 if mode == "tf32" else products.COMPUTE_TYPE_FP32
+        has_tf32 = int(self.xp.cuda.Device(self.number).compute_capability) >= words.OLD
+        kind = products.COMPUTE_TYPE_TF32 if mode == "tf32" and has_tf32 else products.COMPUTE_TYPE_FP32
         products.set_compute_type("float32", kind)
         self._float32 = mode
         self.epoch += 1

@@ -108,7 +108,7 @@ def _gb(nbytes, unit=True):
     return f"{nbytes / _GB:.1f}".removesuffix(".0") + (" GB" if unit else "")
 
 
-OLD = 80  # the compute capability from which on bfloat16 is computed with
+OLD = 80  # the compute capability from which on bfloat16 and TF32 are computed with
 
 
 def has_bfloat16(graph):
