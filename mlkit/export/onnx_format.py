@@ -1,9 +1,7 @@
 """ONNX files of models: written, run by ONNX Runtime, and compared before they appear under their name."""
 
-import contextlib
 import json
 import os
-import secrets
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -14,6 +12,7 @@ from mlkit.core.graph import Call, Graph
 from mlkit.core.spec import Spec
 from mlkit.core.tensor import Tensor, Value
 from mlkit.export import golden
+from mlkit.export.files import answers, arriving
 from mlkit.export.onnx_recurrent import has_constant_weights
 from mlkit.export.onnx_rows import ROWS, takes
 from mlkit.export.onnx_writer import Writer, onnx
@@ -75,11 +74,11 @@ def write(
     graph = inference_graph(fn, specs, FORMAT)
     kept = dict(metadata or {})
     inputs = golden.sample(specs)
-    wanted = _answers(fn, inputs)
+    wanted = answers(fn, inputs)
     kept["golden"] = golden.packed(specs, wanted)
     model = _model(graph, names, outputs(len(graph.outputs)), opset_version, kept)
     found = None
-    with _arriving(path) as part:
+    with arriving(path) as part:
         _save(model, part, path)
         if check:
             found = golden.difference(run(part, inputs), wanted)
@@ -96,23 +95,6 @@ def _model(graph: Graph, names: Sequence[str], outputs: Sequence[str], opset: in
     writer = Writer(graph, names)
     writer.write(ROWS)
     return writer.model(outputs, opset, metadata)
-
-
-def _answers(fn: Callable[..., Any], inputs: Sequence[np.ndarray]) -> list[np.ndarray]:
-    out = fn(*(Tensor(np.array(a)) for a in inputs))
-    return [np.asarray(t.numpy()) for t in (out if isinstance(out, (list, tuple)) else [out])]
-
-
-@contextlib.contextmanager
-def _arriving(path: str) -> Any:
-    """A name to write to; what is there takes the place of `path` at the end, and goes after an error."""
-    part = os.path.join(os.path.dirname(os.path.abspath(path)), f".{os.path.basename(path)}.{secrets.token_hex(4)}.tmp")
-    try:
-        yield part
-        os.replace(part, path)
-    finally:
-        with contextlib.suppress(FileNotFoundError):
-            os.remove(part)
 
 
 def _save(model: Any, part: str, path: str) -> None:

@@ -224,9 +224,10 @@ class Model(PhotoMethods, Trainer, Layer):
     ) -> None:
         """Write the model, as it is in inference, as a program of another runtime.
 
-        filepath: of the file; its suffix chooses the format where none is given. format: "onnx". verbose: whether to print what was
-        written; None does. input_signature: list of one `InputSpec` (or tensor) for each input, for models that do not tell their
-        inputs, or to fix sizes. options: of "onnx": `opset_version`, 21 by default; `check=False`, not to run the file.
+        filepath: of the file; its suffix chooses the format where none is given. format: "onnx" or "stablehlo". verbose: whether to
+        print what was written; None does. input_signature: list of one `InputSpec` (or tensor) for each input, for models that do not
+        tell their inputs, or to fix sizes. options: `check=False`, not to run the file; of "onnx" `opset_version`, 21 by default; of
+        "stablehlo" `platforms`.
 
         The file's inputs and outputs have the model's names; the batch is free. ONNX Runtime runs the file on a golden sample before
         it is kept, which is in it too: ``mlkit verify-file FILE`` repeats that where the file is used.
