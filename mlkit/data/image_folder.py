@@ -3,7 +3,7 @@
 import copy
 import math
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
@@ -113,7 +113,7 @@ def image_dataset_from_directory(
 
 def pair_of_pixels(image_size: int | Sequence[int]) -> tuple[int, int]:
     """(height, width), also where one number stands for both. Raises ValueError unless these are whole numbers above 0."""
-    pair = (image_size, image_size) if isinstance(image_size, int) else tuple(image_size)
+    pair = tuple(image_size) if isinstance(image_size, Iterable) else (image_size, image_size)
     if len(pair) != 2 or not all(isinstance(n, (int, np.integer)) and n > 0 for n in pair):
         raise ValueError(f"`image_size` must be (height, width) in pixels, but is {image_size!r}.")
     return pair

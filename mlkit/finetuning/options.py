@@ -11,8 +11,10 @@ from mlkit.finetuning.labelled import Head
 def check_options(options: dict[str, Any]) -> None:
     """Raise ValueError unless the plain options of `finetune` are of a kind and size that training can use."""
     head_epochs, epochs = options["head_epochs"], options["epochs"]
-    for name in ("head_epochs", "epochs", "batch_size", "seed"):
-        _whole(name, options[name], 1 if name == "batch_size" else 0)
+    for name in ("head_epochs", "epochs", "seed"):
+        _whole(name, options[name], 0)
+    if options["batch_size"] is not None:
+        _whole("batch_size", options["batch_size"], 1)
     if head_epochs + epochs < 1:
         raise ValueError(
             f"finetune: there must be epochs to train for, but got {head_epochs} for the head and {epochs} for all."

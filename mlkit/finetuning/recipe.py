@@ -125,7 +125,7 @@ def finetune(
         split: how photos are set aside: "stratified", a fifth of each class, or "random", a fifth of all.
         k_folds: cut the photos of a folder into so many parts by class, and train once for each, with all others, to see how much of
             the result is luck. `output` gets a folder for each.
-        batch_size: for folders and arrays, and for training the head on features.
+        batch_size: for folders and arrays, and for training the head on features; 32 if None, as in `fit`.
         classes: number of classes, for data sets of class numbers that have no `class_names`.
         head_epochs, epochs: epochs of the two phases; 0 leaves one out.
         learning_rate: the highest of the first phase.

@@ -3,6 +3,7 @@
 import dataclasses
 import os
 import statistics
+from collections.abc import Iterable
 
 from mlkit.finetuning.output_folder import OutputFolder
 from mlkit.finetuning.recipe import FineTuned, plan
@@ -74,9 +75,13 @@ def finetune_several(model, train, validation=None, *, seeds=3, **options) -> Se
     Returns:
         A `SeveralRuns`; of the models only the best is kept.
     """
-    seeds = list(range(seeds)) if isinstance(seeds, int) else list(seeds)
-    if not seeds or len(set(seeds)) < len(seeds) or "seed" in options:
-        raise ValueError(f"finetune_several: `seeds` must be a number from 1 on or a list of different seeds, but is {seeds}.")
+    given, seeds = seeds, _listed(seeds)
+    if "seed" in options:
+        raise ValueError("finetune_several: pass `seeds`, a list of them, in place of `seed`.")
+    if not seeds or len(set(seeds)) < len(seeds):
+        raise ValueError(
+            f"finetune_several: `seeds` must be a number from 1 on or a list of different seeds, but is {given!r}."
+        )
     output, save_to = options.pop("output", None), options.pop("save_to", None)
     if output is not None:
         OutputFolder(output).check_for_several()
@@ -93,6 +98,13 @@ def finetune_several(model, train, validation=None, *, seeds=3, **options) -> Se
     if save_to is not None:
         best.model.save(save_to)
     return SeveralRuns(best, values, monitor)
+
+
+def _listed(seeds):
+    """The seeds that a number of them or a list of them stands for; none if it is neither."""
+    if isinstance(seeds, int) and not isinstance(seeds, bool):
+        return list(range(seeds))
+    return list(seeds) if isinstance(seeds, Iterable) else []
 
 
 def folder_of(output, seed) -> str:

@@ -150,6 +150,8 @@ def _loaded(photo, decoding):
 
 def _of_array(array, decoding):
     channels = CHANNELS[decoding["color_mode"]]
+    if array.dtype.kind == "f" and not np.isfinite(array).all():
+        raise ValueError("the array holds NaN or infinite values")
     if array.shape == (*decoding["size"], channels):
         return array
     if array.ndim not in (2, 3) or (array.ndim == 3 and array.shape[-1] not in (1, 3, 4)):

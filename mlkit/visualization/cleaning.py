@@ -143,10 +143,20 @@ def apply_labels(folder, labels):
     if wrong:
         more = f" and {len(wrong) - 5} more" if len(wrong) > 5 else ""
         raise ValueError(f"apply_labels: nothing was moved, for {'; '.join(wrong[:5])}{more}.")
-    for source, target in moves:
-        os.makedirs(os.path.dirname(target), exist_ok=True)
-        os.rename(source, target)
+    _move(moves)
     return moves
+
+
+def _move(moves):
+    """Move files, all of them or none."""
+    for number, (source, target) in enumerate(moves):
+        try:
+            os.makedirs(os.path.dirname(target), exist_ok=True)
+            os.rename(source, target)
+        except OSError as error:
+            for old, new in reversed(moves[:number]):
+                os.rename(new, old)
+            raise ValueError(f"apply_labels: nothing was moved, for {source!r} cannot be: {error.strerror}.") from error
 
 
 def _decided(path):

@@ -181,6 +181,17 @@ def test_the_number_of_classes_is_known(photos):
         mlkit.finetune(small_net(), data, data, preprocess=None, classes=3, **QUICK)
 
 
+def test_no_batch_size_is_that_of_fit():
+    options = {**QUICK, "batch_size": None, "preprocess": None, "epochs": 0}
+    assert "batch_size=32" in mlkit.finetune(small_net(), pictures(8), pictures(4), **options).script
+
+
+@pytest.mark.parametrize("size", [32.0, 0, (8, 8, 3), (8, 8.5), "8"])
+def test_sizes_that_are_none(photos, size):
+    with pytest.raises(ValueError, match="`image_size` must be"):
+        mlkit.finetune("MobileNet", photos, weights=None, image_size=size, **QUICK)
+
+
 @pytest.mark.parametrize("name", BAD)
 def test_bad_arguments(name):
     options, words = BAD[name]

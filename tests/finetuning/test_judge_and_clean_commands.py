@@ -87,6 +87,20 @@ def test_mistakes_are_one_line_and_status_2(place, capsys, arguments, words):
     assert shown.count("\n") == 1
 
 
+def test_all_are_moved_or_none(place, capsys):
+    (place / "p_removed").mkdir()
+    (place / "p_removed" / "light").touch()  # where a folder must be made
+    rows = [
+        "photo,label,suggested,probability,action",
+        "p/light/d07.png,light,dark,0.9,move",
+        "p/light/l01.png,light,dark,0.9,remove",
+    ]
+    (place / "labels.csv").write_text("\n".join(rows))
+    assert main("clean p --apply labels.csv".split()) == 2
+    assert "nothing was moved, for" in capsys.readouterr().err
+    assert (place / "p" / "light" / "d07.png").exists()
+
+
 def test_a_decision_in_a_cell_of_no_column_is_refused(place, capsys):
     (place / "labels.csv").write_text("photo,label,suggested,probability,action\np/light/d07.png,light,dark,0.9,,move\n")
     assert main("clean p --apply labels.csv".split()) == 2

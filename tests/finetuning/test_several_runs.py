@@ -23,8 +23,9 @@ def test_mean_spread_and_the_best(tmp_path):
     assert sorted(p.name for p in (tmp_path / "o").iterdir()) == ["seed_0", "seed_1", "seed_2"]
     assert "val_accuracy" in str(runs)
     assert "<table" in runs._repr_html_()
-    with pytest.raises(ValueError, match="different seeds"):
-        finetuning.finetune_several(small_net(), (x, y), (x, y), seeds=[1, 1], **OPTIONS)
+    for bad in ([1, 1], [], 0, 2.5, True):
+        with pytest.raises(ValueError, match="different seeds"):
+            finetuning.finetune_several(small_net(), (x, y), (x, y), seeds=bad, **OPTIONS)
 
 
 def test_the_command(tmp_path, capsys):

@@ -220,6 +220,8 @@ def test_messages():
         model.classify(3)
     with pytest.raises(ValueError, match="an array must be"):
         model.classify(np.zeros(3))
+    with pytest.raises(ValueError, match="NaN"):
+        model.classify(np.full((16, 16, 3), np.nan))
 
 
 def test_the_task_that_data_set(folder, tmp_path):
