@@ -66,8 +66,18 @@ def test_a_graph_is_one_launch_and_computes_what_kernels_do(gpu, reference, use,
     assert graph == kernels
 
 
-@pytest.mark.parametrize("name", ["mlp", "convnet"])
-def test_steps_are_captured_and_use_no_default_stream(name, here):
+@pytest.mark.parametrize(
+    "name, policy",
+    [
+        ("mlp", "float32"),
+        ("convnet", "mixed_bfloat16"),
+        ("lstm", "mixed_bfloat16"),
+        ("cifar_resnet", "float32"),
+        ("transformer", "mixed_bfloat16"),
+    ],
+)
+def test_steps_are_captured_and_use_no_default_stream(name, policy, here):
+    mlkit.config.set_dtype_policy(policy)
     mlkit.utils.set_random_seed(0)
     model, x, y, compiled = getattr(workloads, name)(mlkit)
     model.compile(**compiled)

@@ -105,7 +105,7 @@ class CapturedProgram:
         return self._copies(results, self._sources(results, arrays), arrays)
 
     def _in_pool(self, arrays):
-        """Run it in memory of its own, where the truth values about its indices lie too."""
+        """Run it in memory of its own; truth values about its indices are noted among the flags."""
         with self.device.noting(self._flags), self.device.xp.cuda.using_allocator(self._pool.malloc):
             return self._run(arrays)
 

@@ -66,25 +66,19 @@ class Cuda(Device):
         """The device is not waited for: that one is out of range is noted there, and told by `raise_doubts`."""
         xp = self.xp
         low = 0 if index.dtype.kind == "u" else low
-        fine = xp.all((index >= low) & (index < high))
-        doubts, key = self._noted(message)
-        known = doubts.setdefault(key, fine)
-        if known is not fine:
-            xp.logical_and(known, fine, out=known)
+        known = self.fine(message)
+        xp.logical_and(known, xp.all((index >= low) & (index < high)), out=known)
         return xp.clip(index, low, high - 1)
 
     def fine(self, message):
         """A truth value on the device for kernels that check indices themselves, who write False: then `raise_doubts` has the message."""
-        doubts, key = self._noted(message)
+        noted = getattr(self._noting, "doubts", None)
+        doubts, key = (self._doubts, (message, None)) if noted is None else (noted, message)
         known = doubts.get(key)
-        if known is None:
-            known = doubts[key] = self.xp.ones((), bool)
+        if known is None:  # it stays, so it does not come from the memory of a program's graph
+            with self.xp.cuda.using_allocator(self.xp.get_default_memory_pool().malloc):
+                known = doubts[key] = self.xp.ones((), bool)
         return known
-
-    def _noted(self, message):
-        """Where a truth value is noted: (dict, key)."""
-        doubts = getattr(self._noting, "doubts", None)
-        return (self._doubts, (message, None)) if doubts is None else (doubts, message)
 
     @contextlib.contextmanager
     def noting(self, flags):
