@@ -13,7 +13,6 @@ pytest.importorskip("onnx", reason='ONNX files are written with onnx: pip instal
 pytest.importorskip("onnxruntime", reason='ONNX files are run by ONNX Runtime: pip install "mlkit-engine[onnx]"')
 
 REFUSED = {  # layer -> what in it has no form in ONNX, as the message names it
-    "STFTSpectrogram": "complex in sample",
     "MelSpectrogram": "complex in sample",
     "ContrastLimitedAdaptiveHistogramEqualization": "scatter_add in sample",
 }
