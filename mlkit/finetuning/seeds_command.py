@@ -29,9 +29,12 @@ def run(options, run_once):
         one.seeds, one.seed, one.output = 1, seed, folder_of(options.output, seed)
         if not (options.json or options.quiet):
             print_message(f"\nSeed {seed}, into {one.output}")
-        with contextlib.redirect_stdout(io.StringIO()) if options.json or options.quiet else contextlib.nullcontext():
+        told = io.StringIO()
+        with contextlib.redirect_stdout(told) if options.json or options.quiet else contextlib.nullcontext():
             status = run_once(one)
         if status:
+            if told.getvalue():
+                print_message(told.getvalue().rstrip())  # where it stopped, and how it goes on
             return status
         monitor, values[seed] = _best(one.output)
     best = max(values, key=lambda seed: values[seed] if is_better(1, 0, monitor) else -values[seed])

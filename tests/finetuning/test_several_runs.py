@@ -1,5 +1,6 @@
 """Several seeds: mean and spread, a folder for each, the best kept."""
 
+import argparse
 import json
 import statistics
 
@@ -7,6 +8,7 @@ import pytest
 
 from mlkit import finetuning
 from mlkit.__main__ import main
+from mlkit.finetuning import seeds_command
 from tests.finetuning.pictures import pictures, small_net
 from tests.finetuning.test_command import QUICK, folder
 
@@ -37,3 +39,14 @@ def test_the_command(tmp_path, capsys):
     assert result["best"].startswith(out)
     assert main(["finetune", str(tmp_path / "photos"), *QUICK, "--output", out, "--seeds", "2", "--resume"]) == 0
     assert "mean and standard deviation of 2 runs" in capsys.readouterr().out.splitlines()[-1]
+
+
+def test_a_run_of_several_that_stops_says_so(tmp_path, capsys):
+    def stopped(options):
+        print(f"stopped in {options.output}")
+        return 130
+
+    for json_, quiet in ((True, False), (False, True)):
+        options = argparse.Namespace(seeds=2, seed=4, output=str(tmp_path), json=json_, quiet=quiet)
+        assert seeds_command.run(options, stopped) == 130
+        assert capsys.readouterr().out == f"stopped in {tmp_path / 'seed_4'}\n"
