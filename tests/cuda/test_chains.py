@@ -14,7 +14,7 @@ from mlkit.core import dtypes
 from mlkit.core.backend import get_backend
 from mlkit.core.spec import Spec
 from mlkit.primitives import elementwise as el
-from mlkit.primitives.fused.activation import relu6, relu6_grad, relu_grad
+from mlkit.primitives.fused.activation import gelu, gelu_grad, relu6, relu6_grad, relu_grad, silu, silu_grad, softplus
 from mlkit.primitives.fused.mask import masked_scale
 from tests.cuda import fake_cupy
 from tests.cuda.double import DoubleOfGpu
@@ -25,9 +25,15 @@ pytestmark = pytest.mark.skipif(COMPILER is None, reason="these tests compile ke
 FLOATS, INTS = ("float16", "bfloat16", "float32", "float64"), ("int8", "int32", "int64", "uint8", "uint64")
 SPECIAL = [0.0, -0.0, 0.5, -0.5, 1.0, -1.0, 1.5, 2.5, -2.5, 3.0, 6.0, 7.0, np.inf, -np.inf, np.nan]
 SHIFTS = (el.left_shift, el.right_shift)
-ARGUMENTS = {el.where: 3, relu_grad: 2, relu6_grad: 2, masked_scale: 2}
+ARGUMENTS = {el.where: 3, relu_grad: 2, relu6_grad: 2, masked_scale: 2, gelu_grad: 2, silu_grad: 2}
+CURVED = (silu, silu_grad, gelu, gelu_grad, softplus)  # formulas in which much cancels, and infinity meets 0
 BITS = (el.and_, el.or_, el.xor, el.not_)
-ONE = {*_OF_FLOATS, el.neg, el.abs_, el.sign, el.cast, el.conj, el.not_, el.floor} - {el.div, el.atan2}
+ONE = {*_OF_FLOATS, *CURVED, el.neg, el.abs_, el.sign, el.cast, el.conj, el.not_, el.floor} - {
+    el.div,
+    el.atan2,
+    gelu_grad,
+    silu_grad,
+}
 OF_FLOATS_ONLY = {*_OF_FLOATS, relu_grad, relu6_grad, masked_scale}
 
 
@@ -68,6 +74,9 @@ def cases():
                 operands[0] = "bool"
             if op is masked_scale:
                 operands[1] = "bool"
+            if op in (gelu, gelu_grad):
+                yield from ((op, tuple(operands), {"approximate": a}) for a in (False, True))
+                continue
             for to in ("bool", "int32", "float32", "bfloat16") if op is el.cast else [None]:
                 yield op, tuple(operands), {"dtype": to} if to else {"scale": 1.25} if op is masked_scale else {}
 
@@ -110,6 +119,8 @@ def is_defined(op, arrays, wanted):
     if op is el.cast and wanted.dtype.kind in "iu" and arrays[0].dtype.kind not in "iub":
         x = arrays[0].astype("float64")
         return np.isfinite(x) & (np.abs(x) < 2**31)
+    if op in CURVED:
+        return np.all([np.isfinite(a.astype("float64")) for a in arrays], axis=0)
     return np.ones(wanted.shape, bool)
 
 
@@ -129,7 +140,10 @@ def test_each_op(op, operands, params, chain, modules):
         return
     tolerance = {"float16": 2e-3, "bfloat16": 1.6e-2, "float32": 2e-6, "float64": 1e-12}[dtypes.name_of(wanted.dtype)]
     np.testing.assert_allclose(
-        got.astype("float64")[where], wanted.astype("float64")[where], rtol=tolerance, atol=tolerance * 1e-3
+        got.astype("float64")[where],
+        wanted.astype("float64")[where],
+        rtol=tolerance,
+        atol=tolerance * (1 if op in CURVED else 1e-3),
     )
 
 

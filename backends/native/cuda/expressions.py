@@ -99,6 +99,26 @@ template <class T> __device__ __forceinline__ T to_right(T a, T b) {
 }
 __device__ __forceinline__ float logistic(float x) { return 1.0f / (1.0f + expf(-x)); }
 __device__ __forceinline__ double logistic(double x) { return 1.0 / (1.0 + exp(-x)); }
+__device__ __forceinline__ float exponential(float x) { return expf(x); }
+__device__ __forceinline__ double exponential(double x) { return exp(x); }
+__device__ __forceinline__ float tangent(float x) { return tanhf(x); }
+__device__ __forceinline__ double tangent(double x) { return tanh(x); }
+__device__ __forceinline__ float soft_plus(float x) { return larger(x, 0.0f) + log1pf(expf(-absolute(x))); }
+__device__ __forceinline__ double soft_plus(double x) { return larger(x, 0.0) + log1p(exp(-absolute(x))); }
+__device__ __forceinline__ float normal_below(float x) { return 0.5f * (1.0f + erff(x * 0.70710678118654752f)); }
+__device__ __forceinline__ double normal_below(double x) { return 0.5 * (1.0 + erf(x * 0.70710678118654752)); }
+template <class T> __device__ __forceinline__ T silu_slope(T x) { T s = logistic(x); return s * (T(1) + x * (T(1) - s)); }
+template <class T> __device__ __forceinline__ T gelu_slope(T x) {
+    return normal_below(x) + x * exponential(T(-0.5) * x * x) * T(0.39894228040143268);
+}
+template <class T> __device__ __forceinline__ T gelu_tangent(T x) {
+    return tangent(T(0.79788456080286536) * x * (T(1) + T(0.044715) * x * x));
+}
+template <class T> __device__ __forceinline__ T gelu_tanh(T x) { return T(0.5) * x * (T(1) + gelu_tangent(x)); }
+template <class T> __device__ __forceinline__ T gelu_tanh_slope(T x) {
+    T t = gelu_tangent(x);
+    return T(0.5) * (T(1) + t + x * (T(1) - t * t) * T(0.79788456080286536) * (T(1) + T(0.134145) * x * x));
+}
 __device__ __forceinline__ float infinity(float) { return float_of(0x7f800000u); }
 __device__ __forceinline__ double infinity(double) { return double_of(0x7ff0000000000000ull); }
 template <class T> struct alignas(4 * sizeof(T) > 16 ? 16 : 4 * sizeof(T)) Four { T v[4]; };
@@ -150,6 +170,14 @@ def _scaled(args, dtype, params):
     return f"({args[1]} ? {args[0]} * {number(params['scale'], dtype)} : {number(0, dtype)})"
 
 
+def _gelu(args, dtype, params):
+    return f"gelu_tanh({args[0]})" if params["approximate"] else f"({args[0]} * normal_below({args[0]}))"
+
+
+def _gelu_gradient(args, dtype, params):
+    return f"({args[0]} * {'gelu_tanh_slope' if params['approximate'] else 'gelu_slope'}({args[1]}))"
+
+
 def _cast(args, dtype, params):
     to = params["dtype"]
     if to == "bool":
@@ -172,7 +200,9 @@ _C_FUNCTIONS = {
 }  # fmt: skip
 _OF_FLOATS = {op: _call(name) for op, name in _C_FUNCTIONS.items()} | {
     el.div: _infix("/"), el.isfinite: _form("({0} - {0} == ({T})0)"), el.isnan: _helper("is_nan"), el.rsqrt: _rsqrt,
-    el.sigmoid: _helper("logistic"),
+    el.sigmoid: _helper("logistic"), activation.silu: _form("({0} * logistic({0}))"),
+    activation.silu_grad: _form("({0} * silu_slope({1}))"),
+    activation.gelu: _gelu, activation.gelu_grad: _gelu_gradient, activation.softplus: _helper("soft_plus"),
 }  # fmt: skip
 _OF_ALL = {
     el.neg: _form("(-{0})"), el.abs_: _helper("absolute"), el.sign: _helper("sign_of"), el.add: _infix("+"), el.sub: _infix("-"),

@@ -1,8 +1,8 @@
 """All rows whose kernels are our own, family by family."""
 
-from mlkit.backends.native.cuda import indexing, norm, pool, random, softmax
+from mlkit.backends.native.cuda import activation, indexing, norm, pool, random, softmax
 
-FAMILIES = (indexing, norm, pool, random, softmax)
+FAMILIES = (activation, indexing, norm, pool, random, softmax)
 
 
 def rows(device):

@@ -1,9 +1,6 @@
 // What a step of a recurrent net does element by element, in one launch; its product is the library's. See backends/native/recurrent.py,
 // whose `Cells` says what each array is.
 
-__device__ __forceinline__ float tangent(float x) { return tanhf(x); }
-__device__ __forceinline__ double tangent(double x) { return tanh(x); }
-
 // stride: from one sample of hs to the next
 template <class W> __device__ void lstm_cell(const W* z, W* step, W* c, W* hs, long long units, long long batch, long long stride) {
     long long n = units * batch, i = blockIdx.x * (long long)blockDim.x + threadIdx.x;
