@@ -99,6 +99,13 @@ class Backend(abc.ABC):
         """The array itself if nobody else can change it, else a copy."""
         return self.asarray(self.to_numpy(array), dtypes.name_of(array.dtype))
 
+    def export(self, array: Array) -> Any:
+        """The array, or a view, as what other libraries take without a copy (DLPack)."""
+        owner = _owners.get(type(array), self)
+        if owner is not self:
+            return owner.export(array)
+        return array if hasattr(array, "__dlpack__") else np.asarray(array)
+
     # ---- devices and threads -----------------------------------------------------------------------------------------
 
     def devices(self) -> list[str]:

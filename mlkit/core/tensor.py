@@ -95,8 +95,7 @@ class Tensor(Methods["Tensor"]):
         return self._exportable().__dlpack_device__()
 
     def _exportable(self) -> Any:
-        a = self._array()
-        return a if hasattr(a, "__dlpack__") else np.asarray(a)
+        return state.backend.export(self._array())
 
     def item(self) -> Any:
         """The single element as a Python number."""

@@ -1,4 +1,4 @@
-"""Write what has been executed on GPUs into docs/gpu.md and README.md, from the JSON files that on_device.py wrote there.
+"""Write what has been executed on GPUs into the pages that tell of them, from the JSON files that on_device.py wrote there.
 
 python tests/cuda/executed.py
 """
@@ -8,12 +8,13 @@ import pathlib
 import re
 
 ROOT = pathlib.Path(__file__).parents[2]
-PAGES = ("docs/gpu.md", "README.md")
+PAGES = ("docs/gpu.md", "docs/performance.md", "README.md")
 NONE = {
     "docs/gpu.md": (
         "**Executed on: none yet.** No GPU has run any of this so far. What is said below was checked by the means that the table\n"
         "names, and no time is stated."
     ),
+    "docs/performance.md": "executed on: none yet",
     "README.md": "executed on: none yet",
 }
 _BLOCK = re.compile(r"(<!-- executed: [^>]*-->\n?)(.*?)(\n?<!-- end -->)", re.DOTALL)
@@ -34,7 +35,7 @@ def said(page, found):
     if not found:
         return NONE[page]
     cards = ", ".join(dict.fromkeys(r["parts"]["versions"]["device"].split(",")[0] for r in found))
-    if page == "README.md":
+    if page != "docs/gpu.md":
         return f"executed on: {cards}"
     lines = [f"**Executed on: {cards}.**", ""]
     for report in found:

@@ -1,8 +1,8 @@
 """What can only be checked on a GPU, in six minutes at most: python tests/cuda/on_device.py [--out FILE]
 
-Needs a machine with an NVIDIA GPU and the packages of the extra `cuda`, and no network. Each part runs in a process of its own with a time
-limit, for a kernel that fails may take its process with it, and the JSON is written after each: what was found by then is kept. Numbers of
-parts that did not run stay away. `--double` runs all of it over the double of CuPy instead, which says nothing of GPUs: it shows that this
+Needs a machine with an NVIDIA GPU, the packages of the extra `cuda` and pytest, but no network. Each part runs in a process of its own
+with a time limit, for a kernel that fails may take its process with it, and the JSON is written after each: what was found by then is kept.
+Numbers of parts that did not run stay away. `--double` runs all of it over the double of CuPy, which tells nothing of GPUs but that this
 file comes to its end.
 """
 

@@ -1,5 +1,7 @@
 """Tensors of a GPU among others: where they are, how they come to NumPy, what moves and what is refused."""
 
+import threading
+
 import numpy as np
 import pytest
 
@@ -112,3 +114,26 @@ def test_random_numbers_are_those_of_the_cpu(gpu):
     with swapped(backend=gpu, kernels=gpu.kernels):
         for a, b in zip(draw(), on_cpu):
             np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-6)
+
+
+def test_who_takes_an_array_in_a_new_thread_waits_for_our_stream(beside):
+    from tests.cuda import fake_cuda
+
+    with mlkit.device("cuda:0"):
+        x = ops.ones(3)
+    seen = []
+
+    class Taken(type(x.data)):
+        __slots__ = ()
+
+        def __dlpack__(self, **kwargs):
+            seen.append(fake_cuda.current_stream())
+
+    def take():
+        with swapped(backend=beside, kernels=beside.kernels):
+            beside.export(Taken.around(x.data._host)).__dlpack__()
+
+    thread = threading.Thread(target=take)
+    thread.start()
+    thread.join()
+    assert seen == [beside.device.streams.computing]

@@ -40,7 +40,7 @@ def test_a_step_that_has_no_room_says_what_it_needs_and_which_batches_fit(here, 
         model.train_on_batch(x, x[:, :1])
     text = str(told.value)
     del told  # it holds the frames of the step, and these its arrays
-    assert text.startswith("a train step of 'wide' needs ")
+    assert text.startswith("a training step of 'wide' needs ")
     assert "cuda:0 has" in text
     assert "MB free of 16." in text
     most = int(text.split("Batches of up to ")[1].split(" fit")[0])

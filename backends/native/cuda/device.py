@@ -151,9 +151,7 @@ class Cuda(Device):
 
     def check_room(self, plan, name):
         block = self.backend.arena.current()
-        words.check_room(
-            self, plan, name and f"a {name.replace('_', ' ')}" or "a program", 0 if block is None else block.nbytes
-        )
+        words.check_room(self, plan, name, 0 if block is None else block.nbytes)
 
     @functools.cache  # noqa: B019  # said once; devices live as long as the process
     def _warn_of_bfloat16(self):

@@ -47,13 +47,28 @@ def translated(device, error):
 _ADVICE = "Smaller batches take less, and so does mixed precision."
 
 
+_STEPS = {"train_step": "a training step", "test_step": "a step of evaluation", "predict_step": "a step of prediction"}
+
+
+def named(function):
+    """What a program does, from the name of the function that it was traced from.
+
+    >>> named("train_step of 'resnet50'"), named("f"), named("")
+    ("a training step of 'resnet50'", 'the compiled function f', 'a program')
+    """
+    step, _, rest = function.partition(" ")
+    if step in _STEPS:
+        return f"{_STEPS[step]} {rest}"
+    return f"the compiled function {function}" if function else "a program"
+
+
 def check_room(device, plan, name, held):
     """Raise MemoryError before a program is run whose memory cannot be had.
 
     Args:
         device: The GPU.
         plan: Of the program.
-        name: What the program does, in words.
+        name: Of the function that the program was traced from.
         held: Bytes of an arena that is given back before.
     """
     free, total = device.memory()
@@ -62,7 +77,7 @@ def check_room(device, plan, name, held):
     if needed <= free:
         return
     raise MemoryError(
-        f"{name} needs {_gb(needed)}, {device.name} has {_gb(free)} free of {_gb(total, unit=False)}. {_others(device)}"
+        f"{named(name)} needs {_gb(needed)}, {device.name} has {_gb(free)} free of {_gb(total, unit=False)}. {_others(device)}"
         f"{_batches(plan, needed, free)}{_ADVICE}"
     )
 
