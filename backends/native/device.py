@@ -80,6 +80,10 @@ class Device:
         """What recurrent nets do element by element in a step, an object as `recurrent.Cells`. plain: the one over `xp`."""
         return plain
 
+    def finish(self, plain):
+        """What follows a product in place, a function as `epilogue` has it. plain: the one over `xp`."""
+        return plain
+
     def scalar(self, value, dtype):
         """A Python number as kernels of `xp` take it fastest."""
         return dtype.type(value)

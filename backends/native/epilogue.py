@@ -1,13 +1,14 @@
 """Matrix product or convolution, then bias, something added and activation in place, over `xp`."""
 
 from mlkit.backends.native import elementwise_out, fused, matmul, window
+from mlkit.backends.native.device import device_of
 from mlkit.backends.native.table import ByFallback
 from mlkit.primitives.fused.epilogue import activation
 
 
 def make(xp):
     """Op name -> rows."""
-    finish = _finish(xp)
+    finish = device_of(xp).finish(_finish(xp))
     inner = dict(matmul_bias_act=matmul.make(xp)["matmul"], conv_bias_act=window.make(xp)["conv"])
     return {name: [_followed_by(*row, finish) for row in rows] for name, rows in inner.items()}
 

@@ -12,6 +12,7 @@ from mlkit.backends.native import version_counters
 from mlkit.backends.native.cuda import families, words
 from mlkit.backends.native.cuda.captured import CapturedProgram, LockedProgram, can_capture
 from mlkit.backends.native.cuda.chain import BLOCK, ChainKernel
+from mlkit.backends.native.cuda.epilogue import LaunchedFinish
 from mlkit.backends.native.cuda.module import of_device
 from mlkit.backends.native.cuda.recurrent import LaunchedCells
 from mlkit.backends.native.cuda.streams import Streams
@@ -61,6 +62,9 @@ class Cuda(Device):
 
     def cells(self, plain):
         return LaunchedCells(self)
+
+    def finish(self, plain):
+        return LaunchedFinish(self, plain)
 
     def indices(self, index, low, high, message):
         """The device is not waited for: that one is out of range is noted there, and told by `raise_doubts`."""

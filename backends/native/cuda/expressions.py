@@ -227,6 +227,11 @@ def expression(op, args, dtype, params):
     return make and make(args, dtype, params)
 
 
+def knows(op, dtype):
+    """Whether there is an expression for an op of arguments of a dtype."""
+    return dtype in C_TYPES and (op in _OF_ALL or (op in _OF_FLOATS and dtypes.is_float(dtype)))
+
+
 def rounded(text, dtype):
     """The value of a step as its dtype holds it."""
     return {"float16": f"to_half({text})", "bfloat16": f"to_bfloat({text})"}.get(dtype, f"({C_TYPES[dtype]})({text})")
