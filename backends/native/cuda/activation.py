@@ -1,4 +1,4 @@
-"""Rows for activations that are formulas: each is a chain of one op, for which `expressions` has the text."""
+"""Rows for activations and masks that are formulas: each is a chain of one op, for which `expressions` has the text."""
 
 import functools
 
@@ -7,11 +7,14 @@ from mlkit.backends.native.cuda.row import FLOATS
 from mlkit.compiler.chain import Chain
 from mlkit.core import dtypes
 from mlkit.core.graph import spec_of
-from mlkit.primitives.fused.activation import gelu, gelu_grad, silu, silu_grad, softplus
+from mlkit.primitives.fused.activation import gelu, gelu_grad, relu6_grad, relu_grad, silu, silu_grad, softplus
+from mlkit.primitives.fused.mask import masked_scale
+
+OPS = silu, silu_grad, gelu, gelu_grad, softplus, relu_grad, relu6_grad, masked_scale
 
 
 def rows(device):
-    return [Activation(device, op) for op in (silu, silu_grad, gelu, gelu_grad, softplus)]
+    return [Activation(device, op) for op in OPS]
 
 
 class Activation:
