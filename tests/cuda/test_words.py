@@ -1,5 +1,6 @@
 """What users are told of memory, of errors and of old cards. The GPU is not there: its answers are given."""
 
+import gc
 import warnings
 
 import numpy as np
@@ -18,6 +19,8 @@ GB = 1 << 30
 @pytest.fixture
 def here(gpu, use):
     """A GPU of its own in force, whose memory nothing has been put in yet."""
+    gc.collect()  # what other tests have left on the device
+    fake_cupy.module.get_default_memory_pool().free_all_blocks()
     own = make_gpu()
     use(own)
     yield own
@@ -34,6 +37,7 @@ def test_a_step_that_has_no_room_says_what_it_needs_and_which_batches_fit(here, 
     model, x = big(), np.zeros((512, 1000), "float32")
     model.train_on_batch(x[:2], x[:2, :1])
     before = [w.numpy() for w in model.weights]
+    gc.collect()
     fake_cupy.module.get_default_memory_pool().free_all_blocks()
     monkeypatch.setattr(fake_cuda.runtime, "free", 6 << 20)
     with pytest.raises(MemoryError) as told:

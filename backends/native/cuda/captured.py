@@ -13,14 +13,16 @@ import weakref
 from mlkit.backends.native.cuda.words import in_words
 from mlkit.core import debug
 from mlkit.core.graph import Graph
+from mlkit.primitives.control import cond_op, while_op
+from mlkit.primitives.foreign import foreign_call
 
 FEW_BYTES = 1 << 20  # of values of variables, which may be copied to where the graph expects them at each call
-_ASKED_ON_THE_HOST = ("cond", "while", "foreign_call")  # ops that go on as values tell
+_ASKED_ON_THE_HOST = (cond_op, while_op, foreign_call)  # ops that go on as values tell
 
 
 def can_capture(graph):
     """Whether the same kernels run at each call: none is chosen by values."""
-    return debug.CAPTURE and not any(call.op.name in _ASKED_ON_THE_HOST or _is_branching(call) for call in graph.calls)
+    return debug.CAPTURE and not any(call.op in _ASKED_ON_THE_HOST or _is_branching(call) for call in graph.calls)
 
 
 def _is_branching(call):
