@@ -19,6 +19,21 @@ from mlkit.core.program import Program
 from mlkit.core.spec import Spec, are_known
 from mlkit.core.state import state
 from mlkit.core.tensor import Tensor, Value
+from mlkit.primitives import elementwise, foreign, fourier, fused, linear, movement, random, reduction, shape, sorting, window
+
+_RECORDS = (
+    elementwise,
+    foreign,
+    fourier,
+    fused,
+    linear,
+    movement,
+    random,
+    reduction,
+    shape,
+    sorting,
+    window,
+)  # whose import makes OPS whole
 
 
 class Format(Target):

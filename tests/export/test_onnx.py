@@ -144,6 +144,11 @@ def test_what_is_refused(name, format, error, says, tmp_path):
     assert not list(tmp_path.iterdir())
 
 
+def test_rows_can_be_had_before_anything_is_computed():
+    command = [sys.executable, "-c", "from mlkit.export.onnx_rows import ROWS; print(len(ROWS))"]
+    assert int(subprocess.run(command, capture_output=True, text=True).stdout) > 70
+
+
 def test_bad_options(tmp_path):
     with pytest.raises(ValueError, match="opset_version` must be from 18"):
         small().export(tmp_path / "m.onnx", opset_version=9)
