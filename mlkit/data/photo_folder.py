@@ -19,7 +19,7 @@ from mlkit.data.photo_kinds import advice, readable_formats
 from mlkit.data.photo_layout import parts as layout
 from mlkit.data.workers import ordered_map
 from mlkit.pictures.gallery import Gallery
-from mlkit.pictures.picture import Page, Picture
+from mlkit.pictures.picture import Page, Paged
 from mlkit.pictures.table import Table
 from mlkit.utils.progbar import Progbar
 
@@ -98,7 +98,7 @@ def _looked_at(job):
     return photo
 
 
-class PhotoFolder(Picture):
+class PhotoFolder(Paged):
     """What `verify_images` found.
 
     photos: list of `Photo`. classes: name -> number of photos that can be read. problems: findings in words, the worst first.
@@ -223,16 +223,6 @@ class PhotoFolder(Picture):
             rows = [[self._short(p) for p in (group[0], group[1])] + [len(group)] for group in self.duplicates]
             parts.append(Table(["file", "copy", "files"], rows, "The same to the byte"))
         return Page(self.title, *parts)
-
-    def html(self):
-        return self._page().html()
-
-    @property
-    def size(self):
-        return self._page().size
-
-    def draw(self, figure):
-        self._page().draw(figure)
 
     def get_config(self) -> dict[str, Any]:
         """The findings as JSON holds them."""

@@ -4,7 +4,7 @@ is used."""
 import base64
 import io
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -51,6 +51,20 @@ def difference(found: Sequence[np.ndarray], wanted: Sequence[np.ndarray]) -> flo
             return float("inf")
         worst = max(worst, float(np.max(np.abs(a - b), initial=0.0, where=np.isfinite(b))) / allowed)
     return worst
+
+
+def require(found: Sequence[np.ndarray], wanted: Sequence[np.ndarray], runtime: str, where: Callable[[], str] = str) -> float:
+    """The `difference` of what a runtime answers.
+
+    Raises:
+        RuntimeError: It is more than what is allowed; `where()` says in words where it begins.
+    """
+    far = difference(found, wanted)
+    if not far <= 1:
+        raise RuntimeError(
+            f"export: {runtime} answers something else than the model ({far:.3g} times what is allowed){where()}. No file was written."
+        )
+    return far
 
 
 def packed(specs: Sequence[Spec], outputs: Sequence[np.ndarray], seed: int = 0) -> str:

@@ -19,9 +19,8 @@ def _gates(array: Any, order: Sequence[int]) -> np.ndarray:
     return np.concatenate([np.moveaxis(parts[k], -1, 0) for k in order])
 
 
-def _run(
-    w: Writer, call: Call, kind: str, order: Sequence[int], states: int, bias: np.ndarray | None, **attributes: Any
-) -> list[str]:
+def _run(w: Writer, call: Call, kind: str, order: Sequence[int], bias: np.ndarray | None, **attributes: Any) -> list[str]:
+    states = STATES[call.op]
     x, (kernel, recurrent) = call.args[0], call.args[1 + states : 3 + states]
     units = recurrent.shape[0]
     inputs = [
@@ -43,7 +42,7 @@ def _lstm(w: Writer, call: Call) -> list[str]:
     if bias is not None:
         bias = _gates(bias, LSTM_ORDER)
         bias = np.concatenate([bias, np.zeros_like(bias)])
-    return _run(w, call, "LSTM", LSTM_ORDER, 2, bias)
+    return _run(w, call, "LSTM", LSTM_ORDER, bias)
 
 
 def _gru(w: Writer, call: Call) -> list[str]:
@@ -51,7 +50,7 @@ def _gru(w: Writer, call: Call) -> list[str]:
     if bias is not None:
         bias = np.asarray(bias).reshape(-1)
         bias = bias if reset_after else np.concatenate([bias, np.zeros_like(bias)])
-    return _run(w, call, "GRU", (0, 1, 2), 1, bias, linear_before_reset=int(reset_after))
+    return _run(w, call, "GRU", (0, 1, 2), bias, linear_before_reset=int(reset_after))
 
 
 def _rnn(w: Writer, call: Call) -> list[str]:
@@ -59,12 +58,13 @@ def _rnn(w: Writer, call: Call) -> list[str]:
     if bias is not None:
         bias = np.concatenate([np.asarray(bias), np.zeros_like(bias)])
     activation = {"tanh": "Tanh", "relu": "Relu", "sigmoid": "Sigmoid"}[call.params["activation"]]
-    return _run(w, call, "RNN", (0,), 1, bias, activations=[activation])
+    return _run(w, call, "RNN", (0,), bias, activations=[activation])
 
 
-def has_constant_weights(call: Call, states: int) -> bool:
+def has_constant_weights(call: Call) -> bool:
     """Whether weights are known: they are laid out anew while the file is written."""
-    return not any(type(a) is Value for a in call.args[1 + states :])
+    return not any(type(a) is Value for a in call.args[1 + STATES[call.op] :])
 
 
 ROWS = {op("lstm"): _lstm, op("gru"): _gru, op("rnn"): _rnn}
+STATES = {op("lstm"): 2, op("gru"): 1, op("rnn"): 1}  # how many arguments between the inputs and the weights are states

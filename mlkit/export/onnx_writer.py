@@ -26,11 +26,12 @@ class Writer:
     """
 
     def __init__(self, graph: Graph, names: Sequence[str]):
-        self.graph = graph
+        self.graph, self._inputs = graph, list(names)
         self.nodes: list[Any] = []
         self.initializers: dict[str, Any] = {}
         self._names = {id(v): name for v, name in zip(graph.inputs, names)}
         self._constants: dict[Any, str] = {}
+        self._kept: list[Any] = []  # constants that are known by their ids, which stay theirs so
         self._sizes: dict[Any, str] = {}
         self._count = 0
         self._place: tuple[str, ...] = ()
@@ -69,7 +70,7 @@ class Writer:
                 )
             else:
                 self.initializers[name] = onnx.numpy_helper.from_array(array, name)
-            self._kept = [*getattr(self, "_kept", ()), array]  # ids stay theirs
+            self._kept.append(array)
         return self._constants[key]
 
     def ints(self, values: Sequence[int]) -> str:
@@ -126,7 +127,7 @@ class Writer:
         found = helper.make_graph(
             self.nodes,
             "mlkit",
-            [self._info(name, v) for v, name in zip(self.graph.inputs, self._names.values())],
+            [self._info(name, v) for v, name in zip(self.graph.inputs, self._inputs)],
             [self._info(name, v) for v, name in zip(self.graph.outputs, outputs)],
             list(self.initializers.values()),
         )

@@ -7,12 +7,12 @@ from collections.abc import Iterable
 
 from mlkit.finetuning.output_folder import OutputFolder
 from mlkit.finetuning.recipe import FineTuned, plan
-from mlkit.pictures.picture import Page, Picture
+from mlkit.pictures.picture import Page, Paged
 from mlkit.pictures.table import Table
 
 
 @dataclasses.dataclass(repr=False)
-class SeveralRuns(Picture):
+class SeveralRuns(Paged):
     """What `finetune_several` returns.
 
     best: the `FineTuned` with the best value. values: seed -> best value of its run. monitor: what that is.
@@ -39,16 +39,6 @@ class SeveralRuns(Picture):
 
     def __repr__(self) -> str:
         return f"<SeveralRuns {self}>"
-
-    def html(self):
-        return self._page().html()
-
-    @property
-    def size(self):
-        return self._page().size
-
-    def draw(self, figure):
-        self._page().draw(figure)
 
     def _page(self):
         return Page(self.title, str(self), Table(["seed", self.monitor], [[s, float(v)] for s, v in self.values.items()]))

@@ -62,6 +62,23 @@ td, th {{padding: 0.2em 0.6em}}</style></head>
 """
 
 
+class Paged(Picture):
+    """One that is shown as a `Page`, which a subclass makes in `_page()`."""
+
+    def _page(self):
+        raise NotImplementedError(f"{type(self).__name__} must define _page(self).")
+
+    def html(self):
+        return self._page().html()
+
+    @property
+    def size(self):
+        return self._page().size
+
+    def draw(self, figure):
+        self._page().draw(figure)
+
+
 class Page(Picture):
     """Several pictures and texts, one below the other: `Page("Result", picture, "a paragraph", ...)`."""
 

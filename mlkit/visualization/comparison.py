@@ -4,7 +4,7 @@ import math
 
 import numpy as np
 
-from mlkit.pictures.picture import Page, Picture
+from mlkit.pictures.picture import Page, Paged
 from mlkit.pictures.table import Table
 
 _DRAWS, _SEED = 2000, 0
@@ -41,7 +41,7 @@ def _in_order_of(first, second):
     return second.subset([place[path] for path in first.file_paths])
 
 
-class Comparison(Picture):
+class Comparison(Paged):
     """The difference of two accuracies on the same photos.
 
     difference: of the second from the first. low, high: its 95 % interval, by drawing the photos anew (bootstrap). p: how likely as
@@ -91,16 +91,6 @@ class Comparison(Picture):
         ]
         table = Table(["class", "photos", f"F1 {a}", f"F1 {b}", "gain"], rows, "By class, the largest change first")
         return Page(self.title, str(self), counts, table)
-
-    def html(self):
-        return self._page().html()
-
-    @property
-    def size(self):
-        return self._page().size
-
-    def draw(self, figure):
-        self._page().draw(figure)
 
 
 def _sign_test(fewer, more):

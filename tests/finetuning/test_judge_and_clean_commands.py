@@ -11,6 +11,7 @@ import pytest
 import mlkit
 from mlkit import layers
 from mlkit.__main__ import main
+from tests.photos import dark_and_light
 
 
 def brightness(sure=6.0):
@@ -26,13 +27,7 @@ def brightness(sure=6.0):
 
 @pytest.fixture
 def place(tmp_path, monkeypatch):
-    rng = np.random.default_rng(0)
-    for name, shade in (("dark", 40), ("light", 180)):
-        (tmp_path / "p" / name).mkdir(parents=True)
-        for i in range(30):
-            pixels = np.clip(rng.normal(shade, 15, (16, 16, 3)), 0, 255)
-            mlkit.utils.save_img(tmp_path / "p" / name / f"{name[0]}{i:02d}.png", pixels, scale=False)
-    os.rename(tmp_path / "p" / "dark" / "d07.png", tmp_path / "p" / "light" / "d07.png")
+    dark_and_light(tmp_path / "p")
     brightness().save(tmp_path / "good.keras")
     brightness(-6.0).save(tmp_path / "bad.keras")
     monkeypatch.chdir(tmp_path)

@@ -12,6 +12,7 @@ from mlkit import finetuning, layers
 from mlkit import visualization as look
 from mlkit.visualization.cleaning import suspects
 from mlkit.visualization.scores import interval
+from tests.photos import dark_and_light
 
 
 def found(n=400, classes=4, accuracy=0.8, seed=0, noise=0.0, paths=True):
@@ -125,13 +126,7 @@ class TestCleaning:
 
     @pytest.fixture
     def photos(self, tmp_path):
-        rng = np.random.default_rng(0)
-        for name, shade in (("dark", 40), ("light", 180)):
-            (tmp_path / "p" / name).mkdir(parents=True)
-            for i in range(30):
-                pixels = np.clip(rng.normal(shade, 15, (16, 16, 3)), 0, 255)
-                mlkit.utils.save_img(tmp_path / "p" / name / f"{name[0]}{i:02d}.png", pixels, scale=False)
-        os.rename(tmp_path / "p" / "dark" / "d07.png", tmp_path / "p" / "light" / "d07.png")
+        dark_and_light(tmp_path / "p")
         os.rename(tmp_path / "p" / "light" / "l11.png", tmp_path / "p" / "dark" / "l11.png")
         return tmp_path / "p"
 
