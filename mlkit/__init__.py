@@ -16,9 +16,9 @@ if not os.path.isdir(os.path.join(__path__[0], "backends")) and os.path.isdir(os
 
 _HOMES = {
     ".": (
-        "activations applications backend callbacks config constraints data datasets distillation dtype_policies export finetuning "
-        "initializers layers legacy losses metrics mixed_precision models ops optimizers preprocessing random regularizers saving tree "
-        "utils visualization wrappers"
+        "activations applications backend callbacks config constraints data datasets distillation distribution dtype_policies export "
+        "finetuning initializers layers legacy losses metrics mixed_precision models ops optimizers preprocessing random regularizers "
+        "saving tree utils visualization wrappers"
     ),
     ".ops.operators": "Tensor Variable KerasTensor",  # from there, because without it they have no operators
     ".objects.operation": "Operation",
@@ -50,7 +50,6 @@ _HOMES = {
     ".finetuning.recipe": "finetune",
 }
 _ABSENT = {  # of Keras
-    "distribution": "a model runs on one device. See docs/keras_differences.md.",
     "quantizers": "weights are not quantized. See docs/keras_differences.md.",
     "Quantizer": "weights are not quantized. See docs/keras_differences.md.",
     "SymbolicScope": "ops run on shapes by themselves: compute without a scope.",

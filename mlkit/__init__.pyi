@@ -9,6 +9,7 @@ from mlkit import constraints as constraints
 from mlkit import data as data
 from mlkit import datasets as datasets
 from mlkit import distillation as distillation
+from mlkit import distribution as distribution
 from mlkit import dtype_policies as dtype_policies
 from mlkit import export as export
 from mlkit import finetuning as finetuning

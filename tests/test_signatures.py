@@ -9,7 +9,18 @@ import mlkit
 
 NAMESPACES = (
     "",
-    *("activations", "callbacks", "config", "constraints", "datasets", "dtype_policies", "initializers", "layers", "losses"),
+    *(
+        "activations",
+        "callbacks",
+        "config",
+        "constraints",
+        "datasets",
+        "distribution",
+        "dtype_policies",
+        "initializers",
+        "layers",
+        "losses",
+    ),
     *("metrics", "mixed_precision", "models", "optimizers", "optimizers.schedules", "preprocessing", "random", "regularizers"),
     *("saving", "tree", "utils"),  # `ops` and `applications` have tests of their own, in their folders
 )
@@ -17,7 +28,6 @@ NAMESPACES = (
 # what differs, and why
 DIFFERENT = {
     "KerasTensor": "`spec` gives one the very sizes that a symbolic run has found",
-    "Variable": "`layout` says how a variable lies on several devices, which mlkit does not have",
     "Sequential": "Keras hides its arguments behind *args",
     "TerminateOnNaN": "`find`: whether to say where the NaN came from",
     "ReduceLROnPlateau": "Keras drops keywords that it does not know; mlkit refuses them",
@@ -106,6 +116,7 @@ ABSENT_METHODS = {  # a method of Keras's classes -> why it is not there
         "transform_single_image transform_single_label transform_single_bounding_box transform_single_segmentation_mask".split(),
         "a single image is a batch of one: transform_images and the like take it",
     ),
+    "distribute_tf_dataset": "batches are cut where they are laid out, those of tf.data like others",
     "save_assets": "vocabularies stand in configs",
     **dict.fromkeys(
         [f"Function.{method}" for method in "call from_config get_config symbolic_call rematerialized_call".split()],

@@ -5,21 +5,28 @@ import contextlib
 import jax
 import jax.numpy as jnp
 
+from mlkit.backends.jax_adapter import meshes
 from mlkit.backends.jax_adapter.evaluation import ROWS, evaluate, exact, x64
+from mlkit.backends.jax_adapter.meshes import all_devices, name_of
 from mlkit.backends.jax_adapter.oracle import oracle
 from mlkit.core import debug, dtypes
 from mlkit.core.backend import Backend, Executable
 
 
 class JaxBackend(Backend):
-    """jax arrays on one device."""
+    """jax arrays, on one device unless they are laid out on a mesh of several."""
 
     name = "jax"
 
     def __init__(self, device=None):
-        self._device = device or jax.devices()[0]
+        self._bound = device
         self._default = device is None
         self.kernels = {name: self._eager(row) for name, row in ROWS.items()}
+
+    @property
+    def _device(self):
+        """The device that is used by default; JAX is not asked for it before it is needed, for then it knows its processes."""
+        return self._bound or jax.local_devices()[0]
 
     def _context(self):
         stack = contextlib.ExitStack()
@@ -51,19 +58,41 @@ class JaxBackend(Backend):
         with self._context():
             return array if isinstance(array, jax.Array) else jnp.array(array)
 
+    def to_numpy(self, array):
+        return super().to_numpy(meshes.on_host(array) if isinstance(array, jax.Array) else array)
+
     @property
     def device_name(self):
-        return _name(self._device)
+        return name_of(self._device)
 
     def devices(self):
-        return [_name(d) for d in jax.devices()]
+        return [name_of(d) for d in all_devices()]
 
     def on(self, device):
-        chosen = next(d for d in jax.devices() if _name(d) == device)
+        chosen = next(d for d in all_devices() if name_of(d) == device)
         return self if chosen == self._device else JaxBackend(chosen)
 
     def device_of(self, array):
-        return _name(next(iter(array.devices()))) if isinstance(array, jax.Array) else _name(self._device)
+        """Of an array that lies on several: this backend's, if it is among them, else the first."""
+        held = array.devices() if isinstance(array, jax.Array) else ()
+        return self.device_name if not held or self._device in held else name_of(min(held, key=lambda d: d.id))
+
+    def place(self, array, layout, is_part=False):
+        """An array of NumPy will do too: it is copied."""
+        with self._context():
+            return meshes.placed(array, layout, is_part)
+
+    def sharding(self, layout):
+        return meshes.sharding_of(layout)
+
+    def join(self, addresses, num_processes, process_id):
+        meshes.join(addresses, num_processes, process_id)
+
+    def processes(self):
+        return jax.process_count(), jax.process_index()
+
+    def agreed(self, number):
+        return meshes.agreed(number)
 
     def synchronize(self):
         (jax.device_put(0.0, self._device) + 0).block_until_ready()
@@ -71,8 +100,13 @@ class JaxBackend(Backend):
     def compile(self, graph):
         """The graph as one XLA program; op by op where results are to be exact, for XLA fuses and reorders as it sees fit."""
         program = lambda *arrays: evaluate(graph, arrays)
+        layouts = {number: meshes.sharding_of(layout) for number, layout in graph.layouts.items()}
         if not debug.EXACT:
-            program = jax.jit(program)
+            program = jax.jit(program, out_shardings=[layouts.get(i) for i in range(len(graph.outputs))] if layouts else None)
+        elif layouts:
+            program = lambda *arrays: [
+                a if i not in layouts else meshes.placed(a, layouts[i]) for i, a in enumerate(evaluate(graph, arrays))
+            ]
 
         def run(arrays):
             with self._context():
@@ -83,7 +117,3 @@ class JaxBackend(Backend):
     def oracle(self, graph):
         """See `mlkit.backends.jax_adapter.oracle`."""
         return oracle(graph)
-
-
-def _name(device):
-    return f"{device.platform}:{device.id}"

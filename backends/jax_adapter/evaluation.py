@@ -4,7 +4,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from mlkit.backends.jax_adapter import control, foreign, fused, linalg, rows, windows
+from mlkit.backends.jax_adapter import control, foreign, fused, linalg, meshes, rows, windows
 from mlkit.core.interpreter import EAGER
 from mlkit.core.state import swapped
 from mlkit.core.tensor import Tensor
@@ -32,4 +32,5 @@ def _constant(a):
 
 ROWS = {  # op name -> function of jax arrays
     **rows.ROWS, **fused.ROWS, **windows.ROWS, **linalg.ROWS, **foreign.ROWS, **control.make(evaluate),
+    "relayout": meshes.relayout,
 }  # fmt: skip

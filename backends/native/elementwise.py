@@ -47,6 +47,7 @@ def _unary(xp):
     plain = dict(
         neg=xp.negative, isfinite=xp.isfinite, isnan=xp.isnan, conj=xp.conj, real=xp.real, imag=xp.imag,
         stop_gradient=lambda x: x,
+        relayout=lambda x, layout: x,  # there is one device
     )  # fmt: skip
     return {**plain, "not": xp.invert, **{name: quietly(xp, function) for name, function in quiet.items()}}
 

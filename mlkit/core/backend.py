@@ -106,7 +106,7 @@ class Backend(abc.ABC):
             return owner.export(array)
         return array if hasattr(array, "__dlpack__") else np.asarray(array)
 
-    # ---- devices and threads -----------------------------------------------------------------------------------------
+    # ---- devices -----------------------------------------------------------------------------------------------------
 
     def devices(self) -> list[str]:
         """Names of the devices there are."""
@@ -129,6 +129,38 @@ class Backend(abc.ABC):
         """Name of the device that holds an array."""
         owner = _owners.get(type(array), self)
         return self.device_name if owner is self else owner.device_of(array)
+
+    # ---- several devices at once, several processes ------------------------------------------------------------------
+
+    def place(self, array: Array, layout: Any, is_part: bool = False) -> Array:
+        """An array of the backend laid over the devices of a mesh, as a `TensorLayout` says; it may be the array itself.
+
+        is_part: it is this process's part of the whole, to which each process brings its own.
+        """
+        if layout.num_shards > 1:
+            self.sharding(layout)
+        return array
+
+    def sharding(self, layout: Any) -> Any:
+        """What the backend's own library has for a `TensorLayout`."""
+        raise NotImplementedError(
+            f"The {self.name} backend keeps each array whole on one device and cannot lay it out as {layout}. Use the jax backend: "
+            'mlkit.config.set_backend("jax").'
+        )
+
+    def join(self, addresses: str | None, num_processes: int | None, process_id: int | None) -> None:
+        """Join the processes that compute together (`mlkit.distribution.initialize`)."""
+        raise NotImplementedError(f"initialize: the {self.name} backend computes in one process.")
+
+    def processes(self) -> tuple[int, int]:
+        """(number of the processes that compute together, number of this one)."""
+        return 1, 0
+
+    def agreed(self, number: int) -> int:
+        """The number that the first process has, in all of them."""
+        return number
+
+    # ---- waiting, threads --------------------------------------------------------------------------------------------
 
     def synchronize(self) -> None:
         """Wait until everything asked for has been computed."""

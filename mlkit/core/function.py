@@ -86,7 +86,8 @@ class Traced:
                 kinds.append((Tensor, t.shape, t.dtype))
             else:
                 kinds.append((type(leaf), leaf))  # 1, 1.0 and True are equal, but not the same
-        surroundings = state.backend, state.device, state.call.autocast, state.call.training, debug.EXACT
+        where = state.backend, state.device, state.distribution
+        surroundings = *where, state.call.autocast, state.call.training, debug.EXACT
         own = self.key() if self.key else None
         key = tuple(kinds), _form(args), _form(kwargs), surroundings, own, wanted
         try:
@@ -109,7 +110,7 @@ class Traced:
         return next((p for p in self.programs.get(key, ()) if p.fits()), None)
 
     def _make(self, key: tuple[Any, ...], args: tuple[Any, ...], kwargs: dict[str, Any], due: bool) -> Program:
-        *_, (backend, device, autocast, training, exact), own, wanted = key
+        *_, (backend, device, distribution, autocast, training, exact), own, wanted = key
         if wanted is None:
             program = Program(self.fn, args, kwargs, due=due)
         else:
@@ -119,6 +120,7 @@ class Traced:
                 self._captures.add(key)
                 raise
         others = {"the backend": backend.name, "the device": device, "autocast": autocast, "training": training, "exact": exact}
+        others["the distribution"] = distribution
         self._retraces.note(self.fn, args, kwargs, {**others, "the key": own, "which variables are trainable": program.flags})
         self.programs.setdefault(key, []).append(program)
         program.home = weakref.ref(self), key

@@ -43,6 +43,7 @@ class Graph:
         self.successors: dict[
             int, int
         ] = {}  # number of an input -> number of the output that takes its place when the graph has run
+        self.layouts: dict[int, Any] = {}  # number of an output -> the layout that it is to have
         self.is_pruned = False  # whether all calls are known to be needed
         self.name = ""  # of the function that it was traced from
         self.is_due = False  # whether it will be run as soon as it is compiled
@@ -51,7 +52,7 @@ class Graph:
     def like(self, calls: Iterable[Call] = (), outputs: Iterable[Any] = ()) -> "Graph":
         """A graph with the same inputs and other calls."""
         new = Graph(self.inputs, calls, outputs)
-        new.state, new.successors = self.state, self.successors
+        new.state, new.successors, new.layouts = self.state, self.successors, self.layouts
         return new
 
     def unchanging(self) -> set[Any]:

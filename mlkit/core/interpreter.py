@@ -128,8 +128,11 @@ class Eager(Interpreter):
         return variable._value
 
     def write(self, variable: Any, tensor: Tensor) -> None:
+        data, layout = tensor.data, variable._layout
+        if layout is not None:
+            data = state.backend.place(data, layout)
         with variable.lock:
-            variable._value = Tensor(tensor.data, variable._value.node)
+            variable._value = Tensor(data, variable._value.node)
 
 
 class Aside(Eager):

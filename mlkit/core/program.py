@@ -46,6 +46,7 @@ class Program:
         self.graph.outputs = results + [t.data for t in trace.writes.values()]
         place = {v: first + i for i, v in enumerate(self.reads)}
         self.graph.successors = {place[v]: len(results) + i for i, v in enumerate(self.writes) if v in place}
+        self.graph.layouts = {len(results) + i: v._layout for i, v in enumerate(self.writes) if v._layout is not None}
         if debug.LEVEL >= 1:
             debug.say(f"traced {self.name}: {len(self.graph.calls)} calls, {len(self.graph.inputs)} inputs")
         self.run: Any = state.backend.compile(self.graph) if compiled else None

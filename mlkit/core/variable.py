@@ -22,6 +22,8 @@ _numbers = itertools.count()
 class BaseVariable:
     """A tensor in a cell. The first value is a Tensor whose memory nobody else may write to."""
 
+    _layout: Any = None  # how the values lie on several devices, a TensorLayout; None: on the device that computes them
+
     def __init__(self, value: Tensor, trainable: bool = True):
         self.number, self.lock = next(_numbers), threading.RLock()  # held while a value is read, changed and written back
         self._trainable = self.made_trainable = bool(trainable)
@@ -63,6 +65,7 @@ class BaseVariable:
         with self.lock:
             own = self.__dict__.copy()
         del own["lock"], own["number"]
+        own.pop("_layout", None)  # a copy lies as what is made where it is made
         return own
 
     def __setstate__(self, own: dict[str, Any]) -> None:

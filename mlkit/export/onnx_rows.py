@@ -213,6 +213,7 @@ _KINDS = {
     "tanh": "Tanh", "sigmoid": "Sigmoid", "erf": "Erf", "pow": "Pow", "maximum": "Max", "minimum": "Min", "equal": "Equal",
     "less": "Less", "less_equal": "LessOrEqual", "isnan": "IsNaN", "matmul": "MatMul", "relu": "Relu", "softplus": "Softplus",
     "stop_gradient": "Identity",
+    "relayout": "Identity",
 }  # fmt: skip
 
 ROWS: dict[Op, Row] = {

@@ -116,6 +116,7 @@ class Layer(Stateful):
         constraint: Identifier = None,
         aggregation: str | None = "none",
         overwrite_with_gradient: bool = False,
+        layout: Any = None,
         name: str | None = None,
     ) -> Variable:
         """Create a variable that belongs to this layer.
@@ -141,7 +142,9 @@ class Layer(Stateful):
         if initializer is None:
             initializer = "glorot_uniform" if dtypes.is_float(dtype) else "zeros"
         with outside_trace(), self._scoped():
-            v = Variable(initializers.get(initializer), shape, dtype, trainable, autocast, aggregation, name=name)
+            v = Variable(
+                initializers.get(initializer), shape, dtype, trainable, autocast, aggregation, name=name, layout=layout
+            )
         v.regularizer = regularizers.get(regularizer)
         v.constraint = constraints.get(constraint)
         v.overwrite_with_gradient = overwrite_with_gradient
@@ -210,6 +213,8 @@ class Layer(Stateful):
             else:
                 out = self.call(*args, **kwargs) if self._remat is None else self._remat.run(self, self.call, args, kwargs)
             inner.autocast = outer.autocast
+            if state.distribution is not None:
+                out = state.distribution.place_outputs(self.path, out)
             if mask is not None or type(self).compute_mask is not Layer.compute_mask:
                 set_masks(self, first, out, mask)
             if self.activity_regularizer is not None:

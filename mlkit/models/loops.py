@@ -10,6 +10,7 @@ import numpy as np
 from mlkit import callbacks as library  # each is imported when a loop needs it: single steps need none
 from mlkit import config, data
 from mlkit.core import tree
+from mlkit.core.state import state
 from mlkit.core.tensor import Tensor
 from mlkit.data.batch import pack_x_y_sample_weight, standardize_batch, with_class_weight
 from mlkit.models import run_state
@@ -191,8 +192,10 @@ def _grouped(batches: Iterable[Any], size: int, first: int = 0) -> Iterator[Any]
 
 
 def packed(batch):
-    """What a step gets for (x, y, sample_weight): without what is None at the end, and inputs alone as they are, as in Keras."""
-    return batch if batch[2] is not None else pack_x_y_sample_weight(*batch)
+    """What a step gets for (x, y, sample_weight): without what is None at the end, and inputs alone as they are, as in Keras.
+    Where a distribution is in force, it lies as that says."""
+    batch = batch if batch[2] is not None else pack_x_y_sample_weight(*batch)
+    return batch if state.distribution is None else state.distribution.place_batch(batch)
 
 
 def _numbers(logs: Mapping[str, Any]) -> dict[str, Any]:

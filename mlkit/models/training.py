@@ -12,7 +12,7 @@ from mlkit import optimizers
 from mlkit.core import dtypes, locks, tree
 from mlkit.core.function import function
 from mlkit.core.spec import Dim, Spec
-from mlkit.core.state import State
+from mlkit.core.state import State, state
 from mlkit.core.tensor import Tensor
 from mlkit.core.typing import Structure
 from mlkit.layers.call_info import call_info
@@ -34,7 +34,8 @@ class Training:
     arguments: of `compile`. loss, metrics: what is made of them; None where none were given. tracker: the mean of the total
     loss. programs: step -> compiled function. The other fields are kept because they take long to find, each with what it was
     found for: outputs: key of inputs -> specs of the model's outputs; known_metrics: (traces, metrics) of the programs; frozen:
-    (version of layers, flags of each). run: the `fit` under way. said: the warnings that `fit` has given of data and model.
+    (version of layers, flags of each); distributed_by: the Distribution that has checked how the variables lie. run: the `fit`
+    under way. said: the warnings that `fit` has given of data and model.
     """
 
     arguments: dict | None = None
@@ -45,6 +46,7 @@ class Training:
     outputs: dict[tuple, object] = dataclasses.field(default_factory=dict)
     known_metrics: tuple[int, list] | None = None
     frozen: tuple[int, tuple] | None = None
+    distributed_by: Any = None
     run: Run | None = None
     said: set[str] = dataclasses.field(default_factory=set)
 
@@ -121,6 +123,9 @@ class Training:
         optimizer = model.optimizer
         if step == "train" and optimizer is not None and not optimizer.built and (variables := model.trainable_variables):
             optimizer.build(variables)
+        if state.distribution is not None and state.distribution is not self.distributed_by:
+            state.distribution.check(model)
+            self.distributed_by = state.distribution
         return y_pred
 
     def build_for(self, model: Any, y: Structure, y_pred: Structure) -> None:

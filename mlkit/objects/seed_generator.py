@@ -91,6 +91,12 @@ def global_seed_generator() -> SeedGenerator:
     return _global
 
 
+def lay_out_again() -> None:
+    """Another distribution is in force: the global generator, which belongs to no model, follows it."""
+    if _global is not None:
+        _global.state._lay_out(None)
+
+
 def set_global_seed(seed: int) -> None:
     """Start the global generator anew. `mlkit.utils.set_random_seed` calls this and seeds Python and NumPy too."""
     state = global_seed_generator().state

@@ -6,6 +6,7 @@ import numpy as np
 
 from mlkit.core import dtypes, names
 from mlkit.core.interpreter import outside_trace
+from mlkit.core.mesh import TensorLayout
 from mlkit.core.spec import compatible, show
 from mlkit.core.state import state
 from mlkit.core.tensor import Tensor
@@ -23,7 +24,8 @@ class Variable(BaseVariable, Operators[Tensor]):
     initializer: the first value (array, tensor, number), or a callable ``(shape, dtype=...) -> tensor`` or the name of an
     initializer, which need `shape`.
     trainable: whether training changes it; may be changed at any time. autocast: whether a float value is read in a layer's
-    compute dtype (mixed precision). aggregation, synchronization: kept for distributed training.
+    compute dtype (mixed precision). aggregation, synchronization: kept for distributed training. layout: how the values lie on
+    several devices, a `mlkit.distribution.TensorLayout`; that which the distribution in force has for it by default.
 
     >>> import mlkit
     >>> v = mlkit.Variable([1.0, 2.0], name="v")
@@ -43,6 +45,7 @@ class Variable(BaseVariable, Operators[Tensor]):
         aggregation: str | None = "none",
         synchronization: str = "auto",
         name: str | None = None,
+        layout: Any = None,
         **kwargs: Any,
     ):
         if kwargs:
@@ -60,6 +63,27 @@ class Variable(BaseVariable, Operators[Tensor]):
         self._overwrite_with_gradient = False
         with outside_trace():
             super().__init__(_initial_value(initializer, shape, dtype, self.path), trainable)
+        self._lay_out(layout)
+
+    def _lay_out(self, layout: Any) -> None:
+        """Have the values lie so from now on; None: as the distribution in force has it."""
+        if layout is None and state.distribution is not None:
+            layout = state.distribution.get_variable_layout(self)
+        if layout is not None:
+            if not isinstance(layout, TensorLayout):
+                raise TypeError(
+                    f"Variable {self.path!r}: `layout` must be a mlkit.distribution.TensorLayout or None, but got {layout!r}."
+                )
+            layout.check(self.shape, f"Variable {self.path!r}")
+            with outside_trace():
+                self._value = Tensor(state.backend.place(self._value.data, layout), self._value.node)
+        elif self._layout is not None:  # back to one device
+            self._value = Tensor(state.backend.adopt(self._value.data), self._value.node)
+        self._layout = layout
+
+    def __setstate__(self, own: dict[str, Any]) -> None:
+        super().__setstate__(own)
+        self._lay_out(None)
 
     @property
     def regularizer(self) -> Any:

@@ -82,10 +82,12 @@ class OptimizerState:
         """The slot of a variable (or, with owner None, of the optimizer), made if it is not there yet."""
         slots = self._slots.setdefault(owner, {})
         if name not in slots:
+            layout = None
             if owner is not None:
                 shape, dtype = owner.shape if shape is None else shape, dtype or owner.dtype
+                layout = _layout_like(owner, shape)
             full_name = name if owner is None else slot_name(owner, name)
-            slots[name] = self.add_variable(shape, initializer, dtype, name=full_name)
+            slots[name] = self.add_variable(shape, initializer, dtype, layout=layout, name=full_name)
         self._variables.setdefault(slots[name])
         return slots[name]
 
@@ -102,12 +104,10 @@ class OptimizerState:
         layout: Any = None,
         name: str | None = None,
     ) -> Variable:
-        """A Variable that belongs to the optimizer: saved with it, and not trained."""
-        if layout is not None:
-            raise NotImplementedError("Optimizer.add_variable: `layout` (distributed tensors) is not supported.")
+        """A Variable that belongs to the optimizer: saved with it, and not trained. layout: as for `Variable`."""
         with names.name_scope(self.name):
             variable = Variable(
-                initializers.get(initializer), shape, dtype, trainable=False, aggregation=aggregation, name=name
+                initializers.get(initializer), shape, dtype, False, aggregation=aggregation, layout=layout, name=name
             )
         self._variables.setdefault(variable)
         return variable
@@ -117,7 +117,8 @@ class OptimizerState:
     ) -> Variable:
         """A new Variable of the shape and dtype of a model's variable."""
         shape, dtype = reference_variable.shape, reference_variable.dtype
-        return self.add_variable(shape, initializer, dtype, name=slot_name(reference_variable, name or "var"))
+        layout = _layout_like(reference_variable, shape)
+        return self.add_variable(shape, initializer, dtype, layout=layout, name=slot_name(reference_variable, name or "var"))
 
     def add_optimizer_variables(
         self, trainable_variables: Sequence[Variable] | None, name: str | Sequence[str], initializer: Identifier = "zeros"
@@ -207,6 +208,12 @@ class OptimizerState:
             finally:
                 for v, value in zip(weights + own, before):
                     v.assign(value)
+
+
+def _layout_like(owner: Variable, shape: Shape) -> Any:
+    """How the slot of a weight lies: as the weight, if it has its shape; else whole on each device."""
+    layout = getattr(owner, "_layout", None)
+    return layout if layout is None or tuple(shape) == tuple(owner.shape) else layout.whole(len(shape))
 
 
 def is_overwritten(variable: Variable) -> bool:

@@ -1,0 +1,55 @@
+"""Processes that compute together: how each joins the others."""
+
+import os
+
+from mlkit.core.state import state
+from mlkit.utils.seed import set_random_seed
+
+_joined: list[str] = []  # names of the backends whose processes this one has joined
+
+
+def initialize(job_addresses: str | None = None, num_processes: int | None = None, process_id: int | None = None) -> None:
+    """Join the processes that compute together. Each calls it, once, before anything is computed.
+
+    What is not given is taken from the environment: `KERAS_DISTRIBUTION_JOB_ADDRESSES`, `KERAS_DISTRIBUTION_NUM_PROCESSES`,
+    `KERAS_DISTRIBUTION_PROCESS_ID`. All processes have the same random seed afterwards, that of process 0, so that they make equal
+    weights and draw equal orders of the data.
+
+    Args:
+        job_addresses: "host:port" of all processes, separated by commas, or that of process 0 alone.
+        num_processes: How many there are.
+        process_id: The number of this one, from 0 on.
+
+    Raises:
+        RuntimeError: It was called before, or the processes did not find one another.
+        ValueError: The numbers do not fit together.
+        NotImplementedError: The backend computes in one process.
+    """
+    if state.backend.name in _joined:
+        raise RuntimeError(
+            "initialize: this process has joined the others already. Call it once, at the start of the script; it cannot be undone."
+        )
+    job_addresses = os.environ.get("KERAS_DISTRIBUTION_JOB_ADDRESSES") if job_addresses is None else job_addresses
+    num_processes = _number("num_processes", num_processes)
+    process_id = _number("process_id", process_id)
+    listed = job_addresses.split(",") if job_addresses and "," in job_addresses else None
+    if listed is not None and num_processes not in (None, len(listed)):
+        raise ValueError(
+            f"initialize: `job_addresses` has {len(listed)} addresses, {job_addresses}, but `num_processes` is {num_processes}."
+        )
+    num_processes = len(listed) if listed is not None else num_processes
+    if num_processes is not None and process_id is not None and not 0 <= process_id < num_processes:
+        raise ValueError(f"initialize: `process_id` must be in 0 ... {num_processes - 1}, but is {process_id}.")
+    state.backend.join(job_addresses, num_processes, process_id)
+    _joined.append(state.backend.name)
+    set_random_seed(state.backend.agreed(int.from_bytes(os.urandom(4), "little")))
+
+
+def _number(name, given):
+    """An argument, or what the environment says."""
+    variable = f"KERAS_DISTRIBUTION_{name.upper()}"
+    text = given if given is not None else os.environ.get(variable)
+    try:
+        return None if text is None else int(text)
+    except ValueError:
+        raise ValueError(f"initialize: {variable} must be a whole number, but is {text!r}.") from None
