@@ -5,12 +5,14 @@ import functools
 import numpy as np
 
 from mlkit.backends.native.arena import Bound
+from mlkit.backends.native.carried import Copies
 from mlkit.backends.native.check import CheckedProgram
 from mlkit.backends.native.elementwise_out import typed_scalars
 from mlkit.backends.native.prologue import Prologue
 from mlkit.backends.native.select import as_eager, select
 from mlkit.compiler.liveness import most_alive
 from mlkit.compiler.passes import optimize
+from mlkit.compiler.passes.carry import carry
 from mlkit.compiler.passes.hoist import hoist
 from mlkit.compiler.plan import Plan
 from mlkit.compiler.timing import times_for
@@ -35,22 +37,25 @@ def compile_graph(backend, graph, inner=False):
         return CheckedProgram(backend, graph)
     if graph.is_due:
         backend.arena.expect(most_alive(graph))
-    exact, name = debug.EXACT, graph.name
+    exact, name, copies = debug.EXACT, graph.name, None
+    if backend.device.carries and not inner and not debug.is_off("carry"):
+        graph, sources = carry(graph)
+        copies = Copies(backend, sources, len(graph.inputs) - len(sources)) if sources else None
     graph = optimize(graph, backend.target, exact)
     first, rest = (None, graph) if debug.is_off("hoist") else hoist(graph)
     prologue = None
     if first is not None:
         numbers = {id(v): i for i, v in enumerate(graph.inputs)}
         prologue = Prologue(Program(backend, first, inner=True, exact=exact), [numbers[id(v)] for v in first.inputs])
-    return Program(backend, rest, inner, exact, prologue, name)
+    return Program(backend, rest, inner, exact, prologue, name, copies)
 
 
 class Program(Executable):
-    """A graph with what it is made into for the number of threads in force. prologue: what computes further inputs, or None; name: of the
-    function that it was traced from."""
+    """A graph with what it is made into for the number of threads in force. prologue: what computes further inputs, or None; copies: those
+    of variables that it takes and returns, or None; name: of the function that it was traced from."""
 
-    def __init__(self, backend, graph, inner=False, exact=False, prologue=None, name=""):
-        self.backend, self.inner, self.exact, self.prologue = backend, inner, exact, prologue
+    def __init__(self, backend, graph, inner=False, exact=False, prologue=None, name="", copies=None):
+        self.backend, self.inner, self.exact, self.prologue, self.copies = backend, inner, exact, prologue, copies
         self.times, self.name = times_for(graph, inner), name
         self._form = _Form(self, graph)
 
@@ -89,17 +94,17 @@ class _Form(Executable):
     """The plan of a program's graph as Python source, and, per thread where threads have memory of their own, that source bound to
     arrays in an arena.
 
-    overwrites: as the plan has it; epoch: that of the number of threads it is made for.
+    overwrites: as the plan has it, of the inputs that the caller gives; epoch: that of the number of threads it is made for.
     """
 
     def __init__(self, program, graph):
         self.backend, self.inner, self.exact = program.backend, program.inner, program.exact
-        self.prologue, self.times, self.name = program.prologue, program.times, program.name
+        self.prologue, self.copies, self.times, self.name = program.prologue, program.copies, program.times, program.name
         self.epoch = self.backend.device.epoch
         self.backend.device.prepare()  # before primitives are made: some have the number of threads in them
         choose = as_eager if self.exact else select
         self.plan = Plan(graph, lambda call, operand: choose(self.backend, call, operand), own_outputs=self.inner)
-        self.overwrites = self.plan.overwrites
+        self.overwrites = [i for i in self.plan.overwrites if self.copies is None or i < self.copies.first]
         writer = _Writer(self.backend, self.plan, ticks=self.times is not None)
         self.source, self._names, self._views, self._bindings = writer.source(), writer.names, writer.views, writer.bindings
         self._code = compile(self.source, "<plan>", "exec")
@@ -108,6 +113,8 @@ class _Form(Executable):
             debug.say(f"source of the plan\n{self.source}")
 
     def __call__(self, arrays):
+        if self.copies is not None:
+            arrays.extend(self.copies.take(arrays))
         if self.prologue is not None:
             arrays.extend(self.prologue.results(arrays))
         own = self.backend.array_type
@@ -117,17 +124,20 @@ class _Form(Executable):
                 self.moved = True
             if not arrays[i].flags.c_contiguous and not self.exact:  # else: sums depend on how what they add lies in memory
                 arrays[i] = self.backend.xp.ascontiguousarray(arrays[i])
-        for i in self.overwrites:
+        for i in self.plan.overwrites:
             arrays[i] = _exclusive(arrays, i, self.backend.device)
         if self.overwrites:
             self.backend.device.written([arrays[i] for i in self.overwrites])
         bound = getattr(self._local, "bound", None)
         run = bound and bound.run
         if run is not None:
-            return run(arrays)
-        bound = self._local.bound = self._bind()
-        results = bound.run(arrays)
-        self.backend.device.settle(bound.block)  # now that its pages have come in
+            results = run(arrays)
+        else:
+            bound = self._local.bound = self._bind()
+            results = bound.run(arrays)
+            self.backend.device.settle(bound.block)  # now that its pages have come in
+        if self.copies is not None:
+            self.copies.keep(results)
         return results
 
     @uncollected()

@@ -13,6 +13,8 @@ class Device:
     backend   the backend that computes there, which says so when it is made
     epoch     counts changes of what programs are prepared for (the number of threads): those prepared before are prepared anew
     smallest_chain  as `Target` has it
+    carries   whether programs keep copies of weights in half floats from run to run (`passes/carry`)
+    joins_chains  whether several chains are one launch (`chains`)
     alone     a block in which kernels of NumPy keep to the thread that calls them
     local()   an object for what each thread that computes has of its own: memory that programs run in, and those bound to it
     lock      a block that is held while programs are bound to memory, where threads share it
@@ -23,6 +25,8 @@ class Device:
     backend = None
     epoch = 0
     smallest_chain = None
+    carries = False
+    joins_chains = False
     alone = contextlib.nullcontext()
     local = threading.local
     lock = contextlib.nullcontext()
@@ -75,6 +79,14 @@ class Device:
     def chain(self, chain, specs, kernels):
         """A function (*operands, out=) that runs a chain of elementwise ops. kernels: those that write into given memory."""
         return BlockedChain(self.xp, chain, specs, kernels, self.scalar)
+
+    def can_join(self, chain, specs):
+        """Whether `chains` takes a chain of operands of these specs."""
+        return False
+
+    def chains(self, chains, specs):
+        """A function (*operands, out=) that runs several chains; operands and results are those of all. specs: of the operands."""
+        raise NotImplementedError(f"{type(self).__name__} runs chains one by one.")
 
     def cells(self, plain):
         """What recurrent nets do element by element in a step, an object as `recurrent.Cells`. plain: the one over `xp`."""

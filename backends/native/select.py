@@ -5,6 +5,7 @@ from mlkit.backends.native.table import Rows
 from mlkit.compiler.plan import Choice
 from mlkit.core.graph import Graph, spec_of
 from mlkit.primitives import elementwise as el
+from mlkit.primitives.fused.elementwise_chain import split
 
 ALIASING = (el.real, el.imag, el.bitcast, *elementwise_out.ROUNDING)  # ops whose kernels may return a view of their argument
 
@@ -33,6 +34,8 @@ def _of_numpy(backend, kernel, call):
     name, params = call.op.name, call.params
     if hasattr(kernel, "as_chain"):
         return _chain(backend, kernel.as_chain(call.args, params), call)
+    if hasattr(kernel, "as_chains") and backend.device.joins_chains:
+        return _chains(backend, kernel.as_chains(call.args, call.params), call)
     if backend.target.can_chain(call):
         every = [(0, k) for k in range(len(call.args))]
         return Choice(kernel, params, backend.elementwise_out[name], every)
@@ -58,6 +61,13 @@ def _chain(backend, program, call):
     program = tiled_chain.in_single(program, specs)
     run = backend.device.chain(program, specs, backend.elementwise_out)
     return Choice(run, {}, run, tiled_chain.inplace_pairs(program, specs))
+
+
+def _chains(backend, programs, call):
+    specs = [spec_of(a) for a in call.args]
+    programs = [tiled_chain.in_single(program, own) for own, program in split(specs, programs)]
+    run = backend.device.chains(programs, specs)
+    return Choice(run, {}, run, tiled_chain.inplace_pairs_of_all(programs, call.args, specs))
 
 
 def _workspace(backend, kernel, call):

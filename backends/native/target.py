@@ -2,7 +2,9 @@
 
 from mlkit.backends.native import elementwise_out
 from mlkit.backends.native.table import Rows
+from mlkit.compiler.chain import Chain
 from mlkit.compiler.contract import KernelTarget
+from mlkit.core.graph import spec_of
 from mlkit.primitives.fused.elementwise_chain import fused_elementwise
 
 
@@ -34,6 +36,19 @@ class NativeTarget(KernelTarget):
             return True
         rows = self.kernels.get(fused_elementwise.name)
         return isinstance(rows, Rows) and any(k.gains_alone(call) for _, k in rows.rows if hasattr(k, "gains_alone"))
+
+    def joins(self, call):
+        kernel = self.kernels.get(call.op.name) if self.device.joins_chains else None
+        if isinstance(kernel, Rows):
+            kernel = kernel.choose(call.args, call.params)
+        if hasattr(kernel, "as_chain"):
+            chain = kernel.as_chain(call.args, call.params)
+        elif kernel is not None and self.can_chain(call):
+            chain = Chain.of([call], [a for a in call.args if hasattr(a, "shape")], call.outs)
+        else:
+            return None
+        operands = [spec_of(a) for a in call.args if hasattr(a, "shape")]
+        return chain if len(operands) == chain.operands and self.device.can_join(chain, operands) else None
 
     def keeps(self, call):
         kernel = self.kernels[call.op.name]

@@ -1,5 +1,6 @@
 """Chains of elementwise ops over large arrays, block by block: each step finds in the cache what the last one left there."""
 
+import collections
 import itertools
 import math
 import threading
@@ -11,6 +12,7 @@ from mlkit.core.machine import threshold
 from mlkit.core.spec import Spec
 from mlkit.core.state import state
 from mlkit.primitives.elementwise import cast, nextafter
+from mlkit.primitives.fused.elementwise_chain import apply_all, split
 
 OF_BITS = (nextafter,)  # what means something else in another dtype
 BLOCK = threshold("chain_at_a_time")
@@ -23,8 +25,12 @@ def make(xp):
         """Not block by block: plans do without this one."""
         return chain.run(xs, lambda op, args, params: state.kernels[op.name](*args, **params))
 
+    def multi_tensor_apply(*xs, chains):
+        return apply_all(xs, chains, lambda op, args, params: state.kernels[op.name](*args, **params))
+
     fused_elementwise.as_chain = lambda args, params: params["chain"]
-    return dict(fused_elementwise=fused_elementwise)
+    multi_tensor_apply.as_chains = lambda args, params: params["chains"]
+    return dict(fused_elementwise=fused_elementwise, multi_tensor_apply=multi_tensor_apply)
 
 
 class BlockedChain:
@@ -174,6 +180,16 @@ def _blocks(shapes, loop):
             indices = [tuple(c if n != 1 else slice(None) for c, n in zip(cut, sizes)) for sizes in folded]
             blocks.append((indices, math.prod(shape), shape))
     return folded, blocks
+
+
+def inplace_pairs_of_all(chains, args, specs):
+    """`inplace_pairs` of several chains that run at once, so that what two of them read stays."""
+    given, pairs, outs, first = collections.Counter(map(id, args)), [], 0, 0
+    for own, chain in split(specs, chains):
+        found = inplace_pairs(chain, own)
+        pairs += [(outs + j, first + k) for j, k in found if given[id(args[first + k])] == 1]
+        outs, first = outs + len(chain.outs), first + chain.operands
+    return pairs
 
 
 def inplace_pairs(chain, specs):

@@ -4,6 +4,7 @@ import operator
 from collections.abc import Callable, Iterable
 from typing import Any
 
+from mlkit.compiler.chain import Chain
 from mlkit.core import debug
 from mlkit.core.graph import Call, Graph
 from mlkit.core.op import Op
@@ -40,6 +41,10 @@ class Target:
     def gains_alone(self, call: Call) -> bool:
         """Whether a call gains by being a chain of its own."""
         return False
+
+    def joins(self, call: Call) -> Chain | None:
+        """The chain that a call is, where several over tensors of any sizes are one launch; None where it stays alone."""
+        return None
 
     def keeps(self, call: Call) -> Spec | None:
         """The Spec of what the kernel of a call can keep for the call's gradient, or None."""

@@ -1,5 +1,6 @@
 """A GPU of which there is none: the backend of "cuda:0" over the double of CuPy."""
 
+import ctypes
 import functools
 
 import numpy as np
@@ -8,7 +9,9 @@ from mlkit.backends.native.backend import NativeBackend
 from mlkit.backends.native.cpu import Cpu
 from mlkit.backends.native.cuda.backend import CudaBackend
 from mlkit.backends.native.cuda.device import Cuda
+from mlkit.backends.native.cuda.multi_chain import MultiChainKernel
 from mlkit.backends.native.recurrent import Cells
+from mlkit.core import dtypes
 from mlkit.core.backend import get_backend
 from tests.cuda import fake_cupy
 from tests.cuda.fake_cuda import submit
@@ -26,6 +29,8 @@ class Interpreted:
     def function(self, name):
         kernel = self._kernels[name]
         table = get_backend("native").table
+        if isinstance(kernel, MultiChainKernel):
+            return functools.partial(_by_table, kernel, table)
 
         def run(blocks, threads, args):
             n = kernel.chain.operands
@@ -41,6 +46,33 @@ class Interpreted:
             submit(compute, outs)
 
         return run
+
+
+def _by_table(kernel, kernels, blocks, threads, args):
+    """Several chains by NumPy, whose arrays are found by the pointers of the table."""
+    table, count = args
+    jobs = []
+    for entry in table["tensors"][:count]:
+        r = kernel.rules[entry["rule"]]
+        whole = [*map(r.moves, range(len(r.specs))), *[True] * len(r.outs)]
+        pointers = table["pointers"][entry["at"] : entry["at"] + len(whole)]
+        arrays = [_at(int(p), int(entry["size"]) if w else 1, s.dtype) for p, w, s in zip(pointers, whole, (*r.specs, *r.outs))]
+        jobs.append((r.chain, arrays[: len(r.specs)], arrays[len(r.specs) :]))
+
+    def compute():
+        for chain, operands, outs in jobs:
+            found = chain.run(operands, lambda op, xs, params: kernels[op.name](*xs, **params))
+            for out, value in zip(outs, found):
+                np.copyto(out, value, casting="unsafe")
+
+    fake_cupy.counts.launches += 1
+    submit(compute, [a for *_, outs in jobs for a in outs])
+
+
+def _at(pointer, size, dtype):
+    """The array of NumPy at an address."""
+    kind = dtypes.as_numpy(dtype)
+    return np.frombuffer((ctypes.c_char * (size * kind.itemsize)).from_address(pointer), kind)
 
 
 class DoubleOfGpu(Cuda):

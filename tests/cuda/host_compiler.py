@@ -97,5 +97,8 @@ def _held(argument):
     """The memory of an argument: of an array its address, of a number its value."""
     if isinstance(argument, ndarray):
         return np.array([argument.data.ptr], "uint64")
+    if isinstance(argument, np.ndarray):  # as CuPy has it: of one element, by value
+        assert argument.size == 1, "only one element of an array of NumPy is an argument"
+        return argument
     assert isinstance(argument, np.generic), f"an argument of a kernel must have a fixed size, but is {argument!r}"
     return np.array([argument])

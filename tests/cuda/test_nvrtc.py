@@ -12,6 +12,7 @@ from mlkit.core.spec import Spec
 from tests.cuda.test_cells import kernels_of_cells
 from tests.cuda.test_chains import ALL, LONG
 from tests.cuda.test_kernels import kernels_of_cases
+from tests.cuda.test_multi_chain import kernels_of_chains
 
 nvrtc = pytest.importorskip(
     "cupy", reason='NVRTC comes with CuPy: pip install "mlkit-engine[cuda]"', exc_type=ImportError
@@ -44,7 +45,7 @@ def test_chains(architecture):
 
 @pytest.mark.parametrize("architecture", ARCHITECTURES)
 def test_kernels(architecture):
-    kernels = [*kernels_of_cases().values(), *kernels_of_cells().values()]
+    kernels = [*kernels_of_cases().values(), *kernels_of_cells().values(), *kernels_of_chains().values()]
     log = log_of(whole_text(kernels)[len(HELPERS) :], architecture)
     found = dict(re.findall(r"Compiling entry function '(\w+)'.*?Used (\d+) registers", log, re.DOTALL))
     assert set(found) == {k.name for k in kernels}

@@ -18,8 +18,9 @@ _WIDEST = 2**31 - 1  # elements that a 32-bit index counts
 class ChainKernel:
     """The kernel of a chain over operands of some specs.
 
-    name, text: of the function, the same for chains that differ in sizes only; loop: sizes that it takes as arguments after the number of
-    elements; chain, specs: what it was made of; is_flat: whether four elements are neighbours in all operands.
+    name, text: of the function, the same for chains that differ in sizes only; functions: what its text stands on; loop: sizes that it
+    takes as arguments after the number of elements; chain, specs: what it was made of; is_flat: whether four elements are neighbours in all
+    operands.
     """
 
     parts = ()
@@ -38,7 +39,8 @@ class ChainKernel:
             f"{signature}{body}{self.is_flat}{[self._place(k) for k in range(len(specs))]}".encode()
         ).hexdigest()
         self.name = f"chain_{key[:16]}"
-        self.text = self._text(body, signature)
+        self.functions, launched = self._text(body, signature)
+        self.text = self.functions + launched
 
     # ---- text ----------------------------------------------------------------------------------------------------------
 
@@ -77,6 +79,7 @@ class ChainKernel:
         return " + ".join("*".join([f"c{a}", *(f"n{b}" for b in along if b > a)]) for a in along)
 
     def _text(self, body, signature):
+        """(functions for one element and for many, the kernel that is launched)"""
         specs = self.specs
         passed = ", ".join(
             [f"{STORED[s.dtype]} a{k}" for k, s in enumerate(specs)]
@@ -85,21 +88,30 @@ class ChainKernel:
         values = " ".join(f"{C_TYPES[s.dtype]} v{k} = load(a{k});" for k, s in enumerate(specs))
         stores = " ".join(f"store(r{j}, v{i});" for j, i in enumerate(self.chain.outs))
         step = f"__device__ __forceinline__ void {self.name}_step({passed}) {{\n    {values}\n    {body}\n    {stores}\n}}\n"
-        head = f'extern "C" __global__ void __launch_bounds__({BLOCK}) {self.name}({signature}) {{\n'
+        names = [p.rpartition(" ")[2] for p in signature.split(", ")]
         i = self._index
-        first = f"  {i} first = blockIdx.x * ({i})blockDim.x + threadIdx.x, step = ({i})gridDim.x * blockDim.x;\n"
-        ones = ", ".join([f"x{k}[{self._place(k)}]" for k in range(len(specs))] + [f"y{j}[i]" for j in range(len(self.outs))])
-        coordinates = "".join(
-            f"    {self._index} c{a} = q % n{a}; q /= n{a};\n" for a in reversed(range(len(self.loop)))
-        )  # fmt: skip
-        where = "" if self.is_flat else f"    {self._index} q = i;\n{coordinates}"
+        launched = (
+            f'extern "C" __global__ void __launch_bounds__({BLOCK}) {self.name}({signature}) {{\n'
+            f"  {self.name}_over({', '.join(names)}, blockIdx.x * ({i})blockDim.x + threadIdx.x, ({i})gridDim.x * blockDim.x);\n}}\n"
+        )
+        return step + self._over(signature), launched
+
+    def _over(self, signature):
+        """The function that takes the elements `first`, `first + step` and so on, fours of them where that is possible."""
+        i = self._index
+        head = f"__device__ __forceinline__ void {self.name}_over({signature}, {i} first, {i} step) {{\n"
+        ones = ", ".join(
+            [f"x{k}[{self._place(k)}]" for k in range(len(self.specs))] + [f"y{j}[i]" for j in range(len(self.outs))]
+        )
+        coordinates = "".join(f"    {i} c{a} = q % n{a}; q /= n{a};\n" for a in reversed(range(len(self.loop))))
+        where = "" if self.is_flat else f"    {i} q = i;\n{coordinates}"
         start = "first" if not self.is_flat else "(wide ? n / 4 * 4 : 0) + first"
-        single = f"  for ({self._index} i = {start}; i < n; i += step) {{\n{where}    {self.name}_step({ones});\n  }}\n"
-        return step + head + first + (self._four() if self.is_flat else "") + single + "}\n"
+        single = f"  for ({i} i = {start}; i < n; i += step) {{\n{where}    {self.name}_step({ones});\n  }}\n"
+        return head + (self._four() if self.is_flat else "") + single + "}\n"
 
     def _four(self):
         """The loop over four elements at a time."""
-        flat = [self._place(k) == "i" for k in range(len(self.specs))]
+        flat = [self.moves(k) for k in range(len(self.specs))]
         loads = "".join(
             f"    Four<{STORED[s.dtype]}> a{k} = ((const Four<{STORED[s.dtype]}>*)x{k})[j];\n"
             for k, s in enumerate(self.specs)
@@ -107,9 +119,8 @@ class ChainKernel:
         )
         rooms = "".join(f"    Four<{STORED[s.dtype]}> r{k};\n" for k, s in enumerate(self.outs))
         stores = "".join(f"    ((Four<{STORED[s.dtype]}>*)y{k})[j] = r{k};\n" for k, s in enumerate(self.outs))
-        unrolled = (
-            1 if any(s.dtype == "float64" for s in self.env) else 4
-        )  # four functions of doubles at a time take too many registers
+        # Four functions of doubles at a time take too many registers.
+        unrolled = 1 if any(s.dtype == "float64" for s in self.env) else 4
         passed = ", ".join(
             [f"a{k}.v[k]" if flat[k] else f"x{k}[0]" for k in range(len(flat))] + [f"r{k}.v[k]" for k in range(len(self.outs))]
         )
@@ -117,6 +128,10 @@ class ChainKernel:
             f"  if (wide) for ({self._index} j = first; j < n / 4; j += step) {{\n{loads}{rooms}"
             f"#pragma unroll {unrolled}\n    for (int k = 0; k < 4; ++k) {self.name}_step({passed});\n{stores}  }}\n"
         )
+
+    def moves(self, k):
+        """Whether operand k goes along with the loop of a flat chain; else it is one number."""
+        return self._place(k) == "i"
 
     # ---- running ---------------------------------------------------------------------------------------------------------
 

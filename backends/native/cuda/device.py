@@ -8,12 +8,13 @@ import warnings
 
 import numpy as np
 
-from mlkit.backends.native import version_counters
+from mlkit.backends.native import tiled_chain, version_counters
 from mlkit.backends.native.cuda import families, words
 from mlkit.backends.native.cuda.captured import CapturedProgram, LockedProgram, can_capture
 from mlkit.backends.native.cuda.chain import BLOCK, ChainKernel
 from mlkit.backends.native.cuda.epilogue import LaunchedFinish
 from mlkit.backends.native.cuda.module import of_device
+from mlkit.backends.native.cuda.multi_chain import LaunchedChains, rule
 from mlkit.backends.native.cuda.recurrent import LaunchedCells
 from mlkit.backends.native.cuda.streams import Streams
 from mlkit.backends.native.device import Device
@@ -41,6 +42,7 @@ class Cuda(Device):
 
     local = types.SimpleNamespace  # what threads have of their own on the CPU they share here
     written = staticmethod(version_counters.written)
+    carries = joins_chains = True
     smallest_chain = 1  # a launch costs more than what a small op computes
 
     def rows(self):
@@ -59,6 +61,21 @@ class Cuda(Device):
             return super().chain(chain, specs, kernels)
         self.modules.want(kernel)
         return LaunchedChain(self, kernel)
+
+    def can_join(self, chain, specs):
+        try:
+            rule(tiled_chain.in_single(chain, specs), specs)
+        except NotImplementedError:
+            return False
+        return True
+
+    def chains(self, chains, specs):
+        return LaunchedChains(self, chains, specs)
+
+    @functools.cached_property
+    def parameter_bytes(self):
+        """How large the arguments of a launch may be: since CUDA 12.1 more than 4 KB."""
+        return 32000 if self.xp.cuda.runtime.driverGetVersion() >= 12010 else 4000
 
     def cells(self, plain):
         return LaunchedCells(self)

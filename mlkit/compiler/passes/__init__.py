@@ -4,7 +4,7 @@ There are two lists. *Exact* passes keep every bit of every result. *Rounding* p
 round otherwise; docs/how_it_works.md names each with what it may change, and `mlkit.config.set_exact(True)` leaves them all out.
 
 Each can be switched off, to find out which one is to blame: ``MLKIT_PASSES_OFF=cse,fuse_chains``, or `debug.PASSES_OFF`.
-`inplace` and `hoist` are part of making the plan, exact, and can be switched off too; `lower` is needed and stays.
+`inplace`, `hoist` and `carry` are part of making the plan, exact, and can be switched off too; `lower` is needed and stays.
 """
 
 from mlkit.compiler.contract import Target
@@ -15,6 +15,7 @@ from mlkit.compiler.passes import (
     fold_pads,
     fold_scales,
     fuse_chains,
+    fuse_horizontally,
     fuse_norm_relu,
     fuse_products,
     keep_for_gradients,
@@ -30,7 +31,7 @@ from mlkit.core.graph import Graph
 
 _ORDER = (
     prune, lower, simplify, cse, fold, fold_pads, fold_scales, zero_sums, update_rows, fuse_norm_relu, fuse_products, keep_wide,
-    block_channels, fuse_chains, keep_for_gradients,
+    block_channels, fuse_chains, fuse_horizontally, keep_for_gradients,
 )  # fmt: skip
 PASSES = {module.PASS.name: module.PASS for module in _ORDER}  # in the order in which they are applied
 

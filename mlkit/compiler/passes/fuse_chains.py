@@ -7,7 +7,6 @@ A chain needs all that it reads at once, where its calls would have let go of on
 the gradients of many slices, say. Where this raises the peak by more than a page, chains are cut into segments that read a few arrays each.
 """
 
-import heapq
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
@@ -15,6 +14,7 @@ from mlkit.compiler.chain import Chain
 from mlkit.compiler.contract import Pass, Target
 from mlkit.compiler.liveness import most_alive
 from mlkit.compiler.passes.prune import prune
+from mlkit.compiler.passes.rewrite import ordered
 from mlkit.core.graph import Call, Graph
 from mlkit.core.machine import threshold
 from mlkit.core.spec import size_of
@@ -49,7 +49,7 @@ def _fused(graph: Graph, groups: "_Groups", members: Sequence[list[int]], alone:
     calls = [
         _chain([graph.calls[i] for i in g], wanted) if is_chain else graph.calls[g[0]] for g, is_chain in zip(members, chained)
     ]
-    return graph.like(_ordered(calls, [g[-1] for g in members]), graph.outputs)
+    return graph.like(ordered(calls, [g[-1] for g in members]), graph.outputs)
 
 
 class _Groups:
@@ -131,28 +131,6 @@ def _chain(calls: Sequence[Call], wanted: set[Value]) -> Call:
     outs = [c.outs[0] for c in calls if c.outs[0] in wanted]
     chain = Chain.of(calls, operands, outs)
     return Call(fused_elementwise, operands, dict(chain=chain), tuple(outs), True, calls[-1].place)
-
-
-def _ordered(calls: Sequence[Call], rank: Sequence[int]) -> list[Call]:
-    """The calls so that each comes after those it needs, else by rank."""
-    maker = {id(v): i for i, c in enumerate(calls) for v in c.outs}
-    users: list[list[int]] = [[] for _ in calls]
-    missing = [0] * len(calls)
-    for i, c in enumerate(calls):
-        for p in {maker[id(a)] for a in c.args if type(a) is Value and id(a) in maker}:
-            users[p].append(i)
-            missing[i] += 1
-    ready = [(rank[i], i) for i, m in enumerate(missing) if not m]
-    heapq.heapify(ready)
-    out = []
-    while ready:
-        _, i = heapq.heappop(ready)
-        out.append(calls[i])
-        for u in users[i]:
-            missing[u] -= 1
-            if not missing[u]:
-                heapq.heappush(ready, (rank[u], u))
-    return out
 
 
 PASS = Pass("fuse_chains", fuse_chains)

@@ -2,6 +2,7 @@
 
 import collections
 import functools
+import heapq
 import itertools
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -94,3 +95,25 @@ def count_uses(graph: Graph) -> dict[int, int]:
     """id of a Value -> how often it is an argument or an output."""
     returned = [v for v in graph.outputs if type(v) is Value]
     return collections.Counter(map(id, itertools.chain(*[c.inputs for c in graph.calls], returned)))
+
+
+def ordered(calls: Sequence[Call], rank: Sequence[int]) -> list[Call]:
+    """The calls so that each comes after those it needs, else by rank."""
+    maker = {id(v): i for i, c in enumerate(calls) for v in c.outs}
+    users: list[list[int]] = [[] for _ in calls]
+    missing = [0] * len(calls)
+    for i, c in enumerate(calls):
+        for p in {maker[id(a)] for a in c.args if type(a) is Value and id(a) in maker}:
+            users[p].append(i)
+            missing[i] += 1
+    ready = [(rank[i], i) for i, m in enumerate(missing) if not m]
+    heapq.heapify(ready)
+    out = []
+    while ready:
+        _, i = heapq.heappop(ready)
+        out.append(calls[i])
+        for u in users[i]:
+            missing[u] -= 1
+            if not missing[u]:
+                heapq.heappush(ready, (rank[u], u))
+    return out

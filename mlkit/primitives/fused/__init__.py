@@ -6,7 +6,7 @@ A backend without the kernel, or whose kernel declines, runs the fallback; secon
 from mlkit.primitives.fused import blocked_images
 from mlkit.primitives.fused.activation import gelu, gelu_grad, relu, relu6, relu6_grad, relu_grad, silu, silu_grad, softplus
 from mlkit.primitives.fused.attention import attention, attention_grad
-from mlkit.primitives.fused.elementwise_chain import fused_elementwise
+from mlkit.primitives.fused.elementwise_chain import fused_elementwise, multi_tensor_apply
 from mlkit.primitives.fused.epilogue import conv_bias_act, matmul_bias_act
 from mlkit.primitives.fused.mask import masked_scale
 from mlkit.primitives.fused.norm_relu import batch_norm_relu, batch_norm_relu_grad
