@@ -26,6 +26,7 @@ from mlkit import preprocessing as preprocessing
 from mlkit import random as random
 from mlkit import regularizers as regularizers
 from mlkit import saving as saving
+from mlkit import serving as serving
 from mlkit import tree as tree
 from mlkit import utils as utils
 from mlkit import visualization as visualization

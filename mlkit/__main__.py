@@ -9,6 +9,7 @@ from mlkit.finetuning import clean_command, command, judge_command, photos_comma
 from mlkit.finetuning.command_messages import refuse, warnings_as_lines
 from mlkit.models.saving.contents import described, differences
 from mlkit.objects.errors import ModelFileError
+from mlkit.serving import command as serve_command
 
 _PHOTOS = {
     "photos": (photos_command, "look at a folder of photos before training: counts, broken files, duplicates, a page"),
@@ -35,6 +36,7 @@ def main(arguments=None):
     command.add_arguments(commands.add_parser("finetune", help="fine-tune a pretrained image classifier on a folder of photos"))
     for name, (module, words) in _PHOTOS.items():
         module.add_arguments(commands.add_parser(name, help=words))
+    serve_command.add_arguments(commands.add_parser("serve", help="answer requests over HTTP with models, until Ctrl-C"))
     commands.add_parser(
         "selftest", help="check in half a minute that this machine computes right; prints what an issue should say"
     )
@@ -53,6 +55,8 @@ def main(arguments=None):
         return _look(options)
     if options.command == "selftest":
         return selftest.run()
+    if options.command == "serve":
+        return _serve(options)
     if options.command == "verify-file":
         difference = verify(options.file)
         print(
@@ -80,6 +84,13 @@ class _Parser(argparse.ArgumentParser):
 
     def error(self, message):
         self.exit(2, f"{self.prog}: {message} (--help says what there is)\n")
+
+
+def _serve(options):
+    try:
+        return serve_command.run(options)
+    except (ValueError, OSError, ImportError) as error:
+        return refuse("serve", error)
 
 
 def _look(options):

@@ -1,0 +1,136 @@
+"""What runs a model on the rows of several requests at once: sizes that are prepared, padding, and who may not be put together."""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from mlkit.core import dtypes
+from mlkit.core.spec import Dim, Spec
+from mlkit.export import golden
+from mlkit.serving.contract import Runner, TensorSpec
+
+
+class Batches:
+    """A runner, ready for batches of 1, 2, 4 … `max_batch_size` rows.
+
+    together: whether rows of different requests run together. They do unless a row's answer depends on what stands beside it, as it
+    does in models that compute over the batch; these run each request by itself, as it came. verified: whether a golden sample came with
+    the model, and its answers are the same here.
+    """
+
+    def __init__(self, runner: Runner, max_batch_size: int):
+        self.runner = runner
+        self.sizes = [runner.rows] if runner.rows else _powers(max_batch_size)
+        self.max_rows = self.sizes[-1]
+        self._room: dict[tuple[int, ...], list[np.ndarray]] = {}  # sizes -> memory that inputs are gathered in
+        self.verified = self._verify()
+        self.together = True
+        self._warm()
+
+    def __call__(self, jobs: Sequence[Sequence[np.ndarray]]) -> list[list[np.ndarray]]:
+        """What the model gives for each job: a list of arrays, one for each input, all with the same number of rows."""
+        rows = [len(job[0]) for job in jobs]
+        if not self.together:
+            return [self.runner.run(job) for job in jobs]
+        if len(jobs) == 1 and rows[0] > self.max_rows:
+            return [self._in_parts(jobs[0], rows[0])]
+        outputs = self._run(jobs, sum(rows))
+        found, first = [], 0
+        for n in rows:
+            found.append([a[first : first + n] for a in outputs])
+            first += n
+        return found
+
+    def _in_parts(self, job: Sequence[np.ndarray], rows: int) -> list[np.ndarray]:
+        step = self.max_rows
+        parts = [self._run([[a[i : i + step] for a in job]], min(step, rows - i)) for i in range(0, rows, step)]
+        return [
+            np.concatenate([p[:n] for p, n in zip(one, [step] * (len(parts) - 1) + [rows - step * (len(parts) - 1)])])
+            for one in zip(*parts)
+        ]
+
+    def _run(self, jobs: Sequence[Sequence[np.ndarray]], rows: int) -> list[np.ndarray]:
+        """The rows of all jobs in a batch of the next size there is; rows beyond them are repetitions of the last."""
+        size = next(n for n in self.sizes if n >= rows)
+        if len(jobs) == 1 and rows == size:
+            return self.runner.run(jobs[0])
+        room = self._gathered(jobs, rows, size)
+        outputs = self.runner.run(room)
+        return [a.copy() if any(np.may_share_memory(a, b) for b in room) else a for a in outputs]
+
+    def _gathered(self, jobs: Sequence[Sequence[np.ndarray]], rows: int, size: int) -> list[np.ndarray]:
+        if any(dtypes.is_string(a) for a in jobs[0]):
+            whole = [np.concatenate(parts) for parts in zip(*jobs)]
+            return [np.concatenate([a, np.repeat(a[-1:], size - rows, axis=0)]) for a in whole]
+        key = size, *(n for a in jobs[0] for n in a.shape[1:])
+        room = self._room.get(key)
+        if room is None:
+            if len(self._room) > 2 * len(self.sizes):  # of free sizes there may be ever new ones
+                self._room.clear()
+            room = self._room[key] = [np.empty((size, *a.shape[1:]), a.dtype) for a in jobs[0]]
+        for number, into in enumerate(room):
+            first = 0
+            for job in jobs:
+                into[first : first + len(job[number])] = job[number]
+                first += len(job[number])
+            into[first:] = into[first - 1]
+        return room
+
+    # ---- before the first request ------------------------------------------------------------------------------------
+
+    def _verify(self) -> bool:
+        if self.runner.golden is None:
+            return False
+        inputs, wanted = golden.unpacked(self.runner.golden)
+        if self.runner.rows not in (None, len(inputs[0])):
+            return False
+        far = golden.difference(self.runner.run(inputs), wanted)
+        if not far <= 1:
+            raise ValueError(
+                f"it answers something else to its golden sample than the model did ({far:.3g} times what is allowed)."
+            )
+        return True
+
+    def _warm(self) -> None:
+        """Run each size once, and see whether rows depend on one another."""
+        if any(n is None for s in self.runner.inputs for n in s.shape):
+            return  # there is no size to run; requests bring them
+        for size in self.sizes:
+            self.runner.prepare(size)
+            self.runner.run(_sample(self.runner.inputs, size))
+        if self.max_rows < 2:
+            return
+        sample = _sample(self.runner.inputs, self.max_rows)
+        try:
+            alone = [self._run([[a[i : i + 1] for a in sample]], 1) for i in (0, 1)]
+            beside = self._run([[a[:2] for a in sample]], 2)
+        except ValueError as error:
+            raise ValueError(f"it cannot run a batch with other rows in it: {error}") from error
+        counts = [len(a) == next(n for n in self.sizes if n >= 2) for a in beside]
+        same = all(golden.difference([a[:1] for a in one], [b[i : i + 1] for b in beside]) <= 1 for i, one in enumerate(alone))
+        if not (same and all(counts)):
+            if self.runner.rows:
+                raise ValueError(
+                    f"a row's answer depends on the {self.max_rows - 1} rows beside it, so that requests cannot be answered."
+                )
+            self.together = False
+
+
+def _powers(limit: int) -> list[int]:
+    """1, 2, 4 … and the limit itself."""
+    found = [1]
+    while found[-1] * 2 < limit:
+        found.append(found[-1] * 2)
+    return found + [limit] * (limit > 1)
+
+
+def _sample(specs: Sequence[TensorSpec], rows: int) -> list[np.ndarray]:
+    strings = [np.array([["a", "b", "c"][i % 3] for i in range(rows)]) for s in specs if s.dtype == dtypes.STRING]
+    numbers = golden.sample([Spec((rows, *map(_size, s.shape)), s.dtype) for s in specs if s.dtype != dtypes.STRING])
+    words, arrays = iter(strings), iter(numbers)
+    full = lambda a, s: np.broadcast_to(a.reshape(-1, *[1] * len(s.shape)), (rows, *s.shape)).copy()
+    return [full(next(words), s) if s.dtype == dtypes.STRING else next(arrays) for s in specs]
+
+
+def _size(n: int | None) -> int | Dim:
+    return Dim() if n is None else n

@@ -1,0 +1,35 @@
+"""Bodies of JSON, as both protocols read and write them."""
+
+import json
+from typing import Any
+
+from mlkit.serving.contract import bad
+
+
+def parsed(body: Any) -> dict[str, Any]:
+    """The object that a body holds.
+
+    Raises:
+        RequestError: It is no JSON, or no object.
+    """
+    try:
+        found = json.loads(bytes(body))
+    except RecursionError:
+        raise bad("the body is nested too deeply.") from None
+    except ValueError as error:  # of JSON, of UTF-8, of numbers with too many digits
+        raise bad(f"the body is not valid JSON: {str(error)[:100]}.") from None
+    if type(found) is not dict:
+        raise bad(f"the body must be a JSON object, got {'a list' if type(found) is list else repr(found)[:40]}.")
+    return found
+
+
+def known_keys(given: dict[str, Any], known: str, where: str = "the body") -> None:
+    """Refuse keys that would go unheard."""
+    for key in given:
+        if key not in known.split():
+            raise bad(f"{where} has an unknown key {key[:60]!r}; there are {', '.join(map(repr, known.split()))}.")
+
+
+def written(value: Any) -> bytes:
+    """JSON without blanks. What is not finite is written as NaN and Infinity, as TensorFlow Serving does."""
+    return json.dumps(value, separators=(",", ":")).encode()

@@ -1,0 +1,182 @@
+"""Batches without a timer: what runs together, what does not, and that answers are those of `predict` all the same."""
+
+import asyncio
+import threading
+import time
+
+import numpy as np
+import pytest
+
+import mlkit as keras
+from mlkit.serving.batches import Batches
+from mlkit.serving.keras_runner import KerasRunner
+from tests.serving.asking import Slow, client, hold, net, rows, slow_client, until
+
+SLOW = "/v1/models/slow:predict"
+
+
+def send(asked, *numbers, **kwargs):
+    return asked.send("POST", SLOW, {"instances": [[n, 0] for n in numbers]}, **kwargs)
+
+
+def test_a_lone_request_starts_at_once_and_what_waits_is_one_batch(monkeypatch):
+    with slow_client(monkeypatch, max_batch_size=8) as (asked, runner):
+        first = hold(asked, runner)
+        waiting = [send(asked, 1), send(asked, 2, 3), send(asked, 4)]
+        until(lambda: asked.app.store.entries["slow"].current.waiting == 3)
+        runner.go.set()
+        assert [f.result(10).json["predictions"][0][0] for f in [first, *waiting]] == [0, 2, 4, 8]
+        assert runner.batches == [[0], [1, 2, 3, 4]]
+
+
+def test_batches_have_prepared_sizes_and_no_more_than_the_limit(monkeypatch):
+    with slow_client(monkeypatch, max_batch_size=4) as (asked, runner):
+        hold(asked, runner)
+        waiting = [send(asked, 1, 2, 3), send(asked, 4), send(asked, 5, 6), send(asked, 7), send(asked, *range(20, 29))]
+        until(lambda: asked.app.store.entries["slow"].current.waiting == 5)
+        runner.go.set()
+        replies = [[row[0] for row in f.result(10).json["predictions"]] for f in waiting]
+        assert replies == [[2, 4, 6], [8], [10, 12], [14], [2.0 * n for n in range(20, 29)]]
+        assert {len(b) for b in runner.batches} <= {1, 2, 4}
+        assert runner.batches[1:3] == [[1, 2, 3, 4], [5, 6, 7, 7]]  # padded with the last row
+
+
+def test_a_bad_request_in_a_batch_fails_alone(monkeypatch):
+    with slow_client(monkeypatch) as (asked, runner):
+        hold(asked, runner)
+        waiting = [send(asked, n) for n in (1, 13, 2)]
+        until(lambda: asked.app.store.entries["slow"].current.waiting == 3)
+        runner.go.set()
+        replies = [f.result(10) for f in waiting]
+        assert [r.status for r in replies] == [200, 400, 200]
+        assert replies[1].error == "model 'slow' does not take these values: thirteen"
+        assert replies[2].json["predictions"] == [[4, 0]]
+
+
+def test_a_model_that_fails_is_a_fault_of_the_server(monkeypatch):
+    with slow_client(monkeypatch) as (asked, runner):
+        monkeypatch.setattr(runner, "run", lambda arrays: (_ for _ in ()).throw(MemoryError("no room")))
+        reply = send(asked, 1).result(10)
+        assert (reply.status, reply.error) == (500, "model 'slow' failed: MemoryError.")
+
+
+def test_requests_past_their_deadline_are_not_computed(monkeypatch):
+    with slow_client(monkeypatch, timeout=0.2) as (asked, runner):
+        first = hold(asked, runner)
+        reply = send(asked, 1).result(10)  # while the model is busy
+        assert (reply.status, reply.error) == (503, "the request waited until its deadline and was not computed.")
+        assert first.result(10).status == 503  # this one was being computed
+        runner.go.set()
+        assert send(asked, 2).result(10).status == 200
+        assert runner.batches == [[0], [2]]
+
+
+def test_clients_ask_for_shorter_deadlines(monkeypatch):
+    with slow_client(monkeypatch) as (asked, runner):
+        first = hold(asked, runner)
+        one = {"name": "x", "shape": [1, 2], "datatype": "FP32", "data": [1, 0]}
+        began = time.monotonic()
+        reply = asked.ask("POST", "/v2/models/slow/infer", {"inputs": [one], "parameters": {"timeout": 50_000}})
+        assert reply.status == 503
+        assert time.monotonic() - began < 5
+        runner.go.set()
+        assert first.result(10).status == 200
+        assert runner.batches == [[0]]
+
+
+def test_requests_whose_clients_left_are_not_computed(monkeypatch):
+    with slow_client(monkeypatch) as (asked, runner):
+        first, left = hold(asked, runner), asyncio.Event()
+        gone = send(asked, 1, left=left)
+        stays = send(asked, 2)
+        until(lambda: asked.app.store.entries["slow"].current.waiting == 2)
+        asked.loop.call_soon_threadsafe(left.set)
+        assert gone.result(10) is None
+        runner.go.set()
+        assert [f.result(10).status for f in (first, stays)] == [200, 200]
+        assert runner.batches == [[0], [2]]
+
+
+def test_health_is_answered_while_a_model_computes(monkeypatch):
+    with slow_client(monkeypatch) as (asked, runner):
+        first = hold(asked, runner)
+        assert asked.send("GET", "/v2/health/live").result(5).status == 200
+        runner.go.set()
+        assert first.result(10).status == 200
+
+
+@pytest.mark.parametrize("size", [1, 5, 32])
+def test_answers_are_those_of_predict_whatever_they_are_batched_with(size):
+    model = net()
+    x = rows(60)
+    wanted = model.predict(x, verbose=0)
+    with client({"net": model}, max_batch_size=size, max_queue=100) as asked:
+        cuts = np.cumsum([0, 1, 2, 1, 7, 1, 1, 3, 20, 1, 1, 1, 4, 1, 1, 5, 1, 9])
+        parts = [(i, min(j, 60)) for i, j in zip(cuts, [*cuts[1:], 60])]
+        sent = [asked.send("POST", "/v1/models/net:predict", {"instances": x[i:j].tolist()}) for i, j in parts if i < j]
+        found = np.concatenate([np.array(f.result(20).json["predictions"], "float32") for f in sent])
+    np.testing.assert_allclose(found, wanted, rtol=0, atol=1e-6)
+
+
+def test_threads_ask_at_once():
+    model = net()
+    x = rows(40)
+    wanted, wrong = model.predict(x, verbose=0), []
+    with client({"net": model, "same": model}) as asked:
+
+        def ask_many(name, numbers):
+            for i in numbers:
+                reply = asked.ask("POST", f"/v1/models/{name}:predict", {"instances": [x[i].tolist()]})
+                if not np.allclose(reply.json["predictions"], wanted[i], atol=1e-6):
+                    wrong.append(i)
+
+        threads = [threading.Thread(target=ask_many, args=(("net", "same")[k % 2], range(k, 40, 4))) for k in range(4)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+    assert not wrong
+
+
+def test_models_that_compute_over_the_batch_run_each_request_alone():
+    x = keras.Input((2,), name="x")
+    centred = keras.layers.Lambda(lambda t: t - keras.ops.mean(t, axis=0, keepdims=True), name="y")(x)
+    batches = Batches(KerasRunner(keras.Model(x, centred)), 8)
+    assert not batches.together
+    a, b = rows(3, 2), rows(2, 2, seed=1)
+    found = batches([[a], [b]])
+    np.testing.assert_allclose(found[0][0], a - a.mean(0), atol=1e-6)
+    np.testing.assert_allclose(found[1][0], b - b.mean(0), atol=1e-6)
+    assert Batches(KerasRunner(net()), 8).together
+
+
+def test_models_that_return_their_input_keep_their_answers():
+    """Rows are gathered in memory that the next batch uses too."""
+    x = keras.Input((2,), name="x")
+    batches = Batches(KerasRunner(keras.Model(x, keras.layers.Identity()(x))), 4)
+    a, b = [rows(1, 2, seed=s) for s in (0, 1)]
+    kept = batches([[a], [b]])
+    batches([[b + 5], [b + 5]])
+    np.testing.assert_array_equal(kept[0][0], a)
+    np.testing.assert_array_equal(kept[1][0], b)
+
+
+def test_one_plan_a_size_is_made_at_the_start():
+    batches = Batches(KerasRunner(net()), 12)
+    assert batches.sizes == [1, 2, 4, 8, 12]
+    assert sorted(batches.runner._programs) == batches.sizes
+    before = batches.runner.model._traces
+    for n in range(1, 13):
+        batches([[rows(1)]] * n)
+    assert batches.runner.model._traces == before
+
+
+def test_a_size_that_a_runner_is_made_for():
+    class Fixed(Slow):
+        rows = 3
+
+    batches = Batches(Fixed(), 32)
+    assert batches.sizes == [3]
+    x = rows(5, 2)
+    np.testing.assert_array_equal(batches([[x]])[0][0], x * 2)
+    assert {len(b) for b in batches.runner.batches} == {3}
