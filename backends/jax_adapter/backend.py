@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 
 from mlkit.backends.jax_adapter import meshes
-from mlkit.backends.jax_adapter.evaluation import ROWS, evaluate, exact, x64
+from mlkit.backends.jax_adapter.evaluation import NOT_COMPILED, ROWS, compiled, evaluate, exact, x64
 from mlkit.backends.jax_adapter.meshes import all_devices, name_of
 from mlkit.backends.jax_adapter.oracle import oracle
 from mlkit.core import debug, dtypes
@@ -21,7 +21,7 @@ class JaxBackend(Backend):
     def __init__(self, device=None):
         self._bound = device
         self._default = device is None
-        self.kernels = {name: self._eager(row) for name, row in ROWS.items()}
+        self.kernels = {name: self._eager(name, row) for name, row in ROWS.items()}
 
     @property
     def _device(self):
@@ -35,18 +35,19 @@ class JaxBackend(Backend):
             stack.enter_context(jax.default_device(self._device))
         return stack
 
-    def _eager(self, row):
+    def _eager(self, name, row):
+        program = row if name in NOT_COMPILED else compiled(row)
         if self._default:
 
             def kernel(*args, **params):
                 with x64(True):
-                    return row(*args, **params)
+                    return program(*args, **params)
 
         else:
 
             def kernel(*args, **params):
                 with self._context():
-                    return row(*args, **params)
+                    return program(*args, **params)
 
         return kernel
 
@@ -99,14 +100,15 @@ class JaxBackend(Backend):
 
     def compile(self, graph):
         """The graph as one XLA program; op by op where results are to be exact, for XLA fuses and reorders as it sees fit."""
-        program = lambda *arrays: evaluate(graph, arrays)
         layouts = {number: meshes.sharding_of(layout) for number, layout in graph.layouts.items()}
-        if not debug.EXACT:
-            program = jax.jit(program, out_shardings=[layouts.get(i) for i in range(len(graph.outputs))] if layouts else None)
-        elif layouts:
+        if debug.EXACT:
+            by_op = super().compile(graph)
             program = lambda *arrays: [
-                a if i not in layouts else meshes.placed(a, layouts[i]) for i, a in enumerate(evaluate(graph, arrays))
+                meshes.placed(a, layouts[i]) if i in layouts else a for i, a in enumerate(by_op(arrays))
             ]
+        else:
+            shardings = [layouts.get(i) for i in range(len(graph.outputs))] if layouts else None
+            program = jax.jit(lambda *arrays: evaluate(graph, arrays), out_shardings=shardings)
 
         def run(arrays):
             with self._context():

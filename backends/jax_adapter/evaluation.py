@@ -1,5 +1,7 @@
 """Graphs evaluated by rows of jax.numpy: what the backend, the oracle and the bodies of control flow share."""
 
+import functools
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -25,12 +27,28 @@ def evaluate(graph, arrays):
         return [jnp.asarray(t.data) if type(t) is Tensor else jnp.asarray(t) for t in graph.run(*map(Tensor, arrays))]
 
 
+def compiled(row):
+    """A row as one XLA program for each set of shapes and parameters: jax.numpy would compile each of its steps, and a loop of
+    `lax` anew at each call. Floats among the parameters are arguments: they have many values, and -0.0 is equal to 0.0."""
+
+    @functools.partial(jax.jit, static_argnums=0)
+    def program(static, floats, *args):
+        return row(*args, **dict(static), **floats)
+
+    def run(*args, **params):
+        floats = {name: value for name, value in params.items() if type(value) is float}
+        return program(tuple((name, value) for name, value in params.items() if name not in floats), floats, *args)
+
+    return run
+
+
 def _constant(a):
     """An argument of a call; a constant of a graph that another backend traced becomes JAX's, for rows would compute as NumPy does."""
     return jnp.asarray(a) if isinstance(a, np.ndarray) else a
 
 
 ROWS = {  # op name -> function of jax arrays
-    **rows.ROWS, **fused.ROWS, **windows.ROWS, **linalg.ROWS, **foreign.ROWS, **control.make(evaluate),
+    **rows.ROWS, **fused.ROWS, **windows.ROWS, **linalg.ROWS, **foreign.ROWS, **(_control := control.make(evaluate)),
     "relayout": meshes.relayout,
 }  # fmt: skip
+NOT_COMPILED = {*foreign.ROWS, *_control, "relayout"}  # functions, graphs and layouts among their parameters: a cache would keep them

@@ -33,6 +33,29 @@ def test_random_bits_are_those_of_the_native_backend(dtype):
     np.testing.assert_array_equal(found["native"], found["jax"])
 
 
+def test_an_eager_loop_is_compiled_once():
+    compiled = []
+    jax.monitoring.register_event_duration_secs_listener(lambda event, *_, **__: compiled.append(event))
+    try:
+        with using("jax"):
+            lstm = OPS["lstm"]
+            x, h, kernel, recurrent = (ops.ones(shape) for shape in ((2, 7, 3), (2, 5), (3, 20), (5, 20)))
+            first = lstm(x, h, h, kernel, recurrent, None)
+            assert any("backend_compile" in event for event in compiled)
+            compiled.clear()
+            second = lstm(x * 1, h, h, kernel, recurrent, None)
+        assert sum("backend_compile" in event for event in compiled) <= 1  # of the product
+    finally:
+        jax.monitoring.unregister_event_duration_listener(jax.monitoring.get_event_duration_listeners()[-1])
+    np.testing.assert_array_equal(first[0].numpy(), second[0].numpy())
+
+
+def test_parameters_that_are_equal_numbers_are_told_apart():
+    with using("jax"):
+        signs = [np.signbit(ops.full((3,), value).numpy()).all() for value in (0.0, -0.0, 0.0)]
+    assert signs == [False, True, False]
+
+
 def test_compiled_functions_and_gradients():
     def loss(w, x):
         return ops.sum(ops.relu(ops.conv(x, w, padding="same")) ** 2)
