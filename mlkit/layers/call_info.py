@@ -6,10 +6,11 @@ from collections.abc import Callable
 from typing import Any
 
 from mlkit.core import tree
+from mlkit.core.call import CallContext
 from mlkit.core.spec import Dim, Spec, show
 from mlkit.core.tensor import Tensor
 from mlkit.core.typing import DType
-from mlkit.objects.keras_tensor import symbol
+from mlkit.objects.keras_tensor import KerasTensor, symbol
 
 
 class CallInfo:
@@ -74,6 +75,17 @@ def shape_arguments(cls: type, method: str, info: "CallInfo", shapes: Any):
     return (), {name: shapes[name.removesuffix("_shape")] for name in wanted if name.removesuffix("_shape") in shapes}
 
 
+def symbols_for(info: "CallInfo", dtype: DType, args: tuple[Any, ...], kwargs: dict[str, Any]):
+    """The (args, kwargs) of KerasTensors of a call, for those of shapes: a named one belongs to the argument of its name."""
+    of_shapes = functools.partial(tree.map_shape_structure, lambda shape: KerasTensor(shape, dtype))
+    named = {
+        k.removesuffix("_shape"): of_shapes(v)
+        for k, v in kwargs.items()
+        if v is not None and (k.removesuffix("_shape") in info.parameters or len(kwargs) > 1)
+    }
+    return [*map(of_shapes, args), *(map(of_shapes, kwargs.values()) if not named else ())], named
+
+
 def in_inference(info: "CallInfo", args: tuple[Any, ...], kwargs: dict[str, Any]):
     """The (args, kwargs) of a call with `training=False`, whatever they say."""
     if info.takes_training and "training" in info.names:
@@ -81,6 +93,31 @@ def in_inference(info: "CallInfo", args: tuple[Any, ...], kwargs: dict[str, Any]
         if place < len(args):
             return (*args[:place], False, *args[place + 1 :]), kwargs
     return args, {**kwargs, "training": False}
+
+
+def fill_training(
+    context: CallContext, info: "CallInfo", args: tuple[Any, ...], kwargs: dict[str, Any], passed_on: bool
+) -> None:
+    """Find the training flag of a call: the caller's, else that of the outer layer, else the signature's default.
+
+    passed_on: whether a `call` with **kwargs wants `training` in them.
+    """
+    given = kwargs.pop("training", None)
+    if info.takes_training and "training" in info.names and info.names.index("training") < len(args):
+        given = args[info.names.index("training")]
+        context.training = given if given is not None else context.training
+        return
+    if given is None:
+        given = context.training if context.training is not None else info.training_default
+    context.training = given
+    if given is not None and (info.takes_training or info.has_kwargs and passed_on):
+        kwargs["training"] = given
+
+
+def described(arguments: Any) -> str:
+    """Specs of the tensors among the arguments of a call, for messages."""
+    given = [t for t in tree.flatten(arguments) if t is not None]
+    return ", ".join(f"{t.dtype}{show(t.shape)}" if type(t) is Tensor else repr(t) for t in given) or "no arguments"
 
 
 def _tensor_shapes(info: "CallInfo", args: tuple[Any, ...], kwargs: dict[str, Any]):

@@ -15,13 +15,22 @@ from mlkit.core.typing import DType, Identifier, Shape, Structure
 from mlkit.dtype_policies import DTypeOrPolicy, DTypePolicyMap
 from mlkit.dtype_policies import get as get_policy
 from mlkit.layers import in_tensorflow
-from mlkit.layers.call_info import build_parameters, build_shapes, call_info, in_inference, stated_outputs
+from mlkit.layers.call_info import (
+    build_parameters,
+    build_shapes,
+    call_info,
+    described,
+    fill_training,
+    in_inference,
+    stated_outputs,
+    symbols_for,
+)
 from mlkit.layers.input_spec import check_inputs
 from mlkit.layers.masks import fill_masks, record_masks, set_masks
 from mlkit.layers.stateful import Stateful
 from mlkit.layers.weights import by_position
 from mlkit.objects.config_object import init_arguments, is_own, serialized
-from mlkit.objects.keras_tensor import KerasTensor, Node, has_symbol, infer, refuse_strings, symbol
+from mlkit.objects.keras_tensor import Node, has_symbol, infer, refuse_strings, symbol
 from mlkit.objects.variable import Variable
 from mlkit.primitives.convert import ForeignSymbol
 
@@ -59,6 +68,7 @@ class Layer(Stateful):
     _reads: str | None = None  # the dtype of its inputs, where that is no float
     _remat = None  # the RematScope it was made in
     supports_masking = False  # whether outputs get masks, by `compute_mask`
+    _passes_training = False  # whether a `call` with **kwargs wants `training` in them
     _augments = False  # whether it only changes images in training: nothing in it is learned, nothing frozen
     _declared_weights, _weight_options = {}, {}  # see `weights.weights`
     _needs_no_build = False  # True for layers without weights: they are built from the start, unless a subclass has a `build`
@@ -206,7 +216,7 @@ class Layer(Stateful):
             mask = fill_masks(info, args, kwargs)
             if self._frozen:
                 args, kwargs = in_inference(info, args, kwargs)
-            self._fill_training(inner, info, args, kwargs)
+            fill_training(inner, info, args, kwargs, self._passes_training)
             inner.autocast = self.compute_dtype if self.autocast else None
             if info.stated is not None and any(type(getattr(t, "data", None)) is Spec for t in tree.flatten((args, kwargs))):
                 out = stated_outputs(self, info, args, kwargs)
@@ -223,7 +233,7 @@ class Layer(Stateful):
         except ForeignSymbol as error:
             return in_tensorflow.called(self, args, kwargs, error)
         except Exception as error:
-            add_place(error, self.path, _describe((args, kwargs)))
+            add_place(error, self.path, described((args, kwargs)))
             raise
         finally:
             state.call = outer
@@ -259,21 +269,6 @@ class Layer(Stateful):
         if mask is not None:
             y._keras_mask = mask
         return y
-
-    def _fill_training(self, context, info, args: Any, kwargs):
-        """The training flag: the caller's, else that of the outer layer, else the signature's default."""
-        given = kwargs.pop("training", None)
-        if info.takes_training and "training" in info.names and info.names.index("training") < len(args):
-            given = args[info.names.index("training")]
-            context.training = given if given is not None else context.training
-            return
-        if given is None:
-            given = context.training if context.training is not None else info.training_default
-        context.training = given
-        if given is not None and (info.takes_training or info.has_kwargs and self._passes_training):
-            kwargs["training"] = given
-
-    _passes_training = False  # whether a `call` with **kwargs wants `training` in them
 
     def _penalize(self, outputs: Structure):
         """Add the activity regularizer's penalty, per sample."""
@@ -318,15 +313,7 @@ class Layer(Stateful):
 
     def compute_output_shape(self, *args: Any, **kwargs: Any) -> Any:
         """Shape of the outputs for inputs of a shape (tuples with None)."""
-        info = call_info(type(self))
-        symbols = [tree.map_shape_structure(lambda s: KerasTensor(s, self.compute_dtype), a) for a in args]
-        named = {
-            k.removesuffix("_shape"): tree.map_shape_structure(lambda s: KerasTensor(s, self.compute_dtype), v)
-            for k, v in kwargs.items()
-            if v is not None and (k.removesuffix("_shape") in info.parameters or len(kwargs) > 1)
-        }
-        if not named and kwargs:
-            symbols += [tree.map_shape_structure(lambda s: KerasTensor(s, self.compute_dtype), v) for v in kwargs.values()]
+        symbols, named = symbols_for(call_info(type(self)), self.compute_dtype, args, kwargs)
         return tree.map_structure(lambda t: t.shape, self.compute_output_spec(*symbols, **named))
 
     # ---- dtype ---------------------------------------------------------------------------------------------------
@@ -413,9 +400,3 @@ def _prepared(build):
         return result
 
     return run
-
-
-def _describe(arguments):
-    """Specs of the tensors among the arguments of a call, for messages."""
-    given = [t for t in tree.flatten(arguments) if t is not None]
-    return ", ".join(f"{t.dtype}{show(t.shape)}" if type(t) is Tensor else repr(t) for t in given) or "no arguments"

@@ -163,3 +163,19 @@ def sort_nodes(inputs: Sequence[KerasTensor], outputs: Sequence[KerasTensor]) ->
 def input_shapes(function: "Function") -> Any:
     """Shapes of a Function's inputs, in their structure."""
     return tree.map_structure(lambda t: show(t.spec.shape), function._inputs_struct)
+
+
+def is_functional_call(args: Sequence[Any], kwargs: Mapping[str, Any]) -> bool:
+    return len(args) >= 2 or (len(args) == 1 and "outputs" in kwargs) or ("inputs" in kwargs and "outputs" in kwargs)
+
+
+def split_functional(args: Sequence[Any], kwargs: Mapping[str, Any]) -> tuple[Any, Any, dict[str, Any]]:
+    """(inputs or None, outputs or None, other keyword arguments) of a call of `Model`."""
+    kwargs = dict(kwargs)
+    if not is_functional_call(args, kwargs):
+        if args:
+            raise ValueError("Model: pass both `inputs` and `outputs`, or keyword arguments only.")
+        return None, None, kwargs
+    named = dict(zip(("inputs", "outputs", "name"), args))
+    kwargs.update(named)
+    return kwargs.pop("inputs"), kwargs.pop("outputs"), kwargs

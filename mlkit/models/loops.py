@@ -14,6 +14,7 @@ from mlkit.core.state import state
 from mlkit.core.tensor import Tensor
 from mlkit.data.batch import pack_x_y_sample_weight, standardize_batch, with_class_weight
 from mlkit.models import run_state
+from mlkit.models.epochs import class_weights
 from mlkit.models.run_state import Run
 
 if TYPE_CHECKING:
@@ -118,6 +119,13 @@ def on_batch(model: Any, step: str, batch: tuple[Any, ...], class_weight: Mappin
     return logs if return_dict else as_list(model, logs)
 
 
+def predict_on_batch(model: Any, x: Any) -> Any:
+    """Predictions for one batch as NumPy arrays."""
+    batch = model._prepared_batch(standardize_batch((x,)))
+    model._training.prepare(model, batch, "predict")
+    return tree.map_structure(lambda t: np.array(host(t)), model._training.program(model, "predict")(packed(batch)))
+
+
 def _run_step(model: Any, step: str, batch: tuple[Any, ...], refuse_nonfinite: bool = True) -> dict[str, Any]:
     if step == "train" and refuse_nonfinite:
         _check_finite(batch[0], "The inputs")
@@ -133,31 +141,6 @@ def as_list(model: Any, logs: dict[str, Any]) -> Any:
     known = dict.fromkeys(m.name for m in metrics if m.name in logs)
     values = [logs[name] for name in (*known, *sorted(set(logs) - set(known)))]
     return values[0] if len(values) == 1 else values
-
-
-def class_weights(model: Any, class_weight: Mapping[Any, float] | None) -> Any:
-    """The function labels -> weights; the loss knows whether labels are class numbers or one-hot rows."""
-    if class_weight is None:
-        return None
-    compiled = model._training.loss
-    numbers = compiled is not None and compiled.takes_class_numbers
-    return functools.partial(data.class_weight_to_sample_weight, class_weight=class_weight, class_numbers=numbers)
-
-
-def in_front(model: Any) -> Callable[[Any], Any] | None:
-    """What is made of each batch before a step gets it, or None."""
-    return model._prepared_batch if model._has_host_part else None
-
-
-def refuse_pairs(model: Any, method: str, x: Any, y: Any) -> None:
-    """A list of tuples (x, y) is no structure of inputs, though it looks like one."""
-    pairs = y is None and isinstance(x, list) and x and all(isinstance(p, tuple) and len(p) in (2, 3) for p in x)
-    if pairs and model.loss is not None:
-        raise ValueError(
-            f"{method}: got a list of {len(x)} tuples, which looks like pairs (x, y). A list stands for the inputs of a model "
-            "that has several. Pass arrays x and y for pairs of single samples; for pairs of batches an iterator, such as "
-            "iter(pairs)."
-        )
 
 
 def callback_list(
@@ -227,13 +210,6 @@ def _verbosity(verbose: bool | int | str) -> int:
 def max_epochs(epochs: int) -> int:
     limit = config.max_epochs()
     return min(epochs, limit) if limit is not None else epochs
-
-
-def max_steps(steps: int | None) -> int | None:
-    limit = config.max_steps_per_epoch()
-    if limit is None:
-        return steps
-    return min(steps, limit) if steps is not None else limit
 
 
 def _check_finite(x: Any, what: str) -> None:

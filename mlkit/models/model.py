@@ -14,7 +14,7 @@ from mlkit.data.batch import to_numpy
 from mlkit.layers.layer import Layer
 from mlkit.models import freezing, memory, saving, summary
 from mlkit.models import state_tree as state_trees
-from mlkit.models.function import input_shapes
+from mlkit.models.function import input_shapes, is_functional_call, split_functional
 from mlkit.models.host_part import Prepared
 from mlkit.models.layer_graph import LayerGraph
 from mlkit.models.photo_methods import PhotoMethods
@@ -44,12 +44,12 @@ class Model(PhotoMethods, Trainer, Layer):
     _graph: LayerGraph | None = None  # of a model made from KerasTensors, and of a Sequential that knows its inputs
 
     def __new__(cls, *args: Any, **kwargs: Any) -> Self:
-        if cls is Model and _is_functional_call(args, kwargs):
+        if cls is Model and is_functional_call(args, kwargs):
             cls = Functional
         return Layer.__new__(cls, *args, **kwargs)
 
     def __init__(self, *args: Any, **kwargs: Any):
-        inputs, outputs, kwargs = _split_functional(args, kwargs)
+        inputs, outputs, kwargs = split_functional(args, kwargs)
         Layer.__init__(self, **kwargs)
         Trainer.__init__(self)
         if inputs is not None:
@@ -392,19 +392,3 @@ def with_arrays(inputs: Structure) -> Structure:
     if isinstance(inputs, (list, tuple)):
         return to_numpy(inputs) if is_array(inputs) else type(inputs)(map(with_arrays, inputs))
     return {k: with_arrays(v) for k, v in inputs.items()} if isinstance(inputs, dict) else inputs
-
-
-def _is_functional_call(args: Sequence[Any], kwargs: Mapping[str, Any]) -> bool:
-    return len(args) >= 2 or (len(args) == 1 and "outputs" in kwargs) or ("inputs" in kwargs and "outputs" in kwargs)
-
-
-def _split_functional(args: Sequence[Any], kwargs: Mapping[str, Any]) -> tuple[Any, Any, dict[str, Any]]:
-    """(inputs or None, outputs or None, other keyword arguments) of a call of `Model`."""
-    kwargs = dict(kwargs)
-    if not _is_functional_call(args, kwargs):
-        if args:
-            raise ValueError("Model: pass both `inputs` and `outputs`, or keyword arguments only.")
-        return None, None, kwargs
-    named = dict(zip(("inputs", "outputs", "name"), args))
-    kwargs.update(named)
-    return kwargs.pop("inputs"), kwargs.pop("outputs"), kwargs

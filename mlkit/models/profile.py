@@ -182,7 +182,7 @@ def _grouped(pairs):
 @contextlib.contextmanager
 def _parts_named(model):
     """A block in which what `train_step` does outside layers is staged under names: loss, metrics, optimizer."""
-    parts = [(model, "compute_loss", "loss"), (model, "_track_loss", "metrics"), (model, "compute_metrics", "metrics")]
+    parts = [(model, "compute_loss", "loss"), (model._training, "track", "metrics"), (model, "compute_metrics", "metrics")]
     if model.optimizer is not None:
         parts.append((model.optimizer, "apply", "optimizer"))
     for owner, method, name in parts:

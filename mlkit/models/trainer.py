@@ -5,20 +5,18 @@ import warnings
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-import numpy as np
-
-from mlkit import data, ops, optimizers
+from mlkit import data, optimizers
 from mlkit.callbacks.callback import Callback
 from mlkit.callbacks.history import History
-from mlkit.core import tree
 from mlkit.core.ownership import own_arrays
 from mlkit.core.tensor import Tensor
 from mlkit.core.typing import Data, Structure
-from mlkit.data.batch import standardize_batch, unpack_x_y_sample_weight
+from mlkit.data.batch import unpack_x_y_sample_weight
 from mlkit.layers.tracking import unique
 from mlkit.metrics.metric import Metric
 from mlkit.metrics.reduction import Mean
 from mlkit.models import checks, loops, nonfinite, run_state
+from mlkit.models import epochs as epoch_data
 from mlkit.models.compiled import CompiledLoss, CompiledMetrics
 from mlkit.models.profile import profile
 from mlkit.models.training import Training
@@ -119,7 +117,7 @@ class Trainer:
             y_pred = self(x, training=True)
             loss = self._compute_loss(x, y, y_pred, sample_weight, training=True)
             scaled = self.optimizer.scale_loss(loss)
-        self._track_loss(loss, x)
+        self._training.track(loss, x)
         variables = self.trainable_weights
         if variables:
             self.optimizer.build(variables)  # adds state for layers that were unfrozen since
@@ -130,7 +128,7 @@ class Trainer:
         """Loss and metrics of a batch, without an update. Returns logs."""
         x, y, sample_weight = unpack_x_y_sample_weight(data)
         y_pred = self(x, training=False)
-        self._track_loss(self._compute_loss(x, y, y_pred, sample_weight, training=False), x)
+        self._training.track(self._compute_loss(x, y, y_pred, sample_weight, training=False), x)
         return self.compute_metrics(x, y, y_pred, sample_weight=sample_weight)
 
     def predict_step(self, data: Structure) -> Structure:
@@ -153,23 +151,7 @@ class Trainer:
         training: bool = True,
     ) -> Tensor:
         """The scalar to minimize: the compiled losses plus those added by layers and regularizers."""
-        compiled, total = self._training.loss, None
-        if compiled is not None and y is not None:
-            self._training.build_for(self, y, y_pred)
-            total = compiled(y, y_pred, sample_weight)
-        for extra in self.losses:
-            extra = ops.cast(extra, "float32")
-            total = extra if total is None else total + extra
-        if total is None:
-            if compiled is not None:
-                raise ValueError(
-                    "No loss to compute: the model has a loss, but no targets `y` were given and no layer added a loss. Pass "
-                    "`y`."
-                )
-            if not self.trainable_variables:
-                return ops.zeros(())
-            raise ValueError("No loss to compute. Pass `loss` to compile(), or add losses in layers with add_loss().")
-        return total
+        return self._training.total_loss(self, y, y_pred, sample_weight)
 
     def compute_metrics(self, x: Structure, y: Structure, y_pred: Structure, sample_weight: Structure = None) -> dict[str, Any]:
         """Update the compiled metrics with a batch and return the logs."""
@@ -186,10 +168,6 @@ class Trainer:
             value = m.result()
             logs.update(value if isinstance(value, dict) else {m.name: value})
         return logs
-
-    def _track_loss(self, loss: Tensor, x: Structure) -> None:
-        leaves = [t for t in tree.flatten(x) if t is not None and getattr(t, "shape", ())]
-        self._training.tracker.update_state(loss, sample_weight=leaves[0].shape[0] if leaves else 1)
 
     # ---- loops ------------------------------------------------------------------------------------------
 
@@ -226,30 +204,18 @@ class Trainer:
         finished are in `model.history`, and the model stays usable.
         """
         self._assert_compiled("fit")
-        loops.refuse_pairs(self, "fit", x, y)
+        epoch_data.refuse_pairs(self, "fit", x, y)
         splits = bool(validation_split) and validation_data is None
         if splits:
             (x, y, sample_weight), validation_data = data.train_validation_split((x, y, sample_weight), validation_split)
-        validation = None
-        if validation_data is not None:
-            loops.refuse_pairs(self, "fit(validation_data=...)", validation_data, None)
-            vx, vy, vw = (
-                data.unpack_x_y_sample_weight(validation_data)
-                if isinstance(validation_data, (tuple, list))
-                else (validation_data, None, None)
-            )
-            adapter = data.get_adapter(vx, vy, vw, validation_batch_size or batch_size, steps=validation_steps)
-            validation = data.EpochIterator(adapter, validation_steps, self.steps_per_execution, loops.in_front(self))
-        adapter = data.get_adapter(
-            x, y, sample_weight, batch_size, shuffle, steps_per_epoch, loops.class_weights(self, class_weight)
-        )
-        batches = data.EpochIterator(adapter, loops.max_steps(steps_per_epoch), self.steps_per_execution, loops.in_front(self))
+        validation = epoch_data.for_validation(self, validation_data, validation_batch_size or batch_size, validation_steps)
+        batches = epoch_data.for_training(self, x, y, sample_weight, batch_size, shuffle, steps_per_epoch, class_weight)
         epochs = loops.max_epochs(epochs)
         callbacks = loops.callback_list(self, callbacks, verbose, epochs, batches.num_batches, add_history=True)
         self.stop_training = False
         self._training.program(self, "train")
         self._initial_epoch = initial_epoch
-        watched = checks.before_fit(self, adapter, validation, splits, class_weight, callbacks) if check else None
+        watched = checks.before_fit(self, batches.adapter, validation, splits, class_weight, callbacks) if check else None
         loops.run_epochs(self, batches, epochs, callbacks, validation, validation_freq, watched)
         return self.history
 
@@ -302,11 +268,7 @@ class Trainer:
         if kwargs:
             raise ValueError(f"evaluate: unknown arguments {sorted(kwargs)}.")
         self._assert_compiled("evaluate")
-        loops.refuse_pairs(self, "evaluate", x, y)
-        batches = x
-        if not isinstance(x, data.EpochIterator):
-            adapter = data.get_adapter(x, y, sample_weight, batch_size, steps=steps)
-            batches = data.EpochIterator(adapter, loops.max_steps(steps), self.steps_per_execution, loops.in_front(self))
+        batches = epoch_data.for_test(self, x, y, sample_weight, batch_size, steps)
         callbacks = loops.callback_list(self, callbacks, verbose, 1, batches.num_batches)
         self.stop_evaluating = False
         self.reset_metrics()
@@ -326,8 +288,7 @@ class Trainer:
         callbacks: Callback | Sequence[Callback] | None = None,
     ) -> Any:
         """Predictions for data, batch by batch in test mode: a NumPy array (or structure of them)."""
-        adapter = data.get_adapter(x, batch_size=batch_size, steps=steps)
-        batches = data.EpochIterator(adapter, loops.max_steps(steps), self.steps_per_execution, loops.in_front(self))
+        batches = epoch_data.for_predict(self, x, batch_size, steps)
         callbacks = loops.callback_list(self, callbacks, verbose, 1, batches.num_batches)
         self.stop_predicting = False
         return loops.run_predict(self, batches, callbacks)
@@ -353,10 +314,7 @@ class Trainer:
 
     def predict_on_batch(self, x: Data) -> Any:
         """Predictions for one batch as NumPy arrays."""
-        batch = self._prepared_batch(standardize_batch((x,)))
-        self._training.prepare(self, batch, "predict")
-        outputs = self._training.program(self, "predict")(loops.packed(batch))
-        return tree.map_structure(lambda t: np.array(loops.host(t)), outputs)
+        return loops.predict_on_batch(self, x)
 
     # ---- metrics ---------------------------------------------------------------------------------------------------
 
@@ -388,14 +346,9 @@ class Trainer:
 
     def _values_before_step(self):
         """What `_explain_nonfinite` takes. All variables are made first, which a step would make on its way."""
-        run = self._training.run
-        if (
-            run is not None
-            and run.group
-            and self.optimizer is not None
-            and not self.optimizer.built
-            and not self._is_overridden("train_step")
-        ):
+        run, optimizer = self._training.run, self.optimizer
+        is_new = optimizer is not None and not optimizer.built and not self._is_overridden("train_step")
+        if is_new and run is not None and run.group:
             self._training.prepare(self, run.group[0])
         return nonfinite.values_of(self)
 
@@ -431,7 +384,7 @@ class Trainer:
     @property
     def _traces(self):
         """How many programs have been traced for the steps."""
-        return sum(getattr(p, "traces", 0) for p in self._training.programs.values())
+        return self._training.traces
 
     def _is_overridden(self, method):
         return getattr(type(self), method) is not getattr(Trainer, method)

@@ -8,7 +8,7 @@ import inspect
 from collections.abc import Callable
 from typing import Any
 
-from mlkit import optimizers
+from mlkit import ops, optimizers
 from mlkit.core import dtypes, locks, tree
 from mlkit.core.function import function
 from mlkit.core.spec import Dim, Spec
@@ -63,6 +63,32 @@ class Training:
             optimizer = optimizer.inner_optimizer  # compile() put the scaling around it, and will again
         return serialize_keras_object({**self.arguments, "optimizer": optimizer})
 
+    # ---- the loss --------------------------------------------------------------------------------------------------
+
+    def total_loss(self, model: Any, y: Structure, y_pred: Structure, sample_weight: Structure) -> Tensor:
+        """The compiled losses plus those added by layers and regularizers."""
+        total = None
+        if self.loss is not None and y is not None:
+            self.build_for(model, y, y_pred)
+            total = self.loss(y, y_pred, sample_weight)
+        for extra in model.losses:
+            extra = ops.cast(extra, "float32")
+            total = extra if total is None else total + extra
+        if total is not None:
+            return total
+        if self.loss is not None:
+            raise ValueError(
+                "No loss to compute: the model has a loss, but no targets `y` were given and no layer added a loss. Pass `y`."
+            )
+        if not model.trainable_variables:
+            return ops.zeros(())
+        raise ValueError("No loss to compute. Pass `loss` to compile(), or add losses in layers with add_loss().")
+
+    def track(self, loss: Tensor, x: Structure) -> None:
+        """Add the loss of a batch to the mean of the epoch."""
+        leaves = [t for t in tree.flatten(x) if t is not None and getattr(t, "shape", ())]
+        self.tracker.update_state(loss, sample_weight=leaves[0].shape[0] if leaves else 1)
+
     # ---- metrics ---------------------------------------------------------------------------------------------------
 
     @property
@@ -71,9 +97,14 @@ class Training:
         found = [m for m in (self.tracker, self.metrics) if m is not None]
         return found + (self.loss.trackers if self.loss is not None else [])
 
+    @property
+    def traces(self) -> int:
+        """How many programs have been traced for the steps."""
+        return sum(p.traces for p in self.programs.values())
+
     def metrics_of(self, model: Any) -> list[Metric]:
         """`model.metrics`, without looking for some in all layers anew: compiled steps know those of their trace only."""
-        traces = sum(p.traces for p in self.programs.values())
+        traces = self.traces
         if not traces:
             return model.metrics
         if self.known_metrics is None or self.known_metrics[0] != traces:

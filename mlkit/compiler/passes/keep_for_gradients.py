@@ -6,7 +6,7 @@ from mlkit.compiler.contract import Pass, Target
 from mlkit.core.graph import Call, Graph
 from mlkit.core.spec import Spec
 from mlkit.core.tensor import Value
-from mlkit.primitives.fused.recurrent import gru_grad, lstm_grad, rnn_grad
+from mlkit.primitives.fused import gru_grad, lstm_grad, rnn_grad
 
 
 def forward_of(call: Call) -> Call | None:

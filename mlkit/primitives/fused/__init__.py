@@ -8,11 +8,13 @@ from mlkit.primitives.fused.activation import gelu, gelu_grad, relu, relu6, relu
 from mlkit.primitives.fused.attention import attention, attention_grad
 from mlkit.primitives.fused.elementwise_chain import fused_elementwise, multi_tensor_apply
 from mlkit.primitives.fused.epilogue import conv_bias_act, matmul_bias_act
+from mlkit.primitives.fused.gru import gru, gru_grad
+from mlkit.primitives.fused.lstm import lstm, lstm_grad
 from mlkit.primitives.fused.mask import masked_scale
 from mlkit.primitives.fused.norm_relu import batch_norm_relu, batch_norm_relu_grad
 from mlkit.primitives.fused.normalization import batch_norm, batch_norm_grad, layer_norm, layer_norm_grad
-from mlkit.primitives.fused.recurrent import gru, gru_grad, lstm, lstm_grad, rnn, rnn_grad
 from mlkit.primitives.fused.resample import resample, resample_grad
+from mlkit.primitives.fused.simple_rnn import rnn, rnn_grad
 from mlkit.primitives.fused.softmax import (
     log_softmax,
     log_softmax_grad,
