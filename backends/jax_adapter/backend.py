@@ -103,9 +103,7 @@ class JaxBackend(Backend):
         layouts = {number: meshes.sharding_of(layout) for number, layout in graph.layouts.items()}
         if debug.EXACT:
             by_op = super().compile(graph)
-            program = lambda *arrays: [
-                meshes.placed(a, layouts[i]) if i in layouts else a for i, a in enumerate(by_op(arrays))
-            ]
+            program = lambda *arrays: [meshes.placed(a, layouts[i]) if i in layouts else a for i, a in enumerate(by_op(arrays))]
         else:
             shardings = [layouts.get(i) for i in range(len(graph.outputs))] if layouts else None
             program = jax.jit(lambda *arrays: evaluate(graph, arrays), out_shardings=shardings)

@@ -51,4 +51,8 @@ ROWS = {  # op name -> function of jax arrays
     **rows.ROWS, **fused.ROWS, **windows.ROWS, **linalg.ROWS, **foreign.ROWS, **(_control := control.make(evaluate)),
     "relayout": meshes.relayout,
 }  # fmt: skip
-NOT_COMPILED = {*foreign.ROWS, *_control, "relayout"}  # functions, graphs and layouts among their parameters: a cache would keep them
+NOT_COMPILED = {
+    *foreign.ROWS,
+    *_control,
+    "relayout",
+}  # functions, graphs and layouts among their parameters: a cache would keep them

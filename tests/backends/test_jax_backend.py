@@ -35,7 +35,11 @@ def test_random_bits_are_those_of_the_native_backend(dtype):
 
 def test_an_eager_loop_is_compiled_once():
     compiled = []
-    jax.monitoring.register_event_duration_secs_listener(lambda event, *_, **__: compiled.append(event))
+
+    def note(event, duration, **_):
+        compiled.append(event)
+
+    jax.monitoring.register_event_duration_secs_listener(note)
     try:
         with using("jax"):
             lstm = OPS["lstm"]
@@ -46,7 +50,7 @@ def test_an_eager_loop_is_compiled_once():
             second = lstm(x * 1, h, h, kernel, recurrent, None)
         assert sum("backend_compile" in event for event in compiled) <= 1  # of the product
     finally:
-        jax.monitoring.unregister_event_duration_listener(jax.monitoring.get_event_duration_listeners()[-1])
+        jax.monitoring.unregister_event_duration_listener(note)
     np.testing.assert_array_equal(first[0].numpy(), second[0].numpy())
 
 
