@@ -19,7 +19,20 @@ from mlkit.core.program import Program
 from mlkit.core.spec import Spec, are_known
 from mlkit.core.state import state
 from mlkit.core.tensor import Tensor, Value
-from mlkit.primitives import elementwise, foreign, fourier, fused, linear, movement, random, reduction, shape, sorting, window
+from mlkit.primitives import (
+    elementwise,
+    foreign,
+    fourier,
+    fused,
+    linear,
+    movement,
+    placement,
+    random,
+    reduction,
+    shape,
+    sorting,
+    window,
+)
 
 _RECORDS = (
     elementwise,
@@ -28,6 +41,7 @@ _RECORDS = (
     fused,
     linear,
     movement,
+    placement,
     random,
     reduction,
     shape,

@@ -3,8 +3,8 @@
 from mlkit.core.lazy_import import offer
 
 _HOMES = {
-    ".app": "app",
-    ".publish": "publish",
+    ".application": "app",
+    ".publishing": "publish",
     ".ray_serve": "ray_app",
     ".repository": "write_repository",
 }

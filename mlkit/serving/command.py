@@ -4,7 +4,7 @@ import os
 import sys
 from typing import Any
 
-from mlkit.serving.app import App
+from mlkit.serving.application import App
 from mlkit.serving.server import listening, serve
 from mlkit.serving.workers import Workers
 

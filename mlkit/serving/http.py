@@ -57,8 +57,11 @@ async def body_of(scope: dict[str, Any], receive: Receive, limit: int, seconds: 
         ClientLeft: The connection was closed.
     """
     length = header(scope, b"content-length")
-    if length is not None and int(length) > limit:
-        raise _too_large(limit)
+    if length is not None:
+        if not length.isdigit():
+            raise bad(f"Content-Length is {length.decode('latin-1')[:40]!r}.")
+        if len(length) > 20 or int(length) > limit:
+            raise _too_large(limit)
     message = await receive()
     if message["type"] == "http.request" and not message.get("more_body"):
         body = message.get("body", b"")

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from mlkit.core.deferred import Deferred
-from mlkit.serving.app import App
+from mlkit.serving.application import App
 
 serve = Deferred("ray.serve", 'A deployment of Ray Serve needs Ray: pip install "ray[serve]"')
 

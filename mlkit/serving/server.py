@@ -11,7 +11,7 @@ from collections.abc import Callable
 from typing import Any
 
 from mlkit.core.deferred import Deferred
-from mlkit.serving.app import App
+from mlkit.serving.application import App
 
 uvicorn = Deferred("uvicorn", 'mlkit serve runs on uvicorn: pip install "mlkit-engine[serve]"')
 _BACKLOG = 2048
@@ -22,7 +22,11 @@ _SWITCH = (
 
 def listening(host: str, port: int, shared: bool = False) -> socket.socket:
     """A socket bound to an address. shared: as one of several of it, among which connections are dealt out."""
-    family, kind, number, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0]
+    try:
+        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+    except OSError as error:
+        raise OSError(f"serve: {host}:{port} cannot be listened at: {error.strerror}.") from None
+    family, kind, number, _, address = found[0]
     sock = socket.socket(family, kind, number)
     try:
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -35,13 +39,21 @@ def listening(host: str, port: int, shared: bool = False) -> socket.socket:
     return sock
 
 
-def serve(models: dict[str, Any], settings: dict[str, Any], sock: socket.socket, ready: Callable[[], None]) -> int:
+def serve(
+    models: dict[str, Any],
+    settings: dict[str, Any],
+    sock: socket.socket,
+    ready: Callable[[], None],
+    is_one_of_several: bool = False,
+) -> int:
     """Serve until SIGTERM or SIGINT comes: then answer what is under way, and return 0.
 
     Args:
         models, settings: See `App`.
         sock: Bound to the address.
         ready: Called once all models have been looked at.
+        is_one_of_several: Whether other processes have the address too. Then it listens only when its models are loaded: connections
+            wait for that. Alone it listens at once, and says that it is not ready.
 
     Returns:
         The exit status: 1 where a file that was named cannot be served.
@@ -63,6 +75,9 @@ def serve(models: dict[str, Any], settings: dict[str, Any], sock: socket.socket,
     server.capture_signals = contextlib.nullcontext  # uvicorn would die of the signal in the end
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, server.handle_exit)
+    if is_one_of_several:
+        application.store.start()
+        application.store.settled.wait()
     wrong: list[str] = []
 
     def begin() -> None:

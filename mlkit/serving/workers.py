@@ -130,7 +130,7 @@ def main() -> int:
     threading.Thread(target=_end_with_parent, daemon=True).start()
     config.set_num_threads(settings.pop("threads"))
     sock = socket.socket(fileno=settings.pop("socket"))
-    return serve(settings.pop("models"), settings, sock, lambda: print("ready", flush=True))
+    return serve(settings.pop("models"), settings, sock, lambda: print("ready", flush=True), is_one_of_several=True)
 
 
 def _end_with_parent() -> None:
