@@ -4,7 +4,7 @@ import argparse
 import sys
 
 from mlkit import demo, selftest
-from mlkit.export.onnx_format import verify
+from mlkit.export.model_export import verify
 from mlkit.finetuning import clean_command, command, judge_command, photos_command, predict_command
 from mlkit.finetuning.command_messages import refuse, warnings_as_lines
 from mlkit.models.saving.contents import described, differences

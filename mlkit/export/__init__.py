@@ -1,6 +1,5 @@
-"""Models as programs of other runtimes. The door is `Model.export`."""
+"""Models as programs of other runtimes: `Model.export` writes one, `ExportArchive` several."""
 
 from mlkit.core.lazy_import import offer
 
-_ABSENT = {"ExportArchive": "a file has one program, `model.export(path)`. See docs/export.md."}
-__all__, __getattr__, __dir__ = offer(__name__, {}, _ABSENT)
+__all__, __getattr__, __dir__ = offer(__name__, {"mlkit.export.archive": "ExportArchive"})

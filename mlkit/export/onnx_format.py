@@ -1,6 +1,5 @@
 """ONNX files of models: written, run by ONNX Runtime, and compared before they appear under their name."""
 
-import json
 import os
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -10,12 +9,15 @@ import numpy as np
 from mlkit.core.deferred import Deferred
 from mlkit.core.graph import Call, Graph
 from mlkit.core.spec import Spec
-from mlkit.core.tensor import Tensor, Value
+from mlkit.core.tensor import Value
 from mlkit.export import golden
 from mlkit.export.files import answers, arriving
+from mlkit.export.first_difference import first_difference
+from mlkit.export.onnx_quantizer import smaller
 from mlkit.export.onnx_recurrent import STATES, has_constant_weights
 from mlkit.export.onnx_rows import ROWS, takes
 from mlkit.export.onnx_writer import Writer, onnx
+from mlkit.export.precision import ALLOWED, checked, samples, settled
 from mlkit.export.tracing import Format, inference_graph, op
 
 runtime = Deferred(
@@ -35,7 +37,7 @@ def _takes(call: Call) -> bool:
     return takes(call)
 
 
-FORMAT = Format(ROWS, _takes)
+FORMAT = Format("onnx", ROWS, _takes)
 
 
 def write(
@@ -46,6 +48,9 @@ def write(
     path: str,
     *,
     opset_version: int = OPSET,
+    dtype: str | None = None,
+    quantize: str | None = None,
+    calibration_data: Any = None,
     check: bool = True,
     metadata: dict[str, str] | None = None,
 ) -> dict[str, Any]:
@@ -58,11 +63,14 @@ def write(
         outputs: Function from the number of outputs to their names.
         path: Of the file.
         opset_version: ONNX's version of the ops.
+        dtype: "float16" for weights of half the size, which are cast where they are used.
+        quantize: "int8" for weights of a quarter, and products of 8 bits.
+        calibration_data: Samples from which the ranges between layers follow then; without them each batch tells its own.
         check: Whether ONNX Runtime runs it first, on a golden sample, and what it answers is compared.
         metadata: Further texts for the file.
 
     Returns:
-        Facts about it: nodes, bytes, difference.
+        Facts about it: nodes, bytes, difference, and `run`, function from arrays to what the file answers.
 
     Raises:
         NotImplementedError: An op cannot be written; nothing is.
@@ -70,40 +78,73 @@ def write(
     """
     if not 18 <= opset_version <= 24:
         raise ValueError(f"export: `opset_version` must be from 18 to 24, but is {opset_version}.")
+    kind = checked(dtype, quantize, calibration_data)
     graph = inference_graph(fn, specs, FORMAT)
-    kept = dict(metadata or {})
+    results = list(outputs(len(graph.outputs)))
     inputs = golden.sample(specs)
-    wanted = answers(fn, inputs)
-    kept["golden"] = golden.packed(specs, wanted)
-    model = _model(graph, names, outputs(len(graph.outputs)), opset_version, kept)
-    found = None
+    wanted, found = answers(fn, inputs), None
+    told = lambda: {**(metadata or {}), "golden": golden.packed(specs, wanted, (names, results), tolerance=ALLOWED[kind])}
+    model = _model(graph, names, results, opset_version, told(), halves=kind == "float16")
     with arriving(path) as part:
-        _save(model, part, path)
+        written = f"{part}.onnx"
+        _save(model, written, os.path.basename(path))
         if check:
             where = lambda: _first_difference(graph, names, opset_version, inputs)
-            found = golden.require(run(part, inputs), wanted, "ONNX Runtime", where)
-    return {"nodes": len(model.graph.node), "bytes": os.path.getsize(path), "difference": found}
+            tolerance = ALLOWED["float16" if kind == "float16" else None]
+            found = golden.require(run(written, inputs), wanted, "ONNX Runtime", where, tolerance)
+        if kind == "int8":
+            model = smaller(written, None if calibration_data is None else samples(calibration_data, specs, None))
+            found, wanted = settled(lambda: run(model.SerializeToString(), inputs), wanted, "ONNX Runtime", kind, check)
+            onnx.helper.set_model_props(model, told())
+            onnx.save_model(model, written)
+        if os.path.splitext(path)[1] == ".ort":
+            found = _as_ort(written, part, inputs, wanted, kind)
+            os.remove(written)
+        else:
+            os.replace(written, part)
+    size = sum(os.path.getsize(p) for p in (path, f"{path}.data") if os.path.exists(p))
+    return {"nodes": len(model.graph.node), "bytes": size, "difference": found, "run": lambda arrays: run(path, arrays)}
 
 
-def _model(graph: Graph, names: Sequence[str], outputs: Sequence[str], opset: int, metadata: dict[str, str]) -> Any:
-    writer = Writer(graph, names)
+def _model(
+    graph: Graph, names: Sequence[str], outputs: Sequence[str], opset: int, metadata: dict[str, str], halves: bool = False
+) -> Any:
+    writer = Writer(graph, names, halves)
     writer.write(ROWS)
     return writer.model(outputs, opset, metadata)
 
 
-def _save(model: Any, part: str, path: str) -> None:
-    """As one file; constants that are too many for it in a second one beside it."""
+def _save(model: Any, part: str, name: str) -> None:
+    """As one file; constants that are too many for it in a second one beside it. name: of the file at the end."""
     if sum(len(t.raw_data) for t in model.graph.initializer) <= _INSIDE:
         onnx.save_model(model, part)
     else:
-        onnx.save_model(model, part, save_as_external_data=True, location=os.path.basename(path) + ".data")
+        onnx.save_model(model, part, save_as_external_data=True, location=f"{name}.data")
 
 
-def run(path: str, inputs: Sequence[np.ndarray]) -> list[np.ndarray]:
-    """What a file answers, by ONNX Runtime on the CPU."""
+def _as_ort(written: str, part: str, inputs: Sequence[np.ndarray], wanted: Sequence[np.ndarray], kind: str | None) -> float:
+    """ONNX Runtime's own format, which its builds for phones read; made by the runtime, and so run in any case."""
+    options = _options()
+    options.graph_optimization_level = runtime.GraphOptimizationLevel.ORT_ENABLE_EXTENDED  # further ones are for this processor
+    options.optimized_model_filepath = part
+    options.add_session_config_entry("session.save_model_format", "ORT")
+    runtime.InferenceSession(written, options, providers=["CPUExecutionProvider"])
+    return golden.require(run(part, inputs), wanted, "ONNX Runtime", tolerance=ALLOWED[kind])
+
+
+def _options() -> Any:
     options = runtime.SessionOptions()
     options.log_severity_level = 3
-    session = runtime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+    return options
+
+
+def _session(file: str | bytes) -> Any:
+    return runtime.InferenceSession(file, _options(), providers=["CPUExecutionProvider"])
+
+
+def run(file: str | bytes, inputs: Sequence[np.ndarray]) -> list[np.ndarray]:
+    """What a file answers, by ONNX Runtime on the CPU. file: its path, or what is in it."""
+    session = _session(file)
     return session.run(None, {i.name: a for i, a in zip(session.get_inputs(), inputs)})
 
 
@@ -113,28 +154,16 @@ def verify(path: str) -> float:
     Raises:
         ValueError: It has no sample.
     """
-    kept = {p.key: p.value for p in onnx.load_model(path, load_external_data=False).metadata_props}
+    session = _session(path)
+    kept = session.get_modelmeta().custom_metadata_map
     if "golden" not in kept:
         raise ValueError(f"{path} has no golden sample: it was not written by mlkit.")
-    inputs, wanted = golden.unpacked(kept["golden"])
-    return golden.difference(run(path, inputs), wanted)
+    return golden.against(kept["golden"], lambda inputs, names, outputs: session.run(outputs, dict(zip(names, inputs))))
 
 
 def _first_difference(graph: Graph, names: Sequence[str], opset: int, inputs: Sequence[np.ndarray]) -> str:
-    """In words, which call is the first one whose results differ."""
-    values = [v for call in graph.calls for v in call.outs[:1]]
-    every = graph.like(graph.calls, values)
-    wanted = [np.asarray(t.numpy()) for t in every.run(*(Tensor(np.array(a)) for a in inputs))]
-    model = _model(every, names, [f"value_{i}" for i in range(len(values))], opset, {})
-    session = runtime.InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"])
-    found = session.run(None, {i.name: a for i, a in zip(session.get_inputs(), inputs)})
-    for call, a, b in zip(graph.calls, found, wanted):
-        if golden.difference([a], [b]) > 1:
-            return f"; the first difference is in {call.op.name} of {'/'.join(map(str, call.place)) or 'the model itself'}"
-    return ""
+    def run_graph(every: Graph, arrays: Sequence[np.ndarray]) -> list[np.ndarray]:
+        model = _model(every, names, [f"value_{i}" for i in range(len(every.outputs))], opset, {})
+        return run(model.SerializeToString(), arrays)
 
-
-def metadata_of(model: Any) -> dict[str, str]:
-    """Texts about a model that its file keeps."""
-    names = getattr(model, "class_names", None)
-    return {"mlkit": json.dumps({"name": model.name, **({"class_names": list(names)} if names else {})})}
+    return first_difference(graph, inputs, run_graph)

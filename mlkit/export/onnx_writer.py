@@ -14,6 +14,7 @@ from mlkit.core.tensor import Value
 
 onnx = Deferred("onnx", 'Files of ONNX are written with onnx: pip install "mlkit-engine[onnx]"')
 
+_LARGEST_HALF = 65504.0
 _ARITHMETIC = {operator.add: "Add", operator.sub: "Sub", operator.mul: "Mul", operator.floordiv: "Div"}
 
 
@@ -23,9 +24,11 @@ class Writer:
     Args:
         graph: Its inputs have the names given.
         names: Of the inputs.
+        halves: Whether weights are stored in float16, and cast where they are used.
     """
 
-    def __init__(self, graph: Graph, names: Sequence[str]):
+    def __init__(self, graph: Graph, names: Sequence[str], halves: bool = False):
+        self._halves = halves
         self.graph, self._inputs = graph, list(names)
         self.nodes: list[Any] = []
         self.initializers: dict[str, Any] = {}
@@ -68,6 +71,9 @@ class Writer:
                 self.initializers[name] = onnx.helper.make_tensor(
                     name, kind, array.shape, array.view("uint16").tobytes(), raw=True
                 )
+            elif self._halves and _is_weight(array):
+                self.initializers[name] = onnx.numpy_helper.from_array(array.astype("float16"), name)
+                self._constants[key] = self.node("Cast", [name], to=element_type("float32"))
             else:
                 self.initializers[name] = onnx.numpy_helper.from_array(array, name)
             self._kept.append(array)
@@ -144,6 +150,11 @@ class Writer:
     def _fresh(self, kind: str) -> str:
         self._count += 1
         return f"{kind.lower()}_{self._count}"
+
+
+def _is_weight(array: np.ndarray) -> bool:
+    """Whether it is large enough to gain by halves, and its numbers are theirs."""
+    return array.dtype == np.float32 and array.size >= 256 and bool(np.all(np.abs(array) <= _LARGEST_HALF))
 
 
 def element_type(dtype: str) -> int:

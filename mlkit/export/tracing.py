@@ -1,6 +1,6 @@
 """The inference graph of a model: traced with a batch of any size, its weights as constants, and what follows from them computed."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -13,10 +13,11 @@ from mlkit.compiler.passes.lower import lower
 from mlkit.compiler.passes.prune import prune
 from mlkit.compiler.passes.rewrite import Rewriter
 from mlkit.compiler.passes.simplify import simplify
+from mlkit.core import tree
 from mlkit.core.graph import Call, Graph
 from mlkit.core.op import OPS, Op
 from mlkit.core.program import Program
-from mlkit.core.spec import Spec, are_known
+from mlkit.core.spec import Dim, Spec, are_known, resolve
 from mlkit.core.state import state
 from mlkit.core.tensor import Tensor, Value
 from mlkit.primitives import (
@@ -54,12 +55,13 @@ class Format(Target):
     """A format as a target of passes: it runs the ops it has rows for, and the rest is made of these.
 
     Args:
+        name: As `Model.export` has it.
         rows: Op -> row.
         takes: Function (call) -> whether its row takes this very call.
     """
 
-    def __init__(self, rows: dict[Op, Any], takes: Callable[[Call], bool]):
-        self.rows, self.takes = rows, takes
+    def __init__(self, name: str, rows: dict[Op, Any], takes: Callable[[Call], bool]):
+        self.name, self.rows, self.takes = name, rows, takes
 
     def runs(self, op: Op) -> bool:
         return op in self.rows
@@ -89,7 +91,7 @@ def inference_graph(fn: Callable[..., Any], specs: Sequence[Spec], target: Forma
     for call in graph.calls:
         if call.op not in target.rows or not target.takes(call):
             raise NotImplementedError(
-                f"{call.op.name} in {'/'.join(call.place) or 'the model itself'}: the format has nothing for it"
+                f"{call.op.name} in {'/'.join(call.place) or 'the model itself'}: format {target.name!r} has nothing for it"
                 f"{'' if call.op not in target.rows else ' with ' + str(call.params)}."
             )
     return graph
@@ -116,6 +118,25 @@ def _folded(graph: Graph) -> Graph:
         return tuple(map(np.asarray, found)) if call.is_tuple else np.asarray(found)
 
     return prune(Rewriter(graph).run(rule))
+
+
+def with_sizes(graph: Graph, sizes: Mapping[Dim, Any]) -> Graph:
+    """The graph with these in place of sizes that are free in the parameters of calls."""
+
+    def known(p: Any) -> Any:
+        return tree.map_structure(lambda n: resolve(n, sizes) if type(n) is Dim else n, p)
+
+    calls = []
+    for call in graph.calls:
+        new = call.with_args(call.args)
+        new.params = {k: known(p) for k, p in call.params.items()}
+        calls.append(new)
+    return graph.like(calls, graph.outputs)
+
+
+def sizes_of(graph: Graph, inputs: Sequence[np.ndarray]) -> dict[Dim, int]:
+    """What free sizes are with these inputs."""
+    return {n: size for v, a in zip(graph.inputs, inputs) for n, size in zip(v.shape, a.shape) if type(n) is Dim}
 
 
 def op(name: str) -> Op:

@@ -224,16 +224,26 @@ class Model(PhotoMethods, Trainer, Layer):
     ) -> None:
         """Write the model, as it is in inference, as a program of another runtime.
 
-        filepath: of the file; its suffix chooses the format where none is given. format: "onnx" or "stablehlo". verbose: whether to
-        print what was written; None does. input_signature: list of one `InputSpec` (or tensor) for each input, for models that do not
-        tell their inputs, or to fix sizes. options: `check=False`, not to run the file; of "onnx" `opset_version`, 21 by default; of
-        "stablehlo" `platforms`.
+        The file's inputs and outputs have the model's names, and the batch is free. Its runtime runs the file on a golden sample before
+        it appears under its name; the sample is in it, so that ``mlkit verify-file FILE`` repeats that where the file is used. See
+        docs/export.md.
 
-        The file's inputs and outputs have the model's names; the batch is free. ONNX Runtime runs the file on a golden sample before
-        it is kept, which is in it too: ``mlkit verify-file FILE`` repeats that where the file is used.
+        Args:
+            filepath: Of the file; its suffix chooses the format where none is given.
+            format: "onnx" (.onnx, .ort), "litert" (.tflite), "stablehlo" or "openvino" (.xml, with a .bin beside it).
+            verbose: Whether to print what was written; None does.
+            input_signature: List of one `InputSpec` (or tensor) for each input, for models that do not tell their inputs, or to fix
+                sizes.
+            **options: Of all formats: `preprocess`, a function of images that the file begins with, such as an application's
+                `preprocess_input`, or True for what `image_task` says: it takes photos of uint8 pixels then; `class_names`, kept in the
+                file; `evaluation_data`, (inputs, labels) on which the accuracy of model and file is printed; ``check=False``, not to run
+                it. Of "onnx", "litert" and "openvino": ``dtype="float16"`` for weights of half the size. Of "onnx" and "litert":
+                ``quantize="int8"``, with samples as `calibration_data` for fixed ranges. Of "onnx": `opset_version`, 21 by default. Of
+                "litert": `batch_size`, to fix it. Of "stablehlo": `platforms`.
 
-        Raises NotImplementedError, naming op and layer, where something cannot be written, and RuntimeError where the file answers
-        something else than `predict`; no file is left then. See docs/export.md.
+        Raises:
+            NotImplementedError: Something cannot be written; op and layer are named, and nothing is written.
+            RuntimeError: The file answers something else than `predict`; the first layer that does is named, and no file is left.
         """
         _export.export_model(self, filepath, format, verbose, input_signature, **options)
 

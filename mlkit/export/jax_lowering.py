@@ -1,0 +1,68 @@
+"""Graphs as functions of JAX's, which formats that are made of StableHLO lower: sizes that are free are symbols of JAX's."""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from mlkit.core import dtypes
+from mlkit.core.backend import get_backend
+from mlkit.core.deferred import Deferred
+from mlkit.core.graph import Graph
+from mlkit.core.op import OPS
+from mlkit.core.spec import Dim, Spec
+from mlkit.core.tensor import Value
+from mlkit.export.tracing import Format, inference_graph, with_sizes
+
+MISSING = 'StableHLO is written by JAX: pip install "mlkit-engine[jax]"'
+jax = Deferred("jax", MISSING)
+export = Deferred("jax.export", MISSING)
+
+
+def graph_for(name: str, fn: Callable[..., Any], specs: Sequence[Spec]) -> Graph:
+    """The inference graph of a function of tensors, of ops that JAX has. name: of the format."""
+    rows = {OPS[op]: kernel for op, kernel in get_backend("jax").kernels.items()}
+    return inference_graph(fn, specs, Format(name, rows, lambda call: True))
+
+
+def exported(graph: Graph, specs: Sequence[Spec], platforms: Sequence[str], sizes: Mapping[Dim, int]) -> Any:
+    """A graph as `jax.export` exports it. sizes: those of free sizes that are known nevertheless.
+
+    Raises:
+        NotImplementedError: JAX needs to know a size that is free.
+    """
+    free = symbols([n for s in specs for n in s.shape if type(n) is Dim and n not in sizes])
+    known = {**free, **sizes}
+    shapes = [tuple(known[n] if type(n) is Dim else n for n in s.shape) for s in specs]
+    structs = [jax.ShapeDtypeStruct(shape, dtypes.as_numpy(s.dtype)) for shape, s in zip(shapes, specs)]
+    try:
+        return export.export(jax.jit(function_of(graph, known), keep_unused=True), platforms=list(platforms))(*structs)
+    except Exception as error:  # of several kinds, whose names differ between versions
+        if not free:
+            raise
+        raise NotImplementedError(
+            f"export: JAX cannot leave {len(free)} of the inputs' sizes free here. Fix them: input_signature=[mlkit.InputSpec(shape="
+            f"(1, 224, 224, 3), dtype='float32')]. It says: {str(error).splitlines()[0]}"
+        ) from error
+
+
+def symbols(free: Sequence[Dim]) -> dict[Dim, Any]:
+    """A symbol of JAX's for each size."""
+    free = list(dict.fromkeys(free))
+    return dict(zip(free, export.symbolic_shape(", ".join(f"size_{i}" for i in range(len(free)))))) if free else {}
+
+
+def function_of(graph: Graph, sizes: Mapping[Dim, Any]) -> Callable[..., list[Any]]:
+    """The graph as a function of JAX's arrays, with these sizes in its parameters."""
+    kernels, graph = get_backend("jax").kernels, with_sizes(graph, sizes)
+
+    def program(*arrays: Any) -> list[Any]:
+        env = dict(zip(map(id, graph.inputs), arrays))
+
+        def value(a: Any) -> Any:
+            return env[id(a)] if type(a) is Value else a
+
+        for call in graph.calls:
+            out = kernels[call.op.name](*map(value, call.args), **call.params)
+            env.update(zip(map(id, call.outs), out if call.is_tuple else (out,)))
+        return [value(v) for v in graph.outputs]
+
+    return program
