@@ -89,10 +89,15 @@ def packed(
     return json.dumps({**told, "outputs": base64.b64encode(file.getvalue()).decode()})
 
 
-def against(text: str, run: Callable[..., Sequence[np.ndarray]]) -> float:
-    """The `difference` of what a file answers from what `packed` kept. run: function (inputs, names of inputs, names of outputs)."""
+def unpacked(text: str) -> tuple[list[np.ndarray], list[np.ndarray], float]:
+    """(inputs, outputs wanted, tolerance) of what `packed` made."""
     kept = json.loads(text)
     specs = [Spec(tuple(i["shape"]), i["dtype"]) for i in kept["inputs"]]
     with np.load(io.BytesIO(base64.b64decode(kept["outputs"])), allow_pickle=False) as archive:
-        wanted = [archive[name] for name in archive.files]
-    return difference(run(sample(specs, kept["seed"]), *kept["names"]), wanted, kept["tolerance"])
+        return sample(specs, kept["seed"]), [archive[name] for name in archive.files], kept.get("tolerance", 1e-4)
+
+
+def against(text: str, run: Callable[..., Sequence[np.ndarray]]) -> float:
+    """The `difference` of what a file answers from what `packed` kept. run: function (inputs, names of inputs, names of outputs)."""
+    inputs, wanted, tolerance = unpacked(text)
+    return difference(run(inputs, *json.loads(text)["names"]), wanted, tolerance)

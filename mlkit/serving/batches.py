@@ -81,10 +81,10 @@ class Batches:
     def _verify(self) -> bool:
         if self.runner.golden is None:
             return False
-        inputs, wanted = golden.unpacked(self.runner.golden)
+        inputs, wanted, tolerance = golden.unpacked(self.runner.golden)
         if self.runner.rows not in (None, len(inputs[0])):
             return False
-        far = golden.difference(self.runner.run(inputs), wanted)
+        far = golden.difference(self.runner.run(inputs), wanted, tolerance)
         if not far <= 1:
             raise ValueError(
                 f"it answers something else to its golden sample than the model did ({far:.3g} times what is allowed)."
