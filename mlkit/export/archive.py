@@ -2,7 +2,7 @@
 
 import json
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from mlkit.core import tree
@@ -98,7 +98,9 @@ class ExportArchive:
                 "...), dtype=...)], or one for each argument."
             )
         if input_signature is not None and not isinstance(input_signature, (list, tuple)):
-            raise ValueError(f"ExportArchive: `input_signature` must be a list, one for each argument, but is {input_signature!r}.")
+            raise ValueError(
+                f"ExportArchive: `input_signature` must be a list, one for each argument, but is {input_signature!r}."
+            )
         self._endpoints[name] = fn, input_signature
         return fn
 

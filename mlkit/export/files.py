@@ -45,7 +45,9 @@ def _synced(path: str) -> None:
 
 def total_bytes(path: str) -> int:
     """Of a file, or of all in a folder."""
-    return sum(os.path.getsize(os.path.join(path, n)) for n in os.listdir(path)) if os.path.isdir(path) else os.path.getsize(path)
+    return (
+        sum(os.path.getsize(os.path.join(path, n)) for n in os.listdir(path)) if os.path.isdir(path) else os.path.getsize(path)
+    )
 
 
 def answers(fn: Callable[..., Any], inputs: Sequence[np.ndarray]) -> list[np.ndarray]:

@@ -46,7 +46,9 @@ def difference(found: Sequence[np.ndarray], wanted: Sequence[np.ndarray], tolera
             worst = max(worst, 0.0 if np.array_equal(a, b) else float("inf"))
             continue
         a, b = a.astype("float64"), b.astype("float64")
-        allowed = max(tolerance, _TOLERANCE.get(dtype, 0)) * max(1e-3, float(np.max(np.abs(b), initial=0.0, where=np.isfinite(b))))
+        allowed = max(tolerance, _TOLERANCE.get(dtype, 0)) * max(
+            1e-3, float(np.max(np.abs(b), initial=0.0, where=np.isfinite(b)))
+        )
         if not np.array_equal(np.isfinite(a), np.isfinite(b)):
             return float("inf")
         worst = max(worst, float(np.max(np.abs(a - b), initial=0.0, where=np.isfinite(b))) / allowed)
@@ -76,7 +78,7 @@ def require(
 def packed(
     specs: Sequence[Spec],
     outputs: Sequence[np.ndarray],
-    names: Sequence[Sequence[str]],
+    names: Sequence[Sequence[str]] = ((), ()),
     batch: int | None = None,
     tolerance: float = 1e-4,
     seed: int = 0,

@@ -4,8 +4,8 @@ It is run as a program of its own, for a mistake in what it is given can end the
 
     python litert_converter.py WORK
 
-WORK/program_N.mlir are texts of StableHLO, WORK/asked.json has `programs`, a list with `name`, `inputs` and `outputs` of each, and `free`. It writes
-WORK/N.tflite for each; what went wrong stands in WORK/errors.json, N -> text.
+WORK/program_N.mlir are texts of StableHLO, WORK/asked.json has `programs`, a list with `name`, `inputs` and `outputs` of
+each, and `free`. It writes WORK/N.tflite for each; what went wrong stands in WORK/errors.json, N -> text.
 """
 
 import json

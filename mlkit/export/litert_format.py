@@ -12,7 +12,7 @@ import numpy as np
 
 from mlkit.core.deferred import Deferred
 from mlkit.core.graph import Graph
-from mlkit.core.spec import Dim, Spec
+from mlkit.core.spec import Dim, Spec, resolve
 from mlkit.export import golden
 from mlkit.export.files import answers, arriving
 from mlkit.export.first_difference import first_difference, named
@@ -76,11 +76,15 @@ def _sizes(specs: Sequence[Spec], batch_size: int | None) -> dict[Dim, int]:
     if batch_size is None:
         return {}
     if type(batch_size) is not int or batch_size < 1:
-        raise ValueError(f"export: `batch_size` must be a whole number from 1 on, or None to leave it free, but is {batch_size!r}.")
+        raise ValueError(
+            f"export: `batch_size` must be a whole number from 1 on, or None to leave it free, but is {batch_size!r}."
+        )
     return {s.shape[0]: batch_size for s in specs if s.shape and type(s.shape[0]) is Dim}
 
 
-def _converted(graph: Graph, specs: Sequence[Spec], sizes: dict[Dim, int], names: Sequence[str], outputs: Sequence[str]) -> bytes:
+def _converted(
+    graph: Graph, specs: Sequence[Spec], sizes: dict[Dim, int], names: Sequence[str], outputs: Sequence[str]
+) -> bytes:
     text = exported(graph, specs, ("cpu",), sizes).mlir_module()
     (data,) = convert([dict(text=text, name=SIGNATURE, inputs=names, outputs=outputs)], free=_are_free(specs, sizes))
     problem = data if isinstance(data, ConverterError) else _refusal(data)
@@ -88,7 +92,7 @@ def _converted(graph: Graph, specs: Sequence[Spec], sizes: dict[Dim, int], names
         return data
     free = "" if not _are_free(specs, sizes) else " With batch_size=1 the sizes are known, and more can be written."
     raise NotImplementedError(
-        f"export: format 'litert' has nothing for {_culprit(graph, sizes) or 'the model as a whole'}.{free} It says: {problem}"
+        f"export: format 'litert' has nothing for {_culprit(graph, specs, sizes) or 'the model as a whole'}.{free} It says: {problem}"
     )
 
 
@@ -105,18 +109,14 @@ def _refusal(data: bytes) -> str | None:
     return None
 
 
-def _culprit(graph: Graph, sizes: dict[Dim, int]) -> str | None:
-    """The first call that cannot be written alone."""
+def _culprit(graph: Graph, specs: Sequence[Spec], sizes: dict[Dim, int]) -> str | None:
+    """The first call that cannot be written alone, with all sizes known."""
+    known = {**sizes_of(graph, golden.sample(specs)), **sizes}
     parts, programs = [], []
     for call in graph.calls:
         values = list({id(v): v for v in call.inputs}.values())
-        specs = [v.spec for v in values]
-        part = Graph(values, [call], call.outs)
-        known = {n: sizes.get(n, golden.BATCH) for s in specs for n in s.shape if type(n) is Dim}
-        try:
-            text = exported(part, specs, ("cpu",), known).mlir_module()
-        except (NotImplementedError, KeyError):  # sizes of its parameters that its arguments do not tell
-            continue
+        shapes = [Spec(tuple(resolve(n, known) for n in v.shape), v.dtype) for v in values]
+        text = exported(Graph(values, [call], call.outs), shapes, ("cpu",), known).mlir_module()
         parts.append(call)
         names = [[f"{kind}_{i}" for i in range(n)] for kind, n in (("in", len(values)), ("out", len(call.outs)))]
         programs.append(dict(text=text, name=SIGNATURE, inputs=names[0], outputs=names[1]))

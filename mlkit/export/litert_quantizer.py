@@ -4,8 +4,8 @@ It is run as a program of its own, for it prints, and changes warnings, for the 
 
     python litert_quantizer.py WORK
 
-WORK/float.tflite is the file, WORK/asked.json says `kind`, `signature`, `names` and how many files WORK/batch_N.npz of calibration data there are, or
-null. It writes WORK/smaller.tflite.
+WORK/float.tflite is the file, WORK/asked.json says `kind`, `signature`, `names`, and how many files WORK/batch_N.npz of
+calibration data there are, or null. It writes WORK/smaller.tflite.
 """
 
 import json

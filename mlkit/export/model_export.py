@@ -87,7 +87,9 @@ def located(filepath: Any, format: str | None) -> tuple[str, str]:
         what = f"the suffix {suffix!r}" if format is None else f"format {format!r}"
         raise ValueError(f"export: {what} is not known. There are: {_KNOWN}.")
     if format == "openvino" and suffix != ".xml":
-        raise ValueError(f"export: OpenVINO's files end in .xml, with one that ends in .bin beside it, but the name is {path!r}.")
+        raise ValueError(
+            f"export: OpenVINO's files end in .xml, with one that ends in .bin beside it, but the name is {path!r}."
+        )
     folder = os.path.dirname(os.path.abspath(path))
     if not os.path.isdir(folder):
         raise FileNotFoundError(f"export: there is no folder {folder!r}.")

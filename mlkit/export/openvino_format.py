@@ -14,7 +14,10 @@ from mlkit.export.files import answers, arriving
 from mlkit.export.precision import ALLOWED, checked, settled
 
 _openvino = Deferred("openvino", 'OpenVINO\'s files are written by OpenVINO: pip install "mlkit-engine[openvino]"')
-EXACT = {"INFERENCE_PRECISION_HINT": "f32", "EXECUTION_MODE_HINT": "ACCURACY"}  # else it computes in bfloat16 where there is that
+EXACT = {
+    "INFERENCE_PRECISION_HINT": "f32",
+    "EXECUTION_MODE_HINT": "ACCURACY",
+}  # else it computes in bfloat16 where there is that
 
 
 def write(

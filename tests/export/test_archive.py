@@ -47,7 +47,8 @@ def test_what_is_tracked(tmp_path):
     archive.track(encoder)
     archive.add_endpoint("serve", model)
     assert [v.path for v in archive.variables] == [v.path for v in model.variables]
-    assert len(archive.trainable_variables) == 2 and len(archive.non_trainable_variables) == 2
+    assert len(archive.trainable_variables) == 2
+    assert len(archive.non_trainable_variables) == 2
 
 
 def test_an_archive_is_replaced_whole_or_not_at_all(tmp_path):

@@ -67,7 +67,8 @@ def test_the_file_can_be_verified_and_names_its_classes(tmp_path):
     with zipfile.ZipFile(io.BytesIO(path.read_bytes())) as archive:
         assert archive.read("labels.txt").decode().split() == ["cat", "dog", "none"]
     done = subprocess.run([sys.executable, "-m", "mlkit", "verify-file", str(path)], capture_output=True, text=True)
-    assert done.returncode == 0 and "as the model answered" in done.stdout
+    assert done.returncode == 0
+    assert "as the model answered" in done.stdout
     (tmp_path / "n.tflite").write_bytes(path.read_bytes()[:1000])
     with pytest.raises(ValueError, match="has no golden sample"):
         verify(str(tmp_path / "n.tflite"))
@@ -89,7 +90,8 @@ def test_weights_of_fewer_bits(tmp_path, capsys):
         said = capsys.readouterr().out
         assert float(said.split("the file ")[1].split(":")[0]) >= 0.9
         assert verify(str(tmp_path / "m.tflite")) <= 1
-    assert sizes["float16"] < 0.6 * sizes["float32"] and sizes["dynamic"] < 0.4 * sizes["float32"]
+    assert sizes["float16"] < 0.6 * sizes["float32"]
+    assert sizes["dynamic"] < 0.4 * sizes["float32"]
     assert sizes["static"] < 0.4 * sizes["float32"]
     with pytest.raises(ValueError, match="`calibration_data` needs a fixed batch"):
         model.export(tmp_path / "n.tflite", quantize="int8", calibration_data=data)
@@ -115,7 +117,8 @@ def test_a_file_that_answers_something_else_is_not_left(tmp_path, monkeypatch):
     monkeypatch.setitem(get_backend("jax").kernels, "relu", abs)
     with pytest.raises(RuntimeError, match="LiteRT answers something else .*; the first difference is in relu of re_lu"):
         small().export(path, batch_size=1, verbose=False)
-    assert path.read_text() == "old" and [p.name for p in tmp_path.iterdir()] == ["m.tflite"]
+    assert path.read_text() == "old"
+    assert [p.name for p in tmp_path.iterdir()] == ["m.tflite"]
 
 
 def test_a_converter_that_dies_is_an_error():
