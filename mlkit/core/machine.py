@@ -68,7 +68,13 @@ THRESHOLDS = {
     # threads
     "threads": Threshold(1 << 17, "elements", "that pay for a thread", "drawing weights is bound by Philox"),
     "one_thread": Threshold(
-        1 << 17, "bytes", "elementwise steps of fewer are done by one thread", "small variables need a path"
+        1 << 17, "bytes", "of tensors that are passed over: fewer are left to one thread", "small variables need a path"
+    ),
+    "product_on_one_thread": Threshold(
+        1 << 18,
+        "multiplications",
+        "of a product or a convolution: fewer are left to one thread",
+        "small products want one thread",
     ),
     # what a call costs beside the work
     "chain_alone": Threshold(1 << 16, "elements", "of fewer NumPy is as fast for a single elementwise op"),

@@ -9,6 +9,7 @@ import pytest
 
 import mlkit
 from mlkit import ops
+from mlkit.backends.native.onednn.library import library
 
 
 def test_setting():
@@ -127,3 +128,50 @@ def test_one_thread_is_one_thread(before):
         text=True,
     )
     assert done.stdout.strip() == "{}", done.stdout + done.stderr
+
+
+WAITING = """
+import os, time
+import numpy as np, mlkit
+from mlkit import layers, ops
+
+x = np.ones((512, 512), "float32")
+product = mlkit.function(lambda x: ops.matmul(x, x))
+inputs = mlkit.Input((32,))
+y = inputs
+for _ in range(10):
+    y = layers.Dense(32, activation="relu")(y)
+small = mlkit.Model(inputs, layers.Dense(1)(y))
+small.compile("adam", "mse")
+data = np.ones((32, 32), "float32"), np.ones((32, 1), "float32")
+
+def others_are_idle():
+    'Processor time of all threads, less that of this one, in one second.'
+    total, own = time.process_time(), time.thread_time()
+    yield
+    print((time.process_time() - total) - (time.thread_time() - own) < 0.15, flush=True)
+
+def seconds(run):
+    end = time.perf_counter() + 1
+    while time.perf_counter() < end:
+        run()
+
+mlkit.config.set_num_threads(2)
+for run in (lambda: small.train_on_batch(*data), lambda: (product(x), time.sleep(0.02))):
+    run()
+    counter = others_are_idle()
+    next(counter)
+    seconds(run)
+    next(counter, None)
+print("GOMP_SPINCOUNT" in os.environ)
+"""
+
+
+@pytest.mark.skipif(library() is None, reason="the threads are those of oneDNN")
+def test_threads_without_work_leave_the_processor_to_others():
+    """What is small runs on one thread, and threads that have had work do not look for more for long."""
+    environment = {k: v for k, v in os.environ.items() if not k.startswith(("OMP_", "GOMP_"))}
+    done = subprocess.run(
+        [sys.executable, "-c", WAITING], env={**environment, "PYTHONPATH": ":".join(sys.path)}, capture_output=True, text=True
+    )
+    assert done.stdout.split() == ["True", "True", "False"], done.stdout + done.stderr

@@ -18,9 +18,7 @@ from mlkit.backends.native.onednn.handover import Memory, address_of, execution
 from mlkit.backends.native.onednn.memory import dense
 from mlkit.backends.native.onednn.primitive import reorder
 from mlkit.core.dtypes import name_of
-from mlkit.core.machine import CACHE_LINE, threshold
-
-SMALL = threshold("one_thread")
+from mlkit.core.machine import CACHE_LINE
 
 
 class Kernel:
@@ -86,8 +84,7 @@ class Kernel:
 
     def run(self, primitive, places, alone=False):
         """Append a primitive. places: name of an argument -> place; alone: one thread is enough, as it is for what is small."""
-        sizes = [place.desc.nbytes for place in places.values()] if primitive.is_elementwise else [SMALL + 1]
-        self._steps.append((primitive, places, alone or max(sizes) <= SMALL))
+        self._steps.append((primitive, places, alone or primitive.is_small))
         self._scratch = max(self._scratch, padded(primitive.scratchpad_bytes))
         for place in places.values():
             if id(place) in self._copies_back:

@@ -1,5 +1,6 @@
 """Finding and loading oneDNN, the signatures of its functions, and the engine and the stream of this process."""
 
+import contextlib
 import ctypes
 import functools
 import os
@@ -11,6 +12,7 @@ from mlkit.core import debug
 
 PRIMITIVES_KEPT = 128  # that nobody uses any more, by oneDNN itself, which keeps 1,024 else
 OLDEST = 3, 1  # the first version that has all that is used here
+TURNS = 5000  # that a thread of OpenMP's looks for work before it sleeps; "a thread that waits need not hold a core" (performance.md)
 
 
 class OneDnnError(RuntimeError):
@@ -32,7 +34,8 @@ class Library:
 
     def __init__(self, path):
         self.path = path
-        self._dll = ctypes.CDLL(path)
+        with _brief_waits():
+            self._dll = ctypes.CDLL(path)
         self.version = self._read_version()
         if self.version < OLDEST or self.version >= (4,):
             raise OSError(f"oneDNN {'.'.join(map(str, self.version))} at {path} is none of versions 3.1 to 3.x")
@@ -90,6 +93,22 @@ class Library:
     def function(self, name):
         """A function as it is, for what cannot fail. Objects keep what frees them, which then works while Python shuts down."""
         return getattr(self._dll, name)
+
+
+@contextlib.contextmanager
+def _brief_waits():
+    """A block in which OpenMP, which reads it while it is loaded, is told to wait briefly, unless the user has said how.
+
+    By itself it looks for work for milliseconds, on a core that whoever it waits for may need.
+    """
+    if "GOMP_SPINCOUNT" in os.environ or "OMP_WAIT_POLICY" in os.environ:
+        yield
+        return
+    os.environ["GOMP_SPINCOUNT"] = str(TURNS)
+    try:
+        yield
+    finally:
+        del os.environ["GOMP_SPINCOUNT"]
 
 
 def candidates():

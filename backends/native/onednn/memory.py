@@ -11,12 +11,12 @@ _DTYPES = {"float32": c.F32, "bfloat16": c.BF16, "int32": c.S32, "int8": c.S8, "
 
 
 class Desc:
-    """A memory descriptor. Made by `strided` or `anyhow`, or asked of a primitive."""
+    """A memory descriptor. Made by `strided` or `anyhow`, or asked of a primitive (then its `shape` is None)."""
 
-    __slots__ = ("handle", "_owner", "_span", "_destroy")
+    __slots__ = ("handle", "shape", "_owner", "_span", "_destroy")
 
-    def __init__(self, handle, owner=None, span=None):
-        self.handle = handle
+    def __init__(self, handle, shape=None, owner=None, span=None):
+        self.handle, self.shape = handle, shape
         self._owner, self._span = owner, span  # owner: what the handle belongs to; None: it is ours
         self._destroy = library().function("dnnl_memory_desc_destroy")
 
@@ -50,10 +50,10 @@ def strided(shape, strides, dtype="float32"):
     lib = library()
     if isinstance(strides, int):
         args = ctypes.c_int(len(shape)), dims(shape), ctypes.c_int(_DTYPES[dtype]), ctypes.c_int(strides)
-        return Desc(lib.make("dnnl_memory_desc_create_with_tag", *args))
+        return Desc(lib.make("dnnl_memory_desc_create_with_tag", *args), shape)
     args = ctypes.c_int(len(shape)), dims(shape), ctypes.c_int(_DTYPES[dtype]), dims(strides)
     span = (sum((n - 1) * s for n, s in zip(shape, strides)) + 1) * as_numpy(dtype).itemsize if 0 not in shape else 0
-    return Desc(lib.make("dnnl_memory_desc_create_with_strides", *args), span=span)
+    return Desc(lib.make("dnnl_memory_desc_create_with_strides", *args), shape, span=span)
 
 
 def dense(shape, dtype="float32"):
@@ -69,7 +69,7 @@ def dense(shape, dtype="float32"):
 def anyhow(shape, dtype="float32"):
     """A tensor whose layout the primitive may choose."""
     args = ctypes.c_int(len(shape)), dims(shape), ctypes.c_int(_DTYPES[dtype]), ctypes.c_int(c.TAG_ANY)
-    return Desc(library().make("dnnl_memory_desc_create_with_tag", *args))
+    return Desc(library().make("dnnl_memory_desc_create_with_tag", *args), shape)
 
 
 class Memory:

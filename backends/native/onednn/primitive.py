@@ -10,11 +10,12 @@ import weakref
 
 from mlkit.backends.native import threads
 from mlkit.backends.native.onednn import constants as c
+from mlkit.backends.native.onednn.kernel_steps import made_alone
 from mlkit.backends.native.onednn.library import OneDnnError, library
 from mlkit.backends.native.onednn.memory import Desc
+from mlkit.backends.native.onednn.work import is_small
 
 REFUSED = 2, 3  # invalid arguments (for that version of the library), unimplemented
-_ELEMENTWISE = "_binary_", "_eltwise_", "_reorder_"
 
 
 class Primitive:
@@ -24,19 +25,25 @@ class Primitive:
     args      that function's arguments between engine and attributes; a Desc, a ctypes value, or None for a null pointer
     post_ops  what follows in the same pass over memory: ("eltwise", algorithm, alpha, beta), ("sum", scale) or
               ("binary", algorithm, Desc)
+
+    What is small (`is_small`) is made for one thread, and should be run by one.
     """
 
     def __init__(self, creator, *args, post_ops=(), engine=True):
         lib = library()
-        self.is_elementwise = any(kind in creator for kind in _ELEMENTWISE)
+        self.is_small = is_small(creator, [a for a in args if isinstance(a, Desc)])
         attributes = _attributes(lib, post_ops)
-        try:
-            args = [a.handle if isinstance(a, Desc) else a for a in args]
+        args = [a.handle if isinstance(a, Desc) else a for a in args]
+        self._free_pd, self._free = lib.function("dnnl_primitive_desc_destroy"), lib.function("dnnl_primitive_destroy")
+
+        def make():
             self._pd = lib.make(creator, *([lib.engine] if engine else []), *args, attributes)
+            self.handle = lib.make("dnnl_primitive_create", self._pd)
+
+        try:
+            made_alone(make) if self.is_small else make()
         finally:
             lib.function("dnnl_primitive_attr_destroy")(attributes)
-        self._free_pd, self._free = lib.function("dnnl_primitive_desc_destroy"), lib.function("dnnl_primitive_destroy")
-        self.handle = lib.make("dnnl_primitive_create", self._pd)
         self.scratchpad_bytes = self.desc(c.SCRATCHPAD_MD).nbytes
 
     def desc(self, what, index=0):
@@ -59,7 +66,7 @@ class Primitive:
     def __del__(self):
         if hasattr(self, "handle"):
             self._free(self.handle)
-        if hasattr(self, "_free_pd"):
+        if hasattr(self, "_pd"):
             self._free_pd(self._pd)
 
 
