@@ -10,10 +10,12 @@ from mlkit.backends.native.cpu import Cpu
 from mlkit.backends.native.cuda.backend import CudaBackend
 from mlkit.backends.native.cuda.device import Cuda
 from mlkit.backends.native.cuda.multi_chain import MultiChainKernel
+from mlkit.backends.native.cuda.row import KernelRow
 from mlkit.backends.native.recurrent import Cells
 from mlkit.core import dtypes
 from mlkit.core.backend import get_backend
 from tests.cuda import fake_cupy
+from tests.cuda.cudnn_double import PlansOfDouble
 from tests.cuda.fake_cuda import submit
 
 
@@ -82,12 +84,14 @@ class DoubleOfGpu(Cuda):
 
     def __init__(self, modules=None):
         super().__init__(fake_cupy.module, 0, modules or Interpreted())
+        self.cudnn = PlansOfDouble()
 
     def rows(self):
         rows = super().rows()
         if type(self.modules) is Interpreted:
             for row in rows:
-                row.launch = functools.partial(_by_numpy, row)
+                if isinstance(row, KernelRow):
+                    row.launch = functools.partial(_by_numpy, row)
         return rows
 
     def cells(self, plain):

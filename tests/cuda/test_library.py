@@ -8,11 +8,20 @@ import pytest
 from mlkit.backends.native.cuda import library
 from mlkit.backends.native.cuda.library import Found, System, search
 
+COMPLETE = ("cupy-cuda13x", "nvidia-cudnn-cu13", "nvidia-cudnn-frontend")
+
 
 class Machine(System):
     """A machine as it is described: driver (CUDA's version, GPUs) or None, packages, what importing CuPy gives."""
 
-    def __init__(self, driver=(13020, 1), packages=("cupy-cuda13x", "nvidia-cudnn-cu13"), card=True, nvrtc=True, cudnn=()):
+    def __init__(
+        self,
+        driver=(13020, 1),
+        packages=("cupy-cuda13x", "nvidia-cudnn-cu13", "nvidia-cudnn-frontend"),
+        card=True,
+        nvrtc=True,
+        cudnn=(),
+    ):
         self._driver, self._card, self._nvrtc, self._cudnn = driver, card, nvrtc, cudnn
         self._packages = dict.fromkeys(packages, "1.2")
 
@@ -66,12 +75,16 @@ def test_all_is_there():
         "driver": "for CUDA 13.2",
         "CuPy": "1.2, /site/cupy",
         "NVRTC": "13.5",
-        "cuDNN": "1.2, /site/nvidia/cudnn/lib",
+        "cuDNN": "1.2, nvidia-cudnn-frontend 1.2, /site/nvidia/cudnn/lib",
     }
 
 
 def test_without_cudnn_it_is_slower_and_says_so():
     assert "slower" in search(Machine(packages=("cupy-cuda13x",))).versions["cuDNN"]
+
+
+def test_without_the_module_of_cudnn_it_is_slower_and_says_so():
+    assert "pip install nvidia-cudnn-frontend" in search(Machine(packages=COMPLETE[:2])).versions["cuDNN"]
 
 
 def test_parts_of_cudnn_from_two_folders_are_named():

@@ -12,6 +12,7 @@ from mlkit.backends.native import tiled_chain, version_counters
 from mlkit.backends.native.cuda import families, words
 from mlkit.backends.native.cuda.captured import CapturedProgram, LockedProgram, can_capture
 from mlkit.backends.native.cuda.chain import BLOCK, ChainKernel
+from mlkit.backends.native.cuda.cudnn.library import plans_of
 from mlkit.backends.native.cuda.epilogue import LaunchedFinish
 from mlkit.backends.native.cuda.module import of_device
 from mlkit.backends.native.cuda.multi_chain import LaunchedChains, rule
@@ -47,6 +48,11 @@ class Cuda(Device):
 
     def rows(self):
         return families.rows(self)
+
+    @functools.cached_property
+    def cudnn(self):
+        """The plans of cuDNN, or None without it; looked for when they are first asked for."""
+        return plans_of(self)
 
     @functools.cached_property
     def most_blocks(self):

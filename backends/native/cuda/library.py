@@ -13,6 +13,7 @@ import sys
 import warnings
 from typing import NamedTuple
 
+from mlkit.backends.native.cuda.cudnn import library as cudnn
 from mlkit.core import debug
 from mlkit.core.deferred import Deferred
 
@@ -157,16 +158,17 @@ def search(system):
 
 def _cudnn(system, packages):
     """Version and place of cuDNN, or what its absence means."""
-    places = sorted({os.path.dirname(path) for path in system.loaded("libcudnn")})
+    places = cudnn.loaded_from(system.loaded("libcudnn"))
     if len(places) > 1:
-        return (
-            f"parts of it come from several folders ({', '.join(places)}), which ends in CUDNN_STATUS_SUBLIBRARY_VERSION_MISMATCH: take "
-            "the other folder from LD_LIBRARY_PATH"
-        )
+        return cudnn.mixture(places)
     name = next((name for name in packages if name.startswith("nvidia-cudnn-cu")), None)
     if name is None:
-        return f"not installed: convolutions are computed as products of matrices, slower: {PIP}"
-    return packages[name] + (f", {places[0]}" if places else "")
+        return f"not installed: {cudnn.WITHOUT}: {PIP}"
+    if "nvidia-cudnn-frontend" not in packages:
+        return f"{packages[name]}, but its Python module is not there: {cudnn.WITHOUT}: pip install nvidia-cudnn-frontend"
+    place = next(iter(places), None) or cudnn.installed_in()
+    frontend = f", nvidia-cudnn-frontend {packages['nvidia-cudnn-frontend']}"
+    return f"{packages[name]}{frontend}" + (f", {place}" if place else "")
 
 
 def _dotted(version):

@@ -4,16 +4,11 @@ One call of the compiler takes a quarter of a second whatever it gets, so kernel
 machine code (cubin) is loaded: a driver may be older than the PTX that NVRTC writes.
 """
 
-import contextlib
-import hashlib
-import os
-import pathlib
-import secrets
 import threading
 
+from mlkit.backends.native.cuda import kept
 from mlkit.backends.native.cuda.expressions import HELPERS
 from mlkit.backends.native.cuda.row import text_of
-from mlkit.core.settings import cache_folder
 
 OPTIONS = ("--std=c++17",)
 
@@ -58,16 +53,11 @@ class Modules:
 
     def _code(self, text):
         """The machine code of a text, from the folder if it has been compiled before."""
-        key = hashlib.sha256(f"{self._key}\n{text}".encode()).hexdigest()
-        path = pathlib.Path(cache_folder(), "kernels", f"{key}.cubin")
-        with contextlib.suppress(OSError):
-            return path.read_bytes()
-        code = self._compile(text)
-        with contextlib.suppress(OSError):  # a folder that cannot be written costs time, no more
-            path.parent.mkdir(parents=True, exist_ok=True)
-            part = path.with_suffix(f".{secrets.token_hex(4)}.tmp")
-            part.write_bytes(code)
-            os.replace(part, path)
+        path = kept.path_of("kernels", f"{self._key}\n{text}", "cubin")
+        code = kept.read(path)
+        if code is None:
+            code = self._compile(text)
+            kept.write(path, code)
         return code
 
 

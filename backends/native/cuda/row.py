@@ -74,29 +74,26 @@ class Launcher:
         self.device.modules.function(kernel.name)((blocks,), (threads,), tuple(args))
 
 
-class KernelRow(Launcher):
-    """A row for the op `name`.
+class DenseRow:
+    """A row for the op `name`, with memory that is dense.
 
     fits(*args, **params)       whether it is right for these arguments
     scratch(*args, **params)    bytes of temporary memory that it needs
     launch(args, outs, params)  write the results; all arrays are dense and not empty. Behind the results `outs` has the temporary memory,
                                 an array of bytes, if there is any.
-    launches                    so many kernels are started
-    checks(*args, **params)     (indices, lowest, end, message) for each that kernels check: they write False into `device.fine(message)`
     """
 
     name = None
     dtypes = FLOATS  # of the first argument
-    launches = 1
+
+    def __init__(self, device):
+        self.device = device
 
     def fits(self, *args, **params):
         return True
 
     def scratch(self, *args, **params):
         return 0
-
-    def checks(self, *args, **params):
-        return ()
 
     def launch(self, args, outs, params):
         raise NotImplementedError
@@ -129,6 +126,19 @@ class KernelRow(Launcher):
             for o, d in zip(outs, dense):
                 if o is not d:
                     o[...] = d
+
+
+class KernelRow(Launcher, DenseRow):
+    """One whose kernels are in `kernels/`.
+
+    launches                    so many of them are started
+    checks(*args, **params)     (indices, lowest, end, message) for each that kernels check: they write False into `device.fine(message)`
+    """
+
+    launches = 1
+
+    def checks(self, *args, **params):
+        return ()
 
 
 def _dense(xp, a):

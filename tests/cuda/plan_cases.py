@@ -1,0 +1,60 @@
+"""Calls that rows of cuDNN are asked for: those of networks, at the sizes they are measured at, and odd ones. See `plan_graphs`."""
+
+HALVES = ("bfloat16", "float16")
+
+
+def _params(axes=2, **given):
+    return {**dict(strides=[1] * axes, padding="same", dilation=[1] * axes, groups=1), **given}
+
+
+_CONVOLUTIONS = {  # name -> (shape of the input, of the kernel, positions of the window, parameters)
+    "convnet, first": ([128, 28, 28, 1], [3, 3, 1, 32], [26, 26], _params(padding="valid")),
+    "convnet, second": ([128, 13, 13, 32], [3, 3, 32, 64], [11, 11], _params(padding="valid")),
+    "cifar, first": ([1024, 32, 32, 3], [3, 3, 3, 16], [32, 32], _params()),
+    "cifar, with steps": ([1024, 32, 32, 16], [3, 3, 16, 32], [16, 16], _params(strides=[2, 2])),
+    "cifar, shortcut": ([1024, 16, 16, 32], [1, 1, 32, 64], [8, 8], _params(strides=[2, 2])),
+    "resnet50, stem": ([32, 230, 230, 3], [7, 7, 3, 64], [112, 112], _params(strides=[2, 2], padding="valid")),
+    "resnet50, 3x3": ([32, 56, 56, 64], [3, 3, 64, 64], [56, 56], _params()),
+    "resnet50, wide": ([32, 14, 14, 1024], [1, 1, 1024, 256], [14, 14], _params()),
+    "resnet50, last": ([32, 7, 7, 512], [1, 1, 512, 2048], [7, 7], _params()),
+    "depthwise": ([32, 28, 28, 64], [3, 3, 1, 64], [28, 28], _params(groups=64)),
+    "depthwise, with steps": ([32, 28, 28, 96], [5, 5, 1, 96], [14, 14], _params(groups=96, strides=[2, 2])),
+    "groups": ([32, 28, 28, 64], [3, 3, 16, 64], [28, 28], _params(groups=4)),
+    "dilated": ([16, 28, 28, 64], [3, 3, 64, 64], [28, 28], _params(dilation=[2, 2])),
+    "odd sizes": ([3, 7, 9, 5], [3, 3, 5, 11], [7, 9], _params()),
+    "one of all": ([1, 1, 1, 1], [1, 1, 1, 1], [1, 1], _params()),
+    "margins of its own": ([4, 9, 9, 8], [3, 3, 8, 8], [9, 11], _params(padding=[[2, 0], [1, 3]])),
+    "1d": ([8, 100, 32], [5, 32, 64], [100], _params(1)),
+    "3d": ([2, 16, 16, 16, 8], [3, 3, 3, 8, 16], [16, 16, 16], _params(3)),
+}
+
+
+def _convolutions(dtype):
+    for name, (x, w, cells, params) in _CONVOLUTIONS.items():
+        y = [x[0], *cells, w[-1]]
+        image, kernel, result, bias = ([shape, dtype] for shape in (x, w, y, w[-1:]))
+        yield f"{name}: conv", ("conv", [image, kernel], params)
+        yield f"{name}: bias and relu", ("conv_bias_act", [image, kernel, bias], dict(params, act="relu"))
+        yield f"{name}: bias and gelu", ("conv_bias_act", [image, kernel, bias], dict(params, act="gelu"))
+        yield f"{name}: bias, addition and relu", ("conv_bias_act", [image, kernel, bias, result], dict(params, act="relu"))
+        yield f"{name}: gradient of the input", ("conv_input", [result, kernel], dict(params, shape=x))
+        yield f"{name}: gradient of the kernel", ("conv_kernel", [image, result], dict(params, shape=w))
+        if dtype in HALVES:
+            yield f"{name}: gradient of the kernel, wide", ("conv_kernel_wide", [image, result], dict(params, shape=w))
+
+
+def cases(dtype):
+    """Name -> (op, arguments, parameters) of the calls whose first argument has a dtype."""
+    return dict(_convolutions(dtype))
+
+
+def _wrong():
+    image, kernel = [[8, 14, 14, 64], "float32"], [[3, 3, 64, 32], "float32"]
+    result, params = [[8, 14, 14, 32], "float32"], _params()
+    yield "channels that differ", ("conv", [image, [[3, 3, 67, 32], "float32"]], params)
+    yield "a gradient for another input", ("conv_input", [result, kernel], dict(params, shape=[8, 19, 14, 64]))
+    yield "a gradient for another kernel", ("conv_kernel", [image, result], dict(params, shape=[3, 3, 64, 33]))
+    yield "more batches than images", ("conv_kernel", [image, [[9, 14, 14, 32], "float32"]], dict(params, shape=kernel[0]))
+
+
+WRONG = dict(_wrong())
