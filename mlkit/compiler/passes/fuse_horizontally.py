@@ -113,7 +113,8 @@ class _Parts:
         _, users = self._links()
         after = [{u for v in c.outs for u in users.get(id(v), ())} for c in self.calls]
         wanted = {i for i in self.chains if i in self.updates or not after[i]}
-        level, levels = [0] * len(self.calls), {}
+        level = [0] * len(self.calls)
+        levels: dict[int, list[int]] = {}
         for i in reversed(range(len(self.calls))):
             level[i] = max((level[u] + (u in wanted) for u in after[i]), default=0)
             if i in wanted:

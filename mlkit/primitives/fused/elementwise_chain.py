@@ -26,7 +26,7 @@ fused_elementwise = Op(
 
 
 def _multi_spec(*specs: Any, chains: Sequence[Any]) -> tuple[Spec, ...]:
-    found = []
+    found: list[Spec] = []
     for operands, chain in split(specs, chains):
         outs = _spec(*operands, chain=chain)
         if not all(s.shape == outs[0].shape or size_of(s.shape) == 1 for s in operands):
