@@ -16,9 +16,9 @@ if not os.path.isdir(os.path.join(__path__[0], "backends")) and os.path.isdir(os
 
 _HOMES = {
     ".": (
-        "activations applications backend callbacks config constraints data datasets distillation distribution dtype_policies export "
-        "finetuning initializers layers legacy losses metrics mixed_precision models ops optimizers preprocessing random regularizers "
-        "saving serving tree utils visualization wrappers"
+        "activations applications backend callbacks config constraints data datasets debugger distillation distribution dtype_policies "
+        "export finetuning initializers layers legacy losses metrics mixed_precision models ops optimizers preprocessing random "
+        "regularizers saving serving tree utils visualization wrappers"
     ),
     ".ops.operators": "Tensor Variable KerasTensor",  # from there, because without it they have no operators
     ".objects.operation": "Operation",
@@ -46,6 +46,7 @@ _HOMES = {
     ".models.profile": "profile",
     ".models.verify": "verify",
     ".about": "show_config",
+    ".debugger.open": "debug",
     ".finetuning.rate_search": "lr_find",
     ".finetuning.recipe": "finetune",
 }

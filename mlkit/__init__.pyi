@@ -8,6 +8,7 @@ from mlkit import config as config
 from mlkit import constraints as constraints
 from mlkit import data as data
 from mlkit import datasets as datasets
+from mlkit import debugger as debugger
 from mlkit import distillation as distillation
 from mlkit import distribution as distribution
 from mlkit import dtype_policies as dtype_policies
@@ -36,6 +37,7 @@ from mlkit.core.backend import device as device
 from mlkit.core.function import function as function
 from mlkit.core.names import name_scope as name_scope
 from mlkit.core.tensor import Tensor as Tensor
+from mlkit.debugger.open import debug as debug
 from mlkit.dtype_policies import DTypePolicy as DTypePolicy
 from mlkit.dtype_policies import FloatDTypePolicy as FloatDTypePolicy
 from mlkit.finetuning.rate_search import lr_find as lr_find

@@ -4,6 +4,7 @@ import argparse
 import sys
 
 from mlkit import demo, selftest
+from mlkit.debugger import command as debug_command
 from mlkit.export.model_export import verify
 from mlkit.finetuning import clean_command, command, judge_command, photos_command, predict_command
 from mlkit.finetuning.command_messages import refuse, warnings_as_lines
@@ -40,6 +41,9 @@ def main(arguments=None):
     commands.add_parser(
         "selftest", help="check in half a minute that this machine computes right; prints what an issue should say"
     )
+    debug_command.add_arguments(
+        commands.add_parser("debug", help="run a script that trains; where a number is not finite, a prompt opens")
+    )
     shown = commands.add_parser("inspect", help="say what a model file holds: config, layers, tensors")
     shown.add_argument("file", help="a .keras, .weights.h5, .h5 or .safetensors file")
     verified = commands.add_parser(
@@ -53,6 +57,8 @@ def main(arguments=None):
         commands.choices[options.command].error(f"unrecognized arguments: {' '.join(unknown)}")
     if options.command in ("inspect", "diff"):
         return _look(options)
+    if options.command == "debug":
+        return debug_command.run(options)
     if options.command == "selftest":
         return selftest.run()
     if options.command == "serve":

@@ -21,6 +21,7 @@ __all__, __getattr__, __dir__ = offer(
         ".remote_monitor": "RemoteMonitor",
         ".swap_ema_weights": "SwapEMAWeights",
         ".tensorboard": "TensorBoard",
+        "mlkit.debugger.live": "LiveDebugger",
         ".terminate_on_nan": "TerminateOnNaN",
     },
 )

@@ -17,3 +17,4 @@ from mlkit.callbacks.remote_monitor import RemoteMonitor as RemoteMonitor
 from mlkit.callbacks.swap_ema_weights import SwapEMAWeights as SwapEMAWeights
 from mlkit.callbacks.tensorboard import TensorBoard as TensorBoard
 from mlkit.callbacks.terminate_on_nan import TerminateOnNaN as TerminateOnNaN
+from mlkit.debugger.live import LiveDebugger as LiveDebugger

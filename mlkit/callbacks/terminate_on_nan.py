@@ -44,5 +44,6 @@ class TerminateOnNaN(Callback):
                 f"The loss is {loss} after batch {batch}.{where} Expected a finite number: look for NaN or Inf in the data, lower the "
                 "learning rate, or clip the gradients (`clipnorm` of the optimizer)."
             )
-        print_message(f"Batch {batch}: the loss is {loss}; training ends.{where}")
+        look = " mlkit.debug(model) stops there." if where else ""
+        print_message(f"Batch {batch}: the loss is {loss}; training ends.{where}{look}")
         self.model.stop_training = True

@@ -67,6 +67,9 @@ def backward(
     records: number -> Record (None for a watched tensor), in order of making. consume: forget each record once it is used.
     """
     grads: dict[Any, Tensor] = {}  # (number, which output) -> gradient
+    witness = state.top.witness
+    if witness is not None:
+        witness.differentiates(targets)
     for t, g in zip(targets, seeds):
         if t.node in records:
             _add(grads, t, g)
@@ -75,11 +78,15 @@ def backward(
     for node in reversed(useful):
         entry = records.pop(node) if consume else records[node]
         if entry is None:
+            if witness is not None:
+                witness.found_gradients(node, [grads.get((node, 0))])
             continue
         take = grads.get if node in wanted else grads.pop
         gs = [take((node, i), None) for i in range(len(entry.outs))]
         if all(g is None for g in gs):
             continue
+        if witness is not None:
+            witness.found_gradients(node, gs)
         for a, g in zip(entry.args, _vjp(node, entry, gs)):
             if g is not None and type(a) is Tensor and a.node in useful:
                 _add(grads, a, g)

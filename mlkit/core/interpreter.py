@@ -33,6 +33,7 @@ class Interpreter:
 
     trace: Any = None  # the Trace that calls become part of, if one does
     tapes: tuple[Any, ...] = ()  # the open tapes that note calls, innermost first
+    witness: Any = None  # who is told of gradients as a backward walk finds them, if somebody wants to know
     keeper: Any = None  # the innermost scope that keeps values of variables apart
     has_values = True  # whether results have values at once, by which Python code may branch
     assigns = True  # whether what is assigned to a variable is at once what everybody reads
@@ -73,7 +74,7 @@ class Handing(Interpreter):
 
     def __init__(self, outer: Interpreter):
         self.outer = outer
-        self.trace, self.tapes, self.keeper = outer.trace, outer.tapes, outer.keeper
+        self.trace, self.tapes, self.keeper, self.witness = outer.trace, outer.tapes, outer.keeper, outer.witness
         self.has_values, self.assigns = outer.has_values, outer.assigns
 
     def apply(self, op: Any, args: tuple[Any, ...], params: dict[str, Any]) -> Any:

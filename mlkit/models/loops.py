@@ -9,6 +9,7 @@ import numpy as np
 
 from mlkit import callbacks as library  # each is imported when a loop needs it: single steps need none
 from mlkit import config, data
+from mlkit.callbacks import standing
 from mlkit.core import tree
 from mlkit.core.state import state
 from mlkit.core.tensor import Tensor
@@ -153,6 +154,13 @@ def callback_list(
     return library.CallbackList(
         callbacks, add_history, add_progbar=verbose != 0, verbose=verbose, epochs=epochs, steps=steps, model=model
     )
+
+
+def add_standing(model: Any, callbacks: "CallbackList") -> None:
+    """Add what tools want every `fit` to have."""
+    for one in standing.CALLBACKS:
+        one.set_model(model)
+        callbacks.append(one)
 
 
 class _Group:

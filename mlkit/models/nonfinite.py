@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -11,6 +12,7 @@ from mlkit.core.dtypes import FLOATS
 from mlkit.core.interpreter import Handing
 from mlkit.core.state import state, swapped
 from mlkit.core.tensor import Tensor
+from mlkit.models.checks.case import count
 from mlkit.models.loops import packed
 
 Values = list[tuple[Any, Tensor]]
@@ -34,10 +36,13 @@ def explain(model: Any, values: Values, batches: list[Any]) -> str:
     set_values(values)
     probe = _Probe(state.top)
     try:
-        for batch in batches:
+        for k, batch in enumerate(batches):
+            model._training.nonfinite = batches[: k + 1]
             for name, part in (("x", batch[0]), ("y", batch[1])):
-                if (row := _bad_row(part)) is not None:
-                    return f"The data are not finite: {name}, row {row} of the batch."
+                for array in tree.flatten(part):
+                    if (row := bad_row(array)) is not None:
+                        return f"The data are not finite: {name}, row {row} of the batch."
+            probe.samples = count(batch[0])
             with swapped(top=probe):
                 model.train_step(packed(batch))
             if probe.found is not None:
@@ -51,39 +56,52 @@ def explain(model: Any, values: Values, batches: list[Any]) -> str:
 
 
 class _Probe(Handing):
-    """Notes the first call that gives what is not finite for arguments that are. found: in words."""
+    """Notes the first call that gives what is not finite for arguments that are. samples: of the batch; found: in words."""
 
+    samples = 0
     found: str | None = None
 
     def apply(self, op: Any, args: tuple[Any, ...], params: dict[str, Any]) -> Any:
         out = self.outer.apply(op, args, params)
         if self.found is None:
-            for t in out if type(out) is tuple else (out,):
-                if not _is_finite(t) and all(map(_is_finite, args)):
-                    self.found = _told(op.name, args, np.asarray(t.data))
-                    break
+            bad = first_nonfinite(args, out if type(out) is tuple else (out,))
+            if bad is not None:
+                self.found = origin(op.name, state.call.path, args, bad, self.samples)
         return out
 
 
-def _told(name, args, result):
-    path = "/".join(state.call.path)
+def first_nonfinite(args: Sequence[Any], outs: Sequence[Any]) -> Tensor | None:
+    """The first result of a call that is not finite, where all arguments are."""
+    return next((t for t in outs if not is_finite(t) and all(map(is_finite, args))), None)
+
+
+def origin(op: str, place: Sequence[str], args: Sequence[Any], result: Tensor, samples: int = 0) -> str:
+    """In words, where a result that is not finite comes from.
+
+    op: its name. place: path of the layer. args: of the call. samples: how many the batch has; a first axis of that length is taken for
+    that of the samples.
+    """
+    path, a = "/".join(place), np.asarray(result.data)
     where = f"in layer {path!r}" if path else "behind the layers: in the loss, in gradients or in the update"
-    bad = np.argwhere(~np.isfinite(result.astype("float64") if result.dtype.kind != "c" else result))[0]
-    sample = f", first at {tuple(map(int, bad))} of {result.shape}" if result.ndim else ""
+    bad = np.argwhere(~np.isfinite(a.astype("float64") if a.dtype.kind != "c" else a))[0]
+    first = f", first at {tuple(map(int, bad))} of {a.shape}" if a.ndim else ""
+    sample = f", which is sample {bad[0]} of the batch" if a.ndim and samples > 1 and a.shape[0] == samples else ""
     arrays = [np.asarray(a.data, "float64") for a in args if type(a) is Tensor and a.dtype in FLOATS and np.size(a.data)]
     ranges = " and ".join(f"[{a.min():.4g}, {a.max():.4g}]" for a in arrays)
-    return f"It came from the op {name!r} {where}{sample}; its arguments lay in {ranges or 'nothing'}."
+    return f"It came from the op {op!r} {where}{first}{sample}; its arguments lay in {ranges or 'nothing'}."
 
 
-def _is_finite(x):
+def is_finite(x: Any) -> bool:
+    """Whether an argument of a call, or its result, has no NaN and no infinity."""
+    if isinstance(x, (float, complex)):
+        return bool(np.isfinite(x))
     if type(x) is not Tensor or x.dtype not in FLOATS:
         return True
     return bool(np.isfinite(np.asarray(x.data, "float64")).all())
 
 
-def _bad_row(part):
-    """The number of the first row that is not finite; None if there is none."""
-    for a in tree.flatten(part):
-        if isinstance(a, np.ndarray) and a.dtype.kind == "f" and not np.isfinite(a).all():
-            return int(np.argwhere(~np.isfinite(a))[0][0])
+def bad_row(array: Any) -> int | None:
+    """The number of the first row of an array that is not finite; None if there is none."""
+    if isinstance(array, np.ndarray) and array.dtype.kind == "f" and not np.isfinite(array).all():
+        return int(np.argwhere(~np.isfinite(np.atleast_1d(array)))[0][0])
     return None

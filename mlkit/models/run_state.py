@@ -29,12 +29,13 @@ class Run:
     """What a `fit` under way consists of: the callbacks, and the batches by epoch.
 
     first, logs: how many batches of its first epoch have run before, and what they gave. wanted: a state that it is to begin with.
-    group: the batches between the last two turns of callbacks.
+    group: the batches between the last two turns of callbacks. step: what runs in place of the train step, if something does.
     """
 
     def __init__(self, callbacks: Any, batches: Any):
         self.callbacks, self.batches = callbacks, batches
         self.first, self.logs, self.wanted, self.group = 0, None, None, []
+        self.step: Callable[[Any], Any] | None = None
 
 
 def save(model: Any, path: str, epoch: int) -> None:

@@ -212,8 +212,10 @@ class Trainer:
         batches = epoch_data.for_training(self, x, y, sample_weight, batch_size, shuffle, steps_per_epoch, class_weight)
         epochs = loops.max_epochs(epochs)
         callbacks = loops.callback_list(self, callbacks, verbose, epochs, batches.num_batches, add_history=True)
+        loops.add_standing(self, callbacks)
         self.stop_training = False
         self._training.program(self, "train")
+        self._training.nonfinite = []
         self._initial_epoch = initial_epoch
         watched = checks.before_fit(self, batches.adapter, validation, splits, class_weight, callbacks) if check else None
         loops.run_epochs(self, batches, epochs, callbacks, validation, validation_freq, watched)

@@ -35,7 +35,8 @@ class Training:
     loss. programs: step -> compiled function. The other fields are kept because they take long to find, each with what it was
     found for: outputs: key of inputs -> specs of the model's outputs; known_metrics: (traces, metrics) of the programs; frozen:
     (version of layers, flags of each); distributed_by: the Distribution that has checked how the variables lie. run: the `fit`
-    under way. said: the warnings that `fit` has given of data and model.
+    under way. nonfinite: the batches up to the one with which the loss was no number, from the weights that the model has since.
+    said: the warnings that `fit` has given of data and model.
     """
 
     arguments: dict | None = None
@@ -48,6 +49,7 @@ class Training:
     frozen: tuple[int, tuple] | None = None
     distributed_by: Any = None
     run: Run | None = None
+    nonfinite: list[Any] = dataclasses.field(default_factory=list)
     said: set[str] = dataclasses.field(default_factory=set)
 
     def without_programs(self) -> Training:
@@ -115,7 +117,9 @@ class Training:
 
     def program(self, model: Any, step: str) -> Callable[..., Any]:
         """The step ("train", "test" or "predict") as a compiled function, or the plain method if running eagerly."""
-        method = _step_method(model, step)
+        if step == "train" and self.run is not None and self.run.step is not None:
+            return self.run.step
+        method = step_method(model, step)
         if model.run_eagerly or model.jit_compile is False:
             return method
         if step not in self.programs:
@@ -127,10 +131,10 @@ class Training:
                     model._clear_losses()  # they hold symbols of this trace
 
             run.__name__ = f"{step}_step of {model.name!r}"
-            return self.programs.setdefault(step, function(run, key=functools.partial(self._trainable_key, model)))
+            return self.programs.setdefault(step, function(run, key=functools.partial(self.trainable_key, model)))
         return self.programs[step]
 
-    def _trainable_key(self, model: Any) -> tuple[Any, ...]:
+    def trainable_key(self, model: Any) -> tuple[Any, ...]:
         """Frozen layers and the optimizer's version: a part of a compiled step's signature, so that changes take effect at
         once."""
         known = self.frozen
@@ -197,7 +201,7 @@ class Training:
         return self.outputs[key]
 
 
-def _step_method(model: Any, step: str):
+def step_method(model: Any, step: str):
     """The model's `train_step`, `test_step` or `predict_step`.
 
     Raises TypeError for one that is written for Keras's JAX backend and takes the variables of the model as its first argument.
