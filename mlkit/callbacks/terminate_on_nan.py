@@ -20,7 +20,7 @@ class TerminateOnNaN(Callback):
     >>> model = mlkit.Sequential([mlkit.Input((2,)), mlkit.layers.Lambda(mlkit.ops.log), mlkit.layers.Dense(1)])
     >>> model.compile("sgd", "mse")
     >>> _ = model.fit([[1.0, 2.0], [1.0, 0.0]], [0.0, 1.0], callbacks=[TerminateOnNaN()], shuffle=False, verbose=0)
-    Batch 0: the loss is inf; training ends. It came from the op 'log' in layer '...', first at (1, 1) of (2, 2); ...
+    Batch 0: the loss is inf; training ends. It came from the op 'log' in layer '...', first at (1, 1) of (2, 2), which is sample 1 ...
     """
 
     handles_nonfinite = True  # fit leaves non-finite data to this callback, and does not refuse it

@@ -32,13 +32,14 @@ def debug(
         TypeError: The step looks at values while it runs, and so has no graph.
 
     >>> import mlkit, numpy as np
-    >>> model = mlkit.Sequential([mlkit.Input((2,)), mlkit.layers.Lambda(mlkit.ops.log, name="logs"), mlkit.layers.Dense(1)])
+    >>> parts = [mlkit.Input((2,)), mlkit.layers.Lambda(mlkit.ops.log, name="logs"), mlkit.layers.Dense(1)]
+    >>> model = mlkit.Sequential(parts, name="net")
     >>> model.compile("sgd", "mse")
     >>> debugger = mlkit.debug(model, np.array([[1.0, 2.0], [3.0, 0.0]]), np.zeros((2, 1)))
     >>> _ = debugger.break_on(when="nonfinite")
     >>> _ = debugger.go()
     >>> debugger.layer, debugger.op
-    ('logs', 'log')
+    ('net/logs', 'log')
     """
     if step not in STEPS:
         raise ValueError(f"debug: `step` must be one of {STEPS}, but got {step!r}.")
