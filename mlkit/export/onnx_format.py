@@ -13,6 +13,8 @@ from mlkit.core.tensor import Value
 from mlkit.export import golden
 from mlkit.export.files import answers, arriving
 from mlkit.export.first_difference import first_difference
+from mlkit.export.onnx_control import ROWS as CONTROL
+from mlkit.export.onnx_control import takes as takes_control
 from mlkit.export.onnx_quantizer import smaller
 from mlkit.export.onnx_recurrent import STATES, has_constant_weights
 from mlkit.export.onnx_rows import ROWS, takes
@@ -32,6 +34,8 @@ _INSIDE = 1_900_000_000  # bytes of constants that a file of protobuf can hold
 def _takes(call: Call) -> bool:
     if call.op in STATES:
         return has_constant_weights(call)
+    if call.op in CONTROL:
+        return takes_control(call)
     if call.op is op("conv_input"):
         return not isinstance(call.args[1], Value)
     return takes(call)

@@ -9,6 +9,7 @@ from mlkit.core import dtypes
 from mlkit.core.graph import Call
 from mlkit.core.op import Op
 from mlkit.core.spec import Dim
+from mlkit.export.onnx_control import ROWS as CONTROL
 from mlkit.export.onnx_recurrent import ROWS as RECURRENT
 from mlkit.export.onnx_windows import ROWS as WINDOWS
 from mlkit.export.onnx_writer import Writer, element_type
@@ -259,6 +260,7 @@ ROWS: dict[Op, Row] = {
     op("layer_norm"): _layer_norm,
     **WINDOWS,
     **RECURRENT,
+    **CONTROL,
 }  # fmt: skip
 
 

@@ -1,14 +1,15 @@
 """A graph as an ONNX model: the file's parts, names, constants, and sizes that are known only when it runs."""
 
+import contextlib
 import operator
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
 
 from mlkit.core import dtypes
 from mlkit.core.deferred import Deferred
-from mlkit.core.graph import Call, Graph
+from mlkit.core.graph import Call, Graph, spec_of
 from mlkit.core.spec import Dim, ceil_div
 from mlkit.core.tensor import Value
 
@@ -48,11 +49,35 @@ class Writer:
 
     def node(self, kind: str, inputs: Sequence[str], outputs: int = 1, **attributes: Any) -> Any:
         """Add a node. Names of its outputs: one, or a list of them."""
-        made = [self._fresh(kind) for _ in range(outputs)]
+        made = [self.fresh(kind) for _ in range(outputs)]
         name = "/".join([*self._place, f"{kind}_{self._count}"])
         given = {k: v for k, v in attributes.items() if v is not None}
         self.nodes.append(onnx.helper.make_node(kind, list(inputs), made, name=name, **given))
         return made[0] if outputs == 1 else made
+
+    def results(self, kind: str, inputs: Sequence[str], outputs: int, **attributes: Any) -> list[str]:
+        """As `node`, whose outputs are a list however many there are."""
+        made = self.node(kind, inputs, outputs, **attributes)
+        return made if isinstance(made, list) else [made]
+
+    @contextlib.contextmanager
+    def scope(self) -> Iterator["Scope"]:
+        """A block whose nodes are those of a body: names from around it are known in it, and its own only there."""
+        outer = self.nodes, self._sizes, self._constants
+        self.nodes, self._sizes, self._constants = [], dict(self._sizes), dict(self._constants)
+        try:
+            yield Scope(self)
+        finally:
+            self.nodes, self._sizes, self._constants = outer
+
+    def inline(self, graph: Graph, names: Sequence[str]) -> list[str]:
+        """Add the calls of a body whose inputs have these names. The names of its outputs."""
+        place = self._place
+        self._names.update(zip(map(id, graph.inputs), names))
+        self._add(graph)
+        found = [self.name(v) for v in graph.outputs]
+        self._place = place
+        return found
 
     def name(self, a: Any, like: str | None = None) -> str:
         """The name of an argument: of a Value, or of a constant. like: dtype of a Python number."""
@@ -65,7 +90,7 @@ class Writer:
         array = np.ascontiguousarray(array).reshape(np.shape(array))
         key = (array.dtype.str, array.shape, array.tobytes()) if array.nbytes <= 4096 else id(array)
         if key not in self._constants:
-            name = self._constants[key] = self._fresh("constant")
+            name = self._constants[key] = self.fresh("constant")
             if array.dtype == dtypes.as_numpy("bfloat16"):
                 kind = onnx.TensorProto.BFLOAT16
                 self.initializers[name] = onnx.helper.make_tensor(
@@ -116,9 +141,13 @@ class Writer:
 
     def write(self, rows: dict[Any, Any]) -> None:
         """All calls."""
-        for call in self.graph.calls:
+        self._rows = rows
+        self._add(self.graph)
+
+    def _add(self, graph: Graph) -> None:
+        for call in graph.calls:
             self._place = tuple(map(str, call.place))
-            self._name_all(call, rows[call.op](self, call))
+            self._name_all(call, self._rows[call.op](self, call))
 
     def _name_all(self, call: Call, made: Any) -> None:
         for v, name in zip(call.outs, made if isinstance(made, list) else [made]):
@@ -147,9 +176,33 @@ class Writer:
         dtype = v.dtype if isinstance(v.dtype, str) else dtypes.name_of(v.dtype)
         return onnx.helper.make_tensor_value_info(name, element_type(dtype), sizes)
 
-    def _fresh(self, kind: str) -> str:
+    def fresh(self, kind: str) -> str:
+        """A name that nothing has yet."""
         self._count += 1
         return f"{kind.lower()}_{self._count}"
+
+
+class Scope:
+    """The body of a control-flow node while it is written."""
+
+    def __init__(self, writer: Writer):
+        self._writer = writer
+
+    def input(self, spec: Any) -> Any:
+        """An input; it has a `name`."""
+        return _in_body(self._writer.fresh("input"), spec)
+
+    def graph(self, name: str, inputs: Sequence[Any], results: Sequence[str], values: Sequence[Any]) -> Any:
+        """The body. results: names of what it gives, which are as `values`."""
+        w = self._writer
+        named = [w.node("Identity", [result]) for result in results]  # what comes from outside may be no output of a body
+        outputs = [_in_body(n, spec_of(v)) for n, v in zip(named, values)]
+        return onnx.helper.make_graph(w.nodes, name, list(inputs), outputs)
+
+
+def _in_body(name: str, spec: Any) -> Any:
+    sizes = [None if type(n) is Dim else n for n in spec.shape]  # which may change from turn to turn
+    return onnx.helper.make_tensor_value_info(name, element_type(spec.dtype), sizes)
 
 
 def _is_weight(array: np.ndarray) -> bool:

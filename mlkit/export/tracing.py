@@ -87,14 +87,37 @@ def inference_graph(fn: Callable[..., Any], specs: Sequence[Spec], target: Forma
     for step in (prune, simplify, cse, fold_pads, fold_scales):
         graph = step(graph, target)
     graph = lower(_with_constants(graph, [v.value for v in program.reads]), target)
-    graph = _folded(prune(simplify(graph, target)))
+    graph = _with_bodies(_folded(prune(simplify(graph, target))), target)
+    _check(graph, target)
+    return graph
+
+
+def _with_bodies(graph: Graph, target: Format) -> Graph:
+    """The graph with those of its calls' bodies ready for the format too."""
+    calls = []
+    for call in graph.calls:
+        if any(isinstance(p, Graph) for p in call.params.values()):
+            call = call.with_args(call.args)
+            call.params = {k: _body(p, target) if isinstance(p, Graph) else p for k, p in call.params.items()}
+        calls.append(call)
+    return graph.like(calls, graph.outputs)
+
+
+def _body(graph: Graph, target: Format) -> Graph:
+    return _with_bodies(lower(simplify(graph, target), target), target)
+
+
+def _check(graph: Graph, target: Format) -> None:
+    """Raise NotImplementedError, naming op, layer and format, for the first call that cannot be written."""
     for call in graph.calls:
         if call.op not in target.rows or not target.takes(call):
             raise NotImplementedError(
-                f"{call.op.name} in {'/'.join(call.place) or 'the model itself'}: format {target.name!r} has nothing for it"
+                f"{call.op.name} in {'/'.join(map(str, call.place)) or 'the model itself'}: format {target.name!r} has nothing for it"
                 f"{'' if call.op not in target.rows else ' with ' + str(call.params)}."
             )
-    return graph
+        for body in call.params.values():
+            if isinstance(body, Graph):
+                _check(body, target)
 
 
 def _with_constants(graph: Graph, values: Sequence[Tensor]) -> Graph:
