@@ -1,29 +1,25 @@
-"""The ASGI application: which request goes where, and what happens to it on its way."""
+"""The ASGI application: its options, which request goes where, and what there is to know of models."""
 
 import asyncio
 import hmac
 import logging
 import os
 import time
-from collections.abc import Callable, Mapping
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Mapping
 from typing import Any
 
 from mlkit.serving import inference_v2, rest_v1
 from mlkit.serving.contract import RequestError
-from mlkit.serving.http import Answer, ClientLeft, Receive, Router, Send, answer_of, body_of, header
+from mlkit.serving.http import Answer, ClientLeft, Receive, Router, Send, answer_of, header
+from mlkit.serving.inference import Asked, Inference
 from mlkit.serving.json_body import written
 from mlkit.serving.metrics import CONTENT_TYPE, Metrics
 from mlkit.serving.shared_metrics import MetricsFolder
 from mlkit.serving.sources import source_of
 from mlkit.serving.store import Store
-from mlkit.serving.tensors import require_finite, rows_of
-from mlkit.serving.version import Job, Retired, Version, too_late
+from mlkit.serving.version import Version
 
 log = logging.getLogger("mlkit.serving")
-_PATIENCE = 0.02  # seconds after which it is worth looking whether a client is still there
-_LARGE = 1 << 16  # bytes of a body that are not taken apart in the event loop
-_LARGE_ANSWER = 1 << 14  # elements
 
 
 def app(models: Mapping[str, Any] | None = None, **options: Any) -> "App":
@@ -98,19 +94,19 @@ class App:
         for name in models:
             if not name or set(name) & set("/:%?# "):
                 raise ValueError(f"serving: {name!r} cannot be the name of a model: it becomes a part of a path.")
-        self.timeout, self.max_body, self.allow_nonfinite = timeout, max_body, allow_nonfinite
+        self.timeout = timeout
         self.metrics = Metrics()
         self._shared = MetricsFolder(metrics_folder, self.metrics) if metrics_folder is not None else None
-        self._side = ThreadPoolExecutor(1, "mlkit-bodies")  # one: with more the event loop would wait for its turn among them
         self._token = None if token is None else b"Bearer " + token.encode()
         sources = {name: source_of(given, name) for name, given in models.items()}
         self.store = Store(sources, folder, memory_limit, max_batch_size, max_queue, watch_seconds, self.metrics)
+        self._inference = Inference(self.store, timeout, max_body, allow_nonfinite)
         version = "/v1/models/{model}[/versions/{version}]"
         model = "/v2/models/{model}[/versions/{version}]"
         self._router = Router(
             [
-                ("POST", version + ":{verb}", self._rest_v1),
-                ("POST", model + "/infer", self._inference_v2),
+                ("POST", version + ":{verb}", self._inference.rest_v1),
+                ("POST", model + "/infer", self._inference.inference_v2),
                 ("GET", "/v2/health/live", self._live),
                 ("GET", "/v2/health/ready", self._ready),
                 ("GET", "/metrics", self._metrics),
@@ -129,10 +125,9 @@ class App:
         if scope["type"] != "http":
             return await send({"type": "websocket.close", "code": 1003})
         self.store.start()  # where the server has no lifespan
-        began = time.monotonic()
-        told: dict[str, str] = {}
+        asked = Asked(scope, receive, time.monotonic())
         try:
-            answer = await self._answer(scope, receive, began, told)
+            answer = await self._answer(asked)
         except RequestError as error:
             answer = answer_of(error)
         except ClientLeft:
@@ -140,17 +135,18 @@ class App:
         except Exception:
             log.exception("%s %s failed", scope["method"], scope["path"])
             answer = answer_of(RequestError(500, "the server failed; its log says how."))
-        if "protocol" in told:
-            self.metrics.request(told["model"], told["protocol"], answer.status, time.monotonic() - began)
+        if asked.protocol:
+            self.metrics.request(asked.model, asked.protocol, answer.status, time.monotonic() - asked.began)
         if answer.status != 499:
             await answer.send(send)
 
-    async def _answer(self, scope: dict[str, Any], receive: Receive, began: float, told: dict[str, str]) -> Answer:
-        handler, parts = self._router.find(scope["method"], scope["path"].removesuffix("/") or "/")
+    async def _answer(self, asked: Asked) -> Answer:
+        path = asked.scope["path"].removeprefix(asked.scope.get("root_path", ""))  # where another application has it within
+        handler, parts = self._router.find(asked.scope["method"], path.removesuffix("/") or "/")
         if handler not in (self._live, self._ready):
-            self._require_token(scope)
-        if handler in (self._rest_v1, self._inference_v2):
-            return await handler(scope, receive, began, told, **parts)
+            self._require_token(asked.scope)
+        if handler in (self._inference.rest_v1, self._inference.inference_v2):
+            return await handler(asked, **parts)
         return handler(**parts)
 
     def _require_token(self, scope: dict[str, Any]) -> None:
@@ -168,93 +164,6 @@ class App:
                 if self._shared is not None:
                     self._shared.close()
                 return await send({"type": "lifespan.shutdown.complete"})
-
-    # ---- inference ---------------------------------------------------------------------------------------------------
-
-    async def _rest_v1(
-        self,
-        scope: dict[str, Any],
-        receive: Receive,
-        began: float,
-        told: dict[str, str],
-        model: str,
-        version: str | None,
-        verb: str,
-    ) -> Answer:
-        def read(body: bytes, served: Version) -> rest_v1.Request:
-            rest_v1.require_verb(verb, served.outputs)
-            return rest_v1.Request(verb, body, served.inputs)
-
-        def write(request: rest_v1.Request, served: Version, arrays: list[Any]) -> Answer:
-            return Answer(request.answer(arrays, served.outputs, served.class_names))
-
-        told.update(model="", protocol="v1")
-        return await self._infer(scope, receive, began, told, model, version, read, write)
-
-    async def _inference_v2(
-        self, scope: dict[str, Any], receive: Receive, began: float, told: dict[str, str], model: str, version: str | None
-    ) -> Answer:
-        length = header(scope, inference_v2.JSON_LENGTH)
-
-        def read(body: bytes, served: Version) -> inference_v2.Request:
-            return inference_v2.Request(body, length, served.inputs, served.outputs)
-
-        def write(request: inference_v2.Request, served: Version, arrays: list[Any]) -> Answer:
-            body, head = request.answer(model, served.number, arrays, served.outputs, served.class_names)
-            if head is None:
-                return Answer(body)
-            return Answer(body, content_type=b"application/octet-stream", headers=[(inference_v2.JSON_LENGTH, b"%d" % head)])
-
-        told.update(model="", protocol="v2")
-        return await self._infer(scope, receive, began, told, model, version, read, write)
-
-    async def _infer(
-        self,
-        scope: dict[str, Any],
-        receive: Receive,
-        began: float,
-        told: dict[str, str],
-        model: str,
-        number: str | None,
-        read: Callable[..., Any],
-        write: Callable[..., Answer],
-    ) -> Answer:
-        """The way of a request: body, arrays, queue, batch, arrays, body."""
-        deadline = began + self.timeout
-        self.store.entry(model)
-        told["model"] = model
-        body = None
-        while True:
-            served = await self.store.version(model, number, deadline)
-            served.require_room()  # before anything is done for a request that would be refused
-            if body is None:
-                body = await body_of(scope, receive, self.max_body, self.timeout)
-            request = await self._beside(len(body) > _LARGE, self._read, read, body, served)
-            timeout = getattr(request, "timeout", None)
-            job = Job(
-                request.arrays, deadline if timeout is None else min(deadline, began + timeout), asyncio.get_running_loop()
-            )
-            try:
-                served.submit(job)
-                break
-            except Retired:  # just now; another version has its place
-                continue
-        arrays = await _result(job, receive)
-        return await self._beside(sum(a.size for a in arrays) > _LARGE_ANSWER, write, request, served, arrays)
-
-    async def _beside(self, is_large: bool, fn: Callable[..., Any], *args: Any) -> Any:
-        """What a function gives; in a thread where it would keep the event loop from others."""
-        return await asyncio.get_running_loop().run_in_executor(self._side, fn, *args) if is_large else fn(*args)
-
-    def _read(self, read: Callable[..., Any], body: bytes, served: Version) -> Any:
-        try:
-            request = read(body, served)
-        except RecursionError:
-            raise RequestError(400, "the body is nested too deeply.") from None
-        rows_of(request.arrays, served.inputs)
-        if not self.allow_nonfinite:
-            require_finite(request.arrays, served.inputs)
-        return request
 
     # ---- what there is to know ---------------------------------------------------------------------------------------
 
@@ -320,29 +229,3 @@ class App:
                 ready = "READY" if state == "AVAILABLE" else "UNAVAILABLE"
                 listed.append({"name": name, "version": str(number), "state": ready, "reason": message})
         return Answer(written(listed))
-
-
-async def _result(job: Job, receive: Receive) -> list[Any]:
-    """What a model gives for a job. After a moment it is watched whether the client is still there, and what time it is."""
-    watchers: list[asyncio.Task[None]] = []
-    patience = min(_PATIENCE, max(0.0, job.deadline - time.monotonic()))
-    timer = job.loop.call_later(patience, lambda: watchers.append(job.loop.create_task(_watch(job, receive))))
-    try:
-        return await job.future
-    finally:
-        timer.cancel()
-        for watcher in watchers:
-            watcher.cancel()
-
-
-async def _watch(job: Job, receive: Receive) -> None:
-    """Give a job up, so that it is not computed, when its client leaves or its deadline passes."""
-    try:
-        async with asyncio.timeout(max(0.0, job.deadline - time.monotonic())):
-            while (await receive())["type"] != "http.disconnect":
-                pass
-        reason: Exception = ClientLeft()
-    except TimeoutError:
-        reason = too_late()
-    if not job.future.done():
-        job.future.set_exception(reason)

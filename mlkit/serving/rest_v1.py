@@ -20,6 +20,8 @@ _TYPES = {"float32": "DT_FLOAT", "float64": "DT_DOUBLE", "float16": "DT_HALF", "
 class Request:
     """What a body asks for: arrays in the order of the model's inputs. columns: whether they came, and the answer goes, by column."""
 
+    timeout = None  # the protocol has none
+
     def __init__(self, verb: str, body: Any, inputs: Sequence[TensorSpec]):
         self.verb, self.columns = verb, False
         given = parsed(body)

@@ -66,6 +66,7 @@ def serve(
         lifespan="on",
         log_level="warning",
         access_log=False,
+        proxy_headers=False,
         server_header=False,
         date_header=False,
         backlog=_BACKLOG,

@@ -70,6 +70,7 @@ class Store:
         self._wanted: queue.SimpleQueue[Entry | None] = queue.SimpleQueue()  # entries to load again; None: the end
         self._thread: threading.Thread | None = None
         self._retired: list[Version] = []
+        self._is_ending = False
         self.settled = threading.Event()  # every model has been looked at once
 
     def start(self) -> None:
@@ -83,6 +84,7 @@ class Store:
         if self._thread is None:
             return True
         until = time.monotonic() + timeout
+        self._is_ending = True
         self._wanted.put(None)
         self._thread.join(timeout)
         for entry in self.entries.values():
@@ -108,6 +110,8 @@ class Store:
             RequestError: There is no such model or version, or it is not ready.
         """
         entry = self.entry(name)
+        if self._is_ending:
+            raise RequestError(503, "the server is ending.", retry_after=1)
         entry.used = time.monotonic()
         if entry.current is None and entry.is_out:
             await self._again(entry, deadline)

@@ -7,7 +7,7 @@ import queue
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -62,6 +62,8 @@ class Version:
         self._queue: queue.SimpleQueue[Job | None] = queue.SimpleQueue()
         self._pending: deque[Any] = deque()  # taken from the queue, not run yet
         self._stopping = False  # _STOP has come
+        self._admitted: set[object] = set()  # its changes are atomic, whatever threads make them
+        self._running = 0
         self._lock, self._closed = threading.Lock(), False
         self._settled = threading.Event()  # it is loaded, or has failed
         self._thread = threading.Thread(target=self._main, name=f"mlkit-{name}-{number}", daemon=True)
@@ -74,23 +76,34 @@ class Version:
 
     @property
     def waiting(self) -> int:
-        return self._queue.qsize() + len(self._pending)
+        """Requests that are here and not being computed."""
+        return max(0, len(self._admitted) - self._running)
 
     def require_room(self) -> None:
-        """Refuse a request where the queue is full."""
+        """Refuse a request where as many wait as may."""
         if self.waiting >= self.max_queue:
             raise RequestError(
                 503, f"model {self.name!r}: the queue is full, {self.max_queue} requests are waiting.", retry_after=1
             )
 
+    @contextlib.contextmanager
+    def admitted(self) -> Iterator[None]:
+        """A block in which a request is one of those that wait, from its body to its answer. (Not the queue alone is counted: with a small
+        model the time goes into reading and writing.)"""
+        self.require_room()
+        ticket = object()
+        self._admitted.add(ticket)
+        try:
+            yield
+        finally:
+            self._admitted.discard(ticket)
+
     def submit(self, job: Job) -> None:
         """Put a job at the end of the queue; its future gets the arrays, or an exception.
 
         Raises:
-            RequestError: The queue is full.
             Retired: See there.
         """
-        self.require_room()
         with self._lock:
             if self._closed:
                 raise Retired
@@ -123,8 +136,10 @@ class Version:
         finally:
             self._settled.set()
         while (jobs := self._next(batches.max_rows)) is not None:
+            self._running = len(jobs)
             if jobs:
                 self._run(batches, jobs)
+            self._running = 0
 
     def _next(self, limit: int) -> list[Job] | None:
         """The jobs that run together now, of so many rows at most; None after the last."""

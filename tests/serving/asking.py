@@ -40,12 +40,12 @@ class Client:
         application.store.start()
         application.store.settled.wait(60)
 
-    def send(self, method, path, body=b"", headers=(), left=None):
-        """left: an asyncio.Event after which the client has gone."""
+    def send(self, method, path, body=b"", headers=(), left=None, root=""):
+        """left: an asyncio.Event after which the client has gone. root: what the application's paths begin with."""
         if not isinstance(body, (bytes, list)):
             body = json.dumps(body).encode()
         parts = body if isinstance(body, list) else [body]
-        return asyncio.run_coroutine_threadsafe(self._ask(method, path, parts, headers, left), self.loop)
+        return asyncio.run_coroutine_threadsafe(self._ask(method, path, parts, headers, left, root), self.loop)
 
     def ask(self, *args, **kwargs):
         return self.send(*args, **kwargs).result(60)
@@ -55,9 +55,9 @@ class Client:
         self.loop.call_soon_threadsafe(self.loop.stop)
         self._thread.join()
 
-    async def _ask(self, method, path, parts, headers, left):
+    async def _ask(self, method, path, parts, headers, left, root):
         heads = [(k.lower().encode(), v.encode()) for k, v in dict(headers).items()]
-        scope = {"type": "http", "method": method, "path": path, "headers": heads}
+        scope = {"type": "http", "method": method, "path": root + path, "root_path": root, "headers": heads}
         coming = [{"type": "http.request", "body": p, "more_body": i + 1 < len(parts)} for i, p in enumerate(parts)]
         sent = []
 

@@ -231,6 +231,17 @@ def test_models_that_are_not_ready(tmp_path):
         assert (state["state"], "ModelFileError" in state["status"]["error_message"]) == ("END", True)
 
 
+def test_an_application_within_another(asked):
+    assert asked.ask("POST", V1, {"instances": [[0] * 4]}, root="/ml").status == 200
+
+
+def test_a_server_that_ends():
+    with client({"net": net()}) as found:
+        assert found.app.store.stop(10)
+        reply = found.ask("POST", V1, {"instances": [[0] * 4]})
+        assert (reply.status, reply.error) == (503, "the server is ending.")
+
+
 def test_a_token():
     with client({"net": net()}, token="secret") as found:
         for headers in ({}, {"Authorization": "Bearer other"}, {"Authorization": "secret"}):

@@ -1,0 +1,139 @@
+"""The way of a request: body, arrays, queue, batch, arrays, body."""
+
+import asyncio
+import contextlib
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from mlkit.serving import inference_v2, rest_v1
+from mlkit.serving.contract import RequestError
+from mlkit.serving.http import Answer, ClientLeft, Receive, body_of, header
+from mlkit.serving.store import Store
+from mlkit.serving.tensors import require_finite, rows_of
+from mlkit.serving.version import Job, Retired, Version, too_late
+
+_PATIENCE = 0.02  # seconds after which it is worth looking whether a client is still there
+_TURN = 0.01  # seconds
+_LARGE = 1 << 15  # bytes of a body that take a while to read
+_LARGE_ANSWER = 1 << 13  # elements of an answer that take a while to write
+
+
+@dataclass
+class Asked:
+    """A request, and what the metrics want to know of it. began: when it came, as `time.monotonic` has it."""
+
+    scope: dict[str, Any]
+    receive: Receive
+    began: float
+    protocol: str = ""
+    model: str = ""
+
+
+class Inference:
+    """Answers requests for inference, in both protocols. For the arguments see `App`."""
+
+    def __init__(self, store: Store, timeout: float, max_body: int, allow_nonfinite: bool):
+        self._store, self._timeout, self._max_body, self._allow_nonfinite = store, timeout, max_body, allow_nonfinite
+        self._spent = 0.0  # seconds that large bodies took in this turn of the event loop
+
+    async def rest_v1(self, asked: Asked, model: str, version: str | None, verb: str) -> Answer:
+        def read(body: bytes, served: Version) -> rest_v1.Request:
+            rest_v1.require_verb(verb, served.outputs)
+            return rest_v1.Request(verb, body, served.inputs)
+
+        def write(request: rest_v1.Request, served: Version, arrays: list[Any]) -> Answer:
+            return Answer(request.answer(arrays, served.outputs, served.class_names))
+
+        asked.protocol = "v1"
+        return await self._answer(asked, model, version, read, write)
+
+    async def inference_v2(self, asked: Asked, model: str, version: str | None) -> Answer:
+        length = header(asked.scope, inference_v2.JSON_LENGTH)
+
+        def read(body: bytes, served: Version) -> inference_v2.Request:
+            return inference_v2.Request(body, length, served.inputs, served.outputs)
+
+        def write(request: inference_v2.Request, served: Version, arrays: list[Any]) -> Answer:
+            body, head = request.answer(model, served.number, arrays, served.outputs, served.class_names)
+            if head is None:
+                return Answer(body)
+            return Answer(body, content_type=b"application/octet-stream", headers=[(inference_v2.JSON_LENGTH, b"%d" % head)])
+
+        asked.protocol = "v2"
+        return await self._answer(asked, model, version, read, write)
+
+    async def _answer(
+        self, asked: Asked, model: str, number: str | None, read: Callable[..., Any], write: Callable[..., Answer]
+    ) -> Answer:
+        self._store.entry(model)
+        asked.model = model  # one that is there: names in the metrics are not for anybody to choose
+        deadline, body = asked.began + self._timeout, None
+        while True:
+            served = await self._store.version(model, number, deadline)
+            if body is None:
+                served.require_room()  # before anything is done for a request that would be refused
+                body = await body_of(asked.scope, asked.receive, self._max_body, self._timeout)
+            with served.admitted(), contextlib.suppress(Retired):  # retired just now: another version has its place
+                request = await self._in_turn(len(body) > _LARGE, self._read, read, body, served)
+                if request.timeout is not None:
+                    deadline = min(deadline, asked.began + request.timeout)
+                job = Job(request.arrays, deadline, asyncio.get_running_loop())
+                served.submit(job)
+                arrays = await _result(job, asked.receive)
+                return await self._in_turn(sum(a.size for a in arrays) > _LARGE_ANSWER, write, request, served, arrays)
+
+    def _read(self, read: Callable[..., Any], body: bytes, served: Version) -> Any:
+        try:
+            request = read(body, served)
+        except RecursionError:
+            raise RequestError(400, "the body is nested too deeply.") from None
+        rows_of(request.arrays, served.inputs)
+        if not self._allow_nonfinite:
+            require_finite(request.arrays, served.inputs)
+        return request
+
+    async def _in_turn(self, is_large: bool, fn: Callable[..., Any], *args: Any) -> Any:
+        """What a function gives. Those that take long share `_TURN` seconds in each turn of the event loop, so that others have theirs.
+        (A thread would hold the interpreter's lock as long, and let the loop wait for it at each of its system calls.)"""
+        if not is_large:
+            return fn(*args)
+        while self._spent > _TURN:
+            await asyncio.sleep(0)
+        began = time.perf_counter()
+        try:
+            return fn(*args)
+        finally:
+            if not self._spent:
+                asyncio.get_running_loop().call_soon(self._next_turn)
+            self._spent += time.perf_counter() - began
+
+    def _next_turn(self) -> None:
+        self._spent = 0.0
+
+
+async def _result(job: Job, receive: Receive) -> list[Any]:
+    """What a model gives for a job. After a moment it is watched whether the client is still there, and what time it is."""
+    watchers: list[asyncio.Task[None]] = []
+    patience = min(_PATIENCE, max(0.0, job.deadline - time.monotonic()))
+    timer = job.loop.call_later(patience, lambda: watchers.append(job.loop.create_task(_watch(job, receive))))
+    try:
+        return await job.future
+    finally:
+        timer.cancel()
+        for watcher in watchers:
+            watcher.cancel()
+
+
+async def _watch(job: Job, receive: Receive) -> None:
+    """Give a job up, so that it is not computed, when its client leaves or its deadline passes."""
+    try:
+        async with asyncio.timeout(max(0.0, job.deadline - time.monotonic())):
+            while (await receive())["type"] != "http.disconnect":
+                pass
+        reason: Exception = ClientLeft()
+    except TimeoutError:
+        reason = too_late()
+    if not job.future.done():
+        job.future.set_exception(reason)
