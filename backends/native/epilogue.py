@@ -8,7 +8,7 @@ from mlkit.primitives.fused.epilogue import activation
 
 def make(xp):
     """Op name -> rows."""
-    finish = device_of(xp).finish(_finish(xp))
+    finish = device_of(xp).finish(finish_over(xp))
     inner = dict(matmul_bias_act=matmul.make(xp)["matmul"], conv_bias_act=window.make(xp)["conv"])
     return {name: [_followed_by(*row, finish) for row in rows] for name, rows in inner.items()}
 
@@ -36,7 +36,9 @@ def _followed_by(accepts, product, finish):
     return accepts and accepts_product, kernel
 
 
-def _finish(xp):
+def finish_over(xp):
+    """A function (y, bias, residual, act) -> y with what follows a product, in place where that can be; `plain` is the same without
+    float32 between for half floats."""
     into, others = elementwise_out.make(xp), fused.make(xp)
 
     def activated(y, act):

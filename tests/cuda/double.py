@@ -113,7 +113,7 @@ class CountedCells:
 
 
 def _by_numpy(row, args, outs, params):
-    fake_cupy.counts.launches += row.launches
+    fake_cupy.counts.launches += row.launches_for(*args, **params)
     hosts = [a._host if isinstance(a, fake_cupy.ndarray) else a for a in args]
     checks = [(*rest, row.device.fine(message)._host) for *rest, message in row.checks(*hosts, **params)]
 

@@ -111,6 +111,9 @@ def indexings():
             yield "scatter_add", [f(size, width).astype(updates.dtype), ints(size, count, 1, dtype="int64"), updates], {}
     yield "sum_rows", [ints(5, 6, dtype="uint16"), f(6, 2, 300)], dict(size=5)
     yield "sum_rows", [ints(20, 9000), f(9000, 2)], dict(size=20)
+    often = np.where(np.arange(1100) % 3 == 0, ints(20, 1100), 11).astype("int32")  # as a padding token is
+    yield "sum_rows", [often, f(1100, 270, scale=0.1)], dict(size=20)
+    yield "scatter_add", [f(20, 5, dtype="bfloat16"), often[:, None], f(1100, 5, scale=0.1, dtype="bfloat16")], {}
     yield "take", [f(4, 5), np.array([3, 0], "uint64")], dict(axis=0)
     yield "take", [f(4, 5), np.array([3, -1], "int64")], dict(axis=1)
     yield "take_along_axis", [f(9, 5), ints(9, 4, 5)], dict(axis=0)
@@ -140,7 +143,41 @@ def pools():
     yield "max_pool_grad", [x, table["max_pool"](x, **p), f(2, 6, 3, seed=1)], p
 
 
-CASES = [*softmaxes(), *randoms(), *norms(), *indexings(), *pools()]
+def reductions():
+    shapes = [
+        ((5, 37), (1,)),
+        ((5, 37), (0,)),
+        ((3, 4, 50), (0, 1)),
+        ((2, 70, 3), (1,)),
+        ((1, 1), (0, 1)),
+        ((4, 1, 6), (0, 1, 2)),
+    ]
+    for dtype in (*F, "int8", "int64", "uint64"):
+        for shape, axes in shapes if dtype == "float32" else shapes[:2]:
+            x = np.abs(f(*shape)).astype(dtypes.as_numpy(dtype)) if dtype.startswith("u") else f(*shape, dtype=dtype)
+            for name in ("sum", "max", "min"):
+                yield name, [x], dict(axes=axes, keepdims=axes == (1,))
+            yield "prod", [np.sign(x) if dtype.startswith("u") else np.clip(x, -1, 1)], dict(axes=axes, keepdims=False)
+            for name in ("argmax", "argmin"):
+                yield name, [x], dict(axis=axes[0])
+        if dtype in ("float16", "bfloat16"):
+            yield "sum_wide", [f(9, 50, dtype=dtype)], dict(axes=(0,), keepdims=False)
+    for shape, axes in (((5000,), (0,)), ((2, 2500), (1,)), ((2500, 2), (0,)), ((2, 1500, 3), (1,)), ((2500, 40), (0,))):
+        for name in ("sum", "max"):  # in parts
+            yield name, [f(*shape)], dict(axes=axes, keepdims=False)
+        yield "sum", [f(*shape, dtype="bfloat16", scale=0.1)], dict(axes=axes, keepdims=False)
+        yield "argmax", [np.round(f(*shape))], dict(axis=axes[0])
+    x = f(3, 40)
+    x[0, 7] = x[0, 30] = np.nan
+    x[1] = -np.inf
+    for name in ("max", "min", "sum"):
+        yield name, [x], dict(axes=(1,), keepdims=False)
+    for name in ("argmax", "argmin"):
+        yield name, [x], dict(axis=1)
+        yield name, [x.T.copy()], dict(axis=0)
+
+
+CASES = [*softmaxes(), *randoms(), *norms(), *indexings(), *pools(), *reductions()]
 EXACT = ("random_bits", "bernoulli")
 
 
@@ -202,7 +239,7 @@ def test_as_the_reference(case, rows, reference):
     flags = len(row.device._doubts)
     found = row(*arrays, **params)
     flags = len(row.device._doubts) - flags  # truth values that kernels write into, made now
-    assert fake_cupy.counts.launches == row.launches + flags
+    assert fake_cupy.counts.launches == row.launches_for(*arrays, **params) + flags
     assert not fake_cupy.counts.waits
     row.device.raise_doubts()
     with np.errstate(all="ignore"):

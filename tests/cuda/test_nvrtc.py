@@ -9,6 +9,7 @@ from mlkit.backends.native.cuda.expressions import HELPERS
 from mlkit.backends.native.cuda.module import Modules, compiled, whole_text
 from mlkit.backends.native.tiled_chain import in_single
 from mlkit.core.spec import Spec
+from tests.cuda.test_attention import kernels_of_attention
 from tests.cuda.test_cells import kernels_of_cells
 from tests.cuda.test_chains import ALL, LONG
 from tests.cuda.test_kernels import kernels_of_cases
@@ -46,6 +47,7 @@ def test_chains(architecture):
 @pytest.mark.parametrize("architecture", ARCHITECTURES)
 def test_kernels(architecture):
     kernels = [*kernels_of_cases().values(), *kernels_of_cells().values(), *kernels_of_chains().values()]
+    kernels += kernels_of_attention().values()
     log = log_of(whole_text(kernels)[len(HELPERS) :], architecture)
     found = dict(re.findall(r"Compiling entry function '(\w+)'.*?Used (\d+) registers", log, re.DOTALL))
     assert set(found) == {k.name for k in kernels}

@@ -10,6 +10,7 @@ import numpy as np
 
 from mlkit.backends.native import tiled_chain, version_counters
 from mlkit.backends.native.cuda import families, words
+from mlkit.backends.native.cuda.blas import Blas
 from mlkit.backends.native.cuda.captured import CapturedProgram, LockedProgram, can_capture
 from mlkit.backends.native.cuda.chain import BLOCK, ChainKernel
 from mlkit.backends.native.cuda.cudnn.library import plans_of
@@ -53,6 +54,20 @@ class Cuda(Device):
     def cudnn(self):
         """The plans of cuDNN, or None without it; looked for when they are first asked for."""
         return plans_of(self)
+
+    @functools.cached_property
+    def blas(self):
+        """Products of matrices. It is there when the first program is captured, which its first call sees to."""
+        return Blas(self)
+
+    @property
+    def uses_tf32(self):
+        """Whether products of float32 are rounded to TF32."""
+        return settings.float32() == "tf32" and self._has_tf32
+
+    @functools.cached_property
+    def _has_tf32(self):
+        return int(self.xp.cuda.Device(self.number).compute_capability) >= words.OLD
 
     @functools.cached_property
     def most_blocks(self):
@@ -143,8 +158,7 @@ class Cuda(Device):
     def _set_products(self, mode):
         """Compute products of float32 in another way from now on; graphs hold the old one, so programs are prepared anew."""
         products = self.xp._core._routines_linalg
-        has_tf32 = int(self.xp.cuda.Device(self.number).compute_capability) >= words.OLD
-        kind = products.COMPUTE_TYPE_TF32 if mode == "tf32" and has_tf32 else products.COMPUTE_TYPE_FP32
+        kind = products.COMPUTE_TYPE_TF32 if self.uses_tf32 else products.COMPUTE_TYPE_FP32
         products.set_compute_type("float32", kind)
         self._float32 = mode
         self.epoch += 1

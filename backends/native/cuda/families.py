@@ -1,8 +1,8 @@
 """All rows of a GPU, family by family: those whose kernels are our own, then cuDNN's, which come first where both have one."""
 
-from mlkit.backends.native.cuda import activation, cudnn, indexing, norm, pool, random, softmax
+from mlkit.backends.native.cuda import activation, attention, cudnn, indexing, norm, pool, product, random, reduction, softmax
 
-FAMILIES = (activation, indexing, norm, pool, random, softmax, cudnn)
+FAMILIES = (activation, attention, indexing, norm, pool, product, random, reduction, softmax, cudnn)
 
 
 def rows(device):

@@ -63,7 +63,8 @@ class Launcher:
         """
         name = re.sub(r"\W+", "_", "_".join([template, *types]))
         parameters = ", ".join(f"{kind} {argument}" for kind, argument, _ in arguments)
-        call = f"{template}<{', '.join(types)}>({', '.join(argument for _, argument, _ in arguments)})"
+        of = f"<{', '.join(types)}>" if types else ""
+        call = f"{template}{of}({', '.join(argument for _, argument, _ in arguments)})"
         values = [NOTHING if value is None else value for _, _, value in arguments]
         self.run(name, parameters, call, blocks, threads, values)
 
@@ -131,7 +132,7 @@ class DenseRow:
 class KernelRow(Launcher, DenseRow):
     """One whose kernels are in `kernels/`.
 
-    launches                    so many of them are started
+    launches                    so many of them are started; where that depends on arguments, `launches_for(*args, **params)` says it
     checks(*args, **params)     (indices, lowest, end, message) for each that kernels check: they write False into `device.fine(message)`
     """
 
@@ -139,6 +140,9 @@ class KernelRow(Launcher, DenseRow):
 
     def checks(self, *args, **params):
         return ()
+
+    def launches_for(self, *args, **params):
+        return self.launches
 
 
 def _dense(xp, a):

@@ -56,15 +56,31 @@ __device__ void rows_at(const I* index, long long* row, bool* fine0, bool* fine1
     }
 }
 
+// Add the updates of one row among those kept from `e` to before `end`: the columns c, c + 32 … of eight.
+template <class T, class W>
+__device__ __forceinline__ void add_kept(const unsigned* kept, unsigned e, unsigned end, unsigned row, const T* updates, long long width, long long c, W* sums) {
+#pragma unroll 2
+    for (; e < end; ++e) {
+        if ((kept[e] & 7u) != row) continue;
+        const T* update = updates + (long long)(kept[e] >> 3) * width;
+#pragma unroll
+        for (int k = 0; k < 8; ++k)
+            if (c + 32 * k < width) sums[k] += (W)load(update[c + 32 * k]);
+    }
+}
+
 // y[r] = start[r] + the sum of the updates whose index is r, one after the other; without `start` they begin at 0.
 //
 // A warp has a row, a block eight. It looks through all indices for those of its rows, and keeps them in their order; the warps then go
-// through what was kept. So nothing is sorted, nothing is added at once by two, and two runs give the same bits.
+// through what was kept. A row that has very many (that of a padding token, say) all warps share: each has a part of what was kept, and
+// these are added in turn. So nothing is sorted, nothing is added at once by two, and two runs give the same bits.
 template <class T, class W, class I>
 __device__ void add_rows(const T* start, const I* index, const T* updates, T* y, bool* fine, long long size, long long count, long long width) {
     const int most = 4096, at_once = 1024;
+    const unsigned many = 64;        // updates of a row that all warps share
     __shared__ unsigned kept[most];  // 8 times the number of an update, and which row
-    __shared__ unsigned of_warps[8];
+    __shared__ unsigned of_warps[8], of_rows[8];
+    __shared__ W shared[8 * 256];
     unsigned lane = threadIdx.x % 32, warp = threadIdx.x / 32;
     long long first = blockIdx.x * 8ll, own = first + warp;
     unsigned n = 0;
@@ -94,26 +110,39 @@ __device__ void add_rows(const T* start, const I* index, const T* updates, T* y,
         __syncthreads();
         bool is_last = from + at_once >= count;
         if (!is_last && n + at_once <= most) continue;
-        for (long long c0 = 0; own < size && c0 < width; c0 += 256) {
+        unsigned own_count = 0;
+        for (unsigned e = 0; e < n; e += 32) own_count += bits_in(__ballot_sync(~0u, e + lane < n && (kept[e + lane] & 7u) == warp));
+        if (lane == 0) of_rows[warp] = own_count;
+        __syncthreads();
+        for (long long c0 = 0; own < size && own_count <= many && c0 < width; c0 += 256) {
             W sums[8];
 #pragma unroll
             for (int k = 0; k < 8; ++k) {
                 long long c = c0 + 32 * k + lane, i = own * width + c;
                 sums[k] = c >= width ? W(0) : !is_first ? (W)load(y[i]) : start ? (W)load(start[i]) : W(0);
             }
-            for (unsigned e = 0; e < n; ++e) {
-                if ((kept[e] & 7u) != warp) continue;
-                const T* update = updates + (long long)(kept[e] >> 3) * width;
-#pragma unroll
-                for (int k = 0; k < 8; ++k) {
-                    long long c = c0 + 32 * k + lane;
-                    if (c < width) sums[k] += (W)load(update[c]);
-                }
-            }
+            add_kept<T, W>(kept, 0, n, warp, updates, width, c0 + lane, sums);
 #pragma unroll
             for (int k = 0; k < 8; ++k) {
                 long long c = c0 + 32 * k + lane;
                 if (c < width) store(y[own * width + c], sums[k]);
+            }
+        }
+        for (unsigned q = 0; q < 8; ++q) {
+            if (of_rows[q] <= many || first + q >= size) continue;
+            for (long long c0 = 0; c0 < width; c0 += 256) {
+                W sums[8] = {W(0), W(0), W(0), W(0), W(0), W(0), W(0), W(0)};
+                add_kept<T, W>(kept, n * warp / 8, n * (warp + 1) / 8, q, updates, width, c0 + lane, sums);
+#pragma unroll
+                for (int k = 0; k < 8; ++k) shared[256 * warp + 32 * k + lane] = sums[k];
+                __syncthreads();
+                long long c = c0 + threadIdx.x, i = (first + q) * width + c;
+                if (c < width) {
+                    W sum = !is_first ? (W)load(y[i]) : start ? (W)load(start[i]) : W(0);
+                    for (int w = 0; w < 8; ++w) sum += shared[256 * w + threadIdx.x];
+                    store(y[i], sum);
+                }
+                __syncthreads();
             }
         }
         __syncthreads();

@@ -1,0 +1,129 @@
+// Sums, products, largest and smallest elements, and where these are, along the middle axis of (outer, size, inner). Stands on block.cu.
+//
+// Long axes are cut into parts whose results are reduced in turn, always the same way: two runs give the same bits.
+
+__device__ __forceinline__ float lowest(float) { return -infinity(0.0f); }
+__device__ __forceinline__ double lowest(double) { return -infinity(0.0); }
+__device__ __forceinline__ int lowest(int) { return -2147483647 - 1; }
+__device__ __forceinline__ long long lowest(long long) { return -9223372036854775807ll - 1; }
+__device__ __forceinline__ unsigned lowest(unsigned) { return 0u; }
+__device__ __forceinline__ unsigned long long lowest(unsigned long long) { return 0ull; }
+__device__ __forceinline__ float highest(float) { return infinity(0.0f); }
+__device__ __forceinline__ double highest(double) { return infinity(0.0); }
+__device__ __forceinline__ int highest(int) { return 2147483647; }
+__device__ __forceinline__ long long highest(long long) { return 9223372036854775807ll; }
+__device__ __forceinline__ unsigned highest(unsigned) { return 0xffffffffu; }
+__device__ __forceinline__ unsigned long long highest(unsigned long long) { return 0xffffffffffffffffull; }
+
+struct Product {
+    template <class W> static __device__ __forceinline__ W start() { return W(1); }
+    template <class W> static __device__ __forceinline__ W of(W a, W b) { return a * b; }
+};
+struct Most {
+    template <class W> static __device__ __forceinline__ W start() { return lowest(W(0)); }
+    template <class W> static __device__ __forceinline__ W of(W a, W b) { return larger(a, b); }
+};
+struct Least {
+    template <class W> static __device__ __forceinline__ W start() { return highest(W(0)); }
+    template <class W> static __device__ __forceinline__ W of(W a, W b) { return smaller(a, b); }
+};
+
+template <class R, class W> __device__ __forceinline__ void put(R& y, W value) { y = (R)value; }
+template <class W> __device__ __forceinline__ void put(half_bits& y, W value) { store(y, (float)value); }
+template <class W> __device__ __forceinline__ void put(bfloat_bits& y, W value) { store(y, (float)value); }
+
+// A thread has a result: where there are many of them, or little to reduce.
+template <class How, class T, class R, class W>
+__device__ void reduce_each(const T* x, R* y, long long outer, long long size, long long inner) {
+    long long all = outer * inner, step = (long long)gridDim.x * blockDim.x;
+    for (long long i = blockIdx.x * (long long)blockDim.x + threadIdx.x; i < all; i += step) {
+        const T* from = x + i / inner * size * inner + i % inner;
+        W found = How::template start<W>();
+#pragma unroll 4
+        for (long long k = 0; k < size; ++k) found = How::of(found, (W)load(from[k * inner]));
+        put(y[i], found);
+    }
+}
+
+// A block has a part of a row; inner is 1.
+template <class How, class T, class R, class W>
+__device__ void reduce_rows(const T* x, R* y, long long outer, long long size, long long length, long long parts) {
+    for (long long r = blockIdx.x; r < outer * parts; r += gridDim.x) {
+        long long first = r % parts * length, end = first + length < size ? first + length : size;
+        const T* row = x + r / parts * size;
+        W found = How::template start<W>();
+#pragma unroll 4
+        for (long long i = first + threadIdx.x; i < end; i += blockDim.x) found = How::of(found, (W)load(row[i]));
+        found = of_block<How>(found);
+        if (threadIdx.x == 0) put(y[r], found);
+    }
+}
+
+// A block has 32 neighbours and a part of the axis: 8 warps take turns. y: (outer, parts, inner)
+template <class How, class T, class R, class W>
+__device__ void reduce_columns(const T* x, R* y, long long outer, long long size, long long inner, long long length, long long parts) {
+    __shared__ W of_warps[256];
+    long long tiles = (inner + 31) / 32, all = outer * parts * tiles;
+    for (long long b = blockIdx.x; b < all; b += gridDim.x) {
+        long long column = b % tiles * 32 + threadIdx.x % 32, row = b / tiles;  // row: of y
+        long long first = row % parts * length, end = first + length < size ? first + length : size;
+        W found = How::template start<W>();
+        if (column < inner) {
+            const T* from = x + row / parts * size * inner + column;
+#pragma unroll 4
+            for (long long k = first + threadIdx.x / 32; k < end; k += 8) found = How::of(found, (W)load(from[k * inner]));
+        }
+        __syncthreads();  // an earlier result may still be read
+        of_warps[threadIdx.x] = found;
+        __syncthreads();
+        if (threadIdx.x < 32 && column < inner) {
+            for (int w = 1; w < 8; ++w) found = How::of(found, of_warps[32 * w + threadIdx.x]);
+            put(y[row * inner + column], found);
+        }
+    }
+}
+
+// Where the largest (or smallest) element is, the first of equal ones; NaN is before all others.
+template <bool LARGEST, class W> __device__ __forceinline__ bool comes_first(W a, long long i, W b, long long j) {
+    if (is_nan(a) || is_nan(b)) return is_nan(a) && (!is_nan(b) || i < j);
+    return a == b ? i < j : LARGEST ? a > b : a < b;
+}
+
+template <bool LARGEST, class T, class W> __device__ void place_in_rows(const T* x, int* y, long long outer, long long size) {
+    __shared__ W values[256];
+    __shared__ long long places[256];
+    for (long long r = blockIdx.x; r < outer; r += gridDim.x) {
+        long long at = threadIdx.x < size ? threadIdx.x : size - 1;
+        W best = load(x[r * size + at]);
+        for (long long i = threadIdx.x + blockDim.x; i < size; i += blockDim.x) {
+            W v = load(x[r * size + i]);
+            if (comes_first<LARGEST>(v, i, best, at)) best = v, at = i;
+        }
+        __syncthreads();
+        values[threadIdx.x] = best, places[threadIdx.x] = at;
+        __syncthreads();
+        for (unsigned by = 128; by; by /= 2) {
+            if (threadIdx.x < by && threadIdx.x + by < blockDim.x) {
+                W other = values[threadIdx.x + by];
+                long long j = places[threadIdx.x + by];
+                if (comes_first<LARGEST>(other, j, values[threadIdx.x], places[threadIdx.x])) values[threadIdx.x] = other, places[threadIdx.x] = j;
+            }
+            __syncthreads();
+        }
+        if (threadIdx.x == 0) y[r] = (int)places[0];
+    }
+}
+
+template <bool LARGEST, class T, class W> __device__ void place_of_each(const T* x, int* y, long long outer, long long size, long long inner) {
+    long long all = outer * inner, step = (long long)gridDim.x * blockDim.x;
+    for (long long i = blockIdx.x * (long long)blockDim.x + threadIdx.x; i < all; i += step) {
+        const T* from = x + i / inner * size * inner + i % inner;
+        long long at = 0;
+        W best = load(from[0]);
+        for (long long k = 1; k < size; ++k) {
+            W v = load(from[k * inner]);
+            if (comes_first<LARGEST>(v, k, best, at)) best = v, at = k;
+        }
+        y[i] = (int)at;
+    }
+}
