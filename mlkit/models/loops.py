@@ -198,7 +198,7 @@ def _numbers(logs: Mapping[str, Any]) -> dict[str, Any]:
 
 def _number(value: Any) -> Any:
     value = host(value)
-    return float(value) if isinstance(value, np.ndarray) and value.size == 1 else value
+    return float(value.item()) if isinstance(value, np.ndarray) and value.size == 1 else value
 
 
 def host(x: Tensor) -> np.ndarray:
