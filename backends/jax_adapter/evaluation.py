@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from mlkit.backends.jax_adapter import control, foreign, fused, linalg, meshes, rows, windows
+from mlkit.backends.jax_adapter import collectives, control, foreign, fused, linalg, meshes, rows, windows
 from mlkit.core.interpreter import EAGER
 from mlkit.core.state import swapped
 from mlkit.core.tensor import Tensor
@@ -49,7 +49,7 @@ def _constant(a):
 
 ROWS = {  # op name -> function of jax arrays
     **rows.ROWS, **fused.ROWS, **windows.ROWS, **linalg.ROWS, **foreign.ROWS, **(_control := control.make(evaluate)),
-    "relayout": meshes.relayout,
+    "relayout": meshes.relayout, **collectives.ROWS,
 }  # fmt: skip
 NOT_COMPILED = {
     *foreign.ROWS,

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from mlkit.backends.native import elementwise_out, out_kernels, threads
+from mlkit.backends.native import elementwise_out, out_kernels, processes, threads
 from mlkit.backends.native.arena import Arena
 from mlkit.backends.native.check import checked
 from mlkit.backends.native.compile import compile_graph
@@ -61,6 +61,15 @@ class NativeBackend(Backend):
     def adopt(self, array):
         """An array of the device from one of another."""
         return np.asarray(self.to_numpy(array))
+
+    def join(self, addresses, num_processes, process_id):
+        processes.join(addresses, num_processes, process_id)
+
+    def processes(self):
+        return processes.count_and_rank()
+
+    def agreed(self, number):
+        return processes.of_first(number)
 
     def num_threads(self):
         return threads.count()

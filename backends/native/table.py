@@ -10,7 +10,7 @@ from mlkit.core.tensor import Tensor
 _PARTS = (
     "elementwise", "special_functions", "reduction", "movement", "indexing", "sorting", "matmul", "random", "fused", "norm",
     "attention", "recurrent", "fourier", "window", "epilogue", "widening", "linalg", "control", "tiled_chain", "update",
-    "foreign",
+    "foreign", "collectives",
 )  # fmt: skip
 
 

@@ -22,6 +22,7 @@ class State(threading.local):
         None  # (list for the `Times` of programs made, clock) while `core.timing.collecting` is open
     )
     remat: Any = None  # the RematScope that layers are being made in
+    communicator: Any = None  # the `Communicator` of the processes that this one trains with, or None
     distribution: Any = None  # the Distribution in force, which says how variables and batches lie on several devices
     update: dict[Any, Any] | None = None  # {call: result} shared by the steps of one update of an optimizer
     layer_version = 0  # of all threads: another number after each change of any layer's `trainable`

@@ -46,6 +46,7 @@ class Traits(NamedTuple):
     idempotent   ``op(op(x)) == op(x)``, or of two arguments ``op(x, x) == x``
     batch        (op, args, has, size, params) -> the results for arguments of which some have a further leading axis, see
                  `primitives.axes`; ops that broadcast need none
+    communicates  its results depend on what other processes bring to it: it runs when its turn comes, once, and never while compiling
     kept         of a gradient that is a variant of an op: how many of its first arguments are gradients of that op's results. The
                  op's own arguments follow, and then, perhaps, what its kernel keeps for the gradient
     """
@@ -63,6 +64,7 @@ class Traits(NamedTuple):
     involution: bool = False
     idempotent: bool = False
     batch: Callable | None = None
+    communicates: bool = False
     kept: int = 0
 
 

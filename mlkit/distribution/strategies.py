@@ -12,6 +12,7 @@ from mlkit.core.mesh import DeviceMesh, TensorLayout, default_devices
 from mlkit.core.state import state, swapped
 from mlkit.core.tensor import Tensor
 from mlkit.distribution.layout_map import LayoutMap
+from mlkit.distribution.replicas import Replicas
 from mlkit.objects import seed_generator
 from mlkit.primitives.placement import relayout
 
@@ -32,6 +33,8 @@ class Distribution:
         self._device_mesh, self._batch_dim_name, self._auto_shard_dataset = device_mesh, batch_dim_name, auto_shard_dataset
         self._num_processes, self._process_id = state.backend.processes()
         self._warned = False
+        #: the processes that each have a copy of the model; None where there is one process, or the backend sees to them itself
+        self.replicas = None if state.communicator is None else Replicas(state.communicator, auto_shard_dataset)
 
     # ---- what is where -----------------------------------------------------------------------------------------------
 
@@ -65,6 +68,8 @@ class Distribution:
     def place_batch(self, batch: Any) -> Any:
         """A batch, a structure of arrays, laid out. One that cannot be cut into equal parts lies whole on each device, which changes no
         result; the first batch that does is warned of."""
+        if self.replicas is not None:
+            return self.replicas.part(batch)
         return batch if self.device_mesh.devices.size == 1 else tree.map_structure(self._placed, batch)
 
     def _placed(self, x: Any) -> Any:
@@ -95,6 +100,8 @@ class Distribution:
 
     def check(self, model: Any) -> None:
         """Raise ValueError unless all variables of a model lie on the mesh."""
+        if self.replicas is not None:
+            self.replicas.check(model)
         if self.device_mesh.devices.size == 1:
             return
         optimizer = model.optimizer.variables if model.optimizer is not None else []
@@ -149,6 +156,8 @@ class Distribution:
     @auto_shard_dataset.setter
     def auto_shard_dataset(self, value: bool) -> None:
         self._auto_shard_dataset = value
+        if self.replicas is not None:
+            self.replicas.shards = value
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} device_mesh={self.device_mesh}>"

@@ -7,6 +7,7 @@ from typing import Any
 
 from mlkit import initializers, ops
 from mlkit.core import dtypes
+from mlkit.core.communicator import replicas
 from mlkit.core.names import auto_name, name_scope
 from mlkit.core.state import state
 from mlkit.core.tensor import Tensor
@@ -51,7 +52,7 @@ class Metric(Configurable):
         super().__init_subclass__(**kwargs)
         for name in ("update_state", "result", "reset_state"):
             if name in vars(cls):
-                setattr(cls, name, _alone(vars(cls)[name]))
+                setattr(cls, name, _alone(_with_all_ranks(vars(cls)[name])))
 
     def __init__(self, dtype: DTypeOrPolicy = None, name: str | None = None):
         self.name = name or auto_name(type(self).__name__)
@@ -179,6 +180,21 @@ class Metric(Configurable):
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} name={self.name}>"
+
+
+def _with_all_ranks(method):
+    """A method of metrics where several processes train together: results are those of all ranks, a rank without samples adds none."""
+
+    @functools.wraps(method)
+    def run(self, *args: Any, **kwargs: Any):
+        group = replicas()
+        if group is None or method.__name__ == "reset_state":
+            return method(self, *args, **kwargs)
+        with (group.reading if method.__name__ == "result" else group.updating)(self.variables):
+            out = method(self, *args, **kwargs)
+            return out.value if isinstance(out, Variable) else out
+
+    return run
 
 
 def _alone(method):

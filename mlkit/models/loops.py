@@ -11,6 +11,7 @@ from mlkit import callbacks as library  # each is imported when a loop needs it:
 from mlkit import config, data
 from mlkit.callbacks import standing
 from mlkit.core import tree
+from mlkit.core.communicator import replicas
 from mlkit.core.state import state
 from mlkit.core.tensor import Tensor
 from mlkit.data.batch import pack_x_y_sample_weight, standardize_batch, with_class_weight
@@ -74,7 +75,7 @@ def run_epoch(
     begin, end = getattr(callbacks, f"on_{step}_batch_begin"), getattr(callbacks, f"on_{step}_batch_end")
     refuse_nonfinite = not any(getattr(c, "handles_nonfinite", False) for c in callbacks.callbacks)
     try:
-        for group in _grouped(batches, model.steps_per_execution, first):
+        for group in _grouped(_of_all_ranks(batches), model.steps_per_execution, first):
             if model._training.run is not None and step == "train":
                 model._training.run.group = group.batches
             begin(group.first)
@@ -91,15 +92,17 @@ def run_epoch(
 def run_predict(model: Any, batches: data.EpochIterator, callbacks: "CallbackList") -> Any:
     """The predictions for all batches as NumPy arrays."""
     callbacks.on_predict_begin()
+    ranks = replicas()
     step = model._training.program(model, "predict")
     outputs = []
     with contextlib.closing(batches.epoch(0)) as epoch:  # data made in a thread ends with the loop, however that ends
-        for group in _grouped(epoch, model.steps_per_execution):
+        for group in _grouped(_of_all_ranks(epoch), model.steps_per_execution):
             callbacks.on_predict_batch_begin(group.first)
             for bx, _, _ in group.batches:
                 batch = bx, None, None
                 model._training.prepare(model, batch, "predict")
                 out = tree.map_structure(host, step(packed(batch)))
+                out = out if ranks is None else ranks.gathered(out)
                 outputs.append(out)
             callbacks.on_predict_batch_end(group.last, {"outputs": out})
             if model.stop_predicting:
@@ -150,7 +153,8 @@ def callback_list(
     """The callbacks of a loop as one, with a progress bar unless `verbose` is 0."""
     if isinstance(callbacks, library.CallbackList):
         return callbacks
-    verbose = _verbosity(verbose)
+    group = replicas()
+    verbose = 0 if group is not None and group.rank else _verbosity(verbose)
     return library.CallbackList(
         callbacks, add_history, add_progbar=verbose != 0, verbose=verbose, epochs=epochs, steps=steps, model=model
     )
@@ -161,6 +165,12 @@ def add_standing(model: Any, callbacks: "CallbackList") -> None:
     for one in standing.CALLBACKS:
         one.set_model(model)
         callbacks.append(one)
+
+
+def _of_all_ranks(batches: Iterator[Any]) -> Iterator[Any]:
+    """The batches, as long as all processes that train together have some."""
+    group = replicas()
+    return batches if group is None else group.together(batches)
 
 
 class _Group:

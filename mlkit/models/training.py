@@ -10,6 +10,7 @@ from typing import Any
 
 from mlkit import ops, optimizers
 from mlkit.core import dtypes, locks, tree
+from mlkit.core.communicator import replicas
 from mlkit.core.function import function
 from mlkit.core.spec import Dim, Spec
 from mlkit.core.state import State, state
@@ -34,9 +35,9 @@ class Training:
     arguments: of `compile`. loss, metrics: what is made of them; None where none were given. tracker: the mean of the total
     loss. programs: step -> compiled function. The other fields are kept because they take long to find, each with what it was
     found for: outputs: key of inputs -> specs of the model's outputs; known_metrics: (traces, metrics) of the programs; frozen:
-    (version of layers, flags of each); distributed_by: the Distribution that has checked how the variables lie. run: the `fit`
-    under way. nonfinite: the batches up to the one with which the loss was no number, from the weights that the model has since.
-    said: the warnings that `fit` has given of data and model.
+    (version of layers, flags of each); distributed_by: the Distribution that has checked how the variables lie. compared: the
+    `Replicas` and steps whose graphs all ranks have compared. run: the `fit` under way. nonfinite: the batches up to the one with which
+    the loss was no number, from the weights that the model has since. said: the warnings that `fit` has given of data and model.
     """
 
     arguments: dict | None = None
@@ -48,6 +49,7 @@ class Training:
     known_metrics: tuple[int, list] | None = None
     frozen: tuple[int, tuple] | None = None
     distributed_by: Any = None
+    compared: set[tuple[Any, str]] = dataclasses.field(default_factory=set)
     run: Run | None = None
     nonfinite: list[Any] = dataclasses.field(default_factory=list)
     said: set[str] = dataclasses.field(default_factory=set)
@@ -119,7 +121,7 @@ class Training:
         """The step ("train", "test" or "predict") as a compiled function, or the plain method if running eagerly."""
         if step == "train" and self.run is not None and self.run.step is not None:
             return self.run.step
-        method = step_method(model, step)
+        method = self._on_all_ranks(model, step, step_method(model, step))
         if model.run_eagerly or model.jit_compile is False:
             return method
         if step not in self.programs:
@@ -134,6 +136,24 @@ class Training:
             return self.programs.setdefault(step, function(run, key=functools.partial(self.trainable_key, model)))
         return self.programs[step]
 
+    def _on_all_ranks(self, model: Any, step: str, method: Callable[..., Any]) -> Callable[..., Any]:
+        """The step as one of several processes runs it that train together."""
+
+        def run(data: Any) -> Any:
+            group = replicas()
+            if group is None:
+                return method(data)
+            metrics = {id(v) for v in model.metrics_variables} if step == "train" else ()
+            moving = [v for v in model.non_trainable_variables if id(v) not in metrics] if step == "train" else ()
+            with group.step(moving):
+                out = method(data)
+            if state.top.trace is not None and (group, step) not in self.compared:
+                self.compared.add((group, step))
+                group.check_calls(state.top.trace.graph)
+            return out
+
+        return run
+
     def trainable_key(self, model: Any) -> tuple[Any, ...]:
         """Frozen layers and the optimizer's version: a part of a compiled step's signature, so that changes take effect at
         once."""
@@ -141,7 +161,8 @@ class Training:
         if known is None or known[0] != State.layer_version:
             flags = tuple((layer.trainable, layer._frozen) for layer in model._flatten_layers())
             known = self.frozen = (State.layer_version, flags)
-        return known[1], getattr(model.optimizer, "version", None)
+        group = replicas()
+        return known[1], getattr(model.optimizer, "version", None), group and (group.samples, group.share)
 
     # ---- preparation -------------------------------------------------------------------------------------------------
 

@@ -4,6 +4,7 @@ import random
 from typing import Any, SupportsInt, TypeAlias
 
 from mlkit.core import names
+from mlkit.core.communicator import replicas
 from mlkit.core.interpreter import outside_trace
 from mlkit.core.tensor import Tensor
 from mlkit.objects.variable import Variable
@@ -51,7 +52,8 @@ class SeedGenerator:
         with self.state.lock:  # no two threads draw the same key
             key = self.state.value
             self.state.assign(key + convert_to_tensor([0, step], dtype="uint32"))
-        return key
+        group = replicas()
+        return key if group is None else group.key(key)
 
     def get_config(self) -> dict[str, Any]:
         """The arguments of `__init__`."""

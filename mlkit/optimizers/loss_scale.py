@@ -91,20 +91,12 @@ class LossScaleOptimizer(Optimizer):
     def rate_factors(self, factors: Any) -> None:
         self.inner_optimizer.rate_factors = factors
 
-    def apply(self, grads: Sequence[Tensor | None], trainable_variables: Sequence[Variable] | None = None) -> None:
+    def _apply_checked(self, grads: Sequence[Tensor | None], variables: Sequence[Variable]) -> None:
         """Update variables by the gradients of the scaled loss; leave them if a gradient is not finite."""
-        grads = list(grads)
-        if not grads:
-            return
-        variables = self._checked(grads, trainable_variables)
-        with self._alone(variables):
-            self._apply_if_finite(grads, variables)
-
-    def _apply_if_finite(self, grads: Sequence[Tensor | None], variables: Sequence[Variable]):
         scale, finite = self.dynamic_scale.value, self.check_finite(grads)
         unscaled = [g if g is None or is_overwritten(v) else g / scale for g, v in zip(grads, variables)]
         state = variables + self.inner_optimizer.variables
-        keep_where(finite, state, lambda: self.inner_optimizer.apply(unscaled, variables))
+        keep_where(finite, state, lambda: self.inner_optimizer._apply_checked(unscaled, variables))
         grown = ops.equal(self.step_counter, self.dynamic_growth_steps - 1)
         good_steps = ops.where(grown, 0, self.step_counter + 1)
         self.step_counter.assign(ops.where(finite, good_steps, 0))

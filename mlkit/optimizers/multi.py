@@ -147,18 +147,13 @@ class MultiOptimizer(Optimizer):
         for optimizer in vars(self).get("_inner", ()):
             optimizer.loss_scale_factor = value
 
-    def apply(self, grads: Sequence[Tensor | None], trainable_variables: Sequence[Variable] | None = None) -> None:
+    def _apply_checked(self, grads: Sequence[Tensor | None], variables: Sequence[Variable]) -> None:
         """Let each inner optimizer update its variables."""
-        grads = list(grads)
-        if not grads:
-            return
-        variables = self._checked(grads, trainable_variables)
-        with self._alone(variables):
-            for optimizer in self._inner:
-                own = [(g, v) for g, v in zip(grads, variables) if self._inner_of[v] is optimizer]
-                if own:
-                    optimizer.apply_gradients(own)
-            self._iterations.assign_add(1)
+        for optimizer in self._inner:
+            own = [(g, v) for g, v in zip(grads, variables) if self._inner_of[v] is optimizer]
+            if own:
+                optimizer._apply_checked(*map(list, zip(*own)))
+        self._iterations.assign_add(1)
 
     def finalize_variable_values(self, var_list: Sequence[Variable]) -> None:
         for optimizer in self._inner:

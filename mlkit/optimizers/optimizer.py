@@ -9,6 +9,7 @@ import numpy as np
 
 from mlkit import initializers, ops
 from mlkit.core import names
+from mlkit.core.communicator import replicas
 from mlkit.core.dtypes import floatx, result_type
 from mlkit.core.op import Op
 from mlkit.core.spec import broadcasts_to, show
@@ -193,9 +194,16 @@ class Optimizer(OptimizerState, Configurable):
         grads = list(grads)
         if not grads:
             return
-        pairs = _present(grads, self._checked(grads, trainable_variables))
-        with self._alone(v for _, v in pairs):
-            self._apply(pairs)
+        variables = self._checked(grads, trainable_variables)
+        group = replicas()
+        if group is not None:  # the one place where processes that train together add their gradients
+            grads = group.mean(grads, [v.path for v in variables])
+        with self._alone(variables):
+            self._apply_checked(grads, variables)
+
+    def _apply_checked(self, grads: Sequence[Tensor | None], variables: Sequence[Variable]) -> None:
+        """`apply`, once the arguments are known to fit together and gradients are those of the whole batch."""
+        self._apply(_present(grads, variables))
 
     def _alone(self, variables: Sequence[Variable]):
         """A block in which no other thread changes these variables and the optimizer's own."""

@@ -40,6 +40,8 @@ def _early(graph: Graph) -> list[Call]:
     """The calls that depend on unchanging state and constants only, and make nothing much larger of it."""
     known, calls = graph.unchanging(), []
     for call in graph.calls:
+        if call.op.traits.communicates:
+            continue
         if call.inputs and all(id(a) in known for a in call.inputs) and _size(call.outs) <= _size(call.inputs) + _SLACK:
             known.update(map(id, call.outs))
             calls.append(call)

@@ -1,0 +1,52 @@
+"""Communicator: how processes that train together exchange arrays. Each of them is a rank, numbered from 0.
+
+A backend's `join` puts one into the state; kernels of the collective ops, and what splits batches, find it there. Whoever calls a
+method waits until all ranks have called it: in the same order on each, from one thread.
+"""
+
+import abc
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from mlkit.core.state import state
+
+REDUCTIONS = ("sum", "min", "max")
+
+
+class Communicator(abc.ABC):
+    """rank: number of this process; size: how many there are. A subclass says how arrays travel."""
+
+    rank: int
+    size: int
+
+    @abc.abstractmethod
+    def all_reduce(self, array: np.ndarray, reduction: str = "sum", label: str = "") -> None:
+        """Replace a contiguous array of numbers by its sum, minimum or maximum over all ranks. label: what it is, for messages."""
+
+    @abc.abstractmethod
+    def all_gather(self, array: np.ndarray, label: str = "") -> np.ndarray:
+        """The arrays of all ranks, which have one shape and dtype, in the order of ranks along a new first axis."""
+
+    @abc.abstractmethod
+    def broadcast(self, array: np.ndarray, root: int = 0, label: str = "") -> None:
+        """Replace a contiguous array by that of the rank `root`."""
+
+    @abc.abstractmethod
+    def all_gather_values(self, value: Any, label: str = "") -> list[Any]:
+        """The plain values (numbers, strings, lists and dicts of them, NumPy arrays) of all ranks, in their order."""
+
+    def all_gather_rows(self, array: np.ndarray, counts: Sequence[int], label: str = "") -> np.ndarray:
+        """The rows of all ranks one after the other, where rank r has the first ``counts[r]`` of its array to give."""
+        padded = np.zeros((max(counts), *array.shape[1:]), array.dtype)
+        own = counts[self.rank]
+        padded[:own] = array[:own]
+        every = self.all_gather(padded, label)
+        return np.concatenate([rows[:count] for rows, count in zip(every, counts)])
+
+
+def replicas() -> Any:
+    """The `mlkit.distribution.replicas.Replicas` of the distribution in force; None where this process trains alone."""
+    distribution = state.distribution
+    return None if distribution is None else distribution.replicas

@@ -1,0 +1,229 @@
+"""Starting one script in several processes, and starting it again where one of them was killed."""
+
+import dataclasses
+import importlib.util
+import json
+import os
+import pickle
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import threading
+from collections.abc import Callable, Sequence
+from typing import Any, TypeVar
+
+from mlkit.core.machine import usable_cores
+from mlkit.distribution import connections, supervisor
+
+Result = TypeVar("Result")
+
+TIMED_OUT = 124  # exit status of a rank that has waited too long for others; as in `backends.native.progress`
+SCRIPT_FAILED = 1
+_TAIL = 20  # lines of a log that are shown
+
+
+@dataclasses.dataclass
+class Ended:
+    """How a rank has ended: its number, host, process, log, and the status that `subprocess` knows, negative for a signal."""
+
+    rank: int
+    host: str
+    log: str
+    pid: int
+    code: int | None = None
+    ended: float = float("inf")
+
+    def __str__(self) -> str:
+        if self.code is None:
+            how = "had not ended"
+        elif self.code < 0:
+            how = f"was ended by {signal.Signals(-self.code).name}"
+        elif self.code == TIMED_OUT:
+            how = "has waited too long for other ranks"
+        else:
+            how = f"has ended with exit status {self.code}"
+        return f"rank {self.rank} on {self.host} (process {self.pid}) {how}. Its log: {self.log}"
+
+
+def launch(
+    command: Sequence[str], num_workers: int, max_restarts: int = 0, hosts: str | None = None, logs: str | None = None
+) -> int:
+    """Run what `mlkit.distribution.worker` is to do in so many processes.
+
+    Args:
+        command: Arguments of the worker: a script and its own arguments.
+        num_workers: How many processes.
+        max_restarts: How often all are started again after one was ended by a signal or has waited too long. What a script raises
+            it would raise again: that ends the job.
+        hosts: Names of hosts, separated by commas; this one unless given.
+        logs: Folder for the output of the ranks; a new temporary one, kept where a rank has failed, unless given.
+
+    Returns:
+        0, or the exit status of the rank that failed first.
+
+    Raises:
+        ImportError: There is no MPI.
+        ValueError: `num_workers` is less than 1, or `max_restarts` less than 0.
+    """
+    if num_workers < 1 or max_restarts < 0:
+        raise ValueError(
+            f"launch: there must be at least 1 process, and 0 restarts, but got {num_workers} and max_restarts={max_restarts}."
+        )
+    folder = logs or tempfile.mkdtemp(prefix="mlkit-job-")
+    os.makedirs(folder, exist_ok=True)
+    for attempt in range(max_restarts + 1):
+        place = os.path.join(folder, f"start-{attempt}")
+        os.makedirs(place, exist_ok=True)
+        code = _run(_command(num_workers, hosts, place, command), _environment(num_workers, place, attempt))
+        if code == 0:
+            if logs is None:
+                shutil.rmtree(folder)
+            return 0
+        first = _first_failed(place)
+        print(_explained(first, code), file=sys.stderr, flush=True)
+        if first is not None and first.code is not None and first.code >= 0 and first.code != TIMED_OUT:
+            return first.code or SCRIPT_FAILED
+        if attempt < max_restarts:
+            print(f"mlkit launch: starting all again ({attempt + 1} of at most {max_restarts} times).", file=sys.stderr, flush=True)
+    return SCRIPT_FAILED if first is None or first.code is None else first.code if first.code > 0 else 128 - first.code
+
+
+def check(num_workers: int, hosts: str | None = None) -> int:
+    """Print how fast each pair of processes can exchange messages; 0, or 1 if some pair cannot."""
+    folder = tempfile.mkdtemp(prefix="mlkit-check-")
+    path = os.path.join(folder, "pairs")
+    try:
+        _run(_command(num_workers, hosts, folder, ["--check", path]), _environment(num_workers, folder, 0))
+        lines, fine = connections.described(path, num_workers)
+    finally:
+        shutil.rmtree(folder)
+    print("\n".join(lines))
+    return int(not fine)
+
+
+def run(
+    fn: Callable[[], Result],
+    num_workers: int | tuple[int, int],
+    engine: str = "local",
+    max_restarts: int = 3,
+    use_gpu: bool = False,
+) -> Result:
+    """Call a function in several processes that train together, as `python -m mlkit launch` runs a script.
+
+    Args:
+        fn: A function without arguments that can be pickled: one at the head of a module, or of the script, whose main part then stands
+            below ``if __name__ == "__main__":`` (a `functools.partial` gives it arguments).
+        num_workers: How many processes.
+        engine: "local": processes on this machine.
+        max_restarts: How often all are started again after one was killed. `BackupAndRestore` lets `fit` go on where it was.
+        use_gpu: Whether each process has a GPU of its own.
+
+    Returns:
+        What the function returns on rank 0.
+
+    Raises:
+        RuntimeError: A process has failed; the message says which, and what it said last.
+        NotImplementedError: Another engine, a range of workers, or GPUs are asked for.
+
+    Example: ``history = mlkit.distribution.run(train, num_workers=2)``
+    """
+    if engine != "local":
+        raise NotImplementedError(f'run: `engine` must be "local", but is {engine!r}: starting by Ray or Spark is not there yet.')
+    if not isinstance(num_workers, int):
+        raise NotImplementedError(f"run: `num_workers` must be one number, but is {num_workers!r}: jobs do not change their size.")
+    if use_gpu:
+        raise NotImplementedError("run: `use_gpu=True`: processes exchange arrays of the CPU only.")
+    folder = tempfile.mkdtemp(prefix="mlkit-run-")
+    path = os.path.join(folder, "function")
+    with open(path, "wb") as file:
+        pickle.dump((sys.path, _main_file(fn), pickle.dumps(fn)), file)
+    code = launch(["--call", path], num_workers, max_restarts, logs=folder)
+    if code:
+        raise RuntimeError(f"run: the job has failed with exit status {code}; what its ranks said lies in {folder}. See above.")
+    with open(path + ".result", "rb") as file:
+        result = pickle.load(file)
+    shutil.rmtree(folder)
+    return result
+
+
+def _main_file(fn):
+    """The script that has to be run, though not as a script, before a function of its can be found."""
+    inner = getattr(fn, "func", fn)  # of a functools.partial
+    if getattr(inner, "__module__", None) != "__main__":
+        return None
+    path = getattr(sys.modules["__main__"], "__file__", None)
+    if path is None or inner.__qualname__ != inner.__name__:
+        raise ValueError(f"run: {inner!r} cannot be found by other processes. Put it at the head of a module, or of the script.")
+    return os.path.abspath(path)
+
+
+def _command(num_workers, hosts, folder, command):
+    launcher, is_hydra = _mpiexec()
+    options = ["-n", str(num_workers)]
+    if is_hydra:
+        options += ["-hosts", hosts] if hosts else ["-launcher", "fork", "-iface", "lo"]
+    elif hosts:
+        options += ["--host", hosts]
+    keeper = [sys.executable, "-S", "-E", supervisor.__file__, folder]
+    return [launcher, *options, *keeper, sys.executable, "-u", "-m", "mlkit.distribution.worker", *command]
+
+
+def _mpiexec():
+    """(path of mpiexec, whether it is MPICH's)"""
+    beside = os.path.join(os.path.dirname(sys.executable), "mpiexec")
+    path = beside if os.path.exists(beside) else shutil.which("mpiexec")
+    if path is None or importlib.util.find_spec("mpi4py") is None:
+        missing = "mpiexec" if path is None else "mpi4py"
+        raise ImportError(f'launch: there is no {missing}. Install MPI with: pip install "mlkit-engine[mpi]"')
+    version = subprocess.run([path, "--version"], capture_output=True, text=True, check=False).stdout
+    return path, "HYDRA" in version
+
+
+def _environment(num_workers, folder, attempt):
+    threads = max(1, usable_cores() // num_workers)
+    return {"OMP_NUM_THREADS": str(threads), **os.environ, "MLKIT_JOB_FOLDER": folder, "MLKIT_RESTART": str(attempt)}
+
+
+def _run(command, environment):
+    """Run mpiexec; its exit status. An interrupt, or SIGTERM, ends it and all that it has started."""
+    process = subprocess.Popen(command, env=environment, stdin=subprocess.DEVNULL)
+    before = signal.signal(signal.SIGTERM, lambda *_: process.terminate()) if _in_main_thread() else None
+    try:
+        return process.wait()
+    except BaseException:
+        process.terminate()
+        try:
+            process.wait(10)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+        raise
+    finally:
+        if before is not None:
+            signal.signal(signal.SIGTERM, before)
+
+
+def _in_main_thread():
+    return threading.current_thread() is threading.main_thread()
+
+
+def _first_failed(folder):
+    """The rank that failed first, of those that have left word; the launcher ends the others thereafter."""
+    found = []
+    for name in os.listdir(folder):
+        if name.startswith("rank-") and name.endswith(".json"):
+            with open(os.path.join(folder, name)) as file:
+                found.append(Ended(**json.load(file)))
+    failed = [one for one in found if one.code != 0]
+    return min(failed, key=lambda one: (one.ended, one.rank), default=None)
+
+
+def _explained(first, code):
+    if first is None:
+        return f"mlkit launch: mpiexec has ended with exit status {code} before a rank began."
+    with open(first.log, errors="replace") as file:
+        last = file.read().splitlines()[-_TAIL:]
+    said = "\n".join(f"  | {line}" for line in last)
+    return f"mlkit launch: {first}" + (f", which ends:\n{said}" if said else " (empty)")

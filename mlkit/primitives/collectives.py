@@ -1,0 +1,80 @@
+"""Collectives: ops whose results depend on the arguments of all ranks (`core.communicator`). In one process they change nothing.
+
+All ranks must come to the same calls in the same order. So no pass computes one while it compiles, or apart from the other calls
+(`traits.communicates`), and what differs between ranks is a tensor (`rank`), never a parameter.
+"""
+
+from typing import Any
+
+from mlkit.core import dtypes
+from mlkit.core.communicator import REDUCTIONS
+from mlkit.core.op import Op
+from mlkit.core.spec import Spec, show
+from mlkit.core.tensor import Tensor
+from mlkit.core.traits import Traits
+from mlkit.primitives.convert import cast
+from mlkit.primitives.elementwise import equal, mul
+
+_TRAITS = Traits(communicates=True, flops=lambda *_: 0)
+
+
+def _all_reduce_spec(*xs: Spec, reduction: str = "sum", label: str = "") -> tuple[Spec, ...]:
+    if reduction not in REDUCTIONS:
+        raise ValueError(f"all_reduce: `reduction` must be one of {', '.join(REDUCTIONS)}, but is {reduction!r}.")
+    if len({x.dtype for x in xs}) != 1:
+        raise ValueError(f"all_reduce: the tensors must have one dtype, but have {', '.join(x.dtype for x in xs)}.")
+    if dtypes.is_complex(xs[0].dtype) or xs[0].dtype == "bool":
+        raise TypeError(f"all_reduce: tensors of {xs[0].dtype} are not reduced; cast them first.")
+    return xs
+
+
+def _all_reduce_vjp(gs: Any, ys: Any, *xs: Tensor, reduction: str = "sum", label: str = "") -> Any:
+    if reduction != "sum":
+        raise NotImplementedError(f"all_reduce: there is no gradient for reduction={reduction!r}, only for 'sum'.")
+    there = [k for k, g in enumerate(gs) if g is not None]
+    found = dict(zip(there, all_reduce(*(gs[k] for k in there), reduction="sum", label=f"gradient of {label}")))
+    return tuple(found.get(k) for k in range(len(xs)))
+
+
+# tensors of one dtype -> a tuple of their sums (minima, maxima) over all ranks. label: what they are, for messages. The gradient is that
+# of the sum of what all ranks make of the results.
+all_reduce = Op("all_reduce", _all_reduce_spec, _all_reduce_vjp, keep="", traits=_TRAITS)
+
+
+def _rows(x: Spec, what: str) -> Spec:
+    if not x.shape:
+        raise ValueError(f"{what}: the tensor needs a first axis, but is a scalar.")
+    return x
+
+
+def _all_gather_spec(x: Spec, size: int) -> Spec:
+    return Spec((_rows(x, "all_gather").shape[0] * size, *x.shape[1:]), x.dtype)
+
+
+def _reduce_scatter_spec(x: Spec, size: int) -> Spec:
+    rows = _rows(x, "reduce_scatter").shape[0]
+    if type(rows) is int and rows % size:
+        raise ValueError(f"reduce_scatter: {rows} rows of a tensor of shape {show(x.shape)} are not {size} equal parts.")
+    return Spec((rows // size, *x.shape[1:]), x.dtype)
+
+
+# the rows of all ranks, `size` in number, one after the other; each has as many
+all_gather = Op(
+    "all_gather", _all_gather_spec, lambda g, y, x, size: (reduce_scatter(g, size=size),), keep="", traits=_TRAITS
+)
+# this rank's part of the rows of the sum over all ranks
+reduce_scatter = Op(
+    "reduce_scatter", _reduce_scatter_spec, lambda g, y, x, size: (all_gather(g, size=size),), keep="", traits=_TRAITS
+)
+
+# number of this process, an int32 scalar
+rank = Op("rank", lambda: Spec((), "int32"), None, traits=_TRAITS)
+
+
+def _broadcast_vjp(g: Tensor, y: Tensor, x: Tensor, root: int = 0) -> tuple[Tensor]:
+    (total,) = all_reduce(g, reduction="sum", label="gradient of a broadcast")
+    return (mul(total, cast(equal(rank(), root), total.dtype)),)
+
+
+# the tensor of the rank `root`
+broadcast = Op("broadcast", lambda x, root=0: x, _broadcast_vjp, keep="", traits=_TRAITS)
