@@ -5,6 +5,7 @@ import sys
 
 from mlkit import demo, selftest
 from mlkit.debugger import command as debug_command
+from mlkit.distribution import launch_command
 from mlkit.export.model_export import verify
 from mlkit.finetuning import clean_command, command, judge_command, photos_command, predict_command
 from mlkit.finetuning.command_messages import refuse, warnings_as_lines
@@ -50,8 +51,12 @@ def main(arguments=None):
         "verify-file", help="run an exported file on the sample that it holds; exit status 1 if it differs"
     )
     verified.add_argument("file", help="an .onnx file written by Model.export")
+    launch_command.add_arguments(commands.add_parser("launch", help="run a training script in several processes that train together"))
     compared = commands.add_parser("diff", help="say where two model files differ; exit status 1 if they do")
     compared.add_argument("files", nargs=2, metavar="FILE")
+    arguments = sys.argv[1:] if arguments is None else arguments
+    if arguments[:1] == ["launch"]:  # what follows the script is the script's
+        return launch_command.run(commands.choices["launch"].parse_args(arguments[1:]))
     options, unknown = parser.parse_known_args(arguments)
     if unknown:
         commands.choices[options.command].error(f"unrecognized arguments: {' '.join(unknown)}")

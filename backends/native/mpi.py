@@ -1,5 +1,6 @@
 """Processes that exchange arrays by MPI (package mpi4py, with the MPI that is installed beside it, or the site's own)."""
 
+import contextlib
 import os
 import pickle
 import socket
@@ -38,8 +39,12 @@ class MpiCommunicator(Communicator):
         hosts = self._comm.allgather(socket.gethostname())
         self.hosts = hosts
         self._progress = Progress(self._comm.bcast(Progress.path(), 0), self.rank, hosts, timeout)
+        shared = _shared_files()
         self._comm.Barrier()
         self._progress.opened()
+        for path in shared:  # all have mapped them: without names nothing is left of them where a process is killed
+            with contextlib.suppress(FileNotFoundError):
+                os.remove(path)
 
     def all_reduce(self, array, reduction="sum", label=""):
         with self._progress.inside(f"all_reduce of {label or _words(array)}"):
@@ -58,6 +63,10 @@ class MpiCommunicator(Communicator):
     def all_gather_values(self, value, label=""):
         with self._progress.inside(f"exchange of {label or 'values'}"):
             return [pickle.loads(own) for own in self._comm.allgather(pickle.dumps(value))]
+
+    def exchange(self, array, other):
+        with self._progress.inside(f"exchange between ranks {self.rank} and {other}"):
+            self._comm.Sendrecv(_bytes(array), other, recvbuf=_bytes(np.empty_like(array)), source=other)
 
     def close(self):
         """Stop to watch over the calls; at the end of a script."""
@@ -87,6 +96,15 @@ def stop_all(code: int = FAILED) -> None:
     sys.stdout.flush()
     sys.stderr.flush()
     MPI.COMM_WORLD.Abort(code)
+
+
+def _shared_files():
+    """The files by which MPICH shares memory on this host."""
+    try:
+        with open("/proc/self/maps") as maps:
+            return {line.split()[-1] for line in maps if "/dev/shm/mpich_shm_" in line and "(deleted)" not in line}
+    except OSError:  # not Linux
+        return set()
 
 
 def _bytes(array):

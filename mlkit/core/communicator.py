@@ -37,6 +37,10 @@ class Communicator(abc.ABC):
     def all_gather_values(self, value: Any, label: str = "") -> list[Any]:
         """The plain values (numbers, strings, lists and dicts of them, NumPy arrays) of all ranks, in their order."""
 
+    @abc.abstractmethod
+    def exchange(self, array: np.ndarray, other: int) -> None:
+        """Send an array to one other rank and receive one of its size; that rank does the same."""
+
     def all_gather_rows(self, array: np.ndarray, counts: Sequence[int], label: str = "") -> np.ndarray:
         """The rows of all ranks one after the other, where rank r has the first ``counts[r]`` of its array to give."""
         padded = np.zeros((max(counts), *array.shape[1:]), array.dtype)

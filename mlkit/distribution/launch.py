@@ -21,6 +21,8 @@ Result = TypeVar("Result")
 
 TIMED_OUT = 124  # exit status of a rank that has waited too long for others; as in `backends.native.progress`
 SCRIPT_FAILED = 1
+_BANNER = b"=   BAD TERMINATION OF ONE OF YOUR APPLICATION PROCESSES"  # with which mpiexec begins what it has to say
+_RULE = b"\n" + b"=" * 80
 _TAIL = 20  # lines of a log that are shown
 
 
@@ -188,10 +190,14 @@ def _environment(num_workers, folder, attempt):
 
 def _run(command, environment):
     """Run mpiexec; its exit status. An interrupt, or SIGTERM, ends it and all that it has started."""
-    process = subprocess.Popen(command, env=environment, stdin=subprocess.DEVNULL)
+    process = subprocess.Popen(command, env=environment, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE)
+    output = threading.Thread(target=_pass_on, args=(process.stdout,), daemon=True)
+    output.start()
     before = signal.signal(signal.SIGTERM, lambda *_: process.terminate()) if _in_main_thread() else None
     try:
-        return process.wait()
+        code = process.wait()
+        output.join(2)
+        return code
     except BaseException:
         process.terminate()
         try:
@@ -203,6 +209,22 @@ def _run(command, environment):
     finally:
         if before is not None:
             signal.signal(signal.SIGTERM, before)
+
+
+def _pass_on(stream):
+    """Print what rank 0 prints, as it comes; not what mpiexec says of ranks that fail, which `_explained` says better."""
+    held = b""
+    while piece := os.read(stream.fileno(), 1 << 16):
+        own, banner, _ = (held + piece).partition(_BANNER)
+        rule = own.rfind(_RULE)  # the line above it, which may come alone
+        ends = rule >= 0 and own[rule:].strip(b"=\n") == b""
+        own, held = (own[:rule], own[rule:]) if ends else (own, b"")
+        sys.stdout.write(own.decode(errors="replace"))
+        sys.stdout.flush()
+        if banner:
+            return
+    sys.stdout.write(held.decode(errors="replace"))
+    sys.stdout.flush()
 
 
 def _in_main_thread():

@@ -21,12 +21,11 @@ def main(folder, command):
     """Run the command of this rank; the exit status, 128 + n for one that signal n ended."""
     rank = next((int(os.environ[name]) for name in _RANKS if name in os.environ), 0)
     report = {"rank": rank, "host": socket.gethostname(), "log": os.path.join(folder, f"rank-{rank}.log")}
+    # The socket to mpiexec, PMI_FD, stays open here too: when it closes all ranks are killed, and before that the report is written.
     with open(report["log"], "ab") as log:
         child = _start(command, rank, log)
         for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
             signal.signal(number, lambda number, frame: child.send_signal(number))
-        if "PMI_FD" in os.environ:
-            os.close(int(os.environ["PMI_FD"]))  # the child's: the launcher is to see when it closes
         _write(folder, {**report, "pid": child.pid})
         copying = threading.Thread(target=_copy, args=(child.stderr, log), daemon=True) if rank == 0 else None
         if copying is not None:

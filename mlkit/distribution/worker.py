@@ -39,7 +39,7 @@ def _call(path: str) -> None:
         names = runpy.run_path(main_file, run_name="__mp_main__")
         vars(sys.modules["__main__"]).update({k: v for k, v in names.items() if not k.startswith("__")})
     result = pickle.loads(function)()
-    if processes.rank() == 0:
+    if state.backend.processes()[1] == 0:
         with open(path + ".result", "wb") as file:
             pickle.dump(result, file)
 
