@@ -51,7 +51,9 @@ def main(arguments=None):
         "verify-file", help="run an exported file on the sample that it holds; exit status 1 if it differs"
     )
     verified.add_argument("file", help="an .onnx file written by Model.export")
-    launch_command.add_arguments(commands.add_parser("launch", help="run a training script in several processes that train together"))
+    launch_command.add_arguments(
+        commands.add_parser("launch", help="run a training script in several processes that train together")
+    )
     compared = commands.add_parser("diff", help="say where two model files differ; exit status 1 if they do")
     compared.add_argument("files", nargs=2, metavar="FILE")
     arguments = sys.argv[1:] if arguments is None else arguments

@@ -32,7 +32,9 @@ class MpiCommunicator(Communicator):
 
     def __init__(self, timeout: float | None = None):
         if MPI.Query_thread() < MPI.THREAD_SERIALIZED:
-            raise RuntimeError("initialize: MPI was started without support for threads. Let mpi4py start it (import it first).")
+            raise RuntimeError(
+                "initialize: MPI was started without support for threads. Let mpi4py start it (import it first)."
+            )
         self._comm = MPI.COMM_WORLD.Dup()  # a script that uses MPI itself does not meet our messages
         self.rank, self.size = self._comm.rank, self._comm.size
         timeout = float(os.environ.get("MLKIT_COLLECTIVE_TIMEOUT", 60)) if timeout is None else timeout

@@ -73,7 +73,9 @@ class Progress:
         here = [r for r, host in enumerate(self._hosts) if host == self._hosts[self._rank]]
         missing = [r for r in here if self._rows[r, _BEGUN] < step]
         if self._rank in missing:
-            text = f"Rank {self._rank} on {self._hosts[self._rank]} has not come to collective {step}, for which the others wait."
+            text = (
+                f"Rank {self._rank} on {self._hosts[self._rank]} has not come to collective {step}, for which the others wait."
+            )
         else:
             names = ", ".join(f"rank {r} on {self._hosts[r]}" for r in missing) or "ranks of other hosts"
             text = (

@@ -6,9 +6,16 @@ from typing import Any
 
 from mlkit.callbacks.callback import Callback
 from mlkit.callbacks.save_interval import SaveInterval
+from mlkit.core.communicator import replicas
 from mlkit.core.typing import FilePath
 
 _STATE = "training_state.json"
+
+
+def _writes():
+    """Whether this process is the one that writes, of those that train together."""
+    group = replicas()
+    return group is None or group.rank == 0
 
 
 class BackupAndRestore(Callback):
@@ -54,7 +61,8 @@ class BackupAndRestore(Callback):
         self._interval.set_state(state["interval"])
 
     def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
-        self._clean()
+        if _writes():
+            self._clean()
         states = self._states()
         if not states:
             return
@@ -90,7 +98,7 @@ class BackupAndRestore(Callback):
             self._save()
 
     def on_train_end(self, logs: dict[str, Any] | None = None) -> None:
-        if not self.delete_checkpoint:
+        if not self.delete_checkpoint or not _writes():
             return
         for state in self._states():
             self._remove(state["weights"])
@@ -99,6 +107,9 @@ class BackupAndRestore(Callback):
             os.rmdir(self.backup_dir)  # whatever else lies there is not ours to delete
 
     def _save(self) -> None:
+        if not _writes():
+            self.model._save_run(None, self._epoch)  # rank 0 writes what all ranks know
+            return
         os.makedirs(self.backup_dir, exist_ok=True)
         states = self._states()
         number = states[0]["number"] + 1 if states else 0

@@ -20,6 +20,9 @@ class Callback:
     params = None
     _model = None
     kept: tuple[str, ...] = ()  # attributes that change while training goes on and decide what comes next
+    only_on_rank_0 = (
+        False  # whether, of processes that train together, the first alone is to run it: it writes or prints, and no more
+    )
     comes_last = False  # whether its turn comes when all others have had theirs
 
     def __init__(self):

@@ -8,6 +8,7 @@ from mlkit.callbacks.foreign import ForeignCallback, is_callback
 from mlkit.callbacks.history import History
 from mlkit.callbacks.progbar_logger import ProgbarLogger
 from mlkit.core import tree
+from mlkit.core.communicator import replicas
 
 
 class CallbackList(Callback):
@@ -34,6 +35,9 @@ class CallbackList(Callback):
     ):
         super().__init__()
         self.callbacks = [_as_callback(c) for c in tree.flatten(callbacks)] if callbacks else []
+        group = replicas()
+        if group is not None and group.rank:
+            self.callbacks = [c for c in self.callbacks if not c.only_on_rank_0]
         if add_history and self._find(History) is None:
             self.callbacks.append(History())
         if add_progbar and self._find(ProgbarLogger) is None:

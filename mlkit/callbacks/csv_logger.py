@@ -19,6 +19,8 @@ class CSVLogger(Callback):
         append: whether to go on with an existing file (its header is not repeated) or to overwrite it.
     """
 
+    only_on_rank_0 = True
+
     def __init__(self, filename: FilePath, separator: str = ",", append: bool = False):
         super().__init__()
         self.filename = os.fspath(filename)

@@ -28,6 +28,8 @@ class ModelCheckpoint(MonitorCallback):
         initial_value_threshold: value to beat from the beginning on.
     """
 
+    only_on_rank_0 = True
+
     def __init__(
         self,
         filepath: str | os.PathLike,

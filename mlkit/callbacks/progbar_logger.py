@@ -23,6 +23,8 @@ class ProgbarLogger(Callback):
     memory of the process so far.
     """
 
+    only_on_rank_0 = True
+
     def __init__(self):
         super().__init__()
         self.progbar = None

@@ -23,6 +23,8 @@ class RemoteMonitor(Callback):
         send_as_json: whether the body is the JSON text itself and no form.
     """
 
+    only_on_rank_0 = True
+
     def __init__(
         self,
         root: str = "http://localhost:9000",

@@ -54,6 +54,8 @@ class TensorBoard(Callback):
 
     kept = ("_train_batch", "_wrote_graph")
 
+    only_on_rank_0 = True
+
     def __init__(
         self,
         log_dir: FilePath = "logs",

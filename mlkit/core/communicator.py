@@ -54,3 +54,9 @@ def replicas() -> Any:
     """The `mlkit.distribution.replicas.Replicas` of the distribution in force; None where this process trains alone."""
     distribution = state.distribution
     return None if distribution is None else distribution.replicas
+
+
+def in_step() -> Any:
+    """The replicas, while a step on a batch is computed or traced, part of which is this process's; else None."""
+    group = replicas()
+    return group if group is not None and group.in_step else None

@@ -7,6 +7,7 @@ from mlkit.distribution.devices import list_devices as list_devices
 from mlkit.distribution.in_force import distribute_tensor as distribute_tensor
 from mlkit.distribution.in_force import distribution as distribution
 from mlkit.distribution.in_force import set_distribution as set_distribution
+from mlkit.distribution.launch import run as run
 from mlkit.distribution.layout_map import LayoutMap as LayoutMap
 from mlkit.distribution.processes import initialize as initialize
 from mlkit.distribution.strategies import DataParallel as DataParallel

@@ -12,7 +12,7 @@ import sys
 import tempfile
 import threading
 from collections.abc import Callable, Sequence
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from mlkit.core.machine import usable_cores
 from mlkit.distribution import connections, supervisor
@@ -88,7 +88,11 @@ def launch(
         if first is not None and first.code is not None and first.code >= 0 and first.code != TIMED_OUT:
             return first.code or SCRIPT_FAILED
         if attempt < max_restarts:
-            print(f"mlkit launch: starting all again ({attempt + 1} of at most {max_restarts} times).", file=sys.stderr, flush=True)
+            print(
+                f"mlkit launch: starting all again ({attempt + 1} of at most {max_restarts} times).",
+                file=sys.stderr,
+                flush=True,
+            )
     return SCRIPT_FAILED if first is None or first.code is None else first.code if first.code > 0 else 128 - first.code
 
 
@@ -132,9 +136,13 @@ def run(
     Example: ``history = mlkit.distribution.run(train, num_workers=2)``
     """
     if engine != "local":
-        raise NotImplementedError(f'run: `engine` must be "local", but is {engine!r}: starting by Ray or Spark is not there yet.')
+        raise NotImplementedError(
+            f'run: `engine` must be "local", but is {engine!r}: starting by Ray or Spark is not there yet.'
+        )
     if not isinstance(num_workers, int):
-        raise NotImplementedError(f"run: `num_workers` must be one number, but is {num_workers!r}: jobs do not change their size.")
+        raise NotImplementedError(
+            f"run: `num_workers` must be one number, but is {num_workers!r}: jobs do not change their size."
+        )
     if use_gpu:
         raise NotImplementedError("run: `use_gpu=True`: processes exchange arrays of the CPU only.")
     folder = tempfile.mkdtemp(prefix="mlkit-run-")
@@ -157,7 +165,9 @@ def _main_file(fn):
         return None
     path = getattr(sys.modules["__main__"], "__file__", None)
     if path is None or inner.__qualname__ != inner.__name__:
-        raise ValueError(f"run: {inner!r} cannot be found by other processes. Put it at the head of a module, or of the script.")
+        raise ValueError(
+            f"run: {inner!r} cannot be found by other processes. Put it at the head of a module, or of the script."
+        )
     return os.path.abspath(path)
 
 

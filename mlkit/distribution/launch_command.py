@@ -10,7 +10,9 @@ def add_arguments(parser):
     """The arguments of the command, on an argparse parser."""
     parser.add_argument("-n", "--num-workers", type=int, required=True, help="how many processes")
     parser.add_argument("--hosts", help="names of hosts, separated by commas (default: this one; several are not tried out)")
-    parser.add_argument("--max-restarts", type=int, default=0, help="how often all start again after one was killed (default 0)")
+    parser.add_argument(
+        "--max-restarts", type=int, default=0, help="how often all start again after one was killed (default 0)"
+    )
     parser.add_argument("--logs", metavar="FOLDER", help="where the output of the processes goes (default: a temporary folder)")
     parser.add_argument("--check", action="store_true", help="only see whether all processes can talk to one another")
     parser.add_argument("-m", "--module", action="store_true", help="SCRIPT is the name of a module, as for python -m")

@@ -29,7 +29,7 @@ def initialize(job_addresses: str | None = None, num_processes: int | None = Non
         ValueError: The numbers do not fit together.
         NotImplementedError: The backend computes in one process.
     """
-    if state.backend.name in _joined:
+    if state.backend.name in _joined and state.backend.name not in _as_launched:
         raise RuntimeError(
             "initialize: this process has joined the others already. Call it once, at the start of the script; it cannot be undone."
         )

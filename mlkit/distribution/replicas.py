@@ -20,6 +20,7 @@ from mlkit.core.state import state
 from mlkit.core.tensor import Tensor
 from mlkit.distribution.agreement import broadcast_variables, require_equal, require_equal_calls
 from mlkit.distribution.buckets import in_buckets
+from mlkit.ops.gradients import custom_gradient
 from mlkit.primitives.collectives import all_reduce, rank
 from mlkit.primitives.convert import cast, convert_to_tensor
 from mlkit.primitives.elementwise import add, div, mul
@@ -50,7 +51,9 @@ class Replicas:
         if not self.shards:
             self.samples, self._whole = whole, None
             if whole == 0:
-                raise ValueError(f"Rank {self.rank} got a batch without samples. With auto_shard_dataset=False each rank needs some.")
+                raise ValueError(
+                    f"Rank {self.rank} got a batch without samples. With auto_shard_dataset=False each rank needs some."
+                )
             return batch
         each, more = divmod(whole, self.size)
         self._counts = [each + (r < more) for r in range(self.size)]
@@ -123,7 +126,11 @@ class Replicas:
         if not self.in_step:
             return 1.0 / self.size
         total = self.total
-        return div(convert_to_tensor(float(self.samples), dtype="float64"), total) if type(total) is Tensor else self.samples / total
+        return (
+            div(convert_to_tensor(float(self.samples), dtype="float64"), total)
+            if type(total) is Tensor
+            else self.samples / total
+        )
 
     def mean(self, tensors: Sequence[Tensor], names: Sequence[str]) -> list[Any]:
         """The means of tensors over the samples of all ranks; None where one is None."""
@@ -137,11 +144,27 @@ class Replicas:
                 found[k] = total
         return found
 
-    def total_of(self, *values: Any) -> list[Any]:
-        """Sums over all ranks of tensors of one dtype, in a step; this rank's do not count where it has no samples."""
+    def batch_mean(self, value: Tensor) -> Tensor:
+        """The mean over the batch of all ranks of a tensor that is a mean over this rank's samples; in a step.
+
+        Its gradient is that of the loss of the whole batch, which is made of the ranks' losses times their weights.
+        """
+
+        @custom_gradient
+        def mean(value):
+            return self._weighted_sum(value), self._weighted_sum
+
+        return mean(value)
+
+    def _weighted_sum(self, value):
+        return all_reduce(_times(value, self.weight), label="means over the batch")[0]
+
+    def whole_sum(self, value: Tensor) -> Tensor:
+        """A sum over this rank's samples as what, times the rank's weight, is its part of the sum over all samples; in a step."""
+        weight = self.weight
         if self.samples == 0:
-            values = tuple(_times(v, 0.0) for v in values)
-        return list(all_reduce(*values, label="sums over the batch"))
+            return value
+        return div(value, cast(weight, dtype=value.dtype)) if type(weight) is Tensor else _times(value, 1.0 / weight)
 
     def key(self, key: Tensor) -> Tensor:
         """The random key that this rank uses in a step in place of one that all ranks have."""

@@ -40,7 +40,9 @@ def main(folder, command):
 def _start(command, rank, log):
     """Rank 0 prints where the launcher does, and its errors into the log as well; the others into their logs alone."""
     out, err = (None, subprocess.PIPE) if rank == 0 else (log, log)
-    return subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=out, stderr=err, close_fds=False, preexec_fn=_die_with_parent)
+    return subprocess.Popen(
+        command, stdin=subprocess.DEVNULL, stdout=out, stderr=err, close_fds=False, preexec_fn=_die_with_parent
+    )
 
 
 def _die_with_parent():

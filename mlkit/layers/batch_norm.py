@@ -4,9 +4,10 @@ import math
 from typing import Any
 
 from mlkit import ops
+from mlkit.core.communicator import in_step
 from mlkit.core.dtypes import is_float, result_type
 from mlkit.core.typing import Axes, Axis, DType, Structure
-from mlkit.layers.argument_checks import axes_of, refuse, require_axes, within
+from mlkit.layers.argument_checks import axes_of, require_axes, within
 from mlkit.layers.input_spec import InputSpec
 from mlkit.layers.layer import Layer
 from mlkit.layers.weights import Weight, weights
@@ -25,6 +26,9 @@ class BatchNormalization(Layer):
     In training the batch's statistics are used and the moving ones updated with `momentum`; in inference, and whenever the
     layer is frozen (trainable=False), the moving ones are used. axis: the channel axis. center, scale: whether there are beta
     and gamma. A mask leaves steps out of the statistics.
+
+    synchronized: where several processes train together, take the statistics of the whole batch; without it each takes those of its part,
+    and the moving ones become the means over all. On the jax backend they are those of the whole batch in any case.
 
     renorm: correct the batch's statistics towards moving ones, for small batches (Ioffe, 2017), with `renorm_momentum`;
     renorm_clipping: dict with limits "rmin", "rmax" of the scale correction and "dmax" of the shift.
@@ -47,7 +51,6 @@ class BatchNormalization(Layer):
         **kwargs: Any,
     ):
         super().__init__(**kwargs)
-        refuse(self, synchronized=synchronized)
         self.renorm, self.renorm_momentum = renorm, within(self, 0, 1, renorm_momentum=renorm_momentum)
         self.renorm_clipping = _checked_clipping(renorm_clipping or {}) if renorm else renorm_clipping
         (self.axis,) = axes_of(axis)
@@ -83,7 +86,7 @@ class BatchNormalization(Layer):
         axis = self.axis % inputs.ndim
         uses_batch = training and self.trainable and 0 not in inputs.shape  # no samples have no statistics
         wide = result_type(inputs.dtype, "float32")
-        if uses_batch and mask is None and not self.renorm:
+        if uses_batch and mask is None and not self.renorm and not self._over_all_ranks:
             x = inputs if is_float(inputs.dtype) else ops.cast(inputs, wide)
             return ops.cast(self._fused(x, axis, wide), self.compute_dtype)
         x = ops.cast(inputs, wide)
@@ -92,6 +95,11 @@ class BatchNormalization(Layer):
         else:
             y = self._normalized(x, self.moving_mean, self.moving_variance, axis, self.beta, self.gamma)
         return ops.cast(y, self.compute_dtype)
+
+    @property
+    def _over_all_ranks(self):
+        """Whether statistics are to be those of several processes."""
+        return self.synchronized and in_step() is not None
 
     def _normalized(self, x, mean, variance, axis, offset, scale: bool):
         return ops.batch_normalization(x, mean, variance, axis, offset=offset, scale=scale, epsilon=self.epsilon)
@@ -141,13 +149,20 @@ class BatchNormalization(Layer):
             raise ValueError(
                 f"BatchNormalization: the mask must have one axis less than the inputs; shapes: {mask.shape} and {x.shape}."
             )
-        if mask is None:
+        whole = in_step().batch_mean if self._over_all_ranks else lambda mean: mean
+        if mask is None and not self._over_all_ranks:
             return ops.moments(x, axes=axes)
+        if mask is None:
+            mean = whole(ops.mean(x, axis=axes, keepdims=True))
+            variance = whole(ops.mean(ops.square(x - mean), axis=axes, keepdims=True))
+            return ops.squeeze(mean, axes), ops.squeeze(variance, axes)
         weight = ops.broadcast_to(ops.expand_dims(ops.cast(mask, x.dtype), -1), x.shape)
         x = ops.where(weight == 0, 0, x)  # NaN may stand where nothing counts
-        count = ops.sum(weight, axis=axes, keepdims=True) + 1e-7
-        mean = ops.sum(x * weight, axis=axes, keepdims=True) / count
-        variance = ops.sum(weight * ops.square(x - mean), axis=axes, keepdims=True) / count
+        if self._over_all_ranks:
+            weight = weight / x.shape[0]  # sums become means over samples
+        count = whole(ops.sum(weight, axis=axes, keepdims=True)) + 1e-7
+        mean = whole(ops.sum(x * weight, axis=axes, keepdims=True)) / count
+        variance = whole(ops.sum(weight * ops.square(x - mean), axis=axes, keepdims=True)) / count
         return ops.squeeze(mean, axes), ops.squeeze(variance, axes)
 
 

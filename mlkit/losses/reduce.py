@@ -3,6 +3,7 @@
 from typing import Any
 
 from mlkit import ops
+from mlkit.core.communicator import in_step
 from mlkit.core.dtypes import is_float, single_of
 from mlkit.core.tensor import Tensor
 from mlkit.core.typing import TensorLike
@@ -83,7 +84,8 @@ def apply_mask(sample_weight: Any, mask: Any, dtype: str, reduction: str | None)
         return sample_weight
     mask = ops.cast(mask, dtype)
     if reduction in ("mean", "sum_over_batch_size"):
-        mask = ops.divide_no_nan(mask, ops.mean(mask))
+        valid, group = ops.mean(mask), in_step()
+        mask = ops.divide_no_nan(mask, valid if group is None else group.batch_mean(valid))
     if sample_weight is None:
         return mask
     mask, sample_weight = align_weights(mask, ops.cast(sample_weight, dtype))
@@ -94,9 +96,13 @@ def reduce_values(values: Tensor, sample_weight: Any = None, reduction: str | No
     """Reduce (already weighted) values to a scalar; no reduction leaves them alone."""
     if reduction in (None, "none") or values.shape in ((), (0,)):
         return values
+    group = in_step()
     if reduction == "sum" or 0 in values.shape:
-        return ops.sum(values)
+        return ops.sum(values) if group is None else group.whole_sum(ops.sum(values))
     if reduction == "mean_with_sample_weight" and sample_weight is not None:
+        if group is not None:  # means of both over the samples: the ratio is that of the sums over all ranks
+            weights = group.batch_mean(ops.sum(sample_weight) / values.shape[0])
+            return ops.divide_no_nan(ops.sum(values) / values.shape[0], weights)
         return ops.divide_no_nan(ops.sum(values), ops.sum(sample_weight))
     return ops.mean(values)
 

@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 
+from mlkit.core.communicator import replicas
 from mlkit.core.deferred import Deferred
 from mlkit.data.adapters import set_state_of
 from mlkit.models.saving.atomic import replacing
@@ -22,7 +23,7 @@ from mlkit.objects.seed_generator import global_seed_generator
 
 json, zipfile = Deferred("json"), Deferred("zipfile")
 
-_VERSION = 1
+_VERSION = 2
 
 
 class Run:
@@ -38,8 +39,9 @@ class Run:
         self.step: Callable[[Any], Any] | None = None
 
 
-def save(model: Any, path: str, epoch: int) -> None:
-    """Write the run that the model is in; epoch: the one to go on with."""
+def save(model: Any, path: str | None, epoch: int) -> None:
+    """Write the run that the model is in; epoch: the one to go on with. Of processes that train together the first writes, with what the
+    metrics of each have seen."""
     state: dict[str, Any] = {"version": _VERSION, "epoch": epoch, "random": _random_state()}
     run = model._training.run
     if run is not None:
@@ -48,7 +50,9 @@ def save(model: Any, path: str, epoch: int) -> None:
         state["callbacks"] = [[type(c).__name__, c.get_state()] for c in run.callbacks.callbacks]
     variables = _variables(model)
     arrays = {f"variable {k}": v.numpy() for k, v in enumerate(variables)}
-    metrics = {f"metric {k}": v.numpy() for k, v in enumerate(model.metrics_variables)}
+    metrics = _metrics_of_all_ranks(model)
+    if metrics is None:
+        return
     state["paths"] = [v.path for v in variables]
     text = json.dumps(_packed(state, arrays))
     with replacing(path) as file:
@@ -83,7 +87,7 @@ def load(model: Any, path: str) -> int:
     for variable, value in zip(variables, values):
         variable.assign(value)
     if model._training.run is not None:
-        state["metrics"] = [arrays[f"metric {k}"] for k in range(sum(name.startswith("metric ") for name in arrays))]
+        state["metrics"] = _metrics_of_this_rank(arrays)
         model._training.run.wanted = state
     return state["epoch"]
 
@@ -117,6 +121,27 @@ def _resumed(model, state, batches):
         if first is not None:
             yield first
             yield from batches
+
+
+def _metrics_of_all_ranks(model):
+    """Name -> value of the variables of metrics, of each rank; None where another rank is to write them."""
+    values, group = [v.numpy() for v in model.metrics_variables], replicas()
+    every = [values] if group is None else group.communicator.all_gather_values(values, "variables of metrics")
+    if group is not None and group.rank:
+        return None
+    return {f"metric {k} of rank {r}": value for r, own in enumerate(every) for k, value in enumerate(own)}
+
+
+def _metrics_of_this_rank(arrays):
+    """Their values, where as many ranks go on as there were; else those of all ranks count as seen by the first."""
+    every = [list(map(int, name.split()[1::3])) for name in arrays if name.startswith("metric ")]
+    numbers, ranks = sorted({k for k, _ in every}), sorted({r for _, r in every})
+    group = replicas()
+    size, rank = (1, 0) if group is None else (group.size, group.rank)
+    if size == len(ranks):
+        return [arrays[f"metric {k} of rank {rank}"] for k in numbers]
+    totals = [sum(arrays[f"metric {k} of rank {r}"] for r in ranks) for k in numbers]
+    return totals if rank == 0 else [np.zeros_like(total) for total in totals]
 
 
 def _variables(model):

@@ -59,9 +59,7 @@ def _reduce_scatter_spec(x: Spec, size: int) -> Spec:
 
 
 # the rows of all ranks, `size` in number, one after the other; each has as many
-all_gather = Op(
-    "all_gather", _all_gather_spec, lambda g, y, x, size: (reduce_scatter(g, size=size),), keep="", traits=_TRAITS
-)
+all_gather = Op("all_gather", _all_gather_spec, lambda g, y, x, size: (reduce_scatter(g, size=size),), keep="", traits=_TRAITS)
 # this rank's part of the rows of the sum over all ranks
 reduce_scatter = Op(
     "reduce_scatter", _reduce_scatter_spec, lambda g, y, x, size: (all_gather(g, size=size),), keep="", traits=_TRAITS
