@@ -330,7 +330,7 @@ def test_mistakes_in_subclasses():
         Early()
     with pytest.raises(NotImplementedError, match="must define update_step"):
         Optimizer(0.1).apply([ONES], [weight()])
-    with pytest.raises(NotImplementedError, match="layout"):
+    with pytest.raises(TypeError, match="layout"):
         SGD().add_variable((), layout="rows")
     with pytest.raises(ValueError, match="2 names"):
         SGD().add_optimizer_variables([], ["a", "b"], ["zeros"])
