@@ -9,6 +9,7 @@ __all__, __getattr__, __dir__ = offer(
         ".devices": "get_device_count list_devices",
         ".in_force": "distribute_tensor distribution set_distribution",
         ".layout_map": "LayoutMap",
+        "mlkit.models.forecast": "forecast",
         ".launch": "run",
         ".processes": "initialize",
         ".strategies": "DataParallel Distribution ModelParallel",

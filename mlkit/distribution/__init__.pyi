@@ -13,3 +13,4 @@ from mlkit.distribution.processes import initialize as initialize
 from mlkit.distribution.strategies import DataParallel as DataParallel
 from mlkit.distribution.strategies import Distribution as Distribution
 from mlkit.distribution.strategies import ModelParallel as ModelParallel
+from mlkit.models.forecast import forecast as forecast

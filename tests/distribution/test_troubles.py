@@ -1,0 +1,67 @@
+"""What goes wrong on one rank ends all of them, with a message that names it."""
+
+import pathlib
+import time
+
+import pytest
+
+from tests.distribution.launching import launch
+
+pytest.importorskip("mpi4py", reason="processes exchange arrays by mpi4py")
+pytestmark = pytest.mark.native("processes of the native engine")
+SCRIPT = pathlib.Path(__file__).parent / "troubles.py"
+
+
+@pytest.mark.parametrize(
+    "what, status, words",
+    [
+        ("raises", 1, "ValueError: on purpose"),
+        pytest.param("leaves", 7, "has ended with exit status 7", marks=pytest.mark.slow),
+        pytest.param(
+            "other shapes",
+            1,
+            "The ranks do not train the same model: variable 0 is kernel float32[4, 4] on rank 0 and",
+            marks=pytest.mark.slow,
+        ),
+        ("other layers", 1, "The ranks do not train the same model: the number of variables"),
+        pytest.param("nan", 1, "NaN", marks=pytest.mark.slow),
+    ],
+)
+def test_all_ranks_end(what, status, words):
+    start = time.monotonic()
+    done = launch(SCRIPT, what, timeout=60)
+    assert done.returncode == status
+    assert words in done.stderr
+    assert time.monotonic() - start < 40
+
+
+def test_who_waits_says_for_whom():
+    done = launch(SCRIPT, "late", MLKIT_COLLECTIVE_TIMEOUT="2")
+    assert done.returncode == 124
+    assert "Rank 0 on" in done.stderr and "Those that did not come: rank 1 on" in done.stderr
+    assert "troubles.py" in done.stderr  # the stacks
+
+
+@pytest.mark.slow
+def test_batches_smaller_than_the_number_of_processes_are_told():
+    done = launch(SCRIPT, "few")
+    assert done.returncode == 0
+    assert "A batch of 1 samples is divided among 2 processes: 50% of them have nothing" in done.stderr
+
+
+@pytest.mark.slow
+def test_weights_are_those_of_the_first_rank(tmp_path):
+    done = launch("--logs", tmp_path, SCRIPT, "other weights")
+    assert done.returncode == 0, done.stderr
+    first = done.stdout.split("sum ")[1].split()[0]
+    assert f"rank 1 sum {first} " in (tmp_path / "start-0" / "rank-1.log").read_text()
+
+
+@pytest.mark.slow
+def test_all_pairs_can_talk():
+    done = launch("--check")
+    assert done.returncode == 0 and "rank 0 - rank 1:" in done.stdout and "GB/s" in done.stdout
+
+
+def test_no_script():
+    assert "which script?" in launch().stderr
