@@ -1,6 +1,6 @@
 """The virtual environments of the libraries that mlkit is compared with.
 
-    python benchmarks/peers.py [--cache DIR]     make those that are missing
+    python benchmarks/peers.py [--cache DIR] [--serving]     make those that are missing
 
 One environment a library, by plain pip; set PIP_EXTRA_INDEX_URL for PyTorch's CPU-only packages, which are much smaller.
 """
@@ -21,6 +21,8 @@ PACKAGES = {  # environment -> what is installed in it
     "tensorflow": [KERAS, "tensorflow-cpu"],
     "jax": [KERAS, "jax"],
 }
+# LitServe's worker runs mlkit, as this checkout has it, with what mlkit needs
+SERVING = {"litserve": ["litserve", "numpy", "h5py", "ml_dtypes", "tqdm", "pillow", "onednn-cpu-gomp"]}
 # Minutes a step on two cores, and never the best.
 TOO_SLOW = {("mobilenetv2", "keras-jax"), ("resnet50", "keras-jax")}
 INFERENCE_ONLY = ("onnxruntime",)
@@ -67,9 +69,9 @@ def versions(cache):
     return list(dict.fromkeys(found))
 
 
-def make(cache):
+def make(cache, environments=PACKAGES):
     """Make the environments that are missing, and install what is missing in them (pip leaves alone what is there)."""
-    for name, packages in PACKAGES.items():
+    for name, packages in environments.items():
         python = python_of(cache, name)
         if not os.path.exists(python):
             subprocess.run([sys.executable, "-m", "venv", str(pathlib.Path(python).parents[1])], check=True)
@@ -79,6 +81,8 @@ def make(cache):
 if __name__ == "__main__":
     options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     options.add_argument("--cache", default=CACHE)
-    cache = options.parse_args().cache
-    make(cache)
+    options.add_argument("--serving", action="store_true", help="that of LitServe, for serving.py, and no other")
+    given = options.parse_args()
+    cache = given.cache
+    make(cache, SERVING if given.serving else PACKAGES)
     print("\n".join(versions(cache)))

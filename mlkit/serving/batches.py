@@ -93,27 +93,30 @@ class Batches:
 
     def _warm(self) -> None:
         """Run each size once, and see whether rows depend on one another."""
-        if any(n is None for s in self.runner.inputs for n in s.shape):
-            return  # there is no size to run; requests bring them
-        for size in self.sizes:
-            self.runner.prepare(size)
-            self.runner.run(_sample(self.runner.inputs, size))
+        has_free_sizes = any(n is None for s in self.runner.inputs for n in s.shape)
+        if not has_free_sizes:
+            for size in self.sizes:
+                self.runner.prepare(size)
+                self.runner.run(_sample(self.runner.inputs, size))
         if self.max_rows < 2:
             return
-        sample = _sample(self.runner.inputs, self.max_rows)
         try:
-            alone = [self._run([[a[i : i + 1] for a in sample]], 1) for i in (0, 1)]
-            beside = self._run([[a[:2] for a in sample]], 2)
-        except ValueError as error:
-            raise ValueError(f"it cannot run a batch with other rows in it: {error}") from error
-        counts = [len(a) == next(n for n in self.sizes if n >= 2) for a in beside]
-        same = all(golden.difference([a[:1] for a in one], [b[i : i + 1] for b in beside]) <= 1 for i, one in enumerate(alone))
-        if not (same and all(counts)):
-            if self.runner.rows:
-                raise ValueError(
-                    f"a row's answer depends on the {self.max_rows - 1} rows beside it, so that requests cannot be answered."
-                )
-            self.together = False
+            self.together = self._answers_rows_by_themselves()
+        except Exception:
+            if not has_free_sizes:
+                raise
+            return  # the model does not take the sizes that were tried; requests bring others
+        if not self.together and self.runner.rows:
+            raise ValueError(f"a row's answer depends on the {self.max_rows - 1} beside it, so that requests cannot be answered.")
+
+    def _answers_rows_by_themselves(self) -> bool:
+        """Whether two rows have the same answers alone and in a batch."""
+        sample = _sample(self.runner.inputs, 2)
+        beside = self._run([sample], 2)
+        if any(not a.ndim or len(a) < 2 for a in beside):
+            return False
+        alone = [self._run([[a[i : i + 1] for a in sample]], 1) for i in (0, 1)]
+        return all(golden.difference([a[:1] for a in one], [b[i : i + 1] for b in beside]) <= 1 for i, one in enumerate(alone))
 
 
 def _powers(limit: int) -> list[int]:

@@ -1,5 +1,6 @@
 """The benchmark scripts: what they compute from figures, and that they run; not how fast anything is."""
 
+import asyncio
 import importlib
 import json
 import os
@@ -160,3 +161,53 @@ def test_thresholds_are_measured_where_they_are_obeyed(script):
     lines = thresholds.table("where_by_bits", 0.0)
     assert len(lines) == 1 + len(thresholds.AROUND)
     assert all("us" in line for line in lines[1:])
+
+
+def test_serving_ratios(script):
+    serving = script("serving")
+    one = dict(per_second=100.0, per_cpu_second=100.0, p50_ms=1.0, p99_ms=4.0)
+    slow = dict(per_second=20.0, per_cpu_second=10.0, p50_ms=5.0, p99_ms=20.0)
+    figures = {
+        f"{model} {server} {n}": figure
+        for model, counts in serving.CONNECTIONS.items()
+        for n in counts
+        for server, figure in (
+            ("mlkit", one),
+            ("inline", one),
+            ("litserve 1", slow),
+            ("litserve 32", {**slow, "per_second": 50.0}),
+        )
+    }
+    load = dict(p99_ms=9.0, health_p99_ms=3.0, statuses={"200": 5, "503": 2})
+    kept = {"figures": figures, "overload": {"mlp": {"capacity": one, "beyond": load}}}
+    ratios = {what: (ratio, met) for what, *_, ratio, _, met in serving.rows(kept)}
+    assert ratios["requests/s at 16, MLP, mlkit / litserve"] == (2.0, False)  # against the better of the two
+    assert ratios["p50 at 1, MLP, mlkit / inline"] == (1.0, True)
+    assert ratios["p99 at 320 connections / at 64, mlp"] == (2.25, False)
+    assert ratios["health p99 meanwhile, ms, mlp"] == (3.0, True)
+    assert "| p99 at 16, MLP, mlkit / litserve | 4 | 20 | **0.20** (≤ 0.3) |" in serving.table(kept)
+    load["statuses"]["500"] = 1
+    assert not {what: met for what, *_, met in serving.rows(kept)}["health p99 meanwhile, ms, mlp"]
+
+
+def test_the_client_that_loads_a_server(script):
+    http_load = script("http_load")
+
+    async def answer(reader, writer):
+        while head := await reader.readuntil(b"\r\n\r\n"):
+            if head.startswith(b"POST"):
+                assert await reader.readexactly(2) == b"{}"
+            writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\n")
+            await asyncio.sleep(0)
+            writer.write(b"yes")
+
+    async def run():
+        server = await asyncio.start_server(answer, "127.0.0.1", 0)
+        port = server.sockets[0].getsockname()[1]
+        return await http_load.load(port, "/ask", b"{}", 2, 0.3, health="/health")
+
+    found = asyncio.run(run())
+    assert found["statuses"].keys() == {200}
+    assert found["answered"] >= found["statuses"][200] > 0
+    assert 0 < found["p50_ms"] <= found["p99_ms"] < 300
+    assert found["health_p99_ms"] > 0

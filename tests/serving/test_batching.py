@@ -150,6 +150,13 @@ def test_models_that_compute_over_the_batch_run_each_request_alone():
     assert Batches(KerasRunner(net()), 8).together
 
 
+def test_they_are_found_where_sizes_are_free():
+    x = keras.Input((None, 2), name="x")
+    centred = keras.layers.Lambda(lambda t: t - keras.ops.mean(t, axis=0, keepdims=True), name="y")(x)
+    assert not Batches(KerasRunner(keras.Model(x, centred)), 4).together
+    assert Batches(KerasRunner(keras.Model(x, keras.layers.LSTM(2)(x))), 4).together
+
+
 def test_models_that_return_their_input_keep_their_answers():
     """Rows are gathered in memory that the next batch uses too."""
     x = keras.Input((2,), name="x")
