@@ -6,25 +6,29 @@ from typing import Any
 from mlkit.core import dtypes
 from mlkit.core.backend import get_backend
 from mlkit.core.deferred import Deferred
-from mlkit.core.graph import Graph
+from mlkit.core.graph import Call, Graph
 from mlkit.core.op import OPS
 from mlkit.core.spec import Dim, Spec
 from mlkit.core.tensor import Value
 from mlkit.export.tracing import Format, inference_graph, with_sizes
 
+Rows = Mapping[str, Callable[..., Any]]  # name of an op -> function of JAX's arrays
 MISSING = 'StableHLO is written by JAX: pip install "mlkit-engine[jax]"'
 jax = Deferred("jax", MISSING)
+jnp = Deferred("jax.numpy", MISSING)
 export = Deferred("jax.export", MISSING)
 
 
-def graph_for(name: str, fn: Callable[..., Any], specs: Sequence[Spec]) -> Graph:
-    """The inference graph of a function of tensors, of ops that JAX has. name: of the format."""
+def graph_for(
+    name: str, fn: Callable[..., Any], specs: Sequence[Spec], takes: Callable[[Call], bool] = lambda call: True
+) -> Graph:
+    """The inference graph of a function of tensors, of ops that JAX has. name: of the format. takes: which of their calls are kept."""
     rows = {OPS[op]: kernel for op, kernel in get_backend("jax").kernels.items()}
-    return inference_graph(fn, specs, Format(name, rows, lambda call: True))
+    return inference_graph(fn, specs, Format(name, rows, takes))
 
 
-def exported(graph: Graph, specs: Sequence[Spec], platforms: Sequence[str], sizes: Mapping[Dim, int]) -> Any:
-    """A graph as `jax.export` exports it. sizes: those of free sizes that are known nevertheless.
+def exported(graph: Graph, specs: Sequence[Spec], platforms: Sequence[str], sizes: Mapping[Dim, int], own: Rows = {}) -> Any:
+    """A graph as `jax.export` exports it. sizes: those of free sizes that are known nevertheless. own: rows in place of JAX's.
 
     Raises:
         NotImplementedError: JAX needs to know a size that is free.
@@ -34,7 +38,7 @@ def exported(graph: Graph, specs: Sequence[Spec], platforms: Sequence[str], size
     shapes = [tuple(known[n] if type(n) is Dim else n for n in s.shape) for s in specs]
     structs = [jax.ShapeDtypeStruct(shape, dtypes.as_numpy(s.dtype)) for shape, s in zip(shapes, specs)]
     try:
-        return export.export(jax.jit(function_of(graph, known), keep_unused=True), platforms=list(platforms))(*structs)
+        return export.export(jax.jit(function_of(graph, known, own), keep_unused=True), platforms=list(platforms))(*structs)
     except Exception as error:  # of several kinds, whose names differ between versions
         if not free:
             raise
@@ -50,9 +54,9 @@ def symbols(free: Sequence[Dim]) -> dict[Dim, Any]:
     return dict(zip(free, export.symbolic_shape(", ".join(f"size_{i}" for i in range(len(free)))))) if free else {}
 
 
-def function_of(graph: Graph, sizes: Mapping[Dim, Any]) -> Callable[..., list[Any]]:
+def function_of(graph: Graph, sizes: Mapping[Dim, Any], own: Rows = {}) -> Callable[..., list[Any]]:
     """The graph as a function of JAX's arrays, with these sizes in its parameters."""
-    kernels, graph = get_backend("jax").kernels, with_sizes(graph, sizes)
+    kernels, graph = {**get_backend("jax").kernels, **own}, with_sizes(graph, sizes)
 
     def program(*arrays: Any) -> list[Any]:
         env = dict(zip(map(id, graph.inputs), arrays))

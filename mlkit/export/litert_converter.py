@@ -52,7 +52,7 @@ def convert(programs: Sequence[dict[str, Any]], free: bool = False) -> list[byte
 
 def _result(work: str, i: int, errors: dict[str, str], done: Any) -> bytes | ConverterError:
     path = os.path.join(work, f"{i}.tflite")
-    if os.path.exists(path):
+    if os.path.exists(path) and os.path.getsize(path):  # of what it cannot write it makes an empty file
         with open(path, "rb") as file:
             return file.read()
     said = errors.get(str(i)) or f"its process ended with {done.returncode}: {done.stderr.strip()[-500:]}"

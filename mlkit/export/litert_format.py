@@ -19,6 +19,7 @@ from mlkit.export.first_difference import first_difference, named
 from mlkit.export.jax_lowering import exported, graph_for
 from mlkit.export.litert_converter import PACKAGES, ConverterError, convert
 from mlkit.export.litert_quantizer import smaller
+from mlkit.export.litert_rows import ROWS, takes
 from mlkit.export.precision import ALLOWED, checked, samples, settled
 from mlkit.export.tracing import sizes_of
 
@@ -48,7 +49,7 @@ def write(
     kind = checked(dtype, quantize, calibration_data)
     if calibration_data is not None and batch_size is None:
         raise ValueError("export: `calibration_data` needs a fixed batch in format 'litert': batch_size=1.")
-    graph = graph_for("litert", fn, specs)
+    graph = graph_for("litert", fn, specs, takes)
     sizes = _sizes(specs, batch_size)
     results = list(outputs(len(graph.outputs)))
     data = _converted(graph, specs, sizes, names, results)
@@ -67,7 +68,8 @@ def write(
             file.write(data)
         _append(part, kept)
         size = os.path.getsize(part)
-    runs = lambda arrays: run(data, arrays, names, results)
+    runner = _runner(data)
+    runs = lambda arrays: _run(runner, arrays, names, results)
     return {"nodes": len(graph.calls), "bytes": size, "difference": found, "run": runs, "batch_size": batch_size}
 
 
@@ -85,7 +87,7 @@ def _sizes(specs: Sequence[Spec], batch_size: int | None) -> dict[Dim, int]:
 def _converted(
     graph: Graph, specs: Sequence[Spec], sizes: dict[Dim, int], names: Sequence[str], outputs: Sequence[str]
 ) -> bytes:
-    text = exported(graph, specs, ("cpu",), sizes).mlir_module()
+    text = exported(graph, specs, ("cpu",), sizes, ROWS).mlir_module()
     (data,) = convert([dict(text=text, name=SIGNATURE, inputs=names, outputs=outputs)], free=_are_free(specs, sizes))
     problem = data if isinstance(data, ConverterError) else _refusal(data)
     if problem is None:
@@ -116,7 +118,7 @@ def _culprit(graph: Graph, specs: Sequence[Spec], sizes: dict[Dim, int]) -> str 
     for call in graph.calls:
         values = list({id(v): v for v in call.inputs}.values())
         shapes = [Spec(tuple(resolve(n, known) for n in v.shape), v.dtype) for v in values]
-        text = exported(Graph(values, [call], call.outs), shapes, ("cpu",), known).mlir_module()
+        text = exported(Graph(values, [call], call.outs), shapes, ("cpu",), known, ROWS).mlir_module()
         parts.append(call)
         names = [[f"{kind}_{i}" for i in range(n)] for kind, n in (("in", len(values)), ("out", len(call.outs)))]
         programs.append(dict(text=text, name=SIGNATURE, inputs=names[0], outputs=names[1]))
@@ -128,8 +130,16 @@ def _culprit(graph: Graph, specs: Sequence[Spec], sizes: dict[Dim, int]) -> str 
 
 def run(data: bytes, inputs: Sequence[np.ndarray], names: Sequence[str], outputs: Sequence[str]) -> list[np.ndarray]:
     """What a file answers, by LiteRT on this machine's processor. names, outputs: those of inputs and outputs."""
-    found = interpreter.Interpreter(model_content=data).get_signature_runner(SIGNATURE)(**dict(zip(names, inputs)))
-    return [found[name] for name in outputs]
+    return _run(_runner(data), inputs, names, outputs)
+
+
+def _runner(data: bytes) -> Any:
+    return interpreter.Interpreter(model_content=data).get_signature_runner(SIGNATURE)
+
+
+def _run(runner: Any, inputs: Sequence[np.ndarray], names: Sequence[str], outputs: Sequence[str]) -> list[np.ndarray]:
+    found = runner(**dict(zip(names, inputs)))
+    return [np.array(found[name]) for name in outputs]
 
 
 def _run_graph(graph: Graph, inputs: Sequence[np.ndarray]) -> list[np.ndarray]:

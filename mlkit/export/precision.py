@@ -95,11 +95,18 @@ def accuracy_lost(
     labels = np.asarray(y)
     labels = labels.argmax(-1) if labels.ndim == 2 and labels.shape[1] > 1 else labels.reshape(-1)
     right, done = np.zeros(2), 0
-    for batch in samples(x, specs, batch_size, limit=len(labels)):
+    for batch in samples(x, specs, None, limit=len(labels)):
         n = len(batch[0])
-        for i, run in enumerate((model, file)):
-            right[i] += np.sum(_classes(run(batch)) == labels[done : done + n])
+        size = batch_size or n
+        n -= n % size  # a fixed batch is full
+        parts = [file([a[i : i + size] for a in batch]) for i in range(0, n, size)]
+        if not parts:
+            continue
+        for i, scores in enumerate((model([a[:n] for a in batch]), np.concatenate(parts))):
+            right[i] += np.sum(_classes(scores) == labels[done : done + n])
         done += n
+    if not done:
+        raise ValueError(f"export: the data given hold no batch of {batch_size}.")
     return float(right[0] / done), float(right[1] / done)
 
 

@@ -97,6 +97,31 @@ def test_weights_of_fewer_bits(tmp_path, capsys):
         model.export(tmp_path / "n.tflite", quantize="int8", calibration_data=data)
 
 
+@pytest.mark.parametrize("layer", [
+    lambda: layers.LSTM(4, return_sequences=True), lambda: layers.SimpleRNN(4), lambda: layers.Bidirectional(layers.GRU(3)),
+])  # fmt: skip
+def test_recurrent_layers_are_unrolled(layer, tmp_path):
+    x = mlkit.Input((5, 3), name="x")
+    model = mlkit.Model(x, layer()(x))
+    model.export(tmp_path / "m.tflite", batch_size=2, verbose=False)
+    data = np.random.default_rng(0).normal(size=(2, 5, 3)).astype("float32")
+    np.testing.assert_allclose(answer(tmp_path / "m.tflite", x=data), model.predict(data, verbose=0), rtol=1e-4, atol=1e-6)
+    x = mlkit.Input((None, 3), name="x")
+    with pytest.raises(NotImplementedError, match="(lstm|rnn|gru) in .*its steps must be known"):
+        mlkit.Model(x, layer()(x)).export(tmp_path / "n.tflite", verbose=False)
+
+
+@pytest.mark.parametrize("options", [
+    {"strides": 2, "padding": "same"}, {"strides": (3, 2), "output_padding": (1, 0)}, {"dilation_rate": 2}, {"kernel_size": (2, 5)},
+])  # fmt: skip
+def test_transposed_convolutions_for_a_free_batch(options, tmp_path):
+    x = mlkit.Input((6, 5, 4), name="x")
+    model = mlkit.Model(x, layers.Conv2DTranspose(3, **{"kernel_size": 3, **options})(x))
+    model.export(tmp_path / "m.tflite", verbose=False)
+    data = np.random.default_rng(0).normal(size=(3, 6, 5, 4)).astype("float32")
+    np.testing.assert_allclose(answer(tmp_path / "m.tflite", x=data), model.predict(data, verbose=0), rtol=1e-4, atol=1e-5)
+
+
 def test_what_the_converter_refuses_is_named_with_its_layer(tmp_path):
     x = mlkit.Input((8,))
 
