@@ -18,7 +18,7 @@ _TOLERANCE = {"float16": 2e-2, "bfloat16": 5e-2}
 
 
 def sample(specs: Sequence[Spec], seed: int = 0, batch: int | None = None) -> list[np.ndarray]:
-    """Arrays of these specs: normal numbers, small whole ones, true and false. batch: samples, where the number is free."""
+    """Arrays of these specs: normal numbers, small whole ones, pixels, true and false. batch: samples, where the number is free."""
     rng = np.random.Generator(np.random.PCG64(seed))
     return [_drawn(rng, _shape(s, batch), s.dtype) for s in specs]
 
@@ -30,7 +30,8 @@ def _shape(spec: Spec, batch: int | None) -> list[int]:
 def _drawn(rng: Any, shape: Sequence[int], dtype: str) -> np.ndarray:
     if dtypes.is_float(dtype):
         return rng.standard_normal(shape).astype(dtypes.as_numpy(dtype))
-    return rng.integers(0, 2, shape).astype(dtypes.as_numpy(dtype))
+    largest = 255 if dtype == "uint8" and len(shape) == 4 else 1  # pixels
+    return rng.integers(0, largest + 1, shape).astype(dtypes.as_numpy(dtype))
 
 
 def difference(found: Sequence[np.ndarray], wanted: Sequence[np.ndarray], tolerance: float = 1e-4) -> float:

@@ -27,7 +27,9 @@ def graph_for(
     return inference_graph(fn, specs, Format(name, rows, takes))
 
 
-def exported(graph: Graph, specs: Sequence[Spec], platforms: Sequence[str], sizes: Mapping[Dim, int], own: Rows = {}) -> Any:
+def exported(
+    graph: Graph, specs: Sequence[Spec], platforms: Sequence[str], sizes: Mapping[Dim, int], own: Rows | None = None
+) -> Any:
     """A graph as `jax.export` exports it. sizes: those of free sizes that are known nevertheless. own: rows in place of JAX's.
 
     Raises:
@@ -54,9 +56,9 @@ def symbols(free: Sequence[Dim]) -> dict[Dim, Any]:
     return dict(zip(free, export.symbolic_shape(", ".join(f"size_{i}" for i in range(len(free)))))) if free else {}
 
 
-def function_of(graph: Graph, sizes: Mapping[Dim, Any], own: Rows = {}) -> Callable[..., list[Any]]:
+def function_of(graph: Graph, sizes: Mapping[Dim, Any], own: Rows | None = None) -> Callable[..., list[Any]]:
     """The graph as a function of JAX's arrays, with these sizes in its parameters."""
-    kernels, graph = {**get_backend("jax").kernels, **own}, with_sizes(graph, sizes)
+    kernels, graph = {**get_backend("jax").kernels, **(own or {})}, with_sizes(graph, sizes)
 
     def program(*arrays: Any) -> list[Any]:
         env = dict(zip(map(id, graph.inputs), arrays))

@@ -59,9 +59,11 @@ def write(
         where = lambda: first_difference(graph, inputs, _run_graph)
         found = golden.require(run(data, inputs, names, results), wanted, "LiteRT", where)
     if kind:
-        calibration = None if calibration_data is None else samples(calibration_data, specs, batch_size)
+        calibration = None if calibration_data is None else list(samples(calibration_data, specs, batch_size))
         data = smaller(data, kind, SIGNATURE, names, calibration)
-        found, wanted = settled(lambda: run(data, inputs, names, results), wanted, "LiteRT", kind, check)
+        if check:
+            reduced = lambda arrays: run(data, arrays, names, results)
+            found, wanted = settled(reduced, lambda arrays: answers(fn, arrays), inputs, "LiteRT", kind, calibration)
     kept = {**(metadata or {}), "golden": golden.packed(specs, wanted, (names, results), batch_size, ALLOWED[kind])}
     with arriving(path) as part:
         with open(part, "wb") as file:

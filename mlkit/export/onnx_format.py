@@ -97,8 +97,11 @@ def write(
             tolerance = ALLOWED["float16" if kind == "float16" else None]
             found = golden.require(run(written, inputs), wanted, "ONNX Runtime", where, tolerance)
         if kind == "int8":
-            model = smaller(written, None if calibration_data is None else samples(calibration_data, specs, None))
-            found, wanted = settled(lambda: run(model.SerializeToString(), inputs), wanted, "ONNX Runtime", kind, check)
+            calibration = None if calibration_data is None else list(samples(calibration_data, specs, None))
+            model = smaller(written, calibration)
+            if check:
+                reduced = lambda arrays: run(model.SerializeToString(), arrays)
+                found, wanted = settled(reduced, lambda arrays: answers(fn, arrays), inputs, "ONNX Runtime", kind, calibration)
             onnx.helper.set_model_props(model, told())
             onnx.save_model(model, written)
         if os.path.splitext(path)[1] == ".ort":

@@ -29,17 +29,28 @@ def checked(dtype: str | None, quantize: str | None, calibration_data: Any) -> s
 
 
 def settled(
-    run: Callable[[], list[np.ndarray]], wanted: list[np.ndarray], runtime: str, kind: str | None, check: bool
-) -> tuple[float | None, list[np.ndarray]]:
-    """(the difference of what a file of less precision answers, as a multiple of what is allowed; what it is to answer elsewhere).
+    run: Callable[[Sequence[np.ndarray]], list[np.ndarray]],
+    model: Callable[[Sequence[np.ndarray]], list[np.ndarray]],
+    inputs: list[np.ndarray],
+    runtime: str,
+    kind: str | None,
+    calibration: list[list[np.ndarray]] | None = None,
+) -> tuple[float, list[np.ndarray]]:
+    """(the difference of what a file of less precision answers, as a multiple of what is allowed; what it answers to `inputs`).
+
+    Args:
+        run: What the file answers.
+        model: What the model does.
+        inputs: The golden sample.
+        runtime: In words.
+        kind: What weights are stored as.
+        calibration: Batches that ranges were fixed for: the first is compared then, for others may lie outside.
 
     Raises:
         RuntimeError: It is more.
     """
-    if not check:
-        return None, wanted
-    found = run()
-    return golden.require(found, wanted, runtime, tolerance=ALLOWED[kind]), found
+    judged = calibration[0] if calibration else inputs
+    return golden.require(run(judged), model(judged), runtime, tolerance=ALLOWED[kind]), run(inputs)
 
 
 def samples(data: Any, specs: Sequence[Spec], batch_size: int | None, limit: int = 512) -> Iterator[list[np.ndarray]]:

@@ -21,6 +21,7 @@ from mlkit.core.spec import Dim, Spec, are_known, resolve
 from mlkit.core.state import state
 from mlkit.core.tensor import Tensor, Value
 from mlkit.primitives import (
+    control,
     elementwise,
     foreign,
     fourier,
@@ -36,6 +37,7 @@ from mlkit.primitives import (
 )
 
 _RECORDS = (
+    control,
     elementwise,
     foreign,
     fourier,

@@ -107,7 +107,9 @@ class Batches:
                 raise
             return  # the model does not take the sizes that were tried; requests bring others
         if not self.together and self.runner.rows:
-            raise ValueError(f"a row's answer depends on the {self.max_rows - 1} beside it, so that requests cannot be answered.")
+            raise ValueError(
+                f"a row's answer depends on the {self.max_rows - 1} beside it, so that requests cannot be answered."
+            )
 
     def _answers_rows_by_themselves(self) -> bool:
         """Whether two rows have the same answers alone and in a batch."""
