@@ -28,7 +28,8 @@ def undisturbed(tmp_path_factory):
 def test_ends_in_the_same_bits(undisturbed, tmp_path, point, rank):
     done = launch("--max-restarts", 1, "--logs", tmp_path / "logs", SCRIPT, tmp_path, point, rank)
     assert done.returncode == 0, done.stderr
-    assert f"rank {rank} on" in done.stderr and "was ended by SIGKILL" in done.stderr
+    assert f"rank {rank} on" in done.stderr
+    assert "was ended by SIGKILL" in done.stderr
     assert str(tmp_path / "logs" / "start-0" / f"rank-{rank}.log") in done.stderr
     found = dict(np.load(tmp_path / "result.npz"))
     assert found.keys() == undisturbed.keys()

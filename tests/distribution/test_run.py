@@ -61,7 +61,9 @@ def test_forecast_says_that_it_is_one():
     found = distribution.forecast(_model(), (np.ones((8, 4)), np.ones((8, 2))), workers=4, bandwidth=1e6, latency=1e-3, runs=1)
     assert str(found).startswith("FORECAST, not measured: 4 processes")
     (bucket,) = found.buckets
-    assert bucket.nbytes == 4 * 23 and bucket.first.endswith("two/bias") and bucket.last.endswith("one/kernel")
+    assert bucket.nbytes == 4 * 23
+    assert bucket.first.endswith("two/bias")
+    assert bucket.last.endswith("one/kernel")
     assert bucket.exposed == pytest.approx(ring_seconds(92, 4, 1e6, 1e-3)) == pytest.approx(6 * (23e-6 + 1e-3))
     assert found.speedup == pytest.approx(4 * found.step / (found.step + bucket.exposed))
     assert distribution.forecast(_model(), (np.ones((8, 4)), np.ones((8, 2))), workers=1, runs=1).speedup == 1.0

@@ -20,7 +20,7 @@ SCRIPT = pathlib.Path(__file__).parent / "troubles.py"
         pytest.param(
             "other shapes",
             1,
-            "The ranks do not train the same model: variable 0 is kernel float32[4, 4] on rank 0 and",
+            "variable 0 is kernel float32[4, 4] on rank 0 and",
             marks=pytest.mark.slow,
         ),
         ("other layers", 1, "The ranks do not train the same model: the number of variables"),
@@ -38,7 +38,8 @@ def test_all_ranks_end(what, status, words):
 def test_who_waits_says_for_whom():
     done = launch(SCRIPT, "late", MLKIT_COLLECTIVE_TIMEOUT="2")
     assert done.returncode == 124
-    assert "Rank 0 on" in done.stderr and "Those that did not come: rank 1 on" in done.stderr
+    assert "Rank 0 on" in done.stderr
+    assert "Those that did not come: rank 1 on" in done.stderr
     assert "troubles.py" in done.stderr  # the stacks
 
 
@@ -60,7 +61,9 @@ def test_weights_are_those_of_the_first_rank(tmp_path):
 @pytest.mark.slow
 def test_all_pairs_can_talk():
     done = launch("--check")
-    assert done.returncode == 0 and "rank 0 - rank 1:" in done.stdout and "GB/s" in done.stdout
+    assert done.returncode == 0
+    assert "rank 0 - rank 1:" in done.stdout
+    assert "GB/s" in done.stdout
 
 
 def test_no_script():
