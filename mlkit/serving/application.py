@@ -85,6 +85,8 @@ class App:
         for name, seconds in (("timeout", timeout), ("watch_seconds", watch_seconds)):
             if not 0 < seconds < float("inf"):
                 raise ValueError(f"serving: `{name}` must be a positive number of seconds, but got {seconds!r}.")
+        if memory_limit is not None and (type(memory_limit) is not int or memory_limit < 1):
+            raise ValueError(f"serving: `memory_limit` must be a positive number of bytes or None, but got {memory_limit!r}.")
         if token is not None and not token:
             raise ValueError("serving: `token` must not be empty.")
         if not models and folder is None:

@@ -1,5 +1,6 @@
 """`mlkit serve`: models behind HTTP, from the command line."""
 
+import argparse
 import os
 import sys
 from typing import Any
@@ -25,7 +26,7 @@ def add_arguments(parser: Any) -> None:
     )
     add("--folder", metavar="DIR", help="a folder of folders of versions; each is a model by its name")
     add("--host", default="127.0.0.1", help="where to listen (default 127.0.0.1: this machine alone can ask)")
-    add("--port", type=int, default=8000, help="default 8000; 0 takes a free one")
+    add("--port", type=_port, default=8000, help="default 8000; 0 takes a free one")
     add("--workers", type=int, default=1, metavar="N", help="processes, which share the cores (default 1)")
     add("--max-batch-size", type=int, default=32, metavar="ROWS", help="rows that a model computes at once (default 32)")
     add(
@@ -37,14 +38,14 @@ def add_arguments(parser: Any) -> None:
     )
     add(
         "--timeout",
-        type=float,
+        type=_positive,
         default=30.0,
         metavar="S",
         help="seconds after which a waiting request is given up (default 30)",
     )
-    add("--max-body", type=float, default=64.0, metavar="MB", help="size that a request may have (default 64)")
-    add("--memory-limit", type=float, metavar="MB", help="what models may take together; those not asked for go first")
-    add("--watch", type=float, default=1.0, metavar="S", help="seconds between two looks at folders (default 1)")
+    add("--max-body", type=_positive, default=64.0, metavar="MB", help="size that a request may have (default 64)")
+    add("--memory-limit", type=_positive, metavar="MB", help="what models may take together; those not asked for go first")
+    add("--watch", type=_positive, default=1.0, metavar="S", help="seconds between two looks at folders (default 1)")
     add("--allow-nonfinite", action="store_true", help="take NaN and infinities")
     add("--token", help=f"what requests must show (Authorization: Bearer TOKEN); better in the environment, as {_TOKEN}")
 
@@ -75,6 +76,22 @@ def run(options: Any) -> int:
     App(models, **settings)  # what is wrong with them is said once
     workers = Workers({"models": models, **settings}, options.host, options.port, options.workers)
     return workers.run(lambda: _announce(options, workers.port))
+
+
+def _port(text: str) -> int:
+    if not (text.isdecimal() and int(text) < 1 << 16):
+        raise argparse.ArgumentTypeError(f"expected a number from 0 to 65535, but got {text!r}")
+    return int(text)
+
+
+def _positive(text: str) -> float:
+    try:
+        number = float(text)
+    except ValueError:
+        number = 0.0
+    if not 0 < number < float("inf"):
+        raise argparse.ArgumentTypeError(f"expected a positive number, but got {text!r}")
+    return number
 
 
 def _pair(text: str) -> tuple[str, str]:

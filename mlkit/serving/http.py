@@ -21,7 +21,7 @@ class ClientLeft(Exception):
 
 @dataclass
 class Answer:
-    """A response. A body of None is that of an error: its text as JSON."""
+    """A response, whole."""
 
     body: bytes
     status: int = 200
@@ -38,6 +38,8 @@ def answer_of(error: RequestError) -> Answer:
     headers = [] if error.retry_after is None else [(b"retry-after", b"%d" % error.retry_after)]
     if error.status == 401:
         headers.append((b"www-authenticate", b"Bearer"))
+    if error.status == 408:
+        headers.append((b"connection", b"close"))  # the rest of the body may come yet, and is no request
     return Answer(written({"error": error.message}), error.status, headers=headers)
 
 

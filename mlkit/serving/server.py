@@ -64,7 +64,7 @@ def serve(
         http="httptools",
         ws="none",
         lifespan="on",
-        log_level="warning",
+        log_level="error",
         access_log=False,
         proxy_headers=False,
         server_header=False,

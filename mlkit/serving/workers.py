@@ -115,6 +115,8 @@ class Workers:
         for sock in self._sockets:
             sock.close()
         left = [p for p in self._processes if p is not None]
+        for number in (signal.SIGTERM, signal.SIGINT):  # whoever says it twice does not want to wait
+            signal.signal(number, lambda *_: [process.kill() for process in left])
         for process in left:
             if process.poll() is None:
                 process.send_signal(signal.SIGTERM)

@@ -262,6 +262,7 @@ def test_a_token():
         ({"net": __file__}, {}, "expected a .keras or .onnx file"),
         ({"net": net()}, {"max_batch_size": 0}, "`max_batch_size` must be a positive int, but got 0"),
         ({"net": net()}, {"timeout": float("nan")}, "`timeout` must be a positive number of seconds"),
+        ({"net": net()}, {"memory_limit": 0}, "`memory_limit` must be a positive number of bytes or None, but got 0"),
         ({"net": net()}, {"token": ""}, "`token` must not be empty"),
         ({}, {"folder": "nowhere"}, "there is no folder 'nowhere'"),
     ],

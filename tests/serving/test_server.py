@@ -15,6 +15,7 @@ import pytest
 
 import mlkit as keras
 from mlkit import serving
+from mlkit.__main__ import main
 from tests.serving.asking import net, rows, until
 
 for module in ("uvicorn", "httptools"):
@@ -128,15 +129,37 @@ def test_a_file_that_cannot_be_served_ends_it(tmp_path):
     ],
 )
 def test_arguments_that_are_refused(arguments, words, capsys):
-    from mlkit.__main__ import main
-
     assert main(["serve", *arguments]) == 2
     assert words in capsys.readouterr().err
 
 
-def test_a_port_that_is_taken(file, capsys):
-    from mlkit.__main__ import main
+@pytest.mark.parametrize(
+    "arguments, words",
+    [
+        (["--port", "70000"], "expected a number from 0 to 65535, but got '70000'"),
+        (["--timeout", "nan"], "expected a positive number, but got 'nan'"),
+        (["--memory-limit", "-1"], "expected a positive number, but got '-1'"),
+        (["--max-body", "much"], "expected a positive number, but got 'much'"),
+    ],
+)
+def test_numbers_that_are_refused(arguments, words, capsys):
+    with pytest.raises(SystemExit):
+        main(["serve", *arguments])
+    assert words in capsys.readouterr().err
 
+
+def test_a_body_that_does_not_come(file):
+    with Process(f"net={file}", "--timeout", "0.5") as server:
+        connection = server.connection()
+        connection.putrequest("POST", "/v1/models/net:predict")
+        connection.putheader("Content-Length", "100")
+        connection.endheaders(b"{")
+        reply = connection.getresponse()
+        assert (reply.status, reply.getheader("connection")) == (408, "close")
+        assert json.loads(reply.read())["error"] == "the body did not come within 0.5 s."
+
+
+def test_a_port_that_is_taken(file, capsys):
     with Process(f"net={file}") as server:
         assert main(["serve", f"net={file}", "--port", str(server.port)]) == 2
         assert f"127.0.0.1:{server.port} cannot be listened at: Address already in use" in capsys.readouterr().err
@@ -185,7 +208,7 @@ def _is_alive(pid):
 
 @pytest.mark.slow
 def test_memory_is_flat_and_reloads_fail_nothing(tmp_path):
-    """A hundred thousand requests, beside a hundred new versions."""
+    """Fifty thousand requests, and a hundred new versions under load."""
     folder = tmp_path / "net"
     serving.publish(net(), folder)
     with Process(f"net={folder}", "--watch", 0.05) as server:
@@ -208,13 +231,13 @@ def test_memory_is_flat_and_reloads_fail_nothing(tmp_path):
                 thread.start()
             return threads
 
-        for thread in at_once(5_000):
+        for thread in at_once(2_000):
             thread.join()
         before = rss()
-        for thread in at_once(25_000):
+        for thread in at_once(10_000):
             thread.join()
         assert rss() - before < 2
-        threads = at_once(5_000)
+        threads = at_once(3_000)
         for seed in range(100):
             number = serving.publish(net(seed=seed), folder)
             until(lambda n=number: f'"{n}"' in server.ask("GET", "/v2/models/net")[1].decode(), 60)
