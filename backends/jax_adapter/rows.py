@@ -7,6 +7,7 @@ import jax.numpy as jnp
 from jax import lax
 from jax.scipy import special
 
+from mlkit.backends.jax_adapter.half import in_single
 from mlkit.core import dtypes
 from mlkit.primitives.philox import philox
 
@@ -68,8 +69,8 @@ REDUCE = dict(
     min=_along(jnp.min),
     argmax=lambda x, axis: jnp.argmax(x, axis=axis).astype("int32"),
     argmin=lambda x, axis: jnp.argmin(x, axis=axis).astype("int32"),
-    cumsum=lambda x, axis: jnp.cumsum(x, axis=axis, dtype=x.dtype),
-    cumprod=lambda x, axis: jnp.cumprod(x, axis=axis, dtype=x.dtype),
+    cumsum=in_single(lambda x, axis: jnp.cumsum(x, axis=axis, dtype=x.dtype)),
+    cumprod=in_single(lambda x, axis: jnp.cumprod(x, axis=axis, dtype=x.dtype)),
     matmul=lambda a, b: jnp.matmul(a, b, precision="highest"),
 )
 
@@ -105,8 +106,8 @@ def _at(x, index):
 
 
 SCATTER = dict(
-    scatter_add=lambda x, index, updates: _at(x, index).add(updates),
-    scatter_mul=lambda x, index, updates: _at(x, index).multiply(updates),
+    scatter_add=in_single(lambda x, index, updates: _at(x, index).add(updates)),
+    scatter_mul=in_single(lambda x, index, updates: _at(x, index).multiply(updates)),
     scatter_max=lambda x, index, updates: _at(x, index).max(updates),
     scatter_min=lambda x, index, updates: _at(x, index).min(updates),
     scatter_set=lambda x, index, updates: _at(x, index).set(updates),

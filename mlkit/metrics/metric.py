@@ -2,6 +2,7 @@
 
 import contextlib
 import functools
+import types
 from collections.abc import Sequence
 from typing import Any
 
@@ -112,11 +113,9 @@ class Metric(Configurable):
     @property
     def variables(self) -> list[Variable]:
         """All state variables: its own, and those of metrics kept in its attributes."""
-        attributes = [v for k, v in vars(self).items() if k != "_init_call" and type(v) not in (str, int, float, bool)]
-        found = {id(v): v for v in _find(attributes, Variable)}
-        for metric in _find(attributes, Metric):
-            found.update((id(v), v) for v in metric.variables)
-        return list(found.values())
+        own, of_metrics = {}, {}
+        _collect([v for k, v in vars(self).items() if type(v) not in _HOLD_NONE and k != "_init_call"], own, of_metrics)
+        return list((own | of_metrics).values())
 
     def update_state(self, *args: Any, **kwargs: Any) -> Any:
         """Take in one batch: ``update_state(y_true, y_pred, sample_weight=None)`` for the metrics of a model."""
@@ -131,7 +130,7 @@ class Metric(Configurable):
         variables = self.variables
         with alone(variables):
             for v in variables:
-                v.assign(ops.zeros(v.shape, dtype=v.dtype))
+                v.assign(ops.zeros_like(v))
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """Take in one batch and return the result."""
@@ -210,12 +209,19 @@ def _alone(method):
     return run
 
 
-def _find(value, kind):
-    """The objects of a class in nested lists, tuples and dicts."""
-    if isinstance(value, kind):
-        yield value
-    elif isinstance(value, (list, tuple)):
-        for item in value:
-            yield from _find(item, kind)
-    elif isinstance(value, dict):
-        yield from _find(list(value.values()), kind)
+_HOLD_NONE = frozenset(
+    (str, int, float, bool, type(None), types.FunctionType)
+)  # what has no variables: most attributes are such
+
+
+def _collect(values, own, of_metrics):
+    """Note, by id, the variables among values and in nested lists, tuples and dicts of them, and those of metrics there."""
+    for value in values:
+        if isinstance(value, Variable):
+            own[id(value)] = value
+        elif isinstance(value, Metric):
+            of_metrics.update((id(v), v) for v in value.variables)
+        elif isinstance(value, (list, tuple)):
+            _collect(value, own, of_metrics)
+        elif isinstance(value, dict):
+            _collect(value.values(), own, of_metrics)

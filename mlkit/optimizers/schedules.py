@@ -138,7 +138,8 @@ class PolynomialDecay(LearningRateSchedule):
         else:
             step, period = ops.minimum(step, self.decay_steps), self.decay_steps
         span = self.initial_learning_rate - self.end_learning_rate
-        return span * ops.power(1 - step / period, self.power) + self.end_learning_rate
+        left = ops.maximum(1 - step / period, 0.0)  # a compiler that multiplies by 1 / period may come out just below
+        return span * ops.power(left, self.power) + self.end_learning_rate
 
 
 class CosineDecay(LearningRateSchedule):
