@@ -11,4 +11,4 @@ SAMPLES = [
     P(relayout.name, f(2, 3), layout=TensorLayout((), _MESH)),
 ]
 
-BAD = [Bad("relayout", f(2), layout=TensorLayout((None, "model"), _MESH), op=True, match=r"1 axes, but its layout")]
+BAD = [Bad(relayout.name, f(2), layout=TensorLayout((None, "model"), _MESH), op=True, match=r"1 axes, but its layout")]
