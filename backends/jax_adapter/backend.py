@@ -75,7 +75,7 @@ class JaxBackend(Backend):
 
     def device_of(self, array):
         """Of an array that lies on several: this backend's, if it is among them, else the first."""
-        held = array.devices() if isinstance(array, jax.Array) else ()
+        held = array.devices() if isinstance(array, jax.Array) and not isinstance(array, jax.core.Tracer) else ()
         return self.device_name if not held or self._device in held else name_of(min(held, key=lambda d: d.id))
 
     def place(self, array, layout, is_part=False):

@@ -106,8 +106,8 @@ def _at(x, index):
 
 
 SCATTER = dict(
-    scatter_add=in_single(lambda x, index, updates: _at(x, index).add(updates)),
-    scatter_mul=in_single(lambda x, index, updates: _at(x, index).multiply(updates)),
+    scatter_add=in_single(lambda x, index, updates: getattr(_at(x, index), "max" if x.dtype == bool else "add")(updates)),
+    scatter_mul=in_single(lambda x, index, updates: getattr(_at(x, index), "min" if x.dtype == bool else "multiply")(updates)),
     scatter_max=lambda x, index, updates: _at(x, index).max(updates),
     scatter_min=lambda x, index, updates: _at(x, index).min(updates),
     scatter_set=lambda x, index, updates: _at(x, index).set(updates),
