@@ -29,6 +29,32 @@ class CallInfo:
         self.stated = _stated(cls)
         self.mask_parameters = tuple(n for n in ("mask", *(f"{n}_mask" for n in self.names)) if n in self.parameters)
 
+    def fill_training(self, context: CallContext, args: tuple[Any, ...], kwargs: dict[str, Any], passed_on: bool) -> None:
+        """Find the training flag of a call: the caller's, else that of the outer layer, else the signature's default.
+
+        passed_on: whether a `call` with **kwargs wants `training` in them.
+        """
+        given = kwargs.pop("training", None)
+        if self.takes_training and "training" in self.names and self.names.index("training") < len(args):
+            given = args[self.names.index("training")]
+            context.training = given if given is not None else context.training
+            return
+        if given is None:
+            given = context.training if context.training is not None else self.training_default
+        context.training = given
+        if given is not None and (self.takes_training or self.has_kwargs and passed_on):
+            kwargs["training"] = given
+
+    def symbols_for(self, dtype: DType, args: tuple[Any, ...], kwargs: dict[str, Any]):
+        """The (args, kwargs) of KerasTensors of a call, for those of shapes: a named one belongs to the argument of its name."""
+        of_shapes = functools.partial(tree.map_shape_structure, lambda shape: KerasTensor(shape, dtype))
+        named = {
+            k.removesuffix("_shape"): of_shapes(v)
+            for k, v in kwargs.items()
+            if v is not None and (k.removesuffix("_shape") in self.parameters or len(kwargs) > 1)
+        }
+        return [*map(of_shapes, args), *(map(of_shapes, kwargs.values()) if not named else ())], named
+
 
 @functools.cache
 def call_info(cls: type):
@@ -75,17 +101,6 @@ def shape_arguments(cls: type, method: str, info: "CallInfo", shapes: Any):
     return (), {name: shapes[name.removesuffix("_shape")] for name in wanted if name.removesuffix("_shape") in shapes}
 
 
-def symbols_for(info: "CallInfo", dtype: DType, args: tuple[Any, ...], kwargs: dict[str, Any]):
-    """The (args, kwargs) of KerasTensors of a call, for those of shapes: a named one belongs to the argument of its name."""
-    of_shapes = functools.partial(tree.map_shape_structure, lambda shape: KerasTensor(shape, dtype))
-    named = {
-        k.removesuffix("_shape"): of_shapes(v)
-        for k, v in kwargs.items()
-        if v is not None and (k.removesuffix("_shape") in info.parameters or len(kwargs) > 1)
-    }
-    return [*map(of_shapes, args), *(map(of_shapes, kwargs.values()) if not named else ())], named
-
-
 def in_inference(info: "CallInfo", args: tuple[Any, ...], kwargs: dict[str, Any]):
     """The (args, kwargs) of a call with `training=False`, whatever they say."""
     if info.takes_training and "training" in info.names:
@@ -93,25 +108,6 @@ def in_inference(info: "CallInfo", args: tuple[Any, ...], kwargs: dict[str, Any]
         if place < len(args):
             return (*args[:place], False, *args[place + 1 :]), kwargs
     return args, {**kwargs, "training": False}
-
-
-def fill_training(
-    context: CallContext, info: "CallInfo", args: tuple[Any, ...], kwargs: dict[str, Any], passed_on: bool
-) -> None:
-    """Find the training flag of a call: the caller's, else that of the outer layer, else the signature's default.
-
-    passed_on: whether a `call` with **kwargs wants `training` in them.
-    """
-    given = kwargs.pop("training", None)
-    if info.takes_training and "training" in info.names and info.names.index("training") < len(args):
-        given = args[info.names.index("training")]
-        context.training = given if given is not None else context.training
-        return
-    if given is None:
-        given = context.training if context.training is not None else info.training_default
-    context.training = given
-    if given is not None and (info.takes_training or info.has_kwargs and passed_on):
-        kwargs["training"] = given
 
 
 def described(arguments: Any) -> str:

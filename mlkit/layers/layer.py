@@ -15,16 +15,7 @@ from mlkit.core.typing import DType, Identifier, Shape, Structure
 from mlkit.dtype_policies import DTypeOrPolicy, DTypePolicyMap
 from mlkit.dtype_policies import get as get_policy
 from mlkit.layers import in_tensorflow
-from mlkit.layers.call_info import (
-    build_parameters,
-    build_shapes,
-    call_info,
-    described,
-    fill_training,
-    in_inference,
-    stated_outputs,
-    symbols_for,
-)
+from mlkit.layers.call_info import build_parameters, build_shapes, call_info, described, in_inference, stated_outputs
 from mlkit.layers.input_spec import check_inputs
 from mlkit.layers.masks import fill_masks, record_masks, set_masks
 from mlkit.layers.stateful import Stateful
@@ -216,7 +207,7 @@ class Layer(Stateful):
             mask = fill_masks(info, args, kwargs)
             if self._frozen:
                 args, kwargs = in_inference(info, args, kwargs)
-            fill_training(inner, info, args, kwargs, self._passes_training)
+            info.fill_training(inner, args, kwargs, self._passes_training)
             inner.autocast = self.compute_dtype if self.autocast else None
             if info.stated is not None and any(type(getattr(t, "data", None)) is Spec for t in tree.flatten((args, kwargs))):
                 out = stated_outputs(self, info, args, kwargs)
@@ -313,7 +304,7 @@ class Layer(Stateful):
 
     def compute_output_shape(self, *args: Any, **kwargs: Any) -> Any:
         """Shape of the outputs for inputs of a shape (tuples with None)."""
-        symbols, named = symbols_for(call_info(type(self)), self.compute_dtype, args, kwargs)
+        symbols, named = call_info(type(self)).symbols_for(self.compute_dtype, args, kwargs)
         return tree.map_structure(lambda t: t.shape, self.compute_output_spec(*symbols, **named))
 
     # ---- dtype ---------------------------------------------------------------------------------------------------

@@ -8,6 +8,8 @@ from mlkit.core import dtypes, names, tree
 from mlkit.core.spec import Dim, resolve, show
 from mlkit.core.tensor import Tensor
 from mlkit.core.typing import Structure
+from mlkit.data.arrays import is_array
+from mlkit.data.batch import to_numpy
 from mlkit.objects.keras_tensor import KerasTensor, Node, RecordedOp, has_symbol, infer, node_of, record
 from mlkit.objects.keras_tensor import symbol as symbol_of
 from mlkit.ops import convert_to_tensor
@@ -179,3 +181,10 @@ def split_functional(args: Sequence[Any], kwargs: Mapping[str, Any]) -> tuple[An
     named = dict(zip(("inputs", "outputs", "name"), args))
     kwargs.update(named)
     return kwargs.pop("inputs"), kwargs.pop("outputs"), kwargs
+
+
+def with_arrays(inputs: Structure) -> Structure:
+    """Lists of numbers or strings as arrays: one input each."""
+    if isinstance(inputs, (list, tuple)):
+        return to_numpy(inputs) if is_array(inputs) else type(inputs)(map(with_arrays, inputs))
+    return {k: with_arrays(v) for k, v in inputs.items()} if isinstance(inputs, dict) else inputs

@@ -9,12 +9,11 @@ from mlkit.core.deferred import Deferred
 from mlkit.core.messages import inside
 from mlkit.core.spec import show
 from mlkit.core.typing import Data, FilePath, Structure
-from mlkit.data.arrays import is_array
 from mlkit.data.batch import to_numpy
 from mlkit.layers.layer import Layer
 from mlkit.models import freezing, memory, saving, summary
 from mlkit.models import state_tree as state_trees
-from mlkit.models.function import input_shapes, is_functional_call, split_functional
+from mlkit.models.function import input_shapes, is_functional_call, split_functional, with_arrays
 from mlkit.models.host_part import Prepared
 from mlkit.models.layer_graph import LayerGraph
 from mlkit.models.photo_methods import PhotoMethods
@@ -395,10 +394,3 @@ class Functional(Model):
         Model.__init__(self, inputs=inputs, outputs=outputs, name=name, **kwargs)
         if trainable is False:
             self.trainable = False
-
-
-def with_arrays(inputs: Structure) -> Structure:
-    """Lists of numbers or strings as arrays: one input each."""
-    if isinstance(inputs, (list, tuple)):
-        return to_numpy(inputs) if is_array(inputs) else type(inputs)(map(with_arrays, inputs))
-    return {k: with_arrays(v) for k, v in inputs.items()} if isinstance(inputs, dict) else inputs

@@ -12,7 +12,8 @@ from mlkit.layers import in_tensorflow
 from mlkit.layers.call_info import call_info
 from mlkit.layers.input_layer import InputLayer
 from mlkit.layers.layer import Layer
-from mlkit.models.model import Model, with_arrays
+from mlkit.models.function import with_arrays
+from mlkit.models.model import Model
 from mlkit.objects.config_object import serialized
 from mlkit.objects.keras_tensor import KerasTensor
 from mlkit.objects.serialization import deserialize_keras_object, serialize_keras_object

@@ -375,13 +375,13 @@ class Trainer:
 
     def make_train_function(self, force: bool = False) -> Callable[..., Any]:
         """Make the compiled train step (again, with force=True)."""
-        return self._make("train", force)
+        return self._training.program(self, "train", force)
 
     def make_test_function(self, force: bool = False) -> Callable[..., Any]:
-        return self._make("test", force)
+        return self._training.program(self, "test", force)
 
     def make_predict_function(self, force: bool = False) -> Callable[..., Any]:
-        return self._make("predict", force)
+        return self._training.program(self, "predict", force)
 
     @property
     def _traces(self):
@@ -390,11 +390,6 @@ class Trainer:
 
     def _is_overridden(self, method):
         return getattr(type(self), method) is not getattr(Trainer, method)
-
-    def _make(self, step: str, force: bool) -> Callable[..., Any]:
-        if force:
-            self._training.programs.pop(step, None)
-        return self._training.program(self, step)
 
     def _assert_compiled(self, method: str) -> None:
         if not self.compiled:

@@ -117,8 +117,10 @@ class Training:
 
     # ---- programs --------------------------------------------------------------------------------------------------
 
-    def program(self, model: Any, step: str) -> Callable[..., Any]:
+    def program(self, model: Any, step: str, anew: bool = False) -> Callable[..., Any]:
         """The step ("train", "test" or "predict") as a compiled function, or the plain method if running eagerly."""
+        if anew:
+            self.programs.pop(step, None)
         if step == "train" and self.run is not None and self.run.step is not None:
             return self.run.step
         method = self._on_all_ranks(model, step, step_method(model, step))

@@ -16,6 +16,7 @@ _BITS = i(0, 256, 3, dtype="uint8")
 _CONV = dict(strides=(1, 2), padding="same", dilation=(1, 1), groups=1)
 _POOL = dict(window=(2, 2), strides=(2, 2), padding="same")
 _STATISTICS = dict(axes=(0, 1, 2), epsilon=0.1)
+_PRODUCT = Chain(2, [(OPS["mul"], (0, 1), {}), (OPS["sub"], ((1.0,), 2), {})], [2, 3])
 _TWO, _NINE = (f(2, 2, 3, 3, 2), f(2, 2, 3, 3, 2)), i(0, 256, 9, dtype="uint8")
 
 
@@ -44,7 +45,8 @@ SAMPLES = [
     P("softmax_cross_entropy", f(2, 3, 4), unit(2, 3, 4)),
     P("softmax_cross_entropy_grad", f(3), f(3, 4), i(0, 4, 3), pos(3)),
     P("softmax_cross_entropy_grad", f(3), f(3, 4), unit(3, 4), pos(3)),
-    P("fused_elementwise", f(2, 3), f(3), chain=Chain(2, [(OPS["mul"], (0, 1), {}), (OPS["sub"], ((1.0,), 2), {})], [2, 3])),
+    P("fused_elementwise", f(2, 3), f(3), chain=_PRODUCT),
+    P("multi_tensor_apply", f(2, 3), f(2, 3), f(4), f(), chains=(_PRODUCT, _PRODUCT)),
     P("sgd_update", f(3, 4), f(3, 4), pos(), momentum=0.0, nesterov=False),
     *[P("sgd_update", f(3, 4), f(3, 4), f(3, 4), pos(), momentum=0.9, nesterov=n) for n in (False, True)],
     P("adam_update", f(3, 4), f(3, 4), pos(3, 4), f(3, 4), pos(), **_ADAM),
