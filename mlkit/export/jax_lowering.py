@@ -23,7 +23,7 @@ def graph_for(
     name: str, fn: Callable[..., Any], specs: Sequence[Spec], takes: Callable[[Call], bool] = lambda call: True
 ) -> Graph:
     """The inference graph of a function of tensors, of ops that JAX has. name: of the format. takes: which of their calls are kept."""
-    rows = {OPS[op]: kernel for op, kernel in get_backend("jax").kernels.items()}
+    rows = {OPS[op]: kernel for op, kernel in get_backend("jax").kernels.items() if op in OPS}  # others are in no graph yet
     return inference_graph(fn, specs, Format(name, rows, takes))
 
 
