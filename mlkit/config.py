@@ -5,6 +5,7 @@ from mlkit.core import debug, program_cache
 from mlkit.core.backend import backend, register_backend, set_backend, set_device
 from mlkit.core.dtypes import floatx, set_floatx
 from mlkit.core.settings import (
+    deterministic,
     disable_flash_attention,
     disable_interactive_logging,
     disable_traceback_filtering,
@@ -19,6 +20,7 @@ from mlkit.core.settings import (
     is_traceback_filtering_enabled,
     max_epochs,
     max_steps_per_epoch,
+    set_deterministic,
     set_epsilon,
     set_float32,
     set_image_data_format,

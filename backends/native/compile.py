@@ -149,7 +149,7 @@ class _Form(Executable):
         bound = Bound()
         with device.lock:
             device.check_room(self.plan, self.name)
-            if self.inner:
+            if self.inner or device.keeps_apart(self.plan):
                 bound.block = device.reserve(size)
             else:
                 self.backend.arena.lend(bound, size)

@@ -111,6 +111,10 @@ class Device:
             raise IndexError(message)
         return index
 
+    def keeps_apart(self, plan):
+        """Whether a program needs memory of its own, for others may run while it does."""
+        return False
+
     def check_room(self, plan, name):
         """Raise MemoryError where it is known beforehand that a program cannot be run. name: of the function it was traced from."""
 

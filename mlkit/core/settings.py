@@ -115,7 +115,7 @@ def is_flash_attention_enabled() -> bool | None:
     return _flash_attention
 
 
-# ---- float32 on GPUs -------------------------------------------------------------------------------------------------
+# ---- numbers on GPUs -------------------------------------------------------------------------------------------------
 
 _float32 = "tf32"
 
@@ -144,3 +144,35 @@ def set_float32(mode: str) -> None:
     if mode not in ("tf32", "exact"):
         raise ValueError(f'set_float32: expected "tf32" or "exact", but got {mode!r}.')
     _float32 = "tf32" if mode == "tf32" else "exact"
+
+
+_deterministic = True
+
+
+def deterministic() -> bool:
+    """Whether two runs on a GPU give the same bits: True unless `set_deterministic` changed it."""
+    return _deterministic
+
+
+def set_deterministic(value: bool) -> None:
+    """Choose whether two runs on a GPU must give the same bits.
+
+    Kernels of mlkit's own always add in the same order, and so does the CPU. Where this is set to False, cuDNN may take engines for the
+    gradients of convolutions and of attention that add in another order at each run, some of which are faster. Programs are prepared anew
+    after a change.
+
+    Args:
+        value: True or False.
+
+    Raises:
+        TypeError: It is neither.
+
+    >>> set_deterministic(False)
+    >>> deterministic()
+    False
+    >>> set_deterministic(True)
+    """
+    global _deterministic
+    if type(value) is not bool:
+        raise TypeError(f"set_deterministic: expected True or False, but got {value!r}.")
+    _deterministic = value

@@ -18,6 +18,8 @@ from tests.cuda import fake_cupy
 from tests.cuda.cudnn_double import PlansOfDouble
 from tests.cuda.fake_cuda import submit
 
+CPU = get_backend("native")  # asked for now: tests may put the double in its place
+
 
 class Interpreted:
     """Compiles nothing: a kernel of a chain is computed step by step by NumPy, and counted as the one launch that it is."""
@@ -30,7 +32,7 @@ class Interpreted:
 
     def function(self, name):
         kernel = self._kernels[name]
-        table = get_backend("native").table
+        table = CPU.table
         if isinstance(kernel, MultiChainKernel):
             return functools.partial(_by_table, kernel, table)
 
@@ -144,7 +146,7 @@ class WithoutOneDnn(Cpu):
 
 def make_gpu(modules=None):
     """The backend of the GPU that is not there."""
-    return CudaBackend(DoubleOfGpu(modules), get_backend("native"))
+    return CudaBackend(DoubleOfGpu(modules), CPU)
 
 
 @functools.cache

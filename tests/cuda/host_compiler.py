@@ -16,9 +16,10 @@ from tests.cuda.fake_cupy import counts, ndarray
 
 HEADER = pathlib.Path(__file__).with_name("cuda_on_host.h")
 COMPILER = shutil.which("g++")
+OPTIONS = tuple(os.environ.get("MLKIT_TEST_KERNELS", "-O1").split())  # of the compiler; see test_memory_errors.py
 
 
-def compile_on_host(kernels, options=("-O1",)):
+def compile_on_host(kernels, options=OPTIONS):
     """A `ctypes.CDLL` of kernels. kernels: name -> kernel."""
     entries = (_entry(name, kernel.text) for name, kernel in kernels.items())
     source = "\n".join(['#include "cuda_on_host.h"', whole_text(kernels.values()), *entries])
@@ -64,7 +65,7 @@ def _entry(name, text):
 class HostModules:
     """What `module.Modules` is, on the host. order: of the threads in a block, see cuda_on_host.h."""
 
-    def __init__(self, order=0, options=("-O1",)):
+    def __init__(self, order=0, options=OPTIONS):
         self.order, self.options = order, options
         self.kernels, self._functions = {}, {}
 

@@ -9,6 +9,7 @@ import mlkit
 from mlkit import layers, ops
 from mlkit.core.state import state, swapped
 from mlkit.primitives import movement
+from mlkit.primitives.foreign import foreign_call
 from tests.cuda import fake_cupy
 
 
@@ -102,6 +103,68 @@ def test_an_index_out_of_range_is_said_when_a_result_is_read(gpu, staged):
         with pytest.raises(IndexError, match="take: an index is out of range for size 3"):
             wrong.numpy()
         np.testing.assert_array_equal(take(x, ops.convert_to_tensor(np.array([-1, 0]))).numpy(), [2, 0])
+
+
+def test_checks_of_a_program_are_read_at_once(gpu):
+    @mlkit.function
+    def look_up(x, i, j):
+        return movement.take(x, i, axis=0), movement.take(x, j, axis=1), movement.take(x, j, axis=0)
+
+    with swapped(backend=gpu, kernels=gpu.kernels):
+        x, fine, wrong = ops.ones((4, 5)), ops.convert_to_tensor(np.array([0, 3])), ops.convert_to_tensor(np.array([0, 4]))
+        for i, j, message in [(fine, fine, None), (fine, wrong, "size 4"), (wrong, fine, "size 4"), (fine, fine, None)] * 2:
+            results = look_up(x, i, j)
+            fake_cupy.counts.clear()
+            if message is None:
+                results[0].numpy()
+                assert sum(fake_cupy.counts.waits.values()) == 2  # the result and all checks
+            else:
+                with pytest.raises(IndexError, match=message):
+                    results[0].numpy()
+
+
+def test_many_checks_have_room(gpu):
+    from mlkit.backends.native.cuda.doubts import AT_ONCE, Doubts
+
+    doubts = Doubts(gpu.xp)
+    assert not doubts
+    for i in range(AT_ONCE + 3):
+        doubts.fine(f"check {i}")
+    assert doubts.fine("check 0").data.ptr == doubts.fine("check 0").data.ptr
+    assert doubts.first() is None
+    doubts.fine(f"check {AT_ONCE + 1}").fill(False)
+    assert doubts.first() == f"check {AT_ONCE + 1}"
+    assert doubts.first() is None
+
+
+def test_a_function_of_another_library_may_use_the_gpu_from_other_threads(gpu, use):
+    """The lock of the device is not held while it runs, and what others compute meanwhile is not written over what the program keeps."""
+    from tests.ops.samples.foreign import PRODUCT
+
+    use(gpu)
+    other = mlkit.function(lambda x: ops.sum(ops.sin(x) * ops.cos(x)) + ops.sum(ops.exp(x)))
+    big = ops.ones((50, 60))
+    done = []
+
+    class Asking(type(PRODUCT)):
+        def run(self, *arrays):
+            def ask():
+                with swapped(backend=gpu, kernels=gpu.kernels):
+                    done.append(float(other(big)))
+
+            thread = threading.Thread(target=ask, daemon=True)
+            thread.start()
+            thread.join(30)
+            return super().run(*arrays)
+
+    function = Asking(PRODUCT.fn)
+    step = mlkit.function(lambda a, b: foreign_call(ops.tanh(a), b, function=function)[0] + ops.tanh(a) * 2)
+    a, b = (np.random.default_rng(i).normal(size=(2, 3)).astype("float32") for i in range(2))
+    for _ in range(3):
+        found = step(ops.convert_to_tensor(a), ops.convert_to_tensor(b))
+        plain = PRODUCT.run(np.tanh(a), b)[0] + np.tanh(a) * 2
+        np.testing.assert_allclose(found.numpy(), plain, rtol=1e-5)
+    assert len(done) >= 3  # and once to learn the shapes
 
 
 def test_random_numbers_are_those_of_the_cpu(gpu):

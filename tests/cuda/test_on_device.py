@@ -16,12 +16,16 @@ def test_all_parts_come_to_their_end(tmp_path):
     report = json.loads(out.read_text())
     assert report["executed on"] == "a double, no GPU"
     parts = report["parts"]
-    assert list(parts) == ["versions", "samples", "first steps", "captured", "demo", "kernels", "steps", "pytorch"]
+    assert list(parts) == [
+        "versions", "samples", "first steps", "statistics", "captured", "demo", "fine-tuning", "kernels", "steps", "pytorch",
+        "compute-sanitizer",
+    ]  # fmt: skip
     assert {name: found["error"] for name, found in parts.items() if "error" in found} == {}
     assert parts["samples"]["wrong"] == {}
     assert parts["samples"]["run"] > 10
     assert parts["captured"]["graph equals kernels to the bit"]
     assert parts["captured"]["largest difference to the CPU"] < 1e-4
+    assert max(parts["statistics"]["largest difference, of the largest value"].values()) < 1e-4
     wrong = [
         f"{name}: {value}" for part in ("kernels", "steps") for name, value in parts[part].items() if isinstance(value, str)
     ]

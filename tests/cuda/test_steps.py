@@ -24,7 +24,7 @@ LAUNCHES = {
     "float32": {"mlp": 41, "convnet": 78, "lstm": 358, "cifar_resnet": 813, "transformer": 251},
     "mixed_bfloat16": {"mlp": 43, "convnet": 93, "lstm": 365, "cifar_resnet": 984, "transformer": 265},
 }
-READS = re.compile(r"(get|bool) at .*cuda/(backend|device)\.py:\d+")  # of a result, and whether indices were in range
+READS = re.compile(r"(get|bool) at .*cuda/(backend|doubts)\.py:\d+")  # of a result, and whether indices were in range
 
 
 def three_steps(name, backend, use):

@@ -121,3 +121,18 @@ def test_products_of_float32_are_exact_where_that_is_asked_for(here):
     assert len(fake_cupy.products) == 2
     with pytest.raises(ValueError, match='set_float32: expected "tf32" or "exact"'):
         mlkit.config.set_float32("fast")
+
+
+def test_programs_are_prepared_anew_where_sums_may_be_in_another_order(here):
+    f = mlkit.function(lambda x: x @ x)
+    f(ops.eye(3))
+    before = here.device.epoch
+    try:
+        mlkit.config.set_deterministic(False)
+        assert mlkit.config.deterministic() is False
+        assert f(ops.eye(3)).tolist() == np.eye(3).tolist()
+        assert here.device.epoch == before + 1
+    finally:
+        mlkit.config.set_deterministic(True)
+    with pytest.raises(TypeError, match="set_deterministic: expected True or False"):
+        mlkit.config.set_deterministic("no")

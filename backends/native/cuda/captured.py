@@ -10,6 +10,7 @@ what the graph writes between its kernels must be nobody else's for as long as t
 
 import weakref
 
+from mlkit.backends.native.cuda.doubts import Doubts
 from mlkit.backends.native.cuda.words import in_words
 from mlkit.core import debug
 from mlkit.core.graph import Graph
@@ -29,15 +30,23 @@ def _is_branching(call):
     return any(type(p) is Graph and not can_capture(p) for p in call.params.values())
 
 
-class LockedProgram:
-    """A program that is launched kernel by kernel, one thread at a time: all share the memory that it runs in."""
+def calls_back(graph):
+    """Whether other libraries, and so threads that may want the GPU, run before a program has been launched to its end."""
+    return any(
+        call.op is foreign_call or any(type(p) is Graph and calls_back(p) for p in call.params.values()) for call in graph.calls
+    )
 
-    def __init__(self, device, run):
-        self.device, self.run = device, run
+
+class LockedProgram:
+    """A program that is launched kernel by kernel, one thread at a time: all share the memory that it runs in. lock: that of all who
+    share it."""
+
+    def __init__(self, device, run, lock):
+        self.device, self.run, self.lock = device, run, lock
 
     @in_words
     def __call__(self, arrays):
-        with self.device.lock:
+        with self.lock:
             return self.run(arrays)
 
 
@@ -60,7 +69,7 @@ class CapturedProgram:
         self._pool = None
         self._addresses = self._failed = None
         self._recording = []  # the one there is, if any
-        self._flags = {}  # message -> truth value on the device that stays: whether no index was out of range
+        self._doubts = Doubts(device.xp)  # whether no index was out of range
         self._was_elsewhere = False
         weakref.finalize(self, _drop, device, self._recording).atexit = False
 
@@ -82,7 +91,7 @@ class CapturedProgram:
         """Give the graph up, and its memory when the GPU is done with it."""
         _drop(self.device, self._recording)
         self._pool = self._addresses = None
-        self._flags = {}
+        self._doubts = Doubts(self.device.xp)
 
     def _has_moved(self, arrays):
         """Whether much of the variables lies elsewhere than it did at the call before."""
@@ -103,12 +112,12 @@ class CapturedProgram:
         with streams.recording:
             results = self._in_pool(arrays)
         streams.after(streams.recording, streams.computing)
-        self.device.doubt(self._flags)
+        self.device.doubt(self._doubts)
         return self._copies(results, self._sources(results, arrays), arrays)
 
     def _in_pool(self, arrays):
-        """Run it in memory of its own; truth values about its indices are noted among the flags."""
-        with self.device.noting(self._flags), self.device.xp.cuda.using_allocator(self._pool.malloc):
+        """Run it in memory of its own; what is noted about its indices stays."""
+        with self.device.noting(self._doubts), self.device.xp.cuda.using_allocator(self._pool.malloc):
             return self._run(arrays)
 
     def _sources(self, results, arrays):
@@ -163,7 +172,7 @@ class CapturedProgram:
         for i, place in recording.copied:
             self.device.copy(arrays[i], place)
         recording.graph.launch(self.device.streams.computing)
-        self.device.doubt(self._flags)
+        self.device.doubt(self._doubts)
         return self._copies(recording.results, recording.sources, arrays)
 
     def _settled(self, arrays):

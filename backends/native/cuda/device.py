@@ -11,9 +11,10 @@ import numpy as np
 from mlkit.backends.native import tiled_chain, version_counters
 from mlkit.backends.native.cuda import families, words
 from mlkit.backends.native.cuda.blas import Blas
-from mlkit.backends.native.cuda.captured import CapturedProgram, LockedProgram, can_capture
+from mlkit.backends.native.cuda.captured import CapturedProgram, LockedProgram, calls_back, can_capture
 from mlkit.backends.native.cuda.chain import BLOCK, ChainKernel
 from mlkit.backends.native.cuda.cudnn.library import plans_of
+from mlkit.backends.native.cuda.doubts import Doubts
 from mlkit.backends.native.cuda.epilogue import LaunchedFinish
 from mlkit.backends.native.cuda.module import of_device
 from mlkit.backends.native.cuda.multi_chain import LaunchedChains, rule
@@ -38,9 +39,10 @@ class Cuda(Device):
         self.modules = modules or of_device(xp, number)
         self.streams = Streams(xp, number)
         self.lock = threading.RLock()  # held while a program is launched; then the order in the stream keeps their memory apart
-        self._float32 = None  # how products of it are computed; CuPy has not been told yet
-        self._doubts = {}  # (message, id) -> whether all is well so far, one truth value on the device
-        self._noting = threading.local()  # .doubts: message -> the same, of the program that the thread launches
+        self._numbers = None  # the settings that kernels are chosen by; CuPy has not been told yet
+        self._own_doubts = Doubts(xp)  # of ops that run one by one
+        self._doubted = {}  # id -> Doubts to be looked at when something is read
+        self._noting = threading.local()  # .doubts: those of the program that the thread launches
 
     local = types.SimpleNamespace  # what threads have of their own on the CPU they share here
     written = staticmethod(version_counters.written)
@@ -114,59 +116,60 @@ class Cuda(Device):
 
     def fine(self, message):
         """A truth value on the device for kernels that check indices themselves, who write False: then `raise_doubts` has the message."""
-        noted = getattr(self._noting, "doubts", None)
-        doubts, key = (self._doubts, (message, None)) if noted is None else (noted, message)
-        known = doubts.get(key)
-        if known is None:  # it stays, so it does not come from the memory of a program's graph
-            with self.xp.cuda.using_allocator(self.xp.get_default_memory_pool().malloc):
-                known = doubts[key] = self.xp.ones((), bool)
-        return known
+        doubts = getattr(self._noting, "doubts", None)
+        if doubts is None:
+            doubts = self._own_doubts
+            self._doubted[id(doubts)] = doubts
+        return doubts.fine(message)
 
     @contextlib.contextmanager
-    def noting(self, flags):
-        """A block in which this thread notes in a dict of its own whether indices are in range: message -> truth value on the device."""
+    def noting(self, doubts):
+        """A block in which this thread notes in `Doubts` of its own whether indices are in range."""
         before = getattr(self._noting, "doubts", None)
-        self._noting.doubts = flags
+        self._noting.doubts = doubts
         try:
             yield
         finally:
             self._noting.doubts = before
 
-    def doubt(self, flags):
-        """Have truth values looked at when something is read: message -> truth value, which is true again once that has been told."""
-        for message, flag in flags.items():
-            self._doubts[message, id(flag)] = flag
+    def doubt(self, doubts):
+        """Have `Doubts` looked at when something is read."""
+        if doubts:
+            self._doubted[id(doubts)] = doubts
 
     def raise_doubts(self):
         """Raise IndexError if an index was out of range since the last time."""
-        if not self._doubts:
+        if not self._doubted:
             return
-        doubts, self._doubts = self._doubts, {}
-        wrong = [(message, flag) for (message, _), flag in doubts.items() if not bool(flag)]
-        for _, flag in wrong:
-            flag.fill(True)
+        doubted, self._doubted = self._doubted, {}
+        wrong = [message for message in [d.first() for d in doubted.values()] if message]
         if wrong:
-            raise IndexError(wrong[0][0])
+            raise IndexError(wrong[0])
 
     # ---- running -------------------------------------------------------------------------------------------------------
 
     def enter(self):
         self.streams.enter()
-        if settings.float32() is not self._float32:
-            self._set_products(settings.float32())
+        if self._numbers != (settings.float32(), settings.deterministic()):
+            self._set_numbers()
 
-    def _set_products(self, mode):
-        """Compute products of float32 in another way from now on; graphs hold the old one, so programs are prepared anew."""
+    def _set_numbers(self):
+        """Compute in another way from now on; graphs hold the old one, so programs are prepared anew."""
         products = self.xp._core._routines_linalg
         kind = products.COMPUTE_TYPE_TF32 if self.uses_tf32 else products.COMPUTE_TYPE_FP32
         products.set_compute_type("float32", kind)
-        self._float32 = mode
+        self._numbers = settings.float32(), settings.deterministic()
         self.epoch += 1
 
     def runner(self, run, plan, whole):
         if words.has_bfloat16(plan.graph):
             self._warn_of_bfloat16()
-        return CapturedProgram(self, run, plan) if whole and can_capture(plan.graph) else LockedProgram(self, run)
+        if whole and can_capture(plan.graph):
+            return CapturedProgram(self, run, plan)
+        return LockedProgram(self, run, threading.RLock() if self.keeps_apart(plan) else self.lock)
+
+    def keeps_apart(self, plan):
+        return calls_back(plan.graph)
 
     def wait(self):
         """Until everything asked for has been computed."""

@@ -29,7 +29,7 @@ def numerics():
 
 def _may_differ():
     """Whether `mlkit.config.set_deterministic(False)` allows sums in another order at each run."""
-    return not getattr(settings, "deterministic", lambda: True)()
+    return not settings.deterministic()
 
 
 class Plans:

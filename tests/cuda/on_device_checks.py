@@ -1,0 +1,189 @@
+"""Parts of on_device.py that compare what a GPU computes: functions (Machine) -> dict of what was found."""
+
+import importlib
+import platform
+import time
+
+import numpy as np
+
+import mlkit
+from mlkit import datasets, utils
+from mlkit.backends.native import cuda
+from mlkit.backends.native.cuda.library import describe
+from mlkit.core import debug, dtypes, tree
+from mlkit.core.backend import get_backend
+from mlkit.core.state import State, state, swapped
+from mlkit.demo import build_model
+from tests.cuda.double import make_gpu, make_reference
+
+
+class Machine:
+    """The backends that parts compute with. is_double: there is no GPU; quick: as little as comes to its end."""
+
+    def __init__(self, is_double, quick):
+        self.is_double, self.quick = is_double, quick
+        if is_double:
+            self.gpu = make_gpu()
+        else:
+            if not cuda.names():
+                raise RuntimeError(f"there is no GPU to be used: {cuda.libraries()}")
+            self.gpu = cuda.backend("cuda:0", get_backend("native"))
+        self.reference = make_reference()
+
+    def use(self, backend):
+        for holder in (State, state):
+            holder.backend, holder.kernels = backend, backend.kernels
+
+
+def versions(machine):
+    """Of the libraries, with their paths; the device's own description."""
+    xp = machine.gpu.xp
+    properties = xp.cuda.runtime.getDeviceProperties(0)
+    return {
+        "mlkit": mlkit.__version__, "python": platform.python_version(), "libraries": cuda.libraries(),
+        "device": describe(xp, 0), "compute_capability": f"{properties['major']}.{properties['minor']}",
+        "properties": {k: v for k, v in properties.items() if isinstance(v, int)},
+    }  # fmt: skip
+
+
+def samples(machine, share=(0, 1)):
+    """Every op of the sample table, eager and staged, float32 exact and bfloat16: as on the CPU."""
+    table = importlib.import_module("tests.cuda.test_samples")
+    mlkit.config.set_float32("exact")
+    number, of = share
+    cases = [(r, kind) for kind in ("", "staged") for r in (table.STAGED if kind else table.ROWS)]
+    cases += [(r, "bfloat16") for r in table.ROWS if _is_of_floats(r)]
+    cases = cases[number::of][:: 100 if machine.quick else 1]
+    wrong, refused = {}, 0
+    for row, kind in cases:
+        try:
+            if kind != "bfloat16":
+                table.compare(row, machine.gpu, machine.reference, bool(kind))
+            elif not _in_bfloat16(table, row, machine):
+                refused += 1
+        except Exception as error:
+            wrong[f"{row.name} {kind} {len(wrong)}"] = f"{type(error).__name__}: {error}"[:300]
+    return {"run": len(cases) - refused, "of bfloat16 that the CPU refuses too": refused, "wrong": wrong}
+
+
+def _is_of_floats(row):
+    args, _ = row.draw()
+    return any(getattr(a, "dtype", None) == np.float32 for a in args)
+
+
+def _in_bfloat16(table, row, machine):
+    """Compare a row of float32 with its arguments in bfloat16. False where it is not for those on the CPU."""
+    half = dtypes.as_numpy("bfloat16")
+
+    class Half(type(row)):
+        def __init__(self):
+            vars(self).update(vars(row))
+
+        def draw(self):
+            return tree.map_structure(lambda a: a.astype(half) if getattr(a, "dtype", None) == np.float32 else a, row.draw())
+
+    own = Half()
+    try:
+        with swapped(backend=machine.reference, kernels=machine.reference.kernels):
+            table.run(own, False)
+    except (TypeError, ValueError):
+        return False
+    table.compare(own, machine.gpu, machine.reference, False)
+    return True
+
+
+def first_steps(machine):
+    """Three steps of networks: losses and weights as on the CPU, so the gradients are."""
+    three_steps = importlib.import_module("tests.cuda.test_steps").three_steps
+
+    mlkit.config.set_float32("exact")
+    found = {}
+    for policy in ("float32", "mixed_bfloat16"):
+        mlkit.config.set_dtype_policy(policy)
+        for name in ("mlp",) if machine.quick else ("mlp", "convnet", "lstm", "cifar_resnet", "transformer"):
+            wanted, weights = three_steps(name, machine.reference, machine.use)
+            losses, own = three_steps(name, machine.gpu, machine.use)
+            found[f"{name} {policy}"] = {
+                "losses": losses, "on the CPU": wanted,
+                "largest difference of a weight": float(max(np.abs(a - b).max() for a, b in zip(own, weights))),
+            }  # fmt: skip
+    mlkit.config.set_dtype_policy("float32")
+    return found
+
+
+def statistics(machine):
+    """What other libraries order or define otherwise: moments of normalizations, gates of recurrent nets, attention and its gradients."""
+    layers, rng = mlkit.layers, np.random.default_rng(0)
+    mlkit.config.set_float32("exact")
+    images, rows = rng.normal(3, 2, (4, 6, 6, 8)).astype("float32"), rng.normal(size=(4, 7, 8)).astype("float32")
+    makers = {
+        "batch norm": (lambda: layers.BatchNormalization(), images), "layer norm": (lambda: layers.LayerNormalization(), rows),
+        "lstm": (lambda: layers.LSTM(8, return_sequences=True), rows), "gru": (lambda: layers.GRU(8, return_sequences=True), rows),
+        "gru, reset before": (lambda: layers.GRU(8, reset_after=False), rows), "rnn": (lambda: layers.SimpleRNN(8), rows),
+        "attention": (lambda: layers.MultiHeadAttention(2, 4), rows),
+    }  # fmt: skip
+    found = {}
+    for name, (make, x) in makers.items():
+        results = []
+        for backend in (machine.reference, machine.gpu):
+            machine.use(backend)
+            mlkit.utils.set_random_seed(0)
+            layer, args = make(), (x, x) if name == "attention" else (x,)
+            inputs = [mlkit.ops.convert_to_tensor(a) for a in args]
+            with mlkit.GradientTape() as tape:
+                tape.watch(inputs[0])
+                total = mlkit.ops.sum(mlkit.ops.square(layer(*inputs, training=True)))
+            slopes = tape.gradient(total, [inputs[0], *layer.trainable_variables])
+            results.append([total.numpy(), *(g.numpy() for g in slopes), *(w.numpy() for w in layer.weights)])
+        found[name] = float(max(np.max(np.abs(a - b) / (np.abs(a).max() + 1e-6)) for a, b in zip(*results)))
+    return {"largest difference, of the largest value": found}
+
+
+def captured(machine):
+    """Graphs, kernels launched one by one, and the CPU over 50 steps with dropout."""
+    losses_of = importlib.import_module("tests.cuda.test_captured").losses_of
+
+    mlkit.config.set_float32("exact")
+    steps, found = 6 if machine.quick else 50, {}
+    for name, backend, capture in (
+        ("graph", machine.gpu, True), ("kernels", machine.gpu, False), ("cpu", machine.reference, True),
+    ):  # fmt: skip
+        debug.CAPTURE = capture
+        losses, weights = losses_of(backend, machine.use, steps)
+        found[name] = losses, np.concatenate([w.ravel() for w in weights])
+    debug.CAPTURE = True
+    return {
+        "steps": steps,
+        "graph equals kernels to the bit": bool((found["graph"][1] == found["kernels"][1]).all()),
+        "largest difference to the CPU": float(np.abs(found["graph"][1] - found["cpu"][1]).max()),
+        "losses": found["graph"][0][-3:],
+    }
+
+
+def demo(machine):
+    """The README's demo: digits."""
+    machine.use(machine.gpu)
+    utils.set_random_seed(1)
+    (x, y), (tx, ty) = datasets.digits.load_data(test_size=500, seed=1)
+    epochs = 1 if machine.quick else 5
+    if machine.quick:
+        x, y, tx, ty = x[:128], y[:128], tx[:64], ty[:64]
+    model = build_model(steps=epochs * -(-len(x) // 64))
+    start = time.perf_counter()
+    model.fit(x, y, batch_size=64, epochs=epochs, verbose=0)
+    _, accuracy = model.evaluate(tx, ty, batch_size=250, verbose=0)
+    return {"accuracy": float(accuracy), "seconds": time.perf_counter() - start, "epochs": epochs}
+
+
+def fine_tuning(machine):
+    """A new head on a frozen MobileNetV2 without downloaded weights: the loss falls."""
+    workloads = importlib.import_module("tests.cuda.test_steps").workloads
+    machine.use(machine.gpu)
+    mlkit.utils.set_random_seed(0)
+    model, x, y, compiled = workloads.finetune(mlkit)
+    model.compile(**compiled)
+    if machine.quick:
+        x, y = x[:2], y[:2]
+    start = time.perf_counter()
+    losses = model.fit(x, y, batch_size=len(x), epochs=1 if machine.quick else 8, verbose=0).history["loss"]
+    return {"losses": losses, "seconds": time.perf_counter() - start}
