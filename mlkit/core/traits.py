@@ -24,6 +24,21 @@ class Images(NamedTuple):
     fits: Callable = lambda images, params: True
 
 
+class Kept(NamedTuple):
+    """Of a gradient that is a variant of an op: which of its arguments are the op's, and what it may be given of a call of that.
+
+    gradients  how many of its first arguments are gradients of the op's results
+    arguments  how many follow that are the op's own; what is given of its call comes behind them
+    results    number of the op's result from which on it is given them; the last one is what the op's kernel keeps for it
+    again      whether its fallback computes all of that call again, which is then no work of its own
+    """
+
+    gradients: int
+    arguments: int
+    results: int
+    again: bool = True
+
+
 class Traits(NamedTuple):
     """What is known of an op.
 
@@ -47,8 +62,7 @@ class Traits(NamedTuple):
     batch        (op, args, has, size, params) -> the results for arguments of which some have a further leading axis, see
                  `primitives.axes`; ops that broadcast need none
     communicates  its results depend on what other processes bring to it: it runs when its turn comes, once, and never while compiling
-    kept         of a gradient that is a variant of an op: how many of its first arguments are gradients of that op's results. The
-                 op's own arguments follow, and then, perhaps, what its kernel keeps for the gradient
+    kept         its `Kept`, if it may be given what the op of which it is the gradient has computed
     """
 
     elementwise: bool = False
@@ -65,7 +79,7 @@ class Traits(NamedTuple):
     idempotent: bool = False
     batch: Callable | None = None
     communicates: bool = False
-    kept: int = 0
+    kept: Kept | None = None
 
 
 UNKNOWN = Traits()

@@ -5,7 +5,6 @@ It checks what rows write: which operations on what, sizes, strides, padding. It
 """
 
 import itertools
-import math
 import types
 
 import numpy as np
@@ -61,7 +60,7 @@ class Graph:
         self.tensors, self.nodes = [], []
 
     def tensor(self, dim, stride, data_type, uid, name):
-        assert len(dim) == len(stride) >= 3, "cuDNN's tensors have three axes or more"
+        assert len(dim) == len(stride) >= 4, "cuDNN's tensors have four axes or more"
         self.tensors.append(Tensor(dim, stride, data_type, uid, name))
         return self.tensors[-1]
 
@@ -85,37 +84,39 @@ class Graph:
         how = _Window(pre_padding, post_padding, stride, dilation)
         return self._node(lambda out, x, g: [how.to_kernel(x, g, out.dim)], [image, loss])
 
-    # ---- products
+    # ---- attention
 
-    def matmul(self, A, B):
-        return self._node(lambda out, a, b: [a @ b], [A, B])
+    def sdpa(self, q, k, v, attn_scale, use_causal_mask, generate_stats, bias=None):
+        def compute(out, q, k, v, *bias):
+            scores = _scores(q, k, attn_scale, use_causal_mask, *bias)
+            statistics = np.log(np.exp(scores - scores.max(-1, keepdims=True)).sum(-1, keepdims=True)) + scores.max(
+                -1, keepdims=True
+            )
+            return [np.exp(scores - statistics) @ v, statistics]
+
+        y, statistics = self._node(compute, [q, k, v, *([bias] if bias else [])], 2)
+        return y, statistics if generate_stats else None
+
+    def sdpa_backward(self, q, k, v, o, dO, stats, attn_scale, use_causal_mask, use_deterministic_algorithm, bias=None):  # noqa: N803  # NVIDIA's name
+        def compute(out, q, k, v, y, g, statistics, *bias):
+            p = np.exp(_scores(q, k, attn_scale, use_causal_mask, *bias) - statistics)
+            d = p * (g @ v.swapaxes(2, 3) - (g * y).sum(-1, keepdims=True)) * attn_scale
+            return [d @ k, d.swapaxes(2, 3) @ q, p.swapaxes(2, 3) @ g]
+
+        return self._node(compute, [q, k, v, o, dO, stats, *([bias] if bias else [])], 3)
 
     # ---- element by element
 
     def bias(self, input, bias):
         return self._node(lambda out, x, b: [x + b], [input, bias])
 
-    def add(self, a, b):
-        return self._node(lambda out, x, y: [x + y], [a, b])
+    def relu(self, input):
+        return self._node(lambda out, x: [np.maximum(x, 0)], [input])
 
-    def relu(self, input, upper_clip=None):
-        return self._node(lambda out, x: [np.clip(x, 0, upper_clip)], [input])
 
-    def swish(self, input):
-        return self._node(lambda out, x: [x / (1 + np.exp(-x))], [input])
-
-    def gelu(self, input):
-        erf = np.vectorize(math.erf, otypes=["float64"])
-        return self._node(lambda out, x: [x * 0.5 * (1 + erf(x / math.sqrt(2)))], [input])
-
-    def gelu_approx_tanh(self, input):
-        return self._node(lambda out, x: [x * 0.5 * (1 + np.tanh(math.sqrt(2 / math.pi) * (x + 0.044715 * x**3)))], [input])
-
-    def tanh(self, input):
-        return self._node(lambda out, x: [np.tanh(x)], [input])
-
-    def sigmoid(self, input):
-        return self._node(lambda out, x: [1 / (1 + np.exp(-x))], [input])
+def _scores(q, k, scale, causal, bias=0):
+    scores = q @ k.swapaxes(2, 3) * scale + bias
+    return np.where(np.tri(*scores.shape[2:], dtype=bool), scores, -np.inf) if causal else scores
 
 
 class _Window:

@@ -43,9 +43,30 @@ def _convolutions(dtype):
             yield f"{name}: gradient of the kernel, wide", ("conv_kernel_wide", [image, result], dict(params, shape=w))
 
 
+_ATTENTIONS = {  # name -> (batch, queries, keys, heads, size of a head, that of a value, mask or None, causal)
+    "transformer": (32, 80, 80, 4, 32, 32, None, False),
+    "masked": (32, 80, 80, 4, 32, 32, [32, 1, 80, 80], False),
+    "keys masked, causal": (4, 77, 77, 8, 40, 40, [4, 1, 1, 77], True),
+    "other values, causal": (2, 50, 77, 4, 64, 32, None, True),
+    "wide heads": (2, 64, 64, 2, 256, 256, None, False),
+    "odd heads": (2, 64, 64, 2, 30, 30, None, False),
+}
+
+
+def _attentions(dtype):
+    for name, (batch, queries, keys, heads, size, of_values, mask, causal) in _ATTENTIONS.items():
+        q, k, v, y = (
+            [[batch, length, heads, last], dtype]
+            for length, last in ((queries, size), (keys, size), (keys, of_values), (queries, of_values))
+        )
+        given, params = [q, k, v, mask and [mask, "bool"]], dict(scale=0.125, causal=causal)
+        yield f"{name}: attention", ("attention", given, params)
+        yield f"{name}: gradient of attention", ("attention_grad", [y, *given], params)
+
+
 def cases(dtype):
     """Name -> (op, arguments, parameters) of the calls whose first argument has a dtype."""
-    return dict(_convolutions(dtype))
+    return dict(_convolutions(dtype)) | (dict(_attentions(dtype)) if dtype == "bfloat16" else {})
 
 
 def _wrong():

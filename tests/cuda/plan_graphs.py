@@ -28,6 +28,8 @@ def plans_for(module, gpu):
 
 
 def way_of(row, args, params):
+    if not row.accepts(*args, **params):
+        return -1
     for number, way in enumerate(row.ways(*args, **params)):
         if way.find(row.device.cudnn) is not None:
             return number

@@ -5,11 +5,13 @@ import types
 import numpy as np
 import pytest
 
+import mlkit
 from mlkit.backends.native.cuda import cudnn, kept
 from mlkit.backends.native.cuda.cudnn import library
 from mlkit.backends.native.cuda.cudnn.draft import Draft, dense
 from mlkit.backends.native.cuda.cudnn.plans import Numerics, Plans, numerics
 from mlkit.core import dtypes, settings
+from mlkit.primitives.fused.attention import attention
 from tests.cuda import cudnn_double, fake_cupy
 from tests.cuda.cudnn_double import PlansOfDouble
 from tests.cuda.double import DoubleOfGpu, make_reference
@@ -59,7 +61,39 @@ def convolutions():
             yield f"{name}-{dtype}-no bias", "conv_bias_act", [x, w, None], dict(p, act="relu")
 
 
-CASES = [*convolutions()]
+def masks(batch, targets, heads, sources):
+    """Name -> mask; some have rows in which all pairs are masked."""
+    drawn = np.random.default_rng(5).random((batch, heads, targets, sources)) < 0.6
+    drawn[0, :, -1] = False
+    return {
+        "all": drawn,
+        "of samples": drawn[:, :1],
+        "of pairs": drawn[0, 0],
+        "of keys": drawn[:, :1, :1] | np.eye(1, sources, dtype=bool),
+        "of queries": drawn[..., :1],
+        "nothing": np.zeros((1, 1), bool),
+    }
+
+
+def attentions():
+    for dtype in ("bfloat16", "float16"):
+        for batch, targets, sources, heads, size, values in ((2, 5, 5, 3, 8, 8), (1, 3, 7, 2, 16, 8), (2, 1, 4, 1, 8, 24)):
+            q, k, v, g = (
+                f(*shape, dtype=dtype, seed=seed, scale=1)
+                for seed, shape in enumerate(
+                    [(batch, targets, heads, size), (batch, sources, heads, size), (batch, sources, heads, values)]
+                    + [(batch, targets, heads, values)]
+                )
+            )
+            for name, mask in [("no mask", None), *masks(batch, targets, heads, sources).items()]:
+                for causal in (False, True):
+                    p = dict(scale=0.3, causal=causal)
+                    what = f"{name}{', causal' if causal else ''}-{dtype}-{targets}"
+                    yield what, "attention", [q, k, v, mask], p
+                    yield what, "attention_grad", [g, q, k, v, mask], p
+
+
+CASES = [*convolutions(), *attentions()]
 
 
 def on_device(a):
@@ -94,13 +128,13 @@ def test_every_way_computes_what_the_reference_does(case, rows, device):
     wanted = make_reference().table[name](*args, **params)
     ways = list(row.ways(*arrays, **params))
     for way in ways:
-        device.cudnn = PlansOfDouble(lambda *graph, only=(way.write, way.values): graph != only)
+        if hasattr(way, "write"):
+            device.cudnn = PlansOfDouble(lambda *graph, only=(way.write, way.values): graph != only)
         assert row.accepts(*arrays, **params)
         fake_cupy.counts.clear()
         found = row(*arrays, **params)
         assert not fake_cupy.counts.waits
-        if way is ways[0]:
-            assert fake_cupy.counts.launches <= 2
+        assert fake_cupy.counts.launches <= 3 + (name.startswith("attention") and args[-1] is not None) * 8
         if name == "conv_kernel_wide" and way.values[2].dtype != "float32":  # rounded once more
             found, wanted_here = fake_cupy.module.asarray(found.get().astype(args[0].dtype)), wanted.astype(args[0].dtype)
             is_as(found, wanted_here)
@@ -125,6 +159,34 @@ def test_arrays_that_begin_anywhere_are_copied_first(rows):
     shifted = flat[1:].reshape(x.shape)
     assert shifted.data.ptr % 16
     is_as(rows["conv"](shifted, on_device(w), **params()), make_reference().table["conv"](x, w, **params()))
+
+
+@pytest.mark.parametrize("mask", [None, "of samples"])
+def test_attention_keeps_what_its_gradient_needs(mask, gpu, reference, use, monkeypatch):
+    mask = mask and masks(2, 5, 3, 5)[mask]
+    inputs = [f(2, 5, 3, 8, dtype="bfloat16", seed=seed) for seed in range(3)]
+
+    @mlkit.function
+    def step(*given):
+        with mlkit.GradientTape() as tape:
+            for x in given:
+                tape.watch(x)
+            y = attention(*given, None if mask is None else mlkit.ops.convert_to_tensor(mask), scale=0.3, causal=False)
+            loss = mlkit.ops.sum(y * y)
+        return y, *tape.gradient(loss, list(given))
+
+    def run(backend):
+        use(backend)
+        return [t.numpy() for t in step(*map(mlkit.ops.convert_to_tensor, inputs))]
+
+    programs, compile = [], gpu.compile
+    monkeypatch.setattr(gpu, "compile", lambda *args, **kwargs: programs.append(compile(*args, **kwargs)) or programs[-1])
+    for a, b in zip(run(gpu), run(reference)):
+        a, b = (x.astype("float32") for x in (a, b))
+        np.testing.assert_allclose(a, b, rtol=3e-2, atol=1e-2 * np.abs(b).max())  # of a result that was rounded
+    calls = {call.op.name: call for call in programs[0].plan.graph.calls}
+    assert calls["attention"].params["keep"].shape == (2, 3, 5, 1)
+    assert calls["attention_grad"].args[-2:] == calls["attention"].outs
 
 
 # ---- plans ---------------------------------------------------------------------------------------------------------------
@@ -197,7 +259,7 @@ def a_graph(draft, x, y):
     draft.result(draft.graph.relu(draft.argument(x)), y)
 
 
-LAYOUT = dense((2, 3, 4), "float32")
+LAYOUT = dense((1, 2, 3, 4), "float32")
 
 
 def plans_of(module, key="a card"):
@@ -266,7 +328,7 @@ def test_engines_that_round_or_differ_from_run_to_run_are_not_taken(home):
 
 def test_a_wrong_number_of_arrays_is_refused(home):
     with pytest.raises(ValueError, match="of 2 arrays was given 1"):
-        plans_of(Module()).find(a_graph, LAYOUT, LAYOUT)([on_device(f(2, 3, 4))], None)
+        plans_of(Module()).find(a_graph, LAYOUT, LAYOUT)([on_device(f(1, 2, 3, 4))], None)
 
 
 # ---- the library ---------------------------------------------------------------------------------------------------------
@@ -339,9 +401,9 @@ def test_without_it_a_gpu_computes_and_says_so(monkeypatch):
 
 
 def test_the_double_finds_wrong_strides():
-    x = f(2, 3, 4)
+    x = f(1, 2, 3, 4)
     graph = cudnn_double.Graph()
     y = Draft(graph, cudnn_double.NAMES)
-    y.result(graph.relu(y.argument(LAYOUT._replace(strides=(12, 1, 4)))), LAYOUT)
+    y.result(graph.relu(y.argument(LAYOUT._replace(strides=(24, 12, 1, 4)))), LAYOUT)
     with pytest.raises(AssertionError, match="of 24 elements"):
         cudnn_double.compute(graph, {1: x, 2: np.empty_like(x)})

@@ -1,4 +1,4 @@
-"""Recurrent ops keep for their gradients what these would compute again."""
+"""Recurrent ops and attention keep for their gradients what these would compute again."""
 
 from typing import Any
 
@@ -6,27 +6,28 @@ from mlkit.compiler.contract import Pass, Target
 from mlkit.core.graph import Call, Graph
 from mlkit.core.spec import Spec
 from mlkit.core.tensor import Value
-from mlkit.primitives.fused import gru_grad, lstm_grad, rnn_grad
+from mlkit.primitives.fused import attention_grad, gru_grad, lstm_grad, rnn_grad
 
 
 def forward_of(call: Call) -> Call | None:
     """The forward call whose gradients a call computes, without results; None if it is no such gradient."""
     kept = call.op.traits.kept
-    return Call(call.op.base, call.args[kept : kept + len(call.outs)], call.params, ()) if kept else None
+    return Call(call.op.base, call.args[kept.gradients :][: kept.arguments], call.params, ()) if kept else None
 
 
 def without_kept(call: Call) -> Call:
     """The call as it would be without this pass."""
     kept = call.op.traits.kept
     if kept:
-        return call.with_args(call.args[: kept + len(call.outs)])
+        return call.with_args(call.args[: kept.gradients + kept.arguments])
     if "keep" not in call.params:
         return call
-    return Call(call.op, call.args, {k: v for k, v in call.params.items() if k != "keep"}, call.outs[:-1], True, call.place)
+    outs = call.outs[:-1]
+    return Call(call.op, call.args, {k: v for k, v in call.params.items() if k != "keep"}, outs, len(outs) > 1, call.place)
 
 
 def keep_for_gradients(graph: Graph, target: Target) -> Graph:
-    """The graph in which each gradient gets the last states of the forward call of the same arguments, and what that one kept."""
+    """The graph in which each gradient gets results of the forward call of the same arguments, and what that one kept."""
     keeping = {call.op.base for call in graph.calls if call.op.traits.kept}
     makers, keepers, calls = {}, {}, []
     for call in graph.calls:
@@ -37,7 +38,7 @@ def keep_for_gradients(graph: Graph, target: Target) -> Graph:
         if maker and id(maker) not in keepers:
             keepers[id(maker)] = _keeper(maker, target.keeps(maker))
         keeper = maker and keepers[id(maker)]
-        calls.append(call.with_args((*call.args, *keeper.outs[1:])) if keeper else call)
+        calls.append(call.with_args((*call.args, *keeper.outs[call.op.traits.kept.results :])) if keeper else call)
     return graph.like([keepers.get(id(call)) or call for call in calls], graph.outputs)
 
 
@@ -52,4 +53,4 @@ def _keeper(call: Call, spec: Spec | None) -> Call | None:
     return Call(call.op, call.args, {**call.params, "keep": spec}, (*call.outs, Value(spec)), True, call.place)
 
 
-PASS = Pass("keep_for_gradients", keep_for_gradients, needs=(lstm_grad, gru_grad, rnn_grad))
+PASS = Pass("keep_for_gradients", keep_for_gradients, needs=(lstm_grad, gru_grad, rnn_grad, attention_grad))

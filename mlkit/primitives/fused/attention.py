@@ -6,6 +6,7 @@ from mlkit.core import dtypes
 from mlkit.core.op import Op
 from mlkit.core.spec import Size, Spec, broadcasts_to, require, require_float, show
 from mlkit.core.tensor import Tensor
+from mlkit.core.traits import Kept, Traits
 from mlkit.primitives import elementwise as el
 from mlkit.primitives.linear import matmul, swap
 from mlkit.primitives.movement import iota
@@ -16,7 +17,9 @@ from mlkit.primitives.shape import reshape, sum_, transpose
 MASKED = -0.7 * 3.4028234663852886e38
 
 
-def _attention_spec(q: Spec, k: Spec, v: Spec, mask: Spec | None, scale: float, causal: bool, name: str = "attention") -> Spec:
+def _attention_spec(
+    q: Spec, k: Spec, v: Spec, mask: Spec | None, scale: float, causal: bool, keep: Spec | None = None, name: str = "attention"
+) -> Spec | tuple[Spec, Spec]:
     shapes = f"query {show(q.shape)}, key {show(k.shape)} and value {show(v.shape)}"
     if not len(q.shape) == len(k.shape) == len(v.shape) == 4:
         raise ValueError(f"{name}: expected tensors of shape (batch, length, heads, size), but got {shapes}.")
@@ -30,6 +33,10 @@ def _attention_spec(q: Spec, k: Spec, v: Spec, mask: Spec | None, scale: float, 
         raise ValueError(f"{name}: there is nothing to attend to: {shapes}.")
     if mask is not None:
         _check_mask(name, mask, (batch, heads, targets, sources))
+    return _result(q, v) if keep is None else (_result(q, v), keep)
+
+
+def _result(q: Spec, v: Spec) -> Spec:
     return Spec((*q.shape[:3], v.shape[3]), q.dtype)
 
 
@@ -83,15 +90,21 @@ def _attention_vjp(
     return *attention_grad(g, q, k, v, mask, scale=scale, causal=causal), None
 
 
-# query (b, t, n, h), key (b, s, n, h), value (b, s, n, d), mask bool that broadcasts to (b, n, t, s) or None -> (b, t, n, d).
+# query (b, t, n, h), key (b, s, n, h), value (b, s, n, d), mask bool that broadcasts to (b, n, t, s) or None -> (b, t, n, d). With `keep`
+# there is a further result with that Spec, what a kernel keeps for its gradient, which then takes both; see `fused.recurrent`.
 # Vaswani et al., NeurIPS 2017, section 3.2; Dao et al., "FlashAttention", NeurIPS 2022, for computing the scores again in the
 # gradient.
 attention = Op("attention", _attention_spec, _attention_vjp, "x", _attention)
 
 
-def _attention_grad_spec(g: Spec, q: Spec, k: Spec, v: Spec, mask: Spec | None, scale: float, causal: bool) -> tuple[Spec, ...]:
-    y = _attention_spec(q, k, v, mask, scale, causal, "attention_grad")
+def _attention_grad_spec(
+    g: Spec, q: Spec, k: Spec, v: Spec, mask: Spec | None, *kept: Spec, scale: float, causal: bool
+) -> tuple[Spec, ...]:
+    y = _result(q, v)
+    _attention_spec(q, k, v, mask, scale, causal, name="attention_grad")
     require("attention_grad", "the gradient", g, y.shape, y.dtype)
+    for result in kept[:1]:
+        require("attention_grad", "the result", result, y.shape, y.dtype)
     return q, k, v
 
 
@@ -111,4 +124,6 @@ def _attention_grad(
     return tuple(el.cast(_heads_first(d), dtype=dtype) for d in (dq, dk, dv))
 
 
-attention_grad = Op("attention_grad", _attention_grad_spec, fallback=_attention_grad)
+attention_grad = attention.variant(
+    "grad", _attention_grad_spec, fallback=_attention_grad, traits=Traits(kept=Kept(1, 4, 0, again=False))
+)

@@ -6,7 +6,7 @@ from typing import Any
 from mlkit.core.op import Op
 from mlkit.core.spec import Spec
 from mlkit.core.tensor import Tensor
-from mlkit.core.traits import Traits
+from mlkit.core.traits import Kept, Traits
 from mlkit.primitives import elementwise as el
 from mlkit.primitives.fused.recurrent import (
     check,
@@ -148,4 +148,4 @@ def _gru_grad(
 # State h. Cho et al., EMNLP 2014, whose reset gate multiplies the state; bias (3 units). With `reset_after` it multiplies the
 # state's product with the recurrent kernel instead, as in cuDNN; bias (2, 3 units), for the inputs and for the state.
 gru = Op("gru", _gru_spec, vjp_by(lambda: gru_grad), "x", _gru)
-gru_grad = gru.variant("grad", _gru_grad_spec, fallback=_gru_grad, traits=Traits(kept=2))
+gru_grad = gru.variant("grad", _gru_grad_spec, fallback=_gru_grad, traits=Traits(kept=Kept(2, 5, 1)))

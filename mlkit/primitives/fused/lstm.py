@@ -6,7 +6,7 @@ from typing import Any
 from mlkit.core.op import Op
 from mlkit.core.spec import Spec
 from mlkit.core.tensor import Tensor
-from mlkit.core.traits import Traits
+from mlkit.core.traits import Kept, Traits
 from mlkit.primitives import elementwise as el
 from mlkit.primitives.fused.recurrent import (
     check,
@@ -105,4 +105,4 @@ def _lstm_grad(
 # States h and c; bias (4 units). Hochreiter and Schmidhuber, "Long short-term memory", Neural Computation 9 (1997), with the
 # forget gate of Gers et al. (2000).
 lstm = Op("lstm", _lstm_spec, vjp_by(lambda: lstm_grad), "x", _lstm)
-lstm_grad = lstm.variant("grad", _lstm_grad_spec, fallback=_lstm_grad, traits=Traits(kept=3))
+lstm_grad = lstm.variant("grad", _lstm_grad_spec, fallback=_lstm_grad, traits=Traits(kept=Kept(3, 6, 1)))

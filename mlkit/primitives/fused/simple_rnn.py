@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from mlkit.core.op import Op
 from mlkit.core.spec import Spec
 from mlkit.core.tensor import Tensor
-from mlkit.core.traits import Traits
+from mlkit.core.traits import Kept, Traits
 from mlkit.primitives import elementwise as el
 from mlkit.primitives.fused.activation import relu
 from mlkit.primitives.fused.recurrent import check, check_gradient, join, project, results, times, total, vjp_by, weight_grad
@@ -91,4 +91,4 @@ def _rnn_grad(
 
 # State h; bias (units). Elman, "Finding structure in time", Cognitive Science 14 (1990).
 rnn = Op("rnn", _rnn_spec, vjp_by(lambda: rnn_grad), "x", _rnn)
-rnn_grad = rnn.variant("grad", _rnn_grad_spec, fallback=_rnn_grad, traits=Traits(kept=2))
+rnn_grad = rnn.variant("grad", _rnn_grad_spec, fallback=_rnn_grad, traits=Traits(kept=Kept(2, 5, 1)))

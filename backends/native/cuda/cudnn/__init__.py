@@ -1,4 +1,4 @@
-"""Rows that run cuDNN through its graphs: convolutions, products with what follows them, attention, and the gradients.
+"""Rows that run cuDNN through its graphs: convolutions, attention, and their gradients.
 
 `library` finds and loads it; `draft` is what a graph is written on, `plans` makes graphs into plans and keeps them; `row` is what rows have
 in common, and each other module has the rows of a family. A graph that cuDNN has no engine for is a decline, and the next row runs. Without
@@ -6,17 +6,17 @@ the library every row declines.
 
 A graph is a function of a `Draft` and of values that can be hashed, its `Layout`s among them:
 
-    def gelu_of_product(draft, a, b, y):
-        product = draft.graph.matmul(draft.argument(a), draft.argument(b))
-        draft.result(draft.graph.gelu(product), y)
+    def gradient_of_kernel(draft, x, g, dw, steps):
+        found = draft.graph.conv_wgrad(image=draft.argument(x), loss=draft.argument(g), **steps.options())
+        draft.result(found, dw)
 
-and `device.cudnn.find(gelu_of_product, a, b, y)` gives its plan, a function of its arrays in the order in which the draft met them, or
-None.
+and `device.cudnn.find(gradient_of_kernel, x, g, dw, steps)` gives its plan, a function of its arrays in the order in which the draft met
+them, or None.
 """
 
 import importlib
 
-_FAMILIES = ("conv",)
+_FAMILIES = ("conv", "attention")
 
 
 def rows(device):
