@@ -7,8 +7,9 @@ from typing import Any
 
 import numpy as np
 
-from mlkit import config
 from mlkit.core.deferred import Deferred
+from mlkit.core.machine import usable_cores
+from mlkit.core.state import state
 from mlkit.serving.contract import TensorSpec
 
 runtime = Deferred("onnxruntime", 'Files of ONNX are run by ONNX Runtime: pip install "mlkit-engine[onnx]"')
@@ -24,7 +25,7 @@ class OnnxRunner:
     def __init__(self, path: str, golden: str | None = None):
         options = runtime.SessionOptions()
         options.log_severity_level = 3
-        options.intra_op_num_threads = config.num_threads()
+        options.intra_op_num_threads = state.backend.num_threads() or usable_cores()
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")  # the cores are the event loop's too
         self._session = runtime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
         self.inputs = [_spec(t, path) for t in self._session.get_inputs()]

@@ -13,7 +13,8 @@ import threading
 import time
 from typing import Any
 
-from mlkit import config
+from mlkit.core.machine import usable_cores
+from mlkit.core.state import state
 from mlkit.serving.server import listening, serve
 
 _SHORT = 10.0  # seconds: who ends sooner is started again after a while that doubles
@@ -37,7 +38,8 @@ class Workers:
         self.port = self._sockets[0].getsockname()[1]
         self._sockets += [listening(host, self.port, shared=True) for _ in range(count - 1)]
         self._folder = tempfile.mkdtemp(prefix="mlkit-serve-")
-        self._settings = {**settings, "metrics_folder": self._folder, "threads": max(1, config.num_threads() // count)}
+        self._settings = {**settings, "metrics_folder": self._folder}
+        self._threads = max(1, (state.backend.num_threads() or usable_cores()) // count)
         self._processes: list[subprocess.Popen[str] | None] = [None] * count
         self._begun, self._pause, self._due = [0.0] * count, [0.0] * count, [0.0] * count
         self._events: queue.SimpleQueue[tuple[str, int]] = queue.SimpleQueue()
@@ -75,14 +77,13 @@ class Workers:
         return status
 
     def _start(self, i: int) -> None:
-        threads = str(self._settings["threads"])
         process = self._processes[i] = subprocess.Popen(
             [sys.executable, "-c", "import sys; from mlkit.serving.workers import main; sys.exit(main())"],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
             pass_fds=[self._sockets[i].fileno()],
-            env={**os.environ, "OMP_NUM_THREADS": threads},
+            env={**os.environ, "OMP_NUM_THREADS": str(self._threads)},
         )
         self._begun[i] = time.monotonic()
         assert process.stdin is not None
@@ -130,7 +131,6 @@ def main() -> int:
     """A worker: its settings come as the first line of its input, whose end is the end of the process that started it."""
     settings = json.loads(sys.stdin.readline())
     threading.Thread(target=_end_with_parent, daemon=True).start()
-    config.set_num_threads(settings.pop("threads"))
     sock = socket.socket(fileno=settings.pop("socket"))
     return serve(settings.pop("models"), settings, sock, lambda: print("ready", flush=True), is_one_of_several=True)
 
