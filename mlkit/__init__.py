@@ -18,7 +18,7 @@ _HOMES = {
     ".": (
         "activations applications backend callbacks config constraints data datasets debugger distillation distribution dtype_policies "
         "export finetuning initializers layers legacy losses metrics mixed_precision models ops optimizers preprocessing random "
-        "regularizers saving serving tree utils visualization wrappers"
+        "regularizers saving serving tree tuner utils visualization wrappers"
     ),
     ".ops.operators": "Tensor Variable KerasTensor",  # from there, because without it they have no operators
     ".objects.operation": "Operation",

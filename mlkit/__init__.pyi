@@ -29,6 +29,7 @@ from mlkit import regularizers as regularizers
 from mlkit import saving as saving
 from mlkit import serving as serving
 from mlkit import tree as tree
+from mlkit import tuner as tuner
 from mlkit import utils as utils
 from mlkit import visualization as visualization
 from mlkit import wrappers as wrappers

@@ -141,8 +141,7 @@ def _run_step(model: Any, step: str, batch: tuple[Any, ...], refuse_nonfinite: b
 def as_list(model: Any, logs: dict[str, Any]) -> Any:
     """A single number, or the values in the order of `metrics_names`; those under other names, as of metrics of several outputs,
     come last, in the order of these names, as in Keras."""
-    metrics = [m for one in model._training.metrics_of(model) for m in getattr(one, "metrics", [one])]
-    known = dict.fromkeys(m.name for m in metrics if m.name in logs)
+    known = dict.fromkeys(name for name in model._training.log_names(model) if name in logs)
     values = [logs[name] for name in (*known, *sorted(set(logs) - set(known)))]
     return values[0] if len(values) == 1 else values
 

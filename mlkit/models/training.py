@@ -115,6 +115,11 @@ class Training:
             self.known_metrics = traces, model.metrics
         return self.known_metrics[1]
 
+    def log_names(self, model: Any) -> list[str]:
+        """The names of a step's logs, as far as its metrics are known."""
+        found = [m for one in self.metrics_of(model) for m in getattr(one, "metrics", [one])]
+        return list(dict.fromkeys(m.name for m in found))
+
     # ---- programs --------------------------------------------------------------------------------------------------
 
     def program(self, model: Any, step: str, anew: bool = False) -> Callable[..., Any]:

@@ -11,9 +11,9 @@ from mlkit.objects.errors import ModelFileError
 
 
 @contextlib.contextmanager
-def replacing(filepath: FilePath, overwrite: bool = True) -> Iterator[IO[bytes]]:
+def replacing(filepath: FilePath, overwrite: bool = True, sync: bool = True) -> Iterator[IO[bytes]]:
     """A block that writes a binary file; at its end the file takes the place of `filepath`, and after an error nothing has
-    changed.
+    changed. sync: whether to wait until the disk has it, so that it outlives a power cut too.
 
     Raises ModelFileError if the file exists and may not be overwritten, or where the folder cannot be written to.
     """
@@ -29,14 +29,16 @@ def replacing(filepath: FilePath, overwrite: bool = True) -> Iterator[IO[bytes]]
     try:
         with file:
             yield file
-            file.flush()
-            os.fsync(file.fileno())
+            if sync:
+                file.flush()
+                os.fsync(file.fileno())
         os.replace(temporary, target)
     except BaseException:
         with contextlib.suppress(FileNotFoundError):
             os.remove(temporary)
         raise
-    _sync_folder(os.path.dirname(target))
+    if sync:
+        _sync_folder(os.path.dirname(target))
 
 
 def remove_unfinished(filepath: FilePath) -> None:
