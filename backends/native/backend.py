@@ -78,7 +78,12 @@ class NativeBackend(Backend):
         threads.choose(number)
 
     def libraries(self):
-        return {"oneDNN": describe(), "threads": str(threads.count()), **(self.others.libraries() if self.others else {})}
+        return {
+            "oneDNN": describe(),
+            "MPI": processes.described(),
+            "threads": str(threads.count()),
+            **(self.others.libraries() if self.others else {}),
+        }
 
     def compile(self, graph, inner=False):
         """A program of the graph. inner: of the body of a control-flow op."""

@@ -2,6 +2,7 @@
 
 import importlib
 import os
+from importlib import metadata
 
 import numpy as np
 
@@ -36,6 +37,15 @@ def join(addresses, num_processes, process_id):
             f"but is {[number for _, number in given]}."
         )
     State.communicator = communicator
+
+
+def described():
+    """The package that processes exchange arrays by, or how to get it; it is not imported, which would start MPI."""
+    try:
+        found = f"mpi4py {metadata.version('mpi4py')}"
+    except metadata.PackageNotFoundError:
+        return 'none (pip install "mlkit-engine[mpi]")'
+    return found if state.communicator is None else f"{found}, rank {state.communicator.rank} of {state.communicator.size}"
 
 
 def count_and_rank():

@@ -1,6 +1,7 @@
 """Starting one script in several processes, and starting it again where one of them was killed."""
 
 import dataclasses
+import functools
 import importlib.util
 import json
 import os
@@ -200,10 +201,16 @@ def _environment(num_workers, folder, attempt):
 
 def _run(command, environment):
     """Run mpiexec; its exit status. An interrupt, or SIGTERM, ends it and all that it has started."""
-    process = subprocess.Popen(command, env=environment, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE)
+    process = subprocess.Popen(
+        command,
+        env=environment,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        preexec_fn=functools.partial(supervisor.die_with_parent, signal.SIGTERM),
+    )
     output = threading.Thread(target=_pass_on, args=(process.stdout,), daemon=True)
     output.start()
-    before = signal.signal(signal.SIGTERM, lambda *_: process.terminate()) if _in_main_thread() else None
+    before = signal.signal(signal.SIGTERM, _stop) if _in_main_thread() else None
     try:
         code = process.wait()
         output.join(2)
@@ -219,6 +226,10 @@ def _run(command, environment):
     finally:
         if before is not None:
             signal.signal(signal.SIGTERM, before)
+
+
+def _stop(number, frame):
+    raise SystemExit(128 + number)  # and no further start
 
 
 def _pass_on(stream):

@@ -92,17 +92,12 @@ def run_epoch(
 def run_predict(model: Any, batches: data.EpochIterator, callbacks: "CallbackList") -> Any:
     """The predictions for all batches as NumPy arrays."""
     callbacks.on_predict_begin()
-    ranks = replicas()
-    step = model._training.program(model, "predict")
     outputs = []
     with contextlib.closing(batches.epoch(0)) as epoch:  # data made in a thread ends with the loop, however that ends
         for group in _grouped(_of_all_ranks(epoch), model.steps_per_execution):
             callbacks.on_predict_batch_begin(group.first)
             for bx, _, _ in group.batches:
-                batch = bx, None, None
-                model._training.prepare(model, batch, "predict")
-                out = tree.map_structure(host, step(packed(batch)))
-                out = out if ranks is None else ranks.gathered(out)
+                out = _predicted(model, (bx, None, None))
                 outputs.append(out)
             callbacks.on_predict_batch_end(group.last, {"outputs": out})
             if model.stop_predicting:
@@ -125,9 +120,15 @@ def on_batch(model: Any, step: str, batch: tuple[Any, ...], class_weight: Mappin
 
 def predict_on_batch(model: Any, x: Any) -> Any:
     """Predictions for one batch as NumPy arrays."""
-    batch = model._prepared_batch(standardize_batch((x,)))
+    return tree.map_structure(np.array, _predicted(model, model._prepared_batch(standardize_batch((x,)))))
+
+
+def _predicted(model: Any, batch: tuple[Any, ...]) -> Any:
+    """The predictions for a batch as NumPy arrays, those that other processes have made too."""
     model._training.prepare(model, batch, "predict")
-    return tree.map_structure(lambda t: np.array(host(t)), model._training.program(model, "predict")(packed(batch)))
+    own = tree.map_structure(host, model._training.program(model, "predict")(packed(batch)))
+    group = replicas()
+    return own if group is None else group.gathered(own)
 
 
 def _run_step(model: Any, step: str, batch: tuple[Any, ...], refuse_nonfinite: bool = True) -> dict[str, Any]:

@@ -165,6 +165,7 @@ def evaluated_and_predicted():
     model = mlkit.Model(i := mlkit.Input((5,)), {"a": layers.Dense(2)(i), "b": layers.Dense(3)(i)})
     model.compile(loss={"a": "mse", "b": _crossentropy()}, metrics={"b": "accuracy"})
     whole = model.predict(x, batch_size=9, verbose=0)
+    whole |= {f"{k} on batch": v for k, v in model.predict_on_batch(x[:5]).items()}
     logs = model.evaluate(x, {"a": x[:, :2], "b": y}, batch_size=9, verbose=0, return_dict=True)
     return {**whole, **{k: np.asarray(v) for k, v in logs.items()}}
 
