@@ -39,7 +39,6 @@ class MpiCommunicator(Communicator):
         self.rank, self.size = self._comm.rank, self._comm.size
         timeout = float(os.environ.get("MLKIT_COLLECTIVE_TIMEOUT", 60)) if timeout is None else timeout
         hosts = self._comm.allgather(socket.gethostname())
-        self.hosts = hosts
         self._progress = Progress(self._comm.bcast(Progress.path(), 0), self.rank, hosts, timeout)
         shared = _shared_files()
         self._comm.Barrier()
@@ -70,10 +69,6 @@ class MpiCommunicator(Communicator):
         with self._progress.inside(f"exchange between ranks {self.rank} and {other}"):
             self._comm.Sendrecv(_bytes(array), other, recvbuf=_bytes(np.empty_like(array)), source=other)
 
-    def close(self):
-        """Stop to watch over the calls; at the end of a script."""
-        self._progress.close()
-
 
 def world_size() -> int:
     """How many processes MPI's launcher has started."""
@@ -91,13 +86,6 @@ def stop_all_on_error() -> None:
         MPI.COMM_WORLD.Abort(FAILED)
 
     sys.excepthook = stop
-
-
-def stop_all(code: int = FAILED) -> None:
-    """Stop all ranks now."""
-    sys.stdout.flush()
-    sys.stderr.flush()
-    MPI.COMM_WORLD.Abort(code)
 
 
 def _shared_files():

@@ -31,7 +31,6 @@ class Progress:
         with open(self._file, "ab") as file:
             file.truncate(len(hosts) * 3 * 8)
         self._rows = np.memmap(self._file, "float64", "r+", shape=(len(hosts), 3))
-        self._stopped = threading.Event()
         threading.Thread(target=self._watch, name="mlkit collectives", daemon=True).start()
 
     @staticmethod
@@ -56,11 +55,9 @@ class Progress:
         finally:
             row[_ENDED] += 1
 
-    def close(self):
-        self._stopped.set()
-
     def _watch(self):
-        while not self._stopped.wait(min(1.0, self._timeout / 4)):
+        while True:
+            time.sleep(min(1.0, self._timeout / 4))
             waiting = np.flatnonzero(self._rows[:, _BEGUN] > self._rows[:, _ENDED])
             since = self._rows[waiting, _SINCE]
             late = waiting[time.monotonic() - since > self._timeout]

@@ -28,6 +28,5 @@ if what == "nan" and rank == 1:
     x[6] = np.nan
 if what == "few":
     x, y = x[:1], y[:1]
-started = time.time()
 model.fit(x, y, verbose=0, check=False)
 print("rank", rank, "sum", float(np.sum(model.get_weights()[0])), "pid", os.getpid())
