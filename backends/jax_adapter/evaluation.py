@@ -51,8 +51,5 @@ ROWS = {  # op name -> function of jax arrays
     **rows.ROWS, **fused.ROWS, **windows.ROWS, **linalg.ROWS, **foreign.ROWS, **(_control := control.make(evaluate)),
     "relayout": meshes.relayout, **collectives.ROWS,
 }  # fmt: skip
-NOT_COMPILED = {
-    *foreign.ROWS,
-    *_control,
-    "relayout",
-}  # functions, graphs and layouts among their parameters: a cache would keep them
+# functions, graphs and layouts among their parameters, which a cache would keep; random_bits asks for the mesh in force
+NOT_COMPILED = {*foreign.ROWS, *_control, "relayout", "random_bits"}

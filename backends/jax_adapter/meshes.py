@@ -7,6 +7,9 @@ import numpy as np
 from jax.experimental import multihost_utils
 from jax.sharding import Mesh, NamedSharding, PartitionSpec, Sharding
 
+from mlkit.core.mesh import TensorLayout
+from mlkit.core.state import state
+
 
 def sharding_of(layout):
     """The NamedSharding of a TensorLayout; one of JAX's own is taken as it is."""
@@ -27,9 +30,11 @@ def placed(array, layout, is_part=False):
             return array
         if not array.is_fully_addressable:  # of several processes, all of which come here
             return jax.jit(lambda x: x, out_shardings=sharding)(array)
+    else:
+        array = np.array(array)  # JAX may keep its memory
     if sharding.is_fully_addressable:
-        return jax.device_put(array, sharding, may_alias=False)
-    host = np.array(array)
+        return jax.device_put(array, sharding)
+    host = np.asarray(array)
     if is_part:
         return jax.make_array_from_process_local_data(sharding, host)
     return jax.make_array_from_callback(host.shape, sharding, lambda part: host[part])  # which all processes have
@@ -40,6 +45,14 @@ def relayout(x, layout):
     if isinstance(x, jax.core.Tracer):
         return jax.lax.with_sharding_constraint(x, sharding_of(layout))
     return placed(x, layout)
+
+
+def over_all():
+    """The sharding of a vector that is cut along all axes of the mesh in force; None where there is none of several devices."""
+    mesh = None if state.distribution is None else state.distribution.device_mesh
+    if mesh is None or mesh.devices.size == 1:
+        return None
+    return NamedSharding(sharding_of(TensorLayout((), mesh)).mesh, PartitionSpec(tuple(mesh.axis_names)))
 
 
 def on_host(array):

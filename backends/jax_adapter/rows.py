@@ -7,6 +7,7 @@ import jax.numpy as jnp
 from jax import lax
 from jax.scipy import special
 
+from mlkit.backends.jax_adapter import meshes
 from mlkit.backends.jax_adapter.half import in_single
 from mlkit.core import dtypes
 from mlkit.primitives.philox import philox
@@ -116,13 +117,26 @@ SCATTER = dict(
 FOURIER = dict(fft=jnp.fft.fft, ifft=jnp.fft.ifft, rfft=jnp.fft.rfft, irfft=lambda x, length: jnp.fft.irfft(x, length))
 
 
-@functools.partial(jax.jit, static_argnames=("shape", "dtype"))
+_SHARED = 1024  # words from which on devices share the work
+
+
 def _random_bits(key, shape, dtype):
+    """Within a program each device of the mesh computes a part of the words: XLA by itself lets several compute the same."""
+    return _bits(key, shape, dtype, meshes.over_all() if isinstance(key, jax.core.Tracer) else None)
+
+
+@functools.partial(jax.jit, static_argnames=("shape", "dtype", "sharding"))
+def _bits(key, shape, dtype, sharding):
     """The generator is part of an op's definition: written once over an array module, so all backends draw equal numbers."""
     size, kind = 1, jnp.dtype(dtype)
     for n in shape:
         size *= n
-    words = philox(jnp, jnp.asarray(key), -(-size * kind.itemsize // 8))
+    needed = -(-size * kind.itemsize // 8)
+    if sharding is None or needed < _SHARED:
+        words = philox(jnp, jnp.asarray(key), needed)
+    else:
+        parts = 4 * sharding.mesh.size  # whole blocks of four
+        words = lax.with_sharding_constraint(philox(jnp, jnp.asarray(key), -(-needed // parts) * parts), sharding)
     return _bitcast(words, dtype)[:size].reshape(shape)
 
 

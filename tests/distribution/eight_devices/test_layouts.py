@@ -70,7 +70,7 @@ def test_the_outputs_of_a_layer_in_a_model():
     assert "relayout" in [call.op.name for call in program[0].graph.calls]
 
 
-@pytest.mark.parametrize("kind", ["model.keras", "model.weights.h5"])
+@pytest.mark.parametrize("kind", ["model.keras", pytest.param("model.weights.h5", marks=pytest.mark.slow)])
 def test_files_hold_whole_arrays(kind, tmp_path):
     distribution.set_distribution(nets.in_all_parts(mlkit))
     (x, y), model = nets.data(16, "float32"), nets.dense(mlkit)
@@ -93,6 +93,7 @@ def test_files_hold_whole_arrays(kind, tmp_path):
         other.fit(x, y, batch_size=16, verbose=0)
 
 
+@pytest.mark.slow
 def test_backups_go_on_on_another_mesh(tmp_path):
     """Three epochs on one mesh, the rest on another, as six on one."""
     x, y = nets.data(32, "float32")
@@ -145,3 +146,21 @@ def test_the_device_of_a_tensor_and_computing_elsewhere():
         assert ops.ones(2).device == "cpu:5"
     distribution.set_distribution(None)
     assert float(ops.sum(v + 1)) == 5.0
+
+
+def test_a_batch_is_copied():
+    """Who gave it may write into it while the step runs."""
+    distribution.set_distribution(distribution.DataParallel())
+    batch = np.zeros((1024, 64), "float32")
+    placed = distribution.distribution().place_batch(batch)
+    batch[:] = 1
+    np.testing.assert_array_equal(placed, np.zeros((1024, 64)))
+
+
+def test_what_is_no_array_of_numbers_stays():
+    distribution.set_distribution(distribution.DataParallel())
+    words = np.array(["a", "b"] * 4)
+    x, w, none, scalar = distribution.distribution().place_batch((np.zeros((0, 3)), words, None, np.float32(2)))
+    assert w is words
+    assert none is None
+    assert (x.shape, float(scalar)) == ((0, 3), 2.0)
