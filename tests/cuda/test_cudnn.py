@@ -9,7 +9,7 @@ import mlkit
 from mlkit.backends.native.cuda import cudnn, kept
 from mlkit.backends.native.cuda.cudnn import library
 from mlkit.backends.native.cuda.cudnn.draft import Draft, dense
-from mlkit.backends.native.cuda.cudnn.plans import Numerics, Plans, numerics
+from mlkit.backends.native.cuda.cudnn.plans import GpuPlans, Numerics, Plans, numerics
 from mlkit.core import dtypes, settings
 from mlkit.primitives.fused.attention import attention
 from tests.cuda import cudnn_double, fake_cupy
@@ -329,6 +329,40 @@ def test_engines_that_round_or_differ_from_run_to_run_are_not_taken(home):
 def test_a_wrong_number_of_arrays_is_refused(home):
     with pytest.raises(ValueError, match="of 2 arrays was given 1"):
         plans_of(Module()).find(a_graph, LAYOUT, LAYOUT)([on_device(f(1, 2, 3, 4))], None)
+
+
+def test_a_plan_is_launched_in_the_stream_that_is_current(gpu, home):
+    asked = []
+
+    class Graph(GraphOfModule):
+        def execute(self, places, workspace, handle):
+            asked.append((places, workspace, handle))
+
+    class OnGpu(Module):
+        __version__, backend_version = "1.28.0", staticmethod(lambda: 92801)
+
+        def pygraph(self, **options):
+            assert options["handle"] == 17
+            return Graph(self)
+
+        def create_handle(self):
+            return 17
+
+        def set_stream(self, handle, stream):
+            asked.append((handle, stream))
+
+    plan = GpuPlans(gpu.device, OnGpu()).find(a_graph, LAYOUT, LAYOUT)
+    x, y, room = (fake_cupy.module.empty(24, "float32") for _ in range(3))
+    with gpu.device.streams.recording as stream:
+        plan([x, y], room)
+    assert asked == [(17, stream.ptr), ({1: x.data.ptr, 2: y.data.ptr}, room.data.ptr, 17)]
+
+    def fail(*_, **__):
+        raise RuntimeError("CUDNN_STATUS_EXECUTION_FAILED")
+
+    plan.graph.execute = fail
+    with pytest.raises(RuntimeError, match="cuda:0: cuDNN failed: CUDNN_STATUS_EXECUTION_FAILED.*MLKIT_DEVICE=cpu"):
+        plan([x, y], room)
 
 
 # ---- the library ---------------------------------------------------------------------------------------------------------

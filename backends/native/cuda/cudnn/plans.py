@@ -147,7 +147,11 @@ class GpuPlans(Plans):
         stream = self._device.xp.cuda.get_current_stream().ptr
         with self._lock:  # the handle has one stream at a time
             self._cudnn.set_stream(handle=self._handle, stream=stream)
-            graph.execute(places, workspace, handle=self._handle)
+            try:
+                graph.execute(places, workspace, handle=self._handle)
+            except RuntimeError as error:
+                name = self._device.name
+                raise RuntimeError(f"{name}: cuDNN failed: {error}. (MLKIT_DEVICE=cpu does without the GPU.)") from error
 
 
 class Plan:
