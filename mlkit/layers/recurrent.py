@@ -6,7 +6,7 @@ from mlkit import ops
 from mlkit.core import tree
 from mlkit.core.dtypes import is_float
 from mlkit.core.spec import Dim, compatible, show
-from mlkit.core.tensor import Tensor
+from mlkit.core.tensor import Tensor, Value
 from mlkit.core.typing import Identifier, Structure
 from mlkit.layers.call_info import call_info
 from mlkit.layers.input_spec import InputSpec
@@ -171,7 +171,14 @@ class RNN(Layer):
         return (outputs[-1] if self.zero_output_for_mask else out), ops.stack(outputs, axis=1), states
 
     def _run_on_unknown_length(self, sequences: Structure, states: Any, training: bool | None):
-        """Only shapes are asked for: one step has them all."""
+        """Only shapes are asked for: one step has them all.
+
+        Raises NotImplementedError in a graph that is to be run, as in an export.
+        """
+        if type(sequences.data) is Value:
+            raise NotImplementedError(
+                f"{type(self).__name__} {self.path!r}: its steps are run one by one, so that their number (axis 1) must be known."
+            )
         first = sequences[:, 0]
         out, new = self.cell(first, states)
         new = list(new) if isinstance(new, (list, tuple)) else [new]
@@ -257,7 +264,7 @@ class _FusedRNN(_CellRNN):
         cell = self.cell
         if not is_float(sequences.dtype):
             sequences = ops.cast(sequences, self.compute_dtype)
-        if not self._can_fuse(sequences, training):
+        if not self._can_fuse(sequences, training) or mask is not None and type(sequences.shape[1]) is Dim:
             return super().run(sequences, states, mask, training)
         if training and cell.disturbs:
             sequences = cell.disturbed_sequence(sequences, states[0])
@@ -275,7 +282,7 @@ class _FusedRNN(_CellRNN):
         cell = self.cell
         if not cell.is_standard or (training and cell.recurrent_dropout):
             return False
-        return sequences.dtype != "float16" and type(sequences.shape[1]) is not Dim
+        return sequences.dtype != "float16"
 
     def _run_present(self, sequences: Structure, states: Any, weights, mask):
         """`run` where some steps are left out. The others come first, so that what these give cannot depend on them."""

@@ -65,3 +65,25 @@ def test_what_a_body_holds_is_refused_by_name(tmp_path):
     with pytest.raises(NotImplementedError, match="in own: format 'onnx' has nothing for it"):
         model_of(bad).export(tmp_path / "m.onnx")
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("layer", [
+    lambda: layers.SimpleRNN(4), lambda: layers.LSTM(4, return_sequences=True, go_backwards=True),
+    lambda: layers.Bidirectional(layers.GRU(3)),
+])  # fmt: skip
+def test_recurrent_layers_take_sequences_of_any_length(layer, tmp_path):
+    x = mlkit.Input((None, 3), name="x")
+    model = mlkit.Model(x, layer()(x))
+    model.export(tmp_path / "m.onnx", verbose=False)
+    session = runtime.InferenceSession(str(tmp_path / "m.onnx"), providers=["CPUExecutionProvider"])
+    for steps in (1, 6):
+        data = np.random.default_rng(steps).normal(size=(2, steps, 3)).astype("float32")
+        np.testing.assert_allclose(session.run(None, {"x": data})[0], model.predict(data, verbose=0), rtol=1e-4, atol=1e-6)
+
+
+def test_cells_that_run_step_by_step_need_known_steps(tmp_path):
+    x = mlkit.Input((None, 3))
+    model = mlkit.Model(x, layers.RNN(layers.StackedRNNCells([layers.LSTMCell(3)]), name="own")(x))
+    assert model.output_shape == (None, 3)
+    with pytest.raises(NotImplementedError, match="'own'.*their number .axis 1. must be known"):
+        model.export(tmp_path / "m.onnx")
