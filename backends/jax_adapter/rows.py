@@ -22,11 +22,21 @@ UNARY = dict(
 )  # fmt: skip
 UNARY["not"] = jnp.invert
 
+
+def _where(condition, x, y):
+    """A number beside truth values is one; JAX would count with all of them."""
+    for a, b in ((x, y), (y, x)):
+        if getattr(a, "dtype", None) == "bool" and getattr(b, "weak_type", isinstance(b, (int, float))):
+            x, y = jnp.asarray(x, bool), jnp.asarray(y, bool)
+            break
+    return jnp.where(condition, x, y)
+
+
 BINARY = dict(
     add=jnp.add, sub=jnp.subtract, mul=jnp.multiply, div=jnp.divide, floor_div=jnp.floor_divide, mod=jnp.mod, pow=jnp.power,
     maximum=jnp.maximum, minimum=jnp.minimum, atan2=jnp.arctan2, nextafter=jnp.nextafter, gcd=jnp.gcd, equal=jnp.equal,
     not_equal=jnp.not_equal, less=jnp.less, less_equal=jnp.less_equal, xor=jnp.bitwise_xor, left_shift=jnp.left_shift,
-    right_shift=jnp.right_shift, where=jnp.where, complex=lambda x, y: lax.complex(*jnp.broadcast_arrays(x, y)),
+    right_shift=jnp.right_shift, where=_where, complex=lambda x, y: lax.complex(*jnp.broadcast_arrays(x, y)),
 )  # fmt: skip
 BINARY.update({"and": jnp.bitwise_and, "or": jnp.bitwise_or})
 

@@ -89,6 +89,7 @@ def same(a, b, what):
             )
 
 
+WHOLE = ("bool", *dtypes.INTS, *dtypes.UINTS)
 PUBLIC, PRIMITIVES = rows_with_floats(False), rows_with_floats(True)
 
 
@@ -105,7 +106,8 @@ def test_public_functions(number):
             assert not any(re.search(BARE, str(e)) for e in errors), f"{what}: {errors}"
         else:
             assert [t.dtype for t in found[0] if type(t) is Tensor] == [t.dtype for t in found[2] if type(t) is Tensor], what
-            same(*found[:2], what)
+            if row.name != "layer_normalization" or dtype not in WHOLE:  # cut off, they show how XLA rounds in a program
+                same(*found[:2], what)
 
 
 @pytest.mark.parametrize("number", range(len(PRIMITIVES)), ids=ids(PRIMITIVES))
