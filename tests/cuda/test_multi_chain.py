@@ -99,6 +99,12 @@ def test_a_table_lies_in_memory_as_c_has_it():
     assert kernel.dtype.fields["pointers"][1] % 8 == 0
 
 
+def test_tensors_without_elements_are_left_alone():
+    specs = [Spec((0, 4), "float32"), Spec((), "float32")]
+    assert multi_chain._size(specs) == 0
+    assert [multi_chain.rule(Chain(2, [(el.mul, (0, 1), {})], [2]), specs).moves(k) for k in (0, 1)] == [True, False]
+
+
 def test_rules_are_the_same_for_all_sizes_and_kept_within_bounds(monkeypatch):
     monkeypatch.setattr(multi_chain, "_rules", rules := {})
     chain = Chain(2, [(el.mul, (0, 1), {})], [2])

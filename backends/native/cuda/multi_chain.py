@@ -26,7 +26,7 @@ def rule(chain, specs):
     Raises:
         NotImplementedError: A step has no expression in CUDA C.
     """
-    size = max(size_of(s.shape) for s in specs)
+    size = _size(specs)
     key = repr(chain), tuple(s.dtype for s in specs), tuple(size_of(s.shape) == size for s in specs)
     if key not in _rules:
         if len(_rules) > 1000:
@@ -89,7 +89,7 @@ class LaunchedChains:
     def __init__(self, device, chains, specs):
         self.device = device
         self._groups = []  # (kernel, rule of each tensor, its number of operands and of results, its size)
-        rows = [(rule(chain, own), max(size_of(s.shape) for s in own)) for own, chain in split(specs, chains)]
+        rows = [(rule(chain, own), _size(own)) for own, chain in split(specs, chains)]
         while rows:
             taken = self._as_many_as_fit(rows)
             rules = list(dict.fromkeys(r for r, _ in rows[:taken]))
@@ -130,6 +130,12 @@ class LaunchedChains:
         for o, d in zip(out, dense):
             if o is not d:
                 o[...] = d
+
+
+def _size(specs):
+    """Elements of the results for operands of these specs, of which those with one are numbers beside others, even beside empty ones."""
+    sizes = {size_of(s.shape) for s in specs}
+    return 0 if 0 in sizes else max(sizes)
 
 
 def _rounded(number, to):
