@@ -307,7 +307,7 @@ def test_a_record_is_enough_for_an_activation_that_ends_products(softstep, all_p
 
 
 def test_gradients_take_gradients_of_results_first(calls):
-    for op, args, params, results in chosen(calls, lambda t: t.kept):
+    for op, args, params, _ in chosen(calls, lambda t: t.kept):
         kept = op.traits.kept
         found = op.base.spec(*map(spec_of, args[kept.gradients :][: kept.arguments]), **params)
         assert (len(found) if type(found) is tuple else 1) == kept.gradients
