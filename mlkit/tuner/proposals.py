@@ -42,21 +42,23 @@ def grid_size(space: list[Parameter]) -> int | None:
 
 
 def _sampled(store: Store, sampler: Any, space: list[Parameter]) -> tuple[dict[str, Any], HyperParameters]:
-    """Raw values and values of the parameters that count, drawn by a sampler of Optuna's: together where it sees them so."""
-    study, hp = store.study, HyperParameters()
+    """Raw values and values of the parameters that count, drawn by a sampler of Optuna's in a copy of the study: what is not taken leaves
+    nothing in the journal."""
+    copied = optuna.create_study(direction=store.study.direction, sampler=sampler)
+    if not isinstance(sampler, optuna.samplers.RandomSampler):
+        copied.add_trials(store.frozen())
+    trial, hp, raw = copied.ask(), HyperParameters(), {}
     hp.space = list(space)
-    trial = optuna.trial.create_trial(state=optuna.trial.TrialState.RUNNING)
-    trial.number = len(study.get_trials(deepcopy=False))
-    together = sampler.infer_relative_search_space(study, trial)
-    drawn, raw = sampler.sample_relative(study, trial, together), {}
     for parameter in space:
-        kind = parameter.distribution(optuna)
         if not hp.is_active(parameter):
             continue
-        if kind is not None:
-            fits = together.get(parameter.name) == kind and parameter.name in drawn
-            own = drawn[parameter.name] if fits else sampler.sample_independent(study, trial, parameter.name, kind)
-            raw[parameter.name] = own
+        kind = parameter.distribution(optuna)
+        if isinstance(kind, optuna.distributions.CategoricalDistribution):
+            raw[parameter.name] = trial.suggest_categorical(parameter.name, kind.choices)
+        elif kind is not None:
+            whole = isinstance(kind, optuna.distributions.IntDistribution)
+            suggest = trial.suggest_int if whole else trial.suggest_float
+            raw[parameter.name] = suggest(parameter.name, kind.low, kind.high, log=kind.log)
         hp.values[parameter.name] = parameter.value_of(raw.get(parameter.name))
     return raw, hp
 

@@ -10,7 +10,8 @@ import pytest
 FOLDER = pathlib.Path(__file__).parents[2] / "notebooks"
 NOTEBOOKS = sorted(f.stem for f in FOLDER.glob("*.ipynb"))
 ALL = {
-    "custom_layer_and_training_step", "fine_tuning_aerial_photos", "first_steps", "jax_cross_check", "reading_a_graph",
+    "custom_layer_and_training_step", "fine_tuning_aerial_photos", "finding_a_nan", "first_steps", "jax_cross_check",
+    "reading_a_graph", "searching_hyper_parameters",
 }  # fmt: skip
 
 

@@ -48,6 +48,24 @@ def told(made):
     return [(t.config(), t.score, t.status) for t in made.trials]
 
 
+def test_a_bayesian_search_learns_from_its_trials(tmp_path):
+    class Bowl(tuner.HyperModel):
+        def build(self, hp):
+            hp.Float("a", -10.0, 10.0)
+            if hp.Choice("kind", ["x", "y"]) == "y":
+                hp.Int("b", 1, 8, parent_name="kind", parent_values="y")
+            return build(tuner.HyperParameters())
+
+        def fit(self, hp, model, *args, **kwargs):
+            return (hp.get("a") - 3) ** 2 + (hp.get("kind") == "x")
+
+    options = {"max_trials": 24, "num_initial_points": 6, "seed": 0, "directory": tmp_path}
+    made = search(tuner.BayesianOptimization(Bowl(), project_name="one", **options))
+    distances = [abs(t.config()["a"] - 3) for t in made.trials]
+    assert np.mean(distances[-8:]) < 4  # 5.5 at random
+    assert told(search(tuner.BayesianOptimization(Bowl(), project_name="two", **options))) == told(made)
+
+
 @pytest.mark.parametrize("kind", ["RandomSearch", "BayesianOptimization", "GridSearch"])
 def test_a_search_finds_and_gives_back_its_best_model(kind, tmp_path, capsys):
     made = getattr(tuner, kind)(build, "val_accuracy", max_trials=3, seed=1, directory=tmp_path, project_name="one")
