@@ -35,8 +35,10 @@ def call_flops(call: Call) -> int:
 def _fallback_flops(call: Call, only: Collection[Op] | None = None) -> int:
     """Those of a fused op; of a gradient without what the forward call keeps for it."""
     flops = graph_flops(fallback_graph(without_kept(call)), only)
-    kept = call.op.traits.kept
-    return flops - graph_flops(fallback_graph(forward_of(call)), only) if kept and kept.again else flops
+    kept, forward = call.op.traits.kept, forward_of(call)
+    if kept is None or forward is None or not kept.again:
+        return flops
+    return flops - graph_flops(fallback_graph(forward), only)
 
 
 def graph_flops(graph: Graph, only: Collection[Op] | None = None) -> int:

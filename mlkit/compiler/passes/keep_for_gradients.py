@@ -38,7 +38,8 @@ def keep_for_gradients(graph: Graph, target: Target) -> Graph:
         if maker and id(maker) not in keepers:
             keepers[id(maker)] = _keeper(maker, target.keeps(maker))
         keeper = maker and keepers[id(maker)]
-        calls.append(call.with_args((*call.args, *keeper.outs[call.op.traits.kept.results :])) if keeper else call)
+        kept = call.op.traits.kept
+        calls.append(call.with_args((*call.args, *keeper.outs[kept.results :])) if kept and keeper else call)
     return graph.like([keepers.get(id(call)) or call for call in calls], graph.outputs)
 
 
