@@ -114,7 +114,7 @@ def test_elementwise_ops_work_by_element_and_no_others(calls):
         ]
         if op.traits.elementwise:
             assert all(by_element), f"{op} is not elementwise"
-        elif tried and op not in BY_CHANCE:
+        elif tried and op not in BY_CHANCE and not op.traits.communicates:  # one process alone is all there are
             assert not all(by_element), f"{op} is elementwise, but does not say so"
 
 
