@@ -56,5 +56,4 @@ multi_tensor_apply = Op(
     "multi_tensor_apply",
     _multi_spec,
     fallback=lambda *xs, chains: apply_all(xs, chains, lambda op, args, params: op(*args, **params)),
-    traits=Traits(elementwise=True),
 )
