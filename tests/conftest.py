@@ -10,10 +10,10 @@ import zlib
 
 os.environ.setdefault("KERAS_BACKEND", "jax")
 os.environ.setdefault("JAX_PLATFORMS", "cpu")
-# XLA compiles here more than it computes: thousands of small programs. Its fusion emitters take most of the time of that.
+# XLA compiles here more than it computes: thousands of small programs.
 os.environ.setdefault(
     "XLA_FLAGS",
-    "--xla_backend_optimization_level=0 --xla_llvm_disable_expensive_passes=true --xla_cpu_use_fusion_emitters=false",
+    "--xla_backend_optimization_level=0 --xla_llvm_disable_expensive_passes=true",
 )
 
 if "PYTEST_XDIST_WORKER" in os.environ:  # the workers share the cores: threads of each would only wait for one another

@@ -26,7 +26,7 @@ class _AllReduce:
         self.xp = xp
 
     def __call__(self, *xs, reduction="sum", label=""):
-        outs = tuple(np.empty(x.shape, x.dtype) for x in xs)
+        outs = tuple(self.xp.empty(x.shape, x.dtype) for x in xs)
         self.into(*xs, out=outs, reduction=reduction, label=label)
         return outs
 
@@ -37,7 +37,7 @@ class _AllReduce:
         if communicator is None or len(xs) == 1 and wide is None:
             for x, y in zip(xs, out):
                 if x is not y:
-                    np.copyto(y, x)
+                    y[...] = x
             if communicator is not None:
                 _reduce(communicator, out[0], reduction, label)
             return
@@ -68,14 +68,14 @@ def _reduce(communicator, array, reduction, label):
 def _all_gather(x, size):
     communicator = state.communicator
     if communicator is None:
-        return np.array(x)
+        return x.copy()
     return communicator.all_gather(np.ascontiguousarray(x)).reshape(-1, *x.shape[1:])
 
 
 def _reduce_scatter(x, size):
     communicator = state.communicator
     if communicator is None:
-        return np.array(x)
+        return x.copy()
     total = np.array(x, order="C")
     communicator.all_reduce(total)
     rows = len(total) // size
@@ -83,7 +83,8 @@ def _reduce_scatter(x, size):
 
 
 def _broadcast(x, root=0):
+    if state.communicator is None:
+        return x.copy()
     result = np.array(x, order="C")
-    if state.communicator is not None:
-        state.communicator.broadcast(result, root)
+    state.communicator.broadcast(result, root)
     return result
