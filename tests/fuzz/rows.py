@@ -88,13 +88,17 @@ def _show(a, names):
     return repr(a)
 
 
+# the identity on one device and in one process, and what only a pass makes
+NOT_DRAWN = {"all_gather", "all_reduce", "broadcast", "rank", "reduce_scatter", "relayout", "multi_tensor_apply"}
+
+
 @functools.cache
 def rows():
     """All rows that can be staged."""
     seen, out = {}, []
     for sample in gather("SAMPLES"):
         number = seen[sample.name] = seen.get(sample.name, -1) + 1
-        if not sample.option("eager_only", False):
+        if not sample.option("eager_only", False) and sample.name not in NOT_DRAWN:
             out.append(Row(sample, number))
     return out
 

@@ -100,8 +100,8 @@ attention = Op("attention", _attention_spec, _attention_vjp, "x", _attention)
 def _attention_grad_spec(
     g: Spec, q: Spec, k: Spec, v: Spec, mask: Spec | None, *kept: Spec, scale: float, causal: bool
 ) -> tuple[Spec, ...]:
-    y = _result(q, v)
     _attention_spec(q, k, v, mask, scale, causal, name="attention_grad")
+    y = _result(q, v)
     require("attention_grad", "the gradient", g, y.shape, y.dtype)
     for result in kept[:1]:
         require("attention_grad", "the result", result, y.shape, y.dtype)
