@@ -20,7 +20,7 @@ from mlkit.core.program import Program
 from mlkit.core.spec import Dim, Spec, are_known, resolve
 from mlkit.core.state import state
 from mlkit.core.tensor import Tensor, Value
-from mlkit.primitives import (
+from mlkit.primitives import (  # noqa: F401  (their import makes OPS whole)
     control,
     elementwise,
     foreign,
@@ -35,22 +35,6 @@ from mlkit.primitives import (
     sorting,
     window,
 )
-
-_RECORDS = (
-    control,
-    elementwise,
-    foreign,
-    fourier,
-    fused,
-    linear,
-    movement,
-    placement,
-    random,
-    reduction,
-    shape,
-    sorting,
-    window,
-)  # whose import makes OPS whole
 
 
 class Format(Target):

@@ -4,18 +4,34 @@ All ranks must come to the same calls in the same order. So no pass computes one
 (`traits.communicates`), and what differs between ranks is a tensor (`rank`), never a parameter.
 """
 
+from collections.abc import Sequence
 from typing import Any
 
 from mlkit.core import dtypes
 from mlkit.core.communicator import REDUCTIONS
 from mlkit.core.op import Op
-from mlkit.core.spec import Spec, show
+from mlkit.core.spec import Size, Spec, show
 from mlkit.core.tensor import Tensor
 from mlkit.core.traits import Traits
 from mlkit.primitives.convert import cast
 from mlkit.primitives.elementwise import equal, mul
+from mlkit.primitives.shape import transpose
 
-_TRAITS = Traits(communicates=True, flops=lambda *_: 0)
+
+def _whole(op: Op, args: Sequence[Any], has: Sequence[bool], size: Size, params: dict[str, Any]) -> Any:
+    """Rule of vmap: what treats each element alike takes all examples in one message."""
+    return op(*args, **params) if all(has) else None
+
+
+def _behind(op: Op, args: Sequence[Any], has: Sequence[bool], size: Size, params: dict[str, Any]) -> Tensor:
+    """Rule of vmap: the rows that are gathered or scattered stand before the mapped axis."""
+    (x,) = args
+    perm = (1, 0, *range(2, len(x.shape)))
+    return transpose(op(transpose(x, perm=perm), **params), perm=perm)
+
+
+_BY_ELEMENT = Traits(communicates=True, flops=lambda *_: 0, batch=_whole)
+_BY_ROW = Traits(communicates=True, flops=lambda *_: 0, batch=_behind)
 
 
 def _all_reduce_spec(*xs: Spec, reduction: str = "sum", label: str = "") -> tuple[Spec, ...]:
@@ -38,7 +54,7 @@ def _all_reduce_vjp(gs: Any, ys: Any, *xs: Tensor, reduction: str = "sum", label
 
 # tensors of one dtype -> a tuple of their sums (minima, maxima) over all ranks. label: what they are, for messages. The gradient is that
 # of the sum of what all ranks make of the results.
-all_reduce = Op("all_reduce", _all_reduce_spec, _all_reduce_vjp, keep="", traits=_TRAITS)
+all_reduce = Op("all_reduce", _all_reduce_spec, _all_reduce_vjp, keep="", traits=_BY_ELEMENT)
 
 
 def _rows(x: Spec, what: str) -> Spec:
@@ -59,14 +75,14 @@ def _reduce_scatter_spec(x: Spec, size: int) -> Spec:
 
 
 # the rows of all ranks, `size` in number, one after the other; each has as many
-all_gather = Op("all_gather", _all_gather_spec, lambda g, y, x, size: (reduce_scatter(g, size=size),), keep="", traits=_TRAITS)
+all_gather = Op("all_gather", _all_gather_spec, lambda g, y, x, size: (reduce_scatter(g, size=size),), keep="", traits=_BY_ROW)
 # this rank's part of the rows of the sum over all ranks
 reduce_scatter = Op(
-    "reduce_scatter", _reduce_scatter_spec, lambda g, y, x, size: (all_gather(g, size=size),), keep="", traits=_TRAITS
+    "reduce_scatter", _reduce_scatter_spec, lambda g, y, x, size: (all_gather(g, size=size),), keep="", traits=_BY_ROW
 )
 
 # number of this process, an int32 scalar
-rank = Op("rank", lambda: Spec((), "int32"), None, traits=_TRAITS)
+rank = Op("rank", lambda: Spec((), "int32"), None, traits=_BY_ELEMENT)
 
 
 def _broadcast_vjp(g: Tensor, y: Tensor, x: Tensor, root: int = 0) -> tuple[Tensor]:
@@ -75,4 +91,4 @@ def _broadcast_vjp(g: Tensor, y: Tensor, x: Tensor, root: int = 0) -> tuple[Tens
 
 
 # the tensor of the rank `root`
-broadcast = Op("broadcast", lambda x, root=0: x, _broadcast_vjp, keep="", traits=_TRAITS)
+broadcast = Op("broadcast", lambda x, root=0: x, _broadcast_vjp, keep="", traits=_BY_ELEMENT)

@@ -6,11 +6,11 @@ import mlkit
 from mlkit import layers
 
 
-def small():
+def small(filters=16):
     """A convolution, its normalization with drawn statistics, and a head of three classes."""
     mlkit.utils.set_random_seed(0)
     x = mlkit.Input((8, 8, 3), name="photo")
-    h = layers.BatchNormalization()(layers.Conv2D(16, 3, padding="same")(x))
+    h = layers.BatchNormalization()(layers.Conv2D(filters, 3, padding="same")(x))
     h = layers.GlobalAveragePooling2D()(layers.ReLU()(h))
     model = mlkit.Model(x, layers.Dense(3, activation="softmax", name="answer")(h), name="small")
     for v in model.non_trainable_variables:

@@ -1,5 +1,6 @@
 """ONNX files of models: names, free sizes, several inputs, what is refused, what a file keeps, and that none is left half written."""
 
+import functools
 import json
 import subprocess
 import sys
@@ -9,20 +10,13 @@ import pytest
 
 import mlkit
 from mlkit import layers
+from tests.export import nets
 
 onnx = pytest.importorskip("onnx", reason='ONNX files are written with onnx: pip install "mlkit-engine[onnx]"')
 runtime = pytest.importorskip("onnxruntime", reason='ONNX files are run by ONNX Runtime: pip install "mlkit-engine[onnx]"')
 
 
-def small():
-    mlkit.utils.set_random_seed(0)
-    x = mlkit.Input((8, 8, 3), name="photo")
-    h = layers.BatchNormalization()(layers.Conv2D(4, 3, padding="same")(x))
-    h = layers.GlobalAveragePooling2D()(layers.ReLU()(h))
-    model = mlkit.Model(x, layers.Dense(3, activation="softmax", name="answer")(h), name="small")
-    for v in model.non_trainable_variables:
-        v.assign(np.abs(np.random.default_rng(0).normal(size=v.shape)) + 0.5)
-    return model
+small = functools.partial(nets.small, filters=4)
 
 
 def session(path):

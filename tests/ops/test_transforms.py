@@ -83,12 +83,8 @@ def _results_of(call, *tensors):
     return results(call, tensors)
 
 
-# kernels of one's own, keys of one's own, lines of one's own, vectors beside matrices, bodies that go their own ways, and messages
+# kernels of one's own, keys of one's own, lines of one's own, vectors beside matrices, and bodies that go their own ways
 ONE_BY_ONE = {
-    "all_gather",
-    "all_reduce",
-    "broadcast",
-    "reduce_scatter",
     "foreign_call",
     "conv",
     "conv_input",
