@@ -8,7 +8,7 @@ from scipy import stats
 
 import mlkit
 from mlkit import ops, random
-from mlkit.core.op import OPS
+from mlkit.primitives.catalogue import OPS
 from mlkit.primitives.philox import philox
 
 

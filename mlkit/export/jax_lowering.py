@@ -7,10 +7,10 @@ from mlkit.core import dtypes
 from mlkit.core.backend import get_backend
 from mlkit.core.deferred import Deferred
 from mlkit.core.graph import Call, Graph
-from mlkit.core.op import OPS
 from mlkit.core.spec import Dim, Spec
 from mlkit.core.tensor import Value
 from mlkit.export.tracing import Format, inference_graph, with_sizes
+from mlkit.primitives.catalogue import OPS
 
 Rows = Mapping[str, Callable[..., Any]]  # name of an op -> function of JAX's arrays
 MISSING = 'StableHLO is written by JAX: pip install "mlkit-engine[jax]"'
@@ -23,7 +23,7 @@ def graph_for(
     name: str, fn: Callable[..., Any], specs: Sequence[Spec], takes: Callable[[Call], bool] = lambda call: True
 ) -> Graph:
     """The inference graph of a function of tensors, of ops that JAX has. name: of the format. takes: which of their calls are kept."""
-    rows = {OPS[op]: kernel for op, kernel in get_backend("jax").kernels.items() if op in OPS}  # others are in no graph yet
+    rows = {OPS[op]: kernel for op, kernel in get_backend("jax").kernels.items()}
     return inference_graph(fn, specs, Format(name, rows, takes))
 
 

@@ -15,26 +15,12 @@ from mlkit.compiler.passes.rewrite import Rewriter
 from mlkit.compiler.passes.simplify import simplify
 from mlkit.core import tree
 from mlkit.core.graph import Call, Graph
-from mlkit.core.op import OPS, Op
+from mlkit.core.op import Op
 from mlkit.core.program import Program
 from mlkit.core.spec import Dim, Spec, are_known, resolve
 from mlkit.core.state import state
 from mlkit.core.tensor import Tensor, Value
-from mlkit.primitives import (  # noqa: F401  (their import makes OPS whole)
-    control,
-    elementwise,
-    foreign,
-    fourier,
-    fused,
-    linear,
-    movement,
-    placement,
-    random,
-    reduction,
-    shape,
-    sorting,
-    window,
-)
+from mlkit.primitives.catalogue import OPS
 
 
 class Format(Target):

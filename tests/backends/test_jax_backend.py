@@ -9,9 +9,9 @@ import pytest
 from mlkit import ops
 from mlkit.core.backend import backend, device, get_backend, set_backend, using
 from mlkit.core.function import function
-from mlkit.core.op import OPS
 from mlkit.core.tensor import Tensor
 from mlkit.ops.gradients import value_and_grad
+from mlkit.primitives.catalogue import OPS
 
 
 def test_dtypes_are_exact_and_the_global_switch_is_left_alone():

@@ -18,8 +18,8 @@ from mlkit.backends.native import onednn, table
 from mlkit.backends.native.onednn import library
 from mlkit.compiler.plan import Operand
 from mlkit.core.backend import get_backend
-from mlkit.core.op import OPS
 from mlkit.core.tensor import Tensor
+from mlkit.primitives.catalogue import OPS
 
 pytestmark = pytest.mark.skipif(library.library() is None, reason="oneDNN is not installed")
 KERNELS = get_backend("native").kernels

@@ -10,7 +10,7 @@ import mlkit
 from mlkit import layers, ops
 from mlkit.backends.native.onednn import constants, library
 from mlkit.backends.native.onednn.kernel import Kernel
-from mlkit.core.op import OPS
+from mlkit.primitives.catalogue import OPS
 from tests.backends.test_onednn import check, compare, drawn, nothing_is_quick, reference, row_of  # noqa: F401
 from tests.backends.test_onednn_blocks import BLOCK, laid
 from tests.backends.test_onednn_chain import chains_of

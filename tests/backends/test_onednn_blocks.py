@@ -5,7 +5,7 @@ import pytest
 
 import mlkit
 from mlkit.backends.native.onednn import blocked_images, library
-from mlkit.core.op import OPS
+from mlkit.primitives.catalogue import OPS
 from tests.backends.test_onednn import compare, drawn, reference, row_of
 
 pytestmark = pytest.mark.skipif(library.library() is None, reason="oneDNN is not installed")

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 import mlkit
 from mlkit.backends.native.onednn import library
-from mlkit.core.op import OPS
+from mlkit.primitives.catalogue import OPS
 from tests.backends.test_onednn import check, compare, drawn, reference, row_of
 
 pytestmark = pytest.mark.skipif(library.library() is None, reason="oneDNN is not installed")

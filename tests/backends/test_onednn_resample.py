@@ -9,7 +9,7 @@ import mlkit
 from mlkit.backends.native.onednn import library, resample
 from mlkit.backends.native.onednn.densify import Densified
 from mlkit.core.backend import get_backend
-from mlkit.core.op import OPS
+from mlkit.primitives.catalogue import OPS
 from mlkit.primitives.nearest_neighbor import nearest_cells
 from tests.backends.test_onednn import check, drawn, nothing_is_quick, row_of  # noqa: F401
 

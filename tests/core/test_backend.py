@@ -12,8 +12,8 @@ from mlkit import ops
 from mlkit.config import register_backend, set_backend
 from mlkit.core import backend as registry
 from mlkit.core.backend import Backend, device, get_backend, using
-from mlkit.core.op import OPS
 from mlkit.core.state import state, swapped
+from mlkit.primitives.catalogue import OPS
 
 THIRD = """
 import numpy as np

@@ -17,12 +17,12 @@ from mlkit.compiler.passes.lower import lower
 from mlkit.compiler.passes.prune import prune
 from mlkit.compiler.passes.simplify import RULES, simplify
 from mlkit.core import debug, tree
-from mlkit.core.op import OPS
 from mlkit.core.state import state
 from mlkit.core.tensor import Tensor
 from mlkit.primitives import elementwise as el
 from mlkit.primitives import movement as mv
 from mlkit.primitives import shape as sh
+from mlkit.primitives.catalogue import OPS
 from mlkit.primitives.fused import batch_norm, gelu, relu, softmax
 from tests.core.programs import Mlp, array, control_flow, convolution_step, elementwise
 

@@ -12,9 +12,9 @@ import mlkit
 from mlkit import Variable, ops
 from mlkit.compiler.plan import Storage, arrange
 from mlkit.core import debug
-from mlkit.core.op import OPS
 from mlkit.core.spec import Spec
 from mlkit.core.tensor import Value
+from mlkit.primitives.catalogue import OPS
 from tests.core.programs import Mlp, array, convolution_step, elementwise
 
 pytestmark = [pytest.mark.native("plans"), pytest.mark.compiled("plans")]

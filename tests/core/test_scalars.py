@@ -5,7 +5,7 @@ import pytest
 
 import mlkit
 from mlkit import layers, ops
-from mlkit.core.op import OPS
+from mlkit.primitives.catalogue import OPS
 from tests.ops.checks import array_type
 
 LARGE = (96, 96)  # so many elements that chains of elementwise ops run in the native library

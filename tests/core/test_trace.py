@@ -10,10 +10,11 @@ from mlkit import Variable, ops
 from mlkit.core import debug
 from mlkit.core.graph import Call, Graph
 from mlkit.core.interpreter import EAGER
-from mlkit.core.op import OPS, Op
+from mlkit.core.op import Op
 from mlkit.core.spec import Dim, Spec
 from mlkit.core.state import state, swapped
 from mlkit.core.tensor import Tensor, Value
+from mlkit.primitives.catalogue import OPS
 
 
 def counted(fn):

@@ -16,11 +16,12 @@ from mlkit.core import dtypes, layout
 from mlkit.core.backend import get_backend
 from mlkit.core.function import function
 from mlkit.core.graph import Call
-from mlkit.core.op import OPS, Op
+from mlkit.core.op import Op
 from mlkit.core.spec import Spec
 from mlkit.core.state import swapped
 from mlkit.core.tensor import Tensor, Value, as_arrays
 from mlkit.core.traits import Traits
+from mlkit.primitives.catalogue import OPS
 from mlkit.primitives.fused.blocked_images import from_blocks, to_blocks
 from mlkit.primitives.fused.epilogue import matmul_bias_act
 from mlkit.primitives.fused.norm_relu import pack, unpack

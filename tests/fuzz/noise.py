@@ -17,11 +17,11 @@ from mlkit.compiler.passes.lower import lower
 from mlkit.compiler.passes.rewrite import Rewriter
 from mlkit.core import dtypes
 from mlkit.core.graph import Graph
-from mlkit.core.op import OPS
 from mlkit.core.state import state
 from mlkit.core.tensor import Tensor, Value
 from mlkit.core.trace import trace_into
 from mlkit.primitives import elementwise as el
+from mlkit.primitives.catalogue import OPS
 
 AMPLITUDE = 4  # units in the last place
 RUNS = 24

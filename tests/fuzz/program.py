@@ -15,14 +15,14 @@ import numpy as np
 import mlkit
 from mlkit import ops
 from mlkit.core import dtypes
-from mlkit.core.op import OPS
+from mlkit.primitives.catalogue import OPS
 
 HEADER = """import ml_dtypes
 import numpy as np
 from math import inf, nan
 import mlkit
 from mlkit import ops
-from mlkit.core.op import OPS
+from mlkit.primitives.catalogue import OPS
 """
 # first letters of names: arguments, variables, captured arrays; what lines make is called v0, v1 ...
 INPUT, VARIABLE, CONSTANT = "i", "w", "c"

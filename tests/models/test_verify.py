@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 import mlkit
-from mlkit.core.op import OPS
+from mlkit.primitives.catalogue import OPS
 from tests.models.nets import NETS, data
 
 

@@ -26,10 +26,10 @@ import numpy as np
 
 from mlkit.core import dtypes, tree
 from mlkit.core.function import function
-from mlkit.core.op import OPS
 from mlkit.core.spec import Spec
 from mlkit.core.state import state, swapped
 from mlkit.core.tensor import Tensor
+from mlkit.primitives.catalogue import OPS
 from mlkit.primitives.convert import as_tensor
 from tests.ops.checks import gradients, host, is_array, weighted_sum, weights
 from tests.ops.sample import Maker, gather, is_smooth

@@ -140,7 +140,7 @@ class Sample:
         if self.fn is not None:
             return self.fn
         if self.op:
-            from mlkit.core.op import OPS
+            from mlkit.primitives.catalogue import OPS
 
             return OPS[self.name]
         import mlkit

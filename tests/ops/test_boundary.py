@@ -6,7 +6,7 @@ import pytest
 
 import mlkit.ops
 from mlkit.core.backend import backends, get_backend
-from mlkit.core.op import OPS
+from mlkit.primitives.catalogue import OPS
 from tests.ops.sample import gather
 
 ROWS = gather("SAMPLES")

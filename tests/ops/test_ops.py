@@ -17,10 +17,10 @@ from mlkit.backends.native import table
 from mlkit.backends.native.onednn import library
 from mlkit.core.backend import backend
 from mlkit.core.function import function
-from mlkit.core.op import OPS
 from mlkit.core.spec import compatible, show
 from mlkit.core.state import state
 from mlkit.core.tensor import Tensor
+from mlkit.primitives.catalogue import OPS
 from mlkit.primitives.convert import as_tensor
 from tests.ops.checks import array_type, call_of, directional, flat, gradients, host, is_float, symbols, weighted_sum, weights
 from tests.ops.sample import gather, ids, is_smooth

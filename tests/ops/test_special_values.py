@@ -6,7 +6,7 @@ from scipy import special
 
 import mlkit
 from mlkit import ops
-from mlkit.core.op import OPS
+from mlkit.primitives.catalogue import OPS
 
 
 @pytest.mark.parametrize("size", [6, 20000])

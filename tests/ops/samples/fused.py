@@ -1,7 +1,7 @@
 """Fused ops: each is compared with its fallback."""
 
 from mlkit.compiler.chain import Chain
-from mlkit.core.op import OPS
+from mlkit.primitives.catalogue import OPS
 from mlkit.primitives.fused.epilogue import activations
 from tests.ops.sample import Bad, P, b, f, i, pos, unit
 
