@@ -7,7 +7,10 @@ import math
 from mlkit.core import dtypes, tree
 from mlkit.core.spec import Spec
 from mlkit.core.tensor import Tensor
-from tests.ops.sample import Maker, gather
+from mlkit.primitives.catalogue import OPS
+from mlkit.primitives.fused.elementwise_chain import multi_tensor_apply
+from mlkit.primitives.placement import relayout
+from tests.ops.sample import Maker, gather, is_unique
 
 MOST_ELEMENTS = 300_000  # of a result: programs are many
 REFUSALS = (ValueError, TypeError, NotImplementedError)  # how a call says that arguments do not fit
@@ -22,7 +25,7 @@ class Row:
         leaves = tree.flatten(self.structure)
         self.makers = [a for a in leaves if isinstance(a, Maker)]
         self.is_plain = sample.fn is None and all(isinstance(a, Maker) or _is_literal(a) for a in leaves)
-        self.jax = sample.option("jax", True)
+        self.jax = is_unique(sample) and sample.option("jax", True)
         self.is_smooth = sample.option("grad", True)
         self.specs = {}  # (specs of arrays) -> specs of the results, or None where they do not fit
 
@@ -88,8 +91,10 @@ def _show(a, names):
     return repr(a)
 
 
-# the identity on one device and in one process, and what only a pass makes
-NOT_DRAWN = {"all_gather", "all_reduce", "broadcast", "rank", "reduce_scatter", "relayout", "multi_tensor_apply"}
+def _is_drawn(sample):
+    """Neither the identity, in one process and on one device, nor what only a pass makes."""
+    op = OPS[sample.name] if sample.op else None
+    return op is None or not (op.traits.communicates or op in (relayout, multi_tensor_apply))
 
 
 @functools.cache
@@ -98,7 +103,7 @@ def rows():
     seen, out = {}, []
     for sample in gather("SAMPLES"):
         number = seen[sample.name] = seen.get(sample.name, -1) + 1
-        if not sample.option("eager_only", False) and sample.name not in NOT_DRAWN:
+        if not sample.option("eager_only", False) and _is_drawn(sample):
             out.append(Row(sample, number))
     return out
 

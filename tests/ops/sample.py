@@ -12,10 +12,10 @@ plain values. Options:
 _grad=False     no gradient is checked (not differentiable)        _second=False     no second derivatives
 _atol=          tolerance of values against references              _dtype=(...)      float dtypes whose values are compared
 _keras=False    not compared with keras.ops                         _np=callable      a NumPy reference for the values
-_jax=False      not compared with JAX (values that are free to differ, such as signs of eigenvectors); "values": gradients are
-not _eager_only     shapes depend on values: neither symbolic nor staged _known=True     the op needs its leading sizes known:
-no check with unknown ones _out=callable   applied to the result before comparing (for results that are unique only up to
-something)
+_jax=False      not compared with JAX: the values are free to differ; "values": gradients are, or JAX has none
+_eager_only     shapes depend on values: neither symbolic nor staged
+_known=True     the op needs its leading sizes known: no check with unknown ones
+_out=callable   applied to the result before comparing, for results that are unique only up to something (signs of eigenvectors)
 """
 
 import importlib
@@ -205,3 +205,8 @@ def ids(rows):
         n = seen[r.name, r.op] = seen.get((r.name, r.op), -1) + 1
         out.append(f"{'op-' if r.op else ''}{r.name}{n or ''}")
     return out
+
+
+def is_unique(row):
+    """Whether only one result is right."""
+    return bool(row.option("jax", True)) and row.option("out", None) is None

@@ -1,5 +1,5 @@
 """Transformations of functions, over all rows of tests/ops/samples: `vmap` gives what the calls one by one give, `jvp` the derivative along
-a direction; both are what JAX makes of the traced graph."""
+a direction, `remat` the gradients that there are without it; all are what JAX makes of the traced graph."""
 
 import copy
 import functools
@@ -157,6 +157,16 @@ def test_gradients_of_elements(row):
         close([host(g)[k] for g in found], list(map(host, expected)), row, max(10 * row.option("atol", 1e-5), 1e-4))
 
 
+def pulled_again(call):
+    """The gradients of the sum of a row's results, which runs a second time for them."""
+    tensors = call.tensors()
+    floats = [t for t in tensors if is_float(t)]
+    with mlkit.GradientTape() as tape:
+        tape.watch(floats)
+        total = sum(ops.sum(y) for y in mlkit.remat(lambda *ts: float_results(call, ts))(*tensors))
+    return list(map(host, tape.gradient(total, floats, unconnected_gradients="zero")))
+
+
 JAX = list({(r.name, r.op): r for r in ROWS if r.option("jax", True) and call_of(r).arrays}.values())
 
 
@@ -172,12 +182,17 @@ def _jax_job(row):
 
     def run(arguments):
         batches, arrays, along = arguments
-        values = jax.vmap(lambda *arrays: evaluate(graph, arrays))(*map(jax.numpy.asarray, batches))
+        program = lambda *arrays: evaluate(graph, arrays)
+        values = jax.vmap(program)(*map(jax.numpy.asarray, batches))
         if along is None:
-            return values, None
+            return values, None, None
         tangents = [np.zeros(a.shape, jax.dtypes.float0) if d is None else d for a, d in zip(arrays, along)]
-        _, slopes = jax.jvp(lambda *arrays: evaluate(graph, arrays), list(map(jax.numpy.asarray, arrays)), tangents)
-        return values, [s for s in slopes if str(s.dtype) in dtypes.FLOATS]
+        arrays = list(map(jax.numpy.asarray, arrays))
+        _, slopes = jax.jvp(program, arrays, tangents)
+        outputs, pull = jax.vjp(jax.checkpoint(program), *arrays)
+        ones = [np.ones(y.shape, y.dtype) if is_float(y) else np.zeros(y.shape, jax.dtypes.float0) for y in outputs]
+        pulled = [g for a, g in zip(arrays, pull(ones)) if is_float(a)]
+        return values, [s for s in slopes if str(s.dtype) in dtypes.FLOATS], pulled
 
     return run, (batches, calls[0].arrays, along)
 
@@ -196,11 +211,12 @@ def jax_results():
 @pytest.mark.slow
 @over(JAX)
 def test_as_jax(row):
-    """`jax.vmap` and `jax.jvp` of the traced graph, in float64."""
-    values, slopes = jax_results()[row]
+    """`jax.vmap`, `jax.jvp` and the gradient of `jax.checkpoint` of the traced graph, in float64."""
+    values, slopes, pulled = jax_results()[row]
     calls = drawn(row, "float64")
     batches = [np.stack(arrays) for arrays in zip(*(c.arrays for c in calls))]
     found = mlkit.vmap(lambda *ts: results(calls[0], ts))(*batches)
     close(list(map(host, found)), list(map(host, values)), row, max(row.option("atol", 1e-6), 1e-4))
     if slopes is not None:
         close(list(map(host, pushed(calls[0])[1])), list(map(host, slopes)), row, 1e-4)
+        close(pulled_again(calls[0]), list(map(host, pulled)), row, 1e-8)

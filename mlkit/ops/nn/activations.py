@@ -3,6 +3,7 @@
 import math
 import warnings
 
+from mlkit.core import dtypes
 from mlkit.core.op import Op
 from mlkit.core.spec import is_known, normalize_axes, normalize_axis
 from mlkit.core.tensor import Tensor
@@ -63,7 +64,8 @@ hard_swish = hard_silu
 def hard_tanh(x: TensorLike) -> Tensor:
     """x clipped to [-1, 1]."""
     x = as_tensor(x)
-    return el.where(x > 1, 1, el.where(x < -1, -1, x))
+    at_least = x if x.dtype == "bool" or x.dtype in dtypes.UINTS else el.where(x < -1, -1, x)
+    return el.where(x > 1, 1, at_least)
 
 
 def hard_shrink(x: TensorLike, threshold: float = 0.5) -> Tensor:

@@ -26,7 +26,7 @@ def _newton(x):
 
 
 SAMPLES = [
-    S("cond", const(True, "bool"), lambda: np.float32(1.0), lambda: np.float32(2.0), _jax=False),
+    S("cond", const(True, "bool"), lambda: np.float32(1.0), lambda: np.float32(2.0)),
     F("cond of a tensor", _gated, f(2, 3)),
     F("cond of a tensor", _gated, const([[-1.0, 0.5]])),
     F("cond around scan", _nested, f(3, 2), _known=True),
@@ -44,7 +44,7 @@ SAMPLES = [
     S("vectorized_map", lambda x: x * x + 1.0, f(4, 2)),
     S("associative_scan", lambda a, b: a * b, f(5, 2)),
     S("associative_scan", lambda a, b: a + b, f(2, 6), axis=1, reverse=True),
-    F("custom_gradient", lambda x: _tripled(x), f(3), _jax=False),
+    F("custom_gradient", lambda x: _tripled(x), f(3)),
     # what only looks at a tensor
     S("shape", f(2, 3), _grad=False),
     S("dtype", f(2, 3), _grad=False, _keras=False),

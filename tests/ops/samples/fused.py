@@ -89,6 +89,7 @@ SAMPLES = [
     P("batch_norm_relu_grad_in_blocks", *_TWO, f(4), f(4), pos(4), _NINE, **_laid((0, 1), (0,)), **_STATISTICS, _known=True),
     P("max_pool_in_blocks", f(2, 2, 5, 5, 2), **_laid((0,), (0,)), **_POOL),
     P("avg_pool_in_blocks", f(2, 2, 5, 5, 2), **_laid((0,), (0,)), **_POOL),
+    # drawn for themselves these are no maxima, and each library does with them what it likes
     P("max_pool_grad_in_blocks", f(2, 2, 5, 5, 2), *[f(2, 2, 3, 3, 2)] * 2, **_laid((0, 1, 2), (0,)), _jax=False, **_POOL),
     P("avg_pool_grad_in_blocks", f(2, 2, 3, 3, 2), shape=(2, 5, 5, 4), **_laid((0,), (0,)), **_POOL),
     P("layer_norm", f(2, 3, 4), f(4), f(4), rank=1, epsilon=0.1),

@@ -30,7 +30,7 @@ SAMPLES = [
     P("sum_rows", const([2, 0, 2, 2], "int32"), f(4, 3, 2), size=4),
     P("sum_rows", const([4, 0, 3, 1, 4], "int32"), f(5, 3), size=6),
     P("sum_rows", const([1, 0], "int32"), f(2), size=2),
-    P("scatter_mul", f(3, 4), _POINTS, f(3), _jax=False),  # JAX has no gradient of it
+    P("scatter_mul", f(3, 4), _POINTS, f(3), _jax="values"),  # JAX has no gradient of it
     P("scatter_max", f(3, 4), _POINTS, f(3)),
     P("scatter_min", f(3, 4), const([[2], [0], [2]], "int32"), f(3, 4)),
     P("scatter_set", f(3, 4), _DISTINCT, f(3)),

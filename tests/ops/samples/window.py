@@ -59,6 +59,7 @@ SAMPLES = [
     *_pool((4, 4, 4), 2, 2),
     _maxima("max_pool_grad", f(2, 3, 2, 3)),
     _maxima("max_pool_pick", f(2, 5, 4, 3)),
+    # drawn for themselves these are no maxima of x, and each library does with them what it likes
     P("max_pool_grad", f(2, 4, 3), f(2, 2, 3), f(2, 2, 3), window=(2,), strides=(2,), padding="valid", _grad=False, _jax=False),
     P("max_pool_pick", f(2, 4, 3), f(2, 2, 3), f(2, 4, 3), window=(2,), strides=(2,), padding="valid", _grad=False, _jax=False),
     P("max_pool", i(-5, 9, 2, 5, 3), window=(2,), strides=(1,), padding="same", _grad=False),
