@@ -12,7 +12,7 @@ from mlkit.core.interpreter import EAGER
 from mlkit.core.op import OPS
 from mlkit.core.spec import Spec
 from mlkit.core.state import state, swapped
-from mlkit.core.tensor import Tensor, Value, as_arrays
+from mlkit.core.tensor import Tensor, as_arrays
 from mlkit.primitives.control import cond_op, scan_op, while_op
 from mlkit.primitives.elementwise import bitcast, nextafter
 from mlkit.primitives.foreign import foreign_call
@@ -128,13 +128,8 @@ class CheckedProgram(Executable):
         super().__init__(self.graph)
 
     def __call__(self, arrays):
-        env = dict(zip(map(id, self.graph.inputs), map(np.array, arrays)))  # results share no memory with what is passed
+        return self.graph.walk([np.array(a) for a in arrays], self._result)  # results share no memory with what is passed
 
-        def value(a):
-            return env[id(a)] if type(a) is Value else a
-
-        for call in self.graph.calls:
-            with swapped(call=CallContext(call.place)):
-                out = self.backend.kernels[call.op.name](*map(value, call.args), **call.params)
-            env.update(zip(map(id, call.outs), _several(out)))
-        return [value(v) for v in self.graph.outputs]
+    def _result(self, call, args):
+        with swapped(call=CallContext(call.place)):
+            return self.backend.kernels[call.op.name](*args, **call.params)

@@ -1,6 +1,6 @@
 """Graph: a traced computation as a flat list of calls in the order they were made."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from mlkit.core.op import Op
@@ -114,14 +114,26 @@ class Graph:
 
     def run(self, *arguments: Any) -> list[Any]:
         """Evaluate call by call through their ops on Tensors: under a tape, in another trace, on specs, or at once."""
+        return self.walk(arguments, lambda call, args: call.op(*args, **call.params), _as_tensor)
+
+    def walk(
+        self, arguments: Sequence[Any], result: Callable[[Call, list[Any]], Any], constant: Callable[[Any], Any] = lambda a: a
+    ) -> list[Any]:
+        """What stands for the outputs where something stands for each value.
+
+        Args:
+            arguments: What stands for the inputs.
+            result: Function of a call and of what stands for its arguments: what stands for its output, or a tuple of these.
+            constant: Function of an argument that is no value: a number, None or an array.
+        """
         env = dict(zip(map(id, self.inputs), arguments))
 
         def look_up(a):
-            return env[id(a)] if type(a) is Value else a if a is None or isinstance(a, (int, float, complex)) else Tensor(a)
+            return env[id(a)] if type(a) is Value else constant(a)
 
         for call in self.calls:
-            out = call.op(*map(look_up, call.args), **call.params)
-            env.update(zip(map(id, call.outs), out if type(out) is tuple else (out,)))
+            out = result(call, [look_up(a) for a in call.args])
+            env.update(zip(map(id, call.outs), out if call.is_tuple else (out,)))
         return [look_up(v) for v in self.outputs]
 
     def __repr__(self) -> str:
@@ -147,6 +159,10 @@ def spec_of(a: Any) -> Any:
     if a is None or isinstance(a, (bool, int, float, complex)):
         return a
     return Tensor(a).spec
+
+
+def _as_tensor(a: Any) -> Any:
+    return a if a is None or isinstance(a, (int, float, complex)) else Tensor(a)
 
 
 def _show_constant(a: Any) -> str:

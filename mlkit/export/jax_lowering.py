@@ -8,7 +8,6 @@ from mlkit.core.backend import get_backend
 from mlkit.core.deferred import Deferred
 from mlkit.core.graph import Call, Graph
 from mlkit.core.spec import Dim, Spec
-from mlkit.core.tensor import Value
 from mlkit.export.tracing import Format, inference_graph, with_sizes
 from mlkit.primitives.catalogue import OPS
 
@@ -59,16 +58,4 @@ def symbols(free: Sequence[Dim]) -> dict[Dim, Any]:
 def function_of(graph: Graph, sizes: Mapping[Dim, Any], own: Rows | None = None) -> Callable[..., list[Any]]:
     """The graph as a function of JAX's arrays, with these sizes in its parameters."""
     kernels, graph = {**get_backend("jax").kernels, **(own or {})}, with_sizes(graph, sizes)
-
-    def program(*arrays: Any) -> list[Any]:
-        env = dict(zip(map(id, graph.inputs), arrays))
-
-        def value(a: Any) -> Any:
-            return env[id(a)] if type(a) is Value else a
-
-        for call in graph.calls:
-            out = kernels[call.op.name](*map(value, call.args), **call.params)
-            env.update(zip(map(id, call.outs), out if call.is_tuple else (out,)))
-        return [value(v) for v in graph.outputs]
-
-    return program
+    return lambda *arrays: graph.walk(arrays, lambda call, args: kernels[call.op.name](*args, **call.params))

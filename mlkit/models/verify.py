@@ -8,7 +8,7 @@ import numpy as np
 from mlkit.core import dtypes, tree
 from mlkit.core.backend import using
 from mlkit.core.state import swapped
-from mlkit.core.tensor import Tensor, Value
+from mlkit.core.tensor import Tensor
 from mlkit.core.trace import Trace
 from mlkit.core.typing import Data
 from mlkit.objects.stateless import StatelessScope
@@ -163,18 +163,14 @@ class _Double:
         return Tensor(t.numpy().astype("float64")) if dtypes.is_float(t.dtype) else t
 
     def __call__(self, values):
-        env = dict(zip(map(id, self.graph.inputs), values))
+        return self.graph.walk(values, self._result, self._constant)
 
-        def look_up(a):
-            if type(a) is Value:
-                return env[id(a)]
-            return a if a is None or isinstance(a, (int, float, complex)) else self.wide(Tensor(a))
+    @staticmethod
+    def _result(call, args):
+        return call.op(*args, **{k: "float64" if k == "dtype" and v in dtypes.FLOATS else v for k, v in call.params.items()})
 
-        for call in self.graph.calls:
-            params = {k: "float64" if k == "dtype" and v in dtypes.FLOATS else v for k, v in call.params.items()}
-            out = call.op(*map(look_up, call.args), **params)
-            env.update(zip(map(id, call.outs), out if type(out) is tuple else (out,)))
-        return [look_up(v) for v in self.graph.outputs]
+    def _constant(self, a):
+        return a if a is None or isinstance(a, (int, float, complex)) else self.wide(Tensor(a))
 
 
 def _compare_differences(run, grads, report, step=1e-5):
