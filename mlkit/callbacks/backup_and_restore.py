@@ -8,6 +8,7 @@ from mlkit.callbacks.callback import Callback
 from mlkit.callbacks.save_interval import SaveInterval
 from mlkit.core.communicator import replicas
 from mlkit.core.typing import FilePath
+from mlkit.utils.atomic import arriving, remove_unfinished
 
 _STATE = "training_state.json"
 
@@ -116,9 +117,8 @@ class BackupAndRestore(Callback):
         new = {"number": number, "epoch": self._epoch, "weights": f"backup_{number}.npz"}
         self.model._save_run(self._path(new["weights"]), self._epoch)
         kept = 2 if self.double_checkpoint else 1
-        with open(self._path(_STATE + ".part"), "w") as file:
+        with arriving(self._path(_STATE)) as part, open(part, "w") as file:
             json.dump([new, *states][:kept], file)
-        os.replace(self._path(_STATE + ".part"), self._path(_STATE))
         for state in [new, *states][kept:]:
             self._remove(state["weights"])
 
@@ -131,9 +131,7 @@ class BackupAndRestore(Callback):
 
     def _clean(self):
         """Remove what a process that was killed has left half written."""
-        for name in os.listdir(self.backup_dir) if os.path.isdir(self.backup_dir) else ():
-            if name == _STATE + ".part" or name.startswith(".backup_") and name.endswith(".tmp"):
-                self._remove(name)
+        remove_unfinished(self.backup_dir, "backup_*.npz", _STATE)
 
     def _path(self, name: str) -> str:
         return os.path.join(self.backup_dir, name)

@@ -8,10 +8,11 @@ from typing import Any
 from mlkit.core import tree
 from mlkit.core.tensor import Tensor
 from mlkit.core.typing import FilePath
-from mlkit.export.files import arriving, total_bytes
+from mlkit.export.files import total_bytes
 from mlkit.export.model_export import SUFFIXES, located, model_signature, signature, summary, write
 from mlkit.layers.layer import Layer
 from mlkit.objects.variable import Variable
+from mlkit.utils.atomic import arriving
 from mlkit.utils.console import print_message
 
 __all__ = ["ExportArchive"]

@@ -14,7 +14,7 @@ from mlkit.core.deferred import Deferred
 from mlkit.core.graph import Graph
 from mlkit.core.spec import Dim, Spec, resolve
 from mlkit.export import golden
-from mlkit.export.files import answers, arriving
+from mlkit.export.files import answers
 from mlkit.export.first_difference import first_difference, named
 from mlkit.export.jax_lowering import exported, graph_for
 from mlkit.export.litert_converter import PACKAGES, ConverterError, convert
@@ -22,6 +22,7 @@ from mlkit.export.litert_quantizer import smaller
 from mlkit.export.litert_rows import ROWS, takes
 from mlkit.export.precision import ALLOWED, checked, samples, settled
 from mlkit.export.tracing import sizes_of
+from mlkit.utils.atomic import arriving
 
 interpreter = Deferred("ai_edge_litert.interpreter", f"Files of LiteRT are run by ai-edge-litert: {PACKAGES}")
 SIGNATURE = "serving_default"

@@ -11,7 +11,7 @@ from mlkit.core.graph import Call, Graph
 from mlkit.core.spec import Spec
 from mlkit.core.tensor import Value
 from mlkit.export import golden
-from mlkit.export.files import answers, arriving
+from mlkit.export.files import answers
 from mlkit.export.first_difference import first_difference
 from mlkit.export.onnx_control import ROWS as CONTROL
 from mlkit.export.onnx_control import takes as takes_control
@@ -21,6 +21,7 @@ from mlkit.export.onnx_rows import ROWS, takes
 from mlkit.export.onnx_writer import Writer, onnx
 from mlkit.export.precision import ALLOWED, checked, samples, settled
 from mlkit.export.tracing import Format, inference_graph, op
+from mlkit.utils.atomic import arriving
 
 runtime = Deferred(
     "onnxruntime",

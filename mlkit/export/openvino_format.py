@@ -10,8 +10,9 @@ import numpy as np
 from mlkit.core.deferred import Deferred
 from mlkit.core.spec import Spec
 from mlkit.export import golden, onnx_format
-from mlkit.export.files import answers, arriving
+from mlkit.export.files import answers
 from mlkit.export.precision import ALLOWED, checked
+from mlkit.utils.atomic import arriving
 
 _openvino = Deferred("openvino", 'OpenVINO\'s files are written by OpenVINO: pip install "mlkit-engine[openvino]"')
 EXACT = {

@@ -8,10 +8,11 @@ import numpy as np
 from mlkit.core.graph import Graph
 from mlkit.core.spec import Spec
 from mlkit.export import golden
-from mlkit.export.files import answers, arriving
+from mlkit.export.files import answers
 from mlkit.export.first_difference import first_difference
 from mlkit.export.jax_lowering import export, exported, function_of, graph_for
 from mlkit.export.tracing import sizes_of
+from mlkit.utils.atomic import arriving
 
 
 def write(

@@ -7,7 +7,7 @@ import shutil
 from typing import Any
 
 from mlkit.finetuning.recorder import CLASSES, HISTORY, MODEL, remove_backups, write_text
-from mlkit.models.saving.atomic import remove_unfinished
+from mlkit.utils.atomic import remove_unfinished
 
 RUN, SCRIPT = "run.json", "script.py"
 _OWN = (RUN, MODEL, HISTORY, CLASSES, SCRIPT)
@@ -54,8 +54,7 @@ class OutputFolder:
             )
         try:
             os.makedirs(self.path, exist_ok=True)
-            for name in _OWN:
-                remove_unfinished(self._at(name))
+            remove_unfinished(self.path, *_OWN)
             if run is not None and not resume:
                 self._clear()
             if run is None or not resume:

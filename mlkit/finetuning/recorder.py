@@ -11,7 +11,7 @@ from mlkit.callbacks.callback import Callback
 from mlkit.core.typing import FilePath
 from mlkit.finetuning.keep_best import KeepBest
 from mlkit.finetuning.remaining import Remaining
-from mlkit.models.saving.atomic import replacing
+from mlkit.models.saving.replacing import replacing
 from mlkit.utils.console import print_message
 
 _TITLES = {"head": "the head alone", "all": "all layers"}

@@ -18,7 +18,7 @@ import numpy as np
 from mlkit.core.communicator import replicas
 from mlkit.core.deferred import Deferred
 from mlkit.data.adapters import set_state_of
-from mlkit.models.saving.atomic import replacing
+from mlkit.models.saving.replacing import replacing
 from mlkit.objects.seed_generator import global_seed_generator
 
 json, zipfile = Deferred("json"), Deferred("zipfile")

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from mlkit import config
-from mlkit.models.saving.atomic import replacing
+from mlkit.models.saving.replacing import replacing
 from mlkit.pictures.charts import LineChart
 from mlkit.tuner import ray_engine
 from mlkit.tuner.checks import check_counts, check_fit_arguments

@@ -9,7 +9,7 @@ import numpy as np
 import mlkit
 from mlkit import layers
 from mlkit.core.state import state
-from mlkit.models.saving import atomic
+from mlkit.utils import atomic
 
 folder, point, victim = sys.argv[1], sys.argv[2], int(sys.argv[3])
 rank = state.communicator.rank

@@ -12,8 +12,9 @@ import pytest
 
 import mlkit
 from mlkit import layers
-from mlkit.export import files, onnx_format
+from mlkit.export import onnx_format
 from mlkit.export.model_export import verify
+from mlkit.utils import atomic
 from tests.export.nets import photos, small
 
 onnx = pytest.importorskip("onnx", reason='ONNX files are written with onnx: pip install "mlkit-engine[onnx]"')
@@ -154,7 +155,7 @@ def test_a_folder_that_cannot_be_written_to(tmp_path, monkeypatch):
     def refuse(**_):
         raise PermissionError(13, "Permission denied")
 
-    monkeypatch.setattr(files.tempfile, "mkdtemp", refuse)
+    monkeypatch.setattr(atomic.tempfile, "mkdtemp", refuse)
     with pytest.raises(PermissionError, match="cannot be written to: Permission denied"):
         small().export(tmp_path / "m.onnx", verbose=False)
 
@@ -164,7 +165,7 @@ def test_killed_while_it_writes(tmp_path):
     path = tmp_path / "m.onnx"
     path.write_text("old")
     script = (
-        "import sys, time\nfrom mlkit.export.files import arriving\n"
+        "import sys, time\nfrom mlkit.utils.atomic import arriving\n"
         "with arriving(sys.argv[1]) as part, open(part, 'w') as file:\n"
         "    file.write('half'); file.flush(); print('ready', flush=True); time.sleep(60)\n"
     )

@@ -4,8 +4,8 @@ from typing import Any
 
 import numpy as np
 
-from mlkit.models.saving.atomic import replacing
 from mlkit.models.saving.contents import contents
+from mlkit.models.saving.replacing import replacing
 from mlkit.models.saving.state_io import VariableWriter
 from mlkit.models.saving.walk import parts
 

@@ -3,13 +3,12 @@ rules."""
 
 import contextlib
 import os
-import secrets
-import shutil
 from collections.abc import Iterator
 from typing import IO, Any
 
 from mlkit.core.typing import FilePath
 from mlkit.models.saving.assets import files_below
+from mlkit.models.saving.replacing import claimed
 from mlkit.models.saving.zip_reader import check_name
 from mlkit.objects.errors import ModelFileError
 
@@ -53,19 +52,6 @@ def replacing_folder(filepath: FilePath, members: Any, overwrite: bool = True) -
             raise ModelFileError(
                 filepath, "", "there is something there that is not the folder of a model.", "Choose another path."
             )
-    temporary, old = (f"{target}.{secrets.token_hex(4)}.{word}" for word in ("tmp", "old"))
-    try:
-        os.mkdir(temporary)
-    except OSError as error:
-        raise ModelFileError(filepath, "", f"it cannot be written: {error.strerror}.") from error
-    try:
-        yield temporary
-        if os.path.exists(target):
-            os.rename(target, old)
-        os.rename(temporary, target)
-    except BaseException:
-        shutil.rmtree(temporary, ignore_errors=True)
-        if os.path.exists(old):
-            os.rename(old, target)
-        raise
-    shutil.rmtree(old, ignore_errors=True)
+    with claimed(filepath) as part:
+        os.mkdir(part)
+        yield part

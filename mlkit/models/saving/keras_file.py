@@ -14,10 +14,10 @@ from typing import IO, Any
 
 from mlkit.core.typing import FilePath
 from mlkit.models.saving.assets import ASSETS, written_assets
-from mlkit.models.saving.atomic import replacing
 from mlkit.models.saving.folder import replacing_folder
 from mlkit.models.saving.hdf5_reader import TensorFile
 from mlkit.models.saving.legacy_h5 import write_legacy_model
+from mlkit.models.saving.replacing import replacing
 from mlkit.models.saving.state_io import write_state
 from mlkit.models.saving.zip_reader import Archive
 from mlkit.objects import registry, serialization

@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 
 from mlkit.core.typing import FilePath
-from mlkit.models.saving.atomic import replacing
 from mlkit.models.saving.config_check import MAX_BYTES, parse_json
 from mlkit.models.saving.hdf5_reader import TensorFile
+from mlkit.models.saving.replacing import replacing
 from mlkit.models.saving.zip_reader import check_name
 from mlkit.objects.errors import ModelFileError
 

@@ -8,10 +8,10 @@ from contextlib import nullcontext
 from typing import IO, Any
 
 from mlkit.core.typing import FilePath
-from mlkit.models.saving.atomic import replacing
 from mlkit.models.saving.hdf5_reader import TensorFile
 from mlkit.models.saving.keras_file import WEIGHTS, open_archive, open_weights, opened, write_weights
 from mlkit.models.saving.legacy_h5 import read_legacy, saved_layer_names
+from mlkit.models.saving.replacing import replacing
 from mlkit.models.saving.shards import ENDING, opened_shards, writing_shards
 from mlkit.models.saving.state_io import read_state, write_state
 from mlkit.objects.errors import ModelFileError, reading, within
