@@ -6,7 +6,7 @@ __all__, __getattr__, __dir__ = offer(
     __name__,
     {
         "mlkit.models.keras_loader": "load_model",
-        "mlkit.models.saving": "load_weights save_model save_weights",
+        "mlkit.models.saving": "load_caffe load_weights save_model save_weights",
         "mlkit.models.saving.file_editor": "KerasFileEditor",
         "mlkit.objects.errors": "ModelFileError",
         "mlkit.objects.registry": (

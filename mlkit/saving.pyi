@@ -1,6 +1,7 @@
 # Written by .ci/stubs.py: run it after a change of what this module offers.
 
 from mlkit.models.keras_loader import load_model as load_model
+from mlkit.models.saving.caffe.weights import load_caffe as load_caffe
 from mlkit.models.saving.file_editor import KerasFileEditor as KerasFileEditor
 from mlkit.models.saving.keras_file import save_model as save_model
 from mlkit.models.saving.weights_file import load_weights as load_weights

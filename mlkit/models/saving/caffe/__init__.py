@@ -1,0 +1,1 @@
+"""Weights of Caffe's networks, read without Caffe and without protobuf. Public names: `mlkit.saving`."""
