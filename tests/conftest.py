@@ -6,6 +6,8 @@ pytest --backend NAME --share 2/7  every seventh of them, from the second on
 
 import os
 import pathlib
+import subprocess
+import sys
 import zlib
 
 os.environ.setdefault("KERAS_BACKEND", "jax")
@@ -22,6 +24,7 @@ if "PYTEST_XDIST_WORKER" in os.environ:  # the workers share the cores: threads 
 import pytest
 
 TESTS = pathlib.Path(__file__).parent
+WITHOUT_EMITTERS = "--xla_cpu_use_fusion_emitters=false"
 OF_EVERY_BACKEND = ("test_tiny.py", "test_random.py", "test_random_gradients.py", "test_initializers.py", "test_activations.py") + (
     "core", "ops", "layers", "losses", "metrics", "optimizers", "models"
 )  # fmt: skip
@@ -39,10 +42,22 @@ def _share(text):
 
 def pytest_configure(config):
     if name := config.getoption("backend"):
+        if name == "jax":
+            _compile_quickly()
         os.environ["MLKIT_BACKEND"] = name  # for processes that tests start
         from mlkit.core.backend import set_backend
 
         set_backend(name)
+
+
+def _compile_quickly():
+    """Where JAX computes all, op by op, have XLA do without what makes programs of single ops slow to compile (tests/xla.py). It ends
+    a process whose flags it does not know, so another one tries them."""
+    flags = f"{os.environ['XLA_FLAGS']} {WITHOUT_EMITTERS}"
+    if WITHOUT_EMITTERS not in os.environ["XLA_FLAGS"]:
+        command = [sys.executable, "-c", "import jax; jax.devices()"]
+        if subprocess.run(command, env={**os.environ, "XLA_FLAGS": flags}, capture_output=True).returncode == 0:
+            os.environ["XLA_FLAGS"] = flags
 
 
 def pytest_collection_modifyitems(config, items):

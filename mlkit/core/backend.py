@@ -4,7 +4,7 @@ import abc
 import contextlib
 import importlib
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -68,7 +68,7 @@ class Backend(abc.ABC):
     # ---- arrays ------------------------------------------------------------------------------------------------------
 
     @abc.abstractmethod
-    def asarray(self, host, dtype: str, owned: bool = False) -> Array:
+    def asarray(self, host: Any, dtype: str, owned: bool = False) -> Array:
         """An array of the backend from a NumPy array (or anything NumPy can read): a copy, unless the memory is given away
         (`owned`), which nobody may write to from then on."""
 
@@ -81,7 +81,7 @@ class Backend(abc.ABC):
         view.flags.writeable = False
         return view
 
-    def borrow(self, host, dtype: str) -> Array:
+    def borrow(self, host: Any, dtype: str) -> Array:
         """An array for one run of a compiled program, from a NumPy array whose memory it may share: programs neither keep nor
         return what they are passed. What does not run to its end before the call returns must copy."""
         return self.asarray(host, dtype)
@@ -215,7 +215,7 @@ _backends: dict[str, Any] = {}
 _making = threading.RLock()
 
 
-def register_backend(name, make):
+def register_backend(name: str, make: Callable[[], Backend]) -> None:
     """Make a backend known by a name. A package may do so without being imported: by an entry point of the group `mlkit.backends`.
 
     Args:
@@ -249,7 +249,7 @@ def register_backend(name, make):
         _backends.pop(name, None)
 
 
-def get_backend(name):
+def get_backend(name: str) -> Any:
     """The backend of that name, made on first use."""
     if name not in _backends:
         with _making, uncollected():  # what is imported stays
@@ -258,7 +258,7 @@ def get_backend(name):
     return _backends[name]
 
 
-def _maker(name):
+def _maker(name: str) -> Callable[[], Any]:
     """The function that makes a backend. Installed packages are asked for names that are not known."""
     if name in _makers:
         return _makers[name]
@@ -271,17 +271,17 @@ def _maker(name):
     return installed[name].load()
 
 
-def backends():
+def backends() -> list[str]:
     """Names of the backends there are, those of installed packages too."""
     return list(dict.fromkeys([*_makers, *_installed()]))
 
 
-def _installed():
+def _installed() -> dict[str, Any]:
     """Name -> entry point of the backends of installed packages."""
     return {point.name: point for point in metadata.entry_points(group=ENTRY_POINTS)}
 
 
-def _checked(name, made):
+def _checked(name: str, made: Any) -> Backend:
     if not isinstance(made, Backend):
         raise TypeError(f"The backend {name!r} must be a mlkit.core.backend.Backend, but what was registered makes {made!r}.")
     for attribute in ("name", "kernels"):
@@ -292,7 +292,7 @@ def _checked(name, made):
     return _with_control_flow(made)
 
 
-def _with_control_flow(made):
+def _with_control_flow(made: Backend) -> Backend:
     """The backend, which runs bodies from Python where it has no kernels of its own for them."""
     general = control_flow(made)
     if not general.keys() <= made.kernels.keys():
@@ -303,7 +303,7 @@ def _with_control_flow(made):
 # ---- the choice --------------------------------------------------------------------------------------------------------
 
 
-def set_backend(backend):
+def set_backend(backend: str) -> None:
     """Use a backend from now on, in all threads. Values made before stay usable: they are converted on first use.
 
     Args:
@@ -315,7 +315,7 @@ def set_backend(backend):
     _use(get_backend(backend).default())
 
 
-def set_device(device_name):
+def set_device(device_name: str) -> None:
     """Make tensors, and compute, on a device from now on, in all threads. Values made before move there when they are used.
 
     Args:
@@ -330,13 +330,14 @@ def set_device(device_name):
     _use(_bound(device_name, "set_device")[1])
 
 
-def _use(chosen):
+def _use(chosen: Backend) -> None:
     chosen = _with_control_flow(chosen)
+    holder: Any
     for holder in (State, state):  # the default of new threads, and this one, where a block may have set its own
         holder.backend, holder.kernels = chosen, chosen.kernels
 
 
-def _bound(device_name, caller):
+def _bound(device_name: str, caller: str) -> tuple[str, Backend]:
     """(full name of a device, the backend in force, bound to it)."""
     kind, _, number = str(device_name).lower().partition(":")
     wanted = [f"{name}:{number or 0}" for name in (kind, _OTHER_NAMES.get(kind)) if name]
@@ -352,7 +353,7 @@ def _bound(device_name, caller):
 _OTHER_NAMES = {"gpu": "cuda", "cuda": "gpu"}  # of kinds of devices: backends list one of the two
 
 
-def choose_default():
+def choose_default() -> None:
     """Use the backend that MLKIT_BACKEND names, native unless it does, on the device that MLKIT_DEVICE names, or its default."""
     if not debug.DEVICE:
         return set_backend(debug.BACKEND)
@@ -360,13 +361,13 @@ def choose_default():
     set_device(debug.DEVICE)
 
 
-def backend():
+def backend() -> str:
     """Name of the backend in force."""
     return state.backend.name
 
 
 @contextlib.contextmanager
-def using(name):
+def using(name: str) -> Iterator[Backend]:
     """A block in which another backend is in force in this thread."""
     b = get_backend(name).default()
     with swapped(backend=b, kernels=b.kernels):
@@ -374,7 +375,7 @@ def using(name):
 
 
 @contextlib.contextmanager
-def device(device_name):
+def device(device_name: str) -> Iterator[None]:
     """A block whose tensors are made on the named device, for example ``with mlkit.device("cpu:0"):``.
 
     Raises ValueError for a device that is not there; the message lists those that are.

@@ -1,11 +1,14 @@
 """Control flow for backends that have none of their own: bodies are compiled one by one, and run from Python, as functions of other
 libraries are."""
 
+from collections.abc import Callable
+from typing import Any
+
 from mlkit.core import dtypes
 from mlkit.core.graph import spec_of
 
 
-def control_flow(backend):
+def control_flow(backend: Any) -> dict[str, Callable[..., Any]]:
     """Kernels of the ops `cond`, `while`, `scan` and `foreign_call`, made of a backend's `compile` and its kernels for moving elements.
 
     Args:

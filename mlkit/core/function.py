@@ -151,7 +151,7 @@ class Traced:
 def function(fn: Callable[..., Any], *, key: Callable[[], Hashable] | None = None) -> Traced: ...
 @overload
 def function(fn: None = None, *, key: Callable[[], Hashable] | None = None) -> Callable[[Callable[..., Any]], Traced]: ...
-def function(fn=None, *, key=None):
+def function(fn: Callable[..., Any] | None = None, *, key: Callable[[], Hashable] | None = None) -> Any:
     """Compile a function of tensors: its first call traces it to a graph, later calls with the same shapes run the graph.
 
     Python code in it runs only while tracing; do not branch on values (use `ops.cond`). Variables may be read and assigned.

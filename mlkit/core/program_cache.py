@@ -31,11 +31,11 @@ class ProgramCache:
         self.limit = limit
 
     @property
-    def limit(self):
+    def limit(self) -> int:
         return self._limit
 
     @limit.setter
-    def limit(self, nbytes: int):
+    def limit(self, nbytes: int) -> None:
         with locks.making:
             self._limit, self._room = nbytes, nbytes // AT_FIRST
             self._shrink()

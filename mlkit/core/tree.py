@@ -175,17 +175,17 @@ def traverse(func: Callable[..., Any], structure: Any, top_down: bool = True) ->
     return structure if made is None else None if made is MAP_TO_NONE else made
 
 
-def lists_to_tuples(structure):
+def lists_to_tuples(structure: Any) -> Any:
     """The same with every list turned into a tuple."""
     return traverse(lambda x: tuple(x) if isinstance(x, list) else None, structure, top_down=False)
 
 
-def is_shape(x):
+def is_shape(x: Any) -> bool:
     """Whether x is a tuple or list of sizes (ints or None)."""
     return isinstance(x, (list, tuple)) and all(e is None or isinstance(e, int) for e in x)
 
 
-def map_shape_structure(func, structure):
+def map_shape_structure(func: Callable[..., Any], structure: Any) -> Any:
     """`map_structure` for structures whose leaves are shapes."""
     if is_shape(structure):
         return func(tuple(structure))

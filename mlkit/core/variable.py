@@ -39,12 +39,12 @@ class BaseVariable:
         raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
 
     @property
-    def trainable(self):
+    def trainable(self) -> bool:
         """Whether training changes the value."""
         return self._trainable
 
     @trainable.setter
-    def trainable(self, value: bool):
+    def trainable(self, value: bool) -> None:
         self._trainable = bool(value)
 
     @property
