@@ -1,28 +1,23 @@
 """From a graph to a program: a Python function of one line a kernel, which runs in memory laid out beforehand."""
 
-import functools
-
-import numpy as np
-
 from mlkit.backends.native.arena import Bound
 from mlkit.backends.native.carried import Copies
 from mlkit.backends.native.check import CheckedProgram
-from mlkit.backends.native.elementwise_out import typed_scalars
 from mlkit.backends.native.prologue import Prologue
 from mlkit.backends.native.select import as_eager, select
+from mlkit.backends.native.source import Source
 from mlkit.compiler.liveness import most_alive
 from mlkit.compiler.passes import optimize
 from mlkit.compiler.passes.carry import carry
 from mlkit.compiler.passes.hoist import hoist
 from mlkit.compiler.plan import Plan
 from mlkit.compiler.timing import times_for
-from mlkit.core import debug, dtypes
+from mlkit.core import debug
 from mlkit.core.backend import Executable
 from mlkit.core.garbage_collection import uncollected
 from mlkit.core.graph import Graph
 from mlkit.core.ownership import held_elsewhere
 from mlkit.core.program_cache import BYTES_OF_A_CALL
-from mlkit.core.tensor import Value, as_arrays
 
 BYTES_OF_A_PRIMITIVE = 1 << 16  # measured: the code oneDNN makes for one
 
@@ -105,8 +100,10 @@ class _Form(Executable):
         choose = as_eager if self.exact else select
         self.plan = Plan(graph, lambda call, operand: choose(self.backend, call, operand), own_outputs=self.inner)
         self.overwrites = [i for i in self.plan.overwrites if self.copies is None or i < self.copies.first]
-        writer = _Writer(self.backend, self.plan, ticks=self.times is not None)
-        self.source, self._names, self._views, self._bindings = writer.source(), writer.names, writer.views, writer.bindings
+        self._written = Source(
+            self.backend, self.plan, [f"i{i}" for i in range(len(graph.inputs))], ticks=self.times is not None
+        )
+        self.source = _function(self._written, self.plan)
         self._code = compile(self.source, "<plan>", "exec")
         self._local = self.backend.device.local()
         if debug.LEVEL >= 4:
@@ -153,11 +150,7 @@ class _Form(Executable):
                 bound.block = device.reserve(size)
             else:
                 self.backend.arena.lend(bound, size)
-        env = dict(self._names, tick=self.times and self.times.tick)
-        for name, (offset, shape, strides, dtype) in self._views.items():
-            env[name] = device.view(bound.block, shape, dtype, offset, strides)
-        for name, (prepared, arrays) in self._bindings.items():
-            env[name] = prepared.bind([env.get(a) if type(a) is str else a for a in arrays])
+        env = dict(self._written.environment(bound.block), tick=self.times and self.times.tick)
         exec(self._code, env)
         run = env.pop("run")  # popped: no cycle keeps the old arrays alive
         bound.run = device.runner(run, self.plan, whole=not self.inner and self.times is None)
@@ -171,188 +164,12 @@ def _exclusive(arrays, i, device):
     return device.xp.array(a, order="C") if shared or not device.owns(a) else a
 
 
-class _Writer:
-    """Writes the source of a plan.
-
-    names: what it refers to; views: name -> (offset, shape, strides, dtype) in the arena; bindings: name -> (what is to be
-    bound, names of its arrays, or the arrays, or None).
-    """
-
-    def __init__(self, backend, plan, ticks=False):
-        self.backend, self.plan, self.ticks = backend, plan, ticks  # ticks: whether to note the time after each call
-        xp, device, fail = backend.xp, backend.device, functools.partial(_fail, plan.graph)
-        self.names = {"empty": xp.empty, "array": xp.array, "quiet": device.quiet, "fail": fail, "alone": device.alone}
-        self.views, self._view_names, self.bindings = {}, {}, {}
-        self._seen = _seen_by_kernels(plan)
-        self._of_value = {}  # id of a Value -> its name
-        self._held = {}  # storage -> names of variables that keep it alive
-        self._constants = {}
-
-    def source(self):
-        graph = self.plan.graph
-        lines = []
-        for i, v in enumerate(graph.inputs):
-            self._of_value[id(v)] = f"i{i}"
-        dying = {}
-        for s in self.plan.storages():
-            if s.kind in ("made", "fresh", "arena") and s.last < len(graph.calls):
-                dying.setdefault(s.last, []).append(s)
-        for i, (call, choice) in enumerate(zip(graph.calls, self.plan.choices)):
-            line = self._call(i, call, choice)
-            done = [n for s in dying.get(i, ()) for n in self._held.pop(s, ())]
-            if line:
-                line += f"; {' = '.join(done)} = None" if done else ""
-                lines.append(line + (f"; tick({i})" if self.ticks else ""))
-            elif done:
-                lines.append(f"{' = '.join(done)} = None")
-        outs = [f"array({self._name(v)})" if i in self.plan.copies else self._name(v) for i, v in enumerate(graph.outputs)]
-        lines.append(f"return [{', '.join(outs)}]")
-        head = f"{', '.join(self._of_value[id(v)] for v in graph.inputs)}, = inputs" if graph.inputs else "pass"
-        start = ["tick(-1)"] if self.ticks else []
-        body = "\n".join(f"    {line}" for line in [*start, *lines])
-        return f"def run(inputs):\n  {head}\n  {self._block()}:\n{body}\n"
-
-    def _block(self):
-        """What the calls are made within."""
-        of_numpy = [
-            call
-            for call, choice in zip(self.plan.graph.calls, self.plan.choices)
-            if choice.prepared is None and not self.plan.is_view(call)
-        ]
-        if not of_numpy:
-            return "if True"
-        quiet = "with quiet(all='ignore')"  # IEEE arithmetic defines what NumPy warns of
-        is_mixed = any(choice.prepared is not None for choice in self.plan.choices)
-        return f"{quiet}, alone" if is_mixed and any(map(self._may_use_blas, of_numpy)) else quiet
-
-    def _may_use_blas(self, call):
-        return call.op.name not in self.backend.out_kernels and not self.backend.target.can_chain(call)
-
-    # ---- one call ----------------------------------------------------------------------------------------------------
-
-    def _call(self, i, call, choice):
-        """The line of a call; empty if there is nothing to do when the plan is run."""
-        if not call.outs:  # a loop of which nothing is wanted
-            return ""
-        places = [self.plan.place(v) for v in call.outs]
-        if self.plan.is_view(call) and (places[0].is_static or id(call.outs[0]) not in self._seen):
-            return ""
-        if not choice.writes or self.plan.is_view(call):
-            outs = ", ".join(self._variable(v, f"v{i}_{j}") for j, v in enumerate(call.outs))
-            run = choice.kernel if all(v.shape for v in call.outs) else _giving_arrays(choice.kernel)
-            kernel = self._constant(f"{_identifier(call.op.name)}_{i}", run)
-            return f"{outs}{',' if call.is_tuple else ''} = {kernel}({self._arguments(call.args, choice, i)})"
-        prepare, outs = [], []
-        for j, (v, place) in enumerate(zip(call.outs, places)):
-            if not place.is_static:
-                owner = place.storage.owner
-                name = self._variable(v, f"v{i}_{j}")
-                here = self._of_value[id(owner)] if owner is not v else None  # in place of a kernel's own result
-                prepare.append(f"{name} = {here or self._empty(v)}; ")
-            outs.append(self._name(v))
-        if choice.prepared is not None:
-            return f"{''.join(prepare)}{self._bound(i, call, choice.prepared)}"
-        out = f"({', '.join(outs)},)" if call.is_tuple else outs[0]
-        kernel = self._constant(f"{_identifier(call.op.name)}_{i}", choice.into)
-        args = (
-            typed_scalars(call.op, call.args, call.outs[0].dtype, self.backend.device.scalar) if choice.inplace else call.args
-        )
-        room = f"scratch={self._scratch(i)}" if i in self.plan.workspaces else None
-        return f"{''.join(prepare)}{kernel}({', '.join(filter(None, [self._arguments(args, choice, i), f'out={out}', room]))})"
-
-    def _bound(self, i, call, prepared):
-        """The call of something bound to memory, with the arrays that are known only now."""
-        fixed, given = [], []
-        for a in (*call.args, *call.outs):
-            if type(a) is not Value:
-                fixed.append(a if hasattr(a, "shape") else None)
-            elif self.plan.place(a).is_static:
-                fixed.append(self._name(a))
-            else:
-                place = self.plan.place(a)
-                fixed.append(None)
-                given.append(self._name(a if place.strides is None else place.storage.owner))
-        if i in self.plan.workspaces:
-            fixed.append(self._scratch(i))
-        name = f"{_identifier(call.op.name)}_{i}"
-        self.bindings[name] = prepared, fixed
-        return f"{name}({', '.join(given)}) and fail({i})"
-
-    def _scratch(self, i):
-        """The name of the temporary memory of a call."""
-        storage = self.plan.workspaces[i]
-        return self._arena_view(storage.offset, (storage.nbytes,), (1,), "uint8")
-
-    def _arguments(self, args, choice, i):
-        named = [f"{k}={self._parameter(p, f'{k}_{i}')}" for k, p in choice.params.items()]
-        return ", ".join([*map(self._name, args), *named])
-
-    def _variable(self, v, name):
-        """A variable of the function for a Value whose array is known only when it runs."""
-        self._of_value[id(v)] = name
-        self._held.setdefault(self.plan.place(v).storage, []).append(name)
-        return name
-
-    def _empty(self, v):
-        return f"empty({v.shape}, {self._constant(f'dtype_{v.dtype}', dtypes.as_numpy(v.dtype))})"
-
-    # ---- names -------------------------------------------------------------------------------------------------------
-
-    def _name(self, a):
-        if type(a) is Value:
-            return self._of_value.get(id(a)) or self._view(a)
-        if _is_literal(a):
-            return repr(a)
-        if id(a) not in self._constants:
-            self._constants[id(a)] = self._constant(f"c{len(self._constants)}", a)
-        return self._constants[id(a)]
-
-    def _view(self, v):
-        """The name of a fixed array in the arena; equal views have one array, which tells kernels that they work in place."""
-        place = self.plan.place(v)
-        self._of_value[id(v)] = self._arena_view(place.storage.offset + place.offset, v.shape, place.strides, v.dtype)
-        return self._of_value[id(v)]
-
-    def _arena_view(self, *key):
-        if key not in self._view_names:
-            self._view_names[key] = f"b{len(self.views)}"
-            self.views[self._view_names[key]] = key
-        return self._view_names[key]
-
-    def _parameter(self, p, name):
-        return repr(p) if _is_literal(p) else self._constant(name, p)
-
-    def _constant(self, name, value):
-        self.names[name] = value
-        return name
-
-
-def _fail(graph, i):
-    call = graph.calls[i]
-    raise RuntimeError(f"{call.op.name}{' in ' + '/'.join(call.place) if call.place else ''}: the kernel failed.")
-
-
-def _giving_arrays(kernel):
-    return lambda *args, **params: as_arrays(kernel(*args, **params))
-
-
-def _seen_by_kernels(plan):
-    """ids of the Values whose arrays must be there when the plan runs: all but views that only bound kernels use, which know
-    where in the whole they lie."""
-    seen = {id(v) for v in plan.graph.outputs}
-    for call, choice in zip(reversed(plan.graph.calls), reversed(plan.choices)):
-        if choice.prepared is not None:
-            seen.update(id(a) for a in call.args if type(a) is Value and plan.place(a).strides is None)
-        elif not plan.is_view(call) or id(call.outs[0]) in seen:
-            seen.update(id(a) for a in call.args if type(a) is Value)
-    return seen
-
-
-def _is_literal(p):
-    if type(p) is tuple:
-        return all(map(_is_literal, p))
-    return p is None or type(p) in (bool, int, str) or (type(p) is float and np.isfinite(p))
-
-
-def _identifier(name):
-    return f"{name}_" if name in ("and", "or", "not", "while") else name
+def _function(source, plan):
+    """The text of a function of a list of the inputs' arrays that returns those of the outputs."""
+    inputs, lines = [source.name(v) for v in plan.graph.inputs], source.lines()
+    names = map(source.name, plan.graph.outputs)
+    outs = [f"array({name})" if i in plan.copies else name for i, name in enumerate(names)]
+    lines = [*(["tick(-1)"] if source.ticks else []), *lines, f"return [{', '.join(outs)}]"]
+    head = f"{', '.join(inputs)}, = inputs" if inputs else "pass"
+    body = "\n".join(f"    {line}" for line in lines)
+    return f"def run(inputs):\n  {head}\n  {source.block()}:\n{body}\n"

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from mlkit.backends.native import memory_pages, onednn, random_numpy, threads, version_counters
+from mlkit.backends.native import loops, memory_pages, onednn, random_numpy, threads, version_counters
 from mlkit.backends.native.device import Device, register
 from mlkit.backends.native.onednn.blocked_images import channel_block
 from mlkit.core import dtypes
@@ -17,11 +17,14 @@ class Cpu(Device):
     owns, settle = staticmethod(memory_pages.owns_memory), staticmethod(memory_pages.join)
     prepare, written = staticmethod(threads.apply), staticmethod(version_counters.written)
     channel_block, scalar = staticmethod(channel_block), staticmethod(np.asarray)
-    kernels, rows = staticmethod(random_numpy.make), staticmethod(onednn.rows)
+    kernels = staticmethod(random_numpy.make)
 
     @property
     def epoch(self):
         return threads.epoch
+
+    def rows(self):
+        return [*onednn.rows(), *loops.rows(self)]
 
     reserve = staticmethod(memory_pages.block)
 

@@ -145,7 +145,7 @@ class Plan:
         self.choices: list[Any] = []
         self.workspaces: dict[int, Storage] = {}
         self.places: dict[int, Place] = {}  # id of a Value -> Place
-        self._steady, self._uses = graph.unchanging(), count_uses(graph)
+        self._steady, self._uses = self._unchanging(), count_uses(graph)
         self._place_values(choose)
         self._keep_outputs(own_outputs)
         if not debug.is_off("inplace"):
@@ -154,6 +154,10 @@ class Plan:
         storages = self.storages()
         self.arena_bytes = arrange([s for s in storages if s.kind == "arena"] + list(self.workspaces.values()))
         self._count(storages)
+
+    def _unchanging(self) -> set[Any]:
+        """ids of the inputs that are the same in each run."""
+        return self.graph.unchanging()
 
     def place(self, value: Value) -> Place:
         return self.places[id(value)]

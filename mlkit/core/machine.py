@@ -97,6 +97,10 @@ THRESHOLDS = {
         8, "channels", "of fewer, products with matrices are up to ten times as fast", "enlarging images by repeating"
     ),
     # bounds
+    "split_scans": Threshold(
+        1 << 16, "elements", "of a step's result: a call that makes a larger one gains nothing by being shared", ""
+    ),
+    "split_scans_in_all": Threshold(1 << 24, "elements", "of the results of all steps, which lie in memory together", ""),
     "fold": Threshold(1 << 14, "elements", "larger constants cost more memory than the time they save", ""),
     "hoist": Threshold(4096, "bytes", "that results computed once may be larger than arguments", ""),
 }

@@ -19,11 +19,16 @@ export = Deferred("jax.export", MISSING)
 
 
 def graph_for(
-    name: str, fn: Callable[..., Any], specs: Sequence[Spec], takes: Callable[[Call], bool] = lambda call: True
+    name: str,
+    fn: Callable[..., Any],
+    specs: Sequence[Spec],
+    takes: Callable[[Call], bool] = lambda call: True,
+    has_loops: bool = True,
 ) -> Graph:
-    """The inference graph of a function of tensors, of ops that JAX has. name: of the format. takes: which of their calls are kept."""
+    """The inference graph of a function of tensors, of ops that JAX has. name: of the format. takes: which of their calls are kept.
+    has_loops: whether the format has loops."""
     rows = {OPS[op]: kernel for op, kernel in get_backend("jax").kernels.items()}
-    return inference_graph(fn, specs, Format(name, rows, takes))
+    return inference_graph(fn, specs, Format(name, rows, takes, has_loops))
 
 
 def exported(

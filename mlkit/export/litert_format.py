@@ -50,7 +50,7 @@ def write(
     kind = checked(dtype, quantize, calibration_data)
     if calibration_data is not None and batch_size is None:
         raise ValueError("export: `calibration_data` needs a fixed batch in format 'litert': batch_size=1.")
-    graph = graph_for("litert", fn, specs, takes)
+    graph = graph_for("litert", fn, specs, takes, has_loops=False)
     sizes = _sizes(specs, batch_size)
     results = list(outputs(len(graph.outputs)))
     data = _converted(graph, specs, sizes, names, results)

@@ -20,6 +20,7 @@ from mlkit.core.program import Program
 from mlkit.core.spec import Dim, Spec, are_known, resolve
 from mlkit.core.state import state
 from mlkit.core.tensor import Tensor, Value
+from mlkit.export.unrolling import unrolled
 from mlkit.primitives.catalogue import OPS
 
 
@@ -30,10 +31,11 @@ class Format(Target):
         name: As `Model.export` has it.
         rows: Op -> row.
         takes: Function (call) -> whether its row takes this very call.
+        has_loops: Whether it has loops; else those of a known number of steps are unrolled.
     """
 
-    def __init__(self, name: str, rows: dict[Op, Any], takes: Callable[[Call], bool]):
-        self.name, self.rows, self.takes = name, rows, takes
+    def __init__(self, name: str, rows: dict[Op, Any], takes: Callable[[Call], bool], has_loops: bool = True):
+        self.name, self.rows, self.takes, self.has_loops = name, rows, takes, has_loops
 
     def runs(self, op: Op) -> bool:
         return op in self.rows
@@ -56,6 +58,8 @@ def inference_graph(fn: Callable[..., Any], specs: Sequence[Spec], target: Forma
     program = Program(fn, tuple(specs), {}, compiled=False)
     graph = program.graph
     graph.outputs = graph.outputs[: len(graph.outputs) - len(program.writes)]
+    if not target.has_loops:
+        graph = unrolled(graph)
     for step in (prune, simplify, cse, fold_pads, fold_scales):
         graph = step(graph, target)
     graph = lower(_with_constants(graph, [v.value for v in program.reads]), target)

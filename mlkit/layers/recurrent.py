@@ -6,12 +6,12 @@ from mlkit import ops
 from mlkit.core import tree
 from mlkit.core.dtypes import is_float
 from mlkit.core.spec import Dim, compatible, show
-from mlkit.core.tensor import Tensor, Value
+from mlkit.core.tensor import Tensor
 from mlkit.core.typing import Identifier, Structure
-from mlkit.layers.call_info import call_info
 from mlkit.layers.input_spec import InputSpec
 from mlkit.layers.layer import Layer
 from mlkit.layers.recurrent_cells import GRUCell, LSTMCell, SimpleRNNCell, StackedRNNCells, initial_state
+from mlkit.layers.recurrent_steps import run_steps
 from mlkit.objects.config_object import init_signature, serialized
 from mlkit.objects.signatures import argument, with_common
 from mlkit.objects.variable import Variable
@@ -26,8 +26,9 @@ class RNN(Layer):
 
     cell: a layer called as ``cell(step, states) -> (output, new_states)`` with `state_size`; a list of them is stacked.
     return_state: also return the last states. go_backwards: run from the last step to the first. stateful: begin each batch
-    with the states the last one ended with. unroll: an initial state of one sequence holds for all; a compiled step is one program
-    in any case. zero_output_for_mask: masked steps give 0 instead of the last output. Masked steps leave the states as they are.
+    with the states the last one ended with. unroll: compiled functions have calls of their own for each step, not a loop, and an initial
+    state of one sequence holds for all. zero_output_for_mask: masked steps give 0 instead of the last output. Masked steps leave the
+    states as they are.
     """
 
     def __init__(
@@ -138,52 +139,17 @@ class RNN(Layer):
 
     def run(self, sequences: Structure, states: Any, mask: Any, training: bool | None) -> Any:
         """(last output, outputs of all steps, last states), of any dtype."""
-        time = sequences.shape[1]
-        if type(time) is Dim:
-            return self._run_on_unknown_length(sequences, states, training)
-        if time == 0:
+        if sequences.shape[1] == 0:
             raise ValueError(
                 f"{type(self).__name__} {self.path!r}: the sequences of shape {show(sequences.shape)} have no steps (axis 1)."
             )
-        steps = [sequences[:, t] for t in range(time)]
-        present = None if mask is None else [mask[:, t] for t in range(time)]
-        order = range(time - 1, -1, -1) if self.go_backwards else range(time)
         if hasattr(self.cell, "begin_sequence"):
-            self.cell.begin_sequence(steps[0], tree.flatten(states)[0], training)
-        outputs, out = [], None
-        options = {"training": training} if _takes_training(self.cell) else {}
+            self.cell.begin_sequence(sequences[:, 0], tree.flatten(states)[0], training)
         try:
-            for t in order:
-                new, new_states = self.cell(steps[t], states, **options)
-                new_states = list(new_states) if isinstance(new_states, (list, tuple)) else [new_states]
-                if present is not None:
-                    before = out if out is not None and not self.zero_output_for_mask else ops.zeros_like(new)
-                    shown = _choose(present[t], new, before)
-                    new_states = tree.map_structure(lambda n, o, t=t: _choose(present[t], n, o), new_states, list(states))
-                    out = _choose(present[t], new, before if out is None else out)
-                else:
-                    shown = out = new
-                outputs.append(shown)
-                states = new_states
+            return run_steps(self, sequences, list(states), mask, training)
         finally:
             if hasattr(self.cell, "end_sequence"):
                 self.cell.end_sequence()
-        return (outputs[-1] if self.zero_output_for_mask else out), ops.stack(outputs, axis=1), states
-
-    def _run_on_unknown_length(self, sequences: Structure, states: Any, training: bool | None):
-        """Only shapes are asked for: one step has them all.
-
-        Raises NotImplementedError in a graph that is to be run, as in an export.
-        """
-        if type(sequences.data) is Value:
-            raise NotImplementedError(
-                f"{type(self).__name__} {self.path!r}: its steps are run one by one, so that their number (axis 1) must be known."
-            )
-        first = sequences[:, 0]
-        out, new = self.cell(first, states)
-        new = list(new) if isinstance(new, (list, tuple)) else [new]
-        wide = (out.shape[0], sequences.shape[1], *out.shape[1:])
-        return out, ops.broadcast_to(ops.expand_dims(out, 1), wide), new
 
     def compute_mask(self, inputs: Any, mask: Any = None) -> Any:
         mask = tree.flatten(mask)[0]
@@ -194,14 +160,6 @@ class RNN(Layer):
 
     def get_config(self) -> dict[str, Any]:
         return {**self._common_config(), **{n: getattr(self, n) for n in _SEQUENCE_OPTIONS}, "cell": serialized(self.cell)}
-
-
-def _takes_training(cell):
-    return call_info(type(cell)).takes_training
-
-
-def _choose(present, new, old):
-    return ops.where(ops.reshape(present, (present.shape[0], *(1,) * (new.ndim - 1))), new, old)
 
 
 class _CellRNN(RNN):

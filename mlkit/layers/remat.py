@@ -2,14 +2,14 @@
 
 import math
 import types
-import weakref
 from collections.abc import Callable, Sequence
 from typing import Any
 
 from mlkit.core import tree
 from mlkit.core.interpreter import on_shapes
-from mlkit.core.state import state, swapped
+from mlkit.core.state import state
 from mlkit.core.tensor import Tensor
+from mlkit.layers.losses_within import with_losses
 from mlkit.ops.rematerialization import remat
 
 __all__ = ["RematScope"]
@@ -57,7 +57,7 @@ class RematScope:
             or self.mode == "larger_than"
             and self._is_large(call, args, kwargs)
         )
-        return _with_losses(call, args, kwargs) if chosen else call(*args, **kwargs)
+        return _rematerialized(call, args, kwargs) if chosen else call(*args, **kwargs)
 
     def _is_large(self, call: Callable[..., Any], args, kwargs):
         with on_shapes():
@@ -75,14 +75,12 @@ def _with_activation(layer: Any, call: Callable[..., Any]) -> Callable[..., Any]
     return types.MethodType(call.__func__, twin)
 
 
-def _with_losses(call: Callable[..., Any], args, kwargs):
+def _rematerialized(call: Callable[..., Any], args, kwargs):
     """The rematerialized call. Losses added in it are results of it, which have gradients."""
     owners = []
 
     def run(*args: Any, **kwargs: Any):
-        with swapped(losses=weakref.WeakKeyDictionary()):
-            out = call(*args, **kwargs)
-            added = [(owner, loss) for owner, (_, losses) in state.losses.items() for loss in losses]
+        out, added = with_losses(call)(*args, **kwargs)
         owners[:] = [owner for owner, _ in added]
         return out, [loss for _, loss in added]
 

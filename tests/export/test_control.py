@@ -5,6 +5,7 @@ import pytest
 
 import mlkit
 from mlkit import layers, ops
+from mlkit.export.unrolling import unrolled
 
 onnx = pytest.importorskip("onnx", reason='ONNX files are written with onnx: pip install "mlkit-engine[onnx]"')
 runtime = pytest.importorskip("onnxruntime", reason='ONNX files are run by ONNX Runtime: pip install "mlkit-engine[onnx]"')
@@ -69,7 +70,7 @@ def test_what_a_body_holds_is_refused_by_name(tmp_path):
 
 @pytest.mark.parametrize("layer", [
     lambda: layers.SimpleRNN(4), lambda: layers.LSTM(4, return_sequences=True, go_backwards=True),
-    lambda: layers.Bidirectional(layers.GRU(3)),
+    lambda: layers.Bidirectional(layers.GRU(3)), lambda: layers.RNN([layers.LSTMCell(3), layers.GRUCell(2)], go_backwards=True),
 ])  # fmt: skip
 def test_recurrent_layers_take_sequences_of_any_length(layer, tmp_path):
     x = mlkit.Input((None, 3), name="x")
@@ -81,9 +82,14 @@ def test_recurrent_layers_take_sequences_of_any_length(layer, tmp_path):
         np.testing.assert_allclose(session.run(None, {"x": data})[0], model.predict(data, verbose=0), rtol=1e-4, atol=1e-6)
 
 
-def test_cells_that_run_step_by_step_need_known_steps(tmp_path):
-    x = mlkit.Input((None, 3))
-    model = mlkit.Model(x, layers.RNN(layers.StackedRNNCells([layers.LSTMCell(3)]), name="own")(x))
-    assert model.output_shape == (None, 3)
-    with pytest.raises(NotImplementedError, match="'own'.*their number .axis 1. must be known"):
-        model.export(tmp_path / "m.onnx")
+@pytest.mark.parametrize("reverse", [False, True])
+def test_scans_unrolled_give_the_same(reverse):
+    def f(x, c):
+        step = lambda c, x: (c * x + ops.scan(lambda a, b: (a + b, a), 0.0, x)[0], (c, x))
+        return mlkit.tree.flatten(ops.scan(step, c, x, reverse=reverse))
+
+    x, c = (ops.convert_to_tensor(np.random.default_rng(1).normal(size=s).astype("float32")) for s in ((4, 3), (3,)))
+    graph = unrolled(mlkit.function(f).graph(x, c))
+    assert all(call.op.name != "scan" for call in graph.calls)
+    for found, expected in zip(graph.run(x, c), f(x, c), strict=True):
+        np.testing.assert_array_equal(found.numpy(), expected.numpy())

@@ -99,6 +99,7 @@ def test_weights_of_fewer_bits(tmp_path, capsys):
 
 @pytest.mark.parametrize("layer", [
     lambda: layers.LSTM(4, return_sequences=True), lambda: layers.SimpleRNN(4), lambda: layers.Bidirectional(layers.GRU(3)),
+    lambda: layers.RNN([layers.GRUCell(3), layers.LSTMCell(2)], go_backwards=True),
 ])  # fmt: skip
 def test_recurrent_layers_are_unrolled(layer, tmp_path):
     x = mlkit.Input((5, 3), name="x")
@@ -107,7 +108,7 @@ def test_recurrent_layers_are_unrolled(layer, tmp_path):
     data = np.random.default_rng(0).normal(size=(2, 5, 3)).astype("float32")
     np.testing.assert_allclose(answer(tmp_path / "m.tflite", x=data), model.predict(data, verbose=0), rtol=1e-4, atol=1e-6)
     x = mlkit.Input((None, 3), name="x")
-    with pytest.raises(NotImplementedError, match="(lstm|rnn|gru) in .*its steps must be known"):
+    with pytest.raises(NotImplementedError, match="(lstm|rnn|gru|scan) in .*its steps must be known"):
         mlkit.Model(x, layer()(x)).export(tmp_path / "n.tflite", verbose=False)
 
 

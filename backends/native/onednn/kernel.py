@@ -109,6 +109,11 @@ class Kernel:
                 yield primitive
 
     @property
+    def is_small(self):
+        """Whether one thread is enough for all steps."""
+        return all(small for _, _, small in self._steps)
+
+    @property
     def workspace(self):
         """Bytes of temporary memory, of which `bind` gets an array behind those of the results."""
         return self._temporary.nbytes + self._scratch

@@ -1,8 +1,10 @@
 """How the steps of a kernel are run: functions without arguments that return a status, 0 if all went well."""
 
+import contextlib
 import ctypes
 import functools
 import itertools
+import threading
 
 from mlkit.backends.native.onednn.library import library
 
@@ -19,7 +21,7 @@ def alone_where_small(steps):
     """The functions of (function, whether it is small); neighbours that are small are run by one thread: waking others takes
     longer, and much longer where they have other work."""
     lib = library()
-    if not lib.has("omp_set_num_threads"):
+    if not lib.has("omp_set_num_threads") or getattr(_local, "alone", False):
         return [run for run, _ in steps]
     out = []
     for is_small, group in itertools.groupby(steps, key=lambda s: s[1]):
@@ -30,6 +32,32 @@ def alone_where_small(steps):
         else:
             out += group
     return out
+
+
+@contextlib.contextmanager
+def bound_for_one_thread():
+    """A block; what is bound in it is run where one thread is in force anyway, see `OneThread`."""
+    before, _local.alone = getattr(_local, "alone", False), True
+    try:
+        yield
+    finally:
+        _local.alone = before
+
+
+class OneThread:
+    """A block in which OpenMP uses the thread that enters it alone."""
+
+    def __enter__(self):
+        lib = library()
+        self._threads = 1
+        if lib is not None and lib.has("omp_set_num_threads"):
+            self._threads = lib.function("omp_get_max_threads")()
+        if self._threads > 1:
+            lib.function("omp_set_num_threads")(1)
+
+    def __exit__(self, *_):
+        if self._threads > 1:
+            library().function("omp_set_num_threads")(self._threads)
 
 
 def _run_alone(count, choose, steps):
@@ -93,4 +121,5 @@ def can_fork():
     return lib is not None and lib.has("GOMP_parallel")
 
 
+_local = threading.local()
 _WORK = ctypes.CFUNCTYPE(None, ctypes.c_void_p)

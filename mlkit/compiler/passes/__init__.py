@@ -23,6 +23,7 @@ from mlkit.compiler.passes import (
     lower,
     prune,
     simplify,
+    split_scans,
     update_rows,
     zero_sums,
 )
@@ -30,8 +31,8 @@ from mlkit.core import debug
 from mlkit.core.graph import Graph
 
 _ORDER = (
-    prune, lower, simplify, cse, fold, fold_pads, fold_scales, zero_sums, update_rows, fuse_norm_relu, fuse_products, keep_wide,
-    block_channels, fuse_chains, fuse_horizontally, keep_for_gradients,
+    prune, split_scans, lower, simplify, cse, fold, fold_pads, fold_scales, zero_sums, update_rows, fuse_norm_relu, fuse_products,
+    keep_wide, block_channels, fuse_chains, fuse_horizontally, keep_for_gradients,
 )  # fmt: skip
 PASSES = {module.PASS.name: module.PASS for module in _ORDER}  # in the order in which they are applied
 

@@ -21,8 +21,8 @@ def share(plan: Any) -> None:
                 continue  # a view
             partners = [k for o, k in choice.inplace if o == out and k not in taken]
             before = old.get(id(v))
-            fitting = (k for k in partners if _may_take(plan, i, call.args[k], result, before))
-            k = next((k for k in fitting if _is_read_in_time(plan, call, k, partners)), None)
+            fitting = (k for k in partners if may_take(plan, i, call.args[k], result, before))
+            k = next((k for k in fitting if is_read_in_time(plan, call, k, partners)), None)
             if k is not None:
                 _join(result, plan.place(call.args[k]).storage)
                 taken.add(k)
@@ -47,7 +47,7 @@ def _predecessors(plan: Any) -> dict[int, Any]:
     return found
 
 
-def _is_read_in_time(plan: Any, call: Call, k: int, partners: Sequence[int]) -> bool:
+def is_read_in_time(plan: Any, call: Call, k: int, partners: Sequence[int]) -> bool:
     """Whether what lies where argument k does is read before a result is written over it. An argument that is given twice is, where the
     only result may lie where either lies; else a kernel may write a first result before it reads the argument again."""
     storage = plan.place(call.args[k]).storage
@@ -58,7 +58,7 @@ def _is_read_in_time(plan: Any, call: Call, k: int, partners: Sequence[int]) -> 
     return same and len(call.outs) == 1 and set(there) <= set(partners)
 
 
-def _may_take(plan: Any, i: int, argument: Any, result: Any, before: Any) -> bool:
+def may_take(plan: Any, i: int, argument: Any, result: Any, before: Any) -> bool:
     """Whether `result` of call i may lie where `argument` lies; `before`: storage of the old value it replaces, or None."""
     v = result.owner
     if type(argument) is not Value or argument.shape != v.shape or argument.dtype != v.dtype:
