@@ -81,9 +81,9 @@ def measure(library, net, seconds):
     return dict(first_s=first, wall_ms=statistics.median(walls) * 1e3, cpu_ms=(time.process_time() - cpu) / len(walls) * 1e3)
 
 
-def measured_apart(library, net, seconds):
-    """`measure` in a process of its own."""
-    command = [sys.executable, __file__, net, "--library", library, "--seconds", str(seconds)]
+def measured_apart(library, net, seconds, script=__file__):
+    """`measure` of a script in a process of its own."""
+    command = [sys.executable, script, net, "--library", library, "--seconds", str(seconds)]
     environment = {**os.environ, "KERAS_BACKEND": "jax", "JAX_PLATFORMS": "cpu"}
     done = subprocess.run(command, env=environment, check=True, capture_output=True, text=True)
     return json.loads(done.stdout.splitlines()[-1])

@@ -8,7 +8,7 @@ import functools
 
 import numpy as np
 
-from mlkit.backends.native.elementwise import is_half, pick_parts, picks_parts, power_into, select_bits, single
+from mlkit.backends.native.elementwise import SMALL, is_half, pick_parts, picks_parts, power_into, select_bits, single
 from mlkit.core import dtypes
 from mlkit.primitives import elementwise as el
 
@@ -89,8 +89,8 @@ def _by_bits(xp):
         if picks_parts(condition, out.shape):
             pick_parts(xp, condition, x, y, out)
             return
-        if out.dtype.itemsize > 8:
-            out[...] = xp.where(condition, x, y)
+        if out.dtype.itemsize > 8 or out.size < SMALL:
+            out[...] = xp.where(condition, x, y)  # before out is written, which may be any of them
             return
         bits = bits_of(out)
         select_bits(xp, condition, x.view(bits), y.view(bits), out.view(bits))
