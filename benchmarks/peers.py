@@ -1,6 +1,6 @@
 """The virtual environments of the libraries that mlkit is compared with.
 
-    python benchmarks/peers.py [--cache DIR] [--serving]     make those that are missing
+    python benchmarks/peers.py [--cache DIR] [--serving | --export]     make those that are missing
 
 One environment a library, by plain pip; set PIP_EXTRA_INDEX_URL for PyTorch's CPU-only packages, which are much smaller.
 """
@@ -23,6 +23,14 @@ PACKAGES = {  # environment -> what is installed in it
 }
 # LitServe's worker runs mlkit, as this checkout has it, with what mlkit needs
 SERVING = {"litserve": ["litserve", "numpy", "h5py", "ml_dtypes", "tqdm", "pillow", "onednn-cpu-gomp"]}
+EXPORT = {  # for export_models.py
+    "export-mlkit": [
+        *("numpy", "h5py", "ml_dtypes", "tqdm", "pillow", "onednn-cpu-gomp", "jax", "onnx", "onnxruntime"),
+        *("litert-converter==0.5.0", "ai-edge-litert==2.3.0", "ai-edge-quantizer==0.10.0"),
+    ],
+    "export-torch": ["torch", "torchvision", "onnx", "onnxscript"],
+    "export-tensorflow": [KERAS, "tensorflow-cpu"],
+}
 # Minutes a step on two cores, and never the best.
 TOO_SLOW = {("mobilenetv2", "keras-jax"), ("resnet50", "keras-jax")}
 INFERENCE_ONLY = ("onnxruntime",)
@@ -57,11 +65,11 @@ def libraries(cache):
     return [lib for lib in found if os.path.exists(lib.python)]
 
 
-def versions(cache):
+def versions(cache, environments=PACKAGES):
     """What runs in the peers' environments, as "keras 3.15.1, torch 2.9.0, ..."."""
     code = "import importlib.metadata as m; print(*[f'{n} {m.version(n)}' for n in %r], sep=', ')"
     found = []
-    for name, packages in PACKAGES.items():
+    for name, packages in environments.items():
         names = [p.partition("==")[0] for p in packages]
         if os.path.exists(python_of(cache, name)):
             run = subprocess.run([python_of(cache, name), "-c", code % names], capture_output=True, text=True)
@@ -82,7 +90,8 @@ if __name__ == "__main__":
     options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     options.add_argument("--cache", default=CACHE)
     options.add_argument("--serving", action="store_true", help="that of LitServe, for serving.py, and no other")
+    options.add_argument("--export", action="store_true", help="those of export_models.py, and no other")
     given = options.parse_args()
     cache = given.cache
-    make(cache, SERVING if given.serving else PACKAGES)
+    make(cache, SERVING if given.serving else EXPORT if given.export else PACKAGES)
     print("\n".join(versions(cache)))

@@ -161,7 +161,7 @@ def serving(before, after, health):
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     environment = {**os.environ, "PYTHONPATH": str(HERE.parent), "OMP_WAIT_POLICY": "passive"}
-    process = subprocess.Popen([*before, str(port), *after], start_new_session=True, env=environment, stdout=subprocess.DEVNULL)
+    process = subprocess.Popen([*before, str(port), *after], process_group=0, env=environment, stdout=subprocess.DEVNULL)
     try:
         end = time.monotonic() + 120
         while not answers(port, health):

@@ -14,7 +14,8 @@ class TerminateOnNaN(Callback):
         raise_error: whether to raise RuntimeError at once (so that `on_train_end` of other callbacks, which may delete a
             backup, does not run) or to stop quietly.
         find: whether to run that batch once more, op by op, to name the layer, op and place, and to give the model the weights
-            from before it. For that each step leaves the weights it began with in memory.
+            from before it. For that the weights of now and then are held, with the batches since (of 64 steps or 256 MB at most),
+            which then run once more; without a compiled program, and where several processes train, those before each step.
 
     >>> import mlkit, numpy as np
     >>> model = mlkit.Sequential([mlkit.Input((2,)), mlkit.layers.Lambda(mlkit.ops.log), mlkit.layers.Dense(1)])
@@ -28,17 +29,26 @@ class TerminateOnNaN(Callback):
     def __init__(self, raise_error: bool = False, find: bool = True):
         super().__init__()
         self.raise_error, self.find = raise_error, find
-        self._held = None
 
     def on_train_batch_begin(self, batch: int, logs: dict[str, Any] | None = None) -> None:
-        self._held = self.model._values_before_step() if self.find and hasattr(self.model, "_values_before_step") else None
+        if self._notes:
+            self.model._begin_noted_step()
+
+    def on_train_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:
+        if self._notes:
+            self.model._end_noted_step()
+        super().on_train_batch_end(batch, logs)
+
+    @property
+    def _notes(self) -> bool:
+        """Whether steps are noted: those of a `fit` of this library are, where `find` asks for it."""
+        return self.find and getattr(getattr(self.model, "_training", None), "run", None) is not None
 
     def on_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:
         loss = (logs or {}).get("loss")
-        held, self._held = self._held, None
         if loss is None or math.isfinite(loss):
             return
-        where = " " + self.model._explain_nonfinite(held) if held is not None else ""
+        where = " " + self.model._explain_nonfinite() if self._notes else ""
         if self.raise_error:
             raise RuntimeError(
                 f"The loss is {loss} after batch {batch}.{where} Expected a finite number: look for NaN or Inf in the data, lower the "

@@ -10,9 +10,9 @@ from mlkit.core import tree
 from mlkit.debugger.breakpoint import NONFINITE, Breakpoint
 from mlkit.debugger.checked_step import checked_step
 from mlkit.debugger.debugger import Debugger
-from mlkit.debugger.journal import Journal
 from mlkit.debugger.step_graph import StepGraph
-from mlkit.models.nonfinite import values_of
+from mlkit.models.journal import Journal
+from mlkit.models.nonfinite import variables_of
 from mlkit.models.training import step_method
 
 
@@ -64,11 +64,11 @@ class AttachedDebugger(Callback):
             return self._debug(data, self.breakpoints)
         statistics = self.wants_statistics()
         if not (statistics or self.breakpoints):
-            return self._program(False, plain=True)(data)
+            return self.model._training.own_program(self.model, "train")(data)
         if self._journal is None:
-            self._journal = Journal(list(dict.fromkeys(v for v, _ in values_of(self.model))))
+            self._journal = Journal(variables_of(self.model))
         program = self._program(statistics)
-        self._journal.begin_step(data)
+        self._journal.begin_step([data])
         logs, sums, rows = program(data)
         self._journal.end_step()
         if statistics:
@@ -79,14 +79,8 @@ class AttachedDebugger(Callback):
         self._journal = None
         return self._debug(data, self.breakpoints)
 
-    def _program(self, statistics: bool, plain: bool = False) -> Callable[[Any], Any]:
+    def _program(self, statistics: bool) -> Callable[[Any], Any]:
         training = self.model._training
-        if plain:
-            training.run.step = None
-            try:
-                return training.program(self.model, "train")
-            finally:
-                training.run.step = self._step
         if statistics not in self._programs:
             key = lambda: training.trainable_key(self.model)
             self._programs[statistics] = checked_step(self.model, step_method(self.model, "train"), key, statistics)

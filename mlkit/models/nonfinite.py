@@ -15,25 +15,17 @@ from mlkit.core.tensor import Tensor
 from mlkit.models.checks.case import count
 from mlkit.models.loops import packed
 
-Values = list[tuple[Any, Tensor]]
 
-
-def values_of(model: Any) -> Values:
-    """Each variable that a step changes with its value. Whoever holds values keeps programs from writing over them."""
+def variables_of(model: Any) -> list[Any]:
+    """Each variable that a step changes."""
     optimizer = model.optimizer.variables if model.optimizer is not None else []
-    return [(v, v.value) for v in [*model.variables, *optimizer, *model.metrics_variables]]
+    return list(dict.fromkeys([*model.variables, *optimizer, *model.metrics_variables]))
 
 
-def set_values(values: Values) -> None:
-    """Give variables the values that `values_of` found."""
-    for variable, value in values:
-        variable.assign(value)
-
-
-def explain(model: Any, values: Values, batches: list[Any]) -> str:
-    """In words, where the first number that is not finite comes from when the batches run once more from these values. The variables
-    have these values afterwards."""
-    set_values(values)
+def explain(model: Any, batches: list[Any]) -> str:
+    """In words, where the first number that is not finite comes from when the batches run once more from the values that the variables
+    have, and have afterwards."""
+    values = [(v, v.value) for v in variables_of(model)]
     probe = _Probe(state.top)
     try:
         for k, batch in enumerate(batches):
@@ -51,7 +43,8 @@ def explain(model: Any, values: Values, batches: list[Any]) -> str:
         return f"Where it came from is not known: op by op the step fails ({type(error).__name__}: {error})."
     finally:
         model._clear_losses()
-        set_values(values)
+        for variable, value in values:
+            variable.assign(value)
     return "Run once more op by op, all numbers are finite: the compiled program rounds otherwise, or the data are random."
 
 

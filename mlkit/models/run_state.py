@@ -18,6 +18,7 @@ import numpy as np
 from mlkit.core.communicator import replicas
 from mlkit.core.deferred import Deferred
 from mlkit.data.adapters import set_state_of
+from mlkit.models.journal import Journal
 from mlkit.models.saving.replacing import replacing
 from mlkit.objects.seed_generator import global_seed_generator
 
@@ -31,12 +32,14 @@ class Run:
 
     first, logs: how many batches of its first epoch have run before, and what they gave. wanted: a state that it is to begin with.
     group: the batches between the last two turns of callbacks. step: what runs in place of the train step, if something does.
+    journal: the way back to the values before the group, if somebody has them noted.
     """
 
     def __init__(self, callbacks: Any, batches: Any):
         self.callbacks, self.batches = callbacks, batches
         self.first, self.logs, self.wanted, self.group = 0, None, None, []
         self.step: Callable[[Any], Any] | None = None
+        self.journal: Journal | None = None
 
 
 def save(model: Any, path: str | None, epoch: int) -> None:

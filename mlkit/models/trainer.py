@@ -8,6 +8,7 @@ from typing import Any
 from mlkit import data, optimizers
 from mlkit.callbacks.callback import Callback
 from mlkit.callbacks.history import History
+from mlkit.core.communicator import replicas
 from mlkit.core.ownership import own_arrays
 from mlkit.core.tensor import Tensor
 from mlkit.core.typing import Data, Structure
@@ -18,6 +19,7 @@ from mlkit.metrics.reduction import Mean
 from mlkit.models import checks, loops, nonfinite, run_state
 from mlkit.models import epochs as epoch_data
 from mlkit.models.compiled import CompiledLoss, CompiledMetrics
+from mlkit.models.journal import STEPS, Journal
 from mlkit.models.profile import profile
 from mlkit.models.training import Training
 from mlkit.objects.serialization import deserialize_keras_object
@@ -346,18 +348,26 @@ class Trainer:
         for m in self._training.metrics_of(self):
             m.reset_state()
 
-    def _values_before_step(self):
-        """What `_explain_nonfinite` takes. All variables are made first, which a step would make on its way."""
+    def _begin_noted_step(self):
+        """Note what leads back to the values before the batches that `fit` runs next. All variables are made first, which a step would
+        make on its way."""
         run, optimizer = self._training.run, self.optimizer
-        is_new = optimizer is not None and not optimizer.built and not self._is_overridden("train_step")
-        if is_new and run is not None and run.group:
-            self._training.prepare(self, run.group[0])
-        return nonfinite.values_of(self)
+        if run.journal is None:
+            if optimizer is not None and not optimizer.built and not self._is_overridden("train_step"):
+                self._training.prepare(self, run.group[0])
+            repeats = not (self.run_eagerly or self.jit_compile is False or replicas() is not None)
+            run.journal = Journal(nonfinite.variables_of(self), STEPS if repeats else 1)
+        run.journal.begin_step(run.group)
 
-    def _explain_nonfinite(self, values):
-        """In words, where the last batches of `fit` give a number that is not finite, from these values on; variables get them."""
+    def _end_noted_step(self):
+        """The batches have run."""
+        self._training.run.journal.end_step()
+
+    def _explain_nonfinite(self):
+        """In words, where the batches noted last give a number that is not finite; variables have the values from before them."""
         run = self._training.run
-        return nonfinite.explain(self, values, run.group if run is not None else [])
+        run.journal.rewind(lambda batch: self._training.own_program(self, "train")(loops.packed(batch)))
+        return nonfinite.explain(self, run.group)
 
     def _profile_last_batch(self, runs):
         """A `ProfileReport` of a training step on the batch that `fit` has run last."""

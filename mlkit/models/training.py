@@ -128,6 +128,10 @@ class Training:
             self.programs.pop(step, None)
         if step == "train" and self.run is not None and self.run.step is not None:
             return self.run.step
+        return self.own_program(model, step)
+
+    def own_program(self, model: Any, step: str) -> Callable[..., Any]:
+        """The same, whatever runs in place of the train step."""
         method = self._on_all_ranks(model, step, step_method(model, step))
         if model.run_eagerly or model.jit_compile is False:
             return method

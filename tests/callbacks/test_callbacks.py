@@ -9,7 +9,7 @@ import re
 import numpy as np
 import pytest
 
-from mlkit import callbacks, layers, metrics, ops, optimizers, saving
+from mlkit import callbacks, layers, metrics, ops, optimizers, saving, utils
 from mlkit.callbacks import CallbackList
 from mlkit.callbacks.callback import HOOKS
 from mlkit.models import Sequential
@@ -471,6 +471,33 @@ class TestTerminateOnNaN:
         assert re.search(words, capsys.readouterr().out)
         for v in [*model.variables, *model.optimizer.variables]:
             assert np.isfinite(v.numpy()).all(), "the model is as it was before that batch"
+
+    @pytest.mark.parametrize(("bad", "eager"), [(3, False), (70, False), (130, False), (3, True)])
+    def test_the_weights_are_those_from_before_the_batch_to_the_bit(self, bad, eager, capsys):
+        x = np.random.default_rng(0).normal(size=(140, 4)).astype("float32")
+
+        def model():
+            utils.set_random_seed(0)
+            model = Sequential([layers.Input((4,)), layers.Dense(3), layers.Dropout(0.3), layers.Dense(1)])
+            model.compile("adam", "mse", run_eagerly=eager)
+            return model
+
+        def fit_first(model, count, *found):
+            slower = callbacks.LambdaCallback(
+                on_train_batch_begin=lambda k, logs: k % 9 or model.optimizer.learning_rate.assign(1e-3 / (k + 1))
+            )
+            model.fit(x[:count], x[:count, :1], batch_size=1, shuffle=False, verbose=0, check=False, callbacks=[slower, *found])
+            return model
+
+        wanted = fit_first(model(), bad)
+        x[bad, 0] = np.inf
+        found = fit_first(model(), 140, callbacks.TerminateOnNaN())
+        assert f"Batch {bad}: the loss is" in capsys.readouterr().out
+        for a, b in zip(
+            [*wanted.variables, *wanted.optimizer.variables], [*found.variables, *found.optimizer.variables], strict=True
+        ):
+            if "learning_rate" not in a.path:  # which the batch's own beginning has set
+                np.testing.assert_array_equal(a.numpy(), b.numpy())
 
     def test_rows_of_the_data_are_named(self, capsys):
         x = X.copy()

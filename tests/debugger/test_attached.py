@@ -16,9 +16,9 @@ import mlkit
 from mlkit import layers, ops
 from mlkit.debugger.breakpoint import Breakpoint
 from mlkit.debugger.coverage import looked_at
-from mlkit.debugger.journal import Journal
 from mlkit.debugger.step_graph import StepGraph
 from mlkit.debugger.terminal import TerminalDebugger
+from mlkit.models.journal import Journal
 
 pytestmark = pytest.mark.native("steps are compared with the native engine's, to the bit")
 NONFINITE = Breakpoint(when="nonfinite")
@@ -122,7 +122,7 @@ def test_the_journal_gives_back_the_values_before_a_step_to_the_bit():
     for k in range(5):
         if k == 3:
             model.optimizer.learning_rate = 0.5  # by a callback, say
-        journal.begin_step((x[:16], y[:16]))
+        journal.begin_step([(x[:16], y[:16])])
         seen.append(weights(model))
         model._training.program(model, "train")((x[16 * k : 16 * k + 16], y[:16]) if k < 0 else (x[:16], y[:16]))
         journal.end_step()

@@ -16,23 +16,26 @@ BYTES = 1 << 28  # of batches since, likewise
 
 
 class Journal:
-    """Of the variables that a step of a model reads or changes."""
+    """Of the variables that a step of a model reads or changes.
 
-    def __init__(self, variables: list[Any]):
-        self.variables = variables
+    steps: after how many the values are held anew; 1 where a step run once more would not give the same.
+    """
+
+    def __init__(self, variables: list[Any], steps: int = STEPS):
+        self.variables, self.most = variables, steps
         self._held: dict[Any, Tensor] = {}
-        self._steps: list[tuple[dict[Any, Tensor], Any]] = []  # what others had changed before the step, and its batch
+        self._steps: list[tuple[dict[Any, Tensor], list[Any]]] = []  # what others had changed before the step, and its batches
         self._seen: list[Any] = []
         self._bytes = 0
 
-    def begin_step(self, data: Any) -> None:
-        """A step is going to run on this batch."""
-        size = sum(a.nbytes for a in tree.flatten(data) if a is not None)
+    def begin_step(self, batches: list[Any]) -> None:
+        """A step is going to run on this batch, or one after the other on these before anybody looks."""
+        size = sum(a.nbytes for a in tree.flatten(batches) if a is not None)
         changed = {v: v._value for v, seen in zip(self.variables, self._seen) if v._value is not seen()}
-        if not self._held or len(self._steps) >= STEPS or self._bytes + size > BYTES or len(changed) == len(self.variables):
+        if not self._held or len(self._steps) >= self.most or self._bytes + size > BYTES or len(changed) == len(self.variables):
             values = locks.together(lambda: [v._value for v in self.variables], [v.lock for v in self.variables])
             self._held, self._steps, self._bytes, changed = dict(zip(self.variables, values)), [], 0, {}
-        self._steps.append((changed, data))
+        self._steps.append((changed, batches))
         self._bytes += size
 
     def end_step(self) -> None:
@@ -43,9 +46,10 @@ class Journal:
         """Give the variables the values from before the last step. step: what the others are run by once more."""
         *before, (changed, _) = self._steps
         self._assign(self._held)
-        for own, data in before:
+        for own, batches in before:
             self._assign(own)
-            step(data)
+            for batch in batches:
+                step(batch)
         self._assign(changed)
         self._held = {}
 
