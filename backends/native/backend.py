@@ -41,6 +41,9 @@ class NativeBackend(Backend):
     def on(self, device):
         return self if device == self.device.name else self.others.backend(device, host=self)
 
+    def missing(self, kind):
+        return self.others.missing(kind) if self.others else ""
+
     @property
     def device_name(self):
         return self.device.name

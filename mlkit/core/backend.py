@@ -174,6 +174,10 @@ class Backend(abc.ABC):
         """Let kernels use so many threads from now on."""
         raise NotImplementedError(f"set_num_threads: the {self.name} backend manages its threads itself.")
 
+    def missing(self, kind: str) -> str:
+        """A sentence on why there is no device of a kind, such as "cuda"; "" where nothing is known of it."""
+        return ""
+
     def libraries(self) -> dict[str, str]:
         """Name -> version and place, or why it is missing, of the libraries that kernels come from (`mlkit.show_config`)."""
         return {}
@@ -344,9 +348,9 @@ def _bound(device_name: str, caller: str) -> tuple[str, Backend]:
     there = state.backend.devices()
     full = next((name for name in wanted if name in there), None)
     if full is None:
-        raise ValueError(
-            f"{caller}: there is no {device_name!r} on backend {state.backend.name!r}. Devices: {', '.join(there)}."
-        )
+        reasons = [why for why in map(state.backend.missing, (kind, _OTHER_NAMES.get(kind, ""))) if why]
+        text = f"{caller}: there is no {device_name!r} on backend {state.backend.name!r}. Devices: {', '.join(there)}."
+        raise ValueError(" ".join([text, *reasons]))
     return full, _with_control_flow(state.backend.on(full))
 
 

@@ -1,10 +1,13 @@
 """What is said where something is missing for computing on a GPU. None of these machines is at hand: they are described."""
 
+import subprocess
+import sys
 import types
 import warnings
 
 import pytest
 
+import mlkit
 from mlkit.backends.native.cuda import library
 from mlkit.backends.native.cuda.library import Found, System, search
 
@@ -40,6 +43,9 @@ class Machine(System):
         nvrtc = types.SimpleNamespace(getVersion=lambda: (13, 5))
         return types.SimpleNamespace(__file__="/site/cupy/__init__.py", cuda=types.SimpleNamespace(nvrtc=nvrtc))
 
+    def place(self, package, library):
+        return f"/site/{package}"
+
     def loaded(self, part):
         return list(self._cudnn)
 
@@ -69,14 +75,28 @@ def test_an_old_driver_is_enough_for_the_older_packages():
 
 
 def test_all_is_there():
-    found = search(Machine(cudnn=["/site/nvidia/cudnn/lib/libcudnn.so.9", "/site/nvidia/cudnn/lib/libcudnn_cnn.so.9"]))
+    machine = Machine(cudnn=["/site/nvidia/cudnn/lib/libcudnn.so.9", "/site/nvidia/cudnn/lib/libcudnn_cnn.so.9"])
+    machine.packages().update({"nvidia-cuda-nvrtc": "13.5.37", "nvidia-cublas": "13.1"})
+    found = search(machine)
     assert found.reason == ""
     assert found.versions == {
         "driver": "for CUDA 13.2",
         "CuPy": "1.2, /site/cupy",
-        "NVRTC": "13.5",
+        "NVRTC": "13.5, /site/nvidia-cuda-nvrtc",
+        "cuBLAS": "13.1, /site/nvidia-cublas",
         "cuDNN": "1.2, nvidia-cudnn-frontend 1.2, /site/nvidia/cudnn/lib",
     }
+
+
+def test_libraries_that_are_not_packages_are_said_to_be_of_the_system():
+    found = search(Machine()).versions
+    assert found["NVRTC"].startswith("13.5 of this system: there is no package nvidia-cuda-nvrtc")
+    assert 'pip install "mlkit-engine[cuda]"' in found["cuBLAS"]
+
+
+def test_the_place_of_a_library_is_found_by_its_package():
+    assert System().place("numpy", "__init__").endswith("numpy")
+    assert System().place("numpy", "libcublas") is None
 
 
 def test_without_cudnn_it_is_slower_and_says_so():
@@ -122,6 +142,30 @@ def test_a_machine_without_a_gpu_is_silent(asked):
 def test_who_asks_for_the_cpu_is_told_nothing(asked, monkeypatch):
     monkeypatch.setattr("mlkit.core.debug.DEVICE", "cpu")
     assert asked(search(Machine(packages=()))) == []
+
+
+@pytest.mark.parametrize("name", ["gpu", "cuda:0"])
+def test_who_asks_for_a_gpu_is_told_why_there_is_none(name, monkeypatch):
+    monkeypatch.setattr(library, "find", lambda: search(Machine(packages=())))
+    monkeypatch.setattr("mlkit.core.debug.DEVICE", "")
+    with pytest.raises(
+        ValueError, match=f"set_device: there is no '{name}' .*cpu:0. No GPU can be used: there is a GPU, but no CuPy: pip"
+    ):
+        mlkit.config.set_device(name)
+    monkeypatch.setattr("mlkit.core.debug.DEVICE", "cpu")
+    with pytest.raises(ValueError, match="No GPU can be used: MLKIT_DEVICE=cpu says that the CPU computes"):
+        mlkit.config.set_device(name)
+
+
+def test_show_config_says_what_is_missing(monkeypatch, capsys):
+    monkeypatch.setattr(library, "find", lambda: search(Machine(packages=())))
+    mlkit.show_config()
+    assert "there is a GPU, but no CuPy: pip install" in capsys.readouterr().out
+
+
+def test_importing_mlkit_imports_no_cupy():
+    code = "import sys, mlkit; assert not {'cupy', 'cupyx'} & set(sys.modules), 'imported'"
+    subprocess.run([sys.executable, "-c", code], check=True)
 
 
 def test_a_gpu_is_described():

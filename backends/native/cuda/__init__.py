@@ -19,6 +19,12 @@ def names():
     return [f"cuda:{number}" for number in range(library.usable())]
 
 
+def missing(kind):
+    """Why there is no device of a kind, in words; "" where there is one, or where none could be."""
+    reason = library.missing() if kind == "cuda" else ""
+    return f"No GPU can be used: {reason}." if reason else ""
+
+
 def libraries():
     """Name -> version and place of what computing on GPUs takes, or why none is used; and what GPUs there are."""
     found = library.find()

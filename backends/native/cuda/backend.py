@@ -73,6 +73,9 @@ class CudaBackend(NativeBackend):
     def on(self, device):
         return self.host.on(device)
 
+    def missing(self, kind):
+        return self.host.missing(kind)
+
     def device_of(self, array):
         return f"cuda:{array.device.id}" if isinstance(array, self.xp.ndarray) else self.host.device_name
 

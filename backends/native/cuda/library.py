@@ -74,6 +74,12 @@ class System:
         """A module, by its name."""
         return importlib.import_module(name)
 
+    def place(self, package, library):
+        """The folder in which an installed package has a shared library whose name begins so, or None."""
+        files = metadata.files(package) or ()
+        found = next((file.locate() for file in files if file.name.startswith(library)), None)
+        return None if found is None else os.path.dirname(os.path.realpath(found))
+
     def loaded(self, part):
         """Paths of shared libraries in this process whose names contain a text."""
         try:
@@ -85,8 +91,8 @@ class System:
 
 
 _PACKAGES = (
-    "cupy", "cupy-cuda11x", "cupy-cuda12x", "cupy-cuda13x", "nvidia-cuda-nvrtc", "nvidia-cuda-nvrtc-cu12", "nvidia-cudnn-cu12",
-    "nvidia-cudnn-cu13", "nvidia-cudnn-frontend",
+    "cupy", "cupy-cuda11x", "cupy-cuda12x", "cupy-cuda13x", "nvidia-cuda-nvrtc", "nvidia-cuda-nvrtc-cu12", "nvidia-cublas",
+    "nvidia-cublas-cu12", "nvidia-cudnn-cu12", "nvidia-cudnn-cu13", "nvidia-cudnn-frontend",
 )  # fmt: skip
 
 
@@ -150,10 +156,19 @@ def search(system):
     versions = {
         "driver": f"for CUDA {_dotted(version)}",
         "CuPy": f"{packages[wheels[0]]}, {os.path.dirname(getattr(cupy, '__file__', None) or '?')}",
-        "NVRTC": ".".join(map(str, nvrtc)),
+        "NVRTC": _with_place(".".join(map(str, nvrtc)), system, packages, "nvidia-cuda-nvrtc", "libnvrtc.so"),
+        "cuBLAS": _with_place(None, system, packages, "nvidia-cublas", "libcublas.so"),
         "cuDNN": _cudnn(system, packages),
     }
     return Found(cupy, devices, "", versions)
+
+
+def _with_place(version, system, packages, package, library):
+    """Version and place of a library of CUDA's. version: what it says itself, or None for that of its package."""
+    name = next((name for name in packages if name.startswith(package)), None)
+    if name is None:
+        return f"{version or 'that'} of this system: there is no package {package} ({PIP})"
+    return ", ".join(filter(None, [version or packages[name], system.place(name, library)]))
 
 
 def _cudnn(system, packages):
@@ -194,6 +209,13 @@ def usable():
         _warn(found.reason if found.devices or "driver (libcuda" in found.reason else "")
         return 0
     return found.devices
+
+
+def missing():
+    """In words, why no GPU can be used; "" where one can."""
+    if debug.DEVICE.lower().startswith("cpu"):
+        return f"MLKIT_DEVICE={debug.DEVICE} says that the CPU computes"
+    return find().reason
 
 
 @functools.cache
