@@ -162,7 +162,7 @@ def test_a_capture_that_fails_is_undone_and_never_tried_again(here, monkeypatch,
     f = mlkit.function(lambda x: (total.assign(total + x), total * 2)[1])
     f(ops.ones(3))
     program = program_of(f)
-    run = program._run
+    run, pool = program._run, weakref.ref(program._pool)
 
     def waiting(arrays):
         results = run(arrays)
@@ -176,6 +176,7 @@ def test_a_capture_that_fails_is_undone_and_never_tried_again(here, monkeypatch,
     assert capsys.readouterr().err.count("runs kernel by kernel, for it cannot be captured: cudaErrorStreamCapture") == 1
     assert fake_cupy.counts.replays == 0
     assert not here.device.streams.recording.is_capturing()
+    assert pool() is None  # its memory is free
     g = mlkit.function(lambda x: x + 1)
     assert [float(g(ops.convert_to_tensor(1.0))) for _ in range(3)] == [2, 2, 2]
     assert fake_cupy.counts.replays == 2

@@ -164,7 +164,10 @@ class CapturedProgram:
             except Exception as raised:  # it says once more that the capture failed
                 error = error or raised
         if error is not None:
-            raise error
+            try:
+                raise error
+            finally:
+                error = None  # which holds this frame, and so all memory that was taken
         return graph, results
 
     def _replay(self, arrays):
