@@ -120,7 +120,7 @@ class _Form(Executable):
                 arrays[i] = self.backend.adopt(arrays[i])
                 self.moved = True
             if not arrays[i].flags.c_contiguous and not self.exact:  # else: sums depend on how what they add lies in memory
-                arrays[i] = self.backend.xp.ascontiguousarray(arrays[i])
+                arrays[i] = self.backend.device.dense(arrays[i])
         for i in self.plan.overwrites:
             arrays[i] = _exclusive(arrays, i, self.backend.device)
         if self.overwrites:

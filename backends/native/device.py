@@ -70,6 +70,10 @@ class Device:
         """Whether nothing but this array has its memory."""
         return array.base is None
 
+    def dense(self, array):
+        """The array, or a dense copy of one that is not."""
+        return self.xp.ascontiguousarray(array)
+
     def settle(self, array):
         """Memory has been written to from end to end for the first time."""
 
@@ -114,6 +118,10 @@ class Device:
         if not fits:
             raise IndexError(message)
         return index
+
+    def strict(self):
+        """A block in which linear algebra raises where there is no answer; to wait for nothing, some libraries say nothing else."""
+        return contextlib.nullcontext()
 
     def keeps_apart(self, plan):
         """Whether a program needs memory of its own, for others may run while it does."""

@@ -2,10 +2,12 @@
 
 import math
 
+from mlkit.backends.native.device import device_of
+
 
 def make(xp):
     """Op name -> kernel."""
-    la = xp.linalg
+    la, device = xp.linalg, device_of(xp)
 
     def symmetric(x):
         """The Hermitian part, which alone counts."""
@@ -13,7 +15,7 @@ def make(xp):
 
     def solve(a, b):
         b = b.reshape((1,) * (a.ndim - b.ndim) + b.shape)  # NumPy below 2 takes one axis less for vectors
-        return _named("solve", la.solve, "matrix a is singular; ops.pinv and ops.lstsq know an answer")(a, b)
+        return _named(device, "solve", la.solve, "matrix a is singular; ops.pinv and ops.lstsq know an answer")(a, b)
 
     def eig(x):
         w, v = la.eig(x)
@@ -26,7 +28,9 @@ def make(xp):
         inverse = xp.where(kept, 1 / xp.where(kept, s, 1), 0)
         return xp.matmul(vh.conj().swapaxes(-1, -2) * inverse[..., None, :], u.conj().swapaxes(-1, -2))
 
-    cholesky = _named("cholesky", la.cholesky, "a matrix is not positive definite; a small multiple of the identity may help")
+    cholesky = _named(
+        device, "cholesky", la.cholesky, "a matrix is not positive definite; a small multiple of the identity may help"
+    )
     table = dict(
         solve=solve,
         # LU of a triangle is the triangle itself, so the general solver does no harm
@@ -44,12 +48,13 @@ def make(xp):
     return {**{name: _widened(kernel) for name, kernel in table.items()}, "eig": _widened(eig, back=False)}
 
 
-def _named(name, function, text):
+def _named(device, name, function, text):
     """LAPACK's complaint in the user's words."""
 
     def run(*args):
         try:
-            return function(*args)
+            with device.strict():
+                return function(*args)
         except ValueError as error:  # LinAlgError is one
             raise ValueError(f"{name}: {text}. ({error})") from error
 

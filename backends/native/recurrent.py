@@ -15,7 +15,7 @@ from mlkit.core.spec import Spec
 def make(xp):
     """Op name -> kernel."""
     cells = device_of(xp).cells(Cells(xp))
-    table = {**_lstm(xp, cells), **_gru(xp, cells), **_rnn(xp)}
+    table = {**_lstm(xp, cells), **_gru(xp, cells), **_rnn(xp, cells)}
     results = {"lstm": 3, "gru": 2, "rnn": 2}  # what is kept comes behind
     kernels = {name: in_single(xp, kernel, results.get(name)) for name, kernel in table.items()}
     kernels["lstm"].keeps = lambda x, h, *_, **__: _kept(x, 7, h.shape[1], x.shape[0])
@@ -130,6 +130,72 @@ class Cells:
         xp.multiply(dc, reset, out=ds[:, 2 * u :])
         dh *= update
 
+    def gru_gates(self, z, product, h, step, chosen):
+        """Of nets that reset before the product: the gates, and what of the state goes into the candidate's product. Arguments as for
+        `gru`; `product` is that of the gates."""
+        xp, u = self.xp, h.shape[1]
+        update_reset = step[:, : 2 * u]
+        xp.add(z[:, : 2 * u], product, out=update_reset)
+        _sigmoid(xp, update_reset)
+        step[:, 3 * u : 4 * u] = h
+        xp.multiply(update_reset[:, u:], h, out=chosen)
+
+    def gru_candidate(self, z, product, h, step, hs):
+        """What follows `gru_gates`: the state after. product: that of the candidate."""
+        xp, u = self.xp, h.shape[1]
+        candidate = step[:, 2 * u : 3 * u]
+        xp.add(z[:, 2 * u :], product, out=candidate)
+        xp.tanh(candidate, out=candidate)
+        _mixed(xp, h, step[:, :u], candidate, hs)
+        step[:, 4 * u :] = hs
+
+    def gru_candidate_grad(self, step, before, ghs, product, dh, dx, dc):
+        """The gradient of `gru_candidate`. Arguments as for `gru_grad`; dc: a dense copy of the candidate's part of `dx`."""
+        xp, u = self.xp, dh.shape[1]
+        update, candidate = step[:, :u], step[:, 2 * u : 3 * u]
+        dh += product
+        if ghs is not None:
+            dh += ghs
+        _gate_gradients(xp, dh, before, update, candidate, dx[:, :u], dc)
+        dx[:, 2 * u :] = dc
+
+    def gru_gates_grad(self, step, d_chosen, dh, dx, ds):
+        """The gradient of `gru_gates`. d_chosen: of its result; ds: a dense copy of the gates' part of `dx`."""
+        xp, u = self.xp, dh.shape[1]
+        update, reset, inner, dr = step[:, :u], step[:, u : 2 * u], step[:, 3 * u : 4 * u], dx[:, u : 2 * u]
+        xp.multiply(d_chosen, inner, out=dr)
+        dr *= reset - reset * reset
+        ds[...] = dx[:, : 2 * u]
+        dh *= update
+        dh += d_chosen * reset
+
+    def rnn(self, product, hs, activation):
+        """product: the state's part of the sums; hs: the inputs' part before, the state after."""
+        hs += product
+        _activate(self.xp, hs, activation)
+
+    def rnn_grad(self, hs, ghs, dh, dz, activation):
+        """hs: the state after; dh: what later steps give; dz: where the gradients of the sums go."""
+        xp = self.xp
+        if ghs is None:
+            dz[...] = dh
+        else:
+            xp.add(dh, ghs, out=dz)
+        if activation == "relu":
+            xp.copyto(dz, 0, where=xp.logical_not(hs > 0))
+        else:
+            dz *= 1 - hs * hs if activation == "tanh" else hs - hs * hs
+
+
+def _activate(xp, z, activation):
+    """In place."""
+    if activation == "sigmoid":
+        _sigmoid(xp, z)
+    elif activation == "tanh":
+        xp.tanh(z, out=z)
+    else:
+        xp.maximum(z, 0, out=z)
+
 
 def _mixed(xp, h, update, candidate, out):
     """A GRU's state after a step."""
@@ -199,25 +265,19 @@ def _gru(xp, cells):
             z += bias[0] if reset_after else bias
         z = z.reshape(time, batch, 3 * u)
         hs, kept = xp.empty((time, batch, u), x.dtype), xp.empty((time if keep else 1, batch, 5 * u), x.dtype)
-        at_once, for_candidate = recurrent if reset_after else recurrent[:, : 2 * u], recurrent[:, 2 * u :]
-        product = xp.empty((batch, at_once.shape[1]), x.dtype)
         of_state = xp.ascontiguousarray(bias[1]) if bias is not None and reset_after else None
+        at_once, for_candidate = (recurrent, None) if reset_after else _halves(xp, recurrent, 2 * u)
+        product = xp.empty((batch, at_once.shape[1]), x.dtype)
+        chosen = None if reset_after else xp.empty((batch, u), x.dtype)
         for t in _times(time, reverse):
-            xp.matmul(h, at_once, out=product)
             step = kept[t if keep else 0]
+            xp.matmul(h, at_once, out=product)
             if reset_after:
                 cells.gru(z[t], product, of_state, h, step, hs[t])
-                h = hs[t]
-                continue
-            update_reset, candidate, inner = step[:, : 2 * u], step[:, 2 * u : 3 * u], step[:, 3 * u : 4 * u]
-            xp.add(z[t][:, : 2 * u], product, out=update_reset)
-            _sigmoid(xp, update_reset)
-            inner[...] = h
-            candidate[...] = xp.matmul(xp.multiply(update_reset[:, u:], inner, out=candidate), for_candidate)
-            candidate += z[t][:, 2 * u :]
-            xp.tanh(candidate, out=candidate)
-            _mixed(xp, h, update_reset[:, :u], candidate, hs[t])
-            h = step[:, 4 * u :] = hs[t]
+            else:
+                cells.gru_gates(z[t], product, h, step, chosen)
+                cells.gru_candidate(z[t], xp.matmul(chosen, for_candidate), h, step, hs[t])
+            h = hs[t]
         results = _time_first(hs), h.copy()
         return (*results, kept) if keep else results
 
@@ -225,37 +285,29 @@ def _gru(xp, cells):
         kept = (kept or gru(x, h, kernel, recurrent, bias, reset_after, reverse, keep=True))[-1]
         time, batch, u = kept.shape[0], *h.shape
         before = _states(xp, h, kept[:, :, 4 * u :], reverse)
-        dxs, dss = xp.empty((2, time, batch, 3 * u), kept.dtype)  # gradients of the sums in the gates, and of the state's part
+        dxs = xp.empty((time, batch, 3 * u), kept.dtype)  # gradients of the sums in the gates
+        dss = xp.empty(
+            (time, batch, 3 * u) if reset_after else (1, batch, 2 * u), kept.dtype
+        )  # and of the state's product in them
         back = xp.ascontiguousarray(recurrent.T)
-        at_once, for_candidate = back if reset_after else back[: 2 * u], back[2 * u :]
+        at_once, for_candidate = (back, None) if reset_after else (back[: 2 * u], back[2 * u :])
         dh = xp.zeros(h.shape, h.dtype) if gh is None else xp.array(gh, order="C")
-        product = xp.zeros(h.shape, h.dtype)
+        product, dc = xp.zeros((2, *h.shape), h.dtype)
         ghs = ghs if ghs is None else xp.ascontiguousarray(ghs)
         for t in _times(time, not reverse):
-            now = before[t * batch : (t + 1) * batch]
+            now, of_result = before[t * batch : (t + 1) * batch], None if ghs is None else ghs[:, t]
             if reset_after:
-                cells.gru_grad(kept[t], now, None if ghs is None else ghs[:, t], product, dh, dxs[t], dss[t])
-                xp.matmul(dss[t], back, out=product)
-                continue
-            update, reset, candidate, inner = (kept[t][:, k * u : (k + 1) * u] for k in range(4))
-            du, dr, dc = (dxs[t][:, k * u : (k + 1) * u] for k in range(3))
-            if ghs is not None:
-                dh += ghs[:, t]
-            _gate_gradients(xp, dh, now, update, candidate, du, dc)
-            d_chosen = xp.matmul(dc, for_candidate)
-            xp.multiply(d_chosen, inner, out=dr)
-            dr *= reset - reset * reset
-            dss[t][:, : 2 * u] = dxs[t][:, : 2 * u]
-            dh *= update
-            dh += xp.matmul(dss[t][:, : 2 * u], at_once, out=product)
-            dh += d_chosen * reset
-        if reset_after:
-            dh += product
-        dxs, dss = as_matrix(dxs), as_matrix(dss)
+                cells.gru_grad(kept[t], now, of_result, product, dh, dxs[t], dss[t])
+            else:
+                cells.gru_candidate_grad(kept[t], now, of_result, product, dh, dxs[t], dc)
+                cells.gru_gates_grad(kept[t], xp.matmul(dc, for_candidate), dh, dxs[t], dss[0])
+            xp.matmul(dss[t if reset_after else 0], at_once, out=product)
+        dh += product
+        dxs = as_matrix(dxs)
         dx = _time_first(xp.matmul(dxs, kernel.T).reshape(time, batch, len(kernel)))
         d_kernel = xp.matmul(as_matrix(_time_first(x)).T, dxs)
         if reset_after:
-            return dx, dh, d_kernel, xp.matmul(before.T, dss), xp.stack([dxs.sum(0), dss.sum(0)])
+            return dx, dh, d_kernel, xp.matmul(before.T, as_matrix(dss)), xp.stack([dxs.sum(0), as_matrix(dss).sum(0)])
         chosen = as_matrix(kept[:, :, u : 2 * u] * kept[:, :, 3 * u : 4 * u])
         parts = xp.matmul(before.T, dxs[:, : 2 * u]), xp.matmul(chosen.T, dxs[:, 2 * u :])
         return dx, dh, d_kernel, xp.concatenate(parts, axis=1), dxs.sum(0)
@@ -263,21 +315,12 @@ def _gru(xp, cells):
     return dict(gru=gru, gru_grad=gru_grad)
 
 
-def _rnn(xp):
-    def act(z, activation):
-        """In place."""
-        if activation == "sigmoid":
-            _sigmoid(xp, z)
-        elif activation == "tanh":
-            xp.tanh(z, out=z)
-        else:
-            xp.maximum(z, 0, out=z)
+def _halves(xp, matrix, split):
+    """Its columns before and from one on, dense."""
+    return xp.ascontiguousarray(matrix[:, :split]), xp.ascontiguousarray(matrix[:, split:])
 
-    def act_grad(dh, y, activation):
-        return (
-            xp.where(y > 0, dh, 0) if activation == "relu" else dh * (1 - y * y) if activation == "tanh" else dh * (y - y * y)
-        )
 
+def _rnn(xp, cells):
     def rnn(x, h, kernel, recurrent, bias, activation, reverse=False, keep=None):
         """Kept is h at all times."""
         batch, time, _ = x.shape
@@ -286,18 +329,18 @@ def _rnn(xp):
             hs += bias
         hs = hs.reshape(time, batch, h.shape[1])
         for t in _times(time, reverse):
-            hs[t] += xp.matmul(h, recurrent)
+            cells.rnn(xp.matmul(h, recurrent), hs[t], activation)
             h = hs[t]
-            act(h, activation)
         results = _time_first(hs), h.copy()
         return (*results, hs.copy()) if keep else results
 
     def rnn_grad(ghs, gh, x, h, kernel, recurrent, bias, *kept, activation, reverse=False):
         hs = (kept or rnn(x, h, kernel, recurrent, bias, activation, reverse, keep=True))[-1]
         time, back = hs.shape[0], xp.ascontiguousarray(recurrent.T)
-        dh, dz = xp.zeros_like(h) if gh is None else gh, xp.empty_like(hs)
+        dh, dz = xp.zeros(h.shape, h.dtype) if gh is None else xp.ascontiguousarray(gh), xp.empty(hs.shape, hs.dtype)
+        ghs = ghs if ghs is None else xp.ascontiguousarray(ghs)
         for t in _times(time, not reverse):
-            dz[t] = act_grad(dh if ghs is None else dh + ghs[:, t], hs[t], activation)
+            cells.rnn_grad(hs[t], None if ghs is None else ghs[:, t], dh, dz[t], activation)
             dh = xp.matmul(dz[t], back)
         dz = as_matrix(dz)
         dx = _time_first(xp.matmul(dz, kernel.T).reshape(time, len(h), len(kernel)))

@@ -17,7 +17,7 @@ from mlkit.primitives import shape as sh
 from mlkit.primitives.convert import as_tensor, cast, promote_tensors, require_real, to_float, to_real, to_single
 from mlkit.primitives.reduction import max_, size_operand
 from mlkit.primitives.shape import sum_
-from mlkit.primitives.sorting import argsort
+from mlkit.primitives.sorting import top_k_indices
 
 __all__ = [
     "cdist", "digamma", "erf", "erfc", "erfinv", "extract_sequences", "in_top_k", "lgamma", "logdet", "logsumexp", "rsqrt",
@@ -203,16 +203,8 @@ def top_k(x: TensorLike, k: int, sorted: bool = True) -> tuple[Tensor, ...]:
     x = as_tensor(x)
     if not x.ndim:
         raise ValueError("top_k: expected a tensor of one dimension or more, but got a scalar.")
-    last, size, k = x.ndim - 1, x.shape[-1], whole("top_k", "`k`", k)
-    if is_known(size) and not 0 <= k <= size:
-        raise ValueError(
-            f"top_k: `k` must be between 0 and the size of the last axis, but got k={k} for shape {show(x.shape)}."
-        )
-    # Sorted backwards and turned round twice, so that of equal elements the first comes first.
-    backwards = argsort(mov.flip(x, axes=(last,)), axis=last)
-    order = (size - 1) - mov.flip(backwards, axes=(last,))
-    indices = mov.slice_along(order, last, 0, k)
-    return mov.take_along_axis(x, indices, axis=last), indices
+    indices = top_k_indices(x, k=whole("top_k", "`k`", k))
+    return mov.take_along_axis(x, indices, axis=x.ndim - 1), indices
 
 
 def in_top_k(targets: TensorLike, predictions: TensorLike, k: int) -> Tensor:

@@ -4,12 +4,12 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from mlkit.core.op import Op
-from mlkit.core.spec import Size, Spec, normalize_axis
+from mlkit.core.spec import Size, Spec, is_known, normalize_axis, show
 from mlkit.core.tensor import Tensor
 from mlkit.core.traits import Traits
-from mlkit.primitives.axes import shifted
+from mlkit.primitives.axes import on_last_axes, shifted
 from mlkit.primitives.counts import elements, passes_of_halving
-from mlkit.primitives.movement import take_along_axis
+from mlkit.primitives.movement import flip, slice_along, take_along_axis
 
 
 def _order_spec(name: str, dtype: str | None = None) -> Callable[..., Any]:
@@ -30,6 +30,33 @@ def _sort_vjp(g: Tensor, y: Tensor, x: Tensor, axis: int) -> tuple[Tensor | None
 _ordering = Traits(flops=passes_of_halving(1), batch=shifted("axis"))
 sort = Op("sort", _order_spec("sort"), _sort_vjp, keep="x", traits=_ordering)
 argsort = Op("argsort", _order_spec("argsort", "int32"), keep="", traits=_ordering)
+
+
+def _top_k_spec(x: Spec, k: int) -> Spec:
+    size = x.shape[-1]
+    if is_known(size) and not 0 <= k <= size:
+        raise ValueError(
+            f"top_k: `k` must be between 0 and the size of the last axis, but got k={k} for shape {show(x.shape)}."
+        )
+    return Spec((*x.shape[:-1], k), "int32")
+
+
+def _top_k_indices(x: Tensor, k: int) -> Tensor:
+    """Sorted backwards and turned round twice, so that of equal elements the first comes first."""
+    last = x.ndim - 1
+    backwards = argsort(flip(x, axes=(last,)), axis=last)
+    order = (x.shape[last] - 1) - flip(backwards, axes=(last,))
+    return slice_along(order, last, 0, k)
+
+
+# of the last axis the places of the k largest, largest first, of equal ones the first; NaN is larger than all others
+top_k_indices = Op(
+    "top_k_indices",
+    _top_k_spec,
+    keep="",
+    fallback=_top_k_indices,
+    traits=Traits(flops=passes_of_halving(1), batch=on_last_axes),
+)
 
 
 def _searchsorted_spec(line: Spec, values: Spec, side: str) -> Spec:

@@ -143,6 +143,7 @@ static unsigned bits_in(unsigned x) { return __builtin_popcount(x); }
 
 static float float_of(unsigned bits) { float x; std::memcpy(&x, &bits, 4); return x; }
 static unsigned bits_of(float x) { unsigned bits; std::memcpy(&bits, &x, 4); return bits; }
+static unsigned long long bits_of(double x) { unsigned long long bits; std::memcpy(&bits, &x, 8); return bits; }
 static double double_of(unsigned long long bits) { double x; std::memcpy(&x, &bits, 8); return x; }
 static unsigned long long upper_of_product(unsigned long long a, unsigned long long b) { return (unsigned __int128)a * b >> 64; }
 static float half_to_float(unsigned short h) { _Float16 x; std::memcpy(&x, &h, 2); return (float)x; }

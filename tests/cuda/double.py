@@ -5,6 +5,7 @@ import functools
 
 import numpy as np
 
+import mlkit.ops  # noqa: F401  # without it tensors have no operators, which fallbacks use
 from mlkit.backends.native.backend import NativeBackend
 from mlkit.backends.native.cpu import Cpu
 from mlkit.backends.native.cuda.backend import CudaBackend
@@ -12,11 +13,13 @@ from mlkit.backends.native.cuda.device import Cuda
 from mlkit.backends.native.cuda.multi_chain import MultiChainKernel
 from mlkit.backends.native.cuda.row import KernelRow
 from mlkit.backends.native.recurrent import Cells
+from mlkit.backends.native.table import ByFallback
 from mlkit.core import dtypes
 from mlkit.core.backend import get_backend
+from mlkit.core.state import swapped
 from tests.cuda import fake_cupy
 from tests.cuda.cudnn_double import PlansOfDouble
-from tests.cuda.fake_cuda import submit
+from tests.cuda.fake_cuda import strict_linalg, submit
 
 CPU = get_backend("native")  # asked for now: tests may put the double in its place
 
@@ -87,6 +90,12 @@ class DoubleOfGpu(Cuda):
     def __init__(self, modules=None):
         super().__init__(fake_cupy.module, 0, modules or Interpreted())
         self.cudnn = PlansOfDouble()
+        if type(self.modules) is Interpreted:
+            self.copies_alone()
+
+    def copies_alone(self):
+        """Have arrays made dense by CuPy, not by a kernel of ours."""
+        self._strided_copy = lambda array, out: False
 
     def rows(self):
         rows = super().rows()
@@ -95,6 +104,9 @@ class DoubleOfGpu(Cuda):
                 if isinstance(row, KernelRow):
                     row.launch = functools.partial(_by_numpy, row)
         return rows
+
+    def strict(self):
+        return strict_linalg()
 
     def cells(self, plain):
         return CountedCells() if type(self.modules) is Interpreted else super().cells(plain)
@@ -109,7 +121,7 @@ class CountedCells:
         def run(*arrays):
             hosts = [a._host if isinstance(a, fake_cupy.ndarray) else a for a in arrays]
             fake_cupy.counts.launches += 1
-            submit(lambda: cell(*hosts), [h for h in hosts if h is not None])
+            submit(lambda: cell(*hosts), [h for h in hosts if isinstance(h, np.ndarray)])
 
         return run
 
@@ -127,7 +139,7 @@ def _by_numpy(row, args, outs, params):
             is_fine &= inside
         if not is_fine:
             return
-        found = make_reference().table[row.name](*hosts, **params)
+        found = by_reference(row.name, hosts, params)
         for out, value in zip(outs, found if type(found) is tuple else (found,)):
             np.copyto(out._host, value, casting="unsafe")
 
@@ -152,3 +164,10 @@ def make_gpu(modules=None):
 @functools.cache
 def make_reference():
     return NativeBackend(WithoutOneDnn(np))
+
+
+def by_reference(name, args, params):
+    """What the kernel of the reference for an op, or its fallback, makes of arrays of NumPy."""
+    backend = make_reference()
+    with swapped(backend=backend, kernels=backend.kernels), np.errstate(all="ignore"):
+        return (backend.table.get(name) or ByFallback(name, np))(*args, **params)

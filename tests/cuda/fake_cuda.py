@@ -249,6 +249,20 @@ default_pool = MemoryPool()
 
 
 @contextlib.contextmanager
+def strict_linalg():
+    """cupyx.errstate(linalg="raise"): without it CuPy says nothing of singular matrices."""
+    before, _here.is_strict = is_strict(), True
+    try:
+        yield
+    finally:
+        _here.is_strict = before
+
+
+def is_strict():
+    return getattr(_here, "is_strict", False)
+
+
+@contextlib.contextmanager
 def using_allocator(allocator=None):
     before = getattr(_here, "pool", None)
     _here.pool = allocator.__self__

@@ -7,6 +7,8 @@ import pytest
 
 import mlkit
 from mlkit import layers, ops
+from mlkit.core import debug
+from mlkit.core.backend import choose_default
 from mlkit.core.state import state, swapped
 from mlkit.primitives import movement
 from mlkit.primitives.foreign import foreign_call
@@ -33,6 +35,14 @@ def test_devices_are_listed_and_named_in_all_ways(beside):
     with pytest.raises(ValueError, match="no 'cuda:1' on backend 'native'. Devices: cuda:0, cpu:0"):
         with mlkit.device("cuda:1"):
             pass
+
+
+@pytest.mark.parametrize("asked, chosen", [("", "cuda:0"), ("cpu", "cpu:0"), ("gpu:0", "cuda:0")])
+def test_the_gpu_is_the_default_and_the_environment_chooses_another(asked, chosen, beside, use, monkeypatch):
+    use(state.backend)
+    monkeypatch.setattr(debug, "DEVICE", asked)
+    choose_default()
+    assert ops.ones(2).device == chosen
 
 
 def test_a_device_is_set_for_all_threads(beside, use):
@@ -121,6 +131,19 @@ def test_checks_of_a_program_are_read_at_once(gpu):
             else:
                 with pytest.raises(IndexError, match=message):
                     results[0].numpy()
+
+
+def test_a_singular_matrix_raises_as_on_the_cpu(gpu):
+    singular, fine = np.array([[1.0, 2.0], [2.0, 4.0]], "float32"), np.eye(2, dtype="float32")
+    compiled = mlkit.function(ops.inv)
+    with swapped(backend=gpu, kernels=gpu.kernels):
+        for invert in (ops.inv, compiled, compiled):
+            np.testing.assert_array_equal(invert(ops.convert_to_tensor(fine)).numpy(), fine)
+        for invert in (ops.inv, compiled):
+            with pytest.raises(ValueError, match="solve: matrix a is singular"):
+                invert(ops.convert_to_tensor(singular))
+        with pytest.raises(ValueError, match="cholesky: a matrix is not positive definite"):
+            ops.cholesky(ops.convert_to_tensor(-fine))
 
 
 def test_many_checks_have_room(gpu):

@@ -9,7 +9,7 @@ from mlkit.core import dtypes
 from mlkit.core.state import swapped
 from mlkit.primitives.fused.normalization import batch_norm
 from tests.cuda import fake_cupy
-from tests.cuda.double import DoubleOfGpu, make_reference
+from tests.cuda.double import DoubleOfGpu, by_reference, make_reference
 from tests.cuda.host_compiler import COMPILER, HostModules
 
 pytestmark = pytest.mark.skipif(COMPILER is None, reason="these tests compile kernels with g++, which is not there")
@@ -110,13 +110,27 @@ def indexings():
             yield "sum_rows", [ints(size, count), updates], dict(size=size)
             yield "scatter_add", [f(size, width).astype(updates.dtype), ints(size, count, 1, dtype="int64"), updates], {}
     yield "sum_rows", [ints(5, 6, dtype="uint16"), f(6, 2, 300)], dict(size=5)
-    yield "sum_rows", [ints(20, 9000), f(9000, 2)], dict(size=20)
-    often = np.where(np.arange(1100) % 3 == 0, ints(20, 1100), 11).astype("int32")  # as a padding token is
-    yield "sum_rows", [often, f(1100, 270, scale=0.1)], dict(size=20)
-    yield "scatter_add", [f(20, 5, dtype="bfloat16"), often[:, None], f(1100, 5, scale=0.1, dtype="bfloat16")], {}
+    yield "sum_rows", [ints(8, 4200), f(4200, 2)], dict(size=8)  # more than a block keeps at once
+    often = np.where(np.arange(300) % 3 == 0, ints(20, 300), 11).astype("int32")  # as a padding token is
+    yield "sum_rows", [often, f(300, 270, scale=0.1)], dict(size=20)
+    yield "scatter_add", [f(20, 5, dtype="bfloat16"), often[:, None], f(300, 5, scale=0.1, dtype="bfloat16")], {}
     yield "take", [f(4, 5), np.array([3, 0], "uint64")], dict(axis=0)
     yield "take", [f(4, 5), np.array([3, -1], "int64")], dict(axis=1)
     yield "take_along_axis", [f(9, 5), ints(9, 4, 5)], dict(axis=0)
+    for name in ("scatter_mul", "scatter_max", "scatter_min", "scatter_set"):
+        for dtype in ("float32", "bfloat16", "int8"):
+            updates = (
+                np.round(f(300, 3)).astype(dtypes.as_numpy(dtype)) if name != "scatter_mul" else f(300, 3).astype("int8") | 1
+            )
+            start = f(20, 3, seed=1).astype(updates.dtype)
+            for count in (7, 300):
+                yield name, [start.astype(updates.dtype), often[:count, None], updates[:count].astype(updates.dtype)], {}
+        yield name, [f(3, 4, 2), ints(3, 5, 6, 2), np.sign(f(5, 6, 2))], {}
+    yield "scatter_set", [f(40, 16, dtype="float16"), ints(40, 60, 1, dtype="uint8"), f(60, 16, dtype="float16", seed=1)], {}
+    yield "scatter_set", [f(9) > 0, ints(9, 5, 1), f(5) > 0], {}
+    nans = f(20, 3)
+    nans[4], nans[5] = np.nan, np.inf
+    yield "scatter_max", [f(9, 3), ints(9, 20, 1), nans], {}
     yield "scatter_add", [f(3, 4, 2), ints(3, 5, 6, 2), f(5, 6, 2)], {}
     yield "scatter_add", [f(3, 4, 3), ints(3, 11, 3), f(11)], {}
 
@@ -177,7 +191,62 @@ def reductions():
         yield name, [x.T.copy()], dict(axis=0)
 
 
-CASES = [*softmaxes(), *randoms(), *norms(), *indexings(), *pools(), *reductions()]
+def sortings():
+    for dtype in (*F, "int8", "int64", "uint16", "bool"):
+        for shape, axis in (((5, 37), 1), ((3, 1), 1), ((2, 9, 3), 1)) if dtype in ("float32", "int64") else (((2, 9, 3), 1),):
+            x = np.round(f(*shape)).astype(dtypes.as_numpy(dtype))  # many are equal
+            for name in ("sort", "argsort"):
+                yield name, [x], dict(axis=axis)
+        for k in (2, 9):
+            yield "top_k_indices", [np.round(f(4, 9)).astype(dtypes.as_numpy(dtype))], dict(k=k)
+    special = np.array([[np.nan, 0.0, -0.0, np.inf, -np.inf, 0.0, np.nan, 1.0]], "float32")
+    for x in (special, special.astype("float64"), special.astype("float16")):
+        yield "argsort", [x], dict(axis=1)
+        yield "sort", [x], dict(axis=1)
+        yield "top_k_indices", [x], dict(k=5)
+    for shape, axis in (((3, 1500), 1), ((2, 1025), 1), ((2100, 2), 0)):  # several runs
+        for dtype in ("float32", "int64") if shape == (3, 1500) else ("float32",):
+            x = np.round(f(*shape, scale=9)).astype(dtype)
+            yield "sort", [x], dict(axis=axis)
+            yield "argsort", [x], dict(axis=axis)
+    for k in (1, 1100, 2100):
+        yield "top_k_indices", [np.round(f(2, 2100, scale=9))], dict(k=k)
+
+
+def movements():
+    def ones(*shape, dtype="float32", seed=0):
+        return np.round(f(*shape, seed=seed)).astype(dtypes.as_numpy(dtype))
+
+    for dtype in ("float32", "bfloat16", "bool", "int64", "complex128"):
+        for shapes, axis in (
+            (((2, 3), (2, 5)), 1), (((3, 4), (1, 4), (0, 4)), 0), (((2, 1, 4), (2, 3, 4), (2, 2, 4)), 1), (((2, 8), (2, 16)), 1),
+        ):  # fmt: skip
+            yield "concat", [ones(*s, dtype=dtype, seed=k) for k, s in enumerate(shapes)], dict(axis=axis)
+    yield "concat", [ones(5, 1 + k % 3, seed=k) for k in range(19)], dict(axis=1)
+    yield "concat", [ones(4, 1, 2)], dict(axis=1)
+    for dtype in ("float32", "float16", "uint8", "complex128"):
+        for shape, low, high, interior in (
+            ((3, 4), (1, 0), (0, 2), (0, 0)), ((2, 3, 4, 8), (0, 1, 2, 0), (0, 1, 0, 0), (0, 0, 0, 0)), ((5,), (1,), (2,), (3,)),
+            ((2, 3, 2, 4), (0, 1, 0, 0), (0, 0, 1, 0), (0, 2, 1, 0)), ((2, 1, 3), (0, 0, 0), (0, 0, 0), (0, 0, 0)), ((), (), (), ()),
+        ):  # fmt: skip
+            yield "pad", [ones(*shape, dtype=dtype)], dict(value=7, low=low, high=high, interior=interior)
+    yield "pad", [ones(2, 2, 2, 2, 2)], dict(value=-np.inf, low=(1,) * 5, high=(0,) * 5, interior=(1,) * 5)
+
+
+def resamplings():
+    for dtype in F:
+        for shape, size in (((2, 5, 3), (11,)), ((2, 5, 6, 3), (10, 4)), ((1, 3, 2, 4, 2), (3, 5, 2)), ((1, 7, 1, 8), (3, 3))):
+            for method in ("nearest", "linear"):
+                yield "resample", [f(*shape, dtype=dtype)], dict(size=size, method=method)
+                g = f(shape[0], *size, shape[-1], dtype=dtype, scale=0.5)
+                yield "resample_grad", [g], dict(size=shape[1:-1], method=method)
+    yield "resample", [np.arange(60, dtype="uint8").reshape(1, 4, 5, 3)], dict(size=(7, 3), method="nearest")
+    yield "resample", [f(1, 13, 2)], dict(size=(41,), method="nearest")
+
+
+CASES = [
+    *softmaxes(), *randoms(), *norms(), *indexings(), *pools(), *reductions(), *sortings(), *movements(), *resamplings(),
+]  # fmt: skip
 EXACT = ("random_bits", "bernoulli")
 
 
@@ -231,7 +300,7 @@ def rows(request):
 
 
 @pytest.mark.parametrize("case", CASES, ids=ident)
-def test_as_the_reference(case, rows, reference):
+def test_as_the_reference(case, rows):
     name, args, params = case
     row, arrays = rows[name], [on_device(a) for a in args]
     assert row.accepts(*arrays, **params)
@@ -242,8 +311,7 @@ def test_as_the_reference(case, rows, reference):
     assert fake_cupy.counts.launches == row.launches_for(*arrays, **params)
     assert not fake_cupy.counts.waits
     row.device.raise_doubts()
-    with np.errstate(all="ignore"):
-        wanted = reference.table[name](*args, **params)
+    wanted = by_reference(name, args, params)
     for got, a in zip(found if type(found) is tuple else (found,), wanted if type(wanted) is tuple else (wanted,)):
         got = got.get()
         assert (got.shape, got.dtype) == (a.shape, a.dtype)
@@ -273,8 +341,8 @@ def test_an_index_out_of_range_is_noted(name, args, params, message, rows):
 
 @pytest.mark.parametrize("name, args, params", [
     ("softmax", [f(3, 4)], dict(axis=0)), ("softmax", [f(0, 4)], dict(axis=-1)),
-    ("random_uniform", [KEY], dict(shape=(3,), dtype="float16")),
-], ids=["another axis", "nothing", "halves"])  # fmt: skip
+    ("random_uniform", [KEY], dict(shape=(3,), dtype="float16")), ("top_k_indices", [f(3, 4)], dict(k=0)),
+], ids=["another axis", "nothing", "halves", "none of them"])  # fmt: skip
 def test_what_is_left_to_other_kernels(name, args, params, rows):
     assert not rows[name].accepts(*args, **params)
 

@@ -10,7 +10,7 @@ import pytest
 from tests.cuda.host_compiler import COMPILER
 
 HERE = pathlib.Path(__file__).parent
-TESTS = ("test_kernels.py", "test_multi_chain.py", "test_attention.py", "test_cells.py", "test_chains.py")
+TESTS = ("test_kernels.py", "test_multi_chain.py", "test_attention.py", "test_cells.py", "test_chains.py", "test_movement.py")
 
 
 def sanitizer():

@@ -19,6 +19,7 @@ TOLERANCE = {"float16": 2e-3, "bfloat16": 1.6e-2, "float32": 2e-6, "float64": 1e
 @pytest.fixture
 def device():
     made = DoubleOfGpu(Collecting())
+    made.copies_alone()
     made.blas = Blas(made, Library())
     fake_cupy.counts.clear()
     return made

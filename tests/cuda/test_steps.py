@@ -67,3 +67,29 @@ def test_a_step_waits_for_nothing_but_what_is_read(name, policy, gpu, use, monke
     launching = [call.op.name for call in plan.graph.calls if not plan.is_view(call)]
     assert len(launching) <= CALLS[name], collections.Counter(launching)
     assert fake_cupy.counts.launches <= LAUNCHES[policy][name]
+
+
+def test_a_step_of_resnet50_is_as_few_calls(gpu, use, monkeypatch):
+    """It is planned, not run: that would take a minute here."""
+
+    class Planned(Exception):
+        pass
+
+    plans, compile = [], gpu.compile
+
+    def plan_only(graph, *args, **kwargs):
+        program = compile(graph, *args, **kwargs)
+        if len(graph.calls) > 300:
+            plans.append(program.plan)
+            raise Planned
+        return program
+
+    use(gpu)
+    model, x, y, compiled = workloads.resnet50(mlkit)
+    model.compile(**compiled)
+    monkeypatch.setattr(gpu, "compile", plan_only)
+    with pytest.raises(Planned):
+        model.train_on_batch(x[:1], y[:1])
+    (plan,) = plans
+    launching = [call.op.name for call in plan.graph.calls if not plan.is_view(call)]
+    assert len(launching) <= 650, collections.Counter(launching)

@@ -17,11 +17,15 @@ from mlkit.backends.native.cuda.cudnn.library import plans_of
 from mlkit.backends.native.cuda.doubts import Doubts
 from mlkit.backends.native.cuda.epilogue import LaunchedFinish
 from mlkit.backends.native.cuda.module import of_device
+from mlkit.backends.native.cuda.movement import StridedCopy
 from mlkit.backends.native.cuda.multi_chain import LaunchedChains, rule
 from mlkit.backends.native.cuda.recurrent import LaunchedCells
 from mlkit.backends.native.cuda.streams import Streams
 from mlkit.backends.native.device import Device
 from mlkit.core import settings
+from mlkit.core.deferred import Deferred
+
+_cupyx = Deferred("cupyx")
 
 
 class Cuda(Device):
@@ -38,6 +42,7 @@ class Cuda(Device):
         self.number, self.name = number, f"cuda:{number}"
         self.modules = modules or of_device(xp, number)
         self.streams = Streams(xp, number)
+        self._strided_copy = StridedCopy(self)
         self.lock = threading.RLock()  # held while a program is launched; then the order in the stream keeps their memory apart
         self._numbers = None  # the settings that kernels are chosen by; CuPy has not been told yet
         self._own_doubts = Doubts(xp)  # of ops that run one by one
@@ -114,6 +119,9 @@ class Cuda(Device):
         xp.logical_and(known, xp.all((index >= low) & (index < high)), out=known)
         return xp.clip(index, low, high - 1)
 
+    def strict(self):
+        return _cupyx.errstate(linalg="raise")
+
     def fine(self, message):
         """A truth value on the device for kernels that check indices themselves, who write False: then `raise_doubts` has the message."""
         doubts = getattr(self._noting, "doubts", None)
@@ -179,6 +187,19 @@ class Cuda(Device):
         """Copy a dense array into another one of the same kind."""
         into.data.copy_from_device_async(array.data, array.nbytes)
 
+    def dense(self, array):
+        """The array, or a dense copy of one that is not."""
+        if array.flags.c_contiguous:
+            return array
+        new = self.xp.empty(array.shape, array.dtype)
+        self.copy_into(array, new)
+        return new
+
+    def copy_into(self, array, out):
+        """Copy an array that lies in any way into one of the same shape and dtype."""
+        if not (array.size and out.flags.c_contiguous and self._strided_copy(array, out)):
+            self.xp.copyto(out, array)
+
     # ---- how much memory there is --------------------------------------------------------------------------------------
 
     def memory(self):
@@ -215,7 +236,7 @@ class LaunchedChain:
         outs = out if type(out) is tuple else (out,)
         if not kernel.size:
             return
-        operands = [xp.ascontiguousarray(a) for a in operands]
+        operands = [self.device.dense(a) for a in operands]
         dense = [o if o.flags.c_contiguous else xp.empty(o.shape, o.dtype) for o in outs]
         wide = kernel.is_flat and all(a.data.ptr % min(4 * a.itemsize, 16) == 0 for a in (*operands, *dense) if a.size > 1)
         function = self.device.modules.function(kernel.name)

@@ -30,6 +30,7 @@ struct alignas(2) bfloat_bits { unsigned short bits; };
 __device__ __forceinline__ float float_of(unsigned bits) { return __uint_as_float(bits); }
 __device__ __forceinline__ unsigned bits_of(float x) { return __float_as_uint(x); }
 __device__ __forceinline__ double double_of(unsigned long long bits) { return __longlong_as_double(bits); }
+__device__ __forceinline__ unsigned long long bits_of(double x) { return __double_as_longlong(x); }
 __device__ __forceinline__ unsigned long long upper_of_product(unsigned long long a, unsigned long long b) { return __umul64hi(a, b); }
 __device__ __forceinline__ unsigned bits_in(unsigned x) { return __popc(x); }
 __device__ __forceinline__ float half_to_float(unsigned short h) { float f; asm("cvt.f32.f16 %0, %1;" : "=f"(f) : "h"(h)); return f; }

@@ -1,25 +1,32 @@
-"""Rows that take elements by indices and add rows by indices. Indices are checked where they are used; nothing is waited for."""
+"""Rows that take elements by indices and combine rows with updates by indices, which are checked where they are used; nothing is waited
+for."""
 
 import math
 
 import numpy as np
 
-from mlkit.backends.native.cuda.row import FLOATS, KernelRow, computed, number, stored
+from mlkit.backends.native.cuda.row import FLOATS, KernelRow, computed, number, numbering, stored, unit
 from mlkit.core import dtypes
 
-_UNITS = {1: "unsigned char", 2: "unsigned short", 4: "unsigned", 8: "unsigned long long", 16: "sixteen_bytes"}
 _INDICES = ("int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64")
+_HOW = (("scatter_add", "Added"), ("scatter_mul", "Multiplied"), ("scatter_max", "LargerOf"), ("scatter_min", "SmallerOf"))
 _MOST_AXES = 4  # of coordinates
 _MOST_UPDATES = 2**29  # that have a number with the row in 32 bits
 _MOST_TURNS = 2**24  # of blocks through the indices, 1024 at once: beyond that sorting them takes less
 
 
 def rows(device):
-    return [Take(device), TakeAlongAxis(device), SumRows(device), ScatterAdd(device)]
+    return [
+        Take(device),
+        TakeAlongAxis(device),
+        SumRows(device),
+        *(Scatter(device, *of) for of in _HOW),
+        ScatterSet(device, "scatter_set", None),
+    ]
 
 
 class _Indexing(KernelRow):
-    parts = ("indexing",)
+    parts = ("units", "indexing")
 
     def accepts(self, *args, **params):
         return not any(0 in a.shape for a in args) and self.fits(*args, **params)
@@ -44,11 +51,10 @@ class _Taking(_Indexing):
     def take(self, args, y, axis, inner, arrays):
         """Launch; `inner` elements lie together that are moved as they are. arrays: those that they lie in."""
         x, index = args
-        unit = next(u for u in (16, 8, 4, 2, 1) if inner * x.itemsize % u == 0 and all(a.data.ptr % u == 0 for a in arrays))
+        size, kind = unit([inner * x.itemsize], arrays)
         inner_bytes = math.prod(x.shape[axis + 1 :]) * x.itemsize
         n, outer = x.shape[axis], math.prod(x.shape[:axis])
-        count, kind = y.nbytes // (outer * inner_bytes), _UNITS[unit]
-        numbers = "unsigned" if y.nbytes // unit < 2**31 else "long long"
+        count = y.nbytes // (outer * inner_bytes)
         (fine,) = self.flags(args, dict(axis=axis))
         arguments = [
             (f"{kind}*", "x", x),
@@ -56,9 +62,9 @@ class _Taking(_Indexing):
             (f"{kind}*", "y", y),
             ("bool*", "fine", fine),
         ]
-        arguments += _sizes(outer=outer, n=n, count=count, inner=inner_bytes // unit)
-        blocks = max(1, min(-(-y.nbytes // unit // 256), self.device.most_blocks))
-        self.start(self.name, [kind, stored(index)[0], numbers], arguments, blocks)
+        arguments += _sizes(outer=outer, n=n, count=count, inner=inner_bytes // size)
+        blocks = max(1, min(-(-y.nbytes // size // 256), self.device.most_blocks))
+        self.start(self.name, [kind, stored(index)[0], numbering(y.nbytes // size)], arguments, blocks)
 
 
 class Take(_Taking):
@@ -79,50 +85,63 @@ class TakeAlongAxis(_Taking):
         self.take(args, outs[0], params["axis"], 1, ())
 
 
-# ---- adding ----------------------------------------------------------------------------------------------------------
+# ---- combining -------------------------------------------------------------------------------------------------------
 
 
-class _Adding(_Indexing):
-    def can_add(self, updates, count, size):
-        """Whether so many updates are added to so many rows."""
+class _Combining(_Indexing):
+    """Updates combined with rows. how: a struct of `indexing.cu`."""
+
+    how = "Added"
+
+    def can_combine(self, updates, count, size):
+        """Whether so many updates come to so many rows."""
         known = dtypes.name_of(updates.dtype) in (*FLOATS, *_INDICES)
-        return known and count <= _MOST_UPDATES and -(-size // 8) * -(-count // 1024) <= _MOST_TURNS
+        return known and count <= _MOST_UPDATES and _turns(count, size) <= _MOST_TURNS
 
-    def add(self, start, index, updates, y, fine, size):
+    def combine(self, start, index, updates, y, fine, size):
         """Launch. The rows are those of y as a matrix of `size` rows. fine: where indices out of range are noted, or None."""
         kind = stored(y)[0]
         arguments = [(f"{kind}*", "start", start), (f"{stored(index)[0]}*", "index", index), (f"{kind}*", "updates", updates)]
         arguments += [(f"{kind}*", "y", y), ("bool*", "fine", fine), *_sizes(size=size, count=index.size, width=y.size // size)]
-        self.start("add_rows", [kind, computed(y), stored(index)[0]], arguments, -(-size // 8))
+        self.start("combine_rows", [self.how, kind, computed(y), stored(index)[0]], arguments, -(-size // 8))
+
+
+def _turns(count, size):
+    """Of all blocks through the indices, 1024 at once."""
+    return -(-size // 8) * -(-count // 1024)
 
 
 def _coordinate(index, axis, size):
     return index, 0, size, f"scatter: an index along axis {axis} is out of range for size {size}."
 
 
-class SumRows(_Adding):
+class SumRows(_Combining):
     name = "sum_rows"
 
     def checks(self, index, updates, size):
         return [_coordinate(index, 0, size)]
 
     def fits(self, index, updates, size):
-        return size > 0 and self.can_add(updates, index.shape[0], size)
+        return size > 0 and self.can_combine(updates, index.shape[0], size)
 
     def launch(self, args, outs, params):
         (index, updates), (y,), size = args, outs, params["size"]
-        self.add(None, index, updates, y, *self.flags(args, params), size)
+        self.combine(None, index, updates, y, *self.flags(args, params), size)
 
 
-class ScatterAdd(_Adding):
-    name, launches = "scatter_add", 2
+class Scatter(_Combining):
+    launches = 2
+
+    def __init__(self, device, name, how):
+        super().__init__(device)
+        self.name, self.how = name, how
 
     def checks(self, x, index, updates):
         return [_coordinate(index[..., i], i, x.shape[i]) for i in range(index.shape[-1])]
 
     def fits(self, x, index, updates):
         axes, count = index.shape[-1], math.prod(index.shape[:-1])
-        return axes <= _MOST_AXES and self.can_add(updates, count, math.prod(x.shape[:axes]))
+        return axes <= _MOST_AXES and self.can_combine(updates, count, math.prod(x.shape[:axes]))
 
     def scratch(self, x, index, updates):
         return 8 * math.prod(index.shape[:-1])
@@ -140,4 +159,17 @@ class ScatterAdd(_Adding):
             *_sizes(**{f"n{i}": n for i, n in enumerate(sizes)}),
         ]
         self.start("rows_at", stored(index), arguments, max(1, min(-(-row.size // 256), self.device.most_blocks)))
-        self.add(x, row, updates, y, None, math.prod(x.shape[:axes]))
+        self.combine(x, row, updates, y, None, math.prod(x.shape[:axes]))
+
+
+class ScatterSet(Scatter):
+    """Of equal coordinates the last stays, as where one is written after the other."""
+
+    def can_combine(self, updates, count, size):
+        return count <= _MOST_UPDATES and _turns(count, size) <= _MOST_TURNS
+
+    def combine(self, start, index, updates, y, fine, size):
+        unit_bytes, kind = unit([y.nbytes // size], (start, updates, y))
+        arguments = [(f"{kind}*", "start", start), ("long long*", "index", index), (f"{kind}*", "updates", updates)]
+        arguments += [(f"{kind}*", "y", y), *_sizes(size=size, count=index.size, width=y.nbytes // size // unit_bytes)]
+        self.start("set_rows", [kind, "long long"], arguments, -(-size // 8))

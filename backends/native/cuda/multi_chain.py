@@ -112,7 +112,7 @@ class LaunchedChains:
 
     def __call__(self, *operands, out):
         xp = self.device.xp
-        operands = [a if a.flags.c_contiguous else xp.ascontiguousarray(a) for a in operands]
+        operands = [self.device.dense(a) for a in operands]
         dense = [o if o.flags.c_contiguous else xp.empty(o.shape, o.dtype) for o in out]
         k = j = 0
         for kernel, rows in self._groups:

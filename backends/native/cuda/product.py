@@ -37,7 +37,7 @@ class Product(KernelRow):
         many_a, many_b = math.prod(a.shape[:-2]), math.prod(b.shape[:-2])
         if many_b == 1 and (rows := _as_rows(a)) is not None:
             a, many_a = rows, 1
-        a, b = (x if _lies(x) else self.device.xp.ascontiguousarray(x) for x in (a, b))
+        a, b = (x if _lies(x) else self.device.dense(x) for x in (a, b))
         count = max(many_a, many_b)
         columns = b.shape[-1]
         rows = a.shape[-2]

@@ -13,9 +13,10 @@ import numpy as np
 
 from mlkit.backends.native.cuda.expressions import C_TYPES, STORED
 from mlkit.core import dtypes
-from mlkit.core.op import OPS
+from mlkit.primitives.catalogue import OPS
 
 FLOATS = ("float16", "bfloat16", "float32", "float64")
+UNITS = {1: "unsigned char", 2: "unsigned short", 4: "unsigned", 8: "unsigned long long", 16: "sixteen_bytes"}
 NOTHING = np.uint64(0)  # as an argument: a pointer to nothing
 _FOLDER = pathlib.Path(__file__).with_name("kernels")
 
@@ -123,7 +124,7 @@ class DenseRow:
             if scratch is None and (wanted := self.scratch(*args, **params)):
                 scratch = xp.empty(wanted, "uint8")
             room = [] if scratch is None else [scratch]
-            self.launch([_dense(xp, a) for a in args], dense + room, params)
+            self.launch([self.device.dense(a) if hasattr(a, "shape") else a for a in args], dense + room, params)
             for o, d in zip(outs, dense):
                 if o is not d:
                     o[...] = d
@@ -143,10 +144,6 @@ class KernelRow(Launcher, DenseRow):
 
     def launches_for(self, *args, **params):
         return self.launches
-
-
-def _dense(xp, a):
-    return xp.ascontiguousarray(a) if hasattr(a, "shape") and not a.flags.c_contiguous else a
 
 
 @functools.cache
@@ -178,3 +175,14 @@ def threads_for(size):
 def number(value):
     """A size as a kernel takes it."""
     return np.int64(value)
+
+
+def unit(lengths, arrays):
+    """(bytes, C's type) of the largest unit of memory in which all of some lengths and addresses can be counted, see `units.cu`."""
+    size = next(u for u in (16, 8, 4, 2, 1) if all(n % u == 0 for n in lengths) and all(a.data.ptr % u == 0 for a in arrays))
+    return size, UNITS[size]
+
+
+def numbering(count):
+    """C's type that numbers so many things: divisions of 32 bits take a fraction of the time of others."""
+    return "unsigned" if count < 2**31 else "long long"

@@ -56,6 +56,7 @@ SAMPLES = [
     *[P("resample", f(2, 5, 6, 3), size=n, method=m) for m in ("nearest", "linear") for n in ((10, 9), (5, 2))],
     *[P("resample_grad", f(2, 5, 6, 3), size=n, method=m) for m in ("nearest", "linear") for n in ((1, 3), (4, 9))],
     P("resample", f(2, 3, 4), size=(9,), method="nearest"),
+    *[P("top_k_indices", x, k=3, _grad=False) for x in (f(2, 5), i(0, 3, 2, 3, 9))],
     P("resample", f(1, 2, 3, 2, 2), size=(3, 1, 4), method="linear"),
     P("resample", i(0, 9, 2, 3, 4, 1), size=(6, 3), method="nearest", _grad=False),
     P("matmul_wide", f(2, 3), f(3, 4)),
@@ -158,6 +159,7 @@ SAMPLES = [
 BAD = [
     Bad("sgd_update", f(3), f(4), pos(), momentum=0.0, nesterov=False, op=True, match="must have one shape"),
     Bad("masked_scale", f(3), f(3), scale=1.0, op=True, error=TypeError, match="must be bool"),
+    Bad("top_k_indices", f(2, 5), k=6, op=True, match="`k` must be between 0 and the size"),
     Bad("resample", f(2, 3, 4), size=(3, 4), method="linear", op=True, match="need an input of 4 axes"),
     Bad("resample", f(2, 3, 4), size=(0,), method="linear", op=True, match="cannot make spatial sizes"),
     Bad("resample", f(2, 3, 4), size=(5,), method="cubic", op=True, match='must be "nearest" or "linear"'),

@@ -57,3 +57,80 @@ __device__ void gru_cell_gradient(const W* step, const W* before, const W* ghs, 
     ds[at] = of_update, ds[at + units] = of_reset, ds[at + 2 * units] = of_candidate * reset;
     dh[i] = slope * update;
 }
+
+// Of nets that reset before the product: both gates, and what of the state the candidate's product is of.
+template <class W> __device__ void gru_gates(const W* z, const W* product, const W* h, W* step, W* chosen, long long units, long long batch) {
+    long long i = blockIdx.x * (long long)blockDim.x + threadIdx.x;
+    if (i >= units * batch) return;
+    long long b = i / units, u = i - b * units;
+    const W *sums = z + b * 3 * units + u, *of_state = product + b * 2 * units + u;
+    W update = logistic(sums[0] + of_state[0]), reset = logistic(sums[units] + of_state[units]), before = h[i];
+    W* kept = step + b * 5 * units + u;
+    kept[0] = update, kept[units] = reset, kept[3 * units] = before;
+    chosen[i] = reset * before;
+}
+
+template <class W>
+__device__ void gru_candidate(const W* z, const W* product, const W* h, W* step, W* hs, long long units, long long batch) {
+    long long i = blockIdx.x * (long long)blockDim.x + threadIdx.x;
+    if (i >= units * batch) return;
+    long long b = i / units, u = i - b * units;
+    W* kept = step + b * 5 * units + u;
+    W candidate = tangent(z[b * 3 * units + u + 2 * units] + product[i]), now = (h[i] - candidate) * kept[0] + candidate;
+    kept[2 * units] = candidate, kept[4 * units] = now;
+    hs[i] = now;
+}
+
+template <class W>
+__device__ void gru_candidate_gradient(const W* step, const W* before, const W* ghs, const W* product, W* dh, W* dx, W* dc, long long units,
+                                       long long batch, long long stride) {
+    long long i = blockIdx.x * (long long)blockDim.x + threadIdx.x;
+    if (i >= units * batch) return;
+    long long b = i / units, u = i - b * units, at = b * 3 * units + u;
+    const W* kept = step + b * 5 * units + u;
+    W update = kept[0], candidate = kept[2 * units], slope = dh[i] + product[i] + (ghs ? ghs[b * stride + u] : W(0));
+    W of_candidate = (W(1) - update) * slope * (W(1) - candidate * candidate);
+    dx[at] = (before[i] - candidate) * slope * (update - update * update), dx[at + 2 * units] = of_candidate;
+    dc[i] = of_candidate, dh[i] = slope;
+}
+
+template <class W>
+__device__ void gru_gates_gradient(const W* step, const W* d_chosen, W* dh, W* dx, W* ds, long long units, long long batch) {
+    long long i = blockIdx.x * (long long)blockDim.x + threadIdx.x;
+    if (i >= units * batch) return;
+    long long b = i / units, u = i - b * units, at = b * 3 * units + u;
+    const W* kept = step + b * 5 * units + u;
+    W update = kept[0], reset = kept[units], slope = d_chosen[i], of_reset = slope * kept[3 * units] * (reset - reset * reset);
+    W* of_state = ds + b * 2 * units + u;
+    of_state[0] = dx[at], of_state[units] = of_reset;
+    dx[at + units] = of_reset;
+    dh[i] = dh[i] * update + slope * reset;
+}
+
+// The activations of simple nets, and their slopes as functions of the result.
+struct Tanh {
+    template <class W> static __device__ __forceinline__ W of(W x) { return tangent(x); }
+    template <class W> static __device__ __forceinline__ W slope(W y) { return W(1) - y * y; }
+};
+struct Sigmoid {
+    template <class W> static __device__ __forceinline__ W of(W x) { return logistic(x); }
+    template <class W> static __device__ __forceinline__ W slope(W y) { return y - y * y; }
+};
+struct Relu {
+    template <class W> static __device__ __forceinline__ W of(W x) { return larger(x, W(0)); }
+    template <class W> static __device__ __forceinline__ W slope(W y) { return y > W(0) ? W(1) : W(0); }
+};
+
+template <class Act, class W> __device__ void rnn_cell(const W* product, W* hs, long long units, long long batch) {
+    long long i = blockIdx.x * (long long)blockDim.x + threadIdx.x;
+    if (i < units * batch) hs[i] = Act::of(hs[i] + product[i]);
+}
+
+template <class Act, class W>
+__device__ void rnn_cell_gradient(const W* hs, const W* ghs, const W* dh, W* dz, long long units, long long batch, long long stride) {
+    long long i = blockIdx.x * (long long)blockDim.x + threadIdx.x;
+    if (i >= units * batch) return;
+    long long b = i / units, u = i - b * units;
+    W slope = Act::slope(hs[i]);
+    dz[i] = slope == W(0) ? W(0) : (dh[i] + (ghs ? ghs[b * stride + u] : W(0))) * slope;
+}
