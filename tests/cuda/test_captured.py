@@ -13,7 +13,7 @@ from mlkit.core import debug
 from mlkit.core.state import swapped
 from tests.cuda import fake_cuda, fake_cupy
 from tests.cuda.double import make_gpu
-from tests.cuda.test_steps import workloads
+from tests.cuda.test_steps import READS, workloads
 
 
 @pytest.fixture
@@ -106,6 +106,24 @@ def test_a_learning_rate_of_each_step_and_the_count_of_steps_lie_on_the_device(g
     compare(gpu, reference, use, 8, change)
     losses_of(gpu, use, 6, change)
     assert fake_cupy.counts.replays == 5
+
+
+def test_the_scale_of_a_loss_and_whether_gradients_are_finite_lie_on_the_device(here):
+    mlkit.config.set_dtype_policy("mixed_float16")
+    mlkit.utils.set_random_seed(0)
+    model = mlkit.Sequential([mlkit.Input((4,)), layers.Dense(8, "relu"), layers.Dense(3, dtype="float32")])
+    model.compile("sgd", "mse")  # with a LossScaleOptimizer around it
+    scale, weights = [], []
+    for factor in (1, 1, 1e38, 1):
+        fake_cupy.counts.clear()
+        model.train_on_batch(np.full((6, 4), 0.5, "float32"), np.full((6, 3), factor, "float32"))
+        assert [w for w in fake_cupy.counts.waits if not READS.match(w)] == []
+        scale.append(float(model.optimizer.dynamic_scale.numpy()))
+        weights.append(model.weights[0].numpy())
+    assert fake_cupy.counts.replays == 1
+    assert scale == [2.0**15, 2.0**15, 2.0**14, 2.0**14]
+    assert (weights[1] != weights[0]).any()
+    np.testing.assert_array_equal(weights[2], weights[1])  # the step with gradients that are not finite is left out
 
 
 def test_weights_that_are_set_or_held_are_those_that_count(gpu, reference, use):
