@@ -9,6 +9,7 @@ import sys
 import numpy as np
 
 from mlkit.backends.native.progress import Progress
+from mlkit.core import communicator
 from mlkit.core.communicator import Communicator
 
 try:
@@ -37,7 +38,7 @@ class MpiCommunicator(Communicator):
             )
         self._comm = MPI.COMM_WORLD.Dup()  # a script that uses MPI itself does not meet our messages
         self.rank, self.size = self._comm.rank, self._comm.size
-        timeout = float(os.environ.get("MLKIT_COLLECTIVE_TIMEOUT", 60)) if timeout is None else timeout
+        timeout = communicator.timeout() if timeout is None else timeout
         hosts = self._comm.allgather(socket.gethostname())
         self._progress = Progress(self._comm.bcast(Progress.path(), 0), self.rank, hosts, timeout)
         shared = _shared_files()
@@ -64,10 +65,6 @@ class MpiCommunicator(Communicator):
     def all_gather_values(self, value, label=""):
         with self._progress.inside(f"exchange of {label or 'values'}"):
             return [pickle.loads(own) for own in self._comm.allgather(pickle.dumps(value))]
-
-    def exchange(self, array, other):
-        with self._progress.inside(f"exchange between ranks {self.rank} and {other}"):
-            self._comm.Sendrecv(_bytes(array), other, recvbuf=_bytes(np.empty_like(array)), source=other)
 
 
 def world_size() -> int:

@@ -1,11 +1,13 @@
 """The processes that train together on the native engine: joining them by MPI."""
 
+import faulthandler
 import importlib
 import os
 from importlib import metadata
 
 import numpy as np
 
+from mlkit.core.communicator import timeout
 from mlkit.core.state import State, state
 
 _LAUNCHED = ("PMI_RANK", "PMIX_RANK", "OMPI_COMM_WORLD_RANK", "MPI_LOCALRANKID")  # what launchers of MPI say to each process
@@ -20,14 +22,17 @@ def join(addresses, num_processes, process_id):
                 f"`python -m mlkit launch -n {num_processes} SCRIPT`, or by mpiexec."
             )
         return
+    faulthandler.dump_traceback_later(timeout(), exit=True)  # MPI waits for ever where two ranks cannot talk
     mpi = importlib.import_module("mlkit.backends.native.mpi")  # only here: it starts MPI
     size = mpi.world_size()
     if num_processes not in (None, size):
         raise ValueError(f"initialize: `num_processes` is {num_processes}, but MPI has started {size} process(es).")
     mpi.stop_all_on_error()
     if size == 1:
+        faulthandler.cancel_dump_traceback_later()
         return
     communicator = mpi.MpiCommunicator()
+    faulthandler.cancel_dump_traceback_later()
     given = communicator.all_gather_values((addresses, process_id), "the arguments of initialize")
     if len({address for address, _ in given}) > 1:
         raise ValueError(f"initialize: `job_addresses` must be the same on all ranks, but is {[a for a, _ in given]}.")

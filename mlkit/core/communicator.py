@@ -5,6 +5,7 @@ method waits until all ranks have called it: in the same order on each, from one
 """
 
 import abc
+import os
 from collections.abc import Sequence
 from typing import Any
 
@@ -13,6 +14,11 @@ import numpy as np
 from mlkit.core.state import state
 
 REDUCTIONS = ("sum", "min", "max")
+
+
+def timeout() -> float:
+    """Seconds that a rank waits for others before all are stopped: MLKIT_COLLECTIVE_TIMEOUT, or 60."""
+    return float(os.environ.get("MLKIT_COLLECTIVE_TIMEOUT", 60))
 
 
 class Communicator(abc.ABC):
@@ -36,10 +42,6 @@ class Communicator(abc.ABC):
     @abc.abstractmethod
     def all_gather_values(self, value: Any, label: str = "") -> list[Any]:
         """The plain values (numbers, strings, lists and dicts of them, NumPy arrays) of all ranks, in their order."""
-
-    @abc.abstractmethod
-    def exchange(self, array: np.ndarray, other: int) -> None:
-        """Send an array to one other rank and receive one of its size; that rank does the same."""
 
     def all_gather_rows(self, array: np.ndarray, counts: Sequence[int], label: str = "") -> np.ndarray:
         """The rows of all ranks one after the other, where rank r has the first ``counts[r]`` of its array to give."""

@@ -12,16 +12,22 @@ import subprocess
 import sys
 import tempfile
 import threading
+import time
 from collections.abc import Callable, Sequence
 from typing import TypeVar
 
+from mlkit.core.communicator import timeout
 from mlkit.core.machine import usable_cores
 from mlkit.distribution import connections, supervisor
+from mlkit.distribution.hosts import divided, interface_of, network_settings, own_address
+from mlkit.distribution.link import VARIABLE, Exchange
 
 Result = TypeVar("Result")
 
 TIMED_OUT = 124  # exit status of a rank that has waited too long for others; as in `backends.native.progress`
 SCRIPT_FAILED = 1
+SILENCE = 0.75  # of the time that ranks wait for one another: after it a host that is not heard of is lost
+_LOOK = 0.2  # seconds between looks at lost hosts
 _BANNER = b"=   BAD TERMINATION OF ONE OF YOUR APPLICATION PROCESSES"  # with which mpiexec begins what it has to say
 _RULE = b"\n" + b"=" * 80
 _TAIL = 20  # lines of a log that are shown
@@ -60,33 +66,35 @@ def launch(
         num_workers: How many processes.
         max_restarts: How often all are started again after one was ended by a signal or has waited too long. What a script raises
             it would raise again: that ends the job.
-        hosts: Names of hosts, separated by commas; this one unless given.
-        logs: Folder for the output of the ranks; a new temporary one, kept where a rank has failed, unless given.
+        hosts: Names of hosts, as ssh knows them, separated by commas; this one unless given. See `hosts.divided`.
+        logs: Folder for the output of the ranks; a new temporary one, kept where a rank has failed, unless given. Each host has its
+            own; of the others this one gets the last lines.
 
     Returns:
         0, or the exit status of the rank that failed first.
 
     Raises:
         ImportError: There is no MPI.
-        ValueError: `num_workers` is less than 1, or `max_restarts` less than 0.
+        ValueError: `num_workers` is less than 1, or `max_restarts` less than 0, or the hosts do not fit.
     """
     if num_workers < 1 or max_restarts < 0:
         raise ValueError(
             f"launch: there must be at least 1 process, and 0 restarts, but got {num_workers} and max_restarts={max_restarts}."
         )
+    nodes = divided(hosts, num_workers) if hosts else []
     folder = logs or tempfile.mkdtemp(prefix="mlkit-job-")
     os.makedirs(folder, exist_ok=True)
     for attempt in range(max_restarts + 1):
         place = os.path.join(folder, f"start-{attempt}")
         os.makedirs(place, exist_ok=True)
-        code = _run(_command(num_workers, hosts, place, command), _environment(num_workers, place, attempt))
+        code, lost = _start(num_workers, nodes, place, attempt, command)
         if code == 0:
             if logs is None:
                 shutil.rmtree(folder)
             return 0
         first = _first_failed(place)
-        print(_explained(first, code), file=sys.stderr, flush=True)
-        if first is not None and first.code is not None and first.code >= 0 and first.code != TIMED_OUT:
+        print(_explained(first, code, lost), file=sys.stderr, flush=True)
+        if not lost and first is not None and first.code is not None and first.code >= 0 and first.code != TIMED_OUT:
             return first.code or SCRIPT_FAILED
         if attempt < max_restarts:
             print(
@@ -94,19 +102,23 @@ def launch(
                 file=sys.stderr,
                 flush=True,
             )
+    if lost:
+        return TIMED_OUT
     return SCRIPT_FAILED if first is None or first.code is None else first.code if first.code > 0 else 128 - first.code
 
 
 def check(num_workers: int, hosts: str | None = None) -> int:
     """Print how fast each pair of processes can exchange messages; 0, or 1 if some pair cannot."""
+    nodes = divided(hosts, num_workers) if hosts else []
     folder = tempfile.mkdtemp(prefix="mlkit-check-")
-    path = os.path.join(folder, "pairs")
     try:
-        _run(_command(num_workers, hosts, folder, ["--check", path]), _environment(num_workers, folder, 0))
-        lines, fine = connections.described(path, num_workers)
+        _, lost = _start(num_workers, nodes, folder, 0, ["--check", folder])
+        lines, fine = connections.described(
+            folder, [node.name for node in nodes for _ in range(node.ranks)] or [""] * num_workers
+        )
     finally:
         shutil.rmtree(folder)
-    print("\n".join(lines))
+    print("\n".join([*lines, *([lost] if lost else [])]))
     return int(not fine)
 
 
@@ -172,13 +184,30 @@ def _main_file(fn):
     return os.path.abspath(path)
 
 
-def _command(num_workers, hosts, folder, command):
+def _start(num_workers, nodes, folder, attempt, command):
+    """Run all ranks once: (exit status, which hosts were lost, a text or "")."""
+    environment = _environment(num_workers, nodes, folder, attempt)
+    if not nodes:
+        return _run(_command(num_workers, nodes, "lo", folder, command), environment), ""
+    here = own_address(nodes[-1].name)
+    exchange = Exchange(here, folder, [node.name for node in nodes for _ in range(node.ranks)], SILENCE * timeout())
+    environment |= {VARIABLE: exchange.variable, **network_settings(environment)}
+    try:
+        code = _run(_command(num_workers, nodes, interface_of(here), folder, command), environment, exchange)
+        return code, exchange.silent() if code else ""
+    finally:
+        exchange.close()
+
+
+def _command(num_workers, nodes, interface, folder, command):
     launcher, is_hydra = _mpiexec()
     options = ["-n", str(num_workers)]
+    where = ",".join(map(str, nodes))
     if is_hydra:
-        options += ["-hosts", hosts] if hosts else ["-launcher", "fork", "-iface", "lo"]
-    elif hosts:
-        options += ["--host", hosts]
+        options += ["-hosts", where] if nodes else ["-launcher", "fork"]
+        options += ["-iface", interface] if interface else []
+    elif nodes:
+        options += ["--host", where]
     keeper = [sys.executable, "-S", "-E", supervisor.__file__, folder]
     return [launcher, *options, *keeper, sys.executable, "-u", "-m", "mlkit.distribution.worker", *command]
 
@@ -194,13 +223,13 @@ def _mpiexec():
     return path, "HYDRA" in version
 
 
-def _environment(num_workers, folder, attempt):
-    threads = max(1, usable_cores() // num_workers)
+def _environment(num_workers, nodes, folder, attempt):
+    threads = max(1, usable_cores() // max((node.ranks for node in nodes), default=num_workers))
     return {"OMP_NUM_THREADS": str(threads), **os.environ, "MLKIT_JOB_FOLDER": folder, "MLKIT_RESTART": str(attempt)}
 
 
-def _run(command, environment):
-    """Run mpiexec; its exit status. An interrupt, or SIGTERM, ends it and all that it has started."""
+def _run(command, environment, exchange=None):
+    """Run mpiexec; its exit status. An interrupt, or SIGTERM, ends it and all that it has started; so does a host that is lost."""
     process = subprocess.Popen(
         command,
         env=environment,
@@ -212,20 +241,29 @@ def _run(command, environment):
     output.start()
     before = signal.signal(signal.SIGTERM, _stop) if _in_main_thread() else None
     try:
+        while exchange is not None and process.poll() is None:
+            if exchange.silent() or exchange.failed():
+                exchange.end()
+                _end(process, 1)
+            time.sleep(_LOOK)
         code = process.wait()
         output.join(2)
         return code
     except BaseException:
-        process.terminate()
-        try:
-            process.wait(10)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
+        _end(process, 10)
         raise
     finally:
         if before is not None:
             signal.signal(signal.SIGTERM, before)
+
+
+def _end(process, patience):
+    process.terminate()
+    try:
+        process.wait(patience)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
 
 
 def _stop(number, frame):
@@ -263,7 +301,9 @@ def _first_failed(folder):
     return min(failed, key=lambda one: (one.ended, one.rank), default=None)
 
 
-def _explained(first, code):
+def _explained(first, code, lost):
+    if lost:
+        return f"mlkit launch: {lost}. All ranks are stopped."
     if first is None:
         return f"mlkit launch: mpiexec has ended with exit status {code} before a rank began."
     with open(first.log, errors="replace") as file:

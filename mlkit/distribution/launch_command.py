@@ -9,7 +9,7 @@ from mlkit.distribution import launch
 def add_arguments(parser):
     """The arguments of the command, on an argparse parser."""
     parser.add_argument("-n", "--num-workers", type=int, required=True, help="how many processes")
-    parser.add_argument("--hosts", help="names of hosts, separated by commas (default: this one; several are not tried out)")
+    parser.add_argument("--hosts", help="names of hosts, as ssh knows them: a,b, or a:2,b:4 with the ranks of each")
     parser.add_argument(
         "--max-restarts", type=int, default=0, help="how often all start again after one was killed (default 0)"
     )

@@ -4,6 +4,7 @@ python supervisor.py FOLDER COMMAND ...    with FOLDER/rank-N.json and FOLDER/ra
 """
 
 import ctypes
+import importlib
 import json
 import os
 import signal
@@ -14,12 +15,14 @@ import threading
 import time
 
 _PR_SET_PDEATHSIG = 1
+_LINK = "MLKIT_LINK"  # variable: how to reach a launcher on another host; see `link`
 _RANKS = ("PMI_RANK", "PMIX_RANK", "OMPI_COMM_WORLD_RANK")
 
 
 def main(folder, command):
     """Run the command of this rank; the exit status, 128 + n for one that signal n ended."""
-    rank = next((int(os.environ[name]) for name in _RANKS if name in os.environ), 0)
+    rank = rank_of(os.environ)
+    os.makedirs(folder, exist_ok=True)  # on another host than the launcher's
     report = {"rank": rank, "host": socket.gethostname(), "log": os.path.join(folder, f"rank-{rank}.log")}
     # The socket to mpiexec, PMI_FD, stays open here too: when it closes all ranks are killed, and before that the report is written.
     with open(report["log"], "ab") as log:
@@ -27,14 +30,44 @@ def main(folder, command):
         for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
             signal.signal(number, lambda number, frame: child.send_signal(number))
         _write(folder, {**report, "pid": child.pid})
+        to_launcher = _linked(report, child)
         copying = threading.Thread(target=_copy, args=(child.stderr, log), daemon=True) if rank == 0 else None
         if copying is not None:
             copying.start()
         code = child.wait()
         if copying is not None:
             copying.join(2)
-    _write(folder, {**report, "pid": child.pid, "code": code, "ended": time.time()})
+    report |= {"pid": child.pid, "code": code, "ended": time.time()}
+    _write(folder, report)
+    if to_launcher is not None:
+        to_launcher.close({**report, "files": _left(folder, rank)})
     return code if code >= 0 else 128 - code
+
+
+def rank_of(environment):
+    """The rank that a launcher of MPI has given to a process."""
+    return next((int(environment[name]) for name in _RANKS if name in environment), 0)
+
+
+def _linked(report, child):
+    """The link to a launcher on another host; None where there is one host."""
+    if _LINK not in os.environ:
+        return None
+    link = importlib.import_module("link")  # beside this file, which is run by its path
+
+    def on_end(why):
+        child.kill()
+        if why is not None:  # then mpiexec's own process here waits for it for ever
+            print(f"mlkit: rank {report['rank']} on {report['host']} is stopped: {why}.", file=sys.stderr, flush=True)
+            os.kill(os.getppid(), signal.SIGKILL)
+
+    return link.Link(os.environ[_LINK], report, on_end)
+
+
+def _left(folder, rank):
+    """The ends of the files that a rank has left, by their names."""
+    mine = [name for name in os.listdir(folder) if name.startswith(f"rank-{rank}.") and not name.endswith(".json")]
+    return {name: importlib.import_module("link").last_of(os.path.join(folder, name)) for name in mine}
 
 
 def _start(command, rank, log):

@@ -8,19 +8,21 @@ import sys
 import traceback
 
 from mlkit.core.state import state
-from mlkit.distribution import connections, processes
+from mlkit.distribution import connections, hosts, link, processes
 from mlkit.distribution.in_force import set_distribution
 from mlkit.distribution.strategies import DataParallel
 
 
 def main(arguments: list[str]) -> None:
     """Join, and do what the arguments say: ``script.py ...``, ``--module name ...``, ``--call file`` or ``--check file``."""
+    kind, *rest = arguments
+    hosts.use_interface_to(os.environ.get(link.VARIABLE, "").split(" ")[0])
+    if kind == "--check":
+        connections.check(rest[0])
+        return
     processes.join_as_launched()
     set_distribution(DataParallel())
-    kind, *rest = arguments
-    if kind == "--check":
-        connections.check(state.communicator, rest[0])
-    elif kind == "--call":
+    if kind == "--call":
         _call(rest[0])
     elif kind == "--module":
         sys.argv = rest
