@@ -92,7 +92,7 @@ def cell(value):
 
 def main():
     arguments = argparse.ArgumentParser()
-    arguments.add_argument("workloads", nargs="*", default=["mlp", "convnet", "transformer"])
+    arguments.add_argument("workloads", nargs="*", default=["mlp", "cifar_resnet", "transformer"])
     arguments.add_argument("--write", action="store_true")
     arguments.add_argument("--rounds", type=int, default=7)
     arguments.add_argument("--steps", type=int, default=10)

@@ -19,7 +19,7 @@ from typing import TypeVar
 from mlkit.core.communicator import timeout
 from mlkit.core.machine import usable_cores
 from mlkit.distribution import connections, supervisor
-from mlkit.distribution.hosts import divided, interface_of, network_settings, own_address
+from mlkit.distribution.hosts import Host, divided, interface_of, network_settings, own_address
 from mlkit.distribution.link import VARIABLE, Exchange
 
 Result = TypeVar("Result")
@@ -27,6 +27,7 @@ Result = TypeVar("Result")
 TIMED_OUT = 124  # exit status of a rank that has waited too long for others; as in `backends.native.progress`
 SCRIPT_FAILED = 1
 SILENCE = 0.75  # of the time that ranks wait for one another: after it a host that is not heard of is lost
+_ENGINES = {"ray": "mlkit.distribution.ray_engine", "spark": "mlkit.distribution.spark_engine"}  # with packages of their own
 _LOOK = 0.2  # seconds between looks at lost hosts
 _BANNER = b"=   BAD TERMINATION OF ONE OF YOUR APPLICATION PROCESSES"  # with which mpiexec begins what it has to say
 _RULE = b"\n" + b"=" * 80
@@ -92,8 +93,8 @@ def launch(
             if logs is None:
                 shutil.rmtree(folder)
             return 0
-        first = _first_failed(place)
-        print(_explained(first, code, lost), file=sys.stderr, flush=True)
+        first = first_failed(place)
+        print(explained(first, code, lost), file=sys.stderr, flush=True)
         if not lost and first is not None and first.code is not None and first.code >= 0 and first.code != TIMED_OUT:
             return first.code or SCRIPT_FAILED
         if attempt < max_restarts:
@@ -135,8 +136,10 @@ def run(
         fn: A function without arguments that can be pickled: one at the head of a module, or of the script, whose main part then stands
             below ``if __name__ == "__main__":`` (a `functools.partial` gives it arguments).
         num_workers: How many processes.
-        engine: "local": processes on this machine.
-        max_restarts: How often all are started again after one was killed. `BackupAndRestore` lets `fit` go on where it was.
+        engine: Who starts them: "local", on this machine; "ray", as workers of Ray Train, "spark", as tasks of one barrier stage. What
+            the function needs can be pickled by cloudpickle then.
+        max_restarts: How often all are started again after one was killed. `BackupAndRestore` lets `fit` go on where it was, with a
+            folder that all hosts see.
         use_gpu: Whether each process has a GPU of its own.
 
     Returns:
@@ -144,20 +147,22 @@ def run(
 
     Raises:
         RuntimeError: A process has failed; the message says which, and what it said last.
-        NotImplementedError: Another engine, a range of workers, or GPUs are asked for.
+        ValueError: There is no such engine.
+        ImportError: What it needs is missing.
+        NotImplementedError: A range of workers, or GPUs are asked for.
 
     Example: ``history = mlkit.distribution.run(train, num_workers=2)``
     """
-    if engine != "local":
-        raise NotImplementedError(
-            f'run: `engine` must be "local", but is {engine!r}: starting by Ray or Spark is not there yet.'
-        )
+    if engine not in ("local", *_ENGINES):
+        raise ValueError(f"run: `engine` must be one of local, {', '.join(_ENGINES)}, but is {engine!r}.")
     if not isinstance(num_workers, int):
         raise NotImplementedError(
             f"run: `num_workers` must be one number, but is {num_workers!r}: jobs do not change their size."
         )
     if use_gpu:
         raise NotImplementedError("run: `use_gpu=True`: processes exchange arrays of the CPU only.")
+    if engine in _ENGINES:
+        return importlib.import_module(_ENGINES[engine]).run(fn, num_workers, max_restarts)
     folder = tempfile.mkdtemp(prefix="mlkit-run-")
     path = os.path.join(folder, "function")
     with open(path, "wb") as file:
@@ -186,21 +191,21 @@ def _main_file(fn):
 
 def _start(num_workers, nodes, folder, attempt, command):
     """Run all ranks once: (exit status, which hosts were lost, a text or "")."""
-    environment = _environment(num_workers, nodes, folder, attempt)
+    variables = environment(num_workers, nodes, folder, attempt)
     if not nodes:
-        return _run(_command(num_workers, nodes, "lo", folder, command), environment), ""
+        return _run(_command(num_workers, nodes, "lo", folder, command), variables), ""
     here = own_address(nodes[-1].name)
     exchange = Exchange(here, folder, [node.name for node in nodes for _ in range(node.ranks)], SILENCE * timeout())
-    environment |= {VARIABLE: exchange.variable, **network_settings(environment)}
+    variables |= {VARIABLE: exchange.variable, **network_settings(variables)}
     try:
-        code = _run(_command(num_workers, nodes, interface_of(here), folder, command), environment, exchange)
+        code = _run(_command(num_workers, nodes, interface_of(here), folder, command), variables, exchange)
         return code, exchange.silent() if code else ""
     finally:
         exchange.close()
 
 
 def _command(num_workers, nodes, interface, folder, command):
-    launcher, is_hydra = _mpiexec()
+    launcher, is_hydra = mpiexec()
     options = ["-n", str(num_workers)]
     where = ",".join(map(str, nodes))
     if is_hydra:
@@ -208,12 +213,21 @@ def _command(num_workers, nodes, interface, folder, command):
         options += ["-iface", interface] if interface else []
     elif nodes:
         options += ["--host", where]
+    return [launcher, *options, *kept(folder, command)]
+
+
+def kept(folder: str, command: Sequence[str]) -> list[str]:
+    """What mpiexec starts for each rank: a worker, by a parent that keeps its output in the folder."""
     keeper = [sys.executable, "-S", "-E", supervisor.__file__, folder]
-    return [launcher, *options, *keeper, sys.executable, "-u", "-m", "mlkit.distribution.worker", *command]
+    return [*keeper, sys.executable, "-u", "-m", "mlkit.distribution.worker", *command]
 
 
-def _mpiexec():
-    """(path of mpiexec, whether it is MPICH's)"""
+def mpiexec() -> tuple[str, bool]:
+    """(path of mpiexec, whether it is MPICH's)
+
+    Raises:
+        ImportError: There is none.
+    """
     beside = os.path.join(os.path.dirname(sys.executable), "mpiexec")
     path = beside if os.path.exists(beside) else shutil.which("mpiexec")
     if path is None or importlib.util.find_spec("mpi4py") is None:
@@ -223,7 +237,8 @@ def _mpiexec():
     return path, "HYDRA" in version
 
 
-def _environment(num_workers, nodes, folder, attempt):
+def environment(num_workers: int, nodes: Sequence[Host], folder: str, attempt: int) -> dict[str, str]:
+    """Variables for all ranks. nodes: the hosts, none for this one; attempt: how often the job was started again."""
     threads = max(1, usable_cores() // max((node.ranks for node in nodes), default=num_workers))
     return {"OMP_NUM_THREADS": str(threads), **os.environ, "MLKIT_JOB_FOLDER": folder, "MLKIT_RESTART": str(attempt)}
 
@@ -271,7 +286,7 @@ def _stop(number, frame):
 
 
 def _pass_on(stream):
-    """Print what rank 0 prints, as it comes; not what mpiexec says of ranks that fail, which `_explained` says better."""
+    """Print what rank 0 prints, as it comes; not what mpiexec says of ranks that fail, which `explained` says better."""
     held = b""
     while piece := os.read(stream.fileno(), 1 << 16):
         own, banner, _ = (held + piece).partition(_BANNER)
@@ -290,7 +305,7 @@ def _in_main_thread():
     return threading.current_thread() is threading.main_thread()
 
 
-def _first_failed(folder):
+def first_failed(folder: str) -> Ended | None:
     """The rank that failed first, of those that have left word; the launcher ends the others thereafter."""
     found = []
     for name in os.listdir(folder):
@@ -301,7 +316,8 @@ def _first_failed(folder):
     return min(failed, key=lambda one: (one.ended, one.rank), default=None)
 
 
-def _explained(first, code, lost):
+def explained(first: Ended | None, code: int, lost: str = "") -> str:
+    """What is known of a failure: the first rank that failed, if one left word, mpiexec's exit status, and the hosts that are lost."""
     if lost:
         return f"mlkit launch: {lost}. All ranks are stopped."
     if first is None:

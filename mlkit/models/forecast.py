@@ -27,14 +27,16 @@ class Bucket:
 class Forecast:
     """What `forecast` found.
 
-    workers: how many processes; step: seconds of one process's step, measured; exposed: seconds that a step would wait for the network;
-    buckets: what travels, in its order; overlaps: whether gradients travel while others are computed.
+    workers: how many processes; step: seconds of one process's step; exposed: seconds that a step would wait for the network;
+    buckets: what travels, in its order; overlaps: whether gradients travel while others are computed; measured: whether the step was
+    measured here, or given.
     """
 
     workers: int
     step: float
     buckets: list[Bucket]
     overlaps: bool
+    measured: bool = True
 
     @property
     def exposed(self) -> float:
@@ -63,7 +65,8 @@ class Forecast:
         return "\n".join(
             [
                 f"FORECAST, not measured: {self.workers} processes, gradients travel {way}.",
-                f"step of one process, measured: {self.step * 1e3:.2f} ms; waiting for the network: {self.exposed * 1e3:.2f} ms",
+                f"step of one process, {'measured' if self.measured else 'given'}: {self.step * 1e3:.2f} ms; "
+                f"waiting for the network: {self.exposed * 1e3:.2f} ms",
                 f"{self.speedup:.1f} times as fast as one process, {self.efficiency:.0%} of {self.workers} times",
                 str(Table(["gradients", "bytes", "ms to travel", "ms waited for"], rows)),
             ]
@@ -85,6 +88,7 @@ def forecast(
     latency: float = 5e-6,
     overlap: bool = False,
     runs: int = 5,
+    step: float | None = None,
 ) -> Forecast:
     """What training in many processes would bring, predicted from the step of one.
 
@@ -94,8 +98,10 @@ def forecast(
         workers: How many processes.
         bandwidth: Bytes a second from one process to the next; 100 Gbit/s unless given.
         latency: Seconds that a message takes at least.
-        overlap: Whether gradients travel while others are computed. This engine does not do so: True says what that would bring.
+        overlap: Whether gradients travel while others are computed.
         runs: How often the step is measured.
+        step: Seconds of a step of one process on the machine in question, if not on this one: what is measured here then only says how
+            its parts compare.
 
     Returns:
         A `Forecast`, which prints as a table of buckets.
@@ -107,28 +113,29 @@ def forecast(
     >>> str(found).startswith("FORECAST, not measured: 4 processes")
     True
     """
-    if workers < 1 or bandwidth <= 0 or latency < 0:
+    if workers < 1 or bandwidth <= 0 or latency < 0 or (step is not None and step <= 0):
         raise ValueError(
-            f"forecast: there must be at least 1 worker, a positive bandwidth and no negative latency, but got {workers}, "
-            f"{bandwidth} and {latency}."
+            f"forecast: there must be at least 1 worker, a positive bandwidth, no negative latency and a positive step, but "
+            f"got {workers}, {bandwidth}, {latency} and {step}."
         )
     report = profile(model, *batch, training=True, runs=runs)
-    ready = _ready(report)
+    whole = report.seconds if step is None else step
+    ready = {layer: seconds * whole / report.seconds for layer, seconds in _ready(report).items()}
     variables = list(enumerate(model.trainable_variables))
     buckets = []
     for numbers in in_buckets(variables[::-1]):
         names = [variables[k][1] for k in numbers]
         nbytes = sum(size_of(v.shape) * dtypes.itemsize(v.dtype) for v in names)
-        made = max((ready.get(v.path.rpartition("/")[0], report.seconds) for v in names), default=report.seconds)
+        made = max((ready.get(v.path.rpartition("/")[0], whole) for v in names), default=whole)
         seconds = ring_seconds(nbytes, workers, bandwidth, latency)
         buckets.append(Bucket(names[0].path, names[-1].path, nbytes, made, seconds))
     free = 0.0  # when the network is free again
-    computed = max(ready.values(), default=report.seconds)
+    computed = max(ready.values(), default=whole)
     for bucket in buckets:
         start = max(free, bucket.ready if overlap else computed)
         free = start + bucket.seconds
         bucket.exposed = max(0.0, free - max(start, computed))
-    return Forecast(workers, report.seconds, buckets, overlap)
+    return Forecast(workers, whole, buckets, overlap, step is None)
 
 
 def _ready(report):

@@ -11,7 +11,7 @@ FOLDER = pathlib.Path(__file__).parents[2] / "notebooks"
 NOTEBOOKS = sorted(f.stem for f in FOLDER.glob("*.ipynb"))
 ALL = {
     "custom_layer_and_training_step", "fine_tuning_aerial_photos", "finding_a_nan", "first_steps", "jax_cross_check",
-    "reading_a_graph", "searching_hyper_parameters",
+    "killing_a_process", "reading_a_graph", "searching_hyper_parameters",
 }  # fmt: skip
 
 
@@ -19,7 +19,10 @@ def read(name):
     return nbformat.read(FOLDER / f"{name}.ipynb", as_version=4)
 
 
-@pytest.mark.parametrize("name", NOTEBOOKS)
+LONG = {"killing_a_process"}  # minutes
+
+
+@pytest.mark.parametrize("name", [pytest.param(name, marks=[pytest.mark.slow] * (name in LONG)) for name in NOTEBOOKS])
 def test_it_runs(name, tmp_path, monkeypatch):
     monkeypatch.setenv("PYTHONPATH", os.pathsep.join(filter(None, [str(FOLDER.parent), os.environ.get("PYTHONPATH")])))
     monkeypatch.setenv("MLKIT_HOME", str(tmp_path / "home"))

@@ -1,0 +1,65 @@
+"""`forecast`: what it says, and that it comes true where the network is slow enough to matter."""
+
+import json
+import pathlib
+
+import numpy as np
+import pytest
+
+import mlkit
+from mlkit import distribution, layers
+from mlkit.models.forecast import ring_seconds
+from tests.distribution.launching import launch
+
+pytestmark = pytest.mark.native("the engine's own profile; processes of the native engine")
+BATCH = np.ones((8, 4)), np.ones((8, 2))
+
+
+def _model():
+    model = mlkit.Sequential([mlkit.Input((4,)), layers.Dense(3, name="one"), layers.Dense(2, name="two")])
+    model.compile("sgd", "mse")
+    return model
+
+
+def test_forecast_says_that_it_is_one():
+    found = distribution.forecast(_model(), BATCH, workers=4, bandwidth=1e6, latency=1e-3, overlap=False, runs=1)
+    assert str(found).startswith("FORECAST, not measured: 4 processes")
+    (bucket,) = found.buckets
+    assert bucket.nbytes == 4 * 23
+    assert bucket.first.endswith("two/bias")
+    assert bucket.last.endswith("one/kernel")
+    assert bucket.exposed == pytest.approx(ring_seconds(92, 4, 1e6, 1e-3)) == pytest.approx(6 * (23e-6 + 1e-3))
+    assert found.speedup == pytest.approx(4 * found.step / (found.step + bucket.exposed))
+    assert distribution.forecast(_model(), BATCH, workers=1, runs=1).speedup == 1.0
+
+
+def test_a_step_that_was_measured_elsewhere_is_said_to_be_given():
+    found = distribution.forecast(_model(), BATCH, workers=64, runs=1, step=2.0)
+    assert found.step == 2.0
+    assert "step of one process, given: 2000.00 ms" in str(found)
+    assert 0 < found.buckets[0].ready <= 2.0
+
+
+@pytest.mark.parametrize("wrong", [{"workers": 0}, {"bandwidth": 0}, {"latency": -1}, {"step": 0.0}])
+def test_numbers_that_cannot_be(wrong):
+    with pytest.raises(ValueError, match="at least 1 worker"):
+        distribution.forecast(_model(), BATCH, **wrong)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("overlap", ["0", "1"])
+@pytest.mark.parametrize("workers", [2, 4])
+def test_it_comes_true(workers, overlap):
+    """Within 20 %, the best of three: other programs share the machine."""
+    pytest.importorskip("mpi4py", reason="processes exchange arrays by mpi4py")
+    script = pathlib.Path(__file__).parent / "forecast_script.py"
+    off = []
+    for _ in range(3):
+        done = launch(script, 60e6, 1e-3, workers=workers, OMP_NUM_THREADS="1", MLKIT_OVERLAP=overlap)
+        assert done.returncode == 0, done.stderr
+        seconds = json.loads(done.stdout.splitlines()[-1])
+        print(seconds)
+        off.append(abs(seconds["forecast"] / seconds["measured"] - 1))
+        if off[-1] <= 0.2:
+            return
+    raise AssertionError(f"the forecasts were off by {', '.join(f'{e:.0%}' for e in off)}")
