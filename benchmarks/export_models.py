@@ -30,7 +30,7 @@ WHAT = """\
 InceptionV3 and MobileNetV2 with random weights and a batch of any size. Export to ONNX: `model.export("net.onnx")`, which runs the \
 file and compares it with `predict`, against `torch.onnx.export` of torchvision's networks, which does not; the first of a process, and \
 the second. Latency: one photo, in turns in one process, in ONNX Runtime against PyTorch's file, and in LiteRT against what \
-TensorFlow's converter makes of Keras's network; the ratio is the median of those of neighbours."""
+TensorFlow's converter makes of Keras's network; of each the time that a tenth of the calls stay below."""
 
 
 def main():

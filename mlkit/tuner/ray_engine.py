@@ -8,6 +8,7 @@ from typing import Any
 
 from mlkit.callbacks.callback import Callback
 from mlkit.core.deferred import Deferred
+from mlkit.tuner.devices import resources
 from mlkit.tuner.hyperparameters import HyperParameters
 
 _MISSING = 'engine="ray" needs Ray Tune, which is not installed: pip install "ray[tune]"'
@@ -51,12 +52,12 @@ class Report(Callback):
 
 
 def search(tuner: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
-    """Run the trials of a search under Ray Tune, as many at a time as Ray finds cores."""
+    """Run the trials of a search under Ray Tune, as many at a time as Ray finds cores, or GPUs where there are some."""
     given = kwargs.get("callbacks") or []
     callbacks = [*(given if isinstance(given, (list, tuple)) else [given]), Report()]
     work = tune.with_parameters(_work, tuner=tuner, args=args, kwargs={**kwargs, "callbacks": callbacks, "verbose": 0})
     tune.Tuner(
-        work,
+        tune.with_resources(work, resources()),
         tune_config=tune.TuneConfig(search_alg=_proposals(tuner), num_samples=-1),
         run_config=tune.RunConfig(name="ray", storage_path=tuner.project_dir, verbose=0),
     ).fit()

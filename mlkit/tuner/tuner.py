@@ -14,6 +14,7 @@ from mlkit.models.saving.replacing import replacing
 from mlkit.pictures.charts import LineChart
 from mlkit.tuner import ray_engine
 from mlkit.tuner.checks import check_counts, check_fit_arguments
+from mlkit.tuner.devices import own_gpu
 from mlkit.tuner.hypermodel import HyperModel, hypermodel_of
 from mlkit.tuner.hyperparameters import HyperParameters
 from mlkit.tuner.objective import Objective, objective_of
@@ -122,16 +123,17 @@ class Tuner:
 
         Raises:
             ValueError: The objective will not be among the logs.
-            RuntimeError: Too many trials in a row have failed.
+            RuntimeError: Too many trials in a row have failed, or each GPU has a process of the search already.
         """
         kwargs = self._fit_arguments(kwargs)
         check_fit_arguments(self, args, kwargs)
         if self.engine == "ray":
             return ray_engine.search(self, args, kwargs)
         try:
-            while (claimed := self.claim()) is not None:
-                self.run_trial(*claimed, args, kwargs)
-                self._refuse_failures()
+            with own_gpu(self._store.folder):
+                while (claimed := self.claim()) is not None:
+                    self.run_trial(*claimed, args, kwargs)
+                    self._refuse_failures()
         finally:
             if self._cores is not None:
                 config.set_num_threads(self._cores)

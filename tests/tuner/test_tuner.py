@@ -15,6 +15,7 @@ from mlkit import callbacks, config, layers
 pytest.importorskip("optuna", reason="the engine of mlkit.tuner")
 
 from mlkit import tuner  # noqa: E402
+from mlkit.tuner import devices  # noqa: E402
 
 pytestmark = pytest.mark.native("searches repeat to the bit on the native engine")
 X = np.random.default_rng(0).normal(size=(96, 6)).astype("float32")
@@ -344,6 +345,28 @@ def test_a_killed_trial_goes_on_where_its_training_was_to_the_bit(tmp_path, scri
     killed.communicate(timeout=300)
     assert killed.returncode == 9
     assert finished(process(script, tmp_path / "killed", 0, 3)) == expected
+
+
+def test_each_gpu_has_one_process(tmp_path, monkeypatch):
+    chosen, made = [], random_search(tmp_path, max_trials=1)
+    folder = made.project_dir
+    monkeypatch.setattr(devices.config, "set_device", chosen.append)
+    assert devices.resources() == {"cpu": 1}
+    with devices.own_gpu(folder) as name:
+        assert name is None
+    monkeypatch.setattr(type(devices.state.backend), "devices", lambda self: ["cpu:0", "cuda:0", "cuda:1"])
+    assert devices.resources() == {"cpu": 1, "gpu": 1}
+    own = devices.state.backend.device_name
+    with devices.own_gpu(folder) as first, devices.own_gpu(folder) as second:
+        assert (first, second) == ("cuda:0", "cuda:1")
+        with pytest.raises(RuntimeError, match="each of this machine's GPUs .cuda:0, cuda:1. has a process"):
+            search(made)
+        monkeypatch.setattr(devices.debug, "DEVICE", "cpu")
+        with devices.own_gpu(folder) as name:
+            assert name is None
+    assert chosen == ["cuda:0", "cuda:1", own, own]
+    with pytest.raises(ZeroDivisionError), devices.own_gpu(folder):
+        raise ZeroDivisionError
 
 
 def test_processes_share_a_search(tmp_path, script):
