@@ -34,7 +34,7 @@ DIFFERENT = {
     "load_model": "`allow_nonfinite`: files with NaN are refused unless one asks for them",
     "load_weights": "Keras's `objects_to_skip` and `by_name` are named, and `allow_nonfinite` is ours",
     "save_weights": "Keras's `objects_to_skip` is named",
-    "image_dataset_from_directory": "`on_corrupt` says what becomes of files that are no images",
+    "image_dataset_from_directory": "`on_corrupt` says what becomes of files that are no images, `antialias` how they shrink",
     "AveragePooling1D": "a pool size of 2 is the default, as in the other poolings and in Keras 2",
 }
 REFUSED = ("OrbaxCheckpoint", "TFSMLayer")

@@ -1,11 +1,14 @@
-"""Image files of any common kind as uint8 arrays of one size."""
+"""Image files of any common kind as arrays of one size."""
 
+import os
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
 from mlkit.core.deferred import Deferred
+from mlkit.data import jpeg
+from mlkit.data.pixels import SAMPLED, resized
 
 Image, ImageOps = Deferred("PIL.Image"), Deferred("PIL.ImageOps")  # what knows of photos need not have any
 
@@ -31,6 +34,14 @@ def resampling(interpolation):
     return getattr(Image.Resampling, name)
 
 
+def check_interpolation(interpolation: str, antialias: bool) -> None:
+    """Raise ValueError unless images can be brought to another size this way."""
+    if antialias:
+        resampling(interpolation)
+    elif interpolation not in SAMPLED:
+        raise ValueError(f"interpolation={interpolation!r} is not supported. Expected one of: {', '.join(SAMPLED)}.")
+
+
 def unreadable():
     """The exceptions that Pillow raises for broken files."""
     return OSError, ValueError, SyntaxError, EOFError, Image.DecompressionBombError
@@ -53,12 +64,16 @@ def convert_mode(image, color_mode):
 
 
 def decode_image(
-    file: Any, size: Sequence[int] | None, color_mode: str | None = "rgb", interpolation: str = "bilinear", fit: str = "stretch"
+    file: Any,
+    size: Sequence[int],
+    color_mode: str = "rgb",
+    interpolation: str = "bilinear",
+    fit: str = "stretch",
+    antialias: bool = True,
 ) -> np.ndarray:
     """Read an image file, turn it as its EXIF orientation says, and bring it to a size.
 
-    Large JPEG photos are decoded at a half, quarter or eighth of their size where that still is twice the size wanted. Filters
-    take the mean over the pixels that a new one covers, so shrinking does not alias.
+    JPEG files are read by simplejpeg where that is installed, which gives what Pillow gives.
 
     Args:
         file: path or open file.
@@ -66,26 +81,47 @@ def decode_image(
         color_mode: "grayscale", "rgb" or "rgba"; alpha is dropped in the first two.
         interpolation: "nearest", "bilinear", "bicubic", "area" or "lanczos3".
         fit: "stretch"; "crop", the largest middle part of the aspect ratio wanted; "pad", the whole image with black borders.
+        antialias: whether filters take the mean over the pixels that a new one covers. Large JPEG photos are then decoded at a
+            half, quarter or eighth of their size where that still is twice the size wanted. Else a new pixel is sampled from the
+            few around its place, as in Keras.
 
     Returns:
-        uint8 array (height, width, channels).
+        Array (height, width, channels): float32 where pixels were sampled, else uint8.
     """
+    least = 2 * max(size) if antialias else None
+    if jpeg.is_installed() and isinstance(file, (str, bytes, os.PathLike)):
+        pixels = jpeg.jpeg_pixels(file, color_mode, least)
+        if pixels is not None and not antialias:
+            return _sampled(pixels, size, interpolation, fit)
+        if pixels is not None:
+            return fitted(
+                Image.fromarray(pixels.squeeze(2) if color_mode == "grayscale" else pixels),
+                size,
+                color_mode,
+                interpolation,
+                fit,
+            )
     with Image.open(file) as image:
-        longest = 2 * max(size)
-        image.draft("L" if color_mode == "grayscale" else None, (longest, longest))
-        return fitted(image, size, color_mode, interpolation, fit)
+        image.draft("L" if color_mode == "grayscale" else None, (least, least) if least else None)
+        return fitted(image, size, color_mode, interpolation, fit, antialias)
 
 
 def fitted(
-    image: Any, size: Sequence[int], color_mode: str, interpolation: str = "bilinear", fit: str = "stretch"
+    image: Any,
+    size: Sequence[int],
+    color_mode: str,
+    interpolation: str = "bilinear",
+    fit: str = "stretch",
+    antialias: bool = True,
 ) -> np.ndarray:
     """A Pillow image as `decode_image` gives that of a file."""
     height, width = size
     image = convert_mode(ImageOps.exif_transpose(image), color_mode)
-    if image.size != (width, height):
+    if antialias and image.size != (width, height):
         image = _FITS[fit](image, (width, height), resampling(interpolation))
     array = np.asarray(image)
-    return array[:, :, None] if array.ndim == 2 else array
+    array = array[:, :, None] if array.ndim == 2 else array
+    return array if antialias else _sampled(array, size, interpolation, fit)
 
 
 def _stretch(image, size, resample):
@@ -110,11 +146,42 @@ def central_box(size, target):
 
 
 def _pad(image, size, resample):
-    scale = min(size[0] / image.width, size[1] / image.height)
-    inner = (max(1, round(image.width * scale)), max(1, round(image.height * scale)))
+    inner, corner = inner_box(image.size, size)
     canvas = Image.new(image.mode, size)
-    canvas.paste(image.resize(inner, resample), ((size[0] - inner[0]) // 2, (size[1] - inner[1]) // 2))
+    canvas.paste(image.resize(inner, resample), corner)
     return canvas
 
 
+def inner_box(size, target):
+    """(width, height) of the largest image of the aspect ratio of `size` within `target`, and its (left, top) there.
+
+    >>> inner_box((400, 200), (100, 100))
+    ((100, 50), (0, 25))
+    """
+    (width, height), (target_width, target_height) = size, target
+    narrow, low = (
+        width * target_height,
+        height * target_width,
+    )  # the sides stand to each other as in what is wanted: both are equal
+    if narrow <= low:
+        inner, corner = (max(1, narrow // height), target_height), ((low - narrow) // (2 * height), 0)
+    else:
+        inner, corner = (target_width, max(1, low // width)), (0, (narrow - low) // (2 * width))
+    return inner, corner
+
+
 _FITS = {"stretch": _stretch, "crop": _crop, "pad": _pad}
+
+
+def _sampled(pixels, size, interpolation, fit):
+    """Pixels (height, width, channels) of one of the `_FITS`, sampled."""
+    (height, width, channels), target = pixels.shape, (size[1], size[0])
+    if fit == "crop":
+        left, top, right, bottom = central_box((width, height), target)
+        pixels = np.ascontiguousarray(pixels[top:bottom, left:right])
+    if fit != "pad":
+        return resized(pixels, size, interpolation)
+    inner, (left, top) = inner_box((width, height), target)
+    canvas = np.zeros((*size, channels), "float32")
+    canvas[top : top + inner[1], left : left + inner[0]] = resized(pixels, inner[::-1], interpolation)
+    return canvas

@@ -75,7 +75,7 @@ def folder_for(model, folder, batch_size: int = 32):
     task = model.image_task or ImageTask()
     size = task.image_size or model.input_shape[1:3]
     reading = (task.color_mode, batch_size, pair_of_pixels(size), task.interpolation, task.fit, image_data_format())
-    return ImageDataset(Images(files, "int", *reading, shuffle=False, seed=0, on_corrupt="warn"))
+    return ImageDataset(Images(files, "int", *reading, shuffle=False, seed=0, on_corrupt="warn", antialias=task.antialias))
 
 
 def _told_apart(*paths):

@@ -87,7 +87,7 @@ def answers_of(
     check_views(augment, times)
     task = model.image_task or ImageTask()
     decoding = {"size": _size(model, task), "color_mode": _color_mode(model, task)}
-    decoding |= {"interpolation": task.interpolation, "fit": task.fit}
+    decoding |= {"interpolation": task.interpolation, "fit": task.fit, "antialias": task.antialias}
     named = photos_of(photos)
     waiting, ahead = itertools.tee(named) if not isinstance(named, list) else (named, named)
     pictures = ordered_map(lambda pair: _loaded(pair[1], decoding), ahead, min(usable_cores(), 16), ahead=2 * batch_size)

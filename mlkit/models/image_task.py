@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from mlkit.data.decode import check_color_mode, resampling
+from mlkit.data.decode import check_color_mode, check_interpolation
 from mlkit.data.fingerprint import fingerprint
 
 KINDS = ("one", "several", "values")
@@ -22,7 +22,7 @@ class ImageTask:
     """The task of a model of images. As `model.image_task` it is saved with the model, so that `model.classify` needs only photos.
 
     class_names: names of the outputs (of values, too), or None. image_size: (height, width) in pixels, or None for what the model's
-    input says. color_mode, interpolation, fit ("stretch", "crop" or "pad"): how a photo gets there, as in
+    input says. color_mode, interpolation, fit ("stretch", "crop" or "pad"), antialias: how a photo gets there, as in
     `image_dataset_from_directory`. kind: "one" class a photo, "several", or "values" that are no probabilities. data: fingerprint
     of the data that the model was trained on, or None.
 
@@ -37,6 +37,7 @@ class ImageTask:
     fit: str = "stretch"
     kind: str = "one"
     data: str | None = None
+    antialias: bool = True
 
     def __post_init__(self):
         if self.class_names is not None:
@@ -51,7 +52,8 @@ class ImageTask:
             _check(good, f"`image_size` must be (height, width) in pixels, but is {self.image_size!r}")
             object.__setattr__(self, "image_size", tuple(int(n) for n in sides))
         check_color_mode(self.color_mode)
-        resampling(self.interpolation)
+        _check(isinstance(self.antialias, bool), f"`antialias` must be true or false, but is {self.antialias!r}")
+        check_interpolation(self.interpolation, self.antialias)
         _check(self.fit in FITS, f"`fit` must be one of {FITS}, but is {self.fit!r}")
         _check(self.kind in KINDS, f"`kind` must be one of {KINDS}, but is {self.kind!r}")
         _check(self.data is None or _is_name(self.data), "`data` must be a short text or None")
@@ -66,7 +68,7 @@ class ImageTask:
         decoding = getattr(data, "decoding", None)
         if decoding is not None:
             size, names = decoding["size"], data.class_names or data.files.value_names
-            rest = {key: decoding[key] for key in ("color_mode", "interpolation", "fit")}
+            rest = {key: decoding[key] for key in ("color_mode", "interpolation", "fit", "antialias")}
             return cls(names, size, kind=kind, data=fingerprint(data), **rest)
         images = data[0] if isinstance(data, (tuple, list)) else None
         size = np.shape(images)[1:3] if images is not None and len(np.shape(images)) == 4 else None
