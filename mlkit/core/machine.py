@@ -71,7 +71,7 @@ THRESHOLDS = {
         1 << 17, "bytes", "of tensors that are passed over: fewer are left to one thread", "small variables need a path"
     ),
     "product_on_one_thread": Threshold(
-        1 << 18,
+        1 << 20,
         "multiplications",
         "of a product or a convolution: fewer are left to one thread",
         "small products want one thread",

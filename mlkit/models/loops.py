@@ -17,6 +17,7 @@ from mlkit.core.tensor import Tensor
 from mlkit.data.batch import pack_x_y_sample_weight, standardize_batch, with_class_weight
 from mlkit.models import run_state
 from mlkit.models.epochs import class_weights
+from mlkit.models.gathered import Gathered
 from mlkit.models.run_state import Run
 
 if TYPE_CHECKING:
@@ -92,20 +93,21 @@ def run_epoch(
 def run_predict(model: Any, batches: data.EpochIterator, callbacks: "CallbackList") -> Any:
     """The predictions for all batches as NumPy arrays."""
     callbacks.on_predict_begin()
-    outputs = []
+    outputs = Gathered(batches.num_batches)
     with contextlib.closing(batches.epoch(0)) as epoch:  # data made in a thread ends with the loop, however that ends
         for group in _grouped(_of_all_ranks(epoch), model.steps_per_execution):
             callbacks.on_predict_batch_begin(group.first)
             for bx, _, _ in group.batches:
                 out = _predicted(model, (bx, None, None))
-                outputs.append(out)
+                outputs.add(out)
             callbacks.on_predict_batch_end(group.last, {"outputs": out})
             if model.stop_predicting:
                 break
     callbacks.on_predict_end()
-    if not outputs:
+    found = outputs.result()
+    if found is None:
         raise ValueError("predict: the data has no batches.")
-    return tree.map_structure(lambda *parts: np.concatenate(parts) if len(parts) > 1 else np.array(parts[0]), *outputs)
+    return found
 
 
 def on_batch(model: Any, step: str, batch: tuple[Any, ...], class_weight: Mapping[Any, float] | None, return_dict: bool) -> Any:

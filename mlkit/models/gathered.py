@@ -1,0 +1,74 @@
+"""Results of batches, one behind the other in one array from the first on."""
+
+from typing import Any
+
+import numpy as np
+
+from mlkit.core import tree
+
+
+class Gathered:
+    """Structures of arrays (batch, ...) as one such structure. Nothing is held twice, as parts that are joined in the end would be.
+
+    batches: how many there will be at most, or None.
+
+    >>> found = Gathered(batches=3)
+    >>> found.add({"a": np.zeros((4, 2))}), found.add({"a": np.ones((1, 2))})
+    (None, None)
+    >>> found.result()["a"].shape
+    (5, 2)
+    """
+
+    def __init__(self, batches: int | None = None):
+        self._batches, self._first, self._rows = batches, None, []
+
+    def add(self, batch: Any) -> None:
+        """Take in the next one. Raises ValueError unless its arrays fit behind the others."""
+        parts = [np.asarray(part) for part in tree.flatten(batch)]
+        if self._first is None:
+            self._first = batch
+            self._rows = [_Rows(part, self._batches) for part in parts]
+        for rows, part in zip(self._rows, parts, strict=True):
+            rows.add(part)
+
+    def result(self) -> Any:
+        """All of them, or None if there were none."""
+        return None if self._first is None else tree.pack_sequence_as(self._first, [rows.result() for rows in self._rows])
+
+
+class _Rows:
+    def __init__(self, part, batches):
+        self.used = 0
+        try:
+            self.array = _empty(part, batches or 1)
+        except MemoryError:  # there may be fewer than was said
+            self.array = _empty(part, 1)
+
+    def add(self, part):
+        if not part.ndim:
+            if self.used:
+                raise ValueError("predict: a result without axes cannot be joined to that of another batch.")
+            self.used, self.array[...] = 1, part
+            return
+        if part.shape[1:] != self.array.shape[1:]:
+            raise ValueError(
+                f"predict: results of batches can be joined along their first axis only, but one is of shape {part.shape} and those "
+                f"before it of {('batch', *self.array.shape[1:])}. Call `predict_on_batch` for each."
+            )
+        if part.dtype != self.array.dtype:
+            self.array = self.array.astype(np.result_type(self.array, part))
+        end = self.used + len(part)
+        if end > len(self.array):
+            self.array.resize((max(end, self.used * 3 // 2), *part.shape[1:]), refcheck=False)
+        self.array[self.used : end] = part
+        self.used = end
+
+    def result(self):
+        if self.array.ndim and self.used < len(self.array):
+            self.array.resize((self.used, *self.array.shape[1:]), refcheck=False)
+        return self.array
+
+
+def _empty(part, batches):
+    """Room for as many parts. Memory that is never written is not taken from the system."""
+    return np.empty((part.shape[0] * batches, *part.shape[1:]) if part.ndim else (), part.dtype)
