@@ -5,11 +5,10 @@ import importlib.util
 import math
 
 import numpy as np
-from PIL import Image
 
 from mlkit.core.deferred import Deferred
 
-simplejpeg = Deferred("simplejpeg")
+Image, simplejpeg = Deferred("PIL.Image"), Deferred("simplejpeg")  # what knows of photos need not have any
 
 _COLORSPACES = {"grayscale": "Gray", "rgb": "RGB", "rgba": "RGBA"}
 _ORIENTATION = 0x0112
