@@ -6,45 +6,92 @@ import numpy as np
 
 from mlkit.core import dtypes
 from mlkit.core.state import state
-
-_WIDE = {"float16": "float32", "bfloat16": "float32"}  # what no communicator adds
+from mlkit.primitives.collectives import TRAVELS_AS
 
 
 def make(xp):
     return {
-        "all_reduce": _AllReduce(xp), "all_gather": _all_gather, "reduce_scatter": _reduce_scatter, "broadcast": _broadcast,
+        "all_reduce": _AllReduce(xp), "all_reduce_start": _Start(xp), "all_reduce_wait": _Wait(),
+        "all_gather": _all_gather, "reduce_scatter": _reduce_scatter, "broadcast": _broadcast,
         "rank": lambda: np.asarray(state.communicator.rank if state.communicator is not None else 0, "int32"),
     }  # fmt: skip
 
 
 class _AllReduce:
-    """Tensors travel as one piece of memory. A single one is reduced where it lies."""
+    """Tensors travel as one vector. A single one is reduced where its result lies."""
 
     inplace = ((0, 0),)  # further results may lie where arguments do as well, but a plan looks for pairs one by one
 
     def __init__(self, xp):
         self.xp = xp
 
-    def __call__(self, *xs, reduction="sum", label=""):
+    def __call__(self, *xs, reduction="sum", scale=1.0, label=""):
         outs = tuple(self.xp.empty(x.shape, x.dtype) for x in xs)
-        self.into(*xs, out=outs, reduction=reduction, label=label)
+        self.into(*xs, out=outs, reduction=reduction, scale=scale, label=label)
         return outs
 
     @staticmethod
-    def into(*xs, out, reduction="sum", label=""):
-        communicator = state.communicator
-        wide = _WIDE.get(dtypes.name_of(xs[0].dtype))
-        if communicator is None or len(xs) == 1 and wide is None:
-            for x, y in zip(xs, out):
-                if x is not y:
-                    y[...] = x
-            if communicator is not None:
-                _reduce(communicator, out[0], reduction, label)
-            return
-        together = np.empty(sum(math.prod(x.shape) for x in xs), wide or xs[0].dtype)
-        _each(together, xs, lambda part, x: np.copyto(part, x))
-        communicator.all_reduce(together, reduction, label)
-        _each(together, out, lambda part, y: np.copyto(y, part, casting="same_kind"))
+    def into(*xs, out, reduction="sum", scale=1.0, label=""):
+        dtype = _travels_as(xs)
+        alone = len(xs) == 1 and out[0].dtype == dtype and out[0].flags.c_contiguous
+        vector = out[0].reshape(-1) if alone else np.empty(sum(math.prod(x.shape) for x in xs), dtype)
+        _pack(vector, xs, scale)
+        if state.communicator is not None:
+            state.communicator.all_reduce(vector, reduction, label)
+        if not alone:
+            _each(vector, out, lambda part, y: np.copyto(y, part, casting="same_kind"))
+
+
+class _Start:
+    def __init__(self, xp):
+        self.xp = xp
+
+    def __call__(self, *xs, **params):
+        vector = self.xp.empty(sum(math.prod(x.shape) for x in xs), _travels_as(xs))
+        self.into(*xs, out=vector, **params)
+        return vector
+
+    @staticmethod
+    def into(*xs, out, reduction="sum", scale=1.0, label=""):
+        if state.communicator is not None:
+            state.communicator.free(out)  # a step that an error has ended may have left it on its way
+        _pack(out, xs, scale)
+        if state.communicator is not None:
+            state.communicator.start(out, reduction, label)
+
+
+class _Wait:
+    inplace = ((0, 0),)
+
+    def __call__(self, x):
+        out = np.empty_like(x)
+        self.into(x, out=out)
+        return out
+
+    @staticmethod
+    def into(x, out):
+        if state.communicator is not None:
+            state.communicator.wait(x)
+        if out is not x:
+            out[...] = x
+
+
+def _travels_as(xs):
+    dtype = dtypes.name_of(xs[0].dtype)
+    return dtypes.as_numpy(TRAVELS_AS.get(dtype, dtype))
+
+
+def _pack(vector, xs, scale):
+    """Write the elements of all tensors, times a number, into a vector."""
+
+    def write(part, x):
+        if scale == 1 or part.dtype != x.dtype:
+            np.copyto(part, x)
+            x = part
+        if scale != 1:
+            np.multiply(x, np.asarray(scale, part.dtype), out=part)
+
+    _each(vector, xs, write)
 
 
 def _each(together, arrays, do):
@@ -54,15 +101,6 @@ def _each(together, arrays, do):
         end = start + math.prod(a.shape)
         do(together[start:end].reshape(a.shape), a)
         start = end
-
-
-def _reduce(communicator, array, reduction, label):
-    if array.flags.c_contiguous:
-        communicator.all_reduce(array, reduction, label)
-    else:
-        dense = np.ascontiguousarray(array)
-        communicator.all_reduce(dense, reduction, label)
-        np.copyto(array, dense)
 
 
 def _all_gather(x, size):

@@ -5,6 +5,7 @@ from mlkit.backends.native.table import Rows
 from mlkit.compiler.chain import Chain
 from mlkit.compiler.contract import KernelTarget
 from mlkit.core.graph import spec_of
+from mlkit.core.state import state
 from mlkit.primitives.fused.elementwise_chain import fused_elementwise
 
 
@@ -22,6 +23,10 @@ class NativeTarget(KernelTarget):
     @property
     def channel_block(self):
         return self.device.channel_block()
+
+    @property
+    def overlaps(self):
+        return state.communicator is not None and state.communicator.overlaps
 
     def can_chain(self, call):
         if call.op.name not in self.elementwise_out:

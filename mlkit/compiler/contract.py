@@ -22,6 +22,8 @@ class Target:
 
     smallest_chain: int | None = None  # elements from which on an op gains by being in a chain; None: those of a CPU's cache
 
+    overlaps: bool = False  # whether arrays travel to other processes while calls run
+
     def runs(self, op: Op) -> bool:
         """Whether there is a kernel of an op."""
         return False

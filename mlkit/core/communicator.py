@@ -22,14 +22,29 @@ def timeout() -> float:
 
 
 class Communicator(abc.ABC):
-    """rank: number of this process; size: how many there are. A subclass says how arrays travel."""
+    """rank: number of this process; size: how many there are; overlaps: whether what `start` is given travels while its caller goes on. A
+    subclass says how arrays travel."""
 
     rank: int
     size: int
+    overlaps: bool = False
 
     @abc.abstractmethod
     def all_reduce(self, array: np.ndarray, reduction: str = "sum", label: str = "") -> None:
         """Replace a contiguous array of numbers by its sum, minimum or maximum over all ranks. label: what it is, for messages."""
+
+    def start(self, array: np.ndarray, reduction: str = "sum", label: str = "") -> None:
+        """Begin an `all_reduce` of a contiguous array, which nobody may touch before `wait`. Here it is done at
+        once."""
+        self.all_reduce(array, reduction, label)
+
+    def wait(self, array: np.ndarray) -> None:
+        """Return when an array given to `start` has arrived. What went wrong on its way is raised here."""
+        return None
+
+    def free(self, array: np.ndarray) -> None:
+        """Return when an array given to `start` no longer travels, if it does; nobody wants to know how that ended."""
+        return None
 
     @abc.abstractmethod
     def all_gather(self, array: np.ndarray, label: str = "") -> np.ndarray:

@@ -138,9 +138,9 @@ class Replicas:
         if not there:
             return list(tensors)
         weight, found = self.weight, list(tensors)
-        for bucket in in_buckets([(k, tensors[k]) for k in reversed(there)]):
-            label = names[bucket[0]] if len(bucket) == 1 else f"{names[bucket[0]]} ... {names[bucket[-1]]}"
-            for k, total in zip(bucket, all_reduce(*(_times(tensors[k], weight) for k in bucket), label=label)):
+        for number, bucket in enumerate(in_buckets([(k, tensors[k]) for k in reversed(there)])):
+            label = f"bucket {number}: {', '.join(names[k] for k in bucket)}"
+            for k, total in zip(bucket, _weighted_sum([tensors[k] for k in bucket], weight, label)):
                 found[k] = total
         return found
 
@@ -150,14 +150,10 @@ class Replicas:
         Its gradient is that of the loss of the whole batch, which is made of the ranks' losses times their weights.
         """
 
-        @custom_gradient
-        def mean(value):
-            return self._weighted_sum(value), self._weighted_sum
+        def weighted_sum(value):
+            return _weighted_sum([value], self.weight, "means over the batch")[0]
 
-        return mean(value)
-
-    def _weighted_sum(self, value):
-        return all_reduce(_times(value, self.weight), label="means over the batch")[0]
+        return custom_gradient(lambda value: (weighted_sum(value), weighted_sum))(value)
 
     def whole_sum(self, value: Tensor) -> Tensor:
         """A sum over this rank's samples as what, times the rank's weight, is its part of the sum over all samples; in a step."""
@@ -226,6 +222,13 @@ def _rows(a: Any, rows: slice) -> Any:
     if not getattr(a, "shape", ()):
         return a
     return Tensor(a.data[rows]) if type(a) is Tensor else a[rows]
+
+
+def _weighted_sum(tensors: Sequence[Tensor], weight: Any, label: str) -> Sequence[Tensor]:
+    """The sums over all ranks of tensors times the ranks' weights."""
+    if type(weight) is Tensor:
+        return all_reduce(*(_times(t, weight) for t in tensors), label=label)
+    return all_reduce(*tensors, scale=weight, label=label)
 
 
 def _number(t: Tensor) -> Tensor:

@@ -1,5 +1,6 @@
 """Trainer: compile, fit and the like, and the one train step that eager and compiled runs share."""
 
+import contextlib
 import inspect
 import warnings
 from collections.abc import Callable, Mapping, Sequence
@@ -165,10 +166,11 @@ class Trainer:
 
     def get_metrics_result(self) -> dict[str, Any]:
         """Name -> value of the loss and all metrics since the last `reset_metrics`."""
-        logs = {}
-        for m in self.metrics:
-            value = m.result()
-            logs.update(value if isinstance(value, dict) else {m.name: value})
+        logs, group = {}, replicas()
+        with contextlib.nullcontext() if group is None else group.reading(self.metrics_variables):  # of all in one message
+            for m in self.metrics:
+                value = m.result()
+                logs.update(value if isinstance(value, dict) else {m.name: value})
         return logs
 
     # ---- loops ------------------------------------------------------------------------------------------

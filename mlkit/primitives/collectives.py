@@ -10,7 +10,7 @@ from typing import Any
 from mlkit.core import dtypes
 from mlkit.core.communicator import REDUCTIONS
 from mlkit.core.op import Op
-from mlkit.core.spec import Size, Spec, show
+from mlkit.core.spec import Size, Spec, show, size_of
 from mlkit.core.tensor import Tensor
 from mlkit.core.traits import Traits
 from mlkit.primitives.convert import cast
@@ -34,27 +34,44 @@ _BY_ELEMENT = Traits(communicates=True, flops=lambda *_: 0, batch=_whole)
 _BY_ROW = Traits(communicates=True, flops=lambda *_: 0, batch=_behind)
 
 
-def _all_reduce_spec(*xs: Spec, reduction: str = "sum", label: str = "") -> tuple[Spec, ...]:
+def _all_reduce_spec(*xs: Spec, reduction: str = "sum", scale: float = 1.0, label: str = "") -> tuple[Spec, ...]:
     if reduction not in REDUCTIONS:
         raise ValueError(f"all_reduce: `reduction` must be one of {', '.join(REDUCTIONS)}, but is {reduction!r}.")
     if len({x.dtype for x in xs}) != 1:
         raise ValueError(f"all_reduce: the tensors must have one dtype, but have {', '.join(x.dtype for x in xs)}.")
     if dtypes.is_complex(xs[0].dtype) or xs[0].dtype == "bool":
         raise TypeError(f"all_reduce: tensors of {xs[0].dtype} are not reduced; cast them first.")
+    if scale != 1 and not dtypes.is_float(xs[0].dtype):
+        raise TypeError(f"all_reduce: tensors of {xs[0].dtype} are not scaled, but `scale` is {scale}.")
     return xs
 
 
-def _all_reduce_vjp(gs: Any, ys: Any, *xs: Tensor, reduction: str = "sum", label: str = "") -> Any:
+def _all_reduce_vjp(
+    gs: Any, ys: Any, *xs: Tensor, reduction: str = "sum", scale: float = 1.0, label: str = ""
+) -> tuple[Tensor | None, ...]:
     if reduction != "sum":
         raise NotImplementedError(f"all_reduce: there is no gradient for reduction={reduction!r}, only for 'sum'.")
     there = [k for k, g in enumerate(gs) if g is not None]
-    found = dict(zip(there, all_reduce(*(gs[k] for k in there), reduction="sum", label=f"gradient of {label}")))
+    found = dict(zip(there, all_reduce(*(gs[k] for k in there), scale=scale, label=f"gradient of {label}")))
     return tuple(found.get(k) for k in range(len(xs)))
 
 
-# tensors of one dtype -> a tuple of their sums (minima, maxima) over all ranks. label: what they are, for messages. The gradient is that
-# of the sum of what all ranks make of the results.
+# tensors of one dtype, times `scale` -> a tuple of their sums (minima, maxima) over all ranks. label: what they are, for messages. The
+# gradient is that of the sum of what all ranks make of the results.
 all_reduce = Op("all_reduce", _all_reduce_spec, _all_reduce_vjp, keep="", traits=_BY_ELEMENT)
+
+TRAVELS_AS = {"float16": "float32", "bfloat16": "float32"}  # the dtype in which tensors are added, where it is not their own
+
+
+def _start_spec(*xs: Spec, reduction: str = "sum", scale: float = 1.0, label: str = "") -> Spec:
+    _all_reduce_spec(*xs, reduction=reduction, scale=scale, label=label)
+    return Spec((sum(size_of(x.shape) for x in xs),), TRAVELS_AS.get(xs[0].dtype, xs[0].dtype))
+
+
+# The two halves of an all_reduce in a plan, between which other calls run: the elements of all tensors as one vector, which is on its way
+# and which nobody may read; and that vector when it has arrived.
+all_reduce_start = Op("all_reduce_start", _start_spec, None, traits=Traits(communicates=True, flops=lambda *_: 0))
+all_reduce_wait = Op("all_reduce_wait", lambda x: x, None, traits=Traits(communicates=True, flops=lambda *_: 0))
 
 
 def _rows(x: Spec, what: str) -> Spec:

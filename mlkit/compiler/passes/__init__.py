@@ -21,6 +21,7 @@ from mlkit.compiler.passes import (
     keep_for_gradients,
     keep_wide,
     lower,
+    overlap,
     prune,
     simplify,
     split_scans,
@@ -32,7 +33,7 @@ from mlkit.core.graph import Graph
 
 _ORDER = (
     prune, split_scans, lower, simplify, cse, fold, fold_pads, fold_scales, zero_sums, update_rows, fuse_norm_relu, fuse_products,
-    keep_wide, block_channels, fuse_chains, fuse_horizontally, keep_for_gradients,
+    keep_wide, block_channels, fuse_chains, fuse_horizontally, keep_for_gradients, overlap,
 )  # fmt: skip
 PASSES = {module.PASS.name: module.PASS for module in _ORDER}  # in the order in which they are applied
 
