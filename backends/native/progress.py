@@ -15,7 +15,8 @@ import time
 
 import numpy as np
 
-TIMED_OUT = 124  # exit status of processes whose collective has waited too long
+from mlkit.core.exit_status import TIMED_OUT
+
 _BEGUN, _ENDED, _SINCE = range(3)
 _THREADS = 2
 

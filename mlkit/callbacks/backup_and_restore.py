@@ -1,14 +1,21 @@
 """BackupAndRestore: training that broke off goes on where it was."""
 
+import contextlib
+import functools
 import json
 import os
+from collections.abc import Callable
 from typing import Any
 
 from mlkit.callbacks.callback import Callback
+from mlkit.callbacks.in_background import of_folder
 from mlkit.callbacks.save_interval import SaveInterval
+from mlkit.callbacks.stop_request import StopRequest
 from mlkit.core.communicator import replicas
+from mlkit.core.exit_status import STOPPED
 from mlkit.core.typing import FilePath
 from mlkit.utils.atomic import arriving, remove_unfinished
+from mlkit.utils.console import print_message
 
 _STATE = "training_state.json"
 
@@ -24,8 +31,11 @@ class BackupAndRestore(Callback):
 
     The state is all that decides what comes next: the variables of model, optimizer and metrics, random states, the place in the
     data and its order, and what other callbacks know (`Callback.get_state`). So a run that was killed and is called again ends in the
-    very numbers of one that was not, if its data are the same again. Each backup is a new file; then a small file that names it is
-    replaced, so a crash in between leaves the backup before.
+    very numbers of one that was not, if its data are the same again. A thread writes it from a copy: each backup is a new file with a
+    checksum; then a small file that names it is replaced, so a crash in between leaves the backup before.
+
+    SIGTERM is a request to end, as of machines that are about to be taken away: after the batch at hand a backup is written, and the
+    process ends with exit status 85 (`SystemExit`). Where the program handles the signal itself, it stays as it is.
 
     Args:
         backup_dir: folder of the backup, for this run alone.
@@ -54,6 +64,8 @@ class BackupAndRestore(Callback):
         self.delete_checkpoint = delete_checkpoint
         self._interval = SaveInterval(save_freq)
         self._epoch = 0
+        self._writing = of_folder(os.path.abspath(self.backup_dir))
+        self._request = StopRequest()
 
     def get_state(self) -> dict[str, Any]:
         return {"interval": self._interval.get_state()}
@@ -63,7 +75,10 @@ class BackupAndRestore(Callback):
 
     def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
         if _writes():
+            with contextlib.suppress(Exception):  # of a run before, which has raised it
+                self._writing.wait()
             self._clean()
+        self._request.listen(self.model)
         states = self._states()
         if not states:
             return
@@ -95,10 +110,29 @@ class BackupAndRestore(Callback):
             self._save()
 
     def on_train_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:
-        if self._interval.is_due(batch):
+        is_due, is_asked = self._interval.is_due(batch), self._request.is_asked()
+        if is_due or is_asked:
             self._save()
+        if is_asked:
+            self._end(batch)
+
+    def _end(self, batch):
+        """End the process, once the backup is written: all processes that train together at once."""
+        self._writing.wait()
+        self._request.close()
+        group = replicas()
+        if group is not None:
+            group.communicator.all_gather_values(None, "whether the backup is written")
+        if _writes():
+            print_message(
+                f"SIGTERM: training ends after batch {batch} of epoch {self._epoch}. It is saved in {self.backup_dir}, and goes on from "
+                f"there when `fit` is called again. Exit status {STOPPED}."
+            )
+        raise SystemExit(STOPPED)
 
     def on_train_end(self, logs: dict[str, Any] | None = None) -> None:
+        self._request.close()
+        self._writing.wait()
         if not self.delete_checkpoint or not _writes():
             return
         for state in self._states():
@@ -108,14 +142,16 @@ class BackupAndRestore(Callback):
             os.rmdir(self.backup_dir)  # whatever else lies there is not ours to delete
 
     def _save(self) -> None:
-        if not _writes():
-            self.model._save_run(None, self._epoch)  # rank 0 writes what all ranks know
-            return
+        write = self.model._captured_run(self._epoch)
+        if write is not None:  # rank 0 writes what all ranks know
+            self._writing.start(functools.partial(self._write, write, self._epoch))
+
+    def _write(self, write: Callable[[str], None], epoch: int) -> None:
         os.makedirs(self.backup_dir, exist_ok=True)
         states = self._states()
         number = states[0]["number"] + 1 if states else 0
-        new = {"number": number, "epoch": self._epoch, "weights": f"backup_{number}.npz"}
-        self.model._save_run(self._path(new["weights"]), self._epoch)
+        new = {"number": number, "epoch": epoch, "weights": f"backup_{number}.npz"}
+        write(self._path(new["weights"]))
         kept = 2 if self.double_checkpoint else 1
         with arriving(self._path(_STATE)) as part, open(part, "w") as file:
             json.dump([new, *states][:kept], file)

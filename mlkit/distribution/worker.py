@@ -7,6 +7,7 @@ import runpy
 import sys
 import traceback
 
+from mlkit.core.exit_status import STOPPED
 from mlkit.core.state import state
 from mlkit.distribution import connections, hosts, link, processes
 from mlkit.distribution.in_force import set_distribution
@@ -60,6 +61,8 @@ def run() -> None:
         code = 1
     sys.stdout.flush()
     sys.stderr.flush()
+    if code == STOPPED:
+        sys.exit(code)  # as all ranks do
     if code:
         os._exit(code)  # MPI's own end waits for all ranks, which wait for this one
 

@@ -1,8 +1,8 @@
 """A run of `fit` as a file: all that decides how it goes on, so that one that was killed ends in the same numbers as one that was not.
 
-The file is an archive of arrays without pickled objects. One of them, "state", is JSON: epoch, place in the data, random states,
-what callbacks know; arrays in it are named by their numbers in the archive. The others are the variables: of the model (random seeds
-among them), the optimizer and the metrics.
+The file is an archive of arrays without pickled objects, each with a checksum. One of them, "state", is JSON: epoch, place in the data,
+random states, what callbacks know; arrays in it are named by their numbers in the archive. The others are the variables: of the model
+(random seeds among them), the optimizer and the metrics.
 """
 
 from __future__ import annotations
@@ -42,24 +42,28 @@ class Run:
         self.journal: Journal | None = None
 
 
-def save(model: Any, path: str | None, epoch: int) -> None:
-    """Write the run that the model is in; epoch: the one to go on with. Of processes that train together the first writes, with what the
-    metrics of each have seen."""
+def captured(model: Any, epoch: int) -> Callable[[str], None] | None:
+    """What writes the run that the model is in, as it is now, into a file: a function of its path, which any thread may call. epoch: the
+    one to go on with. Of processes that train together the first writes, with what the metrics of each have seen; the others get None."""
     state: dict[str, Any] = {"version": _VERSION, "epoch": epoch, "random": _random_state()}
     run = model._training.run
     if run is not None:
         state["batches"], state["stop"] = run.batches.get_state(), model.stop_training
         state["logs"] = {k: np.asarray(v).item() for k, v in model.get_metrics_result().items() if np.size(v) == 1}
         state["callbacks"] = [[type(c).__name__, c.get_state()] for c in run.callbacks.callbacks]
-    variables = _variables(model)
-    arrays = {f"variable {k}": v.numpy() for k, v in enumerate(variables)}
     metrics = _metrics_of_all_ranks(model)
     if metrics is None:
-        return
+        return None
+    variables = _variables(model)
+    arrays = {f"variable {k}": v.numpy() for k, v in enumerate(variables)}
     state["paths"] = [v.path for v in variables]
     text = json.dumps(_packed(state, arrays))
-    with replacing(path) as file:
-        np.savez(file, allow_pickle=False, state=np.frombuffer(text.encode(), "uint8"), **arrays, **metrics)
+
+    def write(path: str) -> None:
+        with replacing(path) as file:
+            np.savez(file, allow_pickle=False, state=np.frombuffer(text.encode(), "uint8"), **arrays, **metrics)
+
+    return write
 
 
 def load(model: Any, path: str) -> int:

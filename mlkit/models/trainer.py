@@ -375,12 +375,12 @@ class Trainer:
         """A `ProfileReport` of a training step on the batch that `fit` has run last."""
         return profile(self, *self._training.run.group[-1], training=True, runs=runs)
 
-    def _save_run(self, path, epoch):
-        """Write all that decides how the `fit` under way goes on, with this epoch."""
-        run_state.save(self, path, epoch)
+    def _captured_run(self, epoch):
+        """What writes all that decides how the `fit` under way goes on, with this epoch, into a file; see `run_state.captured`."""
+        return run_state.captured(self, epoch)
 
     def _load_run(self, path):
-        """Let the `fit` under way go on from what `_save_run` wrote."""
+        """Let the `fit` under way go on from what `_captured_run` has captured."""
         self._initial_epoch = run_state.load(self, path)
 
     # ---- programs --------------------------------------------------------------------------------------------------
