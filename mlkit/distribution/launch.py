@@ -1,5 +1,6 @@
 """Starting one script in several processes, and starting it again where one of them was killed."""
 
+import contextlib
 import dataclasses
 import functools
 import importlib.util
@@ -17,6 +18,7 @@ from collections.abc import Callable, Sequence
 from typing import TypeVar
 
 from mlkit.core.communicator import timeout
+from mlkit.core.exit_status import STOPPED, TIMED_OUT
 from mlkit.core.machine import usable_cores
 from mlkit.distribution import connections, supervisor
 from mlkit.distribution.hosts import Host, divided, interface_of, network_settings, own_address
@@ -24,11 +26,11 @@ from mlkit.distribution.link import VARIABLE, Exchange
 
 Result = TypeVar("Result")
 
-TIMED_OUT = 124  # exit status of a rank that has waited too long for others; as in `backends.native.progress`
 SCRIPT_FAILED = 1
 SILENCE = 0.75  # of the time that ranks wait for one another: after it a host that is not heard of is lost
 _ENGINES = {"ray": "mlkit.distribution.ray_engine", "spark": "mlkit.distribution.spark_engine"}  # with packages of their own
 _LOOK = 0.2  # seconds between looks at lost hosts
+_PATIENCE = 60.0  # seconds that ranks that were asked to end have for it
 _BANNER = b"=   BAD TERMINATION OF ONE OF YOUR APPLICATION PROCESSES"  # with which mpiexec begins what it has to say
 _RULE = b"\n" + b"=" * 80
 _TAIL = 20  # lines of a log that are shown
@@ -36,7 +38,7 @@ _TAIL = 20  # lines of a log that are shown
 
 @dataclasses.dataclass
 class Ended:
-    """How a rank has ended: its number, host, process, log, and the status that `subprocess` knows, negative for a signal."""
+    """How a rank has ended: its number, host, process, log, the status that `subprocess` knows, negative for a signal, and where."""
 
     rank: int
     host: str
@@ -44,23 +46,42 @@ class Ended:
     pid: int
     code: int | None = None
     ended: float = float("inf")
+    step: str = ""
 
     def __str__(self) -> str:
         if self.code is None:
             how = "had not ended"
         elif self.code < 0:
-            how = f"was ended by {signal.Signals(-self.code).name}"
+            how = f"was ended by {signal.Signals(-self.code).name}{self.step and ' '}{self.step}"
         elif self.code == TIMED_OUT:
             how = "has waited too long for other ranks"
+        elif self.code == STOPPED:
+            how = "has saved its training and ended, as it was asked to"
         else:
             how = f"has ended with exit status {self.code}"
         return f"rank {self.rank} on {self.host} (process {self.pid}) {how}. Its log: {self.log}"
 
 
+class Asked:
+    """What the launcher was asked to do by a signal. SIGTERM: let the ranks save their training and end. SIGUSR2: the same, and then start
+    as many as at first. to_end, to_grow: whether."""
+
+    def __init__(self) -> None:
+        self.to_end = self.to_grow = False
+
+
 def launch(
-    command: Sequence[str], num_workers: int, max_restarts: int = 0, hosts: str | None = None, logs: str | None = None
+    command: Sequence[str],
+    num_workers: int,
+    max_restarts: int = 0,
+    hosts: str | None = None,
+    logs: str | None = None,
+    min_workers: int | None = None,
 ) -> int:
     """Run what `mlkit.distribution.worker` is to do in so many processes.
+
+    SIGTERM is passed on to the ranks, which may save their training (`BackupAndRestore`). SIGUSR2 says that there is room for all workers
+    again: a job that has lost some is saved, and goes on with all.
 
     Args:
         command: Arguments of the worker: a script and its own arguments.
@@ -70,39 +91,59 @@ def launch(
         hosts: Names of hosts, as ssh knows them, separated by commas; this one unless given. See `hosts.divided`.
         logs: Folder for the output of the ranks; a new temporary one, kept where a rank has failed, unless given. Each host has its
             own; of the others this one gets the last lines.
+        min_workers: Each time that a rank is lost, the job goes on with one less, but not with less than so many; on one host. As many as
+            before unless given.
 
     Returns:
-        0, or the exit status of the rank that failed first.
+        0, or the exit status of the rank that failed first; 85 where the ranks have saved their training because of SIGTERM.
 
     Raises:
         ImportError: There is no MPI.
-        ValueError: `num_workers` is less than 1, or `max_restarts` less than 0, or the hosts do not fit.
+        ValueError: `num_workers` is less than 1, or `max_restarts` less than 0, or the hosts or `min_workers` do not fit.
     """
     if num_workers < 1 or max_restarts < 0:
         raise ValueError(
             f"launch: there must be at least 1 process, and 0 restarts, but got {num_workers} and max_restarts={max_restarts}."
         )
+    if min_workers is not None and (hosts or not 1 <= min_workers <= num_workers):
+        raise ValueError(
+            f"launch: `min_workers` must be from 1 to the number of workers, on one host, but is {min_workers} of {num_workers}"
+            f"{f' on {hosts}' if hosts else ''}."
+        )
     nodes = divided(hosts, num_workers) if hosts else []
     folder = logs or tempfile.mkdtemp(prefix="mlkit-job-")
     os.makedirs(folder, exist_ok=True)
-    for attempt in range(max_restarts + 1):
-        place = os.path.join(folder, f"start-{attempt}")
+    workers, attempt, start = num_workers, 0, 0
+    while True:
+        place = os.path.join(folder, f"start-{start}")
         os.makedirs(place, exist_ok=True)
-        code, lost = _start(num_workers, nodes, place, attempt, command)
+        asked = Asked()
+        code, lost = _start(workers, nodes, place, start, command, asked)
+        start += 1
         if code == 0:
             if logs is None:
                 shutil.rmtree(folder)
             return 0
         first = first_failed(place)
+        if asked.to_end:
+            return STOPPED if first is not None and first.code == STOPPED else 128 + signal.SIGTERM
+        if asked.to_grow:
+            print(f"mlkit launch: going on with {num_workers} processes instead of {workers}.", file=sys.stderr, flush=True)
+            workers = num_workers
+            continue
         print(explained(first, code, lost), file=sys.stderr, flush=True)
         if not lost and first is not None and first.code is not None and first.code >= 0 and first.code != TIMED_OUT:
             return first.code or SCRIPT_FAILED
-        if attempt < max_restarts:
-            print(
-                f"mlkit launch: starting all again ({attempt + 1} of at most {max_restarts} times).",
-                file=sys.stderr,
-                flush=True,
-            )
+        if attempt == max_restarts:
+            break
+        attempt += 1
+        if min_workers is not None and workers > min_workers:
+            workers -= 1
+        print(
+            f"mlkit launch: starting {'all' if workers == num_workers else workers} again ({attempt} of at most {max_restarts} times).",
+            file=sys.stderr,
+            flush=True,
+        )
     if lost:
         return TIMED_OUT
     return SCRIPT_FAILED if first is None or first.code is None else first.code if first.code > 0 else 128 - first.code
@@ -113,7 +154,7 @@ def check(num_workers: int, hosts: str | None = None) -> int:
     nodes = divided(hosts, num_workers) if hosts else []
     folder = tempfile.mkdtemp(prefix="mlkit-check-")
     try:
-        _, lost = _start(num_workers, nodes, folder, 0, ["--check", folder])
+        _, lost = _start(num_workers, nodes, folder, 0, ["--check", folder], Asked())
         lines, fine = connections.described(
             folder, [node.name for node in nodes for _ in range(node.ranks)] or [""] * num_workers
         )
@@ -135,7 +176,7 @@ def run(
     Args:
         fn: A function without arguments that can be pickled: one at the head of a module, or of the script, whose main part then stands
             below ``if __name__ == "__main__":`` (a `functools.partial` gives it arguments).
-        num_workers: How many processes.
+        num_workers: How many processes; or, with the engine "local", the least number and that at first, see `min_workers` of `launch`.
         engine: Who starts them: "local", on this machine; "ray", as workers of Ray Train, "spark", as tasks of one barrier stage. What
             the function needs can be pickled by cloudpickle then.
         max_restarts: How often all are started again after one was killed. `BackupAndRestore` lets `fit` go on where it was, with a
@@ -149,16 +190,17 @@ def run(
         RuntimeError: A process has failed; the message says which, and what it said last.
         ValueError: There is no such engine.
         ImportError: What it needs is missing.
-        NotImplementedError: A range of workers, or GPUs are asked for.
+        NotImplementedError: A range of workers of another engine than "local", or GPUs are asked for.
 
     Example: ``history = mlkit.distribution.run(train, num_workers=2)``
     """
     if engine not in ("local", *_ENGINES):
         raise ValueError(f"run: `engine` must be one of local, {', '.join(_ENGINES)}, but is {engine!r}.")
-    if not isinstance(num_workers, int):
+    if engine in _ENGINES and not isinstance(num_workers, int):
         raise NotImplementedError(
-            f"run: `num_workers` must be one number, but is {num_workers!r}: jobs do not change their size."
+            f"run: `num_workers` must be one number, but is {num_workers!r}: jobs of the engine {engine!r} do not change their size."
         )
+    least, most = (None, num_workers) if isinstance(num_workers, int) else num_workers
     if use_gpu:
         raise NotImplementedError("run: `use_gpu=True`: processes exchange arrays of the CPU only.")
     if engine in _ENGINES:
@@ -167,7 +209,7 @@ def run(
     path = os.path.join(folder, "function")
     with open(path, "wb") as file:
         pickle.dump((sys.path, _main_file(fn), pickle.dumps(fn)), file)
-    code = launch(["--call", path], num_workers, max_restarts, logs=folder)
+    code = launch(["--call", path], most, max_restarts, logs=folder, min_workers=least)
     if code:
         raise RuntimeError(f"run: the job has failed with exit status {code}; what its ranks said lies in {folder}. See above.")
     with open(path + ".result", "rb") as file:
@@ -189,16 +231,16 @@ def _main_file(fn):
     return os.path.abspath(path)
 
 
-def _start(num_workers, nodes, folder, attempt, command):
+def _start(num_workers, nodes, folder, attempt, command, asked):
     """Run all ranks once: (exit status, which hosts were lost, a text or "")."""
     variables = environment(num_workers, nodes, folder, attempt)
     if not nodes:
-        return _run(_command(num_workers, nodes, "lo", folder, command), variables), ""
+        return _run(_command(num_workers, nodes, "lo", folder, command), variables, asked), ""
     here = own_address(nodes[-1].name)
     exchange = Exchange(here, folder, [node.name for node in nodes for _ in range(node.ranks)], SILENCE * timeout())
     variables |= {VARIABLE: exchange.variable, **network_settings(variables)}
     try:
-        code = _run(_command(num_workers, nodes, interface_of(here), folder, command), variables, exchange)
+        code = _run(_command(num_workers, nodes, interface_of(here), folder, command), variables, asked, exchange)
         return code, exchange.silent() if code else ""
     finally:
         exchange.close()
@@ -243,8 +285,9 @@ def environment(num_workers: int, nodes: Sequence[Host], folder: str, attempt: i
     return {"OMP_NUM_THREADS": str(threads), **os.environ, "MLKIT_JOB_FOLDER": folder, "MLKIT_RESTART": str(attempt)}
 
 
-def _run(command, environment, exchange=None):
-    """Run mpiexec; its exit status. An interrupt, or SIGTERM, ends it and all that it has started; so does a host that is lost."""
+def _run(command, environment, asked, exchange=None):
+    """Run mpiexec; its exit status. An interrupt ends it and all that it has started; so does a host that is lost. Signals are passed on
+    to the ranks, which have some time then."""
     process = subprocess.Popen(
         command,
         env=environment,
@@ -254,22 +297,41 @@ def _run(command, environment, exchange=None):
     )
     output = threading.Thread(target=_pass_on, args=(process.stdout,), daemon=True)
     output.start()
-    before = signal.signal(signal.SIGTERM, _stop) if _in_main_thread() else None
     try:
-        while exchange is not None and process.poll() is None:
-            if exchange.silent() or exchange.failed():
-                exchange.end()
-                _end(process, 1)
-            time.sleep(_LOOK)
-        code = process.wait()
+        with _listening(process, asked):
+            latest = float("inf")
+            while process.poll() is None:
+                if exchange is not None and (exchange.silent() or exchange.failed()):
+                    exchange.end()
+                    _end(process, 1)
+                if asked.to_end or asked.to_grow:
+                    latest = min(latest, time.monotonic() + _PATIENCE)
+                if time.monotonic() > latest:
+                    _end(process, 10)
+                with contextlib.suppress(subprocess.TimeoutExpired):
+                    process.wait(_LOOK)
         output.join(2)
-        return code
+        return process.returncode
     except BaseException:
         _end(process, 10)
         raise
+
+
+@contextlib.contextmanager
+def _listening(process, asked):
+    """A block in which signals are noted and passed on, if this is the main thread. mpiexec itself passes on SIGUSR1."""
+
+    def note(number, frame):
+        asked.to_end, asked.to_grow = asked.to_end or number == signal.SIGTERM, asked.to_grow or number == signal.SIGUSR2
+        process.send_signal(signal.SIGUSR1)
+
+    numbers = (signal.SIGTERM, signal.SIGUSR2) if threading.current_thread() is threading.main_thread() else ()
+    before = {number: signal.signal(number, note) for number in numbers}
+    try:
+        yield
     finally:
-        if before is not None:
-            signal.signal(signal.SIGTERM, before)
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def _end(process, patience):
@@ -279,10 +341,6 @@ def _end(process, patience):
     except subprocess.TimeoutExpired:
         process.kill()
         process.wait()
-
-
-def _stop(number, frame):
-    raise SystemExit(128 + number)  # and no further start
 
 
 def _pass_on(stream):
@@ -299,10 +357,6 @@ def _pass_on(stream):
             return
     sys.stdout.write(held.decode(errors="replace"))
     sys.stdout.flush()
-
-
-def _in_main_thread():
-    return threading.current_thread() is threading.main_thread()
 
 
 def first_failed(folder: str) -> Ended | None:

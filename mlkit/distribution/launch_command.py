@@ -13,6 +13,9 @@ def add_arguments(parser):
     parser.add_argument(
         "--max-restarts", type=int, default=0, help="how often all start again after one was killed (default 0)"
     )
+    parser.add_argument(
+        "--min-workers", type=int, metavar="N", help="go on with one process less each time one was killed, but at least N"
+    )
     parser.add_argument("--logs", metavar="FOLDER", help="where the output of the processes goes (default: a temporary folder)")
     parser.add_argument("--check", action="store_true", help="only see whether all processes can talk to one another")
     parser.add_argument("-m", "--module", action="store_true", help="SCRIPT is the name of a module, as for python -m")
@@ -29,7 +32,9 @@ def run(options):
         if options.check:
             return launch.check(options.num_workers, options.hosts)
         command = [*(["--module"] if options.module else []), options.script, *options.rest]
-        return launch.launch(command, options.num_workers, options.max_restarts, options.hosts, options.logs)
+        return launch.launch(
+            command, options.num_workers, options.max_restarts, options.hosts, options.logs, options.min_workers
+        )
     except KeyboardInterrupt:
         print("mlkit launch: stopped by Ctrl-C.", file=sys.stderr)
         return 130

@@ -20,6 +20,7 @@ from mlkit.core.state import state
 from mlkit.core.tensor import Tensor
 from mlkit.distribution.agreement import broadcast_variables, require_equal, require_equal_calls
 from mlkit.distribution.buckets import in_buckets
+from mlkit.distribution.last_step import LastStep
 from mlkit.ops.gradients import custom_gradient
 from mlkit.primitives.collectives import all_reduce, rank
 from mlkit.primitives.convert import cast, convert_to_tensor
@@ -42,6 +43,7 @@ class Replicas:
         self._whole: int | None = None  # samples of all ranks, where that is known
         self._counts: list[int] = []
         self._warned = self._reading = False
+        self.last_step = LastStep(self.rank)
 
     # ---- batches -----------------------------------------------------------------------------------------------------
 

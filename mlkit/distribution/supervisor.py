@@ -29,6 +29,9 @@ def main(folder, command):
         child = _start(command, rank, log)
         for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
             signal.signal(number, lambda number, frame: child.send_signal(number))
+        signal.signal(
+            signal.SIGUSR1, lambda number, frame: child.send_signal(signal.SIGTERM)
+        )  # which mpiexec would not pass on
         _write(folder, {**report, "pid": child.pid})
         to_launcher = _linked(report, child)
         copying = threading.Thread(target=_copy, args=(child.stderr, log), daemon=True) if rank == 0 else None
@@ -37,7 +40,7 @@ def main(folder, command):
         code = child.wait()
         if copying is not None:
             copying.join(2)
-    report |= {"pid": child.pid, "code": code, "ended": time.time()}
+    report |= {"pid": child.pid, "code": code, "ended": time.time(), "step": _step(folder, rank)}
     _write(folder, report)
     if to_launcher is not None:
         to_launcher.close({**report, "files": _left(folder, rank)})
@@ -47,6 +50,15 @@ def main(folder, command):
 def rank_of(environment):
     """The rank that a launcher of MPI has given to a process."""
     return next((int(environment[name]) for name in _RANKS if name in environment), 0)
+
+
+def _step(folder, rank):
+    """Where it was, by its `last_step`."""
+    try:
+        with open(os.path.join(folder, f"rank-{rank}.step"), errors="replace") as file:
+            return file.read().strip(" \0")
+    except FileNotFoundError:
+        return ""
 
 
 def _linked(report, child):

@@ -43,6 +43,7 @@ def run_epochs(
         callbacks.on_train_begin()  # BackupAndRestore may set a later epoch to begin with
         resumed = run_state.begin(model, run)
         for epoch in range(model._initial_epoch, 0 if model.stop_training else epochs):
+            run.epoch = epoch
             model.reset_metrics()
             callbacks.on_epoch_begin(epoch)
             steps = batches.epoch(epoch)
@@ -75,10 +76,13 @@ def run_epoch(
     out = logs or {}
     begin, end = getattr(callbacks, f"on_{step}_batch_begin"), getattr(callbacks, f"on_{step}_batch_end")
     refuse_nonfinite = not any(getattr(c, "handles_nonfinite", False) for c in callbacks.callbacks)
+    run, ranks = model._training.run, replicas()
     try:
         for group in _grouped(_of_all_ranks(batches), model.steps_per_execution, first):
-            if model._training.run is not None and step == "train":
-                model._training.run.group = group.batches
+            if run is not None and step == "train":
+                run.group = group.batches
+            if ranks is not None:
+                ranks.last_step.note(f"in {step} batch {group.first} of epoch {0 if run is None else run.epoch}")
             begin(group.first)
             for batch in group.batches:
                 out = _run_step(model, step, batch, refuse_nonfinite)

@@ -31,13 +31,13 @@ class Run:
     """What a `fit` under way consists of: the callbacks, and the batches by epoch.
 
     first, logs: how many batches of its first epoch have run before, and what they gave. wanted: a state that it is to begin with.
-    group: the batches between the last two turns of callbacks. step: what runs in place of the train step, if something does.
-    journal: the way back to the values before the group, if somebody has them noted.
+    epoch: the one under way. group: the batches between the last two turns of callbacks. step: what runs in place of the train step,
+    if something does. journal: the way back to the values before the group, if somebody has them noted.
     """
 
     def __init__(self, callbacks: Any, batches: Any):
         self.callbacks, self.batches = callbacks, batches
-        self.first, self.logs, self.wanted, self.group = 0, None, None, []
+        self.first, self.logs, self.wanted, self.epoch, self.group = 0, None, None, 0, []
         self.step: Callable[[Any], Any] | None = None
         self.journal: Journal | None = None
 

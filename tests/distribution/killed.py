@@ -1,8 +1,13 @@
-"""A training of which one process is killed at a given point of its first start. python killed.py FOLDER POINT [RANK]"""
+"""A training of which one process is killed at a given point of its first start, or ("anywhere") 20 times somewhere.
+
+python killed.py FOLDER POINT [RANK] [EPOCHS]
+"""
 
 import os
+import random
 import signal
 import sys
+import threading
 
 import numpy as np
 
@@ -12,13 +17,25 @@ from mlkit.core.state import state
 from mlkit.utils import atomic
 
 folder, point, victim = sys.argv[1], sys.argv[2], int(sys.argv[3])
-rank = state.communicator.rank
-armed = os.environ["MLKIT_RESTART"] == "0" and rank == victim
+epochs = int(sys.argv[4]) if len(sys.argv) > 4 else 3
+rank, start = state.communicator.rank, int(os.environ["MLKIT_RESTART"])
+armed = start == 0 and rank == victim
+drawn = random.Random(start)  # the same on all ranks
+fatal = drawn.randrange(2) == rank and point == "anywhere" and start < 20
+wait, delay = drawn.randrange(1, 12), drawn.random() * 0.02
 
 
 def die(where):
+    global wait
     if armed and where == point:
-        os.kill(os.getpid(), signal.SIGKILL)
+        kill()
+    wait -= 1
+    if fatal and wait == 0:  # a while later, wherever that is: in a kernel, in MPI, in a write
+        threading.Timer(delay, kill).start()
+
+
+def kill():
+    os.kill(os.getpid(), signal.SIGKILL)
 
 
 class Points(mlkit.callbacks.Callback):
@@ -54,7 +71,7 @@ model = mlkit.Sequential(
 model.compile("adam", "binary_crossentropy", metrics=["accuracy", mlkit.metrics.AUC()])
 backup = mlkit.callbacks.BackupAndRestore(f"{folder}/backup", save_freq=1)
 history = model.fit(
-    x, y, batch_size=9, epochs=3, verbose=0, validation_split=0.2, callbacks=[Points(), backup], check=False
+    x, y, batch_size=9, epochs=epochs, verbose=0, validation_split=0.2, callbacks=[Points(), backup], check=False
 ).history
 if rank == 0:
     logs = {f"log {k}": np.array(v) for k, v in history.items()}

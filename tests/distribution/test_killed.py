@@ -31,11 +31,28 @@ def test_ends_in_the_same_bits(undisturbed, tmp_path, point, rank):
     assert f"rank {rank} on" in done.stderr
     assert "was ended by SIGKILL" in done.stderr
     assert str(tmp_path / "logs" / "start-0" / f"rank-{rank}.log") in done.stderr
-    found = dict(np.load(tmp_path / "result.npz"))
+    require_equal(tmp_path, undisturbed)
+    assert not (tmp_path / "backup").exists()
+
+
+def require_equal(folder, undisturbed):
+    found = dict(np.load(folder / "result.npz"))
     assert found.keys() == undisturbed.keys()
     for key, value in undisturbed.items():
         if key.startswith("weight"):
             np.testing.assert_array_equal(found[key], value, err_msg=key)
         else:  # the history of the process that ended holds the epochs since the restart
             np.testing.assert_array_equal(found[key], value[-len(found[key]) :], err_msg=key)
-    assert not (tmp_path / "backup").exists()
+
+
+def test_twenty_times_anywhere(tmp_path):
+    (tmp_path / "whole").mkdir()
+    (tmp_path / "killed").mkdir()
+    done = launch(SCRIPT, tmp_path / "whole", "nowhere", 0, 15)
+    assert done.returncode == 0, done.stderr
+    done = launch(
+        "--max-restarts", 25, SCRIPT, tmp_path / "killed", "anywhere", 0, 15, timeout=500, MLKIT_COLLECTIVE_TIMEOUT="300"
+    )
+    assert done.returncode == 0, done.stderr[-3000:]
+    assert done.stderr.count("was ended by SIGKILL in ") == 20
+    require_equal(tmp_path / "killed", dict(np.load(tmp_path / "whole" / "result.npz")))

@@ -33,7 +33,7 @@ def test_run_starts_again_after_a_kill_and_not_after_an_error(native, capfd):
     assert "ValueError: on purpose" in capfd.readouterr().err
 
 
-@pytest.mark.parametrize("options", [{"num_workers": (2, 4)}, {"use_gpu": True}])
+@pytest.mark.parametrize("options", [{"num_workers": (2, 4), "engine": "spark"}, {"use_gpu": True}])
 def test_run_says_what_is_not_there(options):
     with pytest.raises(NotImplementedError, match=next(iter(options))):
         distribution.run(functions.fails, **{"num_workers": 2, **options})
