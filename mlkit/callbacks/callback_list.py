@@ -84,7 +84,7 @@ class CallbackList(Callback):
         return self._listeners[hook]
 
     def _call(self, hook: str, *args: Any) -> None:
-        listeners = self.listeners(hook)
+        listeners = self.listeners(hook) if self.callbacks else ()
         if listeners:
             logs = _OnceRead(args[-1])
             for listener in listeners:

@@ -132,20 +132,21 @@ class Training:
 
     def own_program(self, model: Any, step: str) -> Callable[..., Any]:
         """The same, whatever runs in place of the train step."""
+        is_eager = model.run_eagerly or model.jit_compile is False
+        if not is_eager and step in self.programs:
+            return self.programs[step]
         method = self._on_all_ranks(model, step, step_method(model, step))
-        if model.run_eagerly or model.jit_compile is False:
+        if is_eager:
             return method
-        if step not in self.programs:
 
-            def run(data: Any) -> Any:
-                try:
-                    return method(data)
-                finally:
-                    model._clear_losses()  # they hold symbols of this trace
+        def run(data: Any) -> Any:
+            try:
+                return method(data)
+            finally:
+                model._clear_losses()  # they hold symbols of this trace
 
-            run.__name__ = f"{step}_step of {model.name!r}"
-            return self.programs.setdefault(step, function(run, key=functools.partial(self.trainable_key, model)))
-        return self.programs[step]
+        run.__name__ = f"{step}_step of {model.name!r}"
+        return self.programs.setdefault(step, function(run, key=functools.partial(self.trainable_key, model)))
 
     def _on_all_ranks(self, model: Any, step: str, method: Callable[..., Any]) -> Callable[..., Any]:
         """The step as one of several processes runs it that train together."""
