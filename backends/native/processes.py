@@ -12,6 +12,8 @@ from mlkit.core.state import State, state
 
 _LAUNCHED = ("PMI_RANK", "PMIX_RANK", "OMPI_COMM_WORLD_RANK", "MPI_LOCALRANKID")  # what launchers of MPI say to each process
 
+_START = 5  # times as long as ranks wait for one another later on: on a busy machine they begin at different times
+
 
 def join(addresses, num_processes, process_id):
     """Put a communicator of all processes into the state of all threads."""
@@ -22,7 +24,7 @@ def join(addresses, num_processes, process_id):
                 f"`python -m mlkit launch -n {num_processes} SCRIPT`, or by mpiexec."
             )
         return
-    faulthandler.dump_traceback_later(timeout(), exit=True)  # MPI waits for ever where two ranks cannot talk
+    faulthandler.dump_traceback_later(_START * timeout(), exit=True)  # MPI waits for ever where two ranks cannot talk
     mpi = importlib.import_module("mlkit.backends.native.mpi")  # only here: it starts MPI
     size = mpi.world_size()
     if num_processes not in (None, size):

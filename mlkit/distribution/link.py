@@ -14,7 +14,7 @@ import time
 
 VARIABLE = "MLKIT_LINK"  # address, port, secret and seconds, for the parents of ranks
 _BEAT = 0.25  # of the limit
-_LEAST_START = 30.0  # seconds that ranks have to begin, at least
+_LEAST_START = 120.0  # seconds that ranks have to begin, at least
 _LEAST_END = 3.0  # seconds that mpiexec has to end all
 _LAST_BYTES = 8192  # of a log
 
