@@ -79,9 +79,16 @@ def use_interface_to(address: str) -> None:
 
 
 def own_address(other: str) -> str:
-    """The address from which this host talks to another one, an IPv4 address."""
+    """The address from which this host talks to another one, an IPv4 address.
+
+    Raises:
+        OSError: The other one's name is not known, or there is no way to it.
+    """
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
-        probe.connect((other, _ANY_PORT))
+        try:
+            probe.connect((other, _ANY_PORT))
+        except OSError as error:
+            raise OSError(f"hosts: this host finds no way to {other!r}: {error}. Is it the name that ssh knows?") from error
         return probe.getsockname()[0]
 
 

@@ -51,11 +51,11 @@ def test_interfaces_are_found_by_address():
     assert own_address("127.0.0.1") == "127.0.0.1"
     assert interface_of("127.0.0.1") == "lo"
     assert interface_of("198.51.100.7") is None
+    with pytest.raises(OSError, match="finds no way to 'no-such-host.invalid'"):
+        own_address("no-such-host.invalid")
 
 
 # ---- namespaces ----------------------------------------------------------------------------------------------------------
-
-needs_namespaces = [pytest.mark.slow, pytest.mark.native("processes of the native engine")]
 
 
 @pytest.fixture
