@@ -4,6 +4,7 @@ pytest --backend NAME              the tests that every backend passes, on one: 
 pytest --backend NAME --share 2/7  every seventh of them, from the second on
 """
 
+import gc
 import os
 import pathlib
 import subprocess
@@ -77,6 +78,12 @@ def pytest_collection_modifyitems(config, items):
     if left_out:
         config.hook.pytest_deselected(items=left_out)
         items[:] = filter(is_wanted, items)
+
+
+def pytest_collection_finish(session):
+    """Thirty thousand tests stay until the end: nobody needs to look through them whenever garbage is collected."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture(autouse=True)

@@ -43,22 +43,27 @@ def each_model(quick=QUICK):
     return pytest.mark.parametrize("name", [pytest.param(name, marks=marks(name)) for name in MODELS])
 
 
+@pytest.fixture(scope="module")
+def reference():
+    return pytest.importorskip("keras")
+
+
 @pytest.fixture
-def keras():
-    keras = pytest.importorskip("keras")
-    yield keras
-    keras.backend.clear_session()
+def keras(reference):
+    """Keras, where both libraries make models whose memory is to be free for the next."""
+    yield reference
+    reference.backend.clear_session()
     mlkit.utils.clear_session()
 
 
-def test_all_models_of_keras_are_here(keras):
-    public = [name for name in dir(keras.applications) if not name.startswith("_")]
+def test_all_models_of_keras_are_here(reference):
+    public = [name for name in dir(reference.applications) if not name.startswith("_")]
     assert set(public) <= set(mlkit.applications.__all__)
 
 
 @each_model(quick=MODELS)
-def test_signature(name, keras):
-    expected, found = (untyped(getattr(library.applications, name)) for library in (keras, mlkit))
+def test_signature(name, reference):
+    expected, found = (untyped(getattr(library.applications, name)) for library in (reference, mlkit))
     assert list(map(str, found.parameters.values())) == list(map(str, expected.parameters.values()))
 
 

@@ -56,5 +56,6 @@ def test_what_one_library_refuses_alone_is_found(monkeypatch):
 
 
 @pytest.mark.filterwarnings("ignore")
-def test_drawn_models(capsys):
-    assert not main(["--count", "6", "--seed", "20"]), capsys.readouterr().out
+@pytest.mark.parametrize("seed, count", [(20, 2), pytest.param(22, 8, marks=pytest.mark.slow)])
+def test_drawn_models(seed, count, capsys):
+    assert not main(["--count", str(count), "--seed", str(seed)]), capsys.readouterr().out

@@ -19,7 +19,7 @@ def read(name):
     return nbformat.read(FOLDER / f"{name}.ipynb", as_version=4)
 
 
-LONG = {"killing_a_process"}  # minutes
+LONG = {"fine_tuning_aerial_photos", "killing_a_process"}  # half a minute, minutes
 
 
 @pytest.mark.parametrize("name", [pytest.param(name, marks=[pytest.mark.slow] * (name in LONG)) for name in NOTEBOOKS])

@@ -87,9 +87,10 @@ def check_model(seed, folder, predict):
 
 
 @pytest.mark.filterwarnings("ignore")  # layers without masks lose them on purpose
-def test_drawn_models_are_those_of_keras(tmp_path, caplog):
+@pytest.mark.parametrize("seeds", [range(24), pytest.param(range(24, 100), marks=pytest.mark.slow)], ids=["few", "more"])
+def test_drawn_models_are_those_of_keras(seeds, tmp_path, caplog):
     caplog.set_level(logging.ERROR, logger="absl")  # Keras warns of each older file it writes
-    for seed in range(100):
+    for seed in seeds:
         try:
             check_model(seed, tmp_path, predict=seed % 4 == 0)
         except Exception as error:
