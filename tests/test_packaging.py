@@ -57,7 +57,16 @@ def test_dependencies_have_lower_bounds_only():
 
 def test_top_level_holds_nothing_else():
     folders = {"applications", "backends", "benchmarks", "docs", "mlkit", "notebooks", "tests"}
-    files = {"LICENSE", "README.md", "pyproject.toml"}
+    files = {
+        "LICENSE",
+        "README.md",
+        "pyproject.toml",
+        "CHANGELOG.md",
+        "CITATION.cff",
+        "CODE_OF_CONDUCT.md",
+        "CONTRIBUTING.md",
+        "SECURITY.md",
+    }
     made_by_builds = {"build", "dist", "mlkit_engine.egg-info"}
     assert {f.name for f in ROOT.iterdir() if f.name[0] != "."} - made_by_builds <= folders | files
 
