@@ -47,14 +47,16 @@ PARTS = {  # name -> (function, seconds, processes)
 
 def child(options):
     """Run one part, and leave what it found in a file."""
-    part, _, _ = PARTS[options.part]
+    more = {"share": tuple(map(int, options.share.split("/")))} if options.share else {}
+    pathlib.Path(options.out).write_text(json.dumps(found_by(options.part, options, **more)))
+
+
+def found_by(name, options, **more):
+    """What a part finds in this process."""
     try:
-        machine = checks.Machine(options.double, options.quick)
-        more = {"share": tuple(map(int, options.share.split("/")))} if options.share else {}
-        found = part(machine, **more)
+        return PARTS[name][0](checks.Machine(options.double, options.quick), **more)
     except Exception as error:
-        found = {"error": f"{type(error).__name__}: {error}"[:1000], "where": traceback.format_exc()[-3000:]}
-    pathlib.Path(options.out).write_text(json.dumps(found))
+        return {"error": f"{type(error).__name__}: {error}"[:1000], "where": traceback.format_exc()[-3000:]}
 
 
 def run(name, options, limit):
@@ -103,6 +105,7 @@ def main(arguments=None):
     parser.add_argument("--out", default=str(pathlib.Path(__file__).with_name("on_device.json")))
     parser.add_argument("--double", action="store_true", help="over the double of CuPy, where there is no GPU")
     parser.add_argument("--quick", action="store_true", help="as little of each part as shows that it comes to its end")
+    parser.add_argument("--here", action="store_true", help="all parts in this process, without limits of time")
     parser.add_argument("--part", choices=PARTS)
     parser.add_argument("--share", help=argparse.SUPPRESS)
     options = parser.parse_args(arguments)
@@ -119,7 +122,7 @@ def main(arguments=None):
             report["parts"][name] = {"left out": "the six minutes are over"}
             continue
         began = time.monotonic()
-        found = run(name, options, min(limit, left))
+        found = found_by(name, options) if options.here else run(name, options, min(limit, left))
         report["parts"][name] = {**found, "took s": round(time.monotonic() - began, 1)}
         pathlib.Path(options.out).write_text(json.dumps(report, indent=1) + "\n")
         print(f"{name}: {'FAILED' if 'error' in found or found.get('wrong') else 'done'}", flush=True)

@@ -1,17 +1,20 @@
 """What is to run on a GPU comes to its end over the double; what it finds there is said to be of none."""
 
+import argparse
 import json
 import os
 import pathlib
 import subprocess
 import sys
 
+from tests.cuda import on_device
+
 SCRIPT = pathlib.Path(__file__).with_name("on_device.py")
 
 
 def test_all_parts_come_to_their_end(tmp_path):
     out = tmp_path / "found.json"
-    command = [sys.executable, str(SCRIPT), "--double", "--quick", "--out", str(out)]
+    command = [sys.executable, str(SCRIPT), "--double", "--quick", "--here", "--out", str(out)]
     subprocess.run(command, check=True, timeout=240, capture_output=True)
     report = json.loads(out.read_text())
     assert report["executed on"] == "a double, no GPU"
@@ -42,3 +45,9 @@ def test_a_part_that_fails_is_named_and_the_others_go_on(tmp_path):
         env={**os.environ, "MLKIT_DEVICE": "cpu"},
     )
     assert "no GPU" in json.loads(out.read_text())["error"]
+
+
+def test_a_part_has_a_process_of_its_own_which_its_limit_ends():
+    options = argparse.Namespace(double=True, quick=True)
+    assert on_device.run("versions", options, 60)["libraries"]
+    assert on_device.run("versions", options, 0.01) == {"error": "the process ended with -9 (its limit was 0 s)"}
