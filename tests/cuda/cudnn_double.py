@@ -5,6 +5,7 @@ It checks what rows write: which operations on what, sizes, strides, padding. It
 """
 
 import itertools
+import math
 import types
 
 import numpy as np
@@ -15,6 +16,7 @@ from tests.cuda import fake_cupy
 from tests.cuda.fake_cuda import submit
 
 NAMES = types.SimpleNamespace(**{name: name for name in TYPES.values()})  # `cudnn.data_type`
+TOLERANCE = {"float16": 4e-3, "bfloat16": 3e-2, "float32": 3e-6}  # of results, by what they are rounded to
 _DTYPES = {name: dtype for dtype, name in TYPES.items()}
 
 
@@ -60,7 +62,7 @@ class Graph:
         self.tensors, self.nodes = [], []
 
     def tensor(self, dim, stride, data_type, uid, name):
-        assert len(dim) == len(stride) >= 4, "cuDNN's tensors have four axes or more"
+        assert len(dim) == len(stride) >= 3, "cuDNN's tensors have three axes or more"
         self.tensors.append(Tensor(dim, stride, data_type, uid, name))
         return self.tensors[-1]
 
@@ -73,6 +75,7 @@ class Graph:
     # ---- convolution
 
     def conv_fprop(self, image, weight, pre_padding, post_padding, stride, dilation):
+        assert len(image.dim) >= 4, "images have two spatial axes or more"
         how = _Window(pre_padding, post_padding, stride, dilation)
         return self._node(lambda out, x, w: [how.forward(x, w)], [image, weight])
 
@@ -105,13 +108,51 @@ class Graph:
 
         return self._node(compute, [q, k, v, o, dO, stats, *([bias] if bias else [])], 3)
 
+    # ---- products
+
+    def matmul(self, A, B):  # noqa: N803  # NVIDIA's names
+        return self._node(lambda out, a, b: [a @ b], [A, B])
+
     # ---- element by element
 
     def bias(self, input, bias):
         return self._node(lambda out, x, b: [x + b], [input, bias])
 
+    add = bias
+
     def relu(self, input):
         return self._node(lambda out, x: [np.maximum(x, 0)], [input])
+
+    def relu_backward(self, loss, input):
+        return self._node(lambda out, g, x: [g * (x > 0)], [loss, input])
+
+    def gelu(self, input):
+        return self._node(lambda out, x: [x * _cdf(x)], [input])
+
+    def gelu_backward(self, loss, input):
+        slope = lambda x: _cdf(x) + x * np.exp(-0.5 * x * x) / math.sqrt(2 * math.pi)
+        return self._node(lambda out, g, x: [g * slope(x)], [loss, input])
+
+    def gelu_approx_tanh(self, input):
+        return self._node(lambda out, x: [0.5 * x * (1 + _tanh_of_gelu(x))], [input])
+
+    def gelu_approx_tanh_backward(self, loss, input):
+        def slope(x):
+            t = _tanh_of_gelu(x)
+            return 0.5 * (1 + t) + 0.5 * x * (1 - t * t) * math.sqrt(2 / math.pi) * (1 + 3 * 0.044715 * x * x)
+
+        return self._node(lambda out, g, x: [g * slope(x)], [loss, input])
+
+
+_erf = np.vectorize(math.erf, [float])
+
+
+def _cdf(x):
+    return 0.5 * (1 + _erf(x * math.sqrt(0.5)))
+
+
+def _tanh_of_gelu(x):
+    return np.tanh(math.sqrt(2 / math.pi) * (x + 0.044715 * x**3))
 
 
 def _scores(q, k, scale, causal, bias=0):

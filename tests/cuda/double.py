@@ -9,6 +9,7 @@ import mlkit.ops  # noqa: F401  # without it tensors have no operators, which fa
 from mlkit.backends.native.backend import NativeBackend
 from mlkit.backends.native.cpu import Cpu
 from mlkit.backends.native.cuda.backend import CudaBackend
+from mlkit.backends.native.cuda.cudnn.rnn import Networks
 from mlkit.backends.native.cuda.device import Cuda
 from mlkit.backends.native.cuda.multi_chain import MultiChainKernel
 from mlkit.backends.native.cuda.row import KernelRow
@@ -20,6 +21,7 @@ from mlkit.core.state import swapped
 from tests.cuda import fake_cupy
 from tests.cuda.cudnn_double import PlansOfDouble
 from tests.cuda.fake_cuda import strict_linalg, submit
+from tests.cuda.fake_cudnn_rnn import CudnnOfDouble
 
 CPU = get_backend("native")  # asked for now: tests may put the double in its place
 
@@ -89,7 +91,7 @@ class DoubleOfGpu(Cuda):
 
     def __init__(self, modules=None):
         super().__init__(fake_cupy.module, 0, modules or Interpreted())
-        self.cudnn = PlansOfDouble()
+        self.cudnn, self.networks = PlansOfDouble(), Networks(self, CudnnOfDouble())
         if type(self.modules) is Interpreted:
             self.copies_alone()
 

@@ -43,6 +43,30 @@ def _convolutions(dtype):
             yield f"{name}: gradient of the kernel, wide", ("conv_kernel_wide", [image, result], dict(params, shape=w))
 
 
+def _behind_convolutions(dtype):
+    for name in ("resnet50, 3x3", "cifar, with steps", "odd channels, large"):
+        x, w, cells, params = _CONVOLUTIONS.get(name) or ([64, 60, 60, 5], [3, 3, 5, 11], [60, 60], _params())
+        given = [[shape, dtype] for shape in ([x[0], *cells, w[-1]], w, x)]
+        yield f"{name}: gradient of relu", ("conv_input_act_grad", given, dict(params, shape=x, act="relu"))
+    given = [[shape, dtype] for shape in ([4, 28, 28, 64], [3, 3, 64, 64], [4, 28, 28, 64])]
+    yield "small: gradient of relu", ("conv_input_act_grad", given, dict(_params(), shape=given[2][0], act="relu"))
+
+
+def _products(dtype):
+    x, w, bias, y = ([shape, dtype] for shape in ([256, 80, 128], [128, 512], [512], [256, 80, 512]))
+    yield "feed forward: bias and relu", ("matmul_bias_act", [x, w, bias], dict(act="relu"))
+    yield "feed forward: gelu, kept", ("matmul_act_kept", [x, w, bias], dict(act="gelu_exact"))
+    yield "feed forward: gradient of gelu", ("matmul_act_grad", [x, [[512, 128], dtype], y], dict(act="gelu_exact"))
+    yield "feed forward: gradient of relu", ("matmul_act_grad", [x, [[512, 128], dtype], y], dict(act="relu"))
+    yield "bias and addition", ("matmul_bias_act", [y, [[512, 128], dtype], [[128], dtype], x], dict(act=None))
+    odd = [[[20011, 77], dtype], [[77, 65], dtype], [[65], dtype]]
+    yield "odd sizes: bias and approximate gelu", ("matmul_bias_act", odd, dict(act="gelu"))
+    yield "small: bias and relu", ("matmul_bias_act", [[[80, 128], dtype], w, bias], dict(act="relu"))
+    yield "long sums: bias and relu", ("matmul_bias_act", [[[8192, 8192], dtype], [[8192, 512], dtype], bias], dict(act="relu"))
+    yield "bias and tanh", ("matmul_bias_act", [x, w, bias], dict(act="tanh"))
+    yield "a batch of kernels", ("matmul_bias_act", [x, [[256, 128, 512], dtype], bias], dict(act="relu"))
+
+
 _ATTENTIONS = {  # name -> (batch, queries, keys, heads, size of a head, that of a value, mask or None, causal)
     "transformer": (32, 80, 80, 4, 32, 32, None, False),
     "masked": (32, 80, 80, 4, 32, 32, [32, 1, 80, 80], False),
@@ -64,9 +88,13 @@ def _attentions(dtype):
         yield f"{name}: gradient of attention", ("attention_grad", [y, *given], params)
 
 
-def cases(dtype):
-    """Name -> (op, arguments, parameters) of the calls whose first argument has a dtype."""
-    return dict(_convolutions(dtype)) | (dict(_attentions(dtype)) if dtype == "bfloat16" else {})
+def cases(dtype, with_epilogues):
+    """Name -> (op, arguments, parameters) of the calls whose first argument has a dtype. with_epilogues: also those that cuDNN compiles
+    for their activations, a second or more each."""
+    found = dict(_convolutions(dtype))
+    if with_epilogues and dtype != "float16":  # whose engines are those of bfloat16
+        found |= dict(_behind_convolutions(dtype)) | dict(_products(dtype))
+    return found | (dict(_attentions(dtype)) if dtype == "bfloat16" else {})
 
 
 def _wrong():
@@ -75,6 +103,11 @@ def _wrong():
     yield "channels that differ", ("conv", [image, [[3, 3, 67, 32], "float32"]], params)
     yield "a gradient for another input", ("conv_input", [result, kernel], dict(params, shape=[8, 19, 14, 64]))
     yield "a gradient for another kernel", ("conv_kernel", [image, result], dict(params, shape=[3, 3, 64, 33]))
+    kept = [[8, 14, 14, 64], "float32"], dict(params, shape=[8, 19, 14, 64], act="relu")
+    yield "what is kept of another input", ("conv_input_act_grad", [[[640, 14, 14, 32], "float32"], kernel, kept[0]], kept[1])
+    rows = [[4096, 128], "float32"]
+    yield "sums of different lengths", ("matmul_bias_act", [rows, [[127, 512], "float32"], None], dict(act="relu"))
+    yield "a bias of another size", ("matmul_bias_act", [rows, [[128, 512], "float32"], [[511], "float32"]], dict(act="relu"))
     yield "more batches than images", ("conv_kernel", [image, [[9, 14, 14, 32], "float32"]], dict(params, shape=kernel[0]))
 
 

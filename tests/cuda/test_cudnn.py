@@ -7,17 +7,17 @@ import pytest
 
 import mlkit
 from mlkit.backends.native.cuda import cudnn, kept
-from mlkit.backends.native.cuda.cudnn import library
+from mlkit.backends.native.cuda.cudnn import activation, library
 from mlkit.backends.native.cuda.cudnn.draft import Draft, dense
 from mlkit.backends.native.cuda.cudnn.plans import GpuPlans, Numerics, Plans, numerics
+from mlkit.backends.native.table import ByFallback
 from mlkit.core import dtypes, settings
+from mlkit.core.state import swapped
 from mlkit.primitives.fused.attention import attention
 from tests.cuda import cudnn_double, fake_cupy
-from tests.cuda.cudnn_double import PlansOfDouble
+from tests.cuda.cudnn_double import TOLERANCE, PlansOfDouble
 from tests.cuda.double import DoubleOfGpu, make_reference
 from tests.cuda.test_kernels import f
-
-TOLERANCE = {"float16": 4e-3, "bfloat16": 3e-2, "float32": 3e-6}
 
 
 def params(axes=2, **given):
@@ -52,6 +52,8 @@ def convolutions():
             g, bias = f(*y.shape, dtype=dtype, seed=2), f(kernel[-1], dtype=dtype, seed=3)
             yield f"{name}-{dtype}", "conv", [x, w], p
             yield f"{name}-{dtype}", "conv_input", [g, w], dict(p, shape=shape)
+            if p["groups"] == 1:
+                yield f"{name}-{dtype}", "conv_input_act_grad", [g, w, relu_of(x)], dict(p, shape=shape, act="relu")
             yield f"{name}-{dtype}", "conv_kernel", [x, g], dict(p, shape=kernel)
             if dtype != "float32":
                 yield f"{name}-{dtype}", "conv_kernel_wide", [x, g], dict(p, shape=kernel)
@@ -59,6 +61,25 @@ def convolutions():
                 yield f"{name}-{dtype}-{act}", "conv_bias_act", [x, w, bias], dict(p, act=act)
                 yield f"{name}-{dtype}-{act}-added", "conv_bias_act", [x, w, bias, g], dict(p, act=act)
             yield f"{name}-{dtype}-no bias", "conv_bias_act", [x, w, None], dict(p, act="relu")
+
+
+def relu_of(x):
+    return np.maximum(x, x.dtype.type(0))
+
+
+def products():
+    for dtype in TOLERANCE:
+        for shape, columns in (((6, 5), 7), ((2, 3, 4), 9), ((1, 1), 1)):
+            x, w, bias = f(*shape, dtype=dtype), f(shape[-1], columns, dtype=dtype, seed=1), f(columns, dtype=dtype, seed=2)
+            g = f(*shape[:-1], columns, dtype=dtype, seed=3)
+            for act in (None, "relu", "gelu", "gelu_exact"):
+                what = f"{dtype}-{len(shape)}-{columns}-{act}"
+                yield what, "matmul_bias_act", [x, w, bias], dict(act=act)
+                yield f"{what}-added", "matmul_bias_act", [x, w, None, g], dict(act=act)
+                yield f"{what}-both", "matmul_bias_act", [x, w, bias, g], dict(act=act)
+                if act is not None:
+                    yield what, "matmul_act_kept", [x, w, bias], dict(act=act)
+                    yield what, "matmul_act_grad", [g, w, relu_of(x) if act == "relu" else x], dict(act=act)
 
 
 def masks(batch, targets, heads, sources):
@@ -93,7 +114,7 @@ def attentions():
                     yield what, "attention_grad", [g, q, k, v, mask], p
 
 
-CASES = [*convolutions(), *attentions()]
+CASES = [*convolutions(), *products(), *attentions()]
 
 
 def on_device(a):
@@ -107,8 +128,9 @@ def device(gpu, monkeypatch):
 
 
 @pytest.fixture
-def rows(device):
-    """Name of an op -> its row of cuDNN's."""
+def rows(device, monkeypatch):
+    """Name of an op -> its row of cuDNN's, which takes small results too."""
+    monkeypatch.setattr(activation, "SMALLEST", 0)
     return {row.name: row for row in cudnn.rows(device)}
 
 
@@ -121,11 +143,23 @@ def is_as(found, wanted):
         np.testing.assert_allclose(got, a, rtol=tolerance, atol=tolerance * np.abs(a).max())
 
 
+def expected(name, args, params):
+    """What the CPU's kernel gives; of an op that it has none of, its fallback in float32, rounded once."""
+    reference = make_reference()
+    if name in reference.table:
+        return reference.table[name](*args, **params)
+    with swapped(backend=reference, kernels=reference.kernels):
+        found = ByFallback(name, np)(*(a if a is None else a.astype("float32") for a in args), **params)
+    several = found if type(found) is tuple else (found,)
+    several = tuple(a.astype(args[0].dtype) for a in several)
+    return several if type(found) is tuple else several[0]
+
+
 @pytest.mark.parametrize("case", CASES, ids=lambda case: f"{case[1]}-{case[0]}")
 def test_every_way_computes_what_the_reference_does(case, rows, device):
     _, name, args, params = case
     row, arrays = rows[name], [on_device(a) for a in args]
-    wanted = make_reference().table[name](*args, **params)
+    wanted = expected(name, args, params)
     ways = list(row.ways(*arrays, **params))
     for way in ways:
         if hasattr(way, "write"):

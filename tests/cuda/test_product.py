@@ -152,7 +152,7 @@ def test_the_workspace_is_given_again_when_the_stream_changes(device):
 
 @pytest.mark.parametrize("capability, mode, way", [("90", "tf32", 77), ("90", "exact", 68), ("75", "tf32", 68)])
 def test_products_of_float32_use_tf32_where_that_is_wanted_and_there(capability, mode, way, device, monkeypatch):
-    monkeypatch.setattr(type(device), "_has_tf32", int(capability) >= 80)
+    monkeypatch.setattr(type(device), "is_ampere_or_later", int(capability) >= 80)
     mlkit.config.set_float32(mode)
     try:
         for dtype in F:

@@ -14,6 +14,7 @@ from mlkit.backends.native.cuda.blas import Blas
 from mlkit.backends.native.cuda.captured import CapturedProgram, LockedProgram, calls_back, can_capture
 from mlkit.backends.native.cuda.chain import BLOCK, ChainKernel
 from mlkit.backends.native.cuda.cudnn.library import plans_of
+from mlkit.backends.native.cuda.cudnn.rnn import networks_of
 from mlkit.backends.native.cuda.doubts import Doubts
 from mlkit.backends.native.cuda.epilogue import LaunchedFinish
 from mlkit.backends.native.cuda.module import of_device
@@ -63,6 +64,11 @@ class Cuda(Device):
         return plans_of(self)
 
     @functools.cached_property
+    def networks(self):
+        """The recurrent nets of cuDNN, or None without it."""
+        return None if self.cudnn is None else networks_of(self)
+
+    @functools.cached_property
     def blas(self):
         """Products of matrices. It is there when the first program is captured, which its first call sees to."""
         return Blas(self)
@@ -70,10 +76,11 @@ class Cuda(Device):
     @property
     def uses_tf32(self):
         """Whether products of float32 are rounded to TF32."""
-        return settings.float32() == "tf32" and self._has_tf32
+        return settings.float32() == "tf32" and self.is_ampere_or_later
 
     @functools.cached_property
-    def _has_tf32(self):
+    def is_ampere_or_later(self):
+        """Whether it multiplies TF32 and bfloat16."""
         return int(self.xp.cuda.Device(self.number).compute_capability) >= words.OLD
 
     @functools.cached_property

@@ -15,6 +15,7 @@ from mlkit.compiler.passes import (
     fold_pads,
     fold_scales,
     fuse_chains,
+    fuse_gradients,
     fuse_horizontally,
     fuse_norm_relu,
     fuse_products,
@@ -33,7 +34,7 @@ from mlkit.core.graph import Graph
 
 _ORDER = (
     prune, split_scans, lower, simplify, cse, fold, fold_pads, fold_scales, zero_sums, update_rows, fuse_norm_relu, fuse_products,
-    keep_wide, block_channels, fuse_chains, fuse_horizontally, keep_for_gradients, overlap,
+    fuse_gradients, keep_wide, block_channels, fuse_chains, fuse_horizontally, keep_for_gradients, overlap,
 )  # fmt: skip
 PASSES = {module.PASS.name: module.PASS for module in _ORDER}  # in the order in which they are applied
 

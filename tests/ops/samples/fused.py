@@ -151,6 +151,15 @@ SAMPLES = [
     P("conv_bias_act", f(2, 5, 6, 2), f(1, 1, 2, 4), None, act="tanh", **_CONV),
     P("matmul_bias_act", f(3, 4), f(4, 5), f(5), f(3, 5), act="tanh"),
     P("conv_bias_act", f(2, 5, 6, 2), f(1, 1, 2, 4), f(4), f(2, 5, 3, 4), act="silu", **_CONV),
+    # products with the gradient of an activation, or with what it takes
+    *[
+        P("matmul_act_grad", f(3, 5), f(4, 5), f(3, 4), act=a, _grad=False)
+        for a in ("relu", "relu6", "silu", "gelu", "gelu_exact")
+    ],
+    P("matmul_act_grad", f(2, 3, 5), f(4, 5), f(2, 3, 4), act="gelu", _grad=False),
+    P("conv_input_act_grad", f(2, 5, 3, 4), f(3, 3, 2, 4), f(2, 5, 6, 2), act="relu", shape=(2, 5, 6, 2), _grad=False, **_CONV),
+    *[P("matmul_act_kept", f(3, 4), f(4, 5), f(5), act=a, _grad=False) for a in ("gelu", "gelu_exact")],
+    P("matmul_act_kept", f(2, 3, 4), f(4, 5), None, act="silu", _grad=False),
     # transforms
     P("rfft", f(2, 6), _grad=False),
     P("rfft", f(2, 7), _grad=False),
@@ -171,6 +180,9 @@ BAD = [
     Bad("attention", f(2, 3, 4), f(2, 3, 4), f(2, 3, 4), None, scale=1.0, causal=False, op=True, match="batch, length, heads"),
     Bad("matmul_bias_act", f(3, 4), f(4, 5), f(4), act=None, op=True, match="bias must have shape"),
     Bad("matmul_bias_act", f(3, 4), f(4, 5), f(5), act="elu", op=True, match="unknown activation"),
+    Bad("matmul_act_grad", f(3, 5), f(4, 5), f(3, 4), act="tanh", op=True, match="unknown activation.*without a gradient op"),
+    Bad("matmul_act_grad", f(3, 5), f(4, 5), f(3, 5), act="relu", op=True, match="kept of the activation must have shape"),
+    Bad("matmul_act_grad", f(3, 5), f(5), f(3, 5), act="relu", op=True, match="two axes or more"),
     Bad("matmul_bias_act", f(3, 4), f(4, 5), f(5), f(4), act=None, op=True, match="added must have shape"),
     Bad("lstm", f(2, 3, 4), f(2, 5), f(2, 5), f(3, 20), f(5, 20), None, op=True, match="need a kernel"),
     Bad("rnn", f(2, 3, 4), f(2, 5), f(4, 5), f(5, 5), None, activation="elu", op=True, match="unknown activation"),

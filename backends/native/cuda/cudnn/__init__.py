@@ -1,4 +1,5 @@
-"""Rows that run cuDNN through its graphs: convolutions, attention, and their gradients.
+"""Rows that run cuDNN: through its graphs convolutions, products with epilogues, attention, and their gradients; recurrent nets, which
+graphs do not have, by functions of their own (`rnn`).
 
 `library` finds and loads it; `draft` is what a graph is written on, `plans` makes graphs into plans and keeps them; `row` is what rows have
 in common, and each other module has the rows of a family. A graph that cuDNN has no engine for is a decline, and the next row runs. Without
@@ -16,7 +17,7 @@ them, or None.
 
 import importlib
 
-_FAMILIES = ("conv", "attention")
+_FAMILIES = ("conv", "matmul", "attention", "recurrent")
 
 
 def rows(device):

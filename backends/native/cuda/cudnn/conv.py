@@ -6,8 +6,11 @@ would have to compile, two seconds each, and want filters copied; some it has as
 """
 
 import functools
+import math
 from typing import NamedTuple
 
+from mlkit.backends.native.cuda.cudnn import activation as activations
+from mlkit.backends.native.cuda.cudnn.activation import gradient_behind
 from mlkit.backends.native.cuda.cudnn.draft import Layout, dense, reordered, widened
 from mlkit.backends.native.cuda.cudnn.row import HALVES, CudnnRow, room_for
 from mlkit.backends.native.cuda.epilogue import LaunchedFinish
@@ -22,6 +25,7 @@ def rows(device):
         Conv(device, "conv"),
         Conv(device, "conv_bias_act"),
         ConvInput(device),
+        ConvInputActGrad(device),
         ConvKernel(device, "conv_kernel"),
         ConvKernel(device, "conv_kernel_wide"),
     ]
@@ -54,6 +58,13 @@ def forward(draft, x, w, bias, y, steps, act):
 def gradient_of_input(draft, g, w, dx, steps):
     found = draft.graph.conv_dgrad(loss=draft.argument(g), filter=draft.argument(w), **steps.options())
     draft.result(found, dx)
+
+
+def gradient_behind_activation(draft, g, w, kept, dx, steps, act):
+    """kept: of the activation whose result was the input."""
+    found = draft.graph.conv_dgrad(loss=draft.argument(g), filter=draft.argument(w), **steps.options())
+    found.set_dim(list(dx.shape))
+    draft.result(gradient_behind(draft, found, draft.argument(kept), act), dx)
 
 
 def gradient_of_kernel(draft, x, g, dw, steps):
@@ -173,6 +184,29 @@ class ConvInput(_WithFilters):
     def call(self, way, plan, args, outs, room, params):
         g, w = args
         plan([g, self.filters(way, w, room), *outs], room.workspace)
+
+
+class ConvInputActGrad(_WithFilters):
+    """The same with the gradient of relu behind it: engines that cuDNN compiles, two seconds each, for images that are large beside a
+    launch."""
+
+    name = "conv_input_act_grad"
+
+    def fits(self, g, w, kept, *, act, groups, **params):
+        pays = act == "relu" and groups == 1 and math.prod(kept.shape) >= activations.SMALLEST
+        return pays and super().fits(g, w, kept, act=act, groups=groups, **params)
+
+    def ways(self, g, w, kept, *, act, shape, groups, **window_steps):
+        dtype = dtypes.name_of(g.dtype)
+        how, _ = steps_of(tuple(shape), tuple(w.shape), **window_steps)
+        x = image(shape, dtype)
+        for as_it_lies in (True, False):
+            values = image(g.shape, dtype), window(w.shape, dtype, as_it_lies), x, x, how, act
+            yield _Way(gradient_behind_activation, values, as_it_lies)
+
+    def call(self, way, plan, args, outs, room, params):
+        g, w, kept = args
+        plan([g, self.filters(way, w, room), kept, *outs], room.workspace)
 
 
 class ConvKernel(CudnnRow):

@@ -74,7 +74,11 @@ class Plans:
                 self._choose(graph, draft, numerics)
                 kept.write(path, bytes(graph.serialize()))
                 ready = graph
-        except (cudnn.cudnnGraphNotSupportedError, RuntimeError) as error:  # the latter of graphs that it refuses to look at
+        except (
+            cudnn.cudnnGraphNotSupportedError,
+            RuntimeError,
+            ValueError,
+        ) as error:  # these of graphs that it refuses to look at
             if debug.LEVEL >= 1:
                 debug.say(f"cuDNN has no plan for {write.__name__}{values}: {error}")
             return None

@@ -39,8 +39,8 @@ class CudnnRow(DenseRow):
         results = outs[: self._results(args, params)]
         way, plan = self._found(args, params)
         room = Room(self.device, outs[len(results)] if len(outs) > len(results) else None, plan.nbytes)
-        args = [_in_step(a) for a in args]
-        written = [_in_step(o) for o in results]
+        args = [in_step(a) for a in args]
+        written = [in_step(o) for o in results]
         self.call(way, plan, args, written, room, params)
         for o, w in zip(results, written):
             if o is not w:
@@ -58,7 +58,7 @@ class CudnnRow(DenseRow):
         return 1
 
 
-def _in_step(array):
+def in_step(array):
     """The array, or a copy if it does not begin where cuDNN expects arrays to: it may be a part of another one."""
     return array.copy() if hasattr(array, "data") and array.data.ptr % ALIGNMENT else array
 

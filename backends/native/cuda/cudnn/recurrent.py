@@ -1,0 +1,188 @@
+"""Recurrent nets by cuDNN: a whole sequence in one call, its gradient in two.
+
+What is kept for the gradient is the sequence of results in the order of the steps and behind it cuDNN's reserve. Where a net goes through
+time the other way round, sequences are turned in copies: cuDNN has that only beside the usual way. It has no sigmoid for simple nets and no
+GRU that resets before the product: such ones decline, and run step by step.
+"""
+
+from mlkit.backends.native.cuda.cudnn.rnn import Net
+from mlkit.backends.native.cuda.cudnn.row import HALVES, Room, in_step, room_for
+from mlkit.backends.native.cuda.row import DenseRow
+from mlkit.core import dtypes, settings
+from mlkit.core.spec import Spec
+
+_STATES = {"lstm": 2, "gru": 1, "rnn": 1}
+
+
+def rows(device):
+    return [kind(device, name) for name in _STATES for kind in (Forward, Gradient)]
+
+
+class _Recurrent(DenseRow):
+    dtypes = (*HALVES, "float32")
+
+    def __init__(self, device, net):
+        super().__init__(device)
+        self.net, self.states = net, _STATES[net]
+
+    def network(self, x, h, *rest, activation="tanh", reset_after=True, **_):
+        """The `Network` for the op's arguments, or None."""
+        networks, dtype = self.device.networks, dtypes.name_of(x.dtype)
+        cell = activation if self.net == "rnn" else self.net
+        if (
+            networks is None
+            or not reset_after
+            or cell == "sigmoid"
+            or dtype == "bfloat16"
+            and not self.device.is_ampere_or_later
+        ):
+            return None
+        (batch, time, features), units = x.shape, h.shape[1]
+        return networks.find(Net(cell, batch, time, features, units, dtype, settings.float32() == "exact"))
+
+    def filled(self, network, room, kernel, recurrent, bias):
+        """The block of weights."""
+        block, u = room.take((network.layout.nbytes,), "uint8"), network.net.units
+        for parts, given in ((network.layout.kernel, kernel), (network.layout.recurrent, recurrent)):
+            for part, place in self._places(block, network, parts, given.shape[0]):
+                place[...] = given[:, part.gate * u : (part.gate + part.count) * u].T
+        rows = [None] * network.net.biases if bias is None else bias.reshape(network.net.biases, -1)
+        for parts, given in zip(network.layout.biases, rows):
+            for part, place in self._places(block, network, parts, 1):
+                place[:, 0] = 0 if given is None else given[part.gate * u : (part.gate + part.count) * u]
+        return block
+
+    def read(self, network, block, d_kernel, d_recurrent, d_bias):
+        """Write the gradients that lie in a block like that of the weights."""
+        u = network.net.units
+        for parts, out in ((network.layout.kernel, d_kernel), (network.layout.recurrent, d_recurrent)):
+            for part, place in self._places(block, network, parts, out.shape[0]):
+                out[:, part.gate * u : (part.gate + part.count) * u] = place.T
+        for parts, out in zip(network.layout.biases, d_bias.reshape(network.net.biases, -1)):
+            for part, place in self._places(block, network, parts, 1):
+                out[part.gate * u : (part.gate + part.count) * u] = place[:, 0]
+
+    def _places(self, block, network, parts, width):
+        """(Part, its matrix in a block) of all parts."""
+        dtype, u = network.net.dtype, network.net.units
+        item = dtypes.itemsize(dtype)
+        for part in parts:
+            yield part, self.device.view(block, (part.count * u, width), dtype, part.offset, (width * item, item))
+
+    def kept_parts(self, network, block):
+        """(the sequence of results, cuDNN's reserve) in a block that is kept."""
+        room = Room(self.device, block, 0)
+        return room.take(_results(network), network.net.dtype), room.take((network.reserve,), "uint8")
+
+
+def _results(network):
+    return network.net.batch, network.net.time, network.net.units
+
+
+def _nbytes_kept(network):
+    return room_for(_results(network), network.net.dtype) + room_for((network.reserve,), "uint8")
+
+
+def _turned(sequence):
+    return sequence[:, ::-1]
+
+
+class Forward(_Recurrent):
+    def __init__(self, device, net):
+        super().__init__(device, net)
+        self.name = net
+
+    def fits(self, *args, keep=None, **options):
+        network = self.network(*args, **options)
+        return network is not None and (keep is None or keep == Spec((_nbytes_kept(network),), "uint8"))
+
+    def keeps(self, *args, **options):
+        """The Spec of what is kept."""
+        network = self.network(*args, **options)
+        return None if network is None else Spec((_nbytes_kept(network),), "uint8")
+
+    def scratch(self, x, *rest, keep=None, reverse=False, **options):
+        network = self.network(x, *rest, **options)
+        rooms = [network.layout.nbytes, network.workspace(keep is not None)]
+        of_sequences = room_for(x.shape, network.net.dtype) + room_for(_results(network), network.net.dtype) if reverse else 0
+        return sum(room_for((n,), "uint8") for n in rooms) + of_sequences
+
+    def launch(self, args, outs, params):
+        keep, reverse = params.get("keep"), params.get("reverse", False)
+        x, *states, kernel, recurrent, bias = map(in_step, args)
+        network, room = self.network(*args, **params), Room(self.device, outs[-1], 0)
+        weights = self.filled(network, room, kernel, recurrent, bias)
+        workspace = room.take((network.workspace(keep is not None),), "uint8")
+        hs, *last = outs[: 1 + self.states]
+        y, reserve = self.kept_parts(network, outs[1 + self.states]) if keep is not None else (hs, None)
+        if reverse:
+            turned = room.take(x.shape, network.net.dtype)
+            turned[...] = _turned(x)
+            x, y = turned, room.take(hs.shape, network.net.dtype) if keep is None else y
+        h, c = (*states, None)[:2]
+        last_h, last_c = (*last, None)[:2]
+        network.forward(x, h, c, weights, y, last_h, last_c, workspace, reserve)
+        if y is not hs:
+            hs[...] = _turned(y) if reverse else y
+
+
+class Gradient(_Recurrent):
+    def __init__(self, device, net):
+        super().__init__(device, net)
+        self.name = f"{net}_grad"
+
+    def accepts(self, *args, **options):
+        _, own, kept = self._own(args)  # what is kept by another kernel is of another dtype
+        return (kept is None or dtypes.name_of(kept.dtype) == "uint8") and super().accepts(*own, **options)
+
+    def fits(self, *args, **options):
+        return self.network(*args, **options) is not None
+
+    def _own(self, args):
+        """(gradients, the op's arguments, what was kept or None)"""
+        first = 1 + self.states
+        given = args[:first], args[first : first + self.states + 4], args[first + self.states + 4 :]
+        return *given[:2], given[2][-1] if given[2] else None
+
+    def scratch(self, *args, reverse=False, **options):
+        _, own, kept = self._own(args)
+        network = self.network(*own, **options)
+        rooms = [network.layout.nbytes] * 2 + [network.workspace(True), network.reserve]
+        sequences = [_results(network)] * (1 + (kept is None)) + [own[0].shape] * (2 * reverse)
+        states = [own[1].shape] * (self.states * (kept is None))
+        dense = sum(room_for(shape, network.net.dtype) for shape in [*sequences, *states])
+        return sum(room_for((n,), "uint8") for n in rooms) + dense
+
+    def launch(self, args, outs, params):
+        gradients, own, kept = self._own(args)
+        dy, *last = (g if g is None else in_step(g) for g in gradients)
+        x, *states, kernel, recurrent, bias = map(in_step, own)
+        network, room, reverse = self.network(*own, **params), Room(self.device, outs[-1], 0), params.get("reverse", False)
+        dx, *rest = outs[:-1]
+        d_states, (d_kernel, d_recurrent, d_bias) = rest[: self.states], rest[self.states :]
+        weights = self.filled(network, room, kernel, recurrent, bias)
+        workspace, reserve = (room.take((n,), "uint8") for n in (network.workspace(True), network.reserve))
+        of_dx = dx
+        if reverse:
+            turned, of_dx = (room.take(x.shape, network.net.dtype) for _ in range(2))
+            turned[...] = _turned(x)
+            x = turned
+        h, c = (*states, None)[:2]
+        if kept is None:  # all of it again
+            y = room.take(_results(network), network.net.dtype)
+            ends = [room.take(h.shape, network.net.dtype) for _ in states]
+            network.forward(x, h, c, weights, y, *(*ends, None)[:2], workspace, reserve)
+        else:
+            y, reserved = self.kept_parts(network, kept)
+            reserve[...] = reserved  # cuDNN writes into it
+        of_y = room.take(_results(network), network.net.dtype) if dy is None or reverse else dy
+        if of_y is not dy:
+            of_y[...] = 0 if dy is None else _turned(dy)
+        d_weights = room.take((network.layout.nbytes,), "uint8")
+        d_weights.fill(0)
+        last_dh, last_dc = (*last, None)[:2]
+        dh, dc = (*d_states, None)[:2]
+        network.gradients(x, h, c, weights, y, of_y, last_dh, last_dc, of_dx, dh, dc, d_weights, workspace, reserve)
+        if reverse:
+            dx[...] = _turned(of_dx)
+        self.read(network, d_weights, d_kernel, d_recurrent, d_bias)

@@ -1,0 +1,231 @@
+"""Recurrent nets by cuDNN's functions: over a library that notes descriptors and computes by NumPy, and descriptors by NVIDIA's own."""
+
+import ctypes
+import os
+
+import numpy as np
+import pytest
+
+import mlkit
+from mlkit import layers
+from mlkit.backends.native.cuda import cudnn
+from mlkit.backends.native.cuda.cudnn import library, rnn
+from mlkit.backends.native.cuda.cudnn.rnn import Net, Networks, Part
+from mlkit.core import dtypes, settings
+from tests.cuda import fake_cupy
+from tests.cuda.cudnn_double import TOLERANCE
+from tests.cuda.double import make_reference
+from tests.cuda.fake_cudnn_rnn import CudnnOfDouble
+from tests.cuda.test_kernels import f
+
+GATES = {"lstm": 4, "gru": 3, "rnn": 1}
+
+
+def arrays_of(net, dtype, batch=3, time=4, features=5, units=6, bias=True):
+    def g(*shape, seed):
+        return f(*shape, dtype=dtype, seed=seed, scale=0.5)
+
+    n = GATES[net] * units
+    states = [g(batch, units, seed=1 + i) for i in range(2 if net == "lstm" else 1)]
+    bias = g(*((2, n) if net == "gru" else (n,)), seed=6) if bias else None
+    return [g(batch, time, features, seed=0), *states, g(features, n, seed=4), g(units, n, seed=5), bias]
+
+
+def cases():
+    for net, options in (("lstm", {}), ("gru", {}), ("rnn", {"activation": "tanh"}), ("rnn", {"activation": "relu"})):
+        for dtype in TOLERANCE:
+            for more in ({}, {"reverse": True}):
+                yield f"{net}-{dtype}-{options}{more}", net, arrays_of(net, dtype), {**options, **more}
+        yield f"{net}-one of all-{options}", net, arrays_of(net, "float32", 1, 1, 1, 1), options
+        yield f"{net}-no bias-{options}", net, arrays_of(net, "float32", bias=False), options
+
+
+CASES = [*cases()]
+
+
+def on_device(arrays):
+    return [a if a is None else fake_cupy.module.asarray(a) for a in arrays]
+
+
+def are_as(found, wanted, dtype):
+    assert len(found) == len(wanted)
+    for got, a in zip(found, wanted):
+        got = got.get()
+        assert (got.shape, got.dtype) == (a.shape, a.dtype)
+        a, got, tolerance = a.astype("float64"), got.astype("float64"), TOLERANCE[dtype]
+        np.testing.assert_allclose(got, a, rtol=4 * tolerance, atol=2 * tolerance * max(np.abs(a).max(), 1e-3))
+
+
+@pytest.fixture(params=[0, 64], ids=["dense", "with gaps"])
+def rows(gpu, request, monkeypatch):
+    """Name of an op -> its row, over nets whose weights lie in one or another way."""
+    monkeypatch.setattr(gpu.device, "networks", Networks(gpu.device, CudnnOfDouble(request.param)))
+    return {row.name: row for row in cudnn.recurrent.rows(gpu.device)}
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case[0])
+def test_as_the_reference(case, rows):
+    _, net, args, options = case
+    dtype, table = dtypes.name_of(args[0].dtype), make_reference().table
+    assert rows[net].accepts(*args, **options)
+    given, results = on_device(args), table[net](*args, **options)
+    fake_cupy.counts.clear()
+    found = rows[net](*given, **options)
+    assert not fake_cupy.counts.waits
+    are_as(found, results, dtype)
+    keep = rows[net].keeps(*args, **options)
+    *found, kept = rows[net](*given, **options, keep=keep)
+    are_as(found, results, dtype)
+    ghs, *last = (f(*r.shape, dtype=dtype, seed=9 + i) for i, r in enumerate(results))
+    for gradients in ((ghs, *last), (ghs, *[None] * len(last)), (None, *last)):
+        wanted = table[f"{net}_grad"](*gradients, *args, **options)
+        row, slopes = rows[f"{net}_grad"], on_device(gradients)
+        assert row.accepts(*gradients, *args, **options)
+        are_as(row(*slopes, *given, **options), wanted, dtype)
+        held = kept.get().copy()
+        are_as(row(*slopes, *given, *found[1:], kept, **options), wanted, dtype)
+        np.testing.assert_array_equal(kept.get(), held)  # another gradient may ask for it
+
+
+def test_weights_that_lie_side_by_side_are_copied_at_once(gpu):
+    def parts(cell, gap):
+        return Networks(gpu.device, CudnnOfDouble(gap)).find(Net(cell, 2, 3, 5, 4, "float32", False)).layout
+
+    assert [(p.gate, p.count) for p in parts("lstm", 0).kernel] == [(0, 4)]
+    assert [(p.gate, p.count) for p in parts("lstm", 64).recurrent] == [(0, 1), (1, 1), (2, 1), (3, 1)]
+    assert [(p.gate, p.count) for p in parts("gru", 0).kernel] == [(1, 1), (0, 1), (2, 1)]
+    assert parts("lstm", 0).biases == [[Part(0, 4, 0)]]
+    assert len(parts("gru", 0).biases) == 2
+
+
+def test_what_is_not_for_cudnn_is_declined(gpu, rows, monkeypatch):
+    lstm, simple, gru = (arrays_of(net, "float32") for net in ("lstm", "rnn", "gru"))
+    assert rows["lstm"].accepts(*lstm)
+    assert not rows["rnn"].accepts(*simple, activation="sigmoid")
+    before = [*gru[:-1], gru[-1][0]]
+    assert not rows["gru"].accepts(*before, reset_after=False)
+    assert not rows["lstm"].accepts(*arrays_of("lstm", "float64"))
+    assert not rows["lstm"].accepts(lstm[0][:0], *(s[:0] for s in lstm[1:3]), *lstm[3:])
+    other = [f(4, 7, 6, 3)]  # what the cells that run step by step keep
+    assert not rows["lstm_grad"].accepts(None, *lstm[1:3], *lstm, *lstm[1:3], *other)
+    monkeypatch.setattr(gpu.device, "is_ampere_or_later", False)
+    assert not rows["lstm"].accepts(*arrays_of("lstm", "bfloat16"))
+    assert rows["lstm"].accepts(*arrays_of("lstm", "float16"))
+    monkeypatch.setattr(gpu.device, "networks", None)
+    assert not rows["lstm"].accepts(*lstm)
+
+
+@pytest.mark.parametrize("function", ["cudnnSetRNNDescriptor_v8", "cudnnGetRNNTempSpaceSizes", "cudnnGetRNNWeightParams"])
+def test_a_net_that_cudnn_refuses_is_a_decline(gpu, monkeypatch, function):
+    lib = CudnnOfDouble()
+    lib.fails[function] = 3000
+    monkeypatch.setattr(gpu.device, "networks", Networks(gpu.device, lib))
+    row, *_ = cudnn.recurrent.rows(gpu.device)
+    assert not row.accepts(*arrays_of("lstm", "float32"))
+    asked = len(lib.calls)
+    assert not row.accepts(*arrays_of("lstm", "float32"))
+    assert len(lib.calls) == asked
+
+
+def test_a_call_that_fails_says_where(gpu, monkeypatch):
+    lib = CudnnOfDouble()
+    monkeypatch.setattr(gpu.device, "networks", Networks(gpu.device, lib))
+    row, *_ = cudnn.recurrent.rows(gpu.device)
+    args = arrays_of("lstm", "float32")
+    assert row.accepts(*args)
+    lib.fails["cudnnRNNForward"] = 5000
+    with pytest.raises(RuntimeError, match="cuda:0: cudnnRNNForward of cuDNN failed with status 5000.*MLKIT_DEVICE=cpu"):
+        row(*on_device(args))
+
+
+def test_float32_is_exact_where_that_is_asked_for(gpu):
+    def mathematics(dtype, exact):
+        lib = CudnnOfDouble()
+        Networks(gpu.device, lib).find(Net("lstm", 2, 3, 5, 4, dtype, exact))
+        (found,) = (d for d in lib.made.values() if d["kind"] == "RNNDescriptor")
+        return found["mathematics"], found["precision"]
+
+    assert mathematics("float32", False) == (0, 0)
+    assert mathematics("float32", True) == (3, 0)
+    assert mathematics("bfloat16", True) == (1, 0)
+
+
+def test_cublas_adds_in_one_order_unless_it_may_differ(gpu, monkeypatch):
+    monkeypatch.setattr(rnn, "installed_in", lambda: "")
+    monkeypatch.setattr(rnn.ctypes, "CDLL", lambda path: path)
+    monkeypatch.setattr(rnn.os, "environ", {})
+    settings.set_deterministic(False)
+    try:
+        rnn.networks_of(gpu.device)
+        assert rnn.os.environ == {}
+    finally:
+        settings.set_deterministic(True)
+    rnn.networks_of(gpu.device)
+    assert rnn.os.environ == {"CUBLAS_WORKSPACE_CONFIG": ":4096:2"}
+
+
+@pytest.mark.parametrize("name", ["LSTM", "GRU", "SimpleRNN"])
+def test_a_layer_trains_and_keeps_for_its_gradient(name, gpu, reference, use, monkeypatch):
+    def train(backend):
+        use(backend)
+        mlkit.utils.set_random_seed(0)
+        layer = getattr(layers, name)(6, return_sequences=True)
+        model = mlkit.Sequential([mlkit.Input((4, 5)), layers.Bidirectional(layer), layers.Dense(1)])
+        model.compile("sgd", "mse")
+        x, y = f(3, 4, 5), f(3, 4, 1, seed=1)
+        return [float(model.train_on_batch(x, y)) for _ in range(3)], [w.numpy() for w in model.weights]
+
+    lib = CudnnOfDouble()
+    monkeypatch.setattr(gpu.device, "networks", Networks(gpu.device, lib))
+    (losses, found), (wanted, weights) = train(gpu), train(reference)
+    np.testing.assert_allclose(losses, wanted, rtol=1e-5)
+    for a, b in zip(found, weights):
+        np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-6)
+    # Two directions, each once when it is traced step by step and once under capture: nothing is computed again for the gradient.
+    assert lib.calls.count("cudnnRNNForward") == lib.calls.count("cudnnRNNBackwardData_v8")
+
+
+@pytest.fixture(scope="module")
+def real():
+    """NVIDIA's library, which takes descriptors without a GPU."""
+    folder = library.installed_in()
+    if folder is None:
+        pytest.skip('cuDNN is not there: pip install "mlkit-engine[test-cuda]"')
+    for part in library.parts_in(folder):
+        try:
+            ctypes.CDLL(part)
+        except OSError as error:
+            pytest.skip(f"cuDNN cannot be loaded here ({error})")
+    return ctypes.CDLL(os.path.join(folder, "libcudnn.so.9"))
+
+
+@pytest.mark.parametrize("dtype", TOLERANCE)
+@pytest.mark.parametrize("cell", rnn.GATES)
+@pytest.mark.parametrize("exact", [False, True])
+def test_nvidias_library_takes_the_descriptors(real, gpu, cell, dtype, exact):
+    """Up to the first function that wants a GPU."""
+
+    class UpToTheGpu:
+        def __init__(self):
+            self.passed = []
+
+        def __getattr__(self, name):
+            def call(*args):
+                status = getattr(real, name)(*args)
+                self.passed += [name] * (status == 0)
+                return status
+
+            return call
+
+    lib = UpToTheGpu()
+    networks = Networks(gpu.device, lib)
+    networks.handle = ctypes.c_void_p()
+    assert networks.find(Net(cell, 4, 7, 5, 6, dtype, exact)) is None  # without a GPU there is no handle
+    assert lib.passed[-4:] == [f"cudnnSet{n}" for n in ("RNNDescriptor_v8", *["RNNDataDescriptor"] * 2, "TensorNdDescriptor")]
+
+
+def test_nvidias_library_refuses_what_is_wrong(real, gpu, monkeypatch):
+    monkeypatch.setattr(rnn, "_ONE_WAY", 7)
+    networks = Networks(gpu.device, real)
+    with pytest.raises(rnn.Refused, match="cudnnSetRNNDescriptor_v8"):
+        rnn.Network(networks, Net("lstm", 4, 7, 5, 6, "float32", False))
