@@ -1,7 +1,7 @@
 """What can only be checked on a GPU, in six minutes at most: python tests/cuda/on_device.py [--out FILE]
 
-Needs a machine with an NVIDIA GPU, the packages of the extra `cuda` and pytest, but no network: wheels that are missing may lie in the
-folder `wheels` beside this file, and are installed from there. Each part runs in a process of its own
+Needs a machine with an NVIDIA GPU, the packages of the extras `cuda` and `cuda-linalg` and pytest, but no network: wheels that are missing
+may lie in the folder `wheels` beside this file, and are installed from there. Each part runs in a process of its own
 with a time limit, for a kernel that fails may take its process with it, and the JSON is written after each: what was found by then is kept.
 Numbers of parts that did not run stay away. `--double` runs all of it over the double of CuPy, which tells nothing of GPUs but that this
 file comes to its end.

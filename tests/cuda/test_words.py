@@ -136,3 +136,15 @@ def test_programs_are_prepared_anew_where_sums_may_be_in_another_order(here):
         mlkit.config.set_deterministic(True)
     with pytest.raises(TypeError, match="set_deterministic: expected True or False"):
         mlkit.config.set_deterministic("no")
+
+
+def test_a_library_that_the_extra_does_without_is_named(gpu, use, monkeypatch):
+    def missing(x):
+        raise ImportError("libcufft.so.12: cannot open shared object file: No such file or directory")
+
+    monkeypatch.setattr(gpu.xp.fft, "fft", missing)
+    use(gpu)
+    line = r'libcufft.so.12.*pip install "mlkit-engine\[cuda-linalg\]"'
+    for run in (ops.fft, mlkit.function(ops.fft)):
+        with pytest.raises(ImportError, match=line):
+            run((ops.ones(4), ops.zeros(4)))

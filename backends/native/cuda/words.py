@@ -23,8 +23,15 @@ def in_words(method):
     return told
 
 
+_OF_LINALG = "cufft", "cusolver", "cusparse"  # libraries of CUDA that the extra `cuda` does without
+
+
 def is_of_cuda(error):
-    return type(error).__module__.partition(".")[0] in ("cupy", "cupy_backends")
+    return type(error).__module__.partition(".")[0] in ("cupy", "cupy_backends") or _lacks_library(error)
+
+
+def _lacks_library(error):
+    return isinstance(error, ImportError) and any(name in str(error) for name in _OF_LINALG)
 
 
 def translated(device, error):
@@ -32,6 +39,11 @@ def translated(device, error):
     if isinstance(error, MemoryError):
         return MemoryError(f"{device.name} has no room for what was asked: {error} {_room(device)} {_ADVICE}")
     text = str(error)
+    if _lacks_library(error):
+        return ImportError(
+            f"{device.name}: Fourier transforms, decompositions and solvers need a library of CUDA that is not installed ({text}): "
+            'pip install "mlkit-engine[cuda-linalg]" (beside CUDA 12: "mlkit-engine[cuda12-linalg]"). MLKIT_DEVICE=cpu does without.'
+        )
     if "IllegalAddress" in text or "LaunchFailure" in text or "ILLEGAL_ADDRESS" in text:
         return RuntimeError(
             f"A kernel on {device.name} reached outside of its memory ({text}). It may be one that was asked for before: a GPU tells "
