@@ -18,7 +18,6 @@ from tests.cuda.described_gpus import GPUS
 
 TABLE = pathlib.Path(__file__).with_name("plans.json")
 ALWAYS = ("H100", "A100", "T4")  # the other GPUs are asked about in turn, one a day
-WITH_EPILOGUES = ("H100",)
 DTYPES = ("float32", "bfloat16", "float16")
 _HERE = pathlib.Path(__file__).parent
 _COMPILER = shutil.which("gcc") or shutil.which("cc")
@@ -52,7 +51,7 @@ def ask(folder, gpu, calls, mode="tf32"):
 
 def answers(folder, gpu):
     """dtype -> call -> answer, where that is not the first way."""
-    cases = {dtype: plan_cases.cases(dtype, gpu in WITH_EPILOGUES) for dtype in DTYPES}
+    cases = {dtype: plan_cases.cases(dtype, gpu in ALWAYS) for dtype in DTYPES}
     found = iter(ask(folder, gpu, [call for of_dtype in cases.values() for call in of_dtype.values()]))
     every = {dtype: {name: next(found) for name in of_dtype} for dtype, of_dtype in cases.items()}
     return {dtype: {name: way for name, way in of_dtype.items() if way != 0} for dtype, of_dtype in every.items()}
