@@ -132,6 +132,15 @@ def clipped_and_accumulated():
 
 
 @case
+def mixed_precision():
+    model = mlkit.Sequential(
+        [mlkit.Input((5,)), *(layers.Dense(n, a, dtype="mixed_bfloat16") for n, a in ((8, "tanh"), (3, None)))]
+    )
+    model.compile(optimizers.SGD(0.1), _crossentropy())
+    return _trained(model, *_data(), epochs=1)
+
+
+@case
 def all_optimizers():
     found = {}
     for name in ("Adadelta", "Adafactor", "Adagrad", "Adamax", "AdamW", "Ftrl", "Lamb", "Lion", "Muon", "Nadam", "RMSprop"):

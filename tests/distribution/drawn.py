@@ -26,4 +26,3 @@ net.fit(np.ones((4, 64), "float32"), np.ones((4, 1), "float32"), verbose=0, chec
 masks = state.communicator.all_gather_values(np.asarray(drawn[-1]) != 0)
 assert masks[0].shape == (2, 64)
 assert not np.array_equal(masks[0], masks[1])
-print("as it should be")

@@ -49,4 +49,3 @@ array = np.ones(3)
 state.communicator.start(array, label="after an error")
 state.communicator.wait(array)
 assert array.tolist() == [state.communicator.size] * 3
-print("as it should be")

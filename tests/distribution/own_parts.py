@@ -37,4 +37,3 @@ predicted = model.predict(np.full((2 + rank, 4), rank, "float32"), verbose=0)
 assert predicted.shape == (2 * state.communicator.size + 1, 1), predicted.shape  # those of rank 0, then those of rank 1
 assert np.ptp(predicted[:2]) == 0
 assert np.ptp(predicted[2:]) == 0
-print("as it should be")

@@ -1,4 +1,4 @@
-"""Data that each rank brings itself; random numbers of ranks."""
+"""Random numbers of ranks; gradients that travel while others are computed; data that each rank brings itself."""
 
 import pathlib
 
@@ -11,8 +11,9 @@ pytestmark = pytest.mark.native("processes of the native engine")
 HERE = pathlib.Path(__file__).parent
 
 
-@pytest.mark.parametrize("script", ["own_parts.py", "drawn.py"])
-def test_script(script):
-    done = launch(HERE / script)
+def test_scripts():
+    scripts = [HERE / name for name in ("drawn.py", "overlapping.py", "own_parts.py")]
+    done = launch(HERE / "scripts.py", *scripts)
     assert done.returncode == 0, done.stderr
-    assert "as it should be" in done.stdout
+    for script in scripts:
+        assert f"done: {script}" in done.stdout

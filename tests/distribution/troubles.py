@@ -20,7 +20,8 @@ if what == "late" and rank == 1:
     time.sleep(30)
 wide = 5 if what == "other shapes" and rank == 1 else 4
 middle = [layers.Dropout(0.5)] if what == "other layers" and rank == 1 else []
-model = mlkit.Sequential([mlkit.Input((4,)), layers.Dense(wide, "relu"), *middle, layers.Dense(1)])
+activation = "tanh" if what == "other calls" and rank == 1 else "relu"
+model = mlkit.Sequential([mlkit.Input((4,)), layers.Dense(wide, activation), *middle, layers.Dense(1)])
 model.compile("sgd", "mse")
 if what == "other weights":
     model.set_weights([w + rank for w in model.get_weights()])

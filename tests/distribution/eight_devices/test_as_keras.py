@@ -26,7 +26,8 @@ def trained(k, way, weights=None):
     return model, start, history, model.evaluate(x, y, batch_size=16, verbose=0), model.predict(x, batch_size=16, verbose=0)
 
 
-@pytest.mark.parametrize("way", [pytest.param(nets.on_one_axis, marks=pytest.mark.slow), nets.on_two_axes])
+@pytest.mark.slow
+@pytest.mark.parametrize("way", [nets.on_one_axis, nets.on_two_axes])
 def test_numbers_and_layouts(way):
     theirs, weights, *expected = trained(keras, way)
     ours, _, *found = trained(mlkit, way, weights)

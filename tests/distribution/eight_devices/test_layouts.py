@@ -111,6 +111,7 @@ def test_backups_go_on_on_another_mesh(tmp_path):
     np.testing.assert_allclose(run(nets.in_all_parts, 4, tmp_path / "b"), whole, rtol=1e-5)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("copied", [copy.deepcopy, lambda m: pickle.loads(pickle.dumps(m))], ids=["deepcopy", "pickle"])
 def test_copies_lie_as_the_distribution_in_force_says(copied):
     distribution.set_distribution(nets.on_two_axes(mlkit))

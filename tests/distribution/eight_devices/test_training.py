@@ -48,7 +48,9 @@ def with_dropout():
     return nets.dense(mlkit, dropout=0.3)
 
 
-@pytest.mark.parametrize("way", [nets.on_one_axis, pytest.param(nets.on_two_axes, marks=pytest.mark.slow), nets.in_all_parts])
+@pytest.mark.parametrize(
+    "way", [nets.on_one_axis, *(pytest.param(way, marks=pytest.mark.slow) for way in (nets.on_two_axes, nets.in_all_parts))]
+)
 def test_as_on_one_device(way):
     """The last batch of an epoch is one that eight devices cannot share."""
     model = assert_same_as_alone(way, with_dropout)
@@ -106,6 +108,7 @@ def test_gradients_accumulated_and_clipped():
     assert_same_as_alone(nets.on_two_axes, lambda: compiled(nets.dense(mlkit), mlkit.optimizers.Adam(0.01, **options)))
 
 
+@pytest.mark.slow
 def test_metrics():
     """Counts, confusion matrices and means over the whole batch."""
 
@@ -127,6 +130,7 @@ def test_metrics():
         np.testing.assert_allclose(spread[name], value, rtol=1e-6, err_msg=name)
 
 
+@pytest.mark.slow
 def test_mixed_precision():
     def losses(way):
         mlkit.utils.clear_session()
@@ -140,6 +144,7 @@ def test_mixed_precision():
     np.testing.assert_allclose(losses(nets.on_two_axes), losses(None), rtol=2e-2)
 
 
+@pytest.mark.slow
 def test_nothing_is_compiled_after_the_first_epoch():
     """What a step writes lies as what it reads."""
     compiled_programs = []
