@@ -24,8 +24,9 @@ def run_steps(layer: Any, sequences: Tensor, states: list[Any], mask: Tensor | N
         states, (outputs, losses) = ops.scan(step.run, states, xs, **options)
         last = tree.flatten(states)[step.shown] if step.shown is not None else outputs[0 if layer.go_backwards else -1]
     else:
+        first, before = tree.map_structure(lambda t: Tensor(t.spec), (sequences[:, 0], states))
         with on_shapes():
-            start = step(*tree.map_structure(lambda t: Tensor(t.spec), (sequences[:, 0], states)))[0]
+            start = step(first, before)[0]
         carried = states, ops.zeros(start.shape, dtype=start.dtype)
         given = xs, ops.moveaxis(ops.cast(mask, "bool"), 1, 0)
         (states, last), (outputs, losses) = ops.scan(step.run_if_present, carried, given, **options)

@@ -247,3 +247,18 @@ class TestRecurrentLayers:
 
         with pytest.raises(ValueError, match="states of the shapes that it is given"):
             layers.RNN(Grows())(ops.ones((2, 3, 2)))
+
+    @pytest.mark.parametrize("back", [False, True])
+    @pytest.mark.parametrize("zero", [False, True])
+    @pytest.mark.parametrize("make", [lambda: layers.LSTMCell(3, dropout=0.2), lambda: [layers.GRUCell(2), layers.LSTMCell(3)]])
+    def test_masks_in_loops(self, make, zero, back):
+        x = ops.convert_to_tensor(RNG.normal(size=(4, 6, 5)).astype("float32"))
+        mask = ops.convert_to_tensor(RNG.integers(0, 2, (4, 6)).astype(bool))
+        options = {"return_sequences": True, "return_state": True, "go_backwards": back, "zero_output_for_mask": zero}
+        layer = layers.RNN(make(), **options)
+        unrolled = layers.RNN(layer.cell, unroll=True, **options)
+        expected = leaves(layer(x, mask=mask))
+        for one in (layer, unrolled):
+            found = leaves(mlkit.function(lambda x, one=one: one(x, mask=mask))(x))
+            for e, f in zip(expected, found, strict=True):
+                np.testing.assert_allclose(f.numpy(), e.numpy(), 1e-5, 1e-6)
