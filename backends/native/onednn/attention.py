@@ -8,7 +8,15 @@ import math
 import numpy as np
 
 from mlkit.backends.native.onednn import constants as c
-from mlkit.backends.native.onednn.building_blocks import Declined, binary, copied, function, product, rows_dense, transposed
+from mlkit.backends.native.onednn.building_blocks import (
+    Declined,
+    binary,
+    copied,
+    function,
+    product,
+    rows_dense,
+    transposed,
+)
 from mlkit.backends.native.onednn.densify import is_dense
 from mlkit.backends.native.onednn.kernel import Kernel
 from mlkit.backends.native.onednn.memory import dense, strided
@@ -159,6 +167,38 @@ class _Scores:
         self.run(primitive, src=flat, dst=flat if result is None else result.part(dense(self.rows, dtype), 0))
 
 
+def _is_generated(primitive):
+    return not primitive.implementation.startswith("ref")
+
+
+class _ThroughSoftmax:
+    """The gradients of scores of those of the probabilities. Where oneDNN's gradient of softmax has no generated code, as without
+    AVX-512, it is computed in three passes, which take a tenth of its time."""
+
+    def __init__(self, scores):
+        self.scores, rows = scores, scores.rows
+        self.primitive = softmax_grad(rows, "float32", scores.dtype)
+        if self.primitive is None:
+            raise Declined
+        self.spare = None
+        if not _is_generated(self.primitive) and scores.dtype == "float32":
+            self.spare = [scores.kernel.temporary(dense(shape)) for shape in (rows, (rows[0], 1))]
+            self.ones = scores.kernel.constant(np.ones((rows[1], 1), "float32"))
+
+    def run(self, p, d, result):
+        """p, d: places of the probabilities and their gradients, of which d is overwritten; result: place, d where that has its dtype."""
+        scores, rows = self.scores, self.scores.rows
+        p, d = p.part(dense(rows), 0), d.part(dense(rows), 0)
+        if self.spare is None:
+            scores.run(self.primitive, dst=p, diff_dst=d, diff_src=result.part(dense(rows, scores.dtype), 0))
+            return
+        products, sums = self.spare
+        scores.run(binary(c.BINARY_MUL, rows, rows), src=p, src_1=d, dst=products)
+        scores.multiply((rows_dense(rows), products), (rows_dense((rows[1], 1)), self.ones), (rows_dense((rows[0], 1)), sums))
+        less = binary(c.BINARY_SUB, rows, (rows[0], 1), then=(c.BINARY_MUL,))
+        scores.kernel.run(less, {c.SRC: d, c.SRC_1: sums, c.post_op(0) | c.SRC_1: p, c.DST: d})
+
+
 class Attention(Row):
     """(q, k, v, mask) -> y"""
 
@@ -205,34 +245,35 @@ class AttentionGrad(Row):
             places = [scores.temporary(scores.wide) for _ in range(2)]
             if q.dtype != "float32":
                 places += [scores.temporary(scores.factors) for _ in range(2)]
+            through_softmax = _ThroughSoftmax(scores)
             for i in scores.blocks:
                 scores.probabilities(i, places[0])
-                self._block(scores, i, gs.block(i), values.block(i), keys.block(i), places, [r.block(i) for r in results])
+                self._block(
+                    scores,
+                    through_softmax,
+                    i,
+                    gs.block(i),
+                    values.block(i),
+                    keys.block(i),
+                    places,
+                    [r.block(i) for r in results],
+                )
         except Declined:
             return None
         return kernel
 
-    def _block(self, scores, i, g, v, k, places, results):
+    def _block(self, scores, through_softmax, i, g, v, k, places, results):
         """places: of probabilities and of their gradients in float32, then as factors where these have another dtype."""
         (p, d, *_), (p_factors, d_factors), (dq, dk, dv) = places, places[-2:], results
         if p_factors is not p:
             scores.run(copied(scores.wide, scores.factors), src=p, dst=p_factors)
         scores.multiply_turned(p_factors, g, dv)
         scores.multiply(g, v, (scores.wide, d))
-        self._through_softmax(scores, p, d, d_factors)
+        through_softmax.run(p, d, d_factors)
         for allowed in scores.allowed:  # in rows without any pair the probabilities of masked ones are not 0
             scores.with_mask(i, c.BINARY_MUL, d_factors, scores.dtype, *allowed)
         scores.multiply((scores.factors, d_factors), k, dq, scores.scale)
         scores.multiply_turned(d_factors, scores.q.block(i), dk, scores.scale)
-
-    def _through_softmax(self, scores, p, d, result):
-        """The gradients of scores: of those of the probabilities, in place d."""
-        primitive = softmax_grad(scores.rows, "float32", scores.dtype)
-        if primitive is None:
-            raise Declined
-        flat = dense(scores.rows)
-        places = dict(diff_dst=d.part(flat, 0), diff_src=result.part(dense(scores.rows, scores.dtype), 0))
-        scores.run(primitive, dst=p.part(flat, 0), **places)
 
 
 ROWS = [Attention(), AttentionGrad()]

@@ -52,15 +52,6 @@ def function(size, algorithm, alpha=0.0, beta=0.0):
 
 
 @_needed
-def row_sums(shape):
-    """Sums over the last axis."""
-    if shape[-1] == 1:
-        return None  # not even allowed
-    descs = dense(shape), dense((*shape[:-1], 1))
-    return Primitive("dnnl_reduction_primitive_desc_create", c_int(c.REDUCTION_SUM), *descs, c_float(0.0), c_float(0.0))
-
-
-@_needed
 def copied(source, target):
     """A copy between layouts, each (shape, strides) or (shape, strides, dtype)."""
     return reorder(strided(*source), strided(*target))

@@ -47,7 +47,7 @@ class Row:
         for a in args:
             if not hasattr(a, "shape"):
                 continue
-            dtype = str(a.dtype)
+            dtype = a.dtype if type(a.dtype) is str else dtypes.name_of(a.dtype)
             if dtype not in self.exact or 0 in a.shape or len(a.shape) > MOST_AXES:
                 return False
             if dtype == "bfloat16" and not lib.multiplies_bfloat16:
