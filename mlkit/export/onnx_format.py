@@ -13,6 +13,7 @@ from mlkit.core.tensor import Value
 from mlkit.export import golden
 from mlkit.export.files import answers
 from mlkit.export.first_difference import first_difference
+from mlkit.export.onnx_biases import join_biases
 from mlkit.export.onnx_control import ROWS as CONTROL
 from mlkit.export.onnx_control import takes as takes_control
 from mlkit.export.onnx_quantizer import smaller
@@ -119,6 +120,7 @@ def _model(
 ) -> Any:
     writer = Writer(graph, names, halves)
     writer.write(ROWS)
+    join_biases(writer)
     return writer.model(outputs, opset, metadata)
 
 

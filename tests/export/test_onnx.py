@@ -43,6 +43,22 @@ def test_normalization_is_folded_into_the_convolution(tmp_path):
     assert not {"Sqrt", "Reciprocal", "Sub", "Mul"} & set(kinds)
 
 
+def test_what_is_added_to_a_convolution_is_its_bias_where_nothing_else_sees_it(tmp_path):
+    x = mlkit.Input((6, 6, 3), name="x")
+    seen = layers.Conv2D(4, 1, use_bias=False, name="seen")(x)  # an output too
+    once = layers.Conv2D(4, 3, bias_initializer="normal")(
+        layers.ReLU()(layers.BatchNormalization()(layers.Conv2D(5, 3, name="c")(x)))
+    )
+    twice = layers.Conv2D(4, 1, use_bias=False)(x)
+    rows = layers.Conv1D(2, 1, bias_initializer="normal", name="rows")(layers.Reshape((36, 3))(x))
+    model = mlkit.Model(x, [seen, seen + np.float32([1, 2, 3, 4]), once, (twice + np.float32([1, 2, 3, 4])) * twice, rows])
+    path = str(tmp_path / "m.onnx")
+    model.export(path, verbose=False)  # which compares the answers
+    nodes = onnx.load(path).graph.node
+    assert sorted(len(n.input) for n in nodes if n.op_type == "Conv") == [2, 2, 3, 3, 3]
+    assert [n.op_type for n in nodes].count("Add") == 2
+
+
 def test_several_inputs_and_outputs_in_any_structure(tmp_path):
     a, b = mlkit.Input((4,), name="a"), mlkit.Input((3,), name="b", dtype="int32")
     model = mlkit.Model({"a": a, "b": b}, [layers.Dense(2, name="first")(a), layers.Embedding(5, 2, name="second")(b)])
