@@ -30,11 +30,10 @@ class _AllReduce:
         self.into(*xs, out=outs, reduction=reduction, scale=scale, label=label)
         return outs
 
-    @staticmethod
-    def into(*xs, out, reduction="sum", scale=1.0, label=""):
+    def into(self, *xs, out, reduction="sum", scale=1.0, label=""):
         dtype = _travels_as(xs)
         alone = len(xs) == 1 and out[0].dtype == dtype and out[0].flags.c_contiguous
-        vector = out[0].reshape(-1) if alone else np.empty(sum(math.prod(x.shape) for x in xs), dtype)
+        vector = out[0].reshape(-1) if alone else self.xp.empty(sum(math.prod(x.shape) for x in xs), dtype)
         _pack(vector, xs, scale)
         if state.communicator is not None:
             state.communicator.all_reduce(vector, reduction, label)
@@ -89,7 +88,7 @@ def _pack(vector, xs, scale):
             np.copyto(part, x)
             x = part
         if scale != 1:
-            np.multiply(x, np.asarray(scale, part.dtype), out=part)
+            np.multiply(x, part.dtype.type(scale), out=part)
 
     _each(vector, xs, write)
 
