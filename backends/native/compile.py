@@ -1,5 +1,7 @@
 """From a graph to a program: a Python function of one line a kernel, which runs in memory laid out beforehand."""
 
+import contextlib
+
 from mlkit.backends.native.arena import Bound
 from mlkit.backends.native.carried import Copies
 from mlkit.backends.native.check import CheckedProgram
@@ -30,6 +32,11 @@ def compile_graph(backend, graph, inner=False):
     """
     if debug.CHECK:
         return CheckedProgram(backend, graph)
+    with backend.device.tuning() if graph.is_tuned else contextlib.nullcontext():
+        return _compiled(backend, graph, inner)
+
+
+def _compiled(backend, graph, inner):
     if graph.is_due:
         backend.arena.expect(most_alive(graph))
     exact, name, copies = debug.EXACT, graph.name, None

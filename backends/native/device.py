@@ -16,6 +16,7 @@ class Device:
     carries   whether programs keep copies of weights in half floats from run to run (`passes/carry`)
     joins_chains  whether several chains are one launch (`chains`)
     alone     a block in which kernels of NumPy keep to the thread that calls them
+    tuning    a function that gives a block in which kernels that a library has several of are chosen by trying them
     local()   an object for what each thread that computes has of its own: memory that programs run in, and those bound to it
     lock      a block that is held while programs are bound to memory, where threads share it
     kernels() those of ops that it computes in a way of its own: op name -> kernel
@@ -28,6 +29,7 @@ class Device:
     carries = False
     joins_chains = False
     alone = contextlib.nullcontext()
+    tuning = staticmethod(contextlib.nullcontext)
     local = threading.local
     lock = contextlib.nullcontext()
 

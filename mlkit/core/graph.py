@@ -47,6 +47,7 @@ class Graph:
         self.is_pruned = False  # whether all calls are known to be needed
         self.name = ""  # of the function that it was traced from
         self.is_due = False  # whether it will be run as soon as it is compiled
+        self.is_tuned = False  # whether kernels are to be chosen by trying them, where a backend has several
         self.programs: dict[Any, Any] = {}  # its compiled forms, once backends have made them, under keys of theirs
 
     def like(self, calls: Iterable[Call] = (), outputs: Iterable[Any] = ()) -> "Graph":

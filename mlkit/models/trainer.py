@@ -58,12 +58,12 @@ class Trainer:
 
         optimizer: name or Optimizer. loss: name, Loss or function ``(y_true, y_pred)``; for several outputs a list or a dict by
         output name. loss_weights: factors of the outputs' losses. metrics, weighted_metrics: names, Metrics or functions; the
-        latter count sample weights. run_eagerly: run op by op instead of as a compiled program (jit_compile=False does the
-        same). steps_per_execution: batches between callbacks. auto_scale_loss: under mixed_float16 scale the loss
-        automatically.
+        latter count sample weights. run_eagerly: run op by op instead of as a compiled program. jit_compile: False does the same;
+        "autotune" tries cuDNN's engines on a GPU, at the first step, and keeps on disk which were quickest. steps_per_execution:
+        batches between callbacks. auto_scale_loss: under mixed_float16 scale the loss automatically.
         """
-        if jit_compile not in (True, False, "auto", None):
-            raise ValueError(f"compile: `jit_compile` must be True, False or 'auto', but got {jit_compile!r}.")
+        if jit_compile not in (True, False, "auto", "autotune", None):
+            raise ValueError(f"compile: `jit_compile` must be True, False, 'auto' or 'autotune', but got {jit_compile!r}.")
         if not isinstance(steps_per_execution, int) or steps_per_execution < 1:
             raise ValueError(f"compile: `steps_per_execution` must be a positive integer, but got {steps_per_execution!r}.")
         loss_weights = own_arrays(loss_weights)

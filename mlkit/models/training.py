@@ -140,6 +140,8 @@ class Training:
             return method
 
         def run(data: Any) -> Any:
+            if state.top.trace is not None:
+                state.top.trace.graph.is_tuned = model.jit_compile == "autotune"
             try:
                 return method(data)
             finally:

@@ -4,6 +4,7 @@ It checks what rows write: which operations on what, sizes, strides, padding. It
 `test_cudnn_plans`, where the same graphs go to NVIDIA's module), nor what they round.
 """
 
+import contextlib
 import itertools
 import math
 import types
@@ -243,7 +244,12 @@ class PlansOfDouble:
     """`plans.Plans`, where every graph has a plan that NumPy runs, but those for which `declines(write, values)`."""
 
     def __init__(self, declines=lambda write, values: False):
-        self.declines, self._plans = declines, {}
+        self.declines, self._plans, self.tuned = declines, {}, 0
+
+    @contextlib.contextmanager
+    def tuning(self):
+        self.tuned += 1
+        yield
 
     def find(self, write, *values):
         if self.declines(write, values):

@@ -252,6 +252,7 @@ class Module:
 
     def __init__(self, has_engines=True):
         self.has_engines, self.planned, self.unwanted = has_engines, 0, []
+        self.times = [5.0]  # of the engines in seconds; None: it does not build
 
     def pygraph(self, **options):
         return GraphOfModule(self)
@@ -282,6 +283,14 @@ class GraphOfModule(cudnn_double.Graph):
 
     def get_workspace_size(self):
         return 7
+
+    def get_execution_plan_count(self):
+        return len(self._module.times)
+
+    def build_plan_at_index(self, number):
+        if self._module.times[number] is None:
+            raise NotSupported("it does not build")
+        self.number = number
 
     def validate(self):
         pass
@@ -342,6 +351,86 @@ def test_no_engine_is_a_decline_that_is_asked_for_once(home):
     module.has_engines = True
     assert plans.find(a_graph, LAYOUT, LAYOUT) is None
     assert not list(home.glob("cudnn/*"))
+
+
+class Timed(Plans):
+    """Engines take as long as the module says. tried: numbers of those that were asked; others: how often a plan was replaced."""
+
+    def __init__(self, module):
+        super().__init__(module, dict, "a card")
+        self.tried, self.others = [], 0
+
+    def seconds(self, plan, layouts):
+        assert layouts == [LAYOUT, LAYOUT]
+        self.tried.append(plan.graph.number)
+        return self._cudnn.times[plan.graph.number]
+
+    def replaced(self):
+        self.others += 1
+
+
+def test_tuning_tries_the_first_five_engines_once(home):
+    module = Module()
+    module.times = [5.0, None, 2.0, 3.0, 4.0, 1.0]
+    plans = Timed(module)
+    usual = plans.find(a_graph, LAYOUT, LAYOUT)
+    assert plans.tried == []
+    with plans.tuning():
+        tuned = plans.find(a_graph, LAYOUT, LAYOUT)
+        assert plans.find(a_graph, LAYOUT, LAYOUT) is tuned is not usual
+    assert (plans.tried, tuned.graph.number, plans.others) == ([0, 2, 3, 4], 2, 1)
+    assert plans.find(a_graph, LAYOUT, LAYOUT) is tuned  # also where nobody tunes
+    again = Timed(module)
+    assert again.find(a_graph, LAYOUT, LAYOUT).is_tuned  # from the disk
+    with again.tuning():
+        again.find(a_graph, LAYOUT, LAYOUT)
+    assert (again.tried, again.others) == ([], 0)
+
+
+def test_tuning_takes_what_builds_where_the_first_five_do_not(home):
+    module = Module()
+    module.times = [None] * 5 + [1.0]
+    plans = Timed(module)
+    with plans.tuning():
+        assert plans.find(a_graph, LAYOUT, LAYOUT).is_tuned
+    assert plans.tried == []
+    module.has_engines = False
+    with plans.tuning():
+        assert plans.find(a_graph, LAYOUT, LAYOUT._replace(dtype="float16")) is None
+
+
+def test_engines_are_timed_by_events(gpu, home, monkeypatch):
+    asked = []
+
+    class OnGpu(Module):
+        __version__, backend_version = "1.28.0", staticmethod(lambda: 92801)
+        create_handle, set_stream = staticmethod(lambda: 17), staticmethod(lambda handle, stream: None)
+
+        def pygraph(self, **options):
+            graph = GraphOfModule(self)
+            graph.execute = lambda places, workspace, handle: asked.append(graph.number)
+            return graph
+
+    times = iter([3.0, 1.0, 2.0])
+    monkeypatch.setattr(gpu.xp.cuda, "get_elapsed_time", lambda start, end: next(times), raising=False)
+    module = OnGpu()
+    module.times, plans = [0.0] * 3, GpuPlans(gpu.device, module)
+    plans.find(a_graph, LAYOUT, LAYOUT)
+    epoch = gpu.device.epoch
+    with plans.tuning():
+        plan = plans.find(a_graph, LAYOUT, LAYOUT)
+    assert (asked, plan.graph.number) == ([0] * 4 + [1] * 4 + [2] * 4, 1)
+    assert gpu.device.epoch == epoch + 1  # programs that have the other plan are prepared anew
+
+
+@pytest.mark.parametrize("wanted", [False, True])
+def test_a_model_asks_for_it(wanted, device, use, gpu):
+    use(gpu)
+    device.cudnn = PlansOfDouble()
+    model = mlkit.Sequential([mlkit.Input((4, 4, 2)), mlkit.layers.Conv2D(3, 2), mlkit.layers.Flatten(), mlkit.layers.Dense(1)])
+    model.compile("sgd", "mse", jit_compile="autotune" if wanted else "auto")
+    model.train_on_batch(f(2, 4, 4, 2), f(2, 1))
+    assert bool(device.cudnn.tuned) is wanted
 
 
 def test_engines_that_round_or_differ_from_run_to_run_are_not_taken(home):

@@ -63,6 +63,9 @@ class Cuda(Device):
         """The plans of cuDNN, or None without it; looked for when they are first asked for."""
         return plans_of(self)
 
+    def tuning(self):
+        return contextlib.nullcontext() if self.cudnn is None else self.cudnn.tuning()
+
     @functools.cached_property
     def networks(self):
         """The recurrent nets of cuDNN, or None without it."""

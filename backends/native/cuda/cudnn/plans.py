@@ -1,12 +1,14 @@
 """Plans: graphs of cuDNN for which it has found engines, made once, and kept on disk by graph, device and version."""
 
+import contextlib
 import threading
 from typing import NamedTuple
 
 from mlkit.backends.native.cuda import kept
 from mlkit.backends.native.cuda.cudnn.draft import Draft
-from mlkit.core import debug, settings
+from mlkit.core import debug, dtypes, settings
 
+TRIED = 5  # engines that are tried where plans are tuned
 ALIGNMENT = 16  # bytes at which cuDNN expects arrays to begin
 _MISSING = object()
 
@@ -46,6 +48,16 @@ class Plans:
         self._cudnn, self._target, self._key = cudnn, target, key
         self._plans = {}
         self._lock = threading.RLock()
+        self._here = threading.local()  # .tunes: whether plans that this thread asks for are to be the quickest that were tried
+
+    @contextlib.contextmanager
+    def tuning(self):
+        """A block in which plans are chosen by trying the first engines; what was chosen is kept, here and on disk."""
+        before, self._here.tunes = getattr(self._here, "tunes", False), True
+        try:
+            yield
+        finally:
+            self._here.tunes = before
 
     def find(self, write, *values):
         """The plan of a graph, or None where cuDNN has no engine for it.
@@ -55,24 +67,40 @@ class Plans:
             *values: Layouts and whatever else the graph depends on; they can be hashed.
         """
         key = write, values, numerics()
-        plan = self._plans.get(key, _MISSING)
-        if plan is _MISSING:
+        plan, tunes = self._plans.get(key, _MISSING), getattr(self._here, "tunes", False)
+        if plan is _MISSING or tunes and plan is not None and not plan.is_tuned:
             with self._lock:
-                plan = self._plans[key] = self._make(*key)
+                before, plan = plan, self._make(*key, tunes)
+                self._plans[key] = plan
+                if before is not _MISSING:
+                    self.replaced()
         return plan
 
-    def _make(self, write, values, numerics):
+    def replaced(self):
+        """Another plan stands for one that was given out, and may want other memory."""
+
+    def seconds(self, plan, layouts):
+        """How long a plan takes. layouts: of its arrays."""
+        raise NotImplementedError("these plans are for a GPU that is only described")
+
+    def _make(self, write, values, numerics, tunes):
         cudnn = self._cudnn
         try:
             graph, draft = self._written(write, values)
             graph.validate()
             graph.build_operation_graph()
             # `key` tells graphs of another version of ours apart, whose functions have the same names.
-            path = kept.path_of("cudnn", f"{self._key} {graph.key()} {write.__qualname__} {values} {numerics}", "plan")
-            ready = self._from_file(path)
+            name = f"{self._key} {graph.key()} {write.__qualname__} {values} {numerics}"
+            path, of_tuned = kept.path_of("cudnn", name, "plan"), kept.path_of("cudnn", f"{name} tuned", "plan")
+            ready = self._from_file(of_tuned)
+            is_tuned = tunes or ready is not None
+            if ready is None and not tunes:
+                ready = self._from_file(path)
             if ready is None:
-                self._choose(graph, draft, numerics)
-                kept.write(path, bytes(graph.serialize()))
+                self._choose(graph, draft, numerics, tunes)
+                if tunes:
+                    self._tune(graph, draft)
+                kept.write(of_tuned if tunes else path, bytes(graph.serialize()))
                 ready = graph
         except (
             cudnn.cudnnGraphNotSupportedError,
@@ -82,7 +110,21 @@ class Plans:
             if debug.LEVEL >= 1:
                 debug.say(f"cuDNN has no plan for {write.__name__}{values}: {error}")
             return None
-        return Plan(self, ready, len(draft.layouts))
+        return Plan(self, ready, len(draft.layouts), is_tuned)
+
+    def _tune(self, graph, draft):
+        """Choose the quickest of the first engines; those that do not build are passed over."""
+        times = {}
+        for number in range(min(TRIED, graph.get_execution_plan_count())):
+            try:
+                graph.build_plan_at_index(number)
+            except (self._cudnn.cudnnGraphNotSupportedError, RuntimeError, NotImplementedError):
+                continue
+            times[number] = self.seconds(Plan(self, graph, len(draft.layouts)), draft.layouts)
+        if times:
+            graph.build_plan_at_index(min(times, key=times.get))
+        else:
+            graph.build_plans()
 
     def _written(self, write, values):
         types = self._cudnn.data_type
@@ -94,7 +136,7 @@ class Plans:
         write(draft, *values)
         return draft.graph, draft
 
-    def _choose(self, graph, draft, numerics):
+    def _choose(self, graph, draft, numerics, tunes):
         """Have heuristics choose among the engines that are right."""
         cudnn = self._cudnn
         graph.create_execution_plans([cudnn.heur_mode.A, cudnn.heur_mode.FALLBACK])
@@ -106,7 +148,8 @@ class Plans:
             unwanted += [notes.TENSOR_CORE, notes.FFT, notes.WINOGRAD]
         graph.deselect_numeric_notes(unwanted)
         graph.check_support()
-        graph.build_plans()
+        if not tunes:
+            graph.build_plans()
 
     def _from_file(self, path):
         """The graph whose plan a file has, or None."""
@@ -147,6 +190,22 @@ class GpuPlans(Plans):
                 self._handle = self._cudnn.create_handle()
         return {"handle": self._handle}
 
+    def replaced(self):
+        self._device.epoch += 1  # programs are prepared anew
+
+    def seconds(self, plan, layouts):
+        xp = self._device.xp
+        arrays = [xp.zeros(1 + sum((n - 1) * s for n, s in zip(a.shape, a.strides)), dtypes.as_numpy(a.dtype)) for a in layouts]
+        workspace = xp.empty(plan.nbytes, "uint8") if plan.nbytes else None
+        start, end = xp.cuda.Event(), xp.cuda.Event()
+        plan(arrays, workspace)  # once to warm up
+        start.record()
+        for _ in range(3):
+            plan(arrays, workspace)
+        end.record()
+        end.synchronize()
+        return xp.cuda.get_elapsed_time(start, end) / 1e3
+
     def run(self, graph, places, workspace):
         stream = self._device.xp.cuda.get_current_stream().ptr
         with self._lock:  # the handle has one stream at a time
@@ -161,11 +220,11 @@ class GpuPlans(Plans):
 class Plan:
     """A graph that is ready.
 
-    nbytes: how much temporary memory it takes; graph: cuDNN's.
+    nbytes: how much temporary memory it takes; graph: cuDNN's; is_tuned: whether others were tried.
     """
 
-    def __init__(self, plans, graph, count):
-        self._plans, self.graph, self._count = plans, graph, count
+    def __init__(self, plans, graph, count, is_tuned=False):
+        self._plans, self.graph, self._count, self.is_tuned = plans, graph, count, is_tuned
         self.nbytes = graph.get_workspace_size()
 
     def __call__(self, arrays, workspace):
