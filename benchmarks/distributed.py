@@ -1,4 +1,5 @@
-"""Several processes on one machine: an all-reduce of 100 MB, a training step, the time to the first step; beside PyTorch on gloo.
+"""Several processes on one machine: an all-reduce of 100 MB, a training step, the time to the first step; beside PyTorch on gloo. And
+whether what `forecast` says comes true.
 
     python benchmarks/distributed.py [--torch PYTHON]
 
@@ -31,12 +32,23 @@ def torchs(python, program, *arguments, workers=2, threads=1):
     return _printed([python, *start, str(PROGRAMS / f"{program}_torch.py"), *arguments], threads)
 
 
+def forecast(workers):
+    """(seconds of a step that were forecast, seconds that it took), over a network of 60 MB/s and 1 ms that is made of sleep."""
+    program = [str(PROGRAMS / "forecast_mlkit.py"), "60e6", "1e-3"]
+    return _words([sys.executable, "-m", "mlkit", "launch", "-n", str(workers), *program], 1)[:2]
+
+
 def _printed(command, threads):
+    return _words(command, threads)[0]
+
+
+def _words(command, threads):
+    """The numbers that a program prints behind "seconds"."""
     env = {**os.environ, "OMP_NUM_THREADS": str(threads), "PYTHONPATH": str(ROOT), "STARTED": str(time.time())}
     done = subprocess.run(command, env=env, capture_output=True, text=True, cwd=tempfile.gettempdir())
     if done.returncode:
         raise RuntimeError(f"{' '.join(command)} has failed:\n{done.stderr}")
-    return float(done.stdout.split("seconds ")[-1].split()[0])
+    return [float(word) for word in done.stdout.split("seconds ")[-1].splitlines()[0].split()]
 
 
 def compared(turns, **sides):
@@ -52,10 +64,18 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--torch", metavar="PYTHON", help="an interpreter that has PyTorch")
     parser.add_argument("--turns", type=int, default=3)
-    parser.add_argument("--only", nargs="*", default=["all_reduce", *MODELS, "start"])
+    parser.add_argument("--only", nargs="*", default=["all_reduce", *MODELS, "start", "forecast"])
     options = parser.parse_args()
     peer = options.torch
     for name in options.only:
+        if name == "forecast":
+            for workers in (2, 4):
+                said, took = map(statistics.median, zip(*(forecast(workers) for _ in range(options.turns))))
+                print(
+                    f"forecast, {workers} processes: {said * 1e3:.1f} ms, measured {took * 1e3:.1f} ms, {said / took:.2f}",
+                    flush=True,
+                )
+            continue
         if name == "all_reduce":
             sides = {"two processes": lambda: ours("all_reduce")}
             if peer:

@@ -1,7 +1,4 @@
-"""`forecast`: what it says, and that it comes true where the network is slow enough to matter."""
-
-import json
-import pathlib
+"""`forecast`: what it says. Whether it comes true, `benchmarks/distributed.py --only forecast` measures."""
 
 import numpy as np
 import pytest
@@ -9,9 +6,8 @@ import pytest
 import mlkit
 from mlkit import distribution, layers
 from mlkit.models.forecast import ring_seconds
-from tests.distribution.launching import launch
 
-pytestmark = pytest.mark.native("the engine's own profile; processes of the native engine")
+pytestmark = pytest.mark.native("the engine's own profile")
 BATCH = np.ones((8, 4)), np.ones((8, 2))
 
 
@@ -44,22 +40,3 @@ def test_a_step_that_was_measured_elsewhere_is_said_to_be_given():
 def test_numbers_that_cannot_be(wrong):
     with pytest.raises(ValueError, match="at least 1 worker"):
         distribution.forecast(_model(), BATCH, **wrong)
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("overlap", ["0", "1"])
-@pytest.mark.parametrize("workers", [2, 4])
-def test_it_comes_true(workers, overlap):
-    """Within 20 %, the best of three: other programs share the machine."""
-    pytest.importorskip("mpi4py", reason="processes exchange arrays by mpi4py")
-    script = pathlib.Path(__file__).parent / "forecast_script.py"
-    off = []
-    for _ in range(3):
-        done = launch(script, 60e6, 1e-3, workers=workers, OMP_NUM_THREADS="1", MLKIT_OVERLAP=overlap)
-        assert done.returncode == 0, done.stderr
-        seconds = json.loads(done.stdout.splitlines()[-1])
-        print(seconds)
-        off.append(abs(seconds["forecast"] / seconds["measured"] - 1))
-        if off[-1] <= 0.2:
-            return
-    raise AssertionError(f"the forecasts were off by {', '.join(f'{e:.0%}' for e in off)}")
