@@ -17,7 +17,7 @@ from mlkit.debugger.checked_step import checked_step
 from mlkit.models.journal import Journal
 
 LEAST = 31  # steps of each
-SECONDS = 15.0
+SECONDS = 12.0
 
 
 def mlp():
