@@ -1,7 +1,9 @@
 """Recurrent nets by cuDNN's functions: over a library that notes descriptors and computes by NumPy, and descriptors by NVIDIA's own."""
 
-import ctypes
-import os
+import json
+import pathlib
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -9,10 +11,10 @@ import pytest
 import mlkit
 from mlkit import layers
 from mlkit.backends.native.cuda import cudnn
-from mlkit.backends.native.cuda.cudnn import library, rnn
+from mlkit.backends.native.cuda.cudnn import rnn
 from mlkit.backends.native.cuda.cudnn.rnn import Net, Networks, Part
 from mlkit.core import dtypes, settings
-from tests.cuda import fake_cupy
+from tests.cuda import fake_cupy, planning
 from tests.cuda.cudnn_double import TOLERANCE
 from tests.cuda.double import make_reference
 from tests.cuda.fake_cudnn_rnn import CudnnOfDouble
@@ -185,47 +187,21 @@ def test_a_layer_trains_and_keeps_for_its_gradient(name, gpu, reference, use, mo
     assert lib.calls.count("cudnnRNNForward") == lib.calls.count("cudnnRNNBackwardData_v8")
 
 
-@pytest.fixture(scope="module")
-def real():
-    """NVIDIA's library, which takes descriptors without a GPU."""
-    folder = library.installed_in()
-    if folder is None:
-        pytest.skip('cuDNN is not there: pip install "mlkit-engine[test-cuda]"')
-    for part in library.parts_in(folder):
-        try:
-            ctypes.CDLL(part)
-        except OSError as error:
-            pytest.skip(f"cuDNN cannot be loaded here ({error})")
-    return ctypes.CDLL(os.path.join(folder, "libcudnn.so.9"))
+def passed_by_nvidias_library(folder, direction):
+    """For each net the functions of NVIDIA's library that passed."""
+    command = [sys.executable, "-m", "tests.cuda.rnn_descriptors", str(planning.compiled_standin(folder)), str(direction)]
+    run = subprocess.run(command, capture_output=True, text=True, check=True, cwd=pathlib.Path(__file__).parents[2])
+    return json.loads(run.stdout.splitlines()[-1])
 
 
-@pytest.mark.parametrize("dtype", TOLERANCE)
-@pytest.mark.parametrize("cell", rnn.GATES)
-@pytest.mark.parametrize("exact", [False, True])
-def test_nvidias_library_takes_the_descriptors(real, gpu, cell, dtype, exact):
+@pytest.mark.skipif(planning.missing() is not None, reason=str(planning.missing()))
+def test_nvidias_library_takes_the_descriptors(tmp_path):
     """Up to the first function that wants a GPU."""
-
-    class UpToTheGpu:
-        def __init__(self):
-            self.passed = []
-
-        def __getattr__(self, name):
-            def call(*args):
-                status = getattr(real, name)(*args)
-                self.passed += [name] * (status == 0)
-                return status
-
-            return call
-
-    lib = UpToTheGpu()
-    networks = Networks(gpu.device, lib)
-    networks.handle = ctypes.c_void_p()
-    assert networks.find(Net(cell, 4, 7, 5, 6, dtype, exact)) is None  # without a GPU there is no handle
-    assert lib.passed[-4:] == [f"cudnnSet{n}" for n in ("RNNDescriptor_v8", *["RNNDataDescriptor"] * 2, "TensorNdDescriptor")]
-
-
-def test_nvidias_library_refuses_what_is_wrong(real, gpu, monkeypatch):
-    monkeypatch.setattr(rnn, "_ONE_WAY", 7)
-    networks = Networks(gpu.device, real)
-    with pytest.raises(rnn.Refused, match="cudnnSetRNNDescriptor_v8"):
-        rnn.Network(networks, Net("lstm", 4, 7, 5, 6, "float32", False))
+    wanted = [f"cudnnSet{n}Descriptor{v}" for n, v in (("RNN", "_v8"), ("RNNData", ""), ("RNNData", ""), ("TensorNd", ""))]
+    answers = passed_by_nvidias_library(tmp_path, 0)
+    assert len(answers) == 24
+    for is_refused, passed in answers:
+        assert is_refused  # there is no handle without a GPU
+        assert passed[-4:] == wanted
+    for _, passed in passed_by_nvidias_library(tmp_path, 7):  # there is no such direction
+        assert wanted[0] not in passed
