@@ -21,9 +21,8 @@ from mlkit.data.pipeline.elements import TensorSpec, map_spec
 from mlkit.data.pipeline.node import Node, Pass
 from mlkit.data.workers import ordered_map, prefetch
 
-_TOGETHER = (
-    8  # images that a thread decodes before it hands them over: threads that wake one another for each cost a third of the time
-)
+# images that a thread decodes before it hands them over: a lone thread that wakes another for each costs up to a third of the time
+_TOGETHER = 8
 
 
 def image_dataset_from_directory(
