@@ -2,8 +2,19 @@
 
 import jax.numpy as jnp
 
+from mlkit.primitives.collectives import TRAVELS_AS
+
+
+def _start(*xs, reduction="sum", scale=1.0, label=""):
+    vector = jnp.concatenate([x.reshape(-1) for x in xs])
+    vector = vector.astype(TRAVELS_AS.get(vector.dtype.name, vector.dtype))
+    return vector if scale == 1 else vector * scale
+
+
 ROWS = {
     "all_reduce": lambda *xs, reduction="sum", scale=1.0, label="": xs if scale == 1 else tuple(x * scale for x in xs),
+    "all_reduce_start": _start,
+    "all_reduce_wait": lambda x: x,
     "all_gather": lambda x, size: x,
     "reduce_scatter": lambda x, size: x,
     "broadcast": lambda x, root=0: x,

@@ -12,6 +12,7 @@ import pytest
 from mlkit import callbacks, layers, metrics, ops, optimizers, saving, utils
 from mlkit.callbacks import CallbackList
 from mlkit.callbacks.callback import HOOKS
+from mlkit.callbacks.in_background import of_folder
 from mlkit.models import Sequential
 
 X = np.random.RandomState(0).rand(32, 4).astype("float32")
@@ -351,6 +352,7 @@ class TestBackupAndRestore:
         model = make_model()
         with pytest.raises(RuntimeError, match="power cut"):
             fit(model, callbacks.BackupAndRestore(tmp_path, double_checkpoint=True), Interrupt(2), epochs=4)
+        of_folder(str(tmp_path)).wait()  # a thread writes
         newest = json.loads((tmp_path / "training_state.json").read_text())[0]
         (tmp_path / newest["weights"]).write_bytes(b"damaged")
         begun = []

@@ -169,6 +169,8 @@ def agree_with_jax(program, eager, answer, ask):
             bad[k] &= ~_within(wanted[k], got[k], allowed[k])  # (where it is a scalar, `&=` makes a new one)
             if _has("relu", program, graph):  # whose gradient of NaN is 0 there
                 bad[k] &= ~np.isnan(noise.wide(wanted[k]))
+            if _has("softmax", program, graph):  # of a row with NaN in it: oneDNN's may be 0 where the row has numbers
+                bad[k] &= ~np.isnan(noise.wide(got[k]))
         if not any(where.any() for where in bad.values()):
             return
     if any(where.any() for where in bad.values()) and (wide := program.widened()):
