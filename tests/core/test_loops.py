@@ -262,3 +262,32 @@ class TestRecurrentLayers:
             found = leaves(mlkit.function(lambda x, one=one: one(x, mask=mask))(x))
             for e, f in zip(expected, found, strict=True):
                 np.testing.assert_allclose(f.numpy(), e.numpy(), 1e-5, 1e-6)
+
+
+class TestSums:
+    """What is only added to in a loop is summed outside of it, in a compiled function."""
+
+    @pytest.mark.parametrize("length", [0, 1, 4, 200])
+    @pytest.mark.parametrize("dtype", ["bool", "int8", "uint8", "int32", "float16", "float32", "float64"])
+    @pytest.mark.parametrize("what", ["number", "constant", "operand", "turn", "two", "itself"])
+    def test_as_turn_by_turn(self, what, dtype, length):
+        outer = ops.convert_to_tensor(np.asarray([[1], [0]], dtype))
+        added = {
+            "number": lambda k, x, y: x + (True if dtype == "bool" else 3),
+            "constant": lambda k, x, y: x + outer,
+            "operand": lambda k, x, y: y + x,
+            "turn": lambda k, x, y: x + ops.cast(k, dtype),
+            "two": lambda k, x, y: (x + y) + ops.cast(k % 2, dtype),
+            "itself": lambda k, x, y: x + x,
+        }[what]
+
+        def f(x, y):
+            return ops.fori_loop(0, length, lambda k, x: added(k, x, y), x)
+
+        x = ops.convert_to_tensor(np.asarray([[0, 1, 1], [1, 0, 1]], dtype))
+        y = ops.convert_to_tensor(np.asarray([1, 0, 1], dtype))
+        with np.errstate(all="ignore"):
+            eager, compiled = f(x, y), mlkit.function(f)(x, y)
+        assert compiled.dtype == eager.dtype == dtype
+        near = {"float16": 1e-2}.get(dtype, 1e-6)
+        np.testing.assert_allclose(compiled.numpy().astype("float64"), eager.numpy().astype("float64"), near)

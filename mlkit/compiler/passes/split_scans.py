@@ -13,6 +13,7 @@ from mlkit.compiler.contract import Pass, Target
 from mlkit.compiler.passes import cse, fold, lower, simplify
 from mlkit.compiler.passes.prune import prune
 from mlkit.compiler.passes.rewrite import Rewriter, count_uses, is_scalar
+from mlkit.core import dtypes
 from mlkit.core.call import CallContext
 from mlkit.core.graph import Call, Graph
 from mlkit.core.machine import threshold
@@ -182,6 +183,8 @@ class _Split:
         """What is added to a carried value that nothing else is done with; None if there is more to it."""
         terms: list[Any] = []
         value, target = self.body.outputs[k], self.states[k]
+        if target.dtype == "bool" or dtypes.is_complex(target.dtype):  # `or` is no sum; nobody has needed the other
+            return None
         while value is not target:
             made_by = self.maker.get(id(value)) if type(value) is Value else None
             if made_by is None or made_by.op is not add or self._uses[id(value)] != 1 or value.spec != target.spec:
@@ -254,7 +257,7 @@ class _Split:
                 return c
         self.totals = {}
         for k, terms in self.sums.items():
-            found = [self._total(term, contracted) for term in terms]
+            found = [self._total(term, contracted, self.states[k].dtype) for term in terms]
             if any(t is None for t in found):
                 return k
             self.totals[k] = found
@@ -299,8 +302,8 @@ class _Split:
             return {id(call)}.union(*map(self._contracted, call.args))
         return set()
 
-    def _total(self, term: Any, contracted: set[int]) -> Tensor | None:
-        """The sum of a term over all steps; None if it cannot be had."""
+    def _total(self, term: Any, contracted: set[int], dtype: str) -> Any:
+        """The sum of a term over all steps, a Tensor or a number; None if it cannot be had. dtype: of the sum."""
         call = self.maker.get(id(term)) if type(term) is Value else None
         behind = self.behind
         if call is not None and id(call) in contracted:
@@ -310,7 +313,7 @@ class _Split:
                 a, b = (behind.stack(behind.look_up(a)) for a in call.args)
                 with swapped(top=behind.trace, call=CallContext(call.place)):
                     return _product_of_all(a, b)
-            parts = [self._total(a, contracted) for a in call.args]
+            parts = [self._total(a, contracted, dtype) for a in call.args]
             if any(p is None for p in parts):
                 return None
             with swapped(top=behind.trace, call=CallContext(call.place)):
@@ -321,7 +324,15 @@ class _Split:
         with swapped(top=behind.trace):
             if type(t) is Tensor and type(t.data) is Batched:
                 return sum_(t.data.tensor, axes=(0,), keepdims=False)
-            return mul(t, self.length) if type(t) is Tensor else Tensor(term)
+            return self._times_length(t, dtype)
+
+    def _times_length(self, t: Any, dtype: str) -> Any:
+        """What is the same in all steps, as often as there are steps; None if whole numbers of the dtype do not reach so far."""
+        if not dtypes.is_float(dtype):
+            low, high = dtypes.limits(dtype)
+            if not all(low <= n <= high for n in (self.length, *(() if type(t) is Tensor else (t * self.length,)))):
+                return None
+        return mul(t, self.length) if type(t) is Tensor else t * self.length
 
     # ---- the new calls -----------------------------------------------------------------------------------------------
 
