@@ -45,7 +45,9 @@ class _Fusion(Rewriter):
         if call.op is matmul or call.op is matmul_bias_act and len(call.args) == 3 and call.params["act"] is None:
             return self._kept(call)
         act = act_of_gradient(call)
-        ways = [] if act is None else [(op, f) for op, pattern in _GRADIENTS.items() for f in pattern.matches(self, call)]
+        if act is None:
+            return None
+        ways = [(op, f) for op, pattern in _GRADIENTS.items() for f in pattern.matches(self, call)]
         return next((new for op, found in ways if (new := self._behind(op, act, **found)) is not None), None)
 
     def _behind(

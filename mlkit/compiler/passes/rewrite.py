@@ -97,7 +97,7 @@ def count_uses(graph: Graph) -> dict[int, int]:
     return collections.Counter(map(id, itertools.chain(*[c.inputs for c in graph.calls], returned)))
 
 
-def ordered(calls: Sequence[Call], rank: Sequence[int]) -> list[Call]:
+def ordered(calls: Sequence[Call], rank: Sequence[Any]) -> list[Call]:
     """The calls so that each comes after those it needs, else by rank."""
     maker = {id(v): i for i, c in enumerate(calls) for v in c.outs}
     users: list[list[int]] = [[] for _ in calls]

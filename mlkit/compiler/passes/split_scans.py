@@ -134,11 +134,8 @@ class _Split:
         wanted = [body.outputs[k] for k in range(carry) if used[k]] + [*self.ys.values(), *self.saved.values()]
         self.live, self.alive_calls = self._needed(wanted)
         self._enter(xs, carry)
-        self.before.calls_taken = {
-            id(c) for c in body.calls if id(c) in self.alive_calls and self._known(c) and self.before.take(c)
-        }
-        self.sums = {k: self._terms(k) for k in sorted(self.live) if k not in self.saved}
-        self.sums = {k: terms for k, terms in self.sums.items() if terms}
+        self.taken_before = {id(c) for c in body.calls if id(c) in self.alive_calls and self._known(c) and self.before.take(c)}
+        self.sums = {k: terms for k in sorted(self.live) if k not in self.saved and (terms := self._terms(k))}
         self._leave()
         self.gains = bool(
             any(c.op.traits.view is None for c in body.calls if id(c) not in self.kept) or len(self.live) < carry or self.sums
@@ -250,7 +247,7 @@ class _Split:
             for term in self.sums[k]:
                 contracted |= self._contracted(term)
         for c in self.body.calls:
-            done = id(c) in self.kept or id(c) in self.before.calls_taken or id(c) in added | contracted
+            done = id(c) in self.kept or id(c) in self.taken_before or id(c) in added | contracted
             if done or id(c) not in self.alive_calls:
                 continue
             if not self._cross(c.inputs) or not self.behind.take(c):
@@ -292,7 +289,7 @@ class _Split:
     def _contracted(self, term: Any) -> set[int]:
         """ids of the calls of a term that are not made for each step, because the sum goes through them."""
         call = self.maker.get(id(term)) if type(term) is Value else None
-        if call is None or self._uses[id(term)] != 1 or id(call) in self.kept or id(call) in self.before.calls_taken:
+        if call is None or self._uses[id(term)] != 1 or id(call) in self.kept or id(call) in self.taken_before:
             return set()
         if call.op is matmul and all(type(a) is Value and len(a.shape) == 2 for a in call.args):
             return {id(call)}
