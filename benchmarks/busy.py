@@ -114,8 +114,13 @@ def rows(net, given):
         ours, theirs = (medians([f[i] for f in found]) for i in range(2))
         idle = idle or dict(ours=ours["wall_ms"], theirs=theirs["wall_ms"])
         slower = f"{ours['wall_ms'] / idle['ours']:.1f} / {theirs['wall_ms'] / idle['theirs']:.1f}" if number else ""
-        cells = [f"{ours[k]:.3g} / {theirs[k]:.3g} = {ours[k] / theirs[k]:.2f}" for k in ("wall_ms", "cpu_ms", "first_s")]
+        cells = compared(ours, theirs)
         yield f"| {net} | {number} | {' | '.join(cells)} | {slower} |"
+
+
+def compared(ours, theirs):
+    """Cells of a row: our figure, theirs and the ratio, of the time, the processor's and the first call's."""
+    return [f"{ours[k]:.3g} / {theirs[k]:.3g} = {ours[k] / theirs[k]:.2f}" for k in ("wall_ms", "cpu_ms", "first_s")]
 
 
 def main():

@@ -9,7 +9,6 @@ as many threads as cores. Exit status 1 if a target is missed.
 
 import argparse
 import datetime
-import json
 import os
 import pathlib
 import statistics
@@ -40,16 +39,12 @@ def main():
     options.add_argument("--seconds", type=float, default=10.0, help="of each pair of files")
     options.add_argument("--write", action="store_true", help="write docs/performance.md")
     given = options.parse_args()
-    kept = json.loads(RESULTS.read_text()) if RESULTS.exists() else {}
-    if given.rounds:
-        kept = run(given)
-        RESULTS.write_text(json.dumps(kept, indent=1) + "\n")
-    print(table(kept["nets"]))
-    if given.write:
-        report.replace_between(BEGIN, END, f"{WHAT}\n\n{kept['about']}\n\n{table(kept['nets'])}")
-    missed = [cells[0] for cells, met in rows(kept["nets"]) if not met]
-    print("missed: " + ("; ".join(missed) or "nothing"))
-    return bool(missed)
+    return report.carry_out(given, RESULTS, run, lambda kept: table(kept["nets"]), missed, WHAT, (BEGIN, END))
+
+
+def missed(kept):
+    """The targets that are missed, by name."""
+    return [cells[0] for cells, met in rows(kept["nets"]) if not met]
 
 
 def run(given):

@@ -11,7 +11,6 @@ mlkit fails or misses a target.
 
 import argparse
 import datetime
-import json
 import os
 import pathlib
 import shlex
@@ -46,16 +45,12 @@ def main():
     options.add_argument("--launcher", default="", help='command in front of every measured process, such as "taskset -c 0,1"')
     options.add_argument("--write", action="store_true", help="write docs/performance.md")
     given = options.parse_args()
-    kept = json.loads(RESULTS.read_text()) if RESULTS.exists() else {}
-    if given.rounds:
-        kept = run(given)
-        RESULTS.write_text(json.dumps(kept, indent=1) + "\n")
-    print(table(kept["jobs"]))
-    if given.write:
-        report.replace_between(BEGIN, END, f"{WHAT}\n\n{kept['about']}\n\n{table(kept['jobs'])}")
-    missed = [m for job, figures in kept["jobs"].items() for m in misses(job, figures)]
-    print("missed: " + ("; ".join(missed) or "nothing"))
-    return bool(missed)
+    return report.carry_out(given, RESULTS, run, lambda kept: table(kept["jobs"]), missed, WHAT, (BEGIN, END))
+
+
+def missed(kept):
+    """The targets that are missed, by name."""
+    return [m for job, figures in kept["jobs"].items() for m in misses(job, figures)]
 
 
 def libraries(cache):

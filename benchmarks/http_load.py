@@ -103,9 +103,8 @@ if __name__ == "__main__":
     if given.health is None:
         found = measure(*asked)
     else:
-        with concurrent.futures.ProcessPoolExecutor(
-            1
-        ) as beside:  # else it would wait for the other connections of this process too
+        # in a process of its own: else it would wait for the other connections of this one too
+        with concurrent.futures.ProcessPoolExecutor(1) as beside:
             health = beside.submit(measure, given.port, given.health, None, 1, given.seconds, {200: 0.01})
             found = {**measure(*asked), "health_p99_ms": health.result()["p99_ms"]}
     print(json.dumps(found))

@@ -14,7 +14,7 @@ import statistics
 import time
 
 import numpy as np
-from busy import LIBRARIES, measured_apart, medians
+from busy import LIBRARIES, compared, measured_apart, medians
 
 RNG = np.random.default_rng(0)
 STEPS = 200
@@ -130,8 +130,7 @@ def main():
     for case in given.cases:
         found = [[measured_apart(lib, case, given.seconds, __file__) for lib in LIBRARIES] for _ in range(given.rounds)]
         ours, theirs = (medians([f[i] for f in found]) for i in range(2))
-        cells = [f"{ours[k]:.3g} / {theirs[k]:.3g} = {ours[k] / theirs[k]:.2f}" for k in ("wall_ms", "cpu_ms", "first_s")]
-        print(f"| {case} | {' | '.join(cells)} |", flush=True)
+        print(f"| {case} | {' | '.join(compared(ours, theirs))} |", flush=True)
 
 
 if __name__ == "__main__":

@@ -1,5 +1,6 @@
 """Tables of a comparison: ratios to the best peer beside their targets, as Markdown, and their place in docs/performance.md."""
 
+import json
 import pathlib
 
 PAGE = pathlib.Path(__file__).parents[1] / "docs" / "performance.md"
@@ -131,6 +132,24 @@ def replace_between(begin, end, text):
     before, rest = PAGE.read_text().split(begin)
     after = rest.split(end)[1]
     PAGE.write_text(f"{before}{begin}\n\n{text}\n\n{end}{after}")
+
+
+def carry_out(given, results, run, table, missed, what, between):
+    """The command of a benchmark that keeps its figures; whether a target is missed.
+
+    given: its options, of which `rounds` may be 0, so that nothing is measured, and `write` asks for the page. results: path of the
+    figures, which ``run(given)`` gives; table, missed: functions of them; what: words for the page, between these two markers.
+    """
+    kept = json.loads(results.read_text()) if results.exists() else {}
+    if given.rounds:
+        kept = run(given)
+        results.write_text(json.dumps(kept, indent=1) + "\n")
+    print(table(kept))
+    if given.write:
+        replace_between(*between, f"{what}\n\n{kept['about']}\n\n{table(kept)}")
+    found = missed(kept)
+    print("missed: " + ("; ".join(found) or "nothing"))
+    return bool(found)
 
 
 def _in_order(results):

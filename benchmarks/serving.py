@@ -62,16 +62,12 @@ def main():
     options.add_argument("--overload-seconds", type=float, default=60.0)
     options.add_argument("--write", action="store_true", help="write docs/performance.md")
     given = options.parse_args()
-    kept = json.loads(RESULTS.read_text()) if RESULTS.exists() else {}
-    if given.rounds:
-        kept = run(given)
-        RESULTS.write_text(json.dumps(kept, indent=1) + "\n")
-    print(table(kept))
-    if given.write:
-        report.replace_between(BEGIN, END, f"{WHAT}\n\n{kept['about']}\n\n{table(kept)}")
-    missed = [row[0] for row in rows(kept) if not row[-1]]
-    print("missed: " + ("; ".join(missed) or "nothing"))
-    return bool(missed)
+    return report.carry_out(given, RESULTS, run, table, missed, WHAT, (BEGIN, END))
+
+
+def missed(kept):
+    """The targets that are missed, by name."""
+    return [row[0] for row in rows(kept) if not row[-1]]
 
 
 def run(given):

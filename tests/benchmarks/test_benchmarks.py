@@ -190,7 +190,7 @@ def test_serving_ratios(script):
     assert not {what: met for what, *_, met in serving.rows(kept)}["health p99 meanwhile, ms, mlp"]
 
 
-def test_the_client_that_loads_a_server(script):
+def test_the_client_that_loads_a_server(script, tmp_path):
     http_load = script("http_load")
 
     async def answer(reader, writer):
@@ -204,9 +204,14 @@ def test_the_client_that_loads_a_server(script):
     async def run():
         server = await asyncio.start_server(answer, "127.0.0.1", 0)
         port = server.sockets[0].getsockname()[1]
-        return await http_load.load(port, "/ask", b"{}", 2, 0.3, {})
+        (tmp_path / "body").write_bytes(b"{}")
+        words = [http_load.__file__, str(port), "/ask", str(tmp_path / "body"), "2", "0.3", "--health", "/health"]
+        asking = await asyncio.create_subprocess_exec(sys.executable, *words, stdout=asyncio.subprocess.PIPE)
+        said, _ = await asking.communicate()
+        return json.loads(said)
 
     found = asyncio.run(run())
-    assert found["statuses"].keys() == {200}
-    assert found["answered"] >= found["statuses"][200] > 0
+    assert found["statuses"].keys() == {"200"}
+    assert found["answered"] >= found["statuses"]["200"] > 0
     assert 0 < found["p50_ms"] <= found["p99_ms"] < 300
+    assert found["health_p99_ms"] > 0
