@@ -2,11 +2,14 @@
 
 import collections
 import dataclasses
-import fcntl
 import os
 import socket
 import struct
 from collections.abc import Mapping
+
+from mlkit.core.deferred import Deferred
+
+fcntl = Deferred("fcntl", "Jobs on several hosts look up interfaces as Linux and macOS do (fcntl).")
 
 _CHOOSE_NETWORK = ("MPIR_CVAR_CH4_NETMOD", "FI_PROVIDER", "UCX_TLS", "UCX_NET_DEVICES")
 _ADDRESS_OF_INTERFACE = 0x8915  # SIOCGIFADDR

@@ -303,17 +303,17 @@ def _run(command, environment, asked, exchange=None):
             while process.poll() is None:
                 if exchange is not None and (exchange.silent() or exchange.failed()):
                     exchange.end()
-                    _end(process, 1)
+                    end(process, 1)
                 if asked.to_end or asked.to_grow:
                     latest = min(latest, time.monotonic() + _PATIENCE)
                 if time.monotonic() > latest:
-                    _end(process, 10)
+                    end(process, 10)
                 with contextlib.suppress(subprocess.TimeoutExpired):
                     process.wait(_LOOK)
         output.join(2)
         return process.returncode
     except BaseException:
-        _end(process, 10)
+        end(process, 10)
         raise
 
 
@@ -334,7 +334,8 @@ def _listening(process, asked):
             signal.signal(number, handler)
 
 
-def _end(process, patience):
+def end(process: subprocess.Popen, patience: float) -> None:
+    """End mpiexec, and with it all that it has started; by force after so many seconds."""
     process.terminate()
     try:
         process.wait(patience)

@@ -1,6 +1,5 @@
 """Jobs whose processes somebody else starts, Ray or Spark: MPICH's mpiexec says what each host is to run, and waits for it."""
 
-import contextlib
 import importlib
 import json
 import os
@@ -72,11 +71,7 @@ class Job:
 
     def end(self) -> None:
         """End mpiexec, and with it all ranks."""
-        self.process.terminate()
-        with contextlib.suppress(subprocess.TimeoutExpired):
-            self.process.wait(5)
-        self.process.kill()
-        self.process.wait()
+        launch.end(self.process, 5)
 
 
 def run_proxy(line: str) -> subprocess.Popen:

@@ -41,7 +41,7 @@ class JoinedBackend(Backend):
 
     def on_start(self, worker_group, backend_config):
         places = worker_group.execute(_address)
-        nodes, folder = manual.grouped(places), f"/tmp/mlkit-{os.urandom(6).hex()}"
+        nodes = manual.grouped(places)
         if [node.name for node in nodes for _ in range(node.ranks)] != places:
             raise RuntimeError(
                 f"JoinedConfig: workers of one host must follow one another, but they lie on {', '.join(places)}."
@@ -50,6 +50,7 @@ class JoinedBackend(Backend):
             address = f"{places[0]}:{worker_group.execute_single(0, _free_port)}"
             ray.get([worker_group.execute_single_async(r, _join_jax, address, len(places), r) for r in range(len(places))])
             return
+        folder = worker_group.execute_single(0, manual.new_folder)  # on other hosts couriers make it
         lines = worker_group.execute_single(0, _begin, nodes, folder)
         firsts = [places.index(node.name) for node in nodes]
         ray.get([worker_group.execute_single_async(first, _run_line, line) for first, line in zip(firsts, lines)])

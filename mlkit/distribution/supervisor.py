@@ -86,11 +86,16 @@ def _start(command, rank, log):
     """Rank 0 prints where the launcher does, and its errors into the log as well; the others into their logs alone."""
     out, err = (None, subprocess.PIPE) if rank == 0 else (log, log)
     return subprocess.Popen(
-        command, stdin=subprocess.DEVNULL, stdout=out, stderr=err, close_fds=False, preexec_fn=die_with_parent
+        command,
+        stdin=subprocess.DEVNULL,
+        stdout=out,
+        stderr=err,
+        close_fds=False,
+        preexec_fn=lambda: die_with_parent(signal.SIGKILL),
     )
 
 
-def die_with_parent(number=signal.SIGKILL):
+def die_with_parent(number):
     """Called in a new process: it gets this signal when its parent ends, which may be killed without being asked."""
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, number)

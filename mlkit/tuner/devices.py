@@ -1,7 +1,6 @@
 """Which GPU runs a trial: each has one at a time."""
 
 import contextlib
-import fcntl
 import os
 import socket
 from collections.abc import Iterator
@@ -9,6 +8,7 @@ from collections.abc import Iterator
 from mlkit import config
 from mlkit.core import debug
 from mlkit.core.state import state
+from mlkit.tuner.store import fcntl
 
 
 def gpus() -> list[str]:
