@@ -8,11 +8,13 @@ from typing import Any
 import numpy as np
 
 from mlkit.core import tree
+from mlkit.core.communicator import replicas
 from mlkit.core.dtypes import FLOATS
 from mlkit.core.interpreter import Handing
 from mlkit.core.state import state, swapped
 from mlkit.core.tensor import Tensor
 from mlkit.models.checks.case import count
+from mlkit.models.journal import STEPS, Journal
 from mlkit.models.loops import packed
 
 
@@ -20,6 +22,23 @@ def variables_of(model: Any) -> list[Any]:
     """Each variable that a step changes."""
     optimizer = model.optimizer.variables if model.optimizer is not None else []
     return list(dict.fromkeys([*model.variables, *optimizer, *model.metrics_variables]))
+
+
+def begin_step(model: Any, run: Any) -> None:
+    """Note what leads back to the values before the group of batches that a run begins. All variables are made first, which a step would
+    make on its way."""
+    if run.journal is None:
+        if model.optimizer is not None and not model.optimizer.built and not model._is_overridden("train_step"):
+            model._training.prepare(model, run.group[0])
+        repeats = not (model.run_eagerly or model.jit_compile is False or replicas() is not None)
+        run.journal = Journal(variables_of(model), STEPS if repeats else 1)
+    run.journal.begin_step(run.group)
+
+
+def rewound_and_explained(model: Any, run: Any) -> str:
+    """`explain` of the group of batches that was noted last."""
+    run.journal.rewind(lambda batch: model._training.own_program(model, "train")(packed(batch)))
+    return explain(model, run.group)
 
 
 def explain(model: Any, batches: list[Any]) -> str:

@@ -20,7 +20,6 @@ from mlkit.metrics.reduction import Mean
 from mlkit.models import checks, loops, nonfinite, run_state
 from mlkit.models import epochs as epoch_data
 from mlkit.models.compiled import CompiledLoss, CompiledMetrics
-from mlkit.models.journal import STEPS, Journal
 from mlkit.models.profile import profile
 from mlkit.models.training import Training
 from mlkit.objects.serialization import deserialize_keras_object
@@ -351,15 +350,8 @@ class Trainer:
             m.reset_state()
 
     def _begin_noted_step(self):
-        """Note what leads back to the values before the batches that `fit` runs next. All variables are made first, which a step would
-        make on its way."""
-        run, optimizer = self._training.run, self.optimizer
-        if run.journal is None:
-            if optimizer is not None and not optimizer.built and not self._is_overridden("train_step"):
-                self._training.prepare(self, run.group[0])
-            repeats = not (self.run_eagerly or self.jit_compile is False or replicas() is not None)
-            run.journal = Journal(nonfinite.variables_of(self), STEPS if repeats else 1)
-        run.journal.begin_step(run.group)
+        """Note what leads back to the values before the batches that `fit` runs next."""
+        nonfinite.begin_step(self, self._training.run)
 
     def _end_noted_step(self):
         """The batches have run."""
@@ -367,9 +359,7 @@ class Trainer:
 
     def _explain_nonfinite(self):
         """In words, where the batches noted last give a number that is not finite; variables have the values from before them."""
-        run = self._training.run
-        run.journal.rewind(lambda batch: self._training.own_program(self, "train")(loops.packed(batch)))
-        return nonfinite.explain(self, run.group)
+        return nonfinite.rewound_and_explained(self, self._training.run)
 
     def _profile_last_batch(self, runs):
         """A `ProfileReport` of a training step on the batch that `fit` has run last."""
