@@ -91,16 +91,11 @@ def decode_image(
     least = 2 * max(size) if antialias else None
     if jpeg.is_installed() and isinstance(file, (str, bytes, os.PathLike)):
         pixels = jpeg.jpeg_pixels(file, color_mode, least)
-        if pixels is not None and not antialias:
-            return _sampled(pixels, size, interpolation, fit)
         if pixels is not None:
-            return fitted(
-                Image.fromarray(pixels.squeeze(2) if color_mode == "grayscale" else pixels),
-                size,
-                color_mode,
-                interpolation,
-                fit,
-            )
+            if not antialias:
+                return _sampled(pixels, size, interpolation, fit)
+            image = Image.fromarray(pixels.squeeze(2) if color_mode == "grayscale" else pixels)
+            return fitted(image, size, color_mode, interpolation, fit)
     with Image.open(file) as image:
         image.draft("L" if color_mode == "grayscale" else None, (least, least) if least else None)
         return fitted(image, size, color_mode, interpolation, fit, antialias)
@@ -159,15 +154,10 @@ def inner_box(size, target):
     ((100, 50), (0, 25))
     """
     (width, height), (target_width, target_height) = size, target
-    narrow, low = (
-        width * target_height,
-        height * target_width,
-    )  # the sides stand to each other as in what is wanted: both are equal
+    narrow, low = width * target_height, height * target_width  # equal where the aspect ratio is the one wanted
     if narrow <= low:
-        inner, corner = (max(1, narrow // height), target_height), ((low - narrow) // (2 * height), 0)
-    else:
-        inner, corner = (target_width, max(1, low // width)), (0, (narrow - low) // (2 * width))
-    return inner, corner
+        return (max(1, narrow // height), target_height), ((low - narrow) // (2 * height), 0)
+    return (target_width, max(1, low // width)), (0, (narrow - low) // (2 * width))
 
 
 _FITS = {"stretch": _stretch, "crop": _crop, "pad": _pad}

@@ -146,6 +146,7 @@ def _batch_norm_grad(
     return el.cast(dx, dtype=dtype), reshape(d_scale, shape=mean.shape), reshape(d_offset, shape=mean.shape)
 
 
+# mean, variance: those of x over the axes, as batch_norm gives them, which passes rely on
 batch_norm_grad = Op(
     "batch_norm_grad",
     _batch_norm_grad_spec,

@@ -62,8 +62,7 @@ def fields(data: memoryview, budget: Budget) -> Iterator[Field]:
         elif kind == BYTES:
             size, start = varint(data, start)
             at = start + size
-            if at > end:
-                raise WireError(f"field {number} has {size:,} bytes, of which {end - start:,} are there: it is truncated.")
+            _check_room(number, size, end - start)
             yield Field(number, kind, data[start:at])
         else:
             value, at = _run(data, at, start, _SIZES[kind])
@@ -87,13 +86,17 @@ def fields_of_file(file: IO[bytes], size: int, budget: Budget) -> Iterator[Field
             count, at = _varint_of_file(file, at)
         else:
             count = _SIZES[kind]
-        if count > size - at:
-            raise WireError(f"field {number} has {count:,} bytes, of which {size - at:,} are there: it is truncated.")
+        _check_room(number, count, size - at)
         data = file.read(count)
         if len(data) != count:
             raise WireError("it became shorter while it was read.")
         at += count
         yield Field(number, kind, memoryview(data))
+
+
+def _check_room(number: int, size: int, there: int) -> None:
+    if size > there:
+        raise WireError(f"field {number} has {size:,} bytes, of which {there:,} are there: it is truncated.")
 
 
 def varint(data: memoryview, at: int) -> tuple[int, int]:
