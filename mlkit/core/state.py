@@ -13,7 +13,6 @@ from mlkit.core.call import CallContext
 
 class State(threading.local):
     top: Any = None  # the Interpreter that is asked first; `core.interpreter` puts one there that runs kernels
-    call = CallContext()  # of the innermost layer that is being called
     device: str | None = None  # name given to `device(...)`, or None for the backend's default
     variable_hook: Callable[..., Any] | None = (
         None  # while a model file is read: (initializer, shape, dtype, path) -> initializer, or raises
@@ -28,9 +27,8 @@ class State(threading.local):
     layer_version = 0  # of all threads: another number after each change of any layer's `trainable`
 
     def __init__(self) -> None:
-        self.losses: weakref.WeakKeyDictionary[Any, Any] = (
-            weakref.WeakKeyDictionary()
-        )  # layer -> (number of the outermost call, what it added to the loss in it)
+        losses: weakref.WeakKeyDictionary[Any, Any] = weakref.WeakKeyDictionary()
+        self.call = CallContext(losses=losses)  # of the innermost layer that is being called
 
     def __getattr__(self, name: str) -> Any:
         """The backend in force and the table of its kernels, when one of them is asked for first."""

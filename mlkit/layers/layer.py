@@ -165,17 +165,13 @@ class Layer(Stateful):
 
     def add_loss(self, loss: Any) -> None:
         """Add a scalar tensor (or several) computed in `call` to the training loss."""
-        call, (number, added) = state.call.number, state.losses.get(self, (None, None))
-        if added is None or call not in (number, None):
-            added = []
-            state.losses[self] = call, added
         for x in tree.flatten(loss):
             if getattr(x, "shape", None) not in ((), None):
                 raise ValueError(
                     f"add_loss: a loss must be a scalar tensor, but has shape {show(x.shape)} in layer {self.path!r}."
                 )
             if type(state.top) is not Shapes and type(getattr(x, "data", None)) is not Spec:  # a run on shapes has no losses
-                added.append(x)
+                state.call.losses.setdefault(self, []).append(x)
 
     def compute_mask(self, inputs: Any, previous_mask: Any) -> Any:
         """Mask of the outputs; by default the inputs' mask passes on."""
@@ -228,6 +224,8 @@ class Layer(Stateful):
             raise
         finally:
             state.call = outer
+            if inner.losses is not outer.losses and (inner.losses or outer.losses):
+                self._hand_out_losses(inner.losses)
 
     def symbolic_call(self, *args: Any, **kwargs: Any) -> Any:
         """A call on KerasTensors: noted as a node of a functional model. Returns KerasTensors."""

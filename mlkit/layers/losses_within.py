@@ -1,6 +1,5 @@
 """Losses that layers add while something runs, as results of it: in the body of a loop, say, they are values of its turn."""
 
-import weakref
 from collections.abc import Callable
 from typing import Any
 
@@ -11,8 +10,8 @@ def with_losses(call: Callable[..., Any]) -> Callable[..., tuple[Any, list[tuple
     """The function, which returns (what `call` returns, [(layer, loss that it added), ...]); nobody else sees these losses."""
 
     def run(*args: Any, **kwargs: Any) -> tuple[Any, list[tuple[Any, Any]]]:
-        with swapped(losses=weakref.WeakKeyDictionary()):
+        with swapped(call=state.call.apart()):
             out = call(*args, **kwargs)
-            return out, [(layer, loss) for layer, (_, losses) in state.losses.items() for loss in losses]
+            return out, [(layer, loss) for layer, losses in state.call.losses.items() for loss in losses]
 
     return run

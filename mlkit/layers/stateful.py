@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 
 from mlkit import dtype_policies
+from mlkit.core.interpreter import Shapes
 from mlkit.core.state import layers_changed, state
 from mlkit.core.typing import TensorLike
 from mlkit.layers.tracking import own_variables, owned, trainable_first, unique
@@ -129,14 +130,19 @@ class Stateful(Operation):
         ]
 
     def _own_losses(self):
-        added = state.losses
-        if not added:
-            return []
-        return [x for layer in self._flatten_layers() if layer in added for x in added[layer][1]]
+        added = state.call.losses
+        return [x for layer in self._flatten_layers() for x in added.get(layer, ())] if added else []
 
     def _clear_losses(self):
-        for layer in self._flatten_layers() if state.losses else ():
-            state.losses.pop(layer, None)
+        added = state.call.losses
+        for layer in self._flatten_layers() if added else ():
+            added.pop(layer, None)
+
+    def _hand_out_losses(self, losses):
+        """Leave what was added in an outermost call where it can be asked for, in place of what earlier ones left."""
+        if type(state.top) is not Shapes:
+            self._clear_losses()
+            state.call.losses.update(losses)
 
     def stateless_call(
         self,

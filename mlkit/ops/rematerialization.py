@@ -1,6 +1,5 @@
 """remat: what a function computes on the way is computed again for its gradient, rather than kept."""
 
-import weakref
 from collections.abc import Callable
 from typing import Any
 
@@ -41,7 +40,7 @@ def remat(f: Callable[..., Any]) -> Callable[..., Any]:
         tapes = state.top.tapes
         if not tapes:
             return f(*args, **kwargs)
-        context = state.call.at(state.call.path)  # a copy: a layer changes its own behind its call
+        context = state.call.apart()  # a copy: a layer changes its own behind its call
         leaves = tree.flatten((args, kwargs))
         tensors = [x for x in leaves if type(x) is Tensor]
         reading = Reading(state.top.untaped(), tapes)
@@ -67,7 +66,7 @@ def remat(f: Callable[..., Any]) -> Callable[..., Any]:
             given = iter(xs[:n])
             replacing = Replacing(state.top, dict(zip(captured, xs[m:])))
             a, k = tree.pack_sequence_as((args, kwargs), [next(given) if type(x) is Tensor else x for x in leaves])
-            with swapped(top=replacing, call=context, losses=weakref.WeakKeyDictionary()), block(dict(zip(variables, xs[n:m]))):
+            with swapped(top=replacing, call=context.apart()), block(dict(zip(variables, xs[n:m]))):
                 ends = map(value_of, tree.flatten(f(*a, **k)))
                 return tuple(replacing.replaced(x) for x in ends if type(x) is Tensor)
 
