@@ -1,5 +1,6 @@
 """Input: where a functional model begins."""
 
+import operator
 import warnings
 from typing import Any
 
@@ -42,11 +43,11 @@ class InputLayer(Layer):
         elif (shape is None) == (batch_shape is None):
             raise ValueError("Input: pass either `shape` (without the batch axis) or `batch_shape`.")
         if batch_shape is None:
-            batch_shape = (batch_size, *((shape,) if isinstance(shape, int) else shape))
+            batch_shape = (batch_size, *((shape,) if hasattr(shape, "__index__") else shape))
         elif batch_size is not None and shape is None and input_tensor is None:
             raise ValueError("Input: `batch_size` goes with `shape`, not with `batch_shape`.")
         super().__init__(name=name, dtype=None)
-        self.batch_shape = tuple(batch_shape)
+        self.batch_shape = tuple(None if s is None else operator.index(s) for s in batch_shape)
         self._dtype = dtype if dtype == dtypes.STRING else dtypes.standardize_dtype(dtype)
         self.sparse = self.ragged = False
         self.optional = optional

@@ -195,7 +195,7 @@ def _initial_value(initializer: Any, shape: Shape | None, dtype: DType | None, p
     if callable(initializer):
         if shape is None:
             raise ValueError(f"Variable {path!r}: a callable `initializer` needs `shape`.")
-        if any(not isinstance(s, int) or s < 0 for s in shape):
+        if any(not isinstance(s, (int, np.integer)) or s < 0 for s in shape):
             raise ValueError(
                 f"Variable {path!r}: every size of `shape` must be a known non-negative integer, but got {show(shape)}."
             )

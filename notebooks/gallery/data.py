@@ -131,3 +131,8 @@ def mnist(made: bool = False) -> tuple[tuple[np.ndarray, np.ndarray], tuple[np.n
         return np.frombuffer(images, np.uint8, offset=16).reshape(-1, 28, 28), np.frombuffer(labels, np.uint8, offset=8)
 
     return load("train"), load("t10k")
+
+
+def binarised(images: np.ndarray, seed: int | list[int]) -> np.ndarray:
+    """Images of bytes as float32 rows of 0 and 1: each pixel is on with the probability that its grey value gives."""
+    return (np.random.default_rng(seed).random(images.shape) < images / 255.0).astype("float32").reshape(len(images), -1)

@@ -6,17 +6,13 @@ Needs: a layer that draws numbers and adds its own loss, a train step that Keras
 Goal: bound of the negative log-likelihood of test digits in nats; independent pixels are the baseline.
 """
 
-# %% The data: each pixel is on with the probability that its grey value gives
+# %% The data and what is known without a model
 import numpy as np
-from data import mnist
+from data import binarised, mnist
 from result import Result, grid, main
 
 import mlkit as keras
 from mlkit import layers, ops
-
-
-def binarised(images, seed):
-    return (np.random.default_rng(seed).random(images.shape) < images / 255.0).astype("float32").reshape(len(images), 784)
 
 
 def independent_pixels(train, test):

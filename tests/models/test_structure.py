@@ -1,5 +1,6 @@
 """Models given inputs in another structure than theirs, their state as a tree, and what a Sequential refuses."""
 
+import json
 import warnings
 
 import numpy as np
@@ -130,3 +131,13 @@ def test_a_layer_that_is_a_model_too_keeps_its_options():
     model = TrainedDense(2)
     np.testing.assert_array_equal(model.predict(RIGHT, verbose=0), [[3, 3], [3, 3]])
     assert isinstance(model.bias_regularizer, mlkit.regularizers.L2)
+
+
+def test_sizes_may_be_integers_of_numpy():
+    size = np.int64(3)
+    x = mlkit.Input((size,), batch_size=np.int64(2))
+    model = mlkit.Model(x, layers.Dense(size)(x))
+    assert model.output_shape == (2, 3)
+    assert mlkit.Input(size).shape == (None, 3)
+    assert mlkit.Model.from_config(json.loads(json.dumps(model.get_config()))).input_shape == (2, 3)
+    assert mlkit.Variable("zeros", shape=(size, 2)).shape == (3, 2)

@@ -15,7 +15,8 @@ from mlkit.optimizers.optimizer import Optimizer
 FOLDER = pathlib.Path(__file__).parents[2] / "notebooks" / "gallery"
 SHARED = ("data", "result")
 NAMES = sorted(f.stem for f in FOLDER.glob("*.py") if f.stem not in SHARED)
-WITHOUT_OPTIMIZER = ()
+WITHOUT_OPTIMIZER = ("neural_style",)
+EXTRA = ("gymnasium", "minatar", "skimage", "sklearn", "soundfile")
 
 
 @pytest.fixture(autouse=True)
@@ -44,7 +45,12 @@ def trained(monkeypatch):
 def load(name):
     spec = importlib.util.spec_from_file_location(f"gallery_{name}", FOLDER / f"{name}.py")
     module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
+    try:
+        spec.loader.exec_module(module)
+    except ModuleNotFoundError as error:
+        if error.name not in EXTRA:
+            raise
+        pytest.skip(f"{error.name} is of the extra `gallery`")
     return module
 
 
