@@ -1,15 +1,13 @@
 """Double DQN: a network learns to balance a pole from its own mistakes.
 
-Paper: Mnih et al., Human-level control through deep reinforcement learning, 2015; van Hasselt, Guez and Silver, Deep Reinforcement
-    Learning with Double Q-learning, 2016 (https://arxiv.org/abs/1509.06461)
-Data: CartPole-v1 of gymnasium 1.4.0 (MIT); games end after 500 steps.
+Paper: Mnih et al., Human-level control through deep reinforcement learning, 2015 (https://www.nature.com/articles/nature14236);
+    van Hasselt, Guez and Silver, Deep Reinforcement Learning with Double Q-learning, 2016 (https://arxiv.org/abs/1509.06461)
+Data: CartPole-v1 of gymnasium (MIT); games end after 500 steps.
 Needs: a model of two inputs around a model of one, train_on_batch and predict on a single row without delay.
 Goal: mean steps of 20 greedy games; random moves are the baseline.
 """
 
 # %% The network, and the same network seen as a function of (state, action)
-import collections
-
 import gymnasium
 import numpy as np
 from result import Result, main, picture
@@ -17,25 +15,28 @@ from result import Result, main, picture
 import mlkit as keras
 from mlkit import layers, ops
 
-DISCOUNT, BATCH = 0.99, 64
+DISCOUNT, BATCH, EXPLORATION = 0.99, 64, 0.05
 
 
-def networks(states, actions):
-    state, action = keras.Input((states,)), keras.Input((), dtype="int32")
-    h = layers.Dense(128, "relu")(layers.Dense(128, "relu")(state))
-    values = keras.Model(state, layers.Dense(actions)(h), name="values")
+def networks(shape, actions, body, rate):
+    """(state -> a value for each action, (state, action) -> value). body: layers between a state and the values."""
+    state, action = keras.Input(shape), keras.Input((), dtype="int32")
+    x = state
+    for layer in body:
+        x = layer(x)
+    values = keras.Model(state, layers.Dense(actions)(x), name="values")
     of_action = ops.sum(values(state) * ops.one_hot(action, actions), axis=-1)
     trained = keras.Model([state, action], of_action)
-    trained.compile(keras.optimizers.Adam(1e-3, clipnorm=10.0), "huber")
+    trained.compile(keras.optimizers.Adam(rate, clipnorm=10.0), "huber")
     return values, trained
 
 
-# %% What was seen: the last games' steps, drawn from at random
+# %% What was seen: the last steps, drawn from at random
 class Replay:
     """Rows of (state, action, reward, next state, whether the game was lost); the oldest are written over."""
 
-    def __init__(self, size, states):
-        self.rows = np.zeros(size, [("s", "f4", states), ("a", "i4"), ("r", "f4"), ("next", "f4", states), ("lost", "?")])
+    def __init__(self, size, shape):
+        self.rows = np.zeros(size, [("s", "f4", shape), ("a", "i4"), ("r", "f4"), ("next", "f4", shape), ("lost", "?")])
         self.count = 0
 
     def add(self, *row):
@@ -54,64 +55,78 @@ def targets(rows, values, old):
 
 
 # %% Playing
+def greedy(values, rng=None, exploration=0.0):
+    """state -> the best action, or now and then any."""
+
+    def choose(state):
+        if rng is not None and rng.random() < exploration:
+            return int(rng.integers(values.output_shape[-1]))
+        return int(values.predict_on_batch(np.asarray(state, "float32")[None]).argmax())
+
+    return choose
+
+
 def play(game, choose, seed):
-    """(steps, states) of one game."""
+    """(sum of the rewards, states) of one game."""
     state, _ = game.reset(seed=seed)
-    seen, over = [state], False
+    seen, total, over = [state], 0.0, False
     while not over:
-        state, _, lost, late, _ = game.step(choose(state))
+        state, reward, lost, late, _ = game.step(choose(state))
         seen.append(state)
-        over = lost or late
-    return len(seen) - 1, np.array(seen)
+        total, over = total + reward, lost or late
+    return total, np.array(seen)
 
 
-def judged(game, values, games):
-    return np.mean([play(game, lambda s: int(values.predict_on_batch(s[None]).argmax()), 10_000 + k)[0] for k in range(games)])
+def judged(game, choose, seeds):
+    return float(np.mean([play(game, choose, seed)[0] for seed in seeds]))
 
 
-def run(quick=False, seed=0):
-    rng, game = np.random.default_rng(seed), gymnasium.make("CartPole-v1")
-    values, trained = networks(4, 2)
-    old, _ = networks(4, 2)
-    old.set_weights(values.get_weights())
-    best, kept = 0.0, values.get_weights()
-    replay, losses, lengths = Replay(50_000, 4), [], []
-    baseline = np.mean([play(game, lambda s: int(rng.integers(2)), seed + k)[0] for k in range(2 if quick else 100)])
-    steps, first = (BATCH + 4, BATCH) if quick else (40_000, 1_000)
-    recent = collections.deque(maxlen=10)
-    state, length = game.reset(seed=seed)[0], 0
+# %% Learning: one step of the optimizer for each two of the game; of the networks that were tried, the best is kept
+def learn(kind, nets, old, steps, first, seed, judge_every):
+    """(sums of rewards of the games played, losses). first: steps before the optimizer's first. old: a copy of nets' first."""
+    (values, trained), rng, game, exam = nets, np.random.default_rng(seed), gymnasium.make(kind), gymnasium.make(kind)
+    replay, losses, totals, total = Replay(50_000, values.input_shape[1:]), [], [], 0.0
+    best, kept = -np.inf, None
+    state, _ = game.reset(seed=seed)
     for step in range(steps):
-        curious = max(0.05, 1.0 - step / 10_000)
-        action = int(rng.integers(2) if rng.random() < curious else values.predict_on_batch(state[None]).argmax())
+        exploration = max(EXPLORATION, 1.0 - step / (steps / 4))
+        action = greedy(values, rng, exploration)(state)
         after, reward, lost, late, _ = game.step(action)
         replay.add(state, action, reward, after, lost)
-        state, length = after, length + 1
+        state, total = after, total + reward
         if lost or late:
-            lengths.append(length)
-            recent.append(length)
-            state, length = game.reset()[0], 0
+            totals.append(total)
+            state, total = game.reset()[0], 0.0
         if step >= first and step % 2 == 0:
             rows = replay.draw(rng)
             losses.append(float(trained.train_on_batch([rows["s"], rows["a"]], targets(rows, values, old))))
         if step % 500 == 0:
             old.set_weights(values.get_weights())
-        if len(recent) == 10 and lost | late and np.mean(recent) > best:  # the paper keeps the best network too
-            score = judged(game, values, 5)
+        if step >= first and (step + 1) % judge_every == 0:
+            score = judged(exam, greedy(values), range(20_000, 20_010))
             if score > best:
                 best, kept = score, values.get_weights()
-                if best == 500:
-                    break
-    if best:
+            if score == exam.spec.max_episode_steps:
+                break
+    if kept:
         values.set_weights(kept)
-    figure = judged(game, values, 1 if quick else 20)
-    _, states = play(game, lambda s: int(values.predict_on_batch(s[None]).argmax()), 7)
-    files = {"curve.png": picture(lambda f: draw(f, lengths, states))}
+    return totals, losses
+
+
+def run(quick=False, seed=0):
+    rng, game = np.random.default_rng(seed), gymnasium.make("CartPole-v1")
+    nets, (old, _) = (networks((4,), 2, [layers.Dense(128, "relu"), layers.Dense(128, "relu")], 1e-3) for _ in range(2))
+    steps, first = (BATCH + 4, BATCH) if quick else (40_000, 1_000)
+    totals, losses = learn("CartPole-v1", nets, old, steps, first, seed, 1000)
+    figure = judged(game, greedy(nets[0]), range(10_000, 10_001 if quick else 10_020))
+    baseline = judged(game, lambda s: int(rng.integers(2)), range(2 if quick else 100))
+    files = {"curve.png": picture(lambda f: draw(f, totals, play(game, greedy(nets[0]), 7)[1]))}
     return Result("steps a game, of 500", figure, baseline, 475.0, losses, files)
 
 
-def draw(figure, lengths, states):
+def draw(figure, totals, states):
     left, right = figure.subplots(1, 2)
-    left.plot(lengths)
+    left.plot(totals)
     left.set(title="steps of each game of the training", xlabel="game")
     right.plot(states[:, 0], label="cart's place")
     right.plot(states[:, 2], label="pole's angle (rad)")

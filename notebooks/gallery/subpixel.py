@@ -2,8 +2,8 @@
 
 Paper: Shi et al., Real-Time Single Image and Video Super-Resolution Using an Efficient Sub-Pixel Convolutional Neural Network, 2016
     (https://arxiv.org/abs/1609.05158); here a residual to the repeated pixel.
-Data: photos of scikit-image 0.26 (BSD; each picture's licence in its data/README.txt) to train on; the two of scikit-learn to judge
-    (china.jpg, flower.jpg: CC BY 2.0).
+Data: photos of scikit-image 0.26 to train on (sources and licences in the functions of skimage.data); the two of scikit-learn to
+    judge (china.jpg by danielbuechele, flower.jpg by vultilion on Flickr: CC BY 2.0).
 Needs: `depth_to_space`, one set of weights for pictures of all sizes.
 Goal: mean PSNR of the brightness, dB; bicubic interpolation is the baseline.
 """

@@ -77,11 +77,11 @@ def from_one(model, digits):
 def run(quick=False, seed=0):
     (x, _), (test, _) = mnist(made=quick)
     x, test = (v[..., None].astype("float32") / 127.5 - 1 for v in (x, test))
-    model = WassersteinGAN(4 if quick else 24)
+    model = WassersteinGAN(4 if quick else 16)
     model.compile()
     baseline = from_one(model, test[:100])
     rng, distances = np.random.default_rng(seed), []
-    for _ in range(2 if quick else 600):
+    for _ in range(2 if quick else 500):
         some = x[rng.integers(0, len(x), CRITIC_STEPS * (8 if quick else 64))]
         distances.append(float(model.train_on_batch(some, return_dict=True)["distance"]))
     figure = from_one(model, test[:1000])
