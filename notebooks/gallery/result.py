@@ -53,32 +53,44 @@ class Result:
 
 
 def picture(draw: Callable, width: float = 8.0, height: float = 4.0) -> bytes:
-    """The PNG that `draw(figure)` leaves on a figure of matplotlib (inches): of 128 colours, since the repository keeps it."""
+    """The PNG that `draw(figure)` leaves on a figure of matplotlib (inches)."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
     figure = Figure((width, height), layout="constrained")
     FigureCanvasAgg(figure)
     draw(figure)
-    drawn, file = io.BytesIO(), io.BytesIO()
-    figure.savefig(drawn, dpi=80)
-    Image.open(drawn).convert("RGB").quantize(128).save(file, "PNG", optimize=True)
-    return file.getvalue()
+    file = io.BytesIO()
+    figure.savefig(file, dpi=80)
+    return _png(Image.open(file))
 
 
 def grid(images: np.ndarray, columns: int, titles: Sequence[str] = ()) -> bytes:
     """A PNG of images (n, height, width) or (n, height, width, 3) with values in [0, 1], in rows of so many columns."""
-    rows = -(-len(images) // columns)
+    rows, images = -(-len(images) // columns), np.clip(images, 0, 1)
+    if not titles:
+        times = max(1, 76 // images.shape[1])
+        pixels = (255 * images).astype("uint8").repeat(times, 1).repeat(times, 2)
+        framed = np.full((rows * columns, *(n + 4 for n in pixels.shape[1:3]), *pixels.shape[3:]), 255, "uint8")
+        framed[: len(pixels), 2:-2, 2:-2] = pixels
+        lines = framed.reshape(rows, columns, *framed.shape[1:]).swapaxes(1, 2)
+        return _png(Image.fromarray(lines.reshape(rows * framed.shape[1], columns * framed.shape[2], *framed.shape[3:])))
 
     def draw(figure):
-        for k, image in enumerate(images):
+        for k, (image, title) in enumerate(zip(images, titles, strict=True)):
             axes = figure.add_subplot(rows, columns, k + 1)
-            axes.imshow(np.clip(image, 0, 1), cmap="gray", vmin=0, vmax=1)
+            axes.imshow(image, cmap="gray", vmin=0, vmax=1)
             axes.set_axis_off()
-            if titles:
-                axes.set_title(titles[k], fontsize=7)
+            axes.set_title(title, fontsize=7)
 
-    return picture(draw, columns, rows * (1.25 if titles else 1.0))
+    return picture(draw, columns, rows * 1.25)
+
+
+def _png(image: Image.Image) -> bytes:
+    """Of 128 colours, since the repository keeps it."""
+    file = io.BytesIO()
+    image.convert("RGB").quantize(128).save(file, "PNG", optimize=True)
+    return file.getvalue()
 
 
 def main(run: Callable[[bool, int], Result], file: str) -> None:
