@@ -3,12 +3,14 @@
 import faulthandler
 import importlib
 import os
-from importlib import metadata
 
 import numpy as np
 
 from mlkit.core.communicator import timeout
+from mlkit.core.deferred import Deferred
 from mlkit.core.state import State, state
+
+metadata = Deferred("importlib.metadata")
 
 _LAUNCHED = ("PMI_RANK", "PMIX_RANK", "OMPI_COMM_WORLD_RANK", "MPI_LOCALRANKID")  # what launchers of MPI say to each process
 

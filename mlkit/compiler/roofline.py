@@ -1,6 +1,5 @@
 """What this machine reaches at best, measured: the yardstick of profiles and benchmarks."""
 
-import concurrent.futures
 import functools
 import time
 from collections.abc import Callable
@@ -8,6 +7,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from mlkit.core.deferred import Deferred
 from mlkit.core.function import function
 from mlkit.core.machine import usable_cores
 from mlkit.core.state import state
@@ -15,6 +15,8 @@ from mlkit.core.tensor import Tensor
 from mlkit.primitives.linear import matmul
 from mlkit.primitives.movement import full
 from mlkit.primitives.window import conv as convolution
+
+futures = Deferred("concurrent.futures")
 
 
 class Peaks(NamedTuple):
@@ -65,6 +67,6 @@ def _bandwidth(repeat: int, clock: Callable[[], float], size: int = 1 << 24) -> 
     threads = usable_cores()
     source, target = np.ones(size, "float32"), np.empty(size, "float32")
     parts = list(zip(np.array_split(target, threads), np.array_split(source, threads)))
-    with concurrent.futures.ThreadPoolExecutor(threads) as pool:
+    with futures.ThreadPoolExecutor(threads) as pool:
         seconds = _fastest(lambda: list(pool.map(lambda p: np.copyto(*p), parts)), repeat, clock)
     return 2 * source.nbytes / seconds

@@ -3,11 +3,12 @@
 import contextlib
 import fnmatch
 import os
-import shutil
-import tempfile
 from collections.abc import Iterator
 
+from mlkit.core.deferred import Deferred
 from mlkit.core.typing import FilePath
+
+shutil, tempfile = Deferred("shutil"), Deferred("tempfile")
 
 
 @contextlib.contextmanager

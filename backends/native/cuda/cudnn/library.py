@@ -12,7 +12,9 @@ import importlib.util
 import os
 import warnings
 
-from mlkit.backends.native.cuda.cudnn.plans import GpuPlans
+from mlkit.core.deferred import Deferred
+
+plans = Deferred("mlkit.backends.native.cuda.cudnn.plans")
 
 _OLDEST = 91300
 WITHOUT = "convolutions are computed as products of matrices, slower"
@@ -26,7 +28,7 @@ class Unusable(RuntimeError):
 def plans_of(device):
     """The plans of a GPU, or None where there is no cuDNN, which is said once."""
     try:
-        return GpuPlans(device, load(installed_in()))
+        return plans.GpuPlans(device, load(installed_in()))
     except Unusable as error:
         warnings.warn(f"{device.name} computes without cuDNN: {error}; {WITHOUT}.", stacklevel=2)
         return None
