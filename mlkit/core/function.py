@@ -107,7 +107,10 @@ class Traced:
         return program, arrays
 
     def _find(self, key: tuple[Any, ...]) -> Program | None:
-        return next((p for p in self.programs.get(key, ()) if p.fits()), None)
+        for program in self.programs.get(key, ()):
+            if program.fits():
+                return program
+        return None
 
     def _make(self, key: tuple[Any, ...], args: tuple[Any, ...], kwargs: dict[str, Any], due: bool) -> Program:
         *_, (backend, device, distribution, autocast, training, exact), own, wanted = key

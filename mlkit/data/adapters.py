@@ -246,6 +246,8 @@ class TableAdapter(_RowAdapter):
 
 
 def _take(structure: Structure, index: Any) -> Structure:
+    if structure is None or type(structure) is np.ndarray:  # as almost always
+        return structure if structure is None else arrays.take(structure, index)
     return tree.map_structure(lambda a: None if a is None else arrays.take(a, index), structure)
 
 

@@ -15,6 +15,8 @@ _NUMBERS = (bool, int, float, complex, str, bytes, np.number, np.bool_)
 
 def is_array(x: object) -> bool:
     """Whether x can be cut along its first axis: an array, tensor, table, scipy matrix, (nested) list of numbers, or column of one."""
+    if type(x) is np.ndarray:
+        return True
     if isinstance(x, (list, tuple)):
         return _is_list_of_numbers(x)
     if isinstance(x, Sequence) and not isinstance(x, (str, bytes)):  # a range, a column of a Hugging Face data set

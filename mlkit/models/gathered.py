@@ -1,5 +1,6 @@
 """Results of batches, one behind the other in one array from the first on."""
 
+import contextlib
 from typing import Any
 
 import numpy as np
@@ -20,36 +21,33 @@ class Gathered:
     """
 
     def __init__(self, batches: int | None = None):
-        self._batches, self._first, self._rows = batches, None, []
+        self._batches, self._rows = batches, None
 
     def add(self, batch: Any) -> None:
         """Take in the next one. Raises ValueError unless its arrays fit behind the others."""
-        parts = [np.asarray(part) for part in tree.flatten(batch)]
-        if self._first is None:
-            self._first = batch
-            self._rows = [_Rows(part, self._batches) for part in parts]
-        for rows, part in zip(self._rows, parts, strict=True):
-            rows.add(part)
+        if self._rows is None:
+            self._rows = tree.map_structure(lambda part: _Rows(part, self._batches), batch)
+            return
+        for rows, part in zip(tree.flatten(self._rows), tree.flatten(batch), strict=True):
+            rows.add(np.asarray(part))
 
     def result(self) -> Any:
         """All of them, or None if there were none."""
-        return None if self._first is None else tree.pack_sequence_as(self._first, [rows.result() for rows in self._rows])
+        return None if self._rows is None else tree.map_structure(_Rows.result, self._rows)
 
 
 class _Rows:
-    def __init__(self, part, batches):
-        self.used = 0
-        try:
-            self.array = _empty(part, batches or 1)
-        except MemoryError:  # there may be fewer than was said
-            self.array = _empty(part, 1)
+    def __init__(self, first, batches):
+        self.array = np.array(first, order="C")
+        self.used = len(self.array) if self.array.ndim else 1
+        if self.array.ndim and (batches or 1) > 1:  # memory that is never written is not taken from the system
+            with contextlib.suppress(MemoryError):  # there may be fewer than was said
+                self.array = np.empty((self.used * batches, *self.array.shape[1:]), self.array.dtype)
+                self.array[: self.used] = first
 
     def add(self, part):
-        if not part.ndim:
-            if self.used:
-                raise ValueError("predict: a result without axes cannot be joined to that of another batch.")
-            self.used, self.array[...] = 1, part
-            return
+        if not self.array.ndim:
+            raise ValueError("predict: a result without axes cannot be joined to that of another batch.")
         if part.shape[1:] != self.array.shape[1:]:
             raise ValueError(
                 f"predict: results of batches can be joined along their first axis only, but one is of shape {part.shape} and those "
@@ -67,8 +65,3 @@ class _Rows:
         if self.array.ndim and self.used < len(self.array):
             self.array.resize((self.used, *self.array.shape[1:]), refcheck=False)
         return self.array
-
-
-def _empty(part, batches):
-    """Room for as many parts. Memory that is never written is not taken from the system."""
-    return np.empty((part.shape[0] * batches, *part.shape[1:]) if part.ndim else (), part.dtype)
