@@ -218,13 +218,13 @@ class Training:
 
     def _output_specs(self, model: Any, x: Structure, training: bool, exact: bool) -> Structure:
         """Specs of the model's outputs for NumPy inputs, kept by the inputs' shapes."""
-        for oldest in list(self.outputs)[:-_SHAPES_KEPT]:
-            self.outputs.pop(oldest, None)
         leaves = [a for a in tree.flatten(x) if a is not None]
         lengths = [a.shape[:1] for a in leaves]  # inputs of one length share a size that is not known
         shapes = tuple([(a.shape[1:], a.dtype.str) for a in leaves])
         key = shapes, tuple(lengths) if exact else tuple([lengths.index(n) for n in lengths]), model.built
         if key not in self.outputs:
+            for oldest in list(self.outputs)[: 1 - _SHAPES_KEPT]:
+                self.outputs.pop(oldest, None)
             sizes = {length: length if exact else (Dim(),) for length in lengths if length}
             symbols = tree.map_structure(lambda a: None if a is None else _symbolic(a, sizes.get(a.shape[:1], ())), x)
             out = infer(model, (symbols,), {"training": training} if call_info(type(model)).takes_training else {})
