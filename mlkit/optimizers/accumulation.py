@@ -32,7 +32,7 @@ def accumulate(optimizer: Any, due: Any, grads: Sequence[Tensor | None], variabl
 def _changed_by_updates(optimizer: Any):
     """The optimizer's variables that an update may change: all but its counter, its rate, the sums and the averages."""
     fixed = [optimizer._iterations, optimizer._learning_rate]
-    fixed += [s.get(k) for s in optimizer._slots.values() for k in ("average", "gradient_accumulator")]
+    fixed += optimizer._state.slots_named("average", "gradient_accumulator")
     fixed = set(map(id, fixed))
     return [v for v in optimizer.variables if id(v) not in fixed]
 

@@ -40,11 +40,11 @@ class Adafactor(Optimizer):
             if is_overwritten(v):
                 continue
             if len(v.shape) >= 2:
-                self._add_slot(v, "row", "zeros", v.shape[:-1])
-                self._add_slot(v, "column", "zeros", v.shape[:-2] + v.shape[-1:])
+                self._state.add_slot(v, "row", "zeros", v.shape[:-1])
+                self._state.add_slot(v, "column", "zeros", v.shape[:-2] + v.shape[-1:])
             else:  # unused, but in Keras's files
-                self._add_slot(v, "row", "zeros", (), "int32")
-                self._add_slot(v, "column", "zeros", (), "int32")
+                self._state.add_slot(v, "row", "zeros", (), "int32")
+                self._state.add_slot(v, "column", "zeros", (), "int32")
             self.add_slots([v], velocity="zeros")
 
     def update_step(self, gradient: Tensor, variable: Variable, learning_rate: Any) -> None:

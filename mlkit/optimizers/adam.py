@@ -132,7 +132,7 @@ class Nadam(Optimizer):
 
     def build_slots(self, variables: Sequence[Variable]) -> None:
         self.add_slots(variables, momentum="zeros", velocity="zeros")
-        self._u_product = self._add_slot(None, "u_product", "ones", (), variables[0].dtype if variables else None)
+        self._u_product = self._state.add_slot(None, "u_product", "ones", (), variables[0].dtype if variables else None)
 
     def _momentum_at(self, step: Any):
         return self.beta_1 * (1.0 - 0.5 * ops.power(0.96, step))

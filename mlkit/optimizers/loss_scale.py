@@ -57,8 +57,10 @@ class LossScaleOptimizer(Optimizer):
         inner_optimizer.loss_scale_factor = None
 
     def build_slots(self, variables: Sequence[Variable]) -> None:
-        self.step_counter = self._add_slot(None, "step_counter", "zeros", (), "int")
-        self.dynamic_scale = self._add_slot(None, "dynamic_scale", initializers.Constant(self.initial_scale), (), "float32")
+        self.step_counter = self._state.add_slot(None, "step_counter", "zeros", (), "int")
+        self.dynamic_scale = self._state.add_slot(
+            None, "dynamic_scale", initializers.Constant(self.initial_scale), (), "float32"
+        )
         self.inner_optimizer.build(variables)
 
     @property

@@ -5,32 +5,30 @@ import warnings
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, TypeVar
 
-import numpy as np
-
 from mlkit import initializers, ops
-from mlkit.core import names
 from mlkit.core.communicator import replicas
 from mlkit.core.dtypes import floatx, result_type
 from mlkit.core.op import Op
-from mlkit.core.spec import broadcasts_to, show
 from mlkit.core.state import state, swapped
 from mlkit.core.tensor import Tensor
 from mlkit.core.typing import LearningRate, TensorLike
 from mlkit.core.variable import alone
-from mlkit.objects.config_object import Configurable, described, init_signature, serialized
+from mlkit.objects.config_object import described, init_signature, serialized
 from mlkit.objects.registry import CustomObjectScope
 from mlkit.objects.signatures import with_common
 from mlkit.objects.variable import Variable
-from mlkit.optimizers import accumulation, averages
+from mlkit.optimizers import accumulation, averages, stateless
+from mlkit.optimizers.checks import check_gradients, check_options, present
 from mlkit.optimizers.clipping import clip_gradients
 from mlkit.optimizers.rate_factors import RateFactors
 from mlkit.optimizers.schedules import LearningRateSchedule
-from mlkit.optimizers.state import OptimizerState, is_overwritten
+from mlkit.optimizers.state import is_overwritten
+from mlkit.optimizers.stateful import StatefulOptimizer
 
 Init = TypeVar("Init", bound=Callable[..., None])  # an `__init__`, which type checkers go on seeing as it is written
 
 
-class Optimizer(OptimizerState, Configurable):
+class Optimizer(StatefulOptimizer):
     """Base class of optimizers.
 
     learning_rate: float, a `LearningRateSchedule`, or a callable without arguments, which is called once a trace (let it return
@@ -77,41 +75,22 @@ class Optimizer(OptimizerState, Configurable):
         name: str | None = None,
         **kwargs: Any,
     ):
-        self._variables = {}  # Variable -> None: a set in order of making
+        super().__init__(name)
         if kwargs.pop("decay", None) is not None:
             warnings.warn(
                 f"{type(self).__name__}: `decay` has no effect; pass an InverseTimeDecay schedule as `learning_rate`."
             )
         if kwargs:
             raise ValueError(f"{type(self).__name__}: unknown arguments {sorted(kwargs)}. Argument(s) not recognized.")
-        self.name = name or names.auto_name(type(self).__name__)
         self.weight_decay = weight_decay
         self.clipnorm, self.clipvalue, self.global_clipnorm = clipnorm, clipvalue, global_clipnorm
         self.use_ema, self.ema_momentum, self.ema_overwrite_frequency = use_ema, ema_momentum, ema_overwrite_frequency
         self.loss_scale_factor, self.gradient_accumulation_steps = loss_scale_factor, gradient_accumulation_steps
-        self._check_options()
-        self._init_state()
+        check_options(self)
         self._undecayed, self._undecayed_names = set(), None
         self._rate_factors = RateFactors()
         self._iterations = self.add_variable((), dtype="int", aggregation="only_first_replica", name="iteration")
         self._learning_rate = learning_rate if callable(learning_rate) else self._rate_variable(learning_rate)
-
-    def _check_options(self):
-        cls = type(self).__name__
-        clips = dict(clipnorm=self.clipnorm, clipvalue=self.clipvalue, global_clipnorm=self.global_clipnorm)
-        if sum(c is not None for c in clips.values()) > 1:
-            raise ValueError(f"{cls}: Only one of `clipnorm`, `clipvalue` and `global_clipnorm` can be set, but got {clips}.")
-        for option, value in clips.items():
-            if value is not None and value < 0:
-                raise ValueError(f"{cls}: `{option}` must not be negative, but got {value!r}.")
-        steps = self.gradient_accumulation_steps
-        if steps and steps < 2:
-            raise ValueError(f"{cls}: `gradient_accumulation_steps` must be an integer >= 2 or None, but got {steps!r}.")
-        if self.use_ema and not 0 <= self.ema_momentum <= 1:
-            raise ValueError(f"{cls}: `ema_momentum` must be in the range [0, 1], but got {self.ema_momentum!r}.")
-        every = self.ema_overwrite_frequency
-        if self.use_ema and every and (not isinstance(every, int) or every < 1):
-            raise ValueError(f"{cls}: `ema_overwrite_frequency` must be an integer >= 1 or None, but got {every!r}.")
 
     @property
     def iterations(self) -> Variable | Tensor:
@@ -133,7 +112,7 @@ class Optimizer(OptimizerState, Configurable):
         if callable(value):
             self._learning_rate = value
             if isinstance(old, Variable):
-                del self._variables[old]
+                self._state.drop(old)
         elif callable(old):
             raise TypeError(
                 f"The learning rate of {self.name!r} follows {old!r} and cannot be set to {value!r}. Assign another schedule, "
@@ -203,7 +182,7 @@ class Optimizer(OptimizerState, Configurable):
 
     def _apply_checked(self, grads: Sequence[Tensor | None], variables: Sequence[Variable]) -> None:
         """`apply`, once the arguments are known to fit together and gradients are those of the whole batch."""
-        self._apply(_present(grads, variables))
+        self._apply(present(grads, variables))
 
     def _alone(self, variables: Sequence[Variable]):
         """A block in which no other thread changes these variables and the optimizer's own."""
@@ -231,16 +210,39 @@ class Optimizer(OptimizerState, Configurable):
                     v.assign(v.constraint(v))
         self._iterations.assign_add(1)
 
+    def _make_slots(self, variables):
+        if self.use_ema:
+            self.add_slots(variables, average="zeros")
+        if self.gradient_accumulation_steps:
+            for v in variables:
+                self._state.add_slot(v, "gradient_accumulator", "zeros")
+        self.build_slots(variables)
+
     @property
     def moving_averages(self) -> Any:
         """Pairs (weight, Variable with its moving average); none without `use_ema`, nor for frozen weights."""
-        tracked = [v for v in self._trainable_variables if v.trainable and not is_overwritten(v)] if self.use_ema else []
+        tracked = [v for v in self._state.weights if v.trainable and not is_overwritten(v)] if self.use_ema else []
         return [(v, self.slot(v, "average")) for v in tracked]
 
     def finalize_variable_values(self, var_list: Iterable[Variable]) -> None:
         """Set the model's variables to their moving averages, if there are any; `fit` does it at its end."""
         if self.use_ema and int(self._iterations) > 0:  # before the first step the averages are 0
             averages.put_in_place(self.moving_averages, var_list, self.name)
+
+    def stateless_apply(
+        self,
+        optimizer_variables: Sequence[TensorLike],
+        grads: Sequence[Tensor | None],
+        trainable_variables: Sequence[TensorLike],
+    ) -> tuple[list[Tensor], list[Tensor]]:
+        """One update as a pure function: nothing is assigned.
+
+        optimizer_variables, grads, trainable_variables: lists of tensors, as `variables` and the weights it was built for.
+        Returns (new values of the weights, new values of the optimizer's variables).
+        """
+        if not self.built:
+            raise ValueError(f"To call `stateless_apply`, {self.name!r} must be built: optimizer.build(trainable_variables).")
+        return stateless.applied(self, self._state.weights, optimizer_variables, grads, trainable_variables)
 
     def _checked(self, grads: Sequence[Tensor | None], variables: Sequence[Variable]):
         if variables is None:
@@ -249,7 +251,7 @@ class Optimizer(OptimizerState, Configurable):
                     f"{self.name}.apply: the optimizer must already be built when no variables are given. "
                     "Call optimizer.build(trainable_variables) first."
                 )
-            variables = self._trainable_variables
+            variables = self._state.weights
         variables = list(variables)
         if len(grads) != len(variables):
             raise ValueError(
@@ -257,18 +259,7 @@ class Optimizer(OptimizerState, Configurable):
             )
         if not self.built:
             self.build(variables)
-        for v in variables:
-            if v not in self._indices:
-                raise ValueError(
-                    f"{self.name}.apply: Unknown variable {v.path!r}. The optimizer was built for {len(self._indices)} other "
-                    "variables. Call optimizer.build(all_trainable_variables) to add to them, or make a new optimizer."
-                )
-        for g, v in zip(grads, variables):
-            if g is not None and not broadcasts_to(np.shape(g), v.shape):
-                raise ValueError(
-                    f"{self.name}.apply: a gradient of shape {show(np.shape(g))} does not broadcast to its variable {v.path!r} of "
-                    f"shape {show(v.shape)}."
-                )
+        check_gradients(self.name, grads, variables, self._state.numbers)
         return variables
 
     def _update(self, grads: Sequence[Tensor | None], variables: Sequence[Variable]):
@@ -375,20 +366,6 @@ class Optimizer(OptimizerState, Configurable):
         """An optimizer made from what `get_config` returned, without its state."""
         with CustomObjectScope(custom_objects):
             return super().from_config(config)
-
-
-def _present(grads: Sequence[Tensor | None], variables: Sequence[Variable]):
-    """The pairs (gradient, variable) whose gradient is there; warns of the others."""
-    pairs = [(g, v) for g, v in zip(grads, variables) if g is not None]
-    if not pairs:
-        raise ValueError("No gradients provided for any variable.")
-    missing = [v.path for g, v in zip(grads, variables) if g is None]
-    if missing:
-        warnings.warn(
-            f"Gradients do not exist for variables {missing} when minimizing the loss; they stay as they are. Does the loss "
-            "depend on them, and was a `loss` given to `model.compile()`?"
-        )
-    return pairs
 
 
 def common_options(init: Init) -> Init:
