@@ -58,7 +58,31 @@ class Answer(Sequence):
 
 
 def classify(model: Any, photos: Any, top: int | None = None, batch_size: int = 32, augment: Any = None, times: int = 4) -> Any:
-    """See `Model.classify`."""
+    """Names of classes with their probabilities, for photos as they are.
+
+    Args:
+        model: Which has an `image_task`, unless its outputs are probabilities of numbered classes.
+        photos: A path, a folder (with all below it), a Pillow image, an array (height, width, channels) of pixels from 0 to 255, a
+            batch of these, or an iterable of any. Each is brought to the size, and in the way, that `image_task` says.
+        top: How many classes to name, all unless given.
+        batch_size: Photos that the model is called on at once.
+        augment, times: Judge each photo in several views: "flip" for its mirror image besides, or layers of augmentation, by which it
+            is seen `times` times.
+
+    Returns:
+        An `Answer` for a single photo, else a list of them: `(name, probability)` pairs, the most probable first. Photos that cannot
+        be read are named in a warning; their answers have an `error`.
+
+    Raises:
+        ValueError: None of the photos can be read.
+
+    >>> import mlkit
+    >>> layers = [mlkit.Input((8, 8, 3)), mlkit.layers.Flatten(), mlkit.layers.Dense(2, "softmax", kernel_initializer="zeros")]
+    >>> model = mlkit.Sequential(layers)
+    >>> model.image_task = mlkit.models.ImageTask(["cat", "dog"])
+    >>> classify(model, np.zeros((20, 30, 3), "uint8"))
+    <0: cat 50.0%, dog 50.0%>
+    """
     single = isinstance(photos, Image.Image) or (
         os.path.isfile(photos) if isinstance(photos, (str, os.PathLike)) else isinstance(photos, np.ndarray) and photos.ndim < 4
     )
@@ -78,7 +102,7 @@ def answers_of(
 ) -> Iterator[Answer]:
     """An `Answer` for each photo, in their order, as they are ready: no more than a few batches are in memory.
 
-    photos, augment, times: see `Model.classify`. A photo that cannot be read has an answer that says why.
+    The arguments are those of `classify`. A photo that cannot be read has an answer that says why.
     """
     if not isinstance(batch_size, (int, np.integer)) or batch_size < 1:
         raise ValueError(f"classify: `batch_size` must be a whole number from 1 on, but is {batch_size!r}.")

@@ -5,6 +5,7 @@ from types import MappingProxyType
 from typing import Any
 
 from mlkit.core import dtypes, names, tree
+from mlkit.core.messages import inside
 from mlkit.core.spec import Dim, resolve, show
 from mlkit.core.tensor import Tensor
 from mlkit.core.typing import Structure
@@ -181,6 +182,18 @@ def split_functional(args: Sequence[Any], kwargs: Mapping[str, Any]) -> tuple[An
     named = dict(zip(("inputs", "outputs", "name"), args))
     kwargs.update(named)
     return kwargs.pop("inputs"), kwargs.pop("outputs"), kwargs
+
+
+def build_by_calling(model: Any, input_shape: Structure) -> None:
+    """Build a model that has a `call` of its own for inputs of this shape, by running that on shapes."""
+    dtype = dtypes.single_of(model.compute_dtype)
+    try:
+        infer(model.call, (tree.map_shape_structure(lambda s: KerasTensor(s, dtype), input_shape),), {})
+    except Exception as error:
+        raise ValueError(
+            f"Model {model.name!r} could not be built by calling it on inputs of shape {input_shape}: {inside(error)}. "
+            "If its `call` needs other inputs, build it by calling it on real data."
+        ) from error
 
 
 def with_arrays(inputs: Structure) -> Structure:

@@ -1,6 +1,7 @@
 """The layer graph of a model made from KerasTensors: its layers, and how a call of the model runs them."""
 
 import warnings
+from collections.abc import Sequence
 from typing import Any
 
 from mlkit import ops
@@ -161,6 +162,20 @@ class LayerGraph(Function):
                 f"Model {self.name!r}: input {symbol.name!r} expects shape {expected}, but was given shape "
                 f"{show(x.shape)}.{hint}"
             )
+
+
+def find_layer(layers: Sequence[Any], name: str | None, index: int | None) -> Any:
+    """See `Model.get_layer`."""
+    if (name is None) == (index is None):
+        raise ValueError("get_layer: pass either `name` or `index`.")
+    if index is not None:
+        if not -len(layers) <= index < len(layers):
+            raise ValueError(f"get_layer: there is no layer {index}; the model has {len(layers)} layers.")
+        return layers[index]
+    for layer in layers:
+        if layer.name == name:
+            return layer
+    raise ValueError(f"get_layer: there is no layer {name!r}. Layers: {[layer.name for layer in layers]}.")
 
 
 def _call_as_told(operation: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:

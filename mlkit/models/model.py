@@ -6,28 +6,28 @@ from typing import Any, Self
 from mlkit import ops
 from mlkit.core import dtypes, tree
 from mlkit.core.deferred import Deferred
-from mlkit.core.messages import inside
 from mlkit.core.spec import show
 from mlkit.core.typing import Data, FilePath, Structure
 from mlkit.data.batch import to_numpy
 from mlkit.layers.layer import Layer
 from mlkit.models import freezing, memory, saving, summary
 from mlkit.models import state_tree as state_trees
-from mlkit.models.function import input_shapes, is_functional_call, split_functional, with_arrays
+from mlkit.models.function import build_by_calling, input_shapes, is_functional_call, split_functional, with_arrays
 from mlkit.models.host_part import Prepared
-from mlkit.models.layer_graph import LayerGraph
-from mlkit.models.photo_methods import PhotoMethods
+from mlkit.models.image_task import ImageTask
+from mlkit.models.layer_graph import LayerGraph, find_layer
 from mlkit.models.trainer import Trainer
-from mlkit.objects.keras_tensor import KerasTensor, has_symbol, infer
+from mlkit.objects.keras_tensor import KerasTensor, has_symbol
 from mlkit.objects.serialization import serialize_keras_object
 from mlkit.utils.console import print_message
 
-_export = Deferred("mlkit.export.model_export")  # takes its time to import, and is seldom needed
+_export = Deferred("mlkit.export.model_export")  # these take their time to import, and are seldom needed
+_answers, json = Deferred("mlkit.models.answers"), Deferred("json")
 
 __all__ = ["Functional", "Model"]
 
 
-class Model(PhotoMethods, Trainer, Layer):
+class Model(Trainer, Layer):
     """A trainable model, made in one of two ways.
 
     From KerasTensors: ``Model(inputs, outputs)`` holds the layers between them. By subclassing: layers are set in `__init__`
@@ -41,6 +41,7 @@ class Model(PhotoMethods, Trainer, Layer):
     """
 
     _graph: LayerGraph | None = None  # of a model made from KerasTensors, and of a Sequential that knows its inputs
+    _image_task: ImageTask | None = None
 
     def __new__(cls, *args: Any, **kwargs: Any) -> Self:
         if cls is Model and is_functional_call(args, kwargs):
@@ -72,14 +73,7 @@ class Model(PhotoMethods, Trainer, Layer):
 
     def _prepared(self, inputs: Structure) -> Structure:
         """Inputs as they come into the model's program, after layers that look at strings or single values; other models' inputs as
-        they are. The model can be called on either.
-
-        >>> import mlkit, numpy as np
-        >>> text = mlkit.Input((), dtype="string")
-        >>> model = mlkit.Model(text, mlkit.layers.StringLookup(vocabulary=["a", "b"])(text))
-        >>> model._prepared(np.array(["b", "x"]))["0000"].numpy()
-        array([2, 0])
-        """
+        they are. The model can be called on either."""
         if not self._has_host_part or type(inputs) is Prepared:
             return inputs
         return self._graph.prepared(with_arrays(inputs))
@@ -189,29 +183,12 @@ class Model(PhotoMethods, Trainer, Layer):
 
     def get_layer(self, name: str | None = None, index: int | None = None) -> Layer:
         """The layer of that name, or at that place in `layers`. Raises ValueError if there is none."""
-        if (name is None) == (index is None):
-            raise ValueError("get_layer: pass either `name` or `index`.")
-        if index is not None:
-            if not -len(self.layers) <= index < len(self.layers):
-                raise ValueError(f"get_layer: there is no layer {index}; the model has {len(self.layers)} layers.")
-            return self.layers[index]
-        for layer in self.layers:
-            if layer.name == name:
-                return layer
-        raise ValueError(f"get_layer: there is no layer {name!r}. Layers: {[layer.name for layer in self.layers]}.")
+        return find_layer(self.layers, name, index)
 
     def build(self, input_shape: Any = None) -> None:
         """Create all weights for inputs of this shape (structure of tuples with None)."""
-        if self._graph is not None or input_shape is None:
-            return
-        inputs = tree.map_shape_structure(lambda s: KerasTensor(s, dtypes.single_of(self.compute_dtype)), input_shape)
-        try:
-            infer(self.call, (inputs,), {})
-        except Exception as error:
-            raise ValueError(
-                f"Model {self.name!r} could not be built by calling it on inputs of shape {input_shape}: {inside(error)}. "
-                "If its `call` needs other inputs, build it by calling it on real data."
-            ) from error
+        if self._graph is None and input_shape is not None:
+            build_by_calling(self, input_shape)
 
     def export(
         self,
@@ -321,6 +298,31 @@ class Model(PhotoMethods, Trainer, Layer):
     def _repr_html_(self) -> str:
         return summary.summary_html(self)
 
+    # ---- photos --------------------------------------------------------------------------------------------------------
+
+    @property
+    def image_task(self) -> ImageTask | None:
+        """What the model knows of its task with images, an `ImageTask`; it is saved with the model. `mlkit.finetune` sets it."""
+        return self._image_task
+
+    @image_task.setter
+    def image_task(self, task: ImageTask | None) -> None:
+        if task is not None:
+            task.check_outputs(getattr(self, "output_shape", None) if self._graph is not None else None)
+        self._image_task = task
+
+    @property
+    def class_names(self) -> list[str] | None:
+        """Names of the classes, as `image_task` tells them, or None."""
+        names = None if self._image_task is None else self._image_task.class_names
+        return None if names is None else list(names)
+
+    def classify(self, photos: Any, top: int | None = None, batch_size: int = 32, augment: Any = None, times: int = 4) -> Any:
+        """Names of classes with their probabilities, for photos as they are: paths, folders, Pillow images or arrays of pixels. `top`:
+        how many classes to name; `augment`, `times`: in which views to judge each photo. See `mlkit.models.classify`.
+        """
+        return _answers.classify(self, photos, top, batch_size, augment, times)
+
     # ---- files ---------------------------------------------------------------------------------------------------
 
     def save(self, filepath: FilePath, overwrite: bool = True, zipped: bool | None = None, **kwargs: Any) -> None:
@@ -352,8 +354,6 @@ class Model(PhotoMethods, Trainer, Layer):
 
     def to_json(self, **kwargs: Any) -> str:
         """The architecture as JSON text; `mlkit.models.model_from_json` reads it. kwargs: for `json.dumps`."""
-        import json  # brings much with it that training does not need
-
         return json.dumps(serialize_keras_object(self), **kwargs)
 
     def compute_mask(self, inputs: Any, previous_mask: Any = None) -> Any:
