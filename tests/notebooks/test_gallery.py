@@ -13,7 +13,7 @@ import mlkit
 from mlkit.optimizers.optimizer import Optimizer
 
 FOLDER = pathlib.Path(__file__).parents[2] / "notebooks" / "gallery"
-SHARED = ("data", "result")
+SHARED = ("data", "result", "sounds", "texts")
 NAMES = sorted(f.stem for f in FOLDER.glob("*.py") if f.stem not in SHARED)
 WITHOUT_OPTIMIZER = ("neural_style",)
 EXTRA = ("gymnasium", "minatar", "skimage", "sklearn", "soundfile")
