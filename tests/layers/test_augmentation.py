@@ -165,7 +165,8 @@ def test_bad_options():
     "make", [lambda: layers.RandAugment(seed=1), lambda: layers.AugMix(num_chains=2, chain_depth=2, seed=1)]
 )
 def test_augmentations_of_others_compiled(make):
-    x = images()
+    x = images(low=1)
+    x[0, 0, 0] = 0  # the darkest value occurs once, so that equalization divides by 191 and has no halves to round, either way
     layer = make()
     compiled = mlkit.core.function.function(lambda x: layer(x, training=True))
     first, second = compiled(mlkit.ops.convert_to_tensor(x)).numpy(), compiled(mlkit.ops.convert_to_tensor(x)).numpy()
