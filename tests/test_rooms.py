@@ -16,11 +16,8 @@ CONTRACTS = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["import
 LAYERS = next(c["layers"] for c in CONTRACTS if c["type"] == "layers")
 HEIGHT = {room: -i for i, layer in enumerate(LAYERS) for room in re.split(r"\s*[|:]\s*", layer)}
 
-# Packages that are optional, or that take longer to import than what asks for them: a function that needs one imports it.
-LATE = set(
-    "PIL ai_edge_quantizer concurrent ctypes h5py html http importlib ipywidgets json litert_converter logging matplotlib pillow_heif "
-    "queue tqdm urllib".split()
-)
+# Two files are programs of their own, without mlkit: they begin with what they need, and say by their status that it is missing.
+LATE = {"ai_edge_quantizer", "litert_converter"}
 
 
 def parsed():
@@ -63,7 +60,7 @@ def upward(name, tree):
 
 
 def late(tree, allowed=LATE):
-    """Imports within functions, but of packages that may come late."""
+    """Imports within functions."""
     within = {n for f in ast.walk(tree) if isinstance(f, (ast.FunctionDef, ast.AsyncFunctionDef)) for n in ast.walk(f)}
     return [(node.lineno, other) for node, other in imported(tree) if node in within and other.split(".")[0] not in allowed]
 
@@ -82,14 +79,8 @@ def test_nothing_is_imported_from_above():
     assert not found
 
 
-def test_the_engine_imports_nothing_within_functions():
-    """What is heavy and seldom needed is a `Deferred` there."""
-    engine = {"core", "primitives", "compiler", "objects"}
-    found = {str(file): bad for name, (file, tree) in MODULES.items() if room(name) in engine and (bad := late(tree, ()))}
-    assert not found
-
-
 def test_modules_import_at_their_head():
+    """What is heavy and seldom needed, or optional, is a `Deferred` there."""
     found = {str(file): bad for file, tree in MODULES.values() if (bad := late(tree))}
     assert not found
 

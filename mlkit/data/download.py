@@ -4,11 +4,15 @@ import hashlib
 import os
 import sys
 
+from mlkit.core.deferred import Deferred
 from mlkit.core.messages import inside
 from mlkit.core.settings import cache_folder
 from mlkit.core.typing import FilePath
 from mlkit.data.archive import unpack
 from mlkit.utils import console
+
+urllib_error, urllib_parse, urllib_request = Deferred("urllib.error"), Deferred("urllib.parse"), Deferred("urllib.request")
+http_client, tqdm = Deferred("http.client"), Deferred("tqdm")
 
 _CHUNK = 1 << 20
 _ATTEMPTS = 3
@@ -73,9 +77,7 @@ def get_file(
 
 
 def _file_name(fname, origin):
-    import urllib.parse  # like the modules of the network below: takes long to import; only for downloads
-
-    name = os.fspath(fname) if fname else os.path.basename(urllib.parse.urlsplit(origin).path)
+    name = os.fspath(fname) if fname else os.path.basename(urllib_parse.urlsplit(origin).path)
     if not name or name in (".", "..") or name != os.path.basename(name):
         raise ValueError(f"get_file: {name!r} is no file name. Pass `fname` without folders; `cache_dir` says where it goes.")
     return name
@@ -126,9 +128,6 @@ def _fetch_unless_there(origin, target, digest, force):
 
 def _fetch(origin, target, part, digest):
     """Fill `part`, in several attempts; whether a part that was there was made use of."""
-    import http.client
-    import urllib.error
-
     if digest is None and os.path.exists(part):
         os.remove(part)  # without a hash nobody would notice that the halves do not belong together
     resumed = os.path.exists(part)
@@ -136,8 +135,8 @@ def _fetch(origin, target, part, digest):
         try:
             _transfer(origin, part)
             return resumed
-        except (OSError, http.client.HTTPException) as error:
-            final = isinstance(error, urllib.error.HTTPError) and error.code < 500
+        except (OSError, http_client.HTTPException) as error:
+            final = isinstance(error, urllib_error.HTTPError) and error.code < 500
             if final or attempt == _ATTEMPTS:
                 raise OSError(_help(origin, target, digest, error)) from error
 
@@ -152,10 +151,8 @@ def _help(origin, target, digest, error):
 
 def _transfer(origin, part):
     """Append to `part` what is missing of it."""
-    import urllib.request
-
     have = os.path.getsize(part) if os.path.exists(part) else 0
-    request = urllib.request.Request(origin, headers={"User-Agent": "mlkit"})
+    request = urllib_request.Request(origin, headers={"User-Agent": "mlkit"})
     if have and origin.startswith("http"):
         request.add_header("Range", f"bytes={have}-")
     response = _open(request, part)
@@ -176,12 +173,9 @@ def _transfer(origin, part):
 
 def _open(request, part):
     """The response; None if the server says that nothing is left to send."""
-    import urllib.error
-    import urllib.request
-
     try:
-        return urllib.request.urlopen(request, timeout=_TIMEOUT)
-    except urllib.error.HTTPError as error:
+        return urllib_request.urlopen(request, timeout=_TIMEOUT)
+    except urllib_error.HTTPError as error:
         if error.code == 416:  # range not satisfiable: the part is complete, or no part of this file
             total = (error.headers.get("Content-Range") or "").rpartition("/")[2]
             if total == str(os.path.getsize(part)):
@@ -196,8 +190,6 @@ def _continues(response, have):
 
 
 def _bar(name, total, have):
-    import tqdm  # takes long to import, as the modules of the network above do; only for downloads
-
     return tqdm.tqdm(
         desc=name, total=total, initial=have, unit="B", unit_scale=True, file=sys.stdout, disable=not console.is_live()
     )

@@ -10,8 +10,11 @@ import threading
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
+from mlkit.core.deferred import Deferred
 from mlkit.core.state import state, swapped
 from mlkit.core.typing import IntOrSequence
+
+futures = Deferred("concurrent.futures")  # a fit on arrays does not need it
 
 
 def surroundings():
@@ -186,9 +189,7 @@ class OrderedMap:
 
 def thread_pool(workers):
     """An executor of threads that see the backend and device of this one."""
-    from concurrent.futures import ThreadPoolExecutor  # brings much with it that a fit on arrays does not need
-
-    return ThreadPoolExecutor(max(1, workers), "mlkit-data", initializer=_adopt, initargs=(surroundings(),))
+    return futures.ThreadPoolExecutor(max(1, workers), "mlkit-data", initializer=_adopt, initargs=(surroundings(),))
 
 
 def _adopt(around):

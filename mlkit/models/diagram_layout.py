@@ -8,6 +8,10 @@ import html
 import os
 from collections.abc import Sequence
 
+from mlkit.core.deferred import Deferred
+
+Image, ImageDraw, ImageFont = Deferred("PIL.Image"), Deferred("PIL.ImageDraw"), Deferred("PIL.ImageFont")
+
 _FONT, _LINE, _PAD = 14, 20, 10  # height of letters and of lines, and the space around texts, in points
 _LETTER = 0.6  # width of a letter to its height, on average
 _BESIDE, _BELOW, _MARGIN = 24, 36, 16
@@ -176,8 +180,6 @@ class Diagram:
 
     def image(self):
         """The diagram as a Pillow image."""
-        from PIL import Image, ImageDraw, ImageFont  # pictures only
-
         scale = self.dpi / 96
         size = [max(1, round(scale * (n + 2 * _MARGIN))) for n in (self.width, self.height)]
         image = Image.new("RGB", size, "white")

@@ -2,6 +2,10 @@
 
 from typing import Any
 
+from mlkit.core.deferred import Deferred
+
+_html = Deferred("html")  # its table of entities takes longer to import than this module
+
 HEADS = ("time", "gradient", "share", "calls", "MB", "MFLOP", "GFLOP/s", "GB/s", "of limit")
 
 
@@ -55,11 +59,9 @@ def markdown(report: Any, most: int = 25) -> str:
 
 def html(report: Any, most: int = 25) -> str:
     """The report as HTML tables."""
-    from html import escape  # its table of entities takes longer to import than this module
-
-    parts = [f"<p>{escape(headline(report))}</p>"]
+    parts = [f"<p>{_html.escape(headline(report))}</p>"]
     for what, rows in tables(report, most):
-        lines = [_line("th", (what, *HEADS)), *(_line("td", (escape(row.name), *cells(row, report))) for row in rows)]
+        lines = [_line("th", (what, *HEADS)), *(_line("td", (_html.escape(row.name), *cells(row, report))) for row in rows)]
         parts.append(f"<table>{''.join(lines)}</table>")
     return "".join(parts)
 

@@ -5,7 +5,10 @@ from collections.abc import Sequence
 from typing import Any
 
 from mlkit.core import dtypes, tree
+from mlkit.core.deferred import Deferred
 from mlkit.core.spec import show
+
+html = Deferred("html")  # its table of entities takes longer to import than this module
 
 _NESTED = "  "
 
@@ -122,8 +125,6 @@ def summary_text(
 
 def summary_html(model: Any) -> str:
     """The summary as an HTML table."""
-    import html  # its table of entities takes longer to import than this module; only notebooks want it
-
     header, body = _table(model, False, False, None)
 
     def line(cells, tag):

@@ -7,7 +7,15 @@ import warnings
 
 import numpy as np
 
+from mlkit.core.deferred import Deferred
 from mlkit.pictures.words import any_weight, escaped, families, missing_glyphs
+
+Image = Deferred("PIL.Image")  # curves do without it
+_MATPLOTLIB = (
+    "Figures are drawn by matplotlib, which is not installed: pip install matplotlib. "
+    "Without it pictures show themselves in notebooks, and `save` writes .html files."
+)
+matplotlib, figures = Deferred("matplotlib", _MATPLOTLIB), Deferred("matplotlib.figure", _MATPLOTLIB)
 
 
 class Picture:
@@ -32,9 +40,8 @@ class Picture:
 
     def figure(self):
         """The picture as a new matplotlib `Figure`. Raises ImportError without matplotlib (`pip install matplotlib`)."""
-        figure_class, context = _matplotlib()
-        figure = figure_class(figsize=self.size, layout="constrained")
-        with context({"font.family": families()}):
+        figure = figures.Figure(figsize=self.size, layout="constrained")
+        with matplotlib.rc_context({"font.family": families()}):
             self.draw(figure)
         return figure
 
@@ -105,19 +112,6 @@ class Page(Picture):
             picture.draw(place)
 
 
-def _matplotlib():
-    """Its class of figures and its context of settings."""
-    try:
-        from matplotlib import rc_context  # optional
-        from matplotlib.figure import Figure
-    except ImportError as error:
-        raise ImportError(
-            "Figures are drawn by matplotlib, which is not installed: pip install matplotlib. "
-            "Without it pictures show themselves in notebooks, and `save` writes .html files."
-        ) from error
-    return Figure, rc_context
-
-
 def as_pixels(image):
     """An image (height, width, channels) or (height, width) as uint8 with 1 or 3 channels.
 
@@ -141,8 +135,6 @@ def image_tag(image, width=None):
 
     width: on the page in pixels; small images are enlarged unsmoothed.
     """
-    from PIL import Image  # curves do without it
-
     pixels, buffer = as_pixels(image), io.BytesIO()
     kind, options = ("jpeg", {"quality": 90}) if pixels.ndim == 3 and pixels.shape[0] >= 64 else ("png", {})
     Image.fromarray(pixels[..., :3] if kind == "jpeg" else pixels).save(buffer, kind, **options)

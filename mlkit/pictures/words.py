@@ -5,6 +5,11 @@ import functools
 import os
 from collections.abc import Iterator
 
+from mlkit.core.deferred import Deferred
+
+html, logging = Deferred("html"), Deferred("logging")  # these take longer to import than this module
+font_manager = Deferred("matplotlib.font_manager")
+
 # Fonts that have what matplotlib's own lacks: Chinese, Japanese, Korean, emoji. Those that are installed are used.
 _OTHERS = (
     "Noto Sans CJK SC", "Noto Sans CJK JP", "Noto Sans SC", "Source Han Sans SC", "WenQuanYi Zen Hei", "WenQuanYi Micro Hei",
@@ -20,8 +25,6 @@ _MISSING = "a figure lacks characters of its names, for no font has them: instal
 
 def escaped(text) -> str:
     """Text as HTML shows it. What no encoding has (names of files in a strange one) becomes "?"."""
-    import html  # its table of entities takes longer to import than this module
-
     return html.escape(str(text).encode("utf-8", "replace").decode("utf-8"))
 
 
@@ -45,8 +48,6 @@ def in_figure(text, most: int = 28) -> str:
 @functools.cache
 def families() -> list[str]:
     """Names of fonts for matplotlib: its own, and those behind it that have what it lacks."""
-    from matplotlib import font_manager  # optional
-
     known = set(font_manager.get_font_names())
     if not known.intersection(_OTHERS):  # it lists the fonts once, and does not notice what is installed later
         for path in font_manager.findSystemFonts():
@@ -65,7 +66,6 @@ def missing_glyphs(warning) -> str | None:
 @contextlib.contextmanager
 def any_weight() -> Iterator[None]:
     """Within, matplotlib does not report that a font which stands in for its own has another weight than the one asked for."""
-    import logging  # figures only
 
     def is_news(record):
         text = record.getMessage()

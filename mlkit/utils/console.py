@@ -6,6 +6,7 @@ from mlkit.core.deferred import Deferred
 from mlkit.core.settings import is_interactive_logging_enabled
 
 shutil, unicodedata = Deferred("shutil"), Deferred("unicodedata")  # only where a line is drawn
+html, logging = Deferred("html"), Deferred("logging")  # these take longer to import than all of `mlkit.data`
 IPython_display = Deferred("IPython.display")  # only in a notebook, which has it
 
 # what stands for a drawn character where it cannot be shown
@@ -17,8 +18,6 @@ def print_message(text: str) -> None:
     """Print lines, or log them (to "mlkit", level INFO) when interactive logging is off. Characters the output cannot show
     become "?"."""
     if not is_interactive_logging_enabled():
-        import logging  # takes longer to import than all of `mlkit.data`; only where messages are logged
-
         logging.getLogger("mlkit").info(text)
         return
     print(_showable(str(text)), flush=True)
@@ -29,8 +28,6 @@ def print_folded(title: str, text: str) -> None:
     if not (in_notebook() and is_interactive_logging_enabled()):
         print_message(text)
         return
-    import html  # its table of entities takes longer to import than this module
-
     folded = f"<details><summary>{html.escape(title)}</summary><pre>{html.escape(text)}</pre></details>"
     IPython_display.display({"text/html": folded, "text/plain": text}, raw=True)
 

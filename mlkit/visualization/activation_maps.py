@@ -5,12 +5,15 @@ import contextlib
 import numpy as np
 
 from mlkit import activations, ops
+from mlkit.core.deferred import Deferred
 from mlkit.core.tensor import Tensor
 from mlkit.layers import Softmax
 from mlkit.models.freezing import leaf_layers
 from mlkit.ops.gradients import GradientTape
 from mlkit.pictures.gallery import Gallery
 from mlkit.pictures.picture import as_pixels
+
+cm, colors = Deferred("matplotlib.cm"), Deferred("matplotlib.colors")
 
 
 def grad_cam(model, images, classes=None, layer=None, class_names=None):
@@ -72,12 +75,9 @@ class ActivationMaps(Gallery):
         return f"{super().html()}<p>as the weakest place of the image {bar} {_SCALE}.{flat}</p>"
 
     def draw(self, figure):
-        from matplotlib.cm import ScalarMappable  # optional
-        from matplotlib.colors import ListedColormap
-
         super().draw(figure)
-        colors = ListedColormap([_color(np.float64(share)) / 255 for share in np.linspace(0, 1, 64)])
-        figure.colorbar(ScalarMappable(cmap=colors), ax=figure.axes, label=_SCALE, shrink=0.7)
+        shades = colors.ListedColormap([_color(np.float64(share)) / 255 for share in np.linspace(0, 1, 64)])
+        figure.colorbar(cm.ScalarMappable(cmap=shades), ax=figure.axes, label=_SCALE, shrink=0.7)
 
 
 _FLAT = 0.1  # a map whose places differ by less, as a share of the strongest, singles nothing out

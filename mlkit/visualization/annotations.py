@@ -6,7 +6,10 @@ import numpy as np
 
 from mlkit import ops
 from mlkit.config import image_data_format
+from mlkit.core.deferred import Deferred
 from mlkit.utils.bounding_boxes import convert_format
+
+Image, ImageDraw, ImageFont = Deferred("PIL.Image"), Deferred("PIL.ImageDraw"), Deferred("PIL.ImageFont")
 
 _LETTERS = 12  # height of letters of scale 1, in pixels
 
@@ -34,8 +37,6 @@ def draw_bounding_boxes(
     >>> draw_bounding_boxes(np.zeros((1, 6, 6, 3)), boxes, "xyxy", color=(255, 0, 0), line_thickness=1)[0, 1, :, 0].tolist()
     [0, 255, 255, 255, 255, 0]
     """
-    from PIL import Image, ImageDraw, ImageFont  # pictures only
-
     if len(np.shape(images)) != 4:
         raise ValueError(f"`images` must be batched 4D tensor. Received: images.shape={np.shape(images)}")
     if not isinstance(bounding_boxes, dict):

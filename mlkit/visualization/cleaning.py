@@ -10,9 +10,12 @@ import os
 
 import numpy as np
 
+from mlkit.core.deferred import Deferred
 from mlkit.pictures.gallery import Gallery
 from mlkit.pictures.picture import Page, Picture
 from mlkit.pictures.table import Table
+
+Image = Deferred("PIL.Image")
 
 HEADER = ["photo", "label", "suggested", "probability", "action"]
 ACTIONS = ("", "move", "remove")
@@ -81,8 +84,6 @@ class ToClean(Picture):
         return Gallery([image for _, image in shown], captions, "The most likely", hints=[row[0] for row, _ in shown])
 
     def _image(self, path):
-        from PIL import Image  # pictures only
-
         if path in self.images:
             return self.images[path]
         if not os.path.isfile(str(path)):

@@ -8,7 +8,11 @@ import numpy as np
 
 from mlkit import ops
 from mlkit.config import image_data_format
+from mlkit.core.deferred import Deferred
 from mlkit.visualization.annotations import draw_bounding_boxes, draw_segmentation_masks
+
+_MISSING = "Galleries are drawn by matplotlib: pip install matplotlib"
+plt, patches = Deferred("matplotlib.pyplot", _MISSING), Deferred("matplotlib.patches", _MISSING)
 
 
 def plot_image_gallery(
@@ -37,7 +41,6 @@ def plot_image_gallery(
         raise ValueError("plot_image_gallery: expected either `path` to be set, or `show` to be true.")
     if (y_true is not None or y_pred is not None) and label_map is None:
         raise ValueError("If `y_true` or `y_pred` are provided, a `label_map` must also be provided.")
-    plt = _pyplot("plot_image_gallery")
     pixels = _batch(images, data_format)
     rows = rows or math.ceil(math.sqrt(len(pixels)))
     cols = cols or math.ceil(len(pixels) / rows)
@@ -100,11 +103,8 @@ def plot_bounding_box_gallery(
         if boxes is not None:
             drawn = draw(drawn, boxes, color=color, class_mapping=names)
     if legend:
-        _pyplot("plot_bounding_box_gallery")
-        from matplotlib.patches import Patch  # pictures only
-
         pairs = (("Ground Truth", true_color), ("Prediction", pred_color))
-        legend_handles = [Patch(color=np.array(color) / 255.0, label=label) for label, color in pairs]
+        legend_handles = [patches.Patch(color=np.array(color) / 255.0, label=label) for label, color in pairs]
     options = {"value_range": value_range, "legend_handles": legend_handles, "rows": rows, "cols": cols, **kwargs}
     plot_image_gallery(drawn, data_format="channels_last", **options)
 
@@ -149,11 +149,3 @@ def _batch(images, data_format):
 
 def _classes(labels):
     return [] if labels is None else np.asarray(ops.convert_to_numpy(labels)).ravel().tolist()
-
-
-def _pyplot(function):
-    try:
-        import matplotlib.pyplot as plt  # pictures only
-    except ImportError as error:
-        raise ImportError(f"{function} needs matplotlib: pip install matplotlib") from error
-    return plt

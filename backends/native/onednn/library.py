@@ -9,6 +9,9 @@ import sys
 
 from mlkit.backends.native.onednn import constants as c
 from mlkit.core import debug
+from mlkit.core.deferred import Deferred
+
+util = Deferred("ctypes.util")  # takes as long to import as half of this library
 
 PRIMITIVES_KEPT = 128  # that nobody uses any more, by oneDNN itself, which keeps 1,024 else
 OLDEST = 3, 1  # the first version that has all that is used here
@@ -122,9 +125,7 @@ def candidates():
         path = os.path.join(prefix, "lib", "libdnnl.so.3")
         if os.path.exists(path):
             yield path
-    import ctypes.util  # takes as long to import as half of this library: only where it is needed
-
-    system = ctypes.util.find_library("dnnl")
+    system = util.find_library("dnnl")
     if system:
         yield system
 

@@ -15,7 +15,7 @@ from mlkit.data.pipeline.node import INFINITE, INNER, UNKNOWN, Node, Pass
 from mlkit.data.workers import OrderedMap, end_pool, thread_pool
 from mlkit.objects.seed_generator import global_seed_generator, set_global_seed
 
-multiprocessing = Deferred("multiprocessing")  # only for processes
+multiprocessing, futures = Deferred("multiprocessing"), Deferred("concurrent.futures")  # only for processes
 
 
 class Map(Node):
@@ -41,10 +41,8 @@ class Map(Node):
     def _process_pool(self):
         """Processes take long to start, so they serve all passes over this node."""
         if self._processes is None:
-            from concurrent.futures import ProcessPoolExecutor  # brings much with it
-
             seed = int(global_seed_generator().state.value.numpy()[0])
-            self._processes = ProcessPoolExecutor(
+            self._processes = futures.ProcessPoolExecutor(
                 self.workers,
                 multiprocessing.get_context("spawn"),
                 initializer=_begin_worker,

@@ -4,10 +4,13 @@ from typing import Any
 
 import numpy as np
 
+from mlkit.core.deferred import Deferred
 from mlkit.models.saving.contents import contents
 from mlkit.models.saving.replacing import replacing
 from mlkit.models.saving.state_io import VariableWriter
 from mlkit.models.saving.walk import parts
+
+h5py = Deferred("h5py")  # files are read without it
 
 
 class KerasFileEditor:
@@ -105,7 +108,6 @@ class KerasFileEditor:
         path = str(filepath)
         if not path.endswith(".weights.h5"):
             raise ValueError(f"Invalid `filepath` argument: expected a `.weights.h5` extension, but got {path!r}.")
-        import h5py  # only here: files are read without it
 
         with replacing(path) as file, h5py.File(file, "w") as h5:
             for place, weights in _places(self.weights_dict):

@@ -12,6 +12,7 @@ import zipfile
 from collections.abc import Collection, Iterator, Mapping
 from typing import IO, Any
 
+from mlkit.core.deferred import Deferred
 from mlkit.core.typing import FilePath
 from mlkit.models.saving.assets import ASSETS, written_assets
 from mlkit.models.saving.folder import replacing_folder
@@ -22,6 +23,8 @@ from mlkit.models.saving.state_io import write_state
 from mlkit.models.saving.zip_reader import Archive
 from mlkit.objects import registry, serialization
 from mlkit.objects.errors import ModelFileError, reading, within
+
+h5py = Deferred("h5py")  # files are read without it
 
 KERAS_VERSION = "3.15.1"  # the format written, and the newest read for certain
 LEGACY = (".h5", ".hdf5")  # endings of the older format
@@ -130,8 +133,6 @@ def _write_archive(model: Any, file: IO[bytes]) -> None:
 
 def write_weights(model: Any, file: IO[bytes], skip: Collection[Any] = ()) -> None:
     """Write the weights of a model as HDF5 into a binary file object."""
-    import h5py  # only here: files are read without it
-
     with h5py.File(file, "w") as h5:
         write_state(model, h5, skip)
 

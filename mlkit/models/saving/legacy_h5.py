@@ -7,12 +7,15 @@ from typing import IO, Any
 
 import numpy as np
 
+from mlkit.core.deferred import Deferred
 from mlkit.models.saving.converted import in_dtypes_of, warn_of_conversion
 from mlkit.models.saving.hdf5_reader import StoredTensor, TensorFile
 from mlkit.models.saving.name_order import conflict, matched
 from mlkit.models.saving.zip_reader import check_name
 from mlkit.objects import registry, serialization
 from mlkit.objects.errors import ModelFileError
+
+h5py = Deferred("h5py")  # files are read without it
 
 _ATTRIBUTE_BYTES = 64_512  # what the header of a group holds; longer lists are spread over several attributes
 _WEIGHTS, _OPTIMIZER, _TOP_LEVEL = "model_weights", "optimizer_weights", "top_level_model_weights"
@@ -22,8 +25,6 @@ _WEIGHTS, _OPTIMIZER, _TOP_LEVEL = "model_weights", "optimizer_weights", "top_le
 
 def write_legacy_model(model: Any, file: IO[bytes], include_optimizer: bool, keras_version: str) -> None:
     """Write a whole model into a binary file object, in the form that Keras 3 writes for paths ending in ".h5"."""
-    import h5py  # only here: files are read without it
-
     with registry.object_sharing("write"):
         form = serialization.serialize_keras_object(model)
     compiled = form.get("compile_config") if include_optimizer else None

@@ -8,12 +8,15 @@ from typing import Any
 
 import numpy as np
 
+from mlkit.core.deferred import Deferred
 from mlkit.core.typing import FilePath
 from mlkit.models.saving.config_check import MAX_BYTES, parse_json
 from mlkit.models.saving.hdf5_reader import TensorFile
 from mlkit.models.saving.replacing import replacing
 from mlkit.models.saving.zip_reader import check_name
 from mlkit.objects.errors import ModelFileError
+
+h5py = Deferred("h5py")  # files are read without it
 
 ENDING = ".weights.json"
 _SHARD = ".weights.h5"
@@ -49,8 +52,6 @@ class ShardWriter:
 
     def group_for(self, path: str, key: str, size: int) -> Any:
         """The group of that path in a file that has room for a tensor of so many bytes."""
-        import h5py  # only here: files are read without it
-
         if size > self._limit:
             raise ValueError(
                 f"save_weights: {path}/{key} has {size:,} bytes, but `max_shard_size` allows {int(self._limit):,} in a file. "
