@@ -49,7 +49,7 @@ class NativeBackend(Backend):
         return self.device.name
 
     def default(self):
-        return self.on(self.devices()[0])
+        return self.on(processes.own_device(self.devices()))
 
     def asarray(self, host, dtype, owned=False):
         return (np.asarray if owned else np.array)(host, dtypes.as_numpy(dtype))
@@ -66,7 +66,7 @@ class NativeBackend(Backend):
         return np.asarray(self.to_numpy(array))
 
     def join(self, addresses, num_processes, process_id):
-        processes.join(addresses, num_processes, process_id)
+        processes.join(self.device, addresses, num_processes, process_id)
 
     def processes(self):
         return processes.count_and_rank()

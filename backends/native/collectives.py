@@ -1,8 +1,7 @@
 """Kernels of collectives: what the communicator in force does with an array. Without one, each is the identity."""
 
+import functools
 import math
-
-import numpy as np
 
 from mlkit.core import dtypes
 from mlkit.core.state import state
@@ -11,9 +10,10 @@ from mlkit.primitives.collectives import TRAVELS_AS
 
 def make(xp):
     return {
-        "all_reduce": _AllReduce(xp), "all_reduce_start": _Start(xp), "all_reduce_wait": _Wait(),
-        "all_gather": _all_gather, "reduce_scatter": _reduce_scatter, "broadcast": _broadcast,
-        "rank": lambda: np.asarray(state.communicator.rank if state.communicator is not None else 0, "int32"),
+        "all_reduce": _AllReduce(xp), "all_reduce_start": _Start(xp), "all_reduce_wait": _Wait(xp),
+        "all_gather": functools.partial(_all_gather, xp), "reduce_scatter": functools.partial(_reduce_scatter, xp),
+        "broadcast": functools.partial(_broadcast, xp),
+        "rank": lambda: xp.full((), 0 if state.communicator is None else state.communicator.rank, "int32"),
     }  # fmt: skip
 
 
@@ -34,11 +34,11 @@ class _AllReduce:
         dtype = _travels_as(xs)
         alone = len(xs) == 1 and out[0].dtype == dtype and out[0].flags.c_contiguous
         vector = out[0].reshape(-1) if alone else self.xp.empty(sum(math.prod(x.shape) for x in xs), dtype)
-        _pack(vector, xs, scale)
+        _pack(self.xp, vector, xs, scale)
         if state.communicator is not None:
             state.communicator.all_reduce(vector, reduction, label)
         if not alone:
-            _each(vector, out, lambda part, y: np.copyto(y, part, casting="same_kind"))
+            _each(vector, out, lambda part, y: self.xp.copyto(y, part, casting="same_kind"))
 
 
 class _Start:
@@ -50,11 +50,10 @@ class _Start:
         self.into(*xs, out=vector, **params)
         return vector
 
-    @staticmethod
-    def into(*xs, out, reduction="sum", scale=1.0, label=""):
+    def into(self, *xs, out, reduction="sum", scale=1.0, label=""):
         if state.communicator is not None:
             state.communicator.free(out)  # a step that an error has ended may have left it on its way
-        _pack(out, xs, scale)
+        _pack(self.xp, out, xs, scale)
         if state.communicator is not None:
             state.communicator.start(out, reduction, label)
 
@@ -62,8 +61,11 @@ class _Start:
 class _Wait:
     inplace = ((0, 0),)
 
+    def __init__(self, xp):
+        self.xp = xp
+
     def __call__(self, x):
-        out = np.empty_like(x)
+        out = self.xp.empty_like(x)
         self.into(x, out=out)
         return out
 
@@ -80,15 +82,15 @@ def _travels_as(xs):
     return dtypes.as_numpy(TRAVELS_AS.get(dtype, dtype))
 
 
-def _pack(vector, xs, scale):
+def _pack(xp, vector, xs, scale):
     """Write the elements of all tensors, times a number, into a vector."""
 
     def write(part, x):
         if scale == 1 or part.dtype != x.dtype:
-            np.copyto(part, x)
+            xp.copyto(part, x)
             x = part
         if scale != 1:
-            np.multiply(x, part.dtype.type(scale), out=part)
+            xp.multiply(x, part.dtype.type(scale), out=part)
 
     _each(vector, xs, write)
 
@@ -102,26 +104,26 @@ def _each(together, arrays, do):
         start = end
 
 
-def _all_gather(x, size):
+def _all_gather(xp, x, size):
     communicator = state.communicator
     if communicator is None:
         return x.copy()
-    return communicator.all_gather(np.ascontiguousarray(x)).reshape(-1, *x.shape[1:])
+    return communicator.all_gather(xp.ascontiguousarray(x)).reshape(-1, *x.shape[1:])
 
 
-def _reduce_scatter(x, size):
+def _reduce_scatter(xp, x, size):
     communicator = state.communicator
     if communicator is None:
         return x.copy()
-    total = np.array(x, order="C")
+    total = xp.array(x, order="C")
     communicator.all_reduce(total)
     rows = len(total) // size
     return total[communicator.rank * rows : (communicator.rank + 1) * rows].copy()
 
 
-def _broadcast(x, root=0):
+def _broadcast(xp, x, root=0):
     if state.communicator is None:
         return x.copy()
-    result = np.array(x, order="C")
+    result = xp.array(x, order="C")
     state.communicator.broadcast(result, root)
     return result

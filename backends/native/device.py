@@ -43,6 +43,16 @@ class Device:
     def rows(self):
         return ()
 
+    # ---- other processes ---------------------------------------------------------------------------------------------
+
+    def place(self):
+        """Which one of this host's devices it is, where that can be told; two processes cannot have one of these."""
+        return None
+
+    def communicator(self, host):
+        """The `Communicator` for arrays of this device and of the host, from that for the host's alone."""
+        return host
+
     # ---- memory ------------------------------------------------------------------------------------------------------
 
     def reserve(self, nbytes):

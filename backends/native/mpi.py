@@ -60,10 +60,12 @@ class MpiCommunicator(Communicator):
                 os.remove(path)
 
     def all_reduce(self, array, reduction="sum", label=""):
+        _require_host(array)
         with self._progress.inside(f"all_reduce of {label or _words(array)}"):
             self._comm.Allreduce(MPI.IN_PLACE, array, _OPERATIONS[reduction])
 
     def start(self, array, reduction="sum", label=""):
+        _require_host(array)
         if self._thread is None:
             self.all_reduce(array, reduction, label)
         else:
@@ -87,12 +89,14 @@ class MpiCommunicator(Communicator):
             concurrent.futures.wait([call])
 
     def all_gather(self, array, label=""):
+        _require_host(array)
         every = np.empty((self.size, *array.shape), array.dtype)
         with self._progress.inside(f"all_gather of {label or _words(array)}"):
             self._comm.Allgather(_bytes(array), _bytes(every))
         return every
 
     def broadcast(self, array, root=0, label=""):
+        _require_host(array)
         with self._progress.inside(f"broadcast of {label or _words(array)}"):
             self._comm.Bcast(_bytes(array), root)
 
@@ -134,6 +138,14 @@ def _shared_files():
             return {line.split()[-1] for line in maps if "/dev/shm/mpich_shm_" in line and "(deleted)" not in line}
     except OSError:  # not Linux
         return set()
+
+
+def _require_host(array):
+    if not isinstance(array, np.ndarray):
+        raise RuntimeError(
+            "An array of a GPU cannot travel: the processes were joined while this one computed on the CPU. Choose the device before "
+            "they are joined, by MLKIT_DEVICE or mlkit.config.set_device."
+        )
 
 
 def _bytes(array):

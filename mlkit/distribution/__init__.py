@@ -10,7 +10,7 @@ __all__, __getattr__, __dir__ = offer(
         ".in_force": "distribute_tensor distribution set_distribution",
         ".layout_map": "LayoutMap",
         "mlkit.models.forecast": "forecast",
-        ".launch": "run",
+        ".calling": "run",
         ".processes": "initialize",
         ".strategies": "DataParallel Distribution ModelParallel",
     },

@@ -2,12 +2,12 @@
 
 from mlkit.core.mesh import DeviceMesh as DeviceMesh
 from mlkit.core.mesh import TensorLayout as TensorLayout
+from mlkit.distribution.calling import run as run
 from mlkit.distribution.devices import get_device_count as get_device_count
 from mlkit.distribution.devices import list_devices as list_devices
 from mlkit.distribution.in_force import distribute_tensor as distribute_tensor
 from mlkit.distribution.in_force import distribution as distribution
 from mlkit.distribution.in_force import set_distribution as set_distribution
-from mlkit.distribution.launch import run as run
 from mlkit.distribution.layout_map import LayoutMap as LayoutMap
 from mlkit.distribution.processes import initialize as initialize
 from mlkit.distribution.strategies import DataParallel as DataParallel

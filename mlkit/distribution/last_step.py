@@ -16,6 +16,7 @@ class LastStep:
             with open(os.path.join(folder, f"rank-{rank}.step"), "w+b") as file:
                 file.truncate(LENGTH)
                 self._page = mmap.mmap(file.fileno(), LENGTH)
+        self.note("before the first batch")
 
     def note(self, text: str) -> None:
         """Where it is now. It stays there when the process is killed, for the memory is that of the file."""

@@ -6,7 +6,6 @@ import functools
 import importlib.util
 import json
 import os
-import pickle
 import shutil
 import signal
 import subprocess
@@ -14,8 +13,7 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Sequence
-from typing import TypeVar
+from collections.abc import Mapping, Sequence
 
 from mlkit.core.communicator import timeout
 from mlkit.core.exit_status import STOPPED, TIMED_OUT
@@ -24,11 +22,9 @@ from mlkit.distribution import connections, supervisor
 from mlkit.distribution.hosts import Host, divided, interface_of, network_settings, own_address
 from mlkit.distribution.link import VARIABLE, Exchange
 
-Result = TypeVar("Result")
-
 SCRIPT_FAILED = 1
+_LEAST_END = 3.0  # seconds that mpiexec has to end all when one has failed
 SILENCE = 0.75  # of the time that ranks wait for one another: after it a host that is not heard of is lost
-_ENGINES = {"ray": "mlkit.distribution.ray_engine", "spark": "mlkit.distribution.spark_engine"}  # with packages of their own
 _LOOK = 0.2  # seconds between looks at lost hosts
 _PATIENCE = 60.0  # seconds that ranks that were asked to end have for it
 _BANNER = b"=   BAD TERMINATION OF ONE OF YOUR APPLICATION PROCESSES"  # with which mpiexec begins what it has to say
@@ -77,6 +73,7 @@ def launch(
     hosts: str | None = None,
     logs: str | None = None,
     min_workers: int | None = None,
+    variables: Mapping[str, str] | None = None,
 ) -> int:
     """Run what `mlkit.distribution.worker` is to do in so many processes.
 
@@ -93,6 +90,7 @@ def launch(
             own; of the others this one gets the last lines.
         min_workers: Each time that a rank is lost, the job goes on with one less, but not with less than so many; on one host. As many as
             before unless given.
+        variables: Of the environment of the ranks, beside those of this process.
 
     Returns:
         0, or the exit status of the rank that failed first; 85 where the ranks have saved their training because of SIGTERM.
@@ -118,7 +116,7 @@ def launch(
         place = os.path.join(folder, f"start-{start}")
         os.makedirs(place, exist_ok=True)
         asked = Asked()
-        code, lost = _start(workers, nodes, place, start, command, asked)
+        code, lost = _start(workers, nodes, place, start, command, asked, variables or {})
         start += 1
         if code == 0:
             if logs is None:
@@ -154,7 +152,7 @@ def check(num_workers: int, hosts: str | None = None) -> int:
     nodes = divided(hosts, num_workers) if hosts else []
     folder = tempfile.mkdtemp(prefix="mlkit-check-")
     try:
-        _, lost = _start(num_workers, nodes, folder, 0, ["--check", folder], Asked())
+        _, lost = _start(num_workers, nodes, folder, 0, ["--check", folder], Asked(), {})
         lines, fine = connections.described(
             folder, [node.name for node in nodes for _ in range(node.ranks)] or [""] * num_workers
         )
@@ -164,83 +162,16 @@ def check(num_workers: int, hosts: str | None = None) -> int:
     return int(not fine)
 
 
-def run(
-    fn: Callable[[], Result],
-    num_workers: int | tuple[int, int],
-    engine: str = "local",
-    max_restarts: int = 3,
-    use_gpu: bool = False,
-) -> Result:
-    """Call a function in several processes that train together, as `python -m mlkit launch` runs a script.
-
-    Args:
-        fn: A function without arguments that can be pickled: one at the head of a module, or of the script, whose main part then stands
-            below ``if __name__ == "__main__":`` (a `functools.partial` gives it arguments).
-        num_workers: How many processes; or, with the engine "local", the least number and that at first, see `min_workers` of `launch`.
-        engine: Who starts them: "local", on this machine; "ray", as workers of Ray Train, "spark", as tasks of one barrier stage. What
-            the function needs can be pickled by cloudpickle then.
-        max_restarts: How often all are started again after one was killed. `BackupAndRestore` lets `fit` go on where it was, with a
-            folder that all hosts see.
-        use_gpu: Whether each process has a GPU of its own.
-
-    Returns:
-        What the function returns on rank 0.
-
-    Raises:
-        RuntimeError: A process has failed; the message says which, and what it said last.
-        ValueError: There is no such engine.
-        ImportError: What it needs is missing.
-        NotImplementedError: A range of workers of another engine than "local", or GPUs are asked for.
-
-    Example: ``history = mlkit.distribution.run(train, num_workers=2)``
-    """
-    if engine not in ("local", *_ENGINES):
-        raise ValueError(f"run: `engine` must be one of local, {', '.join(_ENGINES)}, but is {engine!r}.")
-    if engine in _ENGINES and not isinstance(num_workers, int):
-        raise NotImplementedError(
-            f"run: `num_workers` must be one number, but is {num_workers!r}: jobs of the engine {engine!r} do not change their size."
-        )
-    least, most = (None, num_workers) if isinstance(num_workers, int) else num_workers
-    if use_gpu:
-        raise NotImplementedError("run: `use_gpu=True`: processes exchange arrays of the CPU only.")
-    if engine in _ENGINES:
-        return importlib.import_module(_ENGINES[engine]).run(fn, num_workers, max_restarts)
-    folder = tempfile.mkdtemp(prefix="mlkit-run-")
-    path = os.path.join(folder, "function")
-    with open(path, "wb") as file:
-        pickle.dump((sys.path, _main_file(fn), pickle.dumps(fn)), file)
-    code = launch(["--call", path], most, max_restarts, logs=folder, min_workers=least)
-    if code:
-        raise RuntimeError(f"run: the job has failed with exit status {code}; what its ranks said lies in {folder}. See above.")
-    with open(path + ".result", "rb") as file:
-        result = pickle.load(file)
-    shutil.rmtree(folder)
-    return result
-
-
-def _main_file(fn):
-    """The script that has to be run, though not as a script, before a function of its can be found."""
-    inner = getattr(fn, "func", fn)  # of a functools.partial
-    if getattr(inner, "__module__", None) != "__main__":
-        return None
-    path = getattr(sys.modules["__main__"], "__file__", None)
-    if path is None or inner.__qualname__ != inner.__name__:
-        raise ValueError(
-            f"run: {inner!r} cannot be found by other processes. Put it at the head of a module, or of the script."
-        )
-    return os.path.abspath(path)
-
-
-def _start(num_workers, nodes, folder, attempt, command, asked):
+def _start(num_workers, nodes, folder, attempt, command, asked, variables):
     """Run all ranks once: (exit status, which hosts were lost, a text or "")."""
-    variables = environment(num_workers, nodes, folder, attempt)
+    variables = {**environment(num_workers, nodes, folder, attempt), **variables}
     if not nodes:
-        return _run(_command(num_workers, nodes, "lo", folder, command), variables, asked), ""
+        return _run(_command(num_workers, nodes, "lo", folder, command), variables, asked, folder), ""
     here = own_address(nodes[-1].name)
     exchange = Exchange(here, folder, [node.name for node in nodes for _ in range(node.ranks)], SILENCE * timeout())
     variables |= {VARIABLE: exchange.variable, **network_settings(variables)}
     try:
-        code = _run(_command(num_workers, nodes, interface_of(here), folder, command), variables, asked, exchange)
+        code = _run(_command(num_workers, nodes, interface_of(here), folder, command), variables, asked, folder, exchange)
         return code, exchange.silent() if code else ""
     finally:
         exchange.close()
@@ -285,9 +216,10 @@ def environment(num_workers: int, nodes: Sequence[Host], folder: str, attempt: i
     return {"OMP_NUM_THREADS": str(threads), **os.environ, "MLKIT_JOB_FOLDER": folder, "MLKIT_RESTART": str(attempt)}
 
 
-def _run(command, environment, asked, exchange=None):
-    """Run mpiexec; its exit status. An interrupt ends it and all that it has started; so does a host that is lost. Signals are passed on
-    to the ranks, which have some time then."""
+def _run(command, environment, asked, folder, exchange=None):
+    """Run mpiexec; its exit status. An interrupt ends it and all that it has started; so does a host that is lost, or a rank that has left
+    word in the folder that it failed: mpiexec itself does not always end the others then. Signals are passed on to the ranks, which have
+    some time then."""
     process = subprocess.Popen(
         command,
         env=environment,
@@ -299,10 +231,13 @@ def _run(command, environment, asked, exchange=None):
     output.start()
     try:
         with _listening(process, asked):
-            latest = float("inf")
+            latest = failed = float("inf")
             while process.poll() is None:
-                if exchange is not None and (exchange.silent() or exchange.failed()):
-                    exchange.end()
+                if _has_failed(folder):
+                    failed = min(failed, time.monotonic())
+                if time.monotonic() - failed > _LEAST_END or (exchange is not None and exchange.silent()):
+                    if exchange is not None:
+                        exchange.end()
                     end(process, 1)
                 if asked.to_end or asked.to_grow:
                     latest = min(latest, time.monotonic() + _PATIENCE)
@@ -362,13 +297,23 @@ def _pass_on(stream):
 
 def first_failed(folder: str) -> Ended | None:
     """The rank that failed first, of those that have left word; the launcher ends the others thereafter."""
+    failed = [one for one in _reports(folder) if one.code != 0]
+    return min(failed, key=lambda one: (one.ended, one.rank), default=None)
+
+
+def _has_failed(folder):
+    """Whether a rank has ended as none is to end."""
+    return any(one.code not in (None, 0, STOPPED) for one in _reports(folder))
+
+
+def _reports(folder):
+    """What the parents of ranks have written of them so far."""
     found = []
     for name in os.listdir(folder):
         if name.startswith("rank-") and name.endswith(".json"):
             with open(os.path.join(folder, name)) as file:
                 found.append(Ended(**json.load(file)))
-    failed = [one for one in found if one.code != 0]
-    return min(failed, key=lambda one: (one.ended, one.rank), default=None)
+    return found
 
 
 def explained(first: Ended | None, code: int, lost: str = "") -> str:

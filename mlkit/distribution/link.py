@@ -15,7 +15,6 @@ import time
 VARIABLE = "MLKIT_LINK"  # address, port, secret and seconds, for the parents of ranks
 _BEAT = 0.25  # of the limit
 _LEAST_START = 120.0  # seconds that ranks have to begin, at least
-_LEAST_END = 3.0  # seconds that mpiexec has to end all
 _LAST_BYTES = 8192  # of a log
 
 
@@ -95,12 +94,7 @@ class Exchange:
         self._heard, self._links = {}, {}  # of ranks that have begun and not ended
         self._begun, self._start = set(), time.monotonic()
         self._met = {}  # rank -> what it brings to a meeting, and its connection
-        self._failed = float("inf")  # when the first rank ended that was not to end so
         threading.Thread(target=self._accept, daemon=True).start()
-
-    def failed(self):
-        """Whether a rank has failed and mpiexec has had time to end the others, which it does not do while they begin."""
-        return time.monotonic() - self._failed > _LEAST_END
 
     def silent(self):
         """Text about hosts that are not heard of, "" if there are none."""
@@ -155,8 +149,6 @@ class Exchange:
                 for name, text in report.pop("files", {}).items():
                     self._keep(os.path.basename(name), text)
                 if "code" in report:
-                    if report["code"]:
-                        self._failed = min(self._failed, time.monotonic())
                     self._keep(f"rank-{rank}.json", json.dumps(report))
                     break
                 connection.sendall(b"\n")  # the other side waits for us too

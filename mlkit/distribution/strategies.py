@@ -168,7 +168,8 @@ class DataParallel(Distribution):
 
     Args:
         device_mesh: The mesh; of several axes the first is that of the batch, with a warning.
-        devices: Names of devices, instead of a mesh. By default all of `list_devices()`.
+        devices: Names of devices, instead of a mesh. By default all of `list_devices()`; where several processes each have a copy of the
+            model, that which this one computes on.
         auto_shard_dataset: see `Distribution`.
 
     Raises:
@@ -181,7 +182,7 @@ class DataParallel(Distribution):
 
     def __init__(self, device_mesh: DeviceMesh | None = None, devices: Any = None, auto_shard_dataset: bool = True):
         if device_mesh is None:
-            devices = np.ravel(np.array(devices if devices is not None and len(devices) else default_devices()))
+            devices = np.ravel(np.array(devices if devices is not None and len(devices) else _own_devices()))
             device_mesh = DeviceMesh(devices.shape, [_BATCH], devices)
         elif not isinstance(device_mesh, DeviceMesh):
             raise ValueError(f"DataParallel: `device_mesh` must be a DeviceMesh, but got {device_mesh!r}.")
@@ -196,6 +197,10 @@ class DataParallel(Distribution):
     @property
     def num_model_replicas(self) -> int:
         return int(self.device_mesh.devices.size)
+
+
+def _own_devices():
+    return default_devices() if state.communicator is None else [state.backend.device_name]
 
 
 class ModelParallel(Distribution):

@@ -21,6 +21,7 @@ _RANKS = ("PMI_RANK", "PMIX_RANK", "OMPI_COMM_WORLD_RANK")
 
 def main(folder, command):
     """Run the command of this rank; the exit status, 128 + n for one that signal n ended."""
+    die_with_parent(signal.SIGTERM)
     rank = rank_of(os.environ)
     os.makedirs(folder, exist_ok=True)  # on another host than the launcher's
     report = {"rank": rank, "host": socket.gethostname(), "log": os.path.join(folder, f"rank-{rank}.log")}

@@ -318,6 +318,10 @@ class runtime:
         }
 
     @staticmethod
+    def deviceGetPCIBusId(number):
+        return f"0000:{number + 1:02x}:00.0"
+
+    @staticmethod
     def driverGetVersion():
         return 13020
 

@@ -35,6 +35,7 @@ PARTS = {  # name -> (function, seconds, processes)
     "captured": (checks.captured, 40, 1),
     "demo": (checks.demo, 60, 1),
     "fine-tuning": (checks.fine_tuning, 60, 1),
+    "several GPUs": (checks.several, 60, 1),
     "kernels": (times.kernels, 40, 1),
     "steps": (times.steps, 90, 1),
     "pytorch": (times.pytorch, 90, 1),
@@ -125,7 +126,8 @@ def main(arguments=None):
         found = found_by(name, options) if options.here else run(name, options, min(limit, left))
         report["parts"][name] = {**found, "took s": round(time.monotonic() - began, 1)}
         pathlib.Path(options.out).write_text(json.dumps(report, indent=1) + "\n")
-        print(f"{name}: {'FAILED' if 'error' in found or found.get('wrong') else 'done'}", flush=True)
+        skipped = f"SKIPPED, {found['SKIPPED']}" if "SKIPPED" in found else "done"
+        print(f"{name}: {'FAILED' if 'error' in found or found.get('wrong') else skipped}", flush=True)
     return 0
 
 

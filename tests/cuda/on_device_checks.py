@@ -1,7 +1,12 @@
 """Parts of on_device.py that compare what a GPU computes: functions (Machine) -> dict of what was found."""
 
 import importlib
+import os
+import pathlib
 import platform
+import subprocess
+import sys
+import tempfile
 import time
 
 import numpy as np
@@ -187,3 +192,24 @@ def fine_tuning(machine):
     start = time.perf_counter()
     losses = model.fit(x, y, batch_size=len(x), epochs=1 if machine.quick else 8, verbose=0).history["loss"]
     return {"losses": losses, "seconds": time.perf_counter() - start}
+
+
+def several(machine):
+    """Two processes with a GPU each, by NCCL: the weights that one comes to, and how the time of a step compares."""
+    count = 1 if machine.is_double else len(cuda.names())
+    if count < 2:
+        return {"SKIPPED": f"it takes 2 GPUs, and there is {count}"}
+    script, root, found = pathlib.Path(__file__).with_name("several_gpus.py"), pathlib.Path(__file__).parents[2], {}
+    with tempfile.TemporaryDirectory() as folder:
+        for workers in (1, 2):
+            out = pathlib.Path(folder, f"{workers}.npz")
+            command = [sys.executable, "-m", "mlkit", "launch", "-n", str(workers), str(script), str(out)]
+            done = subprocess.run(command, env={**os.environ, "PYTHONPATH": str(root)}, capture_output=True, text=True)
+            if done.returncode:
+                raise RuntimeError(f"{workers} process(es): {done.stderr[-800:]}")
+            found[workers] = dict(np.load(out))
+    one, two = found[1], found[2]
+    return {
+        "largest difference of a weight": float(max(np.abs(one[k] - two[k]).max() for k in one if k.startswith("weight"))),
+        "seconds of a step, one and two": [float(one["seconds"]), float(two["seconds"])],
+    }

@@ -1,6 +1,6 @@
 """Write the names, kinds and signatures of an installed CuPy to cupy_names.json, by which `fake_cupy` refuses what CuPy does not have.
 
-python tests/cuda/record_cupy.py        in an environment with a wheel of CuPy; no GPU is needed
+python tests/cuda/record_cupy.py        in an environment with wheels of CuPy and NCCL; no GPU is needed
 """
 
 import inspect
@@ -70,6 +70,10 @@ def record():
         names[path] = {n: kind_of(getattr(module, n), cupy) for n in sorted(dir(module)) if not n.startswith("_")}
     for name in CLASSES:
         names[f"cupy.cuda.{name}"] = {n: "value" for n in dir(getattr(cupy.cuda, name)) if not n.startswith("_")}
+    nccl = importlib.import_module("cupy.cuda.nccl")
+    names["cupy.cuda.nccl"] = {n: kind_of(getattr(nccl, n), cupy) for n in dir(nccl) if n.startswith(("NCCL_", "get_", "av"))}
+    calls = {n: getattr(nccl.NcclCommunicator, n) for n in dir(nccl.NcclCommunicator) if not n.startswith("_")}
+    names["cupy.cuda.nccl.NcclCommunicator"] = {n: signature(call) for n, call in calls.items()}
     methods = {n: getattr(cupy.ndarray, n) for n in sorted(dir(cupy.ndarray)) if not n.startswith("_")}
     names["cupy.ndarray"] = {n: signature(m) if callable(m) else "value" for n, m in methods.items()}
     text = json.dumps({"version": cupy.__version__, **names}, sort_keys=True)

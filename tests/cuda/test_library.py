@@ -76,7 +76,7 @@ def test_an_old_driver_is_enough_for_the_older_packages():
 
 def test_all_is_there():
     machine = Machine(cudnn=["/site/nvidia/cudnn/lib/libcudnn.so.9", "/site/nvidia/cudnn/lib/libcudnn_cnn.so.9"])
-    machine.packages().update({"nvidia-cuda-nvrtc": "13.5.37", "nvidia-cublas": "13.1"})
+    machine.packages().update({"nvidia-cuda-nvrtc": "13.5.37", "nvidia-cublas": "13.1", "nvidia-nccl-cu13": "2.32.3"})
     found = search(machine)
     assert found.reason == ""
     assert found.versions == {
@@ -85,6 +85,7 @@ def test_all_is_there():
         "NVRTC": "13.5, /site/nvidia-cuda-nvrtc",
         "cuBLAS": "13.1, /site/nvidia-cublas",
         "cuDNN": "1.2, nvidia-cudnn-frontend 1.2, /site/nvidia/cudnn/lib",
+        "NCCL": "2.32.3, /site/nvidia-nccl-cu13",
     }
 
 
@@ -92,6 +93,8 @@ def test_libraries_that_are_not_packages_are_said_to_be_of_the_system():
     found = search(Machine()).versions
     assert found["NVRTC"].startswith("13.5 of this system: there is no package nvidia-cuda-nvrtc")
     assert 'pip install "mlkit-engine[cuda]"' in found["cuBLAS"]
+    assert found["NCCL"].startswith("no package: several processes need")
+    assert 'pip install "mlkit-engine[cuda-nccl]"' in found["NCCL"]
 
 
 def test_the_place_of_a_library_is_found_by_its_package():

@@ -20,10 +20,11 @@ def test_all_parts_come_to_their_end(tmp_path):
     assert report["executed on"] == "a double, no GPU"
     parts = report["parts"]
     assert list(parts) == [
-        "versions", "samples", "first steps", "statistics", "captured", "demo", "fine-tuning", "kernels", "steps", "pytorch",
-        "compute-sanitizer",
+        "versions", "samples", "first steps", "statistics", "captured", "demo", "fine-tuning", "several GPUs", "kernels", "steps",
+        "pytorch", "compute-sanitizer",
     ]  # fmt: skip
     assert {name: found["error"] for name, found in parts.items() if "error" in found} == {}
+    assert parts["several GPUs"]["SKIPPED"] == "it takes 2 GPUs, and there is 1"
     assert parts["samples"]["wrong"] == {}
     assert parts["samples"]["run"] > 10
     assert parts["captured"]["graph equals kernels to the bit"]

@@ -33,10 +33,15 @@ def test_run_starts_again_after_a_kill_and_not_after_an_error(native, capfd):
     assert "ValueError: on purpose" in capfd.readouterr().err
 
 
-@pytest.mark.parametrize("options", [{"num_workers": (2, 4), "engine": "spark"}, {"use_gpu": True}])
+@pytest.mark.parametrize("options", [{"num_workers": (2, 4), "engine": "spark"}, {"use_gpu": True, "engine": "ray"}])
 def test_run_says_what_is_not_there(options):
     with pytest.raises(NotImplementedError, match=next(iter(options))):
         distribution.run(functions.fails, **{"num_workers": 2, **options})
+
+
+def test_run_says_how_many_gpus_are_missing():
+    with pytest.raises(ValueError, match=r"2 process\(es\) need a GPU each, but there are 0. No GPU can be used"):
+        distribution.run(functions.fails, num_workers=2, use_gpu=True)
 
 
 def test_run_knows_its_engines():

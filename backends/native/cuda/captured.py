@@ -1,5 +1,8 @@
 """Programs as CUDA graphs: what the first call launches kernel by kernel, later ones launch at once.
 
+Programs in which arrays travel to other processes are launched kernel by kernel at each call: NCCL has a stream of its own, and what is
+under way there is watched, which it could not be within a graph.
+
 A graph holds addresses. So the arguments of a call are copied to a place of their own, its results are copied out, and before each launch
 the arrays of variables are looked at: where one has been given a new value, that is copied to where the graph expects it if nobody holds
 what lies there, else the program is captured anew.
@@ -22,8 +25,10 @@ _ASKED_ON_THE_HOST = (cond_op, while_op, foreign_call)  # ops that go on as valu
 
 
 def can_capture(graph):
-    """Whether the same kernels run at each call: none is chosen by values."""
-    return debug.CAPTURE and not any(call.op in _ASKED_ON_THE_HOST or _is_branching(call) for call in graph.calls)
+    """Whether the same kernels run at each call, and on this GPU alone: none is chosen by values, none waits for other processes."""
+    return debug.CAPTURE and not any(
+        call.op in _ASKED_ON_THE_HOST or call.op.traits.communicates or _is_branching(call) for call in graph.calls
+    )
 
 
 def _is_branching(call):

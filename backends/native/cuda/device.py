@@ -20,6 +20,7 @@ from mlkit.backends.native.cuda.epilogue import LaunchedFinish
 from mlkit.backends.native.cuda.module import of_device
 from mlkit.backends.native.cuda.movement import StridedCopy
 from mlkit.backends.native.cuda.multi_chain import LaunchedChains, rule
+from mlkit.backends.native.cuda.nccl import NcclCommunicator
 from mlkit.backends.native.cuda.recurrent import LaunchedCells
 from mlkit.backends.native.cuda.streams import Streams
 from mlkit.backends.native.device import Device
@@ -163,6 +164,14 @@ class Cuda(Device):
         wrong = [message for message in [d.first() for d in doubted.values()] if message]
         if wrong:
             raise IndexError(wrong[0])
+
+    # ---- other processes -----------------------------------------------------------------------------------------------
+
+    def place(self):
+        return self.xp.cuda.runtime.deviceGetPCIBusId(self.number)
+
+    def communicator(self, host):
+        return NcclCommunicator(self, host)
 
     # ---- running -------------------------------------------------------------------------------------------------------
 

@@ -21,6 +21,7 @@ metadata = Deferred("importlib.metadata")
 
 PIP = 'pip install "mlkit-engine[cuda]"'
 PIP_12 = 'pip install "mlkit-engine[cuda12]"'
+NCCL = 'pip install "mlkit-engine[cuda-nccl]" (beside CUDA 12: "mlkit-engine[cuda12-nccl]")'
 _OLDEST_DRIVER = 13000  # CUDA's version that a driver must know for wheels of CUDA 13; 12000 for those of CUDA 12
 
 
@@ -92,7 +93,7 @@ class System:
 
 _PACKAGES = (
     "cupy", "cupy-cuda11x", "cupy-cuda12x", "cupy-cuda13x", "nvidia-cuda-nvrtc", "nvidia-cuda-nvrtc-cu12", "nvidia-cublas",
-    "nvidia-cublas-cu12", "nvidia-cudnn-cu12", "nvidia-cudnn-cu13", "nvidia-cudnn-frontend",
+    "nvidia-cublas-cu12", "nvidia-cudnn-cu12", "nvidia-cudnn-cu13", "nvidia-cudnn-frontend", "nvidia-nccl-cu12", "nvidia-nccl-cu13",
 )  # fmt: skip
 
 
@@ -159,6 +160,7 @@ def search(system):
         "NVRTC": _with_place(".".join(map(str, nvrtc)), system, packages, "nvidia-cuda-nvrtc", "libnvrtc.so"),
         "cuBLAS": _with_place(None, system, packages, "nvidia-cublas", "libcublas.so"),
         "cuDNN": _cudnn(system, packages),
+        "NCCL": _nccl(system, packages),
     }
     return Found(cupy, devices, "", versions)
 
@@ -184,6 +186,14 @@ def _cudnn(system, packages):
     place = next(iter(places), None) or cudnn.installed_in()
     frontend = f", nvidia-cudnn-frontend {packages['nvidia-cudnn-frontend']}"
     return f"{packages[name]}{frontend}" + (f", {place}" if place else "")
+
+
+def _nccl(system, packages):
+    """Version and place of NCCL, or what its absence means."""
+    name = next((name for name in packages if name.startswith("nvidia-nccl")), None)
+    if name is None:
+        return f"no package: several processes need that of this system, if there is one, or {NCCL}"
+    return ", ".join(filter(None, [packages[name], system.place(name, "libnccl.so")]))
 
 
 def _dotted(version):
