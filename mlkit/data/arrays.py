@@ -101,7 +101,7 @@ def match_sample_weight(y: Structure, sample_weight: Structure) -> Structure:
 
 def take(array: Any, index: Any) -> np.ndarray:
     """The rows of a batch; floats come out in the default float type, so a batch has the dtype the model computes with."""
-    rows = array[index] if isinstance(index, slice) else np.take(array, index, axis=0)
+    rows = array[index]  # `np.take` copies a whole array first that does not lie row by row, as columns cut from another one do
     if rows.dtype.kind == "f":
         return rows.astype(dtypes.as_numpy(dtypes.floatx()), copy=False)
     return rows

@@ -26,7 +26,7 @@ def networks(images, quick, seed):
         if not quick:
             model.save_weights(weights_file(seed))
         return model
-    model = DCGAN(32)
+    model = DCGAN(24)
     model.load_weights(weights_file(seed))
     return model
 
@@ -73,8 +73,8 @@ def psnr(truth, made):
 
 def run(quick=False, seed=0):
     (x, _), (x_test, _) = mnist(made=quick)
-    x, x_test = (v[..., None].astype("float32") / 127.5 - 1 for v in (x, x_test[: 4 if quick else 100]))
-    made, losses = completed(networks(x, quick, seed), x_test, 2 if quick else 300, 2 if quick else 4, seed)
+    x, x_test = (v[..., None].astype("float32") / 127.5 - 1 for v in (x, x_test[: 4 if quick else 50]))
+    made, losses = completed(networks(x, quick, seed), x_test, 2 if quick else 250, 2 if quick else 3, seed)
     truth, filled, mean = (v / 2 + 0.5 for v in (x_test, made, np.repeat(x.mean(0, keepdims=True), len(made), axis=0)))
     holed = np.where(HOLE, 0.5, truth)
     whole = np.where(HOLE, filled, truth)

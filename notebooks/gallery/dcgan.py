@@ -43,7 +43,7 @@ class DCGAN(keras.Model):
         super().__init__()
         self.generator, self.critic = networks(width)
         self.noise = keras.random.SeedGenerator()
-        self.of_generator, self.of_critic = (keras.optimizers.Adam(2e-4, beta_1=0.5) for _ in range(2))
+        self.of_generator, self.of_critic = (keras.optimizers.Adam(5e-4, beta_1=0.5) for _ in range(2))
         self.of_generator.build(self.generator.trainable_variables)
         self.of_critic.build(self.critic.trainable_variables)
 
@@ -69,10 +69,10 @@ def weights_file(seed):
 
 def trained(images, quick, seed):
     """(networks, losses of the generator, made digits after each part of the training)."""
-    model, rng, losses, shown = DCGAN(4 if quick else 32), np.random.default_rng(seed), [], []
+    model, rng, losses, shown = DCGAN(4 if quick else 24), np.random.default_rng(seed), [], []
     model.compile()
     codes = rng.normal(size=(10, NOISE)).astype("float32")
-    for step in range(2 if quick else 2400):
+    for step in range(2 if quick else 1600):
         real = images[rng.integers(0, len(images), 16 if quick else 64)]
         losses.append(float(model.train_on_batch(real, return_dict=True)["generator"]))
         if quick or (step + 1) % 400 == 0:

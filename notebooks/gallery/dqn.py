@@ -81,8 +81,8 @@ def judged(game, choose, seeds):
     return float(np.mean([play(game, choose, seed)[0] for seed in seeds]))
 
 
-# %% Learning: one step of the optimizer for each two of the game; of the networks that were tried, the best is kept
-def learn(kind, nets, old, steps, first, seed, judge_every):
+# %% Learning: one step of the optimizer for every few of the game; of the networks that were tried, the best is kept
+def learn(kind, nets, old, steps, first, seed, every, judge_every):
     """(sums of rewards of the games played, losses). first: steps before the optimizer's first. old: a copy of nets' first."""
     (values, trained), rng, game, exam = nets, np.random.default_rng(seed), gymnasium.make(kind), gymnasium.make(kind)
     replay, losses, totals, total = Replay(50_000, values.input_shape[1:]), [], [], 0.0
@@ -97,7 +97,7 @@ def learn(kind, nets, old, steps, first, seed, judge_every):
         if lost or late:
             totals.append(total)
             state, total = game.reset()[0], 0.0
-        if step >= first and step % 2 == 0:
+        if step >= first and step % every == 0:
             rows = replay.draw(rng)
             losses.append(float(trained.train_on_batch([rows["s"], rows["a"]], targets(rows, values, old))))
         if step % 500 == 0:
@@ -117,7 +117,7 @@ def run(quick=False, seed=0):
     rng, game = np.random.default_rng(seed), gymnasium.make("CartPole-v1")
     nets, (old, _) = (networks((4,), 2, [layers.Dense(128, "relu"), layers.Dense(128, "relu")], 1e-3) for _ in range(2))
     steps, first = (BATCH + 4, BATCH) if quick else (40_000, 1_000)
-    totals, losses = learn("CartPole-v1", nets, old, steps, first, seed, 1000)
+    totals, losses = learn("CartPole-v1", nets, old, steps, first, seed, 2, 1000)
     figure = judged(game, greedy(nets[0]), range(10_000, 10_001 if quick else 10_020))
     baseline = judged(game, lambda s: int(rng.integers(2)), range(2 if quick else 100))
     files = {"curve.png": picture(lambda f: draw(f, totals, play(game, greedy(nets[0]), 7)[1]))}

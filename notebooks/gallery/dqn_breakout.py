@@ -35,8 +35,8 @@ def run(quick=False, seed=0):
         minatar.gym.register_envs()
     rng, game = np.random.default_rng(seed), gymnasium.make(GAME)
     nets, (old, _) = (networks((10, 10, 4), 3, body(), 5e-4) for _ in range(2))
-    steps, first = (BATCH + 4, BATCH) if quick else (120_000, 2_000)
-    totals, losses = learn(GAME, nets, old, steps, first, seed, 5000)
+    steps, first = (BATCH + 4, BATCH) if quick else (90_000, 2_000)
+    totals, losses = learn(GAME, nets, old, steps, first, seed, 4, 5000)
     choose = greedy(nets[0], rng, 0.01)  # a game without end would be possible otherwise
     figure = judged(game, choose, range(10_000, 10_001 if quick else 10_050))
     baseline = judged(game, lambda s: int(rng.integers(3)), range(2 if quick else 500))

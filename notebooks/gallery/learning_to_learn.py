@@ -69,7 +69,7 @@ class LearnedOptimizer(layers.Layer):
 def learned(quick, seed):
     """(the optimizer, losses of its training)."""
     learner, rng = LearnedOptimizer(4 if quick else 20), np.random.default_rng(seed)
-    rounds = 2 if quick else 600
+    rounds = 2 if quick else 400
     rate = keras.optimizers.schedules.CosineDecay(1e-2, rounds)
     optimizer = keras.optimizers.Adam(rate, clipnorm=1.0)
     learner(np.zeros((SIZE, 1), "float32"), learner.start(SIZE))

@@ -27,7 +27,7 @@ def photos(quick):
         return np.random.default_rng(0).random((2, 32, 32, 3)).astype("float32")
     from sklearn.datasets import load_sample_images
 
-    return [ops.convert_to_numpy(ops.image.resize(p, (192, 288), antialias=True)) / 255 for p in load_sample_images().images]
+    return [ops.convert_to_numpy(ops.image.resize(p, (128, 192), antialias=True)) / 255 for p in load_sample_images().images]
 
 
 def inner_layers(quick):

@@ -42,8 +42,8 @@ def larger(x, beside, filters):
     return layers.Concatenate()([layers.BatchNormalization()(x), beside])
 
 
-def networks(size, width):
-    grey, chroma = keras.Input((size, size, 1)), keras.Input((size, size, 2))
+def networks(width):
+    grey, chroma = keras.Input((None, None, 1)), keras.Input((None, None, 2))
     down = [layers.Conv2D(width, 5, padding="same", activation="relu")(grey)]
     for times in (1, 2, 4, 4):
         down.append(smaller(down[-1], times * width))
@@ -57,9 +57,9 @@ def networks(size, width):
 
 # %% One step: the critic learns to tell, the maker to be near and to be taken for real
 class Pix2Pix(keras.Model):
-    def __init__(self, size, width):
+    def __init__(self, width):
         super().__init__()
-        self.maker, self.critic = networks(size, width)
+        self.maker, self.critic = networks(width)
         self.of_maker, self.of_critic = (keras.optimizers.Adam(rate, beta_1=0.5) for rate in (1e-3, 2e-4))
         self.of_maker.build(self.maker.trainable_variables)
         self.of_critic.build(self.critic.trainable_variables)
@@ -83,7 +83,7 @@ class Pix2Pix(keras.Model):
         return {"loss": maker, "critic": critic, "nearness": nearness}
 
 
-# %% Train on photos turned and mirrored
+# %% Train on cuttings, turned; colour whole photos
 def photos(quick):
     if quick:
         made = np.random.default_rng(0).integers(0, 256, (12, 16, 16, 3), np.uint8)
@@ -100,12 +100,14 @@ def levels(chroma, truth):
 def run(quick=False, seed=0):
     train, test = photos(quick)
     (grey, chroma), (grey_test, chroma_test) = parts(train), parts(test)
-    model, rng, losses = Pix2Pix(train.shape[1], 4 if quick else 16), np.random.default_rng(seed), []
+    model, rng, losses = Pix2Pix(4 if quick else 16), np.random.default_rng(seed), []
     model.compile()
+    size = 16 if quick else 64
     for _ in range(2 if quick else 900):
-        rows, turns, mirror = rng.integers(0, len(grey), 4 if quick else 8), rng.integers(4), rng.choice((-1, 1))
-        pair = (np.rot90(v[rows], turns, axes=(1, 2))[:, :, ::mirror] for v in (grey, chroma))
-        losses.append(float(model.train_on_batch(*map(np.ascontiguousarray, pair), return_dict=True)["loss"]))
+        rows, turns = rng.integers(0, len(grey), 4 if quick else 8), rng.integers(4)
+        top, left = rng.integers(0, train.shape[1] - size + 1, 2)
+        pair = (np.rot90(v[rows, top : top + size, left : left + size], turns, axes=(1, 2)) for v in (grey, chroma))
+        losses.append(float(model.train_on_batch(*pair, return_dict=True)["loss"]))
     made = model.predict(grey_test, batch_size=50, verbose=0)
     baseline = levels(chroma.mean((0, 1, 2)), chroma_test)
     shown = np.random.default_rng(seed).permutation(len(test))[:8]

@@ -79,10 +79,10 @@ def watched(quick, seed):
     if quick:
         rng = np.random.default_rng(seed)
         return [(rng.random((n, 42, 48, 1), "float32"), rng.uniform(-1, 1, n).astype("float32")) for n in (8, 10)]
-    drives = [drive(1000 * seed + k, 550, wander=0.1) for k in range(8)]
-    train = [np.concatenate([d[part] for d in drives[:7]]) for part in (0, 1)]
+    drives = [drive(1000 * seed + k, 450, wander=0.1) for k in range(6)]
+    train = [np.concatenate([d[part] for d in drives[:5]]) for part in (0, 1)]
     mirrored = train[0][:, :, ::-1], -train[1]
-    return [np.concatenate(pair) for pair in zip(train, mirrored, strict=True)], drives[7][:2]
+    return [np.concatenate(pair) for pair in zip(train, mirrored, strict=True)], drives[5][:2]
 
 
 def run(quick=False, seed=0):
@@ -97,10 +97,10 @@ def run(quick=False, seed=0):
             "network": lambda f: float(model.predict_on_batch(f[None])[0, 0]),
             "mean": lambda f: float(y.mean()),
         }
-        returns = {name: np.mean([drive(1000 * seed + k, 600, steer)[2] for k in (100, 101)]) for name, steer in by.items()}
+        returns = {name: np.mean([drive(1000 * seed + k, 450, steer)[2] for k in (100, 101)]) for name, steer in by.items()}
         figure = min(figure, float(returns["network"] / returns["driver"]))
         baseline = min(baseline, float(returns["mean"] / returns["driver"]))
-        text += "\nReturn of 600 steps: " + ", ".join(f"{name} {value:.0f}" for name, value in returns.items())
+        text += "\nReturn of 450 steps: " + ", ".join(f"{name} {value:.0f}" for name, value in returns.items())
     some = x_test[:: max(1, len(x_test) // 6)][:6]
     files = {"film.png": picture(lambda f: draw(f, some, saliency(model, some), model.predict(some, verbose=0)[:, 0]), 9, 3.4)}
     return Result("lesser of R2 and share of return", figure, baseline, 0.6, losses, files, text)

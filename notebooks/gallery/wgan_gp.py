@@ -82,7 +82,7 @@ def run(quick=False, seed=0):
     baseline = from_one(model, test[:100])
     rng, distances = np.random.default_rng(seed), []
     for _ in range(2 if quick else 500):
-        some = x[rng.integers(0, len(x), CRITIC_STEPS * (8 if quick else 64))]
+        some = x[rng.integers(0, len(x), CRITIC_STEPS * (8 if quick else 32))]
         distances.append(float(model.train_on_batch(some, return_dict=True)["distance"]))
     figure = from_one(model, test[:1000])
     shown = ops.convert_to_numpy(model.made(40))[..., 0] / 2 + 0.5

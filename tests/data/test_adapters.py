@@ -1,5 +1,7 @@
 """Every kind of data becomes the same batches, in an order that follows from the seed; what cannot be is refused in words."""
 
+import tracemalloc
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -336,3 +338,18 @@ class TestEpochIterator:
     def test_steps_must_be_positive(self):
         with pytest.raises(ValueError, match="positive"):
             EpochIterator(get_adapter(np.zeros(2)), 0)
+
+
+@pytest.mark.parametrize("cut", [lambda a: a[:, :6], lambda a: a[:, np.arange(6)], np.asfortranarray])
+def test_batches_of_columns_cut_from_an_array_copy_their_rows_only(cut):
+    x = cut(np.arange(80_000.0, dtype="float32").reshape(-1, 8))
+    batches = iter(get_adapter(x, batch_size=4, shuffle=True, seed=0).epoch(0))
+    first = next(batches)
+    tracemalloc.start()
+    try:
+        second = next(batches)
+        assert tracemalloc.get_traced_memory()[1] < x.nbytes / 10
+    finally:
+        tracemalloc.stop()
+    for rows, *_ in (first, second):
+        np.testing.assert_array_equal(rows, x[[int(r[0]) // 8 for r in rows]])

@@ -1,6 +1,7 @@
 """The gallery: every file takes two updates on data of true shape, and with the mark `gallery` reaches its goal on real data."""
 
 import importlib.util
+import io
 import json
 import math
 import pathlib
@@ -8,6 +9,7 @@ import sys
 
 import numpy as np
 import pytest
+from PIL import Image
 
 import mlkit
 from mlkit.optimizers.optimizer import Optimizer
@@ -89,9 +91,23 @@ def test_the_page_is_that_of_the_results():
     rows = json.loads(RECORDS.read_text())
     assert set(rows) <= set(NAMES)
     assert PAGE.read_text() == page(rows)
-    for row in rows.values():
-        for file in row["files"]:
-            assert (PAGE.with_suffix("") / file).exists()
+    kept = list(PAGE.with_suffix("").iterdir())
+    assert {f.name for f in kept} == {file for row in rows.values() for file in row["files"]}
+    assert sum(f.stat().st_size for f in kept) < 3_000_000
+
+
+def test_rows_of_pictures():
+    from result import grid
+
+    grey = np.asarray(Image.open(io.BytesIO(grid(np.ones((3, 28, 28)) * [[[0]], [[0.5]], [[1]]], 2))).convert("L"))
+    assert grey.shape == (2 * 60, 2 * 60)
+    assert [int(grey[y, x]) for y, x in ((30, 30), (30, 90), (90, 30), (90, 90))] == [0, 127, 255, 255]
+    photos = np.zeros((2, 100, 50, 3)) + [0.2, 0.4, 0.6]
+    pixels = np.asarray(Image.open(io.BytesIO(grid(photos, 2))).convert("RGB"))
+    assert pixels.shape == (104, 108, 3)
+    assert pixels[50, 25].tolist() == [51, 102, 153]
+    titled = Image.open(io.BytesIO(grid(photos, 2, ["one", "other"])))
+    assert titled.size == (160, 100)
 
 
 @pytest.mark.parametrize("name", NAMES)
