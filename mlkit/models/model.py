@@ -10,8 +10,7 @@ from mlkit.core.spec import show
 from mlkit.core.typing import Data, FilePath, Structure
 from mlkit.data.batch import to_numpy
 from mlkit.layers.layer import Layer
-from mlkit.models import freezing, memory, saving, summary
-from mlkit.models import state_tree as state_trees
+from mlkit.models import memory, saving
 from mlkit.models.function import build_by_calling, input_shapes, is_functional_call, split_functional, with_arrays
 from mlkit.models.host_part import Prepared
 from mlkit.models.image_task import ImageTask
@@ -23,6 +22,7 @@ from mlkit.utils.console import print_message
 
 _export = Deferred("mlkit.export.model_export")  # these take their time to import, and are seldom needed
 _answers, json = Deferred("mlkit.models.answers"), Deferred("json")
+freezing, state_trees, summary = (Deferred(f"mlkit.models.{name}") for name in ("freezing", "state_tree", "summary"))
 
 __all__ = ["Functional", "Model"]
 

@@ -10,6 +10,7 @@ from mlkit import data, optimizers
 from mlkit.callbacks.callback import Callback
 from mlkit.callbacks.history import History
 from mlkit.core.communicator import replicas
+from mlkit.core.deferred import Deferred
 from mlkit.core.ownership import own_arrays
 from mlkit.core.tensor import Tensor
 from mlkit.core.typing import Data, Structure
@@ -17,14 +18,15 @@ from mlkit.data.batch import unpack_x_y_sample_weight
 from mlkit.layers.tracking import unique
 from mlkit.metrics.metric import Metric
 from mlkit.metrics.reduction import Mean
-from mlkit.models import checks, loops, nonfinite, run_state
+from mlkit.models import checks, loops, run_state
 from mlkit.models import epochs as epoch_data
 from mlkit.models.compiled import CompiledLoss, CompiledMetrics
-from mlkit.models.profile import profile
 from mlkit.models.training import Training
 from mlkit.objects.serialization import deserialize_keras_object
 from mlkit.objects.variable import Variable
 from mlkit.ops.gradients import GradientTape
+
+nonfinite, profile = Deferred("mlkit.models.nonfinite"), Deferred("mlkit.models.profile")  # few programs ask for them
 
 
 class Trainer:
@@ -363,7 +365,7 @@ class Trainer:
 
     def _profile_last_batch(self, runs):
         """A `ProfileReport` of a training step on the batch that `fit` has run last."""
-        return profile(self, *self._training.run.group[-1], training=True, runs=runs)
+        return profile.profile(self, *self._training.run.group[-1], training=True, runs=runs)
 
     def _captured_run(self, epoch):
         """What writes all that decides how the `fit` under way goes on, with this epoch, into a file; see `run_state.captured`."""
