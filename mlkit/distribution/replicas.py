@@ -33,13 +33,14 @@ class Replicas:
     """What trainers, optimizers, metrics and layers ask of the processes that train one model together.
 
     shards: whether each rank has the whole data and takes its part of each batch; else what a rank has is its part.
-    samples: how many of the batch at hand are this rank's; 0: it has none. in_step: whether a step on a batch is under way.
+    samples: how many of the batch at hand are this rank's; 0: it has none. first: the number in the batch of the first of them. in_step:
+    whether a step on a batch is under way.
     """
 
     def __init__(self, communicator: Communicator, shards: bool):
         self.communicator, self.shards = communicator, shards
         self.rank, self.size = communicator.rank, communicator.size
-        self.samples, self.in_step = 1, False
+        self.samples, self.first, self.in_step = 1, 0, False
         self._whole: int | None = None  # samples of all ranks, where that is known
         self._counts: list[int] = []
         self._warned = self._reading = False
@@ -51,7 +52,7 @@ class Replicas:
         """This rank's part of a batch, a structure of arrays: rows that follow one another, as many as others have, or one more."""
         whole = next((a.shape[0] for a in tree.flatten(batch) if getattr(a, "shape", ())), 1)
         if not self.shards:
-            self.samples, self._whole = whole, None
+            self.samples, self.first, self._whole = whole, 0, None
             if whole == 0:
                 raise ValueError(
                     f"Rank {self.rank} got a batch without samples. With auto_shard_dataset=False each rank needs some."
@@ -67,8 +68,8 @@ class Replicas:
                 "to compute. `batch_size` is that of all processes together.",
                 stacklevel=4,
             )
-        first = sum(self._counts[: self.rank])
-        rows = slice(first, first + self.samples) if self.samples else slice(0, 1)
+        self.first = sum(self._counts[: self.rank])
+        rows = slice(self.first, self.first + self.samples) if self.samples else slice(0, 1)
         return tree.map_structure(lambda a: _rows(a, rows), batch)
 
     def gathered(self, outputs: Any) -> Any:

@@ -43,21 +43,21 @@ def rewound_and_explained(model: Any, run: Any) -> str:
 
 def explain(model: Any, batches: list[Any]) -> str:
     """In words, where the first number that is not finite comes from when the batches run once more from the values that the variables
-    have, and have afterwards."""
+    have, and have afterwards. Processes that train together all call this, and get the same words: of each in which one came up."""
     values = [(v, v.value) for v in variables_of(model)]
-    probe = _Probe(state.top)
+    probe, group = _Probe(state.top), replicas()
+    step = model._training.on_all_ranks(model, "train", model.train_step)
     try:
         for k, batch in enumerate(batches):
             model._training.nonfinite = batches[: k + 1]
-            for name, part in (("x", batch[0]), ("y", batch[1])):
-                for array in tree.flatten(part):
-                    if (row := bad_row(array)) is not None:
-                        return f"The data are not finite: {name}, row {row} of the batch."
-            probe.samples = count(batch[0])
+            if found := _of_all_ranks(group, _bad_data(batch)):
+                return found
+            own = packed(batch)
+            probe.samples, probe.first = (count(batch[0]), 0) if group is None else (group.samples, group.first)
             with swapped(top=probe):
-                model.train_step(packed(batch))
-            if probe.found is not None:
-                return probe.found
+                step(own)
+            if found := _of_all_ranks(group, probe.found):
+                return found
     except Exception as error:  # the step is only run to explain another fault
         return f"Where it came from is not known: op by op the step fails ({type(error).__name__}: {error})."
     finally:
@@ -67,18 +67,38 @@ def explain(model: Any, batches: list[Any]) -> str:
     return "Run once more op by op, all numbers are finite: the compiled program rounds otherwise, or the data are random."
 
 
-class _Probe(Handing):
-    """Notes the first call that gives what is not finite for arguments that are. samples: of the batch; found: in words."""
+def _bad_data(batch):
+    """In words, which row of a batch is not finite; None if none is."""
+    for name, part in (("x", batch[0]), ("y", batch[1])):
+        for array in tree.flatten(part):
+            if (row := bad_row(array)) is not None:
+                return f"The data are not finite: {name}, row {row} of the batch."
+    return None
 
-    samples = 0
+
+def _of_all_ranks(group, found):
+    """What this process has found, or what each of those has that train together; None if that is nothing."""
+    if group is None:
+        return found
+    every = group.communicator.all_gather_values(found, "where a number that is not finite came from")
+    if found is not None and every.count(found) == len(every):
+        return f"On all ranks: {found}"
+    return " ".join(f"On rank {rank}: {text}" for rank, text in enumerate(every) if text is not None) or None
+
+
+class _Probe(Handing):
+    """Notes the first call that gives what is not finite for arguments that are, of those that compute in this process. samples: of the
+    batch, or of this process's part; first: the number in the batch of the first of them; found: in words."""
+
+    samples = first = 0
     found: str | None = None
 
     def apply(self, op: Any, args: tuple[Any, ...], params: dict[str, Any]) -> Any:
         out = self.outer.apply(op, args, params)
-        if self.found is None:
+        if self.found is None and not op.traits.communicates:
             bad = first_nonfinite(args, out if type(out) is tuple else (out,))
             if bad is not None:
-                self.found = origin(op.name, state.call.path, args, bad, self.samples)
+                self.found = origin(op.name, state.call.path, args, bad, self.samples, self.first)
         return out
 
 
@@ -87,20 +107,20 @@ def first_nonfinite(args: Sequence[Any], outs: Sequence[Any]) -> Tensor | None:
     return next((t for t in outs if not is_finite(t) and all(map(is_finite, args))), None)
 
 
-def origin(op: str, place: Sequence[str], args: Sequence[Any], result: Tensor, samples: int = 0) -> str:
+def origin(op: str, place: Sequence[str], args: Sequence[Any], result: Tensor, samples: int = 0, first: int = 0) -> str:
     """In words, where a result that is not finite comes from.
 
     op: its name. place: path of the layer. args: of the call. samples: how many the batch has; a first axis of that length is taken for
-    that of the samples.
+    that of the samples, which have the numbers from `first` on.
     """
     path, a = "/".join(place), np.asarray(result.data)
     where = f"in layer {path!r}" if path else "behind the layers: in the loss, in gradients or in the update"
     bad = np.argwhere(~np.isfinite(a.astype("float64") if a.dtype.kind != "c" else a))[0]
-    first = f", first at {tuple(map(int, bad))} of {a.shape}" if a.ndim else ""
-    sample = f", which is sample {bad[0]} of the batch" if a.ndim and samples > 1 and a.shape[0] == samples else ""
+    where_in = f", first at {tuple(map(int, bad))} of {a.shape}" if a.ndim else ""
+    sample = f", which is sample {first + bad[0]} of the batch" if a.ndim and samples > 1 and a.shape[0] == samples else ""
     arrays = [np.asarray(a.data, "float64") for a in args if type(a) is Tensor and a.dtype in FLOATS and np.size(a.data)]
     ranges = " and ".join(f"[{a.min():.4g}, {a.max():.4g}]" for a in arrays)
-    return f"It came from the op {op!r} {where}{first}{sample}; its arguments lay in {ranges or 'nothing'}."
+    return f"It came from the op {op!r} {where}{where_in}{sample}; its arguments lay in {ranges or 'nothing'}."
 
 
 def is_finite(x: Any) -> bool:

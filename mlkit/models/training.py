@@ -135,7 +135,7 @@ class Training:
         is_eager = model.run_eagerly or model.jit_compile is False
         if not is_eager and step in self.programs:
             return self.programs[step]
-        method = self._on_all_ranks(model, step, step_method(model, step))
+        method = self.on_all_ranks(model, step, step_method(model, step))
         if is_eager:
             return method
 
@@ -150,7 +150,7 @@ class Training:
         run.__name__ = f"{step}_step of {model.name!r}"
         return self.programs.setdefault(step, function(run, key=functools.partial(self.trainable_key, model)))
 
-    def _on_all_ranks(self, model: Any, step: str, method: Callable[..., Any]) -> Callable[..., Any]:
+    def on_all_ranks(self, model: Any, step: str, method: Callable[..., Any]) -> Callable[..., Any]:
         """The step as one of several processes runs it that train together."""
 
         def run(data: Any) -> Any:

@@ -1,4 +1,4 @@
-"""Random numbers of ranks; gradients that travel while others are computed; data that each rank brings itself."""
+"""Scripts that several processes run: draws, numbers that are not finite, gradients on their way, data that each rank brings itself."""
 
 import pathlib
 
@@ -12,7 +12,7 @@ HERE = pathlib.Path(__file__).parent
 
 
 def test_scripts():
-    scripts = [HERE / name for name in ("drawn.py", "overlapping.py", "own_parts.py")]
+    scripts = [HERE / name for name in ("drawn.py", "nonfinite.py", "overlapping.py", "own_parts.py")]
     done = launch(HERE / "scripts.py", *scripts)
     assert done.returncode == 0, done.stderr
     for script in scripts:
