@@ -89,6 +89,9 @@ class JaxBackend(Backend):
     def join(self, addresses, num_processes, process_id):
         meshes.join(addresses, num_processes, process_id)
 
+    def parts(self, array):
+        return meshes.parts(array) if isinstance(array, jax.Array) else None
+
     def processes(self):
         return jax.process_count(), jax.process_index()
 

@@ -64,6 +64,14 @@ def on_host(array):
     return multihost_utils.process_allgather(array, tiled=True)
 
 
+def parts(array):
+    """(where it begins along each axis, a copy) of the parts that this process is the first to hold; None if it holds the whole."""
+    if array.is_fully_addressable:
+        return None
+    held = [shard for shard in array.addressable_shards if shard.replica_id == 0]
+    return [(tuple(s.start or 0 for s in shard.index), np.array(shard.data)) for shard in held]
+
+
 def join(addresses, num_processes, process_id):
     """Join the processes that compute together. The first address is that of process 0, which the others come to."""
     jax.distributed.initialize(addresses.partition(",")[0] if addresses else None, num_processes, process_id)

@@ -1,10 +1,11 @@
 """BackupAndRestore: training that broke off goes on where it was."""
 
 import contextlib
+import fnmatch
 import functools
 import json
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from mlkit.callbacks.callback import Callback
@@ -13,6 +14,7 @@ from mlkit.callbacks.save_interval import SaveInterval
 from mlkit.callbacks.stop_request import StopRequest
 from mlkit.core.communicator import replicas
 from mlkit.core.exit_status import STOPPED
+from mlkit.core.state import state as in_force
 from mlkit.core.typing import FilePath
 from mlkit.utils.atomic import arriving, remove_unfinished
 from mlkit.utils.console import print_message
@@ -20,10 +22,9 @@ from mlkit.utils.console import print_message
 _STATE = "training_state.json"
 
 
-def _writes():
-    """Whether this process is the one that writes, of those that train together."""
-    group = replicas()
-    return group is None or group.rank == 0
+def _is_first():
+    """Whether this process is the first of those that train together: it says which backup counts, and removes old ones."""
+    return in_force.backend.processes()[1] == 0
 
 
 class BackupAndRestore(Callback):
@@ -63,7 +64,7 @@ class BackupAndRestore(Callback):
         self.double_checkpoint = double_checkpoint
         self.delete_checkpoint = delete_checkpoint
         self._interval = SaveInterval(save_freq)
-        self._epoch = 0
+        self._epoch = self._number = 0
         self._writing = of_folder(os.path.abspath(self.backup_dir))
         self._request = StopRequest()
 
@@ -74,12 +75,13 @@ class BackupAndRestore(Callback):
         self._interval.set_state(state["interval"])
 
     def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
-        if _writes():
-            with contextlib.suppress(Exception):  # of a run before, which has raised it
-                self._writing.wait()
-            self._clean()
-        self._request.listen(self.model)
+        with contextlib.suppress(Exception):  # of a run before, which has raised it
+            self._writing.wait()
         states = self._states()
+        if _is_first():
+            self._clean(states)
+        self._request.listen(self.model)
+        self._number = states[0]["number"] + 1 if states else 0
         if not states:
             return
         if not self.model.built:
@@ -123,7 +125,7 @@ class BackupAndRestore(Callback):
         group = replicas()
         if group is not None:
             group.communicator.all_gather_values(None, "whether the backup is written")
-        if _writes():
+        if _is_first():
             print_message(
                 f"SIGTERM: training ends after batch {batch} of epoch {self._epoch}. It is saved in {self.backup_dir}, and goes on from "
                 f"there when `fit` is called again. Exit status {STOPPED}."
@@ -133,25 +135,28 @@ class BackupAndRestore(Callback):
     def on_train_end(self, logs: dict[str, Any] | None = None) -> None:
         self._request.close()
         self._writing.wait()
-        if not self.delete_checkpoint or not _writes():
+        if not self.delete_checkpoint or not _is_first():
             return
         for state in self._states():
             self._remove(state["weights"])
-        self._remove(_STATE)
+        with contextlib.suppress(FileNotFoundError):
+            os.remove(self._path(_STATE))
         if os.path.isdir(self.backup_dir) and not os.listdir(self.backup_dir):
             os.rmdir(self.backup_dir)  # whatever else lies there is not ours to delete
 
     def _save(self) -> None:
         write = self.model._captured_run(self._epoch)
-        if write is not None:  # rank 0 writes what all ranks know
-            self._writing.start(functools.partial(self._write, write, self._epoch))
+        if write is not None:  # the first process writes what all know, others what they alone hold
+            self._writing.start(functools.partial(self._write, write, self._epoch, self._number))
+        self._number += 1
 
-    def _write(self, write: Callable[[str], None], epoch: int) -> None:
+    def _write(self, write: Callable[[str], None], epoch: int, number: int) -> None:
         os.makedirs(self.backup_dir, exist_ok=True)
         states = self._states()
-        number = states[0]["number"] + 1 if states else 0
         new = {"number": number, "epoch": epoch, "weights": f"backup_{number}.npz"}
         write(self._path(new["weights"]))
+        if not _is_first():
+            return
         kept = 2 if self.double_checkpoint else 1
         with arriving(self._path(_STATE)) as part, open(part, "w") as file:
             json.dump([new, *states][:kept], file)
@@ -165,13 +170,17 @@ class BackupAndRestore(Callback):
         with open(self._path(_STATE)) as file:
             return json.load(file)
 
-    def _clean(self):
-        """Remove what a process that was killed has left half written."""
-        remove_unfinished(self.backup_dir, "backup_*.npz", _STATE)
+    def _clean(self, states):
+        """Remove what processes that were killed have left half written, and files that no state names."""
+        remove_unfinished(self.backup_dir, "backup_*.npz", "backup_*.npz.*", _STATE)
+        self._remove("backup_*.npz", but=[state["weights"] for state in states])
 
     def _path(self, name: str) -> str:
         return os.path.join(self.backup_dir, name)
 
-    def _remove(self, name: str) -> None:
-        if os.path.exists(self._path(name)):
-            os.remove(self._path(name))
+    def _remove(self, weights: str, but: Sequence[str] = ()) -> None:
+        """Remove the files of backups whose name is of that pattern, those of all processes, except some."""
+        for name in os.listdir(self.backup_dir) if os.path.isdir(self.backup_dir) else ():
+            own = name if name.endswith(".npz") else name.rpartition(".")[0]
+            if fnmatch.fnmatchcase(own, weights) and own not in but:
+                os.remove(self._path(name))

@@ -148,6 +148,11 @@ class Backend(abc.ABC):
             'mlkit.config.set_backend("jax").'
         )
 
+    def parts(self, array: Array) -> list[tuple[tuple[int, ...], np.ndarray]] | None:
+        """Of an array that several processes hold parts of, those that this one is to write: where each begins along each axis, and a copy
+        of it. Together they are the whole, without overlap. None where each process has all of it."""
+        return None
+
     def join(self, addresses: str | None, num_processes: int | None, process_id: int | None) -> None:
         """Join the processes that compute together (`mlkit.distribution.initialize`)."""
         raise NotImplementedError(f"initialize: the {self.name} backend computes in one process.")

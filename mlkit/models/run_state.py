@@ -3,20 +3,27 @@
 The file is an archive of arrays without pickled objects, each with a checksum. One of them, "state", is JSON: epoch, place in the data,
 random states, what callbacks know; arrays in it are named by their numbers in the archive. The others are the variables: of the model
 (random seeds among them), the optimizer and the metrics.
+
+Where several processes hold parts of a variable each writes its own, with where they begin: the first into that file, process 3, say, into
+one with ".3" behind its name. Whoever loads puts them together, and then cuts them as the distribution in force says.
 """
 
 from __future__ import annotations
 
 import contextlib
 import functools
+import os
 import random
-from collections.abc import Callable, Iterator
+import time
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
 
-from mlkit.core.communicator import replicas
+from mlkit.core import dtypes
+from mlkit.core.communicator import replicas, timeout
 from mlkit.core.deferred import Deferred
+from mlkit.core.state import state as in_force
 from mlkit.data.adapters import set_state_of
 from mlkit.models.journal import Journal
 from mlkit.models.saving.replacing import replacing
@@ -24,7 +31,8 @@ from mlkit.objects.seed_generator import global_seed_generator
 
 json, zipfile = Deferred("json"), Deferred("zipfile")
 
-_VERSION = 2
+_VERSION = 3
+_LOOK = 0.05  # seconds between looks at whether other processes have written
 
 
 class Run:
@@ -44,7 +52,8 @@ class Run:
 
 def captured(model: Any, epoch: int) -> Callable[[str], None] | None:
     """What writes the run that the model is in, as it is now, into a file: a function of its path, which any thread may call. epoch: the
-    one to go on with. Of processes that train together the first writes, with what the metrics of each have seen; the others get None."""
+    one to go on with. Of processes that train together the first writes, with what the metrics of each have seen, and returns when the
+    others have; these get None unless they hold parts of variables that they are to write."""
     state: dict[str, Any] = {"version": _VERSION, "epoch": epoch, "random": _random_state()}
     run = model._training.run
     if run is not None:
@@ -55,15 +64,40 @@ def captured(model: Any, epoch: int) -> Callable[[str], None] | None:
     if metrics is None:
         return None
     variables = _variables(model)
-    arrays = {f"variable {k}": v.numpy() for k, v in enumerate(variables)}
-    state["paths"] = [v.path for v in variables]
-    text = json.dumps(_packed(state, arrays))
+    number, held, others = in_force.backend.processes()[1], *_held(variables)
+    if number:
+        return functools.partial(_write, f".{number}", held, ()) if others else None
+    state["variables"], state["others"] = _specs(variables), others
+    text = json.dumps(_packed(state, held))
+    return functools.partial(_write, "", {"state": np.frombuffer(text.encode(), "uint8"), **held, **metrics}, others)
 
-    def write(path: str) -> None:
-        with replacing(path) as file:
-            np.savez(file, allow_pickle=False, state=np.frombuffer(text.encode(), "uint8"), **arrays, **metrics)
 
-    return write
+def _write(suffix: str, arrays: dict[str, np.ndarray], others: Sequence[int], path: str) -> None:
+    """Write a file, and return when the other processes of these numbers have written theirs."""
+    with replacing(path + suffix) as file:
+        np.savez(file, allow_pickle=False, **arrays)
+    end = time.monotonic() + timeout()
+    for number in others:
+        while not os.path.exists(f"{path}.{number}"):
+            if time.monotonic() > end:
+                raise OSError(
+                    f"Process {number} has not written its part of {path} after {timeout():g} s. All processes need the same folder."
+                )
+            time.sleep(_LOOK)
+
+
+def _held(variables):
+    """(name in the archive -> array, of what this process is to write; numbers of the other processes that write parts)"""
+    arrays, is_cut = {}, False
+    count, number = in_force.backend.processes()
+    for k, v in enumerate(variables):
+        parts = in_force.backend.parts(v.value.data)
+        if parts is not None:
+            is_cut = True
+            arrays.update({f"variable {k} from {' '.join(map(str, starts))}": part for starts, part in parts})
+        elif number == 0:
+            arrays[f"variable {k}"] = v.numpy()
+    return arrays, list(range(1, count)) if is_cut else []
 
 
 def load(model: Any, path: str) -> int:
@@ -73,17 +107,18 @@ def load(model: Any, path: str) -> int:
         ValueError: The file is damaged, or is of another model; nothing has changed then.
     """
     try:
-        with np.load(path, allow_pickle=False) as archive:
-            arrays = dict(archive)
+        arrays = _read(path)
         state = _unpacked(json.loads(arrays.pop("state").tobytes()), arrays)
         version = state["version"]
+        for number in state.get("others", ()):
+            arrays.update(_read(f"{path}.{number}"))
+        values = [_value(arrays, k, dtype, shape) for k, (_, dtype, shape) in enumerate(state.get("variables", ()))]
     except (KeyError, ValueError, EOFError, zipfile.BadZipFile) as error:
         raise ValueError(f"{path} is damaged, or no backup: {error}") from error
     if version != _VERSION:
         raise ValueError(f"{path} was written by another version of mlkit (form {version}, expected {_VERSION}).")
     variables = _variables(model)
-    values = [arrays.get(f"variable {k}") for k in range(len(state["paths"]))]
-    expected, found = [(v.path, tuple(v.shape)) for v in variables], [(p, a.shape) for p, a in zip(state["paths"], values)]
+    expected, found = ([(path, tuple(shape)) for path, *_, shape in own] for own in (_specs(variables), state["variables"]))
     if [s for _, s in expected] != [s for _, s in found]:
         k = next((k for k, (a, b) in enumerate(zip(expected, found)) if a[1] != b[1]), min(len(expected), len(found)))
         here, there = (f"{p[k][0]} {p[k][1]}" if k < len(p) else "nothing" for p in (expected, found))
@@ -97,6 +132,30 @@ def load(model: Any, path: str) -> int:
         state["metrics"] = _metrics_of_this_rank(arrays)
         model._training.run.wanted = state
     return state["epoch"]
+
+
+def _read(path):
+    with np.load(path, allow_pickle=False) as archive:
+        return dict(archive)
+
+
+def _value(arrays, k, dtype, shape):
+    """The value of a variable, from its parts where it has some."""
+    kind = dtypes.as_numpy(dtype)
+    if f"variable {k}" in arrays:
+        return arrays[f"variable {k}"].view(kind)  # NumPy's files do not know the names of half floats
+    value, filled = np.empty(shape, kind), 0
+    for name in [name for name in arrays if name.startswith(f"variable {k} from ")]:
+        part, starts = arrays.pop(name).view(kind), map(int, name.split()[3:])
+        value[tuple(slice(start, start + n) for start, n in zip(starts, part.shape))] = part
+        filled += part.size
+    if filled != value.size:
+        raise ValueError(f"of variable {k} there are {filled} numbers of {value.size}")
+    return value
+
+
+def _specs(variables):
+    return [[v.path, v.dtype, list(v.shape)] for v in variables]
 
 
 def begin(model: Any, run: Run) -> Callable[[Iterator], Iterator] | None:

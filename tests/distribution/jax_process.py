@@ -24,11 +24,11 @@ def main(folder, way):
     mlkit.utils.set_random_seed(1)
     if way == "batch":
         distribution.set_distribution(distribution.DataParallel())
-    elif way == "parts":
+    elif way in ("parts", "saved"):
         mesh = distribution.DeviceMesh((4,), ["data"])
         layouts = distribution.LayoutMap.shard_largest_axis(mesh, "data", min_size=0)
         distribution.set_distribution(distribution.ModelParallel(layout_map=layouts))
-    else:  # each process brings its own part
+    elif way == "own":  # each process brings its own part
         distribution.set_distribution(distribution.DataParallel(auto_shard_dataset=False))
     rng = np.random.default_rng(0)
     x, y = rng.normal(size=(36, 12)).astype("float32"), rng.integers(0, 4, 36)
@@ -38,6 +38,10 @@ def main(folder, way):
         x, y = x[:32], y[:32]
         mine = np.arange(32).reshape(-1, 16)[:, number * 16 // count : (number + 1) * 16 // count].ravel()
         history = model.fit(x[mine], y[mine], batch_size=16 // count, epochs=2, verbose=0, shuffle=False).history
+        predictions = None
+    elif way in ("saved", "resumed"):
+        backup = mlkit.callbacks.BackupAndRestore(pathlib.Path(folder).parent / "backup", delete_checkpoint=False)
+        history = model.fit(x, y, batch_size=16, epochs=1 + (way == "resumed"), verbose=0, callbacks=[backup]).history
         predictions = None
     else:
         history = model.fit(x, y, batch_size=16, epochs=2, verbose=0).history

@@ -3,6 +3,7 @@
 import json
 import os
 import pathlib
+import shutil
 import socket
 import subprocess
 import sys
@@ -60,3 +61,23 @@ def test_two_processes_are_as_one(way, tmp_path):
         if way != "own":
             np.testing.assert_allclose(found["predictions"], alone["predictions"], atol=1e-5)
             np.testing.assert_allclose(found["evaluate"], alone["evaluate"], rtol=1e-5)
+
+
+@pytest.mark.slow
+def test_each_process_writes_its_parts_of_a_backup_and_one_process_goes_on_from_it(tmp_path):
+    (whole,) = results(tmp_path / "whole", "parts", 1)
+    results(tmp_path / "saved", "saved", 2)
+    names = sorted(path.name for path in (tmp_path / "backup").iterdir())
+    assert names == ["backup_0.npz", "backup_0.npz.1", "training_state.json"]
+    with np.load(tmp_path / "backup" / "backup_0.npz.1") as archive:
+        rows = {name: archive[name].shape for name in archive if name.startswith("variable 0 ")}
+    assert rows == {"variable 0 from 0 8": (12, 4), "variable 0 from 0 12": (12, 4)}  # of (12, 16)
+    shutil.copytree(tmp_path / "backup", tmp_path / "damaged" / "backup")
+    (tmp_path / "damaged" / "backup" / "backup_0.npz.1").unlink()
+    (found,) = results(tmp_path / "resumed", "resumed", 1)
+    for w, v in zip(found["weights"], whole["weights"], strict=True):
+        np.testing.assert_allclose(w, v, atol=1e-5)
+    assert sorted(path.name for path in (tmp_path / "backup").iterdir()) == ["backup_1.npz", "training_state.json"]
+    _, errors = started(tmp_path / "damaged" / "run", "resumed", 1).communicate(timeout=200)
+    assert "FileNotFoundError" in errors
+    assert "backup_0.npz.1" in errors
