@@ -9,6 +9,7 @@ Goal: accuracy over 5 folds, the grid searched within each; logistic regression 
 
 # %% The data and the network, whose width the grid search chooses
 import numpy as np
+from joblib.externals.loky import get_reusable_executor
 from result import Result, main
 from sklearn.datasets import load_wine
 from sklearn.linear_model import LogisticRegression
@@ -42,11 +43,10 @@ def run(quick=False, seed=0):
     plain = cross_validate(make_pipeline(StandardScaler(), LogisticRegression()), X, y, cv=folds)
     best = [s.best_params_["sklearnclassifier__model_kwargs"]["units"] for s in found["estimator"]]
     losses = [v for s in found["estimator"] for v in s.best_estimator_[-1].history_.history["loss"]]
-    lines = [f"{'fold':>4} {'accuracy':>9} {'width':>6} {'seconds':>8}"]
-    lines += [
-        f"{k:4d} {score:9.3f} {width:6d} {seconds:8.1f}"
-        for k, (score, width, seconds) in enumerate(zip(found["test_score"], best, found["fit_time"], strict=True))
-    ]
+    if not quick:
+        get_reusable_executor().shutdown(wait=True)  # the processes end here, so that their seconds count
+    lines = [f"{'fold':>4} {'accuracy':>9} {'width':>6}"]
+    lines += [f"{k:4d} {score:9.3f} {width:6d}" for k, (score, width) in enumerate(zip(found["test_score"], best, strict=True))]
     return Result(
         "accuracy", float(np.mean(found["test_score"])), plain["test_score"].mean(), 0.96, losses, text="\n".join(lines)
     )
