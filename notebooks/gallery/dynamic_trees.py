@@ -2,7 +2,8 @@
 
 Paper: Looks et al., Deep Learning with Dynamic Computation Graphs, 2017 (https://arxiv.org/abs/1702.02181); Tai, Socher and
     Manning, Improved Semantic Representations From Tree-Structured Long Short-Term Memory Networks, 2015 (https://arxiv.org/abs/1503.00075)
-Data: functions of six packages of Python's own library, as trees of 20 to 200 nodes whose kinds are all that is seen.
+Data: functions of six packages of Python's own library (the figure is of 3.11), as trees of 20 to 200 nodes whose kinds are all
+    that is seen.
 Needs: eager gradients through gathers and segment sums, of other sizes in every batch.
 Goal: accuracy of the package of new functions; logistic regression on how often each kind of node occurs is the baseline.
 """
@@ -35,10 +36,10 @@ def kinds_of(node):
 
 def functions(files=None):
     """(trees, the number of the package of each) of so many files of each package."""
-    found = []
+    found, library = [], Path(sysconfig.get_paths()["stdlib"])
     for label, package in enumerate(PACKAGES):
-        for file in sorted((Path(sysconfig.get_paths()["stdlib"]) / package).rglob("*.py"))[:files]:
-            nodes = ast.walk(ast.parse(file.read_text("utf-8"))) if "test" not in file.parts else ()
+        for file in sorted((library / package).rglob("*.py"))[:files]:
+            nodes = ast.walk(ast.parse(file.read_text("utf-8"))) if "test" not in file.relative_to(library).parts else ()
             defined = [tree(n) for n in nodes if isinstance(n, (ast.FunctionDef, ast.AsyncFunctionDef))]
             found += [(t, label) for t in defined if 20 <= len(kinds_of(t)) <= 200]
     return [t for t, _ in found], np.array([label for _, label in found], "int32")

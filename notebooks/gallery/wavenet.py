@@ -17,8 +17,7 @@ from sounds import clips
 import mlkit as keras
 from mlkit import layers, ops
 
-RATE, LEVELS, DILATIONS = 8000, 256, tuple(2**k for k in range(10))
-FIELD = sum(DILATIONS) + 1
+RATE, LEVELS = 8000, 256
 
 
 def coded(samples):
@@ -39,12 +38,12 @@ def bigram_bits(train, test):
 
 # %% The model, which can also go on by one sample given what each layer saw `dilation` samples ago
 class Block(layers.Layer):
-    def __init__(self, channels, skips, dilation):
+    def __init__(self, channels, skips, dilation, last):
         super().__init__()
-        self.dilation, self.last = dilation, dilation == DILATIONS[-1]
+        self.dilation, self.last = dilation, last
         self.conv = layers.Conv1D(2 * channels, 2, dilation_rate=dilation, padding="causal")
         self.skip = layers.Dense(skips)
-        self.out = None if self.last else layers.Dense(channels)
+        self.out = None if last else layers.Dense(channels)
 
     def gated(self, x, h):
         value, gate = ops.split(h, 2, axis=-1)
@@ -60,10 +59,10 @@ class Block(layers.Layer):
 
 
 class WaveNet(keras.Model):
-    def __init__(self, channels, skips):
+    def __init__(self, channels, skips, depth):
         super().__init__()
         self.embed = layers.Embedding(LEVELS, channels)
-        self.blocks = [Block(channels, skips, d) for d in DILATIONS]
+        self.blocks = [Block(channels, skips, 2**k, k == depth - 1) for k in range(depth)]
         self.hidden, self.scores = layers.Dense(skips, "relu"), layers.Dense(LEVELS)
 
     def ending(self, skips):
@@ -92,7 +91,7 @@ class WaveNet(keras.Model):
             code = ops.cast(ops.argmax(scores / temperature + x, axis=-1), "int32")  # Gumbel noise draws
             return (code, k + 1, after), (code[0], scores[0])
 
-        start = (np.full(1, LEVELS // 2, "int32"), np.int32(0), [ops.zeros((d, channels)) for d in DILATIONS])
+        start = (np.full(1, LEVELS // 2, "int32"), np.int32(0), [ops.zeros((b.dilation, channels)) for b in self.blocks])
         return ops.scan(step, start, noise)[1]
 
 
@@ -107,18 +106,19 @@ def run(quick=False, seed=0):
     order = np.random.default_rng(0).permutation(len(said))
     held_out = len(said) // 12 or 1
     train, test = (np.concatenate([said[k] for k in part]) for part in (order[held_out:], order[:held_out]))
-    window, batch, steps = (1100, 2, 2) if quick else (4096, 4, 450)
+    window, batch, steps, depth = (300, 2, 2, 3) if quick else (4096, 4, 450, 10)
+    field = 2**depth  # samples that each score depends on
     rng = np.random.default_rng(seed)
     starts = rng.integers(0, len(train) - window - 1, steps * batch)
     x = np.stack([train[s : s + window + 1] for s in starts])
-    model = WaveNet(*((4, 8) if quick else (24, 64)))
+    model = WaveNet(*((4, 8) if quick else (24, 64)), depth)
     loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
     model.compile(keras.optimizers.Adam(keras.optimizers.schedules.CosineDecay(6e-3, steps), clipnorm=1.0), loss)
     losses = [float(model.train_on_batch(b[:, :-1], b[:, 1:])) for b in np.split(x, steps)]
-    count = 1 if quick else min(30, (len(test) - FIELD) // window)
-    heard = np.stack([test[k * window : (k + 1) * window + FIELD + 1] for k in range(count)])
-    log_p = ops.log_softmax(model.predict(heard[:, :-1], batch_size=2, verbose=0)[:, FIELD:])
-    right = ops.take_along_axis(log_p, heard[:, FIELD + 1 :, None], axis=-1)
+    count = 1 if quick else min(30, (len(test) - field) // window)
+    heard = np.stack([test[k * window : (k + 1) * window + field + 1] for k in range(count)])
+    log_p = ops.log_softmax(model.predict(heard[:, :-1], batch_size=2, verbose=0)[:, field:])
+    right = ops.take_along_axis(log_p, heard[:, field + 1 :, None], axis=-1)
     bits = -float(ops.mean(right)) / np.log(2)
 
     length = 64 if quick else 3 * RATE
@@ -140,7 +140,7 @@ def run(quick=False, seed=0):
         file = io.BytesIO()
         soundfile.write(file, decoded(codes), RATE, format="OGG")
         files["sound.ogg"] = file.getvalue()
-    baseline = bigram_bits(train, heard[:, FIELD:].reshape(-1))
+    baseline = bigram_bits(train, heard[:, field:].reshape(-1))
     text = f"kept inputs give the scores of the whole computation to {gap:.1e}"
     return Result("bits a sample", bits, baseline, round(0.85 * baseline, 3), losses, files, text, lower=True)
 
