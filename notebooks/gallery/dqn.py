@@ -89,7 +89,7 @@ def learn(kind, nets, old, steps, first, seed, every, judge_every):
     best, kept = -np.inf, None
     state, _ = game.reset(seed=seed)
     for step in range(steps):
-        exploration = max(EXPLORATION, 1.0 - step / (steps / 4))
+        exploration = max(EXPLORATION, 1.0 - step / (steps / 6))
         action = greedy(values, rng, exploration)(state)
         after, reward, lost, late, _ = game.step(action)
         replay.add(state, action, reward, after, lost)
@@ -100,7 +100,7 @@ def learn(kind, nets, old, steps, first, seed, every, judge_every):
         if step >= first and step % every == 0:
             rows = replay.draw(rng)
             losses.append(float(trained.train_on_batch([rows["s"], rows["a"]], targets(rows, values, old))))
-        if step % 500 == 0:
+        if step % 250 == 0:
             old.set_weights(values.get_weights())
         if step >= first and (step + 1) % judge_every == 0:
             score = judged(exam, greedy(values), range(20_000, 20_010))
@@ -115,8 +115,9 @@ def learn(kind, nets, old, steps, first, seed, every, judge_every):
 
 def run(quick=False, seed=0):
     rng, game = np.random.default_rng(seed), gymnasium.make("CartPole-v1")
-    nets, (old, _) = (networks((4,), 2, [layers.Dense(128, "relu"), layers.Dense(128, "relu")], 1e-3) for _ in range(2))
-    steps, first = (BATCH + 4, BATCH) if quick else (40_000, 1_000)
+    steps, first = (BATCH + 4, BATCH) if quick else (60_000, 1_000)
+    rate = keras.optimizers.schedules.CosineDecay(2e-3, steps // 2, alpha=0.05)
+    nets, (old, _) = (networks((4,), 2, [layers.Dense(128, "relu"), layers.Dense(128, "relu")], rate) for _ in range(2))
     totals, losses = learn("CartPole-v1", nets, old, steps, first, seed, 2, 1000)
     figure = judged(game, greedy(nets[0]), range(10_000, 10_001 if quick else 10_020))
     baseline = judged(game, lambda s: int(rng.integers(2)), range(2 if quick else 100))
