@@ -2,6 +2,7 @@
 
 import dataclasses
 import inspect
+import textwrap
 import warnings
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -139,35 +140,41 @@ def _check_activation(activation):
         )
 
 
-_ABOUT = """
+_ARGUMENTS = """\
     include_top: whether to end with the classification head. Without it the model gives features.
-    weights: None for random weights, "imagenet" for the published ones, or the path of a file: ".weights.h5", ".keras" or ".h5"
-        of Keras, ".safetensors", or a PyTorch state dict (".pth") where the family has a table of names for it.
+    weights: None for random weights, "imagenet" for the published ones, or the path of a file: ".weights.h5", ".keras" or
+        ".h5" of Keras, ".safetensors", or a PyTorch state dict (".pth") where the family has a table of names for it.
     input_tensor: symbolic tensor to start from instead of a new Input.
-    input_shape: height, width and channels of the images; by default those the weights were trained on, free without the head.
+    input_shape: height, width and channels of the images; by default those the weights were trained on, free without the
+        head.
     pooling: what follows the features without the head: None, "avg" or "max".
     classes: number of classes of the head.
     classifier_activation: activation of the head; None gives logits.
     name: name of the model.
 
-    Returns a `Model`. Raises ValueError for contradictory arguments, ModelFileError for a file of weights that does not fit,
-    OSError where published weights cannot be had (the message says where to put them).
-    """
+Returns a `Model`. Raises ValueError for contradictory arguments, ModelFileError for a file of weights that does not fit, OSError
+where published weights cannot be had (the message says where to put them).
+"""
 
 
 def constructor(
     module: str,
     name: str,
     architecture: Any,
-    about: Any,
+    about: str,
     default_name: str | None = None,
     arguments: Mapping[str, Any] | None = None,
+    own_arguments: str = "",
 ) -> Callable[..., Functional]:
     """The public function that builds an Architecture, with Keras's signature.
 
-    module, name: of the function. architecture: an Architecture, or a function that makes one from arguments of the family's own.
-    about: for the docstring: title and address of the paper, and the family's own arguments. default_name: of the model; `name`
-    in lower case unless given. arguments: name -> default, in order, where they are others than those of `Architecture.build`.
+    Args:
+        module, name: of the function.
+        architecture: an Architecture, or a function that makes one from arguments of the family's own.
+        about: for the docstring: title and address of the paper.
+        default_name: of the model; `name` in lower case unless given.
+        arguments: name -> default, in order, where they are others than those of `Architecture.build`.
+        own_arguments: what the docstring says of those of the family's own, a line for each.
     """
     usual = {p.name: p.default for p in inspect.signature(Architecture.build).parameters.values() if p.name != "self"}
     defaults = {**(arguments or usual), "name": default_name or name.lower()}
@@ -194,5 +201,6 @@ def constructor(
     make.__signature__ = signature
     make.__name__ = make.__qualname__ = name
     make.__module__ = module
-    make.__doc__ = f"The image classifier {name}: {about}\n{_ABOUT}"
+    own_lines = textwrap.indent(own_arguments, "    ")
+    make.__doc__ = f"The image classifier {name}: {about}\n\nArgs:\n{own_lines}{_ARGUMENTS}"
     return make

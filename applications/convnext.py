@@ -74,9 +74,8 @@ def _top(x, classes, activation, name):
     return layers.Dense(classes, activation=activation, name=f"{name}_head_dense")(x)
 
 
-_ABOUT = """a modern convolutional network (Liu et al., 2022), https://arxiv.org/abs/2201.03545.
-
-    include_preprocessing: whether the model itself scales pixels from 0 to 255; else it takes them scaled."""
+_ABOUT = "a modern convolutional network (Liu et al., 2022), https://arxiv.org/abs/2201.03545."
+_OWN = "include_preprocessing: whether the model itself scales pixels from 0 to 255; else it takes them scaled.\n"
 
 
 def _convnext(size, depths, width, *digests):
@@ -97,7 +96,7 @@ def _convnext(size, depths, width, *digests):
         "include_top": True, "include_preprocessing": True, "weights": "imagenet", "input_tensor": None, "input_shape": None,
         "pooling": None, "classes": 1000, "classifier_activation": "softmax",
     }  # fmt: skip
-    return constructor(__name__, f"ConvNeXt{size}", architecture, _ABOUT, file, arguments)
+    return constructor(__name__, f"ConvNeXt{size}", architecture, _ABOUT, file, arguments, _OWN)
 
 
 ConvNeXtTiny = _convnext(

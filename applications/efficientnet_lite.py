@@ -80,7 +80,7 @@ def _lite(number, width, depth, size, dropout, file, digest):
         torch_names={"efficientnet_pytorch": functools.partial(_plain_name, depth=depth), "timm": _timm_name},
     )
     about = (
-        f"EfficientNet for phones (Tan and Le, 2019; Liu, 2020), https://arxiv.org/abs/1905.11946.\n\n    ImageNet weights come "
+        f"EfficientNet for phones (Tan and Le, 2019; Liu, 2020), https://arxiv.org/abs/1905.11946.\n\nImageNet weights come "
         f"with the package {weights.distribution}. Images go through `preprocess_input`, (x - 127) / 128."
     )
     return constructor(__name__, f"EfficientNetLite{number}", architecture, about)

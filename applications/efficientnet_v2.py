@@ -84,9 +84,8 @@ def _features(x, table, width, depth, like_b, include_preprocessing):
     return _conv_norm(x, rounded(1280), 1, "top_conv", "top_bn", "top_activation")
 
 
-_ABOUT = """smaller models, faster training (Tan and Le, 2021), https://arxiv.org/abs/2104.00298.
-
-    include_preprocessing: whether the model itself scales pixels from 0 to 255; else it takes them scaled."""
+_ABOUT = "smaller models, faster training (Tan and Le, 2021), https://arxiv.org/abs/2104.00298."
+_OWN = "include_preprocessing: whether the model itself scales pixels from 0 to 255; else it takes them scaled.\n"
 
 
 def _efficientnet_v2(kind, table, width, depth, size, *digests):
@@ -111,7 +110,7 @@ def _efficientnet_v2(kind, table, width, depth, size, *digests):
         "include_top": True, "weights": "imagenet", "input_tensor": None, "input_shape": None, "pooling": None, "classes": 1000,
         "classifier_activation": "softmax", "include_preprocessing": True,
     }  # fmt: skip
-    return constructor(__name__, f"EfficientNetV2{kind}", architecture, _ABOUT, name, arguments)
+    return constructor(__name__, f"EfficientNetV2{kind}", architecture, _ABOUT, name, arguments, _OWN)
 
 
 def _zeros():

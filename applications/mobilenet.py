@@ -78,9 +78,13 @@ def MobileNet(
 ):
     """The image classifier MobileNet: depthwise convolutions (Howard et al., 2017), https://arxiv.org/abs/1704.04861.
 
-    alpha: factor on the number of channels; depth_multiplier: filters for each channel of a depthwise convolution; dropout: rate
-    before the last layer. ImageNet weights exist for alpha 0.25, 0.5, 0.75 and 1 with depth_multiplier 1, at image sizes 128,
-    160, 192 and 224. The other arguments, returns and errors are those of `ResNet50`.
+    Args:
+        alpha: factor on the number of channels.
+        depth_multiplier: filters for each channel of a depthwise convolution.
+        dropout: rate before the last layer.
+
+    ImageNet weights exist for alpha 0.25, 0.5, 0.75 and 1 with depth_multiplier 1, at image sizes 128, 160, 192 and 224. The
+    other arguments, returns and errors are those of `ResNet50`.
 
     >>> MobileNet((32, 32, 3), alpha=0.25, weights=None, classes=10).output_shape
     (None, 10)

@@ -113,8 +113,11 @@ def MobileNetV2(
 ):
     """The image classifier MobileNetV2: inverted residuals (Sandler et al., 2018), https://arxiv.org/abs/1801.04381.
 
-    alpha: factor on the number of channels; ImageNet weights exist for 0.35, 0.5, 0.75, 1, 1.3 and 1.4, at image sizes 96, 128,
-    160, 192 and 224. The other arguments, returns and errors are those of `ResNet50`.
+    Args:
+        alpha: factor on the number of channels; ImageNet weights exist for 0.35, 0.5, 0.75, 1, 1.3 and 1.4, at image sizes 96,
+            128, 160, 192 and 224.
+
+    The other arguments, returns and errors are those of `ResNet50`.
 
     >>> MobileNetV2(input_shape=(32, 32, 3), alpha=0.35, weights=None, classes=10).output_shape
     (None, 10)

@@ -137,11 +137,16 @@ def _architecture(
     )
 
 
-_ABOUT = """a searched network for small devices (Howard et al., 2019), https://arxiv.org/abs/1905.02244.
-
-    alpha: factor on the number of channels; minimalistic: without squeeze-and-excite, hard swish and 5x5 convolutions;
-    dropout_rate: before the last layer; include_preprocessing: whether the model itself scales pixels from 0 to 255. ImageNet
-    weights exist for alpha 0.75 and 1, minimalistic ones for 1."""
+_ABOUT = (
+    "a searched network for small devices (Howard et al., 2019), https://arxiv.org/abs/1905.02244. ImageNet weights exist for alpha "
+    "0.75 and 1, minimalistic ones for 1."
+)
+_OWN = """\
+alpha: factor on the number of channels.
+minimalistic: without squeeze-and-excite, hard swish and 5x5 convolutions.
+dropout_rate: before the last layer.
+include_preprocessing: whether the model itself scales pixels from 0 to 255.
+"""
 
 
 def _mobilenet_v3(kind, blocks, width):
@@ -151,7 +156,7 @@ def _mobilenet_v3(kind, blocks, width):
         "include_preprocessing": True,
     }  # fmt: skip
     name = f"MobileNetV3{kind.capitalize()}"
-    return constructor(__name__, name, functools.partial(_architecture, kind, blocks, width), _ABOUT, name, arguments)
+    return constructor(__name__, name, functools.partial(_architecture, kind, blocks, width), _ABOUT, name, arguments, _OWN)
 
 
 MobileNetV3Small = _mobilenet_v3("small", _SMALL, 1024)

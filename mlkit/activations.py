@@ -14,8 +14,11 @@ def relu(
 ) -> Tensor:
     """``max(x, 0)``, with options for the leaky, the capped and the thresholded form.
 
-    x: tensor. negative_slope: slope below `threshold`. max_value: the largest value of the result, or None.
-    threshold: values at or below it give 0 (or what the slope gives: ``negative_slope * (x - threshold)``).
+    Args:
+        x: tensor.
+        negative_slope: slope below `threshold`.
+        max_value: the largest value of the result, or None.
+        threshold: values at or below it give 0 (or what the slope gives: ``negative_slope * (x - threshold)``).
 
     >>> relu(ops.convert_to_tensor([-2.0, 1.0, 9.0]), negative_slope=0.5, max_value=6).numpy()
     array([-1.,  1.,  6.], dtype=float32)

@@ -35,7 +35,9 @@ class Constraint(Configurable):
 class MaxNorm(Constraint):
     """Scales down weights whose norm exceeds `max_value`.
 
-    axis: int or tuple, the axes a norm is taken over: 0 for a Dense kernel (inputs, units), (0, 1, 2) for a Conv2D kernel.
+    Args:
+        axis: int or tuple, the axes a norm is taken over: 0 for a Dense kernel (inputs, units), (0, 1, 2) for a Conv2D kernel.
+
     Srivastava et al. 2014, Dropout (https://jmlr.org/papers/v15/srivastava14a.html), section 5.1.
     """
 
@@ -70,7 +72,9 @@ class UnitNorm(Constraint):
 class MinMaxNorm(Constraint):
     """Moves the norm of weights into ``[min_value, max_value]``.
 
-    rate: 1 enforces the interval at once; below 1 each update goes that part of the way. axis: the axes a norm is taken over.
+    Args:
+        rate: 1 enforces the interval at once; below 1 each update goes that part of the way.
+        axis: the axes a norm is taken over.
     """
 
     def __init__(self, min_value: float = 0.0, max_value: float = 1.0, rate: float = 1.0, axis: Axis = 0):

@@ -36,8 +36,10 @@ _MIXED = {"mixed_float16": "float16", "mixed_bfloat16": "bfloat16"}
 class DTypePolicy(Configurable):
     """The dtypes of a layer.
 
-    name: a dtype, used for weights and computation alike; or ``"mixed_float16"``, ``"mixed_bfloat16"``: float32 weights,
-    computation in the half format (Micikevicius et al., Mixed Precision Training, 2018). None: the name of the global policy.
+    Args:
+        name: a dtype, used for weights and computation alike; or ``"mixed_float16"``, ``"mixed_bfloat16"``: float32 weights,
+            computation in the half format (Micikevicius et al., Mixed Precision Training, 2018). None: the name of the global
+            policy.
 
     >>> DTypePolicy("mixed_bfloat16").compute_dtype
     'bfloat16'
@@ -226,8 +228,10 @@ def _quantized(name: str) -> QuantizedDTypePolicy:
 class DTypePolicyMap(Configurable, MutableMapping):
     """Policies by layer path, with a default for paths not named; use as the `dtype` of a composite layer.
 
-    default_policy: policy for all other paths. By default it is the global one, and the policies of a map that is read from a config
-    are too. policy_map: dict path -> policy or name; keys are matched with whole paths as regular expressions when no path is equal.
+    Args:
+        default_policy: policy for all other paths. By default it is the global one, and the policies of a map that is read from
+            a config are too.
+        policy_map: dict path -> policy or name; keys are matched with whole paths as regular expressions when no path is equal.
     """
 
     def __init__(self, default_policy: Any = None, policy_map: Mapping[str, Any] | None = None):

@@ -34,7 +34,8 @@ class Regularizer(Configurable):
 class L1L2(Regularizer):
     """``l1 * sum(|x|) + l2 * sum(x ** 2)``.
 
-    l1, l2: non-negative factors; None counts as 0.
+    Args:
+        l1, l2: non-negative factors; None counts as 0.
 
     >>> float(L1L2(l1=0.5, l2=0.25)(ops.convert_to_tensor([2.0, -2.0])))
     4.0
@@ -89,7 +90,9 @@ class OrthogonalRegularizer(Regularizer):
 
     The penalty is `factor` times the mean absolute cosine between two different rows.
 
-    factor: non-negative weight of the penalty. mode: "rows" or "columns".
+    Args:
+        factor: non-negative weight of the penalty.
+        mode: "rows" or "columns".
 
     >>> float(OrthogonalRegularizer(factor=1.0)(ops.eye(3)))
     0.0

@@ -192,7 +192,8 @@ class Tape:
     """Notes the calls made inside its block that depend on tensors it follows. Tapes nest: the walk back through an inner one is noted
     by the outer one.
 
-    watch_accessed_variables: follow trainable variables of their own accord.
+    Args:
+        watch_accessed_variables: follow trainable variables of their own accord.
     """
 
     def __init__(self, watch_accessed_variables: bool = True):

@@ -158,7 +158,9 @@ def function(fn: Callable[..., Any] | None = None, *, key: Callable[[], Hashable
     """Compile a function of tensors: its first call traces it to a graph, later calls with the same shapes run the graph.
 
     Python code in it runs only while tracing; do not branch on values (use `ops.cond`). Variables may be read and assigned.
-    key: callable whose (hashable) result is part of the signature.
+
+    Args:
+        key: callable whose (hashable) result is part of the signature.
 
     >>> import mlkit
     >>> f = mlkit.function(lambda x: mlkit.ops.sum(x * x))

@@ -52,6 +52,7 @@ def disable_interactive_logging() -> None:
 
 
 def is_interactive_logging_enabled() -> bool:
+    """Whether `fit` and others show progress on the screen, not in the log."""
     return _interactive
 
 
@@ -68,6 +69,7 @@ def disable_traceback_filtering() -> None:
 
 
 def is_traceback_filtering_enabled() -> bool:
+    """Whether tracebacks leave out the frames of the library."""
     return _filter_tracebacks
 
 

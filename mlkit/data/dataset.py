@@ -159,7 +159,9 @@ class Dataset(Transformations):
     ) -> "Dataset":
         """The names of files that fit a pattern, such as "photos/*/*.jpg", or one of several.
 
-        shuffle: whether they come in random order, a new one each pass, which is so unless False is given; else they are sorted.
+        Args:
+            shuffle: whether they come in random order, a new one each pass, which is so unless False is given; else they are
+                sorted.
         """
         patterns = file_pattern if isinstance(file_pattern, (list, tuple)) else [file_pattern]
         patterns = [os.fspath(p) for p in patterns]

@@ -137,8 +137,11 @@ class Transformations:
         """Run layers such as `RandomFlip` on the images of every batch, as in training. Layers that mix images, such as `MixUp`,
         mix their labels, too.
 
-        What they do to a batch depends only on `seed`, the pass and the number of the batch: not on how many batches were
-        asked for before, nor on threads. layers: a layer or a list of them.
+        What they do to a batch depends only on `seed`, the pass and the number of the batch: not on how many batches were asked
+        for before, nor on threads.
+
+        Args:
+            layers: a layer or a list of them.
 
         Example: `train.augment([layers.RandomFlip("horizontal"), layers.RandomRotation(0.05)], seed=1)`
         """
@@ -335,7 +338,8 @@ class Transformations:
     def cache(self, filename: str = "", name: str | None = None) -> Self:
         """Keep the elements of the first whole pass, in memory or in a file, and give these in every pass.
 
-        filename: "": in memory. A file that is there is read; it is made anew only if it is removed.
+        Args:
+            filename: "": in memory. A file that is there is read; it is made anew only if it is removed.
         """
         return self._then(ahead.Cache(self._node, str(filename)), name)
 

@@ -108,8 +108,11 @@ def prefetch(iterable: Iterable[Any], size: int = 2, own: bool = False) -> Itera
 
     An exception of the iterable is raised in the consumer, where its element would have been, with the traceback of where it
     arose. When the consumer stops early (break, an error, or `close()`), the thread ends before its next element. The thread
-    sees the consumer's backend and device, and its context variables. own: have the backend make an element its own before the
-    next is asked for, which the iterable may write into the same arrays.
+    sees the consumer's backend and device, and its context variables.
+
+    Args:
+        own: have the backend make an element its own before the next is asked for, which the iterable may write into the same
+            arrays.
 
     >>> list(prefetch(range(3)))
     [0, 1, 2]

@@ -16,10 +16,12 @@ NONFINITE = "nonfinite"
 class Breakpoint:
     """Stops behind a call that all of these hold for.
 
-    layer, op: patterns as of file names, for the layer's path, or the end of it, and the op's name; a layer's stands for those within
-    too. phase: part of
-    the step. when: None, "nonfinite" (the call gives what is not finite for arguments that are), or a function of what the call
-    gives, a NumPy array (several, one argument each), that says whether to stop.
+    Args:
+        layer, op: patterns as of file names, for the layer's path, or the end of it, and the op's name; a layer's stands for
+            those within too.
+        phase: part of the step.
+        when: None, "nonfinite" (the call gives what is not finite for arguments that are), or a function of what the call
+            gives, a NumPy array (several, one argument each), that says whether to stop.
     """
 
     layer: str | None = None

@@ -54,8 +54,9 @@ class _OfOutputs(DistillationLoss):
 class FeatureDistillation(_OfOutputs):
     """The distance between the outputs of a layer of the teacher and one of the student.
 
-    loss: name, Loss, or a structure of them like the outputs'. teacher_layer_name, student_layer_name: the layers; None: the
-    models' own outputs.
+    Args:
+        loss: name, Loss, or a structure of them like the outputs'.
+        teacher_layer_name, student_layer_name: the layers; None: the models' own outputs.
     """
 
     def __init__(self, loss="mse", teacher_layer_name: str | None = None, student_layer_name: str | None = None):
@@ -83,8 +84,10 @@ class FeatureDistillation(_OfOutputs):
 class LogitsDistillation(_OfOutputs):
     """The distance between the logits of both models, divided by a temperature.
 
-    temperature: above 1 for softer probabilities. loss: name, Loss, or a structure of them like the outputs'; KL divergence is that
-    of the softmax of the logits, times the temperature's square, by name too (Keras takes the name for that of the logits themselves).
+    Args:
+        temperature: above 1 for softer probabilities.
+        loss: name, Loss, or a structure of them like the outputs'; KL divergence is that of the softmax of the logits, times
+            the temperature's square, by name too (Keras takes the name for that of the logits themselves).
 
     >>> import mlkit
     >>> loss = LogitsDistillation(temperature=2.0)

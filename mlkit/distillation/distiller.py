@@ -16,8 +16,11 @@ class Distiller(Model):
     The loss is ``student_loss_weight * loss(y, student) + (1 - student_loss_weight) * (sum of weighted distillation losses)``. The
     teacher is frozen, and runs as in inference.
 
-    teacher, student: models with inputs and outputs of equal shapes. distillation_losses: a DistillationLoss or a list of them.
-    distillation_loss_weights: a factor for each. student_loss_weight: from 0 to 1.
+    Args:
+        teacher, student: models with inputs and outputs of equal shapes.
+        distillation_losses: a DistillationLoss or a list of them.
+        distillation_loss_weights: a factor for each.
+        student_loss_weight: from 0 to 1.
     """
 
     def __init__(

@@ -16,8 +16,10 @@ from mlkit.models import Model
 class Folds:
     """What `finetune` returns for `k_folds`.
 
-    runs: a `FineTuned` for each part. monitor: the value that was watched. interrupted: whether Ctrl-C stopped it, so that folds
-    are missing or not trained to the end.
+    Attributes:
+        runs: a `FineTuned` for each part.
+        monitor: the value that was watched.
+        interrupted: whether Ctrl-C stopped it, so that folds are missing or not trained to the end.
     """
 
     runs: list

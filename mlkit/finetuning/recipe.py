@@ -32,9 +32,15 @@ from mlkit.utils.console import print_folded, print_message
 class FineTuned:
     """What `finetune` returns.
 
-    model: from images as they are (pixels 0 to 255) to class probabilities, with its best weights. history: name -> list of
-    values by epoch, of both phases. head_epochs: how many of these are of the first phase. best: the value of the best epoch.
-    class_names: or None. script: the script that was run. train, validation: the data. interrupted: whether Ctrl-C stopped it.
+    Attributes:
+        model: from images as they are (pixels 0 to 255) to class probabilities, with its best weights.
+        history: name -> list of values by epoch, of both phases.
+        head_epochs: how many of these are of the first phase.
+        best: the value of the best epoch.
+        class_names: or None.
+        script: the script that was run.
+        train, validation: the data.
+        interrupted: whether Ctrl-C stopped it.
     """
 
     model: object

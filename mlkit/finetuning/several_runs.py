@@ -15,7 +15,10 @@ from mlkit.pictures.table import Table
 class SeveralRuns(Paged):
     """What `finetune_several` returns.
 
-    best: the `FineTuned` with the best value. values: seed -> best value of its run. monitor: what that is.
+    Attributes:
+        best: the `FineTuned` with the best value.
+        values: seed -> best value of its run.
+        monitor: what that is.
     """
 
     best: FineTuned

@@ -13,7 +13,8 @@ from mlkit.initializers.initializer import Initializer
 class Constant(Initializer):
     """Every element is `value`.
 
-    value: number, or an array that broadcasts to the shape.
+    Args:
+        value: number, or an array that broadcasts to the shape.
 
     >>> Constant(3.0)((2,)).numpy()
     array([3., 3.], dtype=float32)
@@ -60,9 +61,11 @@ class Identity(Initializer):
 class STFT(Initializer):
     """Fourier kernels for a Conv1D layer that computes a short-time Fourier transform.
 
-    side: "real" (cosines) or "imag" (sines). window: name of a window such as "hann", an array of frame length, or None.
-    scaling: "density" (by the root of the window's energy), "spectrum" (by its sum), or None. periodic: whether a named window
-    is the periodic one, else the symmetric one.
+    Args:
+        side: "real" (cosines) or "imag" (sines).
+        window: name of a window such as "hann", an array of frame length, or None.
+        scaling: "density" (by the root of the window's energy), "spectrum" (by its sum), or None.
+        periodic: whether a named window is the periodic one, else the symmetric one.
 
     The shape is (frame_length, input_channels, fft_bins) with fft_bins = fft_length // 2 + 1.
     """

@@ -17,8 +17,9 @@ from mlkit.objects.serialization import deserialize_keras_object
 class RandomInitializer(Initializer):
     """Base of the random ones.
 
-    seed: int, for the same values at every call; a `mlkit.random.SeedGenerator`, for others at every call; or None: an int
-    drawn from Python's `random`, which `mlkit.utils.set_random_seed` seeds.
+    Args:
+        seed: int, for the same values at every call; a `mlkit.random.SeedGenerator`, for others at every call; or None: an int
+            drawn from Python's `random`, which `mlkit.utils.set_random_seed` seeds.
     """
 
     def __init__(self, seed: Seed = None):
@@ -81,8 +82,11 @@ _STDDEV_OF_TRUNCATED = 0.87962566103423978  # of the standard normal distributio
 class VarianceScaling(RandomInitializer):
     """Random values of variance ``scale / n``, so that signals keep their size through the layer.
 
-    scale: positive number. mode: what n is: "fan_in" (number of inputs of a unit), "fan_out" (of outputs) or "fan_avg" (their
-    mean). distribution: "truncated_normal", "untruncated_normal" or "uniform". input_axes, output_axes: see `compute_fans`.
+    Args:
+        scale: positive number.
+        mode: what n is: "fan_in" (number of inputs of a unit), "fan_out" (of outputs) or "fan_avg" (their mean).
+        distribution: "truncated_normal", "untruncated_normal" or "uniform".
+        input_axes, output_axes: see `compute_fans`.
 
     >>> values = VarianceScaling(scale=2.0, seed=0)((50, 100)).numpy()
     >>> bool(abs(values.var() - 2 / 50) < 0.005)

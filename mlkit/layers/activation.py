@@ -30,7 +30,13 @@ class Activation(Pointwise):
 
 
 class ReLU(Pointwise):
-    """``max(x, 0)``, with options: at most `max_value`; `negative_slope` below `threshold`."""
+    """``max(x, 0)``, with options: at most `max_value`; `negative_slope` below `threshold`.
+
+    Args:
+        max_value: the largest value of the result, or None.
+        negative_slope: slope below `threshold`.
+        threshold: values at or below it give 0, or what the slope gives.
+    """
 
     def __init__(self, max_value: float | None = None, negative_slope: float = 0.0, threshold: float = 0.0, **kwargs: Any):
         super().__init__(**kwargs)
@@ -46,7 +52,11 @@ class ReLU(Pointwise):
 
 
 class LeakyReLU(Pointwise):
-    """``x`` above 0, ``negative_slope * x`` below (Maas et al., 2013)."""
+    """``x`` above 0, ``negative_slope * x`` below (Maas et al., 2013).
+
+    Args:
+        negative_slope: slope below 0.
+    """
 
     def __init__(self, negative_slope: float = 0.3, **kwargs: Any):
         if "alpha" in kwargs:
@@ -61,7 +71,11 @@ class LeakyReLU(Pointwise):
 
 
 class ELU(Pointwise):
-    """``x`` above 0, ``alpha * (exp(x) - 1)`` below (Clevert et al., 2015)."""
+    """``x`` above 0, ``alpha * (exp(x) - 1)`` below (Clevert et al., 2015).
+
+    Args:
+        alpha: minus the limit for very negative inputs.
+    """
 
     def __init__(self, alpha: float = 1.0, **kwargs: Any):
         super().__init__(**kwargs)
@@ -75,7 +89,8 @@ class ELU(Pointwise):
 class PReLU(Layer):
     """``x`` above 0, ``alpha * x`` below, with one learned `alpha` per element of a sample (He et al., 2015).
 
-    shared_axes: axes (from 1) along which alpha is one and the same, such as [1, 2] for one per channel of images.
+    Args:
+        shared_axes: axes (from 1) along which alpha is one and the same, such as [1, 2] for one per channel of images.
     """
 
     supports_masking = True
@@ -105,7 +120,11 @@ class PReLU(Layer):
 
 
 class Softmax(Pointwise):
-    """Exponentials normalized to sum 1 along `axis` (an int or several). `mask`: False elements get probability 0."""
+    """Exponentials normalized to sum 1 along `axis` (an int or several). `mask`: False elements get probability 0.
+
+    Args:
+        axis: an axis or several, along which the sum is 1.
+    """
 
     def __init__(self, axis: Axis = -1, **kwargs: Any):
         super().__init__(**kwargs)

@@ -14,8 +14,12 @@ class Attention(Layer):
     """Values averaged by how well their keys fit the query (Luong et al., 2015).
 
     Called on [query (batch, targets, size), value (batch, sources, size), key (default: value)], with `mask` a list
-    [query_mask, value_mask]; targets that are masked give 0. use_scale: multiply the scores by a weight. score_mode: "dot" for
-    query key', "concat" for the sum of tanh(query + key). dropout: of the scores.
+    [query_mask, value_mask]; targets that are masked give 0.
+
+    Args:
+        use_scale: multiply the scores by a weight.
+        score_mode: "dot" for query key', "concat" for the sum of tanh(query + key).
+        dropout: of the scores.
 
     >>> import mlkit
     >>> query, value = mlkit.ops.ones((2, 5, 8)), mlkit.ops.ones((2, 3, 8))
@@ -107,7 +111,9 @@ class Attention(Layer):
 class AdditiveAttention(Attention):
     """Attention whose scores are sums of ``scale * tanh(query + key)`` (Bahdanau et al., 2015). Called as Attention.
 
-    use_scale: have a weight for each feature; False: 1. dropout: of the scores.
+    Args:
+        use_scale: have a weight for each feature; False: 1.
+        dropout: of the scores.
     """
 
     def __init__(self, use_scale: bool = True, dropout: float = 0.0, **kwargs: Any):

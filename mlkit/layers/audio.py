@@ -18,12 +18,17 @@ from mlkit.layers.layer import Layer
 class STFTSpectrogram(Layer):
     """Spectra of the frames of signals (batch, time, channels): (batch, frames, channels * frequencies).
 
-    mode: "log" magnitude, "magnitude", "psd" (power), "real", "imag", "angle" or "stft" (real and imaginary part).
-    frame_length, frame_step: samples of a frame, and from one to the next (half a frame by default). fft_length: power of two,
-    at least a frame.
-    window: name, array or None; periodic: kind of the window; scaling: "density", "spectrum" or None. padding: "valid" or
-    "same".
-    expand_dims: give (batch, frames, frequencies, channels). The Fourier kernels are weights, and may be trained.
+    Args:
+        mode: "log" magnitude, "magnitude", "psd" (power), "real", "imag", "angle" or "stft" (real and imaginary part).
+        frame_length, frame_step: samples of a frame, and from one to the next (half a frame by default).
+        fft_length: power of two, at least a frame.
+        window: name, array or None.
+        periodic: kind of the window.
+        scaling: "density", "spectrum" or None.
+        padding: "valid" or "same".
+        expand_dims: give (batch, frames, frequencies, channels).
+
+    The Fourier kernels are weights, and may be trained.
     """
 
     def __init__(
@@ -121,10 +126,15 @@ _HIGHEST = 1e12  # Hz
 class MelSpectrogram(Layer):
     """Spectra of signals on the mel scale, in decibels: (batch, samples) or (samples,) -> (..., num_mel_bins, frames).
 
-    fft_length, sequence_stride, sequence_length: samples of a Fourier transform, from one frame to the next, and of a frame.
-    sampling_rate, min_freq, max_freq: in Hz; max_freq is half the sampling rate by default. mag_exp: exponent of the
-    magnitudes, 2 for power. power_to_db: give decibels above `ref_power`, with values below `min_power` cut, and at most
-    `top_db` below the greatest.
+    Args:
+        fft_length, sequence_stride, sequence_length: samples of a Fourier transform, from one frame to the next, and of a
+            frame.
+        sampling_rate, min_freq, max_freq: in Hz; max_freq is half the sampling rate by default.
+        mag_exp: exponent of the magnitudes, 2 for power.
+        power_to_db: give decibels above `ref_power`, with values below `min_power` cut, and at most `top_db` below the
+            greatest.
+        num_mel_bins: number of bands.
+        window: name of the window, or None.
     """
 
     def __init__(

@@ -19,6 +19,10 @@ class Augmentation(Layer):
     "labels", "segmentation_masks" and "bounding_boxes". Images come back in the layer's compute dtype, whatever they had. With an
     integer one, such as dtype="uint8", the change is computed in float32, rounded, and cut at the limits of the dtype.
 
+    Args:
+        seed: an int draws the same changes in each run; None draws others.
+        bounding_box_format: how the boxes of a dict of inputs are given, such as "xyxy" or "rel_xywh".
+
     Subclasses define `drawn`, which gives the numbers of a change by name, and `changed`, which takes them. `geometric`:
     positions change, so that segmentation masks and bounding boxes are changed in the same way. `moves`: pixels are moved, not
     computed, so that integers need no floats.

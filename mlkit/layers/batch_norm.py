@@ -24,14 +24,21 @@ class BatchNormalization(Layer):
     """Each channel shifted and scaled to mean 0 and variance 1, then by learned `beta` and `gamma` (Ioffe and Szegedy, 2015).
 
     In training the batch's statistics are used and the moving ones updated with `momentum`; in inference, and whenever the
-    layer is frozen (trainable=False), the moving ones are used. axis: the channel axis. center, scale: whether there are beta
-    and gamma. A mask leaves steps out of the statistics.
+    layer is frozen (trainable=False), the moving ones are used.
 
-    synchronized: where several processes train together, take the statistics of the whole batch; without it each takes those of its part,
-    and the moving ones become the means over all. On the jax backend they are those of the whole batch in any case.
+    Args:
+        axis: the channel axis.
+        center, scale: whether there are beta and gamma.
+        synchronized: where several processes train together, take the statistics of the whole batch; without it each takes
+            those of its part, and the moving ones become the means over all. On the jax backend they are those of the whole
+            batch in any case.
+        renorm: correct the batch's statistics towards moving ones, for small batches (Ioffe, 2017), with `renorm_momentum`.
+        renorm_clipping: dict with limits "rmin", "rmax" of the scale correction and "dmax" of the shift.
+        momentum: how much of the moving statistics stays at each step.
+        epsilon: added to the variance.
+        renorm_momentum: the same for the statistics of `renorm`.
 
-    renorm: correct the batch's statistics towards moving ones, for small batches (Ioffe, 2017), with `renorm_momentum`;
-    renorm_clipping: dict with limits "rmin", "rmax" of the scale correction and "dmax" of the shift.
+    A mask leaves steps out of the statistics.
     """
 
     supports_masking = True

@@ -46,6 +46,9 @@ class CategoryEncoding(Layer):
     output_mode: "one_hot" for each integer; "multi_hot" for the set of a sample's integers; "count" for how often each occurs,
     or with `count_weights` in the call the sum of their weights. Inputs: (batch, values) or (values,).
 
+    Args:
+        num_tokens: size of the vectors.
+
     >>> import mlkit
     >>> mlkit.layers.CategoryEncoding(num_tokens=4)([[0, 1], [3, 3]]).numpy()
     array([[1., 1., 0., 0.],
@@ -81,8 +84,11 @@ class CategoryEncoding(Layer):
 class Discretization(Layer):
     """Numbers to the bins they fall into: bin i holds boundaries[i - 1] <= x < boundaries[i].
 
-    bin_boundaries: increasing numbers; or num_bins: `adapt` finds boundaries that give bins of equal size. epsilon: relative
-    error of those quantiles. output_mode: "int", or "one_hot", "multi_hot", "count" as in CategoryEncoding.
+    Args:
+        bin_boundaries: increasing numbers; or num_bins: `adapt` finds boundaries that give bins of equal size.
+        epsilon: relative error of those quantiles.
+        output_mode: "int", or "one_hot", "multi_hot", "count" as in CategoryEncoding.
+        num_bins: number of bins that `adapt` makes.
 
     >>> import mlkit, numpy
     >>> mlkit.layers.Discretization([0.0, 1.0])(numpy.array([-1.0, 0.0, 0.5, 7.0])).numpy()

@@ -19,7 +19,11 @@ def rescaled(images: Tensor, source: Sequence[float], target: Sequence[float]) -
 
 
 class RandomBrightness(Augmentation):
-    """Adds a random number to all pixels of an image: a part of the value range between -factor and factor."""
+    """Adds a random number to all pixels of an image: a part of the value range between -factor and factor.
+
+    Args:
+        factor: strength of the change: a number, or a pair (least, greatest) it is drawn from.
+    """
 
     def __init__(self, factor: FloatOrSequence, value_range: FloatOrSequence = (0, 255), seed: Seed = None, **kwargs: Any):
         super().__init__(seed=seed, **kwargs)
@@ -34,7 +38,11 @@ class RandomBrightness(Augmentation):
 
 
 class RandomContrast(Augmentation):
-    """Scales the distance of pixels from the mean of their channel by a random factor in (1 - low, 1 + high)."""
+    """Scales the distance of pixels from the mean of their channel by a random factor in (1 - low, 1 + high).
+
+    Args:
+        factor: strength of the change: a number, or a pair (least, greatest) it is drawn from.
+    """
 
     def __init__(self, factor: FloatOrSequence, value_range: FloatOrSequence = (0, 255), seed: Seed = None, **kwargs: Any):
         super().__init__(seed=seed, **kwargs)
@@ -50,7 +58,11 @@ class RandomContrast(Augmentation):
 
 
 class RandomColorDegeneration(Augmentation):
-    """Fades colors: 0 keeps the image, 1 makes it gray, by a random factor."""
+    """Fades colors: 0 keeps the image, 1 makes it gray, by a random factor.
+
+    Args:
+        factor: strength of the change: a number, or a pair (least, greatest) it is drawn from.
+    """
 
     def __init__(
         self,
@@ -72,7 +84,11 @@ class RandomColorDegeneration(Augmentation):
 
 
 class RandomGrayscale(Augmentation):
-    """Makes images gray with the probability `factor`; they keep three channels."""
+    """Makes images gray with the probability `factor`; they keep three channels.
+
+    Args:
+        factor: the probability.
+    """
 
     def __init__(self, factor: FloatOrSequence = 0.5, data_format: str | None = None, seed: Seed = None, **kwargs: Any):
         super().__init__(seed=seed, data_format=data_format, **kwargs)
@@ -87,7 +103,11 @@ class RandomGrayscale(Augmentation):
 
 
 class RandomHue(Augmentation):
-    """Turns hues by a random part of half a turn, up to `factor` in either direction."""
+    """Turns hues by a random part of half a turn, up to `factor` in either direction.
+
+    Args:
+        factor: strength of the change: a number, or a pair (least, greatest) it is drawn from.
+    """
 
     def __init__(
         self,
@@ -113,7 +133,11 @@ class RandomHue(Augmentation):
 
 
 class RandomSaturation(Augmentation):
-    """Multiplies saturation by f / (1 - f), f random in `factor`: 0 makes images gray, 0.5 keeps them, 1 saturates them."""
+    """Multiplies saturation by f / (1 - f), f random in `factor`: 0 makes images gray, 0.5 keeps them, 1 saturates them.
+
+    Args:
+        factor: strength of the change: a number, or a pair (least, greatest) it is drawn from.
+    """
 
     def __init__(
         self,
@@ -139,7 +163,11 @@ class RandomSaturation(Augmentation):
 
 
 class RandomInvert(Augmentation):
-    """Turns images into their negatives within `value_range`, each with a random probability in `factor`."""
+    """Turns images into their negatives within `value_range`, each with a random probability in `factor`.
+
+    Args:
+        factor: probability that an image is changed, a number or a pair.
+    """
 
     def __init__(
         self,
@@ -160,7 +188,11 @@ class RandomInvert(Augmentation):
 
 
 class RandomPosterization(Augmentation):
-    """Keeps only the highest bits of each channel's 8, a random number of them in `factor`."""
+    """Keeps only the highest bits of each channel's 8, a random number of them in `factor`.
+
+    Args:
+        factor: number of bits that stay, a number or a pair.
+    """
 
     def __init__(
         self,
@@ -187,7 +219,12 @@ class RandomPosterization(Augmentation):
 
 
 class RandomColorJitter(Augmentation):
-    """Random brightness, contrast, saturation and hue, one after the other; those whose factor is None are left out."""
+    """Random brightness, contrast, saturation and hue, one after the other; those whose factor is None are left out.
+
+    Args:
+        brightness_factor, contrast_factor, saturation_factor, hue_factor: strength of each, as in the layer of that name; None:
+            left out.
+    """
 
     def __init__(
         self,

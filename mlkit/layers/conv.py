@@ -15,9 +15,11 @@ from mlkit.layers.weights import weights
 class BaseConv(Layer):
     """What convolutions of all kinds share. Subclasses fix the number of spatial axes (`rank`).
 
-    filters: output channels. kernel_size, strides, dilation_rate: an int or one per spatial axis. padding: "valid" (none),
-    "same" (output size = input size / stride, rounded up), for Conv1D also "causal". data_format: "channels_last" (batch,
-    *spatial, channels) or "channels_first".
+    Args:
+        filters: output channels.
+        kernel_size, strides, dilation_rate: an int or one per spatial axis.
+        padding: "valid" (none), "same" (output size = input size / stride, rounded up), for Conv1D also "causal".
+        data_format: "channels_last" (batch, *spatial, channels) or "channels_first".
     """
 
     rank = None
@@ -82,8 +84,11 @@ class BaseConv(Layer):
 class Conv(LowRankLayer, BaseConv):
     """A convolution with one kernel.
 
-    groups: input and output channels are split into that many independent groups. lora_rank, lora_alpha: train a low-rank
-    correction of the kernel, see `enable_lora`. The other arguments are those of all convolutions.
+    Args:
+        groups: input and output channels are split into that many independent groups.
+        lora_rank, lora_alpha: train a low-rank correction of the kernel, see `enable_lora`.
+
+    The other arguments are those of all convolutions.
     """
 
     def __init__(

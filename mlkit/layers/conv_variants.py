@@ -14,7 +14,8 @@ from mlkit.layers.weights import Weight, weights
 class BaseConvTranspose(BaseConv):
     """The gradient of a convolution with respect to its input, as a layer: output positions are `strides` times the input's.
 
-    output_padding: extra size on one side of the output, an int or one per spatial axis; None: what the padding gives.
+    Args:
+        output_padding: extra size on one side of the output, an int or one per spatial axis; None: what the padding gives.
     """
 
     def __init__(
@@ -148,13 +149,21 @@ class BaseDepthwiseConv(BaseConv):
 
 
 class DepthwiseConv1D(BaseDepthwiseConv):
-    """Depthwise convolution of sequences."""
+    """Depthwise convolution of sequences.
+
+    Args:
+        depth_multiplier: output channels for each input channel.
+    """
 
     rank = 1
 
 
 class DepthwiseConv2D(BaseDepthwiseConv):
-    """Depthwise convolution of images."""
+    """Depthwise convolution of images.
+
+    Args:
+        depth_multiplier: output channels for each input channel.
+    """
 
     rank = 2
 
@@ -210,13 +219,21 @@ class BaseSeparableConv(BaseConv):
 
 
 class SeparableConv1D(BaseSeparableConv):
-    """Separable convolution of sequences."""
+    """Separable convolution of sequences.
+
+    Args:
+        depth_multiplier: channels for each input channel between the two convolutions.
+    """
 
     rank = 1
 
 
 class SeparableConv2D(BaseSeparableConv):
-    """Separable convolution of images."""
+    """Separable convolution of images.
+
+    Args:
+        depth_multiplier: channels for each input channel between the two convolutions.
+    """
 
     rank = 2
 

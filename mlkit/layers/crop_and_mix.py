@@ -26,6 +26,9 @@ class RandomCrop(Augmentation):
     """A window of (height, width) at a random place, the same in all images of a batch.
 
     In inference, and for images smaller than the window: the largest middle part of the window's ratio, resized.
+
+    Args:
+        height, width: size of the result, in pixels.
     """
 
     geometric = always = moves = True
@@ -89,7 +92,10 @@ class _Boxes(Augmentation):
 class RandomErasing(_Boxes):
     """Fills a random box of each image, with a random probability in `factor`.
 
-    scale: least and greatest part of the area. fill_value: a number, or one for each channel; None: noise.
+    Args:
+        scale: least and greatest part of the area.
+        fill_value: a number, or one for each channel; None: noise.
+        factor: probability that an image is changed, a number or a pair.
     """
 
     def __init__(
@@ -127,7 +133,10 @@ class RandomErasing(_Boxes):
 class MixUp(Augmentation):
     """Averages each image, and its label, with another of the batch (Zhang et al., mixup, 2018).
 
-    alpha: the weights are drawn from Beta(alpha, alpha). Labels must be vectors, such as one-hot ones.
+    Args:
+        alpha: the weights are drawn from Beta(alpha, alpha).
+
+    Labels must be vectors, such as one-hot ones.
     """
 
     def __init__(self, alpha: float = 0.2, data_format: str | None = None, seed: Seed = None, **kwargs: Any):
@@ -162,7 +171,10 @@ class MixUp(Augmentation):
 class CutMix(_Boxes):
     """Replaces a random box of each image by that of another of the batch, and mixes labels by area (Yun et al., 2019).
 
-    factor: the part kept is drawn from Beta(f, f), f random in `factor`. Labels must be vectors, such as one-hot ones.
+    Args:
+        factor: the part kept is drawn from Beta(f, f), f random in `factor`.
+
+    Labels must be vectors, such as one-hot ones.
     """
 
     def __init__(self, factor: FloatOrSequence = 1.0, seed: Seed = None, data_format: str | None = None, **kwargs: Any):
@@ -194,7 +206,11 @@ class CutMix(_Boxes):
 
 
 class MaxNumBoundingBoxes(Augmentation):
-    """As many bounding boxes for each image as `max_number`: more are left out, fewer are padded with `fill_value`."""
+    """As many bounding boxes for each image as `max_number`: more are left out, fewer are padded with `fill_value`.
+
+    Args:
+        max_number: boxes of each image.
+    """
 
     draws = False
 

@@ -14,9 +14,13 @@ from mlkit.layers.weights import weights
 class Dense(LowRankLayer):
     """``activation(inputs @ kernel + bias)`` along the last axis.
 
-    units: size of the output's last axis. activation: name or function. use_bias: whether to add a bias. The initializers,
-    regularizers and constraints are those of the kernel and the bias. lora_rank, lora_alpha: train a low-rank correction, see
-    `enable_lora`.
+    Args:
+        units: size of the output's last axis.
+        activation: name or function.
+        use_bias: whether to add a bias.
+        lora_rank, lora_alpha: train a low-rank correction, see `enable_lora`.
+
+    The initializers, regularizers and constraints are those of the kernel and the bias.
 
     Input: (batch, ..., n). Output: (batch, ..., units).
 

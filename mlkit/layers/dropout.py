@@ -13,7 +13,12 @@ from mlkit.random.samplers import mask_shape
 
 
 class Disturbance(Pointwise):
-    """Base: `disturbed(inputs)` in training. `rate` between 0 and 1; `seed`: an integer makes the noise repeatable."""
+    """Base: `disturbed(inputs)` in training.
+
+    Args:
+        rate: strength of the disturbance, from 0 to 1; of dropout the share of elements that are dropped.
+        seed: an int makes the noise repeatable.
+    """
 
     def __init__(self, seed: Seed = None, **kwargs: Any):
         super().__init__(**kwargs)
@@ -50,7 +55,8 @@ class Dropout(Disturbance):
     """In training sets each element to 0 with probability `rate` and scales the others by 1 / (1 - rate) (Srivastava et al.,
     2014).
 
-    noise_shape: shape of the mask, with 1 where it is shared and None where it is the input's.
+    Args:
+        noise_shape: shape of the mask, with 1 where it is shared and None where it is the input's.
 
     >>> import mlkit
     >>> mlkit.layers.Dropout(0.5)(mlkit.ops.ones((2, 2))).numpy().sum()
@@ -140,7 +146,11 @@ class GaussianDropout(Disturbance):
 
 
 class GaussianNoise(Disturbance):
-    """Adds noise of mean 0 and the given standard deviation."""
+    """Adds noise of mean 0 and the given standard deviation.
+
+    Args:
+        stddev: standard deviation of the noise.
+    """
 
     def __init__(self, stddev: float, seed: Seed = None, **kwargs: Any):
         self.stddev = self.strength = _checked_rate(self, stddev, "stddev")
@@ -152,7 +162,11 @@ class GaussianNoise(Disturbance):
 
 class AlphaDropout(Disturbance):
     """Dropout that keeps mean and variance of SELU networks: dropped elements take SELU's lower limit (Klambauer et al.,
-    2017)."""
+    2017).
+
+    Args:
+        noise_shape: shape of the mask, with 1 where it is shared and None where it is the input's.
+    """
 
     _lowest = -1.6732632423543772 * 1.0507009873554805
 
@@ -170,7 +184,11 @@ class AlphaDropout(Disturbance):
 
 
 class ActivityRegularization(Pointwise):
-    """Passes its inputs on, and adds ``l1 * sum|x| + l2 * sum x^2`` to the loss."""
+    """Passes its inputs on, and adds ``l1 * sum|x| + l2 * sum x^2`` to the loss.
+
+    Args:
+        l1, l2: factors of the two sums.
+    """
 
     def __init__(self, l1: float = 0.0, l2: float = 0.0, **kwargs: Any):
         if "activity_regularizer" in kwargs:

@@ -15,9 +15,11 @@ from mlkit.objects.config_object import serialized
 class EinsumDense(LowRankLayer):
     """``activation(einsum(equation, inputs, kernel) + bias)``.
 
-    equation: such as "abc,cd->abd"; "..." may stand for leading or trailing axes. output_shape: sizes of the output without the
-    batch axis, None where they are the input's. bias_axes: letters of the output that the bias has, or None for no bias.
-    lora_rank, lora_alpha: train a low-rank correction of the kernel, see `enable_lora`.
+    Args:
+        equation: such as "abc,cd->abd"; "..." may stand for leading or trailing axes.
+        output_shape: sizes of the output without the batch axis, None where they are the input's.
+        bias_axes: letters of the output that the bias has, or None for no bias.
+        lora_rank, lora_alpha: train a low-rank correction of the kernel, see `enable_lora`.
 
     >>> import mlkit
     >>> mlkit.layers.EinsumDense("abc,cd->abd", (None, 8), bias_axes="d")(mlkit.ops.ones((2, 3, 4))).shape

@@ -17,9 +17,12 @@ from mlkit.objects.config_object import serialized
 class Embedding(LowRankLayer):
     """Integers to vectors: (batch, ...) -> (batch, ..., output_dim).
 
-    input_dim: number of different integers, which are 0 ... input_dim - 1. output_dim: size of the vectors. mask_zero: 0 stands
-    for padding, and later layers skip it. weights: list with the initial table. lora_rank, lora_alpha: train a low-rank
-    correction of the table, see `enable_lora`.
+    Args:
+        input_dim: number of different integers, which are 0 ... input_dim - 1.
+        output_dim: size of the vectors.
+        mask_zero: 0 stands for padding, and later layers skip it.
+        weights: list with the initial table.
+        lora_rank, lora_alpha: train a low-rank correction of the table, see `enable_lora`.
 
     >>> import mlkit
     >>> mlkit.layers.Embedding(10, 4)(mlkit.ops.convert_to_tensor([[1, 2, 3]])).shape
@@ -78,9 +81,12 @@ class Embedding(LowRankLayer):
 class ReversibleEmbedding(Embedding):
     """An Embedding that also goes back: with ``reverse=True`` vectors (..., output_dim) become logits (..., input_dim).
 
-    tie_weights: go back by the transposed table (Press and Wolf, 2017), else by a matrix of its own. reverse_dtype: dtype of
-    that product. logit_soft_cap: c squeezes the logits into (-c, c) by ``c tanh(logits / c)``. The other arguments are
-    Embedding's.
+    Args:
+        tie_weights: go back by the transposed table (Press and Wolf, 2017), else by a matrix of its own.
+        reverse_dtype: dtype of that product.
+        logit_soft_cap: c squeezes the logits into (-c, c) by ``c tanh(logits / c)``.
+
+    The other arguments are Embedding's.
 
     >>> import mlkit
     >>> layer = mlkit.layers.ReversibleEmbedding(10, 4)

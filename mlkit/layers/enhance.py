@@ -32,7 +32,8 @@ class AutoContrast(Augmentation):
 class Equalization(Augmentation):
     """Spreads values so that their histogram, taken over the channel of all images of the batch, is flat.
 
-    bins: number of bins of the histogram.
+    Args:
+        bins: number of bins of the histogram.
     """
 
     draws = False
@@ -63,8 +64,9 @@ class ContrastLimitedAdaptiveHistogramEqualization(Augmentation):
     """Spreads values by the histograms of tiles of each image, blended between tiles, in inference too (CLAHE: Zuiderveld,
     Contrast limited adaptive histogram equalization, 1994).
 
-    clip_limit: bins are cut at this many times their mean, and what is cut off is spread over all; 0: no limit. tile_grid_size:
-    number of tiles vertically and horizontally.
+    Args:
+        clip_limit: bins are cut at this many times their mean, and what is cut off is spread over all; 0: no limit.
+        tile_grid_size: number of tiles vertically and horizontally.
     """
 
     draws, always = False, True
@@ -132,7 +134,11 @@ def _neighbours(places, size, number):
 
 
 class RandomSharpness(Augmentation):
-    """Moves images away from (factor above 0.5) or towards (below) a smoothed version of themselves."""
+    """Moves images away from (factor above 0.5) or towards (below) a smoothed version of themselves.
+
+    Args:
+        factor: strength of the change: a number, or a pair (least, greatest) it is drawn from.
+    """
 
     def __init__(
         self,
@@ -160,8 +166,10 @@ class RandomSharpness(Augmentation):
 class RandomGaussianBlur(Augmentation):
     """Blurs images with a Gaussian, each with a random probability in `factor`.
 
-    kernel_size: odd size of the window, or a pair (horizontal, vertical). sigma: the standard deviation in pixels is at most
-    this, or between the two of a pair; at most 1.
+    Args:
+        kernel_size: odd size of the window, or a pair (horizontal, vertical).
+        sigma: the standard deviation in pixels is at most this, or between the two of a pair; at most 1.
+        factor: probability that an image is changed, a number or a pair.
     """
 
     def __init__(

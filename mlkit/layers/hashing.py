@@ -49,8 +49,13 @@ class _Hashed(Layer):
 class Hashing(_Hashed):
     """Whole numbers or strings to one of `num_bins` bins, the same bin on every machine.
 
-    mask_value: a value that gets bin 0 alone. salt: one or two integers; hashing is then by SipHash with this key, else by
-    FarmHash. output_mode: "int"; "one_hot", "multi_hot" or "count" for vectors. Floats are cut to whole numbers.
+    Args:
+        mask_value: a value that gets bin 0 alone.
+        salt: one or two integers; hashing is then by SipHash with this key, else by FarmHash.
+        output_mode: "int"; "one_hot", "multi_hot" or "count" for vectors.
+        num_bins: number of bins.
+
+    Floats are cut to whole numbers.
 
     >>> import mlkit
     >>> mlkit.layers.Hashing(num_bins=3)([["A"], ["B"], ["E"]]).numpy().ravel().tolist()
@@ -93,7 +98,11 @@ class Hashing(_Hashed):
 class HashedCrossing(_Hashed):
     """Several features of a sample together to one of `num_bins` bins: a feature of their combination.
 
-    output_mode: "int" or "one_hot". Inputs: two or more arrays of strings or whole numbers, each (batch,) or (batch, 1).
+    Args:
+        output_mode: "int" or "one_hot".
+        num_bins: number of bins.
+
+    Inputs: two or more arrays of strings or whole numbers, each (batch,) or (batch, 1).
 
     >>> import mlkit
     >>> mlkit.layers.HashedCrossing(num_bins=5)((["A", "B", "A"], [101, 101, 102])).numpy().tolist()

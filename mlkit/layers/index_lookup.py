@@ -97,7 +97,8 @@ class Lookup(Layer):
     def set_vocabulary(self, vocabulary: Any, idf_weights: Any = None) -> None:
         """Set the tokens: a list, with or without the special ones at its start, or the path of a text file, one token a line.
 
-        idf_weights: the weight of each token, for output_mode "tf_idf".
+        Args:
+            idf_weights: the weight of each token, for output_mode "tf_idf".
         """
         if isinstance(vocabulary, str):
             with open(vocabulary, encoding="utf-8") as lines:
@@ -255,10 +256,19 @@ class Lookup(Layer):
 class StringLookup(Lookup):
     """Strings to the indices of a vocabulary, or back with `invert` (then a NumPy array of strings is returned).
 
-    max_tokens: greatest size of the vocabulary. num_oov_indices: 1, or 0 if unknown tokens are errors. mask_token, oov_token:
-    the tokens of index 0 and of unknown ones. vocabulary: list of tokens, or the path of a file; by default `adapt` finds it.
-    output_mode: "int", or vectors as in CategoryEncoding ("one_hot", "multi_hot", "count"), or "tf_idf": counts weighted by
-    `idf_weights`, the rarer the higher. Called on arrays or lists of strings.
+    Args:
+        max_tokens: greatest size of the vocabulary.
+        num_oov_indices: 1, or 0 if unknown tokens are errors.
+        mask_token, oov_token: the tokens of index 0 and of unknown ones.
+        vocabulary: list of tokens, or the path of a file; by default `adapt` finds it.
+        output_mode: "int", or vectors as in CategoryEncoding ("one_hot", "multi_hot", "count"), or "tf_idf": counts weighted by
+            `idf_weights`, the rarer the higher.
+        idf_weights: the weight of each token of `vocabulary`, for "tf_idf".
+        invert: map indices back to tokens.
+        pad_to_max_tokens: make vectors of size `max_tokens` even if there are fewer tokens.
+        encoding: of tokens that come as bytes.
+
+    Called on arrays or lists of strings.
 
     >>> import mlkit
     >>> layer = mlkit.layers.StringLookup(vocabulary=["a", "b"])
@@ -323,7 +333,15 @@ class StringLookup(Lookup):
 class IntegerLookup(Lookup):
     """Integers to the indices of a vocabulary, or back with `invert`. Arguments: those of StringLookup.
 
-    num_oov_indices: unknown integers are spread over that many indices, by their remainder.
+    Args:
+        num_oov_indices: unknown integers are spread over that many indices, by their remainder.
+        max_tokens: greatest size of the vocabulary.
+        mask_token, oov_token: the integers of index 0 and of unknown ones.
+        vocabulary: list of integers; by default `adapt` finds it.
+        idf_weights: the weight of each integer of `vocabulary`, for "tf_idf".
+        invert: map indices back to integers.
+        output_mode: as in StringLookup.
+        pad_to_max_tokens: make vectors of size `max_tokens` even if there are fewer integers.
 
     >>> import mlkit
     >>> mlkit.layers.IntegerLookup(vocabulary=[12, 36])([[36, 5]]).numpy()

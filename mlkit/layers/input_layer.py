@@ -12,7 +12,11 @@ from mlkit.objects.keras_tensor import KerasTensor, Node
 
 
 class InputLayer(Layer):
-    """The layer behind `Input`; it only holds the KerasTensor."""
+    """The layer behind `Input`; it only holds the KerasTensor.
+
+    Args:
+        shape, batch_size, batch_shape, input_tensor, optional: as in `Input`, where `input_tensor` is called `tensor`.
+    """
 
     def __init__(
         self,
@@ -90,9 +94,14 @@ def Input(
 ) -> KerasTensor:
     """A KerasTensor that stands for the data of a model.
 
-    shape: sizes without the batch axis, None where unknown. batch_size: the batch axis, unknown by default; batch_shape: both
-    together. dtype: floatx by default; "string" for texts, which layers such as TextVectorization turn into numbers
-    in front of the model's program. tensor: an existing KerasTensor to start from. optional: None may be fed.
+    Args:
+        shape: sizes without the batch axis, None where unknown.
+        batch_size: the batch axis, unknown by default.
+        batch_shape: both together.
+        dtype: floatx by default; "string" for texts, which layers such as TextVectorization turn into numbers in front of the
+            model's program.
+        tensor: an existing KerasTensor to start from.
+        optional: None may be fed.
 
     >>> import mlkit
     >>> mlkit.Input((28, 28, 1)).shape

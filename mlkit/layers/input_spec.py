@@ -12,9 +12,13 @@ from mlkit.objects.config_object import Configurable
 class InputSpec(Configurable):
     """Rank, shape, dtype and single axes a layer demands of an input.
 
-    shape: full shape with None for free axes. ndim, max_ndim, min_ndim: rank. axes: dict axis -> size.
-    allow_last_axis_squeeze: a last axis of size 1 may be missing or extra. name: key of the input in a dict of inputs.
-    optional: the input may be None.
+    Args:
+        shape: full shape with None for free axes.
+        ndim, max_ndim, min_ndim: rank.
+        axes: dict axis -> size.
+        allow_last_axis_squeeze: a last axis of size 1 may be missing or extra.
+        name: key of the input in a dict of inputs.
+        optional: the input may be None.
     """
 
     def __init__(

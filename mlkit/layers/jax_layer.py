@@ -24,11 +24,14 @@ linen = Deferred("flax.linen", "FlaxLayer needs the package flax: pip install fl
 class JaxLayer(Layer):
     """A function of JAX as a layer.
 
-    call_fn: ``call_fn(params, state, rng, inputs, training)``, which may leave out any but `inputs`; the names are these. With
-    `state` it returns (outputs, new state), else the outputs. It must be a function that `jax.jit` can compile. init_fn:
-    ``init_fn(rng, inputs, training)`` makes params, or (params, state), for ones of the inputs' shape; the last argument and `rng`
-    may be left out. params, state: trees of arrays to start with instead; all that is no array or number stays what it is. seed:
-    of the keys that `rng` gets in training. native_serialization_platforms: kept for Keras's configs.
+    Args:
+        call_fn: ``call_fn(params, state, rng, inputs, training)``, which may leave out any but `inputs`; the names are these.
+            With `state` it returns (outputs, new state), else the outputs. It must be a function that `jax.jit` can compile.
+        init_fn: ``init_fn(rng, inputs, training)`` makes params, or (params, state), for ones of the inputs' shape; the last
+            argument and `rng` may be left out.
+        params, state: trees of arrays to start with instead; all that is no array or number stays what it is.
+        seed: of the keys that `rng` gets in training.
+        native_serialization_platforms: kept for Keras's configs.
 
     A step of a compiled model calls JAX twice for each such layer, forward and for the gradient, which computes the layer anew.
 
@@ -196,9 +199,12 @@ def _arguments(fn, what, allowed):
 class FlaxLayer(JaxLayer):
     """A `flax.linen.Module` as a layer.
 
-    module: the module. method: the method to call instead of `__call__`, its name, or a function whose first argument is the module;
-    it takes `inputs`, and may take `training`. variables: what `module.init` returned, to start with; else it is called when the
-    layer is built. All collections but "params" are state that calls change. In training there is a key for "dropout".
+    Args:
+        module: the module.
+        method: the method to call instead of `__call__`, its name, or a function whose first argument is the module; it takes
+            `inputs`, and may take `training`.
+        variables: what `module.init` returned, to start with; else it is called when the layer is built. All collections but
+            "params" are state that calls change. In training there is a key for "dropout".
     """
 
     def __init__(self, module: Any, method: Any = None, variables: Any = None, **kwargs: Any):

@@ -34,8 +34,11 @@ class Layer(Stateful):
     on shapes, unless the class has a `compute_output_shape` (or `compute_output_spec`) of its own, which is believed. `call`
     may take `training` and `mask`, which are passed on from the outer call.
 
-    activity_regularizer: penalty on the outputs. trainable: whether training changes the weights; may be set at any time and
-    holds from the next step. dtype: dtype name or DTypePolicy. autocast: whether float inputs are cast to the compute dtype.
+    Args:
+        activity_regularizer: penalty on the outputs.
+        trainable: whether training changes the weights; may be set at any time and holds from the next step.
+        dtype: dtype name or DTypePolicy.
+        autocast: whether float inputs are cast to the compute dtype.
 
     >>> import mlkit
     >>> class Scale(mlkit.Layer):
@@ -122,9 +125,12 @@ class Layer(Stateful):
     ) -> Variable:
         """Create a variable that belongs to this layer.
 
-        shape: tuple of sizes, () by default. initializer: name, object or callable; glorot_uniform for floats and zeros
-        otherwise. dtype: the layer's variable dtype by default. The other arguments are those of `Variable`. Returns the
-        Variable.
+        Args:
+            shape: tuple of sizes, () by default.
+            initializer: name, object or callable; glorot_uniform for floats and zeros otherwise.
+            dtype: the layer's variable dtype by default.
+
+        The other arguments are those of `Variable`. Returns the Variable.
         """
         if args:
             shape, initializer, dtype = by_position(args, shape, initializer, dtype)

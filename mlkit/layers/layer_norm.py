@@ -19,6 +19,11 @@ class LayerNormalization(Layer):
     2016).
 
     rms_scaling: scale by the deviation without shifting; kept for old models.
+
+    Args:
+        axis: an axis or several, over which mean and variance are taken.
+        epsilon: added to the variance.
+        center, scale: whether there are beta and gamma.
     """
 
     supports_masking = True
@@ -48,7 +53,12 @@ class LayerNormalization(Layer):
 
 
 class RMSNormalization(Layer):
-    """Each sample divided by its root mean square along `axis` and scaled by a learned `scale` (Zhang and Sennrich, 2019)."""
+    """Each sample divided by its root mean square along `axis` and scaled by a learned `scale` (Zhang and Sennrich, 2019).
+
+    Args:
+        axis: an axis or several, over which the mean square is taken.
+        epsilon: added to it.
+    """
 
     def __init__(self, axis: Axis = -1, epsilon: float = 1e-6, **kwargs: Any):
         super().__init__(**kwargs)
@@ -65,7 +75,11 @@ class RMSNormalization(Layer):
 
 
 class UnitNormalization(Pointwise):
-    """Each sample scaled to length 1 along `axis`."""
+    """Each sample scaled to length 1 along `axis`.
+
+    Args:
+        axis: an axis or several, along which the length becomes 1.
+    """
 
     def __init__(self, axis: Axis = -1, **kwargs: Any):
         super().__init__(**kwargs)
@@ -83,7 +97,14 @@ class UnitNormalization(Pointwise):
 @weights(beta="zeros", gamma="ones")
 class GroupNormalization(Layer):
     """Channels in `groups`, each normalized over its channels and all positions of a sample (Wu and He, 2018). -1: one channel
-    a group."""
+    a group.
+
+    Args:
+        groups: number of groups; -1: one channel each.
+        axis: the axis of channels.
+        epsilon: added to the variance.
+        center, scale: whether there are beta and gamma.
+    """
 
     supports_masking = True
 

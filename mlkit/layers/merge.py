@@ -151,7 +151,11 @@ class Minimum(_Extremum):
 
 
 class Concatenate(Merge):
-    """The inputs one after the other along `axis`; their other axes have equal sizes."""
+    """The inputs one after the other along `axis`; their other axes have equal sizes.
+
+    Args:
+        axis: the axis they are joined along; the batch is axis 0.
+    """
 
     def __init__(self, axis: int = -1, **kwargs: Any):
         super().__init__(**kwargs)
@@ -188,7 +192,12 @@ class Concatenate(Merge):
 
 
 class Dot(Merge):
-    """Products of two inputs summed along one axis of each: `axes`, an int or a pair. normalize: of unit vectors (cosine)."""
+    """Products of two inputs summed along one axis of each: `axes`, an int or a pair. normalize: of unit vectors (cosine).
+
+    Args:
+        axes: an int, or a pair with the axis of each input.
+        normalize: whether to take unit vectors (cosine similarity).
+    """
 
     exact = 2
 
@@ -267,10 +276,18 @@ def minimum(inputs: Sequence[Any], **kwargs: Any) -> Any:
 
 
 def concatenate(inputs: Sequence[Any], axis: int = -1, **kwargs: Any) -> Any:
-    """A list of tensors one after the other, as the layer `Concatenate`."""
+    """A list of tensors one after the other, as the layer `Concatenate`.
+
+    Args:
+        axis: the axis they are joined along; the batch is axis 0.
+    """
     return Concatenate(axis=axis, **kwargs)(inputs)
 
 
 def dot(inputs: Sequence[Any], axes: Axes = -1, **kwargs: Any) -> Any:
-    """Products of two tensors summed along an axis, as the layer `Dot`."""
+    """Products of two tensors summed along an axis, as the layer `Dot`.
+
+    Args:
+        axes: an int, or a pair with the axis of each.
+    """
     return Dot(axes=axes, **kwargs)(inputs)

@@ -14,12 +14,19 @@ from mlkit.objects.seed_generator import Seed
 class MultiHeadAttention(HeadedAttention):
     """Attention with several heads (Vaswani et al., Attention is all you need, 2017).
 
-    num_heads: number of heads. key_dim: size of a head's queries and keys; value_dim: of its values (default: key_dim).
-    dropout: of the attention scores. output_shape: size(s) of the last output axis, by default the query's. attention_axes:
-    axes attended over, by default all but the batch and the last. sliding_window: targets look only at sources less than this
-    far away. use_gate: multiply what the heads give by a sigmoid of the query. flash_attention: True demands that the scores
-    are never all in memory. Called on query (batch, targets, features), value and key (batch, sources, features);
-    `attention_mask` (batch, targets, sources) is True where attending is allowed.
+    Args:
+        num_heads: number of heads.
+        key_dim: size of a head's queries and keys.
+        value_dim: of its values (default: key_dim).
+        dropout: of the attention scores.
+        output_shape: size(s) of the last output axis, by default the query's.
+        attention_axes: axes attended over, by default all but the batch and the last.
+        sliding_window: targets look only at sources less than this far away.
+        use_gate: multiply what the heads give by a sigmoid of the query.
+        flash_attention: True demands that the scores are never all in memory.
+
+    Called on query (batch, targets, features), value and key (batch, sources, features); `attention_mask` (batch, targets,
+    sources) is True where attending is allowed.
 
     >>> import mlkit
     >>> x = mlkit.ops.ones((2, 5, 8))
@@ -111,8 +118,12 @@ class MultiHeadAttention(HeadedAttention):
 class GroupedQueryAttention(HeadedAttention):
     """Attention in which groups of query heads share a head of keys and values (Ainslie et al., GQA, 2023).
 
-    head_dim: size of a head. num_query_heads: number of heads, a multiple of num_key_value_heads. The other arguments, and
-    those of a call, are those of MultiHeadAttention.
+    Args:
+        head_dim: size of a head.
+        num_query_heads: number of heads, a multiple of num_key_value_heads.
+        num_key_value_heads: number of heads of keys and values.
+
+    The other arguments, and those of a call, are those of MultiHeadAttention.
 
     >>> import mlkit
     >>> x = mlkit.ops.ones((2, 5, 8))

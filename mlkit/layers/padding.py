@@ -42,7 +42,11 @@ class _Spatial(Layer):
 
 
 class _ZeroPadding(_Spatial):
-    """Zeros around the spatial axes. padding: an int, one int per axis, or one pair (before, after) per axis."""
+    """Zeros around the spatial axes.
+
+    Args:
+        padding: number of zeros at each end: an int, one int per axis, or one pair (before, after) per axis.
+    """
 
     def __init__(self, padding: Any = 1, data_format: str | None = None, **kwargs: Any):
         super().__init__(data_format=data_format, **kwargs)
@@ -56,7 +60,11 @@ class _ZeroPadding(_Spatial):
 
 
 class _Cropping(_Spatial):
-    """Without some positions at the ends of the spatial axes. cropping: an int, one int per axis, or one pair per axis."""
+    """Without some positions at the ends of the spatial axes.
+
+    Args:
+        cropping: positions cut off at each end: an int, one int per axis, or one pair (before, after) per axis.
+    """
 
     def __init__(self, cropping: Any = 1, data_format: str | None = None, **kwargs: Any):
         super().__init__(data_format=data_format, **kwargs)
@@ -76,7 +84,11 @@ class _Cropping(_Spatial):
 
 
 class _UpSampling(_Spatial):
-    """Each position repeated `size` times along the spatial axes."""
+    """Each position repeated along the spatial axes.
+
+    Args:
+        size: how many times, an int or one per spatial axis.
+    """
 
     def __init__(self, size: IntOrSequence = 2, data_format: str | None = None, **kwargs: Any):
         super().__init__(data_format=data_format, **kwargs)

@@ -11,7 +11,13 @@ from mlkit.layers.layer import Layer
 
 
 class _Pooling(Layer):
-    """A statistic of windows of `pool_size`, moved by `strides` (default: pool_size). Subclasses fix `rank` and `statistic`."""
+    """A statistic of windows. Subclasses fix `rank` and `statistic`.
+
+    Args:
+        pool_size: size of the windows, an int or one per spatial axis.
+        strides: steps between windows, an int or one per spatial axis; pool_size by default.
+        padding: "valid" (whole windows only) or "same" (output size = input size / stride, rounded up).
+    """
 
     rank, statistic = None, None
     _needs_no_build = True
@@ -37,8 +43,11 @@ class _Pooling(Layer):
 
 
 class _GlobalPooling(Layer):
-    """A statistic over all spatial axes; `keepdims` leaves them with size 1. A mask (for sequences) leaves steps out of the
-    mean."""
+    """A statistic over all spatial axes. A mask (for sequences) leaves steps out of the mean.
+
+    Args:
+        keepdims: whether the spatial axes stay, with size 1.
+    """
 
     rank, statistic = None, None
     _needs_no_build = True

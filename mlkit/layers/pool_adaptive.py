@@ -10,7 +10,11 @@ from mlkit.layers.layer import Layer
 
 
 class AdaptivePooling(Layer):
-    """Base: windows are chosen so that the spatial axes get the sizes `output_size` (an int, or one per axis)."""
+    """Base: windows are chosen so that the spatial axes get given sizes.
+
+    Args:
+        output_size: these sizes, an int or one per spatial axis.
+    """
 
     rank = None
     _needs_no_build = True

@@ -19,7 +19,10 @@ from mlkit.objects.config_object import serialized
 
 class Rescaling(Layer):
     """``inputs * scale + offset``; integers become floats, unless the layer's dtype is an integer one: then the result is rounded
-    and cut at the limits of that dtype. scale, offset: numbers, or one per channel.
+    and cut at the limits of that dtype.
+
+    Args:
+        scale, offset: numbers, or one per channel.
 
     >>> import mlkit
     >>> mlkit.layers.Rescaling(1 / 255)(mlkit.ops.convert_to_tensor([[0, 255]])).numpy()
@@ -55,7 +58,10 @@ class Rescaling(Layer):
 class Normalization(Layer):
     """Each feature shifted and scaled to mean 0 and variance 1 over the data given to `adapt` (or by `mean` and `variance`).
 
-    axis: the axes whose positions have statistics of their own; None: one mean and variance for all. invert: undo instead.
+    Args:
+        axis: the axes whose positions have statistics of their own; None: one mean and variance for all.
+        invert: undo instead.
+        mean, variance: the statistics, in place of `adapt`.
 
     >>> import mlkit, numpy
     >>> layer = mlkit.layers.Normalization()
@@ -162,9 +168,14 @@ class Normalization(Layer):
 class Resizing(Augmentation):
     """Images in another size, by `interpolation`, in the compute dtype; integers are rounded first, as in Keras.
 
-    crop_to_aspect_ratio: cut the images to the new ratio first; pad_to_aspect_ratio: pad them instead (fill_mode, fill_value).
-    antialias: smooth when shrinking. Inputs (batch, height, width, channels), one image, or a dict with "images" and
-    "segmentation_masks", "bounding_boxes" (of `bounding_box_format`), "labels".
+    Args:
+        crop_to_aspect_ratio: cut the images to the new ratio first.
+        pad_to_aspect_ratio: pad them instead (fill_mode, fill_value).
+        antialias: smooth when shrinking.
+        height, width: size of the result, in pixels.
+
+    Inputs (batch, height, width, channels), one image, or a dict with "images" and "segmentation_masks", "bounding_boxes" (of
+    `bounding_box_format`), "labels".
     """
 
     draws, always, geometric = False, True, True
@@ -224,6 +235,9 @@ class CenterCrop(Augmentation):
     """The middle of images; images that are too small are resized, keeping their ratio, and then cropped.
 
     Dicts of images, masks and bounding boxes are cropped together, as in Resizing.
+
+    Args:
+        height, width: size of the result, in pixels.
     """
 
     draws, always, geometric, moves = False, True, True, True

@@ -69,7 +69,12 @@ _TONES = ("random_posterization", "solarization", "auto_contrast", "equalization
 
 class RandAugment(_OfOthers):
     """`num_ops` augmentations chosen at random for a batch, each of a strength in `factor` (Cubuk et al., RandAugment,
-    2019)."""
+    2019).
+
+    Args:
+        num_ops: changes for each image.
+        factor: strength of the change: a number, or a pair (least, greatest) it is drawn from.
+    """
 
     names = _MOVING + _COLORS + _TONES
 
@@ -102,8 +107,11 @@ class RandAugment(_OfOthers):
 class AugMix(_OfOthers):
     """Images averaged with chains of random augmentations of them (Hendrycks et al., AugMix, 2020).
 
-    num_chains, chain_depth: number of chains and of augmentations in each. factor: strength. alpha: the weights are drawn from
-    Dirichlet(alpha) and Beta(alpha, alpha). all_ops: False leaves out changes of brightness, color, contrast and sharpness.
+    Args:
+        num_chains, chain_depth: number of chains and of augmentations in each.
+        factor: strength.
+        alpha: the weights are drawn from Dirichlet(alpha) and Beta(alpha, alpha).
+        all_ops: False leaves out changes of brightness, color, contrast and sharpness.
     """
 
     def __init__(
@@ -160,6 +168,9 @@ class AugMix(_OfOthers):
 
 class Pipeline(Layer):
     """Layers one after the other, in training mode unless told otherwise: for the preparation of data.
+
+    Args:
+        layers: the layers, in order.
 
     >>> import mlkit
     >>> prepare = mlkit.layers.Pipeline([mlkit.layers.RandomFlip(), mlkit.layers.Rescaling(1 / 255)])

@@ -13,7 +13,11 @@ from mlkit.ops.image.warping import homography
 
 
 class RandomFlip(Augmentation):
-    """Mirrors images at random: "horizontal", "vertical" or "horizontal_and_vertical"."""
+    """Mirrors images at random: "horizontal", "vertical" or "horizontal_and_vertical".
+
+    Args:
+        mode: "horizontal", "vertical" or "horizontal_and_vertical".
+    """
 
     geometric = moves = True
 
@@ -123,7 +127,11 @@ class _Affine(_Warp):
 
 class RandomRotation(_Affine):
     """Rotates images about their middle by a random part of a full turn, between -factor and factor (or in a pair of
-    bounds)."""
+    bounds).
+
+    Args:
+        factor: the angle as a part of a full turn, a number f for (-f, f) or a pair; positive ones turn counter-clockwise.
+    """
 
     def __init__(
         self,
@@ -247,7 +255,12 @@ class RandomShear(_Affine):
 
 class RandomPerspective(_Warp):
     """Looks at images from another side: their corners are moved by random parts of the size up to `scale`, with a random
-    probability in `factor`."""
+    probability in `factor`.
+
+    Args:
+        factor: probability that an image is changed, a number or a pair.
+        scale: how far corners move, as a part of the image's size.
+    """
 
     def __init__(
         self,
@@ -290,7 +303,12 @@ class RandomPerspective(_Warp):
 
 
 class RandomElasticTransform(_Warp):
-    """Distorts images like a sheet of rubber, each with a random probability in `factor`; scale: strength, at most 1."""
+    """Distorts images like a sheet of rubber, each with a random probability in `factor`; scale: strength, at most 1.
+
+    Args:
+        factor: probability that an image is changed, a number or a pair.
+        scale: strength of the displacement.
+    """
 
     fill_modes = ("constant", "nearest", "wrap", "mirror", "reflect")
 

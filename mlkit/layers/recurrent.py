@@ -24,11 +24,17 @@ _LAYER_OPTIONS = ("activity_regularizer", "name", "trainable", "autocast", "inpu
 class RNN(Layer):
     """A cell applied to each step of (batch, time, ...): (batch, units), or with `return_sequences` (batch, time, units).
 
-    cell: a layer called as ``cell(step, states) -> (output, new_states)`` with `state_size`; a list of them is stacked.
-    return_state: also return the last states. go_backwards: run from the last step to the first. stateful: begin each batch
-    with the states the last one ended with. unroll: compiled functions have calls of their own for each step, not a loop, and an initial
-    state of one sequence holds for all. zero_output_for_mask: masked steps give 0 instead of the last output. Masked steps leave the
-    states as they are.
+    Args:
+        cell: a layer called as ``cell(step, states) -> (output, new_states)`` with `state_size`; a list of them is stacked.
+        return_state: also return the last states.
+        go_backwards: run from the last step to the first.
+        stateful: begin each batch with the states the last one ended with.
+        unroll: compiled functions have calls of their own for each step, not a loop, and an initial state of one sequence holds
+            for all.
+        zero_output_for_mask: masked steps give 0 instead of the last output.
+        return_sequences: return the output of each step, not of the last alone.
+
+    Masked steps leave the states as they are.
     """
 
     def __init__(

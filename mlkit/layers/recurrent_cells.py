@@ -18,6 +18,13 @@ from mlkit.objects.seed_generator import Seed
 class Cell(Layer):
     """What cells share: weights for the inputs and for the state, dropout of both.
 
+    Args:
+        units: size of the output and of each state.
+        activation: of the new state or candidate, a name or a function.
+        use_bias: whether to add a bias.
+        dropout, recurrent_dropout: shares of the inputs' and the state's elements dropped in training, from 0 to 1.
+        seed: of the dropout, an int for a repeatable one.
+
     A cell is called on one step ``(batch, features)`` and a list of states ``(batch, units)``; it returns (output, new states).
     """
 
@@ -116,7 +123,11 @@ class SimpleRNNCell(Cell):
 
 
 class _GatedCell(Cell):
-    """Cells with gates: a second activation for them."""
+    """Cells with gates.
+
+    Args:
+        recurrent_activation: activation of the gates.
+    """
 
     def __init__(
         self,
@@ -148,7 +159,11 @@ class _GatedCell(Cell):
     after={"unit_forget_bias": "bias_initializer"},
 )
 class LSTMCell(_GatedCell):
-    """Long short-term memory (Hochreiter and Schmidhuber, 1997), with gates i, f, c, o. States: [h, c]."""
+    """Long short-term memory (Hochreiter and Schmidhuber, 1997), with gates i, f, c, o. States: [h, c].
+
+    Args:
+        unit_forget_bias: start with a forget gate that is open: 1 is added to its bias.
+    """
 
     gates = 4
 
@@ -194,7 +209,8 @@ class LSTMCell(_GatedCell):
 class GRUCell(_GatedCell):
     """Gated recurrent unit (Cho et al., 2014), with gates z, r, h.
 
-    reset_after: apply the reset gate after the matrix product (as cuDNN does) and have two biases.
+    Args:
+        reset_after: apply the reset gate after the matrix product (as cuDNN does) and have two biases.
     """
 
     gates = 3
@@ -247,7 +263,11 @@ def initial_state(cell: Any, batch_size: int | None, dtype: str) -> Any:
 
 
 class StackedRNNCells(Layer):
-    """Several cells, the output of each the input of the next, as one cell. The states are a list, one entry a cell."""
+    """Several cells, the output of each the input of the next, as one cell. The states are a list, one entry a cell.
+
+    Args:
+        cells: list of the cells, from the input up.
+    """
 
     def __init__(self, cells: Sequence[Any], **kwargs: Any):
         super().__init__(**kwargs)

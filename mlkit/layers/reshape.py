@@ -28,7 +28,11 @@ class Flatten(Layer):
 
 
 class Reshape(Layer):
-    """The elements of each sample in another shape: (batch, ...) -> (batch, *target_shape). One size may be -1: what fits."""
+    """The elements of each sample in another shape: (batch, ...) -> (batch, *target_shape). One size may be -1: what fits.
+
+    Args:
+        target_shape: sizes without the batch; one of them may be -1.
+    """
 
     def __init__(self, target_shape: Shape, **kwargs: Any):
         super().__init__(**kwargs)
@@ -51,7 +55,11 @@ class Reshape(Layer):
 
 
 class Permute(Layer):
-    """The axes of each sample in another order: `dims` numbers them from 1."""
+    """The axes of each sample in another order: `dims` numbers them from 1.
+
+    Args:
+        dims: the new order of the axes, counted from 1, without the batch.
+    """
 
     def __init__(self, dims: Sequence[int], **kwargs: Any):
         super().__init__(**kwargs)
@@ -65,7 +73,11 @@ class Permute(Layer):
 
 
 class RepeatVector(Layer):
-    """(batch, features) -> (batch, n, features)."""
+    """(batch, features) -> (batch, n, features).
+
+    Args:
+        n: number of steps.
+    """
 
     def __init__(self, n: int, **kwargs: Any):
         super().__init__(**kwargs)

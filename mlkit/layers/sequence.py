@@ -15,7 +15,11 @@ from mlkit.objects.config_object import serialized
 
 class TimeDistributed(Wrapper):
     """One layer applied to every step of (batch, time, ...). A mask (batch, time, ...) goes step by step to a layer that takes
-    one."""
+    one.
+
+    Args:
+        layer: the layer.
+    """
 
     def __init__(self, layer: Layer, **kwargs: Any):
         super().__init__(layer, **kwargs)
@@ -54,8 +58,10 @@ class TimeDistributed(Wrapper):
 class Bidirectional(Layer):
     """A recurrent layer run over the sequence in both directions; the results are merged.
 
-    layer: RNN, LSTM, GRU ... merge_mode: "concat", "sum", "mul", "ave", or None for a list of both. backward_layer: the layer
-    for the other direction, by default a copy of `layer`.
+    Args:
+        layer: RNN, LSTM, GRU ...
+        merge_mode: "concat", "sum", "mul", "ave", or None for a list of both.
+        backward_layer: the layer for the other direction, by default a copy of `layer`.
     """
 
     def __init__(

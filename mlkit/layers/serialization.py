@@ -7,14 +7,19 @@ from mlkit.objects.serialization import deserialize_keras_object, serialize_kera
 
 
 def serialize(layer: Layer) -> dict[str, Any]:
-    """A layer as data that JSON can hold."""
+    """A layer as data that JSON can hold.
+
+    Args:
+        layer: the layer.
+    """
     return serialize_keras_object(layer)
 
 
 def deserialize(config: dict[str, Any], custom_objects: dict[str, Any] | None = None) -> Layer:
     """The layer that `serialize` wrote.
 
-    custom_objects: dict name -> class or function, for those of yours that are not registered.
+    Args:
+        custom_objects: dict name -> class or function, for those of yours that are not registered.
 
     Raises ValueError for the config of something else.
 

@@ -14,7 +14,9 @@ from mlkit.objects.variable import AutocastScope
 class SpectralNormalization(Wrapper):
     """Divides a layer's kernel (or embeddings) by its largest singular value at each training call (Miyato et al., 2018).
 
-    layer: the layer, with a weight `kernel` or `embeddings`. power_iterations: steps of the power method that finds the value.
+    Args:
+        layer: the layer, with a weight `kernel` or `embeddings`.
+        power_iterations: steps of the power method that finds the value.
 
     >>> import mlkit
     >>> mlkit.layers.SpectralNormalization(mlkit.layers.Dense(3))(mlkit.ops.ones((2, 4))).shape

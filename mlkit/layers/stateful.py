@@ -154,8 +154,10 @@ class Stateful(Operation):
     ) -> tuple[Any, ...]:
         """Call the layer with these values of its variables, and change none of them.
 
-        trainable_variables, non_trainable_variables: values in the order of the properties of these names. Returns (outputs,
-        values of the non-trainable variables afterwards), with return_losses=True also the list of losses.
+        Args:
+            trainable_variables, non_trainable_variables: values in the order of the properties of these names.
+
+        Returns (outputs, values of the non-trainable variables afterwards), with return_losses=True also the list of losses.
         """
         if not self.built:
             raise ValueError(f"stateless_call: layer {self.name!r} is not built. Call it once, or build(input_shape), before.")
@@ -245,7 +247,8 @@ class Stateful(Operation):
     def from_config(cls, config: dict[str, Any], custom_objects: dict[str, Any] | None = None) -> Any:
         """A layer made from what `get_config` returned. Users' constructors get a dtype by its name, and other policies as objects.
 
-        custom_objects: classes and functions by the names that the config has for them.
+        Args:
+            custom_objects: classes and functions by the names that the config has for them.
         """
         dtype = config.get("dtype")
         if isinstance(dtype, dict):

@@ -23,12 +23,20 @@ _PUNCTUATION = str.maketrans("", "", string.punctuation)
 class TextVectorization(Layer):
     """Texts to sequences of token numbers: 0 pads, 1 is any unknown token; or to vectors of counts.
 
-    max_tokens: greatest size of the vocabulary. standardize: "lower_and_strip_punctuation", "lower", "strip_punctuation", None,
-    or a function of a text. split: "whitespace", "character", None, or a function that gives a text's tokens. ngrams: n, or a
-    tuple of them: also that many tokens in a row, joined by spaces, are tokens. output_mode: "int" (sequences, cut or padded to
-    `output_sequence_length`, else to the longest), "multi_hot", "count" or "tf_idf". vocabulary: list of tokens or the path of
-    a file; by default `adapt` finds the most frequent ones. Called on arrays or lists of strings, while data is prepared, or
-    behind `Input(dtype="string")` in a model.
+    Args:
+        max_tokens: greatest size of the vocabulary.
+        standardize: "lower_and_strip_punctuation", "lower", "strip_punctuation", None, or a function of a text.
+        split: "whitespace", "character", None, or a function that gives a text's tokens.
+        ngrams: n, or a tuple of them: also that many tokens in a row, joined by spaces, are tokens.
+        output_mode: "int" (sequences, cut or padded to `output_sequence_length`, else to the longest), "multi_hot", "count" or
+            "tf_idf".
+        vocabulary: list of tokens or the path of a file; by default `adapt` finds the most frequent ones.
+        output_sequence_length: length of the sequences of output_mode "int"; None: that of the longest in the batch.
+        pad_to_max_tokens: make vectors of size `max_tokens` even if there are fewer tokens.
+        idf_weights: the weight of each token of `vocabulary`, for "tf_idf".
+        encoding: of texts that come as bytes.
+
+    Called on arrays or lists of strings, while data is prepared, or behind `Input(dtype="string")` in a model.
 
     >>> import mlkit
     >>> layer = mlkit.layers.TextVectorization()

@@ -23,9 +23,12 @@ _own_pickles: set[bytes] = set()  # digests of those that this process has writt
 class TorchModuleWrapper(Layer):
     """A `torch.nn.Module` as a layer: its parameters and buffers become variables, which optimizers of ours train.
 
-    module: the module; a lazy one must have been called before. output_shape: that of the results, where PyTorch cannot find it
-    without values. The layer takes what the module's `forward` takes. With `training=False` the module is in evaluation mode, else in
-    training mode. Under mixed precision `torch.autocast` chooses what is computed in the compute dtype.
+    Args:
+        module: the module; a lazy one must have been called before.
+        output_shape: that of the results, where PyTorch cannot find it without values.
+
+    The layer takes what the module's `forward` takes. With `training=False` the module is in evaluation mode, else in training
+    mode. Under mixed precision `torch.autocast` chooses what is computed in the compute dtype.
 
     `module` gives the module back with the weights that the layer has by then. A step of a compiled model calls PyTorch twice for
     each such layer, forward and for the gradient, which computes the layer anew.

@@ -22,9 +22,12 @@ class Identity(Pointwise):
 class Lambda(Layer):
     """A function as a layer. `function(inputs, **arguments)`; it may take `mask` and `training`.
 
-    output_shape: accepted for Keras code; the shape is found by running the function. mask: a mask for the outputs, or a
-    function ``(inputs, mask) -> mask``. arguments: fixed keyword arguments. Saved by the function's name; give the function
-    again with `custom_objects` when loading.
+    Args:
+        output_shape: accepted for Keras code; the shape is found by running the function.
+        mask: a mask for the outputs, or a function ``(inputs, mask) -> mask``.
+        arguments: fixed keyword arguments. Saved by the function's name; give the function again with `custom_objects` when
+            loading.
+        function: function of the inputs.
     """
 
     def __init__(
@@ -68,7 +71,11 @@ class Lambda(Layer):
 
 
 class Masking(Pointwise):
-    """Marks steps whose features all equal `mask_value` as absent, and sets them to 0: later layers skip them."""
+    """Marks steps whose features all equal `mask_value` as absent, and sets them to 0: later layers skip them.
+
+    Args:
+        mask_value: the value that all features of a masked step have.
+    """
 
     def __init__(self, mask_value: TensorLike = 0.0, **kwargs: Any):
         super().__init__(**kwargs)
@@ -83,7 +90,11 @@ class Masking(Pointwise):
 
 
 class Wrapper(Layer):
-    """Base of layers around one other layer, kept as `layer`."""
+    """Base of layers around one other layer, kept as `layer`.
+
+    Args:
+        layer: the layer within.
+    """
 
     def __init__(self, layer: Layer, **kwargs: Any):
         if not isinstance(layer, Layer):

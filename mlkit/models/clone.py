@@ -26,9 +26,11 @@ def clone_model(
 ) -> Model:
     """A model of the same architecture with new layers and newly initialized weights.
 
-    input_tensors: KerasTensors to start from. clone_function: layer -> layer, by default a copy by config. call_function:
-    called as ``call_function(layer, *args, **kwargs)`` in place of the cloned layer. recursive: clone nested models layer by
-    layer too.
+    Args:
+        input_tensors: KerasTensors to start from.
+        clone_function: layer -> layer, by default a copy by config.
+        call_function: called as ``call_function(layer, *args, **kwargs)`` in place of the cloned layer.
+        recursive: clone nested models layer by layer too.
 
     >>> import mlkit
     >>> model = mlkit.Sequential([mlkit.Input((3,)), mlkit.layers.Dense(2)])

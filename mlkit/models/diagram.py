@@ -24,9 +24,15 @@ def model_to_dot(
 ) -> Diagram:
     """A model as a `Diagram`, which has `to_string()` (text in the DOT language), `svg()` and `write(path)`.
 
-    model: a built model. show_shapes, show_dtype, show_layer_names, show_layer_activations, show_trainable: what stands in the
-    boxes beside the classes. rankdir: "TB" from top to bottom, "LR" from left to right. expand_nested: models within are drawn with
-    their own layers. dpi: dots an inch of pictures. subgraph: for DOT, as a cluster of another graph. splines: for DOT.
+    Args:
+        model: a built model.
+        show_shapes, show_dtype, show_layer_names, show_layer_activations, show_trainable: what stands in the boxes beside the
+            classes.
+        rankdir: "TB" from top to bottom, "LR" from left to right.
+        expand_nested: models within are drawn with their own layers.
+        dpi: dots an inch of pictures.
+        subgraph: for DOT, as a cluster of another graph.
+        splines: for DOT.
 
     >>> import mlkit
     >>> model = mlkit.Sequential([mlkit.Input((4,)), mlkit.layers.Dense(2, name="head")])
@@ -64,8 +70,10 @@ def plot_model(
 ) -> Diagram:
     """Draw a model into a file. Returns the `Diagram`, which a notebook shows.
 
-    to_file: path; what follows its last dot decides: png, svg, pdf, jpg or dot; png without one. The other arguments are those of
-    `model_to_dot`.
+    Args:
+        to_file: path; what follows its last dot decides: png, svg, pdf, jpg or dot; png without one.
+
+    The other arguments are those of `model_to_dot`.
     """
     diagram = model_to_dot(
         model, show_shapes, show_dtype, show_layer_names, rankdir, expand_nested, dpi, False, show_layer_activations, show_trainable,

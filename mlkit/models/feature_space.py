@@ -126,8 +126,9 @@ class FeatureSpace(Layer):
     def adapt(self, dataset: Any) -> None:
         """Let the layers learn from data what they need: vocabularies, means, boundaries of bins.
 
-        dataset: a dict of arrays or lists, or a table of pandas; or an iterable of dicts of values or of batches (a Dataset, of
-        tf.data too), which is gone through once for each layer that learns.
+        Args:
+            dataset: a dict of arrays or lists, or a table of pandas; or an iterable of dicts of values or of batches (a
+                Dataset, of tf.data too), which is gone through once for each layer that learns.
         """
         table = _columns(dataset)
         if table is None and (not hasattr(dataset, "__iter__") or iter(dataset) is dataset):

@@ -21,10 +21,12 @@ __all__ = ["ImageTask"]
 class ImageTask:
     """The task of a model of images. As `model.image_task` it is saved with the model, so that `model.classify` needs only photos.
 
-    class_names: names of the outputs (of values, too), or None. image_size: (height, width) in pixels, or None for what the model's
-    input says. color_mode, interpolation, fit ("stretch", "crop" or "pad"), antialias: how a photo gets there, as in
-    `image_dataset_from_directory`. kind: "one" class a photo, "several", or "values" that are no probabilities. data: fingerprint
-    of the data that the model was trained on, or None.
+    Args:
+        class_names: names of the outputs (of values, too), or None.
+        image_size: (height, width) in pixels, or None for what the model's input says. color_mode, interpolation, fit
+            ("stretch", "crop" or "pad"), antialias: how a photo gets there, as in `image_dataset_from_directory`.
+        kind: "one" class a photo, "several", or "values" that are no probabilities.
+        data: fingerprint of the data that the model was trained on, or None.
 
     >>> ImageTask(["cat", "dog"], (32, 32)).class_names
     ('cat', 'dog')

@@ -44,8 +44,11 @@ def load_model(
 ) -> Model:
     """The model of a `.keras` file (or of a folder, as `zipped=False` writes it), from mlkit or Keras 3, or of an older `.h5` file.
 
-    filepath: path, or a binary file object (of a `.keras` file). custom_objects: dict name -> class or function, for your own that are not
-    registered. compile: whether to compile it as it was. allow_nonfinite: whether weights may be NaN or infinite.
+    Args:
+        filepath: path, or a binary file object (of a `.keras` file).
+        custom_objects: dict name -> class or function, for your own that are not registered.
+        compile: whether to compile it as it was.
+        allow_nonfinite: whether weights may be NaN or infinite.
 
     A file cannot make it run code, import modules or take more memory than its weights need. `safe_mode=False` is refused.
     Raises ModelFileError for a file that is damaged, foreign, inconsistent or asks for something unknown.

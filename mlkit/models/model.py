@@ -231,8 +231,10 @@ class Model(Trainer, Layer):
         It holds from the next step on, without another `compile`. Layers that augment images have nothing to freeze and go on.
         A saved model remembers that its frozen layers are not trainable; freeze them again after loading to switch Dropout off.
 
-        until: the first layer that is not frozen, in the order of `layers` (layers of nested models included): a layer, its
-        name, path ("resnet50/conv5_block1_1_conv") or a pattern ("conv5_*": the first that matches), or its index in `layers`.
+        Args:
+            until: the first layer that is not frozen, in the order of `layers` (layers of nested models included): a layer, its
+                name, path ("resnet50/conv5_block1_1_conv") or a pattern ("conv5_*": the first that matches), or its index in
+                `layers`.
 
         Raises ValueError if there is no such layer.
 
@@ -247,8 +249,10 @@ class Model(Trainer, Layer):
     def unfreeze(self, since: Layer | str | int | None = None, batch_norm: bool = True) -> None:
         """Let all layers train again, or those from `since` on; the layers before stay as they are.
 
-        since: the first layer to train, given like `until` of `freeze`. batch_norm: False leaves BatchNormalization layers as
-        they are. With small batches, or few images, their statistics are better kept as they were learned.
+        Args:
+            since: the first layer to train, given like `until` of `freeze`.
+            batch_norm: False leaves BatchNormalization layers as they are. With small batches, or few images, their statistics
+                are better kept as they were learned.
 
         Raises ValueError if there is no such layer.
         """
@@ -265,9 +269,13 @@ class Model(Trainer, Layer):
     ) -> None:
         """Print a table of the layers with output shapes and numbers of parameters.
 
-        line_length: characters a line. positions: column ends as fractions or characters. print_fn: receives the text, print by
-        default. expand_nested: show layers of nested models. show_trainable: a column that says so. layer_range: names (or
-        patterns) of the first and last layer to show.
+        Args:
+            line_length: characters a line.
+            positions: column ends as fractions or characters.
+            print_fn: receives the text, print by default.
+            expand_nested: show layers of nested models.
+            show_trainable: a column that says so.
+            layer_range: names (or patterns) of the first and last layer to show.
         """
         text = summary.summary_text(self, line_length, positions, expand_nested, show_trainable, layer_range)
         (print_fn or print_message)(text)
@@ -282,9 +290,13 @@ class Model(Trainer, Layer):
     ) -> memory.MemoryReport:
         """The memory a step takes, known before the first one has run.
 
-        x, y, sample_weight: a batch, of which only shapes and dtypes count; or batch_size: samples a batch, for models that
-        know their inputs. step: "train" (of a compiled model), "test" or "predict". Returns an object with the bytes by kind
-        (`weights`, `optimizer`, `arena`, `peak` ...) that prints as a table. The step is compiled, and kept for the first run.
+        Args:
+            x, y, sample_weight: a batch, of which only shapes and dtypes count; or batch_size: samples a batch, for models that
+                know their inputs.
+            step: "train" (of a compiled model), "test" or "predict".
+
+        Returns an object with the bytes by kind (`weights`, `optimizer`, `arena`, `peak` ...) that prints as a table. The step
+        is compiled, and kept for the first run.
 
         >>> import mlkit
         >>> model = mlkit.Sequential([mlkit.Input((100,)), mlkit.layers.Dense(50)])
@@ -339,7 +351,10 @@ class Model(Trainer, Layer):
 
     def get_state_tree(self, value_format: str = "backend_tensor") -> dict[str, Any]:
         """All variables as nested dicts: kind ("trainable_variables", "non_trainable_variables", "optimizer_variables",
-        "metrics_variables"), then the parts of the path. value_format: "backend_tensor" or "numpy_array".
+        "metrics_variables"), then the parts of the path.
+
+        Args:
+            value_format: "backend_tensor" or "numpy_array".
 
         >>> import mlkit
         >>> model = mlkit.Sequential([mlkit.Input((3,)), mlkit.layers.Dense(2, name="dense")], name="net")

@@ -24,7 +24,8 @@ __all__ = ["Sequential"]
 class Sequential(Model):
     """Layers that are applied one after the other, each with one input and one output.
 
-    layers: list of layers; an `Input` first makes the weights at once, without it they are made at the first call.
+    Args:
+        layers: list of layers; an `Input` first makes the weights at once, without it they are made at the first call.
 
     >>> import mlkit
     >>> model = mlkit.Sequential([mlkit.Input((4,)), mlkit.layers.Dense(3, activation="relu"), mlkit.layers.Dense(2)])

@@ -57,11 +57,16 @@ class Trainer:
     ) -> None:
         """Choose how to train.
 
-        optimizer: name or Optimizer. loss: name, Loss or function ``(y_true, y_pred)``; for several outputs a list or a dict by
-        output name. loss_weights: factors of the outputs' losses. metrics, weighted_metrics: names, Metrics or functions; the
-        latter count sample weights. run_eagerly: run op by op instead of as a compiled program. jit_compile: False does the same;
-        "autotune" tries cuDNN's engines on a GPU, at the first step, and keeps on disk which were quickest. steps_per_execution:
-        batches between callbacks. auto_scale_loss: under mixed_float16 scale the loss automatically.
+        Args:
+            optimizer: name or Optimizer.
+            loss: name, Loss or function ``(y_true, y_pred)``; for several outputs a list or a dict by output name.
+            loss_weights: factors of the outputs' losses.
+            metrics, weighted_metrics: names, Metrics or functions; the latter count sample weights.
+            run_eagerly: run op by op instead of as a compiled program.
+            jit_compile: False does the same; "autotune" tries cuDNN's engines on a GPU, at the first step, and keeps on disk
+                which were quickest.
+            steps_per_execution: batches between callbacks.
+            auto_scale_loss: under mixed_float16 scale the loss automatically.
         """
         if jit_compile not in (True, False, "auto", "autotune", None):
             raise ValueError(f"compile: `jit_compile` must be True, False, 'auto' or 'autotune', but got {jit_compile!r}.")
@@ -198,12 +203,17 @@ class Trainer:
     ) -> History:
         """Train for a number of epochs. Returns the `History`, whose `history` holds logs by epoch.
 
-        x, y, sample_weight: arrays (or structures of them), or x alone: a generator, PyDataset, DataLoader or any iterable of
-        batches. batch_size: samples a batch, 32 by default, for arrays. verbose: 0 silent, 1 progress bar, 2 a line an epoch,
-        "auto". validation_split: share of the arrays' end kept for validation. validation_data: (x, y) or (x, y,
-        sample_weight), or a dataset. class_weight: dict class -> weight. initial_epoch, steps_per_epoch, validation_steps: as
-        they say. validation_freq: epochs between validations, or the list of epochs (from 1) to validate after. check: look for
-        usual mistakes in data and model first, as the method `check` does.
+        Args:
+            x, y, sample_weight: arrays (or structures of them), or x alone: a generator, PyDataset, DataLoader or any iterable
+                of batches.
+            batch_size: samples a batch, 32 by default, for arrays.
+            verbose: 0 silent, 1 progress bar, 2 a line an epoch, "auto".
+            validation_split: share of the arrays' end kept for validation.
+            validation_data: (x, y) or (x, y, sample_weight), or a dataset.
+            class_weight: dict class -> weight.
+            initial_epoch, steps_per_epoch, validation_steps: as they say.
+            validation_freq: epochs between validations, or the list of epochs (from 1) to validate after.
+            check: look for usual mistakes in data and model first, as the method `check` does.
 
         Ctrl-C stops training and raises KeyboardInterrupt, as any error does: `on_train_end` is not called, the epochs that were
         finished are in `model.history`, and the model stays usable.

@@ -64,9 +64,12 @@ def verify(
 ) -> "VerifyReport":
     """Compare every layer's output and every variable's gradient of the loss with a second computation.
 
-    x, y: a batch of data. against: "jax" (the forward computation evaluated and differentiated by JAX, which trusts neither our
-    kernels nor our gradients), "float64" (the same graph in double precision), "finite_diff" (gradients only: central
-    differences of the double-precision loss along one random direction a variable). tolerance: largest relative error allowed.
+    Args:
+        x, y: a batch of data.
+        against: "jax" (the forward computation evaluated and differentiated by JAX, which trusts neither our kernels nor our
+            gradients), "float64" (the same graph in double precision), "finite_diff" (gradients only: central differences of
+            the double-precision loss along one random direction a variable).
+        tolerance: largest relative error allowed.
 
     Layers run in inference mode, so that the computation has no randomness. The model is not changed. Returns a VerifyReport;
     raises AssertionError on a mismatch if `raise_on_mismatch`.

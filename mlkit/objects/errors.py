@@ -8,8 +8,11 @@ from typing import Any
 class ModelFileError(ValueError):
     """A model file was refused, or could not be read or written.
 
-    path: the file. member: the place in it, for example ``"config.json, config.layers[3].config"``, or "". reason: what is
-    wrong there. hint: what to do about it, or "".
+    Args:
+        path: the file.
+        member: the place in it, for example ``"config.json, config.layers[3].config"``, or "".
+        reason: what is wrong there.
+        hint: what to do about it, or "".
 
     >>> print(ModelFileError("a.keras", "config.json", "it is not JSON.", "Save the model anew."))
     a.keras, config.json: it is not JSON. Save the model anew.

@@ -163,7 +163,9 @@ def is_builtin(obj: Any) -> bool:
 def register_keras_serializable(package: str = "Custom", name: str | None = None) -> Callable[[Registered], Registered]:
     """Decorator: a class or function of yours that saved models may refer to, as ``"package>name"``.
 
-    package: str that keeps equal names of different projects apart. name: str, the object's own name by default.
+    Args:
+        package: str that keeps equal names of different projects apart.
+        name: str, the object's own name by default.
 
     Raises ValueError for a class without `get_config`.
 
@@ -220,7 +222,8 @@ def get_registered_object(
 class CustomObjectScope:
     """A block in which saved configs may refer to the given objects. Other names for it: `custom_object_scope`.
 
-    custom_objects: dict name -> class or function.
+    Args:
+        custom_objects: dict name -> class or function.
 
     >>> with CustomObjectScope({"Ramp": abs}):
     ...     get_registered_object("Ramp") is abs

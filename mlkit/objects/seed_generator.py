@@ -23,8 +23,9 @@ class SeedGenerator:
 
     The state is a Variable of two uint32, the seed and a count, so that a compiled training step continues the sequence.
 
-    seed: int, or None for one drawn from Python's `random` (which `mlkit.utils.set_random_seed` seeds).
-    name: part of the state's path.
+    Args:
+        seed: int, or None for one drawn from Python's `random` (which `mlkit.utils.set_random_seed` seeds).
+        name: part of the state's path.
 
     >>> import mlkit
     >>> generator = mlkit.random.SeedGenerator(seed=42)
@@ -46,7 +47,8 @@ class SeedGenerator:
     def next(self, ordered: bool = True) -> Tensor:
         """The current key (a uint32 tensor of shape (2,)); the state moves on.
 
-        ordered: whether the count goes up by one; if False it jumps about.
+        Args:
+            ordered: whether the count goes up by one; if False it jumps about.
         """
         step = 1 if ordered else 0x9E3779B9  # odd, so that all counts are visited
         with self.state.lock:  # no two threads draw the same key

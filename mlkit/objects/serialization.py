@@ -28,9 +28,11 @@ _place = threading.local()
 def serialize_keras_object(obj: Any) -> Any:
     """An object as data that JSON can hold.
 
-    obj: a layer, model, loss ... (anything with `get_config`), a function by its name, a tensor or array by its values, or
-    numbers, strings, lists, tuples and dicts of these. Returns dicts with the keys "module", "class_name", "config",
-    "registered_name" for objects, and plain values as they are.
+    Args:
+        obj: a layer, model, loss ... (anything with `get_config`), a function by its name, a tensor or array by its values, or
+            numbers, strings, lists, tuples and dicts of these.
+
+    Returns dicts with the keys "module", "class_name", "config", "registered_name" for objects, and plain values as they are.
 
     Raises TypeError for an object without `get_config`.
 

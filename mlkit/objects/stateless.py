@@ -14,8 +14,10 @@ __all__ = ["StatelessScope"]
 class StatelessScope(Values):
     """A block in which given variables have given values, and assignments do not last.
 
-    state_mapping: pairs (variable, value). After the block `get_current_value(variable)` tells what was assigned in it, or the
-    mapped value, or None. collect_losses: also gather the losses added by layers called in it, in `losses`.
+    Args:
+        state_mapping: pairs (variable, value). After the block `get_current_value(variable)` tells what was assigned in it, or
+            the mapped value, or None.
+        collect_losses: also gather the losses added by layers called in it, in `losses`.
 
     >>> import mlkit
     >>> v = mlkit.Variable(1.0)

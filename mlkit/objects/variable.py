@@ -21,11 +21,14 @@ _AGGREGATIONS = (None, "none", "mean", "sum", "only_first_replica")
 class Variable(BaseVariable, Operators[Tensor]):
     """A tensor that can be assigned.
 
-    initializer: the first value (array, tensor, number), or a callable ``(shape, dtype=...) -> tensor`` or the name of an
-    initializer, which need `shape`.
-    trainable: whether training changes it; may be changed at any time. autocast: whether a float value is read in a layer's
-    compute dtype (mixed precision). aggregation, synchronization: kept for distributed training. layout: how the values lie on
-    several devices, a `mlkit.distribution.TensorLayout`; that which the distribution in force has for it by default.
+    Args:
+        initializer: the first value (array, tensor, number), or a callable ``(shape, dtype=...) -> tensor`` or the name of an
+            initializer, which need `shape`.
+        trainable: whether training changes it; may be changed at any time.
+        autocast: whether a float value is read in a layer's compute dtype (mixed precision).
+        aggregation, synchronization: kept for distributed training.
+        layout: how the values lie on several devices, a `mlkit.distribution.TensorLayout`; that which the distribution in force
+            has for it by default.
 
     >>> import mlkit
     >>> v = mlkit.Variable([1.0, 2.0], name="v")

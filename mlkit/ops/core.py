@@ -91,7 +91,9 @@ def stop_gradient(variable: TensorLike) -> Tensor:
 def scatter(indices: TensorLike, values: TensorLike, shape: ShapeLike) -> Tensor:
     """Zeros in which `values` are added at `indices`; equal indices add up.
 
-    indices: (..., k) integers, coordinates in the first k axes of `shape`. values: (..., *shape[k:]).
+    Args:
+        indices: (..., k) integers, coordinates in the first k axes of `shape`.
+        values: (..., *shape[k:]).
 
     >>> scatter([[0], [2]], [1.0, 5.0], (4,)).numpy()
     array([1., 0., 5., 0.], dtype=float32)
@@ -113,8 +115,10 @@ _REDUCTIONS = {
 def scatter_update(inputs: TensorLike, indices: TensorLike, updates: TensorLike, reduction: str | None = None) -> Tensor:
     """`inputs` with `updates` at `indices`: in place of the elements there, or combined with them.
 
-    indices: (..., k) integers, coordinates in the first k axes. updates: (..., *inputs.shape[k:]).
-    reduction: None (replace), "add", "max", "min" or "mul".
+    Args:
+        indices: (..., k) integers, coordinates in the first k axes.
+        updates: (..., *inputs.shape[k:]).
+        reduction: None (replace), "add", "max", "min" or "mul".
 
     >>> scatter_update([1, 2, 3], [[1]], [9]).numpy()
     array([1, 9, 3], dtype=int32)

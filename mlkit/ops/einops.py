@@ -19,8 +19,9 @@ __all__ = ["rearrange"]
 def rearrange(tensor: TensorLike, pattern: str, **axes_lengths) -> Tensor:
     """The elements with their axes split, reordered and joined as the pattern says.
 
-    pattern: names of the axes, "->", the same names in a new order. Names in brackets are one axis: split on the left (all but
-    one of their sizes given as `axes_lengths`), joined on the right.
+    Args:
+        pattern: names of the axes, "->", the same names in a new order. Names in brackets are one axis: split on the left (all
+            but one of their sizes given as `axes_lengths`), joined on the right.
 
     >>> rearrange([[1, 2, 3, 4]], "b (h w) -> (b w) h", h=2).numpy()
     array([[1, 3],

@@ -24,8 +24,9 @@ class GradientTape(Tape):
     Trainable variables are watched when they are read; other tensors with `watch`. Tapes nest: a gradient taken inside an outer
     tape's block is recorded there, which gives second derivatives.
 
-    persistent: allow more than one call of `gradient`; what was noted is kept as long as the tape is.
-    watch_accessed_variables: watch trainable variables of their own accord.
+    Args:
+        persistent: allow more than one call of `gradient`; what was noted is kept as long as the tape is.
+        watch_accessed_variables: watch trainable variables of their own accord.
 
     >>> import mlkit
     >>> x = mlkit.ops.convert_to_tensor(3.0)
@@ -68,8 +69,10 @@ class GradientTape(Tape):
     ) -> Structure:
         """Gradient of the sum of `target` with respect to `sources`, in the structure of `sources`.
 
-        target: tensor or structure of tensors. output_gradients: weights of the targets, in their structure (default: ones).
-        unconnected_gradients: "none" or "zero", what stands for a source the target does not depend on.
+        Args:
+            target: tensor or structure of tensors.
+            output_gradients: weights of the targets, in their structure (default: ones).
+            unconnected_gradients: "none" or "zero", what stands for a source the target does not depend on.
         """
         self._check_unused("gradient")
         if unconnected_gradients not in ("none", "zero"):

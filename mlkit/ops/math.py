@@ -154,9 +154,12 @@ _min = _segments("segment_min", mov.scatter_min, lambda dtype: math.inf if dtype
 def segment_sum(data: TensorLike, segment_ids: TensorLike, num_segments: int | None = None, sorted: bool = False) -> Tensor:
     """Sums of the rows that have the same segment number.
 
-    data: (rows, ...). segment_ids: (rows,); rows whose number is not in 0 ... num_segments - 1 are left out. num_segments: by
-    default the largest number + 1, which needs values, so it must be given in a compiled function. sorted: a promise that the
-    numbers ascend; nothing depends on it.
+    Args:
+        data: (rows, ...).
+        segment_ids: (rows,); rows whose number is not in 0 ... num_segments - 1 are left out.
+        num_segments: by default the largest number + 1, which needs values, so it must be given in a compiled function.
+        sorted: a promise that the numbers ascend; nothing depends on it.
+
     Returns (num_segments, ...).
 
     >>> segment_sum([1.0, 2.0, 3.0], [0, 0, 1]).numpy()
@@ -194,7 +197,8 @@ def segment_min(data: TensorLike, segment_ids: TensorLike, num_segments: int | N
 def top_k(x: TensorLike, k: int, sorted: bool = True) -> tuple[Tensor, ...]:
     """The k largest elements along the last axis, largest first, and their indices (int32); of equal ones the first.
 
-    sorted: False allows any order; the order is the same.
+    Args:
+        sorted: False allows any order; the order is the same.
 
     >>> values, indices = top_k([1.0, 3.0, 2.0], 2)
     >>> values.numpy(), indices.numpy()
@@ -210,7 +214,11 @@ def top_k(x: TensorLike, k: int, sorted: bool = True) -> tuple[Tensor, ...]:
 def in_top_k(targets: TensorLike, predictions: TensorLike, k: int) -> Tensor:
     """Whether fewer than k classes are predicted higher than the target class.
 
-    targets: class numbers (batch,), negative ones counted from the end. predictions: (batch, classes). Returns bool (batch,).
+    Args:
+        targets: class numbers (batch,), negative ones counted from the end.
+        predictions: (batch, classes).
+
+    Returns bool (batch,).
 
     >>> in_top_k([1, 0], [[0.1, 0.7, 0.2], [0.1, 0.7, 0.2]], k=1).numpy()
     array([ True, False])

@@ -82,7 +82,8 @@ def _resized(x: Tensor, size: int) -> Tensor:
 def rfft(x: TensorLike, fft_length: int | None = None) -> tuple[Tensor, Tensor]:
     """Fourier transform of real numbers along the last axis: the first n // 2 + 1 elements as a pair (real, imaginary).
 
-    fft_length: n, to which the axis is cut or filled with zeros; by default its size.
+    Args:
+        fft_length: n, to which the axis is cut or filled with zeros; by default its size.
     """
     x = to_float(x)
     x = cast(x, dtypes.result_type(x.dtype, "float32"))
@@ -92,7 +93,8 @@ def rfft(x: TensorLike, fft_length: int | None = None) -> tuple[Tensor, Tensor]:
 def irfft(x: tuple[TensorLike, TensorLike], fft_length: int | None = None) -> Tensor:
     """The inverse of `rfft`: a pair (real, imaginary) of n // 2 + 1 elements -> n real numbers.
 
-    fft_length: n; by default twice (size of the last axis - 1).
+    Args:
+        fft_length: n; by default twice (size of the last axis - 1).
     """
     z = _join("irfft", x)
     if fft_length is None:
@@ -142,9 +144,12 @@ def stft(
 ) -> tuple[Tensor, Tensor]:
     """Short-time Fourier transform: the spectra of windows of a signal.
 
-    x: float (..., samples). sequence_length: samples in a window, a window every sequence_stride samples. fft_length: samples
-    of a frame, at least sequence_length. window: "hann", "hamming", a vector of sequence_length, or None. center: whether frame
-    t is centred at sample t * sequence_stride, by reflecting the signal at its ends.
+    Args:
+        x: float (..., samples).
+        sequence_length: samples in a window, a window every sequence_stride samples.
+        fft_length: samples of a frame, at least sequence_length.
+        window: "hann", "hamming", a vector of sequence_length, or None.
+        center: whether frame t is centred at sample t * sequence_stride, by reflecting the signal at its ends.
 
     Returns a pair (real, imaginary) of shape (..., frames, fft_length // 2 + 1).
     """
@@ -169,8 +174,11 @@ def istft(
 ) -> Tensor:
     """The signal with these short-time spectra: the inverse of `stft`, by overlapping and adding.
 
-    x: pair (real, imaginary) of shape (..., frames, fft_length // 2 + 1). length: samples of the result. The other arguments as
-    in `stft`. Griffin and Lim, IEEE Trans. ASSP 32 (1984), equation 6.
+    Args:
+        x: pair (real, imaginary) of shape (..., frames, fft_length // 2 + 1).
+        length: samples of the result.
+
+    The other arguments as in `stft`. Griffin and Lim, IEEE Trans. ASSP 32 (1984), equation 6.
     """
     _check_frames("istft", sequence_length, sequence_stride, fft_length)
     z = _join("istft", x)

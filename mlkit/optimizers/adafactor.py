@@ -14,10 +14,14 @@ from mlkit.optimizers.state import is_overwritten
 class Adafactor(Optimizer):
     """Steps relative to the size of the weights, by second moments that for matrices take rows + columns numbers.
 
-    beta_2_decay: the average's weight of the past is ``1 - step ** beta_2_decay``. epsilon_1: added to squared gradients.
-    epsilon_2: least size of a weight tensor that steps are relative to. clip_threshold: largest root mean square of a step
-    before scaling. relative_step: kept in configs; the rate is at most ``1 / sqrt(step)`` either way, as in Keras. Further
-    arguments: those of `Optimizer`. Shazeer & Stern 2018, https://arxiv.org/abs/1804.04235.
+    Args:
+        beta_2_decay: the average's weight of the past is ``1 - step ** beta_2_decay``.
+        epsilon_1: added to squared gradients.
+        epsilon_2: least size of a weight tensor that steps are relative to.
+        clip_threshold: largest root mean square of a step before scaling.
+        relative_step: kept in configs; the rate is at most ``1 / sqrt(step)`` either way, as in Keras.
+
+    Further arguments: those of `Optimizer`. Shazeer & Stern 2018, https://arxiv.org/abs/1804.04235.
     """
 
     @common_options

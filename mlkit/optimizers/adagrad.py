@@ -13,8 +13,11 @@ from mlkit.optimizers.optimizer import Optimizer, common_options
 class Adagrad(Optimizer):
     """``w -= learning_rate * g / sqrt(sum of all g ** 2 + epsilon)``.
 
-    initial_accumulator_value: where the sum starts. epsilon: against division by 0. Further arguments: those of `Optimizer`.
-    Duchi et al. 2011, https://jmlr.org/papers/v12/duchi11a.html.
+    Args:
+        initial_accumulator_value: where the sum starts.
+        epsilon: against division by 0.
+
+    Further arguments: those of `Optimizer`. Duchi et al. 2011, https://jmlr.org/papers/v12/duchi11a.html.
     """
 
     @common_options
@@ -36,8 +39,11 @@ class Adagrad(Optimizer):
 class Adadelta(Optimizer):
     """Steps in the units of the weights: the gradient times the ratio of two moving root mean squares, of steps and gradients.
 
-    rho: how much of the averages is kept each time. epsilon: against division by 0, and the size of the first step. Further
-    arguments: those of `Optimizer`. Zeiler 2012, https://arxiv.org/abs/1212.5701 (where the learning rate is 1).
+    Args:
+        rho: how much of the averages is kept each time.
+        epsilon: against division by 0, and the size of the first step.
+
+    Further arguments: those of `Optimizer`. Zeiler 2012, https://arxiv.org/abs/1212.5701 (where the learning rate is 1).
     """
 
     @common_options

@@ -30,8 +30,11 @@ def unbiased_rate(step: Any, learning_rate: Any, beta_1: float, beta_2: float) -
 class Adam(Optimizer):
     """Steps by the mean gradient over the root of the mean squared gradient, both of them moving averages.
 
-    beta_1, beta_2: how much of the two averages is kept each time. epsilon: against division by 0 ("epsilon hat" of the paper).
-    amsgrad: divide by the largest mean square so far (Reddi et al. 2018, https://arxiv.org/abs/1904.09237).
+    Args:
+        beta_1, beta_2: how much of the two averages is kept each time.
+        epsilon: against division by 0 ("epsilon hat" of the paper).
+        amsgrad: divide by the largest mean square so far (Reddi et al. 2018, https://arxiv.org/abs/1904.09237).
+
     Further arguments: those of `Optimizer`. Kingma & Ba 2015, https://arxiv.org/abs/1412.6980.
     """
 
@@ -63,7 +66,10 @@ class Adam(Optimizer):
 class AdamW(Adam):
     """Adam with weight decay that does not pass through the moments. Loshchilov & Hutter 2019, https://arxiv.org/abs/1711.05101.
 
-    weight_decay: weights shrink by ``weight_decay * learning_rate`` each step. Other arguments: those of `Adam`.
+    Args:
+        weight_decay: weights shrink by ``weight_decay * learning_rate`` each step.
+
+    Other arguments: those of `Adam`.
     """
 
     @common_options
@@ -85,8 +91,11 @@ class AdamW(Adam):
 class Adamax(Optimizer):
     """Adam with the largest gradient in place of the root mean square. Kingma & Ba 2015, section 7.1.
 
-    beta_1, beta_2: decay of the mean and of the maximum. epsilon: against division by 0. Further arguments: those of
-    `Optimizer`.
+    Args:
+        beta_1, beta_2: decay of the mean and of the maximum.
+        epsilon: against division by 0.
+
+    Further arguments: those of `Optimizer`.
     """
 
     @common_options
@@ -115,7 +124,11 @@ class Adamax(Optimizer):
 class Nadam(Optimizer):
     """Adam with Nesterov momentum: the mean gradient is looked at one step ahead. Dozat 2015, http://cs229.stanford.edu/proj2015/054_report.pdf.
 
-    beta_1, beta_2: decay of the moments; beta_1 is warmed up. epsilon: against division by 0. Further arguments: `Optimizer`'s.
+    Args:
+        beta_1, beta_2: decay of the moments; beta_1 is warmed up.
+        epsilon: against division by 0.
+
+    Further arguments: `Optimizer`'s.
     """
 
     @common_options

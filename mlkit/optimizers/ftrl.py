@@ -13,9 +13,13 @@ from mlkit.optimizers.optimizer import Optimizer, common_options
 class Ftrl(Optimizer):
     """For sparse linear models: each step solves for the weight that would have been best so far, with L1 and L2 penalties.
 
-    learning_rate_power: in (-inf, 0]; the rate falls with the accumulated squares to that power, and is constant for 0.
-    initial_accumulator_value: where the accumulated squares start. l1_regularization_strength, l2_regularization_strength:
-    penalties. l2_shrinkage_regularization_strength: a penalty on magnitude only, by the gradient. beta: the paper's beta.
+    Args:
+        learning_rate_power: in (-inf, 0]; the rate falls with the accumulated squares to that power, and is constant for 0.
+        initial_accumulator_value: where the accumulated squares start.
+        l1_regularization_strength, l2_regularization_strength: penalties.
+        l2_shrinkage_regularization_strength: a penalty on magnitude only, by the gradient.
+        beta: the paper's beta.
+
     Further arguments: those of `Optimizer`. McMahan et al. 2013, https://research.google.com/pubs/archive/41159.pdf.
     """
 

@@ -14,8 +14,11 @@ from mlkit.optimizers.optimizer import Optimizer, common_options
 class Lamb(Optimizer):
     """Adam's step, scaled for each weight tensor to the norm of the tensor.
 
-    beta_1, beta_2: decay of the moments. epsilon: against division by 0. Further arguments: those of `Optimizer`.
-    You et al. 2020, https://arxiv.org/abs/1904.00962.
+    Args:
+        beta_1, beta_2: decay of the moments.
+        epsilon: against division by 0.
+
+    Further arguments: those of `Optimizer`. You et al. 2020, https://arxiv.org/abs/1904.00962.
     """
 
     @common_options

@@ -30,7 +30,10 @@ class LossScaleOptimizer(Optimizer):
     Where a gradient is not finite the step is left out and the scale halved; after `dynamic_growth_steps` good steps it is
     doubled.
 
-    inner_optimizer: the optimizer that updates; all other options are its. initial_scale: the first scale.
+    Args:
+        inner_optimizer: the optimizer that updates; all other options are its.
+        initial_scale: the first scale.
+
     Micikevicius et al. 2018, https://arxiv.org/abs/1710.03740.
     """
 

@@ -15,8 +15,9 @@ from mlkit.optimizers.optimizer import Optimizer
 class OptimizerMap(MutableMapping, Configurable):
     """From the paths of variables to optimizers.
 
-    default_optimizer: for paths that nothing matches. optimizer_map: dict path, or regular expression that matches all of a
-    path -> optimizer; more may be assigned later.
+    Args:
+        default_optimizer: for paths that nothing matches.
+        optimizer_map: dict path, or regular expression that matches all of a path -> optimizer; more may be assigned later.
 
     >>> from mlkit.optimizers import SGD, Adam
     >>> rates = OptimizerMap(Adam(), {"encoder/.*": SGD(0.1)})
@@ -75,8 +76,11 @@ class OptimizerMap(MutableMapping, Configurable):
 class MultiOptimizer(Optimizer):
     """Hands each variable to the optimizer that a map, or a function, chooses for it.
 
-    optimizer_map: an `OptimizerMap`, or a callable variable -> optimizer. loss_scale_factor: replaces that of all inner
-    optimizers. It has no learning rate of its own: use those of `optimizers`.
+    Args:
+        optimizer_map: an `OptimizerMap`, or a callable variable -> optimizer.
+        loss_scale_factor: replaces that of all inner optimizers.
+
+    It has no learning rate of its own: use those of `optimizers`.
     """
 
     get_config = Configurable.get_config

@@ -16,11 +16,17 @@ from mlkit.optimizers.optimizer import Optimizer, common_options
 class Muon(Optimizer):
     """Steps matrices by the orthogonal matrix nearest to their momentum; everything else by AdamW.
 
-    adam_beta_1, adam_beta_2, adam_weight_decay, epsilon: of the AdamW part. weight_decay: of the Muon part.
-    exclude_layers: patterns (regular expressions); weights whose path matches one go to AdamW, as the output layer should.
-    exclude_embeddings: likewise for embeddings. muon_a, muon_b, muon_c: coefficients of the Newton-Schulz polynomial.
-    adam_lr_ratio: learning rate of the AdamW part over that of Muon. momentum, nesterov: as in SGD. ns_steps: Newton-Schulz
-    iterations. rms_rate: root mean square of a step, which makes Adam's rates fit; None for none.
+    Args:
+        adam_beta_1, adam_beta_2, adam_weight_decay, epsilon: of the AdamW part.
+        weight_decay: of the Muon part.
+        exclude_layers: patterns (regular expressions); weights whose path matches one go to AdamW, as the output layer should.
+        exclude_embeddings: likewise for embeddings.
+        muon_a, muon_b, muon_c: coefficients of the Newton-Schulz polynomial.
+        adam_lr_ratio: learning rate of the AdamW part over that of Muon.
+        momentum, nesterov: as in SGD.
+        ns_steps: Newton-Schulz iterations.
+        rms_rate: root mean square of a step, which makes Adam's rates fit; None for none.
+
     Further arguments: those of `Optimizer`. Jordan 2024, https://kellerjordan.github.io/posts/muon; Liu et al. 2025,
     https://arxiv.org/abs/2502.16982.
     """

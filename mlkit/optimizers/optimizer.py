@@ -31,13 +31,18 @@ Init = TypeVar("Init", bound=Callable[..., None])  # an `__init__`, which type c
 class Optimizer(StatefulOptimizer):
     """Base class of optimizers.
 
-    learning_rate: float, a `LearningRateSchedule`, or a callable without arguments, which is called once a trace (let it return
-    a Variable if the rate is to change). weight_decay: before each update weights shrink by ``weight_decay * learning_rate``.
-    clipnorm, clipvalue, global_clipnorm: limits of gradients, at most one of them: the norm of each, the elements, the norm of
-    all. use_ema: keep moving averages of the weights, ``a = ema_momentum * a + (1 - ema_momentum) * w``, which replace the
-    weights after every `ema_overwrite_frequency` updates and at the end of `fit`. loss_scale_factor: the loss is multiplied by
-    it, and gradients divided, against underflow in half precision. gradient_accumulation_steps: update once in so many steps,
-    with the mean gradient; schedules count all steps, `iterations` the updates. name: str.
+    Args:
+        learning_rate: float, a `LearningRateSchedule`, or a callable without arguments, which is called once a trace (let it
+            return a Variable if the rate is to change).
+        weight_decay: before each update weights shrink by ``weight_decay * learning_rate``.
+        clipnorm, clipvalue, global_clipnorm: limits of gradients, at most one of them: the norm of each, the elements, the norm
+            of all.
+        use_ema: keep moving averages of the weights, ``a = ema_momentum * a + (1 - ema_momentum) * w``, which replace the
+            weights after every `ema_overwrite_frequency` updates and at the end of `fit`.
+        loss_scale_factor: the loss is multiplied by it, and gradients divided, against underflow in half precision.
+        gradient_accumulation_steps: update once in so many steps, with the mean gradient; schedules count all steps,
+            `iterations` the updates.
+        name: str.
 
     An optimizer of your own defines `build_slots`, the state it keeps for each weight, and `update_step`, its rule. Both are
     written with ops and run at once or traced alike, so no branching on values. (Overriding `build` in Keras's manner works
@@ -165,8 +170,9 @@ class Optimizer(StatefulOptimizer):
     def apply(self, grads: Iterable[TensorLike | None], trainable_variables: Iterable[Variable] | None = None) -> None:
         """Update variables by their gradients, and count the step.
 
-        grads: list of tensors, or None for variables that the loss does not depend on (warns). trainable_variables: the
-        variables, in the same order; by default those that the optimizer was built for.
+        Args:
+            grads: list of tensors, or None for variables that the loss does not depend on (warns).
+            trainable_variables: the variables, in the same order; by default those that the optimizer was built for.
 
         Raises ValueError where no gradient is there, for a variable the optimizer does not know, and for unequal lengths.
         """

@@ -13,8 +13,12 @@ from mlkit.primitives.fused import rmsprop_update
 class RMSprop(Optimizer):
     """``w -= learning_rate * g / sqrt(v + epsilon)``, with v the moving average of squared gradients.
 
-    rho: how much of the average is kept each time. momentum: if not 0, of the steps. epsilon: against division by 0.
-    centered: divide by the estimated standard deviation instead, that is subtract the squared mean gradient from v.
+    Args:
+        rho: how much of the average is kept each time.
+        momentum: if not 0, of the steps.
+        epsilon: against division by 0.
+        centered: divide by the estimated standard deviation instead, that is subtract the squared mean gradient from v.
+
     Further arguments: those of `Optimizer`. Hinton 2012,
     https://www.cs.toronto.edu/~tijmen/csc321/slides/lecture_slides_lec6.pdf.
     """

@@ -13,8 +13,13 @@ from mlkit.optimizers.optimizer import Optimizer, common_options
 class ScheduleFreeAdamW(Optimizer):
     """Adam steps on a hidden sequence z; the weights are between z and its mean x: ``w = (1 - beta_1) * z + beta_1 * x``.
 
-    beta_1: that mixture. beta_2: decay of the second moment. epsilon: against division by 0. warmup_steps: the rate rises
-    linearly over so many steps. Further arguments: those of `Optimizer`. Defazio et al. 2024, https://arxiv.org/abs/2405.15682.
+    Args:
+        beta_1: that mixture.
+        beta_2: decay of the second moment.
+        epsilon: against division by 0.
+        warmup_steps: the rate rises linearly over so many steps.
+
+    Further arguments: those of `Optimizer`. Defazio et al. 2024, https://arxiv.org/abs/2405.15682.
     """
 
     @common_options

@@ -87,7 +87,9 @@ class InverseTimeDecay(LearningRateSchedule):
 class PiecewiseConstantDecay(LearningRateSchedule):
     """``values[0]`` up to and including step ``boundaries[0]``, then ``values[1]`` up to ``boundaries[1]``, and so on.
 
-    boundaries: rising step numbers. values: learning rates, one more than boundaries.
+    Args:
+        boundaries: rising step numbers.
+        values: learning rates, one more than boundaries.
 
     >>> schedule = PiecewiseConstantDecay([100, 200], [1.0, 0.5, 0.25])
     >>> float(schedule(100)), float(schedule(101)), float(schedule(900))
@@ -112,7 +114,8 @@ class PiecewiseConstantDecay(LearningRateSchedule):
 class PolynomialDecay(LearningRateSchedule):
     """From `initial_learning_rate` to `end_learning_rate` in `decay_steps` steps, along ``(1 - step / decay_steps) ** power``.
 
-    cycle: after the end start anew with a period twice, three times ... as long, instead of staying at the end.
+    Args:
+        cycle: after the end start anew with a period twice, three times ... as long, instead of staying at the end.
 
     >>> float(PolynomialDecay(1.0, decay_steps=10, end_learning_rate=0.5)(5))
     0.75
@@ -145,9 +148,14 @@ class PolynomialDecay(LearningRateSchedule):
 class CosineDecay(LearningRateSchedule):
     """Half a cosine wave from the start value down to `alpha` times it, after a linear warmup if wanted.
 
-    initial_learning_rate: where the warmup starts, or (without one) the decay. decay_steps: length of the decay. alpha: the
-    last value as a part of the first. warmup_target: the learning rate at the end of the warmup; None for no warmup.
-    warmup_steps: length of the warmup. Loshchilov & Hutter 2017, https://arxiv.org/abs/1608.03983.
+    Args:
+        initial_learning_rate: where the warmup starts, or (without one) the decay.
+        decay_steps: length of the decay.
+        alpha: the last value as a part of the first.
+        warmup_target: the learning rate at the end of the warmup; None for no warmup.
+        warmup_steps: length of the warmup.
+
+    Loshchilov & Hutter 2017, https://arxiv.org/abs/1608.03983.
 
     >>> schedule = CosineDecay(0.0, decay_steps=100, warmup_target=1.0, warmup_steps=10)
     >>> float(schedule(5)), float(schedule(10)), round(float(schedule(60)), 6)
@@ -184,8 +192,12 @@ class CosineDecay(LearningRateSchedule):
 class CosineDecayRestarts(LearningRateSchedule):
     """Cosine decays one after the other, each starting high again.
 
-    first_decay_steps: length of the first. t_mul: each is so many times as long as the one before. m_mul: and starts at so many
-    times its start. alpha: the least value as a part of `initial_learning_rate`.
+    Args:
+        first_decay_steps: length of the first.
+        t_mul: each is so many times as long as the one before.
+        m_mul: and starts at so many times its start.
+        alpha: the least value as a part of `initial_learning_rate`.
+
     SGDR, Loshchilov & Hutter 2017, https://arxiv.org/abs/1608.03983.
 
     >>> schedule = CosineDecayRestarts(1.0, first_decay_steps=10, m_mul=0.5)

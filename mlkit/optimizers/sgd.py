@@ -13,8 +13,11 @@ from mlkit.primitives.fused import sgd_update
 class SGD(Optimizer):
     """Gradient descent, plain or with momentum: ``w -= learning_rate * g``.
 
-    momentum: in [0, 1]; if not 0 the step is the velocity ``v = momentum * v - learning_rate * g``. nesterov: look one velocity
-    ahead. Further arguments: those of `Optimizer`. Sutskever et al. 2013, https://proceedings.mlr.press/v28/sutskever13.html.
+    Args:
+        momentum: in [0, 1]; if not 0 the step is the velocity ``v = momentum * v - learning_rate * g``.
+        nesterov: look one velocity ahead.
+
+    Further arguments: those of `Optimizer`. Sutskever et al. 2013, https://proceedings.mlr.press/v28/sutskever13.html.
     """
 
     @common_options

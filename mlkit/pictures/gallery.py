@@ -11,8 +11,11 @@ from mlkit.pictures.words import escaped, in_figure
 class Gallery(Picture):
     """Images with captions.
 
-    images: list of arrays (height, width, channels). captions: list of texts. columns: images in a row of the figure. hints: list
-    of texts that show where the mouse rests on an image, such as the path of its file.
+    Args:
+        images: list of arrays (height, width, channels).
+        captions: list of texts.
+        columns: images in a row of the figure.
+        hints: list of texts that show where the mouse rests on an image, such as the path of its file.
     """
 
     def __init__(self, images, captions, title: str = "", columns: int = 4, hints=None):
@@ -28,7 +31,7 @@ class Gallery(Picture):
         style = "display:inline-block;vertical-align:top;width:160px;margin:4px;text-align:center;font-size:90%"
         style += ";overflow-wrap:anywhere;white-space:pre-line"
         tags = [
-            f'<div style="{style}" title="{escaped(hint)}">{image_tag(image, 150)}<br/>{escaped(caption)}</div>'
+            f'<div style="{style}" title="{escaped(hint)}">{image_tag(image, 150, caption or "image")}<br/>{escaped(caption)}</div>'
             for image, caption, hint in zip(self.images, self.captions, self.hints)
         ]
         return f"<h3>{escaped(self.title)}</h3><div>{''.join(tags) or 'none'}</div>"

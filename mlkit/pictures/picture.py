@@ -130,10 +130,12 @@ def as_pixels(image):
     return np.rint(x).astype("uint8")
 
 
-def image_tag(image, width=None):
+def image_tag(image, width=None, words="image"):
     """An HTML <img> with the image in it: photos as JPEG, small and grey images as PNG.
 
-    width: on the page in pixels; small images are enlarged unsmoothed.
+    Args:
+        width: on the page in pixels; small images are enlarged unsmoothed.
+        words: what is said of it where it is not seen.
     """
     pixels, buffer = as_pixels(image), io.BytesIO()
     kind, options = ("jpeg", {"quality": 90}) if pixels.ndim == 3 and pixels.shape[0] >= 64 else ("png", {})
@@ -141,4 +143,4 @@ def image_tag(image, width=None):
     code = base64.b64encode(buffer.getvalue()).decode()
     size = f' width="{width}"' if width else ""
     style = "image-rendering: pixelated" if pixels.shape[0] < 64 else ""
-    return f'<img src="data:image/{kind};base64,{code}"{size} style="{style}"/>'
+    return f'<img src="data:image/{kind};base64,{code}" alt="{escaped(words)}"{size} style="{style}"/>'

@@ -26,7 +26,8 @@ def convert_to_tensor(
 ) -> Tensor:
     """A Tensor from a Tensor, Variable, NumPy array, number, nested list, or any array with `__array__`.
 
-    dtype: name of the dtype; by default arrays keep theirs, Python floats become floatx and Python ints int32.
+    Args:
+        dtype: name of the dtype; by default arrays keep theirs, Python floats become floatx and Python ints int32.
 
     >>> convert_to_tensor([[1.0, 2.0]]).dtype
     'float32'

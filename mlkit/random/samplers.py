@@ -35,7 +35,10 @@ def uniform(
 ) -> Tensor:
     """Numbers spread evenly over [minval, maxval).
 
-    shape: sizes. dtype: a float type, by default floatx. seed: int, SeedGenerator or None.
+    Args:
+        shape: sizes.
+        dtype: a float type, by default floatx.
+        seed: int, SeedGenerator or None.
 
     >>> import mlkit
     >>> x = mlkit.random.uniform((1000,), minval=-1.0, seed=7)
@@ -54,7 +57,10 @@ def normal(
 ) -> Tensor:
     """Numbers of the normal distribution with this mean and standard deviation.
 
-    shape: sizes. dtype: a float type, by default floatx. seed: int, SeedGenerator or None.
+    Args:
+        shape: sizes.
+        dtype: a float type, by default floatx.
+        seed: int, SeedGenerator or None.
     """
     dtype = float_dtype("normal", dtype)
     return _scale(bits.random_normal(draw_seed(seed), shape=as_shape("random.normal", shape), dtype=dtype), stddev, mean)
@@ -65,8 +71,12 @@ def truncated_normal(
 ) -> Tensor:
     """Numbers of the normal distribution, none more than two standard deviations from the mean.
 
-    By the inverse of the cumulative distribution. shape: sizes. dtype: a float type, by default floatx. seed: int,
-    SeedGenerator or None.
+    By the inverse of the cumulative distribution.
+
+    Args:
+        shape: sizes.
+        dtype: a float type, by default floatx.
+        seed: int, SeedGenerator or None.
     """
     dtype = float_dtype("truncated_normal", dtype)
     edge = math.erf(2 / math.sqrt(2))
@@ -109,8 +119,10 @@ def randint(
 ) -> Tensor:
     """Integers spread evenly over minval, ..., maxval - 1.
 
-    minval, maxval: ints or integer tensors that broadcast with `shape`. dtype: an integer type. seed: int, SeedGenerator or
-    None.
+    Args:
+        minval, maxval: ints or integer tensors that broadcast with `shape`.
+        dtype: an integer type.
+        seed: int, SeedGenerator or None.
     """
     dtype = dtypes.standardize_dtype(dtype)
     if not dtypes.is_int(dtype):
@@ -134,8 +146,11 @@ def randint(
 def categorical(logits: TensorLike, num_samples: int, dtype: DType = "int32", seed: Seed | Tensor = None) -> Tensor:
     """Class indices drawn with probabilities softmax(logits).
 
-    logits: (batch, classes). Returns (batch, num_samples). By the Gumbel-max trick: the largest of logits + Gumbel noise.
-    Indices have no gradient: one asked for through them is an error.
+    Args:
+        logits: (batch, classes).
+
+    Returns (batch, num_samples). By the Gumbel-max trick: the largest of logits + Gumbel noise. Indices have no gradient: one
+    asked for through them is an error.
     """
     logits = to_float(logits)
     if logits.ndim != 2:
@@ -152,7 +167,9 @@ def categorical(logits: TensorLike, num_samples: int, dtype: DType = "int32", se
 def dropout(inputs: TensorLike, rate: float, noise_shape: Shape | None = None, seed: Seed | Tensor = None) -> Tensor:
     """Elements set to 0 with probability `rate`, the others divided by 1 - rate, so that the expected value stays.
 
-    noise_shape: shape of the mask, broadcast to the inputs; a None stands for the inputs' size of the same place.
+    Args:
+        noise_shape: shape of the mask, broadcast to the inputs; a None stands for the inputs' size of the same place.
+
     Srivastava et al., "Dropout: a simple way to prevent neural networks from overfitting", JMLR 15 (2014).
     """
     x = as_tensor(inputs)

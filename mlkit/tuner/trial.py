@@ -11,7 +11,13 @@ RUNNING, COMPLETED, STOPPED, FAILED = "RUNNING", "COMPLETED", "STOPPED", "FAILED
 @dataclass(frozen=True)
 class Trial:
     """number: from 0, as text in `trial_id`. status: "RUNNING", "COMPLETED", "STOPPED" (pruned) or "FAILED". score: the objective at its
-    best, None where there is none. best_step: the epoch of it. message: why it failed. scores: epoch -> objective."""
+    best, None where there is none.
+
+    Attributes:
+        best_step: the epoch of it.
+        message: why it failed.
+        scores: epoch -> objective.
+    """
 
     number: int
     hyperparameters: HyperParameters

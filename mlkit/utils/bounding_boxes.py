@@ -89,7 +89,8 @@ def clip_to_image_size(
 ) -> dict[str, Any]:
     """The parts of boxes inside the image; the labels of boxes quite outside become -1.
 
-    bounding_boxes: dict with "boxes" and "labels", of format "xyxy" or "rel_xyxy".
+    Args:
+        bounding_boxes: dict with "boxes" and "labels", of format "xyxy" or "rel_xyxy".
     """
     if bounding_box_format not in ("xyxy", "rel_xyxy"):
         raise NotImplementedError(f"clip_to_image_size: format {bounding_box_format!r}; convert the boxes to 'xyxy' first.")
@@ -146,8 +147,11 @@ def affine_transform(
 ) -> Tensor:
     """The boxes around what becomes of boxes (batch, boxes, 4) when an image is turned, shifted, scaled and sheared.
 
-    angle, shear_x, shear_y: in degrees, (batch,). translate_x, translate_y, center_x, center_y: parts of the image's width and
-    height; the centre is the middle by default. scale: factor.
+    Args:
+        angle, shear_x, shear_y: in degrees, (batch,).
+        translate_x, translate_y, center_x, center_y: parts of the image's width and height; the centre is the middle by
+            default.
+        scale: factor.
     """
     _corners_only("affine_transform", bounding_box_format)
     boxes = ops.cast(ops.convert_to_tensor(boxes), "float32")
@@ -181,8 +185,11 @@ def encode_box_to_deltas(
 ) -> Tensor:
     """What a detector is to predict for boxes, given anchors: shifts in units of the anchor, and logarithms of size ratios.
 
-    variance: four numbers the targets are divided by. image_shape: (height, width, channels), for relative formats. Ren et al.,
-    Faster R-CNN, 2015.
+    Args:
+        variance: four numbers the targets are divided by.
+        image_shape: (height, width, channels), for relative formats.
+
+    Ren et al., Faster R-CNN, 2015.
     """
     size = _size(encoding_format, "encoding_format", variance, image_shape)
     anchors = convert_format(anchors, anchor_format, encoding_format, *size)
@@ -235,8 +242,9 @@ def compute_iou(
 ) -> Tensor:
     """Intersection over union of each of the first boxes with each of the second: (..., boxes1, boxes2).
 
-    use_masking: boxes whose numbers are all negative stand for none; their values are `mask_val`. image_shape: (height, width,
-    channels), for relative formats.
+    Args:
+        use_masking: boxes whose numbers are all negative stand for none; their values are `mask_val`.
+        image_shape: (height, width, channels), for relative formats.
 
     >>> import numpy
     >>> compute_iou(numpy.array([[0, 0, 2, 2]]), numpy.array([[1, 0, 3, 2]]), "xyxy").numpy().round(3)
@@ -281,8 +289,11 @@ def compute_ciou(
 def non_max_suppression(boxes, scores, iou_threshold: float, max_output: int, bounding_box_format: str = "xyxy"):
     """Indices of the boxes that remain where of those which overlap only the best is kept, the best first.
 
-    boxes: (boxes, 4). scores: (boxes,). iou_threshold: boxes that overlap a better one by more are dropped. max_output: length of the
-    result, whatever is found: (max_output,), int32, -1 behind the last.
+    Args:
+        boxes: (boxes, 4).
+        scores: (boxes,).
+        iou_threshold: boxes that overlap a better one by more are dropped.
+        max_output: length of the result, whatever is found: (max_output,), int32, -1 behind the last.
 
     >>> import numpy
     >>> boxes = numpy.array([[0, 0, 2, 2], [0, 0, 2, 2.1], [5, 5, 6, 6]])

@@ -27,10 +27,15 @@ def draw_bounding_boxes(
 ) -> np.ndarray:
     """Images with boxes drawn into them, as a uint8 array.
 
-    images: (batch, height, width, channels), of 0 to 255 or floats of 0 to 1. bounding_boxes: dict with "boxes" (batch, boxes, 4),
-    "labels" (batch, boxes) and it may be "confidences"; those of label -1 are left out. bounding_box_format: as in
-    `utils.bounding_boxes.convert_format`. class_mapping: class -> the text beside its boxes. color: red, green, blue.
-    text_thickness: width of the letters' strokes. data_format: of the images.
+    Args:
+        images: (batch, height, width, channels), of 0 to 255 or floats of 0 to 1.
+        bounding_boxes: dict with "boxes" (batch, boxes, 4), "labels" (batch, boxes) and it may be "confidences"; those of label
+            -1 are left out.
+        bounding_box_format: as in `utils.bounding_boxes.convert_format`.
+        class_mapping: class -> the text beside its boxes.
+        color: red, green, blue.
+        text_thickness: width of the letters' strokes.
+        data_format: of the images.
 
     >>> import numpy as np
     >>> boxes = {"boxes": np.array([[[1, 1, 4, 4]]]), "labels": np.array([[0]])}
@@ -81,9 +86,14 @@ def draw_segmentation_masks(
 ) -> Any:
     """Images with the classes of their pixels as colors over them.
 
-    images: (batch, height, width, channels) of 0 to 255. segmentation_masks: integers (batch, height, width, 1), the class of each
-    pixel. num_classes: one more than the greatest by default. color_mapping: class -> (red, green, blue). alpha: how much of the color
-    is seen. blend: False for plain colors. ignore_index: the class of pixels that stay as they are.
+    Args:
+        images: (batch, height, width, channels) of 0 to 255.
+        segmentation_masks: integers (batch, height, width, 1), the class of each pixel.
+        num_classes: one more than the greatest by default.
+        color_mapping: class -> (red, green, blue).
+        alpha: how much of the color is seen.
+        blend: False for plain colors.
+        ignore_index: the class of pixels that stay as they are.
 
     >>> import numpy as np
     >>> masks = np.array([[[[0], [1]]]])

@@ -50,7 +50,8 @@ class ToClean(Picture):
     """Photos whose labels are likely wrong, the most likely first: look at them, fill the column `action` of the CSV file with
     "move" or "remove", and give it to `apply_labels`.
 
-    rows: list of (path, label, suggested, probability of what is suggested).
+    Args:
+        rows: list of (path, label, suggested, probability of what is suggested).
     """
 
     title = "Labels that are likely wrong"

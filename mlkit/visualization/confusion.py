@@ -11,7 +11,9 @@ _IN_HTML, _IN_FIGURE = 30, 60  # classes that are shown one by one
 class ConfusionMatrix(Picture):
     """How often each class (row) was predicted as each (column).
 
-    counts: integer array (classes, classes). class_names: list, or None for numbers.
+    Args:
+        counts: integer array (classes, classes).
+        class_names: list, or None for numbers.
     """
 
     title = "Confusion matrix"

@@ -33,9 +33,14 @@ def plot_image_gallery(
 ) -> None:
     """Show images in rows and columns, or write them to a file.
 
-    images: (batch, height, width, channels). y_true, y_pred: classes, written above by the names of `label_map`. value_range: of the
-    pixels. scale: inches an image. path: file to write; without one the gallery is shown, unless `show` is False: then it is
-    matplotlib's current figure. dpi, transparent: of the file. legend_handles: matplotlib patches for a legend.
+    Args:
+        images: (batch, height, width, channels).
+        y_true, y_pred: classes, written above by the names of `label_map`.
+        value_range: of the pixels.
+        scale: inches an image.
+        path: file to write; without one the gallery is shown, unless `show` is False: then it is matplotlib's current figure.
+        dpi, transparent: of the file.
+        legend_handles: matplotlib patches for a legend.
     """
     if path is not None and show:
         raise ValueError("plot_image_gallery: expected either `path` to be set, or `show` to be true.")
@@ -87,7 +92,10 @@ def plot_bounding_box_gallery(
 ) -> None:
     """Images with true and predicted boxes, as `draw_bounding_boxes` draws them, shown by `plot_image_gallery`.
 
-    y_true, y_pred: dicts of boxes. legend: whether to say which color is which. kwargs: for `plot_image_gallery`.
+    Args:
+        y_true, y_pred: dicts of boxes.
+        legend: whether to say which color is which.
+        kwargs: for `plot_image_gallery`.
     """
     if legend and legend_handles:
         raise ValueError("plot_bounding_box_gallery: only pass `legend` or `legend_handles`.")

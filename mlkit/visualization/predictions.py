@@ -18,8 +18,12 @@ from mlkit.visualization.scores import Calibration, ClassScores, interval
 class Predictions:
     """Probabilities and labels of a data set, with the images the model is most wrong about; made by `predictions_of`.
 
-    probabilities: (n, classes). labels: (n,). class_names: list or None. worst: list of (confidence, position in the data,
-    image), most wrong first. file_paths: of the n images, or None where the data tells none.
+    Args:
+        probabilities: (n, classes).
+        labels: (n,).
+        class_names: list or None.
+        worst: list of (confidence, position in the data, image), most wrong first.
+        file_paths: of the n images, or None where the data tells none.
     """
 
     def __init__(self, probabilities, labels, class_names, worst, file_paths=None):

@@ -71,7 +71,10 @@ class Calibration(LineChart):
     """Whether of the photos of which a model is 80 % sure 80 % are right: accuracy by confidence.
 
     error: the expected calibration error, the mean distance of the two (Guo et al. 2017, "On Calibration of Modern Neural
-    Networks", https://arxiv.org/abs/1706.04599). bins: list of (mean confidence, accuracy, photos).
+    Networks", https://arxiv.org/abs/1706.04599).
+
+    Args:
+        bins: list of (mean confidence, accuracy, photos).
     """
 
     def __init__(self, confidence, right, bins: int = 10):

@@ -23,8 +23,11 @@ except ImportError:
 class _Estimator(BaseEstimator):
     """What the estimators share.
 
-    model: a compiled model, which is copied for each fit, or a function ``(X, y, **model_kwargs)`` that returns one. warm_start: go on
-    with the weights of the last fit. model_kwargs: for the function. fit_kwargs: for `Model.fit`.
+    Args:
+        model: a compiled model, which is copied for each fit, or a function ``(X, y, **model_kwargs)`` that returns one.
+        warm_start: go on with the weights of the last fit.
+        model_kwargs: for the function.
+        fit_kwargs: for `Model.fit`.
 
     After `fit`: `model_`, the fitted model, and `history_`.
     """
@@ -90,8 +93,11 @@ class _Estimator(BaseEstimator):
 class SKLearnClassifier(ClassifierMixin, _Estimator):
     """A model as a classifier. Targets are one class a sample; the model gets them one-hot.
 
-    model: a compiled model, which is copied for each fit, or a function ``(X, y, **model_kwargs)`` that returns one. warm_start: go on
-    with the weights of the last fit. model_kwargs: for the function. fit_kwargs: for `Model.fit`.
+    Args:
+        model: a compiled model, which is copied for each fit, or a function ``(X, y, **model_kwargs)`` that returns one.
+        warm_start: go on with the weights of the last fit.
+        model_kwargs: for the function.
+        fit_kwargs: for `Model.fit`.
     """
 
     def __sklearn_tags__(self):
@@ -121,8 +127,11 @@ class SKLearnClassifier(ClassifierMixin, _Estimator):
 class SKLearnRegressor(RegressorMixin, _Estimator):
     """A model as a regressor.
 
-    model: a compiled model, which is copied for each fit, or a function ``(X, y, **model_kwargs)`` that returns one. warm_start: go on
-    with the weights of the last fit. model_kwargs: for the function. fit_kwargs: for `Model.fit`.
+    Args:
+        model: a compiled model, which is copied for each fit, or a function ``(X, y, **model_kwargs)`` that returns one.
+        warm_start: go on with the weights of the last fit.
+        model_kwargs: for the function.
+        fit_kwargs: for `Model.fit`.
     """
 
     def __sklearn_tags__(self):
@@ -134,8 +143,11 @@ class SKLearnRegressor(RegressorMixin, _Estimator):
 class SKLearnTransformer(TransformerMixin, _Estimator):
     """A model as a step of a pipeline: what it makes of its inputs are the features of the next step.
 
-    model: a compiled model, which is copied for each fit, or a function ``(X, y, **model_kwargs)`` that returns one. warm_start: go on
-    with the weights of the last fit. model_kwargs: for the function. fit_kwargs: for `Model.fit`.
+    Args:
+        model: a compiled model, which is copied for each fit, or a function ``(X, y, **model_kwargs)`` that returns one.
+        warm_start: go on with the weights of the last fit.
+        model_kwargs: for the function.
+        fit_kwargs: for `Model.fit`.
     """
 
     def __sklearn_tags__(self):

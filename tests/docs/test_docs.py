@@ -32,3 +32,10 @@ def test_modules_that_pages_name_are_there():
     assert len(named) > 20
     homes = root, root / "mlkit", root / "backends", root / "backends" / "native"
     assert not {(page, module) for page, module in named if not any((home / module).exists() for home in homes)}
+
+
+def test_every_page_is_listed():
+    listed = set((DOCS / "index.md").read_text().split())
+    pages = {p.relative_to(DOCS).with_suffix("").as_posix() for p in DOCS.glob("*.md")}
+    pages |= {f"notebooks/{p.stem}" for p in (DOCS.parent / "notebooks").glob("*.ipynb")}
+    assert pages - listed == {"index"}

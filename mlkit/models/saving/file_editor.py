@@ -19,7 +19,8 @@ class KerasFileEditor:
     Objects (layers and other parts of a model) are named by their path in the file, as "layers/dense_2", or by the last part of it
     where that occurs once. Weights of an object are named "0", "1" ... in its order.
 
-    filepath: path of the file. `weights_dict` holds its arrays as nested dicts: object -> ... -> name of a weight -> array.
+    Args:
+        filepath: path of the file. `weights_dict` holds its arrays as nested dicts: object -> ... -> name of a weight -> array.
 
     >>> import mlkit, os, tempfile
     >>> path = os.path.join(tempfile.mkdtemp(), "m.weights.h5")

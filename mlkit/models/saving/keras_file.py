@@ -37,9 +37,12 @@ IMAGE_TASK = "mlkit_image_task"  # within the metadata, of which Keras reads wha
 def save_model(model: Any, filepath: FilePath, overwrite: bool = True, zipped: bool | None = None, **kwargs: Any) -> None:
     """Write a whole model, with the optimizer's state, to a `.keras` file that Keras 3 reads too.
 
-    model: the model. filepath: path ending in ".keras" (or ".h5", the older format), or a binary file object. overwrite: False
-    refuses to replace a file. zipped: False for a folder of the file's three members instead; its path must not end in ".keras".
-    include_optimizer (".h5" only): False leaves out what `compile` was given, and the optimizer's state.
+    Args:
+        model: the model.
+        filepath: path ending in ".keras" (or ".h5", the older format), or a binary file object.
+        overwrite: False refuses to replace a file.
+        zipped: False for a folder of the file's three members instead; its path must not end in ".keras". include_optimizer
+            (".h5" only): False leaves out what `compile` was given, and the optimizer's state.
 
     The file comes into being complete or not at all: it is written next to its place and then renamed.
     Raises ValueError for another ending, and for arguments that Keras 3 has given up.

@@ -26,9 +26,12 @@ def save_weights(
 ) -> None:
     """Write the weights of a built model to a `.weights.h5` file that Keras 3 reads too.
 
-    filepath: path ending in ".weights.h5". overwrite: False refuses to replace a file. max_shard_size: the weights go into several
-    files of at most so many GB; the path is that of the file which lists them and ends in ".weights.json". objects_to_skip: layers
-    left out.
+    Args:
+        filepath: path ending in ".weights.h5".
+        overwrite: False refuses to replace a file.
+        max_shard_size: the weights go into several files of at most so many GB; the path is that of the file which lists them
+            and ends in ".weights.json".
+        objects_to_skip: layers left out.
     """
     path = os.fspath(filepath)
     ending = ".weights.h5"
@@ -66,10 +69,13 @@ def load_weights(
 ) -> None:
     """Read weights into a built model, all of them or (where anything is wrong) none.
 
-    filepath: a ".weights.h5", ".weights.json" (see `max_shard_size` of `save_weights`) or ".keras" file, or an older ".h5" one.
-    Floats of another float dtype than the variables have are converted, with a warning. skip_mismatch: leave alone, with a warning,
-    the layers whose weights differ in number, shape or dtype. objects_to_skip: layers left alone (".weights.h5"). by_name: for
-    ".h5", match layers by name instead of by position. allow_nonfinite: whether weights may be NaN or infinite.
+    Args:
+        filepath: a ".weights.h5", ".weights.json" (see `max_shard_size` of `save_weights`) or ".keras" file, or an older ".h5"
+            one. Floats of another float dtype than the variables have are converted, with a warning.
+        skip_mismatch: leave alone, with a warning, the layers whose weights differ in number, shape or dtype.
+        objects_to_skip: layers left alone (".weights.h5").
+        by_name: for ".h5", match layers by name instead of by position.
+        allow_nonfinite: whether weights may be NaN or infinite.
 
     Where the file holds the layers' names, those matched by position are compared (automatic names without their numbers): the
     same names in another order are matched by name, a name that stands elsewhere is refused, new names are said in a warning.

@@ -14,8 +14,11 @@ from mlkit.primitives.shape import reshape
 def associative_scan(f: Callable[..., Any], elems: Structure, reverse: bool = False, axis: Axis = 0) -> Structure:
     """All prefixes of `elems` along an axis, combined by an associative function: y[i] = f(y[i-1], x[i]).
 
-    f: function of two structures like `elems`, which works on many elements at once. The number of its calls grows with the
-    logarithm of the length. Blelloch, "Prefix sums and their applications", CMU-CS-90-190 (1990).
+    Args:
+        f: function of two structures like `elems`, which works on many elements at once.
+
+    The number of its calls grows with the logarithm of the length. Blelloch, "Prefix sums and their applications",
+    CMU-CS-90-190 (1990).
 
     >>> from mlkit import ops
     >>> ops.associative_scan(lambda a, b: a + b, ops.array([1, 2, 3, 4])).tolist()

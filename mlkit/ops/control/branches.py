@@ -20,9 +20,12 @@ from mlkit.primitives.convert import as_tensor, to_integer
 def cond(pred: TensorLike, true_fn: Callable[..., Any], false_fn: Callable[..., Any]) -> Structure:
     """`true_fn()` if `pred` is true, else `false_fn()`; only the chosen one runs.
 
-    pred: bool or scalar tensor. true_fn, false_fn: functions without arguments whose results agree in structure, shapes and
-    dtypes. Tensors from outside may be used in them, gradients flow through, and variables assigned in them are assigned only
-    if chosen.
+    Args:
+        pred: bool or scalar tensor.
+        true_fn, false_fn: functions without arguments whose results agree in structure, shapes and dtypes.
+
+    Tensors from outside may be used in them, gradients flow through, and variables assigned in them are assigned only if
+    chosen.
 
     >>> from mlkit import ops
     >>> float(ops.cond(ops.array(3.0) > 2.0, lambda: 1.0, lambda: 0.0))
@@ -63,7 +66,9 @@ def _staged_cond(pred: Tensor, true_fn: Callable[..., Any], false_fn: Callable[.
 def switch(index: TensorLike, branches: Sequence[Callable[..., Any]], *operands: Structure) -> Structure:
     """The result of ``branches[index](*operands)``; an index out of range counts as the nearest one.
 
-    index: integer scalar. branches: functions of the operands whose results agree in structure, shapes and dtypes.
+    Args:
+        index: integer scalar.
+        branches: functions of the operands whose results agree in structure, shapes and dtypes.
 
     >>> from mlkit import ops
     >>> float(ops.switch(1, [lambda x: x + 1.0, lambda x: x * 10.0], ops.array(2.0)))

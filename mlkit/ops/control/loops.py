@@ -33,9 +33,12 @@ def while_loop(
 ) -> Structure:
     """Run `body` as long as `cond` is true.
 
-    loop_vars: tuple or list of values, given to both functions as arguments, or one value of any structure, given as one
-    argument; `body` returns new values of the same structure, shapes and dtypes. maximum_iterations: stop after so many turns
-    at the latest. Returns the last values. There is no gradient through a staged loop: use `fori_loop` or `scan` for that.
+    Args:
+        loop_vars: tuple or list of values, given to both functions as arguments, or one value of any structure, given as one
+            argument; `body` returns new values of the same structure, shapes and dtypes.
+        maximum_iterations: stop after so many turns at the latest.
+
+    Returns the last values. There is no gradient through a staged loop: use `fori_loop` or `scan` for that.
 
     >>> from mlkit import ops
     >>> [float(v) for v in ops.while_loop(lambda i, x: i < 3, lambda i, x: (i + 1, x * 2.0), (0, 1.0))]
@@ -98,7 +101,9 @@ def _staged_while(cond: Callable[..., Any], step: Callable[..., Any], values: St
 def fori_loop(lower: TensorLike, upper: TensorLike, body_fun: Callable[..., Any], init_val: Structure) -> Structure:
     """`init_val` after ``value = body_fun(i, value)`` for i from `lower` up to, but without, `upper`.
 
-    lower, upper: integers or integer scalars. With Python integers gradients flow through the loop in a traced function too.
+    Args:
+        lower, upper: integers or integer scalars. With Python integers gradients flow through the loop in a traced function
+            too.
 
     >>> from mlkit import ops
     >>> float(ops.fori_loop(0, 4, lambda i, x: x + ops.cast(i, "float32"), 0.0))

@@ -37,10 +37,15 @@ def scan(
 ) -> tuple[Structure, Structure]:
     """Run ``carry, y = f(carry, x)`` over the slices x of `xs` along axis 0.
 
-    init: the first carry; xs: tensor, structure of tensors or None; length: number of steps, needed if xs is None.
-    reverse: from the last slice to the first (the ys stay in the slices' order). unroll: True, or a number not below the
-    length, stages every step of its own, which suits short scans; other values have the steps run in a loop. Returns (last
-    carry, stacked ys).
+    Args:
+        init: the first carry.
+        xs: tensor, structure of tensors or None.
+        length: number of steps, needed if xs is None.
+        reverse: from the last slice to the first (the ys stay in the slices' order).
+        unroll: True, or a number not below the length, stages every step of its own, which suits short scans; other values have
+            the steps run in a loop.
+
+    Returns (last carry, stacked ys).
 
     >>> from mlkit import ops
     >>> total, sums = ops.scan(lambda c, x: (c + x, c + x), 0.0, ops.array([1.0, 2.0, 3.0]))
@@ -126,7 +131,8 @@ def _staged_scan(
 def map(f: Callable[..., Any], xs: Structure) -> Structure:
     """The results of `f` for each slice of `xs` along axis 0, stacked.
 
-    xs: tensor or structure of tensors with equal first sizes; f gets their slices in the same structure.
+    Args:
+        xs: tensor or structure of tensors with equal first sizes; f gets their slices in the same structure.
 
     >>> from mlkit import ops
     >>> ops.map(lambda x: x * x, ops.array([1.0, 2.0, 3.0])).tolist()

@@ -30,7 +30,8 @@ def _planes(name: str, images: TensorLike, data_format: str | None, floating: bo
 def rgb_to_grayscale(images: TensorLike, data_format: str | None = None) -> Tensor:
     """The luminance 0.2989 R + 0.587 G + 0.114 B as a single channel; grey images are returned as they are.
 
-    images: (height, width, 3), (batch, height, width, 3), or with channels first.
+    Args:
+        images: (height, width, 3), (batch, height, width, 3), or with channels first.
     """
     x, axis, planes = _planes("rgb_to_grayscale", images, data_format, floating=False)
     if len(planes) == 1:

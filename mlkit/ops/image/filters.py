@@ -70,9 +70,10 @@ def gaussian_blur(
 ) -> Tensor:
     """Images averaged with the weights of a Gaussian; beyond the edges lie zeros.
 
-    images: float (height, width, channels), a batch of them, or with channels first. kernel_size: pixels (horizontally,
-    vertically), numbers or a tensor whose values are known. sigma: standard deviations in pixels, in the same order; numbers or a
-    tensor.
+    Args:
+        images: float (height, width, channels), a batch of them, or with channels first.
+        kernel_size: pixels (horizontally, vertically), numbers or a tensor whose values are known.
+        sigma: standard deviations in pixels, in the same order; numbers or a tensor.
     """
     x, restore = _to_blur(images, data_format)
     if isinstance(sigma, (tuple, list)):
@@ -92,7 +93,10 @@ def gaussian_blur(
 def sobel_edges(images: TensorLike, data_format: str | None = None) -> Tensor:
     """Vertical and horizontal derivatives by Sobel's filters, in a new last axis: (..., 2) holds (d/dy, d/dx).
 
-    images: a batch of images, channels last or first. Beyond the edges lie zeros.
+    Args:
+        images: a batch of images, channels last or first.
+
+    Beyond the edges lie zeros.
     """
     x = as_tensor(images)
     if x.ndim != 4:
@@ -117,8 +121,12 @@ def ssim(
 ) -> Tensor:
     """Structural similarity of two images, 1 for equal ones: a scalar, or a vector for batches.
 
-    max_val: the largest value a pixel can have. filter_size, filter_sigma: of the Gaussian window. k1, k2: what steadies
-    divisions by small means and variances. Wang, Bovik, Sheikh and Simoncelli, IEEE Trans. Image Processing 13 (2004).
+    Args:
+        max_val: the largest value a pixel can have.
+        filter_size, filter_sigma: of the Gaussian window.
+        k1, k2: what steadies divisions by small means and variances.
+
+    Wang, Bovik, Sheikh and Simoncelli, IEEE Trans. Image Processing 13 (2004).
     """
     a, _ = as_batch("ssim", image1, data_format)
     b, _ = as_batch("ssim", image2, data_format)

@@ -25,9 +25,12 @@ def extract_patches(
 ) -> Tensor:
     """Patches of images, each flattened into the channels.
 
-    images: (height, width, channels), a batch of them, or with channels first. size: of a patch, an int or (height, width);
-    three numbers make it `extract_patches_3d`. strides: pixels between patches, by default the size. dilation_rate: pixels
-    between the pixels of a patch. padding: "valid", or "same": zeros beyond the edges.
+    Args:
+        images: (height, width, channels), a batch of them, or with channels first.
+        size: of a patch, an int or (height, width); three numbers make it `extract_patches_3d`.
+        strides: pixels between patches, by default the size.
+        dilation_rate: pixels between the pixels of a patch.
+        padding: "valid", or "same": zeros beyond the edges.
 
     Returns (batch, rows of patches, columns of patches, height * width * channels).
     """

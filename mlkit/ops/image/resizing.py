@@ -35,9 +35,13 @@ def resize(
 ) -> Tensor:
     """Images of size (height, width).
 
-    images: (height, width, channels), (batch, height, width, channels), or with channels first. interpolation: "bilinear",
-    "nearest", "bicubic", "lanczos3" or "lanczos5". antialias: average over the pixels that shrinking merges.
-    crop_to_aspect_ratio: cut the image to the aspect ratio of `size` first; pad_to_aspect_ratio: or fill it up with fill_value.
+    Args:
+        images: (height, width, channels), (batch, height, width, channels), or with channels first.
+        interpolation: "bilinear", "nearest", "bicubic", "lanczos3" or "lanczos5".
+        antialias: average over the pixels that shrinking merges.
+        crop_to_aspect_ratio: cut the image to the aspect ratio of `size` first.
+        pad_to_aspect_ratio: or fill it up with fill_value.
+
     Integer images are rounded.
 
     >>> resize([[[0.0], [1.0]]], (1, 4)).numpy()[0, :, 0]
@@ -120,9 +124,12 @@ def scale_and_translate(
 ) -> Tensor:
     """Images stretched by `scale` and moved by `translation` along the axes `spatial_dims`: new = old * scale + translation.
 
-    images: any shape. output_shape: shape of the result. scale, translation: vectors, one number for each of spatial_dims.
-    method: "linear", "cubic" (or with bi or tri before), "lanczos3" or "lanczos5". antialias: average over the pixels that
-    shrinking merges.
+    Args:
+        images: any shape.
+        output_shape: shape of the result.
+        scale, translation: vectors, one number for each of spatial_dims.
+        method: "linear", "cubic" (or with bi or tri before), "lanczos3" or "lanczos5".
+        antialias: average over the pixels that shrinking merges.
     """
     check_choice("scale_and_translate", "method", method, tuple(KERNELS))
     x, scale, translation = as_tensor(images), as_tensor(scale), as_tensor(translation)

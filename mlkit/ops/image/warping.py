@@ -116,9 +116,12 @@ def map_coordinates(
 ) -> Tensor:
     """The values of `inputs` at fractional coordinates.
 
-    inputs: n axes. coordinates: (n, ...): the first axis holds the coordinates, the others are the result's shape. order: 0
-    (nearest) or 1 (linear). fill_mode: what lies beyond the ends: "constant" (fill_value), "nearest", "wrap", "mirror" (about
-    the centre of the last sample) or "reflect" (about its edge).
+    Args:
+        inputs: n axes.
+        coordinates: (n, ...): the first axis holds the coordinates, the others are the result's shape.
+        order: 0 (nearest) or 1 (linear).
+        fill_mode: what lies beyond the ends: "constant" (fill_value), "nearest", "wrap", "mirror" (about the centre of the last
+            sample) or "reflect" (about its edge).
 
     >>> map_coordinates([0.0, 10.0], [[0.25, 1.0]], order=1).numpy()
     array([ 2.5, 10. ], dtype=float32)
@@ -186,9 +189,11 @@ def affine_transform(
 ) -> Tensor:
     """Images moved by maps of the plane.
 
-    transform: (8,) for all images or (batch, 8): [a0, a1, a2, b0, b1, b2, c0, c1]; the pixel (x, y) of the result comes from
-    ((a0 x + a1 y + a2) / k, (b0 x + b1 y + b2) / k) with k = c0 x + c1 y + 1. interpolation: "nearest" or "bilinear".
-    fill_mode, fill_value: as in `map_coordinates`.
+    Args:
+        transform: (8,) for all images or (batch, 8): [a0, a1, a2, b0, b1, b2, c0, c1]; the pixel (x, y) of the result comes
+            from ((a0 x + a1 y + a2) / k, (b0 x + b1 y + b2) / k) with k = c0 x + c1 y + 1.
+        interpolation: "nearest" or "bilinear".
+        fill_mode, fill_value: as in `map_coordinates`.
     """
     _check_images("affine_transform", interpolation, fill_mode)
     x, restore = as_batch("affine_transform", images, data_format)
@@ -212,7 +217,9 @@ def perspective_transform(
 ) -> Tensor:
     """Images distorted so that four points move to four others.
 
-    start_points, end_points: (x, y) of each point, shape (4, 2) or (batch, 4, 2). interpolation: "nearest" or "bilinear".
+    Args:
+        start_points, end_points: (x, y) of each point, shape (4, 2) or (batch, 4, 2).
+        interpolation: "nearest" or "bilinear".
     """
     _check_images("perspective_transform", interpolation, "constant")
     x, restore = as_batch("perspective_transform", images, data_format)
@@ -261,8 +268,12 @@ def elastic_transform(
 ) -> Tensor:
     """Images distorted by a smooth random displacement of their pixels.
 
-    alpha: strength of the displacement, sigma: its smoothness, in pixels. interpolation, fill_mode, fill_value: as in
-    `affine_transform`. seed: int, SeedGenerator or None. Simard, Steinkraus and Platt, ICDAR 2003.
+    Args:
+        alpha: strength of the displacement, sigma: its smoothness, in pixels.
+        interpolation, fill_mode, fill_value: as in `affine_transform`.
+        seed: int, SeedGenerator or None.
+
+    Simard, Steinkraus and Platt, ICDAR 2003.
     """
     _check_images("elastic_transform", interpolation, fill_mode)
     x, restore = as_batch("elastic_transform", images, data_format)

@@ -11,8 +11,12 @@ __all__ = ["cholesky", "eig", "eigh", "lu_factor", "qr", "svd"]
 def cholesky(x: TensorLike, upper: bool = False) -> Tensor:
     """The triangle l with x = l l^H, of symmetric (Hermitian) positive definite matrices (..., M, M).
 
-    Only the symmetric part of x counts. upper: l^H instead. Raises ValueError where x is not square, or not positive definite
-    (where the backend is native; JAX gives NaN).
+    Only the symmetric part of x counts.
+
+    Args:
+        upper: l^H instead.
+
+    Raises ValueError where x is not square, or not positive definite (where the backend is native; JAX gives NaN).
 
     >>> cholesky([[4.0, 2.0], [2.0, 5.0]]).numpy()
     array([[2., 0.],
@@ -63,8 +67,12 @@ def eig(x: TensorLike) -> tuple[Tensor, ...]:
 def qr(x: TensorLike, mode: str = "reduced") -> tuple[Tensor, ...]:
     """Matrices as products q r of orthonormal columns and an upper triangle.
 
-    x: (..., M, N). mode: "reduced" gives q of shape (..., M, K) and r (..., K, N) with K = min(M, N); "complete" has K = M.
-    The signs of r's diagonal are the backend's choice. Raises ValueError for another mode or fewer than two axes.
+    Args:
+        x: (..., M, N).
+        mode: "reduced" gives q of shape (..., M, K) and r (..., K, N) with K = min(M, N); "complete" has K = M. The signs of
+            r's diagonal are the backend's choice.
+
+    Raises ValueError for another mode or fewer than two axes.
 
     >>> from mlkit import ops
     >>> q, r = ops.qr([[3.0, 1.0], [4.0, 2.0]])
@@ -80,8 +88,9 @@ def qr(x: TensorLike, mode: str = "reduced") -> tuple[Tensor, ...]:
 def svd(x: TensorLike, full_matrices: bool = True, compute_uv: bool = True) -> Tensor | tuple[Tensor, ...]:
     """Singular values and vectors: matrices (..., M, N) as u diag(s) vh.
 
-    full_matrices: u is (..., M, M) and vh (..., N, N), else (..., M, K) and (..., K, N) with K = min(M, N).
-    compute_uv: return (u, s, vh), else s alone; s is (..., K), descending. The signs of vectors are the backend's choice.
+    Args:
+        full_matrices: u is (..., M, M) and vh (..., N, N), else (..., M, K) and (..., K, N) with K = min(M, N).
+        compute_uv: return (u, s, vh), else s alone; s is (..., K), descending. The signs of vectors are the backend's choice.
 
     >>> svd([[3.0, 0.0], [0.0, 4.0]], compute_uv=False).numpy()
     array([4., 3.], dtype=float32)

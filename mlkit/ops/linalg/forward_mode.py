@@ -18,8 +18,11 @@ __all__ = ["jvp"]
 def jvp(fun: Callable[..., Any], primals: Structure, tangents: Structure, has_aux: bool = False) -> tuple[Any, ...]:
     """The value of a function and its derivative along a direction.
 
-    primals: the arguments of `fun`, a tuple or list of tensors or structures of them. tangents: the direction, structured and
-    shaped alike. has_aux: `fun` returns (output, aux) and only the output is differentiated.
+    Args:
+        primals: the arguments of `fun`, a tuple or list of tensors or structures of them.
+        tangents: the direction, structured and shaped alike.
+        has_aux: `fun` returns (output, aux) and only the output is differentiated.
+
     Returns (output, derivative of the output), with has_aux (output, derivative, aux).
 
     A gradient is linear in the output's cotangent u: u -> u J. Its own gradient along the direction is J times the direction,

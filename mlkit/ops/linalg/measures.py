@@ -37,7 +37,8 @@ def slogdet(x: TensorLike) -> tuple[Tensor, ...]:
 def matrix_rank(x: TensorLike, tol: TensorLike | None = None) -> Tensor:
     """Number of singular values above `tol`, int32 (...,), of matrices (..., M, N).
 
-    tol: a number; by default max(M, N) epsilon times the largest singular value.
+    Args:
+        tol: a number; by default max(M, N) epsilon times the largest singular value.
 
     >>> int(matrix_rank([[1.0, 2.0], [2.0, 4.0]]))
     1
@@ -53,12 +54,13 @@ def matrix_rank(x: TensorLike, tol: TensorLike | None = None) -> Tensor:
 def norm(x: TensorLike, ord: float | str | None = None, axis: Axis = None, keepdims: bool = False) -> Tensor:
     """Norms of vectors along one axis, or of matrices in two.
 
-    axis: an int, a pair (rows, columns), or None for all axes: at most two of them, unless `ord` is None.
-    ord of vectors: None or 2 Euclid, 1 the sum of absolute values, inf and -inf the largest and smallest one, 0 the number of
-    nonzero elements, other numbers p: sum(|x|^p)^(1/p).
-    ord of matrices: None or "fro" Frobenius, "nuc" the sum of singular values, 2 and -2 the largest and smallest one, 1 and -1
-    the largest and smallest column sum of absolute values, inf and -inf the same of rows.
-    keepdims: reduced axes stay with size 1.
+    Args:
+        axis: an int, a pair (rows, columns), or None for all axes: at most two of them, unless `ord` is None. ord of vectors:
+            None or 2 Euclid, 1 the sum of absolute values, inf and -inf the largest and smallest one, 0 the number of nonzero
+            elements, other numbers p: sum(|x|^p)^(1/p). ord of matrices: None or "fro" Frobenius, "nuc" the sum of singular
+            values, 2 and -2 the largest and smallest one, 1 and -1 the largest and smallest column sum of absolute values, inf
+            and -inf the same of rows.
+        keepdims: reduced axes stay with size 1.
 
     >>> float(norm([3.0, 4.0]))
     5.0

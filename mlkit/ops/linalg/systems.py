@@ -29,7 +29,11 @@ def _solved(name: str, solver: Op, a: TensorLike, b: TensorLike, **params: Any) 
 def solve(a: TensorLike, b: TensorLike) -> Tensor:
     """x with a x = b.
 
-    a: (..., M, M), not singular. b: (..., M, K), or (..., M) with one axis less than a. Returns the shape of b.
+    Args:
+        a: (..., M, M), not singular.
+        b: (..., M, K), or (..., M) with one axis less than a.
+
+    Returns the shape of b.
 
     >>> solve([[2.0, 0.0], [0.0, 4.0]], [2.0, 2.0]).numpy()
     array([1. , 0.5], dtype=float32)
@@ -74,7 +78,8 @@ def cholesky_inverse(x: TensorLike, upper: bool = False) -> Tensor:
 def pinv(x: TensorLike, rcond: TensorLike | None = None) -> Tensor:
     """The Moore-Penrose inverse (..., N, M) of matrices (..., M, N).
 
-    rcond: singular values up to rcond times the largest count as 0; by default 10 max(M, N) epsilon.
+    Args:
+        rcond: singular values up to rcond times the largest count as 0; by default 10 max(M, N) epsilon.
 
     >>> pinv([[2.0], [0.0]]).numpy()
     array([[0.5, 0. ]], dtype=float32)
@@ -92,8 +97,12 @@ def _pinv(name: str, x: Tensor, rcond: Any, factor: float) -> Tensor:
 def lstsq(a: TensorLike, b: TensorLike, rcond: TensorLike | None = None) -> Tensor:
     """x for which |a x - b| is least, and among several such x the shortest.
 
-    a: (M, N). b: (M,) or (M, K). rcond: singular values of a up to rcond times the largest count as 0; by default
-    max(M, N) epsilon. Returns (N,) or (N, K).
+    Args:
+        a: (M, N).
+        b: (M,) or (M, K).
+        rcond: singular values of a up to rcond times the largest count as 0; by default max(M, N) epsilon.
+
+    Returns (N,) or (N, K).
 
     >>> lstsq([[1.0], [1.0]], [1.0, 3.0]).numpy().round(4)
     array([2.], dtype=float32)

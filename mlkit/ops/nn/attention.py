@@ -31,12 +31,17 @@ def dot_product_attention(
 ) -> Tensor:
     """softmax(query key' * scale + bias) value, for every head.
 
-    query: (batch, targets, heads, size). key, value: (batch, sources, heads, size), with as many heads or a divisor of them
-    (grouped queries). Batches of one sample broadcast. bias: added to the scores; mask: True where a target may look at a
-    source; both broadcast to (batch, heads, targets, sources). scale: by default 1 / sqrt(size). is_causal: targets look at
-    no later source. flash_attention: True demands that the scores are never all in memory at once, which is the case unless
-    a bias is given; None and False demand nothing.
-    attn_logits_soft_cap: not available.
+    Args:
+        query: (batch, targets, heads, size).
+        key, value: (batch, sources, heads, size), with as many heads or a divisor of them (grouped queries). Batches of one
+            sample broadcast.
+        bias: added to the scores.
+        mask: True where a target may look at a source; both broadcast to (batch, heads, targets, sources).
+        scale: by default 1 / sqrt(size).
+        is_causal: targets look at no later source.
+        flash_attention: True demands that the scores are never all in memory at once, which is the case unless a bias is given;
+            None and False demand nothing.
+        attn_logits_soft_cap: not available.
 
     Returns (batch, targets, heads, size). Vaswani et al., "Attention is all you need", NeurIPS 2017.
     """

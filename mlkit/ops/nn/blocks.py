@@ -86,7 +86,8 @@ def unfold(
 ) -> Tensor:
     """All windows of images as columns: (n, c, h, w) -> (n, c * kh * kw, number of windows).
 
-    kernel_size, dilation, padding, stride: ints or pairs.
+    Args:
+        kernel_size, dilation, padding, stride: ints or pairs.
     """
     x = as_tensor(x)
     if x.ndim != 4:
@@ -122,7 +123,10 @@ def fold(
 ) -> Tensor:
     """Windows added up in their places, the transpose of `unfold`: (n, c * kh * kw, number of windows) -> (n, c, h, w).
 
-    output_size: (h, w). The other arguments as in `unfold`.
+    Args:
+        output_size: (h, w).
+
+    The other arguments as in `unfold`.
     """
     x = as_tensor(x)
     if x.ndim != 3:

@@ -25,10 +25,14 @@ def conv(
 ) -> Tensor:
     """Convolution in one to three spatial dimensions.
 
-    inputs: (batch, *spatial, channels), for data_format="channels_first" (batch, channels, *spatial).
-    kernel: (*window, channels / groups, filters); where its channels are a fraction of those of the inputs, the convolution is
-    grouped. strides, dilation_rate: int, or one per spatial axis. padding: "valid" or "same". Returns (batch, *new_spatial,
-    filters), in the data format of the inputs. Raises ValueError if rank or channels do not fit.
+    Args:
+        inputs: (batch, *spatial, channels), for data_format="channels_first" (batch, channels, *spatial).
+        kernel: (*window, channels / groups, filters); where its channels are a fraction of those of the inputs, the convolution
+            is grouped.
+        strides, dilation_rate: int, or one per spatial axis.
+        padding: "valid" or "same".
+
+    Returns (batch, *new_spatial, filters), in the data format of the inputs. Raises ValueError if rank or channels do not fit.
 
     >>> import mlkit
     >>> conv(mlkit.ops.ones((1, 5, 5, 3)), mlkit.ops.ones((3, 3, 3, 8)), padding="same").shape
@@ -58,7 +62,10 @@ def depthwise_conv(
 ) -> Tensor:
     """Convolution of each channel with filters of its own.
 
-    inputs: (batch, *spatial, channels). kernel: (*window, channels, multiplier).
+    Args:
+        inputs: (batch, *spatial, channels).
+        kernel: (*window, channels, multiplier).
+
     Returns (batch, *new_spatial, channels * multiplier): the results of one channel stand together.
 
     >>> import mlkit
@@ -86,7 +93,9 @@ def separable_conv(
 ) -> Tensor:
     """`depthwise_conv`, then a convolution with a window of one cell that mixes the channels.
 
-    depthwise_kernel: (*window, channels, multiplier). pointwise_kernel: (*ones, channels * multiplier, filters).
+    Args:
+        depthwise_kernel: (*window, channels, multiplier).
+        pointwise_kernel: (*ones, channels * multiplier, filters).
 
     >>> import mlkit
     >>> ones = mlkit.ops.ones
@@ -108,10 +117,14 @@ def conv_transpose(
 ) -> Tensor:
     """The adjoint of a convolution, which enlarges its input by the strides.
 
-    inputs: (batch, *spatial, channels). kernel: (*window, filters, channels), the kernel of the convolution that maps back.
-    output_padding: int or one per spatial axis, cells added at the end to choose among the sizes that the convolution maps back
-    to the input's; by default the result has size * stride cells ("same"), or the smallest size that holds all windows
-    ("valid"). Returns (batch, *new_spatial, filters).
+    Args:
+        inputs: (batch, *spatial, channels).
+        kernel: (*window, filters, channels), the kernel of the convolution that maps back.
+        output_padding: int or one per spatial axis, cells added at the end to choose among the sizes that the convolution maps
+            back to the input's; by default the result has size * stride cells ("same"), or the smallest size that holds all
+            windows ("valid").
+
+    Returns (batch, *new_spatial, filters).
 
     >>> import mlkit
     >>> conv_transpose(mlkit.ops.ones((1, 4, 4, 3)), mlkit.ops.ones((3, 3, 8, 3)), strides=2, padding="same").shape

@@ -51,8 +51,13 @@ def ctc_loss(
 ) -> Tensor:
     """-log of the probability that a path through the outputs spells the target, repeats and blanks removed.
 
-    target: class numbers (batch, labels). output: logits (batch, time, classes). target_length, output_length: (batch,), how
-    much of each row counts; the labels behind may be anything. mask_index: the class that means blank. Returns (batch,).
+    Args:
+        target: class numbers (batch, labels).
+        output: logits (batch, time, classes).
+        target_length, output_length: (batch,), how much of each row counts; the labels behind may be anything.
+        mask_index: the class that means blank.
+
+    Returns (batch,).
     """
     target, output = cast(target, "int32"), to_real("ctc_loss", output)
     target_length, output_length = cast(target_length, "int32"), cast(output_length, "int32")
@@ -155,9 +160,12 @@ def ctc_decode(
 ) -> tuple[Tensor, Tensor]:
     """The most probable label sequences of CTC outputs.
 
-    inputs: logits (batch, time, classes). sequence_lengths: (batch,). strategy: "greedy" (the best path) or "beam_search" (with
-    beam_width candidates, of which top_paths are returned). merge_repeated: whether equal labels that follow one another count
-    once (greedy only). mask_index: the class that means blank; None is the last one.
+    Args:
+        inputs: logits (batch, time, classes).
+        sequence_lengths: (batch,).
+        strategy: "greedy" (the best path) or "beam_search" (with beam_width candidates, of which top_paths are returned).
+        merge_repeated: whether equal labels that follow one another count once (greedy only).
+        mask_index: the class that means blank; None is the last one.
 
     Returns labels (paths, batch, time), filled up with -1, and scores (batch, paths): for "greedy" minus the sum of the largest
     logits, for "beam_search" the log of the probability.

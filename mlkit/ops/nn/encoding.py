@@ -18,7 +18,10 @@ __all__ = ["multi_hot", "one_hot", "polar"]
 def one_hot(x: TensorLike, num_classes: int, axis: Axis = -1, dtype: DType | None = None, sparse: bool = False) -> Tensor:
     """Each class number as a vector with a 1 in that place; a number that is no class gives zeros.
 
-    x: integers. axis: where the new axis of size num_classes is put. dtype: by default floatx.
+    Args:
+        x: integers.
+        axis: where the new axis of size num_classes is put.
+        dtype: by default floatx.
 
     >>> one_hot([2, 0], 3).numpy()
     array([[0., 0., 1.],
@@ -44,7 +47,10 @@ def multi_hot(
 ) -> Tensor:
     """Several class numbers as one vector with a 1 in each of those places.
 
-    inputs: integers (..., labels), or (labels,). axis: where the axis of size num_classes is put. dtype: by default floatx.
+    Args:
+        inputs: integers (..., labels), or (labels,).
+        axis: where the axis of size num_classes is put.
+        dtype: by default floatx.
 
     >>> multi_hot([[0, 2], [1, 1]], 3).numpy()
     array([[1., 0., 1.],

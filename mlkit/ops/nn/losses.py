@@ -31,7 +31,9 @@ def _check_equal_shapes(name: str, target: Tensor, output: Tensor) -> None:
 def binary_crossentropy(target: TensorLike, output: TensorLike, from_logits: bool = False) -> Tensor:
     """-target * log(p) - (1 - target) * log(1 - p), element by element.
 
-    target: 0, 1 or probabilities, of the output's shape. output: probabilities p, or with from_logits=True logits.
+    Args:
+        target: 0, 1 or probabilities, of the output's shape.
+        output: probabilities p, or with from_logits=True logits.
 
     >>> binary_crossentropy([1.0], [0.0], from_logits=True).numpy()
     array([0.6931472], dtype=float32)
@@ -53,7 +55,9 @@ def _log_probabilities(probabilities: Tensor, axis: int) -> Tensor:
 def categorical_crossentropy(target: TensorLike, output: TensorLike, from_logits: bool = False, axis: Axis = -1) -> Tensor:
     """-sum(target * log(p)) along the axis of classes.
 
-    target: probabilities (or one-hot rows) of the output's shape. output: probabilities p, or with from_logits=True logits.
+    Args:
+        target: probabilities (or one-hot rows) of the output's shape.
+        output: probabilities p, or with from_logits=True logits.
 
     >>> categorical_crossentropy([[0.0, 1.0]], [[0.0, 0.0]], from_logits=True).numpy()
     array([0.6931472], dtype=float32)
@@ -81,8 +85,9 @@ def sparse_categorical_crossentropy(
 ) -> Tensor:
     """-log(p[target]): the cross-entropy for targets that are class numbers. A number that is no class gives 0.
 
-    target: integers of the output's shape without the axis of classes (a last axis of size 1 is dropped).
-    output: probabilities p, or with from_logits=True logits.
+    Args:
+        target: integers of the output's shape without the axis of classes (a last axis of size 1 is dropped).
+        output: probabilities p, or with from_logits=True logits.
 
     >>> sparse_categorical_crossentropy([1], [[0.25, 0.75]]).numpy().round(4)
     array([0.2877], dtype=float32)
@@ -111,7 +116,8 @@ def sparse_categorical_crossentropy(
 def psnr(x1: TensorLike, x2: TensorLike, max_val: TensorLike) -> Tensor:
     """Peak signal-to-noise ratio of two images in decibels: 20 log10(max_val) - 10 log10(mean((x1 - x2)^2)).
 
-    max_val: the largest value a pixel can have.
+    Args:
+        max_val: the largest value a pixel can have.
     """
     x1, x2 = promote_tensors(x1, x2, floating=True)
     _check_equal_shapes("psnr", x1, x2)

@@ -58,7 +58,10 @@ def batch_normalization(
 ) -> Tensor:
     """(x - mean) / sqrt(variance + epsilon) * scale + offset, with vectors along one axis of x.
 
-    mean, variance, offset, scale: shape (x.shape[axis],). Ioffe and Szegedy, "Batch normalization", ICML 2015.
+    Args:
+        mean, variance, offset, scale: shape (x.shape[axis],).
+
+    Ioffe and Szegedy, "Batch normalization", ICML 2015.
     """
     x = as_tensor(x)
     axis = normalize_axis("batch_normalization", axis, x.ndim)
@@ -97,7 +100,10 @@ def layer_normalization(
     """(x - mean) / sqrt(variance + epsilon) * gamma + beta, with mean and variance of each sample over `axis` (an int or
     several).
 
-    gamma, beta: the sizes of those axes, or a shape that broadcasts with x. epsilon: by default `mlkit.config.epsilon()`.
+    Args:
+        gamma, beta: the sizes of those axes, or a shape that broadcasts with x.
+        epsilon: by default `mlkit.config.epsilon()`.
+
     Ba, Kiros and Hinton, "Layer normalization", arXiv:1607.06450.
     """
     rms_scaling = kwargs.pop("rms_scaling", False)

@@ -28,8 +28,10 @@ def max_pool(
 ) -> Tensor:
     """The largest element of each window, in one to three spatial dimensions.
 
-    inputs: (batch, *spatial, channels), for data_format="channels_first" (batch, channels, *spatial).
-    pool_size, strides: int, or one per spatial axis; strides default to pool_size. padding: "valid" or "same".
+    Args:
+        inputs: (batch, *spatial, channels), for data_format="channels_first" (batch, channels, *spatial).
+        pool_size, strides: int, or one per spatial axis; strides default to pool_size.
+        padding: "valid" or "same".
 
     >>> max_pool([[[1.0], [3.0], [2.0], [5.0]]], 2).numpy().ravel()
     array([3., 5.], dtype=float32)
@@ -73,7 +75,10 @@ def _pool(
 def adaptive_average_pool(inputs: TensorLike, output_size: IntOrSequence, data_format: str | None = None) -> Tensor:
     """Mean over windows chosen so that the result has `output_size` cells along each spatial axis.
 
-    Window i of m over n cells holds the cells floor(i n / m) to ceil((i + 1) n / m) - 1. inputs: (batch, *spatial, channels).
+    Window i of m over n cells holds the cells floor(i n / m) to ceil((i + 1) n / m) - 1.
+
+    Args:
+        inputs: (batch, *spatial, channels).
 
     >>> adaptive_average_pool([[[1.0], [3.0], [2.0], [5.0]]], 2).numpy().ravel()
     array([2. , 3.5], dtype=float32)

@@ -19,8 +19,10 @@ __all__ = ["einsum"]
 def einsum(subscripts: str, *operands, **kwargs) -> Tensor:
     """The sum of products that the subscripts describe.
 
-    subscripts: for each operand a letter for each axis, separated by commas, then "->" and the letters of the result; letters
-    missing there are summed over. "..." stands for axes that broadcast. Without "->" the letters that occur once are kept.
+    Args:
+        subscripts: for each operand a letter for each axis, separated by commas, then "->" and the letters of the result;
+            letters missing there are summed over. "..." stands for axes that broadcast. Without "->" the letters that occur
+            once are kept.
 
     >>> einsum("ij,jk->ik", [[1.0, 2.0]], [[3.0], [4.0]]).numpy()
     array([[11.]], dtype=float32)

@@ -150,7 +150,10 @@ def linspace(
 ) -> Tensor | tuple[Tensor, Tensor]:
     """`num` evenly spaced numbers from start to stop, which is the last one if `endpoint`.
 
-    start and stop may be tensors; the numbers lie along a new axis of the result. retstep: also return the step.
+    start and stop may be tensors; the numbers lie along a new axis of the result.
+
+    Args:
+        retstep: also return the step.
 
     >>> linspace(0, 1, 5).numpy()
     array([0.  , 0.25, 0.5 , 0.75, 1.  ], dtype=float32)

@@ -22,9 +22,12 @@ def vectorize(
 ) -> Callable[..., Any]:
     """A function that applies `pyfunc` to every element of broadcast arguments and stacks the results.
 
-    excluded: positions and names of arguments to pass on whole.
-    signature: how many axes of each argument and result belong to one call, such as "(n),(n)->()"; the axes before them are
-    looped over. The calls run one after the other.
+    Args:
+        excluded: positions and names of arguments to pass on whole.
+        signature: how many axes of each argument and result belong to one call, such as "(n),(n)->()"; the axes before them are
+            looped over.
+
+    The calls run one after the other.
 
     >>> vectorize(lambda a, b: a if a > b else b)([1, 5], 3).numpy()
     array([3, 5], dtype=int32)

@@ -87,7 +87,8 @@ def _at_least(rank: int, x: Tensor) -> Tensor:
 def meshgrid(*x, indexing: str = "xy") -> list[Tensor]:
     """Coordinates of a grid from those along its axes: one tensor for each axis.
 
-    indexing: "xy" (the second axis of the results runs along the first argument) or "ij" (axes in the order of arguments).
+    Args:
+        indexing: "xy" (the second axis of the results runs along the first argument) or "ij" (axes in the order of arguments).
     """
     if indexing not in ("xy", "ij"):
         raise ValueError(f"meshgrid: `indexing` must be 'xy' or 'ij', but is {indexing!r}.")
@@ -193,7 +194,8 @@ def dsplit(x: TensorLike, indices_or_sections: IntOrSequence) -> list[Tensor]:
 def repeat(x: TensorLike, repeats: TensorLike, axis: Axis = None) -> Tensor:
     """Each element several times in a row, along an axis (of the flat tensor without axis).
 
-    repeats: an int, or one for each element of the axis.
+    Args:
+        repeats: an int, or one for each element of the axis.
 
     >>> repeat([1, 2], 2).numpy()
     array([1, 1, 2, 2], dtype=int32)

@@ -30,9 +30,10 @@ def pad(
 ) -> Tensor:
     """x with elements added before and after its axes.
 
-    pad_width: ((before, after), ...) for each axis; (before, after) or an int for all.
-    mode: "constant" (`constant_values`, default 0), "edge", "reflect", "symmetric", "wrap" or "circular", "linear_ramp" (down
-    to 0), "maximum", "mean", "median", "minimum" (of the axis), "empty" (zeros).
+    Args:
+        pad_width: ((before, after), ...) for each axis; (before, after) or an int for all.
+        mode: "constant" (`constant_values`, default 0), "edge", "reflect", "symmetric", "wrap" or "circular", "linear_ramp"
+            (down to 0), "maximum", "mean", "median", "minimum" (of the axis), "empty" (zeros).
 
     >>> pad([1, 2], (1, 2)).numpy()
     array([0, 1, 2, 0, 0], dtype=int32)

@@ -76,7 +76,8 @@ def vdot(x1: TensorLike, x2: TensorLike) -> Tensor:
 def tensordot(x1: TensorLike, x2: TensorLike, axes: Structure = 2) -> Tensor:
     """The sum of products over axes of both.
 
-    axes: a number n (the last n of x1 with the first n of x2), or a pair: axes of x1, axes of x2 (ints or lists).
+    Args:
+        axes: a number n (the last n of x1 with the first n of x2), or a pair: axes of x1, axes of x2 (ints or lists).
     """
     x1, x2 = factors(x1, x2)
     left, right = _paired_axes(axes, len(x1.shape), len(x2.shape))
@@ -153,7 +154,9 @@ def _times(a: Tensor, b: Tensor, like: Tensor) -> Tensor:
 def correlate(x1: TensorLike, x2: TensorLike, mode: str = "valid") -> Tensor:
     """The cross-correlation of two vectors: sums of products of x1 with x2 at every shift.
 
-    mode: "valid" (shifts at which they overlap fully), "same" (as many as the longer has elements), "full" (all that overlap).
+    Args:
+        mode: "valid" (shifts at which they overlap fully), "same" (as many as the longer has elements), "full" (all that
+            overlap).
 
     >>> correlate([1.0, 2.0, 3.0], [0.0, 1.0, 0.5]).numpy()
     array([3.5], dtype=float32)

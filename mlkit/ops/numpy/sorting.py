@@ -100,7 +100,8 @@ def digitize(x: TensorLike, bins: TensorLike) -> Tensor:
 def isin(x1: TensorLike, x2: TensorLike, assume_unique: bool = False, invert: bool = False) -> Tensor:
     """Whether each element of x1 is (with `invert`: is not) among the elements of x2.
 
-    assume_unique: promises that neither has equal elements; the result is the same.
+    Args:
+        assume_unique: promises that neither has equal elements; the result is the same.
     """
     x1, x2 = promote_tensors(*comparable(x1, x2))
     line = sorting.sort(ravel(x2), axis=0)
@@ -149,7 +150,10 @@ def bincount(x: TensorLike, weights: TensorLike | None = None, minlength: int = 
 def histogram(x: TensorLike, bins: TensorLike = 10, range: tuple[float, float] | None = None) -> tuple[Tensor, Tensor]:
     """How many elements fall into each of equally wide bins, and the edges of the bins: (counts, edges), both floats.
 
-    bins: a number of bins, or the increasing edges. range: (lowest, highest) edge, by default the extremes of x.
+    Args:
+        bins: a number of bins, or the increasing edges.
+        range: (lowest, highest) edge, by default the extremes of x.
+
     The last bin includes its upper edge.
 
     >>> counts, edges = histogram([1.0, 2.0, 4.0], bins=3)
@@ -204,9 +208,12 @@ def unique(
 ) -> Tensor | tuple[Tensor, ...]:
     """The distinct elements (slices along `axis`) in ascending order. Eager only: their number depends on values.
 
-    sorted: False permits any order; the result is sorted all the same. size: cut or fill up (with `fill_value`, by default the
-    first distinct element) to so many. The other flags add to the result, in this order: the index of each element's first
-    occurrence, the place of every input element in the result, and how often each occurs (int32).
+    Args:
+        sorted: False permits any order; the result is sorted all the same.
+        size: cut or fill up (with `fill_value`, by default the first distinct element) to so many.
+
+    The other flags add to the result, in this order: the index of each element's first occurrence, the place of every input
+    element in the result, and how often each occurs (int32).
 
     >>> [t.tolist() for t in unique([3, 1, 3], return_counts=True)]
     [[1, 3], [1, 2]]

@@ -76,8 +76,9 @@ def median(x: TensorLike, axis: Axis = None, keepdims: bool = False) -> Tensor:
 def quantile(x: TensorLike, q: TensorLike, axis: Axis = None, method: str = "linear", keepdims: bool = False) -> Tensor:
     """The number that a share q (0 to 1) of the elements over axes lie below. NaN if one is NaN.
 
-    q: a number or a vector, whose axis comes first in the result.
-    method: "linear", "lower", "higher", "midpoint" or "nearest", what to take between two elements.
+    Args:
+        q: a number or a vector, whose axis comes first in the result.
+        method: "linear", "lower", "higher", "midpoint" or "nearest", what to take between two elements.
 
     >>> quantile([1.0, 2.0, 3.0, 4.0], [0.0, 0.5]).numpy()
     array([1. , 2.5], dtype=float32)
@@ -185,7 +186,8 @@ def diff(a: TensorLike, n: int = 1, axis: Axis = -1) -> Tensor:
 def trapezoid(y: TensorLike, x: TensorLike | None = None, dx: float = 1.0, axis: Axis = -1) -> Tensor:
     """The integral of samples y along an axis by the trapezoidal rule.
 
-    x: the places of the samples (a vector, or of y's shape); without it they are `dx` apart.
+    Args:
+        x: the places of the samples (a vector, or of y's shape); without it they are `dx` apart.
 
     >>> float(trapezoid([1.0, 2.0, 3.0]))
     4.0
