@@ -29,7 +29,7 @@ def config_lines():
         ("mlkit", f"{mlkit.__version__}, Python {platform.python_version()}, {platform.platform()}"),
         ("processor", _processor()),
         ("cores", f"{usable_cores()} usable of {os.cpu_count()}; threads: {threads}"),
-        *((name, _version(name)) for name in ("numpy", "h5py", "jax")),
+        *((name, _version(name)) for name in ("numpy", "h5py", "jax", "ray", "pyspark")),
         ("backend", f"{config.backend()}, devices {', '.join(state.backend.devices())}"),
         *state.backend.libraries().items(),
         ("floats", f"{config.floatx()}, policy {config.dtype_policy().name}, epsilon {config.epsilon():g}"),

@@ -36,16 +36,17 @@ def join(device, addresses, num_processes, process_id):
             )
         return
     faulthandler.dump_traceback_later(_START * timeout(), exit=True)  # MPI waits for ever where two ranks cannot talk
-    mpi = importlib.import_module("mlkit.backends.native.mpi")  # only here: it starts MPI
-    size = mpi.world_size()
-    if num_processes not in (None, size):
-        raise ValueError(f"initialize: `num_processes` is {num_processes}, but MPI has started {size} process(es).")
-    mpi.stop_all_on_error()
-    if size == 1:
+    try:
+        mpi = importlib.import_module("mlkit.backends.native.mpi")  # only here: it starts MPI
+        size = mpi.world_size()
+        if num_processes not in (None, size):
+            raise ValueError(f"initialize: `num_processes` is {num_processes}, but MPI has started {size} process(es).")
+        mpi.stop_all_on_error()
+        if size == 1:
+            return
+        communicator = mpi.MpiCommunicator()
+    finally:
         faulthandler.cancel_dump_traceback_later()
-        return
-    communicator = mpi.MpiCommunicator()
-    faulthandler.cancel_dump_traceback_later()
     given = communicator.all_gather_values((addresses, process_id), "the arguments of initialize")
     if len({address for address, _ in given}) > 1:
         raise ValueError(f"initialize: `job_addresses` must be the same on all ranks, but is {[a for a, _ in given]}.")

@@ -12,8 +12,8 @@ from mlkit.pictures.table import Table
 
 @dataclasses.dataclass
 class Bucket:
-    """Gradients that travel together: names of the first and the last, bytes, and seconds: when the last of them is made (from the
-    start of the step), how long they travel, and how much of that nothing hides."""
+    """Tensors that travel together, gradients mostly: names of the first and the last, bytes, and seconds: when the last of them is made
+    (from the start of the step), how long they travel, and how much of that nothing hides."""
 
     first: str
     last: str
@@ -68,7 +68,7 @@ class Forecast:
                 f"step of one process, {'measured' if self.measured else 'given'}: {self.step * 1e3:.2f} ms; "
                 f"waiting for the network: {self.exposed * 1e3:.2f} ms",
                 f"{self.speedup:.1f} times as fast as one process, {self.efficiency:.0%} of {self.workers} times",
-                str(Table(["gradients", "bytes", "ms to travel", "ms waited for"], rows)),
+                str(Table(["what travels", "bytes", "ms to travel", "ms waited for"], rows)),
             ]
         )
 
@@ -121,21 +121,32 @@ def forecast(
     report = profile(model, *batch, training=True, runs=runs)
     whole = report.seconds if step is None else step
     ready = {layer: seconds * whole / report.seconds for layer, seconds in _ready(report).items()}
-    variables = list(enumerate(model.trainable_variables))
-    buckets = []
-    for numbers in in_buckets(variables[::-1]):
-        names = [variables[k][1] for k in numbers]
-        nbytes = sum(size_of(v.shape) * dtypes.itemsize(v.dtype) for v in names)
-        made = max((ready.get(v.path.rpartition("/")[0], whole) for v in names), default=whole)
-        seconds = ring_seconds(nbytes, workers, bandwidth, latency)
-        buckets.append(Bucket(names[0].path, names[-1].path, nbytes, made, seconds))
-    free = 0.0  # when the network is free again
     computed = max(ready.values(), default=whole)
+    buckets = []
+    for group in _together(model.trainable_variables[::-1]):
+        made = max((ready.get(v.path.rpartition("/")[0], whole) for v in group), default=whole)
+        buckets.append(_bucket(group, made if overlap else computed, workers, bandwidth, latency))
+    metrics = model.metrics_variables
+    seen = {id(v) for v in metrics}
+    averages = [v for v in model.non_trainable_variables if dtypes.is_float(v.dtype) and id(v) not in seen]
+    for group in (*_together(averages), *_together(metrics)):
+        buckets.append(_bucket(group, computed, workers, bandwidth, latency))
+    free = 0.0  # when the network is free again
     for bucket in buckets:
-        start = max(free, bucket.ready if overlap else computed)
+        start = max(free, bucket.ready)
         free = start + bucket.seconds
         bucket.exposed = max(0.0, free - max(start, computed))
     return Forecast(workers, whole, buckets, overlap, step is None)
+
+
+def _together(variables):
+    """Variables, those that travel together in one list."""
+    return [[variables[k] for k in numbers] for numbers in in_buckets(list(enumerate(variables)))]
+
+
+def _bucket(group, ready, workers, bandwidth, latency):
+    nbytes = sum(size_of(v.shape) * dtypes.itemsize(v.dtype) for v in group)
+    return Bucket(group[0].path, group[-1].path, nbytes, ready, ring_seconds(nbytes, workers, bandwidth, latency))
 
 
 def _ready(report):

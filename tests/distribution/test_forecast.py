@@ -12,7 +12,9 @@ BATCH = np.ones((8, 4)), np.ones((8, 2))
 
 
 def _model():
-    model = mlkit.Sequential([mlkit.Input((4,)), layers.Dense(3, name="one"), layers.Dense(2, name="two")])
+    model = mlkit.Sequential(
+        [mlkit.Input((4,)), layers.Dense(3, name="one"), layers.BatchNormalization(), layers.Dense(2, name="two")]
+    )
     model.compile("sgd", "mse")
     return model
 
@@ -20,12 +22,16 @@ def _model():
 def test_forecast_says_that_it_is_one():
     found = distribution.forecast(_model(), BATCH, workers=4, bandwidth=1e6, latency=1e-3, overlap=False, runs=1)
     assert str(found).startswith("FORECAST, not measured: 4 processes")
-    (bucket,) = found.buckets
-    assert bucket.nbytes == 4 * 23
+    bucket, averages, metrics = found.buckets
+    assert bucket.nbytes == 4 * 29
+    assert averages.nbytes == 4 * 6
+    assert (metrics.first, metrics.last, metrics.nbytes) == ("loss/total", "loss/count", 8)
     assert bucket.first.endswith("two/bias")
     assert bucket.last.endswith("one/kernel")
-    assert bucket.exposed == pytest.approx(ring_seconds(92, 4, 1e6, 1e-3)) == pytest.approx(6 * (23e-6 + 1e-3))
-    assert found.speedup == pytest.approx(4 * found.step / (found.step + bucket.exposed))
+    assert bucket.exposed == pytest.approx(ring_seconds(116, 4, 1e6, 1e-3)) == pytest.approx(6 * (29e-6 + 1e-3))
+    assert metrics.exposed == pytest.approx(6 * (2e-6 + 1e-3))
+    waiting = bucket.exposed + averages.exposed + metrics.exposed
+    assert found.speedup == pytest.approx(4 * found.step / (found.step + waiting))
     assert distribution.forecast(_model(), BATCH, workers=1, runs=1).speedup == 1.0
 
 

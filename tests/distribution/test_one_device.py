@@ -1,12 +1,17 @@
 """On the native backend, which keeps each array on one device; and what `initialize` refuses."""
 
+import sys
+import types
+from importlib import metadata
+
 import jax
 import numpy as np
 import pytest
 
 import mlkit
 from mlkit import distribution, layers
-from mlkit.distribution import processes
+from mlkit.core.state import state
+from mlkit.distribution import launch, processes
 
 
 @pytest.fixture(autouse=True)
@@ -96,6 +101,66 @@ def test_the_number_of_processes_that_jax_sees_is_checked(monkeypatch):
     monkeypatch.setattr(jax.distributed, "initialize", lambda *_: None)
     with pytest.raises(RuntimeError, match="2 processes were to compute together, but JAX sees 1"):
         distribution.initialize("localhost:1", 2, 0)
+
+
+class _Answers:
+    """A communicator of ranks that bring what is given."""
+
+    rank, size = 0, 2
+
+    def __init__(self, every):
+        self._every = every
+
+    def all_gather_values(self, value, label=""):
+        return self._every
+
+
+@pytest.mark.parametrize(
+    "every, message",
+    [
+        ([("a:1", None), ("b:1", None)], "`job_addresses` must be the same on all ranks, but is"),
+        ([(None, 1), (None, 0)], "`process_id` must be the number that MPI has given"),
+    ],
+)
+def test_ranks_that_say_different_things(every, message, monkeypatch):
+    mpi = types.SimpleNamespace(world_size=lambda: 2, stop_all_on_error=lambda: None, MpiCommunicator=lambda: _Answers(every))
+    monkeypatch.setitem(sys.modules, "mlkit.backends.native.mpi", mpi)
+    monkeypatch.setenv("PMI_RANK", "0")
+    with pytest.raises(ValueError, match=message):
+        state.backend.join(every[0][0], 2, None)
+
+
+def test_packages_that_are_missing_are_said_with_the_command_that_installs_them(monkeypatch):
+    monkeypatch.setitem(sys.modules, "mpi4py", None)
+    monkeypatch.delitem(sys.modules, "mlkit.backends.native.mpi", raising=False)
+    monkeypatch.setenv("PMI_RANK", "0")
+    with pytest.raises(ImportError, match=r'needs mpi4py and an MPI library .*pip install "mlkit-engine\[mpi\]"'):
+        state.backend.join(None, None, None)
+    monkeypatch.setattr(launch.importlib.util, "find_spec", lambda name: None)
+    with pytest.raises(ImportError, match=r'launch: there is no \w+. Install MPI with: pip install "mlkit-engine\[mpi\]"'):
+        launch.launch(["script.py"], 2)
+
+
+@pytest.mark.parametrize("engine, package", [("ray", "ray"), ("spark", "pyspark")])
+def test_engines_that_are_missing(engine, package, monkeypatch):
+    monkeypatch.setitem(sys.modules, package, None)
+    monkeypatch.delitem(sys.modules, f"mlkit.distribution.{engine}_engine", raising=False)
+    with pytest.raises(ImportError, match=rf'engine="{engine}" needs .*pip install "mlkit-engine\[{engine}\]"'):
+        distribution.run(print, num_workers=2, engine=engine)
+
+
+def test_show_config_lists_what_is_there(monkeypatch, capsys):
+    def version(name):
+        if name == "mpi4py":
+            raise metadata.PackageNotFoundError(name)
+        return known(name)
+
+    known = metadata.version
+    monkeypatch.setattr(metadata, "version", version)
+    mlkit.show_config()
+    said = capsys.readouterr().out
+    assert 'none (pip install "mlkit-engine[mpi]")' in said
+    assert [line.split()[0] for line in said.splitlines() if line.startswith(("ray", "pyspark"))] == ["ray", "pyspark"]
 
 
 def test_initialize_twice(monkeypatch):

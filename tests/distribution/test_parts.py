@@ -12,7 +12,7 @@ HERE = pathlib.Path(__file__).parent
 
 
 def test_scripts():
-    scripts = [HERE / name for name in ("drawn.py", "nonfinite.py", "overlapping.py", "own_parts.py")]
+    scripts = [HERE / name for name in ("drawn.py", "disagreeing.py", "nonfinite.py", "overlapping.py", "own_parts.py")]
     done = launch(HERE / "scripts.py", *scripts)
     assert done.returncode == 0, done.stderr
     for script in scripts:
