@@ -116,7 +116,7 @@ def average_precision(boxes, truth, least=0.4):
 
 def run(quick=False, seed=0):
     (photo, boxes), (test, truth) = tree_crowns(made=quick)
-    rng, size, steps = np.random.default_rng(seed), 32 if quick else 128, 2 if quick else 360
+    rng, size, steps = np.random.default_rng(seed), 32 if quick else 128, 2 if quick else 300
     model = Detector(size, 4 if quick else 16)
     model.compile(keras.optimizers.Adam(keras.optimizers.schedules.CosineDecay(2e-3, steps)))
     losses = [float(model.train_on_batch(*cuttings(photo, boxes, size, 2 if quick else 8, rng))) for _ in range(steps)]

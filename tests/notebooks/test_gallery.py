@@ -5,6 +5,7 @@ import io
 import json
 import math
 import pathlib
+import re
 import sys
 
 import numpy as np
@@ -94,6 +95,9 @@ def test_the_page_is_that_of_the_results():
     kept = list(PAGE.with_suffix("").iterdir())
     assert {f.name for f in kept} == {file for row in rows.values() for file in row["files"]}
     assert sum(f.stat().st_size for f in kept) < 3_000_000
+    strip = re.findall(r'src="docs/gallery/(.*?)"', (FOLDER.parents[1] / "README.md").read_text())
+    assert strip
+    assert set(strip) <= {f.name for f in kept}
 
 
 def test_rows_of_pictures():
