@@ -13,9 +13,9 @@ from mlkit.core.tensor import Value
 from mlkit.export import golden
 from mlkit.export.files import answers
 from mlkit.export.first_difference import first_difference
-from mlkit.export.onnx_biases import join_biases
 from mlkit.export.onnx_control import ROWS as CONTROL
 from mlkit.export.onnx_control import takes as takes_control
+from mlkit.export.onnx_convolutions import tidy_convolutions
 from mlkit.export.onnx_quantizer import smaller
 from mlkit.export.onnx_recurrent import STATES, has_constant_weights
 from mlkit.export.onnx_rows import ROWS, takes
@@ -118,10 +118,10 @@ def write(
 def _model(
     graph: Graph, names: Sequence[str], outputs: Sequence[str], opset: int, metadata: dict[str, str], halves: bool = False
 ) -> Any:
-    writer = Writer(graph, names, halves)
+    writer = Writer(graph, names, outputs, halves)
     writer.write(ROWS)
-    join_biases(writer)
-    return writer.model(outputs, opset, metadata)
+    tidy_convolutions(writer)
+    return writer.model(opset, metadata)
 
 
 def _save(model: Any, part: str, name: str) -> None:

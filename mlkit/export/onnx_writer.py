@@ -25,12 +25,14 @@ class Writer:
     Args:
         graph: Its inputs have the names given.
         names: Of the inputs.
+        outputs: Names of what it gives.
         halves: Whether weights are stored in float16, and cast where they are used.
     """
 
-    def __init__(self, graph: Graph, names: Sequence[str], halves: bool = False):
+    def __init__(self, graph: Graph, names: Sequence[str], outputs: Sequence[str], halves: bool = False):
         self._halves = halves
-        self.graph, self._inputs = graph, list(names)
+        self.graph, self._inputs, self._outputs = graph, list(names), list(outputs)
+        self._taken = {*names, *outputs}
         self.nodes: list[Any] = []
         self.initializers: dict[str, Any] = {}
         self._names = {id(v): name for v, name in zip(graph.inputs, names)}
@@ -153,17 +155,17 @@ class Writer:
         for v, name in zip(call.outs, made if isinstance(made, list) else [made]):
             self._names[id(v)] = name
 
-    def model(self, outputs: Sequence[str], opset: int, metadata: dict[str, str]) -> Any:
-        """The ONNX model. outputs: names of the graph's outputs."""
+    def model(self, opset: int, metadata: dict[str, str]) -> Any:
+        """The ONNX model."""
         self._place = ("outputs",)
-        for v, name in zip(self.graph.outputs, outputs):
+        for v, name in zip(self.graph.outputs, self._outputs):
             self.nodes.append(onnx.helper.make_node("Identity", [self.name(v)], [name], name=f"outputs/{name}"))
         helper = onnx.helper
         found = helper.make_graph(
             self.nodes,
             "mlkit",
             [self._info(name, v) for v, name in zip(self.graph.inputs, self._inputs)],
-            [self._info(name, v) for v, name in zip(self.graph.outputs, outputs)],
+            [self._info(name, v) for v, name in zip(self.graph.outputs, self._outputs)],
             list(self.initializers.values()),
         )
         made = helper.make_model(found, producer_name="mlkit", opset_imports=[helper.make_opsetid("", opset)])
@@ -177,9 +179,10 @@ class Writer:
         return onnx.helper.make_tensor_value_info(name, element_type(dtype), sizes)
 
     def fresh(self, kind: str) -> str:
-        """A name that nothing has yet."""
+        """A name that nothing has yet, and no input or output will have."""
         self._count += 1
-        return f"{kind.lower()}_{self._count}"
+        name = f"{kind.lower()}_{self._count}"
+        return name if name not in self._taken else self.fresh(kind)
 
 
 class Scope:

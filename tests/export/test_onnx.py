@@ -59,6 +59,28 @@ def test_what_is_added_to_a_convolution_is_its_bias_where_nothing_else_sees_it(t
     assert [n.op_type for n in nodes].count("Add") == 2
 
 
+@pytest.mark.parametrize("activation", ["relu", "relu6", "sigmoid", "tanh"])
+def test_an_activation_stands_beside_its_convolution_where_nothing_else_sees_it(activation, tmp_path):
+    x = mlkit.Input((6, 6, 3), name="x")
+    seen = layers.Conv2D(4, 1, name="seen")(x)  # by the activation and by the sum
+    once = layers.Conv2D(4, 1, bias_initializer="normal", activation=activation)(x)
+    model = mlkit.Model(x, [seen + layers.Activation(activation)(seen), layers.Activation("tanh")(once)])
+    path = str(tmp_path / "m.onnx")
+    model.export(path, verbose=False)  # which compares the answers
+    nodes = onnx.load(path).graph.node
+    users = {name: n.op_type for n in nodes for name in n.input}
+    followed = [users[n.output[0]] for n in nodes if n.op_type == "Conv"]
+    assert followed.count("Transpose") == 1 and len(followed) == 2
+
+
+def test_inputs_and_outputs_may_have_the_names_that_nodes_would_have(tmp_path):
+    x = mlkit.Input((6,), name="tanh_2")
+    model = mlkit.Model(x, [layers.Activation("tanh", name=f"{kind}_{i}")(x) for kind, i in (("tanh", 1), ("tanh", 3), ("t", 4))])
+    path = str(tmp_path / "m.onnx")
+    model.export(path, verbose=False)  # which compares the answers
+    assert [o.name for o in onnx.load(path).graph.output] == ["tanh_1", "tanh_3", "t_4"]
+
+
 def test_several_inputs_and_outputs_in_any_structure(tmp_path):
     a, b = mlkit.Input((4,), name="a"), mlkit.Input((3,), name="b", dtype="int32")
     model = mlkit.Model({"a": a, "b": b}, [layers.Dense(2, name="first")(a), layers.Embedding(5, 2, name="second")(b)])
