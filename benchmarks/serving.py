@@ -3,6 +3,7 @@
     python benchmarks/peers.py --serving              once: make LitServe's environment
     python benchmarks/serving.py                      run, print, and keep the figures in benchmarks/serving.json
     python benchmarks/serving.py --write              and write the table of docs/performance.md
+    python benchmarks/serving.py --parts overload     measure only that, and keep the other figures as they are
     python benchmarks/serving.py --rounds 0 --write   only write the table of what is kept
 
 All servers get the same model and the same bodies from the same client (`http_load.py`), one server at a time, in `--rounds` rounds;
@@ -38,7 +39,9 @@ server on the same cores. LitServe: the better of batches of one and of 32. Inli
 bare ASGI application on the same uvicorn. Overload: five times the connections of 64, with `--max-queue 64`; one that hears 503 \
 asks again after 1 s, as Retry-After says. Requests in a second of the processor are those answered by what all processes of the \
 server used: on a busy machine they say more than requests a second, since a server of several processes gets more of it."""
-CONNECTIONS = {"mlp": (1, 16, 64), "mobilenetv2": (1, 16)}
+NAMES = {"mlp": "MLP", "mobilenetv2": "MobileNetV2"}
+CONNECTIONS = {"mlp": (16, 64), "mobilenetv2": (16,)}  # of LitServe; inline has one, mlkit each of them
+PARTS = (*CONNECTIONS, "overload")
 TARGETS = [  # (what, model, connections, figure, against, at most or at least, target)
     ("requests/s at 16, MLP", "mlp", 16, "per_second", "litserve", ">=", 4.0),
     ("requests/s at 64, MLP", "mlp", 64, "per_second", "litserve", ">=", 2.5),
@@ -60,6 +63,7 @@ def main():
     options.add_argument("--rounds", type=int, default=3)
     options.add_argument("--seconds", type=float, default=4.0, help="of each measurement")
     options.add_argument("--overload-seconds", type=float, default=60.0)
+    options.add_argument("--parts", nargs="+", choices=PARTS, default=PARTS)
     options.add_argument("--write", action="store_true", help="write docs/performance.md")
     given = options.parse_args()
     return report.carry_out(given, RESULTS, run, table, missed, WHAT, (BEGIN, END))
@@ -71,39 +75,49 @@ def missed(kept):
 
 
 def run(given):
-    """Measure everything; what is kept of it."""
+    """Measure the parts that are asked for; what is kept of them and of the others."""
     load = os.getloadavg()[0]
     litserve = given.litserve or peers.python_of(given.cache, "litserve")
-    runs = {}
-    with tempfile.TemporaryDirectory() as folder:
-        write_models(folder)
-        for _ in range(given.rounds):
-            for model, connections in CONNECTIONS.items():
-                file = f"{folder}/{model}.keras"
-                servers = {
-                    "mlkit": ([sys.executable, "-m", "mlkit", "serve", f"net={file}", "--port"], [], "/v1/models/net:predict"),
-                    "inline": ([sys.executable, str(HERE / "serve_inline.py"), file], [], "/"),
-                    **{
-                        f"litserve {size}": ([litserve, str(HERE / "serve_litserve.py"), file], [str(size)], "/predict")
-                        for size in (1, 32)
-                    },
-                }
-                for name, (before, after, path) in servers.items():
-                    with serving(before, after, "/v2/health/ready" if name == "mlkit" else "/health") as server:
-                        for n in connections:
-                            found = server.ask(path, f"{folder}/{model}.json", n, given.seconds)
-                            print(model, name, n, found, flush=True)
-                            runs.setdefault(f"{model} {name} {n}", []).append(found)
-        overload = {model: overloaded(folder, model, given) for model in CONNECTIONS}
+    kept = json.loads(RESULTS.read_text()) if RESULTS.exists() else {"runs": {}, "figures": {}, "overload": {}}
     about = (
-        f"Last run {datetime.date.today()}: {compare.cpu()}, {len(os.sched_getaffinity(0))} cores, load {load:.1f} before it began; "
-        f"median of {given.rounds} round(s) of {given.seconds:g} s, overload {given.overload_seconds:g} s; {version(litserve)}."
+        f"{datetime.date.today()}, {compare.cpu()}, {len(os.sched_getaffinity(0))} cores, load {load:.1f} before it began; "
+        f"median of {given.rounds} round(s) of {given.seconds:g} s, overload {given.overload_seconds:g} s; {version(litserve)}"
     )
-    medians = {
-        key: {k: median([r[k] for r in found]) for k in ("per_second", "per_cpu_second", "p50_ms", "p99_ms")}
-        for key, found in runs.items()
+    with tempfile.TemporaryDirectory() as folder:
+        for part in given.parts:
+            kept["runs"][part] = about
+            if part == "overload":
+                for model in CONNECTIONS:
+                    write_model(folder, model)
+                    kept["overload"][model] = overloaded(folder, model, given)
+            else:
+                write_model(folder, part)
+                kept["figures"] |= compared(folder, part, given, litserve)
+    kept["about"] = "\n".join(["Runs:", "", *(f"- {part}: {text}" for part, text in kept["runs"].items())])
+    return kept
+
+
+def compared(folder, model, given, litserve):
+    """ "MODEL SERVER CONNECTIONS" -> medians over the rounds."""
+    file, runs = f"{folder}/{model}.keras", {}
+    own = [sys.executable, "-m", "mlkit", "serve", f"net={file}", "--port"]
+    servers = {
+        "mlkit": (own, [], "/v1/models/net:predict", (1, *CONNECTIONS[model])),
+        "inline": ([sys.executable, str(HERE / "serve_inline.py"), file], [], "/", (1,)),
+        **{
+            f"litserve {size}": ([litserve, str(HERE / "serve_litserve.py"), file], [str(size)], "/predict", CONNECTIONS[model])
+            for size in (1, 32)
+        },
     }
-    return {"about": about, "figures": medians, "overload": overload}
+    for _ in range(given.rounds):
+        for name, (before, after, path, connections) in servers.items():
+            with serving(before, after, "/v2/health/ready" if name == "mlkit" else "/health") as server:
+                for n in connections:
+                    found = server.ask(path, f"{folder}/{model}.json", n, given.seconds)
+                    print(model, name, n, found, flush=True)
+                    runs.setdefault(f"{model} {name} {n}", []).append(found)
+    figures = ("per_second", "per_cpu_second", "p50_ms", "p99_ms")
+    return {key: {k: median([r[k] for r in found]) for k in figures} for key, found in runs.items()}
 
 
 def overloaded(folder, model, given):
@@ -111,7 +125,7 @@ def overloaded(folder, model, given):
     command = [sys.executable, "-m", "mlkit", "serve", f"net={folder}/{model}.keras", "--max-queue", "64", "--port"]
     path, body = "/v1/models/net:predict", f"{folder}/{model}.json"
     with serving(command, [], "/v2/health/ready") as server:
-        at_capacity = server.ask(path, body, 64, given.seconds if model == "mlp" else 5 * given.seconds)
+        at_capacity = server.ask(path, body, 64, given.seconds)
         beyond = server.ask(path, body, 320, given.overload_seconds, "--health", "/v2/health/live", "--pause", "1")
     print(model, "overload", at_capacity, beyond, flush=True)
     return {"capacity": at_capacity, "beyond": beyond}
@@ -182,21 +196,26 @@ def answers(port, health):
         return False
 
 
-def write_models(folder):
-    """Each model as a file, and a body to ask it."""
+def write_model(folder, name):
+    """A model as a file, and a body to ask it."""
     import numpy as np
 
     import mlkit
     from mlkit import layers
 
     mlkit.utils.set_random_seed(0)
-    dense = [layers.Dense(64, activation="relu"), layers.Dense(64, activation="relu"), layers.Dense(10, activation="softmax")]
-    mlkit.Sequential([mlkit.Input((32,)), *dense]).save(f"{folder}/mlp.keras")
-    mlkit.applications.MobileNetV2(weights=None, input_shape=(96, 96, 3)).save(f"{folder}/mobilenetv2.keras")
     rng = np.random.default_rng(0)
-    bodies = {"mlp": rng.random((1, 32)).round(4), "mobilenetv2": rng.integers(0, 256, (1, 96, 96, 3))}
-    for model, x in bodies.items():
-        pathlib.Path(folder, f"{model}.json").write_text(json.dumps({"instances": x.tolist()}))
+    if name == "mlp":
+        dense = [
+            layers.Dense(64, activation="relu"),
+            layers.Dense(64, activation="relu"),
+            layers.Dense(10, activation="softmax"),
+        ]
+        model, x = mlkit.Sequential([mlkit.Input((32,)), *dense]), rng.random((1, 32)).round(4)
+    else:
+        model, x = mlkit.applications.MobileNetV2(weights=None, input_shape=(96, 96, 3)), rng.integers(0, 256, (1, 96, 96, 3))
+    model.save(f"{folder}/{name}.keras")
+    pathlib.Path(folder, f"{name}.json").write_text(json.dumps({"instances": x.tolist()}))
 
 
 def version(python):
@@ -234,9 +253,12 @@ def rows(kept):
         )
     for model, load in kept["overload"].items():
         ours, at = load["beyond"]["p99_ms"], load["capacity"]["p99_ms"]
-        found.append((f"p99 at 320 connections / at 64, {model}", f"{ours:.3g}", f"{at:.3g}", ours / at, "≤ 2", ours <= 2 * at))
+        name = NAMES[model]
+        found.append((f"p99 at 320 connections / at 64, {name}", f"{ours:.3g}", f"{at:.3g}", ours / at, "≤ 2", ours <= 2 * at))
         health, others = load["beyond"]["health_p99_ms"], set(load["beyond"]["statuses"]) - {"200", "503"}
-        found.append((f"health p99 meanwhile, ms, {model}", f"{health:.3g}", "", health, "≤ 50", health <= 50 and not others))
+        found.append((f"health p99 meanwhile, ms, {name}", f"{health:.3g}", "", health, "≤ 50", health <= 50))
+        words = ", ".join(sorted(others)) or "none"
+        found.append((f"other statuses than 200 and 503, {name}", words, "", len(others), "0", not others))
     return found
 
 

@@ -9,7 +9,6 @@ import numpy as np
 
 from mlkit.export.onnx_writer import Writer, onnx
 
-
 _ACTIVATIONS = frozenset("Relu Clip LeakyRelu Sigmoid HardSigmoid Tanh".split())  # which runtimes compute with the convolution
 
 

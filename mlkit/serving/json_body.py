@@ -1,9 +1,19 @@
 """Bodies of JSON, as both protocols read and write them."""
 
+import functools
+import importlib.util
 import json
 from typing import Any
 
+from mlkit.core.deferred import Deferred
 from mlkit.serving.contract import bad
+
+orjson = Deferred("orjson")  # an optional package, which reads lists of numbers in less than half the time
+
+
+@functools.cache
+def _has_orjson() -> bool:
+    return importlib.util.find_spec("orjson") is not None
 
 
 def parsed(body: Any) -> dict[str, Any]:
@@ -13,7 +23,7 @@ def parsed(body: Any) -> dict[str, Any]:
         RequestError: It is no JSON, or no object.
     """
     try:
-        found = json.loads(bytes(body))
+        found = _value(body)
     except RecursionError:
         raise bad("the body is nested too deeply.") from None
     except ValueError as error:  # of JSON, of UTF-8, of numbers with too many digits
@@ -21,6 +31,15 @@ def parsed(body: Any) -> dict[str, Any]:
     if type(found) is not dict:
         raise bad(f"the body must be a JSON object, got {'a list' if type(found) is list else repr(found)[:40]}.")
     return found
+
+
+def _value(body: Any) -> Any:
+    if _has_orjson():
+        try:
+            return orjson.loads(body)
+        except ValueError:
+            pass  # NaN is one thing that it does not take; of the rest it is said below what is wrong
+    return json.loads(bytes(body))
 
 
 def known_keys(given: dict[str, Any], known: str, where: str = "the body") -> None:

@@ -15,6 +15,9 @@ from mlkit.serving.application import App
 
 uvicorn = Deferred("uvicorn", 'mlkit serve runs on uvicorn: pip install "mlkit-engine[serve]"')
 _BACKLOG = 2048
+_KEEP_ALIVE = (
+    75  # seconds, more than the 60 for which proxies and clients keep connections, which would else meet one just closed
+)
 _SWITCH = (
     0.001  # seconds for which a thread may keep the others waiting; Python's own 5 ms would be a long time for a small model
 )
@@ -70,6 +73,7 @@ def serve(
         server_header=False,
         date_header=False,
         backlog=_BACKLOG,
+        timeout_keep_alive=_KEEP_ALIVE,
         timeout_graceful_shutdown=int(application.timeout) + 1,
     )
     server = uvicorn.Server(config)

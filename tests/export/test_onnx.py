@@ -70,12 +70,15 @@ def test_an_activation_stands_beside_its_convolution_where_nothing_else_sees_it(
     nodes = onnx.load(path).graph.node
     users = {name: n.op_type for n in nodes for name in n.input}
     followed = [users[n.output[0]] for n in nodes if n.op_type == "Conv"]
-    assert followed.count("Transpose") == 1 and len(followed) == 2
+    assert followed.count("Transpose") == 1
+    assert len(followed) == 2
 
 
 def test_inputs_and_outputs_may_have_the_names_that_nodes_would_have(tmp_path):
     x = mlkit.Input((6,), name="tanh_2")
-    model = mlkit.Model(x, [layers.Activation("tanh", name=f"{kind}_{i}")(x) for kind, i in (("tanh", 1), ("tanh", 3), ("t", 4))])
+    model = mlkit.Model(
+        x, [layers.Activation("tanh", name=f"{kind}_{i}")(x) for kind, i in (("tanh", 1), ("tanh", 3), ("t", 4))]
+    )
     path = str(tmp_path / "m.onnx")
     model.export(path, verbose=False)  # which compares the answers
     assert [o.name for o in onnx.load(path).graph.output] == ["tanh_1", "tanh_3", "t_4"]

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 import mlkit as keras
+from mlkit.serving import inference
 from mlkit.serving.batches import Batches
 from mlkit.serving.keras_runner import KerasRunner
 from tests.serving.asking import Slow, client, hold, net, rows, slow_client, until
@@ -103,6 +104,28 @@ def test_health_is_answered_while_a_model_computes(monkeypatch):
         assert asked.send("GET", "/v2/health/live").result(5).status == 200
         runner.go.set()
         assert first.result(10).status == 200
+
+
+def test_a_turn_of_the_event_loop_has_as_many_requests_as_fit_in_it(monkeypatch):
+    clock = iter(range(1000))  # between two looks at it passes a second
+    monkeypatch.setattr(inference, "_TURN", 2.5)
+    monkeypatch.setattr(inference.time, "perf_counter", lambda: float(next(clock)))
+    shared, seen = inference.Inference(None, 1.0, 1, False), []
+
+    async def turns():
+        while len(seen) < 10 or seen[-1] == "turn":
+            seen.append("turn")
+            await asyncio.sleep(0)
+            if seen.count("turn") > 20:
+                return
+
+    async def all_of_them():
+        await asyncio.gather(turns(), *[shared._in_turn(seen.append, i) for i in range(9)])
+
+    asyncio.run(all_of_them())
+    parts = " ".join(map(str, seen)).split("turn")
+    assert max(len(part.split()) for part in parts) == 3
+    assert [one for one in seen if one != "turn"] == list(range(9))  # in the order in which they came
 
 
 @pytest.mark.parametrize("size", [1, 5, 32])

@@ -2,12 +2,15 @@
 
 import gzip
 import json
+import random
 import struct
 
 import numpy as np
 import pytest
 
 import mlkit as keras
+from mlkit.serving import json_body, tensors
+from mlkit.serving.contract import RequestError
 from tests.serving.asking import client, net, rows, two_inputs
 
 V1, V2 = "/v1/models/net:predict", "/v2/models/net/infer"
@@ -211,3 +214,42 @@ def test_metrics(nets):
     )
     assert values['mlkit_batch_rows_bucket{model="net",le="+Inf"}'] == values['mlkit_batch_rows_count{model="net"}']
     assert values['mlkit_model_bytes{model="net"}'] > 0
+
+
+def test_lists_of_numbers_are_read_as_numpy_reads_them():
+    rng = random.Random(0)
+
+    def lists(depth):
+        if depth:
+            return [lists(depth - 1) for _ in range(rng.choice([2, 2, 2, 2, 2, 2, 1, 3, 0]))]
+        return rng.choice([1, -2, 0.5, float("nan")] if rng.random() < 0.9 else [True, "a", None, 2**63, 10**30, []])
+
+    read = 0
+    for _ in range(3000):
+        value = lists(rng.choice([1, 2, 3]))
+        found = tensors._numbers(value)
+        if found is not None:
+            wanted = np.asarray(value)
+            assert found.shape == wanted.shape
+            assert found.dtype == wanted.dtype or wanted.dtype == object
+            np.testing.assert_array_equal(found, wanted.astype(found.dtype))
+            read += 1
+    assert read > 500
+
+
+@pytest.mark.parametrize("body", [
+    '{"a": [1, 2.5e-3, -0, "\\u00e9"]}', '{"a": NaN}', '{"a": [1e400, -Infinity]}', '{"a": 1, "a": 2}', "[1]", "{", "", '{"a": 01}',
+    '{"a": "\\ud800"}', "\ufeff{}", "[" * 2000, '{"a": ' + "[" * 1500 + "]" * 1500 + "}",
+])  # fmt: skip
+def test_bodies_are_the_same_whatever_reads_them(body, monkeypatch):
+    pytest.importorskip("orjson", reason="it reads bodies where it is installed")
+
+    def read():
+        try:
+            return repr(json_body.parsed(memoryview(body.encode())))
+        except RequestError as error:
+            return error.message
+
+    fast = read()
+    monkeypatch.setattr(json_body, "_has_orjson", lambda: False)
+    assert read() == fast
