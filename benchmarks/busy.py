@@ -81,10 +81,10 @@ def measure(library, net, seconds):
     return dict(first_s=first, wall_ms=statistics.median(walls) * 1e3, cpu_ms=(time.process_time() - cpu) / len(walls) * 1e3)
 
 
-def measured_apart(library, net, seconds, script=__file__):
-    """`measure` of a script in a process of its own."""
+def measured_apart(library, net, seconds, script=__file__, **settings):
+    """`measure` of a script in a process of its own. settings: of its environment."""
     command = [sys.executable, script, net, "--library", library, "--seconds", str(seconds)]
-    environment = {**os.environ, "KERAS_BACKEND": "jax", "JAX_PLATFORMS": "cpu"}
+    environment = {**os.environ, "KERAS_BACKEND": "jax", "JAX_PLATFORMS": "cpu", **settings}
     done = subprocess.run(command, env=environment, check=True, capture_output=True, text=True)
     return json.loads(done.stdout.splitlines()[-1])
 

@@ -2,8 +2,8 @@
 
     python benchmarks/loops.py [CASE ...] [--seconds 2] [--rounds 3]
 
-Needs keras and jax (the extra `test` has both). Figures are medians of rounds in which the two libraries take turns, each in a process
-of its own.
+Needs keras and jax (the extra `test` has both), and llvmlite (the extra `jit`) for native code, which is waited for before calls are
+timed. Figures are medians of rounds in which all take turns, each in a process of its own.
 """
 
 import argparse
@@ -106,6 +106,8 @@ def measure(library, case, seconds):
     run = CASES[case](keras)
     run()
     first = time.perf_counter() - start
+    if library == "mlkit":
+        importlib.import_module("mlkit.backends.native.jit.compiler").wait()
     run()
     cpu, walls, end = time.process_time(), [], time.perf_counter() + seconds
     while not walls or time.perf_counter() < end:
@@ -125,12 +127,15 @@ def main():
     if given.library:
         print(json.dumps(measure(given.library, given.cases[0], given.seconds)))
         return
-    print("| loop | a call, ms: mlkit / Keras | processor, ms | first call, s |")
-    print("| --- | --- | --- | --- |")
+    print("| loop | a call, ms: mlkit / Keras | processor, ms | first call, s | a call without native code, ms |")
+    print("| --- | --- | --- | --- | --- |")
     for case in given.cases:
         found = [[measured_apart(lib, case, given.seconds, __file__) for lib in LIBRARIES] for _ in range(given.rounds)]
         ours, theirs = (medians([f[i] for f in found]) for i in range(2))
-        print(f"| {case} | {' | '.join(compared(ours, theirs))} |", flush=True)
+        in_python = medians(
+            [measured_apart("mlkit", case, given.seconds, __file__, MLKIT_JIT="off") for _ in range(given.rounds)]
+        )
+        print(f"| {case} | {' | '.join(compared(ours, theirs))} | {in_python['wall_ms']:.3g} |", flush=True)
 
 
 if __name__ == "__main__":

@@ -7,6 +7,7 @@ from mlkit.backends.native.arena import Arena
 from mlkit.backends.native.check import checked
 from mlkit.backends.native.compile import compile_graph
 from mlkit.backends.native.cpu import CPU
+from mlkit.backends.native.jit import library as jit_library
 from mlkit.backends.native.onednn.library import describe
 from mlkit.backends.native.table import build_kernels
 from mlkit.backends.native.target import NativeTarget
@@ -83,6 +84,7 @@ class NativeBackend(Backend):
     def libraries(self):
         return {
             "oneDNN": describe(),
+            "LLVM": jit_library.describe(),
             "MPI": processes.described(),
             "threads": str(threads.count()),
             **(self.others.libraries() if self.others else {}),

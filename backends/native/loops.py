@@ -10,13 +10,15 @@ import functools
 import numpy as np
 
 from mlkit.backends.native.denormals import Flushed
+from mlkit.backends.native.jit.loop import NativeScan, NativeWhile, prepared
 from mlkit.backends.native.onednn import kernel_steps
+from mlkit.backends.native.operand_views import dense, seen
 from mlkit.backends.native.select import select
 from mlkit.backends.native.source import Source
 from mlkit.compiler.body_plan import BodyPlan
 from mlkit.compiler.passes import optimize
 from mlkit.compiler.plan import ALIGNMENT
-from mlkit.core import debug, layout
+from mlkit.core import debug
 from mlkit.core.tensor import Value
 
 
@@ -25,16 +27,18 @@ class Loop:
 
     inplace = ()
 
-    def __init__(self, backend, operands, outs, bodies):
+    def __init__(self, backend, operands, outs, params, bodies):
         """bodies: (graph, number of slices, of what is carried, numbers of its operands in the order of its inputs) for each."""
-        self.backend, self.operands, self.outs = backend, operands, outs
+        self.backend, self.operands, self.outs, self.params = backend, operands, outs, params
         self.plans, self._of_inputs = [], []
         for graph, slices, carry, numbers in bodies:
             steady = [i for i, k in enumerate(numbers) if i >= slices + carry and getattr(operands[k], "steady", False)]
             graph = optimize(graph, backend.target)
             self.plans.append(BodyPlan(graph, functools.partial(select, backend), slices, carry, steady))
             self._of_inputs.append(numbers)
-        self.workspace = sum(_padded(plan.arena_bytes) for plan in self.plans)
+        self.native = prepared(self.native_kind, backend, operands, self.params)
+        self._of_python = sum(_padded(plan.arena_bytes) for plan in self.plans)
+        self.workspace = max(self._of_python, self.native.nbytes if self.native is not None else 0)
 
     @property
     def primitives(self):
@@ -75,12 +79,13 @@ class Loop:
                 given.append(f"r{i}")
             else:
                 self._env[f"r{i}"] = result
-        self._env.update(flushed=Flushed, one_thread=kernel_steps.OneThread, seen=_seen, dense=_dense, operands=self.operands)
+        self._env.update(flushed=Flushed, one_thread=kernel_steps.OneThread, seen=seen, dense=dense, operands=self.operands)
         text = "\n".join([f"def run({', '.join(given)}):", *(f"  {line}" for line in self._lines(block))])
         if debug.LEVEL >= 4:
             debug.say(f"source of a loop\n{text}")
         exec(compile(text, "<loop>", "exec"), self._env)
-        return self._env.pop("run")
+        run = self._env.pop("run")
+        return run if self.native is None else self.native.bind(run, arrays[: n + len(self.outs)], block)
 
     def _lines(self, block):
         raise NotImplementedError
@@ -124,10 +129,11 @@ class Loop:
 class Scan(Loop):
     """`scan` of `primitives.control`."""
 
+    native_kind = NativeScan
+
     def __init__(self, backend, operands, outs, params):
-        self.params = params
         body, xs, carry = params["body"], params["xs"], params["carry"]
-        super().__init__(backend, operands, outs, [(body, xs, carry, range(len(operands)))])
+        super().__init__(backend, operands, outs, params, [(body, xs, carry, range(len(operands)))])
 
     def _lines(self, block):
         (plan,) = self.plans
@@ -156,12 +162,14 @@ class Scan(Loop):
 class While(Loop):
     """`while` of `primitives.control`."""
 
+    native_kind = NativeWhile
+
     def __init__(self, backend, operands, outs, params):
         test, body, n = params["test"], params["body"], params["state"]
         others = len(test.inputs) - n
         of_test = [*range(n + others)]
         of_body = [*range(n), *range(n + others, len(operands))]
-        super().__init__(backend, operands, outs, [(body, 0, n, of_body), (test, 0, 0, of_test)])
+        super().__init__(backend, operands, outs, params, [(body, 0, n, of_body), (test, 0, 0, of_test)])
 
     def _lines(self, block):
         plan, test = self.plans
@@ -197,18 +205,6 @@ def _moves(plan, source):
             lines.insert(0, f"m{len(lines)} = array({waiting[target]})")
             waiting[target] = f"m{len(lines) - 1}"
     return lines
-
-
-def _seen(array, operand):
-    """An operand's array, given the one that it lies in; where that is what its kernel returned, it is as it is."""
-    shape = tuple(operand.shape)
-    if operand.offset or operand.strides != layout.contiguous(shape, array.itemsize) or array.shape != shape:
-        return np.ndarray(shape, array.dtype, array, operand.offset, operand.strides)
-    return array
-
-
-def _dense(array):
-    return array if array.flags.c_contiguous else np.ascontiguousarray(array)
 
 
 def _padded(nbytes):

@@ -11,6 +11,7 @@ MLKIT_PROGRAM_MEMORY  bytes of compiled programs that are kept, 536870912 by def
 MLKIT_DEVICE   the device to compute on, such as cpu or cuda:0; the backend's own choice if it is not set
 MLKIT_BACKEND  native, jax or the name of an installed backend: the one in force at import
 MLKIT_THRESHOLDS  0 all sizes from which another way of computing pays are 0 (`mlkit/core/machine.py`)
+MLKIT_JIT      off: loops never become native code; wait: their first run waits for it, so that all runs compute alike
 MLKIT_ONEDNN   path of the oneDNN library to use; 0, "off" or "none" for none
 """
 
@@ -29,6 +30,7 @@ PROGRAM_MEMORY = int(os.environ.get("MLKIT_PROGRAM_MEMORY", 1 << 29))
 BACKEND = os.environ.get("MLKIT_BACKEND", "native")
 DEVICE = os.environ.get("MLKIT_DEVICE", "")
 THRESHOLDS = os.environ.get("MLKIT_THRESHOLDS", "1") != "0"
+JIT = os.environ.get("MLKIT_JIT", "")
 ONEDNN = os.environ.get("MLKIT_ONEDNN", "")
 
 

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 import mlkit
-from mlkit.backends.native.cuda import cudnn, kept
+from mlkit.backends.native import kept
+from mlkit.backends.native.cuda import cudnn
 from mlkit.backends.native.cuda.cudnn import activation, library
 from mlkit.backends.native.cuda.cudnn.draft import Draft, dense
 from mlkit.backends.native.cuda.cudnn.plans import GpuPlans, Numerics, Plans, numerics
@@ -334,7 +335,7 @@ def test_a_file_that_is_no_plan_is_planned_anew(home):
     for content in (b"", b"half of a pl"):
         path.write_bytes(content)
         assert plans_of(module).find(a_graph, LAYOUT, LAYOUT).nbytes == 7
-        assert path.read_bytes() == b"a plan"
+        assert kept.read(path) == b"a plan"
     assert module.planned == 3
 
 

@@ -6,7 +6,7 @@ machine code (cubin) is loaded: a driver may be older than the PTX that NVRTC wr
 
 import threading
 
-from mlkit.backends.native.cuda import kept
+from mlkit.backends.native import kept
 from mlkit.backends.native.cuda.expressions import HELPERS
 from mlkit.backends.native.cuda.row import text_of
 

@@ -4,7 +4,7 @@ import contextlib
 import threading
 from typing import NamedTuple
 
-from mlkit.backends.native.cuda import kept
+from mlkit.backends.native import kept
 from mlkit.backends.native.cuda.cudnn.draft import Draft
 from mlkit.core import debug, dtypes, settings
 

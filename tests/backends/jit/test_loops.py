@@ -1,0 +1,185 @@
+"""Loops as native code: the same results as in Python, whatever is carried, sliced and stacked; when they run so, and when not."""
+
+import threading
+
+import numpy as np
+import pytest
+
+pytest.importorskip("llvmlite", reason="the extra `jit` is not installed")
+
+import mlkit
+from mlkit import layers, ops
+from mlkit.backends.native.jit import compiler
+from mlkit.core import debug
+
+RNG = np.random.default_rng(0)
+XS, C = (ops.convert_to_tensor(RNG.normal(size=s).astype("float32")) for s in ((6, 2, 3), (2, 3)))
+W = ops.convert_to_tensor(RNG.normal(size=(3, 3)).astype("float32") * 0.5)
+
+
+@pytest.fixture
+def waiting(monkeypatch):
+    """Native code is there before the first run."""
+    monkeypatch.setattr(debug, "JIT", "wait")
+
+
+def leaves(structure):
+    return [np.asarray(t) for t in mlkit.tree.flatten(structure) if t is not None]
+
+
+def native_loops(fn, *args):
+    """The native forms of the loops of a compiled function; None for those that stay in Python."""
+    plan = mlkit.function(fn).program(*args).plan
+    return [c.prepared.native for c in plan.choices if hasattr(c.prepared, "native")]
+
+
+def same(fn, *args, loops=1):
+    """Compare with what the function gives op by op; so many of its loops must be native."""
+    found = native_loops(fn, *args)
+    assert [n is not None and not n.code.failure for n in found] == [True] * loops
+    for f, e in zip(leaves(mlkit.function(fn)(*args)), leaves(fn(*args)), strict=True):
+        assert f.dtype == e.dtype
+        np.testing.assert_allclose(f, e, 2e-6, 2e-6)
+
+
+def gradients(fn, *args):
+    return mlkit.grad(lambda *a: sum(ops.sum(ops.sin(t)) for t in mlkit.tree.flatten(fn(*a))), argnums=tuple(range(len(args))))(
+        *args
+    )
+
+
+def swapped(c, xs):
+    """What is carried goes round; one part of it stays, one is a view of another."""
+
+    def step(state, x):
+        a, b, still, turned = state
+        return (b, a + ops.tanh(x), still, ops.flip(ops.transpose(turned))), (a, b - x, still)
+
+    return ops.scan(step, (c, c * 2, c[0], ops.matmul(c, ops.transpose(c))), xs)
+
+
+def rnn(w, c, xs):
+    return ops.scan(lambda c, x: (ops.tanh(ops.matmul(c, w) + x), ops.softmax(c)), c, xs)
+
+
+def turned(c, xs):
+    return ops.scan(lambda c, x: (c * x + 1.0, x + c), c, ops.flip(ops.transpose(xs, (1, 0, 2)), 0))
+
+
+def counting(c, xs):
+    start = ops.zeros((), "int32"), ops.zeros((2, 3), "bool")
+    return ops.scan(lambda s, x: ((s[0] + 1, s[1] | (x > s[0])), ops.where(s[1], x, -x)), start, xs)
+
+
+SCANS = {
+    "carried round": lambda: same(swapped, C, XS),
+    "backwards": lambda: same(lambda c, xs: ops.scan(lambda c, x: (c * x, c), c, xs, reverse=True), C, XS),
+    "a product": lambda: same(rnn, W, C, XS),
+    "its gradient": lambda: same(lambda *a: gradients(rnn, *a), W, C, XS, loops=2),
+    "of a transposed tensor": lambda: same(turned, XS[:, 0], XS),
+    "one step": lambda: same(lambda c, xs: ops.scan(lambda c, x: (ops.exp(c) * x, c), c, xs), C, XS[:1]),
+    "of booleans and integers": lambda: same(counting, C, XS),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", SCANS)
+def test_scans(case, waiting):
+    SCANS[case]()
+
+
+def test_a_loop_of_no_steps_stays_in_python(waiting):
+    fn = lambda c, xs: ops.scan(lambda c, x: (c * 2, c), c, xs)
+    assert native_loops(fn, C, XS[:0]) == [None]
+    np.testing.assert_array_equal(mlkit.function(fn)(C, XS[:0])[0], C)
+
+
+@pytest.mark.parametrize("turns", [0, 1, 1000])
+def test_while_loops(turns, waiting):
+    limit = ops.convert_to_tensor(turns)
+    fn = lambda n, x, w: ops.while_loop(
+        lambda i, x, y: i < n, lambda i, x, y: (i + 1, y, ops.matmul(x, w) / 2), (ops.zeros((), "int32"), x, x * 2)
+    )
+    same(fn, limit, C, W)
+
+
+def test_long_loops_are_run_in_parts(waiting, monkeypatch):
+    """Between which the interpreter sees to signals."""
+    monkeypatch.setattr("mlkit.backends.native.jit.loop.AT_ONCE", 100)
+    same(lambda x: ops.while_loop(lambda i, x: i < 50, lambda i, x: (i + 1, x * 0.9), (ops.zeros((), "int32"), x)), C)
+    same(rnn, W, C, XS)
+
+
+def test_a_recurrent_net_trains_alike(monkeypatch):
+    def losses(mode):
+        monkeypatch.setattr(debug, "JIT", mode)
+        mlkit.utils.set_random_seed(1)
+        model = mlkit.Sequential([mlkit.Input((5, 3)), layers.RNN([layers.GRUCell(4), layers.LSTMCell(9)]), layers.Dense(1)])
+        model.compile("adam", "mse")
+        x = np.random.default_rng(3).normal(size=(16, 5, 3)).astype("float32")
+        return [model.train_on_batch(x, np.ones((16, 1), "float32")) for _ in range(4)]
+
+    np.testing.assert_allclose(losses("wait"), losses("off"), 1e-5)
+
+
+def test_the_first_runs_do_not_wait(monkeypatch):
+    """Results are the same before the code is there and after, and in all threads."""
+    go_on = threading.Event()
+    make = compiler.Code.make
+    monkeypatch.setattr(compiler.Code, "make", lambda code: (go_on.wait(30), make(code)))
+    fn = mlkit.function(rnn)
+    before = leaves(fn(W, C, XS))
+    (native,) = [c.prepared.native for c in fn.program(W, C, XS).plan.choices if hasattr(c.prepared, "native")]
+    assert native.code.function is None
+    go_on.set()
+    assert compiler.wait(60)
+    assert native.code.function is not None
+    found = []
+    threads = [threading.Thread(target=lambda: found.extend(leaves(fn(W, C, XS)) for _ in range(20))) for _ in range(4)]
+    for t in threads:
+        t.start()
+    for t in threads:
+        t.join()
+    assert len(found) == 80
+    for results in found:
+        for a, b in zip(results, before, strict=True):
+            np.testing.assert_allclose(a, b, 2e-6, 2e-6)
+
+
+def test_what_is_not_known_stays_in_python_and_says_why(waiting, monkeypatch, capsys):
+    monkeypatch.setattr(debug, "LEVEL", 1)
+    fn = lambda c, xs: ops.scan(lambda c, x: (ops.sort(c) + x, c), c, xs)
+    assert native_loops(fn, C, XS) == [None]
+    assert "a loop stays in Python: no native code for sort of float32" in capsys.readouterr().err
+    np.testing.assert_allclose(mlkit.function(fn)(C, XS)[0], fn(C, XS)[0], 1e-6)
+
+
+def test_it_can_be_switched_off(monkeypatch):
+    monkeypatch.setattr(debug, "JIT", "off")
+    assert native_loops(rnn, W, C, XS) == [None]
+
+
+def test_what_llvm_refuses_stays_in_python(waiting, monkeypatch, capsys):
+    monkeypatch.setattr(debug, "LEVEL", 1)
+    monkeypatch.setattr("mlkit.backends.native.jit.module.of_scan", lambda *_: "no module")
+    (native,) = native_loops(rnn, W, C, XS)
+    assert native.code.function is None
+    assert "RuntimeError" in native.code.failure
+    assert "no native code for a loop" in capsys.readouterr().err
+    np.testing.assert_allclose(mlkit.function(rnn)(W, C, XS)[0], rnn(W, C, XS)[0], 1e-5)
+
+
+@pytest.mark.parametrize("content", [b"", b"half of it", None])
+def test_code_is_kept_and_damaged_files_are_written_anew(content, waiting, tmp_path, monkeypatch):
+    same(rnn, W, C, XS)
+    (path,) = tmp_path.glob("loops/*.o")
+    good = path.read_bytes()
+    path.write_bytes(good[:-1] if content is None else content)
+    same(rnn, W, C, XS)
+    assert path.read_bytes() == good
+    monkeypatch.setattr(compiler, "_compiled", None)
+    same(rnn, W, C, XS)
+
+
+def test_a_folder_that_cannot_be_written_costs_time_only(waiting, tmp_path):
+    (tmp_path / "loops").write_text("a file where the folder would be")
+    same(rnn, W, C, XS)
