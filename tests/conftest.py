@@ -5,6 +5,8 @@ pytest --backend NAME --share 2/7  every seventh of them, from the second on
 """
 
 import gc
+import importlib.metadata
+import importlib.util
 import os
 import pathlib
 import subprocess
@@ -42,23 +44,30 @@ def _share(text):
 
 
 def pytest_configure(config):
+    if "PYTEST_XDIST_WORKER" not in os.environ:  # workers have the flags of the process that starts them
+        _compile_quickly(config)
     if name := config.getoption("backend"):
-        if name == "jax":
-            _compile_quickly()
         os.environ["MLKIT_BACKEND"] = name  # for processes that tests start
         from mlkit.core.backend import set_backend
 
         set_backend(name)
 
 
-def _compile_quickly():
-    """Where JAX computes all, op by op, have XLA do without what makes programs of single ops slow to compile (tests/xla.py). It ends
-    a process whose flags it does not know, so another one tries them."""
-    flags = f"{os.environ['XLA_FLAGS']} {WITHOUT_EMITTERS}"
-    if WITHOUT_EMITTERS not in os.environ["XLA_FLAGS"]:
+def _compile_quickly(config):
+    """Have XLA do without what makes small programs slow to compile (tests/xla.py). It ends a process whose flags it does not know, so
+    another one tries them, once for each version."""
+    flags, found = f"{os.environ['XLA_FLAGS']} {WITHOUT_EMITTERS}", importlib.util.find_spec("jaxlib")
+    if WITHOUT_EMITTERS in os.environ["XLA_FLAGS"] or found is None:
+        return
+    tried = f"xla/{importlib.metadata.version('jaxlib')} {WITHOUT_EMITTERS}"
+    knows = config.cache.get(tried, None) if hasattr(config, "cache") else None
+    if knows is None:
         command = [sys.executable, "-c", "import jax; jax.devices()"]
-        if subprocess.run(command, env={**os.environ, "XLA_FLAGS": flags}, capture_output=True).returncode == 0:
-            os.environ["XLA_FLAGS"] = flags
+        knows = subprocess.run(command, env={**os.environ, "XLA_FLAGS": flags}, capture_output=True).returncode == 0
+        if hasattr(config, "cache"):
+            config.cache.set(tried, knows)
+    if knows:
+        os.environ["XLA_FLAGS"] = flags
 
 
 def pytest_collection_modifyitems(config, items):
