@@ -117,18 +117,22 @@ def _check(path: Path, package: Package) -> None:
         raise ValueError(f"{package.file} has SHA-256 {found}, but {package.sha256} was expected.")
 
 
-def members(name: str, pattern: str) -> dict[str, bytes]:
-    """Path within the archive -> content, of the files of a package whose path matches `pattern` (as of fnmatch), sorted."""
+def members(name: str, *patterns: str) -> dict[str, bytes]:
+    """Path within the archive -> content, of the files of a package whose path matches a pattern (as of fnmatch), sorted."""
     path = fetch(name)
+
+    def wanted(file: str) -> bool:
+        return any(fnmatch.fnmatchcase(file, p) for p in patterns)
+
     if path.suffix in (".whl", ".zip"):
         with zipfile.ZipFile(path) as archive:
-            found = {n: archive.read(n) for n in archive.namelist() if fnmatch.fnmatch(n, pattern)}
+            found = {n: archive.read(n) for n in archive.namelist() if wanted(n)}
     else:
         with tarfile.open(fileobj=_tar(path)) as archive:
-            files = (m for m in archive if m.isfile() and fnmatch.fnmatch(m.name, pattern))
+            files = (m for m in archive if m.isfile() and wanted(m.name))
             found = {m.name: archive.extractfile(m).read() for m in files}
     if not found:
-        raise FileNotFoundError(f"{path} holds no file {pattern!r}.")
+        raise FileNotFoundError(f"{path} holds no file {' or '.join(patterns)}.")
     return dict(sorted(found.items()))
 
 

@@ -22,11 +22,12 @@ def clips(language: str, rate: int, longest: float, made: bool = False) -> list[
     import soundfile  # of the extra `gallery`
     from scipy.signal import resample_poly
 
-    files = members("tuxpaint", FOLDER + f"*_desc_{language}.ogg")
-    said = members("tuxpaint", FOLDER + "*.txt")
-    found = []
+    end, found = f"_desc_{language}.ogg", []
+    files = members("tuxpaint", f"{FOLDER}*{end}", f"{FOLDER}*.txt")
     for name, content in files.items():
-        text = said.get(name.replace(f"_desc_{language}.ogg", ".txt"), b"").decode("utf-8", "replace")
+        if not name.endswith(end):
+            continue
+        text = files.get(name.removesuffix(end) + ".txt", b"").decode("utf-8", "replace")
         line = re.search(rf"^{language}\.utf8=(.*)$", text, re.MULTILINE)
         if line is None or re.search(r"[\d$€=]", line[1]):
             continue

@@ -218,6 +218,21 @@ def test_npz_files_with_plain_arrays(tmp_path):
     assert file["y"].dtype == "float32"
 
 
+def test_npy_files_of_arrays_and_of_dicts():
+    def kept(array):
+        file = io.BytesIO()
+        np.save(file, array)
+        file.seek(0)
+        return file
+
+    np.testing.assert_array_equal(plain_pickle.load_npy(kept(np.arange(6).reshape(2, 3))), [[0, 1, 2], [3, 4, 5]])
+    found = plain_pickle.load_npy(kept(np.array({"x": [np.ones(2), np.ones(3)], "names": ["a", "b"]}, object))).item()
+    assert [len(v) for v in found["x"]] == [2, 3]
+    assert found["names"] == ["a", "b"]
+    with pytest.raises(pickle.UnpicklingError, match="builtins.print"):
+        plain_pickle.load_npy(kept(np.array(Evil(), object)))
+
+
 def test_time_series_windows():
     from mlkit.data.timeseries import timeseries_dataset_from_array as windows
 

@@ -7,6 +7,8 @@ import math
 import pathlib
 import re
 import sys
+import tarfile
+import zipfile
 
 import numpy as np
 import pytest
@@ -138,3 +140,30 @@ def test_what_comes_from_registries_is_checked(monkeypatch, tmp_path):
     with pytest.raises(OSError, match=r"(?s)could not be fetched. Where there is a network, run.*put made.zip into"):
         data.fetch("made")
     assert list((tmp_path / "gallery").iterdir()) == []
+
+
+def test_members_of_each_kind_of_archive(monkeypatch, tmp_path):
+    import data
+
+    files = {"./in/a.txt": b"one", "./in/b.ogg": b"two", "./other.txt": b"three"}
+    tarred, zipped = io.BytesIO(), io.BytesIO()
+    with tarfile.open(fileobj=tarred, mode="w:xz") as archive:
+        for name, content in files.items():
+            entry = tarfile.TarInfo(name)
+            entry.size = len(content)
+            archive.addfile(entry, io.BytesIO(content))
+    with zipfile.ZipFile(zipped, "w") as archive:
+        for name, content in files.items():
+            archive.writestr(name, content)
+    parts = ((b"debian-binary", b"2.0"), (b"data.tar.xz", tarred.getvalue()))  # the first has an odd length, which is made even
+    deb = b"!<arch>\n" + b"".join(
+        name.ljust(48) + str(len(v)).encode().ljust(10) + b"`\n" + v + b"\n" * (len(v) % 2) for name, v in parts
+    )
+    monkeypatch.setenv("MLKIT_HOME", str(tmp_path))
+    (tmp_path / "gallery").mkdir()
+    for file, content in (("a.deb", deb), ("a.tar.xz", tarred.getvalue()), ("a.whl", zipped.getvalue())):
+        (tmp_path / "gallery" / file).write_bytes(content)
+        monkeypatch.setitem(data.PACKAGES, "made", data.Package((), file, ""))
+        assert data.members("made", "./in/*.ogg", "./in/*.txt") == {"./in/a.txt": b"one", "./in/b.ogg": b"two"}
+        with pytest.raises(FileNotFoundError, match=r"holds no file \*\.wav or \*\.mp3"):
+            data.members("made", "*.wav", "*.mp3")
