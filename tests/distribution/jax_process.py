@@ -31,7 +31,8 @@ def main(folder, way):
     elif way == "own":  # each process brings its own part
         distribution.set_distribution(distribution.DataParallel(auto_shard_dataset=False))
     rng = np.random.default_rng(0)
-    x, y = rng.normal(size=(36, 12)).astype("float32"), rng.integers(0, 4, 36)
+    samples = 32 if way == "batch" else 36  # with a last batch that is smaller
+    x, y = rng.normal(size=(samples, 12)).astype("float32"), rng.integers(0, 4, samples)
     model = mlkit.Sequential([mlkit.Input((12,)), layers.Dense(16, "relu"), layers.Dropout(0.2), layers.Dense(4)])
     model.compile("adam", mlkit.losses.SparseCategoricalCrossentropy(from_logits=True), metrics=["accuracy"])
     if way == "own":
