@@ -44,7 +44,7 @@ class Run:
 def check(program, exact=False):
     """Raise Disagreement if eager and compiled runs differ; the eager Run."""
     inputs = [np.array(a) for a in program.inputs]
-    eager, compiled = (_run(how, program, inputs) for how in ("eager", "compiled"))
+    eager, compiled = (run(how, program, inputs) for how in ("eager", "compiled"))
     if eager is None or compiled is None:
         if eager is not compiled:
             raise Disagreement("refusal", f"a gradient is refused, but not {'compiled' if eager is None else 'eagerly'}")
@@ -61,7 +61,7 @@ def check(program, exact=False):
     return eager
 
 
-def _run(how, program, arrays):
+def run(how, program, arrays):
     """eager or compiled: values, gradients, and what is in the variables afterwards; None where a gradient is refused in words."""
     function, variables = program.instance()
     step = program.step(function, variables)

@@ -78,7 +78,9 @@ class Emitter:
 
     def loop(self, count, body, carried=(), rolled=False):
         """Run ``body(i, *carried)`` for i from 0 to below `count`, a number or a value; it gives the new carried values. The last ones
-        come back. A loop of one turn is none. rolled: whether it is to stay a loop, however short it is."""
+        come back. A loop of one turn is none; a value must be more than 0. rolled: whether it is to stay a loop, however short it is."""
+        if count == 0:
+            return list(carried)
         if count == 1:
             return list(body(self.index(0), *carried) or ())
         before, b = self.b.block, self.b

@@ -11,6 +11,7 @@ import mlkit
 from mlkit import layers, ops
 from mlkit.backends.native.jit import compiler
 from mlkit.core import debug
+from tests.backends.jit.as_native import results
 
 RNG = np.random.default_rng(0)
 XS, C = (ops.convert_to_tensor(RNG.normal(size=s).astype("float32")) for s in ((6, 2, 3), (2, 3)))
@@ -140,8 +141,8 @@ def test_the_first_runs_do_not_wait(monkeypatch):
     for t in threads:
         t.join()
     assert len(found) == 80
-    for results in found:
-        for a, b in zip(results, before, strict=True):
+    for given in found:
+        for a, b in zip(given, before, strict=True):
             np.testing.assert_allclose(a, b, 2e-6, 2e-6)
 
 
@@ -183,3 +184,10 @@ def test_code_is_kept_and_damaged_files_are_written_anew(content, waiting, tmp_p
 def test_a_folder_that_cannot_be_written_costs_time_only(waiting, tmp_path):
     (tmp_path / "loops").write_text("a file where the folder would be")
     same(rnn, W, C, XS)
+
+
+def test_parts_of_no_elements_are_passed_over():
+    """A loop of machine code that is tested at its end would run once."""
+    graph = mlkit.function(lambda a, b, c: ops.concatenate([a, b, c], 1)).graph(C, ops.zeros((2, 0)), C)
+    (found,) = results(graph, [np.asarray(C), np.zeros((2, 0), "float32"), np.asarray(C)])
+    np.testing.assert_array_equal(found, np.concatenate([C, C], 1))
