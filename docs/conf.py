@@ -62,7 +62,8 @@ def _listing(app, page, template, context, doctree):
 def setup(app):
     reference.write(DOCS / "reference")
     gathered.write(DOCS)
-    app.add_lexer("script", PythonLexer)  # a block that no test runs by itself
+    for block in ("script", "raises"):  # Python that tests run in other ways
+        app.add_lexer(block, PythonLexer)
     app.connect("autodoc-process-docstring", _docstring, priority=400)  # before napoleon, at 500
     app.connect("autodoc-process-signature", _signature)
     app.connect("html-page-context", _listing)

@@ -10,8 +10,8 @@ def write(docs: pathlib.Path) -> None:
     """Copy them to where their pages shall be, with their links turned."""
     for name in PROJECT:
         _renewed(docs / "project" / f"{name}.md", (ROOT / f"{name}.md").read_text().replace("](docs/", "](../"))
-    for notebook in (ROOT / "notebooks").glob("*.ipynb"):
-        _renewed(docs / "notebooks" / notebook.name, notebook.read_text())
+    for file in (*(ROOT / "notebooks").glob("*.ipynb"), *(ROOT / "notebooks").glob("gallery/*.py")):
+        _renewed(docs / file.relative_to(ROOT), file.read_text())
 
 
 def links(text: str) -> str:
@@ -20,6 +20,6 @@ def links(text: str) -> str:
 
 
 def _renewed(file: pathlib.Path, text: str) -> None:
-    file.parent.mkdir(exist_ok=True)
+    file.parent.mkdir(parents=True, exist_ok=True)
     if not file.exists() or file.read_text() != text:
         file.write_text(text)
