@@ -114,9 +114,11 @@ class Body:
             self._take(call)
         for i, place in saved:
             self._write(self._of(graph.inputs[i]), place)
-        found = []
-        for v, place in zip(graph.outputs[len(states) :], slots):
-            found += [self._of(v)] if place is None else self._write(self._of(v), place)
+        outputs = list(zip(graph.outputs[len(states) :], slots))
+        for v, place in outputs:
+            if place is not None:
+                self._write(self._of(v), place)
+        found = [self._of(v) for v, place in outputs if place is None]
         for ref in found:
             if ref.node is not None:
                 ref.node.kept = True
@@ -206,13 +208,12 @@ class Body:
         return ref if type(ref) is _Ref else self._of(dtypes.as_numpy(place.dtype).type(ref[0]))
 
     def _write(self, ref, place):
-        """Have a value written to a place in each turn. (An empty list.)"""
+        """Have a value written to a place in each turn."""
         ref = self._as_ref(ref, place)
         node = ref.node if ref.seen is None else None
         if node is None or node.home is not None or not node.varies:
             node = self._copy(ref, varies=True)
         node.home, node.kept = place, True
-        return []
 
     def _new(self, ref, place):
         """The node whose result a carried value is to be; None where it stays as it is."""

@@ -21,7 +21,10 @@ class Emitter:
 
     def type(self, dtype):
         """The type of a value; a bool is one bit, and a byte in memory (`stored`)."""
-        return type_of(dtype)
+        return {
+            "float32": ir.FloatType, "float64": ir.DoubleType, "int32": lambda: ir.IntType(32), "int64": lambda: ir.IntType(64),
+            "bool": lambda: ir.IntType(1),
+        }[dtype]()  # fmt: skip
 
     def number(self, value, dtype):
         if dtypes.is_int(dtype):
@@ -55,12 +58,11 @@ class Emitter:
 
     # ---- memory ------------------------------------------------------------------------------------------------------
 
-    def address(self, base, dtype, offset, strides=(), indices=()):
-        """Of an element: base and offset in bytes; strides, in bytes, of the axes that have an index."""
-        item = dtypes.itemsize(dtype)
-        at = self.index(offset // item) if type(offset) is int else offset
+    def address(self, base, dtype, strides, indices):
+        """Of an element. strides: in bytes, of the axes that have an index."""
+        item, at = dtypes.itemsize(dtype), self.index(0)
         for stride, i in zip(strides, indices):
-            if stride and i is not None:
+            if stride:
                 at = self.b.add(at, self.b.mul(i, self.index(stride // item), flags=("nsw",)), flags=("nsw",))
         return self.b.gep(base, [at], inbounds=True, source_etype=self.stored(dtype))
 
@@ -121,11 +123,3 @@ def text_of(module):
         rf'^(!\d+) = !{{ !"{_ROLLED} \d+" }}$', r"\1 = distinct !{\1, !999999}", str(module), flags=re.MULTILINE
     )
     return text + '\n!999999 = !{!"llvm.loop.unroll.disable"}\n' if found else text
-
-
-def type_of(dtype):
-    """LLVM's type of values of a dtype."""
-    return {
-        "float32": ir.FloatType, "float64": ir.DoubleType, "int32": lambda: ir.IntType(32), "int64": lambda: ir.IntType(64),
-        "bool": lambda: ir.IntType(1),
-    }[dtype]()  # fmt: skip

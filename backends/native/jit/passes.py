@@ -26,17 +26,17 @@ class Writer:
 
     def start(self, place):
         """The pointer to the first element of a place in this turn."""
-        item = dtypes.itemsize(place.dtype)
-        offset = place.offset // item
+        e, item = self.e, dtypes.itemsize(place.dtype)
+        offset = e.index(place.offset // item)
         if place.turn:
-            offset = self.e.b.add(self.e.b.mul(self.turn, self.e.index(place.turn // item)), self.e.index(offset))
-        return self.e.address(self.bases[place.buffer], place.dtype, offset * item if type(offset) is int else offset)
+            offset = e.b.add(e.b.mul(self.turn, e.index(place.turn // item)), offset)
+        return e.b.gep(self.bases[place.buffer], [offset], inbounds=True, source_etype=e.stored(place.dtype))
 
     def load(self, start, strides, indices, dtype):
-        return self.e.load(self.e.address(start, dtype, 0, strides, indices), dtype)
+        return self.e.load(self.e.address(start, dtype, strides, indices), dtype)
 
     def store(self, value, start, strides, indices, dtype):
-        self.e.store(value, self.e.address(start, dtype, 0, strides, indices), dtype)
+        self.e.store(value, self.e.address(start, dtype, strides, indices), dtype)
 
     # ---- passes ------------------------------------------------------------------------------------------------------
 

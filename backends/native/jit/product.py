@@ -13,7 +13,7 @@ def write(w, step):
     starts = [w.start(p) for p in (step.a, step.b, step.out)]
 
     def one(indices):
-        at = [w.e.address(s, p.dtype, 0, p.strides[:lead], indices) for s, p in zip(starts, (step.a, step.b, step.out))]
+        at = [w.e.address(s, p.dtype, p.strides[:lead], indices) for s, p in zip(starts, (step.a, step.b, step.out))]
         _Blocks(w, step, *at).write()
 
     w.e.nest(step.out.shape[:lead], one)
@@ -64,7 +64,7 @@ class _Blocks:
 
         def at(base, strides, r, c, more=0):
             moved = e.b.add(c, e.index(more)) if more else c
-            return e.address(base, self.dtype, 0, strides, [r, moved])
+            return e.address(base, self.dtype, strides, [r, moved])
 
         def step(k, *sums):
             found = []
