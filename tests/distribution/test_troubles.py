@@ -1,10 +1,15 @@
 """What goes wrong on one rank ends all of them, with a message that names it."""
 
+import json
+import os
 import pathlib
+import signal
+import sys
 import time
 
 import pytest
 
+from mlkit.distribution import launch as launcher
 from tests.distribution.launching import launch
 
 pytest.importorskip("mpi4py", reason="processes exchange arrays by mpi4py")
@@ -34,6 +39,27 @@ def test_who_waits_says_for_whom():
     assert "Rank 0 on" in done.stderr
     assert "Those that did not come: rank 1 on" in done.stderr
     assert "troubles.py" in done.stderr  # the stacks
+
+
+def test_a_job_ends_where_mpiexec_has_missed_that_a_rank_was_killed(tmp_path, monkeypatch):
+    """Its place is taken by a process that does nothing but wait."""
+    monkeypatch.setattr(launcher, "_LEAST_END", 0.1)
+    report = {
+        "rank": 1,
+        "host": "a",
+        "log": "rank-1.log",
+        "pid": 7,
+        "code": -9,
+        "ended": 1.0,
+        "step": "in train batch 2 of epoch 0",
+    }
+    (tmp_path / "rank-0.json").write_text(json.dumps({**report, "rank": 0, "code": None, "ended": 2.0}))
+    (tmp_path / "rank-1.json").write_text(json.dumps(report))
+    waits = [sys.executable, "-S", "-E", "-c", "import time; time.sleep(60)"]
+    start = time.monotonic()
+    assert launcher._run(waits, dict(os.environ), launcher.Asked(), str(tmp_path)) == -signal.SIGTERM
+    assert time.monotonic() - start < 20
+    assert launcher.first_failed(str(tmp_path)).rank == 1
 
 
 @pytest.mark.slow
