@@ -24,7 +24,7 @@ REDUCTIONS = (sum_, prod, max_, min_)
 _WHOLE = (matmul, pad, concat, *REDUCTIONS)  # ops that are no part of a pass
 LARGEST = THRESHOLDS["one_thread"].size  # bytes of a tensor: larger ones are for several threads
 LARGEST_PRODUCT = THRESHOLDS["product_on_one_thread"].size  # multiplications
-LONGEST_SUM = 1 << 16  # elements: more are better added in pairs
+LONGEST_SUM = 1 << 13  # elements: more are better added in pairs
 MOST_CALLS = 1000
 
 

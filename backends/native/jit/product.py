@@ -5,6 +5,7 @@ from mlkit.backends.native.jit.library import ir
 from mlkit.core import dtypes
 
 _ROWS = 6  # of a block
+_TERMS = 128  # that are added one to the other; BLAS has as many beside one another
 
 
 def write(w, step):
@@ -77,12 +78,28 @@ class _Blocks:
                     found.append(self._added(sums[r * len(types) + c], self._spread(left, t), right[c]))
             return found
 
-        sums = e.loop(self.k, step, zeros * rows, rolled=True)
+        sums = self._summed(step, zeros * rows)
         for r in range(rows):
             for c, offset in enumerate(offsets):
                 e.b.store(
                     sums[r * len(types) + c], at(self.out, (self.of_out[0], item), rows_of[r], column, offset), align=item
                 )
+
+    def _summed(self, step, zeros):
+        """What ``step(k, *sums)`` makes of zeros for all k. Long sums are sums of sums, whose rounding errors grow slowly."""
+        e = self.e
+        if self.k <= 2 * _TERMS:
+            return e.loop(self.k, step, zeros, rolled=True)
+
+        def part(first, count):
+            return e.loop(count, lambda i, *sums: step(e.b.add(first, i), *sums), zeros, rolled=True)
+
+        def add(totals, sums):
+            return [(e.b.fadd if self.is_float else e.b.add)(t, s) for t, s in zip(totals, sums)]
+
+        whole = self.k // _TERMS
+        totals = e.loop(whole, lambda j, *totals: add(totals, part(e.b.mul(j, e.index(_TERMS)), _TERMS)), zeros, rolled=True)
+        return add(totals, part(e.index(whole * _TERMS), self.k % _TERMS))
 
     def _spread(self, x, kind):
         """A vector of one number."""

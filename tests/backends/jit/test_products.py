@@ -25,6 +25,9 @@ SIZES = [
     (12, 96, 32),
     (3, 17, 64),
     (19, 4, 2),
+    (7, 257, 3),
+    (2, 1000, 33),
+    (1, 9216, 1),
 ]  # rows, inner, columns
 
 
@@ -63,7 +66,9 @@ def test_products(dtype):
                 np.testing.assert_array_equal(got, x @ y)
             else:
                 error = np.abs(got - x.astype("longdouble") @ y.astype("longdouble"))
-                assert (error <= 4 * np.finfo(dtype).eps * np.sqrt(x.shape[-1]) * (np.abs(x) @ np.abs(y))).all(), x.shape
+                assert (error <= 4 * np.finfo(dtype).eps * min(np.sqrt(x.shape[-1]), 20) * (np.abs(x) @ np.abs(y))).all(), (
+                    x.shape
+                )
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64", "int32", "bool"])
