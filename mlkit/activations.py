@@ -35,7 +35,11 @@ def relu(
 
 
 def leaky_relu(x: TensorLike, negative_slope: float = 0.2) -> Tensor:
-    """x where it is positive, ``negative_slope * x`` elsewhere."""
+    """x where it is positive, ``negative_slope * x`` elsewhere.
+
+    Args:
+        negative_slope: slope below 0.
+    """
     return ops.leaky_relu(x, negative_slope=negative_slope)
 
 
@@ -59,7 +63,11 @@ def log_softmax(x: TensorLike, axis: Axis = -1) -> Tensor:
 
 
 def elu(x: TensorLike, alpha: FloatOrSequence = 1.0) -> Tensor:
-    """x where it is positive, ``alpha * (exp(x) - 1)`` elsewhere. Clevert et al. 2016, https://arxiv.org/abs/1511.07289."""
+    """x where it is positive, ``alpha * (exp(x) - 1)`` elsewhere. Clevert et al. 2016, https://arxiv.org/abs/1511.07289.
+
+    Args:
+        alpha: minus the limit for very negative x.
+    """
     return ops.elu(x, alpha=alpha)
 
 
@@ -69,12 +77,20 @@ def selu(x: TensorLike) -> Tensor:
 
 
 def celu(x: TensorLike, alpha: FloatOrSequence = 1.0) -> Tensor:
-    """``max(x, 0) + min(0, alpha * (exp(x / alpha) - 1))``. Barron 2017, https://arxiv.org/abs/1704.07483."""
+    """``max(x, 0) + min(0, alpha * (exp(x / alpha) - 1))``. Barron 2017, https://arxiv.org/abs/1704.07483.
+
+    Args:
+        alpha: minus the limit for very negative x.
+    """
     return ops.celu(x, alpha=alpha)
 
 
 def gelu(x: TensorLike, approximate: bool = False) -> Tensor:
-    """``x * P(X <= x)`` for a standard normal X; `approximate` uses tanh. https://arxiv.org/abs/1606.08415."""
+    """``x * P(X <= x)`` for a standard normal X; `approximate` uses tanh. https://arxiv.org/abs/1606.08415.
+
+    Args:
+        approximate: by tanh, else by the error function.
+    """
     return ops.gelu(x, approximate=approximate)
 
 
@@ -105,17 +121,29 @@ def softsign(x: TensorLike) -> Tensor:
 
 
 def squareplus(x: TensorLike, b: float = 4) -> Tensor:
-    """``(x + sqrt(x ** 2 + b)) / 2``. Barron 2021, https://arxiv.org/abs/2112.11687."""
+    """``(x + sqrt(x ** 2 + b)) / 2``. Barron 2021, https://arxiv.org/abs/2112.11687.
+
+    Args:
+        b: smoothness at 0.
+    """
     return ops.squareplus(x, b=b)
 
 
 def soft_shrink(x: TensorLike, threshold: FloatOrSequence = 0.5) -> Tensor:
-    """x moved towards 0 by `threshold`, 0 where that would cross it."""
+    """x moved towards 0 by `threshold`, 0 where that would cross it.
+
+    Args:
+        threshold: by how much values move towards 0.
+    """
     return ops.soft_shrink(x, threshold=threshold)
 
 
 def hard_shrink(x: TensorLike, threshold: FloatOrSequence = 0.5) -> Tensor:
-    """x where ``|x| > threshold``, 0 elsewhere."""
+    """x where ``|x| > threshold``, 0 elsewhere.
+
+    Args:
+        threshold: what is not further from 0 becomes 0.
+    """
     return ops.hard_shrink(x, threshold=threshold)
 
 
@@ -125,7 +153,12 @@ def tanh_shrink(x: TensorLike) -> Tensor:
 
 
 def threshold(x: TensorLike, threshold: float, default_value: float) -> Tensor:
-    """x where it exceeds `threshold`, `default_value` elsewhere."""
+    """x where it exceeds `threshold`, `default_value` elsewhere.
+
+    Args:
+        threshold: the bound.
+        default_value: what stands for values that are not above it.
+    """
     return ops.threshold(x, threshold, default_value)
 
 

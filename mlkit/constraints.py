@@ -37,6 +37,7 @@ class MaxNorm(Constraint):
 
     Args:
         axis: int or tuple, the axes a norm is taken over: 0 for a Dense kernel (inputs, units), (0, 1, 2) for a Conv2D kernel.
+        max_value: the largest norm.
 
     Srivastava et al. 2014, Dropout (https://jmlr.org/papers/v15/srivastava14a.html), section 5.1.
     """
@@ -60,7 +61,11 @@ class NonNeg(Constraint):
 
 
 class UnitNorm(Constraint):
-    """Scales weights to norm 1. axis: int or tuple, the axes a norm is taken over."""
+    """Scales weights to norm 1.
+
+    Args:
+        axis: int or tuple, the axes a norm is taken over.
+    """
 
     def __init__(self, axis: Axis = 0):
         self.axis = axis
@@ -75,6 +80,7 @@ class MinMaxNorm(Constraint):
     Args:
         rate: 1 enforces the interval at once; below 1 each update goes that part of the way.
         axis: the axes a norm is taken over.
+        min_value, max_value: bounds of the norm.
     """
 
     def __init__(self, min_value: float = 0.0, max_value: float = 1.0, rate: float = 1.0, axis: Axis = 0):

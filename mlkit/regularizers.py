@@ -58,6 +58,9 @@ class L1L2(Regularizer):
 class L1(Regularizer):
     """``l1 * sum(|x|)``.
 
+    Args:
+        l1: factor of the sum of absolute values.
+
     >>> float(L1(0.5)(ops.convert_to_tensor([2.0, -2.0])))
     2.0
     """
@@ -72,6 +75,9 @@ class L1(Regularizer):
 
 class L2(Regularizer):
     """``l2 * sum(x ** 2)``.
+
+    Args:
+        l2: factor of the sum of squares.
 
     >>> float(L2(0.5)(ops.convert_to_tensor([2.0, -2.0])))
     4.0

@@ -44,6 +44,9 @@ class Ones(Initializer):
 class Identity(Initializer):
     """`gain` times the identity matrix; for matrices only, which need not be square.
 
+    Args:
+        gain: factor on the matrix.
+
     >>> Identity(gain=2)((2, 2)).numpy()
     array([[2., 0.],
            [0., 2.]], dtype=float32)

@@ -39,6 +39,9 @@ class RandomInitializer(Initializer):
 class RandomNormal(RandomInitializer):
     """Normal distribution of the given mean and standard deviation.
 
+    Args:
+        mean, stddev: of the distribution.
+
     >>> RandomNormal(stddev=1.0, seed=1)((2, 3)).shape
     (2, 3)
     """
@@ -55,6 +58,9 @@ class TruncatedNormal(RandomInitializer):
     """Normal distribution without the values beyond two standard deviations.
 
     `stddev` is that of the distribution before it is cut; after it is 0.88 times that.
+
+    Args:
+        mean, stddev: of the normal distribution.
     """
 
     def __init__(self, mean: float = 0.0, stddev: float = 0.05, seed: Seed = None):
@@ -66,7 +72,11 @@ class TruncatedNormal(RandomInitializer):
 
 
 class RandomUniform(RandomInitializer):
-    """Uniform distribution over ``[minval, maxval)``."""
+    """Uniform distribution over ``[minval, maxval)``.
+
+    Args:
+        minval, maxval: bounds.
+    """
 
     def __init__(self, minval: float = -0.05, maxval: float = 0.05, seed: Seed = None):
         self.minval, self.maxval = minval, maxval
@@ -175,6 +185,9 @@ class Orthogonal(RandomInitializer):
     """`gain` times a random matrix with orthonormal rows or columns, whichever are fewer.
 
     All axes but the last are taken as one. Saxe et al. 2014, https://arxiv.org/abs/1312.6120.
+
+    Args:
+        gain: factor on the matrix.
 
     >>> from mlkit import ops
     >>> q = Orthogonal(seed=0)((5, 3))

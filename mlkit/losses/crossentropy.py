@@ -214,6 +214,9 @@ def _categorical_pair(y_true: Any, y_pred, label_smoothing, axis: Axis, name: st
 class BinaryCrossentropy(LossFunctionWrapper):
     """`binary_crossentropy` as a loss. from_logits, label_smoothing, axis: as there; other arguments as in `Loss`.
 
+    Args:
+        label_smoothing: in [0, 1]: targets are moved that far towards 1/2.
+
     >>> round(float(BinaryCrossentropy(from_logits=True)([[1.0], [0.0]], [[0.0], [0.0]])), 4)
     0.6931
     """
@@ -252,7 +255,11 @@ class BinaryFocalCrossentropy(LossFunctionWrapper):
 
 
 class CategoricalCrossentropy(LossFunctionWrapper):
-    """`categorical_crossentropy` as a loss. from_logits, label_smoothing, axis: as there; other arguments as in `Loss`."""
+    """`categorical_crossentropy` as a loss. from_logits, label_smoothing, axis: as there; other arguments as in `Loss`.
+
+    Args:
+        label_smoothing: in [0, 1]: targets are moved that far towards equal probabilities.
+    """
 
     def __init__(
         self,
@@ -288,6 +295,9 @@ class CategoricalFocalCrossentropy(LossFunctionWrapper):
 class SparseCategoricalCrossentropy(LossFunctionWrapper):
     """`sparse_categorical_crossentropy` as a loss. from_logits, ignore_class, axis: as there; other arguments as in `Loss`.
 
+    Args:
+        ignore_class: a label that does not count, such as -1, or None.
+
     >>> round(float(SparseCategoricalCrossentropy(from_logits=True)([0, 1], [[0.0, 0.0], [0.0, 0.0]])), 4)
     0.6931
     """
@@ -308,7 +318,11 @@ class SparseCategoricalCrossentropy(LossFunctionWrapper):
 
 
 class CategoricalGeneralizedCrossEntropy(LossFunctionWrapper):
-    """`categorical_generalized_cross_entropy` as a loss. q: in (0, 1); other arguments as in `Loss`."""
+    """`categorical_generalized_cross_entropy` as a loss. q: in (0, 1); other arguments as in `Loss`.
+
+    Args:
+        q: between 0 (cross-entropy) and 1 (mean absolute error).
+    """
 
     def __init__(
         self,

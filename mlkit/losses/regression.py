@@ -207,7 +207,11 @@ class MeanSquaredLogarithmicError(LossFunctionWrapper):
 
 
 class Huber(LossFunctionWrapper):
-    """`huber` as a loss. delta: error at which the loss turns linear; other arguments as in `Loss`."""
+    """`huber` as a loss. delta: error at which the loss turns linear; other arguments as in `Loss`.
+
+    Args:
+        delta: the error from which the loss grows linearly.
+    """
 
     unlisted = ("delta",)
 

@@ -156,7 +156,12 @@ class Dice(LossFunctionWrapper):
 
 
 class Tversky(LossFunctionWrapper):
-    """`tversky` as a loss. alpha, beta, axis: as there; other arguments as in `Loss`."""
+    """`tversky` as a loss. alpha, beta, axis: as there; other arguments as in `Loss`.
+
+    Args:
+        alpha: weight of false positives.
+        beta: weight of false negatives.
+    """
 
     def __init__(
         self,

@@ -22,6 +22,9 @@ def accuracy(y_true: TensorLike, y_pred: TensorLike) -> Tensor:
 def binary_accuracy(y_true: TensorLike, y_pred: TensorLike, threshold: FloatOrSequence = 0.5) -> Tensor:
     """1 where ``y_pred > threshold`` agrees with a target of 0 or 1, else 0; any shape.
 
+    Args:
+        threshold: predictions above it are class 1.
+
     >>> binary_accuracy([1.0, 0.0], [0.7, 0.6]).numpy()
     array([1., 0.], dtype=float32)
     """
@@ -137,7 +140,11 @@ class Accuracy(MeanMetricWrapper):
 
 
 class BinaryAccuracy(MeanMetricWrapper):
-    """Mean of `binary_accuracy`. threshold: above it a prediction means 1."""
+    """Mean of `binary_accuracy`. threshold: above it a prediction means 1.
+
+    Args:
+        threshold: predictions above it are class 1.
+    """
 
     _direction = "up"
 
@@ -164,7 +171,11 @@ class SparseCategoricalAccuracy(MeanMetricWrapper):
 
 
 class TopKCategoricalAccuracy(MeanMetricWrapper):
-    """Mean of `top_k_categorical_accuracy` (one-hot targets). k: how many classes count."""
+    """Mean of `top_k_categorical_accuracy` (one-hot targets). k: how many classes count.
+
+    Args:
+        k: how many of the largest predictions count.
+    """
 
     _direction = "up"
 

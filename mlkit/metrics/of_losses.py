@@ -84,7 +84,11 @@ class CategoricalHinge(MeanMetricWrapper):
 
 
 class BinaryCrossentropy(MeanMetricWrapper):
-    """Mean of `mlkit.losses.binary_crossentropy`. from_logits, label_smoothing: as there."""
+    """Mean of `mlkit.losses.binary_crossentropy`. from_logits, label_smoothing: as there.
+
+    Args:
+        label_smoothing: in [0, 1]: targets are moved that far towards 1/2.
+    """
 
     def __init__(
         self,
@@ -98,7 +102,11 @@ class BinaryCrossentropy(MeanMetricWrapper):
 
 
 class CategoricalCrossentropy(MeanMetricWrapper):
-    """Mean of `mlkit.losses.categorical_crossentropy`. from_logits, label_smoothing, axis: as there."""
+    """Mean of `mlkit.losses.categorical_crossentropy`. from_logits, label_smoothing, axis: as there.
+
+    Args:
+        label_smoothing: in [0, 1]: targets are moved that far towards equal probabilities.
+    """
 
     def __init__(
         self,
@@ -116,6 +124,9 @@ class SparseCategoricalCrossentropy(MeanMetricWrapper):
     """Mean of `mlkit.losses.sparse_categorical_crossentropy`. from_logits, ignore_class, axis: as there.
 
     Without sample weights ignored entries count as zeros in the mean, as in Keras.
+
+    Args:
+        ignore_class: a label that does not count, such as -1, or None.
     """
 
     def __init__(

@@ -169,13 +169,26 @@ def segment_sum(data: TensorLike, segment_ids: TensorLike, num_segments: int | N
 
 
 def segment_prod(data: TensorLike, segment_ids: TensorLike, num_segments: int | None = None, sorted: bool = False) -> Tensor:
-    """Products of the rows that have the same segment number; see `segment_sum`. An empty segment gives 1."""
+    """Products of the rows that have the same segment number; see `segment_sum`. An empty segment gives 1.
+
+    Args:
+        data: (rows, ...).
+        segment_ids: (rows,), the segment of each row.
+        num_segments: by default the largest number + 1, which needs values, so it must be given in a compiled function.
+        sorted: a promise that the numbers ascend; nothing depends on it.
+    """
     return _prod(data, segment_ids, num_segments, sorted)
 
 
 def segment_max(data: TensorLike, segment_ids: TensorLike, num_segments: int | None = None, sorted: bool = False) -> Tensor:
     """Largest elements of the rows that have the same segment number; see `segment_sum`. An empty segment gives the smallest
     value.
+
+    Args:
+        data: (rows, ...).
+        segment_ids: (rows,), the segment of each row.
+        num_segments: by default the largest number + 1, which needs values, so it must be given in a compiled function.
+        sorted: a promise that the numbers ascend; nothing depends on it.
     """
     data = as_tensor(data)
     require_real("segment_max", data)
@@ -185,6 +198,12 @@ def segment_max(data: TensorLike, segment_ids: TensorLike, num_segments: int | N
 def segment_min(data: TensorLike, segment_ids: TensorLike, num_segments: int | None = None, sorted: bool = False) -> Tensor:
     """Smallest elements of the rows that have the same segment number; see `segment_sum`. An empty segment gives the largest
     value.
+
+    Args:
+        data: (rows, ...).
+        segment_ids: (rows,), the segment of each row.
+        num_segments: by default the largest number + 1, which needs values, so it must be given in a compiled function.
+        sorted: a promise that the numbers ascend; nothing depends on it.
     """
     data = as_tensor(data)
     require_real("segment_min", data)
@@ -199,6 +218,7 @@ def top_k(x: TensorLike, k: int, sorted: bool = True) -> tuple[Tensor, ...]:
 
     Args:
         sorted: False allows any order; the order is the same.
+        k: how many.
 
     >>> values, indices = top_k([1.0, 3.0, 2.0], 2)
     >>> values.numpy(), indices.numpy()

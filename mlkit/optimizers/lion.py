@@ -15,6 +15,10 @@ class Lion(Optimizer):
 
     Needs a learning rate 3 to 10 times smaller than Adam's. Further arguments: those of `Optimizer`.
     Chen et al. 2023, https://arxiv.org/abs/2302.06675.
+
+    Args:
+        beta_1: weight of the average in the step's sign.
+        beta_2: how much of the average stays each time.
     """
 
     @common_options

@@ -33,6 +33,7 @@ class LossScaleOptimizer(Optimizer):
     Args:
         inner_optimizer: the optimizer that updates; all other options are its.
         initial_scale: the first scale.
+        dynamic_growth_steps: steps without overflow after which the scale is doubled.
 
     Micikevicius et al. 2018, https://arxiv.org/abs/1710.03740.
     """

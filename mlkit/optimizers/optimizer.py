@@ -43,6 +43,8 @@ class Optimizer(StatefulOptimizer):
         gradient_accumulation_steps: update once in so many steps, with the mean gradient; schedules count all steps,
             `iterations` the updates.
         name: str.
+        ema_momentum: how much of the averages stays at each update.
+        ema_overwrite_frequency: updates between replacements; None: at the end of `fit` alone.
 
     An optimizer of your own defines `build_slots`, the state it keeps for each weight, and `update_step`, its rule. Both are
     written with ops and run at once or traced alike, so no branching on values. (Overriding `build` in Keras's manner works

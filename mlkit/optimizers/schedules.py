@@ -39,6 +39,13 @@ class LearningRateSchedule(Configurable):
 class ExponentialDecay(LearningRateSchedule):
     """``initial_learning_rate * decay_rate ** (step / decay_steps)``; with `staircase` the exponent is rounded down.
 
+    Args:
+        initial_learning_rate: the rate at step 0.
+        decay_steps: steps in which it is multiplied by `decay_rate`.
+        decay_rate: that factor.
+        staircase: whether it falls in stairs.
+        name: of the schedule.
+
     >>> float(ExponentialDecay(1.0, decay_steps=10, decay_rate=0.5)(20))
     0.25
     """
@@ -62,6 +69,13 @@ class ExponentialDecay(LearningRateSchedule):
 
 class InverseTimeDecay(LearningRateSchedule):
     """``initial_learning_rate / (1 + decay_rate * step / decay_steps)``; with `staircase` the quotient is rounded down.
+
+    Args:
+        initial_learning_rate: the rate at step 0.
+        decay_steps: steps in which the divisor grows by `decay_rate`.
+        decay_rate: that growth.
+        staircase: whether it falls in stairs.
+        name: of the schedule.
 
     >>> float(InverseTimeDecay(1.0, decay_steps=10, decay_rate=0.5)(20))
     0.5
@@ -90,6 +104,7 @@ class PiecewiseConstantDecay(LearningRateSchedule):
     Args:
         boundaries: rising step numbers.
         values: learning rates, one more than boundaries.
+        name: of the schedule.
 
     >>> schedule = PiecewiseConstantDecay([100, 200], [1.0, 0.5, 0.25])
     >>> float(schedule(100)), float(schedule(101)), float(schedule(900))
@@ -116,6 +131,11 @@ class PolynomialDecay(LearningRateSchedule):
 
     Args:
         cycle: after the end start anew with a period twice, three times ... as long, instead of staying at the end.
+        initial_learning_rate: the rate at step 0.
+        decay_steps: length of the decay.
+        end_learning_rate: the rate at its end.
+        power: exponent of the part of the steps that is left; 1: a straight line.
+        name: of the schedule.
 
     >>> float(PolynomialDecay(1.0, decay_steps=10, end_learning_rate=0.5)(5))
     0.75
@@ -154,6 +174,7 @@ class CosineDecay(LearningRateSchedule):
         alpha: the last value as a part of the first.
         warmup_target: the learning rate at the end of the warmup; None for no warmup.
         warmup_steps: length of the warmup.
+        name: of the schedule.
 
     Loshchilov & Hutter 2017, https://arxiv.org/abs/1608.03983.
 
@@ -197,6 +218,8 @@ class CosineDecayRestarts(LearningRateSchedule):
         t_mul: each is so many times as long as the one before.
         m_mul: and starts at so many times its start.
         alpha: the least value as a part of `initial_learning_rate`.
+        initial_learning_rate: the rate at step 0.
+        name: of the schedule.
 
     SGDR, Loshchilov & Hutter 2017, https://arxiv.org/abs/1608.03983.
 

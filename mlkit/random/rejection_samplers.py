@@ -19,6 +19,9 @@ def gamma(shape: ShapeLike, alpha: TensorLike, dtype: DType | None = None, seed:
 
     Differentiable in `alpha`: the gradient tells how each number moves when alpha grows and the number stays the same quantile.
 
+    Args:
+        alpha: shape of the distribution, a number or a tensor that broadcasts with `shape`.
+
     >>> import mlkit
     >>> slope = mlkit.grad(lambda alpha: mlkit.ops.mean(mlkit.random.gamma((1000,), alpha, seed=1)))(3.0)
     >>> bool(0.9 < slope < 1.1)
@@ -33,6 +36,9 @@ def beta(
 ) -> Tensor:
     """Numbers of the beta distribution: a / (a + b) for gamma-distributed a and b, from logarithms so that small ones do not
     vanish. Differentiable in `alpha` and `beta`, as `gamma` is.
+
+    Args:
+        alpha, beta: shapes of the distribution, numbers or tensors that broadcast with `shape`.
     """
     dtype = float_dtype("beta", dtype)
     key_a, key_b = bits.split(draw_seed(seed), 2)
@@ -46,6 +52,10 @@ def binomial(
     """Numbers of successes in `counts` trials that each succeed with probability `probabilities` (numbers or tensors).
 
     Whole numbers have no gradient: one asked for through them is an error.
+
+    Args:
+        counts: number of trials, a tensor that broadcasts with `shape`.
+        probabilities: of success, likewise.
     """
     dtype = float_dtype("binomial", dtype)
     shape = as_shape("random.binomial", shape)

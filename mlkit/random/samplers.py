@@ -39,6 +39,7 @@ def uniform(
         shape: sizes.
         dtype: a float type, by default floatx.
         seed: int, SeedGenerator or None.
+        minval, maxval: bounds; the upper one is not drawn.
 
     >>> import mlkit
     >>> x = mlkit.random.uniform((1000,), minval=-1.0, seed=7)
@@ -61,6 +62,7 @@ def normal(
         shape: sizes.
         dtype: a float type, by default floatx.
         seed: int, SeedGenerator or None.
+        mean, stddev: of the distribution.
     """
     dtype = float_dtype("normal", dtype)
     return _scale(bits.random_normal(draw_seed(seed), shape=as_shape("random.normal", shape), dtype=dtype), stddev, mean)
@@ -77,6 +79,7 @@ def truncated_normal(
         shape: sizes.
         dtype: a float type, by default floatx.
         seed: int, SeedGenerator or None.
+        mean, stddev: of the normal distribution; what is further than two deviations from the mean is drawn anew.
     """
     dtype = float_dtype("truncated_normal", dtype)
     edge = math.erf(2 / math.sqrt(2))
@@ -148,6 +151,7 @@ def categorical(logits: TensorLike, num_samples: int, dtype: DType = "int32", se
 
     Args:
         logits: (batch, classes).
+        num_samples: draws for each row.
 
     Returns (batch, num_samples). By the Gumbel-max trick: the largest of logits + Gumbel noise. Indices have no gradient: one
     asked for through them is an error.
@@ -169,6 +173,8 @@ def dropout(inputs: TensorLike, rate: float, noise_shape: Shape | None = None, s
 
     Args:
         noise_shape: shape of the mask, broadcast to the inputs; a None stands for the inputs' size of the same place.
+        inputs: tensor.
+        rate: share of the elements that are dropped.
 
     Srivastava et al., "Dropout: a simple way to prevent neural networks from overfitting", JMLR 15 (2014).
     """
@@ -195,7 +201,12 @@ def mask_shape(name: str, noise_shape: Shape | None, shape: Sequence[Size]) -> T
 
 
 def shuffle(x: TensorLike, axis: int = 0, seed: Seed | Tensor = None) -> Tensor:
-    """The slices along one axis in random order."""
+    """The slices along one axis in random order.
+
+    Args:
+        x: tensor.
+        axis: the axis whose elements change places.
+    """
     x = as_tensor(x)
     axis = normalize_axis("random.shuffle", axis, x.ndim)
     order = argsort(bits.random_bits(draw_seed(seed), shape=(x.shape[axis],), dtype="uint64"), axis=0)

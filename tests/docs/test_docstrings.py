@@ -7,7 +7,7 @@ import pytest
 from docs.builder import docstrings, names
 
 ALL = [d for d in names.described() if docstrings.parameters(d.value)]
-COMPLETE = 652  # callables all of whose arguments are explained, of 982: it may only rise
+COMPLETE = 775  # callables all of whose arguments are explained, of 982: it may only rise
 
 
 def test_ever_more_callables_explain_all_arguments():

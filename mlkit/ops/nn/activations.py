@@ -42,7 +42,11 @@ def relu6(x: TensorLike) -> Tensor:
 
 
 def leaky_relu(x: TensorLike, negative_slope: float = 0.2) -> Tensor:
-    """x where it is positive, else negative_slope * x. Maas, Hannun and Ng, ICML 2013."""
+    """x where it is positive, else negative_slope * x. Maas, Hannun and Ng, ICML 2013.
+
+    Args:
+        negative_slope: slope below 0.
+    """
     x = to_float(x)
     return el.where(x >= 0, x, x * negative_slope)
 
@@ -69,19 +73,32 @@ def hard_tanh(x: TensorLike) -> Tensor:
 
 
 def hard_shrink(x: TensorLike, threshold: float = 0.5) -> Tensor:
-    """x where |x| > threshold, else 0."""
+    """x where |x| > threshold, else 0.
+
+    Args:
+        threshold: what is not further from 0 becomes 0.
+    """
     x = to_float(x)
     return el.where(abs(x) > threshold, x, 0.0)
 
 
 def soft_shrink(x: TensorLike, threshold: float = 0.5) -> Tensor:
-    """x moved towards 0 by the threshold; 0 where |x| <= threshold."""
+    """x moved towards 0 by the threshold; 0 where |x| <= threshold.
+
+    Args:
+        threshold: by how much values move towards 0.
+    """
     x = to_float(x)
     return el.where(x > threshold, x - threshold, el.where(x < -threshold, x + threshold, 0.0))
 
 
 def threshold(x: TensorLike, threshold: float, default_value: float) -> Tensor:
-    """x where it is above the threshold, else default_value."""
+    """x where it is above the threshold, else default_value.
+
+    Args:
+        threshold: the bound.
+        default_value: what stands for values that are not above it.
+    """
     x = to_float(x)
     return el.where(x > threshold, x, float(default_value))
 
@@ -126,7 +143,11 @@ def softsign(x: TensorLike) -> Tensor:
 
 
 def squareplus(x: TensorLike, b: float = 4) -> Tensor:
-    """(x + sqrt(x^2 + b)) / 2. Barron, arXiv:2112.11687."""
+    """(x + sqrt(x^2 + b)) / 2. Barron, arXiv:2112.11687.
+
+    Args:
+        b: smoothness at 0.
+    """
     x = to_float(x)
     return (x + el.sqrt(x * x + b)) / 2
 
@@ -146,12 +167,20 @@ swish = silu
 
 
 def gelu(x: TensorLike, approximate: bool = True) -> Tensor:
-    """x * (cumulative normal distribution at x); approximate: by tanh. Hendrycks and Gimpel, arXiv:1606.08415."""
+    """x * (cumulative normal distribution at x); approximate: by tanh. Hendrycks and Gimpel, arXiv:1606.08415.
+
+    Args:
+        approximate: by tanh, else by the error function.
+    """
     return fused.gelu(to_float(x), approximate=bool(approximate))
 
 
 def elu(x: TensorLike, alpha: FloatOrSequence = 1.0) -> Tensor:
-    """x where it is positive, else alpha * (exp(x) - 1). Clevert, Unterthiner and Hochreiter, ICLR 2016."""
+    """x where it is positive, else alpha * (exp(x) - 1). Clevert, Unterthiner and Hochreiter, ICLR 2016.
+
+    Args:
+        alpha: minus the limit for very negative x.
+    """
     x = to_float(x)
     positive = x > 0
     return el.where(positive, x, el.expm1(el.where(positive, 0.0, x)) * alpha)
@@ -163,7 +192,11 @@ def selu(x: TensorLike) -> Tensor:
 
 
 def celu(x: TensorLike, alpha: FloatOrSequence = 1.0) -> Tensor:
-    """max(x, 0) + min(alpha * (exp(x / alpha) - 1), 0). Barron, arXiv:1704.07483."""
+    """max(x, 0) + min(alpha * (exp(x / alpha) - 1), 0). Barron, arXiv:1704.07483.
+
+    Args:
+        alpha: minus the limit for very negative x.
+    """
     x = to_float(x)
     return el.maximum(x, 0.0) + alpha * el.expm1(el.minimum(x, 0.0) / alpha)
 

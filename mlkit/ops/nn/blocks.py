@@ -33,6 +33,9 @@ def _check_divisible(name: str, sizes: Sequence[Size], divisor: int, x: Tensor) 
 def depth_to_space(x: TensorLike, block_size: int, data_format: str | None = "channels_last") -> Tensor:
     """Channels laid out as blocks of pixels: (n, h, w, c) -> (n, h * b, w * b, c / b^2). Shi et al., CVPR 2016.
 
+    Args:
+        block_size: pixels along each side of a block.
+
     >>> depth_to_space([[[[1, 2, 3, 4]]]], 2).numpy()[0, :, :, 0]
     array([[1, 2],
            [3, 4]], dtype=int32)
@@ -50,7 +53,11 @@ def depth_to_space(x: TensorLike, block_size: int, data_format: str | None = "ch
 
 
 def space_to_depth(x: TensorLike, block_size: int, data_format: str | None = "channels_last") -> Tensor:
-    """Blocks of pixels laid out as channels, the inverse of `depth_to_space`: (n, h, w, c) -> (n, h / b, w / b, c * b^2)."""
+    """Blocks of pixels laid out as channels, the inverse of `depth_to_space`: (n, h, w, c) -> (n, h / b, w / b, c * b^2).
+
+    Args:
+        block_size: pixels along each side of a block.
+    """
     x, b = as_tensor(x), block_size
     last = _image_axes("space_to_depth", x, b, data_format)
     n, h, w, c = x.shape if last else (x.shape[0], *x.shape[2:], x.shape[1])

@@ -22,6 +22,7 @@ def one_hot(x: TensorLike, num_classes: int, axis: Axis = -1, dtype: DType | Non
         x: integers.
         axis: where the new axis of size num_classes is put.
         dtype: by default floatx.
+        num_classes: size of the new axis.
 
     >>> one_hot([2, 0], 3).numpy()
     array([[0., 0., 1.],
@@ -51,6 +52,7 @@ def multi_hot(
         inputs: integers (..., labels), or (labels,).
         axis: where the axis of size num_classes is put.
         dtype: by default floatx.
+        num_classes: size of the vectors.
 
     >>> multi_hot([[0, 2], [1, 1]], 3).numpy()
     array([[1., 0., 1.],

@@ -202,6 +202,9 @@ def _ignoring_nan(choose: Op, x1: TensorLike, x2: TensorLike) -> Tensor:
 def clip(x: TensorLike, x_min: TensorLike, x_max: TensorLike) -> Tensor:
     """x where it lies between x_min and x_max, else the nearer of the two. Truth values count as int32.
 
+    Args:
+        x_min, x_max: bounds, numbers or tensors that broadcast.
+
     >>> clip([-2.0, 0.5, 7.0], 0.0, 1.0).numpy()
     array([0. , 0.5, 1. ], dtype=float32)
     """

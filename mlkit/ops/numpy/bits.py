@@ -26,19 +26,31 @@ def _alike(x: TensorLike, y: TensorLike) -> Sequence[Any]:
 
 @symbolic(_alike)
 def bitwise_and(x: TensorLike, y: TensorLike) -> Tensor:
-    """The bits that are set in both."""
+    """The bits that are set in both.
+
+    Args:
+        y: tensor of shifts or numbers, of integers; shapes broadcast.
+    """
     return el.and_(*pair(x, y))
 
 
 @symbolic(_alike)
 def bitwise_or(x: TensorLike, y: TensorLike) -> Tensor:
-    """The bits that are set in either."""
+    """The bits that are set in either.
+
+    Args:
+        y: tensor of shifts or numbers, of integers; shapes broadcast.
+    """
     return el.or_(*pair(x, y))
 
 
 @symbolic(_alike)
 def bitwise_xor(x: TensorLike, y: TensorLike) -> Tensor:
-    """The bits that are set in one only."""
+    """The bits that are set in one only.
+
+    Args:
+        y: tensor of shifts or numbers, of integers; shapes broadcast.
+    """
     return el.xor(*pair(x, y))
 
 
@@ -71,25 +83,41 @@ def _shifted(x: TensorLike, y: TensorLike) -> Any:
 
 @symbolic(_shifted)
 def bitwise_left_shift(x: TensorLike, y: TensorLike) -> Tensor:
-    """The bits of x moved y places to the left: x * 2**y."""
+    """The bits of x moved y places to the left: x * 2**y.
+
+    Args:
+        y: tensor of shifts or numbers, of integers; shapes broadcast.
+    """
     return el.left_shift(*_shift(x, y))
 
 
 @symbolic(_shifted)
 def left_shift(x: TensorLike, y: TensorLike) -> Tensor:
-    """`bitwise_left_shift`."""
+    """`bitwise_left_shift`.
+
+    Args:
+        y: tensor of shifts or numbers, of integers; shapes broadcast.
+    """
     return bitwise_left_shift(x, y)
 
 
 @symbolic(_shifted)
 def bitwise_right_shift(x: TensorLike, y: TensorLike) -> Tensor:
-    """The bits of x moved y places to the right: x // 2**y."""
+    """The bits of x moved y places to the right: x // 2**y.
+
+    Args:
+        y: tensor of shifts or numbers, of integers; shapes broadcast.
+    """
     return el.right_shift(*_shift(x, y))
 
 
 @symbolic(_shifted)
 def right_shift(x: TensorLike, y: TensorLike) -> Tensor:
-    """`bitwise_right_shift`."""
+    """`bitwise_right_shift`.
+
+    Args:
+        y: tensor of shifts or numbers, of integers; shapes broadcast.
+    """
     return bitwise_right_shift(x, y)
 
 

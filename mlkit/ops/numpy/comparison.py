@@ -128,6 +128,10 @@ def signbit(x: TensorLike) -> Tensor:
 def isclose(x1: TensorLike, x2: TensorLike, rtol: float = 1e-5, atol: float = 1e-8, equal_nan: bool = False) -> Tensor:
     """Whether x1 and x2 differ by at most atol + rtol * abs(x2). Equal infinities are close; NaN to NaN only if `equal_nan`.
 
+    Args:
+        rtol, atol: what is allowed: ``atol + rtol * |x2|``.
+        equal_nan: whether NaN is close to NaN.
+
     >>> isclose([1.0, 2.0], [1.000001, 2.1]).numpy()
     array([ True, False])
     """
@@ -138,6 +142,11 @@ def isclose(x1: TensorLike, x2: TensorLike, rtol: float = 1e-5, atol: float = 1e
 
 
 def allclose(x1: TensorLike, x2: TensorLike, rtol: float = 1e-5, atol: float = 1e-8, equal_nan: bool = False) -> Tensor:
-    """Whether `isclose` holds everywhere: one truth value."""
+    """Whether `isclose` holds everywhere: one truth value.
+
+    Args:
+        rtol, atol: what is allowed: ``atol + rtol * |x2|``.
+        equal_nan: whether NaN is close to NaN.
+    """
 
     return reductions.all(isclose(x1, x2, rtol, atol, equal_nan))

@@ -27,22 +27,39 @@ def _filled(name: str, shape: ShapeLike, value: float, dtype: DType | None) -> T
 
 
 def zeros(shape: ShapeLike, dtype: DType | None = None) -> Tensor:
-    """All zeros."""
+    """All zeros.
+
+    Args:
+        shape: of the result.
+    """
     return _filled("zeros", shape, 0, dtype)
 
 
 def ones(shape: ShapeLike, dtype: DType | None = None) -> Tensor:
-    """All ones."""
+    """All ones.
+
+    Args:
+        shape: of the result.
+    """
     return _filled("ones", shape, 1, dtype)
 
 
 def empty(shape: ShapeLike, dtype: DType | None = None) -> Tensor:
-    """A tensor to be filled; its elements are zero."""
+    """A tensor to be filled; its elements are zero.
+
+    Args:
+        shape: of the result.
+    """
     return _filled("empty", shape, 0, dtype)
 
 
 def full(shape: ShapeLike, fill_value: TensorLike, dtype: DType | None = None) -> Tensor:
-    """The same number everywhere, or a tensor broadcast to the shape."""
+    """The same number everywhere, or a tensor broadcast to the shape.
+
+    Args:
+        shape: of the result.
+        fill_value: the value, or what broadcasts to the shape.
+    """
     if type(fill_value) in (bool, int, float):
         return _filled("full", shape, fill_value, dtype)
     return broadcast_to(cast(fill_value, dtypes.standardize_dtype(dtype)), as_shape("full", shape))
@@ -69,7 +86,11 @@ def empty_like(x: TensorLike, dtype: DType | None = None) -> Tensor:
 
 
 def full_like(x: TensorLike, fill_value: TensorLike, dtype: DType | None = None) -> Tensor:
-    """The same number everywhere in the shape (and dtype, unless another is given) of x."""
+    """The same number everywhere in the shape (and dtype, unless another is given) of x.
+
+    Args:
+        fill_value: the value.
+    """
     x = as_tensor(x)
     return full(x.shape, fill_value, x.dtype if dtype is None else dtype)
 
@@ -91,6 +112,11 @@ def arange(
     start: TensorLike, stop: TensorLike | None = None, step: TensorLike | None = None, dtype: DType | None = None
 ) -> Tensor:
     """start, start + step, ... up to but without stop. With one argument that is stop, and start is 0.
+
+    Args:
+        start: first value; alone given, it is the end, and the start is 0.
+        stop: end, which is not reached.
+        step: distance of the values.
 
     >>> arange(3, 10, 3).numpy()
     array([3, 6, 9], dtype=int32)

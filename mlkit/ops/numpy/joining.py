@@ -24,6 +24,9 @@ __all__ = [
 def concatenate(xs: Structure, axis: Axis = 0) -> Tensor:
     """Tensors one after the other along an axis.
 
+    Args:
+        xs: list of tensors whose shapes differ along the axis at most.
+
     >>> concatenate([[[1, 2]], [[3, 4]]], axis=1).numpy()
     array([[1, 2, 3, 4]], dtype=int32)
     """
@@ -59,18 +62,30 @@ def append(x1: TensorLike, x2: TensorLike, axis: Axis = None) -> Tensor:
 
 
 def hstack(xs: Structure) -> Tensor:
-    """Joined along the second axis (1-D tensors along their only one)."""
+    """Joined along the second axis (1-D tensors along their only one).
+
+    Args:
+        xs: list of tensors, or one whose rows are taken.
+    """
     xs = [_at_least(1, x) for x in xs]
     return concatenate(xs, 0 if len(xs[0].shape) == 1 else 1)
 
 
 def vstack(xs: Structure) -> Tensor:
-    """Joined along the first axis; 1-D tensors count as rows."""
+    """Joined along the first axis; 1-D tensors count as rows.
+
+    Args:
+        xs: list of tensors, or one whose rows are taken.
+    """
     return concatenate([_at_least(2, x) for x in xs], 0)
 
 
 def dstack(xs: Structure) -> Tensor:
-    """Joined along the third axis; lower ranks get axes of size 1 as NumPy's `atleast_3d` gives them."""
+    """Joined along the third axis; lower ranks get axes of size 1 as NumPy's `atleast_3d` gives them.
+
+    Args:
+        xs: list of tensors, or one whose rows are taken.
+    """
     return concatenate([_at_least(3, x) for x in xs], 2)
 
 
@@ -109,6 +124,9 @@ def meshgrid(*x, indexing: str = "xy") -> list[Tensor]:
 def split(x: TensorLike, indices_or_sections: IntOrSequence, axis: Axis = 0) -> list[Tensor]:
     """A list of parts of an axis: so many of equal size, or cut before the given indices.
 
+    Args:
+        indices_or_sections: an int of sections of equal size, or the list of places to cut at.
+
     >>> [part.shape for part in split([1, 2, 3, 4, 5, 6], 3)]
     [(2,), (2,), (2,)]
     """
@@ -128,7 +146,11 @@ def split(x: TensorLike, indices_or_sections: IntOrSequence, axis: Axis = 0) -> 
 
 
 def array_split(x: TensorLike, indices_or_sections: IntOrSequence, axis: Axis = 0) -> list[Tensor]:
-    """As `split`, but the first parts may be one element longer than the others."""
+    """As `split`, but the first parts may be one element longer than the others.
+
+    Args:
+        indices_or_sections: number of sections, whose sizes differ by one at most, or the list of places to cut at.
+    """
     x = as_tensor(x)
     axis = normalize_axis("array_split", axis, len(x.shape))
     size = x.shape[axis]
@@ -170,18 +192,30 @@ def _cut(name: str, x: Tensor, indices: Sequence[int], axis: int) -> list[Tensor
 
 
 def vsplit(x: TensorLike, indices_or_sections: IntOrSequence) -> list[Tensor]:
-    """`split` along the first axis."""
+    """`split` along the first axis.
+
+    Args:
+        indices_or_sections: an int of sections of equal size, or the list of places to cut at.
+    """
     return split(x, indices_or_sections, 0)
 
 
 def hsplit(x: TensorLike, indices_or_sections: IntOrSequence) -> list[Tensor]:
-    """`split` along the second axis (the only one of 1-D tensors)."""
+    """`split` along the second axis (the only one of 1-D tensors).
+
+    Args:
+        indices_or_sections: an int of sections of equal size, or the list of places to cut at.
+    """
     x = as_tensor(x)
     return split(x, indices_or_sections, 0 if len(x.shape) == 1 else 1)
 
 
 def dsplit(x: TensorLike, indices_or_sections: IntOrSequence) -> list[Tensor]:
-    """`split` along the third axis."""
+    """`split` along the third axis.
+
+    Args:
+        indices_or_sections: an int of sections of equal size, or the list of places to cut at.
+    """
     x = as_tensor(x)
     if len(x.shape) < 3:
         raise ValueError(f"dsplit: the tensor needs three axes or more, but has shape {show(x.shape)}.")
@@ -220,6 +254,9 @@ def repeat(x: TensorLike, repeats: TensorLike, axis: Axis = None) -> Tensor:
 
 def tile(x: TensorLike, repeats: TensorLike) -> Tensor:
     """The whole tensor several times along each axis; `repeats` counts for the last axes.
+
+    Args:
+        repeats: how often along each axis, the last ones if there are fewer.
 
     >>> tile([[1, 2]], (2, 2)).numpy()
     array([[1, 2, 1, 2],

@@ -30,6 +30,10 @@ def _band(name: str, rows: Size, columns: Size, compare: Op, k: int) -> Tensor:
 def eye(N: int, M: int | None = None, k: int = 0, dtype: DType | None = None) -> Tensor:
     """N x M (default N) with ones on the k-th diagonal, zeros elsewhere.
 
+    Args:
+        N, M: rows and columns; M is N by default.
+        k: the diagonal: 0 is the main one, positive ones lie above it.
+
     >>> eye(2, 3, k=1).numpy()
     array([[0., 1., 0.],
            [0., 0., 1.]], dtype=float32)
@@ -38,12 +42,21 @@ def eye(N: int, M: int | None = None, k: int = 0, dtype: DType | None = None) ->
 
 
 def identity(n: int, dtype: DType | None = None) -> Tensor:
-    """The n x n identity matrix."""
+    """The n x n identity matrix.
+
+    Args:
+        n: rows and columns.
+    """
     return _new("identity", n, None, el.equal, 0, dtype)
 
 
 def tri(N: int, M: int | None = None, k: int = 0, dtype: DType | None = None) -> Tensor:
-    """N x M (default N) with ones on and below the k-th diagonal, zeros above."""
+    """N x M (default N) with ones on and below the k-th diagonal, zeros above.
+
+    Args:
+        N, M: rows and columns; M is N by default.
+        k: the diagonal: 0 is the main one, positive ones lie above it.
+    """
     return _new("tri", N, M, el.less_equal, k, dtype)
 
 
@@ -55,12 +68,20 @@ def _new(name: str, rows: int, columns: int | None, compare: Op, k: int, dtype: 
 
 
 def tril(x: TensorLike, k: int = 0) -> Tensor:
-    """Matrices (the last two axes) with zeros above the k-th diagonal."""
+    """Matrices (the last two axes) with zeros above the k-th diagonal.
+
+    Args:
+        k: the diagonal: 0 is the main one, positive ones lie above it.
+    """
     return _triangle("tril", as_tensor(x), k, keep_lower=True)
 
 
 def triu(x: TensorLike, k: int = 0) -> Tensor:
-    """Matrices (the last two axes) with zeros below the k-th diagonal."""
+    """Matrices (the last two axes) with zeros below the k-th diagonal.
+
+    Args:
+        k: the diagonal: 0 is the main one, positive ones lie above it.
+    """
     return _triangle("triu", as_tensor(x), whole("triu", "the diagonal `k`", k) - 1, keep_lower=False)
 
 
@@ -77,6 +98,9 @@ def _zero(x: Tensor) -> float:
 
 def diag(x: TensorLike, k: int = 0) -> Tensor:
     """Of a vector the matrix with it on the k-th diagonal; of a matrix its k-th diagonal.
+
+    Args:
+        k: the diagonal: 0 is the main one, positive ones lie above it.
 
     >>> diag([1, 2]).numpy()
     array([[1, 0],
@@ -95,12 +119,20 @@ def diag(x: TensorLike, k: int = 0) -> Tensor:
 
 
 def diagflat(x: TensorLike, k: int = 0) -> Tensor:
-    """The matrix with all elements of x on its k-th diagonal."""
+    """The matrix with all elements of x on its k-th diagonal.
+
+    Args:
+        k: the diagonal: 0 is the main one, positive ones lie above it.
+    """
     return diag(ravel(x), k)
 
 
 def diagonal(x: TensorLike, offset: int = 0, axis1: int = 0, axis2: int = 1) -> Tensor:
     """The diagonals of the matrices in two axes, along a new last axis.
+
+    Args:
+        offset: the diagonal: positive ones lie above the main one.
+        axis1, axis2: the axes of the matrices.
 
     >>> diagonal([[1, 2], [3, 4]]).numpy()
     array([1, 4], dtype=int32)
@@ -135,7 +167,12 @@ def _length(a: int, b: int) -> int:
 
 
 def trace(x: TensorLike, offset: int = 0, axis1: int = 0, axis2: int = 1) -> Tensor:
-    """The sum of the diagonals of the matrices in two axes."""
+    """The sum of the diagonals of the matrices in two axes.
+
+    Args:
+        offset: the diagonal: positive ones lie above the main one.
+        axis1, axis2: the axes of the matrices.
+    """
     return sum_over(diagonal(x, offset, axis1, axis2), axis=-1)
 
 

@@ -21,6 +21,9 @@ __all__ = ["nonzero", "select", "take", "take_along_axis", "unravel_index", "whe
 def where(condition: TensorLike, x1: TensorLike | None = None, x2: TensorLike | None = None) -> Tensor:
     """x1 where the condition is true (not zero), else x2. With the condition alone: `nonzero`.
 
+    Args:
+        condition: booleans that broadcast with both.
+
     >>> where([True, False], 1.0, 0.0).numpy()
     array([1., 0.], dtype=float32)
     """
@@ -67,6 +70,9 @@ def nonzero(x: TensorLike) -> tuple[Tensor, ...]:
 def take(x: TensorLike, indices: TensorLike, axis: Axis = None) -> Tensor:
     """The slices at `indices` along an axis (elements of the flat tensor without axis). Negative indices count from the end.
 
+    Args:
+        indices: tensor of integers; negative ones count from the end.
+
     >>> take([[1, 2, 3], [4, 5, 6]], [0, -1], axis=1).numpy()
     array([[1, 3],
            [4, 6]], dtype=int32)
@@ -82,6 +88,9 @@ def take_along_axis(x: TensorLike, indices: TensorLike, axis: Axis = None) -> Te
     """Elements of x at `indices` along an axis, which has x's shape but for that axis (other axes may have size 1).
 
     Without axis: from the flat tensor.
+
+    Args:
+        indices: integers, of x's shape but along the axis.
     """
     x, indices = as_tensor(x), to_integer("take_along_axis", indices)
     if axis is None:

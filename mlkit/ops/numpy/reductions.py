@@ -71,12 +71,20 @@ def mean(x: TensorLike, axis: Axis = None, keepdims: bool = False) -> Tensor:
 
 
 def max(x: TensorLike, axis: Axis = None, keepdims: bool = False, initial: TensorLike | None = None) -> Tensor:
-    """The largest element over axes, at least `initial` if given. NaN if any is NaN."""
+    """The largest element over axes, at least `initial` if given. NaN if any is NaN.
+
+    Args:
+        initial: a value that counts too; needed for empty tensors.
+    """
     return _extreme("max", red.max_, el.maximum, as_tensor(x), axis, keepdims, initial)
 
 
 def min(x: TensorLike, axis: Axis = None, keepdims: bool = False, initial: TensorLike | None = None) -> Tensor:
-    """The smallest element over axes, at most `initial` if given. NaN if any is NaN."""
+    """The smallest element over axes, at most `initial` if given. NaN if any is NaN.
+
+    Args:
+        initial: a value that counts too; needed for empty tensors.
+    """
     return _extreme("min", red.min_, el.minimum, as_tensor(x), axis, keepdims, initial)
 
 

@@ -30,6 +30,9 @@ def trunc(x: TensorLike) -> Tensor:
 def round(x: TensorLike, decimals: int = 0) -> Tensor:
     """x rounded to a number of decimals (negative: to tens, hundreds ...), halves to even. Integers stay integers.
 
+    Args:
+        decimals: digits after the point; negative ones before it.
+
     >>> round([0.5, 1.5, 2.345]).numpy()
     array([0., 2., 2.], dtype=float32)
     """
@@ -51,6 +54,9 @@ def round(x: TensorLike, decimals: int = 0) -> Tensor:
 
 def nan_to_num(x: TensorLike, nan: float = 0.0, posinf: float | None = None, neginf: float | None = None) -> Tensor:
     """x with NaN replaced by `nan` and infinities by `posinf` and `neginf` (default: the largest and smallest finite number).
+
+    Args:
+        nan, posinf, neginf: what stands for each; by default 0 and the limits of the dtype.
 
     >>> nan_to_num([1.0, math.nan, math.inf], posinf=9.0).numpy()
     array([1., 0., 9.], dtype=float32)

@@ -37,6 +37,9 @@ def size(x: TensorLike) -> int:
 def reshape(x: TensorLike, newshape: Shape) -> Tensor:
     """The elements in the same order under a new shape; one size may be -1, which means what is left.
 
+    Args:
+        newshape: of the result; one size may be -1 and follows from the others.
+
     >>> reshape([[1, 2, 3], [4, 5, 6]], (3, -1)).shape
     (3, 2)
     """
@@ -75,6 +78,9 @@ def ravel(x: TensorLike) -> Tensor:
 def transpose(x: TensorLike, axes: Sequence[int] | None = None) -> Tensor:
     """The axes in another order; without `axes` reversed.
 
+    Args:
+        axes: the axes in their new order; reversed by default.
+
     >>> transpose([[1, 2, 3], [4, 5, 6]]).shape
     (3, 2)
     """
@@ -91,7 +97,11 @@ def permuted(x: Tensor, perm: tuple[int, ...]) -> Tensor:
 
 
 def swapaxes(x: TensorLike, axis1: int, axis2: int) -> Tensor:
-    """Two axes exchanged."""
+    """Two axes exchanged.
+
+    Args:
+        axis1, axis2: the two axes.
+    """
     x = as_tensor(x)
     n = len(x.shape)
     a, b = (normalize_axis("swapaxes", i, n) for i in (axis1, axis2))
@@ -102,6 +112,9 @@ def swapaxes(x: TensorLike, axis1: int, axis2: int) -> Tensor:
 
 def moveaxis(x: TensorLike, source: Axes, destination: Axes) -> Tensor:
     """Axes moved to new places, the others in their order.
+
+    Args:
+        source, destination: an axis or several, and where they go.
 
     >>> moveaxis([[[1, 2, 3]]], -1, 0).shape
     (3, 1, 1)
@@ -154,7 +167,11 @@ def squeeze(x: TensorLike, axis: Axis = None) -> Tensor:
 
 
 def broadcast_to(x: TensorLike, shape: ShapeLike) -> Tensor:
-    """x repeated along axes of size 1, and new leading ones, until it has the shape."""
+    """x repeated along axes of size 1, and new leading ones, until it has the shape.
+
+    Args:
+        shape: of the result.
+    """
     x = as_tensor(x)
     shape = as_shape("broadcast_to", shape)
     return x if shape == x.shape else sh.broadcast_to(x, shape=shape)
@@ -203,6 +220,9 @@ def roll(x: TensorLike, shift: IntOrSequence, axis: Axis = None) -> Tensor:
     """Elements moved along axes by `shift` places; what leaves at one end enters at the other.
 
     Without axis: in the flat tensor.
+
+    Args:
+        shift: places, an int or one for each axis.
 
     >>> roll([1, 2, 3, 4], 1).numpy()
     array([4, 1, 2, 3], dtype=int32)
