@@ -71,11 +71,14 @@ def _compiled(text):
 _lock = threading.Condition()
 _waiting = collections.deque()
 _thread = None
-_at_work = False
+_is_stuck = False  # whether LLVM was left behind in the midst of its work
 
 
 def want(code):
     """Have code made; with MLKIT_JIT=wait, now."""
+    if _is_stuck:
+        code.failure = "this process was forked from one that was compiling"
+        return
     if debug.JIT == "wait":
         with _compiling:
             code.make()
@@ -113,8 +116,9 @@ def _work():
 
 
 def _after_fork():
-    """A child has none of its parent's threads, and perhaps locks that they held."""
-    global _lock, _thread, _compiling
+    """A child has none of its parent's threads. What they held of LLVM's stays held, so it compiles nothing if they were at it."""
+    global _lock, _thread, _compiling, _is_stuck
+    _is_stuck = _is_stuck or _thread is not None or _compiling.locked()
     _lock, _thread, _compiling = threading.Condition(), None, threading.Lock()
     _waiting.clear()
 

@@ -1,5 +1,9 @@
 """Loops as native code: the same results as in Python, whatever is carried, sliced and stacked; when they run so, and when not."""
 
+import os
+import subprocess
+import sys
+import textwrap
 import threading
 
 import numpy as np
@@ -191,3 +195,25 @@ def test_parts_of_no_elements_are_passed_over():
     graph = mlkit.function(lambda a, b, c: ops.concatenate([a, b, c], 1)).graph(C, ops.zeros((2, 0)), C)
     (found,) = results(graph, [np.asarray(C), np.zeros((2, 0), "float32"), np.asarray(C)])
     np.testing.assert_array_equal(found, np.concatenate([C, C], 1))
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="only where processes can be forked")
+def test_a_child_that_was_forked_meanwhile_goes_on_in_python():
+    """In a process of its own, whose thread compiles, or waits to, when it forks."""
+    lines = """
+        import os, mlkit
+        from mlkit import ops
+        from mlkit.backends.native.jit import compiler
+        x = ops.ones((5, 3))
+        for k in range(4):
+            mlkit.function(lambda c, xs: ops.scan(lambda c, x: (ops.tanh(c * 0.9 + x * k), c), c, xs))(x[0], x)
+        compiler._thread is not None or os._exit(3)
+        child = os.fork()
+        last = mlkit.function(lambda c, xs: ops.scan(lambda c, x: (ops.tanh(c * 0.7 + x), c), c, xs))
+        last(x[0], x)
+        native = [c.prepared.native for c in last.program(x[0], x).plan.choices if hasattr(c.prepared, "native")][0]
+        assert compiler.wait(60)
+        assert ("forked" in native.code.failure) == (child == 0), native.code.failure
+        assert not child or os.waitpid(child, 0)[1] == 0
+    """
+    subprocess.run([sys.executable, "-c", textwrap.dedent(lines)], check=True, timeout=120)
