@@ -173,7 +173,7 @@ def serving(before, after, health):
     environment = {**os.environ, "PYTHONPATH": str(HERE.parent), "OMP_WAIT_POLICY": "passive"}
     process = subprocess.Popen([*before, str(port), *after], process_group=0, env=environment, stdout=subprocess.DEVNULL)
     try:
-        end = time.monotonic() + 120
+        end = time.monotonic() + 600  # a busy machine
         while not answers(port, health):
             if process.poll() is not None or time.monotonic() > end:
                 raise RuntimeError(f"the server did not start: {' '.join(before)}")

@@ -11,7 +11,7 @@ import numpy as np
 from mlkit.core import dtypes
 from mlkit.serving import tensors
 from mlkit.serving.contract import TensorSpec, bad, in_order, names
-from mlkit.serving.json_body import known_keys, parsed, written
+from mlkit.serving.json_body import known_keys, written
 
 JSON_LENGTH = b"inference-header-content-length"
 EXTENSIONS = ["binary_tensor_data", "classification", "model_repository"]
@@ -27,15 +27,13 @@ DATATYPES = {
 
 
 class Request:
-    """What a body asks for.
+    """What a body asks for: its JSON, and the bytes of tensors behind it.
 
     arrays: in the order of the model's inputs. timeout: seconds that the client waits, or None. wanted: of each output asked for its
     place, whether its elements go as bytes, and how many classes are asked for (0: the numbers themselves).
     """
 
-    def __init__(self, body: Any, json_length: bytes | None, inputs: Sequence[TensorSpec], outputs: Sequence[TensorSpec]):
-        head, tail = _split(body, json_length)
-        given = parsed(head)
+    def __init__(self, given: dict[str, Any], tail: memoryview, inputs: Sequence[TensorSpec], outputs: Sequence[TensorSpec]):
         known_keys(given, "id inputs outputs parameters")
         self.id = given.get("id")
         if self.id is not None and type(self.id) is not str:
@@ -91,7 +89,8 @@ def metadata(
     )
 
 
-def _split(body: Any, json_length: bytes | None) -> tuple[Any, memoryview]:
+def split(body: Any, json_length: bytes | None) -> tuple[Any, memoryview]:
+    """(the JSON of a body, the bytes of tensors behind it). json_length: the header that tells where they begin."""
     view = memoryview(body)
     if json_length is None:
         return body, view[:0]

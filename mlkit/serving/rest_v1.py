@@ -10,7 +10,7 @@ import numpy as np
 
 from mlkit.serving import tensors
 from mlkit.serving.contract import RequestError, TensorSpec, bad, in_order
-from mlkit.serving.json_body import known_keys, parsed, written
+from mlkit.serving.json_body import known_keys, written
 
 SIGNATURE = "serving_default"
 VERBS = ("predict", "classify", "regress")
@@ -22,9 +22,8 @@ class Request:
 
     timeout = None  # the protocol has none
 
-    def __init__(self, verb: str, body: Any, inputs: Sequence[TensorSpec]):
+    def __init__(self, verb: str, given: dict[str, Any], inputs: Sequence[TensorSpec]):
         self.verb, self.columns = verb, False
-        given = parsed(body)
         if given.get("signature_name") not in (None, SIGNATURE):
             raise bad(f"there is no signature {given['signature_name']!r}; the model has {SIGNATURE!r}.")
         if verb == "predict":
