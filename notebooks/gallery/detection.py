@@ -17,7 +17,7 @@ import mlkit as keras
 from mlkit import layers, ops
 from mlkit.utils import bounding_boxes as bb
 
-STRIDE, SIDES, MOST = 4, (13.0, 20.0, 30.0), 64
+STRIDE, SIDES, MOST = 4, (13.0, 20.0, 30.0), 24
 SPREAD = (0.2, 0.2, 0.3, 0.3)
 
 
@@ -116,8 +116,8 @@ def average_precision(boxes, truth, least=0.4):
 
 def run(quick=False, seed=0):
     (photo, boxes), (test, truth) = tree_crowns(made=quick)
-    rng, size, steps = np.random.default_rng(seed), 32 if quick else 128, 2 if quick else 250
-    model = Detector(size, 4 if quick else 12)
+    rng, size, steps = np.random.default_rng(seed), 32 if quick else 128, 2 if quick else 450
+    model = Detector(size, 4 if quick else 16)
     model.compile(keras.optimizers.Adam(keras.optimizers.schedules.CosineDecay(2e-3, steps)))
     losses = [float(model.train_on_batch(*cuttings(photo, boxes, size, 2 if quick else 8, rng))) for _ in range(steps)]
     found, scores = detected(model, test, 20 if quick else 600)

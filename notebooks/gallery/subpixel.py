@@ -88,7 +88,7 @@ def psnr(truth, made):
 def run(quick=False, seed=0):
     train, test = pictures(quick)
     train = [(smaller(p), p) for p in train]
-    steps, batch, size = (2, 4, 8) if quick else (1200, 16, 16)
+    steps, batch, size = (2, 4, 8) if quick else (2500, 16, 16)
     rate = keras.optimizers.schedules.CosineDecay(2e-3, steps)
     model = network(8 if quick else 64)
     model.compile(keras.optimizers.Adam(rate), "mae")
