@@ -19,7 +19,7 @@ LIMIT = 300_000  # bytes
 WORDS = {  # what one looks for -> the beginning of a page that must be among those found
     "dropout": "reference/mlkit.layers", "embedding": "reference/mlkit.layers", "conv2d": "reference/mlkit.layers-conv",
     "lstm": "reference/mlkit.layers-recurrent", "attention": "reference/mlkit.layers", "adamw": "reference/mlkit.optimizers",
-    "huber": "reference/mlkit.losses", "arena": "glossary", "einsum": "reference/mlkit.ops", "softmax": "reference/mlkit.ops-nn",
+    "huber": "reference/mlkit.losses", "arena": "glossary", "einsum": "reference/mlkit.ops", "softmax": "reference/mlkit.ops",
     "vmap": "reference/mlkit", "gradienttape": "reference/mlkit", "earlystopping": "reference/mlkit.callbacks",
     "tensorboard": "reference/mlkit.callbacks", "backupandrestore": "training", "glossary": "glossary", "onnx": "export",
     "openvino": "export", "tflite": "export", "caffe": "caffe", "raspberry": "raspberry_pi", "optuna": "tuner", "breakpoint": "debugging",
