@@ -45,7 +45,8 @@ def _unary(xp):
         arccosh=xp.arccosh, arctanh=xp.arctanh, sigmoid=sigmoid, abs=xp.abs, sign=xp.sign,
     )  # fmt: skip
     plain = dict(
-        neg=xp.negative, isfinite=xp.isfinite, isnan=xp.isnan, conj=xp.conj, real=xp.real, imag=xp.imag,
+        neg=xp.negative, isfinite=xp.isfinite, isnan=xp.isnan, real=xp.real, imag=xp.imag,
+        conj=lambda x: xp.conj(x) if x.dtype.kind == "c" else x,  # NumPy's makes int8 of truth values
         stop_gradient=lambda x: x,
         relayout=lambda x, layout: x,  # there is one device
     )  # fmt: skip

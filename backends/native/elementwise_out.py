@@ -23,7 +23,7 @@ def _direct(xp):
         neg=xp.negative, abs=xp.abs, sign=xp.sign, exp=xp.exp, expm1=xp.expm1, log=xp.log, log1p=xp.log1p, sqrt=xp.sqrt,
         sin=xp.sin, cos=xp.cos, tan=xp.tan, arcsin=xp.arcsin, arccos=xp.arccos, arctan=xp.arctan, sinh=xp.sinh, cosh=xp.cosh,
         tanh=xp.tanh, arcsinh=xp.arcsinh, arccosh=xp.arccosh, arctanh=xp.arctanh, isfinite=xp.isfinite, isnan=xp.isnan,
-        conj=xp.conj, add=xp.add, sub=xp.subtract, mul=xp.multiply, div=xp.divide, floor_div=xp.floor_divide, mod=xp.mod,
+        add=xp.add, sub=xp.subtract, mul=xp.multiply, div=xp.divide, floor_div=xp.floor_divide, mod=xp.mod,
         maximum=xp.maximum, minimum=xp.minimum, atan2=xp.arctan2, nextafter=xp.nextafter, equal=xp.equal,
         not_equal=xp.not_equal, less=xp.less, less_equal=xp.less_equal, xor=xp.bitwise_xor, left_shift=xp.left_shift,
         right_shift=xp.right_shift, floor=xp.floor, ceil=xp.ceil, round=xp.rint,
@@ -65,6 +65,12 @@ def _composed(xp):
         relu(x, out)
         xp.minimum(out, x.dtype.type(6), out=out)
 
+    def conj(x, out):
+        if x.dtype.kind == "c":
+            xp.conj(x, out=out)
+        else:
+            xp.copyto(out, x)
+
     def cast(x, dtype, out):
         if x.dtype.kind == "c" and out.dtype.kind != "c":
             x = x.real if dtype != "bool" else x != 0
@@ -72,7 +78,7 @@ def _composed(xp):
             x = x.astype(out.dtype)  # before it is repeated, not each time
         xp.copyto(out, x, casting="unsafe")
 
-    return dict(sigmoid=sigmoid, rsqrt=rsqrt, relu=relu, relu6=relu6, cast=cast)
+    return dict(sigmoid=sigmoid, rsqrt=rsqrt, relu=relu, relu6=relu6, conj=conj, cast=cast)
 
 
 def _by_bits(xp):

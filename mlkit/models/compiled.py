@@ -1,5 +1,6 @@
 """What `compile` was told about losses and metrics, resolved for the model's outputs at the first batch."""
 
+import numbers
 from typing import Any
 
 from mlkit import losses as losses_module
@@ -23,6 +24,12 @@ class CompiledLoss:
         for one in tree.flatten(loss):
             if one is not None:
                 losses_module.get(one)  # unknown names fail at once
+        for one in tree.flatten(loss_weights):
+            if not (one is None or isinstance(one, numbers.Real) or hasattr(one, "shape")):
+                raise ValueError(
+                    f"compile: `loss_weights` must be numbers, one for each output, but has {one!r}. What is measured beside the loss "
+                    "is given by name: metrics=[...]."
+                )
         self.built = False
         self.trackers = []
 

@@ -1,5 +1,6 @@
 """Several processes of a server at one address: they are started, watched and replaced here, and each runs what `main` below does."""
 
+import contextlib
 import json
 import os
 import queue
@@ -87,8 +88,9 @@ class Workers:
         )
         self._begun[i] = time.monotonic()
         assert process.stdin is not None
-        process.stdin.write(json.dumps({**self._settings, "socket": self._sockets[i].fileno()}) + "\n")
-        process.stdin.flush()
+        with contextlib.suppress(BrokenPipeError):  # it has ended already, which `_listen` tells
+            process.stdin.write(json.dumps({**self._settings, "socket": self._sockets[i].fileno()}) + "\n")
+            process.stdin.flush()
         threading.Thread(target=self._listen, args=(i, process), daemon=True).start()
 
     def _listen(self, i: int, process: subprocess.Popen[str]) -> None:

@@ -1,7 +1,9 @@
 """NCCL between two ranks, threads that each have a double of a GPU: the calls, their streams, and what comes of it."""
 
+import gc
 import inspect
 import sys
+import threading
 
 import numpy as np
 import pytest
@@ -16,6 +18,17 @@ from tests.cuda import fake_cupy, fake_nccl
 from tests.cuda.two_ranks import in_two_ranks
 
 pytestmark = pytest.mark.native("the GPU's own communicator, on the double of CuPy")
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _watches_end():
+    """The threads that watch what is under way end with the communicators."""
+    yield
+    gc.collect()
+    watches = [t for t in threading.enumerate() if t.name == "mlkit NCCL"]
+    for thread in watches:
+        thread.join(5)
+    assert not any(t.is_alive() for t in watches)
 
 
 @pytest.fixture

@@ -88,7 +88,7 @@ def test_exact_mode_allows_no_rounding_but_of_gradients_through_control_flow():
     branches = "ops.cond(ops.sum(i0) > 0, lambda: i0 * i0, lambda: i0 + i0)"
     for text, disagrees in (("i0 * i0", True), (branches, False)):
         program = made((["v0"], text), outputs=["v0"], slopes=True)
-        eager = compare._run("eager", program, program.inputs)
+        eager = compare.run("eager", program, program.inputs)
         up = [np.nextafter(x.numpy(), np.float32(9)) for x in eager.gradients]
         moved = compare.Run(eager.outputs, list(map(ops.convert_to_tensor, up)), eager.state)
         with pytest.raises(compare.Disagreement) if disagrees else contextlib.nullcontext():

@@ -74,6 +74,12 @@ def test_several_inputs_and_outputs(data):
     assert logs["loss"] == pytest.approx(2 * logs["number_loss"] + logs["kind_loss"], rel=1e-5)
 
 
+@pytest.mark.parametrize("weights", [["accuracy"], "accuracy", {"dense": "2"}])
+def test_weights_of_losses_are_numbers(weights):
+    with pytest.raises(ValueError, match="`loss_weights` must be numbers, one for each output, but has '"):
+        small_model().compile("adam", "mse", weights)
+
+
 def test_own_train_step(data):
     class Model(mlkit.Model):
         def __init__(self):

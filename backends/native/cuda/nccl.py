@@ -9,6 +9,7 @@ import sys
 import threading
 import time
 import warnings
+import weakref
 
 import numpy as np
 
@@ -49,7 +50,12 @@ class NcclCommunicator(Communicator):
         self._under_way = collections.deque()  # (event, what, since when)
         self._lock = threading.Lock()  # of what is under way
         self._arrival = {}  # address of an array that was started -> (event, array)
-        threading.Thread(target=self._watch, name="mlkit NCCL", daemon=True).start()
+        closed = threading.Event()
+        weakref.finalize(self, closed.set)
+        watch = threading.Thread(
+            target=_watch, args=(weakref.ref(self), closed, self._timeout / _LOOKS), name="mlkit NCCL", daemon=True
+        )
+        watch.start()
 
     # ---- collectives -------------------------------------------------------------------------------------------------
 
@@ -129,14 +135,9 @@ class NcclCommunicator(Communicator):
 
     # ---- what takes too long -----------------------------------------------------------------------------------------
 
-    def _watch(self):
-        self._device.enter()
-        while True:
-            time.sleep(self._timeout / _LOOKS)
-            self._look()
-
     def _look(self):
         """End the process if NCCL has failed, or something has been under way for too long."""
+        self._device.enter()
         try:
             self._comm.check_async_error()
         except Exception as error:
@@ -151,6 +152,15 @@ class NcclCommunicator(Communicator):
     def _end(text):
         print(f"\nmlkit: {text}", file=sys.stderr, flush=True)
         os._exit(TIMED_OUT)
+
+
+def _watch(nccl, closed, seconds):
+    """Look at what is under way each time so many seconds have passed, as long as somebody has the communicator."""
+    while not closed.wait(seconds):
+        there = nccl()
+        if there is not None:
+            there._look()
+        del there
 
 
 def _is_there():

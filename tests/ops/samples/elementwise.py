@@ -26,6 +26,7 @@ SAMPLES = [
     *[P(name, _ODD, _grad=False) for name in _STEPS + ["exp", "tanh", "sigmoid", "abs", "erf"]],
     *[P(name, i(-3, 4, 2, 3), _grad=False) for name in ["neg", "abs", "sign", "not", "floor"]],
     P("not", b(2, 3), _grad=False),
+    *[P(name, x, _grad=False) for name in ["conj", "real"] for x in [b(2, 3), i(-3, 4, 2, 3)]],
     P("stop_gradient", f(2, 3), _grad=False),
     P("cast", f(2, 3), dtype="float64"),
     P("cast", f(2, 3), dtype="int32", _grad=False),
