@@ -46,6 +46,7 @@ class DCGAN(keras.Model):
         self.of_generator, self.of_critic = (keras.optimizers.Adam(5e-4, beta_1=0.5) for _ in range(2))
         self.of_generator.build(self.generator.trainable_variables)
         self.of_critic.build(self.critic.trainable_variables)
+        self.built = True  # its networks have their weights, which can be saved
 
     def made(self, count, training=False):
         return self.generator(keras.random.normal((count, NOISE), seed=self.noise), training=training)
