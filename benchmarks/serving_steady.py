@@ -11,6 +11,7 @@ Exit status 1 if a target is missed. Needs Linux's /proc.
 import argparse
 import asyncio
 import collections
+import contextlib
 import datetime
 import http.client
 import json
@@ -148,21 +149,30 @@ def kills(folder, body):
     with serve(f"{folder}/mlp.keras", "--workers", "2") as server, Load(server.port, body) as load:
         for _ in range(KILLS):
             time.sleep(11)  # one that has not lived ten seconds may be replaced later
-            times.append(replaced(server.group))
+            times.append(replaced(server))
             print(f"replaced after {times[-1]:.2f} s", flush=True)
         time.sleep(1)
     return {"seconds": times, "statuses": load.statuses}
 
 
-def replaced(parent):
-    """Kill one of a server's workers; seconds until another in its place has answered requests."""
-    before = children(parent)
+def replaced(server):
+    """Kill one of a server's workers; seconds until another in its place answers.
+
+    Which worker a connection comes to is the system's choice, so ever more are held open until one is the new worker's.
+    """
+    before, held = children(server.group), []
     start = time.monotonic()
     os.kill(before[0], signal.SIGKILL)
     while True:
-        for pid in set(children(parent)) - set(before):
-            if has_answered(pid):
-                return time.monotonic() - start
+        held.append(http.client.HTTPConnection("127.0.0.1", server.port, timeout=60))
+        with contextlib.suppress(ConnectionError):  # one that the killed worker had accepted
+            held[-1].request("GET", "/v2/health/live")
+            held[-1].getresponse().read()
+        if any(has_connections(pid) for pid in set(children(server.group)) - set(before)):
+            seconds = time.monotonic() - start
+            for connection in held:
+                connection.close()
+            return seconds
         time.sleep(0.02)
 
 
@@ -170,7 +180,7 @@ def children(pid):
     return [int(p) for p in pathlib.Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
 
 
-def has_answered(pid):
+def has_connections(pid):
     """Whether a worker has connections beside the socket at which it listens: it takes them once its model is loaded."""
     links = pathlib.Path(f"/proc/{pid}/fd")
     try:
