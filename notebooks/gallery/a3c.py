@@ -102,7 +102,7 @@ def run(quick=False, seed=0):
     step = learner(model, 1e-3)
     baseline = play(answer, games, seed)
     losses, lengths = [[] for _ in range(WORKERS)], [[] for _ in range(WORKERS)]
-    rounds = 1 if quick else 500
+    rounds = 1 if quick else 800
     threads = [
         threading.Thread(target=work, args=(answer, step, rounds, (seed, k), losses[k], lengths[k])) for k in range(WORKERS)
     ]

@@ -103,7 +103,7 @@ def learn(kind, nets, old, steps, first, seed, every, judge_every):
         if step % 250 == 0:
             old.set_weights(values.get_weights())
         if step >= first and (step + 1) % judge_every == 0:
-            score = judged(exam, greedy(values), range(20_000, 20_010))
+            score = judged(exam, greedy(values), range(20_000, 20_020))
             if score > best:
                 best, kept = score, values.get_weights()
             if score == exam.spec.max_episode_steps:
