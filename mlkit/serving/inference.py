@@ -91,9 +91,8 @@ class Inference:
                 body = await body_of(asked.scope, asked.receive, self._max_body, self._timeout)
             with served.admitted(), contextlib.suppress(Retired):  # retired just now: another version has its place
                 head, tail = split(body, served)
-                given = await self._in_turn(
-                    parsed, head
-                )  # half of the time of a large body, and the other half in another turn
+                # half of the time of a large body in one turn, and the other half in another
+                given = await self._in_turn(parsed, head)
                 request = await self._in_turn(self._read, read, given, tail, served)
                 if request.timeout is not None:
                     deadline = min(deadline, asked.began + request.timeout)

@@ -1,5 +1,6 @@
 """Bodies of JSON, as both protocols read and write them."""
 
+import contextlib
 import functools
 import importlib.util
 import json
@@ -35,10 +36,9 @@ def parsed(body: Any) -> dict[str, Any]:
 
 def _value(body: Any) -> Any:
     if _has_orjson():
-        try:
+        # NaN is one thing that it does not take; of the rest it is said below what is wrong
+        with contextlib.suppress(ValueError):
             return orjson.loads(body)
-        except ValueError:
-            pass  # NaN is one thing that it does not take; of the rest it is said below what is wrong
     return json.loads(bytes(body))
 
 

@@ -15,9 +15,8 @@ from mlkit.serving.application import App
 
 uvicorn = Deferred("uvicorn", 'mlkit serve runs on uvicorn: pip install "mlkit-engine[serve]"')
 _BACKLOG = 2048
-_KEEP_ALIVE = (
-    75  # seconds, more than the 60 for which proxies and clients keep connections, which would else meet one just closed
-)
+# Proxies and clients keep connections for 60 seconds; they would else meet one just closed.
+_KEEP_ALIVE = 75  # seconds
 _SWITCH = (
     0.001  # seconds for which a thread may keep the others waiting; Python's own 5 ms would be a long time for a small model
 )

@@ -30,10 +30,7 @@ def numbered(sequences, least):
 
 
 def rows(sequences):
-    out = np.zeros((len(sequences), LONGEST), "int32")
-    for k, s in enumerate(sequences):
-        out[k, : len(s)] = s
-    return out
+    return keras.utils.pad_sequences(sequences, LONGEST, padding="post")
 
 
 def pairs(text):

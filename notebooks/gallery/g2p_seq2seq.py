@@ -20,10 +20,7 @@ START, END, LONGEST = 1, 2, 12
 
 
 def rows(sequences, symbols, length, first):
-    out = np.zeros((len(sequences), length), "int32")
-    for k, s in enumerate(sequences):
-        out[k, : len(s)] = [symbols.index(c) + first for c in s]
-    return out
+    return keras.utils.pad_sequences([[symbols.index(c) + first for c in s] for s in sequences], length, padding="post")
 
 
 # %% The model: letters -> states; phones so far -> the next one, by what attention finds among these states

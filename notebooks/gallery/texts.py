@@ -25,7 +25,7 @@ def pronunciations(made: bool = False) -> dict[str, list[str]]:
     """English words of letters alone and their first pronunciation in the CMU dictionary, in phones with the stress left out."""
     if made:
         letters = ["".join(w) for w in np.random.default_rng(0).choice(list("BDEKOT"), (60, 4))]
-        return {w: [c for c in w] for w in letters}
+        return {w: list(w) for w in letters}
     (file,) = members("stdlib", "package/cmudict/data/dict.json").values()
     return {
         word: [phone.rstrip("012") for phone in said.split()]

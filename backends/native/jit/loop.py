@@ -93,8 +93,12 @@ class NativeScan(_Native):
     """`scan` of `primitives.control`."""
 
     def __init__(self, backend, operands, params):
-        body, xs, self.carry, self.length = params["body"], params["xs"], params["carry"], params["length"]
-        body, n_outputs = self._begin(backend, operands, params, body)
+        xs, self.carry, self.length = params["xs"], params["carry"], params["length"]
+        if type(self.length) is not int or not self.length:
+            raise Declined("a loop of no steps")
+        n_outputs = len(params["body"].outputs)
+        super().__init__(backend, operands, n_outputs + self.carry * params["save"])
+        body = self._tidied(params["body"])
         inputs = [
             self._state(k - xs, v) if xs <= k < xs + self.carry else self._given(k, v, steps=k < xs)
             for k, v in enumerate(body.inputs)
@@ -107,13 +111,6 @@ class NativeScan(_Native):
         self._at_once = max(1, AT_ONCE // made.work)
         kind = ctypes.CFUNCTYPE(ctypes.c_int64, ctypes.c_void_p, ctypes.c_int64, ctypes.c_int64)
         self._finish(lambda buffers: module.of_scan(buffers, made, self.length, params["reverse"]), kind)
-
-    def _begin(self, backend, operands, params, body):
-        if type(self.length) is not int or not self.length:
-            raise Declined("a loop of no steps")
-        n_outputs = len(body.outputs)
-        super().__init__(backend, operands, n_outputs + self.carry * params["save"])
-        return self._tidied(body), n_outputs
 
     def run(self, function, table):
         for first in range(0, self.length, self._at_once):

@@ -41,8 +41,8 @@ def save_model(model: Any, filepath: FilePath, overwrite: bool = True, zipped: b
         model: the model.
         filepath: path ending in ".keras" (or ".h5", the older format), or a binary file object.
         overwrite: False refuses to replace a file.
-        zipped: False for a folder of the file's three members instead; its path must not end in ".keras". include_optimizer
-            (".h5" only): False leaves out what `compile` was given, and the optimizer's state.
+        zipped: False for a folder of the file's three members instead; its path must not end in ".keras".
+        include_optimizer: ".h5" only: False leaves out what `compile` was given, and the optimizer's state.
 
     The file comes into being complete or not at all: it is written next to its place and then renamed.
     Raises ValueError for another ending, and for arguments that Keras 3 has given up.
