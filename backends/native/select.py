@@ -7,7 +7,8 @@ from mlkit.core.graph import Graph, spec_of
 from mlkit.primitives import elementwise as el
 from mlkit.primitives.fused.elementwise_chain import split
 
-ALIASING = (el.real, el.imag, el.bitcast, *elementwise_out.ROUNDING)  # ops whose kernels may return a view of their argument
+# ops whose kernels may return a view of their argument
+ALIASING = (el.real, el.imag, el.conj, el.bitcast, *elementwise_out.ROUNDING)
 
 
 def select(backend, call, operand):
