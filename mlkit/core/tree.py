@@ -94,13 +94,13 @@ def map_structure(func: Callable[..., Any], *structures: Any, none_is_leaf: bool
 
 
 def _map_one(func: Callable[..., Any], x: Any, none_is_leaf: bool) -> Any:
-    if type(x) is tuple:  # the usual containers, without detours: every call of a layer comes by
+    if not isinstance(x, (list, tuple, dict)):  # leaves first, then the usual containers: every call of a layer comes by
+        return func(x) if none_is_leaf or x is not None else None
+    if type(x) is tuple:
         return tuple([_map_one(func, e, none_is_leaf) for e in x])
     if type(x) is list:
         return [_map_one(func, e, none_is_leaf) for e in x]
-    if is_nested(x):
-        return _like(x, [_map_one(func, e, none_is_leaf) for e in _children(x)])
-    return func(x) if none_is_leaf or x is not None else None
+    return _like(x, [_map_one(func, e, none_is_leaf) for e in _children(x)])
 
 
 def map_structure_up_to(shallow_structure: Any, func: Callable[..., Any], *structures: Any) -> Any:

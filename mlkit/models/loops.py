@@ -1,6 +1,5 @@
 """The loops over batches and epochs, and what they do around each step, as functions of a model."""
 
-import contextlib
 import functools
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
@@ -98,7 +97,8 @@ def run_predict(model: Any, batches: data.EpochIterator, callbacks: "CallbackLis
     """The predictions for all batches as NumPy arrays."""
     callbacks.on_predict_begin()
     outputs = Gathered(batches.num_batches)
-    with contextlib.closing(batches.epoch(0)) as epoch:  # data made in a thread ends with the loop, however that ends
+    epoch = batches.epoch(0)
+    try:
         for group in _grouped(_of_all_ranks(epoch), model.steps_per_execution):
             callbacks.on_predict_batch_begin(group.first)
             for bx, _, _ in group.batches:
@@ -107,6 +107,8 @@ def run_predict(model: Any, batches: data.EpochIterator, callbacks: "CallbackLis
             callbacks.on_predict_batch_end(group.last, {"outputs": out})
             if model.stop_predicting:
                 break
+    finally:
+        epoch.close()  # data made in a thread ends with the loop, however that ends
     callbacks.on_predict_end()
     found = outputs.result()
     if found is None:

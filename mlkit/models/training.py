@@ -220,8 +220,8 @@ class Training:
         """Specs of the model's outputs for NumPy inputs, kept by the inputs' shapes."""
         leaves = [a for a in tree.flatten(x) if a is not None]
         lengths = [a.shape[:1] for a in leaves]  # inputs of one length share a size that is not known
-        shapes = tuple([(a.shape[1:], a.dtype.str) for a in leaves])
-        key = shapes, tuple(lengths) if exact else tuple([lengths.index(n) for n in lengths]), model.built
+        shapes = tuple([(a.shape[1:], a.dtype) for a in leaves])
+        key = shapes, tuple(lengths if exact else [lengths.index(n) for n in lengths]), model.built
         if key not in self.outputs:
             for oldest in list(self.outputs)[: 1 - _SHAPES_KEPT]:
                 self.outputs.pop(oldest, None)

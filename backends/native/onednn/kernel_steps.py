@@ -27,8 +27,7 @@ def alone_where_small(steps):
     for is_small, group in itertools.groupby(steps, key=lambda s: s[1]):
         group = [run for run, _ in group]
         if is_small:
-            count, choose = lib.function("omp_get_max_threads"), lib.function("omp_set_num_threads")
-            out.append(functools.partial(_run_alone, count, choose, group))
+            out.append(_alone(lib, group[0] if len(group) == 1 else functools.partial(run_all, group)))
         else:
             out += group
     return out
@@ -60,25 +59,27 @@ class OneThread:
             library().function("omp_set_num_threads")(self._threads)
 
 
-def _run_alone(count, choose, steps):
-    threads = count()
-    if threads == 1:
-        return run_all(steps)
-    choose(1)
-    try:
-        return run_all(steps)
-    finally:
-        choose(threads)
+def _alone(lib, run):
+    """run, while OpenMP uses the thread that calls it alone."""
+    count, choose = lib.function("omp_get_max_threads"), lib.function("omp_set_num_threads")
+
+    def alone():
+        threads = count()
+        if threads == 1:
+            return run()
+        choose(1)
+        try:
+            return run()
+        finally:
+            choose(threads)
+
+    return alone
 
 
 def made_alone(make):
     """make(), a primitive for one thread: some have the number of threads in them, whatever it is when they run."""
     lib = library()
-    if not lib.has("omp_set_num_threads"):
-        return make()
-    made = []
-    _run_alone(lib.function("omp_get_max_threads"), lib.function("omp_set_num_threads"), [lambda: made.append(make())])
-    return made[0]
+    return _alone(lib, make)() if lib.has("omp_set_num_threads") else make()
 
 
 def side_by_side(branches):
