@@ -1,6 +1,8 @@
-"""show_config: what a bug report should say of the machine, the versions and the settings."""
+"""What a bug report should say of the machine, the versions and the settings, and how a paper cites mlkit; both are commands too."""
 
+import argparse
 import importlib.metadata
+import json
 import os
 import platform
 
@@ -8,6 +10,7 @@ import mlkit
 from mlkit import config
 from mlkit.core.machine import usable_cores
 from mlkit.core.state import state
+from mlkit.utils.console import print_message
 
 
 def show_config():
@@ -36,6 +39,36 @@ def config_lines():
         ("images", config.image_data_format()),
         ("variables", _variables()),
     ]
+
+
+def add_config_arguments(parser: argparse.ArgumentParser) -> None:
+    """Describe the arguments of `show-config`."""
+    parser.add_argument("--json", action="store_true", help="print one JSON object, and nothing else")
+
+
+def config_command(options: argparse.Namespace) -> int:
+    """`python -m mlkit show-config`. The exit status."""
+    if options.json:
+        print_message(json.dumps(dict(config_lines()), ensure_ascii=False))
+    else:
+        show_config()
+    return 0
+
+
+def add_cite_arguments(parser: argparse.ArgumentParser) -> None:
+    """Describe the arguments of `cite`: there are none."""
+
+
+def cite_command(options: argparse.Namespace) -> int:
+    """`python -m mlkit cite`: an entry for BibTeX, with the version that is installed. The exit status."""
+    print_message(
+        "@software{mlkit,\n"
+        "  author = {{The mlkit developers}},\n"
+        "  title = {{mlkit: a Keras-style deep-learning library with an engine of its own}},\n"
+        f"  version = {{{mlkit.__version__}}},\n"
+        "}"
+    )
+    return 0
 
 
 def _version(package):

@@ -1,5 +1,6 @@
 """The demo: a convolutional network learns real handwritten digits, and the saved model predicts the same."""
 
+import argparse
 import os
 import tempfile
 import time
@@ -7,11 +8,29 @@ import time
 import numpy as np
 
 from mlkit import datasets, layers, optimizers, saving, utils
+from mlkit.finetuning.command_messages import check_places
 from mlkit.models import Sequential
 
 GOAL = 0.97  # accuracy on digits that training has not seen
 BATCH = 64
 _SHADES = " .:-=+*#%@"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Describe the command's arguments."""
+    parser.add_argument("--epochs", type=int, default=10, help="passes over the training digits (default 10)")
+    parser.add_argument("--seed", type=int, default=1, help="seed of the weights, the order and the split (default 1)")
+    parser.add_argument("--save", metavar="FILE", help="where to keep the model, ending in .keras (default: a temporary file)")
+
+
+def command(options: argparse.Namespace) -> int:
+    """Run the command. The exit status."""
+    if options.epochs < 1:
+        raise ValueError(f"--epochs must be 1 or more, but is {options.epochs}.")
+    if options.save and not options.save.endswith(".keras"):
+        raise ValueError(f"--save takes a file that ends in .keras, not {options.save!r}.")
+    check_places(options.save)
+    return run(epochs=options.epochs, seed=options.seed, path=options.save)
 
 
 def run(epochs: int = 10, seed: int = 1, path=None):

@@ -1,7 +1,11 @@
 """`python -m mlkit selftest`: half a minute that shows whether this machine computes right, with all that an issue should say of it."""
 
+import argparse
+import json
 import time
 import traceback
+from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 
@@ -12,9 +16,25 @@ from mlkit.models import Sequential
 
 SECONDS = 30  # after which no further check begins
 STEPS = 20
+_RIGHT, _FAILED, _LEFT_OUT = "right", "FAILED", "left out"
 
 
-def run(seconds=SECONDS):
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Describe the command's arguments."""
+    parser.add_argument("--json", action="store_true", help="print one JSON object, and nothing else")
+
+
+def command(options: argparse.Namespace) -> int:
+    """Run the command. The exit status: 1 if a check failed."""
+    if not options.json:
+        return run()
+    found = list(_results(SECONDS))
+    failed = sum(one["state"] == _FAILED for one in found)
+    print(json.dumps({"config": dict(about.config_lines()), "checks": found, "failed": failed}, ensure_ascii=False))
+    return 1 if failed else 0
+
+
+def run(seconds: float = SECONDS) -> int:
     """Print what there is, then check each device against NumPy and against the CPU.
 
     Args:
@@ -24,24 +44,32 @@ def run(seconds=SECONDS):
         Exit status: 0, or 1 if a check failed.
     """
     about.show_config()
-    start, failed = time.perf_counter(), 0
-    for name in state.backend.devices():
-        for check in CHECKS:
-            words = f"{name}: {check.__doc__.split(':')[0].rstrip('.')}"
-            if time.perf_counter() - start > seconds:
-                print(f"left out   {words}: {seconds} s are over")
-                continue
-            began = time.perf_counter()
-            try:
-                with device(name):
-                    found = check()
-            except Exception:
-                failed += 1
-                print(f"FAILED     {words}\n{traceback.format_exc()}")
-            else:
-                print(f"right      {words}: {found} ({time.perf_counter() - began:.1f} s)")
+    failed = 0
+    for one in _results(seconds):
+        failed += one["state"] == _FAILED
+        took = f" ({one['seconds']:.1f} s)" if one["state"] == _RIGHT else ""
+        gap = "\n" if one["state"] == _FAILED else " "
+        print(f"{one['state']:<11}{one['device']}: {one['check']}:{gap}{one['found']}{took}")
     print(f"{failed or 'No'} check{'s' if failed != 1 else ''} failed. Paste all of this into an issue.")
     return 1 if failed else 0
+
+
+def _results(seconds: float) -> Iterator[dict[str, Any]]:
+    """What each check on each device found, as soon as it is known."""
+    start = time.perf_counter()
+    for name in state.backend.devices():
+        for check in CHECKS:
+            began = time.perf_counter()
+            outcome, found = _LEFT_OUT, f"{seconds} s are over"
+            if began - start <= seconds:
+                try:
+                    with device(name):
+                        outcome, found = _RIGHT, check()
+                except Exception:
+                    outcome, found = _FAILED, traceback.format_exc()
+            words = (check.__doc__ or "").split(":")[0].rstrip(".")
+            took = round(time.perf_counter() - began, 3)
+            yield {"device": name, "check": words, "state": outcome, "found": found, "seconds": took}
 
 
 def _ops():

@@ -1,5 +1,7 @@
 """`python -m mlkit clean`: labels that are likely wrong, for a person to decide on, and what was decided done."""
 
+import json
+
 from mlkit.finetuning.command_messages import check_places
 from mlkit.finetuning.cross_validation import cross_validated
 from mlkit.finetuning.judge_command import folder_for
@@ -22,12 +24,16 @@ def add_arguments(parser):
         "--apply", metavar="FILE", help='do what the column "action" of such a file says: "move" a photo to the class suggested, or '
         '"remove" it to the folder beside; rows without an action are left alone',
     )  # fmt: skip
+    parser.add_argument("--json", action="store_true", help="print one JSON object, and nothing else")
 
 
 def run(options):
     """List, or do what was decided. Returns the exit status."""
     if options.apply:
         moved = apply_labels(options.folder, options.apply)
+        if options.json:
+            print_message(json.dumps({"moved": [[str(old), str(new)] for old, new in moved]}))
+            return 0
         count = f"{len(moved)} photos were moved.{'' if moved else ' No row has an action.'}"
         print_message("\n".join([*(f"{old} -> {new}" for old, new in moved), count]))
         return 0
@@ -39,6 +45,9 @@ def run(options):
     listed.save(options.csv)
     if options.html:
         listed.save(options.html)
+    if options.json:
+        print_message(json.dumps({"listed": len(listed), "csv": options.csv, "html": options.html}))
+        return 0
     told = f'Fill the column "action" with move or remove, then: python -m mlkit clean {options.folder} --apply {options.csv}'
     print_message(f"{len(listed)} labels are likely wrong: see {options.csv}. {told if len(listed) else ''}".rstrip())
     return 0

@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import math
 import os
 from typing import Any
 
@@ -69,36 +70,53 @@ def _of_hdf5(tensors, kind, metadata, config):
 # ---- in words ------------------------------------------------------------------------------------------------------------
 
 
-def described(filepath) -> str:
-    """What a file holds, as text: kind and version, layers, tensors with shapes and dtypes."""
+def facts(filepath) -> dict[str, Any]:
+    """What a file holds, as JSON can say it: its kind and version, the model and its layers, tensors with shapes and dtypes."""
     with contents(filepath) as found:
-        lines = [f"{found.path}: {found.kind}"]
-        lines += [f"  {key}: {value}" for key, value in sorted((found.metadata or {}).items())]
-        if found.config is not None:
-            lines += ["", f"{found.config.get('class_name')} {_name_of(found.config)!r}", *_layer_lines(found.config)]
-        lines.append("")
-        width = max([len(name) for name in found.tensors] or [0])
-        for name, tensor in sorted(found.tensors.items()):
-            layer = found.names.get(name.rpartition("/")[0])
-            lines.append(f"{name:<{width}}  {tensor.dtype:<9}{tensor.shape!s:<20}{f'({layer})' if layer else ''}".rstrip())
-        count = sum(int(np.prod(t.shape)) for t in found.tensors.values())
-        lines.append(f"{len(found.tensors):,} tensors, {count:,} numbers, {found.nbytes:,} bytes")
-        return "\n".join(lines)
+        tensors = [
+            {"name": name, "dtype": str(t.dtype), "shape": list(t.shape), "layer": found.names.get(name.rpartition("/")[0])}
+            for name, t in sorted(found.tensors.items())
+        ]
+        return {
+            "file": found.path,
+            "kind": found.kind,
+            "metadata": found.metadata or {},
+            "model": None if found.config is None else _layer(found.config),
+            "tensors": tensors,
+            "numbers": sum(math.prod(t["shape"]) for t in tensors),
+            "bytes": found.nbytes,
+        }
 
 
-def _name_of(entry):
+def _layer(entry):
+    """What a config says of a layer and of those within it."""
     config = entry.get("config")
-    return entry.get("name") or (config.get("name") if isinstance(config, dict) else None)
-
-
-def _layer_lines(entry, indent="  "):
-    """A line a layer, those of models within further in."""
-    config = entry.get("config")
+    name = entry.get("name") or (config.get("name") if isinstance(config, dict) else None)
     layers = config.get("layers") if isinstance(config, dict) else config
-    for one in layers if isinstance(layers, list) else ():
-        if isinstance(one, dict):
-            yield f"{indent}{one.get('class_name')} {_name_of(one)!r}"
-            yield from _layer_lines(one, indent + "  ")
+    within = [_layer(one) for one in layers if isinstance(one, dict)] if isinstance(layers, list) else []
+    return {"class_name": entry.get("class_name"), "name": name, **({"layers": within} if within else {})}
+
+
+def described(filepath) -> str:
+    """`facts` as text."""
+    found = facts(filepath)
+    lines = [f"{found['file']}: {found['kind']}", *(f"  {key}: {value}" for key, value in sorted(found["metadata"].items()))]
+    if found["model"] is not None:
+        lines += ["", *_layer_lines(found["model"])]
+    lines.append("")
+    width = max([len(t["name"]) for t in found["tensors"]] or [0])
+    for t in found["tensors"]:
+        layer = f"({t['layer']})" if t["layer"] else ""
+        lines.append(f"{t['name']:<{width}}  {t['dtype']:<9}{tuple(t['shape'])!s:<20}{layer}".rstrip())
+    lines.append(f"{len(found['tensors']):,} tensors, {found['numbers']:,} numbers, {found['bytes']:,} bytes")
+    return "\n".join(lines)
+
+
+def _layer_lines(layer, indent=""):
+    """A line a layer, those of models within further in."""
+    yield f"{indent}{layer['class_name']} {layer['name']!r}"
+    for one in layer.get("layers", ()):
+        yield from _layer_lines(one, indent + "  ")
 
 
 def differences(filepath, other) -> list[str]:
