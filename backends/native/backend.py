@@ -23,6 +23,7 @@ class NativeBackend(Backend):
     """
 
     name = "native"
+    joins_by_mpi = True
 
     def __init__(self, device=CPU, others=None):
         self.device, self.xp, self.others = device, device.xp, others

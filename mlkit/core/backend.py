@@ -64,6 +64,7 @@ class Backend(abc.ABC):
 
     name: str
     kernels: Mapping[str, Kernel]
+    joins_by_mpi = False  # whether the processes that compute together are those of an MPI job; else each is told an address
 
     # ---- arrays ------------------------------------------------------------------------------------------------------
 

@@ -1,7 +1,18 @@
 """Modules of others that take long to import and are seldom needed."""
 
-import importlib
+import functools
+import importlib.util
 from typing import Any
+
+
+@functools.cache
+def is_installed(package: str) -> bool:
+    """Whether a module could be imported, which it is not. Kept: the paths are searched once.
+
+    >>> is_installed("difflib"), is_installed("no_such_module")
+    (True, False)
+    """
+    return importlib.util.find_spec(package) is not None
 
 
 class Deferred:

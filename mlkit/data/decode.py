@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from mlkit.core.deferred import Deferred
+from mlkit.core.deferred import Deferred, is_installed
 from mlkit.data import jpeg
 from mlkit.data.pixels import SAMPLED, resized
 
@@ -89,7 +89,7 @@ def decode_image(
         Array (height, width, channels): float32 where pixels were sampled, else uint8.
     """
     least = 2 * max(size) if antialias else None
-    if jpeg.is_installed() and isinstance(file, (str, bytes, os.PathLike)):
+    if is_installed("simplejpeg") and isinstance(file, (str, bytes, os.PathLike)):
         pixels = jpeg.jpeg_pixels(file, color_mode, least)
         if pixels is not None:
             if not antialias:

@@ -1,7 +1,5 @@
 """JPEG files by simplejpeg, an optional package: the pixels that Pillow makes of them, in half the time."""
 
-import functools
-import importlib.util
 import math
 
 import numpy as np
@@ -13,12 +11,6 @@ Image, simplejpeg = Deferred("PIL.Image"), Deferred("simplejpeg")  # what knows 
 _COLORSPACES = {"grayscale": "Gray", "rgb": "RGB", "rgba": "RGBA"}
 _ORIENTATION = 0x0112
 _HEAD = 1 << 16  # bytes: all of a small file
-
-
-@functools.cache
-def is_installed() -> bool:
-    """Whether simplejpeg can be imported."""
-    return importlib.util.find_spec("simplejpeg") is not None
 
 
 def jpeg_pixels(path, color_mode: str, least: int | None) -> np.ndarray | None:

@@ -3,7 +3,6 @@
 import contextlib
 import dataclasses
 import functools
-import importlib.util
 import json
 import os
 import shutil
@@ -16,6 +15,7 @@ import time
 from collections.abc import Mapping, Sequence
 
 from mlkit.core.communicator import timeout
+from mlkit.core.deferred import is_installed
 from mlkit.core.exit_status import STOPPED, TIMED_OUT
 from mlkit.core.machine import usable_cores
 from mlkit.distribution import connections, supervisor
@@ -203,7 +203,7 @@ def mpiexec() -> tuple[str, bool]:
     """
     beside = os.path.join(os.path.dirname(sys.executable), "mpiexec")
     path = beside if os.path.exists(beside) else shutil.which("mpiexec")
-    if path is None or importlib.util.find_spec("mpi4py") is None:
+    if path is None or not is_installed("mpi4py"):
         missing = "mpiexec" if path is None else "mpi4py"
         raise ImportError(f'launch: there is no {missing}. Install MPI with: pip install "mlkit-engine[mpi]"')
     version = subprocess.run([path, "--version"], capture_output=True, text=True, check=False).stdout

@@ -57,7 +57,7 @@ def initialize(job_addresses: str | None = None, num_processes: int | None = Non
 
 def join_as_launched() -> None:
     """Join the processes that `python -m mlkit launch` has started, before the script runs."""
-    if state.backend.name != "native":
+    if not state.backend.joins_by_mpi:
         raise NotImplementedError(
             f"launch: processes of the {state.backend.name} backend are not started by mpiexec. Start each one by hand, with "
             "mlkit.distribution.initialize(job_addresses, num_processes, process_id) at the head of the script."

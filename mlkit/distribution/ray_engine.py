@@ -46,9 +46,9 @@ class JoinedBackend(Backend):
             raise RuntimeError(
                 f"JoinedConfig: workers of one host must follow one another, but they lie on {', '.join(places)}."
             )
-        if worker_group.execute_single(0, _backend_name) == "jax":
+        if not worker_group.execute_single(0, _joins_by_mpi):
             address = f"{places[0]}:{worker_group.execute_single(0, _free_port)}"
-            ray.get([worker_group.execute_single_async(r, _join_jax, address, len(places), r) for r in range(len(places))])
+            ray.get([worker_group.execute_single_async(r, _initialize, address, len(places), r) for r in range(len(places))])
             return
         folder = worker_group.execute_single(0, manual.new_folder)  # on other hosts couriers make it
         lines = worker_group.execute_single(0, _begin, nodes, folder)
@@ -64,8 +64,8 @@ def _address():
     return ray.util.get_node_ip_address()
 
 
-def _backend_name():
-    return state.backend.name
+def _joins_by_mpi():
+    return state.backend.joins_by_mpi
 
 
 def _free_port():
@@ -73,7 +73,7 @@ def _free_port():
         return server.getsockname()[1]
 
 
-def _join_jax(address, num_workers, rank):
+def _initialize(address, num_workers, rank):
     processes.initialize(address, num_workers, rank)  # which sees to it that JAX has found all of them
     set_distribution(DataParallel())
 

@@ -1,20 +1,13 @@
 """Bodies of JSON, as both protocols read and write them."""
 
 import contextlib
-import functools
-import importlib.util
 import json
 from typing import Any
 
-from mlkit.core.deferred import Deferred
+from mlkit.core.deferred import Deferred, is_installed
 from mlkit.serving.contract import bad
 
 orjson = Deferred("orjson")  # an optional package, which reads lists of numbers in less than half the time
-
-
-@functools.cache
-def _has_orjson() -> bool:
-    return importlib.util.find_spec("orjson") is not None
 
 
 def parsed(body: Any) -> dict[str, Any]:
@@ -35,7 +28,7 @@ def parsed(body: Any) -> dict[str, Any]:
 
 
 def _value(body: Any) -> Any:
-    if _has_orjson():
+    if is_installed("orjson"):
         # NaN is one thing that it does not take; of the rest it is said below what is wrong
         with contextlib.suppress(ValueError):
             return orjson.loads(body)

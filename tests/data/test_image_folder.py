@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from mlkit.data import jpeg
+from mlkit.data import decode
 from mlkit.data.decode import decode_image
 from mlkit.data.image_folder import image_dataset_from_directory
 
@@ -288,7 +288,7 @@ class TestDecoding:
         monkeypatch.setattr(
             JpegImagePlugin.JpegImageFile, "draft", lambda self, *a: (draft(self, *a), drafted.append(self.size))[0]
         )
-        monkeypatch.setattr(jpeg, "is_installed", lambda: False)
+        monkeypatch.setattr(decode, "is_installed", lambda package: False)
         array = decode_image(tmp_path / "a.jpg", (64, 64), "grayscale")
         assert drafted == [(200, 150)]
         assert np.abs(array[:, :, 0] - np.linspace(2, 253, 64)).max() < 3

@@ -6,7 +6,7 @@ import pytest
 from PIL import Image
 
 import mlkit
-from mlkit.data import jpeg
+from mlkit.data import decode, jpeg
 from mlkit.data.decode import decode_image
 from mlkit.data.pixels import resized
 
@@ -78,7 +78,7 @@ class TestSimplejpeg:
         real = jpeg.jpeg_pixels
         monkeypatch.setattr(jpeg, "jpeg_pixels", lambda *a: asked.append(real(*a)) or asked[-1])
         fast = decode_image(path, size, **options)
-        monkeypatch.setattr(jpeg, "is_installed", lambda: False)
+        monkeypatch.setattr(decode, "is_installed", lambda package: False)
         slow = decode_image(path, size, **options)
         monkeypatch.undo()
         return fast, slow, asked[0] is not None

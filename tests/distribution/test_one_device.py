@@ -136,7 +136,7 @@ def test_packages_that_are_missing_are_said_with_the_command_that_installs_them(
     monkeypatch.setenv("PMI_RANK", "0")
     with pytest.raises(ImportError, match=r'needs mpi4py and an MPI library .*pip install "mlkit-engine\[mpi\]"'):
         state.backend.join(None, None, None)
-    monkeypatch.setattr(launch.importlib.util, "find_spec", lambda name: None)
+    monkeypatch.setattr(launch, "is_installed", lambda package: False)
     with pytest.raises(ImportError, match=r'launch: there is no \w+. Install MPI with: pip install "mlkit-engine\[mpi\]"'):
         launch.launch(["script.py"], 2)
 
