@@ -135,17 +135,25 @@ def _parsers():
 
 def _run(options):
     row = COMMANDS[options.command]
-    if row.tells:
-        return row.run(options)
     try:
-        with warnings_as_lines(options.command):
+        if row.tells:
             return row.run(options)
+        return _told(options, row.run)
     except KeyboardInterrupt:
         print(f"mlkit {options.command}: stopped by Ctrl-C.", file=sys.stderr)
         return INTERRUPTED
     except BrokenPipeError:  # whoever read has seen enough, as `head` does
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
+
+
+def _told(options, run):
+    """Run a command whose mistakes and warnings are lines."""
+    try:
+        with warnings_as_lines(options.command):
+            return run(options)
+    except BrokenPipeError:
+        raise
     except (ValueError, OSError, ImportError) as error:
         return refuse(options.command, error)
 

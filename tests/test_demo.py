@@ -37,11 +37,3 @@ def test_pictures_and_verdicts():
     assert set(lines) == {" " * 14 + "@" * 14}
     assert demo.verdict(3, np.array([0, 0.1, 0, 0.9])) == "3 (90%)"
     assert demo.verdict(1, np.array([0, 0.1, 0, 0.9])) == "3 (90%), is 1"
-
-
-def test_the_command_line_explains_itself():
-    done = subprocess.run([sys.executable, "-m", "mlkit"], capture_output=True, text=True)
-    assert done.returncode == 2
-    assert "--help says what there is" in done.stderr
-    done = subprocess.run([sys.executable, "-m", "mlkit", "--help"], capture_output=True, text=True)
-    assert "demo" in done.stdout
