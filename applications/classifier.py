@@ -57,7 +57,7 @@ class Architecture:
     files: Mapping[bool, PublishedFile] = dataclasses.field(default_factory=dict)
     size: int = 224
     min_size: int = 32
-    top: Callable = dense_top()
+    top: Callable = dense_top()  # noqa: RUF009  (a function, shared by all)
     pooled_names: tuple = ("avg_pool", "max_pool")
     after_pooling: Callable = lambda x: x
     options: Callable = lambda source: {}

@@ -96,7 +96,7 @@ def trained_size(input_shape, input_tensor, include_top, pretrained, sizes):
         (None, None) if shape is None else shape[1:3] if config.image_data_format() == "channels_first" else shape[:2]
     )
     size = rows if rows == columns and rows in sizes else 224
-    if pretrained and not (rows == columns and rows in sizes or (shape is None and include_top)):
+    if pretrained and not ((rows == columns and rows in sizes) or (shape is None and include_top)):
         warnings.warn(
             f"The images are not square with a height among {sizes}, for which there are ImageNet weights. Those for 224 are "
             "loaded.",

@@ -112,8 +112,9 @@ def cpu():
     """The name of the processor."""
     import platform
 
-    names = (line.split(":")[1].strip() for line in open("/proc/cpuinfo") if "model name" in line)
-    return next(names, platform.processor())
+    with open("/proc/cpuinfo") as file:
+        names = (line.split(":")[1].strip() for line in file if "model name" in line)
+        return next(names, platform.processor())
 
 
 def about(given):

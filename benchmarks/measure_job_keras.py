@@ -9,6 +9,7 @@ total_s   both
 
 import argparse
 import importlib
+import math
 import os
 import pathlib
 
@@ -99,7 +100,7 @@ def photo_batches(keras, folder, shuffle):
             self.order = order.permutation(len(files)) if shuffle else range(len(files))
 
         def __len__(self):
-            return -(-len(files) // BATCH)
+            return math.ceil(len(files) / BATCH)
 
         def __getitem__(self, index):
             chosen = [files[i] for i in self.order[index * BATCH : (index + 1) * BATCH]]

@@ -56,8 +56,9 @@ def libraries(cache):
     found = [Library("mlkit", sys.executable, "measure_keras.py", ["mlkit"])]
     half = ["--policy", "mixed_bfloat16"]
     found.append(Library(report.IN_HALF, sys.executable, "measure_keras.py", ["mlkit"], half))
-    for name in PACKAGES:
-        found.append(Library(f"keras-{name}", python_of(cache, name), "measure_keras.py", ["keras"], KERAS_BACKEND=name))
+    found += [
+        Library(f"keras-{name}", python_of(cache, name), "measure_keras.py", ["keras"], KERAS_BACKEND=name) for name in PACKAGES
+    ]
     torch = python_of(cache, "torch")
     found.append(Library("torch", torch, "measure_torch.py"))
     found.append(Library(report.COMPILED, torch, "measure_torch.py", after=["--compile"]))

@@ -61,7 +61,7 @@ class Connection(http_load.Connection):
         self.seen.open.discard(self.transport)
         if not self.seen.enough.is_set():
             self.seen.append((0, 0, 0))
-            asyncio.ensure_future(connect(self.transport.get_extra_info("peername"), self.request, self.seen))
+            self.again = asyncio.ensure_future(connect(self.transport.get_extra_info("peername"), self.request, self.seen))
 
 
 async def connect(address, request, answers):

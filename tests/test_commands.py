@@ -58,7 +58,7 @@ def test_an_unknown_command_is_status_2(capsys):
 
 
 @pytest.mark.parametrize(
-    ("arguments", "words"),
+    "arguments, words",
     [
         ("inspect nothing.keras", "nothing.keras"),
         ("inspect --json nothing.keras", "nothing.keras"),

@@ -38,7 +38,7 @@ DIFFERENT = {
     "AveragePooling1D": "a pool size of 2 is the default, as in the other poolings and in Keras 2",
 }
 REFUSED = ("OrbaxCheckpoint", "TFSMLayer")
-DIFFERENT |= {name: "it refuses to be made, whatever it is given" for name in REFUSED}
+DIFFERENT |= dict.fromkeys(REFUSED, "it refuses to be made, whatever it is given")
 DIFFERENT |= {f"AveragePooling{n}D": "as AveragePooling1D" for n in "23"}
 DIFFERENT |= {f"AvgPool{n}D": "as AveragePooling1D" for n in "123"}
 
@@ -205,7 +205,7 @@ def test_methods_take_what_those_of_keras_take():
 
 @pytest.mark.parametrize("name", ["Dense", "LSTM", "ConvLSTM2D", "Conv3DTranspose"])
 def test_help_shows_all_arguments(name):
-    ours, theirs = (inspect.signature(getattr(m.layers, name)) for m in (mlkit, keras))
+    ours, _theirs = (inspect.signature(getattr(m.layers, name)) for m in (mlkit, keras))
     assert [n for n in ours.parameters if n != "kwargs"][:20] == list(parameters(getattr(mlkit.layers, name))[0])[:20]
     assert "args" not in ours.parameters
 

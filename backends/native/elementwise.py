@@ -87,7 +87,7 @@ def _binary(xp):
 
 def power_into(xp, x, y, out=None):
     """x to the power y, of one dtype. NumPy refuses negative powers of signed integers: they are 0, but for those of 1 and -1."""
-    if y.dtype.kind != "i" or xp is np and (not y.size or y.min() >= 0):  # another device is not waited for
+    if y.dtype.kind != "i" or (xp is np and (not y.size or y.min() >= 0)):  # another device is not waited for
         return xp.power(x, y, out=out)
     found = xp.where((y >= 0) | (abs(x) == 1), xp.power(x, xp.where(y >= 0, y, y & 1)), x.dtype.type(0))
     if out is None:

@@ -34,7 +34,7 @@ class CSVLogger(Callback):
         self._close()
         has_header = self.append and os.path.exists(self.filename) and os.path.getsize(self.filename) > 0
         self._write_header = not has_header
-        self.csv_file = open(self.filename, "a" if self.append else "w", newline="")
+        self.csv_file = open(self.filename, "a" if self.append else "w", newline="")  # noqa: SIM115  (it is closed when training ends)
         self.keys = None
 
     def get_state(self) -> dict[str, Any]:
@@ -44,7 +44,7 @@ class CSVLogger(Callback):
 
     def set_state(self, state: dict[str, Any]) -> None:
         self._close()
-        self.csv_file = open(self.filename, "w", newline="")
+        self.csv_file = open(self.filename, "w", newline="")  # noqa: SIM115  (it is closed when training ends)
         self.csv_file.write(state["text"])
         self.csv_file.flush()
         self._write_header, self.keys = not state["text"], state["keys"]

@@ -97,7 +97,7 @@ class Pass:
 
     def is_wanted(self, exact: bool) -> bool:
         """Whether it is to be applied. exact: whether every bit is to be kept."""
-        return not self.optional or not (debug.is_off(self.name) or exact and not self.exact)
+        return not self.optional or not (debug.is_off(self.name) or (exact and not self.exact))
 
     def has_work(self, graph: Graph) -> bool:
         """Whether the graph has any of the ops it needs."""

@@ -30,7 +30,7 @@ class Body(Trace):
     def data_of(self, tensor: Tensor) -> Any:
         """The data of a tensor; a Value of a trace around this one, and what tapes may know, becomes an input of the graph."""
         v = tensor.data
-        if tensor.node is None and not isinstance(v, (Value, Wrapped)) or id(v) in self.own:
+        if (tensor.node is None and not isinstance(v, (Value, Wrapped))) or id(v) in self.own:
             return v
         key = id(v), tensor.node, tensor.slot
         if key not in self.captured:

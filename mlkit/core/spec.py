@@ -31,7 +31,7 @@ class Dim:
 
     __lt__ = __le__ = __gt__ = __ge__ = _unknown
 
-    def __index__(self) -> int:
+    def __index__(self) -> int:  # noqa: PLE0305  (it always raises)
         self._unknown(None)
 
     __int__ = __float__ = __index__

@@ -19,7 +19,7 @@ def takes(call: Call) -> bool:
         NotImplementedError: The call is a loop or a branch, or a recurrent op, which is unrolled, of steps that are not known.
     """
     unrolled = call.op in _RECURRENT or call.op is op("scan")
-    if call.op in _NONE or call.op in _RECURRENT and type(call.args[0].shape[1]) is Dim:
+    if call.op in _NONE or (call.op in _RECURRENT and type(call.args[0].shape[1]) is Dim):
         why = "it is unrolled, for which its steps must be known" if unrolled else "it has no loops and no branches"
         raise NotImplementedError(
             f"{call.op.name} in {'/'.join(map(str, call.place))}: format 'litert' has nothing for it: {why}."

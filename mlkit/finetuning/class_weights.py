@@ -27,7 +27,7 @@ def class_weights(wanted: str | Mapping[Any, float] | None, data: Labelled) -> d
     if not isinstance(wanted, Mapping):
         raise ValueError(f"finetune: `class_weight` must be 'balanced' or a dict, but is {wanted!r}.")
     names = list(data.class_names or [])
-    weights = {k: 1.0 for k in range(count)}
+    weights = dict.fromkeys(range(count), 1.0)
     for key, weight in wanted.items():
         number = names.index(key) if key in names else key
         if number not in weights:

@@ -311,4 +311,4 @@ def _joined(histories):
     """One dict of lists of several; what one of them lacks is NaN there, so that all lists have a value an epoch."""
     lengths = [max(map(len, h.values()), default=0) for h in histories]
     names = dict.fromkeys(name for h in histories for name in h)
-    return {name: sum((h.get(name, [math.nan] * n) for h, n in zip(histories, lengths)), []) for name in names}
+    return {name: [v for h, n in zip(histories, lengths) for v in h.get(name, [math.nan] * n)] for name in names}

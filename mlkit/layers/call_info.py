@@ -42,7 +42,7 @@ class CallInfo:
         if given is None:
             given = context.training if context.training is not None else self.training_default
         context.training = given
-        if given is not None and (self.takes_training or self.has_kwargs and passed_on):
+        if given is not None and (self.takes_training or (self.has_kwargs and passed_on)):
             kwargs["training"] = given
 
     def symbols_for(self, dtype: DType, args: tuple[Any, ...], kwargs: dict[str, Any]):

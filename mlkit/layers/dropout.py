@@ -46,7 +46,9 @@ def _checked_rate(layer: Any, rate, name="rate", below_one=False):
 def _checked_noise_shape(layer: Any, noise_shape: Shape | None):
     if noise_shape is None:
         return None
-    if not isinstance(noise_shape, (tuple, list)) or any(not (n is None or isinstance(n, int) and n > 0) for n in noise_shape):
+    if not isinstance(noise_shape, (tuple, list)) or any(
+        not (n is None or (isinstance(n, int) and n > 0)) for n in noise_shape
+    ):
         raise ValueError(f"{type(layer).__name__}: `noise_shape` must hold positive integers or None, but got {noise_shape!r}.")
     return tuple(noise_shape)
 

@@ -228,7 +228,7 @@ class _FusedRNN(_CellRNN):
         cell = self.cell
         if not is_float(sequences.dtype):
             sequences = ops.cast(sequences, self.compute_dtype)
-        if not self._can_fuse(sequences, training) or mask is not None and type(sequences.shape[1]) is Dim:
+        if not self._can_fuse(sequences, training) or (mask is not None and type(sequences.shape[1]) is Dim):
             return super().run(sequences, states, mask, training)
         if training and cell.disturbs:
             sequences = cell.disturbed_sequence(sequences, states[0])

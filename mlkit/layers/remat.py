@@ -54,8 +54,7 @@ class RematScope:
         chosen = (
             self.mode == "full"
             or layer.name in self.layer_names
-            or self.mode == "larger_than"
-            and self._is_large(call, args, kwargs)
+            or (self.mode == "larger_than" and self._is_large(call, args, kwargs))
         )
         return _rematerialized(call, args, kwargs) if chosen else call(*args, **kwargs)
 

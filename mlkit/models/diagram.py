@@ -1,6 +1,7 @@
 """A model drawn as boxes and arrows: `plot_model`, `model_to_dot`. Boxes are placed here, so that no other program is needed."""
 
 import os
+from itertools import pairwise
 from typing import Any
 
 from mlkit.core import tree
@@ -96,7 +97,7 @@ class _Shown:
         if getattr(model, "_graph", None) is None:
             layers = [layer for layer in getattr(model, "layers", ()) if layer.built] if hasattr(model, "_stack") else [model]
             boxes = [self.box(layer) for layer in layers]
-            return boxes, list(zip(boxes, boxes[1:]))
+            return boxes, list(pairwise(boxes))
         own = {id(node) for node in model._graph._nodes}
         box_of = {}
         for operation in model.operations:

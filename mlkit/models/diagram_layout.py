@@ -7,6 +7,7 @@ order in a layer follows that of the neighbours (Sugiyama, Tagawa and Toda, 1981
 import html
 import os
 from collections.abc import Sequence
+from itertools import pairwise
 
 from mlkit.core.deferred import Deferred
 
@@ -104,7 +105,7 @@ def _order(layers, chains):
     """Sort each layer by the mean place of its neighbours, from above and from below in turn."""
     above, under = {}, {}
     for chain in chains:
-        for a, b in zip(chain, chain[1:]):
+        for a, b in pairwise(chain):
             above.setdefault(id(b), []).append(a)
             under.setdefault(id(a), []).append(b)
     for sweep in range(_SWEEPS):

@@ -255,7 +255,7 @@ def _is_given(layer: Any) -> bool:
 
 def _columns(data: Any) -> dict[str, Any] | None:
     """A dict, or a table such as pandas', as a dict of columns; None for other things."""
-    return {name: data[name] for name in data.keys()} if hasattr(data, "keys") else None
+    return {name: data[name] for name in data.keys()} if hasattr(data, "keys") else None  # noqa: SIM118  (a table need not be an iterable of names)
 
 
 def _batches(dataset: Any, name: str, feature: Feature) -> Iterator[np.ndarray]:

@@ -129,8 +129,8 @@ def forecast(
     metrics = model.metrics_variables
     seen = {id(v) for v in metrics}
     averages = [v for v in model.non_trainable_variables if dtypes.is_float(v.dtype) and id(v) not in seen]
-    for group in (*_together(averages), *_together(metrics)):
-        buckets.append(_bucket(group, computed, workers, bandwidth, latency))
+    rest = (*_together(averages), *_together(metrics))
+    buckets += [_bucket(group, computed, workers, bandwidth, latency) for group in rest]
     free = 0.0  # when the network is free again
     for bucket in buckets:
         start = max(free, bucket.ready)

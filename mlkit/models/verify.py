@@ -51,7 +51,7 @@ class VerifyReport:
         lines = [f"{'layer':{width}}  {'what':{name}}  {'shape':20}  largest relative error (against {self.against})"]
         for r in self.rows:
             mark = "" if r.error <= self.tolerance else "  MISMATCH"
-            lines.append(f"{r.layer:{width}}  {r.what:{name}}  {str(r.shape):20}  {r.error:.2e}{mark}")
+            lines.append(f"{r.layer:{width}}  {r.what:{name}}  {r.shape!s:20}  {r.error:.2e}{mark}")
         verdict = "all equal" if self.ok else f"worst: {self.worst.layer} {self.worst.what}"
         return "\n".join([*lines, f"{verdict} within {self.tolerance:g}"])
 
@@ -221,7 +221,7 @@ class _hooked:
     """A block in which the layers of a model note their outputs in a list, in the order of their calls."""
 
     def __init__(self, model, found):
-        self.layers = [layer for layer in model._flatten_layers(include_self=False)]
+        self.layers = list(model._flatten_layers(include_self=False))
         self.found = found
 
     def __enter__(self):

@@ -184,7 +184,7 @@ def istft(
     z = _join("istft", x)
     if z.ndim < 2:
         raise ValueError(f"istft: expected shape (..., frames, bins), but got {show(z.shape)}.")
-    *lead, count, _ = z.shape
+    *_lead, count, _ = z.shape
     frames = fourier.irfft(_resized(z, fft_length // 2 + 1), length=fft_length)
     window = _window("istft", window, sequence_length, fft_length, frames.dtype)
     total = fft_length + sequence_stride * (count - 1)

@@ -39,7 +39,7 @@ def get(identifier: Any) -> Any:
     else:
         found = _lookup.find(identifier) if isinstance(identifier, str) else identifier
     found = found() if inspect.isclass(found) and issubclass(found, Optimizer) else found
-    if found is not None and not isinstance(found, Optimizer) or (found is None and identifier is not None):
+    if (found is not None and not isinstance(found, Optimizer)) or (found is None and identifier is not None):
         raise ValueError(_lookup.unknown(identifier))
     return found
 

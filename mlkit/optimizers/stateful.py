@@ -28,7 +28,7 @@ class StatefulOptimizer(Configurable):
         super().__setattr__(name, value)
         if isinstance(value, Variable):
             self._state.keep(value)
-        elif name == "_learning_rate" or name in init_signature(type(self)).parameters and name != "learning_rate":
+        elif name == "_learning_rate" or (name in init_signature(type(self)).parameters and name != "learning_rate"):
             super().__setattr__("_version", self._version + 1)
 
     @property

@@ -73,7 +73,7 @@ def _positions(
 ) -> list[Any]:
     """Number of places the window can take along each spatial axis."""
     out = [window_output(padding, i, n, k, s, d) for i, (n, k, s, d) in enumerate(zip(shape[1:-1], window, strides, dilation))]
-    if any(type(n) is int and n < 0 or n == 0 and shape[i + 1] != 0 for i, n in enumerate(out)):
+    if any((type(n) is int and n < 0) or (n == 0 and shape[i + 1] != 0) for i, n in enumerate(out)):
         raise ValueError(
             f"{name}: the window {tuple(window)} (dilation {tuple(dilation)}) is larger than the input of shape {show(shape)}, "
             f'which leaves no output (padding={padding!r}). Use padding="same", a smaller window or a larger input.'

@@ -4,7 +4,7 @@ Every function takes a `seed`: None (the global generator), an int (the same num
 """
 
 from mlkit.core.lazy_import import offer
-from mlkit.ops import operators as _operators  # noqa: F401  (which what is drawn must have)
+from mlkit.ops import operators as _operators
 
 __all__, __getattr__, __dir__ = offer(
     __name__,

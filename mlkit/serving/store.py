@@ -91,7 +91,8 @@ class Store:
             if entry.current is not None:
                 entry.current.retire()
                 self._retired.append(entry.current)
-        return all([v.join(max(0.0, until - time.monotonic())) for v in self._retired])
+        ended = [v.join(max(0.0, until - time.monotonic())) for v in self._retired]  # all are waited for
+        return all(ended)
 
     # ---- what requests ask --------------------------------------------------------------------------------------------
 

@@ -112,7 +112,7 @@ class Range(Parameter):
             raw = self._at(int(raw))
         elif self.sampling == "reverse_log":
             raw = self.max_value + self.min_value - raw
-        return int(round(raw)) if self.whole else float(raw)
+        return round(raw) if self.whole else float(raw)
 
     def grid(self) -> list[Any]:
         if self.step is not None:
@@ -123,11 +123,11 @@ class Range(Parameter):
         log = self.sampling != "linear"
         points = [low * (high / low) ** (k / (n - 1)) if log else low + (high - low) * k / (n - 1) for k in range(n)]
         points[-1] = high
-        return list(dict.fromkeys(int(round(p)) if self.whole else p for p in points))
+        return list(dict.fromkeys(round(p) if self.whole else p for p in points))
 
     @property
     def is_finite(self) -> bool:
-        return self.step is not None or self.whole and self.sampling == "linear" or self.min_value == self.max_value
+        return self.step is not None or (self.whole and self.sampling == "linear") or self.min_value == self.max_value
 
 
 @dataclass(frozen=True)

@@ -131,7 +131,7 @@ class Store:
     def hold(self, number: int) -> bool:
         """Whether the trial is this process's from now on: while it lives, no other gets it."""
         os.makedirs(self.path(number), exist_ok=True)
-        file = open(self.path(number, "running"), "w")
+        file = open(self.path(number, "running"), "w")  # noqa: SIM115  (it is held while the trial runs)
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
@@ -161,9 +161,7 @@ class Store:
         for frozen in self.frozen():
             if frozen.state != running:
                 continue
-            if frozen.number in self._held:
-                count += 1
-            elif not self.hold(frozen.number):
+            if frozen.number in self._held or not self.hold(frozen.number):
                 count += 1
             else:
                 self.let_go(frozen.number)

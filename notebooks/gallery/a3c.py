@@ -111,7 +111,9 @@ def run(quick=False, seed=0):
     for thread in threads:
         thread.join()
     files = {"curves.png": picture(lambda f: draw(f, lengths))}
-    return Result("steps a game, of 500", play(answer, games, seed), baseline, 195.0, sum(losses, []), files)
+    return Result(
+        "steps a game, of 500", play(answer, games, seed), baseline, 195.0, [loss for own in losses for loss in own], files
+    )
 
 
 def draw(figure, lengths):

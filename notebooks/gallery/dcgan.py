@@ -100,7 +100,7 @@ def score(judge, images):
 
 
 def run(quick=False, seed=0):
-    (x, y), (x_test, y_test) = mnist(made=quick)
+    (x, y), (x_test, _y_test) = mnist(made=quick)
     x, x_test = (v[..., None].astype("float32") / 127.5 - 1 for v in (x, x_test))
     judge = classifier(x, y, 1 if quick else 2)
     model, losses, shown = trained(x, quick, seed)

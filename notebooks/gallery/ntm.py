@@ -114,7 +114,7 @@ def run(quick=False, seed=0):
     lengths = (2, 20) if quick else (5, 10, 15, 20)
     errors = {n: (wrong_bits(model, n, count, rng), wrong_bits(plain, n, count, rng)) for n in lengths}
     lines += [f"{n:4d} {a:9.2%} {b:9.2%}" for n, (a, b) in errors.items()]
-    x, y, weights = copies(1, 20, 20, rng)
+    x, _y, weights = copies(1, 20, 20, rng)
     seen = places.predict(x, verbose=0)[0].T
     half = len(seen) // 2
 

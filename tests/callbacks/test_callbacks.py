@@ -458,7 +458,7 @@ class TestTerminateOnNaN:
 
     @pytest.mark.parametrize("together", [1, 2])
     @pytest.mark.parametrize(
-        ("layer", "words"),
+        "layer, words",
         [
             (lambda t: ops.log(t), r"op 'log' in layer '[\w/]*lambda\w*', first at \(\d, \d\)"),
             (lambda t: t / 0.0, "op 'div' in layer"),
@@ -474,7 +474,7 @@ class TestTerminateOnNaN:
         for v in [*model.variables, *model.optimizer.variables]:
             assert np.isfinite(v.numpy()).all(), "the model is as it was before that batch"
 
-    @pytest.mark.parametrize(("bad", "eager"), [(3, False), (70, False), (130, False), (3, True)])
+    @pytest.mark.parametrize("bad, eager", [(3, False), (70, False), (130, False), (3, True)])
     def test_the_weights_are_those_from_before_the_batch_to_the_bit(self, bad, eager, capsys):
         x = np.random.default_rng(0).normal(size=(140, 4)).astype("float32")
 

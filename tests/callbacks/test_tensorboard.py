@@ -207,7 +207,7 @@ def test_graphs_of_models_with_a_call_of_their_own(tmp_path, eagerly):
 
 @pytest.mark.native("other backends do not time their kernels")
 @pytest.mark.compiled("kernels of a compiled step are timed")
-@pytest.mark.parametrize(("batches", "step"), [(3, 3), ((7, 9), 7), ("2,4", 2)])
+@pytest.mark.parametrize("batches, step", [(3, 3), ((7, 9), 7), ("2,4", 2)])
 def test_profile(tmp_path, batches, step):
     weights = []
     for callbacks in ((), (TensorBoard(tmp_path, profile_batch=batches),)):
@@ -295,7 +295,7 @@ def test_goes_on_where_a_run_broke_off(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("options", "message"),
+    "options, message",
     [
         ({"update_freq": "often"}, "`update_freq`"),
         ({"update_freq": 0}, "`update_freq`"),

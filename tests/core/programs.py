@@ -1,6 +1,8 @@
 """Functions that tests of the engine trace: small, but with all that graphs hold (state, gradients, random numbers, control
 flow)."""
 
+from itertools import pairwise
+
 import numpy as np
 
 from mlkit import GradientTape, Variable, ops
@@ -17,7 +19,7 @@ class Mlp:
 
     def __init__(self, sizes=(12, 9, 7, 4), batch=6):
         rng = np.random.default_rng(0)
-        pairs = list(zip(sizes, sizes[1:]))
+        pairs = list(pairwise(sizes))
         self.weights = [Variable(rng.standard_normal(s).astype("float32") * 0.3) for p in pairs for s in (p, p[1:])]
         self.slots = [[Variable(np.zeros(w.shape, "float32"), trainable=False) for w in self.weights] for _ in range(2)]
         self.key = Variable(np.array([1, 0], "uint32"), dtype="uint32", trainable=False)

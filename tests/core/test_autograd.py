@@ -126,17 +126,15 @@ class TestTape:
     def test_misuse(self):
         with pytest.raises(TypeError, match="expected tensors or variables"):
             GradientTape().watch("x")
-        with GradientTape() as tape, pytest.raises(RuntimeError, match="recording already"):
-            with tape:
-                pass
+        with GradientTape() as tape, pytest.raises(RuntimeError, match="recording already"), tape:
+            pass
 
     def test_tapes_survive_errors(self):
         from mlkit.core.interpreter import EAGER
         from mlkit.core.state import state
 
-        with pytest.raises(ZeroDivisionError):
-            with GradientTape():
-                raise ZeroDivisionError
+        with pytest.raises(ZeroDivisionError), GradientTape():
+            raise ZeroDivisionError
         assert state.top is EAGER
 
     def test_stop_gradient(self):
@@ -150,7 +148,7 @@ class TestTape:
         x = t([[3.0, 1.0], [1.0, 2.0]])
         with GradientTape(persistent=True) as tape:
             tape.watch(x)
-            values, vectors = ops.linalg.eigh(x)
+            values, _vectors = ops.linalg.eigh(x)
             y = ops.sum(values)
         np.testing.assert_allclose(tape.gradient(y, x), np.eye(2), atol=1e-6)
 

@@ -330,7 +330,7 @@ def test_no_zeros_flow_where_no_gradient_does(f):
 
 def test_map():
     f = lambda x: ops.map(lambda d: (ops.sum(d["a"]), d["b"] * 2), {"a": x, "b": x[:, 0]})
-    sums, doubled = both(f, X)
+    sums, _doubled = both(f, X)
     np.testing.assert_allclose(sums, X.numpy().sum(1), rtol=1e-5)
     both(mlkit.grad(lambda x: ops.sum(f(x)[0] ** 2)), X)
     assert both(lambda x: ops.vectorized_map(lambda r: ops.stack([r, r]), x), X).shape == (4, 2, 3)

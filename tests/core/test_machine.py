@@ -26,7 +26,7 @@ def test_each_is_asked_for_in_one_place():
     sources = "\n".join(p.read_text() for folder in ("mlkit", "backends") for p in sorted((ROOT / folder).rglob("*.py")))
     asked = re.findall(r'= threshold\("(\w+)"\)', sources)
     assert sorted(asked) == sorted(THRESHOLDS)
-    assert fuse_chains.SMALLEST == THRESHOLDS["fuse_chains"].size
+    assert THRESHOLDS["fuse_chains"].size == fuse_chains.SMALLEST
 
 
 def test_each_was_found_by_a_benchmark():

@@ -327,13 +327,13 @@ class TestFuseChains:
 
     def test_a_chain_does_not_wait_for_itself(self, small_chains):
         """exp -> sum -> mul: the last may not join the first, for the sum between needs it."""
-        sizes, left = self.chains(lambda x: (exp(x) + 1) * ops.sum(exp(x) + 1, axis=0, keepdims=True), X)
+        _sizes, left = self.chains(lambda x: (exp(x) + 1) * ops.sum(exp(x) + 1, axis=0, keepdims=True), X)
         assert left[0] == "fused_elementwise"
         assert left[1:] == ["sum", "mul"]
 
     def test_cheap_part_joins_late(self, small_chains):
         """m * b is ready early, but belongs to the chain of the gradient."""
-        sizes, left = self.chains(lambda m, x: m * 0.9 + ops.matmul(x, ops.transpose(x)) * 0.1, array(2, 2), X)
+        sizes, _left = self.chains(lambda m, x: m * 0.9 + ops.matmul(x, ops.transpose(x)) * 0.1, array(2, 2), X)
         assert sizes == [3]
 
     def test_small_ones_are_left_alone(self):
@@ -437,7 +437,7 @@ class TestFuseNormRelu:
         with mlkit.GradientTape() as tape:
             for t in (x, offset, bias):
                 tape.watch(t)
-            y, mean, variance = batch_norm(x + bias if biased else x, ops.ones((16,)), offset, **self.params)
+            y, mean, _variance = batch_norm(x + bias if biased else x, ops.ones((16,)), offset, **self.params)
             y = relu(y)
             loss = ops.sum(y * g)
         return y, mean, *tape.gradient(loss, [bias if biased else x, offset])

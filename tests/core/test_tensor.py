@@ -158,9 +158,8 @@ class TestDevices:
         assert state.device is None
 
     def test_absent_device_names_those_there_are(self):
-        with pytest.raises(ValueError, match=f"there is no 'gpu:7' on backend '{backend()}'. Devices: cpu:0"):
-            with device("gpu:7"):
-                pass
+        with pytest.raises(ValueError, match=f"there is no 'gpu:7' on backend '{backend()}'. Devices: cpu:0"), device("gpu:7"):
+            pass
 
     def test_unknown_backend(self):
         with pytest.raises(ValueError, match="Unknown backend 'torch'. There are: native, jax"):

@@ -49,7 +49,7 @@ class TestSignatures:
         assert len(traces) == 3
 
     def test_structures(self):
-        f, traces = counted(lambda d: {"sum": d["a"] + d["b"][0], "same": d["b"], "none": None, "text": "hello"})
+        f, _traces = counted(lambda d: {"sum": d["a"] + d["b"][0], "same": d["b"], "none": None, "text": "hello"})
         out = f({"a": ops.ones(1), "b": (ops.ones(1), 5)})
         assert out["sum"].tolist() == [2]
         assert out["same"][1] == 5
@@ -96,7 +96,7 @@ class TestSignatures:
 
 class TestWhatRuns:
     def test_inlined_in_a_trace_and_under_two_tapes(self):
-        f, traces = counted(lambda x: x * x)
+        f, _traces = counted(lambda x: x * x)
         assert "mul" in str(mlkit.function(lambda x: f(x) + 1).graph(ops.ones(2)))
         x = ops.array(3.0)
         with mlkit.GradientTape(), mlkit.GradientTape() as tape:

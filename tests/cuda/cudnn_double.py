@@ -101,7 +101,9 @@ class Graph:
         y, statistics = self._node(compute, [q, k, v, *([bias] if bias else [])], 2)
         return y, statistics if generate_stats else None
 
-    def sdpa_backward(self, q, k, v, o, dO, stats, attn_scale, use_causal_mask, use_deterministic_algorithm, bias=None):  # noqa: N803  # NVIDIA's name
+    def sdpa_backward(
+        self, q, k, v, o, dO, stats, attn_scale, use_causal_mask, use_deterministic_algorithm, bias=None
+    ):  # NVIDIA's name
         def compute(out, q, k, v, y, g, statistics, *bias):
             p = np.exp(_scores(q, k, attn_scale, use_causal_mask, *bias) - statistics)
             d = p * (g @ v.swapaxes(2, 3) - (g * y).sum(-1, keepdims=True)) * attn_scale
@@ -111,7 +113,7 @@ class Graph:
 
     # ---- products
 
-    def matmul(self, A, B):  # noqa: N803  # NVIDIA's names
+    def matmul(self, A, B):  # NVIDIA's names
         return self._node(lambda out, a, b: [a @ b], [A, B])
 
     # ---- element by element

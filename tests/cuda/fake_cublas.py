@@ -72,7 +72,7 @@ def _multiply(turns, sizes, one, zero, way, operands, out):
 def _strided(
     handle, turn_a, turn_b, m, n, k, one, a, type_a, ld_a, step_a, b, type_b, ld_b, step_b, zero, c, type_c, ld_c, step_c, *rest
 ):
-    count, way, algorithm = (r.value for r in rest)
+    count, way, _algorithm = (r.value for r in rest)
 
     def addresses(p, code, step):
         return lambda: [p.value + i * step.value * dtypes.itemsize(TYPES[code.value]) for i in range(count)]
@@ -85,7 +85,7 @@ def _strided(
 
 
 def _by_tables(handle, turn_a, turn_b, m, n, k, one, a, type_a, ld_a, b, type_b, ld_b, zero, c, type_c, ld_c, *rest):
-    count, way, algorithm = (r.value for r in rest)
+    count, way, _algorithm = (r.value for r in rest)
 
     def addresses(p):
         return lambda: [int(x) for x in np.frombuffer((ctypes.c_char * (8 * count)).from_address(p.value), "uint64")]

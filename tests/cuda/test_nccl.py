@@ -42,7 +42,7 @@ def ranks(monkeypatch):
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64", "float16", "int32", "int64", "uint8"])
-@pytest.mark.parametrize(("reduction", "found"), [("sum", [4, 6]), ("max", [3, 4]), ("min", [1, 2])])
+@pytest.mark.parametrize("reduction, found", [("sum", [4, 6]), ("max", [3, 4]), ("min", [1, 2])])
 def test_all_reduce(ranks, dtype, reduction, found):
     def do(nccl, gpu):
         x = gpu.xp.asarray(np.array([1, 2], dtype) + np.array(2 * nccl.rank, dtype))

@@ -13,7 +13,7 @@ from mlkit.core import debug
 from tests.cuda import fake_cupy
 
 sys.path.insert(0, str(pathlib.Path(__file__).parents[2] / "benchmarks"))
-import workloads  # noqa: E402  # benchmarks is no package
+import workloads  # benchmarks is no package
 
 sys.path.pop(0)
 

@@ -272,7 +272,7 @@ def test_an_adapter_is_taken_as_it_is():
 
 
 def test_validation_split_takes_the_end():
-    (x, y, w), (vx, vy, vw) = data.train_validation_split((np.arange(10), np.arange(10), None), 0.25)
+    (x, _y, w), (_vx, vy, vw) = data.train_validation_split((np.arange(10), np.arange(10), None), 0.25)
     assert x.tolist() == list(range(7))
     assert vy.tolist() == [7, 8, 9]
     assert w is vw is None

@@ -20,7 +20,7 @@ def test_labels_of_each_step_of_a_sparse_loss(labels):
 
 
 @pytest.mark.parametrize(
-    ("loss", "labels"),
+    "loss, labels",
     [("categorical_crossentropy", np.eye(3)[[0, 1, 2, 1]]), ("sparse_categorical_crossentropy", LABELS.ravel())],
 )
 def test_one_label_a_sample(loss, labels):

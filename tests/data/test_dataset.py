@@ -1,6 +1,7 @@
 """Each transformation against what plain Python gives, as the documentation of tf.data says; and what is refused, in which words."""
 
 import itertools
+import pathlib
 import threading
 import time
 
@@ -262,7 +263,7 @@ def test_files(tmp_path):
     for name in ("b.txt", "a.txt", "c.csv"):
         (tmp_path / name).write_text(name)
     pattern = str(tmp_path / "*.txt")
-    read = Dataset.list_files(pattern, shuffle=False).map(lambda path: open(path).read())
+    read = Dataset.list_files(pattern, shuffle=False).map(lambda path: pathlib.Path(path).read_text())
     assert values(read) == [b"a.txt", b"b.txt"]
     assert sorted(values(Dataset.list_files([pattern, tmp_path / "*.csv"], seed=1))) == sorted(
         str(tmp_path / n).encode() for n in ("a.txt", "b.txt", "c.csv")

@@ -92,7 +92,7 @@ def test_fashion_mnist(files):
         array = images if "images" in name else labels
         header = bytes([0, 0, 8, array.ndim]) + struct.pack(f">{array.ndim}I", *array.shape)
         (folder / name).write_bytes(gzip.compress(header + array.tobytes()))
-    (x_train, y_train), (x_test, y_test) = fashion_mnist.load_data()
+    (x_train, _y_train), (_x_test, y_test) = fashion_mnist.load_data()
     assert np.array_equal(x_train, images)
     assert y_test.tolist() == [7, 9]
     assert len({h for _, h in asked}) == 4
@@ -173,7 +173,7 @@ def test_houses(module, files):
     folder, _ = files
     name = module.__name__.rpartition(".")[2]
     np.savez(folder / f"{name}.npz", x=np.arange(1000.0)[:, None], y=np.arange(1000.0))
-    (x_train, y_train), (x_test, y_test) = module.load_data()
+    (x_train, _y_train), (x_test, y_test) = module.load_data()
     assert len(x_train) == 800
     assert np.array_equal(x_test[:, 0], y_test)
     with pytest.raises(ValueError, match="test_split"):

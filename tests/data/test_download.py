@@ -7,6 +7,7 @@ import io
 import tarfile
 import threading
 import zipfile
+from pathlib import Path
 
 import pytest
 
@@ -77,7 +78,7 @@ def get(server, tmp_path):
 def test_a_file_is_fetched_once(server, get, tmp_path):
     path = get(file_hash=SHA)
     assert path == str(tmp_path / "datasets" / "data.bin")
-    assert open(path, "rb").read() == CONTENT
+    assert Path(path).read_bytes() == CONTENT
     assert get(file_hash=SHA) == path
     assert get(md5_hash=MD5) == path
     assert get() == path
@@ -111,14 +112,14 @@ def test_a_wrong_file_is_thrown_away(get, tmp_path):
 
 def test_a_file_that_went_bad_is_fetched_again(server, get, tmp_path):
     path = get(file_hash=SHA)
-    open(path, "wb").write(b"spoilt")
-    assert open(get(file_hash=SHA), "rb").read() == CONTENT
+    Path(path).write_bytes(b"spoilt")
+    assert Path(get(file_hash=SHA)).read_bytes() == CONTENT
     assert len(server.requests) == 2
 
 
 def test_a_broken_connection_is_taken_up_where_it_ended(server, get):
     server.break_after = 300_000
-    assert open(get(file_hash=SHA), "rb").read() == CONTENT
+    assert Path(get(file_hash=SHA)).read_bytes() == CONTENT
     assert [r for _, r in server.requests] == [None, "bytes=300000-"]
 
 
@@ -126,7 +127,7 @@ def test_a_part_of_an_earlier_run_is_used(server, get, tmp_path):
     (tmp_path / "datasets").mkdir()
     part = tmp_path / "datasets" / "data.bin.part"
     part.write_bytes(CONTENT[:1000])
-    assert open(get(file_hash=SHA), "rb").read() == CONTENT
+    assert Path(get(file_hash=SHA)).read_bytes() == CONTENT
     assert server.requests[0][1] == "bytes=1000-"
     assert not part.exists()
 
@@ -134,7 +135,7 @@ def test_a_part_of_an_earlier_run_is_used(server, get, tmp_path):
 def test_a_complete_part_needs_nothing_more(server, get, tmp_path):
     (tmp_path / "datasets").mkdir()
     (tmp_path / "datasets" / "data.bin.part").write_bytes(CONTENT)
-    assert open(get(file_hash=SHA), "rb").read() == CONTENT
+    assert Path(get(file_hash=SHA)).read_bytes() == CONTENT
 
 
 def test_a_part_of_another_file_is_replaced(server, get, tmp_path):
@@ -142,20 +143,20 @@ def test_a_part_of_another_file_is_replaced(server, get, tmp_path):
     part = tmp_path / "datasets" / "data.bin.part"
     for wrong in (b"x" * 1000, b"x" * (len(CONTENT) + 5)):
         part.write_bytes(wrong)
-        assert open(get(file_hash=SHA, force_download=True), "rb").read() == CONTENT
+        assert Path(get(file_hash=SHA, force_download=True)).read_bytes() == CONTENT
 
 
 def test_a_server_without_ranges_sends_everything(server, get, tmp_path):
     server.ranges = False
     (tmp_path / "datasets").mkdir()
     (tmp_path / "datasets" / "data.bin.part").write_bytes(CONTENT[:1000])
-    assert open(get(file_hash=SHA), "rb").read() == CONTENT
+    assert Path(get(file_hash=SHA)).read_bytes() == CONTENT
 
 
 def test_without_a_hash_nothing_is_resumed(server, get, tmp_path):
     (tmp_path / "datasets").mkdir()
     (tmp_path / "datasets" / "data.bin.part").write_bytes(b"x" * 1000)
-    assert open(get(), "rb").read() == CONTENT
+    assert Path(get()).read_bytes() == CONTENT
     assert server.requests[0][1] is None
 
 
@@ -231,9 +232,10 @@ def test_devices_are_refused(kind, tmp_path):
 
 
 def test_doubles_and_foreign_files_are_refused(tmp_path):
-    with pytest.warns(UserWarning), zipfile.ZipFile(tmp_path / "a", "w") as file:
+    with zipfile.ZipFile(tmp_path / "a", "w") as file:
         file.writestr("one", b"1")
-        file.writestr("one", b"2")
+        with pytest.warns(UserWarning, match="Duplicate name"):
+            file.writestr("one", b"2")
     with pytest.raises(ValueError, match="same name"):
         unpack(tmp_path / "a", tmp_path / "out")
     (tmp_path / "b").write_bytes(b"no archive")
@@ -248,8 +250,8 @@ def test_get_file_unpacks_once(tmp_path):
     origin = (tmp_path / "set.tar.gz").as_uri()
     folder = get_file("set", origin=origin, extract=True, cache_dir=tmp_path / "cache")
     assert folder.endswith("datasets/set")
-    assert open(f"{folder}/a.txt").read() == "1"
-    open(f"{folder}/mine.txt", "w").close()
+    assert Path(folder, "a.txt").read_text() == "1"
+    Path(folder, "mine.txt").touch()
     get_file("set", origin=origin, untar=True, cache_dir=tmp_path / "cache")
-    assert open(f"{folder}/mine.txt").read() == ""
+    assert Path(folder, "mine.txt").read_text() == ""
     assert get_file("set.tar.gz", origin=origin, extract=True, cache_dir=tmp_path / "cache").endswith("set_extracted")

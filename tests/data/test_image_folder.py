@@ -248,7 +248,7 @@ class TestDecoding:
         return decode_image(tmp_path / name, size, **options)
 
     @pytest.mark.parametrize("mode", ["1", "L", "LA", "P", "RGB", "RGBA", "I;16"])
-    @pytest.mark.parametrize(("color_mode", "channels"), [("rgb", 3), ("rgba", 4), ("grayscale", 1)])
+    @pytest.mark.parametrize("color_mode, channels", [("rgb", 3), ("rgba", 4), ("grayscale", 1)])
     def test_every_mode_becomes_every_other(self, tmp_path, mode, color_mode, channels):
         image = (
             Image.fromarray(np.full((8, 8), 40000, "uint16")) if mode == "I;16" else Image.new("L", (8, 8), 200).convert(mode)

@@ -146,7 +146,7 @@ def test_hugging_face_datasets():
     rows = hub.Dataset.from_dict({"x": [[i, -i] for i in range(5)], "label": [i % 2 for i in range(5)]})
     check_rows(rows)
     check_rows(rows.to_iterable_dataset())
-    x, y, _ = next(get_adapter(np.zeros((5, 1)), rows["label"], batch_size=3).epoch(0))
+    _x, y, _ = next(get_adapter(np.zeros((5, 1)), rows["label"], batch_size=3).epoch(0))
     assert y.tolist() == [0, 1, 0]
 
 

@@ -201,7 +201,7 @@ def test_the_order_of_a_split_is_that_of_keras():
 
 
 @pytest.mark.parametrize(
-    ("sizes", "words"),
+    "sizes, words",
     [
         ({}, "pass"),
         ({"left_size": 1.5}, "fraction"),

@@ -17,7 +17,7 @@ SCRIPT = pathlib.Path(__file__).parent / "hosts_script.py"
 
 
 @pytest.mark.parametrize(
-    ("given", "ranks", "found"),
+    "given, ranks, found",
     [("a", 3, "a:3"), ("a,b", 3, "a:2,b:1"), ("a, b:1", 2, None), ("a:1,b:2", 3, "a:1,b:2"), ("a,b,c", 2, "a:1,b:1")],
 )
 def test_ranks_are_divided_among_hosts(given, ranks, found):
@@ -29,7 +29,7 @@ def test_ranks_are_divided_among_hosts(given, ranks, found):
 
 
 @pytest.mark.parametrize(
-    ("given", "message"),
+    "given, message",
     [
         ("a,a", "twice: a"),
         ("a,,b", "separated by commas"),

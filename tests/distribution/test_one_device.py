@@ -80,7 +80,7 @@ def test_tensors_stay_where_they_are():
 
 
 @pytest.mark.parametrize(
-    ("given", "environment", "message"),
+    "given, environment, message",
     [
         (("a:1,b:2", 3, 0), {}, "has 2 addresses, a:1,b:2, but `num_processes` is 3"),
         (("a:1", 2, 2), {}, r"`process_id` must be in 0 \.\.\. 1, but is 2"),

@@ -39,7 +39,7 @@ def test_a_base_explains_for_its_subclasses():
 
 
 @pytest.mark.parametrize(
-    ("line", "shown"),
+    "line, shown",
     [("`x` and `y`s.", "``x`` and ``y``\\ s."), ("a*b, c_", "a\\*b, c\\_"), (">>> a * b_", ">>> a * b_"), ("``a*``", "``a*``")],
 )
 def test_markdown_of_docstrings(line, shown):

@@ -19,7 +19,7 @@ def test_there_are_thirty():
     assert PAGE.count("\n## ") == len(SECTIONS)
 
 
-@pytest.mark.parametrize(("heading", "code"), SECTIONS)
+@pytest.mark.parametrize("heading, code", SECTIONS)
 def test_the_code_gives_the_message(heading, code, tmp_path, monkeypatch):
     def net(*inner):
         return mlkit.Sequential([mlkit.Input((4,)), *inner])

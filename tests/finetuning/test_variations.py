@@ -80,7 +80,7 @@ def test_it_goes_on_from_its_own_models(photos, tmp_path, capsys):
     assert again.model.count_params() == first.model.count_params()
     assert "get_layer('head_dropout').input" in again.script
     again.model.freeze(until="head_dropout")
-    x, y = pictures(30)
+    x, _y = pictures(30)
     three = finetune((x, np.arange(30) % 3), (x[:9], np.arange(9) % 3), model=again.model, preprocess="auto")
     assert three.model.output_shape == (None, 3)
     file = finetune(photos, model=str(tmp_path / "first.keras"), preprocess="auto")
@@ -119,7 +119,7 @@ def test_pixels_that_are_scaled_already_are_said():
 
 @pytest.mark.parametrize("options", [{"resize": "crop"}, {"split": "random"}, {"labels": "labels.csv"}, {"image_size": 16}])
 def test_what_is_for_folders_is_not_ignored_for_other_data(options):
-    with pytest.raises(ValueError, match=f"`{[*options][0]}` is for folders"):
+    with pytest.raises(ValueError, match=f"`{next(iter(options))}` is for folders"):
         finetune(pictures(16), pictures(8, seed=1), **options)
 
 

@@ -27,12 +27,12 @@ import zipfile
 
 os.environ.setdefault("KERAS_BACKEND", "jax")  # before Keras is imported
 
-import keras  # noqa: E402
-import numpy as np  # noqa: E402
+import keras
+import numpy as np
 
-import mlkit  # noqa: E402
-from tests.fuzz.drawn_models import Call, Drawn, draw, shrunk  # noqa: E402, F401  (scripts that are printed import Call and Drawn)
-from tests.models.saving.test_keras_files import differences  # noqa: E402
+import mlkit
+from tests.fuzz.drawn_models import Call, Drawn, draw, shrunk  # noqa: F401  (scripts that are printed import Call and Drawn)
+from tests.models.saving.test_keras_files import differences
 
 STEPS = 3
 TOLERANCE = 1e-3  # of an array's largest number

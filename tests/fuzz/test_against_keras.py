@@ -5,7 +5,7 @@ import pytest
 import mlkit
 
 pytest.importorskip("keras")
-from tests.fuzz.against_keras import Call, Disagreement, Drawn, check, draw, main, shrunk, verdict  # noqa: E402
+from tests.fuzz.against_keras import Call, Disagreement, Drawn, check, draw, main, shrunk, verdict
 
 CHAIN = Drawn(
     (4, 5),

@@ -20,11 +20,11 @@ FRACTIONS = "rate dropout recurrent_dropout momentum renorm_momentum".split()
 FACTORS = "factor height_factor width_factor x_factor y_factor addition_factor threshold_factor".split()
 AXES = "axis axes attention_axes shared_axes".split()
 BAD = {
-    **{n: (-1, 1.5) for n in COUNTS},
-    **{n: (-0.1, 1.5) for n in FRACTIONS},
-    **{n: (-1.5, 1.5) for n in FACTORS},
-    **{n: (1.5, 99, -99) for n in AXES},
-    **{n: (-1.0,) for n in ("epsilon", "stddev", "l1", "l2", "min_freq", "alpha", "logit_soft_cap", "negative_slope")},
+    **dict.fromkeys(COUNTS, (-1, 1.5)),
+    **dict.fromkeys(FRACTIONS, (-0.1, 1.5)),
+    **dict.fromkeys(FACTORS, (-1.5, 1.5)),
+    **dict.fromkeys(AXES, (1.5, 99, -99)),
+    **dict.fromkeys(("epsilon", "stddev", "l1", "l2", "min_freq", "alpha", "logit_soft_cap", "negative_slope"), (-1.0,)),
     "padding": (-1,),
     "cropping": (-1,),
     "groups": (0, -3, 1.5),

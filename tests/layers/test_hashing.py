@@ -14,7 +14,7 @@ def bins(inputs, **options):
 
 
 @pytest.mark.parametrize(
-    ("options", "expected"),
+    "options, expected",
     [({}, [1, 0, 1, 1, 2]), ({"salt": [133, 137]}, [1, 2, 1, 0, 2]), ({"salt": 133}, [0, 0, 2, 1, 0])],
 )
 def test_letters(options, expected):
@@ -28,7 +28,7 @@ def test_a_masked_value_has_a_bin_of_its_own():
 
 
 @pytest.mark.parametrize(
-    ("length", "expected"),
+    "length, expected",
     [(3, 3091163115821544028), (7, 15062398191181189679), (12, 2344409068416288835), (24, 1720933946053627091),
      (50, 4607997358663321893), (64, 6916188127298655160), (65, 4935023790501551929), (130, 15322557606825096686)],
 )  # fmt: skip

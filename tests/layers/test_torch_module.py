@@ -135,7 +135,7 @@ def test_recurrent_and_frozen_parameters():
     assert [v.trainable for v in layer.weights] == [True, True, True, False]
     x = np.random.default_rng(0).normal(size=(2, 5, 3)).astype("float32")
     with mlkit.GradientTape() as tape:
-        y, (h, c) = layer(x)
+        y, (h, _c) = layer(x)
         loss = mlkit.ops.sum(y * y)
     found = tape.gradient(loss, layer.trainable_weights)
     out, (expected_h, _) = lstm(torch.tensor(x))

@@ -68,7 +68,7 @@ def test_means_in_half_count_beyond_its_integers():
     assert float(mean.result()) == 1.0
 
 
-@pytest.mark.parametrize("dtype", ("float16", "bfloat16"))
+@pytest.mark.parametrize("dtype", ["float16", "bfloat16"])
 def test_norms(dtype):
     x = ops.cast(np.array([[300.0, 400.0]]), dtype)
     for unit in (ops.normalize(x), constraints.UnitNorm(axis=1)(x), layers.UnitNormalization(dtype=dtype)(x)):
@@ -82,7 +82,7 @@ def test_norms(dtype):
     np.testing.assert_allclose(ops.cast(constraints.MaxNorm(5.0, axis=1)(x), "float32").numpy(), [[3.0, 4.0]], rtol=1e-2)
 
 
-@pytest.mark.parametrize("policy", ("mixed_float16", "float16", "mixed_bfloat16"))
+@pytest.mark.parametrize("policy", ["mixed_float16", "float16", "mixed_bfloat16"])
 def test_normalization_of_raw_features(policy):
     x = np.random.default_rng(0).normal(100_000, 5_000, size=(64, 2)).astype("float32")
     layer = layers.Normalization(dtype=policy)
@@ -105,8 +105,8 @@ SUMS = {
 }
 
 
-@pytest.mark.parametrize("compiled", (False, True))
-@pytest.mark.parametrize("dtype", ("float16", "bfloat16"))
+@pytest.mark.parametrize("compiled", [False, True])
+@pytest.mark.parametrize("dtype", ["float16", "bfloat16"])
 @pytest.mark.parametrize("name", SUMS)
 def test_sums_of_many(name, dtype, compiled):
     x = ops.cast(np.random.default_rng(0).random((5000, 3)) + 10 * (name in ("average", "masked mean")), dtype)
@@ -163,7 +163,7 @@ MODELS = {
 }
 
 
-@pytest.mark.parametrize("policy", ("mixed_float16", "mixed_bfloat16", "float16"))
+@pytest.mark.parametrize("policy", ["mixed_float16", "mixed_bfloat16", "float16"])
 @pytest.mark.parametrize("kind", MODELS)
 def test_models_leave_it_to_their_layers_to_cast(kind, policy):
     """Numbers of categories above 2,048, raw features and pixels of 16 bits are not what half floats hold."""

@@ -1,6 +1,7 @@
 """Results of batches in one array: as many rows as there are, whatever was foretold, and no second copy."""
 
 import tracemalloc
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -12,7 +13,7 @@ from mlkit.models.gathered import Gathered
 
 def parts(*sizes):
     counts = np.cumsum((0, *sizes))
-    return [np.arange(a, b, dtype="float32")[:, None] * np.ones(3, "float32") for a, b in zip(counts, counts[1:])]
+    return [np.arange(a, b, dtype="float32")[:, None] * np.ones(3, "float32") for a, b in pairwise(counts)]
 
 
 @pytest.mark.parametrize("foretold", [None, 1, 2, 4, 100])

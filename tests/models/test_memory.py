@@ -105,5 +105,5 @@ def test_the_process_takes_what_the_plan_says():
     assert done.returncode == 0, done.stderr
     planned, measured = map(int, done.stdout.split())
     print(f"planned {planned / 1e6:.1f} MB, measured {measured / 1e6:.1f} MB")
-    assert 50e6 < planned
+    assert planned > 50e6
     assert 0.75 * planned < measured < 1.3 * planned + 10e6

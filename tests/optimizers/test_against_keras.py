@@ -128,7 +128,7 @@ def test_overwrite_with_gradient(steps):
 
 @pytest.mark.parametrize("cls, options", OPTIMIZERS, ids=IDS)
 def test_config(cls, options):
-    (optimizer, variables), (judge, judged) = both(cls, options)
+    (optimizer, _variables), (judge, _judged) = both(cls, options)
     config = optimizer.get_config()
     assert config == judge.get_config()
     again = type(optimizer).from_config(config)

@@ -9,7 +9,7 @@ from mlkit.tuner.proposals import grid_size
 
 
 @pytest.mark.parametrize(
-    ("kind", "arguments", "words"),
+    "kind, arguments, words",
     [
         ("Int", ("a", 5, 2), "`min_value` 5 is above `max_value` 2"),
         ("Int", ("a", 1, 2.5), "whole number"),

@@ -14,8 +14,8 @@ from mlkit import callbacks, config, layers
 
 pytest.importorskip("optuna", reason="the engine of mlkit.tuner")
 
-from mlkit import tuner  # noqa: E402
-from mlkit.tuner import devices  # noqa: E402
+from mlkit import tuner
+from mlkit.tuner import devices
 
 pytestmark = pytest.mark.native("searches repeat to the bit on the native engine")
 X = np.random.default_rng(0).normal(size=(96, 6)).astype("float32")
@@ -125,7 +125,7 @@ def test_a_trial_that_fails_is_noted_and_the_search_goes_on(tmp_path):
     assert "shape" in found["shape"].message
     assert found["nan"].message == "ValueError: The objective 'val_loss' is nan." or "is inf" in found["nan"].message
     assert found["memory"].message == "MemoryError: no memory for the table"
-    assert "faulty" in open(tmp_path / "one" / "trial_0003" / "traceback.txt").read()
+    assert "faulty" in (tmp_path / "one" / "trial_0003" / "traceback.txt").read_text()
     assert [t.number for t in made.get_best_trials(9)] == [found["good"].number]
 
 
@@ -158,7 +158,7 @@ def test_a_trial_is_tried_again_if_that_is_asked_for(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("objective", "options", "words"),
+    "objective, options, words",
     [
         ("val_acc_of_it", {}, "whether it should rise or fall"),
         (tuner.Objective("val_acc_of_it", "max"), {}, "will not be among the logs, which are loss, accuracy"),
@@ -173,7 +173,7 @@ def test_an_objective_that_will_not_be_there_is_refused_before_the_first_trial(t
 
 
 @pytest.mark.parametrize(
-    ("options", "words"),
+    "options, words",
     [
         ({"max_trials": 0}, "max_trials"), ({"executions_per_trial": 0}, "executions"), ({"engine": "dask"}, "engine"),
         ({"pruner": "early"}, "pruner"), ({"hypermodel": 3}, "hypermodel"), ({"objective": 3}, "objective"),

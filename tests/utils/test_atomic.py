@@ -71,9 +71,11 @@ def test_a_link_leads_to_what_is_replaced(tmp_path):
 
 
 def test_a_folder_that_is_not_there_is_named(tmp_path):
-    with pytest.raises(FileNotFoundError, match="the folder '.*nowhere' cannot be written to"):
-        with arriving(tmp_path / "nowhere" / "a"):
-            raise AssertionError("there is no place for it")
+    with (
+        pytest.raises(FileNotFoundError, match="the folder '.*nowhere' cannot be written to"),
+        arriving(tmp_path / "nowhere" / "a"),
+    ):
+        raise AssertionError("there is no place for it")
 
 
 def test_what_killed_processes_left_is_removed_and_nothing_else(tmp_path):

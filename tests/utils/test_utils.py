@@ -67,7 +67,7 @@ class TestPadSequences:
         assert utils.pad_sequences([["a"], ["b", "c"]], dtype=object, value="").tolist() == [["", "a"], ["b", "c"]]
 
     @pytest.mark.parametrize(
-        ("options", "words"),
+        "options, words",
         [
             ({"sequences": [1, 2]}, "element 0"),
             ({"sequences": 3}, "list of sequences"),
@@ -124,7 +124,7 @@ class TestImages:
         assert preprocessing.image.smart_resize(x[None], (4, 8)).shape == (1, 4, 8, 3)
 
     @pytest.mark.parametrize(
-        ("act", "error", "words"),
+        "act, error, words",
         [
             (lambda: utils.array_to_img(np.zeros((2, 2))), ValueError, "one image"),
             (lambda: utils.array_to_img(np.zeros((2, 2, 2))), ValueError, "1, 3 or 4 channels"),

@@ -4,6 +4,7 @@ What must be there: NVIDIA's driver, and the packages of the extra `cuda` (CuPy 
 no LD_LIBRARY_PATH, no compiler.
 """
 
+import contextlib
 import ctypes
 import functools
 import importlib
@@ -65,10 +66,8 @@ class System:
         """Name -> version of the installed packages that matter."""
         found = {}
         for name in _PACKAGES:
-            try:
+            with contextlib.suppress(metadata.PackageNotFoundError):
                 found[name] = metadata.version(name)
-            except metadata.PackageNotFoundError:
-                pass
         return found
 
     def load(self, name):

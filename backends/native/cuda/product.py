@@ -1,6 +1,7 @@
 """Rows for products of matrices: one call of cuBLAS, whatever their layout. Halves are summed in float32."""
 
 import math
+from itertools import pairwise
 
 from mlkit.backends.native import epilogue
 from mlkit.backends.native.cuda.blas import Matrix, knows
@@ -91,7 +92,7 @@ def _lies(x):
     by_rows = (across == item or columns == 1) and down >= columns * item and down % item == 0
     by_columns = (down == item or rows == 1) and across >= rows * item and across % item == 0
     steps = [(n, s) for n, s in zip(x.shape[:-2], x.strides[:-2]) if n != 1]
-    even = all(s == n_next * s_next for (_, s), (n_next, s_next) in zip(steps, steps[1:]))
+    even = all(s == n_next * s_next for (_, s), (n_next, s_next) in pairwise(steps))
     return (by_rows or by_columns) and even and all(s >= 0 and s % item == 0 for _, s in steps)
 
 

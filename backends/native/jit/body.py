@@ -260,7 +260,7 @@ class Body:
 
 
 def _check_reduction(op, ref, spec):
-    if 0 in ref.shape or spec.dtype == "bool" and op not in (max_, min_):
+    if 0 in ref.shape or (spec.dtype == "bool" and op not in (max_, min_)):
         raise Declined(f"{op.name} of {ref.dtype} of shape {ref.shape}")
     if ref.layout[1] and np.prod(ref.shape) > LONGEST_SUM * max(np.prod(spec.shape), 1):
         raise Declined(f"{op.name} of shape {ref.shape}")

@@ -85,7 +85,7 @@ class _Scores:
 
     def __init__(self, kernel, q, k, mask, scale, causal):
         (q_number, q), (k_number, k), (mask_number, mask) = q, k, mask
-        batch, t, n, h = q.shape
+        batch, t, n, _h = q.shape
         s = k.shape[1]
         self.kernel, self.scale, self.dtype = kernel, scale, q.dtype
         fitting = [b for b in range(1, batch + 1) if batch % b == 0 and b * n * t * s * 4 <= BLOCK_BYTES]

@@ -124,7 +124,7 @@ def is_known(op, args, params, masks=()):
         return params["dtype"] in FLOATS and not numbers
     if op is el.div and type(args[1]) is tuple and not 1e-30 < abs(args[1][0]) < 1e30:
         return False  # it multiplies by the inverse, which must be a normal number
-    return (op in _UNARY or op in GRADIENTS) and not numbers or op in _BINARY and numbers < 2
+    return ((op in _UNARY or op in GRADIENTS) and not numbers) or (op in _BINARY and numbers < 2)
 
 
 def cover(chain, early=()):

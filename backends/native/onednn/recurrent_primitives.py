@@ -5,6 +5,7 @@ into parts, and each is done by one thread from the first step to the last.
 """
 
 from ctypes import c_float, c_int, c_uint
+from itertools import pairwise
 from typing import NamedTuple
 
 from mlkit.backends.native import threads
@@ -95,4 +96,4 @@ def parts_of(x, h, number):
     """(first sample, (time, samples, features, units)) of each part."""
     (batch, time, features), units = x.shape, h.shape[1]
     edges = [batch * i // number for i in range(number + 1)]
-    return [(start, (time, stop - start, features, units)) for start, stop in zip(edges, edges[1:])]
+    return [(start, (time, stop - start, features, units)) for start, stop in pairwise(edges)]

@@ -6,6 +6,7 @@ its values does not fit in the cache, and then its neighbours, if they are not s
 """
 
 from collections.abc import Iterable, Sequence
+from itertools import pairwise
 from typing import Any
 
 from mlkit.compiler.contract import Pass, Target
@@ -108,7 +109,7 @@ class _Groups:
             if not images.fits(found, call.params):
                 self._refuse(found)
             self._join(found[1:] if images.mixes else found)
-            self.edges += [(id(a), id(b)) for a, b in zip(found, found[1:])]
+            self.edges += [(id(a), id(b)) for a, b in pairwise(found)]
         elif _joins(call):
             found = [v for v in (*call.args, *call.outs) if _is_image(v) and v.shape == call.outs[0].shape]
             self._note(found)
@@ -138,7 +139,7 @@ class _Groups:
         return key
 
     def _join(self, values: Sequence[Value]) -> None:
-        for a, b in zip(values, values[1:]):
+        for a, b in pairwise(values):
             self.parent[self._root(id(a))] = self._root(id(b))
 
 

@@ -42,7 +42,7 @@ def fuse_chains(graph: Graph, target: Target) -> Graph:
 
 def _fused(graph: Graph, groups: "_Groups", members: Sequence[list[int]], alone: Callable[..., Any]) -> Graph:
     """The graph with a chain for each of the lists of calls in `members` that is one."""
-    chained = [len(g) > 1 or groups.fits[g[0]] and alone(graph.calls[g[0]]) for g in members]
+    chained = [len(g) > 1 or (groups.fits[g[0]] and alone(graph.calls[g[0]])) for g in members]
     if not any(chained):
         return graph
     wanted = _needed_outside(graph, groups, members)

@@ -42,7 +42,7 @@ class _Fusion(Rewriter):
     def _rule(self, call: Call) -> Any:
         if call.outs and id(call.outs[0]) in self.activated:
             return self.activated[id(call.outs[0])]
-        if call.op is matmul or call.op is matmul_bias_act and len(call.args) == 3 and call.params["act"] is None:
+        if call.op is matmul or (call.op is matmul_bias_act and len(call.args) == 3 and call.params["act"] is None):
             return self._kept(call)
         act = act_of_gradient(call)
         if act is None:

@@ -293,7 +293,7 @@ class _Split:
             return set()
         if call.op is matmul and all(type(a) is Value and len(a.shape) == 2 for a in call.args):
             return {id(call)}
-        if call.op in (transpose, reshape) or call.op is pad and not call.params["value"]:
+        if call.op in (transpose, reshape) or (call.op is pad and not call.params["value"]):
             return {id(call)} | self._contracted(call.args[0])
         if call.op is add and all(type(a) is Value and a.spec == term.spec for a in call.args):
             return {id(call)}.union(*map(self._contracted, call.args))
@@ -354,8 +354,7 @@ class _Split:
         for k in range(carry):
             start = self.call.args[xs + k]
             results.append(after[k] if k in after else self._summed(k, start) if k in self.sums else start)
-        for j in range(n_ys):
-            results.append(self._stacked(self.ys[j]) if j in self.ys else None)
+        results += [self._stacked(self.ys[j]) if j in self.ys else None for j in range(n_ys)]
         if self.params["save"]:
             results += [self._stacked(self.saved[k]) if k in self.saved else None for k in range(carry)]
         self.calls += self.behind.graph.calls

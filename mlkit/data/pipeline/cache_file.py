@@ -29,7 +29,7 @@ class Writer:
     def add(self, element: Any) -> None:
         """Write one element."""
         if self.file is None:
-            self.file = open(self.part, "wb")
+            self.file = open(self.part, "wb")  # noqa: SIM115  (`finish` and `close` end it)
             self.file.write(_MAGIC)
         blobs: list[bytes] = []
         form = json.dumps(_form(element, blobs))
@@ -40,7 +40,7 @@ class Writer:
     def finish(self) -> "Reader":
         """All are written: the file as a sequence of them."""
         if self.file is None:
-            self.file = open(self.part, "wb")
+            self.file = open(self.part, "wb")  # noqa: SIM115  (`finish` and `close` end it)
             self.file.write(_MAGIC)
         end = self.file.tell()
         self.file.write(json.dumps(self.places).encode() + b"\n" + b"%020d" % end)

@@ -136,7 +136,7 @@ def to_element(value: Any) -> Any:
 def shallow(value: Any) -> Any:
     """The same container with leaves that count as such, whatever they were."""
     if isinstance(value, dict):
-        return dict.fromkeys(value) if type(value) is not dict else {k: None for k in value}
+        return dict.fromkeys(value)
     return type(value)(*(None for _ in value)) if hasattr(value, "_fields") else (None,) * len(value)
 
 

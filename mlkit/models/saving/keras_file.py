@@ -158,7 +158,7 @@ def opened(filepath: FilePath) -> Iterator[IO[bytes]]:
         return
     path = os.fspath(filepath)
     try:
-        file = open(path, "rb")
+        file = open(path, "rb")  # noqa: SIM115  (closed below; only opening is judged)
     except FileNotFoundError as error:
         raise ModelFileError(path, "", "File not found.") from error
     except OSError as error:

@@ -33,7 +33,7 @@ def rgb_to_grayscale(images: TensorLike, data_format: str | None = None) -> Tens
     Args:
         images: (height, width, 3), (batch, height, width, 3), or with channels first.
     """
-    x, axis, planes = _planes("rgb_to_grayscale", images, data_format, floating=False)
+    x, _axis, planes = _planes("rgb_to_grayscale", images, data_format, floating=False)
     if len(planes) == 1:
         return x
     red, green, blue = (cast(p, dtypes.float_of(x.dtype)) for p in planes)
@@ -57,7 +57,7 @@ def rgb_to_hsv(images: TensorLike, data_format: str | None = None) -> Tensor:
 
 def hsv_to_rgb(images: TensorLike, data_format: str | None = None) -> Tensor:
     """The inverse of `rgb_to_hsv`."""
-    x, axis, (hue, saturation, value) = _planes("hsv_to_rgb", images, data_format)
+    _x, axis, (hue, saturation, value) = _planes("hsv_to_rgb", images, data_format)
     sector = el.mod(hue, 1.0) * 6
 
     def channel(strength: Tensor) -> Tensor:

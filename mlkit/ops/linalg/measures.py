@@ -68,7 +68,7 @@ def norm(x: TensorLike, ord: float | str | None = None, axis: Axis = None, keepd
     x = to_float(x)
     dtype, x = x.dtype, to_single(x)  # squares of half floats overflow where their root does not
     axes = _norm_axes(x, ord, axis)
-    if ord is None or ord == "fro" and len(axes) == 2:
+    if ord is None or (ord == "fro" and len(axes) == 2):
         out = _euclid(x, axes)
     elif len(axes) == 1:
         out = _vector_norm(x, ord, axes)

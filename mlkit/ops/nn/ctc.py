@@ -207,7 +207,7 @@ def _beam_search(x: Tensor, lengths: Tensor, width: int, paths: int, blank: int)
     A beam is a prefix with two scores: of the paths that end in a blank, and of those that end in its last label. Extending
     beam i by a label can only give a new prefix or another beam j; there the scores are added.
     """
-    batch, time, classes = x.shape
+    batch, time, _classes = x.shape
     log_p = fused.log_softmax(x, axis=2)
     position = iota(size=width, dtype="int32")
     never = full(shape=(batch, width), value=-math.inf, dtype=x.dtype)

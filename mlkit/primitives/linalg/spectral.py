@@ -88,7 +88,7 @@ def _svd_vjp(g: Sequence[Tensor | None], out: tuple[Tensor, ...], x: Tensor, ful
     matrix.real_only("svd", x)
     gu, gs, gvh = g
     m, n = x.shape[-2:]
-    if full_matrices and (m > n and gu is not None or n > m and gvh is not None):
+    if full_matrices and ((m > n and gu is not None) or (n > m and gvh is not None)):
         raise NotImplementedError(
             f"svd: for shape {x.shape} and full_matrices=True the last {abs(m - n)} singular vectors of one side are arbitrary "
             "and have no gradient. Use full_matrices=False."

@@ -68,7 +68,7 @@ def calls(dtype):
     """(op, number of arguments, parameters) of all that native code has for a dtype."""
     for op in OPS:
         n = 2 if op in BINARY else 1
-        if op not in (el.where, el.pow_) and expressions.knows(op, dtype) or (op is el.pow_ and "float" in dtype):
+        if (op not in (el.where, el.pow_) and expressions.knows(op, dtype)) or (op is el.pow_ and "float" in dtype):
             yield op, n, {}
     for to in DTYPES:
         yield el.cast, 1, {"dtype": to}

@@ -50,7 +50,7 @@ def texts(model):
     return model.get_layer("nested").get_layer("inner").text, model.get_layer("outer").text
 
 
-@pytest.mark.parametrize(("writer", "reader"), [(mlkit, mlkit), (keras, mlkit), (mlkit, keras)])
+@pytest.mark.parametrize("writer, reader", [(mlkit, mlkit), (keras, mlkit), (mlkit, keras)])
 def test_assets_go_both_ways(writer, reader, tmp_path):
     model_of(writer, OURS if writer is mlkit else THEIRS).save(tmp_path / "m.keras")
     again = reader.saving.load_model(tmp_path / "m.keras")
@@ -76,7 +76,7 @@ def test_weights_files_hold_no_assets(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("name", "words"),
+    "name, words",
     [
         ("assets/layers/nobody/text.txt", "no load_assets"),
         ("assets/../../text.txt", "not allowed"),

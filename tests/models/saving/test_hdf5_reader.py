@@ -105,7 +105,7 @@ def test_bad_files_are_refused(name):
 
 
 @pytest.mark.parametrize(
-    ("data", "words"), [(b"", "empty"), (b"PK\3\4 a zip", "unknown kind"), (b"\0" * 64, "zero bytes"), (b"\x80\x04.", "pickle")]
+    "data, words", [(b"", "empty"), (b"PK\3\4 a zip", "unknown kind"), (b"\0" * 64, "zero bytes"), (b"\x80\x04.", "pickle")]
 )
 def test_foreign_files_are_called_so(data, words):
     with pytest.raises(ModelFileError, match=words):

@@ -91,6 +91,6 @@ def test_keras_fails_with_itself(sample, tmp_path):
         ours, inputs = model(sample, mlkit), arrays(sample)
         for ending in KERAS_FAILS[sample.name]:
             with pytest.raises((TypeError, ValueError)):
-                through(theirs := model(sample, keras), keras, ending, tmp_path, lambda: theirs)  # noqa: B023
+                through(theirs := model(sample, keras), keras, ending, tmp_path, lambda: theirs)
             again = through(ours, mlkit, ending, tmp_path, lambda: model(sample, mlkit))
             check_outputs(sample, again, inputs, flat(ours(inputs)))

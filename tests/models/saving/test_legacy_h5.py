@@ -71,7 +71,7 @@ def trained(k):
 
 
 @pytest.mark.filterwarnings(INITIAL)
-@pytest.mark.parametrize(("library", "other"), [(keras, mlkit), (mlkit, keras), (mlkit, mlkit)])
+@pytest.mark.parametrize("library, other", [(keras, mlkit), (mlkit, keras), (mlkit, mlkit)])
 def test_what_was_compiled_comes_back(library, other, tmp_path):
     model = trained(library)
     again = through(other, model, tmp_path / "m.h5")
@@ -233,7 +233,7 @@ def lambda_of_keras_2():
     return {"class_name": "Sequential", "config": [{"class_name": "Lambda", "config": function}]}
 
 
-@pytest.mark.parametrize(("config", "words"), [
+@pytest.mark.parametrize("config, words", [
     (lambda_of_keras_2(), "byte code"),
     ({"class_name": "Sequential", "config": [{"class_name": "os.system", "config": {"name": "x"}}]}, "os.system"),
     ({"class_name": "Sequential", "config": [

@@ -201,7 +201,7 @@ def test_weights_that_are_no_numbers_can_be_wanted(good):
 
 
 @pytest.mark.parametrize(
-    ("name", "data", "words"),
+    "name, data, words",
     [
         ("none.keras", None, "File not found"),
         ("empty.keras", b"", "empty"),

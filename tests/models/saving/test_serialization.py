@@ -34,7 +34,7 @@ CASES = [
 ]
 
 
-@pytest.mark.parametrize(("namespace", "name"), CASES)
+@pytest.mark.parametrize("namespace, name", CASES)
 def test_forms_are_those_of_keras(namespace, name):
     """Ours equals Keras's, apart from automatic names; each side reads the other's."""
     make = [getattr(importlib.import_module(f"{library}.{namespace}"), name) for library in ("mlkit", "keras")]

@@ -68,7 +68,7 @@ class Plans:
         """
         key = write, values, numerics()
         plan, tunes = self._plans.get(key, _MISSING), getattr(self._here, "tunes", False)
-        if plan is _MISSING or tunes and plan is not None and not plan.is_tuned:
+        if plan is _MISSING or (tunes and plan is not None and not plan.is_tuned):
             with self._lock:
                 before, plan = plan, self._make(*key, tunes)
                 self._plans[key] = plan

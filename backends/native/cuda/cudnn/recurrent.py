@@ -33,8 +33,7 @@ class _Recurrent(DenseRow):
             networks is None
             or not reset_after
             or cell == "sigmoid"
-            or dtype == "bfloat16"
-            and not self.device.is_ampere_or_later
+            or (dtype == "bfloat16" and not self.device.is_ampere_or_later)
         ):
             return None
         (batch, time, features), units = x.shape, h.shape[1]
