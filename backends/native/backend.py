@@ -7,12 +7,14 @@ from mlkit.backends.native.arena import Arena
 from mlkit.backends.native.check import checked
 from mlkit.backends.native.compile import compile_graph
 from mlkit.backends.native.cpu import CPU
-from mlkit.backends.native.jit import library as jit_library
 from mlkit.backends.native.onednn.library import describe
 from mlkit.backends.native.table import build_kernels
 from mlkit.backends.native.target import NativeTarget
 from mlkit.core import debug, dtypes
 from mlkit.core.backend import Backend
+from mlkit.core.deferred import Deferred
+
+llvm = Deferred("mlkit.backends.native.jit.library")  # asked for by loops, and by who wants to know what there is
 
 
 class NativeBackend(Backend):
@@ -85,7 +87,7 @@ class NativeBackend(Backend):
     def libraries(self):
         return {
             "oneDNN": describe(),
-            "LLVM": jit_library.describe(),
+            "LLVM": llvm.describe(),
             "MPI": processes.described(),
             "threads": str(threads.count()),
             **(self.others.libraries() if self.others else {}),

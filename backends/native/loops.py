@@ -10,7 +10,6 @@ import functools
 import numpy as np
 
 from mlkit.backends.native.denormals import Flushed
-from mlkit.backends.native.jit.loop import NativeScan, NativeWhile, prepared
 from mlkit.backends.native.onednn import kernel_steps
 from mlkit.backends.native.operand_views import dense, seen
 from mlkit.backends.native.select import select
@@ -19,7 +18,10 @@ from mlkit.compiler.body_plan import BodyPlan
 from mlkit.compiler.passes import optimize
 from mlkit.compiler.plan import ALIGNMENT
 from mlkit.core import debug
+from mlkit.core.deferred import Deferred
 from mlkit.core.tensor import Value
+
+native_loop = Deferred("mlkit.backends.native.jit.loop")  # most programs have no loop
 
 
 class Loop:
@@ -36,7 +38,7 @@ class Loop:
             graph = optimize(graph, backend.target)
             self.plans.append(BodyPlan(graph, functools.partial(select, backend), slices, carry, steady))
             self._of_inputs.append(numbers)
-        self.native = prepared(self.native_kind, backend, operands, self.params)
+        self.native = native_loop.prepared(self.kind, backend, operands, self.params)
         self._of_python = sum(_padded(plan.arena_bytes) for plan in self.plans)
         self.workspace = max(self._of_python, self.native.nbytes if self.native is not None else 0)
 
@@ -129,7 +131,7 @@ class Loop:
 class Scan(Loop):
     """`scan` of `primitives.control`."""
 
-    native_kind = NativeScan
+    kind = "scan"
 
     def __init__(self, backend, operands, outs, params):
         body, xs, carry = params["body"], params["xs"], params["carry"]
@@ -162,7 +164,7 @@ class Scan(Loop):
 class While(Loop):
     """`while` of `primitives.control`."""
 
-    native_kind = NativeWhile
+    kind = "while"
 
     def __init__(self, backend, operands, outs, params):
         test, body, n = params["test"], params["body"], params["state"]

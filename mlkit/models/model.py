@@ -1,7 +1,7 @@
 """Model: a layer that is trained, evaluated, asked for predictions, summarized and saved."""
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from mlkit import ops
 from mlkit.core import dtypes, tree
@@ -10,19 +10,23 @@ from mlkit.core.spec import show
 from mlkit.core.typing import Data, FilePath, Structure
 from mlkit.data.batch import to_numpy
 from mlkit.layers.layer import Layer
-from mlkit.models import memory, saving
+from mlkit.models import saving
 from mlkit.models.function import build_by_calling, input_shapes, is_functional_call, split_functional, with_arrays
 from mlkit.models.host_part import Prepared
-from mlkit.models.image_task import ImageTask
 from mlkit.models.layer_graph import LayerGraph, find_layer
 from mlkit.models.trainer import Trainer
 from mlkit.objects.keras_tensor import KerasTensor, has_symbol
 from mlkit.objects.serialization import serialize_keras_object
 from mlkit.utils.console import print_message
 
+if TYPE_CHECKING:
+    from mlkit.models.image_task import ImageTask
+    from mlkit.models.memory import MemoryReport
+
 _export = Deferred("mlkit.export.model_export")  # these take their time to import, and are seldom needed
 _answers, json = Deferred("mlkit.models.answers"), Deferred("json")
-freezing, state_trees, summary = (Deferred(f"mlkit.models.{name}") for name in ("freezing", "state_tree", "summary"))
+freezing, memory = Deferred("mlkit.models.freezing"), Deferred("mlkit.models.memory")
+state_trees, summary = Deferred("mlkit.models.state_tree"), Deferred("mlkit.models.summary")
 
 __all__ = ["Functional", "Model"]
 
@@ -41,7 +45,7 @@ class Model(Trainer, Layer):
     """
 
     _graph: LayerGraph | None = None  # of a model made from KerasTensors, and of a Sequential that knows its inputs
-    _image_task: ImageTask | None = None
+    _image_task: "ImageTask | None" = None
 
     def __new__(cls, *args: Any, **kwargs: Any) -> Self:
         if cls is Model and is_functional_call(args, kwargs):
@@ -287,7 +291,7 @@ class Model(Trainer, Layer):
         sample_weight: Data | None = None,
         batch_size: int | None = None,
         step: str | None = None,
-    ) -> memory.MemoryReport:
+    ) -> "MemoryReport":
         """The memory a step takes, known before the first one has run.
 
         Args:
@@ -313,12 +317,12 @@ class Model(Trainer, Layer):
     # ---- photos --------------------------------------------------------------------------------------------------------
 
     @property
-    def image_task(self) -> ImageTask | None:
+    def image_task(self) -> "ImageTask | None":
         """What the model knows of its task with images, an `ImageTask`; it is saved with the model. `mlkit.finetune` sets it."""
         return self._image_task
 
     @image_task.setter
-    def image_task(self, task: ImageTask | None) -> None:
+    def image_task(self, task: "ImageTask | None") -> None:
         if task is not None:
             task.check_outputs(getattr(self, "output_shape", None) if self._graph is not None else None)
         self._image_task = task

@@ -4,11 +4,10 @@ import contextlib
 import inspect
 import warnings
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from mlkit import data, optimizers
 from mlkit.callbacks.callback import Callback
-from mlkit.callbacks.history import History
 from mlkit.core.communicator import replicas
 from mlkit.core.deferred import Deferred
 from mlkit.core.ownership import own_arrays
@@ -25,6 +24,9 @@ from mlkit.models.training import Training
 from mlkit.objects.serialization import deserialize_keras_object
 from mlkit.objects.variable import Variable
 from mlkit.ops.gradients import GradientTape
+
+if TYPE_CHECKING:
+    from mlkit.callbacks.history import History
 
 nonfinite, profile = Deferred("mlkit.models.nonfinite"), Deferred("mlkit.models.profile")  # few programs ask for them
 
@@ -200,7 +202,7 @@ class Trainer:
         validation_batch_size: int | None = None,
         validation_freq: int | Sequence[int] = 1,
         check: bool = True,
-    ) -> History:
+    ) -> "History":
         """Train for a number of epochs. Returns the `History`, whose `history` holds logs by epoch.
 
         Args:

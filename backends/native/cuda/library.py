@@ -14,11 +14,11 @@ import sys
 import warnings
 from typing import NamedTuple
 
-from mlkit.backends.native.cuda.cudnn import library as cudnn
 from mlkit.core import debug
 from mlkit.core.deferred import Deferred
 
 metadata = Deferred("importlib.metadata")
+cudnn = Deferred("mlkit.backends.native.cuda.cudnn.library")  # only where there is a GPU
 
 PIP = 'pip install "mlkit-engine[cuda]"'
 PIP_12 = 'pip install "mlkit-engine[cuda12]"'

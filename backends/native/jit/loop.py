@@ -22,11 +22,11 @@ AT_ONCE = 1 << 27  # elements that one call passes over, about: between calls th
 
 
 def prepared(kind, backend, operands, params):
-    """The native form of a loop, `NativeScan` or `NativeWhile`, or None where it stays in Python."""
+    """The native form of a loop, a "scan" or a "while", or None where it stays in Python."""
     if library.missing():
         return None
     try:
-        return kind(backend, operands, params)
+        return _KINDS[kind](backend, operands, params)
     except Declined as reason:
         if debug.LEVEL >= 1:
             debug.say(f"a loop stays in Python: no native code for {reason}")
@@ -177,3 +177,6 @@ def _lies_so(array, shape, strides):
     return array.shape == tuple(shape) and (
         0 in shape or all(n == 1 or a == b for n, a, b in zip(shape, array.strides, strides))
     )
+
+
+_KINDS = {"scan": NativeScan, "while": NativeWhile}
