@@ -21,7 +21,7 @@ def networks(width):
     z, x = keras.Input((NOISE,)), keras.Input((28, 28, 1))
     h = layers.Reshape((7, 7, 2 * width))(layers.Dense(7 * 7 * 2 * width, "relu")(z))
     h = layers.Conv2DTranspose(width, 4, strides=2, padding="same", activation="relu")(h)
-    h = layers.Conv2DTranspose(1, 4, strides=2, padding="same", activation="tanh")(h)
+    h = layers.Conv2DTranspose(1, 4, strides=2, padding="same", activation="sigmoid")(h)
     c = x
     for filters in (width, 2 * width, 4 * width):
         c = layers.LeakyReLU(0.2)(layers.Conv2D(filters, 5, strides=2, padding="same")(c))
@@ -34,12 +34,12 @@ def networks(width):
 class WassersteinGAN(keras.Model):
     """Trains on batches of CRITIC_STEPS times as many digits as a step of the generator makes."""
 
-    def __init__(self, width):
+    def __init__(self, width, steps):
         super().__init__()
         self.generator, self.critic = networks(width)
         self.noise = keras.random.SeedGenerator()
-        self.of_generator = keras.optimizers.Adam(2e-4, beta_1=0.5, beta_2=0.9)
-        self.of_critic = keras.optimizers.Adam(2e-4, beta_1=0.5, beta_2=0.9)
+        rates = (keras.optimizers.schedules.CosineDecay(1e-3, updates) for updates in (steps, CRITIC_STEPS * steps))
+        self.of_generator, self.of_critic = (keras.optimizers.Adam(rate, beta_1=0.5, beta_2=0.9) for rate in rates)
         self.of_generator.build(self.generator.trainable_variables)
         self.of_critic.build(self.critic.trainable_variables)
 
@@ -76,16 +76,17 @@ def from_one(model, digits):
 
 def run(quick=False, seed=0):
     (x, _), (test, _) = mnist(made=quick)
-    x, test = (v[..., None].astype("float32") / 127.5 - 1 for v in (x, test))
-    model = WassersteinGAN(4 if quick else 16)
+    x, test = (v[..., None].astype("float32") / 255 for v in (x, test))
+    steps = 2 if quick else 1200
+    model = WassersteinGAN(4 if quick else 16, steps)
     model.compile()
     baseline = from_one(model, test[:100])
     rng, distances = np.random.default_rng(seed), []
-    for _ in range(2 if quick else 500):
+    for _ in range(steps):
         some = x[rng.integers(0, len(x), CRITIC_STEPS * (8 if quick else 32))]
         distances.append(float(model.train_on_batch(some, return_dict=True)["distance"]))
     figure = from_one(model, test[:1000])
-    shown = ops.convert_to_numpy(model.made(40))[..., 0] / 2 + 0.5
+    shown = ops.convert_to_numpy(model.made(40))[..., 0]
     files = {
         "samples.png": grid(shown, 10),
         "distance.png": picture(lambda f: draw(f, distances)),
