@@ -31,10 +31,11 @@ QUICK = {
 
 def rows():
     """The rows as parameters, marked slow but for the first of each quick layer."""
-    left = set(QUICK)
+    left, found = set(QUICK), []
     for sample in SAMPLES:
-        yield pytest.param(sample, id=str(sample), marks=[] if sample.name in left else [pytest.mark.slow])
+        found.append(pytest.param(sample, id=str(sample), marks=[] if sample.name in left else [pytest.mark.slow]))
         left.discard(sample.name)
+    return found
 
 
 @pytest.mark.parametrize("sample", rows())

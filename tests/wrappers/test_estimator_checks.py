@@ -54,7 +54,7 @@ def checks():
             yield pytest.param(own, check, id=f"{type(estimator).__name__}-{name}", marks=marks)
 
 
-@pytest.mark.parametrize("estimator, check", checks())
+@pytest.mark.parametrize("estimator, check", list(checks()))
 def test_checks(estimator, check):
     mlkit.utils.set_random_seed(0)
     with contextlib.suppress(unittest.SkipTest):  # what does not apply: estimators say that they are not deterministic
