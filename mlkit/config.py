@@ -38,7 +38,11 @@ def dtype_policy() -> dtype_policies.DTypePolicy | dtype_policies.DTypePolicyMap
 
 
 def set_dtype_policy(policy: str | dtype_policies.DTypePolicy | dtype_policies.DTypePolicyMap) -> None:
-    """Set the dtype policy of layers made from now on: a name such as ``"mixed_bfloat16"`` or a DTypePolicy."""
+    """Set the dtype policy of layers made from now on: a name such as ``"mixed_bfloat16"`` or a DTypePolicy.
+
+    Args:
+        policy: a name ("float32", "mixed_float16", "mixed_bfloat16", ...), a DTypePolicy or a DTypePolicyMap.
+    """
     dtype_policies.set_dtype_policy(policy)
 
 
@@ -127,6 +131,9 @@ def num_threads() -> int:
 
 def set_num_threads(number: int) -> None:
     """Use so many threads for kernels from now on. Results depend on the number, in their last bits, and on nothing else.
+
+    Args:
+        number: threads, 1 or more.
 
     Raises ValueError unless `number` is a positive int.
     """

@@ -164,7 +164,13 @@ class QuantizedDTypePolicy(DTypePolicy):
 
 
 class QuantizedFloat8DTypePolicy(QuantizedDTypePolicy):
-    """Weights and activations of 8 bits that are floats. amax_history_length: of how many steps the greatest values are kept."""
+    """Weights and activations of 8 bits that are floats.
+
+    Args:
+        mode: "float8".
+        source_name: the policy that the layer had before; by default the global one.
+        amax_history_length: of how many steps the greatest absolute values are kept, from which scales are made.
+    """
 
     default_amax_history_length = 1024
 
@@ -337,6 +343,9 @@ def dtype_policy() -> "DTypePolicy | DTypePolicyMap":
 
 def set_dtype_policy(policy: Any) -> None:
     """Set the policy of layers made from now on: a name or a DTypePolicy. Raises ValueError for None.
+
+    Args:
+        policy: a name, a DTypePolicy or a DTypePolicyMap.
 
     >>> import mlkit
     >>> mlkit.config.set_dtype_policy("mixed_bfloat16")

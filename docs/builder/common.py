@@ -4,12 +4,17 @@ _CHANNELS = (
     '"channels_last", (batch, ..., channels), or "channels_first", (batch, channels, ...); by default what '
     "`mlkit.config.image_data_format()` says."
 )
+_BOXES = (
+    'what the four numbers are: "xyxy" (left, top, right, bottom), "yxyx", "xywh" (left, top, width, height), "center_xywh", '
+    '"center_yxhw", or one of these with "rel_" before it: parts of the image\'s width and height.'
+)
 _SEED = "an int, a `mlkit.random.SeedGenerator`, or None for the global generator."
 _FROM_CONFIG = {
     "identifier": "a name, a config, an object (which comes back as it is) or None.",
     "config": "what `serialize` gave.",
     "custom_objects": "dict name -> class or function, for those of yours that are not registered.",
 }
+_SPARSE = "True is refused: tensors here are dense."
 _TARGETS = {
     "y_true": "targets, of the predictions' shape unless said otherwise.",
     "y_pred": "predictions (batch, ..., d).",
@@ -26,9 +31,11 @@ COMMON: dict[str, dict[str, str]] = {
         **_FROM_CONFIG,
         "x": "tensor of any shape; the result has its shape.",
         "axis": "the axis that is normalized.",
+        "activation": "a function of this module, or one of yours.",
     },
-    "constraints": _FROM_CONFIG,
-    "initializers": _FROM_CONFIG,
+    "constraints": {**_FROM_CONFIG, "constraint": "an object; one of a class of yours needs `get_config`."},
+    "dtype_policies": _FROM_CONFIG | {"dtype_policy": "a `DTypePolicy` or a `DTypePolicyMap`."},
+    "initializers": {**_FROM_CONFIG, "initializer": "an object; one of a class of yours needs `get_config`."},
     "layers": {
         **_FROM_CONFIG,
         "activation": "what the result goes through, a name or a function; None: nothing.",
@@ -44,11 +51,14 @@ COMMON: dict[str, dict[str, str]] = {
         "padding": '"valid" (none) or "same" (output size = input size / stride, rounded up).',
         "seed": "an int draws the same numbers in each run, None others.",
         "strides": "steps of the window, an int or one per spatial axis.",
+        "sparse": _SPARSE,
+        "ragged": "True is refused: rows of different lengths are padded, and masked where a layer can.",
+        "quantization_config": "Keras's settings of quantized weights; anything but None is refused.",
         "use_bias": "whether to add a bias.",
         "value_range": "(least, greatest) value of a pixel.",
     },
-    "losses": {**_FROM_CONFIG, **_TARGETS},
-    "metrics": {**_FROM_CONFIG, **_TARGETS},
+    "losses": {**_FROM_CONFIG, **_TARGETS, "loss": "a `Loss`, or a function of targets and predictions."},
+    "metrics": {**_FROM_CONFIG, **_TARGETS, "metric": "a `Metric`, or a function of targets and predictions."},
     "ops": {
         **_FOLDED,
         "x": "tensor, or what one can be made of.",
@@ -56,18 +66,42 @@ COMMON: dict[str, dict[str, str]] = {
         "x2": "likewise; shapes broadcast and dtypes are promoted as in `result_type`.",
         "dtype": "name of the result's dtype; by default that of the arguments, or floatx.",
         "data_format": _CHANNELS,
+        "from_logits": "whether `output` is of logits, not of probabilities.",
+        "sparse": _SPARSE,
     },
     "ops.image": {"images": "(height, width, channels), or a batch of them.", "data_format": _CHANNELS},
-    "optimizers": _FROM_CONFIG,
+    "optimizers": {**_FROM_CONFIG, "optimizer": "an object; its variables are not part of the config."},
+    "optimizers.schedules": {**_FROM_CONFIG, "learning_rate_schedule": "a `LearningRateSchedule`."},
     "random": {
         "shape": "of the result, a tuple of ints.",
         "dtype": "of the result, by default floatx.",
         "seed": _SEED,
     },
-    "regularizers": _FROM_CONFIG,
+    "regularizers": {**_FROM_CONFIG, "regularizer": "an object; one of a class of yours needs `get_config`."},
     "tree": {
         "structure": "lists, tuples, dicts and named tuples, nested in any way; anything else is a leaf.",
         "func": "function of one leaf of each structure.",
+        "a": "a structure.",
+        "b": "the one to compare it with.",
+    },
+    "utils.bounding_boxes": {
+        "boxes": 'tensor (boxes, 4) or (batch, boxes, 4); where structures are taken, a dict with it under "boxes".',
+        "boxes1": "tensor (boxes, 4) or (batch, boxes, 4).",
+        "boxes2": "likewise.",
+        "anchors": "tensor (anchors, 4), or a dict of one for each level of a pyramid.",
+        "bounding_box_format": _BOXES,
+        "anchor_format": "format of the anchors, a name as in `convert_format`.",
+        "box_format": "format of the boxes, likewise.",
+        "height": "of the image, in pixels.",
+        "width": "of the image, in pixels.",
+        "image_shape": "(height, width, channels) of the image, for relative formats.",
+        "variance": "four numbers by which the targets are divided, or None.",
+    },
+    "visualization": {
+        "bounding_box_format": _BOXES,
+        "data_format": _CHANNELS,
+        "title": "a text that stands above.",
+        "value_range": "(least, greatest) value of a pixel.",
     },
 }
 

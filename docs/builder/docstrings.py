@@ -1,7 +1,9 @@
 """Docstrings of the library as documents: their arguments completed, their Markdown made reStructuredText."""
 
+import importlib
 import inspect
 import re
+import sys
 
 from docs.builder.common import common
 
@@ -35,17 +37,33 @@ def arguments(docstring: str | None) -> dict[str, list[str]]:
 
 def explained(value: object, path: str = "") -> dict[str, list[str]]:
     """The explanations of a callable's arguments: its own, those that the bases of a class give of what it takes too, those of
-    the weights that a layer declares, and what its namespace says of all.
+    the weights that a layer declares, those of the callables that its docstring refers to, and what its namespace says of all.
 
     Args:
         value: a class or function.
         path: its name from `mlkit` on, as "ops.mean".
     """
     found = _own(value)
-    for name in parameters(value):
+    wanted = parameters(value)
+    for other in _referred_to(value, path):
+        for name, text in _own(other).items():
+            if name in wanted:
+                found.setdefault(name, text)
+    for name in wanted:
         if name not in found and name in common(path):
             found[name] = [common(path)[name]]
     return found
+
+
+def _referred_to(value: object, path: str) -> list[object]:
+    """What a docstring names in "the other arguments are those of `X`", or "arguments as in `X`", in its module or namespace."""
+    text = " ".join((inspect.unwrap(value).__doc__ or "").split())
+    named = re.findall(r"[Aa]rguments\b[^.;:]*? (?:those of|as in|as for) `(\w+)`", text)
+    homes = [sys.modules[inspect.unwrap(value).__module__]]
+    if home := path.rpartition(".")[0]:
+        homes.append(importlib.import_module(f"mlkit.{home}"))
+    found = (next((getattr(h, name) for h in homes if hasattr(h, name)), None) for name in named)
+    return [other for other in found if callable(other)]
 
 
 def _own(value: object) -> dict[str, list[str]]:

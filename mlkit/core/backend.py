@@ -388,6 +388,9 @@ def using(name: str) -> Iterator[Backend]:
 def device(device_name: str) -> Iterator[None]:
     """A block whose tensors are made on the named device, for example ``with mlkit.device("cpu:0"):``.
 
+    Args:
+        device_name: "cpu:0", "gpu:0", ...: a kind and a number, as `mlkit.distribution.list_devices` names them.
+
     Raises ValueError for a device that is not there; the message lists those that are.
     """
     full, chosen = _bound(device_name, "device")

@@ -62,7 +62,11 @@ def floatx() -> str:
 
 
 def set_floatx(value: str) -> None:
-    """Set the default float dtype: ``"float16"``, ``"bfloat16"``, ``"float32"`` or ``"float64"``."""
+    """Set the default float dtype: ``"float16"``, ``"bfloat16"``, ``"float32"`` or ``"float64"``.
+
+    Args:
+        value: one of these names.
+    """
     global _floatx
     if value not in FLOATS:
         raise ValueError(f"set_floatx: unknown value {value!r}. Expected one of {FLOATS}.")
@@ -111,6 +115,9 @@ def name_of(dtype: Any) -> str:
 def standardize_dtype(dtype: Any) -> str:
     """A dtype given as None, name, Python type, NumPy or framework dtype -> its name.
 
+    Args:
+        dtype: any of these; None is floatx.
+
     >>> standardize_dtype(None), standardize_dtype(int), standardize_dtype(np.float64)
     ('float32', 'int32', 'float64')
     """
@@ -141,12 +148,20 @@ def is_string(x: Any) -> bool:
 
 
 def is_float(dtype: Any) -> bool:
-    """Whether the dtype is a floating-point type (bfloat16 counts)."""
+    """Whether the dtype is a floating-point type (bfloat16 counts).
+
+    Args:
+        dtype: anything that `standardize_dtype` takes.
+    """
     return standardize_dtype(dtype) in FLOATS
 
 
 def is_int(dtype: Any) -> bool:
-    """Whether the dtype is a signed or unsigned integer type; bool is not."""
+    """Whether the dtype is a signed or unsigned integer type; bool is not.
+
+    Args:
+        dtype: anything that `standardize_dtype` takes.
+    """
     return standardize_dtype(dtype) in INTS + UINTS
 
 

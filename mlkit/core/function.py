@@ -160,6 +160,7 @@ def function(fn: Callable[..., Any] | None = None, *, key: Callable[[], Hashable
     Python code in it runs only while tracing; do not branch on values (use `ops.cond`). Variables may be read and assigned.
 
     Args:
+        fn: function of tensors, or structures of them; without it a decorator is returned.
         key: callable whose (hashable) result is part of the signature.
 
     >>> import mlkit

@@ -31,7 +31,11 @@ def uniquify(name: str) -> str:
 
 
 def get_uid(prefix: str = "") -> int:
-    """How often names with this prefix have been asked for, this time included."""
+    """How often names with this prefix have been asked for, this time included.
+
+    Args:
+        prefix: the beginning of names, such as "dense".
+    """
     return next(_counts.setdefault(prefix, itertools.count())) + 1
 
 
@@ -41,7 +45,11 @@ def reset_names() -> None:
 
 
 def name_scope(name: str, **_: Any) -> AbstractContextManager[None]:
-    """A block in which variables that are made have `name/` in their path."""
+    """A block in which variables that are made have `name/` in their path.
+
+    Args:
+        name: the part of the path.
+    """
     if not name or not isinstance(name, str):
         raise ValueError(f"name_scope: `name` must be a non-empty string, but got {name!r}.")
     return swapped(call=state.call.at((*state.call.path, name)))

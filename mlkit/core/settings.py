@@ -16,7 +16,11 @@ def epsilon() -> float:
 
 
 def set_epsilon(value: float) -> None:
-    """Set the value of `epsilon`."""
+    """Set the value of `epsilon`.
+
+    Args:
+        value: a small positive number.
+    """
     global _epsilon
     _epsilon = float(value)
 
@@ -27,7 +31,11 @@ def image_data_format() -> str:
 
 
 def set_image_data_format(data_format: str) -> None:
-    """Set the default layout of images: ``"channels_last"`` or ``"channels_first"``."""
+    """Set the default layout of images: ``"channels_last"`` or ``"channels_first"``.
+
+    Args:
+        data_format: one of the two.
+    """
     global _image_data_format
     if data_format not in ("channels_last", "channels_first"):
         raise ValueError(f'set_image_data_format: expected "channels_last" or "channels_first", but got {data_format!r}.')
@@ -79,7 +87,11 @@ def max_epochs() -> int | None:
 
 
 def set_max_epochs(max_epochs: int | None) -> None:
-    """Limit the epochs of every `fit`; None lifts the limit."""
+    """Limit the epochs of every `fit`; None lifts the limit.
+
+    Args:
+        max_epochs: the greatest number of epochs, or None.
+    """
     global _max_epochs
     _max_epochs = max_epochs
 
@@ -90,7 +102,11 @@ def max_steps_per_epoch() -> int | None:
 
 
 def set_max_steps_per_epoch(max_steps_per_epoch: int | None) -> None:
-    """Limit the steps of every epoch; None lifts the limit."""
+    """Limit the steps of every epoch; None lifts the limit.
+
+    Args:
+        max_steps_per_epoch: the greatest number of batches of an epoch, or None.
+    """
     global _max_steps
     _max_steps = max_steps_per_epoch
 

@@ -18,6 +18,12 @@ class Tensor(Methods["Tensor"]):
     """An n-dimensional array of one dtype. Immutable; made by `mlkit.ops.convert_to_tensor` and by every op.
 
     All Python operators and NumPy indexing work; they are attached by `mlkit.ops.operators`.
+
+    Args:
+        data: what the backend holds of it: a NumPy array of the shape, an array of a device, or a `Spec` where a graph is
+            traced.
+        node: its place in the records of a `GradientTape`; None outside of one.
+        slot: which output of that record it is.
     """
 
     __slots__ = ("data", "node", "slot", "_keras_mask", "__weakref__")

@@ -76,7 +76,12 @@ def flatten_with_path(structure: Any) -> list[tuple[tuple[Any, ...], Any]]:
 
 
 def map_structure(func: Callable[..., Any], *structures: Any, none_is_leaf: bool = True) -> Any:
-    """Apply a function to the corresponding leaves of structures of the same form."""
+    """Apply a function to the corresponding leaves of structures of the same form.
+
+    Args:
+        structures: one or more, of the same form.
+        none_is_leaf: whether None is given to the function; otherwise it stays None.
+    """
     if not callable(func):
         raise TypeError(f"`func` must be callable, but got {func!r} of type {type(func)}.")
     if not structures:
@@ -104,7 +109,11 @@ def _map_one(func: Callable[..., Any], x: Any, none_is_leaf: bool) -> Any:
 
 
 def map_structure_up_to(shallow_structure: Any, func: Callable[..., Any], *structures: Any) -> Any:
-    """Apply a function to the parts of the structures that stand where `shallow_structure` has leaves."""
+    """Apply a function to the parts of the structures that stand where `shallow_structure` has leaves.
+
+    Args:
+        shallow_structure: its leaves say where the parts begin.
+    """
     if not is_nested(shallow_structure):
         return func(*structures)
     for s in structures:
@@ -115,6 +124,9 @@ def map_structure_up_to(shallow_structure: Any, func: Callable[..., Any], *struc
 
 def pack_sequence_as(structure: Any, flat_sequence: Iterable[Any]) -> Any:
     """The leaves put into the form of `structure`.
+
+    Args:
+        flat_sequence: the leaves, as `flatten` lists them.
 
     >>> pack_sequence_as({"a": 0, "b": (0, 0)}, [1, 2, 3])
     {'a': 1, 'b': (2, 3)}
@@ -128,7 +140,11 @@ def pack_sequence_as(structure: Any, flat_sequence: Iterable[Any]) -> Any:
 
 
 def assert_same_structure(a: Any, b: Any, check_types: Any = None) -> None:
-    """Raise ValueError unless both have the same form. check_types: of old code; has no effect, and says so."""
+    """Raise ValueError unless both have the same form. check_types: of old code; has no effect, and says so.
+
+    Args:
+        check_types: of old code; has no effect, and says so.
+    """
     if check_types is not None:
         warnings.warn("assert_same_structure: `check_types` has no effect; leave it out.", stacklevel=2)
     if is_nested(a) != is_nested(b):
@@ -163,7 +179,11 @@ def _assert_same_node(a: Any, b: Any) -> None:
 
 
 def traverse(func: Callable[..., Any], structure: Any, top_down: bool = True) -> Any:
-    """Apply a function to every node, containers too; what it returns for a node replaces it (None: leave as it is)."""
+    """Apply a function to every node, containers too; what it returns for a node replaces it (None: leave as it is).
+
+    Args:
+        top_down: whether containers come before what they hold; otherwise after it.
+    """
     if top_down:
         made = func(structure)
         if made is not None:

@@ -34,6 +34,11 @@ def unpack_x_y_sample_weight(data: Structure) -> tuple[Any, Any, Any]:
 def pack_x_y_sample_weight(x: Structure, y: Structure = None, sample_weight: Structure = None) -> Structure:
     """Put inputs, targets and sample weights into the shortest tuple that `unpack_x_y_sample_weight` reads back.
 
+    Args:
+        x: arrays (samples, ...), or a structure of them.
+        y: targets (samples, ...), a structure of them, or None.
+        sample_weight: (samples,) or one weight a target, or None.
+
     Returns:
         `x` (or `(x,)` where x is itself a list or tuple), `(x, y)`, or `(x, y, sample_weight)`.
 

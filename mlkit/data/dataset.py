@@ -31,6 +31,9 @@ class Dataset(Transformations):
     An element is a tensor, or a tuple or dict of tensors (strings are `Strings`: arrays of bytes). Iterating begins a new pass;
     what is random follows from seeds and the number of the pass. `fit`, `evaluate` and `predict` take datasets of batches.
 
+    Args:
+        node: the step of the pipeline that gives its elements; the methods make it.
+
     >>> import numpy as np
     >>> x, y = np.arange(6.0).reshape(3, 2), np.array([0, 1, 0])
     >>> pairs = Dataset.from_tensor_slices((x, y)).map(lambda x, y: (x / 2, y)).batch(2)
@@ -263,7 +266,12 @@ class Dataset(Transformations):
 
 
 class DatasetIterator:
-    """One pass over a dataset, whose position can be saved: `get_state` at any place, `set_state` in the same or another process."""
+    """One pass over a dataset, whose position can be saved: `get_state` at any place, `set_state` in the same or another process.
+
+    Args:
+        dataset: what is gone through.
+        epoch: number of the pass from 0, on which what is random depends.
+    """
 
     def __init__(self, dataset: Dataset, epoch: int):
         self._dataset, self._epoch = dataset, epoch

@@ -102,6 +102,14 @@ class PhotoFolder(Paged):
     """What `verify_images` found.
 
     photos: list of `Photo`. classes: name -> number of photos that can be read. problems: findings in words, the worst first.
+
+    Args:
+        folder: its path.
+        photos: list of `Photo`.
+        notes: findings of the walk, in words.
+        others: ending -> how many files with it are no photos.
+        empty: names of classes without photos.
+        smallest_class: classes with fewer photos are named.
     """
 
     def __init__(self, folder, photos, notes, others, empty, smallest_class):

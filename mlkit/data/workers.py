@@ -113,6 +113,8 @@ def prefetch(iterable: Iterable[Any], size: int = 2, own: bool = False) -> Itera
     Args:
         own: have the backend make an element its own before the next is asked for, which the iterable may write into the same
             arrays.
+        iterable: of anything.
+        size: elements that may wait.
 
     >>> list(prefetch(range(3)))
     [0, 1, 2]
@@ -206,6 +208,12 @@ def end_pool(pool):
 
 def ordered_map(function: Callable[[Any], Any], items: Iterable[Any], workers: int, ahead: int) -> Iterator[Any]:
     """`map(function, items)` by several threads: results in order, at most `ahead` of them made before they are asked for.
+
+    Args:
+        function: of one item; it is called in threads.
+        items: iterable, read in this thread.
+        workers: threads.
+        ahead: results that may wait.
 
     >>> list(ordered_map(abs, [-1, 2, -3], workers=2, ahead=2))
     [1, 2, 3]

@@ -45,6 +45,10 @@ def load_data(
 
 
 def get_word_index(path: str = "imdb_word_index.json") -> dict[str, int]:
-    """Dict from word to its number; in the data of `load_data` the number is larger by `index_from`."""
+    """Dict from word to its number; in the data of `load_data` the number is larger by `index_from`.
+
+    Args:
+        path: name of the file in the folder of data sets, fetched if it is not there.
+    """
     with open(fetch(path, "imdb_word_index.json", "bfafd718b763782e994055a2d397834f")) as file:
         return json.load(file)

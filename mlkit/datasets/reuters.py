@@ -51,7 +51,11 @@ def load_data(
 
 
 def get_word_index(path: str = "reuters_word_index.json") -> dict[str, int]:
-    """Dict from word to its number; in the data of `load_data` the number is larger by `index_from`."""
+    """Dict from word to its number; in the data of `load_data` the number is larger by `index_from`.
+
+    Args:
+        path: name of the file in the folder of data sets, fetched if it is not there.
+    """
     with open(fetch(path, "reuters_word_index.json", "4d44cc38712099c9e383dc6e5f11a921")) as file:
         return json.load(file)
 

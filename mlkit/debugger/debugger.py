@@ -23,6 +23,11 @@ class Debugger:
     gradient, update, and metrics. Weights, optimizer and metrics stay as they are until the last call has run, and get all their new
     values then. Each method that moves returns the debugger, which shows where it is.
 
+    Args:
+        model: a compiled model.
+        graph: the graph of its step.
+        data: the batch: (x, y) or (x, y, sample_weight), of arrays (batch, ...).
+
     Attributes:
         position: How many calls have run.
         stopped: Why it stopped there, in words, "" at the place that was asked for.

@@ -21,6 +21,7 @@ class Distiller(Model):
         distillation_losses: a DistillationLoss or a list of them.
         distillation_loss_weights: a factor for each.
         student_loss_weight: from 0 to 1.
+        name: of the model.
     """
 
     def __init__(

@@ -28,5 +28,9 @@ def list_devices(device_type: str | None = None) -> list[str]:
 
 
 def get_device_count(device_type: str | None = None) -> int:
-    """How many devices of one kind there are; see `list_devices`."""
+    """How many devices of one kind there are; see `list_devices`.
+
+    Args:
+        device_type: "cpu", "gpu" or "tpu"; None counts those that `list_devices()` names.
+    """
     return len(list_devices(device_type))

@@ -12,7 +12,12 @@ from mlkit.pictures.charts import LineChart
 
 @dataclasses.dataclass(repr=False)
 class LearningRateSearch:
-    """What `lr_find` saw: `rates` and the `losses` of single batches, as arrays (steps,)."""
+    """What `lr_find` saw: `rates` and the `losses` of single batches, as arrays (steps,).
+
+    Args:
+        rates: learning rates, rising, (steps,).
+        losses: of a single batch at each rate, (steps,).
+    """
 
     rates: np.ndarray
     losses: np.ndarray

@@ -135,6 +135,9 @@ class MelSpectrogram(Layer):
             greatest.
         num_mel_bins: number of bands.
         window: name of the window, or None.
+        top_db: decibels below the greatest at which values are cut.
+        min_power: power at which values are cut.
+        ref_power: power of 0 decibels.
     """
 
     def __init__(

@@ -43,11 +43,12 @@ def output_mode_of(layer: Any, mode, allowed):
 class CategoryEncoding(Layer):
     """Integers below `num_tokens` as vectors of that size.
 
-    output_mode: "one_hot" for each integer; "multi_hot" for the set of a sample's integers; "count" for how often each occurs,
-    or with `count_weights` in the call the sum of their weights. Inputs: (batch, values) or (values,).
+    Inputs: (batch, values) or (values,).
 
     Args:
         num_tokens: size of the vectors.
+        output_mode: "one_hot" for each integer; "multi_hot" for the set of a sample's integers; "count" for how often each
+            occurs, or with `count_weights` in the call the sum of their weights.
 
     >>> import mlkit
     >>> mlkit.layers.CategoryEncoding(num_tokens=4)([[0, 1], [3, 3]]).numpy()

@@ -20,6 +20,7 @@ class EinsumDense(LowRankLayer):
         output_shape: sizes of the output without the batch axis, None where they are the input's.
         bias_axes: letters of the output that the bias has, or None for no bias.
         lora_rank, lora_alpha: train a low-rank correction of the kernel, see `enable_lora`.
+        gptq_unpacked_column_size: of weights that Keras has quantized; anything but None is refused.
 
     >>> import mlkit
     >>> mlkit.layers.EinsumDense("abc,cd->abd", (None, 8), bias_axes="d")(mlkit.ops.ones((2, 3, 4))).shape

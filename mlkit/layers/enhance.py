@@ -200,7 +200,12 @@ class RandomGaussianBlur(Augmentation):
 
 
 class Solarization(Augmentation):
-    """Adds a random amount and inverts pixels that are then above a random threshold; both are parts of the value range."""
+    """Adds a random amount and inverts pixels that are then above a random threshold; both are parts of the value range.
+
+    Args:
+        addition_factor: what is added at most, as a part of the value range: a number f for (0, f), or a pair, in [0, 1].
+        threshold_factor: likewise, the threshold from which on pixels are inverted.
+    """
 
     def __init__(
         self,

@@ -267,6 +267,7 @@ class StringLookup(Lookup):
         invert: map indices back to tokens.
         pad_to_max_tokens: make vectors of size `max_tokens` even if there are fewer tokens.
         encoding: of tokens that come as bytes.
+        salt: of hashing unknown tokens to several indices; anything but None is refused.
 
     Called on arrays or lists of strings.
 
@@ -331,7 +332,7 @@ class StringLookup(Lookup):
 
 
 class IntegerLookup(Lookup):
-    """Integers to the indices of a vocabulary, or back with `invert`. Arguments: those of StringLookup.
+    """Integers to the indices of a vocabulary, or back with `invert`. Arguments are those of `StringLookup`.
 
     Args:
         num_oov_indices: unknown integers are spread over that many indices, by their remainder.
@@ -342,6 +343,9 @@ class IntegerLookup(Lookup):
         invert: map indices back to integers.
         output_mode: as in StringLookup.
         pad_to_max_tokens: make vectors of size `max_tokens` even if there are fewer integers.
+        vocabulary_dtype: "int64" or "int32", of the integers.
+        oov_method: "floormod": unknown integers are spread by their remainder; nothing else is taken.
+        salt: of Keras's other way to spread them; anything but None is refused.
 
     >>> import mlkit
     >>> mlkit.layers.IntegerLookup(vocabulary=[12, 36])([[36, 5]]).numpy()

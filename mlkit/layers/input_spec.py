@@ -19,6 +19,7 @@ class InputSpec(Configurable):
         allow_last_axis_squeeze: a last axis of size 1 may be missing or extra.
         name: key of the input in a dict of inputs.
         optional: the input may be None.
+        dtype: name of the dtype that is demanded, or None.
     """
 
     def __init__(

@@ -123,7 +123,7 @@ class GroupedQueryAttention(HeadedAttention):
         num_query_heads: number of heads, a multiple of num_key_value_heads.
         num_key_value_heads: number of heads of keys and values.
 
-    The other arguments, and those of a call, are those of MultiHeadAttention.
+    The other arguments, and those of a call, are those of `MultiHeadAttention`.
 
     >>> import mlkit
     >>> x = mlkit.ops.ones((2, 5, 8))

@@ -158,7 +158,13 @@ class RandomRotation(_Affine):
 
 
 class RandomZoom(_Affine):
-    """Enlarges or shrinks images: factors above 0 show more (zoom out), below 0 less. width_factor None keeps the ratio."""
+    """Enlarges or shrinks images: factors above 0 show more (zoom out), below 0 less. width_factor None keeps the ratio.
+
+    Args:
+        height_factor: how much more of the height is seen: a number f for (-f, f), or a pair, in [-1, 1]; -0.2 enlarges so
+            that 80 % are seen.
+        width_factor: likewise of the width; None: as much as of the height.
+    """
 
     def __init__(
         self,
@@ -188,7 +194,12 @@ class RandomZoom(_Affine):
 
 
 class RandomTranslation(_Affine):
-    """Shifts images by random parts of their height and width."""
+    """Shifts images by random parts of their height and width.
+
+    Args:
+        height_factor: how far down, as a part of the height: a number f for (-f, f), or a pair, in [-1, 1]; below 0 up.
+        width_factor: likewise to the right, as a part of the width.
+    """
 
     def __init__(
         self,
@@ -216,7 +227,13 @@ class RandomTranslation(_Affine):
 
 
 class RandomShear(_Affine):
-    """Slants images: rows and columns are shifted in proportion to their distance from the corner."""
+    """Slants images: rows and columns are shifted in proportion to their distance from the corner.
+
+    Args:
+        x_factor: how far a row is shifted, in pixels for each pixel of height: a number f for (-f, f), or a pair, in [0,
+            1].
+        y_factor: likewise of columns.
+    """
 
     def __init__(
         self,

@@ -318,6 +318,9 @@ class LSTM(_GatedRNN):
     """Long short-term memory over (batch, time, features). Arguments: those of LSTMCell and RNN. use_cudnn: True and "auto" run
     the sequence as one fused operation where that is possible; False runs it step by step.
 
+    Args:
+        use_cudnn: "auto" or True: one fused operation where that is possible, on any device; False: step by step.
+
     >>> import mlkit
     >>> mlkit.layers.LSTM(4)(mlkit.ops.ones((2, 5, 3))).shape
     (2, 4)
@@ -341,7 +344,11 @@ class LSTM(_GatedRNN):
 
 
 class GRU(_GatedRNN):
-    """Gated recurrent unit over (batch, time, features). Arguments: those of GRUCell and RNN; use_cudnn as in LSTM."""
+    """Gated recurrent unit over (batch, time, features). Arguments: those of GRUCell and RNN; use_cudnn as in LSTM.
+
+    Args:
+        use_cudnn: "auto" or True: one fused operation where that is possible, on any device; False: step by step.
+    """
 
     cell_class, cell_name = GRUCell, "gru_cell"
     last_arguments = (*_CellRNN.last_arguments, "reset_after")

@@ -62,6 +62,7 @@ class Bidirectional(Layer):
         layer: RNN, LSTM, GRU ...
         merge_mode: "concat", "sum", "mul", "ave", or None for a list of both.
         backward_layer: the layer for the other direction, by default a copy of `layer`.
+        weights: list of the initial weights, or None.
     """
 
     def __init__(

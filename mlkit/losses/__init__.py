@@ -65,7 +65,11 @@ def serialize(loss: Any) -> Any:
 
 
 def deserialize(name: Any, custom_objects: dict[str, Any] | None = None) -> Any:
-    """The loss that `serialize` wrote down. custom_objects: name -> class or function of one's own."""
+    """The loss that `serialize` wrote down. custom_objects: name -> class or function of one's own.
+
+    Args:
+        name: what `serialize` gave, or a loss's name.
+    """
     return _lookup.deserialize(name, custom_objects)
 
 

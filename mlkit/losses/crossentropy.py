@@ -235,7 +235,7 @@ class BinaryCrossentropy(LossFunctionWrapper):
 
 
 class BinaryFocalCrossentropy(LossFunctionWrapper):
-    """`binary_focal_crossentropy` as a loss, options as there; other arguments as in `Loss`."""
+    """`binary_focal_crossentropy` as a loss: arguments as in `binary_focal_crossentropy`, the others as in `Loss`."""
 
     def __init__(
         self,
@@ -275,7 +275,7 @@ class CategoricalCrossentropy(LossFunctionWrapper):
 
 
 class CategoricalFocalCrossentropy(LossFunctionWrapper):
-    """`categorical_focal_crossentropy` as a loss, options as there; other arguments as in `Loss`."""
+    """`categorical_focal_crossentropy` as a loss: arguments as in `categorical_focal_crossentropy`, the others as in `Loss`."""
 
     def __init__(
         self,

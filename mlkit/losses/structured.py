@@ -176,7 +176,7 @@ class Tversky(LossFunctionWrapper):
 
 
 class Circle(LossFunctionWrapper):
-    """`circle` within a batch as a loss. gamma, margin, remove_diagonal: as there; other arguments as in `Loss`."""
+    """`circle` within a batch as a loss: arguments as in `circle`, the others as in `Loss`."""
 
     def __init__(
         self,

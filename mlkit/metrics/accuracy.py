@@ -184,7 +184,7 @@ class TopKCategoricalAccuracy(MeanMetricWrapper):
 
 
 class SparseTopKCategoricalAccuracy(MeanMetricWrapper):
-    """Mean of `sparse_top_k_categorical_accuracy` (class numbers as targets). k, from_sorted_ids: as there."""
+    """Mean of `sparse_top_k_categorical_accuracy` (class numbers as targets); arguments as in `sparse_top_k_categorical_accuracy`."""
 
     _direction = "up"
     unlisted = ("from_sorted_ids",)

@@ -220,7 +220,11 @@ class SensitivityAtSpecificity(_BestUnderConstraint):
 
 
 class SpecificityAtSensitivity(_BestUnderConstraint):
-    """Best specificity at a sensitivity of at least a given value; other arguments as in `SensitivityAtSpecificity`."""
+    """Best specificity at a sensitivity of at least a given value; other arguments as in `SensitivityAtSpecificity`.
+
+    Args:
+        sensitivity: in [0, 1].
+    """
 
     given, wanted = "sensitivity", "specificity"
 
@@ -237,7 +241,11 @@ class SpecificityAtSensitivity(_BestUnderConstraint):
 
 
 class PrecisionAtRecall(_BestUnderConstraint):
-    """Best precision at a recall of at least a given value; other arguments as in `SensitivityAtSpecificity`."""
+    """Best precision at a recall of at least a given value; other arguments as in `SensitivityAtSpecificity`.
+
+    Args:
+        recall: in [0, 1].
+    """
 
     given, wanted = "recall", "precision"
 
@@ -254,7 +262,11 @@ class PrecisionAtRecall(_BestUnderConstraint):
 
 
 class RecallAtPrecision(_BestUnderConstraint):
-    """Best recall at a precision of at least a given value; other arguments as in `SensitivityAtSpecificity`."""
+    """Best recall at a precision of at least a given value; other arguments as in `SensitivityAtSpecificity`.
+
+    Args:
+        precision: in [0, 1].
+    """
 
     given, wanted = "precision", "recall"
 

@@ -28,6 +28,12 @@ class Answer(Sequence):
 
     photo: the path, or the position among the photos. error: why the photo could not be read, or None; then there are no pairs.
 
+    Args:
+        photo: path of the photo, or its position among those given.
+        ranked: (name, probability) pairs, the most probable first; (name, value) of a model that predicts values.
+        error: why the photo could not be read, or None.
+        kind: "one" class a photo, "several", or "values".
+
     >>> answer = Answer("a.jpg", [("cat", 0.9), ("dog", 0.1)])
     >>> answer.name, answer[1], dict(answer)["dog"], answer
     ('cat', ('dog', 0.1), 0.1, <a.jpg: cat 90.0%, dog 10.0%>)

@@ -31,6 +31,7 @@ def clone_model(
         clone_function: layer -> layer, by default a copy by config.
         call_function: called as ``call_function(layer, *args, **kwargs)`` in place of the cloned layer.
         recursive: clone nested models layer by layer too.
+        model: a Sequential or functional model; one of a class of yours is made anew from its config.
 
     >>> import mlkit
     >>> model = mlkit.Sequential([mlkit.Input((3,)), mlkit.layers.Dense(2)])
@@ -100,5 +101,10 @@ def _clone_functional(
 
 
 def model_from_json(json_string: str, custom_objects: dict[str, Any] | None = None) -> Model:
-    """The model that `model.to_json()` described, with newly initialized weights."""
+    """The model that `model.to_json()` described, with newly initialized weights.
+
+    Args:
+        json_string: what `to_json` gave.
+        custom_objects: dict name -> class or function, for those of yours that are not registered.
+    """
     return deserialize_keras_object(json.loads(json_string), custom_objects=custom_objects)

@@ -20,6 +20,11 @@ from mlkit.primitives.convert import host_array
 class Function:
     """Runs the calls that lead from `inputs` to `outputs` (structures of KerasTensors): feed and fetch at any place of a model.
 
+    Args:
+        inputs: KerasTensor, or a structure of them.
+        outputs: KerasTensor, or a structure of them, computed from `inputs`.
+        name: of the operation.
+
     >>> import mlkit
     >>> x = mlkit.Input((3,))
     >>> y = x * 2

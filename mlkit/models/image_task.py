@@ -27,6 +27,10 @@ class ImageTask:
             ("stretch", "crop" or "pad"), antialias: how a photo gets there, as in `image_dataset_from_directory`.
         kind: "one" class a photo, "several", or "values" that are no probabilities.
         data: fingerprint of the data that the model was trained on, or None.
+        color_mode: "rgb", "rgba" or "grayscale".
+        interpolation: how a photo is resized, a name as in `ops.image.resize`.
+        fit: "stretch" to the size, "crop" the middle, or "pad" the edges.
+        antialias: whether shrinking averages over the pixels that it merges.
 
     >>> ImageTask(["cat", "dog"], (32, 32)).class_names
     ('cat', 'dog')

@@ -49,6 +49,7 @@ def load_model(
         custom_objects: dict name -> class or function, for your own that are not registered.
         compile: whether to compile it as it was.
         allow_nonfinite: whether weights may be NaN or infinite.
+        safe_mode: False is refused.
 
     A file cannot make it run code, import modules or take more memory than its weights need. `safe_mode=False` is refused.
     Raises ModelFileError for a file that is damaged, foreign, inconsistent or asks for something unknown.

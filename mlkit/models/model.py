@@ -406,6 +406,11 @@ class Functional(Model):
     """What `Model(inputs, outputs)` makes: the layers between KerasTensors, run as one.
 
     Inputs may be given to a call in the structure of `inputs`, as a list in their order, or as a dict by name.
+
+    Args:
+        inputs: KerasTensor, or a structure of them.
+        outputs: KerasTensor, or a structure of them, computed from `inputs`.
+        name: of the model.
     """
 
     def __init__(self, inputs: Structure, outputs: Structure, name: str | None = None, **kwargs: Any):

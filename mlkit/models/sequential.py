@@ -26,6 +26,8 @@ class Sequential(Model):
 
     Args:
         layers: list of layers; an `Input` first makes the weights at once, without it they are made at the first call.
+        trainable: whether training changes its weights.
+        name: of the model.
 
     >>> import mlkit
     >>> model = mlkit.Sequential([mlkit.Input((4,)), mlkit.layers.Dense(3, activation="relu"), mlkit.layers.Dense(2)])

@@ -70,6 +70,8 @@ def verify(
             gradients), "float64" (the same graph in double precision), "finite_diff" (gradients only: central differences of
             the double-precision loss along one random direction a variable).
         tolerance: largest relative error allowed.
+        model: a compiled model.
+        raise_on_mismatch: whether a mismatch is an error.
 
     Layers run in inference mode, so that the computation has no randomness. The model is not changed. Returns a VerifyReport;
     raises AssertionError on a mismatch if `raise_on_mismatch`.

@@ -19,6 +19,14 @@ class KerasTensor(Symbol, Methods["KerasTensor"]):
     """A symbolic tensor: shape with None for unknown sizes, dtype, and the call that made it.
 
     Made by `mlkit.Input` and by calling layers and `mlkit.ops` functions on KerasTensors.
+
+    Args:
+        shape: sizes, the batch among them, None where unknown; None for an unknown rank.
+        dtype: name of the dtype.
+        sparse, ragged: True is refused.
+        record_history: whether the call that made it is kept.
+        name: a name, unique by default.
+        spec: shape and dtype at once, with sizes that are known to be equal; in place of both.
     """
 
     __array_priority__ = 200
@@ -103,6 +111,9 @@ def node_of(tensor: KerasTensor) -> Node:
 
 def get_source_inputs(tensor: KerasTensor) -> list[KerasTensor]:
     """The inputs that a KerasTensor is computed from, in the order they are first used.
+
+    Args:
+        tensor: a KerasTensor.
 
     >>> import mlkit
     >>> x, y = mlkit.Input((2,)), mlkit.Input((2,))

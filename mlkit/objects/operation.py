@@ -12,6 +12,9 @@ from mlkit.objects.keras_tensor import Node, has_symbol, infer, symbol
 class Operation(Configurable):
     """A function of tensors without state. Subclasses define `call`, and take `name` in `__init__` if calls are to be named.
 
+    Args:
+        name: of its calls in a model, unique by default.
+
     >>> import mlkit
     >>> class Scale(mlkit.Operation):
     ...     def __init__(self, factor, name=None):

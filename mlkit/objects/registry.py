@@ -197,6 +197,9 @@ def get_custom_objects() -> dict[str, Any]:
 def get_registered_name(obj: Any) -> str:
     """The name a class or function is saved under: the registered one, else its own.
 
+    Args:
+        obj: a class or function.
+
     >>> class Unknown: ...
     >>> get_registered_name(Unknown)
     'Unknown'
@@ -209,6 +212,10 @@ def get_registered_object(
 ) -> Any:
     """The class or function known under a name, or None: looked up in the open scopes, among the registered ones, in
     `custom_objects`, then in `module_objects` (dicts name -> object).
+
+    Args:
+        name: as in "Package>Name".
+        custom_objects, module_objects: dicts name -> class or function, or None.
 
     >>> get_registered_object("Ramp", custom_objects={"Ramp": abs}) is abs
     True

@@ -143,6 +143,11 @@ def deserialize_keras_object(
     Only mlkit's public classes, registered ones and `custom_objects` can come out; names of mlkit's own cannot be given another
     meaning. `safe_mode=False` is refused: a config never carries code that runs here.
 
+    Args:
+        config: what it returned, or the same after a trip through JSON.
+        custom_objects: dict name -> class or function, for those of yours that are not registered.
+        safe_mode: False is refused.
+
     Raises TypeError or ValueError, with the place in the config, for anything unknown or malformed.
 
     >>> deserialize_keras_object({"module": "keras.regularizers", "class_name": "L2", "config": {"l2": 0.1}}).l2

@@ -18,6 +18,7 @@ class StatelessScope(Values):
         state_mapping: pairs (variable, value). After the block `get_current_value(variable)` tells what was assigned in it, or
             the mapped value, or None.
         collect_losses: also gather the losses added by layers called in it, in `losses`.
+        initialize_variables: whether variables made in the block get their first values in it.
 
     >>> import mlkit
     >>> v = mlkit.Variable(1.0)

@@ -29,6 +29,9 @@ class Variable(BaseVariable, Operators[Tensor]):
         aggregation, synchronization: kept for distributed training.
         layout: how the values lie on several devices, a `mlkit.distribution.TensorLayout`; that which the distribution in force
             has for it by default.
+        shape: of the value, where `initializer` makes it.
+        dtype: name of the dtype; by default that of the value, or floatx.
+        name: of the variable, the last part of its path.
 
     >>> import mlkit
     >>> v = mlkit.Variable([1.0, 2.0], name="v")

@@ -23,7 +23,11 @@ __all__ = [
 
 
 def custom_gradient(f: Callable[..., Any]) -> Callable[..., Any]:
-    """Give a function a gradient of its own: `f(*args)` returns (outputs, grad_fn), see `mlkit.custom_gradient`."""
+    """Give a function a gradient of its own: `f(*args)` returns (outputs, grad_fn), see `mlkit.custom_gradient`.
+
+    Args:
+        f: function of tensors.
+    """
     return gradients.custom_gradient(f)
 
 
@@ -80,6 +84,9 @@ def _common_limits(source: str, target: str) -> tuple[Any, Any]:
 def stop_gradient(variable: TensorLike) -> Tensor:
     """The same values, of which gradients know nothing.
 
+    Args:
+        variable: tensor of any shape.
+
     >>> import mlkit
     >>> x = as_tensor(3.0)
     >>> float(mlkit.grad(lambda x: x * stop_gradient(x))(x))
@@ -94,6 +101,7 @@ def scatter(indices: TensorLike, values: TensorLike, shape: ShapeLike) -> Tensor
     Args:
         indices: (..., k) integers, coordinates in the first k axes of `shape`.
         values: (..., *shape[k:]).
+        shape: of the result.
 
     >>> scatter([[0], [2]], [1.0, 5.0], (4,)).numpy()
     array([1., 0., 5., 0.], dtype=float32)
@@ -119,6 +127,7 @@ def scatter_update(inputs: TensorLike, indices: TensorLike, updates: TensorLike,
         indices: (..., k) integers, coordinates in the first k axes.
         updates: (..., *inputs.shape[k:]).
         reduction: None (replace), "add", "max", "min" or "mul".
+        inputs: tensor of any shape.
 
     >>> scatter_update([1, 2, 3], [[1]], [9]).numpy()
     array([1, 9, 3], dtype=int32)
@@ -147,6 +156,11 @@ def slice(inputs: TensorLike, start_indices: TensorLike, shape: ShapeLike) -> Te
     """The part of a tensor of the given shape that starts at `start_indices`, one for each axis. They may be tensors.
 
     A start too near the end is moved so that the part fits; a size of -1 means up to the end.
+
+    Args:
+        inputs: tensor of n axes.
+        start_indices: n integers, or a tensor (n,).
+        shape: n sizes.
 
     >>> slice([[1, 2, 3], [4, 5, 6]], (0, 1), (2, 2)).numpy()
     array([[2, 3],
@@ -179,6 +193,11 @@ def slice(inputs: TensorLike, start_indices: TensorLike, shape: ShapeLike) -> Te
 
 def slice_update(inputs: TensorLike, start_indices: TensorLike, updates: TensorLike) -> Tensor:
     """A tensor in which the part that starts at `start_indices` (one for each axis; may be tensors) is replaced by `updates`.
+
+    Args:
+        inputs: tensor of n axes.
+        start_indices: n integers, or a tensor (n,).
+        updates: tensor of n axes, not larger than `inputs` along any.
 
     >>> slice_update([1, 2, 3, 4], [1], [8, 9]).numpy()
     array([1, 8, 9, 4], dtype=int32)
@@ -237,6 +256,9 @@ def _start(s: Any) -> Any:
 
 def unstack(x: TensorLike, num: int | None = None, axis: int = 0) -> list[Tensor]:
     """The slices along an axis, without that axis, as a list. `num` states how many where the size is unknown.
+
+    Args:
+        num: the size of the axis, where it is unknown.
 
     >>> [int(part) for part in unstack([1, 2, 3])]
     [1, 2, 3]

@@ -22,6 +22,7 @@ def rearrange(tensor: TensorLike, pattern: str, **axes_lengths) -> Tensor:
     Args:
         pattern: names of the axes, "->", the same names in a new order. Names in brackets are one axis: split on the left (all
             but one of their sizes given as `axes_lengths`), joined on the right.
+        tensor: with as many axes as the left side of the pattern names.
 
     >>> rearrange([[1, 2, 3, 4]], "b (h w) -> (b w) h", h=2).numpy()
     array([[1, 3],

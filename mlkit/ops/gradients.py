@@ -99,6 +99,11 @@ def value_and_grad(fn: Callable[..., Any], argnums: Axes = 0, has_aux: bool = Fa
 
     `fn` returns a scalar tensor, with has_aux=True a pair (scalar, anything). Arguments may be nested structures.
 
+    Args:
+        fn: function that returns a scalar tensor, with has_aux=True (scalar, anything).
+        argnums: position, or positions, of the arguments to differentiate by; of several the gradients are a tuple.
+        has_aux: whether `fn` returns something besides.
+
     >>> import mlkit
     >>> value, slope = mlkit.value_and_grad(lambda x: x ** 3)(mlkit.ops.convert_to_tensor(2.0))
     >>> float(value), float(slope)
@@ -127,6 +132,11 @@ def value_and_grad(fn: Callable[..., Any], argnums: Axes = 0, has_aux: bool = Fa
 def grad(fn: Callable[..., Any], argnums: Axes = 0, has_aux: bool = False) -> Callable[..., Any]:
     """A function that returns the gradient of `fn`; see `value_and_grad`. With has_aux=True: (gradient, aux).
 
+    Args:
+        fn: function that returns a scalar tensor, with has_aux=True (scalar, anything).
+        argnums: position, or positions, of the arguments to differentiate by.
+        has_aux: whether `fn` returns something besides.
+
     >>> import mlkit
     >>> float(mlkit.grad(mlkit.grad(lambda x: x ** 3))(mlkit.ops.convert_to_tensor(2.0)))
     12.0
@@ -144,6 +154,9 @@ def custom_gradient(fn: Callable[..., Any]) -> Callable[..., Any]:
     """Give a function a gradient of your own.
 
     `fn(*args)` returns (outputs, grad_fn); `grad_fn(*output_gradients)` returns the gradient of each argument.
+
+    Args:
+        fn: function of tensors (or structures of them).
 
     >>> import mlkit
     >>> @mlkit.custom_gradient

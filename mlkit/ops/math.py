@@ -237,6 +237,7 @@ def in_top_k(targets: TensorLike, predictions: TensorLike, k: int) -> Tensor:
     Args:
         targets: class numbers (batch,), negative ones counted from the end.
         predictions: (batch, classes).
+        k: how many of the highest classes count.
 
     Returns bool (batch,).
 
@@ -265,6 +266,9 @@ def in_top_k(targets: TensorLike, predictions: TensorLike, k: int) -> Tensor:
 def cdist(x: TensorLike, y: TensorLike) -> Tensor:
     """Euclidean distances between the rows of x (..., m, d) and of y (..., n, d): (..., m, n).
 
+    Args:
+        y: (..., n, d).
+
     >>> cdist([[0.0, 0.0]], [[3.0, 4.0]]).numpy()
     array([[5.]], dtype=float32)
     """
@@ -279,6 +283,10 @@ def cdist(x: TensorLike, y: TensorLike) -> Tensor:
 
 def extract_sequences(x: TensorLike, sequence_length: int, sequence_stride: int) -> Tensor:
     """Windows of the last axis: (..., n) -> (..., windows, sequence_length), one every sequence_stride elements.
+
+    Args:
+        sequence_length: elements of a window.
+        sequence_stride: elements from the beginning of one window to the next.
 
     >>> extract_sequences([1, 2, 3, 4], 2, 1).numpy()
     array([[1, 2],

@@ -150,6 +150,7 @@ def stft(
         fft_length: samples of a frame, at least sequence_length.
         window: "hann", "hamming", a vector of sequence_length, or None.
         center: whether frame t is centred at sample t * sequence_stride, by reflecting the signal at its ends.
+        sequence_stride: samples from one window to the next.
 
     Returns a pair (real, imaginary) of shape (..., frames, fft_length // 2 + 1).
     """

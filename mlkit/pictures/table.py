@@ -15,6 +15,10 @@ _FILTER = (
 class Table(Picture):
     """Rows under a header. Numbers stand right, texts left; long tables have a field to search in, where scripts may run.
 
+    Args:
+        header: list of texts, one a column.
+        rows: list of rows, each a list of texts and numbers.
+
     >>> print(Table(["class", "photos"], [["cat", 12], ["dog", 7]], "What there is"))
     What there is
     class  photos

@@ -28,6 +28,7 @@ def convert_to_tensor(
 
     Args:
         dtype: name of the dtype; by default arrays keep theirs, Python floats become floatx and Python ints int32.
+        ragged: True is refused: tensors here are dense.
 
     >>> convert_to_tensor([[1.0, 2.0]]).dtype
     'float32'

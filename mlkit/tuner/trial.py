@@ -10,10 +10,13 @@ RUNNING, COMPLETED, STOPPED, FAILED = "RUNNING", "COMPLETED", "STOPPED", "FAILED
 
 @dataclass(frozen=True)
 class Trial:
-    """number: from 0, as text in `trial_id`. status: "RUNNING", "COMPLETED", "STOPPED" (pruned) or "FAILED". score: the objective at its
-    best, None where there is none.
+    """A run of a search with one choice of hyperparameters, and what came of it.
 
-    Attributes:
+    Args:
+        number: from 0, as text in `trial_id`.
+        hyperparameters: the values that it tries.
+        status: "RUNNING", "COMPLETED", "STOPPED" (pruned) or "FAILED".
+        score: the objective at its best, None where there is none.
         best_step: the epoch of it.
         message: why it failed.
         scores: epoch -> objective.

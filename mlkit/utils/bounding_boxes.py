@@ -35,6 +35,10 @@ def convert_format(
 ) -> Structure:
     """Boxes of the format `source` in the format `target`; a dict with "boxes" and "labels" is converted in "boxes".
 
+    Args:
+        source, target: names of formats, see the head of this page.
+        dtype: of the boxes.
+
     >>> import numpy
     >>> convert_format(numpy.array([[10, 20, 30, 40]]), "xyxy", "center_xywh").numpy()
     array([[20., 30., 20., 20.]], dtype=float32)
@@ -114,7 +118,12 @@ def _corners_only(name: str, bounding_box_format: str) -> None:
 
 
 def crop(boxes: Structure, top: Any, left: Any, height: Any, width: Any, bounding_box_format: str = "xyxy") -> Tensor:
-    """Boxes as seen in the part of the image that begins at (top, left) and has this height and width."""
+    """Boxes as seen in the part of the image that begins at (top, left) and has this height and width.
+
+    Args:
+        top, left: corner of the part, in pixels.
+        height, width: of the part, in pixels.
+    """
     _corners_only("crop", bounding_box_format)
     x1, y1, x2, y2 = ops.split(ops.convert_to_tensor(boxes), 4, axis=-1)
     x1, x2 = (ops.clip(x - left, 0, width) for x in (x1, x2))
@@ -125,7 +134,12 @@ def crop(boxes: Structure, top: Any, left: Any, height: Any, width: Any, boundin
 def pad(
     boxes: Structure, top: Any, left: Any, height: Any = None, width: Any = None, bounding_box_format: str = "xyxy"
 ) -> Tensor:
-    """Boxes as seen in the image with `top` rows and `left` columns added; height and width play no part."""
+    """Boxes as seen in the image with `top` rows and `left` columns added; height and width play no part.
+
+    Args:
+        top, left: rows and columns of pixels that are added.
+        height, width: of the image; they play no part.
+    """
     _corners_only("pad", bounding_box_format)
     x1, y1, x2, y2 = ops.split(ops.convert_to_tensor(boxes), 4, axis=-1)
     return ops.concatenate([x1 + left, y1 + top, x2 + left, y2 + top], axis=-1)
@@ -188,6 +202,7 @@ def encode_box_to_deltas(
     Args:
         variance: four numbers the targets are divided by.
         image_shape: (height, width, channels), for relative formats.
+        encoding_format: "center_yxhw" or "center_xywh", of the targets.
 
     Ren et al., Faster R-CNN, 2015.
     """
@@ -209,7 +224,12 @@ def decode_deltas_to_boxes(
     variance: Sequence[float] | None = None,
     image_shape: Sequence[int] | None = None,
 ) -> Structure:
-    """The boxes that predictions mean: the inverse of `encode_box_to_deltas`. Dicts by level are decoded one by one."""
+    """The boxes that predictions mean: the inverse of `encode_box_to_deltas`. Dicts by level are decoded one by one.
+
+    Args:
+        boxes_delta: (..., anchors, 4), or a dict by level.
+        encoded_format: "center_yxhw" or "center_xywh", of the predictions.
+    """
     if isinstance(anchors, dict) and isinstance(boxes_delta, dict):
         options = (anchor_format, box_format, encoded_format, variance, image_shape)
         return {level: decode_deltas_to_boxes(anchor, boxes_delta[level], *options) for level, anchor in anchors.items()}
@@ -245,6 +265,7 @@ def compute_iou(
     Args:
         use_masking: boxes whose numbers are all negative stand for none; their values are `mask_val`.
         image_shape: (height, width, channels), for relative formats.
+        mask_val: the value for boxes that stand for none.
 
     >>> import numpy
     >>> compute_iou(numpy.array([[0, 0, 2, 2]]), numpy.array([[1, 0, 3, 2]]), "xyxy").numpy().round(3)

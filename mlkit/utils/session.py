@@ -18,5 +18,9 @@ def clear_session(free_memory: bool = True) -> None:
 
 
 def is_keras_tensor(x: object) -> bool:
-    """Whether x is a symbolic tensor of the functional API."""
+    """Whether x is a symbolic tensor of the functional API.
+
+    Args:
+        x: anything.
+    """
     return isinstance(x, KerasTensor)

@@ -36,6 +36,8 @@ def draw_bounding_boxes(
         color: red, green, blue.
         text_thickness: width of the letters' strokes.
         data_format: of the images.
+        line_thickness: pixels.
+        font_scale: size of the letters, 1 for the usual one.
 
     >>> import numpy as np
     >>> boxes = {"boxes": np.array([[[1, 1, 4, 4]]]), "labels": np.array([[0]])}

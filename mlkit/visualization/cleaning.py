@@ -52,6 +52,7 @@ class ToClean(Picture):
 
     Args:
         rows: list of (path, label, suggested, probability of what is suggested).
+        images: list of small images (height, width, channels), one a row, or None.
     """
 
     title = "Labels that are likely wrong"

@@ -47,6 +47,10 @@ class Comparison(Paged):
     difference: of the second from the first. low, high: its 95 % interval, by drawing the photos anew (bootstrap). p: how likely as
     many or more disagreements one way are by chance, were both as good (exact McNemar test). only_first, only_second: numbers of
     photos that only one of them has right.
+
+    Args:
+        first, second: `Predictions` of two models on the same photos, in the same order.
+        names: of the two models.
     """
 
     title = "Two models on the same photos"

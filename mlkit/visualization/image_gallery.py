@@ -41,6 +41,9 @@ def plot_image_gallery(
         path: file to write; without one the gallery is shown, unless `show` is False: then it is matplotlib's current figure.
         dpi, transparent: of the file.
         legend_handles: matplotlib patches for a legend.
+        label_map: class -> text.
+        rows, cols: of the gallery; by default it is about as wide as high.
+        show: whether to show it, see `path`.
     """
     if path is not None and show:
         raise ValueError("plot_image_gallery: expected either `path` to be set, or `show` to be true.")
@@ -96,6 +99,13 @@ def plot_bounding_box_gallery(
         y_true, y_pred: dicts of boxes.
         legend: whether to say which color is which.
         kwargs: for `plot_image_gallery`.
+        images: (batch, height, width, channels).
+        true_color, pred_color: (red, green, blue) of the boxes, each from 0 to 255.
+        line_thickness, text_thickness, font_scale: as in `draw_bounding_boxes`.
+        class_mapping: class -> the text beside its boxes, where the next two are not given.
+        ground_truth_mapping, prediction_mapping: class -> text, for the true and for the predicted boxes.
+        legend_handles: matplotlib patches for the legend, by default one for each color.
+        rows, cols: of the gallery; by default it is about as wide as high.
     """
     if legend and legend_handles:
         raise ValueError("plot_bounding_box_gallery: only pass `legend` or `legend_handles`.")
@@ -130,7 +140,14 @@ def plot_segmentation_mask_gallery(
     data_format: str | None = None,
     **kwargs: Any,
 ) -> None:
-    """A row an image: itself, with its true masks, with the predicted ones. See `draw_segmentation_masks`, `plot_image_gallery`."""
+    """A row an image: itself, with its true masks, with the predicted ones. See `draw_segmentation_masks`, `plot_image_gallery`.
+
+    Args:
+        images: (batch, height, width, channels).
+        num_classes: number of classes.
+        y_true, y_pred: masks, integers (batch, height, width, 1), or None.
+        color_mapping, blend, alpha, ignore_index: as in `draw_segmentation_masks`.
+    """
     pixels = _batch(images, data_format)
     columns = [pixels]
     for masks in (y_true, y_pred):

@@ -30,6 +30,10 @@ class ClassScores(Table):
     recall: share of a class's photos that were found. precision: share of what was called so that is so. f1: their harmonic mean.
     All are arrays by number of the class, NaN for classes without photos.
 
+    Args:
+        counts: integers (classes, classes): row the true class, column the one said.
+        class_names: list of texts.
+
     >>> scores = ClassScores([[5, 1], [2, 7]], ["cat", "dog"])
     >>> scores.recall.round(2).tolist(), scores.precision.round(2).tolist()
     ([0.83, 0.78], [0.71, 0.88])
@@ -75,6 +79,8 @@ class Calibration(LineChart):
 
     Args:
         bins: list of (mean confidence, accuracy, photos).
+        confidence: the probability of the class that was said, (photos,).
+        right: whether it was the true one, bool (photos,).
     """
 
     def __init__(self, confidence, right, bins: int = 10):

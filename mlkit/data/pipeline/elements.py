@@ -19,6 +19,10 @@ STRING = "string"
 class Strings(np.ndarray):
     """An array of strings (`bytes` objects), as datasets hand them to functions and loops. A single one can be used as a path.
 
+    Args:
+        shape: of the array.
+        dtype, buffer, offset, strides, order: as in `numpy.ndarray`; `Strings.of` makes one of a list.
+
     >>> s = Strings.of([b"a", b"b"])
     >>> s[1].numpy(), str(s[1])
     (b'b', 'b')
@@ -56,6 +60,11 @@ class Strings(np.ndarray):
 
 class TensorSpec:
     """What is known of a component of a dataset's elements: its shape, None where sizes differ, and its dtype.
+
+    Args:
+        shape: sizes, None where they differ, or None for an unknown rank.
+        dtype: name of the dtype.
+        name: a name, or None.
 
     >>> TensorSpec((None, 3), "float32")
     TensorSpec(shape=(None, 3), dtype='float32')

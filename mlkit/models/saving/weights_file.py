@@ -32,6 +32,7 @@ def save_weights(
         max_shard_size: the weights go into several files of at most so many GB; the path is that of the file which lists them
             and ends in ".weights.json".
         objects_to_skip: layers left out.
+        model: which has its weights, as one that has been called or began with an `Input`.
     """
     path = os.fspath(filepath)
     ending = ".weights.h5"
@@ -76,6 +77,7 @@ def load_weights(
         objects_to_skip: layers left alone (".weights.h5").
         by_name: for ".h5", match layers by name instead of by position.
         allow_nonfinite: whether weights may be NaN or infinite.
+        model: which has its weights, as one that has been called or began with an `Input`.
 
     Where the file holds the layers' names, those matched by position are compared (automatic names without their numbers): the
     same names in another order are matched by name, a name that stands elsewhere is refused, new names are said in a warning.

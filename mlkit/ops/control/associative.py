@@ -16,6 +16,9 @@ def associative_scan(f: Callable[..., Any], elems: Structure, reverse: bool = Fa
 
     Args:
         f: function of two structures like `elems`, which works on many elements at once.
+        elems: tensor, or a structure of tensors of equal size along `axis`.
+        reverse: whether suffixes are combined in place of prefixes.
+        axis: the axis that is gone along.
 
     The number of its calls grows with the logarithm of the length. Blelloch, "Prefix sums and their applications",
     CMU-CS-90-190 (1990).

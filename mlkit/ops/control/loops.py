@@ -37,6 +37,8 @@ def while_loop(
         loop_vars: tuple or list of values, given to both functions as arguments, or one value of any structure, given as one
             argument; `body` returns new values of the same structure, shapes and dtypes.
         maximum_iterations: stop after so many turns at the latest.
+        cond: function of the values -> a truth value, shape ().
+        body: function of the values -> new values.
 
     Returns the last values. There is no gradient through a staged loop: use `fori_loop` or `scan` for that.
 
@@ -104,6 +106,8 @@ def fori_loop(lower: TensorLike, upper: TensorLike, body_fun: Callable[..., Any]
     Args:
         lower, upper: integers or integer scalars. With Python integers gradients flow through the loop in a traced function
             too.
+        body_fun: function (i, value) -> value of the same structure, shapes and dtypes.
+        init_val: tensor, or a structure of tensors.
 
     >>> from mlkit import ops
     >>> float(ops.fori_loop(0, 4, lambda i, x: x + ops.cast(i, "float32"), 0.0))

@@ -44,6 +44,7 @@ def scan(
         reverse: from the last slice to the first (the ys stay in the slices' order).
         unroll: True, or a number not below the length, stages every step of its own, which suits short scans; other values have
             the steps run in a loop.
+        f: function (carry, x) -> (carry, y); the carry keeps its structure, shapes and dtypes.
 
     Returns (last carry, stacked ys).
 
@@ -133,6 +134,7 @@ def map(f: Callable[..., Any], xs: Structure) -> Structure:
 
     Args:
         xs: tensor or structure of tensors with equal first sizes; f gets their slices in the same structure.
+        f: function of one slice.
 
     >>> from mlkit import ops
     >>> ops.map(lambda x: x * x, ops.array([1.0, 2.0, 3.0])).tolist()
@@ -144,6 +146,10 @@ def map(f: Callable[..., Any], xs: Structure) -> Structure:
 
 def vectorized_map(function: Callable[..., Any], elements: Structure) -> Structure:
     """`map` for a function whose calls are independent of each other: all are made at once, see `mlkit.vmap`.
+
+    Args:
+        function: of one slice along axis 0.
+        elements: tensor (n, ...), or a structure of them.
 
     >>> from mlkit import ops
     >>> ops.vectorized_map(lambda x: x + 1.0, ops.array([1.0, 2.0])).tolist()

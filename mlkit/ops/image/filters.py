@@ -125,6 +125,7 @@ def ssim(
         max_val: the largest value a pixel can have.
         filter_size, filter_sigma: of the Gaussian window.
         k1, k2: what steadies divisions by small means and variances.
+        image1, image2: (height, width, channels), or batches of them, of equal shape.
 
     Wang, Bovik, Sheikh and Simoncelli, IEEE Trans. Image Processing 13 (2004).
     """

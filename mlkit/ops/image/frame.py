@@ -41,6 +41,10 @@ def pad_images(
 ) -> Tensor:
     """Zeros around images. Of (top_padding, bottom_padding, target_height) two are given, and so of the other three.
 
+    Args:
+        top_padding, left_padding, bottom_padding, right_padding: rows or columns of zeros to add.
+        target_height, target_width: pixels of the result.
+
     >>> pad_images([[[1.0]]], top_padding=1, left_padding=0, target_height=2, target_width=2).numpy()[..., 0]
     array([[0., 0.],
            [1., 0.]], dtype=float32)
@@ -73,7 +77,12 @@ def crop_images(
     target_width: int | None = None,
     data_format: str | None = None,
 ) -> Tensor:
-    """Images without margins. Of (top_cropping, bottom_cropping, target_height) two are given, and so of the other three."""
+    """Images without margins. Of (top_cropping, bottom_cropping, target_height) two are given, and so of the other three.
+
+    Args:
+        top_cropping, left_cropping, bottom_cropping, right_cropping: rows or columns of pixels to take away.
+        target_height, target_width: pixels that remain.
+    """
     x, restore = as_batch("crop_images", images, data_format)
     top, bottom, tall = _two(
         "crop_images", top_cropping=top_cropping, bottom_cropping=bottom_cropping, target_height=target_height

@@ -52,7 +52,12 @@ def extract_patches_3d(
     padding: str = "valid",
     data_format: str | None = None,
 ) -> Tensor:
-    """Patches of volumes (depth, height, width, channels), each flattened into the channels; see `extract_patches`."""
+    """Patches of volumes (depth, height, width, channels), each flattened into the channels; arguments as in `extract_patches`.
+
+    Args:
+        volumes: (depth, height, width, channels), a batch of them, or with channels first.
+        size: of a patch, an int or (depth, height, width).
+    """
     return _patches("extract_patches_3d", volumes, 3, size, strides, dilation_rate, padding, data_format)
 
 

@@ -41,6 +41,9 @@ def resize(
         antialias: average over the pixels that shrinking merges.
         crop_to_aspect_ratio: cut the image to the aspect ratio of `size` first.
         pad_to_aspect_ratio: or fill it up with fill_value.
+        size: (height, width) in pixels.
+        fill_mode: "constant": what `pad_to_aspect_ratio` fills up with is fill_value.
+        fill_value: the value of added pixels.
 
     Integer images are rounded.
 
@@ -130,6 +133,7 @@ def scale_and_translate(
         scale, translation: vectors, one number for each of spatial_dims.
         method: "linear", "cubic" (or with bi or tri before), "lanczos3" or "lanczos5".
         antialias: average over the pixels that shrinking merges.
+        spatial_dims: the axes, a tuple of ints.
     """
     check_choice("scale_and_translate", "method", method, tuple(KERNELS))
     x, scale, translation = as_tensor(images), as_tensor(scale), as_tensor(translation)

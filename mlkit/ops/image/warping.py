@@ -122,6 +122,7 @@ def map_coordinates(
         order: 0 (nearest) or 1 (linear).
         fill_mode: what lies beyond the ends: "constant" (fill_value), "nearest", "wrap", "mirror" (about the centre of the last
             sample) or "reflect" (about its edge).
+        fill_value: the value beyond the ends with fill_mode="constant".
 
     >>> map_coordinates([0.0, 10.0], [[0.25, 1.0]], order=1).numpy()
     array([ 2.5, 10. ], dtype=float32)
@@ -220,6 +221,7 @@ def perspective_transform(
     Args:
         start_points, end_points: (x, y) of each point, shape (4, 2) or (batch, 4, 2).
         interpolation: "nearest" or "bilinear".
+        fill_value: the value of pixels from beyond the image.
     """
     _check_images("perspective_transform", interpolation, "constant")
     x, restore = as_batch("perspective_transform", images, data_format)
@@ -269,9 +271,10 @@ def elastic_transform(
     """Images distorted by a smooth random displacement of their pixels.
 
     Args:
-        alpha: strength of the displacement, sigma: its smoothness, in pixels.
+        alpha: strength of the displacement, in pixels.
         interpolation, fill_mode, fill_value: as in `affine_transform`.
         seed: int, SeedGenerator or None.
+        sigma: smoothness of the displacement, in pixels.
 
     Simard, Steinkraus and Platt, ICDAR 2003.
     """

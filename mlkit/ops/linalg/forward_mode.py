@@ -22,6 +22,7 @@ def jvp(fun: Callable[..., Any], primals: Structure, tangents: Structure, has_au
         primals: the arguments of `fun`, a tuple or list of tensors or structures of them.
         tangents: the direction, structured and shaped alike.
         has_aux: `fun` returns (output, aux) and only the output is differentiated.
+        fun: function of tensors, or structures of them.
 
     Returns (output, derivative of the output), with has_aux (output, derivative, aux).
 

@@ -55,11 +55,11 @@ def norm(x: TensorLike, ord: float | str | None = None, axis: Axis = None, keepd
     """Norms of vectors along one axis, or of matrices in two.
 
     Args:
-        axis: an int, a pair (rows, columns), or None for all axes: at most two of them, unless `ord` is None. ord of vectors:
-            None or 2 Euclid, 1 the sum of absolute values, inf and -inf the largest and smallest one, 0 the number of nonzero
-            elements, other numbers p: sum(|x|^p)^(1/p). ord of matrices: None or "fro" Frobenius, "nuc" the sum of singular
-            values, 2 and -2 the largest and smallest one, 1 and -1 the largest and smallest column sum of absolute values, inf
-            and -inf the same of rows.
+        ord: of vectors None or 2 Euclid, 1 the sum of absolute values, inf and -inf the largest and smallest one, 0 the number
+            of nonzero elements, other numbers p: sum(|x|^p)^(1/p). Of matrices None or "fro" Frobenius, "nuc" the sum of
+            singular values, 2 and -2 the largest and smallest one, 1 and -1 the largest and smallest column sum of absolute
+            values, inf and -inf the same of rows.
+        axis: an int, a pair (rows, columns), or None for all axes: at most two of them, unless `ord` is None.
         keepdims: reduced axes stay with size 1.
 
     >>> float(norm([3.0, 4.0]))

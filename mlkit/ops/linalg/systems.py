@@ -44,6 +44,11 @@ def solve(a: TensorLike, b: TensorLike) -> Tensor:
 def solve_triangular(a: TensorLike, b: TensorLike, lower: bool = False) -> Tensor:
     """x with a x = b for triangular a (..., M, M), of which the other triangle is not read; b as in `solve`.
 
+    Args:
+        a: (..., M, M).
+        b: (..., M) or (..., M, K).
+        lower: whether a is lower triangular; by default upper.
+
     >>> solve_triangular([[2.0, 0.0], [1.0, 4.0]], [2.0, 5.0], lower=True).numpy()
     array([1., 1.], dtype=float32)
     """
@@ -64,6 +69,9 @@ def inv(x: TensorLike) -> Tensor:
 
 def cholesky_inverse(x: TensorLike, upper: bool = False) -> Tensor:
     """The inverse of a matrix from its Cholesky factor x (..., M, M), as `cholesky(matrix, upper)` gives it.
+
+    Args:
+        upper: whether x is the upper factor, x^T x, in place of x x^T.
 
     >>> cholesky_inverse([[2.0, 0.0], [0.0, 1.0]]).numpy()
     array([[0.25, 0.  ],

@@ -65,6 +65,9 @@ def depthwise_conv(
     Args:
         inputs: (batch, *spatial, channels).
         kernel: (*window, channels, multiplier).
+        strides: int, or one per spatial axis.
+        padding: "valid" or "same".
+        dilation_rate: distance of a window's cells, int or one per spatial axis.
 
     Returns (batch, *new_spatial, channels * multiplier): the results of one channel stand together.
 
@@ -96,6 +99,10 @@ def separable_conv(
     Args:
         depthwise_kernel: (*window, channels, multiplier).
         pointwise_kernel: (*ones, channels * multiplier, filters).
+        inputs: (batch, *spatial, channels).
+        strides: int, or one per spatial axis.
+        padding: "valid" or "same".
+        dilation_rate: distance of a window's cells, int or one per spatial axis.
 
     >>> import mlkit
     >>> ones = mlkit.ops.ones
@@ -123,6 +130,9 @@ def conv_transpose(
         output_padding: int or one per spatial axis, cells added at the end to choose among the sizes that the convolution maps
             back to the input's; by default the result has size * stride cells ("same"), or the smallest size that holds all
             windows ("valid").
+        strides: int, or one per spatial axis.
+        padding: "valid" or "same".
+        dilation_rate: distance of a window's cells, int or one per spatial axis.
 
     Returns (batch, *new_spatial, filters).
 

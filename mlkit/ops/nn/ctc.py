@@ -166,6 +166,8 @@ def ctc_decode(
         strategy: "greedy" (the best path) or "beam_search" (with beam_width candidates, of which top_paths are returned).
         merge_repeated: whether equal labels that follow one another count once (greedy only).
         mask_index: the class that means blank; None is the last one.
+        beam_width: how many candidates are kept from one time to the next (beam search).
+        top_paths: how many sequences of a sample are returned (beam search).
 
     Returns labels (paths, batch, time), filled up with -1, and scores (batch, paths): for "greedy" minus the sum of the largest
     logits, for "beam_search" the log of the probability.

@@ -73,6 +73,10 @@ def multi_hot(
 def polar(abs_: TensorLike, angle: TensorLike) -> Tensor:
     """Complex numbers of these absolute values and angles (radians).
 
+    Args:
+        abs_: absolute values, a float tensor.
+        angle: in radians; shapes broadcast.
+
     >>> abs(complex(polar(2.0, 0.0)))
     2.0
     """

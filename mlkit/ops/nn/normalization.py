@@ -25,6 +25,10 @@ def _mean(x: Tensor, axes: tuple[int, ...]) -> Tensor:
 def moments(x: TensorLike, axes: Axis, keepdims: bool = False, synchronized: bool = False) -> tuple[Tensor, Tensor]:
     """Mean and (biased) variance over axes; half floats are averaged in float32.
 
+    Args:
+        axes: an axis, several in a tuple, or None for all.
+        synchronized: True is refused; the layer BatchNormalization has it.
+
     >>> mean, variance = moments([1.0, 3.0], axes=0)
     >>> float(mean), float(variance)
     (2.0, 1.0)
@@ -60,6 +64,7 @@ def batch_normalization(
 
     Args:
         mean, variance, offset, scale: shape (x.shape[axis],).
+        epsilon: added to the variance.
 
     Ioffe and Szegedy, "Batch normalization", ICML 2015.
     """
@@ -149,7 +154,12 @@ def _along(parameter: Tensor, x: Tensor, axes: Sequence[int]) -> Tensor:
 
 
 def rms_normalization(x: TensorLike, scale: TensorLike | None = None, axis: Axis = -1, epsilon: float | None = None) -> Tensor:
-    """x / sqrt(mean(x^2) + epsilon) * scale, with the mean over `axis`. Zhang and Sennrich, NeurIPS 2019."""
+    """x / sqrt(mean(x^2) + epsilon) * scale, with the mean over `axis`. Zhang and Sennrich, NeurIPS 2019.
+
+    Args:
+        scale: vector of the size of `axis`, or None.
+        epsilon: added to the mean; by default that of `mlkit.config.epsilon()`.
+    """
     epsilon = default_epsilon() if epsilon is None else epsilon
     x, dtype = _single(x)
     if not x.ndim:
@@ -160,6 +170,10 @@ def rms_normalization(x: TensorLike, scale: TensorLike | None = None, axis: Axis
 
 def normalize(x: TensorLike, axis: int = -1, order: int = 2, epsilon: float | None = None) -> Tensor:
     """x divided by its norm of the given order along an axis, or by epsilon where that is larger.
+
+    Args:
+        order: 1 for the sum of absolute values, 2 for Euclid's, ...
+        epsilon: the least divisor; by default that of `mlkit.config.epsilon()`.
 
     >>> normalize([3.0, 4.0]).numpy()
     array([0.6, 0.8], dtype=float32)

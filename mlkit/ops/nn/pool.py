@@ -79,6 +79,7 @@ def adaptive_average_pool(inputs: TensorLike, output_size: IntOrSequence, data_f
 
     Args:
         inputs: (batch, *spatial, channels).
+        output_size: int, or one per spatial axis.
 
     >>> adaptive_average_pool([[[1.0], [3.0], [2.0], [5.0]]], 2).numpy().ravel()
     array([2. , 3.5], dtype=float32)
@@ -91,6 +92,10 @@ def adaptive_average_pool(inputs: TensorLike, output_size: IntOrSequence, data_f
 def adaptive_max_pool(inputs: TensorLike, output_size: IntOrSequence, data_format: str | None = None) -> Tensor:
     """Maximum over windows chosen so that the result has `output_size` cells along each spatial axis; see
     `adaptive_average_pool`.
+
+    Args:
+        inputs: (batch, *spatial, channels).
+        output_size: int, or one per spatial axis.
 
     >>> adaptive_max_pool([[[1.0], [3.0], [2.0], [5.0]]], 2).numpy().ravel()
     array([3., 5.], dtype=float32)

@@ -180,6 +180,9 @@ def linspace(
 
     Args:
         retstep: also return the step.
+        start, stop: numbers or tensors, whose shapes broadcast.
+        num: how many numbers.
+        endpoint: whether the last one is `stop`.
 
     >>> linspace(0, 1, 5).numpy()
     array([0.  , 0.25, 0.5 , 0.75, 1.  ], dtype=float32)
@@ -211,7 +214,14 @@ def logspace(
     dtype: DType | None = None,
     axis: int = 0,
 ) -> Tensor:
-    """`num` numbers from base**start to base**stop, evenly spaced on a logarithmic scale."""
+    """`num` numbers from base**start to base**stop, evenly spaced on a logarithmic scale.
+
+    Args:
+        start, stop: exponents, numbers or tensors.
+        num: how many numbers.
+        endpoint: whether the last one is `stop`'s power.
+        base: of the powers.
+    """
     num = whole("logspace", "`num`", num, least=0)
     if all(isinstance(n, (int, float)) for n in (start, stop, base)):
         _require(dtype, *(_power(base, n) for n in (start, stop)[: 1 + bool(endpoint)]))
@@ -231,6 +241,11 @@ def geomspace(
     start: TensorLike, stop: TensorLike, num: int = 50, endpoint: bool = True, dtype: DType | None = None, axis: int = 0
 ) -> Tensor:
     """`num` numbers from start to stop with a constant ratio. Both must have the same sign.
+
+    Args:
+        start, stop: numbers or tensors, whose shapes broadcast.
+        num: how many numbers.
+        endpoint: whether the last one is `stop`.
 
     >>> geomspace(1.0, 8.0, 4).numpy().round(4)
     array([1., 2., 4., 8.], dtype=float32)

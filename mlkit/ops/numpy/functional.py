@@ -26,6 +26,7 @@ def vectorize(
         excluded: positions and names of arguments to pass on whole.
         signature: how many axes of each argument and result belong to one call, such as "(n),(n)->()"; the axes before them are
             looped over.
+        pyfunc: function of single elements, or of what `signature` says.
 
     The calls run one after the other.
 

@@ -27,6 +27,9 @@ class BadIndex(IndexError, ValueError):
 def get_item(x: TensorLike, key: Any) -> Tensor:
     """x[key], with all that NumPy offers: integers, slices, None, Ellipsis, integer arrays, and truth values (eager only).
 
+    Args:
+        key: an index, or a tuple of one for each axis.
+
     >>> get_item([[1, 2, 3], [4, 5, 6]], (slice(None), -1)).numpy()
     array([3, 6], dtype=int32)
     """

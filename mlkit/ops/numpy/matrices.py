@@ -179,6 +179,10 @@ def trace(x: TensorLike, offset: int = 0, axis1: int = 0, axis2: int = 1) -> Ten
 def vander(x: TensorLike, N: int | None = None, increasing: bool = False) -> Tensor:
     """The powers of a vector's elements as columns: N of them, from the highest, or from 0 if `increasing`.
 
+    Args:
+        N: how many columns, by default as many as elements.
+        increasing: whether powers rise from 0.
+
     >>> vander([1, 2, 3], 3).numpy()
     array([[1, 1, 1],
            [4, 2, 1],

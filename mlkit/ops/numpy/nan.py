@@ -113,10 +113,20 @@ def nanmedian(x: TensorLike, axis: Axis = None, keepdims: bool = False) -> Tenso
 
 
 def nanquantile(x: TensorLike, q: TensorLike, axis: Axis = None, method: str = "linear", keepdims: bool = False) -> Tensor:
-    """`quantile` of what is not NaN; NaN where all is."""
+    """`quantile` of what is not NaN; NaN where all is.
+
+    Args:
+        q: a number from 0 to 1, or a vector, whose axis comes first in the result.
+        method: as in `quantile`.
+    """
     return order_statistic("nanquantile", x, q, axis, method, keepdims, skip_nan=True)
 
 
 def nanpercentile(x: TensorLike, q: TensorLike, axis: Axis = None, method: str = "linear", keepdims: bool = False) -> Tensor:
-    """`percentile` of what is not NaN; NaN where all is."""
+    """`percentile` of what is not NaN; NaN where all is.
+
+    Args:
+        q: a number from 0 to 100, or a vector, whose axis comes first in the result.
+        method: as in `quantile`.
+    """
     return order_statistic("nanpercentile", x, el.div(to_single(q), 100.0), axis, method, keepdims, skip_nan=True)

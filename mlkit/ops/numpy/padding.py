@@ -34,6 +34,7 @@ def pad(
         pad_width: ((before, after), ...) for each axis; (before, after) or an int for all.
         mode: "constant" (`constant_values`, default 0), "edge", "reflect", "symmetric", "wrap" or "circular", "linear_ramp"
             (down to 0), "maximum", "mean", "median", "minimum" (of the axis), "empty" (zeros).
+        constant_values: of mode "constant", a number; None: 0.
 
     >>> pad([1, 2], (1, 2)).numpy()
     array([0, 1, 2, 0, 0], dtype=int32)

@@ -39,6 +39,11 @@ def where(condition: TensorLike, x1: TensorLike | None = None, x2: TensorLike | 
 def select(condlist: Sequence[TensorLike], choicelist: Sequence[TensorLike], default: TensorLike = 0) -> Tensor:
     """Of several choices the one whose condition is the first that is true, element by element; `default` where none is.
 
+    Args:
+        condlist: list of bool tensors.
+        choicelist: list of as many tensors; all shapes broadcast.
+        default: number or tensor.
+
     >>> select([[True, False], [True, True]], [[1, 1], [2, 2]]).numpy()
     array([1, 2], dtype=int32)
     """
@@ -101,6 +106,10 @@ def take_along_axis(x: TensorLike, indices: TensorLike, axis: Axis = None) -> Te
 
 def unravel_index(indices: TensorLike, shape: ShapeLike) -> tuple[Tensor, ...]:
     """Places in a flat tensor -> coordinates in a tensor of `shape`, one tensor for each axis.
+
+    Args:
+        indices: integers of any shape, from 0 up to, but without, the number of elements.
+        shape: tuple of ints.
 
     >>> [i.tolist() for i in unravel_index([1, 5], (2, 3))]
     [[0, 1], [1, 2]]

@@ -123,6 +123,11 @@ def cross(x1: TensorLike, x2: TensorLike, axisa: Axis = -1, axisb: Axis = -1, ax
 
     Of two vectors of 2 elements only the third component, without an axis for it.
 
+    Args:
+        axisa, axisb: the axis of x1, and of x2, along which their vectors lie.
+        axisc: that of the result's.
+        axis: one for all three, in their place.
+
     >>> cross([1, 0, 0], [0, 1, 0]).numpy()
     array([0, 0, 1], dtype=int32)
     """

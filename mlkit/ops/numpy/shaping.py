@@ -197,6 +197,11 @@ def fliplr(x: TensorLike) -> Tensor:
 def rot90(array: TensorLike, k: int = 1, axes: Sequence[int] = (0, 1)) -> Tensor:
     """Turned k times by 90 degrees in the plane of two axes, from the first towards the second.
 
+    Args:
+        array: tensor of two axes or more.
+        k: quarter turns; negative ones the other way.
+        axes: two different axes.
+
     >>> rot90([[1, 2], [3, 4]]).numpy()
     array([[2, 4],
            [1, 3]], dtype=int32)

@@ -55,7 +55,11 @@ def _any_partition(x: TensorLike, kth: int, axis: Axis = -1) -> Tensor:
 
 @symbolic(_any_partition)  # Keras asks whether there is a kth element when there are values
 def argpartition(x: TensorLike, kth: int, axis: Axis = -1) -> Tensor:
-    """Indices (int32) along an axis that put the kth smallest element in its sorted place, none larger before it."""
+    """Indices (int32) along an axis that put the kth smallest element in its sorted place, none larger before it.
+
+    Args:
+        kth: position in the sorted order, from 0; negative ones count from the end.
+    """
     x = as_tensor(x)
     found = _any_partition(x, kth, axis)
     n = size_of(x.shape) if axis is None else x.shape[normalize_axis("argpartition", axis, x.ndim)]
@@ -66,6 +70,11 @@ def argpartition(x: TensorLike, kth: int, axis: Axis = -1) -> Tensor:
 
 def searchsorted(sorted_sequence: TensorLike, values: TensorLike, side: str = "left") -> Tensor:
     """Where values would go in a sorted vector (int32): before equal elements with side="left", after them with "right".
+
+    Args:
+        sorted_sequence: vector in ascending order.
+        values: tensor of any shape, which the result has too.
+        side: "left" or "right".
 
     >>> searchsorted([1, 3, 5], [3, 4]).numpy()
     array([1, 2], dtype=int32)
@@ -80,6 +89,9 @@ def searchsorted(sorted_sequence: TensorLike, values: TensorLike, side: str = "l
 
 def digitize(x: TensorLike, bins: TensorLike) -> Tensor:
     """The number (int32) of the bin that each element falls in: i where bins[i-1] <= x < bins[i]; bins may descend too.
+
+    Args:
+        bins: vector of edges in order.
 
     >>> digitize([0.5, 1.0, 9.0], [0.0, 1.0, 2.0]).numpy()
     array([1, 2, 3], dtype=int32)
@@ -102,6 +114,7 @@ def isin(x1: TensorLike, x2: TensorLike, assume_unique: bool = False, invert: bo
 
     Args:
         assume_unique: promises that neither has equal elements; the result is the same.
+        invert: whether the opposite is returned.
     """
     x1, x2 = promote_tensors(*comparable(x1, x2))
     line = sorting.sort(ravel(x2), axis=0)
@@ -121,6 +134,10 @@ def bincount(x: TensorLike, weights: TensorLike | None = None, minlength: int = 
     """How often each non-negative integer occurs in x, or the sum of the `weights` at its places; rows of a matrix one by one.
 
     The result has as many bins as the largest integer needs, at least `minlength`; so it is eager only.
+
+    Args:
+        weights: of the shape of x, or None.
+        minlength: the least number of bins.
 
     >>> bincount([1, 1, 3]).numpy()
     array([0, 2, 0, 1], dtype=int32)
@@ -211,6 +228,10 @@ def unique(
     Args:
         sorted: False permits any order; the result is sorted all the same.
         size: cut or fill up (with `fill_value`, by default the first distinct element) to so many.
+        return_index: whether to return the index of each element's first occurrence.
+        return_inverse: whether to return the place of every input element in the result.
+        return_counts: whether to return how often each occurs.
+        fill_value: with which the result is filled up to `size`.
 
     The other flags add to the result, in this order: the index of each element's first occurrence, the place of every input
     element in the result, and how often each occurs (int32).

@@ -49,6 +49,9 @@ def average(x: TensorLike, axis: Axis = None, weights: TensorLike | None = None)
 
     weights: of x's shape, or a vector along the one axis. Default: equal weights.
 
+    Args:
+        weights: of the shape of x, or a vector along the one axis; None: equal ones.
+
     >>> float(average([1.0, 4.0], weights=[2.0, 1.0]))
     2.0
     """
@@ -87,7 +90,12 @@ def quantile(x: TensorLike, q: TensorLike, axis: Axis = None, method: str = "lin
 
 
 def percentile(x: TensorLike, q: TensorLike, axis: Axis = None, method: str = "linear", keepdims: bool = False) -> Tensor:
-    """`quantile` with q in percent, 0 to 100."""
+    """`quantile` with q in percent, 0 to 100.
+
+    Args:
+        q: a number from 0 to 100, or a vector, whose axis comes first in the result.
+        method: as in `quantile`.
+    """
     return order_statistic("percentile", x, el.div(to_single(q), 100.0), axis, method, keepdims)
 
 
@@ -165,6 +173,10 @@ def corrcoef(x: TensorLike) -> Tensor:
 def diff(a: TensorLike, n: int = 1, axis: Axis = -1) -> Tensor:
     """Differences of neighbours along an axis, taken n times; of truth values: whether they differ.
 
+    Args:
+        a: tensor of one axis or more.
+        n: how often differences are taken; each time the axis is shorter by one.
+
     >>> diff([1, 4, 9]).numpy()
     array([3, 5], dtype=int32)
     """
@@ -188,6 +200,8 @@ def trapezoid(y: TensorLike, x: TensorLike | None = None, dx: float = 1.0, axis:
 
     Args:
         x: the places of the samples (a vector, or of y's shape); without it they are `dx` apart.
+        y: tensor of one axis or more.
+        dx: distance of the samples.
 
     >>> float(trapezoid([1.0, 2.0, 3.0]))
     4.0

@@ -39,7 +39,11 @@ def hanning(x: TensorLike) -> Tensor:
 
 
 def kaiser(x: TensorLike, beta: float) -> Tensor:
-    """The Kaiser window of x elements; a larger `beta` makes it narrower."""
+    """The Kaiser window of x elements; a larger `beta` makes it narrower.
+
+    Args:
+        beta: shape of the window, 0 for a rectangle.
+    """
     return _window("kaiser", x, float(beta))
 
 
