@@ -34,6 +34,8 @@ class Regularizer(Configurable):
 class L1L2(Regularizer):
     """``l1 * sum(|x|) + l2 * sum(x ** 2)``.
 
+    Zou and Hastie, "Regularization and Variable Selection via the Elastic Net", JRSS B 67 (2005).
+
     Args:
         l1, l2: non-negative factors; None counts as 0.
 
@@ -58,6 +60,8 @@ class L1L2(Regularizer):
 class L1(Regularizer):
     """``l1 * sum(|x|)``.
 
+    Tibshirani, "Regression Shrinkage and Selection via the Lasso", JRSS B 58 (1996).
+
     Args:
         l1: factor of the sum of absolute values.
 
@@ -75,6 +79,8 @@ class L1(Regularizer):
 
 class L2(Regularizer):
     """``l2 * sum(x ** 2)``.
+
+    Hoerl and Kennard, "Ridge Regression", Technometrics 12 (1970).
 
     Args:
         l2: factor of the sum of squares.

@@ -105,6 +105,15 @@ COMMON: dict[str, dict[str, str]] = {
     },
 }
 
+ELEMENTWISE = (  # functions of `ops` that compute each element of the result from that of x
+    "abs absolute angle arccos arccosh arcsin arcsinh arctan arctanh bitwise_invert bitwise_not cbrt ceil celu clip conj "
+    "conjugate cos cosh deg2rad digamma elu erf erfc erfinv exp exp2 expm1 fabs floor gelu hard_shrink hard_sigmoid "
+    "hard_silu hard_swish hard_tanh i0 imag isfinite isinf isnan isneginf isposinf isreal leaky_relu lgamma log log10 log1p "
+    "log2 log_sigmoid logical_not nan_to_num negative rad2deg real reciprocal relu relu6 round rsqrt saturate_cast selu "
+    "sigmoid sign signbit silu sin sinc sinh soft_shrink softplus softsign sparse_plus sparse_sigmoid sqrt square "
+    "squareplus swish tan tanh tanh_shrink threshold trunc"
+).split()
+
 
 def common(path: str) -> dict[str, str]:
     """The explanations that hold for a function or class: name of an argument -> what it is.
@@ -112,4 +121,8 @@ def common(path: str) -> dict[str, str]:
     Args:
         path: its name from `mlkit` on, as "ops.mean".
     """
-    return COMMON.get(path.rpartition(".")[0], {})
+    space, _, name = path.rpartition(".")
+    found = COMMON.get(space, {})
+    if space == "ops" and name in ELEMENTWISE:
+        found = found | {"x": "tensor of any shape, or what one can be made of; the result has its shape."}
+    return found

@@ -9,6 +9,8 @@ from mlkit.utils.console import print_message
 class EarlyStopping(MonitorCallback):
     """Ends training when the monitored value has not improved for `patience` epochs.
 
+    Prechelt, "Early Stopping - But When?", 1998.
+
     Args:
         monitor: name in the logs.
         min_delta: least change that counts as an improvement.

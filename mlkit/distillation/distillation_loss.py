@@ -54,6 +54,8 @@ class _OfOutputs(DistillationLoss):
 class FeatureDistillation(_OfOutputs):
     """The distance between the outputs of a layer of the teacher and one of the student.
 
+    Romero et al., "FitNets: Hints for Thin Deep Nets", ICLR 2015 (arXiv:1412.6550).
+
     Args:
         loss: name, Loss, or a structure of them like the outputs'.
         teacher_layer_name, student_layer_name: the layers; None: the models' own outputs.
@@ -83,6 +85,8 @@ class FeatureDistillation(_OfOutputs):
 
 class LogitsDistillation(_OfOutputs):
     """The distance between the logits of both models, divided by a temperature.
+
+    Hinton, Vinyals and Dean, "Distilling the Knowledge in a Neural Network", 2015 (arXiv:1503.02531).
 
     Args:
         temperature: above 1 for softer probabilities.

@@ -92,6 +92,8 @@ _STDDEV_OF_TRUNCATED = 0.87962566103423978  # of the standard normal distributio
 class VarianceScaling(RandomInitializer):
     """Random values of variance ``scale / n``, so that signals keep their size through the layer.
 
+    Glorot and Bengio, AISTATS 2010; He et al., ICCV 2015 (arXiv:1502.01852).
+
     Args:
         scale: positive number.
         mode: what n is: "fan_in" (number of inputs of a unit), "fan_out" (of outputs) or "fan_avg" (their mean).

@@ -56,6 +56,8 @@ class LeakyReLU(Pointwise):
 
     Args:
         negative_slope: slope below 0.
+
+    Input: any shape; the output has it.
     """
 
     def __init__(self, negative_slope: float = 0.3, **kwargs: Any):
@@ -75,6 +77,8 @@ class ELU(Pointwise):
 
     Args:
         alpha: minus the limit for very negative inputs.
+
+    Input: any shape; the output has it.
     """
 
     def __init__(self, alpha: float = 1.0, **kwargs: Any):

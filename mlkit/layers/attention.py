@@ -114,6 +114,8 @@ class AdditiveAttention(Attention):
     Args:
         use_scale: have a weight for each feature; False: 1.
         dropout: of the scores.
+
+    Inputs: [query (batch, targets, size), value (batch, sources, size), key]; output: (batch, targets, size).
     """
 
     def __init__(self, use_scale: bool = True, dropout: float = 0.0, **kwargs: Any):

@@ -91,6 +91,8 @@ class Discretization(Layer):
         output_mode: "int", or "one_hot", "multi_hot", "count" as in CategoryEncoding.
         num_bins: number of bins that `adapt` makes.
 
+    Input: any shape. Output: its shape; for vectors their size is added or takes the last axis's place, as in CategoryEncoding.
+
     >>> import mlkit, numpy
     >>> mlkit.layers.Discretization([0.0, 1.0])(numpy.array([-1.0, 0.0, 0.5, 7.0])).numpy()
     array([0, 1, 1, 2], dtype=int32)

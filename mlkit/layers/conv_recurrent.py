@@ -124,6 +124,8 @@ class ConvLSTM3DCell(ConvLSTMCell):
 class ConvLSTM1D(_ConvLSTM):
     """Convolutional LSTM over (batch, time, steps, channels): the state is a series of `filters` channels.
 
+    Shi et al., "Convolutional LSTM Network", NeurIPS 2015 (arXiv:1506.04214).
+
     Arguments: filters and kernel_size, strides, padding, data_format, dilation_rate of the convolution of the inputs, as in
     Conv1D; those of LSTM otherwise. The state is convolved with stride 1 and padding "same".
     """
@@ -134,6 +136,8 @@ class ConvLSTM1D(_ConvLSTM):
 class ConvLSTM2D(_ConvLSTM):
     """Convolutional LSTM over (batch, time, height, width, channels), for videos. Arguments as in ConvLSTM1D.
 
+    Shi et al., "Convolutional LSTM Network", NeurIPS 2015 (arXiv:1506.04214).
+
     >>> import mlkit
     >>> mlkit.layers.ConvLSTM2D(4, 3)(mlkit.ops.ones((2, 5, 8, 8, 3))).shape
     (2, 6, 6, 4)
@@ -143,6 +147,9 @@ class ConvLSTM2D(_ConvLSTM):
 
 
 class ConvLSTM3D(_ConvLSTM):
-    """Convolutional LSTM over (batch, time, depth, height, width, channels). Arguments as in ConvLSTM1D."""
+    """Convolutional LSTM over (batch, time, depth, height, width, channels). Arguments as in ConvLSTM1D.
+
+    Shi et al., "Convolutional LSTM Network", NeurIPS 2015 (arXiv:1506.04214).
+    """
 
     cell_class = ConvLSTM3DCell

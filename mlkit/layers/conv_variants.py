@@ -221,6 +221,8 @@ class BaseSeparableConv(BaseConv):
 class SeparableConv1D(BaseSeparableConv):
     """Separable convolution of sequences.
 
+    Chollet, "Xception: Deep Learning with Depthwise Separable Convolutions", CVPR 2017 (arXiv:1610.02357).
+
     Args:
         depth_multiplier: channels for each input channel between the two convolutions.
     """
@@ -230,6 +232,8 @@ class SeparableConv1D(BaseSeparableConv):
 
 class SeparableConv2D(BaseSeparableConv):
     """Separable convolution of images.
+
+    Chollet, "Xception: Deep Learning with Depthwise Separable Convolutions", CVPR 2017 (arXiv:1610.02357).
 
     Args:
         depth_multiplier: channels for each input channel between the two convolutions.

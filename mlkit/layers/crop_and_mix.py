@@ -92,6 +92,8 @@ class _Boxes(Augmentation):
 class RandomErasing(_Boxes):
     """Fills a random box of each image, with a random probability in `factor`.
 
+    Zhong et al., "Random Erasing Data Augmentation", AAAI 2020 (arXiv:1708.04896).
+
     Args:
         scale: least and greatest part of the area.
         fill_value: a number, or one for each channel; None: noise.
@@ -210,6 +212,8 @@ class MaxNumBoundingBoxes(Augmentation):
 
     Args:
         max_number: boxes of each image.
+
+    Boxes (batch, boxes, 4) and labels (batch, boxes) become (batch, max_number, 4) and (batch, max_number).
     """
 
     draws = False

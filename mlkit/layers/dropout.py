@@ -89,7 +89,10 @@ class BaseSpatialDropout(Dropout):
 
 
 class SpatialDropout1D(BaseSpatialDropout):
-    """Dropout of whole channels of (batch, steps, channels)."""
+    """Dropout of whole channels of (batch, steps, channels).
+
+    Tompson et al., "Efficient Object Localization Using Convolutional Networks", CVPR 2015 (arXiv:1411.4280).
+    """
 
     def __init__(self, rate: float, seed: Seed = None, name: str | None = None, dtype: DTypeOrPolicy = None):
         super().__init__(rate, seed=seed, name=name, dtype=dtype)
@@ -130,7 +133,10 @@ class SpatialDropout2D(_SpatialDropoutND):
 
 
 class SpatialDropout3D(_SpatialDropoutND):
-    """Dropout of whole channels of volumes."""
+    """Dropout of whole channels of volumes.
+
+    Tompson et al., "Efficient Object Localization Using Convolutional Networks", CVPR 2015 (arXiv:1411.4280).
+    """
 
     rank = 3
 
@@ -152,6 +158,8 @@ class GaussianNoise(Disturbance):
 
     Args:
         stddev: standard deviation of the noise.
+
+    Input: any shape; the output has it.
     """
 
     def __init__(self, stddev: float, seed: Seed = None, **kwargs: Any):
@@ -190,6 +198,8 @@ class ActivityRegularization(Pointwise):
 
     Args:
         l1, l2: factors of the two sums.
+
+    Input: any shape; the output has it.
     """
 
     def __init__(self, l1: float = 0.0, l2: float = 0.0, **kwargs: Any):

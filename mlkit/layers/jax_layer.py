@@ -205,6 +205,8 @@ class FlaxLayer(JaxLayer):
             `inputs`, and may take `training`.
         variables: what `module.init` returned, to start with; else it is called when the layer is built. All collections but
             "params" are state that calls change. In training there is a key for "dropout".
+
+    Inputs and outputs have the shapes of the module's.
     """
 
     def __init__(self, module: Any, method: Any = None, variables: Any = None, **kwargs: Any):

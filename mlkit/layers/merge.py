@@ -83,14 +83,21 @@ def _with_rank(x, rank):
 
 
 class Add(Merge):
-    """The sum of the inputs."""
+    """The sum of the inputs.
+
+    Inputs: a list of tensors whose shapes broadcast, such as (batch, ..., n); the output has the shape that they broadcast to.
+    """
 
     def merge(self, a: Tensor, b: Tensor) -> Tensor:
         return ops.add(a, b)
 
 
 class Subtract(Merge):
-    """The first of two inputs less the second."""
+    """The first of two inputs less the second.
+
+    Inputs: a list of two tensors whose shapes broadcast, such as (batch, ..., n); the output has the shape that they broadcast
+    to.
+    """
 
     exact = 2
 
@@ -99,7 +106,10 @@ class Subtract(Merge):
 
 
 class Multiply(Merge):
-    """The product of the inputs. What a mask leaves out counts as 1, and gives 0 where all inputs leave it out."""
+    """The product of the inputs. What a mask leaves out counts as 1, and gives 0 where all inputs leave it out.
+
+    Inputs: a list of tensors whose shapes broadcast, such as (batch, ..., n); the output has the shape that they broadcast to.
+    """
 
     def merge_all(self, xs: Sequence[Tensor], masks: Any) -> Any:
         out = super().merge_all([x if m is None else ops.where(m, x, 1) for x, m in zip(xs, masks)], masks)
@@ -112,7 +122,10 @@ class Multiply(Merge):
 
 
 class Average(Merge):
-    """The mean of the inputs."""
+    """The mean of the inputs.
+
+    Inputs: a list of tensors whose shapes broadcast, such as (batch, ..., n); the output has the shape that they broadcast to.
+    """
 
     def merge(self, a: Tensor, b: Tensor) -> Tensor:
         return ops.add(a, b)
@@ -137,14 +150,20 @@ class _Extremum(Merge):
 
 
 class Maximum(_Extremum):
-    """The largest of the inputs."""
+    """The largest of the inputs.
+
+    Inputs: a list of tensors whose shapes broadcast, such as (batch, ..., n); the output has the shape that they broadcast to.
+    """
 
     def merge(self, a: Tensor, b: Tensor) -> Tensor:
         return ops.maximum(a, b)
 
 
 class Minimum(_Extremum):
-    """The smallest of the inputs."""
+    """The smallest of the inputs.
+
+    Inputs: a list of tensors whose shapes broadcast, such as (batch, ..., n); the output has the shape that they broadcast to.
+    """
 
     def merge(self, a: Tensor, b: Tensor) -> Tensor:
         return ops.minimum(a, b)

@@ -104,7 +104,10 @@ _GlobalAverage1D, GlobalAveragePooling2D, GlobalAveragePooling3D = _global_mean.
 
 
 class GlobalAveragePooling1D(_GlobalAverage1D):
-    """The mean over all steps of (batch, steps, channels): (batch, channels). Masked steps do not count."""
+    """The mean over all steps of (batch, steps, channels): (batch, channels). Masked steps do not count.
+
+    Lin, Chen and Yan, "Network In Network", ICLR 2014 (arXiv:1312.4400).
+    """
 
     def __init__(self, data_format: str | None = None, keepdims: bool = False, **kwargs: Any):
         super().__init__(data_format=data_format, keepdims=keepdims, **kwargs)

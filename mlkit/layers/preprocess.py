@@ -24,6 +24,8 @@ class Rescaling(Layer):
     Args:
         scale, offset: numbers, or one per channel.
 
+    Input: any shape; the output has it.
+
     >>> import mlkit
     >>> mlkit.layers.Rescaling(1 / 255)(mlkit.ops.convert_to_tensor([[0, 255]])).numpy()
     array([[0., 1.]], dtype=float32)

@@ -172,6 +172,8 @@ class Pipeline(Layer):
     Args:
         layers: the layers, in order.
 
+    Input: what the first layer takes; output: the shape that the last one gives.
+
     >>> import mlkit
     >>> prepare = mlkit.layers.Pipeline([mlkit.layers.RandomFlip(), mlkit.layers.Rescaling(1 / 255)])
     >>> prepare(mlkit.ops.ones((2, 8, 8, 3))).shape

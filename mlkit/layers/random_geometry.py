@@ -322,6 +322,8 @@ class RandomPerspective(_Warp):
 class RandomElasticTransform(_Warp):
     """Distorts images like a sheet of rubber, each with a random probability in `factor`; scale: strength, at most 1.
 
+    Simard, Steinkraus and Platt, "Best Practices for Convolutional Neural Networks", ICDAR 2003.
+
     Args:
         factor: probability that an image is changed, a number or a pair.
         scale: strength of the displacement.

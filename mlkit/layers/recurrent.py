@@ -318,6 +318,8 @@ class LSTM(_GatedRNN):
     """Long short-term memory over (batch, time, features). Arguments: those of LSTMCell and RNN. use_cudnn: True and "auto" run
     the sequence as one fused operation where that is possible; False runs it step by step.
 
+    Hochreiter and Schmidhuber, "Long Short-Term Memory", Neural Computation 9 (1997).
+
     Args:
         use_cudnn: "auto" or True: one fused operation where that is possible, on any device; False: step by step.
 
@@ -345,6 +347,8 @@ class LSTM(_GatedRNN):
 
 class GRU(_GatedRNN):
     """Gated recurrent unit over (batch, time, features). Arguments: those of GRUCell and RNN; use_cudnn as in LSTM.
+
+    Cho et al., "Learning Phrase Representations using RNN Encoder-Decoder", EMNLP 2014 (arXiv:1406.1078).
 
     Args:
         use_cudnn: "auto" or True: one fused operation where that is possible, on any device; False: step by step.

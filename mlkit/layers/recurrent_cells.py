@@ -108,7 +108,10 @@ class Cell(Layer):
 
 
 class SimpleRNNCell(Cell):
-    """``activation(inputs @ kernel + state @ recurrent_kernel + bias)``."""
+    """``activation(inputs @ kernel + state @ recurrent_kernel + bias)``.
+
+    Elman, "Finding Structure in Time", Cognitive Science 14 (1990).
+    """
 
     @property
     def is_standard(self) -> bool:
@@ -267,6 +270,8 @@ class StackedRNNCells(Layer):
 
     Args:
         cells: list of the cells, from the input up.
+
+    Input: (batch, features) of one step; output: (batch, units) of the last cell.
     """
 
     def __init__(self, cells: Sequence[Any], **kwargs: Any):

@@ -58,11 +58,16 @@ class TimeDistributed(Wrapper):
 class Bidirectional(Layer):
     """A recurrent layer run over the sequence in both directions; the results are merged.
 
+    Schuster and Paliwal, "Bidirectional Recurrent Neural Networks", IEEE Trans. Signal Processing 45 (1997).
+
     Args:
         layer: RNN, LSTM, GRU ...
         merge_mode: "concat", "sum", "mul", "ave", or None for a list of both.
         backward_layer: the layer for the other direction, by default a copy of `layer`.
         weights: list of the initial weights, or None.
+
+    Input: (batch, time, features). Output: (batch, units), or (batch, time, units) where `layer` returns sequences; with
+    "concat" twice the units.
     """
 
     def __init__(

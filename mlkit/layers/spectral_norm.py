@@ -18,6 +18,8 @@ class SpectralNormalization(Wrapper):
         layer: the layer, with a weight `kernel` or `embeddings`.
         power_iterations: steps of the power method that finds the value.
 
+    Input and output: the shapes of the layer within.
+
     >>> import mlkit
     >>> mlkit.layers.SpectralNormalization(mlkit.layers.Dense(3))(mlkit.ops.ones((2, 4))).shape
     (2, 3)

@@ -35,6 +35,8 @@ class TorchModuleWrapper(Layer):
 
     Files hold the module as a pickle, as Keras's do. Loading runs no code out of a file: give the module again, under the name of
     the layer, ``load_model(path, custom_objects={"torch_module_wrapper": module})``; the weights come from the file.
+
+    Inputs and outputs have the shapes of the module's: images are (batch, channels, height, width) to PyTorch.
     """
 
     def __init__(self, module: Any, name: str | None = None, output_shape: Any = None, **kwargs: Any):

@@ -13,7 +13,10 @@ from mlkit.objects.serialization import check_safe_mode
 
 
 class Identity(Pointwise):
-    """Returns its inputs."""
+    """Returns its inputs.
+
+    Input: any shape; the output has it.
+    """
 
     def call(self, inputs: Any) -> Any:
         return inputs
@@ -75,6 +78,8 @@ class Masking(Pointwise):
 
     Args:
         mask_value: the value that all features of a masked step have.
+
+    Input: (batch, time, features); the output has its shape.
     """
 
     def __init__(self, mask_value: TensorLike = 0.0, **kwargs: Any):
@@ -94,6 +99,8 @@ class Wrapper(Layer):
 
     Args:
         layer: the layer within.
+
+    Input and output: the shapes of the layer within, unless a subclass says otherwise.
     """
 
     def __init__(self, layer: Layer, **kwargs: Any):

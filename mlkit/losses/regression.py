@@ -122,6 +122,8 @@ def cosine_similarity(y_true: TensorLike, y_pred: TensorLike, axis: Axis = -1) -
 def kl_divergence(y_true: TensorLike, y_pred: TensorLike) -> Tensor:
     """Kullback-Leibler divergence, the sum over the last axis of ``y_true log(y_true / y_pred)``, in nats.
 
+    Kullback and Leibler, "On Information and Sufficiency", Annals of Mathematical Statistics 22 (1951).
+
     Args:
         y_true: Probabilities, shape (batch, ..., n); clipped to [epsilon, 1].
         y_pred: Probabilities, the same shape; clipped likewise.

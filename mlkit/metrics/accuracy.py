@@ -129,6 +129,8 @@ class Accuracy(MeanMetricWrapper):
     Args:
         name, dtype: As in `Metric`.
 
+    Called on targets and predictions of one shape; the result is a scalar.
+
     >>> float(Accuracy()([1, 2, 3, 4], [1, 2, 3, 5]))
     0.75
     """

@@ -83,6 +83,8 @@ class TruePositives(OutcomeCount):
         thresholds: Above it (0.5 by default) a score means positive; a list gives one count a threshold.
         name, dtype: As in `Metric`.
 
+    Called on targets and scores of one shape, such as (batch, classes); the result is a scalar, or (thresholds,) for a list.
+
     >>> float(TruePositives()([0, 1, 1, 1], [1, 0, 1, 1]))
     2.0
     """
@@ -91,19 +93,28 @@ class TruePositives(OutcomeCount):
 
 
 class FalsePositives(OutcomeCount):
-    """Weighted number of negatives taken for positives; arguments as in `TruePositives`."""
+    """Weighted number of negatives taken for positives; arguments as in `TruePositives`.
+
+    Called on targets and scores of one shape, such as (batch, classes); the result is a scalar, or (thresholds,) for a list.
+    """
 
     outcome = "false_positives"
 
 
 class TrueNegatives(OutcomeCount):
-    """Weighted number of negatives taken for negatives; arguments as in `TruePositives`."""
+    """Weighted number of negatives taken for negatives; arguments as in `TruePositives`.
+
+    Called on targets and scores of one shape, such as (batch, classes); the result is a scalar, or (thresholds,) for a list.
+    """
 
     outcome = "true_negatives"
 
 
 class FalseNegatives(OutcomeCount):
-    """Weighted number of positives taken for negatives; arguments as in `TruePositives`."""
+    """Weighted number of positives taken for negatives; arguments as in `TruePositives`.
+
+    Called on targets and scores of one shape, such as (batch, classes); the result is a scalar, or (thresholds,) for a list.
+    """
 
     outcome = "false_negatives"
 

@@ -13,12 +13,16 @@ from mlkit.metrics.metric import Metric
 class FBetaScore(Metric):
     """F-beta score ``(1 + b²) precision recall / (b² precision + recall)`` of a multi-class or multi-label classifier.
 
+    van Rijsbergen, "Information Retrieval", 1979.
+
     Args:
         average: How the scores of the classes become one: None (one score a class), ``"micro"`` (counts of all classes
             together), ``"macro"`` (plain mean), ``"weighted"`` (mean weighted by how often a class is true).
         beta: Weight of recall against precision, a positive float.
         threshold: Above it, a float in (0, 1], a prediction means yes; None takes each sample's largest prediction.
         name, dtype: As in `Metric`.
+
+    Called on targets and predictions (batch, classes); the result is a scalar, without an average (classes,).
 
     >>> m = FBetaScore(beta=2.0, threshold=0.5)
     >>> m([[1, 1], [1, 0]], [[0.2, 0.6], [0.6, 0.8]]).numpy().round(4)
@@ -93,7 +97,10 @@ class FBetaScore(Metric):
 
 
 class F1Score(FBetaScore):
-    """F-score with precision and recall on a par: `FBetaScore` with beta = 1. average, threshold: as there."""
+    """F-score with precision and recall on a par: `FBetaScore` with beta = 1. average, threshold: as there.
+
+    Called on targets and predictions (batch, classes); the result is a scalar, without an average (classes,).
+    """
 
     def __init__(
         self,

@@ -29,6 +29,8 @@ class Metric(Configurable):
         dtype: Dtype (or DTypePolicy) of the computation; `mlkit.config.floatx()` by default.
         name: Name, used in logs. By default made from the class name.
 
+    Most are called on targets and predictions (batch, ...) and maybe weights (batch,), and give a scalar.
+
     Example:
 
     >>> import mlkit

@@ -46,6 +46,8 @@ class Sum(Metric):
     Args:
         name, dtype: As in `Metric`.
 
+    Called on values of any shape; the result is a scalar.
+
     >>> m = Sum()
     >>> m.update_state([1.0, 3.0])
     >>> float(m([5.0]))
@@ -70,6 +72,8 @@ class Mean(Metric):
 
     Args:
         name, dtype: As in `Metric`.
+
+    Called on values of any shape; the result is a scalar.
 
     >>> m = Mean()
     >>> m.update_state([1.0, 3.0], sample_weight=[1.0, 0.0])

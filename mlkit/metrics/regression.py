@@ -21,6 +21,8 @@ class RootMeanSquaredError(Mean):
     Args:
         name, dtype: As in `Metric`.
 
+    Called on targets and predictions of one shape; the result is a scalar.
+
     >>> float(RootMeanSquaredError()([0.0, 0.0], [3.0, -3.0]))
     3.0
     """
@@ -110,6 +112,8 @@ class R2Score(Metric):
             ``"variance_weighted_average"``, or None for one score an output.
         num_regressors: Number of independent regressors, for the adjusted score; 0 gives the plain one.
         name, dtype: As in `Metric`.
+
+    Called on targets and predictions (batch, outputs); the result is a scalar, or (outputs,) with class_aggregation=None.
 
     >>> round(float(R2Score()([[1.0], [4.0], [3.0]], [[2.0], [4.0], [4.0]])), 4)
     0.5714

@@ -113,7 +113,7 @@ def get_source_inputs(tensor: KerasTensor) -> list[KerasTensor]:
     """The inputs that a KerasTensor is computed from, in the order they are first used.
 
     Args:
-        tensor: a KerasTensor.
+        tensor: of any shape.
 
     >>> import mlkit
     >>> x, y = mlkit.Input((2,)), mlkit.Input((2,))

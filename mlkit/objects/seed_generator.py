@@ -109,7 +109,7 @@ def set_global_seed(seed: int) -> None:
 
 
 def draw_seed(seed: Seed | Tensor) -> Tensor:
-    """A key from what users give as `seed`: None, an int, a SeedGenerator, or a key itself."""
+    """A key, uint32 of shape (2,), from what users give as `seed`: None, an int, a SeedGenerator, or a key itself."""
     if isinstance(seed, SeedGenerator):
         return seed.next()
     if seed is None:

@@ -19,6 +19,8 @@ __all__ = ["rearrange"]
 def rearrange(tensor: TensorLike, pattern: str, **axes_lengths) -> Tensor:
     """The elements with their axes split, reordered and joined as the pattern says.
 
+    Rogozhnikov, "Einops: Clear and Reliable Tensor Manipulations with Einstein-like Notation", ICLR 2022.
+
     Args:
         pattern: names of the axes, "->", the same names in a new order. Names in brackets are one axis: split on the left (all
             but one of their sizes given as `axes_lengths`), joined on the right.

@@ -30,6 +30,8 @@ def convert_to_tensor(
         dtype: name of the dtype; by default arrays keep theirs, Python floats become floatx and Python ints int32.
         ragged: True is refused: tensors here are dense.
 
+    It has the shape of what is given: of a list of rows of equal length (rows, columns).
+
     >>> convert_to_tensor([[1.0, 2.0]]).dtype
     'float32'
     """
@@ -119,6 +121,8 @@ def host_array(x: Any) -> np.ndarray:
 def convert_to_numpy(x: TensorLike) -> np.ndarray:
     """The value as a NumPy array of its own, which may be written.
 
+    The array has the tensor's shape.
+
     >>> convert_to_numpy([1, 2])
     array([1, 2], dtype=int32)
     """
@@ -134,6 +138,8 @@ def cast(x: TensorLike, dtype: DType) -> Tensor:
     """The tensor in another dtype.
 
     Floats to ints drop the fraction; anything to bool asks "is it not zero".
+
+    It keeps its shape.
 
     >>> cast([1.5, -1.5], "int32").numpy()
     array([ 1, -1], dtype=int32)

@@ -71,8 +71,8 @@ def run(options: Any) -> int:
         "token": options.token or os.environ.get(_TOKEN) or None,
     }
     if options.workers == 1:
-        sock = listening(options.host, options.port)
-        return serve(models, settings, sock, lambda: _announce(options, sock.getsockname()[1]))
+        with listening(options.host, options.port) as sock:
+            return serve(models, settings, sock, lambda: _announce(options, sock.getsockname()[1]))
     App(models, **settings)  # what is wrong with them is said once
     workers = Workers({"models": models, **settings}, options.host, options.port, options.workers)
     return workers.run(lambda: _announce(options, workers.port))

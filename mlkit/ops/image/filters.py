@@ -93,6 +93,8 @@ def gaussian_blur(
 def sobel_edges(images: TensorLike, data_format: str | None = None) -> Tensor:
     """Vertical and horizontal derivatives by Sobel's filters, in a new last axis: (..., 2) holds (d/dy, d/dx).
 
+    Sobel and Feldman, "An Isotropic 3x3 Image Gradient Operator", 1968.
+
     Args:
         images: a batch of images, channels last or first.
 

@@ -35,6 +35,8 @@ def resize(
 ) -> Tensor:
     """Images of size (height, width).
 
+    Cubic: Keys, IEEE Trans. ASSP 29 (1981); Lanczos: Duchon, Journal of Applied Meteorology 18 (1979).
+
     Args:
         images: (height, width, channels), (batch, height, width, channels), or with channels first.
         interpolation: "bilinear", "nearest", "bicubic", "lanczos3" or "lanczos5".

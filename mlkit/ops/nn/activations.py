@@ -30,6 +30,8 @@ __all__ = [
 def relu(x: TensorLike) -> Tensor:
     """max(x, 0). The gradient at 0 is 0.
 
+    Nair and Hinton, "Rectified Linear Units Improve Restricted Boltzmann Machines", ICML 2010.
+
     >>> relu([-1.0, 2.0]).numpy()
     array([0., 2.], dtype=float32)
     """
@@ -52,7 +54,10 @@ def leaky_relu(x: TensorLike, negative_slope: float = 0.2) -> Tensor:
 
 
 def hard_sigmoid(x: TensorLike) -> Tensor:
-    """relu6(x + 3) / 6."""
+    """relu6(x + 3) / 6.
+
+    Howard et al., "Searching for MobileNetV3", ICCV 2019.
+    """
     return relu6(to_float(x) + 3.0) / 6.0
 
 
@@ -75,6 +80,8 @@ def hard_tanh(x: TensorLike) -> Tensor:
 def hard_shrink(x: TensorLike, threshold: float = 0.5) -> Tensor:
     """x where |x| > threshold, else 0.
 
+    Donoho and Johnstone, "Ideal Spatial Adaptation by Wavelet Shrinkage", Biometrika 81 (1994).
+
     Args:
         threshold: what is not further from 0 becomes 0.
     """
@@ -84,6 +91,8 @@ def hard_shrink(x: TensorLike, threshold: float = 0.5) -> Tensor:
 
 def soft_shrink(x: TensorLike, threshold: float = 0.5) -> Tensor:
     """x moved towards 0 by the threshold; 0 where |x| <= threshold.
+
+    Donoho and Johnstone, "Ideal Spatial Adaptation by Wavelet Shrinkage", Biometrika 81 (1994).
 
     Args:
         threshold: by how much values move towards 0.
@@ -132,7 +141,10 @@ def log_sigmoid(x: TensorLike) -> Tensor:
 
 
 def softplus(x: TensorLike) -> Tensor:
-    """log(1 + exp(x)), without overflow."""
+    """log(1 + exp(x)), without overflow.
+
+    Dugas et al., "Incorporating Second-Order Functional Knowledge for Better Option Pricing", NeurIPS 2000.
+    """
     return fused.softplus(to_float(x))
 
 
@@ -216,6 +228,8 @@ def glu(x: TensorLike, axis: Axis = -1) -> Tensor:
 
 def softmax(x: TensorLike, axis: Axis = -1) -> Tensor:
     """exp(x) / sum(exp(x)) along an axis, a tuple of axes, or all (None).
+
+    Bridle, "Training Stochastic Model Recognition Algorithms as Networks", NeurIPS 1989.
 
     >>> softmax([0.0, math.log(3.0)]).numpy()
     array([0.25, 0.75], dtype=float32)

@@ -51,6 +51,8 @@ def ctc_loss(
 ) -> Tensor:
     """-log of the probability that a path through the outputs spells the target, repeats and blanks removed.
 
+    Graves et al., "Connectionist Temporal Classification", ICML 2006.
+
     Args:
         target: class numbers (batch, labels).
         output: logits (batch, time, classes).
@@ -159,6 +161,8 @@ def ctc_decode(
     mask_index: int | None = 0,
 ) -> tuple[Tensor, Tensor]:
     """The most probable label sequences of CTC outputs.
+
+    Graves et al., "Connectionist Temporal Classification", ICML 2006.
 
     Args:
         inputs: logits (batch, time, classes).

@@ -96,7 +96,10 @@ def full_like(x: TensorLike, fill_value: TensorLike, dtype: DType | None = None)
 
 
 def array(x: TensorLike, dtype: DType | None = None) -> Tensor:
-    """A tensor from anything: `convert_to_tensor`."""
+    """A tensor from anything: `convert_to_tensor`.
+
+    It has the shape of what is given.
+    """
     return convert_to_tensor(x, dtype)
 
 
@@ -117,6 +120,8 @@ def arange(
         start: first value; alone given, it is the end, and the start is 0.
         stop: end, which is not reached.
         step: distance of the values.
+
+    The result is a vector.
 
     >>> arange(3, 10, 3).numpy()
     array([3, 6, 9], dtype=int32)

@@ -41,6 +41,8 @@ def hanning(x: TensorLike) -> Tensor:
 def kaiser(x: TensorLike, beta: float) -> Tensor:
     """The Kaiser window of x elements; a larger `beta` makes it narrower.
 
+    Kaiser and Schafer, IEEE Trans. ASSP 28 (1980).
+
     Args:
         beta: shape of the window, 0 for a rectangle.
     """
