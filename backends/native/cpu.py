@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from mlkit.backends.native import loops, memory_pages, onednn, random_numpy, threads, version_counters
+from mlkit.backends.native import loops, memory_pages, onednn, packing, random_numpy, threads, version_counters
 from mlkit.backends.native.device import Device, register
 from mlkit.backends.native.onednn.blocked_images import channel_block
 from mlkit.core import dtypes
@@ -24,7 +24,7 @@ class Cpu(Device):
         return threads.epoch
 
     def rows(self):
-        return [*onednn.rows(), *loops.rows(self)]
+        return [*onednn.rows(), *loops.rows(self), *packing.ROWS]
 
     reserve = staticmethod(memory_pages.block)
 

@@ -80,6 +80,7 @@ THRESHOLDS = {
     "chain_alone": Threshold(1 << 16, "elements", "of fewer NumPy is as fast for a single elementwise op"),
     "onednn_sum": Threshold(1 << 13, "elements", "of fewer NumPy is as fast for a sum"),
     "matmul_quick": Threshold(1 << 18, "multiplications", "of fewer NumPy is done before a primitive is found"),
+    "update_alone": Threshold(1 << 11, "elements", "of fewer a kernel's call costs more than copies", "updates of many small"),
     "where_by_bits": Threshold(4000, "elements", "of fewer one call of a slow function is faster than five calls of fast ones"),
     "where_by_parts": Threshold(1000, "elements", "that one of a condition decides over: these are copied by themselves"),
     "column_sums": Threshold(2048, "elements", "of a row, which NumPy adds at full speed"),
@@ -97,6 +98,12 @@ THRESHOLDS = {
         8, "channels", "of fewer, products with matrices are up to ten times as fast", "enlarging images by repeating"
     ),
     # bounds
+    "updates_together": Threshold(
+        1 << 15,
+        "elements",
+        "of small variables that are updated together, which stay in a core's cache",
+        "updates of many small",
+    ),
     "split_scans": Threshold(
         1 << 16, "elements", "of a step's result: a call that makes a larger one gains nothing by being shared", ""
     ),

@@ -20,6 +20,8 @@ from mlkit.models.profile_text import html, markdown, text
 
 __all__ = ["ProfileReport", "profile"]
 
+MOST_SHAPES = 6  # of the arguments of a call, that are shown
+
 
 @dataclass
 class Row:
@@ -161,7 +163,8 @@ def _row(call, seconds, is_view):
     """(layer, kernel, Row) of a call; a view of memory moves nothing."""
     layer, _, _ = "/".join(call.place).partition(f"/{GRADIENT}")
     layer = layer if layer != GRADIENT else ""
-    shapes = ", ".join(str(spec_of(a)) for a in call.args if hasattr(a, "shape"))
+    specs = [str(spec_of(a)) for a in call.args if hasattr(a, "shape")]
+    shapes = ", ".join(specs if len(specs) <= MOST_SHAPES else [*specs[:MOST_SHAPES], "..."])
     backward = seconds if GRADIENT in call.place else 0.0
     moved = 0 if is_view else call_bytes(call)
     return layer or "(no layer)", call.op.name, Row(f"{call.op.name}({shapes})", 1, seconds, backward, call_flops(call), moved)

@@ -19,6 +19,7 @@ from mlkit.compiler.passes import (
     fuse_horizontally,
     fuse_norm_relu,
     fuse_products,
+    group_updates,
     keep_for_gradients,
     keep_wide,
     lower,
@@ -34,7 +35,8 @@ from mlkit.core.graph import Graph
 
 _ORDER = (
     prune, split_scans, lower, simplify, cse, fold, fold_pads, fold_scales, zero_sums, update_rows, fuse_norm_relu, fuse_products,
-    fuse_gradients, keep_wide, block_channels, fuse_chains, fuse_horizontally, keep_for_gradients, overlap,
+    fuse_gradients, keep_wide, block_channels, fuse_chains, fuse_horizontally, group_updates, keep_for_gradients,
+    overlap,
 )  # fmt: skip
 PASSES = {module.PASS.name: module.PASS for module in _ORDER}  # in the order in which they are applied
 

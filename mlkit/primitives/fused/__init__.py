@@ -14,6 +14,7 @@ from mlkit.primitives.fused.lstm import lstm, lstm_grad
 from mlkit.primitives.fused.mask import masked_scale
 from mlkit.primitives.fused.norm_relu import batch_norm_relu, batch_norm_relu_grad
 from mlkit.primitives.fused.normalization import batch_norm, batch_norm_grad, layer_norm, layer_norm_grad
+from mlkit.primitives.fused.pack import pack, unpack
 from mlkit.primitives.fused.resample import resample, resample_grad
 from mlkit.primitives.fused.simple_rnn import rnn, rnn_grad
 from mlkit.primitives.fused.softmax import (

@@ -47,6 +47,8 @@ SAMPLES = [
     P("softmax_cross_entropy_grad", f(3), f(3, 4), unit(3, 4), pos(3)),
     P("fused_elementwise", f(2, 3), f(3), chain=_PRODUCT),
     P("multi_tensor_apply", f(2, 3), f(2, 3), f(4), f(), chains=(_PRODUCT, _PRODUCT)),
+    P("pack", f(2, 3), f(4), f(), sizes=(6, 4, 3), _known=True),
+    P("unpack", f(10), shapes=((2, 3), (4,)), _known=True),
     P("sgd_update", f(3, 4), f(3, 4), pos(), momentum=0.0, nesterov=False),
     *[P("sgd_update", f(3, 4), f(3, 4), f(3, 4), pos(), momentum=0.9, nesterov=n) for n in (False, True)],
     P("adam_update", f(3, 4), f(3, 4), pos(3, 4), f(3, 4), pos(), **_ADAM),
