@@ -1,6 +1,6 @@
 """The virtual environments of the libraries that mlkit is compared with.
 
-    python benchmarks/peers.py [--cache DIR] [--serving | --export]     make those that are missing
+    python benchmarks/peers.py [--cache DIR] [--serving | --export | --tensorboard]     make those that are missing
 
 One environment a library, by plain pip; set PIP_EXTRA_INDEX_URL for PyTorch's CPU-only packages, which are much smaller.
 """
@@ -31,6 +31,7 @@ EXPORT = {  # for export_models.py
     "export-torch": ["torch", "torchvision", "onnx", "onnxscript"],
     "export-tensorflow": [KERAS, "tensorflow-cpu"],
 }
+TENSORBOARD = {"tensorboard": [KERAS, "tensorflow-cpu", "jax", "tensorboard"]}  # Keras's callback needs TensorFlow
 # Minutes a step on two cores, and never the best.
 TOO_SLOW = {("mobilenetv2", "keras-jax"), ("resnet50", "keras-jax")}
 INFERENCE_ONLY = ("onnxruntime",)
@@ -92,7 +93,8 @@ if __name__ == "__main__":
     options.add_argument("--cache", default=CACHE)
     options.add_argument("--serving", action="store_true", help="that of LitServe, for serving.py, and no other")
     options.add_argument("--export", action="store_true", help="those of export_models.py, and no other")
+    options.add_argument("--tensorboard", action="store_true", help="that of tensorboard_epoch.py, and no other")
     given = options.parse_args()
     cache = given.cache
-    make(cache, SERVING if given.serving else EXPORT if given.export else PACKAGES)
+    make(cache, SERVING if given.serving else EXPORT if given.export else TENSORBOARD if given.tensorboard else PACKAGES)
     print("\n".join(versions(cache)))
