@@ -18,7 +18,7 @@ from mlkit.core import debug
 from mlkit.core.backend import Executable
 from mlkit.core.garbage_collection import uncollected
 from mlkit.core.graph import Graph
-from mlkit.core.ownership import held_elsewhere
+from mlkit.core.ownership import held_among
 from mlkit.core.program_cache import BYTES_OF_A_CALL
 
 BYTES_OF_A_PRIMITIVE = 1 << 16  # measured: the code oneDNN makes for one
@@ -108,7 +108,7 @@ class _Form(Executable):
         self.plan = Plan(graph, lambda call, operand: choose(self.backend, call, operand), own_outputs=self.inner)
         self.overwrites = [i for i in self.plan.overwrites if self.copies is None or i < self.copies.first]
         self._written = Source(
-            self.backend, self.plan, [f"i{i}" for i in range(len(graph.inputs))], ticks=self.times is not None
+            self.backend, self.plan, [f"i{i}" for i in range(len(graph.inputs))], ticks=self.times is not None, parted=True
         )
         self.source = _function(self._written, self.plan)
         self._code = compile(self.source, "<plan>", "exec")
@@ -128,10 +128,12 @@ class _Form(Executable):
                 self.moved = True
             if not arrays[i].flags.c_contiguous and not self.exact:  # else: sums depend on how what they add lies in memory
                 arrays[i] = self.backend.device.dense(arrays[i])
-        for i in self.plan.overwrites:
-            arrays[i] = _exclusive(arrays, i, self.backend.device)
+        device = self.backend.device
+        shared = {*held_among(arrays, self.plan.overwrites), *(i for i in self.plan.overwrites if not device.owns(arrays[i]))}
+        for i in shared:  # there are others who can see its memory
+            arrays[i] = device.xp.array(arrays[i], order="C")
         if self.overwrites:
-            self.backend.device.written([arrays[i] for i in self.overwrites])
+            device.written([arrays[i] for i in self.overwrites])
         bound = getattr(self._local, "bound", None)
         run = bound and bound.run
         if run is not None:
@@ -162,13 +164,6 @@ class _Form(Executable):
         run = env.pop("run")  # popped: no cycle keeps the old arrays alive
         bound.run = device.runner(run, self.plan, whole=not self.inner and self.times is None)
         return bound
-
-
-def _exclusive(arrays, i, device):
-    """An array whose memory nobody else can see: the one in the list if only the list and the variable it came from hold it."""
-    shared = held_elsewhere(arrays, i)
-    a = arrays[i]
-    return device.xp.array(a, order="C") if shared or not device.owns(a) else a
 
 
 def _function(source, plan):

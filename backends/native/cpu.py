@@ -4,6 +4,7 @@ import numpy as np
 
 from mlkit.backends.native import loops, memory_pages, onednn, packing, random_numpy, threads, version_counters
 from mlkit.backends.native.device import Device, register
+from mlkit.backends.native.onednn import kernel_steps
 from mlkit.backends.native.onednn.blocked_images import channel_block
 from mlkit.core import dtypes
 
@@ -18,6 +19,7 @@ class Cpu(Device):
     prepare, written = staticmethod(threads.apply), staticmethod(version_counters.written)
     channel_block, scalar = staticmethod(channel_block), staticmethod(np.asarray)
     kernels = staticmethod(random_numpy.make)
+    threads, bound_small = kernel_steps.Threads, staticmethod(kernel_steps.bound_for_one_thread)
 
     @property
     def epoch(self):

@@ -16,6 +16,8 @@ class Device:
     carries   whether programs keep copies of weights in half floats from run to run (`passes/carry`)
     joins_chains  whether several chains are one launch (`chains`)
     alone     a block in which kernels of NumPy keep to the thread that calls them
+    threads   a function that gives a block; between its `one()` and its `all()` stand calls that say they are small, which are left to
+              the thread that makes them, and are bound in a block that `bound_small` gives; None where one thread makes all calls
     tuning    a function that gives a block in which kernels that a library has several of are chosen by trying them
     local()   an object for what each thread that computes has of its own: memory that programs run in, and those bound to it
     lock      a block that is held while programs are bound to memory, where threads share it
@@ -29,7 +31,8 @@ class Device:
     carries = False
     joins_chains = False
     alone = contextlib.nullcontext()
-    tuning = staticmethod(contextlib.nullcontext)
+    threads = None
+    bound_small = tuning = staticmethod(contextlib.nullcontext)
     local = threading.local
     lock = contextlib.nullcontext()
 

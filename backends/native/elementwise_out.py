@@ -109,7 +109,10 @@ def _by_bits(xp):
 
     def keep(g, condition, out):
         bits = bits_of(out)
-        xp.bitwise_and(g.view(bits), mask(condition, bits), out=out.view(bits))
+        if out.size < SMALL:  # one call instead of three
+            xp.multiply(g.view(bits), condition, out=out.view(bits))
+        else:
+            xp.bitwise_and(g.view(bits), mask(condition, bits), out=out.view(bits))
 
     def masked_scale(x, keep, scale, out):
         bits = bits_of(out)

@@ -12,7 +12,7 @@ from mlkit.primitives.fused.pack import pack, unpack
 class _Prepared:
     """A call as `table.Rows` has it. operands: all arguments and results; shapes: of the parts of the vector."""
 
-    workspace, inplace = 0, ()
+    workspace, inplace, is_small = 0, (), True
 
     def __init__(self, operands, shapes):
         self.operands, self.shapes = operands, shapes

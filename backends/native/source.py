@@ -1,5 +1,6 @@
 """The source of a plan: one line of Python for each kernel that is to be called, and what these lines refer to."""
 
+import contextlib
 import functools
 
 import numpy as np
@@ -14,17 +15,22 @@ class Source:
 
     inputs: names of the graph's inputs; fixed: arrays that are known already, by the ids of inputs; given: by the ids of results,
     expressions for memory that they are to be written in, where they lie outside of the arena; prefix: of all names, so that several
-    plans can have one source; ticks: whether to note the time after each call.
+    plans can have one source; ticks: whether to note the time after each call; parted: whether to leave calls that are small, one after the
+    other, to one thread.
 
     names: what the lines refer to; views: name -> (offset, shape, strides, dtype) in the arena; bindings: name -> (what is to be
     bound, names of its arrays, or the arrays, or None).
     """
 
-    def __init__(self, backend, plan, inputs, fixed=None, given=None, prefix="", ticks=False):
+    def __init__(self, backend, plan, inputs, fixed=None, given=None, prefix="", ticks=False, parted=False):
         self.backend, self.plan, self.prefix, self.ticks = backend, plan, prefix, ticks
         self._fixed, self._given = fixed or {}, given or {}
         xp, device, fail = backend.xp, backend.device, functools.partial(_fail, plan.graph)
         self.names = {"empty": xp.empty, "array": xp.array, "quiet": device.quiet, f"{prefix}fail": fail, "alone": device.alone}
+        self._parted = parted and device.threads is not None and any(map(_is_small, plan.choices))
+        if self._parted:
+            self.names["threads"] = device.threads
+        self._is_one = False  # whether one thread is in force
         self.views, self._view_names, self.bindings = {}, {}, {}
         self._seen = _seen_by_kernels(plan)
         self._of_value = {id(v): name for v, name in zip(plan.graph.inputs, inputs)}
@@ -41,6 +47,7 @@ class Source:
             line = self._call(i, call, choice)
             done = [n for s in dying.get(i, ()) for n in self._held.pop(s, ())]
             if line:
+                line = self._threads_for(call, choice) + line
                 line += f"; {' = '.join(done)} = None" if done else ""
                 lines.append(line + (f"; tick({i})" if self.ticks else ""))
             elif done:
@@ -53,7 +60,9 @@ class Source:
         for name, (start, shape, strides, dtype) in self.views.items():
             env[name] = self.backend.device.view(block, shape, dtype, offset + start, strides)
         for name, (prepared, arrays) in self.bindings.items():
-            env[name] = prepared.bind([env.get(a) if type(a) is str else a for a in arrays])
+            small = self._parted and getattr(prepared, "is_small", False)
+            with self.backend.device.bound_small() if small else contextlib.nullcontext():
+                env[name] = prepared.bind([env.get(a) if type(a) is str else a for a in arrays])
         return env
 
     def block(self):
@@ -63,14 +72,25 @@ class Source:
             for call, choice in zip(self.plan.graph.calls, self.plan.choices)
             if choice.prepared is None and not self.plan.is_view(call)
         ]
-        if not of_numpy:
-            return "if True"
-        quiet = "with quiet(all='ignore')"  # IEEE arithmetic defines what NumPy warns of
-        is_mixed = any(choice.prepared is not None for choice in self.plan.choices)
-        return f"{quiet}, alone" if is_mixed and any(map(self._may_use_blas, of_numpy)) else quiet
+        blocks = ["threads() as parts"] if self._parted else []
+        if of_numpy:
+            blocks.append("quiet(all='ignore')")  # IEEE arithmetic defines what NumPy warns of
+        if any(choice.prepared is not None for choice in self.plan.choices) and any(map(self._may_use_threads, of_numpy)):
+            blocks.append("alone")
+        return f"with {', '.join(blocks)}" if blocks else "if True"
 
-    def _may_use_blas(self, call):
+    def _may_use_threads(self, call):
+        """Whether a call of NumPy's may use a library's threads, or run programs of its own."""
         return call.op.name not in self.backend.out_kernels and not self.backend.target.can_chain(call)
+
+    def _threads_for(self, call, choice):
+        """What must stand before a call so that it gets the threads that it needs."""
+        if not self._parted:
+            return ""
+        if choice.prepared is None and (self.plan.is_view(call) or not self._may_use_threads(call)):
+            return ""
+        before, self._is_one = self._is_one, _is_small(choice)
+        return "" if before == self._is_one else f"parts.{'one' if self._is_one else 'all'}(); "
 
     # ---- one call ----------------------------------------------------------------------------------------------------
 
@@ -185,6 +205,11 @@ class Source:
         name = f"{self.prefix}{name}"
         self.names[name] = value
         return name
+
+
+def _is_small(choice):
+    """Whether one thread is enough for a call."""
+    return choice.prepared is not None and getattr(choice.prepared, "is_small", False)
 
 
 def _fail(graph, i):

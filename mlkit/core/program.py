@@ -7,7 +7,7 @@ import numpy as np
 
 from mlkit.core import debug, dtypes, locks, tree
 from mlkit.core.garbage_collection import uncollected
-from mlkit.core.ownership import held_elsewhere
+from mlkit.core.ownership import held_among
 from mlkit.core.program_cache import uses
 from mlkit.core.spec import Spec
 from mlkit.core.state import state, swapped
@@ -104,8 +104,8 @@ class Program:
         try:
             for k in taken:
                 del self.reads[k]._value  # who reads it now waits; so that nobody gets hold of what is going to be overwritten
-                if held_elsewhere(values, k, owners=0):
-                    arrays[first + k] = state.backend.own(values[k].data)
+            for k in held_among(values, taken, owners=0):
+                arrays[first + k] = state.backend.own(values[k].data)
             results = run(arrays)
             if run.moved:
                 self._move(run, arrays[first:], values)

@@ -175,3 +175,50 @@ def test_threads_without_work_leave_the_processor_to_others():
         [sys.executable, "-c", WAITING], env={**environment, "PYTHONPATH": ":".join(sys.path)}, capture_output=True, text=True
     )
     assert done.stdout.split() == ["True", "True", "False"], done.stdout + done.stderr
+
+
+@pytest.mark.skipif(library() is None, reason="the threads are those of oneDNN")
+def test_neighbours_that_are_small_are_left_to_one_thread_together():
+    def net(x, w, image, kernel, last):
+        for _ in range(3):
+            x = ops.relu(ops.matmul(x, w) + last)
+        y = ops.conv(image, kernel, padding="same")
+        for _ in range(2):
+            x = ops.relu(ops.matmul(x, w) + ops.sum(y))
+        return x, ops.cond(ops.sum(x) > 0, lambda: ops.exp(ops.conv(image, kernel)), lambda: ops.conv(image, kernel))
+
+    rng = np.random.default_rng(0)
+    shapes = (8, 16), (16, 16), (4, 32, 32, 32), (3, 3, 32, 32), (16,)
+    arrays = [ops.convert_to_tensor(rng.standard_normal(s).astype("float32") / 16) for s in shapes]
+    before, threads = mlkit.config.num_threads(), library().function("omp_get_max_threads")
+    mlkit.config.set_num_threads(2)
+    try:
+        run = mlkit.function(net)
+        found = run(*arrays)
+        lines = [line.strip() for line in run.program(*arrays).run.source.splitlines()]
+        switches = [line.split(";")[0] for line in lines if line.startswith("parts.")]
+        assert switches[:3] == ["parts.one()", "parts.all()", "parts.one()"]
+        assert next(line for line in lines if "cond" in line).startswith("parts.all()")
+        assert threads() == 2
+        mlkit.config.set_num_threads(1)
+        for a, b in zip(found, mlkit.function(net)(*arrays)):
+            np.testing.assert_allclose(a.numpy(), b.numpy(), rtol=1e-5, atol=1e-5)
+    finally:
+        mlkit.config.set_num_threads(before)
+
+
+@pytest.mark.skipif(library() is None, reason="the threads are those of oneDNN")
+def test_the_number_of_threads_is_given_back_after_an_error():
+    from mlkit.backends.native.onednn.kernel_steps import Threads
+
+    before, threads = mlkit.config.num_threads(), library().function("omp_get_max_threads")
+    mlkit.config.set_num_threads(2)
+    try:
+        ops.matmul(np.ones((300, 300), "float32"), np.ones((300, 300), "float32"))  # which has the number set
+        with pytest.raises(KeyError), Threads() as parts:
+            parts.one()
+            assert threads() == 1
+            raise KeyError
+        assert threads() == 2
+    finally:
+        mlkit.config.set_num_threads(before)

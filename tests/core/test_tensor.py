@@ -214,7 +214,7 @@ def test_without_reference_counts_all_memory_is_held(monkeypatch):
     alone = [np.zeros(3)]
     assert not ownership.held_elsewhere(alone, 0)
     monkeypatch.setattr(ownership, "_COUNTED", False)
-    monkeypatch.setattr(ownership, "_references", None)
+    monkeypatch.setattr(ownership, "_counts", None)
     assert ownership.held_elsewhere(alone, 0)
 
 

@@ -43,20 +43,35 @@ def bound_for_one_thread():
         _local.alone = before
 
 
-class OneThread:
-    """A block in which OpenMP uses the thread that enters it alone."""
+class Threads:
+    """A block in which OpenMP uses the thread that entered it alone, from `one()` until `all()`."""
 
     def __enter__(self):
         lib = library()
-        self._threads = 1
+        self._number = 1
         if lib is not None and lib.has("omp_set_num_threads"):
-            self._threads = lib.function("omp_get_max_threads")()
-        if self._threads > 1:
-            lib.function("omp_set_num_threads")(1)
+            self._choose, self._number = lib.function("omp_set_num_threads"), lib.function("omp_get_max_threads")()
+        return self
+
+    def one(self):
+        if self._number > 1:
+            self._choose(1)
+
+    def all(self):
+        if self._number > 1:
+            self._choose(self._number)
 
     def __exit__(self, *_):
-        if self._threads > 1:
-            library().function("omp_set_num_threads")(self._threads)
+        self.all()
+
+
+class OneThread(Threads):
+    """The same for the whole block."""
+
+    def __enter__(self):
+        super().__enter__()
+        self.one()
+        return self
 
 
 def _alone(lib, run):

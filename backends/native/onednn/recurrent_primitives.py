@@ -13,6 +13,7 @@ from mlkit.backends.native.onednn import constants as c
 from mlkit.backends.native.onednn.kernel_steps import can_fork, made_alone
 from mlkit.backends.native.onednn.memory import anyhow, dense
 from mlkit.backends.native.onednn.primitive import Primitive, or_none
+from mlkit.backends.native.onednn.work import FEW_MULTIPLICATIONS
 from mlkit.core.machine import threshold
 
 FORWARD_IN_TIME, BACKWARD_IN_TIME = 1, 2
@@ -87,9 +88,11 @@ def is_cached(net, features, units):
 
 def number_of_parts(net, x, h):
     """Into how many parts the samples are cut."""
-    if not can_fork() or not is_cached(net, x.shape[2], h.shape[1]):
+    (batch, time, features), units = x.shape, h.shape[1]
+    is_little = time * batch * net.gates * units * (features + units) <= FEW_MULTIPLICATIONS
+    if is_little or not can_fork() or not is_cached(net, features, units):
         return 1
-    return min(threads.count(), x.shape[0], MOST_PARTS)
+    return min(threads.count(), batch, MOST_PARTS)
 
 
 def parts_of(x, h, number):
