@@ -7,6 +7,7 @@ for no other.
 import collections
 import os
 import threading
+import weakref
 
 from mlkit.backends.native import kept
 from mlkit.backends.native.jit.library import binding, machine
@@ -22,14 +23,15 @@ class Code:
     """
 
     def __init__(self, write, kind):
-        self._write, self._kind, self._engine = write, kind, None
+        self._write, self._kind = write, kind
         self.function, self.failure = None, ""
 
     def make(self):
         """Compile it, or find it in the folder."""
         try:
-            self._engine = _engine_of(self._write())
-            self.function = self._kind(self._engine.get_function_address(ENTRY))
+            engine = _engine_of(self._write())
+            weakref.finalize(self, _let_go, engine).atexit = False
+            self.function = self._kind(engine.get_function_address(ENTRY))
         except Exception as error:  # whatever LLVM refuses: the loop goes on in Python, and says why it does
             self.failure = f"{type(error).__name__}: {error}"
             if debug.LEVEL >= 1:
@@ -71,17 +73,13 @@ def _compiled(text):
 _lock = threading.Condition()
 _waiting = collections.deque()
 _thread = None
-_is_stuck = False  # whether LLVM was left behind in the midst of its work
 
 
 def want(code):
     """Have code made; with MLKIT_JIT=wait, now."""
-    if _is_stuck:
-        code.failure = "this process was forked from one that was compiling"
-        return
     if debug.JIT == "wait":
         with _compiling:
-            code.make()
+            _make(code)
         return
     global _thread
     with _lock:
@@ -97,31 +95,58 @@ def wait(timeout=None):
         return _lock.wait_for(lambda: _thread is None, timeout)
 
 
-_compiling = threading.Lock()  # LLVM's own objects are for one thread at a time
+_compiling = threading.RLock()  # whatever is done with LLVM is done by who holds it; taken before `_lock` by who needs both
+_discarded = collections.deque()  # engines of which the code is needed no more
 
 
 def _work():
     global _thread
     while True:
-        with _lock:
-            if not _waiting or not threading.main_thread().is_alive():
-                _waiting.clear()
-                _thread = None
-                _lock.notify_all()
-                return
-            code = _waiting.popleft()
         with _compiling:
-            code.make()
-        del code
+            with _lock:
+                if not _waiting or not threading.main_thread().is_alive():
+                    _waiting.clear()
+                    _thread = None
+                    _lock.notify_all()
+                    return
+                code = _waiting.popleft()
+            _make(code)
+            del code
+
+
+def _make(code):
+    code.make()
+    while _discarded:
+        _discarded.pop().close()
+
+
+def _let_go(engine):
+    """Give an engine's memory back: now, or where LLVM is at work, when that is done."""
+    if not _compiling.acquire(blocking=False):
+        _discarded.append(engine)
+        return
+    try:
+        engine.close()
+    finally:
+        _compiling.release()
+
+
+def _before_fork():
+    """A fork waits for the module at hand: a child would find LLVM's locks held for ever."""
+    _compiling.acquire()
+    _lock.acquire()
 
 
 def _after_fork():
-    """A child has none of its parent's threads. What they held of LLVM's stays held, so it compiles nothing if they were at it."""
-    global _lock, _thread, _compiling, _is_stuck
-    _is_stuck = _is_stuck or _thread is not None or _compiling.locked()
-    _lock, _thread, _compiling = threading.Condition(), None, threading.Lock()
-    _waiting.clear()
+    _lock.release()
+    _compiling.release()
+
+
+def _in_child():
+    """It has none of its parent's threads; its own begins, with what they had not come to, when it wants something."""
+    global _lock, _thread, _compiling
+    _lock, _thread, _compiling = threading.Condition(), None, threading.RLock()
 
 
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_after_fork)
+    os.register_at_fork(before=_before_fork, after_in_parent=_after_fork, after_in_child=_in_child)
