@@ -15,7 +15,7 @@ from result import Result, grid, main
 import mlkit as keras
 from mlkit import layers, ops
 
-NOISE = 16
+NOISE, OTHERS = 16, 4
 
 
 def words_of(names, train):
@@ -39,24 +39,25 @@ def networks(words, width):
     picture = layers.Conv2D(3, 3, padding="same", activation="sigmoid")(layers.Activation("relu")(h))
     generator = keras.Model([z, text], picture, name="generator")
 
-    x, text = keras.Input((32, 32, 3)), keras.Input((words,))
+    x, text, seen = keras.Input((32, 32, 3)), keras.Input((words,)), keras.Input((4 * width,))
     h = x
     for filters in (width, 2 * width, 4 * width):
         h = layers.LeakyReLU(0.2)(layers.Conv2D(filters, 4, strides=2, padding="same")(h))
-    seen = layers.Dense(4 * width)(layers.Dropout(0.3)(layers.Flatten()(h)))
+    eye = keras.Model(x, layers.Dense(4 * width)(layers.Dropout(0.3)(layers.Flatten()(h))), name="eye")
     read = layers.Dense(4 * width)(layers.Dropout(0.2)(text))
     alike = layers.Dot(-1)([seen, read])  # whether both mean the same
     score = layers.Add()([alike, layers.Dense(1)(layers.LeakyReLU(0.2)(seen))])
-    return generator, keras.Model([x, text], score, name="critic")
+    return generator, eye, keras.Model([seen, text], score, name="judge")
 
 
 # %% A step: the critic is shown pictures with their names, with others' names, and made ones
 class Painter(keras.Model):
     def __init__(self, words, width):
         super().__init__()
-        self.generator, self.critic = networks(words, width)
+        self.generator, self.eye, self.judge = networks(words, width)
+        self.critic = keras.Model([self.eye.input, self.judge.input[1]], self.judge([self.eye.output, self.judge.input[1]]))
         self.noise = keras.random.SeedGenerator()
-        self.of_generator, self.of_critic = (keras.optimizers.Adam(rate, beta_1=0.5) for rate in (4e-4, 4e-4))
+        self.of_generator, self.of_critic = (keras.optimizers.Adam(4e-4, beta_1=0.5) for _ in range(2))
         self.of_generator.build(self.generator.trainable_variables)
         self.of_critic.build(self.critic.trainable_variables)
         self.loss_of = keras.losses.BinaryCrossentropy(from_logits=True, label_smoothing=0.1)
@@ -64,19 +65,20 @@ class Painter(keras.Model):
     def paint(self, text):
         return self.generator([keras.random.normal((text.shape[0], NOISE), seed=self.noise), text])
 
-    def judged(self, picture, text, right):
-        score = self.critic([picture, text], training=True)
+    def judged(self, seen, text, right):
+        score = self.judge([seen, text], training=True)
         return self.loss_of(ops.full_like(score, float(right)), score)
 
     def train_step(self, data):
-        picture, text, other = data[0]
+        picture, text = data[0]
         made = self.paint(text)
         with keras.GradientTape() as tape:
-            wrong = 0.5 * (self.judged(picture, other, False) + self.judged(made, text, False))
-            critic_loss = self.judged(picture, text, True) + wrong
+            seen, seen_made = self.eye(picture, training=True), self.eye(made, training=True)
+            wrong = sum(self.judged(seen, ops.roll(text, k, axis=0), False) for k in range(1, OTHERS + 1)) / OTHERS
+            critic_loss = self.judged(seen, text, True) + 0.5 * (wrong + self.judged(seen_made, text, False))
         self.of_critic.apply(tape.gradient(critic_loss, self.critic.trainable_variables))
         with keras.GradientTape() as tape:
-            loss = self.judged(self.paint(text), text, True)
+            loss = self.judged(self.eye(self.paint(text), training=True), text, True)
         self.of_generator.apply(tape.gradient(loss, self.generator.trainable_variables))
         return {"critic": critic_loss, "generator": loss}
 
@@ -92,10 +94,8 @@ def run(quick=False, seed=0):
     model = Painter(text.shape[1], 4 if quick else 16)
     model.compile()
     for _ in range(1 if quick else 60):
-        rows = np.arange(split)
         mirrored = np.where(rng.random(split)[:, None, None, None] < 0.5, pictures[:split, :, ::-1], pictures[:split])
-        other = text[(rows + rng.integers(1, split, split)) % split]
-        history = model.fit((mirrored, text[:split], other), batch_size=16 if quick else 64, verbose=0)
+        history = model.fit((mirrored, text[:split]), batch_size=16 if quick else 64, verbose=0)
         losses += history.history["critic"] + history.history["generator"]
     new, size = text[split:], len(names) - split
     right = model.critic.predict([pictures[split:], new], verbose=0)
