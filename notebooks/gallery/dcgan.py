@@ -19,16 +19,17 @@ import mlkit as keras
 from mlkit import layers, ops
 from mlkit.core.settings import cache_folder
 
-NOISE = 64
+NOISE = 20
 
 
 def networks(width):
     z, x = keras.Input((NOISE,)), keras.Input((28, 28, 1))
     h = layers.Reshape((7, 7, 2 * width))(layers.Dense(7 * 7 * 2 * width, use_bias=False)(z))
+    for filters in (width, 2 * width // 3):
+        h = layers.ReLU()(layers.BatchNormalization(momentum=0.9)(h))
+        h = layers.Conv2DTranspose(filters, 4, strides=2, padding="same", use_bias=False)(h)
     h = layers.ReLU()(layers.BatchNormalization(momentum=0.9)(h))
-    h = layers.Conv2DTranspose(width, 4, strides=2, padding="same", use_bias=False)(h)
-    h = layers.ReLU()(layers.BatchNormalization(momentum=0.9)(h))
-    h = layers.Conv2DTranspose(1, 4, strides=2, padding="same", activation="tanh")(h)
+    h = layers.Conv2D(1, 3, padding="same", activation="tanh")(h)
     d = layers.LeakyReLU(0.2)(layers.Conv2D(width, 4, strides=2, padding="same")(x))
     d = layers.Conv2D(2 * width, 4, strides=2, padding="same", use_bias=False)(d)
     d = layers.LeakyReLU(0.2)(layers.BatchNormalization(momentum=0.9)(d))
@@ -43,8 +44,8 @@ class DCGAN(keras.Model):
         super().__init__()
         self.generator, self.critic = networks(width)
         self.noise = keras.random.SeedGenerator()
-        rate = keras.optimizers.schedules.CosineDecay(5e-4, steps, alpha=0.05)
-        self.of_generator, self.of_critic = (keras.optimizers.Adam(rate, beta_1=0.5) for _ in range(2))
+        rates = (keras.optimizers.schedules.CosineDecay(rate, steps, alpha=0.05) for rate in (1.5e-3, 5e-4))
+        self.of_generator, self.of_critic = (keras.optimizers.Adam(rate, beta_1=0.5) for rate in rates)
         self.of_generator.build(self.generator.trainable_variables)
         self.of_critic.build(self.critic.trainable_variables)
         self.built = True  # its networks have their weights, which can be saved

@@ -97,8 +97,8 @@ def run(quick=False, seed=0):
     y[np.arange(len(y)), (said != 0).sum(1)] = END
     x = np.concatenate([np.full((len(said), 1), START, "int32"), said[:, :-1]], axis=1)
     model = Speaker(len(symbols[0]) + 1, len(symbols[1]) + 3, 8 if quick else 192)
-    epochs, batch = (1, 16) if quick else (12, 64)
-    rate = keras.optimizers.schedules.CosineDecay(3e-3, epochs * split // batch)
+    epochs, batch = (1, 16) if quick else (12, 100)
+    rate = keras.optimizers.schedules.CosineDecay(4e-3, epochs * split // batch)
     loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True, ignore_class=0)
     model.compile(keras.optimizers.Adam(rate, clipnorm=1.0), loss)
     history = model.fit([letters[:split], x[:split]], y[:split], batch_size=batch, epochs=epochs, verbose=0)
