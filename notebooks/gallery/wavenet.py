@@ -106,7 +106,7 @@ def run(quick=False, seed=0):
     order = np.random.default_rng(0).permutation(len(said))
     held_out = len(said) // 12 or 1
     train, test = (np.concatenate([said[k] for k in part]) for part in (order[held_out:], order[:held_out]))
-    window, batch, steps, depth = (300, 2, 2, 3) if quick else (4096, 4, 450, 10)
+    window, batch, steps, depth = (300, 2, 2, 3) if quick else (4096, 4, 1500, 10)
     field = 2**depth  # samples that each score depends on
     rng = np.random.default_rng(seed)
     starts = rng.integers(0, len(train) - window - 1, steps * batch)
