@@ -54,7 +54,9 @@ def _source(app, name, source):
     source[0] = gathered.links(source[0])
 
 
-def _listing(app, page, template, context, doctree):
+def _page(app, page, template, context, doctree):
+    if not page.startswith("notebooks/"):  # 43 KB that are of use to cells alone
+        context["css_files"] = [file for file in context["css_files"] if "mystnb" not in str(file.filename)]
     if page.startswith("_modules/"):  # links back lead to where a module lies, not to where its names are described
         context["body"] = re.sub(r'<a class="viewcode-back".*?</a>', "", context["body"])
 
@@ -66,5 +68,5 @@ def setup(app):
         app.add_lexer(block, PythonLexer)
     app.connect("autodoc-process-docstring", _docstring, priority=400)  # before napoleon, at 500
     app.connect("autodoc-process-signature", _signature)
-    app.connect("html-page-context", _listing)
+    app.connect("html-page-context", _page)
     app.connect("source-read", _source)

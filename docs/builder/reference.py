@@ -7,8 +7,9 @@ from collections import defaultdict
 
 from docs.builder.names import Described, described, namespaces
 
-LARGE = 20  # names; what has more is spread over several pages
-FEW = 3  # names; modules with fewer share a page
+LARGE = 15  # names; what has more is spread over several pages
+FEW = 3  # names; modules with fewer share pages
+SHARED = 12  # names on one of these
 
 
 def write(folder: pathlib.Path) -> None:
@@ -50,8 +51,11 @@ def _pages(space: str, things: list[Described]) -> dict[str, str]:
         said = _summary(sys.modules[module].__doc__).rstrip(".")
         head, _, rest = said.partition(": ")
         parts[f"{title}-{part.replace('_', '-')}"] = f"# {title}: {head}\n\n{rest}\n\n{_entries(own)}"
-    if others:
-        parts[f"{title}-others"] = f"# {title}: others\n\n{_entries(others)}"
+    count = -(-len(others) // SHARED)
+    for number in range(count):
+        own = others[number * len(others) // count : (number + 1) * len(others) // count]
+        which = f"-{number + 1}" if count > 1 else ""
+        parts[f"{title}-others{which}"] = f"# {title}: others{which.replace('-', ', ')}\n\n{_entries(own)}"
     listed = "\n".join(parts)
     table = "\n".join(f"| {_link(t)} | {_first_words(t.value)} |" for t in things)
     return {
