@@ -160,7 +160,7 @@ def page(rows: dict) -> str:
         "(cells are marked `# %%`), on real data that registries of packages hold, to a stated figure. "
         "Seconds are those of the processor, all threads together.\n\n"
         "```sh\npip install -e \".[gallery]\"\npython notebooks/gallery/vae.py --out pictures   # --quick: two updates, no network\n```\n\n"
-        "The table is written by the runs (`--record`); a file without a row has not been recorded yet.\n\n"
+        "The table is written by the runs (`--record`); goals that were missed are marked.\n\n"
         "| system | measure | figure | baseline | goal | seconds |\n| --- | --- | --- | --- | --- | --- |\n"
     ]  # fmt: skip
     for name, row in sorted(rows.items()):
