@@ -57,10 +57,11 @@ def networks(width):
 
 # %% One step: the critic learns to tell, the maker to be near and to be taken for real
 class Pix2Pix(keras.Model):
-    def __init__(self, width):
+    def __init__(self, width, steps):
         super().__init__()
         self.maker, self.critic = networks(width)
-        self.of_maker, self.of_critic = (keras.optimizers.Adam(rate, beta_1=0.5) for rate in (1e-3, 2e-4))
+        rates = (keras.optimizers.schedules.CosineDecay(rate, steps) for rate in (1e-3, 2e-4))
+        self.of_maker, self.of_critic = (keras.optimizers.Adam(rate, beta_1=0.5) for rate in rates)
         self.of_maker.build(self.maker.trainable_variables)
         self.of_critic.build(self.critic.trainable_variables)
 
@@ -83,7 +84,7 @@ class Pix2Pix(keras.Model):
         return {"loss": maker, "critic": critic, "nearness": nearness}
 
 
-# %% Train on cuttings, turned; colour whole photos
+# %% Train on cuttings, turned and in other light; colour whole photos
 def photos(quick):
     if quick:
         made = np.random.default_rng(0).integers(0, 256, (12, 16, 16, 3), np.uint8)
@@ -100,13 +101,15 @@ def levels(chroma, truth):
 def run(quick=False, seed=0):
     train, test = photos(quick)
     (grey, chroma), (grey_test, chroma_test) = parts(train), parts(test)
-    model, rng, losses = Pix2Pix(4 if quick else 16), np.random.default_rng(seed), []
+    steps, size = (2, 16) if quick else (2000, 64)
+    model, rng, losses = Pix2Pix(4 if quick else 16, steps), np.random.default_rng(seed), []
     model.compile()
-    size = 16 if quick else 64
-    for _ in range(2 if quick else 900):
+    for _ in range(steps):
         rows, turns = rng.integers(0, len(grey), 4 if quick else 8), rng.integers(4)
         top, left = rng.integers(0, train.shape[1] - size + 1, 2)
-        pair = (np.rot90(v[rows, top : top + size, left : left + size], turns, axes=(1, 2)) for v in (grey, chroma))
+        pair = [np.rot90(v[rows, top : top + size, left : left + size], turns, axes=(1, 2)) for v in (grey, chroma)]
+        light = rng.uniform(0.8, 1.2, (len(rows), 1, 1, 1)), rng.uniform(-0.15, 0.15, (len(rows), 1, 1, 1))
+        pair[0] = (light[0] * pair[0] + light[1]).astype("float32")  # other landscapes are lighter or darker
         losses.append(float(model.train_on_batch(*pair, return_dict=True)["loss"]))
     made = model.predict(grey_test, batch_size=50, verbose=0)
     baseline = levels(chroma.mean((0, 1, 2)), chroma_test)
