@@ -7,7 +7,10 @@ import mlkit
 from mlkit import ops, optimizers
 from mlkit.compiler.passes import group_updates
 from mlkit.core import debug
+from mlkit.core.state import swapped
+from mlkit.primitives.collectives import all_reduce
 from mlkit.primitives.fused.pack import pack, unpack
+from tests.core.slow_ranks import Slow
 
 pytestmark = [pytest.mark.usefixtures("all_passes"), pytest.mark.native("a pass")]
 SHAPES = (5, 3), (7,), (4, 2, 3), (1,), (32, 32), (1, 1), (33,), (2, 5)
@@ -184,6 +187,31 @@ def test_memory_grows_by_the_vectors_at_most():
             return step.program(ops.convert_to_tensor(np.float32(1))).plan.peak_bytes
 
     assert peak(off=False) <= peak(off=True) + 4 * 4 * group_updates.TOGETHER
+
+
+def test_gradients_that_travel_in_two_messages():
+    """Their sums are parts of two vectors."""
+
+    def run(off):
+        with pytest.MonkeyPatch.context() as patch, swapped(communicator=Slow(0.0)):
+            patch.setattr(debug, "PASSES_OFF", {"group_updates"} if off else set())
+            weights, adam = variables(), optimizers.Adam(0.1)
+
+            @mlkit.function
+            def step(factor):
+                with mlkit.GradientTape() as tape:
+                    loss = sum(ops.sum(ops.sin(v * factor)) for v in weights)
+                grads = tape.gradient(loss, weights)
+                first, second = (all_reduce(*part, scale=0.5, label="part") for part in (grads[:3], grads[3:]))
+                adam.apply([*first, *second], weights)
+
+            factor = ops.convert_to_tensor(np.float32(2))
+            for _ in range(3):
+                step(factor)
+            assert off != (pack.name in [c.op.name for c in step.program(factor).plan.graph.calls])
+            return [v.numpy().tobytes() for v in [*weights, *adam.variables]]
+
+    assert run(off=False) == run(off=True)
 
 
 def test_exact_programs_group_too_and_keep_every_bit():

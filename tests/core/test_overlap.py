@@ -1,8 +1,5 @@
 """The pass by which arrays travel to other processes while calls run."""
 
-import threading
-import time
-
 import numpy as np
 import pytest
 
@@ -11,36 +8,11 @@ from mlkit import ops
 from mlkit.compiler.contract import KernelTarget
 from mlkit.compiler.passes.overlap import overlap
 from mlkit.core.backend import get_backend
-from mlkit.core.communicator import Communicator
 from mlkit.core.state import State
 from mlkit.primitives.collectives import all_reduce
+from tests.core.slow_ranks import Slow
 
 pytestmark = [pytest.mark.usefixtures("all_passes"), pytest.mark.native("a pass")]
-
-
-class Slow(Communicator):
-    """Two ranks that always bring the same; arrays travel for a while in threads."""
-
-    rank, size, overlaps = 0, 2, True
-    all_gather = broadcast = all_gather_values = exchange = None
-
-    def __init__(self, seconds):
-        self.seconds, self.said, self.under_way = seconds, [], {}
-
-    def all_reduce(self, array, reduction="sum", label=""):
-        time.sleep(self.seconds)
-        array *= 2
-
-    def start(self, array, reduction="sum", label=""):
-        self.said.append(f"start {label}")
-        thread = threading.Thread(target=self.all_reduce, args=(array,))
-        self.under_way[array.ctypes.data] = thread, label
-        thread.start()
-
-    def wait(self, array):
-        thread, label = self.under_way.pop(array.ctypes.data)
-        self.said.append(f"wait {label}")
-        thread.join()
 
 
 def step(x, w1, w2, w3, scale=0.5):
