@@ -217,7 +217,7 @@ def main():
     found = dict(about=about(given, os.getloadavg()[0]), nets={})
     for net in given.nets:
         found["nets"][net] = measured(net, given)
-        print(table(found).splitlines()[-1], flush=True)
+        print(table({**found, "nets": {net: found["nets"][net]}}).splitlines()[-1], flush=True)
     if given.write:
         kept = json.loads(RESULTS.read_text()) if RESULTS.exists() else {}
         kept["avx2" if given.avx2 else "whole"] = found
