@@ -32,12 +32,16 @@ def semi_hard_triplets(y, embedding):
     return ops.sum(pairs * ops.relu(distance - negative + MARGIN)) / ops.sum(pairs)
 
 
-# %% The network: a digit -> a point on a sphere
+# %% The network: a digit, in training moved a little, -> a point on a sphere
 def network(width, size):
     x = keras.Input((28, 28, 1))
-    h = layers.MaxPooling2D()(layers.Conv2D(width, 3, activation="relu")(x))
-    h = layers.MaxPooling2D()(layers.Conv2D(2 * width, 3, activation="relu")(h))
-    h = layers.Dense(size)(layers.Dense(4 * width, "relu")(layers.Flatten()(h)))
+    h = layers.RandomRotation(0.03, fill_mode="constant")(layers.RandomShear(0.12, fill_mode="constant")(x))
+    h = layers.RandomTranslation(0.1, 0.1, fill_mode="constant")(layers.RandomZoom(0.2, 0.2, fill_mode="constant")(h))
+    for filters, smaller in ((width, True), (2 * width, True), (2 * width, False)):
+        h = layers.Conv2D(filters, 3, padding="same", use_bias=False)(h)
+        h = layers.ReLU()(layers.BatchNormalization(momentum=0.9)(h))
+        h = layers.MaxPooling2D()(h) if smaller else h
+    h = layers.Dense(size)(layers.Dropout(0.3)(layers.Flatten()(h)))
     return keras.Model(x, layers.UnitNormalization()(h))
 
 
@@ -83,10 +87,11 @@ def run(quick=False, seed=0):
     (x, y), (x_test, y_test) = (x[y < 7], y[y < 7]), (x_test[y_test > 6], y_test[y_test > 6])
     x, x_test = (v[..., None].astype("float32") / 255 for v in (x[:20_000], x_test[:1500]))
     (x, y), y_test = more_kinds(x, y[:20_000].astype("int32")), y_test[:1500]
-    model = network(4 if quick else 32, 8 if quick else 32)
-    model.compile(keras.optimizers.Adam(1e-3), semi_hard_triplets)
-    rng, batch, losses = np.random.default_rng(seed), 24 if quick else 128, []
-    for _ in range(2 if quick else 1200):
+    model = network(*((4, 8) if quick else (32, 64)))
+    steps, batch = (2, 24) if quick else (600, 128)
+    model.compile(keras.optimizers.Adam(keras.optimizers.schedules.CosineDecay(1e-3, steps)), semi_hard_triplets)
+    rng, losses = np.random.default_rng(seed), []
+    for _ in range(steps):
         rows = rng.integers(0, len(x), batch)
         losses.append(float(model.train_on_batch(x[rows], y[rows])))
     points = model.predict(x_test, verbose=0)
