@@ -77,7 +77,7 @@ def from_one(model, digits):
 def run(quick=False, seed=0):
     (x, _), (test, _) = mnist(made=quick)
     x, test = (v[..., None].astype("float32") / 255 for v in (x, test))
-    steps = 2 if quick else 1200
+    steps = 2 if quick else 2400
     model = WassersteinGAN(4 if quick else 16, steps)
     model.compile()
     baseline = from_one(model, test[:100])
