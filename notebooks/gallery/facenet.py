@@ -88,7 +88,7 @@ def run(quick=False, seed=0):
     x, x_test = (v[..., None].astype("float32") / 255 for v in (x[:20_000], x_test[:1500]))
     (x, y), y_test = more_kinds(x, y[:20_000].astype("int32")), y_test[:1500]
     model = network(*((4, 8) if quick else (32, 64)))
-    steps, batch = (2, 24) if quick else (600, 128)
+    steps, batch = (2, 24) if quick else (1500, 128)
     model.compile(keras.optimizers.Adam(keras.optimizers.schedules.CosineDecay(1e-3, steps)), semi_hard_triplets)
     rng, losses = np.random.default_rng(seed), []
     for _ in range(steps):
