@@ -1,5 +1,7 @@
 """Rows of jax.lax for convolution and pooling. The adjoint ones are transposed by JAX."""
 
+import functools
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -30,10 +32,26 @@ def _transposed(function, shape, g):
     return jax.linear_transpose(function, jax.ShapeDtypeStruct(shape, g.dtype))(jnp.asarray(g))[0]
 
 
+def _in_floats(row):
+    """JAX has no gradients of integers and truth values: where such are asked for, they are computed in float64."""
+
+    @functools.wraps(row)
+    def run(*arrays, **params):
+        arrays = [jnp.asarray(a) for a in arrays]
+        dtype = arrays[0].dtype
+        if dtype.kind not in "biu":
+            return row(*arrays, **params)
+        return row(*(a.astype("float64") for a in arrays), **params).astype(dtype)
+
+    return run
+
+
+@_in_floats
 def _conv_input(g, w, shape, **p):
     return _transposed(lambda x: _conv(x, w, **p), shape, g)
 
 
+@_in_floats
 def _conv_kernel(x, g, shape, **p):
     return _transposed(lambda w: _conv(x, w, **p), shape, g)
 
@@ -45,16 +63,20 @@ def _windows(x, start, function, window, strides, padding):
 
 def _max_pool(x, **p):
     x = jnp.asarray(x)
+    if x.dtype == bool:
+        return _max_pool(x.astype("uint8"), **p) != 0
     lowest = -np.inf if jnp.issubdtype(x.dtype, jnp.floating) else jnp.iinfo(x.dtype).min
     return _windows(x, np.asarray(lowest, x.dtype), lax.max, **p)
 
 
+@_in_floats
 def _max_pool_grad(x, y, g, **p):
-    return jax.vjp(lambda x: _max_pool(x, **p), x)[1](jnp.asarray(g))[0]
+    return jax.vjp(lambda x: _max_pool(x, **p), x)[1](g)[0]
 
 
+@_in_floats
 def _max_pool_pick(x, y, h, **p):
-    return jax.jvp(lambda x: _max_pool(x, **p), (jnp.asarray(x),), (jnp.asarray(h),))[1]
+    return jax.jvp(lambda x: _max_pool(x, **p), (x,), (h,))[1]
 
 
 def _avg_pool(x, **p):

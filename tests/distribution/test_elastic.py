@@ -59,8 +59,9 @@ def test_a_job_that_is_asked_to_end_saves_first(tmp_path):
     env = {**os.environ, "PYTHONPATH": str(ROOT), "MLKIT_BACKEND": "native"}
     command = [sys.executable, "-m", "mlkit", "launch", "-n", "2", "--max-restarts", "3", script, tmp_path / "backup"]
     launcher = subprocess.Popen(command, env=env, stdout=subprocess.PIPE, text=True)
-    end = time.monotonic() + 60
-    while not (tmp_path / "backup.began").exists() and time.monotonic() < end:
+    end = time.monotonic() + 200
+    while not (tmp_path / "backup.began").exists():
+        assert time.monotonic() < end, "it never began"
         time.sleep(0.1)
     launcher.send_signal(signal.SIGTERM)
     said, _ = launcher.communicate(timeout=60)
