@@ -54,6 +54,7 @@ ON_PURPOSE = {  # fused op -> the places of arguments of which it refuses what i
     "rnn": ((1, 2, 3), _CELL),
     "rnn_grad": ((4,), _CELL),
     "softmax_cross_entropy_grad": ((1,), "logits without a class"),
+    "unpack": ((0,), "the shapes say how many elements there are"),
 }
 
 
