@@ -23,20 +23,44 @@ UNARY = dict(
 UNARY["not"] = jnp.invert
 
 
-def _where(condition, x, y):
+def _as_truth(x, y):
     """A number beside truth values is one; JAX would count with all of them."""
     for a, b in ((x, y), (y, x)):
         if getattr(a, "dtype", None) == "bool" and getattr(b, "weak_type", isinstance(b, (int, float))):
-            x, y = jnp.asarray(x, bool), jnp.asarray(y, bool)
-            break
-    return jnp.where(condition, x, y)
+            return jnp.asarray(x, bool), jnp.asarray(y, bool)
+    return x, y
+
+
+def _pick(function, of_truth):
+    """Of truth values another function: XLA has no limits from both sides for them."""
+
+    def pick(x, y):
+        x, y = _as_truth(x, y)
+        return (of_truth if all(getattr(a, "dtype", None) == "bool" for a in (x, y)) else function)(x, y)
+
+    return pick
+
+
+def _pow(x, y):
+    """Powers of integers below 0 are 0, but for those of 1 and -1."""
+    if not jnp.issubdtype(jnp.result_type(x, y), jnp.signedinteger) or (isinstance(y, int) and y >= 0):
+        return jnp.power(x, y)
+    return jnp.where((y < 0) & (jnp.abs(x) != 1), 0, jnp.power(x, jnp.abs(y)))
+
+
+def _atan2(x, y):
+    if jnp.iscomplexobj(x) or jnp.iscomplexobj(y):
+        raise TypeError("complex numbers are no sides of a triangle")
+    return jnp.arctan2(x, y)
 
 
 BINARY = dict(
-    add=jnp.add, sub=jnp.subtract, mul=jnp.multiply, div=jnp.divide, floor_div=jnp.floor_divide, mod=jnp.mod, pow=jnp.power,
-    maximum=jnp.maximum, minimum=jnp.minimum, atan2=jnp.arctan2, nextafter=jnp.nextafter, gcd=jnp.gcd, equal=jnp.equal,
+    add=jnp.add, sub=jnp.subtract, mul=jnp.multiply, div=jnp.divide, floor_div=jnp.floor_divide, mod=jnp.mod, pow=_pow,
+    maximum=_pick(jnp.maximum, jnp.logical_or), minimum=_pick(jnp.minimum, jnp.logical_and), atan2=_atan2,
+    nextafter=jnp.nextafter, gcd=jnp.gcd, equal=jnp.equal,
     not_equal=jnp.not_equal, less=jnp.less, less_equal=jnp.less_equal, xor=jnp.bitwise_xor, left_shift=jnp.left_shift,
-    right_shift=jnp.right_shift, where=_where, complex=lambda x, y: lax.complex(*jnp.broadcast_arrays(x, y)),
+    right_shift=jnp.right_shift, where=lambda condition, x, y: jnp.where(condition, *_as_truth(x, y)),
+    complex=lambda x, y: lax.complex(*jnp.broadcast_arrays(x, y)),
 )  # fmt: skip
 BINARY.update({"and": jnp.bitwise_and, "or": jnp.bitwise_or})
 
@@ -48,13 +72,25 @@ def _cast(x, dtype):
 
 
 def _bitcast(x, dtype):
-    """lax has an axis of its own for the bytes; ours are in the last axis."""
+    """lax has an axis of its own for the bytes; ours are in the last axis. Truth values and complex numbers it does not know."""
     x, new = jnp.asarray(x), dtypes.as_numpy(dtype)
     old, wide = x.dtype.itemsize, new.itemsize
+    shape = x.shape if wide == old else (*x.shape[:-1], x.shape[-1] * old // wide)
+    if x.dtype == new:
+        return x
+    if x.dtype == bool:
+        return _bitcast(x.astype("uint8"), dtype)
+    if jnp.iscomplexobj(x):
+        parts = jnp.stack([x.real, x.imag], -1)
+        return _bitcast(parts.reshape(*x.shape[:-1], -1), dtype).reshape(shape)
+    if dtype == "bool":
+        return _bitcast(x, "uint8") != 0
+    if dtype in dtypes.COMPLEX:
+        parts = _bitcast(jnp.atleast_1d(x), {8: "float32", 16: "float64"}[wide])
+        return lax.complex(parts[..., ::2], parts[..., 1::2]).reshape(shape)
     if wide > old:
         x = x.reshape(*x.shape[:-1], -1, wide // old)
-    y = lax.bitcast_convert_type(x, new)
-    return y.reshape(*x.shape[:-1], -1) if wide < old else y
+    return lax.bitcast_convert_type(x, new).reshape(shape)
 
 
 def _take(x, index, axis):
@@ -73,13 +109,21 @@ def _along(function):
     return lambda x, axes, keepdims: function(x, axis=axes, keepdims=keepdims)
 
 
+def _argmax_complex(x, axis):
+    """The first of what is no number, else of the largest real parts that with the largest imaginary one, as NumPy has it."""
+    nan = jnp.isnan(x)
+    real = jnp.where(nan, -jnp.inf, x.real)
+    imag = jnp.where(real == jnp.max(real, axis=axis, keepdims=True), x.imag, -jnp.inf)
+    return jnp.where(nan.any(axis=axis), jnp.argmax(nan, axis=axis), jnp.argmax(imag, axis=axis))
+
+
 REDUCE = dict(
     sum=lambda x, axes, keepdims: jnp.sum(x, axis=axes, keepdims=keepdims, dtype=x.dtype),
     prod=lambda x, axes, keepdims: jnp.prod(x, axis=axes, keepdims=keepdims, dtype=x.dtype),
     max=_along(jnp.max),
     min=_along(jnp.min),
-    argmax=lambda x, axis: jnp.argmax(x, axis=axis).astype("int32"),
-    argmin=lambda x, axis: jnp.argmin(x, axis=axis).astype("int32"),
+    argmax=lambda x, axis: (_argmax_complex(x, axis) if jnp.iscomplexobj(x) else jnp.argmax(x, axis=axis)).astype("int32"),
+    argmin=lambda x, axis: (_argmax_complex(-x, axis) if jnp.iscomplexobj(x) else jnp.argmin(x, axis=axis)).astype("int32"),
     cumsum=in_single(lambda x, axis: jnp.cumsum(x, axis=axis, dtype=x.dtype)),
     cumprod=in_single(lambda x, axis: jnp.cumprod(x, axis=axis, dtype=x.dtype)),
     matmul=lambda a, b: jnp.matmul(a, b, precision="highest"),
