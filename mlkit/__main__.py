@@ -21,11 +21,13 @@ INTERRUPTED = finetune_command.INTERRUPTED
 
 
 class Command(NamedTuple):
-    """words: what it does, for --help. tells: it has words of its own for what goes wrong; otherwise a mistake is one line."""
+    """words: what it does, for --help. add_arguments: None where it takes none of its own. as_json: it prints a JSON object where --json
+    is given. tells: it has words of its own for what goes wrong; otherwise a mistake is one line."""
 
     words: str
-    add_arguments: Callable[[argparse.ArgumentParser], None]
+    add_arguments: Callable[[argparse.ArgumentParser], None] | None
     run: Callable[[argparse.Namespace], int]
+    as_json: bool = False
     tells: bool = False
 
 
@@ -43,6 +45,7 @@ COMMANDS = {
         "look at a folder of photos before training: counts, broken files, duplicates, a page",
         photos_command.add_arguments,
         photos_command.run,
+        as_json=True,
     ),
     "predict": Command(
         "say what a model sees in photos: as a CSV file, as lines or as a page",
@@ -50,12 +53,13 @@ COMMANDS = {
         predict_command.run,
     ),
     "judge": Command(
-        "judge a model, or two, on photos whose classes are known", judge_command.add_arguments, judge_command.run
+        "judge a model, or two, on photos whose classes are known", judge_command.add_arguments, judge_command.run, as_json=True
     ),
     "clean": Command(
         "list the photos whose labels are likely wrong, and move those that you decide on",
         clean_command.add_arguments,
         clean_command.run,
+        as_json=True,
     ),
     "serve": Command("answer requests over HTTP with models, until Ctrl-C", serve_command.add_arguments, serve_command.run),
     "launch": Command(
@@ -74,26 +78,30 @@ COMMANDS = {
         "say what a model file holds: config, layers, tensors",
         contents_commands.add_inspect_arguments,
         contents_commands.inspect,
+        as_json=True,
     ),
     "diff": Command(
         "say where two model files differ; exit status 1 if they do",
         contents_commands.add_diff_arguments,
         contents_commands.diff,
+        as_json=True,
     ),
     "verify-file": Command(
         "run an exported file on the sample that it holds; exit status 1 if it differs",
         verify_command.add_arguments,
         verify_command.run,
+        as_json=True,
     ),
     "selftest": Command(
         "check in half a minute that this machine computes right; prints what an issue should say",
-        selftest.add_arguments,
+        None,
         selftest.command,
+        as_json=True,
     ),
     "show-config": Command(
-        "print versions, processor, libraries and settings, for an issue", about.add_config_arguments, about.config_command
+        "print versions, processor, libraries and settings, for an issue", None, about.config_command, as_json=True
     ),
-    "cite": Command("print how a paper cites mlkit, for BibTeX", about.add_cite_arguments, about.cite_command),
+    "cite": Command("print how a paper cites mlkit, for BibTeX", None, about.cite_command),
 }
 
 
@@ -129,7 +137,11 @@ def _parsers():
     parser.add_argument("--version", action="version", version=f"mlkit {mlkit.__version__}")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     for command, row in COMMANDS.items():
-        row.add_arguments(commands.add_parser(command, help=row.words, description=f"{row.words[0].upper()}{row.words[1:]}."))
+        own = commands.add_parser(command, help=row.words, description=f"{row.words[0].upper()}{row.words[1:]}.")
+        if row.add_arguments is not None:
+            row.add_arguments(own)
+        if row.as_json:
+            own.add_argument("--json", action="store_true", help="print one JSON object, and nothing else")
     return parser, commands.choices
 
 

@@ -41,11 +41,6 @@ def config_lines():
     ]
 
 
-def add_config_arguments(parser: argparse.ArgumentParser) -> None:
-    """Describe the arguments of `show-config`."""
-    parser.add_argument("--json", action="store_true", help="print one JSON object, and nothing else")
-
-
 def config_command(options: argparse.Namespace) -> int:
     """`python -m mlkit show-config`. The exit status."""
     if options.json:
@@ -53,10 +48,6 @@ def config_command(options: argparse.Namespace) -> int:
     else:
         show_config()
     return 0
-
-
-def add_cite_arguments(parser: argparse.ArgumentParser) -> None:
-    """Describe the arguments of `cite`: there are none."""
 
 
 def cite_command(options: argparse.Namespace) -> int:

@@ -19,11 +19,6 @@ STEPS = 20
 _RIGHT, _FAILED, _LEFT_OUT = "right", "FAILED", "left out"
 
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Describe the command's arguments."""
-    parser.add_argument("--json", action="store_true", help="print one JSON object, and nothing else")
-
-
 def command(options: argparse.Namespace) -> int:
     """Run the command. The exit status: 1 if a check failed."""
     if not options.json:

@@ -140,7 +140,7 @@ def pack_sequence_as(structure: Any, flat_sequence: Iterable[Any]) -> Any:
 
 
 def assert_same_structure(a: Any, b: Any, check_types: Any = None) -> None:
-    """Raise ValueError unless both have the same form. check_types: of old code; has no effect, and says so.
+    """Raise ValueError unless both have the same form.
 
     Args:
         check_types: of old code; has no effect, and says so.

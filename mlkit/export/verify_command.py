@@ -11,7 +11,6 @@ from mlkit.utils.console import print_message
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Describe the command's arguments."""
     parser.add_argument("file", help="an .onnx, .ort, .tflite or .xml file written by Model.export")
-    parser.add_argument("--json", action="store_true", help="print one JSON object, and nothing else")
 
 
 def run(options: argparse.Namespace) -> int:

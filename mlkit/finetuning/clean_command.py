@@ -24,7 +24,6 @@ def add_arguments(parser):
         "--apply", metavar="FILE", help='do what the column "action" of such a file says: "move" a photo to the class suggested, or '
         '"remove" it to the folder beside; rows without an action are left alone',
     )  # fmt: skip
-    parser.add_argument("--json", action="store_true", help="print one JSON object, and nothing else")
 
 
 def run(options):

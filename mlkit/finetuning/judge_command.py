@@ -25,7 +25,6 @@ def add_arguments(parser):
     parser.add_argument("--csv", metavar="FILE", help="write a row for each photo")
     parser.add_argument("--flip", action="store_true", help="take the mean over each photo and its mirror image")
     parser.add_argument("--batch-size", type=int, default=32, help="photos a batch (default 32)")
-    parser.add_argument("--json", action="store_true", help="print one JSON object, and nothing else")
     parser.add_argument("--quiet", action="store_true", help="print one line")
 
 

@@ -15,7 +15,6 @@ def add_arguments(parser):
         "--html", nargs="?", const="photos.html", metavar="FILE", help="write a page with samples of each class"
     )
     parser.add_argument("--smallest-class", type=int, default=10, help="name classes with fewer photos (default 10)")
-    parser.add_argument("--json", action="store_true", help="print one JSON object, and nothing else")
     parser.add_argument("--quiet", action="store_true", help="print the problems only")
 
 

@@ -13,7 +13,7 @@ from mlkit.ops.image.warping import homography
 
 
 class RandomFlip(Augmentation):
-    """Mirrors images at random: "horizontal", "vertical" or "horizontal_and_vertical".
+    """Mirrors images at random.
 
     Args:
         mode: "horizontal", "vertical" or "horizontal_and_vertical".

@@ -26,12 +26,10 @@ __all__ = ["Answer", "answers_of", "classify", "photos_of"]
 class Answer(Sequence):
     """What a model says of one photo: `(name, probability)` pairs, the most probable first.
 
-    photo: the path, or the position among the photos. error: why the photo could not be read, or None; then there are no pairs.
-
     Args:
         photo: path of the photo, or its position among those given.
         ranked: (name, probability) pairs, the most probable first; (name, value) of a model that predicts values.
-        error: why the photo could not be read, or None.
+        error: why the photo could not be read, so that there are no pairs, or None.
         kind: "one" class a photo, "several", or "values".
 
     >>> answer = Answer("a.jpg", [("cat", 0.9), ("dog", 0.1)])

@@ -137,9 +137,6 @@ def deserialize_keras_object(
 ) -> Any:
     """The object that `serialize_keras_object` wrote.
 
-    config: what it returned, or the same after a trip through JSON. custom_objects: dict name -> class or function, for
-    those of yours that are not registered. module_objects: dict name -> class or function to look short names up in.
-
     Only mlkit's public classes, registered ones and `custom_objects` can come out; names of mlkit's own cannot be given another
     meaning. `safe_mode=False` is refused: a config never carries code that runs here.
 
@@ -147,6 +144,7 @@ def deserialize_keras_object(
         config: what it returned, or the same after a trip through JSON.
         custom_objects: dict name -> class or function, for those of yours that are not registered.
         safe_mode: False is refused.
+        **kwargs: `module_objects`, a dict name -> class or function to look short names up in.
 
     Raises TypeError or ValueError, with the place in the config, for anything unknown or malformed.
 

@@ -10,7 +10,6 @@ from mlkit.utils.console import print_message
 def add_inspect_arguments(parser: argparse.ArgumentParser) -> None:
     """Describe the arguments of `inspect`."""
     parser.add_argument("file", help="a .keras, .weights.h5, .h5 or .safetensors file")
-    parser.add_argument("--json", action="store_true", help="print one JSON object, and nothing else")
 
 
 def inspect(options: argparse.Namespace) -> int:
@@ -22,7 +21,6 @@ def inspect(options: argparse.Namespace) -> int:
 def add_diff_arguments(parser: argparse.ArgumentParser) -> None:
     """Describe the arguments of `diff`."""
     parser.add_argument("files", nargs=2, metavar="FILE", help="files as `inspect` takes them")
-    parser.add_argument("--json", action="store_true", help="print one JSON object, and nothing else")
 
 
 def diff(options: argparse.Namespace) -> int:
