@@ -13,7 +13,7 @@ from mlkit.backends.native.denormals import Flushed
 from mlkit.backends.native.onednn import kernel_steps
 from mlkit.backends.native.operand_views import dense, seen
 from mlkit.backends.native.select import select
-from mlkit.backends.native.source import Source
+from mlkit.backends.native.source import Source, is_small
 from mlkit.compiler.body_plan import BodyPlan
 from mlkit.compiler.passes import optimize
 from mlkit.compiler.plan import ALIGNMENT
@@ -52,9 +52,7 @@ class Loop:
     @property
     def is_small(self):
         """Whether one thread is enough for all that is bound to memory."""
-        return all(
-            getattr(c.prepared, "is_small", False) for plan in self.plans for c in plan.choices if c.prepared is not None
-        )
+        return all(is_small(c.prepared) for plan in self.plans for c in plan.choices if c.prepared is not None)
 
     @property
     def _has_bound(self):

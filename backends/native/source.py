@@ -27,7 +27,7 @@ class Source:
         self._fixed, self._given = fixed or {}, given or {}
         xp, device, fail = backend.xp, backend.device, functools.partial(_fail, plan.graph)
         self.names = {"empty": xp.empty, "array": xp.array, "quiet": device.quiet, f"{prefix}fail": fail, "alone": device.alone}
-        self._parted = parted and device.threads is not None and any(map(_is_small, plan.choices))
+        self._parted = parted and device.threads is not None and any(is_small(choice.prepared) for choice in plan.choices)
         if self._parted:
             self.names["threads"] = device.threads
         self._is_one = False  # whether one thread is in force
@@ -60,7 +60,7 @@ class Source:
         for name, (start, shape, strides, dtype) in self.views.items():
             env[name] = self.backend.device.view(block, shape, dtype, offset + start, strides)
         for name, (prepared, arrays) in self.bindings.items():
-            small = self._parted and getattr(prepared, "is_small", False)
+            small = self._parted and is_small(prepared)
             with self.backend.device.bound_small() if small else contextlib.nullcontext():
                 env[name] = prepared.bind([env.get(a) if type(a) is str else a for a in arrays])
         return env
@@ -89,7 +89,7 @@ class Source:
             return ""
         if choice.prepared is None and (self.plan.is_view(call) or not self._may_use_threads(call)):
             return ""
-        before, self._is_one = self._is_one, _is_small(choice)
+        before, self._is_one = self._is_one, is_small(choice.prepared)
         return "" if before == self._is_one else f"parts.{'one' if self._is_one else 'all'}(); "
 
     # ---- one call ----------------------------------------------------------------------------------------------------
@@ -207,9 +207,9 @@ class Source:
         return name
 
 
-def _is_small(choice):
-    """Whether one thread is enough for a call."""
-    return choice.prepared is not None and getattr(choice.prepared, "is_small", False)
+def is_small(prepared):
+    """Whether one thread is enough for a prepared call; those that are not prepared (None) do not say."""
+    return getattr(prepared, "is_small", False)
 
 
 def _fail(graph, i):
