@@ -8,7 +8,6 @@ run in processes of their own, which are made one after the other and then take 
 
 import argparse
 import contextlib
-import datetime
 import importlib
 import json
 import os
@@ -20,8 +19,8 @@ import time
 from importlib import metadata
 
 import numpy as np
+import processor
 import report
-from compare import cpu
 
 
 def dense(keras, number):
@@ -67,12 +66,6 @@ BETWEEN = "<!-- small networks: written by benchmarks/busy.py -->", "<!-- end of
 RESULTS = pathlib.Path(__file__).with_name("busy.json")
 TARGETS = {"wall_ms": 0.7, "cpu_ms": 0.7, "first_s": 0.7}  # mlkit / Keras, without a load
 SLOWED = 1.5  # how much more than Keras mlkit may be slowed by the load
-AVX2 = {  # settings by which a processor with AVX-512 is used as one without
-    "ONEDNN_MAX_CPU_ISA": "AVX2",
-    "OPENBLAS_CORETYPE": "Haswell",
-    "NPY_DISABLE_CPU_FEATURES": "X86_V4 AVX512_ICL AVX512_SPR",
-    "XLA_FLAGS": "--xla_cpu_max_isa=AVX2",
-}
 WHAT = """\
 So many layers of 16 or 32 units, 32 samples, Adam (`NETS` in the script), and for comparison a perceptron of 784-512-512-1. mlkit / Keras
 on JAX, in turns; targets ≤ 0.7. Slowed, mlkit / Keras: how many times longer a step takes beside five more processes that compute;
@@ -155,7 +148,7 @@ def turns(running, given):
 
 def measured(net, given):
     """{"idle", "loaded": figures of mlkit and of Keras}."""
-    running = [Running(library, net, AVX2 if given.avx2 else {}) for library in LIBRARIES]
+    running = [Running(library, net, processor.SETTINGS[given.kind]) for library in LIBRARIES]
     idle = [{**r.first, **figures} for r, figures in zip(running, turns(running, given))]
     with load(given.load):
         loaded = turns(running, given)
@@ -193,13 +186,10 @@ def table(kept):
     return f"{kept['about']}\n\n" + "\n".join(lines)
 
 
-def about(given, load_before):
+def about(given):
+    """When, where and how it was measured, with what."""
     versions = ", ".join(f"{name} {metadata.version(name)}" for name in ("keras", "jax"))
-    kind = "as a processor without AVX-512" if given.avx2 else "as it is"
-    return (
-        f"{datetime.date.today()}: {cpu()}, used {kind}, {len(os.sched_getaffinity(0))} cores, load {load_before:.1f} before it began; "
-        f"{given.rounds} rounds of {given.seconds:g} s; {versions}."
-    )
+    return f"{processor.about(given.kind)}; {given.rounds} rounds of {given.seconds:g} s; {versions}."
 
 
 def main():
@@ -208,20 +198,20 @@ def main():
     options.add_argument("--load", type=int, default=5, help="processes that compute beside")
     options.add_argument("--seconds", type=float, default=1.0)
     options.add_argument("--rounds", type=int, default=5)
-    options.add_argument("--avx2", action="store_true", help="no instructions of AVX-512, by settings of all libraries")
+    processor.add_option(options)
     options.add_argument("--write", action="store_true", help="keep the figures, and write them into docs/performance.md")
     options.add_argument("--library", choices=LIBRARIES, help="measure one in this process, turn by turn")
     given = options.parse_args()
     if given.library:
         measure(given.library, given.nets[0])
         return
-    found = dict(about=about(given, os.getloadavg()[0]), nets={})
+    found = dict(about=about(given), nets={})
     for net in given.nets:
         found["nets"][net] = measured(net, given)
         print(table({**found, "nets": {net: found["nets"][net]}}).splitlines()[-1], flush=True)
     if given.write:
         kept = json.loads(RESULTS.read_text()) if RESULTS.exists() else {}
-        kept["avx2" if given.avx2 else "whole"] = found
+        kept[given.kind] = found
         RESULTS.write_text(json.dumps(kept, indent=1) + "\n")
         report.replace_between(*BETWEEN, "\n\n".join([WHAT, *map(table, kept.values())]))
 

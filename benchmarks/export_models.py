@@ -17,6 +17,7 @@ import tempfile
 
 import compare
 import peers
+import processor
 import report
 
 HERE = pathlib.Path(__file__).parent
@@ -65,7 +66,7 @@ def run(given):
             "latency": {k: {f: statistics.median(r[k][f] for r in latency) for f in v} for k, v in latency[0].items()},
         }
     about = (
-        f"Last run {datetime.date.today()}: {compare.cpu()}, {len(os.sched_getaffinity(0))} cores, load {load:.1f} before it began; "
+        f"Last run {datetime.date.today()}: {processor.name()}, {len(os.sched_getaffinity(0))} cores, load {load:.1f} before it began; "
         f"median of {given.rounds} round(s); {', '.join(peers.versions(given.cache, peers.EXPORT))}."
     )
     return {"about": about, "nets": found}

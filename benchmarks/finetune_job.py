@@ -21,6 +21,7 @@ import tempfile
 import compare
 import job_files
 import peers
+import processor
 import report
 
 RESULTS = pathlib.Path(__file__).with_suffix(".json")
@@ -93,7 +94,9 @@ def medians(runs):
 def about(given):
     versions = ", ".join(peers.versions(given.cache))
     cores = len(os.sched_getaffinity(0))
-    return f"Last run {datetime.date.today()}: {compare.cpu()}, {cores} cores; median of {given.rounds} round(s); {versions}."
+    return (
+        f"Last run {datetime.date.today()}: {processor.name()}, {cores} cores; median of {given.rounds} round(s); {versions}."
+    )
 
 
 def ratio(figures, start):

@@ -3,7 +3,7 @@
     python benchmarks/measure_keras.py {mlkit,keras} WORKLOAD [--seconds S] [--policy P]      (Keras: KERAS_BACKEND chooses its engine)
 
 first_s     build, compile and the first train_on_batch, after the import
-fit_ms      a step inside fit() over 8 batches (2 where a step takes a second) of arrays in memory, shuffled
+fit_ms      a step inside fit() over 2 to 8 batches, as many as take S seconds, of arrays in memory, shuffled
 predict_ms  predict_on_batch of a whole batch;  call1_ms: predict() of one sample
 rss_mb      peak resident memory of the process
 matmul_conv_flops  of a training step; mlkit only
@@ -45,7 +45,7 @@ def measure(keras, workload, seconds):
     first_s = clock() - start
     start = clock()
     model.train_on_batch(x, y)
-    steps = STEPS if clock() - start < 1 else 2
+    steps = max(2, min(STEPS, int(seconds / (clock() - start))))
     many = [np.concatenate([a] * steps) for a in (x, y)]
     found = dict(
         loss=float(np.ravel(np.asarray(loss))[0]),

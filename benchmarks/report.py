@@ -120,11 +120,15 @@ def floor_cells(own, gflops):
     return f"{floor:.3g} ms", f"{own['fit_ms'] / floor:.2f}"
 
 
-def write_page(results, about):
-    """Put the tables between the two marker comments of the page."""
-    tables = f"{ratio_table(results)}\n\n{time_table(results)}"
-    note = f"\n\n{MIXED.strip()} the two figures were measured in different runs." if MIXED in tables else ""
-    replace_between(BEGIN, END, f"{about}\n\n{tables}{note}")
+def write_page(results):
+    """Put the tables of all kinds of processor between the two marker comments of the page."""
+    parts = []
+    for kept in results.values():
+        tables = f"{ratio_table(kept['workloads'])}\n\n{time_table(kept['workloads'])}"
+        parts.append(f"{kept['about']}\n\n{tables}")
+    text = "\n\n".join(parts)
+    note = f"\n\n{MIXED.strip()} the two figures were measured in different runs." if MIXED in text else ""
+    replace_between(BEGIN, END, text + note)
 
 
 def replace_between(begin, end, text):

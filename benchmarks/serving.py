@@ -26,8 +26,8 @@ import tempfile
 import time
 import urllib.request
 
-import compare
 import peers
+import processor
 import report
 
 HERE = pathlib.Path(__file__).parent
@@ -80,7 +80,7 @@ def run(given):
     litserve = given.litserve or peers.python_of(given.cache, "litserve")
     kept = json.loads(RESULTS.read_text()) if RESULTS.exists() else {"runs": {}, "figures": {}, "overload": {}}
     about = (
-        f"{datetime.date.today()}, {compare.cpu()}, {len(os.sched_getaffinity(0))} cores, load {load:.1f} before it began; "
+        f"{datetime.date.today()}, {processor.name()}, {len(os.sched_getaffinity(0))} cores, load {load:.1f} before it began; "
         f"median of {given.rounds} round(s) of {given.seconds:g} s, overload {given.overload_seconds:g} s; {version(litserve)}"
     )
     with tempfile.TemporaryDirectory() as folder:

@@ -24,8 +24,8 @@ import tempfile
 import threading
 import time
 
-import compare
 import http_load
+import processor
 import report
 import serving
 
@@ -217,7 +217,7 @@ def run(given):
         for part in given.parts:
             load = os.getloadavg()[0]
             found = PARTS[part](folder, body)
-            about = f"{datetime.date.today()}, {compare.cpu()}, {len(os.sched_getaffinity(0))} cores, load {load:.1f} before it began"
+            about = f"{datetime.date.today()}, {processor.name()}, {len(os.sched_getaffinity(0))} cores, load {load:.1f} before it began"
             kept[part] = {**found, "about": about}
     kept["about"] = "\n".join(["Runs:", "", *(f"- {part}: {kept[part]['about']}" for part in PARTS if part in kept)])
     return json.loads(json.dumps(kept))

@@ -85,15 +85,17 @@ def test_a_workload_that_does_not_run_says_so(script):
 def test_the_page_is_written_between_its_marks(script, tmp_path, monkeypatch):
     report = script("report")
     page = tmp_path / "page.md"
+    kept = lambda about: {"about": about, "workloads": {"mlp": result()}}
     page.write_text(f"before\n{report.BEGIN}\nold\n{report.END}\nafter\n")
     monkeypatch.setattr(report, "PAGE", page)
     for _ in range(2):
-        report.write_page({"mlp": result()}, "about")
+        report.write_page({"whole": kept("as it is"), "avx2": kept("without AVX-512")})
         text = page.read_text()
         assert text.startswith("before\n")
         assert text.endswith("\nafter\n")
         assert "old" not in text
-        assert "about" in text
+        assert text.index("as it is") < text.index("without AVX-512")
+        assert text.count("| mlp | **0.50**") == 2
     assert report.BEGIN in (FOLDER.parent / "docs" / "performance.md").read_text()
 
 
