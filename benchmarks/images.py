@@ -1,6 +1,6 @@
 """JPEG files to batches of one size: images in a second of the processor, and memory, against tf.data, grain and PyTorch's DataLoader.
 
-    python benchmarks/images.py [--files 1000] [--photo 96 128] [--size 64 64] [--passes 3] [--rounds 3] [--cache DIR]
+    python benchmarks/images.py [--files 1000] [--photo 96 128] [--size 64 64] [--passes 3] [--rounds 3] [--cache DIR] [--write]
 
 Peers come from the environments that `peers.py` makes. A second of the processor is one that all processes of a library used,
 workers too, after a first pass that is not counted; libraries take turns. Memory is the peak of the main process.
@@ -18,8 +18,17 @@ import tempfile
 
 import numpy as np
 import peers
+import processor
+import report
 
 BATCH = 32
+RESULTS = pathlib.Path(__file__).with_suffix(".json")
+BETWEEN = "<!-- images: written by benchmarks/images.py -->", "<!-- end of images -->"
+VERSIONS = {"keras", "tensorflow-cpu", "torch"}
+WHAT = """\
+JPEG files of two classes, as many pixels high and wide, to batches of 32 of one size, by one process but for DataLoader's workers.
+Pillow alone: without simplejpeg (`pip install "mlkit-engine[images]"`). antialias: not the pixels of the others, but those of a filter that
+sees all of the photo, which may be decoded at a part of its size. Target: 1.0 of the best peer."""
 LIBRARIES = {  # name -> environment, None: that of this script
     "mlkit": None,
     "mlkit, Pillow alone": None,
@@ -55,10 +64,10 @@ def passes_of(library, folder, size):
     options = dict(image_size=size, batch_size=BATCH, verbose=False, seed=0)
     if library.startswith("mlkit"):
         import mlkit
-        from mlkit.data import jpeg
+        from mlkit.data import decode
 
         if "alone" in library:
-            jpeg.is_installed = lambda: False
+            decode.is_installed = lambda package: False
         options |= {"antialias": True} if "antialias" in library else {}
         data = mlkit.utils.image_dataset_from_directory(folder, **options)
         return lambda: sum(len(x) for x, _ in data)
@@ -112,27 +121,65 @@ def main():
     options.add_argument("--passes", type=int, default=3)
     options.add_argument("--rounds", type=int, default=3)
     options.add_argument("--cache", default=peers.CACHE)
+    options.add_argument("--write", action="store_true", help="write docs/performance.md")
     options.add_argument("--library", choices=LIBRARIES, help="measure one in this process, with --folder, and print JSON")
     options.add_argument("--folder")
     given = options.parse_args()
     if given.library:
         print(json.dumps(measure(given.library, given.folder, tuple(given.size), given.passes)))
-        return
+        return False
+    return report.carry_out(given, RESULTS, run, table, missed, WHAT, BETWEEN)
+
+
+def run(given):
+    """Measure the libraries in turns; other sizes of photos keep their figures."""
+    kept = json.loads(RESULTS.read_text()) if RESULTS.exists() else {"sizes": {}}
+    versions = ", ".join(v for v in peers.versions(given.cache) if v.partition(" ")[0] in VERSIONS)
+    about = f"{processor.about()}; {given.rounds} rounds of {given.passes} passes; {versions}."
     with tempfile.TemporaryDirectory() as folder:
         write_files(folder, given.files, given.photo)
-        found = {name: [] for name in LIBRARIES}
+        found = {name: [] for name in given.only}
         for _ in range(given.rounds):
             for name in given.only:
                 environment = LIBRARIES[name]
                 python = sys.executable if environment is None else peers.python_of(given.cache, environment)
                 if os.path.exists(python):
                     found[name].append(measured_apart(python, name, folder, given))
-    found = {name: {key: statistics.median(f[key] for f in each) for key in each[0]} for name, each in found.items() if each}
-    best = max((f["rate"] for name, f in found.items() if not name.startswith("mlkit")), default=float("nan"))
-    print("| library | images in a second of the processor | of the best peer | peak memory, MB | of it since the import |")
-    print("| --- | --- | --- | --- | --- |")
-    for name, f in found.items():
-        print(f"| {name} | {f['rate']:.0f} | {f['rate'] / best:.2f} | {f['peak']:.0f} | {f['grown']:.0f} |")
+    figures = {name: {key: statistics.median(f[key] for f in each) for key in each[0]} for name, each in found.items() if each}
+    case = f"{given.files} files, {' x '.join(map(str, given.photo))} to {' x '.join(map(str, given.size))}"
+    kept["sizes"][case] = dict(about=about, figures=figures)
+    kept["about"] = report.runs(kept["sizes"])
+    return kept
+
+
+def of_the_best(figures):
+    """Library -> its rate / that of the best peer."""
+    best = max((f["rate"] for name, f in figures.items() if not name.startswith("mlkit")), default=float("nan"))
+    return {name: f["rate"] / best for name, f in figures.items()}
+
+
+def table(kept):
+    heads = (
+        "photos",
+        "library",
+        "images in a second of the processor",
+        "of the best peer",
+        "peak memory, MB",
+        "of it since the import",
+    )
+    lines = [report.row(*heads), report.row(*["---"] * len(heads))]
+    for case, part in kept["sizes"].items():
+        ratios = of_the_best(part["figures"])
+        for name, f in part["figures"].items():
+            ratio = f"**{ratios[name]:.2f}**" if name.startswith("mlkit") and ratios[name] >= 1 else f"{ratios[name]:.2f}"
+            lines.append(report.row(case, name, f"{f['rate']:.0f}", ratio, f"{f['peak']:.0f}", f"{f['grown']:.0f}"))
+    return "\n".join(lines)
+
+
+def missed(kept):
+    """Sizes of which a peer reads more photos."""
+    ratios = {case: of_the_best(part["figures"]).get("mlkit") for case, part in kept["sizes"].items()}
+    return [f"{case}: {ratio:.2f} of the best peer" for case, ratio in ratios.items() if ratio and ratio < 1]
 
 
 def measured_apart(python, name, folder, given):
@@ -145,4 +192,4 @@ def measured_apart(python, name, folder, given):
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

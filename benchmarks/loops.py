@@ -1,6 +1,6 @@
 """Loops of small steps, and recurrent layers over cells: wall and processor time of a call, mlkit against Keras on JAX.
 
-    python benchmarks/loops.py [CASE ...] [--seconds 2] [--rounds 3]
+    python benchmarks/loops.py [CASE ...] [--seconds 2] [--rounds 3] [--write]
 
 Needs keras and jax (the extra `test` has both), and llvmlite (the extra `jit`) for native code, which is waited for before calls are
 timed. Figures are medians of rounds in which all take turns, each in a process of its own.
@@ -10,14 +10,26 @@ import argparse
 import functools
 import importlib
 import json
+import pathlib
 import statistics
+import sys
 import time
+from importlib import metadata
 
 import numpy as np
+import processor
+import report
 from busy import LIBRARIES, compared, measured_apart, medians
 
 RNG = np.random.default_rng(0)
 STEPS = 200
+RESULTS = pathlib.Path(__file__).with_suffix(".json")
+BETWEEN = "<!-- loops: written by benchmarks/loops.py -->", "<!-- end of loops -->"
+TARGETS = {"wall_ms": 3.0, "first_s": 1.0}  # mlkit / Keras, with native code
+WHAT = """\
+A call, mlkit / Keras on JAX, with native code through LLVM (`pip install "mlkit-engine[jit]"`), which is waited for, and in the last column
+without. `while_loop`: 10,000 turns; `scan`: 5,000 steps of three ops of 16 numbers; the others are training steps of 32 sequences of 200
+steps, and of 4 videos of 20 pictures. Targets: ≤ 3 for a call, ≤ 1 for the first."""
 
 
 def compiled(keras, fn):
@@ -117,26 +129,54 @@ def measure(library, case, seconds):
     return dict(first_s=first, wall_ms=statistics.median(walls) * 1e3, cpu_ms=(time.process_time() - cpu) / len(walls) * 1e3)
 
 
+def rows(kept):
+    """Cells of each case that is kept."""
+    for case in (c for c in CASES if c in kept["cases"]):
+        figures = kept["cases"][case]
+        yield case, *compared(*(figures[lib] for lib in LIBRARIES), TARGETS), f"{figures['in Python']['wall_ms']:.3g}"
+
+
+def table(kept):
+    heads = "loop", "a call, ms: mlkit / Keras", "processor, ms", "first call, s", "a call without native code, ms"
+    return "\n".join(report.row(*cells) for cells in (heads, ["---"] * len(heads), *rows(kept)))
+
+
+def missed(kept):
+    """Cases whose calls take longer than they should."""
+    found = {case: figures["mlkit"]["wall_ms"] / figures["keras"]["wall_ms"] for case, figures in kept["cases"].items()}
+    return [f"{case}: {ratio:.2f} of Keras's call" for case, ratio in found.items() if ratio > TARGETS["wall_ms"]]
+
+
+def run(given):
+    """Measure the cases one after the other; the others keep their figures."""
+    kept = json.loads(RESULTS.read_text()) if RESULTS.exists() else {"cases": {}}
+    versions = ", ".join(f"{name} {metadata.version(name)}" for name in ("keras", "jax", "llvmlite"))
+    about = f"{processor.about()}; {given.rounds} rounds of {given.seconds:g} s; {versions}."
+    columns = {**{lib: (lib, {}) for lib in LIBRARIES}, "in Python": ("mlkit", {"MLKIT_JIT": "off"})}
+    for case in given.cases:
+        found = {name: [] for name in columns}
+        for _ in range(given.rounds):
+            for name, (library, settings) in columns.items():
+                found[name].append(measured_apart(library, case, given.seconds, __file__, **settings))
+        kept["cases"][case] = dict(about=about, **{name: medians(each) for name, each in found.items()})
+        print(table({"cases": {case: kept["cases"][case]}}).splitlines()[-1], flush=True)
+    kept["about"] = report.runs(kept["cases"])
+    return kept
+
+
 def main():
     options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     options.add_argument("cases", nargs="*", default=list(CASES), metavar="CASE", help=", ".join(CASES))
     options.add_argument("--seconds", type=float, default=2.0)
     options.add_argument("--rounds", type=int, default=3)
+    options.add_argument("--write", action="store_true", help="write docs/performance.md")
     options.add_argument("--library", choices=LIBRARIES, help="measure one in this process, and print JSON")
     given = options.parse_args()
     if given.library:
         print(json.dumps(measure(given.library, given.cases[0], given.seconds)))
-        return
-    print("| loop | a call, ms: mlkit / Keras | processor, ms | first call, s | a call without native code, ms |")
-    print("| --- | --- | --- | --- | --- |")
-    for case in given.cases:
-        found = [[measured_apart(lib, case, given.seconds, __file__) for lib in LIBRARIES] for _ in range(given.rounds)]
-        ours, theirs = (medians([f[i] for f in found]) for i in range(2))
-        in_python = medians(
-            [measured_apart("mlkit", case, given.seconds, __file__, MLKIT_JIT="off") for _ in range(given.rounds)]
-        )
-        print(f"| {case} | {' | '.join(compared(ours, theirs))} | {in_python['wall_ms']:.3g} |", flush=True)
+        return False
+    return report.carry_out(given, RESULTS, run, table, missed, WHAT, BETWEEN)
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

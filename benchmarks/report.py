@@ -156,6 +156,14 @@ def carry_out(given, results, run, table, missed, what, between):
     return bool(found)
 
 
+def runs(parts):
+    """One line for each run, of parts that say with `about` when, where and how they were measured."""
+    names = {}
+    for name, part in parts.items():
+        names.setdefault(part["about"], []).append(name)
+    return "\n\n".join(f"{about} ({', '.join(those)})" if len(names) > 1 else about for about, those in names.items())
+
+
 def _in_order(results):
     return [(w, results[w]) for w in TARGETS if w in results]
 

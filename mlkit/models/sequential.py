@@ -41,17 +41,22 @@ class Sequential(Model):
     def __init__(self, layers: Iterable[Any] | None = None, trainable: bool = True, name: str | None = None, **kwargs: Any):
         super().__init__(trainable=trainable, name=name, **kwargs)
         self._stack = []  # InputLayer first, if there is one
+        names = set()
         for layer in layers or ():
-            self._append(layer)
+            self._append(layer, names)
         self._build_if_known()
 
     def add(self, layer: Layer | KerasTensor | Callable[..., Any], rebuild: bool = True) -> None:
         """Append a layer (or a KerasTensor made by `Input` as the first one)."""
-        self._append(layer)
-        if rebuild:
-            self._build_if_known()
-        else:
+        known, stack = self._graph, len(self._stack)
+        self._append(layer, {other.name for other in self._stack})
+        if not rebuild:
             self._forget_graph()
+        elif known is None:
+            self._build_if_known()
+        else:  # what stands before it is not connected again
+            self._forget_graph()
+            self._connect(known._inputs_struct, self._stack[stack:], known._outputs_struct)
 
     def pop(self, rebuild: bool = True) -> Layer:
         """Remove the last layer and return it."""
@@ -61,7 +66,8 @@ class Sequential(Model):
             self._build_if_known()
         return layer
 
-    def _append(self, layer: Any) -> None:
+    def _append(self, layer: Any, names: set[str]) -> None:
+        """names: of the layers so far, to which that of this one comes."""
         if isinstance(layer, KerasTensor) and layer._keras_history is not None:
             layer = layer._keras_history.operation
         if not isinstance(layer, Layer):
@@ -70,13 +76,14 @@ class Sequential(Model):
             layer = layers.Lambda(layer)
         if isinstance(layer, InputLayer) and self._stack:
             raise ValueError(f"Sequential {self.name!r}: an Input must be the first layer, but there are layers already.")
-        if any(other.name == layer.name for other in self._stack):
+        if layer.name in names:
             raise ValueError(f"Sequential {self.name!r}: two layers have the name {layer.name!r}. Names must be unique.")
         if not self._stack and layer._input_shape_arg is not None:
             self._stack.append(InputLayer(shape=layer._input_shape_arg))
         elif not self._stack and isinstance(layer, Model) and layer._graph is not None and len(layer.inputs) == 1:
             self._stack.append(InputLayer(batch_shape=layer.inputs[0].shape, dtype=layer.inputs[0].dtype))
         self._stack.append(layer)
+        names.update(other.name for other in self._stack[-2:])  # an input layer may have come before it
 
     def _forget_graph(self) -> None:
         self._graph, self.built = None, False
@@ -119,11 +126,12 @@ class Sequential(Model):
         inputs = tree.map_shape_structure(lambda s: InputLayer(batch_shape=s).output, input_shape)
         self._connect(inputs)
 
-    def _connect(self, inputs: Structure) -> None:
+    def _connect(self, inputs: Structure, added: list[Layer] | None = None, x: Structure = None) -> None:
+        """Make the graph of all layers, or of those added behind x, which comes from the inputs."""
+        added, x = (self._stack, inputs) if added is None else (added, x)
         try:
-            x = inputs
             with self._scoped():
-                for layer in self._stack:
+                for layer in added:
                     if not isinstance(layer, InputLayer):
                         x = layer(x)
         except TypeError as error:

@@ -165,6 +165,51 @@ def test_thresholds_are_measured_where_they_are_obeyed(script):
     assert all("us" in line for line in lines[1:])
 
 
+def test_exponents_of_growth(script):
+    growth = script("growth")
+    sizes = growth.CASES["depth"][0]
+    assert growth.exponent(sizes, [3.0 * n**1.5 for n in sizes]) == pytest.approx(1.5)
+    assert growth.exponent((1, 2, 4, 8), [99.0, 2.0, 4.0, 8.0]) == pytest.approx(1.0)  # the smallest has costs of its own
+    about = {"about": "today"}
+    kept = {"cases": {
+        "depth": {**about, "figures": {"step": [n / 100 for n in sizes], "predict": [n**1.2 for n in sizes]}},
+        "sequence, attention": {**about, "figures": {"step": [n**2.0 for n in growth.CASES["sequence, attention"][0]]}},
+    }}  # fmt: skip
+    assert growth.missed(kept) == ["depth, predict: 1.20"]
+    rows = growth.table(kept).splitlines()
+    assert rows[2] == "| depth | step | 100 / 200 / 400 / 800 / 1600 / 3200 | 1 / 2 / 4 / 8 / 16 / 32 | **1.00** (1) |"
+    assert rows[4].endswith("| **2.00** (2) |")
+
+
+@pytest.mark.parametrize("case", ["depth", "calls", "variables", "outputs", "sequence, RNN", "sequence, attention", "threads"])
+def test_growth_is_measured(script, case):
+    figures = script("growth").CASES[case][1](4)
+    assert len(figures) >= 2
+    assert all(value >= 0 for value in figures.values())
+
+
+def test_photos_and_loops_are_compared_with_peers(script):
+    images, loops = script("images"), script("loops")
+    rates = {
+        name: dict(rate=rate, peak=70.0, grown=1.0) for name, rate in {"mlkit": 50.0, "tf.data": 40.0, "grain": 5.0}.items()
+    }
+    assert images.of_the_best(rates) == {"mlkit": 1.25, "tf.data": 1.0, "grain": 0.125}
+    assert "| small | mlkit | 50 | **1.25** | 70 | 1 |" in images.table({"sizes": {"small": {"figures": rates}}})
+    assert images.missed({"sizes": {"small": {"figures": {**rates, "grain": {"rate": 100.0}}}}}) == [
+        "small: 0.50 of the best peer"
+    ]
+    figures = dict(wall_ms=4.0, cpu_ms=4.0, first_s=1.0)
+    kept = {"cases": {"scan": {"mlkit": figures, "keras": {**figures, "wall_ms": 1.0}, "in Python": figures}}}
+    assert loops.missed(kept) == ["scan: 4.00 of Keras's call"]
+    assert loops.table(kept).splitlines()[2] == "| scan | 4 / 1 = 4.00 | 4 / 4 = 1.00 | 1 / 1 = **1.00** | 4 |"
+
+
+def test_runs_are_told_once(script):
+    parts = {"a": {"about": "today"}, "b": {"about": "today"}, "c": {"about": "before"}}
+    assert script("report").runs(parts) == "today (a, b)\n\nbefore (c)"
+    assert script("report").runs({"a": {"about": "today"}}) == "today"
+
+
 def test_serving_ratios(script):
     serving = script("serving")
     one = dict(per_second=100.0, per_cpu_second=100.0, p50_ms=1.0, p99_ms=4.0)

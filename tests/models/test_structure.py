@@ -141,3 +141,21 @@ def test_sizes_may_be_integers_of_numpy():
     assert mlkit.Input(size).shape == (None, 3)
     assert mlkit.Model.from_config(json.loads(json.dumps(model.get_config()))).input_shape == (2, 3)
     assert mlkit.Variable("zeros", shape=(size, 2)).shape == (3, 2)
+
+
+def test_layers_added_one_by_one_are_connected_once():
+    model = mlkit.Sequential([mlkit.Input((3,))])
+    parts = [layers.Dense(4, activation="relu"), layers.Dropout(0.5), layers.Dense(2)]
+    for layer in parts:
+        model.add(layer)
+        assert model.output_shape == (None, *layer.output.shape[1:])
+    assert [len(layer._inbound_nodes) for layer in parts] == [1, 1, 1]
+    expected = parts[2](parts[0](RIGHT))
+    np.testing.assert_array_equal(model.predict(RIGHT, verbose=0), expected)
+    model.pop()
+    model.add(layers.Dense(1))
+    assert model.output_shape == (None, 1)
+    with pytest.raises(ValueError, match="two layers have the name"):
+        model.add(layers.Dense(1, name=parts[0].name))
+    with pytest.raises(ValueError, match="two layers have the name"):
+        model.add(layers.Dense(1, name=model.inputs[0].name))
