@@ -14,6 +14,7 @@ from mlkit.callbacks.protos import event_file_writer, event_pb2, summary_pb2, te
 from mlkit.core.typing import FilePath
 
 _BUCKETS = 30  # of a histogram, as TensorFlow writes them
+_BLOCK = 1 << 14  # numbers that are sorted into buckets at once: as float64 they stay in a core's cache
 _FLOAT, _STRING = 1, 7  # numbers of TensorFlow's dtypes
 _numbers = itertools.count()  # of the files of this process: their names must differ
 
@@ -39,10 +40,7 @@ class EventFile:
 
     def histogram(self, tag: str, values: np.ndarray, step: int) -> None:
         """How an array's numbers are distributed; those that are not finite are left out."""
-        values = np.asarray(values, "float64").ravel()
-        values = values[np.isfinite(values)]
-        counts, edges = np.histogram(values, bins=_BUCKETS)
-        rows = np.stack([edges[:-1], edges[1:], counts], axis=-1)
+        rows = _buckets(values)
         self._tensor("histograms", tag, step, float_val=rows.ravel().tolist(), tensor_shape=_shape(*rows.shape))
 
     def images(self, tag: str, images: np.ndarray, step: int) -> None:
@@ -95,6 +93,27 @@ class EventFile:
             self._writer = event_file_writer.EventsWriter(os.path.join(self.folder, "events"), suffix)
         event.wall_time = time.time()
         self._writer.write_event(event)
+
+
+def _buckets(values: np.ndarray) -> np.ndarray:
+    """(from, to, number) of as many equal parts of where the finite values lie; of values that are all the same, around it.
+
+    (A third of the time of `numpy.histogram`, which looks again at each number after it has found its bucket.)
+    """
+    values = np.ravel(values)
+    finite = np.isfinite(values)
+    values = values if finite.all() else values[finite]
+    least, most = (float(values.min()), float(values.max())) if values.size else (0.0, 1.0)
+    if least == most:
+        least, most = least - 0.5, most + 0.5
+    counts = np.zeros(_BUCKETS, "int64")
+    for first in range(0, values.size, _BLOCK):
+        places = values[first : first + _BLOCK].astype("float64")
+        places -= least
+        places *= _BUCKETS / (most - least)
+        counts += np.bincount(np.minimum(places.astype("int64"), _BUCKETS - 1), minlength=_BUCKETS)
+    edges = np.linspace(least, most, _BUCKETS + 1)
+    return np.stack([edges[:-1], edges[1:], counts], axis=-1)
 
 
 def _shape(*sizes):

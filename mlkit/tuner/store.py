@@ -10,11 +10,11 @@ from typing import Any
 
 from mlkit.core.deferred import Deferred
 from mlkit.tuner.hyperparameters import HyperParameters
+from mlkit.tuner.journal import Journal, optuna
 from mlkit.tuner.parameters import Parameter, parameter_of
 from mlkit.tuner.trial import COMPLETED, FAILED, RUNNING, STOPPED, Trial
 
 fcntl = Deferred("fcntl", "mlkit.tuner needs locks of files as Linux and macOS have them (fcntl).")
-optuna = Deferred("optuna", "mlkit.tuner searches with Optuna, which is not installed: pip install optuna")
 
 _JOURNAL = "journal.log"
 
@@ -33,13 +33,13 @@ class Store:
         if overwrite and os.path.exists(journal):
             shutil.rmtree(folder)
         os.makedirs(folder, exist_ok=True)
-        backend = optuna.storages.journal.JournalFileBackend
         lock = optuna.storages.journal.JournalFileSymlinkLock
         self._lock = lock(os.path.join(folder, "proposals"))
         self._held: dict[int, Any] = {}
+        self._journal = Journal(journal)
         with self.quiet():
             self.study = optuna.create_study(
-                storage=optuna.storages.JournalStorage(backend(journal)), study_name="search", load_if_exists=True,
+                storage=optuna.storages.JournalStorage(self._journal), study_name="search", load_if_exists=True,
                 direction="minimize" if direction == "min" else "maximize", pruner=pruner,
                 sampler=optuna.samplers.RandomSampler(seed=0),  # never asked: see proposals.py
             )  # fmt: skip
@@ -121,6 +121,13 @@ class Store:
             frozen.number, hp, names[frozen.state], own.get("score"), own.get("best_step"), own.get("message", ""),
             {int(k): v for k, v in own.get("scores", frozen.intermediate_values).items()},
         )  # fmt: skip
+
+    def end(self, trial: Any, state: Any, value: float | None = None, **attributes: Any) -> None:
+        """A trial of Optuna's has ended in this state, with what is to be known of it; one writing of the journal."""
+        with self.quiet(), self._journal.at_once():
+            for name, attribute in attributes.items():
+                trial.set_user_attr(name, attribute)
+            self.study.tell(trial, value, state=state)
 
     def path(self, number: int, *names: str) -> str:
         """A path in a trial's folder."""

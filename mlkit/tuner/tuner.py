@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from mlkit import config
+from mlkit.core.dtypes import as_numpy
 from mlkit.models.saving.replacing import replacing
 from mlkit.pictures.charts import LineChart
 from mlkit.tuner import ray_engine
@@ -29,7 +30,7 @@ from mlkit.utils.seed import set_random_seed
 from mlkit.utils.session import clear_session
 
 _DEFAULT = Objective("default_objective", "min")  # of a `fit` that returns the number itself
-_WEIGHTS = "best_weights.npz"
+_WEIGHTS = "best_weights.npy"  # one array behind the other: an archive of them takes four times as long to write
 
 
 class Tuner:
@@ -166,8 +167,7 @@ class Tuner:
         """A trial that another process ran for this one has ended; message: why it has failed, if it did not say so itself."""
         states, study = optuna.trial.TrialState, self._store.study
         if message and study.get_trials(deepcopy=False)[number].state == states.RUNNING:
-            self.trial_of(number).set_user_attr("message", message)
-            study.tell(number, state=states.FAIL)
+            self._store.end(self.trial_of(number), states.FAIL, message=message)
         self._store.let_go(number)
 
     def space(self) -> list[Parameter]:
@@ -185,16 +185,14 @@ class Tuner:
             except Exception as error:
                 if attempt < self.max_retries_per_trial:
                     continue
-                trial.set_user_attr("message", f"{type(error).__name__}: {error}")
                 with open(store.path(trial.number, "traceback.txt"), "w") as file:
                     file.write(traceback.format_exc())
-                with store.quiet():
-                    store.study.tell(trial, state=states.FAIL)
+                store.end(trial, states.FAIL, message=f"{type(error).__name__}: {error}")
                 break
-            pruned = found.pop("pruned")
-            trial.set_user_attr("result", found)
-            with store.quiet():
-                store.study.tell(trial, None if pruned else found["score"], state=states.PRUNED if pruned else states.COMPLETE)
+            if found.pop("pruned"):
+                store.end(trial, states.PRUNED, result=found)
+            else:
+                store.end(trial, states.COMPLETE, found["score"], result=found)
             break
         store.let_go(trial.number)
         if kwargs.get("verbose", 1):
@@ -230,7 +228,8 @@ class Tuner:
 
     def _save_weights(self, number: int, weights: list[np.ndarray]) -> None:
         with replacing(self._store.path(number, _WEIGHTS), sync=False) as file:
-            np.savez(file, allow_pickle=False, **{str(k): w for k, w in enumerate(weights)})
+            for array in weights:
+                np.save(file, array, allow_pickle=False)
 
     def _value(self, result: Any, score: Score) -> float:
         """The objective, of what `fit` returned or of its epochs."""
@@ -363,8 +362,9 @@ class Tuner:
             model, _ = self._built(trial.hyperparameters.copy())
             if not model.built:
                 raise ValueError("get_best_models: the hypermodel's model is not built. Begin it with an Input.")
-            with np.load(path, allow_pickle=False) as file:
-                model.set_weights([file[str(k)] for k in range(len(file))])
+            with open(path, "rb") as file:
+                # (files of NumPy know 16 bits, not which floats they are)
+                model.set_weights([np.load(file, allow_pickle=False).view(as_numpy(v.dtype)) for v in model.weights])
             found.append(model)
         return found
 

@@ -4,6 +4,7 @@ import contextlib
 import fnmatch
 import os
 from collections.abc import Iterator
+from typing import IO
 
 from mlkit.core.deferred import Deferred
 from mlkit.core.typing import FilePath
@@ -24,10 +25,8 @@ def arriving(path: FilePath, sync: bool = True) -> Iterator[str]:
         OSError: The folder of `path` cannot be written to.
     """
     folder, name = os.path.split(os.path.realpath(path))
-    try:
+    with _told(folder):
         own = tempfile.mkdtemp(prefix=f".{name}.", suffix=".tmp", dir=folder)
-    except OSError as error:
-        raise type(error)(error.errno, f"the folder {folder!r} cannot be written to: {error.strerror}") from error
     try:
         yield os.path.join(own, name)
         for part in sorted(os.listdir(own), key=lambda part: part == name):
@@ -40,6 +39,27 @@ def arriving(path: FilePath, sync: bool = True) -> Iterator[str]:
         shutil.rmtree(own)
 
 
+@contextlib.contextmanager
+def arriving_file(path: FilePath, sync: bool = True) -> Iterator[IO[bytes]]:
+    """`arriving` for one file that has nothing beside it: a block that writes to the file it is given. (Without a folder of its own, which
+    some file systems take longer to remove than the file takes to write.)"""
+    folder, name = os.path.split(os.path.realpath(path))
+    own = os.path.join(folder, f".{name}.{os.urandom(4).hex()}.tmp")
+    with _told(folder):
+        file = open(own, "x+b")  # noqa: SIM115  (closed below, before it is renamed)
+    try:
+        with file:
+            yield file
+        if sync:
+            _sync(own)
+        os.replace(own, os.path.join(folder, name))
+    except BaseException:
+        os.remove(own)
+        raise
+    if sync:
+        _sync_folder(folder)
+
+
 def remove_unfinished(folder: FilePath, *names: str) -> None:
     """Remove what processes that were killed within `arriving` have left of files of these names, patterns as in a shell. Nobody may be
     writing them now."""
@@ -47,6 +67,15 @@ def remove_unfinished(folder: FilePath, *names: str) -> None:
         if any(fnmatch.fnmatchcase(name, f".{pattern}.????????.tmp") for pattern in names):
             left = os.path.join(folder, name)
             shutil.rmtree(left) if os.path.isdir(left) else os.remove(left)
+
+
+@contextlib.contextmanager
+def _told(folder: str) -> Iterator[None]:
+    """A block whose errors say that the folder cannot be written to."""
+    try:
+        yield
+    except OSError as error:
+        raise type(error)(error.errno, f"the folder {folder!r} cannot be written to: {error.strerror}") from error
 
 
 def _take_place(new: str, place: str) -> None:

@@ -15,7 +15,7 @@ from mlkit import callbacks, config, layers
 pytest.importorskip("optuna", reason="the engine of mlkit.tuner")
 
 from mlkit import tuner
-from mlkit.tuner import devices
+from mlkit.tuner import devices, journal
 
 pytestmark = pytest.mark.native("searches repeat to the bit on the native engine")
 X = np.random.default_rng(0).normal(size=(96, 6)).astype("float32")
@@ -82,6 +82,35 @@ def test_a_search_finds_and_gives_back_its_best_model(kind, tmp_path, capsys):
     said = capsys.readouterr().out
     assert f"Trial {best[0].trial_id} summary" in said
     assert "min_value=0.0001" in said
+
+
+def test_weights_of_half_precision_come_back(tmp_path):
+    def half(hp):
+        model = mlkit.Sequential([mlkit.Input((8,)), layers.Dense(hp.Int("units", 1, 2), dtype="bfloat16")])
+        model.compile("sgd", "mse")
+        return model
+
+    made = tuner.RandomSearch(half, "loss", max_trials=1, seed=1, directory=tmp_path)
+    made.search(np.ones((4, 8)), np.ones((4, 1)), epochs=2, verbose=0)
+    weights = made.get_best_models()[0].get_weights()
+    assert [w.dtype.name for w in weights] == ["bfloat16"] * 2
+    assert weights[1].any()
+
+
+def test_what_came_of_a_trial_is_one_writing_of_the_journal(tmp_path, monkeypatch):
+    """Others see a trial that is complete with its result, or none of both."""
+    appended = []
+    backend = journal.optuna.storages.journal.JournalFileBackend
+    append = backend.append_logs
+    monkeypatch.setattr(backend, "append_logs", lambda self, logs: appended.append(len(logs)) or append(self, logs))
+    made = random_search(tmp_path, max_trials=1)
+    appended.clear()
+    search(made)
+    assert appended == [1, 2]
+    with pytest.raises(KeyError), made._store._journal.at_once():
+        made._store.note("a", 1)
+        raise KeyError
+    assert made._store.noted("a") is None
 
 
 def test_the_same_seed_is_the_same_search_and_another_one_is_not(tmp_path):

@@ -4,7 +4,7 @@ import os
 
 import pytest
 
-from mlkit.utils.atomic import arriving, remove_unfinished
+from mlkit.utils.atomic import arriving, arriving_file, remove_unfinished
 
 
 def fill(path, text):
@@ -35,6 +35,27 @@ def test_after_an_error_nothing_has_changed(tmp_path):
         raise KeyError
     assert names(tmp_path) == ["a"]
     assert (tmp_path / "a").read_text() == "old"
+
+
+def test_a_file_alone_arrives_likewise(tmp_path):
+    (tmp_path / "a").write_text("old")
+    mode = (tmp_path / "a").stat().st_mode
+    with pytest.raises(KeyError), arriving_file(tmp_path / "a") as file:
+        file.write(b"half")
+        raise KeyError
+    assert (names(tmp_path), (tmp_path / "a").read_text()) == (["a"], "old")
+    (tmp_path / "link").symlink_to(tmp_path / "a")
+    with arriving_file(tmp_path / "link") as file:
+        file.write(b"new")
+        assert (tmp_path / "a").read_text() == "old"
+        left, *others = names(tmp_path)
+        assert others == ["a", "link"]
+        (tmp_path / f"{left[:-12]}00000000.tmp").write_text("of a process that was killed")
+    assert ((tmp_path / "a").read_text(), (tmp_path / "a").stat().st_mode) == ("new", mode)
+    remove_unfinished(tmp_path, "a")
+    assert names(tmp_path) == ["a", "link"]
+    with pytest.raises(FileNotFoundError, match="cannot be written to"), arriving_file(tmp_path / "none" / "a"):
+        raise AssertionError("there is no place for it")
 
 
 def test_a_folder_makes_way_for_one_and_comes_back_where_that_fails(tmp_path, monkeypatch):

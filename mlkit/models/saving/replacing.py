@@ -3,26 +3,21 @@
 import contextlib
 import os
 from collections.abc import Iterator
-from typing import IO
+from typing import IO, TypeVar
 
 from mlkit.core.typing import FilePath
 from mlkit.objects.errors import ModelFileError
-from mlkit.utils.atomic import arriving
+from mlkit.utils.atomic import arriving, arriving_file
+
+T = TypeVar("T")
 
 
-@contextlib.contextmanager
-def claimed(filepath: FilePath, sync: bool = True) -> Iterator[str]:
+def claimed(filepath: FilePath, sync: bool = True) -> contextlib.AbstractContextManager[str]:
     """`arriving`. Raises ModelFileError where the folder cannot be written to."""
-    with contextlib.ExitStack() as block:
-        try:
-            part = block.enter_context(arriving(filepath, sync))
-        except OSError as error:
-            raise ModelFileError(filepath, "", f"{error.strerror}.") from error
-        yield part
+    return _refused_as_model_file(filepath, arriving(filepath, sync))
 
 
-@contextlib.contextmanager
-def replacing(filepath: FilePath, overwrite: bool = True, sync: bool = True) -> Iterator[IO[bytes]]:
+def replacing(filepath: FilePath, overwrite: bool = True, sync: bool = True) -> contextlib.AbstractContextManager[IO[bytes]]:
     """A block that writes a binary file; at its end the file takes the place of `filepath`, and after an error nothing has
     changed. sync: whether to wait until the disk has it, so that it outlives a power cut too.
 
@@ -30,5 +25,14 @@ def replacing(filepath: FilePath, overwrite: bool = True, sync: bool = True) -> 
     """
     if os.path.exists(filepath) and not overwrite:
         raise ModelFileError(filepath, "", "the file exists, and overwrite=False was given.")
-    with claimed(filepath, sync) as part, open(part, "x+b") as file:
-        yield file
+    return _refused_as_model_file(filepath, arriving_file(filepath, sync))
+
+
+@contextlib.contextmanager
+def _refused_as_model_file(filepath: FilePath, block: contextlib.AbstractContextManager[T]) -> Iterator[T]:
+    with contextlib.ExitStack() as entered:
+        try:
+            part = entered.enter_context(block)
+        except OSError as error:
+            raise ModelFileError(filepath, "", f"{error.strerror}.") from error
+        yield part
