@@ -1,7 +1,6 @@
 """The way of a request: body, arrays, queue, batch, arrays, body."""
 
 import asyncio
-import contextlib
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -37,6 +36,7 @@ class Inference:
     def __init__(self, store: Store, timeout: float, max_body: int, allow_nonfinite: bool):
         self._store, self._timeout, self._max_body, self._allow_nonfinite = store, timeout, max_body, allow_nonfinite
         self._spent = 0.0  # seconds that requests took in this turn of the event loop
+        self._came, self._came_before = 0, 1  # requests in this turn, and in the last one that had any
 
     async def rest_v1(self, asked: Asked, model: str, version: str | None, verb: str) -> Answer:
         def split(body: bytes, served: Version) -> tuple[Any, Any]:
@@ -84,12 +84,16 @@ class Inference:
         self._store.entry(model)
         asked.model = model  # one that is there: names in the metrics are not for anybody to choose
         deadline, body = asked.began + self._timeout, None
+        self._came += 1
+        is_alone = self._came == 1 and self._came_before == 1  # where several come in a turn they had better be one batch
         while True:
             served = await self._store.version(model, number, deadline)
             if body is None:
                 await self._in_turn(served.require_room)  # before anything is done for a request that would be refused
                 body = await body_of(asked.scope, asked.receive, self._max_body, self._timeout)
-            with served.admitted(), contextlib.suppress(Retired):  # retired just now: another version has its place
+            ticket = object()
+            served.admit(ticket)
+            try:
                 head, tail = split(body, served)
                 # half of the time of a large body in one turn, and the other half in another
                 given = await self._in_turn(parsed, head)
@@ -97,9 +101,15 @@ class Inference:
                 if request.timeout is not None:
                     deadline = min(deadline, asked.began + request.timeout)
                 job = Job(request.arrays, deadline, asyncio.get_running_loop())
-                served.submit(job)
-                arrays = await _result(job, asked.receive)
+                arrays = await self._in_turn(served.answer_alone, job) if is_alone else None
+                if arrays is None:
+                    served.submit(job)
+                    arrays = await _result(job, asked.receive)
                 return await self._in_turn(write, request, served, arrays)
+            except Retired:
+                continue  # just now: another version has its place
+            finally:
+                served.left(ticket)
 
     def _read(self, read: Callable[..., Any], given: dict[str, Any], tail: Any, served: Version) -> Any:
         try:
@@ -127,6 +137,8 @@ class Inference:
 
     def _next_turn(self) -> None:
         self._spent = 0.0
+        if self._came:
+            self._came, self._came_before = 0, self._came
 
 
 async def _result(job: Job, receive: Receive) -> list[Any]:

@@ -1,13 +1,12 @@
 """Bodies of JSON, as both protocols read and write them."""
 
-import contextlib
 import json
 from typing import Any
 
 from mlkit.core.deferred import Deferred, is_installed
 from mlkit.serving.contract import bad
 
-orjson = Deferred("orjson")  # an optional package, which reads lists of numbers in less than half the time
+orjson = Deferred("orjson")  # an optional package, which reads and writes lists of numbers in less than half the time
 
 
 def parsed(body: Any) -> dict[str, Any]:
@@ -29,19 +28,28 @@ def parsed(body: Any) -> dict[str, Any]:
 
 def _value(body: Any) -> Any:
     if is_installed("orjson"):
-        # NaN is one thing that it does not take; of the rest it is said below what is wrong
-        with contextlib.suppress(ValueError):
+        try:
             return orjson.loads(body)
+        except ValueError:
+            pass  # NaN is one thing that it does not take; of the rest it is said below what is wrong
     return json.loads(bytes(body))
 
 
 def known_keys(given: dict[str, Any], known: str, where: str = "the body") -> None:
     """Refuse keys that would go unheard."""
+    names = known.split()
     for key in given:
-        if key not in known.split():
-            raise bad(f"{where} has an unknown key {key[:60]!r}; there are {', '.join(map(repr, known.split()))}.")
+        if key not in names:
+            raise bad(f"{where} has an unknown key {key[:60]!r}; there are {', '.join(map(repr, names))}.")
 
 
 def written(value: Any) -> bytes:
     """JSON without blanks. What is not finite is written as NaN and Infinity, as TensorFlow Serving does."""
+    if is_installed("orjson"):
+        try:
+            found: bytes = orjson.dumps(value)
+        except TypeError:
+            found = b"null"  # half of a character, that a client sent and is told of: JSON can say it, UTF-8 cannot
+        if b"null" not in found:  # which it makes of what is not finite
+            return found
     return json.dumps(value, separators=(",", ":")).encode()

@@ -7,7 +7,7 @@ import queue
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -18,6 +18,7 @@ from mlkit.serving.metrics import Metrics
 
 log = logging.getLogger("mlkit.serving")
 _STOP = None  # in the queue: nothing comes behind it
+_LONG = 0.005  # seconds of the processor: what has taken them once is not quick
 
 
 class Retired(Exception):
@@ -43,7 +44,8 @@ class Version:
     """Loads a model in a thread of its own, then runs there what `submit` brings.
 
     No timer decides what is a batch: what waits when the model becomes free is one, so that a lone request starts at once, and under load
-    batches grow by themselves.
+    batches grow by themselves. Where the model is free, and so quick that handing over takes as long, a request that is alone is computed
+    in the thread that brings it: `answer_alone`.
 
     Args:
         name, number: Of the model and the version.
@@ -64,6 +66,7 @@ class Version:
         self._stopping = False  # _STOP has come
         self._admitted: set[object] = set()  # its changes are atomic, whatever threads make them
         self._running = 0
+        self._free = threading.Lock()  # held by whoever runs the model
         self._lock, self._closed = threading.Lock(), False
         self._settled = threading.Event()  # it is loaded, or has failed
         self._thread = threading.Thread(target=self._main, name=f"mlkit-{name}-{number}", daemon=True)
@@ -86,17 +89,15 @@ class Version:
                 503, f"model {self.name!r}: the queue is full, {self.max_queue} requests are waiting.", retry_after=1
             )
 
-    @contextlib.contextmanager
-    def admitted(self) -> Iterator[None]:
-        """A block in which a request is one of those that wait, from its body to its answer. (Not the queue alone is counted: with a small
-        model the time goes into reading and writing.)"""
+    def admit(self, request: object) -> None:
+        """Let a request be one of those that wait, from its body until it has `left`. (Not the queue alone is counted: with a small model
+        the time goes into reading and writing.)"""
         self.require_room()
-        ticket = object()
-        self._admitted.add(ticket)
-        try:
-            yield
-        finally:
-            self._admitted.discard(ticket)
+        self._admitted.add(request)
+
+    def left(self, request: object) -> None:
+        """A request has its answer, or needs none."""
+        self._admitted.discard(request)
 
     def submit(self, job: Job) -> None:
         """Put a job at the end of the queue; its future gets the arrays, or an exception.
@@ -108,6 +109,32 @@ class Version:
             if self._closed:
                 raise Retired
             self._queue.put(job)
+
+    def answer_alone(self, job: Job) -> list[Any] | None:
+        """What the model gives for a job, computed here and now; None where it is better put into the queue: others wait, the model runs
+        or takes its time.
+
+        Raises:
+            Retired: See there.
+            RequestError: The model does not take the rows, or they are late.
+        """
+        batches = self._batches
+        if job.rows > batches.quick_rows or len(self._admitted) > 1 or not self._free.acquire(blocking=False):
+            return None
+        try:
+            if self._closed:
+                raise Retired
+            if job.deadline < time.monotonic():
+                raise too_late()
+            used = time.thread_time()
+            (result,) = self._results(batches, [job])
+            if time.thread_time() - used > _LONG:
+                batches.quick_rows = 0
+        finally:
+            self._free.release()
+        if isinstance(result, Exception):
+            raise result
+        return result
 
     def retire(self) -> None:
         """Take no more jobs; those that wait are answered, then the thread ends and the model goes."""
@@ -125,7 +152,7 @@ class Version:
 
     def _main(self) -> None:
         try:
-            batches = Batches(self._load(), self._max_batch_size)
+            self._batches = batches = Batches(self._load(), self._max_batch_size)
             runner = batches.runner
             self.inputs, self.outputs, self.class_names = runner.inputs, runner.outputs, runner.class_names
             self.platform, self.nbytes, self.verified = runner.platform, runner.nbytes, batches.verified
@@ -136,10 +163,12 @@ class Version:
         finally:
             self._settled.set()
         while (jobs := self._next(batches.max_rows)) is not None:
-            self._running = len(jobs)
             if jobs:
-                self._run(batches, jobs)
-            self._running = 0
+                with self._free:
+                    self._running = len(jobs)
+                    results = self._results(batches, jobs)
+                _deliver(list(zip(jobs, results)))
+                self._running = 0
 
     def _next(self, limit: int) -> list[Job] | None:
         """The jobs that run together now, of so many rows at most; None after the last."""
@@ -171,18 +200,17 @@ class Version:
         _deliver(late)
         return together
 
-    def _run(self, batches: Batches, jobs: list[Job]) -> None:
+    def _results(self, batches: Batches, jobs: list[Job]) -> list[Any]:
+        """Of each job its arrays, or what is wrong with it."""
         began = time.perf_counter()
         try:
             results: list[Any] = batches([job.inputs for job in jobs])
         except Exception as error:
             if len(jobs) > 1:  # one of them is wrong; which one, each finds out by itself
-                for job in jobs:
-                    self._run(batches, [job])
-                return
+                return [result for job in jobs for result in self._results(batches, [job])]
             results = [self._refusal(error)]
         self._metrics.batch(self.name, sum(job.rows for job in jobs), time.perf_counter() - began)
-        _deliver(list(zip(jobs, results)))
+        return results
 
     def _refusal(self, error: Exception) -> Exception:
         """What a request hears whose rows the model does not take."""

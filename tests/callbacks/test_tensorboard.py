@@ -13,6 +13,7 @@ from tensorboard.util import tensor_util
 
 import mlkit as keras
 from mlkit.callbacks import BackupAndRestore, TensorBoard, protos
+from mlkit.callbacks.event_file import EventFile
 
 LAYERS = keras.layers
 RNG = np.random.default_rng(0)
@@ -140,6 +141,28 @@ def test_histograms_and_images_of_weights(tmp_path):
     kernel = model.get_layer("conv").kernel.numpy()
     scaled = (kernel - kernel.min()) / (kernel.max() - kernel.min()) * 255
     assert np.abs(np.asarray(Image.open(tmp_path / "picture.png"), "float32") - scaled[..., 0]).max() <= 0.51
+
+
+def test_histograms_count_as_numpys_do(tmp_path):
+    rng = np.random.default_rng(0)
+    cases = {
+        "many": rng.normal(size=(300, 200)).astype("float32"),
+        "wide": np.float32([-3e38, 1.0, 3e38]),
+        "equal": np.full((2, 3), 7.0, "float32"),
+        "edges": np.arange(31.0),
+        "tiny": np.float32([0, 1e-45]),
+        "nothing": np.float32([np.nan]),
+    }
+    file = EventFile(tmp_path / "train")
+    for tag, values in cases.items():
+        file.histogram(tag, values, step=0)
+    file.close()
+    found = Read(tmp_path).values
+    for tag, values in cases.items():
+        counts, edges = np.histogram(values[np.isfinite(values)].astype("float64"), bins=30)
+        rows = found["train", tag][0][1]
+        assert rows[:, 2].tolist() == counts.tolist(), tag
+        np.testing.assert_allclose(rows[:, :2], np.stack([edges[:-1], edges[1:]], axis=-1), rtol=1e-6, atol=1e-45)
 
 
 def test_images_need_no_histograms(tmp_path):

@@ -125,10 +125,12 @@ class Slow:
 
 
 @contextlib.contextmanager
-def slow_client(monkeypatch, **options):
-    """A client of a model "slow", and its Runner."""
+def slow_client(monkeypatch, quick=False, **options):
+    """A client of a model "slow", and its Runner. quick: whether the server may find that it is not slow at all."""
     runner = Slow()
     monkeypatch.setattr("mlkit.serving.sources.KerasRunner", lambda model: runner)
+    if not quick:
+        monkeypatch.setattr("mlkit.serving.batches._QUICK", 0.0)
     with client({"slow": net()}, **options) as asked:
         runner.batches.clear()
         yield asked, runner

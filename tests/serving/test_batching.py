@@ -1,6 +1,7 @@
 """Batches without a timer: what runs together, what does not, and that answers are those of `predict` all the same."""
 
 import asyncio
+import json
 import threading
 import time
 
@@ -10,7 +11,9 @@ import pytest
 import mlkit as keras
 from mlkit.serving import inference
 from mlkit.serving.batches import Batches
+from mlkit.serving.contract import RequestError
 from mlkit.serving.keras_runner import KerasRunner
+from mlkit.serving.version import Job, Retired
 from tests.serving.asking import Slow, client, hold, net, rows, slow_client, until
 
 SLOW = "/v1/models/slow:predict"
@@ -28,6 +31,83 @@ def test_a_lone_request_starts_at_once_and_what_waits_is_one_batch(monkeypatch):
         runner.go.set()
         assert [f.result(10).json["predictions"][0][0] for f in [first, *waiting]] == [0, 2, 4, 8]
         assert runner.batches == [[0], [1, 2, 3, 4]]
+
+
+def test_a_quick_model_answers_who_is_alone_in_the_event_loop(monkeypatch):
+    with slow_client(monkeypatch, quick=True, max_batch_size=4) as (asked, runner):
+        version, threads, run = asked.app.store.entries["slow"].current, [], runner.run
+        monkeypatch.setattr(runner, "run", lambda arrays: threads.append(threading.current_thread()) or run(arrays))
+        loop, own = asked._thread, version._thread
+        assert [send(asked, n).result(10).json["predictions"][0][0] for n in (1, 2)] == [2, 4]
+        assert threads == [loop, loop]
+        assert send(asked, 13).result(10).status == 400
+        # more rows than are quick; a model that runs; others that wait; a turn after one with several requests
+        assert send(asked, *range(6)).result(10).status == 200
+        assert set(threads[3:]) == {own}
+        threads.clear()
+        with version._free:
+            waiting = [send(asked, 1)]
+            until(lambda: version.waiting == 1)
+        assert waiting[0].result(10).status == 200
+        version.admit("another")
+        assert send(asked, 2).result(10).status == 200
+        version.left("another")
+        assert threads == [own, own]
+
+
+def test_several_in_one_turn_of_the_event_loop_are_one_batch(monkeypatch):
+    with slow_client(monkeypatch, quick=True, max_batch_size=4) as (asked, runner):
+        bodies = [json.dumps({"instances": [[n, 0]]}).encode() for n in range(4)]
+
+        async def at_once():
+            return await asyncio.gather(*[asked._ask("POST", SLOW, [body], (), None, "") for body in bodies])
+
+        replies = asyncio.run_coroutine_threadsafe(at_once(), asked.loop).result(10)
+        assert [r.json["predictions"][0][0] for r in replies] == [0, 2, 4, 6]
+        assert runner.batches[0] == [0]  # it was the first, and seemed alone
+        runner.batches.clear()
+        assert asyncio.run_coroutine_threadsafe(at_once(), asked.loop).result(10)[3].status == 200
+        assert len(runner.batches) < 4
+
+
+def test_what_has_once_taken_long_is_not_quick(monkeypatch):
+    with slow_client(monkeypatch, quick=True) as (asked, runner):
+        run, version = runner.run, asked.app.store.entries["slow"].current
+        assert version._batches.quick_rows == 32
+
+        def long(arrays):
+            end = time.thread_time() + 0.01
+            while time.thread_time() < end:
+                pass
+            return run(arrays)
+
+        monkeypatch.setattr(runner, "run", long)
+        assert send(asked, 1).result(10).status == 200
+        assert version._batches.quick_rows == 0
+
+
+def test_a_request_alone_that_is_late_or_comes_to_a_retired_version(monkeypatch):
+    with slow_client(monkeypatch, quick=True) as (asked, runner):
+        version = asked.app.store.entries["slow"].current
+
+        async def answered(seconds):
+            return version.answer_alone(
+                Job([np.zeros((1, 2), "float32")], time.monotonic() + seconds, asyncio.get_running_loop())
+            )
+
+        assert asyncio.run(answered(5))[0].shape == (1, 2)
+        with pytest.raises(RequestError, match="until its deadline"):
+            asyncio.run(answered(-1))
+        version.retire()
+        with pytest.raises(Retired):
+            asyncio.run(answered(5))
+        assert runner.batches == [[0]]
+
+
+def test_sizes_that_are_free_are_not_known_to_be_quick():
+    x = keras.Input((None, 3), name="x")
+    runner = KerasRunner(keras.Model(x, keras.layers.GlobalAveragePooling1D(name="y")(x)))
+    assert Batches(runner, 4).quick_rows == 0
 
 
 def test_batches_have_prepared_sizes_and_no_more_than_the_limit(monkeypatch):
