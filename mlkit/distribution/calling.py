@@ -9,7 +9,7 @@ import tempfile
 from collections.abc import Callable
 from typing import TypeVar
 
-from mlkit.core.backend import get_backend
+from mlkit.distribution import gpus
 from mlkit.distribution.launch import launch
 
 Result = TypeVar("Result")
@@ -34,16 +34,16 @@ def run(
             the function needs can be pickled by cloudpickle then.
         max_restarts: How often all are started again after one was killed. `BackupAndRestore` lets `fit` go on where it was, with a
             folder that all hosts see.
-        use_gpu: Whether each process has a GPU of its own; else all compute on the CPU.
+        use_gpu: Whether each process has a GPU of its own, which the cluster of another engine gives it; else all compute on the CPU.
 
     Returns:
         What the function returns on rank 0.
 
     Raises:
-        RuntimeError: A process has failed; the message says which, and what it said last.
+        RuntimeError: A process has failed; the message says which, and what it said last. Or it has no GPU that it can use.
         ValueError: There is no such engine, or there are not enough GPUs.
         ImportError: What it needs is missing.
-        NotImplementedError: A range of workers, or GPUs, of another engine than "local".
+        NotImplementedError: A range of workers of another engine than "local".
 
     Example: ``history = mlkit.distribution.run(train, num_workers=2)``
     """
@@ -54,33 +54,22 @@ def run(
             f"run: `num_workers` must be one number, but is {num_workers!r}: jobs of the engine {engine!r} do not change their size."
         )
     least, most = (None, num_workers) if isinstance(num_workers, int) else num_workers
-    if use_gpu:
-        _require_gpus(engine, most)
     if engine in _ENGINES:
-        return importlib.import_module(_ENGINES[engine]).run(fn, num_workers, max_restarts)
+        return importlib.import_module(_ENGINES[engine]).run(fn, num_workers, max_restarts, use_gpu)
+    if use_gpu:
+        gpus.require_on_this_host(most)
     folder = tempfile.mkdtemp(prefix="mlkit-run-")
     path = os.path.join(folder, "function")
     with open(path, "wb") as file:
         pickle.dump((sys.path, _main_file(fn), pickle.dumps(fn)), file)
-    device = {} if use_gpu else {"MLKIT_DEVICE": "cpu"}
-    code = launch(["--call", path], most, max_restarts, logs=folder, min_workers=least, variables=device)
+    words, device = ([gpus.FLAG], {}) if use_gpu else ([], {"MLKIT_DEVICE": "cpu"})
+    code = launch([*words, "--call", path], most, max_restarts, logs=folder, min_workers=least, variables=device)
     if code:
         raise RuntimeError(f"run: the job has failed with exit status {code}; what its ranks said lies in {folder}. See above.")
     with open(path + ".result", "rb") as file:
         result = pickle.load(file)
     shutil.rmtree(folder)
     return result
-
-
-def _require_gpus(engine, num_workers):
-    if engine in _ENGINES:
-        raise NotImplementedError(f"run: `use_gpu=True`: with the engine {engine!r} processes compute on the CPU only.")
-    native = get_backend("native")
-    gpus = [name for name in native.devices() if name.startswith("cuda")]
-    if len(gpus) < num_workers:
-        raise ValueError(
-            f"run: `use_gpu=True`: {num_workers} process(es) need a GPU each, but there are {len(gpus)}. {native.missing('cuda')}".rstrip()
-        )
 
 
 def _main_file(fn):

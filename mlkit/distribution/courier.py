@@ -10,6 +10,7 @@ import socket
 import sys
 
 DONE = b"done"
+_LOST = "lost"
 _RANK = "PMI_RANK"
 _GIVEN = ("PMI_", "PMIX_", "MPI_", "MPIR_", "HYD", "FI_", "UCX_")  # with which the names of variables for MPI begin
 
@@ -20,7 +21,7 @@ def path(folder, rank):
 
 
 def main(folder):
-    """Wait for the process, then for its end; 0 if it took leave."""
+    """Wait for the process, then for its end; 0 if it took leave, else it leaves word of it for `has_lost`."""
     os.makedirs(folder, exist_ok=True)
     with socket.socket(socket.AF_UNIX) as server:
         own = path(folder, os.environ[_RANK])
@@ -33,7 +34,15 @@ def main(folder):
     socket.send_fds(seat, [json.dumps(given).encode()], files)
     for file in files:
         os.close(file)  # the other process has it now, and mpiexec is to see when it ends
-    return 0 if seat.recv(len(DONE)) == DONE else 1
+    if seat.recv(len(DONE)) == DONE:
+        return 0
+    open(os.path.join(folder, _LOST), "w").close()
+    return 1
+
+
+def has_lost(folder):
+    """Whether a process of this host has ended without taking leave, which mpiexec does not always notice."""
+    return os.path.exists(os.path.join(folder, _LOST))
 
 
 if __name__ == "__main__":

@@ -231,11 +231,9 @@ def _run(command, environment, asked, folder, exchange=None):
     output.start()
     try:
         with _listening(process, asked):
-            latest = failed = float("inf")
+            latest, failure = float("inf"), Failure(folder)
             while process.poll() is None:
-                if _has_failed(folder):
-                    failed = min(failed, time.monotonic())
-                if time.monotonic() - failed > _LEAST_END or (exchange is not None and exchange.silent()):
+                if failure.is_missed() or (exchange is not None and exchange.silent()):
                     if exchange is not None:
                         exchange.end()
                     end(process, 1)
@@ -250,6 +248,30 @@ def _run(command, environment, asked, folder, exchange=None):
     except BaseException:
         end(process, 10)
         raise
+
+
+class Failure:
+    """Whether a rank has left word in a folder that it failed, and mpiexec has not ended the others, as it sometimes does not."""
+
+    def __init__(self, folder: str):
+        self._folder, self._seen = folder, float("inf")
+
+    def is_missed(self) -> bool:
+        """Whether it is so long ago that it first was seen here."""
+        if _has_failed(self._folder):
+            self._seen = min(self._seen, time.monotonic())
+        return time.monotonic() - self._seen > _LEAST_END
+
+
+def waited(process: subprocess.Popen, folder: str) -> int:
+    """The exit status of mpiexec, or of a proxy of its, which is ended where it misses that a rank has failed."""
+    failure = Failure(folder)
+    while process.poll() is None:
+        if failure.is_missed():
+            end(process, 1)
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            process.wait(_LOOK)
+    return process.returncode
 
 
 @contextlib.contextmanager

@@ -20,6 +20,7 @@ from mlkit.distribution import courier, hosts, launch, supervisor
 _LINE, _LAST = "HYDRA_LAUNCH: ", "HYDRA_LAUNCH_END"
 _BROKEN = 1.0  # seconds after which all know that a rank has died
 _PATIENCE = 60.0  # seconds that mpiexec and its proxies have to begin
+_FAREWELL = 10.0  # seconds in which all take leave, which they are told at the same time
 
 
 class Job:
@@ -62,22 +63,33 @@ class Job:
             self.end()
             raise RuntimeError(f"mpiexec did not say what {len(nodes)} host(s) are to run, but: {''.join(said) or 'nothing'}")
 
-    def wait(self) -> int:
-        """Pass on what ranks print, until the job ends; its exit status."""
+    def wait(self, folder: str) -> int:
+        """Pass on what ranks print, until the job ends; its exit status. folder: where their parents on this host write down how they
+        ended."""
+        printing = threading.Thread(target=self._pass_on, daemon=True)
+        printing.start()
+        code = launch.waited(self.process, folder)
+        printing.join(_BROKEN)
+        return code
+
+    def _pass_on(self):
         for line in self.process.stdout:
             sys.stdout.write(line.decode(errors="replace"))
             sys.stdout.flush()
-        return self.process.wait()
 
     def end(self) -> None:
         """End mpiexec, and with it all ranks."""
         launch.end(self.process, 5)
 
 
-def run_proxy(line: str) -> subprocess.Popen:
-    """Start what one of `Job.lines` says, on its host; it ends with the thread that calls this."""
+def run_proxy(line: str, variables: Mapping[str, str] | None = None) -> subprocess.Popen:
+    """Start what one of `Job.lines` says, on its host; it ends with the thread that calls this. variables: for the ranks of this host,
+    where the job itself does not have them."""
     return subprocess.Popen(
-        shlex.split(line), stdin=subprocess.DEVNULL, preexec_fn=lambda: supervisor.die_with_parent(signal.SIGTERM)
+        shlex.split(line),
+        env={**os.environ, **(variables or {})},
+        stdin=subprocess.DEVNULL,
+        preexec_fn=lambda: supervisor.die_with_parent(signal.SIGTERM),
     )
 
 
@@ -95,6 +107,7 @@ class Seat:
 
     def __init__(self, folder: str, rank: int):
         end = time.monotonic() + _PATIENCE
+        self._folder = folder
         self._socket = socket.socket(socket.AF_UNIX)
         while True:
             try:
@@ -112,10 +125,10 @@ class Seat:
     def leave(self) -> None:
         """Take leave of the others, which do the same now; not where one has died, for MPI would wait for it."""
         broken, _, _ = select.select([self._socket], [], [], _BROKEN)  # its end is all that a courier says
-        if not broken:
+        if not broken and not courier.has_lost(self._folder):
             ending = threading.Thread(target=importlib.import_module("mpi4py.MPI").Finalize, daemon=True)
             ending.start()
-            ending.join(_PATIENCE)
+            ending.join(_FAREWELL)
             self._socket.sendall(courier.DONE)
         self._socket.close()
 

@@ -6,8 +6,10 @@ import socket
 from collections.abc import Callable
 from typing import Any
 
+from mlkit.core import debug
+from mlkit.core.backend import set_device
 from mlkit.core.state import state
-from mlkit.distribution import hosts, manual, processes
+from mlkit.distribution import gpus, hosts, manual, processes
 from mlkit.distribution.in_force import set_distribution
 from mlkit.distribution.strategies import DataParallel
 
@@ -26,7 +28,8 @@ _job: dict[str, Any] = {}  # in a worker: its seat, and of some mpiexec and a pr
 @dataclasses.dataclass
 class JoinedConfig(BackendConfig):
     """What a trainer of Ray needs so that its workers train together: they are the ranks of one MPI job, each in its own process, or,
-    on the jax backend, the processes of `jax.distributed` (which Ray's own JaxTrainer leaves alone on CPUs).
+    on the jax backend, the processes of `jax.distributed` (which Ray's own JaxTrainer leaves alone on CPUs). On the native engine a worker
+    to which Ray has given a GPU computes on it, the others on the CPU.
 
     Example: ``ray.train.DataParallelTrainer(train, backend_config=JoinedConfig(), scaling_config=ScalingConfig(num_workers=2))``
     """
@@ -51,6 +54,7 @@ class JoinedBackend(Backend):
             ray.get([worker_group.execute_single_async(r, _initialize, address, len(places), r) for r in range(len(places))])
             return
         folder = worker_group.execute_single(0, manual.new_folder)  # on other hosts couriers make it
+        worker_group.execute(_choose_device)
         lines = worker_group.execute_single(0, _begin, nodes, folder)
         firsts = [places.index(node.name) for node in nodes]
         ray.get([worker_group.execute_single_async(first, _run_line, line) for first, line in zip(firsts, lines)])
@@ -66,6 +70,13 @@ def _address():
 
 def _joins_by_mpi():
     return state.backend.joins_by_mpi
+
+
+def _choose_device():
+    if ray.get_runtime_context().get_accelerator_ids()["GPU"]:
+        gpus.require_here()
+    elif not debug.DEVICE:
+        set_device("cpu")
 
 
 def _free_port():
@@ -124,8 +135,9 @@ def _train(config):
         ray.get(config["box"].put.remote(cloudpickle.dumps(result)))
 
 
-def run(fn: Callable[[], Any], num_workers: int, max_restarts: int) -> Any:
-    """Call a function in workers of Ray; what it returns on rank 0. See `mlkit.distribution.run`."""
+def run(fn: Callable[[], Any], num_workers: int, max_restarts: int, use_gpu: bool = False) -> Any:
+    """Call a function in workers of Ray, with `use_gpu` each on a GPU, for which Ray waits; what it returns on rank 0. See
+    `mlkit.distribution.run`."""
     if not ray.is_initialized():
         ray.init()
     box = _Box.remote()
@@ -133,7 +145,7 @@ def run(fn: Callable[[], Any], num_workers: int, max_restarts: int) -> Any:
         _train,
         train_loop_config={"function": cloudpickle.dumps(fn), "box": box},
         backend_config=JoinedConfig(),
-        scaling_config=ScalingConfig(num_workers=num_workers),
+        scaling_config=ScalingConfig(num_workers=num_workers, use_gpu=use_gpu),
         run_config=RunConfig(failure_config=FailureConfig(max_failures=max_restarts)),
     )
     trainer.fit()

@@ -196,7 +196,8 @@ class DataParallel(Distribution):
 
     @property
     def num_model_replicas(self) -> int:
-        return int(self.device_mesh.devices.size)
+        each = int(self.device_mesh.devices.size)
+        return each if self.replicas is None else each * self.replicas.size  # the mesh is that of one process then
 
 
 def _own_devices():

@@ -9,18 +9,23 @@ import traceback
 
 from mlkit.core.exit_status import STOPPED
 from mlkit.core.state import state
-from mlkit.distribution import connections, hosts, link, processes
+from mlkit.distribution import connections, gpus, hosts, link, processes
 from mlkit.distribution.in_force import set_distribution
 from mlkit.distribution.strategies import DataParallel
 
 
 def main(arguments: list[str]) -> None:
-    """Join, and do what the arguments say: ``script.py ...``, ``--module name ...``, ``--call file`` or ``--check file``."""
+    """Join, and do what the arguments say: ``script.py ...``, ``--module name ...``, ``--call file`` or ``--check file``; behind
+    ``--gpu`` on a GPU only."""
+    needs_gpu = arguments[0] == gpus.FLAG
+    arguments = arguments[needs_gpu:]
     kind, *rest = arguments
     hosts.use_interface_to(os.environ.get(link.VARIABLE, "").split(" ")[0])
     if kind == "--check":
         connections.check(rest[0])
         return
+    if needs_gpu:
+        gpus.require_here()
     processes.join_as_launched()
     set_distribution(DataParallel())
     if kind == "--call":

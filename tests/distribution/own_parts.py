@@ -10,6 +10,8 @@ from mlkit.core.state import state
 
 rank = state.communicator.rank
 distribution.set_distribution(distribution.DataParallel(auto_shard_dataset=False))
+whole = distribution.distribution()
+assert (whole.num_model_replicas, whole.num_processes, whole.data_shard_id) == (state.communicator.size,) * 2 + (rank,)
 mlkit.utils.set_random_seed(1)
 model = mlkit.Sequential(
     [mlkit.Input((4,)), layers.Dense(8), layers.BatchNormalization(), layers.Dropout(0.5), layers.Dense(1)]

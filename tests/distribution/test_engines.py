@@ -38,7 +38,10 @@ def engine(request, monkeypatch, tmp_path):
 
         monkeypatch.setenv("RAY_TRAIN_V2_ENABLED", "1")
         ray.init(
-            num_cpus=3, include_dashboard=False, runtime_env={"env_vars": {"PYTHONPATH": str(ROOT), "MLKIT_BACKEND": "native"}}
+            num_cpus=3,
+            num_gpus=2,  # which are not there
+            include_dashboard=False,
+            runtime_env={"env_vars": {"PYTHONPATH": str(ROOT), "MLKIT_BACKEND": "native"}},
         )
         yield request.param
         ray.shutdown()
@@ -63,3 +66,10 @@ def test_a_killed_process_changes_no_bit(engine, tmp_path):
     assert size == 2
     for a, b in zip(undisturbed, restarted):
         np.testing.assert_array_equal(a, b)
+
+
+@pytest.mark.parametrize("engine", ENGINES, indirect=True)
+def test_processes_that_get_no_gpu_say_so(engine, tmp_path):
+    said = "Spark has given no GPU to task 0" if engine == "spark" else "this process computes on cpu"
+    with pytest.raises(Exception, match=said):  # of the engine's own classes
+        distribution.run(functools.partial(trained, str(tmp_path)), 2, engine, max_restarts=0, use_gpu=True)
