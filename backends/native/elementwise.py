@@ -72,10 +72,10 @@ def _binary(xp):
     general_power = _typed(lambda x, y: power_into(xp, x, y))
     quiet = dict(
         add=xp.add, sub=xp.subtract, mul=xp.multiply, div=xp.divide, floor_div=xp.floor_divide, mod=xp.mod,
-        maximum=xp.maximum, minimum=xp.minimum, atan2=xp.arctan2, nextafter=xp.nextafter,
+        maximum=xp.maximum, minimum=xp.minimum, atan2=xp.arctan2, nextafter=xp.nextafter, complex=lambda x, y: x + 1j * y,
     )  # fmt: skip
     plain = dict(
-        gcd=xp.gcd, xor=xp.bitwise_xor, left_shift=xp.left_shift, right_shift=xp.right_shift, complex=lambda x, y: x + 1j * y,
+        gcd=xp.gcd, xor=xp.bitwise_xor, left_shift=xp.left_shift, right_shift=xp.right_shift,
     )  # fmt: skip
     compared = dict(equal=xp.equal, not_equal=xp.not_equal, less=xp.less, less_equal=xp.less_equal)
     plain |= {name: lambda x, y, f=f: f(single(x), single(y)) for name, f in compared.items()}

@@ -16,9 +16,10 @@ def as_matrix(x):
 
 
 def _plain(xp):
-    def kernel(a, b):
+    def product(a, b):
         return xp.matmul(a, b)
 
+    kernel = quietly(xp, product)
     kernel.into = xp.matmul
     return kernel
 
@@ -43,11 +44,12 @@ def _many_rows(a, b):
 def _flat(xp):
     """One matrix for all of a batch: one large product instead of many small ones."""
 
-    def kernel(a, b):
+    def product(a, b):
         return xp.matmul(as_matrix(a), b).reshape(*a.shape[:-1], b.shape[-1])
 
     def into(a, b, out):
         xp.matmul(as_matrix(a), b, out=as_matrix(out))
 
+    kernel = quietly(xp, product)
     kernel.into = into
     return kernel

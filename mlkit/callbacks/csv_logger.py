@@ -26,15 +26,12 @@ class CSVLogger(Callback):
         self.filename = os.fspath(filename)
         self.sep = separator
         self.append = append
-        self.keys = None
-        self.writer = None
-        self.csv_file = None
+        self.keys: list[str] | None = None
+        self._write_header = True
 
     def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
-        self._close()
-        has_header = self.append and os.path.exists(self.filename) and os.path.getsize(self.filename) > 0
-        self._write_header = not has_header
-        self.csv_file = open(self.filename, "a" if self.append else "w", newline="")  # noqa: SIM115  (it is closed when training ends)
+        with open(self.filename, "a" if self.append else "w", newline="") as file:
+            self._write_header = file.tell() == 0
         self.keys = None
 
     def get_state(self) -> dict[str, Any]:
@@ -43,34 +40,23 @@ class CSVLogger(Callback):
             return {"text": file.read(), "keys": self.keys}
 
     def set_state(self, state: dict[str, Any]) -> None:
-        self._close()
-        self.csv_file = open(self.filename, "w", newline="")  # noqa: SIM115  (it is closed when training ends)
-        self.csv_file.write(state["text"])
-        self.csv_file.flush()
+        with open(self.filename, "w", newline="") as file:
+            file.write(state["text"])
         self._write_header, self.keys = not state["text"], state["keys"]
-        if self.keys is not None:
-            self.writer = csv.DictWriter(self.csv_file, ["epoch", *self.keys], delimiter=self.sep)
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         logs = logs or {}
-        if self.writer is None:
+        is_first = self.keys is None
+        if self.keys is None:
             self.keys = sorted(logs)
             if self.keys and not any(k.startswith("val_") for k in self.keys):
                 # validation may come later (validation_freq), when the header stands already
                 self.keys += ["val_" + k for k in self.keys]
-            self.writer = csv.DictWriter(self.csv_file, ["epoch", *self.keys], delimiter=self.sep)
-            if self._write_header:
-                self.writer.writeheader()
-        self.writer.writerow({"epoch": epoch, **{k: _cell(logs.get(k, "NA")) for k in self.keys}})
-        self.csv_file.flush()
-
-    def on_train_end(self, logs: dict[str, Any] | None = None) -> None:
-        self._close()
-
-    def _close(self) -> None:
-        if self.csv_file is not None:
-            self.csv_file.close()
-        self.csv_file = self.writer = None
+        with open(self.filename, "a", newline="") as file:  # held open only for the row: a run may break off at any time
+            writer = csv.DictWriter(file, ["epoch", *self.keys], delimiter=self.sep)
+            if is_first and self._write_header:
+                writer.writeheader()
+            writer.writerow({"epoch": epoch, **{k: _cell(logs.get(k, "NA")) for k in self.keys}})
 
 
 def _cell(value: Any) -> Any:

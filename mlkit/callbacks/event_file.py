@@ -5,6 +5,7 @@ import itertools
 import json
 import os
 import time
+import weakref
 from typing import Any
 
 import numpy as np
@@ -74,7 +75,7 @@ class EventFile:
     def close(self) -> None:
         """Close the file; what comes later goes into another one of the same folder."""
         if self._writer is not None:
-            self._writer.close()
+            self._close()
             self._writer = None
 
     def _tensor(self, plugin, tag, step, version=b"", **values):
@@ -91,6 +92,7 @@ class EventFile:
             os.makedirs(self.folder, exist_ok=True)
             suffix = f".{os.getpid()}.{next(_numbers)}.v2"
             self._writer = event_file_writer.EventsWriter(os.path.join(self.folder, "events"), suffix)
+            self._close = weakref.finalize(self, self._writer.close)  # also where a run breaks off
         event.wall_time = time.time()
         self._writer.write_event(event)
 

@@ -104,6 +104,7 @@ def interrupt():
     raise Killed
 
 
+@pytest.mark.filterwarnings("default:The data ran out in epoch:UserWarning")  # as one of the runs means it
 @pytest.mark.parametrize("save_freq", ["epoch", 1, 2])
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_run_that_was_killed_ends_as_one_that_was_not(tmp_path, kind, save_freq):

@@ -147,6 +147,7 @@ def test_who_asks_for_the_cpu_is_told_nothing(asked, monkeypatch):
     assert asked(search(Machine(packages=()))) == []
 
 
+@pytest.mark.filterwarnings("default:The CPU computes:UserWarning")  # said once in a process
 @pytest.mark.parametrize("name", ["gpu", "cuda:0"])
 def test_who_asks_for_a_gpu_is_told_why_there_is_none(name, monkeypatch):
     monkeypatch.setattr(library, "find", lambda: search(Machine(packages=())))

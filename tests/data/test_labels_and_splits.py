@@ -8,6 +8,8 @@ from mlkit.data.duplicates import duplicates
 from mlkit.data.folder_index import Files, PassedOverWarning
 from mlkit.data.label_table import read_label_table
 
+pytestmark = pytest.mark.filterwarnings("default::mlkit.data.folder_index.PassedOverWarning")  # photos that tables leave out
+
 
 def files(*counts):
     labels = np.concatenate([[k] * n for k, n in enumerate(counts)]).astype("int32")

@@ -11,6 +11,7 @@ DOCS = pathlib.Path(__file__).parents[2] / "docs"
 ELSEWHERE = {"distributed.md"}  # it needs a process of its own
 
 
+@pytest.mark.filterwarnings("default::UserWarning")  # pages show what users are warned of, too
 @pytest.mark.parametrize(
     "page", sorted(p.name for p in DOCS.glob("*.md") if "```python" in p.read_text() and p.name not in ELSEWHERE)
 )

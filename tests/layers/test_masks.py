@@ -107,6 +107,7 @@ def test_a_layer_of_several_tensors_takes_the_masks_named_after_them():
     np.testing.assert_allclose(results[3], results[1], atol=1e-6)
 
 
+@pytest.mark.filterwarnings("default:Layer .flatten:UserWarning")  # both say that the mask ends there
 def test_masks_of_merged_branches_in_a_model():
     """The masks that a model's own layers make, in values and compiled, as in Keras."""
     ids, results = np.array([[1, 2, 0, 0], [3, 0, 0, 0]]), []

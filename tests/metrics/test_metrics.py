@@ -408,6 +408,7 @@ def narrowed(x, dtype, factor):
     return ops.cast(np.clip(np.round(np.abs(x)), 0, 255) if dtype == "uint8" else x, dtype)
 
 
+@pytest.mark.filterwarnings("default:Metric .* the sample weights are float:UserWarning")  # cut to whole numbers either way
 @pytest.mark.parametrize("dtype", NARROW)
 @pytest.mark.parametrize(
     "cls, kind, options", [*METRICS, ("Mean", "real", {}), ("Sum", "real", {})], ids=[*IDS, "Mean-real", "Sum-real"]

@@ -50,7 +50,8 @@ class InDtype(Call):
     @staticmethod
     def converted(array, dtype):
         array = np.abs(3 * array) if dtype in dtypes.UINTS else 3 * array if dtypes.is_int(dtype) else array
-        return array.astype(dtypes.as_numpy(dtype))
+        with np.errstate(invalid="ignore"):  # NaN has no integer
+            return array.astype(dtypes.as_numpy(dtype))
 
     def outcome(self, how):
         with warnings.catch_warnings():
