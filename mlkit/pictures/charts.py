@@ -9,6 +9,7 @@ from mlkit.pictures.words import escaped, in_figure, shorter
 
 COLORS = ("#1f77b4", "#ff7f0e", "#2ca02c", "#d62728", "#9467bd", "#8c564b")
 _WIDTH, _HEIGHT, _LEFT, _RIGHT, _TOP, _BOTTOM = 560, 300, 62, 16, 34, 46
+_ROW, _LETTER = 15, 7  # height of a row of the legend, width of a letter at most on average
 
 
 class LineChart(Picture):
@@ -32,7 +33,7 @@ class LineChart(Picture):
     def html(self):
         xs = [*(x for line in self.lines.values() for x in line[0]), *self.marks.values()]
         ys = [y for line in self.lines.values() for y in line[1]]
-        whole = all(float(x).is_integer() for line in self.lines.values() for x in line[0])
+        whole = self._counts()
         x_ticks, y_ticks = _powers(xs) if self.log_x else _round_ticks(xs, whole=whole), _round_ticks(ys)
         x_at = _scale([*xs, *x_ticks], _LEFT, _WIDTH - _RIGHT, self.log_x)
         y_at = _scale([*ys, *y_ticks], _HEIGHT - _BOTTOM, _TOP)
@@ -42,14 +43,32 @@ class LineChart(Picture):
             parts.append(f'<polyline points="{points}" fill="none" stroke="{color}" stroke-width="1.8"/>')
             if len(x) == 1:
                 parts.append(f'<circle cx="{x_at(x[0]):.1f}" cy="{y_at(y[0]):.1f}" r="3" fill="{color}"/>')
-        for i, (label, color) in enumerate(zip(self.lines, _cycled(len(self.lines)))):
-            parts.append(_text(_WIDTH - _RIGHT - 6, _TOP + 14 + 15 * i, shorter(label, 40), "end", color))
-        size = f'width="{_WIDTH}" height="{_HEIGHT}" viewBox="0 0 {_WIDTH} {_HEIGHT}"'
-        return f'<svg xmlns="http://www.w3.org/2000/svg" {size} font-family="sans-serif" font-size="12">{"".join(parts)}</svg>'
+        legend, taken = self._legend()
+        height = _HEIGHT + taken
+        head = f'<g font-weight="bold">{_text((_LEFT + _WIDTH - _RIGHT) / 2, 20, shorter(self.title, 60))}</g>{"".join(legend)}'
+        body = f'<rect width="{_WIDTH}" height="{height}" fill="white"/>{head}<g transform="translate(0 {taken})">{"".join(parts)}</g>'
+        size = f'width="{_WIDTH}" height="{height}" viewBox="0 0 {_WIDTH} {height}"'
+        return f'<svg xmlns="http://www.w3.org/2000/svg" {size} font-family="sans-serif" font-size="12">{body}</svg>'
+
+    def _counts(self):
+        """Whether the x axis counts something, such as epochs: its ticks are whole numbers then."""
+        return all(float(x).is_integer() for line in self.lines.values() for x in line[0])
+
+    def _legend(self):
+        """What the lines and marks are, in rows above the plot, where nothing is drawn; and the height that the rows take."""
+        entries = [(shorter(label, 40), color, None) for label, color in zip(self.lines, _cycled(len(self.lines)))]
+        entries += [(shorter(label, 40), "#888", "4 3") for label in self.marks]
+        parts, x, y = [], _LEFT, _TOP + 4
+        for label, color, dashes in entries:
+            width = 24 + _LETTER * len(label)
+            if x > _LEFT and x + width > _WIDTH - _RIGHT:
+                x, y = _LEFT, y + _ROW
+            parts.append(_line(x, y - 4, x + 18, y - 4, color, dashes) + _text(x + 24, y, label, "start"))
+            x += width + 16
+        return parts, y - _TOP + _ROW - 4 if entries else 0
 
     def _frame(self, x_ticks, y_ticks, x_at, y_at):
         bottom, right = _HEIGHT - _BOTTOM, _WIDTH - _RIGHT
-        yield f'<rect width="{_WIDTH}" height="{_HEIGHT}" fill="white"/>'
         for x in x_ticks:
             yield _line(x_at(x), bottom, x_at(x), _TOP, "#e6e6e6") + _text(x_at(x), bottom + 16, f"{x:g}")
         for y in y_ticks:
@@ -58,12 +77,10 @@ class LineChart(Picture):
         yield _text((_LEFT + right) / 2, _HEIGHT - 10, shorter(self.x_label, 60))
         middle = (bottom + _TOP) / 2
         yield f'<g transform="rotate(-90 14 {middle})">{_text(14, middle, shorter(self.y_label, 36))}</g>'
-        yield f'<g font-weight="bold">{_text((_LEFT + right) / 2, 20, shorter(self.title, 60))}</g>'
 
     def _marks(self, x_at):
-        for label, x in self.marks.items():
+        for x in self.marks.values():
             yield _line(x_at(x), _HEIGHT - _BOTTOM, x_at(x), _TOP, "#888", "4 3")
-            yield _text(x_at(x) + 4, _HEIGHT - _BOTTOM - 6, label, "start", "#666")
 
     def draw(self, figure):
         axes = figure.add_subplot()
@@ -73,8 +90,11 @@ class LineChart(Picture):
             axes.axvline(x, color="gray", linestyle="--", label=in_figure(label))
         axes.set(title=in_figure(self.title, 60), xlabel=in_figure(self.x_label, 40), ylabel=in_figure(self.y_label, 40))
         axes.set_xscale("log" if self.log_x else "linear")
+        if self._counts() and not self.log_x:
+            axes.xaxis.get_major_locator().set_params(integer=True)
         axes.grid(alpha=0.3)
-        axes.legend()
+        if self.lines or self.marks:
+            figure.legend(loc="outside lower center", ncols=2)  # below the plot, where no line runs
 
 
 def learning_curves(history, head_epochs: int = 0):

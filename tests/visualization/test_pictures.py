@@ -295,3 +295,16 @@ def test_show_batch_shows_what_the_network_sees():
     assert not np.array_equal(plain.images, changed.images)
     with pytest.raises(ValueError, match="batches of images"):
         look.show_batch(np.zeros((3, 4)))
+
+
+def test_the_legend_lies_outside_the_plot():
+    """Whatever the lines do, what they are stands above the frame, in rows that end within the page."""
+    lines = {f"line number {i}, with a name": ([0, 1], [0, i]) for i in range(5)}
+    page = ET.fromstring(look.LineChart(lines, marks={"a mark": 0.5}).html())
+    whole, plot = page.find("{*}rect"), page.find("{*}g[@transform]")
+    top = float(plot.get("transform").split()[1].rstrip(")")) + min(float(line.get("y2")) for line in plot.findall("{*}line"))
+    entries = page.findall("{*}text")
+    assert [e.text for e in entries] == [*lines, "a mark"]
+    assert all(float(e.get("y")) < top for e in entries)
+    assert len({(e.get("x"), e.get("y")) for e in entries}) == 6
+    assert max(float(e.get("x")) for e in entries) < float(whole.get("width"))
