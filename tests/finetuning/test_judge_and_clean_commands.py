@@ -110,6 +110,7 @@ def test_parts_of_a_folder_are_judged_one_at_a_time(place, capsys):
     assert "pass one of them, such as 'all/test'" in capsys.readouterr().err
 
 
+@pytest.mark.filterwarnings("default:p. no photo of light:UserWarning")
 def test_a_class_without_a_photo_is_said_and_the_others_are_judged(place, capsys):
     shutil.rmtree("p/light")
     assert main("judge good.keras p --json".split()) == 0

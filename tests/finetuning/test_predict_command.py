@@ -76,6 +76,7 @@ def test_mistakes_are_one_line_and_status_2(place, capsys, arguments, words):
     assert shown.count("\n") == 1
 
 
+@pytest.mark.filterwarnings("default:photos. 1 .heic file:UserWarning")
 def test_what_is_passed_over_is_said_in_one_line(place, capsys):
     (place / "photos" / "new.heic").touch()
     assert main("predict m.keras photos --quiet --csv a.csv".split()) in (0, 1)

@@ -54,6 +54,7 @@ class Client:
         self.app.store.stop(10)
         self.loop.call_soon_threadsafe(self.loop.stop)
         self._thread.join()
+        self.loop.close()
 
     async def _ask(self, method, path, parts, headers, left, root):
         heads = [(k.lower().encode(), v.encode()) for k, v in dict(headers).items()]

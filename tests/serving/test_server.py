@@ -1,5 +1,6 @@
 """`mlkit serve` as a process: what it prints, how it ends, and its workers."""
 
+import contextlib
 import http.client
 import json
 import os
@@ -49,13 +50,14 @@ class Process:
         self.process.communicate()
 
     def connection(self):
-        return http.client.HTTPConnection("127.0.0.1", self.port, timeout=60)
+        """A block with a connection to it."""
+        return contextlib.closing(http.client.HTTPConnection("127.0.0.1", self.port, timeout=60))
 
     def ask(self, method, path, body=None, headers=()):
-        connection = self.connection()
-        connection.request(method, path, body, dict(headers))
-        with connection.getresponse() as reply:
-            return reply.status, reply.read()
+        with self.connection() as connection:
+            connection.request(method, path, body, dict(headers))
+            with connection.getresponse() as reply:
+                return reply.status, reply.read()
 
     def end(self, number=signal.SIGTERM):
         """The exit status after a signal."""
@@ -77,11 +79,11 @@ def test_it_serves_refuses_and_ends(file):
         np.testing.assert_allclose(json.loads(body)["predictions"], net().predict(np.zeros((1, 4)), verbose=0), atol=1e-6)
         assert server.ask("GET", "/v2/health/ready") == (200, b'{"ready":true}')
         assert server.ask("POST", "/v1/models/net:predict", bytes(200_000))[0] == 413
-        connection = server.connection()  # it is kept open, also after something was refused
-        for body, wanted in ((bytes(150_000), 413), (BODY, 200), ("{", 400), (BODY, 200)):
-            connection.request("POST", "/v1/models/net:predict", body)
-            reply = connection.getresponse()
-            assert (reply.status, bool(reply.read())) == (wanted, True)
+        with server.connection() as connection:  # it is kept open, also after something was refused
+            for body, wanted in ((bytes(150_000), 413), (BODY, 200), ("{", 400), (BODY, 200)):
+                connection.request("POST", "/v1/models/net:predict", body)
+                reply = connection.getresponse()
+                assert (reply.status, bool(reply.read())) == (wanted, True)
         assert server.end() == 0
         assert server.process.stderr.read() == ""
 
@@ -149,8 +151,7 @@ def test_numbers_that_are_refused(arguments, words, capsys):
 
 
 def test_a_body_that_does_not_come(file):
-    with Process(f"net={file}", "--timeout", "0.5") as server:
-        connection = server.connection()
+    with Process(f"net={file}", "--timeout", "0.5") as server, server.connection() as connection:
         connection.putrequest("POST", "/v1/models/net:predict")
         connection.putheader("Content-Length", "100")
         connection.endheaders(b"{")
@@ -217,13 +218,13 @@ def test_memory_is_flat_and_reloads_fail_nothing(tmp_path):
         body = json.dumps({"instances": rows(1).tolist()})
 
         def ask(count):
-            connection = server.connection()
-            for _ in range(count):
-                connection.request("POST", "/v1/models/net:predict", body)
-                reply = connection.getresponse()
-                reply.read()
-                if reply.status != 200:
-                    failed.append(reply.status)
+            with server.connection() as connection:
+                for _ in range(count):
+                    connection.request("POST", "/v1/models/net:predict", body)
+                    reply = connection.getresponse()
+                    reply.read()
+                    if reply.status != 200:
+                        failed.append(reply.status)
 
         def at_once(count):
             threads = [threading.Thread(target=ask, args=(count,)) for _ in range(4)]
